@@ -1,0 +1,135 @@
+/* Running a model: greedy generation under interventions, capture of taps.
+ *
+ * Mental model. A decoder layer l (0-based) has four taps at every position:
+ *     a = attention output, before the residual add      ("attn")
+ *     m = residual stream between the modules, h + a     ("mid")
+ *     f = feed-forward output, before the residual add   ("ffn")
+ *     o = layer output, m + f                            ("block")
+ * A transplant captures a tap at layer i of the source prompt's last token and writes it at
+ * layer j of the target prompt's last token; everything after follows by itself.
+ *
+ * A session is one timeline over a model: use it from one thread at a time; any number of
+ * sessions may share a model. Results are bit-identical whatever the number of requests run
+ * together, and whatever the number of threads. */
+#ifndef XTRANSPLANT_ENGINE_H
+#define XTRANSPLANT_ENGINE_H
+
+#include "xtransplant/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct xt_session xt_session;
+typedef struct xt_taps xt_taps;
+
+typedef enum xt_tap { XT_TAP_ATTN = 0, XT_TAP_MID, XT_TAP_FFN, XT_TAP_BLOCK } xt_tap;
+#define XT_TAP_COUNT 4
+
+/* Where a transplant reads and where it writes. */
+typedef struct xt_site {
+  xt_tap read, write;
+} xt_site;
+
+/* Parses "attn", "ffn", "block", "attn-released" (reads m, writes a) or "READ:WRITE" with each of
+ * a, m, f, o. */
+xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
+/* The shortest name that xt_site_parse reads back; written into `buffer` (>= 16 bytes). */
+const char *xt_site_format(xt_site site, char *buffer);
+
+typedef enum xt_rule {
+  XT_RULE_REPLACE = 0, /* x := value */
+  XT_RULE_ADD,         /* x := x + alpha * value */
+  XT_RULE_BLEND        /* x := (1 - alpha) * x + alpha * value */
+} xt_rule;
+
+#define XT_POSITION_LAST (-1) /* the prompt's last token */
+
+/* One change to the forward pass: at `write` of `layer`, for the token at `position` (0-based in
+ * the prompt; generated tokens follow it). Several that name the same place apply in list order.
+ * One that names a place the run never reaches is an XT_STATUS_ARGUMENT error. */
+typedef struct xt_intervention {
+  xt_tap write;
+  int layer;
+  int position;
+  xt_rule rule;
+  float alpha;        /* unused by XT_RULE_REPLACE */
+  const float *value; /* [width], borrowed for the call */
+} xt_intervention;
+
+/* One prompt to run. Ids and interventions are borrowed for the call. Requests of one call whose
+ * prompts start alike and are not changed there share that work. */
+typedef struct xt_request {
+  const int32_t *ids;
+  size_t count;
+  const xt_intervention *interventions;
+  size_t intervention_count;
+} xt_request;
+
+/* Zero-initialise for the defaults. */
+typedef struct xt_generate_options {
+  int max_new_tokens;        /* 0: 20 */
+  bool ignore_eos;           /* benchmarks: always generate max_new_tokens */
+  double repetition_penalty; /* 0: the model's */
+  bool lens;                 /* keep the logit lens of every generated token */
+  bool (*cancel)(void *user);/* asked between steps; true stops with XT_STATUS_CANCELLED. May be NULL */
+  void *user;
+} xt_generate_options;
+
+/* What one request generated. Arrays are owned by the object: xt_generation_deinit frees them. */
+typedef struct xt_generation {
+  size_t count;
+  int32_t *ids;          /* [count], the EOS included when one was produced */
+  float *margins;        /* [count] best minus second-best logit, after the penalty */
+  float *entropies;      /* [count] nats, of the distribution the token was chosen from */
+  float *logprobs;       /* [count] natural log of the chosen token's probability */
+  bool stopped;          /* ended by an EOS id */
+  int layers;            /* of lens_*, 0 without a lens */
+  int32_t *lens_ids;     /* [count][layers] most likely token after final norm + unembedding of o */
+  float *lens_logprobs;  /* [count][layers] its log-probability */
+} xt_generation;
+void xt_generation_deinit(xt_generation *generation);
+
+/* `options` may be NULL. The caller frees *out with xt_session_free, before the model. */
+xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
+void xt_session_free(xt_session *session);
+
+/* Generates greedily for `n` requests at once. out: [n], filled in order; on failure all are
+ * empty. A prompt of no tokens, or longer than the model's positions with what it may generate, is
+ * an XT_STATUS_ARGUMENT error before any work. */
+xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,
+                              const xt_generate_options *options, xt_generation *out, xt_error *error);
+
+/* Runs one prompt and keeps every tap of its last token. Caller frees *out with xt_taps_free. */
+xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
+                             xt_error *error);
+void xt_taps_free(xt_taps *taps);
+
+/* [width], borrowed; NULL when layer or tap is out of range. */
+const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
+const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
+const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */
+/* Writes a safetensors file: F32 `embed` [C], `attn`, `mid`, `ffn`, `block` [N, C], `logits` [V];
+ * the prompt's ids as a JSON array under `ids` in the metadata. Replaces the file at once or not at all. */
+xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
+
+/* ---- comparison with dumps from Hugging Face transformers -------------------------------- */
+
+/* One line of a comparison. `largest` is the largest absolute difference, `scale` the tap's largest
+ * absolute reference value; for greedy tokens `largest` counts the differing sequences. */
+typedef struct xt_verify_row {
+  char name[96];
+  double largest, scale;
+  bool pass; /* largest <= 5e-5 * scale; greedy: no difference */
+} xt_verify_row;
+
+/* Compares with every case of `directory`/reference.json (docs/FORMATS.md). Calls `row` for each
+ * line. *passed tells whether all did. */
+xt_status xt_session_verify(xt_session *session, const char *directory,
+                            void (*row)(void *user, const xt_verify_row *row), void *user, bool *passed,
+                            xt_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,39 @@
+/* Status and error object shared by every call of the library. */
+#ifndef XTRANSPLANT_ERROR_H
+#define XTRANSPLANT_ERROR_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What went wrong, coarsely; the xt_error beside it says where and why. */
+typedef enum xt_status {
+  XT_STATUS_OK = 0,
+  XT_STATUS_ARGUMENT,    /* a value given by the caller is out of range or contradictory */
+  XT_STATUS_INPUT,       /* a file or text is malformed, incomplete or inconsistent */
+  XT_STATUS_IO,          /* the system refused to open, read or write a file */
+  XT_STATUS_UNSUPPORTED, /* well-formed, but of a kind this build does not handle */
+  XT_STATUS_MEMORY,      /* memory could not be had, or a plan exceeds the budget */
+  XT_STATUS_CANCELLED    /* the caller's callback asked to stop */
+} xt_status;
+
+/* Filled when a call fails; plain values, nothing to free. Every function that takes an
+ * `xt_error *` accepts NULL. On success the object is left as it was. */
+typedef struct xt_error {
+  xt_status status;
+  long long offset;   /* byte offset in `file`; -1 where none applies */
+  char file[512];     /* path, or "" */
+  char field[160];    /* tensor name, JSON key or option, or "" */
+  char message[512];  /* what is wrong, and what would be right */
+} xt_error;
+
+/* Writes "file: field: at byte N: message" (parts that are absent are left out) into `buffer`,
+ * always NUL-terminated. Returns `buffer`. */
+const char *xt_error_format(const xt_error *error, char *buffer, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,95 @@
+/* A loaded model: weights, architecture and tokenizer. Immutable; may be shared by threads. */
+#ifndef XTRANSPLANT_MODEL_H
+#define XTRANSPLANT_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "xtransplant/error.h"
+#include "xtransplant/tokenizer.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct xt_model xt_model;
+
+typedef enum xt_compute {
+  XT_COMPUTE_F32 = 0, /* products in float32, weights converted exactly: the reference */
+  XT_COMPUTE_BF16     /* operands of products rounded to bfloat16, float32 sums: the fast mode */
+} xt_compute;
+
+/* Zero-initialise for the defaults. */
+typedef struct xt_model_options {
+  int threads;             /* 0: one per processor this process may use */
+  xt_compute compute;
+  uint64_t memory_limit;   /* bytes the process may hold; 0: no limit. Checked before loading */
+  const char *cpu_kernels; /* NULL: the best this processor has; or "avx512", "avx2", "neon", "portable", "reference" */
+} xt_model_options;
+
+#define XT_EOS_MAX 16
+
+/* Plain facts about a model. Strings are borrowed from it. */
+typedef struct xt_model_info {
+  const char *path;
+  const char *architecture; /* "LlamaForCausalLM", ... */
+  const char *weight_dtype; /* most frequent stored dtype: "BF16", ... */
+  const char *weight_format;/* "safetensors" or "pytorch .bin" */
+  const char *kernels;      /* CPU kernels in use: "avx2", ...; "" before weights are loaded */
+  int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
+  int max_positions;
+  int sliding_window;       /* 0: none */
+  double rope_theta, norm_eps;
+  const char *rope_scaling; /* "none", "linear", "llama3", ... */
+  bool tied_embeddings, qkv_bias;
+  int eos_count;
+  int32_t eos[XT_EOS_MAX];
+  double repetition_penalty; /* 1: none */
+  int files, tensors;
+  uint64_t parameters;
+  uint64_t file_bytes;       /* of all weight files */
+  uint64_t weight_bytes;     /* resident, once loaded */
+} xt_model_info;
+
+/* Loads a Hugging Face model directory. `options` may be NULL.
+ * The caller frees *out with xt_model_close, after the sessions made from it. */
+xt_status xt_model_open(const char *directory, const xt_model_options *options, xt_model **out,
+                        xt_error *error);
+/* As xt_model_open, but checks and describes the directory without reading the weights. Such a
+ * model has no sessions. */
+xt_status xt_model_inspect(const char *directory, const xt_model_options *options, xt_model **out,
+                           xt_error *error);
+void xt_model_close(xt_model *model);
+
+void xt_model_get_info(const xt_model *model, xt_model_info *info);
+
+/* Bytes that a session with one prompt of `positions` tokens and `rows` rows generating
+ * `max_new_tokens` needs beside the weights. */
+uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows, int max_new_tokens);
+
+/* The directory's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
+const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
+
+/* ---- random models of a real shape, for benchmarks and tests ---------------------------- */
+
+typedef struct xt_synth_options {
+  const char *shape;     /* "llama-2-7b", "mistral-7b-v0.3", "qwen2-7b", "qwen2-0.5b",
+                            "tinyllama-1.1b", "tiny-llama", "tiny-mistral", "tiny-qwen2" */
+  int layers;            /* 0: the shape's */
+  const char *dtype;     /* "f32", "bf16", "f16"; NULL: the shape's */
+  uint64_t seed;
+  const char *tokenizer; /* directory whose tokenizer files are copied; NULL: a byte-level one is written */
+} xt_synth_options;
+
+/* Writes a Hugging Face directory with random weights, streaming: needs a few MB of memory.
+ * `directory` is made; an existing one that is not empty is an error. */
+xt_status xt_model_synthesize(const xt_synth_options *options, const char *directory, xt_error *error);
+
+/* The shape names above, NULL-terminated; static. */
+const char *const *xt_model_shapes(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

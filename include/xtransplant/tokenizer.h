@@ -1,0 +1,53 @@
+/* Text <-> token ids, exactly as Hugging Face's fast tokenizers.
+ *
+ * A tokenizer is immutable after opening: any number of threads may use one at once. */
+#ifndef XTRANSPLANT_TOKENIZER_H
+#define XTRANSPLANT_TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "xtransplant/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct xt_tokenizer xt_tokenizer;
+
+/* Opens the tokenizer of a directory, from the first of: tokenizer.json; tokenizer.model
+ * (SentencePiece BPE); vocab.json + merges.txt; each completed by tokenizer_config.json,
+ * special_tokens_map.json and added_tokens.json where present.
+ * The caller frees *out with xt_tokenizer_close. */
+xt_status xt_tokenizer_open(const char *directory, xt_tokenizer **out, xt_error *error);
+void xt_tokenizer_close(xt_tokenizer *tokenizer);
+
+/* Encodes `length` bytes of UTF-8. `add_special`: add BOS/EOS as the model's own tokenizer
+ * does. Text that spells a special token becomes that token, as in Hugging Face.
+ * The caller frees *ids with free(). Invalid UTF-8 is an XT_STATUS_INPUT error with its offset. */
+xt_status xt_tokenizer_encode(const xt_tokenizer *tokenizer, const char *text, size_t length,
+                              bool add_special, int32_t **ids, size_t *count, xt_error *error);
+
+/* Decodes ids to UTF-8 as Hugging Face's decode(clean_up_tokenization_spaces=False): invalid
+ * byte sequences become U+FFFD. Ids outside the vocabulary decode to nothing, as there.
+ * The caller frees *text (NUL-terminated; *length excludes the NUL) with free(). */
+xt_status xt_tokenizer_decode(const xt_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                              bool skip_special, char **text, size_t *length, xt_error *error);
+
+/* Number of ids: one more than the largest id of vocabulary and added tokens. */
+int32_t xt_tokenizer_vocab_size(const xt_tokenizer *tokenizer);
+
+/* The id of a token's exact text ("</s>"), or -1. */
+int32_t xt_tokenizer_token_id(const xt_tokenizer *tokenizer, const char *token);
+
+/* "tokenizer.json", "tokenizer.model" or "vocab.json": what it was loaded from. Borrowed. */
+const char *xt_tokenizer_source(const xt_tokenizer *tokenizer);
+
+/* The BOS id that xt_tokenizer_encode adds in front, or -1 when it adds none. */
+int32_t xt_tokenizer_bos(const xt_tokenizer *tokenizer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

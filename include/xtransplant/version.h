@@ -1,0 +1,12 @@
+#ifndef XTRANSPLANT_VERSION_H
+#define XTRANSPLANT_VERSION_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define XT_VERSION "0.1.0"
+/* The library's own XT_VERSION; static. */
+const char *xt_version(void);
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,28 @@
+/* xtransplant: cross-lingual latent transplantation. Everything, in one include.
+ *
+ *     xt_error e;
+ *     xt_model *model;
+ *     xt_session *session;
+ *     if (xt_model_open("Llama-2-7b-chat-hf", NULL, &model, &e)) return fail(&e);
+ *     xt_session_create(model, &session, &e);
+ *
+ *     xt_request source = {en_ids, en_count, NULL, 0};
+ *     xt_taps *taps;
+ *     xt_session_capture(session, &source, &taps, &e);
+ *
+ *     xt_intervention put = {.write = XT_TAP_FFN, .layer = 0, .position = XT_POSITION_LAST,
+ *                            .value = xt_taps_get(taps, XT_TAP_FFN, 0)};
+ *     xt_request target = {sw_ids, sw_count, &put, 1};
+ *     xt_generation out;
+ *     xt_session_generate(session, &target, 1, NULL, &out, &e);
+ *
+ * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
+ * engine.h: sessions, taps, interventions, generation. */
+#ifndef XTRANSPLANT_XT_H
+#define XTRANSPLANT_XT_H
+#include "xtransplant/engine.h"
+#include "xtransplant/error.h"
+#include "xtransplant/model.h"
+#include "xtransplant/tokenizer.h"
+#include "xtransplant/version.h"
+#endif

@@ -1,0 +1,83 @@
+#include "base/json.h"
+
+#include "base/file_map.h"
+
+xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error) {
+  json_error_t e;
+  *out = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
+  if (*out) return XT_STATUS_OK;
+  if (json_error_code(&e) == json_error_out_of_memory) return err_memory(error, size);
+  return err_set(error, XT_STATUS_INPUT, file, NULL, e.position, "not valid JSON (line %d, column %d): %s",
+                 e.line, e.column, e.text);
+}
+
+xt_status json_parse_file(const char *path, json_t **out, xt_error *error) {
+  FileMap map;
+  *out = NULL;
+  TRY(file_map_open(path, &map, error));
+  const xt_status status = json_parse(map.data, map.size, path, out, error);
+  file_map_close(&map);
+  return status;
+}
+
+const char *json_type_name(const json_t *value) {
+  if (!value) return "nothing";
+  switch (json_typeof(value)) {
+    case JSON_OBJECT: return "an object";
+    case JSON_ARRAY: return "an array";
+    case JSON_STRING: return "a string";
+    case JSON_INTEGER: return "an integer";
+    case JSON_REAL: return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE: return "a boolean";
+    case JSON_NULL: return "null";
+  }
+  return "unknown";
+}
+
+static xt_status wrong_type(const json_t *value, const char *key, const char *wanted, const char *file,
+                            xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %s, expected %s", json_type_name(value), wanted);
+}
+
+xt_status json_get_int(const json_t *object, const char *key, int64_t low, int64_t high, int64_t *out,
+                       const char *file, xt_error *error) {
+  const json_t *value = json_object_get(object, key);
+  if (!value || json_is_null(value)) return XT_STATUS_OK;
+  if (!json_is_integer(value)) return wrong_type(value, key, "an integer", file, error);
+  const json_int_t number = json_integer_value(value);
+  if (number < low || number > high)
+    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %lld, expected %lld to %lld", (long long)number,
+                   (long long)low, (long long)high);
+  *out = number;
+  return XT_STATUS_OK;
+}
+
+xt_status json_get_real(const json_t *object, const char *key, double low, double high, double *out,
+                        const char *file, xt_error *error) {
+  const json_t *value = json_object_get(object, key);
+  if (!value || json_is_null(value)) return XT_STATUS_OK;
+  if (!json_is_number(value)) return wrong_type(value, key, "a number", file, error);
+  const double number = json_number_value(value);
+  if (!(number >= low && number <= high))
+    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %g, expected %g to %g", number, low, high);
+  *out = number;
+  return XT_STATUS_OK;
+}
+
+xt_status json_get_bool(const json_t *object, const char *key, bool *out, const char *file, xt_error *error) {
+  const json_t *value = json_object_get(object, key);
+  if (!value || json_is_null(value)) return XT_STATUS_OK;
+  if (!json_is_boolean(value)) return wrong_type(value, key, "true or false", file, error);
+  *out = json_is_true(value);
+  return XT_STATUS_OK;
+}
+
+xt_status json_get_text(const json_t *object, const char *key, const char **out, const char *file,
+                        xt_error *error) {
+  const json_t *value = json_object_get(object, key);
+  if (!value || json_is_null(value)) return XT_STATUS_OK;
+  if (!json_is_string(value)) return wrong_type(value, key, "a string", file, error);
+  *out = json_string_value(value);
+  return XT_STATUS_OK;
+}

@@ -1,0 +1,30 @@
+/* Reading JSON files with errors that name file, field and place. The values are jansson's. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+/* Parses `size` bytes. `file` is for messages. Duplicate keys and invalid UTF-8 are errors.
+ * The caller frees *out with json_decref. */
+xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error);
+xt_status json_parse_file(const char *path, json_t **out, xt_error *error);
+
+/* Typed members of `object`. An absent member or a null keeps *out (the default) and succeeds; a wrong
+ * type or a value outside [low, high] is an XT_STATUS_INPUT error naming `file` and `key`. */
+xt_status json_get_int(const json_t *object, const char *key, int64_t low, int64_t high, int64_t *out,
+                       const char *file, xt_error *error);
+xt_status json_get_real(const json_t *object, const char *key, double low, double high, double *out,
+                        const char *file, xt_error *error);
+xt_status json_get_bool(const json_t *object, const char *key, bool *out, const char *file, xt_error *error);
+/* *out is borrowed from the object. */
+xt_status json_get_text(const json_t *object, const char *key, const char **out, const char *file,
+                        xt_error *error);
+
+/* The name of a value's type, for messages: "a string", "an object", ... */
+const char *json_type_name(const json_t *value);
+
+#endif

@@ -1,0 +1,3 @@
+#include "xtransplant/version.h"
+
+const char *xt_version(void) { return XT_VERSION; }

@@ -1,0 +1,39 @@
+/* What every test program includes: cmocka and where things are. */
+#ifndef TESTS_SUPPORT_H
+#define TESTS_SUPPORT_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "xtransplant/error.h"
+
+/* The shared material beside the checkout; tests that need it call SKIP_WITHOUT_SHARED() first. */
+#define SHARED_DIR XT_SOURCE_DIR "/../shared"
+
+#define SKIP_WITHOUT_FILE(path)                                   \
+  do {                                                            \
+    FILE *probe_ = fopen(path, "rb");                             \
+    if (!probe_) {                                                \
+      print_message("skipped: %s is not here\n", path);           \
+      skip();                                                     \
+    }                                                             \
+    fclose(probe_);                                               \
+  } while (0)
+
+/* Asserts success of a call and prints its error otherwise. Needs a local `xt_error error`. */
+#define ASSERT_OK(call)                                           \
+  do {                                                            \
+    if ((call) != XT_STATUS_OK) {                                 \
+      char line_[1400];                                           \
+      fail_msg("%s: %s", #call, xt_error_format(&error, line_, sizeof line_)); \
+    }                                                             \
+  } while (0)
+
+#endif
