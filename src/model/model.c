@@ -173,7 +173,7 @@ static uint64_t resident_estimate(const xt_model *m) {
 uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int max_new_tokens) {
   const ModelConfig *c = &m->config;
   const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
-  return sizes_activations(c, rows > SIZES_PREFILL_ROWS ? rows : SIZES_PREFILL_ROWS).total * sizeof(float) +
+  return sizes_activations(c, rows > SIZES_WORK_ROWS ? rows : SIZES_WORK_ROWS).total * sizeof(float) +
          cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)c->head_dim * sizeof(float);
 }
 
