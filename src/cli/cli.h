@@ -50,7 +50,7 @@ extern const char *const compute_names[];
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
    .low = 1, .high = 1024, .help = "threads to compute with; left out: one per processor"},                \
   {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
-   .help = "refuse before any work what would need more, e.g. 4G or 512M; left out: no limit"},            \
+   .help = "refuse before any work what would need more, e.g. 4G or 512M; left out: what the machine has free"},            \
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
    .choices = compute_names, .preset = "f32", .help = "type that products are computed in; f32 is the reference, bf16 faster"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \

@@ -173,13 +173,13 @@ static void print_as_text(const Bench *bench, const Speed *speeds) {
          compute_names[arguments->model.compute]);
   printf("peak measured here: %.1f GFLOP/s in float32, %.1f GB/s read from memory\n\n", bench->peak_flops / 1e9,
          bench->peak_bytes / 1e9);
-  printf("%-28s %10s %12s %9s %9s\n", "", "seconds", "tokens/s", "of peak", "of memory");
+  printf("%-28s %10s %12s %10s %10s\n", "", "seconds", "tokens/s", "of peak", "of memory");
   char label[64];
   snprintf(label, sizeof label, "prefill, %d tokens", arguments->prompt_tokens);
-  printf("%-28s %10.3f %12.1f %8.1f%%\n", label, speeds[0].seconds, speeds[0].tokens_per_second, 100 * speeds[0].of_flops);
+  printf("%-28s %10.3f %12.1f %9.1f%%\n", label, speeds[0].seconds, speeds[0].tokens_per_second, 100 * speeds[0].of_flops);
   for (int i = 1; i <= arguments->rows.count; i++) {
     snprintf(label, sizeof label, "decode, %d row%s", speeds[i].rows, speeds[i].rows == 1 ? "" : "s");
-    printf("%-28s %10.3f %12.1f %8.1f%% %8.1f%%\n", label, speeds[i].seconds, speeds[i].tokens_per_second,
+    printf("%-28s %10.3f %12.1f %9.1f%% %9.1f%%\n", label, speeds[i].seconds, speeds[i].tokens_per_second,
            100 * speeds[i].of_flops, 100 * speeds[i].of_bytes);
   }
   printf("\nof peak: 2 x parameters in matrix products x tokens, the unembedding only where it is computed, over the\n"
@@ -190,7 +190,7 @@ static void print_as_text(const Bench *bench, const Speed *speeds) {
 }
 
 static xt_status check_length(const Arguments *arguments, const xt_model_info *info, xt_error *error) {
-  if (arguments->prompt_tokens <= info->max_positions - arguments->new_tokens) return XT_STATUS_OK;
+  if (arguments->prompt_tokens <= info->max_positions - (arguments->new_tokens - 1)) return XT_STATUS_OK;
   return error_set(error, XT_STATUS_ARGUMENT, NULL, "--prompt-tokens", -1,
                    "%d, and %d new ones, are more than the model's %d positions", arguments->prompt_tokens,
                    arguments->new_tokens, info->max_positions);

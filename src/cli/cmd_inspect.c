@@ -36,6 +36,13 @@ static const char *size_text(uint64_t bytes, char *buffer) {
   return buffer;
 }
 
+/* "6.74 billion"; `buffer` >= 32 bytes */
+static const char *count_text(uint64_t count, char *buffer) {
+  const bool billions = count >= 1000000000;
+  snprintf(buffer, 32, "%.2f %s", (double)count / (billions ? 1e9 : 1e6), billions ? "billion" : "million");
+  return buffer;
+}
+
 static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
   const xt_model_info *info = &model->info;
   const xt_tokenizer *tokenizer = xt_model_tokenizer(model->model);
@@ -106,7 +113,7 @@ static void print_as_text(const LoadedModel *model) {
   const xt_model_info *info = &model->info;
   char size[32];
   printf("model          %s\n", info->path);
-  printf("architecture   %s, %.2f billion parameters\n", info->architecture, (double)info->parameters / 1e9);
+  printf("architecture   %s, %s parameters\n", info->architecture, count_text(info->parameters, size));
   printf("layers         %d (0 to %d), width %d, feed-forward %d\n", info->layers, info->layers - 1, info->width, info->feed_forward);
   printf("attention      %d heads of %d, %d for keys and values%s\n", info->heads, info->head_dim, info->kv_heads,
          info->qkv_bias ? ", biases on q, k and v" : "");

@@ -36,9 +36,9 @@ typedef struct View {
   int layers, width;
 } View;
 
-#define LABEL_COLUMNS 8
+#define LABEL_COLUMNS 6
 #define TOKEN_COLUMNS 11
-#define CELL_COLUMNS (TOKEN_COLUMNS + 6) /* " 100%" and a gap */
+#define CELL_COLUMNS (TOKEN_COLUMNS + 7) /* a gap, and " 100%" */
 
 /* One token by itself. Caller frees *text. */
 static xt_status token_text(const View *view, int32_t id, char **text, size_t *length, xt_error *error) {
@@ -57,24 +57,25 @@ static xt_status print_cell(const View *view, int32_t id, double logprob, xt_err
   char *line = text_escape(text, length);
   free(text);
   if (!line) return error_memory(error);
+  fputs("  ", stdout);
   print_fitted(line, TOKEN_COLUMNS, false);
-  printf(" %3.0f%% ", 100 * exp(logprob));
+  printf(" %3.0f%%", 100 * exp(logprob));
   free(line);
   return XT_STATUS_OK;
 }
 
 /* Tokens first..first+count-1, the highest layer on top as in the model. */
 static xt_status print_block(const View *view, const xt_generation *g, size_t first, size_t count, xt_error *error) {
-  printf("%-*s", LABEL_COLUMNS, "token");
-  for (size_t t = first; t < first + count; t++) printf("%-*zu", CELL_COLUMNS, t + 1);
-  printf("\n%-*s", LABEL_COLUMNS, "chosen");
+  printf("%*s", LABEL_COLUMNS, "token");
+  for (size_t t = first; t < first + count; t++) printf("  %-*zu", t + 1 < first + count ? CELL_COLUMNS - 2 : 0, t + 1);
+  printf("\n%*s", LABEL_COLUMNS, "chosen");
   xt_status status = XT_STATUS_OK;
   for (size_t t = first; !status && t < first + count; t++)
     status = print_cell(view, g->ids[t], (double)g->logprobs[t], error);
   putchar('\n');
   for (int layer = view->layers - 1; !status && layer >= 0; layer--) {
     if (!view->keep[layer]) continue;
-    printf("%*d  ", LABEL_COLUMNS - 2, layer);
+    printf("%*d", LABEL_COLUMNS, layer);
     for (size_t t = first; !status && t < first + count; t++) {
       const size_t at = t * (size_t)g->layers + (size_t)layer;
       status = print_cell(view, g->lens_ids[at], (double)g->lens_logprobs[at], error);

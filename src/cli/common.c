@@ -25,16 +25,14 @@ xt_status error_memory(xt_error *error) {
   return error_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "out of memory");
 }
 
-/* A plan that exceeds --memory is refused input; memory that could not be had is a failure. Both
- * have XT_STATUS_MEMORY, and only the library's text tells them apart. */
-static int exit_code(xt_status status, const xt_error *error) {
+static int exit_code(xt_status status) {
   switch (status) {
     case XT_STATUS_OK: return EXIT_OK;
-    case XT_STATUS_ARGUMENT:
+    case XT_STATUS_ARGUMENT: /* also a plan that exceeds --memory: refused, not failed */
     case XT_STATUS_INPUT:
     case XT_STATUS_IO:
     case XT_STATUS_UNSUPPORTED: return EXIT_INPUT;
-    case XT_STATUS_MEMORY: return strncmp(error->message, "out of memory", 13) == 0 ? EXIT_FAILED : EXIT_INPUT;
+    case XT_STATUS_MEMORY:
     case XT_STATUS_CANCELLED: return EXIT_FAILED;
   }
   return EXIT_FAILED;
@@ -49,7 +47,7 @@ int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
     if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
   fflush(stdout);
   fprintf(stderr, "xtransplant %s: %s\n", cli->verb->name, line);
-  return exit_code(status, error);
+  return exit_code(status);
 }
 
 int cli_usage(const Cli *cli, const char *format, ...) {

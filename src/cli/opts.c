@@ -30,7 +30,7 @@ static void describe(const Option *option, char *out, size_t size) {
   } while (0)
   if (option->required) FACT("required");
   if (option->type == OPTION_INT || option->type == OPTION_INTS) FACT("%.0f to %.0f", option->low, option->high);
-  if (option->type == OPTION_REAL) FACT("%g to %g", option->low, option->high);
+  if (option->type == OPTION_REAL) FACT("%.9g to %.9g", option->low, option->high);
   const char *const *choice = option->type == OPTION_ENUM ? choices_of(option) : NULL;
   for (const char *lead = NULL; choice && *choice; choice++, lead = ", ") {
     if (lead) separator = lead;
@@ -72,15 +72,15 @@ static void print_wrapped(FILE *to, const char *text, size_t indent, size_t at) 
 }
 
 void options_print_help(const Verb *verb, FILE *to) {
-  fprintf(to, "usage: xtransplant %s", verb->name);
-  if (verb->rest_name) fprintf(to, " %s", verb->rest_name);
+  size_t at = (size_t)fprintf(to, "usage: xtransplant %s", verb->name);
+  if (verb->rest_name) at += (size_t)fprintf(to, " %s", verb->rest_name);
   for (size_t i = 0; i < verb->option_count; i++) {
     const Option *option = &verb->options[i];
     if (!option->required) continue;
-    if (option->letter) fprintf(to, " -%c %s", option->letter, option->value);
-    else fprintf(to, " --%s %s", option->name, option->value);
+    if (at + strlen(option->name) + strlen(option->value) + 4 > HELP_WIDTH) at = (size_t)fprintf(to, "\n      ") - 1;
+    at += (size_t)fprintf(to, " --%s %s", option->name, option->value);
   }
-  fputs(" [options]\n\n", to);
+  fputs(verb->option_count ? " [options]\n\n" : "\n\n", to);
   print_wrapped(to, verb->about, 0, 0);
   fputs("\noptions:\n", to);
   for (size_t i = 0; i < verb->option_count; i++) {

@@ -100,12 +100,12 @@ xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_to
     if (status) return status;
   }
   if (prompt->count == 0) return error_set(error, XT_STATUS_INPUT, prompt->name, NULL, -1, "the prompt has no tokens");
-  const size_t room = (size_t)model->info.max_positions;
-  const size_t fresh = (size_t)(max_new_tokens > 0 ? max_new_tokens : 0);
-  if (prompt->count > room || fresh > room - prompt->count) {
+  /* the last new token is never run, so it needs no position */
+  const size_t need = prompt->count + (size_t)(max_new_tokens > 1 ? max_new_tokens - 1 : 0);
+  if (need > (size_t)model->info.max_positions) {
     return error_set(error, XT_STATUS_INPUT, prompt->name, NULL, -1,
-                     "the prompt is too long: %zu tokens, and %zu new ones, are more than the model's %zu positions",
-                     prompt->count, fresh, room);
+                     "the prompt is too long: its %zu tokens and %d new ones need %zu positions; the model has %d",
+                     prompt->count, max_new_tokens, need, model->info.max_positions);
   }
   for (size_t i = 0; i < prompt->count; i++) {
     if (prompt->ids[i] < 0 || prompt->ids[i] >= model->info.vocab) {
