@@ -285,7 +285,6 @@ xt_status xt_session_verify(xt_session *session, const char *directory, void (*r
   const xt_status status = verify_all(&v, error);
   *passed = !status && v.passed;
   for (size_t i = 0; i < v.prompt_count; i++) xt_taps_free(v.prompts[i].taps);
-  if (v.prompts && v.prompt_count == 0) xt_taps_free(v.prompts[0].taps);
   json_decref(v.root);
   arena_free(&v.arena);
   free(file);
