@@ -194,9 +194,7 @@ static int check_arguments(const Cli *cli, const Arguments *arguments) {
   if (!arguments->prompt_file && !given)
     return cli_usage(cli, "--prompt-file: missing; give it, or --source-file, --target-file, --site, --source-layer and --target-layer");
   if (!arguments->prompt_file && missing) return cli_usage(cli, "--%s: missing; a transplant needs it beside --%s", missing, given);
-  if (arguments->transplant.rule == XT_RULE_REPLACE && option_is_given(cli, "alpha"))
-    return cli_usage(cli, "--alpha: has no meaning with --rule replace; give --rule add or --rule blend");
-  return EXIT_OK;
+  return transplant_usage(cli, &arguments->transplant);
 }
 
 static int run(const Cli *cli, void *opaque) {

@@ -50,8 +50,8 @@ static int run(const Cli *cli, void *opaque) {
   Transplant transplant = {0};
   xt_error error;
   xt_status status;
-  if (how->rule == XT_RULE_REPLACE && option_is_given(cli, "alpha"))
-    return cli_usage(cli, "--alpha: has no meaning with --rule replace; give --rule add or --rule blend");
+  const int wrong = transplant_usage(cli, how);
+  if (wrong) return wrong;
   TRY_DONE(transplant_read(how, &transplant, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   TRY_DONE(transplant_check(how, &model, &transplant, &error));

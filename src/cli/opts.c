@@ -285,10 +285,11 @@ static const Option *find_option(const Verb *verb, const char *text, size_t leng
 /* argv[*i] is an option: stores it and moves *i to the last argument it used. */
 static bool parse_one(Cli *cli, int argc, char **argv, int *i, void *arguments) {
   const char *text = argv[*i];
-  const size_t length = text[1] == '-' ? strcspn(text, "=") : strlen(text);
-  const char *value = text[length] ? text + length + 1 : NULL;
+  const bool is_long = text[1] == '-';
+  const size_t length = is_long ? strcspn(text, "=") : 2; /* -mPATH is -m PATH */
+  const char *value = text[length] ? text + length + is_long : NULL;
   const Option *option = find_option(cli->verb, text, length);
-  if (!option) return reject_unknown(cli, text, length);
+  if (!option) return reject_unknown(cli, text, is_long ? length : strlen(text));
   cli->given[option - cli->verb->options] = true;
   if (option->type == OPTION_FLAG) {
     if (value) return reject(cli, option, NULL, "takes no value");

@@ -9,13 +9,19 @@
 
 const char *const rule_names[] = {[XT_RULE_REPLACE] = "replace", [XT_RULE_ADD] = "add", [XT_RULE_BLEND] = "blend", NULL};
 
+int transplant_usage(const Cli *cli, const TransplantArguments *arguments) {
+  if (arguments->rule == XT_RULE_REPLACE && option_is_given(cli, "alpha"))
+    return cli_usage(cli, "--alpha: has no meaning with --rule replace; give --rule add or --rule blend");
+  if (arguments->source_file && arguments->target_file && strcmp(arguments->source_file, "-") == 0 &&
+      strcmp(arguments->target_file, "-") == 0)
+    return cli_usage(cli, "--target-file: stdin is the source prompt already");
+  return EXIT_OK;
+}
+
 xt_status transplant_read(const TransplantArguments *arguments, Transplant *out, xt_error *error) {
   const int source_line = arguments->source_line ? arguments->source_line : arguments->line;
   const int target_line = arguments->target_line ? arguments->target_line : arguments->line;
   *out = (Transplant){0};
-  if (strcmp(arguments->source_file, "-") == 0 && strcmp(arguments->target_file, "-") == 0) {
-    return error_set(error, XT_STATUS_ARGUMENT, NULL, "--target-file", -1, "stdin is the source prompt already");
-  }
   const xt_status status = prompt_read(arguments->source_file, source_line, arguments->ids, &out->source_prompt, error);
   if (status) return status;
   return prompt_read(arguments->target_file, target_line, arguments->ids, &out->target_prompt, error);

@@ -47,6 +47,8 @@ typedef struct Transplant {
   Response source, vanilla, transplanted; /* source: what the source prompt alone gives */
 } Transplant;
 
+/* EXIT_OK, or EXIT_USAGE after saying which options contradict each other. */
+int transplant_usage(const Cli *cli, const TransplantArguments *arguments);
 /* Reads both prompts. */
 xt_status transplant_read(const TransplantArguments *arguments, Transplant *out, xt_error *error);
 /* Encodes and checks them, and the layers, against a described model. */

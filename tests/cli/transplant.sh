@@ -59,7 +59,7 @@ refuses "run: source layer out of range" 3 "xtransplant run: --source-layer: lay
 refuses "run: target layer out of range" 3 "xtransplant run: --target-layer: layer 99 is out of range: this model has layers 0 to 5" $r --source-layer 0 --target-layer 99
 refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: layer to put into: 0 to N-1, first or last (required)" $r --source-layer 0
 refuses "run: alpha without its rule" 2 "xtransplant run: --alpha: has no meaning with --rule replace; give --rule add or --rule blend" $r --source-layer 0 --target-layer 0 --alpha 0.5
-refuses "run: stdin twice" 3 "xtransplant run: --target-file: stdin is the source prompt already" \
+refuses "run: stdin twice" 2 "xtransplant run: --target-file: stdin is the source prompt already" \
   "$X" run -m "$model" --source-file - --target-file - --site ffn --source-layer 0 --target-layer 0
 refuses "run: no such target" 3 "xtransplant run: nowhere: cannot open: No such file or directory" \
   "$X" run -m "$model" --source-file en --target-file nowhere --site ffn --source-layer 0 --target-layer 0

@@ -60,10 +60,13 @@ refuses "help of an unknown verb" 2 "xtransplant: unknown verb 'lense'; did you 
 refuses "option before the verb" 2 "xtransplant: unknown option '--quiet'; a verb comes first, see xtransplant --help" "$X" --quiet run
 refuses "unknown option" 2 "xtransplant generate: unknown option '--promt-file'; did you mean --prompt-file?" "$X" generate --promt-file x
 refuses "unknown letter" 2 "xtransplant version: unknown option '-x'; see xtransplant version --help" "$X" version -x
+refuses "single dash before a long name" 2 "xtransplant generate: unknown option '-quiet'; did you mean --quiet?" "$X" generate -quiet
 refuses "stray argument" 2 "xtransplant inspect: unexpected argument 'model'; see xtransplant inspect --help" "$X" inspect model
 refuses "value missing" 2 "xtransplant inspect: --model: needs a value; -m, --model PATH: model directory in Hugging Face layout, as downloaded (required)" "$X" inspect --model
 refuses "required option missing" 2 "xtransplant generate: --model: missing; -m, --model PATH: model directory in Hugging Face layout, as downloaded (required)" "$X" generate
 refuses "flag with a value" 2 "xtransplant inspect: --json: takes no value; --json: print the result as one line of JSON" "$X" inspect -m x --json=1
+run "$X" inspect -mnowhere --threads=2
+same "-mPATH and --name=value" "$code $(grep -c nowhere err)" "3 1"
 for bad in 0 x -1 1.5 1025 99999999999999999999 ''; do
   refuses_like "--threads '$bad'" 2 "^xtransplant inspect: --threads: '$bad' is not a whole number in range; --threads N: .*\\(1 to 1024\\)\$" \
     "$X" inspect -m x --threads "$bad"
