@@ -177,10 +177,12 @@ static void prefix_store(Backend *b, KvPrefix *p, int layer, Dev k, Dev v, int l
   for (int r = 0; r < m; r++) kv_put(p, layer, k, v, ld, r, first + r);
 }
 static void tail_release(Backend *b, KvTail *t) { prefix_release(b, (KvPrefix *)t); }
-static xt_status tail_create(Backend *b, KvShape shape, int slots, KvTail **out, xt_error *error) {
+static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
   *out = NULL;
   KvPrefix *p;
-  TRY(prefix_create(b, shape, slots, &p, error));
+  int32_t most = 0; /* every layer gets as many as the one with most: plain, not small */
+  for (int l = 0; l < shape.layers; l++) most = slots[l] > most ? slots[l] : most;
+  TRY(prefix_create(b, shape, most, &p, error));
   *out = (KvTail *)p;
   return XT_STATUS_OK;
 }
