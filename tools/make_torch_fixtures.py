@@ -1,14 +1,12 @@
 #!/usr/bin/env python3
-"""Writes tests/data/torch_small.bin, and with a folder as argument the larger set that
-tests/unit/test_torch_bin.c reads from ../shared/goldens/torch. Needs torch; the larger
-set also needs transformers.
+"""Writes tests/data/torch_small.bin and the folders of tests/data/torch, which tests/unit/test_torch_bin.c
+reads. Needs torch and transformers.
 
-usage: tools/make_torch_fixtures.py [FOLDER]
+usage: tools/make_torch_fixtures.py
 """
 import collections
 import json
 import os
-import sys
 
 import torch
 
@@ -65,12 +63,12 @@ def write_llama(root):
     safetensors beside it, for comparison."""
     from transformers import LlamaConfig, LlamaForCausalLM
     torch.manual_seed(1)
-    config = LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=3, num_attention_heads=4,
-                         vocab_size=320, tie_word_embeddings=True)
+    config = LlamaConfig(hidden_size=8, intermediate_size=12, num_hidden_layers=1, num_attention_heads=2,
+                         vocab_size=16, tie_word_embeddings=True)
     model = LlamaForCausalLM(config).to(torch.float16)
     model.save_pretrained(os.path.join(root, "llama-safetensors"))
     try:
-        model.save_pretrained(os.path.join(root, "llama-bin"), safe_serialization=False, max_shard_size="100KB")
+        model.save_pretrained(os.path.join(root, "llama-bin"), safe_serialization=False, max_shard_size="500")
     except Exception as error:  # transformers 5 writes safetensors only
         print("save_pretrained(safe_serialization=False):", error)
     folder = os.path.join(root, "llama-bin")
@@ -87,11 +85,11 @@ def write_llama(root):
 
 
 def main():
+    root = os.path.join(HERE, "..", "tests", "data", "torch")
+    os.makedirs(root, exist_ok=True)
     write_small()
-    if len(sys.argv) > 1:
-        os.makedirs(sys.argv[1], exist_ok=True)
-        write_refused(sys.argv[1])
-        write_llama(sys.argv[1])
+    write_refused(root)
+    write_llama(root)
 
 
 if __name__ == "__main__":
