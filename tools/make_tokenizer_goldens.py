@@ -6,8 +6,10 @@ otherwise), tokenizers, sentencepiece and protobuf.
   shared.jsonl       odd texts and cut-off decodes for the four vocabularies in ../shared/data/tokenizers
   NAME/              tiny tokenizers, trained here on made-up text
   NAME.jsonl         the same for those
+  components.jsonl   what single normalizers, pre-tokenizers and decoders do
 
-Each line: {"tokenizer", "text", "special", "ids"} or {"tokenizer", "ids", "skip", "decoded"}.
+Each line: {"tokenizer", "text", "special", "ids"} or {"tokenizer", "ids", "skip", "decoded"}; of the components
+{"kind", "spec", "in", "out"}, where words and tokens are lists.
 """
 import argparse
 import json
@@ -56,6 +58,86 @@ MADE_UP = [
     "быстрая лиса бежит через лес. 快速的狐狸跑过森林。狐狸 狐狸\n",
     "one two three four five six seven eight nine ten, then the them there\n",
 ]
+
+
+def sequence(kind, *parts):
+    return {"type": "Sequence", kind: list(parts)}
+
+
+PREPEND = {"type": "Prepend", "prepend": "▁"}
+LLAMA_DECODER = sequence("decoders", {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+                         {"type": "ByteFallback"}, {"type": "Fuse"},
+                         {"type": "Strip", "content": " ", "start": 1, "stop": 0})
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+
+NORMALIZERS = [
+    ({"type": "NFC"}, "e\u0301 A\u030a \u212b"), ({"type": "NFD"}, "é가"), ({"type": "NFKC"}, "ﬁ ① ½ Ａ"),
+    ({"type": "NFKD"}, "ﬁé"), ({"type": "Lowercase"}, "ÀΣΑΣ İI ẞ"),
+    ({"type": "Strip", "strip_left": True, "strip_right": False}, "\u3000 a b \n"),
+    ({"type": "Strip", "strip_left": False, "strip_right": True}, " a b \u2028\n"),
+    ({"type": "Strip", "strip_left": True, "strip_right": True}, " \t "),
+    (sequence("normalizers", {"type": "NFD"}, {"type": "StripAccents"}), "Crème é\u0903"),
+    (PREPEND, "x"), (PREPEND, ""),
+    ({"type": "Replace", "pattern": {"String": "ab"}, "content": "<>"}, "aababab"),
+    ({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}, "a  b   c d"),
+    ({"type": "Replace", "pattern": {"Regex": "\\s+$"}, "content": ""}, "a \nb \u180e \u2003"),
+    ({"type": "Replace", "pattern": {"Regex": "x*"}, "content": "-"}, "axxbé"),
+    (sequence("normalizers", PREPEND, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}), " a b"),
+]
+
+PRE_TOKENIZERS = [
+    *(({"type": "Split", "pattern": {"String": "-"}, "behavior": behavior, "invert": invert}, "-a--bc-d--")
+      for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
+      for invert in (False, True)),
+    ({"type": "Split", "pattern": {"Regex": LLAMA3_REGEX}, "behavior": "Isolated", "invert": False},
+     "I'LL go'ſ  12345.6 \u180ex\r\n\r\n  y  "),
+    ({"type": "Split", "pattern": {"Regex": "(?=b)"}, "behavior": "Isolated", "invert": False}, "abab"),
+    ({"type": "Split", "pattern": {"Regex": "[^\\s[:punct:]]+"}, "behavior": "Isolated", "invert": False}, "ab, c\u0085d"),
+    ({"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}, "don't 12 x  y "),
+    ({"type": "Digits", "individual_digits": True}, "a12½b"), ({"type": "Digits", "individual_digits": False}, "a12½b"),
+    ({"type": "Whitespace"}, "Hi, you_2!! é x"), ({"type": "WhitespaceSplit"}, " a\u3000b  c"),
+    ({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}, " a  b ▁c"),
+    ({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": True}, "a  b"),
+    ({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": False}, "a b"),
+    (sequence("pretokenizers", {"type": "WhitespaceSplit"},
+              {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True},
+              {"type": "Digits", "individual_digits": True}), "ab1 c23"),
+]
+
+DECODERS = [
+    (LLAMA_DECODER, ["▁▁Hi", "▁x"]), (LLAMA_DECODER, ["<0xE4>", "<0xBD>", "<0xA0>", "▁a", "<0xE4>", "<0xBD>"]),
+    (LLAMA_DECODER, ["<0xE4>", "<0x41>", "b"]), (LLAMA_DECODER, ["<0x+A>", "<0xg0>", "<0x4>"]), (LLAMA_DECODER, []),
+    ({"type": "ByteFallback"}, ["<0xF0>", "<0x9F>", "<0xA6>"]),
+    (BYTE_LEVEL, ["\u0120a", "\u00e4\u00bd", "\u0142"]), (BYTE_LEVEL, ["\u00e4\u00bd", "a"]),
+    (BYTE_LEVEL, ["\u00f0\u0141\u00a6", "\u00c0\u00af", "\u00ed\u0142\u0122"]),
+    (BYTE_LEVEL, ["中\u0120", "\u0120"]),
+    ({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}, ["▁a▁", "▁b"]),
+    ({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": False}, ["▁a", "▁b"]),
+    ({"type": "Strip", "content": "_", "start": 2, "stop": 1}, ["___a__", "x_", "b_"]),
+    ({"type": "Replace", "pattern": {"Regex": "a+"}, "content": "-"}, ["caab", "a"]),
+]
+
+
+def component_lines():
+    def tokenizer(**part):
+        state = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+                 "pre_tokenizer": None, "post_processor": None, "decoder": None,
+                 "model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}
+        return Tokenizer.from_str(json.dumps({**state, **part}))
+
+    alphabet = list(range(0x21, 0x7F)) + list(range(0xA1, 0xAD)) + list(range(0xAE, 0x100))
+    rest = [byte for byte in range(256) if byte not in alphabet]
+    byte_of = {chr(byte): byte for byte in alphabet} | {chr(256 + i): byte for i, byte in enumerate(rest)}
+    for spec, text in NORMALIZERS:
+        yield {"kind": "normalizer", "spec": spec, "in": text,
+               "out": tokenizer(normalizer=spec).normalizer.normalize_str(text)}
+    for spec, text in PRE_TOKENIZERS:
+        words = [word for word, _ in tokenizer(pre_tokenizer=spec).pre_tokenizer.pre_tokenize_str(text)]
+        if spec["type"] == "ByteLevel":  # the library keeps the bytes where Hugging Face has letters for them
+            words = [bytes(byte_of[letter] for letter in word).decode() for word in words]
+        yield {"kind": "pre_tokenizer", "spec": spec, "in": text, "out": words}
+    for spec, tokens in DECODERS:
+        yield {"kind": "decoder", "spec": spec, "in": tokens, "out": tokenizer(decoder=spec).decoder.decode(tokens)}
 
 
 def lines_for(name, tokenizer, texts, rng):
@@ -146,6 +228,7 @@ def main():
         texts = TEXTS + MADE_UP + ["a fox trot b", "afox trotb", "dog dogs hot-dog dog", "<|begin_of_text|>dog"]
         write(os.path.join(OUT, name + ".jsonl"),
               lines_for(name, AutoTokenizer.from_pretrained(directory), texts, random.Random(5)))
+    write(os.path.join(OUT, "components.jsonl"), component_lines())
     write(os.path.join(OUT, "shared.jsonl"), shared_lines())
 
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "xtransplant/tokenizer.h"
+#include "text/tokenizer_parts.h"
 
 #define DATA XT_SOURCE_DIR "/tests/golden/data/tokenizer"
 #define VOCABULARIES SHARED_DIR "/data/tokenizers"
@@ -201,9 +201,83 @@ static void vectors(const char *model, const char *name) {
 static void vectors_llama(void **state) { (void)state; vectors("llama-2", "llama-spm"); }
 static void vectors_qwen2(void **state) { (void)state; vectors("qwen2", "qwen2"); }
 
+/* ---- single components ---- */
+
+static void check_normalizer(const json_t *spec, const json_t *in, const char *want) {
+  Normalizer normalizer = {0};
+  TextBuffer out = {0}, scratch = {0};
+  xt_error error;
+  ASSERT_OK(tokenizer_read_normalizer(&normalizer, spec, "golden", &error));
+  ASSERT_OK(normalizer_apply(&normalizer, json_string_value(in), json_string_length(in), &out, &scratch, &error));
+  assert_string_equal(out.data, want);
+  text_buffer_free(&out);
+  text_buffer_free(&scratch);
+  normalizer_free(&normalizer);
+}
+
+static void check_pretokenizer(const json_t *spec, const json_t *in, const json_t *want) {
+  const TokenizerConfig config = {0};
+  PreTokenizer pre = {0};
+  WordList out = {0}, scratch = {0};
+  xt_error error;
+  ASSERT_OK(tokenizer_read_pretokenizer(&pre, spec, &config, "golden", &error));
+  ASSERT_OK(pretokenizer_apply(&pre, json_string_value(in), json_string_length(in), true, &out, &scratch, &error));
+  assert_int_equal(out.count, json_array_size(want));
+  for (size_t i = 0; i < out.count; i++) {
+    const json_t *word = json_array_get(want, i);
+    assert_int_equal(out.words[i].length, json_string_length(word));
+    assert_memory_equal(out.text.data + out.words[i].start, json_string_value(word), out.words[i].length);
+  }
+  word_list_free(&out);
+  word_list_free(&scratch);
+  pretokenizer_free(&pre);
+}
+
+static void check_decoder(const json_t *spec, const json_t *in, const char *want) {
+  Decoder decoder = {0};
+  TokenTexts texts = {0}, scratch = {0};
+  xt_error error;
+  ASSERT_OK(tokenizer_read_decoder(&decoder, spec, "golden", &error));
+  for (size_t i = 0; i < json_array_size(in); i++) {
+    text_buffer_add_text(&texts.text, json_string_value(json_array_get(in, i)));
+    ASSERT_OK(token_texts_end(&texts, &error));
+  }
+  ASSERT_OK(decoder_apply(&decoder, &texts, &scratch, &error));
+  assert_string_equal(texts.text.data ? texts.text.data : "", want);
+  token_texts_free(&texts);
+  token_texts_free(&scratch);
+  decoder_free(&decoder);
+}
+
+static void components(void **state) {
+  (void)state;
+  FILE *file = fopen(DATA "/components.jsonl", "rb");
+  char *line = NULL;
+  size_t capacity = 0, number = 0;
+  assert_non_null(file);
+  while (getline(&line, &capacity, file) > 0) {
+    json_t *item = json_loads(line, 0, NULL);
+    const json_t *spec = json_object_get(item, "spec"), *in = json_object_get(item, "in");
+    const json_t *out = json_object_get(item, "out");
+    const char *kind = json_string_value(json_object_get(item, "kind"));
+    char *text = json_dumps(item, JSON_COMPACT);
+    number++;
+    assert_non_null(kind);
+    print_message("# %s\n", text);
+    if (strcmp(kind, "normalizer") == 0) check_normalizer(spec, in, json_string_value(out));
+    else if (strcmp(kind, "pre_tokenizer") == 0) check_pretokenizer(spec, in, out);
+    else check_decoder(spec, in, json_string_value(out));
+    free(text);
+    json_decref(item);
+  }
+  assert_true(number > 40);
+  free(line);
+  fclose(file);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(tiny_bytes),    cmocka_unit_test(tiny_pieces),   cmocka_unit_test(llama_2),
+      cmocka_unit_test(components),    cmocka_unit_test(tiny_bytes),       cmocka_unit_test(tiny_pieces),   cmocka_unit_test(llama_2),
       cmocka_unit_test(mistral),       cmocka_unit_test(chinese_alpaca_2), cmocka_unit_test(qwen2),
       cmocka_unit_test(vectors_llama), cmocka_unit_test(vectors_qwen2),
   };
