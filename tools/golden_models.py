@@ -89,7 +89,7 @@ MODELS = [
     GoldenModel("mistral-head-dim", mistral(hidden_size=60, head_dim=16), 1, layout="safetensors-sharded",
                 new_keys=True),
     # Qwen2-Instruct: biases on q, k, v; several EOS ids; sampling fields and a repetition penalty.
-    GoldenModel("qwen2", qwen2(num_hidden_layers=5, num_key_value_heads=3), 1, full=True, eos=2, overruled_eos=True,
+    GoldenModel("qwen2", qwen2(num_hidden_layers=5, num_key_value_heads=3), 22, full=True, eos=2, overruled_eos=True,
                 generation={"do_sample": True, "repetition_penalty": 1.05, "temperature": 0.7, "top_k": 20, "top_p": 0.8}),
     GoldenModel("qwen2-tied", qwen2(hidden_size=54, num_attention_heads=3, num_key_value_heads=1,
                                     tie_word_embeddings=True), 1, eos=2),
