@@ -22,24 +22,28 @@ xt_status tokenizer_member_text(const json_t *object, const char *key, const cha
   return XT_STATUS_OK;
 }
 
+static xt_status bad_vocab(const json_t *id, const char *text, const char *file, const char *field, const char *why,
+                           xt_error *error) {
+  char where[160];
+  snprintf(where, sizeof where, "%s%s\"%.60s\"", field ? field : "", field ? "." : "", text);
+  if (!json_is_integer(id)) return wrong(id, file, where, why, error);
+  return err_set(error, XT_STATUS_INPUT, file, where, -1, "is %lld, expected %s", (long long)json_integer_value(id), why);
+}
+
 xt_status tokenizer_add_vocab(Vocab *vocab, const json_t *object, const char *file, const char *field,
                               xt_error *error) {
   if (!json_is_object(object)) return wrong(object, file, field, "an object", error);
+  TRY(vocab_reserve(vocab, json_object_size(object), error));
   void *at = json_object_iter((json_t *)(uintptr_t)object);
   for (; at; at = json_object_iter_next((json_t *)(uintptr_t)object, at)) {
     const char *text = json_object_iter_key(at);
     const json_t *id = json_object_iter_value(at);
-    char where[160];
-    snprintf(where, sizeof where, "%s%s\"%.60s\"", field ? field : "", field ? "." : "", text);
-    if (!json_is_integer(id)) return wrong(id, file, where, "an integer", error);
     const json_int_t number = json_integer_value(id);
-    if (number < 0 || number >= VOCAB_IDS_MAX)
-      return err_set(error, XT_STATUS_INPUT, file, where, -1, "is %lld, expected 0 to %d", (long long)number,
-                     VOCAB_IDS_MAX - 1);
+    if (!json_is_integer(id) || number < 0 || number >= VOCAB_IDS_MAX)
+      return bad_vocab(id, text, file, field, "an integer from 0 to 16777215", error);
     VocabAdded added;
     TRY(vocab_add(vocab, text, json_object_iter_key_len(at), (int32_t)number, &added, error));
-    if (added != VOCAB_NEW)
-      return err_set(error, XT_STATUS_INPUT, file, where, -1, "is %lld, which another token has", (long long)number);
+    if (added != VOCAB_NEW) return bad_vocab(id, text, file, field, "an id that no other token has", error);
   }
   return XT_STATUS_OK;
 }
@@ -88,6 +92,7 @@ static xt_status add_merge(Bpe *bpe, const MergeText *m, uint32_t rank, TextBuff
 
 static xt_status read_merges(Bpe *bpe, const json_t *merges, const char *file, xt_error *error) {
   if (!json_is_array(merges)) return wrong(merges, file, "model.merges", "an array", error);
+  TRY(bpe_reserve_merges(bpe, json_array_size(merges), error));
   TextBuffer joined = {0};
   xt_status status = XT_STATUS_OK;
   uint32_t rank = 0;

@@ -88,6 +88,7 @@ xt_status tokenizer_read_vocab_json(xt_tokenizer *t, const TokenizerConfig *conf
   xt_status status;
   TRY_DONE(json_parse_file(vocab_path, &vocab, error));
   TRY_DONE(tokenizer_add_vocab(&t->bpe.vocab, vocab, vocab_path, NULL, error));
+  TRY_DONE(bpe_reserve_merges(&t->bpe, json_object_size(vocab), error)); /* a merge for nearly every token */
   TRY_DONE(read_merges(&t->bpe, merges_path, error));
   const bool gpt2 = config->class == TOKENIZER_CLASS_GPT2;
   if (!gpt2) TRY_DONE(add_qwen2(t, error));
