@@ -129,6 +129,13 @@ xt_status xt_session_verify(xt_session *session, const char *directory,
                             void (*row)(void *user, const xt_verify_row *row), void *user, bool *passed,
                             xt_error *error);
 
+/* ---- speed -------------------------------------------------------------------------------- */
+
+/* Measures what this machine gives in practice with the session's threads: float32 operations a
+ * second in large matrix products (a multiplication and an addition are two), and bytes a second
+ * read from memory. Takes about a second. */
+xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second, xt_error *error);
+
 #ifdef __cplusplus
 }
 #endif

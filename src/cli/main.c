@@ -1,8 +1,128 @@
-#include <stdio.h>
+/* The program: finds the verb, has its options read, runs it. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "xtransplant/xt.h"
+#include "cli.h"
+#include "verbs.h"
 
-int main(void) {
+static int run_help(const Cli *cli, void *arguments);
+static int run_version(const Cli *cli, void *arguments);
+
+static const Verb verb_help = {
+    .name = "help",
+    .summary = "list the verbs, or explain one",
+    .about = "Lists the verbs; with the name of one, explains it, as --help after that verb does.",
+    .example = "xtransplant help run",
+    .rest_name = "[VERB]",
+    .rest_max = 1,
+    .run = run_help,
+};
+static const Verb verb_version = {
+    .name = "version",
+    .summary = "print the version",
+    .about = "Prints the program's name and version.",
+    .run = run_version,
+};
+
+static const Verb *const verbs[] = {
+    &verb_inspect, &verb_tokenize, &verb_detokenize, &verb_generate, &verb_run,  &verb_lens,
+    &verb_capture, &verb_verify,   &verb_init_model, &verb_bench,    &verb_help, &verb_version,
+};
+#define VERB_COUNT (sizeof verbs / sizeof *verbs)
+
+static void print_overview(FILE *to) {
+  fprintf(to,
+          "xtransplant %s: cross-lingual latent transplantation in decoder language models\n\n"
+          "usage: xtransplant VERB [options]\n\nverbs:\n",
+          xt_version());
+  for (size_t i = 0; i < VERB_COUNT; i++) fprintf(to, "  %-12s  %s\n", verbs[i]->name, verbs[i]->summary);
+  fprintf(to, "\n`xtransplant VERB --help` explains a verb. Layers are counted from 0. Results go to stdout, messages\n"
+              "to stderr. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 bad input.\n");
+}
+
+static const Verb *find_verb(const char *name) {
+  for (size_t i = 0; i < VERB_COUNT; i++)
+    if (strcmp(verbs[i]->name, name) == 0) return verbs[i];
+  return NULL;
+}
+
+static int unknown_verb(const char *name) {
+  const char *names[VERB_COUNT + 1] = {NULL};
+  for (size_t i = 0; i < VERB_COUNT; i++) names[i] = verbs[i]->name;
+  const char *meant = nearest_name(name, names);
+  fprintf(stderr, "xtransplant: unknown verb '%.60s'; ", name);
+  if (meant) fprintf(stderr, "did you mean %s?\n", meant);
+  else fputs("see xtransplant --help\n", stderr);
+  return EXIT_USAGE;
+}
+
+static int run_help(const Cli *cli, void *arguments) {
+  (void)arguments;
+  if (cli->rest_count == 0) {
+    print_overview(stdout);
+    return EXIT_OK;
+  }
+  const Verb *verb = find_verb(cli->rest[0]);
+  if (!verb) return unknown_verb(cli->rest[0]);
+  options_print_help(verb, stdout);
+  return EXIT_OK;
+}
+
+static int run_version(const Cli *cli, void *arguments) {
+  (void)cli;
+  (void)arguments;
   printf("xtransplant %s\n", xt_version());
-  return 0;
+  return EXIT_OK;
+}
+
+static bool asks_for_help(int argc, char **argv) {
+  for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
+  return false;
+}
+
+static int run_verb(const Verb *verb, int argc, char **argv) {
+  if (asks_for_help(argc, argv)) {
+    options_print_help(verb, stdout);
+    return EXIT_OK;
+  }
+  Cli cli = {.verb = verb};
+  void *arguments = calloc(1, verb->arguments_size + 1);
+  if (!arguments) {
+    fprintf(stderr, "xtransplant %s: out of memory\n", verb->name);
+    return EXIT_FAILED;
+  }
+  const int code = options_parse(&cli, argc, argv, arguments) ? verb->run(&cli, arguments) : EXIT_USAGE;
+  free(arguments);
+  return code;
+}
+
+/* A result that did not reach its file is no result: a full disk or a closed pipe is a failure. */
+static int flush_results(const char *verb, int code) {
+  errno = 0;
+  const bool earlier = ferror(stdout) != 0;
+  const bool failed = fclose(stdout) != 0 || earlier;
+  if (!failed || code != EXIT_OK) return code;
+  fprintf(stderr, "xtransplant %s: stdout: cannot write: %s\n", verb, errno ? strerror(errno) : "an earlier write failed");
+  return EXIT_FAILED;
+}
+
+int main(int argc, char **argv) {
+  signal(SIGPIPE, SIG_IGN); /* a closed pipe then shows as a failed write, which has a message */
+  if (argc < 2) {
+    print_overview(stderr);
+    return EXIT_USAGE;
+  }
+  const char *name = argv[1];
+  const Verb *verb = find_verb(name);
+  if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) verb = &verb_help;
+  if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) verb = &verb_version;
+  if (!verb && name[0] == '-') {
+    fprintf(stderr, "xtransplant: unknown option '%.60s'; a verb comes first, see xtransplant --help\n", name);
+    return EXIT_USAGE;
+  }
+  if (!verb) return unknown_verb(name);
+  return flush_results(verb->name, run_verb(verb, argc - 2, argv + 2));
 }

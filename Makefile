@@ -1,0 +1,32 @@
+# Short front of the CMake build. `make` builds, `make demo` shows, `make test` checks everything.
+PREFIX ?= /usr/local
+CMAKE = cmake -G Ninja
+
+.PHONY: all setup demo test bench install clean
+all: build/build.ninja
+	@cmake --build build
+
+setup:
+	@tools/setup.sh
+
+build/build.ninja: | setup
+	@$(CMAKE) -B build >/dev/null
+
+demo: all
+	@examples/demo.sh build
+
+# gcc, gcc with address and undefined-behaviour sanitizers, clang, and gcc with the thread sanitizer.
+test: all
+	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address >/dev/null && cmake --build build-asan
+	@CC=clang CXX=clang++ $(CMAKE) -B build-clang >/dev/null && cmake --build build-clang
+	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread >/dev/null && cmake --build build-tsan
+	@tests/run.sh build build-asan build-clang build-tsan
+
+bench: all
+	@build/bench/bench_matmul
+
+install: all
+	@cmake --install build --prefix $(PREFIX)
+
+clean:
+	rm -rf build build-asan build-clang build-tsan

@@ -1,0 +1,77 @@
+/* The sweep: every transplant (site, source layer, target layer) of an instance, sharing all that the
+ * runs have in common, bit for bit the same as each run alone.
+ *
+ * An instance is a source and a target prompt. A sweep gives, for each instance, the untouched
+ * ("vanilla") response of the target prompt and one response for each configuration. */
+#ifndef XTRANSPLANT_SWEEP_H
+#define XTRANSPLANT_SWEEP_H
+
+#include "xtransplant/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Ids are borrowed for the call. */
+typedef struct xt_instance {
+  const int32_t *source, *target;
+  size_t source_count, target_count;
+} xt_instance;
+
+/* Zero-initialise for the defaults; at least one site is needed. */
+typedef struct xt_sweep_options {
+  const xt_site *sites;
+  size_t site_count;
+  const int *source_layers; /* NULL: all; else distinct */
+  size_t source_layer_count;
+  const int *target_layers; /* NULL: all; else distinct */
+  size_t target_layer_count;
+  int max_new_tokens;        /* 0: 20 */
+  bool ignore_eos;
+  double repetition_penalty; /* 0: the model's */
+  int max_rows;              /* configurations run together; 0: 4096, or what memory allows */
+  bool (*cancel)(void *user);/* asked between steps; true stops with XT_STATUS_CANCELLED. May be NULL */
+  void *user;
+} xt_sweep_options;
+
+/* One finished response, borrowed for the callback. */
+typedef struct xt_sweep_response {
+  size_t instance;                /* index */
+  int site;                       /* index into options->sites; -1: vanilla */
+  int source_layer, target_layer; /* -1: vanilla */
+  const xt_generation *generation;
+} xt_sweep_response;
+
+/* What a sweep did. */
+typedef struct xt_sweep_stats {
+  uint64_t responses, tokens;
+  uint64_t row_layers;        /* rows x layers computed while decoding, after sharing */
+  uint64_t row_layers_alone;  /* the same with nothing shared: every response by itself, all layers */
+  double flops;               /* of the products that were computed: prompts, layers, unembedding */
+  uint64_t peak_bytes;        /* most memory planned for at once, weights included */
+} xt_sweep_stats;
+
+/* How a sweep of `count` instances of these lengths would be cut up to fit the memory limit. */
+typedef struct xt_sweep_plan {
+  int instances_together;     /* instances whose rows share a batch */
+  int rows_together;          /* configurations that share a batch */
+  int passes;                 /* batches an instance group is cut into, by target layer */
+  uint64_t responses;         /* in all, vanilla included */
+  uint64_t bytes;             /* at most, weights included */
+} xt_sweep_plan;
+
+/* Refuses what cannot fit, with the figure that would. */
+xt_status xt_sweep_make_plan(const xt_model *model, const xt_instance *instances, size_t count,
+                             const xt_sweep_options *options, xt_sweep_plan *plan, xt_error *error);
+
+/* Runs the sweep. `done` is called once for each response, in no particular order; what it returns
+ * other than XT_STATUS_OK ends the sweep with that status. `stats` may be NULL. */
+xt_status xt_session_sweep(xt_session *session, const xt_instance *instances, size_t count,
+                           const xt_sweep_options *options,
+                           xt_status (*done)(void *user, const xt_sweep_response *response, xt_error *error),
+                           void *user, xt_sweep_stats *stats, xt_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,19 @@
+/* Memory that is given back all at once. Zero-initialise; arena_free releases everything. */
+#ifndef BASE_ARENA_H
+#define BASE_ARENA_H
+
+#include <stddef.h>
+
+#include "base/err.h"
+
+typedef struct ArenaBlock ArenaBlock;
+
+typedef struct Arena {
+  ArenaBlock *blocks; /* newest first */
+} Arena;
+
+/* Zeroed, 16-byte aligned, count * size bytes into *out; overflow counts as out of memory. */
+xt_status arena_alloc(Arena *arena, void *out, size_t count, size_t size, xt_error *error);
+void arena_free(Arena *arena);
+
+#endif

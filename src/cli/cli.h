@@ -1,0 +1,78 @@
+/* What every verb uses: exit codes, errors, messages, loading a model. */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <jansson.h>
+
+#include "opts.h"
+#include "xtransplant/xt.h"
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INPUT = 3 };
+
+/* The rest of the function is cleanup under `done:`; needs a local `xt_status status`. */
+#define TRY_DONE(call)                         \
+  do {                                         \
+    if ((status = (call)) != XT_STATUS_OK) goto done; \
+  } while (0)
+
+/* Fills *error as the library does. */
+xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field, long long offset,
+                    const char *format, ...) __attribute__((format(printf, 6, 7)));
+xt_status error_memory(xt_error *error);
+
+/* One line on stderr unless `status` is OK; the exit code for it. */
+int cli_exit(const Cli *cli, xt_status status, const xt_error *error);
+/* "xtransplant VERB: ..." for a command line that contradicts itself; EXIT_USAGE. */
+int cli_usage(const Cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A message for the person at the terminal, on stderr unless `quiet`. */
+void cli_note(bool quiet, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As cli_note, only where stderr is a terminal: "loading ..." is noise in a log. */
+void cli_progress(bool quiet, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+double seconds_now(void);
+
+/* ---- a model, as the common options describe it ------------------------------------------- */
+
+typedef struct ModelArguments {
+  const char *model, *device, *kernels;
+  int threads, compute;
+  uint64_t memory;
+  bool quiet, json;
+} ModelArguments;
+
+extern const char *const compute_names[];
+
+/* Rows of an option table that fill the ModelArguments `member` of `Arguments`. */
+#define OPTION_MODEL(Arguments, member)                                                                    \
+  {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
+   .value = "PATH", .required = true, .help = "model directory in Hugging Face layout, as downloaded"}
+#define OPTIONS_COMPUTE(Arguments, member)                                                                 \
+  {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
+   .low = 1, .high = 1024, .help = "threads to compute with; left out: one per processor"},                \
+  {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
+   .help = "refuse before any work what would need more, e.g. 4G or 512M; left out: what the machine has free"},            \
+  {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
+   .choices = compute_names, .preset = "f32", .help = "type that products are computed in; f32 is the reference, bf16 faster"}, \
+  {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
+   .preset = "cpu", .help = "cpu, or cuda[:K] for graphics card K"},                                       \
+  {.name = "kernels", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.kernels), .value = "NAME", \
+   .help = "expert: CPU kernels by name, e.g. avx512, avx2, neon, portable, reference; left out: the best this processor has"}
+#define OPTION_QUIET(Arguments, member)                                                                    \
+  {.name = "quiet", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "no messages on stderr but errors"}
+#define OPTION_JSON(Arguments, member)                                                                     \
+  {.name = "json", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print the result as one line of JSON"}
+
+typedef struct LoadedModel {
+  xt_model *model;
+  xt_session *session; /* NULL until load */
+  xt_model_info info;
+} LoadedModel;
+
+/* Reads everything but the weights, so that what is wrong with the command is found before the
+ * minutes that weights may take. */
+xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_error *error);
+/* Replaces a described model by the loaded one and makes a session. */
+xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_error *error);
+void model_deinit(LoadedModel *model);
+
+#endif

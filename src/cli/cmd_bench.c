@@ -1,0 +1,238 @@
+/* bench: prefill and decode speed through the public API, beside the machine's measured peak. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "output.h"
+#include "verbs.h"
+
+typedef struct Arguments {
+  ModelArguments model;
+  int prompt_tokens, new_tokens, repeats;
+  IntList rows;
+} Arguments;
+
+static const Option options[] = {
+    OPTION_MODEL(Arguments, model),
+    {.name = "prompt-tokens", .letter = 'p', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, prompt_tokens),
+     .value = "N", .low = 1, .high = 1e6, .preset = "512", .help = "length of the prompt, of random ids"},
+    {.name = "rows", .type = OPTION_INTS, .field = OPTION_FIELD(Arguments, IntList, rows), .value = "LIST", .low = 1,
+     .high = 65536, .preset = "1,8,64,256", .help = "numbers of rows to decode together"},
+    {.name = "new-tokens", .letter = 'n', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, new_tokens), .value = "N",
+     .low = 2, .high = 1e6, .preset = "20", .help = "tokens that every row generates"},
+    {.name = "repeats", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, repeats), .value = "N", .low = 1, .high = 1000,
+     .preset = "3", .help = "measure everything N times and keep the fastest"},
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_JSON(Arguments, model.json),
+};
+
+typedef struct Bench {
+  const Arguments *arguments;
+  LoadedModel model;
+  int32_t *prompt;  /* [prompt_tokens] */
+  float *values;    /* [most rows, width], one row's intervention each */
+  double peak_flops, peak_bytes;      /* per second */
+  double layer_parameters, unembedding; /* parameters in matrix products: all layers; the last one */
+} Bench;
+
+typedef struct Speed {
+  int rows; /* 0: prefill */
+  double seconds, tokens_per_second, of_flops, of_bytes;
+} Speed;
+
+/* splitmix64 (Vigna): the same prompt and values in every run of the program. */
+static uint64_t random_next(uint64_t *state) {
+  uint64_t z = *state += 0x9E3779B97F4A7C15u;
+  z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+  return z ^ z >> 31;
+}
+
+static void count_parameters(Bench *bench) {
+  const xt_model_info *info = &bench->model.info;
+  const double c = info->width, queries = (double)info->heads * info->head_dim, keys = (double)info->kv_heads * info->head_dim;
+  const double layer = 2 * c * queries + 2 * c * keys + 3 * c * info->feed_forward;
+  bench->layer_parameters = info->layers * layer;
+  bench->unembedding = c * info->vocab;
+}
+
+static xt_status make_inputs(Bench *bench, xt_error *error) {
+  const Arguments *arguments = bench->arguments;
+  const xt_model_info *info = &bench->model.info;
+  int most = 1;
+  for (int i = 0; i < arguments->rows.count; i++)
+    if (arguments->rows.at[i] > most) most = arguments->rows.at[i];
+  const size_t floats = (size_t)most * (size_t)info->width;
+  bench->prompt = malloc((size_t)arguments->prompt_tokens * sizeof *bench->prompt);
+  bench->values = malloc(floats * sizeof *bench->values);
+  if (!bench->prompt || !bench->values) return error_memory(error);
+  uint64_t state = 1;
+  for (int i = 0; i < arguments->prompt_tokens; i++)
+    bench->prompt[i] = (int32_t)(random_next(&state) % (uint64_t)info->vocab);
+  for (size_t i = 0; i < floats; i++) bench->values[i] = (float)ldexp((double)(random_next(&state) >> 40), -23) - 1;
+  return XT_STATUS_OK;
+}
+
+/* Seconds of `rows` rows over the one prompt, generating n tokens each; the least of the repeats.
+ * Every row's first layer gives another output at the last token, so that no row can share the
+ * layers above with another. */
+static xt_status measure(Bench *bench, int rows, int n, bool changed, double *seconds, xt_error *error) {
+  const Arguments *arguments = bench->arguments;
+  const size_t count = (size_t)rows, width = (size_t)bench->model.info.width;
+  xt_intervention *changes = calloc(count, sizeof *changes);
+  xt_request *requests = calloc(count, sizeof *requests);
+  xt_generation *generations = calloc(count, sizeof *generations);
+  xt_status status = XT_STATUS_OK;
+  if (!changes || !requests || !generations) TRY_DONE(error_memory(error));
+  for (size_t r = 0; r < count; r++) {
+    changes[r] = (xt_intervention){.write = XT_TAP_BLOCK, .position = XT_POSITION_LAST, .value = bench->values + r * width};
+    requests[r] = (xt_request){.ids = bench->prompt, .count = (size_t)arguments->prompt_tokens, .interventions = &changes[r],
+                               .intervention_count = changed};
+  }
+  const xt_generate_options how = {.max_new_tokens = n, .ignore_eos = true};
+  *seconds = INFINITY;
+  for (int i = 0; i < arguments->repeats; i++) {
+    const double begin = seconds_now();
+    TRY_DONE(xt_session_generate(bench->model.session, requests, count, &how, generations, error));
+    const double took = seconds_now() - begin;
+    if (took < *seconds) *seconds = took;
+    for (size_t r = 0; r < count; r++) xt_generation_deinit(&generations[r]);
+  }
+done:
+  free(generations);
+  free(requests);
+  free(changes);
+  return status;
+}
+
+static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
+  const double tokens = bench->arguments->prompt_tokens;
+  const xt_status status = measure(bench, 1, 1, false, &speed->seconds, error);
+  if (status) return status;
+  speed->tokens_per_second = tokens / speed->seconds;
+  /* only the last token is unembedded */
+  speed->of_flops = 2 * (tokens * bench->layer_parameters + bench->unembedding) / speed->seconds / bench->peak_flops;
+  return XT_STATUS_OK;
+}
+
+/* The time of n tokens a row less the time of one is n - 1 decoding steps. */
+static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *error) {
+  double first, all;
+  xt_status status = measure(bench, rows, 1, true, &first, error);
+  if (!status) status = measure(bench, rows, bench->arguments->new_tokens, true, &all, error);
+  if (status) return status;
+  const double steps = bench->arguments->new_tokens - 1, parameters = bench->layer_parameters + bench->unembedding;
+  const xt_model_info *info = &bench->model.info;
+  speed->rows = rows;
+  speed->seconds = all > first ? all - first : 1e-9;
+  speed->tokens_per_second = steps * rows / speed->seconds;
+  speed->of_flops = 2 * parameters * steps * rows / speed->seconds / bench->peak_flops;
+  /* a step reads every matrix once, whatever the rows */
+  const double weight_bytes = (double)info->weight_bytes * parameters / (double)info->parameters;
+  speed->of_bytes = weight_bytes * steps / speed->seconds / bench->peak_bytes;
+  return XT_STATUS_OK;
+}
+
+/* ---- output -------------------------------------------------------------------------------- */
+
+static json_t *speed_json(const Speed *speed) {
+  json_t *object = json_object();
+  bool ok = true;
+  if (speed->rows) ok = json_add(object, "rows", json_integer(speed->rows));
+  ok = json_add(object, "seconds", json_number(speed->seconds)) && ok;
+  ok = json_add(object, "tokens_per_second", json_number(speed->tokens_per_second)) && ok;
+  ok = json_add(object, "fraction_of_peak_flops", json_number(speed->of_flops)) && ok;
+  if (speed->rows) ok = json_add(object, "fraction_of_memory_bandwidth", json_number(speed->of_bytes)) && ok;
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
+static xt_status print_as_json(const Bench *bench, const Speed *speeds, xt_error *error) {
+  const Arguments *arguments = bench->arguments;
+  json_t *object = json_object(), *decode = json_array();
+  bool ok = json_add(object, "model", json_string(bench->model.info.path));
+  for (int i = 0; i < arguments->rows.count; i++)
+    ok = json_array_append_new(decode, speed_json(&speeds[i + 1])) == 0 && ok;
+  ok = json_add(object, "kernels", json_string(bench->model.info.kernels)) && ok;
+  ok = json_add(object, "compute", json_string(compute_names[arguments->model.compute])) && ok;
+  ok = json_add(object, "prompt_tokens", json_integer(arguments->prompt_tokens)) && ok;
+  ok = json_add(object, "new_tokens", json_integer(arguments->new_tokens)) && ok;
+  ok = json_add(object, "peak_flops_per_second", json_number(bench->peak_flops)) && ok;
+  ok = json_add(object, "memory_bytes_per_second", json_number(bench->peak_bytes)) && ok;
+  ok = json_add(object, "prefill", speed_json(&speeds[0])) && ok;
+  ok = json_add(object, "decode", decode) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static void print_as_text(const Bench *bench, const Speed *speeds) {
+  const Arguments *arguments = bench->arguments;
+  printf("%s: %s, %s kernels, compute %s\n", bench->model.info.path, bench->model.info.weight_dtype, bench->model.info.kernels,
+         compute_names[arguments->model.compute]);
+  printf("peak measured here: %.1f GFLOP/s in float32, %.1f GB/s read from memory\n\n", bench->peak_flops / 1e9,
+         bench->peak_bytes / 1e9);
+  printf("%-28s %10s %12s %10s %10s\n", "", "seconds", "tokens/s", "of peak", "of memory");
+  char label[64];
+  snprintf(label, sizeof label, "prefill, %d tokens", arguments->prompt_tokens);
+  printf("%-28s %10.3f %12.1f %9.1f%%\n", label, speeds[0].seconds, speeds[0].tokens_per_second, 100 * speeds[0].of_flops);
+  for (int i = 1; i <= arguments->rows.count; i++) {
+    snprintf(label, sizeof label, "decode, %d row%s", speeds[i].rows, speeds[i].rows == 1 ? "" : "s");
+    printf("%-28s %10.3f %12.1f %9.1f%% %9.1f%%\n", label, speeds[i].seconds, speeds[i].tokens_per_second,
+           100 * speeds[i].of_flops, 100 * speeds[i].of_bytes);
+  }
+  printf("\nof peak: 2 x parameters in matrix products x tokens, the unembedding only where it is computed, over the\n"
+         "float32 peak%s. of memory: one reading of the weights a step. Decoding: %d tokens a row, less the\n"
+         "time of the first. Fastest of %d.\n",
+         arguments->model.compute == XT_COMPUTE_BF16 ? " (bf16 products may exceed it)" : "", arguments->new_tokens,
+         arguments->repeats);
+}
+
+static xt_status check_length(const Arguments *arguments, const xt_model_info *info, xt_error *error) {
+  if (arguments->prompt_tokens <= info->max_positions - (arguments->new_tokens - 1)) return XT_STATUS_OK;
+  return error_set(error, XT_STATUS_ARGUMENT, NULL, "--prompt-tokens", -1,
+                   "%d, and %d new ones, are more than the model's %d positions", arguments->prompt_tokens,
+                   arguments->new_tokens, info->max_positions);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  const bool quiet = arguments->model.quiet;
+  Bench bench = {.arguments = arguments};
+  Speed speeds[INT_LIST_MAX + 1] = {{0}};
+  xt_error error;
+  xt_status status;
+  TRY_DONE(model_describe(&arguments->model, &bench.model, &error));
+  TRY_DONE(check_length(arguments, &bench.model.info, &error));
+  TRY_DONE(model_load(&arguments->model, &bench.model, &error));
+  count_parameters(&bench);
+  TRY_DONE(make_inputs(&bench, &error));
+  cli_progress(quiet, "measuring the machine's peak ...");
+  TRY_DONE(xt_session_peak(bench.model.session, &bench.peak_flops, &bench.peak_bytes, &error));
+  cli_progress(quiet, "prefill ...");
+  TRY_DONE(bench_prefill(&bench, &speeds[0], &error));
+  for (int i = 0; i < arguments->rows.count; i++) {
+    cli_progress(quiet, "decode, %d rows ...", arguments->rows.at[i]);
+    TRY_DONE(bench_decode(&bench, arguments->rows.at[i], &speeds[i + 1], &error));
+  }
+  if (arguments->model.json) TRY_DONE(print_as_json(&bench, speeds, &error));
+  else print_as_text(&bench, speeds);
+done:
+  free(bench.prompt);
+  free(bench.values);
+  model_deinit(&bench.model);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_bench = {
+    .name = "bench",
+    .summary = "prefill and decode speed, and the fraction of this machine's peak",
+    .about = "Measures, with random ids, how many prompt tokens a second are read and how many tokens a second are generated for "
+             "several numbers of rows, and what fraction that is of the float32 products a second and of the memory reads a second "
+             "measured on this machine with the same threads. All rows have one prompt and another value at its last token.",
+    .example = "xtransplant bench -m TinyLlama-1.1B --rows 1,64,256 --json",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

@@ -1,0 +1,76 @@
+/* capture: the taps of one prompt's last token, into a safetensors file. */
+#include "output.h"
+#include "prompt.h"
+#include "verbs.h"
+
+typedef struct Arguments {
+  ModelArguments model;
+  const char *prompt_file, *output;
+  int line;
+  bool ids;
+} Arguments;
+
+static const Option options[] = {
+    OPTION_MODEL(Arguments, model),
+    {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt_file),
+     .value = "FILE", .required = true, .help = "the prompt, exactly as the file has it; - is stdin"},
+    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output),
+     .value = "FILE", .required = true, .help = "safetensors file to write; one that exists is replaced"},
+    OPTION_LINE(Arguments, line, "line", LINE_HELP),
+    OPTION_IDS(Arguments, ids),
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_JSON(Arguments, model.json),
+};
+
+static xt_status print_summary(const Arguments *arguments, const LoadedModel *model, const Prompt *prompt, xt_error *error) {
+  const xt_model_info *info = &model->info;
+  if (!arguments->model.json) {
+    cli_note(arguments->model.quiet, "wrote %s: embed [%d], attn, mid, ffn and block [%d, %d], logits [%d] of the last of %zu tokens",
+             arguments->output, info->width, info->layers, info->width, info->vocab, prompt->count);
+    return XT_STATUS_OK;
+  }
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(arguments->output));
+  ok = json_add(object, "layers", json_integer(info->layers)) && ok;
+  ok = json_add(object, "width", json_integer(info->width)) && ok;
+  ok = json_add(object, "vocab", json_integer(info->vocab)) && ok;
+  ok = json_add(object, "ids", json_ids(prompt->ids, prompt->count)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  LoadedModel model = {0};
+  Prompt prompt = {0};
+  xt_taps *taps = NULL;
+  xt_error error;
+  xt_status status;
+  TRY_DONE(prompt_read(arguments->prompt_file, arguments->line, arguments->ids, &prompt, &error));
+  TRY_DONE(model_describe(&arguments->model, &model, &error));
+  TRY_DONE(prompt_encode(&prompt, &model, 0, &error));
+  TRY_DONE(model_load(&arguments->model, &model, &error));
+  const xt_request request = {.ids = prompt.ids, .count = prompt.count};
+  TRY_DONE(xt_session_capture(model.session, &request, &taps, &error));
+  TRY_DONE(xt_taps_save(taps, arguments->output, &error));
+  TRY_DONE(print_summary(arguments, &model, &prompt, &error));
+done:
+  xt_taps_free(taps);
+  prompt_deinit(&prompt);
+  model_deinit(&model);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_capture = {
+    .name = "capture",
+    .summary = "a prompt's last-token activations into a safetensors file",
+    .about = "Runs one prompt and writes what its last token gives as float32 tensors: embed [C], the input of layer 0; attn "
+             "(attention output), mid (residual stream between the modules), ffn (feed-forward output) and block (layer output), "
+             "each [N, C]; logits [V]. The prompt's ids are in the metadata under ids. The file appears whole or not at all.",
+    .example = "xtransplant capture -m Qwen2-7B-Instruct --prompt-file en.txt -o taps.safetensors",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

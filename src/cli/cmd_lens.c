@@ -1,0 +1,252 @@
+/* lens: what every layer would say at every generated token. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "layers.h"
+#include "output.h"
+#include "transplant.h"
+#include "verbs.h"
+
+typedef struct Arguments {
+  ModelArguments model;
+  const char *prompt_file, *layers;
+  int width;
+  TransplantArguments transplant;
+} Arguments;
+
+static const Option options[] = {
+    OPTION_MODEL(Arguments, model),
+    {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt_file),
+     .value = "FILE", .help = "just this prompt, without a transplant; - is stdin"},
+    OPTIONS_TRANSPLANT(Arguments, transplant, false),
+    {.name = "layers", .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, layers), .value = "LIST",
+     .preset = "all", .help = "layers to show: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "width", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, width), .value = "N", .low = 40, .high = 10000,
+     .preset = "120", .help = "columns of the printed table; more tokens go into further tables"},
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_JSON(Arguments, model.json),
+};
+
+/* What is shown: a response and which layers of its lens. */
+typedef struct View {
+  const xt_tokenizer *tokenizer; /* NULL: tokens are shown as ids */
+  bool *keep;                    /* [layers] */
+  int layers, width;
+} View;
+
+#define LABEL_COLUMNS 6
+#define TOKEN_COLUMNS 11
+#define CELL_COLUMNS (TOKEN_COLUMNS + 7) /* a gap, and " 100%" */
+
+/* One token by itself. Caller frees *text. */
+static xt_status token_text(const View *view, int32_t id, char **text, size_t *length, xt_error *error) {
+  if (view->tokenizer) return xt_tokenizer_decode(view->tokenizer, &id, 1, false, text, length, error);
+  *text = malloc(16);
+  if (!*text) return error_memory(error);
+  *length = (size_t)snprintf(*text, 16, "%d", (int)id);
+  return XT_STATUS_OK;
+}
+
+static xt_status print_cell(const View *view, int32_t id, double logprob, xt_error *error) {
+  char *text = NULL;
+  size_t length;
+  const xt_status status = token_text(view, id, &text, &length, error);
+  if (status) return status;
+  char *line = text_escape(text, length);
+  free(text);
+  if (!line) return error_memory(error);
+  fputs("  ", stdout);
+  print_fitted(line, TOKEN_COLUMNS, false);
+  printf(" %3.0f%%", 100 * exp(logprob));
+  free(line);
+  return XT_STATUS_OK;
+}
+
+/* Tokens first..first+count-1, the highest layer on top as in the model. */
+static xt_status print_block(const View *view, const xt_generation *g, size_t first, size_t count, xt_error *error) {
+  printf("%*s", LABEL_COLUMNS, "token");
+  for (size_t t = first; t < first + count; t++) printf("  %-*zu", t + 1 < first + count ? CELL_COLUMNS - 2 : 0, t + 1);
+  printf("\n%*s", LABEL_COLUMNS, "chosen");
+  xt_status status = XT_STATUS_OK;
+  for (size_t t = first; !status && t < first + count; t++)
+    status = print_cell(view, g->ids[t], (double)g->logprobs[t], error);
+  putchar('\n');
+  for (int layer = view->layers - 1; !status && layer >= 0; layer--) {
+    if (!view->keep[layer]) continue;
+    printf("%*d", LABEL_COLUMNS, layer);
+    for (size_t t = first; !status && t < first + count; t++) {
+      const size_t at = t * (size_t)g->layers + (size_t)layer;
+      status = print_cell(view, g->lens_ids[at], (double)g->lens_logprobs[at], error);
+    }
+    putchar('\n');
+  }
+  putchar('\n');
+  return status;
+}
+
+static xt_status print_table(const View *view, const char *label, const Response *response, xt_error *error) {
+  const xt_generation *g = &response->generation;
+  const size_t fit = (size_t)((view->width - LABEL_COLUMNS) / CELL_COLUMNS);
+  printf("%s: ", label);
+  response_print(response);
+  putchar('\n');
+  xt_status status = XT_STATUS_OK;
+  for (size_t first = 0; !status && first < g->count; first += fit)
+    status = print_block(view, g, first, g->count - first < fit ? g->count - first : fit, error);
+  return status;
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------- */
+
+static json_t *text_json(const View *view, int32_t id) {
+  char *text = NULL;
+  size_t length;
+  xt_error ignored;
+  if (token_text(view, id, &text, &length, &ignored) != XT_STATUS_OK) return NULL;
+  json_t *value = json_text(text, length);
+  free(text);
+  return value;
+}
+
+/* G with "lens": arrays with a row a generated token, in it an item a shown layer. */
+static json_t *lens_json(const View *view, const Response *response) {
+  const xt_generation *g = &response->generation;
+  json_t *object = response_json(response), *lens = json_object();
+  json_t *layers = json_array(), *ids = json_array(), *texts = json_array(), *logprobs = json_array();
+  bool ok = object && layers && ids && texts && logprobs;
+  for (int layer = 0; layer < view->layers && ok; layer++)
+    if (view->keep[layer]) ok = json_array_append_new(layers, json_integer(layer)) == 0;
+  for (size_t t = 0; t < g->count && ok; t++) {
+    json_t *row_ids = json_array(), *row_texts = json_array(), *row_logprobs = json_array();
+    for (int layer = 0; layer < view->layers && ok; layer++) {
+      if (!view->keep[layer]) continue;
+      const size_t at = t * (size_t)g->layers + (size_t)layer;
+      ok = json_array_append_new(row_ids, json_integer(g->lens_ids[at])) == 0;
+      ok = json_array_append_new(row_texts, text_json(view, g->lens_ids[at])) == 0 && ok;
+      ok = json_array_append_new(row_logprobs, json_number((double)g->lens_logprobs[at])) == 0 && ok;
+    }
+    ok = json_array_append_new(ids, row_ids) == 0 && ok;
+    ok = json_array_append_new(texts, row_texts) == 0 && ok;
+    ok = json_array_append_new(logprobs, row_logprobs) == 0 && ok;
+  }
+  ok = json_add(lens, "layers", layers) && ok;
+  ok = json_add(lens, "ids", ids) && ok;
+  ok = json_add(lens, "texts", texts) && ok;
+  ok = json_add(lens, "logprobs", logprobs) && ok;
+  ok = json_add(object, "lens", lens) && ok;
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
+/* ---- the verb ------------------------------------------------------------------------------ */
+
+static xt_status show_transplant(const Arguments *arguments, const View *view, const Transplant *transplant, xt_error *error) {
+  if (arguments->model.json) {
+    json_t *object = json_object();
+    bool ok = json_add(object, "source", lens_json(view, &transplant->source));
+    ok = json_add(object, "vanilla", lens_json(view, &transplant->vanilla)) && ok;
+    ok = json_add(object, "transplanted", lens_json(view, &transplant->transplanted)) && ok;
+    ok = transplant_json(&arguments->transplant, transplant, object) && ok;
+    if (ok) return json_print(object, error);
+    json_decref(object);
+    return error_memory(error);
+  }
+  transplant_print_head(&arguments->transplant, transplant);
+  xt_status status = print_table(view, "source", &transplant->source, error);
+  if (!status) status = print_table(view, "untouched", &transplant->vanilla, error);
+  if (!status) status = print_table(view, "transplanted", &transplant->transplanted, error);
+  if (!status) transplant_print_verdict(transplant);
+  return status;
+}
+
+static xt_status show_prompt(const Arguments *arguments, const View *view, const Response *response, xt_error *error) {
+  if (!arguments->model.json) return print_table(view, "untouched", response, error);
+  json_t *object = json_object();
+  if (json_add(object, "vanilla", lens_json(view, response))) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static xt_status run_prompt(const Arguments *arguments, const LoadedModel *model, const Prompt *prompt, Response *response,
+                            xt_error *error) {
+  const xt_request request = {.ids = prompt->ids, .count = prompt->count};
+  const xt_generate_options how = {.max_new_tokens = arguments->transplant.max_new_tokens,
+                                   .repetition_penalty = arguments->transplant.penalty,
+                                   .lens = true};
+  xt_generation generation = {0};
+  const xt_status status = xt_session_generate(model->session, &request, 1, &how, &generation, error);
+  if (status) return status;
+  return response_init(response, model, prompt, &generation, error);
+}
+
+/* Either one prompt or a whole transplant; 0, or an exit code after saying what is missing. */
+static int check_arguments(const Cli *cli, const Arguments *arguments) {
+  static const char *const needed[] = {"source-file", "target-file", "site", "source-layer", "target-layer"};
+  const char *missing = NULL, *given = NULL;
+  for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+    if (option_is_given(cli, needed[i])) given = needed[i];
+    else if (!missing) missing = needed[i];
+  }
+  if (arguments->prompt_file && given) return cli_usage(cli, "--%s: not together with --prompt-file", given);
+  if (!arguments->prompt_file && !given)
+    return cli_usage(cli, "--prompt-file: missing; give it, or --source-file, --target-file, --site, --source-layer and --target-layer");
+  if (!arguments->prompt_file && missing) return cli_usage(cli, "--%s: missing; a transplant needs it beside --%s", missing, given);
+  return transplant_usage(cli, &arguments->transplant);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  const TransplantArguments *how = &arguments->transplant;
+  const int wrong = check_arguments(cli, arguments);
+  if (wrong) return wrong;
+  const bool single = arguments->prompt_file != NULL;
+  LoadedModel model = {0};
+  Transplant transplant = {0};
+  Prompt prompt = {0};
+  Response response = {0};
+  View view = {.width = arguments->width};
+  xt_error error;
+  xt_status status;
+  if (single) TRY_DONE(prompt_read(arguments->prompt_file, how->line, how->ids, &prompt, &error));
+  else TRY_DONE(transplant_read(how, &transplant, &error));
+  TRY_DONE(model_describe(&arguments->model, &model, &error));
+  view.layers = model.info.layers;
+  view.keep = calloc((size_t)view.layers, sizeof *view.keep);
+  if (!view.keep) TRY_DONE(error_memory(&error));
+  TRY_DONE(layers_resolve(arguments->layers, view.layers, "--layers", view.keep, &error));
+  if (single) TRY_DONE(prompt_encode(&prompt, &model, how->max_new_tokens, &error));
+  else TRY_DONE(transplant_check(how, &model, &transplant, &error));
+  TRY_DONE(model_load(&arguments->model, &model, &error));
+  view.tokenizer = xt_model_tokenizer(model.model);
+  if (single) {
+    TRY_DONE(run_prompt(arguments, &model, &prompt, &response, &error));
+    TRY_DONE(show_prompt(arguments, &view, &response, &error));
+  } else {
+    TRY_DONE(transplant_run(how, &model, true, &transplant, &error));
+    TRY_DONE(show_transplant(arguments, &view, &transplant, &error));
+  }
+done:
+  free(view.keep);
+  response_deinit(&response);
+  prompt_deinit(&prompt);
+  transplant_deinit(&transplant);
+  model_deinit(&model);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_lens = {
+    .name = "lens",
+    .summary = "what every layer would say, with and without a transplant",
+    .about = "Intermediate decoding: final norm and unembedding applied to every layer's output, at every generated token. Prints "
+             "a table a run (source, untouched, transplanted; or one prompt alone): rows are layers, the last on top, columns "
+             "generated tokens; a cell has the most likely token and its probability. The row \"chosen\" has the tokens that were "
+             "generated; a repetition penalty can make them differ from the last layer's.",
+    .example = "xtransplant lens -m Qwen2-7B-Instruct --source-file en.txt --target-file sw.txt --site attn --source-layer last "
+               "--target-layer first -n 5",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

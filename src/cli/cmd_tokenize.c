@@ -1,0 +1,153 @@
+/* tokenize and detokenize: streams of text to streams of ids, and back. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lines.h"
+#include "output.h"
+#include "prompt.h"
+#include "verbs.h"
+
+typedef struct Arguments {
+  const char *tokenizer;
+  bool no_special, jsonl, skip_special;
+} Arguments;
+
+#define OPTION_TOKENIZER                                                                                  \
+  {.name = "tokenizer", .letter = 't', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tokenizer), \
+   .value = "DIR", .required = true, .help = "directory of a model, or of tokenizer files alone"}
+
+static const Option tokenize_options[] = {
+    OPTION_TOKENIZER,
+    {.name = "no-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_special),
+     .help = "do not add BOS or EOS as the model's own tokenizer does"},
+    {.name = "jsonl", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, jsonl),
+     .help = "read a JSON string a line and print a JSON array a line"},
+};
+
+static const Option detokenize_options[] = {
+    OPTION_TOKENIZER,
+    {.name = "skip-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, skip_special),
+     .help = "leave special tokens out of the text"},
+};
+
+/* By hand: for large inputs, building JSON values costs more than tokenizing. */
+static void print_ids(const int32_t *ids, size_t count) {
+  putchar('[');
+  for (size_t i = 0; i < count; i++) printf(i ? ", %d" : "%d", (int)ids[i]);
+  fputs("]\n", stdout);
+}
+
+static void name_input(xt_error *error, size_t line) {
+  char field[32];
+  snprintf(error->file, sizeof error->file, "stdin");
+  if (line) snprintf(error->field, sizeof error->field, "%s", line_field(line, field));
+}
+
+static xt_status tokenize_text(const xt_tokenizer *tokenizer, const Arguments *arguments, const char *text, size_t length,
+                               size_t line, xt_error *error) {
+  int32_t *ids;
+  size_t count;
+  const xt_status status = xt_tokenizer_encode(tokenizer, text, length, !arguments->no_special, &ids, &count, error);
+  if (status) {
+    name_input(error, line);
+    return status;
+  }
+  print_ids(ids, count);
+  free(ids);
+  return XT_STATUS_OK;
+}
+
+static xt_status tokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments, const LineReader *reader,
+                               xt_error *error) {
+  char field[32];
+  json_t *string;
+  xt_status status = json_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &string, error);
+  if (status) return status;
+  if (!json_is_string(string)) {
+    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "not a JSON string");
+  } else {
+    status = tokenize_text(tokenizer, arguments, json_string_value(string), json_string_length(string), reader->number, error);
+  }
+  json_decref(string);
+  return status;
+}
+
+static xt_status detokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments, const LineReader *reader,
+                                 xt_error *error) {
+  char field[32], *text = NULL;
+  int32_t *ids = NULL;
+  size_t count, length;
+  xt_status status = ids_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &ids, &count, error);
+  if (status) return status;
+  status = xt_tokenizer_decode(tokenizer, ids, count, arguments->skip_special, &text, &length, error);
+  if (!status) status = json_print(json_text(text, length), error);
+  free(text);
+  free(ids);
+  return status;
+}
+
+typedef xt_status LineWork(const xt_tokenizer *, const Arguments *, const LineReader *, xt_error *);
+
+/* A closed pipe ends the loop early; main reports it. */
+static xt_status each_line(const xt_tokenizer *tokenizer, const Arguments *arguments, LineWork *work, xt_error *error) {
+  LineReader reader;
+  xt_status status = lines_open("-", &reader, error);
+  if (status) return status;
+  for (bool more = true; !status && !ferror(stdout);) {
+    status = lines_next(&reader, &more, error);
+    if (status || !more) break;
+    status = work(tokenizer, arguments, &reader, error);
+  }
+  lines_close(&reader);
+  return status;
+}
+
+static int run_tokenize(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  xt_tokenizer *tokenizer = NULL;
+  xt_error error;
+  char *text = NULL;
+  size_t length;
+  xt_status status = xt_tokenizer_open(arguments->tokenizer, &tokenizer, &error);
+  if (!status && arguments->jsonl) {
+    status = each_line(tokenizer, arguments, tokenize_line, &error);
+  } else if (!status) {
+    status = read_whole("-", &text, &length, &error);
+    if (!status) status = tokenize_text(tokenizer, arguments, text, length, 0, &error);
+  }
+  free(text);
+  xt_tokenizer_close(tokenizer);
+  return cli_exit(cli, status, &error);
+}
+
+static int run_detokenize(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  xt_tokenizer *tokenizer = NULL;
+  xt_error error;
+  xt_status status = xt_tokenizer_open(arguments->tokenizer, &tokenizer, &error);
+  if (!status) status = each_line(tokenizer, arguments, detokenize_line, &error);
+  xt_tokenizer_close(tokenizer);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_tokenize = {
+    .name = "tokenize",
+    .summary = "text from stdin to token ids",
+    .about = "Reads UTF-8 text from stdin and prints the token ids that the model's own tokenizer gives, as a JSON array. "
+             "The whole input is one text, its last newline included; with --jsonl every line is a text of its own.",
+    .example = "echo '\"Habari ya dunia\"' | xtransplant tokenize --tokenizer Llama-2-7b-chat-hf --jsonl",
+    OPTION_TABLE(tokenize_options),
+    .arguments_size = sizeof(Arguments),
+    .run = run_tokenize,
+};
+
+const Verb verb_detokenize = {
+    .name = "detokenize",
+    .summary = "token ids from stdin to text",
+    .about = "Reads a JSON array of token ids a line from stdin and prints the text of each as a JSON string a line. Spaces are "
+             "not cleaned up; bytes that are not UTF-8 become U+FFFD.",
+    .example = "echo '[1, 15043, 3186]' | xtransplant detokenize --tokenizer Llama-2-7b-chat-hf --skip-special",
+    OPTION_TABLE(detokenize_options),
+    .arguments_size = sizeof(Arguments),
+    .run = run_detokenize,
+};

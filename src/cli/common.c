@@ -1,0 +1,128 @@
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+const char *const compute_names[] = {[XT_COMPUTE_F32] = "f32", [XT_COMPUTE_BF16] = "bf16", NULL};
+
+xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field, long long offset,
+                    const char *format, ...) {
+  error->status = status;
+  error->offset = offset;
+  snprintf(error->file, sizeof error->file, "%s", file ? file : "");
+  snprintf(error->field, sizeof error->field, "%s", field ? field : "");
+  va_list args;
+  va_start(args, format);
+  vsnprintf(error->message, sizeof error->message, format, args);
+  va_end(args);
+  return status;
+}
+
+xt_status error_memory(xt_error *error) {
+  return error_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "out of memory");
+}
+
+static int exit_code(xt_status status) {
+  switch (status) {
+    case XT_STATUS_OK: return EXIT_OK;
+    case XT_STATUS_ARGUMENT: /* also a plan that exceeds --memory: refused, not failed */
+    case XT_STATUS_INPUT:
+    case XT_STATUS_IO:
+    case XT_STATUS_UNSUPPORTED: return EXIT_INPUT;
+    case XT_STATUS_MEMORY:
+    case XT_STATUS_CANCELLED: return EXIT_FAILED;
+  }
+  return EXIT_FAILED;
+}
+
+int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
+  if (status == XT_STATUS_OK) return EXIT_OK;
+  char line[1400];
+  xt_error_format(error, line, sizeof line);
+  /* One line, whatever a file name or a tensor's name holds. */
+  for (char *c = line; *c; c++)
+    if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
+  fflush(stdout);
+  fprintf(stderr, "xtransplant %s: %s\n", cli->verb->name, line);
+  return exit_code(status);
+}
+
+int cli_usage(const Cli *cli, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fprintf(stderr, "xtransplant %s: ", cli->verb->name);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  va_end(args);
+  return EXIT_USAGE;
+}
+
+static void note(const char *format, va_list args) {
+  fflush(stdout); /* keeps the order where both go to one terminal */
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+}
+
+void cli_note(bool quiet, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  if (!quiet) note(format, args);
+  va_end(args);
+}
+
+void cli_progress(bool quiet, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  if (!quiet && isatty(STDERR_FILENO)) note(format, args);
+  va_end(args);
+}
+
+double seconds_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* ---- models -------------------------------------------------------------------------------- */
+
+static xt_model_options model_options(const ModelArguments *arguments) {
+  return (xt_model_options){.threads = arguments->threads,
+                            .compute = (xt_compute)arguments->compute,
+                            .memory_limit = arguments->memory,
+                            .cpu_kernels = arguments->kernels};
+}
+
+xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_error *error) {
+  *out = (LoadedModel){0};
+  if (strcmp(arguments->device, "cpu") != 0) {
+    return error_set(error, XT_STATUS_UNSUPPORTED, NULL, "--device", -1, "%s: this build has no CUDA backend; use --device cpu",
+                     arguments->device);
+  }
+  const xt_model_options options = model_options(arguments);
+  const xt_status status = xt_model_inspect(arguments->model, &options, &out->model, error);
+  if (status) return status;
+  xt_model_get_info(out->model, &out->info);
+  return XT_STATUS_OK;
+}
+
+xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_error *error) {
+  model_deinit(model);
+  const xt_model_options options = model_options(arguments);
+  const double begin = seconds_now();
+  cli_progress(arguments->quiet, "loading %s ...", arguments->model);
+  xt_status status = xt_model_open(arguments->model, &options, &model->model, error);
+  if (status) return status;
+  xt_model_get_info(model->model, &model->info);
+  cli_progress(arguments->quiet, "loaded in %.1f s: %.2f GB of weights, %s kernels", seconds_now() - begin,
+               (double)model->info.weight_bytes / 1e9, model->info.kernels);
+  return xt_session_create(model->model, &model->session, error);
+}
+
+void model_deinit(LoadedModel *model) {
+  xt_session_free(model->session);
+  xt_model_close(model->model);
+  *model = (LoadedModel){0};
+}

@@ -1,0 +1,32 @@
+/* Reading text: whole files and single lines, from a path or from stdin ("-"). */
+#ifndef CLI_LINES_H
+#define CLI_LINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "xtransplant/error.h"
+
+/* How errors name the path: "stdin" for "-". */
+const char *input_name(const char *path);
+
+/* Everything in the file. The caller frees *text (NUL-terminated; *length excludes the NUL). */
+xt_status read_whole(const char *path, char **text, size_t *length, xt_error *error);
+
+/* One stream, line by line; the text lives until the next line. */
+typedef struct LineReader {
+  FILE *stream;
+  const char *name;
+  char *text;    /* without its line end, NUL-terminated */
+  size_t length;
+  size_t number; /* 1-based */
+  size_t capacity;
+} LineReader;
+
+xt_status lines_open(const char *path, LineReader *out, xt_error *error);
+/* *more is false at the end of the file. */
+xt_status lines_next(LineReader *reader, bool *more, xt_error *error);
+void lines_close(LineReader *reader);
+
+#endif

@@ -1,0 +1,28 @@
+/* JSON in and out (making a value may fail), and text fitted to columns of a terminal. */
+#ifndef CLI_OUTPUT_H
+#define CLI_OUTPUT_H
+
+#include "cli.h"
+
+/* Reads any JSON value; `name` and `field` are for errors, which tell where in the text it broke. */
+xt_status json_parse(const char *text, size_t length, const char *name, const char *field, json_t **out, xt_error *error);
+
+/* JSON constructors; NULL when memory runs out, which json_add then reports. */
+json_t *json_number(double value); /* null unless finite: JSON has no infinity */
+json_t *json_text(const char *text, size_t length);
+json_t *json_ids(const int32_t *ids, size_t count);
+json_t *json_floats(const float *values, size_t count);
+
+/* Adds `value` (taken over) to an object; false, with `value` freed, when either is NULL. */
+bool json_add(json_t *object, const char *key, json_t *value);
+/* Prints any value and a newline, then frees it. NULL is an out-of-memory error. */
+xt_status json_print(json_t *value, xt_error *error);
+
+/* `text` with control characters as \n, \x1b, ..., so that it stays on its line. Caller frees. */
+char *text_escape(const char *text, size_t length);
+/* Columns of a terminal that UTF-8 text takes. */
+int text_width(const char *text);
+/* Prints text from its begin, or (tail) its end, in exactly `columns`: cut with "…" or padded. */
+void print_fitted(const char *text, int columns, bool tail);
+
+#endif

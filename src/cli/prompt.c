@@ -1,0 +1,123 @@
+#include "prompt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lines.h"
+#include "output.h"
+
+const char *line_field(size_t number, char buffer[32]) {
+  snprintf(buffer, 32, "line %zu", number);
+  return buffer;
+}
+
+xt_status ids_parse(const char *text, size_t length, const char *name, const char *field, int32_t **ids, size_t *count,
+                    xt_error *error) {
+  json_t *array;
+  xt_status status = json_parse(text, length, name, field, &array, error);
+  if (status) return status;
+  *ids = NULL;
+  *count = json_is_array(array) ? json_array_size(array) : 0;
+  if (!json_is_array(array)) {
+    status = error_set(error, XT_STATUS_INPUT, name, field, -1, "not a JSON array of token ids");
+  } else if (!(*ids = malloc((*count + 1) * sizeof **ids))) {
+    status = error_memory(error);
+  }
+  for (size_t i = 0; !status && i < *count; i++) {
+    const json_t *item = json_array_get(array, i);
+    const json_int_t value = json_integer_value(item);
+    if (!json_is_integer(item) || value < 0 || value > INT32_MAX) {
+      status = error_set(error, XT_STATUS_INPUT, name, field, -1, "item %zu of the array is not a token id", i);
+    } else {
+      (*ids)[i] = (int32_t)value;
+    }
+  }
+  if (status) {
+    free(*ids);
+    *ids = NULL;
+  }
+  json_decref(array);
+  return status;
+}
+
+/* The string of a line: the line itself or the object's input_text. */
+static xt_status read_json_text(Prompt *prompt, const char *line, size_t length, const char *field, xt_error *error) {
+  json_t *value;
+  xt_status status = json_parse(line, length, prompt->name, field, &value, error);
+  if (status) return status;
+  const json_t *string = json_is_object(value) ? json_object_get(value, "input_text") : value;
+  if (!json_is_string(string)) {
+    status = error_set(error, XT_STATUS_INPUT, prompt->name, field, -1,
+                       "neither a JSON string nor an object with a string input_text");
+  } else {
+    prompt->length = json_string_length(string);
+    prompt->text = malloc(prompt->length + 1);
+    if (prompt->text) memcpy(prompt->text, json_string_value(string), prompt->length + 1);
+    else status = error_memory(error);
+  }
+  json_decref(value);
+  return status;
+}
+
+static xt_status read_line(const char *path, int line, bool ids, Prompt *out, xt_error *error) {
+  LineReader reader;
+  xt_status status = lines_open(path, &reader, error);
+  if (status) return status;
+  bool more = true;
+  while (!status && more && reader.number < (size_t)line) status = lines_next(&reader, &more, error);
+  char field[32];
+  if (!status && !more) {
+    status = error_set(error, XT_STATUS_INPUT, out->name, NULL, -1, "has no line %d: it has %zu", line, reader.number);
+  } else if (!status) {
+    line_field(reader.number, field);
+    status = ids ? ids_parse(reader.text, reader.length, out->name, field, &out->ids, &out->count, error)
+                 : read_json_text(out, reader.text, reader.length, field, error);
+  }
+  lines_close(&reader);
+  return status;
+}
+
+xt_status prompt_read(const char *path, int line, bool ids, Prompt *out, xt_error *error) {
+  *out = (Prompt){.name = input_name(path)};
+  if (line > 0) return read_line(path, line, ids, out, error);
+  xt_status status = read_whole(path, &out->text, &out->length, error);
+  if (status || !ids) return status;
+  status = ids_parse(out->text, out->length, out->name, NULL, &out->ids, &out->count, error);
+  free(out->text);
+  out->text = NULL;
+  return status;
+}
+
+xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_tokens, xt_error *error) {
+  if (prompt->text) {
+    const xt_tokenizer *tokenizer = xt_model_tokenizer(model->model);
+    if (!tokenizer) {
+      return error_set(error, XT_STATUS_ARGUMENT, model->info.path, NULL, -1,
+                       "the model has no tokenizer; give the prompt as token ids, with --ids");
+    }
+    const xt_status status = xt_tokenizer_encode(tokenizer, prompt->text, prompt->length, true, &prompt->ids, &prompt->count, error);
+    if (status && !error->file[0]) snprintf(error->file, sizeof error->file, "%s", prompt->name);
+    if (status) return status;
+  }
+  if (prompt->count == 0) return error_set(error, XT_STATUS_INPUT, prompt->name, NULL, -1, "the prompt has no tokens");
+  /* the last new token is never run, so it needs no position */
+  const size_t need = prompt->count + (size_t)(max_new_tokens > 1 ? max_new_tokens - 1 : 0);
+  if (need > (size_t)model->info.max_positions) {
+    return error_set(error, XT_STATUS_INPUT, prompt->name, NULL, -1,
+                     "the prompt is too long: its %zu tokens and %d new ones need %zu positions; the model has %d",
+                     prompt->count, max_new_tokens, need, model->info.max_positions);
+  }
+  for (size_t i = 0; i < prompt->count; i++) {
+    if (prompt->ids[i] < 0 || prompt->ids[i] >= model->info.vocab) {
+      return error_set(error, XT_STATUS_INPUT, prompt->name, NULL, -1, "token %zu is %d: the model's ids are 0 to %d", i,
+                       (int)prompt->ids[i], model->info.vocab - 1);
+    }
+  }
+  return XT_STATUS_OK;
+}
+
+void prompt_deinit(Prompt *prompt) {
+  free(prompt->text);
+  free(prompt->ids);
+  *prompt = (Prompt){0};
+}

@@ -1,0 +1,36 @@
+/* What a run generated, with its text. */
+#ifndef CLI_RESPONSE_H
+#define CLI_RESPONSE_H
+
+#include "cli.h"
+#include "prompt.h"
+
+typedef struct Response {
+  const Prompt *prompt; /* borrowed */
+  xt_generation generation;
+  char *text; /* special tokens skipped; NULL when the model has no tokenizer */
+  size_t length;
+} Response;
+
+#define OPTION_MAX_NEW_TOKENS(Arguments, member)                                                          \
+  {.name = "max-new-tokens", .letter = 'n', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "N", \
+   .low = 1, .high = 1e6, .preset = "20", .help = "generate at most N tokens"}
+#define OPTION_PENALTY(Arguments, member)                                                                 \
+  {.name = "repetition-penalty", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, member), .value = "X", \
+   .low = 0.01, .high = 100, .help = "penalise repeated tokens; 1 is none; left out: the model's generation_config.json decides"}
+
+/* Takes the generation over (and empties it), and decodes it. */
+xt_status response_init(Response *response, const LoadedModel *model, const Prompt *prompt, xt_generation *generation,
+                        xt_error *error);
+void response_deinit(Response *response);
+
+/* {"prompt_ids": .., "text": .., "ids": .., "margins": .., ...}; NULL when memory runs out. */
+json_t *response_json(const Response *response);
+
+float response_smallest_margin(const Response *response);
+/* The text, escaped onto one line, or the ids where there is no text. */
+void response_print(const Response *response);
+/* The end of a prompt on one line of at most `columns`. */
+void prompt_print_tail(const Prompt *prompt, int columns);
+
+#endif

@@ -1,0 +1,12 @@
+/* The verbs, one cmd_<verb>.c each. */
+#ifndef CLI_VERBS_H
+#define CLI_VERBS_H
+
+#include "cli.h"
+
+extern const Verb verb_inspect, verb_tokenize, verb_detokenize, verb_generate, verb_run, verb_capture, verb_lens,
+    verb_verify, verb_init_model, verb_bench;
+
+#define OPTION_TABLE(table) .options = (table), .option_count = sizeof(table) / sizeof *(table)
+
+#endif

@@ -1,0 +1,83 @@
+/* THE forward pass: every architecture, every backend, prompts and generated tokens alike.
+ *
+ * A Batch is rows of the residual stream, each a token at its position. forward_attention and
+ * forward_ffn are the two halves of a layer; whoever drives them may add rows between halves. Taps
+ * are offered in one place, tap_dispatch in forward.c. */
+#ifndef ENGINE_FORWARD_H
+#define ENGINE_FORWARD_H
+
+#include "backend/backend.h"
+#include "model/model.h"
+#include "model/sizes.h"
+#include "xtransplant/engine.h"
+
+/* Buffers that a pass works in. */
+typedef struct Forward {
+  const xt_model *model;
+  Backend *backend;
+  int rows;               /* capacity of the residual stream buffer */
+  ActivationSizes sizes;
+  Dev block;              /* all activation buffers, at the offsets of `sizes` */
+  Dev cos_sin;            /* rotary angles of positions 0..positions-1 */
+  int positions;
+  int32_t *prefix_begin, *tail_begin; /* [SIZES_WORK_ROWS] scratch for sliding windows */
+} Forward;
+
+/* At tap `tap` of `layer`, row `row` becomes keep * row + gain * value. */
+typedef struct Edit {
+  int row, layer;
+  xt_tap tap;
+  float keep, gain;
+  Dev value; /* [C] */
+} Edit;
+
+/* Rows first..first+rows-1 share a prefix. */
+typedef struct BatchSpan {
+  int first, rows;
+  const KvPrefix *prefix; /* NULL: none */
+} BatchSpan;
+
+typedef struct Batch {
+  int rows;
+  Dev x;                      /* [rows, C] residual stream, changed in place */
+  const int32_t *positions;   /* [rows] absolute */
+  const BatchSpan *spans;     /* cover all rows, in order */
+  int span_count;
+  const int32_t *prefix_end;  /* [rows] prefix positions that a row sees */
+
+  /* Where new keys and values go: into `store`, the rows being its positions store_first... in order;
+   * or, with store NULL, into the tail slots. */
+  KvPrefix *store;
+  int store_first;
+  KvTail *tail;
+  const int32_t *slots;       /* [rows] slot that the row's own key and value go to */
+  const int32_t *tail_slots;  /* [rows, tail_ld] the row's private positions, its own included */
+  int tail_ld;
+  const int32_t *tail_end;    /* [rows] how many */
+
+  const Edit *edits;          /* sorted by layer, then tap; NULL: none */
+  const int32_t *edit_start;  /* [layers * XT_TAP_COUNT + 1] */
+  Dev capture[XT_TAP_COUNT];  /* each none or [layers, rows, C]: keeps that tap of every row */
+} Batch;
+
+/* Zeroed `f` first. Growing keeps nothing of the buffers' contents. */
+xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error);
+void forward_release(Forward *f);
+
+/* The pass's own residual stream buffer, [rows, C]. */
+Dev forward_x(const Forward *f);
+
+/* x := embeddings of ids. */
+void forward_embed(Forward *f, Dev x, const int32_t *ids, int rows);
+/* a := attention(norm(x)); x += a: taps attn and mid. */
+void forward_attention(Forward *f, const Batch *b, int layer);
+/* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the last. */
+void forward_keys(Forward *f, const Batch *b, int layer);
+/* f := feed-forward(norm(x)); x += f: taps ffn and block. */
+void forward_ffn(Forward *f, const Batch *b, int layer);
+/* All layers. */
+void forward_layers(Forward *f, const Batch *b);
+/* Final norm and unembedding of up to SIZES_LOGIT_ROWS rows; the result, [rows, V], lives until the next call. */
+Dev forward_logits(Forward *f, Dev x, int rows);
+
+#endif

@@ -1,0 +1,72 @@
+#include "files/dtype.h"
+
+#include <stdbool.h>
+
+typedef struct DtypeEntry {
+  const char *name;
+  size_t size;
+} DtypeEntry;
+
+static const DtypeEntry dtype_table[] = {
+    [DTYPE_F32] = {"F32", 4}, [DTYPE_F16] = {"F16", 2}, [DTYPE_BF16] = {"BF16", 2}, [DTYPE_F64] = {"F64", 8},
+    [DTYPE_I64] = {"I64", 8}, [DTYPE_I32] = {"I32", 4}, [DTYPE_I16] = {"I16", 2},   [DTYPE_I8] = {"I8", 1},
+    [DTYPE_U64] = {"U64", 8}, [DTYPE_U32] = {"U32", 4}, [DTYPE_U16] = {"U16", 2},   [DTYPE_U8] = {"U8", 1},
+    [DTYPE_BOOL] = {"BOOL", 1},
+};
+_Static_assert(sizeof dtype_table / sizeof *dtype_table == DTYPE_COUNT, "one entry for every dtype");
+_Static_assert(DTYPE_COUNT == 13, "a new dtype needs its size in dtype_table");
+_Static_assert(sizeof(float) == 4 && sizeof(double) == 8, "F32 and F64 are this machine's float and double");
+
+size_t dtype_size(Dtype dtype) { return (unsigned)dtype < DTYPE_COUNT ? dtype_table[dtype].size : 0; }
+
+const char *dtype_name(Dtype dtype) { return (unsigned)dtype < DTYPE_COUNT ? dtype_table[dtype].name : "unknown"; }
+
+Dtype dtype_find(const char *name) {
+  for (int i = 0; i < DTYPE_COUNT; i++)
+    if (strcmp(dtype_table[i].name, name) == 0) return (Dtype)i;
+  return DTYPE_COUNT;
+}
+
+static float float_of(uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+static uint32_t bits_of(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+float dtype_from_f16(uint16_t bits) {
+  const uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
+  const uint32_t exponent = (bits >> 10) & 31u, fraction = bits & 1023u;
+  if (exponent == 31) return float_of(sign | 0x7f800000u | fraction << 13);
+  if (exponent) return float_of(sign | (exponent + 112) << 23 | fraction << 13);
+  /* Zero and subnormals are fraction * 2^-24, exact in float. */
+  const float small = (float)fraction * 0x1p-24f;
+  return sign ? -small : small;
+}
+
+/* value >> shift, rounded to nearest, ties to even. 0 < shift < 32 */
+static uint32_t shift_round(uint32_t value, unsigned shift) {
+  const uint32_t kept = value >> shift, rest = value & ((1u << shift) - 1), half = 1u << (shift - 1);
+  return kept + (rest > half || (rest == half && (kept & 1)));
+}
+
+uint16_t dtype_to_f16(float value) {
+  const uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
+  if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* 65520 and above round to infinity */
+  if (magnitude >= 0x38800000u) /* 2^-14: normal; a carry out of the fraction moves the exponent up, rightly */
+    return (uint16_t)(sign | shift_round(magnitude - (112u << 23), 13));
+  if (magnitude < 0x33000000u) return (uint16_t)sign; /* below 2^-25, half the least subnormal */
+  const unsigned exponent = magnitude >> 23;
+  return (uint16_t)(sign | shift_round((magnitude & 0x7fffffu) | 0x800000u, 126 - exponent));
+}
+
+uint16_t dtype_to_bf16(float value) {
+  const uint32_t bits = bits_of(value);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u);
+  return (uint16_t)shift_round(bits, 16);
+}

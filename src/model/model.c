@@ -1,0 +1,300 @@
+#include "model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/system.h"
+#include "model/arch.h"
+#include "model/sizes.h"
+
+static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
+
+/* The tensor of a role, its shape and dtype checked. */
+static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error) {
+  char name[ARCH_NAME_SIZE];
+  arch_tensor_name(role, layer, name);
+  const Tensor *t = checkpoint_find(m->checkpoint, name);
+  if (!t)
+    return err_set(error, XT_STATUS_INPUT, m->path, name, -1, "the weight files have no such tensor; %s needs it",
+                   m->config.architecture);
+  const ArchShape want = arch_shape(&m->config, role);
+  const bool fits = t->dims == want.dims && t->shape[0] == want.rows && (want.dims == 1 || t->shape[1] == want.cols);
+  if (!fits) {
+    char got[128] = "";
+    size_t at = 0;
+    for (int d = 0; d < t->dims && at < sizeof got - 24; d++)
+      at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", d ? ", " : "", (long long)t->shape[d]);
+    if (want.dims == 1)
+      return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], config.json asks for [%lld]",
+                     got, (long long)want.rows);
+    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], config.json asks for [%lld, %lld]",
+                   got, (long long)want.rows, (long long)want.cols);
+  }
+  if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16)
+    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t), "has dtype %s; weights may be F32, F16 or BF16",
+                   dtype_name(t->dtype));
+  *out = t;
+  return XT_STATUS_OK;
+}
+
+/* Every tensor that the architecture has is there, fits, and parts of one product agree in dtype. */
+static xt_status check_tensors(const xt_model *m, xt_error *error) {
+  const Tensor *t;
+  for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
+    if (!arch_has(&m->config, (ArchRole)role)) continue;
+    const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
+    for (int l = 0; l < layers; l++) TRY(find_tensor(m, (ArchRole)role, l, &t, error));
+  }
+  char name[ARCH_NAME_SIZE];
+  arch_tensor_name(ARCH_Q, m->config.layers, name);
+  t = checkpoint_find(m->checkpoint, name);
+  if (t)
+    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
+                   "the weights have more layers than config.json's num_hidden_layers, %d", m->config.layers);
+  return XT_STATUS_OK;
+}
+
+static void element_values(const Tensor *t, float *out) {
+  const uint8_t *p = t->data;
+  const size_t count = t->bytes / dtype_size(t->dtype);
+  for (size_t i = 0; i < count; i++) {
+    if (t->dtype == DTYPE_F32) {
+      memcpy(&out[i], p + 4 * i, 4);
+    } else {
+      uint16_t bits;
+      memcpy(&bits, p + 2 * i, 2);
+      out[i] = t->dtype == DTYPE_F16 ? dtype_from_f16(bits) : dtype_from_bf16(bits);
+    }
+  }
+}
+
+/* Norms and biases: `n` tensors one after the other, as float32 in the backend's memory. */
+static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int layer, Dev *out, xt_error *error) {
+  const BackendOps *ops = m->backend->ops;
+  float *values = NULL;
+  xt_status status = XT_STATUS_OK;
+  size_t total = 0, at = 0;
+  if (!arch_has(&m->config, roles[0])) return XT_STATUS_OK;
+  for (int i = 0; i < n; i++) total += (size_t)arch_shape(&m->config, roles[i]).rows;
+  TRY_DONE(mem_alloc(&values, total, sizeof *values, error));
+  for (int i = 0; i < n; i++) {
+    const Tensor *t;
+    TRY_DONE(find_tensor(m, roles[i], layer, &t, error));
+    element_values(t, values + at);
+    for (int64_t k = 0; k < t->shape[0]; k++)
+      if (!isfinite(values[at + (size_t)k])) {
+        status = err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
+                         tensor_offset(t) + (long long)dtype_size(t->dtype) * k, "value is not finite");
+        goto done;
+      }
+    at += (size_t)t->shape[0];
+  }
+  TRY_DONE(ops->alloc(m->backend, total * sizeof *values, out, error));
+  ops->upload(m->backend, *out, values, total * sizeof *values);
+  m->weight_bytes += total * sizeof *values;
+done:
+  free(values);
+  return status;
+}
+
+/* One product's matrix out of `n` tensors stacked along rows; drops their file pages afterwards. */
+static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int layer, Weight **out, xt_error *error) {
+  MatrixSource parts[3];
+  const Tensor *tensors[3];
+  for (int i = 0; i < n; i++) {
+    TRY(find_tensor(m, roles[i], layer, &tensors[i], error));
+    const Tensor *t = tensors[i];
+    if (t->dtype != tensors[0]->dtype)
+      return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, t->name, tensor_offset(t), "has dtype %s, but %s has %s; they must agree",
+                     dtype_name(t->dtype), tensors[0]->name, dtype_name(tensors[0]->dtype));
+    parts[i] = (MatrixSource){.dtype = t->dtype, .rows = (int)t->shape[0], .cols = (int)t->shape[1], .data = t->data};
+  }
+  xt_error inner = {0};
+  const xt_status status = m->backend->ops->weight_create(m->backend, parts, n, out, &inner);
+  if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the tensor and the place in its file */
+    const int part = atoi(inner.field);
+    const Tensor *t = tensors[part >= 0 && part < n ? part : 0];
+    return err_set(error, status, t->map->path, t->name, tensor_offset(t) + inner.offset, "%s", inner.message);
+  }
+  if (status) {
+    if (error) *error = inner;
+    return status;
+  }
+  m->weight_bytes += m->backend->ops->weight_bytes(*out);
+  for (int i = 0; i < n; i++) file_map_forget(tensors[i]->map, tensors[i]->data, tensors[i]->bytes);
+  return XT_STATUS_OK;
+}
+
+#define ROLES(...) (const ArchRole[]){__VA_ARGS__}, (int)(sizeof((const ArchRole[]){__VA_ARGS__}) / sizeof(ArchRole))
+
+static xt_status load_layer(xt_model *m, int l, xt_error *error) {
+  LayerWeights *w = &m->layers[l];
+  TRY(load_vector(m, ROLES(ARCH_NORM_ATTN), l, &w->norm_attn, error));
+  TRY(load_matrix(m, ROLES(ARCH_Q, ARCH_K, ARCH_V), l, &w->qkv, error));
+  TRY(load_vector(m, ROLES(ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS), l, &w->qkv_bias, error));
+  TRY(load_matrix(m, ROLES(ARCH_OUT), l, &w->out, error));
+  TRY(load_vector(m, ROLES(ARCH_OUT_BIAS), l, &w->out_bias, error));
+  TRY(load_vector(m, ROLES(ARCH_NORM_MLP), l, &w->norm_mlp, error));
+  TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
+  TRY(load_vector(m, ROLES(ARCH_GATE_BIAS, ARCH_UP_BIAS), l, &w->gate_up_bias, error));
+  TRY(load_matrix(m, ROLES(ARCH_DOWN), l, &w->down, error));
+  return load_vector(m, ROLES(ARCH_DOWN_BIAS), l, &w->down_bias, error);
+}
+
+static xt_status load_weights(xt_model *m, xt_error *error) {
+  TRY(mem_alloc(&m->layers, (size_t)m->config.layers, sizeof *m->layers, error));
+  const Tensor *embed;
+  TRY(find_tensor(m, ARCH_EMBED, 0, &embed, error));
+  const MatrixSource source = {.dtype = embed->dtype, .rows = m->config.vocab, .cols = m->config.width, .data = embed->data};
+  TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
+  for (int l = 0; l < m->config.layers; l++) TRY(load_layer(m, l, error));
+  TRY(load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error));
+  return m->config.tied_embeddings ? load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error)
+                                   : load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error);
+}
+
+/* Bytes that the prepared weights will take: every tensor as stored, but for embeddings that are only
+ * looked up, which stay in the file. */
+static uint64_t resident_estimate(const xt_model *m) {
+  uint64_t bytes = 0;
+  for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
+    if (!arch_has(&m->config, (ArchRole)role) || (role == ARCH_EMBED && !m->config.tied_embeddings)) continue;
+    const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
+    const Tensor *t;
+    for (int l = 0; l < layers; l++)
+      if (!find_tensor(m, (ArchRole)role, l, &t, NULL)) bytes += t->bytes;
+  }
+  return bytes;
+}
+
+uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int max_new_tokens) {
+  const ModelConfig *c = &m->config;
+  const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
+  return sizes_activations(c, rows > SIZES_WORK_ROWS ? rows : SIZES_WORK_ROWS).total * sizeof(float) +
+         cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)c->head_dim * sizeof(float);
+}
+
+static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_error *error) {
+  const uint64_t available = system_available_memory();
+  const uint64_t need = resident_estimate(m) + xt_model_session_bytes(m, 1, 1, 1);
+  m->memory_limit = options->memory_limit ? options->memory_limit : available;
+  if (need > m->memory_limit)
+    return err_set(error, XT_STATUS_ARGUMENT, m->path, NULL, -1,
+                   "needs %.2f GiB to load and run one row, %s is %.2f GiB", (double)need / 0x1p30,
+                   options->memory_limit ? "the memory limit" : "what the machine has free", (double)m->memory_limit / 0x1p30);
+  return XT_STATUS_OK;
+}
+
+static xt_status open_tokenizer(xt_model *m, xt_error *error) {
+  for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
+    char *path;
+    TRY(file_join(m->path, tokenizer_files[i], &path, error));
+    const bool found = file_exists(path);
+    free(path);
+    if (found) return xt_tokenizer_open(m->path, &m->tokenizer, error);
+  }
+  return XT_STATUS_OK;
+}
+
+static xt_status open_model(const char *directory, const xt_model_options *options, bool weights, xt_model **out,
+                            xt_error *error) {
+  const xt_model_options defaults = {0};
+  if (!options) options = &defaults;
+  xt_model *m;
+  *out = NULL;
+  TRY(mem_alloc(&m, 1, sizeof *m, error));
+  xt_status status = XT_STATUS_OK;
+  TRY_DONE(mem_copy_text(&m->path, directory, strlen(directory), error));
+  TRY_DONE(model_config_load(directory, &m->config, error));
+  TRY_DONE(checkpoint_open(directory, &m->checkpoint, error));
+  TRY_DONE(check_tensors(m, error));
+  TRY_DONE(open_tokenizer(m, error));
+  if (weights) {
+    TRY_DONE(check_memory(m, options, error));
+    TRY_DONE(backend_cpu_create(options->cpu_kernels, options->threads, options->compute, &m->backend, error));
+    TRY_DONE(load_weights(m, error));
+  }
+  *out = m;
+  return XT_STATUS_OK;
+done:
+  xt_model_close(m);
+  return status;
+}
+
+xt_status xt_model_open(const char *directory, const xt_model_options *options, xt_model **out, xt_error *error) {
+  return open_model(directory, options, true, out, error);
+}
+
+xt_status xt_model_inspect(const char *directory, const xt_model_options *options, xt_model **out, xt_error *error) {
+  return open_model(directory, options, false, out, error);
+}
+
+static void release_layer(Backend *b, LayerWeights *w) {
+  const Dev vectors[] = {w->norm_attn, w->norm_mlp, w->qkv_bias, w->out_bias, w->gate_up_bias, w->down_bias};
+  Weight *const matrices[] = {w->qkv, w->out, w->gate_up, w->down};
+  for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) b->ops->release(b, vectors[i]);
+  for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) b->ops->weight_release(b, matrices[i]);
+}
+
+void xt_model_close(xt_model *m) {
+  if (!m) return;
+  if (m->backend) {
+    for (int l = 0; m->layers && l < m->config.layers; l++) release_layer(m->backend, &m->layers[l]);
+    m->backend->ops->release(m->backend, m->final_norm);
+    m->backend->ops->weight_release(m->backend, m->unembed);
+    m->backend->ops->table_release(m->backend, m->embedding);
+    m->backend->ops->destroy(m->backend);
+  }
+  free(m->layers);
+  xt_tokenizer_close(m->tokenizer);
+  checkpoint_close(m->checkpoint);
+  free(m->path);
+  free(m);
+}
+
+xt_status model_backend_create(const xt_model *m, Backend **out, xt_error *error) {
+  const char *name = strchr(m->backend->ops->name, ':');
+  return backend_cpu_create(name ? name + 1 : NULL, m->backend->threads, m->backend->compute, out, error);
+}
+
+const xt_tokenizer *xt_model_tokenizer(const xt_model *m) { return m->tokenizer; }
+
+static const char *most_frequent_dtype(const xt_model *m) {
+  size_t counts[DTYPE_COUNT] = {0};
+  int best = 0;
+  for (size_t i = 0; i < checkpoint_count(m->checkpoint); i++) counts[checkpoint_get(m->checkpoint, i)->dtype]++;
+  for (int d = 1; d < DTYPE_COUNT; d++)
+    if (counts[d] > counts[best]) best = d;
+  return dtype_name((Dtype)best);
+}
+
+static uint64_t count_parameters(const xt_model *m) {
+  uint64_t total = 0;
+  for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
+    if (!arch_has(&m->config, (ArchRole)role)) continue;
+    const ArchShape s = arch_shape(&m->config, (ArchRole)role);
+    total += (uint64_t)(s.rows * s.cols) * (uint64_t)(arch_role_in_layer((ArchRole)role) ? m->config.layers : 1);
+  }
+  return total;
+}
+
+void xt_model_get_info(const xt_model *m, xt_model_info *info) {
+  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn"};
+  const ModelConfig *c = &m->config;
+  const char *kernels = m->backend ? strchr(m->backend->ops->name, ':') : NULL;
+  *info = (xt_model_info){
+      .path = m->path, .architecture = c->architecture, .weight_dtype = most_frequent_dtype(m),
+      .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels ? kernels + 1 : "",
+      .layers = c->layers, .width = c->width, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
+      .feed_forward = c->feed_forward, .vocab = c->vocab, .max_positions = c->max_positions,
+      .sliding_window = c->sliding_window, .rope_theta = c->rope_theta, .norm_eps = c->norm_eps,
+      .rope_scaling = scalings[c->rope_scaling], .tied_embeddings = c->tied_embeddings,
+      .qkv_bias = arch_has(c, ARCH_Q_BIAS), .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,
+      .files = checkpoint_files(m->checkpoint), .tensors = (int)checkpoint_count(m->checkpoint),
+      .parameters = count_parameters(m), .file_bytes = checkpoint_file_bytes(m->checkpoint),
+      .weight_bytes = m->backend ? m->weight_bytes : resident_estimate(m)};
+  memcpy(info->eos, c->eos, sizeof info->eos);
+}

@@ -1,0 +1,36 @@
+/* The loaded model, as the engine sees it. */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include "backend/backend.h"
+#include "files/checkpoint.h"
+#include "files/model_config.h"
+#include "xtransplant/model.h"
+
+typedef struct LayerWeights {
+  Dev norm_attn, norm_mlp; /* [C] */
+  Weight *qkv;             /* q, k, v stacked: [(heads + 2 kv_heads) head_dim, C] */
+  Weight *out;             /* [C, heads head_dim] */
+  Weight *gate_up;         /* gate, up stacked: [2F, C] */
+  Weight *down;            /* [C, F] */
+  Dev qkv_bias, out_bias, gate_up_bias, down_bias; /* none where the architecture has none */
+} LayerWeights;
+
+struct xt_model {
+  char *path;
+  ModelConfig config;
+  Checkpoint *checkpoint;   /* stays open: embeddings are looked up in the mapped file */
+  xt_tokenizer *tokenizer;  /* NULL: the directory has none */
+  Backend *backend;         /* prepared the weights; its ops are not called after loading. NULL: inspected only */
+  LayerWeights *layers;
+  Table *embedding;
+  Dev final_norm;
+  Weight *unembed;
+  uint64_t weight_bytes;
+  uint64_t memory_limit;    /* bytes for everything, weights included */
+};
+
+/* A backend for a session: made like the one that prepared the weights. */
+xt_status model_backend_create(const xt_model *model, Backend **out, xt_error *error);
+
+#endif

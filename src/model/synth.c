@@ -1,0 +1,404 @@
+/* Random models of a real shape, in Hugging Face layout. Weights are streamed: a few MB of memory
+ * whatever the model's size. Each block of a tensor has its own random stream, so that the bytes
+ * depend on the seed alone. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <dirent.h>
+#include <unistd.h>
+
+#include "base/file_map.h"
+#include "base/mem.h"
+#include "base/out_file.h"
+#include "base/rng.h"
+#include "base/text_buffer.h"
+#include "files/safetensors_writer.h"
+#include "model/arch.h"
+#include "xtransplant/model.h"
+
+#define BLOCK_FLOATS (1 << 18)
+#define SHARD_BYTES 5000000000u /* as save_pretrained's default */
+#define LOGIT_SPREAD 4.0        /* standard deviation of the logits: lively, few near-ties */
+
+typedef struct Shape {
+  const char *name, *architecture, *dtype;
+  int layers, width, heads, kv_heads, head_dim, feed_forward, vocab, max_positions, window;
+  double rope_theta, norm_eps, repetition_penalty;
+  bool tied;
+} Shape;
+
+static const Shape shapes[] = {
+    {"llama-2-7b", "LlamaForCausalLM", "f16", 32, 4096, 32, 32, 128, 11008, 32000, 4096, 0, 1e4, 1e-5, 1, false},
+    {"mistral-7b-v0.3", "MistralForCausalLM", "bf16", 32, 4096, 32, 8, 128, 14336, 32768, 32768, 0, 1e6, 1e-5, 1, false},
+    {"qwen2-7b", "Qwen2ForCausalLM", "bf16", 28, 3584, 28, 4, 128, 18944, 152064, 32768, 0, 1e6, 1e-6, 1.05, false},
+    {"qwen2-0.5b", "Qwen2ForCausalLM", "bf16", 24, 896, 14, 2, 64, 4864, 151936, 32768, 0, 1e6, 1e-6, 1.1, true},
+    {"tinyllama-1.1b", "LlamaForCausalLM", "bf16", 22, 2048, 32, 4, 64, 5632, 32000, 2048, 0, 1e4, 1e-5, 1, false},
+    {"tiny-llama", "LlamaForCausalLM", "f32", 6, 64, 4, 2, 16, 160, 320, 2048, 0, 1e4, 1e-5, 1, false},
+    {"tiny-mistral", "MistralForCausalLM", "f32", 6, 64, 8, 2, 12, 168, 320, 2048, 24, 1e6, 1e-5, 1, false},
+    {"tiny-qwen2", "Qwen2ForCausalLM", "f32", 6, 56, 7, 1, 8, 152, 320, 2048, 0, 1e6, 1e-6, 1.05, true},
+};
+#define SHAPE_COUNT (sizeof shapes / sizeof *shapes)
+
+const char *const *xt_model_shapes(void) {
+  static const char *const names[SHAPE_COUNT + 1] = {"llama-2-7b",  "mistral-7b-v0.3", "qwen2-7b",     "qwen2-0.5b", "tinyllama-1.1b",
+                                                     "tiny-llama", "tiny-mistral",    "tiny-qwen2", NULL};
+  return names;
+}
+
+typedef struct Synth {
+  const char *directory;
+  const Shape *shape;
+  ModelConfig config;
+  Dtype dtype;
+  uint64_t seed;
+  float *values; /* [BLOCK_FLOATS] */
+  uint16_t *half;
+} Synth;
+
+static bool is_qwen(const Synth *s) { return strcmp(s->config.architecture, "Qwen2ForCausalLM") == 0; }
+
+static xt_status write_text(const Synth *s, const char *name, const TextBuffer *text, xt_error *error) {
+  char *path;
+  OutFile file;
+  if (text->failed) return err_memory(error, text->size);
+  TRY(file_join(s->directory, name, &path, error));
+  xt_status status = out_file_open(path, &file, error);
+  free(path);
+  TRY(status);
+  status = out_file_write(&file, text->data, text->size, error);
+  if (!status) return out_file_commit(&file, error);
+  out_file_discard(&file);
+  return status;
+}
+
+/* ---- tokenizer ------------------------------------------------------------------------------ */
+
+/* Ids of a written byte-level tokenizer: Llama-style vocabularies begin with the special tokens,
+ * Qwen2's end with them. */
+static int first_byte_id(const Synth *s) { return is_qwen(s) ? 0 : 3; }
+static int special_id(const Synth *s, int k) { return !is_qwen(s) ? k : s->config.vocab > 151645 ? 151643 + k : 256 + k; }
+static const char *special_name(const Synth *s, int k) {
+  static const char *const llama[] = {"<unk>", "<s>", "</s>"}, *const qwen[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
+  return is_qwen(s) ? qwen[k] : llama[k];
+}
+
+/* GPT-2's printable stand-in of a byte. */
+static int byte_codepoint(int byte) {
+  if ((byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174) return byte;
+  int before = 0;
+  for (int b = 0; b < byte; b++) before += !((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174);
+  return 256 + before;
+}
+
+static xt_status write_tokenizer(const Synth *s, xt_error *error) {
+  TextBuffer t = {0};
+  text_buffer_add_text(&t, "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,\n \"added_tokens\": [");
+  for (int k = 0; k < 3; k++)
+    text_buffer_format(&t,
+                       "%s\n  {\"id\": %d, \"content\": \"%s\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
+                       "\"normalized\": false, \"special\": true}",
+                       k ? "," : "", special_id(s, k), special_name(s, k));
+  text_buffer_add_text(&t, "],\n \"normalizer\": null,\n \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+                           "\"trim_offsets\": true, \"use_regex\": true},\n \"post_processor\": ");
+  if (is_qwen(s))
+    text_buffer_add_text(&t, "null");
+  else
+    text_buffer_add_text(&t, "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}, "
+                             "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, "
+                             "{\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}], \"special_tokens\": {\"<s>\": {\"id\": \"<s>\", "
+                             "\"ids\": [1], \"tokens\": [\"<s>\"]}}}");
+  text_buffer_add_text(&t, ",\n \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
+                           "\"use_regex\": true},\n \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
+                           "\"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": false, "
+                           "\"byte_fallback\": false, \"vocab\": {");
+  for (int b = 0; b < 256; b++) text_buffer_format(&t, "%s\"\\u%04x\": %d", b ? ", " : "", (unsigned)byte_codepoint(b), first_byte_id(s) + b);
+  text_buffer_add_text(&t, "}, \"merges\": []}\n}\n");
+  xt_status status = write_text(s, "tokenizer.json", &t, error);
+  text_buffer_free(&t);
+  TRY(status);
+  text_buffer_format(&t, "{\n \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n \"clean_up_tokenization_spaces\": false,\n"
+                         " \"bos_token\": %s,\n \"eos_token\": \"%s\"\n}\n", is_qwen(s) ? "null" : "\"<s>\"", special_name(s, is_qwen(s) ? 0 : 2));
+  status = write_text(s, "tokenizer_config.json", &t, error);
+  text_buffer_free(&t);
+  return status;
+}
+
+static xt_status copy_tokenizer(const Synth *s, const char *from, xt_error *error) {
+  static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
+                                      "special_tokens_map.json", "added_tokens.json"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char *path;
+    FileMap map;
+    TRY(file_join(from, names[i], &path, error));
+    const bool found = file_exists(path);
+    xt_status status = found ? file_map_open(path, &map, error) : XT_STATUS_OK;
+    free(path);
+    TRY(status);
+    if (!found) continue;
+    const TextBuffer text = {.data = (char *)(uintptr_t)map.data, .size = map.size};
+    status = write_text(s, names[i], &text, error);
+    file_map_close(&map);
+    TRY(status);
+  }
+  return XT_STATUS_OK;
+}
+
+/* The vocabulary must hold the tokenizer's ids; its end tokens are the model's. */
+static xt_status adopt_tokenizer(Synth *s, const char *directory, xt_error *error) {
+  static const char *const ends[] = {"<|im_end|>", "<|endoftext|>", "<|eot_id|>", "</s>"};
+  xt_tokenizer *t;
+  TRY(xt_tokenizer_open(directory, &t, error));
+  if (xt_tokenizer_vocab_size(t) > s->config.vocab) s->config.vocab = xt_tokenizer_vocab_size(t);
+  s->config.eos_count = 0;
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+    const int32_t id = xt_tokenizer_token_id(t, ends[i]);
+    if (id >= 0) s->config.eos[s->config.eos_count++] = id;
+  }
+  s->config.bos = xt_tokenizer_bos(t);
+  xt_tokenizer_close(t);
+  return XT_STATUS_OK;
+}
+
+/* ---- configuration -------------------------------------------------------------------------- */
+
+static void add_eos(const ModelConfig *c, TextBuffer *t) {
+  text_buffer_add_text(t, " \"eos_token_id\": ");
+  if (c->eos_count == 1) {
+    text_buffer_format(t, "%d", c->eos[0]);
+    return;
+  }
+  for (int i = 0; i < c->eos_count; i++) text_buffer_format(t, "%s%d", i ? ", " : "[", c->eos[i]);
+  text_buffer_add_text(t, c->eos_count ? "]" : "null");
+}
+
+static xt_status write_configs(const Synth *s, xt_error *error) {
+  static const char *const names[] = {[DTYPE_F32] = "float32", [DTYPE_F16] = "float16", [DTYPE_BF16] = "bfloat16"};
+  const ModelConfig *c = &s->config;
+  const bool qwen = is_qwen(s), mistral = strcmp(c->architecture, "MistralForCausalLM") == 0;
+  TextBuffer t = {0};
+  text_buffer_format(&t,
+                     "{\n \"architectures\": [\"%s\"],\n \"model_type\": \"%s\",\n \"hidden_size\": %d,\n \"num_hidden_layers\": %d,\n"
+                     " \"num_attention_heads\": %d,\n \"num_key_value_heads\": %d,\n \"intermediate_size\": %d,\n \"vocab_size\": %d,\n"
+                     " \"max_position_embeddings\": %d,\n \"rope_theta\": %.1f,\n \"rms_norm_eps\": %g,\n \"hidden_act\": \"silu\",\n"
+                     " \"tie_word_embeddings\": %s,\n \"torch_dtype\": \"%s\",\n",
+                     c->architecture, qwen ? "qwen2" : mistral ? "mistral" : "llama", c->width, c->layers, c->heads, c->kv_heads,
+                     c->feed_forward, c->vocab, c->max_positions, c->rope_theta, c->norm_eps, c->tied_embeddings ? "true" : "false",
+                     names[s->dtype]);
+  if (!qwen) text_buffer_format(&t, " \"head_dim\": %d,\n", c->head_dim);
+  if (mistral && c->sliding_window) text_buffer_format(&t, " \"sliding_window\": %d,\n", c->sliding_window);
+  if (mistral && !c->sliding_window) text_buffer_add_text(&t, " \"sliding_window\": null,\n");
+  if (qwen) text_buffer_add_text(&t, " \"use_sliding_window\": false,\n");
+  text_buffer_format(&t, c->bos >= 0 ? " \"bos_token_id\": %d,\n" : " \"bos_token_id\": null,\n", c->bos);
+  add_eos(c, &t);
+  text_buffer_add_text(&t, "\n}\n");
+  xt_status status = write_text(s, "config.json", &t, error);
+  text_buffer_free(&t);
+  TRY(status);
+  text_buffer_add_text(&t, "{\n");
+  if (c->repetition_penalty != 1) text_buffer_format(&t, " \"repetition_penalty\": %g,\n", c->repetition_penalty);
+  add_eos(c, &t);
+  text_buffer_add_text(&t, "\n}\n");
+  status = write_text(s, "generation_config.json", &t, error);
+  text_buffer_free(&t);
+  return status;
+}
+
+/* ---- weights -------------------------------------------------------------------------------- */
+
+/* Uniform in offset +- reach: products keep about the size of their inputs, logits spread by
+ * LOGIT_SPREAD, norms lie around 1, biases around 0. */
+static void value_range(const Synth *s, ArchRole role, double *offset, double *reach) {
+  const ArchShape shape = arch_shape(&s->config, role);
+  *offset = 0;
+  if (shape.dims == 2) {
+    const bool output = role == ARCH_UNEMBED || (role == ARCH_EMBED && s->config.tied_embeddings);
+    const double deviation = role == ARCH_EMBED && !output ? 1.0 : (output ? LOGIT_SPREAD : 1.0) / sqrt((double)shape.cols);
+    *reach = deviation * sqrt(3.0);
+  } else if (role == ARCH_NORM_ATTN || role == ARCH_NORM_MLP || role == ARCH_FINAL_NORM) {
+    *offset = 1;
+    *reach = 0.25;
+  } else {
+    *reach = 0.25;
+  }
+}
+
+static xt_status write_tensor(Synth *s, SafetensorsWriter *w, ArchRole role, int layer, xt_error *error) {
+  const ArchShape shape = arch_shape(&s->config, role);
+  const uint64_t total = (uint64_t)(shape.rows * shape.cols);
+  double offset, reach;
+  value_range(s, role, &offset, &reach);
+  for (uint64_t at = 0, block = 0; at < total; at += BLOCK_FLOATS, block++) {
+    const size_t count = total - at < BLOCK_FLOATS ? (size_t)(total - at) : BLOCK_FLOATS;
+    Rng rng = {s->seed + 0x632BE59BD9B4E019u * (block + 1)};
+    rng.state ^= rng_next(&(Rng){(uint64_t)role * 1000003u + (uint64_t)layer});
+    for (size_t i = 0; i < count; i++) s->values[i] = (float)offset + (float)reach * rng_symmetric(&rng);
+    if (s->dtype == DTYPE_F32) {
+      TRY(safetensors_writer_data(w, s->values, count * sizeof *s->values, error));
+      continue;
+    }
+    for (size_t i = 0; i < count; i++) s->half[i] = s->dtype == DTYPE_F16 ? dtype_to_f16(s->values[i]) : dtype_to_bf16(s->values[i]);
+    TRY(safetensors_writer_data(w, s->half, count * sizeof *s->half, error));
+  }
+  return XT_STATUS_OK;
+}
+
+typedef struct Item {
+  ArchRole role;
+  int layer, shard;
+  uint64_t bytes;
+} Item;
+
+/* Every tensor in file order: embeddings, layers, the rest; and the shard it goes to. */
+static xt_status list_items(const Synth *s, Item **out, size_t *count, int *shards, xt_error *error) {
+  Item *items;
+  size_t n = 0;
+  uint64_t filled = 0;
+  TRY(mem_alloc(&items, (size_t)ARCH_ROLE_COUNT * (size_t)(s->config.layers + 1), sizeof *items, error));
+  for (int layer = -1; layer <= s->config.layers; layer++)
+    for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
+      const bool inside = layer >= 0 && layer < s->config.layers;
+      if (arch_role_in_layer((ArchRole)role) != inside || !arch_has(&s->config, (ArchRole)role)) continue;
+      if (!inside && (role == ARCH_EMBED) != (layer < 0)) continue;
+      const ArchShape shape = arch_shape(&s->config, (ArchRole)role);
+      items[n++] = (Item){.role = (ArchRole)role, .layer = layer, .bytes = (uint64_t)(shape.rows * shape.cols) * dtype_size(s->dtype)};
+    }
+  *shards = 1;
+  for (size_t i = 0; i < n; i++) {
+    if (filled && filled + items[i].bytes > SHARD_BYTES) {
+      (*shards)++;
+      filled = 0;
+    }
+    filled += items[i].bytes;
+    items[i].shard = *shards;
+  }
+  *out = items;
+  *count = n;
+  return XT_STATUS_OK;
+}
+
+static void shard_name(int shard, int shards, char name[64]) {
+  if (shards == 1)
+    snprintf(name, 64, "model.safetensors");
+  else
+    snprintf(name, 64, "model-%05d-of-%05d.safetensors", shard, shards);
+}
+
+static xt_status write_shard(Synth *s, const Item *items, size_t n, int shard, int shards, xt_error *error) {
+  char name[64], *path, tensor[ARCH_NAME_SIZE];
+  SafetensorsWriter *w;
+  shard_name(shard, shards, name);
+  TRY(file_join(s->directory, name, &path, error));
+  xt_status status = safetensors_writer_open(path, &w, error);
+  free(path);
+  TRY(status);
+  status = safetensors_writer_metadata(w, "format", "pt", error);
+  for (size_t i = 0; i < n && !status; i++) {
+    if (items[i].shard != shard) continue;
+    const ArchShape shape = arch_shape(&s->config, items[i].role);
+    arch_tensor_name(items[i].role, items[i].layer, tensor);
+    status = safetensors_writer_declare(w, tensor, s->dtype, shape.dims, (const int64_t[]){shape.rows, shape.cols}, error);
+  }
+  for (size_t i = 0; i < n && !status; i++)
+    if (items[i].shard == shard) status = write_tensor(s, w, items[i].role, items[i].layer, error);
+  if (!status) return safetensors_writer_commit(w, error);
+  safetensors_writer_discard(w);
+  return status;
+}
+
+static xt_status write_index(const Synth *s, const Item *items, size_t n, int shards, xt_error *error) {
+  TextBuffer t = {0};
+  uint64_t total = 0;
+  for (size_t i = 0; i < n; i++) total += items[i].bytes;
+  text_buffer_format(&t, "{\n \"metadata\": {\"total_size\": %llu},\n \"weight_map\": {", (unsigned long long)total);
+  for (size_t i = 0; i < n; i++) {
+    char tensor[ARCH_NAME_SIZE], file[64];
+    arch_tensor_name(items[i].role, items[i].layer, tensor);
+    shard_name(items[i].shard, shards, file);
+    text_buffer_format(&t, "%s\n  \"%s\": \"%s\"", i ? "," : "", tensor, file);
+  }
+  text_buffer_add_text(&t, "\n }\n}\n");
+  const xt_status status = write_text(s, "model.safetensors.index.json", &t, error);
+  text_buffer_free(&t);
+  return status;
+}
+
+static xt_status write_weights(Synth *s, xt_error *error) {
+  Item *items;
+  size_t n;
+  int shards;
+  TRY(list_items(s, &items, &n, &shards, error));
+  xt_status status = XT_STATUS_OK;
+  for (int shard = 1; shard <= shards && !status; shard++) status = write_shard(s, items, n, shard, shards, error);
+  if (!status && shards > 1) status = write_index(s, items, n, shards, error);
+  free(items);
+  return status;
+}
+
+/* ---- the public call ------------------------------------------------------------------------ */
+
+static xt_status find_shape(const char *name, const Shape **out, xt_error *error) {
+  TextBuffer known = {0};
+  for (size_t i = 0; i < SHAPE_COUNT; i++) {
+    if (name && strcmp(shapes[i].name, name) == 0) {
+      *out = &shapes[i];
+      text_buffer_free(&known);
+      return XT_STATUS_OK;
+    }
+    text_buffer_format(&known, "%s%s", i ? ", " : "", shapes[i].name);
+  }
+  const xt_status status = err_set(error, XT_STATUS_ARGUMENT, NULL, "shape", -1, "'%s' is not known; one of %s", name ? name : "",
+                                   known.data ? known.data : "");
+  text_buffer_free(&known);
+  return status;
+}
+
+static xt_status set_config(Synth *s, const xt_synth_options *o, xt_error *error) {
+  const Shape *h = s->shape;
+  const char *dtype = o->dtype ? o->dtype : h->dtype;
+  ModelConfig *c = &s->config;
+  *c = (ModelConfig){.layers = o->layers ? o->layers : h->layers, .width = h->width, .heads = h->heads, .kv_heads = h->kv_heads,
+                     .head_dim = h->head_dim, .feed_forward = h->feed_forward, .vocab = h->vocab, .max_positions = h->max_positions,
+                     .rope_theta = h->rope_theta, .norm_eps = h->norm_eps, .tied_embeddings = h->tied, .sliding_window = h->window,
+                     .repetition_penalty = h->repetition_penalty, .bos = -1};
+  snprintf(c->architecture, sizeof c->architecture, "%s", h->architecture);
+  if (c->layers < 1 || c->layers > 1000) return err_set(error, XT_STATUS_ARGUMENT, NULL, "layers", -1, "is %d; 1 to 1000 are possible", c->layers);
+  s->dtype = strcmp(dtype, "f32") == 0 ? DTYPE_F32 : strcmp(dtype, "f16") == 0 ? DTYPE_F16 : strcmp(dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_COUNT;
+  if (s->dtype == DTYPE_COUNT) return err_set(error, XT_STATUS_ARGUMENT, NULL, "dtype", -1, "'%s' is not known; one of f32, f16, bf16", dtype);
+  if (o->tokenizer) return adopt_tokenizer(s, o->tokenizer, error);
+  c->bos = is_qwen(s) ? -1 : 1;
+  c->eos[c->eos_count++] = special_id(s, 2);
+  if (is_qwen(s)) c->eos[c->eos_count++] = special_id(s, 0);
+  return XT_STATUS_OK;
+}
+
+/* Makes the directory, or accepts an empty one. */
+static xt_status make_directory(const char *path, xt_error *error) {
+  if (mkdir(path, 0777) == 0) return XT_STATUS_OK;
+  if (errno != EEXIST) return err_io(error, path, "cannot make the directory");
+  DIR *directory = opendir(path);
+  if (!directory) return err_io(error, path, "cannot open");
+  bool empty = true;
+  for (const struct dirent *entry; (entry = readdir(directory));)
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
+  closedir(directory);
+  if (empty) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_IO, path, NULL, -1, "exists and is not empty; nothing was written");
+}
+
+xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, xt_error *error) {
+  Synth s = {.directory = directory, .seed = o->seed};
+  xt_status status = find_shape(o->shape, &s.shape, error);
+  if (!status) status = set_config(&s, o, error);
+  if (!status) status = mem_alloc(&s.values, BLOCK_FLOATS, sizeof *s.values, error);
+  if (!status) status = mem_alloc(&s.half, BLOCK_FLOATS, sizeof *s.half, error);
+  if (!status) status = make_directory(directory, error);
+  if (!status) status = write_configs(&s, error);
+  if (!status) status = o->tokenizer ? copy_tokenizer(&s, o->tokenizer, error) : write_tokenizer(&s, error);
+  if (!status) status = write_weights(&s, error);
+  free(s.values);
+  free(s.half);
+  return status;
+}

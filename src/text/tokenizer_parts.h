@@ -1,0 +1,80 @@
+/* What an open tokenizer consists of, and the loaders that fill it. */
+#ifndef TEXT_TOKENIZER_PARTS_H
+#define TEXT_TOKENIZER_PARTS_H
+
+#include "base/json.h"
+#include "text/added.h"
+#include "text/bpe.h"
+#include "text/decoder.h"
+#include "text/normalizer.h"
+#include "text/pretokenizer.h"
+#include "xtransplant/tokenizer.h"
+
+struct xt_tokenizer {
+  Bpe bpe;
+  AddedTokens added;
+  Normalizer normalizer;
+  PreTokenizer pre;
+  Decoder decoder;
+  IdList prefix, suffix; /* ids that add_special puts around the text */
+  const char *source;
+};
+
+/* Which of Hugging Face's tokenizer classes a directory asks for: it decides defaults. */
+typedef enum TokenizerClass {
+  TOKENIZER_CLASS_UNKNOWN, /* nothing says */
+  TOKENIZER_CLASS_GENERIC, /* the tokenizer.json is all there is to it */
+  TOKENIZER_CLASS_LLAMA,
+  TOKENIZER_CLASS_QWEN2,
+  TOKENIZER_CLASS_GPT2
+} TokenizerClass;
+
+/* The small JSON files beside the vocabulary. The JSON values are owned; NULL where a file is absent. */
+typedef struct TokenizerConfig {
+  char *config_path, *map_path, *added_path; /* owned */
+  json_t *config, *map, *added;
+  TokenizerClass class;
+  char class_name[64]; /* as written, "" when nothing says */
+  bool legacy, add_bos, add_eos, add_prefix_space, split_special;
+} TokenizerConfig;
+
+xt_status tokenizer_config_read(const char *directory, TokenizerConfig *out, xt_error *error);
+void tokenizer_config_free(TokenizerConfig *config);
+
+/* Adds the tokens the configuration names, and sets BOS and EOS where the class does so itself. */
+xt_status tokenizer_config_apply(const TokenizerConfig *config, xt_tokenizer *tokenizer, xt_error *error);
+
+/* The three forms a vocabulary comes in. `path` names the file for messages too. */
+xt_status tokenizer_read_json(xt_tokenizer *tokenizer, const TokenizerConfig *config, const char *path, xt_error *error);
+xt_status tokenizer_read_sentencepiece(xt_tokenizer *tokenizer, const TokenizerConfig *config, const char *path,
+                                       xt_error *error);
+xt_status tokenizer_read_vocab_json(xt_tokenizer *tokenizer, const TokenizerConfig *config, const char *vocab_path,
+                                    const char *merges_path, xt_error *error);
+
+/* Shared by the loaders. */
+
+/* Adds every "text": id of the object. */
+xt_status tokenizer_add_vocab(Vocab *vocab, const json_t *object, const char *file, const char *field, xt_error *error);
+
+/* The normaliser, pre-tokeniser, decoder and post-processor of a tokenizer.json. NULL and null: none.
+ * The vocabulary must be there already for the post-processor. */
+xt_status tokenizer_read_normalizer(Normalizer *out, const json_t *object, const char *file, xt_error *error);
+xt_status tokenizer_read_pretokenizer(PreTokenizer *out, const json_t *object, const TokenizerConfig *config,
+                                      const char *file, xt_error *error);
+xt_status tokenizer_read_decoder(Decoder *out, const json_t *object, const char *file, xt_error *error);
+xt_status tokenizer_read_postprocessor(xt_tokenizer *out, const json_t *object, const char *file, xt_error *error);
+
+/* {"String": ...} or {"Regex": ...}. */
+xt_status tokenizer_read_pattern(Pattern *out, const json_t *object, const char *file, const char *field,
+                                 xt_error *error);
+
+/* A member that has to be there, of the right kind. */
+xt_status tokenizer_member_text(const json_t *object, const char *key, const char *file, const char *field,
+                                const char **text, size_t *length, xt_error *error);
+
+/* The usual chains, as if read from a file. */
+xt_status pretokenizer_add_gpt2(PreTokenizer *pre, xt_error *error);
+xt_status pretokenizer_add_metaspace(PreTokenizer *pre, const char *mark, PrependScheme scheme, bool split,
+                                     xt_error *error);
+
+#endif

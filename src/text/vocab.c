@@ -1,0 +1,97 @@
+#include "text/vocab.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static uint32_t hash_text(const char *text, size_t length) {
+  uint64_t h = length * 0x9E3779B97F4A7C15u;
+  while (length >= 8) {
+    uint64_t word;
+    memcpy(&word, text, 8);
+    h = (h ^ word) * 0xFF51AFD7ED558CCDu;
+    h ^= h >> 32;
+    text += 8;
+    length -= 8;
+  }
+  uint64_t tail = 0;
+  for (size_t i = 0; i < length; i++) tail |= (uint64_t)(uint8_t)text[i] << (8 * i);
+  h = (h ^ tail) * 0xC4CEB9FE1A85EC53u;
+  return (uint32_t)(h ^ (h >> 32));
+}
+
+/* The slot that holds the text, or the empty one where it belongs. */
+static size_t find_slot(const Vocab *v, const char *text, size_t length, uint32_t hash) {
+  const size_t mask = v->slot_count - 1;
+  for (size_t slot = hash & mask;; slot = (slot + 1) & mask) {
+    if (!v->slots[slot]) return slot;
+    const VocabEntry *e = &v->entries[v->slots[slot] - 1];
+    if (e->hash == hash && e->length == length && memcmp(v->bytes + e->at, text, length) == 0) return slot;
+  }
+}
+
+static xt_status grow_slots(Vocab *v, xt_error *error) {
+  const size_t count = v->slot_count ? v->slot_count * 2 : 1024;
+  uint32_t *slots;
+  TRY(mem_alloc(&slots, count, sizeof *slots, error));
+  for (size_t i = 0; i < v->count; i++) {
+    size_t slot = v->entries[i].hash & (count - 1);
+    while (slots[slot]) slot = (slot + 1) & (count - 1);
+    slots[slot] = (uint32_t)i + 1;
+  }
+  free(v->slots);
+  v->slots = slots;
+  v->slot_count = count;
+  return XT_STATUS_OK;
+}
+
+xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, VocabAdded *added, xt_error *error) {
+  const size_t end = (size_t)id + 1;
+  *added = VOCAB_ID_TAKEN;
+  if (end <= v->id_end && v->by_id[id]) return XT_STATUS_OK;
+  if (v->size + length > UINT32_MAX) return err_memory(error, v->size + length);
+  if (v->count * 2 >= v->slot_count) TRY(grow_slots(v, error));
+  const uint32_t hash = hash_text(text, length);
+  const size_t slot = find_slot(v, text, length, hash);
+  *added = VOCAB_TEXT_TAKEN;
+  if (v->slots[slot]) return XT_STATUS_OK;
+
+  TRY(mem_grow(&v->bytes, &v->capacity, v->size + length + 1, 1, error));
+  TRY(mem_grow(&v->entries, &v->entry_capacity, v->count + 1, sizeof *v->entries, error));
+  if (end > v->id_end) {
+    TRY(mem_grow(&v->by_id, &v->id_capacity, end, sizeof *v->by_id, error));
+    memset(v->by_id + v->id_end, 0, (end - v->id_end) * sizeof *v->by_id);
+    v->id_end = end;
+  }
+  if (length) memcpy(v->bytes + v->size, text, length);
+  v->entries[v->count] = (VocabEntry){(uint32_t)v->size, (uint32_t)length, hash, id};
+  v->size += length;
+  v->count++;
+  v->slots[slot] = (uint32_t)v->count;
+  v->by_id[id] = (uint32_t)v->count;
+  *added = VOCAB_NEW;
+  return XT_STATUS_OK;
+}
+
+int32_t vocab_find(const Vocab *v, const char *text, size_t length) {
+  if (!v->count) return -1;
+  const uint32_t entry = v->slots[find_slot(v, text, length, hash_text(text, length))];
+  return entry ? v->entries[entry - 1].id : -1;
+}
+
+const char *vocab_text(const Vocab *v, int32_t id, size_t *length) {
+  *length = 0;
+  if (id < 0 || (size_t)id >= v->id_end || !v->by_id[id]) return NULL;
+  const VocabEntry *e = &v->entries[v->by_id[id] - 1];
+  *length = e->length;
+  return v->bytes + e->at;
+}
+
+void vocab_free(Vocab *v) {
+  free(v->bytes);
+  free(v->entries);
+  free(v->slots);
+  free(v->by_id);
+  *v = (Vocab){0};
+}

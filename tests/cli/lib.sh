@@ -1,0 +1,88 @@
+# Sourced by every script of this folder: a temporary folder to work in, and checks that print TAP.
+# Only sh, awk, grep and od are used, so that a fresh system runs them.
+# shellcheck shell=sh
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+XT_BUILD=$(cd "${XT_BUILD:?the build folder}" && pwd)
+X=$XT_BUILD/xtransplant
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' HUP INT TERM
+cd "$work" || exit 1
+failures=0
+
+pass() { echo "ok - $1"; }
+fail() { # NAME, then what to show
+  echo "not ok - $1"
+  shift
+  printf '# %s\n' "$@"
+  failures=$((failures + 1))
+}
+
+# run COMMAND...: leaves its output in $work/out and $work/err, its exit code in $code
+run() {
+  "$@" >"$work/out" 2>"$work/err"
+  code=$?
+}
+
+# expect NAME CODE: of the last run
+expect() {
+  if [ "$code" -eq "$2" ]; then pass "$1"; else fail "$1" "exit code $code, expected $2" "$(head -3 "$work/err")"; fi
+}
+
+# refuses NAME CODE LINE COMMAND...: the command prints exactly LINE on stderr, nothing on stdout
+refuses() {
+  name=$1 want=$2 line=$3
+  shift 3
+  run "$@"
+  if [ "$code" -ne "$want" ]; then fail "$name" "exit code $code, expected $want" "$(head -3 "$work/err")"
+  elif [ -s "$work/out" ]; then fail "$name" "stdout is not empty: $(head -1 "$work/out")"
+  elif [ "$(cat "$work/err")" != "$line" ]; then fail "$name" "stderr:   $(cat "$work/err")" "expected: $line"
+  else pass "$name"; fi
+}
+
+# refuses_like NAME CODE REGEX COMMAND...: as refuses, with one line of stderr that matches
+refuses_like() {
+  name=$1 want=$2 line=$3
+  shift 3
+  run "$@"
+  if [ "$code" -ne "$want" ]; then fail "$name" "exit code $code, expected $want" "$(head -3 "$work/err")"
+  elif [ -s "$work/out" ]; then fail "$name" "stdout is not empty: $(head -1 "$work/out")"
+  elif [ "$(wc -l <"$work/err")" -ne 1 ]; then fail "$name" "stderr is not one line:" "$(head -3 "$work/err")"
+  elif ! grep -Eq -- "$line" "$work/err"; then fail "$name" "stderr:   $(cat "$work/err")" "expected: $line"
+  else pass "$name"; fi
+}
+
+# prints NAME REGEX: a line of the last run's stdout matches
+prints() {
+  if grep -Eq -- "$2" "$work/out"; then pass "$1"; else fail "$1" "no line matches $2" "$(head -5 "$work/out")"; fi
+}
+
+# same NAME GOT WANTED
+same() {
+  if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "got:      $2" "expected: $3"; fi
+}
+
+# is_json NAME FILE: every line is JSON. The program's own reader tells broken JSON from other values.
+is_json() {
+  bad=0
+  while IFS= read -r text; do
+    printf '%s\n' "$text" | "$X" tokenize --tokenizer "$model" --jsonl >/dev/null 2>"$work/json.err"
+    if grep -q 'not JSON' "$work/json.err"; then bad=1; fi
+  done <"$2"
+  if [ -s "$2" ] && [ $bad -eq 0 ]; then pass "$1"; else fail "$1" "not JSON: $(head -c 200 "$2")" "$(cat "$work/json.err")"; fi
+}
+
+# field KEY: the numbers, text or array of a key's first occurrence on stdin, for shapes known here
+field() { sed -n "s/.*\"$1\": \(\[[^]]*\]\|\"[^\"]*\"\|[^,}]*\).*/\1/p" | head -1; }
+# The same of the object under another key: object_field OBJECT KEY
+object_field() { sed "s/.*\"$1\": {/{/" | awk -v key="\"$2\": " '{ at = index($0, key); rest = substr($0, at + length(key))
+  if (substr(rest, 1, 1) == "[") print substr(rest, 1, index(rest, "]")); else { sub(/[,}].*/, "", rest); print rest } }'; }
+
+# make_model SHAPE: a tiny random model in $model; every later option goes to init-model
+make_model() {
+  model=$work/$1
+  "$X" init-model --like "$1" --quiet -o "$model" || { echo "not ok - init-model --like $1"; exit 1; }
+}
+
+finish() { [ $failures -eq 0 ]; exit; }

@@ -1,0 +1,60 @@
+#!/bin/sh
+# verify and bench. The reference is this program's own output, so what is checked here is the
+# verb; the engine's agreement with Hugging Face is checked by the golden tests.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama
+printf 'What is the capital of France?' >en
+printf 'Mji mkuu wa Ufaransa ni upi?' >sw
+mkdir reference
+for name in en sw; do
+  "$X" capture -m "$model" --prompt-file $name --quiet -o reference/$name.safetensors
+  "$X" generate -m "$model" --prompt-file $name --json >$name.json
+done
+"$X" run -m "$model" --source-file en --target-file sw --site ffn --source-layer 3 --target-layer 1 --json >run.json
+reference() { # GREEDY-IDS-OF-EN
+  cat >reference/reference.json <<JSON
+{"format": 1, "prompts": [
+  {"name": "en", "ids": $(field prompt_ids <en.json), "taps": "en.safetensors"},
+  {"name": "sw", "ids": $(field prompt_ids <sw.json), "taps": "sw.safetensors"}],
+ "greedy": [{"prompt": "en", "repetition_penalty": 1.0, "ids": $1}],
+ "transplants": [{"source": "en", "target": "sw", "site": "ffn", "source_layer": 3, "target_layer": 1,
+  "ids": $(object_field transplanted ids <run.json)}]}
+JSON
+}
+reference "$(field ids <en.json)"
+run "$X" verify -m "$model" --reference reference
+expect "verify" 0
+prints "verify: a line a tap" '^en attn .* PASS$'
+prints "verify: greedy tokens" '^greedy.* PASS$'
+prints "verify: verdict" '^PASS: [0-9]+ of [0-9]+ within tolerance$'
+run "$X" verify -m "$model" --reference reference --json
+same "verify --json" "$code $(field passed <out)" "0 true"
+is_json "verify --json is JSON" out
+
+reference "[5, 5, 5]"
+run "$X" verify -m "$model" --reference reference
+expect "verify: a difference is a failure" 1
+prints "verify: the line that fails" '^greedy.* FAIL$'
+prints "verify: verdict of failure" '^FAIL: '
+same "verify: a failure needs no message" "$(cat err)" ""
+run "$X" verify -m "$model" --reference reference --json
+same "verify --json of a failure" "$code $(field passed <out)" "1 false"
+
+refuses_like "verify: no reference" 3 '^xtransplant verify: nowhere/reference\.json: ' "$X" verify -m "$model" --reference nowhere
+echo '{' >reference/reference.json
+refuses_like "verify: broken reference" 3 '^xtransplant verify: reference/reference\.json: ' "$X" verify -m "$model" --reference reference
+refuses_like "verify: no reference given" 2 '^xtransplant verify: --reference: missing; ' "$X" verify -m "$model"
+
+run "$X" bench -m "$model" --prompt-tokens 32 --rows 1,4 --new-tokens 3 --repeats 1
+expect "bench" 0
+prints "bench: peak" '^peak measured here: [0-9.]+ GFLOP/s in float32, [0-9.]+ GB/s read from memory$'
+prints "bench: prefill" '^prefill, 32 tokens +[0-9.]+ +[0-9.]+ +[0-9.]+%$'
+prints "bench: decode" '^decode, 4 rows +[0-9.]+ +[0-9.]+ +[0-9.]+% +[0-9.]+%$'
+prints "bench: says how it counts" '2 x parameters in matrix products x tokens'
+run "$X" bench -m "$model" --prompt-tokens 32 --rows 1,4 --new-tokens 3 --repeats 1 --json
+same "bench --json" "$code $(field prompt_tokens <out) $(grep -o '"rows": [0-9]*' out | tr -d '\n')" '0 32 "rows": 1"rows": 4'
+is_json "bench --json is JSON" out
+refuses "bench: too long" 3 "xtransplant bench: --prompt-tokens: 2040, and 20 new ones, are more than the model's 2048 positions" \
+  "$X" bench -m "$model" --prompt-tokens 2040
+
+finish

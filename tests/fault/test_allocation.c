@@ -1,0 +1,104 @@
+/* Allocations that fail, and allocations that must not happen. Linked with malloc's family wrapped. */
+#include "models.h"
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
+
+static long calls, fail_at = -1; /* the call that fails; -1: none */
+
+static bool refuse(void) { return ++calls == fail_at; }
+void *__wrap_malloc(size_t size) { return refuse() ? NULL : __real_malloc(size); }
+void *__wrap_calloc(size_t count, size_t size) { return refuse() ? NULL : __real_calloc(count, size); }
+void *__wrap_realloc(void *block, size_t size) { return refuse() ? NULL : __real_realloc(block, size); }
+void *__wrap_aligned_alloc(size_t alignment, size_t size) { return refuse() ? NULL : __real_aligned_alloc(alignment, size); }
+
+static const int32_t prompt[] = {1, 75, 107, 104, 35, 102, 100, 115, 108, 119, 100, 111};
+
+/* Open, capture, generate, close. */
+static xt_status whole_job(const char *path, xt_error *error) {
+  const xt_model_options options = {.threads = 1};
+  const xt_request plain = {.ids = prompt, .count = 12};
+  xt_model *model = NULL;
+  xt_session *session = NULL;
+  xt_taps *taps = NULL;
+  xt_generation out = {0};
+  xt_status status = xt_model_open(path, &options, &model, error);
+  if (!status) status = xt_session_create(model, &session, error);
+  if (!status) status = xt_session_capture(session, &plain, &taps, error);
+  if (!status) {
+    const xt_intervention iv = {.write = XT_TAP_ATTN, .layer = 1, .position = 3, .value = xt_taps_get(taps, XT_TAP_ATTN, 2)};
+    const xt_request request = {.ids = prompt, .count = 12, .interventions = &iv, .intervention_count = 1};
+    status = xt_session_generate(session, &request, 1, &(xt_generate_options){.lens = true}, &out, error);
+  }
+  xt_generation_deinit(&out);
+  xt_taps_free(taps);
+  xt_session_free(session);
+  xt_model_close(model);
+  return status;
+}
+
+/* The n-th allocation fails, for every n: an error that says so, no crash, no leak. */
+static void test_every_failure(void **state) {
+  (void)state;
+  char path[128];
+  xt_error error = {0};
+  models_make("tiny-llama", "bf16", path);
+  calls = 0;
+  ASSERT_OK(whole_job(path, &error));
+  const long total = calls;
+  /* the tokenizer's and the checkpoint's many small ones are sampled, the rest tried one by one */
+  const long step = total > 3000 ? total / 1500 : 1;
+  for (long n = 1; n <= total; n += n + 400 > total ? 1 : step) {
+    error = (xt_error){0};
+    calls = 0;
+    fail_at = n;
+    const xt_status status = whole_job(path, &error);
+    fail_at = -1;
+    if (status != XT_STATUS_OK && status != XT_STATUS_MEMORY) {
+      char line[1400];
+      fail_msg("allocation %ld of %ld: status %d, %s", n, total, (int)status, xt_error_format(&error, line, sizeof line));
+    }
+  }
+}
+
+typedef struct Watch {
+  long counts[64];
+  int steps;
+} Watch;
+
+static bool count_step(void *user) {
+  Watch *w = user;
+  w->counts[w->steps++] = calls;
+  return false;
+}
+
+/* After its first two steps, decoding allocates nothing. */
+static void test_decoding_allocates_nothing(void **state) {
+  (void)state;
+  xt_error error;
+  xt_model *model;
+  xt_session *session;
+  xt_generation out[50];
+  xt_request requests[50];
+  static Watch watch;
+  models_open("tiny-qwen2", "bf16", NULL, &model, &session);
+  for (size_t r = 0; r < 50; r++) requests[r] = (xt_request){.ids = prompt, .count = 1 + r % 12};
+  const xt_generate_options o = {.max_new_tokens = 30, .cancel = count_step, .user = &watch, .ignore_eos = true};
+  ASSERT_OK(xt_session_generate(session, requests, 50, &o, out, &error));
+  assert_int_equal(watch.steps, 30);
+  for (int s = 2; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[2]);
+  for (size_t r = 0; r < 50; r++) xt_generation_deinit(&out[r]);
+  xt_session_free(session);
+  xt_model_close(model);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_decoding_allocates_nothing)};
+  return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
+}

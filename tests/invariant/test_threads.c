@@ -1,0 +1,59 @@
+/* One model, several threads with a session each: the same results as one after the other. */
+#include <pthread.h>
+
+#include "models.h"
+
+#define WORKERS 3
+static const int32_t prompt[] = {1, 75, 107, 104, 35, 102, 100, 115, 108, 119, 100, 111};
+
+typedef struct Worker {
+  const xt_model *model;
+  xt_generation out[8];
+  xt_status status;
+} Worker;
+
+static void *work(void *argument) {
+  Worker *w = argument;
+  xt_session *session;
+  xt_taps *taps = NULL;
+  xt_intervention ivs[8];
+  xt_request requests[8];
+  const xt_request source = {.ids = prompt, .count = 7};
+  w->status = xt_session_create(w->model, &session, NULL);
+  if (w->status) return NULL;
+  w->status = xt_session_capture(session, &source, &taps, NULL);
+  for (int r = 0; r < 8; r++) {
+    ivs[r] = (xt_intervention){.write = XT_TAP_FFN, .layer = r % 6, .position = XT_POSITION_LAST, .value = xt_taps_get(taps, XT_TAP_FFN, 2)};
+    requests[r] = (xt_request){.ids = prompt, .count = 12, .interventions = &ivs[r], .intervention_count = 1};
+  }
+  if (!w->status) w->status = xt_session_generate(session, requests, 8, NULL, w->out, NULL);
+  xt_taps_free(taps);
+  xt_session_free(session);
+  return NULL;
+}
+
+static void test_sessions_share_a_model(void **state) {
+  (void)state;
+  /* one OpenMP thread each: the pool's own synchronisation is invisible to the thread sanitizer */
+  const xt_model_options options = {.threads = 1};
+  Worker workers[WORKERS + 1];
+  pthread_t threads[WORKERS];
+  xt_model *model;
+  models_open("tiny-qwen2", "bf16", &options, &model, NULL);
+  for (int i = 0; i <= WORKERS; i++) workers[i].model = model;
+  work(&workers[WORKERS]);
+  for (int i = 0; i < WORKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+  for (int i = 0; i < WORKERS; i++) pthread_join(threads[i], NULL);
+  for (int i = 0; i <= WORKERS; i++) {
+    assert_int_equal(workers[i].status, XT_STATUS_OK);
+    for (int r = 0; r < 8; r++) models_same(&workers[WORKERS].out[r], &workers[i].out[r]);
+  }
+  for (int i = 0; i <= WORKERS; i++)
+    for (int r = 0; r < 8; r++) xt_generation_deinit(&workers[i].out[r]);
+  xt_model_close(model);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model)};
+  return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
+}
