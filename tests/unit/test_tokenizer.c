@@ -229,7 +229,7 @@ static void vocab_and_merges(void **state) {
   (void)state;
   const char *vocab = "{\"a\":0,\"b\":1,\"\xC4\xA0\":2,\"ab\":3,\"\xC4\xA0" "ab\":4,\"1\":5,\"\xC3\x83\":6,\"\xC2\xA9\":7}";
   const char *merges = "#version: 0.2\na b\n\n\xC4\xA0 ab\n";
-  const char *config = "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"eos_token\":\"<|e|>\",\"unk_token\":null,\"pad_token\":null,"
+  const char *config = "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"model_max_length\":1000000000000000019884624838656,\"eos_token\":\"<|e|>\",\"unk_token\":null,\"pad_token\":null,"
                        "\"added_tokens_decoder\":{\"8\":{\"content\":\"<|e|>\",\"special\":true,\"normalized\":false}}}";
   const NamedFile files[] = {{"vocab.json", vocab, strlen(vocab)},
                              {"merges.txt", merges, strlen(merges)},
