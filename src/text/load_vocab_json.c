@@ -4,6 +4,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "text/bulk_json.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
@@ -86,11 +87,11 @@ xt_status tokenizer_read_vocab_json(xt_tokenizer *t, const TokenizerConfig *conf
                    "\"%s\" from vocab.json: only Qwen2Tokenizer and GPT2Tokenizer are supported; a tokenizer.json would do",
                    config->class_name);
   const bool gpt2 = config->class == TOKENIZER_CLASS_GPT2;
-  json_t *vocab = NULL;
+  FileMap vocab;
   xt_status status;
-  TRY_DONE(json_parse_file(vocab_path, &vocab, error));
-  TRY_DONE(tokenizer_add_vocab(&t->bpe.vocab, vocab, vocab_path, NULL, error));
-  TRY_DONE(bpe_reserve_merges(&t->bpe, json_object_size(vocab), error)); /* a merge for nearly every token */
+  TRY(file_map_open(vocab_path, &vocab, error));
+  TRY_DONE(bulk_read_vocab(&vocab, (BulkSpan){0, vocab.size}, NULL, &t->bpe.vocab, error));
+  TRY_DONE(bpe_reserve_merges(&t->bpe, t->bpe.vocab.count, error)); /* a merge for nearly every token */
   TRY_DONE(read_merges(&t->bpe, merges_path, gpt2, error));
   if (!gpt2) TRY_DONE(add_qwen2(t, error));
   if (config->add_prefix_space) TRY_DONE(pretokenizer_add(&t->pre, &(PreStep){.kind = PRE_PREFIX_SPACE}, error));
@@ -98,6 +99,6 @@ xt_status tokenizer_read_vocab_json(xt_tokenizer *t, const TokenizerConfig *conf
   t->pre.bytes = true;
   TRY_DONE(decoder_add(&t->decoder, &(DecodeStep){.kind = DECODE_BYTE_LEVEL}, error));
 done:
-  json_decref(vocab);
+  file_map_close(&vocab);
   return status;
 }

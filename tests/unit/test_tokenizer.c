@@ -74,6 +74,16 @@ static void merges_by_rank_then_leftmost(void **state) {
   xt_tokenizer_close(t);
 }
 
+static void escaped_tokens(void **state) {
+  (void)state;
+  xt_tokenizer *t = open_json(JSON("\"\\u00e9\":0,\"a\\n\":1,\"\\ud83e\\udd99\":2,\"\\\"\\/\":3,\"\\\"\":4,\"/\":5,\"{[,\\\\\":6",
+                                   "[\"\\\"\",\"\\u002f\"]", "", ""));
+  expect_ids(t, "\xC3\xA9\xF0\x9F\xA6\x99\"/", false, "0 2 3");
+  assert_int_equal(xt_tokenizer_token_id(t, "a\n"), 1);
+  assert_int_equal(xt_tokenizer_token_id(t, "{[,\\"), 6);
+  xt_tokenizer_close(t);
+}
+
 static void unknown_characters(void **state) {
   (void)state;
   xt_tokenizer *t = open_json(JSON("\"u\":0,\"a\":1", "", ",\"unk_token\":\"u\",\"fuse_unk\":true", ""));
@@ -338,6 +348,7 @@ static void threads(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(merges_by_rank_then_leftmost), cmocka_unit_test(unknown_characters),
+      cmocka_unit_test(escaped_tokens),
       cmocka_unit_test(spaces_and_marks),             cmocka_unit_test(added_tokens),
       cmocka_unit_test(decoding),                     cmocka_unit_test(begin_and_end_tokens),
       cmocka_unit_test(sentencepiece_ties),           cmocka_unit_test(vocab_and_merges),
