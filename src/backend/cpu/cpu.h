@@ -66,7 +66,7 @@ void cpu_choose(Backend *, const ChooseArgs *);
 xt_status cpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);
 void cpu_prefix_release(Backend *, KvPrefix *);
 void cpu_prefix_store(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
-xt_status cpu_tail_create(Backend *, KvShape, int slots, KvTail **out, xt_error *error);
+xt_status cpu_tail_create(Backend *, KvShape, const int32_t *slots, KvTail **out, xt_error *error);
 void cpu_tail_release(Backend *, KvTail *);
 void cpu_tail_store(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots);
 void cpu_attend(Backend *, const AttendArgs *);

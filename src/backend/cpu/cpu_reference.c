@@ -177,10 +177,15 @@ static void prefix_store(Backend *b, KvPrefix *p, int layer, Dev k, Dev v, int l
   for (int r = 0; r < m; r++) kv_put(p, layer, k, v, ld, r, first + r);
 }
 static void tail_release(Backend *b, KvTail *t) { prefix_release(b, (KvPrefix *)t); }
-static xt_status tail_create(Backend *b, KvShape shape, int slots, KvTail **out, xt_error *error) {
+static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
   *out = NULL;
+  int most = 1; /* every layer gets as many as the largest */
+  for (int l = 0; l < shape.layers; l++) {
+    if (slots[l] < 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "layer %d: %d slots", l, (int)slots[l]);
+    if (slots[l] > most) most = slots[l];
+  }
   KvPrefix *p;
-  TRY(prefix_create(b, shape, slots, &p, error));
+  TRY(prefix_create(b, shape, most, &p, error));
   *out = (KvTail *)p;
   return XT_STATUS_OK;
 }
