@@ -128,6 +128,15 @@ static void spaces_and_marks(void **state) {
   xt_tokenizer_close(t);
 }
 
+/* A vocabulary with a merge across the beginning of a word: words are not cut apart. */
+static void merge_across_words(void **state) {
+  (void)state;
+  xt_tokenizer *t = open_json(JSON("\"" MARK "\":0,\"a\":1,\"a" MARK "\":2,\"b\":3,\"a" MARK "b\":4",
+                                   "\"a " MARK "\",\"a" MARK " b\"", "", METASPACE("never")));
+  expect_ids(t, "a b a", false, "4 0 1");
+  xt_tokenizer_close(t);
+}
+
 #define ADDED(content, flags) ",\"added_tokens\":[{\"id\":9,\"content\":\"" content "\"" flags "}]"
 #define SPACED "\" \":0,\"a\":1,\"x\":2"
 
@@ -222,16 +231,37 @@ static void sentencepiece_ties(void **state) {
   model_piece(&model, "yzx", 0, 1);  /* 10: y z joins as early as x y, and stands further right */
   model_piece(&model, "<0xC3>", 0, 6);
   model_piece(&model, "<0xA9>", 0, 6);
+  model_piece(&model, "w", -9, 1);   /* 13 */
+  model_piece(&model, "zw", 0, 1);   /* 14 */
   model_trainer(&model, 2);
   const NamedFile files[] = {{"tokenizer.model", (const char *)model.data, model.size}, {0}};
   xt_tokenizer *t = open_files(files);
   assert_string_equal(xt_tokenizer_source(t), "tokenizer.model");
+  expect_ids(t, "xyzw", false, "3 9 13"); /* xy + z before z + w */
   expect_ids(t, "xyz", true, "1 3 9");
   expect_ids(t, "yzx", false, "3 10");
   expect_ids(t, "xyzx", false, "3 9 4");
   expect_ids(t, "x</s>\xC3\xA9", false, "3 4 2 3 11 12");
   expect_ids(t, "??", false, "3 0"); /* fused */
   EXPECT_TEXT(t, true, "x \xC3\xA9", 1, 3, 4, 3, 11, 12, 2);
+  xt_tokenizer_close(t);
+}
+
+/* The converter gives the first three pieces score 0, whatever the file says. */
+static void sentencepiece_first_pieces(void **state) {
+  (void)state;
+  ModelFile model = {0};
+  model_piece(&model, "<unk>", 0, 2);
+  model_piece(&model, "<s>", 0, 3);
+  model_piece(&model, "wx", -50, 1);
+  model_piece(&model, "xw", -1, 1);
+  model_piece(&model, "w", -9, 1);
+  model_piece(&model, "x", -9, 1);
+  model_piece(&model, MARK, -9, 1);
+  model_trainer(&model, 2);
+  const NamedFile files[] = {{"tokenizer.model", (const char *)model.data, model.size}, {0}};
+  xt_tokenizer *t = open_files(files);
+  expect_ids(t, "wxw", true, "1 6 2 4");
   xt_tokenizer_close(t);
 }
 
@@ -349,6 +379,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(merges_by_rank_then_leftmost), cmocka_unit_test(unknown_characters),
       cmocka_unit_test(escaped_tokens),
+      cmocka_unit_test(merge_across_words),
+      cmocka_unit_test(sentencepiece_first_pieces),
       cmocka_unit_test(spaces_and_marks),             cmocka_unit_test(added_tokens),
       cmocka_unit_test(decoding),                     cmocka_unit_test(begin_and_end_tokens),
       cmocka_unit_test(sentencepiece_ties),           cmocka_unit_test(vocab_and_merges),
