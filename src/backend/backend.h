@@ -121,7 +121,7 @@ typedef struct BackendOps {
   void (*prefix_release)(Backend *, KvPrefix *);
   /* Keys and values [m, kv_heads*head_dim], rows ld floats apart, at positions first..first+m-1. */
   void (*prefix_store)(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
-  xt_status (*tail_create)(Backend *, KvShape, int slots, KvTail **out, xt_error *);
+  xt_status (*tail_create)(Backend *, KvShape, const int32_t *slots, KvTail **out, xt_error *); /* slots: [layers] of each */
   void (*tail_release)(Backend *, KvTail *);
   void (*tail_store)(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots);
 

@@ -83,6 +83,7 @@ xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, 
   KvTail *tail = NULL;
   Dev store = {0}, values = {0};
   xt_taps *taps = NULL;
+  int32_t *slots = NULL;
   *out = NULL;
   TRY(request_check(s->model, r, 0, 1, error));
   xt_status status;
@@ -91,7 +92,9 @@ xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, 
   TRY_DONE(be->ops->alloc(be, (r->intervention_count + 1) * row, &values, error));
   for (size_t i = 0; i < r->intervention_count; i++)
     be->ops->upload(be, dev_at(values, i * (size_t)c->width), r->interventions[i].value, row);
-  TRY_DONE(be->ops->tail_create(be, shape, 1, &tail, error));
+  TRY_DONE(mem_alloc(&slots, (size_t)c->layers, sizeof *slots, error));
+  for (int l = 0; l < c->layers; l++) slots[l] = 1;
+  TRY_DONE(be->ops->tail_create(be, shape, slots, &tail, error));
   TRY_DONE(prefix_run(s, r, values, (int)r->count - 1, &prefix, error));
   TRY_DONE(forward_reserve(&s->forward, 1, (int)r->count, error));
   TRY_DONE(capture_last(s, r, prefix, tail, values, store, taps, error));
@@ -103,6 +106,7 @@ done:
   be->ops->release(be, store);
   be->ops->release(be, values);
   xt_taps_free(taps);
+  free(slots);
   return status;
 }
 

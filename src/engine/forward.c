@@ -36,8 +36,8 @@ xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error) 
   free(f->tail_begin);
   f->prefix_begin = f->tail_begin = NULL;
   f->sizes = sizes_activations(&f->model->config, rows);
-  TRY(mem_alloc(&f->prefix_begin, (size_t)rows, sizeof *f->prefix_begin, error));
-  TRY(mem_alloc(&f->tail_begin, (size_t)rows, sizeof *f->tail_begin, error));
+  TRY(mem_alloc(&f->prefix_begin, SIZES_WORK_ROWS, sizeof *f->prefix_begin, error));
+  TRY(mem_alloc(&f->tail_begin, SIZES_WORK_ROWS, sizeof *f->tail_begin, error));
   TRY(f->backend->ops->alloc(f->backend, f->sizes.total * sizeof(float), &f->block, error));
   f->rows = rows;
   return XT_STATUS_OK;
@@ -58,80 +58,106 @@ void forward_embed(Forward *f, Dev x, const int32_t *ids, int rows) {
   f->backend->ops->embed(f->backend, x, f->model->embedding, ids, rows);
 }
 
+/* A layer's half works on some rows of a batch at a time. */
+typedef struct Slice {
+  int first, rows;
+} Slice;
+
+static Slice slice_first(const Batch *b) { return (Slice){0, b->rows < SIZES_WORK_ROWS ? b->rows : SIZES_WORK_ROWS}; }
+static Slice slice_next(const Batch *b, Slice s) {
+  const int first = s.first + s.rows, left = b->rows - first;
+  return (Slice){first, left < SIZES_WORK_ROWS ? left : SIZES_WORK_ROWS};
+}
+#define EACH_SLICE(s, b) (Slice s = slice_first(b); s.rows > 0; s = slice_next(b, s))
+
+static Dev slice_x(const Forward *f, const Batch *b, Slice s) { return dev_at(b->x, (size_t)s.first * (size_t)f->model->config.width); }
+
 /* The one place where a pass can be watched and changed: interventions first, then captures, which so
- * see what the rest of the pass sees. */
-static void tap_dispatch(Forward *f, const Batch *b, int layer, xt_tap tap, Dev values) {
+ * see what the rest of the pass sees. values: [s.rows, C]. */
+static void tap_dispatch(Forward *f, const Batch *b, Slice s, int layer, xt_tap tap, Dev values) {
   const BackendOps *ops = f->backend->ops;
   const int width = f->model->config.width;
   if (b->edits) {
     const int place = layer * XT_TAP_COUNT + (int)tap;
     for (int32_t e = b->edit_start[place]; e < b->edit_start[place + 1]; e++) {
       const Edit *edit = &b->edits[e];
-      ops->mix(f->backend, dev_at(values, (size_t)edit->row * (size_t)width), edit->value, width, edit->keep, edit->gain);
+      if (edit->row < s.first || edit->row >= s.first + s.rows) continue;
+      ops->mix(f->backend, dev_at(values, (size_t)(edit->row - s.first) * (size_t)width), edit->value, width, edit->keep, edit->gain);
     }
   }
   if (!dev_is_none(b->capture[tap])) {
-    const Dev to = dev_at(b->capture[tap], (size_t)layer * (size_t)b->rows * (size_t)width);
-    ops->copy_rows(f->backend, to, NULL, values, NULL, b->rows, width);
+    const size_t row = (size_t)layer * (size_t)b->rows + (size_t)s.first;
+    ops->copy_rows(f->backend, dev_at(b->capture[tap], row * (size_t)width), NULL, values, NULL, s.rows, width);
   }
 }
 
 /* First prefix and tail position that each row sees under a sliding window. A prefix of length P is
  * followed by tail index 0 at position P. */
-static void place_windows(Forward *f, const Batch *b, int window) {
-  for (int r = 0; r < b->rows; r++) {
-    const int32_t first = b->positions[r] - window + 1, prefix = b->prefix_end[r];
+static void place_windows(Forward *f, const Batch *b, Slice s, int window) {
+  for (int r = 0; r < s.rows; r++) {
+    const int32_t first = b->positions[s.first + r] - window + 1, prefix = b->prefix_end[s.first + r];
     f->prefix_begin[r] = first < 0 ? 0 : first < prefix ? first : prefix;
     f->tail_begin[r] = first > prefix ? first - prefix : 0;
   }
 }
 
-static void attend_spans(Forward *f, const Batch *b, int layer) {
+static void attend_spans(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
   const int window = arch_window(c, layer);
-  const int heads_width = c->heads * c->head_dim;
-  if (window) place_windows(f, b, window);
-  for (int s = 0; s < b->span_count; s++) {
-    const BatchSpan *span = &b->spans[s];
-    const size_t first = (size_t)span->first;
+  const size_t heads_width = (size_t)c->heads * (size_t)c->head_dim;
+  if (window) place_windows(f, b, s, window);
+  for (int k = 0; k < b->span_count; k++) {
+    const BatchSpan *span = &b->spans[k];
+    const int from = span->first > s.first ? span->first : s.first;
+    const int end = span->first + span->rows < s.first + s.rows ? span->first + span->rows : s.first + s.rows;
+    if (from >= end) continue;
+    const size_t row = (size_t)from, at = row - (size_t)s.first;
     const AttendArgs args = {
-        .layer = layer, .rows = span->rows, .heads = c->heads, .scale = 1.0f / sqrtf((float)c->head_dim),
-        .q = dev_at(f->block, f->sizes.qkv + first * (size_t)f->sizes.qkv_width), .ld_q = f->sizes.qkv_width,
-        .out = dev_at(f->block, f->sizes.heads + first * (size_t)heads_width), .prefix = span->prefix,
-        .prefix_begin = window ? f->prefix_begin + first : NULL, .prefix_end = b->prefix_end + first,
+        .layer = layer, .rows = end - from, .heads = c->heads, .scale = 1.0f / sqrtf((float)c->head_dim),
+        .q = dev_at(f->block, f->sizes.qkv + at * (size_t)f->sizes.qkv_width), .ld_q = f->sizes.qkv_width,
+        .out = dev_at(f->block, f->sizes.heads + at * heads_width), .prefix = span->prefix,
+        .prefix_begin = window ? f->prefix_begin + at : NULL, .prefix_end = b->prefix_end + row,
         .tail = b->store ? NULL : b->tail, .tail_ld = b->tail_ld,
-        .tail_slots = b->store ? NULL : b->tail_slots + first * (size_t)b->tail_ld,
-        .tail_begin = window ? f->tail_begin + first : NULL, .tail_end = b->store ? NULL : b->tail_end + first};
+        .tail_slots = b->store ? NULL : b->tail_slots + row * (size_t)b->tail_ld,
+        .tail_begin = window ? f->tail_begin + at : NULL, .tail_end = b->store ? NULL : b->tail_end + row};
     f->backend->ops->attend(f->backend, &args);
   }
 }
 
-void forward_keys(Forward *f, const Batch *b, int layer) {
+/* Queries, keys and values of a slice; keys and values are stored. */
+static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
   const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
   const int ld = f->sizes.qkv_width;
   const Dev norm = dev_at(f->block, f->sizes.norm), q = dev_at(f->block, f->sizes.qkv);
   const Dev k = dev_at(q, (size_t)c->heads * (size_t)c->head_dim), v = dev_at(k, (size_t)c->kv_heads * (size_t)c->head_dim);
-  be->ops->norm(be, norm, b->x, w->norm_attn, b->rows, c->width, (float)c->norm_eps);
-  be->ops->matmul(be, q, norm, w->qkv, w->qkv_bias, b->rows);
-  be->ops->rope(be, q, ld, b->rows, c->heads + c->kv_heads, c->head_dim, b->positions, f->cos_sin);
+  be->ops->norm(be, norm, slice_x(f, b, s), w->norm_attn, s.rows, c->width, (float)c->norm_eps);
+  be->ops->matmul(be, q, norm, w->qkv, w->qkv_bias, s.rows);
+  be->ops->rope(be, q, ld, s.rows, c->heads + c->kv_heads, c->head_dim, b->positions + s.first, f->cos_sin);
   if (b->store)
-    be->ops->prefix_store(be, b->store, layer, k, v, ld, b->rows, b->store_first);
+    be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);
   else
-    be->ops->tail_store(be, b->tail, layer, k, v, ld, b->rows, b->slots);
+    be->ops->tail_store(be, b->tail, layer, k, v, ld, s.rows, b->slots + s.first);
+}
+
+void forward_keys(Forward *f, const Batch *b, int layer) {
+  for EACH_SLICE (s, b) project_slice(f, b, s, layer);
 }
 
 void forward_attention(Forward *f, const Batch *b, int layer) {
   const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
   const Dev heads = dev_at(f->block, f->sizes.heads), branch = dev_at(f->block, f->sizes.branch);
-  forward_keys(f, b, layer);
-  attend_spans(f, b, layer);
-  be->ops->matmul(be, branch, heads, w->out, w->out_bias, b->rows);
-  tap_dispatch(f, b, layer, XT_TAP_ATTN, branch);
-  be->ops->add(be, b->x, branch, (size_t)b->rows * (size_t)f->model->config.width);
-  tap_dispatch(f, b, layer, XT_TAP_MID, b->x);
+  for EACH_SLICE (s, b) {
+    const Dev x = slice_x(f, b, s);
+    project_slice(f, b, s, layer);
+    attend_spans(f, b, s, layer);
+    be->ops->matmul(be, branch, heads, w->out, w->out_bias, s.rows);
+    tap_dispatch(f, b, s, layer, XT_TAP_ATTN, branch);
+    be->ops->add(be, x, branch, (size_t)s.rows * (size_t)f->model->config.width);
+    tap_dispatch(f, b, s, layer, XT_TAP_MID, x);
+  }
 }
 
 void forward_ffn(Forward *f, const Batch *b, int layer) {
@@ -140,13 +166,16 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
   Backend *be = f->backend;
   const Dev norm = dev_at(f->block, f->sizes.norm), branch = dev_at(f->block, f->sizes.branch);
   const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
-  be->ops->norm(be, norm, b->x, w->norm_mlp, b->rows, c->width, (float)c->norm_eps);
-  be->ops->matmul(be, gate_up, norm, w->gate_up, w->gate_up_bias, b->rows);
-  be->ops->silu_mul(be, act, gate_up, b->rows, c->feed_forward);
-  be->ops->matmul(be, branch, act, w->down, w->down_bias, b->rows);
-  tap_dispatch(f, b, layer, XT_TAP_FFN, branch);
-  be->ops->add(be, b->x, branch, (size_t)b->rows * (size_t)c->width);
-  tap_dispatch(f, b, layer, XT_TAP_BLOCK, b->x);
+  for EACH_SLICE (s, b) {
+    const Dev x = slice_x(f, b, s);
+    be->ops->norm(be, norm, x, w->norm_mlp, s.rows, c->width, (float)c->norm_eps);
+    be->ops->matmul(be, gate_up, norm, w->gate_up, w->gate_up_bias, s.rows);
+    be->ops->silu_mul(be, act, gate_up, s.rows, c->feed_forward);
+    be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
+    tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);
+    be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
+    tap_dispatch(f, b, s, layer, XT_TAP_BLOCK, x);
+  }
 }
 
 void forward_layers(Forward *f, const Batch *b) {

@@ -15,12 +15,12 @@
 typedef struct Forward {
   const xt_model *model;
   Backend *backend;
-  int rows;               /* capacity */
+  int rows;               /* capacity of the residual stream buffer */
   ActivationSizes sizes;
   Dev block;              /* all activation buffers, at the offsets of `sizes` */
   Dev cos_sin;            /* rotary angles of positions 0..positions-1 */
   int positions;
-  int32_t *prefix_begin, *tail_begin; /* [rows] scratch for sliding windows */
+  int32_t *prefix_begin, *tail_begin; /* [SIZES_WORK_ROWS] scratch for sliding windows */
 } Forward;
 
 /* At tap `tap` of `layer`, row `row` becomes keep * row + gain * value. */

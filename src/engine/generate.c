@@ -142,27 +142,13 @@ static xt_status wave_plan(const xt_session *s, const xt_request *requests, cons
 
 /* ---- a wave --------------------------------------------------------------------------------- */
 
-static void add_seen(Row *row, int32_t id) {
-  for (int32_t i = 0; i < row->seen_count; i++)
-    if (row->seen[i] == id) return;
-  row->seen[row->seen_count++] = id;
-}
-
-static int compare_ids(const void *a, const void *b) {
-  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-  return x < y ? -1 : x > y;
-}
-
 static xt_status row_init(Wave *w, Row *row, xt_error *error) {
   const xt_request *r = row->request;
   for (size_t i = 0; i < r->intervention_count; i++)
     if (intervention_position(r, &r->interventions[i]) >= r->count) row->edits_later = true;
   if (w->penalty == 1.0f) return XT_STATUS_OK;
   TRY(arena_alloc(&w->arena, &row->seen, r->count + (size_t)w->max_new, sizeof *row->seen, error));
-  memcpy(row->seen, r->ids, r->count * sizeof *r->ids);
-  qsort(row->seen, r->count, sizeof *row->seen, compare_ids);
-  for (size_t i = 0; i < r->count; i++)
-    if (i == 0 || row->seen[i] != row->seen[i - 1]) row->seen[row->seen_count++] = row->seen[i];
+  row->seen_count = engine_distinct_ids(row->seen, r->ids, r->count);
   return XT_STATUS_OK;
 }
 
@@ -216,7 +202,10 @@ static xt_status wave_init(Wave *w, const xt_request *requests, const SortKey *k
   TRY(wave_arrays(w, error));
   TRY(wave_values(w, &interventions, error));
   TRY(edit_list_init(&w->edits, m, interventions, error));
-  TRY(w->session->backend->ops->tail_create(w->session->backend, shape, (int)n * w->max_new, &w->tail, error));
+  int32_t *slots;
+  TRY(arena_alloc(&w->arena, &slots, (size_t)m->config.layers, sizeof *slots, error));
+  for (int l = 0; l < m->config.layers; l++) slots[l] = (int32_t)n * w->max_new;
+  TRY(w->session->backend->ops->tail_create(w->session->backend, shape, slots, &w->tail, error));
   if (w->options->lens)
     TRY(w->session->backend->ops->alloc(w->session->backend, n * (size_t)m->config.layers * (size_t)m->config.width * sizeof(float),
                                         &w->lens, error));
@@ -287,12 +276,6 @@ static void choose_rows(Wave *w, Dev x) {
   }
 }
 
-static bool is_eos(const ModelConfig *c, int32_t id) {
-  for (int i = 0; i < c->eos_count; i++)
-    if (c->eos[i] == id) return true;
-  return false;
-}
-
 /* Appends the chosen tokens; rows that ended leave `active`. */
 static void record_rows(Wave *w) {
   int left = 0;
@@ -304,8 +287,8 @@ static void record_rows(Wave *w) {
     out->entropies[out->count] = w->entropy[a];
     out->logprobs[out->count] = w->logprob[a];
     out->count++;
-    if (w->penalty != 1.0f) add_seen(row, w->best[a]);
-    out->stopped = !w->options->ignore_eos && is_eos(&w->session->model->config, w->best[a]);
+    if (w->penalty != 1.0f) engine_add_distinct(row->seen, &row->seen_count, w->best[a]);
+    out->stopped = !w->options->ignore_eos && engine_is_eos(&w->session->model->config, w->best[a]);
     if (!out->stopped && out->count < (size_t)w->max_new) w->active[left++] = w->active[a];
   }
   w->active_count = left;

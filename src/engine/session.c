@@ -73,6 +73,32 @@ xt_status request_check(const xt_model *model, const xt_request *request, size_t
   return XT_STATUS_OK;
 }
 
+bool engine_is_eos(const ModelConfig *c, int32_t id) {
+  for (int i = 0; i < c->eos_count; i++)
+    if (c->eos[i] == id) return true;
+  return false;
+}
+
+static int compare_ids(const void *a, const void *b) {
+  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+int32_t engine_distinct_ids(int32_t *out, const int32_t *ids, size_t count) {
+  int32_t distinct = 0;
+  memcpy(out, ids, count * sizeof *ids);
+  qsort(out, count, sizeof *out, compare_ids);
+  for (size_t i = 0; i < count; i++)
+    if (i == 0 || out[i] != out[distinct - 1]) out[distinct++] = out[i];
+  return distinct;
+}
+
+void engine_add_distinct(int32_t *list, int32_t *count, int32_t id) {
+  for (int32_t i = 0; i < *count; i++)
+    if (list[i] == id) return;
+  list[(*count)++] = id;
+}
+
 xt_status edit_list_init(EditList *list, const xt_model *model, size_t capacity, xt_error *error) {
   *list = (EditList){.capacity = capacity};
   xt_status status = mem_alloc(&list->edits, capacity, sizeof *list->edits, error);
@@ -133,7 +159,7 @@ xt_status prefix_run(xt_session *s, const xt_request *request, Dev values, int c
   EditList edits = {0};
   *out = NULL;
   if (count == 0) return XT_STATUS_OK;
-  const int chunk = count < SIZES_PREFILL_ROWS ? count : SIZES_PREFILL_ROWS;
+  const int chunk = count < SIZES_WORK_ROWS ? count : SIZES_WORK_ROWS;
   xt_status status = forward_reserve(&s->forward, chunk, count, error);
   if (!status) status = mem_alloc(&positions, (size_t)chunk, sizeof *positions, error);
   if (!status) status = mem_alloc(&ends, (size_t)chunk, sizeof *ends, error);

@@ -18,6 +18,14 @@ static inline size_t intervention_position(const xt_request *request, const xt_i
   return iv->position == XT_POSITION_LAST ? request->count - 1 : (size_t)iv->position;
 }
 
+/* Whether the configuration ends a response at this id. */
+bool engine_is_eos(const ModelConfig *config, int32_t id);
+
+/* The repetition penalty's list: writes the distinct ones of `ids` (count of them at most) and returns how many. */
+int32_t engine_distinct_ids(int32_t *out, const int32_t *ids, size_t count);
+/* Adds `id` unless it is listed; there must be room. */
+void engine_add_distinct(int32_t *list, int32_t *count, int32_t id);
+
 /* Interventions of a batch on their way to the forward pass: values in the backend's memory, edits
  * sorted by place. */
 typedef struct EditList {

@@ -15,6 +15,7 @@ static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model
 /* The tensor of a role, its shape and dtype checked. */
 static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error) {
   char name[ARCH_NAME_SIZE];
+  *out = NULL;
   arch_tensor_name(role, layer, name);
   const Tensor *t = checkpoint_find(m->checkpoint, name);
   if (!t)
@@ -173,7 +174,7 @@ static uint64_t resident_estimate(const xt_model *m) {
 uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int max_new_tokens) {
   const ModelConfig *c = &m->config;
   const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
-  return sizes_activations(c, rows > SIZES_PREFILL_ROWS ? rows : SIZES_PREFILL_ROWS).total * sizeof(float) +
+  return sizes_activations(c, rows > SIZES_WORK_ROWS ? rows : SIZES_WORK_ROWS).total * sizeof(float) +
          cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)c->head_dim * sizeof(float);
 }
 

@@ -1,0 +1,7 @@
+/* The kernels for AVX2 + FMA + F16C. CMakeLists.txt sets the compiler's flags for this file. */
+#if defined(__x86_64__)
+#define KERNELS kernels_avx2
+#include "backend/cpu/kernels_table.inc"
+#else
+typedef int kernels_avx2_absent; /* a file may not be empty */
+#endif

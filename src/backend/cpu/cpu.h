@@ -1,0 +1,81 @@
+/* What the files of the CPU backend share. */
+#ifndef CPU_CPU_H
+#define CPU_CPU_H
+
+#include "backend/backend.h"
+#include "backend/cpu/kernels.h"
+
+/* Rows of activations that one thread keeps packed for a block of K: they live in its L2 cache. */
+#define CPU_ROW_BLOCK 96
+/* Floats between packed rows: not a power of two, so that rows spread over the cache's sets and banks. */
+#define CPU_PACKED_LD (BACKEND_K_BLOCK + 16)
+
+typedef struct CpuBackend {
+  Backend base; /* first: a Backend* is a CpuBackend* */
+  const Kernels *kernels;
+  float *scratch;        /* threads * scratch_floats; nothing is allocated while an op runs */
+  size_t scratch_floats; /* of one thread */
+} CpuBackend;
+
+static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
+static inline float *cpu_floats(Dev d) { return (float *)d.at; }
+static inline float *cpu_scratch(const CpuBackend *b, int thread) {
+  return b->scratch + (size_t)thread * b->scratch_floats;
+}
+/* Makes room for `floats` a thread. The old room stays when there is no memory. */
+xt_status cpu_scratch_reserve(CpuBackend *b, size_t floats, xt_error *error);
+
+/* 64-byte aligned, zeroed; large blocks in huge pages where the system has them. */
+xt_status cpu_block_create(size_t bytes, void *out, xt_error *error);
+void cpu_block_free(void *block); /* accepts NULL */
+
+/* What is the same for every set of kernels. */
+xt_status cpu_alloc(Backend *, size_t bytes, Dev *out, xt_error *error);
+void cpu_release(Backend *, Dev);
+void cpu_upload(Backend *, Dev to, const void *from, size_t bytes);
+void cpu_download(Backend *, void *to, Dev from, size_t bytes);
+void cpu_copy_rows(Backend *, Dev to, const int32_t *to_rows, Dev from, const int32_t *from_rows, int m, int width);
+void cpu_penalize(const ChooseArgs *args, int row);
+xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error);
+xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error);
+/* Finds the first value that is not finite (as bfloat16 if `bf16`) among the stacked parts' rows [from, to)
+ * and reports it; OK when there is none. */
+xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16, xt_error *error);
+
+/* cpu_matmul.c */
+xt_status cpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error);
+void cpu_weight_release(Backend *, Weight *);
+size_t cpu_weight_bytes(const Weight *);
+void cpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
+
+/* cpu_rows.c */
+struct Table {
+  MatrixSource source;
+};
+xt_status cpu_table_create(Backend *, const MatrixSource *source, Table **out, xt_error *error);
+void cpu_table_release(Backend *, Table *);
+void cpu_embed(Backend *, Dev y, const Table *, const int32_t *ids, int m);
+void cpu_norm(Backend *, Dev y, Dev x, Dev weight, int m, int c, float eps);
+void cpu_rope(Backend *, Dev x, int ld, int m, int heads, int head_dim, const int32_t *positions, Dev cos_sin);
+void cpu_silu_mul(Backend *, Dev y, Dev gate_up, int m, int f);
+void cpu_add(Backend *, Dev x, Dev y, size_t floats);
+void cpu_mix(Backend *, Dev x, Dev v, int c, float keep, float gain);
+void cpu_choose(Backend *, const ChooseArgs *);
+
+/* cpu_attend.c */
+xt_status cpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);
+void cpu_prefix_release(Backend *, KvPrefix *);
+void cpu_prefix_store(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
+xt_status cpu_tail_create(Backend *, KvShape, const int32_t *slots, KvTail **out, xt_error *error);
+void cpu_tail_release(Backend *, KvTail *);
+void cpu_tail_store(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots);
+void cpu_attend(Backend *, const AttendArgs *);
+
+/* cpu_reference.c: the same table in plain loops with sums in double. */
+extern const BackendOps cpu_reference_ops;
+
+/* Practical peaks: fused multiply-adds from registers with the backend's kernels and threads, and a
+ * streaming read of a buffer far larger than the caches. For benchmarks. */
+void cpu_peak_measure(Backend *, double *gflops, double *bytes_per_second);
+
+#endif

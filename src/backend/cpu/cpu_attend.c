@@ -1,0 +1,314 @@
+/* Keys, values and attention.
+ *
+ * The shared prefix is stored as the matrix product wants it, for each layer and kv head:
+ *     keys   [panel of positions][head_dim][tile_columns]
+ *     values [panel of head_dim ][position][tile_columns]
+ * so that attention of many rows over it is two products with a softmax between. The query heads of
+ * one kv head are stacked: stacked row s is query head s % group of row s / group.
+ * Private positions: [layer][slot][key | value][kv_heads * head_dim]. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+
+/* Stacked rows of one part of the work, and the scores they may have together (they live in L2). */
+#define ATTEND_ROWS 48
+#define ATTEND_SCORES 65536
+
+struct KvPrefix {
+  KvShape shape;
+  int capacity; /* a multiple of `align` */
+  int align;    /* of the first position looked at: of panels and of the 16 lanes */
+  int rows;     /* stacked rows of one part */
+  size_t keys, head; /* floats of one head's keys; of one head */
+  float *data;
+};
+
+struct KvTail {
+  KvShape shape;
+  size_t slot_stride;  /* floats */
+  size_t *layer_start; /* [layers] floats */
+  float *data;
+};
+
+static size_t scratch_floats(int head_dim, int rows, int span) {
+  return (size_t)rows * (3 * ((size_t)head_dim + 16) + (size_t)span + 16 + 4) + 64;
+}
+
+/* ---- shared prefix ---- */
+
+xt_status cpu_prefix_create(Backend *backend, KvShape shape, int capacity, KvPrefix **out, xt_error *error) {
+  CpuBackend *b = cpu_of(backend);
+  *out = NULL;
+  TRY(cpu_check_kv(shape, capacity, error));
+  const int columns = b->kernels->tile_columns, tile = b->kernels->tile_rows;
+  const int align = columns > 16 ? columns : 16;
+  if (capacity > INT32_MAX - align) return err_memory(error, SIZE_MAX);
+  KvPrefix *p;
+  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  p->shape = shape;
+  p->align = align;
+  p->capacity = (capacity + align - 1) / align * align;
+  p->rows = ATTEND_SCORES / p->capacity / tile * tile;
+  p->rows = p->rows < tile ? tile : p->rows > ATTEND_ROWS ? ATTEND_ROWS : p->rows;
+  const size_t width = (size_t)((shape.head_dim + columns - 1) / columns * columns);
+  p->keys = (size_t)p->capacity * (size_t)shape.head_dim;
+  p->head = p->keys + (size_t)p->capacity * width;
+  const size_t heads = (size_t)shape.layers * (size_t)shape.kv_heads;
+  xt_status status = XT_STATUS_OK;
+  if (p->head > SIZE_MAX / sizeof(float) / heads) TRY_DONE(err_memory(error, SIZE_MAX));
+  TRY_DONE(cpu_block_create(p->head * heads * sizeof(float), &p->data, error));
+  TRY_DONE(cpu_scratch_reserve(b, scratch_floats(shape.head_dim, p->rows, p->capacity), error));
+  *out = p;
+  return XT_STATUS_OK;
+done:
+  cpu_prefix_release(backend, p);
+  return status;
+}
+
+void cpu_prefix_release(Backend *backend, KvPrefix *p) {
+  (void)backend;
+  if (!p) return;
+  cpu_block_free(p->data);
+  free(p);
+}
+
+static float *prefix_head(const KvPrefix *p, int layer, int head) {
+  return p->data + ((size_t)layer * (size_t)p->shape.kv_heads + (size_t)head) * p->head;
+}
+
+typedef struct Store {
+  KvPrefix *prefix;
+  const float *k, *v;
+  size_t ld;
+  int layer, m, first, columns;
+} Store;
+
+static void store_head(void *context, size_t head, int thread) {
+  const Store *s = context;
+  (void)thread;
+  const KvPrefix *p = s->prefix;
+  const int d = p->shape.head_dim, columns = s->columns;
+  float *keys = prefix_head(p, s->layer, (int)head), *values = keys + p->keys;
+  for (int r = 0; r < s->m; r++) {
+    const int at = s->first + r;
+    const float *k = s->k + (size_t)r * s->ld + head * (size_t)d, *v = s->v + (size_t)r * s->ld + head * (size_t)d;
+    float *to = keys + (size_t)(at / columns) * (size_t)(d * columns) + at % columns;
+    for (int i = 0; i < d; i++) to[(size_t)i * (size_t)columns] = k[i];
+    for (int i = 0; i < d; i += columns) {
+      const int n = d - i < columns ? d - i : columns;
+      memcpy(values + (size_t)i * (size_t)p->capacity + (size_t)at * (size_t)columns, v + i, (size_t)n * sizeof *v);
+    }
+  }
+}
+
+void cpu_prefix_store(Backend *backend, KvPrefix *p, int layer, Dev k, Dev v, int ld, int m, int first) {
+  if (m <= 0) return;
+  Store s = {p, cpu_floats(k), cpu_floats(v), (size_t)ld, layer, m, first, cpu_of(backend)->kernels->tile_columns};
+  const size_t floats = (size_t)m * (size_t)(p->shape.kv_heads * p->shape.head_dim);
+  parallel_for(floats < 8192 ? 1 : backend->threads, (size_t)p->shape.kv_heads, store_head, &s);
+}
+
+/* ---- private tails ---- */
+
+xt_status cpu_tail_create(Backend *backend, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
+  *out = NULL;
+  KvTail *t;
+  TRY(mem_alloc(&t, 1, sizeof *t, error));
+  t->shape = shape;
+  t->slot_stride = 2 * (size_t)shape.kv_heads * (size_t)shape.head_dim;
+  xt_status status = mem_alloc(&t->layer_start, (size_t)shape.layers, sizeof *t->layer_start, error);
+  size_t total = 0;
+  for (int l = 0; l < shape.layers && !status; l++) {
+    status = cpu_check_kv(shape, slots[l], error);
+    t->layer_start[l] = total * t->slot_stride;
+    total += (size_t)slots[l];
+  }
+  if (!status && total > SIZE_MAX / 8 / t->slot_stride) status = err_memory(error, SIZE_MAX);
+  if (!status) status = cpu_block_create(total * t->slot_stride * sizeof(float), &t->data, error);
+  if (!status) status = cpu_scratch_reserve(cpu_of(backend), scratch_floats(shape.head_dim, ATTEND_ROWS, 0), error);
+  if (status)
+    cpu_tail_release(backend, t);
+  else
+    *out = t;
+  return status;
+}
+
+void cpu_tail_release(Backend *backend, KvTail *t) {
+  (void)backend;
+  if (!t) return;
+  cpu_block_free(t->data);
+  free(t->layer_start);
+  free(t);
+}
+
+void cpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots) {
+  (void)backend; /* a few kilobytes a row: not worth waking threads */
+  const size_t width = t->slot_stride / 2;
+  for (int r = 0; r < m; r++) {
+    float *to = t->data + t->layer_start[layer] + (size_t)slots[r] * t->slot_stride;
+    memcpy(to, cpu_floats(k) + (size_t)r * (size_t)ld, width * sizeof *to);
+    memcpy(to + width, cpu_floats(v) + (size_t)r * (size_t)ld, width * sizeof *to);
+  }
+}
+
+/* ---- attention ---- */
+
+typedef struct Attend {
+  const CpuBackend *b;
+  const AttendArgs *args;
+  KvShape shape;
+  int group;               /* query heads of a kv head */
+  int stacked, rows, parts;/* stacked rows, those of one part, parts of a kv head */
+} Attend;
+
+/* One part's stacked rows while they are worked on; [rows][ld] each but the last four. */
+typedef struct Part {
+  const Attend *all;
+  int head, first, count; /* kv head, first stacked row */
+  size_t ld;
+  float *q, *shared, *own, *scores;
+  float *shared_max, *shared_sum, *own_max, *own_sum;
+} Part;
+
+static void gather_queries(const Part *p) {
+  const AttendArgs *a = p->all->args;
+  const size_t d = (size_t)p->all->shape.head_dim;
+  const int group = p->all->group;
+  for (int i = 0; i < p->count; i++) {
+    const int r = (p->first + i) / group, h = p->head * group + (p->first + i) % group;
+    memcpy(p->q + (size_t)i * d, cpu_floats(a->q) + (size_t)r * (size_t)a->ld_q + (size_t)h * d, d * sizeof(float));
+  }
+}
+
+/* [*begin, *end): the prefix positions of stacked row i of the part; empty: begin == end == 0. */
+static void visible(const Part *p, int i, int *begin, int *end) {
+  const AttendArgs *a = p->all->args;
+  const int r = (p->first + i) / p->all->group;
+  *begin = a->prefix_begin ? a->prefix_begin[r] : 0;
+  *end = a->prefix_end ? a->prefix_end[r] : 0;
+  if (*begin >= *end) *begin = *end = 0;
+}
+
+static void attend_shared(const Part *p) {
+  const AttendArgs *a = p->all->args;
+  const KvPrefix *kv = a->prefix;
+  const Kernels *kernels = p->all->b->kernels;
+  const int d = kv->shape.head_dim, columns = kernels->tile_columns;
+  int from = INT32_MAX, to = 0;
+  for (int i = 0; i < p->count; i++) {
+    int begin, end;
+    visible(p, i, &begin, &end);
+    p->shared_sum[i] = 0;
+    if (begin == end) continue;
+    if (begin < from) from = begin;
+    if (end > to) to = end;
+  }
+  if (to == 0) return;
+  from -= from % kv->align;
+  const float *keys = prefix_head(kv, a->layer, p->head), *values = keys + kv->keys;
+  const size_t ld = (size_t)kv->capacity + 16;
+  const GemmArgs scores = {
+      .a = p->q, .lda = (size_t)d, .rows = p->count, .depth = d, .type = DTYPE_F32,
+      .columns = (to - from + columns - 1) / columns * columns, /* whole panels: softmax drops the rest */
+      .b = keys + (size_t)from * (size_t)d, .panel_stride = (size_t)(d * columns) * sizeof(float),
+      .c = p->scores, .ldc = ld};
+  kernels->gemm(&scores);
+  for (int i = 0; i < p->count; i++) {
+    int begin, end;
+    visible(p, i, &begin, &end);
+    if (begin == end) begin = end = from;
+    kernels->softmax(p->scores + (size_t)i * ld, to - from, begin - from, end - from, a->scale, &p->shared_max[i],
+                     &p->shared_sum[i]);
+  }
+  /* From +0, so that blocks of zeros before a row's range leave no trace, not even a sign. */
+  memset(p->shared, 0, (size_t)p->count * p->ld * sizeof *p->shared);
+  for (int k = from; k < to;) {
+    const int next = (k / BACKEND_K_BLOCK + 1) * BACKEND_K_BLOCK, end = next < to ? next : to;
+    const GemmArgs weighted = {
+        .a = p->scores + (k - from), .lda = ld, .rows = p->count, .depth = end - k, .type = DTYPE_F32, .columns = d,
+        .b = values + (size_t)k * (size_t)columns,
+        .panel_stride = (size_t)kv->capacity * (size_t)columns * sizeof(float),
+        .c = p->shared, .ldc = p->ld, .accumulate = true};
+    kernels->gemm(&weighted);
+    k = end;
+  }
+}
+
+/* The stacked rows i.. of one row: its private positions. */
+static void attend_own(const Part *p, int i, int heads) {
+  const AttendArgs *a = p->all->args;
+  const KvTail *t = a->tail;
+  const size_t d = (size_t)t->shape.head_dim;
+  const int r = (p->first + i) / p->all->group;
+  const int begin = a->tail_begin ? a->tail_begin[r] : 0, end = a->tail_end[r];
+  const TailArgs own = {
+      .q = p->q + (size_t)i * d, .heads = heads, .head_dim = (int)d,
+      .keys = t->data + t->layer_start[a->layer] + (size_t)p->head * d,
+      .slot_stride = t->slot_stride, .value_offset = t->slot_stride / 2,
+      .slots = a->tail_slots + (size_t)r * (size_t)a->tail_ld + begin, .count = end > begin ? end - begin : 0,
+      .scale = a->scale, .out = p->own + (size_t)i * d, .largest = p->own_max + i, .sum = p->own_sum + i};
+  p->all->b->kernels->tail(&own);
+}
+
+static void finish(const Part *p, int i) {
+  const Attend *all = p->all;
+  const AttendArgs *a = all->args;
+  const size_t d = (size_t)all->shape.head_dim;
+  const int r = (p->first + i) / all->group, h = p->head * all->group + (p->first + i) % all->group;
+  float *out = cpu_floats(a->out) + ((size_t)r * (size_t)a->heads + (size_t)h) * d;
+  const float *shared = p->shared + (size_t)i * p->ld, *own = p->own + (size_t)i * d;
+  const float s = a->prefix ? p->shared_sum[i] : 0, o = a->tail ? p->own_sum[i] : 0;
+  const Kernels *k = all->b->kernels;
+  if (s > 0 && o > 0) {
+    const float top = p->shared_max[i] > p->own_max[i] ? p->shared_max[i] : p->own_max[i];
+    const float keep = expf(p->shared_max[i] - top), gain = expf(p->own_max[i] - top);
+    k->merge(out, shared, keep, own, gain, 1.0f / (s * keep + o * gain), d);
+  } else if (s > 0) k->merge(out, shared, 1, NULL, 0, 1.0f / s, d);
+  else if (o > 0) k->merge(out, own, 1, NULL, 0, 1.0f / o, d);
+  else memset(out, 0, d * sizeof *out); /* sees nothing */
+}
+
+static void attend_part(void *context, size_t item, int thread) {
+  const Attend *all = context;
+  const size_t d = (size_t)all->shape.head_dim, rows = (size_t)all->rows;
+  float *at = cpu_scratch(all->b, thread);
+  Part p = {.all = all, .head = (int)item / all->parts, .first = (int)item % all->parts * all->rows, .ld = d + 16};
+  p.count = all->stacked - p.first < all->rows ? all->stacked - p.first : all->rows;
+  if (p.count <= 0) return;
+  p.q = at;
+  p.shared = p.q + rows * d;
+  p.own = p.shared + rows * p.ld;
+  p.shared_max = p.own + rows * d;
+  p.shared_sum = p.shared_max + rows;
+  p.own_max = p.shared_sum + rows;
+  p.own_sum = p.own_max + rows;
+  p.scores = p.own_sum + rows;
+  gather_queries(&p);
+  if (all->args->prefix) attend_shared(&p);
+  for (int i = 0; all->args->tail && i < p.count;) {
+    int heads = all->group - (p.first + i) % all->group;
+    if (heads > p.count - i) heads = p.count - i;
+    attend_own(&p, i, heads);
+    i += heads;
+  }
+  for (int i = 0; i < p.count; i++) finish(&p, i);
+}
+
+void cpu_attend(Backend *backend, const AttendArgs *args) {
+  if (args->rows <= 0 || (!args->prefix && !args->tail)) return;
+  const CpuBackend *b = cpu_of(backend);
+  Attend all = {.b = b, .args = args, .shape = args->prefix ? args->prefix->shape : args->tail->shape};
+  const int tile = b->kernels->tile_rows;
+  all.group = args->heads / all.shape.kv_heads;
+  all.stacked = args->rows * all.group;
+  const int most = args->prefix ? args->prefix->rows : ATTEND_ROWS;
+  all.parts = (all.stacked + most - 1) / most;
+  all.rows = (all.stacked + all.parts - 1) / all.parts;
+  if (all.parts > 1) all.rows = (all.rows + tile - 1) / tile * tile;
+  all.parts = (all.stacked + all.rows - 1) / all.rows;
+  parallel_for(backend->threads, (size_t)all.parts * (size_t)all.shape.kv_heads, attend_part, &all);
+}

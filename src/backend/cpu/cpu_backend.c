@@ -1,0 +1,99 @@
+/* Making a backend: which kernels, how many threads, the op table. */
+#include "backend/backend.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+
+static void destroy(Backend *backend) {
+  if (!backend) return;
+  cpu_block_free(cpu_of(backend)->scratch);
+  free(backend);
+}
+
+#define OPS(kernel_name)                                                                              \
+  {                                                                                                   \
+    .name = "cpu:" kernel_name, .destroy = destroy, .alloc = cpu_alloc, .release = cpu_release,       \
+    .upload = cpu_upload, .download = cpu_download, .copy_rows = cpu_copy_rows,                       \
+    .weight_create = cpu_weight_create, .weight_release = cpu_weight_release,                         \
+    .weight_bytes = cpu_weight_bytes, .matmul = cpu_matmul, .table_create = cpu_table_create,         \
+    .table_release = cpu_table_release, .embed = cpu_embed, .norm = cpu_norm, .rope = cpu_rope,       \
+    .silu_mul = cpu_silu_mul, .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,     \
+    .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store,                           \
+    .tail_create = cpu_tail_create, .tail_release = cpu_tail_release, .tail_store = cpu_tail_store,   \
+    .attend = cpu_attend, .choose = cpu_choose,                                                       \
+  }
+
+typedef struct Choice {
+  const char *name;
+  const Kernels *kernels; /* NULL: the reference */
+  BackendOps ops;
+} Choice;
+
+/* Best first. */
+static const Choice choices[] = {
+#if defined(__x86_64__)
+    {"avx512", &kernels_avx512, OPS("avx512")},
+    {"avx2", &kernels_avx2, OPS("avx2")},
+#elif defined(__aarch64__)
+    {"neon", &kernels_neon, OPS("neon")},
+#endif
+    {"portable", &kernels_portable, OPS("portable")},
+};
+#define CHOICE_COUNT (sizeof choices / sizeof *choices)
+
+static bool processor_has(const char *name) {
+#if defined(__x86_64__)
+  if (strcmp(name, "avx512") == 0)
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+  if (strcmp(name, "avx2") == 0)
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+#endif
+  (void)name;
+  return true;
+}
+
+static xt_status no_such_kernels(const char *name, xt_error *error) {
+  char have[80] = "";
+  for (size_t i = 0; i < CHOICE_COUNT; i++)
+    if (processor_has(choices[i].name)) {
+      strcat(have, choices[i].name);
+      strcat(have, ", ");
+    }
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "no CPU kernels \"%s\" on this processor or in this build; there are %sreference", name, have);
+}
+
+xt_status backend_cpu_create(const char *kernels, int threads, xt_compute compute, Backend **out, xt_error *error) {
+  *out = NULL;
+  const BackendOps *ops = NULL;
+  const Kernels *table = NULL;
+  if (kernels && strcmp(kernels, "reference") == 0) ops = &cpu_reference_ops;
+  for (size_t i = 0; !ops && i < CHOICE_COUNT; i++)
+    if ((!kernels || strcmp(kernels, choices[i].name) == 0) && processor_has(choices[i].name)) {
+      ops = &choices[i].ops;
+      table = choices[i].kernels;
+    }
+  if (!ops) return no_such_kernels(kernels, error);
+  if (threads < 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "%d threads; 0 means one per processor", threads);
+  CpuBackend *b;
+  TRY(mem_alloc(&b, 1, sizeof *b, error));
+  b->base.ops = ops;
+  b->base.threads = threads > 0 ? threads : parallel_processors();
+  b->base.compute = compute;
+  b->kernels = table;
+  const xt_status status = cpu_scratch_reserve(b, (size_t)CPU_ROW_BLOCK * CPU_PACKED_LD, error);
+  if (status != XT_STATUS_OK) {
+    destroy(&b->base);
+    return status;
+  }
+  *out = &b->base;
+  return XT_STATUS_OK;
+}

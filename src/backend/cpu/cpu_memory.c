@@ -1,0 +1,167 @@
+/* Memory, transfers and the checks that every set of kernels shares. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/half.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+
+/* A block begins with a header of one cache line. Large ones are mapped: zero pages come when they are
+ * touched, and huge pages spare the matrix product most of its TLB misses. */
+typedef struct BlockHeader {
+  void *base;
+  size_t mapped; /* bytes; 0: from aligned_alloc */
+  char pad[48];
+} BlockHeader;
+_Static_assert(sizeof(BlockHeader) == 64, "keeps the block aligned");
+#define HUGE_PAGE ((size_t)2 << 20)
+
+xt_status cpu_block_create(size_t bytes, void *out, xt_error *error) {
+  const size_t most = SIZE_MAX / 4;
+  void *null = NULL;
+  memcpy(out, &null, sizeof null);
+  if (bytes > most) return err_memory(error, bytes);
+  const size_t whole = (bytes + sizeof(BlockHeader) + 63) / 64 * 64;
+  BlockHeader *header = NULL;
+  if (whole < 2 * HUGE_PAGE) {
+    header = aligned_alloc(64, whole);
+    if (!header) return err_memory(error, bytes);
+    memset(header, 0, whole);
+    header->base = header;
+  } else {
+    const size_t size = (whole + 2 * HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+    void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return err_memory(error, bytes);
+#ifdef MADV_HUGEPAGE
+    (void)madvise(base, size, MADV_HUGEPAGE); /* a wish; nothing depends on it */
+#endif
+    header = base;
+    header->base = base;
+    header->mapped = size;
+  }
+  void *block = header + 1;
+  memcpy(out, &block, sizeof block);
+  return XT_STATUS_OK;
+}
+
+void cpu_block_free(void *block) {
+  if (!block) return;
+  BlockHeader *header = (BlockHeader *)block - 1;
+  if (header->mapped) munmap(header->base, header->mapped);
+  else free(header->base);
+}
+
+xt_status cpu_scratch_reserve(CpuBackend *b, size_t floats, xt_error *error) {
+  floats = (floats + 15) / 16 * 16 + 16; /* a line between threads */
+  if (floats <= b->scratch_floats) return XT_STATUS_OK;
+  if (floats > SIZE_MAX / 8 / (size_t)b->base.threads) return err_memory(error, SIZE_MAX);
+  float *scratch;
+  TRY(cpu_block_create(floats * sizeof *scratch * (size_t)b->base.threads, &scratch, error));
+  cpu_block_free(b->scratch);
+  b->scratch = scratch;
+  b->scratch_floats = floats;
+  return XT_STATUS_OK;
+}
+
+xt_status cpu_alloc(Backend *b, size_t bytes, Dev *out, xt_error *error) {
+  (void)b;
+  void *block;
+  TRY(cpu_block_create(bytes, &block, error));
+  out->at = (uintptr_t)block;
+  return XT_STATUS_OK;
+}
+
+void cpu_release(Backend *b, Dev d) {
+  (void)b;
+  cpu_block_free((void *)d.at);
+}
+
+void cpu_upload(Backend *b, Dev to, const void *from, size_t bytes) {
+  (void)b;
+  if (bytes) memcpy((void *)to.at, from, bytes);
+}
+
+void cpu_download(Backend *b, void *to, Dev from, size_t bytes) {
+  (void)b;
+  if (bytes) memcpy(to, (const void *)from.at, bytes);
+}
+
+typedef struct CopyRows {
+  float *to;
+  const float *from;
+  const int32_t *to_rows, *from_rows;
+  size_t width;
+  int m, step;
+} CopyRows;
+
+static void copy_some(void *context, size_t item, int thread) {
+  const CopyRows *c = context;
+  (void)thread;
+  const int first = (int)item * c->step, end = c->m - first < c->step ? c->m : first + c->step;
+  for (int r = first; r < end; r++) {
+    const size_t to = c->to_rows ? (size_t)c->to_rows[r] : (size_t)r;
+    const size_t from = c->from_rows ? (size_t)c->from_rows[r] : (size_t)r;
+    memcpy(c->to + to * c->width, c->from + from * c->width, c->width * sizeof *c->to);
+  }
+}
+
+void cpu_copy_rows(Backend *b, Dev to, const int32_t *to_rows, Dev from, const int32_t *from_rows, int m, int width) {
+  if (m <= 0) return;
+  const int step = 65536 / (width > 0 ? width : 1) + 1;
+  CopyRows c = {cpu_floats(to), cpu_floats(from), to_rows, from_rows, (size_t)width, m, step};
+  parallel_for(b->threads, (size_t)((m - 1) / step + 1), copy_some, &c);
+}
+
+void cpu_penalize(const ChooseArgs *args, int row) {
+  if (args->penalty == 1.0f || !args->seen || !args->seen_count) return;
+  float *logits = cpu_floats(args->logits) + (size_t)row * (size_t)args->vocab;
+  for (int32_t i = 0; i < args->seen_count[row]; i++) {
+    float *s = &logits[args->seen[row][i]];
+    *s = *s < 0 ? *s * args->penalty : *s / args->penalty;
+  }
+}
+
+xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error) {
+  long long rows = 0;
+  for (int p = 0; p < n_parts; p++) {
+    if (parts[p].dtype != DTYPE_F32 && parts[p].dtype != DTYPE_F16 && parts[p].dtype != DTYPE_BF16)
+      return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "weights must be F32, F16 or BF16");
+    if (parts[p].dtype != parts[0].dtype || parts[p].cols != parts[0].cols || parts[p].cols <= 0 || parts[p].rows <= 0)
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "parts of one weight differ in columns or dtype");
+    rows += parts[p].rows;
+  }
+  if (n_parts <= 0 || rows > INT32_MAX - 64)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "a weight of %d parts, %lld rows", n_parts, rows);
+  return XT_STATUS_OK;
+}
+
+xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error) {
+  if (shape.layers <= 0 || shape.kv_heads <= 0 || shape.head_dim <= 0 || positions <= 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "a cache of %d layers, %d heads of %d, %d positions",
+                   shape.layers, shape.kv_heads, shape.head_dim, positions);
+  return XT_STATUS_OK;
+}
+
+xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16, xt_error *error) {
+  int first = 0; /* stacked row of the part's first row */
+  for (int p = 0; p < n_parts; first += parts[p].rows, p++) {
+    const MatrixSource *s = &parts[p];
+    for (int r = from > first ? from - first : 0; r < s->rows && r + first < to; r++)
+      for (int c = 0; c < s->cols; c++) {
+        const size_t i = (size_t)r * (size_t)s->cols + (size_t)c;
+        float x = half_load(s->data, s->dtype, i);
+        if (bf16) x = dtype_from_bf16(half_to_bf16(x));
+        if (isfinite(x)) continue;
+        char field[16];
+        snprintf(field, sizeof field, "%d", p);
+        return err_set(error, XT_STATUS_INPUT, NULL, field, (long long)(i * half_size(s->dtype)),
+                       "row %d, column %d is %s: weights must be finite%s", r, c, isnan(x) ? "NaN" : "infinite",
+                       bf16 ? " (as bfloat16)" : "");
+      }
+  }
+  return XT_STATUS_OK;
+}

@@ -1,0 +1,71 @@
+/* What this machine can do, measured: the yardstick of the benchmarks. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "backend/cpu/cpu.h"
+#include "base/parallel.h"
+
+#define PEAK_ROUNDS 2000000L
+#define PEAK_BYTES ((size_t)512 << 20)
+#define PEAK_PIECE ((size_t)1 << 20)
+
+/* One thread is timed by its processor time: on a busy machine that is what it got. */
+static double now(int threads) {
+  struct timespec t;
+  clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef struct Peak {
+  const Kernels *kernels;
+  const uint64_t *buffer;
+  float sinks[64][16]; /* results that someone could look at */
+  double operations;
+  uint64_t sum;
+} Peak;
+
+static void spin(void *context, size_t item, int thread) {
+  Peak *p = context;
+  (void)thread;
+  float *sink = p->sinks[item % 64];
+  sink[0] = 1.0f;
+  sink[1] = 0.0f;
+  const double each = p->kernels->spin(PEAK_ROUNDS, sink);
+  if (item == 0) p->operations = each * (double)PEAK_ROUNDS;
+}
+
+static void read_piece(void *context, size_t item, int thread) {
+  Peak *p = context;
+  (void)thread;
+  const uint64_t *at = p->buffer + item * (PEAK_PIECE / 8);
+  uint64_t sum = 0;
+  for (size_t i = 0; i < PEAK_PIECE / 8; i++) sum ^= at[i];
+  if (sum == 1) p->sum = sum; /* never: the buffer is zero */
+}
+
+void cpu_peak_measure(Backend *backend, double *gflops, double *bytes_per_second) {
+  Peak *p = calloc(1, sizeof *p);
+  const int threads = backend->threads;
+  *gflops = *bytes_per_second = 0;
+  if (!p) return;
+  p->kernels = cpu_of(backend)->kernels ? cpu_of(backend)->kernels : &kernels_portable;
+  for (int i = 0; i < 5; i++) {
+    const double from = now(threads);
+    parallel_for(threads, (size_t)threads, spin, p);
+    const double rate = p->operations * threads / (now(threads) - from) * 1e-9;
+    if (rate > *gflops) *gflops = rate;
+  }
+  uint64_t *buffer;
+  if (cpu_block_create(PEAK_BYTES, &buffer, NULL) == XT_STATUS_OK) {
+    for (size_t i = 0; i < PEAK_BYTES / 8; i += 512) buffer[i] = 0; /* its own pages, not the zero page */
+    p->buffer = buffer;
+    for (int i = 0; i < 5; i++) {
+      const double from = now(threads);
+      parallel_for(threads, PEAK_BYTES / PEAK_PIECE, read_piece, p);
+      const double rate = (double)PEAK_BYTES / (now(threads) - from);
+      if (rate > *bytes_per_second) *bytes_per_second = rate;
+    }
+    cpu_block_free(buffer);
+  }
+  free(p);
+}

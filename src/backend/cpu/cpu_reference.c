@@ -1,0 +1,286 @@
+/* The op table in plain loops: no blocking, no threads, sums in double. The oracle of the others. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/half.h"
+#include "base/mem.h"
+
+struct Weight {
+  int n, k;
+  size_t bytes;
+  float *data; /* [n][k] */
+};
+struct KvPrefix {
+  KvShape shape;
+  size_t capacity;
+  float *data; /* [layer][position][key | value][kv_heads * head_dim] */
+};
+struct KvTail {
+  KvPrefix store; /* a slot is a position */
+};
+
+static void destroy(Backend *b) {
+  if (!b) return;
+  cpu_block_free(cpu_of(b)->scratch);
+  free(b);
+}
+
+static xt_status weight_create(Backend *b, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
+  *out = NULL;
+  TRY(cpu_check_parts(parts, n_parts, error));
+  const bool rounded = b->compute == XT_COMPUTE_BF16;
+  TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, rounded, error));
+  Weight *w;
+  TRY(mem_alloc(&w, 1, sizeof *w, error));
+  for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
+  w->k = parts->cols;
+  w->bytes = (size_t)w->n * (size_t)w->k * sizeof(float);
+  const xt_status status = cpu_block_create(w->bytes, &w->data, error);
+  if (status != XT_STATUS_OK) {
+    free(w);
+    return status;
+  }
+  float *to = w->data;
+  for (int p = 0; p < n_parts; p++)
+    for (size_t i = 0; i < (size_t)parts[p].rows * (size_t)w->k; i++) {
+      const float x = half_load(parts[p].data, parts[p].dtype, i);
+      *to++ = rounded ? dtype_from_bf16(half_to_bf16(x)) : x;
+    }
+  *out = w;
+  return XT_STATUS_OK;
+}
+
+static void weight_release(Backend *b, Weight *w) {
+  (void)b;
+  if (!w) return;
+  cpu_block_free(w->data);
+  free(w);
+}
+
+static size_t weight_bytes(const Weight *w) { return w->bytes; }
+
+static void matmul(Backend *b, Dev y, Dev x, const Weight *w, Dev bias, int m) {
+  for (int r = 0; r < m; r++)
+    for (int n = 0; n < w->n; n++) {
+      const float *a = cpu_floats(x) + (size_t)r * (size_t)w->k, *c = w->data + (size_t)n * (size_t)w->k;
+      double sum = 0;
+      for (int k = 0; k < w->k; k++) {
+        const float v = b->compute == XT_COMPUTE_BF16 ? dtype_from_bf16(half_to_bf16(a[k])) : a[k];
+        sum += (double)v * (double)c[k];
+      }
+      if (!dev_is_none(bias)) sum += (double)cpu_floats(bias)[n];
+      cpu_floats(y)[(size_t)r * (size_t)w->n + (size_t)n] = (float)sum;
+    }
+}
+
+static void embed(Backend *b, Dev y, const Table *table, const int32_t *ids, int m) {
+  (void)b;
+  const size_t c = (size_t)table->source.cols;
+  for (int r = 0; r < m; r++)
+    for (size_t i = 0; i < c; i++)
+      cpu_floats(y)[(size_t)r * c + i] = half_load(table->source.data, table->source.dtype, (size_t)ids[r] * c + i);
+}
+
+static void norm(Backend *b, Dev y, Dev x, Dev weight, int m, int c, float eps) {
+  (void)b;
+  for (int r = 0; r < m; r++) {
+    const float *from = cpu_floats(x) + (size_t)r * (size_t)c;
+    float *to = cpu_floats(y) + (size_t)r * (size_t)c;
+    double sum = 0;
+    for (int i = 0; i < c; i++) sum += (double)from[i] * (double)from[i];
+    const double factor = 1.0 / sqrt(sum / c + (double)eps);
+    for (int i = 0; i < c; i++) to[i] = (float)((double)from[i] * factor * (double)cpu_floats(weight)[i]);
+  }
+}
+
+static void rope(Backend *b, Dev x, int ld, int m, int heads, int head_dim, const int32_t *positions, Dev cos_sin) {
+  (void)b;
+  const int half = head_dim / 2;
+  for (int r = 0; r < m; r++) {
+    const float *table = cpu_floats(cos_sin) + (size_t)positions[r] * (size_t)head_dim;
+    for (int h = 0; h < heads; h++) {
+      float *at = cpu_floats(x) + (size_t)r * (size_t)ld + (size_t)h * (size_t)head_dim;
+      for (int i = 0; i < half; i++) {
+        const double c = (double)table[i], s = (double)table[half + i];
+        const double p = (double)at[i], q = (double)at[half + i];
+        at[i] = (float)(p * c - q * s);
+        at[half + i] = (float)(q * c + p * s);
+      }
+    }
+  }
+}
+
+static void silu_mul(Backend *b, Dev y, Dev gate_up, int m, int f) {
+  (void)b;
+  for (int r = 0; r < m; r++)
+    for (int i = 0; i < f; i++) {
+      const float *at = cpu_floats(gate_up) + (size_t)r * 2 * (size_t)f + (size_t)i;
+      const double g = (double)at[0], u = (double)at[f];
+      cpu_floats(y)[(size_t)r * (size_t)f + (size_t)i] = (float)(g / (1.0 + exp(-g)) * u);
+    }
+}
+
+static void add(Backend *b, Dev x, Dev y, size_t floats) {
+  (void)b;
+  for (size_t i = 0; i < floats; i++) cpu_floats(x)[i] += cpu_floats(y)[i];
+}
+
+static void mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {
+  (void)b;
+  for (int i = 0; i < c; i++) {
+    const float from = cpu_floats(v)[i];
+    float *to = cpu_floats(x) + i;
+    *to = keep == 0.0f && gain == 1.0f ? from : (float)((double)keep * (double)*to + (double)gain * (double)from);
+  }
+}
+
+/* ---- keys and values ---- */
+
+static size_t kv_width(const KvPrefix *p) { return (size_t)p->shape.kv_heads * (size_t)p->shape.head_dim; }
+static float *kv_at(const KvPrefix *p, int layer, int position) {
+  return p->data + ((size_t)layer * p->capacity + (size_t)position) * 2 * kv_width(p);
+}
+
+static xt_status kv_create(KvShape shape, int capacity, KvPrefix *p, xt_error *error) {
+  TRY(cpu_check_kv(shape, capacity, error));
+  p->shape = shape;
+  p->capacity = (size_t)capacity;
+  const size_t each = 2 * kv_width(p) * sizeof(float);
+  if (p->capacity > SIZE_MAX / 8 / each / (size_t)shape.layers) return err_memory(error, SIZE_MAX);
+  return cpu_block_create(each * p->capacity * (size_t)shape.layers, &p->data, error);
+}
+static void kv_put(KvPrefix *p, int layer, Dev k, Dev v, int ld, int r, int position) {
+  float *to = kv_at(p, layer, position);
+  memcpy(to, cpu_floats(k) + (size_t)r * (size_t)ld, kv_width(p) * sizeof *to);
+  memcpy(to + kv_width(p), cpu_floats(v) + (size_t)r * (size_t)ld, kv_width(p) * sizeof *to);
+}
+
+static void prefix_release(Backend *b, KvPrefix *p) {
+  (void)b;
+  if (!p) return;
+  cpu_block_free(p->data);
+  free(p);
+}
+static xt_status prefix_create(Backend *b, KvShape shape, int capacity, KvPrefix **out, xt_error *error) {
+  *out = NULL;
+  KvPrefix *p;
+  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  const xt_status status = kv_create(shape, capacity, p, error);
+  if (status != XT_STATUS_OK) prefix_release(b, p);
+  else *out = p;
+  return status;
+}
+static void prefix_store(Backend *b, KvPrefix *p, int layer, Dev k, Dev v, int ld, int m, int first) {
+  (void)b;
+  for (int r = 0; r < m; r++) kv_put(p, layer, k, v, ld, r, first + r);
+}
+static void tail_release(Backend *b, KvTail *t) { prefix_release(b, (KvPrefix *)t); }
+static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
+  *out = NULL;
+  KvPrefix *p;
+  int32_t most = 0; /* every layer gets as many as the one with most: plain, not small */
+  for (int l = 0; l < shape.layers; l++) most = slots[l] > most ? slots[l] : most;
+  TRY(prefix_create(b, shape, most, &p, error));
+  *out = (KvTail *)p;
+  return XT_STATUS_OK;
+}
+static void tail_store(Backend *b, KvTail *t, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots) {
+  (void)b;
+  for (int r = 0; r < m; r++) kv_put(&t->store, layer, k, v, ld, r, slots[r]);
+}
+
+/* Key and value of the i-th position that row r sees: prefix first, then its own. */
+typedef struct Position {
+  const float *key, *value;
+} Position;
+static Position position_of(const AttendArgs *a, int r, int i) {
+  const int begin = a->prefix ? (a->prefix_begin ? a->prefix_begin[r] : 0) : 0;
+  const int shared = a->prefix && a->prefix_end[r] > begin ? a->prefix_end[r] - begin : 0;
+  const KvPrefix *p = i < shared ? a->prefix : &a->tail->store;
+  const int at = i < shared ? begin + i
+                            : a->tail_slots[(size_t)r * (size_t)a->tail_ld +
+                                            (size_t)(i - shared + (a->tail_begin ? a->tail_begin[r] : 0))];
+  const float *key = kv_at(p, a->layer, at);
+  return (Position){key, key + kv_width(p)};
+}
+static int positions_of(const AttendArgs *a, int r) {
+  int count = 0;
+  if (a->prefix) {
+    const int begin = a->prefix_begin ? a->prefix_begin[r] : 0;
+    if (a->prefix_end[r] > begin) count += a->prefix_end[r] - begin;
+  }
+  if (a->tail) {
+    const int begin = a->tail_begin ? a->tail_begin[r] : 0;
+    if (a->tail_end[r] > begin) count += a->tail_end[r] - begin;
+  }
+  return count;
+}
+static double score(const AttendArgs *a, const float *q, const float *key, int d) {
+  double sum = 0;
+  for (int i = 0; i < d; i++) sum += (double)q[i] * (double)key[i];
+  return sum * (double)a->scale;
+}
+
+static void attend_head(const AttendArgs *a, KvShape shape, int r, int h) {
+  const int d = shape.head_dim, count = positions_of(a, r);
+  const size_t kv = (size_t)(h / (a->heads / shape.kv_heads)) * (size_t)d;
+  const float *q = cpu_floats(a->q) + (size_t)r * (size_t)a->ld_q + (size_t)h * (size_t)d;
+  float *out = cpu_floats(a->out) + ((size_t)r * (size_t)a->heads + (size_t)h) * (size_t)d;
+  double largest = -INFINITY, sum = 0;
+  for (int i = 0; i < count; i++) largest = fmax(largest, score(a, q, position_of(a, r, i).key + kv, d));
+  for (int i = 0; i < count; i++) sum += exp(score(a, q, position_of(a, r, i).key + kv, d) - largest);
+  /* Elements in groups of 64, the scores computed again for each: nothing needs to be kept. */
+  for (int first = 0; first < d; first += 64) {
+    const int n = d - first < 64 ? d - first : 64;
+    double value[64] = {0};
+    for (int i = 0; i < count; i++) {
+      const Position p = position_of(a, r, i);
+      const double weight = exp(score(a, q, p.key + kv, d) - largest);
+      for (int c = 0; c < n; c++) value[c] += weight * (double)p.value[kv + (size_t)(first + c)];
+    }
+    for (int c = 0; c < n; c++) out[first + c] = count ? (float)(value[c] / sum) : 0.0f;
+  }
+}
+
+static void attend(Backend *b, const AttendArgs *a) {
+  (void)b;
+  if (!a->prefix && !a->tail) return;
+  for (int r = 0; r < a->rows; r++)
+    for (int h = 0; h < a->heads; h++) attend_head(a, a->prefix ? a->prefix->shape : a->tail->store.shape, r, h);
+}
+
+static void choose(Backend *b, const ChooseArgs *a) {
+  (void)b;
+  for (int r = 0; r < a->rows; r++) {
+    const float *s = cpu_floats(a->logits) + (size_t)r * (size_t)a->vocab;
+    cpu_penalize(a, r);
+    int32_t best = 0;
+    float second = -INFINITY;
+    double mass = 0, moment = 0;
+    for (int32_t i = 1; i < a->vocab; i++)
+      if (s[i] > s[best]) best = i;
+    for (int32_t i = 0; i < a->vocab; i++) {
+      const double t = (double)s[i] - (double)s[best];
+      if (i != best && s[i] > second) second = s[i];
+      if (t < -700) continue;
+      mass += exp(t);
+      moment += exp(t) * t;
+    }
+    if (a->best) a->best[r] = best;
+    if (a->margin) a->margin[r] = s[best] - second;
+    if (a->entropy) a->entropy[r] = (float)(log(mass) - moment / mass);
+    if (a->logprob) a->logprob[r] = (float)-log(mass);
+  }
+}
+
+const BackendOps cpu_reference_ops = {
+    .name = "cpu:reference", .destroy = destroy, .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
+    .download = cpu_download, .copy_rows = cpu_copy_rows, .weight_create = weight_create,
+    .weight_release = weight_release, .weight_bytes = weight_bytes, .matmul = matmul,
+    .table_create = cpu_table_create, .table_release = cpu_table_release, .embed = embed, .norm = norm, .rope = rope,
+    .silu_mul = silu_mul, .add = add, .mix = mix, .prefix_create = prefix_create, .prefix_release = prefix_release,
+    .prefix_store = prefix_store, .tail_create = tail_create, .tail_release = tail_release, .tail_store = tail_store,
+    .attend = attend, .choose = choose,
+};

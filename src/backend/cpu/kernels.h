@@ -1,0 +1,86 @@
+/* What one instruction set provides: the inner loops, each on one thread. Built from one source
+ * (kernels_*.inc over simd.h) for each instruction set. */
+#ifndef CPU_KERNELS_H
+#define CPU_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "files/dtype.h"
+
+/* c[rows, columns] = (accumulate ? c : 0) + a[rows, depth] * panels, then + bias.
+ * A panel holds `tile_columns` columns, [depth][tile_columns]; bfloat16 panels hold them in the order
+ * that kernels_panel_slot gives. Each element is one chain of fused multiply-adds over depth. */
+typedef struct GemmArgs {
+  const float *a;
+  size_t lda;          /* floats between rows */
+  int rows, columns, depth;
+  const void *b;       /* first panel, at the block's first k */
+  size_t panel_stride; /* bytes between panels */
+  Dtype type;          /* F32, F16 or BF16 */
+  float *c;
+  size_t ldc;
+  bool accumulate;
+  const float *bias;   /* [columns] or NULL */
+} GemmArgs;
+
+/* The private positions of one row, for `heads` query heads that share one kv head. */
+typedef struct TailArgs {
+  const float *q;      /* [heads][head_dim] */
+  int heads, head_dim;
+  const float *keys;   /* of slot 0; the value follows `value_offset` floats later */
+  size_t slot_stride, value_offset;
+  const int32_t *slots;
+  int count;
+  float scale;
+  float *out;          /* [heads][head_dim] weighted values, not yet divided by the sum */
+  float *largest, *sum;/* [heads] */
+} TailArgs;
+
+typedef struct ChosenToken {
+  int32_t best;
+  float margin, entropy, logprob;
+} ChosenToken;
+
+typedef struct Kernels {
+  const char *name;
+  int tile_rows, tile_columns;
+  int lanes; /* floats of one vector: bfloat16 panels interleave two of them */
+  void (*gemm)(const GemmArgs *);
+  /* y[n] = x[n] rounded to bfloat16 */
+  void (*round_bf16)(float *y, const float *x, size_t n);
+  void (*widen)(float *y, const void *x, Dtype type, size_t n);
+  void (*norm)(float *y, const float *x, const float *weight, size_t c, float eps);
+  void (*rope)(float *x, int heads, int head_dim, const float *cos_sin);
+  void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+  void (*add)(float *x, const float *y, size_t n);
+  void (*mix)(float *x, const float *v, size_t n, float keep, float gain);
+  /* Scores s[0, count) become exp(scale * s - largest) inside [begin, end), 0 outside. s[0] is at a
+   * position that is a multiple of 16, so that a position's lane never changes. */
+  void (*softmax)(float *s, int count, int begin, int end, float scale, float *largest, float *sum);
+  void (*tail)(const TailArgs *);
+  /* out[n] = (keep * x + gain * y) * scale; y may be NULL: x * scale. */
+  void (*merge)(float *out, const float *x, float keep, const float *y, float gain, float scale, size_t n);
+  /* Best, second best, entropy and log-probability of a row of logits. */
+  void (*choose)(const float *logits, int32_t vocab, bool entropy, ChosenToken *out);
+  /* A register-resident loop of `rounds` * returned-value floating point operations. */
+  double (*spin)(long rounds, float *sink);
+} Kernels;
+
+extern const Kernels kernels_portable;
+#if defined(__x86_64__)
+extern const Kernels kernels_avx2, kernels_avx512;
+#elif defined(__aarch64__)
+extern const Kernels kernels_neon;
+#endif
+
+/* Where a panel keeps column j: bfloat16 panels put columns j and j + lanes side by side, so that one
+ * load with a shift and a mask widens both. */
+static inline int kernels_panel_slot(int column, int lanes, Dtype type) {
+  if (type != DTYPE_BF16) return column;
+  const int pair = column / (2 * lanes), in_pair = column % (2 * lanes);
+  return pair * 2 * lanes + (in_pair < lanes ? 2 * in_pair : 2 * (in_pair - lanes) + 1);
+}
+
+#endif

@@ -1,0 +1,110 @@
+/* Cutting a sweep up so that it fits the memory there is. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "sweep/runner.h"
+
+static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+static xt_status copy_layers(int **out, int *count, Arena *arena, const xt_model *model, const int *list, size_t n, const char *field,
+                             xt_error *error) {
+  const int layers = model->config.layers;
+  *count = list ? (int)n : layers;
+  if (list && (n == 0 || n > (size_t)layers))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "lists %zu layers; the model has %d", n, layers);
+  TRY(arena_alloc(arena, out, (size_t)*count, sizeof **out, error));
+  for (int i = 0; i < *count; i++) {
+    (*out)[i] = list ? list[i] : i;
+    if ((*out)[i] < 0 || (*out)[i] >= layers)
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "layer %d is out of range; the model has layers 0 to %d", (*out)[i], layers - 1);
+  }
+  qsort(*out, (size_t)*count, sizeof **out, compare_ints);
+  for (int i = 1; i < *count; i++)
+    if ((*out)[i] == (*out)[i - 1]) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names layer %d twice", (*out)[i]);
+  return XT_STATUS_OK;
+}
+
+xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model, const xt_sweep_options *o, xt_error *error) {
+  *c = (SweepConfig){.options = o, .site_count = (int)o->site_count, .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20};
+  if (o->site_count == 0 || o->site_count > 16)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; 1 to 16 are possible", o->site_count);
+  if (o->max_new_tokens < 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
+  if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1, "is %g; it must be positive", o->repetition_penalty);
+  c->penalty = (float)(o->repetition_penalty > 0 ? o->repetition_penalty : model->config.repetition_penalty);
+  TRY(copy_layers(&c->sources, &c->source_count, arena, model, o->source_layers, o->source_layer_count, "source layers", error));
+  return copy_layers(&c->targets, &c->target_count, arena, model, o->target_layers, o->target_layer_count, "target layers", error);
+}
+
+/* Bytes at most of a group of instances with `positions` prompt tokens in all, run `targets` target
+ * layers at a time. Rows part at their target layer, so the first pass, with the lowest layers, keeps
+ * the most keys and values of its own. */
+static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances, uint64_t positions, int longest, int targets) {
+  const ModelConfig *mc = &m->config;
+  const uint64_t rows = (uint64_t)instances * (uint64_t)targets * (uint64_t)sweep_rows_a_target(c);
+  const uint64_t layer_bytes = sizes_position_bytes(mc) / (uint64_t)mc->layers, width = (uint64_t)mc->width * sizeof(float);
+  uint64_t own_layers = 0; /* layers above the target, over the pass's rows */
+  for (int t = 0; t < targets && t < c->target_count; t++) own_layers += (uint64_t)(mc->layers - 1 - c->targets[t]);
+  own_layers *= (uint64_t)instances * (uint64_t)sweep_rows_a_target(c);
+  const uint64_t nodes = sweep_node_slots(instances, rows, c->max_new) + 2 * (uint64_t)instances;
+  const uint64_t entries = 2 * rows + 2 * (uint64_t)instances;
+  const uint64_t batch = entries > SIZES_WORK_ROWS ? entries : SIZES_WORK_ROWS;
+  uint64_t bytes = m->weight_bytes;
+  bytes += sizes_activations(mc, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total * sizeof(float);
+  bytes += positions * sizes_position_bytes(mc);
+  bytes += own_layers * (uint64_t)c->max_new * layer_bytes + nodes * sizes_position_bytes(mc);
+  bytes += 2 * (uint64_t)instances * (uint64_t)mc->layers * XT_TAP_COUNT * width;            /* captured taps */
+  bytes += entries * ((uint64_t)c->max_new * 4 * sizeof(int32_t) + 128);                     /* responses, tables */
+  bytes += c->penalty != 1.0f ? rows * (uint64_t)(longest + c->max_new) * sizeof(int32_t) : 0;
+  return bytes;
+}
+
+/* As many instances as fit with all their target layers; with one, as many target layers as fit. */
+xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_instance *instances, size_t count, size_t first,
+                           SweepGroup *group, xt_error *error) {
+  const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
+  const int rows = sweep_rows_a_target(c) * c->target_count;
+  uint64_t positions = 0;
+  int longest = 0;
+  *group = (SweepGroup){.first = first, .targets_a_pass = c->target_count};
+  while (first + (size_t)group->instances < count) {
+    const xt_instance *in = &instances[first + (size_t)group->instances];
+    const uint64_t more = positions + in->source_count + in->target_count;
+    const int length = (int)(in->target_count > in->source_count ? in->target_count : in->source_count);
+    const uint64_t bytes = group_bytes(m, c, group->instances + 1, more, length > longest ? length : longest, c->target_count);
+    if (group->instances > 0 && (bytes > m->memory_limit || (group->instances + 1) * (int64_t)rows > limit)) break;
+    if (length > longest) longest = length;
+    positions = more;
+    group->instances++;
+    group->bytes = bytes;
+  }
+  while (group->instances == 1 && group->targets_a_pass > 1 &&
+         (group->bytes > m->memory_limit || group->targets_a_pass * sweep_rows_a_target(c) > limit))
+    group->bytes = group_bytes(m, c, 1, positions, longest, --group->targets_a_pass);
+  if (group->bytes > m->memory_limit)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                   "one target layer of instance %zu needs %.2f GiB, weights included; the memory limit is %.2f GiB", first,
+                   (double)group->bytes / 0x1p30, (double)m->memory_limit / 0x1p30);
+  return XT_STATUS_OK;
+}
+
+xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, size_t count, const xt_sweep_options *o, xt_sweep_plan *plan,
+                             xt_error *error) {
+  Arena arena = {0};
+  SweepConfig c;
+  SweepGroup group;
+  *plan = (xt_sweep_plan){0};
+  xt_status status = sweep_config_init(&c, &arena, m, o, error);
+  for (size_t first = 0; first < count && !status; first += (size_t)group.instances) {
+    status = sweep_plan_group(m, &c, instances, count, first, &group, error);
+    if (status) break;
+    const int rows = group.instances * group.targets_a_pass * sweep_rows_a_target(&c);
+    if (group.instances > plan->instances_together) plan->instances_together = group.instances;
+    if (rows > plan->rows_together) plan->rows_together = rows;
+    plan->passes += (c.target_count + group.targets_a_pass - 1) / group.targets_a_pass;
+    if (group.bytes > plan->bytes) plan->bytes = group.bytes;
+  }
+  plan->responses = count * (1 + (uint64_t)c.target_count * (uint64_t)sweep_rows_a_target(&c));
+  arena_free(&arena);
+  return status;
+}

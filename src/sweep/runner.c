@@ -1,0 +1,542 @@
+/* The sweep's runner (docs/ARCHITECTURE.md draws it).
+ *
+ * 1. prefix_run: the inner positions of every source and target prompt of the group, once.
+ * 2. start_pass: the last tokens of all of them, untouched, every tap kept.
+ * 3. join_rows: each row starts where its target layer is reached, with its source's value put in; going
+ *    up the layers the batch grows.
+ * 4. step: a generated token. Its hidden state at layers up to the target layer depends on the tokens alone,
+ *    so rows with the same tokens are one node there and part above. In the batch nodes stand in order of the
+ *    layer up to which they are needed and rows in order of the layer from which they are on their own; so
+ *    what a layer computes is one range of the batch, and nothing moves but a row's copy of its node. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sweep/runner.h"
+
+typedef struct SweepRow {
+  int instance;       /* of the group */
+  int site;           /* -1: vanilla */
+  int source, target; /* layers; a vanilla row's target is the number of layers: it never parts */
+  bool late;
+  int node;           /* of its tokens so far */
+  int place;          /* its entry in the step's batch */
+  xt_generation out;  /* arrays in the pass's arena */
+  int32_t *seen, seen_count;
+} SweepRow;
+
+typedef struct Node {
+  int parent, instance;
+  int32_t token;
+  int top;    /* the highest target layer among its rows: it is needed up to there */
+  int member; /* a row that has its tokens */
+  int place;
+} Node;
+
+/* The instances of one group, as long as it takes. */
+typedef struct Group {
+  xt_session *session;
+  const SweepConfig *config;
+  const xt_instance *instances; /* the group's */
+  size_t first;                 /* index of the first among all */
+  int count;
+  KvPrefix **prefixes;          /* [2 count]: targets, then sources */
+  Dev taps;                     /* see tap_index */
+  xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
+  void *user;
+  xt_sweep_stats *stats;
+} Group;
+
+typedef struct Pass {
+  Group *group;
+  Arena arena;
+  SweepRow *rows; /* sorted by target, then late; vanilla last */
+  int row_count;
+  int *active, active_count; /* rows that still generate, in that order */
+  KvTail *tail;              /* slot of node n is n, of token k of row r row_slots + r max_new + k */
+  int row_slots;
+  Node *nodes;               /* [row_slots]: 0.. the targets' last tokens, then the sources', then generated ones */
+  int node_count;
+  int32_t *table;            /* hash of (parent, token) -> node; -1: free */
+  size_t table_size;
+  /* the step's batch, by entry: nodes first, then rows */
+  int node_entries;
+  int32_t *instance, *tokens, *positions, *prefix_end, *slots, *tail_slots, *tail_end;
+  const int32_t **seen;
+  int32_t *seen_count;
+  int32_t *best;
+  float *margin, *entropy, *logprob;
+  int *nodes_below;          /* [layers + 1] nodes needed only below layer l */
+  int *rows_below;           /* [layers + 1] active rows that part below layer l */
+  int32_t *from, *to;        /* row lists for copies */
+  BatchSpan *spans;
+} Pass;
+
+/* The captured taps as one matrix of rows: the four taps [layers, 2 count], then the embeddings. */
+static int32_t tap_index(const Group *g, xt_tap tap, int layer, int last_token) {
+  return ((int32_t)tap * g->session->model->config.layers + layer) * 2 * g->count + last_token;
+}
+/* The input of a layer: the output of the one below, or the embedding. */
+static int32_t input_index(const Group *g, int layer, int last_token) {
+  return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, last_token)
+                   : XT_TAP_COUNT * g->session->model->config.layers * 2 * g->count + last_token;
+}
+
+static void count_flops(const Group *g, uint64_t rows, int layers, bool unembed) {
+  const ModelConfig *c = &g->session->model->config;
+  const double width = c->width, query = (double)c->heads * c->head_dim, key = (double)c->kv_heads * c->head_dim;
+  const double layer = width * (2 * query + 2 * key) + 3 * width * c->feed_forward;
+  g->stats->flops += 2.0 * (double)rows * (layer * layers + (unembed ? width * c->vocab : 0));
+}
+
+/* ---- rows ----------------------------------------------------------------------------------- */
+
+static int compare_rows(const void *a, const void *b) {
+  const SweepRow *x = a, *y = b;
+  if (x->target != y->target) return x->target - y->target;
+  if (x->late != y->late) return x->late - y->late;
+  if (x->instance != y->instance) return x->instance - y->instance;
+  if (x->site != y->site) return x->site - y->site;
+  return x->source - y->source;
+}
+
+static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
+  const size_t n = (size_t)p->group->config->max_new;
+  const xt_instance *in = &p->group->instances[row->instance];
+  TRY(arena_alloc(&p->arena, &row->out.ids, n, sizeof *row->out.ids, error));
+  TRY(arena_alloc(&p->arena, &row->out.margins, n, sizeof *row->out.margins, error));
+  TRY(arena_alloc(&p->arena, &row->out.entropies, n, sizeof *row->out.entropies, error));
+  TRY(arena_alloc(&p->arena, &row->out.logprobs, n, sizeof *row->out.logprobs, error));
+  row->node = row->instance;
+  if (p->group->config->penalty == 1.0f) return XT_STATUS_OK;
+  TRY(arena_alloc(&p->arena, &row->seen, in->target_count + n, sizeof *row->seen, error));
+  row->seen_count = engine_distinct_ids(row->seen, in->target, in->target_count);
+  return XT_STATUS_OK;
+}
+
+/* The configurations whose target is one of targets[from..to), of every instance; with `vanilla`, the
+ * untouched runs too. */
+static xt_status rows_init(Pass *p, int from, int to, bool vanilla, xt_error *error) {
+  const SweepConfig *c = p->group->config;
+  const int layers = p->group->session->model->config.layers;
+  const size_t most = (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 1);
+  TRY(arena_alloc(&p->arena, &p->rows, most, sizeof *p->rows, error));
+  for (int w = 0; w < p->group->count; w++) {
+    for (int t = from; t < to; t++)
+      for (int s = 0; s < c->site_count; s++)
+        for (int i = 0; i < c->source_count; i++)
+          p->rows[p->row_count++] = (SweepRow){.instance = w, .site = s, .source = c->sources[i], .target = c->targets[t],
+                                               .late = sweep_joins_late(c->options->sites[s].write)};
+    if (vanilla) p->rows[p->row_count++] = (SweepRow){.instance = w, .site = -1, .source = -1, .target = layers};
+  }
+  qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
+  for (int r = 0; r < p->row_count; r++) TRY(row_init(p, &p->rows[r], error));
+  return XT_STATUS_OK;
+}
+
+/* ---- setting up a pass ---------------------------------------------------------------------- */
+
+static xt_status pass_arrays(Pass *p, xt_error *error) {
+  const int layers = p->group->session->model->config.layers;
+  const size_t entries = 2 * (size_t)p->row_count + 2 * (size_t)p->group->count;
+  int32_t **const ints[] = {&p->instance, &p->tokens, &p->positions, &p->prefix_end, &p->slots, &p->tail_end, &p->seen_count, &p->best,
+                            &p->from, &p->to};
+  float **const floats[] = {&p->margin, &p->entropy, &p->logprob};
+  for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) TRY(arena_alloc(&p->arena, ints[i], entries, sizeof(int32_t), error));
+  for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) TRY(arena_alloc(&p->arena, floats[i], entries, sizeof(float), error));
+  TRY(arena_alloc(&p->arena, &p->seen, entries, sizeof *p->seen, error));
+  TRY(arena_alloc(&p->arena, &p->spans, entries, sizeof *p->spans, error));
+  TRY(arena_alloc(&p->arena, &p->tail_slots, entries * (size_t)p->group->config->max_new, sizeof *p->tail_slots, error));
+  TRY(arena_alloc(&p->arena, &p->nodes_below, (size_t)layers + 2, sizeof *p->nodes_below, error));
+  TRY(arena_alloc(&p->arena, &p->rows_below, (size_t)layers + 2, sizeof *p->rows_below, error));
+  TRY(arena_alloc(&p->arena, &p->active, (size_t)p->row_count, sizeof *p->active, error));
+  TRY(arena_alloc(&p->arena, &p->nodes, (size_t)p->row_slots, sizeof *p->nodes, error));
+  for (p->table_size = 64; p->table_size < 2 * entries;) p->table_size *= 2;
+  return arena_alloc(&p->arena, &p->table, p->table_size, sizeof *p->table, error);
+}
+
+static xt_status pass_init(Pass *p, int from, int to, bool vanilla, xt_error *error) {
+  Group *g = p->group;
+  const ModelConfig *c = &g->session->model->config;
+  const int max_new = g->config->max_new;
+  int32_t *slots;
+  TRY(rows_init(p, from, to, vanilla, error));
+  p->row_slots = 2 * g->count + (int)sweep_node_slots(g->count, (size_t)p->row_count, max_new);
+  p->node_count = 2 * g->count;
+  TRY(pass_arrays(p, error));
+  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .instance = n % g->count};
+  TRY(arena_alloc(&p->arena, &slots, (size_t)c->layers, sizeof *slots, error));
+  for (int l = 0, r = 0; l < c->layers; l++) { /* a row keeps keys of its own only above its target layer */
+    while (r < p->row_count && p->rows[r].target < l) r++;
+    slots[l] = p->row_slots + r * max_new;
+  }
+  const KvShape shape = {.layers = c->layers, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
+  TRY(g->session->backend->ops->tail_create(g->session->backend, shape, slots, &p->tail, error));
+  return forward_reserve(&g->session->forward, 2 * p->row_count + 2 * g->count, 0, error);
+}
+
+static void pass_deinit(Pass *p) {
+  p->group->session->backend->ops->tail_release(p->group->session->backend, p->tail);
+  arena_free(&p->arena);
+}
+
+/* ---- batches -------------------------------------------------------------------------------- */
+
+/* Entries [from, to) as a batch; consecutive entries of one instance share its prefix. */
+static Batch entry_batch(Pass *p, int from, int to) {
+  const Forward *f = &p->group->session->forward;
+  const int ld = p->group->config->max_new;
+  int spans = 0;
+  for (int e = from; e < to; e++) {
+    if (e == from || p->instance[e] != p->instance[e - 1])
+      p->spans[spans++] = (BatchSpan){.first = e - from, .prefix = p->group->prefixes[p->instance[e]]};
+    p->spans[spans - 1].rows++;
+  }
+  const size_t at = (size_t)from;
+  return (Batch){.rows = to - from, .x = dev_at(forward_x(f), at * (size_t)f->model->config.width), .positions = p->positions + at,
+                 .spans = p->spans, .span_count = spans, .prefix_end = p->prefix_end + at, .tail = p->tail, .slots = p->slots + at,
+                 .tail_slots = p->tail_slots + at * (size_t)ld, .tail_ld = ld, .tail_end = p->tail_end + at};
+}
+
+/* An entry of `instance` (of targets, then sources) whose newest token is `step` tokens after the prompt's last. */
+static void set_entry(Pass *p, int e, int instance, int step, int slot) {
+  const Group *g = p->group;
+  const xt_instance *in = &g->instances[instance % g->count];
+  const int inner = (int)(instance < g->count ? in->target_count : in->source_count) - 1;
+  p->instance[e] = instance;
+  p->positions[e] = inner + step;
+  p->prefix_end[e] = inner;
+  p->slots[e] = slot;
+  p->tail_end[e] = step + 1;
+  p->tail_slots[(size_t)e * (size_t)g->config->max_new + (size_t)step] = slot;
+}
+
+/* Picks the next token of entries [from, to). */
+static void choose_entries(Pass *p, int from, int to) {
+  xt_session *s = p->group->session;
+  const ModelConfig *c = &s->model->config;
+  const Dev x = forward_x(&s->forward);
+  for (int first = from; first < to; first += SIZES_LOGIT_ROWS) {
+    const int rows = to - first < SIZES_LOGIT_ROWS ? to - first : SIZES_LOGIT_ROWS;
+    const ChooseArgs args = {.rows = rows, .vocab = c->vocab, .penalty = p->group->config->penalty,
+                             .logits = forward_logits(&s->forward, dev_at(x, (size_t)first * (size_t)c->width), rows),
+                             .seen = p->seen + first, .seen_count = p->seen_count + first, .best = p->best + first,
+                             .margin = p->margin + first, .entropy = p->entropy + first, .logprob = p->logprob + first};
+    s->backend->ops->choose(s->backend, &args);
+  }
+  count_flops(p->group, (uint64_t)(to - from), 0, true);
+}
+
+static void set_seen(Pass *p, int e, const SweepRow *row) {
+  p->seen[e] = row->seen;
+  p->seen_count[e] = row->seen_count;
+}
+
+static xt_status finish_row(Pass *p, const SweepRow *row, xt_error *error) {
+  Group *g = p->group;
+  const bool vanilla = row->site < 0;
+  const xt_sweep_response response = {.instance = g->first + (size_t)row->instance, .site = row->site, .source_layer = row->source,
+                                      .target_layer = vanilla ? -1 : row->target, .generation = &row->out};
+  g->stats->responses++;
+  g->stats->tokens += row->out.count;
+  g->stats->row_layers_alone += (row->out.count - 1) * (uint64_t)g->session->model->config.layers;
+  return g->done(g->user, &response, error);
+}
+
+/* Appends to every active row the token chosen at its entry; rows that ended are handed out and leave. */
+static xt_status record_rows(Pass *p, bool first, xt_error *error) {
+  const Group *g = p->group;
+  const ModelConfig *c = &g->session->model->config;
+  int left = 0;
+  for (int a = 0; a < p->active_count; a++) {
+    SweepRow *row = &p->rows[p->active[a]];
+    const int e = !first && row->target >= c->layers - 1 ? p->nodes[row->node].place : row->place;
+    xt_generation *out = &row->out;
+    out->ids[out->count] = p->best[e];
+    out->margins[out->count] = p->margin[e];
+    out->entropies[out->count] = p->entropy[e];
+    out->logprobs[out->count] = p->logprob[e];
+    out->count++;
+    if (row->seen) engine_add_distinct(row->seen, &row->seen_count, p->best[e]);
+    out->stopped = !g->config->options->ignore_eos && engine_is_eos(c, p->best[e]);
+    if (!out->stopped && out->count < (size_t)g->config->max_new)
+      p->active[left++] = p->active[a];
+    else
+      TRY(finish_row(p, row, error));
+  }
+  p->active_count = left;
+  return XT_STATUS_OK;
+}
+
+/* ---- the prompts' last tokens --------------------------------------------------------------- */
+
+/* Runs the last token of every target and source prompt untouched and keeps all taps. Entries
+ * 0..count-1 are then the vanilla rows', with their choice made. */
+static void run_last_tokens(Pass *p) {
+  Group *g = p->group;
+  xt_session *s = g->session;
+  const ModelConfig *c = &s->model->config;
+  const int last = 2 * g->count;
+  for (int e = 0; e < last; e++) {
+    const xt_instance *in = &g->instances[e % g->count];
+    set_entry(p, e, e, 0, e);
+    p->tokens[e] = e < g->count ? in->target[in->target_count - 1] : in->source[in->source_count - 1];
+  }
+  Batch batch = entry_batch(p, 0, last);
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+    batch.capture[tap] = dev_at(g->taps, (size_t)tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
+  forward_embed(&s->forward, batch.x, p->tokens, last);
+  s->backend->ops->copy_rows(s->backend, dev_at(g->taps, (size_t)input_index(g, 0, 0) * (size_t)c->width), NULL, batch.x, NULL, last, c->width);
+  forward_layers(&s->forward, &batch);
+  count_flops(g, (uint64_t)last, c->layers, false);
+}
+
+/* Makes x rows [first, first+count) what rows of the same write tap start from at `layer`. The same sums as
+ * the plain pass does: the residual stream there plus the value, or the value itself. */
+static void place_values(Pass *p, int layer, int first, int count, xt_tap write) {
+  Group *g = p->group;
+  Backend *be = g->session->backend;
+  const int width = g->session->model->config.width;
+  const Forward *f = &g->session->forward;
+  const Dev x = dev_at(forward_x(f), (size_t)first * (size_t)width), branch = dev_at(f->block, f->sizes.branch);
+  const bool adds = write == XT_TAP_ATTN || write == XT_TAP_FFN;
+  for (int k = 0; k < count; k++) {
+    const SweepRow *row = &p->rows[first + k];
+    p->from[k] = tap_index(g, g->config->options->sites[row->site].read, row->source, g->count + row->instance);
+    p->to[k] = write == XT_TAP_ATTN ? input_index(g, layer, row->instance) : tap_index(g, XT_TAP_MID, layer, row->instance);
+  }
+  be->ops->copy_rows(be, adds ? branch : x, NULL, g->taps, p->from, count, width);
+  if (!adds) return;
+  be->ops->copy_rows(be, x, NULL, g->taps, p->to, count, width);
+  be->ops->add(be, x, branch, (size_t)count * (size_t)width);
+}
+
+/* Rows whose value goes into `layer`, before (late false) or after its feed-forward, follow the `joined`
+ * ones; returns how many there are now. */
+static int join_rows(Pass *p, int layer, bool late, int joined) {
+  const SweepConfig *c = p->group->config;
+  while (joined < p->row_count && p->rows[joined].target == layer && p->rows[joined].late == late) {
+    const xt_tap write = c->options->sites[p->rows[joined].site].write;
+    int end = joined;
+    while (end < p->row_count && p->rows[end].target == layer && p->rows[end].late == late &&
+           c->options->sites[p->rows[end].site].write == write)
+      end++;
+    for (; joined < end; joined += SIZES_WORK_ROWS) place_values(p, layer, joined, end - joined < SIZES_WORK_ROWS ? end - joined : SIZES_WORK_ROWS, write);
+    joined = end;
+  }
+  return joined;
+}
+
+static xt_status start_pass(Pass *p, xt_error *error) {
+  Group *g = p->group;
+  Forward *f = &g->session->forward;
+  const int layers = g->session->model->config.layers;
+  int rows = p->row_count, joined = 0;
+  run_last_tokens(p);
+  if (p->rows[p->row_count - 1].site < 0) { /* the untouched runs' first tokens, kept from the rows' batch below */
+    rows = p->row_count - g->count;
+    for (int w = 0; w < g->count; w++) set_seen(p, w, &p->rows[rows + w]);
+    choose_entries(p, 0, g->count);
+    for (int w = 0; w < g->count; w++) p->rows[rows + w].place = w;
+    p->active_count = 0;
+    for (int w = 0; w < g->count; w++) p->active[p->active_count++] = rows + w;
+    TRY(record_rows(p, true, error));
+  }
+  const int waiting = p->active_count; /* vanilla rows come last among the active ones */
+  memmove(p->active + rows, p->active, (size_t)waiting * sizeof *p->active);
+  for (int r = 0; r < rows; r++) {
+    set_entry(p, r, p->rows[r].instance, 0, p->row_slots + r * g->config->max_new);
+    set_seen(p, r, &p->rows[r]);
+    p->rows[r].place = r;
+    p->active[r] = r;
+  }
+  for (int l = 0; l < layers; l++) {
+    Batch batch = entry_batch(p, 0, joined);
+    if (joined) forward_attention(f, &batch, l);
+    joined = join_rows(p, l, false, joined);
+    batch = entry_batch(p, 0, joined);
+    if (joined) forward_ffn(f, &batch, l);
+    count_flops(g, (uint64_t)joined, 1, false);
+    joined = join_rows(p, l, true, joined);
+  }
+  if (rows) choose_entries(p, 0, rows);
+  p->active_count = rows;
+  TRY(record_rows(p, true, error));
+  memmove(p->active + p->active_count, p->active + rows, (size_t)waiting * sizeof *p->active);
+  p->active_count += waiting;
+  return XT_STATUS_OK;
+}
+
+/* ---- a generated token ---------------------------------------------------------------------- */
+
+/* The node of `token` after `parent`, made when new. */
+static int child_node(Pass *p, int parent, int32_t token) {
+  uint64_t hash = ((uint64_t)(uint32_t)parent << 32 | (uint32_t)token) * 0x9E3779B97F4A7C15u;
+  for (size_t at = (size_t)(hash >> 20) & (p->table_size - 1);; at = (at + 1) & (p->table_size - 1)) {
+    const int32_t n = p->table[at];
+    if (n < 0) {
+      p->table[at] = p->node_count;
+      p->nodes[p->node_count] = (Node){.parent = parent, .instance = p->nodes[parent].instance, .token = token};
+      return p->node_count++;
+    }
+    if (p->nodes[n].parent == parent && p->nodes[n].token == token) return n;
+  }
+}
+
+/* Gives every active row the node of its tokens. Rows come in order of their target, so a node's last row
+ * says how far up it is needed. Returns the first of the step's nodes. */
+static int group_rows(Pass *p) {
+  const int first = p->node_count;
+  memset(p->table, -1, p->table_size * sizeof *p->table);
+  for (int a = 0; a < p->active_count; a++) {
+    SweepRow *row = &p->rows[p->active[a]];
+    row->node = child_node(p, row->node, row->out.ids[row->out.count - 1]);
+    p->nodes[row->node].top = row->target;
+    p->nodes[row->node].member = p->active[a];
+  }
+  return first;
+}
+
+static void set_node_entry(Pass *p, int e, int n, int step) {
+  const size_t ld = (size_t)p->group->config->max_new;
+  set_entry(p, e, p->nodes[n].instance, step, n);
+  for (int k = step, up = n; k >= 0; k--, up = p->nodes[up].parent) p->tail_slots[(size_t)e * ld + (size_t)k] = up;
+  p->tokens[e] = p->nodes[n].token;
+  set_seen(p, e, &p->rows[p->nodes[n].member]);
+  p->nodes[n].place = e;
+}
+
+static void set_row_entry(Pass *p, int e, int r, int step) {
+  const int max_new = p->group->config->max_new, base = p->row_slots + r * max_new;
+  set_entry(p, e, p->rows[r].instance, step, base + step);
+  for (int k = 0; k < step; k++) p->tail_slots[(size_t)e * (size_t)max_new + (size_t)k] = base + k;
+  set_seen(p, e, &p->rows[r]);
+  p->rows[r].place = e;
+}
+
+/* Lays out the step's batch: nodes in order of how far up they are needed, then rows in order of where
+ * they part; counts both below each layer. */
+static void lay_out(Pass *p, int first_node, int step) {
+  const int layers = p->group->session->model->config.layers;
+  memset(p->nodes_below, 0, ((size_t)layers + 2) * sizeof *p->nodes_below);
+  memset(p->rows_below, 0, ((size_t)layers + 2) * sizeof *p->rows_below);
+  for (int n = first_node; n < p->node_count; n++) p->nodes_below[p->nodes[n].top + 1]++;
+  for (int l = 0; l <= layers; l++) p->nodes_below[l + 1] += p->nodes_below[l];
+  p->node_entries = p->node_count - first_node;
+  for (int n = first_node; n < p->node_count; n++) set_node_entry(p, p->nodes_below[p->nodes[n].top]++, n, step);
+  for (int l = layers + 1; l > 0; l--) p->nodes_below[l] = p->nodes_below[l - 1]; /* placing moved each on by one */
+  p->nodes_below[0] = 0;
+  for (int a = 0; a < p->active_count; a++) {
+    const SweepRow *row = &p->rows[p->active[a]];
+    if (row->site < 0) continue;
+    set_row_entry(p, p->node_entries + a, p->active[a], step);
+    p->rows_below[row->target + 1]++;
+  }
+  for (int l = 0; l <= layers; l++) p->rows_below[l + 1] += p->rows_below[l];
+}
+
+/* Rows that part after `layer` copy their node's state. */
+static void part_rows(Pass *p, int layer) {
+  const Group *g = p->group;
+  const Dev x = forward_x(&g->session->forward);
+  int count = 0;
+  for (int a = p->rows_below[layer]; a < p->rows_below[layer + 1]; a++, count++) {
+    const SweepRow *row = &p->rows[p->active[a]];
+    p->to[count] = row->place;
+    p->from[count] = p->nodes[row->node].place;
+  }
+  if (count) g->session->backend->ops->copy_rows(g->session->backend, x, p->to, x, p->from, count, g->session->model->config.width);
+}
+
+static xt_status run_step(Pass *p, int step, xt_error *error) {
+  Group *g = p->group;
+  Forward *f = &g->session->forward;
+  const int layers = g->session->model->config.layers;
+  lay_out(p, group_rows(p), step);
+  forward_embed(f, forward_x(f), p->tokens, p->node_entries);
+  for (int l = 0; l < layers; l++) {
+    const int from = p->nodes_below[l], to = p->node_entries + p->rows_below[l];
+    const Batch batch = entry_batch(p, from, to);
+    forward_attention(f, &batch, l);
+    forward_ffn(f, &batch, l);
+    g->stats->row_layers += (uint64_t)(to - from);
+    count_flops(g, (uint64_t)(to - from), 1, false);
+    if (l < layers - 1) part_rows(p, l);
+  }
+  choose_entries(p, p->nodes_below[layers - 1], p->node_entries + p->rows_below[layers - 1]);
+  return record_rows(p, false, error);
+}
+
+static xt_status run_pass(Group *g, int from, int to, bool vanilla, xt_error *error) {
+  const xt_sweep_options *o = g->config->options;
+  Pass p = {.group = g};
+  xt_status status = pass_init(&p, from, to, vanilla, error);
+  if (!status) status = start_pass(&p, error);
+  for (int step = 1; !status && p.active_count > 0; step++) {
+    if (o->cancel && o->cancel(o->user))
+      status = err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+    else
+      status = run_step(&p, step, error);
+  }
+  pass_deinit(&p);
+  return status;
+}
+
+/* ---- groups --------------------------------------------------------------------------------- */
+
+static xt_status group_prefixes(Group *g, xt_error *error) {
+  for (int k = 0; k < 2 * g->count; k++) {
+    const xt_instance *in = &g->instances[k % g->count];
+    const xt_request request = k < g->count ? (xt_request){.ids = in->target, .count = in->target_count}
+                                            : (xt_request){.ids = in->source, .count = in->source_count};
+    TRY(prefix_run(g->session, &request, (Dev){0}, (int)request.count - 1, &g->prefixes[k], error));
+    TRY(forward_reserve(&g->session->forward, 1, (int)request.count + g->config->max_new, error));
+    count_flops(g, request.count - 1, g->session->model->config.layers, false);
+  }
+  return XT_STATUS_OK;
+}
+
+static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
+  Backend *be = g->session->backend;
+  const ModelConfig *c = &g->session->model->config;
+  const size_t rows = ((size_t)c->layers * XT_TAP_COUNT + 1) * 2 * (size_t)g->count;
+  TRY(mem_alloc(&g->prefixes, 2 * (size_t)g->count, sizeof *g->prefixes, error));
+  xt_status status = be->ops->alloc(be, rows * (size_t)c->width * sizeof(float), &g->taps, error);
+  if (!status) status = group_prefixes(g, error);
+  for (int t = 0; !status && t < g->config->target_count; t += plan->targets_a_pass) {
+    const int end = t + plan->targets_a_pass < g->config->target_count ? t + plan->targets_a_pass : g->config->target_count;
+    status = run_pass(g, t, end, t == 0, error);
+  }
+  for (int k = 0; k < 2 * g->count; k++) be->ops->prefix_release(be, g->prefixes[k]);
+  be->ops->release(be, g->taps);
+  free(g->prefixes);
+  return status;
+}
+
+xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
+                           xt_status (*done)(void *user, const xt_sweep_response *, xt_error *), void *user, xt_sweep_stats *stats,
+                           xt_error *error) {
+  xt_sweep_stats own;
+  Arena arena = {0};
+  SweepConfig config;
+  SweepGroup plan;
+  if (!stats) stats = &own;
+  *stats = (xt_sweep_stats){0};
+  xt_status status = sweep_config_init(&config, &arena, s->model, options, error);
+  for (size_t i = 0; i < count && !status; i++) {
+    const xt_request source = {.ids = instances[i].source, .count = instances[i].source_count};
+    const xt_request target = {.ids = instances[i].target, .count = instances[i].target_count};
+    status = request_check(s->model, &source, i, 1, error);
+    if (!status) status = request_check(s->model, &target, i, config.max_new, error);
+  }
+  for (size_t first = 0; first < count && !status; first += (size_t)plan.instances) {
+    status = sweep_plan_group(s->model, &config, instances, count, first, &plan, error);
+    if (status) break;
+    Group group = {.session = s, .config = &config, .instances = instances + first, .first = first, .count = plan.instances,
+                   .done = done, .user = user, .stats = stats};
+    if (plan.bytes > stats->peak_bytes) stats->peak_bytes = plan.bytes;
+    status = run_group(&group, &plan, error);
+  }
+  arena_free(&arena);
+  return status;
+}

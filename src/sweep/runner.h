@@ -1,0 +1,49 @@
+/* What the sweep's own files share.
+ *
+ * Words. A *row* is one configuration of one instance: it parts from the untouched run at its target
+ * layer j. A *node* is a distinct sequence of generated tokens: below the layers where they part, all
+ * rows that have generated the same tokens are one row of the batch, the node. A *pass* is a set of rows
+ * decoded together; a *group* is the instances whose rows share passes. */
+#ifndef SWEEP_RUNNER_H
+#define SWEEP_RUNNER_H
+
+#include "base/arena.h"
+#include "engine/session.h"
+#include "xtransplant/sweep.h"
+
+#define SWEEP_DEFAULT_ROWS 4096
+
+/* Options with the defaults filled in and the layer lists made explicit. */
+typedef struct SweepConfig {
+  const xt_sweep_options *options;
+  int *sources, *targets; /* sorted ascending */
+  int source_count, target_count, site_count;
+  int max_new;
+  float penalty;
+} SweepConfig;
+
+xt_status sweep_config_init(SweepConfig *config, Arena *arena, const xt_model *model, const xt_sweep_options *options, xt_error *error);
+
+/* The instances from `first` on that make the next group, and how many target layers a pass takes. */
+typedef struct SweepGroup {
+  size_t first;
+  int instances;
+  int targets_a_pass;
+  uint64_t bytes; /* at most, weights included */
+} SweepGroup;
+
+xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config, const xt_instance *instances, size_t count,
+                           size_t first, SweepGroup *group, xt_error *error);
+
+static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }
+
+/* Whether a write at this tap leaves the layer's feed-forward as it was: the row joins after it. */
+static inline bool sweep_joins_late(xt_tap write) { return write == XT_TAP_FFN || write == XT_TAP_BLOCK; }
+
+/* Slots of generated nodes that a pass of `rows` rows can need: each its own tokens, in the worst case,
+ * and the untouched run's. */
+static inline size_t sweep_node_slots(int instances, size_t rows, int max_new) {
+  return (rows + (size_t)instances) * (size_t)(max_new - 1);
+}
+
+#endif

@@ -1,0 +1,219 @@
+/* Every response of a sweep equals the same configuration run alone, bit for bit, however the sweep is
+ * cut up. */
+#include "models.h"
+
+#define INSTANCES 3
+#define SITES 5
+#define LAYERS 6
+static const int32_t sources[INSTANCES][30] = {
+    {1, 75, 107, 104, 35, 102, 100, 115, 108, 119, 100, 111, 35, 114, 105, 35, 78, 104, 113, 124, 100, 35, 108, 118}, {40}, {9, 9, 61, 130, 17}};
+static const int32_t targets[INSTANCES][40] = {
+    {1, 80, 109, 108, 35, 112, 110, 120, 120, 35, 122, 100, 35, 78, 104, 113, 124, 100, 35, 113, 108, 9, 55, 201, 33, 77, 140, 31, 254, 60, 61},
+    {200, 7, 31, 5},
+    {77}};
+static const size_t source_counts[INSTANCES] = {24, 1, 5}, target_counts[INSTANCES] = {31, 4, 1};
+static const char *const site_names[SITES] = {"attn", "ffn", "block", "attn-released", "a:m"};
+
+typedef struct Fixture {
+  xt_model *model;
+  xt_session *session;
+  xt_instance instances[INSTANCES];
+  xt_site sites[SITES];
+  xt_sweep_options options;
+} Fixture;
+
+static void fixture_open(Fixture *f, const char *shape, const char *dtype, const xt_model_options *options) {
+  xt_error error;
+  *f = (Fixture){0};
+  models_open(shape, dtype, options, &f->model, &f->session);
+  for (int i = 0; i < INSTANCES; i++)
+    f->instances[i] = (xt_instance){.source = sources[i], .source_count = source_counts[i], .target = targets[i], .target_count = target_counts[i]};
+  for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(site_names[s], &f->sites[s], &error));
+  f->options = (xt_sweep_options){.sites = f->sites, .site_count = SITES};
+}
+
+static void fixture_close(Fixture *f) {
+  xt_session_free(f->session);
+  xt_model_close(f->model);
+}
+
+/* All responses of a sweep, by configuration. */
+typedef struct Results {
+  xt_generation vanilla[INSTANCES];
+  xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
+  int count;
+} Results;
+
+static void *copy(const void *from, size_t bytes) { return memcpy(malloc(bytes), from, bytes); }
+
+static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
+  (void)error;
+  Results *results = user;
+  const xt_generation *g = r->generation;
+  xt_generation *to = r->site < 0 ? &results->vanilla[r->instance] : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
+  assert_null(to->ids); /* each once */
+  *to = (xt_generation){.count = g->count, .stopped = g->stopped, .ids = copy(g->ids, g->count * sizeof *g->ids),
+                        .margins = copy(g->margins, g->count * sizeof(float)), .entropies = copy(g->entropies, g->count * sizeof(float)),
+                        .logprobs = copy(g->logprobs, g->count * sizeof(float))};
+  results->count++;
+  return XT_STATUS_OK;
+}
+
+static Results *sweep(Fixture *f, const xt_sweep_options *options, xt_sweep_stats *stats) {
+  xt_error error;
+  Results *r = calloc(1, sizeof *r);
+  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, options, keep, r, stats, &error));
+  return r;
+}
+
+static void results_free(Results *r) {
+  xt_generation *all = &r->cells[0][0][0][0];
+  for (int i = 0; i < INSTANCES; i++) xt_generation_deinit(&r->vanilla[i]);
+  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
+  free(r);
+}
+
+static void same_results(const Results *a, const Results *b) {
+  const xt_generation *x = &a->cells[0][0][0][0], *y = &b->cells[0][0][0][0];
+  assert_int_equal(a->count, b->count);
+  for (int i = 0; i < INSTANCES; i++) models_same(&a->vanilla[i], &b->vanilla[i]);
+  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) models_same(&x[k], &y[k]);
+}
+
+static void check_alone(Fixture *f, const Results *r) {
+  xt_error error;
+  const xt_generate_options o = {.ignore_eos = f->options.ignore_eos, .max_new_tokens = f->options.max_new_tokens};
+  for (int n = 0; n < INSTANCES; n++) {
+    const xt_request source = {.ids = sources[n], .count = source_counts[n]};
+    xt_request target = {.ids = targets[n], .count = target_counts[n]};
+    xt_generation alone;
+    xt_taps *taps;
+    ASSERT_OK(xt_session_capture(f->session, &source, &taps, &error));
+    ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
+    models_same(&alone, &r->vanilla[n]);
+    xt_generation_deinit(&alone);
+    for (int s = 0; s < SITES; s++)
+      for (int i = 0; i < LAYERS; i++)
+        for (int j = 0; j < LAYERS; j++) {
+          const xt_intervention iv = {.write = f->sites[s].write, .layer = j, .position = XT_POSITION_LAST,
+                                      .value = xt_taps_get(taps, f->sites[s].read, i)};
+          target.interventions = &iv;
+          target.intervention_count = 1;
+          ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
+          models_same(&alone, &r->cells[n][s][i][j]);
+          xt_generation_deinit(&alone);
+        }
+    xt_taps_free(taps);
+  }
+}
+
+static const struct {
+  const char *shape, *dtype;
+} kinds[] = {{"tiny-llama", "bf16"}, {"tiny-mistral", "f32"}, {"tiny-qwen2", "f16"}};
+
+static void test_equals_run_alone(void **state) {
+  (void)state;
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+    for (int ignore = 0; ignore < 2; ignore++) {
+      Fixture f;
+      xt_sweep_stats stats;
+      fixture_open(&f, kinds[k].shape, kinds[k].dtype, NULL);
+      f.options.ignore_eos = ignore;
+      Results *r = sweep(&f, &f.options, &stats);
+      assert_int_equal(r->count, INSTANCES * (1 + SITES * LAYERS * LAYERS));
+      assert_int_equal(stats.responses, r->count);
+      assert_true(stats.row_layers < stats.row_layers_alone);
+      check_alone(&f, r);
+      results_free(r);
+      fixture_close(&f);
+    }
+}
+
+static void test_cutting_does_not_matter(void **state) {
+  (void)state;
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    Fixture f;
+    fixture_open(&f, kinds[k].shape, kinds[k].dtype, &(xt_model_options){.threads = 2});
+    Results *whole = sweep(&f, &f.options, NULL);
+    static const int rows[] = {1, 31, 60, 200};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+      xt_sweep_options cut = f.options;
+      cut.max_rows = rows[i];
+      Results *r = sweep(&f, &cut, NULL);
+      same_results(whole, r);
+      results_free(r);
+    }
+    fixture_close(&f);
+    fixture_open(&f, kinds[k].shape, kinds[k].dtype, &(xt_model_options){.threads = 1});
+    Results *one = sweep(&f, &f.options, NULL);
+    same_results(whole, one);
+    results_free(one);
+    results_free(whole);
+    fixture_close(&f);
+  }
+}
+
+/* A tight memory limit cuts the sweep into passes, and a tighter one is refused with the figure. */
+static void test_memory(void **state) {
+  (void)state;
+  Fixture f;
+  xt_error error;
+  xt_sweep_plan plan;
+  fixture_open(&f, "tiny-llama", "bf16", NULL);
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
+  assert_int_equal(plan.instances_together, INSTANCES);
+  assert_int_equal(plan.passes, 1);
+  assert_int_equal(plan.responses, INSTANCES * (1 + SITES * LAYERS * LAYERS));
+  const uint64_t loose = plan.bytes;
+  Results *whole = sweep(&f, &f.options, NULL);
+  fixture_close(&f);
+  fixture_open(&f, "tiny-llama", "bf16", &(xt_model_options){.memory_limit = loose / 4});
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
+  assert_true(plan.passes > INSTANCES);
+  assert_true(plan.bytes <= loose / 4);
+  Results *tight = sweep(&f, &f.options, NULL);
+  same_results(whole, tight);
+  results_free(tight);
+  results_free(whole);
+  f.options.max_new_tokens = 2000;
+  assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error), XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "memory limit"));
+  fixture_close(&f);
+}
+
+static void expect_refused(Fixture *f, const char *part) {
+  xt_error error;
+  Results r = {0};
+  assert_int_equal(xt_session_sweep(f->session, f->instances, INSTANCES, &f->options, keep, &r, NULL, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(r.count, 0);
+  if (!strstr(error.message, part)) fail_msg("'%s' does not say '%s'", error.message, part);
+}
+
+static void test_bad_options(void **state) {
+  (void)state;
+  Fixture f;
+  static const int outside[] = {0, 6}, twice[] = {2, 2};
+  fixture_open(&f, "tiny-llama", "bf16", NULL);
+  f.options.target_layers = outside;
+  f.options.target_layer_count = 2;
+  expect_refused(&f, "layers 0 to 5");
+  f.options.target_layers = twice;
+  expect_refused(&f, "twice");
+  f.options.target_layers = NULL;
+  f.options.site_count = 0;
+  expect_refused(&f, "sites");
+  f.options.site_count = SITES;
+  f.instances[1].target_count = 0;
+  expect_refused(&f, "no tokens");
+  fixture_close(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_equals_run_alone),
+      cmocka_unit_test(test_cutting_does_not_matter),
+      cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_bad_options),
+  };
+  return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
+}

@@ -1,0 +1,225 @@
+/* Attention of every set of kernels against plain sums in double: causal prompts, shared prefixes,
+ * private tails, sliding windows, grouped heads, odd sizes. */
+#include "backend_support.h"
+
+typedef struct Case {
+  int rows, heads, kv_heads, head_dim;
+  int prefix;    /* positions stored; 0: no prefix */
+  int tail;      /* most private positions of a row; 0: no tail */
+  bool causal;   /* row r sees r + 1 positions of the prefix */
+  int window;    /* > 0: sees at most so many, the latest */
+} Case;
+
+typedef struct Setup {
+  Case c;
+  size_t kv_width, q_width;
+  float *q, *k, *v, *tk, *tv;
+  int32_t *begin, *end, *slots, *tail_begin, *tail_end;
+} Setup;
+
+enum { LAYERS = 2, LAYER = 1, SLOTS = 97, LD_EXTRA = 3 };
+static const float SCALE = 0.37f;
+
+static Setup make(Case c) {
+  Setup s = {.c = c, .kv_width = (size_t)(c.kv_heads * c.head_dim), .q_width = (size_t)(c.heads * c.head_dim)};
+  const size_t rows = (size_t)c.rows, ld = (size_t)c.tail + 1;
+  s.q = random_floats(rows * (s.q_width + LD_EXTRA), 1);
+  s.k = random_floats((size_t)c.prefix * s.kv_width, 2);
+  s.v = random_floats((size_t)c.prefix * s.kv_width, 3);
+  s.tk = random_floats(SLOTS * s.kv_width, 4);
+  s.tv = random_floats(SLOTS * s.kv_width, 5);
+  s.begin = calloc(rows, sizeof *s.begin);
+  s.end = calloc(rows, sizeof *s.end);
+  s.slots = calloc(rows * ld, sizeof *s.slots);
+  s.tail_begin = calloc(rows, sizeof *s.tail_begin);
+  s.tail_end = calloc(rows, sizeof *s.tail_end);
+  Rng rng = {6};
+  for (int r = 0; r < c.rows; r++) {
+    s.end[r] = c.causal ? r + 1 : c.prefix - (int)(rng_next(&rng) % 3) * (c.prefix / 3);
+    if (r % 11 == 5) s.end[r] = 0; /* sees none of the prefix */
+    s.tail_end[r] = c.tail ? (int)(rng_next(&rng) % (uint64_t)(c.tail + 1)) : 0;
+    if (s.end[r] == 0 && s.tail_end[r] == 0 && c.tail) s.tail_end[r] = 1;
+    if (c.window) {
+      s.begin[r] = s.end[r] > c.window ? s.end[r] - c.window : 0;
+      s.tail_begin[r] = s.tail_end[r] > c.window ? s.tail_end[r] - c.window : 0;
+    }
+    for (int i = 0; i < c.tail; i++) s.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
+  }
+  return s;
+}
+
+static void clear(Setup *s) {
+  free(s->q), free(s->k), free(s->v), free(s->tk), free(s->tv);
+  free(s->begin), free(s->end), free(s->slots), free(s->tail_begin), free(s->tail_end);
+}
+
+static float *run(Backend *b, const Setup *s) {
+  const Case c = s->c;
+  const KvShape shape = {LAYERS, c.kv_heads, c.head_dim};
+  const size_t rows = (size_t)c.rows, q_floats = rows * (s->q_width + LD_EXTRA);
+  KvPrefix *prefix = NULL;
+  KvTail *tail = NULL;
+  xt_error error;
+  Dev q = to_device(b, s->q, q_floats), out = to_device(b, NULL, rows * s->q_width);
+  if (c.prefix) {
+    ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix, &prefix, &error));
+    Dev k = to_device(b, s->k, (size_t)c.prefix * s->kv_width), v = to_device(b, s->v, (size_t)c.prefix * s->kv_width);
+    const int half = c.prefix / 2; /* in two pieces */
+    b->ops->prefix_store(b, prefix, LAYER, k, v, (int)s->kv_width, half, 0);
+    b->ops->prefix_store(b, prefix, LAYER, dev_at(k, (size_t)half * s->kv_width), dev_at(v, (size_t)half * s->kv_width),
+                         (int)s->kv_width, c.prefix - half, half);
+    b->ops->release(b, k), b->ops->release(b, v);
+  }
+  if (c.tail) {
+    int32_t slots[SLOTS];
+    for (int i = 0; i < SLOTS; i++) slots[i] = i;
+    int32_t counts[8];
+    assert_true(shape.layers <= 8);
+    for (int l = 0; l < shape.layers; l++) counts[l] = SLOTS + l; /* layers may differ */
+    ASSERT_OK(b->ops->tail_create(b, shape, counts, &tail, &error));
+    Dev k = to_device(b, s->tk, SLOTS * s->kv_width), v = to_device(b, s->tv, SLOTS * s->kv_width);
+    b->ops->tail_store(b, tail, LAYER, k, v, (int)s->kv_width, SLOTS, slots);
+    b->ops->release(b, k), b->ops->release(b, v);
+  }
+  const AttendArgs args = {.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = SCALE, .q = q,
+                           .ld_q = (int)s->q_width + LD_EXTRA, .out = out, .prefix = prefix,
+                           .prefix_begin = c.window ? s->begin : NULL, .prefix_end = prefix ? s->end : NULL,
+                           .tail = tail, .tail_slots = s->slots, .tail_ld = c.tail + 1,
+                           .tail_begin = c.window ? s->tail_begin : NULL, .tail_end = s->tail_end};
+  b->ops->attend(b, &args);
+  float *got = to_host(b, out, rows * s->q_width);
+  b->ops->release(b, q), b->ops->release(b, out), b->ops->prefix_release(b, prefix), b->ops->tail_release(b, tail);
+  return got;
+}
+
+/* Key and value of the i-th of a row's positions, NULL after the last. */
+static const float *position(const Setup *s, int r, int i, size_t head, bool value) {
+  const int shared = s->c.prefix ? s->end[r] - s->begin[r] : 0;
+  const size_t at = head * (size_t)s->c.head_dim;
+  if (i < shared) return (value ? s->v : s->k) + (size_t)(s->begin[r] + i) * s->kv_width + at;
+  i += s->tail_begin[r] - shared;
+  if (!s->c.tail || i >= s->tail_end[r]) return NULL;
+  return (value ? s->tv : s->tk) + (size_t)s->slots[r * (s->c.tail + 1) + i] * s->kv_width + at;
+}
+
+static void check_row(const Backend *b, const Setup *s, const float *got, int r, int h) {
+  const int d = s->c.head_dim;
+  const size_t kv = (size_t)(h / (s->c.heads / s->c.kv_heads));
+  const float *q = s->q + (size_t)r * (s->q_width + LD_EXTRA) + (size_t)(h * d);
+  double score[2048], largest = -(double)INFINITY, sum = 0, reach = 0;
+  int n = 0;
+  for (const float *k; (k = position(s, r, n, kv, false)); n++) {
+    double size = 0;
+    score[n] = 0;
+    for (int i = 0; i < d; i++) score[n] += (double)q[i] * (double)k[i], size += fabs((double)q[i] * (double)k[i]);
+    score[n] *= (double)SCALE;
+    reach = fmax(reach, size * (double)SCALE);
+    largest = fmax(largest, score[n]);
+  }
+  for (int i = 0; i < n; i++) sum += score[i] = exp(score[i] - largest);
+  for (int i = 0; i < d; i++) {
+    double want = 0;
+    for (int j = 0; j < n; j++) want += score[j] / sum * (double)position(s, r, j, kv, true)[i];
+    /* Values are at most 1 and weights add up to 1, so the error is the weights' relative one: of the scores
+     * (d products of `reach` in all, scale, maximum), exp, the sums of n, the merge. Twice, for weight and sum. */
+    const double bound = 2 * 0x1p-24 * ((d + 4) * (reach + 1) + n + 16);
+    const double off = fabs((double)got[(size_t)r * s->q_width + (size_t)(h * d + i)] - want);
+    if (!(off <= bound)) fail_msg("%s: row %d head %d element %d is off by %g > %g", b->ops->name, r, h, i, off, bound);
+  }
+}
+
+static void run_case(Case c) {
+  for (size_t set = 0; set < KERNEL_SETS; set++) {
+    Backend *b = backend_or_null(kernel_sets[set], 2, XT_COMPUTE_F32);
+    if (!b) continue;
+    Setup s = make(c);
+    float *got = run(b, &s);
+    for (int r = 0; r < c.rows; r++)
+      for (int h = 0; h < c.heads; h++) check_row(b, &s, got, r, h);
+    free(got), clear(&s), b->ops->destroy(b);
+  }
+}
+
+static void test_causal(void **state) {
+  (void)state;
+  run_case((Case){1, 1, 1, 1, 1, 0, true, 0});
+  run_case((Case){37, 4, 2, 8, 37, 0, true, 0});
+  run_case((Case){50, 6, 2, 20, 53, 0, true, 0});
+  run_case((Case){120, 4, 4, 64, 120, 0, true, 0});
+  run_case((Case){70, 7, 1, 33, 70, 0, true, 13});
+}
+
+static void test_shared_prefix(void **state) {
+  (void)state;
+  run_case((Case){9, 4, 2, 16, 100, 0, false, 0});
+  run_case((Case){3, 2, 1, 48, 1200, 0, false, 0}); /* more than one block of positions */
+  run_case((Case){3, 2, 1, 16, 1200, 0, false, 300});
+  run_case((Case){2, 75, 1, 8, 30, 0, false, 0}); /* one row's heads in two parts */
+}
+
+static void test_tail(void **state) {
+  (void)state;
+  run_case((Case){5, 4, 2, 16, 0, 20, false, 0});
+  run_case((Case){5, 3, 3, 7, 0, 1, false, 0});
+  run_case((Case){4, 4, 1, 40, 0, 300, false, 0}); /* several blocks of a tail */
+  run_case((Case){4, 4, 1, 16, 0, 100, false, 70});
+}
+
+static void test_both(void **state) {
+  (void)state;
+  run_case((Case){64, 8, 2, 64, 130, 20, false, 0});
+  run_case((Case){33, 4, 4, 24, 17, 70, false, 0});
+  run_case((Case){33, 4, 2, 24, 600, 70, false, 40});
+}
+
+/* A row that sees nothing gives zeros, not NaN. */
+static void test_blind_row(void **state) {
+  (void)state;
+  for (size_t set = 0; set < KERNEL_SETS; set++) {
+    Backend *b = backend_or_null(kernel_sets[set], 1, XT_COMPUTE_F32);
+    if (!b) continue;
+    Setup s = make((Case){7, 2, 1, 16, 20, 0, false, 0}); /* row 5 sees none */
+    float *got = run(b, &s);
+    for (int i = 0; i < 32; i++) assert_true(got[5 * 32 + i] == 0);
+    free(got), clear(&s), b->ops->destroy(b);
+  }
+}
+
+static void test_cache_arguments(void **state) {
+  (void)state;
+  for (size_t set = 0; set < KERNEL_SETS; set++) {
+    Backend *b = backend_or_null(kernel_sets[set], 1, XT_COMPUTE_F32);
+    if (!b) continue;
+    KvPrefix *p;
+    KvTail *t;
+    assert_int_equal(b->ops->prefix_create(b, (KvShape){2, 2, 0}, 5, &p, NULL), XT_STATUS_ARGUMENT);
+    assert_int_equal(b->ops->tail_create(b, (KvShape){2, 2, 4}, (const int32_t[]){0, 0}, &t, NULL), XT_STATUS_ARGUMENT);
+    assert_int_equal(b->ops->prefix_create(b, (KvShape){1 << 30, 1 << 30, 1 << 20}, 1 << 30, &p, NULL), XT_STATUS_MEMORY);
+    assert_int_equal(b->ops->tail_create(b, (KvShape){2, 1 << 15, 1 << 15}, (const int32_t[]){1 << 30, 1 << 30}, &t, NULL), XT_STATUS_MEMORY);
+    b->ops->prefix_release(b, NULL), b->ops->tail_release(b, NULL), b->ops->weight_release(b, NULL);
+    b->ops->table_release(b, NULL), b->ops->release(b, (Dev){0}), b->ops->destroy(b);
+  }
+}
+
+static void test_names(void **state) {
+  (void)state;
+  Backend *b;
+  xt_error error = {0};
+  assert_int_equal(backend_cpu_create("mmx", 1, XT_COMPUTE_F32, &b, &error), XT_STATUS_UNSUPPORTED);
+  assert_non_null(strstr(error.message, "portable"));
+  assert_null(b);
+  assert_int_equal(backend_cpu_create(NULL, -1, XT_COMPUTE_F32, &b, &error), XT_STATUS_ARGUMENT);
+  ASSERT_OK(backend_cpu_create(NULL, 0, XT_COMPUTE_F32, &b, &error));
+  assert_true(b->threads >= 1);
+  assert_int_equal(strncmp(b->ops->name, "cpu:", 4), 0);
+  b->ops->destroy(b);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_causal), cmocka_unit_test(test_shared_prefix), cmocka_unit_test(test_tail),
+      cmocka_unit_test(test_both), cmocka_unit_test(test_blind_row), cmocka_unit_test(test_cache_arguments),
+      cmocka_unit_test(test_names),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,346 @@
+/* Every op of every set of kernels against sums in double, with bounds from the error of float
+ * arithmetic: u = 2^-24 is the unit roundoff. */
+#include "backend_support.h"
+
+static const double U = 0x1p-24;
+
+#define EACH_BACKEND(b, threads, compute)                                    \
+  for (size_t set_ = 0; set_ < KERNEL_SETS; set_++)                          \
+    for (Backend *b = backend_or_null(kernel_sets[set_], threads, compute); b; b->ops->destroy(b), b = NULL)
+
+static void check(const char *what, const Backend *b, size_t i, float got, double want, double bound) {
+  if (!(fabs((double)got - want) <= bound))
+    fail_msg("%s, %s: element %zu is %.9g, not %.9g within %.3g", what, b->ops->name, i, (double)got, want, bound);
+}
+
+static double rounded(float x, bool bf16) { return (double)(bf16 ? bf16_value(bf16_of(x)) : x); }
+
+static void matmul_case(Backend *b, Dtype type, int m, int n, int k, bool with_bias) {
+  const bool bf16 = b->compute == XT_COMPUTE_BF16;
+  float *w, *x = random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8);
+  const MatrixSource source = random_matrix(type, n, k, 9, &w);
+  Weight *weight;
+  xt_error error;
+  ASSERT_OK(b->ops->weight_create(b, &source, 1, &weight, &error));
+  Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n);
+  Dev db = with_bias ? to_device(b, bias, (size_t)n) : (Dev){0};
+  b->ops->matmul(b, dy, dx, weight, db, m);
+  float *y = to_host(b, dy, (size_t)m * (size_t)n);
+  for (int r = 0; r < m; r++)
+    for (int c = 0; c < n; c++) {
+      double sum = with_bias ? (double)bias[c] : 0, size = fabs(sum);
+      for (int i = 0; i < k; i++) {
+        const double p = rounded(x[r * k + i], bf16) * rounded(w[c * k + i], bf16);
+        sum += p;
+        size += fabs(p);
+      }
+      /* A product, at most 512 roundings of a block, one a block sum, one for the bias. */
+      const double roundings = 1 + (k < BACKEND_K_BLOCK ? k : BACKEND_K_BLOCK) + k / BACKEND_K_BLOCK + 2;
+      check("matmul", b, (size_t)(r * n + c), y[r * n + c], sum, roundings * U * size);
+    }
+  free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
+  b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db);
+  b->ops->weight_release(b, weight);
+}
+
+static void test_matmul(void **state) {
+  (void)state;
+  static const int shapes[][3] = {{1, 1, 1}, {1, 100, 37}, {2, 33, 513}, {3, 7, 1030}, {4, 65, 64}, {5, 16, 511},
+                                  {6, 96, 512}, {7, 47, 100}, {13, 49, 1100}, {12, 64, 30}, {100, 50, 40},
+                                  {97, 17, 520}, {200, 5, 3}};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+      for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+        matmul_case(b, (Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0);
+}
+
+static void test_matmul_bf16(void **state) {
+  (void)state;
+  EACH_BACKEND(b, 2, XT_COMPUTE_BF16)
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+      matmul_case(b, (Dtype)type, 1, 40, 700, true);
+      matmul_case(b, (Dtype)type, 9, 65, 513, false);
+      matmul_case(b, (Dtype)type, 70, 30, 64, true);
+    }
+}
+
+/* Parts of one weight are stacked; sources may lie at odd addresses. */
+static void test_weight_parts(void **state) {
+  (void)state;
+  enum { K = 21, M = 3 };
+  static const int rows[3] = {5, 30, 18};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+      MatrixSource parts[3];
+      float *values[3], *x = random_floats(M * K, 1);
+      char *shifted[3];
+      for (int p = 0; p < 3; p++) {
+        parts[p] = random_matrix((Dtype)type, rows[p], K, (uint64_t)p + 20, &values[p]);
+        const size_t bytes = (size_t)(rows[p] * K) * (type == DTYPE_F32 ? 4 : 2);
+        shifted[p] = malloc(bytes + 1);
+        memcpy(shifted[p] + 1, parts[p].data, bytes);
+        free((void *)(uintptr_t)parts[p].data);
+        parts[p].data = shifted[p] + 1;
+      }
+      Weight *w;
+      xt_error error;
+      ASSERT_OK(b->ops->weight_create(b, parts, 3, &w, &error));
+      assert_true(b->ops->weight_bytes(w) >= (size_t)(53 * K) * (type == DTYPE_F32 ? 4 : 2));
+      Dev dx = to_device(b, x, M * K), dy = to_device(b, NULL, M * 53);
+      b->ops->matmul(b, dy, dx, w, (Dev){0}, M);
+      float *y = to_host(b, dy, M * 53);
+      for (int r = 0; r < M; r++)
+        for (int p = 0, first = 0; p < 3; first += rows[p], p++)
+          for (int n = 0; n < rows[p]; n++) {
+            double sum = 0;
+            for (int k = 0; k < K; k++) sum += (double)x[r * K + k] * (double)values[p][n * K + k];
+            check("parts", b, (size_t)n, y[r * 53 + first + n], sum, 30 * U * K * 2);
+          }
+      for (int p = 0; p < 3; p++) free(values[p]), free(shifted[p]);
+      free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy), b->ops->weight_release(b, w);
+    }
+}
+
+/* A value that is not finite is named by part and byte, the first one where there are several. */
+static void test_weight_not_finite(void **state) {
+  (void)state;
+  static const int at[][2] = {{0, 0}, {0, 75}, {1, 0}, {1, 700}, {1, 1709}};
+  static const uint32_t f32[] = {0x7fc00000u, 0x7f800000u, 0xff800000u};
+  static const uint16_t f16[] = {0x7e00, 0x7c00, 0xfc00}, bf16[] = {0x7fc0, 0x7f80, 0xff80};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+      for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+        const int p = at[i][0], e = at[i][1];
+        MatrixSource parts[2] = {random_matrix((Dtype)type, 4, 19, 3, NULL), random_matrix((Dtype)type, 90, 19, 4, NULL)};
+        for (int twice = 0; twice < 2; twice++) { /* a later one, in the last row, does not hide the first */
+          const int q = twice ? 1 : p, j = twice ? 1709 : e;
+          char *to = (char *)(uintptr_t)parts[q].data + (size_t)j * (type == DTYPE_F32 ? 4 : 2);
+          if (type == DTYPE_F32) memcpy(to, &f32[i % 3], 4);
+          else memcpy(to, type == DTYPE_F16 ? &f16[i % 3] : &bf16[i % 3], 2);
+          Weight *w;
+          xt_error error = {0};
+          assert_int_equal(b->ops->weight_create(b, parts, 2, &w, &error), XT_STATUS_INPUT);
+          assert_null(w);
+          assert_int_equal(error.offset, (long long)e * (type == DTYPE_F32 ? 4 : 2));
+          assert_string_equal(error.field, p ? "1" : "0");
+        }
+        free((void *)(uintptr_t)parts[0].data), free((void *)(uintptr_t)parts[1].data);
+      }
+  EACH_BACKEND(b, 1, XT_COMPUTE_BF16) { /* finite as float32, not as bfloat16 */
+    float x[3] = {1, 2, 3.4e38f};
+    const MatrixSource part = {DTYPE_F32, 1, 3, x};
+    Weight *w;
+    xt_error error = {0};
+    assert_int_equal(b->ops->weight_create(b, &part, 1, &w, &error), XT_STATUS_INPUT);
+    assert_int_equal(error.offset, 8);
+  }
+}
+
+static void test_weight_arguments(void **state) {
+  (void)state;
+  float x[8] = {0};
+  EACH_BACKEND(b, 1, XT_COMPUTE_F32) {
+    const MatrixSource unlike[2] = {{DTYPE_F32, 1, 4, x}, {DTYPE_F32, 1, 3, x}}, ints = {DTYPE_I32, 1, 4, x};
+    Weight *w;
+    Table *t;
+    assert_int_equal(b->ops->weight_create(b, unlike, 2, &w, NULL), XT_STATUS_ARGUMENT);
+    assert_int_equal(b->ops->weight_create(b, unlike, 0, &w, NULL), XT_STATUS_ARGUMENT);
+    assert_int_equal(b->ops->weight_create(b, &ints, 1, &w, NULL), XT_STATUS_UNSUPPORTED);
+    assert_int_equal(b->ops->table_create(b, &ints, &t, NULL), XT_STATUS_UNSUPPORTED);
+  }
+}
+
+static void test_embed(void **state) {
+  (void)state;
+  static const int32_t ids[] = {4, 0, 6, 4};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+      for (int c = 1; c < 40; c += 6) {
+        float *values;
+        MatrixSource s = random_matrix((Dtype)type, 7, c, 5, &values);
+        Table *t;
+        xt_error error;
+        ASSERT_OK(b->ops->table_create(b, &s, &t, &error));
+        Dev y = to_device(b, NULL, (size_t)(4 * c));
+        b->ops->embed(b, y, t, ids, 4);
+        float *got = to_host(b, y, (size_t)(4 * c));
+        for (int r = 0; r < 4; r++) assert_memory_equal(got + r * c, values + ids[r] * c, (size_t)c * sizeof *got);
+        free(got), free(values), free((void *)(uintptr_t)s.data);
+        b->ops->release(b, y), b->ops->table_release(b, t);
+      }
+}
+
+static void test_norm(void **state) {
+  (void)state;
+  static const int widths[] = {1, 7, 16, 33, 64, 100, 2048, 2050};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (size_t s = 0; s < sizeof widths / sizeof *widths; s++) {
+      enum { M = 20 };
+      const int c = widths[s];
+      const size_t n = (size_t)(M * c);
+      float *x = random_floats(n, 2), *w = random_floats((size_t)c, 3);
+      Dev dx = to_device(b, x, n), dw = to_device(b, w, (size_t)c), dy = to_device(b, NULL, n);
+      b->ops->norm(b, dy, dx, dw, M, c, 1e-5f);
+      float *apart = to_host(b, dy, n);
+      b->ops->norm(b, dx, dx, dw, M, c, 1e-5f);
+      float *in_place = to_host(b, dx, n);
+      assert_memory_equal(apart, in_place, n * sizeof *apart);
+      for (int r = 0; r < M; r++) {
+        double sum = 0;
+        for (int i = 0; i < c; i++) sum += (double)x[r * c + i] * (double)x[r * c + i];
+        for (int i = 0; i < c; i++) {
+          const double want = (double)x[r * c + i] / sqrt(sum / c + (double)1e-5f) * (double)w[i];
+          /* Squares are positive: the sum's relative error is its additions', halved by the root; six more. */
+          check("norm", b, (size_t)(r * c + i), apart[r * c + i], want, (0.5 * (c / 64 + 9) + 6) * U * fabs(want));
+        }
+      }
+      free(x), free(w), free(apart), free(in_place);
+      b->ops->release(b, dx), b->ops->release(b, dw), b->ops->release(b, dy);
+    }
+}
+
+static void test_rope(void **state) {
+  (void)state;
+  static const int32_t positions[] = {3, 0, 4};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int d = 2; d <= 128; d += d < 40 ? 6 : 24) {
+      const int heads = 3, ld = heads * d + 5;
+      const size_t n = (size_t)(3 * ld);
+      float *x = random_floats(n, 4), *table = random_floats((size_t)(5 * d), 5);
+      Dev dx = to_device(b, x, n), dt = to_device(b, table, (size_t)(5 * d));
+      b->ops->rope(b, dx, ld, 3, heads, d, positions, dt);
+      float *got = to_host(b, dx, n);
+      for (int r = 0; r < 3; r++)
+        for (int i = 0; i < ld; i++) {
+          const float *cs = table + positions[r] * d;
+          const int in = i % d, half = d / 2, j = in % half;
+          double want = (double)x[r * ld + i], size = 0;
+          if (i < heads * d) {
+            const double other = (double)x[r * ld + (in < half ? i + half : i - half)];
+            const double p = want * (double)cs[j], q = other * (double)cs[half + j];
+            want = in < half ? p - q : p + q;
+            size = fabs(p) + fabs(q);
+          }
+          check("rope", b, (size_t)(r * ld + i), got[r * ld + i], want, 2 * U * size);
+        }
+      free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt);
+    }
+}
+
+static void test_silu(void **state) {
+  (void)state;
+  static const float special[] = {0, -0.0f, 87, -87, 88.5f, -88.5f, 200, -200, 1e30f, -1e30f, 1e-30f};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int f = 1; f < 12000; f = f * 3 + 1) {
+      enum { M = 5 };
+      float *x = random_floats((size_t)(M * 2 * f), 6);
+      for (int i = 0; i < M * 2 * f; i++) x[i] *= 20;
+      for (size_t i = 0; i < sizeof special / sizeof *special && (int)i < f; i++) x[i] = special[i];
+      Dev dx = to_device(b, x, (size_t)(M * 2 * f)), dy = to_device(b, NULL, (size_t)(M * f));
+      b->ops->silu_mul(b, dy, dx, M, f);
+      float *y = to_host(b, dy, (size_t)(M * f));
+      for (int r = 0; r < M; r++)
+        for (int i = 0; i < f; i++) {
+          const double g = (double)x[r * 2 * f + i], u = (double)x[r * 2 * f + f + i];
+          /* exp within 2 u of a term that is at most the whole, sum, quotient, product; below e^-87 the
+           * exponential is cut off, which shows as at most |g| e^-87. */
+          check("silu", b, (size_t)i, y[r * f + i], g / (1 + exp(-g)) * u,
+                6 * U * fabs(g / (1 + exp(-g)) * u) + fmin(fabs(g), 1e30) * 1.7e-38 * fabs(u));
+        }
+      free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy);
+    }
+}
+
+static void test_add_mix_copy(void **state) {
+  (void)state;
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (size_t n = 1; n < 100000; n = n * 7 + 3) {
+      float *x = random_floats(n, 1), *y = random_floats(n, 2);
+      Dev dx = to_device(b, x, n), dy = to_device(b, y, n);
+      b->ops->add(b, dx, dy, n);
+      float *sum = to_host(b, dx, n);
+      for (size_t i = 0; i < n; i++) assert_true(sum[i] == x[i] + y[i]);
+      b->ops->mix(b, dx, dy, (int)n, 0, 1);
+      float *copy = to_host(b, dx, n);
+      assert_memory_equal(copy, y, n * sizeof *y);
+      b->ops->upload(b, dx, x, n * sizeof *x);
+      b->ops->mix(b, dx, dy, (int)n, 0.25f, -3);
+      float *mixed = to_host(b, dx, n);
+      for (size_t i = 0; i < n; i++)
+        check("mix", b, i, mixed[i], 0.25 * (double)x[i] - 3 * (double)y[i], 3 * U * 3.25);
+      free(x), free(y), free(sum), free(copy), free(mixed), b->ops->release(b, dx), b->ops->release(b, dy);
+    }
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32) {
+    enum { W = 30000 };
+    static const int32_t to[] = {4, 0, 2}, from[] = {1, 1, 5};
+    float *x = random_floats(6 * W, 1), zero[W] = {0};
+    Dev dx = to_device(b, x, 6 * W), dy = to_device(b, NULL, 6 * W);
+    b->ops->copy_rows(b, dy, to, dx, from, 3, W);
+    float *y = to_host(b, dy, 6 * W);
+    for (int r = 0; r < 6; r++) {
+      const float *want = zero;
+      for (int i = 0; i < 3; i++)
+        if (to[i] == r) want = x + from[i] * W;
+      assert_memory_equal(y + r * W, want, W * sizeof *y);
+    }
+    free(y);
+    b->ops->copy_rows(b, dy, NULL, dx, from, 3, W);
+    y = to_host(b, dy, 6 * W);
+    assert_memory_equal(y, x + W, W * sizeof *y);
+    free(y), free(x), b->ops->release(b, dx), b->ops->release(b, dy);
+  }
+}
+
+/* ---- choice ---- */
+
+static void test_choose(void **state) {
+  (void)state;
+  static const int vocabs[] = {1, 2, 15, 16, 17, 33, 1000, 32003};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (size_t s = 0; s < sizeof vocabs / sizeof *vocabs; s++) {
+      enum { M = 5 };
+      const int v = vocabs[s];
+      float *x = random_floats((size_t)(M * v), 11);
+      for (int i = 0; i < M * v; i++) x[i] *= 12;
+      x[4 * v + v / 2] = x[4 * v + v - 1] = 50; /* a tie: the lower id, margin 0 */
+      int32_t seen_ids[M] = {0, v - 1, v / 2, v / 3, v / 2}, best[M];
+      const int32_t *seen[M];
+      int32_t counts[M];
+      for (int r = 0; r < M; r++) seen[r] = &seen_ids[r], counts[r] = r < 4 ? 1 : 0;
+      float margin[M], entropy[M], logprob[M];
+      Dev d = to_device(b, x, (size_t)(M * v));
+      const ChooseArgs args = {M, v, d, 1.3f, seen, counts, best, margin, entropy, logprob};
+      b->ops->choose(b, &args);
+      float *after = to_host(b, d, (size_t)(M * v));
+      for (int r = 0; r < M; r++) {
+        float *row = x + r * v;
+        if (r < 4) row[seen_ids[r]] = row[seen_ids[r]] < 0 ? row[seen_ids[r]] * 1.3f : row[seen_ids[r]] / 1.3f;
+        assert_memory_equal(row, after + r * v, (size_t)v * sizeof *row);
+        int want = 0;
+        double second = -(double)INFINITY, mass = 0, moment = 0;
+        for (int i = 1; i < v; i++)
+          if (row[i] > row[want]) want = i;
+        for (int i = 0; i < v; i++) {
+          const double t = (double)row[i] - (double)row[want];
+          if (i != want) second = fmax(second, (double)row[i]);
+          mass += exp(t), moment += exp(t) * t;
+        }
+        assert_int_equal(best[r], want);
+        if (v > 1) assert_true(margin[r] == row[want] - (float)second);
+        /* Blocks of 1024 in 16 lanes: 64 + 4 additions, exp 2 u and x - best 1 u of |t| <= 100. */
+        check("logprob", b, (size_t)r, logprob[r], -log(mass), 2e-5);
+        check("entropy", b, (size_t)r, entropy[r], log(mass) - moment / mass, 2e-5 * (1 + fabs(moment / mass)));
+      }
+      free(x), free(after), b->ops->release(b, d);
+    }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_matmul), cmocka_unit_test(test_matmul_bf16), cmocka_unit_test(test_weight_parts),
+      cmocka_unit_test(test_weight_not_finite), cmocka_unit_test(test_weight_arguments), cmocka_unit_test(test_embed),
+      cmocka_unit_test(test_norm), cmocka_unit_test(test_rope), cmocka_unit_test(test_silu),
+      cmocka_unit_test(test_add_mix_copy), cmocka_unit_test(test_choose),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
