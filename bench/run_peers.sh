@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# xtransplant, llama.cpp and Hugging Face transformers side by side, interleaved in one run.
+#
+#   run_peers.sh [options] XTRANSPLANT WORKDIR
+#     -l DIR     llama.cpp's programs (llama_bench.sh build makes them)     WORKDIR/llama/bin
+#     -p PYTHON  interpreter with bench/requirements.txt                     python3
+#     -t N       threads for everyone                                        nproc
+#     -r N       rounds; the best of each measurement counts                 2
+#     -b LIST    rows decoded together                                       1,8,64,256
+#     -k LIST    llama.cpp weight types                                      bf16,f16,f32
+#     -c LIST    xtransplant compute types                                   f32,bf16
+#     -s N       transplants in transformers' sample; 0: none, no sweep      3
+#
+# WORKDIR keeps the model (TinyLlama-1.1B's shape, bf16, random weights), its GGUF files (9 GB in all) and
+# results.jsonl, a line a measurement. The table goes to stdout.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+llama="" python=python3 threads=$(nproc) rounds=2 rows=1,8,64,256 types=bf16,f16,f32 computes=f32,bf16 sample=3
+prefill=512 prompt=128 new=20
+while getopts l:p:t:r:b:k:c:s:h option; do
+  case $option in
+    l) llama=$OPTARG ;; p) python=$OPTARG ;; t) threads=$OPTARG ;; r) rounds=$OPTARG ;; b) rows=$OPTARG ;;
+    k) types=$OPTARG ;; c) computes=$OPTARG ;; s) sample=$OPTARG ;;
+    *) sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
+if [ $# -ne 2 ]; then "$0" -h; fi
+xt=$(realpath "$1")
+mkdir -p "$2"
+work=$(cd "$2" && pwd)
+llama=${llama:-$work/llama/bin}
+model=$work/tinyllama
+results=$work/results.jsonl
+
+prepare() {
+  if [ ! -e "$model/config.json" ]; then
+    rm -rf "$model"
+    if ! "$xt" init-model --like tinyllama-1.1b --dtype bf16 -o "$model" >&2; then
+      echo "init-model failed; writing the same shape from Python" >&2
+      rm -rf "$model"
+      "$python" "$here/make_model.py" "$model"
+    fi
+  fi
+  [ -x "$llama/llama-bench" ] || PYTHON=$python "$here/llama_bench.sh" build "${llama%/bin}" >&2
+  for type in ${types//,/ }; do
+    [ -e "$work/$type.gguf" ] || "$python" "$here/make_gguf.py" "$model" "$work/$type.gguf" --type "$type"
+  done
+}
+
+# record PEER KIND ROUND: reads a JSON line, tags it and keeps it. A peer that failed gave no line.
+record() {
+  local line
+  line=$(cat)
+  if [ -z "$line" ]; then echo "$1 ($2) failed" >&2; return; fi
+  echo "{\"peer\": \"$1\", \"kind\": \"$2\", \"round\": $3, \"result\": $line}" >>"$results"
+}
+
+seconds() { date +%s.%N; }
+
+# One instance, every (i, j): the wall time includes loading the model.
+sweep() {
+  local begin end store=$work/sweep.db
+  rm -f "$store" "$store"-*
+  "$python" - "$prompt" >"$work/pairs.jsonl" <<'PY'
+import json, random, sys
+rng = random.Random(0)
+text = lambda: "".join(rng.choice("abcdefghij klmnopqrstuvwxyz") for _ in range(int(sys.argv[1]) - 1))
+print(json.dumps({"id": "0", "lang": "en", "source": text(), "target": text(), "gold": "x", "task": "xquad"}))
+PY
+  begin=$(seconds)
+  "$xt" sweep -m "$model" --pairs "$work/pairs.jsonl" --site attn --max-new-tokens "$new" --compute "$1" --threads "$threads" \
+    -o "$store" >&2 || return 0
+  end=$(seconds)
+  "$python" -c "import json; print(json.dumps({'sweep_responses': 22 * 22, 'sweep_seconds': $end - $begin}))"
+}
+
+round() {
+  local r=$1 compute type n
+  for compute in ${computes//,/ }; do
+    echo "round $r: xtransplant $compute" >&2
+    "$xt" bench -m "$model" --threads "$threads" --compute "$compute" --prompt-tokens $prefill --rows 1 --new-tokens 2 --repeats 1 \
+      --json --quiet | tr -d '\n' | record "xtransplant $compute" prefill "$r"
+    "$xt" bench -m "$model" --threads "$threads" --compute "$compute" --prompt-tokens $prompt --rows "$rows" --new-tokens $new \
+      --repeats 1 --json --quiet | tr -d '\n' | record "xtransplant $compute" decode "$r"
+    if [ "$sample" != 0 ]; then sweep "$compute" | record "xtransplant $compute" sweep "$r"; fi
+  done
+  for type in ${types//,/ }; do
+    echo "round $r: llama.cpp $type" >&2
+    "$here/llama_bench.sh" prefill "$llama" "$work/$type.gguf" "$threads" $prefill | record "llama.cpp $type" prefill "$r"
+    for n in ${rows//,/ }; do
+      "$here/llama_bench.sh" decode "$llama" "$work/$type.gguf" "$threads" $prompt $new "$n" | record "llama.cpp $type" decode "$r"
+    done
+  done
+  echo "round $r: transformers" >&2
+  "$python" "$here/hf_bench.py" -m "$model" --threads "$threads" --prefill $prefill --prompt $prompt --new-tokens $new \
+    --rows "$rows" --transplants "$sample" | while read -r line; do echo "$line" | record "transformers" line "$r"; done
+}
+
+prepare
+: >"$results"
+for ((r = 1; r <= rounds; r++)); do round "$r" || true; done
+"$python" "$here/peers_table.py" "$results"
