@@ -33,12 +33,14 @@ xt_status added_put(AddedTokens *a, const Vocab *vocab, AddedToken flags, xt_err
     flags.text = old->text;
     flags.id = old->id;
     flags.skipped = old->skipped || flags.special;
+    flags.special_normalized = old->skipped ? old->special_normalized : flags.normalized;
     *old = flags;
     return XT_STATUS_OK;
   }
   flags.id = vocab_find(vocab, flags.text, flags.length);
   if (flags.id < 0) flags.id = next_id(a, vocab);
   flags.skipped = flags.special;
+  flags.special_normalized = flags.normalized;
   if (flags.id >= VOCAB_IDS_MAX) return err_memory(error, (size_t)flags.id);
   const size_t end = (size_t)flags.id + 1;
   if (end > a->id_end) {
@@ -99,12 +101,12 @@ xt_status added_finish(AddedTokens *a, const Normalizer *normalizer, xt_error *e
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < a->count; i++) {
     const AddedToken *token = &a->items[i];
-    if (token->normalized) {
+    if (token->normalized || (token->skipped && token->special_normalized)) {
       TRY_DONE(normalizer_apply(normalizer, token->text, token->length, &text, &scratch, error));
       TRY_DONE(trie_add(&a->normalized, text.data, text.size, (int32_t)i, error));
-    } else {
-      TRY_DONE(trie_add(&a->raw, token->text, token->length, (int32_t)i, error));
     }
+    if (!token->normalized || (token->skipped && !token->special_normalized))
+      TRY_DONE(trie_add(&a->raw, token->text, token->length, (int32_t)i, error));
   }
 done:
   text_buffer_free(&text);

@@ -16,6 +16,9 @@ typedef struct AddedToken {
   int32_t id;
   bool special, lstrip, rstrip, single_word, normalized;
   bool skipped; /* decoding without special tokens leaves it out: it was special once, if not now */
+  /* `normalized` as it was when the token first was special: Hugging Face goes on searching for that form
+   * beside the present one. Chinese-Alpaca-2's <s> is such a token. */
+  bool special_normalized;
 } AddedToken;
 
 /* A set of strings, searched leftmost first, longest first. */

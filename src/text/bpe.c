@@ -65,8 +65,7 @@ static const Merge *find_merge(const Bpe *bpe, int32_t left, int32_t right) {
   return m->pair == MERGE_NONE ? NULL : m;
 }
 
-static xt_status grow_merges(Bpe *bpe, xt_error *error) {
-  const size_t slots = bpe->merge_slots ? bpe->merge_slots * 2 : 1024;
+static xt_status set_slots(Bpe *bpe, size_t slots, xt_error *error) {
   Merge *merges;
   TRY(mem_alloc(&merges, slots, sizeof *merges, error));
   for (size_t i = 0; i < slots; i++) merges[i].pair = MERGE_NONE;
@@ -78,9 +77,15 @@ static xt_status grow_merges(Bpe *bpe, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+xt_status bpe_reserve_merges(Bpe *bpe, size_t count, xt_error *error) {
+  size_t slots = 1024;
+  while (slots < 2 * count) slots *= 2;
+  return slots > bpe->merge_slots ? set_slots(bpe, slots, error) : XT_STATUS_OK;
+}
+
 xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank, bool last_wins,
                         xt_error *error) {
-  if (bpe->merge_count * 2 >= bpe->merge_slots) TRY(grow_merges(bpe, error));
+  if (bpe->merge_count * 2 >= bpe->merge_slots) TRY(set_slots(bpe, bpe->merge_slots ? bpe->merge_slots * 2 : 1024, error));
   Merge *m = &bpe->merges[find_slot(bpe->merges, bpe->merge_slots, pair_of(left, right))];
   if (m->pair != MERGE_NONE && !last_wins) return XT_STATUS_OK;
   if (m->pair == MERGE_NONE) bpe->merge_count++;

@@ -42,6 +42,9 @@ typedef struct BpeWork {
   size_t heap_capacity;
 } BpeWork;
 
+/* Makes room for `count` merges. */
+xt_status bpe_reserve_merges(Bpe *bpe, size_t count, xt_error *error);
+
 /* Adds the merge (left, right) -> id at `rank`. A pair that is there already takes the new rank where
  * `last_wins`, else keeps the old one. */
 xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank, bool last_wins,

@@ -207,6 +207,7 @@ static xt_status make_merges(Bpe *bpe, const Model *model, xt_error *error) {
   for (size_t i = 0; i < model->count; i++)
     /* The converter writes the first three pieces anew, with score 0. */
     TRY_DONE(cut_piece(&bpe->vocab, &model->pieces[i], (int32_t)i, i < 3 ? 0 : model->pieces[i].score, &cuts, error));
+  TRY_DONE(bpe_reserve_merges(bpe, cuts.size, error));
   if (cuts.size) qsort(cuts.data, cuts.size, sizeof *cuts.data, by_rank);
   for (size_t i = 0; i < cuts.size; i++)
     TRY_DONE(bpe_add_merge(bpe, cuts.data[i].left, cuts.data[i].right, cuts.data[i].id, (uint32_t)i, true, error));
@@ -218,6 +219,7 @@ done:
 /* ---- the rest of the converter ---- */
 
 static xt_status add_tokens(xt_tokenizer *t, const Model *model, xt_error *error) {
+  TRY(vocab_reserve(&t->bpe.vocab, model->count, error));
   for (size_t i = 0; i < model->count; i++) {
     const Piece *p = &model->pieces[i];
     VocabAdded added;

@@ -31,8 +31,7 @@ static size_t find_slot(const Vocab *v, const char *text, size_t length, uint32_
   }
 }
 
-static xt_status grow_slots(Vocab *v, xt_error *error) {
-  const size_t count = v->slot_count ? v->slot_count * 2 : 1024;
+static xt_status set_slots(Vocab *v, size_t count, xt_error *error) {
   uint32_t *slots;
   TRY(mem_alloc(&slots, count, sizeof *slots, error));
   for (size_t i = 0; i < v->count; i++) {
@@ -46,12 +45,22 @@ static xt_status grow_slots(Vocab *v, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+xt_status vocab_reserve(Vocab *v, size_t count, xt_error *error) {
+  if (count >= VOCAB_IDS_MAX) return XT_STATUS_OK; /* adding will say so */
+  TRY(mem_grow(&v->bytes, &v->capacity, 8 * count, 1, error));
+  TRY(mem_grow(&v->entries, &v->entry_capacity, count, sizeof *v->entries, error));
+  TRY(mem_grow(&v->by_id, &v->id_capacity, count, sizeof *v->by_id, error));
+  size_t slots = 1024;
+  while (slots < 2 * count) slots *= 2;
+  return slots > v->slot_count ? set_slots(v, slots, error) : XT_STATUS_OK;
+}
+
 xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, VocabAdded *added, xt_error *error) {
   const size_t end = (size_t)id + 1;
   *added = VOCAB_ID_TAKEN;
   if (end <= v->id_end && v->by_id[id]) return XT_STATUS_OK;
   if (v->size + length > UINT32_MAX) return err_memory(error, v->size + length);
-  if (v->count * 2 >= v->slot_count) TRY(grow_slots(v, error));
+  if (v->count * 2 >= v->slot_count) TRY(set_slots(v, v->slot_count ? v->slot_count * 2 : 1024, error));
   const uint32_t hash = hash_text(text, length);
   const size_t slot = find_slot(v, text, length, hash);
   *added = VOCAB_TEXT_TAKEN;

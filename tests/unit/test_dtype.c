@@ -1,0 +1,93 @@
+#include <math.h>
+
+#include "files/dtype.h"
+#include "support.h"
+
+/* The value a binary16 pattern stands for, by the definition of the format. */
+static double half_value(unsigned bits) {
+  const unsigned exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const double magnitude = exponent ? ldexp(1024 + fraction, (int)exponent - 25) : ldexp(fraction, -24);
+  return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+static void every_half_is_exact_and_returns(void **state) {
+  (void)state;
+  for (unsigned bits = 0; bits < 65536; bits++) {
+    const float value = dtype_from_f16((uint16_t)bits);
+    const bool special = (bits >> 10 & 31) == 31;
+    if (special && (bits & 1023)) {
+      assert_true(isnan(value));
+      assert_true(isnan(dtype_from_f16(dtype_to_f16(value))));
+      continue;
+    }
+    if (special) assert_true(isinf(value));
+    else assert_true((double)value == half_value(bits));
+    assert_int_equal(!!signbit(value), bits >> 15);
+    assert_int_equal(dtype_to_f16(value), bits);
+  }
+}
+
+/* Rounding is monotone, so the two sides of each midpoint, and the midpoint, decide it everywhere. */
+static void half_rounds_to_nearest_even(void **state) {
+  (void)state;
+  for (unsigned bits = 0; bits < 0x7c00; bits++) {
+    const double next = bits == 0x7bff ? 65536 : half_value(bits + 1);
+    const float middle = (float)((half_value(bits) + next) / 2); /* exact: one bit more than a half has */
+    const unsigned even = bits & 1 ? bits + 1 : bits;
+    for (unsigned sign = 0; sign < 2; sign++) {
+      const float s = sign ? -1.0f : 1.0f;
+      assert_int_equal(dtype_to_f16(s * nextafterf(middle, 0)), bits | sign << 15);
+      assert_int_equal(dtype_to_f16(s * middle), even | sign << 15);
+      assert_int_equal(dtype_to_f16(s * nextafterf(middle, INFINITY)), (bits + 1) | sign << 15);
+    }
+  }
+  assert_int_equal(dtype_to_f16(3e38f), 0x7c00);
+  assert_int_equal(dtype_to_f16(1e-45f), 0);
+}
+
+static void every_bf16_is_exact_and_rounds_to_nearest_even(void **state) {
+  (void)state;
+  for (unsigned bits = 0; bits < 65536; bits++) {
+    const float value = dtype_from_bf16((uint16_t)bits);
+    if (isnan(value)) {
+      assert_true(isnan(dtype_from_bf16(dtype_to_bf16(value))));
+      continue;
+    }
+    assert_int_equal(dtype_to_bf16(value), bits);
+    if (isinf(value)) continue;
+    const uint32_t below = bits << 16 | 0x7fff, middle = bits << 16 | 0x8000, above = bits << 16 | 0x8001;
+    float b, m, a;
+    memcpy(&b, &below, 4);
+    memcpy(&m, &middle, 4);
+    memcpy(&a, &above, 4);
+    assert_int_equal(dtype_to_bf16(b), bits);
+    assert_int_equal(dtype_to_bf16(m), bits & 1 ? bits + 1 : bits);
+    assert_int_equal(dtype_to_bf16(a), bits + 1);
+  }
+  const uint32_t low_nan = 0x7f800001; /* its payload lies in the bits that are dropped */
+  float nan_value;
+  memcpy(&nan_value, &low_nan, 4);
+  assert_true(isnan(dtype_from_bf16(dtype_to_bf16(nan_value))));
+}
+
+static void names_and_sizes(void **state) {
+  (void)state;
+  static const size_t sizes[DTYPE_COUNT] = {4, 2, 2, 8, 8, 4, 2, 1, 8, 4, 2, 1, 1};
+  for (int i = 0; i < DTYPE_COUNT; i++) {
+    assert_int_equal(dtype_find(dtype_name((Dtype)i)), i);
+    assert_int_equal(dtype_size((Dtype)i), sizes[i]);
+  }
+  assert_string_equal(dtype_name(DTYPE_BF16), "BF16");
+  assert_int_equal(dtype_find("f32"), DTYPE_COUNT);
+  assert_int_equal(dtype_size(DTYPE_COUNT), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_half_is_exact_and_returns),
+      cmocka_unit_test(half_rounds_to_nearest_even),
+      cmocka_unit_test(every_bf16_is_exact_and_rounds_to_nearest_even),
+      cmocka_unit_test(names_and_sizes),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,199 @@
+#include "files/model_config.h"
+#include "files_support.h"
+
+#define SIZES "\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":4,\"num_attention_heads\":8,\"vocab_size\":320"
+#define LLAMA "\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"," SIZES
+#define MISTRAL "\"architectures\":[\"MistralForCausalLM\"],\"model_type\":\"mistral\"," SIZES
+#define QWEN2 "\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\",\"num_key_value_heads\":4," SIZES
+
+static xt_status load(const char *config, const char *generation, ModelConfig *out, xt_error *error) {
+  const Folder folder = folder_make();
+  if (config) folder_text(&folder, "config.json", config);
+  if (generation) folder_text(&folder, "generation_config.json", generation);
+  const xt_status status = model_config_load(folder.path, out, error);
+  folder_remove(&folder);
+  return status;
+}
+
+static ModelConfig good(const char *config, const char *generation) {
+  ModelConfig out;
+  xt_error error;
+  ASSERT_OK(load(config, generation, &out, &error));
+  return out;
+}
+
+static void defaults_are_those_of_transformers(void **state) {
+  (void)state;
+  ModelConfig c = good("{" LLAMA "}", NULL);
+  assert_string_equal(c.architecture, "LlamaForCausalLM");
+  assert_int_equal(c.kv_heads, 8);
+  assert_int_equal(c.head_dim, 8);
+  assert_int_equal(c.max_positions, 2048);
+  assert_true(c.rope_theta == 10000 && c.norm_eps == 1e-6 && c.repetition_penalty == 1);
+  assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
+  assert_false(c.tied_embeddings || c.attention_bias || c.mlp_bias);
+  assert_int_equal(c.sliding_window, 0);
+  assert_int_equal(c.bos, 1);
+  assert_int_equal(c.eos_count, 1);
+  assert_int_equal(c.eos[0], 2);
+  assert_string_equal(c.activation, "silu");
+  assert_string_equal(c.dtype, "");
+  c = good("{" MISTRAL "}", NULL);
+  assert_int_equal(c.kv_heads, 8);
+  assert_int_equal(c.max_positions, 131072);
+  assert_int_equal(c.sliding_window, 4096);
+  c = good("{" QWEN2 "}", NULL);
+  assert_int_equal(c.kv_heads, 4);
+  assert_int_equal(c.max_positions, 32768);
+  assert_int_equal(c.sliding_window, 0);
+  assert_int_equal(c.bos, -1);
+  assert_int_equal(c.eos_count, 0);
+  c = good("{\"model_type\":\"mistral\",\"num_key_value_heads\":null,\"head_dim\":32,\"sliding_window\":null," SIZES "}", NULL);
+  assert_string_equal(c.architecture, "MistralForCausalLM"); /* from model_type */
+  assert_int_equal(c.kv_heads, 8);
+  assert_int_equal(c.head_dim, 32);
+  assert_int_equal(c.sliding_window, 0);
+}
+
+static void rope_in_all_its_spellings(void **state) {
+  (void)state;
+#define LLAMA3 "\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192"
+  ModelConfig c = good("{" LLAMA ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\"," LLAMA3 "}}", NULL);
+  assert_int_equal(c.rope_scaling, ROPE_SCALING_LLAMA3);
+  assert_true(c.rope_theta == 500000 && c.rope_factor == 8 && c.rope_low_freq == 1 && c.rope_high_freq == 4);
+  assert_int_equal(c.rope_original_positions, 8192);
+  c = good("{" LLAMA ",\"rope_parameters\":{\"rope_theta\":500000,\"rope_type\":\"llama3\"," LLAMA3 "}}", NULL);
+  assert_true(c.rope_theta == 500000 && c.rope_scaling == ROPE_SCALING_LLAMA3);
+  c = good("{" LLAMA ",\"rope_parameters\":{\"rope_theta\":1000000.0,\"rope_type\":\"default\"}}", NULL);
+  assert_true(c.rope_theta == 1000000 && c.rope_scaling == ROPE_SCALING_NONE);
+  c = good("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", NULL);
+  assert_true(c.rope_scaling == ROPE_SCALING_LINEAR && c.rope_factor == 2);
+  c = good("{" LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}}", NULL);
+  assert_true(c.rope_scaling == ROPE_SCALING_DYNAMIC && c.rope_factor == 4);
+  c = good("{" QWEN2 ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768}}", NULL);
+  assert_true(c.rope_scaling == ROPE_SCALING_YARN && c.rope_beta_fast == 32 && c.rope_beta_slow == 1);
+  assert_true(c.rope_attention_factor == 0 && c.rope_original_positions == 32768);
+  c = good("{" LLAMA ",\"rope_scaling\":null}", NULL);
+  assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
+}
+
+static void windows(void **state) {
+  (void)state;
+  ModelConfig c = good("{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":16,\"max_window_layers\":3}", NULL);
+  assert_int_equal(c.sliding_window, 16);
+  assert_int_equal(c.sliding_from_layer, 3);
+  c = good("{" QWEN2 ",\"use_sliding_window\":false,\"sliding_window\":16,\"max_window_layers\":3}", NULL);
+  assert_int_equal(c.sliding_window, 0);
+  c = good("{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":16,\"max_window_layers\":4}", NULL);
+  assert_int_equal(c.sliding_window, 0); /* no layer is left to slide */
+  c = good("{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":16,\"layer_types\":[\"full_attention\","
+           "\"sliding_attention\",\"sliding_attention\",\"sliding_attention\"]}", NULL);
+  assert_int_equal(c.sliding_window, 16);
+  assert_int_equal(c.sliding_from_layer, 1);
+  c = good("{" MISTRAL ",\"sliding_window\":7}", NULL);
+  assert_int_equal(c.sliding_window, 7);
+  assert_int_equal(c.sliding_from_layer, 0);
+}
+
+static void tokens_and_penalty(void **state) {
+  (void)state;
+  ModelConfig c = good("{" LLAMA ",\"eos_token_id\":5,\"bos_token_id\":null}", "{\"eos_token_id\":[7,9],"
+                       "\"repetition_penalty\":1.05,\"temperature\":0.7,\"top_k\":20,\"do_sample\":true}");
+  assert_int_equal(c.eos_count, 2);
+  assert_int_equal(c.eos[0], 7);
+  assert_int_equal(c.eos[1], 9);
+  assert_int_equal(c.bos, -1);
+  assert_true(c.repetition_penalty == 1.05);
+  c = good("{" LLAMA ",\"eos_token_id\":[5,6,7]}", "{\"temperature\":1}");
+  assert_int_equal(c.eos_count, 3);
+  c = good("{" LLAMA ",\"eos_token_id\":[5,6,7]}", "{\"eos_token_id\":3}");
+  assert_int_equal(c.eos_count, 1); /* the list is replaced, not overlaid */
+  c = good("{" LLAMA ",\"torch_dtype\":\"float16\"}", NULL);
+  assert_string_equal(c.dtype, "float16");
+  c = good("{" LLAMA ",\"torch_dtype\":\"float16\",\"dtype\":\"bfloat16\"}", NULL);
+  assert_string_equal(c.dtype, "bfloat16");
+}
+
+typedef struct Bad {
+  const char *config, *generation;
+  xt_status status;
+  const char *field, *text;
+} Bad;
+
+static void contradictions_are_refused_by_name(void **state) {
+  (void)state;
+#define INPUT XT_STATUS_INPUT
+#define UNSUPPORTED XT_STATUS_UNSUPPORTED
+  static const Bad cases[] = {
+      {"[]", NULL, INPUT, "", "an array"},
+      {"{", NULL, INPUT, "", "not valid JSON"},
+      {"{}", NULL, INPUT, "architectures", "LlamaForCausalLM"},
+      {"{\"architectures\":[]}", NULL, INPUT, "architectures", "list of names"},
+      {"{\"architectures\":[\"GPT2LMHeadModel\"]}", NULL, UNSUPPORTED, "architectures", "Qwen2ForCausalLM"},
+      {"{\"model_type\":\"gemma\"}", NULL, UNSUPPORTED, "model_type", "llama, mistral, qwen2"},
+      {"{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"qwen2\"," SIZES "}", NULL, INPUT, "model_type", "\"llama\""},
+      {"{\"model_type\":\"llama\"}", NULL, INPUT, "num_hidden_layers", "missing"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":2}", NULL, INPUT, "hidden_size", "missing"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":0}", NULL, INPUT, "num_hidden_layers", "1 to"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":-2}", NULL, INPUT, "num_hidden_layers", "is -2"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":2000000000}", NULL, INPUT, "num_hidden_layers", "100000"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":2.0}", NULL, INPUT, "num_hidden_layers", "an integer"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":\"2\"}", NULL, INPUT, "num_hidden_layers", "a string"},
+      {"{" LLAMA ",\"num_key_value_heads\":3}", NULL, INPUT, "num_key_value_heads", "does not divide"},
+      {"{\"model_type\":\"qwen2\"," SIZES "}", NULL, INPUT, "num_key_value_heads", "(the default)"},
+      {"{\"model_type\":\"llama\",\"hidden_size\":65,\"intermediate_size\":8,\"num_hidden_layers\":1,"
+       "\"num_attention_heads\":8,\"vocab_size\":9}", NULL, INPUT, "hidden_size", "not a multiple"},
+      {"{" LLAMA ",\"head_dim\":7}", NULL, INPUT, "head_dim", "odd"},
+      {"{" LLAMA ",\"rms_norm_eps\":-1}", NULL, INPUT, "rms_norm_eps", "expected 0 to 1"},
+      {"{" LLAMA ",\"tie_word_embeddings\":1}", NULL, INPUT, "tie_word_embeddings", "true or false"},
+      {"{" LLAMA ",\"hidden_act\":\"gelu\"}", NULL, UNSUPPORTED, "hidden_act", "silu"},
+      {"{" LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, UNSUPPORTED, "quantization_config", "gptq"},
+      {"{" LLAMA ",\"rope_theta\":0}", NULL, INPUT, "rope_theta", "expected 1"},
+      {"{" LLAMA ",\"rope_scaling\":3}", NULL, INPUT, "rope_scaling", "an object"},
+      {"{" LLAMA ",\"rope_scaling\":{},\"rope_parameters\":{}}", NULL, INPUT, "rope_scaling", "only one"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", NULL, INPUT, "factor", "missing"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}", NULL, INPUT, "factor", "expected 1"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"yarn\",\"factor\":2}}", NULL, INPUT, "rope_type", "linear"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"factor\":2}}", NULL, UNSUPPORTED, "rope_type", "longrope"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2}}", NULL, INPUT, "low_freq_factor", "missing"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,\"high_freq_factor\":4}}", NULL,
+       INPUT, "high_freq_factor", "not above"},
+      {"{" LLAMA ",\"partial_rotary_factor\":0.5}", NULL, UNSUPPORTED, "partial_rotary_factor", "0.5"},
+      {"{" MISTRAL ",\"sliding_window\":0}", NULL, INPUT, "sliding_window", "expected 1"},
+      {"{" QWEN2 ",\"layer_types\":[\"full_attention\"]}", NULL, INPUT, "layer_types", "4 layers"},
+      {"{" QWEN2 ",\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\",\"full_attention\","
+       "\"sliding_attention\",\"full_attention\"]}", NULL, UNSUPPORTED, "layer_types", "layer 1"},
+      {"{" QWEN2 ",\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}", NULL,
+       INPUT, "layer_types", "no sliding window"},
+      {"{" LLAMA ",\"eos_token_id\":320}", NULL, INPUT, "eos_token_id", "outside the vocabulary of 320"},
+      {"{" LLAMA ",\"eos_token_id\":[]}", NULL, INPUT, "eos_token_id", "empty"},
+      {"{" LLAMA ",\"eos_token_id\":[1,\"2\"]}", NULL, INPUT, "eos_token_id", "a string"},
+      {"{" LLAMA ",\"eos_token_id\":[1,2,3,4,5,6,7,8,9,1,2,3,4,5,6,7,8]}", NULL, UNSUPPORTED, "eos_token_id", "17"},
+      {"{" LLAMA ",\"bos_token_id\":-2}", NULL, INPUT, "bos_token_id", "-2"},
+      {"{" LLAMA "}", "{\"eos_token_id\":-1}", INPUT, "eos_token_id", "-1"},
+      {"{" LLAMA "}", "{\"repetition_penalty\":0}", INPUT, "repetition_penalty", "is 0"},
+      {"{" LLAMA "}", "{\"repetition_penalty\":\"x\"}", INPUT, "repetition_penalty", "a string"},
+      {"{" LLAMA "}", "3", INPUT, "", "an integer"},
+      {NULL, NULL, XT_STATUS_IO, "", "cannot open"},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    ModelConfig out = {.layers = 77};
+    xt_error error = {0};
+    const xt_status status = load(cases[i].config, cases[i].generation, &out, &error);
+    if (status != cases[i].status || strcmp(error.field, cases[i].field) != 0 || !strstr(error.message, cases[i].text))
+      fail_msg("%s: status %d, field \"%s\", \"%s\"", cases[i].config, status, error.field, error.message);
+    assert_non_null(strstr(error.file, cases[i].generation ? "generation_config.json" : "config.json"));
+    assert_int_equal(out.layers, 77); /* left alone */
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(defaults_are_those_of_transformers),
+      cmocka_unit_test(rope_in_all_its_spellings),
+      cmocka_unit_test(windows),
+      cmocka_unit_test(tokens_and_penalty),
+      cmocka_unit_test(contradictions_are_refused_by_name),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

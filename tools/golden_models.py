@@ -1,0 +1,221 @@
+"""The tiny models of tests/golden/models: their configurations, weights and files.
+
+Every model is a Hugging Face directory made from a table entry and a seed. Between them they cover
+what checkpoints in the wild look like: dtypes, sharding, torch .bin files, grouped queries, tied
+embeddings, biases, RoPE scalings, sliding windows, old and new config.json keys.
+"""
+
+import json
+import math
+import os
+from dataclasses import dataclass, field
+
+import torch
+from safetensors.torch import save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+
+DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
+DTYPE_NAMES = {"f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+
+
+@dataclass
+class GoldenModel:
+    name: str
+    config: dict  # config.json without dtype and EOS
+    seed: int
+    dtype: str = "bf16"
+    layout: str = "safetensors"  # or safetensors-sharded, bin, bin-sharded
+    full: bool = False  # every (i, j) at every site, otherwise a sample
+    eos: int = 1  # how many EOS ids
+    overruled_eos: bool = False  # config.json names another EOS id than generation_config.json
+    generation: dict | None = field(default_factory=dict)  # more generation_config.json fields; None: no file
+    mixed_norms: bool = False  # norm weights in float32 beside 16-bit matrices
+    new_keys: bool = False  # transformers 5 config.json keys instead of the ones hub models ship
+
+
+def llama(**changes):
+    base = dict(architectures=["LlamaForCausalLM"], model_type="llama", hidden_act="silu", bos_token_id=1,
+                hidden_size=48, intermediate_size=100, num_hidden_layers=4, num_attention_heads=6,
+                num_key_value_heads=3, vocab_size=301, max_position_embeddings=128, rms_norm_eps=1e-5,
+                rope_theta=10000.0, rope_scaling=None, tie_word_embeddings=False, attention_bias=False,
+                pretraining_tp=1, use_cache=True, initializer_range=0.02)
+    return {**base, **changes}
+
+
+def mistral(**changes):
+    base = dict(architectures=["MistralForCausalLM"], model_type="mistral", hidden_act="silu", bos_token_id=1,
+                hidden_size=48, intermediate_size=100, num_hidden_layers=4, num_attention_heads=6,
+                num_key_value_heads=2, vocab_size=301, max_position_embeddings=256, rms_norm_eps=1e-5,
+                rope_theta=1000000.0, sliding_window=None, tie_word_embeddings=False, attention_dropout=0.0,
+                use_cache=True, initializer_range=0.02)
+    return {**base, **changes}
+
+
+def qwen2(**changes):
+    base = dict(architectures=["Qwen2ForCausalLM"], model_type="qwen2", hidden_act="silu", bos_token_id=1,
+                hidden_size=48, intermediate_size=100, num_hidden_layers=4, num_attention_heads=6,
+                num_key_value_heads=2, vocab_size=301, max_position_embeddings=256, rms_norm_eps=1e-6,
+                rope_theta=1000000.0, use_sliding_window=False, sliding_window=7, max_window_layers=4,
+                tie_word_embeddings=False, attention_dropout=0.0, use_cache=True, initializer_range=0.02)
+    return {**base, **changes}
+
+
+MODELS = [
+    # Llama-2: all heads have their own keys; odd sizes (head dimension 10); single float32 file.
+    GoldenModel("llama2", llama(hidden_size=60, num_key_value_heads=6, num_hidden_layers=5), 7, dtype="f32", full=True,
+                generation={"do_sample": True, "temperature": 0.6, "top_p": 0.9}),
+    # Chinese-Alpaca-2: one torch .bin in float16, with leftover rotary buffers and views of a fused tensor.
+    GoldenModel("llama-bin", llama(num_attention_heads=4, num_key_value_heads=4, vocab_size=317), 1, dtype="f16",
+                layout="bin", generation=None),
+    # TinyLlama-like grouped queries, .bin in shards.
+    GoldenModel("llama-bin-sharded", llama(), 1, layout="bin-sharded"),
+    # Llama-3.x: llama3 RoPE scaling, tied embeddings, several EOS ids, explicit head dimension, shards.
+    GoldenModel("llama3", llama(num_key_value_heads=2, head_dim=16, rope_theta=500000.0, max_position_embeddings=512,
+                                tie_word_embeddings=True, mlp_bias=False,
+                                rope_scaling={"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                              "original_max_position_embeddings": 64, "rope_type": "llama3"}),
+                1, layout="safetensors-sharded", eos=3, overruled_eos=True),
+    # Linear RoPE scaling under its old key; one key head for all; norms in float32.
+    GoldenModel("llama-linear", llama(num_key_value_heads=1, rope_scaling={"type": "linear", "factor": 4.0}), 1,
+                mixed_norms=True),
+    GoldenModel("llama-yarn", llama(rope_scaling={"rope_type": "yarn", "factor": 4.0,
+                                                  "original_max_position_embeddings": 32}), 1, dtype="f16"),
+    # Biases everywhere.
+    GoldenModel("llama-bias", llama(attention_bias=True, mlp_bias=True, num_attention_heads=4, num_key_value_heads=2),
+                4, dtype="f16", layout="safetensors-sharded"),
+    # A window shorter than the prompts.
+    GoldenModel("mistral-window", mistral(sliding_window=7, num_hidden_layers=5, rope_theta=10000.0), 1),
+    # Head dimension is not width / heads; the keys transformers 5 writes.
+    GoldenModel("mistral-head-dim", mistral(hidden_size=60, head_dim=16), 1, layout="safetensors-sharded",
+                new_keys=True),
+    # Qwen2-Instruct: biases on q, k, v; several EOS ids; sampling fields and a repetition penalty.
+    GoldenModel("qwen2", qwen2(num_hidden_layers=5, num_key_value_heads=3), 22, full=True, eos=2, overruled_eos=True,
+                generation={"do_sample": True, "repetition_penalty": 1.05, "temperature": 0.7, "top_k": 20, "top_p": 0.8}),
+    GoldenModel("qwen2-tied", qwen2(hidden_size=54, num_attention_heads=3, num_key_value_heads=1,
+                                    tie_word_embeddings=True), 1, eos=2),
+    # Full attention below max_window_layers, a window from there on.
+    GoldenModel("qwen2-window", qwen2(use_sliding_window=True, sliding_window=6, max_window_layers=2), 1, dtype="f16"),
+]
+
+
+def weights(model, spec, seed):
+    """Fills `model` so that its taps differ by layer and its greedy texts wander."""
+    generator = torch.Generator().manual_seed(seed)
+    tied = spec.config["tie_word_embeddings"]
+    gains = {"q_proj": 1.4, "k_proj": 1.4, "v_proj": 1.3, "o_proj": 1.8, "gate_proj": 1.4, "up_proj": 1.4,
+             "down_proj": 1.6, "lm_head": 5.0}
+    for name, parameter in sorted(model.named_parameters()):
+        noise = torch.randn(parameter.shape, generator=generator)
+        part = name.split(".")[-2]
+        if name.endswith(".bias"):
+            value = 0.3 * noise
+        elif part.endswith("norm"):
+            value = 1.0 + 0.2 * noise
+        elif part == "embed_tokens":
+            value = noise * (0.6 if tied else 1.0)
+        else:
+            value = noise * (gains[part] / math.sqrt(parameter.shape[1]))
+        with torch.no_grad():
+            parameter.copy_(value)
+
+
+def stored_tensors(model, spec):
+    """What the checkpoint holds: the parameters in the file's dtype."""
+    tensors = {}
+    for name, parameter in model.named_parameters():
+        keep = spec.mixed_norms and "norm" in name
+        tensors[name] = parameter.detach().to(torch.float32 if keep else DTYPES[spec.dtype]).contiguous()
+    return tensors
+
+
+def shards(tensors, limit):
+    """Splits in name order into groups of at most `limit` bytes."""
+    groups, size = [{}], 0
+    for name, tensor in tensors.items():
+        bytes_ = tensor.numel() * tensor.element_size()
+        if groups[-1] and size + bytes_ > limit:
+            groups.append({})
+            size = 0
+        groups[-1][name] = tensor
+        size += bytes_
+    return groups
+
+
+def fuse_views(tensors):
+    """q, k, v of each layer as views of one storage, as checkpoints split from a fused matrix have them."""
+    for name in [n for n in tensors if n.endswith("q_proj.weight")]:
+        names = [name.replace("q_proj", f"{part}_proj") for part in "qkv"]
+        fused = torch.cat([tensors[n] for n in names])
+        tensors.update(zip(names, fused.split([tensors[n].shape[0] for n in names])))
+
+
+def write_weights(directory, tensors, spec):
+    extension, stem = ("bin", "pytorch_model") if spec.layout.startswith("bin") else ("safetensors", "model")
+
+    def save(group, path):
+        if extension == "bin":
+            torch.save(group, path)
+        else:
+            save_file(group, path, metadata={"format": "pt"})
+
+    if spec.layout == "bin":
+        fuse_views(tensors)
+        dim = spec.config["hidden_size"] // spec.config["num_attention_heads"]
+        for layer in range(spec.config["num_hidden_layers"]):
+            inv_freq = 1.0 / (spec.config["rope_theta"] ** (torch.arange(0, dim, 2).float() / dim))
+            tensors[f"model.layers.{layer}.self_attn.rotary_emb.inv_freq"] = inv_freq
+    if not spec.layout.endswith("sharded"):
+        save(tensors, os.path.join(directory, f"{stem}.{extension}"))
+        return
+    groups = shards(tensors, 120_000)
+    index = {"metadata": {"total_size": sum(t.numel() * t.element_size() for t in tensors.values())}, "weight_map": {}}
+    for number, group in enumerate(groups, 1):
+        file = f"{stem}-{number:05d}-of-{len(groups):05d}.{extension}"
+        save(group, os.path.join(directory, file))
+        index["weight_map"].update({name: file for name in group})
+    with open(os.path.join(directory, f"{stem}.{extension}.index.json"), "w") as out:
+        json.dump(index, out, indent=1)
+        out.write("\n")
+
+
+def write_configs(directory, spec, eos):
+    """config.json and generation_config.json; `eos` is None while the ids are still being chosen."""
+    config = dict(spec.config)
+    given = None if eos is None else eos[0] if len(eos) == 1 else eos
+    if spec.overruled_eos and eos is not None:
+        config["eos_token_id"] = next(t for t in range(2, 300) if t not in eos)  # overruled by generation_config.json
+    else:
+        config["eos_token_id"] = given
+    if spec.new_keys:
+        config["rope_parameters"] = {"rope_theta": config.pop("rope_theta"), "rope_type": "default"}
+        config["dtype"] = DTYPE_NAMES[spec.dtype]
+    else:
+        config["torch_dtype"] = DTYPE_NAMES[spec.dtype]
+    files = {"config.json": config}
+    if spec.generation is not None:
+        generation = {"bos_token_id": config["bos_token_id"], "pad_token_id": 0, **spec.generation}
+        if eos is not None:
+            generation["eos_token_id"] = given
+        files["generation_config.json"] = generation
+    for name, content in files.items():
+        with open(os.path.join(directory, name), "w") as out:
+            json.dump(content, out, indent=1, sort_keys=True)
+            out.write("\n")
+
+
+def create(directory, spec, seed):
+    """Writes the directory, without EOS ids yet."""
+    os.makedirs(directory, exist_ok=True)
+    write_configs(directory, spec, None)
+    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory), dtype=torch.float32)
+    weights(model, spec, seed)
+    write_weights(directory, stored_tensors(model, spec), spec)
+
+
+def load(directory):
+    """The reference: transformers, eager attention, float32 after an exact upcast."""
+    model, info = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager",
+                                                       output_loading_info=True)
+    if info["missing_keys"] or info["mismatched_keys"]:
+        raise RuntimeError(f"{directory}: {info}")
+    return model.eval()

@@ -1,0 +1,176 @@
+"""Reading and writing the four taps of a Hugging Face decoder, and greedy generation around it.
+
+A decoder layer has, at every position: a (attention output), m = h + a, f (feed-forward output),
+o = m + f. Values are written in place, so that whatever the model computes next sees them: the tensor
+that enters the second norm is also the residual that is added to the feed-forward output.
+"""
+
+import contextlib
+import math
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache
+from transformers.generation.logits_process import RepetitionPenaltyLogitsProcessor
+
+TAPS = ("attn", "mid", "ffn", "block")
+SITES = {"attn": ("attn", "attn"), "ffn": ("ffn", "ffn"), "block": ("block", "block"), "attn-released": ("mid", "attn")}
+
+
+@dataclass
+class Edit:
+    """One change to the prefill, at `position` of the prompt (-1: the last)."""
+    write: str
+    layer: int
+    value: torch.Tensor
+    position: int = -1
+    rule: str = "replace"
+    alpha: float = 1.0
+
+    def apply(self, hidden):
+        place = hidden[:, self.position]
+        if self.rule == "replace":
+            place.copy_(self.value)
+        elif self.rule == "add":
+            place.add_(self.alpha * self.value)
+        elif self.rule == "blend":
+            place.copy_((1.0 - self.alpha) * place + self.alpha * self.value)
+        else:
+            raise ValueError(self.rule)
+
+
+def tensor_of(output):
+    return output[0] if isinstance(output, tuple) else output
+
+
+@contextlib.contextmanager
+def on_tap(model, tap, layer, call):
+    """Calls `call(hidden)` with the tap's [1, T, C] tensor whenever the layer computes it."""
+    module = model.model.layers[layer]
+    if tap == "mid":
+        handle = module.post_attention_layernorm.register_forward_pre_hook(lambda _, args: call(args[0]))
+    else:
+        module = {"attn": module.self_attn, "ffn": module.mlp, "block": module}[tap]
+        handle = module.register_forward_hook(lambda _, args, output: call(tensor_of(output)))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
+def edited(model, edits):
+    """Edits in force, in list order where they name the same place."""
+    with contextlib.ExitStack() as stack:
+        for edit in edits:
+            stack.enter_context(on_tap(model, edit.write, edit.layer, edit.apply))
+        yield
+
+
+@torch.no_grad()
+def capture(model, ids):
+    """Taps of the last token: embed [C], attn, mid, ffn, block [N, C], logits [V]."""
+    layers = len(model.model.layers)
+    kept = {tap: [None] * layers for tap in TAPS}
+    embed = []
+
+    def keep(tap, layer):
+        def call(hidden):
+            kept[tap][layer] = hidden[0, -1].clone()
+        return call
+
+    with contextlib.ExitStack() as stack:
+        handle = model.model.embed_tokens.register_forward_hook(
+            lambda _, args, output: embed.append(output[0, -1].clone()))
+        stack.callback(handle.remove)
+        for tap in TAPS:
+            for layer in range(layers):
+                stack.enter_context(on_tap(model, tap, layer, keep(tap, layer)))
+        logits = model(torch.tensor([ids]), use_cache=False, logits_to_keep=1).logits[0, -1].clone()
+    return {"embed": embed[0], **{tap: torch.stack(kept[tap]) for tap in TAPS}, "logits": logits}
+
+
+@dataclass
+class Generated:
+    ids: list
+    margins: list  # best minus second-best logit, after the penalty
+    entropies: list  # nats
+
+    def cut(self, eos):
+        """The same generation, stopped at the first EOS id, which is kept."""
+        end = next((k + 1 for k, token in enumerate(self.ids) if token in eos), len(self.ids))
+        return Generated(self.ids[:end], self.margins[:end], self.entropies[:end])
+
+
+@torch.no_grad()
+def greedy(model, ids, edits=(), penalty=1.0, count=20):
+    """Greedy decoding with a KV cache; the edits touch the prefill only. Does not stop at EOS."""
+    cache = DynamicCache(config=model.config)
+    processor = RepetitionPenaltyLogitsProcessor(float(penalty)) if penalty != 1.0 else None
+    sequence = torch.tensor([ids])
+    result = Generated([], [], [])
+    step = sequence
+    for number in range(count):
+        with edited(model, edits if number == 0 else ()):
+            logits = model(step, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+        if processor is not None:
+            logits = processor(sequence, logits)
+        best = torch.topk(logits[0], 2).values
+        log_p = torch.log_softmax(logits[0].double(), -1)
+        step = logits.argmax(-1, keepdim=True)
+        sequence = torch.cat([sequence, step], 1)
+        result.ids.append(int(step))
+        result.margins.append(float(best[0] - best[1]))
+        result.entropies.append(float(-(log_p.exp() * log_p).sum()))
+        if not math.isfinite(result.margins[-1]):
+            raise RuntimeError("logits are not finite")
+    return result
+
+
+@torch.no_grad()
+def generate_with_transformers(model, ids, edits=(), count=20, **options):
+    """model.generate itself, with the edits in force during its first forward call."""
+    calls = [0]
+    count_call = model.register_forward_pre_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
+
+    def first_call_only(edit):
+        def call(hidden):
+            if calls[0] == 1:
+                edit.apply(hidden)
+        return call
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(count_call.remove)
+        for edit in edits:
+            stack.enter_context(on_tap(model, edit.write, edit.layer, first_call_only(edit)))
+        prompt = torch.tensor([ids])
+        output = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=count,
+                                pad_token_id=0, **options)
+    return output[0, len(ids):].tolist()
+
+
+@torch.no_grad()
+def capture_as_released(model, ids):
+    """The published attention code: keeps a reference to the attention output, then adds the residual in place.
+
+    Returns what that reference holds afterwards, [N, C]."""
+    references = []
+
+    def layer_forward(layer):
+        def forward(hidden_states, **arguments):
+            residual = hidden_states
+            hidden_states, _ = layer.self_attn(hidden_states=layer.input_layernorm(hidden_states), **arguments)
+            references.append(hidden_states)
+            hidden_states += residual
+            return hidden_states + layer.mlp(layer.post_attention_layernorm(hidden_states))
+        return forward
+
+    layers = model.model.layers
+    for layer in layers:
+        layer.forward = layer_forward(layer)
+    try:
+        model(torch.tensor([ids]), use_cache=False)
+    finally:
+        for layer in layers:
+            del layer.forward
+    return torch.stack([reference[0, -1] for reference in references])
