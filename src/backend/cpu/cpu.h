@@ -4,6 +4,7 @@
 
 #include "backend/backend.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/onednn_matmul.h"
 
 /* Rows of activations that one thread keeps packed for a block of K: they live in its L2 cache. */
 #define CPU_ROW_BLOCK 96
@@ -15,7 +16,11 @@ typedef struct CpuBackend {
   const Kernels *kernels;
   float *scratch;        /* threads * scratch_floats; nothing is allocated while an op runs */
   size_t scratch_floats; /* of one thread */
+  OnednnCache *onednn;   /* bfloat16 products, where oneDNN has instructions for them; else NULL */
+  uint16_t *narrow;      /* with onednn: CPU_NARROW activations as bfloat16 */
 } CpuBackend;
+
+#define CPU_NARROW ((size_t)4 << 20)
 
 static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
 static inline float *cpu_floats(Dev d) { return (float *)d.at; }

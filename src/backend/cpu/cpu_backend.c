@@ -12,6 +12,8 @@
 static void destroy(Backend *backend) {
   if (!backend) return;
   cpu_block_free(cpu_of(backend)->scratch);
+  cpu_block_free(cpu_of(backend)->narrow);
+  onednn_cache_free(cpu_of(backend)->onednn);
   free(backend);
 }
 
@@ -70,6 +72,25 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
                  "no CPU kernels \"%s\" on this processor or in this build; there are %sreference", name, have);
 }
 
+/* bfloat16 products go to oneDNN where it has better than our own kernels: with the processor's
+ * bfloat16 instructions, and with the same bits for any number of rows. Only beside the best kernels: asked for others, the caller means them. */
+static xt_status use_onednn(CpuBackend *b, xt_error *error) {
+  TRY(onednn_cache_create(b->base.threads, &b->onednn, error));
+  bool keeps = false;
+  if (onednn_has(b->onednn, DTYPE_BF16)) TRY(onednn_keeps_order(b->base.threads, DTYPE_BF16, &keeps, error));
+  if (keeps) return cpu_block_create(CPU_NARROW * sizeof *b->narrow, &b->narrow, error);
+  onednn_cache_free(b->onednn);
+  b->onednn = NULL;
+  return XT_STATUS_OK;
+}
+static bool processor_has_bf16(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 xt_status backend_cpu_create(const char *kernels, int threads, xt_compute compute, Backend **out, xt_error *error) {
   *out = NULL;
   const BackendOps *ops = NULL;
@@ -89,7 +110,9 @@ xt_status backend_cpu_create(const char *kernels, int threads, xt_compute comput
   b->base.threads = threads > 0 ? threads : parallel_processors();
   b->base.compute = compute;
   b->kernels = table;
-  const xt_status status = cpu_scratch_reserve(b, (size_t)CPU_ROW_BLOCK * CPU_PACKED_LD, error);
+  xt_status status = cpu_scratch_reserve(b, (size_t)CPU_ROW_BLOCK * CPU_PACKED_LD, error);
+  if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 && processor_has_bf16())
+    status = use_onednn(b, error);
   if (status != XT_STATUS_OK) {
     destroy(&b->base);
     return status;

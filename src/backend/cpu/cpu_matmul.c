@@ -3,7 +3,9 @@
  * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type. One
  * thread takes a block of rows and a group of panels; for each block of K it packs its rows (they stay
  * in L2) and runs every panel of the group against them. The sums of a block of K are added to y, so
- * neither rows nor groups nor threads change an element's order. */
+ * neither rows nor groups nor threads change an element's order. With bfloat16 products and a processor that
+ * has instructions for them, oneDNN does the product instead. */
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +21,7 @@ struct Weight {
   int panels;
   size_t panel_stride, bytes;
   char *data;
+  OnednnWeight *onednn; /* instead of panels */
 };
 
 /* ---- preparing weights ---- */
@@ -96,6 +99,53 @@ static void pack_panel(void *context, size_t item, int thread) {
   while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
 }
 
+/* Panels of n columns from the parts; finite values only. */
+static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
+  const int columns = b->kernels->tile_columns;
+  w->panels = (w->n + columns - 1) / columns;
+  w->panel_stride = (size_t)w->k * (size_t)columns * half_size(w->type);
+  w->bytes = w->panel_stride * (size_t)w->panels;
+  TRY(cpu_block_create(w->bytes, &w->data, error));
+  Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
+  atomic_init(&p.first_broken, w->panels);
+  parallel_for(b->base.threads, (size_t)w->panels, pack_panel, &p);
+  const int broken = atomic_load(&p.first_broken);
+  if (broken == w->panels) return XT_STATUS_OK;
+  return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, w->type != parts->dtype, error);
+}
+
+/* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
+typedef struct Narrow {
+  const Pack *pack;
+  uint16_t *to;
+  _Atomic int first_broken; /* lowest row */
+} Narrow;
+
+static void narrow_row(void *context, size_t item, int thread) {
+  Narrow *p = context;
+  (void)thread;
+  const size_t k = (size_t)p->pack->w->k;
+  if (pack_rounded(p->to + item * k, 1, stacked_row(p->pack, (int)item), p->pack->parts->dtype, (int)k)) return;
+  int known = atomic_load(&p->first_broken);
+  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
+}
+
+static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
+  const Pack pack = {.parts = parts, .n_parts = n_parts, .w = w};
+  uint16_t *rows;
+  TRY(cpu_block_create((size_t)w->n * (size_t)w->k * sizeof *rows, &rows, error));
+  Narrow p = {.pack = &pack, .to = rows};
+  atomic_init(&p.first_broken, w->n);
+  parallel_for(b->base.threads, (size_t)w->n, narrow_row, &p);
+  const int broken = atomic_load(&p.first_broken);
+  xt_status status = broken == w->n ? XT_STATUS_OK
+                                    : cpu_find_not_finite(parts, n_parts, broken, broken + 1, true, error);
+  if (!status) status = onednn_weight_create(b->onednn, DTYPE_BF16, w->n, w->k, rows, &w->onednn, error);
+  if (!status) w->bytes = onednn_weight_bytes(w->onednn);
+  cpu_block_free(rows);
+  return status;
+}
+
 xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
   const CpuBackend *b = cpu_of(backend);
   *out = NULL;
@@ -105,20 +155,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : parts->dtype;
-  const int columns = b->kernels->tile_columns;
-  w->panels = (w->n + columns - 1) / columns;
-  w->panel_stride = (size_t)w->k * (size_t)columns * half_size(w->type);
-  w->bytes = w->panel_stride * (size_t)w->panels;
-  xt_status status = cpu_block_create(w->bytes, &w->data, error);
-  if (status == XT_STATUS_OK) {
-    Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
-    atomic_init(&p.first_broken, w->panels);
-    parallel_for(backend->threads, (size_t)w->panels, pack_panel, &p);
-    const int broken = atomic_load(&p.first_broken);
-    if (broken < w->panels)
-      status = cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns,
-                                   w->type != parts->dtype, error);
-  }
+  const xt_status status = b->onednn ? make_onednn(b, parts, n_parts, w, error) : make_panels(b, parts, n_parts, w, error);
   if (status != XT_STATUS_OK) {
     cpu_weight_release(backend, w);
     return status;
@@ -130,6 +167,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
 void cpu_weight_release(Backend *backend, Weight *w) {
   (void)backend;
   if (!w) return;
+  onednn_weight_free(w->onednn);
   cpu_block_free(w->data);
   free(w);
 }
@@ -203,9 +241,46 @@ static void product_part(void *context, size_t item, int thread) {
   }
 }
 
+/* ---- the product by oneDNN ---- */
+
+typedef struct Around {
+  const CpuBackend *b;
+  const float *x, *bias;
+  float *y;
+  size_t n, k;
+} Around;
+
+static void narrow_activations(void *context, size_t row, int thread) {
+  const Around *a = context;
+  (void)thread;
+  a->b->kernels->narrow(a->b->narrow + row * a->k, a->x + row * a->k, a->k);
+}
+static void add_bias(void *context, size_t row, int thread) {
+  const Around *a = context;
+  (void)thread;
+  a->b->kernels->add(a->y + row * a->n, a->bias, a->n);
+}
+
+static void onednn_product(const CpuBackend *b, float *y, const float *x, const Weight *w, const float *bias, int m) {
+  Around a = {b, x, bias, y, (size_t)w->n, (size_t)w->k};
+  size_t most = CPU_NARROW / a.k;
+  most = most >= ONEDNN_MOST_ROWS ? ONEDNN_MOST_ROWS : most >= 16 ? most / 16 * 16 : most;
+  for (int row = 0; row < m; row += (int)most, a.x += most * a.k, a.y += most * a.n) {
+    const int rows = m - row < (int)most ? m - row : (int)most;
+    parallel_for(rows < 8 ? 1 : b->base.threads, (size_t)rows, narrow_activations, &a);
+    if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows)) /* no memory at all: let nobody take it for a result */
+      for (size_t i = 0; i < (size_t)rows * a.n; i++) a.y[i] = NAN;
+    if (bias) parallel_for(rows < 8 ? 1 : b->base.threads, (size_t)rows, add_bias, &a);
+  }
+}
+
 void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m) {
   if (m <= 0) return;
   const CpuBackend *b = cpu_of(backend);
+  if (w->onednn) {
+    onednn_product(b, cpu_floats(y), cpu_floats(x), w, cpu_floats(bias), m);
+    return;
+  }
   Product p = {.b = b, .w = w, .x = cpu_floats(x), .y = cpu_floats(y), .bias = cpu_floats(bias), .m = m};
   const int tile = b->kernels->tile_rows;
   p.row_blocks = (m + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK;

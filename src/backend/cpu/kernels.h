@@ -50,6 +50,7 @@ typedef struct Kernels {
   void (*gemm)(const GemmArgs *);
   /* y[n] = x[n] rounded to bfloat16 */
   void (*round_bf16)(float *y, const float *x, size_t n);
+  void (*narrow)(uint16_t *y, const float *x, size_t n); /* the same, as 16 bits */
   void (*widen)(float *y, const void *x, Dtype type, size_t n);
   void (*norm)(float *y, const float *x, const float *weight, size_t c, float eps);
   void (*rope)(float *x, int heads, int head_dim, const float *cos_sin);
