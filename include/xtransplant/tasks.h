@@ -39,6 +39,9 @@ const xt_task *xt_task_find(const char *name);
 /* The index-th task; NULL past the last. */
 const xt_task *xt_task_get(size_t index);
 
+/* Their names, NULL-terminated; static. */
+const char *const *xt_task_names(void);
+
 /* One of a question's options: what it is called and, where a task has it, its word in the language. */
 typedef struct xt_choice {
   const char *label; /* "1" */

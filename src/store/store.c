@@ -230,7 +230,7 @@ xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
   const xt_status status = db_run(&s->db, "COMMIT", "cannot write", error);
   if (status) {
     sqlite3_exec(s->db.handle, "ROLLBACK", NULL, NULL, NULL);
-    s->in_transaction = false;
+    s->in_transaction = s->dirty = false;
     return status;
   }
   s->in_transaction = s->dirty = s->fresh = false;

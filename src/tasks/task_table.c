@@ -37,6 +37,12 @@ static const TaskWords xnli_words[] = {
 
 const xt_task *xt_task_get(size_t index) { return index < ENTRY_COUNT ? &entries[index].task : NULL; }
 
+const char *const *xt_task_names(void) {
+  static const char *const names[] = {"xnli", "xquad", "globalopinionqa", NULL};
+  _Static_assert(sizeof names / sizeof *names == ENTRY_COUNT + 1, "a name for each task");
+  return names;
+}
+
 const xt_task *xt_task_find(const char *name) {
   for (size_t i = 0; i < ENTRY_COUNT; i++)
     if (strcmp(entries[i].task.name, name) == 0) return &entries[i].task;
