@@ -26,7 +26,7 @@ bench: all
 	@build/bench/bench_matmul
 
 install: all
-	@cmake --install build --prefix $(PREFIX)
+	@$(CMAKE) -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null && cmake --build build && cmake --install build
 
 clean:
 	rm -rf build build-asan build-clang build-tsan

@@ -1,10 +1,44 @@
 #include "base/json.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/file_map.h"
+#include "base/mem.h"
+
+/* jansson refuses integers beyond 64 bits, and tokenizer_config.json files have one: model_max_length, as
+ * 1000000000000000019884624838656. Its last two digits become "e2", which makes it a real number and leaves
+ * every other byte in its place. */
+static void soften_integers(char *text, size_t size) {
+  bool in_string = false;
+  for (size_t at = 0; at < size; at++) {
+    if (in_string && text[at] == '\\') {
+      at++;
+    } else if (text[at] == '"') {
+      in_string = !in_string;
+    } else if (!in_string && text[at] >= '0' && text[at] <= '9') {
+      const size_t from = at;
+      while (at < size && text[at] != 0 && strchr("0123456789.eE+-", text[at])) at++;
+      if (at - from > 18 && strspn(text + from, "0123456789") == at - from) memcpy(text + at - 2, "e2", 2);
+      at--;
+    }
+  }
+}
+
+static json_t *load(const void *data, size_t size, json_error_t *e) {
+  return json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
+}
 
 xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error) {
   json_error_t e;
-  *out = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &e);
+  *out = load(data, size, &e);
+  if (!*out && json_error_code(&e) == json_error_numeric_overflow) {
+    char *copy;
+    TRY(mem_copy_text(&copy, data, size, error));
+    soften_integers(copy, size);
+    *out = load(copy, size, &e);
+    free(copy);
+  }
   if (*out) return XT_STATUS_OK;
   if (json_error_code(&e) == json_error_out_of_memory) return err_memory(error, size);
   return err_set(error, XT_STATUS_INPUT, file, NULL, e.position, "not valid JSON (line %d, column %d): %s",

@@ -61,7 +61,7 @@ static xt_status tokenize_line(const xt_tokenizer *tokenizer, const Arguments *a
                                xt_error *error) {
   char field[32];
   json_t *string;
-  xt_status status = json_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &string, error);
+  xt_status status = cli_json_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &string, error);
   if (status) return status;
   if (!json_is_string(string)) {
     status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "not a JSON string");

@@ -49,7 +49,7 @@ xt_status json_print(json_t *value, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-xt_status json_parse(const char *text, size_t length, const char *name, const char *field, json_t **out, xt_error *error) {
+xt_status cli_json_parse(const char *text, size_t length, const char *name, const char *field, json_t **out, xt_error *error) {
   json_error_t wrong;
   *out = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &wrong);
   if (*out) return XT_STATUS_OK;

@@ -5,7 +5,7 @@
 #include "cli.h"
 
 /* Reads any JSON value; `name` and `field` are for errors, which tell where in the text it broke. */
-xt_status json_parse(const char *text, size_t length, const char *name, const char *field, json_t **out, xt_error *error);
+xt_status cli_json_parse(const char *text, size_t length, const char *name, const char *field, json_t **out, xt_error *error);
 
 /* JSON constructors; NULL when memory runs out, which json_add then reports. */
 json_t *json_number(double value); /* null unless finite: JSON has no infinity */

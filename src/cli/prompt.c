@@ -14,7 +14,7 @@ const char *line_field(size_t number, char buffer[32]) {
 xt_status ids_parse(const char *text, size_t length, const char *name, const char *field, int32_t **ids, size_t *count,
                     xt_error *error) {
   json_t *array;
-  xt_status status = json_parse(text, length, name, field, &array, error);
+  xt_status status = cli_json_parse(text, length, name, field, &array, error);
   if (status) return status;
   *ids = NULL;
   *count = json_is_array(array) ? json_array_size(array) : 0;
@@ -43,7 +43,7 @@ xt_status ids_parse(const char *text, size_t length, const char *name, const cha
 /* The string of a line: the line itself or the object's input_text. */
 static xt_status read_json_text(Prompt *prompt, const char *line, size_t length, const char *field, xt_error *error) {
   json_t *value;
-  xt_status status = json_parse(line, length, prompt->name, field, &value, error);
+  xt_status status = cli_json_parse(line, length, prompt->name, field, &value, error);
   if (status) return status;
   const json_t *string = json_is_object(value) ? json_object_get(value, "input_text") : value;
   if (!json_is_string(string)) {

@@ -58,6 +58,7 @@ static xt_status read_ids(Verify *v, const json_t *array, const char *field, int
 
 static xt_status find_prompt(const Verify *v, const json_t *entry, const char *key, const Prompt **out, xt_error *error) {
   const char *name = json_string_value(json_object_get(entry, key));
+  *out = NULL;
   for (size_t i = 0; name && i < v->prompt_count; i++)
     if (strcmp(v->prompts[i].name, name) == 0) {
       *out = &v->prompts[i];

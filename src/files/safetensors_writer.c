@@ -50,8 +50,8 @@ xt_status safetensors_writer_metadata(SafetensorsWriter *writer, const char *key
     writer->metadata = metadata;
   }
   json_t *text = json_string(value);
-  if (!text) return refuse(writer, key, "the metadata's value is not UTF-8", error);
-  if (json_object_set_new(writer->metadata, key, text)) return refuse(writer, key, "the key is not UTF-8", error);
+  if (!text) return refuse(writer, key, "the value is not UTF-8, or memory ran out", error);
+  if (json_object_set_new(writer->metadata, key, text)) return refuse(writer, key, "the key is not UTF-8, or memory ran out", error);
   return XT_STATUS_OK;
 }
 
@@ -77,7 +77,7 @@ xt_status safetensors_writer_declare(SafetensorsWriter *writer, const char *name
   json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtype_name(dtype), "shape", sizes, "data_offsets",
                             (json_int_t)writer->declared, (json_int_t)(writer->declared + bytes));
   if (!entry) return out_of_memory(writer, error);
-  if (json_object_set_new(writer->header, name, entry)) return refuse(writer, name, "the name is not UTF-8", error);
+  if (json_object_set_new(writer->header, name, entry)) return refuse(writer, name, "the name is not UTF-8, or memory ran out", error);
   writer->declared += bytes;
   return XT_STATUS_OK;
 }

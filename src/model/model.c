@@ -15,6 +15,7 @@ static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model
 /* The tensor of a role, its shape and dtype checked. */
 static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error) {
   char name[ARCH_NAME_SIZE];
+  *out = NULL;
   arch_tensor_name(role, layer, name);
   const Tensor *t = checkpoint_find(m->checkpoint, name);
   if (!t)

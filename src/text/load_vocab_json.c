@@ -4,6 +4,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "text/bulk_json.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
@@ -50,7 +51,8 @@ static xt_status read_line(Bpe *bpe, MergesFile *f, size_t at, size_t end, xt_er
   return bpe_add_merge(bpe, a, b, id, f->rank++, false, error);
 }
 
-static xt_status read_merges(Bpe *bpe, const char *path, xt_error *error) {
+/* `gpt2`: its reader drops the first line, whatever it says, and what follows the last newline. */
+static xt_status read_merges(Bpe *bpe, const char *path, bool gpt2, xt_error *error) {
   FileMap map;
   TRY(file_map_open(path, &map, error));
   MergesFile f = {.path = path, .text = (const char *)map.data, .size = map.size};
@@ -61,7 +63,7 @@ static xt_status read_merges(Bpe *bpe, const char *path, xt_error *error) {
   for (size_t at = 0; at < f.size;) {
     const char *newline = memchr(f.text + at, '\n', f.size - at);
     const size_t end = newline ? (size_t)(newline - f.text) : f.size;
-    TRY_DONE(read_line(bpe, &f, at, end, error));
+    if (!gpt2 || (at > 0 && newline)) TRY_DONE(read_line(bpe, &f, at, end, error));
     at = end + 1;
   }
 done:
@@ -84,19 +86,19 @@ xt_status tokenizer_read_vocab_json(xt_tokenizer *t, const TokenizerConfig *conf
     return err_set(error, XT_STATUS_UNSUPPORTED, config->config_path, "tokenizer_class", -1,
                    "\"%s\" from vocab.json: only Qwen2Tokenizer and GPT2Tokenizer are supported; a tokenizer.json would do",
                    config->class_name);
-  json_t *vocab = NULL;
-  xt_status status;
-  TRY_DONE(json_parse_file(vocab_path, &vocab, error));
-  TRY_DONE(tokenizer_add_vocab(&t->bpe.vocab, vocab, vocab_path, NULL, error));
-  TRY_DONE(bpe_reserve_merges(&t->bpe, json_object_size(vocab), error)); /* a merge for nearly every token */
-  TRY_DONE(read_merges(&t->bpe, merges_path, error));
   const bool gpt2 = config->class == TOKENIZER_CLASS_GPT2;
+  FileMap vocab;
+  xt_status status;
+  TRY(file_map_open(vocab_path, &vocab, error));
+  TRY_DONE(bulk_read_vocab(&vocab, (BulkSpan){0, vocab.size}, NULL, &t->bpe.vocab, error));
+  TRY_DONE(bpe_reserve_merges(&t->bpe, t->bpe.vocab.count, error)); /* a merge for nearly every token */
+  TRY_DONE(read_merges(&t->bpe, merges_path, gpt2, error));
   if (!gpt2) TRY_DONE(add_qwen2(t, error));
   if (config->add_prefix_space) TRY_DONE(pretokenizer_add(&t->pre, &(PreStep){.kind = PRE_PREFIX_SPACE}, error));
   if (gpt2) TRY_DONE(pretokenizer_add_gpt2(&t->pre, error));
   t->pre.bytes = true;
   TRY_DONE(decoder_add(&t->decoder, &(DecodeStep){.kind = DECODE_BYTE_LEVEL}, error));
 done:
-  json_decref(vocab);
+  file_map_close(&vocab);
   return status;
 }

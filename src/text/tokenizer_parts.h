@@ -53,9 +53,6 @@ xt_status tokenizer_read_vocab_json(xt_tokenizer *tokenizer, const TokenizerConf
 
 /* Shared by the loaders. */
 
-/* Adds every "text": id of the object. */
-xt_status tokenizer_add_vocab(Vocab *vocab, const json_t *object, const char *file, const char *field, xt_error *error);
-
 /* The normaliser, pre-tokeniser, decoder and post-processor of a tokenizer.json. NULL and null: none.
  * The vocabulary must be there already for the post-processor. */
 xt_status tokenizer_read_normalizer(Normalizer *out, const json_t *object, const char *file, xt_error *error);

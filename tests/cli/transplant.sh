@@ -76,7 +76,7 @@ same "lens: the last layer says what is chosen" "[$(cat last)]" "$(object_field 
 run "$X" lens -m "$model" --prompt-file en -n 4 --layers 0,3-4,last --json
 same "lens --layers" "$(sed 's/.*"lens": {"layers": \(\[[^]]*\]\).*/\1/' out)" "[0, 3, 4, 5]"
 run "$X" lens -m "$model" --prompt-file en -n 4 --layers last
-same "lens --layers last: one row" "$(grep -c '^ *[0-9] ' out)" 2
+same "lens --layers last: one row" "$(grep -c '^ *[0-9] ' out)" 1
 run "$X" lens $pair --site attn --source-layer last --target-layer first -n 8 --width 100
 expect "lens of a transplant" 0
 for row in '^source: ' '^untouched: ' '^transplanted: ' '^ token' '^chosen ' '^     5 ' '^     0 ' '^The transplant '; do

@@ -74,6 +74,16 @@ static void merges_by_rank_then_leftmost(void **state) {
   xt_tokenizer_close(t);
 }
 
+static void escaped_tokens(void **state) {
+  (void)state;
+  xt_tokenizer *t = open_json(JSON("\"\\u00e9\":0,\"a\\n\":1,\"\\ud83e\\udd99\":2,\"\\\"\\/\":3,\"\\\"\":4,\"/\":5,\"{[,\\\\\":6",
+                                   "[\"\\\"\",\"\\u002f\"]", "", ""));
+  expect_ids(t, "\xC3\xA9\xF0\x9F\xA6\x99\"/", false, "0 2 3");
+  assert_int_equal(xt_tokenizer_token_id(t, "a\n"), 1);
+  assert_int_equal(xt_tokenizer_token_id(t, "{[,\\"), 6);
+  xt_tokenizer_close(t);
+}
+
 static void unknown_characters(void **state) {
   (void)state;
   xt_tokenizer *t = open_json(JSON("\"u\":0,\"a\":1", "", ",\"unk_token\":\"u\",\"fuse_unk\":true", ""));
@@ -229,7 +239,7 @@ static void vocab_and_merges(void **state) {
   (void)state;
   const char *vocab = "{\"a\":0,\"b\":1,\"\xC4\xA0\":2,\"ab\":3,\"\xC4\xA0" "ab\":4,\"1\":5,\"\xC3\x83\":6,\"\xC2\xA9\":7}";
   const char *merges = "#version: 0.2\na b\n\n\xC4\xA0 ab\n";
-  const char *config = "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"eos_token\":\"<|e|>\",\"unk_token\":null,\"pad_token\":null,"
+  const char *config = "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"model_max_length\":1000000000000000019884624838656,\"eos_token\":\"<|e|>\",\"unk_token\":null,\"pad_token\":null,"
                        "\"added_tokens_decoder\":{\"8\":{\"content\":\"<|e|>\",\"special\":true,\"normalized\":false}}}";
   const NamedFile files[] = {{"vocab.json", vocab, strlen(vocab)},
                              {"merges.txt", merges, strlen(merges)},
@@ -338,6 +348,7 @@ static void threads(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(merges_by_rank_then_leftmost), cmocka_unit_test(unknown_characters),
+      cmocka_unit_test(escaped_tokens),
       cmocka_unit_test(spaces_and_marks),             cmocka_unit_test(added_tokens),
       cmocka_unit_test(decoding),                     cmocka_unit_test(begin_and_end_tokens),
       cmocka_unit_test(sentencepiece_ties),           cmocka_unit_test(vocab_and_merges),
