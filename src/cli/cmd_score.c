@@ -49,7 +49,7 @@ static xt_status score_line(Scorer *s, const LineReader *reader, xt_error *error
   char field[32];
   json_t *line;
   line_field(reader->number, field);
-  xt_status status = json_parse(reader->text, reader->length, reader->name, field, &line, error);
+  xt_status status = cli_json_parse(reader->text, reader->length, reader->name, field, &line, error);
   if (status) return status;
   const json_t *lang = json_object_get(line, "lang"), *pred = json_object_get(line, "pred"), *gold = json_object_get(line, "gold");
   bool correct = false;

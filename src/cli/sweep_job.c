@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "interrupt.h"
+#include "layers.h"
+
 /* ---- questions -------------------------------------------------------------------------------- */
 
 /* The languages of a list with commas, as pointers into `copy`. */
