@@ -5,7 +5,8 @@
  *     values [panel of head_dim ][position][tile_columns]
  * so that attention of many rows over it is two products with a softmax between. The query heads of
  * one kv head are stacked: stacked row s is query head s % group of row s / group.
- * Private positions: [layer][slot][key | value][kv_heads * head_dim]. */
+ * Private positions: [layer][slot][key | value][kv_heads * head_dim], as many slots in each layer as
+ * were asked for. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +30,9 @@ struct KvPrefix {
 
 struct KvTail {
   KvShape shape;
-  size_t slot_stride;  /* floats */
-  size_t *layer_start; /* [layers] floats */
+  size_t slot_stride; /* floats */
   float *data;
+  size_t layer_at[]; /* [layers] first float of each */
 };
 
 static size_t scratch_floats(int head_dim, int rows, int span) {
@@ -116,24 +117,26 @@ void cpu_prefix_store(Backend *backend, KvPrefix *p, int layer, Dev k, Dev v, in
 
 xt_status cpu_tail_create(Backend *backend, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
   *out = NULL;
+  TRY(cpu_check_kv(shape, 1, error));
   KvTail *t;
-  TRY(mem_alloc(&t, 1, sizeof *t, error));
+  TRY(mem_alloc(&t, 1, sizeof *t + (size_t)shape.layers * sizeof *t->layer_at, error));
   t->shape = shape;
   t->slot_stride = 2 * (size_t)shape.kv_heads * (size_t)shape.head_dim;
-  xt_status status = mem_alloc(&t->layer_start, (size_t)shape.layers, sizeof *t->layer_start, error);
+  xt_status status = XT_STATUS_OK;
   size_t total = 0;
-  for (int l = 0; l < shape.layers && !status; l++) {
-    status = cpu_check_kv(shape, slots[l], error);
-    t->layer_start[l] = total * t->slot_stride;
-    total += (size_t)slots[l];
+  for (int l = 0; l < shape.layers; l++) {
+    t->layer_at[l] = total * t->slot_stride;
+    if (slots[l] < 0)
+      TRY_DONE(err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "layer %d: %d slots", l, (int)slots[l]));
+    total += (size_t)slots[l]; /* < 2^31 * 2^31 */
+    if (total > SIZE_MAX / 16 / t->slot_stride) TRY_DONE(err_memory(error, SIZE_MAX));
   }
-  if (!status && total > SIZE_MAX / 8 / t->slot_stride) status = err_memory(error, SIZE_MAX);
-  if (!status) status = cpu_block_create(total * t->slot_stride * sizeof(float), &t->data, error);
-  if (!status) status = cpu_scratch_reserve(cpu_of(backend), scratch_floats(shape.head_dim, ATTEND_ROWS, 0), error);
-  if (status)
-    cpu_tail_release(backend, t);
-  else
-    *out = t;
+  TRY_DONE(cpu_block_create(total * t->slot_stride * sizeof(float), &t->data, error));
+  TRY_DONE(cpu_scratch_reserve(cpu_of(backend), scratch_floats(shape.head_dim, ATTEND_ROWS, 0), error));
+  *out = t;
+  return XT_STATUS_OK;
+done:
+  cpu_tail_release(backend, t);
   return status;
 }
 
@@ -141,7 +144,6 @@ void cpu_tail_release(Backend *backend, KvTail *t) {
   (void)backend;
   if (!t) return;
   cpu_block_free(t->data);
-  free(t->layer_start);
   free(t);
 }
 
@@ -149,7 +151,7 @@ void cpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld
   (void)backend; /* a few kilobytes a row: not worth waking threads */
   const size_t width = t->slot_stride / 2;
   for (int r = 0; r < m; r++) {
-    float *to = t->data + t->layer_start[layer] + (size_t)slots[r] * t->slot_stride;
+    float *to = t->data + t->layer_at[layer] + (size_t)slots[r] * t->slot_stride;
     memcpy(to, cpu_floats(k) + (size_t)r * (size_t)ld, width * sizeof *to);
     memcpy(to + width, cpu_floats(v) + (size_t)r * (size_t)ld, width * sizeof *to);
   }
@@ -247,7 +249,7 @@ static void attend_own(const Part *p, int i, int heads) {
   const int begin = a->tail_begin ? a->tail_begin[r] : 0, end = a->tail_end[r];
   const TailArgs own = {
       .q = p->q + (size_t)i * d, .heads = heads, .head_dim = (int)d,
-      .keys = t->data + t->layer_start[a->layer] + (size_t)p->head * d,
+      .keys = t->data + t->layer_at[a->layer] + (size_t)p->head * d,
       .slot_stride = t->slot_stride, .value_offset = t->slot_stride / 2,
       .slots = a->tail_slots + (size_t)r * (size_t)a->tail_ld + begin, .count = end > begin ? end - begin : 0,
       .scale = a->scale, .out = p->own + (size_t)i * d, .largest = p->own_max + i, .sum = p->own_sum + i};

@@ -179,9 +179,12 @@ static void prefix_store(Backend *b, KvPrefix *p, int layer, Dev k, Dev v, int l
 static void tail_release(Backend *b, KvTail *t) { prefix_release(b, (KvPrefix *)t); }
 static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
   *out = NULL;
+  int most = 1; /* every layer gets as many as the largest */
+  for (int l = 0; l < shape.layers; l++) {
+    if (slots[l] < 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "layer %d: %d slots", l, (int)slots[l]);
+    if (slots[l] > most) most = slots[l];
+  }
   KvPrefix *p;
-  int32_t most = 0; /* every layer gets as many as the one with most: plain, not small */
-  for (int l = 0; l < shape.layers; l++) most = slots[l] > most ? slots[l] : most;
   TRY(prefix_create(b, shape, most, &p, error));
   *out = (KvTail *)p;
   return XT_STATUS_OK;
