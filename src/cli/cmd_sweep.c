@@ -39,6 +39,8 @@ static const Option options[] = {
      .help = "print what would be run, the memory and the time it needs; write nothing"},
     {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, max_rows), .value = "N", .low = 1, .high = 1e6,
      .help = "expert: configurations run together; left out: 4096, or what memory allows"},
+    {.name = "commit-seconds", .type = OPTION_REAL, .field = OPTION_FIELD(SweepArguments, double, commit_seconds), .value = "S", .low = 0,
+     .high = 3600, .preset = "1", .help = "expert: responses older than this are written to disk between two steps"},
     OPTIONS_COMPUTE(SweepArguments, model),
     OPTION_QUIET(SweepArguments, model.quiet),
     OPTION_JSON(SweepArguments, model.json),
@@ -199,12 +201,10 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   const SweepOutcome *o = &s->outcome;
   const bool quiet = s->arguments->model.quiet;
   const double rate = o->seconds > 0 ? (double)o->added / o->seconds : 0;
-  char took[32];
   if (s->begun)
-    cli_note(quiet, "%s: %llu responses of %llu instance%s in %s (%.1f/s); %.1f of %.1f layers a token were shared", s->arguments->output,
-             (unsigned long long)o->added, (unsigned long long)o->instances, o->instances == 1 ? "" : "s", format_seconds(o->seconds, took), rate,
-             o->stats.row_layers_alone ? s->model.info.layers * (1 - (double)o->stats.row_layers / (double)o->stats.row_layers_alone) : 0.0,
-             (double)s->model.info.layers);
+    cli_note(quiet, "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing left %.0f%% of the layers to compute while decoding",
+             s->arguments->output, (unsigned long long)o->added, (unsigned long long)o->instances, o->instances == 1 ? "" : "s", o->seconds, rate,
+             o->stats.row_layers_alone ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone : 100.0);
   else
     cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output, (unsigned long long)job->responses);
   if (!s->arguments->model.json) return XT_STATUS_OK;

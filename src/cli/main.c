@@ -111,6 +111,7 @@ static int flush_results(const char *verb, int code) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN); /* a closed pipe then shows as a failed write, which has a message */
+  signal(SIGXFSZ, SIG_IGN); /* and so does a file that is larger than it may be */
   if (argc < 2) {
     print_overview(stderr);
     return EXIT_USAGE;

@@ -262,6 +262,7 @@ typedef struct Run {
   xt_status store_status; /* of a commit between steps */
   xt_error store_error;
   bool quiet, told;
+  double commit_seconds;
   uint64_t added;
 } Run;
 
@@ -285,7 +286,7 @@ static bool between_steps(void *user) {
     run->told = true;
     cli_note(run->quiet, "%sstopping after this batch; once more, and it stops now", run->progress.shown ? "\n" : "");
   }
-  run->store_status = xt_store_commit(run->store, 1, &run->store_error);
+  run->store_status = xt_store_commit(run->store, run->commit_seconds, &run->store_error);
   return run->store_status != XT_STATUS_OK || interrupt_count() > 1;
 }
 
@@ -352,7 +353,7 @@ static xt_status run_all(SweepJob *job, const LoadedModel *model, Run *run, Swee
 }
 
 xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, SweepOutcome *outcome, xt_error *error) {
-  Run run = {.store = store, .quiet = job->arguments->model.quiet};
+  Run run = {.store = store, .quiet = job->arguments->model.quiet, .commit_seconds = job->arguments->commit_seconds};
   *outcome = (SweepOutcome){0};
   interrupt_watch();
   progress_begin(&run.progress, job->arguments->model.quiet, job->to_run, job->instances_to_run);

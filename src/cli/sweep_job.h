@@ -12,7 +12,7 @@ typedef struct SweepArguments {
   const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers;
   SiteList sites;
   int limit, max_new_tokens, max_rows;
-  double penalty;
+  double penalty, commit_seconds;
   bool dry_run;
 } SweepArguments;
 
