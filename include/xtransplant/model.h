@@ -68,6 +68,13 @@ void xt_model_get_info(const xt_model *model, xt_model_info *info);
  * `max_new_tokens` needs beside the weights. */
 uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows, int max_new_tokens);
 
+#define XT_MODEL_HASH_SIZE 65
+
+/* SHA-256 of the model's content, in lower-case hexadecimal: the configuration and tokenizer files and
+ * every byte of every tensor, by name (docs/FORMATS.md). Reads all weight files once; an inspected model
+ * will do. The same weights in other shards have the same hash. */
+xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE], xt_error *error);
+
 /* The directory's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
 const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
 

@@ -17,13 +17,16 @@
  *     xt_session_generate(session, &target, 1, NULL, &out, &e);
  *
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
- * engine.h: sessions, taps, interventions, generation. sweep.h: every transplant of an instance. */
+ * engine.h: sessions, taps, interventions, generation. sweep.h: every transplant of an instance.
+ * tasks.h: benchmarks and scoring. store.h: results in a file. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
 #include "xtransplant/model.h"
+#include "xtransplant/store.h"
 #include "xtransplant/sweep.h"
+#include "xtransplant/tasks.h"
 #include "xtransplant/tokenizer.h"
 #include "xtransplant/version.h"
 #endif

@@ -27,8 +27,8 @@ static const Verb verb_version = {
 };
 
 static const Verb *const verbs[] = {
-    &verb_inspect, &verb_tokenize, &verb_detokenize, &verb_generate, &verb_run,  &verb_lens,
-    &verb_capture, &verb_verify,   &verb_init_model, &verb_bench,    &verb_help, &verb_version,
+    &verb_inspect, &verb_tokenize, &verb_detokenize, &verb_generate, &verb_run,   &verb_lens,       &verb_capture, &verb_sweep,
+    &verb_export,  &verb_merge,    &verb_score,      &verb_verify,   &verb_init_model, &verb_bench, &verb_help,    &verb_version,
 };
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
@@ -111,6 +111,7 @@ static int flush_results(const char *verb, int code) {
 
 int main(int argc, char **argv) {
   signal(SIGPIPE, SIG_IGN); /* a closed pipe then shows as a failed write, which has a message */
+  signal(SIGXFSZ, SIG_IGN); /* and so does a file that is larger than it may be */
   if (argc < 2) {
     print_overview(stderr);
     return EXIT_USAGE;

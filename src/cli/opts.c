@@ -156,6 +156,24 @@ static bool parse_ints(const char *text, double low, double high, IntList *out) 
   }
 }
 
+static bool parse_sites(const char *text, SiteList *out) {
+  out->count = 0;
+  for (;;) {
+    char name[32];
+    const size_t length = strcspn(text, ",");
+    xt_site site;
+    if (out->count == SITE_LIST_MAX || length >= sizeof name) return false;
+    memcpy(name, text, length);
+    name[length] = 0;
+    if (xt_site_parse(name, &site, NULL)) return false;
+    for (int i = 0; i < out->count; i++)
+      if (out->at[i].read == site.read && out->at[i].write == site.write) return false;
+    out->at[out->count++] = site;
+    if (!text[length]) return true;
+    text += length + 1;
+  }
+}
+
 static bool parse_u64(const char *text, uint64_t *out) {
   char *stop;
   if (*text < '0' || *text > '9') return false;
@@ -217,6 +235,7 @@ static const char *complaint(OptionType type) {
     case OPTION_SIZE: return "not a size such as 4G, 512M or 1000000";
     case OPTION_ENUM: return "not one of the choices";
     case OPTION_SITE: return "not a site";
+    case OPTION_SITES: return "not a list of different sites with commas between";
     case OPTION_LAYER: return "not a layer such as 0, first or last";
     case OPTION_LAYERS: return "not a layer list such as all, last, 0-7 or 0,5,31";
     case OPTION_DEVICE: return "not a device such as cpu, cuda or cuda:0";
@@ -238,6 +257,7 @@ static bool store(const Option *option, const char *text, void *arguments) {
     case OPTION_SIZE: return parse_size(text, field);
     case OPTION_ENUM: return parse_choice(text, choices_of(option), field);
     case OPTION_SITE: return xt_site_parse(text, field, NULL) == XT_STATUS_OK;
+    case OPTION_SITES: return parse_sites(text, field);
     case OPTION_LAYER: return layer_parse(text, field);
     case OPTION_LAYERS: *(const char **)field = text; return layers_check(text);
     case OPTION_DEVICE: *(const char **)field = text; return is_device(text);

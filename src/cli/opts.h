@@ -19,6 +19,7 @@ typedef enum OptionType { /* the type of the field it fills */
   OPTION_SIZE,   /* uint64_t, bytes: 4G, 512M */
   OPTION_ENUM,   /* int, the index in choices */
   OPTION_SITE,   /* xt_site */
+  OPTION_SITES,  /* SiteList, with commas, no site twice */
   OPTION_LAYER,  /* int: 0-based, or LAYER_FIRST, LAYER_LAST */
   OPTION_LAYERS, /* const char *, checked by layers_check */
   OPTION_DEVICE  /* const char *: cpu, cuda or cuda:K */
@@ -29,6 +30,12 @@ typedef struct IntList {
   int count;
   int at[INT_LIST_MAX];
 } IntList;
+
+#define SITE_LIST_MAX 16
+typedef struct SiteList {
+  int count;
+  xt_site at[SITE_LIST_MAX];
+} SiteList;
 
 typedef struct Option {
   const char *name;

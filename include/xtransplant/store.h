@@ -1,0 +1,109 @@
+/* Results of sweeps, in one SQLite file (docs/FORMATS.md has the tables).
+ *
+ * A store holds the responses of one model under one set of settings: any tasks, languages, sites and
+ * layers. What is in it is known by its content, so a sweep that was stopped asks for what is missing and goes
+ * on. One process writes at a time, others may read. What was committed survives anything: a process killed at
+ * any moment loses what it added after the last commit, and nothing else.
+ *
+ * Use a store from one thread at a time. */
+#ifndef XTRANSPLANT_STORE_H
+#define XTRANSPLANT_STORE_H
+
+#include "xtransplant/engine.h"
+#include "xtransplant/sweep.h"
+#include "xtransplant/tasks.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct xt_store xt_store;
+
+typedef enum xt_store_mode {
+  XT_STORE_READ = 0, /* the file has to be there */
+  XT_STORE_WRITE     /* made where it is not there; refused while another process writes to it */
+} xt_store_mode;
+
+/* Opening for writing makes no change to a store that exists. Another program's file, or a store of another
+ * schema, is an XT_STATUS_INPUT error. The caller frees *out with xt_store_close. */
+xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt_error *error);
+/* Gives up what was not committed. Accepts NULL. */
+void xt_store_close(xt_store *store);
+
+/* What all responses of a store have in common, beside the model. */
+typedef struct xt_store_settings {
+  xt_compute compute;
+  int max_new_tokens;
+  double repetition_penalty; /* in effect; 0: the model's */
+  bool ignore_eos;
+} xt_store_settings;
+
+/* Whether the store may take responses of this model under these settings; an XT_STATUS_ARGUMENT error names the
+ * first that differs. An empty store takes any. An inspected model will do. `hash` is xt_model_hash's. */
+xt_status xt_store_check(const xt_store *store, const xt_model *model, const char *hash, const xt_store_settings *settings, xt_error *error);
+
+/* Begins to write: checks as xt_store_check, and records the run with where its responses come from (model files,
+ * build, processor, library versions, settings, `command`). The model has to be loaded and outlive the store. */
+xt_status xt_store_begin(xt_store *store, const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command,
+                         xt_error *error);
+
+/* The store's number of a question, which is added where it is new. Ids are of its prompts. */
+xt_status xt_store_add_question(xt_store *store, const xt_question *question, const xt_instance *ids, int64_t *number, xt_error *error);
+/* The same without adding: -1 where the store has none. */
+xt_status xt_store_find_question(xt_store *store, const xt_question *question, int64_t *number, xt_error *error);
+
+/* Which responses of a question there are: have[i * layers + j] is set for source layer i and target layer j at
+ * the site, the others are left alone. *vanilla (may be NULL): whether the untouched run is there. */
+xt_status xt_store_find_responses(xt_store *store, int64_t question, xt_site site, int layers, bool *have, bool *vanilla, xt_error *error);
+
+/* Adds one response; one that is there already stays as it is. `site` NULL: the untouched run. */
+xt_status xt_store_add_response(xt_store *store, int64_t question, const xt_site *site, int source_layer, int target_layer,
+                                const xt_generation *generation, xt_error *error);
+
+/* Makes what was added durable, if the oldest of it was added at least `seconds` ago; 0: in any case. Also called by
+ * xt_store_add_response, with 2. On failure what was not committed is lost; the store stays as it was. */
+xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+/* Strings are borrowed from the store. */
+typedef struct xt_store_info {
+  const char *model_hash, *model_name, *compute;
+  int layers, max_new_tokens;
+  double repetition_penalty;
+  bool ignore_eos;
+  int64_t questions, responses, vanilla, texts, runs; /* responses: without the untouched runs */
+} xt_store_info;
+xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *error);
+
+#define XT_RESPONSE_ID_SIZE 33
+
+/* One response. Borrowed for the callback. */
+typedef struct xt_store_row {
+  char id[XT_RESPONSE_ID_SIZE];   /* of model, settings, question, site and layers: the same in every store */
+  const xt_question *question;    /* one object for all rows of a question, which follow one another */
+  const char *site;               /* "vanilla": the untouched run */
+  int source_layer, target_layer; /* -1: vanilla */
+  const char *text;               /* UTF-8, special tokens skipped; NULL: the model has no tokenizer */
+  size_t text_length;
+  const int32_t *ids;
+  size_t count;
+  double margin;                  /* the smallest of the response: best minus second-best logit */
+  double entropy;                 /* nats, of the first token's distribution */
+  double mean_entropy, mean_logprob; /* over the response's tokens */
+  int correct;                    /* 1 or 0 by the task's scoring; -1: there is none, or no gold */
+} xt_store_row;
+
+/* Calls `row` for every response, in an order that depends on content alone: task, language, number in the language,
+ * id; then the untouched run, then by site, source layer, target layer. What it returns other than XT_STATUS_OK ends
+ * the reading with that status. */
+xt_status xt_store_read(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
+
+/* Joins stores of one model and settings into a new one at `path`, which appears whole or not at all. Different models
+ * or settings, or two different responses for one configuration, are an XT_STATUS_INPUT error that names what differs. */
+xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count, xt_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,30 @@
+/* SHA-256 (libnettle), over parts that are framed by their length: no two lists of parts that differ
+ * give the same bytes. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <nettle/sha2.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HASH_BYTES SHA256_DIGEST_SIZE
+#define HASH_TEXT_SIZE (2 * HASH_BYTES + 1)
+
+typedef struct Hash {
+  struct sha256_ctx state;
+} Hash;
+
+void hash_init(Hash *hash);
+/* Bytes as they are, without a frame. */
+void hash_raw(Hash *hash, const void *bytes, size_t size);
+/* The length as eight bytes, little-endian, then the bytes. */
+void hash_part(Hash *hash, const void *bytes, size_t size);
+/* hash_part of a string; NULL counts as the empty one. */
+void hash_text(Hash *hash, const char *text);
+/* Eight bytes, little-endian. */
+void hash_number(Hash *hash, uint64_t number);
+void hash_finish(Hash *hash, uint8_t digest[HASH_BYTES]);
+/* Lower-case hexadecimal of the first `bytes` of a digest; out: 2 * bytes + 1. */
+void hash_hex(const uint8_t *digest, size_t bytes, char *out);
+
+#endif

@@ -1,0 +1,290 @@
+/* sweep: every transplant of every question, into a results file. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "response.h"
+#include "sweep_job.h"
+#include "verbs.h"
+
+static const Option options[] = {
+    OPTION_MODEL(SweepArguments, model),
+    {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(SweepArguments, int, task), .value = "T",
+     .choices_from = xt_task_names, .help = "benchmark to run; --data has its prompts"},
+    {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, data), .value = "DIR",
+     .help = "the benchmark's folder as released, with split and ans or translated in it"},
+    {.name = "pairs", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pairs), .value = "FILE",
+     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}"},
+    {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, languages), .value = "LIST",
+     .help = "languages, with commas; left out: all of the task's"},
+    {.name = "pivot", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pivot), .value = "LANG",
+     .help = "language of the source prompts of xnli and xquad; left out: en"},
+    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(SweepArguments, SiteList, sites), .value = "LIST",
+     .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o; several with commas; left out: the paper's for the task"},
+    {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(SweepArguments, const char *, source_layers),
+     .value = "LIST", .preset = "all", .help = "layers to take from: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "target-layers", .letter = 'j', .type = OPTION_LAYERS, .field = OPTION_FIELD(SweepArguments, const char *, target_layers),
+     .value = "LIST", .preset = "all", .help = "layers to put into"},
+    {.name = "limit", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, limit), .value = "N", .low = 1, .high = 1e9,
+     .help = "only the first N instances of each language"},
+    {.name = "shard", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, shard), .value = "K/N",
+     .help = "only every N-th instance, from the K-th (from 1) on; merge joins the files"},
+    OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
+    OPTION_PENALTY(SweepArguments, penalty),
+    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
+     .required = true, .help = "results file; one that exists is gone on with"},
+    {.name = "dry-run", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, dry_run),
+     .help = "print what would be run, the memory and the time it needs; write nothing"},
+    {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, max_rows), .value = "N", .low = 1, .high = 1e6,
+     .help = "expert: configurations run together; left out: 4096, or what memory allows"},
+    {.name = "commit-seconds", .type = OPTION_REAL, .field = OPTION_FIELD(SweepArguments, double, commit_seconds), .value = "S", .low = 0,
+     .high = 3600, .preset = "1", .help = "expert: responses older than this are written to disk between two steps"},
+    OPTIONS_COMPUTE(SweepArguments, model),
+    OPTION_QUIET(SweepArguments, model.quiet),
+    OPTION_JSON(SweepArguments, model.json),
+};
+
+typedef struct Sweep {
+  const SweepArguments *arguments;
+  LoadedModel model;
+  SweepJob job;
+  xt_store *store;
+  char hash[XT_MODEL_HASH_SIZE];
+  xt_sweep_plan plan;
+  SweepOutcome outcome;
+  bool begun; /* responses may have been written */
+} Sweep;
+
+/* "2/8" */
+static bool parse_shard(const char *text, int *shard, int *shards) {
+  char *end;
+  *shard = *shards = 1;
+  if (!text) return true;
+  if (*text < '0' || *text > '9') return false;
+  const long k = strtol(text, &end, 10);
+  if (*end != '/' || end[1] < '0' || end[1] > '9') return false;
+  const long n = strtol(end + 1, &end, 10);
+  if (*end || k < 1 || n < k || n > 1000000) return false;
+  *shard = (int)k;
+  *shards = (int)n;
+  return true;
+}
+
+/* A folder that cannot be written to is found before the model is read. */
+static xt_status check_folder(const char *output, xt_error *error) {
+  const char *slash = strrchr(output, '/');
+  char *folder = slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
+  if (!folder) return error_memory(error);
+  xt_status status = XT_STATUS_OK;
+  if (access(folder, W_OK) != 0) status = error_set(error, XT_STATUS_IO, output, NULL, -1, "cannot write: %s", strerror(errno));
+  free(folder);
+  return status;
+}
+
+/* Everything that can be known without the weights. */
+static xt_status prepare(Sweep *s, int shard, int shards, xt_error *error) {
+  const SweepArguments *a = s->arguments;
+  xt_status status;
+  TRY_DONE(job_read(&s->job, a, shard, shards, error));
+  TRY_DONE(model_describe(&a->model, &s->model, error));
+  TRY_DONE(job_check(&s->job, &s->model, error));
+  const bool exists = access(a->output, F_OK) == 0;
+  if (!exists && !a->dry_run) TRY_DONE(check_folder(a->output, error));
+  if (exists || !a->dry_run) {
+    cli_progress(a->model.quiet, "reading the model's hash ...");
+    TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
+  }
+  if (exists) {
+    const xt_store_settings settings = job_settings(a);
+    TRY_DONE(xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
+    TRY_DONE(xt_store_check(s->store, s->model.model, s->hash, &settings, error));
+  }
+  TRY_DONE(job_find_missing(&s->job, s->store, s->model.info.layers, error));
+done:
+  return status;
+}
+
+/* The command line, for the record. */
+static char *command_text(const SweepArguments *a) {
+  json_t *object = json_object();
+
+  bool ok = json_add(object, "verb", json_string("sweep"));
+  const char *const names[] = {"model", "data", "pairs", "lang", "pivot", "shard", "source-layers", "target-layers"};
+  const char *const values[] = {a->model.model, a->data, a->pairs, a->languages, a->pivot, a->shard, a->source_layers, a->target_layers};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
+  char *text = ok ? json_dumps(object, JSON_COMPACT) : NULL;
+  json_decref(object);
+  return text;
+}
+
+static xt_status execute(Sweep *s, xt_error *error) {
+  const xt_store_settings settings = job_settings(s->arguments);
+  xt_status status;
+  if (!s->store) TRY_DONE(xt_store_open(s->arguments->output, XT_STORE_WRITE, &s->store, error));
+  char *command = command_text(s->arguments);
+  status = xt_store_begin(s->store, s->model.model, s->hash, &settings, command ? command : "", error);
+  free(command);
+  if (status) goto done;
+  s->begun = true;
+  status = job_run(&s->job, &s->model, s->store, &s->outcome, error);
+done:
+  return status;
+}
+
+/* ---- what is printed -------------------------------------------------------------------------- */
+
+static void count_languages(const SweepJob *job, int *languages) {
+  *languages = 0;
+  for (size_t i = 0; i < job->count; i++) {
+    bool seen = false; /* questions of a language follow one another, but for pairs in any order */
+    for (size_t k = i; k-- > 0 && !seen;) seen = strcmp(job->questions[k]->lang, job->questions[i]->lang) == 0;
+    *languages += !seen;
+  }
+}
+
+static xt_status print_plan(Sweep *s, xt_error *error) {
+  const SweepJob *job = &s->job;
+  double flops = 0, bytes = 0, least, most;
+  int languages;
+  char low[32], high[32], names[200] = "", site[16];
+  xt_status status = XT_STATUS_OK;
+  if (job->to_run) {
+    status = job_plan(job, &s->model, &s->plan, error);
+    cli_progress(s->arguments->model.quiet, "measuring the machine's peak ...");
+    if (!status) status = xt_session_peak(s->model.session, &flops, &bytes, error);
+    if (status) return status;
+  }
+  job_flops(job, &s->model.info, &least, &most);
+  const double speed = flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
+  count_languages(job, &languages);
+  for (int i = 0; i < job->sites.count; i++) {
+    if (i) strcat(names, ",");
+    strcat(names, xt_site_format(job->sites.at[i], site));
+  }
+  if (s->arguments->model.json) {
+    json_t *object = json_object();
+    bool ok = json_add(object, "output", json_string(s->arguments->output));
+    ok = json_add(object, "sites", json_string(names)) && ok;
+    ok = json_add(object, "instances", json_integer((json_int_t)job->count)) && ok;
+    ok = json_add(object, "languages", json_integer(languages)) && ok;
+    ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
+    ok = json_add(object, "present", json_integer((json_int_t)job->present)) && ok;
+    ok = json_add(object, "to_run", json_integer((json_int_t)job->to_run)) && ok;
+    ok = json_add(object, "rows_together", json_integer(s->plan.rows_together)) && ok;
+    ok = json_add(object, "instances_together", json_integer(s->plan.instances_together)) && ok;
+    ok = json_add(object, "passes", json_integer(s->plan.passes)) && ok;
+    ok = json_add(object, "memory_bytes", json_integer((json_int_t)s->plan.bytes)) && ok;
+    ok = json_add(object, "seconds_least", json_number(least / speed)) && ok;
+    ok = json_add(object, "seconds_most", json_number(most / speed)) && ok;
+    if (ok) return json_print(object, error);
+    json_decref(object);
+    return error_memory(error);
+  }
+  printf("instances   %zu in %d language%s\n", job->count, languages, languages == 1 ? "" : "s");
+  printf("sites       %s\n", names);
+  printf("responses   %llu, untouched runs included; %llu are in %s, %llu to run\n", (unsigned long long)job->responses,
+         (unsigned long long)job->present, s->arguments->output, (unsigned long long)job->to_run);
+  if (!job->to_run) return XT_STATUS_OK;
+  printf("together    %d instance%s, %d rows; %d passes in all\n", s->plan.instances_together, s->plan.instances_together == 1 ? "" : "s",
+         s->plan.rows_together, s->plan.passes);
+  printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)s->plan.bytes / 1e9, (double)s->model.info.weight_bytes / 1e9);
+  printf("time        %s to %s at %.0f GFLOP/s: from all responses agreeing to no two of them\n", format_seconds(least / speed, low),
+         format_seconds(most / speed, high), speed / 1e9);
+  return XT_STATUS_OK;
+}
+
+static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
+  const SweepJob *job = &s->job;
+  const SweepOutcome *o = &s->outcome;
+  const bool quiet = s->arguments->model.quiet;
+  const double rate = o->seconds > 0 ? (double)o->added / o->seconds : 0;
+  if (s->begun)
+    cli_note(quiet, "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing left %.0f%% of the layers to compute while decoding",
+             s->arguments->output, (unsigned long long)o->added, (unsigned long long)o->instances, o->instances == 1 ? "" : "s", o->seconds, rate,
+             o->stats.row_layers_alone ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone : 100.0);
+  else
+    cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output, (unsigned long long)job->responses);
+  if (!s->arguments->model.json) return XT_STATUS_OK;
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(s->arguments->output));
+  ok = json_add(object, "finished", json_boolean(finished)) && ok;
+  ok = json_add(object, "instances", json_integer((json_int_t)job->count)) && ok;
+  ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
+  ok = json_add(object, "present_before", json_integer((json_int_t)job->present)) && ok;
+  ok = json_add(object, "computed", json_integer((json_int_t)o->added)) && ok;
+  ok = json_add(object, "tokens", json_integer((json_int_t)o->stats.tokens)) && ok;
+  ok = json_add(object, "seconds", json_number(o->seconds)) && ok;
+  ok = json_add(object, "responses_per_second", json_number(rate)) && ok;
+  ok = json_add(object, "flops", json_number(o->stats.flops)) && ok;
+  ok = json_add(object, "row_layers", json_integer((json_int_t)o->stats.row_layers)) && ok;
+  ok = json_add(object, "row_layers_alone", json_integer((json_int_t)o->stats.row_layers_alone)) && ok;
+  ok = json_add(object, "planned_bytes", json_integer((json_int_t)o->stats.peak_bytes)) && ok;
+  ok = json_add(object, "resident_bytes", json_integer((json_int_t)resident_bytes())) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+/* ---- the verb --------------------------------------------------------------------------------- */
+
+static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int *shards) {
+  if (a->pairs && (a->has_task || a->data)) return cli_usage(cli, "--pairs: not together with --%s", a->has_task ? "task" : "data");
+  if (a->pairs && a->pivot) return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
+  if (!a->pairs && !a->has_task) return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
+  if (!a->pairs && !a->data) return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+  if (!parse_shard(a->shard, shard, shards)) return cli_usage(cli, "--shard: '%s' is no K/N with K from 1 to N", a->shard);
+  return EXIT_OK;
+}
+
+/* After work has begun, failing is not the input's fault: whatever is wrong, the same command goes on later. */
+static int finish_early(const Cli *cli, const Sweep *s, xt_status status, const xt_error *error) {
+  if (status) cli_exit(cli, status, error);
+  else fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
+  cli_note(s->arguments->model.quiet, "%s keeps what was done; the same command goes on from there", s->arguments->output);
+  return EXIT_FAILED;
+}
+
+static int run(const Cli *cli, void *opaque) {
+  SweepArguments *arguments = opaque;
+  Sweep s = {.arguments = arguments};
+  xt_error error;
+  xt_status status;
+  int shard, shards, code;
+  arguments->has_task = option_is_given(cli, "task");
+  code = check_usage(cli, arguments, &shard, &shards);
+  if (code != EXIT_OK) return code;
+  TRY_DONE(prepare(&s, shard, shards, &error));
+  if (s.job.to_run) {
+    TRY_DONE(model_load(&arguments->model, &s.model, &error));
+    TRY_DONE(job_plan(&s.job, &s.model, &s.plan, &error));
+  }
+  if (arguments->dry_run) {
+    TRY_DONE(print_plan(&s, &error));
+    goto done;
+  }
+  if (s.job.to_run) TRY_DONE(execute(&s, &error));
+  TRY_DONE(print_summary(&s, !s.outcome.stopped, &error));
+done:
+  if (s.begun && (status || s.outcome.stopped)) code = finish_early(cli, &s, status, &error);
+  else code = cli_exit(cli, status, &error);
+  xt_store_close(s.store);
+  job_deinit(&s.job);
+  model_deinit(&s.model);
+  return code;
+}
+
+const Verb verb_sweep = {
+    .name = "sweep",
+    .summary = "every transplant of every question into a results file",
+    .about = "Runs each question's target prompt untouched and with each transplant (site, source layer, target layer) from its source "
+             "prompt, and writes every response into the results file as it goes. Killed or stopped at any moment, the same command goes on "
+             "where it was; a finished one does nothing. Ctrl-C stops after the current batch, twice stops now. The questions are a "
+             "benchmark's in its released layout, or any pairs of prompts.",
+    .example = "xtransplant sweep -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_sample --lang sw,zh --site attn -o xnli.db",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(SweepArguments),
+    .run = run,
+};

@@ -1,0 +1,43 @@
+#include "progress.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+const char *format_seconds(double seconds, char buffer[32]) {
+  const double bounded = seconds < 0 ? 0 : seconds > 1e9 ? 1e9 : seconds;
+  const long whole = (long)(bounded + 0.5);
+  snprintf(buffer, 32, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  return buffer;
+}
+
+uint64_t resident_bytes(void) {
+  FILE *file = fopen("/proc/self/statm", "re");
+  unsigned long long all = 0, resident = 0;
+  const int got = file ? fscanf(file, "%llu %llu", &all, &resident) : 0;
+  if (file) fclose(file);
+  return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+void progress_begin(Progress *progress, bool quiet, uint64_t total, uint64_t instances) {
+  *progress = (Progress){.shown = !quiet && isatty(STDERR_FILENO), .began = seconds_now(), .total = total, .instances = instances};
+}
+
+void progress_tick(Progress *progress) {
+  if (!progress->shown) return;
+  const double now = seconds_now();
+  if (now - progress->printed < 0.3) return;
+  progress->printed = now;
+  const double rate = (double)progress->done / (now - progress->began + 1e-9);
+  char eta[32] = "-";
+  if (progress->done) format_seconds((double)(progress->total - progress->done) / rate, eta);
+  fprintf(stderr, "\r%llu/%llu instances  %llu/%llu responses  %.1f/s  ETA %s  %.2f GB\x1b[K", (unsigned long long)progress->instances_done,
+          (unsigned long long)progress->instances, (unsigned long long)progress->done, (unsigned long long)progress->total, rate, eta,
+          (double)resident_bytes() / 1e9);
+}
+
+void progress_end(Progress *progress) {
+  if (progress->shown && progress->printed > 0) fputs("\r\x1b[K", stderr);
+  progress->shown = false;
+}

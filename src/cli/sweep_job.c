@@ -1,0 +1,371 @@
+#include "sweep_job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "interrupt.h"
+#include "layers.h"
+
+/* ---- questions -------------------------------------------------------------------------------- */
+
+/* The languages of a list with commas, as pointers into `copy`. */
+static size_t split_languages(char *copy, const char **out, size_t most) {
+  size_t n = 0;
+  char *save = NULL;
+  for (char *name = strtok_r(copy, ",", &save); name && n < most; name = strtok_r(NULL, ",", &save)) out[n++] = name;
+  return n;
+}
+
+static xt_status open_dataset(SweepJob *job, xt_error *error) {
+  const SweepArguments *a = job->arguments;
+  const char *languages[64];
+  char *copy = a->languages ? strdup(a->languages) : NULL;
+  if (a->languages && !copy) return error_memory(error);
+  const xt_dataset_options options = {.languages = copy ? languages : NULL, .language_count = copy ? split_languages(copy, languages, 64) : 0,
+                                      .pivot = a->pivot, .limit = (size_t)a->limit};
+  xt_status status;
+  if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
+  else status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
+  free(copy);
+  return status;
+}
+
+/* Those of the command line, else the paper's for the task. */
+static void choose_sites(SweepJob *job) {
+  job->sites = job->arguments->sites;
+  if (job->sites.count) return;
+  const xt_task *task = job->count ? xt_task_find(job->questions[0]->task) : NULL;
+  xt_site_parse(task ? task->site : "attn", &job->sites.at[0], NULL);
+  job->sites.count = 1;
+}
+
+xt_status job_read(SweepJob *job, const SweepArguments *arguments, int shard, int shards, xt_error *error) {
+  job->arguments = arguments;
+  const xt_status status = open_dataset(job, error);
+  if (status) return status;
+  const size_t all = xt_dataset_count(job->dataset);
+  job->questions = calloc(all + 1, sizeof *job->questions);
+  job->instances = calloc(all + 1, sizeof *job->instances);
+  job->todo = calloc(all + 1, sizeof *job->todo);
+  if (!job->questions || !job->instances || !job->todo) return error_memory(error);
+  for (size_t i = (size_t)shard - 1; i < all; i += (size_t)shards) job->questions[job->count++] = xt_dataset_get(job->dataset, i);
+  choose_sites(job);
+  return XT_STATUS_OK;
+}
+
+void job_deinit(SweepJob *job) {
+  for (size_t i = 0; job->instances && i < job->count; i++) {
+    free((void *)(uintptr_t)job->instances[i].source);
+    free((void *)(uintptr_t)job->instances[i].target);
+  }
+  free(job->instances);
+  free(job->questions);
+  free(job->todo);
+  xt_dataset_close(job->dataset);
+  *job = (SweepJob){0};
+}
+
+/* ---- checks ----------------------------------------------------------------------------------- */
+
+static xt_status encode(const SweepJob *job, const LoadedModel *model, const xt_question *q, bool target, const int32_t **ids, size_t *count,
+                        xt_error *error) {
+  const char *text = target ? q->target : q->source;
+  const char *file = job->arguments->pairs ? job->arguments->pairs : job->arguments->data;
+  const size_t generated = target && job->arguments->max_new_tokens > 1 ? (size_t)job->arguments->max_new_tokens - 1 : 0;
+  int32_t *out;
+  char place[120];
+  const xt_status status = xt_tokenizer_encode(xt_model_tokenizer(model->model), text, strlen(text), true, &out, count, error);
+  if (status) return status;
+  *ids = out;
+  snprintf(place, sizeof place, "%.40s, line %zu, %s prompt", q->lang, q->number + 1, target ? "target" : "source");
+  if (*count == 0) return error_set(error, XT_STATUS_INPUT, file, place, -1, "has no tokens");
+  for (size_t i = 0; i < *count; i++)
+    if (out[i] < 0 || out[i] >= model->info.vocab)
+      return error_set(error, XT_STATUS_INPUT, file, place, -1, "token %zu is %d: the model's ids are 0 to %d", i, (int)out[i], model->info.vocab - 1);
+  if (*count + generated <= (size_t)model->info.max_positions) return XT_STATUS_OK;
+  return error_set(error, XT_STATUS_INPUT, file, place, -1, "is too long: %zu tokens and %zu more to run, the model has %d positions", *count, generated,
+                   model->info.max_positions);
+}
+
+static int set_size(const LayerSet *set, int layers) {
+  int n = 0;
+  for (int l = 0; l < layers; l++) n += set->has[l];
+  return n;
+}
+
+static int site_count(const Todo *todo) {
+  int n = 0;
+  for (uint32_t bits = todo->sites; bits; bits &= bits - 1) n++;
+  return n;
+}
+
+xt_status job_check(SweepJob *job, const LoadedModel *model, xt_error *error) {
+  const int layers = model->info.layers;
+  if (layers > JOB_LAYERS_MAX)
+    return error_set(error, XT_STATUS_UNSUPPORTED, model->info.path, NULL, -1, "has %d layers; a sweep takes at most %d", layers, JOB_LAYERS_MAX);
+  xt_status status = layers_resolve(job->arguments->source_layers, layers, "--source-layers", job->all.sources.has, error);
+  if (!status) status = layers_resolve(job->arguments->target_layers, layers, "--target-layers", job->all.targets.has, error);
+  if (!status && !xt_model_tokenizer(model->model))
+    status = error_set(error, XT_STATUS_INPUT, model->info.path, NULL, -1, "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
+  for (size_t i = 0; i < job->count && !status; i++) {
+    status = encode(job, model, job->questions[i], false, &job->instances[i].source, &job->instances[i].source_count, error);
+    if (!status) status = encode(job, model, job->questions[i], true, &job->instances[i].target, &job->instances[i].target_count, error);
+  }
+  job->all.sites = (1u << job->sites.count) - 1;
+  job->responses = (uint64_t)job->count * (1 + (uint64_t)job->sites.count * (uint64_t)set_size(&job->all.sources, layers) *
+                                                    (uint64_t)set_size(&job->all.targets, layers));
+  return status;
+}
+
+xt_store_settings job_settings(const SweepArguments *arguments) {
+  return (xt_store_settings){.compute = (xt_compute)arguments->model.compute, .max_new_tokens = arguments->max_new_tokens,
+                             .repetition_penalty = arguments->penalty};
+}
+
+/* ---- what is missing -------------------------------------------------------------------------- */
+
+static void note_missing(SweepJob *job, size_t index, int site, int layers, const bool *have) {
+  Todo *todo = &job->todo[index];
+  for (int i = 0; i < layers; i++)
+    for (int j = 0; j < layers; j++) {
+      if (!job->all.sources.has[i] || !job->all.targets.has[j]) continue;
+      if (have[i * layers + j]) {
+        job->present++;
+        continue;
+      }
+      todo->sites |= 1u << site;
+      todo->sources.has[i] = todo->targets.has[j] = true;
+    }
+}
+
+/* The smallest set that gives the untouched run too. */
+static void ask_for_one(const SweepJob *job, Todo *todo, int layers) {
+  int i = 0, j = 0;
+  while (i < layers - 1 && !job->all.sources.has[i]) i++;
+  while (j < layers - 1 && !job->all.targets.has[j]) j++;
+  todo->sites = 1;
+  todo->sources.has[i] = todo->targets.has[j] = true;
+}
+
+static xt_status find_one(SweepJob *job, xt_store *store, size_t index, int layers, bool *have, xt_error *error) {
+  int64_t number;
+  bool vanilla = false;
+  xt_status status = xt_store_find_question(store, job->questions[index], &number, error);
+  if (status) return status;
+  if (number < 0) {
+    job->todo[index] = job->all;
+    return XT_STATUS_OK;
+  }
+  for (int s = 0; s < job->sites.count && !status; s++) {
+    memset(have, 0, (size_t)layers * (size_t)layers * sizeof *have);
+    status = xt_store_find_responses(store, number, job->sites.at[s], layers, have, s == 0 ? &vanilla : NULL, error);
+    if (!status) note_missing(job, index, s, layers, have);
+  }
+  job->present += vanilla;
+  if (!vanilla && !job->todo[index].sites) ask_for_one(job, &job->todo[index], layers);
+  return status;
+}
+
+xt_status job_find_missing(SweepJob *job, xt_store *store, int layers, xt_error *error) {
+  bool *have = calloc((size_t)layers * (size_t)layers, sizeof *have);
+  xt_status status = have ? XT_STATUS_OK : error_memory(error);
+  for (size_t i = 0; i < job->count && !status; i++) {
+    Todo *todo = &job->todo[i];
+    if (store) status = find_one(job, store, i, layers, have, error);
+    else *todo = job->all;
+    if (!todo->sites) continue;
+    job->instances_to_run++;
+    job->to_run += 1 + (uint64_t)site_count(todo) * (uint64_t)set_size(&todo->sources, layers) * (uint64_t)set_size(&todo->targets, layers);
+  }
+  free(have);
+  return status;
+}
+
+/* ---- running ---------------------------------------------------------------------------------- */
+
+/* A Todo as the library's options. */
+typedef struct Wanted {
+  SiteList sites;
+  int sources[JOB_LAYERS_MAX], targets[JOB_LAYERS_MAX];
+  xt_sweep_options options;
+} Wanted;
+
+static void want(Wanted *w, const SweepJob *job, const Todo *todo, int layers) {
+  size_t from = 0, to = 0;
+  w->sites.count = 0;
+  for (int s = 0; s < job->sites.count; s++)
+    if (todo->sites >> s & 1) w->sites.at[w->sites.count++] = job->sites.at[s];
+  for (int l = 0; l < layers; l++) {
+    if (todo->sources.has[l]) w->sources[from++] = l;
+    if (todo->targets.has[l]) w->targets[to++] = l;
+  }
+  w->options = (xt_sweep_options){.sites = w->sites.at, .site_count = (size_t)w->sites.count, .source_layers = w->sources, .source_layer_count = from,
+                                  .target_layers = w->targets, .target_layer_count = to, .max_new_tokens = job->arguments->max_new_tokens,
+                                  .repetition_penalty = job->arguments->penalty, .max_rows = job->arguments->max_rows};
+}
+
+static bool same_todo(const Todo *a, const Todo *b) { return memcmp(a, b, sizeof *a) == 0; }
+
+/* Questions from `at` on that need the same. */
+static size_t alike(const SweepJob *job, size_t at) {
+  size_t n = 1;
+  while (at + n < job->count && same_todo(&job->todo[at + n], &job->todo[at])) n++;
+  return n;
+}
+
+xt_status job_plan(const SweepJob *job, const LoadedModel *model, xt_sweep_plan *plan, xt_error *error) {
+  Wanted wanted;
+  *plan = (xt_sweep_plan){0};
+  xt_status status = XT_STATUS_OK;
+  for (size_t at = 0, n; at < job->count && !status; at += n) {
+    xt_sweep_plan part;
+    n = alike(job, at);
+    if (!job->todo[at].sites) continue;
+    want(&wanted, job, &job->todo[at], model->info.layers);
+    status = xt_sweep_make_plan(model->model, job->instances + at, n, &wanted.options, &part, error);
+    if (status) break;
+    if (part.instances_together > plan->instances_together) plan->instances_together = part.instances_together;
+    if (part.rows_together > plan->rows_together) plan->rows_together = part.rows_together;
+    if (part.bytes > plan->bytes) plan->bytes = part.bytes;
+    plan->passes += part.passes;
+    plan->responses += part.responses;
+  }
+  return status;
+}
+
+void job_flops(const SweepJob *job, const xt_model_info *info, double *least, double *most) {
+  const double width = info->width, query = (double)info->heads * info->head_dim, key = (double)info->kv_heads * info->head_dim;
+  const double layer = 2 * (width * (2 * query + 2 * key) + 3 * width * info->feed_forward), unembed = 2 * width * info->vocab;
+  const double steps = job->arguments->max_new_tokens - 1;
+  *least = *most = 0;
+  for (size_t n = 0; n < job->count; n++) {
+    const Todo *todo = &job->todo[n];
+    if (!todo->sites) continue;
+    const double rows = (double)site_count(todo) * set_size(&todo->sources, info->layers);
+    const double prompts = layer * info->layers * (double)(job->instances[n].source_count + job->instances[n].target_count);
+    *least += prompts;
+    *most += prompts;
+    for (int j = 0; j < info->layers; j++) {
+      if (!todo->targets.has[j]) continue;
+      const double above = info->layers - 1 - j, first = rows * (layer * above + unembed);
+      *least += first + steps * rows * (layer * above + (above > 0 ? unembed : 0));
+      *most += first + steps * rows * (layer * info->layers + unembed);
+    }
+  }
+}
+
+typedef struct Run {
+  xt_store *store;
+  Progress progress;
+  const SiteList *sites;  /* of the call under way */
+  const int64_t *numbers; /* of its questions in the store */
+  xt_status store_status; /* of a commit between steps */
+  xt_error store_error;
+  bool quiet, told;
+  double commit_seconds;
+  uint64_t added;
+} Run;
+
+static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error *error) {
+  Run *run = user;
+  const xt_site *site = r->site < 0 ? NULL : &run->sites->at[r->site];
+  const xt_status status = xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer, r->target_layer, r->generation, error);
+  if (status) return status;
+  run->added++;
+  run->progress.done++;
+  if (run->progress.done > run->progress.total) run->progress.done = run->progress.total;
+  progress_tick(&run->progress);
+  return XT_STATUS_OK;
+}
+
+/* Between steps: what has come is made durable before it gets old, also while no more comes. */
+static bool between_steps(void *user) {
+  Run *run = user;
+  progress_tick(&run->progress);
+  if (interrupt_count() > 0 && !run->told) {
+    run->told = true;
+    cli_note(run->quiet, "%sstopping after this batch; once more, and it stops now", run->progress.shown ? "\n" : "");
+  }
+  run->store_status = xt_store_commit(run->store, run->commit_seconds, &run->store_error);
+  return run->store_status != XT_STATUS_OK || interrupt_count() > 1;
+}
+
+static void add_stats(xt_sweep_stats *sum, const xt_sweep_stats *more) {
+  sum->responses += more->responses;
+  sum->tokens += more->tokens;
+  sum->row_layers += more->row_layers;
+  sum->row_layers_alone += more->row_layers_alone;
+  sum->flops += more->flops;
+  if (more->peak_bytes > sum->peak_bytes) sum->peak_bytes = more->peak_bytes;
+}
+
+/* One call of the library: questions [at, at + n), which need the same. */
+static xt_status run_chunk(SweepJob *job, const LoadedModel *model, Run *run, size_t at, size_t n, Wanted *wanted, SweepOutcome *outcome,
+                           xt_error *error) {
+  xt_sweep_stats stats;
+  int64_t *numbers = calloc(n, sizeof *numbers);
+  xt_status status = numbers ? XT_STATUS_OK : error_memory(error);
+  for (size_t k = 0; k < n && !status; k++) status = xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &numbers[k], error);
+  if (!status) {
+    run->numbers = numbers;
+    run->sites = &wanted->sites;
+    wanted->options.cancel = between_steps;
+    wanted->options.user = run;
+    status = xt_session_sweep(model->session, job->instances + at, n, &wanted->options, keep_response, run, &stats, error);
+    add_stats(&outcome->stats, &stats);
+    if (run->store_status) {
+      status = run->store_status;
+      *error = run->store_error;
+    }
+  }
+  if (!status) {
+    outcome->instances += n;
+    run->progress.instances_done += n;
+  }
+  free(numbers);
+  return status;
+}
+
+static xt_status run_all(SweepJob *job, const LoadedModel *model, Run *run, SweepOutcome *outcome, xt_error *error) {
+  Wanted wanted;
+  xt_sweep_plan plan = {0};
+  for (size_t at = 0; at < job->count;) {
+    size_t n = alike(job, at);
+    if (!job->todo[at].sites) {
+      at += n;
+      continue;
+    }
+    want(&wanted, job, &job->todo[at], model->info.layers);
+    xt_status status = xt_sweep_make_plan(model->model, job->instances + at, n, &wanted.options, &plan, error);
+    /* as many at a time as share a batch, so that a stop need not wait for more */
+    const size_t together = plan.instances_together > 0 ? (size_t)plan.instances_together : 1;
+    for (const size_t end = at + n; at < end && !status; at += n) {
+      if (interrupt_count() > 0) {
+        outcome->stopped = true;
+        return XT_STATUS_OK;
+      }
+      n = end - at < together ? end - at : together;
+      status = run_chunk(job, model, run, at, n, &wanted, outcome, error);
+    }
+    if (status) return status;
+  }
+  return XT_STATUS_OK;
+}
+
+xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, SweepOutcome *outcome, xt_error *error) {
+  Run run = {.store = store, .quiet = job->arguments->model.quiet, .commit_seconds = job->arguments->commit_seconds};
+  *outcome = (SweepOutcome){0};
+  interrupt_watch();
+  progress_begin(&run.progress, job->arguments->model.quiet, job->to_run, job->instances_to_run);
+  xt_status status = run_all(job, model, &run, outcome, error);
+  if (status == XT_STATUS_CANCELLED && interrupt_count() > 1) {
+    outcome->stopped = true;
+    status = XT_STATUS_OK;
+  }
+  xt_error ignored;
+  const xt_status committed = xt_store_commit(store, 0, status ? &ignored : error);
+  progress_end(&run.progress);
+  outcome->added = run.added;
+  outcome->seconds = seconds_now() - run.progress.began;
+  return status ? status : committed;
+}

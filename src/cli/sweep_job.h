@@ -1,0 +1,73 @@
+/* A sweep from questions into a store: what there is to do, and doing it so that it can stop at any moment. */
+#ifndef CLI_SWEEP_JOB_H
+#define CLI_SWEEP_JOB_H
+
+#include "cli.h"
+#include "progress.h"
+
+typedef struct SweepArguments {
+  ModelArguments model;
+  int task; /* index in xt_task_names(); meaningful with `has_task` */
+  bool has_task;
+  const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers;
+  SiteList sites;
+  int limit, max_new_tokens, max_rows;
+  double penalty, commit_seconds;
+  bool dry_run;
+} SweepArguments;
+
+#define JOB_LAYERS_MAX 256
+
+typedef struct LayerSet {
+  bool has[JOB_LAYERS_MAX];
+} LayerSet;
+
+/* Sites and layers that a question still needs: their product is run. No sites: nothing is missing. */
+typedef struct Todo {
+  uint32_t sites; /* bit i: job->sites[i] */
+  LayerSet sources, targets;
+} Todo;
+
+typedef struct SweepJob {
+  const SweepArguments *arguments;
+  xt_dataset *dataset;
+  size_t count; /* questions of this shard */
+  const xt_question **questions;
+  xt_instance *instances; /* their prompts' ids, owned */
+  Todo *todo;
+  SiteList sites;
+  Todo all;               /* every site and layer asked for */
+  uint64_t responses;     /* in all, untouched runs included */
+  uint64_t present;       /* of them, in the store before */
+  uint64_t to_run;        /* that will be computed */
+  uint64_t instances_to_run;
+} SweepJob;
+
+/* Reads the questions and picks the shard's. The shard is K of N, both from 1. */
+xt_status job_read(SweepJob *job, const SweepArguments *arguments, int shard, int shards, xt_error *error);
+/* Layers and prompts, checked against a described model. */
+xt_status job_check(SweepJob *job, const LoadedModel *model, xt_error *error);
+/* What is missing in the store; NULL: all is. */
+xt_status job_find_missing(SweepJob *job, xt_store *store, int layers, xt_error *error);
+void job_deinit(SweepJob *job);
+
+xt_store_settings job_settings(const SweepArguments *arguments);
+
+/* The whole as it will be cut up, for a loaded model. */
+xt_status job_plan(const SweepJob *job, const LoadedModel *model, xt_sweep_plan *plan, xt_error *error);
+
+/* Floating-point operations of what is to run: least where responses share all they can, most where no two agree. */
+void job_flops(const SweepJob *job, const xt_model_info *info, double *least, double *most);
+
+typedef struct SweepOutcome {
+  bool stopped;         /* by Ctrl-C */
+  uint64_t added;       /* responses computed */
+  uint64_t instances;   /* done */
+  double seconds;
+  xt_sweep_stats stats; /* sums; peak_bytes the largest */
+} SweepOutcome;
+
+/* Runs what is to do, until it is done or stopped. What was computed is committed in either case. */
+xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, SweepOutcome *outcome, xt_error *error);
+
+#endif

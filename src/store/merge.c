@@ -1,0 +1,129 @@
+/* Joining stores. What is the same in several of them is known by its content: questions by their key, texts
+ * by their ids, responses by question, site and layers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/file_map.h"
+#include "base/mem.h"
+#include "store/store_parts.h"
+
+/* Takes over the settings of the first input, and checks the others' against them. */
+static xt_status same_settings(xt_store *out, const char *input, const char *first, xt_error *error) {
+  xt_store *in;
+  TRY(xt_store_open(input, XT_STORE_READ, &in, error));
+  xt_status status = XT_STATUS_OK;
+  if (!out->settings[STORE_MODEL_HASH][0]) {
+    memcpy(out->settings, in->settings, sizeof out->settings);
+    memcpy(out->model_name, in->model_name, sizeof out->model_name);
+  }
+  for (int i = 0; i < STORE_SETTING_COUNT && !status; i++)
+    if (strcmp(out->settings[i], in->settings[i]) != 0)
+      status = err_set(error, XT_STATUS_INPUT, input, store_setting_names[i], -1, "is %.64s, and %.200s has %.64s; only results of one model under the same settings can be joined",
+                       in->settings[i], first, out->settings[i]);
+  xt_store_close(in);
+  return status;
+}
+
+/* The numbers that questions and texts of the attached store have in the joined one. */
+static const char add_and_map[] =
+    "INSERT OR IGNORE INTO main.instances(key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids)"
+    " SELECT key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids FROM part.instances;"
+    "INSERT OR IGNORE INTO main.texts(ids, text) SELECT ids, text FROM part.texts;"
+    "CREATE TEMP TABLE question_map(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
+    "INSERT INTO question_map SELECT p.id, m.id FROM part.instances p JOIN main.instances m ON m.key = p.key;"
+    "CREATE TEMP TABLE text_map(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
+    "INSERT INTO text_map SELECT p.id, m.id FROM part.texts p JOIN main.texts m ON m.ids = p.ids;";
+
+static const char conflicts[] =
+    "SELECT i.task, i.lang, i.doc_id, p.site, p.source_layer, p.target_layer FROM part.responses p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text"
+    " JOIN main.responses m ON m.instance = q.new AND m.site = p.site AND m.source_layer = p.source_layer AND m.target_layer = p.target_layer"
+    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin "
+    "UNION ALL SELECT i.task, i.lang, i.doc_id, 'vanilla', -1, -1 FROM part.vanilla p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN main.vanilla m ON m.instance = q.new"
+    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin LIMIT 1";
+
+/* %lld: how far the numbers of the attached store's runs move. */
+static const char add_responses[] =
+    "INSERT INTO main.runs(id, started, provenance) SELECT id + %lld, started, provenance FROM part.runs ORDER BY id;"
+    "INSERT OR IGNORE INTO main.vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+    " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.vanilla p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
+    "INSERT OR IGNORE INTO main.responses(instance, site, source_layer, target_layer, text, margin, entropy, mean_entropy, mean_logprob, run)"
+    " SELECT q.new, site, source_layer, target_layer, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.responses p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new, site, source_layer, target_layer;"
+    "DROP TABLE question_map; DROP TABLE text_map;";
+
+static xt_status refuse_conflicts(xt_store *s, const char *input, xt_error *error) {
+  sqlite3_stmt *statement;
+  bool row;
+  TRY(db_prepare(&s->db, conflicts, &statement, error));
+  xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
+  if (!status && row) {
+    char layers[64] = "";
+    if (sqlite3_column_int(statement, 4) >= 0)
+      snprintf(layers, sizeof layers, ", layer %d into %d", sqlite3_column_int(statement, 4), sqlite3_column_int(statement, 5));
+    status = err_set(error, XT_STATUS_INPUT, input, NULL, -1, "another response than an earlier file's for %.40s %.40s, question %.60s, %.20s%s; which is right cannot be told",
+                     db_text(statement, 0), db_text(statement, 1), db_text(statement, 2), db_text(statement, 3), layers);
+  }
+  sqlite3_finalize(statement);
+  return status;
+}
+
+static xt_status attach(xt_store *s, const char *input, xt_error *error) {
+  sqlite3_stmt *statement;
+  TRY(db_prepare(&s->db, "ATTACH ?1 AS part", &statement, error));
+  db_bind_text(statement, 1, input);
+  const xt_status status = db_do(&s->db, statement, error);
+  sqlite3_finalize(statement);
+  return status;
+}
+
+static xt_status add_store(xt_store *s, const char *input, xt_error *error) {
+  int64_t runs = 0;
+  char sql[sizeof add_responses + 80];
+  /* files cannot be attached within a transaction */
+  TRY(db_run(&s->db, "COMMIT", "cannot write", error));
+  s->in_transaction = false;
+  TRY(attach(s, input, error));
+  TRY(store_begin_transaction(s, error));
+  TRY(db_number(&s->db, "SELECT coalesce(max(id), 0) FROM main.runs", &runs, error));
+  TRY(db_run(&s->db, add_and_map, "cannot write", error));
+  TRY(refuse_conflicts(s, input, error));
+  snprintf(sql, sizeof sql, add_responses, (long long)runs, (long long)runs, (long long)runs);
+  TRY(db_run(&s->db, sql, "cannot write", error));
+  TRY(db_run(&s->db, "COMMIT", "cannot write", error));
+  s->in_transaction = false;
+  TRY(db_run(&s->db, "DETACH part", "cannot write", error));
+  return store_begin_transaction(s, error);
+}
+
+static xt_status merge_into(xt_store *s, const char *const *inputs, size_t count, xt_error *error) {
+  for (size_t i = 0; i < count; i++) TRY(same_settings(s, inputs[i], inputs[0], error));
+  TRY(store_make_tables(s, error));
+  TRY(store_write_settings(s, error));
+  for (size_t i = 0; i < count; i++) TRY(add_store(s, inputs[i], error));
+  return xt_store_commit(s, 0, error);
+}
+
+xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count, xt_error *error) {
+  char *partial, suffix[48];
+  xt_store *s = NULL;
+  if (count == 0) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "nothing to join: give the stores");
+  if (file_exists(path)) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "exists already; the joined store has to be a new file");
+  snprintf(suffix, sizeof suffix, ".%ld.partial", (long)getpid());
+  const size_t size = strlen(path) + sizeof suffix;
+  TRY(mem_alloc(&partial, size, 1, error));
+  snprintf(partial, size, "%s%s", path, suffix);
+  unlink(partial); /* of a process that had this number before, and was killed */
+  xt_status status = xt_store_open(partial, XT_STORE_WRITE, &s, error);
+  const bool made = !status;
+  if (!status) status = merge_into(s, inputs, count, error);
+  xt_store_close(s);
+  if (!status && rename(partial, path) != 0) status = err_io(error, path, "cannot write");
+  if (status && made) unlink(partial);
+  free(partial);
+  return status;
+}

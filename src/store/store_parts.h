@@ -1,0 +1,58 @@
+/* What the store's own files share. */
+#ifndef STORE_STORE_PARTS_H
+#define STORE_STORE_PARTS_H
+
+#include "store/db.h"
+#include "xtransplant/store.h"
+
+#define STORE_APPLICATION_ID 0x58545253 /* "XTRS" */
+#define STORE_SCHEMA 1
+#define STORE_KEY_SIZE 33
+#define STORE_COMMIT_SECONDS 2.0
+
+/* What has to agree within a store, as text: rows of the table `settings`. */
+typedef enum StoreSetting {
+  STORE_MODEL_HASH = 0, STORE_LAYERS, STORE_COMPUTE, STORE_MAX_NEW_TOKENS, STORE_PENALTY, STORE_IGNORE_EOS,
+  STORE_SETTING_COUNT
+} StoreSetting;
+#define STORE_VALUE_SIZE 72
+extern const char *const store_setting_names[STORE_SETTING_COUNT];
+
+/* Statements that are prepared once, when they are first needed. */
+typedef enum StoreStatement {
+  STORE_FIND_QUESTION = 0, STORE_ADD_QUESTION, STORE_FIND_RESPONSES, STORE_FIND_VANILLA, STORE_FIND_TEXT, STORE_ADD_TEXT,
+  STORE_ADD_RESPONSE, STORE_ADD_VANILLA, STORE_STATEMENT_COUNT
+} StoreStatement;
+
+struct xt_store {
+  Db db;
+  xt_store_mode mode;
+  bool empty;          /* has no tables yet */
+  bool fresh;          /* this object made the file, and committed nothing to it */
+  bool in_transaction;
+  bool dirty;          /* something was added since the last commit */
+  double dirty_since;
+  sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
+  char settings[STORE_SETTING_COUNT][STORE_VALUE_SIZE]; /* "" while the store has none */
+  char model_name[256];
+  const xt_model *model; /* once begun; borrowed */
+  int64_t run;
+};
+
+xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out, xt_error *error);
+/* The tables, in a file that has none. */
+xt_status store_make_tables(xt_store *store, xt_error *error);
+xt_status store_write_settings(xt_store *store, xt_error *error);
+xt_status store_begin_transaction(xt_store *store, xt_error *error);
+void store_touched(xt_store *store);
+
+/* Identity of a question by its content. */
+void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
+/* A question's options as the column `choices` has them; NULL: none. The caller frees *out with free(). */
+xt_status store_choices_text(const xt_question *question, char **out, xt_error *error);
+
+/* Where responses come from, as JSON. The caller frees *out with free(). */
+xt_status store_provenance(const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command, char **out,
+                           xt_error *error);
+
+#endif

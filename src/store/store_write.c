@@ -1,0 +1,164 @@
+/* Questions and responses, in. */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "store/store_parts.h"
+
+void store_question_key(const xt_question *q, char out[STORE_KEY_SIZE]) {
+  Hash hash;
+  uint8_t digest[HASH_BYTES];
+  hash_init(&hash);
+  hash_text(&hash, "xtransplant question 1");
+  const char *const parts[] = {q->task, q->lang, q->source_lang, q->id, q->source, q->target};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) hash_text(&hash, parts[i]);
+  hash_number(&hash, q->gold != NULL);
+  hash_text(&hash, q->gold);
+  hash_number(&hash, q->choice_count);
+  for (size_t i = 0; i < q->choice_count; i++) {
+    hash_text(&hash, q->choices[i].label);
+    hash_text(&hash, q->choices[i].text);
+  }
+  hash_finish(&hash, digest);
+  hash_hex(digest, (STORE_KEY_SIZE - 1) / 2, out);
+}
+
+xt_status store_choices_text(const xt_question *q, char **out, xt_error *error) {
+  *out = NULL;
+  if (q->choice_count == 0) return XT_STATUS_OK;
+  json_t *object = json_object();
+  for (size_t i = 0; object && i < q->choice_count; i++) {
+    if (json_object_set_new(object, q->choices[i].label, q->choices[i].text ? json_string(q->choices[i].text) : json_null()) != 0) {
+      json_decref(object);
+      object = NULL;
+    }
+  }
+  if (object) *out = json_dumps(object, JSON_COMPACT);
+  json_decref(object);
+  return *out ? XT_STATUS_OK : err_memory(error, 0);
+}
+
+static xt_status find(xt_store *s, const char *key, int64_t *number, xt_error *error) {
+  sqlite3_stmt *statement;
+  bool row;
+  *number = -1;
+  if (s->empty) return XT_STATUS_OK;
+  TRY(store_statement(s, STORE_FIND_QUESTION, &statement, error));
+  db_bind_text(statement, 1, key);
+  const xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
+  if (!status && row) *number = sqlite3_column_int64(statement, 0);
+  sqlite3_reset(statement);
+  return status;
+}
+
+xt_status xt_store_find_question(xt_store *s, const xt_question *q, int64_t *number, xt_error *error) {
+  char key[STORE_KEY_SIZE];
+  store_question_key(q, key);
+  return find(s, key, number, error);
+}
+
+xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_instance *ids, int64_t *number, xt_error *error) {
+  char key[STORE_KEY_SIZE], *choices;
+  sqlite3_stmt *statement;
+  store_question_key(q, key);
+  TRY(find(s, key, number, error));
+  if (*number >= 0) return XT_STATUS_OK;
+  TRY(store_statement(s, STORE_ADD_QUESTION, &statement, error));
+  TRY(store_choices_text(q, &choices, error));
+  const char *const texts[] = {key, q->task, q->lang, q->source_lang, NULL, q->id, q->source, q->target, q->gold, choices};
+  for (int i = 0; i < 10; i++) db_bind_text(statement, i + 1, texts[i]);
+  sqlite3_bind_int64(statement, 5, (int64_t)q->number);
+  db_bind_ids(statement, 11, ids->source, ids->source_count);
+  db_bind_ids(statement, 12, ids->target, ids->target_count);
+  const xt_status status = db_do(&s->db, statement, error);
+  free(choices);
+  if (status) return status;
+  *number = sqlite3_last_insert_rowid(s->db.handle);
+  store_touched(s);
+  return XT_STATUS_OK;
+}
+
+xt_status xt_store_find_responses(xt_store *s, int64_t question, xt_site site, int layers, bool *have, bool *vanilla, xt_error *error) {
+  sqlite3_stmt *statement;
+  bool row;
+  char name[16];
+  xt_status status;
+  TRY(store_statement(s, STORE_FIND_RESPONSES, &statement, error));
+  sqlite3_bind_int64(statement, 1, question);
+  db_bind_text(statement, 2, xt_site_format(site, name));
+  for (;;) {
+    TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
+    if (!row) break;
+    const int i = sqlite3_column_int(statement, 0), j = sqlite3_column_int(statement, 1);
+    if (i >= 0 && i < layers && j >= 0 && j < layers) have[i * layers + j] = true;
+  }
+  if (vanilla) {
+    sqlite3_stmt *untouched;
+    TRY_DONE(store_statement(s, STORE_FIND_VANILLA, &untouched, error));
+    sqlite3_bind_int64(untouched, 1, question);
+    status = db_step(&s->db, untouched, vanilla, "cannot read", error);
+    sqlite3_reset(untouched);
+  }
+done:
+  sqlite3_reset(statement);
+  return status;
+}
+
+/* The number of a response's text, which is stored once however many responses have it. */
+static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *number, xt_error *error) {
+  sqlite3_stmt *find_text, *add_text;
+  bool row;
+  TRY(store_statement(s, STORE_FIND_TEXT, &find_text, error));
+  db_bind_ids(find_text, 1, g->ids, g->count);
+  xt_status status = db_step(&s->db, find_text, &row, "cannot read", error);
+  if (!status && row) *number = sqlite3_column_int64(find_text, 0);
+  sqlite3_reset(find_text);
+  if (status || row) return status;
+  const xt_tokenizer *tokenizer = xt_model_tokenizer(s->model);
+  char *text = NULL;
+  size_t length = 0;
+  TRY(store_statement(s, STORE_ADD_TEXT, &add_text, error));
+  if (tokenizer) TRY(xt_tokenizer_decode(tokenizer, g->ids, g->count, true, &text, &length, error));
+  db_bind_ids(add_text, 1, g->ids, g->count);
+  if (text) sqlite3_bind_text64(add_text, 2, text, length, SQLITE_STATIC, SQLITE_UTF8);
+  else sqlite3_bind_null(add_text, 2);
+  status = db_do(&s->db, add_text, error);
+  free(text);
+  *number = sqlite3_last_insert_rowid(s->db.handle);
+  return status;
+}
+
+xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *site, int source_layer, int target_layer, const xt_generation *g,
+                                xt_error *error) {
+  sqlite3_stmt *statement;
+  int64_t text = 0;
+  char name[16];
+  if (!s->model) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "xt_store_begin was not called");
+  double margin = g->count ? (double)g->margins[0] : 0, entropy = 0, logprob = 0;
+  for (size_t t = 0; t < g->count; t++) {
+    margin = fmin(margin, (double)g->margins[t]);
+    entropy += (double)g->entropies[t];
+    logprob += (double)g->logprobs[t];
+  }
+  const double count = g->count ? (double)g->count : 1;
+  TRY(text_number(s, g, &text, error));
+  TRY(store_statement(s, site ? STORE_ADD_RESPONSE : STORE_ADD_VANILLA, &statement, error));
+  sqlite3_bind_int64(statement, 1, question);
+  sqlite3_bind_int64(statement, 2, text);
+  sqlite3_bind_double(statement, 3, margin);
+  sqlite3_bind_double(statement, 4, g->count ? (double)g->entropies[0] : 0);
+  sqlite3_bind_double(statement, 5, entropy / count);
+  sqlite3_bind_double(statement, 6, logprob / count);
+  sqlite3_bind_int64(statement, 7, s->run);
+  if (site) {
+    db_bind_text(statement, 8, xt_site_format(*site, name));
+    sqlite3_bind_int(statement, 9, source_layer);
+    sqlite3_bind_int(statement, 10, target_layer);
+  }
+  TRY(db_do(&s->db, statement, error));
+  store_touched(s);
+  return xt_store_commit(s, STORE_COMMIT_SECONDS, error);
+}

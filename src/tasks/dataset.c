@@ -1,0 +1,176 @@
+#include "tasks/dataset.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file_map.h"
+#include "base/mem.h"
+#include "tasks/task_table.h"
+
+xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format, ...) {
+  char message[400], field[40];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(message, sizeof message, format, args);
+  va_end(args);
+  snprintf(field, sizeof field, "line %zu", line);
+  return err_set(error, XT_STATUS_INPUT, path, field, -1, "%s", message);
+}
+
+xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error) {
+  FileMap map;
+  TRY(file_map_open(path, &map, error));
+  xt_status status = XT_STATUS_OK;
+  json_t *lines = json_array();
+  if (!lines) status = err_memory(error, map.size);
+  const char *text = (const char *)map.data;
+  for (size_t at = 0, line = 1; !status && at < map.size; line++) {
+    const char *end = memchr(text + at, '\n', map.size - at);
+    const size_t size = end ? (size_t)(end - text) - at : map.size - at;
+    json_t *value = NULL;
+    xt_error inner = {0};
+    status = json_parse(text + at, size, path, &value, &inner);
+    if (status == XT_STATUS_INPUT) {
+      char *near = strstr(inner.message, " near '"); /* what follows repeats the line */
+      if (near) *near = 0;
+      const char *what = strstr(inner.message, "): ");
+      status = dataset_line_error(error, path, line, "not a line of JSON: %.300s (byte %lld of the line)", what ? what + 3 : inner.message, inner.offset);
+    } else if (status) {
+      if (error) *error = inner;
+    } else if (json_array_append_new(lines, value) != 0) {
+      status = err_memory(error, map.size);
+    }
+    at += size + 1;
+  }
+  file_map_close(&map);
+  if (status) json_decref(lines);
+  else *out = lines;
+  return status;
+}
+
+xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, xt_error *error) {
+  char *copy;
+  const size_t size = strlen(text) + 1;
+  TRY(arena_alloc(&dataset->arena, &copy, size, 1, error));
+  memcpy(copy, text, size);
+  *out = copy;
+  return XT_STATUS_OK;
+}
+
+xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line, const char *what, const char **out,
+                            xt_error *error) {
+  if (!json_is_string(value)) return dataset_line_error(error, path, line, "is %s, expected %s: a JSON string", json_type_name(value), what);
+  const char *text = json_string_value(value);
+  if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
+  if (strlen(text) != json_string_length(value)) return dataset_line_error(error, path, line, "%s holds a NUL character", what);
+  return dataset_copy(dataset, text, out, error);
+}
+
+xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const char *directory, const char *lang, const xt_choice **out,
+                               size_t *count, xt_error *error) {
+  xt_choice *choices, *copies;
+  TRY(xt_task_choices(task, directory, lang, &choices, count, error));
+  xt_status status = arena_alloc(&dataset->arena, &copies, *count, sizeof *copies, error);
+  for (size_t i = 0; i < *count && !status; i++) {
+    status = dataset_copy(dataset, choices[i].label, &copies[i].label, error);
+    if (!status) status = dataset_copy(dataset, choices[i].text, &copies[i].text, error);
+  }
+  xt_choices_free(choices, *count);
+  *out = *count ? copies : NULL;
+  return status;
+}
+
+xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error) {
+  TRY(mem_grow(&dataset->questions, &dataset->capacity, dataset->count + 1, sizeof *dataset->questions, error));
+  dataset->questions[dataset->count++] = *question;
+  return XT_STATUS_OK;
+}
+
+size_t xt_dataset_count(const xt_dataset *dataset) { return dataset->count; }
+
+const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index) { return index < dataset->count ? &dataset->questions[index] : NULL; }
+
+void xt_dataset_close(xt_dataset *dataset) {
+  if (!dataset) return;
+  arena_free(&dataset->arena);
+  free(dataset->questions);
+  free(dataset);
+}
+
+/* ---- options ---------------------------------------------------------------------------------- */
+
+static xt_status choice_copy(xt_choice *out, const char *label, const char *text, xt_error *error) {
+  char *copy;
+  TRY(mem_copy_text(&copy, label, strlen(label), error));
+  out->label = copy;
+  TRY(mem_copy_text(&copy, text, strlen(text), error));
+  out->text = copy;
+  return XT_STATUS_OK;
+}
+
+static xt_status choices_from_table(const xt_task *task, const char *lang, xt_choice *out, size_t *count, xt_error *error) {
+  static const char *const labels[] = {"1", "2", "3"};
+  const TaskWords *words = task_words(lang);
+  if (!words)
+    return err_set(error, XT_STATUS_INPUT, NULL, "lang", -1, "'%.40s' is none of the languages whose options %s names; give the data folder, with ans_lang",
+                   lang, task->title);
+  for (size_t i = 0; i < sizeof words->words / sizeof *words->words; i++) {
+    ++*count; /* before it is filled: a half-filled one is freed like the others */
+    TRY(choice_copy(&out[i], labels[i], words->words[i], error));
+  }
+  return XT_STATUS_OK;
+}
+
+static xt_status choices_from_file(const char *path, xt_choice **out, size_t *count, xt_error *error) {
+  json_t *words;
+  const char *label;
+  json_t *text;
+  TRY(json_parse_file(path, &words, error));
+  xt_status status = XT_STATUS_OK;
+  if (!json_is_object(words) || json_object_size(words) < 2)
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "not a JSON object of the options' words: {\"1\": \"...\", \"2\": \"...\"}");
+  if (!status) status = mem_alloc(out, json_object_size(words), sizeof **out, error);
+  json_object_foreach(words, label, text) {
+    if (status) break;
+    if (!json_is_string(text) || !json_string_value(text)[0] || strlen(json_string_value(text)) != json_string_length(text))
+      status = err_set(error, XT_STATUS_INPUT, path, label, -1, "is no word: expected a JSON string that is not empty");
+    else
+      status = choice_copy(&(*out)[(*count)++], label, json_string_value(text), error);
+  }
+  json_decref(words);
+  return status;
+}
+
+xt_status xt_task_choices(const xt_task *task, const char *directory, const char *lang, xt_choice **out, size_t *count, xt_error *error) {
+  *out = NULL;
+  *count = 0;
+  const TaskEntry *entry = task_entry(task);
+  if (entry->scoring != SCORING_WORDS) return XT_STATUS_OK;
+  xt_status status;
+  if (directory) {
+    char name[128], *path;
+    snprintf(name, sizeof name, "ans_lang/%.64s.json", lang);
+    TRY(file_join(directory, name, &path, error));
+    status = choices_from_file(path, out, count, error);
+    free(path);
+  } else {
+    TRY(mem_alloc(out, 3, sizeof **out, error));
+    status = choices_from_table(task, lang, *out, count, error);
+  }
+  if (status) {
+    xt_choices_free(*out, *count);
+    *out = NULL;
+    *count = 0;
+  }
+  return status;
+}
+
+void xt_choices_free(xt_choice *choices, size_t count) {
+  for (size_t i = 0; choices && i < count; i++) {
+    free((void *)(uintptr_t)choices[i].label);
+    free((void *)(uintptr_t)choices[i].text);
+  }
+  free(choices);
+}

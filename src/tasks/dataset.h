@@ -1,0 +1,37 @@
+/* A dataset while it is filled, and the files of JSON lines that it is filled from. */
+#ifndef TASKS_DATASET_H
+#define TASKS_DATASET_H
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "xtransplant/tasks.h"
+
+struct xt_dataset {
+  Arena arena; /* of every string and choice */
+  xt_question *questions;
+  size_t count, capacity;
+};
+
+/* The whole file as an array, an element a line. The caller frees *out with json_decref. */
+xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error);
+
+/* An XT_STATUS_INPUT error that names file and line (from 1). */
+xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A string of line `line`, copied. `what` says what it should have been: "a prompt". Empty ones and such with
+ * a NUL are refused. */
+xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line, const char *what, const char **out,
+                            xt_error *error);
+
+/* A copy of a string. */
+xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, xt_error *error);
+
+/* Copies the options of a language, once for all its questions. */
+xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const char *directory, const char *lang, const xt_choice **out,
+                               size_t *count, xt_error *error);
+
+/* Appends a copy of *question. */
+xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error);
+
+#endif

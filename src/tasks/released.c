@@ -1,0 +1,157 @@
+/* The layout that the paper's authors released their prompts in (docs/FORMATS.md). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file_map.h"
+#include "base/mem.h"
+#include "tasks/dataset.h"
+#include "tasks/task_table.h"
+
+/* One language's files, a JSON value a line each. */
+typedef struct Files {
+  char *source_path, *target_path, *gold_path;
+  json_t *source, *target, *gold; /* gold: NULL where the target's lines hold it */
+} Files;
+
+static void files_close(Files *f) {
+  json_decref(f->source);
+  json_decref(f->target);
+  json_decref(f->gold);
+  free(f->source_path);
+  free(f->target_path);
+  free(f->gold_path);
+}
+
+static xt_status read_file(const TaskEntry *entry, const char *directory, const char *folder, const char *lang, char **path, json_t **lines,
+                           xt_error *error) {
+  char file[128], name[256];
+  const char *percent = strstr(entry->file, "%s"); /* the table's pattern, not a format */
+  snprintf(file, sizeof file, "%.*s%.64s%s", (int)(percent - entry->file), entry->file, lang, percent + 2);
+  snprintf(name, sizeof name, "%s/%s", folder, file);
+  TRY(file_join(directory, name, path, error));
+  return dataset_read_lines(*path, lines, error);
+}
+
+static xt_status same_count(const json_t *a, const char *a_path, const json_t *b, const char *b_path, xt_error *error) {
+  if (json_array_size(a) == json_array_size(b)) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, a_path, NULL, -1, "has %zu lines, and %.300s, whose lines belong to them, has %zu", json_array_size(a), b_path,
+                 json_array_size(b));
+}
+
+static xt_status files_read(Files *f, const TaskEntry *entry, const char *directory, const char *source_lang, const char *lang, xt_error *error) {
+  TRY(read_file(entry, directory, entry->target_folder, lang, &f->target_path, &f->target, error));
+  TRY(read_file(entry, directory, entry->source_folder, source_lang, &f->source_path, &f->source, error));
+  TRY(same_count(f->target, f->target_path, f->source, f->source_path, error));
+  if (entry->gold == GOLD_ANSWER_FILE) {
+    TRY(read_file(entry, directory, "ans", lang, &f->gold_path, &f->gold, error));
+    TRY(same_count(f->target, f->target_path, f->gold, f->gold_path, error));
+  }
+  return json_array_size(f->target) ? XT_STATUS_OK : err_set(error, XT_STATUS_INPUT, f->target_path, NULL, -1, "has no lines");
+}
+
+/* A line is the prompt itself or an object that has it as input_text. */
+static const json_t *prompt_of(const json_t *line) { return json_is_object(line) ? json_object_get(line, "input_text") : line; }
+
+static xt_status likeliest(const json_t *line, const char *path, size_t number, char out[2], xt_error *error) {
+  const json_t *label = json_is_object(line) ? json_object_get(line, "label") : NULL;
+  const size_t count = json_array_size(label);
+  if (count == 0 || count > TASK_LETTERS)
+    return dataset_line_error(error, path, number, "\"label\" is %s of %zu, expected an array of 1 to %d probabilities", json_type_name(label), count, TASK_LETTERS);
+  size_t best = 0;
+  for (size_t i = 0; i < count; i++) {
+    const json_t *value = json_array_get(label, i);
+    if (!json_is_number(value)) return dataset_line_error(error, path, number, "item %zu of \"label\" is %s, expected a number", i, json_type_name(value));
+    if (json_number_value(value) > json_number_value(json_array_get(label, best))) best = i;
+  }
+  out[0] = (char)('A' + best);
+  out[1] = 0;
+  return XT_STATUS_OK;
+}
+
+/* The gold answer, and, for options, that it is one of them. */
+static xt_status read_gold(xt_dataset *d, const TaskEntry *entry, const Files *f, size_t i, xt_question *q, xt_error *error) {
+  if (entry->gold == GOLD_LIKELIEST) {
+    char letter[2];
+    TRY(likeliest(json_array_get(f->target, i), f->target_path, i + 1, letter, error));
+    return dataset_copy(d, letter, &q->gold, error);
+  }
+  TRY(dataset_copy_text(d, json_array_get(f->gold, i), f->gold_path, i + 1, "an answer", &q->gold, error));
+  bool found = q->choice_count == 0;
+  for (size_t k = 0; k < q->choice_count; k++) found = found || strcmp(q->choices[k].label, q->gold) == 0;
+  if (!found)
+    return dataset_line_error(error, f->gold_path, i + 1, "'%.60s' is none of the options that ans_lang has: %s to %s", q->gold, q->choices[0].label,
+                              q->choices[q->choice_count - 1].label);
+  return XT_STATUS_OK;
+}
+
+static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char *directory, const char *lang, const char *pivot, size_t limit,
+                              xt_error *error) {
+  Files f = {0};
+  xt_question q = {.task = entry->task.name};
+  xt_status status;
+  const bool to = entry->task.direction == XT_DIRECTION_TO_LANGUAGE;
+  TRY_DONE(dataset_copy(d, lang, &q.lang, error));
+  TRY_DONE(dataset_copy(d, to ? pivot : lang, &q.source_lang, error));
+  TRY_DONE(dataset_copy_choices(d, &entry->task, directory, lang, &q.choices, &q.choice_count, error));
+  TRY_DONE(files_read(&f, entry, directory, q.source_lang, lang, error));
+  const size_t lines = json_array_size(f.target);
+  for (size_t i = 0; i < lines && (limit == 0 || i < limit); i++) {
+    char id[24];
+    snprintf(id, sizeof id, "%zu", i);
+    q.number = i;
+    TRY_DONE(dataset_copy(d, id, &q.id, error));
+    TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.source, i)), f.source_path, i + 1, "a prompt", &q.source, error));
+    TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.target, i)), f.target_path, i + 1, "a prompt", &q.target, error));
+    TRY_DONE(read_gold(d, entry, &f, i, &q, error));
+    TRY_DONE(dataset_add(d, &q, error));
+  }
+done:
+  files_close(&f);
+  return status;
+}
+
+static xt_status check_language(const xt_task *task, const char *lang, const char *option, xt_error *error) {
+  char have[256] = "";
+  for (size_t i = 0; task->languages[i]; i++) {
+    if (strcmp(task->languages[i], lang) == 0) return XT_STATUS_OK;
+    if (i) strcat(have, " ");
+    strcat(have, task->languages[i]);
+  }
+  return err_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "'%.40s' is no language of %s; it has %s", lang, task->title, have);
+}
+
+static xt_status check_options(const xt_task *task, const char *directory, const xt_dataset_options *o, xt_error *error) {
+  const char *pivot = o->pivot ? o->pivot : TASK_PIVOT;
+  if (task->direction == XT_DIRECTION_FROM_LANGUAGE && strcmp(pivot, TASK_PIVOT) != 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "pivot", -1, "%s goes from each language into English; its pivot is %s", task->title, TASK_PIVOT);
+  TRY(check_language(task, pivot, "pivot", error));
+  for (size_t i = 0; o->languages && i < o->language_count; i++) {
+    TRY(check_language(task, o->languages[i], "lang", error));
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(o->languages[i], o->languages[k]) == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "lang", -1, "names %s twice", o->languages[i]);
+  }
+  char *split;
+  TRY(file_join(directory, "split", &split, error));
+  const bool found = file_exists(split);
+  free(split);
+  if (found) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "no such folder, or it has no folder split; %s is read from a folder with split and %s",
+                 task->title, task_entry(task)->gold == GOLD_ANSWER_FILE ? "ans" : "translated");
+}
+
+xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+  const xt_dataset_options defaults = {0};
+  const xt_dataset_options *o = options ? options : &defaults;
+  xt_dataset *d;
+  *out = NULL;
+  TRY(check_options(task, directory, o, error));
+  TRY(mem_alloc(&d, 1, sizeof *d, error));
+  xt_status status = XT_STATUS_OK;
+  for (size_t i = 0; !status && (o->languages ? i < o->language_count : task->languages[i] != NULL); i++)
+    status = add_language(d, task_entry(task), directory, o->languages ? o->languages[i] : task->languages[i], o->pivot ? o->pivot : TASK_PIVOT,
+                          o->limit, error);
+  if (status) xt_dataset_close(d);
+  else *out = d;
+  return status;
+}

@@ -1,0 +1,62 @@
+#include "tasks/task_table.h"
+
+#include <string.h>
+
+static const char *const xnli_languages[] = {"ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "tr", "ur", "vi", "zh", NULL};
+static const char *const xquad_languages[] = {"ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh", NULL};
+static const char *const opinion_languages[] = {"am", "ar", "de", "el", "en", "es", "fr", "hi", "id", "ja", "pt",
+                                                "ru", "sv", "sw", "tl", "tr", "uk", "ur", "vi", "zh-CN", NULL};
+
+static const TaskEntry entries[] = {
+    {.task = {"xnli", "XNLI", XT_TASK_CHOICE, XT_DIRECTION_TO_LANGUAGE, "attn", xnli_languages},
+     .scoring = SCORING_WORDS, .gold = GOLD_ANSWER_FILE, .file = "%s.json", .source_folder = "split", .target_folder = "split"},
+    {.task = {"xquad", "XQuAD", XT_TASK_GENERATION, XT_DIRECTION_TO_LANGUAGE, "ffn", xquad_languages},
+     .scoring = SCORING_CONTAINS, .gold = GOLD_ANSWER_FILE, .file = "xquad.%s.json", .source_folder = "split", .target_folder = "split"},
+    {.task = {"globalopinionqa", "GlobalOpinionQA", XT_TASK_CHOICE, XT_DIRECTION_FROM_LANGUAGE, "ffn", opinion_languages},
+     .scoring = SCORING_LETTERS, .gold = GOLD_LIKELIEST, .file = "%s.json", .source_folder = "translated", .target_folder = "split"},
+};
+#define ENTRY_COUNT (sizeof entries / sizeof *entries)
+
+/* As XNLI's ans_lang files have them; the French ones do begin with their number. */
+static const TaskWords xnli_words[] = {
+    {"ar", {"يستلزم", "محايد", "يتناقض"}},
+    {"bg", {"Повлича", "Неутрален", "Противоречат"}},
+    {"de", {"Nach sich ziehen", "Neutral", "Widersprechen"}},
+    {"el", {"Συνεπάγεται", "Ουδέτερο", "Αντίφαση"}},
+    {"en", {"Entail", "Neutral", "Contradict"}},
+    {"es", {"Implica", "Neutral", "Contradice"}},
+    {"fr", {"(1)\u00a0Entraîner", "(2)\u00a0Neutre", "(3)\u00a0Contraire"}},
+    {"hi", {"निहित", "तटस्थ", "विरोधाभास"}},
+    {"ru", {"Следствие", "Нейтральное", "Противоречие"}},
+    {"sw", {"Inajumuisha", "Kuegemea upande wowote", "Kupingana"}},
+    {"tr", {"Gerektirir", "Tarafsız", "Çelişkili"}},
+    {"ur", {"داخل کرنا", "غیر جانبدار", "تضاد"}},
+    {"vi", {"Kéo theo", "Trung lập", "Mâu thuẫn"}},
+    {"zh", {"蕴涵", "中立", "矛盾"}},
+};
+
+const xt_task *xt_task_get(size_t index) { return index < ENTRY_COUNT ? &entries[index].task : NULL; }
+
+const char *const *xt_task_names(void) {
+  static const char *const names[] = {"xnli", "xquad", "globalopinionqa", NULL};
+  _Static_assert(sizeof names / sizeof *names == ENTRY_COUNT + 1, "a name for each task");
+  return names;
+}
+
+const xt_task *xt_task_find(const char *name) {
+  for (size_t i = 0; i < ENTRY_COUNT; i++)
+    if (strcmp(entries[i].task.name, name) == 0) return &entries[i].task;
+  return NULL;
+}
+
+const TaskEntry *task_entry(const xt_task *task) {
+  for (size_t i = 0; i < ENTRY_COUNT; i++)
+    if (strcmp(entries[i].task.name, task->name) == 0) return &entries[i];
+  return NULL;
+}
+
+const TaskWords *task_words(const char *lang) {
+  for (size_t i = 0; i < sizeof xnli_words / sizeof *xnli_words; i++)
+    if (strcmp(xnli_words[i].lang, lang) == 0) return &xnli_words[i];
+  return NULL;
+}

@@ -1,0 +1,181 @@
+#!/bin/sh
+# sweep, merge, export: stopping at any moment, sharding, refusals.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama
+small="-m $model --threads 1 --quiet"
+i=0
+while [ $i -lt 10 ]; do
+  printf '{"id": "q%d", "lang": "%s", "source": "Question %d: (1) yes (2) no (3) maybe\\nAnswer:", "target": "Swali la %d:\\nJibu:", "gold": "%d", "task": "xnli"}\n' \
+    $i "$([ $((i % 2)) -eq 0 ] && echo sw || echo tr)" $i $i $((i % 3 + 1))
+  i=$((i + 1))
+done >pairs.jsonl
+pairs="--pairs pairs.jsonl --site attn,block"
+
+# ---- plan
+run "$X" sweep $small $pairs -o plan.db --dry-run
+expect "dry run" 0
+prints "dry run: responses" '^responses +730, untouched runs included; 0 are in plan.db, 730 to run$'
+prints "dry run: memory" '^memory +[0-9.]+ GB at most'
+prints "dry run: time" '^time +[0-9]+:[0-9]{2}:[0-9]{2} to '
+same "dry run writes nothing" "$(ls plan.db 2>&1 | grep -c 'No such file')" 1
+run "$X" sweep $small $pairs -o plan.db --dry-run --json
+same "dry run --json" "$(field responses <out) $(field to_run <out) $(field instances <out)" "730 730 10"
+
+# ---- whole, again, and its export
+run "$X" sweep $small $pairs -o whole.db --json
+expect "sweep" 0
+same "sweep --json" "$(field finished <out) $(field computed <out) $(field present_before <out)" "true 730 0"
+run "$X" export whole.db
+expect "export" 0
+cp out whole.jsonl
+same "export: a line a response" "$(wc -l <whole.jsonl)" 730
+is_json "export is JSON" whole.jsonl
+same "export: first line" "$(head -1 whole.jsonl | sed 's/"resps.*"target"/"target"/; s/, "id".*//')" \
+  '{"doc_id": "q0", "lang": "sw", "task": "xnli", "site": "vanilla", "source_layer": null, "target_layer": null, "target": "1", "metrics": {"acc": 0}, "source_lang": ""}'
+same "export: sites" "$(sed 's/.*"site": "\([^"]*\)".*/\1/' whole.jsonl | sort | uniq -c | tr -s ' \n' ' ')" " 360 attn 360 block 10 vanilla "
+# what the file says is what the transplant alone gives
+printf 'Question 3: (1) yes (2) no (3) maybe\nAnswer:' >source
+printf 'Swali la 3:\nJibu:' >target
+for at in "attn 4 1" "block 0 5"; do
+  set -- $at
+  line=$(grep "\"doc_id\": \"q3\".*\"site\": \"$1\", \"source_layer\": $2, \"target_layer\": $3," whole.jsonl)
+  printf '%s' "$(cat source)" >source; printf '%s' "$(cat target)" >target
+  "$X" run -m "$model" --threads 1 --source-file source --target-file target --site $1 --source-layer $2 --target-layer $3 --json >alone
+  same "sweep is run, $at" "$(echo "$line" | field ids)" "$(object_field transplanted ids <alone)"
+done
+run "$X" export whole.db --format csv
+same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id"
+before=$(cksum <whole.db; ls -l --time-style=full-iso whole.db)
+run "$X" sweep -m "$model" $pairs -o whole.db
+expect "a finished sweep" 0
+same "a finished sweep does nothing" "$(cat err) $(cksum <whole.db; ls -l --time-style=full-iso whole.db)" "whole.db: all 730 responses are there; nothing to do $before"
+
+# ---- shards
+for k in 4 2 1 3; do "$X" sweep $small $pairs --shard $k/4 -o shard$k.db || fail "shard $k"; done
+run "$X" merge merged.db shard1.db shard2.db shard3.db shard4.db --quiet
+expect "merge" 0
+"$X" export merged.db >merged.jsonl
+cmp -s whole.jsonl merged.jsonl && pass "four shards merged export as one sweep" || fail "four shards merged export as one sweep"
+run "$X" sweep $small $pairs -o merged.db --json
+same "a merged file is a finished sweep" "$code $(field computed <out)" "0 0"
+refuses "merge: the file exists" 3 "xtransplant merge: merged.db: exists already; the joined store has to be a new file" "$X" merge merged.db shard1.db
+refuses_like "merge: no inputs" 2 "merge OUT.db A.db B.db" "$X" merge new.db
+refuses "merge: missing input" 3 "xtransplant merge: nowhere.db: cannot open: No such file or directory" "$X" merge new.db shard1.db nowhere.db
+refuses "merge: no store" 3 "xtransplant merge: pairs.jsonl: is no results store: not an SQLite file" "$X" merge new.db shard1.db pairs.jsonl
+
+# ---- grown: more sites and layers in the same file
+"$X" sweep $small --pairs pairs.jsonl --site attn --source-layers 0,5 --target-layers first -o grown.db
+run "$X" sweep $small --pairs pairs.jsonl --site attn --target-layers 0-2 -o grown.db --json
+same "grown: only what is missing" "$code $(field present_before <out) $(field finished <out)" "0 30 true"
+"$X" sweep $small $pairs -o grown.db
+"$X" export grown.db >grown.jsonl
+cmp -s whole.jsonl grown.jsonl && pass "a file that grew exports as one sweep" || fail "a file that grew exports as one sweep"
+
+# ---- killed at any moment, the same command goes on. The moments differ from run to run.
+slow="--max-rows 12 --commit-seconds 0.01"
+kills=0 partial=0
+while [ $kills -lt 8 ]; do
+  "$X" sweep $small $pairs $slow -o killed.db &
+  pid=$!
+  sleep "0.$(($(od -An -N1 -tu1 /dev/urandom) % 6 + 1))"
+  kill -9 $pid 2>/dev/null || { wait $pid; break; }
+  wait $pid 2>/dev/null
+  kills=$((kills + 1))
+  if "$X" export killed.db >partial.jsonl 2>/dev/null; then partial=$((partial + 1)); fi
+done 2>/dev/null
+echo "# killed $kills times, $partial times with results"
+run "$X" sweep $small $pairs -o killed.db
+expect "after kill -9: goes on" 0
+"$X" export killed.db >killed.jsonl
+cmp -s whole.jsonl killed.jsonl && pass "after kill -9: the export is the same" || fail "after kill -9: the export is the same" "$(cmp whole.jsonl killed.jsonl 2>&1)"
+same "after kill -9: one file" "$(ls killed.db*)" killed.db
+
+# ---- one writer; readers may read
+wait_for() { tries=0; while [ $tries -lt 100 ] && ! "$X" export "$1" >/dev/null 2>&1; do sleep 0.1; tries=$((tries + 1)); done; }
+"$X" sweep $small $pairs --max-new-tokens 200 --max-rows 2 --commit-seconds 0.01 -o busy.db 2>stopped.err &
+pid=$!
+wait_for busy.db
+refuses "a second writer" 3 "xtransplant sweep: busy.db: another process is writing to this store; let it finish, or give another file" \
+  "$X" sweep $small $pairs --max-new-tokens 200 -o busy.db
+run "$X" export busy.db
+expect "a reader beside the writer" 0
+# ---- Ctrl-C
+kill -INT $pid
+wait $pid
+same "Ctrl-C: exit code" $? 1
+same "Ctrl-C: message" "$(cat stopped.err)" "xtransplant sweep: stopped"
+"$X" export busy.db >busy.jsonl
+lines=$(wc -l <busy.jsonl)
+[ "$lines" -ge 1 ] && [ "$lines" -lt 730 ] && pass "Ctrl-C: keeps what was done" || fail "Ctrl-C: keeps what was done" "$lines lines"
+run "$X" sweep $small $pairs --max-new-tokens 200 -o busy.db --dry-run --json
+same "Ctrl-C: goes on from there" "$code $(field present <out)" "0 $lines"
+
+# ---- a disk that is full
+(ulimit -f 150; exec "$X" sweep -m "$model" --threads 1 $pairs --max-rows 12 --commit-seconds 0.01 -o full.db) >out 2>err
+code=$?
+expect "disk full: fails" 1
+same "disk full: two lines" "$(sed -n 1p err | grep -c '^xtransplant sweep: full.db: cannot write: ') $(sed -n 2p err)" \
+  "1 full.db keeps what was done; the same command goes on from there"
+run "$X" sweep $small $pairs -o full.db
+expect "disk full: goes on" 0
+"$X" export full.db >full.jsonl
+cmp -s whole.jsonl full.jsonl && pass "disk full: then the export is the same" || fail "disk full: then the export is the same"
+
+# ---- refusals, before any work
+s="$X sweep $small"
+"$X" init-model --like tiny-llama --seed 2 --quiet -o other
+refuses_like "another model" 3 "^xtransplant sweep: whole.db: model: the store has results of another model: tiny-llama, hash [0-9a-f]{12}\.\.\.; " \
+  "$X" sweep -m other --threads 1 --quiet $pairs -o whole.db
+refuses "another length" 3 "xtransplant sweep: whole.db: max_new_tokens: the store's results were made with 20, not 10. Give the same, or another results file" $s $pairs --max-new-tokens 10 -o whole.db
+refuses_like "another penalty" 3 "^xtransplant sweep: whole.db: repetition_penalty: .* made with 1, not 1\.1" $s $pairs --repetition-penalty 1.1 -o whole.db
+refuses_like "another compute type" 3 "^xtransplant sweep: whole.db: compute: .* made with f32, not bf16" $s $pairs --compute bf16 -o whole.db
+refuses "layer out of range" 3 "xtransplant sweep: --source-layers: layer 6 is out of range: this model has layers 0 to 5" $s $pairs --source-layers 4-6 -o new.db
+refuses_like "no such site" 2 "^xtransplant sweep: --site: 'attn,mlp' is not a list of different sites" $s --pairs pairs.jsonl --site attn,mlp -o new.db
+refuses "no task" 2 "xtransplant sweep: --task: missing; give --task and --data, or --pairs" $s -o new.db
+refuses "bad shard" 2 "xtransplant sweep: --shard: '5/4' is no K/N with K from 1 to N" $s $pairs --shard 5/4 -o new.db
+refuses "a folder that is not there" 3 "xtransplant sweep: nowhere/new.db: cannot write: No such file or directory" $s $pairs -o nowhere/new.db
+refuses "a file of something else" 3 "xtransplant sweep: source: is no results store: not an SQLite file" $s $pairs -o source
+refuses "too little memory" 3 "$("$X" sweep $small $pairs --memory 100K -o new.db 2>&1)" $s $pairs --memory 100K -o new.db
+printf '{"source": "a", "target": "b"}\n{"source": "a"}\n' >bad.jsonl
+refuses "pairs: no target" 3 'xtransplant sweep: bad.jsonl: line 2: has no "target"; each line needs a source and a target prompt' $s --pairs bad.jsonl -o new.db
+printf '{"source": "a", "target": "b", "lang": "sw", "task": "xnli", "gold": "4"}\n' >bad.jsonl
+refuses "pairs: gold is no option" 3 "xtransplant sweep: bad.jsonl: line 1: \"gold\": '4' is none of XNLI's options, 1, 2, 3" $s --pairs bad.jsonl -o new.db
+same "refusals write nothing" "$(ls new.db* 2>/dev/null)" ""
+refuses "export: not there" 3 "xtransplant export: nowhere.db: cannot open: No such file or directory" "$X" export nowhere.db
+: >empty.db
+refuses_like "export: empty" 3 "^xtransplant export: empty.db: holds no results" "$X" export empty.db
+"$X" sweep -m other --threads 1 --quiet $pairs --shard 2/4 -o other.db
+refuses_like "merge: another model" 3 "^xtransplant merge: other.db: model_hash: is [0-9a-f]{64}, and shard1.db has [0-9a-f]{64}; only results of one model" "$X" merge new.db shard1.db other.db
+"$X" sweep $small $pairs --shard 2/4 --max-new-tokens 3 -o short.db
+refuses "merge: other settings" 3 "xtransplant merge: short.db: max_new_tokens: is 3, and shard1.db has 20; only results of one model under the same settings can be joined" \
+  "$X" merge new.db shard1.db short.db
+same "merge: a refused one leaves nothing" "$(ls new.db* 2>/dev/null)" ""
+
+# ---- the released layout
+mkdir -p xnli/split xnli/ans xnli/ans_lang
+for lang in en sw; do
+  printf '"%s premise one: (1) (2) (3)"\n"%s premise two: (1) (2) (3)"\n' $lang $lang >xnli/split/$lang.json
+  printf '"1"\n"3"\n' >xnli/ans/$lang.json
+  printf '{"1": "%s-one", "2": "%s-two", "3": "%s-three"}\n' $lang $lang $lang >xnli/ans_lang/$lang.json
+done
+x="$X sweep $small --task xnli --data xnli"
+run $x --lang sw,en --source-layers last --target-layers first -o xnli.db
+expect "released layout" 0
+"$X" export xnli.db >xnli.jsonl
+same "released layout: lines" "$(sed 's/.*"doc_id": "\([^"]*\)", "lang": "\([^"]*\)".*"site": "\([^"]*\)".*"target": "\([^"]*\)".*/\2 \1 \3 \4/' xnli.jsonl | tr '\n' ';')" \
+  "en 0 vanilla 1;en 0 attn 1;en 1 vanilla 3;en 1 attn 3;sw 0 vanilla 1;sw 0 attn 1;sw 1 vanilla 3;sw 1 attn 3;"
+refuses "released layout: a language that is not there" 3 "xtransplant sweep: xnli/ans_lang/tr.json: cannot open: No such file or directory" $x --lang tr -o new.db
+refuses_like "released layout: no such language" 3 "^xtransplant sweep: lang: 'xx' is no language of XNLI; it has ar bg " $x --lang xx -o new.db
+printf '"3"\n' >xnli/ans/sw.json
+refuses "released layout: lines that do not match" 3 "xtransplant sweep: xnli/split/sw.json: has 2 lines, and xnli/ans/sw.json, whose lines belong to them, has 1" $x --lang sw -o new.db
+refuses "released layout: not the folder" 3 "xtransplant sweep: xnli/split: no such folder, or it has no folder split; XNLI is read from a folder with split and ans" \
+  $s --task xnli --data xnli/split -o new.db
+
+# ---- score
+printf '{"lang": "zh", "pred": "（2）", "gold": "2"}\n{"lang": "zh", "pred": "(2) (3)", "gold": "2"}\n' | "$X" score --task xnli >out
+same "score" "$(tr '\n' ' ' <out)" '{"correct": true} {"correct": false} '
+printf '{"lang": "zh", "pred": "x", "gold": "2"}\n{"lang": "zh", "pred": "x"}\n' >lines
+run "$X" score --task xnli <lines
+same "score: a bad line" "$code $(cat err)" '3 xtransplant score: stdin: line 2: is no object {"lang": "..", "pred": "..", "gold": ".."}'
+
+finish
