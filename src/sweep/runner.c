@@ -66,6 +66,7 @@ typedef struct Pass {
   int32_t *seen_count;
   int32_t *best;
   float *margin, *entropy, *logprob;
+  int *layer_rows;           /* [layers] what the step computed */
   int *nodes_below;          /* [layers + 1] nodes needed only below layer l */
   int *rows_below;           /* [layers + 1] active rows that part below layer l */
   int32_t *from, *to;        /* row lists for copies */
@@ -151,6 +152,7 @@ static xt_status pass_arrays(Pass *p, xt_error *error) {
   TRY(arena_alloc(&p->arena, &p->seen, entries, sizeof *p->seen, error));
   TRY(arena_alloc(&p->arena, &p->spans, entries, sizeof *p->spans, error));
   TRY(arena_alloc(&p->arena, &p->tail_slots, entries * (size_t)p->group->config->max_new, sizeof *p->tail_slots, error));
+  TRY(arena_alloc(&p->arena, &p->layer_rows, (size_t)layers, sizeof *p->layer_rows, error));
   TRY(arena_alloc(&p->arena, &p->nodes_below, (size_t)layers + 2, sizeof *p->nodes_below, error));
   TRY(arena_alloc(&p->arena, &p->rows_below, (size_t)layers + 2, sizeof *p->rows_below, error));
   TRY(arena_alloc(&p->arena, &p->active, (size_t)p->row_count, sizeof *p->active, error));
@@ -368,16 +370,18 @@ static xt_status start_pass(Pass *p, xt_error *error) {
 
 /* ---- a generated token ---------------------------------------------------------------------- */
 
+static int add_node(Pass *p, int parent, int32_t token) {
+  p->nodes[p->node_count] = (Node){.parent = parent, .instance = p->nodes[parent].instance, .token = token};
+  return p->node_count++;
+}
+
 /* The node of `token` after `parent`, made when new. */
 static int child_node(Pass *p, int parent, int32_t token) {
+  if (p->group->config->options->no_sharing) return add_node(p, parent, token);
   uint64_t hash = ((uint64_t)(uint32_t)parent << 32 | (uint32_t)token) * 0x9E3779B97F4A7C15u;
   for (size_t at = (size_t)(hash >> 20) & (p->table_size - 1);; at = (at + 1) & (p->table_size - 1)) {
     const int32_t n = p->table[at];
-    if (n < 0) {
-      p->table[at] = p->node_count;
-      p->nodes[p->node_count] = (Node){.parent = parent, .instance = p->nodes[parent].instance, .token = token};
-      return p->node_count++;
-    }
+    if (n < 0) return p->table[at] = add_node(p, parent, token);
     if (p->nodes[n].parent == parent && p->nodes[n].token == token) return n;
   }
 }
@@ -459,11 +463,14 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
     const Batch batch = entry_batch(p, from, to);
     forward_attention(f, &batch, l);
     forward_ffn(f, &batch, l);
+    p->layer_rows[l] = to - from;
     g->stats->row_layers += (uint64_t)(to - from);
     count_flops(g, (uint64_t)(to - from), 1, false);
     if (l < layers - 1) part_rows(p, l);
   }
   choose_entries(p, p->nodes_below[layers - 1], p->node_entries + p->rows_below[layers - 1]);
+  const xt_sweep_options *o = g->config->options;
+  if (o->step) o->step(o->user, &(xt_sweep_step){.step = step, .responses = p->active_count, .rows = p->layer_rows, .layers = layers});
   return record_rows(p, false, error);
 }
 
