@@ -123,7 +123,8 @@ static void legend(TextBuffer *out, double *x, double y, const char *line, const
   *x += 44 + 7.2 * (double)strlen(text);
 }
 
-static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
+/* `main`: the paper has it; the others stand folded on the page. */
+static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_result *site, bool main, xt_error *error) {
   static const char *const classes[] = {"c k0", "c k4", "c k2", "c k3"};
   const xt_analysis *a = r->main.analysis;
   double low = 0, high = 0, *values, x = 60;
@@ -135,7 +136,7 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
     }
   TRY(mem_alloc(&values, (size_t)a->layers, sizeof *values, error));
   const double step = plot_round(&low, &high, 6);
-  xt_status status = report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), "layers",
+  xt_status status = report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), main ? "layers" : "layers-more",
                                        report_format(r, "Figure 3 (9, 10). %s, %s: average gain by layer", report_group_title(r, g), report_site_title(site->site)),
                                        "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances. Layers from 1.", &f, error);
   if (status) goto done;
@@ -362,7 +363,9 @@ xt_status report_figures(xt_report *r, xt_error *error) {
       const xt_group *group = &a->groups[g].group;
       const xt_site_result *site = &group->sites[s];
       if (site->configuration_count == 0) continue;
-      TRY(draw_figure3(r, group, site, error));
+      bool main = false;
+      for (size_t k = 0; k < count; k++) main = main || (&groups[k]->group == group && report_site(group) == site);
+      TRY(draw_figure3(r, group, site, main, error));
       TRY(figure3_table(r, group, site, error));
       TRY(figure4_table(r, group, site, error));
       TRY(draw_heatmap(r, group, site, error));
