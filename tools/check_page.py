@@ -190,6 +190,9 @@ def use(browser, page, shots):
     shoot("5-other")
     browser.js("scrollTo(0, 0)")
     shoot("6-whole", True)
+    for number, section in enumerate(("overview", "layers", "bounds", "tables", "provenance"), 7):
+        browser.js(f"document.getElementById('{section}').scrollIntoView({{behavior: 'instant'}})")
+        shoot(f"{number}-{section}")
     asked = [e["params"]["request"]["url"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
     check("asks the network for nothing", all(u.startswith(("file:", "about:", "data:", "blob:")) for u in asked), asked)
     errors = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded") and e["params"].get("entry", {}).get("level", "error") == "error"]

@@ -17,6 +17,13 @@ xt_status report_figure_add(xt_report *r, const char *id, const char *section, c
 
 static xt_status finish(const ReportFigure *figure, xt_error *error) { return figure->svg.failed ? err_memory(error, 0) : XT_STATUS_OK; }
 
+/* Widens [low, high] to hold a value, unless it is NaN. */
+static void include(double value, double *low, double *high) {
+  if (isnan(value)) return;
+  *low = fmin(*low, value);
+  *high = fmax(*high, value);
+}
+
 /* ---- figure 2 --------------------------------------------------------------------------------- */
 
 #define BAR_ROW 46.0
@@ -40,8 +47,8 @@ static void tally_bar(TextBuffer *out, double y, const xt_tally *tally) {
   }
 }
 
-static void mean_dots(TextBuffer *out, double y, double scale, double vanilla, double mean) {
-  const double from = MEAN_LEFT + vanilla / scale * MEAN_WIDTH, to = MEAN_LEFT + mean / scale * MEAN_WIDTH;
+static void mean_dots(TextBuffer *out, double y, double low, double high, double vanilla, double mean) {
+  const double scale = MEAN_WIDTH / (high - low), from = MEAN_LEFT + (vanilla - low) * scale, to = MEAN_LEFT + (mean - low) * scale;
   char text[64];
   svg_line(out, MEAN_LEFT, y + 10, MEAN_LEFT + MEAN_WIDTH, y + 10, "g");
   svg_line(out, from, y + 10, to, y + 10, mean >= vanilla ? "w k0" : "w k1");
@@ -55,26 +62,34 @@ static xt_status draw_figure2(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   ReportFigure *f;
   size_t rows = 0, at = 0;
-  double scale = 0.01, low = 0;
+  double low = 1, high = 0;
+  char text[32];
   for (size_t g = 0; g < a->count; g++)
-    for (size_t s = 0; s < a->groups[g].group.site_count; s++, rows++)
-      scale = fmax(scale, fmax(a->groups[g].group.vanilla.overall.value, a->groups[g].group.sites[s].mean.overall.value));
+    for (size_t s = 0; s < a->groups[g].group.site_count; s++, rows++) {
+      include(a->groups[g].group.vanilla.overall.value, &low, &high);
+      include(a->groups[g].group.sites[s].mean.overall.value, &low, &high);
+    }
   if (rows == 0) return XT_STATUS_OK;
-  plot_round(&low, &scale, 4);
+  plot_round(&low, &high, 4);
   TRY(report_figure_add(r, "figure2", "overview", "Figure 2 (5, 6). Configurations against the untouched model",
                         "Left: how many of the N² configurations win, tie or lose. Right: their average accuracy (dot) and the untouched model's (bar).", &f, error));
   TextBuffer *out = &f->svg;
-  svg_open(out, 860, 60 + BAR_ROW * (double)rows, f->title);
+  svg_open(out, 860, 64 + BAR_ROW * (double)rows, f->title);
   svg_text(out, BAR_LEFT, 26, "start", "h", "win / tie / lose");
   svg_text(out, MEAN_LEFT, 26, "start", "h", "average accuracy, %");
+  for (int end = 0; end < 2; end++) {
+    snprintf(text, sizeof text, "%.0f", 100 * (end ? high : low));
+    svg_text(out, MEAN_LEFT + end * MEAN_WIDTH, 42, "middle", "s", text);
+    svg_line(out, MEAN_LEFT + end * MEAN_WIDTH, 50, MEAN_LEFT + end * MEAN_WIDTH, 50 + BAR_ROW * (double)rows - 14, "g");
+  }
   for (size_t g = 0; g < a->count; g++)
     for (size_t s = 0; s < a->groups[g].group.site_count; s++, at++) {
       const xt_group *group = &a->groups[g].group;
-      const double y = 48 + BAR_ROW * (double)at;
+      const double y = 54 + BAR_ROW * (double)at;
       svg_text(out, BAR_LEFT - 14, y + 7, "end", "h", report_group_title(r, group));
       svg_text(out, BAR_LEFT - 14, y + 22, "end", "s", report_site_title(group->sites[s].site));
       tally_bar(out, y, &group->sites[s].all);
-      if (group->sites[s].mean.overall.count) mean_dots(out, y, scale, group->vanilla.overall.value, group->sites[s].mean.overall.value);
+      if (group->sites[s].mean.overall.count) mean_dots(out, y, low, high, group->vanilla.overall.value, group->sites[s].mean.overall.value);
     }
   svg_close(out);
   return finish(f, error);
@@ -109,12 +124,6 @@ static xt_status figure2_table(xt_report *r, xt_error *error) {
 /* Two panels side by side over the same range of y. */
 static Plot panel(const xt_analysis *a, bool right, double low, double high) {
   return (Plot){.left = right ? 500 : 60, .top = 52, .width = 370, .height = 240, .x_low = 1, .x_high = a->layers > 1 ? a->layers : 2, .y_low = low, .y_high = high};
-}
-
-static void include(double value, double *low, double *high) {
-  if (isnan(value)) return;
-  *low = fmin(*low, value);
-  *high = fmax(*high, value);
 }
 
 static void legend(TextBuffer *out, double *x, double y, const char *line, const char *text) {

@@ -255,6 +255,12 @@ void html_escape(TextBuffer *out, const char *text) {
   }
 }
 
+static bool is_text(const Table *t, size_t column) {
+  for (size_t r = 0; r < t->row_count; r++)
+    if (!t->rows[r].section && t->rows[r].cells[column].kind == CELL_TEXT) return true;
+  return false;
+}
+
 static void html_rows(const Table *t, TextBuffer *out) {
   char text[256];
   for (size_t r = 0; r < t->row_count; r++) {
@@ -305,7 +311,7 @@ void table_to_html(const Table *t, TextBuffer *out) {
   html_escape(out, t->corner);
   text_buffer_add_text(out, "</th>");
   for (size_t c = 0; c < t->column_count; c++) {
-    text_buffer_add_text(out, "<th scope=\"col\">");
+    text_buffer_format(out, "<th scope=\"col\"%s>", is_text(t, c) ? " class=\"text\"" : "");
     html_escape(out, t->columns[c].name);
     text_buffer_add_text(out, "</th>");
   }
