@@ -67,6 +67,15 @@ static xt_status read_question(Reader *r, xt_error *error) {
   return read_choices(r, db_text(q, 10), error);
 }
 
+void xt_text_hash(const char *text, size_t length, char out[XT_TEXT_HASH_SIZE]) {
+  Hash hash;
+  uint8_t digest[HASH_BYTES];
+  hash_init(&hash);
+  hash_raw(&hash, text, length);
+  hash_finish(&hash, digest);
+  hash_hex(digest, HASH_BYTES, out);
+}
+
 static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RESPONSE_ID_SIZE]) {
   Hash hash;
   uint8_t digest[HASH_BYTES];
