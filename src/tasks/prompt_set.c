@@ -115,10 +115,13 @@ static xt_status option_word(const PromptSet *set, const char *lang, const char 
   snprintf(begin, sizeof begin, "(%s)", label);
   for (const char *line = text; line; line = strchr(line, '\n') ? strchr(line, '\n') + 1 : NULL) {
     if (strncmp(line, begin, 3) != 0) continue;
-    if (line[3] == ' ') line += 4;
     size_t length = strcspn(line, "\n");
-    while (length && strchr(" \t\r", line[length - 1])) length--;
-    if (!length) break;
+    while (strchr(" \t\r", line[length - 1])) length--; /* ends at the parenthesis at last */
+    if (length == 3) break;
+    if (line[3] == ' ') {
+      line += 4;
+      length -= 4;
+    }
     return json_object_set_new(words, label, json_stringn(line, length)) == 0 ? XT_STATUS_OK : err_memory(error, length);
   }
   return err_set(error, XT_STATUS_INPUT, set->path, lang, -1, "has no line that begins with (%s) and names that option; %s's prompts need it", label,

@@ -105,8 +105,9 @@ static json_t *read_number(Reader *r) {
     json_decref(value);
     return wrong(r, "not a number");
   }
+  if (!value && !whole) return wrong(r, "a number out of range");
   r->at += length;
-  return whole || value ? made(r, value) : wrong(r, "a number out of range");
+  return made(r, value);
 }
 
 static json_t *read_value(Reader *r);
