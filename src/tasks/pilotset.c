@@ -25,55 +25,92 @@ typedef enum Part { PART_SAMPLE, PART_UNSEEN, PART_ALL } Part;
 
 static bool belongs(const bool *drawn, size_t i, Part part) { return part == PART_ALL || drawn[i] == (part == PART_SAMPLE); }
 
-static xt_status put_line(FILE *stream, const json_t *value, xt_error *error) {
-  if (!value || json_dumpf(value, stream, JSON_ENCODE_ANY | JSON_REAL_PRECISION(17)) != 0) return ferror(stream) ? XT_STATUS_OK : err_memory(error, 0);
-  fputc('\n', stream); /* a write that failed is told when the file is closed */
-  return XT_STATUS_OK;
+/* Appends one line of a folder's file, without its end, of the item or the fields that it is made of. */
+typedef xt_status (*MakeLine)(const Build *b, const char *lang, const json_t *from, TextBuffer *line, xt_error *error);
+
+static void add_json(TextBuffer *line, const json_t *value) {
+  char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+  if (text) text_buffer_add_text(line, text);
+  else line->failed = true;
+  free(text);
 }
 
-/* What one line of a folder's file is, of the item or the fields it is made of; NULL: memory ran out. */
-typedef xt_status (*MakeLine)(const Build *b, const char *lang, const json_t *from, json_t **line, xt_error *error);
+/* As Python's repr(): the fewest digits that read back as the same number. */
+static void add_number(TextBuffer *line, double value) {
+  char digits[40];
+  for (int precision = 15; precision <= 17; precision++) {
+    snprintf(digits, sizeof digits, "%.*g", precision, value);
+    if (strtod(digits, NULL) == value) break;
+  }
+  text_buffer_add_text(line, digits);
+  if (strspn(digits, "-0123456789") == strlen(digits)) text_buffer_add_text(line, ".0");
+}
 
-static xt_status make_prompt(const Build *b, const char *lang, const json_t *fields, json_t **line, xt_error *error) {
+static xt_status make_prompt(const Build *b, const char *lang, const json_t *fields, TextBuffer *line, xt_error *error) {
   TextBuffer text = {0};
-  *line = NULL;
   const xt_status status = prompt_set_fill(&b->prompts, lang, fields, &text, error);
-  if (!status) *line = json_stringn(text.data, text.size);
+  json_t *prompt = status ? NULL : json_stringn(text.data, text.size);
+  if (!status) add_json(line, prompt);
+  json_decref(prompt);
   text_buffer_free(&text);
   return status;
 }
 
 /* As make_prompt, whatever language the line belongs to. */
-static xt_status make_english(const Build *b, const char *lang, const json_t *fields, json_t **line, xt_error *error) {
+static xt_status make_english(const Build *b, const char *lang, const json_t *fields, TextBuffer *line, xt_error *error) {
   (void)lang;
   return make_prompt(b, TASK_PIVOT, fields, line, error);
 }
 
 /* Cultures: the English prompt, with its country and, of GlobalOpinionQA, the options' probabilities. */
-static xt_status make_split(const Build *b, const char *lang, const json_t *item, json_t **line, xt_error *error) {
-  json_t *prompt, *object = NULL;
-  const bool culture = b->entry->task.direction == XT_DIRECTION_FROM_LANGUAGE;
-  TRY(make_prompt(b, culture ? TASK_PIVOT : lang, json_object_get(item, "fields"), &prompt, error));
-  *line = prompt;
-  if (!culture) return XT_STATUS_OK;
-  bool ok = prompt && (object = json_object()) && json_object_set(object, "input_text", prompt) == 0;
-  ok = ok && (!json_object_get(item, "label") || json_object_set(object, "label", json_object_get(item, "label")) == 0);
-  ok = ok && json_object_set(object, "country", json_object_get(item, "country")) == 0;
-  json_decref(prompt);
-  if (!ok) json_decref(object);
-  *line = ok ? object : NULL;
+static xt_status make_split(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+  const json_t *fields = json_object_get(item, "fields"), *label = json_object_get(item, "label");
+  if (b->entry->task.direction == XT_DIRECTION_TO_LANGUAGE) return make_prompt(b, lang, fields, line, error);
+  text_buffer_add_text(line, "{\"input_text\": ");
+  TRY(make_prompt(b, TASK_PIVOT, fields, line, error));
+  if (label) text_buffer_add_text(line, ", \"label\": [");
+  for (size_t i = 0; i < json_array_size(label); i++) {
+    if (i) text_buffer_add_text(line, ", ");
+    add_number(line, json_number_value(json_array_get(label, i)));
+  }
+  text_buffer_add_text(line, label ? "], \"country\": " : ", \"country\": ");
+  add_json(line, json_object_get(item, "country"));
+  text_buffer_add_text(line, "}");
   return XT_STATUS_OK;
 }
 
-static xt_status make_gold(const Build *b, const char *lang, const json_t *item, json_t **line, xt_error *error) {
+static xt_status make_gold(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
   (void)b, (void)lang, (void)error;
-  *line = json_incref(json_object_get(item, "gold"));
+  add_json(line, json_object_get(item, "gold"));
   return XT_STATUS_OK;
 }
 
-static xt_status make_fields(const Build *b, const char *lang, const json_t *item, json_t **line, xt_error *error) {
+static xt_status make_fields(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+  json_t *value;
   (void)b, (void)lang;
-  return raw_translation_line(item, line, error);
+  TRY(raw_translation_line(item, &value, error));
+  add_json(line, value);
+  json_decref(value);
+  return XT_STATUS_OK;
+}
+
+static xt_status make_words(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+  json_t *words;
+  (void)item;
+  TRY(prompt_set_words(&b->prompts, lang, &words, error));
+  add_json(line, words);
+  json_decref(words);
+  return XT_STATUS_OK;
+}
+
+static xt_status put_line(const Build *b, FILE *stream, MakeLine make, const char *lang, const json_t *from, xt_error *error) {
+  TextBuffer line = {0};
+  xt_status status = make(b, lang, from, &line, error);
+  text_buffer_add_text(&line, "\n");
+  if (!status && line.failed) status = err_memory(error, line.size);
+  if (!status) fwrite(line.data, 1, line.size, stream); /* what fails is told when the file is closed */
+  text_buffer_free(&line);
+  return status;
 }
 
 /* "XQuAD_sample/split/xquad.de.json"; PART_ALL is "fields/de.jsonl". */
@@ -84,7 +121,7 @@ static void file_name(const Build *b, Part part, const char *folder, const char 
            percent + 2);
 }
 
-/* The lines of a part. `from` are the items, or the source prompts' fields. */
+/* The lines of a part. `from` are the items, or the source prompts' fields; NULL: one line, of no item. */
 static xt_status write_lines(Build *b, Part part, const char *folder, const char *pattern, const char *lang, const json_t *from, const bool *drawn,
                              MakeLine make, xt_error *error) {
   char name[256];
@@ -94,33 +131,11 @@ static xt_status write_lines(Build *b, Part part, const char *folder, const char
   xt_error ignored;
   file_name(b, part, folder, lang, pattern, name);
   TRY(out_folder_file(&b->out, name, &stream, error));
-  xt_status status = XT_STATUS_OK;
-  json_array_foreach(from, i, item) {
-    json_t *line = NULL;
-    if (status || !belongs(drawn, i, part)) continue;
-    status = make(b, lang, item, &line, error);
-    if (!status) status = put_line(stream, line, error);
-    json_decref(line);
-  }
+  xt_status status = from ? XT_STATUS_OK : put_line(b, stream, make, lang, NULL, error);
+  json_array_foreach(from, i, item)
+    if (!status && belongs(drawn, i, part)) status = put_line(b, stream, make, lang, item, error);
   const xt_status closed = out_folder_close(&b->out, stream, status ? &ignored : error);
   return status ? status : closed;
-}
-
-static xt_status write_words(Build *b, Part part, const char *lang, xt_error *error) {
-  char name[256];
-  json_t *words;
-  FILE *stream;
-  xt_error ignored;
-  TRY(prompt_set_words(&b->prompts, lang, &words, error));
-  file_name(b, part, "ans_lang", lang, "%s.json", name);
-  xt_status status = out_folder_file(&b->out, name, &stream, error);
-  if (!status) {
-    status = put_line(stream, words, error);
-    const xt_status closed = out_folder_close(&b->out, stream, status ? &ignored : error);
-    if (!status) status = closed;
-  }
-  json_decref(words);
-  return status;
 }
 
 /* ---- a language -------------------------------------------------------------------------------- */
@@ -130,7 +145,7 @@ static xt_status write_part(Build *b, Part part, const char *lang, const bool *d
   const json_t *items = json_object_get(b->raw.items, lang), *sources = json_object_get(b->raw.sources, lang);
   TRY(write_lines(b, part, "split", e->file, lang, items, drawn, make_split, error));
   if (e->gold == GOLD_ANSWER_FILE) TRY(write_lines(b, part, "ans", e->file, lang, items, drawn, make_gold, error));
-  if (e->option_words) TRY(write_words(b, part, lang, error));
+  if (e->option_words) TRY(write_lines(b, part, "ans_lang", "%s.json", lang, NULL, NULL, make_words, error));
   if (!sources) return XT_STATUS_OK;
   if (e->english_folder) return write_lines(b, part, e->english_folder, e->file, lang, sources, drawn, make_english, error);
   return write_lines(b, part, e->source_folder, e->file, lang, sources, drawn, make_prompt, error);
