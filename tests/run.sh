@@ -9,6 +9,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 log=$(mktemp)
 trap 'rm -f "$log" "$log.one"' EXIT
 export CMOCKA_MESSAGE_OUTPUT=TAP
+export OMP_WAIT_POLICY=passive # threads that wait do not take the processors from other programs
 run_one() { # build program
   name=$(basename "$2")
   began=$(date +%s)

@@ -14,14 +14,14 @@ static xt_status same_settings(xt_store *out, const char *input, const char *fir
   xt_store *in;
   TRY(xt_store_open(input, XT_STORE_READ, &in, error));
   xt_status status = XT_STATUS_OK;
-  if (!out->settings[STORE_MODEL_HASH][0]) {
-    memcpy(out->settings, in->settings, sizeof out->settings);
+  if (!out->settings.of[STORE_MODEL_HASH][0]) {
+    out->settings = in->settings;
     memcpy(out->model_name, in->model_name, sizeof out->model_name);
   }
   for (int i = 0; i < STORE_SETTING_COUNT && !status; i++)
-    if (strcmp(out->settings[i], in->settings[i]) != 0)
+    if (strcmp(out->settings.of[i], in->settings.of[i]) != 0)
       status = err_set(error, XT_STATUS_INPUT, input, store_setting_names[i], -1, "is %.64s, and %.200s has %.64s; only results of one model under the same settings can be joined",
-                       in->settings[i], first, out->settings[i]);
+                       in->settings.of[i], first, out->settings.of[i]);
   xt_store_close(in);
   return status;
 }

@@ -61,7 +61,7 @@ static xt_status check_schema(xt_store *s, xt_error *error) {
 static xt_status read_settings(xt_store *s, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
-  memset(s->settings, 0, sizeof s->settings);
+  memset(&s->settings, 0, sizeof s->settings);
   if (s->empty) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, "SELECT name, value FROM settings", &statement, error));
   xt_status status;
@@ -70,7 +70,7 @@ static xt_status read_settings(xt_store *s, xt_error *error) {
     if (!row) break;
     for (int i = 0; i < STORE_SETTING_COUNT; i++)
       if (strcmp(store_setting_names[i], db_text(statement, 0)) == 0)
-        snprintf(s->settings[i], STORE_VALUE_SIZE, "%s", db_text(statement, 1));
+        snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", db_text(statement, 1));
     if (strcmp("model_name", db_text(statement, 0)) == 0) snprintf(s->model_name, sizeof s->model_name, "%s", db_text(statement, 1));
   }
 done:
@@ -148,30 +148,31 @@ static const char *base_name(const char *path) {
   return path + begin;
 }
 
-static void settings_text(const xt_model *model, const char *hash, const xt_store_settings *settings, char out[STORE_SETTING_COUNT][STORE_VALUE_SIZE]) {
+static void settings_text(const xt_model *model, const char *hash, const xt_store_settings *settings,
+                          StoreTexts *texts) {
   xt_model_info info;
   xt_model_get_info(model, &info);
   const double penalty = settings->repetition_penalty > 0 ? settings->repetition_penalty : info.repetition_penalty;
-  snprintf(out[STORE_MODEL_HASH], STORE_VALUE_SIZE, "%s", hash);
-  snprintf(out[STORE_LAYERS], STORE_VALUE_SIZE, "%d", info.layers);
-  snprintf(out[STORE_COMPUTE], STORE_VALUE_SIZE, "%s", settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
-  snprintf(out[STORE_MAX_NEW_TOKENS], STORE_VALUE_SIZE, "%d", settings->max_new_tokens);
-  snprintf(out[STORE_PENALTY], STORE_VALUE_SIZE, "%.9g", penalty);
-  snprintf(out[STORE_IGNORE_EOS], STORE_VALUE_SIZE, "%d", settings->ignore_eos);
+  snprintf(texts->of[STORE_MODEL_HASH], STORE_VALUE_SIZE, "%s", hash);
+  snprintf(texts->of[STORE_LAYERS], STORE_VALUE_SIZE, "%d", info.layers);
+  snprintf(texts->of[STORE_COMPUTE], STORE_VALUE_SIZE, "%s", settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
+  snprintf(texts->of[STORE_MAX_NEW_TOKENS], STORE_VALUE_SIZE, "%d", settings->max_new_tokens);
+  snprintf(texts->of[STORE_PENALTY], STORE_VALUE_SIZE, "%.9g", penalty);
+  snprintf(texts->of[STORE_IGNORE_EOS], STORE_VALUE_SIZE, "%d", settings->ignore_eos);
 }
 
 xt_status xt_store_check(const xt_store *s, const xt_model *model, const char *hash, const xt_store_settings *settings, xt_error *error) {
-  char wanted[STORE_SETTING_COUNT][STORE_VALUE_SIZE];
-  if (!s->settings[STORE_MODEL_HASH][0]) return XT_STATUS_OK;
-  settings_text(model, hash, settings, wanted);
-  if (strcmp(s->settings[STORE_MODEL_HASH], wanted[STORE_MODEL_HASH]) != 0)
+  StoreTexts wanted;
+  if (!s->settings.of[STORE_MODEL_HASH][0]) return XT_STATUS_OK;
+  settings_text(model, hash, settings, &wanted);
+  if (strcmp(s->settings.of[STORE_MODEL_HASH], wanted.of[STORE_MODEL_HASH]) != 0)
     return err_set(error, XT_STATUS_ARGUMENT, s->db.path, "model", -1,
                    "the store has results of another model: %s, hash %.12s...; this one's is %.12s... Give that model, or another results file",
-                   s->model_name, s->settings[STORE_MODEL_HASH], wanted[STORE_MODEL_HASH]);
+                   s->model_name, s->settings.of[STORE_MODEL_HASH], wanted.of[STORE_MODEL_HASH]);
   for (int i = 0; i < STORE_SETTING_COUNT; i++)
-    if (strcmp(s->settings[i], wanted[i]) != 0)
+    if (strcmp(s->settings.of[i], wanted.of[i]) != 0)
       return err_set(error, XT_STATUS_ARGUMENT, s->db.path, store_setting_names[i], -1,
-                     "the store's results were made with %s, not %s. Give the same, or another results file", s->settings[i], wanted[i]);
+                     "the store's results were made with %s, not %s. Give the same, or another results file", s->settings.of[i], wanted.of[i]);
   return XT_STATUS_OK;
 }
 
@@ -181,7 +182,7 @@ xt_status store_write_settings(xt_store *s, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i <= STORE_SETTING_COUNT && !status; i++) {
     db_bind_text(statement, 1, i < STORE_SETTING_COUNT ? store_setting_names[i] : "model_name");
-    db_bind_text(statement, 2, i < STORE_SETTING_COUNT ? s->settings[i] : s->model_name);
+    db_bind_text(statement, 2, i < STORE_SETTING_COUNT ? s->settings.of[i] : s->model_name);
     status = db_do(&s->db, statement, error);
   }
   sqlite3_finalize(statement);
@@ -207,8 +208,8 @@ xt_status xt_store_begin(xt_store *s, const xt_model *model, const char *hash, c
   TRY(store_provenance(model, hash, settings, command, &provenance, error));
   xt_status status = XT_STATUS_OK;
   if (s->empty) status = store_make_tables(s, error);
-  if (!status && !s->settings[STORE_MODEL_HASH][0]) {
-    settings_text(model, hash, settings, s->settings);
+  if (!status && !s->settings.of[STORE_MODEL_HASH][0]) {
+    settings_text(model, hash, settings, &s->settings);
     snprintf(s->model_name, sizeof s->model_name, "%.255s", base_name(model->path));
     status = store_write_settings(s, error);
   }

@@ -16,6 +16,9 @@ typedef enum StoreSetting {
   STORE_SETTING_COUNT
 } StoreSetting;
 #define STORE_VALUE_SIZE 72
+typedef struct StoreTexts {
+  char of[STORE_SETTING_COUNT][STORE_VALUE_SIZE];
+} StoreTexts;
 extern const char *const store_setting_names[STORE_SETTING_COUNT];
 
 /* Statements that are prepared once, when they are first needed. */
@@ -33,7 +36,7 @@ struct xt_store {
   bool dirty;          /* something was added since the last commit */
   double dirty_since;
   sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
-  char settings[STORE_SETTING_COUNT][STORE_VALUE_SIZE]; /* "" while the store has none */
+  StoreTexts settings; /* "" while the store has none */
   char model_name[256];
   const xt_model *model; /* once begun; borrowed */
   int64_t run;

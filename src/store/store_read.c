@@ -11,9 +11,9 @@
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   static const char *const counts[] = {"SELECT count(*) FROM instances", "SELECT count(*) FROM responses", "SELECT count(*) FROM vanilla",
                                        "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
-  *info = (xt_store_info){.model_hash = s->settings[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings[STORE_COMPUTE],
-                          .layers = atoi(s->settings[STORE_LAYERS]), .max_new_tokens = atoi(s->settings[STORE_MAX_NEW_TOKENS]),
-                          .repetition_penalty = strtod(s->settings[STORE_PENALTY], NULL), .ignore_eos = s->settings[STORE_IGNORE_EOS][0] == '1'};
+  *info = (xt_store_info){.model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
+                          .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
+                          .repetition_penalty = strtod(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
   for (size_t i = 0; i < sizeof out / sizeof *out && !s->empty; i++) TRY(db_number(&s->db, counts[i], out[i], error));
   return XT_STATUS_OK;
@@ -72,7 +72,7 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
   uint8_t digest[HASH_BYTES];
   hash_init(&hash);
   hash_text(&hash, "xtransplant response 1");
-  for (int i = 0; i < STORE_SETTING_COUNT; i++) hash_text(&hash, r->store->settings[i]);
+  for (int i = 0; i < STORE_SETTING_COUNT; i++) hash_text(&hash, r->store->settings.of[i]);
   hash_text(&hash, r->key);
   hash_text(&hash, row->site);
   hash_number(&hash, (uint64_t)(int64_t)row->source_layer);
