@@ -2,13 +2,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench_sweep.h"
 #include "output.h"
 #include "verbs.h"
 
 typedef struct Arguments {
   ModelArguments model;
-  int prompt_tokens, new_tokens, repeats;
+  int prompt_tokens, new_tokens, repeats, instances;
   IntList rows;
+  SiteList sweep;
+  const char *source_layers, *target_layers;
 } Arguments;
 
 static const Option options[] = {
@@ -21,6 +24,14 @@ static const Option options[] = {
      .low = 2, .high = 1e6, .preset = "20", .help = "tokens that every row generates"},
     {.name = "repeats", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, repeats), .value = "N", .low = 1, .high = 1000,
      .preset = "3", .help = "measure everything N times and keep the fastest"},
+    {.name = "sweep", .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sweep), .value = "SITES",
+     .help = "measure instead a sweep at these sites, with the sharing found and with none"},
+    {.name = "instances", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, instances), .value = "N", .low = 1, .high = 1e6,
+     .preset = "1", .help = "of the sweep"},
+    {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, source_layers),
+     .value = "LIST", .preset = "all", .help = "of the sweep: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "target-layers", .letter = 'j', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, target_layers),
+     .value = "LIST", .preset = "all", .help = "of the sweep"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -208,6 +219,14 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(model_load(&arguments->model, &bench.model, &error));
   count_parameters(&bench);
   TRY_DONE(make_inputs(&bench, &error));
+  if (arguments->sweep.count) {
+    const SweepBench sweep = {.model = &bench.model, .sites = &arguments->sweep, .source_layers = arguments->source_layers,
+                              .target_layers = arguments->target_layers, .prompt_tokens = arguments->prompt_tokens,
+                              .new_tokens = arguments->new_tokens, .instances = arguments->instances, .json = arguments->model.json,
+                              .quiet = quiet};
+    status = bench_sweep(&sweep, &error);
+    goto done;
+  }
   cli_progress(quiet, "measuring the machine's peak ...");
   TRY_DONE(xt_session_peak(bench.model.session, &bench.peak_flops, &bench.peak_bytes, &error));
   cli_progress(quiet, "prefill ...");
@@ -227,7 +246,7 @@ done:
 
 const Verb verb_bench = {
     .name = "bench",
-    .summary = "prefill and decode speed, and the fraction of this machine's peak",
+    .summary = "prefill, decode and sweep speed, and the fraction of this machine's peak",
     .about = "Measures, with random ids, how many prompt tokens a second are read and how many tokens a second are generated for "
              "several numbers of rows, and what fraction that is of the float32 products a second and of the memory reads a second "
              "measured on this machine with the same threads. All rows have one prompt and another value at its last token.",

@@ -148,6 +148,16 @@ static void test_cutting_does_not_matter(void **state) {
     fixture_open(&f, kinds[k].shape, kinds[k].dtype, &(xt_model_options){.threads = 1});
     Results *one = sweep(&f, &f.options, NULL);
     same_results(whole, one);
+    xt_sweep_options unshared = f.options;
+    xt_sweep_stats shared_stats, unshared_stats;
+    unshared.no_sharing = true;
+    Results *each = sweep(&f, &unshared, &unshared_stats);
+    same_results(whole, each);
+    results_free(each);
+    each = sweep(&f, &f.options, &shared_stats);
+    results_free(each);
+    assert_int_equal(unshared_stats.row_layers_alone, shared_stats.row_layers_alone);
+    assert_true(shared_stats.row_layers < unshared_stats.row_layers);
     results_free(one);
     results_free(whole);
     fixture_close(&f);
