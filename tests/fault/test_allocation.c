@@ -222,13 +222,8 @@ static void test_sweep_allocates_nothing(void **state) {
 }
 
 int main(void) {
-<<<<<<< HEAD
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_json_says_memory),
                                      cmocka_unit_test(test_decoding_allocates_nothing), cmocka_unit_test(test_sweep_allocates_nothing),
                                      cmocka_unit_test(test_tasks)};
-=======
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_decoding_allocates_nothing),
-                                     cmocka_unit_test(test_sweep_allocates_nothing), cmocka_unit_test(test_tasks)};
->>>>>>> tasks
   return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }
