@@ -188,10 +188,11 @@ static xt_status load_weights(xt_model *m, xt_error *error) {
   if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
   const MatrixSource source = {.dtype = embed->dtype, .rows = m->config.vocab, .cols = m->config.width, .data = embed->data};
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
+  /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages too. */
+  if (m->config.tied_embeddings) TRY(load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error));
+  else TRY(load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error));
   for (int l = 0; l < m->config.layers; l++) TRY(load_layer(m, l, error));
-  TRY(load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error));
-  return m->config.tied_embeddings ? load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error)
-                                   : load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error);
+  return load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error);
 }
 
 /* Bytes that the prepared weights will take: every tensor as stored, but for embeddings that are only
