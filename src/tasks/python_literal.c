@@ -1,5 +1,6 @@
 #include "tasks/python_literal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,12 +101,13 @@ static json_t *read_number(Reader *r) {
   memcpy(digits, from, length);
   digits[length] = 0;
   const bool whole = strspn(digits, "+-0123456789") == length && length < 18;
-  json_t *value = whole ? json_integer(strtoll(digits, &end, 10)) : json_real(strtod(digits, &end));
+  const double real = whole ? 0 : strtod(digits, &end);
+  json_t *value = whole ? json_integer(strtoll(digits, &end, 10)) : isfinite(real) ? json_real(real) : NULL;
   if (*end) {
     json_decref(value);
     return wrong(r, "not a number");
   }
-  if (!value && !whole) return wrong(r, "a number out of range");
+  if (!isfinite(real)) return wrong(r, "a number out of range");
   r->at += length;
   return made(r, value);
 }
