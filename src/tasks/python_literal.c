@@ -101,9 +101,12 @@ static json_t *read_number(Reader *r) {
   memcpy(digits, from, length);
   digits[length] = 0;
   const bool whole = strspn(digits, "+-0123456789") == length && length < 18;
-  const long long integer = whole ? strtoll(digits, &end, 10) : 0;
   const double real = whole ? 0 : strtod(digits, &end);
-  if (*end) return wrong(r, "not a number");
+  json_t *value = whole ? json_integer(strtoll(digits, &end, 10)) : isfinite(real) ? json_real(real) : NULL;
+  if (*end) {
+    json_decref(value);
+    return wrong(r, "not a number");
+  }
   if (!isfinite(real)) return wrong(r, "a number out of range");
   r->at += length;
   return made(r, whole ? json_integer(integer) : json_real(real));
