@@ -109,7 +109,7 @@ static json_t *read_number(Reader *r) {
   }
   if (!isfinite(real)) return wrong(r, "a number out of range");
   r->at += length;
-  return made(r, whole ? json_integer(integer) : json_real(real));
+  return made(r, value);
 }
 
 static json_t *read_value(Reader *r);
