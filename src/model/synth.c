@@ -15,6 +15,7 @@
 #include "base/out_file.h"
 #include "base/rng.h"
 #include "base/text_buffer.h"
+#include "files/model_files.h"
 #include "files/safetensors_writer.h"
 #include "model/arch.h"
 #include "xtransplant/model.h"
@@ -127,22 +128,7 @@ static xt_status write_tokenizer(const Synth *s, xt_error *error) {
 }
 
 static xt_status copy_tokenizer(const Synth *s, const char *from, xt_error *error) {
-  static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                      "special_tokens_map.json", "added_tokens.json"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    char *path;
-    FileMap map;
-    TRY(file_join(from, names[i], &path, error));
-    const bool found = file_exists(path);
-    xt_status status = found ? file_map_open(path, &map, error) : XT_STATUS_OK;
-    free(path);
-    TRY(status);
-    if (!found) continue;
-    const TextBuffer text = {.data = (char *)(uintptr_t)map.data, .size = map.size};
-    status = write_text(s, names[i], &text, error);
-    file_map_close(&map);
-    TRY(status);
-  }
+  for (const char *const *name = model_files_tokenizer; *name; name++) TRY(model_files_copy(from, s->directory, *name, error));
   return XT_STATUS_OK;
 }
 
