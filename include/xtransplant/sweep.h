@@ -18,6 +18,14 @@ typedef struct xt_instance {
   size_t source_count, target_count;
 } xt_instance;
 
+/* One decoding step of a batch: how many responses still grow, and the distinct rows that each layer computed for them. */
+typedef struct xt_sweep_step {
+  int step;        /* generated token that went in, from 1 */
+  int responses;
+  const int *rows; /* [layers], borrowed for the call */
+  int layers;
+} xt_sweep_step;
+
 /* Zero-initialise for the defaults; at least one site is needed. */
 typedef struct xt_sweep_options {
   const xt_site *sites;
@@ -30,7 +38,9 @@ typedef struct xt_sweep_options {
   bool ignore_eos;
   double repetition_penalty; /* 0: the model's */
   int max_rows;              /* configurations run together; 0: 4096, or what memory allows */
+  bool no_sharing;           /* rows with the same tokens are computed one by one: the cost when no two responses agree */
   bool (*cancel)(void *user);/* asked between steps; true stops with XT_STATUS_CANCELLED. May be NULL */
+  void (*step)(void *user, const xt_sweep_step *step); /* told after each decoding step. May be NULL */
   void *user;
 } xt_sweep_options;
 

@@ -2,13 +2,16 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "bench_sweep.h"
 #include "output.h"
 #include "verbs.h"
 
 typedef struct Arguments {
   ModelArguments model;
-  int prompt_tokens, new_tokens, repeats;
+  int prompt_tokens, new_tokens, repeats, instances;
   IntList rows;
+  SiteList sweep;
+  const char *source_layers, *target_layers;
 } Arguments;
 
 static const Option options[] = {
@@ -21,6 +24,14 @@ static const Option options[] = {
      .low = 2, .high = 1e6, .preset = "20", .help = "tokens that every row generates"},
     {.name = "repeats", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, repeats), .value = "N", .low = 1, .high = 1000,
      .preset = "3", .help = "measure everything N times and keep the fastest"},
+    {.name = "sweep", .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sweep), .value = "SITES",
+     .help = "measure instead a sweep at these sites, with the sharing found and with none"},
+    {.name = "instances", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, instances), .value = "N", .low = 1, .high = 1e6,
+     .preset = "1", .help = "of the sweep"},
+    {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, source_layers),
+     .value = "LIST", .preset = "all", .help = "of the sweep: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "target-layers", .letter = 'j', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, target_layers),
+     .value = "LIST", .preset = "all", .help = "of the sweep"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -37,7 +48,9 @@ typedef struct Bench {
 
 typedef struct Speed {
   int rows; /* 0: prefill */
-  double seconds, tokens_per_second, of_flops, of_bytes;
+  double seconds, tokens_per_second;
+  double flops, bytes;       /* that the time was spent on */
+  double of_flops, of_bytes; /* of the machine's peak */
 } Speed;
 
 /* splitmix64 (Vigna): the same prompt and values in every run of the program. */
@@ -105,13 +118,28 @@ done:
   return status;
 }
 
+/* Keeps the largest of all measurements. */
+static xt_status measure_peak(Bench *bench, xt_error *error) {
+  double flops, bytes;
+  cli_progress(bench->arguments->model.quiet, "measuring the machine's peak ...");
+  const xt_status status = xt_session_peak(bench->model.session, &flops, &bytes, error);
+  if (status) return status;
+  if (flops > bench->peak_flops) bench->peak_flops = flops;
+  if (bytes > bench->peak_bytes) bench->peak_bytes = bytes;
+  return XT_STATUS_OK;
+}
+
+static void relate(const Bench *bench, Speed *speed) {
+  speed->of_flops = speed->flops / speed->seconds / bench->peak_flops;
+  speed->of_bytes = speed->bytes / speed->seconds / bench->peak_bytes;
+}
+
 static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
   const double tokens = bench->arguments->prompt_tokens;
   const xt_status status = measure(bench, 1, 1, false, &speed->seconds, error);
   if (status) return status;
   speed->tokens_per_second = tokens / speed->seconds;
-  /* only the last token is unembedded */
-  speed->of_flops = 2 * (tokens * bench->layer_parameters + bench->unembedding) / speed->seconds / bench->peak_flops;
+  speed->flops = 2 * (tokens * bench->layer_parameters + bench->unembedding); /* only the last token is unembedded */
   return XT_STATUS_OK;
 }
 
@@ -126,10 +154,9 @@ static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *er
   speed->rows = rows;
   speed->seconds = all > first ? all - first : 1e-9;
   speed->tokens_per_second = steps * rows / speed->seconds;
-  speed->of_flops = 2 * parameters * steps * rows / speed->seconds / bench->peak_flops;
+  speed->flops = 2 * parameters * steps * rows;
   /* a step reads every matrix once, whatever the rows */
-  const double weight_bytes = (double)info->weight_bytes * parameters / (double)info->parameters;
-  speed->of_bytes = weight_bytes * steps / speed->seconds / bench->peak_bytes;
+  speed->bytes = (double)info->weight_bytes * parameters / (double)info->parameters * steps;
   return XT_STATUS_OK;
 }
 
@@ -171,7 +198,7 @@ static void print_as_text(const Bench *bench, const Speed *speeds) {
   const Arguments *arguments = bench->arguments;
   printf("%s: %s, %s kernels, compute %s\n", bench->model.info.path, bench->model.info.weight_dtype, bench->model.info.kernels,
          compute_names[arguments->model.compute]);
-  printf("peak measured here: %.1f GFLOP/s in float32, %.1f GB/s read from memory\n\n", bench->peak_flops / 1e9,
+  printf("peak measured here: %.1f GFLOP/s, %.1f GB/s read from memory\n\n", bench->peak_flops / 1e9,
          bench->peak_bytes / 1e9);
   printf("%-28s %10s %12s %10s %10s\n", "", "seconds", "tokens/s", "of peak", "of memory");
   char label[64];
@@ -183,10 +210,9 @@ static void print_as_text(const Bench *bench, const Speed *speeds) {
            100 * speeds[i].of_flops, 100 * speeds[i].of_bytes);
   }
   printf("\nof peak: 2 x parameters in matrix products x tokens, the unembedding only where it is computed, over the\n"
-         "float32 peak%s. of memory: one reading of the weights a step. Decoding: %d tokens a row, less the\n"
+         "peak. of memory: one reading of the weights a step. Decoding: %d tokens a row, less the\n"
          "time of the first. Fastest of %d.\n",
-         arguments->model.compute == XT_COMPUTE_BF16 ? " (bf16 products may exceed it)" : "", arguments->new_tokens,
-         arguments->repeats);
+         arguments->new_tokens, arguments->repeats);
 }
 
 static xt_status check_length(const Arguments *arguments, const xt_model_info *info, xt_error *error) {
@@ -208,14 +234,23 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(model_load(&arguments->model, &bench.model, &error));
   count_parameters(&bench);
   TRY_DONE(make_inputs(&bench, &error));
-  cli_progress(quiet, "measuring the machine's peak ...");
-  TRY_DONE(xt_session_peak(bench.model.session, &bench.peak_flops, &bench.peak_bytes, &error));
+  if (arguments->sweep.count) {
+    const SweepBench sweep = {.model = &bench.model, .sites = &arguments->sweep, .source_layers = arguments->source_layers,
+                              .target_layers = arguments->target_layers, .prompt_tokens = arguments->prompt_tokens,
+                              .new_tokens = arguments->new_tokens, .instances = arguments->instances, .json = arguments->model.json,
+                              .quiet = quiet};
+    status = bench_sweep(&sweep, &error);
+    goto done;
+  }
+  TRY_DONE(measure_peak(&bench, &error));
   cli_progress(quiet, "prefill ...");
   TRY_DONE(bench_prefill(&bench, &speeds[0], &error));
   for (int i = 0; i < arguments->rows.count; i++) {
     cli_progress(quiet, "decode, %d rows ...", arguments->rows.at[i]);
     TRY_DONE(bench_decode(&bench, arguments->rows.at[i], &speeds[i + 1], &error));
   }
+  TRY_DONE(measure_peak(&bench, &error)); /* once more: a machine that others use changes */
+  for (int i = 0; i <= arguments->rows.count; i++) relate(&bench, &speeds[i]);
   if (arguments->model.json) TRY_DONE(print_as_json(&bench, speeds, &error));
   else print_as_text(&bench, speeds);
 done:
@@ -227,7 +262,7 @@ done:
 
 const Verb verb_bench = {
     .name = "bench",
-    .summary = "prefill and decode speed, and the fraction of this machine's peak",
+    .summary = "prefill, decode and sweep speed, and the fraction of this machine's peak",
     .about = "Measures, with random ids, how many prompt tokens a second are read and how many tokens a second are generated for "
              "several numbers of rows, and what fraction that is of the float32 products a second and of the memory reads a second "
              "measured on this machine with the same threads. All rows have one prompt and another value at its last token.",

@@ -36,26 +36,21 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
   return copy_layers(&c->targets, &c->target_count, arena, model, o->target_layers, o->target_layer_count, "target layers", error);
 }
 
-/* Bytes at most of a group of instances with `positions` prompt tokens in all, run `targets` target
- * layers at a time. Rows part at their target layer, so the first pass, with the lowest layers, keeps
- * the most keys and values of its own. */
+/* Bytes at most of a group of instances with `positions` prompt tokens in all, run `targets` target layers at a
+ * time: each row keeps its keys and values in as many places as it generates tokens, at every layer - its own above its
+ * target layer, its node's below. */
 static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances, uint64_t positions, int longest, int targets) {
   const ModelConfig *mc = &m->config;
-  const uint64_t rows = (uint64_t)instances * (uint64_t)targets * (uint64_t)sweep_rows_a_target(c);
-  const uint64_t layer_bytes = sizes_position_bytes(mc) / (uint64_t)mc->layers, width = (uint64_t)mc->width * sizeof(float);
-  uint64_t own_layers = 0; /* layers above the target, over the pass's rows */
-  for (int t = 0; t < targets && t < c->target_count; t++) own_layers += (uint64_t)(mc->layers - 1 - c->targets[t]);
-  own_layers *= (uint64_t)instances * (uint64_t)sweep_rows_a_target(c);
-  const uint64_t nodes = sweep_node_slots(instances, rows, c->max_new) + 2 * (uint64_t)instances;
-  const uint64_t entries = 2 * rows + 2 * (uint64_t)instances;
+  const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new, n = (uint64_t)instances;
+  const uint64_t rows = n * ((uint64_t)targets * (uint64_t)sweep_rows_a_target(c) + 1);
+  const uint64_t entries = 2 * rows + 2 * n;
   const uint64_t batch = entries > SIZES_WORK_ROWS ? entries : SIZES_WORK_ROWS;
   uint64_t bytes = m->weight_bytes;
   bytes += sizes_activations(mc, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total * sizeof(float);
-  bytes += positions * sizes_position_bytes(mc);
-  bytes += own_layers * (uint64_t)c->max_new * layer_bytes + nodes * sizes_position_bytes(mc);
-  bytes += 2 * (uint64_t)instances * (uint64_t)mc->layers * XT_TAP_COUNT * width;            /* captured taps */
-  bytes += entries * ((uint64_t)c->max_new * 4 * sizeof(int32_t) + 128);                     /* responses, tables */
-  bytes += c->penalty != 1.0f ? rows * (uint64_t)(longest + c->max_new) * sizeof(int32_t) : 0;
+  bytes += (positions + rows * max_new + 2 * n) * sizes_position_bytes(mc);
+  bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * 2 * n * width;           /* captured taps */
+  bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32; /* responses, nodes, tables */
+  bytes += c->penalty != 1.0f ? rows * ((uint64_t)longest + max_new) * sizeof(int32_t) : 0;
   return bytes;
 }
 

@@ -29,7 +29,8 @@ typedef struct Node {
   int parent, instance;
   int32_t token;
   int top;    /* the highest target layer among its rows: it is needed up to there */
-  int member; /* a row that has its tokens */
+  int member; /* the row among them that is needed furthest up; it lends its slot, see tail_slot */
+  int slot;
   int place;
 } Node;
 
@@ -53,9 +54,8 @@ typedef struct Pass {
   SweepRow *rows; /* sorted by target, then late; vanilla last */
   int row_count;
   int *active, active_count; /* rows that still generate, in that order */
-  KvTail *tail;              /* slot of node n is n, of token k of row r row_slots + r max_new + k */
-  int row_slots;
-  Node *nodes;               /* [row_slots]: 0.. the targets' last tokens, then the sources', then generated ones */
+  KvTail *tail;              /* see tail_slot */
+  Node *nodes;               /* 0.. the targets' last tokens, then the sources', then generated ones */
   int node_count;
   int32_t *table;            /* hash of (parent, token) -> node; -1: free */
   size_t table_size;
@@ -66,6 +66,7 @@ typedef struct Pass {
   int32_t *seen_count;
   int32_t *best;
   float *margin, *entropy, *logprob;
+  int *layer_rows;           /* [layers] what the step computed */
   int *nodes_below;          /* [layers + 1] nodes needed only below layer l */
   int *rows_below;           /* [layers + 1] active rows that part below layer l */
   int32_t *from, *to;        /* row lists for copies */
@@ -81,6 +82,10 @@ static int32_t input_index(const Group *g, int layer, int last_token) {
   return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, last_token)
                    : XT_TAP_COUNT * g->session->model->config.layers * 2 * g->count + last_token;
 }
+
+/* Where keys and values of token k (0: the prompt's last) of row r are kept: the row's own above its target
+ * layer and, below, those of the node whose member the row is. The last tokens' slots come first. */
+static int tail_slot(const Pass *p, int r, int k) { return 2 * p->group->count + r * p->group->config->max_new + k; }
 
 static void count_flops(const Group *g, uint64_t rows, int layers, bool unembed) {
   const ModelConfig *c = &g->session->model->config;
@@ -147,10 +152,11 @@ static xt_status pass_arrays(Pass *p, xt_error *error) {
   TRY(arena_alloc(&p->arena, &p->seen, entries, sizeof *p->seen, error));
   TRY(arena_alloc(&p->arena, &p->spans, entries, sizeof *p->spans, error));
   TRY(arena_alloc(&p->arena, &p->tail_slots, entries * (size_t)p->group->config->max_new, sizeof *p->tail_slots, error));
+  TRY(arena_alloc(&p->arena, &p->layer_rows, (size_t)layers, sizeof *p->layer_rows, error));
   TRY(arena_alloc(&p->arena, &p->nodes_below, (size_t)layers + 2, sizeof *p->nodes_below, error));
   TRY(arena_alloc(&p->arena, &p->rows_below, (size_t)layers + 2, sizeof *p->rows_below, error));
   TRY(arena_alloc(&p->arena, &p->active, (size_t)p->row_count, sizeof *p->active, error));
-  TRY(arena_alloc(&p->arena, &p->nodes, (size_t)p->row_slots, sizeof *p->nodes, error));
+  TRY(arena_alloc(&p->arena, &p->nodes, sweep_nodes(p->group->count, (size_t)p->row_count, p->group->config->max_new), sizeof *p->nodes, error));
   for (p->table_size = 64; p->table_size < 2 * entries;) p->table_size *= 2;
   return arena_alloc(&p->arena, &p->table, p->table_size, sizeof *p->table, error);
 }
@@ -158,18 +164,13 @@ static xt_status pass_arrays(Pass *p, xt_error *error) {
 static xt_status pass_init(Pass *p, int from, int to, bool vanilla, xt_error *error) {
   Group *g = p->group;
   const ModelConfig *c = &g->session->model->config;
-  const int max_new = g->config->max_new;
   int32_t *slots;
   TRY(rows_init(p, from, to, vanilla, error));
-  p->row_slots = 2 * g->count + (int)sweep_node_slots(g->count, (size_t)p->row_count, max_new);
   p->node_count = 2 * g->count;
   TRY(pass_arrays(p, error));
-  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .instance = n % g->count};
+  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .instance = n % g->count, .slot = n};
   TRY(arena_alloc(&p->arena, &slots, (size_t)c->layers, sizeof *slots, error));
-  for (int l = 0, r = 0; l < c->layers; l++) { /* a row keeps keys of its own only above its target layer */
-    while (r < p->row_count && p->rows[r].target < l) r++;
-    slots[l] = p->row_slots + r * max_new;
-  }
+  for (int l = 0; l < c->layers; l++) slots[l] = tail_slot(p, p->row_count, 0);
   const KvShape shape = {.layers = c->layers, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
   TRY(g->session->backend->ops->tail_create(g->session->backend, shape, slots, &p->tail, error));
   return forward_reserve(&g->session->forward, 2 * p->row_count + 2 * g->count, 0, error);
@@ -345,7 +346,7 @@ static xt_status start_pass(Pass *p, xt_error *error) {
   const int waiting = p->active_count; /* vanilla rows come last among the active ones */
   memmove(p->active + rows, p->active, (size_t)waiting * sizeof *p->active);
   for (int r = 0; r < rows; r++) {
-    set_entry(p, r, p->rows[r].instance, 0, p->row_slots + r * g->config->max_new);
+    set_entry(p, r, p->rows[r].instance, 0, tail_slot(p, r, 0));
     set_seen(p, r, &p->rows[r]);
     p->rows[r].place = r;
     p->active[r] = r;
@@ -369,23 +370,25 @@ static xt_status start_pass(Pass *p, xt_error *error) {
 
 /* ---- a generated token ---------------------------------------------------------------------- */
 
+static int add_node(Pass *p, int parent, int32_t token) {
+  p->nodes[p->node_count] = (Node){.parent = parent, .instance = p->nodes[parent].instance, .token = token};
+  return p->node_count++;
+}
+
 /* The node of `token` after `parent`, made when new. */
 static int child_node(Pass *p, int parent, int32_t token) {
+  if (p->group->config->options->no_sharing) return add_node(p, parent, token);
   uint64_t hash = ((uint64_t)(uint32_t)parent << 32 | (uint32_t)token) * 0x9E3779B97F4A7C15u;
   for (size_t at = (size_t)(hash >> 20) & (p->table_size - 1);; at = (at + 1) & (p->table_size - 1)) {
     const int32_t n = p->table[at];
-    if (n < 0) {
-      p->table[at] = p->node_count;
-      p->nodes[p->node_count] = (Node){.parent = parent, .instance = p->nodes[parent].instance, .token = token};
-      return p->node_count++;
-    }
+    if (n < 0) return p->table[at] = add_node(p, parent, token);
     if (p->nodes[n].parent == parent && p->nodes[n].token == token) return n;
   }
 }
 
 /* Gives every active row the node of its tokens. Rows come in order of their target, so a node's last row
  * says how far up it is needed. Returns the first of the step's nodes. */
-static int group_rows(Pass *p) {
+static int group_rows(Pass *p, int step) {
   const int first = p->node_count;
   memset(p->table, -1, p->table_size * sizeof *p->table);
   for (int a = 0; a < p->active_count; a++) {
@@ -394,20 +397,21 @@ static int group_rows(Pass *p) {
     p->nodes[row->node].top = row->target;
     p->nodes[row->node].member = p->active[a];
   }
+  for (int n = first; n < p->node_count; n++) p->nodes[n].slot = tail_slot(p, p->nodes[n].member, step);
   return first;
 }
 
 static void set_node_entry(Pass *p, int e, int n, int step) {
   const size_t ld = (size_t)p->group->config->max_new;
-  set_entry(p, e, p->nodes[n].instance, step, n);
-  for (int k = step, up = n; k >= 0; k--, up = p->nodes[up].parent) p->tail_slots[(size_t)e * ld + (size_t)k] = up;
+  set_entry(p, e, p->nodes[n].instance, step, p->nodes[n].slot);
+  for (int k = step, up = n; k >= 0; k--, up = p->nodes[up].parent) p->tail_slots[(size_t)e * ld + (size_t)k] = p->nodes[up].slot;
   p->tokens[e] = p->nodes[n].token;
   set_seen(p, e, &p->rows[p->nodes[n].member]);
   p->nodes[n].place = e;
 }
 
 static void set_row_entry(Pass *p, int e, int r, int step) {
-  const int max_new = p->group->config->max_new, base = p->row_slots + r * max_new;
+  const int max_new = p->group->config->max_new, base = tail_slot(p, r, 0);
   set_entry(p, e, p->rows[r].instance, step, base + step);
   for (int k = 0; k < step; k++) p->tail_slots[(size_t)e * (size_t)max_new + (size_t)k] = base + k;
   set_seen(p, e, &p->rows[r]);
@@ -452,18 +456,21 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   Group *g = p->group;
   Forward *f = &g->session->forward;
   const int layers = g->session->model->config.layers;
-  lay_out(p, group_rows(p), step);
+  lay_out(p, group_rows(p, step), step);
   forward_embed(f, forward_x(f), p->tokens, p->node_entries);
   for (int l = 0; l < layers; l++) {
     const int from = p->nodes_below[l], to = p->node_entries + p->rows_below[l];
     const Batch batch = entry_batch(p, from, to);
     forward_attention(f, &batch, l);
     forward_ffn(f, &batch, l);
+    p->layer_rows[l] = to - from;
     g->stats->row_layers += (uint64_t)(to - from);
     count_flops(g, (uint64_t)(to - from), 1, false);
     if (l < layers - 1) part_rows(p, l);
   }
   choose_entries(p, p->nodes_below[layers - 1], p->node_entries + p->rows_below[layers - 1]);
+  const xt_sweep_options *o = g->config->options;
+  if (o->step) o->step(o->user, &(xt_sweep_step){.step = step, .responses = p->active_count, .rows = p->layer_rows, .layers = layers});
   return record_rows(p, false, error);
 }
 

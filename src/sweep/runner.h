@@ -40,10 +40,9 @@ static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_c
 /* Whether a write at this tap leaves the layer's feed-forward as it was: the row joins after it. */
 static inline bool sweep_joins_late(xt_tap write) { return write == XT_TAP_FFN || write == XT_TAP_BLOCK; }
 
-/* Slots of generated nodes that a pass of `rows` rows can need: each its own tokens, in the worst case,
- * and the untouched run's. */
-static inline size_t sweep_node_slots(int instances, size_t rows, int max_new) {
-  return (rows + (size_t)instances) * (size_t)(max_new - 1);
+/* Nodes that a pass of `rows` rows, the untouched ones included, can need: each row its own tokens. */
+static inline size_t sweep_nodes(int instances, size_t rows, int max_new) {
+  return 2 * (size_t)instances + rows * (size_t)(max_new - 1);
 }
 
 #endif

@@ -1,0 +1,19 @@
+/* The sweep's part of bench. */
+#ifndef CLI_BENCH_SWEEP_H
+#define CLI_BENCH_SWEEP_H
+
+#include "cli.h"
+
+typedef struct SweepBench {
+  const LoadedModel *model;
+  const SiteList *sites;
+  const char *source_layers, *target_layers; /* layer lists */
+  int prompt_tokens, new_tokens, instances;
+  bool json, quiet;
+} SweepBench;
+
+/* Measures a sweep over random prompts with what sharing its responses allow, and with none, and prints both beside
+ * the machine's peak. */
+xt_status bench_sweep(const SweepBench *bench, xt_error *error);
+
+#endif
