@@ -18,7 +18,7 @@
  *
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
  * engine.h: sessions, taps, interventions, generation. sweep.h: every transplant of an instance.
- * tasks.h: benchmarks and scoring. store.h: results in a file. */
+ * tasks.h: benchmarks and scoring. store.h: results in a file. train.h: fine-tuning. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/engine.h"
@@ -28,5 +28,6 @@
 #include "xtransplant/sweep.h"
 #include "xtransplant/tasks.h"
 #include "xtransplant/tokenizer.h"
+#include "xtransplant/train.h"
 #include "xtransplant/version.h"
 #endif
