@@ -19,7 +19,7 @@
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
  * engine.h: sessions, taps, interventions, generation. sweep.h: every transplant of an instance.
  * tasks.h: benchmarks and scoring. store.h: results in a file. analysis.h: what they say.
- * report.h: tables and figures. */
+ * report.h: tables and figures. train.h: fine-tuning. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"
@@ -31,5 +31,6 @@
 #include "xtransplant/sweep.h"
 #include "xtransplant/tasks.h"
 #include "xtransplant/tokenizer.h"
+#include "xtransplant/train.h"
 #include "xtransplant/version.h"
 #endif

@@ -13,7 +13,7 @@ typedef struct SweepArguments {
   SiteList sites;
   int limit, max_new_tokens, max_rows;
   double penalty, commit_seconds;
-  bool dry_run;
+  bool dry_run, cot;
 } SweepArguments;
 
 #define JOB_LAYERS_MAX 256

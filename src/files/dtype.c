@@ -51,7 +51,7 @@ float dtype_from_f16(uint16_t bits) {
 /* value >> shift, rounded to nearest, ties to even. 0 < shift < 32 */
 static uint32_t shift_round(uint32_t value, unsigned shift) {
   const uint32_t kept = value >> shift, rest = value & ((1u << shift) - 1), half = 1u << (shift - 1);
-  return kept + (rest > half || (rest == half && (kept & 1)));
+  return kept + (rest + (kept & 1) > half); /* no branch: nobody can predict it */
 }
 
 uint16_t dtype_to_f16(float value) {
