@@ -137,8 +137,8 @@ def main():
             for site in args.sites.split(","):
                 store.db.execute("INSERT INTO selections VALUES('entropy', ?, ?, ?, 0)", (instance, site, rng.choice([0, args.layers - 1])))
         for text in store.texts.values():
-            store.db.execute("INSERT INTO text_metrics VALUES(?, 'perplexity', ?)", (text, 40 + 80 * rng.random()))
-            store.db.execute("INSERT INTO text_metrics VALUES(?, 'language', ?)", (text, rng.choice(["en", "en", "sw", "de"])))
+            store.db.execute("INSERT INTO text_metrics VALUES(?, 'nll_standalone', ?)", (text, 3.5 + rng.random()))
+            store.db.execute("INSERT INTO text_metrics VALUES(?, 'lang', ?)", (text, rng.choice(["en", "en", "sw", "de"])))
     store.db.commit()
 
 

@@ -115,16 +115,16 @@ xt_status xt_store_read_runs(xt_store *store, xt_status (*run)(void *user, const
 typedef struct xt_store_selection {
   const char *strategy, *site;
   int64_t question_number;
-  int source_layer, target_layer;
+  int source_layer, target_layer; /* -1: the untouched run */
 } xt_store_selection;
 /* In order of strategy, site, question. A store without any is fine. */
-xt_status xt_store_read_selections(xt_store *store, xt_status (*selection)(void *user, const xt_store_selection *selection, xt_error *error),
+xt_status xt_store_read_selected_layers(xt_store *store, xt_status (*selection)(void *user, const xt_store_selection *selection, xt_error *error),
                                    void *user, xt_error *error);
 
 /* A figure of a response's text. Borrowed for the callback. */
 typedef struct xt_store_text_metric {
   int64_t text_number;
-  const char *name; /* "perplexity", "language" */
+  const char *name; /* "nll_standalone": nats a token; "lang" */
   const char *text; /* the value as text */
   double value;     /* NaN where it is no number */
 } xt_store_text_metric;

@@ -30,7 +30,7 @@ typedef struct AnalysisInstance {
 typedef struct AnalysisSelection {
   const char *strategy; /* one object a name */
   size_t instance;
-  int cell;
+  int cell; /* -1: the untouched run */
 } AnalysisSelection;
 
 typedef struct AnalysisSite {

@@ -184,10 +184,10 @@ static xt_status load_metric(void *user, const xt_store_text_metric *metric, xt_
   xt_analysis *a = ((Loader *)user)->a;
   if (metric->text_number < 0 || (size_t)metric->text_number >= a->text_index_count || a->text_index[metric->text_number] == TEXT_ABSENT) return XT_STATUS_OK;
   AnalysisText *text = &a->texts[a->text_index[metric->text_number]];
-  if (strcmp(metric->name, "perplexity") == 0 && isfinite(metric->value)) {
-    text->perplexity = metric->value;
+  if (strcmp(metric->name, "nll_standalone") == 0 && isfinite(metric->value)) {
+    text->perplexity = exp(metric->value);
     a->has_perplexity = true;
-  } else if (strcmp(metric->name, "language") == 0 && metric->text[0]) {
+  } else if (strcmp(metric->name, "lang") == 0 && metric->text[0]) {
     TRY(analysis_text_copy(a, metric->text, &text->language, error));
     a->has_language = true;
   }
@@ -211,7 +211,8 @@ static xt_status load_selection(void *user, const xt_store_selection *selection,
   Loader *l = user;
   xt_analysis *a = l->a;
   const char *name;
-  if (selection->source_layer < 0 || selection->source_layer >= a->layers || selection->target_layer < 0 || selection->target_layer >= a->layers)
+  const bool untouched = selection->source_layer < 0;
+  if (!untouched && (selection->source_layer >= a->layers || selection->target_layer < 0 || selection->target_layer >= a->layers))
     return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "layers %d and %d: the store's model has %d", selection->source_layer,
                    selection->target_layer, a->layers);
   TRY(strategy_name(l, selection->strategy, &name, error));
@@ -221,7 +222,7 @@ static xt_status load_selection(void *user, const xt_store_selection *selection,
     if (strcmp(site->name, selection->site) != 0) continue;
     TRY(mem_grow(&site->selections, &site->selection_capacity, site->selection_count + 1, sizeof *site->selections, error));
     site->selections[site->selection_count++] =
-        (AnalysisSelection){name, place->instance, selection->source_layer * a->layers + selection->target_layer};
+        (AnalysisSelection){name, place->instance, untouched ? -1 : selection->source_layer * a->layers + selection->target_layer};
   }
   return XT_STATUS_OK;
 }
@@ -301,7 +302,7 @@ xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
   if (a->count) qsort(a->groups, a->count, sizeof *a->groups, by_task);
   for (size_t i = 0; i < a->count; i++) TRY(finish_group(a, &a->groups[i], error));
   xt_status status = find_places(&l, error);
-  if (!status) status = xt_store_read_selections(store, load_selection, &l, error);
+  if (!status) status = xt_store_read_selected_layers(store, load_selection, &l, error);
   free(l.places);
   return status;
 }

@@ -57,7 +57,7 @@ static xt_status selection_row(sqlite3_stmt *statement, const void *callback, vo
   return ((const SelectionCallback *)callback)->call(user, &selection, error);
 }
 
-xt_status xt_store_read_selections(xt_store *s, xt_status (*selection)(void *user, const xt_store_selection *selection, xt_error *error), void *user,
+xt_status xt_store_read_selected_layers(xt_store *s, xt_status (*selection)(void *user, const xt_store_selection *selection, xt_error *error), void *user,
                                    xt_error *error) {
   return read_table(s, "selections", "SELECT strategy, site, instance, source_layer, target_layer FROM selections ORDER BY strategy, site, instance",
                     selection_row, &(SelectionCallback){selection}, user, error);

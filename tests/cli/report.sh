@@ -124,15 +124,17 @@ import sqlite3
 d = sqlite3.connect("select.db")
 d.execute("CREATE TABLE selections(strategy TEXT, instance INTEGER, site TEXT, source_layer INTEGER, target_layer INTEGER)")
 d.execute("INSERT INTO selections SELECT 'entropy', id, 'attn', 5, 0 FROM instances")
+d.execute("INSERT INTO selections SELECT 'keep', id, 'attn', -1, -1 FROM instances")
 d.execute("CREATE TABLE text_metrics(text INTEGER, name TEXT, value)")
-d.execute("INSERT INTO text_metrics SELECT id, 'perplexity', 50.5 FROM texts UNION ALL SELECT id, 'language', 'sw' FROM texts")
+d.execute("INSERT INTO text_metrics SELECT id, 'nll_standalone', 4.0 FROM texts UNION ALL SELECT id, 'lang', 'sw' FROM texts")
 d.commit()
 EOF
   run "$X" report select.db --bootstrap 10 --quiet
   expect "selections and text metrics" 0
-  prints "table 1" '^Vanilla \(no transplant\) .*50\.50'
+  prints "table 1" '^Vanilla \(no transplant\) .*54\.60'
   prints "entropy row" '^entropy '
   same "entropy at (last, first) is the coarse row" "$(grep '^entropy (attn)' out | head -1 | tr -s ' ' | cut -d' ' -f3-)" "$(grep '^Coarse  ' out | head -1 | tr -s ' ' | cut -d' ' -f2-)"
+  same "a strategy that keeps the untouched run is vanilla" "$(grep '^keep (attn)' out | sed -n 2p | tr -s ' ' | cut -d' ' -f3-)" "$(grep '^Vanilla  ' out | sed -n 2p | tr -s ' ' | cut -d' ' -f2-)"
 else skip "no untouched runs" "no Python"; fi
 printf '{"vanilla": 1}\n' >bad.json
 refuses_like "lens: another file" 3 "^xtransplant report: lens: it lacks one of source, vanilla and transplanted" $r results.db --lens bad.json -o new
