@@ -19,11 +19,13 @@
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
  * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
  * sweep.h: every transplant of an instance.
- * tasks.h: benchmarks and scoring. store.h: results in a file. */
+ * tasks.h: benchmarks and scoring. langid.h: a text's language.
+ * store.h: results in a file. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
+#include "xtransplant/langid.h"
 #include "xtransplant/model.h"
 #include "xtransplant/score.h"
 #include "xtransplant/store.h"

@@ -1,12 +1,12 @@
 #!/bin/sh
 # A folder of src/ may include itself and the folders before it in this order; src/cli only include/.
 cd "$(dirname "$0")/../../src" || exit 1
-order="base files text backend model engine sweep tasks store"
+order="base files text backend model engine sweep tasks store analysis"
 allowed=
 bad=0
 for folder in $order; do
   allowed="$allowed $folder"
-  for file in $(find "$folder" -name '*.[ch]' -o -name '*.inc'); do
+  for file in $(find "$folder" -name '*.[ch]' -o -name '*.cpp' -o -name '*.inc'); do
     for target in $(sed -n 's/^ *# *include *"\([a-z_]*\)\/.*/\1/p' "$file"); do
       [ "$target" = xtransplant ] && continue
       case " $allowed " in *" $target "*) ;; *) echo "# src/$file includes $target/, which comes after $folder/"; bad=1 ;; esac
