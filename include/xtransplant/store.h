@@ -92,12 +92,21 @@ typedef struct xt_store_row {
   double entropy;                 /* nats, of the first token's distribution */
   double mean_entropy, mean_logprob; /* over the response's tokens */
   int correct;                    /* 1 or 0 by the task's scoring; -1: there is none, or no gold */
+  double nll_standalone, nll_conditional; /* nats a token (metrics.h); NaN: not measured, or nothing to measure */
+  const char *language;           /* of the text, as identified; "": none was; NULL: nobody looked */
+  double language_probability;
+  const char *strategy;           /* xt_store_read_selections: what selected the response; else NULL */
 } xt_store_row;
 
 /* Calls `row` for every response, in an order that depends on content alone: task, language, number in the language,
  * id; then the untouched run, then by site, source layer, target layer. What it returns other than XT_STATUS_OK ends
  * the reading with that status. */
 xt_status xt_store_read(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
+
+/* Calls `row` for every response that a strategy of select.h selected, in order of question as xt_store_read, then strategy, then
+ * site. A row's site and layers are those of the response: "vanilla" where the strategy kept the untouched run. */
+xt_status xt_store_read_selections(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user,
+                                   xt_error *error);
 
 /* Joins stores of one model and settings into a new one at `path`, which appears whole or not at all. Different models
  * or settings, or two different responses for one configuration, are an XT_STATUS_INPUT error that names what differs. */

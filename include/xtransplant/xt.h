@@ -20,12 +20,13 @@
  * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
  * sweep.h: every transplant of an instance.
  * tasks.h: benchmarks and scoring. langid.h: a text's language.
- * store.h: results in a file. */
+ * store.h: results in a file. metrics.h: their perplexity and language. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
 #include "xtransplant/langid.h"
+#include "xtransplant/metrics.h"
 #include "xtransplant/model.h"
 #include "xtransplant/score.h"
 #include "xtransplant/store.h"
