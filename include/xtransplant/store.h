@@ -82,6 +82,7 @@ xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *erro
 typedef struct xt_store_row {
   char id[XT_RESPONSE_ID_SIZE];   /* of model, settings, question, site and layers: the same in every store */
   const xt_question *question;    /* one object for all rows of a question, which follow one another */
+  int64_t question_number;        /* the store's, as xt_store_find_question gives it */
   const char *site;               /* "vanilla": the untouched run */
   int source_layer, target_layer; /* -1: vanilla */
   const char *text;               /* UTF-8, special tokens skipped; NULL: the model has no tokenizer */

@@ -20,7 +20,8 @@
  * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
  * sweep.h: every transplant of an instance.
  * tasks.h: benchmarks and scoring. langid.h: a text's language.
- * store.h: results in a file. metrics.h: their perplexity and language. */
+ * store.h: results in a file. metrics.h: their perplexity and language.
+ * select.h: choosing layers for each question. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/engine.h"
@@ -29,6 +30,7 @@
 #include "xtransplant/metrics.h"
 #include "xtransplant/model.h"
 #include "xtransplant/score.h"
+#include "xtransplant/select.h"
 #include "xtransplant/store.h"
 #include "xtransplant/sweep.h"
 #include "xtransplant/tasks.h"

@@ -92,7 +92,7 @@ static double real_or_none(sqlite3_stmt *s, int column) {
 /* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer, strategy, and those of
  * `measured`. */
 static xt_status give_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
-  xt_store_row row = {.question = &r->question, .site = db_text(s, 6), .correct = -1, .source_layer = sqlite3_column_int(s, 7),
+  xt_store_row row = {.question = &r->question, .question_number = sqlite3_column_int64(r->questions, 0), .site = db_text(s, 6), .correct = -1, .source_layer = sqlite3_column_int(s, 7),
                       .target_layer = sqlite3_column_int(s, 8), .margin = sqlite3_column_double(s, 2), .entropy = sqlite3_column_double(s, 3),
                       .mean_entropy = sqlite3_column_double(s, 4), .mean_logprob = sqlite3_column_double(s, 5),
                       .strategy = sqlite3_column_type(s, 9) == SQLITE_NULL ? NULL : db_text(s, 9),
