@@ -17,9 +17,9 @@ demo: all
 
 # gcc, gcc with address and undefined-behaviour sanitizers, clang, and gcc with the thread sanitizer.
 test: all
-	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address >/dev/null && cmake --build build-asan
+	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address -DXT_BENCH=OFF >/dev/null && cmake --build build-asan
 	@CC=clang CXX=clang++ $(CMAKE) -B build-clang >/dev/null && cmake --build build-clang
-	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread >/dev/null && cmake --build build-tsan
+	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF >/dev/null && cmake --build build-tsan --target test_threads
 	@tests/run.sh build build-asan build-clang build-tsan
 
 bench: all

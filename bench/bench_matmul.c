@@ -68,9 +68,9 @@ int main(int argc, char **argv) {
     for (int s = 0; s < SHAPES; s++)
       if (!(w[s] = make_weight(b, shapes[s].n, shapes[s].k, (Dtype)t))) return 1;
     for (int round = 0; round < rounds; round++) {
-      double gflops, bytes;
-      cpu_peak_measure(b, &gflops, &bytes);
-      if (gflops > peak) peak = gflops;
+      double flops, bytes;
+      if (b->ops->peak(b, &flops, &bytes, NULL)) return 1;
+      if (flops * 1e-9 > peak) peak = flops * 1e-9;
       if (bytes > bandwidth) bandwidth = bytes;
       for (int r = 0; r < ROWS; r++)
         for (int s = 0; s < SHAPES; s++) {

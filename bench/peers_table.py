@@ -13,6 +13,7 @@ NEW_TOKENS = 20
 
 def main():
     best = defaultdict(dict)  # measure -> peer -> largest value
+    sweep = {}  # peer -> largest FLOP/s
     peak = 0.0
 
     def keep(measure, peer, value):
@@ -30,7 +31,11 @@ def main():
                     for decode in result["decode"]:
                         keep(("decode", decode["rows"]), peer, decode["tokens_per_second"])
                 else:
-                    keep(("responses", 0), peer, result["sweep_responses"] / result["sweep_seconds"])
+                    keep(("responses", 0), peer, result["as_responses_agree"]["responses_per_second"])
+                    keep(("responses", 0), peer + ", none agree", result["none_agreeing"]["responses_per_second"])
+                    sweep[peer] = max(sweep.get(peer, 0.0), result["as_responses_agree"]["flops"] / result["as_responses_agree"]["seconds"])
+                    sweep[peer + ", none agree"] = max(sweep.get(peer + ", none agree", 0.0),
+                                                       result["none_agreeing"]["flops"] / result["none_agreeing"]["seconds"])
             elif peer.startswith("llama.cpp"):
                 if kind == "prefill":
                     keep(("prefill", 0), peer, result["avg_ts"])
@@ -48,14 +53,14 @@ def main():
         rival = max((v for p, v in peers.items() if p.startswith("llama.cpp")), default=None)
         unit = "responses/s" if what == "responses" else "tokens/s"
         print(f"{what}{f', {rows} rows' if rows else ''}")
-        print(f"  {'':22} {unit:>12} {'x llama.cpp':>12} {'x transformers':>15} {'of peak':>8}")
+        print(f"  {'':30} {unit:>12} {'x llama.cpp':>12} {'x transformers':>15} {'of peak':>8}")
         for peer, value in sorted(peers.items(), key=lambda item: -item[1]):
-            flops = 2 * (LAYERS + HEAD if what == "decode" else LAYERS) * value
+            flops = sweep.get(peer, 0.0) if what == "responses" else 2 * (LAYERS + HEAD if what == "decode" else LAYERS) * value
             cells = [f"{value:12.3f}" if what == "responses" else f"{value:12.1f}",
                      f"{value / rival:12.2f}" if rival else f"{'-':>12}",
                      f"{value / peers['transformers']:15.2f}" if "transformers" in peers else f"{'-':>15}",
-                     f"{flops / peak:8.1%}" if peak and what != "responses" else f"{'-':>8}"]
-            print(f"  {peer:22} " + " ".join(cells))
+                     f"{flops / peak:8.1%}" if peak and flops else f"{'-':>8}"]
+            print(f"  {peer:30} " + " ".join(cells))
         print()
 
 

@@ -57,25 +57,6 @@ record() {
   echo "{\"peer\": \"$1\", \"kind\": \"$2\", \"round\": $3, \"result\": $line}" >>"$results"
 }
 
-seconds() { date +%s.%N; }
-
-# One instance, every (i, j): the wall time includes loading the model.
-sweep() {
-  local begin end store=$work/sweep.db
-  rm -f "$store" "$store"-*
-  "$python" - "$prompt" >"$work/pairs.jsonl" <<'PY'
-import json, random, sys
-rng = random.Random(0)
-text = lambda: "".join(rng.choice("abcdefghij klmnopqrstuvwxyz") for _ in range(int(sys.argv[1]) - 1))
-print(json.dumps({"id": "0", "lang": "en", "source": text(), "target": text(), "gold": "x", "task": "xquad"}))
-PY
-  begin=$(seconds)
-  "$xt" sweep -m "$model" --pairs "$work/pairs.jsonl" --site attn --max-new-tokens "$new" --compute "$1" --threads "$threads" \
-    -o "$store" >&2 || return 0
-  end=$(seconds)
-  "$python" -c "import json; print(json.dumps({'sweep_responses': 22 * 22, 'sweep_seconds': $end - $begin}))"
-}
-
 round() {
   local r=$1 compute type n
   for compute in ${computes//,/ }; do
@@ -84,7 +65,10 @@ round() {
       --json --quiet | tr -d '\n' | record "xtransplant $compute" prefill "$r"
     "$xt" bench -m "$model" --threads "$threads" --compute "$compute" --prompt-tokens $prompt --rows "$rows" --new-tokens $new \
       --repeats 1 --json --quiet | tr -d '\n' | record "xtransplant $compute" decode "$r"
-    if [ "$sample" != 0 ]; then sweep "$compute" | record "xtransplant $compute" sweep "$r"; fi
+    if [ "$sample" != 0 ]; then # one instance, every (i, j)
+      "$xt" bench -m "$model" --threads "$threads" --compute "$compute" --prompt-tokens $prompt --sweep ffn --new-tokens $new \
+        --json --quiet | tr -d '\n' | record "xtransplant $compute" sweep "$r"
+    fi
   done
   for type in ${types//,/ }; do
     echo "round $r: llama.cpp $type" >&2

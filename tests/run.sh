@@ -2,25 +2,33 @@
 # Runs the test programs and scripts on the given build folders, and adds up their TAP lines. The
 # first folder runs everything; a thread-sanitizer folder runs the thread tests alone (OpenMP's own
 # synchronisation is invisible to it); the others run everything but the slow comparisons.
+# As many run at once as there are processors.
 # Ends with "N passed, N failed, N skipped"; fails when one failed or none ran.
 # usage: tests/run.sh BUILD...
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-log=$(mktemp)
-trap 'rm -f "$log" "$log.one"' EXIT
 export CMOCKA_MESSAGE_OUTPUT=TAP
-export OMP_WAIT_POLICY=passive # threads that wait do not take the processors from other programs
-run_one() { # build program
-  name=$(basename "$2")
+export OMP_WAIT_POLICY=passive # threads that wait for work leave the processor to the test beside them
+
+if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, started by the lines below
+  results=$2 index=$3 build=$4 program=$6 name=$(basename "$6")
+  [ "$5" = 1 ] && export XT_TEST_BRIEF=1
   began=$(date +%s)
-  XT_BUILD="$1" "$2" >"$log.one" 2>&1
+  XT_BUILD="$build" "$program" >"$results/$index.out" 2>&1
   code=$?
   # A program that failed without saying which test did counts as one failure.
-  if [ $code -ne 0 ] && ! grep '^not ok' "$log.one" | grep -qv '# SKIP'; then echo "not ok - $name exited with $code" >>"$log.one"; fi
-  printf '# %-12s %-34s %4d s  %d ok\n' "$1" "$name" $(($(date +%s) - began)) "$(grep -c '^ok' "$log.one")"
-  if [ $code -ne 0 ]; then cat "$log.one"; else grep -E '^not ok|# SKIP' "$log.one" | sort | uniq -c; fi
-  cat "$log.one" >>"$log"
-}
+  if [ $code -ne 0 ] && ! grep '^not ok' "$results/$index.out" | grep -qv '# SKIP'; then echo "not ok - $name exited with $code" >>"$results/$index.out"; fi
+  {
+    printf '# %-12s %-34s %4d s  %d ok\n' "$build" "$name" $(($(date +%s) - began)) "$(grep -c '^ok' "$results/$index.out")"
+    if [ $code -ne 0 ]; then cat "$results/$index.out"; else grep -E '^not ok|# SKIP' "$results/$index.out" | sort | uniq -c; fi
+  } >"$results/$index.text"
+  cat "$results/$index.text"
+  exit 0
+fi
+
+results=$(mktemp -d)
+trap 'rm -rf "$results"' EXIT
+index=0
 first=1
 for build in "$@"; do
   case $build in
@@ -28,12 +36,17 @@ for build in "$@"; do
     *) list="$build/tests/test_* $here/cli/*.sh" ;;
   esac
   [ $first -eq 1 ] && list="$list $here/structure/*.sh"
-  [ $first -eq 1 ] || export XT_TEST_BRIEF=1
   for program in $list; do
-    if [ -x "$program" ]; then run_one "$build" "$program"; fi
+    if [ -x "$program" ]; then
+      index=$((index + 1))
+      # The longest first, so that none of them is left alone at the end.
+      case $program in *test_verify | *test_sweep | *sweep.sh) rank=0 ;; *) rank=1 ;; esac
+      echo "$rank $index $build $((1 - first)) $program"
+    fi
   done
   first=0
-done
+done >"$results/list"
+sort -s -k1,1 "$results/list" | cut -d' ' -f2- | xargs -P "$(nproc)" -L 1 "$0" --one "$results"
 # cmocka writes a skipped test as "not ok N # SKIP name"
-awk '/^(not )?ok.*# [Ss][Kk][Ii][Pp]/ {s++; next} /^not ok/ {f++; next} /^ok/ {p++}
-     END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f || !p)}' "$log"
+cat "$results"/*.out | awk '/^(not )?ok.*# [Ss][Kk][Ii][Pp]/ {s++; next} /^not ok/ {f++; next} /^ok/ {p++}
+     END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f || !p)}'

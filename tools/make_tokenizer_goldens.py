@@ -170,16 +170,21 @@ def write(path, lines):
             out.write(json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n")
 
 
+def model_directory(name, directory):
+    """Makes `directory` one of the four models, as far as tokenizers go."""
+    for file in os.listdir(os.path.join(SHARED, name)):
+        shutil.copyfile(os.path.join(SHARED, name, file), os.path.join(directory, file))
+    with open(os.path.join(directory, "config.json"), "w") as out:
+        json.dump({"model_type": "qwen2" if name == "qwen2" else "llama"}, out)
+    if CONFIGS[name]:
+        with open(os.path.join(directory, "tokenizer_config.json"), "w") as out:
+            json.dump(CONFIGS[name], out)
+
+
 def shared_lines():
-    for name, config in CONFIGS.items():
+    for name in CONFIGS:
         with tempfile.TemporaryDirectory() as directory:
-            for file in os.listdir(os.path.join(SHARED, name)):
-                shutil.copy(os.path.join(SHARED, name, file), os.path.join(directory, file))
-            with open(os.path.join(directory, "config.json"), "w") as out:
-                json.dump({"model_type": "qwen2" if name == "qwen2" else "llama"}, out)
-            if config:
-                with open(os.path.join(directory, "tokenizer_config.json"), "w") as out:
-                    json.dump(config, out)
+            model_directory(name, directory)
             yield from lines_for(name, AutoTokenizer.from_pretrained(directory), TEXTS, random.Random(7))
 
 

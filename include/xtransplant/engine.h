@@ -131,9 +131,9 @@ xt_status xt_session_verify(xt_session *session, const char *directory,
 
 /* ---- speed -------------------------------------------------------------------------------- */
 
-/* Measures what this machine gives in practice with the session's threads: float32 operations a
- * second in large matrix products (a multiplication and an addition are two), and bytes a second
- * read from memory. Takes about a second. */
+/* Measures what this machine gives with the session's threads and compute type: operations a second (a multiplication
+ * and an addition are two) of multiply-adds from registers, which no matrix product can exceed - for bf16 products by
+ * oneDNN, of a large product - and bytes a second read from memory. Takes about a second and 512 MiB. */
 xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second, xt_error *error);
 
 #ifdef __cplusplus

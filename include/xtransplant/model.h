@@ -87,10 +87,14 @@ typedef struct xt_synth_options {
   const char *dtype;     /* "f32", "bf16", "f16"; NULL: the shape's */
   uint64_t seed;
   const char *tokenizer; /* directory whose tokenizer files are copied; NULL: a byte-level one is written */
+  int threads;           /* 0: one per processor; the bytes written do not depend on it */
+  /* Told how many bytes of weights are written, now and then; false stops with XT_STATUS_CANCELLED. May be NULL */
+  bool (*progress)(void *user, uint64_t done, uint64_t total);
+  void *user;
 } xt_synth_options;
 
-/* Writes a Hugging Face directory with random weights, streaming: needs a few MB of memory.
- * `directory` is made; an existing one that is not empty is an error. */
+/* Writes a Hugging Face directory with random weights, streaming: needs a few MB of memory a thread.
+ * `directory` is made; an existing one that is not empty is an error. On failure nothing of it stays. */
 xt_status xt_model_synthesize(const xt_synth_options *options, const char *directory, xt_error *error);
 
 /* The shape names above, NULL-terminated; static. */

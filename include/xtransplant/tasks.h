@@ -42,10 +42,34 @@ const xt_task *xt_task_get(size_t index);
 /* Their names, NULL-terminated; static. */
 const char *const *xt_task_names(void);
 
+/* ---- languages --------------------------------------------------------------------------------- */
+
+/* How much text there is in a language, as the paper's tables group them. */
+typedef enum xt_level {
+  XT_LEVEL_UNKNOWN = 0, /* no language of any task here */
+  XT_LEVEL_HIGH,
+  XT_LEVEL_MID,
+  XT_LEVEL_LOW
+} xt_level;
+
+/* By code; what follows a hyphen does not count ("zh-CN"). */
+xt_level xt_language_level(const char *lang);
+const char *xt_level_name(xt_level level); /* "High", "Mid", "Low"; "" of XT_LEVEL_UNKNOWN */
+
+/* "Let's think step by step." in the language, with the space that parts it from a prompt, in languages that
+ * have spaces. NULL: no language of any task here. */
+const char *xt_language_cot(const char *lang);
+
+/* Our own prompt of a task in one of its languages, with {names} of a question's fields in it (docs/FORMATS.md);
+ * NULL: it has none in that language. */
+const char *xt_task_template(const xt_task *task, const char *lang);
+
+/* ---- questions --------------------------------------------------------------------------------- */
+
 /* One of a question's options: what it is called and, where a task has it, its word in the language. */
 typedef struct xt_choice {
   const char *label; /* "1" */
-  const char *text;  /* "Entail" */
+  const char *text;  /* "Entail"; NULL: it has none */
 } xt_choice;
 
 /* Borrowed from its dataset. Strings are UTF-8. */
@@ -69,9 +93,10 @@ typedef struct xt_dataset_options {
   size_t language_count;
   const char *pivot;            /* the source language of tasks that go to a language; NULL: "en" */
   size_t limit;                 /* questions a language, the first ones; 0: all */
+  bool cot;                     /* xt_language_cot after each prompt, in its language; ids then end in "-cot" */
 } xt_dataset_options;
 
-/* Opens a benchmark in the layout of its release: DIR/split, DIR/ans, DIR/ans_lang, DIR/translated, a file
+/* Opens a benchmark in the layout of its release: DIR/split, DIR/ans, DIR/ans_lang, DIR/translated, DIR/en, a file
  * a language, pairs matched by line (docs/FORMATS.md). A file that is missing, another number of lines than its
  * partner has, or a gold answer that is none of the options is an error that names file and line.
  * `options` may be NULL. The caller frees *out with xt_dataset_close. */
@@ -97,6 +122,31 @@ void xt_choices_free(xt_choice *choices, size_t count);
  * `gold` and `choices` are a question's. A gold that is none of the options is an XT_STATUS_INPUT error. */
 xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t choice_count, const char *response,
                         size_t length, const char *gold, bool *correct, xt_error *error);
+
+/* ---- PilotSets --------------------------------------------------------------------------------- */
+
+/* Borrowed for the call. */
+typedef struct xt_pilotset_options {
+  const char *const *languages; /* NULL: all of the task's */
+  size_t language_count;
+  const char *templates;        /* a JSON object of a prompt's text a language; NULL: xt_task_template's */
+  const char *translations;     /* folder of the user's translations of cultures' questions; NULL: none */
+  const char *split;            /* part of XNLI and XCOPA; NULL: "test" */
+  unsigned long long seed;      /* of the sample: Python's random.seed(seed), random.sample(range(all), count) */
+  size_t count;                 /* questions a language in the sample, in the file's order; 0: all are unseen */
+} xt_pilotset_options;
+
+typedef struct xt_pilotset_info {
+  size_t languages, sample, unseen; /* questions, of all languages */
+  size_t left_out;     /* questions that the benchmark has and the task cannot ask (docs/FORMATS.md) */
+  size_t untranslated; /* languages whose source prompts are not written, as nothing gave their translation */
+} xt_pilotset_info;
+
+/* Makes OUTPUT/<title>_sample and OUTPUT/<title>_unseen, as xt_dataset_open reads them, from a benchmark as its makers
+ * publish it. OUTPUT appears whole or not at all; a folder that is not empty is refused. `options` NULL: 50 questions by
+ * seed 666, all languages. `info` may be NULL. */
+xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output, const xt_pilotset_options *options, xt_pilotset_info *info,
+                            xt_error *error);
 
 #ifdef __cplusplus
 }

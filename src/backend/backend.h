@@ -129,6 +129,10 @@ typedef struct BackendOps {
 
   void (*attend)(Backend *, const AttendArgs *);
   void (*choose)(Backend *, const ChooseArgs *);
+
+  /* What the machine gives with this backend's threads and compute type: operations a second of multiply-adds that
+   * wait for nothing (of a large product, where a library does the products), bytes a second read from memory. */
+  xt_status (*peak)(Backend *, double *flops, double *bytes, xt_error *);
 } BackendOps;
 
 struct Backend {

@@ -25,6 +25,91 @@ static void soften_integers(char *text, size_t size) {
   }
 }
 
+/* ---- is it the text's fault? ---- */
+
+typedef struct Scan {
+  const uint8_t *at, *end;
+} Scan;
+
+static void skip_space(Scan *s) {
+  while (s->at < s->end && memchr(" \t\r\n", *s->at, 4)) s->at++;
+}
+
+static bool skip_digits(Scan *s) {
+  const uint8_t *from = s->at;
+  while (s->at < s->end && *s->at >= '0' && *s->at <= '9') s->at++;
+  return s->at > from;
+}
+
+static bool accept(Scan *s, const char *any) {
+  if (s->at >= s->end || !*s->at || !strchr(any, *s->at)) return false;
+  s->at++;
+  return true;
+}
+
+static bool skip_number(Scan *s) {
+  accept(s, "-");
+  if (!accept(s, "0") && !skip_digits(s)) return false;
+  if (accept(s, ".") && !skip_digits(s)) return false;
+  if (!accept(s, "eE")) return true;
+  accept(s, "+-");
+  return skip_digits(s);
+}
+
+/* Escaped surrogates count as wrong: this need not tell pairs from halves. */
+static bool skip_string(Scan *s) {
+  if (!accept(s, "\"")) return false;
+  while (s->at < s->end && *s->at != '"') {
+    if (*s->at < ' ') return false;
+    if (*s->at++ != '\\') continue;
+    if (accept(s, "\"\\/bfnrt")) continue;
+    if (!accept(s, "u")) return false;
+    if (s->end - s->at >= 2 && (s->at[0] | 32) == 'd' && s->at[1] >= '8') return false;
+    for (int i = 0; i < 4; i++)
+      if (!accept(s, "0123456789abcdefABCDEF")) return false;
+  }
+  return accept(s, "\"");
+}
+
+static bool skip_word(Scan *s, const char *word) {
+  const size_t length = strlen(word);
+  if ((size_t)(s->end - s->at) < length || memcmp(s->at, word, length) != 0) return false;
+  s->at += length;
+  return true;
+}
+
+static bool skip_value(Scan *s, int depth) {
+  skip_space(s);
+  if (s->at >= s->end || depth > 2000) return false;
+  if (*s->at == '"') return skip_string(s);
+  const bool object = *s->at == '{';
+  if (!object && *s->at != '[')
+    return *s->at == 't' ? skip_word(s, "true") : *s->at == 'f' ? skip_word(s, "false") : *s->at == 'n' ? skip_word(s, "null") : skip_number(s);
+  const char *close = object ? "}" : "]";
+  s->at++;
+  skip_space(s);
+  if (accept(s, close)) return true;
+  do {
+    skip_space(s);
+    if (object && !skip_string(s)) return false;
+    skip_space(s);
+    if (object && !accept(s, ":")) return false;
+    if (!skip_value(s, depth + 1)) return false;
+    skip_space(s);
+  } while (accept(s, ","));
+  return accept(s, close);
+}
+
+/* Whether jansson could have read the text, given memory. Allocates nothing. */
+static bool is_wellformed(const void *data, size_t size) {
+  Scan s = {data, (const uint8_t *)data + size};
+  if (!skip_value(&s, 0)) return false;
+  skip_space(&s);
+  return s.at == s.end;
+}
+
+/* ---- reading ---- */
+
 static json_t *load(const void *data, size_t size, json_error_t *e) {
   return json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
 }
@@ -40,7 +125,10 @@ xt_status json_parse(const void *data, size_t size, const char *file, json_t **o
     free(copy);
   }
   if (*out) return XT_STATUS_OK;
-  if (json_error_code(&e) == json_error_out_of_memory) return err_memory(error, size);
+  /* Where jansson runs out of memory it mostly says nothing at all, and within a token "invalid token". */
+  const enum json_error_code code = json_error_code(&e);
+  if (!e.text[0] || code == json_error_out_of_memory || (code == json_error_invalid_syntax && is_wellformed(data, size)))
+    return err_memory(error, size);
   return err_set(error, XT_STATUS_INPUT, file, NULL, e.position, "not valid JSON (line %d, column %d): %s",
                  e.line, e.column, e.text);
 }

@@ -1,8 +1,10 @@
 /* init-model: a model of a real shape with random weights. */
+#include "interrupt.h"
+#include "progress.h"
 #include "verbs.h"
 
 typedef struct Arguments {
-  int like, layers, dtype;
+  int like, layers, dtype, threads;
   uint64_t seed;
   const char *tokenizer, *output;
   bool quiet;
@@ -23,20 +25,33 @@ static const Option options[] = {
      .help = "the same seed writes the same bytes"},
     {.name = "tokenizer", .letter = 't', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tokenizer),
      .value = "DIR", .help = "directory whose tokenizer files are copied; left out: a byte-level one is written"},
+    {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
+     .help = "threads that make the weights; left out: one per processor"},
     OPTION_QUIET(Arguments, quiet),
 };
 
+static bool tell(void *progress, uint64_t done, uint64_t total) {
+  progress_bytes(progress, done, total);
+  return interrupt_count() == 0;
+}
+
 static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
+  Progress progress;
   const xt_synth_options how = {.shape = xt_model_shapes()[arguments->like],
                                 .layers = arguments->layers,
                                 .dtype = option_is_given(cli, "dtype") ? dtypes[arguments->dtype] : NULL,
                                 .seed = arguments->seed,
-                                .tokenizer = arguments->tokenizer};
+                                .tokenizer = arguments->tokenizer,
+                                .threads = arguments->threads,
+                                .progress = tell,
+                                .user = &progress};
   xt_error error;
   const double begin = seconds_now();
-  cli_progress(arguments->quiet, "writing %s ...", arguments->output);
+  interrupt_watch();
+  progress_begin(&progress, arguments->quiet, 0, 0);
   const xt_status status = xt_model_synthesize(&how, arguments->output, &error);
+  progress_end(&progress);
   if (!status) cli_note(arguments->quiet, "wrote a random %s to %s in %.1f s", how.shape, arguments->output, seconds_now() - begin);
   return cli_exit(cli, status, &error);
 }

@@ -20,7 +20,7 @@ static const Option options[] = {
     {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, languages), .value = "LIST",
      .help = "languages, with commas; left out: all of the task's"},
     {.name = "pivot", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pivot), .value = "LANG",
-     .help = "language of the source prompts of xnli and xquad; left out: en"},
+     .help = "language of the source prompts of xnli, xquad, xcopa and mkqa; left out: en"},
     {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(SweepArguments, SiteList, sites), .value = "LIST",
      .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o; several with commas; left out: the paper's for the task"},
     {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(SweepArguments, const char *, source_layers),
@@ -31,6 +31,8 @@ static const Option options[] = {
      .help = "only the first N instances of each language"},
     {.name = "shard", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, shard), .value = "K/N",
      .help = "only every N-th instance, from the K-th (from 1) on; merge joins the files"},
+    {.name = "cot", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, cot),
+     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens unless said otherwise"},
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
@@ -115,6 +117,7 @@ static char *command_text(const SweepArguments *a) {
   const char *const values[] = {a->model.model, a->data, a->pairs, a->languages, a->pivot, a->shard, a->source_layers, a->target_layers};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
+  if (a->cot) ok = json_add(object, "cot", json_true()) && ok;
   char *text = ok ? json_dumps(object, JSON_COMPACT) : NULL;
   json_decref(object);
   return text;
@@ -254,6 +257,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   int shard, shards, code;
   arguments->has_task = option_is_given(cli, "task");
+  if (arguments->cot && !option_is_given(cli, "max-new-tokens")) arguments->max_new_tokens = COT_NEW_TOKENS;
   code = check_usage(cli, arguments, &shard, &shards);
   if (code != EXIT_OK) return code;
   TRY_DONE(prepare(&s, shard, shards, &error));

@@ -53,7 +53,7 @@ xt_status cli_json_parse(const char *text, size_t length, const char *name, cons
   json_error_t wrong;
   *out = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &wrong);
   if (*out) return XT_STATUS_OK;
-  if (json_error_code(&wrong) == json_error_out_of_memory) return error_memory(error);
+  if (!wrong.text[0] || json_error_code(&wrong) == json_error_out_of_memory) return error_memory(error); /* it mostly says nothing then */
   /* jansson appends "near '<text>'", which may be long and is redundant with the offset */
   char *near = strstr(wrong.text, " near '");
   if (near) *near = 0;

@@ -24,11 +24,24 @@ void progress_begin(Progress *progress, bool quiet, uint64_t total, uint64_t ins
   *progress = (Progress){.shown = !quiet && isatty(STDERR_FILENO), .began = seconds_now(), .total = total, .instances = instances};
 }
 
-void progress_tick(Progress *progress) {
-  if (!progress->shown) return;
-  const double now = seconds_now();
-  if (now - progress->printed < 0.3) return;
+static bool is_due(Progress *progress, double now) {
+  if (!progress->shown || now - progress->printed < 0.3) return false;
   progress->printed = now;
+  return true;
+}
+
+void progress_bytes(Progress *progress, uint64_t done, uint64_t total) {
+  const double now = seconds_now();
+  if (!is_due(progress, now)) return;
+  const double rate = (double)done / (now - progress->began + 1e-9);
+  char eta[32];
+  fprintf(stderr, "\r%.2f/%.2f GB  %.0f MB/s  ETA %s\x1b[K", (double)done / 1e9, (double)total / 1e9, rate / 1e6,
+          format_seconds((double)(total - done) / (rate + 1e-9), eta));
+}
+
+void progress_tick(Progress *progress) {
+  const double now = seconds_now();
+  if (!is_due(progress, now)) return;
   const double rate = (double)progress->done / (now - progress->began + 1e-9);
   char eta[32] = "-";
   if (progress->done) format_seconds((double)(progress->total - progress->done) / rate, eta);

@@ -15,6 +15,8 @@ typedef struct Progress {
 void progress_begin(Progress *progress, bool quiet, uint64_t total, uint64_t instances);
 /* Prints the line, if the last is some tenths of a second old. */
 void progress_tick(Progress *progress);
+/* The same of a file that is written, in bytes. */
+void progress_bytes(Progress *progress, uint64_t done, uint64_t total);
 /* Takes the line away. */
 void progress_end(Progress *progress);
 

@@ -22,7 +22,7 @@ static xt_status open_dataset(SweepJob *job, xt_error *error) {
   char *copy = a->languages ? strdup(a->languages) : NULL;
   if (a->languages && !copy) return error_memory(error);
   const xt_dataset_options options = {.languages = copy ? languages : NULL, .language_count = copy ? split_languages(copy, languages, 64) : 0,
-                                      .pivot = a->pivot, .limit = (size_t)a->limit};
+                                      .pivot = a->pivot, .limit = (size_t)a->limit, .cot = a->cot};
   xt_status status;
   if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
   else status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);

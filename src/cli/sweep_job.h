@@ -13,9 +13,10 @@ typedef struct SweepArguments {
   SiteList sites;
   int limit, max_new_tokens, max_rows;
   double penalty, commit_seconds;
-  bool dry_run;
+  bool dry_run, cot;
 } SweepArguments;
 
+#define COT_NEW_TOKENS 200 /* the paper's, for prompts that ask for reasoning */
 #define JOB_LAYERS_MAX 256
 
 typedef struct LayerSet {

@@ -188,3 +188,7 @@ xt_status prefix_run(xt_session *s, const xt_request *request, Dev values, int c
   edit_list_deinit(&edits);
   return status;
 }
+
+xt_status xt_session_peak(xt_session *s, double *flops_per_second, double *bytes_per_second, xt_error *error) {
+  return s->backend->ops->peak(s->backend, flops_per_second, bytes_per_second, error);
+}

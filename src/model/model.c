@@ -145,16 +145,54 @@ static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   return load_vector(m, ROLES(ARCH_DOWN_BIAS), l, &w->down_bias, error);
 }
 
+/* Values of one row of an embedding that are not finite: their exponent bits are all ones. */
+static bool row_is_finite(const Tensor *t, const uint8_t *row) {
+  const size_t count = (size_t)t->shape[1];
+  uint32_t bad = 0;
+  if (t->dtype == DTYPE_F32) {
+    for (size_t i = 0; i < count; i++) {
+      uint32_t bits;
+      memcpy(&bits, row + 4 * i, sizeof bits);
+      bad |= (bits & 0x7f800000u) == 0x7f800000u;
+    }
+  } else {
+    const uint16_t exponent = t->dtype == DTYPE_F16 ? 0x7c00 : 0x7f80;
+    for (size_t i = 0; i < count; i++) {
+      uint16_t bits;
+      memcpy(&bits, row + 2 * i, sizeof bits);
+      bad |= (bits & exponent) == exponent;
+    }
+  }
+  return !bad;
+}
+
+/* An embedding that is only looked up stays in the file: no product's preparation has seen its values. */
+static xt_status check_embedding(const Tensor *t, xt_error *error) {
+  const size_t size = dtype_size(t->dtype), width = (size_t)t->shape[1] * size;
+  const uint8_t *row = t->data;
+  for (int64_t r = 0; r < t->shape[0]; r++, row += width) {
+    if (row_is_finite(t, row)) continue;
+    size_t column = 0;
+    const Tensor one = {.dtype = t->dtype, .dims = 2, .shape = {1, 1}};
+    while (row_is_finite(&one, row + column * size)) column++;
+    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + (long long)(row + column * size - (const uint8_t *)t->data),
+                   "row %lld, column %zu is NaN or infinite: weights must be finite", (long long)r, column);
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status load_weights(xt_model *m, xt_error *error) {
   TRY(mem_alloc(&m->layers, (size_t)m->config.layers, sizeof *m->layers, error));
   const Tensor *embed;
   TRY(find_tensor(m, ARCH_EMBED, 0, &embed, error));
+  if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
   const MatrixSource source = {.dtype = embed->dtype, .rows = m->config.vocab, .cols = m->config.width, .data = embed->data};
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
+  /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages too. */
+  if (m->config.tied_embeddings) TRY(load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error));
+  else TRY(load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error));
   for (int l = 0; l < m->config.layers; l++) TRY(load_layer(m, l, error));
-  TRY(load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error));
-  return m->config.tied_embeddings ? load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error)
-                                   : load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error);
+  return load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error);
 }
 
 /* Bytes that the prepared weights will take: every tensor as stored, but for embeddings that are only

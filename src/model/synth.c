@@ -1,4 +1,4 @@
-/* Random models of a real shape, in Hugging Face layout. Weights are streamed: a few MB of memory
+/* Random models of a real shape, in Hugging Face layout. Weights are streamed: a few MB of memory a thread
  * whatever the model's size. Each block of a tensor has its own random stream, so that the bytes
  * depend on the seed alone. */
 #include <errno.h>
@@ -13,6 +13,7 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "base/out_file.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "base/text_buffer.h"
 #include "files/safetensors_writer.h"
@@ -54,8 +55,13 @@ typedef struct Synth {
   ModelConfig config;
   Dtype dtype;
   uint64_t seed;
-  float *values; /* [BLOCK_FLOATS] */
-  uint16_t *half;
+  int threads;
+  float *values;   /* [threads][BLOCK_FLOATS] */
+  uint8_t *stored; /* the same in the file's dtype */
+  const xt_synth_options *options;
+  uint64_t done, total; /* bytes of weights */
+  int shards;
+  bool made;       /* the directory was made here */
 } Synth;
 
 static bool is_qwen(const Synth *s) { return strcmp(s->config.architecture, "Qwen2ForCausalLM") == 0; }
@@ -126,20 +132,22 @@ static xt_status write_tokenizer(const Synth *s, xt_error *error) {
   return status;
 }
 
+static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
+                                              "special_tokens_map.json", "added_tokens.json"};
+
 static xt_status copy_tokenizer(const Synth *s, const char *from, xt_error *error) {
-  static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                      "special_tokens_map.json", "added_tokens.json"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+  for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
+    const char *name = tokenizer_files[i];
     char *path;
     FileMap map;
-    TRY(file_join(from, names[i], &path, error));
+    TRY(file_join(from, name, &path, error));
     const bool found = file_exists(path);
     xt_status status = found ? file_map_open(path, &map, error) : XT_STATUS_OK;
     free(path);
     TRY(status);
     if (!found) continue;
     const TextBuffer text = {.data = (char *)(uintptr_t)map.data, .size = map.size};
-    status = write_text(s, names[i], &text, error);
+    status = write_text(s, name, &text, error);
     file_map_close(&map);
     TRY(status);
   }
@@ -225,22 +233,55 @@ static void value_range(const Synth *s, ArchRole role, double *offset, double *r
   }
 }
 
+/* Blocks of one tensor that are filled at the same time. */
+typedef struct Fill {
+  Synth *synth;
+  ArchRole role;
+  int layer;
+  uint64_t first, total; /* the first block's number; values of the whole tensor */
+  double offset, reach;
+} Fill;
+
+static size_t block_values(const Fill *f, uint64_t block) {
+  const uint64_t left = f->total - block * BLOCK_FLOATS;
+  return left < BLOCK_FLOATS ? (size_t)left : BLOCK_FLOATS;
+}
+
+static void fill_block(void *context, size_t item, int thread) {
+  const Fill *f = context;
+  const Synth *s = f->synth;
+  const uint64_t block = f->first + item;
+  const size_t count = block_values(f, block);
+  float *values = s->values + item * BLOCK_FLOATS;
+  uint8_t *stored = s->stored + item * BLOCK_FLOATS * dtype_size(s->dtype);
+  (void)thread;
+  Rng rng = {s->seed + 0x632BE59BD9B4E019u * (block + 1)};
+  rng.state ^= rng_next(&(Rng){(uint64_t)f->role * 1000003u + (uint64_t)f->layer});
+  for (size_t i = 0; i < count; i++) values[i] = (float)f->offset + (float)f->reach * rng_symmetric(&rng);
+  if (s->dtype == DTYPE_F32) {
+    memcpy(stored, values, count * sizeof *values);
+  } else {
+    for (size_t i = 0; i < count; i++) {
+      const uint16_t half = s->dtype == DTYPE_F16 ? dtype_to_f16(values[i]) : dtype_to_bf16(values[i]);
+      memcpy(stored + 2 * i, &half, sizeof half);
+    }
+  }
+}
+
 static xt_status write_tensor(Synth *s, SafetensorsWriter *w, ArchRole role, int layer, xt_error *error) {
   const ArchShape shape = arch_shape(&s->config, role);
-  const uint64_t total = (uint64_t)(shape.rows * shape.cols);
-  double offset, reach;
-  value_range(s, role, &offset, &reach);
-  for (uint64_t at = 0, block = 0; at < total; at += BLOCK_FLOATS, block++) {
-    const size_t count = total - at < BLOCK_FLOATS ? (size_t)(total - at) : BLOCK_FLOATS;
-    Rng rng = {s->seed + 0x632BE59BD9B4E019u * (block + 1)};
-    rng.state ^= rng_next(&(Rng){(uint64_t)role * 1000003u + (uint64_t)layer});
-    for (size_t i = 0; i < count; i++) s->values[i] = (float)offset + (float)reach * rng_symmetric(&rng);
-    if (s->dtype == DTYPE_F32) {
-      TRY(safetensors_writer_data(w, s->values, count * sizeof *s->values, error));
-      continue;
-    }
-    for (size_t i = 0; i < count; i++) s->half[i] = s->dtype == DTYPE_F16 ? dtype_to_f16(s->values[i]) : dtype_to_bf16(s->values[i]);
-    TRY(safetensors_writer_data(w, s->half, count * sizeof *s->half, error));
+  Fill f = {.synth = s, .role = role, .layer = layer, .total = (uint64_t)(shape.rows * shape.cols)};
+  value_range(s, role, &f.offset, &f.reach);
+  const uint64_t blocks = (f.total + BLOCK_FLOATS - 1) / BLOCK_FLOATS;
+  for (; f.first < blocks; f.first += (uint64_t)s->threads) {
+    const uint64_t left = blocks - f.first;
+    const size_t together = left < (uint64_t)s->threads ? (size_t)left : (size_t)s->threads;
+    parallel_for(s->threads, together, fill_block, &f);
+    const size_t bytes = ((together - 1) * BLOCK_FLOATS + block_values(&f, f.first + together - 1)) * dtype_size(s->dtype);
+    TRY(safetensors_writer_data(w, s->stored, bytes, error));
+    s->done += bytes;
+    if (s->options->progress && !s->options->progress(s->options->user, s->done, s->total))
+      return err_set(error, XT_STATUS_CANCELLED, s->directory, NULL, -1, "stopped; nothing was kept");
   }
   return XT_STATUS_OK;
 }
@@ -328,11 +369,11 @@ static xt_status write_index(const Synth *s, const Item *items, size_t n, int sh
 static xt_status write_weights(Synth *s, xt_error *error) {
   Item *items;
   size_t n;
-  int shards;
-  TRY(list_items(s, &items, &n, &shards, error));
+  TRY(list_items(s, &items, &n, &s->shards, error));
+  for (size_t i = 0; i < n; i++) s->total += items[i].bytes;
   xt_status status = XT_STATUS_OK;
-  for (int shard = 1; shard <= shards && !status; shard++) status = write_shard(s, items, n, shard, shards, error);
-  if (!status && shards > 1) status = write_index(s, items, n, shards, error);
+  for (int shard = 1; shard <= s->shards && !status; shard++) status = write_shard(s, items, n, shard, s->shards, error);
+  if (!status && s->shards > 1) status = write_index(s, items, n, s->shards, error);
   free(items);
   return status;
 }
@@ -375,8 +416,9 @@ static xt_status set_config(Synth *s, const xt_synth_options *o, xt_error *error
 }
 
 /* Makes the directory, or accepts an empty one. */
-static xt_status make_directory(const char *path, xt_error *error) {
-  if (mkdir(path, 0777) == 0) return XT_STATUS_OK;
+static xt_status make_directory(const char *path, bool *made, xt_error *error) {
+  *made = mkdir(path, 0777) == 0;
+  if (*made) return XT_STATUS_OK;
   if (errno != EEXIST) return err_io(error, path, "cannot make the directory");
   DIR *directory = opendir(path);
   if (!directory) return err_io(error, path, "cannot open");
@@ -388,17 +430,41 @@ static xt_status make_directory(const char *path, xt_error *error) {
   return err_set(error, XT_STATUS_IO, path, NULL, -1, "exists and is not empty; nothing was written");
 }
 
+static void remove_file(const Synth *s, const char *name) {
+  char *path;
+  if (file_join(s->directory, name, &path, NULL) != XT_STATUS_OK) return;
+  unlink(path);
+  free(path);
+}
+
+/* Takes back what a failed call wrote. The directory was empty before. */
+static void remove_written(const Synth *s) {
+  static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors.index.json"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) remove_file(s, names[i]);
+  for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) remove_file(s, tokenizer_files[i]);
+  for (int shard = 1; shard <= s->shards; shard++) {
+    char name[64];
+    shard_name(shard, s->shards, name);
+    remove_file(s, name);
+  }
+  if (s->made) rmdir(s->directory);
+}
+
 xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, xt_error *error) {
-  Synth s = {.directory = directory, .seed = o->seed};
-  xt_status status = find_shape(o->shape, &s.shape, error);
-  if (!status) status = set_config(&s, o, error);
-  if (!status) status = mem_alloc(&s.values, BLOCK_FLOATS, sizeof *s.values, error);
-  if (!status) status = mem_alloc(&s.half, BLOCK_FLOATS, sizeof *s.half, error);
-  if (!status) status = make_directory(directory, error);
-  if (!status) status = write_configs(&s, error);
-  if (!status) status = o->tokenizer ? copy_tokenizer(&s, o->tokenizer, error) : write_tokenizer(&s, error);
-  if (!status) status = write_weights(&s, error);
+  Synth s = {.directory = directory, .seed = o->seed, .options = o, .threads = o->threads > 0 ? o->threads : parallel_processors()};
+  TRY(find_shape(o->shape, &s.shape, error));
+  TRY(set_config(&s, o, error));
+  const size_t block = (size_t)s.threads * BLOCK_FLOATS;
+  xt_status status = mem_alloc(&s.values, block, sizeof *s.values, error);
+  if (!status) status = mem_alloc(&s.stored, block, dtype_size(s.dtype), error);
+  if (!status) status = make_directory(directory, &s.made, error);
+  if (!status) {
+    status = write_configs(&s, error);
+    if (!status) status = o->tokenizer ? copy_tokenizer(&s, o->tokenizer, error) : write_tokenizer(&s, error);
+    if (!status) status = write_weights(&s, error);
+    if (status) remove_written(&s);
+  }
   free(s.values);
-  free(s.half);
+  free(s.stored);
   return status;
 }

@@ -1,11 +1,11 @@
 /* Responses, out: in an order of their content alone. */
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "store/store_metrics.h"
 
@@ -42,14 +42,13 @@ static void forget_choices(Reader *r) {
 }
 
 static xt_status read_choices(Reader *r, const char *text, xt_error *error) {
-  json_error_t wrong;
   const char *label;
   json_t *value;
   forget_choices(r);
   r->question.choices = NULL;
   r->question.choice_count = 0;
   if (!text[0]) return XT_STATUS_OK;
-  r->json = json_loads(text, 0, &wrong);
+  TRY(json_parse(text, strlen(text), r->store->db.path, &r->json, error));
   if (!json_is_object(r->json)) return err_set(error, XT_STATUS_INPUT, r->store->db.path, "choices", -1, "of question %s is not a JSON object", r->key);
   TRY(mem_alloc(&r->choices, json_object_size(r->json), sizeof *r->choices, error));
   size_t n = 0;

@@ -8,6 +8,7 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "tasks/task_table.h"
+#include "tasks/text_file.h"
 
 xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format, ...) {
   char message[400], field[40];
@@ -20,15 +21,15 @@ xt_status dataset_line_error(xt_error *error, const char *path, size_t line, con
 }
 
 xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error) {
-  FileMap map;
-  TRY(file_map_open(path, &map, error));
+  TextFile file;
+  TRY(text_file_read(path, &file, error));
   xt_status status = XT_STATUS_OK;
   json_t *lines = json_array();
-  if (!lines) status = err_memory(error, map.size);
-  const char *text = (const char *)map.data;
-  for (size_t at = 0, line = 1; !status && at < map.size; line++) {
-    const char *end = memchr(text + at, '\n', map.size - at);
-    const size_t size = end ? (size_t)(end - text) - at : map.size - at;
+  if (!lines) status = err_memory(error, file.size);
+  const char *text = file.text;
+  for (size_t at = 0, line = 1; !status && at < file.size; line++) {
+    const char *end = memchr(text + at, '\n', file.size - at);
+    const size_t size = end ? (size_t)(end - text) - at : file.size - at;
     json_t *value = NULL;
     xt_error inner = {0};
     status = json_parse(text + at, size, path, &value, &inner);
@@ -40,11 +41,11 @@ xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error) {
     } else if (status) {
       if (error) *error = inner;
     } else if (json_array_append_new(lines, value) != 0) {
-      status = err_memory(error, map.size);
+      status = err_memory(error, file.size);
     }
     at += size + 1;
   }
-  file_map_close(&map);
+  text_file_free(&file);
   if (status) json_decref(lines);
   else *out = lines;
   return status;
@@ -75,11 +76,33 @@ xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const c
   xt_status status = arena_alloc(&dataset->arena, &copies, *count, sizeof *copies, error);
   for (size_t i = 0; i < *count && !status; i++) {
     status = dataset_copy(dataset, choices[i].label, &copies[i].label, error);
-    if (!status) status = dataset_copy(dataset, choices[i].text, &copies[i].text, error);
+    if (!status && choices[i].text) status = dataset_copy(dataset, choices[i].text, &copies[i].text, error);
   }
   xt_choices_free(choices, *count);
   *out = *count ? copies : NULL;
   return status;
+}
+
+static xt_status join(xt_dataset *d, const char *text, const char *end, const char **out, xt_error *error) {
+  char *joined;
+  const size_t size = strlen(text), more = strlen(end);
+  TRY(arena_alloc(&d->arena, &joined, size + more + 1, 1, error));
+  memcpy(joined, text, size);
+  memcpy(joined + size, end, more + 1);
+  *out = joined;
+  return XT_STATUS_OK;
+}
+
+xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *error) {
+  const xt_task *task = xt_task_find(q->task);
+  const char *target_lang = task && task->direction == XT_DIRECTION_FROM_LANGUAGE ? TASK_PIVOT : q->lang;
+  const char *source = xt_language_cot(q->source_lang), *target = xt_language_cot(target_lang);
+  if (!source || !target)
+    return err_set(error, XT_STATUS_INPUT, NULL, source ? "lang" : "source_lang", -1, "'%.40s' is no language in which we know how to ask for reasoning",
+                   source ? target_lang : q->source_lang);
+  TRY(join(dataset, q->id, "-cot", &q->id, error));
+  TRY(join(dataset, q->source, source, &q->source, error));
+  return join(dataset, q->target, target, &q->target, error);
 }
 
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error) {
@@ -101,24 +124,28 @@ void xt_dataset_close(xt_dataset *dataset) {
 
 /* ---- options ---------------------------------------------------------------------------------- */
 
+/* `text` may be NULL. */
 static xt_status choice_copy(xt_choice *out, const char *label, const char *text, xt_error *error) {
   char *copy;
   TRY(mem_copy_text(&copy, label, strlen(label), error));
   out->label = copy;
+  if (!text) return XT_STATUS_OK;
   TRY(mem_copy_text(&copy, text, strlen(text), error));
   out->text = copy;
   return XT_STATUS_OK;
 }
 
-static xt_status choices_from_table(const xt_task *task, const char *lang, xt_choice *out, size_t *count, xt_error *error) {
-  static const char *const labels[] = {"1", "2", "3"};
-  const TaskWords *words = task_words(lang);
-  if (!words)
+static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt_choice **out, size_t *count, xt_error *error) {
+  const TaskWords *words = entry->option_words ? task_words(lang) : NULL;
+  char label[12];
+  if (entry->option_words && !words)
     return err_set(error, XT_STATUS_INPUT, NULL, "lang", -1, "'%.40s' is none of the languages whose options %s names; give the data folder, with ans_lang",
-                   lang, task->title);
-  for (size_t i = 0; i < sizeof words->words / sizeof *words->words; i++) {
+                   lang, entry->task.title);
+  TRY(mem_alloc(out, (size_t)entry->options, sizeof **out, error));
+  for (int i = 0; i < entry->options; i++) {
     ++*count; /* before it is filled: a half-filled one is freed like the others */
-    TRY(choice_copy(&out[i], labels[i], words->words[i], error));
+    snprintf(label, sizeof label, "%d", i + 1);
+    TRY(choice_copy(&(*out)[i], label, words ? words->words[i] : NULL, error));
   }
   return XT_STATUS_OK;
 }
@@ -149,15 +176,14 @@ xt_status xt_task_choices(const xt_task *task, const char *directory, const char
   const TaskEntry *entry = task_entry(task);
   if (entry->scoring != SCORING_WORDS) return XT_STATUS_OK;
   xt_status status;
-  if (directory) {
+  if (directory && entry->option_words) {
     char name[128], *path;
     snprintf(name, sizeof name, "ans_lang/%.64s.json", lang);
     TRY(file_join(directory, name, &path, error));
     status = choices_from_file(path, out, count, error);
     free(path);
   } else {
-    TRY(mem_alloc(out, 3, sizeof **out, error));
-    status = choices_from_table(task, lang, *out, count, error);
+    status = choices_from_table(entry, lang, out, count, error);
   }
   if (status) {
     xt_choices_free(*out, *count);

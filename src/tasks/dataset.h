@@ -12,7 +12,7 @@ struct xt_dataset {
   size_t count, capacity;
 };
 
-/* The whole file as an array, an element a line. The caller frees *out with json_decref. */
+/* The whole file, which may be gzip, as an array, an element a line. The caller frees *out with json_decref. */
 xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error);
 
 /* An XT_STATUS_INPUT error that names file and line (from 1). */
@@ -30,6 +30,9 @@ xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, 
 /* Copies the options of a language, once for all its questions. */
 xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const char *directory, const char *lang, const xt_choice **out,
                                size_t *count, xt_error *error);
+
+/* Ends both prompts by asking for reasoning, each in its language, and the id by "-cot". */
+xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *question, xt_error *error);
 
 /* Appends a copy of *question. */
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error);

@@ -45,6 +45,14 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
   return status;
 }
 
+static xt_status ask_reasoning(xt_dataset *d, xt_question *q, const char *path, size_t number, xt_error *error) {
+  xt_error inner;
+  const xt_status status = dataset_ask_reasoning(d, q, &inner);
+  if (status == XT_STATUS_INPUT) return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
+  if (status && error) *error = inner;
+  return status;
+}
+
 static xt_status add_line(xt_dataset *d, const json_t *line, const char *path, size_t number, const xt_dataset_options *o, xt_error *error) {
   xt_question q = {.number = number - 1, .task = "", .lang = "", .source_lang = ""};
   if (!json_is_object(line))
@@ -63,6 +71,7 @@ static xt_status add_line(xt_dataset *d, const json_t *line, const char *path, s
   TRY(get_text(d, line, "target", path, number, &q.target, error));
   if (!q.source || !q.target) return dataset_line_error(error, path, number, "has no \"%s\"; each line needs a source and a target prompt", q.source ? "target" : "source");
   TRY(check_gold(d, &q, path, number, error));
+  if (o->cot) TRY(ask_reasoning(d, &q, path, number, error));
   return dataset_add(d, &q, error);
 }
 

@@ -39,9 +39,23 @@ static xt_status same_count(const json_t *a, const char *a_path, const json_t *b
                  json_array_size(b));
 }
 
+/* Whether `directory` has the English of each language's own questions. */
+static xt_status has_english(const TaskEntry *entry, const char *directory, const char *source_lang, const char *lang, bool *out, xt_error *error) {
+  char *path;
+  *out = false;
+  if (!entry->english_folder || strcmp(source_lang, TASK_PIVOT) != 0 || strcmp(lang, TASK_PIVOT) == 0) return XT_STATUS_OK;
+  TRY(file_join(directory, entry->english_folder, &path, error));
+  *out = file_exists(path);
+  free(path);
+  return XT_STATUS_OK;
+}
+
 static xt_status files_read(Files *f, const TaskEntry *entry, const char *directory, const char *source_lang, const char *lang, xt_error *error) {
+  bool english;
   TRY(read_file(entry, directory, entry->target_folder, lang, &f->target_path, &f->target, error));
-  TRY(read_file(entry, directory, entry->source_folder, source_lang, &f->source_path, &f->source, error));
+  TRY(has_english(entry, directory, source_lang, lang, &english, error));
+  if (english) TRY(read_file(entry, directory, entry->english_folder, lang, &f->source_path, &f->source, error));
+  else TRY(read_file(entry, directory, entry->source_folder, source_lang, &f->source_path, &f->source, error));
   TRY(same_count(f->target, f->target_path, f->source, f->source_path, error));
   if (entry->gold == GOLD_ANSWER_FILE) {
     TRY(read_file(entry, directory, "ans", lang, &f->gold_path, &f->gold, error));
@@ -77,16 +91,17 @@ static xt_status read_gold(xt_dataset *d, const TaskEntry *entry, const Files *f
     return dataset_copy(d, letter, &q->gold, error);
   }
   TRY(dataset_copy_text(d, json_array_get(f->gold, i), f->gold_path, i + 1, "an answer", &q->gold, error));
-  bool found = q->choice_count == 0;
-  for (size_t k = 0; k < q->choice_count; k++) found = found || strcmp(q->choices[k].label, q->gold) == 0;
-  if (!found)
-    return dataset_line_error(error, f->gold_path, i + 1, "'%.60s' is none of the options that ans_lang has: %s to %s", q->gold, q->choices[0].label,
-                              q->choices[q->choice_count - 1].label);
-  return XT_STATUS_OK;
+  bool ignored;
+  xt_error inner;
+  const xt_status status = xt_task_score(&entry->task, q->choices, q->choice_count, "", 0, q->gold, &ignored, &inner);
+  if (status == XT_STATUS_INPUT) return dataset_line_error(error, f->gold_path, i + 1, "%s", inner.message);
+  if (status && error) *error = inner;
+  return status;
 }
 
-static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char *directory, const char *lang, const char *pivot, size_t limit,
+static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char *directory, const char *lang, const xt_dataset_options *o,
                               xt_error *error) {
+  const char *pivot = o->pivot ? o->pivot : TASK_PIVOT;
   Files f = {0};
   xt_question q = {.task = entry->task.name};
   xt_status status;
@@ -96,7 +111,7 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
   TRY_DONE(dataset_copy_choices(d, &entry->task, directory, lang, &q.choices, &q.choice_count, error));
   TRY_DONE(files_read(&f, entry, directory, q.source_lang, lang, error));
   const size_t lines = json_array_size(f.target);
-  for (size_t i = 0; i < lines && (limit == 0 || i < limit); i++) {
+  for (size_t i = 0; i < lines && (o->limit == 0 || i < o->limit); i++) {
     char id[24];
     snprintf(id, sizeof id, "%zu", i);
     q.number = i;
@@ -104,6 +119,7 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
     TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.source, i)), f.source_path, i + 1, "a prompt", &q.source, error));
     TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.target, i)), f.target_path, i + 1, "a prompt", &q.target, error));
     TRY_DONE(read_gold(d, entry, &f, i, &q, error));
+    if (o->cot) TRY_DONE(dataset_ask_reasoning(d, &q, error));
     TRY_DONE(dataset_add(d, &q, error));
   }
 done:
@@ -121,23 +137,28 @@ static xt_status check_language(const xt_task *task, const char *lang, const cha
   return err_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "'%.40s' is no language of %s; it has %s", lang, task->title, have);
 }
 
+xt_status task_check_languages(const xt_task *task, const char *const *languages, size_t count, xt_error *error) {
+  for (size_t i = 0; i < count; i++) {
+    TRY(check_language(task, languages[i], "lang", error));
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(languages[i], languages[k]) == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "lang", -1, "names %s twice", languages[i]);
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status check_options(const xt_task *task, const char *directory, const xt_dataset_options *o, xt_error *error) {
   const char *pivot = o->pivot ? o->pivot : TASK_PIVOT;
   if (task->direction == XT_DIRECTION_FROM_LANGUAGE && strcmp(pivot, TASK_PIVOT) != 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "pivot", -1, "%s goes from each language into English; its pivot is %s", task->title, TASK_PIVOT);
   TRY(check_language(task, pivot, "pivot", error));
-  for (size_t i = 0; o->languages && i < o->language_count; i++) {
-    TRY(check_language(task, o->languages[i], "lang", error));
-    for (size_t k = 0; k < i; k++)
-      if (strcmp(o->languages[i], o->languages[k]) == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "lang", -1, "names %s twice", o->languages[i]);
-  }
+  TRY(task_check_languages(task, o->languages, o->languages ? o->language_count : 0, error));
   char *split;
   TRY(file_join(directory, "split", &split, error));
   const bool found = file_exists(split);
   free(split);
   if (found) return XT_STATUS_OK;
   return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "no such folder, or it has no folder split; %s is read from a folder with split and %s",
-                 task->title, task_entry(task)->gold == GOLD_ANSWER_FILE ? "ans" : "translated");
+                 task->title, task->direction == XT_DIRECTION_TO_LANGUAGE ? "ans" : "translated");
 }
 
 xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
@@ -149,8 +170,7 @@ xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_d
   TRY(mem_alloc(&d, 1, sizeof *d, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; !status && (o->languages ? i < o->language_count : task->languages[i] != NULL); i++)
-    status = add_language(d, task_entry(task), directory, o->languages ? o->languages[i] : task->languages[i], o->pivot ? o->pivot : TASK_PIVOT,
-                          o->limit, error);
+    status = add_language(d, task_entry(task), directory, o->languages ? o->languages[i] : task->languages[i], o, error);
   if (status) xt_dataset_close(d);
   else *out = d;
   return status;

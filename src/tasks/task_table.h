@@ -15,12 +15,25 @@ typedef enum Gold {
   GOLD_LIKELIEST    /* the letter of the first largest of the split's "label" numbers */
 } Gold;
 
+typedef enum Raw { /* how the benchmark itself is published (raw.h) */
+  RAW_XNLI,
+  RAW_XQUAD,
+  RAW_OPINION,
+  RAW_XCOPA,
+  RAW_MKQA,
+  RAW_CULTURE
+} Raw;
+
 typedef struct TaskEntry {
   xt_task task;
   Scoring scoring;
   Gold gold;
+  Raw raw;
+  int options;             /* SCORING_WORDS: "1" to this */
+  bool option_words;       /* which have words in each language too, in ans_lang/<language>.json */
   const char *file;        /* "%s.json": a language's file name in each folder */
   const char *source_folder, *target_folder;
+  const char *english_folder; /* the English of each language's own file, read where it is there; NULL: none */
 } TaskEntry;
 
 #define TASK_PIVOT "en"
@@ -28,11 +41,21 @@ typedef struct TaskEntry {
 
 const TaskEntry *task_entry(const xt_task *task);
 
-/* The words of a SCORING_WORDS task's options as released; NULL when the language has none. */
+/* That each is one of the task's, and none comes twice. */
+xt_status task_check_languages(const xt_task *task, const char *const *languages, size_t count, xt_error *error);
+
+/* The words of XNLI's options as released; NULL when the language has none. */
 typedef struct TaskWords {
   const char *lang;
   const char *words[3]; /* of the options "1", "2", "3" */
 } TaskWords;
 const TaskWords *task_words(const char *lang);
+
+/* The culture that a country's questions belong to, as the task's languages name it; NULL: none of them. */
+const char *opinion_culture(const char *country);
+const char *bench_culture(const char *country);
+
+/* What XCOPA asks about a premise: of "cause" or "effect"; NULL: another kind or language. */
+const char *template_relation(const char *kind, const char *lang);
 
 #endif

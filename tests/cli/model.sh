@@ -46,6 +46,21 @@ refuses_like "init-model: folder that is not empty" 3 '^xtransplant init-model: 
 refuses_like "init-model: below a file" 3 '^xtransplant init-model: file/new: .*Not a directory$' "$X" init-model --like tiny-llama -o file/new
 refuses_like "init-model: in /proc" 3 '^xtransplant init-model: /proc/new: ' "$X" init-model --like tiny-llama -o /proc/new
 refuses_like "init-model: no tokenizer there" 3 '^xtransplant init-model: .*nowhere' "$X" init-model --like tiny-llama --tokenizer nowhere -o fresh
+# A file may grow to 100 kB here, which the weights do not fit into.
+refuses_like "init-model: no room" 3 '^xtransplant init-model: full/model.safetensors: cannot write: File too large$' \
+  sh -c "trap '' XFSZ; ulimit -f 200; exec \"$X\" init-model --like tiny-llama -o full"
+[ -e full ] && fail "init-model: nothing stays of one that failed" "$(ls full)" || pass "init-model: nothing stays of one that failed"
+if [ -z "${XT_TEST_BRIEF:-}" ]; then # a real shape: 300 MB, in blocks
+  for threads in 1 3; do "$X" init-model --like qwen2-0.5b --layers 1 --threads $threads --quiet -o big$threads; done
+  cmp -s big1/model.safetensors big3/model.safetensors && pass "init-model: the bytes do not depend on the threads" || fail "init-model: the bytes do not depend on the threads" "differ"
+  rm -rf big1 big3
+  "$X" init-model --like tinyllama-1.1b -o stopped 2>err &
+  while [ ! -e stopped/config.json ] && kill -0 $! 2>/dev/null; do :; done
+  kill -TERM $!
+  wait $!
+  same "init-model: stopped" "$? $(cat err)" "1 xtransplant init-model: stopped: stopped; nothing was kept"
+  [ -e stopped ] && fail "init-model: nothing stays of one that was stopped" "$(ls stopped)" || pass "init-model: nothing stays of one that was stopped"
+fi
 [ -e fresh ] && fail "init-model: refused, nothing made" "fresh exists" || pass "init-model: refused, nothing made"
 
 refuses_like "inspect: no such model" 3 '^xtransplant inspect: nowhere.*No such file or directory$' "$X" inspect -m nowhere

@@ -1,5 +1,10 @@
 /* Allocations that fail, and allocations that must not happen. Linked with malloc's family wrapped. */
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/out_folder.h"
 #include "models.h"
+#include "xtransplant/tasks.h"
 
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
@@ -67,6 +72,34 @@ static void test_every_failure(void **state) {
   }
 }
 
+/* JSON: whatever token an allocation fails in, the text is not to blame; and broken text still is. */
+static void test_json_says_memory(void **state) {
+  (void)state;
+  static const char text[] = "{\"architectures\": [\"Qwen2ForCausalLM\"], \"a\\u00e9 rather long key, beyond a first buffer\": -1.25e3, "
+                             "\"n\": 1234567890123456, \"o\": {\"p\": [true, false, null, []]}}";
+  json_set_alloc_funcs(__wrap_malloc, free); /* a shared library's own calls of malloc are not wrapped */
+  for (long n = 1, failed = 1; failed; n++) {
+    xt_error error = {0};
+    json_t *root = NULL;
+    calls = 0;
+    fail_at = n;
+    const xt_status status = json_parse(text, sizeof text - 1, "x.json", &root, &error);
+    fail_at = -1;
+    failed = calls >= n;
+    json_decref(root);
+    assert_true(failed || n > 20);
+    /* Where a token's buffer cannot grow, jansson 2.14 drops a byte and goes on: that may succeed. */
+    if (status != XT_STATUS_MEMORY && status != XT_STATUS_OK) fail_msg("allocation %ld: status %d, %s", n, (int)status, error.message);
+  }
+  json_set_alloc_funcs(malloc, free);
+  for (size_t length = 0; length < sizeof text - 1; length++) {
+    xt_error error = {0};
+    json_t *root = NULL;
+    assert_int_equal(json_parse(text, length, "x.json", &root, &error), XT_STATUS_INPUT);
+    assert_null(root);
+  }
+}
+
 typedef struct Watch {
   long counts[64];
   int steps;
@@ -98,7 +131,99 @@ static void test_decoding_allocates_nothing(void **state) {
   xt_model_close(model);
 }
 
+static xt_status drop_response(void *user, const xt_sweep_response *response, xt_error *error) {
+  (void)user, (void)response, (void)error;
+  return XT_STATUS_OK;
+}
+
+/* Nor does a sweep's: of one instance, since each group of them has buffers of its own. */
+static void test_sweep_allocates_nothing(void **state) {
+  (void)state;
+  xt_error error;
+  xt_model *model;
+  xt_session *session;
+  static Watch watch;
+  const xt_instance instance = {.source = prompt, .source_count = 12, .target = prompt + 3, .target_count = 7};
+  xt_site sites[2];
+  ASSERT_OK(xt_site_parse("attn", &sites[0], &error));
+  ASSERT_OK(xt_site_parse("block", &sites[1], &error));
+  models_open("tiny-qwen2", "bf16", NULL, &model, &session);
+  const xt_sweep_options o = {.sites = sites, .site_count = 2, .max_new_tokens = 30, .repetition_penalty = 1.1, .cancel = count_step,
+                              .user = &watch, .ignore_eos = true};
+  ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, drop_response, NULL, NULL, &error));
+  assert_int_equal(watch.steps, 29);
+  for (int s = 2; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[2]);
+  xt_session_free(session);
+  xt_model_close(model);
+}
+
+static void put_file(const char *folder, const char *name, const char *text) {
+  char path[200];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  FILE *out = fopen(path, "w");
+  assert_non_null(out);
+  fputs(text, out);
+  fclose(out);
+}
+
+/* Make a PilotSet, read it, score. `out` is removed again. */
+static xt_status tasks_job(const char *folder, const char *name, xt_error *error) {
+  char out[200], set[300];
+  const xt_task *task = xt_task_find(name);
+  const char *de = "de";
+  const xt_pilotset_options how = {.languages = &de, .language_count = 1, .count = 1, .translations = folder};
+  const xt_dataset_options options = {.languages = &de, .language_count = 1, .pivot = task->direction ? "en" : "de", .cot = true};
+  xt_dataset *d = NULL;
+  snprintf(out, sizeof out, "%s/out", folder);
+  snprintf(set, sizeof set, "%s/%s_sample", out, task->title);
+  xt_status status = xt_pilotset_build(task, folder, out, &how, NULL, error);
+  if (status) return status;
+  status = xt_dataset_open(task, set, &options, &d, error);
+  for (size_t i = 0; !status && i < xt_dataset_count(d); i++) {
+    const xt_question *q = xt_dataset_get(d, i);
+    bool correct;
+    status = xt_task_score(task, q->choices, q->choice_count, "(A) (1)", 7, q->gold, &correct, error);
+  }
+  xt_dataset_close(d);
+  OutFolder made = {.path = __real_malloc(1), .temporary = __real_malloc(sizeof out)};
+  memcpy(made.temporary, out, sizeof out);
+  fail_at = -1;
+  out_folder_discard(&made);
+  return status;
+}
+
+static void test_tasks(void **state) {
+  (void)state;
+  char folder[] = "/tmp/xt-fault-XXXXXX";
+  assert_non_null(mkdtemp(folder));
+  put_file(folder, "xnli.test.tsv", "language\tgold_label\tsentence1\tsentence2\tpairID\nde\tneutral\ta\tb\t7\nde\tneutral\ta\tb\t8\n");
+  put_file(folder, "global_opinions.csv", "question,selections,options\n\"a, \"\"b\"\"\",\"defaultdict(<class 'list'>, {'Germany': [0.9, 0.1]})\",\"['x', 1]\"\n");
+  put_file(folder, "de.jsonl", "{\"id\": \"0 Germany\", \"question\": \"f\", \"country\": \"D\", \"options\": [\"x\", \"y\"]}\n");
+  for (int which = 0; which < 2; which++) {
+    const char *name = which ? "globalopinionqa" : "xnli";
+    xt_error error = {0};
+    calls = 0;
+    ASSERT_OK(tasks_job(folder, name, &error));
+    const long total = calls;
+    assert_true(total > 30);
+    for (long n = 1; n <= total; n++) {
+      error = (xt_error){0};
+      calls = 0;
+      fail_at = n;
+      const xt_status status = tasks_job(folder, name, &error);
+      fail_at = -1;
+      if (status == XT_STATUS_MEMORY) continue;
+      char line[1400];
+      if (status) fail_msg("%s, allocation %ld of %ld: status %d, %s", name, n, total, (int)status, xt_error_format(&error, line, sizeof line));
+    }
+  }
+  OutFolder made = {.path = strdup(""), .temporary = strdup(folder)};
+  out_folder_discard(&made);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_decoding_allocates_nothing)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_json_says_memory),
+                                     cmocka_unit_test(test_decoding_allocates_nothing), cmocka_unit_test(test_sweep_allocates_nothing),
+                                     cmocka_unit_test(test_tasks)};
   return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }

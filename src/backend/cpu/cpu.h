@@ -79,8 +79,7 @@ void cpu_attend(Backend *, const AttendArgs *);
 /* cpu_reference.c: the same table in plain loops with sums in double. */
 extern const BackendOps cpu_reference_ops;
 
-/* Practical peaks: fused multiply-adds from registers with the backend's kernels and threads, and a
- * streaming read of a buffer far larger than the caches. For benchmarks. */
-void cpu_peak_measure(Backend *, double *gflops, double *bytes_per_second);
+/* cpu_peak.c */
+xt_status cpu_peak(Backend *, double *flops, double *bytes, xt_error *error);
 
 #endif

@@ -30,7 +30,7 @@ static void destroy(Backend *backend) {
     .silu_mul = cpu_silu_mul, .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,     \
     .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store,                           \
     .tail_create = cpu_tail_create, .tail_release = cpu_tail_release, .tail_store = cpu_tail_store,   \
-    .attend = cpu_attend, .choose = cpu_choose,                                                       \
+    .attend = cpu_attend, .choose = cpu_choose, .peak = cpu_peak,                                     \
   }
 
 typedef struct Choice {

@@ -176,6 +176,9 @@ size_t cpu_weight_bytes(const Weight *w) { return w->bytes; }
 
 /* ---- the product ---- */
 
+#define MOST_GROUPS 512
+#define LEAST_PANELS 3 /* of a group: fewer would not pay for packing the rows */
+
 typedef struct Product {
   const CpuBackend *b;
   const Weight *w;
@@ -183,7 +186,8 @@ typedef struct Product {
   float *y;
   int m;
   int row_blocks, rows;     /* rows of a block */
-  int groups, panels;       /* panels of a group */
+  int groups;
+  int first_panel[MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
 
 static void run(const Product *p, const float *a, size_t lda, int row, int rows, int panel, int panels, int k) {
@@ -217,7 +221,7 @@ static void product_part(void *context, size_t item, int thread) {
   /* Row blocks of one group follow each other: its panels are then read from the shared cache. */
   const int block = (int)item % p->row_blocks, group = (int)item / p->row_blocks;
   const int row = block * p->rows, rows = p->m - row < p->rows ? p->m - row : p->rows;
-  const int first = group * p->panels, end = w->panels - first < p->panels ? w->panels : first + p->panels;
+  const int first = p->first_panel[group], end = p->first_panel[group + 1];
   const int blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK;
   float *packed = cpu_scratch(p->b, thread);
   if (rows <= 0) return;
@@ -274,6 +278,23 @@ static void onednn_product(const CpuBackend *b, float *y, const float *x, const 
   }
 }
 
+/* Groups of panels, each a part of what is left: large ones first, which pay for packing their rows, small ones
+ * last, so that the threads end together. */
+static void divide_panels(Product *p, int threads) {
+  const int share = 2 * threads > p->row_blocks ? (2 * threads + p->row_blocks - 1) / p->row_blocks : 1;
+  int at = 0;
+  p->groups = 0;
+  while (at < p->w->panels) {
+    const int left = p->w->panels - at;
+    int panels = threads == 1 ? left : (left + share) / (share + 1);
+    if (panels < LEAST_PANELS) panels = LEAST_PANELS;
+    if (panels > left || p->groups == MOST_GROUPS - 1) panels = left;
+    p->first_panel[p->groups++] = at;
+    at += panels;
+  }
+  p->first_panel[p->groups] = at;
+}
+
 void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m) {
   if (m <= 0) return;
   const CpuBackend *b = cpu_of(backend);
@@ -287,10 +308,6 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
   p.rows = (m + p.row_blocks - 1) / p.row_blocks;
   if (p.row_blocks > 1) p.rows = (p.rows + tile - 1) / tile * tile;
   p.row_blocks = (m + p.rows - 1) / p.rows;
-  /* Enough parts that the last ones to finish cost little, with panels enough to pay for packing. */
-  const int wanted = backend->threads == 1 ? 1 : (16 * backend->threads + p.row_blocks - 1) / p.row_blocks;
-  p.panels = (w->panels + wanted - 1) / wanted;
-  if (p.panels < 3) p.panels = w->panels < 3 ? w->panels : 3;
-  p.groups = (w->panels + p.panels - 1) / p.panels;
+  divide_panels(&p, backend->threads);
   parallel_for(backend->threads, (size_t)p.groups * (size_t)p.row_blocks, product_part, &p);
 }

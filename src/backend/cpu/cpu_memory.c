@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/half.h"
@@ -33,7 +34,7 @@ xt_status cpu_block_create(size_t bytes, void *out, xt_error *error) {
     memset(header, 0, whole);
     header->base = header;
   } else {
-    const size_t size = (whole + 2 * HUGE_PAGE) / HUGE_PAGE * HUGE_PAGE;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (whole + page - 1) / page * page; /* ends in small pages */
     void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) return err_memory(error, bytes);
 #ifdef MADV_HUGEPAGE

@@ -286,5 +286,5 @@ const BackendOps cpu_reference_ops = {
     .table_create = cpu_table_create, .table_release = cpu_table_release, .embed = embed, .norm = norm, .rope = rope,
     .silu_mul = silu_mul, .add = add, .mix = mix, .prefix_create = prefix_create, .prefix_release = prefix_release,
     .prefix_store = prefix_store, .tail_create = tail_create, .tail_release = tail_release, .tail_store = tail_store,
-    .attend = attend, .choose = choose,
+    .attend = attend, .choose = choose, .peak = cpu_peak,
 };

@@ -1,0 +1,98 @@
+/* pilotset: a benchmark as published, cut into a PilotSet and its unseen rest. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "output.h"
+#include "verbs.h"
+
+#define LANGUAGES_MOST 64
+
+typedef struct Arguments {
+  int task, count;
+  const char *raw, *templates, *translations, *split, *languages, *output;
+  uint64_t seed;
+  bool quiet, json;
+} Arguments;
+
+static const Option options[] = {
+    {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, task), .value = "T", .required = true,
+     .choices_from = xt_task_names, .help = "benchmark that the raw data is of"},
+    {.name = "raw", .letter = 'r', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, raw), .value = "DIR", .required = true,
+     .help = "the benchmark's files as its makers publish them, or the file where it is one"},
+    {.name = "templates", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, templates), .value = "FILE",
+     .help = "JSON object of a prompt's text a language, with {context}, {question} and so on; left out: our own"},
+    {.name = "translations", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, translations), .value = "DIR",
+     .help = "your translations of cultures' questions, fields/<language>.jsonl translated; of xcopa, English <language>/test.<language>.jsonl"},
+    {.name = "split", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, split), .value = "NAME",
+     .help = "test, or dev of xnli and val of xcopa; left out: test"},
+    {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, languages), .value = "LIST",
+     .help = "languages, with commas; left out: all of the task's"},
+    {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "666",
+     .help = "of the sample, which is Python's random.sample's"},
+    {.name = "count", .letter = 'n', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, count), .value = "N", .preset = "50", .high = 1e9,
+     .help = "questions of each language in the PilotSet; 0: all are unseen"},
+    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .required = true,
+     .help = "folder to make; one that exists must be empty"},
+    OPTION_QUIET(Arguments, quiet),
+    OPTION_JSON(Arguments, json),
+};
+
+static xt_status print_info(const Arguments *a, const xt_task *task, const xt_pilotset_info *info, xt_error *error) {
+  cli_note(a->quiet, "%s: %zu questions in %s_sample and %zu in %s_unseen, %zu language%s", a->output, info->sample, task->title, info->unseen,
+           task->title, info->languages, info->languages == 1 ? "" : "s");
+  if (info->left_out) cli_note(a->quiet, "%zu question%s left out: no answer, or other than a probability an option", info->left_out, info->left_out == 1 ? "" : "s");
+  if (info->untranslated && task->direction == XT_DIRECTION_FROM_LANGUAGE)
+    cli_note(a->quiet, "%zu language%s without source prompts: translate %s/fields and give the folder with --translations", info->untranslated,
+             info->untranslated == 1 ? "" : "s", a->output);
+  else if (info->untranslated)
+    cli_note(a->quiet, "%zu language%s without English of their own: split/en.json, or another --pivot, is their source", info->untranslated,
+             info->untranslated == 1 ? "" : "s");
+  if (!a->json) return XT_STATUS_OK;
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(a->output));
+  ok = json_add(object, "task", json_string(task->name)) && ok;
+  ok = json_add(object, "languages", json_integer((json_int_t)info->languages)) && ok;
+  ok = json_add(object, "sample", json_integer((json_int_t)info->sample)) && ok;
+  ok = json_add(object, "unseen", json_integer((json_int_t)info->unseen)) && ok;
+  ok = json_add(object, "left_out", json_integer((json_int_t)info->left_out)) && ok;
+  ok = json_add(object, "untranslated", json_integer((json_int_t)info->untranslated)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *a = opaque;
+  const xt_task *task = xt_task_get((size_t)a->task);
+  const char *languages[LANGUAGES_MOST];
+  char *copy = a->languages ? strdup(a->languages) : NULL, *save = NULL;
+  xt_pilotset_info info;
+  xt_error error;
+  xt_status status;
+  size_t count = 0;
+  if (a->languages && !copy) return cli_exit(cli, error_memory(&error), &error);
+  for (char *name = copy ? strtok_r(copy, ",", &save) : NULL; name && count < LANGUAGES_MOST; name = strtok_r(NULL, ",", &save)) languages[count++] = name;
+  if (copy && count == 0) {
+    free(copy);
+    return cli_usage(cli, "--lang: names no language");
+  }
+  const xt_pilotset_options how = {.languages = copy ? languages : NULL, .language_count = count, .templates = a->templates,
+                                   .translations = a->translations, .split = a->split, .seed = a->seed, .count = (size_t)a->count};
+  TRY_DONE(xt_pilotset_build(task, a->raw, a->output, &how, &info, &error));
+  TRY_DONE(print_info(a, task, &info, &error));
+done:
+  free(copy);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_pilotset = {
+    .name = "pilotset",
+    .summary = "a PilotSet and its unseen rest, from a benchmark's own files",
+    .about = "Reads a benchmark as its makers publish it, makes prompts of its questions and writes a sample of each language and the rest "
+             "in the layout that sweep --task reads. With the paper's templates, seed 666 and 50 questions this gives the published XQuAD "
+             "set. The folder appears whole or not at all.",
+    .example = "xtransplant pilotset --task xquad --raw xquad -o XQuAD",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

@@ -1,0 +1,164 @@
+/* Benchmarks published as JSON lines: XCOPA, a file a language, and MKQA, a file of all. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file_map.h"
+#include "tasks/dataset.h"
+#include "tasks/raw.h"
+
+/* ---- XCOPA: <language>/test.<language>.jsonl ---------------------------------------------------- */
+
+/* One line as an item whose prompt is in `lang`. */
+static xt_status copa_item(const json_t *line, const char *lang, const char *path, size_t number, json_t **out, xt_error *error) {
+  const char *premise, *first, *second, *kind;
+  char id[24];
+  TRY(raw_text(line, "premise", path, number, &premise, error));
+  TRY(raw_text(line, "choice1", path, number, &first, error));
+  TRY(raw_text(line, "choice2", path, number, &second, error));
+  TRY(raw_text(line, "question", path, number, &kind, error));
+  const json_t *label = json_object_get(line, "label");
+  const json_int_t right = json_integer_value(label);
+  if (!json_is_integer(label) || right < 0 || right > 1) return dataset_line_error(error, path, number, "\"label\" is not 0 or 1");
+  const char *relation = template_relation(kind, lang);
+  if (!relation) return dataset_line_error(error, path, number, "\"question\" is '%.40s', expected cause or effect", kind);
+  snprintf(id, sizeof id, "%zu", number - 1);
+  const RawField fields[] = {{"premise", premise}, {"choice1", first}, {"choice2", second}, {"question", relation}, {"kind", kind}};
+  *out = raw_item(id, right ? "2" : "1", fields, 5);
+  return *out ? XT_STATUS_OK : err_memory(error, 0);
+}
+
+static xt_status copa_lines(const char *path, const char *lang, json_t **items, xt_error *error) {
+  json_t *lines, *line;
+  size_t i;
+  TRY(dataset_read_lines(path, &lines, error));
+  *items = json_array();
+  xt_status status = *items ? XT_STATUS_OK : err_memory(error, 0);
+  json_array_foreach(lines, i, line) {
+    json_t *item = NULL;
+    if (!status) status = copa_item(line, lang, path, i + 1, &item, error);
+    if (!status && json_array_append(*items, item) != 0) status = err_memory(error, 0);
+    json_decref(item);
+  }
+  json_decref(lines);
+  if (status) {
+    json_decref(*items);
+    *items = NULL;
+  }
+  return status;
+}
+
+/* `path` of a language's file under one of the folders, or NULL. */
+static xt_status copa_path(const char *const *folders, const char *split, const char *lang, char **path, xt_error *error) {
+  char name[200];
+  *path = NULL;
+  for (size_t i = 0; i < 2 && !*path; i++) {
+    if (!folders[i]) continue;
+    snprintf(name, sizeof name, "%.20s/%.40s.%.20s.jsonl", lang, split, lang);
+    TRY(raw_find(folders[i], name, path, error));
+  }
+  return XT_STATUS_OK;
+}
+
+/* The English of a language's own file: the same questions, whose answers are the same. */
+static xt_status copa_english(const char *path, const char *lang, const json_t *items, json_t *sources, xt_error *error) {
+  json_t *english, *item;
+  size_t i;
+  TRY(copa_lines(path, TASK_PIVOT, &english, error));
+  xt_status status = XT_STATUS_OK;
+  if (json_array_size(english) != json_array_size(items))
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "has %zu lines, and the language's own file has %zu", json_array_size(english), json_array_size(items));
+  json_array_foreach(english, i, item)
+    if (!status) status = raw_add(sources, lang, json_incref(json_object_get(item, "fields")), error);
+  json_decref(english);
+  return status;
+}
+
+static xt_status copa_language(const RawOptions *options, const char *const *own, const char *const *english, const char *lang, RawSet *out,
+                               xt_error *error) {
+  char *path;
+  json_t *items = NULL;
+  TRY(copa_path(own, options->split, lang, &path, error));
+  if (!path && strcmp(lang, TASK_PIVOT) == 0)
+    return err_set(error, XT_STATUS_INPUT, options->directory, NULL, -1,
+                   "has no %s/%.40s.%s.jsonl: XCOPA has no English file. Put one there, or leave English out with --lang", lang, options->split, lang);
+  if (!path) return err_set(error, XT_STATUS_INPUT, options->directory, NULL, -1, "has no %.20s/%.40s.%.20s.jsonl, nor has its folder data", lang, options->split, lang);
+  xt_status status = copa_lines(path, lang, &items, error);
+  free(path);
+  if (status) return status;
+  if (json_object_set_new(out->items, lang, items) != 0) return err_memory(error, 0);
+  if (strcmp(lang, TASK_PIVOT) == 0) return XT_STATUS_OK;
+  TRY(copa_path(english, options->split, lang, &path, error));
+  if (!path && options->translations)
+    return err_set(error, XT_STATUS_INPUT, options->translations, NULL, -1, "has no %.20s/%.40s.%.20s.jsonl with the English of that language's file", lang,
+                   options->split, lang);
+  if (path) status = copa_english(path, lang, items, out->sources, error);
+  free(path);
+  return status;
+}
+
+xt_status raw_read_xcopa(const RawOptions *options, RawSet *out, xt_error *error) {
+  char *data = NULL, *machine = NULL; /* the folders of XCOPA's repository */
+  xt_status status = file_join(options->directory, "data", &data, error);
+  if (!status) status = file_join(options->directory, "data-gmt", &machine, error);
+  const char *const own[] = {options->directory, data};
+  const char *const english[] = {options->translations, options->translations ? NULL : machine};
+  for (size_t i = 0; options->languages[i] && !status; i++) status = copa_language(options, own, english, options->languages[i], out, error);
+  free(data);
+  free(machine);
+  return status;
+}
+
+/* ---- MKQA: mkqa.jsonl[.gz] ---------------------------------------------------------------------- */
+
+/* The file's name of a language. */
+static const char *mkqa_key(const char *lang) { return strcmp(lang, "zh") == 0 ? "zh_cn" : lang; }
+
+/* The first answer's text; NULL where there is none that could be found in a response. */
+static const char *mkqa_answer(const json_t *line, const char *key) {
+  const json_t *answer = json_array_get(json_object_get(json_object_get(line, "answers"), key), 0);
+  const char *text = json_string_value(json_object_get(answer, "text"));
+  return text && text[0] ? text : NULL;
+}
+
+static xt_status mkqa_line(const RawOptions *options, const json_t *line, const char *path, size_t number, RawSet *out, xt_error *error) {
+  const json_t *queries = json_object_get(line, "queries"), *answers = json_object_get(line, "answers"), *named = json_object_get(line, "example_id");
+  char id[40];
+  if (!json_is_object(queries) || !json_is_object(answers))
+    return dataset_line_error(error, path, number, "has no objects \"queries\" and \"answers\"; expected a line of mkqa.jsonl");
+  if (json_is_integer(named)) snprintf(id, sizeof id, "%lld", (long long)json_integer_value(named));
+  else snprintf(id, sizeof id, "%zu", number - 1);
+  bool answered = true;
+  for (size_t i = 0; options->languages[i]; i++) {
+    const char *key = mkqa_key(options->languages[i]);
+    if (!json_is_array(json_object_get(answers, key))) return dataset_line_error(error, path, number, "\"answers\" has no array \"%s\"", key);
+    answered = answered && mkqa_answer(line, key);
+  }
+  if (!answered) { /* the same for all languages, whose lines stay parallel */
+    out->left_out++;
+    return XT_STATUS_OK;
+  }
+  for (size_t i = 0; options->languages[i]; i++) {
+    const char *lang = options->languages[i], *question;
+    TRY(raw_text(queries, mkqa_key(lang), path, number, &question, error));
+    const RawField fields[] = {{"question", question}};
+    TRY(raw_add(out->items, lang, raw_item(id, mkqa_answer(line, mkqa_key(lang)), fields, 1), error));
+  }
+  return XT_STATUS_OK;
+}
+
+xt_status raw_read_mkqa(const RawOptions *options, RawSet *out, xt_error *error) {
+  static const char *const names[] = {"mkqa.jsonl", "mkqa.jsonl.gz", "dataset/mkqa.jsonl.gz"};
+  char *path;
+  json_t *lines, *line;
+  size_t i;
+  TRY(raw_locate(options->directory, names, 3, &path, error));
+  xt_status status = dataset_read_lines(path, &lines, error);
+  if (!status) {
+    json_array_foreach(lines, i, line)
+      if (!status) status = mkqa_line(options, line, path, i + 1, out, error);
+    json_decref(lines);
+  }
+  free(path);
+  return status;
+}

@@ -1,0 +1,90 @@
+#include "tasks/text_file.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "base/file_map.h"
+#include "base/mem.h"
+#include "base/text_buffer.h"
+#include "text/utf8.h"
+
+/* What a benchmark's file may unpack to; a damaged or hostile one stops here. */
+#define UNPACKED_MOST ((size_t)1 << 30)
+
+static xt_status gzip_error(const char *path, const z_stream *z, size_t size, const char *what, xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, path, NULL, (long long)(size - z->avail_in), "broken gzip: %s", what);
+}
+
+/* Every member of the file, one after the other. */
+static xt_status unpack(const FileMap *map, TextBuffer *out, xt_error *error) {
+  char chunk[1 << 15];
+  z_stream z = {0};
+  xt_status status = XT_STATUS_OK;
+  int code = Z_OK;
+  if (map->size > UINT_MAX) return err_set(error, XT_STATUS_INPUT, map->path, NULL, -1, "is too large: %zu packed bytes", map->size);
+  if (inflateInit2(&z, 15 + 16) != Z_OK) return err_memory(error, 1 << 16); /* 15: largest window; 16: gzip */
+  z.next_in = (Bytef *)(uintptr_t)map->data;
+  z.avail_in = (uInt)map->size;
+  while (!status) {
+    z.next_out = (Bytef *)chunk;
+    z.avail_out = sizeof chunk;
+    code = inflate(&z, Z_NO_FLUSH);
+    text_buffer_add(out, chunk, sizeof chunk - z.avail_out);
+    if (out->failed || code == Z_MEM_ERROR) status = err_memory(error, out->size);
+    else if (out->size > UNPACKED_MOST) status = gzip_error(map->path, &z, map->size, "unpacks to more than 1 GiB", error);
+    else if (code == Z_STREAM_END && z.avail_in == 0) break;
+    else if (code == Z_STREAM_END) inflateReset(&z);
+    else if (code == Z_BUF_ERROR) status = gzip_error(map->path, &z, map->size, "it ends too early", error);
+    else if (code != Z_OK) status = gzip_error(map->path, &z, map->size, z.msg ? z.msg : "it cannot be unpacked", error);
+  }
+  inflateEnd(&z);
+  return status;
+}
+
+static xt_status check(const TextFile *f, const char *path, xt_error *error) {
+  size_t bad, line = 1;
+  size_t at = utf8_valid_prefix(f->text, f->size, &bad);
+  const char *nul = memchr(f->text, 0, at);
+  if (!nul && bad == 0) return XT_STATUS_OK;
+  if (nul) at = (size_t)(nul - f->text);
+  for (const char *p = f->text; (p = memchr(p, '\n', (size_t)(f->text + at - p))); p++) line++;
+  char field[40];
+  snprintf(field, sizeof field, "line %zu", line);
+  if (nul) return err_set(error, XT_STATUS_INPUT, path, field, (long long)at, "is a NUL byte; expected UTF-8 text");
+  return err_set(error, XT_STATUS_INPUT, path, field, (long long)at, "is not valid UTF-8 (byte 0x%02X)", (unsigned)(unsigned char)f->text[at]);
+}
+
+xt_status text_file_read(const char *path, TextFile *out, xt_error *error) {
+  static const char mark[] = "\xEF\xBB\xBF";
+  FileMap map;
+  TextBuffer buffer = {0};
+  *out = (TextFile){0};
+  TRY(file_map_open(path, &map, error));
+  xt_status status = XT_STATUS_OK;
+  if (map.size >= 2 && map.data[0] == 0x1F && map.data[1] == 0x8B) status = unpack(&map, &buffer, error);
+  else text_buffer_add(&buffer, map.data, map.size);
+  file_map_close(&map);
+  if (!status && buffer.failed) status = err_memory(error, buffer.size);
+  if (!status) {
+    *out = (TextFile){buffer.data, buffer.size};
+    status = check(out, path, error);
+  }
+  if (status) {
+    text_buffer_free(&buffer);
+    *out = (TextFile){0};
+    return status;
+  }
+  if (out->size >= 3 && memcmp(out->text, mark, 3) == 0) {
+    out->size -= 3;
+    memmove(out->text, out->text + 3, out->size + 1);
+  }
+  return XT_STATUS_OK;
+}
+
+void text_file_free(TextFile *file) {
+  free(file->text);
+  *file = (TextFile){0};
+}
