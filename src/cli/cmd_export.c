@@ -13,7 +13,7 @@ static const char *const format_names[] = {[FORMAT_JSONL] = "jsonl", [FORMAT_CSV
 typedef struct Arguments {
   int format;
   const char *results;
-  bool no_docs, quiet;
+  bool selections, no_docs, quiet;
 } Arguments;
 
 static const Option options[] = {
@@ -23,6 +23,8 @@ static const Option options[] = {
      .help = "JSON lines without the prompts (doc and arguments), which are most of them; their hashes stay"},
     {.name = "results", .letter = 'r', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, results), .value = "FILE",
      .help = "also write what lm-evaluation-harness calls results: each task's and site's metrics with standard errors, settings, versions"},
+    {.name = "selections", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, selections),
+     .help = "instead of all responses those that select chose, each with its strategy"},
     OPTION_QUIET(Arguments, quiet),
 };
 
@@ -115,6 +117,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
     ok = json_add(object, "doc", json_incref(e->doc)) && ok;
     ok = json_add(object, "arguments", arguments_json(e, q)) && ok;
   }
+  if (row->strategy) ok = json_add(object, "strategy", json_string(row->strategy)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -162,7 +165,8 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   if (row->correct >= 0) printf("%d", row->correct);
   putchar(',');
   print_text(q->source_lang);
-  print_cell(row->id, strlen(row->id), '\n');
+  print_cell(row->id, strlen(row->id), row->strategy ? ',' : '\n');
+  if (row->strategy) print_cell(row->strategy, strlen(row->strategy), '\n');
   return XT_STATUS_OK;
 }
 
@@ -179,8 +183,9 @@ static int run(const Cli *cli, void *opaque) {
   exporter.max_new_tokens = info.max_new_tokens;
   if (arguments->results) TRY_DONE(results_json_write(store, arguments->results, &error));
   if (arguments->format == FORMAT_CSV)
-    puts("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id");
-  TRY_DONE(xt_store_read(store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
+    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id%s\n",
+           arguments->selections ? ",strategy" : "");
+  TRY_DONE((arguments->selections ? xt_store_read_selections : xt_store_read)(store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
 done:
   json_decref(exporter.doc);
   xt_store_close(store);

@@ -122,9 +122,10 @@ if "$python" -c 'import sqlite3' 2>/dev/null; then
   "$python" - <<'EOF'
 import sqlite3
 d = sqlite3.connect("select.db")
-d.execute("CREATE TABLE selections(strategy TEXT, instance INTEGER, site TEXT, source_layer INTEGER, target_layer INTEGER)")
-d.execute("INSERT INTO selections SELECT 'entropy', id, 'attn', 5, 0 FROM instances")
-d.execute("INSERT INTO selections SELECT 'keep', id, 'attn', -1, -1 FROM instances")
+d.execute("CREATE TABLE selections(strategy TEXT, site TEXT, instance INTEGER, source_layer INTEGER, target_layer INTEGER)")
+d.execute("CREATE TABLE pair_metrics(instance INTEGER, text INTEGER, name TEXT, value)")
+d.execute("INSERT INTO selections SELECT 'entropy', 'attn', id, 5, 0 FROM instances")
+d.execute("INSERT INTO selections SELECT 'keep', 'attn', id, -1, -1 FROM instances")
 d.execute("CREATE TABLE text_metrics(text INTEGER, name TEXT, value)")
 d.execute("INSERT INTO text_metrics SELECT id, 'nll_standalone', 4.0 FROM texts UNION ALL SELECT id, 'lang', 'sw' FROM texts")
 d.commit()
