@@ -63,10 +63,15 @@ class Store:
         return self.texts[text]
 
 
+UNIQUE = False  # whether every response is made anew, and long
+
+
 def respond(rng, task, gold, options, right):
     """A response that is right or wrong by the task's rule; sometimes one of a kind."""
     answer = gold if right else rng.choice([o for o in options if o != gold] or ["nothing"])
     tail = " ".join(rng.choice(WORDS) for _ in range(rng.choice([0, 3, 8]))) if rng.random() < 0.5 else ""
+    if UNIQUE:
+        tail = " ".join(rng.choice(WORDS) for _ in range(16)) + f" {rng.randrange(10**6)}"
     if task == "xquad":
         return f"{answer} {tail}".strip()
     return f"({answer}) {tail}".strip()
@@ -102,10 +107,10 @@ def simulate(store, rng, task, lang, number, pivot, layers, sites, p_missing_gol
         for i in range(layers):
             for j in range(layers):
                 lift = 0.12 * (1 - skill) * (i / layers) * (1 - j / layers) - 0.1 * (j / layers) * (1 - i / layers)
-                changed = rng.random() < 0.25 + 0.35 * (1 - j / layers)
+                changed = UNIQUE or rng.random() < 0.25 + 0.35 * (1 - j / layers)
                 right = skill + ease + lift + rng.gauss(0, 0.12) > 0.4 if changed else untouched
                 kind = rng.random()
-                text = vanilla if not changed else usual[right] if kind < 0.6 else respond(rng, task, gold, options, right)
+                text = vanilla if not changed else usual[right] if kind < 0.6 and not UNIQUE else respond(rng, task, gold, options, right)
                 rows.append((instance, site, i, j, store.text(text), *numbers()))
     store.db.executemany("INSERT INTO responses VALUES(?,?,?,?,?,?,?,?,?,1)", rows)
     return instance
@@ -123,8 +128,11 @@ def main():
     parser.add_argument("--model", default="Llama-2-7b-simulated")
     parser.add_argument("--extras", action="store_true", help="strategies and text metrics too")
     parser.add_argument("--missing-gold", type=float, default=0)
+    parser.add_argument("--unique", action="store_true", help="no two responses alike: the largest a store can be")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
+    global UNIQUE
+    UNIQUE = args.unique
     rng = random.Random(args.seed)
     store = Store(args.output, args.layers, args.model)
     instances = []

@@ -278,9 +278,16 @@ static xt_status finish_group(xt_analysis *a, AnalysisGroup *g, xt_error *error)
   return XT_STATUS_OK;
 }
 
+/* The task's place in the table of tasks; unknown ones come last. */
+static int task_rank(const char *name) {
+  int rank = 0;
+  for (const xt_task *task; (task = xt_task_get((size_t)rank)) && strcmp(task->name, name) != 0;) rank++;
+  return rank;
+}
+
 static int by_task(const void *a, const void *b) {
   const xt_group *x = &((const AnalysisGroup *)a)->group, *y = &((const AnalysisGroup *)b)->group;
-  const int task = strcmp(x->task, y->task), pivot = strcmp(x->pivot, y->pivot);
+  const int rank = task_rank(x->task) - task_rank(y->task), task = rank ? rank : strcmp(x->task, y->task), pivot = strcmp(x->pivot, y->pivot);
   return task ? task : pivot ? pivot : x->cot - y->cot;
 }
 

@@ -175,7 +175,8 @@ static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *
   json_string_add(out, report_group_title(r, g));
   text_buffer_add_text(out, ",\"slug\":");
   json_string_add(out, report_slug(r, g));
-  text_buffer_format(out, ",\"from\":%s,\"languages\":[", g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE ? "true" : "false");
+  text_buffer_format(out, ",\"main\":%d,\"from\":%s,\"languages\":[", g->site_count ? (int)(report_site(g) - g->sites) : 0,
+                     g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE ? "true" : "false");
   for (size_t l = 0; l < g->language_count; l++) {
     text_buffer_add_text(out, l ? ",[" : "[");
     json_string_add(out, g->languages[l].name);

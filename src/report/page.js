@@ -105,14 +105,18 @@
   function readout(c) {
     const out = $('readout');
     if (c >= 0) { out.textContent = say(c) + '.'; return; }
-    let win = 0, tie = 0, lose = 0, best = -1;
+    let win = 0, tie = 0, lose = 0;
     for (let k = 0; k < cells.length; k++) {
       if (!totals.there[k]) continue;
       const d = totals.right[k] - totals.vanilla[k];
       if (d > 0) win++; else if (d < 0) lose++; else tie++;
-      if (best < 0 || gain(k) > gain(best)) best = k;
     }
-    out.replaceChildren(element('b', {}, `${win} configurations win, ${tie} tie, ${lose} lose.`), best < 0 ? '' : ` Best: ${say(best)}.`);
+    out.replaceChildren(element('b', {}, `${win} configurations win, ${tie} tie, ${lose} lose.`), best() < 0 ? '' : ` Best: ${say(best())}.`);
+  }
+  function best() {
+    let at = -1;
+    for (let k = 0; k < cells.length; k++) if (totals.there[k] && (at < 0 || gain(k) > gain(at))) at = k;
+    return at;
   }
 
   // ---- responses ---------------------------------------------------------------------------------
@@ -204,9 +208,8 @@
   function buildControls() {
     const focus = document.activeElement && document.activeElement.parentNode && document.activeElement.parentNode.id;
     $('groups').replaceChildren(...meta.groups.map((g, k) => radio(g.title, k === state.group, () => {
-      Object.assign(state, { group: k, site: Math.min(state.site, g.sites.length - 1), language: 'all' });
       const same = g.sites.findIndex(s => s.site === site().site);
-      if (same >= 0) state.site = same;
+      Object.assign(state, { group: k, site: same < 0 ? g.main : same, language: 'all' });
       refresh();
     })));
     $('sites').replaceChildren(...group().sites.map((s, k) => radio(s.title, k === state.site, () => { state.site = k; refresh(); })));
@@ -256,6 +259,7 @@
     if (name !== `${state.group}-${state.site}`) return;
     current = { texts, right, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
     count();
+    if (selected() < 0) Object.assign(state, { source: Math.floor(best() / meta.layers), target: best() % meta.layers });
     paint();
     await showDetail();
   }
@@ -297,7 +301,7 @@
     meta = await json('meta');
     const some = meta.groups.findIndex(g => g.sites.length);
     if (some < 0) { $('loading').textContent = 'The store has untouched runs alone.'; return; }
-    state.group = some;
+    Object.assign(state, { group: some, site: meta.groups[some].main });
     recall();
     buildGrid();
     listen();
