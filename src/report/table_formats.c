@@ -250,7 +250,12 @@ void html_escape(TextBuffer *out, const char *text) {
       case '<': text_buffer_add_text(out, "&lt;"); break;
       case '>': text_buffer_add_text(out, "&gt;"); break;
       case '"': text_buffer_add_text(out, "&quot;"); break;
-      default: text_buffer_add(out, text, 1);
+      default: {
+        const unsigned char c = (unsigned char)*text;
+        const char picture[] = {(char)0xE2, (char)0x90, (char)(0x80 + (c & 0x1f))}; /* U+2400 on: XML has no control characters */
+        if (c < ' ' && c != '\n' && c != '\t' && c != '\r') text_buffer_add(out, picture, sizeof picture);
+        else text_buffer_add(out, text, 1);
+      }
     }
   }
 }

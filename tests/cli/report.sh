@@ -87,12 +87,25 @@ printf 'Swali 3:\nJibu:' >target
 "$X" lens -m "$model" --threads 1 --quiet --source-file source --target-file target --site ffn --source-layer 2 --target-layer 1 --json >lens.json
 run "$X" report results.db --lens lens.json -o lens --bootstrap 10 --quiet
 same "figure 8" "$code $(grep -c 'Figure 8. Intermediate decoding: ffn, layer 3 → 2' lens/figure8.svg)" "0 1"
+same "figure 8: no control characters, which XML has not" "$(LC_ALL=C tr -d '\t\n\r\40-\176\200-\377' <lens/figure8.svg | wc -c)" 0
 
 # ---- part of a sweep
 "$X" sweep $small --pairs pairs.jsonl --site attn --source-layers last --target-layers first -o part.db
 run "$X" report part.db -o part --bootstrap 10
 expect "report of the coarse configuration alone" 0
 same "part: its one configuration" "$(wc -l <part/configurations-xnli-attn.csv)" 2
+
+# ---- a store whose languages have different configurations: each is compared on the instances it has
+"$X" sweep $small --pairs pairs.jsonl --lang sw --site ffn --source-layers 0-3 -o uneven.db
+"$X" sweep $small --pairs pairs.jsonl --lang de,hi --site ffn --source-layers 2 --target-layers 0-2 -o uneven.db
+run "$X" report uneven.db -o uneven --bootstrap 50 --permutations 8
+expect "report of an uneven store" 0
+same "uneven: said" "$(grep -c 'the sweep is not finished' err)" 3
+if "$python" -c 'import numpy' 2>/dev/null; then
+  "$X" export uneven.db >uneven.jsonl
+  run "$python" "$tools/recompute_tables.py" uneven.jsonl uneven/report.json
+  expect "uneven: recomputed figures are the report's" 0
+else skip "uneven: recomputed figures are the report's" "no numpy"; fi
 
 # ---- refusals
 r="$X report"
