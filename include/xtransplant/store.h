@@ -68,6 +68,7 @@ xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
 
 /* Strings are borrowed from the store. */
 typedef struct xt_store_info {
+  const char *path;
   const char *model_hash, *model_name, *compute;
   int layers, max_new_tokens;
   double repetition_penalty;
@@ -92,12 +93,40 @@ typedef struct xt_store_row {
   double entropy;                 /* nats, of the first token's distribution */
   double mean_entropy, mean_logprob; /* over the response's tokens */
   int correct;                    /* 1 or 0 by the task's scoring; -1: there is none, or no gold */
+  int64_t question_number, text_number; /* within this store: what selections and text metrics refer to */
 } xt_store_row;
 
 /* Calls `row` for every response, in an order that depends on content alone: task, language, number in the language,
  * id; then the untouched run, then by site, source layer, target layer. What it returns other than XT_STATUS_OK ends
  * the reading with that status. */
 xt_status xt_store_read(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
+
+/* ---- what other verbs leave beside the responses ------------------------------------------------- */
+
+/* A run: when it began and, as JSON, where its responses come from. Borrowed for the callback. */
+xt_status xt_store_read_runs(xt_store *store, xt_status (*run)(void *user, const char *started, const char *provenance, xt_error *error), void *user,
+                             xt_error *error);
+
+/* The configuration that a strategy chose for a question. Borrowed for the callback. */
+typedef struct xt_store_selection {
+  const char *strategy, *site;
+  int64_t question_number;
+  int source_layer, target_layer;
+} xt_store_selection;
+/* In order of strategy, site, question. A store without any is fine. */
+xt_status xt_store_read_selections(xt_store *store, xt_status (*selection)(void *user, const xt_store_selection *selection, xt_error *error),
+                                   void *user, xt_error *error);
+
+/* A figure of a response's text. Borrowed for the callback. */
+typedef struct xt_store_text_metric {
+  int64_t text_number;
+  const char *name; /* "perplexity", "language" */
+  const char *text; /* the value as text */
+  double value;     /* NaN where it is no number */
+} xt_store_text_metric;
+/* In order of text, name. A store without any is fine. */
+xt_status xt_store_read_text_metrics(xt_store *store, xt_status (*metric)(void *user, const xt_store_text_metric *metric, xt_error *error), void *user,
+                                     xt_error *error);
 
 /* Joins stores of one model and settings into a new one at `path`, which appears whole or not at all. Different models
  * or settings, or two different responses for one configuration, are an XT_STATUS_INPUT error that names what differs. */

@@ -18,15 +18,19 @@
  *
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
  * engine.h: sessions, taps, interventions, generation. sweep.h: every transplant of an instance.
- * tasks.h: benchmarks and scoring. store.h: results in a file. */
+ * tasks.h: benchmarks and scoring. store.h: results in a file. analysis.h: what they say.
+ * report.h: tables and figures. train.h: fine-tuning. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
+#include "xtransplant/analysis.h"
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
 #include "xtransplant/model.h"
+#include "xtransplant/report.h"
 #include "xtransplant/store.h"
 #include "xtransplant/sweep.h"
 #include "xtransplant/tasks.h"
 #include "xtransplant/tokenizer.h"
+#include "xtransplant/train.h"
 #include "xtransplant/version.h"
 #endif

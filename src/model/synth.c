@@ -16,6 +16,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "base/text_buffer.h"
+#include "files/model_files.h"
 #include "files/safetensors_writer.h"
 #include "model/arch.h"
 #include "xtransplant/model.h"
@@ -132,25 +133,8 @@ static xt_status write_tokenizer(const Synth *s, xt_error *error) {
   return status;
 }
 
-static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                              "special_tokens_map.json", "added_tokens.json"};
-
 static xt_status copy_tokenizer(const Synth *s, const char *from, xt_error *error) {
-  for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
-    const char *name = tokenizer_files[i];
-    char *path;
-    FileMap map;
-    TRY(file_join(from, name, &path, error));
-    const bool found = file_exists(path);
-    xt_status status = found ? file_map_open(path, &map, error) : XT_STATUS_OK;
-    free(path);
-    TRY(status);
-    if (!found) continue;
-    const TextBuffer text = {.data = (char *)(uintptr_t)map.data, .size = map.size};
-    status = write_text(s, name, &text, error);
-    file_map_close(&map);
-    TRY(status);
-  }
+  for (const char *const *name = model_files_tokenizer; *name; name++) TRY(model_files_copy(from, s->directory, *name, error));
   return XT_STATUS_OK;
 }
 
@@ -441,7 +425,7 @@ static void remove_file(const Synth *s, const char *name) {
 static void remove_written(const Synth *s) {
   static const char *const names[] = {"config.json", "generation_config.json", "model.safetensors.index.json"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) remove_file(s, names[i]);
-  for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) remove_file(s, tokenizer_files[i]);
+  for (const char *const *name = model_files_tokenizer; *name; name++) remove_file(s, *name);
   for (int shard = 1; shard <= s->shards; shard++) {
     char name[64];
     shard_name(shard, s->shards, name);

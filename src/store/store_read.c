@@ -11,7 +11,7 @@
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   static const char *const counts[] = {"SELECT count(*) FROM instances", "SELECT count(*) FROM responses", "SELECT count(*) FROM vanilla",
                                        "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
-  *info = (xt_store_info){.model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
+  *info = (xt_store_info){.path = s->db.path, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
                           .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
                           .repetition_penalty = strtod(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
@@ -80,12 +80,13 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
   hash_hex(digest, (XT_RESPONSE_ID_SIZE - 1) / 2, out);
 }
 
-/* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer. */
+/* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, number of the text, site, source_layer, target_layer. */
 static xt_status give_row(Reader *r, sqlite3_stmt *s, bool vanilla, xt_error *error) {
-  xt_store_row row = {.question = &r->question, .site = vanilla ? "vanilla" : db_text(s, 6), .correct = -1,
-                      .source_layer = vanilla ? -1 : sqlite3_column_int(s, 7), .target_layer = vanilla ? -1 : sqlite3_column_int(s, 8),
+  xt_store_row row = {.question = &r->question, .site = vanilla ? "vanilla" : db_text(s, 7), .correct = -1,
+                      .source_layer = vanilla ? -1 : sqlite3_column_int(s, 8), .target_layer = vanilla ? -1 : sqlite3_column_int(s, 9),
                       .margin = sqlite3_column_double(s, 2), .entropy = sqlite3_column_double(s, 3),
-                      .mean_entropy = sqlite3_column_double(s, 4), .mean_logprob = sqlite3_column_double(s, 5)};
+                      .mean_entropy = sqlite3_column_double(s, 4), .mean_logprob = sqlite3_column_double(s, 5),
+                      .question_number = sqlite3_column_int64(r->questions, 0), .text_number = sqlite3_column_int64(s, 6)};
   row.ids = sqlite3_column_blob(s, 0);
   row.count = (size_t)sqlite3_column_bytes(s, 0) / sizeof *row.ids;
   if (sqlite3_column_type(s, 1) != SQLITE_NULL) {
@@ -119,9 +120,9 @@ xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store
       "SELECT id, key, task, lang, source_lang, number, doc_id, source, target, gold, choices FROM instances"
       " ORDER BY task, lang, source_lang, number, doc_id, key";
   static const char untouched[] =
-      "SELECT t.ids, t.text, margin, entropy, mean_entropy, mean_logprob FROM vanilla JOIN texts t ON t.id = vanilla.text WHERE instance = ?1";
+      "SELECT t.ids, t.text, margin, entropy, mean_entropy, mean_logprob, t.id FROM vanilla JOIN texts t ON t.id = vanilla.text WHERE instance = ?1";
   static const char transplanted[] =
-      "SELECT t.ids, t.text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer FROM responses"
+      "SELECT t.ids, t.text, margin, entropy, mean_entropy, mean_logprob, t.id, site, source_layer, target_layer FROM responses"
       " JOIN texts t ON t.id = responses.text WHERE instance = ?1 ORDER BY site, source_layer, target_layer";
   Reader r = {.store = s, .row = row, .user = user};
   bool more;

@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "tasks/gold_match.h"
 #include "tasks/task_table.h"
 
 typedef struct Span {
@@ -171,5 +172,33 @@ xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t ch
     case SCORING_LETTERS: return score_letters(task, text, gold, correct, error);
     case SCORING_CONTAINS: return score_contains(text, gold, correct, error);
   }
+  return XT_STATUS_OK;
+}
+
+xt_status gold_match_init(const xt_task *task, const char *gold, GoldMatch *out, xt_error *error) {
+  Span mapped = {0};
+  *out = (GoldMatch){.gold = gold};
+  if (task_entry(task)->scoring != SCORING_CONTAINS) return XT_STATUS_OK;
+  TRY(map_case(span_of(gold), false, &out->mapped, &mapped, error));
+  out->length = mapped.length;
+  return XT_STATUS_OK;
+}
+
+void gold_match_deinit(GoldMatch *match) {
+  free(match->mapped);
+  *match = (GoldMatch){0};
+}
+
+xt_status gold_match_all(const xt_task *task, const xt_choice *choices, size_t choice_count, const char *response, size_t length,
+                         const GoldMatch *matches, size_t count, bool *right, xt_error *error) {
+  char *copy;
+  Span text;
+  if (task_entry(task)->scoring != SCORING_CONTAINS) {
+    for (size_t k = 0; k < count; k++) TRY(xt_task_score(task, choices, choice_count, response, length, matches[k].gold, &right[k], error));
+    return XT_STATUS_OK;
+  }
+  TRY(map_case((Span){response, length}, false, &copy, &text, error));
+  for (size_t k = 0; k < count; k++) right[k] = holds(text, (Span){matches[k].mapped, matches[k].length});
+  free(copy);
   return XT_STATUS_OK;
 }

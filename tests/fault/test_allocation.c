@@ -131,32 +131,6 @@ static void test_decoding_allocates_nothing(void **state) {
   xt_model_close(model);
 }
 
-static xt_status drop_response(void *user, const xt_sweep_response *response, xt_error *error) {
-  (void)user, (void)response, (void)error;
-  return XT_STATUS_OK;
-}
-
-/* Nor does a sweep's: of one instance, since each group of them has buffers of its own. */
-static void test_sweep_allocates_nothing(void **state) {
-  (void)state;
-  xt_error error;
-  xt_model *model;
-  xt_session *session;
-  static Watch watch;
-  const xt_instance instance = {.source = prompt, .source_count = 12, .target = prompt + 3, .target_count = 7};
-  xt_site sites[2];
-  ASSERT_OK(xt_site_parse("attn", &sites[0], &error));
-  ASSERT_OK(xt_site_parse("block", &sites[1], &error));
-  models_open("tiny-qwen2", "bf16", NULL, &model, &session);
-  const xt_sweep_options o = {.sites = sites, .site_count = 2, .max_new_tokens = 30, .repetition_penalty = 1.1, .cancel = count_step,
-                              .user = &watch, .ignore_eos = true};
-  ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, drop_response, NULL, NULL, &error));
-  assert_int_equal(watch.steps, 29);
-  for (int s = 2; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[2]);
-  xt_session_free(session);
-  xt_model_close(model);
-}
-
 static void put_file(const char *folder, const char *name, const char *text) {
   char path[200];
   snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -219,6 +193,32 @@ static void test_tasks(void **state) {
   }
   OutFolder made = {.path = strdup(""), .temporary = strdup(folder)};
   out_folder_discard(&made);
+}
+
+static xt_status drop_response(void *user, const xt_sweep_response *response, xt_error *error) {
+  (void)user, (void)response, (void)error;
+  return XT_STATUS_OK;
+}
+
+/* Nor does a sweep's: of one instance, since each group of them has buffers of its own. */
+static void test_sweep_allocates_nothing(void **state) {
+  (void)state;
+  xt_error error;
+  xt_model *model;
+  xt_session *session;
+  static Watch watch;
+  const xt_instance instance = {.source = prompt, .source_count = 12, .target = prompt + 3, .target_count = 7};
+  xt_site sites[2];
+  ASSERT_OK(xt_site_parse("attn", &sites[0], &error));
+  ASSERT_OK(xt_site_parse("block", &sites[1], &error));
+  models_open("tiny-qwen2", "bf16", NULL, &model, &session);
+  const xt_sweep_options o = {.sites = sites, .site_count = 2, .max_new_tokens = 30, .repetition_penalty = 1.1, .cancel = count_step,
+                              .user = &watch, .ignore_eos = true};
+  ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, drop_response, NULL, NULL, &error));
+  assert_int_equal(watch.steps, 29);
+  for (int s = 2; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[2]);
+  xt_session_free(session);
+  xt_model_close(model);
 }
 
 int main(void) {

@@ -134,14 +134,13 @@ static void test_equals_run_alone(void **state) {
 static void test_cutting_does_not_matter(void **state) {
   (void)state;
   static const int rows[] = {31, 60, 1, 200};
-  const size_t cuts = getenv("XT_TEST_BRIEF") ? 2 : sizeof rows / sizeof *rows;
-  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+  for (size_t k = getenv("XT_TEST_BRIEF") ? 2 : 0; k < sizeof kinds / sizeof *kinds; k++) {
     Fixture f;
     fixture_open(&f, kinds[k].shape, kinds[k].dtype, &(xt_model_options){.threads = 2});
     Results *whole = sweep(&f, &f.options, NULL);
     fixture_close(&f);
     fixture_open(&f, kinds[k].shape, kinds[k].dtype, &(xt_model_options){.threads = 1});
-    for (size_t i = 0; i < cuts; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
       xt_sweep_options cut = f.options;
       cut.max_rows = rows[i];
       Results *r = sweep(&f, &cut, NULL);

@@ -43,6 +43,16 @@ typedef struct ChosenToken {
   float margin, entropy, logprob;
 } ChosenToken;
 
+/* One step of AdamW (Loshchilov & Hutter 2019) over n parameters: g' = g factor; m and v are its moving averages;
+ * w := w keep - step m / (sqrt(v) root + eps), with keep = 1 - lr decay, step = lr / (1 - beta1^t),
+ * root = 1 / sqrt(1 - beta2^t). */
+typedef struct AdamArgs {
+  float *w, *m, *v;
+  const float *g;
+  size_t n;
+  float factor, beta1, beta2, keep, step, root, eps;
+} AdamArgs;
+
 typedef struct Kernels {
   const char *name;
   int tile_rows, tile_columns;
@@ -65,6 +75,20 @@ typedef struct Kernels {
   void (*merge)(float *out, const float *x, float keep, const float *y, float gain, float scale, size_t n);
   /* Best, second best, entropy and log-probability of a row of logits. */
   void (*choose)(const float *logits, int32_t vocab, bool entropy, ChosenToken *out);
+
+  /* ---- training ---- */
+  float (*dot)(const float *x, const float *y, size_t n);
+  /* dx += gradient of norm's x, given dy; returns 1/sqrt(mean(x^2) + eps). */
+  float (*norm_back)(float *dx, const float *dy, const float *x, const float *weight, size_t c, float eps);
+  void (*silu_back)(float *dgate, float *dup, const float *dact, const float *gate, const float *up, size_t n);
+  void (*softmax_back)(float *ds, const float *p, float mean, float scale, size_t n); /* ds = p (ds - mean) scale */
+  void (*scale_by)(float *x, size_t n, float factor);
+  void (*add_scaled)(float *x, const float *y, size_t n, float factor); /* x += y factor */
+  /* -log softmax(logits)[target], nats; the logits become their gradient, softmax - onehot. */
+  double (*cross_entropy)(float *logits, int32_t vocab, int32_t target);
+  double (*sum_squares)(const float *x, size_t n);
+  void (*adamw)(const AdamArgs *);
+  void (*transpose)(float *to, size_t ld_to, const float *from, size_t ld_from, int rows, int columns);
   /* A register-resident loop of `rounds` * returned-value floating point operations. */
   double (*spin)(long rounds, float *sink);
 } Kernels;

@@ -1,0 +1,13 @@
+# Writes files into a C source as byte arrays: cmake -DOUTPUT=x.c -DFILES="a;b" -P embed.cmake
+# page.css becomes `const unsigned char asset_page_css[]` and `const unsigned long asset_page_css_size`.
+set(text "/* Made from the files of src/report. */\n#include \"report/assets.h\"\n")
+foreach(path ${FILES})
+  get_filename_component(name ${path} NAME)
+  string(MAKE_C_IDENTIFIER ${name} name)
+  file(READ ${path} bytes HEX)
+  string(LENGTH "${bytes}" size)
+  math(EXPR size "${size} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(APPEND text "const unsigned char asset_${name}[] = {${bytes}0};\nconst unsigned long asset_${name}_size = ${size};\n")
+endforeach()
+file(WRITE ${OUTPUT} "${text}")

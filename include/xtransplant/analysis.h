@@ -1,0 +1,143 @@
+/* What a sweep's responses say: accuracies, comparisons with the untouched model, layer-wise gains, upper bounds.
+ *
+ * Every figure is computed from a store's responses alone, and is the same on every machine: what is drawn at random
+ * (bootstrap, permutations) comes from a seed. Accuracies and gains are fractions, not per cent. A figure that cannot be
+ * computed, such as the standard error of one instance, is NaN.
+ *
+ * An analysis owns everything that its structs point to, and is immutable. */
+#ifndef XTRANSPLANT_ANALYSIS_H
+#define XTRANSPLANT_ANALYSIS_H
+
+#include "xtransplant/store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- statistics by themselves ------------------------------------------------------------------- */
+
+/* Two-sided exact McNemar test: the binomial probability, at 1/2, of a split at least as uneven as that of the
+ * instances on which two systems differ. 1 where there are none. */
+double xt_mcnemar_exact(size_t won, size_t lost);
+/* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false rejection is kept.
+ * Benjamini and Hochberg (1995): the share of false rejections is. Both in place. */
+xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
+xt_status xt_adjust_bh(double *p, size_t count, xt_error *error);
+
+/* ---- a store's figures -------------------------------------------------------------------------- */
+
+typedef struct xt_estimate {
+  double value;
+  double error; /* standard error */
+  size_t count; /* instances, or languages, that it is a mean of; 0: there are none, and value is NaN */
+} xt_estimate;
+
+enum { XT_LEVEL_COUNT = 3 }; /* High, Mid, Low */
+
+/* Accuracies of one system. A level's is the unweighted mean over its languages, as in the paper's tables; its
+ * error takes the languages as given. `overall` is over instances. */
+typedef struct xt_scores {
+  xt_estimate overall, levels[XT_LEVEL_COUNT];
+  const xt_estimate *languages; /* [languages of the group] */
+} xt_scores;
+
+/* How many configurations have more, as many, or fewer instances right than the untouched model. */
+typedef struct xt_tally {
+  int win, tie, lose;
+} xt_tally;
+
+/* One pair of layers against the untouched model, over the instances that have both. */
+typedef struct xt_configuration {
+  size_t count, correct, vanilla_correct;
+  size_t won, lost;     /* instances right only with the transplant, only without */
+  double gain;          /* of accuracy */
+  double low, high;     /* of the gain: percentile bootstrap over instances, paired */
+  double p, holm, bh;   /* xt_mcnemar_exact, and adjusted over all configurations of the site */
+} xt_configuration;
+
+/* A layer as source (with every target) or as target (with every source). */
+typedef struct xt_layer_result {
+  xt_estimate gain;                  /* mean over the other layer, then over instances */
+  const xt_estimate *language_gains; /* [languages] */
+  xt_scores bound;                   /* an instance counts if any of the candidates is right */
+  double bound_low, bound_high;      /* of bound.overall: percentile bootstrap over instances */
+  double chance, chance_low, chance_high; /* the same bound against permuted gold answers: mean and interval */
+  double candidates;                 /* mean number of them */
+} xt_layer_result;
+
+typedef struct xt_strategy_result {
+  const char *name;
+  xt_scores scores;
+} xt_strategy_result;
+
+typedef struct xt_site_result {
+  const char *site;
+  size_t responses;    /* that are there; all: instances * layers * layers */
+  const xt_configuration *configurations; /* [layers * layers], at source * layers + target; count 0: none there */
+  int configuration_count;                /* those that are there */
+  const int32_t *language_correct, *language_count, *language_vanilla; /* [languages][layers * layers] */
+  xt_tally all;
+  const xt_tally *languages;
+  xt_scores mean;      /* accuracy averaged over the configurations */
+  int best;            /* the configuration of the largest gain, the first of several; -1: none is there */
+  double best_fresh;   /* the gain, on instances left out of a bootstrap sample, of the configuration that is best in
+                          the sample: what is left of the best gain once it is not chosen on the same instances */
+  const xt_layer_result *sources, *targets; /* [layers] */
+  size_t strategy_count;
+  const xt_strategy_result *strategies;     /* from the store's selections */
+  xt_estimate perplexity, consistency;      /* over all responses; count 0: the store has none */
+} xt_site_result;
+
+typedef struct xt_group_language {
+  const char *name;
+  int level;           /* 0 High, 1 Mid, 2 Low; -1: in no level */
+  size_t first, count; /* its instances */
+} xt_group_language;
+
+/* The instances of one task under one pivot language. */
+typedef struct xt_group {
+  const char *task, *title; /* "xnli", "XNLI" */
+  const xt_task *benchmark; /* NULL: of none */
+  const char *pivot;        /* source language of a task that goes to a language; "" elsewhere */
+  bool cot;                 /* prompts that ask for reasoning */
+  int layers;
+  size_t instances;         /* all of them; scored: with a gold answer and an untouched run */
+  size_t scored;
+  size_t language_count;
+  const xt_group_language *languages;
+  xt_scores vanilla;
+  xt_scores coarse;         /* xt_coarse's configuration; count 0: the store does not have it */
+  double vanilla_chance;    /* against permuted gold answers */
+  xt_estimate perplexity, consistency; /* of the untouched runs */
+  size_t site_count;
+  const xt_site_result *sites;
+} xt_group;
+
+typedef struct xt_analysis xt_analysis;
+
+/* Zero-initialise for the defaults. */
+typedef struct xt_analysis_options {
+  int bootstrap;     /* samples; 0: 2000 */
+  int permutations;  /* of the gold answers, at most 512; 0: 256 */
+  unsigned long long seed; /* 0: 1 */
+  double confidence; /* of intervals; 0: 0.95 */
+  int threads;       /* 0: one per processor; figures do not depend on it */
+} xt_analysis_options;
+
+/* Reads the store, which may be closed after. One without untouched runs, or without a gold answer at all, is an
+ * XT_STATUS_INPUT error. The caller frees *out with xt_analysis_free. */
+xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error);
+void xt_analysis_free(xt_analysis *analysis);
+
+/* In order of task, pivot. Groups without a scored instance are left out; their number is xt_analysis_unscored's. */
+size_t xt_analysis_count(const xt_analysis *analysis);
+const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
+size_t xt_analysis_unscored(const xt_analysis *analysis);
+
+/* The coarse strategy's site and layers for a benchmark (the paper's table 2). */
+void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer, int *target_layer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,133 @@
+/* The whole of it: reads a store, then fills group after group. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/analysis_parts.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+
+#define LAYERS_MOST 1000
+
+static void free_group(AnalysisGroup *g) {
+  for (size_t s = 0; s < g->site_count; s++) {
+    free(g->sites[s].texts);
+    free(g->sites[s].right);
+    free(g->sites[s].correct);
+    free(g->sites[s].present);
+    free(g->sites[s].selections);
+  }
+  free(g->sites);
+  free(g->instances);
+  free(g->scored);
+  free(g->vanilla);
+}
+
+void xt_analysis_free(xt_analysis *a) {
+  if (!a) return;
+  for (size_t i = 0; i < a->count; i++) free_group(&a->groups[i]);
+  free(a->groups);
+  free(a->texts);
+  free(a->text_index);
+  free((void *)(uintptr_t)a->strategies);
+  arena_free(&a->arena);
+  free(a);
+}
+
+/* What makes a store one that nothing can be said of. */
+static xt_status check(const xt_analysis *a, const xt_store_info *info, xt_error *error) {
+  size_t instances = 0, gold = 0, untouched = 0;
+  bool known = false;
+  for (size_t i = 0; i < a->count; i++)
+    for (size_t k = 0; k < a->groups[i].group.instances; k++) {
+      const AnalysisInstance *instance = &a->groups[i].instances[k];
+      instances++;
+      known = known || a->groups[i].group.benchmark;
+      if (instance->gold) gold++;
+      if (instance->vanilla_text != TEXT_ABSENT) untouched++;
+    }
+  if (instances == 0) return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1, "holds no responses yet; let sweep go on first");
+  if (untouched == 0)
+    return err_set(error, XT_STATUS_INPUT, info->path, "vanilla", -1, "has no untouched run, which everything is compared with; the same sweep command adds them");
+  if (!known)
+    return err_set(error, XT_STATUS_INPUT, info->path, "task", -1, "none of its %zu questions is of a known task, so that no response can be scored; give \"task\" in the pairs file", instances);
+  if (gold == 0)
+    return err_set(error, XT_STATUS_INPUT, info->path, "gold", -1, "none of its %zu questions has a gold answer, so that no response can be scored; give \"gold\" in the pairs file", instances);
+  if (a->count == a->unscored)
+    return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1, "no question has an untouched response and a gold answer it can be scored with");
+  return XT_STATUS_OK;
+}
+
+/* Groups without a scored instance go to the end of the list, and out of the count. */
+static void drop_unscored(xt_analysis *a) {
+  size_t kept = 0;
+  for (size_t i = 0; i < a->count; i++) {
+    const AnalysisGroup group = a->groups[i];
+    if (group.group.scored == 0) continue;
+    a->groups[i] = a->groups[kept];
+    a->groups[kept++] = group;
+  }
+  for (size_t i = kept; i < a->count; i++) free_group(&a->groups[i]);
+  a->count = kept;
+}
+
+static void count_unscored(xt_analysis *a) {
+  for (size_t i = 0; i < a->count; i++)
+    if (a->groups[i].group.scored == 0) a->unscored++;
+}
+
+static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
+  xt_store_info info;
+  TRY(xt_store_get_info(store, &info, error));
+  if (info.layers < 1 || info.layers > LAYERS_MOST)
+    return err_set(error, XT_STATUS_INPUT, info.path, "layers", -1, "the store says that its model has %d layers", info.layers);
+  a->layers = info.layers;
+  a->cells = info.layers * info.layers;
+  const xt_status status = analysis_load(a, store, error);
+  if (status) {
+    if (error && status == XT_STATUS_INPUT && !error->file[0]) strncat(error->file, info.path, sizeof error->file - 1);
+    return status;
+  }
+  count_unscored(a);
+  TRY(check(a, &info, error));
+  drop_unscored(a);
+  for (size_t i = 0; i < a->count; i++) {
+    AnalysisGroup *g = &a->groups[i];
+    TRY(analysis_scores(a, g, error));
+    TRY(analysis_significance(a, g, error));
+    TRY(analysis_bounds(a, g, error));
+    TRY(analysis_chance(a, g, error));
+  }
+  return XT_STATUS_OK;
+}
+
+xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
+  const xt_analysis_options wanted = options ? *options : (xt_analysis_options){0};
+  xt_analysis *a;
+  *out = NULL;
+  if (wanted.bootstrap < 0 || wanted.permutations < 0 || wanted.permutations > 512 || wanted.confidence < 0 || wanted.confidence >= 1 || wanted.threads < 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "analysis options out of range: at most 512 permutations, a confidence below 1, nothing negative");
+  TRY(mem_alloc(&a, 1, sizeof *a, error));
+  a->options = (xt_analysis_options){.bootstrap = wanted.bootstrap ? wanted.bootstrap : 2000,
+                                     .permutations = wanted.permutations ? wanted.permutations : 256,
+                                     .seed = wanted.seed ? wanted.seed : 1,
+                                     .confidence = wanted.confidence > 0 ? wanted.confidence : 0.95,
+                                     .threads = wanted.threads ? wanted.threads : parallel_processors()};
+  const xt_status status = fill(a, store, error);
+  if (status) xt_analysis_free(a);
+  else *out = a;
+  return status;
+}
+
+size_t xt_analysis_count(const xt_analysis *a) { return a->count; }
+const xt_group *xt_analysis_get(const xt_analysis *a, size_t index) { return index < a->count ? &a->groups[index].group : NULL; }
+size_t xt_analysis_unscored(const xt_analysis *a) { return a->unscored; }
+
+/* ---- the coarse strategy ----------------------------------------------------------------------- */
+
+void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer, int *target_layer) {
+  const bool understanding = task->kind == XT_TASK_CHOICE && task->direction == XT_DIRECTION_TO_LANGUAGE;
+  *site = understanding ? "attn" : "ffn";
+  *source_layer = understanding ? layers - 1 : 0;
+  *target_layer = 0;
+}

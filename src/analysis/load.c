@@ -1,0 +1,307 @@
+/* A store's rows, into arrays: groups of instances, and what each response is and whether it is right. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/analysis_parts.h"
+#include "analysis/bits.h"
+#include "analysis/levels.h"
+#include "base/mem.h"
+
+#define TEXT_NUMBER_MOST (INT64_C(1) << 32)
+
+typedef struct Place {
+  int64_t number; /* of a question in the store */
+  AnalysisGroup *group;
+  size_t instance;
+} Place;
+
+static int by_number(const void *a, const void *b) {
+  const int64_t x = ((const Place *)a)->number, y = ((const Place *)b)->number;
+  return (x > y) - (x < y);
+}
+
+typedef struct Loader {
+  xt_analysis *a;
+  int64_t question; /* of the row before; -1: none */
+  AnalysisGroup *group;
+  size_t site;      /* of the row before, within the group */
+  size_t strategy_capacity;
+  Place *places;    /* in order of number */
+  size_t place_count;
+} Loader;
+
+static xt_status copy_text(xt_analysis *a, const char *text, size_t length, const char **out, xt_error *error) {
+  char *copy;
+  TRY(arena_alloc(&a->arena, &copy, length + 1, 1, error));
+  memcpy(copy, text, length);
+  *out = copy;
+  return XT_STATUS_OK;
+}
+
+xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error) { return copy_text(a, text, strlen(text), out, error); }
+
+/* ---- texts ------------------------------------------------------------------------------------ */
+
+static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out, xt_error *error) {
+  if (row->text_number < 0 || row->text_number >= TEXT_NUMBER_MOST) return err_set(error, XT_STATUS_INPUT, NULL, "texts", -1, "a text has number %lld", (long long)row->text_number);
+  const size_t number = (size_t)row->text_number;
+  if (number >= a->text_index_count) {
+    TRY(mem_grow(&a->text_index, &a->text_index_capacity, number + 1, sizeof *a->text_index, error));
+    memset(a->text_index + a->text_index_count, 0xff, (number + 1 - a->text_index_count) * sizeof *a->text_index);
+    a->text_index_count = number + 1;
+  }
+  if (a->text_index[number] == TEXT_ABSENT) {
+    TRY(mem_grow(&a->texts, &a->text_capacity, a->text_count + 1, sizeof *a->texts, error));
+    AnalysisText *text = &a->texts[a->text_count];
+    *text = (AnalysisText){.length = row->text_length, .perplexity = NAN};
+    if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
+    a->text_index[number] = (uint32_t)a->text_count++;
+  }
+  *out = a->text_index[number];
+  return XT_STATUS_OK;
+}
+
+/* ---- groups and instances --------------------------------------------------------------------- */
+
+static bool ends_with(const char *text, const char *end) {
+  const size_t length = strlen(text), tail = strlen(end);
+  return length >= tail && strcmp(text + length - tail, end) == 0;
+}
+
+static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
+  xt_analysis *a = l->a;
+  const xt_task *task = xt_task_find(q->task);
+  const char *pivot = task && task->direction == XT_DIRECTION_TO_LANGUAGE ? q->source_lang : "";
+  const bool cot = ends_with(q->id, "-cot");
+  for (size_t i = 0; i < a->count; i++) {
+    const xt_group *g = &a->groups[i].group;
+    if (strcmp(g->task, q->task) == 0 && strcmp(g->pivot, pivot) == 0 && g->cot == cot) {
+      l->group = &a->groups[i];
+      return XT_STATUS_OK;
+    }
+  }
+  TRY(mem_grow(&a->groups, &a->capacity, a->count + 1, sizeof *a->groups, error));
+  l->group = &a->groups[a->count++];
+  *l->group = (AnalysisGroup){.group = {.benchmark = task, .cot = cot, .layers = a->layers}};
+  TRY(analysis_text_copy(a, q->task, &l->group->group.task, error));
+  TRY(analysis_text_copy(a, task ? task->title : q->task[0] ? q->task : "questions", &l->group->group.title, error));
+  return analysis_text_copy(a, pivot, &l->group->group.pivot, error);
+}
+
+static xt_status copy_choices(xt_analysis *a, const xt_question *q, AnalysisInstance *out, xt_error *error) {
+  xt_choice *choices;
+  TRY(arena_alloc(&a->arena, &choices, q->choice_count, sizeof *choices, error));
+  for (size_t i = 0; i < q->choice_count; i++) {
+    TRY(analysis_text_copy(a, q->choices[i].label, &choices[i].label, error));
+    if (q->choices[i].text) TRY(analysis_text_copy(a, q->choices[i].text, &choices[i].text, error));
+  }
+  out->choices = choices;
+  out->choice_count = q->choice_count;
+  return XT_STATUS_OK;
+}
+
+static xt_status add_instance(Loader *l, const xt_store_row *row, xt_error *error) {
+  xt_analysis *a = l->a;
+  const xt_question *q = row->question;
+  TRY(find_group(l, q, error));
+  AnalysisGroup *g = l->group;
+  TRY(mem_grow(&g->instances, &g->instance_capacity, g->group.instances + 1, sizeof *g->instances, error));
+  AnalysisInstance *instance = &g->instances[g->group.instances];
+  *instance = (AnalysisInstance){.number = row->question_number, .vanilla_text = TEXT_ABSENT};
+  const AnalysisInstance *last = g->group.instances ? instance - 1 : NULL;
+  TRY(analysis_text_copy(a, q->id, &instance->id, error));
+  TRY(analysis_text_copy(a, q->source, &instance->source, error));
+  TRY(analysis_text_copy(a, q->target, &instance->target, error));
+  if (q->gold) TRY(analysis_text_copy(a, q->gold, &instance->gold, error));
+  if (last && strcmp(last->lang, q->lang) == 0) instance->lang = last->lang;
+  else TRY(analysis_text_copy(a, q->lang, &instance->lang, error));
+  if (last && strcmp(last->source_lang, q->source_lang) == 0) instance->source_lang = last->source_lang;
+  else TRY(analysis_text_copy(a, q->source_lang, &instance->source_lang, error));
+  TRY(copy_choices(a, q, instance, error));
+  g->group.instances++;
+  l->question = row->question_number;
+  l->site = 0;
+  return XT_STATUS_OK;
+}
+
+/* ---- responses -------------------------------------------------------------------------------- */
+
+static xt_status find_site(Loader *l, const char *name, xt_error *error) {
+  AnalysisGroup *g = l->group;
+  if (l->site < g->site_count && strcmp(g->sites[l->site].name, name) == 0) return XT_STATUS_OK;
+  for (l->site = 0; l->site < g->site_count; l->site++)
+    if (strcmp(g->sites[l->site].name, name) == 0) return XT_STATUS_OK;
+  TRY(mem_grow(&g->sites, &g->site_capacity, g->site_count + 1, sizeof *g->sites, error));
+  g->sites[g->site_count] = (AnalysisSite){0};
+  TRY(analysis_text_copy(l->a, name, &g->sites[g->site_count].name, error));
+  g->site_count++;
+  return XT_STATUS_OK;
+}
+
+/* Room for the group's first `instances` instances; what was not there is absent. */
+static xt_status site_reserve(const xt_analysis *a, AnalysisSite *s, size_t instances, xt_error *error) {
+  const size_t cells = (size_t)a->cells, words = bits_words(cells), old = s->capacity;
+  size_t capacity = old * cells, bit_capacity = old * words;
+  if (instances <= old) return XT_STATUS_OK;
+  instances = instances < old + old / 2 ? old + old / 2 : instances;
+  TRY(mem_grow(&s->texts, &capacity, instances * cells, sizeof *s->texts, error));
+  TRY(mem_grow(&s->right, &bit_capacity, instances * words, sizeof *s->right, error));
+  memset(s->texts + old * cells, 0xff, (instances - old) * cells * sizeof *s->texts);
+  memset(s->right + old * words, 0, (instances - old) * words * sizeof *s->right);
+  s->capacity = instances;
+  return XT_STATUS_OK;
+}
+
+static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) {
+  Loader *l = user;
+  xt_analysis *a = l->a;
+  uint32_t text = TEXT_ABSENT;
+  if (row->question_number != l->question) TRY(add_instance(l, row, error));
+  AnalysisGroup *g = l->group;
+  AnalysisInstance *instance = &g->instances[g->group.instances - 1];
+  TRY(text_of(a, row, &text, error));
+  if (row->source_layer < 0) {
+    instance->vanilla_text = text;
+    instance->vanilla_correct = row->correct == 1;
+    instance->scored = row->correct >= 0;
+    return XT_STATUS_OK;
+  }
+  if (row->source_layer >= a->layers || row->target_layer < 0 || row->target_layer >= a->layers)
+    return err_set(error, XT_STATUS_INPUT, NULL, "responses", -1, "layers %d and %d: the store's model has %d", row->source_layer, row->target_layer, a->layers);
+  TRY(find_site(l, row->site, error));
+  AnalysisSite *s = &g->sites[l->site];
+  TRY(site_reserve(a, s, g->group.instances, error));
+  const size_t at = g->group.instances - 1, cells = (size_t)a->cells, cell = (size_t)(row->source_layer * a->layers + row->target_layer);
+  s->texts[at * cells + cell] = text;
+  if (row->correct == 1) bits_set(s->right + at * bits_words(cells), cell);
+  return XT_STATUS_OK;
+}
+
+/* ---- after the last row ----------------------------------------------------------------------- */
+
+static xt_status load_metric(void *user, const xt_store_text_metric *metric, xt_error *error) {
+  xt_analysis *a = ((Loader *)user)->a;
+  if (metric->text_number < 0 || (size_t)metric->text_number >= a->text_index_count || a->text_index[metric->text_number] == TEXT_ABSENT) return XT_STATUS_OK;
+  AnalysisText *text = &a->texts[a->text_index[metric->text_number]];
+  if (strcmp(metric->name, "perplexity") == 0 && isfinite(metric->value)) {
+    text->perplexity = metric->value;
+    a->has_perplexity = true;
+  } else if (strcmp(metric->name, "language") == 0 && metric->text[0]) {
+    TRY(analysis_text_copy(a, metric->text, &text->language, error));
+    a->has_language = true;
+  }
+  return XT_STATUS_OK;
+}
+
+static xt_status strategy_name(Loader *l, const char *name, const char **out, xt_error *error) {
+  xt_analysis *a = l->a;
+  for (size_t i = 0; i < a->strategy_count; i++)
+    if (strcmp(a->strategies[i], name) == 0) {
+      *out = a->strategies[i];
+      return XT_STATUS_OK;
+    }
+  TRY(mem_grow((void *)&a->strategies, &l->strategy_capacity, a->strategy_count + 1, sizeof *a->strategies, error));
+  TRY(analysis_text_copy(a, name, out, error));
+  ((const char **)(uintptr_t)a->strategies)[a->strategy_count++] = *out;
+  return XT_STATUS_OK;
+}
+
+static xt_status load_selection(void *user, const xt_store_selection *selection, xt_error *error) {
+  Loader *l = user;
+  xt_analysis *a = l->a;
+  const char *name;
+  if (selection->source_layer < 0 || selection->source_layer >= a->layers || selection->target_layer < 0 || selection->target_layer >= a->layers)
+    return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "layers %d and %d: the store's model has %d", selection->source_layer,
+                   selection->target_layer, a->layers);
+  TRY(strategy_name(l, selection->strategy, &name, error));
+  const Place *place = bsearch(&(Place){.number = selection->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
+  for (size_t s = 0; place && s < place->group->site_count; s++) {
+    AnalysisSite *site = &place->group->sites[s];
+    if (strcmp(site->name, selection->site) != 0) continue;
+    TRY(mem_grow(&site->selections, &site->selection_capacity, site->selection_count + 1, sizeof *site->selections, error));
+    site->selections[site->selection_count++] =
+        (AnalysisSelection){name, place->instance, selection->source_layer * a->layers + selection->target_layer};
+  }
+  return XT_STATUS_OK;
+}
+
+/* Where each question of the store is. */
+static xt_status find_places(Loader *l, xt_error *error) {
+  size_t count = 0;
+  for (size_t i = 0; i < l->a->count; i++) count += l->a->groups[i].group.instances;
+  TRY(mem_alloc(&l->places, count, sizeof *l->places, error));
+  for (size_t i = 0; i < l->a->count; i++) {
+    AnalysisGroup *g = &l->a->groups[i];
+    for (size_t k = 0; k < g->group.instances; k++) l->places[l->place_count++] = (Place){g->instances[k].number, g, k};
+  }
+  if (count) qsort(l->places, count, sizeof *l->places, by_number);
+  return XT_STATUS_OK;
+}
+
+static xt_status find_languages(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
+  xt_group_language *languages = NULL;
+  TRY(arena_alloc(&a->arena, &languages, g->group.instances, sizeof *languages, error));
+  for (size_t i = 0; i < g->group.instances; i++) {
+    const char *lang = g->instances[i].lang;
+    if (i == 0 || strcmp(lang, g->instances[i - 1].lang) != 0)
+      languages[g->group.language_count++] = (xt_group_language){.name = lang, .level = level_of(lang), .first = i};
+    languages[g->group.language_count - 1].count++;
+  }
+  g->group.languages = languages;
+  return XT_STATUS_OK;
+}
+
+/* Turns a site's instance-major bits into a set of instances a cell. */
+static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite *s, xt_error *error) {
+  const size_t n = g->group.instances, words = bits_words(n), cells = (size_t)a->cells;
+  TRY(site_reserve(a, s, n, error));
+  TRY(mem_alloc(&s->correct, cells * words, sizeof *s->correct, error));
+  TRY(mem_alloc(&s->present, cells * words, sizeof *s->present, error));
+  for (size_t i = 0; i < n; i++) {
+    if (!g->instances[i].scored) continue;
+    const uint64_t *right = s->right + i * bits_words(cells);
+    for (size_t c = 0; c < cells; c++) {
+      if (s->texts[i * cells + c] == TEXT_ABSENT) continue;
+      bits_set(s->present + c * words, i);
+      if (bits_get(right, c)) bits_set(s->correct + c * words, i);
+    }
+  }
+  return XT_STATUS_OK;
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(((const AnalysisSite *)a)->name, ((const AnalysisSite *)b)->name); }
+
+static xt_status finish_group(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
+  const size_t words = bits_words(g->group.instances);
+  if (g->site_count) qsort(g->sites, g->site_count, sizeof *g->sites, by_name);
+  TRY(find_languages(a, g, error));
+  TRY(mem_alloc(&g->scored, words, sizeof *g->scored, error));
+  TRY(mem_alloc(&g->vanilla, words, sizeof *g->vanilla, error));
+  for (size_t i = 0; i < g->group.instances; i++) {
+    if (!g->instances[i].scored) continue;
+    bits_set(g->scored, i);
+    if (g->instances[i].vanilla_correct) bits_set(g->vanilla, i);
+    g->group.scored++;
+  }
+  for (size_t s = 0; s < g->site_count; s++) TRY(transpose(a, g, &g->sites[s], error));
+  return XT_STATUS_OK;
+}
+
+static int by_task(const void *a, const void *b) {
+  const xt_group *x = &((const AnalysisGroup *)a)->group, *y = &((const AnalysisGroup *)b)->group;
+  const int task = strcmp(x->task, y->task), pivot = strcmp(x->pivot, y->pivot);
+  return task ? task : pivot ? pivot : x->cot - y->cot;
+}
+
+xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
+  Loader l = {.a = a, .question = -1};
+  TRY(xt_store_read(store, load_row, &l, error));
+  TRY(xt_store_read_text_metrics(store, load_metric, &l, error));
+  if (a->count) qsort(a->groups, a->count, sizeof *a->groups, by_task);
+  for (size_t i = 0; i < a->count; i++) TRY(finish_group(a, &a->groups[i], error));
+  xt_status status = find_places(&l, error);
+  if (!status) status = xt_store_read_selections(store, load_selection, &l, error);
+  free(l.places);
+  return status;
+}

@@ -1,0 +1,122 @@
+/* report: a results file's tables and figures. */
+#include <string.h>
+
+#include "output.h"
+#include "verbs.h"
+#include "xtransplant/report.h"
+
+typedef struct Arguments {
+  const char *output, *cot, *tuned, *beside, *lens;
+  int bootstrap, permutations, threads;
+  uint64_t seed;
+  double confidence;
+  bool quiet, json;
+} Arguments;
+
+static const Option options[] = {
+    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR",
+     .help = "folder for report.html, report.json and a .csv, .tex or .svg of each table and figure; left out: tables are printed alone"},
+    {.name = "cot", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, cot), .value = "FILE",
+     .help = "results of the same model on prompts that ask for reasoning (sweep --cot): a row of tables 4, 6, 7"},
+    {.name = "tuned", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tuned), .value = "FILE",
+     .help = "results of the fine-tuned model: a row of tables 4, 6, 7, and table 11"},
+    {.name = "beside", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, beside), .value = "FILE",
+     .help = "results of another model, for its rows in table 8"},
+    {.name = "lens", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, lens), .value = "FILE",
+     .help = "what lens --json printed for a transplant: figure 8"},
+    {.name = "bootstrap", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, bootstrap), .value = "N", .low = 1, .high = 100000,
+     .preset = "2000", .help = "bootstrap samples of the instances"},
+    {.name = "permutations", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, permutations), .value = "N", .low = 1, .high = 512,
+     .preset = "256", .help = "permutations of the gold answers, for what guessing gives"},
+    {.name = "confidence", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, confidence), .value = "P", .low = 0.5, .high = 0.9999,
+     .preset = "0.95", .help = "of intervals"},
+    {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1",
+     .help = "of bootstrap and permutations; the same seed gives the same figures"},
+    {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
+     .help = "threads to compute with; left out: one per processor"},
+    OPTION_QUIET(Arguments, quiet),
+    OPTION_JSON(Arguments, json),
+};
+
+static xt_status print_json(const Arguments *a, const xt_report *report, xt_error *error) {
+  const xt_analysis *analysis = xt_report_analysis(report);
+  json_t *object = json_object(), *groups = json_array();
+  bool ok = json_add(object, "output", a->output ? json_string(a->output) : json_null());
+  for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
+    const xt_group *g = xt_analysis_get(analysis, i);
+    json_t *group = json_object();
+    ok = json_add(group, "task", json_string(g->task)) && ok;
+    ok = json_add(group, "pivot", json_string(g->pivot)) && ok;
+    ok = json_add(group, "instances", json_integer((json_int_t)g->instances)) && ok;
+    ok = json_add(group, "vanilla", json_number(g->vanilla.overall.value)) && ok;
+    ok = json_add(group, "coarse", json_number(g->coarse.overall.value)) && ok;
+    ok = json_array_append_new(groups, group) == 0 && ok;
+  }
+  ok = json_add(object, "groups", groups) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static xt_status print_tables(const xt_report *report, xt_error *error) {
+  char *text;
+  size_t length;
+  const xt_status status = xt_report_text(report, &text, &length, error);
+  if (status) return status;
+  fwrite(text, 1, length, stdout);
+  xt_report_text_free(text);
+  return XT_STATUS_OK;
+}
+
+/* What a reader should know before trusting the figures. */
+static void print_notes(const Arguments *a, const xt_report *report) {
+  const xt_analysis *analysis = xt_report_analysis(report);
+  if (xt_analysis_unscored(analysis)) cli_note(a->quiet, "%zu task%s without a scored question left out", xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
+  for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
+    const xt_group *g = xt_analysis_get(analysis, i);
+    if (g->scored < g->instances)
+      cli_note(a->quiet, "%s: %zu of %zu questions left out of the figures: no gold answer or no untouched run", g->title, g->instances - g->scored, g->instances);
+    for (size_t s = 0; s < g->site_count; s++) {
+      const size_t all = g->instances * (size_t)g->sites[s].configuration_count;
+      if (g->sites[s].responses < all)
+        cli_note(a->quiet, "%s, %s: the sweep is not finished: %zu of %zu responses of its configurations; each is compared on the questions it has", g->title,
+                 g->sites[s].site, g->sites[s].responses, all);
+    }
+  }
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *a = opaque;
+  xt_report *report = NULL;
+  xt_error error;
+  xt_status status;
+  if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .lens = a->lens,
+                                 .analysis = {.bootstrap = a->bootstrap, .permutations = a->permutations, .seed = a->seed, .confidence = a->confidence,
+                                              .threads = a->threads}};
+  cli_progress(a->quiet, "reading %s", cli->rest[0]);
+  TRY_DONE(xt_report_create(cli->rest[0], &how, &report, &error));
+  print_notes(a, report);
+  if (a->output) TRY_DONE(xt_report_write(report, a->output, &error));
+  if (a->json) TRY_DONE(print_json(a, report, &error));
+  else TRY_DONE(print_tables(report, &error));
+  if (a->output) cli_note(a->quiet, "wrote %s/report.html and a file for each table and figure", a->output);
+done:
+  xt_report_free(report);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_report = {
+    .name = "report",
+    .summary = "a results file's tables and figures, as one page and as files",
+    .about = "Prints the paper's tables, as far as a results file has what they need, and with -o writes them and the figures: report.html "
+             "(one file that opens anywhere, with every response behind each cell of its heatmaps), report.json (all figures with all digits), "
+             "and a .csv, .tex or .svg each. Accuracies have standard errors; each configuration is tested against the untouched model, with "
+             "p-values adjusted for there being many; upper bounds are set beside what guessing gives.",
+    .example = "xtransplant report xnli.db -o xnli-report",
+    .rest_name = "RESULTS.db",
+    .rest_max = 1,
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

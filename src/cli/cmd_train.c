@@ -1,0 +1,178 @@
+/* train: fine-tuning, and training from random weights. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "interrupt.h"
+#include "output.h"
+#include "progress.h"
+#include "verbs.h"
+
+typedef struct Arguments {
+  ModelArguments model;
+  xt_train_options train;
+  const char *data, *output;
+  int format, schedule, dtype, save_steps, steps;
+  bool from_scratch, pack, all_tokens, recompute;
+} Arguments;
+
+static const char *const formats[] = {"auto", "pairs", "lines", "text", NULL};
+static const char *const schedules[] = {"linear", "cosine", "constant", NULL};
+static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
+
+#define TEXT(name, letter, member, value, ...) \
+  {name, letter, OPTION_TEXT, OPTION_FIELD(Arguments, const char *, member), value, __VA_ARGS__}
+#define REAL(option, member, from, to, text, ...)                                                                                 \
+  {.name = option, .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, train.member), .value = "X", .low = from, .high = to, \
+   .help = text, .preset = __VA_ARGS__}
+#define COUNT(option, member, from, to, text, ...)                                                                            \
+  {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "N", .low = from, .high = to,  \
+   .help = text, __VA_ARGS__}
+#define CHOICE(option, member, value_name, list, text, ...)                                                                     \
+  {.name = option, .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member), .value = value_name, .choices = list, \
+   .help = text, __VA_ARGS__}
+#define FLAG(option, member, text) {.name = option, .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = text}
+
+static const Option options[] = {
+    OPTION_MODEL(Arguments, model),
+    TEXT("data", 'd', data, "FILE", "JSON lines {prompt, response} or {text}, or plain text", .required = true),
+    TEXT("output", 'o', output, "DIR", "directory to make; one where a run was stopped is gone on with", .required = true),
+    CHOICE("format", format, "F", formats, "pairs: JSON lines; lines: each line of text an example; text: one text, cut into pieces; auto: by the file's ending",
+           .preset = "auto"),
+    FLAG("from-scratch", from_scratch, "start from random weights: of the model only config.json and the tokenizer are read"),
+    COUNT("epochs", train.epochs, 1, 1e6, "times through the data", .preset = "3"),
+    COUNT("steps", steps, 1, 1e9, "instead of --epochs: steps in all"),
+    COUNT("batch", train.batch, 1, 1e6, "sequences of a step", .preset = "16"),
+    COUNT("micro-batch", train.micro_batch, 1, 1e6, "sequences run together, gradients added up over the step; left out: all"),
+    COUNT("length", train.length, 2, 1e6, "tokens a sequence may have, longer ones are cut; left out: the model's positions, at most 1024"),
+    FLAG("pack", pack, "a step takes examples until batch times length tokens are full; each still sees itself alone"),
+    FLAG("all-tokens", all_tokens, "the loss counts prompts too, not responses alone"),
+    REAL("lr", rate, 1e-12, 10, "largest learning rate", "1e-5"),
+    REAL("warmup", warmup, 0, 1, "share of the steps over which the rate rises from 0", "0.1"),
+    CHOICE("schedule", schedule, "S", schedules, "how the rate falls to 0 after that", .preset = "linear"),
+    REAL("beta1", beta1, 0, 0.999999, "AdamW's first decay", "0.9"),
+    REAL("beta2", beta2, 0, 0.99999999, "AdamW's second decay", "0.999"),
+    REAL("eps", eps, 1e-30, 1, "AdamW's epsilon", "1e-8"),
+    REAL("weight-decay", weight_decay, 0, 10, "AdamW's weight decay, of matrices alone", "0"),
+    REAL("clip", clip, 0, 1e9, "largest norm of the gradient; 0: no bound", "1"),
+    FLAG("recompute", recompute, "run each layer again on the way back: less memory, the same bits"),
+    {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, train.seed), .value = "N", .preset = "1",
+     .help = "order of the data, and random weights"},
+    CHOICE("dtype", dtype, "TYPE", dtypes, "type of the weights written; left out: the model's own"),
+    COUNT("save-steps", save_steps, 0, 1e9, "keep a state to go on from every so many steps; 0: only on Ctrl-C", .preset = "100"),
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_JSON(Arguments, model.json),
+};
+
+/* ---- progress --------------------------------------------------------------------------------- */
+
+typedef struct Watch {
+  bool shown, plain, told; /* plain: stderr is no terminal, a line now and then */
+  double began, printed, loss;
+  uint64_t tokens, steps, last_line;
+} Watch;
+
+static void show_step(void *user, const xt_train_step *s) {
+  Watch *w = user;
+  char eta[32];
+  if (w->steps++ == 0) w->began = seconds_now() - s->seconds;
+  w->tokens += s->tokens;
+  w->loss = w->steps == 1 ? s->loss : w->loss + 0.05 * (s->loss - w->loss);
+  const double now = seconds_now(), spent = now - w->began;
+  const uint64_t line = s->step * 20 / s->steps; /* a line a twentieth */
+  const bool due = w->plain ? line != w->last_line : now - w->printed >= 0.3;
+  if (!w->shown || !(due || s->step == s->steps)) return;
+  w->last_line = line;
+  w->printed = now;
+  fprintf(stderr, "%sstep %llu/%llu  loss %.4f  rate %.2e  norm %.2f  %.0f tokens/s  ETA %s%s", w->plain ? "" : "\r", (unsigned long long)s->step,
+          (unsigned long long)s->steps, w->loss, s->rate, s->norm, (double)w->tokens / spent,
+          format_seconds(spent / (double)w->steps * (double)(s->steps - s->step), eta), w->plain ? "\n" : "\x1b[K");
+}
+
+static bool wants_stop(void *user) {
+  Watch *w = user;
+  if (interrupt_count() > 0 && !w->told) {
+    w->told = true;
+    cli_note(!w->shown, "%sstopping after this step", w->plain ? "" : "\n");
+  }
+  return interrupt_count() > 0;
+}
+
+/* ---- the verb --------------------------------------------------------------------------------- */
+
+static xt_status print_result(const Arguments *a, const xt_train_stats *s, xt_error *error) {
+  const double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, speed = s->seconds > 0 ? s->flops / s->seconds : 0;
+  cli_note(a->model.quiet, "%s: %llu steps over %llu examples (%llu cut), loss %.4f -> %.4f; %.0f tokens/s, %.1f GFLOP/s in products", a->output,
+           (unsigned long long)s->steps, (unsigned long long)s->examples, (unsigned long long)s->cut, s->first_loss, s->last_loss, rate, speed / 1e9);
+  if (!a->model.json) return XT_STATUS_OK;
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(a->output));
+  ok = json_add(object, "parameters", json_integer((json_int_t)s->parameters)) && ok;
+  ok = json_add(object, "examples", json_integer((json_int_t)s->examples)) && ok;
+  ok = json_add(object, "cut", json_integer((json_int_t)s->cut)) && ok;
+  ok = json_add(object, "epoch_tokens", json_integer((json_int_t)s->epoch_tokens)) && ok;
+  ok = json_add(object, "steps", json_integer((json_int_t)s->steps)) && ok;
+  ok = json_add(object, "resumed", json_integer((json_int_t)s->resumed)) && ok;
+  ok = json_add(object, "tokens", json_integer((json_int_t)s->tokens)) && ok;
+  ok = json_add(object, "seconds", json_number(s->seconds)) && ok;
+  ok = json_add(object, "tokens_per_second", json_number(rate)) && ok;
+  ok = json_add(object, "flops", json_number(s->flops)) && ok;
+  ok = json_add(object, "flops_per_second", json_number(speed)) && ok;
+  ok = json_add(object, "first_loss", json_number(s->first_loss)) && ok;
+  ok = json_add(object, "last_loss", json_number(s->last_loss)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  Arguments *a = opaque;
+  xt_train_options *t = &a->train;
+  xt_train_stats stats;
+  xt_error error;
+  Watch watch = {.shown = !a->model.quiet, .plain = !isatty(STDERR_FILENO)};
+  if (option_is_given(cli, "steps") && option_is_given(cli, "epochs")) return cli_usage(cli, "--steps: not together with --epochs");
+  if (strcmp(a->model.device, "cpu") != 0) return cli_usage(cli, "--device: training runs on the cpu");
+  t->model = a->model.model;
+  t->data = a->data;
+  t->output = a->output;
+  t->from_scratch = a->from_scratch;
+  t->format = (xt_train_format)a->format;
+  t->schedule = (xt_train_schedule)a->schedule;
+  t->compute = (xt_compute)a->model.compute;
+  t->dtype = option_is_given(cli, "dtype") ? dtypes[a->dtype] : NULL;
+  t->threads = a->model.threads;
+  t->memory_limit = a->model.memory;
+  t->cpu_kernels = a->model.kernels;
+  t->steps = (uint64_t)a->steps;
+  t->pack = a->pack;
+  t->all_tokens = a->all_tokens;
+  t->recompute = a->recompute;
+  t->save_steps = (uint64_t)a->save_steps;
+  t->progress = show_step;
+  t->cancel = wants_stop;
+  t->user = &watch;
+  interrupt_watch();
+  xt_status status = xt_train(t, &stats, &error);
+  if (watch.shown && !watch.plain && watch.printed > 0) fputs("\r\x1b[K", stderr);
+  if (!status) status = print_result(a, &stats, &error);
+  if (status == XT_STATUS_CANCELLED) {
+    cli_exit(cli, status, &error);
+    cli_note(a->model.quiet, "%s keeps the state; the same command goes on from there", a->output);
+    return EXIT_FAILED;
+  }
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_train = {
+    .name = "train",
+    .summary = "fine-tuning of all weights, or training from scratch",
+    .about = "Trains all weights of a model on pairs of prompt and response, or on plain text, and writes a model directory in Hugging Face layout. "
+             "The defaults are those of the paper's fine-tuning. The result does not depend on the number of threads; a run that was stopped, by Ctrl-C "
+             "or otherwise, goes on from its last state when the same command is given, and ends with the same bits.",
+    .example = "xtransplant train -m Qwen2-0.5B -d pairs.jsonl -o tuned --epochs 3 --batch 16 --lr 1e-5",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

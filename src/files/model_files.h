@@ -1,0 +1,13 @@
+/* The small files of a model directory. */
+#ifndef FILES_MODEL_FILES_H
+#define FILES_MODEL_FILES_H
+
+#include "base/err.h"
+
+/* What a tokenizer may consist of; NULL-terminated. */
+extern const char *const model_files_tokenizer[];
+
+/* Copies `from`/name to `to`/name where it exists; what exists there already is replaced. */
+xt_status model_files_copy(const char *from, const char *to, const char *name, xt_error *error);
+
+#endif

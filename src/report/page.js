@@ -1,0 +1,309 @@
+'use strict';
+// The interactive part of the page. What the packed data are is said at the top of page.c.
+(() => {
+  const ABSENT = 0xffffffff, PAGE = 40;
+  const $ = id => document.getElementById(id);
+  const LEVELS = ['High', 'Mid', 'Low'];
+
+  async function unpack(name) {
+    const text = $('x-' + name).textContent;
+    const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer();
+  }
+  const once = load => { const kept = new Map(); return name => { if (!kept.has(name)) kept.set(name, load(name)); return kept.get(name); }; };
+  const numbers = once(async name => new Uint32Array(await unpack(name)));
+  const json = once(async name => JSON.parse(new TextDecoder().decode(await unpack(name))));
+
+  const element = (tag, attributes = {}, ...children) => {
+    const e = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) if (value !== null) e.setAttribute(key, value);
+    e.append(...children);
+    return e;
+  };
+  const percent = x => (100 * x).toFixed(1);
+  const points = x => (x >= 0.0005 ? '+' : x > -0.0005 ? '' : '−') + Math.abs(100 * x).toFixed(1);
+  const chance = p => p === null ? '–' : p < 0.0001 ? p.toExponential(1) : p.toFixed(4);
+
+  let meta, cells = [];
+  const state = { group: 0, site: 0, language: 'all', source: -1, target: -1, show: 'all', search: '', limit: PAGE };
+  const group = () => meta.groups[state.group];
+  const site = () => group().sites[state.site];
+
+  // ---- which instances, and what the cells say of them ------------------------------------------
+  function chosen() {
+    const out = [];
+    for (const [name, level, first, count] of group().languages)
+      if (state.language === 'all' || state.language === 'l:' + name || state.language === 'v:' + level)
+        for (let i = first; i < first + count; i++) out.push(i);
+    return out;
+  }
+
+  let current = null; // {texts, right, vanilla, words} of the site shown
+  let totals = null;  // per cell: {there, right, vanilla, won, lost}
+  function isRight(i, c) { return current.right[i * current.words + (c >> 5)] >>> (c & 31) & 1; }
+
+  function count() {
+    const n = meta.layers * meta.layers;
+    totals = { there: new Int32Array(n), right: new Int32Array(n), vanilla: new Int32Array(n), won: new Int32Array(n), lost: new Int32Array(n) };
+    for (const i of chosen()) {
+      const untouched = group().instances[i][2];
+      if (untouched === 2) continue;
+      for (let c = 0; c < n; c++) {
+        if (current.texts[i * n + c] === ABSENT) continue;
+        const right = isRight(i, c);
+        totals.there[c]++;
+        totals.right[c] += right;
+        totals.vanilla[c] += untouched;
+        if (right && !untouched) totals.won[c]++;
+        if (!right && untouched) totals.lost[c]++;
+      }
+    }
+  }
+  const gain = c => (totals.right[c] - totals.vanilla[c]) / totals.there[c];
+
+  // ---- heatmap -----------------------------------------------------------------------------------
+  function buildGrid() {
+    const n = meta.layers, heat = $('heat'), skip = n <= 16 ? 1 : n <= 40 ? 4 : 8;
+    heat.style.gridTemplateColumns = heat.style.gridTemplateRows = `repeat(${n}, minmax(0, 1fr))`;
+    $('yticks').style.gridTemplateRows = $('xticks').style.gridTemplateColumns = `repeat(${n}, minmax(0, 1fr))`;
+    for (let i = 0; i < n; i++) {
+      const row = element('div', { role: 'row' });
+      for (let j = 0; j < n; j++) {
+        const cell = element('div', { role: 'gridcell', tabindex: '-1' });
+        cell.dataset.c = i * n + j;
+        cells.push(cell);
+        row.append(cell);
+      }
+      heat.append(row);
+      for (const ticks of [$('yticks'), $('xticks')]) ticks.append(element('span', {}, i % skip === 0 ? String(i + 1) : ''));
+    }
+  }
+
+  function say(c) {
+    const n = meta.layers, i = Math.floor(c / n) + 1, j = c % n + 1;
+    if (!totals.there[c]) return `source ${i} → target ${j}: not in this store`;
+    return `source ${i} → target ${j}: ${points(gain(c))} points (${percent(totals.right[c] / totals.there[c])} against ${percent(totals.vanilla[c] / totals.there[c])})`;
+  }
+
+  function paint() {
+    let most = 0;
+    for (let c = 0; c < cells.length; c++) if (totals.there[c]) most = Math.max(most, Math.abs(gain(c)));
+    cells.forEach((cell, c) => {
+      const g = totals.there[c] ? gain(c) : 0;
+      cell.className = !totals.there[c] ? 'none' : g > 0 ? 'p' : g < 0 ? 'n' : '';
+      cell.style.setProperty('--g', most ? Math.abs(g) / most : 0);
+      cell.setAttribute('aria-label', say(c));
+      cell.setAttribute('aria-selected', c === selected());
+      cell.tabIndex = c === Math.max(selected(), 0) ? 0 : -1;
+    });
+    $('least').textContent = points(-most);
+    $('most').textContent = points(most);
+    readout(-1);
+  }
+  const selected = () => state.source < 0 ? -1 : state.source * meta.layers + state.target;
+
+  function readout(c) {
+    const out = $('readout');
+    if (c >= 0) { out.textContent = say(c) + '.'; return; }
+    let win = 0, tie = 0, lose = 0, best = -1;
+    for (let k = 0; k < cells.length; k++) {
+      if (!totals.there[k]) continue;
+      const d = totals.right[k] - totals.vanilla[k];
+      if (d > 0) win++; else if (d < 0) lose++; else tie++;
+      if (best < 0 || gain(k) > gain(best)) best = k;
+    }
+    out.replaceChildren(element('b', {}, `${win} configurations win, ${tie} tie, ${lose} lose.`), best < 0 ? '' : ` Best: ${say(best)}.`);
+  }
+
+  // ---- responses ---------------------------------------------------------------------------------
+  async function showDetail() {
+    const panel = $('detail'), c = selected(), n2 = meta.layers * meta.layers;
+    if (c < 0) {
+      panel.replaceChildren(element('h3', {}, 'No configuration chosen'), element('p', { class: 'lead' }, 'Choose a cell of the map to see what the model answers with this transplant, beside its untouched answer and the gold one.'));
+      return;
+    }
+    const [texts, vanilla] = await Promise.all([json('texts'), numbers('v' + state.group)]);
+    if (c !== selected()) return;
+    const kinds = { all: () => true, fixed: k => k.right === 1 && k.untouched === 0, broken: k => k.right === 0 && k.untouched === 1, changed: k => k.text !== k.plain };
+    const rows = chosen().filter(i => current.texts[i * n2 + c] !== ABSENT).map(i => ({
+      i, text: current.texts[i * n2 + c], plain: vanilla[i], untouched: group().instances[i][2], right: group().instances[i][2] === 2 ? 2 : isRight(i, c),
+    }));
+    const search = state.search.toLowerCase();
+    const shown = rows.filter(kinds[state.show]).filter(k => !search || [texts[k.text], texts[k.plain], group().instances[k.i][1]].some(t => t && t.toLowerCase().includes(search)));
+    const head = [element('h3', {}, `Source layer ${state.source + 1} → target layer ${state.target + 1}`),
+      element('p', { class: 'kicker' }, `${group().title}, ${site().title}; ${$('language').selectedOptions[0].textContent}`), figures(c)];
+    const filter = element('div', { class: 'choice', role: 'radiogroup', 'aria-label': 'Which responses' });
+    for (const [kind, name] of [['all', 'All'], ['fixed', 'Fixed'], ['broken', 'Broken'], ['changed', 'Changed']]) {
+      const button = radio(name, state.show === kind, () => { state.show = kind; state.limit = PAGE; showDetail().then(() => $('detail').querySelector(`[data-kind=${kind}]`).focus()); });
+      button.dataset.kind = kind;
+      button.append(element('small', {}, String(rows.filter(kinds[kind]).length)));
+      filter.append(button);
+    }
+    const input = element('input', { type: 'search', placeholder: 'Search responses', 'aria-label': 'Search responses', value: state.search });
+    input.addEventListener('input', () => { state.search = input.value; state.limit = PAGE; list(); });
+    const items = element('div', { id: 'items' });
+    panel.replaceChildren(...head, element('div', { class: 'filters' }, filter, input), items);
+    function list() {
+      const wanted = state.search.toLowerCase();
+      const some = wanted === search ? shown : rows.filter(kinds[state.show]).filter(k => !wanted || [texts[k.text], texts[k.plain], group().instances[k.i][1]].some(t => t && t.toLowerCase().includes(wanted)));
+      items.replaceChildren(...some.slice(0, state.limit).map(k => item(k, texts)));
+      if (!some.length) items.append(element('p', { class: 'lead' }, 'No response is like that.'));
+      if (some.length > state.limit) {
+        const more = element('button', { class: 'more', type: 'button' }, `Show more (${some.length - state.limit} left)`);
+        more.addEventListener('click', () => { state.limit += 4 * PAGE; list(); });
+        items.append(more);
+      }
+    }
+    list();
+  }
+
+  function figures(c) {
+    const numbersOf = (name, value) => element('div', {}, element('b', {}, value), name);
+    if (!totals.there[c]) return element('p', { class: 'lead' }, 'No scored response of this configuration is in the store.');
+    const out = element('div', { class: 'numbers' }, numbersOf('accuracy, %', percent(totals.right[c] / totals.there[c])),
+      numbersOf('untouched, %', percent(totals.vanilla[c] / totals.there[c])), numbersOf('gain, points', points(gain(c))),
+      numbersOf('fixed / broken', `${totals.won[c]} / ${totals.lost[c]}`), numbersOf('instances', String(totals.there[c])));
+    const s = site();
+    if (state.language === 'all') out.append(numbersOf(`${Math.round(100 * meta.confidence)}% interval`, `${points(s.low[c])} to ${points(s.high[c])}`),
+      numbersOf('p (McNemar)', chance(s.p[c])), numbersOf('Holm', chance(s.holm[c])), numbersOf('BH', chance(s.bh[c])));
+    return out;
+  }
+
+  function item(k, texts) {
+    const [id, gold, , source, target] = group().instances[k.i];
+    const language = group().languages.find(([, , first, count]) => k.i >= first && k.i < first + count)[0];
+    const response = (title, text, right) => element('div', { class: right === 2 ? '' : right ? 'right' : 'wrong' },
+      element('span', {}, title + ' ', element('b', {}, right === 2 ? '' : right ? '✓ right' : '✗ wrong')), element('p', { dir: 'auto' }, text === ABSENT ? '' : texts[text] ?? '(no tokenizer)'));
+    const prompts = element('details', {}, element('summary', {}, 'Prompts'));
+    prompts.addEventListener('toggle', async () => {
+      if (prompts.children.length > 1) return;
+      const all = await json('prompts');
+      prompts.append(element('p', {}, 'Target prompt'), element('pre', { dir: 'auto' }, all[target]), element('p', {}, 'Source prompt'), element('pre', { dir: 'auto' }, all[source]));
+    });
+    return element('article', { class: 'item' },
+      element('div', { class: 'head' }, element('b', {}, language), `question ${id}`, element('span', {}, 'gold: ', element('b', { dir: 'auto' }, gold ?? 'not known'))),
+      element('div', { class: 'pair' }, response('untouched', k.plain, k.untouched), response('transplanted', k.text, k.right)), prompts);
+  }
+
+  // ---- controls ----------------------------------------------------------------------------------
+  function radio(name, checked, choose) {
+    const button = element('button', { type: 'button', role: 'radio', 'aria-checked': checked, tabindex: checked ? '0' : '-1' }, name);
+    button.addEventListener('click', choose);
+    button.addEventListener('keydown', e => {
+      const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[e.key];
+      if (!step) return;
+      e.preventDefault();
+      const all = [...button.parentNode.children];
+      const next = all[(all.indexOf(button) + step + all.length) % all.length];
+      next.focus();
+      next.click();
+    });
+    return button;
+  }
+
+  function buildControls() {
+    const focus = document.activeElement && document.activeElement.parentNode && document.activeElement.parentNode.id;
+    $('groups').replaceChildren(...meta.groups.map((g, k) => radio(g.title, k === state.group, () => {
+      Object.assign(state, { group: k, site: Math.min(state.site, g.sites.length - 1), language: 'all' });
+      const same = g.sites.findIndex(s => s.site === site().site);
+      if (same >= 0) state.site = same;
+      refresh();
+    })));
+    $('sites').replaceChildren(...group().sites.map((s, k) => radio(s.title, k === state.site, () => { state.site = k; refresh(); })));
+    const select = $('language');
+    select.replaceChildren(element('option', { value: 'all' }, group().from ? 'all cultures' : 'all languages'));
+    LEVELS.forEach((name, level) => {
+      const some = group().languages.filter(l => l[1] === level);
+      if (!some.length) return;
+      const part = element('optgroup', { label: name + '-resource' }, element('option', { value: 'v:' + level }, `all ${name}`));
+      for (const l of some) part.append(element('option', { value: 'l:' + l[0] }, l[0]));
+      select.append(part);
+    });
+    for (const l of group().languages) if (l[1] < 0) select.append(element('option', { value: 'l:' + l[0] }, l[0] || 'not given'));
+    select.value = state.language;
+    if (focus === 'groups' || focus === 'sites') $(focus).querySelector('[aria-checked=true]').focus();
+  }
+
+  function choose(c) {
+    if (!totals.there[c]) return;
+    Object.assign(state, { source: Math.floor(c / meta.layers), target: c % meta.layers, limit: PAGE });
+    paint();
+    remember();
+    showDetail();
+  }
+
+  // The address keeps what is shown: #task/site/language/source/target, layers from 1.
+  function remember() {
+    const parts = [group().slug, site().site, state.language];
+    if (state.source >= 0) parts.push(state.source + 1, state.target + 1);
+    history.replaceState(null, '', '#' + parts.map(encodeURIComponent).join('/'));
+  }
+  function recall() {
+    const parts = location.hash.slice(1).split('/').map(decodeURIComponent);
+    const g = meta.groups.findIndex(k => k.slug === parts[0]);
+    if (g < 0 || parts.length < 3) return;
+    state.group = g;
+    state.site = Math.max(0, group().sites.findIndex(s => s.site === parts[1]));
+    state.language = parts[2];
+    const [i, j] = [parts[3] - 1, parts[4] - 1];
+    if (i >= 0 && i < meta.layers && j >= 0 && j < meta.layers) Object.assign(state, { source: i, target: j });
+  }
+
+  async function refresh() {
+    buildControls();
+    const name = `${state.group}-${state.site}`;
+    const [texts, right] = await Promise.all([numbers('t' + name), numbers('r' + name)]);
+    if (name !== `${state.group}-${state.site}`) return;
+    current = { texts, right, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
+    count();
+    paint();
+    await showDetail();
+  }
+
+  function listen() {
+    const heat = $('heat'), tip = $('tip');
+    const at = e => e.target.dataset && e.target.dataset.c !== undefined ? +e.target.dataset.c : -1;
+    heat.addEventListener('mousemove', e => {
+      const c = at(e);
+      tip.hidden = c < 0;
+      if (c < 0) return;
+      tip.textContent = say(c);
+      tip.style.left = Math.min(e.clientX + 14, innerWidth - tip.offsetWidth - 8) + 'px';
+      tip.style.top = Math.min(e.clientY + 16, innerHeight - tip.offsetHeight - 8) + 'px';
+    });
+    heat.addEventListener('mouseleave', () => { tip.hidden = true; });
+    heat.addEventListener('click', e => { if (at(e) >= 0) choose(at(e)); });
+    heat.addEventListener('focusin', e => { if (at(e) >= 0) readout(at(e)); });
+    heat.addEventListener('focusout', () => readout(-1));
+    heat.addEventListener('keydown', e => {
+      const c = at(e), n = meta.layers, i = Math.floor(c / n), j = c % n;
+      const to = { ArrowRight: [i, j + 1], ArrowLeft: [i, j - 1], ArrowDown: [i + 1, j], ArrowUp: [i - 1, j], Home: [i, 0], End: [i, n - 1] }[e.key];
+      if (c < 0) return;
+      if (e.key === 'Enter' || e.key === ' ') { e.preventDefault(); choose(c); cells[c].focus(); }
+      if (!to) return;
+      e.preventDefault();
+      if (to[0] >= 0 && to[0] < n && to[1] >= 0 && to[1] < n) cells[to[0] * n + to[1]].focus();
+    });
+    $('language').addEventListener('change', e => { state.language = e.target.value; state.limit = PAGE; count(); paint(); remember(); showDetail(); });
+    for (const id of ['groups', 'sites']) $(id).addEventListener('click', remember);
+  }
+
+  $('theme').addEventListener('click', () => {
+    const root = document.documentElement, dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    root.dataset.theme = (root.dataset.theme || (dark ? 'dark' : 'light')) === 'dark' ? 'light' : 'dark';
+  });
+
+  (async () => {
+    meta = await json('meta');
+    const some = meta.groups.findIndex(g => g.sites.length);
+    if (some < 0) { $('loading').textContent = 'The store has untouched runs alone.'; return; }
+    state.group = some;
+    recall();
+    buildGrid();
+    listen();
+    $('controls').hidden = $('panel').hidden = false;
+    await refresh();
+    $('loading').hidden = true;
+    document.documentElement.dataset.ready = 'yes';
+  })().catch(e => { $('loading').textContent = 'The responses cannot be unpacked: ' + e.message; });
+})();

@@ -1,0 +1,167 @@
+/* report.json: every figure, in fractions and with all their digits; layers from 0. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "analysis/levels.h"
+#include "report/report_parts.h"
+#include "xtransplant/version.h"
+
+/* Sets a member; on failure *object is freed and NULL, and further calls do nothing. */
+static void put(json_t **object, const char *key, json_t *value) {
+  if (!*object) json_decref(value);
+  else if (json_object_set_new(*object, key, value) != 0) {
+    json_decref(*object);
+    *object = NULL;
+  }
+}
+
+static void append(json_t **array, json_t *value) {
+  if (!*array) json_decref(value);
+  else if (json_array_append_new(*array, value) != 0) {
+    json_decref(*array);
+    *array = NULL;
+  }
+}
+
+static json_t *real(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+static json_t *estimate(const xt_estimate *e) {
+  json_t *object = json_object();
+  put(&object, "value", real(e->count ? e->value : (double)NAN));
+  put(&object, "error", real(e->count ? e->error : (double)NAN));
+  put(&object, "count", json_integer((json_int_t)e->count));
+  return object;
+}
+
+static json_t *scores(const xt_group *g, const xt_scores *s) {
+  json_t *object = json_object(), *levels = json_object(), *languages = json_object();
+  for (int level = 0; level < XT_LEVEL_COUNT; level++) put(&levels, level_name(level), estimate(&s->levels[level]));
+  for (size_t l = 0; l < g->language_count; l++) put(&languages, g->languages[l].name, estimate(&s->languages[l]));
+  put(&object, "overall", estimate(&s->overall));
+  put(&object, "levels", levels);
+  put(&object, "languages", languages);
+  return object;
+}
+
+static json_t *tally(const xt_tally *t) { return json_pack("{s:i, s:i, s:i}", "win", t->win, "tie", t->tie, "lose", t->lose); }
+
+static json_t *layers(const xt_group *g, const xt_layer_result *results) {
+  json_t *array = json_array();
+  for (int layer = 0; layer < g->layers; layer++) {
+    const xt_layer_result *k = &results[layer];
+    json_t *object = json_object(), *gains = json_object();
+    for (size_t l = 0; l < g->language_count; l++) put(&gains, g->languages[l].name, estimate(&k->language_gains[l]));
+    put(&object, "layer", json_integer(layer));
+    put(&object, "gain", estimate(&k->gain));
+    put(&object, "language_gains", gains);
+    put(&object, "candidates", real(k->candidates));
+    put(&object, "bound", scores(g, &k->bound));
+    put(&object, "bound_low", real(k->bound_low));
+    put(&object, "bound_high", real(k->bound_high));
+    put(&object, "chance", real(k->chance));
+    put(&object, "chance_low", real(k->chance_low));
+    put(&object, "chance_high", real(k->chance_high));
+    append(&array, object);
+  }
+  return array;
+}
+
+/* One array a field, over the configurations in order of source * layers + target; null where one is not there. */
+static json_t *configurations(const xt_group *g, const xt_site_result *site) {
+  static const char *const names[] = {"count", "correct", "vanilla_correct", "won", "lost", "gain", "low", "high", "p", "holm", "bh"};
+  enum { FIELDS = sizeof names / sizeof *names, COUNTS = 5 };
+  json_t *object = json_object();
+  for (size_t f = 0; f < FIELDS; f++) {
+    json_t *array = json_array();
+    for (int c = 0; c < g->layers * g->layers; c++) {
+      const xt_configuration *k = &site->configurations[c];
+      const size_t counts[COUNTS] = {k->count, k->correct, k->vanilla_correct, k->won, k->lost};
+      const double reals[FIELDS - COUNTS] = {k->gain, k->low, k->high, k->p, k->holm, k->bh};
+      append(&array, k->count == 0 ? json_null() : f < COUNTS ? json_integer((json_int_t)counts[f]) : real(reals[f - COUNTS]));
+    }
+    put(&object, names[f], array);
+  }
+  json_t *languages = json_object();
+  for (size_t l = 0; l < g->language_count; l++) {
+    json_t *array = json_array();
+    for (int c = 0; c < g->layers * g->layers; c++) append(&array, json_integer(site->language_correct[l * (size_t)(g->layers * g->layers) + (size_t)c]));
+    put(&languages, g->languages[l].name, array);
+  }
+  put(&object, "language_correct", languages);
+  return object;
+}
+
+static json_t *site_json(const xt_group *g, const xt_site_result *site) {
+  json_t *object = json_object(), *tallies = json_object(), *strategies = json_object();
+  for (size_t l = 0; l < g->language_count; l++) put(&tallies, g->languages[l].name, tally(&site->languages[l]));
+  for (size_t k = 0; k < site->strategy_count; k++) put(&strategies, site->strategies[k].name, scores(g, &site->strategies[k].scores));
+  put(&object, "site", json_string(site->site));
+  put(&object, "responses", json_integer((json_int_t)site->responses));
+  put(&object, "complete", json_boolean(site->responses == g->instances * (size_t)(g->layers * g->layers)));
+  put(&object, "tally", tally(&site->all));
+  put(&object, "language_tallies", tallies);
+  put(&object, "mean", scores(g, &site->mean));
+  if (site->best >= 0) put(&object, "best", json_pack("{s:i, s:i}", "source_layer", site->best / g->layers, "target_layer", site->best % g->layers));
+  put(&object, "best_fresh", real(site->best_fresh));
+  put(&object, "perplexity", estimate(&site->perplexity));
+  put(&object, "consistency", estimate(&site->consistency));
+  put(&object, "strategies", strategies);
+  put(&object, "configurations", configurations(g, site));
+  put(&object, "sources", layers(g, site->sources));
+  put(&object, "targets", layers(g, site->targets));
+  return object;
+}
+
+static json_t *group_json(const xt_group *g) {
+  json_t *object = json_object(), *languages = json_array(), *sites = json_array();
+  for (size_t l = 0; l < g->language_count; l++) {
+    const int level = g->languages[l].level;
+    append(&languages, json_pack("{s:s, s:s?, s:I}", "name", g->languages[l].name, "level", level < 0 ? NULL : level_name(level), "count", (json_int_t)g->languages[l].count));
+  }
+  for (size_t s = 0; s < g->site_count; s++) append(&sites, site_json(g, &g->sites[s]));
+  put(&object, "task", json_string(g->task));
+  put(&object, "title", json_string(g->title));
+  put(&object, "pivot", json_string(g->pivot));
+  put(&object, "cot", json_boolean(g->cot));
+  put(&object, "layers", json_integer(g->layers));
+  put(&object, "instances", json_integer((json_int_t)g->instances));
+  put(&object, "scored", json_integer((json_int_t)g->scored));
+  put(&object, "languages", languages);
+  put(&object, "vanilla", scores(g, &g->vanilla));
+  put(&object, "vanilla_chance", real(g->vanilla_chance));
+  put(&object, "coarse", g->coarse.overall.count ? scores(g, &g->coarse) : json_null());
+  put(&object, "perplexity", estimate(&g->perplexity));
+  put(&object, "consistency", estimate(&g->consistency));
+  put(&object, "sites", sites);
+  return object;
+}
+
+static json_t *store_json(const ReportStore *store) {
+  json_t *object = json_object(), *groups = json_array();
+  for (size_t g = 0; g < store->analysis->count; g++) append(&groups, group_json(&store->analysis->groups[g].group));
+  put(&object, "about", json_incref(store->about));
+  put(&object, "runs", json_incref(store->runs));
+  put(&object, "groups", groups);
+  return object;
+}
+
+xt_status report_to_json(const xt_report *r, TextBuffer *out, xt_error *error) {
+  const xt_analysis_options *o = &r->main.analysis->options;
+  json_t *root = json_object(), *tables = json_array();
+  static const char *const names[] = {"store", "cot", "tuned", "beside"};
+  const ReportStore *const stores[] = {&r->main, &r->cot, &r->tuned, &r->beside};
+  put(&root, "format", json_integer(1));
+  put(&root, "version", json_string(xt_version()));
+  put(&root, "options", json_pack("{s:i, s:i, s:I, s:f}", "bootstrap", o->bootstrap, "permutations", o->permutations, "seed", (json_int_t)o->seed, "confidence", o->confidence));
+  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
+    if (stores[i]->analysis) put(&root, names[i], store_json(stores[i]));
+  for (size_t i = 0; i < r->tables.count; i++) append(&tables, table_to_json(r->tables.tables[i]));
+  put(&root, "tables", tables);
+  char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+  json_decref(root);
+  if (!text) return err_memory(error, 0);
+  text_buffer_add_text(out, text);
+  text_buffer_add_text(out, "\n");
+  free(text);
+  return out->failed ? err_memory(error, 0) : XT_STATUS_OK;
+}

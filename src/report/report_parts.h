@@ -1,0 +1,68 @@
+/* What the report's own files share. */
+#ifndef REPORT_REPORT_PARTS_H
+#define REPORT_REPORT_PARTS_H
+
+#include "analysis/analysis_parts.h"
+#include "report/table.h"
+#include "xtransplant/report.h"
+
+/* A store with its analysis. */
+typedef struct ReportStore {
+  xt_analysis *analysis; /* NULL: not given */
+  json_t *about;         /* path, model, settings, counts */
+  json_t *runs;          /* [{"started", "provenance"}] */
+  const char *model;     /* in the arena */
+} ReportStore;
+
+typedef struct ReportFigure {
+  const char *id, *title, *note;
+  const char *section; /* heading on the page that it stands under */
+  TextBuffer svg;
+} ReportFigure;
+
+struct xt_report {
+  Arena arena;
+  ReportStore main, cot, tuned, beside;
+  TableList tables;
+  ReportFigure *figures;
+  size_t figure_count, figure_capacity;
+  json_t *lens; /* what figure 8 shows; NULL: not given */
+};
+
+#define GROUPS_MOST 64
+
+/* The groups that the paper's tables are about: of each task one, in the order of the paper. English as the pivot
+ * where there are several; prompts that ask for reasoning only where `cot`. Returns their number. */
+size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *out[GROUPS_MOST]);
+/* The store's group of the same task; NULL: it has none. */
+const AnalysisGroup *report_same_task(const ReportStore *store, bool cot, const AnalysisGroup *group);
+/* The site that the paper uses for the task, else the first; NULL: there is none. */
+const xt_site_result *report_site(const xt_group *group);
+
+/* "xnli", "xnli-zh", "xnli-cot": a part of file names. */
+const char *report_slug(xt_report *r, const xt_group *group);
+/* "attn", "a-m". */
+const char *report_site_slug(xt_report *r, const char *site);
+/* "XNLI", "XNLI, from zh". */
+const char *report_group_title(xt_report *r, const xt_group *group);
+/* "Self-Attention" of "attn"; others by themselves. */
+const char *report_site_title(const char *site);
+const char *report_format(xt_report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Each adds its tables, or figures with the tables behind them. */
+xt_status report_paper_tables(xt_report *r, xt_error *error);
+xt_status report_strategy_tables(xt_report *r, xt_error *error);
+xt_status report_figures(xt_report *r, xt_error *error);
+xt_status report_lens_figure(xt_report *r, xt_error *error);
+
+/* The whole of report.json and report.html. */
+xt_status report_to_json(const xt_report *r, TextBuffer *out, xt_error *error);
+xt_status report_to_page(const xt_report *r, TextBuffer *out, xt_error *error);
+
+/* A column for each language under its level, then an average; and the cells of a row for scores. */
+void report_language_columns(Table *t, const xt_group *group);
+void report_language_cells(Row *row, CellKind kind, const xt_group *group, const xt_scores *scores);
+
+xt_status report_figure_add(xt_report *r, const char *id, const char *section, const char *title, const char *note, ReportFigure **out, xt_error *error);
+
+#endif

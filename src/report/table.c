@@ -1,0 +1,94 @@
+#include "report/table.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out, xt_error *error) {
+  TRY(mem_grow(&list->tables, &list->capacity, list->count + 1, sizeof *list->tables, error));
+  TRY(mem_alloc(out, 1, sizeof **out, error));
+  list->tables[list->count++] = *out;
+  **out = (Table){.arena = arena, .note = "", .title = ""};
+  (*out)->id = table_format(*out, "%s", id);
+  (*out)->corner = table_format(*out, "%s", corner);
+  return table_check(*out, error);
+}
+
+void table_list_free(TableList *list) {
+  for (size_t i = 0; i < list->count; i++) {
+    free(list->tables[i]->columns);
+    free(list->tables[i]->rows);
+    free(list->tables[i]);
+  }
+  free(list->tables);
+  *list = (TableList){0};
+}
+
+xt_status table_check(const Table *table, xt_error *error) { return table->failed ? err_memory(error, 0) : XT_STATUS_OK; }
+
+const char *table_format(Table *t, const char *format, ...) {
+  va_list args, again;
+  char *text;
+  va_start(args, format);
+  va_copy(again, args);
+  const int length = vsnprintf(NULL, 0, format, args);
+  va_end(args);
+  if (length < 0 || arena_alloc(t->arena, &text, (size_t)length + 1, 1, NULL) != XT_STATUS_OK) {
+    t->failed = true;
+    va_end(again);
+    return "";
+  }
+  vsnprintf(text, (size_t)length + 1, format, again);
+  va_end(again);
+  return text;
+}
+
+void table_column(Table *t, const char *group, const char *name) {
+  if (mem_grow(&t->columns, &t->column_capacity, t->column_count + 1, sizeof *t->columns, NULL) != XT_STATUS_OK) {
+    t->failed = true;
+    return;
+  }
+  t->columns[t->column_count++] = (Column){table_format(t, "%s", group), table_format(t, "%s", name)};
+}
+
+Row *table_row(Table *t, const char *label) {
+  Cell *cells;
+  if (mem_grow(&t->rows, &t->row_capacity, t->row_count + 1, sizeof *t->rows, NULL) != XT_STATUS_OK ||
+      arena_alloc(t->arena, &cells, t->column_count, sizeof *cells, NULL) != XT_STATUS_OK) {
+    t->failed = true;
+    return NULL;
+  }
+  Row *row = &t->rows[t->row_count++];
+  *row = (Row){.label = table_format(t, "%s", label), .cells = cells};
+  return row;
+}
+
+void table_section(Table *t, const char *label) {
+  Row *row = table_row(t, label);
+  if (row) row->section = true;
+}
+
+Cell cell_text(const char *text) { return (Cell){CELL_TEXT, NAN, NAN, text}; }
+
+Cell cell_value(CellKind kind, double value) { return isnan(value) ? (Cell){0} : (Cell){kind, value, NAN, NULL}; }
+
+Cell cell_estimate(CellKind kind, xt_estimate estimate) {
+  if (estimate.count == 0 || isnan(estimate.value)) return (Cell){0};
+  return (Cell){kind, estimate.value, estimate.error, NULL};
+}
+
+void cell_show(const Cell *cell, char *out, size_t size) {
+  switch (cell->kind) {
+    case CELL_EMPTY: snprintf(out, size, "%s", ""); break;
+    case CELL_TEXT: snprintf(out, size, "%s", cell->text); break;
+    case CELL_SHARE: snprintf(out, size, "%.1f", 100 * cell->value); break;
+    case CELL_GAIN: snprintf(out, size, "%+.1f", fabs(cell->value) < 0.0005 ? 0.0 : 100 * cell->value); break;
+    case CELL_COUNT: snprintf(out, size, "%.0f", cell->value); break;
+    case CELL_NUMBER: snprintf(out, size, "%.2f", cell->value); break;
+    case CELL_P: snprintf(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value); break;
+  }
+}

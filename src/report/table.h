@@ -1,0 +1,83 @@
+/* Tables: built once, printed in any format. */
+#ifndef REPORT_TABLE_H
+#define REPORT_TABLE_H
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "base/text_buffer.h"
+#include "xtransplant/analysis.h"
+
+typedef enum CellKind {
+  CELL_EMPTY = 0,
+  CELL_TEXT,
+  CELL_SHARE,  /* a fraction, shown as per cent with one digit */
+  CELL_GAIN,   /* the same with its sign */
+  CELL_COUNT,  /* an integer */
+  CELL_NUMBER, /* two digits after the point */
+  CELL_P       /* a probability */
+} CellKind;
+
+typedef struct Cell {
+  CellKind kind;
+  double value, error; /* standard error; NaN: none */
+  const char *text;
+} Cell;
+
+typedef struct Column {
+  const char *group, *name; /* columns of one group stand together under its name; "": none */
+} Column;
+
+typedef struct Row {
+  const char *label;
+  bool section;  /* a heading: no cells */
+  Cell *cells;   /* [columns] */
+} Row;
+
+typedef struct Table {
+  const char *id;      /* file name without its ending */
+  const char *title, *note;
+  const char *corner;  /* name of the labels' column */
+  bool data;           /* the numbers behind a figure: in files, not on the page or the terminal */
+  Column *columns;
+  size_t column_count, column_capacity;
+  Row *rows;
+  size_t row_count, row_capacity;
+  Arena *arena;        /* of its strings and cells; borrowed */
+  bool failed;         /* memory ran out; asked for at the end */
+} Table;
+
+typedef struct TableList {
+  Table **tables;
+  size_t count, capacity;
+} TableList;
+
+/* A new table at the end of the list. Strings are formatted as printf does. */
+xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out, xt_error *error);
+void table_list_free(TableList *list);
+/* XT_STATUS_MEMORY if anything that was put into a table did not get there. */
+xt_status table_check(const Table *table, xt_error *error);
+
+const char *table_format(Table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* All columns come before the first row. */
+void table_column(Table *table, const char *group, const char *name);
+/* A row with empty cells; NULL when memory ran out. */
+Row *table_row(Table *table, const char *label);
+void table_section(Table *table, const char *label);
+
+Cell cell_text(const char *text);
+Cell cell_estimate(CellKind kind, xt_estimate estimate); /* empty where it has no value */
+Cell cell_value(CellKind kind, double value);            /* empty of NaN */
+
+/* ---- formats ------------------------------------------------------------------------------------ */
+
+void table_to_text(const Table *table, TextBuffer *out);
+void table_to_csv(const Table *table, TextBuffer *out);
+void table_to_latex(const Table *table, TextBuffer *out);
+void table_to_html(const Table *table, TextBuffer *out);
+json_t *table_to_json(const Table *table); /* NULL when memory ran out */
+
+/* A cell's value as tables show it; "" of an empty one. */
+void cell_show(const Cell *cell, char *out, size_t size);
+void html_escape(TextBuffer *out, const char *text);
+
+#endif

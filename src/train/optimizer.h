@@ -1,0 +1,32 @@
+/* AdamW with warm-up, decay and clipping, as transformers' Trainer sets it up: weight decay acts on matrices alone,
+ * the schedule is that of get_linear_schedule_with_warmup or get_cosine_schedule_with_warmup (the first step of a
+ * warm-up has a rate of 0), clipping that of torch.nn.utils.clip_grad_norm_. */
+#ifndef TRAIN_OPTIMIZER_H
+#define TRAIN_OPTIMIZER_H
+
+#include "backend/cpu/cpu.h"
+#include "train/params.h"
+#include "xtransplant/train.h"
+
+typedef struct OptimizerSettings {
+  double rate, beta1, beta2, eps, weight_decay;
+  double clip; /* largest norm of the mean gradient; 0: no bound */
+  xt_train_schedule schedule;
+  uint64_t warmup, total; /* steps */
+} OptimizerSettings;
+
+/* The learning rate of a step, from 0. */
+double optimizer_rate(const OptimizerSettings *settings, uint64_t step);
+
+/* Parameters and moments, each params->total floats, owned by the caller. */
+typedef struct OptimizerState {
+  float *weights, *first, *second;
+  uint64_t steps; /* done */
+} OptimizerState;
+
+/* One step with `gradients`, sums over `counted` tokens. Returns the norm of the mean gradient before clipping; one that
+ * is not finite leaves everything as it was. */
+double optimizer_step(const OptimizerSettings *settings, const CpuBackend *backend, const Params *params, OptimizerState *state,
+                      const float *gradients, size_t counted);
+
+#endif

@@ -1,0 +1,39 @@
+/* All parameters of a model in one row of float32, so that weights, gradients and the optimiser's moments are arrays of
+ * one layout. q, k, v of a layer lie one after the other, and so do gate and up: each group is one matrix. */
+#ifndef TRAIN_PARAMS_H
+#define TRAIN_PARAMS_H
+
+#include "files/checkpoint.h"
+#include "files/model_config.h"
+#include "model/arch.h"
+
+typedef struct Param {
+  ArchRole role;
+  int layer;        /* -1: one of the model's own */
+  size_t at, count; /* floats */
+  ArchShape shape;
+} Param;
+
+typedef struct Params {
+  const ModelConfig *config; /* borrowed */
+  Param *list;               /* in the order of the layout */
+  size_t count, total;       /* parameters' arrays; floats */
+  size_t *index;             /* [(layers + 1) * ARCH_ROLE_COUNT] offsets, PARAM_ABSENT */
+} Params;
+
+#define PARAM_ABSENT SIZE_MAX
+
+xt_status params_create(const ModelConfig *config, Params *out, xt_error *error);
+void params_free(Params *params);
+
+/* First float of a parameter, PARAM_ABSENT when the model has none; `layer` is ignored for the model's own. */
+size_t params_at(const Params *params, ArchRole role, int layer);
+
+/* Reads all of them from weight files, names, shapes and finite values checked. `directory` is for messages. */
+xt_status params_read(const Params *params, const Checkpoint *checkpoint, const char *directory, float *weights, xt_error *error);
+
+/* Random ones: matrices normal with deviation 0.02, those that write to the residual stream (o, down) smaller by
+ * sqrt(2 layers) (Radford et al. 2019), norms 1, biases 0. The same seed gives the same bits. */
+void params_randomize(const Params *params, uint64_t seed, float *weights);
+
+#endif

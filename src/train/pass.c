@@ -1,0 +1,318 @@
+#include "train/pass.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/cpu_product.h"
+#include "base/mem.h"
+#include "base/parallel.h"
+#include "model/arch.h"
+#include "model/rope.h"
+#include "train/causal.h"
+#include "train/row_work.h"
+
+/* Logits held at once; a gradient's sum over tokens is cut where the pieces are, so this may not depend on threads. */
+#define LOGIT_FLOATS ((size_t)2 << 20)
+
+/* What the way back needs of a layer, beside its input. */
+typedef struct Kept {
+  float *qkv;     /* [T, (heads + 2 kv_heads) head_dim], rotated */
+  float *heads;   /* [T, heads head_dim] */
+  float *mid;     /* [T, C] */
+  float *gate_up; /* [T, 2F] */
+} Kept;
+
+struct Pass {
+  const Params *params;
+  const ModelConfig *config;
+  CpuBackend *backend;
+  PassOptions options;
+  size_t width, query, key, feed, qkv, vocab; /* floats of a row */
+  int logit_rows;
+  double flops;
+  ProductRoom room;
+  float *block;     /* everything below */
+  float *x;         /* [layers + 1][T, C] inputs of the layers; the last is the model's output */
+  Kept kept;        /* of layer 0, or the only one */
+  size_t kept_step; /* floats between layers; 0: there is only one */
+  float *norm, *act;                         /* [T, C], [T, F] */
+  float *dx, *d_norm, *d_qkv, *d_gate_up;    /* [T, ..] gradients; d_act and d_heads use `wide` */
+  float *wide;                               /* [T, max(F, query)] */
+  float *logits, *chosen, *d_chosen;         /* [logit_rows, V], [logit_rows, C] twice */
+  float *factors;                            /* [T] 1/rms of the norm at hand */
+  float *turn, *turn_back;                   /* rotary angles [length, head_dim]; with negated sines */
+  int32_t *rows;                             /* [T] rows of the loss */
+  double *losses;                            /* [logit_rows] */
+};
+
+typedef struct Places {
+  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, kept, kept_step, logits, chosen, d_chosen, turn, turn_back, total;
+} Places;
+
+static int logit_rows(const ModelConfig *c, int tokens) {
+  const size_t fit = LOGIT_FLOATS / (size_t)c->vocab;
+  const int rows = fit < 64 ? 64 : fit > 1024 ? 1024 : (int)fit;
+  return rows < tokens ? rows : tokens;
+}
+
+static Places places(const ModelConfig *c, const PassOptions *o) {
+  const size_t t = (size_t)o->tokens, width = (size_t)c->width, feed = (size_t)c->feed_forward, layers = (size_t)c->layers;
+  const size_t query = (size_t)c->heads * (size_t)c->head_dim, key = (size_t)c->kv_heads * (size_t)c->head_dim, qkv = query + 2 * key;
+  const size_t rows = (size_t)logit_rows(c, o->tokens);
+  Places p = {0};
+  size_t at = 0;
+#define PLACE(field, floats) (p.field = at, at += ((floats) + 15) / 16 * 16)
+  PLACE(x, (layers + 1) * t * width);
+  PLACE(norm, t * width);
+  PLACE(act, t * feed);
+  PLACE(wide, t * (feed > query ? feed : query));
+  PLACE(dx, t * width);
+  PLACE(d_norm, t * width);
+  PLACE(d_qkv, t * qkv);
+  PLACE(d_gate_up, t * 2 * feed);
+  PLACE(factors, t);
+  PLACE(logits, rows * (size_t)c->vocab);
+  PLACE(chosen, rows * width);
+  PLACE(d_chosen, rows * width);
+  PLACE(turn, (size_t)o->length * (size_t)c->head_dim);
+  PLACE(turn_back, (size_t)o->length * (size_t)c->head_dim);
+  p.kept_step = t * (qkv + query + width + 2 * feed);
+  PLACE(kept, p.kept_step * (o->recompute ? 1 : layers));
+#undef PLACE
+  p.total = at;
+  return p;
+}
+
+size_t pass_bytes(const ModelConfig *config, const PassOptions *options) { return places(config, options).total * sizeof(float); }
+
+static void set_angles(Pass *p) {
+  const int half = p->config->head_dim / 2;
+  rope_table(p->config, 0, p->options.length, p->turn);
+  for (int t = 0; t < p->options.length; t++)
+    for (int i = 0; i < half; i++) {
+      const size_t at = (size_t)t * (size_t)p->config->head_dim + (size_t)i;
+      p->turn_back[at] = p->turn[at];
+      p->turn_back[at + (size_t)half] = -p->turn[at + (size_t)half];
+    }
+}
+
+xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptions *options, Pass **out, xt_error *error) {
+  const ModelConfig *c = params->config;
+  const Places at = places(c, options);
+  Pass *p;
+  *out = NULL;
+  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  *p = (Pass){.params = params, .config = c, .backend = backend, .options = *options, .width = (size_t)c->width,
+              .query = (size_t)c->heads * (size_t)c->head_dim, .key = (size_t)c->kv_heads * (size_t)c->head_dim,
+              .feed = (size_t)c->feed_forward, .vocab = (size_t)c->vocab, .logit_rows = logit_rows(c, options->tokens)};
+  p->qkv = p->query + 2 * p->key;
+  int depth = options->tokens;
+  if (c->vocab > depth) depth = c->vocab;
+  if (2 * c->feed_forward > depth) depth = 2 * c->feed_forward;
+  if ((int)p->qkv > depth) depth = (int)p->qkv;
+  xt_status status;
+  TRY_DONE(cpu_block_create(at.total * sizeof(float), &p->block, error));
+  TRY_DONE(mem_alloc(&p->rows, (size_t)options->tokens, sizeof *p->rows, error));
+  TRY_DONE(mem_alloc(&p->losses, (size_t)p->logit_rows, sizeof *p->losses, error));
+  TRY_DONE(cpu_product_room(backend, depth, &p->room, error));
+  TRY_DONE(cpu_scratch_reserve(backend, causal_scratch(options->length, c->head_dim), error));
+  p->x = p->block + at.x;
+  p->norm = p->block + at.norm;
+  p->act = p->block + at.act;
+  p->wide = p->block + at.wide;
+  p->dx = p->block + at.dx;
+  p->d_norm = p->block + at.d_norm;
+  p->d_qkv = p->block + at.d_qkv;
+  p->d_gate_up = p->block + at.d_gate_up;
+  p->factors = p->block + at.factors;
+  p->logits = p->block + at.logits;
+  p->chosen = p->block + at.chosen;
+  p->d_chosen = p->block + at.d_chosen;
+  p->turn = p->block + at.turn;
+  p->turn_back = p->block + at.turn_back;
+  const size_t t = (size_t)options->tokens;
+  p->kept.qkv = p->block + at.kept;
+  p->kept.heads = p->kept.qkv + t * p->qkv;
+  p->kept.mid = p->kept.heads + t * p->query;
+  p->kept.gate_up = p->kept.mid + t * p->width;
+  p->kept_step = options->recompute ? 0 : at.kept_step;
+  set_angles(p);
+  *out = p;
+  return XT_STATUS_OK;
+done:
+  pass_free(p);
+  return status;
+}
+
+void pass_free(Pass *p) {
+  if (!p) return;
+  cpu_product_room_free(&p->room);
+  cpu_block_free(p->block);
+  free(p->rows);
+  free(p->losses);
+  free(p);
+}
+
+double pass_flops(const Pass *p) { return p->flops; }
+
+/* ---- pieces ----------------------------------------------------------------------------------- */
+
+static Dev dev(const float *at) { return (Dev){(uintptr_t)at}; }
+
+static Kept kept_of(const Pass *p, int layer) {
+  const size_t step = p->kept_step * (size_t)layer;
+  return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step};
+}
+
+static float *input_of(const Pass *p, int layer) { return p->x + (size_t)layer * (size_t)p->options.tokens * p->width; }
+
+/* A parameter in an array of the layout; NULL: the model has none. */
+static float *param(const Pass *p, const float *array, ArchRole role, int layer) {
+  const size_t at = params_at(p->params, role, layer);
+  return at == PARAM_ABSENT ? NULL : (float *)(uintptr_t)array + at;
+}
+
+static void product(Pass *p, const ProductArgs *args) {
+  p->flops += 2.0 * args->m * args->n * args->k;
+  cpu_product(p->backend, &p->room, args);
+}
+
+/* y[m, n] (+)= x[m, k] W^T + bias, with W [n, k]. */
+static void linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m, size_t n, size_t k, bool accumulate) {
+  product(p, &(ProductArgs){.c = y, .ldc = n, .m = m, .n = (int)n, .k = (int)k, .a = {x, k, false}, .b = {w, k, true}, .bias = bias,
+                            .accumulate = accumulate});
+}
+
+/* Gradients of linear: dx = dy W unless dx is NULL; dW += dy^T x, dbias += columns' sums of dy. */
+static void linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w, int m, size_t n,
+                        size_t k) {
+  if (dx) product(p, &(ProductArgs){.c = dx, .ldc = k, .m = m, .n = (int)k, .k = (int)n, .a = {dy, n, false}, .b = {w, k, false}});
+  product(p, &(ProductArgs){.c = dw, .ldc = k, .m = (int)n, .n = (int)k, .k = m, .a = {dy, n, true}, .b = {x, k, false}, .accumulate = true});
+  if (dbias) row_sums(p->backend, dbias, dy, n, m);
+}
+
+static void norm_of(Pass *p, const float *x, const float *weight, int rows) {
+  p->backend->base.ops->norm(&p->backend->base, dev(p->norm), dev(x), dev(weight), rows, p->config->width, (float)p->config->norm_eps);
+}
+
+/* dx += gradient of the norm's input, dweight += its weight's, from d_norm. */
+static void norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x, const float *weight, int rows) {
+  row_norm_back(p->backend, dx, dy, x, weight, p->factors, p->width, rows, (float)p->config->norm_eps);
+  row_norm_weight(p->backend, dweight, dy, x, p->factors, p->width, rows);
+}
+
+static CausalArgs attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept) {
+  const ModelConfig *c = p->config;
+  return (CausalArgs){.backend = p->backend, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
+                      .window = arch_window(c, layer), .scale = 1.0f / sqrtf((float)c->head_dim), .sequences = batch->sequences,
+                      .starts = batch->starts, .qkv = kept->qkv, .out = kept->heads};
+}
+
+/* ---- forward ---------------------------------------------------------------------------------- */
+
+/* The layer's input up to its gate and up products; with `output`, the next layer's input too. */
+static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int layer, bool output) {
+  Backend *b = &p->backend->base;
+  const ModelConfig *c = p->config;
+  const Kept kept = kept_of(p, layer);
+  const int t = batch->tokens;
+  const size_t bytes = (size_t)t * p->width * sizeof(float);
+  const float *x = input_of(p, layer);
+  norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
+  linear(p, kept.qkv, p->norm, param(p, w, ARCH_Q, layer), param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
+  b->ops->rope(b, dev(kept.qkv), (int)p->qkv, t, c->heads + c->kv_heads, c->head_dim, batch->positions, dev(p->turn));
+  const CausalArgs attention = attention_args(p, batch, layer, &kept);
+  causal_forward(&attention);
+  memcpy(kept.mid, x, bytes);
+  linear(p, kept.mid, kept.heads, param(p, w, ARCH_OUT, layer), param(p, w, ARCH_OUT_BIAS, layer), t, p->width, p->query, true);
+  norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
+  linear(p, kept.gate_up, p->norm, param(p, w, ARCH_GATE, layer), param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
+  if (!output) return;
+  b->ops->silu_mul(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward);
+  float *next = input_of(p, layer + 1);
+  memcpy(next, kept.mid, bytes);
+  linear(p, next, p->act, param(p, w, ARCH_DOWN, layer), param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, true);
+}
+
+static void embed(Pass *p, const float *w, const TokenBatch *batch) {
+  const float *table = param(p, w, ARCH_EMBED, -1);
+  float *x = input_of(p, 0);
+  for (int t = 0; t < batch->tokens; t++) memcpy(x + (size_t)t * p->width, table + (size_t)batch->ids[t] * p->width, p->width * sizeof *x);
+  if (p->backend->base.compute == XT_COMPUTE_BF16) p->backend->kernels->round_bf16(x, x, (size_t)batch->tokens * p->width);
+}
+
+/* ---- loss ------------------------------------------------------------------------------------- */
+
+/* Up to logit_rows rows of the loss: their loss, and with gradients what goes back to dx and the weights. */
+static double loss_piece(Pass *p, const float *w, float *g, const TokenBatch *batch, const int32_t *rows, int m) {
+  const ArchRole role = p->config->tied_embeddings ? ARCH_EMBED : ARCH_UNEMBED;
+  const float *unembed = param(p, w, role, -1), *weight = param(p, w, ARCH_FINAL_NORM, -1), *x = input_of(p, p->config->layers);
+  double sum = 0;
+  for (int i = 0; i < m; i++) memcpy(p->chosen + (size_t)i * p->width, x + (size_t)rows[i] * p->width, p->width * sizeof *x);
+  norm_of(p, p->chosen, weight, m);
+  linear(p, p->logits, p->norm, unembed, NULL, m, p->vocab, p->width, false);
+  row_cross_entropy(p->backend, p->logits, p->vocab, batch->targets, rows, p->losses, m);
+  for (int i = 0; i < m; i++) sum += p->losses[i];
+  if (!g) return sum;
+  linear_back(p, p->d_norm, param(p, g, role, -1), NULL, p->logits, p->norm, unembed, m, p->vocab, p->width);
+  memset(p->d_chosen, 0, (size_t)m * p->width * sizeof *p->d_chosen);
+  norm_gradient(p, p->d_chosen, param(p, g, ARCH_FINAL_NORM, -1), p->d_norm, p->chosen, weight, m);
+  for (int i = 0; i < m; i++) memcpy(p->dx + (size_t)rows[i] * p->width, p->d_chosen + (size_t)i * p->width, p->width * sizeof *x);
+  return sum;
+}
+
+static double loss_of(Pass *p, const float *w, float *g, const TokenBatch *batch, size_t *counted) {
+  int n = 0;
+  double sum = 0;
+  for (int t = 0; t < batch->tokens; t++)
+    if (batch->targets[t] >= 0) p->rows[n++] = t;
+  if (g) memset(p->dx, 0, (size_t)batch->tokens * p->width * sizeof *p->dx);
+  for (int at = 0; at < n; at += p->logit_rows) sum += loss_piece(p, w, g, batch, p->rows + at, n - at < p->logit_rows ? n - at : p->logit_rows);
+  *counted = (size_t)n;
+  return sum;
+}
+
+/* ---- backward --------------------------------------------------------------------------------- */
+
+/* dx: from the gradient of the layer's output to that of its input. */
+static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *batch, int layer) {
+  Backend *b = &p->backend->base;
+  const ModelConfig *c = p->config;
+  if (p->options.recompute) layer_forward(p, w, batch, layer, false);
+  const Kept kept = kept_of(p, layer);
+  const int t = batch->tokens;
+  const float *x = input_of(p, layer);
+
+  b->ops->silu_mul(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward);
+  linear_back(p, p->wide, param(p, g, ARCH_DOWN, layer), param(p, g, ARCH_DOWN_BIAS, layer), p->dx, p->act, param(p, w, ARCH_DOWN, layer), t,
+              p->width, p->feed);
+  row_silu_back(p->backend, p->d_gate_up, p->wide, kept.gate_up, p->feed, t);
+  norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
+  linear_back(p, p->d_norm, param(p, g, ARCH_GATE, layer), param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, p->norm,
+              param(p, w, ARCH_GATE, layer), t, 2 * p->feed, p->width);
+  norm_gradient(p, p->dx, param(p, g, ARCH_NORM_MLP, layer), p->d_norm, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
+
+  linear_back(p, p->wide, param(p, g, ARCH_OUT, layer), param(p, g, ARCH_OUT_BIAS, layer), p->dx, kept.heads, param(p, w, ARCH_OUT, layer), t,
+              p->width, p->query);
+  CausalArgs attention = attention_args(p, batch, layer, &kept);
+  attention.d_out = p->wide;
+  attention.d_qkv = p->d_qkv;
+  causal_backward(&attention);
+  b->ops->rope(b, dev(p->d_qkv), (int)p->qkv, t, c->heads + c->kv_heads, c->head_dim, batch->positions, dev(p->turn_back));
+  norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
+  linear_back(p, p->d_norm, param(p, g, ARCH_Q, layer), param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, p->norm, param(p, w, ARCH_Q, layer), t,
+              p->qkv, p->width);
+  norm_gradient(p, p->dx, param(p, g, ARCH_NORM_ATTN, layer), p->d_norm, x, param(p, w, ARCH_NORM_ATTN, layer), t);
+}
+
+double pass_run(Pass *p, const float *weights, float *gradients, const TokenBatch *batch, size_t *counted) {
+  const int layers = p->config->layers;
+  embed(p, weights, batch);
+  for (int l = 0; l < layers; l++) layer_forward(p, weights, batch, l, true);
+  const double loss = loss_of(p, weights, gradients, batch, counted);
+  if (!gradients) return loss;
+  for (int l = layers - 1; l >= 0; l--) layer_backward(p, weights, gradients, batch, l);
+  row_scatter(p->backend, param(p, gradients, ARCH_EMBED, -1), p->dx, batch->ids, p->width, batch->tokens);
+  return loss;
+}

@@ -1,0 +1,44 @@
+/* A training run: what trainer.c drives and run_files.c reads and writes. */
+#ifndef TRAIN_TRAINER_H
+#define TRAIN_TRAINER_H
+
+#include "base/text_buffer.h"
+#include "train/optimizer.h"
+#include "train/pass.h"
+#include "train/train_data.h"
+
+/* One step, for the record. */
+typedef struct StepRecord {
+  double loss, norm, rate, counted;
+} StepRecord;
+
+typedef struct Trainer {
+  const xt_train_options *options;
+  ModelConfig config;
+  xt_tokenizer *tokenizer;
+  Params params;
+  Backend *backend;
+  Pass *pass;
+  TrainData data;
+  DataOrder order;
+  int length;                /* most tokens of a sequence */
+  int micro_batch;
+  OptimizerSettings optimizer;
+  OptimizerState state;
+  float *gradients;
+  StepRecord *records;       /* [optimizer.total] */
+  TextBuffer settings;       /* a line "name value" for all that the result depends on */
+  int32_t *ids, *positions, *targets, *starts; /* of a batch that runs together */
+} Trainer;
+
+/* The output directory: made or empty, or with a state to go on from, which then is read. */
+xt_status run_files_open(Trainer *trainer, xt_error *error);
+/* Keeps the state: replaced whole or not at all. */
+xt_status run_files_save_state(const Trainer *trainer, xt_error *error);
+/* Everything that a finished run leaves; removes the state. */
+xt_status run_files_finish(const Trainer *trainer, xt_error *error);
+
+/* A loss curve over steps as SVG: each step, and a running mean. */
+void loss_curve_draw(const StepRecord *records, uint64_t count, const char *title, TextBuffer *out);
+
+#endif

@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Opens a report.html in headless Chromium and uses it: hovers, clicks, filters, presses keys, takes screenshots.
+
+Prints TAP, one line a check; exits 77 where there is no Chromium. Talks the DevTools protocol over pipes, so that
+nothing beside Python and Chromium is needed.
+
+    tools/check_page.py report.html [--screenshots DIR] [--width 1440] [--dark]
+"""
+import argparse
+import base64
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+
+class Browser:
+    def __init__(self, width, height, dark):
+        program = next((p for p in ("chromium", "chromium-browser", "google-chrome") if shutil.which(p)), None)
+        if not program:
+            print("# no Chromium here")
+            sys.exit(77)
+        self.profile = tempfile.mkdtemp()
+        to_browser, self.write = os.pipe()
+        self.read, from_browser = os.pipe()
+
+        # copies above 4 first, so that the dup2 calls do not meet
+        high_in, high_out = os.dup(to_browser), os.dup(from_browser)
+        while high_in < 10:
+            high_in = os.dup(high_in)
+        while high_out < 10:
+            high_out = os.dup(high_out)
+        os.set_inheritable(high_in, True)
+        os.set_inheritable(high_out, True)
+
+        def place():
+            os.dup2(high_in, 3)
+            os.dup2(high_out, 4)
+
+        self.process = subprocess.Popen(
+            [program, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe", "--hide-scrollbars",
+             f"--user-data-dir={self.profile}", f"--window-size={width},{height}", "about:blank"],
+            close_fds=False, preexec_fn=place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        os.close(to_browser)
+        os.close(from_browser)
+        self.numbers = itertools.count(1)
+        self.buffer = b""
+        self.events = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Network", "Log"):
+            self.call(domain + ".enable")
+        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}])
+
+    def message(self):
+        while b"\0" not in self.buffer:
+            part = os.read(self.read, 1 << 20)
+            if not part:
+                raise SystemExit("the browser has gone")
+            self.buffer += part
+        text, self.buffer = self.buffer.split(b"\0", 1)
+        return json.loads(text)
+
+    def call(self, method, **params):
+        number = next(self.numbers)
+        request = {"id": number, "method": method, "params": params}
+        if hasattr(self, "session"):
+            request["sessionId"] = self.session
+        os.write(self.write, json.dumps(request).encode() + b"\0")
+        while True:
+            answer = self.message()
+            if answer.get("id") == number:
+                if "error" in answer:
+                    raise SystemExit(f"{method}: {answer['error']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def js(self, expression):
+        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in answer:
+            raise SystemExit(f"{expression}: {answer['exceptionDetails']}")
+        return answer["result"].get("value")
+
+    def wait(self, expression, seconds=60):
+        end = time.time() + seconds
+        while time.time() < end:
+            if self.js(expression):
+                return True
+            time.sleep(0.05)
+        return False
+
+    def centre(self, selector):
+        return self.js(f"(() => {{ const e = document.querySelector({json.dumps(selector)}); e.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+                       " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()")
+
+    def mouse(self, kind, selector):
+        x, y = self.centre(selector)
+        button = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
+        self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **button)
+
+    def click(self, selector):
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            self.mouse(kind, selector)
+
+    def key(self, key, code):
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
+    def screenshot(self, path, whole=False):
+        clip = {}
+        if whole:
+            size = self.call("Page.getLayoutMetrics")["cssContentSize"]
+            clip = {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 14000), "scale": 1}}
+        pathlib.Path(path).write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png", **clip)["data"]))
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.profile, ignore_errors=True)
+
+
+failures = 0
+
+
+def check(name, ok, shown=""):
+    global failures
+    failures += not ok
+    print(f"{'ok' if ok else 'not ok'} - page: {name}")
+    if not ok:
+        print(f"# {shown}")
+
+
+def use(browser, page, shots):
+    shoot = lambda name, whole=False: shots and browser.screenshot(shots / f"{name}.png", whole)
+    began = time.time()
+    browser.call("Page.navigate", url=page.resolve().as_uri())
+    ready = browser.wait("document.documentElement && document.documentElement.dataset.ready === 'yes'")
+    print(f"# ready after {time.time() - began:.2f} s, {page.stat().st_size / 1e6:.1f} MB")
+    check("unpacks its data", ready, browser.js("document.getElementById('loading').textContent"))
+    if not ready:
+        return
+    layers = browser.js("document.querySelectorAll('#heat [role=row]').length")
+    check("has a cell for each configuration", browser.js("document.querySelectorAll('#heat [role=gridcell]').length") == layers * layers)
+    shoot("1-open")
+    browser.mouse("mouseMoved", f"#heat [data-c='{layers + 1}']")
+    tip = browser.js("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent")
+    check("says a cell's value on hover", tip.startswith("source 2 → target 2: "), tip)
+    shoot("2-hover")
+    wanted = browser.js("[...document.querySelectorAll('#heat .p, #heat .n')].map(e => +e.dataset.c).pop()")
+    if wanted is None:
+        wanted = layers * layers - 1
+    browser.click(f"#heat [data-c='{wanted}']")
+    check("shows responses on click", browser.wait("document.querySelectorAll('#items .item').length > 0", 10))
+    title = browser.js("document.querySelector('#detail h3').textContent")
+    check("names the configuration", title == f"Source layer {wanted // layers + 1} → target layer {wanted % layers + 1}", title)
+    check("marks right and wrong, and shows gold", browser.js("[...document.querySelectorAll('.item')].every(e => e.querySelectorAll('.pair .right, .pair .wrong').length === 2 && e.textContent.includes('gold'))"))
+    shoot("3-click")
+    everyone = browser.js("+document.querySelector('[data-kind=all] small').textContent")
+    language = browser.js("[...document.querySelectorAll('#language option')].map(o => o.value).filter(v => v.startsWith('l:')).pop()")
+    browser.js(f"(() => {{ const s = document.getElementById('language'); s.value = {json.dumps(language)}; s.dispatchEvent(new Event('change')); }})()")
+    only = f"[...document.querySelectorAll('.item .head > b')].every(b => b.textContent === {json.dumps(language[2:])})"
+    check("filters by language", browser.wait(only + f" && +document.querySelector('[data-kind=all] small').textContent <= {everyone}", 5))
+    browser.click("[data-kind=changed]")
+    changed = browser.js("+document.querySelector('[data-kind=changed] small').textContent")
+    check("filters changed responses", browser.wait(f"document.querySelectorAll('#items .item').length === Math.min({changed}, 40)", 5))
+    shoot("4-filter")
+    browser.js(f"document.querySelector(\"#heat [data-c='0']\").focus()")
+    browser.key("ArrowRight", 39)
+    browser.key("ArrowDown", 40)
+    focused = browser.js("document.activeElement.dataset.c")
+    check("moves by arrow keys", focused == str(layers + 1) or layers == 1, focused)
+    browser.key("Enter", 13)
+    check("chooses by key", browser.wait("document.querySelector('#detail h3').textContent === 'Source layer 2 → target layer 2'", 5))
+    check("keeps what is shown in the address", browser.js("location.hash").endswith("/2/2"), browser.js("location.hash"))
+    before = browser.js("document.querySelector('#heat [role=gridcell]').getAttribute('aria-label')")
+    sites = browser.js("document.querySelectorAll('#sites button').length")
+    if sites > 1:
+        browser.click("#sites button:last-child")
+        check("changes the site", browser.wait("document.querySelector('#sites button:last-child').getAttribute('aria-checked') === 'true'", 5))
+    tasks = browser.js("document.querySelectorAll('#groups button').length")
+    if tasks > 1:
+        browser.click("#groups button:last-child")
+        check("changes the task", browser.wait("document.querySelector('#groups button:last-child').getAttribute('aria-checked') === 'true'", 5), before)
+    shoot("5-other")
+    browser.js("scrollTo(0, 0)")
+    shoot("6-whole", True)
+    for number, section in enumerate(("overview", "layers", "bounds", "tables", "provenance"), 7):
+        browser.js(f"document.getElementById('{section}').scrollIntoView({{behavior: 'instant'}})")
+        shoot(f"{number}-{section}")
+    asked = [e["params"]["request"]["url"] for e in browser.events if e.get("method") == "Network.requestWillBeSent"]
+    check("asks the network for nothing", all(u.startswith(("file:", "about:", "data:", "blob:")) for u in asked), asked)
+    errors = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded") and e["params"].get("entry", {}).get("level", "error") == "error"]
+    check("no errors in the console", not errors, errors[:2])
+    wide = browser.js("document.documentElement.scrollWidth - innerWidth")
+    check("no sideways scrolling of the page", wide <= 0, wide)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", type=pathlib.Path)
+    parser.add_argument("--screenshots", type=pathlib.Path)
+    parser.add_argument("--width", type=int, default=1440)
+    parser.add_argument("--height", type=int, default=1000)
+    parser.add_argument("--dark", action="store_true")
+    args = parser.parse_args()
+    if args.screenshots:
+        args.screenshots.mkdir(parents=True, exist_ok=True)
+    browser = Browser(args.width, args.height, args.dark)
+    try:
+        use(browser, args.page, args.screenshots)
+    finally:
+        browser.close()
+    sys.exit(failures > 0)
+
+
+if __name__ == "__main__":
+    main()
