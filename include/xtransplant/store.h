@@ -83,6 +83,7 @@ xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *erro
 typedef struct xt_store_row {
   char id[XT_RESPONSE_ID_SIZE];   /* of model, settings, question, site and layers: the same in every store */
   const xt_question *question;    /* one object for all rows of a question, which follow one another */
+  int64_t question_number;        /* the store's, as xt_store_find_question gives it */
   const char *site;               /* "vanilla": the untouched run */
   int source_layer, target_layer; /* -1: vanilla */
   const char *text;               /* UTF-8, special tokens skipped; NULL: the model has no tokenizer */
@@ -93,7 +94,12 @@ typedef struct xt_store_row {
   double entropy;                 /* nats, of the first token's distribution */
   double mean_entropy, mean_logprob; /* over the response's tokens */
   int correct;                    /* 1 or 0 by the task's scoring; -1: there is none, or no gold */
-  int64_t question_number, text_number; /* within this store: what selections and text metrics refer to */
+  int64_t text_number;            /* within this store */
+  double nll_standalone, nll_conditional; /* nats a token (metrics.h); NaN: not measured, or nothing to measure */
+  const char *language;           /* of the text, as identified; "": none was; NULL: nobody looked */
+  double language_probability;
+  const char *strategy, *strategy_site; /* xt_store_read_selections: what selected the response, among transplants at which
+                                           site; else NULL */
 } xt_store_row;
 
 /* Calls `row` for every response, in an order that depends on content alone: task, language, number in the language,
@@ -107,26 +113,10 @@ xt_status xt_store_read(xt_store *store, xt_status (*row)(void *user, const xt_s
 xt_status xt_store_read_runs(xt_store *store, xt_status (*run)(void *user, const char *started, const char *provenance, xt_error *error), void *user,
                              xt_error *error);
 
-/* The configuration that a strategy chose for a question. Borrowed for the callback. */
-typedef struct xt_store_selection {
-  const char *strategy, *site;
-  int64_t question_number;
-  int source_layer, target_layer;
-} xt_store_selection;
-/* In order of strategy, site, question. A store without any is fine. */
-xt_status xt_store_read_selections(xt_store *store, xt_status (*selection)(void *user, const xt_store_selection *selection, xt_error *error),
-                                   void *user, xt_error *error);
-
-/* A figure of a response's text. Borrowed for the callback. */
-typedef struct xt_store_text_metric {
-  int64_t text_number;
-  const char *name; /* "perplexity", "language" */
-  const char *text; /* the value as text */
-  double value;     /* NaN where it is no number */
-} xt_store_text_metric;
-/* In order of text, name. A store without any is fine. */
-xt_status xt_store_read_text_metrics(xt_store *store, xt_status (*metric)(void *user, const xt_store_text_metric *metric, xt_error *error), void *user,
-                                     xt_error *error);
+/* Calls `row` for every response that a strategy of select.h selected, in order of question as xt_store_read, then strategy, then
+ * site. A row's site and layers are those of the response: "vanilla" where the strategy kept the untouched run. */
+xt_status xt_store_read_selections(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user,
+                                   xt_error *error);
 
 /* Joins stores of one model and settings into a new one at `path`, which appears whole or not at all. Different models
  * or settings, or two different responses for one configuration, are an XT_STATUS_INPUT error that names what differs. */

@@ -17,16 +17,21 @@
  *     xt_session_generate(session, &target, 1, NULL, &out, &e);
  *
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
- * engine.h: sessions, taps, interventions, generation. sweep.h: every transplant of an instance.
- * tasks.h: benchmarks and scoring. store.h: results in a file. analysis.h: what they say.
- * report.h: tables and figures. train.h: fine-tuning. */
+ * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
+ * sweep.h: every transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's language.
+ * store.h: results in a file. metrics.h: their perplexity and language. select.h: choosing layers for each question.
+ * analysis.h: what results say. report.h: tables and figures. train.h: fine-tuning. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
+#include "xtransplant/langid.h"
+#include "xtransplant/metrics.h"
 #include "xtransplant/model.h"
 #include "xtransplant/report.h"
+#include "xtransplant/score.h"
+#include "xtransplant/select.h"
 #include "xtransplant/store.h"
 #include "xtransplant/sweep.h"
 #include "xtransplant/tasks.h"

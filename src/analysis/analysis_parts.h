@@ -30,8 +30,9 @@ typedef struct AnalysisInstance {
 typedef struct AnalysisSelection {
   const char *strategy; /* one object a name */
   size_t instance;
-  int cell;
+  int cell;             /* ANALYSIS_VANILLA: the untouched run */
 } AnalysisSelection;
+#define ANALYSIS_VANILLA (-1)
 
 typedef struct AnalysisSite {
   const char *name;

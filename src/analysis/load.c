@@ -56,6 +56,14 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
     AnalysisText *text = &a->texts[a->text_count];
     *text = (AnalysisText){.length = row->text_length, .perplexity = NAN};
     if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
+    if (isfinite(row->nll_standalone)) {
+      text->perplexity = exp(row->nll_standalone);
+      a->has_perplexity = true;
+    }
+    if (row->language && row->language[0]) {
+      TRY(analysis_text_copy(a, row->language, &text->language, error));
+      a->has_language = true;
+    }
     a->text_index[number] = (uint32_t)a->text_count++;
   }
   *out = a->text_index[number];
@@ -180,20 +188,6 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
 
 /* ---- after the last row ----------------------------------------------------------------------- */
 
-static xt_status load_metric(void *user, const xt_store_text_metric *metric, xt_error *error) {
-  xt_analysis *a = ((Loader *)user)->a;
-  if (metric->text_number < 0 || (size_t)metric->text_number >= a->text_index_count || a->text_index[metric->text_number] == TEXT_ABSENT) return XT_STATUS_OK;
-  AnalysisText *text = &a->texts[a->text_index[metric->text_number]];
-  if (strcmp(metric->name, "perplexity") == 0 && isfinite(metric->value)) {
-    text->perplexity = metric->value;
-    a->has_perplexity = true;
-  } else if (strcmp(metric->name, "language") == 0 && metric->text[0]) {
-    TRY(analysis_text_copy(a, metric->text, &text->language, error));
-    a->has_language = true;
-  }
-  return XT_STATUS_OK;
-}
-
 static xt_status strategy_name(Loader *l, const char *name, const char **out, xt_error *error) {
   xt_analysis *a = l->a;
   for (size_t i = 0; i < a->strategy_count; i++)
@@ -207,21 +201,17 @@ static xt_status strategy_name(Loader *l, const char *name, const char **out, xt
   return XT_STATUS_OK;
 }
 
-static xt_status load_selection(void *user, const xt_store_selection *selection, xt_error *error) {
+static xt_status load_selection(void *user, const xt_store_row *row, xt_error *error) {
   Loader *l = user;
-  xt_analysis *a = l->a;
   const char *name;
-  if (selection->source_layer < 0 || selection->source_layer >= a->layers || selection->target_layer < 0 || selection->target_layer >= a->layers)
-    return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "layers %d and %d: the store's model has %d", selection->source_layer,
-                   selection->target_layer, a->layers);
-  TRY(strategy_name(l, selection->strategy, &name, error));
-  const Place *place = bsearch(&(Place){.number = selection->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
+  TRY(strategy_name(l, row->strategy, &name, error));
+  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
   for (size_t s = 0; place && s < place->group->site_count; s++) {
     AnalysisSite *site = &place->group->sites[s];
-    if (strcmp(site->name, selection->site) != 0) continue;
+    if (strcmp(site->name, row->strategy_site) != 0) continue;
     TRY(mem_grow(&site->selections, &site->selection_capacity, site->selection_count + 1, sizeof *site->selections, error));
     site->selections[site->selection_count++] =
-        (AnalysisSelection){name, place->instance, selection->source_layer * a->layers + selection->target_layer};
+        (AnalysisSelection){name, place->instance, row->source_layer < 0 ? ANALYSIS_VANILLA : row->source_layer * l->a->layers + row->target_layer};
   }
   return XT_STATUS_OK;
 }
@@ -297,7 +287,6 @@ static int by_task(const void *a, const void *b) {
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
   Loader l = {.a = a, .question = -1};
   TRY(xt_store_read(store, load_row, &l, error));
-  TRY(xt_store_read_text_metrics(store, load_metric, &l, error));
   if (a->count) qsort(a->groups, a->count, sizeof *a->groups, by_task);
   for (size_t i = 0; i < a->count; i++) TRY(finish_group(a, &a->groups[i], error));
   xt_status status = find_places(&l, error);

@@ -179,7 +179,9 @@ static xt_status strategies(xt_analysis *a, const AnalysisGroup *g, const Analys
     memset(present, 0, words * sizeof *present);
     for (size_t i = 0; i < s->selection_count; i++) {
       const AnalysisSelection *choice = &s->selections[i];
-      const uint64_t *right = s->correct + (size_t)choice->cell * words, *there = s->present + (size_t)choice->cell * words;
+      const bool kept = choice->cell == ANALYSIS_VANILLA;
+      const uint64_t *right = kept ? g->vanilla : s->correct + (size_t)choice->cell * words;
+      const uint64_t *there = kept ? g->scored : s->present + (size_t)choice->cell * words;
       if (choice->strategy != a->strategies[k] || !bits_get(there, choice->instance)) continue;
       any = true;
       bits_set(present, choice->instance);

@@ -77,6 +77,8 @@ typedef struct ChooseArgs {
   float *margin;              /* best minus second-best logit */
   float *entropy;             /* nats, of softmax(logits after the penalty) */
   float *logprob;             /* of the best */
+  const int32_t *wanted;      /* [rows] ids asked about (wanted_logprob only) */
+  float *wanted_logprob;      /* of `wanted`; that of the best is `logprob`, to the bit */
 } ChooseArgs;
 
 typedef struct BackendOps {

@@ -11,12 +11,14 @@ static const char *const format_names[] = {[FORMAT_JSONL] = "jsonl", [FORMAT_CSV
 
 typedef struct Arguments {
   int format;
-  bool quiet;
+  bool selections, quiet;
 } Arguments;
 
 static const Option options[] = {
     {.name = "format", .letter = 'f', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, format), .value = "FORMAT",
      .choices = format_names, .preset = "jsonl", .help = "JSON lines with lm-evaluation-harness field names, or comma-separated values"},
+    {.name = "selections", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, selections),
+     .help = "instead of all responses those that select chose, each with its strategy"},
     OPTION_QUIET(Arguments, quiet),
 };
 
@@ -61,6 +63,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
   ok = json_add(object, "id", json_string(row->id)) && ok;
+  if (row->strategy) ok = json_add(object, "strategy", json_string(row->strategy)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -108,7 +111,8 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   if (row->correct >= 0) printf("%d", row->correct);
   putchar(',');
   print_text(q->source_lang);
-  print_cell(row->id, strlen(row->id), '\n');
+  print_cell(row->id, strlen(row->id), row->strategy ? ',' : '\n');
+  if (row->strategy) print_cell(row->strategy, strlen(row->strategy), '\n');
   return XT_STATUS_OK;
 }
 
@@ -119,8 +123,9 @@ static int run(const Cli *cli, void *opaque) {
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
   xt_status status = xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error);
   if (!status && arguments->format == FORMAT_CSV)
-    puts("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id");
-  if (!status) status = xt_store_read(store, arguments->format == FORMAT_CSV ? print_values : print_line, NULL, &error);
+    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id%s\n",
+           arguments->selections ? ",strategy" : "");
+  if (!status) status = (arguments->selections ? xt_store_read_selections : xt_store_read)(store, arguments->format == FORMAT_CSV ? print_values : print_line, NULL, &error);
   xt_store_close(store);
   return cli_exit(cli, status, &error);
 }

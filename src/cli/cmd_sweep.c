@@ -9,8 +9,6 @@
 #include "sweep_job.h"
 #include "verbs.h"
 
-#define COT_NEW_TOKENS 200 /* the paper's, for prompts that ask for reasoning */
-
 static const Option options[] = {
     OPTION_MODEL(SweepArguments, model),
     {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(SweepArguments, int, task), .value = "T",

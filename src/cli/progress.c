@@ -45,9 +45,10 @@ void progress_tick(Progress *progress) {
   const double rate = (double)progress->done / (now - progress->began + 1e-9);
   char eta[32] = "-";
   if (progress->done) format_seconds((double)(progress->total - progress->done) / rate, eta);
-  fprintf(stderr, "\r%llu/%llu instances  %llu/%llu responses  %.1f/s  ETA %s  %.2f GB\x1b[K", (unsigned long long)progress->instances_done,
-          (unsigned long long)progress->instances, (unsigned long long)progress->done, (unsigned long long)progress->total, rate, eta,
-          (double)resident_bytes() / 1e9);
+  fputc('\r', stderr);
+  if (progress->instances) fprintf(stderr, "%llu/%llu instances  ", (unsigned long long)progress->instances_done, (unsigned long long)progress->instances);
+  fprintf(stderr, "%llu/%llu %s  %.1f/s  ETA %s  %.2f GB\x1b[K", (unsigned long long)progress->done, (unsigned long long)progress->total,
+          progress->instances ? "responses" : "values", rate, eta, (double)resident_bytes() / 1e9);
 }
 
 void progress_end(Progress *progress) {

@@ -8,7 +8,7 @@
 typedef struct Progress {
   bool shown;            /* whether lines are printed at all */
   double began, printed; /* seconds_now */
-  uint64_t done, total;  /* responses */
+  uint64_t done, total;  /* responses; values where there are no instances */
   uint64_t instances_done, instances;
 } Progress;
 

@@ -16,6 +16,7 @@ typedef struct SweepArguments {
   bool dry_run, cot;
 } SweepArguments;
 
+#define COT_NEW_TOKENS 200 /* the paper's, for prompts that ask for reasoning */
 #define JOB_LAYERS_MAX 256
 
 typedef struct LayerSet {

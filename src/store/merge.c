@@ -7,7 +7,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
-#include "store/store_parts.h"
+#include "store/store_metrics.h"
 
 /* Takes over the settings of the first input, and checks the others' against them. */
 static xt_status same_settings(xt_store *out, const char *input, const char *first, xt_error *error) {
@@ -56,6 +56,39 @@ static const char add_responses[] =
     " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new, site, source_layer, target_layer;"
     "DROP TABLE question_map; DROP TABLE text_map;";
 
+/* What was measured of texts, and selected; where the attached store has any. */
+static const char add_measured[] =
+    "INSERT OR IGNORE INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM part.text_metrics p JOIN text_map t ON t.old = p.text;"
+    "INSERT OR IGNORE INTO main.pair_metrics(instance, text, name, value) SELECT q.new, t.new, name, value FROM part.pair_metrics p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text;"
+    "INSERT OR IGNORE INTO main.selections(strategy, site, instance, source_layer, target_layer)"
+    " SELECT strategy, site, q.new, source_layer, target_layer FROM part.selections p JOIN question_map q ON q.old = p.instance;";
+
+static const char other_selections[] =
+    "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN main.selections m ON m.instance = q.new"
+    " AND m.strategy = p.strategy AND m.site = p.site WHERE m.source_layer != p.source_layer OR m.target_layer != p.target_layer";
+
+static xt_status add_metrics(xt_store *s, const char *input, xt_error *error) {
+  bool have;
+  int64_t differ = 0;
+  sqlite3_stmt *statement;
+  bool row;
+  char hash[STORE_VALUE_SIZE] = "";
+  TRY(metrics_have_tables(&s->db, "part", &have, error));
+  if (!have) return XT_STATUS_OK;
+  TRY(metrics_make_tables(s, error));
+  TRY(db_prepare(&s->db, "SELECT value FROM part.settings WHERE name = 'langid_hash'", &statement, error));
+  xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
+  if (!status && row) snprintf(hash, sizeof hash, "%s", db_text(statement, 0));
+  sqlite3_finalize(statement);
+  if (status) return status;
+  if (hash[0] && metrics_claim_langid(s, hash, NULL))
+    return err_set(error, XT_STATUS_INPUT, input, "lid", -1, "its languages were identified by another file than an earlier store's");
+  TRY(db_number(&s->db, other_selections, &differ, error));
+  if (differ) return err_set(error, XT_STATUS_INPUT, input, NULL, -1, "%lld selections differ from an earlier file's of the same strategy", (long long)differ);
+  return db_run(&s->db, add_measured, "cannot write", error);
+}
+
 static xt_status refuse_conflicts(xt_store *s, const char *input, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
@@ -92,6 +125,7 @@ static xt_status add_store(xt_store *s, const char *input, xt_error *error) {
   TRY(db_number(&s->db, "SELECT coalesce(max(id), 0) FROM main.runs", &runs, error));
   TRY(db_run(&s->db, add_and_map, "cannot write", error));
   TRY(refuse_conflicts(s, input, error));
+  TRY(add_metrics(s, input, error));
   snprintf(sql, sizeof sql, add_responses, (long long)runs, (long long)runs, (long long)runs);
   TRY(db_run(&s->db, sql, "cannot write", error));
   TRY(db_run(&s->db, "COMMIT", "cannot write", error));

@@ -251,6 +251,10 @@ xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out,
                              " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
       [STORE_ADD_VANILLA] = "INSERT OR IGNORE INTO vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+      [STORE_ADD_TEXT_METRIC] = "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
+      [STORE_ADD_PAIR_METRIC] = "INSERT OR REPLACE INTO pair_metrics(instance, text, name, value) VALUES(?4, ?1, ?2, ?3)",
+      [STORE_FIND_SELECTION] = "SELECT source_layer, target_layer FROM selections WHERE instance = ?1 AND strategy = ?2 AND site = ?3",
+      [STORE_ADD_SELECTION] = "INSERT OR REPLACE INTO selections(instance, strategy, site, source_layer, target_layer) VALUES(?1, ?2, ?3, ?4, ?5)",
   };
   if (!s->statements[which]) TRY(db_prepare(&s->db, sql[which], &s->statements[which], error));
   *out = s->statements[which];

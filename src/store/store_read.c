@@ -1,4 +1,5 @@
 /* Responses, out: in an order of their content alone. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,12 +7,12 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "store/store_parts.h"
+#include "store/store_metrics.h"
 
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   static const char *const counts[] = {"SELECT count(*) FROM instances", "SELECT count(*) FROM responses", "SELECT count(*) FROM vanilla",
                                        "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
-  *info = (xt_store_info){.path = s->db.path, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
+  *info = (xt_store_info){.model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
                           .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
                           .repetition_penalty = strtod(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
@@ -19,9 +20,11 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+#define ROW_STATEMENTS 2
+
 typedef struct Reader {
   xt_store *store;
-  sqlite3_stmt *questions, *vanilla, *responses;
+  sqlite3_stmt *questions, *rows[ROW_STATEMENTS]; /* `rows` are of one question, ?1 */
   xt_question question;
   const xt_task *task;
   xt_choice *choices; /* of the question; their strings lie in `json` */
@@ -80,13 +83,22 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
   hash_hex(digest, (XT_RESPONSE_ID_SIZE - 1) / 2, out);
 }
 
-/* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, number of the text, site, source_layer, target_layer. */
-static xt_status give_row(Reader *r, sqlite3_stmt *s, bool vanilla, xt_error *error) {
-  xt_store_row row = {.question = &r->question, .site = vanilla ? "vanilla" : db_text(s, 7), .correct = -1,
-                      .source_layer = vanilla ? -1 : sqlite3_column_int(s, 8), .target_layer = vanilla ? -1 : sqlite3_column_int(s, 9),
-                      .margin = sqlite3_column_double(s, 2), .entropy = sqlite3_column_double(s, 3),
+/* A number; NaN for a null. */
+static double real_or_none(sqlite3_stmt *s, int column) {
+  return sqlite3_column_type(s, column) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, column);
+}
+
+/* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer, strategy, those of
+ * `measured`, the text's number, the strategy's site. */
+static xt_status give_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
+  xt_store_row row = {.question = &r->question, .question_number = sqlite3_column_int64(r->questions, 0),
+                      .text_number = sqlite3_column_int64(s, 14), .site = db_text(s, 6), .correct = -1, .source_layer = sqlite3_column_int(s, 7),
+                      .target_layer = sqlite3_column_int(s, 8), .margin = sqlite3_column_double(s, 2), .entropy = sqlite3_column_double(s, 3),
                       .mean_entropy = sqlite3_column_double(s, 4), .mean_logprob = sqlite3_column_double(s, 5),
-                      .question_number = sqlite3_column_int64(r->questions, 0), .text_number = sqlite3_column_int64(s, 6)};
+                      .strategy = sqlite3_column_type(s, 9) == SQLITE_NULL ? NULL : db_text(s, 9),
+                      .strategy_site = sqlite3_column_type(s, 15) == SQLITE_NULL ? NULL : db_text(s, 15),
+                      .nll_standalone = real_or_none(s, 10), .nll_conditional = real_or_none(s, 11),
+                      .language = sqlite3_column_type(s, 12) == SQLITE_NULL ? NULL : db_text(s, 12), .language_probability = real_or_none(s, 13)};
   row.ids = sqlite3_column_blob(s, 0);
   row.count = (size_t)sqlite3_column_bytes(s, 0) / sizeof *row.ids;
   if (sqlite3_column_type(s, 1) != SQLITE_NULL) {
@@ -102,46 +114,86 @@ static xt_status give_row(Reader *r, sqlite3_stmt *s, bool vanilla, xt_error *er
   return r->row(r->user, &row, error);
 }
 
-static xt_status give_rows(Reader *r, sqlite3_stmt *statement, bool vanilla, xt_error *error) {
+static xt_status give_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) {
   const Db *db = &r->store->db;
   bool more;
   xt_status status;
   sqlite3_bind_int64(statement, 1, sqlite3_column_int64(r->questions, 0));
   do {
     status = db_step(db, statement, &more, "cannot read", error);
-    if (!status && more) status = give_row(r, statement, vanilla, error);
+    if (!status && more) status = give_row(r, statement, error);
   } while (!status && more);
   sqlite3_reset(statement);
   return status;
 }
 
-xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+/* Values of texts (store_metrics.c), or nulls in a store that has none. */
+static const char measured[] =
+    "(SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'nll_standalone'),"
+    " (SELECT value FROM pair_metrics m WHERE m.instance = ?1 AND m.text = t.id AND m.name = 'nll_conditional'),"
+    " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang'),"
+    " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang_probability')";
+static const char unmeasured[] = "NULL, NULL, NULL, NULL";
+
+#define OF_RESPONSE "SELECT t.ids, t.text, r.margin, r.entropy, r.mean_entropy, r.mean_logprob, "
+static const char untouched[] = OF_RESPONSE "'vanilla', -1, -1, NULL, %s, t.id, NULL FROM vanilla r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
+static const char transplanted[] = OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r JOIN texts t ON t.id = r.text"
+                                   " WHERE r.instance = ?1 ORDER BY r.site, r.source_layer, r.target_layer";
+static const char selected[] =
+    OF_RESPONSE "s.site AS site, s.source_layer, s.target_layer, s.strategy AS strategy, %s, t.id, s.site FROM selections s"
+    " JOIN responses r ON r.instance = s.instance AND r.site = s.site AND r.source_layer = s.source_layer AND r.target_layer = s.target_layer"
+    " JOIN texts t ON t.id = r.text WHERE s.instance = ?1 UNION ALL "
+    OF_RESPONSE "'vanilla', -1, -1, s.strategy, %s, t.id, s.site FROM selections s JOIN vanilla r ON r.instance = s.instance JOIN texts t ON t.id = r.text"
+    " WHERE s.instance = ?1 AND s.source_layer < 0 ORDER BY strategy, site";
+
+static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool have_metrics, xt_error *error) {
+  char sql[4 * sizeof measured + sizeof selected];
+  const char *columns = have_metrics ? measured : unmeasured;
+  const char *first = strstr(format, "%s"), *second = strstr(first + 2, "%s");
+  if (second) snprintf(sql, sizeof sql, "%.*s%s%.*s%s%s", (int)(first - format), format, columns, (int)(second - first - 2), first + 2, columns, second + 2);
+  else snprintf(sql, sizeof sql, "%.*s%s%s", (int)(first - format), format, columns, first + 2);
+  return db_prepare(&r->store->db, sql, &r->rows[index], error);
+}
+
+static xt_status read_all(Reader *r, xt_error *error) {
   static const char by_question[] =
       "SELECT id, key, task, lang, source_lang, number, doc_id, source, target, gold, choices FROM instances"
       " ORDER BY task, lang, source_lang, number, doc_id, key";
-  static const char untouched[] =
-      "SELECT t.ids, t.text, margin, entropy, mean_entropy, mean_logprob, t.id FROM vanilla JOIN texts t ON t.id = vanilla.text WHERE instance = ?1";
-  static const char transplanted[] =
-      "SELECT t.ids, t.text, margin, entropy, mean_entropy, mean_logprob, t.id, site, source_layer, target_layer FROM responses"
-      " JOIN texts t ON t.id = responses.text WHERE instance = ?1 ORDER BY site, source_layer, target_layer";
-  Reader r = {.store = s, .row = row, .user = user};
   bool more;
-  xt_status status;
-  if (s->empty) return XT_STATUS_OK;
-  TRY_DONE(db_prepare(&s->db, by_question, &r.questions, error));
-  TRY_DONE(db_prepare(&s->db, untouched, &r.vanilla, error));
-  TRY_DONE(db_prepare(&s->db, transplanted, &r.responses, error));
+  TRY(db_prepare(&r->store->db, by_question, &r->questions, error));
   for (;;) {
-    TRY_DONE(db_step(&s->db, r.questions, &more, "cannot read", error));
-    if (!more) break;
-    TRY_DONE(read_question(&r, error));
-    TRY_DONE(give_rows(&r, r.vanilla, true, error));
-    TRY_DONE(give_rows(&r, r.responses, false, error));
+    TRY(db_step(&r->store->db, r->questions, &more, "cannot read", error));
+    if (!more) return XT_STATUS_OK;
+    TRY(read_question(r, error));
+    for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i]; i++) TRY(give_rows(r, r->rows[i], error));
   }
-done:
-  sqlite3_finalize(r.questions);
-  sqlite3_finalize(r.vanilla);
-  sqlite3_finalize(r.responses);
-  forget_choices(&r);
+}
+
+static void reader_deinit(Reader *r) {
+  sqlite3_finalize(r->questions);
+  for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows[i]);
+  forget_choices(r);
+}
+
+xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+  Reader r = {.store = s, .row = row, .user = user};
+  bool metrics;
+  if (s->empty) return XT_STATUS_OK;
+  xt_status status = metrics_have_tables(&s->db, "main", &metrics, error);
+  if (!status) status = prepare_rows(&r, 0, untouched, metrics, error);
+  if (!status) status = prepare_rows(&r, 1, transplanted, metrics, error);
+  if (!status) status = read_all(&r, error);
+  reader_deinit(&r);
+  return status;
+}
+
+xt_status xt_store_read_selections(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+  Reader r = {.store = s, .row = row, .user = user};
+  bool have = false;
+  xt_status status = s->empty ? XT_STATUS_OK : metrics_have_tables(&s->db, "main", &have, error);
+  if (status || !have) return status;
+  status = prepare_rows(&r, 0, selected, true, error);
+  if (!status) status = read_all(&r, error);
+  reader_deinit(&r);
   return status;
 }

@@ -209,7 +209,7 @@ static float *choose_rows(Backend *b, const void *data, int m, int first) {
   Dev x = to_device(b, d->x + (size_t)first * WIDTH, (size_t)m * WIDTH);
   int32_t *best = malloc(sizeof *best * (size_t)m);
   float *f = malloc(3 * sizeof *f * (size_t)m), *got = malloc(4 * sizeof *got * (size_t)m);
-  const ChooseArgs args = {m, WIDTH, x, 1, NULL, NULL, best, f, f + m, f + 2 * m};
+  const ChooseArgs args = {m, WIDTH, x, 1, NULL, NULL, best, f, f + m, f + 2 * m, NULL, NULL};
   b->ops->choose(b, &args);
   for (int r = 0; r < m; r++) {
     got[4 * r] = (float)best[r];

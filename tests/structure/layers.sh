@@ -6,7 +6,7 @@ allowed=
 bad=0
 for folder in $order; do
   allowed="$allowed $folder"
-  for file in $(find "$folder" -name '*.[ch]' -o -name '*.inc'); do
+  for file in $(find "$folder" -name '*.[ch]' -o -name '*.cpp' -o -name '*.inc'); do
     for target in $(sed -n 's/^ *# *include *"\([a-z_]*\)\/.*/\1/p' "$file"); do
       [ "$target" = xtransplant ] && continue
       case " $allowed " in *" $target "*) ;; *) echo "# src/$file includes $target/, which comes after $folder/"; bad=1 ;; esac

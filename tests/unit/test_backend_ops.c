@@ -309,7 +309,7 @@ static void test_choose(void **state) {
       for (int r = 0; r < M; r++) seen[r] = &seen_ids[r], counts[r] = r < 4 ? 1 : 0;
       float margin[M], entropy[M], logprob[M];
       Dev d = to_device(b, x, (size_t)(M * v));
-      const ChooseArgs args = {M, v, d, 1.3f, seen, counts, best, margin, entropy, logprob};
+      const ChooseArgs args = {M, v, d, 1.3f, seen, counts, best, margin, entropy, logprob, NULL, NULL};
       b->ops->choose(b, &args);
       float *after = to_host(b, d, (size_t)(M * v));
       for (int r = 0; r < M; r++) {

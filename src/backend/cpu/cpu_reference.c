@@ -275,6 +275,7 @@ static void choose(Backend *b, const ChooseArgs *a) {
     if (a->margin) a->margin[r] = s[best] - second;
     if (a->entropy) a->entropy[r] = (float)(log(mass) - moment / mass);
     if (a->logprob) a->logprob[r] = (float)-log(mass);
+    if (a->wanted_logprob) a->wanted_logprob[r] = s[a->wanted[r]] - s[best] + (float)-log(mass);
   }
 }
 

@@ -129,11 +129,13 @@ static void choose_row(void *context, size_t item, int thread) {
   (void)thread;
   cpu_penalize(a, (int)item);
   ChosenToken token;
-  c->kernels->choose(cpu_floats(a->logits) + item * (size_t)a->vocab, a->vocab, a->entropy || a->logprob, &token);
+  const float *logits = cpu_floats(a->logits) + item * (size_t)a->vocab;
+  c->kernels->choose(logits, a->vocab, a->entropy || a->logprob || a->wanted_logprob, &token);
   if (a->best) a->best[item] = token.best;
   if (a->margin) a->margin[item] = token.margin;
   if (a->entropy) a->entropy[item] = token.entropy;
   if (a->logprob) a->logprob[item] = token.logprob;
+  if (a->wanted_logprob) a->wanted_logprob[item] = logits[a->wanted[item]] - logits[token.best] + token.logprob;
 }
 void cpu_choose(Backend *b, const ChooseArgs *args) {
   if (args->rows <= 0 || args->vocab <= 0) return;

@@ -1,0 +1,225 @@
+/* metrics: perplexity and language of a results file's responses. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "interrupt.h"
+#include "output.h"
+#include "progress.h"
+#include "store_model.h"
+#include "verbs.h"
+
+typedef struct Arguments {
+  ModelArguments model;
+  const char *perplexity, *lid;
+  bool by_language;
+} Arguments;
+
+static const Option options[] = {
+    OPTION_MODEL_OPTIONAL(Arguments, model, "the model that made the responses; needed while perplexities are missing"),
+    {.name = "perplexity", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, perplexity), .value = "LIST",
+     .help = "with commas: standalone (the response's text alone), conditional (given the prompt), self (under the run that made it), none; "
+             "left out: standalone, where a model is given"},
+    {.name = "lid", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, lid), .value = "FILE",
+     .help = "fastText's lid.176.bin or lid.176.ftz: identifies the responses' languages"},
+    {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print each language too, not only all together"},
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_JSON(Arguments, model.json),
+};
+
+typedef struct Metrics {
+  const Arguments *arguments;
+  bool wanted[XT_METRIC_COUNT];
+  uint64_t missing[XT_METRIC_COUNT];
+  xt_store *store;
+  xt_langid *langid;
+  LoadedModel model;
+  char hash[XT_MODEL_HASH_SIZE];
+  Progress progress;
+  uint64_t before; /* values added by earlier calls of the library */
+} Metrics;
+
+/* EXIT_OK, or EXIT_USAGE after saying which name is none. */
+static int read_wanted(const Cli *cli, Metrics *m) {
+  static const char *const names[] = {"standalone", "conditional", "self", "none", NULL};
+  const char *list = m->arguments->perplexity;
+  m->wanted[XT_METRIC_LANGUAGE] = m->arguments->lid != NULL;
+  if (!list) {
+    m->wanted[XT_METRIC_STANDALONE] = m->arguments->model.model != NULL;
+    return EXIT_OK;
+  }
+  while (*list) {
+    char name[32];
+    size_t which = 0;
+    const size_t length = strcspn(list, ",");
+    snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), list);
+    while (names[which] && strcmp(names[which], name) != 0) which++;
+    if (!names[which]) return cli_usage(cli, "--perplexity: '%s' is none of standalone, conditional, self, none", name);
+    if (which <= XT_METRIC_CONDITIONAL) m->wanted[which] = true; /* self needs no work */
+    list += length + (list[length] == ',');
+  }
+  return EXIT_OK;
+}
+
+static bool tick(void *user, uint64_t done) {
+  Metrics *m = user;
+  m->progress.done = m->before + done;
+  progress_tick(&m->progress);
+  return interrupt_count() > 0;
+}
+
+/* What there is to do, and everything that can be wrong before the weights are read. */
+static xt_status prepare(Metrics *m, const char *path, xt_error *error) {
+  xt_status status;
+  if (m->arguments->lid) TRY_DONE(xt_langid_open(m->arguments->lid, &m->langid, error));
+  TRY_DONE(xt_store_open(path, XT_STORE_READ, &m->store, error));
+  for (int i = 0; i < XT_METRIC_COUNT; i++)
+    if (m->wanted[i]) TRY_DONE(xt_store_count_unmeasured(m->store, (xt_metric)i, &m->missing[i], error));
+  const uint64_t texts = m->missing[XT_METRIC_STANDALONE] + m->missing[XT_METRIC_CONDITIONAL];
+  if (texts && !m->arguments->model.model) {
+    status = error_set(error, XT_STATUS_ARGUMENT, path, "--model", -1, "missing: %llu perplexities are to be computed; give the model that made the responses",
+                       (unsigned long long)texts);
+    goto done;
+  }
+  if (m->arguments->model.model) {
+    TRY_DONE(model_describe(&m->arguments->model, &m->model, error));
+    TRY_DONE(store_check_model(m->store, &m->arguments->model, &m->model, m->hash, error));
+  }
+  const bool write = texts || m->missing[XT_METRIC_LANGUAGE] || m->langid; /* --lid: also to see that it is the file of before */
+  if (write) {
+    xt_store_close(m->store);
+    m->store = NULL;
+    TRY_DONE(xt_store_open(path, XT_STORE_WRITE, &m->store, error));
+  }
+done:
+  return status;
+}
+
+static xt_status measure(Metrics *m, xt_error *error) {
+  const xt_measure_options how = {.tick = tick, .user = m};
+  const uint64_t scored = m->missing[XT_METRIC_STANDALONE] + m->missing[XT_METRIC_CONDITIONAL];
+  xt_status status = XT_STATUS_OK;
+  interrupt_watch();
+  if (scored) {
+    TRY_DONE(model_load(&m->arguments->model, &m->model, error));
+    TRY_DONE(store_begin_model(m->store, &m->arguments->model, &m->model, m->hash, "metrics", error));
+  }
+  progress_begin(&m->progress, m->arguments->model.quiet, scored + m->missing[XT_METRIC_LANGUAGE], 0);
+  for (int i = 0; i < XT_METRIC_COUNT && !status; i++) {
+    const xt_metric metric = (xt_metric)i;
+    if (metric == XT_METRIC_LANGUAGE && m->langid) status = xt_store_measure_languages(m->store, m->langid, &how, error);
+    else if (m->missing[i]) status = xt_store_measure_perplexity(m->store, m->model.session, metric, &how, error);
+    m->before += m->missing[i];
+  }
+  progress_end(&m->progress);
+done:
+  return status;
+}
+
+/* ---- what is printed -------------------------------------------------------------------------- */
+
+static void print_mean(double mean, uint64_t count) {
+  if (count) printf(" %11.2f", mean);
+  else printf(" %11s", "-");
+}
+
+static void print_share(uint64_t part, uint64_t all) {
+  if (all) printf(" %9.2f", 100 * (double)part / (double)all);
+  else printf(" %9s", "-");
+}
+
+static json_t *mean_json(double mean, uint64_t count) {
+  json_t *object = json_object();
+  bool ok = json_add(object, "mean", json_number(mean));
+  ok = json_add(object, "count", json_integer((json_int_t)count)) && ok;
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
+static xt_status row_json(const xt_metrics_row *r, xt_error *error) {
+  json_t *object = json_object();
+  bool ok = json_add(object, "task", json_string(r->task));
+  ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
+  ok = json_add(object, "site", json_string(r->site)) && ok;
+  ok = json_add(object, "responses", json_integer((json_int_t)r->responses)) && ok;
+  ok = json_add(object, "standalone", mean_json(r->standalone.mean, r->standalone.count)) && ok;
+  ok = json_add(object, "conditional", mean_json(r->conditional.mean, r->conditional.count)) && ok;
+  ok = json_add(object, "self", mean_json(r->self.mean, r->self.count)) && ok;
+  ok = json_add(object, "identified", json_integer((json_int_t)r->identified)) && ok;
+  ok = json_add(object, "consistent", json_integer((json_int_t)r->consistent)) && ok;
+  ok = json_add(object, "too_short", json_integer((json_int_t)r->too_short)) && ok;
+  ok = json_add(object, "consistent_told", json_integer((json_int_t)r->consistent_told)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static xt_status print_row(void *user, const xt_metrics_row *r, xt_error *error) {
+  const Arguments *a = user;
+  if (r->lang && !a->by_language) return XT_STATUS_OK;
+  if (a->model.json) return row_json(r, error);
+  printf("%-16s %-6s %-14s %9llu", r->task, r->lang ? r->lang : "all", r->site, (unsigned long long)r->responses);
+  print_mean(r->standalone.mean, r->standalone.count);
+  print_mean(r->conditional.mean, r->conditional.count);
+  print_mean(r->self.mean, r->self.count);
+  print_share(r->consistent, r->identified);
+  print_share(r->too_short, r->identified);
+  print_share(r->consistent_told, r->identified - r->too_short);
+  putchar('\n');
+  return XT_STATUS_OK;
+}
+
+static xt_status print_all(const Metrics *m, xt_error *error) {
+  if (!m->arguments->model.json)
+    printf("%-16s %-6s %-14s %9s %11s %11s %11s %9s %9s %9s\n", "task", "lang", "site", "responses", "standalone", "conditional", "self", "in lang %",
+           "short %", "of rest %");
+  return xt_store_summarize_metrics(m->store, print_row, (void *)(uintptr_t)m->arguments, error);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  Metrics m = {.arguments = arguments};
+  xt_error error;
+  xt_status status;
+  if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  const int wrong = read_wanted(cli, &m);
+  if (wrong) return wrong;
+  bool began = false;
+  TRY_DONE(prepare(&m, cli->rest[0], &error));
+  const uint64_t missing = m.missing[XT_METRIC_STANDALONE] + m.missing[XT_METRIC_CONDITIONAL] + m.missing[XT_METRIC_LANGUAGE];
+  if (missing || m.langid) {
+    began = missing > 0;
+    TRY_DONE(measure(&m, &error));
+  }
+  if (missing) cli_note(arguments->model.quiet, "%s: %llu values added", cli->rest[0], (unsigned long long)missing);
+  else if (m.wanted[0] || m.wanted[1] || m.wanted[2]) cli_note(arguments->model.quiet, "%s: all values are there; nothing to do", cli->rest[0]);
+  TRY_DONE(print_all(&m, &error));
+done:
+  if (began && status == XT_STATUS_CANCELLED) {
+    fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
+    cli_note(arguments->model.quiet, "%s keeps what was done; the same command goes on from there", cli->rest[0]);
+  }
+  const int code = began && status == XT_STATUS_CANCELLED ? EXIT_FAILED : cli_exit(cli, status, &error);
+  xt_store_close(m.store);
+  xt_langid_close(m.langid);
+  model_deinit(&m.model);
+  return code;
+}
+
+const Verb verb_metrics = {
+    .name = "metrics",
+    .summary = "perplexity and language of a results file's responses",
+    .about = "Computes what is missing into the results file, and prints means for each task and site. Perplexity in three senses: standalone, "
+             "the response's text alone scored by the untouched model; conditional, given the prompt; self, under the run that made it. Language, "
+             "with --lid: the share of responses in the language that the task asks for, the share of those with fewer than 4 letters, which "
+             "are too short to tell, and the share in the language among the rest. Stopped, the same command goes on where it was; a finished one "
+             "does nothing but print.",
+    .example = "xtransplant metrics xnli.db -m Llama-2-7b-chat-hf --perplexity standalone,conditional --lid lid.176.bin",
+    .rest_name = "RESULTS.db",
+    .rest_max = 1,
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

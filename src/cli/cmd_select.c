@@ -1,0 +1,318 @@
+/* select: choosing layers for each question, running what that needs, and how much of the gap it closes. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "response.h"
+#include "store_model.h"
+#include "sweep_job.h"
+#include "verbs.h"
+
+#define STRATEGIES_MAX 16
+
+typedef struct Arguments {
+  SweepArguments sweep;
+  const char *strategies, *train;
+  int candidates, folds;
+  bool by_language;
+} Arguments;
+
+static const Option options[] = {
+    OPTION_MODEL_OPTIONAL(Arguments, sweep.model, "the model; needed while responses are missing"),
+    {.name = "strategy", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, strategies), .value = "LIST", .required = true,
+     .help = "with commas: coarse, entropy, mean-entropy, logprob, vote, logistic, stumps"},
+    {.name = "candidates", .letter = 'c', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, candidates), .value = "SET",
+     .choices_from = xt_candidates_names,
+     .help = "what to choose among; left out: ends for the entropies, as published, target-first for the others"},
+    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.output), .value = "FILE", .required = true,
+     .help = "results file; responses that are missing are added to it"},
+    {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, sweep.task), .value = "T",
+     .choices_from = xt_task_names, .help = "benchmark to run; left out: the questions that the results file has, nothing is run"},
+    {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.data), .value = "DIR",
+     .help = "the benchmark's folder as released"},
+    {.name = "pairs", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.pairs), .value = "FILE",
+     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}"},
+    {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.languages), .value = "LIST",
+     .help = "languages to run, with commas; left out: all of the task's"},
+    {.name = "pivot", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.pivot), .value = "LANG",
+     .help = "language of the source prompts of tasks that go to a language; left out: en"},
+    {.name = "limit", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, sweep.limit), .value = "N", .low = 1, .high = 1e9,
+     .help = "only the first N instances of each language"},
+    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sweep.sites), .value = "SITE",
+     .help = "one site; left out: the paper's for the task"},
+    {.name = "train", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, train), .value = "FILE",
+     .help = "for logistic and stumps: results file of a PilotSet to learn from; left out: cross-validation within the output"},
+    {.name = "folds", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, folds), .value = "K", .low = 2, .high = 1000, .preset = "5",
+     .help = "of the cross-validation"},
+    {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print each language too, not only all together"},
+    {.name = "cot", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, sweep.cot),
+     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens unless said otherwise"},
+    OPTION_MAX_NEW_TOKENS(Arguments, sweep.max_new_tokens),
+    OPTION_PENALTY(Arguments, sweep.penalty),
+    {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, sweep.max_rows), .value = "N", .low = 1, .high = 1e6,
+     .help = "expert: configurations run together; left out: 4096, or what memory allows"},
+    OPTIONS_COMPUTE(Arguments, sweep.model),
+    OPTION_QUIET(Arguments, sweep.model.quiet),
+    OPTION_JSON(Arguments, sweep.model.json),
+};
+
+typedef struct Select {
+  Arguments *arguments;
+  xt_select_options strategies[STRATEGIES_MAX];
+  char names[STRATEGIES_MAX][XT_STRATEGY_NAME_SIZE];
+  int count;
+  LoadedModel model;
+  bool loaded, begun;
+  char hash[XT_MODEL_HASH_SIZE];
+  xt_store *store, *pilot;
+  uint64_t added; /* responses */
+} Select;
+
+/* EXIT_OK, or EXIT_USAGE after saying which name is none. */
+static int read_strategies(const Cli *cli, Select *s) {
+  const char *const *known = xt_strategy_names();
+  for (const char *list = s->arguments->strategies; *list;) {
+    char name[32];
+    int which = 0;
+    const size_t length = strcspn(list, ",");
+    snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), list);
+    while (known[which] && strcmp(known[which], name) != 0) which++;
+    if (!known[which]) {
+      const char *meant = nearest_name(name, known);
+      return cli_usage(cli, "--strategy: no strategy '%s'%s%s; there are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps", name,
+                       meant ? "; did you mean " : "", meant ? meant : "");
+    }
+    if (s->count == STRATEGIES_MAX) return cli_usage(cli, "--strategy: at most %d at a time", STRATEGIES_MAX);
+    xt_select_options *o = &s->strategies[s->count];
+    *o = (xt_select_options){.strategy = (xt_strategy)which, .candidates = xt_strategy_candidates((xt_strategy)which), .folds = s->arguments->folds};
+    if (option_is_given(cli, "candidates")) o->candidates = (xt_candidates)s->arguments->candidates;
+    if (s->arguments->sweep.sites.count) o->site = &s->arguments->sweep.sites.at[0];
+    xt_strategy_format(o, s->names[s->count++]);
+    list += length + (list[length] == ',');
+  }
+  return s->count ? EXIT_OK : cli_usage(cli, "--strategy: names none");
+}
+
+static int check_usage(const Cli *cli, const Arguments *a) {
+  const SweepArguments *s = &a->sweep;
+  if (s->pairs && (s->has_task || s->data)) return cli_usage(cli, "--pairs: not together with --%s", s->has_task ? "task" : "data");
+  if (s->pairs && s->pivot) return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
+  if (s->has_task && !s->data) return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+  if (s->data && !s->has_task) return cli_usage(cli, "--task: missing; --data is a benchmark's folder");
+  if (s->sites.count > 1) return cli_usage(cli, "--site: give one; choices are made among the responses of one site");
+  return EXIT_OK;
+}
+
+/* ---- running what is missing ------------------------------------------------------------------ */
+
+static const char *source_layers(const xt_select_need *need) {
+  return need->source_all ? "all" : need->source_first && need->source_last ? "first,last" : need->source_last ? "last" : "first";
+}
+
+/* The store, open for writing, and checked against the model. */
+static xt_status open_store(Select *s, const xt_store_settings *settings, xt_error *error) {
+  if (s->store) return XT_STATUS_OK;
+  xt_status status = xt_store_open(s->arguments->sweep.output, XT_STORE_WRITE, &s->store, error);
+  if (!status && s->model.model) status = xt_store_check(s->store, s->model.model, s->hash, settings, error);
+  return status;
+}
+
+static xt_status run_job(Select *s, SweepJob *job, const xt_store_settings *settings, xt_error *error) {
+  SweepOutcome outcome;
+  xt_status status;
+  if (!s->loaded) TRY_DONE(model_load(&s->arguments->sweep.model, &s->model, error));
+  s->loaded = true;
+  if (!s->begun) TRY_DONE(xt_store_begin(s->store, s->model.model, s->hash, settings, "{\"verb\": \"select\"}", error));
+  s->begun = true;
+  TRY_DONE(job_run(job, &s->model, s->store, &outcome, error));
+  s->added += outcome.added;
+  if (outcome.stopped) status = error_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+done:
+  return status;
+}
+
+/* Runs what one strategy's questions lack. */
+static xt_status complete(Select *s, const xt_select_options *o, xt_error *error) {
+  SweepArguments how = s->arguments->sweep;
+  const xt_store_settings settings = job_settings(&how);
+  SweepJob job = {0};
+  xt_select_need need;
+  xt_status status;
+  TRY_DONE(job_read(&job, &how, 1, 1, error));
+  xt_select_get_need(o, job.count ? job.questions[0]->task : "", &need);
+  job.sites = (SiteList){.count = 1, .at = {need.site}};
+  how.source_layers = source_layers(&need);
+  how.target_layers = need.target_all ? "all" : "first";
+  if (!s->model.model) {
+    TRY_DONE(model_describe(&how.model, &s->model, error));
+    cli_progress(how.model.quiet, "reading the model's hash ...");
+    TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
+  }
+  TRY_DONE(job_check(&job, &s->model, error));
+  TRY_DONE(open_store(s, &settings, error));
+  TRY_DONE(job_find_missing(&job, s->store, s->model.info.layers, error));
+  if (job.to_run) TRY_DONE(run_job(s, &job, &settings, error));
+done:
+  job_deinit(&job);
+  return status;
+}
+
+/* ---- choosing --------------------------------------------------------------------------------- */
+
+static xt_status train(Select *s, xt_select_options *o, xt_selector **out, xt_error *error) {
+  xt_store_info pilot, own;
+  xt_status status;
+  *out = NULL;
+  if (!s->arguments->train || !xt_strategy_learns(o->strategy)) return XT_STATUS_OK;
+  if (!s->pilot) TRY_DONE(xt_store_open(s->arguments->train, XT_STORE_READ, &s->pilot, error));
+  TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
+  TRY_DONE(xt_store_get_info(s->store, &own, error));
+  if (strcmp(pilot.model_hash, own.model_hash) != 0)
+    status = error_set(error, XT_STATUS_ARGUMENT, s->arguments->train, "model", -1, "has responses of another model (%s) than %s (%s)", pilot.model_name,
+                       s->arguments->sweep.output, own.model_name);
+  else status = xt_selector_train(s->pilot, o, out, error);
+  o->selector = *out;
+done:
+  return status;
+}
+
+static xt_status choose(Select *s, int index, xt_error *error) {
+  xt_select_options *o = &s->strategies[index];
+  xt_select_counts counts;
+  xt_selector *selector;
+  xt_status status;
+  TRY_DONE(train(s, o, &selector, error));
+  TRY_DONE(xt_store_select(s->store, o, &counts, error));
+  cli_note(s->arguments->sweep.model.quiet, "%s: %s: %llu questions, %llu choices new, %llu untouched runs kept; %llu questions lack candidates",
+           s->arguments->sweep.output, s->names[index], (unsigned long long)counts.selected, (unsigned long long)counts.changed,
+           (unsigned long long)counts.kept, (unsigned long long)counts.incomplete);
+  if (counts.selected == 0) {
+    status = error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
+                       "no question has the responses that %s chooses among; give --model with --task and --data, or --pairs, to run them", s->names[index]);
+  }
+done:
+  xt_selector_free(o->selector ? selector : NULL);
+  o->selector = NULL;
+  return status;
+}
+
+/* ---- what is printed -------------------------------------------------------------------------- */
+
+static double percent(uint64_t part, uint64_t all) { return all ? 100 * (double)part / (double)all : 0; }
+
+/* How much of the way from the untouched runs to the bound was gone, in percent. */
+static bool closed(uint64_t vanilla, uint64_t selected, uint64_t bound, double *out) {
+  *out = 100 * ((double)selected - (double)vanilla) / ((double)bound - (double)vanilla);
+  return bound > vanilla;
+}
+
+static void print_closed(uint64_t vanilla, uint64_t selected, uint64_t bound) {
+  double share;
+  if (closed(vanilla, selected, bound, &share)) printf(" %8.1f", share);
+  else printf(" %8s", "-");
+}
+
+static json_t *closed_json(uint64_t vanilla, uint64_t selected, uint64_t bound) {
+  double share;
+  return closed(vanilla, selected, bound, &share) ? json_number(share / 100) : json_null();
+}
+
+static xt_status row_json(const xt_selection_row *r, xt_error *error) {
+  json_t *object = json_object();
+  bool ok = json_add(object, "task", json_string(r->task));
+  ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
+  ok = json_add(object, "site", json_string(r->site)) && ok;
+  ok = json_add(object, "strategy", json_string(r->strategy)) && ok;
+  ok = json_add(object, "questions", json_integer((json_int_t)r->questions)) && ok;
+  ok = json_add(object, "vanilla", json_integer((json_int_t)r->vanilla)) && ok;
+  ok = json_add(object, "selected", json_integer((json_int_t)r->selected)) && ok;
+  ok = json_add(object, "bound", json_integer((json_int_t)r->bound)) && ok;
+  ok = json_add(object, "gap_closed", closed_json(r->vanilla, r->selected, r->bound)) && ok;
+  ok = json_add(object, "with_target_first", json_integer((json_int_t)r->with_target_first)) && ok;
+  ok = json_add(object, "target_first", json_integer((json_int_t)r->target_first)) && ok;
+  ok = json_add(object, "target_first_gap_closed", closed_json(r->target_first_vanilla, r->target_first_selected, r->target_first)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static bool is_asked(const Select *s, const char *strategy) {
+  for (int i = 0; i < s->count; i++)
+    if (strcmp(s->names[i], strategy) == 0) return true;
+  return false;
+}
+
+static xt_status print_row(void *user, const xt_selection_row *r, xt_error *error) {
+  const Select *s = user;
+  if (!is_asked(s, r->strategy) || (r->lang && !s->arguments->by_language)) return XT_STATUS_OK;
+  if (s->arguments->sweep.model.json) return row_json(r, error);
+  printf("%-16s %-6s %-14s %-24s %9llu %8.2f %8.2f %8.2f", r->task, r->lang ? r->lang : "all", r->site, r->strategy, (unsigned long long)r->questions,
+         percent(r->vanilla, r->questions), percent(r->selected, r->questions), percent(r->bound, r->questions));
+  print_closed(r->vanilla, r->selected, r->bound);
+  if (r->with_target_first) printf(" %8.2f", percent(r->target_first, r->with_target_first));
+  else printf(" %8s", "-");
+  print_closed(r->target_first_vanilla, r->target_first_selected, r->target_first);
+  putchar('\n');
+  return XT_STATUS_OK;
+}
+
+static xt_status print_all(Select *s, xt_error *error) {
+  if (!s->arguments->sweep.model.json)
+    printf("%-16s %-6s %-14s %-24s %9s %8s %8s %8s %8s %8s %8s\n", "task", "lang", "site", "strategy", "questions", "vanilla", "selected", "bound", "closed %",
+           "N bound", "closed %");
+  return xt_store_summarize_selections(s->store, print_row, s, error);
+}
+
+/* ---- the verb --------------------------------------------------------------------------------- */
+
+static xt_status execute(Select *s, xt_error *error) {
+  const SweepArguments *a = &s->arguments->sweep;
+  xt_status status = XT_STATUS_OK;
+  const bool runs = a->has_task || a->pairs;
+  if (runs && !a->model.model) return error_set(error, XT_STATUS_ARGUMENT, NULL, "--model", -1, "missing: it may have to run what %s lacks", a->output);
+  if (!runs && access(a->output, F_OK) != 0) return xt_store_open(a->output, XT_STORE_READ, &s->store, error);
+  for (int i = 0; i < s->count && runs && !status; i++) status = complete(s, &s->strategies[i], error);
+  if (!status && !s->store) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
+  if (s->added) cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
+  for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
+  return status ? status : print_all(s, error);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  Select s = {.arguments = opaque};
+  xt_error error;
+  s.arguments->sweep.has_task = option_is_given(cli, "task");
+  s.arguments->sweep.commit_seconds = 1;
+  if (s.arguments->sweep.cot && !option_is_given(cli, "max-new-tokens")) s.arguments->sweep.max_new_tokens = COT_NEW_TOKENS;
+  int code = check_usage(cli, s.arguments);
+  if (code == EXIT_OK) code = read_strategies(cli, &s);
+  if (code != EXIT_OK) return code;
+  const xt_status status = execute(&s, &error);
+  if (status == XT_STATUS_CANCELLED && s.begun) {
+    fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
+    cli_note(s.arguments->sweep.model.quiet, "%s keeps what was done; the same command goes on from there", s.arguments->sweep.output);
+    code = EXIT_FAILED;
+  } else {
+    code = cli_exit(cli, status, &error);
+  }
+  xt_store_close(s.store);
+  xt_store_close(s.pilot);
+  model_deinit(&s.model);
+  return code;
+}
+
+const Verb verb_select = {
+    .name = "select",
+    .summary = "choose layers for each question, and tell how much of the gap that closes",
+    .about = "Runs the transplants that a strategy chooses among, where the results file lacks them, lets it choose one for each question, keeps the "
+             "choices in the file, and prints how many are right: untouched, as chosen, and at most (bound: some candidate is right; N bound: some "
+             "layer into the first is), with the share of the way from untouched to bound that the choices went. coarse is fixed layers by kind of "
+             "task; entropy, mean-entropy and logprob take the candidate that the model was surest of; vote the answer that most candidates give; "
+             "logistic and stumps learn from answered questions what a right response looks like, and may keep the untouched run. Candidates: ends "
+             "(first or last layer into the first), target-first (every layer into the first), source-last, all.",
+    .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen --strategy coarse,entropy,vote -o unseen.db",
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

@@ -1,0 +1,41 @@
+#include "store_model.h"
+
+#include <stdlib.h>
+
+#include "output.h"
+
+static xt_status own_settings(xt_store *store, const ModelArguments *arguments, xt_store_settings *out, xt_error *error) {
+  xt_store_info info;
+  const xt_status status = xt_store_get_info(store, &info, error);
+  if (status) return status;
+  *out = (xt_store_settings){.compute = (xt_compute)arguments->compute, .max_new_tokens = info.max_new_tokens,
+                             .repetition_penalty = info.repetition_penalty, .ignore_eos = info.ignore_eos};
+  return XT_STATUS_OK;
+}
+
+xt_status store_check_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE], xt_error *error) {
+  xt_store_settings settings;
+  xt_status status;
+  cli_progress(arguments->quiet, "reading the model's hash ...");
+  TRY_DONE(xt_model_hash(model->model, hash, error));
+  TRY_DONE(own_settings(store, arguments, &settings, error));
+  TRY_DONE(xt_store_check(store, model->model, hash, &settings, error));
+done:
+  return status;
+}
+
+xt_status store_begin_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, const char *hash, const char *verb, xt_error *error) {
+  xt_store_settings settings;
+  char *text = NULL;
+  xt_status status;
+  TRY_DONE(own_settings(store, arguments, &settings, error));
+  json_t *object = json_object();
+  bool ok = json_add(object, "verb", json_string(verb));
+  ok = json_add(object, "model", json_string(arguments->model)) && ok;
+  text = ok ? json_dumps(object, JSON_COMPACT) : NULL;
+  json_decref(object);
+  status = xt_store_begin(store, model->model, hash, &settings, text ? text : "", error);
+done:
+  free(text);
+  return status;
+}

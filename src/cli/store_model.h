@@ -1,0 +1,17 @@
+/* A results file and the model that made it, as verbs that add to finished results need them. */
+#ifndef CLI_STORE_MODEL_H
+#define CLI_STORE_MODEL_H
+
+#include "cli.h"
+
+/* Row of an option table: as OPTION_MODEL, for verbs that can do without. */
+#define OPTION_MODEL_OPTIONAL(Arguments, member, text)                                                     \
+  {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
+   .value = "PATH", .help = text}
+
+/* That the store's responses are of this described model, in the type that it would compute in. Fills `hash`. */
+xt_status store_check_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE], xt_error *error);
+/* xt_store_begin under the store's own settings, for a loaded model. */
+xt_status store_begin_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, const char *hash, const char *verb, xt_error *error);
+
+#endif

@@ -1,0 +1,23 @@
+/* What strategies chose, in and out. */
+#ifndef STORE_STORE_SELECTIONS_H
+#define STORE_STORE_SELECTIONS_H
+
+#include "store/store_parts.h"
+
+/* Makes the tables where they are missing. The store has to be open for writing. */
+xt_status selections_begin(xt_store *store, xt_error *error);
+/* Layers -1: the untouched run. *changed: the store had another choice, or none. */
+xt_status selections_set(xt_store *store, int64_t question, const char *strategy, const char *site, int source_layer, int target_layer, bool *changed,
+                         xt_error *error);
+
+/* One choice. `strategy` and `site` are borrowed for the call. */
+typedef struct Selection {
+  int64_t question;
+  const char *strategy, *site;
+  int source_layer, target_layer;
+} Selection;
+
+/* Calls `row` for every choice, by question's number, strategy, site. */
+xt_status selections_read(xt_store *store, xt_status (*row)(void *user, const Selection *selection, xt_error *error), void *user, xt_error *error);
+
+#endif

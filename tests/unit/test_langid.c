@@ -1,0 +1,232 @@
+/* Language identification: the fasttext package's answers with our own tiny models and, where the shared material is, with lid.176.ftz on
+ * released prompts (tools/make_langid_fixtures.py); every way a model file can be cut short or damaged. */
+#include <jansson.h>
+#include <math.h>
+#include <unistd.h>
+
+#include "support.h"
+#include "xtransplant/langid.h"
+
+#define TINY XT_SOURCE_DIR "/tests/data/langid/tiny."
+#define GOLDEN XT_SOURCE_DIR "/tests/golden/langid.json"
+#define LID SHARED_DIR "/data/langid/lid.176.ftz"
+#define TOLERANCE 1e-5 /* of probabilities: six digits are kept */
+
+static void check_answer(const xt_langid *langid, const char *text, const json_t *wanted) {
+  xt_error error;
+  char lang[XT_LANGUAGE_SIZE];
+  double probability;
+  ASSERT_OK(xt_langid_identify(langid, text, strlen(text), lang, &probability, &error));
+  if (strcmp(lang, json_string_value(json_array_get(wanted, 0))) != 0 || fabs(probability - json_number_value(json_array_get(wanted, 1))) > TOLERANCE)
+    fail_msg("'%.60s' is %s (%g), the package says %s (%g)", text, lang, probability, json_string_value(json_array_get(wanted, 0)),
+             json_number_value(json_array_get(wanted, 1)));
+}
+
+static json_t *goldens(const char *key, size_t least) {
+  json_error_t wrong;
+  json_t *root = json_load_file(GOLDEN, 0, &wrong), *list = json_incref(json_object_get(root, key));
+  assert_true(json_array_size(list) >= least);
+  json_decref(root);
+  return list;
+}
+
+static void test_tiny(void **state) {
+  (void)state;
+  static const char *const kinds[] = {"bin", "ftz"};
+  json_t *cases = goldens("tiny", 40), *one;
+  size_t i;
+  for (size_t k = 0; k < 2; k++) {
+    xt_error error;
+    xt_langid *langid;
+    char path[600];
+    snprintf(path, sizeof path, "%s%s", TINY, kinds[k]);
+    ASSERT_OK(xt_langid_open(path, &langid, &error));
+    assert_int_equal(strlen(xt_langid_hash(langid)), 64);
+    json_array_foreach(cases, i, one) check_answer(langid, json_string_value(json_object_get(one, "text")), json_object_get(one, kinds[k]));
+    xt_langid_close(langid);
+  }
+  json_decref(cases);
+}
+
+/* Line `number` of a JSON-lines file: its text or its input_text, as jansson has it. */
+static json_t *released_text(const char *name, size_t number) {
+  char path[700];
+  char *line = NULL;
+  size_t size = 0;
+  snprintf(path, sizeof path, "%s/data/xtransplant/%s", SHARED_DIR, name);
+  FILE *file = fopen(path, "r");
+  assert_non_null(file);
+  for (size_t i = 0; i <= number; i++) assert_true(getline(&line, &size, file) > 0);
+  fclose(file);
+  json_t *value = json_loads(line, JSON_DECODE_ANY, NULL);
+  free(line);
+  assert_non_null(value);
+  if (!json_is_object(value)) return value;
+  json_t *text = json_incref(json_object_get(value, "input_text"));
+  json_decref(value);
+  return text;
+}
+
+static void test_released_prompts(void **state) {
+  (void)state;
+  xt_error error;
+  xt_langid *langid;
+  json_t *cases = goldens("released", 4000), *one;
+  size_t i;
+  SKIP_WITHOUT_FILE(LID);
+  ASSERT_OK(xt_langid_open(LID, &langid, &error));
+  json_array_foreach(cases, i, one) {
+    json_t *text = released_text(json_string_value(json_array_get(one, 0)), (size_t)json_integer_value(json_array_get(one, 1)));
+    const json_int_t characters = json_integer_value(json_array_get(one, 2));
+    char *copy = strdup(json_string_value(text)), *end = copy;
+    for (json_int_t n = 0; *end && (characters < 0 || n < characters); n++)
+      do end++;
+      while (((unsigned char)*end & 0xC0) == 0x80);
+    *end = 0;
+    json_t *wanted = json_pack("[O,O]", json_array_get(one, 3), json_array_get(one, 4));
+    check_answer(langid, copy, wanted);
+    json_decref(wanted);
+    json_decref(text);
+    free(copy);
+  }
+  json_decref(cases);
+  xt_langid_close(langid);
+}
+
+/* ---- damaged files ---------------------------------------------------------------------------- */
+
+typedef struct Bytes {
+  unsigned char *data;
+  size_t size;
+} Bytes;
+
+static Bytes read_bytes(const char *kind) {
+  char path[600];
+  Bytes b = {malloc(1 << 20), 0};
+  snprintf(path, sizeof path, "%s%s", TINY, kind);
+  FILE *file = fopen(path, "rb");
+  assert_non_null(file);
+  b.size = fread(b.data, 1, 1 << 20, file);
+  fclose(file);
+  return b;
+}
+
+/* Opens the bytes as a file; where that works, asks it. */
+static xt_status try_bytes(const Bytes *b, xt_error *error) {
+  char path[] = "/tmp/xt-langid-XXXXXX";
+  xt_langid *langid;
+  const int fd = mkstemp(path);
+  assert_true(fd >= 0 && write(fd, b->data, b->size) == (ssize_t)b->size);
+  close(fd);
+  *error = (xt_error){0};
+  const xt_status status = xt_langid_open(path, &langid, error);
+  if (!status) {
+    char lang[XT_LANGUAGE_SIZE];
+    double probability;
+    xt_langid_identify(langid, "house tree nyumba maji", 22, lang, &probability, error);
+    xt_langid_close(langid);
+  } else {
+    assert_null(langid);
+    assert_string_equal(error->file, path);
+    assert_true(error->message[0]);
+  }
+  unlink(path);
+  return status;
+}
+
+static void test_cut_short(void **state) {
+  (void)state;
+  static const char *const kinds[] = {"bin", "ftz"};
+  for (size_t k = 0; k < 2; k++) {
+    Bytes b = read_bytes(kinds[k]);
+    const size_t whole = b.size;
+    xt_error error;
+    for (b.size = 0; b.size < whole; b.size += b.size < 2500 ? 1 : 97) {
+      assert_int_equal(try_bytes(&b, &error), XT_STATUS_INPUT);
+      if (b.size >= 4) assert_true(error.offset >= 0 && (size_t)error.offset <= b.size);
+    }
+    b.size = whole;
+    assert_int_equal(try_bytes(&b, &error), XT_STATUS_OK);
+    free(b.data);
+  }
+}
+
+/* Each byte set to each of some values: refused or answered, nothing worse (the sanitizers watch). */
+static void test_damaged(void **state) {
+  (void)state;
+  static const char *const kinds[] = {"bin", "ftz"};
+  static const unsigned char values[] = {0x00, 0x01, 0x7F, 0x80, 0xFF};
+  for (size_t k = 0; k < 2; k++) {
+    Bytes b = read_bytes(kinds[k]);
+    xt_error error;
+    size_t refused = 0;
+    for (size_t at = 0; at < b.size; at += at < 600 ? 1 : getenv("XT_TEST_BRIEF") ? 37 : 5)
+      for (size_t v = 0; v < sizeof values; v++) {
+        const unsigned char before = b.data[at];
+        if (before == values[v]) continue;
+        b.data[at] = values[v];
+        refused += try_bytes(&b, &error) != XT_STATUS_OK;
+        b.data[at] = before;
+      }
+    assert_true(refused > 100);
+    free(b.data);
+  }
+}
+
+static void refuse(Bytes *b, size_t at, uint32_t value, const char *part) {
+  xt_error error;
+  uint32_t before;
+  memcpy(&before, b->data + at, 4);
+  memcpy(b->data + at, &value, 4);
+  if (try_bytes(b, &error) == XT_STATUS_OK || !strstr(error.message, part)) fail_msg("at %zu: '%s' does not say '%s'", at, error.message, part);
+  memcpy(b->data + at, &before, 4);
+}
+
+static void test_messages(void **state) {
+  (void)state;
+  xt_error error;
+  xt_langid *langid;
+  Bytes b = read_bytes("ftz");
+  refuse(&b, 0, 7, "is no fastText model");
+  refuse(&b, 4, 11, "format 11");
+  refuse(&b, 8, 0, "vectors' size");
+  refuse(&b, 8 + 24, 2, "its loss");
+  refuse(&b, 8 + 28, 1, "word vectors");
+  refuse(&b, 8 + 32, 0, "no buckets");
+  refuse(&b, 64, 0x7FFFFFFF, "contradict");
+  refuse(&b, 72, 0, "contradict");
+  b.size = 100;
+  refuse(&b, 4, 12, "the file ends here");
+  free(b.data);
+  assert_int_equal(xt_langid_open("/nonexistent/lid.bin", &langid, &error), XT_STATUS_IO);
+  assert_int_equal(xt_langid_open("/tmp", &langid, &error), XT_STATUS_INPUT);
+}
+
+static void test_asked(void **state) {
+  (void)state;
+  assert_true(xt_language_is("zh", "zh"));
+  assert_true(xt_language_is("zh", "zh-CN"));
+  assert_true(xt_language_is("zh", "zh_cn"));
+  assert_true(xt_language_is("no", "nb"));
+  assert_true(xt_language_is("tl", "fil"));
+  assert_false(xt_language_is("nn", "no"));
+  assert_false(xt_language_is("", ""));
+  assert_false(xt_language_is("en", "e"));
+  assert_false(xt_language_is("e", "en"));
+}
+
+static void test_too_short(void **state) {
+  (void)state;
+  static const char *const shorts[] = {"", "(1)", "B", "1991", "abc", "是", "  a b c  ", "\xff\xfe", "१२३४५"};
+  static const char *const longs[] = {"abcd", "是的", "a b c d", "नहीं है", "예요", "yes 1 no"};
+  for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++) assert_true(xt_language_too_short(shorts[i], strlen(shorts[i])));
+  for (size_t i = 0; i < sizeof longs / sizeof *longs; i++) assert_false(xt_language_too_short(longs[i], strlen(longs[i])));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_tiny),     cmocka_unit_test(test_released_prompts), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_damaged),
+      cmocka_unit_test(test_messages), cmocka_unit_test(test_asked),            cmocka_unit_test(test_too_short),
+  };
+  return cmocka_run_group_tests_name("langid", tests, NULL, NULL);
+}
