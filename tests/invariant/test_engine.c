@@ -21,6 +21,8 @@ typedef struct Fixture {
 } Fixture;
 
 static Fixture fixture_open(size_t kind, const xt_model_options *options) {
+  static const xt_model_options one = {.threads = 1}; /* tests that are not about threads leave processors to others */
+  if (!options) options = &one;
   Fixture f;
   xt_error error;
   xt_model_info info;
@@ -263,6 +265,77 @@ static void test_kernels_agree(void **state) {
 }
 
 /* Blending with 1 replaces, with 0 changes nothing; adding 0 times changes nothing. */
+/* A change at a generated token is the same as one at the last token of the prompt with what came before it. Each
+ * position is changed in turn; the other requests of the call have changes elsewhere or none. */
+static void test_generated_positions(void **state) {
+  (void)state;
+  enum { NEW = 8, AT = 4 };
+  const xt_generate_options o = {.max_new_tokens = NEW, .repetition_penalty = 1, .ignore_eos = true};
+  for (size_t kind = 0; kind < KINDS; kind++) {
+    Fixture f = fixture_open(kind, NULL);
+    xt_intervention ivs[AT];
+    xt_request requests[AT + 1];
+    xt_generation out[AT + 1];
+    xt_error error;
+    int changed = 0;
+    for (int k = 0; k <= AT; k++) {
+      requests[k] = (xt_request){.ids = prompts[1], .count = lengths[1]};
+      if (k == AT) break;
+      ivs[k] = put(&f, 0, (xt_site){XT_TAP_BLOCK, XT_TAP_BLOCK}, 1, k);
+      ivs[k].position = (int)lengths[1] + k;
+      requests[k].interventions = &ivs[k];
+      requests[k].intervention_count = 1;
+    }
+    ASSERT_OK(xt_session_generate(f.session, requests, AT + 1, &o, out, &error));
+    for (int k = 0; k < AT; k++) {
+      int32_t longer[64];
+      const size_t count = lengths[1] + (size_t)k + 1;
+      memcpy(longer, prompts[1], lengths[1] * sizeof *longer);
+      memcpy(longer + lengths[1], out[AT].ids, ((size_t)k + 1) * sizeof *longer);
+      assert_memory_equal(out[k].ids, out[AT].ids, ((size_t)k + 1) * sizeof *longer); /* before it, the untouched run's */
+      ivs[k].position = XT_POSITION_LAST;
+      const xt_request request = {.ids = longer, .count = count, .interventions = &ivs[k], .intervention_count = 1};
+      xt_generation same;
+      ASSERT_OK(xt_session_generate(f.session, &request, 1, &o, &same, &error));
+      assert_memory_equal(out[k].ids + k + 1, same.ids, (size_t)(NEW - k - 1) * sizeof *longer);
+      changed += memcmp(out[k].ids, out[AT].ids, NEW * sizeof *longer) != 0;
+      xt_generation_deinit(&same);
+    }
+    assert_true(changed > 0);
+    for (int k = 0; k <= AT; k++) xt_generation_deinit(&out[k]);
+    fixture_close(&f);
+  }
+}
+
+/* Changes inside the prompt: only prompts with the very same ones may share their beginning. */
+static void test_inner_changes_are_not_shared(void **state) {
+  (void)state;
+  enum { VALUES = 24, MANY_INNER = VALUES + 24 };
+  for (size_t kind = 0; kind < KINDS; kind++) {
+    Fixture f = fixture_open(kind, NULL);
+    xt_intervention ivs[MANY_INNER];
+    xt_request requests[MANY_INNER];
+    static xt_generation out[MANY_INNER];
+    xt_error error;
+    for (int r = 0; r < MANY_INNER; r++) { /* other values at one place, then one value at other places */
+      const bool values = r < VALUES;
+      const xt_tap read = r / 2 % 2 ? XT_TAP_FFN : XT_TAP_ATTN;
+      ivs[r] = put(&f, values ? r % 2 : 0, (xt_site){values ? read : XT_TAP_FFN, XT_TAP_FFN}, values ? r / 4 : 2, values ? 1 : r % 6);
+      ivs[r].position = values ? 3 : 3 + 7 * (r / 6 - VALUES / 6);
+      requests[r] = (xt_request){.ids = prompts[1], .count = lengths[1], .interventions = &ivs[r], .intervention_count = 1};
+    }
+    ASSERT_OK(xt_session_generate(f.session, requests, MANY_INNER, NULL, out, &error));
+    for (int r = 0; r < MANY_INNER; r++) {
+      xt_generation alone;
+      ASSERT_OK(xt_session_generate(f.session, &requests[r], 1, NULL, &alone, &error));
+      models_same(&alone, &out[r]);
+      xt_generation_deinit(&alone);
+      xt_generation_deinit(&out[r]);
+    }
+    fixture_close(&f);
+  }
+}
+
 static void test_rules(void **state) {
   (void)state;
   Fixture f = fixture_open(0, NULL);
@@ -329,7 +402,7 @@ int main(void) {
       cmocka_unit_test(test_threads_do_not_matter),
       cmocka_unit_test(test_memory_does_not_matter),
       cmocka_unit_test(test_kernels_agree),
-      cmocka_unit_test(test_rules),
+      cmocka_unit_test(test_generated_positions), cmocka_unit_test(test_inner_changes_are_not_shared), cmocka_unit_test(test_rules),
       cmocka_unit_test(test_bad_requests),
   };
   return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
