@@ -20,7 +20,7 @@ missing=
 for folder in src/*/; do grep -q "^    $folder " docs/ARCHITECTURE.md || missing="$missing $folder"; done
 say "ARCHITECTURE has every folder" "$missing"
 missing=
-for table in $(grep -o 'CREATE TABLE [a-z]*' src/store/store.c | awk '{print $3}'); do grep -q "^| \`$table\` |" docs/FORMATS.md || missing="$missing $table"; done
+for table in $(grep -ohE 'CREATE TABLE (IF NOT EXISTS )?[a-z_]+' src/store/*.c | awk '{print $NF}'); do grep -q "^| \`$table\` |" docs/FORMATS.md || missing="$missing $table"; done
 say "FORMATS has every table" "$missing"
 missing=
 for field in $(sed -n 's/.*json_add(object, "\([a-z_]*\)".*/\1/p' src/cli/cmd_export.c); do grep -q "\`$field\`\|\"$field\"" docs/FORMATS.md || missing="$missing $field"; done
