@@ -29,9 +29,11 @@ CREATE TABLE responses(instance INTEGER NOT NULL REFERENCES instances, site TEXT
  mean_logprob REAL, run INTEGER NOT NULL REFERENCES runs, PRIMARY KEY(instance, site, source_layer, target_layer)) WITHOUT ROWID;
 """
 EXTRAS = """
-CREATE TABLE selections(strategy TEXT NOT NULL, instance INTEGER NOT NULL, site TEXT NOT NULL, source_layer INTEGER NOT NULL,
- target_layer INTEGER NOT NULL);
-CREATE TABLE text_metrics(text INTEGER NOT NULL, name TEXT NOT NULL, value);
+CREATE TABLE text_metrics(text INTEGER NOT NULL REFERENCES texts, name TEXT NOT NULL, value, PRIMARY KEY(text, name)) WITHOUT ROWID;
+CREATE TABLE pair_metrics(instance INTEGER NOT NULL REFERENCES instances, text INTEGER NOT NULL REFERENCES texts,
+ name TEXT NOT NULL, value, PRIMARY KEY(instance, text, name)) WITHOUT ROWID;
+CREATE TABLE selections(strategy TEXT NOT NULL, site TEXT NOT NULL, instance INTEGER NOT NULL REFERENCES instances,
+ source_layer INTEGER NOT NULL, target_layer INTEGER NOT NULL, PRIMARY KEY(instance, strategy, site)) WITHOUT ROWID;
 """
 LANGUAGES = {
     "xnli": "ar bg de el en es fr hi ru sw tr ur vi zh",
@@ -135,10 +137,10 @@ def main():
         store.db.executescript(EXTRAS)
         for instance in instances:
             for site in args.sites.split(","):
-                store.db.execute("INSERT INTO selections VALUES('entropy', ?, ?, ?, 0)", (instance, site, rng.choice([0, args.layers - 1])))
+                store.db.execute("INSERT INTO selections VALUES('entropy', ?, ?, ?, 0)", (site, instance, rng.choice([0, args.layers - 1])))
         for text in store.texts.values():
-            store.db.execute("INSERT INTO text_metrics VALUES(?, 'perplexity', ?)", (text, 40 + 80 * rng.random()))
-            store.db.execute("INSERT INTO text_metrics VALUES(?, 'language', ?)", (text, rng.choice(["en", "en", "sw", "de"])))
+            store.db.execute("INSERT INTO text_metrics VALUES(?, 'nll_standalone', ?)", (text, 3.5 + rng.random()))
+            store.db.execute("INSERT INTO text_metrics VALUES(?, 'lang', ?)", (text, rng.choice(["en", "en", "sw", "de"])))
     store.db.commit()
 
 

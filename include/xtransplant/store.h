@@ -107,6 +107,10 @@ typedef struct xt_store_row {
  * the reading with that status. */
 xt_status xt_store_read(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
 
+/* SHA-256 of a text in hexadecimal, as lm-evaluation-harness has it in doc_hash, prompt_hash and target_hash. */
+#define XT_TEXT_HASH_SIZE 65
+void xt_text_hash(const char *text, size_t length, char out[XT_TEXT_HASH_SIZE]);
+
 /* ---- what other verbs leave beside the responses ------------------------------------------------- */
 
 /* A run: when it began and, as JSON, where its responses come from. Borrowed for the callback. */

@@ -6,6 +6,8 @@ extern "C" {
 #define XT_VERSION "0.1.0"
 /* The library's own XT_VERSION; static. */
 const char *xt_version(void);
+/* The commit that the library was built from, or "" where that is not known; static. */
+const char *xt_git_hash(void);
 #ifdef __cplusplus
 }
 #endif

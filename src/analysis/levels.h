@@ -1,10 +1,11 @@
-/* Resource levels of languages. */
+/* Resource levels as indices of arrays. */
 #ifndef ANALYSIS_LEVELS_H
 #define ANALYSIS_LEVELS_H
 
-/* 0 High, 1 Mid, 2 Low; -1: a language of no benchmark here. What follows a hyphen does not count ("zh-CN"). */
-int level_of(const char *lang);
-/* "High", "Mid", "Low". */
-const char *level_name(int level);
+#include "xtransplant/tasks.h"
+
+/* 0 High, 1 Mid, 2 Low; -1: a language of no benchmark here. */
+static inline int level_of(const char *lang) { return (int)xt_language_level(lang) - (int)XT_LEVEL_HIGH; }
+static inline const char *level_name(int level) { return xt_level_name((xt_level)(level + (int)XT_LEVEL_HIGH)); }
 
 #endif

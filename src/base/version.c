@@ -1,3 +1,4 @@
 #include "xtransplant/version.h"
 
 const char *xt_version(void) { return XT_VERSION; }
+const char *xt_git_hash(void) { return XT_GIT_HASH; }

@@ -1,9 +1,10 @@
-/* export: a results file as lines, one a response. */
+/* export: a results file as lines, one a response; and its summary, as lm-evaluation-harness writes one. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
+#include "results_json.h"
 #include "verbs.h"
 
 typedef enum Format { FORMAT_JSONL = 0, FORMAT_CSV } Format;
@@ -11,16 +12,30 @@ static const char *const format_names[] = {[FORMAT_JSONL] = "jsonl", [FORMAT_CSV
 
 typedef struct Arguments {
   int format;
-  bool selections, quiet;
+  const char *results;
+  bool selections, no_docs, quiet;
 } Arguments;
 
 static const Option options[] = {
     {.name = "format", .letter = 'f', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, format), .value = "FORMAT",
      .choices = format_names, .preset = "jsonl", .help = "JSON lines with lm-evaluation-harness field names, or comma-separated values"},
+    {.name = "no-docs", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_docs),
+     .help = "JSON lines without the prompts (doc and arguments), which are most of them; their hashes stay"},
+    {.name = "results", .letter = 'r', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, results), .value = "FILE",
+     .help = "also write what lm-evaluation-harness calls results: each task's and site's metrics with standard errors, settings, versions"},
     {.name = "selections", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, selections),
      .help = "instead of all responses those that select chose, each with its strategy"},
     OPTION_QUIET(Arguments, quiet),
 };
+
+/* What is the same for all responses of a question. */
+typedef struct Exporter {
+  const Arguments *arguments;
+  int max_new_tokens;
+  int64_t question; /* that the rest is of; -1: none */
+  json_t *doc;
+  char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
+} Exporter;
 
 /* ---- JSON lines ------------------------------------------------------------------------------- */
 
@@ -43,9 +58,40 @@ static json_t *metrics_json(const xt_store_row *row) {
   return NULL;
 }
 
-static xt_status print_line(void *user, const xt_store_row *row, xt_error *error) {
-  (void)user;
+/* [[prompt, how it was answered]] */
+static json_t *arguments_json(const Exporter *e, const xt_question *q) {
+  return json_pack("[[s, {s:b, s:i}]]", q->target, "do_sample", 0, "max_gen_toks", e->max_new_tokens);
+}
+
+/* The hashes are of what lm-evaluation-harness takes: the doc as JSON of two spaces' indent, the prompt, the answer. */
+static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *error) {
   const xt_question *q = row->question;
+  if (e->question == row->question_number) return XT_STATUS_OK;
+  json_decref(e->doc);
+  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?}", "id", q->id, "lang", q->lang, "source_lang", q->source_lang, "source_prompt", q->source,
+                     "target_prompt", q->target, "gold", q->gold);
+  if (e->doc && q->choice_count) {
+    json_t *choices = json_object();
+    bool ok = true;
+    for (size_t i = 0; i < q->choice_count; i++)
+      ok = json_add(choices, q->choices[i].label, q->choices[i].text ? json_string(q->choices[i].text) : json_null()) && ok;
+    if (!json_add(e->doc, "choices", choices) || !ok) return error_memory(error);
+  }
+  char *text = e->doc ? json_dumps(e->doc, JSON_INDENT(2)) : NULL;
+  if (!text) return error_memory(error);
+  xt_text_hash(text, strlen(text), e->doc_hash);
+  xt_text_hash(q->target, strlen(q->target), e->prompt_hash);
+  xt_text_hash(q->gold ? q->gold : "", q->gold ? strlen(q->gold) : 0, e->target_hash);
+  free(text);
+  e->question = row->question_number;
+  return XT_STATUS_OK;
+}
+
+static xt_status print_line(void *user, const xt_store_row *row, xt_error *error) {
+  Exporter *e = user;
+  const xt_question *q = row->question;
+  const xt_status status = next_question(e, row, error);
+  if (status) return status;
   json_t *object = json_object();
   bool ok = json_add(object, "doc_id", json_string(q->id));
   ok = json_add(object, "lang", json_string(q->lang)) && ok;
@@ -63,6 +109,14 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
   ok = json_add(object, "id", json_string(row->id)) && ok;
+  ok = json_add(object, "filtered_resps", json_pack("[o]", json_text(row->text, row->text_length))) && ok;
+  ok = json_add(object, "doc_hash", json_string(e->doc_hash)) && ok;
+  ok = json_add(object, "prompt_hash", json_string(e->prompt_hash)) && ok;
+  ok = json_add(object, "target_hash", json_string(e->target_hash)) && ok;
+  if (!e->arguments->no_docs) {
+    ok = json_add(object, "doc", json_incref(e->doc)) && ok;
+    ok = json_add(object, "arguments", arguments_json(e, q)) && ok;
+  }
   if (row->strategy) ok = json_add(object, "strategy", json_string(row->strategy)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
@@ -118,14 +172,22 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
 
 static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
+  Exporter exporter = {.arguments = arguments, .question = -1};
   xt_store *store = NULL;
+  xt_store_info info;
   xt_error error;
+  xt_status status;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
-  xt_status status = xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error);
-  if (!status && arguments->format == FORMAT_CSV)
+  TRY_DONE(xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error));
+  TRY_DONE(xt_store_get_info(store, &info, &error));
+  exporter.max_new_tokens = info.max_new_tokens;
+  if (arguments->results) TRY_DONE(results_json_write(store, arguments->results, &error));
+  if (arguments->format == FORMAT_CSV)
     printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id%s\n",
            arguments->selections ? ",strategy" : "");
-  if (!status) status = (arguments->selections ? xt_store_read_selections : xt_store_read)(store, arguments->format == FORMAT_CSV ? print_values : print_line, NULL, &error);
+  TRY_DONE((arguments->selections ? xt_store_read_selections : xt_store_read)(store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
+done:
+  json_decref(exporter.doc);
   xt_store_close(store);
   return cli_exit(cli, status, &error);
 }
@@ -136,8 +198,9 @@ const Verb verb_export = {
     .about = "Prints every response of a results file, in an order that depends on what it holds and not on how it was made. Fields: the "
              "question (doc_id, lang, task), the transplant (site, source_layer, target_layer; vanilla and nulls for the untouched run), the "
              "response (resps, ids), margin (smallest of the response), entropy (of the first token, in nats), mean_entropy and mean_logprob "
-             "over the tokens, target (the gold answer), metrics.acc by the task's own scoring, and id, the same for the same "
-             "model, settings, question and transplant everywhere.",
+             "over the tokens, target (the gold answer), metrics.acc by the task's own scoring, id, the same for the same "
+             "model, settings, question and transplant everywhere, and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, prompt_hash "
+             "and target_hash.",
     .example = "xtransplant export xnli.db --format csv > xnli.csv",
     .rest_name = "RESULTS.db",
     .rest_max = 1,

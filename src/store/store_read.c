@@ -12,7 +12,7 @@
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   static const char *const counts[] = {"SELECT count(*) FROM instances", "SELECT count(*) FROM responses", "SELECT count(*) FROM vanilla",
                                        "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
-  *info = (xt_store_info){.model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
+  *info = (xt_store_info){.path = s->db.path, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
                           .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
                           .repetition_penalty = strtod(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
@@ -67,6 +67,15 @@ static xt_status read_question(Reader *r, xt_error *error) {
                               .gold = sqlite3_column_type(q, 9) == SQLITE_NULL ? NULL : db_text(q, 9)};
   r->task = xt_task_find(r->question.task);
   return read_choices(r, db_text(q, 10), error);
+}
+
+void xt_text_hash(const char *text, size_t length, char out[XT_TEXT_HASH_SIZE]) {
+  Hash hash;
+  uint8_t digest[HASH_BYTES];
+  hash_init(&hash);
+  hash_raw(&hash, text, length);
+  hash_finish(&hash, digest);
+  hash_hex(digest, HASH_BYTES, out);
 }
 
 static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RESPONSE_ID_SIZE]) {

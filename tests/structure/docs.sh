@@ -30,4 +30,5 @@ for name in $(grep -ohE '\b(src|tests|tools|docs|examples|bench|cmake)/[A-Za-z0-
   [ -e "$name" ] || ls "$name"* >/dev/null 2>&1 || missing="$missing $name"
 done
 say "the documents name no file that is not there" "$missing"
+say "no heading stands twice" "$(for file in README.md docs/*.md tools/README.md; do grep '^##* ' "$file" | sort | uniq -d; done)"
 [ $failures -eq 0 ]

@@ -1,0 +1,145 @@
+#!/bin/sh
+# report, and export's summary, on a tiny model's sweep. What needs Python, numpy or Chromium is skipped where they are not.
+. "$(dirname "$0")/lib.sh"
+tools=$here/../../tools
+python=${XT_PYTHON:-python3}
+skip() { echo "ok - $1 # SKIP $2"; }
+make_model tiny-llama
+small="-m $model --threads 1 --quiet"
+# gold answers of one letter, which a random model's bytes hold now and then: some responses are right
+i=0
+while [ $i -lt 18 ]; do
+  lang=$(echo "de hi sw" | cut -d' ' -f$((i % 3 + 1)))
+  case $((i / 6)) in
+    0) printf '{"id": "x%d", "lang": "%s", "source": "Question %d: yes?\\nAnswer:", "target": "Swali %d:\\nJibu:", "gold": "%d", "task": "xnli"}\n' $i $lang $i $i $((i % 3 + 1)) ;;
+    1) printf '{"id": "q%d", "lang": "%s", "source": "Who is %d?", "target": "Nani %d?", "gold": "%s", "task": "xquad"}\n' $i $lang $i $i "$(echo "e a o i u y" | cut -d' ' -f$((i - 5)))" ;;
+    2) printf '{"id": "g%d", "lang": "%s", "source": "Wapi %d?", "target": "Where %d?", "gold": "A", "task": "globalopinionqa"}\n' $i $lang $i $i ;;
+  esac
+  i=$((i + 1))
+done >pairs.jsonl
+run "$X" sweep $small --pairs pairs.jsonl --site attn,ffn -o results.db
+expect "sweep" 0
+
+# ---- files
+run "$X" report results.db -o rep --bootstrap 200 --permutations 32
+expect "report" 0
+prints "report: table 3" '^Table 3\. XNLI: the untouched model'
+prints "report: table 4" '^Table 4\. The untouched model'
+prints "report: upper bounds against chance" '^XNLI, attn, TargetFirst '
+same "some response is right" "$([ "$(awk -F, 'NR > 1 {n += $4} END {print n}' rep/configurations-xquad-ffn.csv)" -gt 0 ] && echo yes)" yes
+for file in report.html report.json table2.csv table2.tex table3-xnli.csv table3-xquad.tex table4.tex best.csv bounds.csv figure2.svg figure2.csv figure3-xnli-attn.svg \
+  figure3-xnli-attn.csv figure4.svg figure4-xquad-ffn.csv heatmap-globalopinionqa-ffn.svg configurations-xnli-ffn.csv; do
+  [ -s rep/$file ] && pass "report: $file" || fail "report: $file"
+done
+same "report: nothing half-written" "$(ls rep | grep -c partial)" 0
+same "report: a row a configuration" "$(wc -l <rep/configurations-xnli-attn.csv)" 37
+same "report: csv has a cell a column" "$(awk -F, '{print NF}' rep/configurations-xnli-attn.csv | sort -u)" 13
+same "page: no place left unfilled" "$(grep -c '{{' rep/report.html)" 0
+same "page: names no address" "$(grep -Eo '(https?:)?//[a-z][a-z0-9.-]*\.[a-z]{2,}[^" ]*' rep/report.html | grep -v 'http://www.w3.org/2000/svg' | head -3)" ""
+is_json "report --json" "$( "$X" report results.db --bootstrap 10 --json --quiet >json.out; echo json.out)"
+same "report --json: groups" "$(grep -o '"task": "[a-z]*"' json.out | tr '\n' ' ')" '"task": "globalopinionqa" "task": "xnli" "task": "xquad" '
+"$X" report results.db -o again --bootstrap 200 --permutations 32 --threads 3 --quiet >/dev/null
+for file in report.json report.html best.csv; do
+  cmp -s rep/$file again/$file && pass "the same bytes with other threads: $file" || fail "the same bytes with other threads: $file"
+done
+"$X" report results.db -o other --bootstrap 200 --permutations 32 --seed 2 --quiet >/dev/null
+cmp -s rep/report.json other/report.json && fail "another seed draws others" || pass "another seed draws others"
+
+# ---- the same figures from the exported lines
+"$X" export results.db --results results.json >lines.jsonl
+same "export: every line has the fields" "$(grep -c '"doc_hash": "[0-9a-f]\{64\}", "prompt_hash": "[0-9a-f]\{64\}", "target_hash": "[0-9a-f]\{64\}", "doc": {.*"arguments": \[\[' lines.jsonl)" "$(wc -l <lines.jsonl)"
+same "export --no-docs" "$("$X" export results.db --no-docs | grep -c '"doc":')" 0
+same "export --results: prompt_hash is sha256" "$(printf 'Swali 0:\nJibu:' | sha256sum | cut -c1-64)" "$(grep '"doc_id": "x0"' lines.jsonl | head -1 | field prompt_hash | tr -d '"')"
+for key in '"results"' '"xnli/attn/sw"' '"acc_stderr,none"' '"n-samples"' '"config"' '"versions"' '"git_hash"'; do
+  grep -q "$key" results.json && pass "export --results: $key" || fail "export --results: $key"
+done
+if "$python" -c 'import numpy' 2>/dev/null; then
+  run "$python" "$tools/recompute_tables.py" lines.jsonl rep/report.json
+  expect "recomputed figures are the report's" 0
+  prints "recomputed: many" '^[0-9]{4,} figures compared, 0 differ$'
+  sed '0,/"gain": {/{/"won": \[/{n;s/[0-9]/9/}}' rep/report.json >broken.json
+  run "$python" "$tools/recompute_tables.py" lines.jsonl broken.json
+  expect "recomputed: a wrong figure is found" 1
+else skip "recomputed figures are the report's" "no numpy"; fi
+
+# ---- the page in a browser
+if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+  "$python" "$tools/check_page.py" rep/report.html >page.tap
+  code=$?
+  cat page.tap
+  failures=$((failures + $(grep -c '^not ok' page.tap)))
+  [ $code -eq 0 ] && pass "page in a browser" || fail "page in a browser" "exit code $code"
+else skip "page in a browser" "no Chromium or no Python"; fi
+
+# ---- other stores beside
+sed 's/"id": "\([^"]*\)"/"id": "\1-cot"/' pairs.jsonl >cot.jsonl
+"$X" sweep $small --pairs cot.jsonl --site attn --source-layers first --target-layers first --max-new-tokens 30 -o cot.db
+"$X" init-model --like tiny-llama --seed 2 --quiet -o tuned
+"$X" sweep -m tuned --threads 1 --quiet --pairs pairs.jsonl --site attn,ffn -o tuned.db
+run "$X" report results.db --cot cot.db --tuned tuned.db --beside tuned.db --bootstrap 10 --quiet
+expect "report with stores beside" 0
+prints "CoT row" '^CoT '
+prints "ML-SFT row" '^ML-SFT '
+prints "table 11" '^Table 11\. XNLI'
+prints "table 8: the other model" '^tuned$'
+printf 'Question 3: yes?\nAnswer:' >source
+printf 'Swali 3:\nJibu:' >target
+"$X" lens -m "$model" --threads 1 --quiet --source-file source --target-file target --site ffn --source-layer 2 --target-layer 1 --json >lens.json
+run "$X" report results.db --lens lens.json -o lens --bootstrap 10 --quiet
+same "figure 8" "$code $(grep -c 'Figure 8. Intermediate decoding: ffn, layer 3 → 2' lens/figure8.svg)" "0 1"
+
+# ---- part of a sweep
+"$X" sweep $small --pairs pairs.jsonl --site attn --source-layers last --target-layers first -o part.db
+run "$X" report part.db -o part --bootstrap 10
+expect "report of the coarse configuration alone" 0
+same "part: its one configuration" "$(wc -l <part/configurations-xnli-attn.csv)" 2
+
+# ---- refusals
+r="$X report"
+refuses "no file" 2 "xtransplant report: give one results file" $r
+refuses "not there" 3 "xtransplant report: nowhere.db: cannot open: No such file or directory" $r nowhere.db
+: >empty.db
+refuses_like "empty" 3 "^xtransplant report: empty.db: holds no results" $r empty.db -o new
+refuses "no store" 3 "xtransplant report: pairs.jsonl: is no results store: not an SQLite file" $r pairs.jsonl -o new
+cp results.db schema.db
+printf '\0\0\0\11' | dd of=schema.db bs=1 seek=60 conv=notrunc 2>/dev/null
+refuses_like "another schema" 3 "^xtransplant report: schema.db: has schema 9; this build reads" $r schema.db -o new
+sed 's/, "gold": "[^"]*"//' pairs.jsonl >nogold.jsonl
+"$X" sweep $small --pairs nogold.jsonl --site attn --source-layers last --target-layers first -o nogold.db
+refuses "no gold" 3 "xtransplant report: nogold.db: gold: none of its 18 questions has a gold answer, so that no response can be scored; give \"gold\" in the pairs file" $r nogold.db -o new
+sed 's/, "task": "[^"]*"//' pairs.jsonl >notask.jsonl
+"$X" sweep $small --pairs notask.jsonl --site attn --source-layers last --target-layers first -o notask.db
+refuses "no task" 3 "xtransplant report: notask.db: task: none of its 18 questions is of a known task, so that no response can be scored; give \"task\" in the pairs file" $r notask.db -o new
+(head -5 pairs.jsonl; tail -n +6 nogold.jsonl) >somegold.jsonl
+"$X" sweep $small --pairs somegold.jsonl --site attn --source-layers last --target-layers first -o somegold.db
+run "$X" report somegold.db --bootstrap 10
+same "some gold: said" "$code $(grep -c 'tasks without a scored question left out' err) $(grep -c 'XNLI: 1 of 6 questions left out' err)" "0 1 1"
+if "$python" -c 'import sqlite3' 2>/dev/null; then
+  cp results.db plain.db
+  "$python" -c 'import sqlite3; d = sqlite3.connect("plain.db"); d.execute("DELETE FROM vanilla"); d.commit()'
+  refuses "no untouched runs" 3 "xtransplant report: plain.db: vanilla: has no untouched run, which everything is compared with; the same sweep command adds them" $r plain.db -o new
+  cp results.db select.db
+  "$python" - <<'EOF'
+import sqlite3
+d = sqlite3.connect("select.db")
+d.execute("CREATE TABLE selections(strategy TEXT, site TEXT, instance INTEGER, source_layer INTEGER, target_layer INTEGER)")
+d.execute("CREATE TABLE pair_metrics(instance INTEGER, text INTEGER, name TEXT, value)")
+d.execute("INSERT INTO selections SELECT 'entropy', 'attn', id, 5, 0 FROM instances")
+d.execute("INSERT INTO selections SELECT 'keep', 'attn', id, -1, -1 FROM instances")
+d.execute("CREATE TABLE text_metrics(text INTEGER, name TEXT, value)")
+d.execute("INSERT INTO text_metrics SELECT id, 'nll_standalone', 4.0 FROM texts UNION ALL SELECT id, 'lang', 'sw' FROM texts")
+d.commit()
+EOF
+  run "$X" report select.db --bootstrap 10 --quiet
+  expect "selections and text metrics" 0
+  prints "table 1" '^Vanilla \(no transplant\) .*54\.60'
+  prints "entropy row" '^entropy '
+  same "entropy at (last, first) is the coarse row" "$(grep '^entropy (attn)' out | head -1 | tr -s ' ' | cut -d' ' -f3-)" "$(grep '^Coarse  ' out | head -1 | tr -s ' ' | cut -d' ' -f2-)"
+  same "a strategy that keeps the untouched run is vanilla" "$(grep '^keep (attn)' out | sed -n 2p | tr -s ' ' | cut -d' ' -f3-)" "$(grep '^Vanilla  ' out | sed -n 2p | tr -s ' ' | cut -d' ' -f2-)"
+else skip "no untouched runs" "no Python"; fi
+printf '{"vanilla": 1}\n' >bad.json
+refuses_like "lens: another file" 3 "^xtransplant report: lens: it lacks one of source, vanilla and transplanted" $r results.db --lens bad.json -o new
+same "refusals write nothing" "$(ls -d new 2>/dev/null)" ""
+: >file
+refuses_like "the folder is a file" 3 "^xtransplant report: file/.*: cannot write: Not a directory" $r results.db -o file --bootstrap 10 --quiet
+finish
