@@ -20,7 +20,7 @@ missing=
 for folder in src/*/; do grep -q "^    $folder " docs/ARCHITECTURE.md || missing="$missing $folder"; done
 say "ARCHITECTURE has every folder" "$missing"
 missing=
-for table in $(grep -o 'CREATE TABLE [a-z]*' src/store/store.c | awk '{print $3}'); do grep -q "^| \`$table\` |" docs/FORMATS.md || missing="$missing $table"; done
+for table in $(grep -ohE 'CREATE TABLE (IF NOT EXISTS )?[a-z_]+' src/store/*.c | awk '{print $NF}'); do grep -q "^| \`$table\` |" docs/FORMATS.md || missing="$missing $table"; done
 say "FORMATS has every table" "$missing"
 missing=
 for field in $(sed -n 's/.*json_add(object, "\([a-z_]*\)".*/\1/p' src/cli/cmd_export.c); do grep -q "\`$field\`\|\"$field\"" docs/FORMATS.md || missing="$missing $field"; done
@@ -30,4 +30,5 @@ for name in $(grep -ohE '\b(src|tests|tools|docs|examples|bench|cmake)/[A-Za-z0-
   [ -e "$name" ] || ls "$name"* >/dev/null 2>&1 || missing="$missing $name"
 done
 say "the documents name no file that is not there" "$missing"
+say "no heading stands twice" "$(for file in README.md docs/*.md tools/README.md; do grep '^##* ' "$file" | sort | uniq -d; done)"
 [ $failures -eq 0 ]
