@@ -79,6 +79,7 @@ static void test_stumps(void **state) {
   assert_true(by_logistic > 0.1); /* the truth is not linear, so the test can tell the two apart */
   learner_free(stumps);
   learner_free(logistic);
+  examples_free(&data.examples);
   draw(&data, 4000, 6, linear);
   stumps = train(LEARNER_STUMPS, &data, 4000);
   assert_true(distance(stumps, linear) < 0.06);
