@@ -4,13 +4,14 @@
 #include <string.h>
 
 #include "layers.h"
+#include "lens_html.h"
 #include "output.h"
 #include "transplant.h"
 #include "verbs.h"
 
 typedef struct Arguments {
   ModelArguments model;
-  const char *prompt_file, *layers;
+  const char *prompt_file, *layers, *html;
   int width;
   TransplantArguments transplant;
 } Arguments;
@@ -24,35 +25,21 @@ static const Option options[] = {
      .preset = "all", .help = "layers to show: all, first, last, 3, 0-7 or 0,5,31"},
     {.name = "width", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, width), .value = "N", .low = 40, .high = 10000,
      .preset = "120", .help = "columns of the printed table; more tokens go into further tables"},
+    {.name = "html", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, html), .value = "FILE",
+     .help = "draw the tables as a page instead of printing them, coloured by probability"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
 
-/* What is shown: a response and which layers of its lens. */
-typedef struct View {
-  const xt_tokenizer *tokenizer; /* NULL: tokens are shown as ids */
-  bool *keep;                    /* [layers] */
-  int layers, width;
-} View;
-
 #define LABEL_COLUMNS 6
 #define TOKEN_COLUMNS 11
 #define CELL_COLUMNS (TOKEN_COLUMNS + 7) /* a gap, and " 100%" */
 
-/* One token by itself. Caller frees *text. */
-static xt_status token_text(const View *view, int32_t id, char **text, size_t *length, xt_error *error) {
-  if (view->tokenizer) return xt_tokenizer_decode(view->tokenizer, &id, 1, false, text, length, error);
-  *text = malloc(16);
-  if (!*text) return error_memory(error);
-  *length = (size_t)snprintf(*text, 16, "%d", (int)id);
-  return XT_STATUS_OK;
-}
-
-static xt_status print_cell(const View *view, int32_t id, double logprob, xt_error *error) {
+static xt_status print_cell(const LensView *view, int32_t id, double logprob, xt_error *error) {
   char *text = NULL;
   size_t length;
-  const xt_status status = token_text(view, id, &text, &length, error);
+  const xt_status status = lens_token_text(view, id, &text, &length, error);
   if (status) return status;
   char *line = text_escape(text, length);
   free(text);
@@ -65,7 +52,7 @@ static xt_status print_cell(const View *view, int32_t id, double logprob, xt_err
 }
 
 /* Tokens first..first+count-1, the highest layer on top as in the model. */
-static xt_status print_block(const View *view, const xt_generation *g, size_t first, size_t count, xt_error *error) {
+static xt_status print_block(const LensView *view, const xt_generation *g, size_t first, size_t count, xt_error *error) {
   printf("%*s", LABEL_COLUMNS, "token");
   for (size_t t = first; t < first + count; t++) printf("  %-*zu", t + 1 < first + count ? CELL_COLUMNS - 2 : 0, t + 1);
   printf("\n%*s", LABEL_COLUMNS, "chosen");
@@ -86,7 +73,7 @@ static xt_status print_block(const View *view, const xt_generation *g, size_t fi
   return status;
 }
 
-static xt_status print_table(const View *view, const char *label, const Response *response, xt_error *error) {
+static xt_status print_table(const LensView *view, const char *label, const Response *response, xt_error *error) {
   const xt_generation *g = &response->generation;
   const size_t fit = (size_t)((view->width - LABEL_COLUMNS) / CELL_COLUMNS);
   printf("%s: ", label);
@@ -100,18 +87,18 @@ static xt_status print_table(const View *view, const char *label, const Response
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
-static json_t *text_json(const View *view, int32_t id) {
+static json_t *text_json(const LensView *view, int32_t id) {
   char *text = NULL;
   size_t length;
   xt_error ignored;
-  if (token_text(view, id, &text, &length, &ignored) != XT_STATUS_OK) return NULL;
+  if (lens_token_text(view, id, &text, &length, &ignored) != XT_STATUS_OK) return NULL;
   json_t *value = json_text(text, length);
   free(text);
   return value;
 }
 
 /* G with "lens": arrays with a row a generated token, in it an item a shown layer. */
-static json_t *lens_json(const View *view, const Response *response) {
+static json_t *lens_json(const LensView *view, const Response *response) {
   const xt_generation *g = &response->generation;
   json_t *object = response_json(response), *lens = json_object();
   json_t *layers = json_array(), *ids = json_array(), *texts = json_array(), *logprobs = json_array();
@@ -143,7 +130,23 @@ static json_t *lens_json(const View *view, const Response *response) {
 
 /* ---- the verb ------------------------------------------------------------------------------ */
 
-static xt_status show_transplant(const Arguments *arguments, const View *view, const Transplant *transplant, xt_error *error) {
+static xt_status draw_transplant(const Arguments *arguments, const LensView *view, const Transplant *t, xt_error *error) {
+  char site[16], title[160], taken[80], put[120];
+  xt_site_format(arguments->transplant.site, site);
+  snprintf(title, sizeof title, "%s: layer %d of the source into layer %d of the target", site, t->source_layer, t->target_layer);
+  snprintf(taken, sizeof taken, "layer %d: the last prompt token's activation is taken here", t->source_layer);
+  snprintf(put, sizeof put, "layer %d: the source's activation is put here, at the last prompt token (%s)", t->target_layer, rule_names[arguments->transplant.rule]);
+  const LensRun runs[] = {{.title = "Source", .mark = taken, .marked_layer = t->source_layer, .response = &t->source},
+                          {.title = "Target, untouched", .response = &t->vanilla},
+                          {.title = "Target, transplanted", .mark = put, .marked_layer = t->target_layer, .response = &t->transplanted}};
+  return lens_write_html(arguments->html, view, title, runs, 3, error);
+}
+
+static xt_status show_transplant(const Arguments *arguments, const LensView *view, const Transplant *transplant, xt_error *error) {
+  if (arguments->html) {
+    const xt_status drawn = draw_transplant(arguments, view, transplant, error);
+    if (drawn || !arguments->model.json) return drawn;
+  }
   if (arguments->model.json) {
     json_t *object = json_object();
     bool ok = json_add(object, "source", lens_json(view, &transplant->source));
@@ -162,7 +165,12 @@ static xt_status show_transplant(const Arguments *arguments, const View *view, c
   return status;
 }
 
-static xt_status show_prompt(const Arguments *arguments, const View *view, const Response *response, xt_error *error) {
+static xt_status show_prompt(const Arguments *arguments, const LensView *view, const Response *response, xt_error *error) {
+  if (arguments->html) {
+    const LensRun run = {.title = "Untouched", .response = response};
+    const xt_status drawn = lens_write_html(arguments->html, view, "Intermediate decoding", &run, 1, error);
+    if (drawn || !arguments->model.json) return drawn;
+  }
   if (!arguments->model.json) return print_table(view, "untouched", response, error);
   json_t *object = json_object();
   if (json_add(object, "vanilla", lens_json(view, response))) return json_print(object, error);
@@ -207,7 +215,7 @@ static int run(const Cli *cli, void *opaque) {
   Transplant transplant = {0};
   Prompt prompt = {0};
   Response response = {0};
-  View view = {.width = arguments->width};
+  LensView view = {.width = arguments->width};
   xt_error error;
   xt_status status;
   if (single) TRY_DONE(prompt_read(arguments->prompt_file, how->line, how->ids, &prompt, &error));
