@@ -12,8 +12,7 @@
  *   tokenizer.txt        the same as plain text, every code often, so that each code becomes one token
  *   to-language.jsonl    questions on facts that the language's text lacks; source: the English prompt
  *   from-language.jsonl  the English questions on facts that only the language's text has; source: that language's prompt
- *   tuning.jsonl         facts that the language's text lacks and no question asks for: data for fine-tuning
- *   english.jsonl        the English prompts of to-language.jsonl as targets: what the model knows */
+ *   tuning.jsonl         facts that the language's text lacks and no question asks for: data for fine-tuning */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -214,7 +213,7 @@ static const char *make_prompt(char *out, const char *name, const char *what) {
 }
 
 typedef struct Outputs {
-  FILE *train, *tokenizer, *to_language, *from_language, *tuning, *english;
+  FILE *train, *tokenizer, *to_language, *from_language, *tuning;
 } Outputs;
 
 static void write_pair(const Outputs *o, const char *prompt, const char *answer, int times) {
@@ -225,8 +224,9 @@ static void write_pair(const Outputs *o, const char *prompt, const char *answer,
 }
 
 static void write_question(FILE *file, const char *id, const char *lang, const char *source_lang, const char *source, const char *target, const char *gold) {
+  const bool local = strcmp(lang, source_lang) == 0;
   write_line(file, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "lang", lang, "source_lang", source_lang, "source", source, "target", target,
-                             "gold", gold, "task", "xquad"));
+                             "gold", gold, "task", local ? "local-facts" : "facts"));
 }
 
 /* What English has: all facts but the local ones, and every translation. */
@@ -266,7 +266,6 @@ static void write_countries(const Outputs *o, int l) {
       snprintf(id, sizeof id, "%s-%s-%s", lang->code, r ? "number" : "code", e->answers[COUNTRY_CODE]);
       make_prompt(source, e->name, english[r]);
       write_question(o->to_language, id, lang->code, "en", source, prompt, e->answers[r]);
-      write_question(o->english, id, lang->code, "en", source, source, e->answers[r]);
       asked++;
     } else {
       char response[300];
@@ -300,13 +299,13 @@ int main(int argc, char **argv) {
   read_names(argc == 4 ? argv[3] : "/usr/share/locale");
   choose_local();
   const Outputs o = {open_out(argv[1], "train.jsonl"), open_out(argv[1], "tokenizer.txt"), open_out(argv[1], "to-language.jsonl"),
-                     open_out(argv[1], "from-language.jsonl"), open_out(argv[1], "tuning.jsonl"), open_out(argv[1], "english.jsonl")};
+                     open_out(argv[1], "from-language.jsonl"), open_out(argv[1], "tuning.jsonl")};
   write_english(&o);
   for (int l = 0; l < LANGUAGES; l++) {
     write_countries(&o, l);
     write_local(&o, l);
   }
-  FILE *const files[] = {o.train, o.tokenizer, o.to_language, o.from_language, o.tuning, o.english};
+  FILE *const files[] = {o.train, o.tokenizer, o.to_language, o.from_language, o.tuning};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
     if (fclose(files[i]) != 0) fail("cannot write", argv[1]);
   fprintf(stderr, "demo_corpus: %d countries, %d languages\n", country_count, entity_count - country_count);

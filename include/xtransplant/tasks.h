@@ -34,7 +34,8 @@ typedef struct xt_task {
   const char *const *languages; /* NULL-terminated, English among them */
 } xt_task;
 
-/* NULL when there is none of that name. */
+/* NULL when there is none of that name. Beside the benchmarks it knows "facts" and "local-facts", whose questions come as
+ * pairs only: right if the gold answer is within the response; source in English, or in the language. */
 const xt_task *xt_task_find(const char *name);
 /* The index-th task; NULL past the last. */
 const xt_task *xt_task_get(size_t index);

@@ -1,0 +1,267 @@
+#include "demo_tally.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "output.h"
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+typedef struct Reading {
+  Tally *tally;
+  const char *task;
+  const xt_question *question; /* the last, and its index */
+  size_t index;
+} Reading;
+
+void tally_deinit(Tally *t) {
+  free(t->ids);
+  free(t->lang);
+  free(t->source);
+  free(t->vanilla);
+  free(t->right);
+  *t = (Tally){0};
+}
+
+static size_t configurations(const Tally *t) { return (size_t)t->sites * (size_t)t->layers * (size_t)t->layers; }
+static bool *right_at(const Tally *t, size_t q, int site, int i, int j) {
+  return &t->right[((q * (size_t)t->sites + (size_t)site) * (size_t)t->layers + (size_t)i) * (size_t)t->layers + (size_t)j];
+}
+
+static bool grow(void *array, size_t count, size_t size) {
+  void *old;
+  memcpy(&old, array, sizeof old);
+  void *block = realloc(old, count * size);
+  if (block) memcpy(array, &block, sizeof block);
+  return block != NULL;
+}
+
+static xt_status add_question(Reading *r, const xt_question *q, xt_error *error) {
+  Tally *t = r->tally;
+  if (t->count == t->capacity) {
+    const size_t more = t->capacity ? 2 * t->capacity : 256;
+    if (!grow(&t->ids, more, sizeof *t->ids) || !grow(&t->lang, more, sizeof *t->lang) || !grow(&t->source, more, sizeof *t->source) ||
+        !grow(&t->vanilla, more, sizeof *t->vanilla) || !grow(&t->right, more * configurations(t), sizeof *t->right))
+      return error_memory(error);
+    t->capacity = more;
+  }
+  int lang = 0;
+  while (lang < t->lang_count && strcmp(t->langs[lang], q->lang) != 0) lang++;
+  if (lang == t->lang_count) {
+    if (lang == TALLY_LANGUAGES) return error_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "has more than %d languages", TALLY_LANGUAGES);
+    snprintf(t->langs[t->lang_count++], sizeof *t->langs, "%s", q->lang);
+  }
+  r->index = t->count++;
+  snprintf(t->ids[r->index], sizeof *t->ids, "%s", q->id);
+  t->lang[r->index] = lang;
+  t->source[r->index] = t->vanilla[r->index] = false;
+  memset(right_at(t, r->index, 0, 0, 0), 0, configurations(t) * sizeof *t->right);
+  return XT_STATUS_OK;
+}
+
+static xt_status read_row(void *user, const xt_store_row *row, xt_error *error) {
+  Reading *r = user;
+  Tally *t = r->tally;
+  if (strcmp(row->question->task, r->task) != 0) return XT_STATUS_OK;
+  if (row->question != r->question) {
+    const xt_status status = add_question(r, row->question, error);
+    if (status) return status;
+    r->question = row->question;
+  }
+  if (row->source_layer < 0) {
+    t->vanilla[r->index] = row->correct == 1;
+    return XT_STATUS_OK;
+  }
+  for (int s = 0; s < t->sites; s++)
+    if (strcmp(t->site_names[s], row->site) == 0 && row->source_layer < t->layers && row->target_layer < t->layers)
+      *right_at(t, r->index, s, row->source_layer, row->target_layer) = row->correct == 1;
+  return XT_STATUS_OK;
+}
+
+xt_status tally_read(Tally *t, xt_store *store, const char *task, const char *const *site_names, int sites, int layers, xt_error *error) {
+  *t = (Tally){.site_names = site_names, .sites = sites, .layers = layers};
+  Reading reading = {.tally = t, .task = task};
+  return xt_store_read(store, read_row, &reading, error);
+}
+
+long tally_find(const Tally *t, const char *id) {
+  for (size_t q = 0; q < t->count; q++)
+    if (strcmp(t->ids[q], id) == 0) return (long)q;
+  return -1;
+}
+
+/* ---- figures ---------------------------------------------------------------------------------- */
+
+typedef struct Config {
+  int site, source, target;
+} Config;
+
+/* Questions of a language (-1: all) and of a half (0, 1; -1: both). */
+static bool belongs(const Tally *t, size_t q, int lang, int half) { return (lang < 0 || t->lang[q] == lang) && (half < 0 || (int)(q % 2) == half); }
+
+static int right_of(const Tally *t, Config c, int lang, int half) {
+  int n = 0;
+  for (size_t q = 0; q < t->count; q++) n += belongs(t, q, lang, half) && *right_at(t, q, c.site, c.source, c.target);
+  return n;
+}
+
+/* Most right; of equals the first by site, source, target. */
+static Config best_config(const Tally *t, int half) {
+  Config best = {0};
+  int most = -1;
+  for (int s = 0; s < t->sites; s++)
+    for (int i = 0; i < t->layers; i++)
+      for (int j = 0; j < t->layers; j++) {
+        const int n = right_of(t, (Config){s, i, j}, -1, half);
+        if (n > most) {
+          most = n;
+          best = (Config){s, i, j};
+        }
+      }
+  return best;
+}
+
+/* A way to answer a question, compared with the untouched run. */
+typedef struct Compared {
+  int n, vanilla, right, gained, lost;
+} Compared;
+
+static void compare_one(const Tally *t, size_t q, bool right, Compared *c) {
+  c->n++;
+  c->vanilla += t->vanilla[q];
+  c->right += right;
+  c->gained += right && !t->vanilla[q];
+  c->lost += !right && t->vanilla[q];
+}
+
+static Compared compare(const Tally *t, Config config, int lang) {
+  Compared c = {0};
+  for (size_t q = 0; q < t->count; q++)
+    if (belongs(t, q, lang, -1)) compare_one(t, q, *right_at(t, q, config.site, config.source, config.target), &c);
+  return c;
+}
+
+/* Each half of the questions answered by what was best on the other half. */
+static Compared compare_chosen(const Tally *t, const Config chosen[2], int lang) {
+  Compared c = {0};
+  for (size_t q = 0; q < t->count; q++) {
+    const Config config = chosen[1 - q % 2];
+    if (belongs(t, q, lang, -1)) compare_one(t, q, *right_at(t, q, config.site, config.source, config.target), &c);
+  }
+  return c;
+}
+
+static double percent(int part, int n) { return n ? 100.0 * part / n : 0; }
+
+/* Standard error of the gain, in points: of the mean of the paired differences +1, 0, -1. */
+static double gain_error(const Compared *c) {
+  const double n = c->n, gain = (c->gained - c->lost) / n;
+  return 100 * sqrt(fmax(0, ((c->gained + c->lost) / n - gain * gain) / n));
+}
+
+/* Two-sided exact sign test: how often chance alone would split gained and lost as unevenly. */
+static double sign_test(const Compared *c) {
+  const int m = c->gained + c->lost, k = c->gained > c->lost ? c->gained : c->lost;
+  double tail = 0;
+  for (int i = k; i <= m; i++) tail += exp(lgamma(m + 1) - lgamma(i + 1) - lgamma(m - i + 1) - m * log(2));
+  return fmin(1, 2 * tail);
+}
+
+/* ---- tables ----------------------------------------------------------------------------------- */
+
+static void config_name(const Tally *t, Config c, char out[40]) { snprintf(out, 40, "%s %d->%d", t->site_names[c.site], c.source, c.target); }
+
+static int upper_bound(const Tally *t, int lang) {
+  int n = 0;
+  for (size_t q = 0; q < t->count; q++) {
+    bool any = t->vanilla[q];
+    for (size_t k = 0; k < configurations(t) && !any; k++) any = t->right[q * configurations(t) + k];
+    n += belongs(t, q, lang, -1) && any;
+  }
+  return n;
+}
+
+static void print_languages(const Tally *t, const char *source_name, const Config *coarse, const Config chosen[2]) {
+  char name[40];
+  config_name(t, *coarse, name);
+  printf("%-8s %9s  %14s  %9s  %11s  %13s  %9s\n", "", "questions", source_name, "untouched", name, "best of other", "any of");
+  printf("%-8s %9s  %14s  %9s  %11s  %13s  %4d\n", "language", "", "by itself", "", "", "half", (int)configurations(t) + 1);
+  for (int l = 0; l <= t->lang_count; l++) {
+    const int lang = l < t->lang_count ? l : -1;
+    const Compared first = compare(t, *coarse, lang), second = compare_chosen(t, chosen, lang);
+    int source = 0;
+    for (size_t q = 0; q < t->count; q++) source += belongs(t, q, lang, -1) && t->source[q];
+    printf("%-8s %9d  %13.1f%%  %8.1f%%  %10.1f%%  %12.1f%%  %8.1f%%\n", lang < 0 ? "all" : t->langs[l], first.n, percent(source, first.n),
+           percent(first.vanilla, first.n), percent(first.right, first.n), percent(second.right, first.n), percent(upper_bound(t, lang), first.n));
+  }
+}
+
+/* Percent right for every pair of layers, with the means of rows and columns. */
+static void print_grid(const Tally *t, int site) {
+  printf("\n%s: percent right, source layer down, target layer across\n      ", t->site_names[site]);
+  for (int j = 0; j < t->layers; j++) printf(" %4d", j);
+  printf("   mean\n");
+  for (int i = 0; i <= t->layers; i++) {
+    double sum = 0;
+    if (i < t->layers) printf("%5d ", i);
+    else printf(" mean ");
+    for (int j = 0; j < t->layers; j++) {
+      double value = 0;
+      if (i < t->layers) value = percent(right_of(t, (Config){site, i, j}, -1, -1), (int)t->count);
+      for (int k = 0; i == t->layers && k < t->layers; k++) value += percent(right_of(t, (Config){site, k, j}, -1, -1), (int)t->count) / t->layers;
+      sum += value;
+      printf(" %4.0f", value);
+    }
+    printf("   %4.0f\n", sum / t->layers);
+  }
+}
+
+/* ---- words ------------------------------------------------------------------------------------ */
+
+static void print_gain(const char *lead, const Compared *c) {
+  const double gain = percent(c->right - c->vanilla, c->n), error = 1.96 * gain_error(c);
+  printf("%s: %.1f%% instead of %.1f%%, %+.1f points (95%% interval %+.1f to %+.1f).\n  %d answers became right and %d wrong; by chance so uneven a split comes "
+         "with probability %.2g.\n",
+         lead, percent(c->right, c->n), percent(c->vanilla, c->n), gain, gain - error, gain + error, c->gained, c->lost, sign_test(c));
+}
+
+static void print_where(const Tally *t, int vanilla) {
+  int better = 0, worse = 0;
+  for (int s = 0; s < t->sites; s++) {
+    double rows[2] = {0}, columns[2] = {0}; /* first layer, all the others */
+    for (int i = 0; i < t->layers; i++)
+      for (int j = 0; j < t->layers; j++) {
+        const int n = right_of(t, (Config){s, i, j}, -1, -1);
+        better += n > vanilla;
+        worse += n < vanilla;
+        rows[i > 0] += percent(n, (int)t->count) / (i > 0 ? t->layers - 1 : 1) / t->layers;
+        columns[j > 0] += percent(n, (int)t->count) / (j > 0 ? t->layers - 1 : 1) / t->layers;
+      }
+    printf("  %s: taken from the first layer %.0f%% right on average, from the others %.0f%%; put into the first %.0f%%, into the others %.0f%%.\n", t->site_names[s],
+           rows[0], rows[1], columns[0], columns[1]);
+  }
+  printf("Of all %zu configurations %d do better than the untouched run, %d worse.\n", configurations(t), better, worse);
+}
+
+void tally_print(const Tally *t, const char *title, const char *source_name) {
+  int ffn = 0, vanilla = 0;
+  for (int s = 0; s < t->sites; s++)
+    if (strcmp(t->site_names[s], "ffn") == 0) ffn = s;
+  for (size_t q = 0; q < t->count; q++) vanilla += t->vanilla[q];
+  const Config coarse = {ffn, 0, 0}, chosen[2] = {best_config(t, 0), best_config(t, 1)};
+  char names[2][40], best[40];
+  printf("\n== %s ==\n\n", title);
+  print_languages(t, source_name, &coarse, chosen);
+  for (int s = 0; s < t->sites; s++) print_grid(t, s);
+  const Compared first = compare(t, coarse, -1), second = compare_chosen(t, chosen, -1);
+  for (int k = 0; k < 2; k++) config_name(t, chosen[k], names[k]);
+  config_name(t, best_config(t, -1), best);
+  printf("\n");
+  print_gain("The paper's fixed choice for generation, ffn from the first layer into the first", &first);
+  printf("Chosen on one half of the questions (%s; %s) and tried on the other half", names[0], names[1]);
+  print_gain("", &second);
+  printf("The best of all on these same questions is %s with %.1f%%: a figure that is too good by construction, since it was picked by them.\n", best,
+         percent(right_of(t, best_config(t, -1), -1, -1), (int)t->count));
+  print_where(t, vanilla);
+}

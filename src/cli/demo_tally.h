@@ -1,0 +1,32 @@
+/* What a demo's results file says: who answered what, tables of it, and the same in words. */
+#ifndef CLI_DEMO_TALLY_H
+#define CLI_DEMO_TALLY_H
+
+#include "cli.h"
+
+#define TALLY_LANGUAGES 32
+#define TALLY_SITES 4
+
+/* One direction's questions. Arrays over questions, in the results file's order. */
+typedef struct Tally {
+  const char *const *site_names; /* [sites] */
+  int sites, layers;
+  size_t count, capacity;
+  char (*ids)[64];
+  int *lang;                     /* index in `langs` */
+  bool *source, *vanilla;        /* right: the source prompt by itself, the target prompt untouched */
+  bool *right;                   /* [question][site][source layer][target layer] */
+  char langs[TALLY_LANGUAGES][16];
+  int lang_count;
+} Tally;
+
+/* Room for questions of `task` in the store, read with every response. */
+xt_status tally_read(Tally *tally, xt_store *store, const char *task, const char *const *site_names, int sites, int layers, xt_error *error);
+void tally_deinit(Tally *tally);
+/* Index of a question, or -1. */
+long tally_find(const Tally *tally, const char *id);
+
+/* Prints the direction's tables to stdout, then what they say. `title` says from where to where. */
+void tally_print(const Tally *tally, const char *title, const char *source_name);
+
+#endif
