@@ -13,7 +13,7 @@ build/build.ninja: | setup
 	@$(CMAKE) -B build >/dev/null
 
 demo: all
-	@examples/demo.sh build
+	@build/xtransplant demo
 
 # gcc, gcc with address and undefined-behaviour sanitizers, clang, and gcc with the thread sanitizer.
 test: all

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Installs the Debian packages of tools/packages.txt that are missing. Without root it names them.
+# Installs the Debian packages of tools/packages.txt that are missing, and those given. Without root it names them.
+# usage: tools/setup.sh [PACKAGE...]
 set -eu
 cd "$(dirname "$0")"
 missing=
-for package in $(sed 's/#.*//' packages.txt); do
+for package in $(sed 's/#.*//' packages.txt) "$@"; do
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing="$missing $package"
 done
 [ -n "$missing" ] || exit 0

@@ -30,8 +30,8 @@ const xt_analysis *xt_report_analysis(const xt_report *report);
  * into a folder, which is made where it is not there. Each file appears whole or not at all. */
 xt_status xt_report_write(const xt_report *report, const char *directory, xt_error *error);
 
-/* The tables for a terminal. The caller frees *text with xt_report_text_free. */
-xt_status xt_report_text(const xt_report *report, char **text, size_t *length, xt_error *error);
+/* The tables for a terminal; of one name alone ("table4", as its files are named) where `table` is not NULL. The caller frees *text with xt_report_text_free. */
+xt_status xt_report_text(const xt_report *report, const char *table, char **text, size_t *length, xt_error *error);
 void xt_report_text_free(char *text);
 
 #ifdef __cplusplus

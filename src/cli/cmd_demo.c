@@ -6,14 +6,19 @@
 #include <unistd.h>
 
 #include "demo_tally.h"
+#include "interrupt.h"
 #include "sweep_job.h"
 #include "verbs.h"
+#include "xtransplant/report.h"
+#include "xtransplant/select.h"
+#include "xtransplant/train.h"
 
 typedef struct Arguments {
   ModelArguments model;
   const char *data, *output;
   SiteList sites;
   int limit;
+  bool no_tuning;
 } Arguments;
 
 static const Option options[] = {
@@ -21,10 +26,11 @@ static const Option options[] = {
      .help = "folder with model/ and the questions; left out: the one that ships with the program"},
     {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, model.model), .value = "PATH",
      .help = "another model for the same questions"},
-    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sites), .value = "LIST", .preset = "attn,ffn,block",
+    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sites), .value = "LIST", .preset = "attn,ffn,block,attn-released",
      .help = "where activations are taken and put"},
     {.name = "limit", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, limit), .value = "N", .low = 1, .high = 1e9,
      .help = "only the first N questions of each language"},
+    {.name = "no-tuning", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_tuning), .help = "leave out fine-tuning and its rows in the tables"},
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .preset = "demo-out",
      .help = "folder for the results; what is there already is gone on with"},
     OPTIONS_COMPUTE(Arguments, model),
@@ -33,6 +39,7 @@ static const Option options[] = {
 
 /* The answers are one token and an end; what is longer is wrong already. */
 #define NEW_TOKENS 8
+#define TUNING_RATE 2e-4
 
 typedef struct Direction {
   const char *file, *task, *title, *source_name;
@@ -44,14 +51,40 @@ static const Direction directions[] = {
 };
 #define DIRECTION_COUNT (sizeof directions / sizeof *directions)
 
-typedef struct Demo {
-  const Arguments *arguments;
-  char folder[1024], model[1100], database[1100];
+/* A model and its results file. */
+typedef struct Subject {
+  char path[1200], database[1200];
+  ModelArguments how;
   LoadedModel loaded;
   xt_store *store;
   char hash[XT_MODEL_HASH_SIZE];
+} Subject;
+
+typedef struct Demo {
+  const Arguments *arguments;
+  char folder[1024];
+  Subject plain, tuned; /* the model as it is, and fine-tuned */
   uint64_t responses, computed;
 } Demo;
+
+static void subject_deinit(Subject *s) {
+  xt_store_close(s->store);
+  s->store = NULL;
+  model_deinit(&s->loaded);
+}
+
+static xt_status subject_open(Subject *s, const ModelArguments *how, const char *output, const char *name, xt_error *error) {
+  xt_status status;
+  s->how = *how;
+  s->how.model = s->path;
+  snprintf(s->database, sizeof s->database, "%s/%s", output, name);
+  TRY_DONE(model_describe(&s->how, &s->loaded, error));
+  TRY_DONE(xt_model_hash(s->loaded.model, s->hash, error));
+  TRY_DONE(model_load(&s->how, &s->loaded, error));
+  TRY_DONE(xt_store_open(s->database, XT_STORE_WRITE, &s->store, error));
+done:
+  return status;
+}
 
 /* ---- where things are ------------------------------------------------------------------------- */
 
@@ -76,30 +109,28 @@ static xt_status find_folder(Demo *d, xt_error *error) {
   return error_set(error, XT_STATUS_IO, program, NULL, -1, "the demo's files are not beside the program; give their folder with --data");
 }
 
-static xt_status make_output(Demo *d, xt_error *error) {
-  const char *output = d->arguments->output;
+static xt_status make_output(const char *output, xt_error *error) {
   if (mkdir(output, 0777) != 0 && errno != EEXIST) return error_set(error, XT_STATUS_IO, output, NULL, -1, "cannot make the folder: %s", strerror(errno));
-  snprintf(d->database, sizeof d->database, "%s/demo.db", output);
   return XT_STATUS_OK;
 }
 
 /* ---- one direction ---------------------------------------------------------------------------- */
 
 /* Whether each question's source prompt gives the answer by itself. */
-static xt_status ask_sources(const Demo *d, const SweepJob *job, Tally *tally, xt_error *error) {
+static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally *tally, xt_error *error) {
   const size_t n = job->count;
   xt_request *requests = calloc(n, sizeof *requests);
   xt_generation *out = calloc(n, sizeof *out);
   const xt_generate_options how = {.max_new_tokens = NEW_TOKENS};
   xt_status status = requests && out ? XT_STATUS_OK : error_memory(error);
   for (size_t q = 0; q < n && !status; q++) requests[q] = (xt_request){.ids = job->instances[q].source, .count = job->instances[q].source_count};
-  if (!status) status = xt_session_generate(d->loaded.session, requests, n, &how, out, error);
+  if (!status) status = xt_session_generate(subject->loaded.session, requests, n, &how, out, error);
   for (size_t q = 0; q < n && !status; q++) {
     const xt_question *question = job->questions[q];
     const long at = tally_find(tally, question->id);
     char *text;
     size_t length;
-    status = xt_tokenizer_decode(xt_model_tokenizer(d->loaded.model), out[q].ids, out[q].count, true, &text, &length, error);
+    status = xt_tokenizer_decode(xt_model_tokenizer(subject->loaded.model), out[q].ids, out[q].count, true, &text, &length, error);
     if (status) break;
     if (at >= 0) status = xt_task_score(xt_task_find(question->task), NULL, 0, text, length, question->gold, &tally->source[at], error);
     free(text);
@@ -110,13 +141,13 @@ static xt_status ask_sources(const Demo *d, const SweepJob *job, Tally *tally, x
   return status;
 }
 
-static xt_status run_direction(Demo *d, const Direction *direction, xt_error *error) {
+static xt_status run_direction(Demo *d, const Subject *subject, const Direction *direction, bool show, xt_error *error) {
   const Arguments *a = d->arguments;
   const char *site_names[SITE_LIST_MAX];
   char path[1200], names[SITE_LIST_MAX][16];
   snprintf(path, sizeof path, "%s/%s", d->folder, direction->file);
-  const SweepArguments sweep = {.model = a->model, .pairs = path, .output = d->database, .source_layers = "all", .target_layers = "all", .sites = a->sites,
-                                .limit = a->limit, .max_new_tokens = NEW_TOKENS, .commit_seconds = 1};
+  const SweepArguments sweep = {.model = subject->how, .pairs = path, .output = subject->database, .source_layers = "all", .target_layers = "all",
+                                .sites = a->sites, .limit = a->limit, .max_new_tokens = NEW_TOKENS, .commit_seconds = 1};
   const xt_store_settings settings = job_settings(&sweep);
   SweepJob job = {0};
   SweepOutcome outcome = {0};
@@ -124,17 +155,18 @@ static xt_status run_direction(Demo *d, const Direction *direction, xt_error *er
   xt_status status;
   for (int s = 0; s < a->sites.count; s++) site_names[s] = xt_site_format(a->sites.at[s], names[s]);
   TRY_DONE(job_read(&job, &sweep, 1, 1, error));
-  TRY_DONE(job_check(&job, &d->loaded, error));
-  TRY_DONE(job_find_missing(&job, d->store, d->loaded.info.layers, error));
+  TRY_DONE(job_check(&job, &subject->loaded, error));
+  TRY_DONE(job_find_missing(&job, subject->store, subject->loaded.info.layers, error));
   if (job.to_run) {
-    TRY_DONE(xt_store_begin(d->store, d->loaded.model, d->hash, &settings, "{\"verb\": \"demo\"}", error));
-    TRY_DONE(job_run(&job, &d->loaded, d->store, &outcome, error));
-    if (outcome.stopped) TRY_DONE(error_set(error, XT_STATUS_CANCELLED, d->database, NULL, -1, "stopped; the same command goes on from there"));
+    TRY_DONE(xt_store_begin(subject->store, subject->loaded.model, subject->hash, &settings, "{\"verb\": \"demo\"}", error));
+    TRY_DONE(job_run(&job, &subject->loaded, subject->store, &outcome, error));
+    if (outcome.stopped) TRY_DONE(error_set(error, XT_STATUS_CANCELLED, subject->database, NULL, -1, "stopped; the same command goes on from there"));
   }
   d->responses += job.responses;
   d->computed += outcome.added;
-  TRY_DONE(tally_read(&tally, d->store, direction->task, site_names, a->sites.count, d->loaded.info.layers, error));
-  TRY_DONE(ask_sources(d, &job, &tally, error));
+  if (!show) goto done;
+  TRY_DONE(tally_read(&tally, subject->store, direction->task, site_names, a->sites.count, subject->loaded.info.layers, error));
+  TRY_DONE(ask_sources(subject, &job, &tally, error));
   tally_print(&tally, direction->title, direction->source_name);
 done:
   tally_deinit(&tally);
@@ -142,33 +174,116 @@ done:
   return status;
 }
 
+static xt_status run_directions(Demo *d, const Subject *subject, bool show, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (size_t i = 0; i < DIRECTION_COUNT && !status; i++) status = run_direction(d, subject, &directions[i], show, error);
+  return status;
+}
+
+/* ---- what transplants are compared with ------------------------------------------------------- */
+
+static bool wants_stop(void *user) {
+  (void)user;
+  return interrupt_count() > 0;
+}
+
+/* The paper's ML-SFT: on facts in the languages that no question asks for. A small model needs a larger rate than its 1e-5. */
+static xt_status fine_tune(Demo *d, bool *done, xt_error *error) {
+  const Arguments *a = d->arguments;
+  char data[1200], record[1300];
+  xt_train_options how;
+  xt_status status;
+  *done = false;
+  snprintf(data, sizeof data, "%s/tuning.jsonl", d->folder);
+  if (a->no_tuning || access(data, R_OK) != 0) return XT_STATUS_OK;
+  snprintf(d->tuned.path, sizeof d->tuned.path, "%s/tuned", a->output);
+  snprintf(record, sizeof record, "%s/model.safetensors", d->tuned.path);
+  if (access(record, R_OK) != 0) {
+    cli_progress(a->model.quiet, "fine-tuning ...");
+    xt_train_options_init(&how);
+    how.model = d->plain.path;
+    how.data = data;
+    how.output = d->tuned.path;
+    how.rate = TUNING_RATE;
+    how.threads = a->model.threads;
+    how.cpu_kernels = a->model.kernels;
+    how.cancel = wants_stop;
+    interrupt_watch();
+    TRY_DONE(xt_train(&how, NULL, error));
+  }
+  TRY_DONE(subject_open(&d->tuned, &a->model, a->output, "tuned.db", error));
+  TRY_DONE(run_directions(d, &d->tuned, false, error));
+  *done = true;
+done:
+  return status;
+}
+
+/* Choices for each question into the results file: the paper's, and those beyond it. */
+static xt_status choose(const Demo *d, xt_error *error) {
+  static const xt_select_options strategies[] = {
+      {.strategy = XT_STRATEGY_COARSE},
+      {.strategy = XT_STRATEGY_ENTROPY, .candidates = XT_CANDIDATES_ENDS},
+      {.strategy = XT_STRATEGY_ENTROPY, .candidates = XT_CANDIDATES_ALL},
+      {.strategy = XT_STRATEGY_LOGPROB, .candidates = XT_CANDIDATES_TARGET_FIRST},
+      {.strategy = XT_STRATEGY_VOTE, .candidates = XT_CANDIDATES_TARGET_FIRST},
+      {.strategy = XT_STRATEGY_STUMPS, .candidates = XT_CANDIDATES_ALL},
+  };
+  for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++) {
+    const xt_status status = xt_store_select(d->plain.store, &strategies[i], NULL, error);
+    if (status == XT_STATUS_INPUT && xt_strategy_learns(strategies[i].strategy)) continue; /* --limit left too few to learn from */
+    if (status) return status;
+  }
+  return XT_STATUS_OK;
+}
+
+/* The stores are closed: what reads them opens them anew. */
+static xt_status report(const Demo *d, bool tuned, xt_error *error) {
+  const xt_report_options how = {.tuned = tuned ? d->tuned.database : NULL, .analysis = {.threads = d->arguments->model.threads}};
+  xt_report *made = NULL;
+  char *text;
+  size_t length;
+  xt_status status;
+  cli_progress(d->arguments->model.quiet, "drawing the report ...");
+  TRY_DONE(xt_report_create(d->plain.database, &how, &made, error));
+  TRY_DONE(xt_report_write(made, d->arguments->output, error));
+  TRY_DONE(xt_report_text(made, "table4", &text, &length, error));
+  printf("\n== Beside other methods, at the paper's site ==\n\n");
+  fwrite(text, 1, length, stdout);
+  xt_report_text_free(text);
+done:
+  xt_report_free(made);
+  return status;
+}
+
 /* ---- the verb --------------------------------------------------------------------------------- */
 
 static int run(const Cli *cli, void *opaque) {
-  Arguments *a = opaque;
+  const Arguments *a = opaque;
   Demo d = {.arguments = a};
   xt_error error;
   const double began = seconds_now();
+  bool tuned = false;
   xt_status status;
   TRY_DONE(find_folder(&d, &error));
-  if (!a->model.model) {
-    snprintf(d.model, sizeof d.model, "%s/model", d.folder);
-    a->model.model = d.model;
-  }
-  TRY_DONE(make_output(&d, &error));
-  TRY_DONE(model_describe(&a->model, &d.loaded, &error));
-  TRY_DONE(xt_model_hash(d.loaded.model, d.hash, &error));
-  TRY_DONE(model_load(&a->model, &d.loaded, &error));
-  TRY_DONE(xt_store_open(d.database, XT_STORE_WRITE, &d.store, &error));
+  if (a->model.model) snprintf(d.plain.path, sizeof d.plain.path, "%s", a->model.model);
+  else snprintf(d.plain.path, sizeof d.plain.path, "%s/model", d.folder);
+  TRY_DONE(make_output(a->output, &error));
+  TRY_DONE(subject_open(&d.plain, &a->model, a->output, "demo.db", &error));
+  const xt_model_info *info = &d.plain.loaded.info;
   printf("A model of %d layers and %.1f million parameters, trained on names and codes of countries and languages. Each question asks for a code. An\n"
          "activation of the last token is taken from the source prompt at one layer and put into the target prompt at another; all %d x %d pairs of layers.\n",
-         d.loaded.info.layers, (double)d.loaded.info.parameters / 1e6, d.loaded.info.layers, d.loaded.info.layers);
-  for (size_t i = 0; i < DIRECTION_COUNT; i++) TRY_DONE(run_direction(&d, &directions[i], &error));
-  printf("\n%llu responses, %llu of them computed now, in %.0f s; all are in %s.\n", (unsigned long long)d.responses, (unsigned long long)d.computed,
-         seconds_now() - began, d.database);
+         info->layers, (double)info->parameters / 1e6, info->layers, info->layers);
+  TRY_DONE(run_directions(&d, &d.plain, true, &error));
+  if (!a->model.model) TRY_DONE(fine_tune(&d, &tuned, &error));
+  TRY_DONE(choose(&d, &error));
+  subject_deinit(&d.plain);
+  subject_deinit(&d.tuned);
+  TRY_DONE(report(&d, tuned, &error));
+  printf("\n%llu responses, %llu of them computed now, in %.0f s. Open %s/report.html in a browser: every response behind every figure.\n",
+         (unsigned long long)d.responses, (unsigned long long)d.computed, seconds_now() - began, a->output);
 done:
-  xt_store_close(d.store);
-  model_deinit(&d.loaded);
+  subject_deinit(&d.plain);
+  subject_deinit(&d.tuned);
   return cli_exit(cli, status, &error);
 }
 
@@ -176,7 +291,8 @@ const Verb verb_demo = {
     .name = "demo",
     .summary = "the model and questions that ship with the program",
     .about = "Runs every transplant of every question with the small multilingual model that ships with the program, and prints what comes of it: accuracies "
-             "by language and by pair of layers, with their uncertainty. The responses go into DIR/demo.db, as a sweep's.",
+             "by language and by pair of layers, with their uncertainty. Fine-tunes the model too, to compare with. The responses go into DIR/demo.db and "
+             "DIR/tuned.db, as a sweep's, and DIR/report.html shows them all.",
     .example = "xtransplant demo",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -61,7 +61,7 @@ static xt_status print_json(const Arguments *a, const xt_report *report, xt_erro
 static xt_status print_tables(const xt_report *report, xt_error *error) {
   char *text;
   size_t length;
-  const xt_status status = xt_report_text(report, &text, &length, error);
+  const xt_status status = xt_report_text(report, NULL, &text, &length, error);
   if (status) return status;
   fwrite(text, 1, length, stdout);
   xt_report_text_free(text);

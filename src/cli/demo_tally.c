@@ -11,8 +11,7 @@
 typedef struct Reading {
   Tally *tally;
   const char *task;
-  const xt_question *question; /* the last, and its index */
-  size_t index;
+  size_t index; /* of the question whose rows are being read */
 } Reading;
 
 void tally_deinit(Tally *t) {
@@ -64,17 +63,14 @@ static xt_status read_row(void *user, const xt_store_row *row, xt_error *error) 
   Reading *r = user;
   Tally *t = r->tally;
   if (strcmp(row->question->task, r->task) != 0) return XT_STATUS_OK;
-  if (row->question != r->question) {
+  if (row->source_layer < 0) { /* the untouched run: a question's first row */
     const xt_status status = add_question(r, row->question, error);
     if (status) return status;
-    r->question = row->question;
-  }
-  if (row->source_layer < 0) {
     t->vanilla[r->index] = row->correct == 1;
     return XT_STATUS_OK;
   }
   for (int s = 0; s < t->sites; s++)
-    if (strcmp(t->site_names[s], row->site) == 0 && row->source_layer < t->layers && row->target_layer < t->layers)
+    if (t->count && strcmp(t->site_names[s], row->site) == 0 && row->source_layer < t->layers && row->target_layer < t->layers)
       *right_at(t, r->index, s, row->source_layer, row->target_layer) = row->correct == 1;
   return XT_STATUS_OK;
 }
@@ -241,7 +237,10 @@ static void print_where(const Tally *t, int vanilla) {
     printf("  %s: taken from the first layer %.0f%% right on average, from the others %.0f%%; put into the first %.0f%%, into the others %.0f%%.\n", t->site_names[s],
            rows[0], rows[1], columns[0], columns[1]);
   }
-  printf("Of all %zu configurations %d do better than the untouched run, %d worse.\n", configurations(t), better, worse);
+  printf("Of all %zu configurations %d do better than the untouched run, %d worse. Mind what is moved: the last layer's block output, put into the last\n"
+         "layer, makes the first token the source prompt's own by definition, and late layers come near that; with the feed-forward alone the target\n"
+         "prompt still has to be understood.\n",
+         configurations(t), better, worse);
 }
 
 void tally_print(const Tally *t, const char *title, const char *source_name) {

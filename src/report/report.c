@@ -73,6 +73,13 @@ size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *ou
     const AnalysisGroup *found = report_same_task(store, cot, &(AnalysisGroup){.group = {.task = task->name}});
     if (found) out[count++] = found;
   }
+  for (size_t i = 0; i < store->analysis->count && count < GROUPS_MOST; i++) { /* then tasks that are known but no benchmarks */
+    const AnalysisGroup *found = &store->analysis->groups[i];
+    if (!found->group.benchmark || found->group.cot != cot || report_same_task(store, cot, found) != found) continue;
+    bool there = false;
+    for (size_t k = 0; k < count; k++) there = there || out[k] == found;
+    if (!there) out[count++] = found;
+  }
   return count;
 }
 
@@ -210,10 +217,10 @@ done:
   return status;
 }
 
-xt_status xt_report_text(const xt_report *r, char **text, size_t *length, xt_error *error) {
+xt_status xt_report_text(const xt_report *r, const char *table, char **text, size_t *length, xt_error *error) {
   TextBuffer out = {0};
   for (size_t i = 0; i < r->tables.count; i++) {
-    if (r->tables.tables[i]->data) continue;
+    if (r->tables.tables[i]->data || (table && strcmp(r->tables.tables[i]->id, table) != 0)) continue;
     if (out.size) text_buffer_add_text(&out, "\n");
     table_to_text(r->tables.tables[i], &out);
   }
