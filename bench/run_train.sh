@@ -48,8 +48,8 @@ measure() { # NAME MODEL DATA BATCH STEPS LENGTH
     'BEGIN { printf "| %s | %.0f | %.0f | %.2f | %.0f | %.0f %% |\n", name, ours, theirs, ours / theirs, speed / 1e9, 100 * speed / peak }'
 }
 
-peak=$("$xt" bench -m "$here/../demo/model" --rows 1 -p 16 -n 2 --threads "$threads" --quiet --json | field peak_flops_per_second)
+peak=$("$xt" bench -m "$here/../demo/facts-4m" --rows 1 -p 16 -n 2 --threads "$threads" --quiet --json | field peak_flops_per_second)
 echo "| model | xtransplant, tokens/s | PyTorch, tokens/s | ratio | GFLOP/s in products | of the peak |"
 echo "|---|---|---|---|---|---|"
-measure demo "$here/../demo/model" "$here/../demo/tuning.jsonl" 64 30 256
+measure demo "$here/../demo/facts-4m" "$here/../demo/tuning.jsonl" 64 30 256
 measure qwen2-0.5b-4-layers "$work/qwen" "$work/text.txt" 8 4 256

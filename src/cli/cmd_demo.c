@@ -23,7 +23,7 @@ typedef struct Arguments {
 
 static const Option options[] = {
     {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, data), .value = "DIR",
-     .help = "folder with model/ and the questions; left out: the one that ships with the program"},
+     .help = "folder with facts-4m/ and the questions; left out: the one that ships with the program"},
     {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, model.model), .value = "PATH",
      .help = "another model for the same questions"},
     {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sites), .value = "LIST", .preset = "attn,ffn,block,attn-released",
@@ -266,7 +266,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   TRY_DONE(find_folder(&d, &error));
   if (a->model.model) snprintf(d.plain.path, sizeof d.plain.path, "%s", a->model.model);
-  else snprintf(d.plain.path, sizeof d.plain.path, "%s/model", d.folder);
+  else snprintf(d.plain.path, sizeof d.plain.path, "%s/facts-4m", d.folder);
   TRY_DONE(make_output(a->output, &error));
   TRY_DONE(subject_open(&d.plain, &a->model, a->output, "demo.db", &error));
   const xt_model_info *info = &d.plain.loaded.info;

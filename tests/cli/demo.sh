@@ -13,13 +13,13 @@ prints "nothing is done twice" '^2080 responses, 0 of them computed now,'
 
 # The effect that the demo is for: of the questions that the target prompt alone gets wrong, first into first makes many right.
 awk 'NR % 4 == 1' "$data/to-language.jsonl" >some.jsonl
-"$X" sweep -m "$data/model" --threads 1 --quiet --pairs some.jsonl --site ffn --source-layers first --target-layers first --max-new-tokens 8 -o some.db
+"$X" sweep -m "$data/facts-4m" --threads 1 --quiet --pairs some.jsonl --site ffn --source-layers first --target-layers first --max-new-tokens 8 -o some.db
 "$X" export some.db >some.out
 right() { grep "\"site\": \"$1\"" some.out | grep -c '"acc": 1'; }
 if [ "$(right ffn)" -gt $(($(right vanilla) + 8)) ]; then pass "more right with English activations"
 else fail "more right with English activations" "untouched $(right vanilla), transplanted $(right ffn) of $(wc -l <some.jsonl)"; fi
 
-refuses_like "a folder without questions" 3 "^xtransplant demo: $work/model/?.*: .*No such file or directory" "$X" demo --data "$work" -o out2
+refuses_like "a folder without questions" 3 "^xtransplant demo: $work/facts-4m/?.*: .*No such file or directory" "$X" demo --data "$work" -o out2
 refuses_like "a model that is not there" 3 "^xtransplant demo: none.*: .*No such file or directory" "$X" demo --model none -o out2
 : >file
 refuses_like "the folder is a file" 3 "^xtransplant demo: file/demo.db: " "$X" demo $small -o file

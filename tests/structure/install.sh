@@ -37,6 +37,7 @@ for example in "$source"/examples/*.c; do
 done
 LD_LIBRARY_PATH=$(dirname "$(find "$work/inst" -name libxtransplant.so)")
 export LD_LIBRARY_PATH
+check "the installed demo finds its files" "$work/inst/bin/xtransplant" demo --limit 1 --site ffn --no-tuning --quiet -o "$work/demo-out"
 check "an example runs with the shared library" "$work/generate-shared" "$work/model" "$work/prompt"
 cp "$work/log" "$work/shared.out"
 unset LD_LIBRARY_PATH
