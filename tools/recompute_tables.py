@@ -6,12 +6,13 @@ numbers are drawn (docs/FORMATS.md). Scoring against permuted answers is done he
 
     xtransplant export results.db > results.jsonl
     xtransplant report results.db -o out
-    tools/recompute_tables.py results.jsonl out/report.json
+    tools/recompute_tables.py results.jsonl out/report.json results.db
 
-Needs numpy. What the lines do not have, a store's strategies and text metrics, is not compared.
+Needs numpy. Strategies, perplexities and languages are not in the lines: they are compared where the results file is given.
 """
 import json
 import math
+import sqlite3
 import sys
 from collections import defaultdict
 
@@ -299,6 +300,55 @@ class Comparison:
                 self.estimate(f"{where} {name}", got[part][name], e)
 
 
+class Store:
+    """Of a results file: what strategies chose, and what is known of each response's text."""
+
+    def __init__(self, path):
+        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        self.chosen, self.texts, self.vanilla = defaultdict(dict), defaultdict(list), {}
+        instances = {k: rest for k, *rest in db.execute("SELECT id, task, lang, source_lang, doc_id, source, target FROM instances")}
+        known = defaultdict(dict)
+        for text, name, value in db.execute("SELECT text, name, value FROM text_metrics"):
+            known[text][name] = value
+        for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections"):
+            self.chosen[tuple(instances[k]), site][strategy] = (i, j)
+        for k, text in db.execute("SELECT instance, text FROM vanilla"):
+            self.texts[tuple(instances[k]), "vanilla"].append(known[text])
+        for k, site, text in db.execute("SELECT instance, site, text FROM responses"):
+            self.texts[tuple(instances[k]), site].append(known[text])
+
+
+LANGUAGE_CODES = {"nb": "no", "iw": "he", "fil": "tl"}  # that lid.176 has under another code
+
+
+def compare_store(c, g, group, store):
+    where = f"{g.task} {g.pivot}"
+    keys = [(g.task, d["lang"], d["source_lang"], d["id"], d["source_prompt"], d["target_prompt"]) for d in g.docs]
+    for got, site in [(group, "vanilla")] + [(s, s["site"]) for s in group["sites"]]:
+        perplexities, consistent = [], []
+        for key in keys:
+            asked = "en" if g.task in FROM_LANGUAGE else key[1].split("-")[0]
+            for known in store.texts[key, site]:
+                if known.get("nll_standalone") is not None:
+                    perplexities.append(math.exp(known["nll_standalone"]))
+                if "lang" in known:
+                    consistent.append(float(known["lang"] == LANGUAGE_CODES.get(asked, asked)))
+        for name, values in (("perplexity", perplexities), ("consistency", consistent)):
+            c.estimate(f"{where} {site} {name}", got[name], estimate(values))
+        if site == "vanilla":
+            continue
+        names = sorted({s for key in keys for s in store.chosen[key, site]})
+        c.same(f"{where} {site} strategies", sorted(got["strategies"]), names)
+        for strategy, scores in got["strategies"].items():
+            right = np.full(len(keys), math.nan)
+            for n, key in enumerate(keys):
+                at = store.chosen[key, site].get(strategy)
+                if at is None or not g.scored[n]:
+                    continue
+                right[n] = g.right[n] if at[0] < 0 else g.sites[site][1][at[0] * g.layers + at[1], n]
+            c.scores(f"{where} {site} {strategy}", scores, g.scores(right))
+
+
 def compare_group(c, g, group, chance):
     where = f"{g.task} {g.pivot}"
     vanilla = g.scores(g.masked(g.right, g.scored))
@@ -386,6 +436,16 @@ def compare_tables(c, report, groups):
     c.same("table 4 vanilla", table["Vanilla"], levels(lambda g: g["vanilla"]))
     c.same("table 4 SourceLast", table["SourceLast"], levels(lambda g: paper_site(g) and paper_site(g)["sources"][-1]["bound"]))
     c.same("table 4 TargetFirst", table["TargetFirst"], levels(lambda g: paper_site(g) and paper_site(g)["targets"][0]["bound"]))
+    for name in sorted({name for g in main for s in g["sites"] for name in s["strategies"]}):
+        c.same(f"table 4 {name}", table.get(name), levels(lambda g: paper_site(g)["strategies"].get(name)))
+    first = tables["table1"]["rows"] if "table1" in tables else []
+    for at, row in enumerate(first):
+        site = {"Vanilla (no transplant)": "vanilla", "Transplant (Self-Attention)": "attn", "Transplant (Feed-Forward)": "ffn", "Transplant (Whole Block)": "block"}.get(row["label"])
+        if row["section"]:
+            continue
+        figure = "perplexity" if at < [r["label"] for r in first].index("Language consistency (%)") else "consistency"
+        of = lambda g: g[figure] if site == "vanilla" else next((s[figure] for s in g["sites"] if s["site"] == site), None)
+        c.same(f"table 1 {figure} {site}", row["cells"], [shown(of(g)) for g in main])
     best = [r["cells"] for r in tables["best"]["rows"]]
     for cells, (g, s) in zip(best, [(g, s) for g in groups for s in g["sites"]]):
         k, n, conf = s["best"]["source_layer"] * g["layers"] + s["best"]["target_layer"], g["layers"], s["configurations"]
@@ -425,8 +485,9 @@ def compare_tables(c, report, groups):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in (3, 4):
         sys.exit(__doc__)
+    store = Store(sys.argv[3]) if len(sys.argv) == 4 else None
     report = json.load(open(sys.argv[2], encoding="utf-8"))
     layers = report["store"]["about"]["layers"]
     rows = defaultdict(list)
@@ -441,6 +502,8 @@ def main():
     for group in report["store"]["groups"]:
         g = groups[group["task"], group["pivot"], group["cot"]]
         compare_group(c, g, group, g.chance())
+        if store:
+            compare_store(c, g, group, store)
     compare_tables(c, report, report["store"]["groups"])
     for line in c.wrong[:20]:
         print(line)

@@ -80,7 +80,7 @@ typedef struct xt_train_stats {
   double first_loss, last_loss; /* means over the run's first and last tenth of steps */
 } xt_train_stats;
 
-/* Trains and writes `output`: config.json, generation_config.json, the tokenizer's files, model.safetensors, the
+/* Trains and writes `output`: config.json, generation_config.json where the model has one, the tokenizer's files, model.safetensors, the
  * record training.jsonl (a line a step) and loss.svg. While it runs, `output` holds training-state.safetensors. A run that
  * was stopped goes on when called with the same settings; with others it is refused, naming the one that differs.
  * `stats` may be NULL. */

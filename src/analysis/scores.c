@@ -7,6 +7,7 @@
 #include "analysis/bits.h"
 #include "analysis/statistics.h"
 #include "base/mem.h"
+#include "xtransplant/langid.h"
 
 static const xt_estimate none = {NAN, NAN, 0};
 
@@ -201,11 +202,6 @@ done:
 
 /* ---- text metrics ----------------------------------------------------------------------------- */
 
-static bool same_language(const char *a, const char *b) {
-  const size_t x = strcspn(a, "-_"), y = strcspn(b, "-_");
-  return x == y && memcmp(a, b, x) == 0;
-}
-
 typedef struct TextSums {
   double perplexity, perplexity_squares;
   size_t perplexity_count, consistent, language_count;
@@ -222,7 +218,7 @@ static void add_text(const xt_analysis *a, const xt_group *g, const AnalysisInst
   if (t->language) {
     const char *wanted = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE ? "en" : instance->lang;
     sums->language_count++;
-    if (same_language(t->language, wanted)) sums->consistent++;
+    if (xt_language_is(t->language, wanted)) sums->consistent++;
   }
 }
 

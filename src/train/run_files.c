@@ -118,30 +118,38 @@ static bool ends_with(const char *text, const char *end) {
   return a >= b && strcmp(text + a - b, end) == 0;
 }
 
+/* Removes the files called prefix...PARTIAL that killed runs were just writing, which may be as large as the state.
+ * *empty: nothing else is there. */
+static xt_status remove_partial(const char *output, const char *prefix, bool *empty, xt_error *error) {
+  DIR *directory = opendir(output);
+  if (!directory) return err_io(error, output, "cannot open");
+  *empty = true;
+  for (const struct dirent *entry; (entry = readdir(directory));) {
+    const char *name = entry->d_name;
+    if (strncmp(name, prefix, strlen(prefix)) == 0 && ends_with(name, PARTIAL)) unlinkat(dirfd(directory), name, 0);
+    else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) *empty = false;
+  }
+  closedir(directory);
+  return XT_STATUS_OK;
+}
+
 xt_status run_files_open(Trainer *t, xt_error *error) {
   const char *output = t->options->output;
   Dtype dtype;
   char *state;
+  bool empty = true;
   TRY(choose_dtype(t, &dtype, error));
   if (mkdir(output, 0777) == 0) return XT_STATUS_OK;
   if (errno != EEXIST) return err_io(error, output, "cannot make the directory");
   TRY(file_join(output, STATE_FILE, &state, error));
   if (file_exists(state)) {
-    const xt_status status = read_state(t, state, error);
+    xt_status status = read_state(t, state, error);
+    if (!status) status = remove_partial(output, "", &empty, error);
     free(state);
     return status;
   }
   free(state);
-  DIR *directory = opendir(output);
-  if (!directory) return err_io(error, output, "cannot open");
-  bool empty = true;
-  for (const struct dirent *entry; (entry = readdir(directory));) {
-    const char *name = entry->d_name;
-    /* what a killed run was just writing */
-    if (strncmp(name, STATE_FILE, strlen(STATE_FILE)) == 0 && ends_with(name, PARTIAL)) unlinkat(dirfd(directory), name, 0);
-    else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) empty = false;
-  }
-  closedir(directory);
+  TRY(remove_partial(output, STATE_FILE, &empty, error)); /* any other may be the user's own */
   if (empty) return XT_STATUS_OK;
   return err_set(error, XT_STATUS_IO, output, NULL, -1, "exists, is not empty and holds no state to go on from; nothing was written");
 }

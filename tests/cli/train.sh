@@ -1,0 +1,105 @@
+#!/bin/sh
+# train: stopped at any moment it goes on to the same bits, whatever the threads; bad input is named and nothing is written.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama
+awk 'BEGIN { for (k = 1; k <= 40; k++) printf "{\"prompt\": \"question %d:\", \"response\": \" answer %d\"}\n", k, 7 * k }' >pairs.jsonl
+at="-m $model -d pairs.jsonl --batch 4 --lr 1e-3 --epochs 4 --quiet"
+began=$(date +%s%N)
+run "$X" train $at --save-steps 1 -o whole --json
+whole_ms=$((($(date +%s%N) - began) / 1000000))
+expect "train" 0
+same "train: nothing left of the state" "$(ls whole | tr '\n' ' ')" "config.json generation_config.json loss.svg model.safetensors tokenizer.json tokenizer_config.json training.jsonl "
+same "train: a line a step" "$(wc -l <whole/training.jsonl) $(field steps <out)" "40 40"
+grep -q '<svg' whole/loss.svg && pass "train: loss curve" || fail "train: loss curve" "$(head -c 100 whole/loss.svg)"
+awk 'BEGIN { FS = "\"loss\": " } { split($2, f, ","); if (NR <= 4) a += f[1]; if (NR > 36) b += f[1] } END { exit !(b < a / 4) }' whole/training.jsonl &&
+  pass "train: it learns" || fail "train: it learns" "$(tail -1 whole/training.jsonl)"
+printf 'question 3:' >question
+run "$X" generate -m whole -f question -n 4 --threads 1
+expect "train: what it wrote can be loaded" 0
+
+same_as_whole() { # NAME FOLDER
+  cmp -s whole/model.safetensors "$2/model.safetensors" && cmp -s whole/training.jsonl "$2/training.jsonl" && pass "$1" || fail "$1" "$(ls "$2" 2>&1)" "$(cmp whole/training.jsonl "$2/training.jsonl" 2>&1)"
+}
+"$X" train $at --threads 1 --recompute --save-steps 0 -o other
+same_as_whole "one thread, layers run again on the way back: same bits" other
+
+# ---- killed at any moment, the same command goes on
+kills=0 partial=0 moments=20
+[ -n "${XT_TEST_BRIEF:-}" ] && moments=4
+while [ $kills -lt $moments ]; do
+  "$X" train $at --save-steps 1 -o killed &
+  pid=$!
+  sleep "$(awk "BEGIN {print $whole_ms * $(od -An -N1 -tu1 /dev/urandom) / 256000}")"
+  if ! kill -9 $pid 2>/dev/null; then # it had finished: begin anew
+    wait $pid
+    rm -rf killed
+    continue
+  fi
+  wait $pid 2>/dev/null
+  kills=$((kills + 1))
+  [ -e killed/training-state.safetensors ] && partial=$((partial + 1))
+  if [ -e killed/model.safetensors ] && [ ! -e killed/training-state.safetensors ]; then rm -rf killed; fi # killed when all was done
+done 2>/dev/null
+echo "# killed $kills times, $partial times with a state"
+[ -e killed/training-state.safetensors ] || { # so that the last start has something to go on from
+  "$X" train $at --save-steps 1 -o killed & pid=$!
+  tries=0
+  while [ $tries -lt 200 ] && [ ! -e killed/training-state.safetensors ]; do sleep 0.01; tries=$((tries + 1)); done
+  kill -9 $pid; wait $pid
+} 2>/dev/null
+echo half >killed/training-state.safetensors.1.partial # as one that is killed while it writes leaves it
+run "$X" train $at --save-steps 1 -o killed
+expect "after kill -9: goes on" 0
+same_as_whole "after kill -9: same bits" killed
+[ $partial -ge 1 ] && pass "after kill -9: some of it was kept" || fail "after kill -9: some of it was kept" "killed $kills times in $whole_ms ms"
+same "after kill -9: nothing left over" "$(ls killed)" "$(ls whole)"
+
+# ---- Ctrl-C keeps a state without --save-steps; other settings are refused
+"$X" train $at --epochs 400 --save-steps 0 -o half 2>err & pid=$!
+tries=0
+while [ $tries -lt 200 ] && [ ! -d half ]; do sleep 0.01; tries=$((tries + 1)); done
+sleep 0.3
+kill -INT $pid
+wait $pid
+same "Ctrl-C: exit code" $? 1
+same "Ctrl-C: message" "$(sed "s/step [0-9]*/step N/" err)" "xtransplant train: half: stopped after step N of 4000"
+same "Ctrl-C: state" "$(ls half | grep -c training-state)" 1
+refuses_like "other settings" 3 "half.*(epochs|steps|learning|lr)" "$X" train $at --epochs 400 --lr 2e-3 -o half
+head -30 pairs.jsonl >fewer.jsonl
+refuses_like "other data" 3 "half.*data" "$X" train -m "$model" -d fewer.jsonl --batch 4 --lr 1e-3 --epochs 400 --quiet -o half
+head -c 5000 half/training-state.safetensors >short && cp short half/training-state.safetensors
+refuses_like "a broken state" 3 "half/training-state.safetensors: " "$X" train $at --epochs 400 -o half
+
+# ---- bad input
+bad() { printf '%s\n' "$1" >bad.jsonl; }
+bad '{"prompt": 3}'
+refuses "a number for a prompt" 3 'xtransplant train: bad.jsonl: line 1: "prompt" is an integer, expected a string' "$X" train $at -d bad.jsonl -o new
+bad '{"prompt": "a"'
+refuses_like "no JSON" 3 "bad.jsonl: line 1: not a line of JSON" "$X" train $at -d bad.jsonl -o new
+bad '{"prompt": "a", "response": "b\udc00"}'
+refuses_like "half a surrogate" 3 "bad.jsonl: line 1: " "$X" train $at -d bad.jsonl -o new
+: >empty.jsonl
+refuses "no examples" 3 "xtransplant train: empty.jsonl: has nothing to learn from: no example has two tokens" "$X" train $at -d empty.jsonl -o new
+refuses "no data" 3 "xtransplant train: nowhere: cannot open: No such file or directory" "$X" train $at -d nowhere -o new
+refuses "no folder above" 3 "xtransplant train: none/new: cannot make the directory: No such file or directory" "$X" train $at -o none/new
+refuses_like "a folder with other things" 3 "xtransplant train: whole: exists, is not empty" "$X" train $at -o whole
+[ ! -e new ] && pass "bad input: nothing is written" || fail "bad input: nothing is written" "$(ls new)"
+if (ulimit -f 200) 2>/dev/null; then
+  (ulimit -f 200 && "$X" train $at --save-steps 1 -o big >out 2>err)
+  same "a disk that is full" "$? $(cat err)" "3 xtransplant train: big/training-state.safetensors: cannot write: File too large"
+  "$X" train $at --save-steps 1 -o big
+  same_as_whole "a disk that was full: same bits" big
+fi
+
+# ---- train-tokenizer
+for k in 1 2 3; do cat "$here/../../README.md"; done 2>/dev/null >text.txt || awk 'BEGIN { for (k = 0; k < 999; k++) print "one text and another text " k }' >text.txt
+run "$X" train-tokenizer --vocab 400 -o tok1 text.txt --quiet
+expect "train-tokenizer" 0
+"$X" train-tokenizer --vocab 400 -o tok2 text.txt --quiet
+cmp -s tok1/tokenizer.json tok2/tokenizer.json && pass "train-tokenizer: same bytes" || fail "train-tokenizer: same bytes"
+line='Größe — 高 and another text'
+printf %s "$line" >line
+"$X" tokenize -t tok1 <line >ids
+same "train-tokenizer: text comes back" "$("$X" detokenize -t tok1 <ids)" "\"$line\""
+refuses_like "train-tokenizer: no text" 3 "nowhere" "$X" train-tokenizer --vocab 400 -o tok3 nowhere
+finish
