@@ -7,7 +7,7 @@
 #     -r N       rounds; the best of each counts           3
 #
 # Two models: the demo's shape on its fine-tuning pairs, batch 64; Qwen2-0.5B's shape with 4 layers on the project's own
-# documents, 8 pieces of 256 tokens a step.
+# documents, 2 pieces of 256 tokens a step.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -52,4 +52,4 @@ peak=$("$xt" bench -m "$here/../demo/facts-4m" --rows 1 -p 16 -n 2 --threads "$t
 echo "| model | xtransplant, tokens/s | PyTorch, tokens/s | ratio | GFLOP/s in products | of the peak |"
 echo "|---|---|---|---|---|---|"
 measure demo "$here/../demo/facts-4m" "$here/../demo/tuning.jsonl" 64 30 256
-measure qwen2-0.5b-4-layers "$work/qwen" "$work/text.txt" 8 4 256
+measure qwen2-0.5b-4-layers "$work/qwen" "$work/text.txt" 2 3 256
