@@ -99,7 +99,7 @@ static void turned_times(const Item *it, const Block *b, float *c, const float *
   product_pack(it->kernels, it->rows, (Operand){x, ldx, false}, d, rows);
   const GemmArgs g = {.a = it->turned, .lda = BLOCK_ROWS, .rows = b->end - b->low, .columns = d, .depth = rows, .type = DTYPE_F32,
                       .b = it->rows, .panel_stride = (size_t)(rows * it->kernels->tile_columns) * sizeof *x,
-                      .c = c + (size_t)b->low * it->ld, .ldc = it->ld, .accumulate = true};
+                      .c = c + (size_t)b->low * it->ld, .ldc = it->ld, .add = c + (size_t)b->low * it->ld, .ld_add = it->ld};
   it->kernels->gemm(&g);
 }
 

@@ -47,7 +47,9 @@ static void test_matmul(void **state) {
   (void)state;
   static const int shapes[][3] = {{1, 1, 1}, {1, 100, 37}, {2, 33, 513}, {3, 7, 1030}, {4, 65, 64}, {5, 16, 511},
                                   {6, 96, 512}, {7, 47, 100}, {13, 49, 1100}, {12, 64, 30}, {100, 50, 40},
-                                  {97, 17, 520}, {200, 5, 3}};
+                                  {97, 17, 520}, {200, 5, 3},
+                                  {110, 700, 1030},  /* several groups of panels, blocks of rows and of depth */
+                                  {2830, 3, 600}};   /* more rows than are packed at once */
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
       for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)

@@ -6,8 +6,12 @@
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/onednn_matmul.h"
 
-/* Rows of activations that one thread keeps packed for a block of K: they live in its L2 cache. */
+/* Packed rows of activations that a thread works on in a block of K: they live in its L2 cache. */
 #define CPU_ROW_BLOCK 96
+/* Panels of a weight that a thread takes at once: with those rows and their sums they fit in its L2. */
+#define CPU_GROUP_PANELS 32
+/* Rows in a block of K that a product packs at most at once; products of more rows go in pieces. */
+#define CPU_PACKED_ROWS ((size_t)5632)
 /* Floats between packed rows: not a power of two, so that rows spread over the cache's sets and banks. */
 #define CPU_PACKED_LD (BACKEND_K_BLOCK + 16)
 
@@ -17,6 +21,7 @@ typedef struct CpuBackend {
   float *scratch;        /* threads * scratch_floats; nothing is allocated while an op runs */
   size_t scratch_floats; /* of one thread */
   OnednnCache *onednn;   /* bfloat16 products, where oneDNN has instructions for them; else NULL */
+  float *packed;         /* CPU_PACKED_ROWS * CPU_PACKED_LD: a product's activations */
   uint16_t *narrow;      /* with onednn: CPU_NARROW activations as bfloat16 */
 } CpuBackend;
 

@@ -234,7 +234,7 @@ static void attend_shared(const Part *p) {
         .a = p->scores + (k - from), .lda = ld, .rows = p->count, .depth = end - k, .type = DTYPE_F32, .columns = d,
         .b = values + (size_t)k * (size_t)columns,
         .panel_stride = (size_t)kv->capacity * (size_t)columns * sizeof(float),
-        .c = p->shared, .ldc = p->ld, .accumulate = true};
+        .c = p->shared, .ldc = p->ld, .add = p->shared, .ld_add = p->ld};
     kernels->gemm(&weighted);
     k = end;
   }

@@ -15,6 +15,7 @@
 static void destroy(Backend *backend) {
   if (!backend) return;
   cpu_block_free(cpu_of(backend)->scratch);
+  cpu_block_free(cpu_of(backend)->packed);
   cpu_block_free(cpu_of(backend)->narrow);
   onednn_cache_free(cpu_of(backend)->onednn);
   free(backend);
@@ -121,7 +122,9 @@ xt_status backend_cpu_create(const char *kernels, int threads, xt_compute comput
   b->base.threads = threads > 0 ? threads : parallel_processors();
   b->base.compute = compute;
   b->kernels = table;
-  xt_status status = cpu_scratch_reserve(b, (size_t)CPU_ROW_BLOCK * CPU_PACKED_LD, error);
+  const size_t sums = CPU_GROUP_PANELS * (size_t)(table ? table->tile_columns : 0) + 16;
+  xt_status status = cpu_scratch_reserve(b, CPU_ROW_BLOCK * (sums > CPU_PACKED_LD ? sums : CPU_PACKED_LD), error);
+  if (!status) status = cpu_block_create(CPU_PACKED_ROWS * CPU_PACKED_LD * sizeof *b->packed, &b->packed, error);
   if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 && processor_has_bf16())
     status = use_onednn(b, error);
   if (status != XT_STATUS_OK) {

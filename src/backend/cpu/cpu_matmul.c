@@ -1,10 +1,11 @@
 /* Weights in panels, and the matrix product's blocking.
  *
- * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type. One
- * thread takes a block of rows and a group of panels; for each block of K it packs its rows (they stay
- * in L2) and runs every panel of the group against them. The sums of a block of K are added to y, so
- * neither rows nor groups nor threads change an element's order. With bfloat16 products and a processor that
- * has instructions for them, oneDNN does the product instead. */
+ * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type. The rows
+ * are packed once, a block of K after the other, where all threads read them. A thread takes a group of
+ * panels and a block of rows, and goes through the blocks of K; the sums lie beside the packed rows in its
+ * L2 until the last one, which writes them into y. The sums of a block of K are added to those before,
+ * so neither rows nor groups nor threads change an element's order. With bfloat16 products and a processor
+ * that has instructions for them, oneDNN does the product instead. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,6 +15,10 @@
 #include "backend/cpu/half.h"
 #include "base/mem.h"
 #include "base/parallel.h"
+
+#define MOST_GROUPS 4096                                 /* of a product's panels */
+#define MOST_PANELS (CPU_GROUP_PANELS * MOST_GROUPS / 2) /* the other half is for the small groups at the end */
+#define MOST_SHARING 128                                 /* threads that the last groups are cut up for */
 
 struct Weight {
   int n, k;
@@ -103,6 +108,9 @@ static void pack_panel(void *context, size_t item, int thread) {
 static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
   const int columns = b->kernels->tile_columns;
   w->panels = (w->n + columns - 1) / columns;
+  if (w->panels > MOST_PANELS || w->k > (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK)
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "a product of %d columns and depth %d; at most %d and %d are possible", w->n,
+                   w->k, MOST_PANELS * columns, (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
   w->panel_stride = (size_t)w->k * (size_t)columns * half_size(w->type);
   w->bytes = w->panel_stride * (size_t)w->panels;
   TRY(cpu_block_create(w->bytes, &w->data, error));
@@ -174,77 +182,6 @@ void cpu_weight_release(Backend *backend, Weight *w) {
 
 size_t cpu_weight_bytes(const Weight *w) { return w->bytes; }
 
-/* ---- the product ---- */
-
-#define MOST_GROUPS 512
-#define LEAST_PANELS 3 /* of a group: fewer would not pay for packing the rows */
-
-typedef struct Product {
-  const CpuBackend *b;
-  const Weight *w;
-  const float *x, *bias;
-  float *y;
-  int m;
-  int row_blocks, rows;     /* rows of a block */
-  int groups;
-  int first_panel[MOST_GROUPS + 1]; /* [groups + 1] */
-} Product;
-
-static void run(const Product *p, const float *a, size_t lda, int row, int rows, int panel, int panels, int k) {
-  const Weight *w = p->w;
-  const int columns = p->b->kernels->tile_columns, first = panel * columns;
-  const int depth = w->k - k < BACKEND_K_BLOCK ? w->k - k : BACKEND_K_BLOCK;
-  const GemmArgs g = {
-      .a = a, .lda = lda, .rows = rows, .depth = depth, .type = w->type,
-      .columns = w->n - first < panels * columns ? w->n - first : panels * columns,
-      .b = w->data + (size_t)panel * w->panel_stride + (size_t)k * (size_t)columns * half_size(w->type),
-      .panel_stride = w->panel_stride,
-      .c = p->y + (size_t)row * (size_t)w->n + first, .ldc = (size_t)w->n, .accumulate = k > 0,
-      .bias = p->bias && k + depth == w->k ? p->bias + first : NULL};
-  p->b->kernels->gemm(&g);
-}
-
-/* Rows [row, row+rows) of x, columns [k, k + BACKEND_K_BLOCK), side by side. */
-static void pack_rows(const Product *p, float *to, int row, int rows, int k) {
-  const size_t width = (size_t)p->w->k;
-  const size_t depth = width - (size_t)k < BACKEND_K_BLOCK ? width - (size_t)k : BACKEND_K_BLOCK;
-  const float *from = p->x + (size_t)row * width + k;
-  for (int r = 0; r < rows; r++, to += CPU_PACKED_LD, from += width) {
-    if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(to, from, depth);
-    else memcpy(to, from, depth * sizeof *to);
-  }
-}
-
-static void product_part(void *context, size_t item, int thread) {
-  const Product *p = context;
-  const Weight *w = p->w;
-  /* Row blocks of one group follow each other: its panels are then read from the shared cache. */
-  const int block = (int)item % p->row_blocks, group = (int)item / p->row_blocks;
-  const int row = block * p->rows, rows = p->m - row < p->rows ? p->m - row : p->rows;
-  const int first = p->first_panel[group], end = p->first_panel[group + 1];
-  const int blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK;
-  float *packed = cpu_scratch(p->b, thread);
-  if (rows <= 0) return;
-  if (rows <= 4 && p->b->base.compute != XT_COMPUTE_BF16) {
-    /* Few rows: the weights' speed from memory decides. Read x in place, panels from end to end. */
-    const int together = rows == 1 ? 3 : rows == 2 ? 2 : 1;
-    for (int q = first; q < end; q += together)
-      for (int k = 0; k < w->k; k += BACKEND_K_BLOCK)
-        run(p, p->x + (size_t)row * (size_t)w->k + k, (size_t)w->k, row, rows, q, end - q < together ? end - q : together, k);
-  } else if (rows * blocks <= CPU_ROW_BLOCK) { /* all of K fits packed */
-    const size_t step = (size_t)rows * CPU_PACKED_LD;
-    for (int i = 0; i < blocks; i++) pack_rows(p, packed + (size_t)i * step, row, rows, i * BACKEND_K_BLOCK);
-    for (int q = first; q < end; q++)
-      for (int i = 0; i < blocks; i++)
-        run(p, packed + (size_t)i * step, CPU_PACKED_LD, row, rows, q, 1, i * BACKEND_K_BLOCK);
-  } else {
-    for (int k = 0; k < w->k; k += BACKEND_K_BLOCK) {
-      pack_rows(p, packed, row, rows, k);
-      run(p, packed, CPU_PACKED_LD, row, rows, first, end - first, k);
-    }
-  }
-}
-
 /* ---- the product by oneDNN ---- */
 
 typedef struct Around {
@@ -278,17 +215,100 @@ static void onednn_product(const CpuBackend *b, float *y, const float *x, const 
   }
 }
 
-/* Groups of panels, each a part of what is left: large ones first, which pay for packing their rows, small ones
- * last, so that the threads end together. */
+/* ---- the product ---- */
+
+typedef struct Product {
+  const CpuBackend *b;
+  const Weight *w;
+  const float *x, *bias;
+  float *y;
+  int m, blocks;                    /* rows; blocks of K */
+  int row_block;                    /* rows worked on together */
+  int groups;
+  int first_panel[MOST_GROUPS + 1]; /* [groups + 1] */
+} Product;
+
+static int block_depth(const Weight *w, int block) {
+  const int left = w->k - block * BACKEND_K_BLOCK;
+  return left < BACKEND_K_BLOCK ? left : BACKEND_K_BLOCK;
+}
+static const char *panel_at(const Weight *w, int columns, int panel, int block) {
+  return w->data + (size_t)panel * w->panel_stride + (size_t)block * BACKEND_K_BLOCK * (size_t)columns * half_size(w->type);
+}
+
+/* Rows [row, row + rows), lda apart, against panels [panel, panel + panels) in one block of K. Sums of the blocks before
+ * are in `sums`, and the result goes there until the last block. */
+static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, int rows, int panel, int panels, int block, float *sums, size_t ld) {
+  const Weight *w = p->w;
+  const int columns = p->b->kernels->tile_columns, first = panel * columns;
+  const bool last = block == p->blocks - 1;
+  return (GemmArgs){
+      .a = a, .lda = lda, .rows = rows, .depth = block_depth(w, block), .type = w->type,
+      .columns = w->n - first < panels * columns ? w->n - first : panels * columns,
+      .b = panel_at(w, columns, panel, block), .panel_stride = w->panel_stride,
+      .c = last ? p->y + (size_t)row * (size_t)w->n + first : sums, .ldc = last ? (size_t)w->n : ld,
+      .add = block > 0 ? sums : NULL, .ld_add = ld, .bias = last && p->bias ? p->bias + first : NULL};
+}
+
+/* Packed: [block of K][m][CPU_PACKED_LD]. */
+static float *packed_at(const Product *p, int block, int row) {
+  return p->b->packed + ((size_t)block * (size_t)p->m + (size_t)row) * CPU_PACKED_LD;
+}
+
+static void pack_row(void *context, size_t row, int thread) {
+  const Product *p = context;
+  (void)thread;
+  const float *from = p->x + row * (size_t)p->w->k;
+  for (int i = 0; i < p->blocks; i++, from += BACKEND_K_BLOCK) {
+    float *to = packed_at(p, i, (int)row);
+    const size_t depth = (size_t)block_depth(p->w, i);
+    if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(to, from, depth);
+    else memcpy(to, from, depth * sizeof *to);
+  }
+}
+
+/* Few rows: the weights' speed from memory decides. Panels are read from end to end, x in place. */
+static void stream_group(void *context, size_t group, int thread) {
+  const Product *p = context;
+  const int end = p->first_panel[group + 1], together = p->m == 1 ? 3 : p->m == 2 ? 2 : 1;
+  const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4;
+  for (int q = p->first_panel[group]; q < end; q += together)
+    for (int i = 0; i < p->blocks; i++) {
+      const GemmArgs g = part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * BACKEND_K_BLOCK, packed ? CPU_PACKED_LD : (size_t)p->w->k,
+                                 0, p->m, q, end - q < together ? end - q : together, i, cpu_scratch(p->b, thread),
+                                 3 * (size_t)p->b->kernels->tile_columns);
+      p->b->kernels->gemm(&g);
+    }
+}
+
+static void multiply_group(void *context, size_t group, int thread) {
+  const Product *p = context;
+  const int first = p->first_panel[group], panels = p->first_panel[group + 1] - first;
+  const int columns = p->b->kernels->tile_columns;
+  const size_t ld = CPU_GROUP_PANELS * (size_t)columns + 16;
+  for (int row = 0; row < p->m; row += p->row_block)
+    for (int i = 0; i < p->blocks; i++) {
+      const int end = row + p->row_block < p->m ? row + p->row_block : p->m;
+      GemmArgs g = part_of(p, packed_at(p, i, row), CPU_PACKED_LD, row, end - row, first, panels, i, cpu_scratch(p->b, thread), ld);
+      const bool last = i == p->blocks - 1;
+      const int next = !last ? row : end < p->m ? end : 0, next_end = next + p->row_block < p->m ? next + p->row_block : p->m;
+      g.next_panel = panel_at(p->w, columns, last && end == p->m ? first + panels : first, last ? 0 : i + 1);
+      g.next_rows = packed_at(p, last ? 0 : i + 1, next);
+      g.next_rows_bytes = (size_t)(next_end - next) * CPU_PACKED_LD * sizeof(float);
+      p->b->kernels->gemm(&g);
+    }
+}
+
+/* Groups of panels, smaller ones at the end so that the threads end together. */
 static void divide_panels(Product *p, int threads) {
-  const int share = 2 * threads > p->row_blocks ? (2 * threads + p->row_blocks - 1) / p->row_blocks : 1;
+  const int sharing = threads < MOST_SHARING ? threads : MOST_SHARING;
   int at = 0;
   p->groups = 0;
   while (at < p->w->panels) {
     const int left = p->w->panels - at;
-    int panels = threads == 1 ? left : (left + share) / (share + 1);
-    if (panels < LEAST_PANELS) panels = LEAST_PANELS;
-    if (panels > left || p->groups == MOST_GROUPS - 1) panels = left;
+    int panels = threads == 1 ? left : left / (2 * sharing);
+    if (panels > CPU_GROUP_PANELS) panels = CPU_GROUP_PANELS;
+    if (panels < 1) panels = 1;
     p->first_panel[p->groups++] = at;
     at += panels;
   }
@@ -296,18 +316,24 @@ static void divide_panels(Product *p, int threads) {
 }
 
 void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m) {
-  if (m <= 0) return;
   const CpuBackend *b = cpu_of(backend);
+  if (m <= 0) return;
   if (w->onednn) {
     onednn_product(b, cpu_floats(y), cpu_floats(x), w, cpu_floats(bias), m);
     return;
   }
-  Product p = {.b = b, .w = w, .x = cpu_floats(x), .y = cpu_floats(y), .bias = cpu_floats(bias), .m = m};
-  const int tile = b->kernels->tile_rows;
-  p.row_blocks = (m + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK;
-  p.rows = (m + p.row_blocks - 1) / p.row_blocks;
-  if (p.row_blocks > 1) p.rows = (p.rows + tile - 1) / tile * tile;
-  p.row_blocks = (m + p.rows - 1) / p.rows;
+  Product p = {.b = b, .w = w, .bias = cpu_floats(bias), .blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK};
+  const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks);
+  const bool streams = (m < most ? m : most) * p.blocks <= CPU_ROW_BLOCK;
   divide_panels(&p, backend->threads);
-  parallel_for(backend->threads, (size_t)p.groups * (size_t)p.row_blocks, product_part, &p);
+  for (int first = 0; first < m; first += most) {
+    p.m = m - first < most ? m - first : most;
+    p.x = cpu_floats(x) + (size_t)first * (size_t)w->k;
+    p.y = cpu_floats(y) + (size_t)first * (size_t)w->n;
+    const int row_blocks = (p.m + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK;
+    p.row_block = ((p.m + row_blocks - 1) / row_blocks + tile - 1) / tile * tile;
+    if (p.m > 4 || backend->compute == XT_COMPUTE_BF16)
+      parallel_for(p.m * w->k < 8192 ? 1 : backend->threads, (size_t)p.m, pack_row, &p);
+    parallel_for(backend->threads, (size_t)p.groups, streams ? stream_group : multiply_group, &p);
+  }
 }

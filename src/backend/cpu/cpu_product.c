@@ -47,7 +47,7 @@ void product_packed(const Kernels *kernels, const ProductArgs *p, const float *p
     const int depth = p->k - k < BACKEND_K_BLOCK ? p->k - k : BACKEND_K_BLOCK;
     const GemmArgs g = {.a = p->a.at + k, .lda = p->a.ld, .rows = p->m, .columns = p->n, .depth = depth, .type = DTYPE_F32,
                         .b = panels + (size_t)k * columns, .panel_stride = (size_t)p->k * columns * sizeof *panels,
-                        .c = p->c, .ldc = p->ldc, .accumulate = p->accumulate || k > 0};
+                        .c = p->c, .ldc = p->ldc, .add = p->accumulate || k > 0 ? p->c : NULL, .ld_add = p->ldc};
     kernels->gemm(&g);
   }
 }
@@ -95,10 +95,11 @@ static void multiply(void *context, size_t item, int thread) {
   for (int k = 0; k < a->k; k += BACKEND_K_BLOCK) {
     const int depth = a->k - k < BACKEND_K_BLOCK ? a->k - k : BACKEND_K_BLOCK;
     pack_rows(p, packed, row, rows, k, depth);
+    float *c = a->c + (size_t)row * a->ldc + p->first + first;
     const GemmArgs g = {.a = packed, .lda = CPU_PACKED_LD, .rows = rows, .columns = left < most ? left : most, .depth = depth,
                         .type = DTYPE_F32, .b = p->panels + ((size_t)panel * (size_t)a->k + (size_t)k) * tile,
                         .panel_stride = (size_t)a->k * tile * sizeof(float),
-                        .c = a->c + (size_t)row * a->ldc + p->first + first, .ldc = a->ldc, .accumulate = a->accumulate || k > 0,
+                        .c = c, .ldc = a->ldc, .add = a->accumulate || k > 0 ? c : NULL, .ld_add = a->ldc,
                         .bias = a->bias && k + depth == a->k ? a->bias + p->first + first : NULL};
     p->b->kernels->gemm(&g);
   }

@@ -9,7 +9,7 @@
 
 #include "files/dtype.h"
 
-/* c[rows, columns] = (accumulate ? c : 0) + a[rows, depth] * panels, then + bias.
+/* c[rows, columns] = (add ? add : 0) + a[rows, depth] * panels, then + bias.
  * A panel holds `tile_columns` columns, [depth][tile_columns]; bfloat16 panels hold them in the order
  * that kernels_panel_slot gives. Each element is one chain of fused multiply-adds over depth. */
 typedef struct GemmArgs {
@@ -18,10 +18,14 @@ typedef struct GemmArgs {
   int rows, columns, depth;
   const void *b;       /* first panel, at the block's first k */
   size_t panel_stride; /* bytes between panels */
+  /* What is read after this product, asked for while it runs: the block of the panel after the last, and rows. NULL: nothing. */
+  const void *next_panel, *next_rows;
+  size_t next_rows_bytes;
   Dtype type;          /* F32, F16 or BF16 */
   float *c;
   size_t ldc;
-  bool accumulate;
+  const float *add;    /* [rows, columns], may be c; or NULL */
+  size_t ld_add;
   const float *bias;   /* [columns] or NULL */
 } GemmArgs;
 
