@@ -133,7 +133,9 @@ xt_status xt_session_verify(xt_session *session, const char *directory,
 
 /* Measures what this machine gives with the session's threads and compute type: operations a second (a multiplication
  * and an addition are two) of multiply-adds from registers, which no matrix product can exceed - for bf16 products by
- * oneDNN, of a large product - and bytes a second read from memory. Takes about a second and 512 MiB. */
+ * oneDNN, of a large product - and bytes a second read from memory; the best of several. Takes about a second and 512 MiB.
+ * bytes_per_second may be NULL: then the former alone, once, in a few milliseconds, so that it can be asked for between the
+ * steps of a run (in `cancel` or `step`) to see what the machine gives at that time. */
 xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second, xt_error *error);
 
 #ifdef __cplusplus

@@ -131,7 +131,8 @@ typedef struct BackendOps {
   void (*choose)(Backend *, const ChooseArgs *);
 
   /* What the machine gives with this backend's threads and compute type: operations a second of multiply-adds that
-   * wait for nothing (of a large product, where a library does the products), bytes a second read from memory. */
+   * wait for nothing (of a large product, where a library does the products), bytes a second read from memory; the best
+   * of several. bytes may be NULL: then the former alone, measured once, in milliseconds. */
   xt_status (*peak)(Backend *, double *flops, double *bytes, xt_error *);
 } BackendOps;
 

@@ -5,6 +5,7 @@
 
 #include "layers.h"
 #include "output.h"
+#include "peak_meter.h"
 
 typedef struct Machine {
   double peak_flops;    /* per second */
@@ -18,7 +19,8 @@ typedef struct LayerList {
 
 /* One sweep, measured. */
 typedef struct SweepSpeed {
-  double seconds;
+  double seconds, peak_then; /* operations a second that the machine gave meanwhile */
+  PeakMeter meter;
   xt_sweep_stats stats;
   int steps, layers;
   double *rows; /* [steps, layers]: distinct rows, summed over batches; owned */
@@ -38,6 +40,7 @@ static void add_step(void *user, const xt_sweep_step *step) {
   SweepSpeed *speed = user;
   for (int l = 0; l < step->layers; l++) speed->rows[(step->step - 1) * step->layers + l] += step->rows[l];
   if (step->step > speed->steps) speed->steps = step->step;
+  meter_ask(&speed->meter);
 }
 
 static xt_status drop_response(void *user, const xt_sweep_response *response, xt_error *error) {
@@ -69,12 +72,16 @@ static xt_status measure(const SweepBench *bench, const xt_instance *instances, 
   options.user = speed;
   cli_progress(bench->quiet, no_sharing ? "sweep with nothing shared ..." : "sweep ...");
   const double begin = seconds_now();
+  meter_start(&speed->meter, bench->model->session);
   const xt_status status = xt_session_sweep(bench->model->session, instances, (size_t)bench->instances, &options, drop_response, speed, &speed->stats, error);
-  speed->seconds = seconds_now() - begin;
+  meter_read(&speed->meter);
+  speed->seconds = seconds_now() - begin - speed->meter.spent;
+  speed->peak_then = meter_mean(&speed->meter);
   return status;
 }
 
 static double of_peak(const Machine *machine, const SweepSpeed *speed) { return speed->stats.flops / speed->seconds / machine->peak_flops; }
+static double of_peak_then(const SweepSpeed *speed) { return speed->stats.flops / speed->seconds / speed->peak_then; }
 
 /* Rows x layers that were computed, of those that every response by itself would need. */
 static double share_left(const SweepSpeed *speed) {
@@ -94,15 +101,15 @@ static double layer_mean(const SweepSpeed *speed, int step, int from, int to) {
 }
 
 static void print_speed(const Machine *machine, const char *name, const SweepSpeed *s) {
-  printf("%-22s %10.2f %12.1f %12.1f %9.1f%% %11.0f%%\n", name, s->seconds, (double)s->stats.responses / s->seconds,
-         (double)s->stats.tokens / s->seconds, 100 * of_peak(machine, s), 100 * share_left(s));
+  printf("%-22s %10.2f %12.1f %12.1f %9.1f%% %9.1f%% %11.0f%%\n", name, s->seconds, (double)s->stats.responses / s->seconds,
+         (double)s->stats.tokens / s->seconds, 100 * of_peak(machine, s), 100 * of_peak_then(s), 100 * share_left(s));
 }
 
 static void print_as_text(const SweepBench *bench, const Machine *machine, const xt_sweep_plan *plan, const SweepSpeed *found, const SweepSpeed *none) {
   const int layers = found->layers;
   printf("sweep: %d instance%s, prompts of %d tokens, %d new tokens; %llu responses, %d rows together\n", bench->instances,
          bench->instances == 1 ? "" : "s", bench->prompt_tokens, bench->new_tokens, (unsigned long long)plan->responses, plan->rows_together);
-  printf("%-22s %10s %12s %12s %10s %12s\n", "", "seconds", "responses/s", "tokens/s", "of peak", "layers left");
+  printf("%-22s %10s %12s %12s %10s %10s %12s\n", "", "seconds", "responses/s", "tokens/s", "of peak", "as it was", "layers left");
   print_speed(machine, "as responses agree", found);
   print_speed(machine, "none agreeing", none);
   printf("memory: %.3f GB planned, %.3f GB used at most\n\n", (double)plan->bytes / 1e9, machine->most_resident / 1e9);
@@ -110,9 +117,11 @@ static void print_as_text(const SweepBench *bench, const Machine *machine, const
   for (int step = 0; step < found->steps; step++)
     printf("  token %-8d %10.0f %10.1f %10.1f %10.0f\n", step + 1, layer_mean(found, step, 0, 1), layer_mean(found, step, 0, (layers + 1) / 2),
            layer_mean(found, step, layers / 2, layers), layer_mean(found, step, layers - 1, layers));
-  printf("\nof peak: the products that sharing leaves over, prompts included, over the measured peak. layers left: rows x\n"
+  printf("\nof peak: the products that sharing leaves over, prompts included, over the best\n"
+         "peak measured, %.1f GFLOP/s; as it was: over its mean while the sweep ran, %.1f and %.1f. layers left: rows x\n"
          "layers computed while decoding, of what the responses would need one by one. Random ids and no end of a\n"
-         "response; how far responses agree is the model's, so the second line is what a sweep takes at most.\n");
+         "response; how far responses agree is the model's, so the second line is what a sweep takes at most.\n",
+         machine->peak_flops / 1e9, found->peak_then / 1e9, none->peak_then / 1e9);
 }
 
 static json_t *speed_json(const Machine *machine, const SweepSpeed *s) {
@@ -122,6 +131,8 @@ static json_t *speed_json(const Machine *machine, const SweepSpeed *s) {
   ok = json_add(object, "tokens_per_second", json_number((double)s->stats.tokens / s->seconds)) && ok;
   ok = json_add(object, "flops", json_number(s->stats.flops)) && ok;
   ok = json_add(object, "fraction_of_peak_flops", json_number(of_peak(machine, s))) && ok;
+  ok = json_add(object, "peak_flops_per_second_then", json_number(s->peak_then)) && ok;
+  ok = json_add(object, "fraction_of_peak_then", json_number(of_peak_then(s))) && ok;
   ok = json_add(object, "layers_left", json_number(share_left(s))) && ok;
   for (int step = 0; step < s->steps; step++) {
     json_t *rows = json_array();
@@ -178,6 +189,8 @@ xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
   machine.most_resident = most_resident(); /* before the measurement of the peak takes some */
   cli_progress(bench->quiet, "measuring the machine's peak ...");
   TRY_DONE(xt_session_peak(bench->model->session, &machine.peak_flops, &bytes_a_second, error));
+  if (found.meter.best > machine.peak_flops) machine.peak_flops = found.meter.best;
+  if (none.meter.best > machine.peak_flops) machine.peak_flops = none.meter.best;
   if (bench->json) status = print_as_json(bench, &machine, &plan, &found, &none, error);
   else print_as_text(bench, &machine, &plan, &found, &none);
 done:

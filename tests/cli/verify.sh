@@ -48,8 +48,8 @@ refuses_like "verify: no reference given" 2 '^xtransplant verify: --reference: m
 run "$X" bench -m "$model" --prompt-tokens 32 --rows 1,4 --new-tokens 3 --repeats 1
 expect "bench" 0
 prints "bench: peak" '^peak measured here: [0-9.]+ GFLOP/s, [0-9.]+ GB/s read from memory$'
-prints "bench: prefill" '^prefill, 32 tokens +[0-9.]+ +[0-9.]+ +[0-9.]+%$'
-prints "bench: decode" '^decode, 4 rows +[0-9.]+ +[0-9.]+ +[0-9.]+% +[0-9.]+%$'
+prints "bench: prefill" '^prefill, 32 tokens +[0-9.]+ +[0-9.]+ +[0-9.]+% +[0-9.]+%$'
+prints "bench: decode" '^decode, 4 rows +[0-9.]+ +[0-9.]+ +[0-9.]+% +[0-9.]+% +[0-9.]+%$'
 prints "bench: says how it counts" '2 x parameters in matrix products x tokens'
 run "$X" bench -m "$model" --prompt-tokens 32 --rows 1,4 --new-tokens 3 --repeats 1 --json
 same "bench --json" "$code $(field prompt_tokens <out) $(grep -o '"rows": [0-9]*' out | tr -d '\n')" '0 32 "rows": 1"rows": 4'

@@ -48,7 +48,7 @@ static void read_piece(void *context, size_t item, int thread) {
 }
 
 /* A large product: what the processor's bfloat16 instructions reach has no simple loop of its own here. */
-static xt_status measure_onednn(Backend *b, double *flops, xt_error *error) {
+static xt_status measure_onednn(Backend *b, int times, double *flops, xt_error *error) {
   enum { SIDE = 2048 };
   const size_t count = (size_t)SIDE * SIDE;
   uint16_t *values;
@@ -60,7 +60,7 @@ static xt_status measure_onednn(Backend *b, double *flops, xt_error *error) {
   TRY_DONE(b->ops->weight_create(b, &source, 1, &w, error));
   TRY_DONE(b->ops->alloc(b, count * sizeof(float), &x, error));
   TRY_DONE(b->ops->alloc(b, count * sizeof(float), &y, error));
-  for (int i = 0; i < 8; i++) {
+  for (int i = 0; i < times; i++) {
     const double from = now(0);
     b->ops->matmul(b, y, x, w, (Dev){0}, SIDE);
     const double rate = 2.0 * SIDE * (double)count / (now(0) - from);
@@ -74,22 +74,10 @@ done:
   return status;
 }
 
-xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *error) {
-  Peak *p;
+static xt_status measure_bytes(Peak *p, int threads, double *bytes, xt_error *error) {
   uint64_t *buffer;
-  xt_status status;
-  const int threads = backend->threads;
-  *flops = *bytes = 0;
-  TRY(mem_alloc(&p, 1, sizeof *p, error));
-  p->kernels = cpu_of(backend)->kernels ? cpu_of(backend)->kernels : &kernels_portable;
-  for (int i = 0; i < 5; i++) {
-    const double from = now(threads);
-    parallel_for(threads, (size_t)threads, spin, p);
-    const double rate = p->operations * threads / (now(threads) - from);
-    if (rate > *flops) *flops = rate;
-  }
-  if (cpu_of(backend)->onednn) TRY_DONE(measure_onednn(backend, flops, error));
-  TRY_DONE(cpu_block_create(PEAK_BYTES, &buffer, error));
+  *bytes = 0;
+  TRY(cpu_block_create(PEAK_BYTES, &buffer, error));
   for (size_t i = 0; i < PEAK_BYTES / 8; i += 512) buffer[i] = 0; /* its own pages, not the zero page */
   p->buffer = buffer;
   for (int i = 0; i < 5; i++) {
@@ -99,7 +87,24 @@ xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *err
     if (rate > *bytes) *bytes = rate;
   }
   cpu_block_free(buffer);
-done:
+  return XT_STATUS_OK;
+}
+
+xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *error) {
+  Peak *p;
+  xt_status status = XT_STATUS_OK;
+  const int threads = backend->threads, times = bytes ? 5 : 1;
+  *flops = 0;
+  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  p->kernels = cpu_of(backend)->kernels ? cpu_of(backend)->kernels : &kernels_portable;
+  for (int i = 0; i < times; i++) {
+    const double from = now(threads);
+    parallel_for(threads, (size_t)threads, spin, p);
+    const double rate = p->operations * threads / (now(threads) - from);
+    if (rate > *flops) *flops = rate;
+  }
+  if (cpu_of(backend)->onednn) status = measure_onednn(backend, times, flops, error);
+  if (!status && bytes) status = measure_bytes(p, threads, bytes, error);
   free(p);
   return status;
 }
