@@ -120,7 +120,7 @@ xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
 typedef struct xt_verify_row {
   char name[96];
   double largest, scale;
-  bool pass; /* largest <= 5e-5 * scale; greedy: no difference */
+  bool pass; /* largest <= 5e-5 * scale, ten times that for margins; greedy: no difference */
 } xt_verify_row;
 
 /* Compares with every case of `directory`/reference.json (docs/FORMATS.md). Calls `row` for each
