@@ -19,6 +19,7 @@
 #define MOST_GROUPS 4096                                 /* of a product's panels */
 #define MOST_PANELS (CPU_GROUP_PANELS * MOST_GROUPS / 2) /* the other half is for the small groups at the end */
 #define MOST_SHARING 128                                 /* threads that the last groups are cut up for */
+#define LEAST_SHARE 16                                   /* panels for each thread; else rows are divided too */
 
 struct Weight {
   int n, k;
@@ -223,7 +224,8 @@ typedef struct Product {
   const float *x, *bias;
   float *y;
   int m, blocks;                    /* rows; blocks of K */
-  int row_block;                    /* rows worked on together */
+  int row_block, row_blocks;        /* rows worked on together */
+  int parts;                        /* of the row blocks, where there are few panels for the threads */
   int groups;
   int first_panel[MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
@@ -281,18 +283,22 @@ static void stream_group(void *context, size_t group, int thread) {
     }
 }
 
-static void multiply_group(void *context, size_t group, int thread) {
+/* A group of panels with a part of the rows. */
+static void multiply_group(void *context, size_t item, int thread) {
   const Product *p = context;
+  const int group = (int)item / p->parts, part = (int)item % p->parts;
   const int first = p->first_panel[group], panels = p->first_panel[group + 1] - first;
-  const int columns = p->b->kernels->tile_columns;
+  const int begin = p->row_blocks * part / p->parts * p->row_block, columns = p->b->kernels->tile_columns;
+  int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
   const size_t ld = CPU_GROUP_PANELS * (size_t)columns + 16;
-  for (int row = 0; row < p->m; row += p->row_block)
+  if (stop > p->m) stop = p->m;
+  for (int row = begin; row < stop; row += p->row_block)
     for (int i = 0; i < p->blocks; i++) {
-      const int end = row + p->row_block < p->m ? row + p->row_block : p->m;
+      const int end = row + p->row_block < stop ? row + p->row_block : stop;
       GemmArgs g = part_of(p, packed_at(p, i, row), CPU_PACKED_LD, row, end - row, first, panels, i, cpu_scratch(p->b, thread), ld);
       const bool last = i == p->blocks - 1;
-      const int next = !last ? row : end < p->m ? end : 0, next_end = next + p->row_block < p->m ? next + p->row_block : p->m;
-      g.next_panel = panel_at(p->w, columns, last && end == p->m ? first + panels : first, last ? 0 : i + 1);
+      const int next = !last ? row : end < stop ? end : begin, next_end = next + p->row_block < stop ? next + p->row_block : stop;
+      g.next_panel = panel_at(p->w, columns, last && end == stop ? first + panels : first, last ? 0 : i + 1);
       g.next_rows = packed_at(p, last ? 0 : i + 1, next);
       g.next_rows_bytes = (size_t)(next_end - next) * CPU_PACKED_LD * sizeof(float);
       p->b->kernels->gemm(&g);
@@ -306,7 +312,7 @@ static void divide_panels(Product *p, int threads) {
   p->groups = 0;
   while (at < p->w->panels) {
     const int left = p->w->panels - at;
-    int panels = threads == 1 ? left : left / (2 * sharing);
+    int panels = sharing == 1 && p->parts == 1 ? left : left / (2 * sharing);
     if (panels > CPU_GROUP_PANELS) panels = CPU_GROUP_PANELS;
     if (panels < 1) panels = 1;
     p->first_panel[p->groups++] = at;
@@ -323,17 +329,20 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
     return;
   }
   Product p = {.b = b, .w = w, .bias = cpu_floats(bias), .blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK};
-  const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks);
+  const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks), threads = backend->threads;
   const bool streams = (m < most ? m : most) * p.blocks <= CPU_ROW_BLOCK;
-  divide_panels(&p, backend->threads);
   for (int first = 0; first < m; first += most) {
     p.m = m - first < most ? m - first : most;
     p.x = cpu_floats(x) + (size_t)first * (size_t)w->k;
     p.y = cpu_floats(y) + (size_t)first * (size_t)w->n;
-    const int row_blocks = (p.m + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK;
-    p.row_block = ((p.m + row_blocks - 1) / row_blocks + tile - 1) / tile * tile;
+    p.row_blocks = (p.m + CPU_ROW_BLOCK - 1) / CPU_ROW_BLOCK;
+    p.row_block = ((p.m + p.row_blocks - 1) / p.row_blocks + tile - 1) / tile * tile;
+    p.row_blocks = (p.m + p.row_block - 1) / p.row_block;
+    p.parts = streams ? 1 : (LEAST_SHARE * threads + w->panels - 1) / w->panels;
+    if (p.parts > p.row_blocks) p.parts = p.row_blocks;
+    divide_panels(&p, (threads + p.parts - 1) / p.parts);
     if (p.m > 4 || backend->compute == XT_COMPUTE_BF16)
-      parallel_for(p.m * w->k < 8192 ? 1 : backend->threads, (size_t)p.m, pack_row, &p);
-    parallel_for(backend->threads, (size_t)p.groups, streams ? stream_group : multiply_group, &p);
+      parallel_for(p.m * w->k < 8192 ? 1 : threads, (size_t)p.m, pack_row, &p);
+    parallel_for(threads, (size_t)p.groups * (size_t)p.parts, streams ? stream_group : multiply_group, &p);
   }
 }
