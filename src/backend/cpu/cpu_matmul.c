@@ -224,7 +224,7 @@ typedef struct Product {
   const float *x, *bias;
   float *y;
   int m, blocks;                    /* rows; blocks of K */
-  int row_block, row_blocks;        /* rows worked on together */
+  int row_block, row_blocks;        /* rows worked on together; how many times that is */
   int parts;                        /* of the row blocks, where there are few panels for the threads */
   int groups;
   int first_panel[MOST_GROUPS + 1]; /* [groups + 1] */
@@ -269,7 +269,7 @@ static void pack_row(void *context, size_t row, int thread) {
   }
 }
 
-/* Few rows: the weights' speed from memory decides. Panels are read from end to end, x in place. */
+/* Few rows: the weights' speed from memory decides. Panels are read from end to end; so few rows as four need no packing. */
 static void stream_group(void *context, size_t group, int thread) {
   const Product *p = context;
   const int end = p->first_panel[group + 1], together = p->m == 1 ? 3 : p->m == 2 ? 2 : 1;
