@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Short front of the CMake build. `make` builds, `make demo` shows, `make test` checks everything.
 PREFIX ?= /usr/local
 CMAKE = cmake -G Ninja

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix products of TinyLlama's shapes: GFLOP/s beside the peak measured in the same run, rounds of
  * all cases interleaved, best of them. usage: bench_matmul [KERNELS|best [THREADS [ROUNDS [f32|f16|bf16]]]] */
 #include <stdio.h>

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Hugging Face transformers in float32 on the CPU: prefill, decoding, and transplants with forward hooks.
 
 One JSON object a line on stdout. Prefill is timed over --prefill tokens; decoding is --new-tokens steps a row

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # Builds llama.cpp from the source package of llama-cpp-python, and runs its benchmarks.
 #
 #   llama_bench.sh build DIR            DIR/bin/llama-bench, DIR/bin/llama-batched-bench (15 minutes on two cores)

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes a Hugging Face Llama directory as GGUF for llama.cpp, without a vocabulary.
 
 llama.cpp's own converter wants a tokenizer it knows by hash; a benchmark needs none, and random-weight

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """A random model of TinyLlama-1.1B's shape in bf16, for when `xtransplant init-model` is not at hand."""
 
 import argparse

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Prints run_peers.sh's results.jsonl as a table: tokens/s, ratio to the best llama.cpp, fraction of the peak, and of what it was meanwhile."""
 
 import json

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # xtransplant, llama.cpp and Hugging Face transformers side by side, interleaved in one run.
 #
 #   run_peers.sh [options] XTRANSPLANT WORKDIR

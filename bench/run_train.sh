@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
 # xtransplant train and PyTorch side by side, interleaved in one run: tokens/s, and products as a fraction of the peak.
 #
 #   run_train.sh [options] XTRANSPLANT WORKDIR

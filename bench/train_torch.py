@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Training speed of PyTorch with transformers on the same model and data as `xtransplant train`: a line of JSON.
 
 usage: train_torch.py MODEL DATA --batch N --steps N [--length N] [--threads N] [--compute f32|bf16]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Writes files into a C source as byte arrays: cmake -DOUTPUT=x.c -DFILES="a;b" -P embed.cmake
 # page.css becomes `const unsigned char asset_page_css[]` and `const unsigned long asset_page_css_size`.
 set(text "/* Made from the files of src/report. */\n#include \"report/assets.h\"\n")

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The demo's texts, from Debian's iso-codes: facts to train on, questions that are held out.
  * usage: demo_corpus OUT [JSON_FOLDER LOCALE_FOLDER]
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Generates from a prompt file: generate MODEL PROMPT-FILE
  *
  * Link with -lxtransplant. Every call returns a status; what went wrong is in an xt_error. */

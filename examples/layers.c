@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A row of the layer-by-layer table: layers MODEL SOURCE-TEXT TARGET-TEXT SITE SOURCE-LAYER
  *
  * Puts one value of the source into every layer of the target, all in one call: the target's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One transplant: transplant MODEL SOURCE-TEXT TARGET-TEXT SITE SOURCE-LAYER TARGET-LAYER
  *
  *     transplant Llama-2-7b-chat-hf "The capital of France is" "Mji mkuu wa Ufaransa ni" ffn 0 0

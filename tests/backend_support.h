@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Making backends and data for tests of the op table. */
 #ifndef TESTS_BACKEND_SUPPORT_H
 #define TESTS_BACKEND_SUPPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Folders and small weight files made by the tests of src/files. */
 #ifndef TESTS_FILES_SUPPORT_H
 #define TESTS_FILES_SUPPORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tiny random models for tests, made once in a temporary folder that is removed at exit. */
 #ifndef TESTS_MODELS_H
 #define TESTS_MODELS_H

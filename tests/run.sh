@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Runs the test programs and scripts on the given build folders, and adds up their TAP lines. The
 # first folder runs everything; a thread-sanitizer folder runs the thread tests alone (OpenMP's own
 # synchronisation is invisible to it); the others run everything but the slow comparisons.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every test program includes: cmocka and where things are. */
 #ifndef TESTS_SUPPORT_H
 #define TESTS_SUPPORT_H

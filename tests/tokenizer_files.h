@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tokenizer directories made by the tests: files in a fresh folder, and a writer of SentencePiece models. */
 #ifndef TESTS_TOKENIZER_FILES_H
 #define TESTS_TOKENIZER_FILES_H

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Opens a report.html in headless Chromium and uses it: hovers, clicks, filters, presses keys, takes screenshots.
 
 Prints TAP, one line a check; exits 77 where there is no Chromium. Talks the DevTools protocol over pipes, so that

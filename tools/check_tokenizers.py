@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares `xtransplant tokenize` and `detokenize` with Hugging Face's fast tokenizers on every prompt of the released
 data set, for the four vocabularies in ../shared/data/tokenizers, and measures both on one core.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tiny models of tests/golden/models: their configurations, weights and files.
 
 Every model is a Hugging Face directory made from a table entry and a seed. Between them they cover

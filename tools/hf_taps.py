@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading and writing the four taps of a Hugging Face decoder, and greedy generation around it.
 
 A decoder layer has, at every position: a (attention output), m = h + a, f (feed-forward output),

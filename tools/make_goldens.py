@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/models: tiny random models and what Hugging Face transformers computes with them.
 
     python tools/make_goldens.py                 # all models, into tests/golden/models

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/data/langid and tests/golden/langid.json: tiny fastText models of our own, and what the fasttext package says with
 them; and what it says with lid.176.ftz on released prompts, of which nothing but file, line and length is kept.
 

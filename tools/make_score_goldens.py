@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/score: log-probabilities that Hugging Face transformers gives to given tokens.
 
     python tools/make_score_goldens.py                 # for every model of tests/golden/models

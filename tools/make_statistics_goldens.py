@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Makes tests/golden/data/statistics.json with SciPy: exact McNemar tests, adjusted p-values, bootstrap intervals.
 
     tools/make_statistics_goldens.py > tests/golden/data/statistics.json

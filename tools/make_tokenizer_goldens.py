@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes the tokenizer goldens in tests/golden/data/tokenizer with Hugging Face's fast tokenizers.
 
 Needs transformers 4 (AutoTokenizer as the paper ran it; release 5 ranks the merges of a SentencePiece model

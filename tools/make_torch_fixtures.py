@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes tests/data/torch_small.bin and the folders of tests/data/torch, which tests/unit/test_torch_bin.c
 reads. Needs torch and transformers.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes tests/golden/train: tiny models of each architecture with what PyTorch's autograd and optimiser make of them.
 
 For each model: config.json, model.safetensors (float32), gradients.safetensors (of the summed loss of the first batch) and

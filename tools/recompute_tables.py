@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Computes the figures of report.json anew, from the lines of `xtransplant export`, and compares them digit by digit.
 
 Nothing is shared with the C code but what the documentation says: the definitions, and the order in which random

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages of tools/packages.txt that are missing, and those given. Without root it names them.
 # usage: tools/setup.sh [PACKAGE...]
 set -eu

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
 """Writes a results store with made-up responses, of any size: for trying `report` and measuring it.
 
 What is drawn looks like a sweep: accuracy differs by language and layer, most responses of a question agree, some

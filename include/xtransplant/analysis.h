@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a sweep's responses say: accuracies, comparisons with the untouched model, layer-wise gains, upper bounds.
  *
  * Every figure is computed from a store's responses alone, and is the same on every machine: what is drawn at random

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Running a model: greedy generation under interventions, capture of taps.
  *
  * Mental model. A decoder layer l (0-based) has four taps at every position:

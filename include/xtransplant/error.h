@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Status and error object shared by every call of the library. */
 #ifndef XTRANSPLANT_ERROR_H
 #define XTRANSPLANT_ERROR_H

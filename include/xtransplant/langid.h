@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which language a text is in, by fastText's identification models (lid.176.bin, lid.176.ftz). */
 #ifndef XTRANSPLANT_LANGID_H
 #define XTRANSPLANT_LANGID_H

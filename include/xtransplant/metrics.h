@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is said of responses beside right and wrong: perplexity in three senses, and language. Values are kept in the store,
  * a text's once however many responses have it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A loaded model: weights, architecture and tokenizer. Immutable; may be shared by threads. */
 #ifndef XTRANSPLANT_MODEL_H
 #define XTRANSPLANT_MODEL_H

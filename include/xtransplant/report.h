@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every table and figure of the paper that a store's responses allow, as files and as text. */
 #ifndef XTRANSPLANT_REPORT_H
 #define XTRANSPLANT_REPORT_H

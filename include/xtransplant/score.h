@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Teacher-forced scoring: how likely a model finds given tokens. */
 #ifndef XTRANSPLANT_SCORE_H
 #define XTRANSPLANT_SCORE_H

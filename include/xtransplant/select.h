@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Choosing layers for each question, from what is known when it is asked: no strategy looks at the gold answer of a question that
  * it chooses for.
  *

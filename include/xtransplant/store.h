@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Results of sweeps, in one SQLite file (docs/FORMATS.md has the tables).
  *
  * A store holds the responses of one model under one set of settings: any tasks, languages, sites and

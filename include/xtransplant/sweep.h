@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep: every transplant (site, source layer, target layer) of an instance, sharing all that the
  * runs have in common, bit for bit the same as each run alone.
  *

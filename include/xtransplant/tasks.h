@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Benchmarks: what they are, their questions as pairs of prompts, and whether a response is right.
  *
  * A question is a source prompt in one language and a target prompt in another; a sweep transplants from

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Text <-> token ids, exactly as Hugging Face's fast tokenizers.
  *
  * A tokenizer is immutable after opening: any number of threads may use one at once. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training: full fine-tuning of every supported architecture, and training from random weights.
  *
  * The run is a function of its settings, its data and its starting model: the same bits whatever the number of threads,

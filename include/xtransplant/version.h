@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef XTRANSPLANT_VERSION_H
 #define XTRANSPLANT_VERSION_H
 #ifdef __cplusplus

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* xtransplant: cross-lingual latent transplantation. Everything, in one include.
  *
  *     xt_error e;

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The whole of it: reads a store, then fills group after group. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the analysis' own files, and the report, share. */
 #ifndef ANALYSIS_ANALYSIS_PARTS_H
 #define ANALYSIS_ANALYSIS_PARTS_H

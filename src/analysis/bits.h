@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sets of instances as bits, 64 a word. */
 #ifndef ANALYSIS_BITS_H
 #define ANALYSIS_BITS_H

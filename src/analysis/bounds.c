@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Instance-aware upper bounds: for each fixed source or target layer, an instance counts if any candidate is right.
  *
  * Such a bound grows with the number of candidates even where they are guesses. What guessing gives is estimated by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Resource levels as indices of arrays. */
 #ifndef ANALYSIS_LEVELS_H
 #define ANALYSIS_LEVELS_H

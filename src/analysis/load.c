@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A store's rows, into arrays: groups of instances, and what each response is and whether it is right. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Accuracies, win / tie / lose, averages over configurations, layer-wise gains, strategies, text metrics. */
 #include <math.h>
 #include <stdlib.h>

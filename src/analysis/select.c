@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The strategies, and keeping what they chose. */
 #include <math.h>
 #include <stdio.h>

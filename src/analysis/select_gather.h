@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A store's questions one after another, each with the candidates that a strategy chooses among. */
 #ifndef ANALYSIS_SELECT_GATHER_H
 #define ANALYSIS_SELECT_GATHER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two small classifiers: given features of an example, the probability that it is right. Deterministic: serial sums in double, no
  * random numbers. */
 #ifndef ANALYSIS_SELECT_LEARN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How good the choices were: beside the untouched runs, and beside what could have been chosen. */
 #include <stdio.h>
 #include <stdlib.h>

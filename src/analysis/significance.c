@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Configurations against the untouched model: exact paired tests with their corrections, bootstrap intervals, and what
  * the best of them is worth.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Small statistics, each over plain arrays. */
 #ifndef ANALYSIS_STATISTICS_H
 #define ANALYSIS_STATISTICS_H

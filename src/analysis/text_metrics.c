@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Perplexity and language of what a store holds: measuring what is missing, and sums for the tables. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The op table: everything the engine asks of a device.
  *
  * Activations and keys/values live in the backend's memory and are named by a Dev; engine code never

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A bounded reader with a sticky first error: read on, ask once at the end. Little-endian. */
 #ifndef BASE_CURSOR_H
 #define BASE_CURSOR_H

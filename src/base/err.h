@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Filling an xt_error, and passing failures on. */
 #ifndef BASE_ERR_H
 #define BASE_ERR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A whole file, read-only, in memory. */
 #ifndef BASE_FILE_MAP_H
 #define BASE_FILE_MAP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading JSON files with errors that name file, field and place. The values are jansson's. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Allocation with overflow checks. Plain malloc underneath: free() releases what mem_alloc and
  * mem_grow gave. Tests intercept malloc to make the n-th allocation fail. */
 #ifndef BASE_MEM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An output file that appears whole or not at all: written beside its final name, then renamed. */
 #ifndef BASE_OUT_FILE_H
 #define BASE_OUT_FILE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* An output folder that appears whole or not at all: filled beside its final name, then renamed. */
 #ifndef BASE_OUT_FOLDER_H
 #define BASE_OUT_FOLDER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One pool for the whole library: OpenMP's, which oneDNN uses too. */
 #ifndef BASE_PARALLEL_H
 #define BASE_PARALLEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SplitMix64 (Steele, Lea, Flood 2014): a seed gives the same stream everywhere. */
 #ifndef BASE_RNG_H
 #define BASE_RNG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Facts about the machine. */
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H

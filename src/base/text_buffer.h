@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A growing byte string. Zero-initialise; sticky failure, asked for at the end. */
 #ifndef BASE_TEXT_BUFFER_H
 #define BASE_TEXT_BUFFER_H

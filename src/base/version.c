@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "xtransplant/version.h"
 
 const char *xt_version(void) { return XT_VERSION; }

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep's part of bench. */
 #ifndef CLI_BENCH_SWEEP_H
 #define CLI_BENCH_SWEEP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What every verb uses: exit codes, errors, messages, loading a model. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* bench: prefill and decode speed through the public API, beside the machine's measured peak. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* capture: the taps of one prompt's last token, into a safetensors file. */
 #include "output.h"
 #include "prompt.h"

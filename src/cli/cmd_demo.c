@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* demo: the small model and the questions that ship with the project, every transplant of every question. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* export: a results file as lines, one a response; and its summary, as lm-evaluation-harness writes one. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* generate: the untouched model's response to one prompt. */
 #include "output.h"
 #include "response.h"

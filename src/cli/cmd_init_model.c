@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* init-model: a model of a real shape with random weights. */
 #include "interrupt.h"
 #include "progress.h"

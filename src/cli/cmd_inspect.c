@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* inspect: what a model directory holds, without reading the weights. */
 #include "output.h"
 #include "verbs.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* lens: what every layer would say at every generated token. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* merge: results files of shards into one. */
 #include "output.h"
 #include "verbs.h"

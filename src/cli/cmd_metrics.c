@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* metrics: perplexity and language of a results file's responses. */
 #include <math.h>
 #include <stdlib.h>

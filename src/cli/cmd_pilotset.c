@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* pilotset: a benchmark as published, cut into a PilotSet and its unseen rest. */
 #include <stdlib.h>
 #include <string.h>

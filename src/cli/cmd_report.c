@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* report: a results file's tables and figures. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* run: one transplant beside what both prompts give without it. */
 #include "output.h"
 #include "transplant.h"

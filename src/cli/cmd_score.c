@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* score: responses from anywhere, judged by a task's own rule. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* select: choosing layers for each question, running what that needs, and how much of the gap it closes. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* sweep: every transplant of every question, into a results file. */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenize and detokenize: streams of text to streams of ids, and back. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* train: fine-tuning, and training from random weights. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* train-tokenizer: a byte-level BPE vocabulary of one's own texts. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* verify: this engine against dumps from Hugging Face transformers. */
 #include "output.h"
 #include "verbs.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a demo's results file says: who answered what, tables of it, and the same in words. */
 #ifndef CLI_DEMO_TALLY_H
 #define CLI_DEMO_TALLY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Layers on the command line: 0-based; lists are all, first, last, 3, 0-7 or 0,5,31. */
 #ifndef CLI_LAYERS_H
 #define CLI_LAYERS_H

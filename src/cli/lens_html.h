@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The paper's figure 8 as one HTML page: what each layer would say at each generated token, of one run or several. */
 #ifndef CLI_LENS_HTML_H
 #define CLI_LENS_HTML_H

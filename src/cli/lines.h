@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading text: whole files and single lines, from a path or from stdin ("-"). */
 #ifndef CLI_LINES_H
 #define CLI_LINES_H

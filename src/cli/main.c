@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The program: finds the verb, has its options read, runs it. */
 #include <errno.h>
 #include <signal.h>

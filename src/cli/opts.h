@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Options: one typed table a verb, from which parsing, checking and help all follow. */
 #ifndef CLI_OPTS_H
 #define CLI_OPTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* JSON in and out (making a value may fail), and text fitted to columns of a terminal. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the machine gives while something is measured: on a machine that others share it is less than the best of a quiet
  * moment, and changes. */
 #ifndef CLI_PEAK_METER_H

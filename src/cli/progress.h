@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One line on the terminal that says how far a long run is; nothing where stderr is no terminal. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H

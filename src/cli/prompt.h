@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prompts: from a file's text, from one of its JSON lines, or as token ids. */
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run generated, with its text. */
 #ifndef CLI_RESPONSE_H
 #define CLI_RESPONSE_H

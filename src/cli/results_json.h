@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The summary of a store in the shape of lm-evaluation-harness' results file. */
 #ifndef CLI_RESULTS_JSON_H
 #define CLI_RESULTS_JSON_H

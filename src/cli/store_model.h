@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A results file and the model that made it, as verbs that add to finished results need them. */
 #ifndef CLI_STORE_MODEL_H
 #define CLI_STORE_MODEL_H

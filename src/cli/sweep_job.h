@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A sweep from questions into a store: what there is to do, and doing it so that it can stop at any moment. */
 #ifndef CLI_SWEEP_JOB_H
 #define CLI_SWEEP_JOB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One transplant and the two runs it is compared with, as `run` and `lens` do it. */
 #ifndef CLI_TRANSPLANT_H
 #define CLI_TRANSPLANT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs, one cmd_<verb>.c each. */
 #ifndef CLI_VERBS_H
 #define CLI_VERBS_H

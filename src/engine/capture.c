@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The taps of one prompt's last token, and their file. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* THE forward pass: every architecture, every backend, prompts and generated tokens alike.
  *
  * A Batch is rows of the residual stream, each a token at its position. forward_attention and

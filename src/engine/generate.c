@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Greedy generation of many requests at once.
  *
  * Requests are sorted so that those whose prompts agree in all but the last token lie together; each such

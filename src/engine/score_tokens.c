@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Teacher-forced scoring of many sequences at once.
  *
  * A sequence's first `first - 1` tokens are its prefix, as a prompt's inner positions are in generation, run once for

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the engine's own files share: a session, and a prompt's inner positions as a shared prefix. */
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H

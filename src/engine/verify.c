@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Comparison with reference dumps made from Hugging Face transformers (docs/FORMATS.md). */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The weight files of a model directory as one set of named tensors.
  * Looks for, in this order: model.safetensors, model.safetensors.index.json (shards),
  * pytorch_model.bin, pytorch_model.bin.index.json (shards). */

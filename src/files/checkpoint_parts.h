@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the readers of the weight formats share: the set of tensors they fill. */
 #ifndef FILES_CHECKPOINT_PARTS_H
 #define FILES_CHECKPOINT_PARTS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Element types of stored tensors. One table; sizes are asserted beside it. */
 #ifndef FILES_DTYPE_H
 #define FILES_DTYPE_H

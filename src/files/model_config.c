@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The three architectures share almost all keys; what differs is a row of `families`. Defaults are
  * those of transformers' configuration classes, except that the sizes a checkpoint is bound by
  * (layers, widths, vocabulary) must be given: a default there could only be wrong. */

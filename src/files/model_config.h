@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* config.json and generation_config.json as validated numbers. Unknown keys are ignored,
  * contradictory ones refused by name. */
 #ifndef FILES_MODEL_CONFIG_H

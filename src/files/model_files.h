@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The small files of a model directory. */
 #ifndef FILES_MODEL_FILES_H
 #define FILES_MODEL_FILES_H

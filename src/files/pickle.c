@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stack machine over the opcodes that torch.save writes (protocol 2), and the harmless ones of later
  * protocols. Each opcode makes at most one value, so memory is bounded by the pickle's size. */
 #include "files/pickle.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads a Python pickle into a tree of plain values, running nothing. The caller names the globals
  * that may occur; any other is an error. */
 #ifndef FILES_PICKLE_H

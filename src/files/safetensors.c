@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The safetensors format:
  *
  *   0         8                     8 + N               8 + N + M = end of file

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Writes one safetensors file, streaming: declare every tensor, then give their bytes in order. */
 #ifndef FILES_SAFETENSORS_WRITER_H
 #define FILES_SAFETENSORS_WRITER_H

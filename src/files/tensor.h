@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A named tensor in a mapped file: where it is, not a copy. */
 #ifndef FILES_TENSOR_H
 #define FILES_TENSOR_H

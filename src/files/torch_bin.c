@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Checkpoints written by torch.save since torch 1.6: a zip archive of
  *
  *   <prefix>/data.pkl    a pickle of the state_dict, where each storage is a persistent id

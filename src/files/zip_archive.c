@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is read, from the end of the file backwards:
  *
  *   local header + bytes of each entry ...

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The directory of a zip archive whose entries are stored, not compressed: each is a view into the
  * mapped file. Reads ZIP64. Everything is checked against the file before it is given out. */
 #ifndef FILES_ZIP_ARCHIVE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The architectures: what each calls its tensors, and what shape they must have. A table, so that
  * loading, checking and synthesising a model walk the same rows. */
 #ifndef MODEL_ARCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The loaded model, as the engine sees it. */
 #ifndef MODEL_MODEL_H
 #define MODEL_MODEL_H

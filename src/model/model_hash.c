@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What makes a model this model and no other, as one number: docs/FORMATS.md says exactly what goes in.
  *
  * Every byte of every tensor is hashed, so that two models that differ in one weight differ here. That

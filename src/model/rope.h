@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Rotary position embedding angles (Su et al. 2021), with the scalings of Llama 3, linear and YaRN. */
 #ifndef MODEL_ROPE_H
 #define MODEL_ROPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How much memory a forward pass and its caches take: one place for the plan and for the allocation. */
 #ifndef MODEL_SIZES_H
 #define MODEL_SIZES_H

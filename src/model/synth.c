@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Random models of a real shape, in Hugging Face layout. Weights are streamed: a few MB of memory a thread
  * whatever the model's size. Each block of a tensor has its own random stream, so that the bytes
  * depend on the seed alone. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The page's parts, embedded when the library is built (cmake/embed.cmake). Each ends with a NUL that is not counted. */
 #ifndef REPORT_ASSETS_H
 #define REPORT_ASSETS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The paper's figures 2 (5, 6), 3 (9, 10) and 4, the heatmaps, and the tables of numbers behind them. */
 #include <math.h>
 #include <stdlib.h>

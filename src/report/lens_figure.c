@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Figure 8: what each layer would say at each generated token, from what `lens --json` prints. */
 #include <math.h>
 #include <stdio.h>

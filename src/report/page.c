@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* report.html: the template with its places filled, and the responses packed beside.
  *
  * Packed data are <script type="application/octet-stream"> elements that hold base64 of zlib streams, which browsers undo by

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 'use strict';
 // The interactive part of the page. What the packed data are is said at the top of page.c.
 (() => {

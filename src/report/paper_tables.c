@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The paper's tables 1 to 4, 6, 7, 9 and 10, and what the best configuration is worth. */
 #include <math.h>
 #include <string.h>

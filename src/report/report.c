@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A report: stores in, tables and figures made, files out. */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* report.json: every figure, in fractions and with all their digits; layers from 0. */
 #include <math.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables that compare stores: 8 (pivots and models) and 11 (before and after fine-tuning). */
 #include <math.h>
 #include <string.h>

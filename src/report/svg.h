@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Drawing in SVG. Colours are classes, which a style sheet gives values, so that one drawing serves light and dark. */
 #ifndef REPORT_SVG_H
 #define REPORT_SVG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables: built once, printed in any format. */
 #ifndef REPORT_TABLE_H
 #define REPORT_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One table, five formats. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SQLite with this project's errors: every failure names the file and what would be right. */
 #ifndef STORE_DB_H
 #define STORE_DB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Joining stores. What is the same in several of them is known by its content: questions by their key, texts
  * by their ids, responses by question, site and layers. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where responses come from: enough to make them again, or to see why others differ. */
 #include <dnnl.h>
 #include <jansson.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, the schema, settings, transactions.
  *
  * Why a rollback journal and not a write-ahead log: it works on network file systems, and leaves one file

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What lies beside the responses: runs, and what later verbs add to a store. Tables that a store does not have count
  * as empty ones. */
 #include "store/store_parts.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Values of texts, and selections: the tables that are added to a store when they are first needed. A store without them is as
  * readable as one with them; builds that do not know them leave them alone. */
 #ifndef STORE_STORE_METRICS_H

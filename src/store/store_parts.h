@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the store's own files share. */
 #ifndef STORE_STORE_PARTS_H
 #define STORE_STORE_PARTS_H

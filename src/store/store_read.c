@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Responses, out: in an order of their content alone. */
 #include <math.h>
 #include <stdio.h>

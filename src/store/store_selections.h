@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What strategies chose, in and out. */
 #ifndef STORE_STORE_SELECTIONS_H
 #define STORE_STORE_SELECTIONS_H

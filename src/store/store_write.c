@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Questions and responses, in. */
 #include <jansson.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Cutting a sweep up so that it fits the memory there is. */
 #include <stdlib.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep's runner (docs/ARCHITECTURE.md draws it).
  *
  * 1. prefix_run: the inner positions of every source and target prompt of the group, once.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the sweep's own files share.
  *
  * Words. A *row* is one configuration of one instance: it parts from the untouched run at its target

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Tables as text: RFC 4180 with commas, and the tab-separated form that has no quoting. */
 #ifndef TASKS_CSV_H
 #define TASKS_CSV_H

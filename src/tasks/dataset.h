@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A dataset while it is filled, and the files of JSON lines that it is filled from. */
 #ifndef TASKS_DATASET_H
 #define TASKS_DATASET_H

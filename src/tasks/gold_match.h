@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One response against many gold answers: the same verdicts as xt_task_score, with the work that they share done once. */
 #ifndef TASKS_GOLD_MATCH_H
 #define TASKS_GOLD_MATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The languages of all benchmarks, and the countries whose people are asked about in each. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Anybody's own pairs of prompts: JSON lines {"id", "lang", "source", "target", "gold", "task"}. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* PilotSets: a benchmark as published, cut into a sample and the unseen rest, in the layout of the paper's release. */
 #include <stdio.h>
 #include <stdlib.h>

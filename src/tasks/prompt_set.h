@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The templates of one benchmark, a language each: our own, or a file's. */
 #ifndef TASKS_PROMPT_SET_H
 #define TASKS_PROMPT_SET_H

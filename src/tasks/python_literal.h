@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What Python's repr() writes of lists, dicts, strings and numbers, as JSON values. */
 #ifndef TASKS_PYTHON_LITERAL_H
 #define TASKS_PYTHON_LITERAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Benchmarks as their makers publish them (docs/FORMATS.md), read into the fields that prompts are made of. */
 #ifndef TASKS_RAW_H
 #define TASKS_RAW_H

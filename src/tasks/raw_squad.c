@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* XQuAD: DIR/xquad.<language>.json, SQuAD's {"data": [{"paragraphs": [{"context", "qas": [{"id", "question", "answers":
  * [{"text"}]}]}]}]}. The answer is the first. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Benchmarks published as tables: XNLI (tab-separated, or the same as JSON lines), GlobalOpinionQA, CulturalBench. */
 #include <stdio.h>
 #include <stdlib.h>

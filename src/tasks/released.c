@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The layout that the paper's authors released their prompts in (docs/FORMATS.md). */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CPython's random module: the Mersenne Twister (Matsumoto, Nishimura 1998) seeded by init_by_array with the seed's
  * 32-bit words, numbers below n by drawing as many bits as n has until one fits, and sample's two ways: a pool that shrinks
  * for populations that are small beside the sample, a set of what was drawn for large ones. */

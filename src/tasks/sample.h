@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Python's random.seed(seed) and random.sample(range(population), count), number for number. */
 #ifndef TASKS_SAMPLE_H
 #define TASKS_SAMPLE_H

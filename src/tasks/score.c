@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a response is right: the released evaluation's rules, one for one.
  *
  * The rules look odd and stay so: figures are comparable only when the same answers count. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmarks as data: everything that tells one from another. */
 #ifndef TASKS_TASK_TABLE_H
 #define TASKS_TASK_TABLE_H

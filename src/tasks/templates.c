@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prompts in our own wording, a language each. {names} are filled in from a question's fields (prompt.c); XNLI's options
  * are the lines that begin with "(1) ". */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A text file in memory: UTF-8 and nothing else, unpacked where it is gzip. */
 #ifndef TASKS_TEXT_FILE_H
 #define TASKS_TEXT_FILE_H

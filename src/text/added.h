@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Added and special tokens: found in the text before anything else happens to it. */
 #ifndef TEXT_ADDED_H
 #define TEXT_ADDED_H

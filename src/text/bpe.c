@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Outline: a word becomes a doubly linked list of symbols; every neighbouring pair that has a merge waits
  * in a heap ordered by rank, then position. Taking the top joins two symbols and queues the two new pairs;
  * an entry whose symbols changed meanwhile is recognised and skipped. n symbols: O(n log n). */

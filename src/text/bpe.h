@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Byte-pair encoding: the one core under byte-level and SentencePiece-style vocabularies.
  * Merges are applied lowest rank first, leftmost first, as Hugging Face's BPE model does. */
 #ifndef TEXT_BPE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The two big members of a tokenizer's JSON - some hundred thousand tokens and merges - read straight from
  * the text: as JSON values they would take longer than all the rest of opening a tokenizer. */
 #ifndef TEXT_BULK_JSON_H

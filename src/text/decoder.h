@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Token texts back into text, as the "decoder" of a tokenizer.json. */
 #ifndef TEXT_DECODER_H
 #define TEXT_DECODER_H

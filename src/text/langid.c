@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Language identification: fastText's file is checked here, byte by byte of what its library trusts, and only then handed over.
  *
  * The file, little-endian (fastText 0.9):

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* libfasttext behind C functions: nothing else of the project knows C++. No exception leaves these. */
 #ifndef TEXT_LANGID_MODEL_H
 #define TEXT_LANGID_MODEL_H

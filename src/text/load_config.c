@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer_config.json, special_tokens_map.json, added_tokens.json and, for the class only, config.json. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer.json: the whole file, its model and its added tokens. */
 #include <stdio.h>
 #include <string.h>

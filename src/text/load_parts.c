@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer.json: normaliser, pre-tokeniser, decoder, post-processor. */
 #include <stdio.h>
 #include <stdlib.h>

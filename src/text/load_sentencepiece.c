@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* tokenizer.model: a SentencePiece model (a protocol buffer) of the BPE kind, turned into what Hugging Face's
  * converter for Llama makes of it.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* vocab.json + merges.txt: the byte-level vocabularies of Qwen2 and GPT-2, as Hugging Face's converters for
  * them put the rest together. */
 #include <string.h>

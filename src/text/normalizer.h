@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A chain of text normalisations, as the "normalizer" of a tokenizer.json. */
 #ifndef TEXT_NORMALIZER_H
 #define TEXT_NORMALIZER_H

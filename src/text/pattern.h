@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What normalisers and pre-tokenisers search for: a literal string, or a regular expression written for
  * Oniguruma (Ruby syntax), as Hugging Face's tokenizer.json has them. */
 #ifndef TEXT_PATTERN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Outline of encoding: added tokens are cut out of the text; each stretch between them is normalised,
  * searched again for the added tokens that are written in normalised form, cut into words, and each word
  * goes through BPE. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reading and writing UTF-8. Everything past the public entry points is valid UTF-8. */
 #ifndef TEXT_UTF8_H
 #define TEXT_UTF8_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Token texts <-> ids. */
 #ifndef TEXT_VOCAB_H
 #define TEXT_VOCAB_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training of a byte-level BPE vocabulary (Sennrich et al. 2016, over GPT-2's words and bytes).
  *
  * Words are counted once; each pair of neighbours knows how often it occurs and in which words. The most frequent pair is

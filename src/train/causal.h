@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Causal attention within sequences that lie side by side, and its gradient. */
 #ifndef TRAIN_CAUSAL_H
 #define TRAIN_CAUSAL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AdamW with warm-up, decay and clipping, as transformers' Trainer sets it up: weight decay acts on matrices alone,
  * the schedule is that of get_linear_schedule_with_warmup or get_cosine_schedule_with_warmup (the first step of a
  * warm-up has a rate of 0), clipping that of torch.nn.utils.clip_grad_norm_. */

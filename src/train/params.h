@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* All parameters of a model in one row of float32, so that weights, gradients and the optimiser's moments are arrays of
  * one layout. q, k, v of a layer lie one after the other, and so do gate and up: each group is one matrix. */
 #ifndef TRAIN_PARAMS_H

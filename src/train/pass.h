@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Forward and backward through a whole model, for tokens of several sequences side by side.
  *
  * Short names: T tokens of all sequences, C width, F feed-forward, V vocabulary. Sequences lie one after the other

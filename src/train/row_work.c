@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "train/row_work.h"
 
 #include "base/parallel.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Training's row-wise work, dealt to threads: by rows where a row's result is its own, by columns where rows are
  * summed, so that a sum always runs over the rows in order. `width` floats a row, `rows` rows, all contiguous. */
 #ifndef TRAIN_ROW_WORK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a run keeps on disk. While it runs, `output` holds training-state.safetensors:
  *     weights, first, second  F32 [parameters]   in the layout of params.h
  *     history                 F64 [steps done, 4] loss, gradient's norm, learning rate, tokens that count

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The run: reads model and data, goes through the steps, leaves the rest to run_files.c. */
 #include "train/trainer.h"
 

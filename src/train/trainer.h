@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A training run: what trainer.c drives and run_files.c reads and writes. */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H

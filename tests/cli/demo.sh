@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # demo: the model and questions that ship with the project, and what they are made of.
 . "$(dirname "$0")/lib.sh"
 data=$here/../../demo

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # generate and capture: prompts of every kind, results, refusals.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

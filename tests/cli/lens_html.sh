@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # lens --html: the page has what the JSON has, needs nothing else, and appears whole or not at all.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama # 6 layers, a token a byte

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # Sourced by every script of this folder: a temporary folder to work in, and checks that print TAP.
 # Only sh, awk, grep and od are used, so that a fresh system runs them.
 # shellcheck shell=sh

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # metrics: perplexity in three senses, languages, stopping, refusals.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # init-model and inspect, and the options that concern loading any model.
 . "$(dirname "$0")/lib.sh"
 

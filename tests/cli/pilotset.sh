@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # pilotset from every benchmark's own files, read by sweep; reasoning prompts, other pivots; score.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

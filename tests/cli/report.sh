@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # report, and export's summary, on a tiny model's sweep. What needs Python, numpy or Chromium is skipped where they are not.
 . "$(dirname "$0")/lib.sh"
 tools=$here/../../tools

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # select: strategies run what they need and choose by their rule; learning; refusals.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama # 6 layers

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # sweep, merge, export: stopping at any moment, sharding, refusals.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # tokenize and detokenize with the byte-level tokenizer of a random model.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # train: stopped at any moment it goes on to the same bits, whatever the threads; bad input is named and nothing is written.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # run and lens: one transplant, by itself and layer by layer.
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama

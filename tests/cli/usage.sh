@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Verbs, options and help, as far as they need no model.
 . "$(dirname "$0")/lib.sh"
 

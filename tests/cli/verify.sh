@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # verify and bench. The reference is this program's own output, so what is checked here is the
 # verb; the engine's agreement with Hugging Face is checked by the golden tests.
 . "$(dirname "$0")/lib.sh"

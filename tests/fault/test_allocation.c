@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Allocations that fail, and allocations that must not happen. Linked with malloc's family wrapped. */
 #include <unistd.h>
 

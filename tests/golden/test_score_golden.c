@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Teacher-forced log-probabilities against Hugging Face transformers (tools/make_score_goldens.py), and against
  * generation: the same tokens, the same bits. */
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Statistics against SciPy's (tools/make_statistics_goldens.py), and on data whose answer is known. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Verdicts of the released evaluation, and the released XQuAD set rebuilt from raw XQuAD: ../shared has both. */
 #include "support.h"
 

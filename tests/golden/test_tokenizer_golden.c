@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Ids and texts against what Hugging Face's fast tokenizers gave (tools/make_tokenizer_goldens.py), what
  * sentencepiece gave where the two agree (../shared/goldens), and llama.cpp's vectors. All must be equal. */
 #include "support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Gradients, losses of ten steps and the clipped norm against PyTorch (tools/make_train_goldens.py). */
 #include <dirent.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every model of tests/golden/models against its dumps from Hugging Face transformers. */
 #include <dirent.h>
 

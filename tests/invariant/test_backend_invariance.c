@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The numerics promise of the op table: a row's bits depend on its own inputs only, whatever rows
  * stand beside it and however many threads work; and the kernel sets with fused multiply-add agree. */
 #include "backend_support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Self-checks of the engine that need no reference: on every architecture, bit for bit. */
 #include "models.h"
 

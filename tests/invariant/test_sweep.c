@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every response of a sweep equals the same configuration run alone, bit for bit, however the sweep is
  * cut up. */
 #include "models.h"

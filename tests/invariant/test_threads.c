@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One model, several threads with a session each: the same results as one after the other. */
 #include <pthread.h>
 

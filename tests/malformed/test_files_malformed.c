@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Damaged weight files. Crafted ones have their exact status, field and offset written down; generated
  * ones (every truncation, every flipped bit) must end in a clean error or in views that can be read. */
 #include "files_support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Damaged model directories, through the same calls as the program's: inspect, open, generate. Crafted
  * damage has its file, field and offset written down; generated damage (files cut short, bits flipped) must
  * end in an error that names a file of the directory, or in a model that runs. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Benchmarks that are broken: each way gives one error that names file, place and what is wrong, and leaves nothing. */
 #include "support.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Damaged tokenizer files: each one gives an error that names the file, or still is a tokenizer that
  * works; never a crash, a leak or a hang (run under the sanitizers). */
 #include "tokenizer_files.h"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # The documents name what there is: every verb in README, every folder of src/ in ARCHITECTURE, every table of a
 # results file and every exported field in FORMATS; and no file that is not there.
 root=$(cd "$(dirname "$0")/../.." && pwd)

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # What `make install` gives: headers that stand alone in C and C++, a pkg-config file that links both libraries,
 # a shared library that gives out xt_* alone.
 set -u

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Attention of every set of kernels against plain sums in double: causal prompts, shared prefixes,
  * private tails, sliding windows, grouped heads, odd sizes. */
 #include "backend_support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Every op of every set of kernels against sums in double, with bounds from the error of float
  * arithmetic: u = 2^-24 is the unit roundoff. */
 #include "backend_support.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Language identification: the fasttext package's answers with our own tiny models and, where the shared material is, with lid.176.ftz on
  * released prompts (tools/make_langid_fixtures.py); every way a model file can be cut short or damaged. */
 #include <jansson.h>

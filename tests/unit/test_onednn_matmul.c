@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Products by oneDNN in the types it has on this processor: right within float's error, and the promise
  * that it does not make but we rely on: a row's bits do not depend on rows beside it or threads. */
 #include "backend_support.h"

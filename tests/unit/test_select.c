@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Strategies on stores made for them: what is right is known, and so is what each rule has to choose. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The two classifiers on simulated data, whose truth is known. */
 #include <math.h>
 

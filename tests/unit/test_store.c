@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The store by itself: what it says is there is there, for the question, site and layers asked about and no
  * other; what was not committed is gone; what does not belong together is refused; damaged files end in an error. */
 #include <sys/stat.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The benchmarks as data, what makes their prompts, and their scoring rules that the goldens do not cover. */
 #include "support.h"
 

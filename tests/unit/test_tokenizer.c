@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tokenizer on small vocabularies written here, so that each rule is seen at work by itself. */
 #include "support.h"
 

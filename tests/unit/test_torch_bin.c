@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "files_support.h"
 
 static const char fixture[] = XT_SOURCE_DIR "/tests/data/torch_small.bin";

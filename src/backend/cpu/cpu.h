@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the CPU backend share. */
 #ifndef CPU_CPU_H
 #define CPU_CPU_H

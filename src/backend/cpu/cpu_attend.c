@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Keys, values and attention.
  *
  * The shared prefix is stored as the matrix product wants it, for each layer and kv head:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Making a backend: which kernels, how many threads, the op table. */
 #include "backend/backend.h"
 

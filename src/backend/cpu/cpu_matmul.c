@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Weights in panels, and the matrix product's blocking.
  *
  * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type. The rows

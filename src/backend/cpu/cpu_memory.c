@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Memory, transfers and the checks that every set of kernels shares. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What this machine can do, measured: the yardstick of the benchmarks. */
 #include <stdlib.h>
 #include <time.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Products of matrices that change with every step, in any orientation: what training needs. The inner loops
  * are those of the engine's product; both operands are packed on the way.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The op table in plain loops: no blocking, no threads, sums in double. The oracle of the others. */
 #include <math.h>
 #include <stdlib.h>

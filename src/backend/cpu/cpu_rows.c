@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Row-wise operations: rows are dealt to threads when there is work enough. */
 #include <math.h>
 #include <stdlib.h>

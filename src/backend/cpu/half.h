@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* 16-bit floats, one at a time: for loads of any alignment and for the plain loops. */
 #ifndef CPU_HALF_H
 #define CPU_HALF_H

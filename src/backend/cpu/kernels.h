@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What one instruction set provides: the inner loops, each on one thread. Built from one source
  * (kernels_*.inc over simd.h) for each instruction set. */
 #ifndef CPU_KERNELS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels for Advanced SIMD, which every AArch64 processor has. */
 #if defined(__aarch64__)
 #define KERNELS kernels_neon

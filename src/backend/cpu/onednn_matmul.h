@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix products by oneDNN: weights packed once in the layout it prefers, one primitive kept for each
  * number of rows that it is asked for. Rows are split into pieces of few sizes, because making a
  * primitive costs 0.2 ms and its run-time-sized one is slow. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The few vector operations the kernels are written in, for the instruction set of the file that
  * includes this. vf holds VF floats. v16 is 16 floats on every machine: reductions run in 16 lanes
  * and are then folded in halves, so that their order does not depend on the vector's width. */
