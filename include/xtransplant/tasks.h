@@ -74,6 +74,9 @@ typedef struct xt_choice {
   const char *text;  /* "Entail"; NULL: it has none */
 } xt_choice;
 
+/* Between the answers of a question that has several, any of which is right: U+001E, which no answer may hold. */
+#define XT_GOLD_SEPARATOR "\x1e"
+
 /* Borrowed from its dataset. Strings are UTF-8. */
 typedef struct xt_question {
   const char *id;          /* its line's number in the language's file, from 0; of --pairs, the line's own id */
@@ -82,7 +85,7 @@ typedef struct xt_question {
   const char *lang;        /* the language, or culture, that is asked about */
   const char *source_lang; /* of the source prompt; "" where it is not known */
   const char *source, *target;
-  const char *gold;        /* the right option's label, or the right answer; NULL: not known */
+  const char *gold;        /* the right option's label, or the right answers, parted by XT_GOLD_SEPARATOR; NULL: not known */
   const xt_choice *choices;/* where the task's scoring needs them */
   size_t choice_count;
 } xt_question;
@@ -104,14 +107,21 @@ typedef struct xt_dataset_options {
  * `options` may be NULL. The caller frees *out with xt_dataset_close. */
 xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_dataset_options *options, xt_dataset **out,
                           xt_error *error);
-/* Opens a file of JSON lines {"id", "lang", "source", "target", "gold", "task"}; only source and target have to
- * be there. `options->languages` and `limit` choose among them; `pivot` is not used. */
+/* Opens a file of JSON lines {"id", "lang", "source_lang", "source", "target", "gold", "task"}; only source and target
+ * have to be there. `options->languages` and `limit` choose among them; `pivot` is not used. "gold" may be an array:
+ * any of its answers is right. A line that repeats an earlier one is left out (xt_dataset_repeats); one with an
+ * earlier line's id, languages and task but other prompts or another answer is an XT_STATUS_INPUT error. */
 xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options, xt_dataset **out, xt_error *error);
+/* The same of `size` bytes in memory, such as were read from standard input; `name` is for messages. */
+xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name, const xt_dataset_options *options, xt_dataset **out, xt_error *error);
 void xt_dataset_close(xt_dataset *dataset);
 
 /* In order of language (as the options or the task list them), then number; of pairs, in the file's order. */
 size_t xt_dataset_count(const xt_dataset *dataset);
 const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index);
+/* How many lines of pairs were left out because they repeat an earlier one; of the first of them, *line is its
+ * number and *first the number of the line that it repeats, both from 1 (0: there is none). */
+size_t xt_dataset_repeats(const xt_dataset *dataset, size_t *line, size_t *first);
 
 /* The options of a task in a language, as scoring needs them: read from `directory` where one is given and the
  * task keeps them there, else those of the release. None (0) for tasks that need none. The caller frees
@@ -121,7 +131,8 @@ xt_status xt_task_choices(const xt_task *task, const char *directory, const char
 void xt_choices_free(xt_choice *choices, size_t count);
 
 /* Whether a response is right, exactly as the released evaluation has it. `response` has `length` bytes of UTF-8;
- * `gold` and `choices` are a question's. A gold that is none of the options is an XT_STATUS_INPUT error. */
+ * `gold` and `choices` are a question's; where it has several answers, any of them is right. A gold that is none of the
+ * options is an XT_STATUS_INPUT error. */
 xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t choice_count, const char *response,
                         size_t length, const char *gold, bool *correct, xt_error *error);
 

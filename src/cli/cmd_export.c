@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gold.h"
 #include "output.h"
 #include "results_json.h"
 #include "verbs.h"
@@ -69,8 +70,8 @@ static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *e
   const xt_question *q = row->question;
   if (e->question == row->question_number) return XT_STATUS_OK;
   json_decref(e->doc);
-  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s?}", "id", q->id, "lang", q->lang, "source_lang", q->source_lang, "source_prompt", q->source,
-                     "target_prompt", q->target, "gold", q->gold);
+  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o?}", "id", q->id, "lang", q->lang, "source_lang", q->source_lang, "source_prompt", q->source,
+                     "target_prompt", q->target, "gold", q->gold ? gold_to_json(q->gold) : json_null());
   if (e->doc && q->choice_count) {
     json_t *choices = json_object();
     bool ok = true;
@@ -106,7 +107,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   ok = json_add(object, "entropy", json_number(row->entropy)) && ok;
   ok = json_add(object, "mean_entropy", json_number(row->mean_entropy)) && ok;
   ok = json_add(object, "mean_logprob", json_number(row->mean_logprob)) && ok;
-  ok = json_add(object, "target", q->gold ? json_string(q->gold) : json_null()) && ok;
+  ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
   ok = json_add(object, "id", json_string(row->id)) && ok;
@@ -140,6 +141,17 @@ static void print_cell(const char *text, size_t length, char end) {
 
 static void print_text(const char *text) { print_cell(text, strlen(text), ','); }
 
+/* Several answers are parted by " | ". */
+static void print_gold(const char *gold) {
+  char *joined = NULL;
+  size_t size;
+  FILE *out = strstr(gold, XT_GOLD_SEPARATOR) ? open_memstream(&joined, &size) : NULL;
+  for (const char *at = gold; out && *at; at++) fputs(*at == XT_GOLD_SEPARATOR[0] ? " | " : (const char[]){*at, 0}, out);
+  if (out && fclose(out) != 0) out = NULL;
+  print_text(out ? joined : gold);
+  free(joined);
+}
+
 static void print_number(double value) {
   if (isfinite(value)) printf("%.9g", value);
   putchar(',');
@@ -162,7 +174,7 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   print_number(row->entropy);
   print_number(row->mean_entropy);
   print_number(row->mean_logprob);
-  print_text(q->gold ? q->gold : "");
+  print_gold(q->gold ? q->gold : "");
   if (row->correct >= 0) printf("%d", row->correct);
   putchar(',');
   print_text(q->source_lang);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "gold.h"
 #include "lines.h"
 #include "output.h"
 #include "prompt.h"
@@ -54,11 +55,16 @@ static xt_status score_line(Scorer *s, const LineReader *reader, xt_error *error
   if (status) return status;
   const json_t *lang = json_object_get(line, "lang"), *pred = json_object_get(line, "pred"), *gold = json_object_get(line, "gold");
   bool correct = false;
-  if (!json_is_string(pred) || !json_is_string(gold) || (lang && !json_is_string(lang)))
+  char *answers = gold_from_json(gold);
+  if (!json_is_string(pred) || !gold || (lang && !json_is_string(lang)))
     status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "is no object {\"lang\": \"..\", \"pred\": \"..\", \"gold\": \"..\"}");
+  else if (!answers)
+    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "\"gold\" is no answer: expected a string that is not empty, an integer, or an array of them");
+  else if (json_array_size(gold) > 1 && s->task->kind == XT_TASK_CHOICE)
+    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "\"gold\" is an array of %zu, and a question of %s has one right option", json_array_size(gold), s->task->title);
   if (!status) status = scorer_language(s, lang ? json_string_value(lang) : "", error);
   if (!status)
-    status = xt_task_score(s->task, s->choices, s->count, json_string_value(pred), json_string_length(pred), json_string_value(gold), &correct, error);
+    status = xt_task_score(s->task, s->choices, s->count, json_string_value(pred), json_string_length(pred), answers, &correct, error);
   if (status == XT_STATUS_INPUT && !error->file[0]) {
     char what[sizeof error->field], message[sizeof error->message];
     snprintf(what, sizeof what, "%s", error->field);
@@ -66,6 +72,7 @@ static xt_status score_line(Scorer *s, const LineReader *reader, xt_error *error
     error_set(error, status, reader->name, field, -1, "%.100s: %.380s", what, message);
   }
   if (!status) printf("{\"correct\": %s}\n", correct ? "true" : "false");
+  free(answers);
   json_decref(line);
   return status;
 }
@@ -80,6 +87,7 @@ static int run(const Cli *cli, void *opaque) {
   for (bool more = true;;) {
     TRY_DONE(lines_next(&reader, &more, &error));
     if (!more) break;
+    if (!reader.text[strspn(reader.text, " \t\r\v\f")]) continue; /* a blank line */
     TRY_DONE(score_line(&scorer, &reader, &error));
   }
 done:
@@ -93,7 +101,7 @@ const Verb verb_score = {
     .summary = "judges responses on stdin by a task's own rule",
     .about = "Reads JSON lines {\"lang\": .., \"pred\": .., \"gold\": ..} from stdin and prints {\"correct\": true} or {\"correct\": false} for "
              "each, exactly as the task's released evaluation judges. lang is needed by xnli alone, whose options have words in each "
-             "language.",
+             "language. gold may be a number, or an array of which any answer counts. Blank lines are skipped.",
     .example = "echo '{\"lang\": \"sw\", \"pred\": \"(2)\", \"gold\": \"2\"}' | xtransplant score --task xnli",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

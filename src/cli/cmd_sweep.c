@@ -17,7 +17,7 @@ static const Option options[] = {
     {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, data), .value = "DIR",
      .help = "the benchmark's folder as released, with split and ans or translated in it"},
     {.name = "pairs", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pairs), .value = "FILE",
-     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}"},
+     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}; - reads standard input"},
     {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, languages), .value = "LIST",
      .help = "languages, with commas; left out: all of the task's"},
     {.name = "pivot", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pivot), .value = "LANG",

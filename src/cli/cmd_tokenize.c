@@ -97,6 +97,7 @@ static xt_status each_line(const xt_tokenizer *tokenizer, const Arguments *argum
   for (bool more = true; !status && !ferror(stdout);) {
     status = lines_next(&reader, &more, error);
     if (status || !more) break;
+    if (!reader.text[strspn(reader.text, " \t\r\v\f")]) continue; /* a blank line */
     status = work(tokenizer, arguments, &reader, error);
   }
   lines_close(&reader);

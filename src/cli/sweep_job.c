@@ -6,6 +6,7 @@
 
 #include "interrupt.h"
 #include "layers.h"
+#include "lines.h"
 
 /* ---- questions -------------------------------------------------------------------------------- */
 
@@ -17,6 +18,16 @@ static size_t split_languages(char *copy, const char **out, size_t most) {
   return n;
 }
 
+static xt_status read_stdin(const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+  char *text;
+  size_t size;
+  xt_status status = read_whole("-", &text, &size, error);
+  if (status) return status;
+  status = xt_dataset_parse_pairs(text, size, input_name("-"), options, out, error);
+  free(text);
+  return status;
+}
+
 static xt_status open_dataset(SweepJob *job, xt_error *error) {
   const SweepArguments *a = job->arguments;
   const char *languages[64];
@@ -25,7 +36,8 @@ static xt_status open_dataset(SweepJob *job, xt_error *error) {
   const xt_dataset_options options = {.languages = copy ? languages : NULL, .language_count = copy ? split_languages(copy, languages, 64) : 0,
                                       .pivot = a->pivot, .limit = (size_t)a->limit, .cot = a->cot};
   xt_status status;
-  if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
+  if (a->pairs && strcmp(a->pairs, "-") == 0) status = read_stdin(&options, &job->dataset, error);
+  else if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
   else status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
   free(copy);
   return status;
@@ -45,6 +57,13 @@ xt_status job_read(SweepJob *job, const SweepArguments *arguments, int shard, in
   const xt_status status = open_dataset(job, error);
   if (status) return status;
   const size_t all = xt_dataset_count(job->dataset);
+  size_t line, first;
+  const size_t repeats = xt_dataset_repeats(job->dataset, &line, &first);
+  if (repeats == 1)
+    cli_note(arguments->model.quiet, "%s: line %zu is the same question as line %zu; it is asked once", input_name(arguments->pairs), line, first);
+  else if (repeats)
+    cli_note(arguments->model.quiet, "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same question as line %zu); each question is asked once",
+             input_name(arguments->pairs), repeats, line, first);
   job->questions = calloc(all + 1, sizeof *job->questions);
   job->instances = calloc(all + 1, sizeof *job->instances);
   job->todo = calloc(all + 1, sizeof *job->todo);
@@ -71,7 +90,7 @@ void job_deinit(SweepJob *job) {
 static xt_status encode(const SweepJob *job, const LoadedModel *model, const xt_question *q, bool target, const int32_t **ids, size_t *count,
                         xt_error *error) {
   const char *text = target ? q->target : q->source;
-  const char *file = job->arguments->pairs ? job->arguments->pairs : job->arguments->data;
+  const char *file = job->arguments->pairs ? input_name(job->arguments->pairs) : job->arguments->data;
   const size_t generated = target && job->arguments->max_new_tokens > 1 ? (size_t)job->arguments->max_new_tokens - 1 : 0;
   int32_t *out;
   char place[120];

@@ -186,7 +186,7 @@
       prompts.append(element('p', {}, 'Target prompt'), element('pre', { dir: 'auto' }, all[target]), element('p', {}, 'Source prompt'), element('pre', { dir: 'auto' }, all[source]));
     });
     return element('article', { class: 'item' },
-      element('div', { class: 'head' }, element('b', {}, language), `question ${id}`, element('span', {}, 'gold: ', element('b', { dir: 'auto' }, gold ?? 'not known'))),
+      element('div', { class: 'head' }, element('b', {}, language), `question ${id}`, element('span', {}, 'gold: ', element('b', { dir: 'auto' }, gold?.replaceAll('\u001e', ' | ') ?? 'not known'))),
       element('div', { class: 'pair' }, response('untouched', k.plain, k.untouched), response('transplanted', k.text, k.right)), prompts);
   }
 

@@ -8,8 +8,8 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/text_buffer.h"
 #include "tasks/task_table.h"
-#include "tasks/text_file.h"
 
 xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format, ...) {
   char message[400], field[40];
@@ -19,37 +19,6 @@ xt_status dataset_line_error(xt_error *error, const char *path, size_t line, con
   va_end(args);
   snprintf(field, sizeof field, "line %zu", line);
   return err_set(error, XT_STATUS_INPUT, path, field, -1, "%s", message);
-}
-
-xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error) {
-  TextFile file;
-  TRY(text_file_read(path, &file, error));
-  xt_status status = XT_STATUS_OK;
-  json_t *lines = json_array();
-  if (!lines) status = err_memory(error, file.size);
-  const char *text = file.text;
-  for (size_t at = 0, line = 1; !status && at < file.size; line++) {
-    const char *end = memchr(text + at, '\n', file.size - at);
-    const size_t size = end ? (size_t)(end - text) - at : file.size - at;
-    json_t *value = NULL;
-    xt_error inner = {0};
-    status = json_parse(text + at, size, path, &value, &inner);
-    if (status == XT_STATUS_INPUT) {
-      char *near = strstr(inner.message, " near '"); /* what follows repeats the line */
-      if (near) *near = 0;
-      const char *what = strstr(inner.message, "): ");
-      status = dataset_line_error(error, path, line, "not a line of JSON: %.300s (byte %lld of the line)", what ? what + 3 : inner.message, inner.offset);
-    } else if (status) {
-      if (error) *error = inner;
-    } else if (json_array_append_new(lines, value) != 0) {
-      status = err_memory(error, file.size);
-    }
-    at += size + 1;
-  }
-  text_file_free(&file);
-  if (status) json_decref(lines);
-  else *out = lines;
-  return status;
 }
 
 xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, xt_error *error) {
@@ -68,6 +37,35 @@ xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char
   if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
   if (strlen(text) != json_string_length(value)) return dataset_line_error(error, path, line, "%s holds a NUL character", what);
   return dataset_copy(dataset, text, out, error);
+}
+
+/* One answer, appended to those that are there. */
+static xt_status add_answer(TextBuffer *answers, const json_t *value, const char *path, size_t line, const char *what, xt_error *error) {
+  char digits[32];
+  const char *text = json_string_value(value);
+  snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+  if (json_is_integer(value)) text = digits;
+  if (!text) return dataset_line_error(error, path, line, "%s is %s, expected a string, an integer or an array of them", what, json_type_name(value));
+  if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
+  if (json_is_string(value) && strlen(text) != json_string_length(value)) return dataset_line_error(error, path, line, "%s holds a NUL character", what);
+  if (strstr(text, XT_GOLD_SEPARATOR)) return dataset_line_error(error, path, line, "%s holds the control character U+001E", what);
+  if (answers->size) text_buffer_add_text(answers, XT_GOLD_SEPARATOR);
+  text_buffer_add_text(answers, text);
+  return answers->failed ? err_memory(error, answers->size) : XT_STATUS_OK;
+}
+
+xt_status dataset_copy_gold(xt_dataset *dataset, const xt_task *task, const json_t *value, const char *path, size_t line, const char *what,
+                            const char **out, xt_error *error) {
+  TextBuffer answers = {0};
+  const size_t count = json_array_size(value);
+  if (json_is_array(value) && count == 0) return dataset_line_error(error, path, line, "%s is an empty array; leave it out where no answer is known", what);
+  if (count > 1 && task && task->kind == XT_TASK_CHOICE)
+    return dataset_line_error(error, path, line, "%s is an array of %zu, and a question of %s has one right option", what, count, task->title);
+  xt_status status = json_is_array(value) ? XT_STATUS_OK : add_answer(&answers, value, path, line, what, error);
+  for (size_t i = 0; i < count && !status; i++) status = add_answer(&answers, json_array_get(value, i), path, line, what, error);
+  if (!status) status = dataset_copy(dataset, answers.data, out, error);
+  text_buffer_free(&answers);
+  return status;
 }
 
 xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const char *directory, const char *lang, const xt_choice **out,
@@ -110,6 +108,12 @@ xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error
   TRY(mem_grow(&dataset->questions, &dataset->capacity, dataset->count + 1, sizeof *dataset->questions, error));
   dataset->questions[dataset->count++] = *question;
   return XT_STATUS_OK;
+}
+
+size_t xt_dataset_repeats(const xt_dataset *dataset, size_t *line, size_t *first) {
+  *line = dataset->repeat_line;
+  *first = dataset->repeat_of;
+  return dataset->repeats;
 }
 
 size_t xt_dataset_count(const xt_dataset *dataset) { return dataset->count; }

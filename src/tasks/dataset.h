@@ -4,17 +4,15 @@
 #define TASKS_DATASET_H
 
 #include "base/arena.h"
-#include "base/json.h"
+#include "tasks/json_lines.h"
 #include "xtransplant/tasks.h"
 
 struct xt_dataset {
   Arena arena; /* of every string and choice */
   xt_question *questions;
   size_t count, capacity;
+  size_t repeats, repeat_line, repeat_of; /* xt_dataset_repeats */
 };
-
-/* The whole file, which may be gzip, as an array, an element a line. The caller frees *out with json_decref. */
-xt_status dataset_read_lines(const char *path, json_t **out, xt_error *error);
 
 /* An XT_STATUS_INPUT error that names file and line (from 1). */
 xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format, ...)
@@ -24,6 +22,11 @@ xt_status dataset_line_error(xt_error *error, const char *path, size_t line, con
  * a NUL are refused. */
 xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line, const char *what, const char **out,
                             xt_error *error);
+
+/* A gold answer of line `line`: a string, an integer as its digits, or an array of them, of which any is right, parted
+ * by XT_GOLD_SEPARATOR. `what` is what messages call it; a choice task's (`task` may be NULL) has one. */
+xt_status dataset_copy_gold(xt_dataset *dataset, const xt_task *task, const json_t *value, const char *path, size_t line, const char *what,
+                            const char **out, xt_error *error);
 
 /* A copy of a string. */
 xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, xt_error *error);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text_buffer.h"
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
 
@@ -16,12 +17,13 @@ static xt_status get_text(xt_dataset *d, const json_t *line, const char *key, co
   return dataset_copy_text(d, value, path, number, what, out, error);
 }
 
-static xt_status get_id(xt_dataset *d, const json_t *line, const char *path, size_t number, const char **out, xt_error *error) {
+/* The line's own, else its place among the lines. */
+static xt_status get_id(xt_dataset *d, const json_t *line, const char *path, size_t number, size_t place, const char **out, xt_error *error) {
   const json_t *id = json_object_get(line, "id");
   char text[32];
   if (json_is_string(id)) return dataset_copy_text(d, id, path, number, "\"id\"", out, error);
   if (id && !json_is_null(id) && !json_is_integer(id)) return dataset_line_error(error, path, number, "\"id\" is %s, expected a string or an integer", json_type_name(id));
-  snprintf(text, sizeof text, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : (long long)number - 1);
+  snprintf(text, sizeof text, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : (long long)place);
   return dataset_copy(d, text, out, error);
 }
 
@@ -54,46 +56,111 @@ static xt_status ask_reasoning(xt_dataset *d, xt_question *q, const char *path, 
   return status;
 }
 
-static xt_status add_line(xt_dataset *d, const json_t *line, const char *path, size_t number, const xt_dataset_options *o, xt_error *error) {
-  xt_question q = {.number = number - 1, .task = "", .lang = "", .source_lang = ""};
+/* What is read, line by line. */
+typedef struct Reader {
+  xt_dataset *dataset;
+  const xt_dataset_options *options;
+  const char *path;
+  JsonLines lines;
+  json_t *seen; /* from a question's id, languages and task to its line's place */
+} Reader;
+
+static bool wanted(const xt_dataset_options *o, const char *lang) {
+  for (size_t i = 0; o->languages && i < o->language_count; i++)
+    if (strcmp(o->languages[i], lang) == 0) return true;
+  return !o->languages;
+}
+
+static bool same_member(const json_t *a, const json_t *b, const char *key) {
+  const json_t *one = json_object_get(a, key), *two = json_object_get(b, key);
+  if (json_is_null(one)) one = NULL;
+  if (json_is_null(two)) two = NULL;
+  return one == two || json_equal(one, two);
+}
+
+/* Whether an earlier line asks this very question. One that has the same name and is another question is an error: in
+ * results and exports nothing would tell them apart. */
+static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *repeat, xt_error *error) {
+  TextBuffer name = {0};
+  xt_dataset *d = r->dataset;
+  text_buffer_format(&name, "%s\x1f%s\x1f%s\x1f%s", q->id, q->lang, q->source_lang, q->task);
+  if (name.failed) return err_memory(error, name.size);
+  const json_t *before = json_object_get(r->seen, name.data), *line = json_array_get(r->lines.values, i);
+  *repeat = before != NULL;
+  xt_status status = XT_STATUS_OK;
+  if (!before) {
+    if (json_object_set_new(r->seen, name.data, json_integer((json_int_t)i)) != 0) status = err_memory(error, name.size);
+  } else {
+    const size_t at = (size_t)json_integer_value(before), first = r->lines.number[at], number = r->lines.number[i];
+    const json_t *earlier = json_array_get(r->lines.values, at);
+    if (d->repeats++ == 0) d->repeat_line = number, d->repeat_of = first;
+    if (!same_member(line, earlier, "source") || !same_member(line, earlier, "target") || !same_member(line, earlier, "gold"))
+      status = dataset_line_error(error, r->path, number, "\"id\": '%.60s' is line %zu's too, which asks another question; give each its own id", q->id, first);
+  }
+  text_buffer_free(&name);
+  return status;
+}
+
+static xt_status add_line(Reader *r, size_t i, xt_error *error) {
+  xt_dataset *d = r->dataset;
+  const xt_dataset_options *o = r->options;
+  const json_t *line = json_array_get(r->lines.values, i), *gold = json_object_get(line, "gold");
+  const char *path = r->path;
+  const size_t number = r->lines.number[i];
+  xt_question q = {.number = i, .task = "", .lang = "", .source_lang = ""};
   if (!json_is_object(line))
     return dataset_line_error(error, path, number, "is %s, expected an object with source and target", json_type_name(line));
-  TRY(get_id(d, line, path, number, &q.id, error));
+  TRY(get_id(d, line, path, number, i, &q.id, error));
   TRY(get_text(d, line, "lang", path, number, &q.lang, error));
-  bool wanted = !o->languages;
-  size_t before = 0;
-  for (size_t i = 0; o->languages && i < o->language_count; i++) wanted = wanted || strcmp(o->languages[i], q.lang) == 0;
-  for (size_t i = 0; o->limit && i < d->count; i++) before += strcmp(d->questions[i].lang, q.lang) == 0;
-  if (!wanted || (o->limit && before >= o->limit)) return XT_STATUS_OK;
+  if (!wanted(o, q.lang)) return XT_STATUS_OK;
   TRY(get_text(d, line, "source_lang", path, number, &q.source_lang, error));
   TRY(get_text(d, line, "task", path, number, &q.task, error));
-  TRY(get_text(d, line, "gold", path, number, &q.gold, error));
+  if (gold && !json_is_null(gold)) TRY(dataset_copy_gold(d, xt_task_find(q.task), gold, path, number, "\"gold\"", &q.gold, error));
   TRY(get_text(d, line, "source", path, number, &q.source, error));
   TRY(get_text(d, line, "target", path, number, &q.target, error));
   if (!q.source || !q.target) return dataset_line_error(error, path, number, "has no \"%s\"; each line needs a source and a target prompt", q.source ? "target" : "source");
+  bool repeat = false;
+  TRY(find_repeat(r, i, &q, &repeat, error));
+  if (repeat) return XT_STATUS_OK;
+  size_t before = 0;
+  for (size_t k = 0; o->limit && k < d->count; k++) before += strcmp(d->questions[k].lang, q.lang) == 0;
+  if (o->limit && before >= o->limit) return XT_STATUS_OK;
   TRY(check_gold(d, &q, path, number, error));
   if (o->cot) TRY(ask_reasoning(d, &q, path, number, error));
   return dataset_add(d, &q, error);
 }
 
+static xt_status add_all(Reader *r, xt_error *error) {
+  r->seen = json_object();
+  if (!r->seen) return err_memory(error, 0);
+  TRY(mem_alloc(&r->dataset, 1, sizeof *r->dataset, error));
+  for (size_t i = 0; i < json_array_size(r->lines.values); i++) TRY(add_line(r, i, error));
+  if (r->dataset->count) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, r->path, NULL, -1, r->options->languages ? "has no line of these languages" : "has no lines");
+}
+
+/* Takes `r->lines` over. */
+static xt_status finish(Reader *r, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+  static const xt_dataset_options defaults = {0};
+  r->options = options ? options : &defaults;
+  const xt_status status = add_all(r, error);
+  json_decref(r->seen);
+  json_lines_free(&r->lines);
+  if (status) xt_dataset_close(r->dataset);
+  else *out = r->dataset;
+  return status;
+}
+
 xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
-  const xt_dataset_options defaults = {0};
-  const xt_dataset_options *o = options ? options : &defaults;
-  xt_dataset *d;
-  json_t *lines;
+  Reader r = {.path = path};
   *out = NULL;
-  TRY(dataset_read_lines(path, &lines, error));
-  xt_status status = mem_alloc(&d, 1, sizeof *d, error);
-  for (size_t i = 0; !status && i < json_array_size(lines); i++) {
-    status = add_line(d, json_array_get(lines, i), path, i + 1, o, error);
-    if (status) xt_dataset_close(d);
-  }
-  json_decref(lines);
-  if (status) return status;
-  if (d->count == 0) {
-    xt_dataset_close(d);
-    return err_set(error, XT_STATUS_INPUT, path, NULL, -1, o->languages ? "has no line of these languages" : "has no lines");
-  }
-  *out = d;
-  return XT_STATUS_OK;
+  TRY(json_lines_read(path, &r.lines, error));
+  return finish(&r, options, out, error);
+}
+
+xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+  Reader r = {.path = name};
+  *out = NULL;
+  TRY(json_lines_parse(data, size, name, &r.lines, error));
+  return finish(&r, options, out, error);
 }

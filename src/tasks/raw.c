@@ -125,42 +125,44 @@ static xt_status translated_fields(const json_t *line, const json_t *item, const
   return *out ? XT_STATUS_OK : err_memory(error, 0);
 }
 
-/* Line numbers (from 1) by id. */
-static xt_status index_lines(const json_t *lines, const char *path, json_t **out, xt_error *error) {
+/* The lines' places in the array, from 1, by id. */
+static xt_status index_lines(const JsonLines *lines, const char *path, json_t **out, xt_error *error) {
   size_t i;
   json_t *line;
   const char *id;
   *out = json_object();
   if (!*out) return err_memory(error, 0);
-  json_array_foreach(lines, i, line) {
-    TRY(raw_text(line, "id", path, i + 1, &id, error));
-    if (json_object_get(*out, id)) return dataset_line_error(error, path, i + 1, "\"id\": '%.60s' came before", id);
+  json_array_foreach(lines->values, i, line) {
+    const size_t number = lines->number[i];
+    TRY(raw_text(line, "id", path, number, &id, error));
+    if (json_object_get(*out, id)) return dataset_line_error(error, path, number, "\"id\": '%.60s' came before", id);
     if (json_object_set_new(*out, id, json_integer((json_int_t)i + 1)) != 0) return err_memory(error, 0);
   }
   return XT_STATUS_OK;
 }
 
 static xt_status translate(const char *path, const char *lang, const json_t *items, json_t *sources, xt_error *error) {
-  json_t *lines = NULL, *numbers = NULL, *item;
+  JsonLines lines = {0};
+  json_t *places = NULL, *item;
   size_t i;
   xt_status status;
-  TRY_DONE(dataset_read_lines(path, &lines, error));
-  TRY_DONE(index_lines(lines, path, &numbers, error));
+  TRY_DONE(json_lines_read(path, &lines, error));
+  TRY_DONE(index_lines(&lines, path, &places, error));
   json_array_foreach(items, i, item) {
     const char *id = json_string_value(json_object_get(item, "id"));
-    const size_t number = (size_t)json_integer_value(json_object_get(numbers, id));
+    const size_t place = (size_t)json_integer_value(json_object_get(places, id));
     json_t *fields;
-    if (!number) {
+    if (!place) {
       status = err_set(error, XT_STATUS_INPUT, path, "id", -1, "no line has '%.60s'; every question needs its translation", id);
       goto done;
     }
-    TRY_DONE(translated_fields(json_array_get(lines, number - 1), item, path, number, &fields, error));
+    TRY_DONE(translated_fields(json_array_get(lines.values, place - 1), item, path, lines.number[place - 1], &fields, error));
     TRY_DONE(raw_add(sources, lang, fields, error));
   }
   status = XT_STATUS_OK;
 done:
-  json_decref(numbers);
-  json_decref(lines);
+  json_decref(places);
+  json_lines_free(&lines);
   return status;
 }
 

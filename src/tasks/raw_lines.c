@@ -30,18 +30,19 @@ static xt_status copa_item(const json_t *line, const char *lang, const char *pat
 }
 
 static xt_status copa_lines(const char *path, const char *lang, json_t **items, xt_error *error) {
-  json_t *lines, *line;
+  JsonLines lines;
+  json_t *line;
   size_t i;
-  TRY(dataset_read_lines(path, &lines, error));
+  TRY(json_lines_read(path, &lines, error));
   *items = json_array();
   xt_status status = *items ? XT_STATUS_OK : err_memory(error, 0);
-  json_array_foreach(lines, i, line) {
+  json_array_foreach(lines.values, i, line) {
     json_t *item = NULL;
-    if (!status) status = copa_item(line, lang, path, i + 1, &item, error);
+    if (!status) status = copa_item(line, lang, path, lines.number[i], &item, error);
     if (!status && json_array_append(*items, item) != 0) status = err_memory(error, 0);
     json_decref(item);
   }
-  json_decref(lines);
+  json_lines_free(&lines);
   if (status) {
     json_decref(*items);
     *items = NULL;
@@ -151,14 +152,15 @@ static xt_status mkqa_line(const RawOptions *options, const json_t *line, const 
 xt_status raw_read_mkqa(const RawOptions *options, RawSet *out, xt_error *error) {
   static const char *const names[] = {"mkqa.jsonl", "mkqa.jsonl.gz", "dataset/mkqa.jsonl.gz"};
   char *path;
-  json_t *lines, *line;
+  JsonLines lines;
+  json_t *line;
   size_t i;
   TRY(raw_locate(options->directory, names, 3, &path, error));
-  xt_status status = dataset_read_lines(path, &lines, error);
+  xt_status status = json_lines_read(path, &lines, error);
   if (!status) {
-    json_array_foreach(lines, i, line)
-      if (!status) status = mkqa_line(options, line, path, i + 1, out, error);
-    json_decref(lines);
+    json_array_foreach(lines.values, i, line)
+      if (!status) status = mkqa_line(options, line, path, lines.number[i], out, error);
+    json_lines_free(&lines);
   }
   free(path);
   return status;

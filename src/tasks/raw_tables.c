@@ -79,13 +79,14 @@ static xt_status nli_line(const RawOptions *options, const json_t *line, const c
 }
 
 static xt_status nli_lines(const RawOptions *options, const char *path, RawSet *out, xt_error *error) {
-  json_t *lines, *line;
+  JsonLines lines;
+  json_t *line;
   size_t i;
-  TRY(dataset_read_lines(path, &lines, error));
+  TRY(json_lines_read(path, &lines, error));
   xt_status status = XT_STATUS_OK;
-  json_array_foreach(lines, i, line)
-    if (!status) status = nli_line(options, line, path, i + 1, out, error);
-  json_decref(lines);
+  json_array_foreach(lines.values, i, line)
+    if (!status) status = nli_line(options, line, path, lines.number[i], out, error);
+  json_lines_free(&lines);
   return status;
 }
 

@@ -12,32 +12,32 @@
 /* One language's files, a JSON value a line each. */
 typedef struct Files {
   char *source_path, *target_path, *gold_path;
-  json_t *source, *target, *gold; /* gold: NULL where the target's lines hold it */
+  JsonLines source, target, gold; /* gold: none where the target's lines hold it */
 } Files;
 
 static void files_close(Files *f) {
-  json_decref(f->source);
-  json_decref(f->target);
-  json_decref(f->gold);
+  json_lines_free(&f->source);
+  json_lines_free(&f->target);
+  json_lines_free(&f->gold);
   free(f->source_path);
   free(f->target_path);
   free(f->gold_path);
 }
 
-static xt_status read_file(const TaskEntry *entry, const char *directory, const char *folder, const char *lang, char **path, json_t **lines,
+static xt_status read_file(const TaskEntry *entry, const char *directory, const char *folder, const char *lang, char **path, JsonLines *lines,
                            xt_error *error) {
   char file[128], name[256];
   const char *percent = strstr(entry->file, "%s"); /* the table's pattern, not a format */
   snprintf(file, sizeof file, "%.*s%.64s%s", (int)(percent - entry->file), entry->file, lang, percent + 2);
   snprintf(name, sizeof name, "%s/%s", folder, file);
   TRY(file_join(directory, name, path, error));
-  return dataset_read_lines(*path, lines, error);
+  return json_lines_read(*path, lines, error);
 }
 
-static xt_status same_count(const json_t *a, const char *a_path, const json_t *b, const char *b_path, xt_error *error) {
-  if (json_array_size(a) == json_array_size(b)) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_INPUT, a_path, NULL, -1, "has %zu lines, and %.300s, whose lines belong to them, has %zu", json_array_size(a), b_path,
-                 json_array_size(b));
+static xt_status same_count(const JsonLines *a, const char *a_path, const JsonLines *b, const char *b_path, xt_error *error) {
+  const size_t a_count = json_array_size(a->values), b_count = json_array_size(b->values);
+  if (a_count == b_count) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, a_path, NULL, -1, "has %zu lines, and %.300s, whose lines belong to them, has %zu", a_count, b_path, b_count);
 }
 
 /* Whether `directory` has the English of each language's own questions. */
@@ -57,12 +57,12 @@ static xt_status files_read(Files *f, const TaskEntry *entry, const char *direct
   TRY(has_english(entry, directory, source_lang, lang, &english, error));
   if (english) TRY(read_file(entry, directory, entry->english_folder, lang, &f->source_path, &f->source, error));
   else TRY(read_file(entry, directory, entry->source_folder, source_lang, &f->source_path, &f->source, error));
-  TRY(same_count(f->target, f->target_path, f->source, f->source_path, error));
+  TRY(same_count(&f->target, f->target_path, &f->source, f->source_path, error));
   if (entry->gold == GOLD_ANSWER_FILE) {
     TRY(read_file(entry, directory, "ans", lang, &f->gold_path, &f->gold, error));
-    TRY(same_count(f->target, f->target_path, f->gold, f->gold_path, error));
+    TRY(same_count(&f->target, f->target_path, &f->gold, f->gold_path, error));
   }
-  return json_array_size(f->target) ? XT_STATUS_OK : err_set(error, XT_STATUS_INPUT, f->target_path, NULL, -1, "has no lines");
+  return json_array_size(f->target.values) ? XT_STATUS_OK : err_set(error, XT_STATUS_INPUT, f->target_path, NULL, -1, "has no lines");
 }
 
 /* A line is the prompt itself or an object that has it as input_text. */
@@ -88,14 +88,14 @@ static xt_status likeliest(const json_t *line, const char *path, size_t number, 
 static xt_status read_gold(xt_dataset *d, const TaskEntry *entry, const Files *f, size_t i, xt_question *q, xt_error *error) {
   if (entry->gold == GOLD_LIKELIEST) {
     char letter[2];
-    TRY(likeliest(json_array_get(f->target, i), f->target_path, i + 1, letter, error));
+    TRY(likeliest(json_array_get(f->target.values, i), f->target_path, f->target.number[i], letter, error));
     return dataset_copy(d, letter, &q->gold, error);
   }
-  TRY(dataset_copy_text(d, json_array_get(f->gold, i), f->gold_path, i + 1, "an answer", &q->gold, error));
+  TRY(dataset_copy_gold(d, &entry->task, json_array_get(f->gold.values, i), f->gold_path, f->gold.number[i], "an answer", &q->gold, error));
   bool ignored;
   xt_error inner;
   const xt_status status = xt_task_score(&entry->task, q->choices, q->choice_count, "", 0, q->gold, &ignored, &inner);
-  if (status == XT_STATUS_INPUT) return dataset_line_error(error, f->gold_path, i + 1, "%s", inner.message);
+  if (status == XT_STATUS_INPUT) return dataset_line_error(error, f->gold_path, f->gold.number[i], "%s", inner.message);
   if (status && error) *error = inner;
   return status;
 }
@@ -111,14 +111,14 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
   TRY_DONE(dataset_copy(d, to ? pivot : lang, &q.source_lang, error));
   TRY_DONE(dataset_copy_choices(d, &entry->task, directory, lang, &q.choices, &q.choice_count, error));
   TRY_DONE(files_read(&f, entry, directory, q.source_lang, lang, error));
-  const size_t lines = json_array_size(f.target);
+  const size_t lines = json_array_size(f.target.values);
   for (size_t i = 0; i < lines && (o->limit == 0 || i < o->limit); i++) {
     char id[24];
     snprintf(id, sizeof id, "%zu", i);
     q.number = i;
     TRY_DONE(dataset_copy(d, id, &q.id, error));
-    TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.source, i)), f.source_path, i + 1, "a prompt", &q.source, error));
-    TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.target, i)), f.target_path, i + 1, "a prompt", &q.target, error));
+    TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.source.values, i)), f.source_path, f.source.number[i], "a prompt", &q.source, error));
+    TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.target.values, i)), f.target_path, f.target.number[i], "a prompt", &q.target, error));
     TRY_DONE(read_gold(d, entry, &f, i, &q, error));
     if (o->cot) TRY_DONE(dataset_ask_reasoning(d, &q, error));
     TRY_DONE(dataset_add(d, &q, error));

@@ -153,12 +153,22 @@ static xt_status score_letters(const xt_task *task, Span response, const char *g
   return XT_STATUS_OK;
 }
 
+/* Whether the text holds any of the answers that XT_GOLD_SEPARATOR parts. */
+static bool holds_any(Span text, Span answers) {
+  for (const char *at = answers.text, *end = answers.text + answers.length;; at++) {
+    const char *stop = memchr(at, XT_GOLD_SEPARATOR[0], (size_t)(end - at));
+    if (holds(text, (Span){at, (size_t)((stop ? stop : end) - at)})) return true;
+    if (!stop) return false;
+    at = stop;
+  }
+}
+
 static xt_status score_contains(Span response, const char *gold, bool *correct, xt_error *error) {
   char *text_copy, *gold_copy;
   Span text, part;
   TRY(map_case(response, false, &text_copy, &text, error));
   const xt_status status = map_case(span_of(gold), false, &gold_copy, &part, error);
-  if (!status) *correct = holds(text, part);
+  if (!status) *correct = holds_any(text, part);
   free(text_copy);
   free(gold_copy);
   return status;
@@ -199,7 +209,7 @@ xt_status gold_match_all(const xt_task *task, const xt_choice *choices, size_t c
     return XT_STATUS_OK;
   }
   TRY(map_case((Span){response, length}, false, &copy, &text, error));
-  for (size_t k = 0; k < count; k++) right[k] = holds(text, (Span){matches[k].mapped, matches[k].length});
+  for (size_t k = 0; k < count; k++) right[k] = holds_any(text, (Span){matches[k].mapped, matches[k].length});
   free(copy);
   return XT_STATUS_OK;
 }

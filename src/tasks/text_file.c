@@ -20,26 +20,26 @@ static xt_status gzip_error(const char *path, const z_stream *z, size_t size, co
 }
 
 /* Every member of the file, one after the other. */
-static xt_status unpack(const FileMap *map, TextBuffer *out, xt_error *error) {
+static xt_status unpack(const char *path, const uint8_t *data, size_t size, TextBuffer *out, xt_error *error) {
   char chunk[1 << 15];
   z_stream z = {0};
   xt_status status = XT_STATUS_OK;
   int code = Z_OK;
-  if (map->size > UINT_MAX) return err_set(error, XT_STATUS_INPUT, map->path, NULL, -1, "is too large: %zu packed bytes", map->size);
+  if (size > UINT_MAX) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is too large: %zu packed bytes", size);
   if (inflateInit2(&z, 15 + 16) != Z_OK) return err_memory(error, 1 << 16); /* 15: largest window; 16: gzip */
-  z.next_in = (Bytef *)(uintptr_t)map->data;
-  z.avail_in = (uInt)map->size;
+  z.next_in = (Bytef *)(uintptr_t)data;
+  z.avail_in = (uInt)size;
   while (!status) {
     z.next_out = (Bytef *)chunk;
     z.avail_out = sizeof chunk;
     code = inflate(&z, Z_NO_FLUSH);
     text_buffer_add(out, chunk, sizeof chunk - z.avail_out);
     if (out->failed || code == Z_MEM_ERROR) status = err_memory(error, out->size);
-    else if (out->size > UNPACKED_MOST) status = gzip_error(map->path, &z, map->size, "unpacks to more than 1 GiB", error);
+    else if (out->size > UNPACKED_MOST) status = gzip_error(path, &z, size, "unpacks to more than 1 GiB", error);
     else if (code == Z_STREAM_END && z.avail_in == 0) break;
     else if (code == Z_STREAM_END) inflateReset(&z);
-    else if (code == Z_BUF_ERROR) status = gzip_error(map->path, &z, map->size, "it ends too early", error);
-    else if (code != Z_OK) status = gzip_error(map->path, &z, map->size, z.msg ? z.msg : "it cannot be unpacked", error);
+    else if (code == Z_BUF_ERROR) status = gzip_error(path, &z, size, "it ends too early", error);
+    else if (code != Z_OK) status = gzip_error(path, &z, size, z.msg ? z.msg : "it cannot be unpacked", error);
   }
   inflateEnd(&z);
   return status;
@@ -58,16 +58,14 @@ static xt_status check(const TextFile *f, const char *path, xt_error *error) {
   return err_set(error, XT_STATUS_INPUT, path, field, (long long)at, "is not valid UTF-8 (byte 0x%02X)", (unsigned)(unsigned char)f->text[at]);
 }
 
-xt_status text_file_read(const char *path, TextFile *out, xt_error *error) {
+xt_status text_file_parse(const void *from, size_t size, const char *path, TextFile *out, xt_error *error) {
   static const char mark[] = "\xEF\xBB\xBF";
-  FileMap map;
+  const uint8_t *data = from;
   TextBuffer buffer = {0};
   *out = (TextFile){0};
-  TRY(file_map_open(path, &map, error));
   xt_status status = XT_STATUS_OK;
-  if (map.size >= 2 && map.data[0] == 0x1F && map.data[1] == 0x8B) status = unpack(&map, &buffer, error);
-  else text_buffer_add(&buffer, map.data, map.size);
-  file_map_close(&map);
+  if (size >= 2 && data[0] == 0x1F && data[1] == 0x8B) status = unpack(path, data, size, &buffer, error);
+  else text_buffer_add(&buffer, (const char *)data, size);
   if (!status && buffer.failed) status = err_memory(error, buffer.size);
   if (!status) {
     *out = (TextFile){buffer.data, buffer.size};
@@ -83,6 +81,15 @@ xt_status text_file_read(const char *path, TextFile *out, xt_error *error) {
     memmove(out->text, out->text + 3, out->size + 1);
   }
   return XT_STATUS_OK;
+}
+
+xt_status text_file_read(const char *path, TextFile *out, xt_error *error) {
+  FileMap map;
+  *out = (TextFile){0};
+  TRY(file_map_open(path, &map, error));
+  const xt_status status = text_file_parse(map.data, map.size, path, out, error);
+  file_map_close(&map);
+  return status;
 }
 
 void text_file_free(TextFile *file) {

@@ -70,29 +70,30 @@ static xt_status add_pair(TrainData *data, const DataRules *rules, const char *p
 
 static xt_status read_pairs(const char *path, const DataRules *rules, TrainData *data, xt_error *error) {
   static const char *const keys[] = {"prompt", "response", "text"};
-  json_t *lines;
-  TRY(dataset_read_lines(path, &lines, error));
+  JsonLines lines;
+  TRY(json_lines_read(path, &lines, error));
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; i < json_array_size(lines) && !status; i++) {
-    const json_t *line = json_array_get(lines, i);
+  for (size_t i = 0; i < json_array_size(lines.values) && !status; i++) {
+    const json_t *line = json_array_get(lines.values, i);
+    const size_t number = lines.number[i];
     const char *values[3] = {0};
-    if (!json_is_object(line)) status = dataset_line_error(error, path, i + 1, "is %s, expected an object with prompt and response, or text", json_type_name(line));
+    if (!json_is_object(line)) status = dataset_line_error(error, path, number, "is %s, expected an object with prompt and response, or text", json_type_name(line));
     for (size_t k = 0; k < 3 && !status; k++) {
       const json_t *value = json_object_get(line, keys[k]);
-      if (value && !json_is_string(value)) status = dataset_line_error(error, path, i + 1, "\"%s\" is %s, expected a string", keys[k], json_type_name(value));
+      if (value && !json_is_string(value)) status = dataset_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k], json_type_name(value));
       values[k] = json_string_value(value);
     }
     if (status) break;
     if (values[2] ? (values[0] || values[1]) : (!values[0] || !values[1]))
-      status = dataset_line_error(error, path, i + 1, "has to have \"prompt\" and \"response\", or \"text\" alone");
+      status = dataset_line_error(error, path, number, "has to have \"prompt\" and \"response\", or \"text\" alone");
     else {
       xt_error inner;
       status = add_pair(data, rules, values[0], values[2] ? values[2] : values[1], &inner);
-      if (status == XT_STATUS_INPUT) status = dataset_line_error(error, path, i + 1, "%s", inner.message);
+      if (status == XT_STATUS_INPUT) status = dataset_line_error(error, path, number, "%s", inner.message);
       else if (status && error) *error = inner;
     }
   }
-  json_decref(lines);
+  json_lines_free(&lines);
   return status;
 }
 

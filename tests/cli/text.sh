@@ -47,8 +47,8 @@ refuses "tokenize: line that is no JSON" 3 "xtransplant tokenize: stdin: line 1:
   sh -c "echo hello | \"$X\" tokenize --tokenizer \"$model\" --jsonl"
 refuses "tokenize: line that is no string" 3 "xtransplant tokenize: stdin: line 1: not a JSON string" \
   sh -c "echo '[1]' | \"$X\" tokenize --tokenizer \"$model\" --jsonl"
-run sh -c "printf '\"a\"\\n\\n' | \"$X\" tokenize --tokenizer \"$model\" --jsonl"
-same "tokenize: the bad line is named" "$code $(grep -o 'stdin: line 2: ' err)" "3 stdin: line 2: "
+run sh -c "printf '\"a\"\\n\\nx\\n' | \"$X\" tokenize --tokenizer \"$model\" --jsonl"
+same "tokenize: the bad line is named" "$code $(grep -o 'stdin: line 3: ' err)" "3 stdin: line 3: "
 refuses "detokenize: no array" 3 "xtransplant detokenize: stdin: line 1: not a JSON array of token ids" \
   sh -c "echo '{}' | \"$X\" detokenize --tokenizer \"$model\""
 refuses "detokenize: item that is no id" 3 "xtransplant detokenize: stdin: line 1: item 1 of the array is not a token id" \
