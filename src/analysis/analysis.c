@@ -6,7 +6,7 @@
 
 #include "analysis/analysis_parts.h"
 #include "base/mem.h"
-#include "base/parallel.h"
+#include "base/system.h"
 
 #define LAYERS_MOST 1000
 
@@ -113,7 +113,7 @@ xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options
                                      .permutations = wanted.permutations ? wanted.permutations : 256,
                                      .seed = wanted.seed ? wanted.seed : 1,
                                      .confidence = wanted.confidence > 0 ? wanted.confidence : 0.95,
-                                     .threads = wanted.threads ? wanted.threads : parallel_processors()};
+                                     .threads = wanted.threads ? wanted.threads : system_processors()};
   const xt_status status = fill(a, store, error);
   if (status) xt_analysis_free(a);
   else *out = a;

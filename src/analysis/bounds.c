@@ -242,7 +242,7 @@ xt_status analysis_chance(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   for (size_t l = 0; l < g->group.language_count; l++) {
     k.language = &g->group.languages[l];
     TRY_DONE(find_golds(&k, &rng, error));
-    parallel_for(threads, k.language->count, chance_body, &k);
+    parallel_for_once(threads, k.language->count, chance_body, &k);
     free_golds(&k.golds);
     for (size_t t = 0; t < slots; t++)
       if (k.statuses[t]) {

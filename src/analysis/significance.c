@@ -152,7 +152,7 @@ static xt_status intervals(xt_analysis *a, const AnalysisGroup *g, const Analysi
     TRY_DONE(mem_alloc(&k.samples[t], samples, sizeof **k.samples, error));
     TRY_DONE(mem_alloc(&k.sets[t], 2 * b->words, sizeof **k.sets, error));
   }
-  parallel_for(a->options.threads, cells, cell_body, &k);
+  parallel_for_once(a->options.threads, cells, cell_body, &k);
   out->best_fresh = best_fresh(&k, cells);
 done:
   for (size_t t = 0; t < threads; t++) {

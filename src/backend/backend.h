@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/parallel.h"
 #include "files/dtype.h"
 #include "xtransplant/model.h"
 
@@ -140,6 +141,7 @@ typedef struct BackendOps {
 struct Backend {
   const BackendOps *ops;
   int threads;
+  ThreadPool *pool; /* of so many threads: what the ops' loops run on */
   xt_compute compute;
   /* implementation data follows in the backend's own struct */
 };
@@ -147,7 +149,7 @@ struct Backend {
 /* kernels: NULL for the best this processor has, or "avx512", "avx2", "neon", "portable" (the same
  * code without vector instructions) or "reference" (plain loops, the oracle of the others). A name
  * this processor or build lacks is an XT_STATUS_UNSUPPORTED error that lists what there is.
- * threads 0: one per processor. A Backend's ops may be called from one thread at a time, except on
+ * threads 0: as many as system_processors says. A Backend's ops may be called from one thread at a time, except on
  * Weights and Tables of another Backend made alike: those are immutable and may be shared. */
 xt_status backend_cpu_create(const char *kernels, int threads, xt_compute compute, Backend **out, xt_error *error);
 

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/parallel.h"
+#include "base/system.h"
 #include "model/model.h"
 
 /* Files beside the weights that decide what a prompt gives; those that a directory has go in. */
@@ -47,7 +48,7 @@ static xt_status add_tensors(const xt_model *m, Hash *hash, xt_error *error) {
   TRY(mem_alloc(&leaves, count, sizeof *leaves, error));
   for (size_t i = 0; i < count; i++) leaves[i].tensor = checkpoint_get(m->checkpoint, i);
   qsort(leaves, count, sizeof *leaves, compare_leaves);
-  parallel_for(m->backend ? m->backend->threads : parallel_processors(), count, hash_leaf, leaves);
+  parallel_for_once(m->backend ? m->backend->threads : system_processors(), count, hash_leaf, leaves);
   for (size_t i = 0; i < count; i++) {
     const Tensor *t = leaves[i].tensor;
     hash_text(hash, t->name);

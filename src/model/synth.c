@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "base/out_file.h"
 #include "base/parallel.h"
+#include "base/system.h"
 #include "base/rng.h"
 #include "base/text_buffer.h"
 #include "files/model_files.h"
@@ -58,6 +59,7 @@ typedef struct Synth {
   Dtype dtype;
   uint64_t seed;
   int threads;
+  ThreadPool *pool;
   float *values;   /* [threads][BLOCK_FLOATS] */
   uint8_t *stored; /* the same in the file's dtype */
   const xt_synth_options *options;
@@ -261,7 +263,7 @@ static xt_status write_tensor(Synth *s, SafetensorsWriter *w, ArchRole role, int
   for (; f.first < blocks; f.first += (uint64_t)s->threads) {
     const uint64_t left = blocks - f.first;
     const size_t together = left < (uint64_t)s->threads ? (size_t)left : (size_t)s->threads;
-    parallel_for(s->threads, together, fill_block, &f);
+    parallel_for(s->pool, together, fill_block, &f);
     const size_t bytes = ((together - 1) * BLOCK_FLOATS + block_values(&f, f.first + together - 1)) * dtype_size(s->dtype);
     TRY(safetensors_writer_data(w, s->stored, bytes, error));
     s->done += bytes;
@@ -436,12 +438,13 @@ static void remove_written(const Synth *s) {
 }
 
 xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, xt_error *error) {
-  Synth s = {.directory = directory, .seed = o->seed, .options = o, .threads = o->threads > 0 ? o->threads : parallel_processors()};
+  Synth s = {.directory = directory, .seed = o->seed, .options = o, .threads = o->threads > 0 ? o->threads : system_processors()};
   TRY(find_shape(o->shape, &s.shape, error));
   TRY(set_config(&s, o, error));
   const size_t block = (size_t)s.threads * BLOCK_FLOATS;
   xt_status status = mem_alloc(&s.values, block, sizeof *s.values, error);
   if (!status) status = mem_alloc(&s.stored, block, dtype_size(s.dtype), error);
+  if (!status) status = pool_create(s.threads, &s.pool, error);
   if (!status) status = make_directory(directory, &s.made, error);
   if (!status) {
     status = write_configs(&s, error);
@@ -449,6 +452,7 @@ xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, 
     if (!status) status = write_weights(&s, error);
     if (status) remove_written(&s);
   }
+  pool_free(s.pool);
   free(s.values);
   free(s.stored);
   return status;

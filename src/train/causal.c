@@ -164,9 +164,9 @@ static void backward_item(void *context, size_t item, int thread) {
 }
 
 void causal_forward(const CausalArgs *args) {
-  parallel_for(args->backend->base.threads, (size_t)args->sequences * (size_t)args->kv_heads, forward_item, (void *)(uintptr_t)args);
+  parallel_for(args->backend->base.pool, (size_t)args->sequences * (size_t)args->kv_heads, forward_item, (void *)(uintptr_t)args);
 }
 
 void causal_backward(const CausalArgs *args) {
-  parallel_for(args->backend->base.threads, (size_t)args->sequences * (size_t)args->kv_heads, backward_item, (void *)(uintptr_t)args);
+  parallel_for(args->backend->base.pool, (size_t)args->sequences * (size_t)args->kv_heads, backward_item, (void *)(uintptr_t)args);
 }

@@ -39,7 +39,7 @@ static double norm_of(const CpuBackend *backend, const float *gradients, size_t 
   Sum s = {.backend = backend, .gradients = gradients, .total = total, .piece = PIECE};
   while ((total + s.piece - 1) / s.piece > MOST_SUMS) s.piece *= 2;
   const size_t items = (total + s.piece - 1) / s.piece;
-  parallel_for(backend->base.threads, items, sum_piece, &s);
+  parallel_for(backend->base.pool, items, sum_piece, &s);
   double sum = 0;
   for (size_t i = 0; i < items; i++) sum += s.sums[i];
   return sqrt(sum);
@@ -77,7 +77,7 @@ double optimizer_step(const OptimizerSettings *s, const CpuBackend *backend, con
                                .beta2 = (float)s->beta2, .keep = p->shape.dims == 2 ? (float)(1.0 - rate * s->weight_decay) : 1.0f,
                                .step = (float)(rate / (1.0 - pow(s->beta1, t))), .root = (float)(1.0 / sqrt(1.0 - pow(s->beta2, t))),
                                .eps = (float)s->eps}};
-    parallel_for(backend->base.threads, (p->count + PIECE - 1) / PIECE, update_piece, (void *)(uintptr_t)&u);
+    parallel_for(backend->base.pool, (p->count + PIECE - 1) / PIECE, update_piece, (void *)(uintptr_t)&u);
   }
   state->steps++;
   return norm;

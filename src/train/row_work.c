@@ -28,12 +28,12 @@ static void some_rows(void *context, size_t item, int thread) {
 static void deal_rows(Work *w) {
   if (w->rows <= 0) return;
   w->step = (int)(FLOATS / w->width) + 1;
-  parallel_for(w->b->base.threads, (size_t)((w->rows - 1) / w->step + 1), some_rows, w);
+  parallel_for(w->b->base.pool, (size_t)((w->rows - 1) / w->step + 1), some_rows, w);
 }
 
 static void deal_columns(Work *w, void (*body)(void *, size_t, int)) {
   const bool small = w->width * (size_t)w->rows < FLOATS;
-  parallel_for(small ? 1 : w->b->base.threads, (w->width + COLUMNS - 1) / COLUMNS, body, w);
+  parallel_for(small ? NULL : w->b->base.pool, (w->width + COLUMNS - 1) / COLUMNS, body, w);
 }
 
 static size_t columns_of(const Work *w, size_t item) {

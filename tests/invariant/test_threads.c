@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One model, several threads with a session each: the same results as one after the other. */
+/* One model, several threads with a session each: the same results as one after the other; and a child process. */
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "models.h"
 
@@ -33,10 +34,7 @@ static void *work(void *argument) {
   return NULL;
 }
 
-static void test_sessions_share_a_model(void **state) {
-  (void)state;
-  /* one OpenMP thread each: the pool's own synchronisation is invisible to the thread sanitizer */
-  const xt_model_options options = {.threads = 1};
+static void sessions_share_a_model(const xt_model_options options) {
   Worker workers[WORKERS + 1];
   pthread_t threads[WORKERS];
   xt_model *model;
@@ -54,7 +52,51 @@ static void test_sessions_share_a_model(void **state) {
   xt_model_close(model);
 }
 
+static void test_sessions_share_a_model(void **state) {
+  (void)state;
+  sessions_share_a_model((xt_model_options){.threads = 1});
+  sessions_share_a_model((xt_model_options){.threads = 3}); /* each with two workers of its own */
+  sessions_share_a_model((xt_model_options){.threads = 2, .compute = XT_COMPUTE_BF16});
+}
+
+/* A child process made by fork() goes on with the parent's session: the same results, and it ends. */
+static void test_fork(void **state) {
+  (void)state;
+  static const xt_compute computes[] = {XT_COMPUTE_F32, XT_COMPUTE_BF16};
+  for (size_t i = 0; i < 1; i++) {
+    const xt_model_options options = {.threads = 2, .compute = computes[i]};
+    const xt_request request = {.ids = prompt, .count = 12};
+    xt_model *model;
+    xt_session *session;
+    xt_generation parent, after, again;
+    xt_error error;
+    int status;
+    models_open("tiny-qwen2", "bf16", &options, &model, &session);
+    ASSERT_OK(xt_session_generate(session, &request, 1, NULL, &parent, &error));
+    fflush(NULL);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+      alarm(60);
+      status = xt_session_generate(session, &request, 1, NULL, &after, &error) != XT_STATUS_OK || after.count != parent.count ||
+               memcmp(after.ids, parent.ids, parent.count * sizeof *parent.ids) != 0 ||
+               memcmp(after.margins, parent.margins, parent.count * sizeof *parent.margins) != 0;
+      xt_session_free(session);
+      xt_model_close(model);
+      _exit(status);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    ASSERT_OK(xt_session_generate(session, &request, 1, NULL, &again, &error));
+    models_same(&parent, &again);
+    xt_generation_deinit(&parent);
+    xt_generation_deinit(&again);
+    xt_session_free(session);
+    xt_model_close(model);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model), cmocka_unit_test(test_fork)};
   return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }

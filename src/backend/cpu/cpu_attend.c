@@ -111,7 +111,7 @@ void cpu_prefix_store(Backend *backend, KvPrefix *p, int layer, Dev k, Dev v, in
   if (m <= 0) return;
   Store s = {p, cpu_floats(k), cpu_floats(v), (size_t)ld, layer, m, first, cpu_of(backend)->kernels->tile_columns};
   const size_t floats = (size_t)m * (size_t)(p->shape.kv_heads * p->shape.head_dim);
-  parallel_for(floats < 8192 ? 1 : backend->threads, (size_t)p->shape.kv_heads, store_head, &s);
+  parallel_for(floats < 8192 ? NULL : backend->pool, (size_t)p->shape.kv_heads, store_head, &s);
 }
 
 /* ---- private tails ---- */
@@ -313,5 +313,5 @@ void cpu_attend(Backend *backend, const AttendArgs *args) {
   all.rows = (all.stacked + all.parts - 1) / all.parts;
   if (all.parts > 1) all.rows = (all.rows + tile - 1) / tile * tile;
   all.parts = (all.stacked + all.rows - 1) / all.rows;
-  parallel_for(backend->threads, (size_t)all.parts * (size_t)all.shape.kv_heads, attend_part, &all);
+  parallel_for(backend->pool, (size_t)all.parts * (size_t)all.shape.kv_heads, attend_part, &all);
 }

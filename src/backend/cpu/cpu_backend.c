@@ -11,7 +11,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "base/mem.h"
-#include "base/parallel.h"
+#include "base/system.h"
 
 static void destroy(Backend *backend) {
   if (!backend) return;
@@ -19,6 +19,7 @@ static void destroy(Backend *backend) {
   cpu_block_free(cpu_of(backend)->packed);
   cpu_block_free(cpu_of(backend)->narrow);
   onednn_cache_free(cpu_of(backend)->onednn);
+  pool_free(backend->pool);
   free(backend);
 }
 
@@ -120,11 +121,12 @@ xt_status backend_cpu_create(const char *kernels, int threads, xt_compute comput
   CpuBackend *b;
   TRY(mem_alloc(&b, 1, sizeof *b, error));
   b->base.ops = ops;
-  b->base.threads = threads > 0 ? threads : parallel_processors();
+  b->base.threads = threads > 0 ? threads : system_processors();
   b->base.compute = compute;
   b->kernels = table;
   const size_t sums = CPU_GROUP_PANELS * (size_t)(table ? table->tile_columns : 0) + 16;
-  xt_status status = cpu_scratch_reserve(b, CPU_ROW_BLOCK * (sums > CPU_PACKED_LD ? sums : CPU_PACKED_LD), error);
+  xt_status status = pool_create(b->base.threads, &b->base.pool, error);
+  if (!status) status = cpu_scratch_reserve(b, CPU_ROW_BLOCK * (sums > CPU_PACKED_LD ? sums : CPU_PACKED_LD), error);
   if (!status) status = cpu_block_create(CPU_PACKED_ROWS * CPU_PACKED_LD * sizeof *b->packed, &b->packed, error);
   if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 && processor_has_bf16())
     status = use_onednn(b, error);

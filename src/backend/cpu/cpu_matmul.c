@@ -118,7 +118,7 @@ static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int
   TRY(cpu_block_create(w->bytes, &w->data, error));
   Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
   atomic_init(&p.first_broken, w->panels);
-  parallel_for(b->base.threads, (size_t)w->panels, pack_panel, &p);
+  parallel_for(b->base.pool, (size_t)w->panels, pack_panel, &p);
   const int broken = atomic_load(&p.first_broken);
   if (broken == w->panels) return XT_STATUS_OK;
   return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, w->type != parts->dtype, error);
@@ -146,7 +146,7 @@ static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int
   TRY(cpu_block_create((size_t)w->n * (size_t)w->k * sizeof *rows, &rows, error));
   Narrow p = {.pack = &pack, .to = rows};
   atomic_init(&p.first_broken, w->n);
-  parallel_for(b->base.threads, (size_t)w->n, narrow_row, &p);
+  parallel_for(b->base.pool, (size_t)w->n, narrow_row, &p);
   const int broken = atomic_load(&p.first_broken);
   xt_status status = broken == w->n ? XT_STATUS_OK
                                     : cpu_find_not_finite(parts, n_parts, broken, broken + 1, true, error);
@@ -210,10 +210,10 @@ static void onednn_product(const CpuBackend *b, float *y, const float *x, const 
   most = most >= ONEDNN_MOST_ROWS ? ONEDNN_MOST_ROWS : most >= 16 ? most / 16 * 16 : most;
   for (int row = 0; row < m; row += (int)most, a.x += most * a.k, a.y += most * a.n) {
     const int rows = m - row < (int)most ? m - row : (int)most;
-    parallel_for(rows < 8 ? 1 : b->base.threads, (size_t)rows, narrow_activations, &a);
+    parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, narrow_activations, &a);
     if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows)) /* no memory at all: let nobody take it for a result */
       for (size_t i = 0; i < (size_t)rows * a.n; i++) a.y[i] = NAN;
-    if (bias) parallel_for(rows < 8 ? 1 : b->base.threads, (size_t)rows, add_bias, &a);
+    if (bias) parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, add_bias, &a);
   }
 }
 
@@ -343,7 +343,7 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
     if (p.parts > p.row_blocks) p.parts = p.row_blocks;
     divide_panels(&p, (threads + p.parts - 1) / p.parts);
     if (p.m > 4 || backend->compute == XT_COMPUTE_BF16)
-      parallel_for(p.m * w->k < 8192 ? 1 : threads, (size_t)p.m, pack_row, &p);
-    parallel_for(threads, (size_t)p.groups * (size_t)p.parts, streams ? stream_group : multiply_group, &p);
+      parallel_for(p.m * w->k < 8192 ? NULL : backend->pool, (size_t)p.m, pack_row, &p);
+    parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, streams ? stream_group : multiply_group, &p);
   }
 }

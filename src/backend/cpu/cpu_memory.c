@@ -115,7 +115,7 @@ void cpu_copy_rows(Backend *b, Dev to, const int32_t *to_rows, Dev from, const i
   if (m <= 0) return;
   const int step = 65536 / (width > 0 ? width : 1) + 1;
   CopyRows c = {cpu_floats(to), cpu_floats(from), to_rows, from_rows, (size_t)width, m, step};
-  parallel_for(b->threads, (size_t)((m - 1) / step + 1), copy_some, &c);
+  parallel_for(b->pool, (size_t)((m - 1) / step + 1), copy_some, &c);
 }
 
 void cpu_penalize(const ChooseArgs *args, int row) {

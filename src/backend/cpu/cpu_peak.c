@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What this machine can do, measured: the yardstick of the benchmarks. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -21,15 +22,15 @@ static double now(int threads) {
 typedef struct Peak {
   const Kernels *kernels;
   const uint64_t *buffer;
-  float sinks[64][16]; /* results that someone could look at */
-  double operations;
-  uint64_t sum;
+  float (*sinks)[16];   /* [threads] what each computes: someone could look at it */
+  double operations;    /* of one thread */
+  atomic_uint_least64_t sum;
 } Peak;
 
 static void spin(void *context, size_t item, int thread) {
   Peak *p = context;
   (void)thread;
-  float *sink = p->sinks[item % 64];
+  float *sink = p->sinks[item];
   sink[0] = 1.0f;
   sink[1] = 0.0f;
   const double each = p->kernels->spin(PEAK_ROUNDS, sink);
@@ -45,7 +46,7 @@ static void read_piece(void *context, size_t item, int thread) {
   const size_t quarter = PEAK_PIECE / 32;
   for (size_t i = 0; i < quarter; i += 8)
     for (size_t s = 0; s < 4; s++) sum ^= at[s * quarter + i];
-  if (sum == 1) p->sum = sum; /* never: the buffer is zero */
+  if (sum == 1) atomic_store_explicit(&p->sum, sum, memory_order_relaxed); /* never: the buffer is zero */
 }
 
 /* A large product: what the processor's bfloat16 instructions reach has no simple loop of its own here. */
@@ -75,7 +76,7 @@ done:
   return status;
 }
 
-static xt_status measure_bytes(Peak *p, int threads, double *bytes, xt_error *error) {
+static xt_status measure_bytes(Peak *p, ThreadPool *pool, int threads, double *bytes, xt_error *error) {
   uint64_t *buffer;
   *bytes = 0;
   TRY(cpu_block_create(PEAK_BYTES, &buffer, error));
@@ -83,7 +84,7 @@ static xt_status measure_bytes(Peak *p, int threads, double *bytes, xt_error *er
   p->buffer = buffer;
   for (int i = 0; i < 5; i++) {
     const double from = now(threads);
-    parallel_for(threads, PEAK_BYTES / PEAK_PIECE, read_piece, p);
+    parallel_for(pool, PEAK_BYTES / PEAK_PIECE, read_piece, p);
     const double rate = (double)PEAK_BYTES / (now(threads) - from);
     if (rate > *bytes) *bytes = rate;
   }
@@ -97,15 +98,18 @@ xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *err
   const int threads = backend->threads, times = bytes ? 5 : 1;
   *flops = 0;
   TRY(mem_alloc(&p, 1, sizeof *p, error));
+  TRY_DONE(mem_alloc(&p->sinks, (size_t)threads, sizeof *p->sinks, error));
   p->kernels = cpu_of(backend)->kernels ? cpu_of(backend)->kernels : &kernels_portable;
   for (int i = 0; i < times; i++) {
     const double from = now(threads);
-    parallel_for(threads, (size_t)threads, spin, p);
+    parallel_for(backend->pool, (size_t)threads, spin, p);
     const double rate = p->operations * threads / (now(threads) - from);
     if (rate > *flops) *flops = rate;
   }
   if (cpu_of(backend)->onednn) status = measure_onednn(backend, times, flops, error);
-  if (!status && bytes) status = measure_bytes(p, threads, bytes, error);
+  if (!status && bytes) status = measure_bytes(p, backend->pool, threads, bytes, error);
+done:
+  free(p->sinks);
   free(p);
   return status;
 }

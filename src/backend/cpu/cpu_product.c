@@ -123,7 +123,7 @@ void cpu_product(const CpuBackend *b, const ProductRoom *room, const ProductArgs
     const int wanted = threads == 1 ? 1 : (4 * threads + p.row_blocks - 1) / p.row_blocks;
     p.group = (p.panel_count + wanted - 1) / wanted;
     if (p.group < 3) p.group = 3;
-    parallel_for(threads, (size_t)p.panel_count, pack_one, &p);
-    parallel_for(threads, (size_t)p.row_blocks * (size_t)((p.panel_count + p.group - 1) / p.group), multiply, &p);
+    parallel_for(b->base.pool, (size_t)p.panel_count, pack_one, &p);
+    parallel_for(b->base.pool, (size_t)p.row_blocks * (size_t)((p.panel_count + p.group - 1) / p.group), multiply, &p);
   }
 }

@@ -35,7 +35,7 @@ static void deal(Backend *b, Rows *rows, int floats_a_row) {
   if (rows->m <= 0) return;
   rows->kernels = cpu_of(b)->kernels;
   rows->step = CPU_PARALLEL_FLOATS / (floats_a_row > 0 ? floats_a_row : 1) + 1;
-  parallel_for(b->threads, (size_t)((rows->m - 1) / rows->step + 1), some_rows, rows);
+  parallel_for(b->pool, (size_t)((rows->m - 1) / rows->step + 1), some_rows, rows);
 }
 
 xt_status cpu_table_create(Backend *b, const MatrixSource *source, Table **out, xt_error *error) {
@@ -110,7 +110,7 @@ static void add_some(void *context, size_t item, int thread) {
 }
 void cpu_add(Backend *b, Dev x, Dev y, size_t floats) {
   Add a = {cpu_of(b)->kernels, cpu_floats(x), cpu_floats(y), floats};
-  parallel_for(b->threads, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, add_some, &a);
+  parallel_for(b->pool, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, add_some, &a);
 }
 
 void cpu_mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {
@@ -141,5 +141,5 @@ static void choose_row(void *context, size_t item, int thread) {
 void cpu_choose(Backend *b, const ChooseArgs *args) {
   if (args->rows <= 0 || args->vocab <= 0) return;
   Choose c = {cpu_of(b)->kernels, args};
-  parallel_for(b->threads, (size_t)args->rows, choose_row, &c);
+  parallel_for(b->pool, (size_t)args->rows, choose_row, &c);
 }
