@@ -128,15 +128,16 @@ static void *work(void *argument) {
   const Worker *w = argument;
   ThreadPool *p = w->pool;
   uint32_t seen = 0; /* loops count from 1 */
-  while (!atomic_load_explicit(&p->ended, memory_order_acquire)) {
+  for (;;) {
+    /* Before `ended`: who reads the bell's last value sees what was written before it, and does not wait for another. */
     const uint32_t bell = atomic_load_explicit(&p->bell, memory_order_acquire);
+    if (atomic_load_explicit(&p->ended, memory_order_acquire)) return NULL;
     join_loop(p, w->index, &seen);
     if (spin_until(p, has_rung, bell)) continue;
     atomic_fetch_add(&p->sleepers, 1);
     while (atomic_load(&p->bell) == bell) futex_wait(&p->bell, bell);
     atomic_fetch_sub(&p->sleepers, 1);
   }
-  return NULL;
 }
 
 /* ---- fork ------------------------------------------------------------------------------------- */
