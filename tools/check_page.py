@@ -137,7 +137,7 @@ def check(name, ok, shown=""):
         print(f"# {shown}")
 
 
-def use(browser, page, shots):
+def use(browser, page, shots, first):
     shoot = lambda name, whole=False: shots and browser.screenshot(shots / f"{name}.png", whole)
     began = time.time()
     browser.call("Page.navigate", url=page.resolve().as_uri())
@@ -151,7 +151,7 @@ def use(browser, page, shots):
     shoot("1-open")
     browser.mouse("mouseMoved", f"#heat [data-c='{layers + 1}']")
     tip = browser.js("document.getElementById('tip').hidden ? '' : document.getElementById('tip').textContent")
-    check("says a cell's value on hover", tip.startswith("source 2 → target 2: "), tip)
+    check("says a cell's value on hover", tip.startswith(f"source {1 + first} → target {1 + first}: "), tip)
     shoot("2-hover")
     wanted = browser.js("[...document.querySelectorAll('#heat .p, #heat .n')].map(e => +e.dataset.c).pop()")
     if wanted is None:
@@ -159,7 +159,7 @@ def use(browser, page, shots):
     browser.click(f"#heat [data-c='{wanted}']")
     check("shows responses on click", browser.wait("document.querySelectorAll('#items .item').length > 0", 10))
     title = browser.js("document.querySelector('#detail h3').textContent")
-    check("names the configuration", title == f"Source layer {wanted // layers + 1} → target layer {wanted % layers + 1}", title)
+    check("names the configuration", title == f"Source layer {wanted // layers + first} → target layer {wanted % layers + first}", title)
     check("marks right and wrong, and shows gold", browser.js("[...document.querySelectorAll('.item')].every(e => e.querySelectorAll('.pair .right, .pair .wrong').length === 2 && e.textContent.includes('gold'))"))
     shoot("3-click")
     everyone = browser.js("+document.querySelector('[data-kind=all] small').textContent")
@@ -177,8 +177,8 @@ def use(browser, page, shots):
     focused = browser.js("document.activeElement.dataset.c")
     check("moves by arrow keys", focused == str(layers + 1) or layers == 1, focused)
     browser.key("Enter", 13)
-    check("chooses by key", browser.wait("document.querySelector('#detail h3').textContent === 'Source layer 2 → target layer 2'", 5))
-    check("keeps what is shown in the address", browser.js("location.hash").endswith("/2/2"), browser.js("location.hash"))
+    check("chooses by key", browser.wait(f"document.querySelector('#detail h3').textContent === 'Source layer {1 + first} → target layer {1 + first}'", 5))
+    check("keeps what is shown in the address", browser.js("location.hash").endswith(f"/{1 + first}/{1 + first}"), browser.js("location.hash"))
     before = browser.js("document.querySelector('#heat [role=gridcell]').getAttribute('aria-label')")
     sites = browser.js("document.querySelectorAll('#sites button').length")
     if sites > 1:
@@ -208,13 +208,14 @@ def main():
     parser.add_argument("--screenshots", type=pathlib.Path)
     parser.add_argument("--width", type=int, default=1440)
     parser.add_argument("--height", type=int, default=1000)
+    parser.add_argument("--one-based", action="store_true", help="the report was made with --one-based")
     parser.add_argument("--dark", action="store_true")
     args = parser.parse_args()
     if args.screenshots:
         args.screenshots.mkdir(parents=True, exist_ok=True)
     browser = Browser(args.width, args.height, args.dark)
     try:
-        use(browser, args.page, args.screenshots)
+        use(browser, args.page, args.screenshots, int(args.one_based))
     finally:
         browser.close()
     sys.exit(failures > 0)

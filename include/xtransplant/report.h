@@ -16,6 +16,7 @@ typedef struct xt_report_options {
   const char *tuned;  /* the model after fine-tuning: another row there, and table 11 */
   const char *beside; /* another model: its rows in table 8 */
   const char *lens;   /* what `lens --json` printed: figure 8 */
+  bool one_based;     /* layers count from 1 in everything that is shown, as in the paper; report.json keeps 0 */
 } xt_report_options;
 
 typedef struct xt_report xt_report;

@@ -11,7 +11,7 @@ typedef struct Arguments {
   int bootstrap, permutations, threads;
   uint64_t seed;
   double confidence;
-  bool quiet, json;
+  bool quiet, json, one_based;
 } Arguments;
 
 static const Option options[] = {
@@ -33,6 +33,8 @@ static const Option options[] = {
      .preset = "0.95", .help = "of intervals"},
     {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1",
      .help = "of bootstrap and permutations; the same seed gives the same figures"},
+    {.name = "one-based", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, one_based),
+     .help = "count layers from 1 in what is shown, as the paper does; left out: from 0, as all options do"},
     {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
      .help = "threads to compute with; left out: one per processor"},
     OPTION_QUIET(Arguments, quiet),
@@ -92,7 +94,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   xt_status status;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
-  const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .lens = a->lens,
+  const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .lens = a->lens, .one_based = a->one_based,
                                  .analysis = {.bootstrap = a->bootstrap, .permutations = a->permutations, .seed = a->seed, .confidence = a->confidence,
                                               .threads = a->threads}};
   cli_progress(a->quiet, "reading %s", cli->rest[0]);

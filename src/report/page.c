@@ -240,7 +240,7 @@ static xt_status add_data(xt_report *r, TextBuffer *out, xt_error *error) {
   for (size_t g = 0; g < a->count; g++) prompts.slot_count += 4 * a->groups[g].group.instances;
   prompts.slot_count += 1;
   TRY_DONE(mem_alloc(&prompts.slots, prompts.slot_count, sizeof *prompts.slots, error));
-  text_buffer_format(&meta, "{\"layers\":%d,\"confidence\":%g,\"model\":", a->layers, a->options.confidence);
+  text_buffer_format(&meta, "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"model\":", a->layers, r->first_layer, a->options.confidence);
   json_string_add(&meta, r->main.model);
   text_buffer_add_text(&meta, ",\"groups\":[");
   for (size_t g = 0; g < a->count; g++) {
@@ -358,6 +358,7 @@ static xt_status add_place(xt_report *r, const char *name, TextBuffer *out, xt_e
   if (strcmp(name, "css") == 0) text_buffer_add(out, asset_page_css, asset_page_css_size);
   else if (strcmp(name, "js") == 0) text_buffer_add(out, asset_page_js, asset_page_js_size);
   else if (strcmp(name, "model") == 0) html_escape(out, r->main.model);
+  else if (strcmp(name, "layers-note") == 0) text_buffer_add_text(out, report_layers_note(r));
   else if (strcmp(name, "facts") == 0) add_facts(r, out);
   else if (strcmp(name, "tables") == 0) add_tables(r, out);
   else if (strcmp(name, "provenance") == 0) add_provenance(r, out);

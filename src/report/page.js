@@ -76,12 +76,12 @@
         row.append(cell);
       }
       heat.append(row);
-      for (const ticks of [$('yticks'), $('xticks')]) ticks.append(element('span', {}, i % skip === 0 ? String(i + 1) : ''));
+      for (const ticks of [$('yticks'), $('xticks')]) ticks.append(element('span', {}, i % skip === 0 ? String(i + meta.first) : ''));
     }
   }
 
   function say(c) {
-    const n = meta.layers, i = Math.floor(c / n) + 1, j = c % n + 1;
+    const n = meta.layers, i = Math.floor(c / n) + meta.first, j = c % n + meta.first;
     if (!totals.there[c]) return `source ${i} → target ${j}: not in this store`;
     return `source ${i} → target ${j}: ${points(gain(c))} points (${percent(totals.right[c] / totals.there[c])} against ${percent(totals.vanilla[c] / totals.there[c])})`;
   }
@@ -135,7 +135,7 @@
     }));
     const search = state.search.toLowerCase();
     const shown = rows.filter(kinds[state.show]).filter(k => !search || [texts[k.text], texts[k.plain], group().instances[k.i][1]].some(t => t && t.toLowerCase().includes(search)));
-    const head = [element('h3', {}, `Source layer ${state.source + 1} → target layer ${state.target + 1}`),
+    const head = [element('h3', {}, `Source layer ${state.source + meta.first} → target layer ${state.target + meta.first}`),
       element('p', { class: 'kicker' }, `${group().title}, ${site().title}; ${$('language').selectedOptions[0].textContent}`), figures(c)];
     const filter = element('div', { class: 'choice', role: 'radiogroup', 'aria-label': 'Which responses' });
     for (const [kind, name] of [['all', 'All'], ['fixed', 'Fixed'], ['broken', 'Broken'], ['changed', 'Changed']]) {
@@ -236,10 +236,10 @@
     showDetail();
   }
 
-  // The address keeps what is shown: #task/site/language/source/target, layers from 1.
+  // The address keeps what is shown: #task/site/language/source/target, layers as they are shown.
   function remember() {
     const parts = [group().slug, site().site, state.language];
-    if (state.source >= 0) parts.push(state.source + 1, state.target + 1);
+    if (state.source >= 0) parts.push(state.source + meta.first, state.target + meta.first);
     history.replaceState(null, '', '#' + parts.map(encodeURIComponent).join('/'));
   }
   function recall() {
@@ -249,7 +249,7 @@
     state.group = g;
     state.site = Math.max(0, group().sites.findIndex(s => s.site === parts[1]));
     state.language = parts[2];
-    const [i, j] = [parts[3] - 1, parts[4] - 1];
+    const [i, j] = [parts[3] - meta.first, parts[4] - meta.first];
     if (i >= 0 && i < meta.layers && j >= 0 && j < meta.layers) Object.assign(state, { source: i, target: j });
   }
 

@@ -89,7 +89,7 @@ static xt_status table2(xt_report *r, const AnalysisGroup *const *groups, size_t
   const int layers = r->main.analysis->layers;
   TRY(table_add(&r->tables, &r->arena, "table2", "Task", &t, error));
   t->title = "Table 2. The coarse strategy";
-  t->note = table_format(t, "Layers counted from 1, of %d.", layers);
+  t->note = table_format(t, "The model has %d layers. %s", layers, report_layers_note(r));
   table_column(t, "", "Type");
   table_column(t, "", "Site");
   table_column(t, "", "Source layer");
@@ -104,8 +104,8 @@ static xt_status table2(xt_report *r, const AnalysisGroup *const *groups, size_t
     if (!row) break;
     row->cells[0] = cell_text(task_type(groups[g]->group.benchmark));
     row->cells[1] = cell_text(report_site_title(site));
-    row->cells[2] = (Cell){CELL_COUNT, source + 1, NAN, NULL};
-    row->cells[3] = (Cell){CELL_COUNT, target + 1, NAN, NULL};
+    row->cells[2] = (Cell){CELL_COUNT, source + r->first_layer, NAN, NULL};
+    row->cells[3] = (Cell){CELL_COUNT, target + r->first_layer, NAN, NULL};
     row->cells[4] = cell_text(groups[g]->group.coarse.overall.count ? "yes" : "no");
   }
   return table_check(t, error);
@@ -258,8 +258,8 @@ static xt_status best_table(xt_report *r, xt_error *error) {
   TRY(table_add(&r->tables, &r->arena, "best", "Task, site", &t, error));
   t->title = "What the best configuration is worth";
   t->note = table_format(t, "The best of N² is optimistic by construction. Gain with its %.0f%% paired bootstrap interval; p: exact McNemar test, adjusted "
-                            "over all configurations; fresh: gain on instances left out of each bootstrap sample, of the configuration that was best within it. Layers from 1.",
-                         100 * a->options.confidence);
+                            "over all configurations; fresh: gain on instances left out of each bootstrap sample, of the configuration that was best within it. %s",
+                         100 * a->options.confidence, report_layers_note(r));
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, "", columns[c]);
   table_column(t, "Configurations", "better (Holm)");
   table_column(t, "Configurations", "worse (Holm)");
@@ -281,8 +281,8 @@ static xt_status best_table(xt_report *r, xt_error *error) {
       Row *row = table_row(t, table_format(t, "%s, %s", report_group_title(r, group), site->site));
       if (!row) break;
       const Cell cells[] = {cell_value(CELL_SHARE, (double)best->vanilla_correct / (double)best->count), cell_estimate(CELL_SHARE, site->mean.overall),
-                            cell_value(CELL_SHARE, (double)best->correct / (double)best->count), cell_value(CELL_COUNT, site->best / a->layers + 1),
-                            cell_value(CELL_COUNT, site->best % a->layers + 1), cell_value(CELL_GAIN, best->gain), cell_value(CELL_GAIN, best->low),
+                            cell_value(CELL_SHARE, (double)best->correct / (double)best->count), cell_value(CELL_COUNT, site->best / a->layers + r->first_layer),
+                            cell_value(CELL_COUNT, site->best % a->layers + r->first_layer), cell_value(CELL_GAIN, best->gain), cell_value(CELL_GAIN, best->low),
                             cell_value(CELL_GAIN, best->high), cell_value(CELL_P, best->p), cell_value(CELL_P, best->holm), cell_value(CELL_P, best->bh),
                             cell_value(CELL_GAIN, site->best_fresh)};
       memcpy(row->cells, cells, sizeof cells);

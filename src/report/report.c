@@ -10,7 +10,6 @@
 #include "base/mem.h"
 #include "base/out_file.h"
 #include "report/report_parts.h"
-#include "report/svg.h"
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
@@ -54,6 +53,12 @@ const char *report_site_title(const char *site) {
     if (strcmp(titles[i][0], site) == 0) return titles[i][1];
   return site;
 }
+
+const char *report_layers_note(const xt_report *r) {
+  return r->first_layer ? "Layers count from 1, as in the paper; the command line counts from 0." : "Layers count from 0.";
+}
+
+const char *report_layer_column(xt_report *r, const char *name) { return r->first_layer ? report_format(r, "%s (from 1)", name) : name; }
 
 /* ---- groups ----------------------------------------------------------------------------------- */
 
@@ -127,6 +132,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(open_store(r, options->cot, options, &r->cot, error));
   TRY(open_store(r, options->tuned, options, &r->tuned, error));
   TRY(open_store(r, options->beside, options, &r->beside, error));
+  r->first_layer = options->one_based ? 1 : 0;
   if (options->lens) TRY(json_parse_file(options->lens, &r->lens, error));
   TRY(report_paper_tables(r, error));
   TRY(report_strategy_tables(r, error));
@@ -181,11 +187,8 @@ static xt_status write_file(const char *directory, const char *name, const char 
 
 static xt_status write_figure(const char *directory, const ReportFigure *figure, xt_error *error) {
   TextBuffer whole = {0};
-  const char *body = strchr(figure->svg.data, '>') + 1;
   text_buffer_add_text(&whole, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-  text_buffer_add(&whole, figure->svg.data, (size_t)(body - figure->svg.data));
-  text_buffer_add_text(&whole, svg_style);
-  text_buffer_add_text(&whole, body);
+  text_buffer_add(&whole, figure->svg.data, figure->svg.size);
   const xt_status status = write_file(directory, figure->id, "svg", &whole, error);
   text_buffer_free(&whole);
   return status;

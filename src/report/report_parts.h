@@ -28,6 +28,7 @@ struct xt_report {
   ReportFigure *figures;
   size_t figure_count, figure_capacity;
   json_t *lens; /* what figure 8 shows; NULL: not given */
+  int first_layer; /* what the first layer is called: 0, or 1 */
 };
 
 #define GROUPS_MOST 64
@@ -50,6 +51,11 @@ const char *report_group_title(xt_report *r, const xt_group *group);
 const char *report_site_title(const char *site);
 const char *report_format(xt_report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* How layers are counted, as a sentence for notes. */
+const char *report_layers_note(const xt_report *r);
+/* "source layer", or "source layer (from 1)": a column of a file that has no note. */
+const char *report_layer_column(xt_report *r, const char *name);
+
 /* Each adds its tables, or figures with the tables behind them. */
 xt_status report_paper_tables(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);
@@ -64,6 +70,15 @@ xt_status report_to_page(const xt_report *r, TextBuffer *out, xt_error *error);
 void report_language_columns(Table *t, const xt_group *group);
 void report_language_cells(Row *row, CellKind kind, const xt_group *group, const xt_scores *scores);
 
+/* The figures by layer, the heatmap, and the tables behind them; `main`: the paper has the figure, others stand folded on the page. */
+xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_result *site, bool main, xt_error *error);
+xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error);
+xt_status report_figure4_table(xt_report *r, const xt_group *group, const xt_site_result *site, xt_error *error);
+xt_status report_heatmap(xt_report *r, const xt_group *group, const xt_site_result *site, xt_error *error);
+
+/* Widens [low, high] to hold a value, unless it is NaN. */
+void report_include(double value, double *low, double *high);
+xt_status report_figure_check(const ReportFigure *figure, xt_error *error);
 xt_status report_figure_add(xt_report *r, const char *id, const char *section, const char *title, const char *note, ReportFigure **out, xt_error *error);
 
 #endif

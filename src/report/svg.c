@@ -4,44 +4,142 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "report/table.h"
 
-const char svg_style[] =
-    "<style>svg{font:12px system-ui,sans-serif;--ink:#1c2024;--soft:#60646c;--line:#d9dbe0;--paper:#fff;--c0:#0072b2;--c1:#d55e00;--c2:#009e73;--c3:#a6548c;"
-    "--c4:#b37400;--c5:#3a9bd4;--tie:#b9bbc6}"
-    "@media(prefers-color-scheme:dark){svg{--ink:#edeef0;--soft:#b0b4ba;--line:#3a3f45;--paper:#18191b;--c0:#5cb8f0;--c1:#ff9a57;--c2:#3ddc97;--c3:#e59bd0;"
-    "--c4:#ffc53d;--c5:#9ad4f5;--tie:#5a6169}}"
-    ".paper{fill:var(--paper)}.t{fill:var(--ink)}.s{fill:var(--soft)}.h{fill:var(--ink);font-weight:600}.in{fill:var(--paper);font-weight:600}"
-    ".g{stroke:var(--line)}.z{stroke:var(--soft)}.d{stroke:var(--soft);stroke-dasharray:2 3}"
-    ".c{fill:none;stroke-width:1.2;opacity:.75}.w{fill:none;stroke-width:2.4}.dash{stroke-dasharray:5 4;opacity:.8}.band{opacity:.15}"
-    ".k{stroke:var(--ink)}.k0{stroke:var(--c0)}.k1{stroke:var(--c1)}.k2{stroke:var(--c2)}.k3{stroke:var(--c3)}.k4{stroke:var(--c4)}.k5{stroke:var(--c5)}"
-    ".f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}.f4{fill:var(--c4)}.f5{fill:var(--c5)}.tie{fill:var(--tie)}</style>";
+/* Names that browsers, librsvg, Inkscape and Cairo find something for. */
+#define SVG_FONTS "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
+
+/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it is. */
+typedef struct Look {
+  const char *name, *fill, *stroke, *width, *dash, *opacity, *weight;
+} Look;
+
+#define INK "#1c2024"
+#define SOFT "#60646c"
+#define LINE "#d9dbe0"
+static const Look looks[] = {
+    {.name = "paper", .fill = "#ffffff"},
+    {.name = "t", .fill = INK},
+    {.name = "s", .fill = SOFT},
+    {.name = "h", .fill = INK, .weight = "bold"},
+    {.name = "in", .fill = "#ffffff", .weight = "bold"},
+    {.name = "g", .stroke = LINE},
+    {.name = "z", .stroke = SOFT},
+    {.name = "d", .stroke = SOFT, .dash = "2 3"},
+    {.name = "c", .fill = "none", .width = "1.2", .opacity = "0.75"},
+    {.name = "w", .fill = "none", .width = "2.4"},
+    {.name = "dash", .dash = "5 4", .opacity = "0.8"},
+    {.name = "gap", .fill = "none", .width = "1", .dash = "1 3", .opacity = "0.75"},
+    {.name = "band", .opacity = "0.15"},
+    {.name = "bar", .width = "6", .opacity = "0.25"},
+    {.name = "k", .stroke = INK},
+    {.name = "k0", .stroke = "#0072b2"},
+    {.name = "k1", .stroke = "#d55e00"},
+    {.name = "k2", .stroke = "#009e73"},
+    {.name = "k3", .stroke = "#a6548c"},
+    {.name = "k4", .stroke = "#b37400"},
+    {.name = "k5", .stroke = "#3a9bd4"},
+    {.name = "f", .fill = INK},
+    {.name = "f0", .fill = "#0072b2"},
+    {.name = "f1", .fill = "#d55e00"},
+    {.name = "f2", .fill = "#009e73"},
+    {.name = "f3", .fill = "#a6548c"},
+    {.name = "f4", .fill = "#b37400"},
+    {.name = "f5", .fill = "#3a9bd4"},
+    {.name = "tie", .fill = "#b9bbc6"},
+};
+
+static void set_attribute(TextBuffer *out, const char *name, const char *value) {
+  if (value) text_buffer_format(out, " %s=\"%s\"", name, value);
+}
+
+static void look_take(const char **to, const char *from) {
+  if (from) *to = from;
+}
+
+void svg_class(TextBuffer *out, const char *class) {
+  Look all = {0};
+  for (const char *word = class; *word; word += strspn(word, " ")) {
+    const size_t length = strcspn(word, " ");
+    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
+      const Look *look = &looks[i];
+      if (strlen(look->name) != length || memcmp(look->name, word, length) != 0) continue;
+      look_take(&all.fill, look->fill);
+      look_take(&all.stroke, look->stroke);
+      look_take(&all.width, look->width);
+      look_take(&all.dash, look->dash);
+      look_take(&all.opacity, look->opacity);
+      look_take(&all.weight, look->weight);
+    }
+    word += length;
+  }
+  text_buffer_format(out, " class=\"%s\"", class);
+  set_attribute(out, "fill", all.fill);
+  set_attribute(out, "stroke", all.stroke);
+  set_attribute(out, "stroke-width", all.width);
+  set_attribute(out, "stroke-dasharray", all.dash);
+  set_attribute(out, "opacity", all.opacity);
+  set_attribute(out, "font-weight", all.weight);
+}
+
+static void add_title(TextBuffer *out, const char *title) {
+  if (!title[0]) return;
+  text_buffer_add_text(out, "<title>");
+  html_escape(out, title);
+  text_buffer_add_text(out, "</title>");
+}
 
 void svg_open(TextBuffer *out, double width, double height, const char *title) {
-  text_buffer_format(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" role=\"img\" aria-label=\"",
+  text_buffer_format(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" font-family=\"" SVG_FONTS
+                          "\" font-size=\"12\" role=\"img\" aria-label=\"",
                      width, height, width, height);
   html_escape(out, title);
-  text_buffer_add_text(out, "\">");
-  text_buffer_format(out, "<rect class=\"paper\" width=\"%.0f\" height=\"%.0f\"/>\n", width, height);
+  text_buffer_add_text(out, "\">\n<rect");
+  svg_class(out, "paper");
+  text_buffer_format(out, " width=\"%.0f\" height=\"%.0f\"/>\n", width, height);
 }
 
 void svg_close(TextBuffer *out) { text_buffer_add_text(out, "</svg>\n"); }
 
 void svg_text(TextBuffer *out, double x, double y, const char *anchor, const char *class, const char *text) {
-  text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" class=\"%s\">", x, y, anchor, class);
+  text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"", x, y, anchor);
+  svg_class(out, class);
+  text_buffer_add_text(out, ">");
+  html_escape(out, text);
+  text_buffer_add_text(out, "</text>\n");
+}
+
+void svg_text_up(TextBuffer *out, double x, double y, const char *class, const char *text) {
+  text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 %.1f %.1f)\"", x, y, x, y);
+  svg_class(out, class);
+  text_buffer_add_text(out, ">");
   html_escape(out, text);
   text_buffer_add_text(out, "</text>\n");
 }
 
 void svg_line(TextBuffer *out, double x1, double y1, double x2, double y2, const char *class) {
-  text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" class=\"%s\"/>\n", x1, y1, x2, y2, class);
+  text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"", x1, y1, x2, y2);
+  svg_class(out, class);
+  text_buffer_add_text(out, "/>\n");
 }
 
 void svg_rect(TextBuffer *out, double x, double y, double width, double height, const char *class, const char *title) {
-  text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" class=\"%s\"><title>", x, y, width, height, class);
-  html_escape(out, title);
-  text_buffer_add_text(out, "</title></rect>\n");
+  text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", x, y, width, height);
+  svg_class(out, class);
+  text_buffer_add_text(out, ">");
+  add_title(out, title);
+  text_buffer_add_text(out, "</rect>\n");
+}
+
+void svg_circle(TextBuffer *out, double x, double y, double radius, const char *class, const char *title) {
+  text_buffer_format(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"", x, y, radius);
+  svg_class(out, class);
+  text_buffer_add_text(out, ">");
+  add_title(out, title);
+  text_buffer_add_text(out, "</circle>\n");
 }
 
 double plot_round(double *low, double *high, int ticks) {
@@ -70,35 +168,101 @@ void plot_axes(TextBuffer *out, const Plot *p, double y_step, const char *title,
   const double count = p->x_high - p->x_low;
   const int x_step = count <= 12 ? 1 : count <= 24 ? 2 : count <= 48 ? 4 : 10;
   for (int x = (int)p->x_low; x <= (int)p->x_high; x++) {
-    if ((x - 1) % x_step != 0 && x != (int)p->x_low) continue;
+    if ((x - (int)p->x_low) % x_step != 0) continue;
     snprintf(text, sizeof text, "%d", x);
     svg_text(out, plot_x(p, x), p->top + p->height + 17, "middle", "s", text);
   }
   svg_text(out, p->left + p->width / 2, p->top + p->height + 35, "middle", "s", x_name);
 }
 
-void plot_curve(TextBuffer *out, const Plot *p, double first, const double *y, int count, const char *class, const char *title) {
-  bool open = false;
-  text_buffer_format(out, "<path class=\"%s\" d=\"", class);
-  for (int i = 0; i < count; i++) {
-    if (!isnan(y[i])) text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', plot_x(p, first + i), plot_y(p, y[i]));
-    open = !isnan(y[i]);
-  }
-  text_buffer_add_text(out, "\"><title>");
-  html_escape(out, title);
-  text_buffer_add_text(out, "</title></path>\n");
+/* The next value from `at` on that is there; `count`: none. */
+static int next_there(const double *y, int at, int count) {
+  while (at < count && isnan(y[at])) at++;
+  return at;
 }
 
-void plot_band(TextBuffer *out, const Plot *p, double first, const double *low, const double *high, int count, const char *class) {
-  int from = 0, to = count;
-  while (from < to && (isnan(low[from]) || isnan(high[from]))) from++;
-  for (int i = from; i < to; i++)
-    if (isnan(low[i]) || isnan(high[i])) to = i;
-  if (to - from < 2) return;
-  text_buffer_format(out, "<path class=\"%s\" d=\"", class);
-  for (int i = from; i < to; i++) text_buffer_format(out, "%c%.1f %.1f", i > from ? 'L' : 'M', plot_x(p, first + i), plot_y(p, high[i]));
-  for (int i = to; i-- > from;) text_buffer_format(out, "L%.1f %.1f", plot_x(p, first + i), plot_y(p, low[i]));
-  text_buffer_add_text(out, "Z\"/>\n");
+/* Dotted lines over the gaps, and points where a value stands alone. */
+static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int count, bool wide, const char *colour, const char *title) {
+  char class[32];
+  int last = -1;
+  for (int i = next_there(y, 0, count); i < count; i = next_there(y, i + 1, count)) {
+    const double x = plot_x(p, p->x_low + i), at = plot_y(p, y[i]);
+    if (last >= 0 && i > last + 1) {
+      snprintf(class, sizeof class, "gap k%s", colour);
+      svg_line(out, plot_x(p, p->x_low + last), plot_y(p, y[last]), x, at, class);
+    }
+    const bool alone = (i == 0 || isnan(y[i - 1])) && (i + 1 == count || isnan(y[i + 1]));
+    snprintf(class, sizeof class, "f%s", colour);
+    if (alone) svg_circle(out, x, at, wide ? 3.4 : 2.2, class, title);
+    last = i;
+  }
+}
+
+void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, const char *class, const char *colour, const char *title) {
+  bool open = false, line = false;
+  char all[48];
+  for (int i = 0; i + 1 < count; i++) line = line || (!isnan(y[i]) && !isnan(y[i + 1]));
+  curve_gaps(out, p, y, count, strncmp(class, "w", 1) == 0, colour, title);
+  if (!line) return;
+  snprintf(all, sizeof all, "%s k%s", class, colour);
+  text_buffer_add_text(out, "<path");
+  svg_class(out, all);
+  text_buffer_add_text(out, " d=\"");
+  for (int i = 0; i < count; i++) {
+    if (!isnan(y[i])) text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', plot_x(p, p->x_low + i), plot_y(p, y[i]));
+    open = !isnan(y[i]);
+  }
+  text_buffer_add_text(out, "\">");
+  add_title(out, title);
+  text_buffer_add_text(out, "</path>\n");
+}
+
+void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *high, int count, const char *colour) {
+  char class[32];
+  for (int from = 0, to; from < count; from = to + 1) {
+    for (to = from; to < count && !isnan(low[to]) && !isnan(high[to]);) to++;
+    if (to == from) continue;
+    if (to == from + 1) {
+      const double x = plot_x(p, p->x_low + from);
+      snprintf(class, sizeof class, "bar k%s", colour);
+      svg_line(out, x, plot_y(p, low[from]), x, plot_y(p, high[from]), class);
+      continue;
+    }
+    snprintf(class, sizeof class, "band f%s", colour);
+    text_buffer_add_text(out, "<path");
+    svg_class(out, class);
+    text_buffer_add_text(out, " d=\"");
+    for (int i = from; i < to; i++) text_buffer_format(out, "%c%.1f %.1f", i > from ? 'L' : 'M', plot_x(p, p->x_low + i), plot_y(p, high[i]));
+    for (int i = to; i-- > from;) text_buffer_format(out, "L%.1f %.1f", plot_x(p, p->x_low + i), plot_y(p, low[i]));
+    text_buffer_add_text(out, "Z\"/>\n");
+  }
+}
+
+#define LABEL_HEIGHT 11.0
+
+static int by_height(const void *left, const void *right) {
+  const PlotLabel *a = left, *b = right;
+  if (a->y < b->y || a->y > b->y) return a->y < b->y ? -1 : 1;
+  return strcmp(a->text, b->text);
+}
+
+void plot_labels(TextBuffer *out, const Plot *p, double x, PlotLabel *labels, size_t count) {
+  qsort(labels, count, sizeof *labels, by_height);
+  double below = p->top + p->height + 4; /* the lowest place that is free, from the bottom up; then what is left, from the top down */
+  for (size_t i = count; i-- > 0;) {
+    labels[i].y = fmin(labels[i].y, below);
+    below = labels[i].y - LABEL_HEIGHT;
+  }
+  double above = p->top - 4;
+  for (size_t i = 0; i < count; i++) {
+    labels[i].y = fmax(labels[i].y, above);
+    above = labels[i].y + LABEL_HEIGHT;
+    text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"11\"", x, labels[i].y + 4);
+    svg_class(out, labels[i].class);
+    text_buffer_add_text(out, ">");
+    html_escape(out, labels[i].text);
+    text_buffer_add_text(out, "</text>\n");
+  }
 }
 
 void svg_diverging(double value, char out[8]) {

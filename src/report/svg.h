@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drawing in SVG. Colours are classes, which a style sheet gives values, so that one drawing serves light and dark. */
+/* Drawing in SVG. Every element has its class, by which a page's style sheet gives it colours of light or dark, and the same looks as
+ * presentation attributes, so that a drawing by itself needs no style sheet: programs outside of a browser know neither variables nor
+ * media queries. */
 #ifndef REPORT_SVG_H
 #define REPORT_SVG_H
 
 #include "base/text_buffer.h"
 
-/* Of a drawing that stands alone: goes in after its first tag. */
-extern const char svg_style[];
-
 void svg_open(TextBuffer *out, double width, double height, const char *title);
 void svg_close(TextBuffer *out);
-/* `anchor`: "start", "middle", "end". `extra`: more attributes, or "". */
+/* `class`="a b" with what the classes mean; of several that set the same the last one counts. */
+void svg_class(TextBuffer *out, const char *class);
+/* `anchor`: "start", "middle", "end". */
 void svg_text(TextBuffer *out, double x, double y, const char *anchor, const char *class, const char *text);
+/* Text that reads upwards, centred on (x, y). */
+void svg_text_up(TextBuffer *out, double x, double y, const char *class, const char *text);
 void svg_line(TextBuffer *out, double x1, double y1, double x2, double y2, const char *class);
 void svg_rect(TextBuffer *out, double x, double y, double width, double height, const char *class, const char *title);
+void svg_circle(TextBuffer *out, double x, double y, double radius, const char *class, const char *title);
 
 /* A frame with axes: values of x in [x_low, x_high], of y in [y_low, y_high]. */
 typedef struct Plot {
@@ -27,10 +31,19 @@ double plot_x(const Plot *plot, double x);
 double plot_y(const Plot *plot, double y);
 /* Grid, ticks and names. x ticks stand at whole numbers; y is in per cent. */
 void plot_axes(TextBuffer *out, const Plot *plot, double y_step, const char *title, const char *x_name, const char *y_name);
-/* A line through (first + i, y[i]); NaN interrupts it. */
-void plot_curve(TextBuffer *out, const Plot *plot, double first, const double *y, int count, const char *class, const char *title);
-/* The band between two of them. */
-void plot_band(TextBuffer *out, const Plot *plot, double first, const double *low, const double *high, int count, const char *class);
+/* A line through (x_low + i, y[i]). NaN interrupts it: dots lead over the gap, and a value without a neighbour is a point.
+ * `colour`: "0" to "5", or "" for the ink. */
+void plot_curve(TextBuffer *out, const Plot *plot, const double *y, int count, const char *class, const char *colour, const char *title);
+/* The band between two of them; a bar where a value has no neighbour. */
+void plot_band(TextBuffer *out, const Plot *plot, const double *low, const double *high, int count, const char *colour);
+
+/* A name beside the end of a line. */
+typedef struct PlotLabel {
+  double y; /* where the line ends */
+  const char *text, *class;
+} PlotLabel;
+/* Writes them at `x`, moved apart where they would meet. Sorts the array. */
+void plot_labels(TextBuffer *out, const Plot *plot, double x, PlotLabel *labels, size_t count);
 
 /* "#rrggbb" of a gain in [-1, 1]: orange, white, blue, which readers of any colour vision tell apart. */
 void svg_diverging(double value, char out[8]);

@@ -87,8 +87,38 @@ printf 'Question 3: yes?\nAnswer:' >source
 printf 'Swali 3:\nJibu:' >target
 "$X" lens -m "$model" --threads 1 --quiet --source-file source --target-file target --site ffn --source-layer 2 --target-layer 1 --json >lens.json
 run "$X" report results.db --lens lens.json -o lens --bootstrap 10 --quiet
-same "figure 8" "$code $(grep -c 'Figure 8. Intermediate decoding: ffn, layer 3 → 2' lens/figure8.svg)" "0 1"
+same "figure 8" "$code $(grep -c 'Figure 8. Intermediate decoding: ffn, layer 2 → 1' lens/figure8.svg)" "0 1"
 same "figure 8: no control characters, which XML has not" "$(LC_ALL=C tr -d '\t\n\r\40-\377' <lens/figure8.svg | wc -c)" 0
+
+same "figure 8: layers of its rows" "$(grep -o 'text-anchor="end"[^>]*>[0-9]*<' lens/figure8.svg | head -6 | sed 's/.*>\([0-9]*\)</\1/' | tr '\n' ' ')" "0 1 2 3 4 5 "
+for layer in 2147483647 -1 99999999999999999999; do
+  sed "s/\"target_layer\": 1/\"target_layer\": $layer/" lens.json >far.json
+  refuses_like "figure 8: layer $layer" 3 "^xtransplant report: (lens|far.json): " "$X" report results.db --lens far.json -o new --bootstrap 10 --quiet
+done
+
+# ---- layers count from 0, as on the command line
+run "$X" report results.db -o zero --lens lens.json --bootstrap 10 --quiet
+prints "the coarse configuration from 0" '^XNLI +Multilingual understanding +Self-Attention +5 +0 +yes$'
+prints "and from 0 in its note" '^The model has 6 layers\. Layers count from 0\.$'
+# what the table of the best configurations says is run as it stands, and has the accuracy that the table says
+best=$(grep '^"XQuAD, ffn"' zero/best.csv)
+i=$(echo "$best" | cut -d, -f7) j=$(echo "$best" | cut -d, -f8)
+"$X" sweep $small --pairs pairs.jsonl --site ffn --source-layers "$i" --target-layers "$j" -o typed.db
+"$X" report typed.db -o typed --bootstrap 10 --quiet >typed.out
+same "typing what is shown runs that configuration" "$(grep '^"XQuAD, ffn"' typed/best.csv | cut -d, -f6-8)" "$(echo "$best" | cut -d, -f6-8)"
+run "$X" report results.db -o one --lens lens.json --bootstrap 10 --quiet --one-based
+prints "--one-based: the coarse configuration" '^XNLI +Multilingual understanding +Self-Attention +6 +1 +yes$'
+prints "--one-based: said" '^The model has 6 layers\. Layers count from 1, as in the paper; the command line counts from 0\.$'
+same "--one-based: csv" "$(head -2 one/configurations-xnli-attn.csv | cut -d, -f1-2 | tr '\n' ' ') $(sed -n 2p zero/configurations-xnli-attn.csv | cut -d, -f1-2)" "source layer (from 1),target layer (from 1) 1,1  0,0"
+same "--one-based: figures" "$(grep -c 'layer 3 → 2' one/figure8.svg) $(grep -c 'source 6 → target 6' one/heatmap-xnli-attn.svg) $(grep -c 'source 0 →' one/heatmap-xnli-attn.svg)" "1 1 0"
+same "--one-based: report.json's configurations" "$(sed -n '/"best": {/,/}/p' one/report.json | cksum)" "$(sed -n '/"best": {/,/}/p' zero/report.json | cksum)"
+
+# ---- layers that stand alone are points, with dots between them
+"$X" sweep $small --pairs pairs.jsonl --site attn --source-layers 0,2,5 --target-layers 0-2,4 -o sparse.db
+"$X" report sparse.db -o sparse --bootstrap 50 --permutations 8 --quiet >sparse.out 2>&1
+# of three languages and all of them: three source layers alone, and target layer 4; two gaps by source, one by target
+same "figure 3: isolated layers" "$(grep -c '<circle' sparse/figure3-xnli-attn.svg) $(grep -c 'class="gap' sparse/figure3-xnli-attn.svg) $(grep -c '<path' sparse/figure3-xnli-attn.svg)" "16 12 4"
+same "figure 4: isolated layers have points and bars" "$(grep -c 'class="bar' sparse/figure4.svg) $(grep -c 'class="band' sparse/figure4.svg)" "$(grep -c 'class="bar' sparse/figure4.svg) $(($(grep -c 'class="bar' sparse/figure4.svg) / 4))"
 
 # ---- part of a sweep
 "$X" sweep $small --pairs pairs.jsonl --site attn --source-layers last --target-layers first -o part.db

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Figures over layers: the paper's 3 (9, 10) and 4, and the tables of numbers behind them. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/levels.h"
+#include "base/mem.h"
+#include "report/report_parts.h"
+#include "report/svg.h"
+
+#define FIGURE_WIDTH 950
+#define FIGURE_HEIGHT 372
+
+/* ---- figure 3 --------------------------------------------------------------------------------- */
+
+/* Two panels side by side over the same range of y. */
+static Plot panel(const xt_report *r, bool right, double low, double high) {
+  const int layers = r->main.analysis->layers;
+  return (Plot){.left = right ? 512 : 60, .top = 52, .width = 370, .height = 240, .x_low = r->first_layer,
+                .x_high = r->first_layer + (layers > 1 ? layers - 1 : 1), .y_low = low, .y_high = high};
+}
+
+static void legend(TextBuffer *out, double *x, double y, const char *line, const char *text) {
+  svg_line(out, *x, y - 4, *x + 22, y - 4, line);
+  svg_text(out, *x + 28, y, "start", "t", text);
+  *x += 44 + 7.2 * (double)strlen(text);
+}
+
+/* Colours by level of resources: High, Mid, Low, none. */
+static const char *language_colour(const xt_group_language *language) {
+  static const char *const colours[] = {"0", "4", "2", "3"};
+  return colours[language->level < 0 ? 3 : language->level];
+}
+
+static double last_value(const double *values, int count) {
+  while (count > 0 && isnan(values[count - 1])) count--;
+  return count ? values[count - 1] : NAN;
+}
+
+/* A line a language, with its name at the end, and one over all instances. */
+static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *g, const xt_layer_result *layers, int count, xt_error *error) {
+  static const char *const classes[] = {"f0", "f4", "f2", "f3"};
+  PlotLabel *labels;
+  double *values;
+  size_t named = 0;
+  xt_status status = mem_alloc(&labels, g->language_count, sizeof *labels, error);
+  if (status) return status;
+  status = mem_alloc(&values, (size_t)count, sizeof *values, error);
+  for (size_t l = 0; l < g->language_count && !status; l++) {
+    const xt_group_language *language = &g->languages[l];
+    for (int k = 0; k < count; k++) values[k] = layers[k].language_gains[l].value;
+    plot_curve(out, plot, values, count, "c", language_colour(language), language->name);
+    const double end = last_value(values, count);
+    if (!isnan(end)) labels[named++] = (PlotLabel){plot_y(plot, end), language->name, classes[language->level < 0 ? 3 : language->level]};
+  }
+  if (!status) {
+    for (int k = 0; k < count; k++) values[k] = layers[k].gain.value;
+    plot_curve(out, plot, values, count, "w", "", "all instances");
+    plot_labels(out, plot, plot->left + plot->width + 8, labels, named);
+    free(values);
+  }
+  free(labels);
+  return status;
+}
+
+static void figure3_range(const xt_group *g, const xt_site_result *site, int layers, double *low, double *high) {
+  for (int layer = 0; layer < layers; layer++)
+    for (size_t l = 0; l < g->language_count; l++) {
+      report_include(site->sources[layer].language_gains[l].value, low, high);
+      report_include(site->targets[layer].language_gains[l].value, low, high);
+    }
+}
+
+static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_result *site, bool main, xt_error *error) {
+  static const char *const lines[] = {"c k0", "c k4", "c k2", "c k3"};
+  const xt_analysis *a = r->main.analysis;
+  double low = 0, high = 0, x = 60;
+  ReportFigure *f;
+  figure3_range(g, site, a->layers, &low, &high);
+  const double step = plot_round(&low, &high, 6);
+  const char *note = report_format(r, "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances. Dots lead over layers "
+                                      "that were not run. %s",
+                                   report_layers_note(r));
+  TRY(report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), main ? "layers" : "layers-more",
+                        report_format(r, "Figure 3 (9, 10). %s, %s: average gain by layer", report_group_title(r, g), report_site_title(site->site)), note, &f, error));
+  TextBuffer *out = &f->svg;
+  svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
+  for (int right = 0; right < 2; right++) {
+    const Plot plot = panel(r, right, low, high);
+    plot_axes(out, &plot, step, right ? "by target layer" : "by source layer", report_layer_column(r, right ? "target layer" : "source layer"), "gain, points");
+    TRY(gain_curves(out, &plot, g, right ? site->targets : site->sources, a->layers, error));
+  }
+  legend(out, &x, FIGURE_HEIGHT - 12, "w k", "all instances");
+  for (int level = 0; level <= XT_LEVEL_COUNT; level++)
+    for (size_t l = 0; l < g->language_count; l++)
+      if (g->languages[l].level == (level == XT_LEVEL_COUNT ? -1 : level)) {
+        legend(out, &x, FIGURE_HEIGHT - 12, lines[level], level == XT_LEVEL_COUNT ? "other" : level_name(level));
+        break;
+      }
+  svg_close(out);
+  return report_figure_check(f, error);
+}
+
+static xt_status figure3_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
+  const xt_analysis *a = r->main.analysis;
+  Table *t;
+  TRY(table_add(&r->tables, &r->arena, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), report_layer_column(r, "layer"), &t, error));
+  t->data = true;
+  t->title = table_format(t, "Figure 3: %s, %s, mean gain by layer", g->title, site->site);
+  for (int target = 0; target < 2; target++) {
+    table_column(t, target ? "target" : "source", "all");
+    for (size_t l = 0; l < g->language_count; l++) table_column(t, target ? "target" : "source", g->languages[l].name);
+  }
+  for (int layer = 0; layer < a->layers; layer++) {
+    Row *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
+    for (size_t target = 0; target < 2 && row; target++) {
+      const xt_layer_result *result = target ? &site->targets[layer] : &site->sources[layer];
+      Cell *cells = row->cells + target * (g->language_count + 1);
+      cells[0] = cell_estimate(CELL_GAIN, result->gain);
+      for (size_t l = 0; l < g->language_count; l++) cells[1 + l] = cell_estimate(CELL_GAIN, result->language_gains[l]);
+    }
+  }
+  return table_check(t, error);
+}
+
+/* `main`: the paper has it; the others stand folded on the page. */
+xt_status report_figure3(xt_report *r, const xt_group *g, const xt_site_result *site, bool main, xt_error *error) {
+  TRY(draw_figure3(r, g, site, main, error));
+  return figure3_table(r, g, site, error);
+}
+
+/* ---- figure 4 --------------------------------------------------------------------------------- */
+
+static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a, const xt_layer_result *layers, size_t series, const char *title, double *values) {
+  double *low = values + a->layers, *high = low + a->layers, *chance = high + a->layers;
+  char colour[8];
+  for (int k = 0; k < a->layers; k++) {
+    const bool there = layers[k].bound.overall.count && layers[k].candidates > 1;
+    values[k] = there ? layers[k].bound.overall.value : NAN;
+    low[k] = there ? layers[k].bound_low : NAN;
+    high[k] = there ? layers[k].bound_high : NAN;
+    chance[k] = there ? layers[k].chance : NAN;
+  }
+  snprintf(colour, sizeof colour, "%zu", series % 6);
+  plot_band(out, plot, low, high, a->layers, colour);
+  plot_curve(out, plot, values, a->layers, "w", colour, title);
+  plot_curve(out, plot, chance, a->layers, "c dash", colour, "by chance");
+}
+
+/* The range of all that is drawn; false: nothing is. */
+static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *groups, size_t count, double *low, double *high) {
+  for (size_t g = 0; g < count; g++) {
+    const xt_site_result *site = report_site(&groups[g]->group);
+    for (int k = 0; site && k < a->layers; k++)
+      for (int target = 0; target < 2; target++) {
+        const xt_layer_result *layer = target ? &site->targets[k] : &site->sources[k];
+        if (layer->candidates <= 1) continue;
+        report_include(layer->bound_high, low, high);
+        report_include(layer->bound_low, low, high);
+        report_include(layer->chance, low, high);
+        report_include(groups[g]->group.vanilla.overall.value, low, high);
+      }
+  }
+  return *high > *low;
+}
+
+static void figure4_panel(xt_report *r, TextBuffer *out, const AnalysisGroup *const *groups, size_t count, const Plot *plot, double step, bool right, double *values) {
+  plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer", report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
+  for (size_t g = 0; g < count; g++) {
+    const xt_site_result *site = report_site(&groups[g]->group);
+    char class[32];
+    if (!site) continue;
+    bound_curves(out, plot, r->main.analysis, right ? site->targets : site->sources, g, groups[g]->group.title, values);
+    snprintf(class, sizeof class, "d k%zu", g % 6);
+    const double y = plot_y(plot, groups[g]->group.vanilla.overall.value);
+    svg_line(out, plot->left, y, plot->left + plot->width, y, class);
+  }
+}
+
+xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
+  const xt_analysis *a = r->main.analysis;
+  double low = 1, high = 0, *values, x = 60;
+  ReportFigure *f;
+  if (!figure4_range(a, groups, count, &low, &high)) return XT_STATUS_OK;
+  const double step = plot_round(&low, &high, 6);
+  const char *note = report_format(r, "An instance counts if any of the N candidates is right. Bands: bootstrap intervals. Dashed: the same bound by chance, "
+                                      "against permuted gold answers. Dotted: the untouched model. %s",
+                                   report_layers_note(r));
+  TRY(report_figure_add(r, "figure4", "bounds", "Figure 4. Instance-aware upper bounds by fixed layer", note, &f, error));
+  TRY(mem_alloc(&values, 4 * (size_t)a->layers, sizeof *values, error));
+  TextBuffer *out = &f->svg;
+  svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
+  for (int right = 0; right < 2; right++) {
+    const Plot plot = panel(r, right, low, high);
+    figure4_panel(r, out, groups, count, &plot, step, right, values);
+  }
+  free(values);
+  for (size_t g = 0; g < count; g++) {
+    char class[32];
+    const xt_site_result *site = report_site(&groups[g]->group);
+    snprintf(class, sizeof class, "w k%zu", g % 6);
+    if (site) legend(out, &x, FIGURE_HEIGHT - 12, class, report_format(r, "%s (%s)", groups[g]->group.title, site->site));
+  }
+  svg_close(out);
+  return report_figure_check(f, error);
+}
+
+xt_status report_figure4_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
+  const xt_analysis *a = r->main.analysis;
+  static const char *const columns[] = {"bound", "low", "high", "chance", "chance low", "chance high", "candidates", "High", "Mid", "Low"};
+  enum { COLUMNS = sizeof columns / sizeof *columns };
+  Table *t;
+  TRY(table_add(&r->tables, &r->arena, report_format(r, "figure4-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), report_layer_column(r, "layer"), &t, error));
+  t->data = true;
+  t->title = table_format(t, "Figure 4: %s, %s, instance-aware upper bounds by layer", g->title, site->site);
+  for (int target = 0; target < 2; target++)
+    for (size_t c = 0; c < COLUMNS; c++) table_column(t, target ? "target" : "source", columns[c]);
+  for (int layer = 0; layer < a->layers; layer++) {
+    Row *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
+    for (size_t target = 0; target < 2 && row; target++) {
+      const xt_layer_result *k = target ? &site->targets[layer] : &site->sources[layer];
+      if (k->bound.overall.count == 0) continue;
+      const Cell cells[COLUMNS] = {cell_estimate(CELL_SHARE, k->bound.overall), cell_value(CELL_SHARE, k->bound_low), cell_value(CELL_SHARE, k->bound_high),
+                                   cell_value(CELL_SHARE, k->chance), cell_value(CELL_SHARE, k->chance_low), cell_value(CELL_SHARE, k->chance_high),
+                                   cell_value(CELL_NUMBER, k->candidates), cell_estimate(CELL_SHARE, k->bound.levels[0]),
+                                   cell_estimate(CELL_SHARE, k->bound.levels[1]), cell_estimate(CELL_SHARE, k->bound.levels[2])};
+      memcpy(row->cells + target * COLUMNS, cells, sizeof cells);
+    }
+  }
+  return table_check(t, error);
+}
