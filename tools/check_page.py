@@ -198,6 +198,14 @@ def use(browser, page, shots, first):
     check("asks the network for nothing", all(u.startswith(("file:", "about:", "data:", "blob:")) for u in asked), asked)
     errors = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded") and e["params"].get("entry", {}).get("level", "error") == "error"]
     check("no errors in the console", not errors, errors[:2])
+    scripts = browser.js("[...document.scripts].filter(s => !s.type).length")
+    handlers = browser.js("[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name === 'style' && e.id === '' && !e.closest('#heat') || a.name.startsWith('on'))).length")
+    title = browser.js("document.title")
+    browser.js("(() => { for (const text of ['document.title = `XSS-late`']) { const s = document.createElement('script'); s.textContent = text; document.body.append(s); }"
+               " const i = document.createElement('div'); i.innerHTML = '<img src=x onerror=\"document.title=`XSS-late`\">'; document.body.append(i); })()")
+    time.sleep(0.2)
+    check("no script but ours runs", scripts == 1 and handlers == 0 and "XSS" not in browser.js("document.title").replace(browser.js("document.querySelector('h1').textContent"), "")
+          and title == browser.js("document.title"), (scripts, handlers, title, browser.js("document.title")))
     wide = browser.js("document.documentElement.scrollWidth - innerWidth")
     check("no sideways scrolling of the page", wide <= 0, wide)
 

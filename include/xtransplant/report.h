@@ -28,12 +28,25 @@ void xt_report_free(xt_report *report);
 /* The analysis of the first store; borrowed. */
 const xt_analysis *xt_report_analysis(const xt_report *report);
 
-/* Writes report.html (one file that needs no other), report.json, and a .csv, .tex or .svg for each table and figure
- * into a folder, which is made where it is not there. Each file appears whole or not at all. */
-xt_status xt_report_write(const xt_report *report, const char *directory, xt_error *error);
+/* Zero-initialise for the defaults. */
+typedef struct xt_report_write_options {
+  bool png, pdf; /* each figure so too, and figures.pdf with all of them; XT_STATUS_UNSUPPORTED where librsvg or Cairo is not there */
+} xt_report_write_options;
 
-/* The tables for a terminal; of one name alone ("table4", as its files are named) where `table` is not NULL. The caller frees *text with xt_report_text_free. */
-xt_status xt_report_text(const xt_report *report, const char *table, char **text, size_t *length, xt_error *error);
+/* Writes report.html (one file that needs no other), report.json, a .csv, .tex or .svg for each table and figure, and tables.tex, a document
+ * of all tables, into a folder, which is made where it is not there. All files are put in place together when all are made; on failure
+ * the folder is as it was. Files of an earlier report that this one does not have are removed. `options` may be NULL. */
+xt_status xt_report_write(xt_report *report, const char *directory, const xt_report_write_options *options, xt_error *error);
+
+/* Zero-initialise for the defaults. */
+typedef struct xt_report_text_options {
+  const char *table; /* one table by the name of its files, "table4"; NULL: all */
+  int width;         /* columns of the terminal; 0: 80 */
+} xt_report_text_options;
+
+/* The tables for a terminal, without control characters but line ends. `options` may be NULL. The caller frees *text with
+ * xt_report_text_free. */
+xt_status xt_report_text(const xt_report *report, const xt_report_text_options *options, char **text, size_t *length, xt_error *error);
 void xt_report_text_free(char *text);
 
 #ifdef __cplusplus

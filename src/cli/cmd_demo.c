@@ -8,6 +8,7 @@
 
 #include "demo_tally.h"
 #include "interrupt.h"
+#include "output.h"
 #include "sweep_job.h"
 #include "verbs.h"
 #include "xtransplant/report.h"
@@ -246,8 +247,8 @@ static xt_status report(const Demo *d, bool tuned, xt_error *error) {
   xt_status status;
   cli_progress(d->arguments->model.quiet, "drawing the report ...");
   TRY_DONE(xt_report_create(d->plain.database, &how, &made, error));
-  TRY_DONE(xt_report_write(made, d->arguments->output, error));
-  TRY_DONE(xt_report_text(made, "table4", &text, &length, error));
+  TRY_DONE(xt_report_write(made, d->arguments->output, NULL, error));
+  TRY_DONE(xt_report_text(made, &(xt_report_text_options){.table = "table4", .width = terminal_width()}, &text, &length, error));
   printf("\n== Beside other methods, at the paper's site ==\n\n");
   fwrite(text, 1, length, stdout);
   xt_report_text_free(text);

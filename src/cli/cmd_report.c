@@ -11,7 +11,7 @@ typedef struct Arguments {
   int bootstrap, permutations, threads;
   uint64_t seed;
   double confidence;
-  bool quiet, json, one_based;
+  bool quiet, json, one_based, png, pdf;
 } Arguments;
 
 static const Option options[] = {
@@ -25,6 +25,9 @@ static const Option options[] = {
      .help = "results of another model, for its rows in table 8"},
     {.name = "lens", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, lens), .value = "FILE",
      .help = "what lens --json printed for a transplant: figure 8"},
+    {.name = "png", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, png), .help = "each figure as .png too (librsvg and Cairo)"},
+    {.name = "pdf", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, pdf),
+     .help = "each figure as .pdf too, and figures.pdf with all of them (librsvg and Cairo)"},
     {.name = "bootstrap", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, bootstrap), .value = "N", .low = 1, .high = 100000,
      .preset = "2000", .help = "bootstrap samples of the instances"},
     {.name = "permutations", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, permutations), .value = "N", .low = 1, .high = 512,
@@ -64,7 +67,7 @@ static xt_status print_json(const Arguments *a, const xt_report *report, xt_erro
 static xt_status print_tables(const xt_report *report, xt_error *error) {
   char *text;
   size_t length;
-  const xt_status status = xt_report_text(report, NULL, &text, &length, error);
+  const xt_status status = xt_report_text(report, &(xt_report_text_options){.width = terminal_width()}, &text, &length, error);
   if (status) return status;
   fwrite(text, 1, length, stdout);
   xt_report_text_free(text);
@@ -94,13 +97,14 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   xt_status status;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  if ((a->png || a->pdf) && !a->output) return cli_usage(cli, "--png and --pdf need a folder: -o DIR");
   const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .lens = a->lens, .one_based = a->one_based,
                                  .analysis = {.bootstrap = a->bootstrap, .permutations = a->permutations, .seed = a->seed, .confidence = a->confidence,
                                               .threads = a->threads}};
   cli_progress(a->quiet, "reading %s", cli->rest[0]);
   TRY_DONE(xt_report_create(cli->rest[0], &how, &report, &error));
   print_notes(a, report);
-  if (a->output) TRY_DONE(xt_report_write(report, a->output, &error));
+  if (a->output) TRY_DONE(xt_report_write(report, a->output, &(xt_report_write_options){.png = a->png, .pdf = a->pdf}, &error));
   if (a->json) TRY_DONE(print_json(a, report, &error));
   else TRY_DONE(print_tables(report, &error));
   if (a->output) cli_note(a->quiet, "wrote %s/report.html and a file for each table and figure", a->output);

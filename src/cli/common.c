@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "output.h"
 
 const char *const compute_names[] = {[XT_COMPUTE_F32] = "f32", [XT_COMPUTE_BF16] = "bf16", NULL};
 
@@ -39,32 +39,40 @@ static int exit_code(xt_status status) {
   return EXIT_FAILED;
 }
 
+/* One line on stderr, whatever a file name, a tensor's name or a language holds. */
+static void print_line(const char *verb, const char *line) {
+  for (; *line == '\n'; line++) fputc('\n', stderr); /* leaves a line that shows progress */
+  char *safe = text_escape(line, strlen(line));
+  if (verb) fprintf(stderr, "xtransplant %s: ", verb);
+  fputs(safe ? safe : "out of memory", stderr);
+  fputc('\n', stderr);
+  free(safe);
+}
+
 int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
   if (status == XT_STATUS_OK) return EXIT_OK;
   char line[1400];
   xt_error_format(error, line, sizeof line);
-  /* One line, whatever a file name or a tensor's name holds. */
-  for (char *c = line; *c; c++)
-    if ((unsigned char)*c < ' ' || *c == 127) *c = '?';
   fflush(stdout);
-  fprintf(stderr, "xtransplant %s: %s\n", cli->verb->name, line);
+  print_line(cli->verb->name, line);
   return exit_code(status);
 }
 
 int cli_usage(const Cli *cli, const char *format, ...) {
+  char line[1400];
   va_list args;
   va_start(args, format);
-  fprintf(stderr, "xtransplant %s: ", cli->verb->name);
-  vfprintf(stderr, format, args);
-  fputc('\n', stderr);
+  vsnprintf(line, sizeof line, format, args);
   va_end(args);
+  print_line(cli->verb->name, line);
   return EXIT_USAGE;
 }
 
 static void note(const char *format, va_list args) {
+  char line[1400];
+  vsnprintf(line, sizeof line, format, args);
   fflush(stdout); /* keeps the order where both go to one terminal */
-  vfprintf(stderr, format, args);
-  fputc('\n', stderr);
+  print_line(NULL, line);
 }
 
 void cli_note(bool quiet, const char *format, ...) {

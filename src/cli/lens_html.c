@@ -40,14 +40,25 @@ xt_status lens_token_text(const LensView *view, int32_t id, char **text, size_t 
   return XT_STATUS_OK;
 }
 
+/* Characters that HTML gives a meaning; control characters and what is no UTF-8 have been escaped before (text_escape). */
 static void put_escaped(FILE *to, const char *text) {
   for (const char *c = text; *c; c++) switch (*c) {
       case '&': fputs("&amp;", to); break;
       case '<': fputs("&lt;", to); break;
       case '>': fputs("&gt;", to); break;
       case '"': fputs("&quot;", to); break;
+      case '\'': fputs("&#39;", to); break;
       default: fputc(*c, to);
     }
+}
+
+/* A title or a note, which may hold names of files. */
+static xt_status put_line(FILE *to, const char *text, xt_error *error) {
+  char *line = text_escape(text, strlen(text));
+  if (!line) return error_memory(error);
+  put_escaped(to, line);
+  free(line);
+  return XT_STATUS_OK;
 }
 
 /* A token as cell text: control characters by name, a blank one as an open box, so that it is seen. */
@@ -71,8 +82,8 @@ static xt_status put_cell(FILE *to, const LensView *view, const xt_generation *g
   const size_t at = t * (size_t)g->layers + (size_t)layer;
   const double percent = 100 * exp((double)g->lens_logprobs[at]);
   const bool same = g->lens_ids[at] == g->ids[t];
-  fprintf(to, "<td style=\"--p:%.1f\" class=\"%s%s\" title=\"layer %d, token %zu: %.1f%%\">", percent, percent > 80 ? "mid high " : percent > 65 ? "mid " : "", same ? "same" : "", layer, t + 1,
-          percent);
+  fprintf(to, "<td class=\"p%.0f%s%s\" title=\"layer %d, token %zu: %.1f%%\">", fmin(fmax(percent, 0), 100), percent > 80 ? " mid high" : percent > 65 ? " mid" : "",
+          same ? " same" : "", layer, t + 1, percent);
   const xt_status status = put_token(to, view, g->lens_ids[at], error);
   fputs("</td>", to);
   return status;
@@ -117,14 +128,14 @@ static xt_status put_run(FILE *to, const LensView *view, const LensRun *run, xt_
   const Response *r = run->response;
   xt_status status = XT_STATUS_OK;
   fputs("<section><h2>", to);
-  put_escaped(to, run->title);
+  status = put_line(to, run->title, error);
   fputs("</h2>\n", to);
-  if (run->mark) {
+  if (run->mark && !status) {
     fputs("<p class=\"soft\">", to);
-    put_escaped(to, run->mark);
+    status = put_line(to, run->mark, error);
     fputs("</p>\n", to);
   }
-  if (r->text) status = put_text(to, "p", r->text, r->length, error);
+  if (r->text && !status) status = put_text(to, "p", r->text, r->length, error);
   if (!status && r->prompt && r->prompt->text) {
     fputs("<details><summary>prompt</summary>", to);
     status = put_text(to, "p", r->prompt->text, r->prompt->length, error);
@@ -135,12 +146,45 @@ static xt_status put_run(FILE *to, const LensView *view, const LensRun *run, xt_
   return status;
 }
 
+/* The style with a class for each per cent of probability: the page's policy allows this one style and no attributes. */
+static char *make_style(void) {
+  char *out = malloc(sizeof style + 101 * 20);
+  if (!out) return NULL;
+  char *to = out + sprintf(out, "\n%s", style);
+  for (int p = 0; p <= 100; p++) to += sprintf(to, ".p%d{--p:%d}", p, p);
+  return out;
+}
+
+/* SHA-256 as a Content-Security-Policy names it: base64 of its 32 bytes. */
+static void put_hash(FILE *to, const char *text) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  char hex[XT_TEXT_HASH_SIZE];
+  unsigned bits = 0, count = 0;
+  xt_text_hash(text, strlen(text), hex);
+  for (const char *c = hex; *c; c++) { /* four bits a digit, six a character */
+    bits = bits << 4 | (unsigned)(*c <= '9' ? *c - '0' : *c - 'a' + 10);
+    count += 4;
+    if (count < 6) continue;
+    count -= 6;
+    fputc(digits[bits >> count & 63], to);
+    bits &= (1u << count) - 1;
+  }
+  fputc(digits[bits << (6 - count) & 63], to); /* 256 bits are 42 characters and four bits */
+  fputc('=', to);
+}
+
 static xt_status put_page(FILE *to, const LensView *view, const char *title, const LensRun *runs, size_t count, xt_error *error) {
-  xt_status status = XT_STATUS_OK;
-  fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>", to);
-  put_escaped(to, title);
-  fprintf(to, "</title>\n<style>\n%s</style></head><body>\n<h1>", style);
-  put_escaped(to, title);
+  char *whole = make_style();
+  if (!whole) return error_memory(error);
+  fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-",
+        to);
+  put_hash(to, whole);
+  fputs("'; base-uri 'none'; form-action 'none'\">\n<title>", to);
+  xt_status status = put_line(to, title, error);
+  fprintf(to, "</title>\n<style>%s</style></head><body>\n<h1>", whole);
+  free(whole);
+  if (!status) status = put_line(to, title, error);
   fputs("</h1>\n<p class=\"soft\">Intermediate decoding: final norm and unembedding applied to every layer's output, at every generated token. Rows are layers, "
         "counted from 0, the last on top; columns are generated tokens, which head them. A cell has the layer's most likely token.</p>\n"
         "<div class=\"key\"><span>probability 0</span><span class=\"ramp\"></span><span>1</span><span><span class=\"box\"></span> the token that was generated</span></div>\n",

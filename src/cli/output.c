@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 /* ---- JSON ---------------------------------------------------------------------------------- */
 
@@ -61,40 +63,64 @@ xt_status cli_json_parse(const char *text, size_t length, const char *name, cons
   return error_set(error, XT_STATUS_INPUT, name, field, wrong.position, "not JSON: %s", wrong.text);
 }
 
+/* ---- the terminal --------------------------------------------------------------------------- */
+
+int terminal_width(void) {
+  enum { LEAST = 40, MOST = 1000, USUAL = 80 };
+  const char *told = getenv("COLUMNS");
+  struct winsize size;
+  long columns = told ? strtol(told, NULL, 10) : 0;
+  if (columns <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
+  return columns <= 0 ? USUAL : columns < LEAST ? LEAST : columns > MOST ? MOST : (int)columns;
+}
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
+/* Length of the UTF-8 character at `text` (of `left` bytes, at least one) and its code point. A byte that is no part of one counts as a
+ * character of code 0xDC00 and the byte, which Unicode leaves free. */
+static size_t next_character(const char *text, size_t left, uint32_t *code) {
+  const unsigned char *at = (const unsigned char *)text;
+  const size_t length = *at < 0x80 ? 1 : *at < 0xC2 || *at > 0xF4 ? 0 : *at < 0xE0 ? 2 : *at < 0xF0 ? 3 : 4;
+  *code = 0xDC00u + *at;
+  if (length == 0 || length > left) return 1;
+  uint32_t value = length == 1 ? *at : *at & (0x7Fu >> length);
+  for (size_t i = 1; i < length; i++) {
+    if ((at[i] & 0xC0) != 0x80) return 1;
+    value = value << 6 | (at[i] & 0x3Fu);
+  }
+  if ((length == 3 && value < 0x800) || (length == 4 && (value < 0x10000 || value > 0x10FFFF)) || (value >= 0xD800 && value < 0xE000)) return 1;
+  *code = value;
+  return length;
+}
+
+/* Characters that say how text is read and are not seen: C1 controls, Unicode's line ends and directions. */
+static bool is_hidden(uint32_t code) {
+  return (code >= 0x7F && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
+         (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF;
+}
+
 char *text_escape(const char *text, size_t length) {
-  char *out = malloc(4 * length + 1);
+  char *out = malloc(6 * length + 1);
   if (!out) return NULL;
   char *to = out;
-  for (size_t i = 0; i < length; i++) {
-    const unsigned char c = (unsigned char)text[i];
-    if (c == '\n' || c == '\t' || c == '\r') {
+  for (size_t i = 0; i < length;) {
+    uint32_t code;
+    const size_t n = next_character(text + i, length - i, &code);
+    if (code == '\n' || code == '\t' || code == '\r') {
       *to++ = '\\';
-      *to++ = c == '\n' ? 'n' : c == '\t' ? 't' : 'r';
-    } else if (c < ' ' || c == 127) {
-      to += sprintf(to, "\\x%02x", c);
+      *to++ = code == '\n' ? 'n' : code == '\t' ? 't' : 'r';
+    } else if (code >= 0xDC00 && code < 0xDD00) {
+      to += sprintf(to, "\\x%02x", (unsigned)(code - 0xDC00));
+    } else if (code < ' ' || is_hidden(code)) {
+      to += sprintf(to, code < 0x100 ? "\\x%02x" : "\\u%04x", (unsigned)code);
     } else {
-      *to++ = (char)c;
+      memcpy(to, text + i, n);
+      to += n;
     }
+    i += n;
   }
   *to = 0;
   return out;
-}
-
-/* Length of the UTF-8 character at `text` and its code point; a stray byte counts as a character. */
-static size_t next_character(const char *text, uint32_t *code) {
-  const unsigned char *at = (const unsigned char *)text;
-  const size_t length = *at < 0xC0 ? 1 : *at < 0xE0 ? 2 : *at < 0xF0 ? 3 : 4;
-  *code = length == 1 ? *at : *at & (0x7Fu >> length);
-  for (size_t i = 1; i < length; i++) {
-    if ((at[i] & 0xC0) != 0x80) {
-      *code = *at;
-      return 1;
-    }
-    *code = *code << 6 | (at[i] & 0x3Fu);
-  }
-  return length;
 }
 
 typedef struct Range {
@@ -127,7 +153,7 @@ static int character_width(uint32_t code) {
 int text_width(const char *text) {
   int width = 0;
   uint32_t code;
-  for (; *text; width += character_width(code)) text += next_character(text, &code);
+  for (size_t left = strlen(text), n; left; width += character_width(code), text += n, left -= n) n = next_character(text, left, &code);
   return width;
 }
 
@@ -140,7 +166,7 @@ void print_fitted(const char *text, int columns, bool tail) {
   }
   if (tail) {
     while (width > columns - 1) {
-      text += next_character(text, &code);
+      text += next_character(text, strlen(text), &code);
       width -= character_width(code);
     }
     printf("…%s%*s", text, columns - 1 - width, "");
@@ -148,7 +174,7 @@ void print_fitted(const char *text, int columns, bool tail) {
   }
   int used = 0;
   for (const char *at = text;;) {
-    const size_t length = next_character(at, &code);
+    const size_t length = next_character(at, strlen(at), &code);
     if (used + character_width(code) > columns - 1) break;
     used += character_width(code);
     fwrite(at, 1, length, stdout);

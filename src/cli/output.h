@@ -19,7 +19,11 @@ bool json_add(json_t *object, const char *key, json_t *value);
 /* Prints any value and a newline, then frees it. NULL is an out-of-memory error. */
 xt_status json_print(json_t *value, xt_error *error);
 
-/* `text` with control characters as \n, \x1b, ..., so that it stays on its line. Caller frees. */
+/* Columns of the terminal: COLUMNS where it is set, else what standard output is; 80 where it is none. */
+int terminal_width(void);
+
+/* `text` with control characters as \n, \x1b, ..., so that it stays on its line, and what is no UTF-8, C1 controls and characters that turn
+ * the direction of what follows as \x9b, \u202e, .... Caller frees. */
 char *text_escape(const char *text, size_t length);
 /* Columns of a terminal that UTF-8 text takes. */
 int text_width(const char *text);

@@ -2,16 +2,28 @@
 /* The paper's figure 2 (5, 6) with the table of numbers behind it, and which of the other figures there are. */
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 #include "analysis/levels.h"
 #include "base/mem.h"
+#include "report/escape.h"
 #include "report/report_parts.h"
 #include "report/svg.h"
 
+static bool is_taken(const xt_report *r, const char *id) {
+  for (size_t i = 0; i < r->figure_count; i++)
+    if (strcasecmp(r->figures[i].id, id) == 0) return true;
+  return false;
+}
+
 xt_status report_figure_add(xt_report *r, const char *id, const char *section, const char *title, const char *note, ReportFigure **out, xt_error *error) {
+  char safe[ESCAPE_ID_SIZE];
+  escape_id(id, safe);
+  const char *name = report_format(r, "%s", safe);
+  for (int k = 2; is_taken(r, name); k++) name = report_format(r, "%s-%d", safe, k);
   TRY(mem_grow(&r->figures, &r->figure_capacity, r->figure_count + 1, sizeof *r->figures, error));
   *out = &r->figures[r->figure_count++];
-  **out = (ReportFigure){.id = report_format(r, "%s", id), .section = section, .title = report_format(r, "%s", title), .note = report_format(r, "%s", note)};
+  **out = (ReportFigure){.id = name, .section = section, .title = report_format(r, "%s", title), .note = report_format(r, "%s", note)};
   return XT_STATUS_OK;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "report/escape.h"
 #include "report/report_parts.h"
 #include "report/svg.h"
 
@@ -32,7 +33,7 @@ static void draw_token(TextBuffer *out, double x, double y, const char *text, do
   text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill-opacity=\"%.2f\"", x, y, LENS_CELL - 1, LENS_ROW - 1, 0.06 + 0.6 * exp(logprob));
   svg_class(out, "f0");
   text_buffer_add_text(out, "><title>");
-  html_escape(out, text);
+  escape_html(out, text);
   text_buffer_format(out, " %.0f%%</title></rect>\n", 100 * exp(logprob));
   svg_text(out, x + LENS_CELL / 2, y + 12, "middle", "t", shown);
 }

@@ -20,27 +20,10 @@
 #include "analysis/levels.h"
 #include "base/mem.h"
 #include "report/assets.h"
+#include "report/escape.h"
 #include "report/report_parts.h"
 
 /* ---- packing ---------------------------------------------------------------------------------- */
-
-static void add_base64(TextBuffer *out, const unsigned char *bytes, size_t size) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  char line[4 * 1024];
-  size_t n = 0;
-  for (size_t i = 0; i < size; i += 3) {
-    const unsigned long group = (unsigned long)bytes[i] << 16 | (i + 1 < size ? (unsigned long)bytes[i + 1] << 8 : 0) | (i + 2 < size ? (unsigned long)bytes[i + 2] : 0);
-    line[n++] = digits[group >> 18];
-    line[n++] = digits[group >> 12 & 63];
-    line[n++] = i + 1 < size ? digits[group >> 6 & 63] : '=';
-    line[n++] = i + 2 < size ? digits[group & 63] : '=';
-    if (n == sizeof line) {
-      text_buffer_add(out, line, n);
-      n = 0;
-    }
-  }
-  text_buffer_add(out, line, n);
-}
 
 static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes, size_t size, xt_error *error) {
   uLongf packed_size = compressBound((uLong)size);
@@ -52,7 +35,7 @@ static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes
     return err_memory(error, packed_size);
   }
   text_buffer_format(out, "<script type=\"application/octet-stream\" id=\"x-%s\">", name);
-  add_base64(out, packed, packed_size);
+  escape_base64(out, packed, packed_size);
   text_buffer_add_text(out, "</script>\n");
   free(packed);
   return out->failed ? err_memory(error, 0) : XT_STATUS_OK;
@@ -269,9 +252,9 @@ static void add_figures(const xt_report *r, const char *section, TextBuffer *out
     const ReportFigure *f = &r->figures[i];
     if (strcmp(f->section, section) != 0) continue;
     text_buffer_format(out, "<figure class=\"drawing\" id=\"%s\"><figcaption>", f->id);
-    html_escape(out, f->title);
+    escape_html(out, f->title);
     text_buffer_add_text(out, " <span>");
-    html_escape(out, f->note);
+    escape_html(out, f->note);
     text_buffer_add_text(out, "</span></figcaption><div class=\"scroll\" tabindex=\"0\">");
     text_buffer_add(out, f->svg.data, f->svg.size);
     text_buffer_add_text(out, "</div></figure>\n");
@@ -285,9 +268,9 @@ static void add_tables(const xt_report *r, TextBuffer *out) {
 
 static void add_fact(TextBuffer *out, const char *name, const char *value) {
   text_buffer_add_text(out, "<div><dt>");
-  html_escape(out, name);
+  escape_html(out, name);
   text_buffer_add_text(out, "</dt><dd>");
-  html_escape(out, value);
+  escape_html(out, value);
   text_buffer_add_text(out, "</dd></div>");
 }
 
@@ -320,17 +303,17 @@ static void add_value(TextBuffer *out, const json_t *value, int depth) {
     text_buffer_add_text(out, "<dl>");
     json_object_foreach((json_t *)(uintptr_t)value, key, member) {
       text_buffer_add_text(out, "<dt>");
-      html_escape(out, key);
+      escape_html(out, key);
       text_buffer_add_text(out, "</dt><dd>");
       add_value(out, member, depth + 1);
       text_buffer_add_text(out, "</dd>");
     }
     text_buffer_add_text(out, "</dl>");
   } else if (json_is_string(value)) {
-    html_escape(out, json_string_value(value));
+    escape_html(out, json_string_value(value));
   } else {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    if (text) html_escape(out, text);
+    if (text) escape_html(out, text);
     else out->failed = true;
     free(text);
   }
@@ -346,7 +329,9 @@ static void add_provenance(const xt_report *r, TextBuffer *out) {
     text_buffer_format(out, "<details%s><summary>%s</summary>", i ? "" : " open", names[i]);
     add_value(out, stores[i]->about, 0);
     json_array_foreach(stores[i]->runs, k, run) {
-      text_buffer_format(out, "<details><summary>Run %zu, begun %s</summary>", k + 1, json_string_value(json_object_get(run, "started")));
+      text_buffer_format(out, "<details><summary>Run %zu, begun ", k + 1);
+      escape_html(out, json_string_value(json_object_get(run, "started")));
+      text_buffer_add_text(out, "</summary>");
       add_value(out, json_object_get(run, "provenance"), 0);
       text_buffer_add_text(out, "</details>");
     }
@@ -354,10 +339,18 @@ static void add_provenance(const xt_report *r, TextBuffer *out) {
   }
 }
 
+static void add_hash(TextBuffer *out, const unsigned char *bytes, size_t size) {
+  char hash[ESCAPE_CSP_SIZE];
+  escape_csp_hash(bytes, size, hash);
+  text_buffer_add_text(out, hash);
+}
+
 static xt_status add_place(xt_report *r, const char *name, TextBuffer *out, xt_error *error) {
   if (strcmp(name, "css") == 0) text_buffer_add(out, asset_page_css, asset_page_css_size);
   else if (strcmp(name, "js") == 0) text_buffer_add(out, asset_page_js, asset_page_js_size);
-  else if (strcmp(name, "model") == 0) html_escape(out, r->main.model);
+  else if (strcmp(name, "css-hash") == 0) add_hash(out, asset_page_css, asset_page_css_size);
+  else if (strcmp(name, "js-hash") == 0) add_hash(out, asset_page_js, asset_page_js_size);
+  else if (strcmp(name, "model") == 0) escape_html(out, r->main.model);
   else if (strcmp(name, "layers-note") == 0) text_buffer_add_text(out, report_layers_note(r));
   else if (strcmp(name, "facts") == 0) add_facts(r, out);
   else if (strcmp(name, "tables") == 0) add_tables(r, out);
@@ -367,8 +360,7 @@ static xt_status add_place(xt_report *r, const char *name, TextBuffer *out, xt_e
   return XT_STATUS_OK;
 }
 
-xt_status report_to_page(const xt_report *report, TextBuffer *out, xt_error *error) {
-  xt_report *r = (xt_report *)(uintptr_t)report; /* names go into its arena */
+xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error) {
   const char *at = (const char *)asset_page_html;
   for (const char *place; (place = strstr(at, "{{"));) {
     const char *end = strstr(place, "}}");

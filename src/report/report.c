@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A report: stores in, tables and figures made, files out. */
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
-#include "base/out_file.h"
+#include "report/escape.h"
 #include "report/report_parts.h"
+#include "text/utf8.h"
+
+#define TEXT_WIDTH 80 /* columns, where nobody says */
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
@@ -29,17 +30,34 @@ const char *report_format(xt_report *r, const char *format, ...) {
   return text;
 }
 
+static const char *report_id(xt_report *r, const char *text) {
+  char id[ESCAPE_ID_SIZE];
+  escape_id(text, id);
+  return report_format(r, "%s", id);
+}
+
+/* Valid UTF-8: names of models are names of folders, which may be any bytes. */
+static const char *report_utf8(xt_report *r, const char *text, xt_status *status) {
+  TextBuffer valid = {0};
+  char *copy = NULL;
+  utf8_add_lossy(&valid, text, strlen(text));
+  if (valid.failed || arena_alloc(&r->arena, &copy, valid.size + 1, 1, NULL) != XT_STATUS_OK) *status = XT_STATUS_MEMORY;
+  else if (valid.size) memcpy(copy, valid.data, valid.size);
+  text_buffer_free(&valid);
+  return copy ? copy : "";
+}
+
 const char *report_slug(xt_report *r, const xt_group *g) {
   const char *task = g->task[0] ? g->task : "questions";
   const bool plain = g->pivot[0] == 0 || strcmp(g->pivot, "en") == 0;
-  return report_format(r, "%s%s%s%s", task, plain ? "" : "-", plain ? "" : g->pivot, g->cot ? "-cot" : "");
+  return report_id(r, report_format(r, "%s%s%s%s", task, plain ? "" : "-", plain ? "" : g->pivot, g->cot ? "-cot" : ""));
 }
 
 const char *report_site_slug(xt_report *r, const char *site) {
   const char *text = report_format(r, "%s", site);
   for (char *c = (char *)(uintptr_t)text; *c; c++)
     if (*c == ':') *c = '-';
-  return text;
+  return report_id(r, text);
 }
 
 const char *report_group_title(xt_report *r, const xt_group *g) {
@@ -100,11 +118,20 @@ const xt_site_result *report_site(const xt_group *g) {
 
 /* ---- stores ----------------------------------------------------------------------------------- */
 
+typedef struct RunList {
+  xt_report *report;
+  json_t *runs;
+} RunList;
+
 static xt_status add_run(void *user, const char *started, const char *provenance, xt_error *error) {
+  RunList *list = user;
+  xt_status status = XT_STATUS_OK;
   json_error_t wrong;
-  json_t *about = json_loads(provenance, 0, &wrong);
-  json_t *run = json_pack("{s:s, s:o}", "started", started, "provenance", about ? about : json_null());
-  return json_array_append_new(user, run) == 0 ? XT_STATUS_OK : err_memory(error, 0);
+  const char *begun = report_utf8(list->report, started, &status), *text = report_utf8(list->report, provenance, &status);
+  if (status) return err_memory(error, 0);
+  json_t *about = json_loads(text, 0, &wrong);
+  json_t *run = json_pack("{s:s, s:o}", "started", begun, "provenance", about ? about : json_null());
+  return json_array_append_new(list->runs, run) == 0 ? XT_STATUS_OK : err_memory(error, 0);
 }
 
 static xt_status open_store(xt_report *r, const char *path, const xt_report_options *options, ReportStore *out, xt_error *error) {
@@ -114,13 +141,15 @@ static xt_status open_store(xt_report *r, const char *path, const xt_report_opti
   if (!path) return XT_STATUS_OK;
   TRY(xt_store_open(path, XT_STORE_READ, &store, error));
   TRY_DONE(xt_store_get_info(store, &info, error));
-  out->model = report_format(r, "%s", info.model_name);
+  out->model = report_utf8(r, info.model_name, &status);
+  const char *hash = report_utf8(r, info.model_hash, &status), *compute = report_utf8(r, info.compute, &status);
+  if (status) TRY_DONE(err_memory(error, 0));
   out->runs = json_array();
-  out->about = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "model", info.model_name, "model_hash", info.model_hash, "compute", info.compute,
+  out->about = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "model", out->model, "model_hash", hash, "compute", compute,
                          "layers", info.layers, "max_new_tokens", info.max_new_tokens, "repetition_penalty", info.repetition_penalty, "ignore_eos", info.ignore_eos,
                          "questions", (json_int_t)info.questions, "responses", (json_int_t)info.responses, "vanilla", (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
   if (!out->runs || !out->about) TRY_DONE(err_memory(error, 0));
-  TRY_DONE(xt_store_read_runs(store, add_run, out->runs, error));
+  TRY_DONE(xt_store_read_runs(store, add_run, &(RunList){r, out->runs}, error));
   TRY_DONE(xt_analysis_create(store, &options->analysis, &out->analysis, error));
 done:
   xt_store_close(store);
@@ -168,66 +197,17 @@ void xt_report_free(xt_report *r) {
 
 const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analysis; }
 
-/* ---- files ------------------------------------------------------------------------------------ */
-
-static xt_status write_file(const char *directory, const char *name, const char *ending, const TextBuffer *text, xt_error *error) {
-  OutFile file = {0};
-  char *path;
-  const size_t size = strlen(directory) + strlen(name) + strlen(ending) + 3;
-  if (text->failed) return err_memory(error, 0);
-  TRY(mem_alloc(&path, size, 1, error));
-  snprintf(path, size, "%s/%s.%s", directory, name, ending);
-  xt_status status = out_file_open(path, &file, error);
-  if (!status) status = out_file_write(&file, text->data, text->size, error);
-  if (!status) status = out_file_commit(&file, error);
-  out_file_discard(&file);
-  free(path);
-  return status;
-}
-
-static xt_status write_figure(const char *directory, const ReportFigure *figure, xt_error *error) {
-  TextBuffer whole = {0};
-  text_buffer_add_text(&whole, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-  text_buffer_add(&whole, figure->svg.data, figure->svg.size);
-  const xt_status status = write_file(directory, figure->id, "svg", &whole, error);
-  text_buffer_free(&whole);
-  return status;
-}
-
-static xt_status write_table(const char *directory, const Table *table, xt_error *error) {
-  TextBuffer csv = {0}, latex = {0};
-  table_to_csv(table, &csv);
-  xt_status status = write_file(directory, table->id, "csv", &csv, error);
-  if (!table->data) table_to_latex(table, &latex);
-  if (!status && !table->data) status = write_file(directory, table->id, "tex", &latex, error);
-  text_buffer_free(&csv);
-  text_buffer_free(&latex);
-  return status;
-}
-
-xt_status xt_report_write(const xt_report *r, const char *directory, xt_error *error) {
-  TextBuffer json = {0}, page = {0};
-  xt_status status;
-  TRY_DONE(report_to_json(r, &json, error));
-  TRY_DONE(report_to_page(r, &page, error));
-  if (mkdir(directory, 0777) != 0 && errno != EEXIST) TRY_DONE(err_io(error, directory, "cannot make the folder"));
-  for (size_t i = 0; i < r->tables.count; i++) TRY_DONE(write_table(directory, r->tables.tables[i], error));
-  for (size_t i = 0; i < r->figure_count; i++) TRY_DONE(write_figure(directory, &r->figures[i], error));
-  TRY_DONE(write_file(directory, "report", "json", &json, error));
-  TRY_DONE(write_file(directory, "report", "html", &page, error));
-done:
-  text_buffer_free(&json);
-  text_buffer_free(&page);
-  return status;
-}
-
-xt_status xt_report_text(const xt_report *r, const char *table, char **text, size_t *length, xt_error *error) {
+xt_status xt_report_text(const xt_report *r, const xt_report_text_options *options, char **text, size_t *length, xt_error *error) {
+  const xt_report_text_options how = options ? *options : (xt_report_text_options){0};
+  const int width = how.width > 0 ? how.width : TEXT_WIDTH;
   TextBuffer out = {0};
   for (size_t i = 0; i < r->tables.count; i++) {
-    if (r->tables.tables[i]->data || (table && strcmp(r->tables.tables[i]->id, table) != 0)) continue;
+    const Table *table = r->tables.tables[i];
+    if (table->data || (how.table && strcmp(table->id, how.table) != 0)) continue;
     if (out.size) text_buffer_add_text(&out, "\n");
-    table_to_text(r->tables.tables[i], &out);
+    table_to_text(table, width, &out);
   }
+  text_buffer_add_text(&out, "");
   if (out.failed) {
     text_buffer_free(&out);
     return err_memory(error, 0);

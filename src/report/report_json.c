@@ -146,7 +146,7 @@ static json_t *store_json(const ReportStore *store) {
   return object;
 }
 
-xt_status report_to_json(const xt_report *r, TextBuffer *out, xt_error *error) {
+xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out, xt_error *error) {
   const xt_analysis_options *o = &r->main.analysis->options;
   json_t *root = json_object(), *tables = json_array();
   static const char *const names[] = {"store", "cot", "tuned", "beside"};
@@ -158,6 +158,7 @@ xt_status report_to_json(const xt_report *r, TextBuffer *out, xt_error *error) {
     if (stores[i]->analysis) put(&root, names[i], store_json(stores[i]));
   for (size_t i = 0; i < r->tables.count; i++) append(&tables, table_to_json(r->tables.tables[i]));
   put(&root, "tables", tables);
+  put(&root, "files", json_deep_copy(files));
   char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(root);
   if (!text) return err_memory(error, 0);

@@ -41,7 +41,7 @@ const AnalysisGroup *report_same_task(const ReportStore *store, bool cot, const 
 /* The site that the paper uses for the task, else the first; NULL: there is none. */
 const xt_site_result *report_site(const xt_group *group);
 
-/* "xnli", "xnli-zh", "xnli-cot": a part of file names. */
+/* "xnli", "xnli-zh", "xnli-cot": an identifier, a part of file names. */
 const char *report_slug(xt_report *r, const xt_group *group);
 /* "attn", "a-m". */
 const char *report_site_slug(xt_report *r, const char *site);
@@ -63,8 +63,9 @@ xt_status report_figures(xt_report *r, xt_error *error);
 xt_status report_lens_figure(xt_report *r, xt_error *error);
 
 /* The whole of report.json and report.html. */
-xt_status report_to_json(const xt_report *r, TextBuffer *out, xt_error *error);
-xt_status report_to_page(const xt_report *r, TextBuffer *out, xt_error *error);
+/* `files`: names of all others, which report.json lists. */
+xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out, xt_error *error);
+xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error);
 
 /* A column for each language under its level, then an average; and the cells of a row for scores. */
 void report_language_columns(Table *t, const xt_group *group);

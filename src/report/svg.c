@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/table.h"
+#include "report/escape.h"
 
 /* Names that browsers, librsvg, Inkscape and Cairo find something for. */
 #define SVG_FONTS "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
@@ -88,7 +88,7 @@ void svg_class(TextBuffer *out, const char *class) {
 static void add_title(TextBuffer *out, const char *title) {
   if (!title[0]) return;
   text_buffer_add_text(out, "<title>");
-  html_escape(out, title);
+  escape_html(out, title);
   text_buffer_add_text(out, "</title>");
 }
 
@@ -96,7 +96,7 @@ void svg_open(TextBuffer *out, double width, double height, const char *title) {
   text_buffer_format(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" font-family=\"" SVG_FONTS
                           "\" font-size=\"12\" role=\"img\" aria-label=\"",
                      width, height, width, height);
-  html_escape(out, title);
+  escape_html(out, title);
   text_buffer_add_text(out, "\">\n<rect");
   svg_class(out, "paper");
   text_buffer_format(out, " width=\"%.0f\" height=\"%.0f\"/>\n", width, height);
@@ -108,7 +108,7 @@ void svg_text(TextBuffer *out, double x, double y, const char *anchor, const cha
   text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"", x, y, anchor);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
-  html_escape(out, text);
+  escape_html(out, text);
   text_buffer_add_text(out, "</text>\n");
 }
 
@@ -116,7 +116,7 @@ void svg_text_up(TextBuffer *out, double x, double y, const char *class, const c
   text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 %.1f %.1f)\"", x, y, x, y);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
-  html_escape(out, text);
+  escape_html(out, text);
   text_buffer_add_text(out, "</text>\n");
 }
 
@@ -260,7 +260,7 @@ void plot_labels(TextBuffer *out, const Plot *p, double x, PlotLabel *labels, si
     text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"11\"", x, labels[i].y + 4);
     svg_class(out, labels[i].class);
     text_buffer_add_text(out, ">");
-    html_escape(out, labels[i].text);
+    escape_html(out, labels[i].text);
     text_buffer_add_text(out, "</text>\n");
   }
 }

@@ -6,15 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "report/escape.h"
+
+/* Whether an earlier table has the id, for file systems that do not tell upper from lower case too. */
+static bool is_taken(const TableList *list, const Table *table) {
+  for (size_t i = 0; i < list->count; i++)
+    if (list->tables[i] != table && strcasecmp(list->tables[i]->id, table->id) == 0) return true;
+  return false;
+}
 
 xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out, xt_error *error) {
+  char safe[ESCAPE_ID_SIZE];
   TRY(mem_grow(&list->tables, &list->capacity, list->count + 1, sizeof *list->tables, error));
   TRY(mem_alloc(out, 1, sizeof **out, error));
   list->tables[list->count++] = *out;
   **out = (Table){.arena = arena, .note = "", .title = ""};
-  (*out)->id = table_format(*out, "%s", id);
+  escape_id(id, safe);
+  (*out)->id = table_format(*out, "%s", safe);
+  for (int k = 2; is_taken(list, *out); k++) (*out)->id = table_format(*out, "%s-%d", safe, k);
   (*out)->corner = table_format(*out, "%s", corner);
   return table_check(*out, error);
 }
@@ -92,4 +104,29 @@ void cell_show(const Cell *cell, char *out, size_t size) {
     case CELL_NUMBER: snprintf(out, size, "%.2f", cell->value); break;
     case CELL_P: snprintf(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value); break;
   }
+}
+
+void cell_show_error(const Cell *cell, char *out, size_t size) {
+  out[0] = 0;
+  if (cell->kind == CELL_EMPTY || cell->kind == CELL_TEXT || isnan(cell->error)) return;
+  const bool share = cell->kind == CELL_SHARE || cell->kind == CELL_GAIN;
+  snprintf(out, size, share ? "%.1f" : "%.2f", share ? 100 * cell->error : cell->error);
+}
+
+size_t table_group_span(const Table *t, size_t at) {
+  size_t n = 1;
+  while (at + n < t->column_count && strcmp(t->columns[at].group, t->columns[at + n].group) == 0) n++;
+  return n;
+}
+
+bool table_has_groups(const Table *t) {
+  for (size_t c = 0; c < t->column_count; c++)
+    if (t->columns[c].group[0]) return true;
+  return false;
+}
+
+bool table_is_text(const Table *t, size_t column) {
+  for (size_t r = 0; r < t->row_count; r++)
+    if (!t->rows[r].section && t->rows[r].cells[column].kind == CELL_TEXT) return true;
+  return false;
 }

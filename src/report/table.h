@@ -71,14 +71,24 @@ Cell cell_value(CellKind kind, double value);            /* empty of NaN */
 
 /* ---- formats ------------------------------------------------------------------------------------ */
 
-void table_to_text(const Table *table, TextBuffer *out);
+/* In lines of at most `width` columns, as far as labels allow; more columns than fit go into further lines. */
+void table_to_text(const Table *table, int width, TextBuffer *out);
+/* Words in lines of at most `width` columns. */
+void text_to_lines(const char *text, int width, TextBuffer *out);
 void table_to_csv(const Table *table, TextBuffer *out);
+/* A float by itself; table_latex_document makes a document of several by their files' names. */
 void table_to_latex(const Table *table, TextBuffer *out);
+void table_latex_document(const TableList *list, TextBuffer *out);
 void table_to_html(const Table *table, TextBuffer *out);
 json_t *table_to_json(const Table *table); /* NULL when memory ran out */
 
 /* A cell's value as tables show it; "" of an empty one. */
 void cell_show(const Cell *cell, char *out, size_t size);
-void html_escape(TextBuffer *out, const char *text);
+/* "6.8" in the cell's own unit; "" without an error. */
+void cell_show_error(const Cell *cell, char *out, size_t size);
+/* How many columns from `at` on share its group; whether any has one; whether a column holds texts. */
+size_t table_group_span(const Table *table, size_t at);
+bool table_has_groups(const Table *table);
+bool table_is_text(const Table *table, size_t column);
 
 #endif

@@ -14,11 +14,13 @@ tokens() { object_field "$1" ids <json | tr ',' '\n' | wc -l; }
 cells=$((6 * ($(tokens source) + $(tokens vanilla) + $(tokens transplanted))))
 same "page: a cell a layer and token" "$(grep -o '<td ' page.html | wc -l) $(grep -c '<table>' page.html)" "$cells 3"
 # the cell of layer 2, token 3 of the source: probability as in the JSON
-p=$(sed 's/.*"source": {.*"lens": {\(.*\)}}, "vanilla".*/\1/; s/.*"logprobs": \[\[//; s/\]\].*//' json | sed 's/\], \[/\n/g' | sed -n 3p | cut -d, -f3 | awk '{ printf "%.1f", 100 * exp($1) }')
-same "page: probability" "$(grep -o 'style="--p:[0-9.]*" class="[a-z ]*" title="layer 2, token 3: ' page.html | head -1 | sed 's/.*--p:\([0-9.]*\)".*/\1/')" "$p"
+p=$(sed 's/.*"source": {.*"lens": {\(.*\)}}, "vanilla".*/\1/; s/.*"logprobs": \[\[//; s/\]\].*//' json | sed 's/\], \[/\n/g' | sed -n 3p | cut -d, -f3 | awk '{ printf "%.1f p%.0f", 100 * exp($1), 100 * exp($1) }')
+same "page: probability" "$(grep -o 'class="p[0-9]*[a-z ]*" title="layer 2, token 3: [0-9.]*' page.html | head -1 | sed 's/.*"\(p[0-9]*\).* \([0-9.]*\)$/\2 \1/')" "$p"
+# the policy's hash, from base64 to hexadecimal, is that of what stands between the tags
+same "page: no style but its own" "$(grep -c " style=" page.html) $(sed -n "s/.*style-src 'sha256-\([^']*\)'.*/\1/p" page.html | base64 -d | od -An -v -tx1 | tr -d ' \n')" "0 $(sed -n '/<style>/,/<\/style>/p' page.html | sed 's/^<style>//; s/<\/style>.*//' | awk '{ printf "%s%s", sep, $0; sep = "\n" }' | sha256sum | cut -c1-64)"
 same "page: marked layers" "$(grep -o '<tr class="marked"><th scope="row">[0-9]*' page.html | sed 's/.*>//' | tr '\n' ' ')" "4 1 "
 same "page: text is escaped" "$(grep -c '&lt;b&gt;bold&lt;/b&gt; &amp; &quot;quoted&quot;' page.html) $(grep -c '<b>bold' page.html)" "1 0"
-same "page: nothing from elsewhere" "$(grep -cE 'https?:|<script|<link|<img|url\(|@import' page.html)" 0
+same "page: nothing from elsewhere" "$(grep -cE 'https?:|<script|<link|<img|url\(|@import|unsafe' page.html)" 0
 same "page: both colour schemes" "$(grep -c 'prefers-color-scheme:dark' page.html)" 2
 run "$X" lens $at --layers 0,5 --html two.html --json
 same "page and JSON, some layers" "$code $(grep -o '<tr><th scope="row">[0-9][0-9]*' two.html | sed 's/.*>//' | sort -u | tr '\n' ' ') $(grep -c transplanted out)" "0 0 5  1"

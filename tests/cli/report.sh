@@ -7,6 +7,7 @@ python=${XT_PYTHON:-python3}
 skip() { echo "ok - $1 # SKIP $2"; }
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
+export COLUMNS=150 # of the terminal that tables are fitted to
 # gold answers of one letter, which a random model's bytes hold now and then: some responses are right
 i=0
 while [ $i -lt 18 ]; do
@@ -119,6 +120,64 @@ same "--one-based: report.json's configurations" "$(sed -n '/"best": {/,/}/p' on
 # of three languages and all of them: three source layers alone, and target layer 4; two gaps by source, one by target
 same "figure 3: isolated layers" "$(grep -c '<circle' sparse/figure3-xnli-attn.svg) $(grep -c 'class="gap' sparse/figure3-xnli-attn.svg) $(grep -c '<path' sparse/figure3-xnli-attn.svg)" "16 12 4"
 same "figure 4: isolated layers have points and bars" "$(grep -c 'class="bar' sparse/figure4.svg) $(grep -c 'class="band' sparse/figure4.svg)" "$(grep -c 'class="bar' sparse/figure4.svg) $(($(grep -c 'class="bar' sparse/figure4.svg) / 4))"
+
+# ---- the terminal's width
+for width in 60 80 200; do
+  COLUMNS=$width "$X" report results.db --bootstrap 10 --quiet >wide.out
+  same "no line is longer than $width columns, or has more than a label and a cell" "$(sed 's/[^\x01-\x7f]/x/g' wide.out | LC_ALL=C.UTF-8 awk -v w=$width 'length($0) > w && w > 60' | wc -l)" 0
+done
+
+# ---- names that are hostile to every format, from a file of pairs
+html='"><img src=x onerror=document.title=`XSS-attribute`><script>document.title="XSS"</script>'
+json_html=$(printf '%s' "$html" | sed 's/"/\\"/g')
+i=0
+while [ $i -lt 6 ]; do
+  case $((i % 3)) in
+    0) lang="$json_html" ;;
+    1) lang='=cmd|\u001b]0;XSS\u0007\u009b31m\u202e' ;;
+    2) lang='}\\input{/etc/passwd}\\label{日本' ;;
+  esac
+  case $((i / 3)) in 0) from="$json_html" ;; *) from='../../zh/tw\u001b[31m' ;; esac
+  printf '{"id": "%s", "lang": "%s", "source_lang": "%s", "source": "a%d %s", "target": "b%d %s", "gold": "%s", "task": "facts"}\n' "=h$i$json_html" "$lang" "$from" $i "$json_html" $i "$json_html" e
+  i=$((i + 1))
+done >hostile.jsonl
+cp -r "$model" "$(printf 'mod\350le<script>')"
+"$X" sweep -m "$(printf 'mod\350le<script>')" --threads 1 --quiet --pairs hostile.jsonl --site ffn,a:m --source-layers 0-2 --target-layers 0-2 -n 4 -o hostile.db
+run "$X" report hostile.db -o hostile --bootstrap 10 --permutations 8
+expect "hostile names, and a model's that is no UTF-8" 0
+same "hostile: file names" "$(ls hostile | grep -vE '^[A-Za-z0-9_-]{1,90}\.(html|json|csv|tex|svg)$'; ls hostile | wc -l | awk '{ print ($1 > 20) }'; ls -d ./*PWN* ../zh 2>/dev/null)" 1
+same "hostile: the terminal gets no controls" "$(cat out err | LC_ALL=C tr -d '\n\40-\176\200-\377' | wc -c) $(cat out err | grep -c "$(printf '\302\233\|\342\200\256')")" "0 0"
+same "hostile: no formula in csv" "$(cat hostile/*.csv | grep -cE '(^|,)"?[=+@]')" 0
+same "hostile: csv keeps its columns" "$(grep -c "'=cmd|" hostile/figure2.csv)" 4
+same "hostile: nothing gets into LaTeX" "$(cat hostile/*.tex | grep -v '^\\input{[A-Za-z0-9_-]*\.tex}$' | grep -cE '\\(input|label\{日)') $(cat hostile/*.tex | LC_ALL=C tr -d '\n\40-\176\200-\377' | wc -c)" "0 0"
+same "hostile: labels and ids" "$(cat hostile/*.tex hostile/report.html | grep -oE '\\label\{[^}]*\}|<figure class="[a-z]*" id="[^"]*"' | grep -cvE '\\label\{tab:[A-Za-z0-9_-]+\}$|id="[A-Za-z0-9_-]+"$')" 0
+same "hostile: the policy names hashes alone" "$(sed -n 's/.*Security-Policy" content="\([^"]*\)".*/\1/p' hostile/report.html | grep -cE "^default-src 'none'; style-src 'sha256-[A-Za-z0-9+/=]{44}'; script-src 'sha256-[A-Za-z0-9+/=]{44}'; ")" 1
+same "hostile: no style attributes, no handlers" "$(grep -cE '<[a-z][^>"]*("[^"]*"[^>"]*)* (style|on[a-z]+)=' hostile/report.html)" 0
+prints "the model's name" "mod�le<script>|Facts"
+same "the model's name in json" "$(grep -c '"model": "mod.*le<script>"' hostile/report.json)" 1
+if "$python" -c 'import sqlite3' 2>/dev/null; then
+  "$python" -c 'import sqlite3, sys; d = sqlite3.connect("hostile.db"); d.execute("UPDATE runs SET started = ?", (sys.argv[1],)); d.commit()' "$html"
+  "$X" report hostile.db -o hostile --bootstrap 10 --permutations 8 --quiet >/dev/null
+fi
+if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+  for file in hostile/*.svg; do "$python" -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$file" || echo "$file"; done >bad.svg 2>&1
+  same "hostile: drawings are XML" "$(cat bad.svg)" ""
+  "$python" "$tools/check_page.py" hostile/report.html >page.tap
+  code=$?
+  grep -v '^ok' page.tap
+  same "hostile: page in a browser" "$code $(grep -c '^ok - page: no script but ours runs' page.tap)" "0 1"
+else skip "hostile: page in a browser" "no Chromium or no Python"; fi
+
+# ---- files appear together; those of an earlier report go
+mkdir -p keep/.report-partial-dead00 && : >keep/.report-partial-dead00/x.csv && echo mine >keep/notes.csv
+"$X" report results.db -o keep --bootstrap 10 --quiet >/dev/null
+same "a killed report's leftovers go" "$(ls -A keep | grep -c partial)" 0
+"$X" report typed.db -o keep --bootstrap 10 --quiet >/dev/null
+same "an earlier report's files go, others stay" "$(ls keep/heatmap-xnli-attn.svg 2>&1 | grep -c 'No such') $(cat keep/notes.csv) $(ls keep/heatmap-xnli-ffn.svg)" "1 mine keep/heatmap-xnli-ffn.svg"
+before=$(cat keep/report.json | cksum)
+rm keep/report.html && mkdir keep/report.html
+refuses "a folder in the place of a file" 3 "xtransplant report: keep/report.html: is no regular file, so that a report's file cannot replace it; remove it, or give another folder" $X report results.db -o keep --bootstrap 10 --quiet
+same "and nothing is replaced" "$(cat keep/report.json | cksum) $(ls keep/heatmap-xnli-attn.svg 2>/dev/null) $(ls -A keep | grep -c partial)" "$before  0"
 
 # ---- part of a sweep
 "$X" sweep $small --pairs pairs.jsonl --site attn --source-layers last --target-layers first -o part.db

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A table in a terminal's lines. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "report/escape.h"
+#include "report/table.h"
+
+/* Characters, not bytes. */
+static int width_of(const char *text) {
+  int n = 0;
+  for (; *text; text++) n += ((unsigned char)*text & 0xc0) != 0x80;
+  return n;
+}
+
+static void pad(TextBuffer *out, int count) {
+  while (count-- > 0) text_buffer_add_text(out, " ");
+}
+
+void text_to_lines(const char *text, int width, TextBuffer *out) {
+  TextBuffer shown = {0};
+  int used = 0;
+  escape_terminal(&shown, text);
+  for (const char *word = shown.data ? shown.data : ""; *word;) {
+    const size_t length = strcspn(word, " ");
+    int columns = 0;
+    for (size_t i = 0; i < length; i++) columns += ((unsigned char)word[i] & 0xc0) != 0x80;
+    if (used && used + 1 + columns > width) {
+      text_buffer_add_text(out, "\n");
+      used = 0;
+    }
+    if (used) text_buffer_add_text(out, " ");
+    text_buffer_add(out, word, length);
+    used += columns + (used > 0);
+    word += length;
+    word += strspn(word, " ");
+  }
+  text_buffer_add_text(out, "\n");
+  out->failed = out->failed || shown.failed;
+  text_buffer_free(&shown);
+}
+
+/* A table's texts as they are shown, and how wide they are. */
+typedef struct Grid {
+  const Table *table;
+  const char **groups, **names; /* [columns] */
+  const char **labels, **cells; /* [rows], [rows][columns] */
+  const char *corner;
+  int *widths;                  /* [columns] */
+  int label;
+  Arena arena;
+} Grid;
+
+static const char *shown(Grid *g, const char *text, xt_status *status) {
+  TextBuffer buffer = {0};
+  char *copy = NULL;
+  escape_terminal(&buffer, text);
+  if (buffer.failed || arena_alloc(&g->arena, &copy, buffer.size + 1, 1, NULL) != XT_STATUS_OK) *status = XT_STATUS_MEMORY;
+  else if (buffer.size) memcpy(copy, buffer.data, buffer.size);
+  text_buffer_free(&buffer);
+  return copy ? copy : "";
+}
+
+static const char *shown_cell(Grid *g, const Cell *cell, xt_status *status) {
+  char text[96], error[32];
+  if (cell->kind == CELL_TEXT) return shown(g, cell->text, status);
+  cell_show(cell, text, sizeof text);
+  cell_show_error(cell, error, sizeof error);
+  if (error[0]) snprintf(text + strlen(text), sizeof text - strlen(text), " ±%s", error);
+  return shown(g, text, status);
+}
+
+static xt_status grid_fill(Grid *g, const Table *t) {
+  xt_status status = XT_STATUS_OK;
+  g->table = t;
+  TRY(arena_alloc(&g->arena, &g->groups, t->column_count, sizeof *g->groups, NULL));
+  TRY(arena_alloc(&g->arena, &g->names, t->column_count, sizeof *g->names, NULL));
+  TRY(arena_alloc(&g->arena, &g->widths, t->column_count, sizeof *g->widths, NULL));
+  TRY(arena_alloc(&g->arena, &g->labels, t->row_count, sizeof *g->labels, NULL));
+  TRY(arena_alloc(&g->arena, &g->cells, t->row_count * t->column_count, sizeof *g->cells, NULL));
+  g->corner = shown(g, t->corner, &status);
+  g->label = width_of(g->corner);
+  for (size_t r = 0; r < t->row_count; r++) {
+    g->labels[r] = shown(g, t->rows[r].label, &status);
+    if (!t->rows[r].section && width_of(g->labels[r]) > g->label) g->label = width_of(g->labels[r]);
+  }
+  for (size_t c = 0; c < t->column_count; c++) {
+    g->groups[c] = shown(g, t->columns[c].group, &status);
+    g->names[c] = shown(g, t->columns[c].name, &status);
+    g->widths[c] = width_of(g->names[c]);
+    for (size_t r = 0; r < t->row_count; r++) {
+      const char **cell = &g->cells[r * t->column_count + c];
+      *cell = t->rows[r].section ? "" : shown_cell(g, &t->rows[r].cells[c], &status);
+      if (width_of(*cell) > g->widths[c]) g->widths[c] = width_of(*cell);
+    }
+    const int group = width_of(g->groups[c]);
+    const bool alone = table_group_span(t, c) == 1 && (c == 0 || strcmp(t->columns[c - 1].group, t->columns[c].group) != 0);
+    if (alone && group > g->widths[c]) g->widths[c] = group;
+  }
+  return status;
+}
+
+static void group_line(const Grid *g, size_t first, size_t end, TextBuffer *out) {
+  pad(out, g->label);
+  for (size_t c = first; c < end;) {
+    int room = -2;
+    size_t span = table_group_span(g->table, c);
+    if (c + span > end) span = end - c;
+    for (size_t k = c; k < c + span; k++) room += g->widths[k] + 2;
+    pad(out, 2);
+    text_buffer_add_text(out, g->groups[c]);
+    const int left = room - width_of(g->groups[c]);
+    c += span;
+    if (c < end) pad(out, left);
+  }
+  text_buffer_add_text(out, "\n");
+}
+
+static void table_lines(const Grid *g, size_t first, size_t end, TextBuffer *out) {
+  const Table *t = g->table;
+  if (table_has_groups(t)) group_line(g, first, end, out);
+  text_buffer_add_text(out, g->corner);
+  pad(out, g->label - width_of(g->corner));
+  for (size_t c = first; c < end; c++) {
+    pad(out, 2 + g->widths[c] - width_of(g->names[c]));
+    text_buffer_add_text(out, g->names[c]);
+  }
+  text_buffer_add_text(out, "\n");
+  for (size_t r = 0; r < t->row_count; r++) {
+    text_buffer_add_text(out, g->labels[r]);
+    if (!t->rows[r].section) pad(out, g->label - width_of(g->labels[r]));
+    for (size_t c = first; c < end && !t->rows[r].section; c++) {
+      const char *cell = g->cells[r * t->column_count + c];
+      pad(out, 2 + g->widths[c] - width_of(cell));
+      text_buffer_add_text(out, cell);
+    }
+    text_buffer_add_text(out, "\n");
+  }
+}
+
+void table_to_text(const Table *t, int width, TextBuffer *out) {
+  Grid g = {0};
+  text_to_lines(t->title, width, out);
+  if (t->note[0]) text_to_lines(t->note, width, out);
+  if (grid_fill(&g, t) != XT_STATUS_OK) out->failed = true;
+  for (size_t first = 0; first < t->column_count && !out->failed;) {
+    size_t end = first;
+    int used = g.label;
+    while (end < t->column_count && (end == first || used + 2 + g.widths[end] <= width)) used += 2 + g.widths[end++];
+    if (first) text_buffer_add_text(out, "\n");
+    table_lines(&g, first, end, out);
+    first = end;
+  }
+  arena_free(&g.arena);
+}
