@@ -452,7 +452,7 @@ def compare_tables(c, report, groups):
         k, n, conf = s["best"]["source_layer"] * g["layers"] + s["best"]["target_layer"], g["layers"], s["configurations"]
         value = lambda x: {"value": x}
         c.same(f"best {g['task']} {s['site']}", cells[:12], [
-            value(conf["vanilla_correct"][k] / conf["count"][k]), shown(s["mean"]["overall"]), value(conf["correct"][k] / conf["count"][k]), k // n + 1, k % n + 1,
+            value(conf["vanilla_correct"][k] / conf["count"][k]), shown(s["mean"]["overall"]), value(conf["correct"][k] / conf["count"][k]), k // n, k % n,
             value(conf["gain"][k]), value(conf["low"][k]), value(conf["high"][k]), value(conf["p"][k]), value(conf["holm"][k]), value(conf["bh"][k]),
             value(s["best_fresh"]) if s["best_fresh"] is not None else None])
         some = [x for x in range(n * n) if conf["count"][x] is not None]

@@ -5,11 +5,18 @@
 
 #include "report/report_parts.h"
 #include "report/svg.h"
+#include "text/utf8.h"
+
+/* What is more than chance after correction for there being many configurations. */
+static void mark(TextBuffer *out, double x, double y, double radius, const xt_configuration *k) {
+  if (k->holm < 0.05) svg_circle(out, x, y, radius, "f", "");
+  else if (k->bh < 0.05) svg_circle(out, x, y, radius, "ring k", "");
+}
 
 static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   const int n = a->layers, skip = n <= 16 ? 1 : n <= 40 ? 4 : 8;
-  const double side = n <= 16 ? 28 : 448.0 / n, left = 56, top = 64, size = side * n;
+  const double side = n <= 16 ? 28 : 448.0 / n, left = 56, top = 76, size = side * n;
   double most = 0;
   char text[160], colour[8];
   ReportFigure *f;
@@ -18,9 +25,12 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
   TRY(report_figure_add(r, report_format(r, "heatmap-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), "",
                         report_format(r, "%s, %s: gain of each configuration", report_group_title(r, g), report_site_title(site->site)), "", &f, error));
   TextBuffer *out = &f->svg;
-  svg_open(out, left + size + 110, top + size + 56, f->title);
-  svg_text(out, left, 26, "start", "h", f->title);
-  svg_text(out, left, 46, "start", "s", report_format(r, "Points of accuracy against the untouched model. %s", report_layers_note(r)));
+  const char *lines[] = {f->title, "Points of accuracy against the untouched model. A dot: p < 0.05 after Holm's correction,",
+                         report_format(r, "a ring: q < 0.05 after Benjamini and Hochberg's. %s", report_layers_note(r))};
+  double width = left + size + 110;
+  for (size_t k = 0; k < 3; k++) width = fmax(width, left + 6.6 * (double)utf8_count(lines[k], strlen(lines[k])));
+  svg_open(out, width, top + size + 56, f->title);
+  for (size_t k = 0; k < 3; k++) svg_text(out, left, 22 + 17 * (double)k, "start", k ? "s" : "h", lines[k]);
   for (int i = 0; i < n; i++)
     for (int j = 0; j < n; j++) {
       const xt_configuration *k = &site->configurations[i * n + j];
@@ -28,6 +38,7 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
       svg_diverging(most > 0 ? k->gain / most : 0, colour);
       text_buffer_format(out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"><title>source %d → target %d: %+.1f</title></rect>\n",
                          left + side * j, top + side * i, side - 0.5, side - 0.5, colour, i + r->first_layer, j + r->first_layer, 100 * k->gain);
+      mark(out, left + side * (j + 0.5), top + side * (i + 0.5), fmax(side / 10, 1.1), k);
     }
   for (int k = 0; k < n; k += skip) {
     snprintf(text, sizeof text, "%d", k + r->first_layer);

@@ -9,7 +9,7 @@
 #include "report/report_parts.h"
 #include "report/svg.h"
 
-#define FIGURE_WIDTH 950
+#define FIGURE_WIDTH 960
 #define FIGURE_HEIGHT 372
 
 /* ---- figure 3 --------------------------------------------------------------------------------- */
@@ -17,7 +17,7 @@
 /* Two panels side by side over the same range of y. */
 static Plot panel(const xt_report *r, bool right, double low, double high) {
   const int layers = r->main.analysis->layers;
-  return (Plot){.left = right ? 512 : 60, .top = 52, .width = 370, .height = 240, .x_low = r->first_layer,
+  return (Plot){.left = right ? 520 : 60, .top = 52, .width = 370, .height = 240, .x_low = r->first_layer,
                 .x_high = r->first_layer + (layers > 1 ? layers - 1 : 1), .y_low = low, .y_high = high};
 }
 
@@ -40,7 +40,6 @@ static double last_value(const double *values, int count) {
 
 /* A line a language, with its name at the end, and one over all instances. */
 static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *g, const xt_layer_result *layers, int count, xt_error *error) {
-  static const char *const classes[] = {"f0", "f4", "f2", "f3"};
   PlotLabel *labels;
   double *values;
   size_t named = 0;
@@ -52,12 +51,12 @@ static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *
     for (int k = 0; k < count; k++) values[k] = layers[k].language_gains[l].value;
     plot_curve(out, plot, values, count, "c", language_colour(language), language->name);
     const double end = last_value(values, count);
-    if (!isnan(end)) labels[named++] = (PlotLabel){plot_y(plot, end), language->name, classes[language->level < 0 ? 3 : language->level]};
+    if (!isnan(end)) labels[named++] = (PlotLabel){plot_y(plot, end), language->name, language_colour(language)};
   }
   if (!status) {
     for (int k = 0; k < count; k++) values[k] = layers[k].gain.value;
     plot_curve(out, plot, values, count, "w", "", "all instances");
-    plot_labels(out, plot, plot->left + plot->width + 8, labels, named);
+    status = plot_labels(out, plot, labels, named, error);
     free(values);
   }
   free(labels);
@@ -132,7 +131,8 @@ xt_status report_figure3(xt_report *r, const xt_group *g, const xt_site_result *
 
 /* ---- figure 4 --------------------------------------------------------------------------------- */
 
-static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a, const xt_layer_result *layers, size_t series, const char *title, double *values) {
+/* The band, or the curves over it, of one task. `values`: [4][layers]. */
+static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a, const xt_layer_result *layers, size_t series, const char *title, bool band, double *values) {
   double *low = values + a->layers, *high = low + a->layers, *chance = high + a->layers;
   char colour[8];
   for (int k = 0; k < a->layers; k++) {
@@ -143,7 +143,10 @@ static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a
     chance[k] = there ? layers[k].chance : NAN;
   }
   snprintf(colour, sizeof colour, "%zu", series % 6);
-  plot_band(out, plot, low, high, a->layers, colour);
+  if (band) {
+    plot_band(out, plot, low, high, a->layers, colour);
+    return;
+  }
   plot_curve(out, plot, values, a->layers, "w", colour, title);
   plot_curve(out, plot, chance, a->layers, "c dash", colour, "by chance");
 }
@@ -167,11 +170,13 @@ static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *grou
 
 static void figure4_panel(xt_report *r, TextBuffer *out, const AnalysisGroup *const *groups, size_t count, const Plot *plot, double step, bool right, double *values) {
   plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer", report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
-  for (size_t g = 0; g < count; g++) {
+  for (size_t k = 0; k < 2 * count; k++) { /* all bands lie below all curves */
+    const size_t g = k % count;
     const xt_site_result *site = report_site(&groups[g]->group);
     char class[32];
     if (!site) continue;
-    bound_curves(out, plot, r->main.analysis, right ? site->targets : site->sources, g, groups[g]->group.title, values);
+    bound_curves(out, plot, r->main.analysis, right ? site->targets : site->sources, g, groups[g]->group.title, k < count, values);
+    if (k < count) continue;
     snprintf(class, sizeof class, "d k%zu", g % 6);
     const double y = plot_y(plot, groups[g]->group.vanilla.overall.value);
     svg_line(out, plot->left, y, plot->left + plot->width, y, class);

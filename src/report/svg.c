@@ -7,14 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "report/escape.h"
 
 /* Names that browsers, librsvg, Inkscape and Cairo find something for. */
 #define SVG_FONTS "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 
-/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it is. */
+/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it is. Lines have the opacity of
+ * their stroke, since ImageMagick fills what has an opacity of the whole; it knows none of a fill, so that bands are of a light colour. */
 typedef struct Look {
-  const char *name, *fill, *stroke, *width, *dash, *opacity, *weight;
+  const char *name, *fill, *stroke, *width, *dash, *seen, *filled, *weight; /* seen, filled: opacity of stroke and fill */
 } Look;
 
 #define INK "#1c2024"
@@ -29,12 +31,13 @@ static const Look looks[] = {
     {.name = "g", .stroke = LINE},
     {.name = "z", .stroke = SOFT},
     {.name = "d", .stroke = SOFT, .dash = "2 3"},
-    {.name = "c", .fill = "none", .width = "1.2", .opacity = "0.75"},
+    {.name = "c", .fill = "none", .width = "1.2", .seen = "0.75"},
     {.name = "w", .fill = "none", .width = "2.4"},
-    {.name = "dash", .dash = "5 4", .opacity = "0.8"},
-    {.name = "gap", .fill = "none", .width = "1", .dash = "1 3", .opacity = "0.75"},
-    {.name = "band", .opacity = "0.15"},
-    {.name = "bar", .width = "6", .opacity = "0.25"},
+    {.name = "dash", .dash = "5 4", .seen = "0.8"},
+    {.name = "gap", .fill = "none", .width = "1", .dash = "1 3", .seen = "0.75"},
+    {.name = "band", .filled = "0.5"},
+    {.name = "bar", .width = "6", .seen = "0.25"},
+    {.name = "ring", .fill = "none", .width = "0.8"},
     {.name = "k", .stroke = INK},
     {.name = "k0", .stroke = "#0072b2"},
     {.name = "k1", .stroke = "#d55e00"},
@@ -49,6 +52,12 @@ static const Look looks[] = {
     {.name = "f3", .fill = "#a6548c"},
     {.name = "f4", .fill = "#b37400"},
     {.name = "f5", .fill = "#3a9bd4"},
+    {.name = "b0", .fill = "#b2d5e8"},
+    {.name = "b1", .fill = "#f2cfb2"},
+    {.name = "b2", .fill = "#b2e2d5"},
+    {.name = "b3", .fill = "#e4ccdc"},
+    {.name = "b4", .fill = "#e8d5b2"},
+    {.name = "b5", .fill = "#c4e1f2"},
     {.name = "tie", .fill = "#b9bbc6"},
 };
 
@@ -71,7 +80,8 @@ void svg_class(TextBuffer *out, const char *class) {
       look_take(&all.stroke, look->stroke);
       look_take(&all.width, look->width);
       look_take(&all.dash, look->dash);
-      look_take(&all.opacity, look->opacity);
+      look_take(&all.seen, look->seen);
+      look_take(&all.filled, look->filled);
       look_take(&all.weight, look->weight);
     }
     word += length;
@@ -81,7 +91,8 @@ void svg_class(TextBuffer *out, const char *class) {
   set_attribute(out, "stroke", all.stroke);
   set_attribute(out, "stroke-width", all.width);
   set_attribute(out, "stroke-dasharray", all.dash);
-  set_attribute(out, "opacity", all.opacity);
+  set_attribute(out, "stroke-opacity", all.seen);
+  set_attribute(out, "fill-opacity", all.filled);
   set_attribute(out, "font-weight", all.weight);
 }
 
@@ -94,7 +105,7 @@ static void add_title(TextBuffer *out, const char *title) {
 
 void svg_open(TextBuffer *out, double width, double height, const char *title) {
   text_buffer_format(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" font-family=\"" SVG_FONTS
-                          "\" font-size=\"12\" role=\"img\" aria-label=\"",
+                          "\" font-size=\"12\" stroke=\"none\" role=\"img\" aria-label=\"",
                      width, height, width, height);
   escape_html(out, title);
   text_buffer_add_text(out, "\">\n<rect");
@@ -199,22 +210,26 @@ static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int coun
 }
 
 void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, const char *class, const char *colour, const char *title) {
+  const bool wide = class[0] == 'w';
   bool open = false, line = false;
   char all[48];
   for (int i = 0; i + 1 < count; i++) line = line || (!isnan(y[i]) && !isnan(y[i + 1]));
-  curve_gaps(out, p, y, count, strncmp(class, "w", 1) == 0, colour, title);
+  curve_gaps(out, p, y, count, wide, colour, title);
   if (!line) return;
   snprintf(all, sizeof all, "%s k%s", class, colour);
-  text_buffer_add_text(out, "<path");
+  text_buffer_add_text(out, wide ? "<g stroke-linecap=\"round\"" : "<path");
   svg_class(out, all);
-  text_buffer_add_text(out, " d=\"");
+  text_buffer_add_text(out, wide ? ">" : " d=\"");
   for (int i = 0; i < count; i++) {
-    if (!isnan(y[i])) text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', plot_x(p, p->x_low + i), plot_y(p, y[i]));
+    const double x = plot_x(p, p->x_low + i), at = isnan(y[i]) ? 0 : plot_y(p, y[i]);
+    if (wide && open && !isnan(y[i])) /* a line each: ImageMagick closes wide paths */
+      text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", plot_x(p, p->x_low + i - 1), plot_y(p, y[i - 1]), x, at);
+    else if (!wide && !isnan(y[i])) text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', x, at);
     open = !isnan(y[i]);
   }
-  text_buffer_add_text(out, "\">");
+  if (!wide) text_buffer_add_text(out, "\">");
   add_title(out, title);
-  text_buffer_add_text(out, "</path>\n");
+  text_buffer_add_text(out, wide ? "</g>\n" : "</path>\n");
 }
 
 void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *high, int count, const char *colour) {
@@ -228,7 +243,7 @@ void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *
       svg_line(out, x, plot_y(p, low[from]), x, plot_y(p, high[from]), class);
       continue;
     }
-    snprintf(class, sizeof class, "band f%s", colour);
+    snprintf(class, sizeof class, "band b%s", colour);
     text_buffer_add_text(out, "<path");
     svg_class(out, class);
     text_buffer_add_text(out, " d=\"");
@@ -246,23 +261,42 @@ static int by_height(const void *left, const void *right) {
   return strcmp(a->text, b->text);
 }
 
-void plot_labels(TextBuffer *out, const Plot *p, double x, PlotLabel *labels, size_t count) {
-  qsort(labels, count, sizeof *labels, by_height);
-  double below = p->top + p->height + 4; /* the lowest place that is free, from the bottom up; then what is left, from the top down */
-  for (size_t i = count; i-- > 0;) {
-    labels[i].y = fmin(labels[i].y, below);
-    below = labels[i].y - LABEL_HEIGHT;
-  }
-  double above = p->top - 4;
+/* Places labels, sorted by where their lines end: those that would meet stand together around the middle of their lines. */
+static void place_labels(const PlotLabel *labels, double *at, size_t count, double top, double bottom) {
   for (size_t i = 0; i < count; i++) {
-    labels[i].y = fmax(labels[i].y, above);
-    above = labels[i].y + LABEL_HEIGHT;
-    text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"11\"", x, labels[i].y + 4);
-    svg_class(out, labels[i].class);
+    size_t from = i, end = i + 1;
+    at[i] = labels[i].y;
+    while (from && at[from] - at[from - 1] < LABEL_HEIGHT - 0.01) { /* joins the labels before, which have been placed */
+      double middle = 0;
+      from--;
+      while (from && at[from] - at[from - 1] < LABEL_HEIGHT + 0.01) from--;
+      for (size_t k = from; k < end; k++) middle += labels[k].y / (double)(end - from);
+      double first = middle - LABEL_HEIGHT * (double)(end - from - 1) / 2;
+      first = fmax(fmin(first, bottom - LABEL_HEIGHT * (double)(end - from - 1)), top);
+      for (size_t k = from; k < end; k++) at[k] = first + LABEL_HEIGHT * (double)(k - from);
+    }
+  }
+}
+
+xt_status plot_labels(TextBuffer *out, const Plot *p, PlotLabel *labels, size_t count, xt_error *error) {
+  const double right = p->left + p->width;
+  double *at;
+  char class[32];
+  TRY(mem_alloc(&at, count, sizeof *at, error));
+  qsort(labels, count, sizeof *labels, by_height);
+  place_labels(labels, at, count, p->top - 6, p->top + p->height + 4);
+  for (size_t i = 0; i < count; i++) {
+    snprintf(class, sizeof class, "c k%s", labels[i].colour);
+    svg_line(out, right + 2, labels[i].y, right + 15, at[i], class);
+    snprintf(class, sizeof class, "f%s", labels[i].colour);
+    text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" font-size=\"11\"", right + 18, at[i] + 4);
+    svg_class(out, class);
     text_buffer_add_text(out, ">");
     escape_html(out, labels[i].text);
     text_buffer_add_text(out, "</text>\n");
   }
+  free(at);
+  return XT_STATUS_OK;
 }
 
 void svg_diverging(double value, char out[8]) {

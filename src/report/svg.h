@@ -40,10 +40,10 @@ void plot_band(TextBuffer *out, const Plot *plot, const double *low, const doubl
 /* A name beside the end of a line. */
 typedef struct PlotLabel {
   double y; /* where the line ends */
-  const char *text, *class;
+  const char *text, *colour;
 } PlotLabel;
-/* Writes them at `x`, moved apart where they would meet. Sorts the array. */
-void plot_labels(TextBuffer *out, const Plot *plot, double x, PlotLabel *labels, size_t count);
+/* Writes them to the right of the plot, moved apart where they would meet. Sorts the array. */
+xt_status plot_labels(TextBuffer *out, const Plot *plot, PlotLabel *labels, size_t count, xt_error *error);
 
 /* "#rrggbb" of a gain in [-1, 1]: orange, white, blue, which readers of any colour vision tell apart. */
 void svg_diverging(double value, char out[8]);
