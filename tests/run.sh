@@ -4,8 +4,10 @@
 # first folder runs everything; a thread-sanitizer folder runs the thread tests alone (OpenMP's own
 # synchronisation is invisible to it); the others run everything but the slow comparisons.
 # As many run at once as there are processors.
-# Ends with "N passed, N failed, N skipped"; fails when one failed or none ran.
-# usage: tests/run.sh BUILD...
+# Nothing outside the repository is read, but for the tests of tests/released: they need the folder that XT_TEST_DATA names,
+# and are skipped without it. --released runs them alone.
+# Ends with what each skipped test needs and "N passed, N failed, N skipped"; fails when one failed or none ran.
+# usage: tests/run.sh [--released] BUILD...
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -17,16 +19,25 @@ if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, star
   began=$(date +%s)
   XT_BUILD="$build" "$program" >"$results/$index.out" 2>&1
   code=$?
+  # cmocka writes a skipped test as "not ok N # SKIP name"; the line before it says what it needs.
+  awk '/^# needs /{need = substr($0, 3); next} /^not ok [0-9]+ # SKIP /{n = $3; sub(/^not ok [0-9]+ # SKIP /, ""); $0 = "ok " n " - " $0 " # SKIP " need}
+       {print; need = ""}' "$results/$index.out" >"$results/$index.tap" && mv "$results/$index.tap" "$results/$index.out"
   # A program that failed without saying which test did counts as one failure.
-  if [ $code -ne 0 ] && ! grep '^not ok' "$results/$index.out" | grep -qv '# SKIP'; then echo "not ok - $name exited with $code" >>"$results/$index.out"; fi
+  if [ $code -ne 0 ] && ! grep -q '^not ok' "$results/$index.out"; then echo "not ok - $name exited with $code" >>"$results/$index.out"; fi
   {
-    printf '# %-12s %-34s %4d s  %d ok\n' "$build" "$name" $(($(date +%s) - began)) "$(grep -c '^ok' "$results/$index.out")"
-    if [ $code -ne 0 ]; then cat "$results/$index.out"; else grep -E '^not ok|# SKIP' "$results/$index.out" | sort | uniq -c; fi
+    printf '# %-12s %-34s %4d s  %d ok\n' "$build" "$name" $(($(date +%s) - began)) "$(grep '^ok' "$results/$index.out" | grep -vc '# SKIP')"
+    [ $code -eq 0 ] || cat "$results/$index.out"
   } >"$results/$index.text"
   cat "$results/$index.text"
   exit 0
 fi
 
+released=0
+if [ "$1" = --released ]; then released=1; shift; fi
+if [ -n "${XT_TEST_DATA:-}" ]; then
+  XT_TEST_DATA=$(cd "$XT_TEST_DATA" && pwd) || exit 1
+  export XT_TEST_DATA
+fi
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 index=0
@@ -36,7 +47,8 @@ for build in "$@"; do
     *tsan*) list="$build/tests/test_threads" ;;
     *) list="$build/tests/test_* $here/cli/*.sh" ;;
   esac
-  [ $first -eq 1 ] && list="$list $here/structure/*.sh"
+  [ $first -eq 1 ] && list="$list $here/structure/*.sh $here/released/*.sh"
+  [ $released -eq 1 ] && list="$build/tests/test_released_* $here/released/*.sh"
   for program in $list; do
     if [ -x "$program" ]; then
       index=$((index + 1))
@@ -48,6 +60,7 @@ for build in "$@"; do
   first=0
 done >"$results/list"
 sort -s -k1,1 "$results/list" | cut -d' ' -f2- | xargs -P "$(nproc)" -L 1 "$0" --one "$results"
-# cmocka writes a skipped test as "not ok N # SKIP name"
-cat "$results"/*.out | awk '/^(not )?ok.*# [Ss][Kk][Ii][Pp]/ {s++; next} /^not ok/ {f++; next} /^ok/ {p++}
-     END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f || !p)}'
+cat "$results"/*.out >"$results/all"
+sed -n 's/^ok.*# [Ss][Kk][Ii][Pp] *//p' "$results/all" | sort | uniq -c | sed 's/^ *\([0-9]*\) /# skipped: \1 x /'
+awk '/^ok.*# [Ss][Kk][Ii][Pp]/ {s++; next} /^not ok/ {f++; next} /^ok/ {p++}
+     END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f || !p)}' "$results/all"

@@ -16,19 +16,6 @@
 
 #include "xtransplant/error.h"
 
-/* The shared material beside the checkout; tests that need it call SKIP_WITHOUT_SHARED() first. */
-#define SHARED_DIR XT_SOURCE_DIR "/../shared"
-
-#define SKIP_WITHOUT_FILE(path)                                   \
-  do {                                                            \
-    FILE *probe_ = fopen(path, "rb");                             \
-    if (!probe_) {                                                \
-      print_message("skipped: %s is not here\n", path);           \
-      skip();                                                     \
-    }                                                             \
-    fclose(probe_);                                               \
-  } while (0)
-
 /* Asserts success of a call and prints its error otherwise. Needs a local `xt_error error`. */
 #define ASSERT_OK(call)                                           \
   do {                                                            \

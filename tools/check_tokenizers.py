@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares `xtransplant tokenize` and `detokenize` with Hugging Face's fast tokenizers on every prompt of the released
-data set, for the four vocabularies in ../shared/data/tokenizers, and measures both on one core.
+data set, for the four vocabularies in data/tokenizers of the folder that XT_TEST_DATA names, and measures both on one core.
 
   encode   every text (prompts, translated prompts, answers), with and without special tokens
   decode   every text's ids, and the same cut off at both ends (--cuts pieces a text), with and without special tokens
@@ -21,7 +21,8 @@ from transformers import AutoTokenizer
 
 from make_tokenizer_goldens import CONFIGS, HERE, model_directory
 
-DATA = os.path.join(HERE, "..", "..", "shared", "data", "xtransplant")
+RELEASED = os.environ.get("XT_TEST_DATA") or sys.exit("XT_TEST_DATA has to name the folder of the released data")
+DATA = os.path.join(RELEASED, "data", "xtransplant")
 
 
 def strings(value):
@@ -74,7 +75,7 @@ def cut_off(ids, rng, cuts):
 def check(name, binary, texts, prompts, cuts):
     rng = random.Random(11)
     with tempfile.TemporaryDirectory() as directory:
-        model_directory(name, directory)
+        model_directory(os.path.join(RELEASED, "data", "tokenizers"), name, directory)
         hf = AutoTokenizer.from_pretrained(directory)
         if not hf.is_fast:
             raise RuntimeError(f"{name}: not a fast tokenizer")

@@ -3,7 +3,7 @@
 """Makes tests/data/langid and tests/golden/langid.json: tiny fastText models of our own, and what the fasttext package says with
 them; and what it says with lid.176.ftz on released prompts, of which nothing but file, line and length is kept.
 
-    python tools/make_langid_fixtures.py --shared ../shared
+    XT_TEST_DATA=DIR python tools/make_langid_fixtures.py      # DIR has data/langid and data/xtransplant
 
 The models are kept as they are: training again gives other bytes. --goldens-only leaves them alone.
 """
@@ -59,10 +59,10 @@ def tiny_cases(folder):
     return [{"text": t} | {kind: predict(fasttext.load_model(os.path.join(folder, f"tiny.{kind}")), t) for kind in ("bin", "ftz")} for t in texts]
 
 
-def released_cases(shared):
+def released_cases(data):
     """[file, line from 0, characters or -1 for all, language, probability]"""
-    model = fasttext.load_model(os.path.join(shared, "data", "langid", "lid.176.ftz"))
-    root = os.path.join(shared, "data", "xtransplant")
+    model = fasttext.load_model(os.path.join(data, "data", "langid", "lid.176.ftz"))
+    root = os.path.join(data, "data", "xtransplant")
     files = sorted(os.path.relpath(os.path.join(d, f), root) for d, _, names in os.walk(root) for f in names
                    if f.endswith(".json") and os.path.basename(d) in ("split", "translated") and "_sample" in d)
     rng = random.Random("released prompts")
@@ -81,9 +81,11 @@ def released_cases(shared):
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description="Makes language identification's fixtures and goldens.")
-    parser.add_argument("--shared", default=os.path.join(here, "..", "..", "shared"))
+    parser.add_argument("--test-data", default=os.environ.get("XT_TEST_DATA"), help="folder with data/langid and data/xtransplant")
     parser.add_argument("--goldens-only", action="store_true")
     arguments = parser.parse_args()
+    if not arguments.test_data:
+        parser.error("--test-data DIR, or XT_TEST_DATA in the environment, has to name the released data")
     folder = os.path.join(here, "..", "tests", "data", "langid")
     os.makedirs(folder, exist_ok=True)
     if not arguments.goldens_only:
@@ -91,7 +93,7 @@ def main():
     compact = lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     with open(os.path.join(here, "..", "tests", "golden", "langid.json"), "w", encoding="utf-8") as out:
         out.write('{"tiny": [\n' + ",\n".join(map(compact, tiny_cases(folder))) + '\n], "released": [\n')
-        out.write(",\n".join(map(compact, released_cases(arguments.shared))) + "\n]}\n")
+        out.write(",\n".join(map(compact, released_cases(arguments.test_data))) + "\n]}\n")
 
 
 if __name__ == "__main__":

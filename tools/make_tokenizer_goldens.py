@@ -2,11 +2,11 @@
 """Makes the tokenizer goldens in tests/golden/data/tokenizer with Hugging Face's fast tokenizers.
 
 Needs transformers 4 (AutoTokenizer as the paper ran it; release 5 ranks the merges of a SentencePiece model
-otherwise), tokenizers, sentencepiece and protobuf.
+otherwise), tokenizers, sentencepiece and protobuf; and a built xtransplant for the byte-level vocabularies.
 
-  shared.jsonl       odd texts and cut-off decodes for the four vocabularies in ../shared/data/tokenizers
-  NAME/              tiny tokenizers, trained here on made-up text
-  NAME.jsonl         the same for those
+  NAME/              small vocabularies, trained here on made-up text, in each form that real models have
+  NAME.jsonl         odd texts and cut-off decodes for each of them
+  released.jsonl     the same for the four real vocabularies in --test-data's data/tokenizers; without it left as it is
   components.jsonl   what single normalizers, pre-tokenizers and decoders do
 
 Each line: {"tokenizer", "text", "special", "ids"} or {"tokenizer", "ids", "skip", "decoded"}; of the components
@@ -17,19 +17,21 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import tempfile
 
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 OUT = os.path.join(HERE, "..", "tests", "golden", "data", "tokenizer")
-SHARED = os.path.join(HERE, "..", "..", "shared", "data", "tokenizers")
 
 LLAMA3_REGEX = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
                 r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 
-# The directories that shared.jsonl is about; the test writes the same tokenizer_config.json.
+# The directories that released.jsonl is about; the test writes the same tokenizer_config.json.
 CONFIGS = {
     "llama-2": {"tokenizer_class": "LlamaTokenizer"},
     "mistral-v0.3": {"tokenizer_class": "LlamaTokenizer", "legacy": False, "add_prefix_space": True},
@@ -171,10 +173,10 @@ def write(path, lines):
             out.write(json.dumps(line, ensure_ascii=True, separators=(",", ":")) + "\n")
 
 
-def model_directory(name, directory):
+def model_directory(vocabularies, name, directory):
     """Makes `directory` one of the four models, as far as tokenizers go."""
-    for file in os.listdir(os.path.join(SHARED, name)):
-        shutil.copyfile(os.path.join(SHARED, name, file), os.path.join(directory, file))
+    for file in os.listdir(os.path.join(vocabularies, name)):
+        shutil.copyfile(os.path.join(vocabularies, name, file), os.path.join(directory, file))
     with open(os.path.join(directory, "config.json"), "w") as out:
         json.dump({"model_type": "qwen2" if name == "qwen2" else "llama"}, out)
     if CONFIGS[name]:
@@ -182,10 +184,10 @@ def model_directory(name, directory):
             json.dump(CONFIGS[name], out)
 
 
-def shared_lines():
+def released_lines(vocabularies):
     for name in CONFIGS:
         with tempfile.TemporaryDirectory() as directory:
-            model_directory(name, directory)
+            model_directory(vocabularies, name, directory)
             yield from lines_for(name, AutoTokenizer.from_pretrained(directory), TEXTS, random.Random(7))
 
 
@@ -224,8 +226,132 @@ def tiny_pieces():
     return Tokenizer.from_str(json.dumps(state)), {"tokenizer_class": "LlamaTokenizer"}
 
 
+# What the vocabularies in real models' forms learn from.
+CORPUS = MADE_UP + [
+    "An answer is right if it names the option, and wrong if it names another one.\n",
+    "The river rises in the north; it runs past the old mill and the new bridge, and ends in the sea.\n",
+    "Question: which of the two sentences follows from the other? Answer: (1), (2) or (3).\n",
+    "for i in range(10):\n    print(i * i)  # squares\n\n\treturn None\n",
+    "In 1907 there were 312 houses, 1,048 people and no railway.\n",
+    "Der Fluss entspringt im Norden, fließt an der alten Mühle vorbei und mündet ins Meer.\n",
+    "La rivière prend sa source au nord et se jette dans la mer; la réponse est écrite ici.\n",
+    "El río nace en el norte y pasa por el molino viejo. ¿Cuál es la respuesta?\n",
+    "Nehir kuzeyde doğar, eski değirmenin yanından geçer ve denize dökülür. Cevap doğru mu?\n",
+    "Mto huanza kaskazini na kupita karibu na kinu cha zamani. Jibu sahihi ni lipi?\n",
+    "Река начинается на севере, течёт мимо старой мельницы и впадает в море. Какой ответ верен?\n",
+    "Ο ποταμός πηγάζει στον βορρά και χύνεται στη θάλασσα. Ποια είναι η απάντηση;\n",
+    "ينبع النهر في الشمال ويصب في البحر. ما هو الجواب الصحيح؟\n",
+    "नदी उत्तर में निकलती है और समुद्र में गिरती है। सही उत्तर क्या है?\n",
+    "河流发源于北方，流过旧磨坊，注入大海。正确的答案是什么？请回答问题。\n",
+    "川は北から流れて海に入る。正しい答えはどれですか。\n",
+    "강은 북쪽에서 시작하여 바다로 흘러간다. 올바른 답은 무엇입니까?\n",
+    "Dòng sông bắt nguồn từ phía bắc và đổ ra biển. Câu trả lời đúng là gì?\n",
+]
+QWEN2_SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+def pieces_model(directory, vocab, control=()):
+    """A SentencePiece model with byte fallback, trained as Llama 2's and Mistral's were: tokenizer.model."""
+    with tempfile.TemporaryDirectory() as scratch:
+        text = os.path.join(scratch, "text")
+        with open(text, "w", encoding="utf-8") as out:
+            out.writelines(CORPUS * 3)
+        prefix = os.path.join(scratch, "m")
+        sentencepiece.SentencePieceTrainer.train(
+            input=text, model_prefix=prefix, vocab_size=vocab, model_type="bpe", byte_fallback=True, character_coverage=0.98, num_threads=1,
+            normalization_rule_name="identity", remove_extra_whitespaces=False, allow_whitespace_only_pieces=True, split_digits=True,
+            max_sentencepiece_length=16, control_symbols=list(control), minloglevel=2)
+        proto = sentencepiece_model_pb2.ModelProto()
+        with open(prefix + ".model", "rb") as file:
+            proto.ParseFromString(file.read())
+    proto.trainer_spec.input[:] = []  # names of scratch files
+    proto.trainer_spec.model_prefix = ""
+    with open(os.path.join(directory, "tokenizer.model"), "wb") as out:
+        out.write(proto.SerializeToString())
+    return proto
+
+
+def extended_model(directory):
+    """As Chinese-Alpaca-2 extends Llama 2's: pieces behind the others, which all score 0."""
+    proto = pieces_model(directory, 500)
+    have = {piece.piece for piece in proto.pieces}
+    for text in ("北方", "答案", "正确", "正确的", "的答案", "正确的答案", "大海", "问题", "回答", "北", "世", "界", "世界", "国", "中国", "人", "民", "人民"):
+        if text not in have:
+            proto.pieces.add(piece=text, score=0.0, type=1)
+    with open(os.path.join(directory, "tokenizer.model"), "wb") as out:
+        out.write(proto.SerializeToString())
+
+
+def own_bytes(program):
+    """What our own trainer learns: its tokenizer.json."""
+    with tempfile.TemporaryDirectory() as scratch:
+        text = os.path.join(scratch, "text")
+        with open(text, "w", encoding="utf-8") as out:
+            out.writelines(CORPUS)
+        subprocess.run([program, "train-tokenizer", "--vocab", "700", "--quiet", "-o", scratch, text], check=True)
+        with open(os.path.join(scratch, "tokenizer.json"), encoding="utf-8") as file:
+            return json.load(file)
+
+
+def dump(directory, name, value):
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as out:
+        json.dump(value, out, ensure_ascii=False, separators=(",", ":"))
+
+
+def qwen2_directory(directory, own):
+    """vocab.json, merges.txt and tokenizer_config.json as Qwen2 has them."""
+    special = {token["id"] for token in own["added_tokens"]}
+    tokens = [token for token, id in sorted(own["model"]["vocab"].items(), key=lambda item: item[1]) if id not in special]
+    dump(directory, "vocab.json", {token: id for id, token in enumerate(tokens)})
+    with open(os.path.join(directory, "merges.txt"), "w", encoding="utf-8") as out:
+        out.write("#version: 0.2\n")
+        out.writelines((merge if isinstance(merge, str) else " ".join(merge)) + "\n" for merge in own["model"]["merges"])
+    added = {str(len(tokens) + i): {"content": text, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+             for i, text in enumerate(QWEN2_SPECIAL)}
+    dump(directory, "tokenizer_config.json", {
+        "add_prefix_space": False, "added_tokens_decoder": added, "additional_special_tokens": QWEN2_SPECIAL[1:], "bos_token": None,
+        "clean_up_tokenization_spaces": False, "eos_token": QWEN2_SPECIAL[0], "errors": "replace", "model_max_length": 32768,
+        "pad_token": QWEN2_SPECIAL[0], "split_special_tokens": False, "tokenizer_class": "Qwen2Tokenizer", "unk_token": None})
+
+
+def as_json(source, directory, config):
+    """The tokenizer.json that transformers saves of the tokenizer in `source`, beside a configuration."""
+    AutoTokenizer.from_pretrained(source).backend_tokenizer.save(os.path.join(directory, "tokenizer.json"), pretty=False)
+    dump(directory, "tokenizer_config.json", config)
+
+
+def real_forms(program):
+    """(name, directory) of vocabularies in each form that real models come in."""
+    folder = lambda name: os.makedirs(os.path.join(OUT, name), exist_ok=True) or os.path.join(OUT, name)
+    llama, mistral, extended, qwen2 = (folder(name) for name in ("llama2-model", "mistral-model", "extended-model", "qwen2-bpe"))
+    pieces_model(llama, 560)
+    pieces_model(mistral, 600, ["[INST]", "[/INST]", "[TOOL_CALLS]"])
+    extended_model(extended)
+    for directory, name in ((llama, "llama-2"), (mistral, "mistral-v0.3"), (extended, "chinese-alpaca-2")):
+        dump(directory, "tokenizer_config.json", CONFIGS[name])
+    own = own_bytes(program)
+    qwen2_directory(qwen2, own)
+    as_json(llama, folder("llama2-json"), CONFIGS["llama-2"])
+    as_json(mistral, folder("mistral-json"), {"tokenizer_class": "LlamaTokenizer", "legacy": False})
+    with open(os.path.join(qwen2, "tokenizer_config.json"), encoding="utf-8") as file:
+        as_json(qwen2, folder("qwen2-json"), json.load(file))
+    directory = folder("own-json")  # as train-tokenizer writes it
+    dump(directory, "tokenizer.json", own)
+    dump(directory, "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"})
+    for name in ("llama2-model", "mistral-model", "extended-model", "llama2-json", "mistral-json", "qwen2-bpe", "qwen2-json", "own-json"):
+        yield name, os.path.join(OUT, name)
+
+
+def golden_lines(name, directory):
+    texts = TEXTS + CORPUS + ["a fox trot b", "afox trotb", "dog dogs hot-dog dog", "<|begin_of_text|>dog", "[INST] 正确的答案 [/INST] the answer"]
+    write(os.path.join(OUT, name + ".jsonl"), lines_for(name, AutoTokenizer.from_pretrained(directory), texts, random.Random(5)))
+
+
 def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--program", default=os.path.join(HERE, "..", "build", "xtransplant"), help="a built xtransplant")
+    parser.add_argument("--test-data", default=os.environ.get("XT_TEST_DATA"), help="folder with data/tokenizers")
+    arguments = parser.parse_args()
     os.makedirs(OUT, exist_ok=True)
     for name, make in (("tiny-bytes", tiny_bytes), ("tiny-pieces", tiny_pieces)):
         directory = os.path.join(OUT, name)
@@ -237,8 +363,11 @@ def main():
         texts = TEXTS + MADE_UP + ["a fox trot b", "afox trotb", "dog dogs hot-dog dog", "<|begin_of_text|>dog"]
         write(os.path.join(OUT, name + ".jsonl"),
               lines_for(name, AutoTokenizer.from_pretrained(directory), texts, random.Random(5)))
+    for name, directory in real_forms(arguments.program):
+        golden_lines(name, directory)
     write(os.path.join(OUT, "components.jsonl"), component_lines())
-    write(os.path.join(OUT, "shared.jsonl"), shared_lines())
+    if arguments.test_data:
+        write(os.path.join(OUT, "released.jsonl"), released_lines(os.path.join(arguments.test_data, "data", "tokenizers")))
 
 
 if __name__ == "__main__":

@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Language identification: the fasttext package's answers with our own tiny models and, where the shared material is, with lid.176.ftz on
- * released prompts (tools/make_langid_fixtures.py); every way a model file can be cut short or damaged. */
-#include <jansson.h>
-#include <math.h>
+/* Language identification: the fasttext package's answers with our own tiny models (tools/make_langid_fixtures.py); every way a
+ * model file can be cut short or damaged. */
 #include <unistd.h>
 
-#include "support.h"
-#include "xtransplant/langid.h"
+#include "langid_goldens.h"
 
 #define TINY XT_SOURCE_DIR "/tests/data/langid/tiny."
-#define GOLDEN XT_SOURCE_DIR "/tests/golden/langid.json"
-#define LID SHARED_DIR "/data/langid/lid.176.ftz"
-#define TOLERANCE 1e-5 /* of probabilities: six digits are kept */
-
-static void check_answer(const xt_langid *langid, const char *text, const json_t *wanted) {
-  xt_error error;
-  char lang[XT_LANGUAGE_SIZE];
-  double probability;
-  ASSERT_OK(xt_langid_identify(langid, text, strlen(text), lang, &probability, &error));
-  if (strcmp(lang, json_string_value(json_array_get(wanted, 0))) != 0 || fabs(probability - json_number_value(json_array_get(wanted, 1))) > TOLERANCE)
-    fail_msg("'%.60s' is %s (%g), the package says %s (%g)", text, lang, probability, json_string_value(json_array_get(wanted, 0)),
-             json_number_value(json_array_get(wanted, 1)));
-}
-
-static json_t *goldens(const char *key, size_t least) {
-  json_error_t wrong;
-  json_t *root = json_load_file(GOLDEN, 0, &wrong), *list = json_incref(json_object_get(root, key));
-  assert_true(json_array_size(list) >= least);
-  json_decref(root);
-  return list;
-}
 
 static void test_tiny(void **state) {
   (void)state;
@@ -47,51 +23,6 @@ static void test_tiny(void **state) {
     xt_langid_close(langid);
   }
   json_decref(cases);
-}
-
-/* Line `number` of a JSON-lines file: its text or its input_text, as jansson has it. */
-static json_t *released_text(const char *name, size_t number) {
-  char path[700];
-  char *line = NULL;
-  size_t size = 0;
-  snprintf(path, sizeof path, "%s/data/xtransplant/%s", SHARED_DIR, name);
-  FILE *file = fopen(path, "r");
-  assert_non_null(file);
-  for (size_t i = 0; i <= number; i++) assert_true(getline(&line, &size, file) > 0);
-  fclose(file);
-  json_t *value = json_loads(line, JSON_DECODE_ANY, NULL);
-  free(line);
-  assert_non_null(value);
-  if (!json_is_object(value)) return value;
-  json_t *text = json_incref(json_object_get(value, "input_text"));
-  json_decref(value);
-  return text;
-}
-
-static void test_released_prompts(void **state) {
-  (void)state;
-  xt_error error;
-  xt_langid *langid;
-  json_t *cases = goldens("released", 4000), *one;
-  size_t i;
-  SKIP_WITHOUT_FILE(LID);
-  ASSERT_OK(xt_langid_open(LID, &langid, &error));
-  json_array_foreach(cases, i, one) {
-    json_t *text = released_text(json_string_value(json_array_get(one, 0)), (size_t)json_integer_value(json_array_get(one, 1)));
-    const json_int_t characters = json_integer_value(json_array_get(one, 2));
-    char *copy = strdup(json_string_value(text)), *end = copy;
-    for (json_int_t n = 0; *end && (characters < 0 || n < characters); n++)
-      do end++;
-      while (((unsigned char)*end & 0xC0) == 0x80);
-    *end = 0;
-    json_t *wanted = json_pack("[O,O]", json_array_get(one, 3), json_array_get(one, 4));
-    check_answer(langid, copy, wanted);
-    json_decref(wanted);
-    json_decref(text);
-    free(copy);
-  }
-  json_decref(cases);
-  xt_langid_close(langid);
 }
 
 /* ---- damaged files ---------------------------------------------------------------------------- */
@@ -226,8 +157,8 @@ static void test_too_short(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tiny),     cmocka_unit_test(test_released_prompts), cmocka_unit_test(test_cut_short), cmocka_unit_test(test_damaged),
-      cmocka_unit_test(test_messages), cmocka_unit_test(test_asked),            cmocka_unit_test(test_too_short),
+      cmocka_unit_test(test_tiny),     cmocka_unit_test(test_cut_short), cmocka_unit_test(test_damaged),
+      cmocka_unit_test(test_messages), cmocka_unit_test(test_asked),     cmocka_unit_test(test_too_short),
   };
   return cmocka_run_group_tests_name("langid", tests, NULL, NULL);
 }
