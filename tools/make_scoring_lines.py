@@ -115,7 +115,7 @@ def letters(golds, langs):
 
 
 CASES = [  # response, gold: both kinds of outcome
-    ("in 1953", "1953"), ("1 953", "1953"), ("PARIS", "Paris"), ("Pari", "Paris"), ("the answer is paris, france", "Paris"), ("", "Paris"), ("Paris", ""), ("", ""),
+    ("in 1953", "1953"), ("1 953", "1953"), ("PARIS", "Paris"), ("Pari", "Paris"), ("the answer is paris, france", "Paris"), ("", "Paris"),
     ("par is", "Paris"), ("Paris ", "Paris "), ("Paris", "Paris "), (" Paris", "Paris"), ("\nParis\n", "\nParis"), ("Paris\u00a0X", "Paris X"),
     ("İSTANBUL", "istanbul"), ("İstanbul", "i̇stanbul"), ("istanbul", "İstanbul"), ("i̇stanbul", "İSTANBUL"), ("ISTANBUL", "ıstanbul"), ("ISPARTA", "isparta"),
     ("ΣΟΦΟΣ", "σοφος"), ("ΣΟΦΟΣ", "σοφοσ"), ("ο ΣΟΦΟΣ είπε", "Σοφος"), ("ΣΟΦΟΣ.", "σοφος"), ("ΟΔΥΣΣΕΥΣ", "οδυσσευς"), ("Σ", "σ"), ("ς", "Σ"), ("ΑΣΑ", "ας"), ("ΑΣ", "ας"),
