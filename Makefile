@@ -20,7 +20,7 @@ demo: all
 test: all
 	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address -DXT_BENCH=OFF >/dev/null && cmake --build build-asan
 	@CC=clang CXX=clang++ $(CMAKE) -B build-clang >/dev/null && cmake --build build-clang
-	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF >/dev/null && cmake --build build-tsan --target test_threads
+	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF >/dev/null && cmake --build build-tsan --target threaded_tests
 	@tests/run.sh build build-asan build-clang build-tsan
 
 bench: all

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs the test programs and scripts on the given build folders, and adds up their TAP lines. The
-# first folder runs everything; a thread-sanitizer folder runs the thread tests alone (OpenMP's own
-# synchronisation is invisible to it); the others run everything but the slow comparisons.
+# first folder runs everything; a thread-sanitizer folder runs the tests that use threads, which are all that is built there
+# (target threaded_tests); the others run everything but the slow comparisons.
 # As many run at once as there are processors.
 # Nothing outside the repository is read, but for the tests of tests/released: they need the folder that XT_TEST_DATA names,
 # and are skipped without it. --released runs them alone.
@@ -11,7 +11,6 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export CMOCKA_MESSAGE_OUTPUT=TAP
-export OMP_WAIT_POLICY=passive # threads that wait for work leave the processor to the test beside them
 
 if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, started by the lines below
   results=$2 index=$3 build=$4 program=$6 name=$(basename "$6")
@@ -44,7 +43,7 @@ index=0
 first=1
 for build in "$@"; do
   case $build in
-    *tsan*) list="$build/tests/test_threads" ;;
+    *tsan*) list="$build/tests/test_*" ;;
     *) list="$build/tests/test_* $here/cli/*.sh" ;;
   esac
   [ $first -eq 1 ] && list="$list $here/structure/*.sh $here/released/*.sh"

@@ -186,6 +186,8 @@ void pool_free(ThreadPool *p) {
   free(p);
 }
 
+int pool_threads(const ThreadPool *p) { return p ? p->threads : 1; }
+
 /* Starts the workers; also in a child process, which has none of its parent's. */
 static void start_workers(ThreadPool *p) {
   sigset_t all, before;

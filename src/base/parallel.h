@@ -24,6 +24,9 @@ xt_status pool_create(int threads, ThreadPool **out, xt_error *error);
 /* Ends the workers. Accepts NULL. Not to be called while a loop runs. */
 void pool_free(ThreadPool *pool);
 
+/* Threads of a pool, the caller included: 1 for NULL. */
+int pool_threads(const ThreadPool *pool);
+
 /* Calls body(context, item, thread) once for every item in [0, items), each handed to the thread that is free first, and
  * returns when all are done; what they wrote is then visible. Pool NULL: the calling thread does all of it, as thread 0.
  * So does a call from within a body, and one while another thread uses the pool: nothing is gained by waiting. */

@@ -63,7 +63,7 @@ static void test_sessions_share_a_model(void **state) {
 static void test_fork(void **state) {
   (void)state;
   static const xt_compute computes[] = {XT_COMPUTE_F32, XT_COMPUTE_BF16};
-  for (size_t i = 0; i < 1; i++) {
+  for (size_t i = 0; i < 2; i++) {
     const xt_model_options options = {.threads = 2, .compute = computes[i]};
     const xt_request request = {.ids = prompt, .count = 12};
     xt_model *model;

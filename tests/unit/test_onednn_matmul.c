@@ -5,7 +5,7 @@
 
 #include "backend/cpu/onednn_matmul.h"
 
-enum { N = 160, K = 1100, MOST = 512 };
+enum { N = 1360, K = 1100, MOST = 512 }; /* a weight of several strips, and a narrower one */
 
 static const Dtype types[] = {DTYPE_F32, DTYPE_BF16};
 
@@ -22,15 +22,17 @@ static void *make_values(Dtype type, size_t n, uint64_t seed, float **values) {
 
 static void test_values(void **state) {
   (void)state;
-  static const int shapes[][3] = {{1, 1, 1}, {5, 33, 70}, {17, 100, 513}, {40, 16, 32}, {200, 70, 9}};
+  static const int shapes[][3] = {{1, 1, 1}, {5, 33, 70}, {17, 100, 513}, {40, 16, 32}, {200, 70, 9}, {300, 1100, 40}};
   int tried = 0;
+  ThreadPool *pool;
+  assert_int_equal(pool_create(2, &pool, NULL), XT_STATUS_OK);
   for (int t = 0; t < 2; t++)
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
       const int m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
       OnednnCache *c;
       OnednnWeight *w;
       xt_error error;
-      ASSERT_OK(onednn_cache_create(2, &c, &error));
+      ASSERT_OK(onednn_cache_create(pool, &c, &error));
       if (onednn_has(c, types[t])) {
         float *wv, *xv, *y = calloc((size_t)(m * n), sizeof *y);
         void *rows = make_values(types[t], (size_t)(n * k), 1, &wv), *x = make_values(types[t], (size_t)(m * k), 2, &xv);
@@ -55,6 +57,7 @@ static void test_values(void **state) {
       }
       onednn_cache_free(c);
     }
+  pool_free(pool);
   if (!tried) skip();
 }
 
@@ -63,13 +66,15 @@ static void test_rows_and_threads(void **state) {
   (void)state;
   static const int counts[] = {1, 2, 5, 6, 7, 16, 37, 64, 130, 512};
   int tried = 0;
+  ThreadPool *pools[4] = {NULL}; /* by threads */
+  for (int threads = 2; threads < 4; threads++) assert_int_equal(pool_create(threads, &pools[threads], NULL), XT_STATUS_OK);
   for (int t = 0; t < 2; t++) {
     OnednnCache *maker;
     OnednnWeight *w;
     xt_error error;
-    ASSERT_OK(onednn_cache_create(2, &maker, &error));
+    ASSERT_OK(onednn_cache_create(pools[2], &maker, &error));
     bool keeps = false;
-    if (onednn_has(maker, types[t])) ASSERT_OK(onednn_keeps_order(2, types[t], &keeps, &error));
+    if (onednn_has(maker, types[t])) ASSERT_OK(onednn_keeps_order(pools[2], types[t], &keeps, &error));
     if (!keeps) { /* then the backend does not use it */
       onednn_cache_free(maker);
       continue;
@@ -84,7 +89,7 @@ static void test_rows_and_threads(void **state) {
     onednn_cache_free(maker);
     for (int threads = 1; threads <= 3; threads++) {
       OnednnCache *c;
-      ASSERT_OK(onednn_cache_create(threads, &c, &error));
+      ASSERT_OK(onednn_cache_create(pools[threads], &c, &error));
       for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
         const int m = counts[i], first = (MOST - m) * (int)(i + 1) % (MOST - m + 1);
         assert_true(onednn_multiply(c, w, x + (size_t)first * K * size, some, m));
@@ -96,6 +101,7 @@ static void test_rows_and_threads(void **state) {
     onednn_weight_free(w);
     free(wv), free(xv), free(rows), free(x), free(all), free(some);
   }
+  for (int threads = 2; threads < 4; threads++) pool_free(pools[threads]);
   if (!tried) skip();
 }
 

@@ -66,6 +66,13 @@ static void test_each_item_once(void **state) {
   pool_free(one);
   pool_free(pool);
   pool_free(NULL);
+  for (int round = 0; round < 3000; round++) { /* ended while workers are about to look for work, or to sleep */
+    pool = make_pool(THREADS);
+    parallel_for(pool, 8, count_item, &c);
+    if (round % 4 == 0) doze(60000 + round * 10);
+    pool_free(pool);
+    check_once(&c, 8);
+  }
   pool_free(make_pool(THREADS)); /* never used */
 }
 

@@ -89,9 +89,9 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
 /* bfloat16 products go to oneDNN where it has better than our own kernels: with the processor's
  * bfloat16 instructions, and with the same bits for any number of rows. Only beside the best kernels: asked for others, the caller means them. */
 static xt_status use_onednn(CpuBackend *b, xt_error *error) {
-  TRY(onednn_cache_create(b->base.threads, &b->onednn, error));
+  TRY(onednn_cache_create(b->base.pool, &b->onednn, error));
   bool keeps = false;
-  if (onednn_has(b->onednn, DTYPE_BF16)) TRY(onednn_keeps_order(b->base.threads, DTYPE_BF16, &keeps, error));
+  if (onednn_has(b->onednn, DTYPE_BF16)) TRY(onednn_keeps_order(b->base.pool, DTYPE_BF16, &keeps, error));
   if (keeps) return cpu_block_create(CPU_NARROW * sizeof *b->narrow, &b->narrow, error);
   onednn_cache_free(b->onednn);
   b->onednn = NULL;

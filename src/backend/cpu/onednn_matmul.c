@@ -3,6 +3,7 @@
 
 #include <dnnl.h>
 #include <omp.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,36 +12,56 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* The product for one shape and one number of rows, with the memories it is run on. */
+#define STRIP_MOST 512  /* columns of a strip */
+#define STRIP_STEP 64   /* strips are multiples of: what oneDNN works on at once */
+#define STRIPS_A_THREAD 4
+#define ROWS_LEAST 64   /* of one item of work, where a product has few strips */
+
+/* The memories that a primitive is run on, one set for each thread. */
+typedef struct Memories {
+  dnnl_memory_t src, dst, scratch;
+} Memories;
+
+/* The product for one shape and one number of rows. */
 typedef struct Entry {
   Dtype type;
   int n, k, rows;
   dnnl_primitive_t primitive;
-  dnnl_memory_t src, dst, scratch;
+  Memories *memories; /* [threads] */
   dnnl_memory_desc_t packed; /* the weights' layout */
   size_t scratch_bytes;
 } Entry;
 
 struct OnednnCache {
   dnnl_engine_t engine;
-  dnnl_stream_t stream;
+  dnnl_stream_t *streams; /* [threads] */
+  ThreadPool *pool;
   int threads;
   Entry *entries;
   size_t count, capacity;
-  char *scratch;
+  char *scratch; /* [threads][scratch_bytes] */
   size_t scratch_bytes;
+  float *results; /* [threads][ONEDNN_MOST_ROWS][STRIP_MOST] a strip's, before they get to their place */
 };
+
+/* Columns [first, first + n) of a weight. */
+typedef struct Strip {
+  int first, n;
+  dnnl_memory_desc_t packed;
+  size_t at; /* bytes into the data */
+  /* Set once, because setting a memory's address writes zeros into its padding, which threads that share the weight
+   * must not do. */
+  dnnl_memory_t memory;
+} Strip;
 
 struct OnednnWeight {
   Dtype type;
   int n, k;
-  dnnl_memory_desc_t packed;
+  int strip_count;
+  Strip *strips;
   size_t bytes;
   char *data;
-  /* Its own, so that it may outlive the cache it was packed by; and set once, because setting a memory's
-   * address writes zeros into its padding, which threads that share the weight must not do. */
-  dnnl_engine_t engine;
-  dnnl_memory_t memory;
+  dnnl_engine_t engine; /* its own, so that it may outlive the cache it was packed by */
 };
 
 static xt_status failed(xt_error *error, dnnl_status_t status, const char *doing) {
@@ -48,44 +69,52 @@ static xt_status failed(xt_error *error, dnnl_status_t status, const char *doing
   return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "oneDNN cannot %s (its status %d)", doing, (int)status);
 }
 
-/* oneDNN takes its threads from the calling thread's OpenMP setting: set around a call, then put back. */
-static int threads_enter(const OnednnCache *c) {
+/* oneDNN takes its number of threads from the calling thread's OpenMP setting: one, around a call; then it is put back. */
+static int single_enter(void) {
   const int before = omp_get_max_threads();
-  if (before != c->threads) omp_set_num_threads(c->threads);
+  if (before != 1) omp_set_num_threads(1);
   return before;
 }
-static void threads_leave(const OnednnCache *c, int before) {
-  if (before != c->threads) omp_set_num_threads(before);
+static void single_leave(int before) {
+  if (before != 1) omp_set_num_threads(before);
 }
 
-xt_status onednn_cache_create(int threads, OnednnCache **out, xt_error *error) {
+xt_status onednn_cache_create(ThreadPool *pool, OnednnCache **out, xt_error *error) {
   *out = NULL;
   OnednnCache *c;
   TRY(mem_alloc(&c, 1, sizeof *c, error));
-  c->threads = threads;
-  dnnl_status_t status = dnnl_engine_create(&c->engine, dnnl_cpu, 0);
-  if (status == dnnl_success) status = dnnl_stream_create(&c->stream, c->engine, dnnl_stream_default_flags);
-  if (status != dnnl_success) {
-    onednn_cache_free(c);
-    return failed(error, status, "start");
-  }
-  *out = c;
-  return XT_STATUS_OK;
+  c->pool = pool;
+  c->threads = pool_threads(pool);
+  xt_status status = mem_alloc(&c->streams, (size_t)c->threads, sizeof *c->streams, error);
+  if (!status) status = cpu_block_create((size_t)c->threads * ONEDNN_MOST_ROWS * STRIP_MOST * sizeof *c->results, &c->results, error);
+  dnnl_status_t made = dnnl_success;
+  if (!status) made = dnnl_engine_create(&c->engine, dnnl_cpu, 0);
+  for (int t = 0; t < c->threads && !status && !made; t++) made = dnnl_stream_create(&c->streams[t], c->engine, dnnl_stream_default_flags);
+  if (made) status = failed(error, made, "start");
+  if (status) onednn_cache_free(c);
+  else *out = c;
+  return status;
 }
 
-static void entry_clear(Entry *e) {
+static void entry_clear(Entry *e, int threads) {
   if (e->primitive) dnnl_primitive_destroy(e->primitive);
-  if (e->src) dnnl_memory_destroy(e->src);
-  if (e->dst) dnnl_memory_destroy(e->dst);
-  if (e->scratch) dnnl_memory_destroy(e->scratch);
+  for (int t = 0; e->memories && t < threads; t++) {
+    if (e->memories[t].src) dnnl_memory_destroy(e->memories[t].src);
+    if (e->memories[t].dst) dnnl_memory_destroy(e->memories[t].dst);
+    if (e->memories[t].scratch) dnnl_memory_destroy(e->memories[t].scratch);
+  }
+  free(e->memories);
 }
 
 void onednn_cache_free(OnednnCache *c) {
   if (!c) return;
-  for (size_t i = 0; i < c->count; i++) entry_clear(&c->entries[i]);
+  for (size_t i = 0; i < c->count; i++) entry_clear(&c->entries[i], c->threads);
   free(c->entries);
   cpu_block_free(c->scratch);
-  if (c->stream) dnnl_stream_destroy(c->stream);
+  cpu_block_free(c->results);
+  for (int t = 0; c->streams && t < c->threads; t++)
+    if (c->streams[t]) dnnl_stream_destroy(c->streams[t]);
+  free(c->streams);
   if (c->engine) dnnl_engine_destroy(c->engine);
   free(c);
 }
@@ -113,14 +142,14 @@ static dnnl_status_t describe(OnednnCache *c, Dtype type, int n, int k, int rows
 
 bool onednn_has(OnednnCache *c, Dtype type) {
   if (type != DTYPE_F32 && type != DTYPE_BF16) return false;
-  const int before = threads_enter(c);
+  const int before = single_enter();
   dnnl_primitive_desc_t desc = NULL;
   const char *name = NULL;
   bool has = describe(c, type, 256, 256, 64, NULL, &desc) == dnnl_success &&
              dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success && name &&
              !strstr(name, "ref");
   if (desc) dnnl_primitive_desc_destroy(desc);
-  threads_leave(c, before);
+  single_leave(before);
   return has;
 }
 
@@ -134,9 +163,13 @@ static dnnl_status_t entry_make(OnednnCache *c, const dnnl_memory_desc_t *packed
   const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0);
   const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
   status = dnnl_primitive_create(&e->primitive, desc);
-  if (!status) status = dnnl_memory_create(&e->src, src, c->engine, DNNL_MEMORY_NONE);
-  if (!status) status = dnnl_memory_create(&e->dst, dst, c->engine, DNNL_MEMORY_NONE);
-  if (!status) status = dnnl_memory_create(&e->scratch, scratch, c->engine, DNNL_MEMORY_NONE);
+  if (!status && mem_alloc(&e->memories, (size_t)c->threads, sizeof *e->memories, NULL)) status = dnnl_out_of_memory;
+  for (int t = 0; t < c->threads && !status; t++) {
+    Memories *m = &e->memories[t];
+    status = dnnl_memory_create(&m->src, src, c->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&m->dst, dst, c->engine, DNNL_MEMORY_NONE);
+    if (!status) status = dnnl_memory_create(&m->scratch, scratch, c->engine, DNNL_MEMORY_NONE);
+  }
   if (!status) {
     e->packed = *w;
     e->scratch_bytes = dnnl_memory_desc_get_size(scratch);
@@ -145,56 +178,107 @@ static dnnl_status_t entry_make(OnednnCache *c, const dnnl_memory_desc_t *packed
   return status;
 }
 
-/* The entry for these rows, made when there is none; NULL when it cannot be. */
-static Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows, const dnnl_memory_desc_t *packed,
-                        dnnl_status_t *status) {
-  *status = dnnl_success;
+static const Entry *entry_find(const OnednnCache *c, Dtype type, int n, int k, int rows) {
   for (size_t i = 0; i < c->count; i++) {
-    Entry *e = &c->entries[i];
+    const Entry *e = &c->entries[i];
     if (e->type == type && e->n == n && e->k == k && e->rows == rows) return e;
   }
+  return NULL;
+}
+
+/* The entry for these rows, made when there is none; NULL when it cannot be. */
+static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows, const dnnl_memory_desc_t *packed,
+                              dnnl_status_t *status) {
+  const Entry *known = entry_find(c, type, n, k, rows);
+  *status = dnnl_success;
+  if (known) return known;
   *status = dnnl_out_of_memory;
   if (mem_grow(&c->entries, &c->capacity, c->count + 1, sizeof *c->entries, NULL)) return NULL;
   Entry made = {.type = type, .n = n, .k = k, .rows = rows};
   *status = entry_make(c, packed, &made);
-  if (!*status && made.scratch_bytes > c->scratch_bytes) {
+  const size_t bytes = (made.scratch_bytes + 63) / 64 * 64;
+  if (!*status && bytes > c->scratch_bytes) {
     char *scratch;
-    if (cpu_block_create(made.scratch_bytes, &scratch, NULL)) *status = dnnl_out_of_memory;
+    if (cpu_block_create(bytes * (size_t)c->threads, &scratch, NULL)) *status = dnnl_out_of_memory;
     else {
       cpu_block_free(c->scratch);
       c->scratch = scratch;
-      c->scratch_bytes = made.scratch_bytes;
+      c->scratch_bytes = bytes;
     }
   }
   if (*status) {
-    entry_clear(&made);
+    entry_clear(&made, c->threads);
     return NULL;
   }
   c->entries[c->count] = made;
   return &c->entries[c->count++];
 }
 
+/* ---- weights ---------------------------------------------------------------------------------- */
+
 /* From [n,k] row-major into the packed layout. */
-static dnnl_status_t reorder(OnednnCache *c, const OnednnWeight *w, const void *rows) {
-  const dnnl_dims_t dims = {w->k, w->n}, strides = {1, w->k};
+static dnnl_status_t reorder(const OnednnCache *c, const OnednnWeight *w, const Strip *strip, dnnl_stream_t stream, const char *rows) {
+  const dnnl_dims_t dims = {w->k, strip->n}, strides = {1, w->k};
   dnnl_memory_desc_t plain;
   dnnl_primitive_desc_t desc = NULL;
   dnnl_primitive_t primitive = NULL;
   dnnl_memory_t from = NULL;
   dnnl_status_t status = dnnl_memory_desc_init_by_strides(&plain, 2, dims, type_of(w->type), strides);
-  if (!status) status = dnnl_reorder_primitive_desc_create(&desc, &plain, c->engine, &w->packed, c->engine, NULL);
+  if (!status) status = dnnl_reorder_primitive_desc_create(&desc, &plain, c->engine, &strip->packed, c->engine, NULL);
   if (!status) status = dnnl_primitive_create(&primitive, desc);
   /* oneDNN only reads from it; its interface has no const. */
   if (!status) status = dnnl_memory_create(&from, &plain, c->engine, (void *)(uintptr_t)rows);
   if (!status) {
-    const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, w->memory}};
-    status = dnnl_primitive_execute(primitive, c->stream, 2, args);
+    const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, strip->memory}};
+    status = dnnl_primitive_execute(primitive, stream, 2, args);
   }
-  if (!status) status = dnnl_stream_wait(c->stream);
+  if (!status) status = dnnl_stream_wait(stream);
   if (from) dnnl_memory_destroy(from);
   if (primitive) dnnl_primitive_destroy(primitive);
   if (desc) dnnl_primitive_desc_destroy(desc);
   return status;
+}
+
+/* Columns of a strip: several strips for each thread, so that threads end together, in as large pieces as that allows. */
+static int strip_columns(const OnednnCache *c, int n) {
+  const int pieces = STRIPS_A_THREAD * c->threads, each = ((n + pieces - 1) / pieces + STRIP_STEP - 1) / STRIP_STEP * STRIP_STEP;
+  return each < STRIP_MOST ? each : STRIP_MOST;
+}
+
+/* Sets the strips and finds their layout: the one preferred for many rows; fewer rows are then bound to it. */
+static xt_status lay_out_strips(OnednnCache *c, OnednnWeight *w, xt_error *error) {
+  const int columns = strip_columns(c, w->n);
+  TRY(mem_alloc(&w->strips, (size_t)((w->n + columns - 1) / columns), sizeof *w->strips, error));
+  for (int first = 0; first < w->n; first += columns) {
+    dnnl_status_t made = dnnl_success;
+    Strip *strip = &w->strips[w->strip_count++];
+    *strip = (Strip){.first = first, .n = w->n - first < columns ? w->n - first : columns, .at = w->bytes};
+    const Entry *many = entry_get(c, w->type, strip->n, w->k, ONEDNN_MOST_ROWS, NULL, &made);
+    if (!many) return failed(error, made, "make a product");
+    strip->packed = many->packed;
+    if (!entry_get(c, w->type, strip->n, w->k, 1, &strip->packed, &made)) return failed(error, made, "make a product of one row");
+    w->bytes += (dnnl_memory_desc_get_size(&strip->packed) + 63) / 64 * 64;
+  }
+  return XT_STATUS_OK;
+}
+
+typedef struct Packing {
+  const OnednnCache *cache;
+  const OnednnWeight *weight;
+  const char *rows;
+  _Atomic int failed; /* a dnnl_status_t */
+} Packing;
+
+static void pack_strip(void *context, size_t item, int thread) {
+  Packing *p = context;
+  const OnednnWeight *w = p->weight;
+  Strip *strip = &w->strips[item];
+  const size_t row = (size_t)w->k * (w->type == DTYPE_BF16 ? 2 : 4);
+  const int before = single_enter();
+  dnnl_status_t status = dnnl_memory_create(&strip->memory, &strip->packed, w->engine, w->data + strip->at);
+  if (!status) status = reorder(p->cache, w, strip, p->cache->streams[thread], p->rows + (size_t)strip->first * row);
+  if (status) atomic_store(&p->failed, (int)status);
+  single_leave(before);
 }
 
 xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const void *rows, OnednnWeight **out,
@@ -205,25 +289,19 @@ xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const v
   w->type = type;
   w->n = n;
   w->k = k;
-  const int before = threads_enter(c);
-  /* The layout is the one preferred for many rows; fewer rows are then bound to it. */
-  dnnl_status_t made = dnnl_success;
-  const Entry *many = entry_get(c, type, n, k, ONEDNN_MOST_ROWS, NULL, &made);
-  xt_status status = XT_STATUS_OK;
-  if (!many) status = failed(error, made, "make a product");
+  const int before = single_enter();
+  xt_status status = lay_out_strips(c, w, error);
+  if (!status) status = cpu_block_create(w->bytes, &w->data, error);
   if (!status) {
-    w->packed = many->packed;
-    w->bytes = dnnl_memory_desc_get_size(&w->packed);
-    status = cpu_block_create(w->bytes, &w->data, error);
-  }
-  if (!status) {
-    made = dnnl_engine_create(&w->engine, dnnl_cpu, 0);
-    if (!made) made = dnnl_memory_create(&w->memory, &w->packed, w->engine, w->data);
-    if (!made) made = reorder(c, w, rows);
+    const dnnl_status_t made = dnnl_engine_create(&w->engine, dnnl_cpu, 0);
     if (made) status = failed(error, made, "pack a weight");
   }
-  if (!status && !entry_get(c, type, n, k, 1, &w->packed, &made)) status = failed(error, made, "make a product of one row");
-  threads_leave(c, before);
+  if (!status) {
+    Packing p = {.cache = c, .weight = w, .rows = rows};
+    parallel_for(c->pool, (size_t)w->strip_count, pack_strip, &p);
+    if (p.failed) status = failed(error, (dnnl_status_t)p.failed, "pack a weight");
+  }
+  single_leave(before);
   if (status) {
     onednn_weight_free(w);
     return status;
@@ -234,47 +312,100 @@ xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const v
 
 void onednn_weight_free(OnednnWeight *w) {
   if (!w) return;
-  if (w->memory) dnnl_memory_destroy(w->memory);
+  for (int i = 0; i < w->strip_count; i++)
+    if (w->strips[i].memory) dnnl_memory_destroy(w->strips[i].memory);
   if (w->engine) dnnl_engine_destroy(w->engine);
   cpu_block_free(w->data);
+  free(w->strips);
   free(w);
 }
 
 size_t onednn_weight_bytes(const OnednnWeight *w) { return w->bytes; }
 
+/* ---- products --------------------------------------------------------------------------------- */
+
 /* The next piece of m rows: multiples of 16, then what is left. */
 static int piece(int m) { return m >= 16 ? m / 16 * 16 : m; }
 
-static dnnl_status_t run(OnednnCache *c, const OnednnWeight *w, const Entry *e, const char *x, float *y) {
-  dnnl_status_t status = dnnl_memory_set_data_handle(e->src, (void *)(uintptr_t)x);
-  if (!status) status = dnnl_memory_set_data_handle(e->dst, y);
-  if (!status) status = dnnl_memory_set_data_handle(e->scratch, c->scratch);
+/* A product, dealt out as strips times parts of the rows. */
+typedef struct Work {
+  const OnednnCache *cache;
+  const OnednnWeight *weight;
+  const char *x;
+  float *y;
+  int m, parts, part_rows; /* part_rows: a multiple of 16, but for one part */
+  atomic_bool failed;
+} Work;
+
+/* Rows [row, row + rows of e). A strip's result is computed as a matrix of its own and then copied: for a result inside a
+ * wider matrix oneDNN has another kernel, whose bits depend on the number of rows. */
+static dnnl_status_t run(const Work *work, const Strip *strip, const Entry *e, int row, int thread) {
+  const OnednnWeight *w = work->weight;
+  const Memories *m = &e->memories[thread];
+  const dnnl_stream_t stream = work->cache->streams[thread];
+  const size_t size = w->type == DTYPE_BF16 ? 2 : 4, n = (size_t)strip->n;
+  float *to = work->y + (size_t)row * (size_t)w->n + strip->first;
+  float *at = e->rows == 1 || strip->n == w->n ? to : work->cache->results + (size_t)thread * ONEDNN_MOST_ROWS * STRIP_MOST;
+  /* oneDNN only reads from the former; its interface has no const. */
+  dnnl_status_t status = dnnl_memory_set_data_handle(m->src, (void *)(uintptr_t)(work->x + (size_t)row * (size_t)w->k * size));
+  if (!status) status = dnnl_memory_set_data_handle(m->dst, at);
+  if (!status) status = dnnl_memory_set_data_handle(m->scratch, work->cache->scratch + (size_t)thread * work->cache->scratch_bytes);
   if (status) return status;
-  const dnnl_exec_arg_t args[4] = {{DNNL_ARG_SRC, e->src}, {DNNL_ARG_WEIGHTS, w->memory}, {DNNL_ARG_DST, e->dst},
-                                   {DNNL_ARG_SCRATCHPAD, e->scratch}};
-  status = dnnl_primitive_execute(e->primitive, c->stream, 4, args);
-  return status ? status : dnnl_stream_wait(c->stream);
+  const dnnl_exec_arg_t args[4] = {{DNNL_ARG_SRC, m->src}, {DNNL_ARG_WEIGHTS, strip->memory}, {DNNL_ARG_DST, m->dst},
+                                   {DNNL_ARG_SCRATCHPAD, m->scratch}};
+  status = dnnl_primitive_execute(e->primitive, stream, 4, args);
+  if (!status) status = dnnl_stream_wait(stream);
+  for (int r = 0; at != to && r < e->rows; r++) memcpy(to + (size_t)r * (size_t)w->n, at + (size_t)r * n, n * sizeof *to);
+  return status;
+}
+
+static void multiply_strip(void *context, size_t item, int thread) {
+  Work *work = context;
+  const OnednnWeight *w = work->weight;
+  const Strip *strip = &w->strips[item / (size_t)work->parts];
+  int row = (int)(item % (size_t)work->parts) * work->part_rows;
+  const int end = work->m - row < work->part_rows ? work->m : row + work->part_rows, before = single_enter();
+  while (row < end) {
+    int rows = piece(end - row);
+    const Entry *e = entry_find(work->cache, w->type, strip->n, w->k, rows);
+    if (!e) { /* there was no memory for another primitive: one row at a time, slowly but surely */
+      rows = 1;
+      e = entry_find(work->cache, w->type, strip->n, w->k, 1);
+    }
+    if (!e || run(work, strip, e, row, thread)) {
+      atomic_store(&work->failed, true);
+      break;
+    }
+    row += rows;
+  }
+  single_leave(before);
+}
+
+/* Makes what multiply_strip will look for, as far as there is memory. */
+static void prepare_rows(OnednnCache *c, const OnednnWeight *w, int rows) {
+  const Strip *const kinds[] = {&w->strips[0], &w->strips[w->strip_count - 1]};
+  for (int i = 0; i < 2; i++)
+    for (int left = rows; left > 0; left -= piece(left)) {
+      dnnl_status_t ignored;
+      const Strip *strip = kinds[i];
+      if (!entry_get(c, w->type, strip->n, w->k, piece(left), &strip->packed, &ignored))
+        entry_get(c, w->type, strip->n, w->k, 1, &strip->packed, &ignored);
+    }
 }
 
 bool onednn_multiply(OnednnCache *c, const OnednnWeight *w, const void *x, float *y, int m) {
-  const size_t size = w->type == DTYPE_BF16 ? 2 : 4;
-  const char *from = x;
-  const int before = threads_enter(c);
-  dnnl_status_t status = dnnl_success;
-  while (m > 0 && !status) {
-    int rows = piece(m);
-    const Entry *e = entry_get(c, w->type, w->n, w->k, rows, &w->packed, &status);
-    if (!e) { /* no memory for another primitive: one row at a time, slowly but surely */
-      rows = 1;
-      e = entry_get(c, w->type, w->n, w->k, 1, &w->packed, &status);
-    }
-    if (e) status = run(c, w, e, from, y);
-    from += (size_t)rows * (size_t)w->k * size;
-    y += (size_t)rows * (size_t)w->n;
-    m -= rows;
+  Work work = {.cache = c, .weight = w, .x = x, .y = y, .m = m, .parts = 1, .part_rows = m};
+  const int before = single_enter(), wanted = (STRIPS_A_THREAD * c->threads + w->strip_count - 1) / w->strip_count;
+  if (wanted > 1 && c->threads > 1 && m >= 2 * ROWS_LEAST) {
+    const int parts = m / ROWS_LEAST < wanted ? m / ROWS_LEAST : wanted;
+    work.part_rows = ((m + parts - 1) / parts + 15) / 16 * 16;
+    work.parts = (m + work.part_rows - 1) / work.part_rows;
   }
-  threads_leave(c, before);
-  return status == dnnl_success;
+  prepare_rows(c, w, work.part_rows);
+  prepare_rows(c, w, m - (work.parts - 1) * work.part_rows);
+  parallel_for(c->pool, (size_t)w->strip_count * (size_t)work.parts, multiply_strip, &work);
+  single_leave(before);
+  return !work.failed;
 }
 
 /* ---- does it keep the order? ---- */
@@ -293,12 +424,12 @@ static bool sample_agrees(OnednnCache *c, const OnednnWeight *w, const char *x, 
   return true;
 }
 
-xt_status onednn_keeps_order(int threads, Dtype type, bool *keeps, xt_error *error) {
+xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error *error) {
   *keeps = false;
   const size_t values = (SAMPLE_N + SAMPLE_ROWS) * SAMPLE_K, sums = SAMPLE_ROWS * SAMPLE_N;
   const size_t size = type == DTYPE_BF16 ? 2 : 4, row_bytes = SAMPLE_K * size;
   OnednnCache *many = NULL, *one = NULL;
-  OnednnWeight *w = NULL;
+  OnednnWeight *w = NULL, *whole = NULL; /* in strips for many threads; for one */
   char *data = NULL;
   float *all = NULL;
   xt_status status = XT_STATUS_OK;
@@ -310,14 +441,16 @@ xt_status onednn_keeps_order(int threads, Dtype type, bool *keeps, xt_error *err
     const uint16_t h = half_to_bf16(x);
     memcpy(data + i * size, type == DTYPE_BF16 ? (const void *)&h : (const void *)&x, size);
   }
-  TRY_DONE(onednn_cache_create(threads, &many, error));
-  TRY_DONE(onednn_cache_create(1, &one, error));
+  TRY_DONE(onednn_cache_create(pool, &many, error));
+  TRY_DONE(onednn_cache_create(NULL, &one, error));
   TRY_DONE(onednn_weight_create(many, type, SAMPLE_N, SAMPLE_K, data, &w, error));
+  TRY_DONE(onednn_weight_create(one, type, SAMPLE_N, SAMPLE_K, data, &whole, error));
   const char *x = data + SAMPLE_N * row_bytes;
   *keeps = onednn_multiply(many, w, x, all, SAMPLE_ROWS) && sample_agrees(many, w, x, row_bytes, all, all + sums) &&
-           sample_agrees(one, w, x, row_bytes, all, all + sums);
+           sample_agrees(one, whole, x, row_bytes, all, all + sums);
 done:
   onednn_weight_free(w);
+  onednn_weight_free(whole);
   onednn_cache_free(many);
   onednn_cache_free(one);
   cpu_block_free(data);
