@@ -137,6 +137,53 @@ def check(name, ok, shown=""):
         print(f"# {shown}")
 
 
+def saved(folder, name, seconds=10):
+    """The text of a downloaded file; "" where it does not come."""
+    end = time.time() + seconds
+    while time.time() < end:
+        path = folder / name
+        if path.exists() and path.stat().st_size and not list(folder.glob("*.crdownload")):
+            return path.read_text()
+        time.sleep(0.05)
+    return ""
+
+
+def more(browser, layers, shoot):
+    """Colourings, the table by language, commands, files."""
+    pick = lambda name: browser.js(f"(() => {{ const s = document.getElementById('colour'); s.value = {json.dumps(name)}; s.dispatchEvent(new Event('change')); }})()")
+    names = browser.js("[...document.querySelectorAll('#colour option')].map(o => o.value)")
+    seen = set()
+    for name in names:
+        pick(name)
+        time.sleep(0.2)
+        seen.add(browser.js("document.getElementById('heat').getAttribute('aria-label') + document.getElementById('most').textContent"))
+        shoot(f"c-{name}")
+    check("colours the map by each measure", len(names) >= 3 and len(seen) == len(names), (names, seen))
+    pick("gain")
+    time.sleep(0.2)
+    browser.js("document.querySelectorAll('.languages, .commands').forEach(e => { e.open = true; })")
+    rows = browser.js("document.querySelectorAll('.languages tbody tr').length")
+    check("has interval and p of each language", rows > 0 and browser.js("[...document.querySelectorAll('.languages tbody tr')].every(r => / to /.test(r.cells[5].textContent) && r.cells[6].textContent !== '')"), rows)
+    cell = browser.js("document.querySelector('#heat [aria-selected=true]').dataset.c")
+    command = browser.js("document.querySelector('.detail > .commands pre').textContent")
+    check("has the command of the configuration, layers from 0", f"--source-layers {int(cell) // layers} --target-layers {int(cell) % layers} " in command, command)
+    shoot("4b-details")
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        browser.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        browser.js("document.querySelector('[aria-label=\"Download figure2.svg\"]').click()")
+        drawing = saved(folder, "figure2.svg")
+        check("saves a drawing", drawing.startswith("<?xml") and 'stroke="none"' in drawing and drawing.endswith("</svg>\n"), drawing[:80])
+        browser.js("document.querySelector('[aria-label=\"Download best.csv\"]').click()")
+        check("saves a table with all digits", saved(folder, "best.csv").startswith('"Task, site",vanilla,'), saved(folder, "best.csv")[:80])
+        browser.js("document.getElementById('map-csv').click(); document.getElementById('map-svg').click()")
+        deadline = time.time() + 10
+        while time.time() < deadline and len([p for p in folder.glob("map-*") if p.suffix in (".csv", ".svg")]) < 2:
+            time.sleep(0.05)
+        check("saves the map", sorted(p.suffix for p in folder.glob("map-*")) == [".csv", ".svg"], list(folder.iterdir()))
+    browser.js("document.querySelectorAll('.languages, .commands').forEach(e => { e.open = false; })")
+
+
 def use(browser, page, shots, first):
     shoot = lambda name, whole=False: shots and browser.screenshot(shots / f"{name}.png", whole)
     began = time.time()
@@ -179,6 +226,8 @@ def use(browser, page, shots, first):
     browser.key("Enter", 13)
     check("chooses by key", browser.wait(f"document.querySelector('#detail h3').textContent === 'Source layer {1 + first} → target layer {1 + first}'", 5))
     check("keeps what is shown in the address", browser.js("location.hash").endswith(f"/{1 + first}/{1 + first}"), browser.js("location.hash"))
+    browser.click("[data-kind=all]")
+    more(browser, layers, shoot)
     before = browser.js("document.querySelector('#heat [role=gridcell]').getAttribute('aria-label')")
     sites = browser.js("document.querySelectorAll('#sites button').length")
     if sites > 1:

@@ -40,13 +40,14 @@ xt_status xt_report_write(xt_report *report, const char *directory, const xt_rep
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_text_options {
-  const char *table; /* one table by the name of its files, "table4"; NULL: all */
+  const char *table; /* one table by the name of its files, "table4", or "summary"; NULL: the summary, then all tables */
   int width;         /* columns of the terminal; 0: 80 */
+  bool colour;       /* the summary's map in a terminal's colours; left out: in numbers, where they fit */
 } xt_report_text_options;
 
-/* The tables for a terminal, without control characters but line ends. `options` may be NULL. The caller frees *text with
- * xt_report_text_free. */
-xt_status xt_report_text(const xt_report *report, const xt_report_text_options *options, char **text, size_t *length, xt_error *error);
+/* What the report says, for a terminal: a summary in words with a map of the gains, what is lacking, the tables. No control characters come
+ * out but line ends and, with `colour`, those of colours. `options` may be NULL. The caller frees *text with xt_report_text_free. */
+xt_status xt_report_text(xt_report *report, const xt_report_text_options *options, char **text, size_t *length, xt_error *error);
 void xt_report_text_free(char *text);
 
 #ifdef __cplusplus

@@ -64,10 +64,10 @@ static xt_status print_json(const Arguments *a, const xt_report *report, xt_erro
   return error_memory(error);
 }
 
-static xt_status print_tables(const xt_report *report, xt_error *error) {
+static xt_status print_tables(xt_report *report, xt_error *error) {
   char *text;
   size_t length;
-  const xt_status status = xt_report_text(report, &(xt_report_text_options){.width = terminal_width()}, &text, &length, error);
+  const xt_status status = xt_report_text(report, &(xt_report_text_options){.width = terminal_width(), .colour = terminal_has_colours()}, &text, &length, error);
   if (status) return status;
   fwrite(text, 1, length, stdout);
   xt_report_text_free(text);
@@ -116,7 +116,7 @@ done:
 const Verb verb_report = {
     .name = "report",
     .summary = "a results file's tables and figures, as one page and as files",
-    .about = "Prints the paper's tables, as far as a results file has what they need, and with -o writes them and the figures: report.html "
+    .about = "Prints what a results file says in words, with a map of the gains, and the paper's tables, as far as a results file has what they need, and with -o writes them and the figures: report.html "
              "(one file that opens anywhere, with every response behind each cell of its heatmaps), report.json (all figures with all digits), "
              "and a .csv, .tex or .svg each. Accuracies have standard errors; each configuration is tested against the untouched model, with "
              "p-values adjusted for there being many; upper bounds are set beside what guessing gives.",

@@ -74,6 +74,11 @@ int terminal_width(void) {
   return columns <= 0 ? USUAL : columns < LEAST ? LEAST : columns > MOST ? MOST : (int)columns;
 }
 
+bool terminal_has_colours(void) {
+  const char *forbidden = getenv("NO_COLOR"), *kind = getenv("TERM");
+  return isatty(STDOUT_FILENO) && !(forbidden && forbidden[0]) && kind && strcmp(kind, "dumb") != 0;
+}
+
 /* ---- text ---------------------------------------------------------------------------------- */
 
 /* Length of the UTF-8 character at `text` (of `left` bytes, at least one) and its code point. A byte that is no part of one counts as a

@@ -21,6 +21,8 @@ xt_status json_print(json_t *value, xt_error *error);
 
 /* Columns of the terminal: COLUMNS where it is set, else what standard output is; 80 where it is none. */
 int terminal_width(void);
+/* Whether standard output is a terminal that shows colours, and NO_COLOR (no-color.org) does not forbid them. */
+bool terminal_has_colours(void);
 
 /* `text` with control characters as \n, \x1b, ..., so that it stays on its line, and what is no UTF-8, C1 controls and characters that turn
  * the direction of what follows as \x9b, \u202e, .... Caller frees. */

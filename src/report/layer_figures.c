@@ -78,9 +78,8 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
   ReportFigure *f;
   figure3_range(g, site, a->layers, &low, &high);
   const double step = plot_round(&low, &high, 6);
-  const char *note = report_format(r, "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances. Dots lead over layers "
-                                      "that were not run. %s",
-                                   report_layers_note(r));
+  const char *note = report_format(r, "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances.%s %s",
+                                   site->configuration_count < a->cells ? " Dots lead over layers that were not run." : "", report_layers_note(r));
   TRY(report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), main ? "layers" : "layers-more",
                         report_format(r, "Figure 3 (9, 10). %s, %s: average gain by layer", report_group_title(r, g), report_site_title(site->site)), note, &f, error));
   TextBuffer *out = &f->svg;

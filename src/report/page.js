@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 'use strict';
-// The interactive part of the page. What the packed data are is said at the top of page.c.
+// The interactive part of the page. What the packed data are is said at the top of page_data.c.
 (() => {
   const ABSENT = 0xffffffff, PAGE = 40;
   const $ = id => document.getElementById(id);
@@ -13,6 +13,8 @@
   }
   const once = load => { const kept = new Map(); return name => { if (!kept.has(name)) kept.set(name, load(name)); return kept.get(name); }; };
   const numbers = once(async name => new Uint32Array(await unpack(name)));
+  const floats = once(async name => new Float32Array(await unpack(name)));
+  const { mcnemar, adjust, interval, percent, points, chance, colourings, download, quote } = measures;
   const json = once(async name => JSON.parse(new TextDecoder().decode(await unpack(name))));
 
   const element = (tag, attributes = {}, ...children) => {
@@ -21,26 +23,23 @@
     e.append(...children);
     return e;
   };
-  const percent = x => (100 * x).toFixed(1);
-  const points = x => (x >= 0.0005 ? '+' : x > -0.0005 ? '' : '−') + Math.abs(100 * x).toFixed(1);
-  const chance = p => p === null ? '–' : p < 0.0001 ? p.toExponential(1) : p.toFixed(4);
-
   let meta, cells = [];
-  const state = { group: 0, site: 0, language: 'all', source: -1, target: -1, show: 'all', search: '', limit: PAGE };
+  const state = { group: 0, site: 0, language: 'all', source: -1, target: -1, show: 'all', search: '', limit: PAGE, colour: 'gain' };
   const group = () => meta.groups[state.group];
   const site = () => group().sites[state.site];
 
   // ---- which instances, and what the cells say of them ------------------------------------------
+  const languagesChosen = () => group().languages.filter(([name, level]) => state.language === 'all' || state.language === 'l:' + name || state.language === 'v:' + level);
   function chosen() {
     const out = [];
-    for (const [name, level, first, count] of group().languages)
-      if (state.language === 'all' || state.language === 'l:' + name || state.language === 'v:' + level)
-        for (let i = first; i < first + count; i++) out.push(i);
+    for (const [, , first, count] of languagesChosen()) for (let i = first; i < first + count; i++) out.push(i);
     return out;
   }
 
   let current = null; // {texts, right, vanilla, words} of the site shown
-  let totals = null;  // per cell: {there, right, vanilla, won, lost}
+  let totals = null;  // per cell: {there, right, vanilla, won, lost}, and p-values
+  let shown = null;   // per cell: what the map is coloured by; NaN: nothing is there
+  const colouring = () => colourings.find(k => k.id === state.colour);
   function isRight(i, c) { return current.right[i * current.words + (c >> 5)] >>> (c & 31) & 1; }
 
   function count() {
@@ -59,8 +58,37 @@
         if (!right && untouched) totals.lost[c]++;
       }
     }
+    const all = state.language === 'all';
+    totals.p = all ? site().p : Array.from(totals.there, (there, c) => there ? mcnemar(totals.won[c], totals.lost[c]) : null);
+    totals.holm = all ? site().holm : adjust(totals.p, true);
+    totals.bh = all ? site().bh : adjust(totals.p, false);
   }
   const gain = c => (totals.right[c] - totals.vanilla[c]) / totals.there[c];
+
+  // What the map shows, by the colouring chosen.
+  async function measure() {
+    const how = colouring(), n = meta.layers * meta.layers, name = `${state.group}-${state.site}-${state.language}-${how.id}`;
+    const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(how.floats ? floats : numbers)]);
+    if (name !== `${state.group}-${state.site}-${state.language}-${state.colour}`) return false;
+    shown = new Float64Array(n).fill(NaN);
+    if (how.scored) {
+      for (let c = 0; c < n; c++) if (totals.there[c]) shown[c] = how.scored({ there: totals.there[c], right: totals.right[c], vanilla: totals.vanilla[c] });
+      return true;
+    }
+    const sums = new Float64Array(n), counts = new Int32Array(n);
+    for (const [, , first, count, wanted] of languagesChosen())
+      for (let i = first; i < first + count; i++)
+        for (let c = 0; c < n; c++) {
+          const text = current.texts[i * n + c];
+          if (text === ABSENT) continue;
+          const value = how.each({ text, plain: plain[i], wanted }, ...data);
+          if (Number.isNaN(value)) continue;
+          sums[c] += value;
+          counts[c]++;
+        }
+    for (let c = 0; c < n; c++) if (counts[c]) shown[c] = sums[c] / counts[c];
+    return true;
+  }
 
   // ---- heatmap -----------------------------------------------------------------------------------
   function buildGrid() {
@@ -82,23 +110,31 @@
 
   function say(c) {
     const n = meta.layers, i = Math.floor(c / n) + meta.first, j = c % n + meta.first;
-    if (!totals.there[c]) return `source ${i} → target ${j}: not in this store`;
-    return `source ${i} → target ${j}: ${points(gain(c))} points (${percent(totals.right[c] / totals.there[c])} against ${percent(totals.vanilla[c] / totals.there[c])})`;
+    const at = `source ${i} → target ${j}: `, how = colouring();
+    const also = how.id === 'gain' || Number.isNaN(shown[c]) ? '' : `${how.show(shown[c])} ${how.unit}`.trim() + ' ' + how.title.toLowerCase();
+    if (!totals.there[c]) return at + (also || 'not in this store');
+    const p = totals.p[c] === null ? '' : `, p ${chance(totals.p[c])}, Holm ${chance(totals.holm[c])}`;
+    return `${at}${also}${also ? '; ' : ''}${points(gain(c))} points (${percent(totals.right[c] / totals.there[c])} against ${percent(totals.vanilla[c] / totals.there[c])}${p})`;
   }
 
   function paint() {
-    let most = 0;
-    for (let c = 0; c < cells.length; c++) if (totals.there[c]) most = Math.max(most, Math.abs(gain(c)));
+    const how = colouring(), there = Array.from(shown).filter(v => !Number.isNaN(v)), scale = how.logarithmic ? Math.log : x => x;
+    const high = Math.max(...there.map(scale)), low = Math.min(...there.map(scale)), most = Math.max(Math.abs(low), Math.abs(high));
     cells.forEach((cell, c) => {
-      const g = totals.there[c] ? gain(c) : 0;
-      cell.className = !totals.there[c] ? 'none' : g > 0 ? 'p' : g < 0 ? 'n' : '';
-      cell.style.setProperty('--g', most ? Math.abs(g) / most : 0);
+      const value = shown[c], part = Number.isNaN(value) ? 0 : how.diverging ? (most ? Math.abs(value) / most : 0) : high > low ? (scale(value) - low) / (high - low) : 0;
+      const kind = Number.isNaN(value) ? 'none' : !how.diverging ? 'q' : value > 0 ? 'p' : value < 0 ? 'n' : '';
+      const mark = !totals.there[c] || totals.p[c] === null ? '' : totals.holm[c] < 0.05 ? ' holm' : totals.bh[c] < 0.05 ? ' bh' : '';
+      cell.className = kind + mark;
+      cell.style.setProperty('--g', part);
       cell.setAttribute('aria-label', say(c));
       cell.setAttribute('aria-selected', c === selected());
       cell.tabIndex = c === Math.max(selected(), 0) ? 0 : -1;
     });
-    $('least').textContent = points(-most);
-    $('most').textContent = points(most);
+    const ends = !there.length ? ['', ''] : how.diverging ? [-most, most] : [Math.min(...there), Math.max(...there)];
+    $('least').textContent = there.length ? how.show(ends[0]) : '';
+    $('most').textContent = there.length ? `${how.show(ends[1])} ${how.unit}` : '';
+    $('legend').className = how.diverging ? 'legend' : 'legend sequential';
+    $('heat').setAttribute('aria-label', how.title + ' by source and target layer');
     readout(-1);
   }
   const selected = () => state.source < 0 ? -1 : state.source * meta.layers + state.target;
@@ -107,6 +143,7 @@
     const out = $('readout');
     if (c >= 0) { out.textContent = say(c) + '.'; return; }
     let win = 0, tie = 0, lose = 0;
+    if (!totals.there.some(n => n)) { out.textContent = 'No response here is scored.'; return; }
     for (let k = 0; k < cells.length; k++) {
       if (!totals.there[k]) continue;
       const d = totals.right[k] - totals.vanilla[k];
@@ -127,16 +164,17 @@
       panel.replaceChildren(element('h3', {}, 'No configuration chosen'), element('p', { class: 'lead' }, 'Choose a cell of the map to see what the model answers with this transplant, beside its untouched answer and the gold one.'));
       return;
     }
-    const [texts, vanilla] = await Promise.all([json('texts'), numbers('v' + state.group)]);
+    const [texts, vanilla, own, spoken, perplexity] = await Promise.all([json('texts'), numbers('v' + state.group), $('x-o' + state.group) ? numbers('o' + state.group) : null,
+      meta.language ? numbers('w') : null, meta.perplexity ? floats('q') : null]);
     if (c !== selected()) return;
     const kinds = { all: () => true, fixed: k => k.right === 1 && k.untouched === 0, broken: k => k.right === 0 && k.untouched === 1, changed: k => k.text !== k.plain };
     const rows = chosen().filter(i => current.texts[i * n2 + c] !== ABSENT).map(i => ({
-      i, text: current.texts[i * n2 + c], plain: vanilla[i], untouched: group().instances[i][2], right: group().instances[i][2] === 2 ? 2 : isRight(i, c),
+      i, text: current.texts[i * n2 + c], plain: vanilla[i], own: own ? own[i] : ABSENT, untouched: group().instances[i][2], right: group().instances[i][2] === 2 ? 2 : isRight(i, c),
     }));
     const search = state.search.toLowerCase();
     const shown = rows.filter(kinds[state.show]).filter(k => !search || [texts[k.text], texts[k.plain], group().instances[k.i][1]].some(t => t && t.toLowerCase().includes(search)));
     const head = [element('h3', {}, `Source layer ${state.source + meta.first} → target layer ${state.target + meta.first}`),
-      element('p', { class: 'kicker' }, `${group().title}, ${site().title}; ${$('language').selectedOptions[0].textContent}`), figures(c)];
+      element('p', { class: 'kicker' }, `${group().title}, ${site().title}; ${$('language').selectedOptions[0].textContent}`), figures(c), byLanguage(c), commandOf('Command for this configuration', sweepCommand())];
     const filter = element('div', { class: 'choice', role: 'radiogroup', 'aria-label': 'Which responses' });
     for (const [kind, name] of [['all', 'All'], ['fixed', 'Fixed'], ['broken', 'Broken'], ['changed', 'Changed']]) {
       const button = radio(name, state.show === kind, () => { state.show = kind; state.limit = PAGE; showDetail().then(() => $('detail').querySelector(`[data-kind=${kind}]`).focus()); });
@@ -151,7 +189,7 @@
     function list() {
       const wanted = state.search.toLowerCase();
       const some = wanted === search ? shown : rows.filter(kinds[state.show]).filter(k => !wanted || [texts[k.text], texts[k.plain], group().instances[k.i][1]].some(t => t && t.toLowerCase().includes(wanted)));
-      items.replaceChildren(...some.slice(0, state.limit).map(k => item(k, texts)));
+      items.replaceChildren(...some.slice(0, state.limit).map(k => item(k, texts, { spoken, perplexity })));
       if (!some.length) items.append(element('p', { class: 'lead' }, 'No response is like that.'));
       if (some.length > state.limit) {
         const more = element('button', { class: 'more', type: 'button' }, `Show more (${some.length - state.limit} left)`);
@@ -168,26 +206,75 @@
     const out = element('div', { class: 'numbers' }, numbersOf('accuracy, %', percent(totals.right[c] / totals.there[c])),
       numbersOf('untouched, %', percent(totals.vanilla[c] / totals.there[c])), numbersOf('gain, points', points(gain(c))),
       numbersOf('fixed / broken', `${totals.won[c]} / ${totals.lost[c]}`), numbersOf('instances', String(totals.there[c])));
-    const s = site();
-    if (state.language === 'all') out.append(numbersOf(`${Math.round(100 * meta.confidence)}% interval`, `${points(s.low[c])} to ${points(s.high[c])}`),
-      numbersOf('p (McNemar)', chance(s.p[c])), numbersOf('Holm', chance(s.holm[c])), numbersOf('BH', chance(s.bh[c])));
+    const s = site(), all = state.language === 'all';
+    const [low, high] = all ? [s.low[c], s.high[c]] : interval(totals.there[c], totals.won[c], totals.lost[c], meta.confidence);
+    if (low !== null) out.append(numbersOf(`${Math.round(100 * meta.confidence)}% interval`, `${points(low)} to ${points(high)}`));
+    out.append(numbersOf('p (McNemar)', chance(totals.p[c])), numbersOf('Holm', chance(totals.holm[c])), numbersOf('BH', chance(totals.bh[c])));
     return out;
   }
 
-  function item(k, texts) {
+  // The configuration in each language, with its interval (paired differences, normal) and exact McNemar test.
+  function byLanguage(c) {
+    const n2 = meta.layers * meta.layers, body = element('tbody'), head = element('tr');
+    for (const name of ['language', 'instances', 'untouched', 'transplanted', 'gain', `${Math.round(100 * meta.confidence)}% interval`, 'p']) head.append(element('th', { scope: 'col' }, name));
+    for (const [name, , first, count] of languagesChosen()) {
+      let there = 0, right = 0, plain = 0, won = 0, lost = 0;
+      for (let i = first; i < first + count; i++) {
+        const untouched = group().instances[i][2];
+        if (untouched === 2 || current.texts[i * n2 + c] === ABSENT) continue;
+        const is = isRight(i, c);
+        there++; right += is; plain += untouched; won += is && !untouched; lost += !is && untouched;
+      }
+      if (!there) continue;
+      const d = (right - plain) / there, [low, high] = interval(there, won, lost, meta.confidence);
+      body.append(element('tr', {}, element('th', { scope: 'row' }, name || 'not given'), ...[String(there), percent(plain / there), percent(right / there)].map(v => element('td', {}, v)),
+        element('td', { class: d > 0 ? 'gain' : d < 0 ? 'loss' : null }, points(d)), element('td', {}, `${points(low)} to ${points(high)}`), element('td', {}, chance(mcnemar(won, lost)))));
+    }
+    return element('details', { class: 'languages' }, element('summary', {}, 'By language'), element('div', { class: 'scroll', tabindex: '0' }, element('table', {}, element('thead', {}, head), body)));
+  }
+
+  // ---- commands ------------------------------------------------------------------------------------
+  // Layers of the command line count from 0, whatever the page shows.
+  const cellOptions = plural => `--site ${site().site} --source-layer${plural} ${state.source} --target-layer${plural} ${state.target} --max-new-tokens ${meta.tokens}` +
+    (meta.compute === 'f32' ? '' : ` --compute ${meta.compute}`);
+  const sweepCommand = () => `xtransplant sweep -m ${quote(meta.model)} ${group().benchmark ? `--task ${group().task} --data DIR` : '--pairs FILE'} ${cellOptions('s')} -o cell.db`;
+  const runCommand = (source, target) => `xtransplant run -m ${quote(meta.model)} --source ${quote(source)} --target ${quote(target)} ${cellOptions('')}`;
+  function commandOf(title, text) {
+    const code = element('pre', { class: 'command', tabindex: '0' }, text), button = element('button', { type: 'button', class: 'plain' }, 'Copy');
+    button.addEventListener('click', async () => {
+      try {
+        await navigator.clipboard.writeText(text);
+        button.textContent = 'Copied';
+      } catch { // without permission: selected, for the person to copy
+        getSelection().selectAllChildren(code);
+        button.textContent = 'Selected';
+      }
+      setTimeout(() => { button.textContent = 'Copy'; }, 2000);
+    });
+    return element('details', { class: 'commands' }, element('summary', {}, title), code, button);
+  }
+
+  function item(k, texts, measured) {
     const [id, gold, , source, target] = group().instances[k.i];
     const language = group().languages.find(([, , first, count]) => k.i >= first && k.i < first + count)[0];
+    const facts = text => {
+      const parts = [];
+      if (text !== ABSENT && measured.spoken && measured.spoken[text] !== ABSENT) parts.push(meta.spoken[measured.spoken[text]]);
+      if (text !== ABSENT && measured.perplexity && !Number.isNaN(measured.perplexity[text])) parts.push(`perplexity ${measured.perplexity[text].toPrecision(3)}`);
+      return element('small', {}, parts.join(', '));
+    };
     const response = (title, text, right) => element('div', { class: right === 2 ? '' : right ? 'right' : 'wrong' },
-      element('span', {}, title + ' ', element('b', {}, right === 2 ? '' : right ? '✓ right' : '✗ wrong')), element('p', { dir: 'auto' }, text === ABSENT ? '' : texts[text] ?? '(no tokenizer)'));
+      element('span', {}, title + ' ', element('b', {}, right === 2 ? '' : right ? '✓ right' : '✗ wrong')), element('p', { dir: 'auto' }, text === ABSENT ? '' : texts[text] ?? '(no tokenizer)'), facts(text));
     const prompts = element('details', {}, element('summary', {}, 'Prompts'));
     prompts.addEventListener('toggle', async () => {
       if (prompts.children.length > 1) return;
       const all = await json('prompts');
-      prompts.append(element('p', {}, 'Target prompt'), element('pre', { dir: 'auto' }, all[target]), element('p', {}, 'Source prompt'), element('pre', { dir: 'auto' }, all[source]));
+      prompts.append(element('p', {}, 'Target prompt'), element('pre', { dir: 'auto' }, all[target]), element('p', {}, 'Source prompt'), element('pre', { dir: 'auto' }, all[source]),
+        commandOf('Command for this question', runCommand(all[source], all[target])));
     });
     return element('article', { class: 'item' },
       element('div', { class: 'head' }, element('b', {}, language), `question ${id}`, element('span', {}, 'gold: ', element('b', { dir: 'auto' }, gold?.replaceAll('\u001e', ' | ') ?? 'not known'))),
-      element('div', { class: 'pair' }, response('untouched', k.plain, k.untouched), response('transplanted', k.text, k.right)), prompts);
+      element('div', { class: k.own === ABSENT ? 'pair' : 'pair three' }, ...(k.own === ABSENT ? [] : [response('source prompt by itself', k.own, 2)]), response('untouched', k.plain, k.untouched), response('transplanted', k.text, k.right)), prompts);
   }
 
   // ---- controls ----------------------------------------------------------------------------------
@@ -225,11 +312,13 @@
     });
     for (const l of group().languages) if (l[1] < 0) select.append(element('option', { value: 'l:' + l[0] }, l[0] || 'not given'));
     select.value = state.language;
+    $('colour').replaceChildren(...colourings.filter(k => !k.has || k.has(meta)).map(k => element('option', { value: k.id }, k.title)));
+    $('colour').value = state.colour;
     if (focus === 'groups' || focus === 'sites') $(focus).querySelector('[aria-checked=true]').focus();
   }
 
   function choose(c) {
-    if (!totals.there[c]) return;
+    if (Number.isNaN(shown[c]) && !totals.there[c]) return;
     Object.assign(state, { source: Math.floor(c / meta.layers), target: c % meta.layers, limit: PAGE });
     paint();
     remember();
@@ -260,7 +349,8 @@
     if (name !== `${state.group}-${state.site}`) return;
     current = { texts, right, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
     count();
-    if (selected() < 0) Object.assign(state, { source: Math.floor(best() / meta.layers), target: best() % meta.layers });
+    if (!await measure()) return;
+    if (selected() < 0 && best() >= 0) Object.assign(state, { source: Math.floor(best() / meta.layers), target: best() % meta.layers });
     paint();
     await showDetail();
   }
@@ -289,8 +379,52 @@
       e.preventDefault();
       if (to[0] >= 0 && to[0] < n && to[1] >= 0 && to[1] < n) cells[to[0] * n + to[1]].focus();
     });
-    $('language').addEventListener('change', e => { state.language = e.target.value; state.limit = PAGE; count(); paint(); remember(); showDetail(); });
+    $('language').addEventListener('change', async e => { state.language = e.target.value; state.limit = PAGE; count(); if (await measure()) paint(); remember(); showDetail(); });
+    $('colour').addEventListener('change', async e => { state.colour = e.target.value; if (await measure()) paint(); });
+    for (const kind of ['svg', 'csv']) $('map-' + kind).addEventListener('click', () => saveMap(kind));
     for (const id of ['groups', 'sites']) $(id).addEventListener('click', remember);
+  }
+
+  // ---- files -----------------------------------------------------------------------------------------
+  function saveMap(kind) {
+    const n = meta.layers, how = colouring(), name = ['map', group().slug, site().site.replace(':', '-'), how.id].join('-');
+    if (kind === 'csv') {
+      const lines = [`source layer,target layer,${how.id},count,p,holm,bh`];
+      for (let c = 0; c < n * n; c++)
+        if (!Number.isNaN(shown[c])) lines.push([Math.floor(c / n) + meta.first, c % n + meta.first, shown[c], totals.there[c], totals.p[c] ?? '', totals.holm[c] ?? '', totals.bh[c] ?? ''].join(','));
+      return download(name + '.csv', 'text/csv', lines.join('\n') + '\n');
+    }
+    const side = 24, left = 48, top = 40, escape = text => text.replace(/[&<>"]/g, c => `&#${c.charCodeAt(0)};`);
+    const label = (x, y, text, anchor = 'middle') => `<text x="${x}" y="${y}" text-anchor="${anchor}" fill="#60646c">${escape(text)}</text>`;
+    const parts = [`<svg xmlns="http://www.w3.org/2000/svg" width="${Math.max(left + side * n + 16, 420)}" height="${top + side * n + 44}" font-family="Helvetica, Arial, sans-serif" font-size="11" stroke="none">`,
+      '<rect width="100%" height="100%" fill="#ffffff"/>', label(left, 20, `${group().title}, ${site().title}: ${how.title.toLowerCase()}`, 'start')];
+    const canvas = element('canvas', { width: '1', height: '1' }).getContext('2d', { willReadFrequently: true });
+    cells.forEach((cell, c) => {
+      if (Number.isNaN(shown[c])) return;
+      canvas.fillStyle = getComputedStyle(cell).backgroundColor; // any colour space, as the page shows it
+      canvas.fillRect(0, 0, 1, 1);
+      const [r, g, b] = canvas.getImageData(0, 0, 1, 1).data;
+      parts.push(`<rect x="${left + side * (c % n)}" y="${top + side * Math.floor(c / n)}" width="${side - 1}" height="${side - 1}" fill="rgb(${r},${g},${b})"><title>${escape(say(c))}</title></rect>`);
+    });
+    for (let k = 0; k < n; k++) parts.push(label(left - 6, top + side * (k + 0.5) + 4, String(k + meta.first), 'end'), label(left + side * (k + 0.5), top + side * n + 14, String(k + meta.first)));
+    parts.push(label(left + side * n / 2, top + side * n + 32, 'target layer (source layer down)'), '</svg>');
+    return download(name + '.svg', 'image/svg+xml', parts.join('\n') + '\n');
+  }
+
+  // Buttons for the files of each figure and table.
+  async function addButtons() {
+    const files = await json('files');
+    for (const figure of document.querySelectorAll('figure[id]')) {
+      const bar = element('div', { class: 'get' }), drawing = figure.querySelector('svg');
+      const add = (kind, type, text) => {
+        const button = element('button', { type: 'button', class: 'plain', 'aria-label': `Download ${figure.id}.${kind}` }, kind.toUpperCase());
+        button.addEventListener('click', () => download(`${figure.id}.${kind}`, type, text()));
+        bar.append(button);
+      };
+      if (drawing) add('svg', 'image/svg+xml', () => '<?xml version="1.0" encoding="UTF-8"?>\n' + new XMLSerializer().serializeToString(drawing) + '\n');
+      if (files[figure.id] !== undefined) add('csv', 'text/csv', () => files[figure.id]);
+      figure.prepend(bar);
+    }
   }
 
   $('theme').addEventListener('click', () => {
@@ -308,6 +442,7 @@
     listen();
     $('controls').hidden = $('panel').hidden = false;
     await refresh();
+    await addButtons();
     $('loading').hidden = true;
     document.documentElement.dataset.ready = 'yes';
   })().catch(e => { $('loading').textContent = 'The responses cannot be unpacked: ' + e.message; });

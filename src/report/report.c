@@ -166,7 +166,8 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(report_paper_tables(r, error));
   TRY(report_strategy_tables(r, error));
   TRY(report_figures(r, error));
-  return report_lens_figure(r, error);
+  TRY(report_lens_figure(r, error));
+  return report_find_lacks(r, error);
 }
 
 xt_status xt_report_create(const char *store, const xt_report_options *options, xt_report **out, xt_error *error) {
@@ -189,6 +190,7 @@ void xt_report_free(xt_report *r) {
   }
   for (size_t i = 0; i < r->figure_count; i++) text_buffer_free(&r->figures[i].svg);
   free(r->figures);
+  free(r->lacks);
   table_list_free(&r->tables);
   json_decref(r->lens);
   arena_free(&r->arena);
@@ -197,15 +199,16 @@ void xt_report_free(xt_report *r) {
 
 const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analysis; }
 
-xt_status xt_report_text(const xt_report *r, const xt_report_text_options *options, char **text, size_t *length, xt_error *error) {
-  const xt_report_text_options how = options ? *options : (xt_report_text_options){0};
-  const int width = how.width > 0 ? how.width : TEXT_WIDTH;
+xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, char **text, size_t *length, xt_error *error) {
+  xt_report_text_options how = options ? *options : (xt_report_text_options){0};
   TextBuffer out = {0};
+  if (how.width <= 0) how.width = TEXT_WIDTH;
+  if (!how.table || strcmp(how.table, "summary") == 0) report_summary(r, &how, &out);
   for (size_t i = 0; i < r->tables.count; i++) {
     const Table *table = r->tables.tables[i];
     if (table->data || (how.table && strcmp(table->id, how.table) != 0)) continue;
     if (out.size) text_buffer_add_text(&out, "\n");
-    table_to_text(table, width, &out);
+    table_to_text(table, how.width, &out);
   }
   text_buffer_add_text(&out, "");
   if (out.failed) {

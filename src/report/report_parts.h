@@ -21,12 +21,19 @@ typedef struct ReportFigure {
   TextBuffer svg;
 } ReportFigure;
 
+/* A table or row of the paper that a report has not, and what would add it. */
+typedef struct ReportLack {
+  const char *what, *how;
+} ReportLack;
+
 struct xt_report {
   Arena arena;
   ReportStore main, cot, tuned, beside;
   TableList tables;
   ReportFigure *figures;
   size_t figure_count, figure_capacity;
+  ReportLack *lacks;
+  size_t lack_count, lack_capacity;
   json_t *lens; /* what figure 8 shows; NULL: not given */
   int first_layer; /* what the first layer is called: 0, or 1 */
 };
@@ -62,9 +69,16 @@ xt_status report_strategy_tables(xt_report *r, xt_error *error);
 xt_status report_figures(xt_report *r, xt_error *error);
 xt_status report_lens_figure(xt_report *r, xt_error *error);
 
+xt_status report_find_lacks(xt_report *r, xt_error *error);
+
+/* What the report says in words, with a map of the gains at each task's site. `how->width` is set. */
+void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out);
+
 /* The whole of report.json and report.html. */
 /* `files`: names of all others, which report.json lists. */
 xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out, xt_error *error);
+/* The packed data of the page. */
+xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error);
 xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error);
 
 /* A column for each language under its level, then an average; and the cells of a row for scores. */

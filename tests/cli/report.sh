@@ -127,6 +127,21 @@ for width in 60 80 200; do
   same "no line is longer than $width columns, or has more than a label and a cell" "$(sed 's/[^\x01-\x7f]/x/g' wide.out | LC_ALL=C.UTF-8 awk -v w=$width 'length($0) > w && w > 60' | wc -l)" 0
 done
 
+# ---- the summary, first; a map in colours on a terminal alone
+same "the summary comes first" "$(grep -nE '^(== XNLI ==|Table 2\.)' wide.out | cut -d: -f2 | tr '\n' ' ' | cut -c1-20)" "== XNLI == Table 2. "
+run "$X" report results.db --bootstrap 10 --quiet
+prints "summary: the paper's fixed choice" '^The paper.s fixed choice for it, attn from layer 5 into layer 0: [0-9.]+% instead of [0-9.]+%'
+prints "summary: its best" '^attn: of 36 configurations [0-9]+ do better than the untouched model, [0-9]+ worse'
+prints "summary: what is not there" '^- Table 1, perplexity and language: xtransplant metrics measures them$'
+prints "summary: the map in numbers" '^   0( +[+-]?[0-9.]+){6}$'
+same "no colours in a file" "$(grep -c "$(printf '\033')" out)" 0
+if command -v script >/dev/null; then
+  TERM=xterm script -qec "$X report results.db --bootstrap 10 --quiet" /dev/null </dev/null >tty.out
+  same "colours on a terminal" "$(grep -c "$(printf '\033')\[" tty.out | awk '{ print ($1 >= 21) }')" 1
+  TERM=xterm NO_COLOR=1 script -qec "$X report results.db --bootstrap 10 --quiet" /dev/null </dev/null >tty.out
+  same "NO_COLOR" "$(grep -c "$(printf '\033')\[" tty.out)" 0
+else skip "colours on a terminal" "no script (bsdutils)"; fi
+
 # ---- names that are hostile to every format, from a file of pairs
 html='"><img src=x onerror=document.title=`XSS-attribute`><script>document.title="XSS"</script>'
 json_html=$(printf '%s' "$html" | sed 's/"/\\"/g')

@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is packed beside the page: <script type="application/octet-stream"> elements that hold base64 of zlib streams, which browsers undo by
+ * themselves. Numbers in them are little-endian. For group g and site s:
+ *
+ *   meta     JSON: what page.js says of it
+ *   texts    JSON: every response text once
+ *   prompts  JSON: every prompt once
+ *   files    JSON: the .csv file of each table, and of the numbers behind each drawing, by name
+ *   q        [texts] float32: perplexity of each text; NaN: not measured
+ *   w        [texts] uint32: index in meta's `spoken`, 2^32 - 1: not known
+ *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
+ *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
+ *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "analysis/bits.h"
+#include "base/mem.h"
+#include "report/escape.h"
+#include "report/report_parts.h"
+#include "xtransplant/langid.h"
+
+/* ---- packing ---------------------------------------------------------------------------------- */
+
+static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes, size_t size, xt_error *error) {
+  uLongf packed_size = compressBound((uLong)size);
+  unsigned char *packed;
+  TRY(mem_alloc(&packed, packed_size, 1, error));
+  const int code = compress2(packed, &packed_size, bytes, (uLong)size, 6);
+  if (code != Z_OK) {
+    free(packed);
+    return err_memory(error, packed_size);
+  }
+  text_buffer_format(out, "<script type=\"application/octet-stream\" id=\"x-%s\">", name);
+  escape_base64(out, packed, packed_size);
+  text_buffer_add_text(out, "</script>\n");
+  free(packed);
+  return out->failed ? err_memory(error, 0) : XT_STATUS_OK;
+}
+
+static void put_le(unsigned char *out, uint64_t value, size_t bytes) {
+  for (size_t i = 0; i < bytes; i++) out[i] = (unsigned char)(value >> (8 * i));
+}
+
+static xt_status add_numbers32(TextBuffer *out, const char *name, const uint32_t *values, size_t count, xt_error *error) {
+  unsigned char *bytes;
+  TRY(mem_alloc(&bytes, count, 4, error));
+  for (size_t i = 0; i < count; i++) put_le(bytes + 4 * i, values[i], 4);
+  const xt_status status = add_packed(out, name, bytes, 4 * count, error);
+  free(bytes);
+  return status;
+}
+
+static xt_status add_numbers64(TextBuffer *out, const char *name, const uint64_t *values, size_t count, xt_error *error) {
+  unsigned char *bytes;
+  TRY(mem_alloc(&bytes, count, 8, error));
+  for (size_t i = 0; i < count; i++) put_le(bytes + 8 * i, values[i], 8);
+  const xt_status status = add_packed(out, name, bytes, 8 * count, error);
+  free(bytes);
+  return status;
+}
+
+/* ---- JSON by hand: a value a response would be slow as objects ---------------------------------- */
+
+static void json_text_add(TextBuffer *out, const char *text, size_t length) {
+  size_t from = 0;
+  text_buffer_add_text(out, "\"");
+  for (size_t i = 0; i <= length; i++) {
+    const unsigned char c = i < length ? (unsigned char)text[i] : 0;
+    if (i < length && c >= ' ' && c != '"' && c != '\\') continue;
+    text_buffer_add(out, text + from, i - from);
+    from = i + 1;
+    if (i < length) text_buffer_format(out, "\\u%04x", c);
+  }
+  text_buffer_add_text(out, "\"");
+}
+
+static void json_string_add(TextBuffer *out, const char *text) { json_text_add(out, text, strlen(text)); }
+
+static void json_real_add(TextBuffer *out, double value) {
+  if (isfinite(value)) text_buffer_format(out, "%.6g", value);
+  else text_buffer_add_text(out, "null");
+}
+
+/* ---- prompts, each once ----------------------------------------------------------------------- */
+
+typedef struct Interner {
+  TextBuffer json;
+  uint32_t *slots; /* 1 + number; 0: free */
+  const char **texts;
+  size_t slot_count, count, capacity;
+} Interner;
+
+static uint64_t text_hash(const char *text) { /* FNV-1a */
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+  return hash;
+}
+
+static xt_status intern(Interner *in, const char *text, size_t *number, xt_error *error) {
+  size_t at = (size_t)text_hash(text) % in->slot_count;
+  while (in->slots[at] && strcmp(in->texts[in->slots[at] - 1], text) != 0) at = (at + 1) % in->slot_count;
+  if (!in->slots[at]) {
+    TRY(mem_grow(&in->texts, &in->capacity, in->count + 1, sizeof *in->texts, error));
+    in->texts[in->count++] = text;
+    in->slots[at] = (uint32_t)in->count;
+    text_buffer_add_text(&in->json, in->count > 1 ? "," : "[");
+    json_string_add(&in->json, text);
+  }
+  *number = in->slots[at] - 1;
+  return XT_STATUS_OK;
+}
+
+/* ---- languages that texts were identified as, each once ------------------------------------------ */
+
+#define SPOKEN_MOST 512
+typedef struct Spoken {
+  const char *names[SPOKEN_MOST];
+  size_t count;
+  uint32_t *texts; /* [texts]: index of its language; NOT_KNOWN */
+} Spoken;
+#define NOT_KNOWN UINT32_MAX
+
+static xt_status spoken_fill(Spoken *s, const xt_analysis *a, xt_error *error) {
+  TRY(mem_alloc(&s->texts, a->text_count, sizeof *s->texts, error));
+  for (size_t i = 0; i < a->text_count; i++) {
+    const char *name = a->texts[i].language;
+    size_t k = 0;
+    s->texts[i] = NOT_KNOWN;
+    if (!name) continue;
+    while (k < s->count && strcmp(s->names[k], name) != 0) k++;
+    if (k == s->count && k < SPOKEN_MOST) s->names[s->count++] = name;
+    if (k < s->count) s->texts[i] = (uint32_t)k;
+  }
+  return XT_STATUS_OK;
+}
+
+/* Those that count as the language asked for. */
+static void wanted_meta(TextBuffer *out, const Spoken *s, const char *asked) {
+  bool any = false;
+  for (size_t k = 0; k < s->count; k++) {
+    if (!xt_language_is(s->names[k], asked)) continue;
+    text_buffer_format(out, any ? ",%zu" : "%zu", k);
+    any = true;
+  }
+}
+
+/* ---- meta ------------------------------------------------------------------------------------- */
+
+static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner *prompts, xt_error *error) {
+  text_buffer_add_text(out, ",\"instances\":[");
+  for (size_t i = 0; i < g->group.instances; i++) {
+    const AnalysisInstance *k = &g->instances[i];
+    size_t source, target;
+    TRY(intern(prompts, k->source, &source, error));
+    TRY(intern(prompts, k->target, &target, error));
+    text_buffer_add_text(out, i ? ",[" : "[");
+    json_string_add(out, k->id);
+    text_buffer_add_text(out, ",");
+    if (k->gold) json_string_add(out, k->gold);
+    else text_buffer_add_text(out, "null");
+    text_buffer_format(out, ",%d,%zu,%zu]", !k->scored ? 2 : k->vanilla_correct, source, target);
+  }
+  text_buffer_add_text(out, "]");
+  return XT_STATUS_OK;
+}
+
+static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *site) {
+  static const char *const names[] = {"p", "holm", "bh", "low", "high"};
+  text_buffer_add_text(out, "{\"site\":");
+  json_string_add(out, site->site);
+  text_buffer_add_text(out, ",\"title\":");
+  json_string_add(out, report_site_title(site->site));
+  for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
+    text_buffer_format(out, ",\"%s\":[", names[f]);
+    for (int c = 0; c < g->layers * g->layers; c++) {
+      const xt_configuration *k = &site->configurations[c];
+      const double values[] = {k->p, k->holm, k->bh, k->low, k->high};
+      if (c) text_buffer_add_text(out, ",");
+      json_real_add(out, values[f]);
+    }
+    text_buffer_add_text(out, "]");
+  }
+  text_buffer_add_text(out, "}");
+}
+
+/* Of those whose questions a data folder has; the others come as pairs. */
+static bool is_benchmark(const char *name) {
+  const xt_task *task;
+  for (size_t t = 0; (task = xt_task_get(t)); t++)
+    if (strcmp(task->name, name) == 0) return true;
+  return false;
+}
+
+static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *group, const Spoken *spoken, Interner *prompts, xt_error *error) {
+  const xt_group *g = &group->group;
+  const bool from = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
+  text_buffer_add_text(out, "{\"title\":");
+  json_string_add(out, report_group_title(r, g));
+  text_buffer_add_text(out, ",\"slug\":");
+  json_string_add(out, report_slug(r, g));
+  text_buffer_add_text(out, ",\"task\":");
+  json_string_add(out, g->task);
+  text_buffer_format(out, ",\"benchmark\":%s", is_benchmark(g->task) ? "true" : "false");
+  text_buffer_format(out, ",\"main\":%d,\"from\":%s,\"languages\":[", g->site_count ? (int)(report_site(g) - g->sites) : 0,
+                     from ? "true" : "false");
+  for (size_t l = 0; l < g->language_count; l++) {
+    text_buffer_add_text(out, l ? ",[" : "[");
+    json_string_add(out, g->languages[l].name);
+    text_buffer_format(out, ",%d,%zu,%zu,[", g->languages[l].level, g->languages[l].first, g->languages[l].count);
+    wanted_meta(out, spoken, from ? "en" : g->languages[l].name);
+    text_buffer_add_text(out, "]]");
+  }
+  text_buffer_add_text(out, "],\"sites\":[");
+  for (size_t s = 0; s < g->site_count; s++) {
+    if (s) text_buffer_add_text(out, ",");
+    site_meta(out, g, &g->sites[s]);
+  }
+  text_buffer_add_text(out, "]");
+  TRY(instance_meta(out, group, prompts, error));
+  text_buffer_add_text(out, "}");
+  return XT_STATUS_OK;
+}
+
+/* ---- the data --------------------------------------------------------------------------------- */
+
+static xt_status add_texts(TextBuffer *out, const xt_analysis *a, xt_error *error) {
+  TextBuffer json = {0};
+  text_buffer_add_text(&json, "[");
+  for (size_t i = 0; i < a->text_count; i++) {
+    if (i) text_buffer_add_text(&json, ",");
+    if (a->texts[i].text) json_text_add(&json, a->texts[i].text, a->texts[i].length);
+    else text_buffer_add_text(&json, "null");
+  }
+  text_buffer_add_text(&json, "]");
+  const xt_status status = json.failed ? err_memory(error, 0) : add_packed(out, "texts", json.data, json.size, error);
+  text_buffer_free(&json);
+  return status;
+}
+
+static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *error) {
+  char name[48];
+  for (size_t g = 0; g < a->count; g++) {
+    const AnalysisGroup *group = &a->groups[g];
+    const size_t n = group->group.instances, cells = (size_t)a->cells;
+    uint32_t *vanilla;
+    TRY(mem_alloc(&vanilla, n, sizeof *vanilla, error));
+    for (size_t i = 0; i < n; i++) vanilla[i] = group->instances[i].vanilla_text;
+    snprintf(name, sizeof name, "v%zu", g);
+    const xt_status status = add_numbers32(out, name, vanilla, n, error);
+    free(vanilla);
+    if (status) return status;
+    for (size_t s = 0; s < group->site_count; s++) {
+      snprintf(name, sizeof name, "t%zu-%zu", g, s);
+      TRY(add_numbers32(out, name, group->sites[s].texts, n * cells, error));
+      snprintf(name, sizeof name, "r%zu-%zu", g, s);
+      TRY(add_numbers64(out, name, group->sites[s].right, n * bits_words(cells), error));
+    }
+  }
+  return XT_STATUS_OK;
+}
+
+/* Perplexities and languages of the texts, where anything was measured. */
+static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoken *spoken, xt_error *error) {
+  uint32_t *values;
+  TRY(mem_alloc(&values, a->text_count, sizeof *values, error));
+  for (size_t i = 0; i < a->text_count; i++) {
+    const float perplexity = (float)a->texts[i].perplexity;
+    memcpy(&values[i], &perplexity, sizeof perplexity);
+  }
+  xt_status status = a->has_perplexity ? add_numbers32(out, "q", values, a->text_count, error) : XT_STATUS_OK;
+  free(values);
+  if (!status && a->has_language) status = add_numbers32(out, "w", spoken->texts, a->text_count, error);
+  return status;
+}
+
+/* Every .csv of the report, for the page's buttons. */
+static xt_status add_files(const xt_report *r, TextBuffer *out, xt_error *error) {
+  TextBuffer json = {0};
+  for (size_t i = 0; i < r->tables.count; i++) {
+    TextBuffer csv = {0};
+    table_to_csv(r->tables.tables[i], &csv);
+    text_buffer_add_text(&json, i ? "," : "{");
+    json_string_add(&json, r->tables.tables[i]->id);
+    text_buffer_add_text(&json, ":");
+    json_text_add(&json, csv.data ? csv.data : "", csv.size);
+    json.failed = json.failed || csv.failed;
+    text_buffer_free(&csv);
+  }
+  text_buffer_add_text(&json, r->tables.count ? "}" : "{}");
+  const xt_status status = json.failed ? err_memory(error, 0) : add_packed(out, "files", json.data, json.size, error);
+  text_buffer_free(&json);
+  return status;
+}
+
+static void meta_head(const xt_report *r, const Spoken *spoken, TextBuffer *out) {
+  const xt_analysis *a = r->main.analysis;
+  text_buffer_format(out, "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,\"perplexity\":%s,\"language\":%s,\"compute\":", a->layers, r->first_layer,
+                     a->options.confidence, (long long)json_integer_value(json_object_get(r->main.about, "max_new_tokens")), a->has_perplexity ? "true" : "false",
+                     a->has_language ? "true" : "false");
+  json_string_add(out, json_string_value(json_object_get(r->main.about, "compute")));
+  text_buffer_add_text(out, ",\"model\":");
+  json_string_add(out, r->main.model);
+  text_buffer_add_text(out, ",\"spoken\":[");
+  for (size_t k = 0; k < spoken->count; k++) {
+    if (k) text_buffer_add_text(out, ",");
+    json_string_add(out, spoken->names[k]);
+  }
+  text_buffer_add_text(out, "],\"groups\":[");
+}
+
+static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, Interner *prompts, xt_error *error) {
+  const xt_analysis *a = r->main.analysis;
+  TextBuffer meta = {0};
+  xt_status status = XT_STATUS_OK;
+  meta_head(r, spoken, &meta);
+  for (size_t g = 0; g < a->count && !status; g++) {
+    if (g) text_buffer_add_text(&meta, ",");
+    status = group_meta(r, &meta, &a->groups[g], spoken, prompts, error);
+  }
+  text_buffer_add_text(&meta, "]}");
+  if (!status) status = meta.failed ? err_memory(error, 0) : add_packed(out, "meta", meta.data, meta.size, error);
+  text_buffer_free(&meta);
+  return status;
+}
+
+xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
+  const xt_analysis *a = r->main.analysis;
+  Interner prompts = {0};
+  Spoken spoken = {0};
+  xt_status status;
+  for (size_t g = 0; g < a->count; g++) prompts.slot_count += 4 * a->groups[g].group.instances;
+  prompts.slot_count += 1;
+  TRY_DONE(mem_alloc(&prompts.slots, prompts.slot_count, sizeof *prompts.slots, error));
+  TRY_DONE(spoken_fill(&spoken, a, error));
+  TRY_DONE(add_meta(r, out, &spoken, &prompts, error));
+  text_buffer_add_text(&prompts.json, prompts.count ? "]" : "[]");
+  if (prompts.json.failed) TRY_DONE(err_memory(error, 0));
+  TRY_DONE(add_packed(out, "prompts", prompts.json.data, prompts.json.size, error));
+  TRY_DONE(add_texts(out, a, error));
+  TRY_DONE(add_measures(out, a, &spoken, error));
+  TRY_DONE(add_files(r, out, error));
+  TRY_DONE(add_responses(out, a, error));
+done:
+  text_buffer_free(&prompts.json);
+  free(spoken.texts);
+  free(prompts.slots);
+  free(prompts.texts);
+  return status;
+}
