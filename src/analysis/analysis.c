@@ -13,6 +13,8 @@
 static void free_group(AnalysisGroup *g) {
   for (size_t s = 0; s < g->site_count; s++) {
     free(g->sites[s].texts);
+    free(g->sites[s].margins);
+    free(g->sites[s].entropies);
     free(g->sites[s].right);
     free(g->sites[s].correct);
     free(g->sites[s].present);

@@ -23,6 +23,7 @@ typedef struct AnalysisInstance {
   const xt_choice *choices;
   size_t choice_count;
   uint32_t vanilla_text; /* TEXT_ABSENT: no untouched run */
+  float vanilla_margin, vanilla_entropy; /* as in xt_store_row */
   bool vanilla_correct;
   bool scored;           /* has a gold answer and an untouched run */
 } AnalysisInstance;
@@ -39,6 +40,7 @@ typedef struct AnalysisSite {
   const char *name;
   size_t capacity;            /* instances that there is room for */
   uint32_t *texts;            /* [instances][cells]: index of the response's text, or TEXT_ABSENT */
+  float *margins, *entropies; /* [instances][cells]: of each response that is there, as in xt_store_row */
   uint64_t *right;            /* [instances][words of cells]: is right */
   uint64_t *correct, *present;/* [cells][words of instances]: of scored instances, is right, is there */
   AnalysisSelection *selections;

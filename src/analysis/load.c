@@ -151,10 +151,12 @@ static xt_status find_site(Loader *l, const char *name, xt_error *error) {
 /* Room for the group's first `instances` instances; what was not there is absent. */
 static xt_status site_reserve(const xt_analysis *a, AnalysisSite *s, size_t instances, xt_error *error) {
   const size_t cells = (size_t)a->cells, words = bits_words(cells), old = s->capacity;
-  size_t capacity = old * cells, bit_capacity = old * words;
+  size_t capacity = old * cells, margin_capacity = capacity, entropy_capacity = capacity, bit_capacity = old * words;
   if (instances <= old) return XT_STATUS_OK;
   instances = instances < old + old / 2 ? old + old / 2 : instances;
   TRY(mem_grow(&s->texts, &capacity, instances * cells, sizeof *s->texts, error));
+  TRY(mem_grow(&s->margins, &margin_capacity, instances * cells, sizeof *s->margins, error));
+  TRY(mem_grow(&s->entropies, &entropy_capacity, instances * cells, sizeof *s->entropies, error));
   TRY(mem_grow(&s->right, &bit_capacity, instances * words, sizeof *s->right, error));
   memset(s->texts + old * cells, 0xff, (instances - old) * cells * sizeof *s->texts);
   memset(s->right + old * words, 0, (instances - old) * words * sizeof *s->right);
@@ -172,6 +174,8 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
   TRY(text_of(a, row, &text, error));
   if (row->source_layer < 0) {
     instance->vanilla_text = text;
+    instance->vanilla_margin = (float)row->margin;
+    instance->vanilla_entropy = (float)row->entropy;
     instance->vanilla_correct = row->correct == 1;
     instance->scored = row->correct >= 0;
     return XT_STATUS_OK;
@@ -183,6 +187,8 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
   TRY(site_reserve(a, s, g->group.instances, error));
   const size_t at = g->group.instances - 1, cells = (size_t)a->cells, cell = (size_t)(row->source_layer * a->layers + row->target_layer);
   s->texts[at * cells + cell] = text;
+  s->margins[at * cells + cell] = (float)row->margin;
+  s->entropies[at * cells + cell] = (float)row->entropy;
   if (row->correct == 1) bits_set(s->right + at * bits_words(cells), cell);
   return XT_STATUS_OK;
 }

@@ -14,6 +14,8 @@
   const once = load => { const kept = new Map(); return name => { if (!kept.has(name)) kept.set(name, load(name)); return kept.get(name); }; };
   const numbers = once(async name => new Uint32Array(await unpack(name)));
   const floats = once(async name => new Float32Array(await unpack(name)));
+  const shorts = once(async name => new Uint16Array(await unpack(name)));
+  const kinds = { numbers, floats, shorts };
   const { mcnemar, adjust, interval, percent, points, chance, colourings, download, quote } = measures;
   const json = once(async name => JSON.parse(new TextDecoder().decode(await unpack(name))));
 
@@ -24,7 +26,7 @@
     return e;
   };
   let meta, cells = [];
-  const state = { group: 0, site: 0, language: 'all', source: -1, target: -1, show: 'all', search: '', limit: PAGE, colour: 'gain' };
+  const state = { group: 0, site: 0, language: 'all', source: -1, target: -1, show: 'all', search: '', limit: PAGE, colour: 'gain', open: {} };
   const group = () => meta.groups[state.group];
   const site = () => group().sites[state.site];
 
@@ -68,7 +70,8 @@
   // What the map shows, by the colouring chosen.
   async function measure() {
     const how = colouring(), n = meta.layers * meta.layers, name = `${state.group}-${state.site}-${state.language}-${how.id}`;
-    const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(how.floats ? floats : numbers)]);
+    const own = need => need.endsWith('-') ? `${need.slice(0, -1)}${state.group}-${state.site}` : need;
+    const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
     if (name !== `${state.group}-${state.site}-${state.language}-${state.colour}`) return false;
     shown = new Float64Array(n).fill(NaN);
     if (how.scored) {
@@ -81,7 +84,7 @@
         for (let c = 0; c < n; c++) {
           const text = current.texts[i * n + c];
           if (text === ABSENT) continue;
-          const value = how.each({ text, plain: plain[i], wanted }, ...data);
+          const value = how.each({ text, plain: plain[i], wanted, at: i * n + c }, ...data);
           if (Number.isNaN(value)) continue;
           sums[c] += value;
           counts[c]++;
@@ -164,12 +167,12 @@
       panel.replaceChildren(element('h3', {}, 'No configuration chosen'), element('p', { class: 'lead' }, 'Choose a cell of the map to see what the model answers with this transplant, beside its untouched answer and the gold one.'));
       return;
     }
-    const [texts, vanilla, own, spoken, perplexity] = await Promise.all([json('texts'), numbers('v' + state.group), $('x-o' + state.group) ? numbers('o' + state.group) : null,
-      meta.language ? numbers('w') : null, meta.perplexity ? floats('q') : null]);
+    const [texts, vanilla, own, spoken, perplexity, margins, entropies] = await Promise.all([json('texts'), numbers('v' + state.group), $('x-o' + state.group) ? numbers('o' + state.group) : null,
+      meta.language ? numbers('w') : null, meta.perplexity ? floats('q') : null, shorts(`m${state.group}-${state.site}`), shorts(`e${state.group}-${state.site}`)]);
     if (c !== selected()) return;
     const kinds = { all: () => true, fixed: k => k.right === 1 && k.untouched === 0, broken: k => k.right === 0 && k.untouched === 1, changed: k => k.text !== k.plain };
     const rows = chosen().filter(i => current.texts[i * n2 + c] !== ABSENT).map(i => ({
-      i, text: current.texts[i * n2 + c], plain: vanilla[i], own: own ? own[i] : ABSENT, untouched: group().instances[i][2], right: group().instances[i][2] === 2 ? 2 : isRight(i, c),
+      i, text: current.texts[i * n2 + c], plain: vanilla[i], own: own ? own[i] : ABSENT, margin: margins[i * n2 + c], entropy: entropies[i * n2 + c], untouched: group().instances[i][2], right: group().instances[i][2] === 2 ? 2 : isRight(i, c),
     }));
     const search = state.search.toLowerCase();
     const shown = rows.filter(kinds[state.show]).filter(k => !search || [texts[k.text], texts[k.plain], group().instances[k.i][1]].some(t => t && t.toLowerCase().includes(search)));
@@ -213,6 +216,13 @@
     return out;
   }
 
+  // Details that stay as the reader left them when another configuration is chosen.
+  function keepOpen(kind, ...children) {
+    const details = element('details', { class: kind, open: state.open[kind] ? '' : null }, ...children);
+    details.addEventListener('toggle', () => { state.open[kind] = details.open; });
+    return details;
+  }
+
   // The configuration in each language, with its interval (paired differences, normal) and exact McNemar test.
   function byLanguage(c) {
     const n2 = meta.layers * meta.layers, body = element('tbody'), head = element('tr');
@@ -230,7 +240,7 @@
       body.append(element('tr', {}, element('th', { scope: 'row' }, name || 'not given'), ...[String(there), percent(plain / there), percent(right / there)].map(v => element('td', {}, v)),
         element('td', { class: d > 0 ? 'gain' : d < 0 ? 'loss' : null }, points(d)), element('td', {}, `${points(low)} to ${points(high)}`), element('td', {}, chance(mcnemar(won, lost)))));
     }
-    return element('details', { class: 'languages' }, element('summary', {}, 'By language'), element('div', { class: 'scroll', tabindex: '0' }, element('table', {}, element('thead', {}, head), body)));
+    return keepOpen('languages', element('summary', {}, 'By language'), element('div', { class: 'scroll', tabindex: '0' }, element('table', {}, element('thead', {}, head), body)));
   }
 
   // ---- commands ------------------------------------------------------------------------------------
@@ -239,7 +249,7 @@
     (meta.compute === 'f32' ? '' : ` --compute ${meta.compute}`);
   const sweepCommand = () => `xtransplant sweep -m ${quote(meta.model)} ${group().benchmark ? `--task ${group().task} --data DIR` : '--pairs FILE'} ${cellOptions('s')} -o cell.db`;
   const runCommand = (source, target) => `xtransplant run -m ${quote(meta.model)} --source ${quote(source)} --target ${quote(target)} ${cellOptions('')}`;
-  function commandOf(title, text) {
+  function commandOf(title, text, kind = 'commands') {
     const code = element('pre', { class: 'command', tabindex: '0' }, text), button = element('button', { type: 'button', class: 'plain' }, 'Copy');
     button.addEventListener('click', async () => {
       try {
@@ -251,30 +261,31 @@
       }
       setTimeout(() => { button.textContent = 'Copy'; }, 2000);
     });
-    return element('details', { class: 'commands' }, element('summary', {}, title), code, button);
+    return keepOpen(kind, element('summary', {}, title), code, button);
   }
 
   function item(k, texts, measured) {
-    const [id, gold, , source, target] = group().instances[k.i];
+    const [id, gold, , source, target, margin, entropy] = group().instances[k.i];
     const language = group().languages.find(([, , first, count]) => k.i >= first && k.i < first + count)[0];
-    const facts = text => {
-      const parts = [];
+    const facts = (text, sure) => {
+      const parts = sure && sure[0] !== null ? [`margin ${sure[0].toFixed(2)}`, `entropy ${sure[1].toFixed(2)}`] : [];
       if (text !== ABSENT && measured.spoken && measured.spoken[text] !== ABSENT) parts.push(meta.spoken[measured.spoken[text]]);
       if (text !== ABSENT && measured.perplexity && !Number.isNaN(measured.perplexity[text])) parts.push(`perplexity ${measured.perplexity[text].toPrecision(3)}`);
       return element('small', {}, parts.join(', '));
     };
-    const response = (title, text, right) => element('div', { class: right === 2 ? '' : right ? 'right' : 'wrong' },
-      element('span', {}, title + ' ', element('b', {}, right === 2 ? '' : right ? '✓ right' : '✗ wrong')), element('p', { dir: 'auto' }, text === ABSENT ? '' : texts[text] ?? '(no tokenizer)'), facts(text));
+    const response = (title, text, right, sure) => element('div', { class: right === 2 ? '' : right ? 'right' : 'wrong' },
+      element('span', {}, title + ' ', element('b', {}, right === 2 ? '' : right ? '✓ right' : '✗ wrong')), element('p', { dir: 'auto' }, text === ABSENT ? '' : texts[text] ?? '(no tokenizer)'), facts(text, sure));
     const prompts = element('details', {}, element('summary', {}, 'Prompts'));
     prompts.addEventListener('toggle', async () => {
       if (prompts.children.length > 1) return;
       const all = await json('prompts');
       prompts.append(element('p', {}, 'Target prompt'), element('pre', { dir: 'auto' }, all[target]), element('p', {}, 'Source prompt'), element('pre', { dir: 'auto' }, all[source]),
-        commandOf('Command for this question', runCommand(all[source], all[target])));
+        commandOf('Command for this question', runCommand(all[source], all[target]), 'command-one'));
     });
     return element('article', { class: 'item' },
       element('div', { class: 'head' }, element('b', {}, language), `question ${id}`, element('span', {}, 'gold: ', element('b', { dir: 'auto' }, gold?.replaceAll('\u001e', ' | ') ?? 'not known'))),
-      element('div', { class: k.own === ABSENT ? 'pair' : 'pair three' }, ...(k.own === ABSENT ? [] : [response('source prompt by itself', k.own, 2)]), response('untouched', k.plain, k.untouched), response('transplanted', k.text, k.right)), prompts);
+      element('div', { class: k.own === ABSENT ? 'pair' : 'pair three' }, ...(k.own === ABSENT ? [] : [response('source prompt by itself', k.own, 2)]), response('untouched', k.plain, k.untouched, [margin, entropy]),
+        response('transplanted', k.text, k.right, k.margin === 0xffff || k.entropy === 0xffff ? null : [k.margin / 100, k.entropy / 100])), prompts);
   }
 
   // ---- controls ----------------------------------------------------------------------------------

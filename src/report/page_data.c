@@ -10,6 +10,8 @@
  *   w        [texts] uint32: index in meta's `spoken`, 2^32 - 1: not known
  *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
  *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
+ *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in hundredths, 65534 at most; 65535: none
+ *   e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a nat
  *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right */
 #include <math.h>
 #include <stdio.h>
@@ -59,6 +61,20 @@ static xt_status add_numbers64(TextBuffer *out, const char *name, const uint64_t
   TRY(mem_alloc(&bytes, count, 8, error));
   for (size_t i = 0; i < count; i++) put_le(bytes + 8 * i, values[i], 8);
   const xt_status status = add_packed(out, name, bytes, 8 * count, error);
+  free(bytes);
+  return status;
+}
+
+/* Values from 0 on in hundredths; what is not there, or no number, is 65535. */
+static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values, const uint32_t *texts, size_t count, xt_error *error) {
+  enum { MOST = 65534, NONE = 65535 };
+  unsigned char *bytes;
+  TRY(mem_alloc(&bytes, count, 2, error));
+  for (size_t i = 0; i < count; i++) {
+    const bool there = texts[i] != TEXT_ABSENT && values[i] >= 0;
+    put_le(bytes + 2 * i, !there ? NONE : values[i] * 100.0f >= MOST ? MOST : (uint64_t)lroundf(values[i] * 100.0f), 2);
+  }
+  const xt_status status = add_packed(out, name, bytes, 2 * count, error);
   free(bytes);
   return status;
 }
@@ -162,7 +178,11 @@ static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner
     text_buffer_add_text(out, ",");
     if (k->gold) json_string_add(out, k->gold);
     else text_buffer_add_text(out, "null");
-    text_buffer_format(out, ",%d,%zu,%zu]", !k->scored ? 2 : k->vanilla_correct, source, target);
+    text_buffer_format(out, ",%d,%zu,%zu,", !k->scored ? 2 : k->vanilla_correct, source, target);
+    json_real_add(out, k->vanilla_text == TEXT_ABSENT ? (double)NAN : (double)k->vanilla_margin);
+    text_buffer_add_text(out, ",");
+    json_real_add(out, k->vanilla_text == TEXT_ABSENT ? (double)NAN : (double)k->vanilla_entropy);
+    text_buffer_add_text(out, "]");
   }
   text_buffer_add_text(out, "]");
   return XT_STATUS_OK;
@@ -256,6 +276,10 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
     for (size_t s = 0; s < group->site_count; s++) {
       snprintf(name, sizeof name, "t%zu-%zu", g, s);
       TRY(add_numbers32(out, name, group->sites[s].texts, n * cells, error));
+      snprintf(name, sizeof name, "m%zu-%zu", g, s);
+      TRY(add_hundredths(out, name, group->sites[s].margins, group->sites[s].texts, n * cells, error));
+      snprintf(name, sizeof name, "e%zu-%zu", g, s);
+      TRY(add_hundredths(out, name, group->sites[s].entropies, group->sites[s].texts, n * cells, error));
       snprintf(name, sizeof name, "r%zu-%zu", g, s);
       TRY(add_numbers64(out, name, group->sites[s].right, n * bits_words(cells), error));
     }

@@ -47,8 +47,12 @@ const measures = (() => {
   const points = x => (x >= 0.0005 ? '+' : x > -0.0005 ? '' : '−') + Math.abs(100 * x).toFixed(1);
   const chance = p => p === null ? '–' : p < 0.0001 ? p.toExponential(1) : p.toFixed(4);
 
+  const number = x => x < 1000 ? x.toFixed(2) : x.toPrecision(3);
+  const hundredths = (r, values) => values[r.at] === 0xffff ? NaN : values[r.at] / 100;
+
   // Colourings of the map. `scored`: from the counts of a cell {there, right, vanilla}. `each`: the mean over responses of what it gives, NaN
-  // to leave one out; `needs` are packed data, given to it in order after the response {text, plain, wanted}. Another one is another entry.
+  // to leave one out; `needs` are packed data, given to it in order after the response {text, plain, wanted, at}; a name that ends in "-" is that of the
+  // site's own, with a value a response, at `at`. Another colouring is another entry.
   const colourings = [
     { id: 'gain', title: 'Gain over the untouched model', unit: 'points', diverging: true, show: points, scored: t => (t.right - t.vanilla) / t.there },
     { id: 'accuracy', title: 'Accuracy', unit: '%', show: percent, scored: t => t.right / t.there },
@@ -56,7 +60,9 @@ const measures = (() => {
     { id: 'language', title: 'Share in the language asked for', unit: '%', show: percent, has: meta => meta.language, needs: ['w'],
       each: (r, spoken) => spoken[r.text] === 0xffffffff ? NaN : r.wanted.includes(spoken[r.text]) ? 1 : 0 },
     { id: 'perplexity', title: 'Perplexity of the responses', unit: '', show: x => x < 1000 ? x.toFixed(1) : x.toPrecision(3), has: meta => meta.perplexity, needs: ['q'],
-      floats: true, logarithmic: true, each: (r, perplexity) => perplexity[r.text] },
+      kind: 'floats', logarithmic: true, each: (r, perplexity) => perplexity[r.text] },
+    { id: 'margin', title: 'Margin, the smallest of a response', unit: '', show: number, needs: ['m-'], kind: 'shorts', each: hundredths },
+    { id: 'entropy', title: 'Entropy of the first token', unit: 'nats', show: number, needs: ['e-'], kind: 'shorts', each: hundredths },
   ];
 
   // ---- files ---------------------------------------------------------------------------------------

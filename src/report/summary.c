@@ -157,7 +157,7 @@ static void map_blocks(const Map *m, int width, TextBuffer *out) {
     if (step == -8) text_buffer_format(out, "%+.1f ", percent(-m->most));
     if (sscanf(hex, "#%2x%2x%2x", &rgb[0], &rgb[1], &rgb[2]) == 3) text_buffer_format(out, "\x1b[48;2;%u;%u;%um \x1b[0m", rgb[0], rgb[1], rgb[2]);
   }
-  text_buffer_format(out, " %+.1f points%s\n", percent(m->most), half ? "" : ";  • p < 0.05 (Holm)  ◦ q < 0.05 (Benjamini-Hochberg)");
+  text_buffer_format(out, " %+.1f points\n%s", percent(m->most), half ? "" : "     • p < 0.05 (Holm)  ◦ q < 0.05 (Benjamini-Hochberg)\n");
 }
 
 /* The same in numbers, where they fit. */
