@@ -127,10 +127,22 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
 
 /* ---- comma-separated values (RFC 4180) -------------------------------------------------------- */
 
+/* Whether a spreadsheet would take a text for a formula: it begins like one and is no number. */
+static bool is_formula(const char *text, size_t length) {
+  char start[64], *end;
+  if (length == 0 || !memchr("=+-@\t\r", text[0], 6)) return false;
+  if (length >= sizeof start) return true;
+  memcpy(start, text, length);
+  start[length] = 0;
+  strtod(start, &end);
+  return end != start + length;
+}
+
 static void print_cell(const char *text, size_t length, char end) {
   bool quoted = false;
   for (size_t i = 0; i < length; i++) quoted = quoted || strchr(",\"\r\n", text[i]) || text[i] == 0;
   if (quoted) putchar('"');
+  if (is_formula(text, length)) putchar('\'');
   for (size_t i = 0; i < length; i++) {
     if (text[i] == '"') putchar('"');
     putchar(text[i]);

@@ -157,11 +157,23 @@ static xt_status row_json(const xt_metrics_row *r, xt_error *error) {
   return error_memory(error);
 }
 
+/* A name from a store, which may hold anything, and a blank. */
+static void print_name(const char *name, int columns) {
+  char *shown = text_escape(name, strlen(name));
+  if (!shown) return;
+  const int width = text_width(shown);
+  printf("%s%*s", shown, width < columns ? columns - width + 1 : 1, "");
+  free(shown);
+}
+
 static xt_status print_row(void *user, const xt_metrics_row *r, xt_error *error) {
   const Arguments *a = user;
   if (r->lang && !a->by_language) return XT_STATUS_OK;
   if (a->model.json) return row_json(r, error);
-  printf("%-16s %-6s %-14s %9llu", r->task, r->lang ? r->lang : "all", r->site, (unsigned long long)r->responses);
+  print_name(r->task, 16);
+  print_name(r->lang ? r->lang : "all", 6);
+  print_name(r->site, 14);
+  printf("%9llu", (unsigned long long)r->responses);
   print_mean(r->standalone.mean, r->standalone.count);
   print_mean(r->conditional.mean, r->conditional.count);
   print_mean(r->self.mean, r->self.count);

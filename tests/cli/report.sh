@@ -163,6 +163,10 @@ expect "hostile names, and a model's that is no UTF-8" 0
 same "hostile: file names" "$(ls hostile | grep -vE '^[A-Za-z0-9_-]{1,90}\.(html|json|csv|tex|svg)$'; ls hostile | wc -l | awk '{ print ($1 > 20) }'; ls -d ./*PWN* ../zh 2>/dev/null)" 1
 same "hostile: the terminal gets no controls" "$(cat out err | LC_ALL=C tr -d '\n\40-\176\200-\377' | wc -c) $(cat out err | grep -c "$(printf '\302\233\|\342\200\256')")" "0 0"
 same "hostile: no formula in csv" "$(cat hostile/*.csv | grep -cE '(^|,)"?[=+@]')" 0
+"$X" export hostile.db --format csv >hostile.csv
+same "hostile: no formula in export's csv" "$(grep -cE '(^|,)"?[=+@]' hostile.csv) $(grep -c "'=h0" hostile.csv | awk '{ print ($1 > 0) }')" "0 1"
+"$X" metrics -m "$(printf 'mod\350le<script>')" hostile.db --by-lang --quiet >hostile.metrics 2>&1
+same "hostile: metrics by language has no controls" "$(LC_ALL=C tr -d '\n\40-\176\200-\377' <hostile.metrics | wc -c) $(grep -c 'x1b\]0;XSS' hostile.metrics | awk '{ print ($1 > 0) }')" "0 1"
 same "hostile: csv keeps its columns" "$(grep -c "'=cmd|" hostile/figure2.csv)" 4
 same "hostile: nothing gets into LaTeX" "$(cat hostile/*.tex | grep -v '^\\input{[A-Za-z0-9_-]*\.tex}$' | grep -cE '\\(input|label\{日)') $(cat hostile/*.tex | LC_ALL=C tr -d '\n\40-\176\200-\377' | wc -c)" "0 0"
 same "hostile: labels and ids" "$(cat hostile/*.tex hostile/report.html | grep -oE '\\label\{[^}]*\}|<figure class="[a-z]*" id="[^"]*"' | grep -cvE '\\label\{tab:[A-Za-z0-9_-]+\}$|id="[A-Za-z0-9_-]+"$')" 0
