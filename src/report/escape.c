@@ -19,10 +19,12 @@ typedef struct Character {
   size_t length;
 } Character;
 
-/* Characters that are no part of a text, but say how the text around them is to be read: directions, and Unicode's line ends. */
+/* Characters that are no part of a text, but say how the text around them is to be read: directions, and Unicode's line
+ * ends. */
 static bool is_hidden(uint32_t code) {
-  return (code >= 0x80 && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F || (code >= 0x2028 && code <= 0x202E) ||
-         (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF || (code & 0xFFFE) == 0xFFFE;
+  return (code >= 0x80 && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
+         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF ||
+         (code & 0xFFFE) == 0xFFFE;
 }
 
 /* The next character, made harmless; false at the end. C0 control characters are left to the caller. */
@@ -117,7 +119,8 @@ void escape_csv(TextBuffer *out, const char *text) {
 /* ---- LaTeX ------------------------------------------------------------------------------------ */
 
 const char escape_latex_head[] =
-    "% \\xtchar{text}{code points}: pdfTeX has no letters for the text and prints its code points; XeTeX and LuaTeX print the text\n"
+    "% \\xtchar{text}{code points}: pdfTeX has no letters for the text and prints its code points; XeTeX and LuaTeX "
+    "print the text\n"
     "% in a font that has them. Redefine it to change either.\n"
     "\\ifdefined\\XeTeXversion\\providecommand{\\xtchar}[2]{#1}\\fi\n"
     "\\ifdefined\\directlua\\providecommand{\\xtchar}[2]{#1}\\fi\n"
@@ -129,13 +132,51 @@ typedef struct LatexName {
 } LatexName;
 
 static const LatexName latex_names[] = {
-    {'&', "\\&"}, {'%', "\\%"}, {'$', "\\$"}, {'#', "\\#"}, {'_', "\\_"}, {'{', "\\{"}, {'}', "\\}"}, {'~', "\\textasciitilde{}"},
-    {'^', "\\textasciicircum{}"}, {'\\', "\\textbackslash{}"}, {'<', "\\textless{}"}, {'>', "\\textgreater{}"}, {'|', "\\textbar{}"},
-    {'"', "''"}, {'[', "{[}"}, {']', "{]}"}, {'*', "{*}"}, {'`', "\\textasciigrave{}"},
-    {0xA0, "~"}, {0xB0, "$^\\circ$"}, {0xB1, "$\\pm$"}, {0xB2, "$^2$"}, {0xB3, "$^3$"}, {0xB7, "$\\cdot$"}, {0xD7, "$\\times$"}, {0xF7, "$\\div$"},
-    {0x0394, "$\\Delta$"}, {0x03B1, "$\\alpha$"}, {0x03C1, "$\\rho$"}, {0x2013, "--"}, {0x2014, "---"}, {0x2018, "`"}, {0x2019, "'"},
-    {0x201C, "``"}, {0x201D, "''"}, {0x2026, "\\ldots{}"}, {0x2190, "$\\leftarrow$"}, {0x2192, "$\\rightarrow$"}, {0x2212, "$-$"},
-    {0x2260, "$\\neq$"}, {0x2264, "$\\leq$"}, {0x2265, "$\\geq$"}, {0x2605, "$\\star$"}, {0x2020, "$\\dagger$"}, {0x2021, "$\\ddagger$"},
+    {'&', "\\&"},
+    {'%', "\\%"},
+    {'$', "\\$"},
+    {'#', "\\#"},
+    {'_', "\\_"},
+    {'{', "\\{"},
+    {'}', "\\}"},
+    {'~', "\\textasciitilde{}"},
+    {'^', "\\textasciicircum{}"},
+    {'\\', "\\textbackslash{}"},
+    {'<', "\\textless{}"},
+    {'>', "\\textgreater{}"},
+    {'|', "\\textbar{}"},
+    {'"', "''"},
+    {'[', "{[}"},
+    {']', "{]}"},
+    {'*', "{*}"},
+    {'`', "\\textasciigrave{}"},
+    {0xA0, "~"},
+    {0xB0, "$^\\circ$"},
+    {0xB1, "$\\pm$"},
+    {0xB2, "$^2$"},
+    {0xB3, "$^3$"},
+    {0xB7, "$\\cdot$"},
+    {0xD7, "$\\times$"},
+    {0xF7, "$\\div$"},
+    {0x0394, "$\\Delta$"},
+    {0x03B1, "$\\alpha$"},
+    {0x03C1, "$\\rho$"},
+    {0x2013, "--"},
+    {0x2014, "---"},
+    {0x2018, "`"},
+    {0x2019, "'"},
+    {0x201C, "``"},
+    {0x201D, "''"},
+    {0x2026, "\\ldots{}"},
+    {0x2190, "$\\leftarrow$"},
+    {0x2192, "$\\rightarrow$"},
+    {0x2212, "$-$"},
+    {0x2260, "$\\neq$"},
+    {0x2264, "$\\leq$"},
+    {0x2265, "$\\geq$"},
+    {0x2605, "$\\star$"},
+    {0x2020, "$\\dagger$"},
+    {0x2021, "$\\ddagger$"},
 };
 
 static const char *latex_name(uint32_t code) {
@@ -144,18 +185,22 @@ static const char *latex_name(uint32_t code) {
   return NULL;
 }
 
-/* Latin letters with accents that every LaTeX since 2018 sets in its first font encoding: a base letter of ASCII and one of the
- * accents grave, acute, circumflex, tilde, dieresis, ring, caron, cedilla, macron, breve, dot, double acute. */
+/* Latin letters with accents that every LaTeX since 2018 sets in its first font encoding: a base letter of ASCII and
+ * one of the accents grave, acute, circumflex, tilde, dieresis, ring, caron, cedilla, macron, breve, dot, double acute.
+ */
 static bool latex_has(uint32_t code) {
-  static const uint32_t lacking[] = {0xD0, 0xF0, 0xDE, 0xFE, 0x104, 0x105, 0x110, 0x111, 0x118, 0x119, 0x126, 0x127, 0x12E, 0x12F, 0x132, 0x133,
-                                     0x138, 0x149, 0x14A, 0x14B, 0x166, 0x167, 0x172, 0x173, 0x17F};
+  static const uint32_t lacking[] = {0xD0,  0xF0,  0xDE,  0xFE,  0x104, 0x105, 0x110, 0x111, 0x118,
+                                     0x119, 0x126, 0x127, 0x12E, 0x12F, 0x132, 0x133, 0x138, 0x149,
+                                     0x14A, 0x14B, 0x166, 0x167, 0x172, 0x173, 0x17F};
   if (code < 0xC0 || code > 0x17F || code == 0xD7 || code == 0xF7) return false;
   for (size_t i = 0; i < sizeof lacking / sizeof *lacking; i++)
     if (lacking[i] == code) return false;
   return true;
 }
 
-static void add_code_point(TextBuffer *codes, uint32_t code) { text_buffer_format(codes, "%sU+%04X", codes->size ? " " : "", code); }
+static void add_code_point(TextBuffer *codes, uint32_t code) {
+  text_buffer_format(codes, "%sU+%04X", codes->size ? " " : "", code);
+}
 
 /* A run of characters that pdfTeX has not. */
 static void end_run(TextBuffer *out, TextBuffer *run, TextBuffer *codes) {
@@ -204,7 +249,8 @@ void escape_id(const char *text, char out[ESCAPE_ID_SIZE]) {
   bool changed = text[0] == 0;
   size_t n = 0;
   for (const char *c = text; *c; c++) {
-    const bool good = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' || (*c == '-' && n);
+    const bool good = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' ||
+                      (*c == '-' && n);
     changed = changed || !good || n == ID_MOST;
     if (n < ID_MOST && (good || (n && out[n - 1] != '-'))) out[n++] = good ? *c : '-';
   }
@@ -223,7 +269,8 @@ void escape_base64(TextBuffer *out, const unsigned char *bytes, size_t size) {
   char line[4 * 1024];
   size_t n = 0;
   for (size_t i = 0; i < size; i += 3) {
-    const unsigned long group = (unsigned long)bytes[i] << 16 | (i + 1 < size ? (unsigned long)bytes[i + 1] << 8 : 0) | (i + 2 < size ? (unsigned long)bytes[i + 2] : 0);
+    const unsigned long group = (unsigned long)bytes[i] << 16 | (i + 1 < size ? (unsigned long)bytes[i + 1] << 8 : 0) |
+                                (i + 2 < size ? (unsigned long)bytes[i + 2] : 0);
     line[n++] = digits[group >> 18];
     line[n++] = digits[group >> 12 & 63];
     line[n++] = i + 1 < size ? digits[group >> 6 & 63] : '=';
@@ -244,6 +291,7 @@ void escape_csp_hash(const void *bytes, size_t size, char out[ESCAPE_CSP_SIZE]) 
   hash_raw(&hash, bytes, size);
   hash_finish(&hash, digest);
   escape_base64(&text, digest, sizeof digest);
-  snprintf(out, ESCAPE_CSP_SIZE, "sha256-%s", text.data ? text.data : ""); /* of memory that ran out nothing is allowed to run */
+  snprintf(out, ESCAPE_CSP_SIZE, "sha256-%s",
+           text.data ? text.data : ""); /* of memory that ran out nothing is allowed to run */
   text_buffer_free(&text);
 }

@@ -22,11 +22,14 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
   ReportFigure *f;
   for (int c = 0; c < a->cells; c++)
     if (site->configurations[c].count) most = fmax(most, fabs(site->configurations[c].gain));
-  TRY(report_figure_add(r, report_format(r, "heatmap-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), "",
-                        report_format(r, "%s, %s: gain of each configuration", report_group_title(r, g), report_site_title(site->site)), "", &f, error));
+  TRY(report_figure_add(
+      r, report_format(r, "heatmap-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), "",
+      report_format(r, "%s, %s: gain of each configuration", report_group_title(r, g), report_site_title(site->site)),
+      "", &f, error));
   TextBuffer *out = &f->svg;
-  const char *lines[] = {f->title, "Points of accuracy against the untouched model. A dot: p < 0.05 after Holm's correction,",
-                         report_format(r, "a ring: q < 0.05 after Benjamini and Hochberg's. %s", report_layers_note(r))};
+  const char *lines[] = {
+      f->title, "Points of accuracy against the untouched model. A dot: p < 0.05 after Holm's correction,",
+      report_format(r, "a ring: q < 0.05 after Benjamini and Hochberg's. %s", report_layers_note(r))};
   double width = left + size + 110;
   for (size_t k = 0; k < 3; k++) width = fmax(width, left + 6.6 * (double)utf8_count(lines[k], strlen(lines[k])));
   svg_open(out, width, top + size + 56, f->title);
@@ -36,8 +39,11 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
       const xt_configuration *k = &site->configurations[i * n + j];
       if (k->count == 0) continue;
       svg_diverging(most > 0 ? k->gain / most : 0, colour);
-      text_buffer_format(out, "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"><title>source %d → target %d: %+.1f</title></rect>\n",
-                         left + side * j, top + side * i, side - 0.5, side - 0.5, colour, i + r->first_layer, j + r->first_layer, 100 * k->gain);
+      text_buffer_format(out,
+                         "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"><title>source %d → "
+                         "target %d: %+.1f</title></rect>\n",
+                         left + side * j, top + side * i, side - 0.5, side - 0.5, colour, i + r->first_layer,
+                         j + r->first_layer, 100 * k->gain);
       mark(out, left + side * (j + 0.5), top + side * (i + 0.5), fmax(side / 10, 1.1), k);
     }
   for (int k = 0; k < n; k += skip) {
@@ -49,7 +55,8 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
   svg_text_up(out, 18, top + size / 2, "s", "source layer");
   for (int k = 0; k < 41; k++) {
     svg_diverging(1 - k / 20.0, colour);
-    text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.2f\" width=\"16\" height=\"%.2f\" fill=\"%s\"/>\n", left + size + 24, top + size / 41 * k, size / 41 + 0.3, colour);
+    text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.2f\" width=\"16\" height=\"%.2f\" fill=\"%s\"/>\n",
+                       left + size + 24, top + size / 41 * k, size / 41 + 0.3, colour);
   }
   for (int k = -1; k <= 1; k++) {
     snprintf(text, sizeof text, k ? "%+.1f" : "%.0f", 100 * most * k);
@@ -61,21 +68,33 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
 
 static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
-  static const char *const columns[] = {"target layer", "count", "correct", "vanilla correct", "won", "lost", "gain", "low", "high", "p", "holm", "bh"};
+  static const char *const columns[] = {
+      "target layer", "count", "correct", "vanilla correct", "won", "lost", "gain", "low", "high", "p", "holm", "bh"};
   Table *t;
-  TRY(table_add(&r->tables, &r->arena, report_format(r, "configurations-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), report_layer_column(r, "source layer"), &t, error));
+  TRY(table_add(&r->tables, &r->arena,
+                report_format(r, "configurations-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
+                report_layer_column(r, "source layer"), &t, error));
   t->data = true;
   t->title = table_format(t, "%s, %s: every configuration against the untouched model", g->title, site->site);
-  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, "", c ? columns[c] : report_layer_column(r, columns[c]));
+  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
+    table_column(t, "", c ? columns[c] : report_layer_column(r, columns[c]));
   for (int c = 0; c < a->cells; c++) {
     const xt_configuration *k = &site->configurations[c];
     if (k->count == 0) continue;
     Row *row = table_row(t, table_format(t, "%d", c / a->layers + r->first_layer));
     if (!row) break;
-    const Cell cells[] = {cell_value(CELL_COUNT, c % a->layers + r->first_layer), cell_value(CELL_COUNT, (double)k->count), cell_value(CELL_COUNT, (double)k->correct),
-                          cell_value(CELL_COUNT, (double)k->vanilla_correct), cell_value(CELL_COUNT, (double)k->won), cell_value(CELL_COUNT, (double)k->lost),
-                          cell_value(CELL_GAIN, k->gain), cell_value(CELL_GAIN, k->low), cell_value(CELL_GAIN, k->high), cell_value(CELL_P, k->p),
-                          cell_value(CELL_P, k->holm), cell_value(CELL_P, k->bh)};
+    const Cell cells[] = {cell_value(CELL_COUNT, c % a->layers + r->first_layer),
+                          cell_value(CELL_COUNT, (double)k->count),
+                          cell_value(CELL_COUNT, (double)k->correct),
+                          cell_value(CELL_COUNT, (double)k->vanilla_correct),
+                          cell_value(CELL_COUNT, (double)k->won),
+                          cell_value(CELL_COUNT, (double)k->lost),
+                          cell_value(CELL_GAIN, k->gain),
+                          cell_value(CELL_GAIN, k->low),
+                          cell_value(CELL_GAIN, k->high),
+                          cell_value(CELL_P, k->p),
+                          cell_value(CELL_P, k->holm),
+                          cell_value(CELL_P, k->bh)};
     memcpy(row->cells, cells, sizeof cells);
   }
   return table_check(t, error);

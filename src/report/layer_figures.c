@@ -17,8 +17,14 @@
 /* Two panels side by side over the same range of y. */
 static Plot panel(const xt_report *r, bool right, double low, double high) {
   const int layers = r->main.analysis->layers;
-  return (Plot){.left = right ? 520 : 60, .top = 52, .width = 370, .height = 240, .x_low = r->first_layer,
-                .x_high = r->first_layer + (layers > 1 ? layers - 1 : 1), .y_low = low, .y_high = high};
+  return (Plot){.left = right ? 520 : 60,
+                .top = 52,
+                .width = 370,
+                .height = 240,
+                .x_low = r->first_layer,
+                .x_high = r->first_layer + (layers > 1 ? layers - 1 : 1),
+                .y_low = low,
+                .y_high = high};
 }
 
 static void legend(TextBuffer *out, double *x, double y, const char *line, const char *text) {
@@ -39,7 +45,8 @@ static double last_value(const double *values, int count) {
 }
 
 /* A line a language, with its name at the end, and one over all instances. */
-static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *g, const xt_layer_result *layers, int count, xt_error *error) {
+static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *g, const xt_layer_result *layers,
+                             int count, xt_error *error) {
   PlotLabel *labels;
   double *values;
   size_t named = 0;
@@ -78,15 +85,22 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
   ReportFigure *f;
   figure3_range(g, site, a->layers, &low, &high);
   const double step = plot_round(&low, &high, 6);
-  const char *note = report_format(r, "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances.%s %s",
-                                   site->configuration_count < a->cells ? " Dots lead over layers that were not run." : "", report_layers_note(r));
-  TRY(report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), main ? "layers" : "layers-more",
-                        report_format(r, "Figure 3 (9, 10). %s, %s: average gain by layer", report_group_title(r, g), report_site_title(site->site)), note, &f, error));
+  const char *note = report_format(
+      r,
+      "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances.%s "
+      "%s",
+      site->configuration_count < a->cells ? " Dots lead over layers that were not run." : "", report_layers_note(r));
+  TRY(report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
+                        main ? "layers" : "layers-more",
+                        report_format(r, "Figure 3 (9, 10). %s, %s: average gain by layer", report_group_title(r, g),
+                                      report_site_title(site->site)),
+                        note, &f, error));
   TextBuffer *out = &f->svg;
   svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
   for (int right = 0; right < 2; right++) {
     const Plot plot = panel(r, right, low, high);
-    plot_axes(out, &plot, step, right ? "by target layer" : "by source layer", report_layer_column(r, right ? "target layer" : "source layer"), "gain, points");
+    plot_axes(out, &plot, step, right ? "by target layer" : "by source layer",
+              report_layer_column(r, right ? "target layer" : "source layer"), "gain, points");
     TRY(gain_curves(out, &plot, g, right ? site->targets : site->sources, a->layers, error));
   }
   legend(out, &x, FIGURE_HEIGHT - 12, "w k", "all instances");
@@ -103,7 +117,9 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
 static xt_status figure3_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   Table *t;
-  TRY(table_add(&r->tables, &r->arena, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), report_layer_column(r, "layer"), &t, error));
+  TRY(table_add(&r->tables, &r->arena,
+                report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
+                report_layer_column(r, "layer"), &t, error));
   t->data = true;
   t->title = table_format(t, "Figure 3: %s, %s, mean gain by layer", g->title, site->site);
   for (int target = 0; target < 2; target++) {
@@ -131,7 +147,8 @@ xt_status report_figure3(xt_report *r, const xt_group *g, const xt_site_result *
 /* ---- figure 4 --------------------------------------------------------------------------------- */
 
 /* The band, or the curves over it, of one task. `values`: [4][layers]. */
-static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a, const xt_layer_result *layers, size_t series, const char *title, bool band, double *values) {
+static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a, const xt_layer_result *layers,
+                         size_t series, const char *title, bool band, double *values) {
   double *low = values + a->layers, *high = low + a->layers, *chance = high + a->layers;
   char colour[8];
   for (int k = 0; k < a->layers; k++) {
@@ -151,7 +168,8 @@ static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a
 }
 
 /* The range of all that is drawn; false: nothing is. */
-static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *groups, size_t count, double *low, double *high) {
+static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *groups, size_t count, double *low,
+                          double *high) {
   for (size_t g = 0; g < count; g++) {
     const xt_site_result *site = report_site(&groups[g]->group);
     for (int k = 0; site && k < a->layers; k++)
@@ -167,14 +185,17 @@ static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *grou
   return *high > *low;
 }
 
-static void figure4_panel(xt_report *r, TextBuffer *out, const AnalysisGroup *const *groups, size_t count, const Plot *plot, double step, bool right, double *values) {
-  plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer", report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
+static void figure4_panel(xt_report *r, TextBuffer *out, const AnalysisGroup *const *groups, size_t count,
+                          const Plot *plot, double step, bool right, double *values) {
+  plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer",
+            report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
   for (size_t k = 0; k < 2 * count; k++) { /* all bands lie below all curves */
     const size_t g = k % count;
     const xt_site_result *site = report_site(&groups[g]->group);
     char class[32];
     if (!site) continue;
-    bound_curves(out, plot, r->main.analysis, right ? site->targets : site->sources, g, groups[g]->group.title, k < count, values);
+    bound_curves(out, plot, r->main.analysis, right ? site->targets : site->sources, g, groups[g]->group.title,
+                 k < count, values);
     if (k < count) continue;
     snprintf(class, sizeof class, "d k%zu", g % 6);
     const double y = plot_y(plot, groups[g]->group.vanilla.overall.value);
@@ -188,10 +209,13 @@ xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_
   ReportFigure *f;
   if (!figure4_range(a, groups, count, &low, &high)) return XT_STATUS_OK;
   const double step = plot_round(&low, &high, 6);
-  const char *note = report_format(r, "An instance counts if any of the N candidates is right. Bands: bootstrap intervals. Dashed: the same bound by chance, "
-                                      "against permuted gold answers. Dotted: the untouched model. %s",
+  const char *note = report_format(r,
+                                   "An instance counts if any of the N candidates is right. Bands: bootstrap "
+                                   "intervals. Dashed: the same bound by chance, "
+                                   "against permuted gold answers. Dotted: the untouched model. %s",
                                    report_layers_note(r));
-  TRY(report_figure_add(r, "figure4", "bounds", "Figure 4. Instance-aware upper bounds by fixed layer", note, &f, error));
+  TRY(report_figure_add(r, "figure4", "bounds", "Figure 4. Instance-aware upper bounds by fixed layer", note, &f,
+                        error));
   TRY(mem_alloc(&values, 4 * (size_t)a->layers, sizeof *values, error));
   TextBuffer *out = &f->svg;
   svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
@@ -204,7 +228,8 @@ xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_
     char class[32];
     const xt_site_result *site = report_site(&groups[g]->group);
     snprintf(class, sizeof class, "w k%zu", g % 6);
-    if (site) legend(out, &x, FIGURE_HEIGHT - 12, class, report_format(r, "%s (%s)", groups[g]->group.title, site->site));
+    if (site)
+      legend(out, &x, FIGURE_HEIGHT - 12, class, report_format(r, "%s (%s)", groups[g]->group.title, site->site));
   }
   svg_close(out);
   return report_figure_check(f, error);
@@ -212,10 +237,13 @@ xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_
 
 xt_status report_figure4_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
-  static const char *const columns[] = {"bound", "low", "high", "chance", "chance low", "chance high", "candidates", "High", "Mid", "Low"};
+  static const char *const columns[] = {"bound",       "low",        "high", "chance", "chance low",
+                                        "chance high", "candidates", "High", "Mid",    "Low"};
   enum { COLUMNS = sizeof columns / sizeof *columns };
   Table *t;
-  TRY(table_add(&r->tables, &r->arena, report_format(r, "figure4-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), report_layer_column(r, "layer"), &t, error));
+  TRY(table_add(&r->tables, &r->arena,
+                report_format(r, "figure4-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
+                report_layer_column(r, "layer"), &t, error));
   t->data = true;
   t->title = table_format(t, "Figure 4: %s, %s, instance-aware upper bounds by layer", g->title, site->site);
   for (int target = 0; target < 2; target++)
@@ -225,10 +253,12 @@ xt_status report_figure4_table(xt_report *r, const xt_group *g, const xt_site_re
     for (size_t target = 0; target < 2 && row; target++) {
       const xt_layer_result *k = target ? &site->targets[layer] : &site->sources[layer];
       if (k->bound.overall.count == 0) continue;
-      const Cell cells[COLUMNS] = {cell_estimate(CELL_SHARE, k->bound.overall), cell_value(CELL_SHARE, k->bound_low), cell_value(CELL_SHARE, k->bound_high),
-                                   cell_value(CELL_SHARE, k->chance), cell_value(CELL_SHARE, k->chance_low), cell_value(CELL_SHARE, k->chance_high),
-                                   cell_value(CELL_NUMBER, k->candidates), cell_estimate(CELL_SHARE, k->bound.levels[0]),
-                                   cell_estimate(CELL_SHARE, k->bound.levels[1]), cell_estimate(CELL_SHARE, k->bound.levels[2])};
+      const Cell cells[COLUMNS] = {
+          cell_estimate(CELL_SHARE, k->bound.overall),   cell_value(CELL_SHARE, k->bound_low),
+          cell_value(CELL_SHARE, k->bound_high),         cell_value(CELL_SHARE, k->chance),
+          cell_value(CELL_SHARE, k->chance_low),         cell_value(CELL_SHARE, k->chance_high),
+          cell_value(CELL_NUMBER, k->candidates),        cell_estimate(CELL_SHARE, k->bound.levels[0]),
+          cell_estimate(CELL_SHARE, k->bound.levels[1]), cell_estimate(CELL_SHARE, k->bound.levels[2])};
       memcpy(row->cells + target * COLUMNS, cells, sizeof cells);
     }
   }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is packed beside the page: <script type="application/octet-stream"> elements that hold base64 of zlib streams, which browsers undo by
- * themselves. Numbers in them are little-endian. For group g and site s:
+/* What is packed beside the page: <script type="application/octet-stream"> elements that hold base64 of zlib streams,
+ * which browsers undo by themselves. Numbers in them are little-endian. For group g and site s:
  *
  *   meta     JSON: what page.js says of it
  *   texts    JSON: every response text once
@@ -10,9 +10,9 @@
  *   w        [texts] uint32: index in meta's `spoken`, 2^32 - 1: not known
  *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
  *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
- *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in hundredths, 65534 at most; 65535: none
- *   e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a nat
- *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right */
+ *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in hundredths, 65534 at most; 65535:
+ * none e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a nat r<g>-<s>
+ * [instances][words] uint64: bit c is set where configuration c is right */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +47,8 @@ static void put_le(unsigned char *out, uint64_t value, size_t bytes) {
   for (size_t i = 0; i < bytes; i++) out[i] = (unsigned char)(value >> (8 * i));
 }
 
-static xt_status add_numbers32(TextBuffer *out, const char *name, const uint32_t *values, size_t count, xt_error *error) {
+static xt_status add_numbers32(TextBuffer *out, const char *name, const uint32_t *values, size_t count,
+                               xt_error *error) {
   unsigned char *bytes;
   TRY(mem_alloc(&bytes, count, 4, error));
   for (size_t i = 0; i < count; i++) put_le(bytes + 4 * i, values[i], 4);
@@ -56,7 +57,8 @@ static xt_status add_numbers32(TextBuffer *out, const char *name, const uint32_t
   return status;
 }
 
-static xt_status add_numbers64(TextBuffer *out, const char *name, const uint64_t *values, size_t count, xt_error *error) {
+static xt_status add_numbers64(TextBuffer *out, const char *name, const uint64_t *values, size_t count,
+                               xt_error *error) {
   unsigned char *bytes;
   TRY(mem_alloc(&bytes, count, 8, error));
   for (size_t i = 0; i < count; i++) put_le(bytes + 8 * i, values[i], 8);
@@ -66,7 +68,8 @@ static xt_status add_numbers64(TextBuffer *out, const char *name, const uint64_t
 }
 
 /* Values from 0 on in hundredths; what is not there, or no number, is 65535. */
-static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values, const uint32_t *texts, size_t count, xt_error *error) {
+static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values, const uint32_t *texts,
+                                size_t count, xt_error *error) {
   enum { MOST = 65534, NONE = 65535 };
   unsigned char *bytes;
   TRY(mem_alloc(&bytes, count, 2, error));
@@ -215,7 +218,8 @@ static bool is_benchmark(const char *name) {
   return false;
 }
 
-static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *group, const Spoken *spoken, Interner *prompts, xt_error *error) {
+static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *group, const Spoken *spoken,
+                            Interner *prompts, xt_error *error) {
   const xt_group *g = &group->group;
   const bool from = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
   text_buffer_add_text(out, "{\"title\":");
@@ -225,8 +229,8 @@ static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *
   text_buffer_add_text(out, ",\"task\":");
   json_string_add(out, g->task);
   text_buffer_format(out, ",\"benchmark\":%s", is_benchmark(g->task) ? "true" : "false");
-  text_buffer_format(out, ",\"main\":%d,\"from\":%s,\"languages\":[", g->site_count ? (int)(report_site(g) - g->sites) : 0,
-                     from ? "true" : "false");
+  text_buffer_format(out, ",\"main\":%d,\"from\":%s,\"languages\":[",
+                     g->site_count ? (int)(report_site(g) - g->sites) : 0, from ? "true" : "false");
   for (size_t l = 0; l < g->language_count; l++) {
     text_buffer_add_text(out, l ? ",[" : "[");
     json_string_add(out, g->languages[l].name);
@@ -322,9 +326,12 @@ static xt_status add_files(const xt_report *r, TextBuffer *out, xt_error *error)
 
 static void meta_head(const xt_report *r, const Spoken *spoken, TextBuffer *out) {
   const xt_analysis *a = r->main.analysis;
-  text_buffer_format(out, "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,\"perplexity\":%s,\"language\":%s,\"compute\":", a->layers, r->first_layer,
-                     a->options.confidence, (long long)json_integer_value(json_object_get(r->main.about, "max_new_tokens")), a->has_perplexity ? "true" : "false",
-                     a->has_language ? "true" : "false");
+  text_buffer_format(
+      out,
+      "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,\"perplexity\":%s,\"language\":%s,\"compute\":",
+      a->layers, r->first_layer, a->options.confidence,
+      (long long)json_integer_value(json_object_get(r->main.about, "max_new_tokens")),
+      a->has_perplexity ? "true" : "false", a->has_language ? "true" : "false");
   json_string_add(out, json_string_value(json_object_get(r->main.about, "compute")));
   text_buffer_add_text(out, ",\"model\":");
   json_string_add(out, r->main.model);

@@ -10,15 +10,15 @@
 
 #include "base/mem.h"
 
-/* The few parts of the libraries' stable interfaces (librsvg 2.46 on, Cairo 1.16 on) that are used, declared here so that building needs
- * neither. */
+/* The few parts of the libraries' stable interfaces (librsvg 2.46 on, Cairo 1.16 on) that are used, declared here so
+ * that building needs neither. */
 typedef struct Surface Surface; /* cairo_surface_t */
 typedef struct Context Context; /* cairo_t */
 typedef struct Handle Handle;   /* RsvgHandle */
 typedef struct Rectangle {      /* RsvgRectangle */
   double x, y, width, height;
 } Rectangle;
-typedef struct LibraryError {   /* GError */
+typedef struct LibraryError { /* GError */
   uint32_t domain;
   int code;
   char *message;
@@ -60,12 +60,16 @@ struct RasterPages {
 /* ---- the libraries ---------------------------------------------------------------------------- */
 
 static xt_status absent(const char *library, const char *package, xt_error *error) {
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "PNG and PDF need the library %s, which is not there; install it (Debian and Ubuntu: %s)", library, package);
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "PNG and PDF need the library %s, which is not there; install it (Debian and Ubuntu: %s)", library,
+                 package);
 }
 
 static xt_status find(void *library, const char *name, void *out, xt_error *error) {
   void *symbol = dlsym(library, name);
-  if (!symbol) return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "PNG and PDF need a newer librsvg or Cairo: they have no %s", name);
+  if (!symbol)
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "PNG and PDF need a newer librsvg or Cairo: they have no %s", name);
   memcpy(out, &symbol, sizeof symbol); /* C has no cast from an object's pointer to a function's */
   return XT_STATUS_OK;
 }
@@ -95,7 +99,8 @@ static xt_status find_all(Raster *r, xt_error *error) {
       {r->cairo, "cairo_show_page", &r->show_page},
       {r->cairo, "cairo_status_to_string", &r->status_text},
   };
-  for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++) TRY(find(symbols[i].library, symbols[i].name, symbols[i].to, error));
+  for (size_t i = 0; i < sizeof symbols / sizeof *symbols; i++)
+    TRY(find(symbols[i].library, symbols[i].name, symbols[i].to, error));
   return XT_STATUS_OK;
 }
 
@@ -123,12 +128,14 @@ void raster_close(Raster *r) {
 /* ---- drawing ---------------------------------------------------------------------------------- */
 
 static xt_status library_error(const Raster *r, const char *path, LibraryError *wrong, xt_error *error) {
-  const xt_status status = err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot be drawn: %s", wrong ? wrong->message : "librsvg does not say why");
+  const xt_status status = err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot be drawn: %s",
+                                   wrong ? wrong->message : "librsvg does not say why");
   if (wrong) r->error_free(wrong);
   return status;
 }
 
-static xt_status load(const Raster *r, const TextBuffer *svg, const char *path, Handle **out, double *width, double *height, xt_error *error) {
+static xt_status load(const Raster *r, const TextBuffer *svg, const char *path, Handle **out, double *width,
+                      double *height, xt_error *error) {
   LibraryError *wrong = NULL;
   *out = r->handle_new((const uint8_t *)svg->data, svg->size, &wrong);
   if (!*out) return library_error(r, path, wrong, error);
@@ -143,7 +150,8 @@ static xt_status surface_check(const Raster *r, Surface *surface, const char *pa
   return code ? err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", r->status_text(code)) : XT_STATUS_OK;
 }
 
-static xt_status draw(const Raster *r, Handle *handle, Context *context, double width, double height, const char *path, xt_error *error) {
+static xt_status draw(const Raster *r, Handle *handle, Context *context, double width, double height, const char *path,
+                      xt_error *error) {
   const Rectangle area = {0, 0, width, height};
   LibraryError *wrong = NULL;
   return r->handle_render(handle, context, &area, &wrong) ? XT_STATUS_OK : library_error(r, path, wrong, error);
@@ -177,7 +185,8 @@ xt_status raster_pages_open(const Raster *r, const char *path, RasterPages **out
   (*out)->raster = r;
   (*out)->surface = r->pdf_create(path, 1, 1);
   (*out)->context = r->context_create((*out)->surface);
-  r->pdf_set_metadata((*out)->surface, METADATA_CREATE_DATE, "2000-01-01T00:00:00Z"); /* the same report is the same bytes */
+  r->pdf_set_metadata((*out)->surface, METADATA_CREATE_DATE,
+                      "2000-01-01T00:00:00Z"); /* the same report is the same bytes */
   return XT_STATUS_OK;
 }
 
@@ -187,7 +196,8 @@ xt_status raster_pages_add(RasterPages *pages, const TextBuffer *svg, xt_error *
   double width, height;
   TRY(load(r, svg, pages->path, &handle, &width, &height, error));
   r->pdf_set_size(pages->surface, POINTS_A_UNIT * width, POINTS_A_UNIT * height);
-  const xt_status status = draw(r, handle, pages->context, POINTS_A_UNIT * width, POINTS_A_UNIT * height, pages->path, error);
+  const xt_status status =
+      draw(r, handle, pages->context, POINTS_A_UNIT * width, POINTS_A_UNIT * height, pages->path, error);
   if (!status) r->show_page(pages->context);
   r->unref(handle);
   return status;

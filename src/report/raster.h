@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drawings as PNG and PDF, by librsvg and Cairo. Both are opened when they are asked for, so that a program that draws nothing needs
- * neither and starts no slower. */
+/* Drawings as PNG and PDF, by librsvg and Cairo. Both are opened when they are asked for, so that a program that draws
+ * nothing needs neither and starts no slower. */
 #ifndef REPORT_RASTER_H
 #define REPORT_RASTER_H
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A report's files: made in a folder inside of the one asked for, then moved into place together, the page last. A report that is stopped
- * leaves that folder to the next one, which removes it; files of an earlier report that this one has not are removed too. */
+/* A report's files: made in a folder inside of the one asked for, then moved into place together, the page last. A
+ * report that is stopped leaves that folder to the next one, which removes it; files of an earlier report that this one
+ * has not are removed too. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -76,7 +77,8 @@ static xt_status output_open(const char *directory, Output *out, xt_error *error
     return status;
   }
   out->lock = open(out->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (out->lock >= 0) flock(out->lock, LOCK_EX | LOCK_NB); /* a file system without locks has its leftovers removed a little early */
+  if (out->lock >= 0)
+    flock(out->lock, LOCK_EX | LOCK_NB); /* a file system without locks has its leftovers removed a little early */
   return XT_STATUS_OK;
 }
 
@@ -107,7 +109,8 @@ static xt_status write_file(Output *out, const char *id, const char *ending, con
   TRY(output_name(out, id, ending, &path, error));
   FILE *to = fopen(path, "wbxe");
   xt_status status = XT_STATUS_OK;
-  if (!to || (text->size && fwrite(text->data, 1, text->size, to) != text->size)) status = err_io(error, path, "cannot write");
+  if (!to || (text->size && fwrite(text->data, 1, text->size, to) != text->size))
+    status = err_io(error, path, "cannot write");
   if (to && fclose(to) != 0 && !status) status = err_io(error, path, "cannot write");
   free(path);
   return status;
@@ -189,8 +192,7 @@ static bool is_ours(const char *name) {
 static bool has_name(const json_t *names, const char *name) {
   size_t i;
   json_t *value;
-  json_array_foreach((json_t *)(uintptr_t)names, i, value)
-    if (strcmp(json_string_value(value), name) == 0) return true;
+  json_array_foreach((json_t *)(uintptr_t)names, i, value) if (strcmp(json_string_value(value), name) == 0) return true;
   return false;
 }
 
@@ -219,7 +221,11 @@ static xt_status check_targets(const Output *out, xt_error *error) {
     char *path;
     TRY(join(out->directory, json_string_value(value), &path, error));
     const bool bad = lstat(path, &about) == 0 && !S_ISREG(about.st_mode);
-    const xt_status status = bad ? err_set(error, XT_STATUS_IO, path, NULL, -1, "is no regular file, so that a report's file cannot replace it; remove it, or give another folder") : XT_STATUS_OK;
+    const xt_status status =
+        bad ? err_set(
+                  error, XT_STATUS_IO, path, NULL, -1,
+                  "is no regular file, so that a report's file cannot replace it; remove it, or give another folder")
+            : XT_STATUS_OK;
     free(path);
     TRY(status);
   }
@@ -266,7 +272,8 @@ done:
   return status;
 }
 
-xt_status xt_report_write(xt_report *r, const char *directory, const xt_report_write_options *options, xt_error *error) {
+xt_status xt_report_write(xt_report *r, const char *directory, const xt_report_write_options *options,
+                          xt_error *error) {
   const xt_report_write_options how = options ? *options : (xt_report_write_options){0};
   Output out;
   xt_status status;

@@ -39,13 +39,16 @@ static void coarse_words(xt_report *r, const xt_group *g, int width, TextBuffer 
     const xt_configuration *k = &g->sites[s].configurations[source * g->layers + target];
     if (strcmp(g->sites[s].site, name) != 0 || k->count == 0) continue;
     sentence(out, width,
-             "The paper's fixed choice for it, %s from layer %d into layer %d: %.1f%% instead of %.1f%%, %+.1f points (%s %+.1f to %+.1f). %zu answers became right "
+             "The paper's fixed choice for it, %s from layer %d into layer %d: %.1f%% instead of %.1f%%, %+.1f points "
+             "(%s %+.1f to %+.1f). %zu answers became right "
              "and %zu wrong; by chance so uneven a split comes with probability %.2g.",
-             name, source + r->first_layer, target + r->first_layer, percent((double)k->correct / (double)k->count), percent((double)k->vanilla_correct / (double)k->count),
-             percent(k->gain), interval_name(r, interval), percent(k->low), percent(k->high), k->won, k->lost, k->p);
+             name, source + r->first_layer, target + r->first_layer, percent((double)k->correct / (double)k->count),
+             percent((double)k->vanilla_correct / (double)k->count), percent(k->gain), interval_name(r, interval),
+             percent(k->low), percent(k->high), k->won, k->lost, k->p);
     return;
   }
-  sentence(out, width, "The paper's fixed choice for it, %s from layer %d into layer %d, is not in this store.", name, source + r->first_layer, target + r->first_layer);
+  sentence(out, width, "The paper's fixed choice for it, %s from layer %d into layer %d, is not in this store.", name,
+           source + r->first_layer, target + r->first_layer);
 }
 
 /* Mean accuracy of configurations with the first layer as source or target, and of the others; NaN: there are none. */
@@ -67,8 +70,10 @@ static void where_words(const xt_group *g, const xt_site_result *site, int width
   first_and_others(g, site, false, from);
   first_and_others(g, site, true, into);
   if (isnan(from[0]) || isnan(from[1]) || isnan(into[0]) || isnan(into[1])) return;
-  sentence(out, width, "Taken from the first layer %.0f%% are right on average, from the others %.0f%%; put into the first %.0f%%, into the others %.0f%%.", from[0], from[1],
-           into[0], into[1]);
+  sentence(out, width,
+           "Taken from the first layer %.0f%% are right on average, from the others %.0f%%; put into the first %.0f%%, "
+           "into the others %.0f%%.",
+           from[0], from[1], into[0], into[1]);
 }
 
 static void site_words(xt_report *r, const xt_group *g, const xt_site_result *site, int width, TextBuffer *out) {
@@ -81,11 +86,15 @@ static void site_words(xt_report *r, const xt_group *g, const xt_site_result *si
     else worse++;
   }
   char fresh[160] = "";
-  if (!isnan(site->best_fresh)) snprintf(fresh, sizeof fresh, " Questions that such a choice did not see gain %+.1f points.", percent(site->best_fresh));
+  if (!isnan(site->best_fresh))
+    snprintf(fresh, sizeof fresh, " Questions that such a choice did not see gain %+.1f points.",
+             percent(site->best_fresh));
   sentence(out, width,
-           "%s: of %d configurations %d do better than the untouched model, %d worse (after Holm's correction %zu and %zu); their mean is %.1f%%. The best, layer %d into "
+           "%s: of %d configurations %d do better than the untouched model, %d worse (after Holm's correction %zu and "
+           "%zu); their mean is %.1f%%. The best, layer %d into "
            "layer %d, has %.1f%%: too good by construction, since it was picked by these same questions.%s",
-           site->site, site->configuration_count, site->all.win, site->all.lose, better, worse, percent(site->mean.overall.value), site->best / g->layers + r->first_layer,
+           site->site, site->configuration_count, site->all.win, site->all.lose, better, worse,
+           percent(site->mean.overall.value), site->best / g->layers + r->first_layer,
            site->best % g->layers + r->first_layer, percent((double)best->correct / (double)best->count), fresh);
 }
 
@@ -141,9 +150,17 @@ static void map_blocks(const Map *m, int width, TextBuffer *out) {
     map_label(m, out, i);
     for (int j = 0; j < layers; j++) {
       const xt_configuration *k = map_at(m, i, j);
-      const bool above = map_colour(m, k, half ? 38 : 48, upper), below = half && map_colour(m, map_at(m, i + 1, j), 48, lower);
-      if (half && (above || below)) text_buffer_format(out, "\x1b[%s%s%sm%s", above ? upper : lower, above && below ? ";" : "", above && below ? lower : "", above ? "▀" : "▄");
-      else if (!half && above) text_buffer_format(out, "\x1b[38;2;28;32;36;%sm%s%s", upper, k->holm < 0.05 ? " •" : k->bh < 0.05 ? " ◦" : "  ", cell == 3 ? " " : "");
+      const bool above = map_colour(m, k, half ? 38 : 48, upper),
+                 below = half && map_colour(m, map_at(m, i + 1, j), 48, lower);
+      if (half && (above || below))
+        text_buffer_format(out, "\x1b[%s%s%sm%s", above ? upper : lower, above && below ? ";" : "",
+                           above && below ? lower : "", above ? "▀" : "▄");
+      else if (!half && above)
+        text_buffer_format(out, "\x1b[38;2;28;32;36;%sm%s%s", upper,
+                           k->holm < 0.05 ? " •"
+                           : k->bh < 0.05 ? " ◦"
+                                          : "  ",
+                           cell == 3 ? " " : "");
       else text_buffer_format(out, "%.*s", cell, " · ");
       text_buffer_add_text(out, "\x1b[0m");
     }
@@ -155,9 +172,11 @@ static void map_blocks(const Map *m, int width, TextBuffer *out) {
     unsigned rgb[3] = {0};
     svg_diverging(step / 8.0, hex);
     if (step == -8) text_buffer_format(out, "%+.1f ", percent(-m->most));
-    if (sscanf(hex, "#%2x%2x%2x", &rgb[0], &rgb[1], &rgb[2]) == 3) text_buffer_format(out, "\x1b[48;2;%u;%u;%um \x1b[0m", rgb[0], rgb[1], rgb[2]);
+    if (sscanf(hex, "#%2x%2x%2x", &rgb[0], &rgb[1], &rgb[2]) == 3)
+      text_buffer_format(out, "\x1b[48;2;%u;%u;%um \x1b[0m", rgb[0], rgb[1], rgb[2]);
   }
-  text_buffer_format(out, " %+.1f points\n%s", percent(m->most), half ? "" : "     • p < 0.05 (Holm)  ◦ q < 0.05 (Benjamini-Hochberg)\n");
+  text_buffer_format(out, " %+.1f points\n%s", percent(m->most),
+                     half ? "" : "     • p < 0.05 (Holm)  ◦ q < 0.05 (Benjamini-Hochberg)\n");
 }
 
 /* The same in numbers, where they fit. */
@@ -179,14 +198,17 @@ static bool map_numbers(const Map *m, int width, TextBuffer *out) {
   return true;
 }
 
-static void map(xt_report *r, const xt_group *g, const xt_site_result *site, const xt_report_text_options *how, TextBuffer *out) {
+static void map(xt_report *r, const xt_group *g, const xt_site_result *site, const xt_report_text_options *how,
+                TextBuffer *out) {
   Map m = {g, site, 0, r->first_layer};
   for (int c = 0; c < g->layers * g->layers; c++)
     if (site->configurations[c].count) m.most = fmax(m.most, fabs(site->configurations[c].gain));
   text_buffer_format(out, "\n%s: gain in points, source layer down, target layer across\n", site->site);
   if (how->colour && 5 + g->layers <= how->width) map_blocks(&m, how->width, out);
   else if (!map_numbers(&m, how->width, out))
-    text_to_lines(report_format(r, "(wider than this terminal: heatmap-%s-%s.svg of report -o)", report_slug(r, g), report_site_slug(r, site->site)), how->width, out);
+    text_to_lines(report_format(r, "(wider than this terminal: heatmap-%s-%s.svg of report -o)", report_slug(r, g),
+                                report_site_slug(r, site->site)),
+                  how->width, out);
 }
 
 /* ---- what is lacking -------------------------------------------------------------------------- */
@@ -206,7 +228,8 @@ static bool has_table(const xt_report *r, const char *start) {
 /* Each row or table of the paper that is not there, and what would add it. */
 xt_status report_find_lacks(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
-  if (!has_table(r, "table1")) TRY(lack(r, "Table 1, perplexity and language", "xtransplant metrics measures them", error));
+  if (!has_table(r, "table1"))
+    TRY(lack(r, "Table 1, perplexity and language", "xtransplant metrics measures them", error));
   for (size_t g = 0; g < a->count; g++) {
     const xt_group *group = &a->groups[g].group;
     const char *site;
@@ -216,10 +239,15 @@ xt_status report_find_lacks(xt_report *r, xt_error *error) {
     TRY(lack(r, report_format(r, "The coarse strategy's row of %s", report_group_title(r, group)),
              report_format(r, "sweep --site %s --source-layers %d --target-layers %d", site, source, target), error));
   }
-  if (a->strategy_count == 0) TRY(lack(r, "Rows of strategies that choose layers for each question", "xtransplant select", error));
+  if (a->strategy_count == 0)
+    TRY(lack(r, "Rows of strategies that choose layers for each question", "xtransplant select", error));
   if (!r->cot.analysis) TRY(lack(r, "The CoT row of table 4", "report --cot, with the results of sweep --cot", error));
-  if (!r->tuned.analysis) TRY(lack(r, "The ML-SFT row of table 4, and table 11", "report --tuned, with the results of the fine-tuned model", error));
-  if (!has_table(r, "table8")) TRY(lack(r, "Table 8, other pivot languages and models", "sweep --pivot into the same store, or report --beside", error));
+  if (!r->tuned.analysis)
+    TRY(lack(r, "The ML-SFT row of table 4, and table 11", "report --tuned, with the results of the fine-tuned model",
+             error));
+  if (!has_table(r, "table8"))
+    TRY(lack(r, "Table 8, other pivot languages and models", "sweep --pivot into the same store, or report --beside",
+             error));
   if (!r->lens) TRY(lack(r, "Figure 8, intermediate decoding", "report --lens, with what lens --json prints", error));
   return XT_STATUS_OK;
 }
@@ -229,11 +257,13 @@ xt_status report_find_lacks(xt_report *r, xt_error *error) {
 static void group_words(xt_report *r, const xt_group *g, const xt_report_text_options *how, TextBuffer *out) {
   const xt_site_result *main = report_site(g);
   char chance[64] = "";
-  if (!isnan(g->vanilla_chance)) snprintf(chance, sizeof chance, "; against shuffled gold answers it would be %.1f%%", percent(g->vanilla_chance));
+  if (!isnan(g->vanilla_chance))
+    snprintf(chance, sizeof chance, "; against shuffled gold answers it would be %.1f%%", percent(g->vanilla_chance));
   text_buffer_add_text(out, "\n");
   text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), how->width, out);
-  sentence(out, how->width, "%zu questions in %zu language%s, %zu of them scored. The untouched model has %.1f%% right%s.", g->instances, g->language_count,
-           g->language_count == 1 ? "" : "s", g->scored, percent(g->vanilla.overall.value), chance);
+  sentence(out, how->width,
+           "%zu questions in %zu language%s, %zu of them scored. The untouched model has %.1f%% right%s.", g->instances,
+           g->language_count, g->language_count == 1 ? "" : "s", g->scored, percent(g->vanilla.overall.value), chance);
   coarse_words(r, g, how->width, out);
   for (size_t s = 0; s < g->site_count; s++) {
     if (g->sites[s].best < 0) continue;
@@ -245,8 +275,10 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
 
 void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out) {
   const xt_analysis *a = r->main.analysis;
-  text_to_lines(report_format(r, "%s, %d layers. %s", r->main.model, a->layers, report_layers_note(r)), how->width, out);
+  text_to_lines(report_format(r, "%s, %d layers. %s", r->main.model, a->layers, report_layers_note(r)), how->width,
+                out);
   for (size_t g = 0; g < a->count; g++) group_words(r, &a->groups[g].group, how, out);
   if (r->lack_count) text_buffer_add_text(out, "\nNot in this report, and what adds it:\n");
-  for (size_t i = 0; i < r->lack_count; i++) text_to_lines(report_format(r, "- %s: %s", r->lacks[i].what, r->lacks[i].how), how->width, out);
+  for (size_t i = 0; i < r->lack_count; i++)
+    text_to_lines(report_format(r, "- %s: %s", r->lacks[i].what, r->lacks[i].how), how->width, out);
 }

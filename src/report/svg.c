@@ -13,10 +13,12 @@
 /* Names that browsers, librsvg, Inkscape and Cairo find something for. */
 #define SVG_FONTS "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 
-/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it is. Lines have the opacity of
- * their stroke, since ImageMagick fills what has an opacity of the whole; it knows none of a fill, so that bands are of a light colour. */
+/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it is. Lines have the
+ * opacity of their stroke, since ImageMagick fills what has an opacity of the whole; it knows none of a fill, so that
+ * bands are of a light colour. */
 typedef struct Look {
-  const char *name, *fill, *stroke, *width, *dash, *seen, *filled, *weight; /* seen, filled: opacity of stroke and fill */
+  const char *name, *fill, *stroke, *width, *dash, *seen, *filled,
+      *weight; /* seen, filled: opacity of stroke and fill */
 } Look;
 
 #define INK "#1c2024"
@@ -104,8 +106,10 @@ static void add_title(TextBuffer *out, const char *title) {
 }
 
 void svg_open(TextBuffer *out, double width, double height, const char *title) {
-  text_buffer_format(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" height=\"%.0f\" font-family=\"" SVG_FONTS
-                          "\" font-size=\"12\" stroke=\"none\" role=\"img\" aria-label=\"",
+  text_buffer_format(out,
+                     "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
+                     "height=\"%.0f\" font-family=\"" SVG_FONTS
+                     "\" font-size=\"12\" stroke=\"none\" role=\"img\" aria-label=\"",
                      width, height, width, height);
   escape_html(out, title);
   text_buffer_add_text(out, "\">\n<rect");
@@ -124,7 +128,8 @@ void svg_text(TextBuffer *out, double x, double y, const char *anchor, const cha
 }
 
 void svg_text_up(TextBuffer *out, double x, double y, const char *class, const char *text) {
-  text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 %.1f %.1f)\"", x, y, x, y);
+  text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 %.1f %.1f)\"", x,
+                     y, x, y);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
   escape_html(out, text);
@@ -163,10 +168,15 @@ double plot_round(double *low, double *high, int ticks) {
   return step;
 }
 
-double plot_x(const Plot *p, double x) { return p->left + (x - p->x_low) / (p->x_high > p->x_low ? p->x_high - p->x_low : 1) * p->width; }
-double plot_y(const Plot *p, double y) { return p->top + p->height - (y - p->y_low) / (p->y_high - p->y_low) * p->height; }
+double plot_x(const Plot *p, double x) {
+  return p->left + (x - p->x_low) / (p->x_high > p->x_low ? p->x_high - p->x_low : 1) * p->width;
+}
+double plot_y(const Plot *p, double y) {
+  return p->top + p->height - (y - p->y_low) / (p->y_high - p->y_low) * p->height;
+}
 
-void plot_axes(TextBuffer *out, const Plot *p, double y_step, const char *title, const char *x_name, const char *y_name) {
+void plot_axes(TextBuffer *out, const Plot *p, double y_step, const char *title, const char *x_name,
+               const char *y_name) {
   char text[64];
   svg_text(out, p->left, p->top - 22, "start", "h", title);
   svg_text(out, p->left, p->top - 7, "start", "s", y_name);
@@ -193,7 +203,8 @@ static int next_there(const double *y, int at, int count) {
 }
 
 /* Dotted lines over the gaps, and points where a value stands alone. */
-static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int count, bool wide, const char *colour, const char *title) {
+static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int count, bool wide, const char *colour,
+                       const char *title) {
   char class[32];
   int last = -1;
   for (int i = next_there(y, 0, count); i < count; i = next_there(y, i + 1, count)) {
@@ -209,7 +220,8 @@ static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int coun
   }
 }
 
-void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, const char *class, const char *colour, const char *title) {
+void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, const char *class, const char *colour,
+                const char *title) {
   const bool wide = class[0] == 'w';
   bool open = false, line = false;
   char all[48];
@@ -223,7 +235,8 @@ void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, cons
   for (int i = 0; i < count; i++) {
     const double x = plot_x(p, p->x_low + i), at = isnan(y[i]) ? 0 : plot_y(p, y[i]);
     if (wide && open && !isnan(y[i])) /* a line each: ImageMagick closes wide paths */
-      text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", plot_x(p, p->x_low + i - 1), plot_y(p, y[i - 1]), x, at);
+      text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", plot_x(p, p->x_low + i - 1),
+                         plot_y(p, y[i - 1]), x, at);
     else if (!wide && !isnan(y[i])) text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', x, at);
     open = !isnan(y[i]);
   }
@@ -247,7 +260,8 @@ void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *
     text_buffer_add_text(out, "<path");
     svg_class(out, class);
     text_buffer_add_text(out, " d=\"");
-    for (int i = from; i < to; i++) text_buffer_format(out, "%c%.1f %.1f", i > from ? 'L' : 'M', plot_x(p, p->x_low + i), plot_y(p, high[i]));
+    for (int i = from; i < to; i++)
+      text_buffer_format(out, "%c%.1f %.1f", i > from ? 'L' : 'M', plot_x(p, p->x_low + i), plot_y(p, high[i]));
     for (int i = to; i-- > from;) text_buffer_format(out, "L%.1f %.1f", plot_x(p, p->x_low + i), plot_y(p, low[i]));
     text_buffer_add_text(out, "Z\"/>\n");
   }
@@ -261,12 +275,14 @@ static int by_height(const void *left, const void *right) {
   return strcmp(a->text, b->text);
 }
 
-/* Places labels, sorted by where their lines end: those that would meet stand together around the middle of their lines. */
+/* Places labels, sorted by where their lines end: those that would meet stand together around the middle of their
+ * lines. */
 static void place_labels(const PlotLabel *labels, double *at, size_t count, double top, double bottom) {
   for (size_t i = 0; i < count; i++) {
     size_t from = i, end = i + 1;
     at[i] = labels[i].y;
-    while (from && at[from] - at[from - 1] < LABEL_HEIGHT - 0.01) { /* joins the labels before, which have been placed */
+    while (from &&
+           at[from] - at[from - 1] < LABEL_HEIGHT - 0.01) { /* joins the labels before, which have been placed */
       double middle = 0;
       from--;
       while (from && at[from] - at[from - 1] < LABEL_HEIGHT + 0.01) from--;
@@ -300,11 +316,14 @@ xt_status plot_labels(TextBuffer *out, const Plot *p, PlotLabel *labels, size_t 
 }
 
 void svg_diverging(double value, char out[8]) {
-  static const int stops[2][3][3] = {{{247, 247, 247}, {253, 184, 99}, {179, 88, 6}}, {{247, 247, 247}, {146, 197, 222}, {33, 102, 172}}};
+  static const int stops[2][3][3] = {{{247, 247, 247}, {253, 184, 99}, {179, 88, 6}},
+                                     {{247, 247, 247}, {146, 197, 222}, {33, 102, 172}}};
   const double size = fmin(fabs(value), 1) * 2;
   const int from = size < 1 ? 0 : 1;
   const double part = size - from;
   int rgb[3];
-  for (int c = 0; c < 3; c++) rgb[c] = (int)lround(stops[value > 0][from][c] + part * (stops[value > 0][from + 1][c] - stops[value > 0][from][c]));
+  for (int c = 0; c < 3; c++)
+    rgb[c] =
+        (int)lround(stops[value > 0][from][c] + part * (stops[value > 0][from + 1][c] - stops[value > 0][from][c]));
   snprintf(out, 8, "#%02x%02x%02x", (unsigned)rgb[0] & 255u, (unsigned)rgb[1] & 255u, (unsigned)rgb[2] & 255u);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drawing in SVG. Every element has its class, by which a page's style sheet gives it colours of light or dark, and the same looks as
- * presentation attributes, so that a drawing by itself needs no style sheet: programs outside of a browser know neither variables nor
- * media queries. */
+/* Drawing in SVG. Every element has its class, by which a page's style sheet gives it colours of light or dark, and the
+ * same looks as presentation attributes, so that a drawing by itself needs no style sheet: programs outside of a
+ * browser know neither variables nor media queries. */
 #ifndef REPORT_SVG_H
 #define REPORT_SVG_H
 
@@ -30,10 +30,12 @@ double plot_round(double *low, double *high, int ticks);
 double plot_x(const Plot *plot, double x);
 double plot_y(const Plot *plot, double y);
 /* Grid, ticks and names. x ticks stand at whole numbers; y is in per cent. */
-void plot_axes(TextBuffer *out, const Plot *plot, double y_step, const char *title, const char *x_name, const char *y_name);
-/* A line through (x_low + i, y[i]). NaN interrupts it: dots lead over the gap, and a value without a neighbour is a point.
- * `colour`: "0" to "5", or "" for the ink. */
-void plot_curve(TextBuffer *out, const Plot *plot, const double *y, int count, const char *class, const char *colour, const char *title);
+void plot_axes(TextBuffer *out, const Plot *plot, double y_step, const char *title, const char *x_name,
+               const char *y_name);
+/* A line through (x_low + i, y[i]). NaN interrupts it: dots lead over the gap, and a value without a neighbour is a
+ * point. `colour`: "0" to "5", or "" for the ink. */
+void plot_curve(TextBuffer *out, const Plot *plot, const double *y, int count, const char *class, const char *colour,
+                const char *title);
 /* The band between two of them; a bar where a value has no neighbour. */
 void plot_band(TextBuffer *out, const Plot *plot, const double *low, const double *high, int count, const char *colour);
 

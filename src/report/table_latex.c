@@ -68,10 +68,12 @@ static void latex_rows(const Table *t, TextBuffer *out) {
   }
 }
 
-/* LaTeX numbers tables by itself: "Table 3. XNLI: .." is captioned "XNLI: ..", and the paper's number stands in a comment. */
+/* LaTeX numbers tables by itself: "Table 3. XNLI: .." is captioned "XNLI: ..", and the paper's number stands in a
+ * comment. */
 static const char *caption(const Table *t, TextBuffer *out) {
   const char *end = strstr(t->title, ". ");
-  if (strncmp(t->title, "Table ", strlen("Table ")) != 0 || !end || (size_t)(end - t->title) != strcspn(t->title, ".")) return t->title;
+  if (strncmp(t->title, "Table ", strlen("Table ")) != 0 || !end || (size_t)(end - t->title) != strcspn(t->title, "."))
+    return t->title;
   text_buffer_format(out, "%% %.*s of the paper\n", (int)(end - t->title), t->title);
   return end + strlen(". ");
 }
@@ -98,8 +100,10 @@ void table_to_latex(const Table *t, TextBuffer *out) {
 }
 
 void table_latex_document(const TableList *list, TextBuffer *out) {
-  text_buffer_add_text(out, "% Every table of this folder: pdflatex, xelatex or lualatex tables.tex\n"
-                            "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}\n\\begin{document}\n");
+  text_buffer_add_text(out,
+                       "% Every table of this folder: pdflatex, xelatex or lualatex tables.tex\n"
+                       "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}"
+                       "\n\\begin{document}\n");
   for (size_t i = 0; i < list->count; i++)
     if (!list->tables[i]->data) text_buffer_format(out, "\\input{%s.tex}\n\\clearpage\n", list->tables[i]->id);
   text_buffer_add_text(out, "\\end{document}\n");

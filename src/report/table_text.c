@@ -48,7 +48,7 @@ typedef struct Grid {
   const char **groups, **names; /* [columns] */
   const char **labels, **cells; /* [rows], [rows][columns] */
   const char *corner;
-  int *widths;                  /* [columns] */
+  int *widths; /* [columns] */
   int label;
   Arena arena;
 } Grid;
@@ -57,7 +57,8 @@ static const char *shown(Grid *g, const char *text, xt_status *status) {
   TextBuffer buffer = {0};
   char *copy = NULL;
   escape_terminal(&buffer, text);
-  if (buffer.failed || arena_alloc(&g->arena, &copy, buffer.size + 1, 1, NULL) != XT_STATUS_OK) *status = XT_STATUS_MEMORY;
+  if (buffer.failed || arena_alloc(&g->arena, &copy, buffer.size + 1, 1, NULL) != XT_STATUS_OK)
+    *status = XT_STATUS_MEMORY;
   else if (buffer.size) memcpy(copy, buffer.data, buffer.size);
   text_buffer_free(&buffer);
   return copy ? copy : "";
@@ -96,7 +97,8 @@ static xt_status grid_fill(Grid *g, const Table *t) {
       if (width_of(*cell) > g->widths[c]) g->widths[c] = width_of(*cell);
     }
     const int group = width_of(g->groups[c]);
-    const bool alone = table_group_span(t, c) == 1 && (c == 0 || strcmp(t->columns[c - 1].group, t->columns[c].group) != 0);
+    const bool alone =
+        table_group_span(t, c) == 1 && (c == 0 || strcmp(t->columns[c - 1].group, t->columns[c].group) != 0);
     if (alone && group > g->widths[c]) g->widths[c] = group;
   }
   return status;
