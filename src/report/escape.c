@@ -241,7 +241,7 @@ void escape_latex(TextBuffer *out, const char *text, bool number) {
 
 /* ---- identifiers, hashes ---------------------------------------------------------------------- */
 
-#define ID_MOST 40 /* characters of a text that are kept */
+#define ID_MOST 72 /* characters of a text that are kept */
 
 void escape_id(const char *text, char out[ESCAPE_ID_SIZE]) {
   uint8_t digest[HASH_BYTES];

@@ -22,7 +22,7 @@ void escape_csv(TextBuffer *out, const char *text);
 /* One line on a terminal: control characters, line ends too, become their pictures. */
 void escape_terminal(TextBuffer *out, const char *text);
 
-#define ESCAPE_ID_SIZE 64
+#define ESCAPE_ID_SIZE 96
 /* An identifier, and a part of a file's name: [A-Za-z0-9_-]. A text that is no such thing, or is long, is changed and
  * gets a part of its hash, so that two texts have two identifiers. */
 void escape_id(const char *text, char out[ESCAPE_ID_SIZE]);

@@ -19,7 +19,7 @@ while [ $i -lt 18 ]; do
   esac
   i=$((i + 1))
 done >pairs.jsonl
-run "$X" sweep $small --pairs pairs.jsonl --site attn,ffn -o results.db
+run "$X" sweep $small --pairs pairs.jsonl --site attn,ffn,attn-released -o results.db
 expect "sweep" 0
 
 # ---- files
@@ -30,7 +30,7 @@ prints "report: table 4" '^Table 4\. The untouched model'
 prints "report: upper bounds against chance" '^XNLI, attn, TargetFirst '
 same "some response is right" "$([ "$(awk -F, 'NR > 1 {n += $4} END {print n}' rep/configurations-xquad-ffn.csv)" -gt 0 ] && echo yes)" yes
 for file in report.html report.json table2.csv table2.tex table3-xnli.csv table3-xquad.tex table4.tex best.csv bounds.csv figure2.svg figure2.csv figure3-xnli-attn.svg \
-  figure3-xnli-attn.csv figure4.svg figure4-xquad-ffn.csv heatmap-globalopinionqa-ffn.svg configurations-xnli-ffn.csv; do
+  figure3-xnli-attn.csv figure4.svg figure4-xquad-ffn.csv heatmap-globalopinionqa-ffn.svg configurations-xnli-ffn.csv configurations-globalopinionqa-attn-released.csv; do
   [ -s rep/$file ] && pass "report: $file" || fail "report: $file"
 done
 same "report: nothing half-written" "$(ls rep | grep -c partial)" 0
