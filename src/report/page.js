@@ -427,13 +427,15 @@
     const files = await json('files');
     for (const figure of document.querySelectorAll('figure[id]')) {
       const bar = element('div', { class: 'get' }), drawing = figure.querySelector('svg');
-      const add = (kind, type, text) => {
-        const button = element('button', { type: 'button', class: 'plain', 'aria-label': `Download ${figure.id}.${kind}` }, kind.toUpperCase());
-        button.addEventListener('click', () => download(`${figure.id}.${kind}`, type, text()));
+      const add = (name, kind, type, text) => {
+        const part = name.slice(figure.id.length + 1);
+        const button = element('button', { type: 'button', class: 'plain', 'aria-label': `Download ${name}.${kind}` }, part ? `${kind.toUpperCase()} ${part}` : kind.toUpperCase());
+        button.addEventListener('click', () => download(`${name}.${kind}`, type, text()));
         bar.append(button);
       };
-      if (drawing) add('svg', 'image/svg+xml', () => '<?xml version="1.0" encoding="UTF-8"?>\n' + new XMLSerializer().serializeToString(drawing) + '\n');
-      if (files[figure.id] !== undefined) add('csv', 'text/csv', () => files[figure.id]);
+      if (drawing) add(figure.id, 'svg', 'image/svg+xml', () => '<?xml version="1.0" encoding="UTF-8"?>\n' + new XMLSerializer().serializeToString(drawing) + '\n');
+      if (files[figure.id] !== undefined) add(figure.id, 'csv', 'text/csv', () => files[figure.id]);
+      else if (drawing) for (const name of Object.keys(files).filter(name => name.startsWith(figure.id + '-'))) add(name, 'csv', 'text/csv', () => files[name]); // a task each
       figure.prepend(bar);
     }
   }
