@@ -53,6 +53,12 @@ typedef struct xt_model_info {
   uint64_t weight_bytes;     /* resident, once loaded */
 } xt_model_info;
 
+/* Finds the folder of a model's files. `name` is such a folder; or a model's folder in the Hugging Face cache
+ * (models--ORG--NAME), whose snapshot is taken: the one that refs/main names, else the only one; or a hub id ("ORG/NAME"),
+ * looked for in `cache`, the folder of models--* folders (NULL: none). Nothing is downloaded. What is no such thing is
+ * refused with a message that says what to give. The caller frees *path with free(). */
+xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error);
+
 /* Loads a Hugging Face model directory. `options` may be NULL.
  * The caller frees *out with xt_model_close, after the sessions made from it. */
 xt_status xt_model_open(const char *directory, const xt_model_options *options, xt_model **out,

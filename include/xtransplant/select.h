@@ -48,6 +48,7 @@ typedef struct xt_select_options {
   const xt_site *site;         /* NULL: the paper's for each task */
   const xt_selector *selector; /* learning strategies: trained on other questions. NULL: cross-validation within the store, each
                                   question by a selector that was trained on the other folds */
+  bool uncommitted;            /* xt_store_select leaves its choices to xt_store_commit, so that those of several strategies come or go together */
   int folds;                   /* of the cross-validation; 0: 5. Questions of one number are in one fold in every language */
 } xt_select_options;
 
@@ -63,9 +64,11 @@ typedef struct xt_select_need {
 } xt_select_need;
 void xt_select_get_need(const xt_select_options *options, const char *task, xt_select_need *out);
 
+#define XT_SELECT_LEAST_QUESTIONS 20 /* with a gold answer and their candidates, that learning needs */
+
 /* Trains a selector on every question of the store that has its candidates and a gold answer: features are entropies, log-probability,
  * margin and length of the candidate and against the untouched run, its share of the vote, layers, and language. Deterministic.
- * Fewer than 20 such questions, or none right, or none wrong, is an XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
+ * Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or none right, or none wrong, is an XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
 xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out, xt_error *error);
 void xt_selector_free(xt_selector *selector);
 

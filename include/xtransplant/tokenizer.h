@@ -39,6 +39,9 @@ xt_status xt_tokenizer_decode(const xt_tokenizer *tokenizer, const int32_t *ids,
 /* Number of ids: one more than the largest id of vocabulary and added tokens. */
 int32_t xt_tokenizer_vocab_size(const xt_tokenizer *tokenizer);
 
+/* Whether an id is some token's; vocabularies may have gaps. */
+bool xt_tokenizer_has_id(const xt_tokenizer *tokenizer, int32_t id);
+
 /* The id of a token's exact text ("</s>"), or -1. */
 int32_t xt_tokenizer_token_id(const xt_tokenizer *tokenizer, const char *token);
 

@@ -75,6 +75,7 @@ typedef struct xt_train_stats {
   uint64_t epoch_tokens;    /* of one pass over the data */
   uint64_t parameters;
   uint64_t steps, resumed;  /* in all; of these, done by an earlier call */
+  bool finished_before;     /* the output held this run's result already: nothing was done, and losses are 0 */
   uint64_t tokens;          /* by this call */
   double seconds;           /* of this call's steps */
   double flops;             /* of this call's matrix products */
@@ -83,7 +84,8 @@ typedef struct xt_train_stats {
 
 /* Trains and writes `output`: config.json, generation_config.json where the model has one, the tokenizer's files, model.safetensors, the
  * record training.jsonl (a line a step) and loss.svg. While it runs, `output` holds training-state.safetensors. A run that
- * was stopped goes on when called with the same settings; with others it is refused, naming the one that differs.
+ * was stopped goes on when called with the same settings; with others it is refused, naming the one that differs. One that is
+ * finished does nothing when called again.
  * `stats` may be NULL. */
 xt_status xt_train(const xt_train_options *options, xt_train_stats *stats, xt_error *error);
 

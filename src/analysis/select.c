@@ -11,7 +11,6 @@
 #include "store/store_selections.h"
 
 #define DEFAULT_FOLDS 5
-#define LEAST_QUESTIONS 20
 
 /* ---- rules ------------------------------------------------------------------------------------ */
 
@@ -216,9 +215,9 @@ static xt_status teach(const School *s, const char *path, int fold, int folds, L
     rows[n++] = i;
   }
   xt_status status = XT_STATUS_OK;
-  if (questions < LEAST_QUESTIONS)
+  if (questions < XT_SELECT_LEAST_QUESTIONS)
     status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "%zu questions with a gold answer have all their candidates; learning needs %d%s", questions,
-                     LEAST_QUESTIONS, fold < 0 ? "" : " outside each fold");
+                     XT_SELECT_LEAST_QUESTIONS, fold < 0 ? "" : " outside each fold");
   else if (right == 0 || right == n)
     status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "all candidates are %s: there is nothing to learn from", right ? "right" : "wrong");
   else
@@ -347,7 +346,7 @@ xt_status xt_store_select(xt_store *store, const xt_select_options *options, xt_
     count.changed += changed;
     count.kept += pick->source_layer < 0;
   }
-  if (!status) status = xt_store_commit(store, 0, error);
+  if (!status && !options->uncommitted) status = xt_store_commit(store, 0, error);
   count.selected = p.count;
   count.incomplete = p.incomplete;
   if (counts && !status) *counts = count;

@@ -59,6 +59,10 @@ void file_map_forget(const FileMap *map, const void *data, size_t size) {
   if (to > from) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
+size_t file_map_mark(const FileMap *map) {
+  return map->size >= 3 && memcmp(map->data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 bool file_exists(const char *path) {
   struct stat info;
   return stat(path, &info) == 0;

@@ -21,6 +21,9 @@ void file_map_close(FileMap *map); /* accepts a zeroed one */
 /* Lets the system drop the pages that lie wholly in these bytes; they are read again when touched. */
 void file_map_forget(const FileMap *map, const void *data, size_t size);
 
+/* Bytes of a UTF-8 byte order mark at the file's begin, which every reader of text skips: 3 or 0. */
+size_t file_map_mark(const FileMap *map);
+
 bool file_exists(const char *path);
 
 /* `directory`/`name`; the caller frees *out with free(). */

@@ -138,7 +138,8 @@ xt_status json_parse_file(const char *path, json_t **out, xt_error *error) {
   FileMap map;
   *out = NULL;
   TRY(file_map_open(path, &map, error));
-  const xt_status status = json_parse(map.data, map.size, path, out, error);
+  const size_t mark = file_map_mark(&map);
+  const xt_status status = json_parse(map.data + mark, map.size - mark, path, out, error);
   file_map_close(&map);
   return status;
 }

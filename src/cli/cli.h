@@ -46,7 +46,7 @@ extern const char *const compute_names[];
 /* Rows of an option table that fill the ModelArguments `member` of `Arguments`. */
 #define OPTION_MODEL(Arguments, member)                                                                    \
   {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
-   .value = "PATH", .required = true, .help = "model directory in Hugging Face layout, as downloaded"}
+   .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a folder of its cache, or the name of a model there"}
 #define OPTIONS_COMPUTE(Arguments, member)                                                                 \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
    .low = 1, .high = 1024, .help = "threads to compute with; left out: one per processor"},                \
@@ -62,6 +62,10 @@ extern const char *const compute_names[];
   {.name = "quiet", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "no messages on stderr but errors"}
 #define OPTION_JSON(Arguments, member)                                                                     \
   {.name = "json", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print the result as one line of JSON"}
+
+/* Where -m's model, or --tokenizer's, is: xt_model_locate with the Hugging Face cache that the environment names
+ * (HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub). Caller frees *path. */
+xt_status model_locate(const char *given, char **path, xt_error *error);
 
 typedef struct LoadedModel {
   xt_model *model;

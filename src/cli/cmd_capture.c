@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* capture: the taps of one prompt's last token, into a safetensors file. */
+#include <stdlib.h>
+
 #include "output.h"
 #include "prompt.h"
 #include "verbs.h"
 
 typedef struct Arguments {
   ModelArguments model;
-  const char *prompt_file, *output;
-  int line;
-  bool ids;
+  PromptInput prompt;
+  const char *output;
 } Arguments;
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt_file),
-     .value = "FILE", .required = true, .help = "the prompt, exactly as the file has it; - is stdin"},
+    OPTION_PROMPT(Arguments, prompt),
+    OPTION_PROMPT_FILE(Arguments, prompt, PROMPT_FILE_HELP),
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output),
      .value = "FILE", .required = true, .help = "safetensors file to write; one that exists is replaced"},
-    OPTION_LINE(Arguments, line, "line", LINE_HELP),
-    OPTION_IDS(Arguments, ids),
+    OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
+    OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
+    OPTION_IDS(Arguments, prompt.ids),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -27,8 +29,11 @@ static const Option options[] = {
 static xt_status print_summary(const Arguments *arguments, const LoadedModel *model, const Prompt *prompt, xt_error *error) {
   const xt_model_info *info = &model->info;
   if (!arguments->model.json) {
-    cli_note(arguments->model.quiet, "wrote %s: embed [%d], attn, mid, ffn and block [%d, %d], logits [%d] of the last of %zu tokens",
-             arguments->output, info->width, info->layers, info->width, info->vocab, prompt->count);
+    char *last = prompt_last_describe(prompt);
+    if (!last) return error_memory(error);
+    cli_note(arguments->model.quiet, "wrote %s: embed [%d], attn, mid, ffn and block [%d, %d], logits [%d] of the last of %zu tokens, last token %s",
+             arguments->output, info->width, info->layers, info->width, info->vocab, prompt->count, last);
+    free(last);
     return XT_STATUS_OK;
   }
   json_t *object = json_object();
@@ -37,6 +42,7 @@ static xt_status print_summary(const Arguments *arguments, const LoadedModel *mo
   ok = json_add(object, "width", json_integer(info->width)) && ok;
   ok = json_add(object, "vocab", json_integer(info->vocab)) && ok;
   ok = json_add(object, "ids", json_ids(prompt->ids, prompt->count)) && ok;
+  ok = json_add(object, "last_token", prompt_last_json(prompt)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -49,7 +55,9 @@ static int run(const Cli *cli, void *opaque) {
   xt_taps *taps = NULL;
   xt_error error;
   xt_status status;
-  TRY_DONE(prompt_read(arguments->prompt_file, arguments->line, arguments->ids, &prompt, &error));
+  const int wrong = prompt_usage(cli, &arguments->prompt, "prompt");
+  if (wrong) return wrong;
+  TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   TRY_DONE(prompt_encode(&prompt, &model, 0, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));

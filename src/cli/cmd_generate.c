@@ -1,23 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* generate: the untouched model's response to one prompt. */
+#include <stdlib.h>
+
 #include "output.h"
 #include "response.h"
 #include "verbs.h"
 
 typedef struct Arguments {
   ModelArguments model;
-  const char *prompt_file;
-  int line, max_new_tokens;
-  bool ids;
+  PromptInput prompt;
+  int max_new_tokens;
   double penalty;
 } Arguments;
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt_file),
-     .value = "FILE", .required = true, .help = "the prompt, exactly as the file has it; - is stdin"},
-    OPTION_LINE(Arguments, line, "line", LINE_HELP),
-    OPTION_IDS(Arguments, ids),
+    OPTION_PROMPT(Arguments, prompt),
+    OPTION_PROMPT_FILE(Arguments, prompt, PROMPT_FILE_HELP),
+    OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
+    OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
+    OPTION_IDS(Arguments, prompt.ids),
     OPTION_MAX_NEW_TOKENS(Arguments, max_new_tokens),
     OPTION_PENALTY(Arguments, penalty),
     OPTIONS_COMPUTE(Arguments, model),
@@ -31,9 +33,12 @@ static xt_status print_response(const Response *response, const ModelArguments *
   if (response->text) fwrite(response->text, 1, response->length, stdout);
   else response_print(response);
   putchar('\n');
-  cli_note(model->quiet, "%zu prompt tokens, %zu new ones%s in %.2f s, smallest margin %.3g", response->prompt->count,
+  char *last = prompt_last_describe(response->prompt);
+  if (!last) return error_memory(error);
+  cli_note(model->quiet, "%zu prompt tokens, last token %s; %zu new ones%s in %.2f s, smallest margin %.3g", response->prompt->count, last,
            response->generation.count, response->generation.stopped ? " (to the end of text)" : "", seconds,
            (double)response_smallest_margin(response));
+  free(last);
   return XT_STATUS_OK;
 }
 
@@ -45,7 +50,9 @@ static int run(const Cli *cli, void *opaque) {
   xt_generation generation = {0};
   xt_error error;
   xt_status status;
-  TRY_DONE(prompt_read(arguments->prompt_file, arguments->line, arguments->ids, &prompt, &error));
+  const int wrong = prompt_usage(cli, &arguments->prompt, "prompt");
+  if (wrong) return wrong;
+  TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   TRY_DONE(prompt_encode(&prompt, &model, arguments->max_new_tokens, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
@@ -67,7 +74,7 @@ const Verb verb_generate = {
     .name = "generate",
     .summary = "the untouched model's response to a prompt",
     .about = "Generates greedily from one prompt, given raw: no chat template, special tokens as the model's own tokenizer adds "
-             "them. The file's bytes are the prompt, a last newline too. Prints the response without special tokens; with "
+             "them. Prints the response without special tokens, and on stderr what the prompt's last token is; with "
              "--json also the prompt's and the generated ids, and for every token the margin (best minus second-best logit), "
              "the entropy of its distribution in nats and its log-probability.",
     .example = "xtransplant generate -m Llama-2-7b-chat-hf --prompt-file split/en.json --line 3 --json",

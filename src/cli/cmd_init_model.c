@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* init-model: a model of a real shape with random weights. */
+#include <stdlib.h>
+
 #include "interrupt.h"
 #include "progress.h"
 #include "verbs.h"
@@ -39,20 +41,24 @@ static bool tell(void *progress, uint64_t done, uint64_t total) {
 static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
   Progress progress;
+  xt_error error;
+  char *tokenizer = NULL;
+  xt_status status = arguments->tokenizer ? model_locate(arguments->tokenizer, &tokenizer, &error) : XT_STATUS_OK;
+  if (status) return cli_exit(cli, status, &error);
   const xt_synth_options how = {.shape = xt_model_shapes()[arguments->like],
                                 .layers = arguments->layers,
                                 .dtype = option_is_given(cli, "dtype") ? dtypes[arguments->dtype] : NULL,
                                 .seed = arguments->seed,
-                                .tokenizer = arguments->tokenizer,
+                                .tokenizer = tokenizer,
                                 .threads = arguments->threads,
                                 .progress = tell,
                                 .user = &progress};
-  xt_error error;
   const double begin = seconds_now();
   interrupt_watch();
   progress_begin(&progress, arguments->quiet, 0, 0);
-  const xt_status status = xt_model_synthesize(&how, arguments->output, &error);
+  status = xt_model_synthesize(&how, arguments->output, &error);
   progress_end(&progress);
+  free(tokenizer);
   if (!status) cli_note(arguments->quiet, "wrote a random %s to %s in %.1f s", how.shape, arguments->output, seconds_now() - begin);
   return cli_exit(cli, status, &error);
 }

@@ -12,15 +12,17 @@
 
 typedef struct Arguments {
   ModelArguments model;
-  const char *prompt_file, *layers, *html;
+  PromptInput prompt; /* line, ids and keep_newline are the transplant's */
+  const char *layers, *html;
   int width;
   TransplantArguments transplant;
 } Arguments;
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt_file),
-     .value = "FILE", .help = "just this prompt, without a transplant; - is stdin"},
+    {.name = "prompt", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt.text),
+     .value = "TEXT", .help = "just this prompt, without a transplant"},
+    OPTION_PROMPT_FILE(Arguments, prompt, "the file it is in, instead; - is stdin"),
     OPTIONS_TRANSPLANT(Arguments, transplant, false),
     {.name = "layers", .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, layers), .value = "LIST",
      .preset = "all", .help = "layers to show: all, first, last, 3, 0-7 or 0,5,31"},
@@ -193,16 +195,21 @@ static xt_status run_prompt(const Arguments *arguments, const LoadedModel *model
 
 /* Either one prompt or a whole transplant; 0, or an exit code after saying what is missing. */
 static int check_arguments(const Cli *cli, const Arguments *arguments) {
-  static const char *const needed[] = {"source-file", "target-file", "site", "source-layer", "target-layer"};
+  static const char *const needed[] = {"site", "source-layer", "target-layer"};
+  static const char *const prompts[] = {"source", "source-file", "target", "target-file"};
   const char *missing = NULL, *given = NULL;
+  const bool single = arguments->prompt.text || arguments->prompt.file;
+  for (size_t i = 0; i < sizeof prompts / sizeof *prompts; i++)
+    if (option_is_given(cli, prompts[i])) given = prompts[i];
   for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
     if (option_is_given(cli, needed[i])) given = needed[i];
     else if (!missing) missing = needed[i];
   }
-  if (arguments->prompt_file && given) return cli_usage(cli, "--%s: not together with --prompt-file", given);
-  if (!arguments->prompt_file && !given)
+  if (single && given) return cli_usage(cli, "--%s: not together with --prompt%s", given, arguments->prompt.file ? "-file" : "");
+  if (single) return prompt_usage(cli, &arguments->prompt, "prompt");
+  if (!given)
     return cli_usage(cli, "--prompt-file: missing; give it, or --source-file, --target-file, --site, --source-layer and --target-layer");
-  if (!arguments->prompt_file && missing) return cli_usage(cli, "--%s: missing; a transplant needs it beside --%s", missing, given);
+  if (missing) return cli_usage(cli, "--%s: missing; a transplant needs it beside --%s", missing, given);
   return transplant_usage(cli, &arguments->transplant);
 }
 
@@ -211,7 +218,8 @@ static int run(const Cli *cli, void *opaque) {
   const TransplantArguments *how = &arguments->transplant;
   const int wrong = check_arguments(cli, arguments);
   if (wrong) return wrong;
-  const bool single = arguments->prompt_file != NULL;
+  PromptInput input = arguments->prompt;
+  const bool single = input.text || input.file;
   LoadedModel model = {0};
   Transplant transplant = {0};
   Prompt prompt = {0};
@@ -219,7 +227,10 @@ static int run(const Cli *cli, void *opaque) {
   LensView view = {.width = arguments->width};
   xt_error error;
   xt_status status;
-  if (single) TRY_DONE(prompt_read(arguments->prompt_file, how->line, how->ids, &prompt, &error));
+  input.line = how->line;
+  input.ids = how->ids;
+  input.keep_newline = how->keep_newline;
+  if (single) TRY_DONE(prompt_read(&input, &prompt, &error));
   else TRY_DONE(transplant_read(how, &transplant, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   view.layers = model.info.layers;
@@ -232,9 +243,11 @@ static int run(const Cli *cli, void *opaque) {
   view.tokenizer = xt_model_tokenizer(model.model);
   if (single) {
     TRY_DONE(run_prompt(arguments, &model, &prompt, &response, &error));
+    if (!arguments->model.json) TRY_DONE(prompt_note_last(arguments->model.quiet, "prompt", &prompt, &error));
     TRY_DONE(show_prompt(arguments, &view, &response, &error));
   } else {
     TRY_DONE(transplant_run(how, &model, true, &transplant, &error));
+    if (!arguments->model.json) TRY_DONE(transplant_note_last(arguments->model.quiet, &transplant, &error));
     TRY_DONE(show_transplant(arguments, &view, &transplant, &error));
   }
 done:

@@ -58,8 +58,12 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(transplant_check(how, &model, &transplant, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
   TRY_DONE(transplant_run(how, &model, false, &transplant, &error));
-  if (arguments->model.json) TRY_DONE(print_as_json(how, &transplant, &error));
-  else print_as_text(how, &transplant);
+  if (arguments->model.json) {
+    TRY_DONE(print_as_json(how, &transplant, &error));
+  } else {
+    TRY_DONE(transplant_note_last(arguments->model.quiet, &transplant, &error));
+    print_as_text(how, &transplant);
+  }
 done:
   transplant_deinit(&transplant);
   model_deinit(&model);
@@ -72,7 +76,7 @@ const Verb verb_run = {
     .about = "Runs the source prompt, takes the value of the site at layer I of its last token, and runs the target prompt with "
              "that value put at layer J of its last token; generation then goes on by itself. Prints what the source prompt "
              "alone, the untouched target prompt and the transplanted one give, each with its smallest margin (best minus "
-             "second-best logit). A prompt file's bytes are the prompt, a last newline too.",
+             "second-best logit), and on stderr what the last token of each prompt is.",
     .example = "xtransplant run -m Llama-2-7b-chat-hf --source-file en.txt --target-file sw.txt --site ffn --source-layer first "
                "--target-layer first",
     OPTION_TABLE(options),

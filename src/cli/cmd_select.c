@@ -67,6 +67,7 @@ typedef struct Select {
   bool loaded, begun;
   char hash[XT_MODEL_HASH_SIZE];
   xt_store *store, *pilot;
+  xt_selector *selectors[STRATEGIES_MAX]; /* trained on --train's file; NULL: of strategies that do not learn */
   uint64_t added; /* responses */
 } Select;
 
@@ -86,7 +87,7 @@ static int read_strategies(const Cli *cli, Select *s) {
     }
     if (s->count == STRATEGIES_MAX) return cli_usage(cli, "--strategy: at most %d at a time", STRATEGIES_MAX);
     xt_select_options *o = &s->strategies[s->count];
-    *o = (xt_select_options){.strategy = (xt_strategy)which, .candidates = xt_strategy_candidates((xt_strategy)which), .folds = s->arguments->folds};
+    *o = (xt_select_options){.strategy = (xt_strategy)which, .candidates = xt_strategy_candidates((xt_strategy)which), .folds = s->arguments->folds, .uncommitted = true};
     if (option_is_given(cli, "candidates")) o->candidates = (xt_candidates)s->arguments->candidates;
     if (s->arguments->sweep.sites.count) o->site = &s->arguments->sweep.sites.at[0];
     xt_strategy_format(o, s->names[s->count++]);
@@ -133,6 +134,14 @@ done:
   return status;
 }
 
+static xt_status describe(Select *s, xt_error *error) {
+  const ModelArguments *how = &s->arguments->sweep.model;
+  const xt_status status = model_describe(how, &s->model, error);
+  if (status) return status;
+  cli_progress(how->quiet, "reading the model's hash ...");
+  return xt_model_hash(s->model.model, s->hash, error);
+}
+
 /* Runs what one strategy's questions lack. */
 static xt_status complete(Select *s, const xt_select_options *o, xt_error *error) {
   SweepArguments how = s->arguments->sweep;
@@ -145,11 +154,6 @@ static xt_status complete(Select *s, const xt_select_options *o, xt_error *error
   job.sites = (SiteList){.count = 1, .at = {need.site}};
   how.source_layers = source_layers(&need);
   how.target_layers = need.target_all ? "all" : "first";
-  if (!s->model.model) {
-    TRY_DONE(model_describe(&how.model, &s->model, error));
-    cli_progress(how.model.quiet, "reading the model's hash ...");
-    TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
-  }
   TRY_DONE(job_check(&job, &s->model, error));
   TRY_DONE(open_store(s, &settings, error));
   TRY_DONE(job_find_missing(&job, s->store, s->model.info.layers, error));
@@ -159,42 +163,71 @@ done:
   return status;
 }
 
-/* ---- choosing --------------------------------------------------------------------------------- */
+/* ---- checks before anything is run ------------------------------------------------------------- */
 
-static xt_status train(Select *s, xt_select_options *o, xt_selector **out, xt_error *error) {
-  xt_store_info pilot, own;
-  xt_status status;
-  *out = NULL;
-  if (!s->arguments->train || !xt_strategy_learns(o->strategy)) return XT_STATUS_OK;
-  if (!s->pilot) TRY_DONE(xt_store_open(s->arguments->train, XT_STORE_READ, &s->pilot, error));
-  TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
-  TRY_DONE(xt_store_get_info(s->store, &own, error));
-  if (strcmp(pilot.model_hash, own.model_hash) != 0)
-    status = error_set(error, XT_STATUS_ARGUMENT, s->arguments->train, "model", -1, "has responses of another model (%s) than %s (%s)", pilot.model_name,
-                       s->arguments->sweep.output, own.model_name);
-  else status = xt_selector_train(s->pilot, o, out, error);
-  o->selector = *out;
+/* The hash that every response has to have: the model's, or the results file's own. */
+static xt_status own_hash(Select *s, const char **hash, const char **name, xt_error *error) {
+  xt_store_info own;
+  *hash = s->hash;
+  *name = s->arguments->sweep.model.model;
+  if (s->model.model) return XT_STATUS_OK;
+  const xt_status status = xt_store_get_info(s->store, &own, error);
+  *hash = own.model_hash;
+  *name = own.model_name;
+  return status;
+}
+
+/* Learns from --train's file for the strategies that learn. */
+static xt_status train(Select *s, xt_error *error) {
+  const char *hash, *name, *file = s->arguments->train;
+  xt_store_info pilot;
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < s->count && file; i++) {
+    xt_select_options *o = &s->strategies[i];
+    if (!xt_strategy_learns(o->strategy)) continue;
+    if (!s->pilot) TRY_DONE(xt_store_open(file, XT_STORE_READ, &s->pilot, error));
+    TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
+    TRY_DONE(own_hash(s, &hash, &name, error));
+    if (strcmp(pilot.model_hash, hash) != 0)
+      TRY_DONE(error_set(error, XT_STATUS_ARGUMENT, file, "model", -1, "has responses of another model (%s) than %s (%s)", pilot.model_name, s->arguments->sweep.output, name));
+    TRY_DONE(xt_selector_train(s->pilot, o, &s->selectors[i], error));
+    o->selector = s->selectors[i];
+  }
 done:
   return status;
 }
 
+/* Fewer questions with a gold answer than learning needs: found now, and not when all has been run. The file's own may have answers too. */
+static xt_status check_answers(Select *s, xt_error *error) {
+  SweepJob job = {0};
+  size_t answered = 0;
+  bool learns = false;
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < s->count; i++) learns = learns || (xt_strategy_learns(s->strategies[i].strategy) && !s->arguments->train);
+  if (!learns || access(s->arguments->sweep.output, F_OK) == 0) return XT_STATUS_OK;
+  TRY_DONE(job_read(&job, &s->arguments->sweep, 1, 1, error));
+  for (size_t i = 0; i < job.count; i++) answered += job.questions[i]->gold != NULL;
+  if (answered < XT_SELECT_LEAST_QUESTIONS)
+    TRY_DONE(error_set(error, XT_STATUS_INPUT, s->arguments->sweep.pairs ? s->arguments->sweep.pairs : s->arguments->sweep.data, NULL, -1,
+                       "%zu questions have a gold answer; learning needs %d, or another file's with --train", answered, XT_SELECT_LEAST_QUESTIONS));
+done:
+  job_deinit(&job);
+  return status;
+}
+
+/* ---- choosing --------------------------------------------------------------------------------- */
+
 static xt_status choose(Select *s, int index, xt_error *error) {
-  xt_select_options *o = &s->strategies[index];
   xt_select_counts counts;
-  xt_selector *selector;
   xt_status status;
-  TRY_DONE(train(s, o, &selector, error));
-  TRY_DONE(xt_store_select(s->store, o, &counts, error));
+  TRY_DONE(xt_store_select(s->store, &s->strategies[index], &counts, error));
+  if (counts.selected == 0)
+    TRY_DONE(error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
+                       "no question has the responses that %s chooses among; give --model with --task and --data, or --pairs, to run them", s->names[index]));
   cli_note(s->arguments->sweep.model.quiet, "%s: %s: %llu questions, %llu choices new, %llu untouched runs kept; %llu questions lack candidates",
            s->arguments->sweep.output, s->names[index], (unsigned long long)counts.selected, (unsigned long long)counts.changed,
            (unsigned long long)counts.kept, (unsigned long long)counts.incomplete);
-  if (counts.selected == 0) {
-    status = error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
-                       "no question has the responses that %s chooses among; give --model with --task and --data, or --pairs, to run them", s->names[index]);
-  }
 done:
-  xt_selector_free(o->selector ? selector : NULL);
-  o->selector = NULL;
   return status;
 }
 
@@ -273,10 +306,14 @@ static xt_status execute(Select *s, xt_error *error) {
   const bool runs = a->has_task || a->pairs;
   if (runs && !a->model.model) return error_set(error, XT_STATUS_ARGUMENT, NULL, "--model", -1, "missing: it may have to run what %s lacks", a->output);
   if (!runs && access(a->output, F_OK) != 0) return xt_store_open(a->output, XT_STORE_READ, &s->store, error);
+  if (runs) status = check_answers(s, error);
+  if (!status && runs) status = describe(s, error);
+  if (!status && !runs) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
+  if (!status) status = train(s, error);
   for (int i = 0; i < s->count && runs && !status; i++) status = complete(s, &s->strategies[i], error);
-  if (!status && !s->store) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
   if (s->added) cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
   for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
+  if (!status) status = xt_store_commit(s->store, 0, error); /* the choices of all strategies, or of none */
   return status ? status : print_all(s, error);
 }
 
@@ -297,6 +334,7 @@ static int run(const Cli *cli, void *opaque) {
   } else {
     code = cli_exit(cli, status, &error);
   }
+  for (int i = 0; i < s.count; i++) xt_selector_free(s.selectors[i]);
   xt_store_close(s.store);
   xt_store_close(s.pilot);
   model_deinit(&s.model);

@@ -15,7 +15,7 @@ typedef struct Arguments {
 
 #define OPTION_TOKENIZER                                                                                  \
   {.name = "tokenizer", .letter = 't', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tokenizer), \
-   .value = "DIR", .required = true, .help = "directory of a model, or of tokenizer files alone"}
+   .value = "DIR", .required = true, .help = "a model as -m takes it elsewhere, or a directory of tokenizer files alone"}
 
 static const Option tokenize_options[] = {
     OPTION_TOKENIZER,
@@ -73,6 +73,18 @@ static xt_status tokenize_line(const xt_tokenizer *tokenizer, const Arguments *a
   return status;
 }
 
+/* Hugging Face's decode leaves out what is no token; here such an id is more likely another model's. */
+static xt_status check_ids(const xt_tokenizer *tokenizer, const int32_t *ids, size_t count, const char *name, const char *field, xt_error *error) {
+  const int32_t size = xt_tokenizer_vocab_size(tokenizer);
+  for (size_t i = 0; i < count; i++) {
+    if (ids[i] >= size)
+      return error_set(error, XT_STATUS_INPUT, name, field, -1, "item %zu of the array is %d: the vocabulary has %d ids, 0 to %d", i, (int)ids[i], (int)size, (int)size - 1);
+    if (!xt_tokenizer_has_id(tokenizer, ids[i]))
+      return error_set(error, XT_STATUS_INPUT, name, field, -1, "item %zu of the array is %d, which is no token's id in this vocabulary of %d ids", i, (int)ids[i], (int)size);
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status detokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments, const LineReader *reader,
                                  xt_error *error) {
   char field[32], *text = NULL;
@@ -80,7 +92,8 @@ static xt_status detokenize_line(const xt_tokenizer *tokenizer, const Arguments 
   size_t count, length;
   xt_status status = ids_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &ids, &count, error);
   if (status) return status;
-  status = xt_tokenizer_decode(tokenizer, ids, count, arguments->skip_special, &text, &length, error);
+  status = check_ids(tokenizer, ids, count, reader->name, field, error);
+  if (!status) status = xt_tokenizer_decode(tokenizer, ids, count, arguments->skip_special, &text, &length, error);
   if (!status) status = json_print(json_text(text, length), error);
   free(text);
   free(ids);
@@ -104,13 +117,22 @@ static xt_status each_line(const xt_tokenizer *tokenizer, const Arguments *argum
   return status;
 }
 
+static xt_status open_tokenizer(const Arguments *arguments, xt_tokenizer **out, xt_error *error) {
+  char *path;
+  xt_status status = model_locate(arguments->tokenizer, &path, error);
+  if (status) return status;
+  status = xt_tokenizer_open(path, out, error);
+  free(path);
+  return status;
+}
+
 static int run_tokenize(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
   xt_tokenizer *tokenizer = NULL;
   xt_error error;
   char *text = NULL;
   size_t length;
-  xt_status status = xt_tokenizer_open(arguments->tokenizer, &tokenizer, &error);
+  xt_status status = open_tokenizer(arguments, &tokenizer, &error);
   if (!status && arguments->jsonl) {
     status = each_line(tokenizer, arguments, tokenize_line, &error);
   } else if (!status) {
@@ -126,7 +148,7 @@ static int run_detokenize(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
   xt_tokenizer *tokenizer = NULL;
   xt_error error;
-  xt_status status = xt_tokenizer_open(arguments->tokenizer, &tokenizer, &error);
+  xt_status status = open_tokenizer(arguments, &tokenizer, &error);
   if (!status) status = each_line(tokenizer, arguments, detokenize_line, &error);
   xt_tokenizer_close(tokenizer);
   return cli_exit(cli, status, &error);
@@ -136,7 +158,7 @@ const Verb verb_tokenize = {
     .name = "tokenize",
     .summary = "text from stdin to token ids",
     .about = "Reads UTF-8 text from stdin and prints the token ids that the model's own tokenizer gives, as a JSON array. "
-             "The whole input is one text, its last newline included; with --jsonl every line is a text of its own.",
+             "The whole input is one text, its last newline included (a byte order mark is not); with --jsonl every line is a text of its own.",
     .example = "echo '\"Habari ya dunia\"' | xtransplant tokenize --tokenizer Llama-2-7b-chat-hf --jsonl",
     OPTION_TABLE(tokenize_options),
     .arguments_size = sizeof(Arguments),
@@ -147,7 +169,7 @@ const Verb verb_detokenize = {
     .name = "detokenize",
     .summary = "token ids from stdin to text",
     .about = "Reads a JSON array of token ids a line from stdin and prints the text of each as a JSON string a line. Spaces are "
-             "not cleaned up; bytes that are not UTF-8 become U+FFFD.",
+             "not cleaned up; bytes that are not UTF-8 become U+FFFD. An id that the vocabulary does not have is an error.",
     .example = "echo '[1, 15043, 3186]' | xtransplant detokenize --tokenizer Llama-2-7b-chat-hf --skip-special",
     OPTION_TABLE(detokenize_options),
     .arguments_size = sizeof(Arguments),

@@ -37,7 +37,7 @@ static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
     TEXT("data", 'd', data, "FILE", "JSON lines {prompt, response} or {text}, or plain text", .required = true),
-    TEXT("output", 'o', output, "DIR", "directory to make; one where a run was stopped is gone on with", .required = true),
+    TEXT("output", 'o', output, "DIR", "directory to make; a run that was stopped in it is resumed", .required = true),
     CHOICE("format", format, "F", formats, "pairs: JSON lines; lines: each line of text an example; text: one text, cut into pieces; auto: by the file's ending",
            .preset = "auto"),
     FLAG("from-scratch", from_scratch, "start from random weights: of the model only config.json and the tokenizer are read"),
@@ -104,8 +104,11 @@ static bool wants_stop(void *user) {
 
 static xt_status print_result(const Arguments *a, const xt_train_stats *s, xt_error *error) {
   const double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, speed = s->seconds > 0 ? s->flops / s->seconds : 0;
-  cli_note(a->model.quiet, "%s: %llu steps over %llu examples (%llu cut), loss %.4f -> %.4f; %.0f tokens/s, %.1f GFLOP/s in products", a->output,
-           (unsigned long long)s->steps, (unsigned long long)s->examples, (unsigned long long)s->cut, s->first_loss, s->last_loss, rate, speed / 1e9);
+  if (s->finished_before)
+    cli_note(a->model.quiet, "%s: this run is finished, with all %llu steps; nothing to do", a->output, (unsigned long long)s->steps);
+  else
+    cli_note(a->model.quiet, "%s: %llu steps over %llu examples (%llu cut), loss %.4f -> %.4f; %.0f tokens/s, %.1f GFLOP/s in products", a->output,
+             (unsigned long long)s->steps, (unsigned long long)s->examples, (unsigned long long)s->cut, s->first_loss, s->last_loss, rate, speed / 1e9);
   if (!a->model.json) return XT_STATUS_OK;
   json_t *object = json_object();
   bool ok = json_add(object, "output", json_string(a->output));
@@ -115,6 +118,7 @@ static xt_status print_result(const Arguments *a, const xt_train_stats *s, xt_er
   ok = json_add(object, "epoch_tokens", json_integer((json_int_t)s->epoch_tokens)) && ok;
   ok = json_add(object, "steps", json_integer((json_int_t)s->steps)) && ok;
   ok = json_add(object, "resumed", json_integer((json_int_t)s->resumed)) && ok;
+  ok = json_add(object, "finished_before", json_boolean(s->finished_before)) && ok;
   ok = json_add(object, "tokens", json_integer((json_int_t)s->tokens)) && ok;
   ok = json_add(object, "seconds", json_number(s->seconds)) && ok;
   ok = json_add(object, "tokens_per_second", json_number(rate)) && ok;
@@ -132,10 +136,13 @@ static int run(const Cli *cli, void *opaque) {
   xt_train_options *t = &a->train;
   xt_train_stats stats;
   xt_error error;
+  char *path;
   Watch watch = {.shown = !a->model.quiet, .plain = !isatty(STDERR_FILENO)};
   if (option_is_given(cli, "steps") && option_is_given(cli, "epochs")) return cli_usage(cli, "--steps: not together with --epochs");
   if (strcmp(a->model.device, "cpu") != 0) return cli_usage(cli, "--device: training runs on the cpu");
-  t->model = a->model.model;
+  xt_status status = model_locate(a->model.model, &path, &error);
+  if (status) return cli_exit(cli, status, &error);
+  t->model = path;
   t->data = a->data;
   t->output = a->output;
   t->from_scratch = a->from_scratch;
@@ -155,7 +162,8 @@ static int run(const Cli *cli, void *opaque) {
   t->cancel = wants_stop;
   t->user = &watch;
   interrupt_watch();
-  xt_status status = xt_train(t, &stats, &error);
+  status = xt_train(t, &stats, &error);
+  free(path);
   if (watch.shown && !watch.plain && watch.printed > 0) fputs("\r\x1b[K", stderr);
   if (!status) status = print_result(a, &stats, &error);
   if (status == XT_STATUS_CANCELLED) {

@@ -97,6 +97,18 @@ double seconds_now(void) {
 
 /* ---- models -------------------------------------------------------------------------------- */
 
+xt_status model_locate(const char *given, char **path, xt_error *error) {
+  /* As huggingface_hub looks for it; the second of a row is what comes below the variable's value. */
+  static const char *const places[][2] = {{"HF_HUB_CACHE", ""}, {"HUGGINGFACE_HUB_CACHE", ""}, {"HF_HOME", "/hub"},
+                                          {"XDG_CACHE_HOME", "/huggingface/hub"}, {"HOME", "/.cache/huggingface/hub"}};
+  char cache[4096] = "";
+  for (size_t i = 0; i < sizeof places / sizeof *places && !cache[0]; i++) {
+    const char *value = getenv(places[i][0]);
+    if (value && *value) snprintf(cache, sizeof cache, "%s%s", value, places[i][1]);
+  }
+  return xt_model_locate(given, cache[0] ? cache : NULL, path, error);
+}
+
 static xt_model_options model_options(const ModelArguments *arguments) {
   return (xt_model_options){.threads = arguments->threads,
                             .compute = (xt_compute)arguments->compute,
@@ -111,7 +123,11 @@ xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_e
                      arguments->device);
   }
   const xt_model_options options = model_options(arguments);
-  const xt_status status = xt_model_inspect(arguments->model, &options, &out->model, error);
+  char *path;
+  xt_status status = model_locate(arguments->model, &path, error);
+  if (status) return status;
+  status = xt_model_inspect(path, &options, &out->model, error);
+  free(path);
   if (status) return status;
   xt_model_get_info(out->model, &out->info);
   return XT_STATUS_OK;
@@ -121,8 +137,12 @@ xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_err
   model_deinit(model);
   const xt_model_options options = model_options(arguments);
   const double begin = seconds_now();
-  cli_progress(arguments->quiet, "loading %s ...", arguments->model);
-  xt_status status = xt_model_open(arguments->model, &options, &model->model, error);
+  char *path;
+  xt_status status = model_locate(arguments->model, &path, error);
+  if (status) return status;
+  cli_progress(arguments->quiet, "loading %s ...", path);
+  status = xt_model_open(path, &options, &model->model, error);
+  free(path);
   if (status) return status;
   xt_model_get_info(model->model, &model->info);
   cli_progress(arguments->quiet, "loaded in %.1f s: %.2f GB of weights, %s kernels", seconds_now() - begin,

@@ -8,6 +8,13 @@
 
 #include "cli.h"
 
+static const char byte_order_mark[] = "\xEF\xBB\xBF";
+
+/* Bytes of a byte order mark that the text begins with: 3 or 0. */
+static size_t mark_length(const char *text, size_t length) {
+  return length >= 3 && memcmp(text, byte_order_mark, 3) == 0 ? 3 : 0;
+}
+
 const char *input_name(const char *path) {
   return strcmp(path, "-") == 0 ? "stdin" : path;
 }
@@ -55,9 +62,11 @@ xt_status read_whole(const char *path, char **text, size_t *length, xt_error *er
     free(buffer);
     return status;
   }
-  buffer[used] = 0;
+  const size_t mark = mark_length(buffer, used);
+  memmove(buffer, buffer + mark, used - mark);
+  buffer[used - mark] = 0;
   *text = buffer;
-  *length = used;
+  *length = used - mark;
   return XT_STATUS_OK;
 }
 
@@ -75,6 +84,11 @@ xt_status lines_next(LineReader *reader, bool *more, xt_error *error) {
     return errno == ENOMEM ? error_memory(error) : XT_STATUS_OK;
   }
   reader->length = (size_t)got;
+  const size_t mark = reader->number == 0 ? mark_length(reader->text, reader->length) : 0;
+  if (mark) {
+    reader->length -= mark;
+    memmove(reader->text, reader->text + mark, reader->length + 1);
+  }
   while (reader->length && (reader->text[reader->length - 1] == '\n' || reader->text[reader->length - 1] == '\r'))
     reader->text[--reader->length] = 0;
   reader->number++;

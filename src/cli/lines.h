@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading text: whole files and single lines, from a path or from stdin ("-"). */
+/* Reading text: whole files and single lines, from a path or from stdin ("-"). A byte order mark at the begin is skipped. */
 #ifndef CLI_LINES_H
 #define CLI_LINES_H
 
@@ -12,7 +12,7 @@
 /* How errors name the path: "stdin" for "-". */
 const char *input_name(const char *path);
 
-/* Everything in the file. The caller frees *text (NUL-terminated; *length excludes the NUL). */
+/* Everything in the file but a byte order mark. The caller frees *text (NUL-terminated; *length excludes the NUL). */
 xt_status read_whole(const char *path, char **text, size_t *length, xt_error *error);
 
 /* One stream, line by line; the text lives until the next line. */

@@ -157,16 +157,28 @@ static bool parse_ints(const char *text, double low, double high, IntList *out) 
   }
 }
 
+/* Sites and choices are known in any case of letters: "XNLI", "FFN". ASCII alone, whatever the locale. */
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
+
+static bool same_letters(const char *a, const char *b) {
+  while (*a && lower(*a) == lower(*b)) a++, b++;
+  return *a == *b;
+}
+
+static bool parse_site(const char *text, size_t length, xt_site *out) {
+  char name[32];
+  if (length >= sizeof name) return false;
+  for (size_t i = 0; i < length; i++) name[i] = lower(text[i]);
+  name[length] = 0;
+  return xt_site_parse(name, out, NULL) == XT_STATUS_OK;
+}
+
 static bool parse_sites(const char *text, SiteList *out) {
   out->count = 0;
   for (;;) {
-    char name[32];
     const size_t length = strcspn(text, ",");
     xt_site site;
-    if (out->count == SITE_LIST_MAX || length >= sizeof name) return false;
-    memcpy(name, text, length);
-    name[length] = 0;
-    if (xt_site_parse(name, &site, NULL)) return false;
+    if (out->count == SITE_LIST_MAX || !parse_site(text, length, &site)) return false;
     for (int i = 0; i < out->count; i++)
       if (out->at[i].read == site.read && out->at[i].write == site.write) return false;
     out->at[out->count++] = site;
@@ -213,7 +225,7 @@ static bool parse_real(const char *text, double low, double high, double *out) {
 
 static bool parse_choice(const char *text, const char *const *choices, int *out) {
   for (int i = 0; choices[i]; i++) {
-    if (strcmp(text, choices[i]) == 0) {
+    if (same_letters(text, choices[i])) {
       *out = i;
       return true;
     }
@@ -257,7 +269,7 @@ static bool store(const Option *option, const char *text, void *arguments) {
     case OPTION_REAL: return parse_real(text, option->low, option->high, field);
     case OPTION_SIZE: return parse_size(text, field);
     case OPTION_ENUM: return parse_choice(text, choices_of(option), field);
-    case OPTION_SITE: return xt_site_parse(text, field, NULL) == XT_STATUS_OK;
+    case OPTION_SITE: return parse_site(text, strlen(text), field);
     case OPTION_SITES: return parse_sites(text, field);
     case OPTION_LAYER: return layer_parse(text, field);
     case OPTION_LAYERS: *(const char **)field = text; return layers_check(text);

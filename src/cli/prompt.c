@@ -78,11 +78,34 @@ static xt_status read_line(const char *path, int line, bool ids, Prompt *out, xt
   return status;
 }
 
-xt_status prompt_read(const char *path, int line, bool ids, Prompt *out, xt_error *error) {
-  *out = (Prompt){.name = input_name(path)};
-  if (line > 0) return read_line(path, line, ids, out, error);
-  xt_status status = read_whole(path, &out->text, &out->length, error);
-  if (status || !ids) return status;
+int prompt_usage(const Cli *cli, const PromptInput *input, const char *option) {
+  if (input->text && input->file) return cli_usage(cli, "--%s: not together with --%s-file", option, option);
+  if (!input->text && !input->file) return cli_usage(cli, "--%s-file: missing; give it, or the prompt itself with --%s", option, option);
+  if (input->text && input->line) return cli_usage(cli, "--line: is of a prompt file; --%s has none", option);
+  return EXIT_OK;
+}
+
+/* Editors end a file's last line; that line end is rarely meant, and would be the token whose activation is transplanted. */
+static void drop_line_end(Prompt *prompt) {
+  if (prompt->length && prompt->text[prompt->length - 1] == '\n') prompt->length--;
+  else return;
+  if (prompt->length && prompt->text[prompt->length - 1] == '\r') prompt->length--;
+  prompt->text[prompt->length] = 0;
+}
+
+xt_status prompt_read(const PromptInput *input, Prompt *out, xt_error *error) {
+  *out = (Prompt){.name = input->text ? "the command line's prompt" : input_name(input->file)};
+  if (!input->text && input->line > 0) return read_line(input->file, input->line, input->ids, out, error);
+  xt_status status = XT_STATUS_OK;
+  if (input->text) {
+    out->length = strlen(input->text);
+    out->text = strdup(input->text);
+    if (!out->text) return error_memory(error);
+  } else {
+    status = read_whole(input->file, &out->text, &out->length, error);
+    if (!status && !input->keep_newline) drop_line_end(out);
+  }
+  if (status || !input->ids) return status;
   status = ids_parse(out->text, out->length, out->name, NULL, &out->ids, &out->count, error);
   free(out->text);
   out->text = NULL;
@@ -114,11 +137,41 @@ xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_to
                        (int)prompt->ids[i], model->info.vocab - 1);
     }
   }
+  const xt_tokenizer *tokenizer = xt_model_tokenizer(model->model);
+  if (!tokenizer) return XT_STATUS_OK;
+  return xt_tokenizer_decode(tokenizer, prompt->ids + prompt->count - 1, 1, false, &prompt->last_text, &prompt->last_length, error);
+}
+
+json_t *prompt_last_json(const Prompt *prompt) {
+  json_t *object = json_object();
+  bool ok = json_add(object, "id", json_integer(prompt->ids[prompt->count - 1]));
+  ok = json_add(object, "text", json_text(prompt->last_text, prompt->last_length)) && ok;
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
+char *prompt_last_describe(const Prompt *prompt) {
+  char *text = prompt->last_text ? text_escape(prompt->last_text, prompt->last_length) : NULL;
+  if (prompt->last_text && !text) return NULL;
+  const size_t size = (text ? strlen(text) : 0) + 20;
+  char *out = malloc(size);
+  if (out) snprintf(out, size, text ? "%d \"%s\"" : "%d", (int)prompt->ids[prompt->count - 1], text ? text : "");
+  free(text);
+  return out;
+}
+
+xt_status prompt_note_last(bool quiet, const char *label, const Prompt *prompt, xt_error *error) {
+  char *last = prompt_last_describe(prompt);
+  if (!last) return error_memory(error);
+  cli_note(quiet, "%s: last token %s", label, last);
+  free(last);
   return XT_STATUS_OK;
 }
 
 void prompt_deinit(Prompt *prompt) {
   free(prompt->text);
   free(prompt->ids);
+  free(prompt->last_text);
   *prompt = (Prompt){0};
 }

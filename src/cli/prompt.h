@@ -1,37 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompts: from a file's text, from one of its JSON lines, or as token ids. */
+/* Prompts: from the command line, from a file's text, from one of its JSON lines, or as token ids. */
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
 #include "cli.h"
 
+/* Where a prompt is, as the options say it. */
+typedef struct PromptInput {
+  const char *text, *file; /* one of them; the other NULL */
+  int line;                /* of the file, from 1; 0: the whole file is the prompt */
+  bool ids, keep_newline;
+} PromptInput;
+
 typedef struct Prompt {
-  const char *name; /* the file, as errors name it */
+  const char *name; /* the file or option, as errors name it */
   char *text;       /* NULL when it was given as ids */
   size_t length;
   int32_t *ids;
   size_t count;
+  char *last_text;  /* of the last token by itself; NULL when the model has no tokenizer */
+  size_t last_length;
 } Prompt;
 
 /* Rows that say how prompt files are read. */
 #define OPTION_IDS(Arguments, member)                                                                     \
   {.name = "ids", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),                    \
-   .help = "prompt files hold a JSON array of token ids; for models without a tokenizer"}
+   .help = "prompts are JSON arrays of token ids; for models without a tokenizer"}
 #define OPTION_LINE(Arguments, member, option, text)                                                      \
   {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "K", .low = 1, \
    .high = 1e9, .help = text}
 #define LINE_HELP                                                                                         \
   "take line K (from 1) of a file of JSON lines: a string, or an object with input_text; left out: the whole file is the prompt"
+#define OPTION_KEEP_NEWLINE(Arguments, member)                                                            \
+  {.name = "keep-newline", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),           \
+   .help = "the line end at a prompt file's end belongs to the prompt; else one is taken off"}
+/* The rows of a verb with one prompt, which fill the PromptInput `member`. */
+#define OPTION_PROMPT(Arguments, member)                                                                  \
+  {.name = "prompt", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.text), \
+   .value = "TEXT", .help = "the prompt itself"}
+#define OPTION_PROMPT_FILE(Arguments, member, text)                                                       \
+  {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.file), \
+   .value = "FILE", .help = text}
+#define PROMPT_FILE_HELP "the prompt, as the file has it but for one line end at its end; - is stdin"
 
-/* The file's bytes are the prompt, all of them, a last newline too. With line > 0: that line of
- * it, a JSON string or an object with "input_text". With `ids`: the file (or line) is a JSON array
+/* EXIT_OK, or EXIT_USAGE after saying that neither or both of --OPTION and --OPTION-file were given. */
+int prompt_usage(const Cli *cli, const PromptInput *input, const char *option);
+
+/* A file's text is the prompt, but for a byte order mark and one line end ("\n" or "\r\n") at its end; `keep_newline` keeps that.
+ * With line > 0: that line of it, a JSON string or an object with "input_text". With `ids`: the text, file or line is a JSON array
  * of ids. The caller frees with prompt_deinit. */
-xt_status prompt_read(const char *path, int line, bool ids, Prompt *out, xt_error *error);
+xt_status prompt_read(const PromptInput *input, Prompt *out, xt_error *error);
 
 /* Fills in the ids, and checks that they are the model's and leave room for what may be generated. */
 xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_tokens, xt_error *error);
 
 void prompt_deinit(Prompt *prompt);
+
+/* The last token, whose activation is the one taken or replaced: {"id": 13, "text": "\n"}. NULL when memory runs out. */
+json_t *prompt_last_json(const Prompt *prompt);
+/* The same for people: 13 "\n". The caller frees; NULL when memory runs out. */
+char *prompt_last_describe(const Prompt *prompt);
+/* "LABEL: last token 13 "\n"", on stderr unless `quiet`. */
+xt_status prompt_note_last(bool quiet, const char *label, const Prompt *prompt, xt_error *error);
 
 /* An array of ids within JSON text; `name` and `field` are for errors. Caller frees *ids. */
 xt_status ids_parse(const char *text, size_t length, const char *name, const char *field, int32_t **ids, size_t *count,

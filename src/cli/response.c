@@ -25,6 +25,7 @@ json_t *response_json(const Response *response) {
   const xt_generation *generation = &response->generation;
   json_t *object = json_object();
   bool ok = json_add(object, "prompt_ids", json_ids(response->prompt->ids, response->prompt->count));
+  ok = json_add(object, "last_token", prompt_last_json(response->prompt)) && ok;
   ok = json_add(object, "text", json_text(response->text, response->length)) && ok;
   ok = json_add(object, "ids", json_ids(generation->ids, generation->count)) && ok;
   ok = json_add(object, "margins", json_floats(generation->margins, generation->count)) && ok;

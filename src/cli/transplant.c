@@ -13,19 +13,23 @@ const char *const rule_names[] = {[XT_RULE_REPLACE] = "replace", [XT_RULE_ADD] =
 int transplant_usage(const Cli *cli, const TransplantArguments *arguments) {
   if (arguments->rule == XT_RULE_REPLACE && option_is_given(cli, "alpha"))
     return cli_usage(cli, "--alpha: has no meaning with --rule replace; give --rule add or --rule blend");
-  if (arguments->source_file && arguments->target_file && strcmp(arguments->source_file, "-") == 0 &&
-      strcmp(arguments->target_file, "-") == 0)
+  int wrong = prompt_usage(cli, &arguments->source, "source");
+  if (!wrong) wrong = prompt_usage(cli, &arguments->target, "target");
+  if (wrong) return wrong;
+  if (arguments->source.file && arguments->target.file && strcmp(arguments->source.file, "-") == 0 && strcmp(arguments->target.file, "-") == 0)
     return cli_usage(cli, "--target-file: stdin is the source prompt already");
   return EXIT_OK;
 }
 
 xt_status transplant_read(const TransplantArguments *arguments, Transplant *out, xt_error *error) {
-  const int source_line = arguments->source_line ? arguments->source_line : arguments->line;
-  const int target_line = arguments->target_line ? arguments->target_line : arguments->line;
+  PromptInput source = arguments->source, target = arguments->target;
+  source.ids = target.ids = arguments->ids;
+  source.keep_newline = target.keep_newline = arguments->keep_newline;
+  if (!source.line) source.line = arguments->line;
+  if (!target.line) target.line = arguments->line;
   *out = (Transplant){0};
-  const xt_status status = prompt_read(arguments->source_file, source_line, arguments->ids, &out->source_prompt, error);
-  if (status) return status;
-  return prompt_read(arguments->target_file, target_line, arguments->ids, &out->target_prompt, error);
+  const xt_status status = prompt_read(&source, &out->source_prompt, error);
+  return status ? status : prompt_read(&target, &out->target_prompt, error);
 }
 
 xt_status transplant_check(const TransplantArguments *arguments, const LoadedModel *model, Transplant *transplant, xt_error *error) {
@@ -88,6 +92,11 @@ bool transplant_json(const TransplantArguments *arguments, const Transplant *tra
   ok = json_add(object, "rule", json_string(rule_names[arguments->rule])) && ok;
   ok = json_add(object, "alpha", arguments->rule == XT_RULE_REPLACE ? json_null() : json_number(arguments->alpha)) && ok;
   return json_add(object, "changed", json_boolean(transplant_first_change(transplant) >= 0)) && ok;
+}
+
+xt_status transplant_note_last(bool quiet, const Transplant *transplant, xt_error *error) {
+  const xt_status status = prompt_note_last(quiet, "source", &transplant->source_prompt, error);
+  return status ? status : prompt_note_last(quiet, "target", &transplant->target_prompt, error);
 }
 
 static void print_prompt(const char *label, const Prompt *prompt) {

@@ -8,9 +8,9 @@
 extern const char *const rule_names[];
 
 typedef struct TransplantArguments {
-  const char *source_file, *target_file;
-  int line, source_line, target_line;
-  bool ids;
+  PromptInput source, target; /* ids and keep_newline, and a line where they have none, come from the next two rows */
+  int line;
+  bool ids, keep_newline;
   xt_site site;
   int source_layer, target_layer; /* as parsed: may be LAYER_FIRST, LAYER_LAST */
   int rule;
@@ -20,10 +20,14 @@ typedef struct TransplantArguments {
 } TransplantArguments;
 
 #define OPTIONS_TRANSPLANT(Arguments, member, needed)                                                     \
-  {.name = "source-file", .letter = 'a', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source_file), \
-   .value = "FILE", .required = needed, .help = "the prompt whose activation is taken; - is stdin"},      \
-  {.name = "target-file", .letter = 'b', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.target_file), \
-   .value = "FILE", .required = needed, .help = "the prompt that it is put into; - is stdin"},            \
+  {.name = "source", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source.text), \
+   .value = "TEXT", .help = "the prompt whose activation is taken"},                                      \
+  {.name = "source-file", .letter = 'a', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source.file), \
+   .value = "FILE", .help = "the file it is in, instead; - is stdin"},                                    \
+  {.name = "target", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.target.text), \
+   .value = "TEXT", .help = "the prompt that it is put into"},                                            \
+  {.name = "target-file", .letter = 'b', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.target.file), \
+   .value = "FILE", .help = "the file it is in, instead; - is stdin"},                                    \
   {.name = "site", .letter = 's', .type = OPTION_SITE, .field = OPTION_FIELD(Arguments, xt_site, member.site), \
    .value = "SITE", .required = needed, .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o"}, \
   {.name = "source-layer", .letter = 'i', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.source_layer), \
@@ -35,8 +39,9 @@ typedef struct TransplantArguments {
   {.name = "alpha", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, member.alpha), .value = "A", \
    .low = -1e6, .high = 1e6, .preset = "1", .help = "A of the rules add and blend"},                      \
   OPTION_LINE(Arguments, member.line, "line", LINE_HELP),                                                 \
-  OPTION_LINE(Arguments, member.source_line, "source-line", "the same for the source file alone"),        \
-  OPTION_LINE(Arguments, member.target_line, "target-line", "the same for the target file alone"),        \
+  OPTION_LINE(Arguments, member.source.line, "source-line", "the same for the source file alone"),        \
+  OPTION_LINE(Arguments, member.target.line, "target-line", "the same for the target file alone"),        \
+  OPTION_KEEP_NEWLINE(Arguments, member.keep_newline),                                                    \
   OPTION_IDS(Arguments, member.ids),                                                                      \
   OPTION_MAX_NEW_TOKENS(Arguments, member.max_new_tokens),                                                \
   OPTION_PENALTY(Arguments, member.penalty)
@@ -63,6 +68,8 @@ void transplant_deinit(Transplant *transplant);
 bool transplant_json(const TransplantArguments *arguments, const Transplant *transplant, json_t *object);
 /* First generated token in which the transplanted response differs from the untouched one, or -1. */
 long transplant_first_change(const Transplant *transplant);
+/* What each prompt's last token is, a line each on stderr. */
+xt_status transplant_note_last(bool quiet, const Transplant *transplant, xt_error *error);
 /* Two lines that show the prompts, one that names the transplant. */
 void transplant_print_head(const TransplantArguments *arguments, const Transplant *transplant);
 /* The last line: whether it changed anything. */

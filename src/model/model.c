@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/system.h"
+#include "files/hub_folder.h"
 #include "model/arch.h"
 #include "model/sizes.h"
 
@@ -248,6 +249,7 @@ static xt_status open_model(const char *directory, const xt_model_options *optio
   TRY(mem_alloc(&m, 1, sizeof *m, error));
   xt_status status = XT_STATUS_OK;
   TRY_DONE(mem_copy_text(&m->path, directory, strlen(directory), error));
+  TRY_DONE(hub_folder_refuse_adapter(directory, error));
   TRY_DONE(model_config_load(directory, &m->config, error));
   TRY_DONE(checkpoint_open(directory, &m->checkpoint, error));
   TRY_DONE(check_tensors(m, error));

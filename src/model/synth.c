@@ -124,6 +124,8 @@ static xt_status write_tokenizer(const Synth *s, xt_error *error) {
                            "\"use_regex\": true},\n \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
                            "\"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": false, "
                            "\"byte_fallback\": false, \"vocab\": {");
+  /* The special tokens too: Hugging Face gives those that the vocabulary lacks new ids, whatever "added_tokens" says. */
+  for (int k = 0; k < 3; k++) text_buffer_format(&t, "\"%s\": %d, ", special_name(s, k), special_id(s, k));
   for (int b = 0; b < 256; b++) text_buffer_format(&t, "%s\"\\u%04x\": %d", b ? ", " : "", (unsigned)byte_codepoint(b), first_byte_id(s) + b);
   text_buffer_add_text(&t, "}, \"merges\": []}\n}\n");
   xt_status status = write_text(s, "tokenizer.json", &t, error);

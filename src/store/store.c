@@ -13,6 +13,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "files/hub_folder.h"
 #include "model/model.h"
 #include "store/store_parts.h"
 
@@ -141,14 +142,6 @@ xt_status store_make_tables(xt_store *s, xt_error *error) {
 
 /* ---- settings --------------------------------------------------------------------------------- */
 
-static const char *base_name(const char *path) {
-  size_t end = strlen(path);
-  while (end > 1 && path[end - 1] == '/') end--;
-  size_t begin = end;
-  while (begin > 0 && path[begin - 1] != '/') begin--;
-  return path + begin;
-}
-
 static void settings_text(const xt_model *model, const char *hash, const xt_store_settings *settings,
                           StoreTexts *texts) {
   xt_model_info info;
@@ -211,7 +204,7 @@ xt_status xt_store_begin(xt_store *s, const xt_model *model, const char *hash, c
   if (s->empty) status = store_make_tables(s, error);
   if (!status && !s->settings.of[STORE_MODEL_HASH][0]) {
     settings_text(model, hash, settings, &s->settings);
-    snprintf(s->model_name, sizeof s->model_name, "%.255s", base_name(model->path));
+    hub_folder_name(model->path, s->model_name);
     status = store_write_settings(s, error);
   }
   if (!status) status = add_run(s, provenance, error);

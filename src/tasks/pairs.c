@@ -35,6 +35,8 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
   if (!task && q->task[0]) {
     char have[160] = "";
     for (size_t i = 0; xt_task_get(i) && strlen(have) < 120; i++) {
+      if (task_same_letters(q->task, xt_task_get(i)->name))
+        return dataset_line_error(error, path, number, "\"task\": '%.40s' is written \"%s\"", q->task, xt_task_get(i)->name);
       if (i) strcat(have, ", ");
       strncat(have, xt_task_get(i)->name, 30);
     }
@@ -46,6 +48,21 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
   if (status == XT_STATUS_INPUT) return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
   if (status && error) *error = inner;
   return status;
+}
+
+/* No line has one of the languages asked for: which there are. */
+static xt_status refuse_languages(const json_t *lines, const char *path, xt_error *error) {
+  char have[300] = "";
+  json_t *seen = json_object();
+  for (size_t i = 0; seen && i < json_array_size(lines); i++) {
+    const char *lang = json_string_value(json_object_get(json_array_get(lines, i), "lang"));
+    if (!lang || json_object_get(seen, lang)) continue;
+    json_object_set_new(seen, lang, json_true());
+    const size_t used = strlen(have);
+    snprintf(have + used, sizeof have - used, "%s%.20s", used ? " " : "", lang);
+  }
+  json_decref(seen);
+  return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "has no line of these languages; %s%s", have[0] ? "it has " : "no line names its language", have);
 }
 
 static xt_status ask_reasoning(xt_dataset *d, xt_question *q, const char *path, size_t number, xt_error *error) {
@@ -136,7 +153,8 @@ static xt_status add_all(Reader *r, xt_error *error) {
   TRY(mem_alloc(&r->dataset, 1, sizeof *r->dataset, error));
   for (size_t i = 0; i < json_array_size(r->lines.values); i++) TRY(add_line(r, i, error));
   if (r->dataset->count) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_INPUT, r->path, NULL, -1, r->options->languages ? "has no line of these languages" : "has no lines");
+  if (r->options->languages) return refuse_languages(r->lines.values, r->path, error);
+  return err_set(error, XT_STATUS_INPUT, r->path, NULL, -1, "has no lines");
 }
 
 /* Takes `r->lines` over. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The layout that the paper's authors released their prompts in (docs/FORMATS.md). */
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,8 @@ static xt_status check_language(const xt_task *task, const char *lang, const cha
   char have[256] = "";
   for (size_t i = 0; task->languages[i]; i++) {
     if (strcmp(task->languages[i], lang) == 0) return XT_STATUS_OK;
+    if (task_same_letters(task->languages[i], lang))
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "'%.40s' is written %s", lang, task->languages[i]);
     if (i) strcat(have, " ");
     strcat(have, task->languages[i]);
   }
@@ -147,19 +150,52 @@ xt_status task_check_languages(const xt_task *task, const char *const *languages
   return XT_STATUS_OK;
 }
 
+static xt_status has_split(const char *directory, const char *below, bool *out, xt_error *error) {
+  char *folder, *split;
+  TRY(file_join(directory, below, &folder, error));
+  xt_status status = file_join(folder, "split", &split, error);
+  free(folder);
+  TRY(status);
+  *out = file_exists(split);
+  free(split);
+  return XT_STATUS_OK;
+}
+
+/* The folders right below `directory` that are benchmarks' folders, in order of name: "XNLI_sample, XNLI_unseen". */
+static xt_status list_folders(const char *directory, char *list, size_t size, xt_error *error) {
+  struct dirent **entries;
+  const int count = scandir(directory, &entries, NULL, alphasort);
+  xt_status status = XT_STATUS_OK;
+  list[0] = 0;
+  for (int i = 0; i < count; i++) {
+    bool found = false;
+    if (entries[i]->d_name[0] != '.' && !status) status = has_split(directory, entries[i]->d_name, &found, error);
+    const size_t used = strlen(list);
+    if (found) snprintf(list + used, size - used, "%s%s/%s", used ? ", " : "", directory, entries[i]->d_name);
+    free(entries[i]);
+  }
+  if (count >= 0) free(entries);
+  return status;
+}
+
+static xt_status check_folder(const xt_task *task, const char *directory, xt_error *error) {
+  char below[400];
+  bool found;
+  TRY(has_split(directory, ".", &found, error));
+  if (found) return XT_STATUS_OK;
+  TRY(list_folders(directory, below, sizeof below, error));
+  if (below[0]) return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "has no folder split itself; below it there are: %s", below);
+  return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "no such folder, or it has no folder split; %s is read from a folder with split and %s",
+                 task->title, task->direction == XT_DIRECTION_TO_LANGUAGE ? "ans" : "translated");
+}
+
 static xt_status check_options(const xt_task *task, const char *directory, const xt_dataset_options *o, xt_error *error) {
   const char *pivot = o->pivot ? o->pivot : TASK_PIVOT;
   if (task->direction == XT_DIRECTION_FROM_LANGUAGE && strcmp(pivot, TASK_PIVOT) != 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "pivot", -1, "%s goes from each language into English; its pivot is %s", task->title, TASK_PIVOT);
   TRY(check_language(task, pivot, "pivot", error));
   TRY(task_check_languages(task, o->languages, o->languages ? o->language_count : 0, error));
-  char *split;
-  TRY(file_join(directory, "split", &split, error));
-  const bool found = file_exists(split);
-  free(split);
-  if (found) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "no such folder, or it has no folder split; %s is read from a folder with split and %s",
-                 task->title, task->direction == XT_DIRECTION_TO_LANGUAGE ? "ans" : "translated");
+  return check_folder(task, directory, error);
 }
 
 xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {

@@ -189,6 +189,11 @@ int32_t xt_tokenizer_vocab_size(const xt_tokenizer *t) {
   return t->added.largest >= end ? t->added.largest + 1 : end;
 }
 
+bool xt_tokenizer_has_id(const xt_tokenizer *t, int32_t id) {
+  size_t size;
+  return added_by_id(&t->added, id) || vocab_text(&t->bpe.vocab, id, &size);
+}
+
 int32_t xt_tokenizer_token_id(const xt_tokenizer *t, const char *token) {
   const AddedToken *added = added_find(&t->added, token, strlen(token));
   return added ? added->id : vocab_find(&t->bpe.vocab, token, strlen(token));

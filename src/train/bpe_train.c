@@ -223,7 +223,7 @@ static xt_status count_file(BpeTrainer *t, const PreTokenizer *pre, const char *
   TRY(file_map_open(path, &map, error));
   xt_status status = XT_STATUS_OK;
   const char *text = (const char *)map.data;
-  for (size_t at = 0, bad; at < map.size && !status;) {
+  for (size_t at = file_map_mark(&map), bad; at < map.size && !status;) {
     const char *end = memchr(text + at, '\n', map.size - at);
     const size_t size = end ? (size_t)(end - text) - at : map.size - at, fine = utf8_valid_prefix(text + at, size, &bad);
     if (fine != size) {

@@ -2,7 +2,8 @@
 /* What a run keeps on disk. While it runs, `output` holds training-state.safetensors:
  *     weights, first, second  F32 [parameters]   in the layout of params.h
  *     history                 F64 [steps done, 4] loss, gradient's norm, learning rate, tokens that count
- *     metadata                steps, settings: a line "name value" for all that the result depends on */
+ *     metadata                steps, settings: a line "name value" for all that the result depends on
+ * The model.safetensors of a finished run has the settings in its metadata, under TRAINED. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -19,6 +20,8 @@
 #include "train/trainer.h"
 
 #define STATE_FILE "training-state.safetensors"
+#define MODEL_FILE "model.safetensors"
+#define TRAINED "xtransplant-training"
 #define PARTIAL ".partial"
 #define PIECE ((size_t)1 << 18) /* floats converted together */
 
@@ -48,17 +51,17 @@ xt_status run_files_save_state(const Trainer *t, xt_error *error) {
   return status;
 }
 
-/* The first line in which two settings differ, as "name: was A, is B". */
-static xt_status compare_settings(const char *path, const char *was, const char *is, xt_error *error) {
+/* The first line in which two settings differ, as "name: was A, is B". `ended`: what the run in `path` did, "stopped" or "finished". */
+static xt_status compare_settings(const char *path, const char *was, const char *is, const char *ended, xt_error *error) {
   while (*was && *is) {
     const size_t a = strcspn(was, "\n"), b = strcspn(is, "\n"), name = strcspn(was, " ");
     if (a != b || memcmp(was, is, a) != 0) {
       char field[64];
       snprintf(field, sizeof field, "%.*s", (int)(name < 60 ? name : 60), was);
       if (strcmp(field, "data") == 0 || strcmp(field, "model") == 0)
-        return err_set(error, XT_STATUS_INPUT, path, field, -1, "the run that stopped there had another; give the same, or another output");
-      return err_set(error, XT_STATUS_INPUT, path, field, -1, "the run that stopped there had%.*s, this one has%.*s; give the same, or another output",
-                     (int)(a > name ? a - name : 0), was + name, (int)(b > name ? b - name : 0), is + name);
+        return err_set(error, XT_STATUS_INPUT, path, field, -1, "the run that %s there had another; give the same, or another output", ended);
+      return err_set(error, XT_STATUS_INPUT, path, field, -1, "the run that %s there had%.*s, this one has%.*s; give the same, or another output",
+                     ended, (int)(a > name ? a - name : 0), was + name, (int)(b > name ? b - name : 0), is + name);
     }
     was += a + (was[a] == '\n');
     is += b + (is[b] == '\n');
@@ -83,7 +86,7 @@ static xt_status read_state(Trainer *t, const char *path, xt_error *error) {
   const char *settings = checkpoint_metadata(file, "settings"), *steps = checkpoint_metadata(file, "steps");
   xt_status status = XT_STATUS_OK;
   if (!settings || !steps) TRY_DONE(err_set(error, XT_STATUS_INPUT, path, "settings", -1, "is no state of a training run"));
-  TRY_DONE(compare_settings(path, settings, t->settings.data, error));
+  TRY_DONE(compare_settings(path, settings, t->settings.data, "stopped", error));
   t->state.steps = strtoull(steps, &end, 10);
   if (*end || t->state.steps > t->optimizer.total) {
     t->state.steps = 0;
@@ -134,6 +137,23 @@ static xt_status remove_partial(const char *output, const char *prefix, bool *em
   return XT_STATUS_OK;
 }
 
+/* Whether `output` holds the result of this very run. That of a run with other settings is an error that names one of them. */
+static xt_status find_finished(Trainer *t, xt_error *error) {
+  Checkpoint *file;
+  xt_error ignored;
+  char *path;
+  TRY(file_join(t->options->output, MODEL_FILE, &path, error));
+  xt_status status = XT_STATUS_OK;
+  if (file_exists(path) && checkpoint_open_file(path, &file, &ignored) == XT_STATUS_OK) { /* what cannot be read is the user's own */
+    const char *settings = checkpoint_metadata(file, TRAINED);
+    if (settings) status = compare_settings(path, settings, t->settings.data, "finished", error);
+    t->finished = settings && !status;
+    checkpoint_close(file);
+  }
+  free(path);
+  return status;
+}
+
 xt_status run_files_open(Trainer *t, xt_error *error) {
   const char *output = t->options->output;
   Dtype dtype;
@@ -152,6 +172,8 @@ xt_status run_files_open(Trainer *t, xt_error *error) {
   free(state);
   TRY(remove_partial(output, STATE_FILE, &empty, error)); /* any other may be the user's own */
   if (empty) return XT_STATUS_OK;
+  TRY(find_finished(t, error));
+  if (t->finished) return XT_STATUS_OK;
   return err_set(error, XT_STATUS_IO, output, NULL, -1, "exists, is not empty and holds no state to go on from; nothing was written");
 }
 
@@ -176,7 +198,7 @@ static xt_status write_weights(const Trainer *t, Dtype dtype, xt_error *error) {
   SafetensorsWriter *w;
   uint16_t *half;
   TRY(mem_alloc(&half, PIECE, sizeof *half, error));
-  xt_status status = file_join(t->options->output, "model.safetensors", &path, error);
+  xt_status status = file_join(t->options->output, MODEL_FILE, &path, error);
   if (!status) {
     status = safetensors_writer_open(path, &w, error);
     free(path);
@@ -186,6 +208,7 @@ static xt_status write_weights(const Trainer *t, Dtype dtype, xt_error *error) {
     return status;
   }
   status = safetensors_writer_metadata(w, "format", "pt", error);
+  if (!status) status = safetensors_writer_metadata(w, TRAINED, t->settings.data, error);
   for (size_t i = 0; i < t->params.count && !status; i++) {
     const Param *p = &t->params.list[i];
     arch_tensor_name(p->role, p->layer, name);

@@ -147,10 +147,12 @@ xt_status train_data_read(const char *path, const DataRules *rules, TrainData *o
     FileMap map;
     xt_error inner;
     TRY(file_map_open(path, &map, error));
+    const size_t mark = file_map_mark(&map);
+    const FileMap text = {.data = map.data + mark, .size = map.size - mark, .path = map.path};
     if (format == XT_TRAIN_LINES) {
-      status = read_lines(path, rules, &map, out, error);
+      status = read_lines(path, rules, &text, out, error);
     } else {
-      status = read_text(rules, &map, out, &inner);
+      status = read_text(rules, &text, out, &inner);
       if (status == XT_STATUS_INPUT) err_set(error, status, path, inner.field, inner.offset, "%s", inner.message);
       else if (status && error) *error = inner;
     }

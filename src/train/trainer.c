@@ -232,6 +232,8 @@ static void fill_stats(const Trainer *t, xt_train_stats *stats) {
   for (size_t i = 0; i < t->data.count; i++) stats->epoch_tokens += (uint64_t)t->data.examples[i].count;
   stats->parameters = t->params.total;
   stats->steps = t->optimizer.total;
+  stats->finished_before = t->finished;
+  if (t->finished) stats->resumed = stats->steps;
   stats->flops = t->pass ? pass_flops(t->pass) : 0;
   if (t->records && n) {
     stats->first_loss = mean_loss(t->records, tenth);
@@ -266,6 +268,7 @@ xt_status xt_train(const xt_train_options *options, xt_train_stats *out, xt_erro
   TRY_DONE(read_inputs(&t, error));
   TRY_DONE(prepare(&t, error));
   TRY_DONE(run_files_open(&t, error));
+  if (t.finished) goto done;
   TRY_DONE(run_steps(&t, &stats, error));
   TRY_DONE(run_files_finish(&t, error));
 done:

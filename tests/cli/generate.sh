@@ -43,9 +43,6 @@ same "the prompt as an object's input_text" "$(cat out)" "$(cat json)"
 { echo '[1]'; cat prompt.ids; } >ids.jsonl
 run "$X" generate -m "$model" --prompt-file ids.jsonl --ids --line 2 --json
 same "the prompt as a line of ids" "$(cat out)" "$(cat json)"
-{ cat prompt; echo; } >newline
-run "$X" generate -m "$model" --prompt-file newline --json
-[ "$(field prompt_ids <out)" != "$(cat prompt.ids)" ] && pass "a last newline is part of the prompt" || fail "a last newline is part of the prompt" "same ids"
 
 run "$X" generate -m "$model" --prompt-file prompt --max-new-tokens 3 --json
 same "--max-new-tokens" "$(field ids <out | tr ',' '\n' | wc -l)" 3

@@ -12,6 +12,11 @@ cp out ids
 run sh -c "\"$X\" detokenize --tokenizer \"$model\" --skip-special <ids"
 same "detokenize brings the text back" "$(cat out)" '"Hello, world"'
 
+for id in 0:unk 1:s 2:/s; do
+  same "the special token ${id#*:} has its id" "$(printf '<%s>' "${id#*:}" | "$X" tokenize --tokenizer "$model" --no-special) $(echo "[${id%:*}]" | "$X" detokenize --tokenizer "$model")" \
+    "[${id%:*}] \"<${id#*:}>\""
+done
+
 printf 'Hello\n' | "$X" tokenize --tokenizer "$model" --no-special >with
 printf 'Hello' | "$X" tokenize --tokenizer "$model" --no-special >without
 [ "$(cat with)" != "$(cat without)" ] && pass "the last newline is part of the text" || fail "the last newline is part of the text" "$(cat with)"
@@ -55,6 +60,27 @@ refuses "detokenize: item that is no id" 3 "xtransplant detokenize: stdin: line 
   sh -c "echo '[5, \"a\"]' | \"$X\" detokenize --tokenizer \"$model\""
 refuses "detokenize: negative id" 3 "xtransplant detokenize: stdin: line 1: item 0 of the array is not a token id" \
   sh -c "echo '[-5]' | \"$X\" detokenize --tokenizer \"$model\""
+refuses "detokenize: id beyond the vocabulary" 3 "xtransplant detokenize: stdin: line 2: item 1 of the array is 259: the vocabulary has 259 ids, 0 to 258" \
+  sh -c "printf '[]\n[5, 259]\n' | \"$X\" detokenize --tokenizer \"$model\" | grep -v '^\"\"$'; exit 3"
+refuses "detokenize: the largest int" 3 "xtransplant detokenize: stdin: line 1: item 0 of the array is 2147483647: the vocabulary has 259 ids, 0 to 258" \
+  sh -c "echo '[2147483647]' | \"$X\" detokenize --tokenizer \"$model\""
+cp -r "$model" gap && sed 's/: 258\([,}]\)/: 400\1/g' "$model/tokenizer.json" >gap/tokenizer.json
+refuses "detokenize: an id within that no token has" 3 "xtransplant detokenize: stdin: line 1: item 0 of the array is 258, which is no token's id in this vocabulary of 401 ids" \
+  sh -c "echo '[258]' | \"$X\" detokenize --tokenizer gap"
+
+# A byte order mark is no text.
+printf '\357\273\277Hello, world' >marked
+run sh -c "\"$X\" tokenize --tokenizer \"$model\" <marked"
+same "tokenize: a byte order mark is skipped" "$(cat out)" "$(cat ids)"
+printf '\357\273\277"Hello, world"\n"Habari"\n' >marked.jsonl
+run sh -c "\"$X\" tokenize --tokenizer \"$model\" --jsonl <marked.jsonl"
+same "tokenize --jsonl: a byte order mark is skipped" "$code $(head -1 out) $(wc -l <out)" "0 $(cat ids) 2"
+printf '\357\273\277%s\n' "$(cat ids)" >marked.ids
+run sh -c "\"$X\" detokenize --tokenizer \"$model\" --skip-special <marked.ids"
+same "detokenize: a byte order mark is skipped" "$code $(cat out)" '0 "Hello, world"'
+printf '\357\273\277{"lang": "en", "pred": "(1)", "gold": "1"}\n' >marked.score
+run sh -c "\"$X\" score --task xnli <marked.score"
+same "score: a byte order mark is skipped" "$code $(cat out)" '0 {"correct": true}'
 refuses_like "tokenize: invalid UTF-8" 3 '^xtransplant tokenize: stdin: (.*: )?at byte 3: ' \
   sh -c "printf 'abc\\377' | \"$X\" tokenize --tokenizer \"$model\""
 refuses_like "tokenize: no such folder" 3 '^xtransplant tokenize: .*no-such-folder' "$X" tokenize --tokenizer no-such-folder

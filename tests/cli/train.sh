@@ -83,7 +83,15 @@ refuses_like "half a surrogate" 3 "bad.jsonl: line 1: " "$X" train $at -d bad.js
 refuses "no examples" 3 "xtransplant train: empty.jsonl: has nothing to learn from: no example has two tokens" "$X" train $at -d empty.jsonl -o new
 refuses "no data" 3 "xtransplant train: nowhere: cannot open: No such file or directory" "$X" train $at -d nowhere -o new
 refuses "no folder above" 3 "xtransplant train: none/new: cannot make the directory: No such file or directory" "$X" train $at -o none/new
-refuses_like "a folder with other things" 3 "xtransplant train: whole: exists, is not empty" "$X" train $at -o whole
+mkdir things && echo mine >things/notes
+refuses_like "a folder with other things" 3 "xtransplant train: things: exists, is not empty" "$X" train $at -o things
+run "$X" train -m "$model" -d pairs.jsonl --batch 4 --lr 1e-3 --epochs 4 --threads 1 -o whole
+same "a run that is finished" "$code $(cat out err)" "0 whole: this run is finished, with all 40 steps; nothing to do"
+run "$X" train $at -o whole --json
+same "a run that is finished: as JSON" "$code $(field steps <out) $(field finished_before <out) $(field tokens <out)" "0 40 true 0"
+refuses_like "a run that finished with other settings" 3 "^xtransplant train: whole/model.safetensors: [a-z]*: the run that finished there had 0.001, this one has 0.002; give the same, or another output$" \
+  "$X" train $at --lr 2e-3 -o whole
+same_as_whole "a run that is finished is left alone" killed
 [ ! -e new ] && pass "bad input: nothing is written" || fail "bad input: nothing is written" "$(ls new)"
 if (ulimit -f 200) 2>/dev/null; then
   (ulimit -f 200 && "$X" train $at --save-steps 1 -o big >out 2>err)

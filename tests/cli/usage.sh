@@ -36,7 +36,10 @@ for source in "$here"/../../src/cli/cmd_*.c; do
   grep -q 'OPTION_MODEL(' "$source" && names="$names model"
   grep -q 'OPTIONS_COMPUTE(' "$source" && names="$names threads memory compute device kernels"
   grep -q 'OPTION_JSON(' "$source" && names="$names json"
-  grep -q 'OPTIONS_TRANSPLANT(' "$source" && names="$names source-file target-file site source-layer target-layer rule alpha line
+  grep -q 'OPTION_PROMPT(' "$source" && names="$names prompt"
+  grep -q 'OPTION_PROMPT_FILE(' "$source" && names="$names prompt-file"
+  grep -q 'OPTION_KEEP_NEWLINE(' "$source" && names="$names keep-newline"
+  grep -q 'OPTIONS_TRANSPLANT(' "$source" && names="$names source source-file target target-file keep-newline site source-layer target-layer rule alpha line
     source-line target-line ids max-new-tokens repetition-penalty"
   for name in $names; do
     grep -q -- "--$name" long && pass "$verb --help has --$name" || fail "$verb --help has --$name" "missing"
@@ -63,8 +66,8 @@ refuses "unknown option" 2 "xtransplant generate: unknown option '--promt-file';
 refuses "unknown letter" 2 "xtransplant version: unknown option '-x'; see xtransplant version --help" "$X" version -x
 refuses "single dash before a long name" 2 "xtransplant generate: unknown option '-quiet'; did you mean --quiet?" "$X" generate -quiet
 refuses "stray argument" 2 "xtransplant inspect: unexpected argument 'model'; see xtransplant inspect --help" "$X" inspect model
-refuses "value missing" 2 "xtransplant inspect: --model: needs a value; -m, --model PATH: model directory in Hugging Face layout, as downloaded (required)" "$X" inspect --model
-refuses "required option missing" 2 "xtransplant generate: --model: missing; -m, --model PATH: model directory in Hugging Face layout, as downloaded (required)" "$X" generate
+refuses "value missing" 2 "xtransplant inspect: --model: needs a value; -m, --model PATH: model: a Hugging Face directory as downloaded, a folder of its cache, or the name of a model there (required)" "$X" inspect --model
+refuses "required option missing" 2 "xtransplant generate: --model: missing; -m, --model PATH: model: a Hugging Face directory as downloaded, a folder of its cache, or the name of a model there (required)" "$X" generate
 refuses "flag with a value" 2 "xtransplant inspect: --json: takes no value; --json: print the result as one line of JSON" "$X" inspect -m x --json=1
 run "$X" inspect -mnowhere --threads=2
 same "-mPATH and --name=value" "$code $(grep -c nowhere err)" "3 1"
@@ -89,9 +92,14 @@ done
 for bad in 7-3 0,,1 1- x 'all,1' 0-; do
   refuses_like "--layers '$bad'" 2 "--layers: '$bad' is not a layer list" "$X" lens -m x --layers "$bad"
 done
-for bad in nowhere attn: a:b m '' ATTN; do
+for bad in nowhere attn: a:b m ''; do
   refuses_like "--site '$bad'" 2 "--site: '$bad' is not a site; -s, --site SITE: attn, ffn, block, attn-released" "$X" run -m x --site "$bad"
 done
+# Names are known in any case of letters.
+refuses_like "--site ATTN is attn" 3 "^xtransplant run: nowhere: " "$X" run -m nowhere --source a --target b --site ATTN --source-layer 0 --target-layer 0
+refuses_like "--site A:M,FFN is a:m,ffn" 3 "^xtransplant sweep: nowhere: " "$X" sweep -m small --task XNLI --data nowhere --site A:M,FFN -o x.db
+refuses_like "a site twice, in two cases" 2 "'ffn,FFN' is not a list of different sites" "$X" sweep -m x --site ffn,FFN
+refuses_like "--compute F32" 3 "^xtransplant inspect: nowhere: " "$X" inspect -m nowhere --compute F32
 for bad in 0 1,0 1,,2 1,x; do
   refuses_like "--rows '$bad'" 2 "--rows: '$bad' is not a list of whole numbers" "$X" bench -m x --rows "$bad"
 done
