@@ -27,8 +27,9 @@ same "generate: a message on stderr" "$(wc -l <err)" 1
 cp out text
 run "$X" generate -m "$model" --prompt-file prompt --quiet
 same "generate --quiet: the same text, no message" "$(cksum <out) $(cat err)" "$(cksum <text) "
-echo "$ids" | "$X" detokenize --tokenizer "$model" --skip-special >decoded
-same "the text is what the ids say" "\"text\": $(cat decoded)" "$(grep -o '"text": "\([^"\\]\|\\.\)*"' json)"
+# (the model has 320 ids and its vocabulary 259: the others are no text)
+echo "$ids" | tr -d '[] ' | tr ',' '\n' | awk '$1 < 259 {printf "%s%s", n++ ? ", " : "[", $1} END {print "]"}' | "$X" detokenize --tokenizer "$model" --skip-special >decoded
+same "the text is what the ids say" "\"text\": $(cat decoded)" "$(grep -o '"text": "\([^"\]\|\\.\)*"' json | tail -1)"
 
 run sh -c "\"$X\" generate -m \"$model\" --prompt-file - --json <prompt"
 same "the prompt from stdin" "$(cat out)" "$(cat json)"
