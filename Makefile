@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 CMAKE = cmake -G Ninja
 
-.PHONY: all setup demo test bench install clean
+.PHONY: all setup demo test bench install package clean
 all: build/build.ninja
 	@cmake --build build
 
@@ -28,6 +28,10 @@ bench: all
 
 install: all
 	@$(CMAKE) -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null && cmake --build build && cmake --install build
+
+# A Debian package, xtransplant_VERSION_ARCH.deb, in build/package.
+package: all
+	@cd build && cpack -G DEB -B package && ls package/*.deb
 
 clean:
 	rm -rf build build-asan build-clang build-tsan

@@ -6,15 +6,31 @@
 #include <string.h>
 
 #include "cli.h"
+#include "manual.h"
 #include "verbs.h"
 
 static int run_help(const Cli *cli, void *arguments);
 static int run_version(const Cli *cli, void *arguments);
 
+typedef struct HelpArguments {
+  bool man, names;
+  int shell;
+} HelpArguments;
+
+static const Option help_options[] = {
+    {.name = "man", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, man), .help = "print a man page: of the verb, or of the program"},
+    {.name = "completion", .type = OPTION_ENUM, .field = OPTION_FIELD(HelpArguments, int, shell), .value = "SHELL", .choices = completion_shells,
+     .help = "print what this shell reads to complete verbs, options and values"},
+    {.name = "names", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, names), .help = "print the verbs' names alone, one a line"},
+};
+
 static const Verb verb_help = {
     .name = "help",
     .summary = "list the verbs, or explain one",
-    .about = "Lists the verbs; with the name of one, explains it, as --help after that verb does.",
+    .about = "Lists the verbs; with the name of one, explains it, as --help after that verb does. Man pages and completions, which make install "
+             "puts in their places, can be printed too.",
+    OPTION_TABLE(help_options),
+    .arguments_size = sizeof(HelpArguments),
     .example = "xtransplant help run",
     .rest_name = "[VERB]",
     .rest_max = 1,
@@ -40,7 +56,7 @@ static void print_overview(FILE *to) {
           "xtransplant %s: cross-lingual latent transplantation in decoder language models\n\n"
           "usage: xtransplant VERB [options]\n\nverbs:\n",
           xt_version());
-  for (size_t i = 0; i < VERB_COUNT; i++) fprintf(to, "  %-12s  %s\n", verbs[i]->name, verbs[i]->summary);
+  for (size_t i = 0; i < VERB_COUNT; i++) fprintf(to, "  %-15s  %s\n", verbs[i]->name, verbs[i]->summary);
   fprintf(to, "\n`xtransplant VERB --help` explains a verb. Layers are counted from 0. Results go to stdout, messages\n"
               "to stderr. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 bad input.\n");
 }
@@ -61,15 +77,17 @@ static int unknown_verb(const char *name) {
   return EXIT_USAGE;
 }
 
-static int run_help(const Cli *cli, void *arguments) {
-  (void)arguments;
-  if (cli->rest_count == 0) {
-    print_overview(stdout);
-    return EXIT_OK;
-  }
-  const Verb *verb = find_verb(cli->rest[0]);
-  if (!verb) return unknown_verb(cli->rest[0]);
-  options_print_help(verb, stdout);
+static int run_help(const Cli *cli, void *opaque) {
+  const HelpArguments *arguments = opaque;
+  const VerbList list = {verbs, VERB_COUNT};
+  const Verb *verb = cli->rest_count ? find_verb(cli->rest[0]) : NULL;
+  if (cli->rest_count && !verb) return unknown_verb(cli->rest[0]);
+  if (option_is_given(cli, "completion")) completion_print(arguments->shell, list, stdout);
+  else if (arguments->names) for (size_t i = 0; i < VERB_COUNT; i++) puts(verbs[i]->name);
+  else if (arguments->man && verb) manual_print_verb(verb, stdout);
+  else if (arguments->man) manual_print_program(list, stdout);
+  else if (verb) options_print_help(verb, stdout);
+  else print_overview(stdout);
   return EXIT_OK;
 }
 

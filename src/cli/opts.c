@@ -14,12 +14,11 @@
 
 /* ---- help ---------------------------------------------------------------------------------- */
 
-static const char *const *choices_of(const Option *option) {
+const char *const *option_choices(const Option *option) {
   return option->choices_from ? option->choices_from() : option->choices;
 }
 
-/* "tokens at most (1 to 100; default 20)" */
-static void describe(const Option *option, char *out, size_t size) {
+void option_describe(const Option *option, char *out, size_t size) {
   char facts[400] = "";
   size_t used = 0;
   const char *separator = "";
@@ -32,7 +31,7 @@ static void describe(const Option *option, char *out, size_t size) {
   if (option->required) FACT("required");
   if (option->type == OPTION_INT || option->type == OPTION_INTS) FACT("%.0f to %.0f", option->low, option->high);
   if (option->type == OPTION_REAL) FACT("%.9g to %.9g", option->low, option->high);
-  const char *const *choice = option->type == OPTION_ENUM ? choices_of(option) : NULL;
+  const char *const *choice = option->type == OPTION_ENUM ? option_choices(option) : NULL;
   for (const char *lead = NULL; choice && *choice; choice++, lead = ", ") {
     if (lead) separator = lead;
     FACT("%s", *choice);
@@ -87,7 +86,7 @@ void options_print_help(const Verb *verb, FILE *to) {
   for (size_t i = 0; i < verb->option_count; i++) {
     char label[96], text[800];
     option_label(&verb->options[i], label, sizeof label);
-    describe(&verb->options[i], text, sizeof text);
+    option_describe(&verb->options[i], text, sizeof text);
     const size_t length = strlen(label);
     fputs(label, to);
     if (length + 2 > HELP_COLUMN) fprintf(to, "\n%*s", HELP_COLUMN, "");
@@ -268,7 +267,7 @@ static bool store(const Option *option, const char *text, void *arguments) {
     case OPTION_U64: return parse_u64(text, field);
     case OPTION_REAL: return parse_real(text, option->low, option->high, field);
     case OPTION_SIZE: return parse_size(text, field);
-    case OPTION_ENUM: return parse_choice(text, choices_of(option), field);
+    case OPTION_ENUM: return parse_choice(text, option_choices(option), field);
     case OPTION_SITE: return parse_site(text, strlen(text), field);
     case OPTION_SITES: return parse_sites(text, field);
     case OPTION_LAYER: return layer_parse(text, field);
@@ -282,7 +281,7 @@ static bool store(const Option *option, const char *text, void *arguments) {
 static bool reject(const Cli *cli, const Option *option, const char *value, const char *wrong) {
   char label[96], text[800];
   option_label(option, label, sizeof label);
-  describe(option, text, sizeof text);
+  option_describe(option, text, sizeof text);
   const char *name = label + strspn(label, " ");
   fprintf(stderr, "xtransplant %s: --%s: ", cli->verb->name, option->name);
   if (value) fprintf(stderr, "'%s' is ", value);

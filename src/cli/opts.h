@@ -85,6 +85,11 @@ struct Cli {
 bool options_parse(Cli *cli, int argc, char **argv, void *arguments);
 bool option_is_given(const Cli *cli, const char *name);
 
+/* Help with what the table knows besides: "tokens at most (1 to 100; default 20)". */
+void option_describe(const Option *option, char *out, size_t size);
+/* Of OPTION_ENUM: NULL-terminated. */
+const char *const *option_choices(const Option *option);
+
 /* Usage, paragraph, options with ranges and defaults, example. */
 void options_print_help(const Verb *verb, FILE *to);
 
