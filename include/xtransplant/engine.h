@@ -7,9 +7,9 @@
  *     f = feed-forward output, before the residual add   ("ffn")
  *     o = layer output, m + f                            ("block")
  * A transplant captures a tap at layer i of the source prompt's last token and writes it at
- * layer j of the target prompt's last token; everything after follows by itself.
+ * layer j of the target prompt's last token; the forward pass goes on from there, and generation is not changed further.
  *
- * A session is one timeline over a model: use it from one thread at a time; any number of
+ * A session holds the keys, values and buffers of one caller: use it from one thread at a time; any number of
  * sessions may share a model. Results are bit-identical whatever the number of requests run
  * together, and whatever the number of threads. */
 #ifndef XTRANSPLANT_ENGINE_H
@@ -91,11 +91,11 @@ typedef struct xt_generation {
 } xt_generation;
 void xt_generation_deinit(xt_generation *generation);
 
-/* `options` may be NULL. The caller frees *out with xt_session_free, before the model. */
+/* The model has to be loaded (xt_model_open) and to outlive the session. The caller frees *out with xt_session_free. */
 xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
 void xt_session_free(xt_session *session);
 
-/* Generates greedily for `n` requests at once. out: [n], filled in order; on failure all are
+/* Generates greedily for `n` requests at once; `options` may be NULL. out: [n], filled in order; on failure all are
  * empty. A prompt of no tokens, or longer than the model's positions with what it may generate, is
  * an XT_STATUS_ARGUMENT error before any work. */
 xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,

@@ -12,11 +12,11 @@ extern "C" {
 /* What went wrong, coarsely; the xt_error beside it says where and why. */
 typedef enum xt_status {
   XT_STATUS_OK = 0,
-  XT_STATUS_ARGUMENT,    /* a value given by the caller is out of range or contradictory */
+  XT_STATUS_ARGUMENT,    /* a value given by the caller is out of range or contradictory, or a plan needs more than the memory limit */
   XT_STATUS_INPUT,       /* a file or text is malformed, incomplete or inconsistent */
   XT_STATUS_IO,          /* the system refused to open, read or write a file */
   XT_STATUS_UNSUPPORTED, /* well-formed, but of a kind this build does not handle */
-  XT_STATUS_MEMORY,      /* memory could not be had, or a plan exceeds the budget */
+  XT_STATUS_MEMORY,      /* the system refused to give memory */
   XT_STATUS_CANCELLED    /* the caller's callback asked to stop */
 } xt_status;
 

@@ -25,7 +25,7 @@ typedef enum xt_compute {
 typedef struct xt_model_options {
   int threads;             /* 0: one per processor this process may use */
   xt_compute compute;
-  uint64_t memory_limit;   /* bytes the process may hold; 0: no limit. Checked before loading */
+  uint64_t memory_limit;   /* bytes that weights and sessions may take; 0: what the machine has free when the model is opened. Checked before loading */
   const char *cpu_kernels; /* NULL: the best this processor has; or "avx512", "avx2", "neon", "portable", "reference" */
 } xt_model_options;
 
@@ -95,12 +95,12 @@ typedef struct xt_synth_options {
   uint64_t seed;
   const char *tokenizer; /* directory whose tokenizer files are copied; NULL: a byte-level one is written */
   int threads;           /* 0: one per processor; the bytes written do not depend on it */
-  /* Told how many bytes of weights are written, now and then; false stops with XT_STATUS_CANCELLED. May be NULL */
+  /* Called now and then with how many bytes of weights are written; false stops with XT_STATUS_CANCELLED. May be NULL */
   bool (*progress)(void *user, uint64_t done, uint64_t total);
   void *user;
 } xt_synth_options;
 
-/* Writes a Hugging Face directory with random weights, streaming: needs a few MB of memory a thread.
+/* Writes a Hugging Face directory with random weights, piece by piece: needs a few MB of memory per thread.
  * `directory` is made; an existing one that is not empty is an error. On failure nothing of it stays. */
 xt_status xt_model_synthesize(const xt_synth_options *options, const char *directory, xt_error *error);
 

@@ -25,7 +25,7 @@ typedef enum xt_direction {
   XT_DIRECTION_FROM_LANGUAGE    /* source: the language; target: English */
 } xt_direction;
 
-/* A benchmark. All static. */
+/* A benchmark. Tasks and their strings are static. */
 typedef struct xt_task {
   const char *name;             /* "xnli" */
   const char *title;            /* "XNLI" */
@@ -35,8 +35,8 @@ typedef struct xt_task {
   const char *const *languages; /* NULL-terminated, English among them */
 } xt_task;
 
-/* NULL when there is none of that name. Beside the benchmarks it knows "facts" and "local-facts", whose questions come as
- * pairs only: right if the gold answer is within the response; source in English, or in the language. */
+/* The task of a name, in lower case; NULL when there is none. Beside the benchmarks these are "facts" (sources in English) and
+ * "local-facts" (sources in the language), whose questions come as pairs only; a response that holds the gold answer is right. */
 const xt_task *xt_task_find(const char *name);
 /* The index-th task; NULL past the last. */
 const xt_task *xt_task_get(size_t index);

@@ -55,7 +55,7 @@ extern const char *const compute_names[];
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
    .choices = compute_names, .preset = "f32", .help = "type that products are computed in; f32 is the reference, bf16 faster"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
-   .preset = "cpu", .help = "cpu, or cuda[:K] for graphics card K"},                                       \
+   .preset = "cpu", .help = "where to compute; this version has the cpu alone"},                                       \
   {.name = "kernels", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.kernels), .value = "NAME", \
    .help = "expert: CPU kernels by name, e.g. avx512, avx2, neon, portable, reference; left out: the best this processor has"}
 #define OPTION_QUIET(Arguments, member)                                                                    \

@@ -34,7 +34,7 @@ static const Option options[] = {
      .help = "only the first N questions of each language"},
     {.name = "no-tuning", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_tuning), .help = "leave out fine-tuning and its rows in the tables"},
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .preset = "demo-out",
-     .help = "folder for the results; what is there already is gone on with"},
+     .help = "folder for the results; a run that was stopped in it is resumed"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
 };

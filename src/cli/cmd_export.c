@@ -219,7 +219,7 @@ done:
 
 const Verb verb_export = {
     .name = "export",
-    .summary = "a results file as JSON lines or CSV, a line a response",
+    .summary = "print a results file as JSON lines or CSV, one line per response",
     .about = "Prints every response of a results file, in an order that depends on what it holds and not on how it was made. Fields: the "
              "question (doc_id, lang, task), the transplant (site, source_layer, target_layer; vanilla and nulls for the untouched run), the "
              "response (resps, ids), margin (smallest of the response), entropy (of the first token, in nats), mean_entropy and mean_logprob "

@@ -68,7 +68,7 @@ const Verb verb_init_model = {
     .summary = "random weights of a real shape, for benchmarks and tests",
     .about = "Writes a model directory in Hugging Face layout with the architecture and sizes of a real model and random "
              "weights. The tiny-* shapes have a few layers and run in milliseconds.",
-    .example = "xtransplant init-model --like tiny-llama -o /tmp/tiny",
+    .example = "xtransplant init-model --like tiny-llama -o tiny",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

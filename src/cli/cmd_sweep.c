@@ -37,7 +37,7 @@ static const Option options[] = {
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
-     .required = true, .help = "results file; one that exists is gone on with"},
+     .required = true, .help = "results file; an existing one is resumed"},
     {.name = "dry-run", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, dry_run),
      .help = "print what would be run, the memory and the time it needs; write nothing"},
     {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, max_rows), .value = "N", .low = 1, .high = 1e6,

@@ -15,7 +15,7 @@ typedef struct Arguments {
 
 static const Option options[] = {
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .required = true,
-     .help = "directory for tokenizer.json and tokenizer_config.json; made if need be"},
+     .help = "directory for tokenizer.json and tokenizer_config.json; made where it is not there"},
     {.name = "vocab", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, vocab), .value = "N", .low = 257, .high = 1 << 24, .preset = "4096",
      .help = "ids in all, the 256 bytes and the special tokens included"},
     {.name = "special", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, special), .value = "LIST", .preset = "<|endoftext|>",

@@ -79,7 +79,7 @@ done:
 const Verb verb_verify = {
     .name = "verify",
     .summary = "compare with dumps from Hugging Face transformers",
-    .about = "Runs every case of the reference directory and compares taps, logits and greedy tokens. Prints a line a tap: the "
+    .about = "Runs every case of the reference directory and compares taps, logits and greedy tokens. Prints a line for each tap: the "
              "largest absolute difference, the tap's largest absolute value (scale), their ratio, and whether it is within "
              "tolerance. For greedy tokens the difference counts the sequences that differ. Exits 1 when anything fails.",
     .example = "xtransplant verify -m TinyLlama-1.1B --reference dumps/tinyllama",
