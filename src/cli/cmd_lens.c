@@ -243,12 +243,12 @@ static int run(const Cli *cli, void *opaque) {
   view.tokenizer = xt_model_tokenizer(model.model);
   if (single) {
     TRY_DONE(run_prompt(arguments, &model, &prompt, &response, &error));
-    if (!arguments->model.json) TRY_DONE(prompt_note_last(arguments->model.quiet, "prompt", &prompt, &error));
     TRY_DONE(show_prompt(arguments, &view, &response, &error));
+    if (!arguments->model.json) TRY_DONE(prompt_note_last(arguments->model.quiet, "prompt", &prompt, &error));
   } else {
     TRY_DONE(transplant_run(how, &model, true, &transplant, &error));
-    if (!arguments->model.json) TRY_DONE(transplant_note_last(arguments->model.quiet, &transplant, &error));
     TRY_DONE(show_transplant(arguments, &view, &transplant, &error));
+    if (!arguments->model.json) TRY_DONE(transplant_note_last(arguments->model.quiet, &transplant, &error));
   }
 done:
   free(view.keep);
