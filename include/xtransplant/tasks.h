@@ -138,12 +138,21 @@ xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t ch
 
 /* ---- PilotSets --------------------------------------------------------------------------------- */
 
+/* A released prompt that no question gives with the derived template: its file, line (from 1) and what is wrong. */
+typedef void xt_pilotset_misfit(void *user, const char *file, size_t line, const char *what);
+
 /* Borrowed for the call. */
 typedef struct xt_pilotset_options {
   const char *const *languages; /* NULL: all of the task's */
   size_t language_count;
   const char *templates;        /* a JSON object of a prompt's text a language; NULL: xt_task_template's */
+  const char *templates_from;   /* in its place: a folder of released prompts, from which each language's template is derived
+                                   as the text around the questions' own; OUTPUT/templates.json then has them */
+  xt_pilotset_misfit *misfit;   /* told of each released prompt that does not fit; NULL: they are only counted */
+  void *user;                   /* of misfit */
   const char *translations;     /* folder of the user's translations of cultures' questions; NULL: none */
+  const char *english;          /* XCOPA: the language whose file's translation is split/en.json; NULL: the raw data's own English
+                                   file, and beside it the English of each language's own file where it is there */
   const char *split;            /* part of XNLI and XCOPA; NULL: "test" */
   unsigned long long seed;      /* of the sample: Python's random.seed(seed), random.sample(range(all), count) */
   size_t count;                 /* questions a language in the sample, in the file's order; 0: all are unseen */
@@ -153,6 +162,7 @@ typedef struct xt_pilotset_info {
   size_t languages, sample, unseen; /* questions, of all languages */
   size_t left_out;     /* questions that the benchmark has and the task cannot ask (docs/FORMATS.md) */
   size_t untranslated; /* languages whose source prompts are not written, as nothing gave their translation */
+  size_t templates, checked, misfits; /* derived; released prompts compared with them; those that do not fit */
 } xt_pilotset_info;
 
 /* Makes OUTPUT/<title>_sample and OUTPUT/<title>_unseen, as xt_dataset_open reads them, from a benchmark as its makers

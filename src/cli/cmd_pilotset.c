@@ -10,7 +10,7 @@
 
 typedef struct Arguments {
   int task, count;
-  const char *raw, *templates, *translations, *split, *languages, *output;
+  const char *raw, *templates, *templates_from, *translations, *english, *split, *languages, *output;
   uint64_t seed;
   bool quiet, json;
 } Arguments;
@@ -22,8 +22,13 @@ static const Option options[] = {
      .help = "the benchmark's files as its makers publish them, or the file where it is one"},
     {.name = "templates", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, templates), .value = "FILE",
      .help = "JSON object of a prompt's text a language, with {context}, {question} and so on; left out: our own"},
+    {.name = "templates-from", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, templates_from), .value = "DIR",
+     .help = "your copy of the paper's released prompts (XQuAD, XNLI or GlobalOpinionQA): templates are the text around each question's own; "
+             "every released prompt is compared with what they make"},
     {.name = "translations", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, translations), .value = "DIR",
      .help = "your translations of cultures' questions, fields/<language>.jsonl translated; of xcopa, English <language>/test.<language>.jsonl"},
+    {.name = "english", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, english), .value = "LANG",
+     .help = "xcopa, which has no English file: take the machine translation (data-gmt) of this language's; the paper's is most likely zh's"},
     {.name = "split", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, split), .value = "NAME",
      .help = "test, or dev of xnli and val of xcopa; left out: test"},
     {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, languages), .value = "LIST",
@@ -38,9 +43,26 @@ static const Option options[] = {
     OPTION_JSON(Arguments, json),
 };
 
+#define MISFITS_SHOWN 20
+
+/* Released prompts that do not fit. */
+typedef struct Misfits {
+  bool quiet;
+  size_t count;
+} Misfits;
+
+static void tell_misfit(void *user, const char *file, size_t line, const char *what) {
+  Misfits *m = user;
+  if (m->count++ < MISFITS_SHOWN) cli_note(m->quiet, "%s: line %zu: %s", file, line, what);
+}
+
 static xt_status print_info(const Arguments *a, const xt_task *task, const xt_pilotset_info *info, xt_error *error) {
   cli_note(a->quiet, "%s: %zu questions in %s_sample and %zu in %s_unseen, %zu language%s", a->output, info->sample, task->title, info->unseen,
            task->title, info->languages, info->languages == 1 ? "" : "s");
+  if (info->misfits > MISFITS_SHOWN) cli_note(a->quiet, "and %zu more that do not fit", info->misfits - MISFITS_SHOWN);
+  if (a->templates_from)
+    cli_note(a->quiet, "%s: %zu template%s, with which %zu of %zu released prompts come out to the character", a->templates_from, info->templates,
+             info->templates == 1 ? "" : "s", info->checked - info->misfits, info->checked);
   if (info->left_out) cli_note(a->quiet, "%zu question%s left out: no answer, or other than a probability an option", info->left_out, info->left_out == 1 ? "" : "s");
   if (info->untranslated && task->direction == XT_DIRECTION_FROM_LANGUAGE)
     cli_note(a->quiet, "%zu language%s without source prompts: translate %s/fields and give the folder with --translations", info->untranslated,
@@ -57,6 +79,11 @@ static xt_status print_info(const Arguments *a, const xt_task *task, const xt_pi
   ok = json_add(object, "unseen", json_integer((json_int_t)info->unseen)) && ok;
   ok = json_add(object, "left_out", json_integer((json_int_t)info->left_out)) && ok;
   ok = json_add(object, "untranslated", json_integer((json_int_t)info->untranslated)) && ok;
+  if (a->templates_from) {
+    ok = json_add(object, "templates", json_integer((json_int_t)info->templates)) && ok;
+    ok = json_add(object, "checked", json_integer((json_int_t)info->checked)) && ok;
+    ok = json_add(object, "misfits", json_integer((json_int_t)info->misfits)) && ok;
+  }
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -67,18 +94,22 @@ static int run(const Cli *cli, void *opaque) {
   const xt_task *task = xt_task_get((size_t)a->task);
   const char *languages[LANGUAGES_MOST];
   char *copy = a->languages ? strdup(a->languages) : NULL, *save = NULL;
+  Misfits misfits = {.quiet = a->quiet};
   xt_pilotset_info info;
   xt_error error;
   xt_status status;
   size_t count = 0;
+  if (a->english && strcmp(task->name, "xcopa") != 0) return cli_usage(cli, "--english: only of xcopa; %s has an English file or is English", task->title);
+  if (a->templates && a->templates_from) return cli_usage(cli, "--templates-from: not together with --templates");
   if (a->languages && !copy) return cli_exit(cli, error_memory(&error), &error);
   for (char *name = copy ? strtok_r(copy, ",", &save) : NULL; name && count < LANGUAGES_MOST; name = strtok_r(NULL, ",", &save)) languages[count++] = name;
   if (copy && count == 0) {
     free(copy);
     return cli_usage(cli, "--lang: names no language");
   }
-  const xt_pilotset_options how = {.languages = copy ? languages : NULL, .language_count = count, .templates = a->templates,
-                                   .translations = a->translations, .split = a->split, .seed = a->seed, .count = (size_t)a->count};
+  const xt_pilotset_options how = {.languages = copy ? languages : NULL, .language_count = count, .templates = a->templates, .templates_from = a->templates_from,
+                                   .misfit = tell_misfit, .user = &misfits,
+                                   .translations = a->translations, .english = a->english, .split = a->split, .seed = a->seed, .count = (size_t)a->count};
   TRY_DONE(xt_pilotset_build(task, a->raw, a->output, &how, &info, &error));
   TRY_DONE(print_info(a, task, &info, &error));
 done:
@@ -90,8 +121,8 @@ const Verb verb_pilotset = {
     .name = "pilotset",
     .summary = "a PilotSet and its unseen rest, from a benchmark's own files",
     .about = "Reads a benchmark as its makers publish it, makes prompts of its questions and writes a sample of each language and the rest "
-             "in the layout that sweep --task reads. With the paper's templates, seed 666 and 50 questions this gives the published XQuAD "
-             "set. The folder appears whole or not at all.",
+             "in the layout that sweep --task reads. The templates are our own words unless you say otherwise; with those of the paper's "
+             "release (--templates-from), seed 666 and 50 questions this gives the published XQuAD set. The folder appears whole or not at all.",
     .example = "xtransplant pilotset --task xquad --raw xquad -o XQuAD",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

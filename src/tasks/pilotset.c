@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/out_folder.h"
+#include "tasks/derive.h"
 #include "tasks/prompt_set.h"
 #include "tasks/raw.h"
 #include "tasks/sample.h"
@@ -194,6 +195,15 @@ static xt_status choose_languages(Build *b, xt_error *error) {
   return task_check_languages(task, o->languages, o->languages ? count : 0, error);
 }
 
+/* What was derived, as --templates reads it. */
+static xt_status write_templates(Build *b, xt_error *error) {
+  FILE *stream;
+  TRY(out_folder_file(&b->out, "templates.json", &stream, error));
+  json_dumpf(b->prompts.file, stream, JSON_INDENT(1) | JSON_SORT_KEYS);
+  fputc('\n', stream); /* what fails is told when the file is closed */
+  return out_folder_close(&b->out, stream, error);
+}
+
 xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output, const xt_pilotset_options *options, xt_pilotset_info *info,
                             xt_error *error) {
   const xt_pilotset_options defaults = {.seed = 666, .count = 50};
@@ -202,11 +212,14 @@ xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *ou
   *b.info = (xt_pilotset_info){0};
   xt_status status;
   TRY_DONE(choose_languages(&b, error));
-  const RawOptions how = {.directory = raw, .split = b.options->split ? b.options->split : "test", .translations = b.options->translations,
+  const RawOptions how = {.directory = raw, .split = b.options->split ? b.options->split : "test", .translations = b.options->translations, .english = b.options->english,
                           .languages = b.languages};
-  TRY_DONE(prompt_set_open(b.entry, b.options->templates, &b.prompts, error));
+  const char *from = b.options->templates_from;
+  if (!from) TRY_DONE(prompt_set_open(b.entry, b.options->templates, &b.prompts, error));
   TRY_DONE(out_folder_open(output, &b.out, error));
   TRY_DONE(raw_read(b.entry, &how, &b.raw, error));
+  if (from) TRY_DONE(derive_templates(b.entry, from, b.languages, &b.raw, b.options, &b.prompts, b.info, error));
+  if (from) TRY_DONE(write_templates(&b, error));
   b.info->left_out = b.raw.left_out;
   for (size_t i = 0; b.languages[i]; i++) TRY_DONE(write_language(&b, b.languages[i], error));
   TRY_DONE(out_folder_commit(&b.out, error));

@@ -6,13 +6,6 @@
 
 #include "tasks/dataset.h"
 
-#define FIELDS_MOST 4
-
-/* The fields of a task's prompts: needed, then possible. */
-typedef struct FieldNames {
-  const char *needed[FIELDS_MOST], *possible[2];
-} FieldNames;
-
 static const FieldNames field_names[] = {
     [RAW_XNLI] = {{"premise", "hypothesis"}, {NULL}},
     [RAW_XQUAD] = {{"context", "question"}, {NULL}},
@@ -21,6 +14,8 @@ static const FieldNames field_names[] = {
     [RAW_MKQA] = {{"question"}, {NULL}},
     [RAW_CULTURE] = {{"question", "options"}, {"country"}},
 };
+
+const FieldNames *prompt_fields(const TaskEntry *entry) { return &field_names[entry->raw]; }
 
 /* The length of "{name}" at `text`, with *name and *size of what is within; 0: none is there. */
 static size_t placeholder(const char *text, const char **name, size_t *size) {
@@ -34,8 +29,8 @@ static bool is_named(const char *name, size_t size, const char *wanted) { return
 
 /* `kind` is not NULL for one of XCOPA's two templates, which need not ask for {question}. */
 static xt_status check_template(const PromptSet *set, const char *lang, const char *kind, const json_t *value, xt_error *error) {
-  const FieldNames *names = &field_names[set->entry->raw];
-  bool seen[FIELDS_MOST] = {false};
+  const FieldNames *names = prompt_fields(set->entry);
+  bool seen[PROMPT_FIELDS_MOST] = {false};
   const char *text = json_string_value(value), *name;
   char field[60];
   size_t size;
@@ -45,11 +40,11 @@ static xt_status check_template(const PromptSet *set, const char *lang, const ch
   for (const char *at = text; *at; at++) {
     if (!placeholder(at, &name, &size)) continue;
     bool known = is_named(name, size, names->possible[0]);
-    for (size_t i = 0; i < FIELDS_MOST; i++)
+    for (size_t i = 0; i < PROMPT_FIELDS_MOST; i++)
       if (is_named(name, size, names->needed[i])) known = seen[i] = true;
     if (!known) return err_set(error, XT_STATUS_INPUT, set->path, field, -1, "names {%.*s}, which %s's questions do not have", (int)size, name, set->entry->task.title);
   }
-  for (size_t i = 0; i < FIELDS_MOST && names->needed[i]; i++)
+  for (size_t i = 0; i < PROMPT_FIELDS_MOST && names->needed[i]; i++)
     if (!seen[i] && !(kind && strcmp(names->needed[i], "question") == 0))
       return err_set(error, XT_STATUS_INPUT, set->path, field, -1, "has no {%s}; %s's prompts need it", names->needed[i], set->entry->task.title);
   return XT_STATUS_OK;
@@ -61,17 +56,21 @@ static xt_status check_entry(const PromptSet *set, const char *lang, const json_
   return check_template(set, lang, "effect", json_object_get(value, "effect"), error);
 }
 
-xt_status prompt_set_open(const TaskEntry *entry, const char *path, PromptSet *out, xt_error *error) {
+xt_status prompt_set_check(const PromptSet *set, xt_error *error) {
   const char *lang;
   json_t *value;
+  json_object_foreach(set->file, lang, value) TRY(check_entry(set, lang, value, error));
+  return XT_STATUS_OK;
+}
+
+xt_status prompt_set_open(const TaskEntry *entry, const char *path, PromptSet *out, xt_error *error) {
   *out = (PromptSet){.entry = entry, .path = path};
   if (!path) return XT_STATUS_OK;
   TRY(json_parse_file(path, &out->file, error));
   xt_status status = XT_STATUS_OK;
   if (!json_is_object(out->file))
     status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is %s, expected an object of a template a language: {\"en\": \"...\"}", json_type_name(out->file));
-  json_object_foreach(out->file, lang, value)
-    if (!status) status = check_entry(out, lang, value, error);
+  if (!status) status = prompt_set_check(out, error);
   if (status) prompt_set_close(out);
   return status;
 }

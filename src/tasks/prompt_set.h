@@ -7,15 +7,26 @@
 #include "base/text_buffer.h"
 #include "tasks/task_table.h"
 
+#define PROMPT_FIELDS_MOST 4
+
+/* The fields of a task's prompts. */
+typedef struct FieldNames {
+  const char *needed[PROMPT_FIELDS_MOST], *possible[2];
+} FieldNames;
+
+const FieldNames *prompt_fields(const TaskEntry *entry);
+
 typedef struct PromptSet {
   const TaskEntry *entry;
-  const char *path; /* of the file; NULL: our own */
+  const char *path; /* of the file, or of the folder whose prompts gave them; NULL: our own */
   json_t *file;     /* language to template, or, of XCOPA, to {"cause": .., "effect": ..} */
 } PromptSet;
 
 /* `path` NULL: our own. Every template of the file is checked: the fields the task's prompts are made of, each once at
  * least, and no others. */
 xt_status prompt_set_open(const TaskEntry *entry, const char *path, PromptSet *out, xt_error *error);
+/* That check of a set that came to be otherwise. */
+xt_status prompt_set_check(const PromptSet *set, xt_error *error);
 void prompt_set_close(PromptSet *set);
 
 /* Appends the prompt in `lang` of a question's fields. */

@@ -10,6 +10,7 @@ typedef struct RawOptions {
   const char *directory;    /* or, of benchmarks that are one file, the file */
   const char *split;        /* "test": part of the file names of XNLI and XCOPA */
   const char *translations; /* folder of <language>.jsonl (cultures), or of XCOPA's English; NULL: none */
+  const char *english;      /* XCOPA: the language whose file's translation is the English of all; NULL: each its own */
   const char *const *languages; /* NULL-terminated */
 } RawOptions;
 

@@ -76,20 +76,35 @@ static xt_status copa_english(const char *path, const char *lang, const json_t *
   return status;
 }
 
+/* The file of the language's questions: of English the one of another language's translation, where that is asked for. */
+static xt_status copa_questions(const RawOptions *options, const char *const *own, const char *const *english, const char *lang, char **path,
+                                xt_error *error) {
+  const bool is_english = strcmp(lang, TASK_PIVOT) == 0;
+  if (is_english && options->english) {
+    TRY(copa_path(english, options->split, options->english, path, error));
+    if (*path) return XT_STATUS_OK;
+    return err_set(error, XT_STATUS_INPUT, english[0] ? english[0] : options->directory, NULL, -1, "has no %s%.20s/%.40s.%.20s.jsonl with the English of that language's file",
+                   english[0] ? "" : "data-gmt/", options->english, options->split, options->english);
+  }
+  TRY(copa_path(own, options->split, lang, path, error));
+  if (!*path && is_english)
+    return err_set(error, XT_STATUS_INPUT, options->directory, NULL, -1,
+                   "has no %s/%.40s.%s.jsonl: XCOPA has no English file. Take a translation of another (--english zh), put one there, or leave English out with --lang",
+                   lang, options->split, lang);
+  return XT_STATUS_OK;
+}
+
 static xt_status copa_language(const RawOptions *options, const char *const *own, const char *const *english, const char *lang, RawSet *out,
                                xt_error *error) {
   char *path;
   json_t *items = NULL;
-  TRY(copa_path(own, options->split, lang, &path, error));
-  if (!path && strcmp(lang, TASK_PIVOT) == 0)
-    return err_set(error, XT_STATUS_INPUT, options->directory, NULL, -1,
-                   "has no %s/%.40s.%s.jsonl: XCOPA has no English file. Put one there, or leave English out with --lang", lang, options->split, lang);
+  TRY(copa_questions(options, own, english, lang, &path, error));
   if (!path) return err_set(error, XT_STATUS_INPUT, options->directory, NULL, -1, "has no %.20s/%.40s.%.20s.jsonl, nor has its folder data", lang, options->split, lang);
   xt_status status = copa_lines(path, lang, &items, error);
   free(path);
   if (status) return status;
   if (json_object_set_new(out->items, lang, items) != 0) return err_memory(error, 0);
-  if (strcmp(lang, TASK_PIVOT) == 0) return XT_STATUS_OK;
+  if (strcmp(lang, TASK_PIVOT) == 0 || options->english) return XT_STATUS_OK;
   TRY(copa_path(english, options->split, lang, &path, error));
   if (!path && options->translations)
     return err_set(error, XT_STATUS_INPUT, options->translations, NULL, -1, "has no %.20s/%.40s.%.20s.jsonl with the English of that language's file", lang,
