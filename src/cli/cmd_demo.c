@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "demo_control.h"
 #include "demo_tally.h"
 #include "interrupt.h"
 #include "output.h"
@@ -44,12 +45,14 @@ static const Option options[] = {
 #define TUNING_RATE 2e-4
 
 typedef struct Direction {
-  const char *file, *task, *title, *source_name;
+  const char *name, *task; /* name: of the file of questions */
+  TallyWords words;
 } Direction;
 
 static const Direction directions[] = {
-    {"to-language.jsonl", "facts", "English into the language: facts that the language's training text did not have", "English prompt"},
-    {"from-language.jsonl", "local-facts", "The language into English: facts that only the language's training text had", "its own prompt"},
+    {"to-language", "facts", {"English into the language: facts that the language's training text did not have", "English prompt", "Asking in English"}},
+    {"from-language", "local-facts",
+     {"The language into English: facts that only the language's training text had", "its own prompt", "Asking in the language itself"}},
 };
 #define DIRECTION_COUNT (sizeof directions / sizeof *directions)
 
@@ -103,7 +106,7 @@ static xt_status find_folder(Demo *d, xt_error *error) {
   char *slash = strrchr(program, '/');
   if (slash) *slash = 0;
   for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
-    snprintf(path, sizeof path, "%s%s/%s", program, places[i], directions[0].file);
+    snprintf(path, sizeof path, "%s%s/%s.jsonl", program, places[i], directions[0].name);
     if (access(path, R_OK) != 0) continue;
     snprintf(d->folder, sizeof d->folder, "%s%s", program, places[i]);
     return XT_STATUS_OK;
@@ -143,11 +146,48 @@ static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally 
   return status;
 }
 
+/* The first layer into the first again, at the sites of one module, with other questions' source prompts. */
+static xt_status run_control(Demo *d, const Subject *subject, const Direction *direction, const SweepJob *asked, Tally *tally, xt_error *error) {
+  char path[1200], database[1200];
+  SweepArguments sweep = *asked->arguments;
+  SweepJob job = {0};
+  SweepOutcome outcome = {0};
+  xt_store *store = NULL;
+  const xt_store_settings settings = job_settings(&sweep);
+  xt_status status;
+  snprintf(path, sizeof path, "%s/%s-control.jsonl", d->arguments->output, direction->name);
+  snprintf(database, sizeof database, "%s/control.db", d->arguments->output);
+  if (sweep.limit) snprintf(database, sizeof database, "%s/control-%d.db", d->arguments->output, sweep.limit); /* with other prompts */
+  sweep.pairs = path;
+  sweep.output = database;
+  sweep.source_layers = sweep.target_layers = "first";
+  sweep.sites.count = 0;
+  for (int s = 0; s < asked->sites.count; s++)
+    if (tally_is_headline(tally, s)) sweep.sites.at[sweep.sites.count++] = asked->sites.at[s];
+  TRY_DONE(control_write(asked, path, error));
+  TRY_DONE(job_read(&job, &sweep, 1, 1, error));
+  TRY_DONE(job_check(&job, &subject->loaded, error));
+  TRY_DONE(xt_store_open(database, XT_STORE_WRITE, &store, error));
+  TRY_DONE(job_find_missing(&job, store, subject->loaded.info.layers, error));
+  if (job.to_run) {
+    TRY_DONE(xt_store_begin(store, subject->loaded.model, subject->hash, &settings, "{\"verb\": \"demo\", \"control\": true}", error));
+    TRY_DONE(job_run(&job, &subject->loaded, store, &outcome, error));
+    if (outcome.stopped) TRY_DONE(error_set(error, XT_STATUS_CANCELLED, database, NULL, -1, "stopped; the same command goes on from there"));
+  }
+  d->responses += job.responses;
+  d->computed += outcome.added;
+  TRY_DONE(tally_read_control(tally, store, direction->task, error));
+done:
+  xt_store_close(store);
+  job_deinit(&job);
+  return status;
+}
+
 static xt_status run_direction(Demo *d, const Subject *subject, const Direction *direction, bool show, xt_error *error) {
   const Arguments *a = d->arguments;
   const char *site_names[SITE_LIST_MAX];
   char path[1200], names[SITE_LIST_MAX][16];
-  snprintf(path, sizeof path, "%s/%s", d->folder, direction->file);
+  snprintf(path, sizeof path, "%s/%s.jsonl", d->folder, direction->name);
   const SweepArguments sweep = {.model = subject->how, .pairs = path, .output = subject->database, .source_layers = "all", .target_layers = "all",
                                 .sites = a->sites, .limit = a->limit, .max_new_tokens = NEW_TOKENS, .commit_seconds = 1};
   const xt_store_settings settings = job_settings(&sweep);
@@ -169,7 +209,8 @@ static xt_status run_direction(Demo *d, const Subject *subject, const Direction 
   if (!show) goto done;
   TRY_DONE(tally_read(&tally, subject->store, direction->task, site_names, a->sites.count, subject->loaded.info.layers, error));
   TRY_DONE(ask_sources(subject, &job, &tally, error));
-  tally_print(&tally, direction->title, direction->source_name);
+  TRY_DONE(run_control(d, subject, direction, &job, &tally, error));
+  tally_print(&tally, &direction->words);
 done:
   tally_deinit(&tally);
   job_deinit(&job);
@@ -294,7 +335,7 @@ const Verb verb_demo = {
     .summary = "the model and questions that ship with the program",
     .about = "Runs every transplant of every question with the small multilingual model that ships with the program, and prints what comes of it: accuracies "
              "by language and by pair of layers, with their uncertainty. Fine-tunes the model too, to compare with. The responses go into DIR/demo.db and "
-             "DIR/tuned.db, as a sweep's, and DIR/report.html shows them all.",
+             "DIR/tuned.db, as a sweep's, and DIR/report.html shows them all; DIR/control.db has the control, transplants from other questions' prompts.",
     .example = "xtransplant demo",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -20,6 +20,7 @@ void tally_deinit(Tally *t) {
   free(t->lang);
   free(t->source);
   free(t->vanilla);
+  free(t->control);
   free(t->right);
   *t = (Tally){0};
 }
@@ -42,7 +43,7 @@ static xt_status add_question(Reading *r, const xt_question *q, xt_error *error)
   if (t->count == t->capacity) {
     const size_t more = t->capacity ? 2 * t->capacity : 256;
     if (!grow(&t->ids, more, sizeof *t->ids) || !grow(&t->lang, more, sizeof *t->lang) || !grow(&t->source, more, sizeof *t->source) ||
-        !grow(&t->vanilla, more, sizeof *t->vanilla) || !grow(&t->right, more * configurations(t), sizeof *t->right))
+        !grow(&t->vanilla, more, sizeof *t->vanilla) || !grow(&t->control, more * TALLY_SITES, sizeof *t->control) || !grow(&t->right, more * configurations(t), sizeof *t->right))
       return error_memory(error);
     t->capacity = more;
   }
@@ -56,6 +57,7 @@ static xt_status add_question(Reading *r, const xt_question *q, xt_error *error)
   snprintf(t->ids[r->index], sizeof *t->ids, "%s", q->id);
   t->lang[r->index] = lang;
   t->source[r->index] = t->vanilla[r->index] = false;
+  memset(t->control + r->index * TALLY_SITES, 0, TALLY_SITES * sizeof *t->control);
   memset(right_at(t, r->index, 0, 0, 0), 0, configurations(t) * sizeof *t->right);
   return XT_STATUS_OK;
 }
@@ -88,6 +90,31 @@ long tally_find(const Tally *t, const char *id) {
   return -1;
 }
 
+static xt_status read_control(void *user, const xt_store_row *row, xt_error *error) {
+  Reading *r = user;
+  Tally *t = r->tally;
+  (void)error;
+  const long q = row->source_layer == 0 && row->target_layer == 0 && strcmp(row->question->task, r->task) == 0 ? tally_find(t, row->question->id) : -1;
+  for (int s = 0; s < t->sites && q >= 0; s++)
+    if (strcmp(t->site_names[s], row->site) == 0) t->control[(size_t)q * TALLY_SITES + (size_t)s] = row->correct == 1;
+  t->has_control = t->has_control || q >= 0;
+  return XT_STATUS_OK;
+}
+
+xt_status tally_read_control(Tally *t, xt_store *store, const char *task, xt_error *error) {
+  Reading reading = {.tally = t, .task = task};
+  return xt_store_read(store, read_control, &reading, error);
+}
+
+/* "ffn" and "attn" move a module's output; so does "f:o", which reads one. */
+static bool one_module(const char *site) { return strcmp(site, "attn") == 0 || strcmp(site, "ffn") == 0 || strncmp(site, "a:", 2) == 0 || strncmp(site, "f:", 2) == 0; }
+
+bool tally_is_headline(const Tally *t, int site) {
+  bool any = false;
+  for (int s = 0; s < t->sites; s++) any = any || one_module(t->site_names[s]);
+  return !any || one_module(t->site_names[site]);
+}
+
 /* ---- figures ---------------------------------------------------------------------------------- */
 
 typedef struct Config {
@@ -103,11 +130,12 @@ static int right_of(const Tally *t, Config c, int lang, int half) {
   return n;
 }
 
-/* Most right; of equals the first by site, source, target. */
-static Config best_config(const Tally *t, int half) {
+/* Most right; of equals the first by site, source, target. `headline`: of those sites alone. */
+static Config best_config(const Tally *t, int half, bool headline) {
   Config best = {0};
   int most = -1;
-  for (int s = 0; s < t->sites; s++)
+  for (int s = 0; s < t->sites; s++) {
+    if (headline && !tally_is_headline(t, s)) continue;
     for (int i = 0; i < t->layers; i++)
       for (int j = 0; j < t->layers; j++) {
         const int n = right_of(t, (Config){s, i, j}, -1, half);
@@ -116,6 +144,7 @@ static Config best_config(const Tally *t, int half) {
           best = (Config){s, i, j};
         }
       }
+  }
   return best;
 }
 
@@ -169,28 +198,62 @@ static double sign_test(const Compared *c) {
 
 static void config_name(const Tally *t, Config c, char out[40]) { snprintf(out, 40, "%s %d->%d", t->site_names[c.site], c.source, c.target); }
 
-static int upper_bound(const Tally *t, int lang) {
+static int site_count(const Tally *t) {
+  int n = 0;
+  for (int s = 0; s < t->sites; s++) n += tally_is_headline(t, s);
+  return n;
+}
+
+/* "attn and ffn" */
+static void site_list(const Tally *t, bool headline, char out[80]) {
+  int left = 0;
+  out[0] = 0;
+  for (int s = 0; s < t->sites; s++) left += tally_is_headline(t, s) == headline;
+  for (int s = 0; s < t->sites; s++) {
+    if (tally_is_headline(t, s) != headline) continue;
+    if (out[0]) strcat(out, left == 1 ? " and " : ", ");
+    strncat(out, t->site_names[s], 15);
+    left--;
+  }
+}
+
+/* Right with any of the headline sites' transplants, or untouched. */
+static int oracle(const Tally *t, int lang) {
+  const size_t pairs = (size_t)t->layers * (size_t)t->layers;
   int n = 0;
   for (size_t q = 0; q < t->count; q++) {
     bool any = t->vanilla[q];
-    for (size_t k = 0; k < configurations(t) && !any; k++) any = t->right[q * configurations(t) + k];
+    for (int s = 0; s < t->sites; s++)
+      for (size_t k = 0; k < pairs && !any && tally_is_headline(t, s); k++) any = right_at(t, q, s, 0, 0)[k];
     n += belongs(t, q, lang, -1) && any;
   }
+  return n;
+}
+
+static int control_right(const Tally *t, int site, int lang) {
+  int n = 0;
+  for (size_t q = 0; q < t->count; q++) n += belongs(t, q, lang, -1) && t->control[q * TALLY_SITES + (size_t)site];
+  return n;
+}
+
+static int source_right(const Tally *t, int lang) {
+  int n = 0;
+  for (size_t q = 0; q < t->count; q++) n += belongs(t, q, lang, -1) && t->source[q];
   return n;
 }
 
 static void print_languages(const Tally *t, const char *source_name, const Config *coarse, const Config chosen[2]) {
   char name[40];
   config_name(t, *coarse, name);
-  printf("%-8s %9s  %14s  %9s  %11s  %13s  %9s\n", "", "questions", source_name, "untouched", name, "best of other", "any of");
-  printf("%-8s %9s  %14s  %9s  %11s  %13s  %4d\n", "language", "", "by itself", "", "", "half", (int)configurations(t) + 1);
+  printf("%-8s %9s  %14s  %9s  %11s  %16s  %13s  %11s\n", "", "questions", source_name, "untouched", name, "the same from", "best of other", "oracle: any");
+  printf("%-8s %9s  %14s  %9s  %11s  %16s  %13s  %6s %4d\n", "language", "", "by itself", "", "", "another question", "half", "of",
+         site_count(t) * t->layers * t->layers + 1);
   for (int l = 0; l <= t->lang_count; l++) {
     const int lang = l < t->lang_count ? l : -1;
     const Compared first = compare(t, *coarse, lang), second = compare_chosen(t, chosen, lang);
-    int source = 0;
-    for (size_t q = 0; q < t->count; q++) source += belongs(t, q, lang, -1) && t->source[q];
-    printf("%-8s %9d  %13.1f%%  %8.1f%%  %10.1f%%  %12.1f%%  %8.1f%%\n", lang < 0 ? "all" : t->langs[l], first.n, percent(source, first.n),
-           percent(first.vanilla, first.n), percent(first.right, first.n), percent(second.right, first.n), percent(upper_bound(t, lang), first.n));
+    printf("%-8s %9d  %13.1f%%  %8.1f%%  %10.1f%%  %15.1f%%  %12.1f%%  %10.1f%%\n", lang < 0 ? "all" : t->langs[l], first.n,
+           percent(source_right(t, lang), first.n), percent(first.vanilla, first.n), percent(first.right, first.n),
+           percent(control_right(t, coarse->site, lang), first.n), percent(second.right, first.n), percent(oracle(t, lang), first.n));
   }
 }
 
@@ -216,52 +279,110 @@ static void print_grid(const Tally *t, int site) {
 
 /* ---- words ------------------------------------------------------------------------------------ */
 
+#define SIGNIFICANT 0.05
+#define SURE 0.001 /* of one shuffle of the source prompts */
+
 static void print_gain(const char *lead, const Compared *c) {
-  const double gain = percent(c->right - c->vanilla, c->n), error = 1.96 * gain_error(c);
+  const double gain = percent(c->right - c->vanilla, c->n), error = 1.96 * gain_error(c), p = sign_test(c);
   printf("%s: %.1f%% instead of %.1f%%, %+.1f points (95%% interval %+.1f to %+.1f).\n  %d answers became right and %d wrong; by chance so uneven a split comes "
          "with probability %.2g.\n",
-         lead, percent(c->right, c->n), percent(c->vanilla, c->n), gain, gain - error, gain + error, c->gained, c->lost, sign_test(c));
+         lead, percent(c->right, c->n), percent(c->vanilla, c->n), gain, gain - error, gain + error, c->gained, c->lost, p);
+  if (p >= SIGNIFICANT) printf("  That is not distinguishable from untouched at %d questions.\n", c->n);
+}
+
+/* What is left of the coarse transplants when their source prompt asks something else. */
+static void print_control(const Tally *t) {
+  for (int s = 0; s < t->sites && t->has_control; s++) {
+    if (!tally_is_headline(t, s)) continue;
+    Compared c = {0}; /* "vanilla" is the control */
+    for (size_t q = 0; q < t->count; q++) {
+      const bool own = *right_at(t, q, s, 0, 0), other = t->control[q * TALLY_SITES + (size_t)s];
+      c.n++;
+      c.right += own;
+      c.vanilla += other;
+      c.gained += own && !other;
+      c.lost += other && !own;
+    }
+    const double p = sign_test(&c);
+    printf("  %s 0->0: %.1f%% with its own source, %.1f%% with another question's (p = %.2g)%s\n", t->site_names[s], percent(c.right, c.n),
+           percent(c.vanilla, c.n), p, p < SURE ? ": the question's own content is carried over."
+           : p < SIGNIFICANT ? ": a little of the question's own content seems to arrive."
+                             : ": no content of the question is shown to arrive.");
+  }
 }
 
 static void print_where(const Tally *t, int vanilla) {
-  int better = 0, worse = 0;
+  int better = 0, worse = 0, all = 0;
   for (int s = 0; s < t->sites; s++) {
     double rows[2] = {0}, columns[2] = {0}; /* first layer, all the others */
     for (int i = 0; i < t->layers; i++)
       for (int j = 0; j < t->layers; j++) {
         const int n = right_of(t, (Config){s, i, j}, -1, -1);
-        better += n > vanilla;
-        worse += n < vanilla;
+        if (tally_is_headline(t, s)) {
+          all++;
+          better += n > vanilla;
+          worse += n < vanilla;
+        }
         rows[i > 0] += percent(n, (int)t->count) / (i > 0 ? t->layers - 1 : 1) / t->layers;
         columns[j > 0] += percent(n, (int)t->count) / (j > 0 ? t->layers - 1 : 1) / t->layers;
       }
     printf("  %s: taken from the first layer %.0f%% right on average, from the others %.0f%%; put into the first %.0f%%, into the others %.0f%%.\n", t->site_names[s],
            rows[0], rows[1], columns[0], columns[1]);
   }
-  printf("Of all %zu configurations %d do better than the untouched run, %d worse. Mind what is moved: the last layer's block output, put into the last\n"
-         "layer, makes the first token the source prompt's own by definition, and late layers come near that; with the feed-forward alone the target\n"
-         "prompt still has to be understood.\n",
-         configurations(t), better, worse);
+  char names[80];
+  site_list(t, true, names);
+  printf("Of all %d configurations of %s %d do better than the untouched run, %d worse.\n", all, names, better, worse);
 }
 
-void tally_print(const Tally *t, const char *title, const char *source_name) {
+/* The sites that the columns leave out, and why. */
+static void print_streams(const Tally *t) {
+  char names[80];
+  site_list(t, false, names);
+  if (!names[0]) return;
+  const Config chosen[2] = {best_config(t, 0, false), best_config(t, 1, false)};
+  const Compared c = compare_chosen(t, chosen, -1);
+  printf("Not in these columns: %s. They move the whole residual stream, so that from late layers the source prompt's answer is copied: the last\n"
+         "layer's block output, put into the last layer, makes the first token the source prompt's own by definition. With them the best of the other\n"
+         "half gives %.1f%%, which says nothing about what the target prompt understands.\n",
+         names, percent(c.right, c.n));
+}
+
+static void print_baselines(const Tally *t, const TallyWords *words, const Compared *chosen) {
+  const int source = source_right(t, -1), n = (int)t->count;
+  char names[80];
+  site_list(t, true, names);
+  printf("%s gives %.1f%% by itself, without any transplant: the baseline to beat. ", words->asking, percent(source, n));
+  if (source >= chosen->right) printf("No choice of %s here does; they show what is\ncarried over, not a better way to ask.\n", names);
+  else printf("What was chosen on the other half gives %.1f%%.\n", percent(chosen->right, n));
+  printf("\"Oracle\" counts a question as right if any of its %d responses is: it knows the answer when it picks, as no method can.\n",
+         site_count(t) * t->layers * t->layers + 1);
+}
+
+void tally_print(const Tally *t, const TallyWords *words) {
   int ffn = 0, vanilla = 0;
   for (int s = 0; s < t->sites; s++)
     if (strcmp(t->site_names[s], "ffn") == 0) ffn = s;
   for (size_t q = 0; q < t->count; q++) vanilla += t->vanilla[q];
-  const Config coarse = {ffn, 0, 0}, chosen[2] = {best_config(t, 0), best_config(t, 1)};
-  char names[2][40], best[40];
-  printf("\n== %s ==\n\n", title);
-  print_languages(t, source_name, &coarse, chosen);
+  const Config coarse = {ffn, 0, 0}, chosen[2] = {best_config(t, 0, true), best_config(t, 1, true)}, best = best_config(t, -1, true);
+  char names[2][40], best_name[40], sites[80], lead[120];
+  printf("\n== %s ==\n\n", words->title);
+  print_languages(t, words->source_name, &coarse, chosen);
   for (int s = 0; s < t->sites; s++) print_grid(t, s);
   const Compared first = compare(t, coarse, -1), second = compare_chosen(t, chosen, -1);
   for (int k = 0; k < 2; k++) config_name(t, chosen[k], names[k]);
-  config_name(t, best_config(t, -1), best);
+  config_name(t, best, best_name);
+  site_list(t, true, sites);
   printf("\n");
-  print_gain("The paper's fixed choice for generation, ffn from the first layer into the first", &first);
-  printf("Chosen on one half of the questions (%s; %s) and tried on the other half", names[0], names[1]);
+  snprintf(lead, sizeof lead, "%s %s from the first layer into the first", strcmp(t->site_names[ffn], "ffn") == 0 ? "The paper's fixed choice for generation," : "Fixed:",
+           t->site_names[ffn]);
+  print_gain(lead, &first);
+  if (t->has_control) printf("Control, the source prompt of another question of the same language and kind in place of its own:\n");
+  print_control(t);
+  printf("Chosen among %s on one half of the questions (%s; %s) and tried on the other half", sites, names[0], names[1]);
   print_gain("", &second);
-  printf("The best of all on these same questions is %s with %.1f%%: a figure that is too good by construction, since it was picked by them.\n", best,
-         percent(right_of(t, best_config(t, -1), -1, -1), (int)t->count));
+  printf("The best of all on these same questions is %s with %.1f%%: a figure that is too good by construction, since it was picked by them.\n", best_name,
+         percent(right_of(t, best, -1, -1), (int)t->count));
+  print_baselines(t, words, &second);
   print_where(t, vanilla);
+  print_streams(t);
 }

@@ -16,6 +16,8 @@ typedef struct Tally {
   char (*ids)[64];
   int *lang;                     /* index in `langs` */
   bool *source, *vanilla;        /* right: the source prompt by itself, the target prompt untouched */
+  bool *control;                 /* [question][site]: right with another question's source prompt, first layer into first */
+  bool has_control;
   bool *right;                   /* [question][site][source layer][target layer] */
   char langs[TALLY_LANGUAGES][16];
   int lang_count;
@@ -27,7 +29,20 @@ void tally_deinit(Tally *tally);
 /* Index of a question, or -1. */
 long tally_find(const Tally *tally, const char *id);
 
-/* Prints the direction's tables to stdout, then what they say. `title` says from where to where. */
-void tally_print(const Tally *tally, const char *title, const char *source_name);
+/* Whether the site moves a module's own output alone. The others (block, attn-released) move the whole residual stream,
+ * which at late layers is the source prompt's answer; where none but such were run, all count. */
+bool tally_is_headline(const Tally *tally, int site);
+
+/* Reads the same questions' transplants from other questions' prompts, of the first layer into the first. */
+xt_status tally_read_control(Tally *tally, xt_store *store, const char *task, xt_error *error);
+
+typedef struct TallyWords {
+  const char *title;       /* from where to where */
+  const char *source_name; /* of a column: "English prompt" */
+  const char *asking;      /* begins a sentence: "Asking in English" */
+} TallyWords;
+
+/* Prints the direction's tables to stdout, then what they say. */
+void tally_print(const Tally *tally, const TallyWords *words);
 
 #endif
