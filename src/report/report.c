@@ -163,6 +163,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(open_store(r, options->beside, options, &r->beside, error));
   r->first_layer = options->one_based ? 1 : 0;
   if (options->lens) TRY(json_parse_file(options->lens, &r->lens, error));
+  TRY(report_no_op_table(r, error));
   TRY(report_paper_tables(r, error));
   TRY(report_strategy_tables(r, error));
   TRY(report_figures(r, error));
