@@ -139,7 +139,7 @@ xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t ch
 /* ---- PilotSets --------------------------------------------------------------------------------- */
 
 /* A released prompt that no question gives with the derived template: its file, line (from 1) and what is wrong. */
-typedef void xt_pilotset_misfit(void *user, const char *file, size_t line, const char *what);
+typedef void (*xt_pilotset_misfit)(void *user, const char *file, size_t line, const char *what);
 
 /* Borrowed for the call. */
 typedef struct xt_pilotset_options {
@@ -148,7 +148,7 @@ typedef struct xt_pilotset_options {
   const char *templates;        /* a JSON object of a prompt's text a language; NULL: xt_task_template's */
   const char *templates_from;   /* in its place: a folder of released prompts, from which each language's template is derived
                                    as the text around the questions' own; OUTPUT/templates.json then has them */
-  xt_pilotset_misfit *misfit;   /* told of each released prompt that does not fit; NULL: they are only counted */
+  xt_pilotset_misfit misfit;    /* told of each released prompt that does not fit; NULL: they are only counted */
   void *user;                   /* of misfit */
   const char *translations;     /* folder of the user's translations of cultures' questions; NULL: none */
   const char *english;          /* XCOPA: the language whose file's translation is split/en.json; NULL: the raw data's own English

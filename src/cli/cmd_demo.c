@@ -153,6 +153,7 @@ static xt_status run_control(Demo *d, const Subject *subject, const Direction *d
   SweepJob job = {0};
   SweepOutcome outcome = {0};
   xt_store *store = NULL;
+  size_t count;
   const xt_store_settings settings = job_settings(&sweep);
   xt_status status;
   snprintf(path, sizeof path, "%s/%s-control.jsonl", d->arguments->output, direction->name);
@@ -164,7 +165,8 @@ static xt_status run_control(Demo *d, const Subject *subject, const Direction *d
   sweep.sites.count = 0;
   for (int s = 0; s < asked->sites.count; s++)
     if (tally_is_headline(tally, s)) sweep.sites.at[sweep.sites.count++] = asked->sites.at[s];
-  TRY_DONE(control_write(asked, path, error));
+  TRY_DONE(control_write(asked, path, &count, error));
+  if (!count) goto done; /* nobody to lend a prompt */
   TRY_DONE(job_read(&job, &sweep, 1, 1, error));
   TRY_DONE(job_check(&job, &subject->loaded, error));
   TRY_DONE(xt_store_open(database, XT_STORE_WRITE, &store, error));

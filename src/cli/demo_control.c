@@ -42,13 +42,16 @@ static bool write_line(FILE *out, const xt_question *q, const xt_question *other
   return ok;
 }
 
-xt_status control_write(const SweepJob *job, const char *path, xt_error *error) {
+xt_status control_write(const SweepJob *job, const char *path, size_t *count, xt_error *error) {
   FILE *out = fopen(path, "w");
   if (!out) return error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
   bool ok = true;
+  *count = 0;
   for (size_t q = 0; q < job->count && ok; q++) {
     const xt_question *other = lender(job, q);
-    if (other) ok = write_line(out, job->questions[q], other);
+    if (!other) continue;
+    ok = write_line(out, job->questions[q], other);
+    ++*count;
   }
   ok = fclose(out) == 0 && ok;
   return ok ? XT_STATUS_OK : error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));

@@ -251,9 +251,11 @@ static void print_languages(const Tally *t, const char *source_name, const Confi
   for (int l = 0; l <= t->lang_count; l++) {
     const int lang = l < t->lang_count ? l : -1;
     const Compared first = compare(t, *coarse, lang), second = compare_chosen(t, chosen, lang);
-    printf("%-8s %9d  %13.1f%%  %8.1f%%  %10.1f%%  %15.1f%%  %12.1f%%  %10.1f%%\n", lang < 0 ? "all" : t->langs[l], first.n,
+    char control[24] = "-";
+    if (t->has_control) snprintf(control, sizeof control, "%.1f%%", percent(control_right(t, coarse->site, lang), first.n));
+    printf("%-8s %9d  %13.1f%%  %8.1f%%  %10.1f%%  %16s  %12.1f%%  %10.1f%%\n", lang < 0 ? "all" : t->langs[l], first.n,
            percent(source_right(t, lang), first.n), percent(first.vanilla, first.n), percent(first.right, first.n),
-           percent(control_right(t, coarse->site, lang), first.n), percent(second.right, first.n), percent(oracle(t, lang), first.n));
+           control, percent(second.right, first.n), percent(oracle(t, lang), first.n));
   }
 }
 

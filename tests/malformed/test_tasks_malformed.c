@@ -181,7 +181,7 @@ static const Published published[] = {
     {"xcopa", "it", "raw: has no it/test.it.jsonl, nor has its folder data", {{"raw/it/val.it.jsonl", COPA("0"), 0}}},
     {"xcopa", "it", "raw/data-gmt/it/test.it.jsonl: has 2 lines, and the language's own file has 1",
      {{"raw/it/test.it.jsonl", COPA("1"), 0}, {"raw/data-gmt/it/test.it.jsonl", COPA("1") COPA("1"), 0}}},
-    {"xcopa", "en", "raw: has no en/test.en.jsonl: XCOPA has no English file. Put one there, or leave English out with --lang",
+    {"xcopa", "en", "raw: has no en/test.en.jsonl: XCOPA has no English file. Take a translation of another (--english zh), put one there, or leave English out with --lang",
      {{"raw/it/test.it.jsonl", COPA("1"), 0}}},
     {"mkqa", "de", "raw: has no mkqa.jsonl nor mkqa.jsonl.gz nor dataset/mkqa.jsonl.gz", {{"raw/x", "", 0}}},
     {"mkqa", "de", "raw: has no question in 'de' that MKQA can ask", {{"raw/mkqa.jsonl", MKQA("{\"type\": \"unanswerable\", \"text\": null}"), 0}}},

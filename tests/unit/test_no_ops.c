@@ -28,7 +28,7 @@ static int64_t add_question(Made *m, const char *task, const char *lang, const c
   char id[16];
   int64_t number;
   snprintf(id, sizeof id, "q%d", number_of);
-  const xt_question q = {.id = id, .number = (size_t)number_of++, .task = task, .lang = lang, .source_lang = source_lang, .source = source, .target = target, .gold = "yes"};
+  const xt_question q = {.id = id, .number = (size_t)number_of++, .task = task, .lang = lang, .source_lang = source_lang, .source = source, .target = target, .gold = "A"};
   ASSERT_OK(xt_store_add_question(m->store, &q, &(xt_instance){ids, ids, 2, 2}, &number, &error));
   return number;
 }
@@ -58,7 +58,7 @@ static char *table(Made *m) {
   xt_store_close(m->store);
   xt_model_close(m->model);
   ASSERT_OK(xt_report_create(m->path, NULL, &report, &error));
-  ASSERT_OK(xt_report_text(report, "no-ops", &text, &length, &error));
+  ASSERT_OK(xt_report_text(report, &(xt_report_text_options){.table = "no-ops", .width = 200}, &text, &length, &error));
   xt_report_free(report);
   return text;
 }
