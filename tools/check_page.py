@@ -148,6 +148,18 @@ def saved(folder, name, seconds=10):
     return ""
 
 
+def run_command(browser, program):
+    """Types what the page shows as a question's command: the program answers what the page shows."""
+    browser.js("document.querySelector('.item > details').open = true")
+    browser.wait("document.querySelector('.item .command-one pre')", 5)
+    command = browser.js("document.querySelector('.item .command-one pre').textContent")
+    shown = browser.js("[...document.querySelector('.item .pair').children].pop().querySelector('p').textContent")
+    env = dict(os.environ, PATH=f"{program.resolve().parent}:{os.environ['PATH']}")
+    done = subprocess.run(["bash", "-c", command + " --json --quiet"], env=env, capture_output=True)
+    answer = json.loads(done.stdout)["transplanted"]["text"] if done.returncode == 0 else done.stderr.decode(errors="replace")
+    check("a question's command gives the response shown", answer.strip() == shown.strip(), (command, answer, shown))
+
+
 def more(browser, layers, shoot):
     """Colourings, the table by language, commands, files."""
     pick = lambda name: browser.js(f"(() => {{ const s = document.getElementById('colour'); s.value = {json.dumps(name)}; s.dispatchEvent(new Event('change')); }})()")
@@ -184,7 +196,7 @@ def more(browser, layers, shoot):
     browser.js("document.querySelectorAll('.languages, .commands').forEach(e => { e.open = false; })")
 
 
-def use(browser, page, shots, first):
+def use(browser, page, shots, first, program):
     shoot = lambda name, whole=False: shots and browser.screenshot(shots / f"{name}.png", whole)
     began = time.time()
     browser.call("Page.navigate", url=page.resolve().as_uri())
@@ -228,6 +240,8 @@ def use(browser, page, shots, first):
     check("keeps what is shown in the address", browser.js("location.hash").endswith(f"/{1 + first}/{1 + first}"), browser.js("location.hash"))
     browser.click("[data-kind=all]")
     more(browser, layers, shoot)
+    if program:
+        run_command(browser, program)
     before = browser.js("document.querySelector('#heat [role=gridcell]').getAttribute('aria-label')")
     sites = browser.js("document.querySelectorAll('#sites button').length")
     if sites > 1:
@@ -265,6 +279,7 @@ def main():
     parser.add_argument("--screenshots", type=pathlib.Path)
     parser.add_argument("--width", type=int, default=1440)
     parser.add_argument("--height", type=int, default=1000)
+    parser.add_argument("--program", type=pathlib.Path, help="xtransplant: runs the command of a question, in the current folder")
     parser.add_argument("--one-based", action="store_true", help="the report was made with --one-based")
     parser.add_argument("--dark", action="store_true")
     args = parser.parse_args()
@@ -272,7 +287,7 @@ def main():
         args.screenshots.mkdir(parents=True, exist_ok=True)
     browser = Browser(args.width, args.height, args.dark)
     try:
-        use(browser, args.page, args.screenshots, int(args.one_based))
+        use(browser, args.page, args.screenshots, int(args.one_based), args.program)
     finally:
         browser.close()
     sys.exit(failures > 0)

@@ -66,7 +66,7 @@ else skip "recomputed figures are the report's" "no numpy"; fi
 
 # ---- the page in a browser
 if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
-  "$python" "$tools/check_page.py" rep/report.html >page.tap
+  "$python" "$tools/check_page.py" rep/report.html --program "$X" >page.tap
   code=$?
   cat page.tap
   failures=$((failures + $(grep -c '^not ok' page.tap)))
