@@ -157,15 +157,6 @@ static xt_status row_json(const xt_metrics_row *r, xt_error *error) {
   return error_memory(error);
 }
 
-/* A name from a store, which may hold anything, and a blank. */
-static void print_name(const char *name, int columns) {
-  char *shown = text_escape(name, strlen(name));
-  if (!shown) return;
-  const int width = text_width(shown);
-  printf("%s%*s", shown, width < columns ? columns - width + 1 : 1, "");
-  free(shown);
-}
-
 static xt_status print_row(void *user, const xt_metrics_row *r, xt_error *error) {
   const Arguments *a = user;
   if (r->lang && !a->by_language) return XT_STATUS_OK;

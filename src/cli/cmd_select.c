@@ -281,7 +281,11 @@ static xt_status print_row(void *user, const xt_selection_row *r, xt_error *erro
   const Select *s = user;
   if (!is_asked(s, r->strategy) || (r->lang && !s->arguments->by_language)) return XT_STATUS_OK;
   if (s->arguments->sweep.model.json) return row_json(r, error);
-  printf("%-16s %-6s %-14s %-24s %9llu %8.2f %8.2f %8.2f", r->task, r->lang ? r->lang : "all", r->site, r->strategy, (unsigned long long)r->questions,
+  print_name(r->task, 16);
+  print_name(r->lang ? r->lang : "all", 6);
+  print_name(r->site, 14);
+  print_name(r->strategy, 24);
+  printf("%9llu %8.2f %8.2f %8.2f", (unsigned long long)r->questions,
          percent(r->vanilla, r->questions), percent(r->selected, r->questions), percent(r->bound, r->questions));
   print_closed(r->vanilla, r->selected, r->bound);
   if (r->with_target_first) printf(" %8.2f", percent(r->target_first, r->with_target_first));

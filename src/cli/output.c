@@ -187,3 +187,10 @@ void print_fitted(const char *text, int columns, bool tail) {
   }
   printf("…%*s", columns - 1 - used, "");
 }
+
+void print_name(const char *name, int columns) {
+  char *shown = text_escape(name, strlen(name));
+  const int width = shown ? text_width(shown) : 0;
+  printf("%s%*s", shown ? shown : "", width < columns ? columns - width + 1 : 1, "");
+  free(shown);
+}

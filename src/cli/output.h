@@ -31,5 +31,7 @@ char *text_escape(const char *text, size_t length);
 int text_width(const char *text);
 /* Prints text from its begin, or (tail) its end, in exactly `columns`: cut with "…" or padded. */
 void print_fitted(const char *text, int columns, bool tail);
+/* Prints a name from a store, which may hold anything, escaped, in at least `columns`, and a blank. */
+void print_name(const char *name, int columns);
 
 #endif
