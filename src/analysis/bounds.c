@@ -89,10 +89,10 @@ typedef struct Chance {
   const xt_group_language *language;
   Golds golds;
   size_t permutations, layers;
-  /* [threads]: hits[site][source or target][layer][permutation], and the untouched run's last */
+  /* [threads]: hits[site][source or target][layer][permutation], followed by those of the untouched run */
   uint32_t **hits;
   uint64_t **masks;   /* [threads][texts of an instance][PERMUTATION_WORDS] */
-  uint32_t **seen;    /* [threads][texts of the analysis]: 1 + which mask, while `stamp` is the instance */
+  uint32_t **seen;    /* [threads][texts of the analysis]: 1 + the index of the text's mask; valid where `stamp` holds the instance's number */
   uint32_t **stamp;
   xt_error *errors;   /* [threads] */
   xt_status *statuses;

@@ -26,7 +26,7 @@ static void soften_integers(char *text, size_t size) {
   }
 }
 
-/* ---- is it the text's fault? ---- */
+/* ---- whether a failure is due to the text or to memory ---- */
 
 typedef struct Scan {
   const uint8_t *at, *end;

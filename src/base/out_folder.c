@@ -61,7 +61,7 @@ xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stre
 
 xt_status out_folder_close(const OutFolder *folder, FILE *stream, xt_error *error) {
   if (!stream) return XT_STATUS_OK;
-  errno = ENOSPC; /* of an earlier write, whose own errno is gone */
+  errno = ENOSPC; /* what is reported when an earlier write failed: its own errno was overwritten since */
   const bool failed = ferror(stream) != 0;
   if (fclose(stream) != 0 || failed) return err_io(error, folder->path, "cannot write");
   return XT_STATUS_OK;

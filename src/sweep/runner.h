@@ -38,10 +38,10 @@ xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config, con
 
 static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }
 
-/* Whether a write at this tap leaves the layer's feed-forward as it was: the row joins after it. */
+/* Whether a write at this tap comes after the layer's feed-forward module has read its input; the row then joins the batch after that module. */
 static inline bool sweep_joins_late(xt_tap write) { return write == XT_TAP_FFN || write == XT_TAP_BLOCK; }
 
-/* Nodes that a pass of `rows` rows, the untouched ones included, can need: each row its own tokens. */
+/* The most nodes that a pass of `rows` rows, the untouched ones included, can need: those where no two rows have the same tokens. */
 static inline size_t sweep_nodes(int instances, size_t rows, int max_new) {
   return 2 * (size_t)instances + rows * (size_t)(max_new - 1);
 }

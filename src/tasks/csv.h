@@ -28,11 +28,11 @@ typedef struct Csv {
 xt_status csv_open(Csv *csv, const char *path, const char *text, size_t size, char separator, bool quoted, xt_error *error);
 void csv_close(Csv *csv);
 
-/* The next row that is not blank; *more is false after the last. A quote that is not closed or stands within a field,
- * and a row with other than a field a column, are errors that name the line. */
+/* The next row that is not blank; *more is false after the last. A quote that is not closed, a quote within an unquoted field, and a row
+ * whose number of fields is not the number of columns are errors that name the line. */
 xt_status csv_next(Csv *csv, bool *more, xt_error *error);
 
-/* The index of a column; none of that name is an error that lists those there are. */
+/* The index of a column. Where none has that name, the error lists the columns that there are. */
 xt_status csv_column(const Csv *csv, const char *name, size_t *index, xt_error *error);
 
 /* A field of the row, valid until the next. */

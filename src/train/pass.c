@@ -13,7 +13,8 @@
 #include "train/causal.h"
 #include "train/row_work.h"
 
-/* Logits held at once; a gradient's sum over tokens is cut where the pieces are, so this may not depend on threads. */
+/* Logits that are held at once. The sum of a gradient over tokens is taken piece by piece of this size, so the size may not depend on
+ * the number of threads: other pieces would round to other bits. */
 #define LOGIT_FLOATS ((size_t)2 << 20)
 
 /* What the way back needs of a layer, beside its input. */

@@ -86,8 +86,8 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
                  "no CPU kernels \"%s\" on this processor or in this build; there are %sreference", name, have);
 }
 
-/* bfloat16 products go to oneDNN where it has better than our own kernels: with the processor's
- * bfloat16 instructions, and with the same bits for any number of rows. Only beside the best kernels: asked for others, the caller means them. */
+/* bfloat16 products go to oneDNN where it is faster than our own kernels, that is with the processor's bfloat16 instructions, and
+ * where it gives the same bits for any number of rows. A caller who names other kernels than the best gets those instead. */
 static xt_status use_onednn(CpuBackend *b, xt_error *error) {
   TRY(onednn_cache_create(b->base.pool, &b->onednn, error));
   bool keeps = false;

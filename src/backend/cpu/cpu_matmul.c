@@ -211,7 +211,7 @@ static void onednn_product(const CpuBackend *b, float *y, const float *x, const 
   for (int row = 0; row < m; row += (int)most, a.x += most * a.k, a.y += most * a.n) {
     const int rows = m - row < (int)most ? m - row : (int)most;
     parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, narrow_activations, &a);
-    if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows)) /* no memory at all: let nobody take it for a result */
+    if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows)) /* oneDNN had no memory: NaN, so that nobody takes the row for a result */
       for (size_t i = 0; i < (size_t)rows * a.n; i++) a.y[i] = NAN;
     if (bias) parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, add_bias, &a);
   }
