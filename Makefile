@@ -1,33 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 # Short front of the CMake build. `make` builds, `make demo` shows, `make test` checks everything.
+# `make` alone installs nothing; `make setup`, `make demo` and `make test` install what is missing where they may (tools/setup.sh).
 PREFIX ?= /usr/local
-CMAKE = cmake -G Ninja
+JOBS ?= $(shell nproc)
+# Ninja where it is there.
+CMAKE = cmake --log-level=NOTICE $(if $(shell command -v ninja),-G Ninja)
+CLANG = CC=clang CXX=clang++
 
-.PHONY: all setup demo test bench install package clean
-all: build/build.ninja
-	@cmake --build build
+.PHONY: all setup demo test bench install package sbom reproducible clean
+all:
+	@test -e build/build.ninja -o -e build/Makefile || { tools/setup.sh check && $(CMAKE) -B build; }
+	@cmake --build build -j $(JOBS)
 
 setup:
-	@tools/setup.sh
+	@tools/setup.sh install
 
-build/build.ninja: | setup
-	@$(CMAKE) -B build >/dev/null
-
-demo: all
+demo:
+	@tools/setup.sh install
+	@$(MAKE) --no-print-directory all
 	@build/xtransplant demo
 
 # gcc, gcc with address and undefined-behaviour sanitizers, clang, and gcc with the thread sanitizer.
-test: all
-	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address -DXT_BENCH=OFF >/dev/null && cmake --build build-asan
-	@CC=clang CXX=clang++ $(CMAKE) -B build-clang >/dev/null && cmake --build build-clang
-	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF >/dev/null && cmake --build build-tsan --target threaded_tests
+test:
+	@tools/setup.sh install test
+	@$(MAKE) --no-print-directory builds
 	@tests/run.sh build build-asan build-clang build-tsan
+
+.PHONY: builds
+builds:
+	@$(CMAKE) -B build -DXT_TESTS=ON && cmake --build build -j $(JOBS)
+	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address -DXT_BENCH=OFF -DXT_TESTS=ON -DXT_WERROR=ON && cmake --build build-asan -j $(JOBS)
+	@$(CLANG) $(CMAKE) -B build-clang -DXT_TESTS=ON -DXT_WERROR=ON && cmake --build build-clang -j $(JOBS)
+	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF -DXT_TESTS=ON && cmake --build build-tsan -j $(JOBS) --target threaded_tests
 
 bench: all
 	@build/bench/bench_matmul
 
 install: all
-	@$(CMAKE) -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) >/dev/null && cmake --build build && cmake --install build
+	@$(CMAKE) -B build -DCMAKE_INSTALL_PREFIX=$(PREFIX) && cmake --build build -j $(JOBS) && cmake --install build
+
+# What the program is made of: SPDX 2.3, written when the build is configured.
+sbom: all
+	@echo build/xtransplant.spdx.json
+
+# Two builds in different folders, compared byte by byte.
+reproducible:
+	@tests/structure/reproducible.sh --whole
 
 # A Debian package, xtransplant_VERSION_ARCH.deb, in build/package.
 package: all

@@ -15,7 +15,8 @@ extern "C" {
 typedef struct xt_langid xt_langid;
 
 /* Opens a supervised fastText model, plain (.bin) or quantised (.ftz). A file that is cut short, damaged, or of another
- * kind is an XT_STATUS_INPUT error that names the place. The caller frees *out with xt_langid_close. */
+ * kind is an XT_STATUS_INPUT error that names the place; in a build without fastText every file is an
+ * XT_STATUS_UNSUPPORTED one. The caller frees *out with xt_langid_close. */
 xt_status xt_langid_open(const char *path, xt_langid **out, xt_error *error);
 void xt_langid_close(xt_langid *langid);
 

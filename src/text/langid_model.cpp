@@ -39,6 +39,8 @@ struct LangidModel {
   mutable Loader loader; /* predictLine changes nothing but is not const */
 };
 
+extern "C" int langid_model_built(void) { return 1; }
+
 extern "C" LangidModel *langid_model_load(const void *data, size_t size, char *message, size_t message_size) {
   LangidModel *model = nullptr;
   message[0] = 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libfasttext behind C functions: nothing else of the project knows C++. No exception leaves these. */
+/* libfasttext behind C functions: nothing else of the project knows C++. No exception leaves these. A build without the
+ * library has langid_absent.c in place of langid_model.cpp. */
 #ifndef TEXT_LANGID_MODEL_H
 #define TEXT_LANGID_MODEL_H
 
@@ -10,6 +11,9 @@ extern "C" {
 #endif
 
 typedef struct LangidModel LangidModel;
+
+/* 0: this build has no fastText, and nothing below works. */
+int langid_model_built(void);
 
 /* Loads a model from memory, which has been checked (langid.c): the library trusts every count in it. NULL on failure, with why
  * in `message` ("" when memory ran out). */

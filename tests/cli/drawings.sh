@@ -4,7 +4,6 @@
 # What needs a program that is not there is skipped and named.
 . "$(dirname "$0")/lib.sh"
 tools=$here/../../tools
-python=${XT_PYTHON:-python3}
 # what librsvg's libraries keep until the end is no leak of ours (a build with LeakSanitizer)
 printf 'leak:%s\n' libfontconfig libpango libglib libgobject librsvg libcairo >keeps
 export LSAN_OPTIONS=suppressions=$work/keeps:print_suppressions=0

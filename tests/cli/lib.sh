@@ -11,6 +11,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 failures=0
+# Debian's own Python has Debian's numpy; another one before it on PATH may have none.
+python=${XT_PYTHON:-python3}
+[ -n "${XT_PYTHON:-}" ] || ! /usr/bin/python3 -c 'import numpy' 2>/dev/null || python=/usr/bin/python3
 
 pass() { echo "ok - $1"; }
 fail() { # NAME, then what to show

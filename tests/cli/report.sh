@@ -3,7 +3,6 @@
 # report, and export's summary, on a tiny model's sweep. What needs Python, numpy or Chromium is skipped where they are not.
 . "$(dirname "$0")/lib.sh"
 tools=$here/../../tools
-python=${XT_PYTHON:-python3}
 skip() { echo "ok - $1 # SKIP $2"; }
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
@@ -62,7 +61,7 @@ if "$python" -c 'import numpy' 2>/dev/null; then
   sed '0,/"gain": {/{/"won": \[/{n;s/[0-9]/9/}}' rep/report.json >broken.json
   run "$python" "$tools/recompute_tables.py" lines.jsonl broken.json
   expect "recomputed: a wrong figure is found" 1
-else skip "recomputed figures are the report's" "no numpy"; fi
+else skip "recomputed figures are the report's" "needs numpy"; fi
 
 # ---- the page in a browser
 if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
@@ -71,7 +70,7 @@ if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-b
   cat page.tap
   failures=$((failures + $(grep -c '^not ok' page.tap)))
   [ $code -eq 0 ] && pass "page in a browser" || fail "page in a browser" "exit code $code"
-else skip "page in a browser" "no Chromium or no Python"; fi
+else skip "page in a browser" "needs Chromium and Python"; fi
 
 # ---- other stores beside
 sed 's/"id": "\([^"]*\)"/"id": "\1-cot"/' pairs.jsonl >cot.jsonl
@@ -214,7 +213,7 @@ if "$python" -c 'import numpy' 2>/dev/null; then
   "$X" export uneven.db >uneven.jsonl
   run "$python" "$tools/recompute_tables.py" uneven.jsonl uneven/report.json
   expect "uneven: recomputed figures are the report's" 0
-else skip "uneven: recomputed figures are the report's" "no numpy"; fi
+else skip "uneven: recomputed figures are the report's" "needs numpy"; fi
 
 # ---- refusals
 r="$X report"

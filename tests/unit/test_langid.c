@@ -4,11 +4,21 @@
 #include <unistd.h>
 
 #include "langid_goldens.h"
+#include "text/langid_model.h"
+
+#define NEEDS_FASTTEXT()                                                    \
+  do {                                                                      \
+    if (!langid_model_built()) {                                            \
+      print_message("# needs a build with fastText (XT_FASTTEXT)\n");       \
+      skip();                                                               \
+    }                                                                       \
+  } while (0)
 
 #define TINY XT_SOURCE_DIR "/tests/data/langid/tiny."
 
 static void test_tiny(void **state) {
   (void)state;
+  NEEDS_FASTTEXT();
   static const char *const kinds[] = {"bin", "ftz"};
   json_t *cases = goldens("tiny", 40), *one;
   size_t i;
@@ -68,6 +78,7 @@ static xt_status try_bytes(const Bytes *b, xt_error *error) {
 
 static void test_cut_short(void **state) {
   (void)state;
+  NEEDS_FASTTEXT();
   static const char *const kinds[] = {"bin", "ftz"};
   for (size_t k = 0; k < 2; k++) {
     Bytes b = read_bytes(kinds[k]);
@@ -86,6 +97,7 @@ static void test_cut_short(void **state) {
 /* Each byte set to each of some values: refused or answered, nothing worse (the sanitizers watch). */
 static void test_damaged(void **state) {
   (void)state;
+  NEEDS_FASTTEXT();
   static const char *const kinds[] = {"bin", "ftz"};
   static const unsigned char values[] = {0x00, 0x01, 0x7F, 0x80, 0xFF};
   for (size_t k = 0; k < 2; k++) {
@@ -116,6 +128,7 @@ static void refuse(Bytes *b, size_t at, uint32_t value, const char *part) {
 
 static void test_messages(void **state) {
   (void)state;
+  NEEDS_FASTTEXT();
   xt_error error;
   xt_langid *langid;
   Bytes b = read_bytes("ftz");
@@ -132,6 +145,21 @@ static void test_messages(void **state) {
   free(b.data);
   assert_int_equal(xt_langid_open("/nonexistent/lid.bin", &langid, &error), XT_STATUS_IO);
   assert_int_equal(xt_langid_open("/tmp", &langid, &error), XT_STATUS_INPUT);
+}
+
+/* A build without fastText refuses every model by name. */
+static void test_not_built(void **state) {
+  (void)state;
+  xt_error error;
+  xt_langid *langid;
+  if (langid_model_built()) {
+    ASSERT_OK(xt_langid_open(TINY "ftz", &langid, &error));
+    xt_langid_close(langid);
+    return;
+  }
+  assert_int_equal(xt_langid_open(TINY "ftz", &langid, &error), XT_STATUS_UNSUPPORTED);
+  assert_null(langid);
+  assert_non_null(strstr(error.message, "has no fastText library"));
 }
 
 static void test_asked(void **state) {
@@ -157,8 +185,8 @@ static void test_too_short(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tiny),     cmocka_unit_test(test_cut_short), cmocka_unit_test(test_damaged),
-      cmocka_unit_test(test_messages), cmocka_unit_test(test_asked),     cmocka_unit_test(test_too_short),
+      cmocka_unit_test(test_tiny),      cmocka_unit_test(test_cut_short), cmocka_unit_test(test_damaged),   cmocka_unit_test(test_messages),
+      cmocka_unit_test(test_not_built), cmocka_unit_test(test_asked),     cmocka_unit_test(test_too_short),
   };
   return cmocka_run_group_tests_name("langid", tests, NULL, NULL);
 }

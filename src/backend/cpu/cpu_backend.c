@@ -89,6 +89,8 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
 /* bfloat16 products go to oneDNN where it is faster than our own kernels, that is with the processor's bfloat16 instructions, and
  * where it gives the same bits for any number of rows. A caller who names other kernels than the best gets those instead. */
 static xt_status use_onednn(CpuBackend *b, xt_error *error) {
+  int version[3];
+  if (!onednn_version(version)) return XT_STATUS_OK;
   TRY(onednn_cache_create(b->base.pool, &b->onednn, error));
   bool keeps = false;
   if (onednn_has(b->onednn, DTYPE_BF16)) TRY(onednn_keeps_order(b->base.pool, DTYPE_BF16, &keeps, error));

@@ -9,6 +9,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/half.h"
+#include "backend/cpu/onednn_layout.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -28,7 +29,7 @@ typedef struct Entry {
   int n, k, rows;
   dnnl_primitive_t primitive;
   Memories *memories; /* [threads] */
-  dnnl_memory_desc_t packed; /* the weights' layout */
+  Layout packed; /* the weights' */
   size_t scratch_bytes;
 } Entry;
 
@@ -47,7 +48,7 @@ struct OnednnCache {
 /* Columns [first, first + n) of a weight. */
 typedef struct Strip {
   int first, n;
-  dnnl_memory_desc_t packed;
+  Layout packed;
   size_t at; /* bytes into the data */
   /* Set once, because setting a memory's address writes zeros into its padding, which threads that share the weight
    * must not do. */
@@ -79,6 +80,14 @@ static void single_leave(int before) {
   if (before != 1) omp_set_num_threads(before);
 }
 
+bool onednn_version(int version[3]) {
+  const dnnl_version_t *v = dnnl_version();
+  version[0] = v->major;
+  version[1] = v->minor;
+  version[2] = v->patch;
+  return true;
+}
+
 xt_status onednn_cache_create(ThreadPool *pool, OnednnCache **out, xt_error *error) {
   *out = NULL;
   OnednnCache *c;
@@ -104,6 +113,7 @@ static void entry_clear(Entry *e, int threads) {
     if (e->memories[t].scratch) dnnl_memory_destroy(e->memories[t].scratch);
   }
   free(e->memories);
+  layout_free(e->packed);
 }
 
 void onednn_cache_free(OnednnCache *c) {
@@ -122,21 +132,21 @@ void onednn_cache_free(OnednnCache *c) {
 static dnnl_data_type_t type_of(Dtype type) { return type == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32; }
 
 /* packed NULL: oneDNN chooses the weights' layout. */
-static dnnl_status_t describe(OnednnCache *c, Dtype type, int n, int k, int rows, const dnnl_memory_desc_t *packed,
-                              dnnl_primitive_desc_t *out) {
+static dnnl_status_t describe(OnednnCache *c, Dtype type, int n, int k, int rows, ConstLayout packed, dnnl_primitive_desc_t *out) {
   const dnnl_dims_t src_dims = {rows, k}, w_dims = {k, n}, dst_dims = {rows, n};
-  dnnl_memory_desc_t src, w, dst;
-  dnnl_matmul_desc_t op;
+  Layout src = NULL, w = NULL, dst = NULL;
   dnnl_primitive_attr_t attr = NULL;
-  dnnl_status_t status = dnnl_memory_desc_init_by_tag(&src, 2, src_dims, type_of(type), dnnl_ab);
-  if (!status) status = dnnl_memory_desc_init_by_tag(&dst, 2, dst_dims, dnnl_f32, dnnl_ab);
-  if (!status && !packed) status = dnnl_memory_desc_init_by_tag(&w, 2, w_dims, type_of(type), dnnl_format_tag_any);
-  if (!status) status = dnnl_matmul_desc_init(&op, &src, packed ? packed : &w, NULL, &dst);
+  dnnl_status_t status = layout_by_tag(&src, src_dims, type_of(type), dnnl_ab);
+  if (!status) status = layout_by_tag(&dst, dst_dims, dnnl_f32, dnnl_ab);
+  if (!status && !packed) status = layout_by_tag(&w, w_dims, type_of(type), dnnl_format_tag_any);
   if (!status) status = dnnl_primitive_attr_create(&attr);
   /* Its scratch memory is ours: it allocates none while it runs. */
   if (!status) status = dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
-  if (!status) status = dnnl_primitive_desc_create(out, &op, attr, c->engine, NULL);
+  if (!status) status = matmul_desc(out, c->engine, src, packed ? packed : w, dst, attr);
   if (attr) dnnl_primitive_attr_destroy(attr);
+  layout_free(src);
+  layout_free(w);
+  layout_free(dst);
   return status;
 }
 
@@ -154,14 +164,14 @@ bool onednn_has(OnednnCache *c, Dtype type) {
 }
 
 /* Fills *e; what it made is cleared by the caller on failure. */
-static dnnl_status_t entry_make(OnednnCache *c, const dnnl_memory_desc_t *packed, Entry *e) {
+static dnnl_status_t entry_make(OnednnCache *c, ConstLayout packed, Entry *e) {
   dnnl_primitive_desc_t desc = NULL;
   dnnl_status_t status = describe(c, e->type, e->n, e->k, e->rows, packed, &desc);
   if (status) return status;
-  const dnnl_memory_desc_t *src = dnnl_primitive_desc_query_md(desc, dnnl_query_src_md, 0);
-  const dnnl_memory_desc_t *w = dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
-  const dnnl_memory_desc_t *dst = dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0);
-  const dnnl_memory_desc_t *scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
+  ConstLayout src = dnnl_primitive_desc_query_md(desc, dnnl_query_src_md, 0);
+  ConstLayout w = dnnl_primitive_desc_query_md(desc, dnnl_query_weights_md, 0);
+  ConstLayout dst = dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0);
+  ConstLayout scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
   status = dnnl_primitive_create(&e->primitive, desc);
   if (!status && mem_alloc(&e->memories, (size_t)c->threads, sizeof *e->memories, NULL)) status = dnnl_out_of_memory;
   for (int t = 0; t < c->threads && !status; t++) {
@@ -170,10 +180,8 @@ static dnnl_status_t entry_make(OnednnCache *c, const dnnl_memory_desc_t *packed
     if (!status) status = dnnl_memory_create(&m->dst, dst, c->engine, DNNL_MEMORY_NONE);
     if (!status) status = dnnl_memory_create(&m->scratch, scratch, c->engine, DNNL_MEMORY_NONE);
   }
-  if (!status) {
-    e->packed = *w;
-    e->scratch_bytes = dnnl_memory_desc_get_size(scratch);
-  }
+  if (!status) status = layout_copy(&e->packed, w);
+  if (!status) e->scratch_bytes = dnnl_memory_desc_get_size(scratch);
   dnnl_primitive_desc_destroy(desc);
   return status;
 }
@@ -187,7 +195,7 @@ static const Entry *entry_find(const OnednnCache *c, Dtype type, int n, int k, i
 }
 
 /* The entry for these rows, made when there is none; NULL when it cannot be. */
-static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows, const dnnl_memory_desc_t *packed,
+static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows, ConstLayout packed,
                               dnnl_status_t *status) {
   const Entry *known = entry_find(c, type, n, k, rows);
   *status = dnnl_success;
@@ -219,15 +227,15 @@ static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows
 /* From [n,k] row-major into the packed layout. */
 static dnnl_status_t reorder(const OnednnCache *c, const OnednnWeight *w, const Strip *strip, dnnl_stream_t stream, const char *rows) {
   const dnnl_dims_t dims = {w->k, strip->n}, strides = {1, w->k};
-  dnnl_memory_desc_t plain;
+  Layout plain = NULL;
   dnnl_primitive_desc_t desc = NULL;
   dnnl_primitive_t primitive = NULL;
   dnnl_memory_t from = NULL;
-  dnnl_status_t status = dnnl_memory_desc_init_by_strides(&plain, 2, dims, type_of(w->type), strides);
-  if (!status) status = dnnl_reorder_primitive_desc_create(&desc, &plain, c->engine, &strip->packed, c->engine, NULL);
+  dnnl_status_t status = layout_by_strides(&plain, dims, type_of(w->type), strides);
+  if (!status) status = dnnl_reorder_primitive_desc_create(&desc, plain, c->engine, strip->packed, c->engine, NULL);
   if (!status) status = dnnl_primitive_create(&primitive, desc);
   /* oneDNN only reads from it; its interface has no const. */
-  if (!status) status = dnnl_memory_create(&from, &plain, c->engine, (void *)(uintptr_t)rows);
+  if (!status) status = dnnl_memory_create(&from, plain, c->engine, (void *)(uintptr_t)rows);
   if (!status) {
     const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, strip->memory}};
     status = dnnl_primitive_execute(primitive, stream, 2, args);
@@ -236,6 +244,7 @@ static dnnl_status_t reorder(const OnednnCache *c, const OnednnWeight *w, const 
   if (from) dnnl_memory_destroy(from);
   if (primitive) dnnl_primitive_destroy(primitive);
   if (desc) dnnl_primitive_desc_destroy(desc);
+  layout_free(plain);
   return status;
 }
 
@@ -255,9 +264,10 @@ static xt_status lay_out_strips(OnednnCache *c, OnednnWeight *w, xt_error *error
     *strip = (Strip){.first = first, .n = w->n - first < columns ? w->n - first : columns, .at = w->bytes};
     const Entry *many = entry_get(c, w->type, strip->n, w->k, ONEDNN_MOST_ROWS, NULL, &made);
     if (!many) return failed(error, made, "make a product");
-    strip->packed = many->packed;
-    if (!entry_get(c, w->type, strip->n, w->k, 1, &strip->packed, &made)) return failed(error, made, "make a product of one row");
-    w->bytes += (dnnl_memory_desc_get_size(&strip->packed) + 63) / 64 * 64;
+    made = layout_copy(&strip->packed, many->packed);
+    if (made) return failed(error, made, "make a product");
+    if (!entry_get(c, w->type, strip->n, w->k, 1, strip->packed, &made)) return failed(error, made, "make a product of one row");
+    w->bytes += (dnnl_memory_desc_get_size(strip->packed) + 63) / 64 * 64;
   }
   return XT_STATUS_OK;
 }
@@ -275,7 +285,7 @@ static void pack_strip(void *context, size_t item, int thread) {
   Strip *strip = &w->strips[item];
   const size_t row = (size_t)w->k * (w->type == DTYPE_BF16 ? 2 : 4);
   const int before = single_enter();
-  dnnl_status_t status = dnnl_memory_create(&strip->memory, &strip->packed, w->engine, w->data + strip->at);
+  dnnl_status_t status = dnnl_memory_create(&strip->memory, strip->packed, w->engine, w->data + strip->at);
   if (!status) status = reorder(p->cache, w, strip, p->cache->streams[thread], p->rows + (size_t)strip->first * row);
   if (status) atomic_store(&p->failed, (int)status);
   single_leave(before);
@@ -312,8 +322,10 @@ xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const v
 
 void onednn_weight_free(OnednnWeight *w) {
   if (!w) return;
-  for (int i = 0; i < w->strip_count; i++)
+  for (int i = 0; i < w->strip_count; i++) {
     if (w->strips[i].memory) dnnl_memory_destroy(w->strips[i].memory);
+    layout_free(w->strips[i].packed);
+  }
   if (w->engine) dnnl_engine_destroy(w->engine);
   cpu_block_free(w->data);
   free(w->strips);
@@ -388,8 +400,8 @@ static void prepare_rows(OnednnCache *c, const OnednnWeight *w, int rows) {
     for (int left = rows; left > 0; left -= piece(left)) {
       dnnl_status_t ignored;
       const Strip *strip = kinds[i];
-      if (!entry_get(c, w->type, strip->n, w->k, piece(left), &strip->packed, &ignored))
-        entry_get(c, w->type, strip->n, w->k, 1, &strip->packed, &ignored);
+      if (!entry_get(c, w->type, strip->n, w->k, piece(left), strip->packed, &ignored))
+        entry_get(c, w->type, strip->n, w->k, 1, strip->packed, &ignored);
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix products by oneDNN: weights packed once in the layout it prefers, one primitive kept for each
  * number of rows that it is asked for. Rows are split into pieces of few sizes, because making a
- * primitive costs 0.2 ms and its run-time-sized one is slow.
+ * primitive costs 0.2 ms and its run-time-sized one is slow. A build without the library has onednn_absent.c in its place.
  *
  * Threads. A weight is packed as strips of columns, and the strips of a product are dealt to the backend's own pool; oneDNN
  * works with one thread inside each. So its OpenMP never starts a team: none that fights our workers or those of a host
@@ -20,6 +20,9 @@
 
 typedef struct OnednnCache OnednnCache;   /* primitives: of one backend, one thread at a time */
 typedef struct OnednnWeight OnednnWeight; /* immutable: may be shared */
+
+/* The library's version. False: this build has none, and every function below refuses. */
+bool onednn_version(int version[3]);
 
 /* Products run on `pool`, which has to outlive the cache; NULL: on the calling thread. Caller frees *out with onednn_cache_free. */
 xt_status onednn_cache_create(ThreadPool *pool, OnednnCache **out, xt_error *error);
