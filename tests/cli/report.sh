@@ -217,6 +217,7 @@ else skip "uneven: recomputed figures are the report's" "needs numpy"; fi
 
 # ---- refusals
 r="$X report"
+refuses "an error shows a name's controls and directions" 3 'xtransplant report: a\x9b\u202e\xff.db: cannot open: No such file or directory' $r "$(printf 'a\302\233\342\200\256\377.db')"
 refuses "no file" 2 "xtransplant report: give one results file" $r
 refuses "not there" 3 "xtransplant report: nowhere.db: cannot open: No such file or directory" $r nowhere.db
 : >empty.db
