@@ -17,6 +17,13 @@
 #include "xtransplant/error.h"
 
 /* Asserts success of a call and prints its error otherwise. Needs a local `xt_error error`. */
+/* The thread sanitizer cannot start threads in a forked child. */
+#if defined(__SANITIZE_THREAD__)
+#define CAN_FORK_THREADS 0
+#else
+#define CAN_FORK_THREADS 1
+#endif
+
 #define ASSERT_OK(call)                                           \
   do {                                                            \
     if ((call) != XT_STATUS_OK) {                                 \

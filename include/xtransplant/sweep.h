@@ -27,6 +27,13 @@ typedef struct xt_sweep_step {
   int layers;
 } xt_sweep_step;
 
+/* How far a call of xt_session_sweep is: told after each prompt and after each generated token of a batch. */
+typedef struct xt_sweep_progress {
+  double responses;    /* finished; of those that still grow, the share of their tokens that is there */
+  double prompt_flops; /* operations of the products so far: of the prompts' inner tokens; */
+  double row_flops;    /* of everything else */
+} xt_sweep_progress;
+
 /* Zero-initialise for the defaults; at least one site is needed. */
 typedef struct xt_sweep_options {
   const xt_site *sites;
@@ -40,7 +47,15 @@ typedef struct xt_sweep_options {
   double repetition_penalty; /* 0: the model's */
   int max_rows;              /* configurations run together; 0: 4096, or what memory allows */
   bool no_sharing;           /* rows with the same tokens are computed one by one: the cost when no two responses agree */
-  bool (*cancel)(void *user);/* asked between steps; true stops with XT_STATUS_CANCELLED. May be NULL */
+  /* Batches are cut so that one takes about so many seconds at the speed measured so far, as long as that leaves it 256
+   * configurations: what is lost when the process is killed. 0: 60. Results do not depend on it. */
+  double pass_seconds;
+  double flops_per_second;   /* the speed to begin with, where the caller knows it; 0: a guess. For xt_sweep_make_plan, 0
+                                leaves time out of account */
+  /* Asked between generated tokens, and between the pieces of a prompt; true stops with XT_STATUS_CANCELLED. What
+   * `done` has been told by then is all that has finished. May be NULL */
+  bool (*cancel)(void *user);
+  void (*progress)(void *user, const xt_sweep_progress *progress); /* May be NULL */
   void (*step)(void *user, const xt_sweep_step *step); /* told after each decoding step. May be NULL */
   void *user;
 } xt_sweep_options;
@@ -66,7 +81,8 @@ typedef struct xt_sweep_stats {
 typedef struct xt_sweep_plan {
   int instances_together;     /* instances whose rows share a batch */
   int rows_together;          /* configurations that share a batch */
-  int passes;                 /* batches an instance group is cut into, by target layer */
+  int passes;                 /* batches in all */
+  int first_together;         /* of the first batch's instances: `instances_together` is the most of all */
   uint64_t responses;         /* in all, vanilla included */
   uint64_t bytes;             /* at most, weights included */
 } xt_sweep_plan;
@@ -74,6 +90,10 @@ typedef struct xt_sweep_plan {
 /* Refuses what cannot fit, with the figure that would. */
 xt_status xt_sweep_make_plan(const xt_model *model, const xt_instance *instances, size_t count,
                              const xt_sweep_options *options, xt_sweep_plan *plan, xt_error *error);
+
+/* The same cut by time too, at the speed that this session's sweeps have measured, or options->flops_per_second, or a guess. */
+xt_status xt_session_plan_sweep(const xt_session *session, const xt_instance *instances, size_t count, const xt_sweep_options *options,
+                                xt_sweep_plan *plan, xt_error *error);
 
 /* Runs the sweep. `done` is called once for each response, in no particular order; what it returns
  * other than XT_STATUS_OK ends the sweep with that status. `stats` may be NULL. */

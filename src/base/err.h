@@ -12,7 +12,11 @@ xt_status err_set(xt_error *error, xt_status status, const char *file, const cha
 /* An allocation of `bytes` failed. */
 xt_status err_memory(xt_error *error, size_t bytes);
 
-/* A system call on `file` failed: adds strerror(errno). `doing` is e.g. "cannot open". */
+/* The words for an errno value, in `buffer`: strerror(), whose own buffer threads share, is not used by the library. */
+#define ERR_SYSTEM_TEXT 128
+const char *err_system_text(int code, char buffer[ERR_SYSTEM_TEXT]);
+
+/* A system call on `file` failed: adds the words for errno. `doing` is e.g. "cannot open". */
 xt_status err_io(xt_error *error, const char *file, const char *doing);
 
 /* Forward a failure: TRY returns it, TRY_DONE goes to the function's one `done:` label with the

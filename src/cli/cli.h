@@ -36,7 +36,7 @@ double seconds_now(void);
 
 typedef struct ModelArguments {
   const char *model, *device, *kernels;
-  int threads, compute;
+  int threads, compute, progress;
   uint64_t memory;
   bool quiet, json;
 } ModelArguments;
@@ -49,7 +49,7 @@ extern const char *const compute_names[];
    .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a folder of its cache, or the name of a model there"}
 #define OPTIONS_COMPUTE(Arguments, member)                                                                 \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
-   .low = 1, .high = 1024, .help = "threads to compute with; left out: one per processor"},                \
+   .low = 1, .high = 1024, .help = "threads to compute with; left out: as many as processors may be used (affinity, CPU quota)"},                \
   {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
    .help = "refuse before any work what would need more, e.g. 4G or 512M; left out: what the machine has free"},            \
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \

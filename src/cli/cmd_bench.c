@@ -91,7 +91,24 @@ static xt_status make_inputs(Bench *bench, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Seconds of `rows` rows over the one prompt, generating n tokens each; the least of the repeats, and the peak then.
+/* Asked before each token: before the second one, the prompt and the rows' first tokens are done. */
+typedef struct StepClock {
+  PeakMeter meter;
+  int steps;
+  double first, spent; /* seconds_now; in measurements of the peak until then */
+} StepClock;
+
+static bool note_step(void *user) {
+  StepClock *clock = user;
+  if (clock->steps++ == 1) {
+    clock->first = seconds_now();
+    clock->spent = clock->meter.spent;
+  }
+  return meter_ask(&clock->meter);
+}
+
+/* Seconds of `rows` rows over the one prompt, generating n tokens each: of the prompt and the first token (n 1), or of the
+ * tokens after it, which the same run tells apart. The least of the repeats, and the peak then.
  * Every row's first layer gives another output at the last token, so that no row can share the
  * layers above with another. */
 static xt_status measure(Bench *bench, int rows, int n, bool changed, double *seconds, double *peak_then, xt_error *error) {
@@ -107,19 +124,25 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
     requests[r] = (xt_request){.ids = bench->prompt, .count = (size_t)arguments->prompt_tokens, .interventions = &changes[r],
                                .intervention_count = changed};
   }
-  PeakMeter meter;
-  const xt_generate_options how = {.max_new_tokens = n, .ignore_eos = true, .cancel = meter_ask, .user = &meter};
+  StepClock clock;
+  const xt_generate_options how = {.max_new_tokens = n, .ignore_eos = true, .cancel = note_step, .user = &clock};
   *seconds = INFINITY;
   for (int i = 0; i < arguments->repeats; i++) {
     const double begin = seconds_now();
-    meter_start(&meter, bench->model.session);
+    clock = (StepClock){0};
+    meter_start(&clock.meter, bench->model.session);
     TRY_DONE(xt_session_generate(bench->model.session, requests, count, &how, generations, error));
-    meter_read(&meter);
-    if (meter.best > bench->peak_flops) bench->peak_flops = meter.best;
-    const double took = seconds_now() - begin - meter.spent;
+    const double end = seconds_now(), spent = clock.meter.spent;
+    meter_read(&clock.meter);
+    if (clock.meter.best > bench->peak_flops) bench->peak_flops = clock.meter.best;
+    if (n > 1 && clock.steps != n) {
+      status = error_set(error, XT_STATUS_ARGUMENT, NULL, "--rows", -1, "%d rows do not fit the memory at once; try fewer", rows);
+      goto done;
+    }
+    const double took = n > 1 ? end - clock.first - (spent - clock.spent) : end - begin - spent;
     if (took < *seconds) {
       *seconds = took;
-      *peak_then = meter_mean(&meter);
+      *peak_then = meter_mean(&clock.meter);
     }
     for (size_t r = 0; r < count; r++) xt_generation_deinit(&generations[r]);
   }
@@ -155,16 +178,12 @@ static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The time of n tokens a row less the time of one is n - 1 decoding steps. */
 static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *error) {
-  double first, all;
-  xt_status status = measure(bench, rows, 1, true, &first, &speed->peak_then, error);
-  if (!status) status = measure(bench, rows, bench->arguments->new_tokens, true, &all, &speed->peak_then, error);
+  const xt_status status = measure(bench, rows, bench->arguments->new_tokens, true, &speed->seconds, &speed->peak_then, error);
   if (status) return status;
   const double steps = bench->arguments->new_tokens - 1, parameters = bench->layer_parameters + bench->unembedding;
   const xt_model_info *info = &bench->model.info;
   speed->rows = rows;
-  speed->seconds = all > first ? all - first : 1e-9;
   speed->tokens_per_second = steps * rows / speed->seconds;
   speed->flops = 2 * parameters * steps * rows;
   /* a step reads every matrix once, whatever the rows */
@@ -226,7 +245,7 @@ static void print_as_text(const Bench *bench, const Speed *speeds) {
   }
   printf("\nof peak: 2 x parameters in matrix products x tokens, the unembedding only where it is computed, over the\n"
          "best peak measured; as it was: over its mean meanwhile, which others on the machine lower. of memory: one\n"
-         "reading of the weights a step. Decoding: %d tokens a row, less the time of the first. Fastest of %d.\n",
+         "reading of the weights a step. Decoding: the tokens after the first, of %d a row. Fastest of %d.\n",
          arguments->new_tokens, arguments->repeats);
 }
 

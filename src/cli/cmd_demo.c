@@ -37,6 +37,7 @@ static const Option options[] = {
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .preset = "demo-out",
      .help = "folder for the results; a run that was stopped in it is resumed"},
     OPTIONS_COMPUTE(Arguments, model),
+    OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
 };
 
@@ -229,7 +230,7 @@ static xt_status run_directions(Demo *d, const Subject *subject, bool show, xt_e
 
 static bool wants_stop(void *user) {
   (void)user;
-  return interrupt_count() > 0;
+  return interrupt_asked();
 }
 
 /* The paper's ML-SFT: on facts in the languages that no question asks for. A small model needs a larger rate than its 1e-5. */

@@ -10,6 +10,7 @@ typedef struct Arguments {
   int like, layers, dtype, threads;
   uint64_t seed;
   const char *tokenizer, *output;
+  int progress;
   bool quiet;
 } Arguments;
 
@@ -30,12 +31,13 @@ static const Option options[] = {
      .value = "DIR", .help = "directory whose tokenizer files are copied; left out: a byte-level one is written"},
     {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
      .help = "threads that make the weights; left out: one per processor"},
+    OPTION_PROGRESS(Arguments, progress),
     OPTION_QUIET(Arguments, quiet),
 };
 
 static bool tell(void *progress, uint64_t done, uint64_t total) {
   progress_bytes(progress, done, total);
-  return interrupt_count() == 0;
+  return !interrupt_asked();
 }
 
 static int run(const Cli *cli, void *opaque) {
@@ -55,7 +57,7 @@ static int run(const Cli *cli, void *opaque) {
                                 .user = &progress};
   const double begin = seconds_now();
   interrupt_watch();
-  progress_begin(&progress, arguments->quiet, 0, 0);
+  progress_begin(&progress, arguments->progress, arguments->quiet);
   status = xt_model_synthesize(&how, arguments->output, &error);
   progress_end(&progress);
   free(tokenizer);

@@ -25,6 +25,7 @@ static const Option options[] = {
      .help = "fastText's lid.176.bin or lid.176.ftz: identifies the responses' languages"},
     {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print each language too, not only all together"},
     OPTIONS_COMPUTE(Arguments, model),
+    OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
@@ -39,6 +40,7 @@ typedef struct Metrics {
   char hash[XT_MODEL_HASH_SIZE];
   Progress progress;
   uint64_t before; /* values added by earlier calls of the library */
+  uint64_t total;
 } Metrics;
 
 /* EXIT_OK, or EXIT_USAGE after saying which name is none. */
@@ -65,9 +67,11 @@ static int read_wanted(const Cli *cli, Metrics *m) {
 
 static bool tick(void *user, uint64_t done) {
   Metrics *m = user;
-  m->progress.done = m->before + done;
-  progress_tick(&m->progress);
-  return interrupt_count() > 0;
+  done += m->before;
+  if (progress_due(&m->progress))
+    progress_print(&m->progress, (double)done / (double)m->total, "%llu/%llu values  %.1f/s  %.2f GB", (unsigned long long)done,
+                   (unsigned long long)m->total, (double)done / (seconds_now() - m->progress.began + 1e-9), (double)resident_bytes() / 1e9);
+  return interrupt_asked();
 }
 
 /* What there is to do, and everything that can be wrong before the weights are read. */
@@ -106,7 +110,8 @@ static xt_status measure(Metrics *m, xt_error *error) {
     TRY_DONE(model_load(&m->arguments->model, &m->model, error));
     TRY_DONE(store_begin_model(m->store, &m->arguments->model, &m->model, m->hash, "metrics", error));
   }
-  progress_begin(&m->progress, m->arguments->model.quiet, scored + m->missing[XT_METRIC_LANGUAGE], 0);
+  m->total = scored + m->missing[XT_METRIC_LANGUAGE];
+  progress_begin(&m->progress, m->arguments->model.progress, m->arguments->model.quiet);
   for (int i = 0; i < XT_METRIC_COUNT && !status; i++) {
     const xt_metric metric = (xt_metric)i;
     if (metric == XT_METRIC_LANGUAGE && m->langid) status = xt_store_measure_languages(m->store, m->langid, &how, error);
@@ -205,7 +210,7 @@ done:
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
     cli_note(arguments->model.quiet, "%s keeps what was done; the same command goes on from there", cli->rest[0]);
   }
-  const int code = began && status == XT_STATUS_CANCELLED ? EXIT_FAILED : cli_exit(cli, status, &error);
+  const int code = began && status == XT_STATUS_CANCELLED ? interrupt_exit_code() : cli_exit(cli, status, &error);
   xt_store_close(m.store);
   xt_langid_close(m.langid);
   model_deinit(&m.model);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "output.h"
 #include "response.h"
 #include "store_model.h"
@@ -54,6 +55,9 @@ static const Option options[] = {
     {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, sweep.max_rows), .value = "N", .low = 1, .high = 1e6,
      .help = "expert: configurations run together; left out: 4096, or what memory allows"},
     OPTIONS_COMPUTE(Arguments, sweep.model),
+    {.name = "skip-long", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, sweep.skip_long),
+     .help = "leave out, and list, the questions for which the model has too few positions"},
+    OPTION_PROGRESS(Arguments, sweep.model.progress),
     OPTION_QUIET(Arguments, sweep.model.quiet),
     OPTION_JSON(Arguments, sweep.model.json),
 };
@@ -334,7 +338,7 @@ static int run(const Cli *cli, void *opaque) {
   if (status == XT_STATUS_CANCELLED && s.begun) {
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
     cli_note(s.arguments->sweep.model.quiet, "%s keeps what was done; the same command goes on from there", s.arguments->sweep.output);
-    code = EXIT_FAILED;
+    code = interrupt_exit_code();
   } else {
     code = cli_exit(cli, status, &error);
   }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "interrupt.h"
 #include "output.h"
 #include "response.h"
 #include "sweep_job.h"
@@ -36,15 +37,21 @@ static const Option options[] = {
      .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens unless said otherwise"},
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
+    {.name = "skip-long", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, skip_long),
+     .help = "leave out, and list, the questions for which the model has too few positions"},
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
      .required = true, .help = "results file; an existing one is resumed"},
     {.name = "dry-run", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, dry_run),
      .help = "print what would be run, the memory and the time it needs; write nothing"},
     {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, max_rows), .value = "N", .low = 1, .high = 1e6,
      .help = "expert: configurations run together; left out: 4096, or what memory allows"},
+    {.name = "pass-seconds", .type = OPTION_REAL, .field = OPTION_FIELD(SweepArguments, double, pass_seconds), .value = "S", .low = 0.001,
+     .high = 86400, .preset = "60",
+     .help = "expert: about how long configurations are run together before the next ones begin, but for 256 of them; a kill loses no more"},
     {.name = "commit-seconds", .type = OPTION_REAL, .field = OPTION_FIELD(SweepArguments, double, commit_seconds), .value = "S", .low = 0,
      .high = 3600, .preset = "1", .help = "expert: responses older than this are written to disk between two steps"},
     OPTIONS_COMPUTE(SweepArguments, model),
+    OPTION_PROGRESS(SweepArguments, model.progress),
     OPTION_QUIET(SweepArguments, model.quiet),
     OPTION_JSON(SweepArguments, model.json),
 };
@@ -151,18 +158,19 @@ static void count_languages(const SweepJob *job, int *languages) {
 
 static xt_status print_plan(Sweep *s, xt_error *error) {
   const SweepJob *job = &s->job;
-  double flops = 0, bytes = 0, least, most;
+  double flops = 0, bytes = 0;
   int languages;
   char low[32], high[32], names[200] = "", site[16];
   xt_status status = XT_STATUS_OK;
   if (job->to_run) {
-    status = job_plan(job, &s->model, &s->plan, error);
     cli_progress(s->arguments->model.quiet, "measuring the machine's peak ...");
-    if (!status) status = xt_session_peak(s->model.session, &flops, &bytes, error);
-    if (status) return status;
+    status = xt_session_peak(s->model.session, &flops, &bytes, error);
   }
-  job_flops(job, &s->model.info, &least, &most);
   const double speed = flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
+  if (job->to_run && !status) status = job_plan(job, &s->model, speed, &s->plan, error);
+  if (status) return status;
+  const SweepWork work = job_work(job, &s->model.info);
+  const double least = work.prompt_flops + work.least_flops, most = work.prompt_flops + work.most_flops;
   count_languages(job, &languages);
   for (int i = 0; i < job->sites.count; i++) {
     if (i) strcat(names, ",");
@@ -173,6 +181,7 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
     bool ok = json_add(object, "output", json_string(s->arguments->output));
     ok = json_add(object, "sites", json_string(names)) && ok;
     ok = json_add(object, "instances", json_integer((json_int_t)job->count)) && ok;
+    ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long_count)) && ok;
     ok = json_add(object, "languages", json_integer(languages)) && ok;
     ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
     ok = json_add(object, "present", json_integer((json_int_t)job->present)) && ok;
@@ -216,6 +225,7 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   bool ok = json_add(object, "output", json_string(s->arguments->output));
   ok = json_add(object, "finished", json_boolean(finished)) && ok;
   ok = json_add(object, "instances", json_integer((json_int_t)job->count)) && ok;
+  ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long_count)) && ok;
   ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
   ok = json_add(object, "present_before", json_integer((json_int_t)job->present)) && ok;
   ok = json_add(object, "computed", json_integer((json_int_t)o->added)) && ok;
@@ -248,7 +258,7 @@ static int finish_early(const Cli *cli, const Sweep *s, xt_status status, const 
   if (status) cli_exit(cli, status, error);
   else fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
   cli_note(s->arguments->model.quiet, "%s keeps what was done; the same command goes on from there", s->arguments->output);
-  return EXIT_FAILED;
+  return status ? EXIT_FAILED : interrupt_exit_code();
 }
 
 static int run(const Cli *cli, void *opaque) {
@@ -264,7 +274,7 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(prepare(&s, shard, shards, &error));
   if (s.job.to_run) {
     TRY_DONE(model_load(&arguments->model, &s.model, &error));
-    TRY_DONE(job_plan(&s.job, &s.model, &s.plan, &error));
+    TRY_DONE(job_plan(&s.job, &s.model, 0, &s.plan, &error));
   }
   if (arguments->dry_run) {
     TRY_DONE(print_plan(&s, &error));
@@ -286,7 +296,7 @@ const Verb verb_sweep = {
     .summary = "every transplant of every question into a results file",
     .about = "Runs each question's target prompt untouched and with each transplant (site, source layer, target layer) from its source "
              "prompt, and writes every response into the results file as it goes. Killed or stopped at any moment, the same command goes on "
-             "where it was; a finished one does nothing. Ctrl-C stops after the current batch, twice stops now. The questions are a "
+             "where it was; a finished one does nothing. Ctrl-C, SIGTERM, SIGHUP and Slurm's SIGUSR1 stop it after the token under way, with exit code 128 + the signal's number; a second one ends it at once. The questions are a "
              "benchmark's in its released layout, or any pairs of prompts.",
     .example = "xtransplant sweep -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_sample --lang sw,zh --site attn -o xnli.db",
     OPTION_TABLE(options),

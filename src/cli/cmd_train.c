@@ -2,7 +2,6 @@
 /* train: fine-tuning, and training from random weights. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "interrupt.h"
 #include "output.h"
@@ -60,8 +59,9 @@ static const Option options[] = {
     {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, train.seed), .value = "N", .preset = "1",
      .help = "order of the data, and random weights"},
     CHOICE("dtype", dtype, "TYPE", dtypes, "type of the weights written; left out: the model's own"),
-    COUNT("save-steps", save_steps, 0, 1e9, "keep a state to resume from every N steps; 0: only on Ctrl-C", .preset = "100"),
+    COUNT("save-steps", save_steps, 0, 1e9, "keep a state to resume from every N steps; 0: only when stopped", .preset = "100"),
     OPTIONS_COMPUTE(Arguments, model),
+    OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
@@ -69,35 +69,32 @@ static const Option options[] = {
 /* ---- progress --------------------------------------------------------------------------------- */
 
 typedef struct Watch {
-  bool shown, plain, told; /* plain: stderr is no terminal, a line now and then */
-  double began, printed, loss;
-  uint64_t tokens, steps, last_line;
+  Progress progress;
+  bool quiet, told;
+  double loss;
+  uint64_t tokens, steps;
 } Watch;
 
 static void show_step(void *user, const xt_train_step *s) {
   Watch *w = user;
-  char eta[32];
-  if (w->steps++ == 0) w->began = seconds_now() - s->seconds;
+  if (w->steps++ == 0) w->progress.began = seconds_now() - s->seconds; /* reading is no part of the steps' speed */
   w->tokens += s->tokens;
   w->loss = w->steps == 1 ? s->loss : w->loss + 0.05 * (s->loss - w->loss);
-  const double now = seconds_now(), spent = now - w->began;
-  const uint64_t line = s->step * 20 / s->steps; /* a line a twentieth */
-  const bool due = w->plain ? line != w->last_line : now - w->printed >= 0.3;
-  if (!w->shown || !(due || s->step == s->steps)) return;
-  w->last_line = line;
-  w->printed = now;
-  fprintf(stderr, "%sstep %llu/%llu  loss %.4f  rate %.2e  norm %.2f  %.0f tokens/s  ETA %s%s", w->plain ? "" : "\r", (unsigned long long)s->step,
-          (unsigned long long)s->steps, w->loss, s->rate, s->norm, (double)w->tokens / spent,
-          format_seconds(spent / (double)w->steps * (double)(s->steps - s->step), eta), w->plain ? "\n" : "\x1b[K");
+  if (!progress_due(&w->progress)) return;
+  /* steps of an earlier run cost nothing in this one */
+  const double share = (double)w->steps / (double)(w->steps + s->steps - s->step);
+  progress_print(&w->progress, share, "step %llu/%llu  loss %.4f  rate %.2e  norm %.2f  %.0f tokens/s", (unsigned long long)s->step,
+                 (unsigned long long)s->steps, w->loss, s->rate, s->norm, (double)w->tokens / (seconds_now() - w->progress.began + 1e-9));
 }
 
 static bool wants_stop(void *user) {
   Watch *w = user;
-  if (interrupt_count() > 0 && !w->told) {
+  if (interrupt_asked() && !w->told) {
     w->told = true;
-    cli_note(!w->shown, "%sstopping after this step", w->plain ? "" : "\n");
+    progress_break(&w->progress);
+    cli_note(w->quiet, "stopping after this step; once more, and it ends at once");
   }
-  return interrupt_count() > 0;
+  return interrupt_asked();
 }
 
 /* ---- the verb --------------------------------------------------------------------------------- */
@@ -137,7 +134,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_train_stats stats;
   xt_error error;
   char *path;
-  Watch watch = {.shown = !a->model.quiet, .plain = !isatty(STDERR_FILENO)};
+  Watch watch = {.quiet = a->model.quiet};
   if (option_is_given(cli, "steps") && option_is_given(cli, "epochs")) return cli_usage(cli, "--steps: not together with --epochs");
   if (strcmp(a->model.device, "cpu") != 0) return cli_usage(cli, "--device: training runs on the cpu");
   xt_status status = model_locate(a->model.model, &path, &error);
@@ -162,14 +159,15 @@ static int run(const Cli *cli, void *opaque) {
   t->cancel = wants_stop;
   t->user = &watch;
   interrupt_watch();
+  progress_begin(&watch.progress, a->model.progress, a->model.quiet);
   status = xt_train(t, &stats, &error);
   free(path);
-  if (watch.shown && !watch.plain && watch.printed > 0) fputs("\r\x1b[K", stderr);
+  progress_end(&watch.progress);
   if (!status) status = print_result(a, &stats, &error);
   if (status == XT_STATUS_CANCELLED) {
-    cli_exit(cli, status, &error);
+    const int code = cli_exit(cli, status, &error);
     cli_note(a->model.quiet, "%s keeps the state; the same command goes on from there", a->output);
-    return EXIT_FAILED;
+    return code;
   }
   return cli_exit(cli, status, &error);
 }

@@ -5,6 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli.h"
+#include "interrupt.h"
 #include "output.h"
 
 const char *const compute_names[] = {[XT_COMPUTE_F32] = "f32", [XT_COMPUTE_BF16] = "bf16", NULL};
@@ -55,6 +57,8 @@ int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
   xt_error_format(error, line, sizeof line);
   fflush(stdout);
   print_line(cli->verb->name, line);
+  /* a signal stopped it, or interrupted a system call */
+  if (interrupt_asked() && (status == XT_STATUS_CANCELLED || status == XT_STATUS_IO)) return interrupt_exit_code();
   return exit_code(status);
 }
 

@@ -5,22 +5,32 @@
 #include <stddef.h>
 #include <string.h>
 
-static volatile sig_atomic_t asked; /* a signal handler can reach nothing else */
+#include "cli.h"
 
-static void count(int signal_number) {
-  (void)signal_number;
-  if (asked < 100) asked++;
+static volatile sig_atomic_t asked; /* the first signal's number; a signal handler can reach nothing else */
+
+static void ask(int number) {
+  if (!asked) {
+    asked = number;
+    return;
+  }
+  signal(number, SIG_DFL);
+  raise(number); /* takes effect when the handler returns */
 }
 
 void interrupt_watch(void) {
-  struct sigaction action;
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+  struct sigaction action, before;
   memset(&action, 0, sizeof action);
-  action.sa_handler = count;
-  action.sa_flags = SA_RESTART;
+  action.sa_handler = ask; /* no SA_RESTART: reading from a pipe that gives nothing must not outlast a signal */
   sigemptyset(&action.sa_mask);
   asked = 0;
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    sigaction(numbers[i], &action, NULL);
+  }
 }
 
-int interrupt_count(void) { return asked; }
+bool interrupt_asked(void) { return asked != 0; }
+
+int interrupt_exit_code(void) { return asked ? 128 + (int)asked : EXIT_FAILED; }

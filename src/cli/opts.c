@@ -196,6 +196,8 @@ static bool parse_u64(const char *text, uint64_t *out) {
   return true;
 }
 
+#define LEAST_BARE_SIZE 1048576.0 /* a smaller number without a unit is meant to have one */
+
 /* Bytes: a number, then nothing or one of K, M, G, T (powers of 1024), then nothing, "B" or "iB". */
 static bool parse_size(const char *text, uint64_t *out) {
   static const char units[] = "KMGT";
@@ -209,6 +211,7 @@ static bool parse_size(const char *text, uint64_t *out) {
     if (*stop == 'B') stop++;
   }
   if (*stop || !(value >= 1) || value >= ldexp(1, 63)) return false;
+  if (value < LEAST_BARE_SIZE && !strpbrk(text, units)) return false;
   *out = (uint64_t)value;
   return true;
 }
@@ -237,14 +240,21 @@ static bool is_device(const char *text) {
   return strncmp(text, "cuda:", 5) == 0 && text[5] && !text[5 + strspn(text + 5, "0123456789")];
 }
 
+/* Whether a size is a number of bytes so small that its unit was forgotten. */
+static bool lacks_unit(const char *text) {
+  char *stop;
+  return *text >= '1' && *text <= '9' && strtod(text, &stop) < LEAST_BARE_SIZE && !*stop;
+}
+
 /* What is wrong with a value of this type, after "'x' is ". */
-static const char *complaint(OptionType type) {
+static const char *complaint(OptionType type, const char *text) {
+  if (type == OPTION_SIZE && lacks_unit(text)) return "a number of bytes; with a unit it is a size, as in 4G, 512M or 100K";
   switch (type) {
     case OPTION_INT: return "not a whole number in range";
     case OPTION_INTS: return "not a list of whole numbers in range with commas between";
     case OPTION_U64: return "not a whole number from 0 to 18446744073709551615";
     case OPTION_REAL: return "not a number in range";
-    case OPTION_SIZE: return "not a size such as 4G, 512M or 1000000";
+    case OPTION_SIZE: return "not a size such as 4G, 512M or 8000000000";
     case OPTION_ENUM: return "not one of the choices";
     case OPTION_SITE: return "not a site";
     case OPTION_SITES: return "not a list of different sites with commas between";
@@ -329,7 +339,7 @@ static bool parse_one(Cli *cli, int argc, char **argv, int *i, void *arguments) 
     if (*i + 1 >= argc) return reject(cli, option, NULL, "needs a value");
     value = argv[++*i];
   }
-  return store(option, value, arguments) || reject(cli, option, value, complaint(option->type));
+  return store(option, value, arguments) || reject(cli, option, value, complaint(option->type, value));
 }
 
 bool option_is_given(const Cli *cli, const char *name) {

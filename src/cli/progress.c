@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "progress.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "cli.h"
+
+#define TERMINAL_SECONDS 0.3 /* between two lines */
+#define PLAIN_SECONDS 60.0
+
+const char *const progress_modes[] = {[PROGRESS_AUTO] = "auto", [PROGRESS_PLAIN] = "plain", [PROGRESS_NONE] = "none", NULL};
 
 const char *format_seconds(double seconds, char buffer[32]) {
   const double bounded = seconds < 0 ? 0 : seconds > 1e9 ? 1e9 : seconds;
@@ -21,38 +27,41 @@ uint64_t resident_bytes(void) {
   return got == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
-void progress_begin(Progress *progress, bool quiet, uint64_t total, uint64_t instances) {
-  *progress = (Progress){.shown = !quiet && isatty(STDERR_FILENO), .began = seconds_now(), .total = total, .instances = instances};
+void progress_begin(Progress *progress, int mode, bool quiet) {
+  const double now = seconds_now();
+  const bool terminal = isatty(STDERR_FILENO);
+  *progress = (Progress){.shown = !quiet && mode != PROGRESS_NONE, .plain = mode == PROGRESS_PLAIN || !terminal, .began = now, .next = now};
+  if (mode == PROGRESS_AUTO && !terminal) progress->next = now + PLAIN_SECONDS;
 }
 
-static bool is_due(Progress *progress, double now) {
-  if (!progress->shown || now - progress->printed < 0.3) return false;
+bool progress_due(const Progress *progress) { return progress->shown && seconds_now() >= progress->next; }
+
+void progress_print(Progress *progress, double share, const char *format, ...) {
+  if (!progress_due(progress)) return;
+  const double now = seconds_now(), spent = now - progress->began;
+  char eta[32] = "-", text[200];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(text, sizeof text, format, args);
+  va_end(args);
+  if (share > 0) format_seconds(share < 1 ? spent / share - spent : 0, eta);
+  fprintf(stderr, progress->plain ? "%s  ETA %s\n" : "\r%s  ETA %s\x1b[K", text, eta);
   progress->printed = now;
-  return true;
+  progress->next = now + (progress->plain ? PLAIN_SECONDS : TERMINAL_SECONDS);
 }
 
 void progress_bytes(Progress *progress, uint64_t done, uint64_t total) {
-  const double now = seconds_now();
-  if (!is_due(progress, now)) return;
-  const double rate = (double)done / (now - progress->began + 1e-9);
-  char eta[32];
-  fprintf(stderr, "\r%.2f/%.2f GB  %.0f MB/s  ETA %s\x1b[K", (double)done / 1e9, (double)total / 1e9, rate / 1e6,
-          format_seconds((double)(total - done) / (rate + 1e-9), eta));
+  if (!progress_due(progress)) return;
+  const double rate = (double)done / (seconds_now() - progress->began + 1e-9);
+  progress_print(progress, total ? (double)done / (double)total : 0, "%.2f/%.2f GB  %.0f MB/s", (double)done / 1e9, (double)total / 1e9, rate / 1e6);
 }
 
-void progress_tick(Progress *progress) {
-  const double now = seconds_now();
-  if (!is_due(progress, now)) return;
-  const double rate = (double)progress->done / (now - progress->began + 1e-9);
-  char eta[32] = "-";
-  if (progress->done) format_seconds((double)(progress->total - progress->done) / rate, eta);
-  fputc('\r', stderr);
-  if (progress->instances) fprintf(stderr, "%llu/%llu instances  ", (unsigned long long)progress->instances_done, (unsigned long long)progress->instances);
-  fprintf(stderr, "%llu/%llu %s  %.1f/s  ETA %s  %.2f GB\x1b[K", (unsigned long long)progress->done, (unsigned long long)progress->total,
-          progress->instances ? "responses" : "values", rate, eta, (double)resident_bytes() / 1e9);
+void progress_break(Progress *progress) {
+  if (progress->shown && !progress->plain && progress->printed > 0) fputc('\n', stderr);
+  progress->printed = 0;
 }
 
 void progress_end(Progress *progress) {
-  if (progress->shown && progress->printed > 0) fputs("\r\x1b[K", stderr);
+  if (progress->shown && !progress->plain && progress->printed > 0) fputs("\r\x1b[K", stderr);
   progress->shown = false;
 }

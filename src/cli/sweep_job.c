@@ -67,18 +67,22 @@ xt_status job_read(SweepJob *job, const SweepArguments *arguments, int shard, in
   job->questions = calloc(all + 1, sizeof *job->questions);
   job->instances = calloc(all + 1, sizeof *job->instances);
   job->todo = calloc(all + 1, sizeof *job->todo);
-  if (!job->questions || !job->instances || !job->todo) return error_memory(error);
+  job->too_long = calloc(all + 1, sizeof *job->too_long);
+  if (!job->too_long || !job->questions || !job->instances || !job->todo) return error_memory(error);
   for (size_t i = (size_t)shard - 1; i < all; i += (size_t)shards) job->questions[job->count++] = xt_dataset_get(job->dataset, i);
   choose_sites(job);
   return XT_STATUS_OK;
 }
 
+static void free_ids(const xt_instance *in) {
+  free((void *)(uintptr_t)in->source);
+  free((void *)(uintptr_t)in->target);
+}
+
 void job_deinit(SweepJob *job) {
-  for (size_t i = 0; job->instances && i < job->count; i++) {
-    free((void *)(uintptr_t)job->instances[i].source);
-    free((void *)(uintptr_t)job->instances[i].target);
-  }
+  for (size_t i = 0; job->instances && i < job->count; i++) free_ids(&job->instances[i]);
   free(job->instances);
+  free(job->too_long);
   free(job->questions);
   free(job->todo);
   xt_dataset_close(job->dataset);
@@ -87,8 +91,9 @@ void job_deinit(SweepJob *job) {
 
 /* ---- checks ----------------------------------------------------------------------------------- */
 
+/* *too_long: the model has no positions for it; *error then says so too. */
 static xt_status encode(const SweepJob *job, const LoadedModel *model, const xt_question *q, bool target, const int32_t **ids, size_t *count,
-                        xt_error *error) {
+                        bool *too_long, xt_error *error) {
   const char *text = target ? q->target : q->source;
   const char *file = job->arguments->pairs ? input_name(job->arguments->pairs) : job->arguments->data;
   const size_t generated = target && job->arguments->max_new_tokens > 1 ? (size_t)job->arguments->max_new_tokens - 1 : 0;
@@ -103,8 +108,48 @@ static xt_status encode(const SweepJob *job, const LoadedModel *model, const xt_
     if (out[i] < 0 || out[i] >= model->info.vocab)
       return error_set(error, XT_STATUS_INPUT, file, place, -1, "token %zu is %d: the model's ids are 0 to %d", i, (int)out[i], model->info.vocab - 1);
   if (*count + generated <= (size_t)model->info.max_positions) return XT_STATUS_OK;
-  return error_set(error, XT_STATUS_INPUT, file, place, -1, "is too long: %zu tokens and %zu more to run, the model has %d positions", *count, generated,
-                   model->info.max_positions);
+  *too_long = true;
+  return error_set(error, XT_STATUS_INPUT, file, place, -1, "is too long: %zu tokens and %zu more to run, the model has %d positions%s", *count, generated,
+                   model->info.max_positions, job->arguments->skip_long ? "" : "; --skip-long leaves such questions out");
+}
+
+#define LONG_TOLD 20 /* questions that are named one by one */
+
+static void tell_skipped(const SweepJob *job, const xt_error *why) {
+  char line[1400];
+  if (job->too_long_count <= LONG_TOLD) cli_note(job->arguments->model.quiet, "left out: %s", xt_error_format(why, line, sizeof line));
+  else if (job->too_long_count == LONG_TOLD + 1) cli_note(job->arguments->model.quiet, "left out: more of them, which are not listed");
+}
+
+/* The ids of all prompts. With --skip-long, questions that are too long move to `too_long`. */
+static xt_status encode_all(SweepJob *job, const LoadedModel *model, xt_error *error) {
+  size_t kept = 0;
+  xt_status status = XT_STATUS_OK;
+  for (size_t i = 0; i < job->count && !status; i++) {
+    const xt_question *q = job->questions[i];
+    xt_instance in = {0};
+    bool too_long = false;
+    status = encode(job, model, q, false, &in.source, &in.source_count, &too_long, error);
+    if (!status) status = encode(job, model, q, true, &in.target, &in.target_count, &too_long, error);
+    if (status) free_ids(&in);
+    if (status && too_long && job->arguments->skip_long) {
+      job->too_long[job->too_long_count++] = q;
+      tell_skipped(job, error);
+      status = XT_STATUS_OK;
+    } else if (!status) {
+      job->questions[kept] = q;
+      job->instances[kept++] = in;
+    }
+  }
+  const size_t all = job->count;
+  job->count = kept; /* those whose ids there are, also after an error */
+  if (status || !job->too_long_count) return status;
+  if (!kept)
+    return error_set(error, XT_STATUS_INPUT, job->arguments->pairs ? job->arguments->pairs : job->arguments->data, NULL, -1,
+                     "all %zu questions are too long for the model's %d positions", all, model->info.max_positions);
+  cli_note(job->arguments->model.quiet, "%zu of %zu questions are too long for the model's %d positions and left out", job->too_long_count, all,
+           model->info.max_positions);
+  return XT_STATUS_OK;
 }
 
 static int set_size(const LayerSet *set, int layers) {
@@ -127,10 +172,7 @@ xt_status job_check(SweepJob *job, const LoadedModel *model, xt_error *error) {
   if (!status) status = layers_resolve(job->arguments->target_layers, layers, "--target-layers", job->all.targets.has, error);
   if (!status && !xt_model_tokenizer(model->model))
     status = error_set(error, XT_STATUS_INPUT, model->info.path, NULL, -1, "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
-  for (size_t i = 0; i < job->count && !status; i++) {
-    status = encode(job, model, job->questions[i], false, &job->instances[i].source, &job->instances[i].source_count, error);
-    if (!status) status = encode(job, model, job->questions[i], true, &job->instances[i].target, &job->instances[i].target_count, error);
-  }
+  if (!status) status = encode_all(job, model, error);
   job->all.sites = (1u << job->sites.count) - 1;
   job->responses = (uint64_t)job->count * (1 + (uint64_t)job->sites.count * (uint64_t)set_size(&job->all.sources, layers) *
                                                     (uint64_t)set_size(&job->all.targets, layers));
@@ -221,7 +263,8 @@ static void want(Wanted *w, const SweepJob *job, const Todo *todo, int layers) {
   }
   w->options = (xt_sweep_options){.sites = w->sites.at, .site_count = (size_t)w->sites.count, .source_layers = w->sources, .source_layer_count = from,
                                   .target_layers = w->targets, .target_layer_count = to, .max_new_tokens = job->arguments->max_new_tokens,
-                                  .repetition_penalty = job->arguments->penalty, .max_rows = job->arguments->max_rows};
+                                  .repetition_penalty = job->arguments->penalty, .max_rows = job->arguments->max_rows,
+                                  .pass_seconds = job->arguments->pass_seconds};
 }
 
 static bool same_todo(const Todo *a, const Todo *b) { return memcmp(a, b, sizeof *a) == 0; }
@@ -233,7 +276,7 @@ static size_t alike(const SweepJob *job, size_t at) {
   return n;
 }
 
-xt_status job_plan(const SweepJob *job, const LoadedModel *model, xt_sweep_plan *plan, xt_error *error) {
+xt_status job_plan(const SweepJob *job, const LoadedModel *model, double flops_per_second, xt_sweep_plan *plan, xt_error *error) {
   Wanted wanted;
   *plan = (xt_sweep_plan){0};
   xt_status status = XT_STATUS_OK;
@@ -242,6 +285,7 @@ xt_status job_plan(const SweepJob *job, const LoadedModel *model, xt_sweep_plan 
     n = alike(job, at);
     if (!job->todo[at].sites) continue;
     want(&wanted, job, &job->todo[at], model->info.layers);
+    wanted.options.flops_per_second = flops_per_second;
     status = xt_sweep_make_plan(model->model, job->instances + at, n, &wanted.options, &part, error);
     if (status) break;
     if (part.instances_together > plan->instances_together) plan->instances_together = part.instances_together;
@@ -253,30 +297,29 @@ xt_status job_plan(const SweepJob *job, const LoadedModel *model, xt_sweep_plan 
   return status;
 }
 
-void job_flops(const SweepJob *job, const xt_model_info *info, double *least, double *most) {
+SweepWork job_work(const SweepJob *job, const xt_model_info *info) {
   const double width = info->width, query = (double)info->heads * info->head_dim, key = (double)info->kv_heads * info->head_dim;
   const double layer = 2 * (width * (2 * query + 2 * key) + 3 * width * info->feed_forward), unembed = 2 * width * info->vocab;
   const double steps = job->arguments->max_new_tokens - 1;
-  *least = *most = 0;
+  SweepWork work = {.responses = job->to_run, .instances = job->instances_to_run};
   for (size_t n = 0; n < job->count; n++) {
     const Todo *todo = &job->todo[n];
     if (!todo->sites) continue;
     const double rows = (double)site_count(todo) * set_size(&todo->sources, info->layers);
-    const double prompts = layer * info->layers * (double)(job->instances[n].source_count + job->instances[n].target_count);
-    *least += prompts;
-    *most += prompts;
+    work.prompt_flops += layer * info->layers * (double)(job->instances[n].source_count + job->instances[n].target_count);
     for (int j = 0; j < info->layers; j++) {
       if (!todo->targets.has[j]) continue;
       const double above = info->layers - 1 - j, first = rows * (layer * above + unembed);
-      *least += first + steps * rows * (layer * above + (above > 0 ? unembed : 0));
-      *most += first + steps * rows * (layer * info->layers + unembed);
+      work.least_flops += first + steps * rows * (layer * above + (above > 0 ? unembed : 0));
+      work.most_flops += first + steps * rows * (layer * info->layers + unembed);
     }
   }
+  return work;
 }
 
 typedef struct Run {
   xt_store *store;
-  Progress progress;
+  SweepProgress progress;
   const SiteList *sites;  /* of the call under way */
   const int64_t *numbers; /* of its questions in the store */
   xt_status store_status; /* of a commit between steps */
@@ -292,22 +335,24 @@ static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error 
   const xt_status status = xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer, r->target_layer, r->generation, error);
   if (status) return status;
   run->added++;
-  run->progress.done++;
-  if (run->progress.done > run->progress.total) run->progress.done = run->progress.total;
-  progress_tick(&run->progress);
   return XT_STATUS_OK;
 }
 
-/* Between steps: what has come is made durable before it gets old, also while no more comes. */
+/* Between tokens: what has come is made durable before it gets old, also while no more comes. */
 static bool between_steps(void *user) {
   Run *run = user;
-  progress_tick(&run->progress);
-  if (interrupt_count() > 0 && !run->told) {
+  if (interrupt_asked() && !run->told) {
     run->told = true;
-    cli_note(run->quiet, "%sstopping after this batch; once more, and it stops now", run->progress.shown ? "\n" : "");
+    progress_break(&run->progress.line);
+    cli_note(run->quiet, "stopping after this token; once more, and it ends at once");
   }
   run->store_status = xt_store_commit(run->store, run->commit_seconds, &run->store_error);
-  return run->store_status != XT_STATUS_OK || interrupt_count() > 1;
+  return run->store_status != XT_STATUS_OK || interrupt_asked();
+}
+
+static void show_progress(void *user, const xt_sweep_progress *now) {
+  Run *run = user;
+  sweep_progress_show(&run->progress, now);
 }
 
 static void add_stats(xt_sweep_stats *sum, const xt_sweep_stats *more) {
@@ -330,6 +375,7 @@ static xt_status run_chunk(SweepJob *job, const LoadedModel *model, Run *run, si
     run->numbers = numbers;
     run->sites = &wanted->sites;
     wanted->options.cancel = between_steps;
+    wanted->options.progress = show_progress;
     wanted->options.user = run;
     status = xt_session_sweep(model->session, job->instances + at, n, &wanted->options, keep_response, run, &stats, error);
     add_stats(&outcome->stats, &stats);
@@ -338,17 +384,25 @@ static xt_status run_chunk(SweepJob *job, const LoadedModel *model, Run *run, si
       *error = run->store_error;
     }
   }
-  if (!status) {
-    outcome->instances += n;
-    run->progress.instances_done += n;
-  }
+  if (!status) outcome->instances += n;
+  sweep_progress_next(&run->progress, status ? 0 : n);
   free(numbers);
+  return status;
+}
+
+#define CHUNK_MOST 4096 /* questions of one call of the library at most */
+
+/* How many of the questions [at, end), which need the same, share the next batch: by memory and by time. */
+static xt_status next_chunk(const SweepJob *job, const LoadedModel *model, const Wanted *wanted, size_t at, size_t end, size_t *n, xt_error *error) {
+  xt_sweep_plan plan;
+  const size_t left = end - at < CHUNK_MOST ? end - at : CHUNK_MOST;
+  const xt_status status = xt_session_plan_sweep(model->session, job->instances + at, left, &wanted->options, &plan, error);
+  *n = status ? left : (size_t)plan.first_together;
   return status;
 }
 
 static xt_status run_all(SweepJob *job, const LoadedModel *model, Run *run, SweepOutcome *outcome, xt_error *error) {
   Wanted wanted;
-  xt_sweep_plan plan = {0};
   for (size_t at = 0; at < job->count;) {
     size_t n = alike(job, at);
     if (!job->todo[at].sites) {
@@ -356,16 +410,14 @@ static xt_status run_all(SweepJob *job, const LoadedModel *model, Run *run, Swee
       continue;
     }
     want(&wanted, job, &job->todo[at], model->info.layers);
-    xt_status status = xt_sweep_make_plan(model->model, job->instances + at, n, &wanted.options, &plan, error);
-    /* as many at a time as share a batch, so that a stop need not wait for more */
-    const size_t together = plan.instances_together > 0 ? (size_t)plan.instances_together : 1;
+    xt_status status = XT_STATUS_OK;
     for (const size_t end = at + n; at < end && !status; at += n) {
-      if (interrupt_count() > 0) {
+      if (interrupt_asked()) {
         outcome->stopped = true;
         return XT_STATUS_OK;
       }
-      n = end - at < together ? end - at : together;
-      status = run_chunk(job, model, run, at, n, &wanted, outcome, error);
+      status = next_chunk(job, model, &wanted, at, end, &n, error);
+      if (!status) status = run_chunk(job, model, run, at, n, &wanted, outcome, error);
     }
     if (status) return status;
   }
@@ -376,16 +428,17 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, Swee
   Run run = {.store = store, .quiet = job->arguments->model.quiet, .commit_seconds = job->arguments->commit_seconds};
   *outcome = (SweepOutcome){0};
   interrupt_watch();
-  progress_begin(&run.progress, job->arguments->model.quiet, job->to_run, job->instances_to_run);
+  const SweepWork work = job_work(job, &model->info);
+  sweep_progress_begin(&run.progress, job->arguments->model.progress, job->arguments->model.quiet, &work);
   xt_status status = run_all(job, model, &run, outcome, error);
-  if (status == XT_STATUS_CANCELLED && interrupt_count() > 1) {
+  if (status == XT_STATUS_CANCELLED && interrupt_asked()) {
     outcome->stopped = true;
     status = XT_STATUS_OK;
   }
   xt_error ignored;
   const xt_status committed = xt_store_commit(store, 0, status ? &ignored : error);
-  progress_end(&run.progress);
+  progress_end(&run.progress.line);
   outcome->added = run.added;
-  outcome->seconds = seconds_now() - run.progress.began;
+  outcome->seconds = seconds_now() - run.progress.line.began;
   return status ? status : committed;
 }

@@ -4,7 +4,7 @@
 #define CLI_SWEEP_JOB_H
 
 #include "cli.h"
-#include "progress.h"
+#include "sweep_progress.h"
 
 typedef struct SweepArguments {
   ModelArguments model;
@@ -13,8 +13,8 @@ typedef struct SweepArguments {
   const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers;
   SiteList sites;
   int limit, max_new_tokens, max_rows;
-  double penalty, commit_seconds;
-  bool dry_run, cot;
+  double penalty, commit_seconds, pass_seconds;
+  bool dry_run, cot, skip_long;
 } SweepArguments;
 
 #define COT_NEW_TOKENS 200 /* the paper's, for prompts that ask for reasoning */
@@ -43,6 +43,8 @@ typedef struct SweepJob {
   uint64_t present;       /* of them, in the store before */
   uint64_t to_run;        /* that will be computed */
   uint64_t instances_to_run;
+  const xt_question **too_long; /* left out of `questions`: the model has no positions for them (--skip-long) */
+  size_t too_long_count;
 } SweepJob;
 
 /* Reads the questions and picks the shard's. The shard is K of N, both from 1. */
@@ -55,14 +57,14 @@ void job_deinit(SweepJob *job);
 
 xt_store_settings job_settings(const SweepArguments *arguments);
 
-/* The whole as it will be cut up, for a loaded model. */
-xt_status job_plan(const SweepJob *job, const LoadedModel *model, xt_sweep_plan *plan, xt_error *error);
+/* The whole as it will be cut up, for a loaded model; by time too, where the machine's speed is given (0: it is not known). */
+xt_status job_plan(const SweepJob *job, const LoadedModel *model, double flops_per_second, xt_sweep_plan *plan, xt_error *error);
 
-/* Floating-point operations of what is to run: least where responses share all they can, most where no two agree. */
-void job_flops(const SweepJob *job, const xt_model_info *info, double *least, double *most);
+/* What is to run, in floating-point operations. */
+SweepWork job_work(const SweepJob *job, const xt_model_info *info);
 
 typedef struct SweepOutcome {
-  bool stopped;         /* by Ctrl-C */
+  bool stopped;         /* by a signal */
   uint64_t added;       /* responses computed */
   uint64_t instances;   /* done */
   double seconds;

@@ -168,6 +168,10 @@ xt_status prefix_run(xt_session *s, const xt_request *request, Dev values, int c
   if (!status) status = s->backend->ops->prefix_create(s->backend, shape, count, out, error);
   for (int first = 0; !status && first < count; first += chunk) {
     const int rows = count - first < chunk ? count - first : chunk;
+    if (first > 0 && s->cancel && s->cancel(s->cancel_user)) {
+      status = err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+      break;
+    }
     const BatchSpan span = {.first = 0, .rows = rows, .prefix = *out};
     Batch batch = {.rows = rows, .x = forward_x(&s->forward), .positions = positions, .spans = &span, .span_count = 1,
                    .prefix_end = ends, .store = *out, .store_first = first};

@@ -9,6 +9,9 @@ struct xt_session {
   const xt_model *model;
   Backend *backend;
   Forward forward;
+  bool (*cancel)(void *user); /* of the call under way: asked between the pieces of a prompt; may be NULL */
+  void *cancel_user;
+  double sweep_speed; /* what sweeps of this session have measured so far (SweepConfig.speed); 0: nothing yet */
 };
 
 /* Checks ids, lengths and interventions of a request that may generate `max_new_tokens`. `index` is for messages. */
@@ -45,7 +48,7 @@ void edit_list_apply(EditList *list, const xt_model *model, Batch *batch);
 
 /* Runs positions 0..count-1 of `request` (its inner ones), with the interventions that fall there, and
  * keeps their keys and values. `values` holds the request's intervention values, [n, C].
- * The caller releases *out with the backend's prefix_release; it is NULL for a count of 0. */
+ * The caller releases *out with the backend's prefix_release, also when it was cancelled; it is NULL for a count of 0. */
 xt_status prefix_run(xt_session *session, const xt_request *request, Dev values, int count, KvPrefix **out, xt_error *error);
 
 #endif

@@ -7,6 +7,7 @@
 
 xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
   const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
+  char words[ERR_SYSTEM_TEXT];
   const int system = db->handle ? sqlite3_system_errno(db->handle) : 0;
   switch (code & 0xff) {
     case SQLITE_NOMEM: return err_memory(error, 0);
@@ -21,7 +22,7 @@ xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
     case SQLITE_IOERR:
-      return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: %s%s%s", doing, text, system ? ": " : "", system ? strerror(system) : "");
+      return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: %s%s%s", doing, text, system ? ": " : "", system ? err_system_text(system, words) : "");
     default: return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "%s: %s", doing, text);
   }
 }

@@ -26,7 +26,8 @@ static xt_status copy_layers(int **out, int *count, Arena *arena, const xt_model
 }
 
 xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model, const xt_sweep_options *o, xt_error *error) {
-  *c = (SweepConfig){.options = o, .site_count = (int)o->site_count, .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20};
+  *c = (SweepConfig){.options = o, .site_count = (int)o->site_count, .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20,
+                     .pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : SWEEP_PASS_SECONDS, .speed = o->flops_per_second};
   if (o->site_count == 0 || o->site_count > 16)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; 1 to 16 are possible", o->site_count);
   if (o->max_new_tokens < 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
@@ -55,7 +56,28 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instanc
   return bytes;
 }
 
-/* As many instances as fit with all their target layers; with one, as many target layers as fit. */
+static double layer_flops(const ModelConfig *c) {
+  const double width = c->width, query = (double)c->heads * c->head_dim, key = (double)c->kv_heads * c->head_dim;
+  return 2 * (width * (2 * query + 2 * key) + 3 * width * c->feed_forward);
+}
+
+double sweep_prompt_flops(const xt_model *m, uint64_t tokens) {
+  return layer_flops(&m->config) * m->config.layers * (double)tokens;
+}
+
+double sweep_row_flops(const xt_model *m, const SweepConfig *c) {
+  return c->max_new * (layer_flops(&m->config) * m->config.layers + 2.0 * m->config.width * m->config.vocab);
+}
+
+/* Whether prompts of so many tokens and then so many rows take no longer than a pass should. Few rows may: but the prompts
+ * before them may not. */
+static bool in_time(const xt_model *m, const SweepConfig *c, uint64_t positions, int64_t rows) {
+  if (!(c->speed > 0)) return true;
+  const double prompts = sweep_prompt_flops(m, positions) / c->speed, decoding = (double)rows * sweep_row_flops(m, c) / c->speed;
+  return prompts <= c->pass_seconds && (rows <= SWEEP_LEAST_ROWS || prompts + decoding <= c->pass_seconds);
+}
+
+/* As many instances as fit into memory and time with all their target layers; with one, as many target layers as fit. */
 xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_instance *instances, size_t count, size_t first,
                            SweepGroup *group, xt_error *error) {
   const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
@@ -68,14 +90,16 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
     const uint64_t more = positions + in->source_count + in->target_count;
     const int length = (int)(in->target_count > in->source_count ? in->target_count : in->source_count);
     const uint64_t bytes = group_bytes(m, c, group->instances + 1, more, length > longest ? length : longest, c->target_count);
-    if (group->instances > 0 && (bytes > m->memory_limit || (group->instances + 1) * (int64_t)rows > limit)) break;
+    const int64_t all = (group->instances + 1) * (int64_t)rows;
+    if (group->instances > 0 && (bytes > m->memory_limit || all > limit || !in_time(m, c, more, all))) break;
     if (length > longest) longest = length;
     positions = more;
     group->instances++;
     group->bytes = bytes;
   }
   while (group->instances == 1 && group->targets_a_pass > 1 &&
-         (group->bytes > m->memory_limit || group->targets_a_pass * sweep_rows_a_target(c) > limit))
+         (group->bytes > m->memory_limit || group->targets_a_pass * sweep_rows_a_target(c) > limit ||
+          !in_time(m, c, 0, group->targets_a_pass * (int64_t)sweep_rows_a_target(c))))
     group->bytes = group_bytes(m, c, 1, positions, longest, --group->targets_a_pass);
   if (group->bytes > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
@@ -95,6 +119,7 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);
     if (status) break;
     const int rows = group.instances * group.targets_a_pass * sweep_rows_a_target(&c);
+    if (first == 0) plan->first_together = group.instances;
     if (group.instances > plan->instances_together) plan->instances_together = group.instances;
     if (rows > plan->rows_together) plan->rows_together = rows;
     plan->passes += (c.target_count + group.targets_a_pass - 1) / group.targets_a_pass;

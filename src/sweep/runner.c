@@ -11,6 +11,7 @@
  *    what a layer computes is one range of the batch, and nothing moves but a row's copy of its node. */
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "sweep/runner.h"
@@ -47,6 +48,7 @@ typedef struct Group {
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
   xt_sweep_stats *stats;
+  double prompt_flops;          /* of this call, the groups before included */
 } Group;
 
 typedef struct Pass {
@@ -475,17 +477,40 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   return record_rows(p, false, error);
 }
 
-static xt_status run_pass(Group *g, int from, int to, bool vanilla, xt_error *error) {
+static double seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* Between two prompts or tokens: tells how far it is, and asks whether to go on. `growing`: responses of which a share is there. */
+static xt_status pause_point(const Group *g, double growing, xt_error *error) {
   const xt_sweep_options *o = g->config->options;
+  const xt_sweep_progress progress = {.responses = (double)g->stats->responses + growing, .prompt_flops = g->prompt_flops,
+                                      .row_flops = g->stats->flops - g->prompt_flops};
+  if (o->progress) o->progress(o->user, &progress);
+  if (o->cancel && o->cancel(o->user)) return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+  return XT_STATUS_OK;
+}
+
+/* What a pass has taken says how many rows the next ones may have. Sharing counts as speed. */
+static void learn_speed(Group *g, int rows, double spent) {
+  const double speed = spent > 1e-6 ? rows * sweep_row_flops(g->session->model, g->config) / spent : 0;
+  double *known = &g->session->sweep_speed;
+  if (speed > 0) *known = *known > 0 ? 0.5 * (*known + speed) : speed;
+}
+
+static xt_status run_pass(Group *g, int from, int to, bool vanilla, xt_error *error) {
   Pass p = {.group = g};
+  const double begin = seconds();
   xt_status status = pass_init(&p, from, to, vanilla, error);
   if (!status) status = start_pass(&p, error);
   for (int step = 1; !status && p.active_count > 0; step++) {
-    if (o->cancel && o->cancel(o->user))
-      status = err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
-    else
-      status = run_step(&p, step, error);
+    status = pause_point(g, (double)p.active_count * step / g->config->max_new, error);
+    if (!status) status = run_step(&p, step, error);
   }
+  if (!status) status = pause_point(g, 0, error);
+  if (!status) learn_speed(g, p.row_count, seconds() - begin);
   pass_deinit(&p);
   return status;
 }
@@ -499,7 +524,10 @@ static xt_status group_prefixes(Group *g, xt_error *error) {
                                             : (xt_request){.ids = in->source, .count = in->source_count};
     TRY(prefix_run(g->session, &request, (Dev){0}, (int)request.count - 1, &g->prefixes[k], error));
     TRY(forward_reserve(&g->session->forward, 1, (int)request.count + g->config->max_new, error));
+    const double before = g->stats->flops;
     count_flops(g, request.count - 1, g->session->model->config.layers, false);
+    g->prompt_flops += g->stats->flops - before;
+    TRY(pause_point(g, 0, error));
   }
   return XT_STATUS_OK;
 }
@@ -521,6 +549,18 @@ static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   return status;
 }
 
+static double speed_of(const xt_session *s, const xt_sweep_options *o) {
+  if (s->sweep_speed > 0) return s->sweep_speed;
+  return o->flops_per_second > 0 ? o->flops_per_second : SWEEP_GUESSED_SPEED * s->backend->threads;
+}
+
+xt_status xt_session_plan_sweep(const xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
+                                xt_sweep_plan *plan, xt_error *error) {
+  xt_sweep_options with_speed = *options;
+  with_speed.flops_per_second = speed_of(s, options);
+  return xt_sweep_make_plan(s->model, instances, count, &with_speed, plan, error);
+}
+
 xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
                            xt_status (*done)(void *user, const xt_sweep_response *, xt_error *), void *user, xt_sweep_stats *stats,
                            xt_error *error) {
@@ -537,14 +577,20 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
     status = request_check(s->model, &source, i, 1, error);
     if (!status) status = request_check(s->model, &target, i, config.max_new, error);
   }
+  s->cancel = options->cancel;
+  s->cancel_user = options->user;
+  double prompt_flops = 0;
   for (size_t first = 0; first < count && !status; first += (size_t)plan.instances) {
+    config.speed = speed_of(s, options);
     status = sweep_plan_group(s->model, &config, instances, count, first, &plan, error);
     if (status) break;
     Group group = {.session = s, .config = &config, .instances = instances + first, .first = first, .count = plan.instances,
-                   .done = done, .user = user, .stats = stats};
+                   .done = done, .user = user, .stats = stats, .prompt_flops = prompt_flops};
     if (plan.bytes > stats->peak_bytes) stats->peak_bytes = plan.bytes;
     status = run_group(&group, &plan, error);
+    prompt_flops = group.prompt_flops;
   }
+  s->cancel = NULL;
   arena_free(&arena);
   return status;
 }

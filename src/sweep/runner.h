@@ -13,6 +13,9 @@
 #include "xtransplant/sweep.h"
 
 #define SWEEP_DEFAULT_ROWS 4096
+#define SWEEP_LEAST_ROWS 256      /* below which a batch is not cut to save time: it would be less than efficient */
+#define SWEEP_PASS_SECONDS 60.0
+#define SWEEP_GUESSED_SPEED 20e9  /* operations a second of one thread, before any is measured */
 
 /* Options with the defaults filled in and the layer lists made explicit. */
 typedef struct SweepConfig {
@@ -21,6 +24,8 @@ typedef struct SweepConfig {
   int source_count, target_count, site_count;
   int max_new;
   float penalty;
+  double pass_seconds;
+  double speed; /* operations a second as sweep_row_flops counts them; 0: passes are not cut by time */
 } SweepConfig;
 
 xt_status sweep_config_init(SweepConfig *config, Arena *arena, const xt_model *model, const xt_sweep_options *options, xt_error *error);
@@ -35,6 +40,10 @@ typedef struct SweepGroup {
 
 xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config, const xt_instance *instances, size_t count,
                            size_t first, SweepGroup *group, xt_error *error);
+
+/* Operations of a prompt's inner tokens, and of a row of which nothing is shared. */
+double sweep_prompt_flops(const xt_model *model, uint64_t tokens);
+double sweep_row_flops(const xt_model *model, const SweepConfig *config);
 
 static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }
 

@@ -113,7 +113,7 @@ expect "a reader beside the writer" 0
 # ---- Ctrl-C
 kill -INT $pid
 wait $pid
-same "Ctrl-C: exit code" $? 1
+same "Ctrl-C: exit code" $? 130
 same "Ctrl-C: message" "$(cat stopped.err)" "xtransplant sweep: stopped"
 "$X" export busy.db >busy.jsonl
 lines=$(wc -l <busy.jsonl)

@@ -62,7 +62,7 @@ while [ $tries -lt 200 ] && [ ! -d half ]; do sleep 0.01; tries=$((tries + 1)); 
 sleep 0.3
 kill -INT $pid
 wait $pid
-same "Ctrl-C: exit code" $? 1
+same "Ctrl-C: exit code" $? 130
 same "Ctrl-C: message" "$(sed "s/step [0-9]*/step N/" err)" "xtransplant train: half: stopped after step N of 4000"
 same "Ctrl-C: state" "$(ls half | grep -c training-state)" 1
 refuses_like "other settings" 3 "half.*(epochs|steps|learning|lr)" "$X" train $at --epochs 400 --lr 2e-3 -o half

@@ -36,6 +36,7 @@ for source in "$here"/../../src/cli/cmd_*.c; do
   grep -q 'OPTION_MODEL(' "$source" && names="$names model"
   grep -q 'OPTIONS_COMPUTE(' "$source" && names="$names threads memory compute device kernels"
   grep -q 'OPTION_JSON(' "$source" && names="$names json"
+  grep -q 'OPTION_PROGRESS(' "$source" && names="$names progress"
   grep -q 'OPTION_PROMPT(' "$source" && names="$names prompt"
   grep -q 'OPTION_PROMPT_FILE(' "$source" && names="$names prompt-file"
   grep -q 'OPTION_KEEP_NEWLINE(' "$source" && names="$names keep-newline"
@@ -74,6 +75,14 @@ same "-mPATH and --name=value" "$code $(grep -c nowhere err)" "3 1"
 for bad in 0 x -1 1.5 1025 99999999999999999999 ''; do
   refuses_like "--threads '$bad'" 2 "^xtransplant inspect: --threads: '$bad' is not a whole number in range; --threads N: .*\\(1 to 1024\\)\$" \
     "$X" inspect -m x --threads "$bad"
+done
+for bad in 4 512 65536 1.5; do
+  refuses_like "--memory $bad: the unit was forgotten" 2 "^xtransplant inspect: --memory: '$bad' is a number of bytes; with a unit it is a size, as in 4G, 512M or 100K; " \
+    "$X" inspect -m x --memory "$bad"
+done
+for fine in 4G 4GiB 100K 1.5G 4294967296; do
+  run "$X" inspect -m nowhere --memory $fine
+  expect "--memory $fine is a size" 3
 done
 for bad in 0 x 4X -4G 4GG 1e30 0x10 99999999999T; do
   refuses_like "--memory $bad" 2 "^xtransplant inspect: --memory: '$bad' is not a size such as 4G" "$X" inspect -m x --memory "$bad"

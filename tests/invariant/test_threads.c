@@ -62,6 +62,7 @@ static void test_sessions_share_a_model(void **state) {
 /* A child process made by fork() goes on with the parent's session: the same results, and it ends. */
 static void test_fork(void **state) {
   (void)state;
+  if (!CAN_FORK_THREADS) skip();
   static const xt_compute computes[] = {XT_COMPUTE_F32, XT_COMPUTE_BF16};
   for (size_t i = 0; i < 2; i++) {
     const xt_model_options options = {.threads = 2, .compute = computes[i]};

@@ -156,6 +156,7 @@ static void test_several_host_threads(void **state) {
 /* In a child the workers are gone; a loop there ends all the same, also after the parent's pool was made and used. */
 static void test_fork(void **state) {
   (void)state;
+  if (!CAN_FORK_THREADS) skip();
   static Count c;
   ThreadPool *pool = make_pool(THREADS);
   parallel_for(pool, 1000, count_item, &c);
