@@ -18,7 +18,8 @@ typedef enum xt_train_schedule { XT_TRAIN_LINEAR = 0, XT_TRAIN_COSINE, XT_TRAIN_
  * response and every text end with the model's first EOS. */
 typedef enum xt_train_format {
   XT_TRAIN_AUTO = 0, /* by the file's ending: .jsonl and .json are pairs, all else is text */
-  XT_TRAIN_PAIRS,    /* JSON lines {"prompt": "..", "response": ".."}, or {"text": ".."}: all of it counts */
+  XT_TRAIN_PAIRS,    /* JSON lines {"prompt": "..", "response": ".."}; Aya's {"inputs": "..", "targets": ".."}, with a line end
+                        between where neither has white space there; or {"text": ".."}: all of it counts */
   XT_TRAIN_LINES,    /* plain text, each line an example of its own; empty ones are skipped */
   XT_TRAIN_TEXT      /* plain text, cut into pieces of `length` tokens */
 } xt_train_format;
@@ -68,6 +69,9 @@ typedef struct xt_train_options {
 /* Batch 16, 3 epochs, rate 1e-5 falling linearly after a warm-up of 0.1 (the paper's), AdamW 0.9, 0.999, 1e-8, no weight
  * decay, clip 1, seed 1. */
 void xt_train_options_init(xt_train_options *options);
+/* The paper's ML-SFT as far as it is known: 3 epochs, batch 16, rate 1e-5, warm-up 0.1, products in bf16. Its schedule is not:
+ * cosine, as in the example of LLaMA-Factory that has all these values, is a guess. Other members stay. */
+void xt_train_options_paper(xt_train_options *options);
 
 /* What a run did. */
 typedef struct xt_train_stats {

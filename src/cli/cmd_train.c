@@ -12,12 +12,13 @@ typedef struct Arguments {
   ModelArguments model;
   xt_train_options train;
   const char *data, *output;
-  int format, schedule, dtype, save_steps, steps;
+  int recipe, format, schedule, dtype, save_steps, steps;
   bool from_scratch, pack, all_tokens, recompute;
 } Arguments;
 
 static const char *const formats[] = {"auto", "pairs", "lines", "text", NULL};
 static const char *const schedules[] = {"linear", "cosine", "constant", NULL};
+static const char *const recipes[] = {"paper", NULL};
 static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 
 #define TEXT(name, letter, member, value, ...) \
@@ -35,10 +36,12 @@ static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    TEXT("data", 'd', data, "FILE", "JSON lines {prompt, response} or {text}, or plain text", .required = true),
+    TEXT("data", 'd', data, "FILE", "JSON lines {prompt, response}, {inputs, targets} (Aya) or {text}, or plain text", .required = true),
     TEXT("output", 'o', output, "DIR", "directory to make; a run that was stopped in it is resumed", .required = true),
     CHOICE("format", format, "F", formats, "pairs: JSON lines; lines: each line of text an example; text: one text, cut into pieces; auto: by the file's ending",
            .preset = "auto"),
+    CHOICE("recipe", recipe, "NAME", recipes, "paper: --schedule cosine --compute bf16 where they are not given. The paper names 3 epochs, batch 16, rate 1e-5, warm-up "
+           "0.1 (the defaults here) and bf16; cosine is a guess, the schedule of the LLaMA-Factory example that has all these values"),
     FLAG("from-scratch", from_scratch, "start from random weights: of the model only config.json and the tokenizer are read"),
     COUNT("epochs", train.epochs, 1, 1e6, "times through the data", .preset = "3"),
     COUNT("steps", steps, 1, 1e9, "instead of --epochs: steps in all"),
@@ -49,7 +52,7 @@ static const Option options[] = {
     FLAG("all-tokens", all_tokens, "the loss counts prompts too, not responses alone"),
     REAL("lr", rate, 1e-12, 10, "largest learning rate", "1e-5"),
     REAL("warmup", warmup, 0, 1, "share of the steps over which the rate rises from 0", "0.1"),
-    CHOICE("schedule", schedule, "S", schedules, "how the rate falls to 0 after that", .preset = "linear"),
+    CHOICE("schedule", schedule, "S", schedules, "how the rate falls to 0 after that; the paper does not say", .preset = "linear"),
     REAL("beta1", beta1, 0, 0.999999, "AdamW's first decay", "0.9"),
     REAL("beta2", beta2, 0, 0.99999999, "AdamW's second decay", "0.999"),
     REAL("eps", eps, 1e-30, 1, "AdamW's epsilon", "1e-8"),
@@ -146,6 +149,12 @@ static int run(const Cli *cli, void *opaque) {
   t->format = (xt_train_format)a->format;
   t->schedule = (xt_train_schedule)a->schedule;
   t->compute = (xt_compute)a->model.compute;
+  if (option_is_given(cli, "recipe")) {
+    xt_train_options paper = *t;
+    xt_train_options_paper(&paper);
+    if (!option_is_given(cli, "schedule")) t->schedule = paper.schedule;
+    if (!option_is_given(cli, "compute")) t->compute = paper.compute;
+  }
   t->dtype = option_is_given(cli, "dtype") ? dtypes[a->dtype] : NULL;
   t->threads = a->model.threads;
   t->memory_limit = a->model.memory;
@@ -176,8 +185,9 @@ const Verb verb_train = {
     .name = "train",
     .summary = "fine-tuning of all weights, or training from scratch",
     .about = "Trains all weights of a model on pairs of prompt and response, or on plain text, and writes a model directory in Hugging Face layout. "
-             "The defaults are those of the paper's fine-tuning. The result does not depend on the number of threads; a run that was stopped, by Ctrl-C "
-             "or otherwise, resumes from its last state when the same command is given, and ends with the same bits.",
+             "Epochs, batch, rate and warm-up are the paper's by default; --recipe paper adds what else its fine-tuning (ML-SFT) most likely was. The "
+             "result does not depend on the number of threads; a run that was stopped, by Ctrl-C or otherwise, resumes from its last state when the "
+             "same command is given, and ends with the same bits.",
     .example = "xtransplant train -m Qwen2-0.5B -d train.jsonl -o tuned --epochs 3 --batch 16 --lr 1e-5",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

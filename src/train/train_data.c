@@ -68,30 +68,57 @@ static xt_status add_pair(TrainData *data, const DataRules *rules, const char *p
   return add_example(data, rules, at, length, error);
 }
 
+/* A line's texts by the names that a file may have for them. */
+typedef struct PairLine {
+  const char *prompt, *response; /* prompt NULL: the response alone is there, and counts */
+  bool apart;                    /* a line end goes between */
+} PairLine;
+
+static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
+
+static xt_status read_pair(const json_t *line, const char *path, size_t number, PairLine *out, xt_error *error) {
+  static const char *const keys[] = {"prompt", "response", "inputs", "targets", "text"};
+  const char *values[5];
+  if (!json_is_object(line)) return dataset_line_error(error, path, number, "is %s, expected an object with prompt and response, or text", json_type_name(line));
+  for (size_t k = 0; k < 5; k++) {
+    const json_t *value = json_object_get(line, keys[k]);
+    if (value && !json_is_string(value)) return dataset_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k], json_type_name(value));
+    values[k] = json_string_value(value);
+  }
+  const bool ours = values[0] && values[1], aya = values[2] && values[3], text = values[4];
+  const int there = !!values[0] + !!values[1] + !!values[2] + !!values[3] + !!values[4];
+  if (ours + aya + text != 1 || there != (text ? 1 : 2))
+    return dataset_line_error(error, path, number, "has to have \"prompt\" and \"response\", \"inputs\" and \"targets\", or \"text\" alone");
+  *out = text ? (PairLine){NULL, values[4], false} : ours ? (PairLine){values[0], values[1], false} : (PairLine){values[2], values[3], true};
+  /* Aya's prompts end where the question does */
+  if (aya && (!values[2][0] || is_space(values[2][strlen(values[2]) - 1]) || is_space(values[3][0]))) out->apart = false;
+  return XT_STATUS_OK;
+}
+
+static xt_status add_line(TrainData *data, const DataRules *rules, const PairLine *line, xt_error *error) {
+  char *prompt;
+  if (!line->apart) return add_pair(data, rules, line->prompt, line->response, error);
+  const size_t length = strlen(line->prompt);
+  TRY(mem_alloc(&prompt, length + 2, 1, error));
+  memcpy(prompt, line->prompt, length);
+  prompt[length] = '\n';
+  const xt_status status = add_pair(data, rules, prompt, line->response, error);
+  free(prompt);
+  return status;
+}
+
 static xt_status read_pairs(const char *path, const DataRules *rules, TrainData *data, xt_error *error) {
-  static const char *const keys[] = {"prompt", "response", "text"};
   JsonLines lines;
   TRY(json_lines_read(path, &lines, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < json_array_size(lines.values) && !status; i++) {
-    const json_t *line = json_array_get(lines.values, i);
-    const size_t number = lines.number[i];
-    const char *values[3] = {0};
-    if (!json_is_object(line)) status = dataset_line_error(error, path, number, "is %s, expected an object with prompt and response, or text", json_type_name(line));
-    for (size_t k = 0; k < 3 && !status; k++) {
-      const json_t *value = json_object_get(line, keys[k]);
-      if (value && !json_is_string(value)) status = dataset_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k], json_type_name(value));
-      values[k] = json_string_value(value);
-    }
+    PairLine line = {0};
+    xt_error inner;
+    status = read_pair(json_array_get(lines.values, i), path, lines.number[i], &line, error);
     if (status) break;
-    if (values[2] ? (values[0] || values[1]) : (!values[0] || !values[1]))
-      status = dataset_line_error(error, path, number, "has to have \"prompt\" and \"response\", or \"text\" alone");
-    else {
-      xt_error inner;
-      status = add_pair(data, rules, values[0], values[2] ? values[2] : values[1], &inner);
-      if (status == XT_STATUS_INPUT) status = dataset_line_error(error, path, number, "%s", inner.message);
-      else if (status && error) *error = inner;
-    }
+    status = add_line(data, rules, &line, &inner);
+    if (status == XT_STATUS_INPUT) status = dataset_line_error(error, path, lines.number[i], "%s", inner.message);
+    else if (status && error) *error = inner;
   }
   json_lines_free(&lines);
   return status;

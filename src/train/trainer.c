@@ -13,6 +13,15 @@
 #include "base/system.h"
 #include "files/checkpoint.h"
 
+void xt_train_options_paper(xt_train_options *o) {
+  o->epochs = 3;
+  o->batch = 16;
+  o->rate = 1e-5;
+  o->warmup = 0.1;
+  o->schedule = XT_TRAIN_COSINE;
+  o->compute = XT_COMPUTE_BF16;
+}
+
 void xt_train_options_init(xt_train_options *o) {
   *o = (xt_train_options){.epochs = 3, .batch = 16, .seed = 1, .rate = 1e-5, .warmup = 0.1, .schedule = XT_TRAIN_LINEAR, .beta1 = 0.9, .beta2 = 0.999,
                           .eps = 1e-8, .clip = 1.0, .save_steps = 100};

@@ -24,6 +24,24 @@ same_as_whole() { # NAME FOLDER
 "$X" train $at --threads 1 --recompute --save-steps 0 -o other
 same_as_whole "one thread, layers run again on the way back: same bits" other
 
+# ---- the paper's recipe: torch's LambdaLR with transformers' get_cosine_schedule_with_warmup, by hand, and products in bf16
+"$X" train $at --recipe paper -o recipe
+"$X" train $at --schedule cosine --compute bf16 -o by-hand
+cmp -s recipe/model.safetensors by-hand/model.safetensors && pass "recipe: cosine and bf16" || fail "recipe: cosine and bf16" "the weights differ"
+same "recipe: the rate of every step" "$(awk -v n=40 -v warm=4 'BEGIN { FS = "\"learning_rate\": "; pi = atan2(0, -1) } { split($2, f, ","); s = NR - 1
+  want = s < warm ? 1e-3 * s / warm : 1e-3 * 0.5 * (1 + cos(pi * (s - warm) / (n - warm))); d = f[1] - want; if (d > 1e-11 || d < -1e-11) bad++ } END { print NR, bad + 0 }' recipe/training.jsonl)" "40 0"
+"$X" train $at --recipe paper --schedule linear --compute f32 -o linear
+same_as_whole "recipe: what is given counts" linear
+
+# ---- Aya's fields
+sed 's/"prompt"/"inputs"/; s/"response"/"targets"/; s/}$/, "language": "Swahili", "user_id": 1}/' pairs.jsonl >aya.jsonl
+"$X" train $at -d aya.jsonl -o aya
+same "Aya's names give the same weights" "$(cmp aya/model.safetensors whole/model.safetensors 2>&1)" ""
+sed 's/:"/\\n"/; s/" answer/"answer/' pairs.jsonl >apart.jsonl
+sed 's/\\n", /", /; s/"prompt"/"inputs"/; s/"response"/"targets"/' apart.jsonl >aya.jsonl
+for file in apart aya; do "$X" train $at --epochs 1 -d $file.jsonl -o $file.out; done
+same "with a line end between prompt and answer" "$(head -1 aya.jsonl | cut -c1-40) $(cmp aya.out/model.safetensors apart.out/model.safetensors 2>&1)" '{"inputs": "question 1", "targets": "answ '
+
 # ---- killed at any moment, the same command goes on
 kills=0 partial=0 moments=20
 [ -n "${XT_TEST_BRIEF:-}" ] && moments=4
@@ -75,6 +93,10 @@ refuses_like "a broken state" 3 "half/training-state.safetensors: " "$X" train $
 bad() { printf '%s\n' "$1" >bad.jsonl; }
 bad '{"prompt": 3}'
 refuses "a number for a prompt" 3 'xtransplant train: bad.jsonl: line 1: "prompt" is an integer, expected a string' "$X" train $at -d bad.jsonl -o new
+for line in '{"prompt": "a", "targets": "b"}' '{"inputs": "a"}' '{"inputs": "a", "targets": "b", "text": "c"}' '{"prompt": "a", "response": "b", "inputs": "c", "targets": "d"}'; do
+  bad "$line"
+  refuses "$line" 3 'xtransplant train: bad.jsonl: line 1: has to have "prompt" and "response", "inputs" and "targets", or "text" alone' "$X" train $at -d bad.jsonl -o new
+done
 bad '{"prompt": "a"'
 refuses_like "no JSON" 3 "bad.jsonl: line 1: not a line of JSON" "$X" train $at -d bad.jsonl -o new
 bad '{"prompt": "a", "response": "b\udc00"}'

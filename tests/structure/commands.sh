@@ -51,11 +51,17 @@ for lang in $(languages_of xquad); do
     for (i = 0; i < 52; i++) printf "%s{\"id\": \"%d\", \"question\": \"Q%d %s?\", \"answers\": [{\"text\": \"a\"}]}", i ? ", " : "", i, i, lang
     print "]}]}]}" }' >"data/xquad/xquad.$lang.json"
 done
+for lang in $(languages_of xquad); do
+  mkdir -p data/release/XQuAD/XQuAD_sample/split
+  printf '"Read. Context Asked: Q0 %s? So:"\n"Read. Context Asked: Q1 %s? So:"\n' "$lang" "$lang" >"data/release/XQuAD/XQuAD_sample/split/xquad.$lang.json"
+done
 for lang in $(languages_of xcopa); do
   mkdir "data/xcopa/$lang"
-  awk 'BEGIN { for (i = 0; i < 3; i++) printf "{\"premise\": \"P%d\", \"choice1\": \"A\", \"choice2\": \"B\", \"question\": \"cause\", \"label\": 0, \"idx\": %d, \"changed\": false}\n", i, i }' \
+  awk 'BEGIN { for (i = 0; i < 51; i++) printf "{\"premise\": \"P%d\", \"choice1\": \"A\", \"choice2\": \"B\", \"question\": \"cause\", \"label\": 0, \"idx\": %d, \"changed\": false}\n", i, i }' \
     >"data/xcopa/$lang/test.$lang.jsonl"
 done
+
+mkdir -p data/xcopa/data-gmt && cp -r data/xcopa/zh data/xcopa/data-gmt/zh
 
 # ---- small files that documents name
 awk 'BEGIN { for (i = 0; i < 24; i++) printf "{\"id\": \"q%d\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"Question %d:\", \"target\": \"Swali %d:\", \"gold\": \"a\", \"task\": \"xquad\"}\n", i, i, i }' >data/pairs.jsonl
