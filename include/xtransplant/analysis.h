@@ -25,6 +25,57 @@ double xt_mcnemar_exact(size_t won, size_t lost);
 xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
 xt_status xt_adjust_bh(double *p, size_t count, xt_error *error);
 
+/* ---- how much is there -------------------------------------------------------------------------- */
+
+/* What a store holds of what its sweeps set out to do. A sweep that was stopped, or responses that were not all measured, are seen
+ * here and nowhere else: every other figure is of what is there. */
+typedef struct xt_coverage xt_coverage;
+
+/* The responses at one site: "vanilla" (untouched), "source" (the source prompts' own), or a transplant's. */
+typedef struct xt_coverage_site {
+  const char *site;
+  uint64_t planned; /* that sweeps set out to compute */
+  uint64_t present; /* of them, in the store */
+  uint64_t standalone, conditional, language; /* of the present ones, measured (metrics.h) */
+} xt_coverage_site;
+
+/* The questions of one task, pivot and language, or of all its languages together. */
+typedef struct xt_coverage_row {
+  const char *task, *title; /* "xnli", "XNLI" */
+  const char *pivot;        /* source language of a task that goes to a language; "" elsewhere */
+  bool cot;
+  const char *lang;         /* NULL: all together */
+  bool known;               /* whether the store has its sweeps' plans. If not (schema 1), what is there counts as planned, and a
+                               site's largest number of configurations as that of each question */
+  size_t dataset;           /* questions that the dataset has, whatever a limit or shards left of them; 0: not known */
+  size_t planned;           /* questions to be run */
+  size_t too_long;          /* questions left out of the plan as too long for the model */
+  size_t present;           /* of the planned ones, with any response */
+  size_t scored;            /* of them, with a gold answer and an untouched response, which can be compared with it */
+  size_t site_count;
+  const xt_coverage_site *sites; /* "vanilla", "source", then transplants by name */
+} xt_coverage_row;
+
+/* The caller frees *out with xt_coverage_free; the store may be closed before. */
+xt_status xt_coverage_create(xt_store *store, xt_coverage **out, xt_error *error);
+void xt_coverage_free(xt_coverage *coverage);
+
+/* By task, pivot, languages in order of name, then their sum. */
+size_t xt_coverage_count(const xt_coverage *coverage);
+const xt_coverage_row *xt_coverage_get(const xt_coverage *coverage, size_t index);
+/* "XNLI, from zh, CoT": what a row is about, without its language. */
+const char *xt_coverage_title(const xt_coverage_row *row, char *buffer, size_t size);
+/* Whether all that was planned is there. */
+bool xt_coverage_is_whole(const xt_coverage *coverage);
+
+/* One line each, in plain words, for whatever is missing: questions, by language; responses; measurements of some responses
+ * but not of all. None where everything is there. */
+size_t xt_coverage_note_count(const xt_coverage *coverage);
+const char *xt_coverage_note(const xt_coverage *coverage, size_t index);
+
+/* All of it as JSON (docs/FORMATS.md). The caller frees *text with free(). */
+xt_status xt_coverage_json(const xt_coverage *coverage, char **text, xt_error *error);
+
 /* ---- a store's figures -------------------------------------------------------------------------- */
 
 typedef struct xt_estimate {
@@ -134,6 +185,8 @@ void xt_analysis_free(xt_analysis *analysis);
 size_t xt_analysis_count(const xt_analysis *analysis);
 const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
 size_t xt_analysis_unscored(const xt_analysis *analysis);
+/* Owned by the analysis. */
+const xt_coverage *xt_analysis_coverage(const xt_analysis *analysis);
 
 /* The coarse strategy's site and layers for a benchmark (the paper's table 2). */
 void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer, int *target_layer);

@@ -42,8 +42,9 @@ typedef struct xt_metrics_row {
   const char *task, *lang, *site;
   uint64_t responses;
   struct {
-    double mean;      /* of the responses' perplexities */
+    double mean;      /* of the responses' perplexities, as far as they were measured */
     uint64_t count;   /* of responses that have one */
+    uint64_t measured;/* of responses that were measured, those with nothing to score among them */
   } standalone, conditional, self;
   uint64_t identified; /* responses whose language was looked at */
   uint64_t consistent; /* of them, in the language the task asks for (xt_question_answer_language) */

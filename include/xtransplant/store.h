@@ -20,13 +20,15 @@ extern "C" {
 
 typedef struct xt_store xt_store;
 
+#define XT_STORE_LAYERS_MOST 1000 /* layers of a model that a store takes */
+
 typedef enum xt_store_mode {
   XT_STORE_READ = 0, /* the file has to be there */
   XT_STORE_WRITE     /* made where it is not there; refused while another process writes to it */
 } xt_store_mode;
 
-/* Opening for writing makes no change to a store that exists. Another program's file, or a store of another
- * schema, is an XT_STATUS_INPUT error. The caller frees *out with xt_store_close. */
+/* Opening for writing makes no change to a store that exists. Another program's file, or a store of a newer
+ * schema, is an XT_STATUS_INPUT error. A store of an older schema is read as it is, and gets the tables it lacks when it is first written to. The caller frees *out with xt_store_close. */
 xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt_error *error);
 /* Gives up what was not committed. Accepts NULL. */
 void xt_store_close(xt_store *store);
@@ -61,6 +63,42 @@ xt_status xt_store_find_responses(xt_store *store, int64_t question, xt_site sit
 xt_status xt_store_add_response(xt_store *store, int64_t question, const xt_site *site, int source_layer, int target_layer,
                                 const xt_generation *generation, xt_error *error);
 
+/* Adds the untouched model's response to the question's source prompt; one that is there already stays. */
+xt_status xt_store_add_source(xt_store *store, int64_t question, const xt_generation *generation, xt_error *error);
+/* *have: whether it is there. */
+xt_status xt_store_find_source(xt_store *store, int64_t question, bool *have, xt_error *error);
+
+/* How responses were drawn at random. */
+typedef struct xt_sample_settings {
+  double temperature, top_p;
+  unsigned long long seed;
+} xt_sample_settings;
+
+/* Adds the number-th (from 0) of the responses to the question's target prompt that were drawn with these settings; one that is
+ * there already stays. Only its ids and log-probabilities are kept. */
+xt_status xt_store_add_sample(xt_store *store, int64_t question, const xt_sample_settings *settings, int number, const xt_generation *generation,
+                              xt_error *error);
+/* have[k] is set for each of the numbers below `count` that is there; the others are left alone. */
+xt_status xt_store_find_samples(xt_store *store, int64_t question, const xt_sample_settings *settings, int count, bool *have, xt_error *error);
+
+/* What a sweep sets out to do with the questions of one task, language and source language. All is borrowed for the call. */
+typedef struct xt_store_plan {
+  const char *task, *lang, *source_lang;
+  bool cot;                 /* prompts that ask for reasoning */
+  size_t dataset;           /* questions that the dataset has in the language; 0: not known */
+  size_t too_long;          /* of those asked for, left out as the model has no positions for them */
+  const xt_question *const *questions; /* those that are to be run: what --limit and --shard leave, without those too long */
+  size_t question_count;
+  const xt_site *sites;
+  size_t site_count;
+  const int *source_layers, *target_layers; /* ascending */
+  size_t source_layer_count, target_layer_count;
+} xt_store_plan;
+
+/* Records a plan, so that what is missing can be told from what was never wanted (analysis.h: xt_coverage). The same plan again changes
+ * nothing. */
+xt_status xt_store_add_plan(xt_store *store, const xt_store_plan *plan, xt_error *error);
+
 /* Makes what was added durable, if the oldest of it was added at least `seconds` ago; 0: in any case. Also called by
  * xt_store_add_response, with 2. On failure what was not committed is lost; the store stays as it was. */
 xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
@@ -80,33 +118,46 @@ xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *erro
 
 #define XT_RESPONSE_ID_SIZE 33
 
+/* Which of several responses drawn at random, and how. */
+typedef struct xt_store_sample {
+  int number; /* from 0 */
+  xt_sample_settings settings;
+} xt_store_sample;
+
 /* One response. Borrowed for the callback. */
 typedef struct xt_store_row {
   char id[XT_RESPONSE_ID_SIZE];   /* of model, settings, question, site and layers: the same in every store */
   const xt_question *question;    /* one object for all rows of a question, which follow one another */
   int64_t question_number;        /* the store's, as xt_store_find_question gives it */
-  const char *site;               /* "vanilla": the untouched run */
-  int source_layer, target_layer; /* -1: vanilla */
+  const char *site;               /* "vanilla": the untouched run; "source": the source prompt's own; "sample": drawn at random */
+  int source_layer, target_layer; /* -1: no transplant */
   const char *text;               /* UTF-8, special tokens skipped; NULL: the model has no tokenizer */
   size_t text_length;
   const int32_t *ids;
   size_t count;
-  double margin;                  /* the smallest of the response: best minus second-best logit */
+  double margin;                  /* the smallest of the response: best minus second-best logit. It and the entropies: NaN of a sample */
   double entropy;                 /* nats, of the first token's distribution */
   double mean_entropy, mean_logprob; /* over the response's tokens */
   int correct;                    /* 1 or 0 by the task's scoring; -1: there is none, or no gold */
   int64_t text_number;            /* within this store */
   double nll_standalone, nll_conditional; /* nats a token (metrics.h); NaN: not measured, or nothing to measure */
+  bool standalone_measured, conditional_measured; /* which of the two */
   const char *language;           /* of the text, as identified; "": none was; NULL: nobody looked */
   double language_probability;
   const char *strategy, *strategy_site; /* xt_store_read_selections: what selected the response, among transplants at which
                                            site; else NULL */
+  xt_store_sample sample;         /* xt_store_read_samples only */
 } xt_store_row;
 
 /* Calls `row` for every response, in an order that depends on content alone: task, language, number in the language,
  * id; then the untouched run, then by site, source layer, target layer. What it returns other than XT_STATUS_OK ends
  * the reading with that status. */
 xt_status xt_store_read(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
+
+/* The same for the untouched model's responses to the source prompts; their `correct` is -1, as a gold answer is the target prompt's. */
+xt_status xt_store_read_sources(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
+/* The same for responses drawn at random, in order of temperature, top_p, seed, number. */
+xt_status xt_store_read_samples(xt_store *store, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error);
 
 /* SHA-256 of a text in hexadecimal, as lm-evaluation-harness has it in doc_hash, prompt_hash and target_hash. */
 #define XT_TEXT_HASH_SIZE 65

@@ -33,6 +33,7 @@ void xt_analysis_free(xt_analysis *a) {
   free(a->texts);
   free(a->text_index);
   free((void *)(uintptr_t)a->strategies);
+  xt_coverage_free(a->coverage);
   arena_free(&a->arena);
   free(a);
 }
@@ -91,6 +92,7 @@ static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
     if (error && status == XT_STATUS_INPUT && !error->file[0]) strncat(error->file, info.path, sizeof error->file - 1);
     return status;
   }
+  TRY(xt_coverage_create(store, &a->coverage, error));
   count_unscored(a);
   TRY(check(a, &info, error));
   drop_unscored(a);
@@ -125,6 +127,7 @@ xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options
 size_t xt_analysis_count(const xt_analysis *a) { return a->count; }
 const xt_group *xt_analysis_get(const xt_analysis *a, size_t index) { return index < a->count ? &a->groups[index].group : NULL; }
 size_t xt_analysis_unscored(const xt_analysis *a) { return a->unscored; }
+const xt_coverage *xt_analysis_coverage(const xt_analysis *a) { return a->coverage; }
 
 /* ---- the coarse strategy ----------------------------------------------------------------------- */
 

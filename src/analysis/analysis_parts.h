@@ -24,6 +24,7 @@ typedef struct AnalysisInstance {
   size_t choice_count;
   uint32_t vanilla_text; /* TEXT_ABSENT: no untouched run */
   float vanilla_margin, vanilla_entropy; /* as in xt_store_row */
+  uint32_t source_text;  /* the source prompt's own response; TEXT_ABSENT: the store has none */
   bool vanilla_correct;
   bool scored;           /* has a gold answer and an untouched run */
 } AnalysisInstance;
@@ -69,6 +70,7 @@ struct xt_analysis {
   int layers, cells;             /* cells: layers * layers */
   xt_analysis_options options;   /* with the defaults filled in */
   bool has_perplexity, has_language;
+  xt_coverage *coverage;
 };
 
 xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error);

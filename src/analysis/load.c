@@ -6,6 +6,7 @@
 
 #include "analysis/analysis_parts.h"
 #include "analysis/bits.h"
+#include "analysis/groups.h"
 #include "analysis/levels.h"
 #include "base/mem.h"
 
@@ -73,16 +74,11 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
 
 /* ---- groups and instances --------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end) {
-  const size_t length = strlen(text), tail = strlen(end);
-  return length >= tail && strcmp(text + length - tail, end) == 0;
-}
-
 static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
   xt_analysis *a = l->a;
   const xt_task *task = xt_task_find(q->task);
-  const char *pivot = task && task->direction == XT_DIRECTION_TO_LANGUAGE ? q->source_lang : "";
-  const bool cot = ends_with(q->id, "-cot");
+  const char *pivot = group_pivot(q->task, q->source_lang);
+  const bool cot = group_is_cot(q->id);
   for (size_t i = 0; i < a->count; i++) {
     const xt_group *g = &a->groups[i].group;
     if (strcmp(g->task, q->task) == 0 && strcmp(g->pivot, pivot) == 0 && g->cot == cot) {
@@ -94,7 +90,7 @@ static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
   l->group = &a->groups[a->count++];
   *l->group = (AnalysisGroup){.group = {.benchmark = task, .cot = cot, .layers = a->layers}};
   TRY(analysis_text_copy(a, q->task, &l->group->group.task, error));
-  TRY(analysis_text_copy(a, task ? task->title : q->task[0] ? q->task : "questions", &l->group->group.title, error));
+  TRY(analysis_text_copy(a, group_title(q->task), &l->group->group.title, error));
   return analysis_text_copy(a, pivot, &l->group->group.pivot, error);
 }
 
@@ -117,7 +113,7 @@ static xt_status add_instance(Loader *l, const xt_store_row *row, xt_error *erro
   AnalysisGroup *g = l->group;
   TRY(mem_grow(&g->instances, &g->instance_capacity, g->group.instances + 1, sizeof *g->instances, error));
   AnalysisInstance *instance = &g->instances[g->group.instances];
-  *instance = (AnalysisInstance){.number = row->question_number, .vanilla_text = TEXT_ABSENT};
+  *instance = (AnalysisInstance){.number = row->question_number, .vanilla_text = TEXT_ABSENT, .source_text = TEXT_ABSENT};
   const AnalysisInstance *last = g->group.instances ? instance - 1 : NULL;
   TRY(analysis_text_copy(a, q->id, &instance->id, error));
   TRY(analysis_text_copy(a, q->source, &instance->source, error));
@@ -223,6 +219,12 @@ static xt_status load_selection(void *user, const xt_store_row *row, xt_error *e
   return XT_STATUS_OK;
 }
 
+static xt_status load_source(void *user, const xt_store_row *row, xt_error *error) {
+  Loader *l = user;
+  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
+  return place ? text_of(l->a, row, &place->group->instances[place->instance].source_text, error) : XT_STATUS_OK;
+}
+
 /* Where each question of the store is. */
 static xt_status find_places(Loader *l, xt_error *error) {
   size_t count = 0;
@@ -285,17 +287,9 @@ static xt_status finish_group(xt_analysis *a, AnalysisGroup *g, xt_error *error)
   return XT_STATUS_OK;
 }
 
-/* The task's place in the table of tasks; unknown ones come last. */
-static int task_rank(const char *name) {
-  int rank = 0;
-  for (const xt_task *task; (task = xt_task_get((size_t)rank)) && strcmp(task->name, name) != 0;) rank++;
-  return rank;
-}
-
 static int by_task(const void *a, const void *b) {
   const xt_group *x = &((const AnalysisGroup *)a)->group, *y = &((const AnalysisGroup *)b)->group;
-  const int rank = task_rank(x->task) - task_rank(y->task), task = rank ? rank : strcmp(x->task, y->task), pivot = strcmp(x->pivot, y->pivot);
-  return task ? task : pivot ? pivot : x->cot - y->cot;
+  return compare_groups(x->task, x->pivot, x->cot, y->task, y->pivot, y->cot);
 }
 
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
@@ -304,6 +298,7 @@ xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
   if (a->count) qsort(a->groups, a->count, sizeof *a->groups, by_task);
   for (size_t i = 0; i < a->count; i++) TRY(finish_group(a, &a->groups[i], error));
   xt_status status = find_places(&l, error);
+  if (!status) status = xt_store_read_sources(store, load_source, &l, error);
   if (!status) status = xt_store_read_selections(store, load_selection, &l, error);
   free(l.places);
   return status;

@@ -174,6 +174,9 @@ static xt_status find_sum(Sums *s, const char *task, const char *lang, const cha
 
 static void add_row(xt_metrics_row *sum, const xt_store_row *row) {
   sum->responses++;
+  sum->standalone.measured += row->standalone_measured;
+  sum->conditional.measured += row->conditional_measured;
+  sum->self.measured++;
   if (!isnan(row->nll_standalone)) {
     sum->standalone.mean += exp(row->nll_standalone);
     sum->standalone.count++;

@@ -202,7 +202,7 @@ static xt_status run_direction(Demo *d, const Subject *subject, const Direction 
   TRY_DONE(job_read(&job, &sweep, 1, 1, error));
   TRY_DONE(job_check(&job, &subject->loaded, error));
   TRY_DONE(job_find_missing(&job, subject->store, subject->loaded.info.layers, error));
-  if (job.to_run) {
+  if (job_has_work(&job)) {
     TRY_DONE(xt_store_begin(subject->store, subject->loaded.model, subject->hash, &settings, "{\"verb\": \"demo\"}", error));
     TRY_DONE(job_run(&job, &subject->loaded, subject->store, &outcome, error));
     if (outcome.stopped) TRY_DONE(error_set(error, XT_STATUS_CANCELLED, subject->database, NULL, -1, "stopped; the same command goes on from there"));

@@ -7,6 +7,7 @@
 #include "gold.h"
 #include "output.h"
 #include "results_json.h"
+#include "store_model.h"
 #include "verbs.h"
 
 typedef enum Format { FORMAT_JSONL = 0, FORMAT_CSV } Format;
@@ -15,7 +16,7 @@ static const char *const format_names[] = {[FORMAT_JSONL] = "jsonl", [FORMAT_CSV
 typedef struct Arguments {
   int format;
   const char *results;
-  bool selections, no_docs, quiet;
+  bool selections, sources, no_docs, quiet;
 } Arguments;
 
 static const Option options[] = {
@@ -27,6 +28,8 @@ static const Option options[] = {
      .help = "also write what lm-evaluation-harness calls results: each task's and site's metrics with standard errors, settings, versions"},
     {.name = "selections", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, selections),
      .help = "instead of all responses those that select chose, each with its strategy"},
+    {.name = "sources", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, sources),
+     .help = "instead of all responses what the untouched model answers to each source prompt by itself"},
     OPTION_QUIET(Arguments, quiet),
 };
 
@@ -62,7 +65,7 @@ static json_t *metrics_json(const xt_store_row *row) {
 
 /* [[prompt, how it was answered]] */
 static json_t *arguments_json(const Exporter *e, const xt_question *q) {
-  return json_pack("[[s, {s:b, s:i}]]", q->target, "do_sample", 0, "max_gen_toks", e->max_new_tokens);
+  return json_pack("[[s, {s:b, s:i}]]", e->arguments->sources ? q->source : q->target, "do_sample", 0, "max_gen_toks", e->max_new_tokens);
 }
 
 /* The hashes are of what lm-evaluation-harness takes: the doc as JSON of two spaces' indent, the prompt, the answer. */
@@ -82,7 +85,8 @@ static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *e
   char *text = e->doc ? json_dumps(e->doc, JSON_INDENT(2)) : NULL;
   if (!text) return error_memory(error);
   xt_text_hash(text, strlen(text), e->doc_hash);
-  xt_text_hash(q->target, strlen(q->target), e->prompt_hash);
+  const char *prompt = e->arguments->sources ? q->source : q->target;
+  xt_text_hash(prompt, strlen(prompt), e->prompt_hash);
   xt_text_hash(q->gold ? q->gold : "", q->gold ? strlen(q->gold) : 0, e->target_hash);
   free(text);
   e->question = row->question_number;
@@ -203,14 +207,17 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   xt_status status;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  if (arguments->selections && arguments->sources) return cli_usage(cli, "--sources: not together with --selections");
   TRY_DONE(xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error));
   TRY_DONE(xt_store_get_info(store, &info, &error));
   exporter.max_new_tokens = info.max_new_tokens;
+  TRY_DONE(store_note_coverage(store, arguments->quiet, &error));
   if (arguments->results) TRY_DONE(results_json_write(store, arguments->results, &error));
   if (arguments->format == FORMAT_CSV)
     printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id%s\n",
            arguments->selections ? ",strategy" : "");
-  TRY_DONE((arguments->selections ? xt_store_read_selections : xt_store_read)(store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
+  TRY_DONE((arguments->selections ? xt_store_read_selections : arguments->sources ? xt_store_read_sources : xt_store_read)(
+      store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
 done:
   json_decref(exporter.doc);
   xt_store_close(store);

@@ -125,20 +125,24 @@ done:
 
 /* ---- what is printed -------------------------------------------------------------------------- */
 
-static void print_mean(double mean, uint64_t count) {
-  if (count) printf(" %11.2f", mean);
-  else printf(" %11s", "-");
+/* A star marks what is not of all responses. */
+static void print_mean(double mean, uint64_t count, bool all) {
+  char text[40];
+  snprintf(text, sizeof text, count ? "%.2f%s" : "-", mean, all ? "" : "*");
+  printf(" %11s", text);
 }
 
-static void print_share(uint64_t part, uint64_t all) {
-  if (all) printf(" %9.2f", 100 * (double)part / (double)all);
-  else printf(" %9s", "-");
+static void print_share(uint64_t part, uint64_t of, bool all) {
+  char text[40];
+  snprintf(text, sizeof text, of ? "%.2f%s" : "-", 100 * (double)part / (double)(of ? of : 1), all ? "" : "*");
+  printf(" %9s", text);
 }
 
-static json_t *mean_json(double mean, uint64_t count) {
+static json_t *mean_json(double mean, uint64_t count, uint64_t measured) {
   json_t *object = json_object();
   bool ok = json_add(object, "mean", json_number(mean));
   ok = json_add(object, "count", json_integer((json_int_t)count)) && ok;
+  ok = json_add(object, "measured", json_integer((json_int_t)measured)) && ok;
   if (ok) return object;
   json_decref(object);
   return NULL;
@@ -150,9 +154,9 @@ static xt_status row_json(const xt_metrics_row *r, xt_error *error) {
   ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
   ok = json_add(object, "site", json_string(r->site)) && ok;
   ok = json_add(object, "responses", json_integer((json_int_t)r->responses)) && ok;
-  ok = json_add(object, "standalone", mean_json(r->standalone.mean, r->standalone.count)) && ok;
-  ok = json_add(object, "conditional", mean_json(r->conditional.mean, r->conditional.count)) && ok;
-  ok = json_add(object, "self", mean_json(r->self.mean, r->self.count)) && ok;
+  ok = json_add(object, "standalone", mean_json(r->standalone.mean, r->standalone.count, r->standalone.measured)) && ok;
+  ok = json_add(object, "conditional", mean_json(r->conditional.mean, r->conditional.count, r->conditional.measured)) && ok;
+  ok = json_add(object, "self", mean_json(r->self.mean, r->self.count, r->self.measured)) && ok;
   ok = json_add(object, "identified", json_integer((json_int_t)r->identified)) && ok;
   ok = json_add(object, "consistent", json_integer((json_int_t)r->consistent)) && ok;
   ok = json_add(object, "too_short", json_integer((json_int_t)r->too_short)) && ok;
@@ -170,12 +174,13 @@ static xt_status print_row(void *user, const xt_metrics_row *r, xt_error *error)
   print_name(r->lang ? r->lang : "all", 6);
   print_name(r->site, 14);
   printf("%9llu", (unsigned long long)r->responses);
-  print_mean(r->standalone.mean, r->standalone.count);
-  print_mean(r->conditional.mean, r->conditional.count);
-  print_mean(r->self.mean, r->self.count);
-  print_share(r->consistent, r->identified);
-  print_share(r->too_short, r->identified);
-  print_share(r->consistent_told, r->identified - r->too_short);
+  const bool identified = r->identified == r->responses;
+  print_mean(r->standalone.mean, r->standalone.count, r->standalone.measured == r->responses);
+  print_mean(r->conditional.mean, r->conditional.count, r->conditional.measured == r->responses);
+  print_mean(r->self.mean, r->self.count, true);
+  print_share(r->consistent, r->identified, identified);
+  print_share(r->too_short, r->identified, identified);
+  print_share(r->consistent_told, r->identified - r->too_short, identified);
   putchar('\n');
   return XT_STATUS_OK;
 }
@@ -184,7 +189,9 @@ static xt_status print_all(const Metrics *m, xt_error *error) {
   if (!m->arguments->model.json)
     printf("%-16s %-6s %-14s %9s %11s %11s %11s %9s %9s %9s\n", "task", "lang", "site", "responses", "standalone", "conditional", "self", "in lang %",
            "short %", "of rest %");
-  return xt_store_summarize_metrics(m->store, print_row, (void *)(uintptr_t)m->arguments, error);
+  xt_status status = xt_store_summarize_metrics(m->store, print_row, (void *)(uintptr_t)m->arguments, error);
+  if (!status) status = store_note_coverage(m->store, m->arguments->model.quiet, error);
+  return status;
 }
 
 static int run(const Cli *cli, void *opaque) {
@@ -223,7 +230,8 @@ const Verb verb_metrics = {
     .about = "Computes what is missing into the results file, and prints means for each task and site. Perplexity in three senses: standalone, "
              "the response's text alone scored by the untouched model; conditional, given the prompt; self, under the run that made it. Language, "
              "with --lid: the share of responses in the language that the task asks for, the share of those with fewer than 4 letters, which "
-             "are too short to tell, and the share in the language among the rest. Stopped, the same command goes on where it was; a finished one "
+             "are too short to tell, and the share in the language among the rest. A star marks a figure of a part of the responses: the others "
+             "were not measured yet. Stopped, the same command goes on where it was; a finished one "
              "does nothing but print.",
     .example = "xtransplant metrics xnli.db -m Llama-2-7b-chat-hf --perplexity standalone,conditional --lid lid.176.bin",
     .rest_name = "RESULTS.db",

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "store_model.h"
 #include "verbs.h"
 #include "xtransplant/report.h"
 
@@ -59,6 +60,7 @@ static xt_status print_json(const Arguments *a, const xt_report *report, xt_erro
     ok = json_array_append_new(groups, group) == 0 && ok;
   }
   ok = json_add(object, "groups", groups) && ok;
+  ok = json_add(object, "coverage", coverage_value(xt_analysis_coverage(analysis))) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -77,6 +79,7 @@ static xt_status print_tables(xt_report *report, xt_error *error) {
 /* What a reader should know before trusting the figures. */
 static void print_notes(const Arguments *a, const xt_report *report) {
   const xt_analysis *analysis = xt_report_analysis(report);
+  if (a->json) cli_coverage(a->quiet, xt_analysis_coverage(analysis)); /* tables begin with it */
   if (xt_analysis_unscored(analysis)) cli_note(a->quiet, "%zu task%s without a scored question left out", xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
   for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
     const xt_group *g = xt_analysis_get(analysis, i);
@@ -85,7 +88,7 @@ static void print_notes(const Arguments *a, const xt_report *report) {
     for (size_t s = 0; s < g->site_count; s++) {
       const size_t all = g->instances * (size_t)g->sites[s].configuration_count;
       if (g->sites[s].responses < all)
-        cli_note(a->quiet, "%s, %s: the sweep is not finished: %zu of %zu responses of its configurations; each is compared on the questions it has", g->title,
+        cli_note(a->quiet, "%s, %s: not every question has every configuration: %zu of %zu responses; each is compared on the questions it has", g->title,
                  g->sites[s].site, g->sites[s].responses, all);
     }
   }

@@ -161,7 +161,7 @@ static xt_status complete(Select *s, const xt_select_options *o, xt_error *error
   TRY_DONE(job_check(&job, &s->model, error));
   TRY_DONE(open_store(s, &settings, error));
   TRY_DONE(job_find_missing(&job, s->store, s->model.info.layers, error));
-  if (job.to_run) TRY_DONE(run_job(s, &job, &settings, error));
+  if (job_has_work(&job)) TRY_DONE(run_job(s, &job, &settings, error));
 done:
   job_deinit(&job);
   return status;
@@ -322,6 +322,7 @@ static xt_status execute(Select *s, xt_error *error) {
   if (s->added) cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
   for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
   if (!status) status = xt_store_commit(s->store, 0, error); /* the choices of all strategies, or of none */
+  if (!status) status = store_note_coverage(s->store, a->model.quiet, error);
   return status ? status : print_all(s, error);
 }
 

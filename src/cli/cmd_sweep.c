@@ -186,6 +186,7 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
     ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
     ok = json_add(object, "present", json_integer((json_int_t)job->present)) && ok;
     ok = json_add(object, "to_run", json_integer((json_int_t)job->to_run)) && ok;
+    ok = json_add(object, "sources_to_run", json_integer((json_int_t)job->sources_to_run)) && ok;
     ok = json_add(object, "rows_together", json_integer(s->plan.rows_together)) && ok;
     ok = json_add(object, "instances_together", json_integer(s->plan.instances_together)) && ok;
     ok = json_add(object, "passes", json_integer(s->plan.passes)) && ok;
@@ -272,7 +273,7 @@ static int run(const Cli *cli, void *opaque) {
   code = check_usage(cli, arguments, &shard, &shards);
   if (code != EXIT_OK) return code;
   TRY_DONE(prepare(&s, shard, shards, &error));
-  if (s.job.to_run) {
+  if (job_has_work(&s.job)) {
     TRY_DONE(model_load(&arguments->model, &s.model, &error));
     TRY_DONE(job_plan(&s.job, &s.model, 0, &s.plan, &error));
   }
@@ -280,7 +281,7 @@ static int run(const Cli *cli, void *opaque) {
     TRY_DONE(print_plan(&s, &error));
     goto done;
   }
-  if (s.job.to_run) TRY_DONE(execute(&s, &error));
+  if (job_has_work(&s.job)) TRY_DONE(execute(&s, &error));
   TRY_DONE(print_summary(&s, !s.outcome.stopped, &error));
 done:
   if (s.begun && (status || s.outcome.stopped)) code = finish_early(cli, &s, status, &error);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "store_model.h"
 
 /* `of`: what was counted, "samples" or "languages". */
 static json_t *metrics(const char *alias, const char *of, xt_estimate e) {
@@ -75,6 +76,7 @@ static xt_status build(xt_store *store, const xt_analysis *analysis, json_t **ou
   if (!status && ok) status = xt_store_read_runs(store, add_run, runs, error);
   ok = json_add(root, "results", results) && ok;
   ok = json_add(root, "n-samples", samples) && ok;
+  ok = json_add(root, "coverage", coverage_value(xt_analysis_coverage(analysis))) && ok;
   ok = json_add(root, "config", json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b}", "model", info.model_name, "model_hash", info.model_hash, "compute", info.compute,
                                           "layers", info.layers, "max_gen_toks", info.max_new_tokens, "repetition_penalty", info.repetition_penalty,
                                           "do_sample", 0)) && ok;

@@ -40,3 +40,25 @@ done:
   free(text);
   return status;
 }
+
+void cli_coverage(bool quiet, const xt_coverage *coverage) {
+  for (size_t i = 0; i < xt_coverage_note_count(coverage); i++) cli_note(quiet, "%s", xt_coverage_note(coverage, i));
+}
+
+xt_status store_note_coverage(xt_store *store, bool quiet, xt_error *error) {
+  xt_coverage *coverage;
+  const xt_status status = xt_coverage_create(store, &coverage, error);
+  if (status) return status;
+  cli_coverage(quiet, coverage);
+  xt_coverage_free(coverage);
+  return XT_STATUS_OK;
+}
+
+json_t *coverage_value(const xt_coverage *coverage) {
+  json_error_t wrong;
+  char *text;
+  if (xt_coverage_json(coverage, &text, NULL) != XT_STATUS_OK) return NULL;
+  json_t *value = json_loads(text, 0, &wrong);
+  free(text);
+  return value;
+}

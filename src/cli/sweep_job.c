@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "layers.h"
 #include "lines.h"
+#include "sweep_record.h"
 
 /* ---- questions -------------------------------------------------------------------------------- */
 
@@ -28,17 +29,17 @@ static xt_status read_stdin(const xt_dataset_options *options, xt_dataset **out,
   return status;
 }
 
-static xt_status open_dataset(SweepJob *job, xt_error *error) {
+static xt_status open_dataset(const SweepJob *job, int limit, xt_dataset **out, xt_error *error) {
   const SweepArguments *a = job->arguments;
   const char *languages[64];
   char *copy = a->languages ? strdup(a->languages) : NULL;
   if (a->languages && !copy) return error_memory(error);
   const xt_dataset_options options = {.languages = copy ? languages : NULL, .language_count = copy ? split_languages(copy, languages, 64) : 0,
-                                      .pivot = a->pivot, .limit = (size_t)a->limit, .cot = a->cot};
+                                      .pivot = a->pivot, .limit = (size_t)limit, .cot = a->cot};
   xt_status status;
-  if (a->pairs && strcmp(a->pairs, "-") == 0) status = read_stdin(&options, &job->dataset, error);
-  else if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
-  else status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
+  if (a->pairs && strcmp(a->pairs, "-") == 0) status = read_stdin(&options, out, error);
+  else if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, out, error);
+  else status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, out, error);
   free(copy);
   return status;
 }
@@ -54,8 +55,11 @@ static void choose_sites(SweepJob *job) {
 
 xt_status job_read(SweepJob *job, const SweepArguments *arguments, int shard, int shards, xt_error *error) {
   job->arguments = arguments;
-  const xt_status status = open_dataset(job, error);
+  const xt_status status = open_dataset(job, arguments->limit, &job->dataset, error);
   if (status) return status;
+  /* for the record only: what lies behind the limit may be wrong without doing harm */
+  const bool twice = arguments->limit && !(arguments->pairs && strcmp(arguments->pairs, "-") == 0);
+  if (twice && open_dataset(job, 0, &job->whole, NULL) != XT_STATUS_OK) job->whole = NULL;
   const size_t all = xt_dataset_count(job->dataset);
   size_t line, first;
   const size_t repeats = xt_dataset_repeats(job->dataset, &line, &first);
@@ -86,6 +90,7 @@ void job_deinit(SweepJob *job) {
   free(job->questions);
   free(job->todo);
   xt_dataset_close(job->dataset);
+  xt_dataset_close(job->whole);
   *job = (SweepJob){0};
 }
 
@@ -166,6 +171,7 @@ static int site_count(const Todo *todo) {
 
 xt_status job_check(SweepJob *job, const LoadedModel *model, xt_error *error) {
   const int layers = model->info.layers;
+  job->positions = model->info.max_positions;
   if (layers > JOB_LAYERS_MAX)
     return error_set(error, XT_STATUS_UNSUPPORTED, model->info.path, NULL, -1, "has %d layers; a sweep takes at most %d", layers, JOB_LAYERS_MAX);
   xt_status status = layers_resolve(job->arguments->source_layers, layers, "--source-layers", job->all.sources.has, error);
@@ -174,6 +180,7 @@ xt_status job_check(SweepJob *job, const LoadedModel *model, xt_error *error) {
     status = error_set(error, XT_STATUS_INPUT, model->info.path, NULL, -1, "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
   if (!status) status = encode_all(job, model, error);
   job->all.sites = (1u << job->sites.count) - 1;
+  job->all.source = 1;
   job->responses = (uint64_t)job->count * (1 + (uint64_t)job->sites.count * (uint64_t)set_size(&job->all.sources, layers) *
                                                     (uint64_t)set_size(&job->all.targets, layers));
   return status;
@@ -223,6 +230,9 @@ static xt_status find_one(SweepJob *job, xt_store *store, size_t index, int laye
     status = xt_store_find_responses(store, number, job->sites.at[s], layers, have, s == 0 ? &vanilla : NULL, error);
     if (!status) note_missing(job, index, s, layers, have);
   }
+  bool source = false;
+  if (!status) status = xt_store_find_source(store, number, &source, error);
+  job->todo[index].source = !source;
   job->present += vanilla;
   if (!vanilla && !job->todo[index].sites) ask_for_one(job, &job->todo[index], layers);
   return status;
@@ -235,6 +245,9 @@ xt_status job_find_missing(SweepJob *job, xt_store *store, int layers, xt_error 
     Todo *todo = &job->todo[i];
     if (store) status = find_one(job, store, i, layers, have, error);
     else *todo = job->all;
+    /* a source prompt that fills the model's positions can be transplanted from, and generates nothing */
+    if (job->instances[i].source_count + (size_t)job->arguments->max_new_tokens > (size_t)job->positions + 1) todo->source = 0;
+    job->sources_to_run += todo->source;
     if (!todo->sites) continue;
     job->instances_to_run++;
     job->to_run += 1 + (uint64_t)site_count(todo) * (uint64_t)set_size(&todo->sources, layers) * (uint64_t)set_size(&todo->targets, layers);
@@ -319,6 +332,7 @@ SweepWork job_work(const SweepJob *job, const xt_model_info *info) {
 
 typedef struct Run {
   xt_store *store;
+  SourceRuns sources;
   SweepProgress progress;
   const SiteList *sites;  /* of the call under way */
   const int64_t *numbers; /* of its questions in the store */
@@ -377,8 +391,11 @@ static xt_status run_chunk(SweepJob *job, const LoadedModel *model, Run *run, si
     wanted->options.cancel = between_steps;
     wanted->options.progress = show_progress;
     wanted->options.user = run;
-    status = xt_session_sweep(model->session, job->instances + at, n, &wanted->options, keep_response, run, &stats, error);
-    add_stats(&outcome->stats, &stats);
+    status = source_runs_add(&run->sources, model, run->store, at, n, numbers, between_steps, run, error);
+    if (!status && wanted->sites.count) {
+      status = xt_session_sweep(model->session, job->instances + at, n, &wanted->options, keep_response, run, &stats, error);
+      add_stats(&outcome->stats, &stats);
+    }
     if (run->store_status) {
       status = run->store_status;
       *error = run->store_error;
@@ -389,6 +406,8 @@ static xt_status run_chunk(SweepJob *job, const LoadedModel *model, Run *run, si
   free(numbers);
   return status;
 }
+
+#define SOURCES_TOGETHER 64 /* questions that lack nothing but their source prompt's response */
 
 #define CHUNK_MOST 4096 /* questions of one call of the library at most */
 
@@ -405,18 +424,19 @@ static xt_status run_all(SweepJob *job, const LoadedModel *model, Run *run, Swee
   Wanted wanted;
   for (size_t at = 0; at < job->count;) {
     size_t n = alike(job, at);
-    if (!job->todo[at].sites) {
+    if (!job->todo[at].sites && !job->todo[at].source) {
       at += n;
       continue;
     }
-    want(&wanted, job, &job->todo[at], model->info.layers);
     xt_status status = XT_STATUS_OK;
+    want(&wanted, job, &job->todo[at], model->info.layers);
     for (const size_t end = at + n; at < end && !status; at += n) {
       if (interrupt_asked()) {
         outcome->stopped = true;
         return XT_STATUS_OK;
       }
-      status = next_chunk(job, model, &wanted, at, end, &n, error);
+      if (wanted.sites.count) status = next_chunk(job, model, &wanted, at, end, &n, error);
+      else n = end - at < SOURCES_TOGETHER ? end - at : SOURCES_TOGETHER;
       if (!status) status = run_chunk(job, model, run, at, n, &wanted, outcome, error);
     }
     if (status) return status;
@@ -430,7 +450,9 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, Swee
   interrupt_watch();
   const SweepWork work = job_work(job, &model->info);
   sweep_progress_begin(&run.progress, job->arguments->model.progress, job->arguments->model.quiet, &work);
-  xt_status status = run_all(job, model, &run, outcome, error);
+  xt_status status = job_add_plans(job, store, model->info.layers, error);
+  if (!status) status = source_runs_init(&run.sources, job, error);
+  if (!status) status = run_all(job, model, &run, outcome, error);
   if (status == XT_STATUS_CANCELLED && interrupt_asked()) {
     outcome->stopped = true;
     status = XT_STATUS_OK;
@@ -438,6 +460,7 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, Swee
   xt_error ignored;
   const xt_status committed = xt_store_commit(store, 0, status ? &ignored : error);
   progress_end(&run.progress.line);
+  if (run.sources.job) source_runs_deinit(&run.sources);
   outcome->added = run.added;
   outcome->seconds = seconds_now() - run.progress.line.began;
   return status ? status : committed;

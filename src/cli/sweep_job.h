@@ -24,15 +24,17 @@ typedef struct LayerSet {
   bool has[JOB_LAYERS_MAX];
 } LayerSet;
 
-/* Sites and layers that a question still needs: their product is run. No sites: nothing is missing. */
+/* Sites and layers that a question still needs: their product is run. No sites: none is missing. */
 typedef struct Todo {
-  uint32_t sites; /* bit i: job->sites[i] */
+  uint32_t sites;  /* bit i: job->sites[i] */
+  uint32_t source; /* 1: the source prompt's own response is missing */
   LayerSet sources, targets;
 } Todo;
 
 typedef struct SweepJob {
   const SweepArguments *arguments;
   xt_dataset *dataset;
+  xt_dataset *whole;      /* the same without --limit; NULL: there is none */
   size_t count; /* questions of this shard */
   const xt_question **questions;
   xt_instance *instances; /* their prompts' ids, owned */
@@ -45,6 +47,8 @@ typedef struct SweepJob {
   uint64_t instances_to_run;
   const xt_question **too_long; /* left out of `questions`: the model has no positions for them (--skip-long) */
   size_t too_long_count;
+  uint64_t sources_to_run;/* source prompts whose own response is missing, equal ones counted each */
+  int positions;          /* of the model, once described */
 } SweepJob;
 
 /* Reads the questions and picks the shard's. The shard is K of N, both from 1. */
@@ -54,6 +58,7 @@ xt_status job_check(SweepJob *job, const LoadedModel *model, xt_error *error);
 /* What is missing in the store; NULL: all is. */
 xt_status job_find_missing(SweepJob *job, xt_store *store, int layers, xt_error *error);
 void job_deinit(SweepJob *job);
+static inline bool job_has_work(const SweepJob *job) { return job->to_run || job->sources_to_run; }
 
 xt_store_settings job_settings(const SweepArguments *arguments);
 

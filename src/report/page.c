@@ -134,6 +134,16 @@ static void add_hash(TextBuffer *out, bool script) {
   text_buffer_free(&text);
 }
 
+/* What is missing, before anything else. */
+static void add_coverage(const xt_report *r, TextBuffer *out) {
+  const xt_coverage *c = r->main.analysis->coverage;
+  for (size_t i = 0; i < xt_coverage_note_count(c); i++) {
+    text_buffer_add_text(out, "<p class=\"incomplete\" role=\"alert\">");
+    escape_html(out, xt_coverage_note(c, i));
+    text_buffer_add_text(out, ".</p>\n");
+  }
+}
+
 static xt_status add_place(xt_report *r, const char *name, TextBuffer *out, xt_error *error) {
   if (strcmp(name, "css") == 0) add_asset(out, false);
   else if (strcmp(name, "js") == 0) add_asset(out, true);
@@ -143,6 +153,7 @@ static xt_status add_place(xt_report *r, const char *name, TextBuffer *out, xt_e
   else if (strcmp(name, "layers-note") == 0) text_buffer_add_text(out, report_layers_note(r));
   else if (strcmp(name, "facts") == 0) add_facts(r, out);
   else if (strcmp(name, "lacks") == 0) add_lacks(r, out);
+  else if (strcmp(name, "coverage") == 0) add_coverage(r, out);
   else if (strcmp(name, "tables") == 0) add_tables(r, out);
   else if (strcmp(name, "provenance") == 0) add_provenance(r, out);
   else if (strcmp(name, "data") == 0) return report_page_data(r, out, error);

@@ -42,12 +42,40 @@ void report_language_cells(Row *row, CellKind kind, const xt_group *g, const xt_
 
 /* ---- table 1 ---------------------------------------------------------------------------------- */
 
-static void metric_rows(Table *t, const AnalysisGroup *const *groups, size_t count, bool perplexity) {
+/* "160 of 400" where not all of a group's responses at a site were measured; NULL: all or none were. */
+static const char *measured_text(Table *t, const xt_report *r, const xt_group *g, const char *name, bool perplexity) {
+  const xt_coverage *c = r->main.analysis->coverage;
+  for (size_t i = 0; i < xt_coverage_count(c); i++) {
+    const xt_coverage_row *row = xt_coverage_get(c, i);
+    if (row->lang || strcmp(row->task, g->task) != 0 || strcmp(row->pivot, g->pivot) != 0 || row->cot != g->cot) continue;
+    for (size_t s = 0; s < row->site_count; s++) {
+      const xt_coverage_site *site = &row->sites[s];
+      const uint64_t measured = perplexity ? site->standalone : site->language;
+      if (strcmp(site->site, name) == 0 && measured && measured < site->present)
+        return table_format(t, "%llu of %llu", (unsigned long long)measured, (unsigned long long)site->present);
+    }
+  }
+  return NULL;
+}
+
+/* A row that says of how many responses the row above is, if it is not of all. */
+static void measured_row(Table *t, const xt_report *r, const AnalysisGroup *const *groups, size_t count, const char *site, bool perplexity) {
+  Row *row = NULL;
+  for (size_t g = 0; g < count; g++) {
+    const char *text = measured_text(t, r, &groups[g]->group, site, perplexity);
+    if (!text) continue;
+    if (!row) row = table_row(t, "  PARTLY MEASURED, responses");
+    if (row) row->cells[g] = cell_text(text);
+  }
+}
+
+static void metric_rows(Table *t, const xt_report *r, const AnalysisGroup *const *groups, size_t count, bool perplexity) {
   static const char *const sites[] = {"attn", "ffn", "block"};
   const CellKind kind = perplexity ? CELL_NUMBER : CELL_SHARE;
   Row *row = table_row(t, "Vanilla (no transplant)");
   for (size_t g = 0; g < count && row; g++)
     row->cells[g] = cell_estimate(kind, perplexity ? groups[g]->group.perplexity : groups[g]->group.consistency);
+  measured_row(t, r, groups, count, "vanilla", perplexity);
   for (size_t s = 0; s < sizeof sites / sizeof *sites; s++) {
     row = table_row(t, table_format(t, "Transplant (%s)", report_site_title(sites[s])));
     for (size_t g = 0; g < count && row; g++)
@@ -55,6 +83,7 @@ static void metric_rows(Table *t, const AnalysisGroup *const *groups, size_t cou
         const xt_site_result *site = &groups[g]->group.sites[k];
         if (strcmp(site->site, sites[s]) == 0) row->cells[g] = cell_estimate(kind, perplexity ? site->perplexity : site->consistency);
       }
+    measured_row(t, r, groups, count, sites[s], perplexity);
   }
 }
 
@@ -64,15 +93,15 @@ static xt_status table1(xt_report *r, const AnalysisGroup *const *groups, size_t
   if (!a->has_perplexity && !a->has_language) return XT_STATUS_OK;
   TRY(table_add(&r->tables, &r->arena, "table1", "", &t, error));
   t->title = "Table 1. Perplexity and language consistency of the responses";
-  t->note = "Means over all responses, of all configurations; consistency: per cent of responses in the language that the task asks for.";
+  t->note = "Means over the responses that were measured, of all configurations; consistency: per cent of responses in the language that the task asks for.";
   for (size_t g = 0; g < count; g++) table_column(t, "", groups[g]->group.title);
   if (a->has_perplexity) {
     table_section(t, "Perplexity");
-    metric_rows(t, groups, count, true);
+    metric_rows(t, r, groups, count, true);
   }
   if (a->has_language) {
     table_section(t, "Language consistency (%)");
-    metric_rows(t, groups, count, false);
+    metric_rows(t, r, groups, count, false);
   }
   return table_check(t, error);
 }

@@ -163,6 +163,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(open_store(r, options->beside, options, &r->beside, error));
   r->first_layer = options->one_based ? 1 : 0;
   if (options->lens) TRY(json_parse_file(options->lens, &r->lens, error));
+  TRY(report_coverage_table(r, error));
   TRY(report_no_op_table(r, error));
   TRY(report_paper_tables(r, error));
   TRY(report_strategy_tables(r, error));
@@ -203,7 +204,12 @@ const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analy
 xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, char **text, size_t *length, xt_error *error) {
   xt_report_text_options how = options ? *options : (xt_report_text_options){0};
   TextBuffer out = {0};
+  const xt_coverage *coverage = r->main.analysis->coverage;
   if (how.width <= 0) how.width = TEXT_WIDTH;
+  for (size_t i = 0; i < xt_coverage_note_count(coverage) && !how.table; i++) {
+    escape_terminal(&out, xt_coverage_note(coverage, i));
+    text_buffer_add_text(&out, ".\n");
+  }
   if (!how.table || strcmp(how.table, "summary") == 0) report_summary(r, &how, &out);
   for (size_t i = 0; i < r->tables.count; i++) {
     const Table *table = r->tables.tables[i];

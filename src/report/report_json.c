@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "analysis/levels.h"
+#include "analysis/coverage.h"
 #include "report/report_parts.h"
 #include "xtransplant/version.h"
 
@@ -141,6 +142,7 @@ static json_t *store_json(const ReportStore *store) {
   json_t *object = json_object(), *groups = json_array();
   for (size_t g = 0; g < store->analysis->count; g++) append(&groups, group_json(&store->analysis->groups[g].group));
   put(&object, "about", json_incref(store->about));
+  put(&object, "coverage", coverage_to_json(store->analysis->coverage));
   put(&object, "runs", json_incref(store->runs));
   put(&object, "groups", groups);
   return object;

@@ -11,10 +11,11 @@
 #include "store/store_metrics.h"
 
 /* Takes over the settings of the first input, and checks the others' against them. */
-static xt_status same_settings(xt_store *out, const char *input, const char *first, xt_error *error) {
+static xt_status same_settings(xt_store *out, const char *input, const char *first, Schema *schema, xt_error *error) {
   xt_store *in;
   TRY(xt_store_open(input, XT_STORE_READ, &in, error));
   xt_status status = XT_STATUS_OK;
+  *schema = in->schema;
   if (!out->settings.of[STORE_MODEL_HASH][0]) {
     out->settings = in->settings;
     memcpy(out->model_name, in->model_name, sizeof out->model_name);
@@ -54,8 +55,18 @@ static const char add_responses[] =
     " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
     "INSERT OR IGNORE INTO main.responses(instance, site, source_layer, target_layer, text, margin, entropy, mean_entropy, mean_logprob, run)"
     " SELECT q.new, site, source_layer, target_layer, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.responses p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new, site, source_layer, target_layer;"
-    "DROP TABLE question_map; DROP TABLE text_map;";
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new, site, source_layer, target_layer;";
+
+/* What stores have since schema 2. %lld as above. */
+static const char add_since_2[] =
+    "INSERT OR IGNORE INTO main.sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+    " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.sources p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
+    "INSERT OR IGNORE INTO main.samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
+    " SELECT q.new, temperature, top_p, seed, p.number, t.new, mean_logprob, run + %lld FROM part.samples p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
+    "INSERT OR IGNORE INTO main.plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
+    " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions FROM part.plans ORDER BY id;";
 
 /* What was measured of texts, and selected; where the attached store has any. */
 static const char add_measured[] =
@@ -69,15 +80,12 @@ static const char other_selections[] =
     "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN main.selections m ON m.instance = q.new"
     " AND m.strategy = p.strategy AND m.site = p.site WHERE m.source_layer != p.source_layer OR m.target_layer != p.target_layer";
 
-static xt_status add_metrics(xt_store *s, const char *input, xt_error *error) {
-  bool have;
+static xt_status add_metrics(xt_store *s, const char *input, const Schema *part, xt_error *error) {
   int64_t differ = 0;
   sqlite3_stmt *statement;
   bool row;
   char hash[STORE_VALUE_SIZE] = "";
-  TRY(metrics_have_tables(&s->db, "part", &have, error));
-  if (!have) return XT_STATUS_OK;
-  TRY(metrics_make_tables(s, error));
+  if (!part->has[TABLE_TEXT_METRICS] || !part->has[TABLE_PAIR_METRICS] || !part->has[TABLE_SELECTIONS]) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, "SELECT value FROM part.settings WHERE name = 'langid_hash'", &statement, error));
   xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
   if (!status && row) snprintf(hash, sizeof hash, "%s", db_text(statement, 0));
@@ -115,9 +123,9 @@ static xt_status attach(xt_store *s, const char *input, xt_error *error) {
   return status;
 }
 
-static xt_status add_store(xt_store *s, const char *input, xt_error *error) {
+static xt_status add_store(xt_store *s, const char *input, const Schema *part, xt_error *error) {
   int64_t runs = 0;
-  char sql[sizeof add_responses + 80];
+  char sql[sizeof add_responses + sizeof add_since_2];
   /* files cannot be attached within a transaction */
   TRY(db_run(&s->db, "COMMIT", "cannot write", error));
   s->in_transaction = false;
@@ -126,9 +134,14 @@ static xt_status add_store(xt_store *s, const char *input, xt_error *error) {
   TRY(db_number(&s->db, "SELECT coalesce(max(id), 0) FROM main.runs", &runs, error));
   TRY(db_run(&s->db, add_and_map, "cannot write", error));
   TRY(refuse_conflicts(s, input, error));
-  TRY(add_metrics(s, input, error));
+  TRY(add_metrics(s, input, part, error));
   snprintf(sql, sizeof sql, add_responses, (long long)runs, (long long)runs, (long long)runs);
   TRY(db_run(&s->db, sql, "cannot write", error));
+  if (part->version >= 2) {
+    snprintf(sql, sizeof sql, add_since_2, (long long)runs, (long long)runs);
+    TRY(db_run(&s->db, sql, "cannot write", error));
+  }
+  TRY(db_run(&s->db, "DROP TABLE question_map; DROP TABLE text_map", "cannot write", error));
   TRY(db_run(&s->db, "COMMIT", "cannot write", error));
   s->in_transaction = false;
   TRY(db_run(&s->db, "DETACH part", "cannot write", error));
@@ -136,11 +149,17 @@ static xt_status add_store(xt_store *s, const char *input, xt_error *error) {
 }
 
 static xt_status merge_into(xt_store *s, const char *const *inputs, size_t count, xt_error *error) {
-  for (size_t i = 0; i < count; i++) TRY(same_settings(s, inputs[i], inputs[0], error));
-  TRY(store_make_tables(s, error));
-  TRY(store_write_settings(s, error));
-  for (size_t i = 0; i < count; i++) TRY(add_store(s, inputs[i], error));
-  return xt_store_commit(s, 0, error);
+  Schema *schemas;
+  xt_status status;
+  TRY(mem_alloc(&schemas, count, sizeof *schemas, error));
+  for (size_t i = 0; i < count; i++) TRY_DONE(same_settings(s, inputs[i], inputs[0], &schemas[i], error));
+  TRY_DONE(store_make_tables(s, error));
+  TRY_DONE(store_write_settings(s, error));
+  for (size_t i = 0; i < count; i++) TRY_DONE(add_store(s, inputs[i], &schemas[i], error));
+  status = xt_store_commit(s, 0, error);
+done:
+  free(schemas);
+  return status;
 }
 
 xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count, xt_error *error) {

@@ -24,19 +24,6 @@ const char *const store_setting_names[STORE_SETTING_COUNT] = {
     [STORE_MAX_NEW_TOKENS] = "max_new_tokens", [STORE_PENALTY] = "repetition_penalty", [STORE_IGNORE_EOS] = "ignore_eos",
 };
 
-static const char tables[] =
-    "CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE runs(id INTEGER PRIMARY KEY, started TEXT NOT NULL, provenance TEXT NOT NULL);"
-    "CREATE TABLE instances(id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, task TEXT NOT NULL, lang TEXT NOT NULL,"
-    " source_lang TEXT NOT NULL, number INTEGER NOT NULL, doc_id TEXT NOT NULL, source TEXT NOT NULL, target TEXT NOT NULL,"
-    " gold TEXT, choices TEXT, source_ids BLOB NOT NULL, target_ids BLOB NOT NULL);"
-    "CREATE TABLE texts(id INTEGER PRIMARY KEY, ids BLOB NOT NULL UNIQUE, text TEXT);"
-    "CREATE TABLE vanilla(instance INTEGER PRIMARY KEY REFERENCES instances, text INTEGER NOT NULL REFERENCES texts,"
-    " margin REAL, entropy REAL, mean_entropy REAL, mean_logprob REAL, run INTEGER NOT NULL REFERENCES runs);"
-    "CREATE TABLE responses(instance INTEGER NOT NULL REFERENCES instances, site TEXT NOT NULL, source_layer INTEGER NOT NULL,"
-    " target_layer INTEGER NOT NULL, text INTEGER NOT NULL REFERENCES texts, margin REAL, entropy REAL, mean_entropy REAL,"
-    " mean_logprob REAL, run INTEGER NOT NULL REFERENCES runs, PRIMARY KEY(instance, site, source_layer, target_layer)) WITHOUT ROWID;";
-
 static double seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
@@ -45,18 +32,18 @@ static double seconds(void) {
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
-/* That the file is a store of this schema, or has nothing in it. */
-static xt_status check_schema(xt_store *s, xt_error *error) {
-  int64_t application = 0, schema = 0, objects = 0;
-  TRY(db_number(&s->db, "PRAGMA application_id", &application, error));
-  TRY(db_number(&s->db, "PRAGMA user_version", &schema, error));
-  TRY(db_number(&s->db, "SELECT count(*) FROM sqlite_master", &objects, error));
-  s->empty = objects == 0 && application == 0;
-  if (s->empty) return XT_STATUS_OK;
-  if (application != STORE_APPLICATION_ID)
-    return err_set(error, XT_STATUS_INPUT, s->db.path, NULL, -1, "is no results store: an SQLite file of another program");
-  if (schema != STORE_SCHEMA)
-    return err_set(error, XT_STATUS_INPUT, s->db.path, NULL, -1, "has schema %lld; this build reads and writes schema %d", (long long)schema, STORE_SCHEMA);
+/* That the settings are what a sweep writes: readers take them for numbers. */
+static xt_status check_settings(const xt_store *s, xt_error *error) {
+  static const struct { StoreSetting setting; double low, high; } numbers[] = {
+      {STORE_LAYERS, 1, XT_STORE_LAYERS_MOST}, {STORE_MAX_NEW_TOKENS, 0, 1e9}, {STORE_PENALTY, 0, 1e9}, {STORE_IGNORE_EOS, 0, 1}};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    const char *name = store_setting_names[numbers[i].setting], *text = s->settings.of[numbers[i].setting];
+    char *end;
+    const double value = strtod(text, &end);
+    const bool whole = numbers[i].setting == STORE_PENALTY || (double)(int)value == value;
+    if (end == text || *end || !(value >= numbers[i].low && value <= numbers[i].high) || !whole)
+      return err_set(error, XT_STATUS_INPUT, s->db.path, name, -1, "the store is damaged: this setting is \"%.40s\", not a number from %g to %g", text, numbers[i].low, numbers[i].high);
+  }
   return XT_STATUS_OK;
 }
 
@@ -64,7 +51,7 @@ static xt_status read_settings(xt_store *s, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
   memset(&s->settings, 0, sizeof s->settings);
-  if (s->empty) return XT_STATUS_OK;
+  if (s->schema.empty) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, "SELECT name, value FROM settings", &statement, error));
   xt_status status;
   for (;;) {
@@ -75,6 +62,7 @@ static xt_status read_settings(xt_store *s, xt_error *error) {
         snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", db_text(statement, 1));
     if (strcmp("model_name", db_text(statement, 0)) == 0) snprintf(s->model_name, sizeof s->model_name, "%s", db_text(statement, 1));
   }
+  TRY_DONE(check_settings(s, error));
 done:
   sqlite3_finalize(statement);
   return status;
@@ -103,9 +91,9 @@ static xt_status open_store(xt_store *s, const char *path, xt_error *error) {
     TRY(store_begin_transaction(s, error));
   }
   sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
-  TRY(check_schema(s, error));
-  s->fresh = s->fresh && s->empty;
-  if (s->empty && !writes) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "holds no results: whatever began it was stopped before its first");
+  TRY(schema_read(&s->db, &s->schema, error));
+  s->fresh = s->fresh && s->schema.empty;
+  if (s->schema.empty && !writes) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "holds no results: whatever began it was stopped before its first");
   return read_settings(s, error);
 }
 
@@ -131,12 +119,12 @@ void xt_store_close(xt_store *s) {
 }
 
 xt_status store_make_tables(xt_store *s, xt_error *error) {
-  char pragmas[96];
-  snprintf(pragmas, sizeof pragmas, "PRAGMA application_id = %d; PRAGMA user_version = %d", STORE_APPLICATION_ID, STORE_SCHEMA);
-  TRY(db_run(&s->db, pragmas, "cannot write", error));
-  TRY(db_run(&s->db, tables, "cannot write", error));
-  s->empty = false;
-  store_touched(s);
+  if (s->mode != XT_STORE_WRITE) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store was opened for reading");
+  for (int t = 0; t < STORE_TABLE_COUNT; t++) {
+    if (s->schema.has[t]) continue;
+    TRY(schema_make(&s->db, &s->schema, error));
+    store_touched(s);
+  }
   return XT_STATUS_OK;
 }
 
@@ -200,8 +188,7 @@ xt_status xt_store_begin(xt_store *s, const xt_model *model, const char *hash, c
   if (!model->backend) return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1, "the model's weights are not loaded");
   TRY(xt_store_check(s, model, hash, settings, error));
   TRY(store_provenance(model, hash, settings, command, &provenance, error));
-  xt_status status = XT_STATUS_OK;
-  if (s->empty) status = store_make_tables(s, error);
+  xt_status status = store_make_tables(s, error);
   if (!status && !s->settings.of[STORE_MODEL_HASH][0]) {
     settings_text(model, hash, settings, &s->settings);
     hub_folder_name(model->path, s->model_name);
@@ -245,6 +232,14 @@ xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out,
                              " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
       [STORE_ADD_VANILLA] = "INSERT OR IGNORE INTO vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+      [STORE_FIND_SOURCE] = "SELECT 1 FROM sources WHERE instance = ?1",
+      [STORE_ADD_SOURCE] = "INSERT OR IGNORE INTO sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+      [STORE_FIND_SAMPLES] = "SELECT number FROM samples WHERE instance = ?1 AND temperature = ?2 AND top_p = ?3 AND seed = ?4",
+      [STORE_ADD_SAMPLE] = "INSERT OR IGNORE INTO samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
+                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+      [STORE_ADD_PLAN] = "INSERT INTO plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
+                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(key) DO NOTHING",
       [STORE_ADD_TEXT_METRIC] = "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
       [STORE_ADD_PAIR_METRIC] = "INSERT OR REPLACE INTO pair_metrics(instance, text, name, value) VALUES(?4, ?1, ?2, ?3)",
       [STORE_FIND_SELECTION] = "SELECT source_layer, target_layer FROM selections WHERE instance = ?1 AND strategy = ?2 AND site = ?3",

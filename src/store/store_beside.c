@@ -3,25 +3,13 @@
  * as empty ones. */
 #include "store/store_parts.h"
 
-static xt_status has_table(xt_store *s, const char *name, bool *has, xt_error *error) {
-  sqlite3_stmt *statement;
-  *has = false;
-  if (s->empty) return XT_STATUS_OK;
-  TRY(db_prepare(&s->db, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1", &statement, error));
-  db_bind_text(statement, 1, name);
-  const xt_status status = db_step(&s->db, statement, has, "cannot read", error);
-  sqlite3_finalize(statement);
-  return status;
-}
-
 /* Calls `row` for each row of a query, unless the table is not there. */
-static xt_status read_table(xt_store *s, const char *table, const char *sql, xt_status (*row)(sqlite3_stmt *statement, const void *callback, void *user, xt_error *error),
+static xt_status read_table(xt_store *s, StoreTable table, const char *sql, xt_status (*row)(sqlite3_stmt *statement, const void *callback, void *user, xt_error *error),
                             const void *callback, void *user, xt_error *error) {
   sqlite3_stmt *statement;
   bool more;
   xt_status status;
-  TRY(has_table(s, table, &more, error));
-  if (!more) return XT_STATUS_OK;
+  if (!s->schema.has[table]) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, sql, &statement, error));
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &more, "cannot read", error));
@@ -43,5 +31,5 @@ static xt_status run_row(sqlite3_stmt *statement, const void *callback, void *us
 
 xt_status xt_store_read_runs(xt_store *s, xt_status (*run)(void *user, const char *started, const char *provenance, xt_error *error), void *user,
                              xt_error *error) {
-  return read_table(s, "runs", "SELECT started, provenance FROM runs ORDER BY id", run_row, &(RunCallback){run}, user, error);
+  return read_table(s, TABLE_RUNS, "SELECT started, provenance FROM runs ORDER BY id", run_row, &(RunCallback){run}, user, error);
 }

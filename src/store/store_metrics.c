@@ -8,37 +8,15 @@
 
 #include "base/mem.h"
 
-static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS text_metrics(text INTEGER NOT NULL REFERENCES texts, name TEXT NOT NULL, value, PRIMARY KEY(text, name)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS pair_metrics(instance INTEGER NOT NULL REFERENCES instances, text INTEGER NOT NULL REFERENCES texts,"
-    " name TEXT NOT NULL, value, PRIMARY KEY(instance, text, name)) WITHOUT ROWID;"
-    "CREATE TABLE IF NOT EXISTS selections(strategy TEXT NOT NULL, site TEXT NOT NULL, instance INTEGER NOT NULL REFERENCES instances,"
-    " source_layer INTEGER NOT NULL, target_layer INTEGER NOT NULL, PRIMARY KEY(instance, strategy, site)) WITHOUT ROWID;";
-
 /* The rows that a metric's values have in the tables. */
 static const char *const names[XT_METRIC_COUNT] = {
     [XT_METRIC_STANDALONE] = "nll_standalone", [XT_METRIC_CONDITIONAL] = "nll_conditional", [XT_METRIC_LANGUAGE] = "lang"};
 #define LANGUAGE_PROBABILITY "lang_probability"
 #define LANGID_SETTING "langid_hash"
 
-xt_status metrics_have_tables(const Db *db, const char *schema, bool *have, xt_error *error) {
-  char sql[160];
-  int64_t count = 0;
-  snprintf(sql, sizeof sql, "SELECT count(*) FROM %s.sqlite_master WHERE name IN ('text_metrics', 'pair_metrics', 'selections')", schema);
-  TRY(db_number(db, sql, &count, error));
-  *have = count == 3;
-  return XT_STATUS_OK;
-}
-
 xt_status metrics_make_tables(xt_store *s, xt_error *error) {
-  bool have;
-  if (s->mode != XT_STORE_WRITE) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store was opened for reading");
-  if (s->empty) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store has no responses yet");
-  TRY(metrics_have_tables(&s->db, "main", &have, error));
-  if (have) return XT_STATUS_OK;
-  TRY(db_run(&s->db, tables, "cannot write", error));
-  store_touched(s);
-  return XT_STATUS_OK;
+  if (s->schema.empty) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store has no responses yet");
+  return store_make_tables(s, error);
 }
 
 /* ---- what is missing -------------------------------------------------------------------------- */
@@ -57,12 +35,11 @@ static const char texts_of_question[] =
 xt_status xt_store_count_unmeasured(xt_store *s, xt_metric metric, uint64_t *count, xt_error *error) {
   const bool pairs = metric == XT_METRIC_CONDITIONAL;
   char sql[512];
-  bool have, row;
+  bool row;
   sqlite3_stmt *statement;
   *count = 0;
-  if (s->empty) return XT_STATUS_OK;
-  TRY(metrics_have_tables(&s->db, "main", &have, error));
-  if (have) snprintf(sql, sizeof sql, "SELECT count(*) %s", pairs ? unmeasured_pairs : unmeasured_texts);
+  if (s->schema.empty) return XT_STATUS_OK;
+  if (metrics_are_there(s)) snprintf(sql, sizeof sql, "SELECT count(*) %s", pairs ? unmeasured_pairs : unmeasured_texts);
   else if (pairs) snprintf(sql, sizeof sql, "SELECT count(*) FROM (SELECT instance, text FROM vanilla UNION SELECT instance, text FROM responses)");
   else snprintf(sql, sizeof sql, "SELECT count(*) FROM texts");
   TRY(db_prepare(&s->db, sql, &statement, error));

@@ -27,7 +27,9 @@ typedef struct MetricItems {
 /* Makes the tables where they are missing. The store has to be open for writing. */
 xt_status metrics_make_tables(xt_store *store, xt_error *error);
 /* Whether the store has them. */
-xt_status metrics_have_tables(const Db *db, const char *schema, bool *have, xt_error *error);
+static inline bool metrics_are_there(const xt_store *store) {
+  return store->schema.has[TABLE_TEXT_METRICS] && store->schema.has[TABLE_PAIR_METRICS] && store->schema.has[TABLE_SELECTIONS];
+}
 
 /* Reads up to `most` items that have no value of the metric, the next ones after *after (0: from the start), which moves on. */
 xt_status metrics_next(xt_store *store, xt_metric metric, size_t most, int64_t *after, MetricItems *out, xt_error *error);

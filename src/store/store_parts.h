@@ -3,11 +3,9 @@
 #ifndef STORE_STORE_PARTS_H
 #define STORE_STORE_PARTS_H
 
-#include "store/db.h"
+#include "store/schema.h"
 #include "xtransplant/store.h"
 
-#define STORE_APPLICATION_ID 0x58545253 /* "XTRS" */
-#define STORE_SCHEMA 1
 #define STORE_KEY_SIZE 33
 #define STORE_COMMIT_SECONDS 2.0
 
@@ -26,13 +24,14 @@ extern const char *const store_setting_names[STORE_SETTING_COUNT];
 typedef enum StoreStatement {
   STORE_FIND_QUESTION = 0, STORE_ADD_QUESTION, STORE_FIND_RESPONSES, STORE_FIND_VANILLA, STORE_FIND_TEXT, STORE_ADD_TEXT,
   STORE_ADD_RESPONSE, STORE_ADD_VANILLA, STORE_ADD_TEXT_METRIC, STORE_ADD_PAIR_METRIC, STORE_FIND_SELECTION,
-  STORE_ADD_SELECTION, STORE_STATEMENT_COUNT
+  STORE_ADD_SELECTION, STORE_FIND_SOURCE, STORE_ADD_SOURCE, STORE_FIND_SAMPLES, STORE_ADD_SAMPLE, STORE_ADD_PLAN,
+  STORE_STATEMENT_COUNT
 } StoreStatement;
 
 struct xt_store {
   Db db;
   xt_store_mode mode;
-  bool empty;          /* has no tables yet */
+  Schema schema;       /* the tables that there are */
   bool fresh;          /* this object made the file, and committed nothing to it */
   bool in_transaction;
   bool dirty;          /* something was added since the last commit */
@@ -45,7 +44,7 @@ struct xt_store {
 };
 
 xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out, xt_error *error);
-/* The tables, in a file that has none. */
+/* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for writing only. */
 xt_status store_make_tables(xt_store *store, xt_error *error);
 xt_status store_write_settings(xt_store *store, xt_error *error);
 xt_status store_begin_transaction(xt_store *store, xt_error *error);

@@ -17,11 +17,11 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
                           .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
                           .repetition_penalty = strtod(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
-  for (size_t i = 0; i < sizeof out / sizeof *out && !s->empty; i++) TRY(db_number(&s->db, counts[i], out[i], error));
+  for (size_t i = 0; i < sizeof out / sizeof *out && !s->schema.empty; i++) TRY(db_number(&s->db, counts[i], out[i], error));
   return XT_STATUS_OK;
 }
 
-#define ROW_STATEMENTS 2
+#define ROW_STATEMENTS 2 /* at most */
 
 typedef struct Reader {
   xt_store *store;
@@ -31,6 +31,7 @@ typedef struct Reader {
   xt_choice *choices; /* of the question; their strings lie in `json` */
   json_t *json;
   char key[STORE_KEY_SIZE];
+  bool of_source, sampled; /* what the rows are */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
 } Reader;
@@ -93,9 +94,10 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
   hash_hex(digest, (XT_RESPONSE_ID_SIZE - 1) / 2, out);
 }
 
-/* A number; NaN for a null. */
+/* A number; NaN for a null, and for the word that stands for a text with nothing to measure. */
 static double real_or_none(sqlite3_stmt *s, int column) {
-  return sqlite3_column_type(s, column) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(s, column);
+  const int type = sqlite3_column_type(s, column);
+  return type == SQLITE_NULL || type == SQLITE_TEXT ? (double)NAN : sqlite3_column_double(s, column);
 }
 
 /* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer, strategy, those of
@@ -103,12 +105,17 @@ static double real_or_none(sqlite3_stmt *s, int column) {
 static xt_status give_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
   xt_store_row row = {.question = &r->question, .question_number = sqlite3_column_int64(r->questions, 0),
                       .text_number = sqlite3_column_int64(s, 14), .site = db_text(s, 6), .correct = -1, .source_layer = sqlite3_column_int(s, 7),
-                      .target_layer = sqlite3_column_int(s, 8), .margin = sqlite3_column_double(s, 2), .entropy = sqlite3_column_double(s, 3),
-                      .mean_entropy = sqlite3_column_double(s, 4), .mean_logprob = sqlite3_column_double(s, 5),
+                      .target_layer = sqlite3_column_int(s, 8), .margin = real_or_none(s, 2), .entropy = real_or_none(s, 3),
+                      .mean_entropy = real_or_none(s, 4), .mean_logprob = real_or_none(s, 5),
                       .strategy = sqlite3_column_type(s, 9) == SQLITE_NULL ? NULL : db_text(s, 9),
                       .strategy_site = sqlite3_column_type(s, 15) == SQLITE_NULL ? NULL : db_text(s, 15),
                       .nll_standalone = real_or_none(s, 10), .nll_conditional = real_or_none(s, 11),
                       .language = sqlite3_column_type(s, 12) == SQLITE_NULL ? NULL : db_text(s, 12), .language_probability = real_or_none(s, 13)};
+  row.standalone_measured = sqlite3_column_type(s, 10) != SQLITE_NULL;
+  row.conditional_measured = sqlite3_column_type(s, 11) != SQLITE_NULL;
+  if (r->sampled)
+    row.sample = (xt_store_sample){(int)sqlite3_column_int64(s, 19),
+                                   {sqlite3_column_double(s, 16), sqlite3_column_double(s, 17), (unsigned long long)sqlite3_column_int64(s, 18)}};
   row.ids = sqlite3_column_blob(s, 0);
   row.count = (size_t)sqlite3_column_bytes(s, 0) / sizeof *row.ids;
   if (sqlite3_column_type(s, 1) != SQLITE_NULL) {
@@ -116,7 +123,8 @@ static xt_status give_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
     row.text_length = (size_t)sqlite3_column_bytes(s, 1);
   }
   response_id(r, &row, row.id);
-  if (r->task && r->question.gold && row.text) {
+  /* a gold answer is the target prompt's */
+  if (r->task && r->question.gold && row.text && !r->of_source) {
     bool correct;
     TRY(xt_task_score(r->task, r->question.choices, r->question.choice_count, row.text, row.text_length, r->question.gold, &correct, error));
     row.correct = correct;
@@ -137,16 +145,17 @@ static xt_status give_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) 
   return status;
 }
 
-/* Values of texts (store_metrics.c), or nulls in a store that has none. */
+/* Values of texts (store_metrics.c), or nulls in a store that has none. 'none': measured, and there was nothing to measure. */
 static const char measured[] =
-    "(SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'nll_standalone'),"
-    " (SELECT value FROM pair_metrics m WHERE m.instance = ?1 AND m.text = t.id AND m.name = 'nll_conditional'),"
+    "(SELECT ifnull(value, 'none') FROM text_metrics m WHERE m.text = t.id AND m.name = 'nll_standalone'),"
+    " (SELECT ifnull(value, 'none') FROM pair_metrics m WHERE m.instance = ?1 AND m.text = t.id AND m.name = 'nll_conditional'),"
     " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang'),"
     " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang_probability')";
 static const char unmeasured[] = "NULL, NULL, NULL, NULL";
 
 #define OF_RESPONSE "SELECT t.ids, t.text, r.margin, r.entropy, r.mean_entropy, r.mean_logprob, "
 static const char untouched[] = OF_RESPONSE "'vanilla', -1, -1, NULL, %s, t.id, NULL FROM vanilla r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
+static const char of_source[] = OF_RESPONSE "'source', -1, -1, NULL, %s, t.id, NULL FROM sources r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
 static const char transplanted[] = OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r JOIN texts t ON t.id = r.text"
                                    " WHERE r.instance = ?1 ORDER BY r.site, r.source_layer, r.target_layer";
 static const char selected[] =
@@ -155,6 +164,11 @@ static const char selected[] =
     " JOIN texts t ON t.id = r.text WHERE s.instance = ?1 UNION ALL "
     OF_RESPONSE "'vanilla', -1, -1, s.strategy, %s, t.id, s.site FROM selections s JOIN vanilla r ON r.instance = s.instance JOIN texts t ON t.id = r.text"
     " WHERE s.instance = ?1 AND s.source_layer < 0 ORDER BY strategy, site";
+
+/* Samples have no margins and entropies. */
+static const char sampled[] =
+    "SELECT t.ids, t.text, NULL, NULL, NULL, r.mean_logprob, 'sample', -1, -1, NULL, %s, t.id, NULL, r.temperature, r.top_p, r.seed, r.number FROM samples r"
+    " JOIN texts t ON t.id = r.text WHERE r.instance = ?1 ORDER BY r.temperature, r.top_p, r.seed, r.number";
 
 static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool have_metrics, xt_error *error) {
   char sql[4 * sizeof measured + sizeof selected];
@@ -185,25 +199,31 @@ static void reader_deinit(Reader *r) {
   forget_choices(r);
 }
 
-xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+/* Reads the rows of up to ROW_STATEMENTS statements, question by question. */
+static xt_status read_rows(xt_store *s, const char *const *formats, size_t count, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error),
+                           void *user, xt_error *error) {
   Reader r = {.store = s, .row = row, .user = user};
-  bool metrics;
-  if (s->empty) return XT_STATUS_OK;
-  xt_status status = metrics_have_tables(&s->db, "main", &metrics, error);
-  if (!status) status = prepare_rows(&r, 0, untouched, metrics, error);
-  if (!status) status = prepare_rows(&r, 1, transplanted, metrics, error);
+  xt_status status = XT_STATUS_OK;
+  r.of_source = formats[0] == of_source;
+  r.sampled = formats[0] == sampled;
+  for (size_t i = 0; i < count && !status; i++) status = prepare_rows(&r, i, formats[i], metrics_are_there(s), error);
   if (!status) status = read_all(&r, error);
   reader_deinit(&r);
   return status;
 }
 
+xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+  return s->schema.empty ? XT_STATUS_OK : read_rows(s, (const char *const[]){untouched, transplanted}, 2, row, user, error);
+}
+
+xt_status xt_store_read_sources(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+  return s->schema.has[TABLE_SOURCES] ? read_rows(s, (const char *const[]){of_source}, 1, row, user, error) : XT_STATUS_OK;
+}
+
+xt_status xt_store_read_samples(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+  return s->schema.has[TABLE_SAMPLES] ? read_rows(s, (const char *const[]){sampled}, 1, row, user, error) : XT_STATUS_OK;
+}
+
 xt_status xt_store_read_selections(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
-  Reader r = {.store = s, .row = row, .user = user};
-  bool have = false;
-  xt_status status = s->empty ? XT_STATUS_OK : metrics_have_tables(&s->db, "main", &have, error);
-  if (status || !have) return status;
-  status = prepare_rows(&r, 0, selected, true, error);
-  if (!status) status = read_all(&r, error);
-  reader_deinit(&r);
-  return status;
+  return metrics_are_there(s) ? read_rows(s, (const char *const[]){selected}, 1, row, user, error) : XT_STATUS_OK;
 }

@@ -30,11 +30,9 @@ xt_status selections_set(xt_store *s, int64_t question, const char *strategy, co
 
 xt_status selections_read(xt_store *s, xt_status (*row)(void *user, const Selection *selection, xt_error *error), void *user, xt_error *error) {
   sqlite3_stmt *statement;
-  bool have = false, more;
+  bool more;
   xt_status status;
-  if (s->empty) return XT_STATUS_OK;
-  TRY(metrics_have_tables(&s->db, "main", &have, error));
-  if (!have) return XT_STATUS_OK;
+  if (!metrics_are_there(s)) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, "SELECT instance, strategy, site, source_layer, target_layer FROM selections ORDER BY instance, strategy, site", &statement, error));
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &more, "cannot read", error));

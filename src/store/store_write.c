@@ -46,7 +46,7 @@ static xt_status find(xt_store *s, const char *key, int64_t *number, xt_error *e
   sqlite3_stmt *statement;
   bool row;
   *number = -1;
-  if (s->empty) return XT_STATUS_OK;
+  if (s->schema.empty) return XT_STATUS_OK;
   TRY(store_statement(s, STORE_FIND_QUESTION, &statement, error));
   db_bind_text(statement, 1, key);
   const xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
@@ -132,12 +132,9 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
   return status;
 }
 
-xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *site, int source_layer, int target_layer, const xt_generation *g,
-                                xt_error *error) {
-  sqlite3_stmt *statement;
+/* What is kept of a response's numbers: ?1 question, ?2 text, ?3 to ?6 the numbers, ?7 run. */
+static xt_status bind_response(xt_store *s, sqlite3_stmt *statement, int64_t question, const xt_generation *g, xt_error *error) {
   int64_t text = 0;
-  char name[16];
-  if (!s->model) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "xt_store_begin was not called");
   double margin = g->count ? (double)g->margins[0] : 0, entropy = 0, logprob = 0;
   for (size_t t = 0; t < g->count; t++) {
     margin = fmin(margin, (double)g->margins[t]);
@@ -146,7 +143,6 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
   }
   const double count = g->count ? (double)g->count : 1;
   TRY(text_number(s, g, &text, error));
-  TRY(store_statement(s, site ? STORE_ADD_RESPONSE : STORE_ADD_VANILLA, &statement, error));
   sqlite3_bind_int64(statement, 1, question);
   sqlite3_bind_int64(statement, 2, text);
   sqlite3_bind_double(statement, 3, margin);
@@ -154,12 +150,94 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
   sqlite3_bind_double(statement, 5, entropy / count);
   sqlite3_bind_double(statement, 6, logprob / count);
   sqlite3_bind_int64(statement, 7, s->run);
+  return XT_STATUS_OK;
+}
+
+static xt_status not_begun(const xt_store *s, xt_error *error) {
+  return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "xt_store_begin was not called");
+}
+
+static xt_status finish_adding(xt_store *s, sqlite3_stmt *statement, xt_error *error) {
+  TRY(db_do(&s->db, statement, error));
+  store_touched(s);
+  return xt_store_commit(s, STORE_COMMIT_SECONDS, error);
+}
+
+xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *site, int source_layer, int target_layer, const xt_generation *g,
+                                xt_error *error) {
+  sqlite3_stmt *statement;
+  char name[16];
+  if (!s->model) return not_begun(s, error);
+  TRY(store_statement(s, site ? STORE_ADD_RESPONSE : STORE_ADD_VANILLA, &statement, error));
+  TRY(bind_response(s, statement, question, g, error));
   if (site) {
     db_bind_text(statement, 8, xt_site_format(*site, name));
     sqlite3_bind_int(statement, 9, source_layer);
     sqlite3_bind_int(statement, 10, target_layer);
   }
-  TRY(db_do(&s->db, statement, error));
-  store_touched(s);
-  return xt_store_commit(s, STORE_COMMIT_SECONDS, error);
+  return finish_adding(s, statement, error);
+}
+
+xt_status xt_store_add_source(xt_store *s, int64_t question, const xt_generation *g, xt_error *error) {
+  sqlite3_stmt *statement;
+  if (!s->model) return not_begun(s, error);
+  TRY(store_statement(s, STORE_ADD_SOURCE, &statement, error));
+  TRY(bind_response(s, statement, question, g, error));
+  return finish_adding(s, statement, error);
+}
+
+xt_status xt_store_find_source(xt_store *s, int64_t question, bool *have, xt_error *error) {
+  sqlite3_stmt *statement;
+  *have = false;
+  if (!s->schema.has[TABLE_SOURCES]) return XT_STATUS_OK;
+  TRY(store_statement(s, STORE_FIND_SOURCE, &statement, error));
+  sqlite3_bind_int64(statement, 1, question);
+  const xt_status status = db_step(&s->db, statement, have, "cannot read", error);
+  sqlite3_reset(statement);
+  return status;
+}
+
+/* ---- samples ---------------------------------------------------------------------------------- */
+
+static void bind_sample(sqlite3_stmt *statement, int64_t question, const xt_sample_settings *settings) {
+  sqlite3_bind_int64(statement, 1, question);
+  sqlite3_bind_double(statement, 2, settings->temperature);
+  sqlite3_bind_double(statement, 3, settings->top_p);
+  sqlite3_bind_int64(statement, 4, (int64_t)settings->seed);
+}
+
+xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_settings *settings, int number, const xt_generation *g, xt_error *error) {
+  sqlite3_stmt *statement;
+  int64_t text = 0;
+  double logprob = 0;
+  if (!s->model) return not_begun(s, error);
+  if (!isfinite(settings->temperature) || !isfinite(settings->top_p) || number < 0)
+    return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "a sample's temperature and top_p have to be numbers, and its own number 0 at least");
+  for (size_t t = 0; t < g->count; t++) logprob += (double)g->logprobs[t];
+  TRY(text_number(s, g, &text, error));
+  TRY(store_statement(s, STORE_ADD_SAMPLE, &statement, error));
+  bind_sample(statement, question, settings);
+  sqlite3_bind_int(statement, 5, number);
+  sqlite3_bind_int64(statement, 6, text);
+  sqlite3_bind_double(statement, 7, g->count ? logprob / (double)g->count : 0);
+  sqlite3_bind_int64(statement, 8, s->run);
+  return finish_adding(s, statement, error);
+}
+
+xt_status xt_store_find_samples(xt_store *s, int64_t question, const xt_sample_settings *settings, int count, bool *have, xt_error *error) {
+  sqlite3_stmt *statement;
+  bool row;
+  xt_status status;
+  if (!s->schema.has[TABLE_SAMPLES]) return XT_STATUS_OK;
+  TRY(store_statement(s, STORE_FIND_SAMPLES, &statement, error));
+  bind_sample(statement, question, settings);
+  for (;;) {
+    TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
+    if (!row) break;
+    const int64_t number = sqlite3_column_int64(statement, 0);
+    if (number >= 0 && number < count) have[number] = true;
+  }
+done:
+  sqlite3_reset(statement);
+  return status;
 }

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sweep_record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- plans ------------------------------------------------------------------------------------ */
+
+static bool same_part(const xt_question *a, const xt_question *b) {
+  return strcmp(a->lang, b->lang) == 0 && strcmp(a->source_lang, b->source_lang) == 0 && strcmp(a->task, b->task) == 0;
+}
+
+/* How many questions of this one's task and languages the dataset has, whatever --limit and --shard leave of them. */
+static size_t count_part(const xt_dataset *dataset, const xt_question *of) {
+  size_t n = 0;
+  for (size_t i = 0; i < xt_dataset_count(dataset); i++) n += same_part(xt_dataset_get(dataset, i), of);
+  return n;
+}
+
+static size_t list_layers(const LayerSet *set, int layers, int *out) {
+  size_t n = 0;
+  for (int l = 0; l < layers; l++)
+    if (set->has[l]) out[n++] = l;
+  return n;
+}
+
+/* One plan a task and pair of languages. `dataset`: all questions that there are; NULL: not known. `part` has room for all questions; those that were planned are taken out of `left`. */
+static xt_status add_plan(const SweepJob *job, const xt_dataset *dataset, xt_store *store, int layers, const xt_question **left, size_t *left_count,
+                          const xt_question **part, xt_error *error) {
+  int sources[JOB_LAYERS_MAX], targets[JOB_LAYERS_MAX];
+  const xt_question *first = left[0];
+  size_t count = 0, others = 0;
+  for (size_t i = 0; i < *left_count; i++) {
+    const xt_question *q = left[i];
+    if (same_part(q, first)) part[count++] = q;
+    else left[others++] = q;
+  }
+  *left_count = others;
+  const size_t whole = dataset ? count_part(dataset, first) : 0;
+  size_t too_long = 0;
+  for (size_t i = 0; i < job->too_long_count; i++) too_long += same_part(job->too_long[i], first);
+  const xt_store_plan plan = {.task = first->task, .lang = first->lang, .source_lang = first->source_lang, .cot = job->arguments->cot,
+                              .dataset = whole, .too_long = too_long, .questions = part, .question_count = count,
+                              .sites = job->sites.at, .site_count = (size_t)job->sites.count,
+                              .source_layers = sources, .source_layer_count = list_layers(&job->all.sources, layers, sources),
+                              .target_layers = targets, .target_layer_count = list_layers(&job->all.targets, layers, targets)};
+  return xt_store_add_plan(store, &plan, error);
+}
+
+xt_status job_add_plans(const SweepJob *job, xt_store *store, int layers, xt_error *error) {
+  const xt_question **left = calloc(job->count + 1, sizeof *left), **part = calloc(job->count + 1, sizeof *part);
+  xt_status status = left && part ? XT_STATUS_OK : error_memory(error);
+  if (!status) memcpy(left, job->questions, job->count * sizeof *left);
+  for (size_t count = job->count; count && !status;)
+    status = add_plan(job, job->arguments->limit ? job->whole : job->dataset, store, layers, left, &count, part, error);
+  free(left);
+  free(part);
+  return status;
+}
+
+/* ---- source prompts --------------------------------------------------------------------------- */
+
+static int compare_sources(const SweepJob *job, size_t a, size_t b) {
+  const xt_instance *x = &job->instances[a], *y = &job->instances[b];
+  if (x->source_count != y->source_count) return x->source_count < y->source_count ? -1 : 1;
+  return memcmp(x->source, y->source, x->source_count * sizeof *x->source);
+}
+
+typedef struct Place {
+  const SweepJob *job;
+  size_t index;
+} Place;
+
+static int by_source(const void *a, const void *b) {
+  const Place *x = a, *y = b;
+  const int order = compare_sources(x->job, x->index, y->index);
+  return order ? order : (x->index > y->index) - (x->index < y->index);
+}
+
+xt_status source_runs_init(SourceRuns *r, const SweepJob *job, xt_error *error) {
+  Place *places = calloc(job->count + 1, sizeof *places);
+  *r = (SourceRuns){.job = job, .first = calloc(job->count + 1, sizeof *r->first), .generations = calloc(job->count + 1, sizeof *r->generations)};
+  if (!places || !r->first || !r->generations) {
+    free(places);
+    source_runs_deinit(r);
+    return error_memory(error);
+  }
+  for (size_t i = 0; i < job->count; i++) places[i] = (Place){job, i};
+  qsort(places, job->count, sizeof *places, by_source);
+  for (size_t i = 0; i < job->count; i++)
+    r->first[places[i].index] = i && compare_sources(job, places[i].index, places[i - 1].index) == 0 ? r->first[places[i - 1].index] : places[i].index;
+  free(places);
+  return XT_STATUS_OK;
+}
+
+void source_runs_deinit(SourceRuns *r) {
+  for (size_t i = 0; r->generations && i < r->job->count; i++) xt_generation_deinit(&r->generations[i]);
+  free(r->generations);
+  free(r->first);
+  *r = (SourceRuns){0};
+}
+
+xt_status source_runs_add(SourceRuns *r, const LoadedModel *model, xt_store *store, size_t at, size_t n, const int64_t *numbers,
+                          bool (*cancel)(void *user), void *user, xt_error *error) {
+  const SweepJob *job = r->job;
+  const xt_generate_options how = {.max_new_tokens = job->arguments->max_new_tokens, .repetition_penalty = job->arguments->penalty, .cancel = cancel,
+                                   .user = user};
+  xt_request *requests = calloc(n, sizeof *requests);
+  xt_generation *out = calloc(n, sizeof *out);
+  size_t *which = calloc(n, sizeof *which), count = 0;
+  xt_status status = requests && out && which ? XT_STATUS_OK : error_memory(error);
+  for (size_t k = at; k < at + n && !status; k++) {
+    const size_t first = r->first[k];
+    bool known = !job->todo[k].source || r->generations[first].ids;
+    for (size_t i = 0; i < count && !known; i++) known = which[i] == first;
+    if (known) continue;
+    requests[count] = (xt_request){.ids = job->instances[first].source, .count = job->instances[first].source_count};
+    which[count++] = first;
+  }
+  if (!status && count) status = xt_session_generate(model->session, requests, count, &how, out, error);
+  for (size_t i = 0; i < count && !status; i++) r->generations[which[i]] = out[i];
+  for (size_t k = 0; k < n && !status; k++)
+    if (job->todo[at + k].source) status = xt_store_add_source(store, numbers[k], &r->generations[r->first[at + k]], error);
+  free(requests);
+  free(out);
+  free(which);
+  return status;
+}

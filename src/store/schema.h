@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The tables of a store: what a file has to have to be one, and what older files lack. */
+#ifndef STORE_SCHEMA_H
+#define STORE_SCHEMA_H
+
+#include "store/db.h"
+
+#define STORE_APPLICATION_ID 0x58545253 /* "XTRS" */
+#define STORE_SCHEMA 2                  /* `user_version`; 1 has no sources, plans and samples */
+
+typedef enum StoreTable {
+  TABLE_SETTINGS = 0, TABLE_RUNS, TABLE_INSTANCES, TABLE_TEXTS, TABLE_VANILLA, TABLE_RESPONSES, TABLE_TEXT_METRICS, TABLE_PAIR_METRICS,
+  TABLE_SELECTIONS, TABLE_SOURCES, TABLE_PLANS, TABLE_SAMPLES, STORE_TABLE_COUNT
+} StoreTable;
+
+typedef struct Schema {
+  bool empty; /* the file has no tables yet */
+  int version;
+  bool has[STORE_TABLE_COUNT];
+} Schema;
+
+/* Which tables the file has. One that holds anything but a store's tables, exactly as this program makes them, is an
+ * XT_STATUS_INPUT error: views, triggers, indexes and other tables of strangers would run with every query. */
+xt_status schema_read(const Db *db, Schema *out, xt_error *error);
+/* Makes the tables that are missing, and the file one of STORE_SCHEMA. It has to be within a transaction. */
+xt_status schema_make(const Db *db, Schema *schema, xt_error *error);
+
+#endif

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store/store_plans.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/text_buffer.h"
+#include "store/store_metrics.h"
+#include "xtransplant/metrics.h"
+
+/* ---- adding ----------------------------------------------------------------------------------- */
+
+static void layers_text(TextBuffer *out, const int *layers, size_t count) {
+  text_buffer_add_text(out, ""); /* makes a text of none, too */
+  for (size_t i = 0; i < count; i++) text_buffer_format(out, i ? ",%d" : "%d", layers[i]);
+}
+
+static void sites_text(TextBuffer *out, const xt_site *sites, size_t count) {
+  char name[16];
+  text_buffer_add_text(out, "");
+  for (size_t i = 0; i < count; i++) text_buffer_format(out, i ? ",%s" : "%s", xt_site_format(sites[i], name));
+}
+
+static void digest_of_key(const char *key, uint8_t out[STORE_DIGEST_BYTES]) {
+  for (size_t i = 0; i < STORE_DIGEST_BYTES; i++) {
+    const char pair[3] = {key[2 * i], key[2 * i + 1], 0};
+    out[i] = (uint8_t)strtoul(pair, NULL, 16);
+  }
+}
+
+static int compare_digests(const void *a, const void *b) { return memcmp(a, b, STORE_DIGEST_BYTES); }
+
+/* What tells plans apart: all that they say. */
+static void plan_key(const xt_store_plan *plan, const char *const lists[3], const uint8_t *questions, char out[STORE_KEY_SIZE]) {
+  Hash hash;
+  uint8_t digest[HASH_BYTES];
+  hash_init(&hash);
+  hash_text(&hash, "xtransplant plan 1");
+  const char *const texts[] = {plan->task, plan->lang, plan->source_lang, lists[0], lists[1], lists[2]};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) hash_text(&hash, texts[i]);
+  const uint64_t numbers[] = {plan->cot, plan->dataset, plan->too_long};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) hash_number(&hash, numbers[i]);
+  hash_part(&hash, questions, plan->question_count * STORE_DIGEST_BYTES);
+  hash_finish(&hash, digest);
+  hash_hex(digest, STORE_DIGEST_BYTES, out);
+}
+
+static xt_status insert_plan(xt_store *s, const xt_store_plan *plan, const char *const lists[3], const uint8_t *questions, xt_error *error) {
+  char key[STORE_KEY_SIZE];
+  sqlite3_stmt *statement;
+  plan_key(plan, lists, questions, key);
+  TRY(store_statement(s, STORE_ADD_PLAN, &statement, error));
+  const char *const texts[] = {key, plan->task, plan->lang, plan->source_lang};
+  for (int i = 0; i < 4; i++) db_bind_text(statement, i + 1, texts[i]);
+  sqlite3_bind_int(statement, 5, plan->cot);
+  sqlite3_bind_int64(statement, 6, (int64_t)plan->dataset);
+  sqlite3_bind_int64(statement, 7, (int64_t)plan->too_long);
+  for (int i = 0; i < 3; i++) db_bind_text(statement, 8 + i, lists[i]);
+  sqlite3_bind_blob64(statement, 11, questions, plan->question_count * STORE_DIGEST_BYTES, SQLITE_STATIC);
+  TRY(db_do(&s->db, statement, error));
+  if (sqlite3_changes(s->db.handle)) store_touched(s);
+  return XT_STATUS_OK;
+}
+
+xt_status xt_store_add_plan(xt_store *s, const xt_store_plan *plan, xt_error *error) {
+  TextBuffer lists[3] = {0};
+  uint8_t *questions;
+  xt_status status = XT_STATUS_OK;
+  if (s->mode != XT_STORE_WRITE || !s->schema.has[TABLE_PLANS]) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "xt_store_begin was not called");
+  TRY(mem_alloc(&questions, plan->question_count + 1, STORE_DIGEST_BYTES, error));
+  for (size_t i = 0; i < plan->question_count; i++) {
+    char key[STORE_KEY_SIZE];
+    store_question_key(plan->questions[i], key);
+    digest_of_key(key, questions + i * STORE_DIGEST_BYTES);
+  }
+  qsort(questions, plan->question_count, STORE_DIGEST_BYTES, compare_digests);
+  sites_text(&lists[0], plan->sites, plan->site_count);
+  layers_text(&lists[1], plan->source_layers, plan->source_layer_count);
+  layers_text(&lists[2], plan->target_layers, plan->target_layer_count);
+  for (int i = 0; i < 3; i++)
+    if (lists[i].failed) status = err_memory(error, 0);
+  if (!status) status = insert_plan(s, plan, (const char *const[]){lists[0].data, lists[1].data, lists[2].data}, questions, error);
+  for (int i = 0; i < 3; i++) text_buffer_free(&lists[i]);
+  free(questions);
+  return status;
+}
+
+/* ---- reading plans ---------------------------------------------------------------------------- */
+
+#define PLAN_SITES_MOST 16 /* four taps read, four written */
+#define PLAN_LAYERS_MOST 1000
+
+typedef struct PlanLists {
+  char sites[PLAN_SITES_MOST * 16];
+  const char *names[PLAN_SITES_MOST];
+  int sources[PLAN_LAYERS_MOST], targets[PLAN_LAYERS_MOST];
+} PlanLists;
+
+static xt_status bad_plan(const xt_store *s, const char *column, xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, s->db.path, "plans", -1, "the store is damaged: a plan's %s is no list that a sweep writes", column);
+}
+
+/* Ascending layers of the model, with commas; none is a text of nothing. */
+static bool parse_layers(const char *text, int layers, int *out, size_t *count) {
+  *count = 0;
+  while (*text) {
+    char *end;
+    if (*text < '0' || *text > '9') return false;
+    const long layer = strtol(text, &end, 10);
+    if (layer >= layers || *count >= PLAN_LAYERS_MOST || (*count && layer <= out[*count - 1])) return false;
+    out[(*count)++] = (int)layer;
+    if (*end == ',' && end[1]) end++;
+    else if (*end) return false;
+    text = end;
+  }
+  return true;
+}
+
+static bool parse_sites(const char *text, PlanLists *lists, size_t *count) {
+  *count = 0;
+  if (strlen(text) >= sizeof lists->sites) return false;
+  snprintf(lists->sites, sizeof lists->sites, "%s", text);
+  char *save = NULL;
+  for (char *name = strtok_r(lists->sites, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
+    xt_site site;
+    if (*count >= PLAN_SITES_MOST || xt_site_parse(name, &site, NULL) != XT_STATUS_OK) return false;
+    lists->names[(*count)++] = name;
+  }
+  return true;
+}
+
+static xt_status read_plan(xt_store *s, sqlite3_stmt *row, PlanLists *lists, StoredPlan *plan, xt_error *error) {
+  const int layers = atoi(s->settings.of[STORE_LAYERS]);
+  const int64_t dataset = sqlite3_column_int64(row, 4), too_long = sqlite3_column_int64(row, 5);
+  *plan = (StoredPlan){.task = db_text(row, 0), .lang = db_text(row, 1), .source_lang = db_text(row, 2), .cot = sqlite3_column_int(row, 3) != 0,
+                       .dataset = (size_t)dataset, .too_long = (size_t)too_long, .source_layers = lists->sources, .target_layers = lists->targets,
+                       .sites = lists->names};
+  if (dataset < 0 || dataset > INT_MAX) return bad_plan(s, "dataset", error);
+  if (too_long < 0 || too_long > INT_MAX) return bad_plan(s, "too_long", error);
+  if (!parse_sites(db_text(row, 6), lists, &plan->site_count)) return bad_plan(s, "sites", error);
+  if (!parse_layers(db_text(row, 7), layers, lists->sources, &plan->source_layer_count)) return bad_plan(s, "source_layers", error);
+  if (!parse_layers(db_text(row, 8), layers, lists->targets, &plan->target_layer_count)) return bad_plan(s, "target_layers", error);
+  const size_t bytes = (size_t)sqlite3_column_bytes(row, 9);
+  if (bytes % STORE_DIGEST_BYTES) return bad_plan(s, "questions", error);
+  plan->questions = sqlite3_column_blob(row, 9);
+  plan->question_count = bytes / STORE_DIGEST_BYTES;
+  return XT_STATUS_OK;
+}
+
+xt_status plans_read(xt_store *s, xt_status (*plan)(void *user, const StoredPlan *plan, xt_error *error), void *user, xt_error *error) {
+  static const char sql[] = "SELECT task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions FROM plans ORDER BY id";
+  sqlite3_stmt *statement = NULL;
+  PlanLists *lists = NULL;
+  bool row;
+  xt_status status;
+  if (!s->schema.has[TABLE_PLANS]) return XT_STATUS_OK;
+  TRY_DONE(mem_alloc(&lists, 1, sizeof *lists, error));
+  TRY_DONE(db_prepare(&s->db, sql, &statement, error));
+  for (;;) {
+    StoredPlan one;
+    TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
+    if (!row) break;
+    TRY_DONE(read_plan(s, statement, lists, &one, error));
+    TRY_DONE(plan(user, &one, error));
+  }
+done:
+  sqlite3_finalize(statement);
+  free(lists);
+  return status;
+}
+
+/* ---- what is there ---------------------------------------------------------------------------- */
+
+xt_status plans_read_questions(xt_store *s, xt_status (*question)(void *user, const StoredQuestion *question, xt_error *error), void *user,
+                               xt_error *error) {
+  char sql[512];
+  sqlite3_stmt *statement;
+  bool row;
+  xt_status status;
+  if (s->schema.empty) return XT_STATUS_OK;
+  snprintf(sql, sizeof sql,
+           "SELECT i.id, i.key, i.task, i.lang, i.source_lang, i.doc_id, i.gold IS NOT NULL, v.text IS NOT NULL, t.text IS NOT NULL, %s FROM instances i"
+           " LEFT JOIN vanilla v ON v.instance = i.id LEFT JOIN texts t ON t.id = v.text ORDER BY i.id",
+           s->schema.has[TABLE_SOURCES] ? "EXISTS(SELECT 1 FROM sources o WHERE o.instance = i.id)" : "0");
+  TRY(db_prepare(&s->db, sql, &statement, error));
+  for (;;) {
+    TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
+    if (!row) break;
+    StoredQuestion one = {.number = sqlite3_column_int64(statement, 0), .task = db_text(statement, 2), .lang = db_text(statement, 3),
+                          .source_lang = db_text(statement, 4), .id = db_text(statement, 5), .gold = sqlite3_column_int(statement, 6) != 0,
+                          .vanilla = sqlite3_column_int(statement, 7) != 0, .vanilla_decoded = sqlite3_column_int(statement, 8) != 0,
+                          .source = sqlite3_column_int(statement, 9) != 0};
+    const char *key = db_text(statement, 1);
+    if (strlen(key) == STORE_KEY_SIZE - 1) digest_of_key(key, one.digest);
+    TRY_DONE(question(user, &one, error));
+  }
+done:
+  sqlite3_finalize(statement);
+  return status;
+}
+
+/* How many of a query's rows r were measured: "0" and "1" where that is known of all of them, which is quick. */
+static xt_status measured_text(xt_store *s, const char *name, xt_metric metric, char out[160], xt_error *error) {
+  char sql[160];
+  int64_t any = 0;
+  uint64_t missing;
+  snprintf(out, 160, "0");
+  if (!metrics_are_there(s)) return XT_STATUS_OK;
+  const char *table = metric == XT_METRIC_CONDITIONAL ? "pair_metrics" : "text_metrics";
+  snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM %s WHERE name = '%s')", table, name);
+  TRY(db_number(&s->db, sql, &any, error));
+  if (!any) return XT_STATUS_OK;
+  TRY(xt_store_count_unmeasured(s, metric, &missing, error));
+  if (missing == 0) snprintf(out, 160, "1");
+  else snprintf(out, 160, "EXISTS(SELECT 1 FROM %s m WHERE m.text = r.text AND m.name = '%s'%s)", table, name, metric == XT_METRIC_CONDITIONAL ? " AND m.instance = r.instance" : "");
+  return XT_STATUS_OK;
+}
+
+/* `site`: an expression. */
+static xt_status count_table(xt_store *s, const char *table, const char *site, const char *const measured[3],
+                             xt_status (*count)(void *user, const StoredCount *count, xt_error *error), void *user, xt_error *error) {
+  char sql[800];
+  sqlite3_stmt *statement;
+  bool row;
+  xt_status status;
+  snprintf(sql, sizeof sql, "SELECT instance, %s, count(*), sum(%s), sum(%s), sum(%s) FROM %s r GROUP BY 1, 2", site, measured[0], measured[1], measured[2], table);
+  TRY(db_prepare(&s->db, sql, &statement, error));
+  for (;;) {
+    TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
+    if (!row) break;
+    const StoredCount one = {sqlite3_column_int64(statement, 0), db_text(statement, 1), (uint64_t)sqlite3_column_int64(statement, 2),
+                             (uint64_t)sqlite3_column_int64(statement, 3), (uint64_t)sqlite3_column_int64(statement, 4), (uint64_t)sqlite3_column_int64(statement, 5)};
+    TRY_DONE(count(user, &one, error));
+  }
+done:
+  sqlite3_finalize(statement);
+  return status;
+}
+
+xt_status plans_count_responses(xt_store *s, xt_status (*count)(void *user, const StoredCount *count, xt_error *error), void *user, xt_error *error) {
+  char standalone[160], conditional[160], language[160];
+  if (s->schema.empty) return XT_STATUS_OK;
+  TRY(measured_text(s, "nll_standalone", XT_METRIC_STANDALONE, standalone, error));
+  TRY(measured_text(s, "nll_conditional", XT_METRIC_CONDITIONAL, conditional, error));
+  TRY(measured_text(s, "lang", XT_METRIC_LANGUAGE, language, error));
+  const char *const measured[] = {standalone, conditional, language}, *const of_source[] = {standalone, "0", language};
+  TRY(count_table(s, "vanilla", "'vanilla'", measured, count, user, error));
+  if (s->schema.has[TABLE_SOURCES]) TRY(count_table(s, "sources", "'source'", of_source, count, user, error));
+  return count_table(s, "responses", "site", measured, count, user, error);
+}
