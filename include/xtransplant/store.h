@@ -103,6 +103,19 @@ xt_status xt_store_add_plan(xt_store *store, const xt_store_plan *plan, xt_error
  * xt_store_add_response, with 2. On failure what was not committed is lost; the store stays as it was. */
 xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
 
+/* A commit that cannot be made because another process is reading the file. */
+#define XT_STORE_NAME_SIZE 64
+typedef struct xt_store_wait {
+  const char *path;
+  double seconds;   /* since it was first tried */
+  long process;     /* that holds the file; 0: not known */
+  const char *name; /* of it; "": not known */
+} xt_store_wait;
+
+/* What is called, about once a second, while a commit has to wait; true gives up, and what was not committed is lost. Commits that may
+ * come later are put off and only told. Without it a commit waits half a minute. */
+void xt_store_on_wait(xt_store *store, bool (*wait)(void *user, const xt_store_wait *wait), void *user);
+
 /* ---- reading ----------------------------------------------------------------------------------- */
 
 /* Strings are borrowed from the store. */

@@ -31,7 +31,7 @@ void xt_analysis_free(xt_analysis *a) {
   for (size_t i = 0; i < a->count; i++) free_group(&a->groups[i]);
   free(a->groups);
   free(a->texts);
-  free(a->text_index);
+  free(a->text_slots);
   free((void *)(uintptr_t)a->strategies);
   xt_coverage_free(a->coverage);
   arena_free(&a->arena);

@@ -11,6 +11,7 @@
 #define TEXT_ABSENT UINT32_MAX
 
 typedef struct AnalysisText {
+  int64_t number;   /* in the store */
   const char *text; /* NULL: the model had no tokenizer */
   size_t length;
   const char *language; /* from the store's text metrics; NULL: not known */
@@ -63,8 +64,8 @@ struct xt_analysis {
   size_t count, capacity, unscored;
   AnalysisText *texts;
   size_t text_count, text_capacity;
-  uint32_t *text_index; /* by the store's number of a text */
-  size_t text_index_count, text_index_capacity;
+  uint32_t *text_slots; /* hash table: index of the text whose number in the store falls there, or TEXT_ABSENT */
+  size_t text_slot_count; /* a power of two; 0: none yet */
   const char *const *strategies; /* names, each once */
   size_t strategy_count;
   int layers, cells;             /* cells: layers * layers */

@@ -10,8 +10,6 @@
 #include "analysis/levels.h"
 #include "base/mem.h"
 
-#define TEXT_NUMBER_MOST (INT64_C(1) << 32)
-
 typedef struct Place {
   int64_t number; /* of a question in the store */
   AnalysisGroup *group;
@@ -45,30 +43,46 @@ xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out,
 
 /* ---- texts ------------------------------------------------------------------------------------ */
 
+/* Where a text of this number is, or may be put. Numbers come from the file, so that no array is as long as the largest. */
+static size_t text_slot(const xt_analysis *a, int64_t number) {
+  const size_t mask = a->text_slot_count - 1;
+  size_t at = (size_t)(((uint64_t)number * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & mask;
+  while (a->text_slots[at] != TEXT_ABSENT && a->texts[a->text_slots[at]].number != number) at = (at + 1) & mask;
+  return at;
+}
+
+/* Keeps half of the slots free. */
+static xt_status grow_slots(xt_analysis *a, xt_error *error) {
+  if (2 * (a->text_count + 1) <= a->text_slot_count) return XT_STATUS_OK;
+  const size_t count = a->text_slot_count ? 2 * a->text_slot_count : 1024;
+  uint32_t *slots;
+  TRY(mem_alloc(&slots, count, sizeof *slots, error));
+  memset(slots, 0xff, count * sizeof *slots);
+  free(a->text_slots);
+  a->text_slots = slots;
+  a->text_slot_count = count;
+  for (size_t i = 0; i < a->text_count; i++) a->text_slots[text_slot(a, a->texts[i].number)] = (uint32_t)i;
+  return XT_STATUS_OK;
+}
+
 static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out, xt_error *error) {
-  if (row->text_number < 0 || row->text_number >= TEXT_NUMBER_MOST) return err_set(error, XT_STATUS_INPUT, NULL, "texts", -1, "a text has number %lld", (long long)row->text_number);
-  const size_t number = (size_t)row->text_number;
-  if (number >= a->text_index_count) {
-    TRY(mem_grow(&a->text_index, &a->text_index_capacity, number + 1, sizeof *a->text_index, error));
-    memset(a->text_index + a->text_index_count, 0xff, (number + 1 - a->text_index_count) * sizeof *a->text_index);
-    a->text_index_count = number + 1;
+  TRY(grow_slots(a, error));
+  const size_t slot = text_slot(a, row->text_number);
+  *out = a->text_slots[slot];
+  if (*out != TEXT_ABSENT) return XT_STATUS_OK;
+  TRY(mem_grow(&a->texts, &a->text_capacity, a->text_count + 1, sizeof *a->texts, error));
+  AnalysisText *text = &a->texts[a->text_count];
+  *text = (AnalysisText){.number = row->text_number, .length = row->text_length, .perplexity = NAN};
+  if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
+  if (isfinite(row->nll_standalone)) {
+    text->perplexity = exp(row->nll_standalone);
+    a->has_perplexity = true;
   }
-  if (a->text_index[number] == TEXT_ABSENT) {
-    TRY(mem_grow(&a->texts, &a->text_capacity, a->text_count + 1, sizeof *a->texts, error));
-    AnalysisText *text = &a->texts[a->text_count];
-    *text = (AnalysisText){.length = row->text_length, .perplexity = NAN};
-    if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
-    if (isfinite(row->nll_standalone)) {
-      text->perplexity = exp(row->nll_standalone);
-      a->has_perplexity = true;
-    }
-    if (row->language && row->language[0]) {
-      TRY(analysis_text_copy(a, row->language, &text->language, error));
-      a->has_language = true;
-    }
-    a->text_index[number] = (uint32_t)a->text_count++;
+  if (row->language && row->language[0]) {
+    TRY(analysis_text_copy(a, row->language, &text->language, error));
+    a->has_language = true;
   }
-  *out = a->text_index[number];
+  *out = a->text_slots[slot] = (uint32_t)a->text_count++;
   return XT_STATUS_OK;
 }
 
@@ -176,8 +190,6 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
     instance->scored = row->correct >= 0;
     return XT_STATUS_OK;
   }
-  if (row->source_layer >= a->layers || row->target_layer < 0 || row->target_layer >= a->layers)
-    return err_set(error, XT_STATUS_INPUT, NULL, "responses", -1, "layers %d and %d: the store's model has %d", row->source_layer, row->target_layer, a->layers);
   TRY(find_site(l, row->site, error));
   AnalysisSite *s = &g->sites[l->site];
   TRY(site_reserve(a, s, g->group.instances, error));

@@ -116,10 +116,15 @@ static xt_status refuse_conflicts(xt_store *s, const char *input, xt_error *erro
 
 static xt_status attach(xt_store *s, const char *input, xt_error *error) {
   sqlite3_stmt *statement;
-  TRY(db_prepare(&s->db, "ATTACH ?1 AS part", &statement, error));
-  db_bind_text(statement, 1, input);
-  const xt_status status = db_do(&s->db, statement, error);
-  sqlite3_finalize(statement);
+  char *name;
+  TRY(db_file_name(input, &name, error));
+  xt_status status = db_prepare(&s->db, "ATTACH ?1 AS part", &statement, error);
+  if (!status) {
+    db_bind_text(&s->db, statement, 1, name);
+    status = db_do(&s->db, statement, error);
+    sqlite3_finalize(statement);
+  }
+  free(name);
   return status;
 }
 

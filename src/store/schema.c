@@ -55,7 +55,7 @@ static xt_status check_object(const Db *db, sqlite3_stmt *object, Schema *schema
                  type, name);
 }
 
-static xt_status check_objects(const Db *db, Schema *schema, xt_error *error) {
+static xt_status check_objects(Db *db, Schema *schema, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
   xt_status status;
@@ -70,7 +70,7 @@ done:
   return status;
 }
 
-xt_status schema_read(const Db *db, Schema *schema, xt_error *error) {
+xt_status schema_read(Db *db, Schema *schema, xt_error *error) {
   int64_t application = 0, version = 0, objects = 0;
   *schema = (Schema){0};
   TRY(db_number(db, "PRAGMA application_id", &application, error));
@@ -91,7 +91,7 @@ xt_status schema_read(const Db *db, Schema *schema, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-xt_status schema_make(const Db *db, Schema *schema, xt_error *error) {
+xt_status schema_make(Db *db, Schema *schema, xt_error *error) {
   char sql[1100];
   for (int t = 0; t < STORE_TABLE_COUNT; t++) {
     if (schema->has[t]) continue;

@@ -21,8 +21,8 @@ typedef struct Schema {
 
 /* Which tables the file has. One that holds anything but a store's tables, exactly as this program makes them, is an
  * XT_STATUS_INPUT error: views, triggers, indexes and other tables of strangers would run with every query. */
-xt_status schema_read(const Db *db, Schema *out, xt_error *error);
+xt_status schema_read(Db *db, Schema *out, xt_error *error);
 /* Makes the tables that are missing, and the file one of STORE_SCHEMA. It has to be within a transaction. */
-xt_status schema_make(const Db *db, Schema *schema, xt_error *error);
+xt_status schema_make(Db *db, Schema *schema, xt_error *error);
 
 #endif

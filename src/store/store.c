@@ -16,6 +16,7 @@
 #include "files/hub_folder.h"
 #include "model/model.h"
 #include "store/store_parts.h"
+#include "text/utf8.h"
 
 #define READER_PATIENCE 30000 /* milliseconds that a commit waits for readers, and a reader for a commit */
 
@@ -47,6 +48,22 @@ static xt_status check_settings(const xt_store *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* A folder's name is any bytes; what is stored and shown is UTF-8, with a question mark for each that is not. */
+static void copy_name(const char *name, char *out, size_t size) {
+  const size_t length = strlen(name);
+  size_t at = 0, n = 0;
+  while (at < length) {
+    size_t bad;
+    const size_t whole = utf8_valid_prefix(name + at, length - at, &bad);
+    for (size_t i = 0; i < whole && n + 1 < size; i++) out[n++] = name[at + i];
+    if (bad && n + 1 < size) out[n++] = '?';
+    at += whole + bad;
+  }
+  out[n] = 0;
+  size_t bad;
+  out[utf8_valid_prefix(out, n, &bad)] = 0; /* cut within a character */
+}
+
 static xt_status read_settings(xt_store *s, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
@@ -57,10 +74,10 @@ static xt_status read_settings(xt_store *s, xt_error *error) {
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
+    const char *name = db_text(statement, 0), *value = db_text(statement, 1);
     for (int i = 0; i < STORE_SETTING_COUNT; i++)
-      if (strcmp(store_setting_names[i], db_text(statement, 0)) == 0)
-        snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", db_text(statement, 1));
-    if (strcmp("model_name", db_text(statement, 0)) == 0) snprintf(s->model_name, sizeof s->model_name, "%s", db_text(statement, 1));
+      if (strcmp(store_setting_names[i], name) == 0) snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", value);
+    if (strcmp("model_name", name) == 0) copy_name(value, s->model_name, sizeof s->model_name);
   }
   TRY_DONE(check_settings(s, error));
 done:
@@ -74,6 +91,28 @@ xt_status store_begin_transaction(xt_store *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* A writer that was killed in the middle of a commit left a journal, which the next to come has to roll back: a reader needs to write for
+ * that, and for nothing else. */
+static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
+  TRY(db_open(&s->db, path, SQLITE_OPEN_READONLY, error));
+  sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
+  const xt_status status = schema_read(&s->db, &s->schema, error);
+  if (!status || sqlite3_extended_errcode(s->db.handle) != SQLITE_READONLY_ROLLBACK) return status;
+  db_close(&s->db);
+  TRY(db_open(&s->db, path, SQLITE_OPEN_READWRITE, error));
+  sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
+  return schema_read(&s->db, &s->schema, error);
+}
+
+/* No spilling, which would lock readers out; and the commit has to survive a loss of power too, the journal's removal with it. */
+static xt_status open_writer(xt_store *s, const char *path, xt_error *error) {
+  TRY(db_open(&s->db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error));
+  TRY(db_run(&s->db, "PRAGMA cache_size = -65536; PRAGMA synchronous = EXTRA", "cannot open", error));
+  TRY(store_begin_transaction(s, error));
+  sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
+  return schema_read(&s->db, &s->schema, error);
+}
+
 static xt_status open_store(xt_store *s, const char *path, xt_error *error) {
   const bool writes = s->mode == XT_STORE_WRITE;
   TRY(mem_copy_text(&s->db.path, path, strlen(path), error));
@@ -82,16 +121,7 @@ static xt_status open_store(xt_store *s, const char *path, xt_error *error) {
     errno = ENOENT;
     return err_io(error, path, "cannot open");
   }
-  /* Readers too: a journal that a killed writer left has to be rolled back by whoever comes first. */
-  const int flags = SQLITE_OPEN_READWRITE | (writes ? SQLITE_OPEN_CREATE : 0);
-  const int code = sqlite3_open_v2(path, &s->db.handle, flags, NULL);
-  if (code != SQLITE_OK) return db_error(&s->db, code, "cannot open", error);
-  if (writes) {
-    TRY(db_run(&s->db, "PRAGMA cache_size = -65536", "cannot open", error)); /* no spilling, which would lock readers out */
-    TRY(store_begin_transaction(s, error));
-  }
-  sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
-  TRY(schema_read(&s->db, &s->schema, error));
+  TRY((writes ? open_writer : open_reader)(s, path, error));
   s->fresh = s->fresh && s->schema.empty;
   if (s->schema.empty && !writes) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "holds no results: whatever began it was stopped before its first");
   return read_settings(s, error);
@@ -113,8 +143,7 @@ void xt_store_close(xt_store *s) {
   for (int i = 0; i < STORE_STATEMENT_COUNT; i++) sqlite3_finalize(s->statements[i]);
   if (s->in_transaction && s->fresh) unlink(s->db.path); /* while the lock keeps others from having begun it */
   if (s->in_transaction) sqlite3_exec(s->db.handle, "ROLLBACK", NULL, NULL, NULL);
-  sqlite3_close(s->db.handle);
-  free(s->db.path);
+  db_close(&s->db);
   free(s);
 }
 
@@ -163,8 +192,8 @@ xt_status store_write_settings(xt_store *s, xt_error *error) {
   TRY(db_prepare(&s->db, "INSERT OR REPLACE INTO settings VALUES(?1, ?2)", &statement, error));
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i <= STORE_SETTING_COUNT && !status; i++) {
-    db_bind_text(statement, 1, i < STORE_SETTING_COUNT ? store_setting_names[i] : "model_name");
-    db_bind_text(statement, 2, i < STORE_SETTING_COUNT ? s->settings.of[i] : s->model_name);
+    db_bind_text(&s->db, statement, 1, i < STORE_SETTING_COUNT ? store_setting_names[i] : "model_name");
+    db_bind_text(&s->db, statement, 2, i < STORE_SETTING_COUNT ? s->settings.of[i] : s->model_name);
     status = db_do(&s->db, statement, error);
   }
   sqlite3_finalize(statement);
@@ -174,7 +203,7 @@ xt_status store_write_settings(xt_store *s, xt_error *error) {
 static xt_status add_run(xt_store *s, const char *provenance, xt_error *error) {
   sqlite3_stmt *statement;
   TRY(db_prepare(&s->db, "INSERT INTO runs(started, provenance) VALUES(strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?1)", &statement, error));
-  db_bind_text(statement, 1, provenance);
+  db_bind_text(&s->db, statement, 1, provenance);
   const xt_status status = db_do(&s->db, statement, error);
   sqlite3_finalize(statement);
   if (!status) s->run = sqlite3_last_insert_rowid(s->db.handle);
@@ -191,7 +220,9 @@ xt_status xt_store_begin(xt_store *s, const xt_model *model, const char *hash, c
   xt_status status = store_make_tables(s, error);
   if (!status && !s->settings.of[STORE_MODEL_HASH][0]) {
     settings_text(model, hash, settings, &s->settings);
-    hub_folder_name(model->path, s->model_name);
+    char folder[sizeof s->model_name];
+    hub_folder_name(model->path, folder);
+    copy_name(folder, s->model_name, sizeof s->model_name);
     status = store_write_settings(s, error);
   }
   if (!status) status = add_run(s, provenance, error);
@@ -207,15 +238,55 @@ void store_touched(xt_store *s) {
   s->dirty = true;
 }
 
+void xt_store_on_wait(xt_store *s, bool (*wait)(void *user, const xt_store_wait *wait), void *user) {
+  s->wait = wait;
+  s->wait_user = user;
+}
+
+static bool give_up(xt_store *s, double now) {
+  xt_store_wait wait = {.path = s->db.path, .seconds = now - s->waiting_since};
+  char name[XT_STORE_NAME_SIZE] = "";
+  if (!s->wait) return now - s->waiting_since > READER_PATIENCE / 1000.0;
+  wait.process = store_lock_holder(s->db.path, name);
+  wait.name = name;
+  return s->wait(s->wait_user, &wait);
+}
+
+/* Readers hold the file for milliseconds, other programs for as long as they like. Until they let go nothing can be written, but what
+ * was added stays in memory: a commit that may come later is tried again then, and one that must come now waits. */
+static xt_status commit(xt_store *s, bool must, double now, bool *committed, xt_error *error) {
+  for (*committed = false;;) {
+    sqlite3_busy_timeout(s->db.handle, must ? 1000 : 20);
+    s->db.steps = 0;
+    const int code = sqlite3_exec(s->db.handle, "COMMIT", NULL, NULL, NULL);
+    sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
+    *committed = code == SQLITE_OK;
+    if (*committed) return XT_STATUS_OK;
+    if ((code & 0xff) != SQLITE_BUSY || sqlite3_get_autocommit(s->db.handle)) return db_error(&s->db, code, "cannot write", error);
+    if (s->waiting_since == 0) s->waiting_since = now;
+    now = seconds();
+    if (!must && now - s->waiting_since < 1) return XT_STATUS_OK;
+    const bool stop = give_up(s, now);
+    if (!must) return XT_STATUS_OK;
+    if (stop) return err_set(error, XT_STATUS_IO, s->db.path, NULL, -1, "cannot write: another process has been reading the store for %.0f s", now - s->waiting_since);
+  }
+}
+
 xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
-  if (!s->dirty || (least_seconds > 0 && seconds() - s->dirty_since < least_seconds)) return XT_STATUS_OK;
-  const xt_status status = db_run(&s->db, "COMMIT", "cannot write", error);
+  const double now = seconds();
+  if (!s->dirty) return XT_STATUS_OK;
+  if (now < s->dirty_since) s->dirty_since = now; /* a clock that was set back must not put commits off */
+  if (least_seconds > 0 && now - s->dirty_since < least_seconds) return XT_STATUS_OK;
+  bool committed;
+  const xt_status status = commit(s, least_seconds <= 0, now, &committed, error);
   if (status) {
     sqlite3_exec(s->db.handle, "ROLLBACK", NULL, NULL, NULL);
     s->in_transaction = s->dirty = false;
     return status;
   }
+  if (!committed) return XT_STATUS_OK;
   s->in_transaction = s->dirty = s->fresh = false;
+  s->waiting_since = 0;
   return store_begin_transaction(s, error);
 }
 
@@ -228,16 +299,16 @@ xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out,
       [STORE_FIND_VANILLA] = "SELECT 1 FROM vanilla WHERE instance = ?1",
       [STORE_FIND_TEXT] = "SELECT id FROM texts WHERE ids = ?1",
       [STORE_ADD_TEXT] = "INSERT INTO texts(ids, text) VALUES(?1, ?2)",
-      [STORE_ADD_RESPONSE] = "INSERT OR IGNORE INTO responses(instance, text, margin, entropy, mean_entropy, mean_logprob, run, site, source_layer, target_layer)"
-                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-      [STORE_ADD_VANILLA] = "INSERT OR IGNORE INTO vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+      [STORE_ADD_RESPONSE] = "INSERT INTO responses(instance, text, margin, entropy, mean_entropy, mean_logprob, run, site, source_layer, target_layer)"
+                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(instance, site, source_layer, target_layer) DO NOTHING",
+      [STORE_ADD_VANILLA] = "INSERT INTO vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(instance) DO NOTHING",
       [STORE_FIND_SOURCE] = "SELECT 1 FROM sources WHERE instance = ?1",
-      [STORE_ADD_SOURCE] = "INSERT OR IGNORE INTO sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
-                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+      [STORE_ADD_SOURCE] = "INSERT INTO sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(instance) DO NOTHING",
       [STORE_FIND_SAMPLES] = "SELECT number FROM samples WHERE instance = ?1 AND temperature = ?2 AND top_p = ?3 AND seed = ?4",
-      [STORE_ADD_SAMPLE] = "INSERT OR IGNORE INTO samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
-                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+      [STORE_ADD_SAMPLE] = "INSERT INTO samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
+                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(instance, temperature, top_p, seed, number) DO NOTHING",
       [STORE_ADD_PLAN] = "INSERT INTO plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(key) DO NOTHING",
       [STORE_ADD_TEXT_METRIC] = "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",

@@ -22,14 +22,19 @@ done:
 }
 
 typedef struct RunCallback {
+  const Db *db;
   xt_status (*call)(void *, const char *, const char *, xt_error *);
 } RunCallback;
 
 static xt_status run_row(sqlite3_stmt *statement, const void *callback, void *user, xt_error *error) {
-  return ((const RunCallback *)callback)->call(user, db_text(statement, 0), db_text(statement, 1), error);
+  const RunCallback *run = callback;
+  Columns c = columns_of(run->db, statement, "runs", error);
+  const char *started = column_text(&c, 0, "started"), *provenance = column_text(&c, 1, "provenance");
+  TRY(c.status);
+  return run->call(user, started, provenance, error);
 }
 
 xt_status xt_store_read_runs(xt_store *s, xt_status (*run)(void *user, const char *started, const char *provenance, xt_error *error), void *user,
                              xt_error *error) {
-  return read_table(s, TABLE_RUNS, "SELECT started, provenance FROM runs ORDER BY id", run_row, &(RunCallback){run}, user, error);
+  return read_table(s, TABLE_RUNS, "SELECT started, provenance FROM runs ORDER BY id", run_row, &(RunCallback){&s->db, run}, user, error);
 }

@@ -43,48 +43,47 @@ xt_status xt_store_count_unmeasured(xt_store *s, xt_metric metric, uint64_t *cou
   else if (pairs) snprintf(sql, sizeof sql, "SELECT count(*) FROM (SELECT instance, text FROM vanilla UNION SELECT instance, text FROM responses)");
   else snprintf(sql, sizeof sql, "SELECT count(*) FROM texts");
   TRY(db_prepare(&s->db, sql, &statement, error));
-  sqlite3_bind_int64(statement, 1, 0); /* no such parameter where there are no tables, which does no harm */
-  db_bind_text(statement, 2, names[metric]);
+  db_bind_integer(&s->db, statement, 1, 0); /* no such parameter where there are no tables, which does no harm */
+  db_bind_text(&s->db, statement, 2, names[metric]);
   const xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
   if (!status && row) *count = (uint64_t)sqlite3_column_int64(statement, 0);
   sqlite3_finalize(statement);
   return status;
 }
 
-static xt_status copy_ids(sqlite3_stmt *statement, int column, int32_t **out, size_t *count, xt_error *error) {
-  const size_t bytes = (size_t)sqlite3_column_bytes(statement, column);
-  *count = bytes / sizeof **out;
+static xt_status copy_ids(Columns *c, int column, const char *name, int32_t **out, size_t *count, xt_error *error) {
+  *count = column_id_count(c, column, name);
+  TRY(c->status);
   TRY(mem_alloc(out, *count, sizeof **out, error));
-  if (*count) memcpy(*out, sqlite3_column_blob(statement, column), *count * sizeof **out);
-  return XT_STATUS_OK;
+  column_ids(c, column, name, *out, *count);
+  return c->status;
 }
 
 /* Columns: question or 0, text, ids, words, prompt's ids. */
-static xt_status add_item(MetricItems *out, sqlite3_stmt *statement, xt_error *error) {
+static xt_status add_item(const Db *db, MetricItems *out, sqlite3_stmt *statement, xt_error *error) {
+  Columns c = columns_of(db, statement, "texts", error);
   TRY(mem_grow(&out->items, &out->capacity, out->count + 1, sizeof *out->items, error));
   MetricItem *item = &out->items[out->count++];
-  *item = (MetricItem){.question = sqlite3_column_int64(statement, 0), .text = sqlite3_column_int64(statement, 1)};
-  TRY(copy_ids(statement, 2, &item->ids, &item->count, error));
-  if (sqlite3_column_type(statement, 3) != SQLITE_NULL) {
-    const char *words = db_text(statement, 3);
-    item->length = (size_t)sqlite3_column_bytes(statement, 3);
-    TRY(mem_copy_text(&item->words, words, item->length, error));
-  }
-  return item->question ? copy_ids(statement, 4, &item->prompt, &item->prompt_count, error) : XT_STATUS_OK;
+  *item = (MetricItem){.question = column_integer(&c, 0, "id", 0, ID_MOST), .text = column_integer(&c, 1, "id", 1, ID_MOST)};
+  TRY(copy_ids(&c, 2, "ids", &item->ids, &item->count, error));
+  const char *words = column_any_text(&c, 3, "text", &item->length);
+  TRY(c.status);
+  if (words) TRY(mem_copy_text(&item->words, words, item->length, error));
+  return item->question ? copy_ids(&c, 4, "target_ids", &item->prompt, &item->prompt_count, error) : XT_STATUS_OK;
 }
 
-static xt_status read_items(const xt_store *s, const char *sql, int64_t parameter, const char *name, size_t most, MetricItems *out, xt_error *error) {
+static xt_status read_items(xt_store *s, const char *sql, int64_t parameter, const char *name, size_t most, MetricItems *out, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
   xt_status status;
   TRY(db_prepare(&s->db, sql, &statement, error));
-  sqlite3_bind_int64(statement, 1, parameter);
-  db_bind_text(statement, 2, name);
-  sqlite3_bind_int64(statement, 3, (int64_t)most);
+  db_bind_integer(&s->db, statement, 1, parameter);
+  db_bind_text(&s->db, statement, 2, name);
+  db_bind_integer(&s->db, statement, 3, (int64_t)most);
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
-    TRY_DONE(add_item(out, statement, error));
+    TRY_DONE(add_item(&s->db, out, statement, error));
   }
 done:
   sqlite3_finalize(statement);
@@ -141,23 +140,22 @@ xt_status metrics_add_number(xt_store *s, xt_metric metric, const MetricItem *it
   sqlite3_stmt *statement;
   const bool pair = metric == XT_METRIC_CONDITIONAL;
   TRY(store_statement(s, pair ? STORE_ADD_PAIR_METRIC : STORE_ADD_TEXT_METRIC, &statement, error));
-  sqlite3_bind_int64(statement, 1, item->text);
-  db_bind_text(statement, 2, names[metric]);
-  if (isnan(value)) sqlite3_bind_null(statement, 3);
-  else sqlite3_bind_double(statement, 3, value);
-  if (pair) sqlite3_bind_int64(statement, 4, item->question);
+  db_bind_integer(&s->db, statement, 1, item->text);
+  db_bind_text(&s->db, statement, 2, names[metric]);
+  db_bind_real(&s->db, statement, 3, value);
+  if (pair) db_bind_integer(&s->db, statement, 4, item->question);
   return finish_value(s, statement, error);
 }
 
 xt_status metrics_add_language(xt_store *s, const MetricItem *item, const char *lang, double probability, xt_error *error) {
   sqlite3_stmt *statement;
   TRY(store_statement(s, STORE_ADD_TEXT_METRIC, &statement, error));
-  sqlite3_bind_int64(statement, 1, item->text);
-  db_bind_text(statement, 2, LANGUAGE_PROBABILITY);
-  sqlite3_bind_double(statement, 3, probability);
+  db_bind_integer(&s->db, statement, 1, item->text);
+  db_bind_text(&s->db, statement, 2, LANGUAGE_PROBABILITY);
+  db_bind_real(&s->db, statement, 3, probability);
   TRY(db_do(&s->db, statement, error));
-  db_bind_text(statement, 2, names[XT_METRIC_LANGUAGE]);
-  db_bind_text(statement, 3, lang);
+  db_bind_text(&s->db, statement, 2, names[XT_METRIC_LANGUAGE]);
+  db_bind_text(&s->db, statement, 3, lang);
   return finish_value(s, statement, error);
 }
 
@@ -175,7 +173,7 @@ xt_status metrics_claim_langid(xt_store *s, const char *hash, xt_error *error) {
                    "the store's languages were identified by another file, hash %.12s...; this one's is %.12s... Give that file", known, hash);
   if (known[0]) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, "INSERT INTO settings VALUES('" LANGID_SETTING "', ?1)", &statement, error));
-  db_bind_text(statement, 1, hash);
+  db_bind_text(&s->db, statement, 1, hash);
   status = db_do(&s->db, statement, error);
   sqlite3_finalize(statement);
   store_touched(s);

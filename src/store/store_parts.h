@@ -3,6 +3,8 @@
 #ifndef STORE_STORE_PARTS_H
 #define STORE_STORE_PARTS_H
 
+#include <stdlib.h>
+
 #include "store/schema.h"
 #include "xtransplant/store.h"
 
@@ -36,6 +38,9 @@ struct xt_store {
   bool in_transaction;
   bool dirty;          /* something was added since the last commit */
   double dirty_since;
+  double waiting_since; /* when a commit first had to wait for readers; 0: it did not */
+  bool (*wait)(void *user, const xt_store_wait *wait);
+  void *wait_user;
   sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
   StoreTexts settings; /* "" while the store has none */
   char model_name[256];
@@ -49,6 +54,16 @@ xt_status store_make_tables(xt_store *store, xt_error *error);
 xt_status store_write_settings(xt_store *store, xt_error *error);
 xt_status store_begin_transaction(xt_store *store, xt_error *error);
 void store_touched(xt_store *store);
+
+/* That a text is a site as sweeps write it. */
+void store_check_site(Columns *columns, const char *site);
+/* A choice's or a response's layers, `vanilla`: or -1 both, for the untouched run. */
+void store_check_layers(Columns *columns, int layers, bool vanilla, int source_layer, int target_layer);
+
+static inline int store_layers(const xt_store *store) { return atoi(store->settings.of[STORE_LAYERS]); }
+
+/* Another process that holds a lock on the file, and its name; 0: none is known of. Linux only. */
+long store_lock_holder(const char *path, char name[XT_STORE_NAME_SIZE]);
 
 /* Identity of a question by its content. */
 void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);

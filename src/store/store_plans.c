@@ -55,12 +55,12 @@ static xt_status insert_plan(xt_store *s, const xt_store_plan *plan, const char 
   plan_key(plan, lists, questions, key);
   TRY(store_statement(s, STORE_ADD_PLAN, &statement, error));
   const char *const texts[] = {key, plan->task, plan->lang, plan->source_lang};
-  for (int i = 0; i < 4; i++) db_bind_text(statement, i + 1, texts[i]);
-  sqlite3_bind_int(statement, 5, plan->cot);
-  sqlite3_bind_int64(statement, 6, (int64_t)plan->dataset);
-  sqlite3_bind_int64(statement, 7, (int64_t)plan->too_long);
-  for (int i = 0; i < 3; i++) db_bind_text(statement, 8 + i, lists[i]);
-  sqlite3_bind_blob64(statement, 11, questions, plan->question_count * STORE_DIGEST_BYTES, SQLITE_STATIC);
+  for (int i = 0; i < 4; i++) db_bind_text(&s->db, statement, i + 1, texts[i]);
+  db_bind_integer(&s->db, statement, 5, plan->cot);
+  db_bind_integer(&s->db, statement, 6, (int64_t)plan->dataset);
+  db_bind_integer(&s->db, statement, 7, (int64_t)plan->too_long);
+  for (int i = 0; i < 3; i++) db_bind_text(&s->db, statement, 8 + i, lists[i]);
+  db_bind_blob(&s->db, statement, 11, questions, plan->question_count * STORE_DIGEST_BYTES);
   TRY(db_do(&s->db, statement, error));
   if (sqlite3_changes(s->db.handle)) store_touched(s);
   return XT_STATUS_OK;
@@ -101,7 +101,7 @@ typedef struct PlanLists {
 } PlanLists;
 
 static xt_status bad_plan(const xt_store *s, const char *column, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, s->db.path, "plans", -1, "the store is damaged: a plan's %s is no list that a sweep writes", column);
+  return db_damaged(&s->db, "plans", error, "a plan's %s is no list that a sweep writes", column);
 }
 
 /* Ascending layers of the model, with commas; none is a text of nothing. */
@@ -135,19 +135,19 @@ static bool parse_sites(const char *text, PlanLists *lists, size_t *count) {
 
 static xt_status read_plan(xt_store *s, sqlite3_stmt *row, PlanLists *lists, StoredPlan *plan, xt_error *error) {
   const int layers = atoi(s->settings.of[STORE_LAYERS]);
-  const int64_t dataset = sqlite3_column_int64(row, 4), too_long = sqlite3_column_int64(row, 5);
-  *plan = (StoredPlan){.task = db_text(row, 0), .lang = db_text(row, 1), .source_lang = db_text(row, 2), .cot = sqlite3_column_int(row, 3) != 0,
-                       .dataset = (size_t)dataset, .too_long = (size_t)too_long, .source_layers = lists->sources, .target_layers = lists->targets,
-                       .sites = lists->names};
-  if (dataset < 0 || dataset > INT_MAX) return bad_plan(s, "dataset", error);
-  if (too_long < 0 || too_long > INT_MAX) return bad_plan(s, "too_long", error);
-  if (!parse_sites(db_text(row, 6), lists, &plan->site_count)) return bad_plan(s, "sites", error);
-  if (!parse_layers(db_text(row, 7), layers, lists->sources, &plan->source_layer_count)) return bad_plan(s, "source_layers", error);
-  if (!parse_layers(db_text(row, 8), layers, lists->targets, &plan->target_layer_count)) return bad_plan(s, "target_layers", error);
-  const size_t bytes = (size_t)sqlite3_column_bytes(row, 9);
-  if (bytes % STORE_DIGEST_BYTES) return bad_plan(s, "questions", error);
-  plan->questions = sqlite3_column_blob(row, 9);
+  Columns c = columns_of(&s->db, row, "plans", error);
+  *plan = (StoredPlan){.task = column_text(&c, 0, "task"), .lang = column_text(&c, 1, "lang"), .source_lang = column_text(&c, 2, "source_lang"),
+                       .cot = column_integer(&c, 3, "cot", 0, 1) != 0, .dataset = (size_t)column_integer(&c, 4, "dataset", 0, INT_MAX),
+                       .too_long = (size_t)column_integer(&c, 5, "too_long", 0, INT_MAX), .source_layers = lists->sources,
+                       .target_layers = lists->targets, .sites = lists->names};
+  const char *sites = column_text(&c, 6, "sites"), *sources = column_text(&c, 7, "source_layers"), *targets = column_text(&c, 8, "target_layers");
+  size_t bytes;
+  plan->questions = column_blob(&c, 9, "questions", STORE_DIGEST_BYTES, &bytes);
   plan->question_count = bytes / STORE_DIGEST_BYTES;
+  TRY(c.status);
+  if (!parse_sites(sites, lists, &plan->site_count)) return bad_plan(s, "sites", error);
+  if (!parse_layers(sources, layers, lists->sources, &plan->source_layer_count)) return bad_plan(s, "source_layers", error);
+  if (!parse_layers(targets, layers, lists->targets, &plan->target_layer_count)) return bad_plan(s, "target_layers", error);
   return XT_STATUS_OK;
 }
 
@@ -190,12 +190,15 @@ xt_status plans_read_questions(xt_store *s, xt_status (*question)(void *user, co
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
-    StoredQuestion one = {.number = sqlite3_column_int64(statement, 0), .task = db_text(statement, 2), .lang = db_text(statement, 3),
-                          .source_lang = db_text(statement, 4), .id = db_text(statement, 5), .gold = sqlite3_column_int(statement, 6) != 0,
+    Columns c = columns_of(&s->db, statement, "instances", error);
+    StoredQuestion one = {.number = column_integer(&c, 0, "id", 1, ID_MOST), .task = column_text(&c, 2, "task"), .lang = column_text(&c, 3, "lang"),
+                          .source_lang = column_text(&c, 4, "source_lang"), .id = column_text(&c, 5, "doc_id"), .gold = sqlite3_column_int(statement, 6) != 0,
                           .vanilla = sqlite3_column_int(statement, 7) != 0, .vanilla_decoded = sqlite3_column_int(statement, 8) != 0,
                           .source = sqlite3_column_int(statement, 9) != 0};
-    const char *key = db_text(statement, 1);
-    if (strlen(key) == STORE_KEY_SIZE - 1) digest_of_key(key, one.digest);
+    const char *key = column_text(&c, 1, "key");
+    TRY_DONE(c.status);
+    if (strlen(key) != STORE_KEY_SIZE - 1) TRY_DONE(db_damaged(&s->db, "instances", error, "a question's key has %zu digits", strlen(key)));
+    digest_of_key(key, one.digest);
     TRY_DONE(question(user, &one, error));
   }
 done:
@@ -220,6 +223,13 @@ static xt_status measured_text(xt_store *s, const char *name, xt_metric metric, 
   return XT_STATUS_OK;
 }
 
+/* A transplant's site as sweeps write it, or one of the words for what is none. */
+static const char *column_site(Columns *c, int column) {
+  const char *site = column_text(c, column, "site");
+  if (strcmp(site, "vanilla") != 0 && strcmp(site, "source") != 0) store_check_site(c, site);
+  return site;
+}
+
 /* `site`: an expression. */
 static xt_status count_table(xt_store *s, const char *table, const char *site, const char *const measured[3],
                              xt_status (*count)(void *user, const StoredCount *count, xt_error *error), void *user, xt_error *error) {
@@ -232,8 +242,10 @@ static xt_status count_table(xt_store *s, const char *table, const char *site, c
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
-    const StoredCount one = {sqlite3_column_int64(statement, 0), db_text(statement, 1), (uint64_t)sqlite3_column_int64(statement, 2),
+    Columns c = columns_of(&s->db, statement, table, error);
+    const StoredCount one = {column_integer(&c, 0, "instance", 1, ID_MOST), column_site(&c, 1), (uint64_t)sqlite3_column_int64(statement, 2),
                              (uint64_t)sqlite3_column_int64(statement, 3), (uint64_t)sqlite3_column_int64(statement, 4), (uint64_t)sqlite3_column_int64(statement, 5)};
+    TRY_DONE(c.status);
     TRY_DONE(count(user, &one, error));
   }
 done:

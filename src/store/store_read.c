@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Responses, out: in an order of their content alone. */
+/* Responses, out: in an order of their content alone.
+ *
+ * A question is copied with all its rows before the first is given out, and no lock on the file is held meanwhile: whoever reads may take
+ * all the time it likes, such as a pager at the end of a pipe, without a writer ever having to wait for it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -23,52 +27,80 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
 
 #define ROW_STATEMENTS 2 /* at most */
 
+/* What rows a Reader gives. */
+typedef enum RowKind { ROWS_RESPONSES = 0, ROWS_SOURCES, ROWS_SAMPLES, ROWS_SELECTIONS } RowKind;
+
 typedef struct Reader {
   xt_store *store;
-  sqlite3_stmt *questions, *rows[ROW_STATEMENTS]; /* `rows` are of one question, ?1 */
+  RowKind kind;
+  sqlite3_stmt *questions, *rows[ROW_STATEMENTS]; /* of one question, ?1 */
+  int64_t *numbers;       /* of all questions, in their order */
+  size_t count, capacity;
+  Arena arena;            /* of what follows */
+  int64_t number;
+  char *key;
   xt_question question;
   const xt_task *task;
-  xt_choice *choices; /* of the question; their strings lie in `json` */
-  json_t *json;
-  char key[STORE_KEY_SIZE];
-  bool of_source, sampled; /* what the rows are */
+  json_t *json;           /* the question's choices, whose strings they borrow */
+  xt_store_row *found;    /* of the question */
+  size_t found_count, found_capacity;
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
 } Reader;
 
-static void forget_choices(Reader *r) {
-  free(r->choices);
+/* ---- questions -------------------------------------------------------------------------------- */
+
+static xt_status keep(Reader *r, const char *text, size_t length, const char **out, xt_error *error) {
+  char *copy;
+  *out = NULL;
+  if (!text) return XT_STATUS_OK;
+  TRY(arena_alloc(&r->arena, &copy, length + 1, 1, error));
+  memcpy(copy, text, length);
+  *out = copy;
+  return XT_STATUS_OK;
+}
+
+static void forget_question(Reader *r) {
   json_decref(r->json);
-  r->choices = NULL;
+  arena_free(&r->arena);
   r->json = NULL;
+  r->arena = (Arena){0};
+  r->found_count = 0;
 }
 
 static xt_status read_choices(Reader *r, const char *text, xt_error *error) {
-  const char *label;
+  const char *label, *path = r->store->db.path;
+  xt_choice *choices;
   json_t *value;
-  forget_choices(r);
-  r->question.choices = NULL;
-  r->question.choice_count = 0;
-  if (!text[0]) return XT_STATUS_OK;
-  TRY(json_parse(text, strlen(text), r->store->db.path, &r->json, error));
-  if (!json_is_object(r->json)) return err_set(error, XT_STATUS_INPUT, r->store->db.path, "choices", -1, "of question %s is not a JSON object", r->key);
-  TRY(mem_alloc(&r->choices, json_object_size(r->json), sizeof *r->choices, error));
+  if (!text || !text[0]) return XT_STATUS_OK;
+  TRY(json_parse(text, strlen(text), path, &r->json, error));
+  if (!json_is_object(r->json)) return db_damaged(&r->store->db, "instances", error, "the choices of question %s are not a JSON object", r->key);
+  TRY(arena_alloc(&r->arena, &choices, json_object_size(r->json) + 1, sizeof *choices, error));
   size_t n = 0;
-  json_object_foreach(r->json, label, value) r->choices[n++] = (xt_choice){label, json_string_value(value)};
-  r->question.choices = r->choices;
+  json_object_foreach(r->json, label, value) choices[n++] = (xt_choice){label, json_string_value(value)};
+  r->question.choices = choices;
   r->question.choice_count = n;
   return XT_STATUS_OK;
 }
 
-/* The question of the current row, whose strings stay until the next. */
+/* The question of the current row, copied. */
 static xt_status read_question(Reader *r, xt_error *error) {
-  sqlite3_stmt *q = r->questions;
-  snprintf(r->key, sizeof r->key, "%s", db_text(q, 1));
-  r->question = (xt_question){.task = db_text(q, 2), .lang = db_text(q, 3), .source_lang = db_text(q, 4), .number = (size_t)sqlite3_column_int64(q, 5),
-                              .id = db_text(q, 6), .source = db_text(q, 7), .target = db_text(q, 8),
-                              .gold = sqlite3_column_type(q, 9) == SQLITE_NULL ? NULL : db_text(q, 9)};
+  static const char *const names[] = {"key", "task", "lang", "source_lang", "doc_id", "source", "target", "gold", "choices"};
+  enum { KEY, TASK, LANG, SOURCE_LANG, ID, SOURCE, TARGET, GOLD, CHOICES, TEXTS };
+  const char *texts[TEXTS], *copy;
+  Columns c = columns_of(&r->store->db, r->questions, "instances", error);
+  const int64_t number = column_integer(&c, TEXTS, "number", 0, ID_MOST);
+  for (int i = 0; i < TEXTS; i++) texts[i] = i == GOLD || i == CHOICES ? column_text_or_null(&c, i, names[i]) : column_text(&c, i, names[i]);
+  TRY(c.status);
+  for (int i = 0; i < CHOICES; i++) {
+    TRY(keep(r, texts[i], texts[i] ? strlen(texts[i]) : 0, &copy, error));
+    texts[i] = copy;
+  }
+  r->key = (char *)(uintptr_t)texts[KEY];
+  r->question = (xt_question){.task = texts[TASK], .lang = texts[LANG], .source_lang = texts[SOURCE_LANG], .number = (size_t)number, .id = texts[ID],
+                              .source = texts[SOURCE], .target = texts[TARGET], .gold = texts[GOLD]};
   r->task = xt_task_find(r->question.task);
-  return read_choices(r, db_text(q, 10), error);
+  return read_choices(r, texts[CHOICES], error);
 }
 
 void xt_text_hash(const char *text, size_t length, char out[XT_TEXT_HASH_SIZE]) {
@@ -90,59 +122,102 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
   hash_text(&hash, row->site);
   hash_number(&hash, (uint64_t)(int64_t)row->source_layer);
   hash_number(&hash, (uint64_t)(int64_t)row->target_layer);
+  if (r->kind == ROWS_SAMPLES) {
+    hash_number(&hash, (uint64_t)llround(1e9 * row->sample.settings.temperature));
+    hash_number(&hash, (uint64_t)llround(1e9 * row->sample.settings.top_p));
+    hash_number(&hash, row->sample.settings.seed);
+    hash_number(&hash, (uint64_t)row->sample.number);
+  }
   hash_finish(&hash, digest);
   hash_hex(digest, (XT_RESPONSE_ID_SIZE - 1) / 2, out);
 }
 
-/* A number; NaN for a null, and for the word that stands for a text with nothing to measure. */
-static double real_or_none(sqlite3_stmt *s, int column) {
-  const int type = sqlite3_column_type(s, column);
-  return type == SQLITE_NULL || type == SQLITE_TEXT ? (double)NAN : sqlite3_column_double(s, column);
+/* ---- rows ------------------------------------------------------------------------------------- */
+
+void store_check_site(Columns *c, const char *site) {
+  xt_site parsed;
+  char name[16];
+  if (c->status != XT_STATUS_OK) return;
+  if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK || strcmp(xt_site_format(parsed, name), site) != 0)
+    c->status = db_damaged(c->db, c->table, c->error, "\"%.40s\" is no site", site);
+}
+
+void store_check_layers(Columns *c, int layers, bool vanilla, int source_layer, int target_layer) {
+  if (c->status != XT_STATUS_OK || (vanilla && source_layer == -1 && target_layer == -1)) return;
+  if (source_layer < 0 || source_layer >= layers || target_layer < 0 || target_layer >= layers)
+    c->status = db_damaged(c->db, c->table, c->error, "layers %d and %d of a model of %d layers", source_layer, target_layer, layers);
+}
+
+/* A value of text_metrics or pair_metrics. *measured: whether there is one; it may say that there is nothing to measure. */
+static double metric(Columns *c, int column, const char *name, bool *measured) {
+  size_t length;
+  *measured = sqlite3_column_type(c->statement, column) != SQLITE_NULL;
+  if (sqlite3_column_type(c->statement, column) != SQLITE_TEXT) return column_real_or_none(c, column, name);
+  const char *text = column_any_text(c, column, name, &length);
+  if (c->status == XT_STATUS_OK && strcmp(text, "none") != 0) c->status = db_damaged(c->db, "text_metrics", c->error, "a value of %s is not a number", name);
+  return (double)NAN;
 }
 
 /* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer, strategy, those of
- * `measured`, the text's number, the strategy's site. */
-static xt_status give_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
-  xt_store_row row = {.question = &r->question, .question_number = sqlite3_column_int64(r->questions, 0),
-                      .text_number = sqlite3_column_int64(s, 14), .site = db_text(s, 6), .correct = -1, .source_layer = sqlite3_column_int(s, 7),
-                      .target_layer = sqlite3_column_int(s, 8), .margin = real_or_none(s, 2), .entropy = real_or_none(s, 3),
-                      .mean_entropy = real_or_none(s, 4), .mean_logprob = real_or_none(s, 5),
-                      .strategy = sqlite3_column_type(s, 9) == SQLITE_NULL ? NULL : db_text(s, 9),
-                      .strategy_site = sqlite3_column_type(s, 15) == SQLITE_NULL ? NULL : db_text(s, 15),
-                      .nll_standalone = real_or_none(s, 10), .nll_conditional = real_or_none(s, 11),
-                      .language = sqlite3_column_type(s, 12) == SQLITE_NULL ? NULL : db_text(s, 12), .language_probability = real_or_none(s, 13)};
-  row.standalone_measured = sqlite3_column_type(s, 10) != SQLITE_NULL;
-  row.conditional_measured = sqlite3_column_type(s, 11) != SQLITE_NULL;
-  if (r->sampled)
-    row.sample = (xt_store_sample){(int)sqlite3_column_int64(s, 19),
-                                   {sqlite3_column_double(s, 16), sqlite3_column_double(s, 17), (unsigned long long)sqlite3_column_int64(s, 18)}};
-  row.ids = sqlite3_column_blob(s, 0);
-  row.count = (size_t)sqlite3_column_bytes(s, 0) / sizeof *row.ids;
-  if (sqlite3_column_type(s, 1) != SQLITE_NULL) {
-    row.text = db_text(s, 1);
-    row.text_length = (size_t)sqlite3_column_bytes(s, 1);
-  }
-  response_id(r, &row, row.id);
-  /* a gold answer is the target prompt's */
-  if (r->task && r->question.gold && row.text && !r->of_source) {
-    bool correct;
-    TRY(xt_task_score(r->task, r->question.choices, r->question.choice_count, row.text, row.text_length, r->question.gold, &correct, error));
-    row.correct = correct;
-  }
-  return r->row(r->user, &row, error);
+ * `measured`, the text's number, the strategy's site; of a sample its temperature, top_p, seed and number. */
+static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
+  static const char *const tables[] = {"responses", "sources", "samples", "selections"};
+  Columns c = columns_of(&r->store->db, s, tables[r->kind], error);
+  xt_store_row row = {.question = &r->question, .question_number = r->number, .text_number = column_integer(&c, 14, "text", 1, ID_MOST), .correct = -1,
+                      .source_layer = (int)column_integer(&c, 7, "source_layer", -1, XT_STORE_LAYERS_MOST),
+                      .target_layer = (int)column_integer(&c, 8, "target_layer", -1, XT_STORE_LAYERS_MOST), .margin = column_real_or_none(&c, 2, "margin"),
+                      .entropy = column_real_or_none(&c, 3, "entropy"), .mean_entropy = column_real_or_none(&c, 4, "mean_entropy"),
+                      .mean_logprob = column_real_or_none(&c, 5, "mean_logprob"), .language_probability = column_real_or_none(&c, 13, "lang_probability")};
+  const char *site = column_text(&c, 6, "site"), *strategy = column_text_or_null(&c, 9, "strategy"), *language = column_text_or_null(&c, 12, "lang"),
+             *strategy_site = column_text_or_null(&c, 15, "site"), *text = column_any_text(&c, 1, "text", &row.text_length);
+  row.nll_standalone = metric(&c, 10, "nll_standalone", &row.standalone_measured);
+  row.nll_conditional = metric(&c, 11, "nll_conditional", &row.conditional_measured);
+  const bool plain = strcmp(site, "vanilla") == 0 || strcmp(site, "source") == 0 || strcmp(site, "sample") == 0; /* the queries' own words, too */
+  if (!plain) store_check_site(&c, site);
+  if (plain && c.status == XT_STATUS_OK && (row.source_layer != -1 || row.target_layer != -1)) c.status = db_damaged(c.db, c.table, error, "\"%s\" is no site", site);
+  store_check_layers(&c, store_layers(r->store), plain, row.source_layer, row.target_layer);
+  if (strategy_site) store_check_site(&c, strategy_site);
+  if (r->kind == ROWS_SAMPLES)
+    row.sample = (xt_store_sample){(int)column_integer(&c, 19, "number", 0, INT32_MAX),
+                                   {column_real(&c, 16, "temperature"), column_real(&c, 17, "top_p"), (unsigned long long)column_integer(&c, 18, "seed", INT64_MIN, INT64_MAX)}};
+  row.count = column_id_count(&c, 0, "ids");
+  TRY(c.status);
+  TRY(keep(r, site, strlen(site), &row.site, error));
+  TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
+  TRY(keep(r, strategy_site, strategy_site ? strlen(strategy_site) : 0, &row.strategy_site, error));
+  TRY(keep(r, language, language ? strlen(language) : 0, &row.language, error));
+  TRY(keep(r, text, row.text_length, &row.text, error));
+  int32_t *ids;
+  TRY(arena_alloc(&r->arena, &ids, row.count, sizeof *ids, error));
+  column_ids(&c, 0, "ids", ids, row.count);
+  TRY(c.status);
+  row.ids = ids;
+  TRY(mem_grow(&r->found, &r->found_capacity, r->found_count + 1, sizeof *r->found, error));
+  r->found[r->found_count++] = row;
+  return XT_STATUS_OK;
 }
 
-static xt_status give_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) {
-  const Db *db = &r->store->db;
+static xt_status copy_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) {
   bool more;
   xt_status status;
-  sqlite3_bind_int64(statement, 1, sqlite3_column_int64(r->questions, 0));
+  db_bind_integer(&r->store->db, statement, 1, r->number);
   do {
-    status = db_step(db, statement, &more, "cannot read", error);
-    if (!status && more) status = give_row(r, statement, error);
+    status = db_step(&r->store->db, statement, &more, "cannot read", error);
+    if (!status && more) status = copy_row(r, statement, error);
   } while (!status && more);
   sqlite3_reset(statement);
   return status;
+}
+
+/* A gold answer is the target prompt's. */
+static xt_status give_row(Reader *r, xt_store_row *row, xt_error *error) {
+  response_id(r, row, row->id);
+  if (r->task && r->question.gold && row->text && r->kind != ROWS_SOURCES) {
+    bool correct;
+    TRY(xt_task_score(r->task, r->question.choices, r->question.choice_count, row->text, row->text_length, r->question.gold, &correct, error));
+    row->correct = correct;
+  }
+  return r->row(r->user, row, error);
 }
 
 /* Values of texts (store_metrics.c), or nulls in a store that has none. 'none': measured, and there was nothing to measure. */
@@ -179,51 +254,89 @@ static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool 
   return db_prepare(&r->store->db, sql, &r->rows[index], error);
 }
 
-static xt_status read_all(Reader *r, xt_error *error) {
-  static const char by_question[] =
-      "SELECT id, key, task, lang, source_lang, number, doc_id, source, target, gold, choices FROM instances"
-      " ORDER BY task, lang, source_lang, number, doc_id, key";
+/* The question r->number and its rows. *there: it still is. */
+static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
+  Db *db = &r->store->db;
+  forget_question(r);
+  db_bind_integer(db, r->questions, 1, r->number);
+  xt_status status = db_step(db, r->questions, there, "cannot read", error);
+  if (!status && *there) status = read_question(r, error);
+  sqlite3_reset(r->questions);
+  for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i] && !status && *there; i++) status = copy_rows(r, r->rows[i], error);
+  return status;
+}
+
+/* One state of the file for a question and its rows. A writer's own reading is within its transaction. */
+static xt_status copy_in_transaction(Reader *r, bool *there, xt_error *error) {
+  Db *db = &r->store->db;
+  const bool own = sqlite3_get_autocommit(db->handle) != 0;
+  if (own) TRY(db_run(db, "BEGIN", "cannot read", error));
+  const xt_status status = copy_question(r, there, error);
+  if (own) sqlite3_exec(db->handle, status ? "ROLLBACK" : "COMMIT", NULL, NULL, NULL);
+  return status;
+}
+
+static xt_status list_questions(Reader *r, xt_error *error) {
+  sqlite3_stmt *statement;
   bool more;
-  TRY(db_prepare(&r->store->db, by_question, &r->questions, error));
+  xt_status status;
+  TRY(db_prepare(&r->store->db, "SELECT id FROM instances ORDER BY task, lang, source_lang, number, doc_id, key", &statement, error));
   for (;;) {
-    TRY(db_step(&r->store->db, r->questions, &more, "cannot read", error));
-    if (!more) return XT_STATUS_OK;
-    TRY(read_question(r, error));
-    for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i]; i++) TRY(give_rows(r, r->rows[i], error));
+    Columns c = columns_of(&r->store->db, statement, "instances", error);
+    TRY_DONE(db_step(&r->store->db, statement, &more, "cannot read", error));
+    if (!more) break;
+    TRY_DONE(mem_grow(&r->numbers, &r->capacity, r->count + 1, sizeof *r->numbers, error));
+    r->numbers[r->count++] = column_integer(&c, 0, "id", 1, ID_MOST);
+    TRY_DONE(c.status);
   }
+done:
+  sqlite3_finalize(statement);
+  return status;
+}
+
+static xt_status read_all(Reader *r, xt_error *error) {
+  TRY(list_questions(r, error));
+  TRY(db_prepare(&r->store->db, "SELECT key, task, lang, source_lang, doc_id, source, target, gold, choices, number FROM instances WHERE id = ?1", &r->questions, error));
+  for (size_t i = 0; i < r->count; i++) {
+    bool there;
+    r->number = r->numbers[i];
+    TRY(copy_in_transaction(r, &there, error));
+    for (size_t k = 0; k < r->found_count && there; k++) TRY(give_row(r, &r->found[k], error));
+  }
+  return XT_STATUS_OK;
 }
 
 static void reader_deinit(Reader *r) {
   sqlite3_finalize(r->questions);
   for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows[i]);
-  forget_choices(r);
+  forget_question(r);
+  free(r->numbers);
+  free(r->found);
 }
 
-/* Reads the rows of up to ROW_STATEMENTS statements, question by question. */
-static xt_status read_rows(xt_store *s, const char *const *formats, size_t count, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error),
-                           void *user, xt_error *error) {
-  Reader r = {.store = s, .row = row, .user = user};
+static xt_status read_rows(xt_store *s, RowKind kind, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+  static const char *const formats[][ROW_STATEMENTS] = {
+      [ROWS_RESPONSES] = {untouched, transplanted}, [ROWS_SOURCES] = {of_source}, [ROWS_SAMPLES] = {sampled}, [ROWS_SELECTIONS] = {selected}};
+  Reader r = {.store = s, .kind = kind, .row = row, .user = user};
   xt_status status = XT_STATUS_OK;
-  r.of_source = formats[0] == of_source;
-  r.sampled = formats[0] == sampled;
-  for (size_t i = 0; i < count && !status; i++) status = prepare_rows(&r, i, formats[i], metrics_are_there(s), error);
+  for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++) status = prepare_rows(&r, i, formats[kind][i], metrics_are_there(s), error);
   if (!status) status = read_all(&r, error);
   reader_deinit(&r);
   return status;
 }
 
 xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
-  return s->schema.empty ? XT_STATUS_OK : read_rows(s, (const char *const[]){untouched, transplanted}, 2, row, user, error);
+  return s->schema.empty ? XT_STATUS_OK : read_rows(s, ROWS_RESPONSES, row, user, error);
 }
 
 xt_status xt_store_read_sources(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
-  return s->schema.has[TABLE_SOURCES] ? read_rows(s, (const char *const[]){of_source}, 1, row, user, error) : XT_STATUS_OK;
+  return s->schema.has[TABLE_SOURCES] ? read_rows(s, ROWS_SOURCES, row, user, error) : XT_STATUS_OK;
 }
 
 xt_status xt_store_read_samples(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
-  return s->schema.has[TABLE_SAMPLES] ? read_rows(s, (const char *const[]){sampled}, 1, row, user, error) : XT_STATUS_OK;
+  return s->schema.has[TABLE_SAMPLES] ? read_rows(s, ROWS_SAMPLES, row, user, error) : XT_STATUS_OK;
 }
 
 xt_status xt_store_read_selections(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
-  return metrics_are_there(s) ? read_rows(s, (const char *const[]){selected}, 1, row, user, error) : XT_STATUS_OK;
+  return metrics_are_there(s) ? read_rows(s, ROWS_SELECTIONS, row, user, error) : XT_STATUS_OK;
 }

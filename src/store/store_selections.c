@@ -9,20 +9,20 @@ xt_status selections_set(xt_store *s, int64_t question, const char *strategy, co
                          xt_error *error) {
   sqlite3_stmt *find, *add;
   TRY(store_statement(s, STORE_FIND_SELECTION, &find, error));
-  sqlite3_bind_int64(find, 1, question);
-  db_bind_text(find, 2, strategy);
-  db_bind_text(find, 3, site);
+  db_bind_integer(&s->db, find, 1, question);
+  db_bind_text(&s->db, find, 2, strategy);
+  db_bind_text(&s->db, find, 3, site);
   bool row;
   const xt_status status = db_step(&s->db, find, &row, "cannot read", error);
   *changed = !row || sqlite3_column_int(find, 0) != source_layer || sqlite3_column_int(find, 1) != target_layer;
   sqlite3_reset(find);
   if (status || !*changed) return status; /* a store that has it all stays the same file */
   TRY(store_statement(s, STORE_ADD_SELECTION, &add, error));
-  sqlite3_bind_int64(add, 1, question);
-  db_bind_text(add, 2, strategy);
-  db_bind_text(add, 3, site);
-  sqlite3_bind_int(add, 4, source_layer);
-  sqlite3_bind_int(add, 5, target_layer);
+  db_bind_integer(&s->db, add, 1, question);
+  db_bind_text(&s->db, add, 2, strategy);
+  db_bind_text(&s->db, add, 3, site);
+  db_bind_integer(&s->db, add, 4, source_layer);
+  db_bind_integer(&s->db, add, 5, target_layer);
   TRY(db_do(&s->db, add, error));
   store_touched(s);
   return XT_STATUS_OK;
@@ -37,8 +37,13 @@ xt_status selections_read(xt_store *s, xt_status (*row)(void *user, const Select
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &more, "cannot read", error));
     if (!more) break;
-    const Selection selection = {.question = sqlite3_column_int64(statement, 0), .strategy = db_text(statement, 1), .site = db_text(statement, 2),
-                                 .source_layer = sqlite3_column_int(statement, 3), .target_layer = sqlite3_column_int(statement, 4)};
+    Columns c = columns_of(&s->db, statement, "selections", error);
+    const Selection selection = {.question = column_integer(&c, 0, "instance", 1, ID_MOST), .strategy = column_text(&c, 1, "strategy"),
+                                 .site = column_text(&c, 2, "site"), .source_layer = (int)column_integer(&c, 3, "source_layer", -1, XT_STORE_LAYERS_MOST),
+                                 .target_layer = (int)column_integer(&c, 4, "target_layer", -1, XT_STORE_LAYERS_MOST)};
+    store_check_site(&c, selection.site);
+    store_check_layers(&c, store_layers(s), true, selection.source_layer, selection.target_layer);
+    TRY_DONE(c.status);
     TRY_DONE(row(user, &selection, error));
   }
 done:

@@ -48,7 +48,7 @@ static xt_status find(xt_store *s, const char *key, int64_t *number, xt_error *e
   *number = -1;
   if (s->schema.empty) return XT_STATUS_OK;
   TRY(store_statement(s, STORE_FIND_QUESTION, &statement, error));
-  db_bind_text(statement, 1, key);
+  db_bind_text(&s->db, statement, 1, key);
   const xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
   if (!status && row) *number = sqlite3_column_int64(statement, 0);
   sqlite3_reset(statement);
@@ -70,10 +70,10 @@ xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_inst
   TRY(store_statement(s, STORE_ADD_QUESTION, &statement, error));
   TRY(store_choices_text(q, &choices, error));
   const char *const texts[] = {key, q->task, q->lang, q->source_lang, NULL, q->id, q->source, q->target, q->gold, choices};
-  for (int i = 0; i < 10; i++) db_bind_text(statement, i + 1, texts[i]);
-  sqlite3_bind_int64(statement, 5, (int64_t)q->number);
-  db_bind_ids(statement, 11, ids->source, ids->source_count);
-  db_bind_ids(statement, 12, ids->target, ids->target_count);
+  for (int i = 0; i < 10; i++) db_bind_text(&s->db, statement, i + 1, texts[i]);
+  db_bind_integer(&s->db, statement, 5, (int64_t)q->number);
+  db_bind_ids(&s->db, statement, 11, ids->source, ids->source_count);
+  db_bind_ids(&s->db, statement, 12, ids->target, ids->target_count);
   const xt_status status = db_do(&s->db, statement, error);
   free(choices);
   if (status) return status;
@@ -88,8 +88,8 @@ xt_status xt_store_find_responses(xt_store *s, int64_t question, xt_site site, i
   char name[16];
   xt_status status;
   TRY(store_statement(s, STORE_FIND_RESPONSES, &statement, error));
-  sqlite3_bind_int64(statement, 1, question);
-  db_bind_text(statement, 2, xt_site_format(site, name));
+  db_bind_integer(&s->db, statement, 1, question);
+  db_bind_text(&s->db, statement, 2, xt_site_format(site, name));
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
@@ -99,7 +99,7 @@ xt_status xt_store_find_responses(xt_store *s, int64_t question, xt_site site, i
   if (vanilla) {
     sqlite3_stmt *untouched;
     TRY_DONE(store_statement(s, STORE_FIND_VANILLA, &untouched, error));
-    sqlite3_bind_int64(untouched, 1, question);
+    db_bind_integer(&s->db, untouched, 1, question);
     status = db_step(&s->db, untouched, vanilla, "cannot read", error);
     sqlite3_reset(untouched);
   }
@@ -113,7 +113,7 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
   sqlite3_stmt *find_text, *add_text;
   bool row;
   TRY(store_statement(s, STORE_FIND_TEXT, &find_text, error));
-  db_bind_ids(find_text, 1, g->ids, g->count);
+  db_bind_ids(&s->db, find_text, 1, g->ids, g->count);
   xt_status status = db_step(&s->db, find_text, &row, "cannot read", error);
   if (!status && row) *number = sqlite3_column_int64(find_text, 0);
   sqlite3_reset(find_text);
@@ -123,9 +123,8 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
   size_t length = 0;
   TRY(store_statement(s, STORE_ADD_TEXT, &add_text, error));
   if (tokenizer) TRY(xt_tokenizer_decode(tokenizer, g->ids, g->count, true, &text, &length, error));
-  db_bind_ids(add_text, 1, g->ids, g->count);
-  if (text) sqlite3_bind_text64(add_text, 2, text, length, SQLITE_STATIC, SQLITE_UTF8);
-  else sqlite3_bind_null(add_text, 2);
+  db_bind_ids(&s->db, add_text, 1, g->ids, g->count);
+  db_bind_text_of(&s->db, add_text, 2, text, length);
   status = db_do(&s->db, add_text, error);
   free(text);
   *number = sqlite3_last_insert_rowid(s->db.handle);
@@ -143,13 +142,13 @@ static xt_status bind_response(xt_store *s, sqlite3_stmt *statement, int64_t que
   }
   const double count = g->count ? (double)g->count : 1;
   TRY(text_number(s, g, &text, error));
-  sqlite3_bind_int64(statement, 1, question);
-  sqlite3_bind_int64(statement, 2, text);
-  sqlite3_bind_double(statement, 3, margin);
-  sqlite3_bind_double(statement, 4, g->count ? (double)g->entropies[0] : 0);
-  sqlite3_bind_double(statement, 5, entropy / count);
-  sqlite3_bind_double(statement, 6, logprob / count);
-  sqlite3_bind_int64(statement, 7, s->run);
+  db_bind_integer(&s->db, statement, 1, question);
+  db_bind_integer(&s->db, statement, 2, text);
+  db_bind_real(&s->db, statement, 3, margin);
+  db_bind_real(&s->db, statement, 4, g->count ? (double)g->entropies[0] : 0);
+  db_bind_real(&s->db, statement, 5, entropy / count);
+  db_bind_real(&s->db, statement, 6, logprob / count);
+  db_bind_integer(&s->db, statement, 7, s->run);
   return XT_STATUS_OK;
 }
 
@@ -171,9 +170,9 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
   TRY(store_statement(s, site ? STORE_ADD_RESPONSE : STORE_ADD_VANILLA, &statement, error));
   TRY(bind_response(s, statement, question, g, error));
   if (site) {
-    db_bind_text(statement, 8, xt_site_format(*site, name));
-    sqlite3_bind_int(statement, 9, source_layer);
-    sqlite3_bind_int(statement, 10, target_layer);
+    db_bind_text(&s->db, statement, 8, xt_site_format(*site, name));
+    db_bind_integer(&s->db, statement, 9, source_layer);
+    db_bind_integer(&s->db, statement, 10, target_layer);
   }
   return finish_adding(s, statement, error);
 }
@@ -191,7 +190,7 @@ xt_status xt_store_find_source(xt_store *s, int64_t question, bool *have, xt_err
   *have = false;
   if (!s->schema.has[TABLE_SOURCES]) return XT_STATUS_OK;
   TRY(store_statement(s, STORE_FIND_SOURCE, &statement, error));
-  sqlite3_bind_int64(statement, 1, question);
+  db_bind_integer(&s->db, statement, 1, question);
   const xt_status status = db_step(&s->db, statement, have, "cannot read", error);
   sqlite3_reset(statement);
   return status;
@@ -199,11 +198,11 @@ xt_status xt_store_find_source(xt_store *s, int64_t question, bool *have, xt_err
 
 /* ---- samples ---------------------------------------------------------------------------------- */
 
-static void bind_sample(sqlite3_stmt *statement, int64_t question, const xt_sample_settings *settings) {
-  sqlite3_bind_int64(statement, 1, question);
-  sqlite3_bind_double(statement, 2, settings->temperature);
-  sqlite3_bind_double(statement, 3, settings->top_p);
-  sqlite3_bind_int64(statement, 4, (int64_t)settings->seed);
+static void bind_sample(xt_store *s, sqlite3_stmt *statement, int64_t question, const xt_sample_settings *settings) {
+  db_bind_integer(&s->db, statement, 1, question);
+  db_bind_real(&s->db, statement, 2, settings->temperature);
+  db_bind_real(&s->db, statement, 3, settings->top_p);
+  db_bind_integer(&s->db, statement, 4, (int64_t)settings->seed);
 }
 
 xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_settings *settings, int number, const xt_generation *g, xt_error *error) {
@@ -216,11 +215,11 @@ xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_set
   for (size_t t = 0; t < g->count; t++) logprob += (double)g->logprobs[t];
   TRY(text_number(s, g, &text, error));
   TRY(store_statement(s, STORE_ADD_SAMPLE, &statement, error));
-  bind_sample(statement, question, settings);
-  sqlite3_bind_int(statement, 5, number);
-  sqlite3_bind_int64(statement, 6, text);
-  sqlite3_bind_double(statement, 7, g->count ? logprob / (double)g->count : 0);
-  sqlite3_bind_int64(statement, 8, s->run);
+  bind_sample(s, statement, question, settings);
+  db_bind_integer(&s->db, statement, 5, number);
+  db_bind_integer(&s->db, statement, 6, text);
+  db_bind_real(&s->db, statement, 7, g->count ? logprob / (double)g->count : 0);
+  db_bind_integer(&s->db, statement, 8, s->run);
   return finish_adding(s, statement, error);
 }
 
@@ -230,7 +229,7 @@ xt_status xt_store_find_samples(xt_store *s, int64_t question, const xt_sample_s
   xt_status status;
   if (!s->schema.has[TABLE_SAMPLES]) return XT_STATUS_OK;
   TRY(store_statement(s, STORE_FIND_SAMPLES, &statement, error));
-  bind_sample(statement, question, settings);
+  bind_sample(s, statement, question, settings);
   for (;;) {
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
