@@ -138,6 +138,7 @@ typedef struct xt_site_result {
   size_t strategy_count;
   const xt_strategy_result *strategies;     /* from the store's selections */
   xt_estimate perplexity, consistency;      /* over all responses; count 0: the store has none */
+  xt_estimate changed;                      /* share of responses that differ from the untouched one, of questions that have it */
 } xt_site_result;
 
 typedef struct xt_group_language {
@@ -176,15 +177,17 @@ typedef struct xt_analysis_options {
   int threads;       /* 0: one per processor; figures do not depend on it */
 } xt_analysis_options;
 
-/* Reads the store, which may be closed after. One without untouched runs, or without a gold answer at all, is an
- * XT_STATUS_INPUT error. The caller frees *out with xt_analysis_free. */
+/* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT error; where nothing can be scored,
+ * xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
 xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error);
 void xt_analysis_free(xt_analysis *analysis);
 
-/* In order of task, pivot. Groups without a scored instance are left out; their number is xt_analysis_unscored's. */
+/* In order of task, pivot. Groups without a scored instance are not among them: xt_analysis_get_unscored gives those, of which only
+ * `instances`, `languages`, `perplexity` and `consistency` and, of each site, `responses`, `changed`, `perplexity` and `consistency` are filled in. */
 size_t xt_analysis_count(const xt_analysis *analysis);
 const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
 size_t xt_analysis_unscored(const xt_analysis *analysis);
+const xt_group *xt_analysis_get_unscored(const xt_analysis *analysis, size_t index);
 /* Owned by the analysis. */
 const xt_coverage *xt_analysis_coverage(const xt_analysis *analysis);
 

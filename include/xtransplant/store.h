@@ -20,7 +20,7 @@ extern "C" {
 
 typedef struct xt_store xt_store;
 
-#define XT_STORE_LAYERS_MOST 1000 /* layers of a model that a store takes */
+#define XT_STORE_LAYERS_MOST 256 /* layers of a model that a store takes */
 
 typedef enum xt_store_mode {
   XT_STORE_READ = 0, /* the file has to be there */
@@ -54,6 +54,13 @@ xt_status xt_store_begin(xt_store *store, const xt_model *model, const char *has
 xt_status xt_store_add_question(xt_store *store, const xt_question *question, const xt_instance *ids, int64_t *number, xt_error *error);
 /* The same without adding: -1 where the store has none. */
 xt_status xt_store_find_question(xt_store *store, const xt_question *question, int64_t *number, xt_error *error);
+
+/* Questions of the store that have the task, languages and id of one of these, and neither are one of them: edited since, or from another
+ * dataset. Calls `edited` with the index of the question that has its place, and the store's number of the old one. */
+xt_status xt_store_find_edited(xt_store *store, const xt_question *const *questions, size_t count,
+                               xt_status (*edited)(void *user, size_t index, int64_t number, xt_error *error), void *user, xt_error *error);
+/* Takes questions out, with their responses and all that was measured of them, and out of the plans. */
+xt_status xt_store_remove_questions(xt_store *store, const int64_t *numbers, size_t count, xt_error *error);
 
 /* Which responses of a question there are: have[i * layers + j] is set for source layer i and target layer j at
  * the site, the others are left alone. *vanilla (may be NULL): whether the untouched run is there. */

@@ -8,8 +8,6 @@
 #include "base/mem.h"
 #include "base/system.h"
 
-#define LAYERS_MOST 1000
-
 static void free_group(AnalysisGroup *g) {
   for (size_t s = 0; s < g->site_count; s++) {
     free(g->sites[s].texts);
@@ -28,7 +26,7 @@ static void free_group(AnalysisGroup *g) {
 
 void xt_analysis_free(xt_analysis *a) {
   if (!a) return;
-  for (size_t i = 0; i < a->count; i++) free_group(&a->groups[i]);
+  for (size_t i = 0; i < a->count + (a->apart ? a->unscored : 0); i++) free_group(&a->groups[i]);
   free(a->groups);
   free(a->texts);
   free(a->text_slots);
@@ -40,39 +38,28 @@ void xt_analysis_free(xt_analysis *a) {
 
 /* What makes a store one that nothing can be said of. */
 static xt_status check(const xt_analysis *a, const xt_store_info *info, xt_error *error) {
-  size_t instances = 0, gold = 0, untouched = 0;
-  bool known = false;
+  size_t instances = 0, untouched = 0;
   for (size_t i = 0; i < a->count; i++)
     for (size_t k = 0; k < a->groups[i].group.instances; k++) {
-      const AnalysisInstance *instance = &a->groups[i].instances[k];
       instances++;
-      known = known || a->groups[i].group.benchmark;
-      if (instance->gold) gold++;
-      if (instance->vanilla_text != TEXT_ABSENT) untouched++;
+      untouched += a->groups[i].instances[k].vanilla_text != TEXT_ABSENT;
     }
   if (instances == 0) return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1, "holds no responses yet; let sweep go on first");
   if (untouched == 0)
     return err_set(error, XT_STATUS_INPUT, info->path, "vanilla", -1, "has no untouched run, which everything is compared with; the same sweep command adds them");
-  if (!known)
-    return err_set(error, XT_STATUS_INPUT, info->path, "task", -1, "none of its %zu questions is of a known task, so that no response can be scored; give \"task\" in the pairs file", instances);
-  if (gold == 0)
-    return err_set(error, XT_STATUS_INPUT, info->path, "gold", -1, "none of its %zu questions has a gold answer, so that no response can be scored; give \"gold\" in the pairs file", instances);
-  if (a->count == a->unscored)
-    return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1, "no question has an untouched response and a gold answer it can be scored with");
   return XT_STATUS_OK;
 }
 
 /* Groups without a scored instance go to the end of the list, and out of the count. */
-static void drop_unscored(xt_analysis *a) {
-  size_t kept = 0;
-  for (size_t i = 0; i < a->count; i++) {
-    const AnalysisGroup group = a->groups[i];
+static void set_unscored_apart(xt_analysis *a) {
+  for (size_t pass = 0, kept = 0; pass < a->count; pass++) {
+    const AnalysisGroup group = a->groups[pass];
     if (group.group.scored == 0) continue;
-    a->groups[i] = a->groups[kept];
+    memmove(a->groups + kept + 1, a->groups + kept, (pass - kept) * sizeof group); /* the others keep their order */
     a->groups[kept++] = group;
   }
-  for (size_t i = kept; i < a->count; i++) free_group(&a->groups[i]);
-  a->count = kept;
+  a->count -= a->unscored;
+  a->apart = true;
 }
 
 static void count_unscored(xt_analysis *a) {
@@ -83,8 +70,6 @@ static void count_unscored(xt_analysis *a) {
 static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
   xt_store_info info;
   TRY(xt_store_get_info(store, &info, error));
-  if (info.layers < 1 || info.layers > LAYERS_MOST)
-    return err_set(error, XT_STATUS_INPUT, info.path, "layers", -1, "the store says that its model has %d layers", info.layers);
   a->layers = info.layers;
   a->cells = info.layers * info.layers;
   const xt_status status = analysis_load(a, store, error);
@@ -95,7 +80,8 @@ static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
   TRY(xt_coverage_create(store, &a->coverage, error));
   count_unscored(a);
   TRY(check(a, &info, error));
-  drop_unscored(a);
+  set_unscored_apart(a);
+  for (size_t i = 0; i < a->unscored; i++) TRY(analysis_texts(a, &a->groups[a->count + i], error));
   for (size_t i = 0; i < a->count; i++) {
     AnalysisGroup *g = &a->groups[i];
     TRY(analysis_scores(a, g, error));
@@ -127,6 +113,7 @@ xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options
 size_t xt_analysis_count(const xt_analysis *a) { return a->count; }
 const xt_group *xt_analysis_get(const xt_analysis *a, size_t index) { return index < a->count ? &a->groups[index].group : NULL; }
 size_t xt_analysis_unscored(const xt_analysis *a) { return a->unscored; }
+const xt_group *xt_analysis_get_unscored(const xt_analysis *a, size_t index) { return index < a->unscored ? &a->groups[a->count + index].group : NULL; }
 const xt_coverage *xt_analysis_coverage(const xt_analysis *a) { return a->coverage; }
 
 /* ---- the coarse strategy ----------------------------------------------------------------------- */

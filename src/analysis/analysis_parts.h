@@ -61,7 +61,8 @@ typedef struct AnalysisGroup {
 struct xt_analysis {
   Arena arena; /* of strings, and of everything that public structs point to */
   AnalysisGroup *groups;
-  size_t count, capacity, unscored;
+  size_t count, capacity, unscored; /* unscored groups lie behind the others, once they were set apart */
+  bool apart;
   AnalysisText *texts;
   size_t text_count, text_capacity;
   uint32_t *text_slots; /* hash table: index of the text whose number in the store falls there, or TEXT_ABSENT */
@@ -80,6 +81,8 @@ xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out,
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error);
 
 /* Each fills its part of a group, whose data is loaded. */
+/* What can be said of a group without scores. */
+xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *error);

@@ -236,15 +236,34 @@ static void vanilla_texts(const xt_analysis *a, AnalysisGroup *g) {
 
 static void site_texts(const xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_site_result *out) {
   TextSums sums = {0};
+  size_t changed = 0, compared = 0;
   const size_t cells = (size_t)a->cells;
-  for (size_t i = 0; i < g->group.instances; i++)
+  for (size_t i = 0; i < g->group.instances; i++) {
+    const uint32_t untouched = g->instances[i].vanilla_text;
     for (size_t c = 0; c < cells; c++) {
       const uint32_t text = s->texts[i * cells + c];
       if (text == TEXT_ABSENT) continue;
       out->responses++;
+      compared += untouched != TEXT_ABSENT;
+      changed += untouched != TEXT_ABSENT && text != untouched;
       add_text(a, &g->group, &g->instances[i], text, &sums);
     }
+  }
+  out->changed = estimate_proportion(changed, compared);
   text_estimates(&sums, &out->perplexity, &out->consistency);
+}
+
+xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
+  xt_site_result *sites;
+  TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
+  for (size_t s = 0; s < g->site_count; s++) {
+    sites[s] = (xt_site_result){.site = g->sites[s].name, .best = -1, .best_fresh = NAN};
+    site_texts(a, g, &g->sites[s], &sites[s]);
+  }
+  g->group.sites = sites;
+  g->group.site_count = g->site_count;
+  vanilla_texts(a, g);
+  return XT_STATUS_OK;
 }
 
 static xt_status coarse(xt_analysis *a, AnalysisGroup *g, xt_error *error) {

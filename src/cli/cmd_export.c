@@ -42,6 +42,17 @@ typedef struct Exporter {
   char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
 } Exporter;
 
+/* ---- what was measured ------------------------------------------------------------------------ */
+
+enum { PERPLEXITIES = 3 };
+static const char *const perplexity_names[PERPLEXITIES] = {"perplexity_standalone", "perplexity_conditional", "perplexity_self"};
+
+/* NaN: not measured, or nothing to measure. */
+static double perplexity(const xt_store_row *row, int which) {
+  const double nll[PERPLEXITIES] = {row->nll_standalone, row->nll_conditional, row->count ? -row->mean_logprob : (double)NAN};
+  return exp(nll[which]);
+}
+
 /* ---- JSON lines ------------------------------------------------------------------------------- */
 
 static json_t *layer_json(int layer) { return layer < 0 ? json_null() : json_integer(layer); }
@@ -111,6 +122,9 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   ok = json_add(object, "entropy", json_number(row->entropy)) && ok;
   ok = json_add(object, "mean_entropy", json_number(row->mean_entropy)) && ok;
   ok = json_add(object, "mean_logprob", json_number(row->mean_logprob)) && ok;
+  for (int i = 0; i < PERPLEXITIES; i++) ok = json_add(object, perplexity_names[i], json_number(perplexity(row, i))) && ok;
+  ok = json_add(object, "language", row->language ? json_string(row->language) : json_null()) && ok;
+  ok = json_add(object, "language_probability", json_number(row->language_probability)) && ok;
   ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
@@ -175,7 +189,6 @@ static void print_number(double value) {
 
 static xt_status print_values(void *user, const xt_store_row *row, xt_error *error) {
   (void)user;
-  (void)error;
   const xt_question *q = row->question;
   print_text(q->id);
   print_text(q->lang);
@@ -194,9 +207,13 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   if (row->correct >= 0) printf("%d", row->correct);
   putchar(',');
   print_text(q->source_lang);
-  print_cell(row->id, strlen(row->id), row->strategy ? ',' : '\n');
+  print_text(row->id);
+  for (int i = 0; i < PERPLEXITIES; i++) print_number(perplexity(row, i));
+  print_text(row->language ? row->language : "");
+  if (isfinite(row->language_probability)) printf("%.9g", row->language_probability);
+  putchar(row->strategy ? ',' : '\n');
   if (row->strategy) print_cell(row->strategy, strlen(row->strategy), '\n');
-  return XT_STATUS_OK;
+  return output_status(error);
 }
 
 static int run(const Cli *cli, void *opaque) {
@@ -214,7 +231,8 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(store_note_coverage(store, arguments->quiet, &error));
   if (arguments->results) TRY_DONE(results_json_write(store, arguments->results, &error));
   if (arguments->format == FORMAT_CSV)
-    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id%s\n",
+    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,"
+           "perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability%s\n",
            arguments->selections ? ",strategy" : "");
   TRY_DONE((arguments->selections ? xt_store_read_selections : arguments->sources ? xt_store_read_sources : xt_store_read)(
       store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
@@ -230,7 +248,8 @@ const Verb verb_export = {
     .about = "Prints every response of a results file, in an order that depends on what it holds and not on how it was made. Fields: the "
              "question (doc_id, lang, task), the transplant (site, source_layer, target_layer; vanilla and nulls for the untouched run), the "
              "response (resps, ids), margin (smallest of the response), entropy (of the first token, in nats), mean_entropy and mean_logprob "
-             "over the tokens, target (the gold answer), metrics.acc by the task's own scoring, id, the same for the same "
+             "over the tokens, what metrics measured (perplexity_standalone, perplexity_conditional, language as identified, language_probability; "
+             "null where it did not) and perplexity_self, target (the gold answer), metrics.acc by the task's own scoring, id, the same for the same "
              "model, settings, question and transplant everywhere, and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, prompt_hash "
              "and target_hash.",
     .example = "xtransplant export xnli.db --format csv > xnli.csv",

@@ -106,6 +106,7 @@ static xt_status measure(Metrics *m, xt_error *error) {
   const uint64_t scored = m->missing[XT_METRIC_STANDALONE] + m->missing[XT_METRIC_CONDITIONAL];
   xt_status status = XT_STATUS_OK;
   interrupt_watch();
+  store_tell_waiting(m->store, m->arguments->model.quiet);
   if (scored) {
     TRY_DONE(model_load(&m->arguments->model, &m->model, error));
     TRY_DONE(store_begin_model(m->store, &m->arguments->model, &m->model, m->hash, "metrics", error));

@@ -80,7 +80,7 @@ static xt_status print_tables(xt_report *report, xt_error *error) {
 static void print_notes(const Arguments *a, const xt_report *report) {
   const xt_analysis *analysis = xt_report_analysis(report);
   if (a->json) cli_coverage(a->quiet, xt_analysis_coverage(analysis)); /* tables begin with it */
-  if (xt_analysis_unscored(analysis)) cli_note(a->quiet, "%zu task%s without a scored question left out", xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
+  if (xt_analysis_unscored(analysis)) cli_note(a->quiet, "%zu task%s without a scored question: of its responses, not of right and wrong", xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
   for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
     const xt_group *g = xt_analysis_get(analysis, i);
     if (g->scored < g->instances)

@@ -319,6 +319,7 @@ static xt_status execute(Select *s, xt_error *error) {
   if (!status && !runs) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
   if (!status) status = train(s, error);
   for (int i = 0; i < s->count && runs && !status; i++) status = complete(s, &s->strategies[i], error);
+  if (!status) store_tell_waiting(s->store, a->model.quiet);
   if (s->added) cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
   for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
   if (!status) status = xt_store_commit(s->store, 0, error); /* the choices of all strategies, or of none */

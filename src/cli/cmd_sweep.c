@@ -41,6 +41,8 @@ static const Option options[] = {
      .help = "leave out, and list, the questions for which the model has too few positions"},
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
      .required = true, .help = "results file; an existing one is resumed"},
+    {.name = "replace", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, replace),
+     .help = "questions that were edited since take the place of the old ones, whose responses are dropped; without it they are refused"},
     {.name = "dry-run", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, dry_run),
      .help = "print what would be run, the memory and the time it needs; write nothing"},
     {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, max_rows), .value = "N", .low = 1, .high = 1e6,
@@ -273,7 +275,7 @@ static int run(const Cli *cli, void *opaque) {
   code = check_usage(cli, arguments, &shard, &shards);
   if (code != EXIT_OK) return code;
   TRY_DONE(prepare(&s, shard, shards, &error));
-  if (job_has_work(&s.job)) {
+  if (job_has_work(&s.job) || s.job.edited_count) {
     TRY_DONE(model_load(&arguments->model, &s.model, &error));
     TRY_DONE(job_plan(&s.job, &s.model, 0, &s.plan, &error));
   }
@@ -281,7 +283,7 @@ static int run(const Cli *cli, void *opaque) {
     TRY_DONE(print_plan(&s, &error));
     goto done;
   }
-  if (job_has_work(&s.job)) TRY_DONE(execute(&s, &error));
+  if (job_has_work(&s.job) || s.job.edited_count) TRY_DONE(execute(&s, &error));
   TRY_DONE(print_summary(&s, !s.outcome.stopped, &error));
 done:
   if (s.begun && (status || s.outcome.stopped)) code = finish_early(cli, &s, status, &error);

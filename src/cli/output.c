@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "output.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,13 @@ xt_status json_print(json_t *value, xt_error *error) {
   json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
   putchar('\n');
   json_decref(value);
-  return XT_STATUS_OK;
+  return output_status(error);
+}
+
+xt_status output_status(xt_error *error) {
+  if (!ferror(stdout)) return XT_STATUS_OK;
+  const int code = errno;
+  return error_set(error, XT_STATUS_IO, "stdout", NULL, -1, "cannot write: %s", code ? strerror(code) : "an earlier write failed");
 }
 
 xt_status cli_json_parse(const char *text, size_t length, const char *name, const char *field, json_t **out, xt_error *error) {

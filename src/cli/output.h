@@ -16,6 +16,8 @@ json_t *json_floats(const float *values, size_t count);
 
 /* Adds `value` (taken over) to an object; false, with `value` freed, when either is NULL. */
 bool json_add(json_t *object, const char *key, json_t *value);
+/* XT_STATUS_IO once standard output takes no more: whoever read it went away, or the disk is full. */
+xt_status output_status(xt_error *error);
 /* Prints any value and a newline, then frees it. NULL is an out-of-memory error. */
 xt_status json_print(json_t *value, xt_error *error);
 

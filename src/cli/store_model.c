@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "interrupt.h"
 #include "output.h"
 
 static xt_status own_settings(xt_store *store, const ModelArguments *arguments, xt_store_settings *out, xt_error *error) {
@@ -62,3 +63,18 @@ json_t *coverage_value(const xt_coverage *coverage) {
   free(text);
   return value;
 }
+
+#define WAIT_TOLD_EVERY 30 /* seconds */
+
+static bool tell_waiting(void *user, const xt_store_wait *w) {
+  static const char what[] = "which is reading it. Nothing is lost meanwhile; it is written as soon as it may be";
+  const bool quiet = user != NULL;
+  const int second = (int)w->seconds;
+  const bool stop = interrupt_asked() && w->seconds > WAIT_TOLD_EVERY;
+  if (second > 1 && second % WAIT_TOLD_EVERY != 0) return stop;
+  if (w->process) cli_note(quiet, "%s: waiting for process %ld (%s), %s", w->path, w->process, w->name, what);
+  else cli_note(quiet, "%s: waiting for another process, %s", w->path, what);
+  return stop;
+}
+
+void store_tell_waiting(xt_store *store, bool quiet) { xt_store_on_wait(store, tell_waiting, quiet ? store : NULL); }

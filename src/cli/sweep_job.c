@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "layers.h"
 #include "lines.h"
+#include "store_model.h"
 #include "sweep_record.h"
 
 /* ---- questions -------------------------------------------------------------------------------- */
@@ -89,6 +90,7 @@ void job_deinit(SweepJob *job) {
   free(job->too_long);
   free(job->questions);
   free(job->todo);
+  free(job->edited);
   xt_dataset_close(job->dataset);
   xt_dataset_close(job->whole);
   *job = (SweepJob){0};
@@ -241,6 +243,7 @@ static xt_status find_one(SweepJob *job, xt_store *store, size_t index, int laye
 xt_status job_find_missing(SweepJob *job, xt_store *store, int layers, xt_error *error) {
   bool *have = calloc((size_t)layers * (size_t)layers, sizeof *have);
   xt_status status = have ? XT_STATUS_OK : error_memory(error);
+  if (!status && store) status = job_find_edited(job, store, error);
   for (size_t i = 0; i < job->count && !status; i++) {
     Todo *todo = &job->todo[i];
     if (store) status = find_one(job, store, i, layers, have, error);
@@ -450,7 +453,9 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, Swee
   interrupt_watch();
   const SweepWork work = job_work(job, &model->info);
   sweep_progress_begin(&run.progress, job->arguments->model.progress, job->arguments->model.quiet, &work);
-  xt_status status = job_add_plans(job, store, model->info.layers, error);
+  store_tell_waiting(store, job->arguments->model.quiet);
+  xt_status status = xt_store_remove_questions(store, job->edited, job->edited_count, error);
+  if (!status) status = job_add_plans(job, store, model->info.layers, error);
   if (!status) status = source_runs_init(&run.sources, job, error);
   if (!status) status = run_all(job, model, &run, outcome, error);
   if (status == XT_STATUS_CANCELLED && interrupt_asked()) {

@@ -14,7 +14,7 @@ typedef struct SweepArguments {
   SiteList sites;
   int limit, max_new_tokens, max_rows;
   double penalty, commit_seconds, pass_seconds;
-  bool dry_run, cot, skip_long;
+  bool dry_run, cot, skip_long, replace;
 } SweepArguments;
 
 #define COT_NEW_TOKENS 200 /* the paper's, for prompts that ask for reasoning */
@@ -49,6 +49,8 @@ typedef struct SweepJob {
   size_t too_long_count;
   uint64_t sources_to_run;/* source prompts whose own response is missing, equal ones counted each */
   int positions;          /* of the model, once described */
+  int64_t *edited;        /* questions of the store that questions of the job take the place of: --replace */
+  size_t edited_count;
 } SweepJob;
 
 /* Reads the questions and picks the shard's. The shard is K of N, both from 1. */

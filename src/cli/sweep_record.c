@@ -58,6 +58,41 @@ xt_status job_add_plans(const SweepJob *job, xt_store *store, int layers, xt_err
   return status;
 }
 
+/* ---- edited questions ------------------------------------------------------------------------- */
+
+typedef struct Edited {
+  SweepJob *job;
+  size_t first, capacity; /* first: index of the first question */
+} Edited;
+
+static xt_status note_edited(void *user, size_t index, int64_t number, xt_error *error) {
+  Edited *e = user;
+  SweepJob *job = e->job;
+  if (job->edited_count == e->capacity) {
+    e->capacity = e->capacity ? 2 * e->capacity : 16;
+    int64_t *more = realloc(job->edited, e->capacity * sizeof *more);
+    if (!more) return error_memory(error);
+    job->edited = more;
+  }
+  if (job->edited_count == 0) e->first = index;
+  job->edited[job->edited_count++] = number;
+  return XT_STATUS_OK;
+}
+
+xt_status job_find_edited(SweepJob *job, xt_store *store, xt_error *error) {
+  const SweepArguments *a = job->arguments;
+  Edited e = {.job = job};
+  const xt_status status = xt_store_find_edited(store, job->questions, job->count, note_edited, &e, error);
+  if (status || job->edited_count == 0 || a->replace) return status;
+  const xt_question *q = job->questions[e.first];
+  char others[48] = "";
+  if (job->edited_count > 1) snprintf(others, sizeof others, ", and %zu more like it", job->edited_count - 1);
+  return error_set(error, XT_STATUS_INPUT, a->output, NULL, -1,
+                   "has question %.60s (%.20s %.20s)%s with another prompt or gold answer than %.200s. sweep --replace drops the old ones with their responses; "
+                   "or give another results file",
+                   q->id, q->task, q->lang, others, a->pairs ? a->pairs : a->data ? a->data : "the questions given");
+}
+
 /* ---- source prompts --------------------------------------------------------------------------- */
 
 static int compare_sources(const SweepJob *job, size_t a, size_t b) {

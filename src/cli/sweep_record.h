@@ -8,6 +8,9 @@
 /* Records what the job is about, so that reports can tell how much of it is there. */
 xt_status job_add_plans(const SweepJob *job, xt_store *store, int layers, xt_error *error);
 
+/* Questions that the store has with another prompt or answer: refused, or, with --replace, put on job->edited. */
+xt_status job_find_edited(SweepJob *job, xt_store *store, xt_error *error);
+
 /* Responses to source prompts. Equal prompts, such as the English one of every language, are run once. */
 typedef struct SourceRuns {
   const SweepJob *job;

@@ -164,6 +164,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   r->first_layer = options->one_based ? 1 : 0;
   if (options->lens) TRY(json_parse_file(options->lens, &r->lens, error));
   TRY(report_coverage_table(r, error));
+  TRY(report_responses_table(r, error));
   TRY(report_no_op_table(r, error));
   TRY(report_paper_tables(r, error));
   TRY(report_strategy_tables(r, error));

@@ -65,6 +65,7 @@ const char *report_layer_column(xt_report *r, const char *name);
 
 /* Each adds its tables, or figures with the tables behind them. */
 xt_status report_coverage_table(xt_report *r, xt_error *error);
+xt_status report_responses_table(xt_report *r, xt_error *error);
 xt_status report_no_op_table(xt_report *r, xt_error *error);
 xt_status report_paper_tables(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);

@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Joining stores. What is the same in several of them is known by its content: questions by their key, texts
  * by their ids, responses by question, site and layers. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "store/store_metrics.h"
+
+#define PARTIAL_LENGTH 15 /* of ".123abc.partial" */
 
 /* Takes over the settings of the first input, and checks the others' against them. */
 static xt_status same_settings(xt_store *out, const char *input, const char *first, Schema *schema, xt_error *error) {
@@ -30,9 +39,9 @@ static xt_status same_settings(xt_store *out, const char *input, const char *fir
 
 /* The numbers that questions and texts of the attached store have in the joined one. */
 static const char add_and_map[] =
-    "INSERT OR IGNORE INTO main.instances(key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids)"
-    " SELECT key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids FROM part.instances;"
-    "INSERT OR IGNORE INTO main.texts(ids, text) SELECT ids, text FROM part.texts;"
+    "INSERT INTO main.instances(key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids)"
+    " SELECT key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids FROM part.instances WHERE 1 ON CONFLICT(key) DO NOTHING;"
+    "INSERT INTO main.texts(ids, text) SELECT ids, text FROM part.texts WHERE 1 ON CONFLICT(ids) DO NOTHING;"
     "CREATE TEMP TABLE question_map(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
     "INSERT INTO question_map SELECT p.id, m.id FROM part.instances p JOIN main.instances m ON m.key = p.key;"
     "CREATE TEMP TABLE text_map(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
@@ -46,35 +55,39 @@ static const char conflicts[] =
     "UNION ALL SELECT i.task, i.lang, i.doc_id, 'vanilla', -1, -1 FROM part.vanilla p"
     " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN main.vanilla m ON m.instance = q.new"
     " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin LIMIT 1";
+static const char source_conflicts[] =
+    "SELECT i.task, i.lang, i.doc_id, 'source', -1, -1 FROM part.sources p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN main.sources m ON m.instance = q.new"
+    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin LIMIT 1";
 
 /* %lld: how far the numbers of the attached store's runs move. */
 static const char add_responses[] =
     "INSERT INTO main.runs(id, started, provenance) SELECT id + %lld, started, provenance FROM part.runs ORDER BY id;"
-    "INSERT OR IGNORE INTO main.vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+    "INSERT INTO main.vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
     " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.vanilla p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
-    "INSERT OR IGNORE INTO main.responses(instance, site, source_layer, target_layer, text, margin, entropy, mean_entropy, mean_logprob, run)"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new ON CONFLICT(instance) DO NOTHING;"
+    "INSERT INTO main.responses(instance, site, source_layer, target_layer, text, margin, entropy, mean_entropy, mean_logprob, run)"
     " SELECT q.new, site, source_layer, target_layer, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.responses p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new, site, source_layer, target_layer;";
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new, site, source_layer, target_layer ON CONFLICT(instance, site, source_layer, target_layer) DO NOTHING;";
 
 /* What stores have since schema 2. %lld as above. */
 static const char add_since_2[] =
-    "INSERT OR IGNORE INTO main.sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+    "INSERT INTO main.sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
     " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.sources p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
-    "INSERT OR IGNORE INTO main.samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new ON CONFLICT(instance) DO NOTHING;"
+    "INSERT INTO main.samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
     " SELECT q.new, temperature, top_p, seed, p.number, t.new, mean_logprob, run + %lld FROM part.samples p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text ORDER BY q.new;"
-    "INSERT OR IGNORE INTO main.plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
-    " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions FROM part.plans ORDER BY id;";
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new ON CONFLICT(instance, temperature, top_p, seed, number) DO NOTHING;"
+    "INSERT INTO main.plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
+    " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions FROM part.plans WHERE 1 ORDER BY id ON CONFLICT(key) DO NOTHING;";
 
 /* What was measured of texts, and selected; where the attached store has any. */
 static const char add_measured[] =
-    "INSERT OR IGNORE INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM part.text_metrics p JOIN text_map t ON t.old = p.text;"
-    "INSERT OR IGNORE INTO main.pair_metrics(instance, text, name, value) SELECT q.new, t.new, name, value FROM part.pair_metrics p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text;"
-    "INSERT OR IGNORE INTO main.selections(strategy, site, instance, source_layer, target_layer)"
-    " SELECT strategy, site, q.new, source_layer, target_layer FROM part.selections p JOIN question_map q ON q.old = p.instance;";
+    "INSERT INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM part.text_metrics p JOIN text_map t ON t.old = p.text WHERE 1 ON CONFLICT(text, name) DO NOTHING;"
+    "INSERT INTO main.pair_metrics(instance, text, name, value) SELECT q.new, t.new, name, value FROM part.pair_metrics p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ON CONFLICT(instance, text, name) DO NOTHING;"
+    "INSERT INTO main.selections(strategy, site, instance, source_layer, target_layer)"
+    " SELECT strategy, site, q.new, source_layer, target_layer FROM part.selections p JOIN question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance, strategy, site) DO NOTHING;";
 
 static const char other_selections[] =
     "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN main.selections m ON m.instance = q.new"
@@ -98,10 +111,10 @@ static xt_status add_metrics(xt_store *s, const char *input, const Schema *part,
   return db_run(&s->db, add_measured, "cannot write", error);
 }
 
-static xt_status refuse_conflicts(xt_store *s, const char *input, xt_error *error) {
+static xt_status refuse_conflicts(xt_store *s, const char *input, const char *query, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
-  TRY(db_prepare(&s->db, conflicts, &statement, error));
+  TRY(db_prepare(&s->db, query, &statement, error));
   xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
   if (!status && row) {
     char layers[64] = "";
@@ -134,11 +147,15 @@ static xt_status add_store(xt_store *s, const char *input, const Schema *part, x
   /* files cannot be attached within a transaction */
   TRY(db_run(&s->db, "COMMIT", "cannot write", error));
   s->in_transaction = false;
+  struct stat of;
+  if (stat(input, &of) == 0) s->merged_bytes += (uint64_t)of.st_size;
+  db_bound_work(&s->db, 4 * s->merged_bytes);
   TRY(attach(s, input, error));
   TRY(store_begin_transaction(s, error));
   TRY(db_number(&s->db, "SELECT coalesce(max(id), 0) FROM main.runs", &runs, error));
   TRY(db_run(&s->db, add_and_map, "cannot write", error));
-  TRY(refuse_conflicts(s, input, error));
+  TRY(refuse_conflicts(s, input, conflicts, error));
+  if (part->version >= 2) TRY(refuse_conflicts(s, input, source_conflicts, error));
   TRY(add_metrics(s, input, part, error));
   snprintf(sql, sizeof sql, add_responses, (long long)runs, (long long)runs, (long long)runs);
   TRY(db_run(&s->db, sql, "cannot write", error));
@@ -167,22 +184,99 @@ done:
   return status;
 }
 
+/* ---- the file while it is made ------------------------------------------------------------------ */
+
+/* A new file beside the final name, kept locked as long as this process works on it. One that nobody has locked was left by a process
+ * that was killed. */
+typedef struct Partial {
+  char *path;
+  int fd; /* closed after SQLite's own, as closing any drops a process's locks of that file */
+} Partial;
+
+static void remove_with_journals(const char *path) {
+  static const char *const ends[] = {"-journal", "-wal", "-shm"};
+  char name[PATH_MAX];
+  unlink(path);
+  for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+    if (snprintf(name, sizeof name, "%s%s", path, ends[i]) < (int)sizeof name) unlink(name);
+}
+
+static void remove_if_left(const char *path) {
+  struct stat of;
+  const int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return;
+  if (fstat(fd, &of) == 0 && S_ISREG(of.st_mode) && of.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) remove_with_journals(path);
+  close(fd);
+}
+
+/* PATH.123abc.partial: what earlier processes left of it goes. */
+static void remove_left(const char *path) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  const size_t length = strlen(name);
+  char folder[PATH_MAX], found[PATH_MAX];
+  if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./") >= (int)sizeof folder) return;
+  DIR *directory = opendir(folder);
+  for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+    const char *rest = entry->d_name + length;
+    if (strncmp(entry->d_name, name, length) != 0 || rest[0] != '.' || strlen(rest) != PARTIAL_LENGTH || strcmp(rest + 7, ".partial") != 0) continue;
+    if (snprintf(found, sizeof found, "%s%s", folder, entry->d_name) < (int)sizeof found) remove_if_left(found);
+  }
+  if (directory) closedir(directory);
+}
+
+static xt_status partial_open(Partial *p, const char *path, xt_error *error) {
+  const size_t size = strlen(path) + PARTIAL_LENGTH + 1;
+  *p = (Partial){.fd = -1};
+  remove_left(path);
+  TRY(mem_alloc(&p->path, size, 1, error));
+  for (int tries = 0; p->fd < 0 && tries < 100; tries++) {
+    unsigned number;
+    if (getrandom(&number, sizeof number, 0) != sizeof number) break;
+    snprintf(p->path, size, "%s.%06x.partial", path, number & 0xffffff);
+    p->fd = open(p->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (p->fd < 0 && errno != EEXIST) break;
+  }
+  if (p->fd < 0 || flock(p->fd, LOCK_EX | LOCK_NB) != 0) return err_io(error, path, "cannot write");
+  return XT_STATUS_OK;
+}
+
+/* Gives the file its final name, unless one of that name has come since; durable when it returns. */
+static xt_status partial_finish(Partial *p, const char *path, xt_error *error) {
+  const char *slash = strrchr(path, '/');
+  if (fsync(p->fd) != 0 || link(p->path, path) != 0) {
+    /* file systems without hard links */
+    if (errno == EEXIST || (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) || rename(p->path, path) != 0)
+      return err_io(error, path, "cannot write");
+  }
+  char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+  const int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+  if (fd >= 0) {
+    fsync(fd); /* not all file systems can */
+    close(fd);
+  }
+  free(folder);
+  return XT_STATUS_OK;
+}
+
+static void partial_close(Partial *p) {
+  if (p->path && p->fd >= 0) remove_with_journals(p->path); /* its other name, by now */
+  if (p->fd >= 0) close(p->fd);
+  free(p->path);
+}
+
 xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count, xt_error *error) {
-  char *partial, suffix[48];
+  Partial partial;
   xt_store *s = NULL;
   if (count == 0) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "nothing to join: give the stores");
   if (file_exists(path)) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "exists already; the joined store has to be a new file");
-  snprintf(suffix, sizeof suffix, ".%ld.partial", (long)getpid());
-  const size_t size = strlen(path) + sizeof suffix;
-  TRY(mem_alloc(&partial, size, 1, error));
-  snprintf(partial, size, "%s%s", path, suffix);
-  unlink(partial); /* of a process that had this number before, and was killed */
-  xt_status status = xt_store_open(partial, XT_STORE_WRITE, &s, error);
-  const bool made = !status;
+  xt_status status = partial_open(&partial, path, error);
+  if (!status) status = xt_store_open(partial.path, XT_STORE_WRITE, &s, error);
+  /* a file that is not there until it is whole needs no journal on the disk, and no file to go with two databases' commit */
+  if (!status) status = db_run(&s->db, "COMMIT; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE", "cannot write", error);
   if (!status) status = merge_into(s, inputs, count, error);
+  if (status && error && strcmp(error->file, partial.path) == 0) snprintf(error->file, sizeof error->file, "%s", path);
   xt_store_close(s);
-  if (!status && rename(partial, path) != 0) status = err_io(error, path, "cannot write");
-  if (status && made) unlink(partial);
-  free(partial);
+  if (!status) status = partial_finish(&partial, path, error);
+  partial_close(&partial);
   return status;
 }

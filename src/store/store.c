@@ -247,6 +247,8 @@ static bool give_up(xt_store *s, double now) {
   xt_store_wait wait = {.path = s->db.path, .seconds = now - s->waiting_since};
   char name[XT_STORE_NAME_SIZE] = "";
   if (!s->wait) return now - s->waiting_since > READER_PATIENCE / 1000.0;
+  if (s->waiting_told > 0 && now >= s->waiting_told && now - s->waiting_told < 0.9) return false;
+  s->waiting_told = now;
   wait.process = store_lock_holder(s->db.path, name);
   wait.name = name;
   return s->wait(s->wait_user, &wait);

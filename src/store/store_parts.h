@@ -34,11 +34,13 @@ struct xt_store {
   Db db;
   xt_store_mode mode;
   Schema schema;       /* the tables that there are */
+  uint64_t merged_bytes; /* of the stores that were joined into it */
   bool fresh;          /* this object made the file, and committed nothing to it */
   bool in_transaction;
   bool dirty;          /* something was added since the last commit */
   double dirty_since;
   double waiting_since; /* when a commit first had to wait for readers; 0: it did not */
+  double waiting_told;  /* when `wait` was last called */
   bool (*wait)(void *user, const xt_store_wait *wait);
   void *wait_user;
   sqlite3_stmt *statements[STORE_STATEMENT_COUNT];

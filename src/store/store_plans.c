@@ -25,7 +25,7 @@ static void sites_text(TextBuffer *out, const xt_site *sites, size_t count) {
   for (size_t i = 0; i < count; i++) text_buffer_format(out, i ? ",%s" : "%s", xt_site_format(sites[i], name));
 }
 
-static void digest_of_key(const char *key, uint8_t out[STORE_DIGEST_BYTES]) {
+void store_key_digest(const char *key, uint8_t out[STORE_DIGEST_BYTES]) {
   for (size_t i = 0; i < STORE_DIGEST_BYTES; i++) {
     const char pair[3] = {key[2 * i], key[2 * i + 1], 0};
     out[i] = (uint8_t)strtoul(pair, NULL, 16);
@@ -75,7 +75,7 @@ xt_status xt_store_add_plan(xt_store *s, const xt_store_plan *plan, xt_error *er
   for (size_t i = 0; i < plan->question_count; i++) {
     char key[STORE_KEY_SIZE];
     store_question_key(plan->questions[i], key);
-    digest_of_key(key, questions + i * STORE_DIGEST_BYTES);
+    store_key_digest(key, questions + i * STORE_DIGEST_BYTES);
   }
   qsort(questions, plan->question_count, STORE_DIGEST_BYTES, compare_digests);
   sites_text(&lists[0], plan->sites, plan->site_count);
@@ -198,7 +198,7 @@ xt_status plans_read_questions(xt_store *s, xt_status (*question)(void *user, co
     const char *key = column_text(&c, 1, "key");
     TRY_DONE(c.status);
     if (strlen(key) != STORE_KEY_SIZE - 1) TRY_DONE(db_damaged(&s->db, "instances", error, "a question's key has %zu digits", strlen(key)));
-    digest_of_key(key, one.digest);
+    store_key_digest(key, one.digest);
     TRY_DONE(question(user, &one, error));
   }
 done:

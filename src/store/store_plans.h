@@ -8,6 +8,9 @@
 /* A question's key as bytes: what a plan keeps of it. */
 #define STORE_DIGEST_BYTES ((STORE_KEY_SIZE - 1) / 2)
 
+/* A key's digits as bytes. */
+void store_key_digest(const char *key, uint8_t out[STORE_DIGEST_BYTES]);
+
 /* One plan. Borrowed for the call. `questions`: [question_count][STORE_DIGEST_BYTES]. */
 typedef struct StoredPlan {
   const char *task, *lang, *source_lang;

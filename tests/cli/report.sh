@@ -228,14 +228,16 @@ printf '\0\0\0\11' | dd of=schema.db bs=1 seek=60 conv=notrunc 2>/dev/null
 refuses_like "another schema" 3 "^xtransplant report: schema.db: has schema 9; this build reads" $r schema.db -o new
 sed 's/, "gold": "[^"]*"//' pairs.jsonl >nogold.jsonl
 "$X" sweep $small --pairs nogold.jsonl --site attn --source-layers last --target-layers first -o nogold.db
-refuses "no gold" 3 "xtransplant report: nogold.db: gold: none of its 18 questions has a gold answer, so that no response can be scored; give \"gold\" in the pairs file" $r nogold.db -o new
+run $r nogold.db -o nogold --bootstrap 10
+same "no gold: a report of the responses" "$code $(grep -c 'none of which can be scored' out) $(grep -c '^Untouched ' out) $([ -s nogold/responses.csv ] && echo csv)" "0 3 3 csv"
 sed 's/, "task": "[^"]*"//' pairs.jsonl >notask.jsonl
 "$X" sweep $small --pairs notask.jsonl --site attn --source-layers last --target-layers first -o notask.db
-refuses "no task" 3 "xtransplant report: notask.db: task: none of its 18 questions is of a known task, so that no response can be scored; give \"task\" in the pairs file" $r notask.db -o new
+run $r notask.db -o notask --bootstrap 10
+same "no task: a report of the responses" "$code $(grep -c 'none of which can be scored' out) $([ -s notask/report.html ] && echo page)" "0 1 page"
 (head -5 pairs.jsonl; tail -n +6 nogold.jsonl) >somegold.jsonl
 "$X" sweep $small --pairs somegold.jsonl --site attn --source-layers last --target-layers first -o somegold.db
 run "$X" report somegold.db --bootstrap 10
-same "some gold: said" "$code $(grep -c 'tasks without a scored question left out' err) $(grep -c 'XNLI: 1 of 6 questions left out' err)" "0 1 1"
+same "some gold: said" "$code $(grep -c 'tasks without a scored question: of its responses' err) $(grep -c 'XNLI: 1 of 6 questions left out' err)" "0 1 1"
 if "$python" -c 'import sqlite3' 2>/dev/null; then
   cp results.db plain.db
   "$python" -c 'import sqlite3; d = sqlite3.connect("plain.db"); d.execute("DELETE FROM vanilla"); d.commit()'

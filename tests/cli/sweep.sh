@@ -45,7 +45,7 @@ for at in "attn 4 1" "block 0 5"; do
   same "sweep is run, $at" "$(echo "$line" | field ids)" "$(object_field transplanted ids <alone)"
 done
 run "$X" export whole.db --format csv
-same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id"
+same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability"
 before=$(cksum <whole.db; ls -l --time-style=full-iso whole.db)
 run "$X" sweep -m "$model" $pairs -o whole.db
 expect "a finished sweep" 0
