@@ -50,6 +50,8 @@ struct xt_store {
   int64_t run;
 };
 
+/* A file's bytes as a store for reading, without a file. The bytes are copied. */
+xt_status store_open_bytes(const void *bytes, size_t size, xt_store **out, xt_error *error);
 xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out, xt_error *error);
 /* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for writing only. */
 xt_status store_make_tables(xt_store *store, xt_error *error);

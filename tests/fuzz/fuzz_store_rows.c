@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A results file whose schema is right and whose values are anything: changes to a right store, four bytes each (table, column, row,
+ * value), then what is left as text for values. */
+#include <math.h>
+#include <stdio.h>
+
+#include "store_reading.h"
+
+typedef struct Target {
+  const char *table, *key;
+  int columns;
+  const char *const *names;
+} Target;
+
+#define NAMES(...) (const char *const[]){__VA_ARGS__}
+#define COUNT_OF(...) (int)(sizeof(const char *const[]){__VA_ARGS__} / sizeof(char *))
+#define TARGET(name, column, ...) {name, column, COUNT_OF(__VA_ARGS__), NAMES(__VA_ARGS__)}
+static const Target targets[] = {
+    TARGET("settings", "rowid_of", "value"),
+    TARGET("runs", "id", "id", "started", "provenance"),
+    TARGET("instances", "id", "id", "key", "task", "lang", "source_lang", "number", "doc_id", "source", "target", "gold", "choices", "source_ids", "target_ids"),
+    TARGET("texts", "id", "id", "ids", "text"),
+    TARGET("vanilla", "instance", "instance", "text", "margin", "entropy", "mean_entropy", "mean_logprob", "run"),
+    TARGET("sources", "instance", "instance", "text", "margin", "entropy", "mean_entropy", "mean_logprob", "run"),
+    TARGET("responses", "instance", "instance", "site", "source_layer", "target_layer", "text", "margin", "entropy", "mean_entropy", "mean_logprob", "run"),
+    TARGET("text_metrics", "text", "text", "name", "value"),
+    TARGET("pair_metrics", "instance", "instance", "text", "name", "value"),
+    TARGET("selections", "instance", "strategy", "site", "instance", "source_layer", "target_layer"),
+    TARGET("samples", "instance", "instance", "temperature", "top_p", "seed", "number", "text", "mean_logprob"),
+    TARGET("plans", "id", "task", "lang", "source_lang", "cot", "dataset", "too_long", "sites", "source_layers", "target_layers", "questions"),
+};
+static const char *const setting_names[] = {"layers", "max_new_tokens", "repetition_penalty", "ignore_eos", "model_name"};
+
+static void bind_value(sqlite3_stmt *s, int index, uint8_t kind, const uint8_t *rest, size_t left) {
+  static const sqlite3_int64 integers[] = {0, -1, 1, 2, 3, 255, 256, 65536, 2147483647, 2147483648, 4294967295, 4294967296, INT64_MAX, INT64_MIN};
+  static const double reals[] = {0.0, -1.5, 1e308, -1e308, 1e-300, 0.5};
+  static const char *const texts[] = {"", "vanilla", "source", "ffn", "attn-released", "facts", "xnli", "{}", "{\"1\":1}", "[", "0,1", "0,2", ",", "en", "coarse", "none"};
+  const uint8_t n = kind >> 3;
+  switch (kind & 7) {
+    case 0: sqlite3_bind_null(s, index); break;
+    case 1: case 2: sqlite3_bind_int64(s, index, integers[n % (sizeof integers / sizeof *integers)]); break;
+    case 3: sqlite3_bind_double(s, index, n == 31 ? HUGE_VAL : reals[n % (sizeof reals / sizeof *reals)]); break;
+    case 4: sqlite3_bind_text(s, index, texts[n % (sizeof texts / sizeof *texts)], -1, SQLITE_STATIC); break;
+    case 5: sqlite3_bind_text(s, index, (const char *)rest, (int)(left < 64 ? left : 64), SQLITE_STATIC); break;
+    case 6: sqlite3_bind_blob(s, index, rest, (int)(left < 64 ? left : 64), SQLITE_STATIC); break;
+    default: sqlite3_bind_int64(s, index, n); break;
+  }
+}
+
+static void change(sqlite3 *db, const uint8_t *data, size_t left) {
+  const Target *t = &targets[data[0] % (sizeof targets / sizeof *targets)];
+  const char *name = t->names[data[1] % t->columns];
+  char sql[200];
+  sqlite3_stmt *s;
+  if (t == targets) snprintf(sql, sizeof sql, "UPDATE settings SET value = ?1 WHERE name = '%s'", setting_names[data[2] % 5]);
+  else if (data[2] >= 250) snprintf(sql, sizeof sql, "DELETE FROM %s WHERE %s = %d OR ?1 IS NULL", t->table, t->key, data[2] % 5);
+  else snprintf(sql, sizeof sql, "UPDATE OR REPLACE %s SET %s = ?1 WHERE %s = %d", t->table, name, t->key, data[2] % 5);
+  if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) != SQLITE_OK) return;
+  bind_value(s, 1, data[3], data + 4, left - 4);
+  sqlite3_step(s);
+  sqlite3_finalize(s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static unsigned char *right;
+  static sqlite3_int64 right_size;
+  sqlite3 *db;
+  xt_store *store;
+  xt_error error;
+  if (!right) right = right_store(&right_size);
+  if (!right || sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) abort();
+  unsigned char *copy = sqlite3_malloc64((sqlite3_uint64)right_size);
+  if (!copy) abort();
+  memcpy(copy, right, (size_t)right_size);
+  if (sqlite3_deserialize(db, "main", copy, right_size, right_size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) != SQLITE_OK) abort();
+  for (size_t at = 0; at + 4 <= size && at < 32; at += 4) change(db, data + at, size - at);
+  sqlite3_int64 changed_size;
+  unsigned char *changed = sqlite3_serialize(db, "main", &changed_size, 0);
+  sqlite3_close(db);
+  if (changed && store_open_bytes(changed, (size_t)changed_size, &store, &error) == XT_STATUS_OK) {
+    read_everything(store);
+    xt_store_close(store);
+  }
+  sqlite3_free(changed);
+  return 0;
+}
