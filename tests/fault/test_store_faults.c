@@ -161,9 +161,13 @@ static int shim_delete(sqlite3_vfs *vfs, const char *path, int sync_folder) {
   (void)vfs;
   if (!next_operation()) return SQLITE_IOERR_DELETE;
   Shadow *s = shadow_of(path);
-  if (sync_folder) s->there = false;
-  else s->removed = true;
-  if (sync_folder) forget_writes(s);
+  if (sync_folder) {
+    s->there = false;
+    s->size = 0; /* another file, if one of the name comes */
+    forget_writes(s);
+  } else {
+    s->removed = true;
+  }
   return disk->xDelete(disk, path, sync_folder);
 }
 
