@@ -365,14 +365,16 @@ static void test_unbound(void **state) {
   ASSERT_OK(xt_store_open(path, XT_STORE_WRITE, &store, &error));
   ASSERT_OK(xt_store_begin(store, model, hash, &settings, "test", &error));
   ASSERT_OK(xt_store_add_question(store, &question, &instance, &number, &error));
-  ASSERT_OK(add(store, number, 0, 0, &error));
-  const int limit = sqlite3_limit(store->db.handle, SQLITE_LIMIT_LENGTH, 3); /* "attn" is longer */
-  assert_int_equal(add(store, number, 0, 1, &error), XT_STATUS_IO);
+  const xt_generation nothing = {0};
+  ASSERT_OK(xt_store_add_response(store, number, &attn, 0, 0, &nothing, &error));
+  const int limit = sqlite3_limit(store->db.handle, SQLITE_LIMIT_LENGTH, 3); /* "attn" is longer, all else is not */
+  assert_int_equal(xt_store_add_response(store, number, &attn, 0, 1, &nothing, &error), XT_STATUS_IO);
   sqlite3_limit(store->db.handle, SQLITE_LIMIT_LENGTH, limit);
-  ASSERT_OK(add(store, number, 0, 1, &error));
-  ASSERT_OK(xt_store_commit(store, 0, &error));
+  ASSERT_OK(xt_store_add_response(store, number, &attn, 0, 1, &nothing, &error));
+  bool have[36] = {0};
+  ASSERT_OK(xt_store_find_responses(store, number, attn, 6, have, NULL, &error));
+  assert_true(have[0] && have[1]);
   xt_store_close(store);
-  assert_int_equal(count_responses(), 2);
 }
 
 typedef struct Waited {
@@ -427,7 +429,7 @@ static void test_readers_do_not_end_a_writer(void **state) {
   xt_store_close(store);
   wait_for_child(child);
   assert_true(waited.calls >= 1);
-  assert_int_equal(waited.process, child);
+  assert_true(waited.process == child || waited.process == 0); /* where the system does not tell */
   assert_int_equal(count_responses(), 20);
   close(ready[0]);
   close(ready[1]);

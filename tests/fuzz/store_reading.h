@@ -44,7 +44,7 @@ static xt_status touch_edited(void *user, size_t index, int64_t number, xt_error
   return XT_STATUS_OK;
 }
 
-static void read_everything(xt_store *store) {
+static inline void read_everything(xt_store *store) {
   static const xt_question question = {.id = "q0", .task = "facts", .lang = "de", .source_lang = "en", .source = "a", .target = "b"};
   const xt_question *const questions[] = {&question};
   xt_error error;
@@ -75,7 +75,7 @@ static void read_everything(xt_store *store) {
 #define RIGHT_KEY(n) "0123456789abcdef0123456789abcde" #n
 
 /* Two layers, four questions, every table filled. The caller frees it with sqlite3_free. */
-static unsigned char *right_store(sqlite3_int64 *size) {
+static inline unsigned char *right_store(sqlite3_int64 *size) {
   static const char rows[] =
       "INSERT INTO settings VALUES('layers','2'),('model_hash','h'),('compute','f32'),('max_new_tokens','4'),('repetition_penalty','1'),('ignore_eos','0'),('model_name','m');"
       "INSERT INTO runs VALUES(1,'2026-01-01T00:00:00Z','{\"model\":{\"path\":\"x\"}}');"
