@@ -59,7 +59,7 @@ int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
   print_line(cli->verb->name, line);
   /* a signal stopped it, or interrupted a system call */
   if (interrupt_asked() && (status == XT_STATUS_CANCELLED || status == XT_STATUS_IO)) return interrupt_exit_code();
-  return exit_code(status);
+  return status == XT_STATUS_IO && ferror(stdout) ? EXIT_FAILED : exit_code(status); /* output that failed is no bad input */
 }
 
 int cli_usage(const Cli *cli, const char *format, ...) {

@@ -40,7 +40,7 @@ same "Aya's names give the same weights" "$(cmp aya/model.safetensors whole/mode
 sed 's/:"/\\n"/; s/" answer/"answer/' pairs.jsonl >apart.jsonl
 sed 's/\\n", /", /; s/"prompt"/"inputs"/; s/"response"/"targets"/' apart.jsonl >aya.jsonl
 for file in apart aya; do "$X" train $at --epochs 1 -d $file.jsonl -o $file.out; done
-same "with a line end between prompt and answer" "$(head -1 aya.jsonl | cut -c1-40) $(cmp aya.out/model.safetensors apart.out/model.safetensors 2>&1)" '{"inputs": "question 1", "targets": "answ '
+same "with a line end between prompt and answer" "$(head -1 aya.jsonl | cut -c1-41) $(cmp aya.out/model.safetensors apart.out/model.safetensors 2>&1)" '{"inputs": "question 1", "targets": "answ '
 
 # ---- killed at any moment, the same command goes on
 kills=0 partial=0 moments=20
