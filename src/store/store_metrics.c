@@ -98,8 +98,7 @@ static xt_status next_pairs(xt_store *s, size_t most, int64_t *after, MetricItem
     TRY(db_number(&s->db, sql, &question, error));
     if (question == 0) return XT_STATUS_OK; /* min of none is null, which reads as 0 */
     if (question <= *after) /* a damaged file, in which the search would go on without end */
-      return err_set(error, XT_STATUS_INPUT, s->db.path, "instances", -1, "question %lld follows question %lld: the file is damaged", (long long)question,
-                     (long long)*after);
+      return db_damaged(&s->db, "instances", error, "question %lld follows question %lld", (long long)question, (long long)*after);
     TRY(read_items(s, texts_of_question, question, names[XT_METRIC_CONDITIONAL], most - out->count, out, error));
     if (out->count < most) *after = question; /* else it may have more */
   }
