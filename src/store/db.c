@@ -11,8 +11,8 @@
 #include "base/mem.h"
 
 #define STEPS_TOGETHER 100000       /* of the virtual machine between two looks at the bound */
-#define STEPS_LEAST INT64_C(50000000) /* a second or less, which no query of a small store takes */
-#define STEPS_A_BYTE 400            /* a row of a store has tens of bytes, and a query looks at each a few times */
+#define STEPS_LEAST INT64_C(2000000) /* a fraction of a second, which no query of a small store takes */
+#define STEPS_A_BYTE 100             /* a row of a store has tens of bytes, and a query takes tens of steps for it */
 
 /* ---- opening ---------------------------------------------------------------------------------- */
 
@@ -34,6 +34,7 @@ static int too_long(void *user) {
 
 void db_bound_work(Db *db, uint64_t bytes) {
   const uint64_t most = (uint64_t)(INT64_MAX - STEPS_LEAST) / STEPS_A_BYTE;
+  db->bytes = bytes;
   db->steps_most = STEPS_LEAST + STEPS_A_BYTE * (int64_t)(bytes < most ? bytes : most);
 }
 
@@ -144,7 +145,7 @@ xt_status db_step(Db *db, sqlite3_stmt *statement, bool *row, const char *doing,
   const int unbound = db->bind_code;
   *row = false;
   db->bind_code = SQLITE_OK;
-  db->steps = 0;
+  if (!sqlite3_stmt_busy(statement)) db->steps = 0; /* it begins */
   if (unbound != SQLITE_OK)
     return unbound == SQLITE_TOOBIG ? err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: a value is too long for the store", doing) : db_error(db, unbound, doing, error);
   const int code = sqlite3_step(statement);

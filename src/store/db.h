@@ -14,7 +14,8 @@ typedef struct Db {
   sqlite3 *handle;
   char *path;         /* as the user gave it */
   int bind_code;      /* of the first parameter since the last step that could not be bound; SQLITE_OK: none */
-  int64_t steps, steps_most; /* of SQLite's virtual machine within one call; 0: no bound */
+  int64_t steps, steps_most; /* of SQLite's virtual machine within one run of a statement; 0: no bound */
+  uint64_t bytes;     /* of the data that there is */
 } Db;
 
 /* The name under which SQLite opens a path as the file it names, and not as a URI or as one of its special names. The caller
@@ -25,7 +26,8 @@ xt_status db_file_name(const char *path, char **out, xt_error *error);
 xt_status db_open(Db *db, const char *path, int flags, xt_error *error);
 /* The defences, for a handle that was opened in another way. */
 xt_status db_harden(Db *db, xt_error *error);
-/* Bounds the work of each call by the size of the data that there is: far above what any of our queries takes. */
+/* Bounds the work of each run of a statement, its rows together, by the size of the data that there is: far above what any of our
+ * queries takes. A damaged tree may have rows without end. */
 void db_bound_work(Db *db, uint64_t bytes);
 /* Accepts a zeroed one. */
 void db_close(Db *db);

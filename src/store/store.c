@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@
 #include "store/store_parts.h"
 #include "text/utf8.h"
 
+#define WRITER_BYTES (UINT64_C(4) << 20)
 #define READER_PATIENCE 30000 /* milliseconds that a commit waits for readers, and a reader for a commit */
 
 const char *const store_setting_names[STORE_SETTING_COUNT] = {
@@ -91,6 +93,12 @@ xt_status store_begin_transaction(xt_store *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* A file that grows: what is not committed yet comes on top of what stat says. */
+static void bound_writer(xt_store *s) {
+  struct stat file;
+  db_bound_work(&s->db, (stat(s->db.path, &file) == 0 ? (uint64_t)file.st_size : 0) + WRITER_BYTES);
+}
+
 /* A writer that was killed in the middle of a commit left a journal, which the next to come has to roll back: a reader needs to write for
  * that, and for nothing else. */
 static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
@@ -107,6 +115,7 @@ static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
 /* No spilling, which would lock readers out; and the commit has to survive a loss of power too, the journal's removal with it. */
 static xt_status open_writer(xt_store *s, const char *path, xt_error *error) {
   TRY(db_open(&s->db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error));
+  bound_writer(s);
   TRY(db_run(&s->db, "PRAGMA cache_size = -65536; PRAGMA synchronous = EXTRA", "cannot open", error));
   TRY(store_begin_transaction(s, error));
   sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
@@ -316,6 +325,7 @@ xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
   if (!committed) return XT_STATUS_OK;
   s->in_transaction = s->dirty = s->fresh = false;
   s->waiting_since = 0;
+  bound_writer(s);
   return store_begin_transaction(s, error);
 }
 

@@ -28,6 +28,12 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
 
 #define ROW_STATEMENTS 2 /* at most */
 
+/* The most memory that the rows of a question take, by the file's size. Responses that agree share a text, so that there may be more than
+ * the file is large; a row's own columns take about twenty bytes. */
+#define COPIED_LEAST (UINT64_C(64) << 20)
+#define COPIED_A_BYTE 512
+#define QUESTION_BYTES 48 /* at least, of a question in the file: its key alone has 32 */
+
 /* What rows a Reader gives. */
 typedef enum RowKind { ROWS_RESPONSES = 0, ROWS_SOURCES, ROWS_SAMPLES, ROWS_SELECTIONS } RowKind;
 
@@ -45,6 +51,7 @@ typedef struct Reader {
   json_t *json;           /* the question's choices, whose strings they borrow */
   xt_store_row *found;    /* of the question */
   size_t found_count, found_capacity;
+  uint64_t found_bytes;   /* of their texts and ids */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
 } Reader;
@@ -67,6 +74,7 @@ static void forget_question(Reader *r) {
   r->json = NULL;
   r->arena = (Arena){0};
   r->found_count = 0;
+  r->found_bytes = 0;
 }
 
 static xt_status read_choices(Reader *r, const char *text, xt_error *error) {
@@ -183,6 +191,8 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
                                    {column_real(&c, 16, "temperature"), column_real(&c, 17, "top_p"), (unsigned long long)column_integer(&c, 18, "seed", INT64_MIN, INT64_MAX)}};
   row.count = column_id_count(&c, 0, "ids");
   TRY(c.status);
+  r->found_bytes += row.text_length + row.count * sizeof *row.ids + sizeof row;
+  if (r->found_bytes > COPIED_LEAST + COPIED_A_BYTE * c.db->bytes) return db_damaged(c.db, c.table, error, "question %s has more responses than the file has room for", r->key);
   TRY(keep(r, site, strlen(site), &row.site, error));
   TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
   TRY(keep(r, strategy_site, strategy_site ? strlen(strategy_site) : 0, &row.strategy_site, error));
@@ -289,6 +299,8 @@ static xt_status list_questions(Reader *r, xt_error *error) {
     TRY_DONE(mem_grow(&r->numbers, &r->capacity, r->count + 1, sizeof *r->numbers, error));
     r->numbers[r->count++] = column_integer(&c, 0, "id", 1, ID_MOST);
     TRY_DONE(c.status);
+    if (r->store->mode == XT_STORE_READ && r->count > 1 + r->store->db.bytes / QUESTION_BYTES)
+      TRY_DONE(db_damaged(&r->store->db, "instances", error, "it has more questions than the file has room for"));
   }
 done:
   sqlite3_finalize(statement);
