@@ -46,12 +46,12 @@ same "shards merged: sources too" "$("$X" export both.db --sources | cksum)" "$(
 
 # ---- planned and not there: a sweep that was stopped, made by taking responses away
 have_python=$("$python" -c 'import sqlite3' 2>/dev/null && echo yes)
-cut() { # FROM TO SQL
+change() { # FROM TO SQL
   cp "$1" "$2"
   "$python" -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.executescript(sys.argv[2]); d.commit()' "$2" "$3"
 }
 if [ "$have_python" ]; then
-  cut whole.db stopped.db "DELETE FROM responses WHERE instance NOT IN (SELECT id FROM instances WHERE lang = 'de' ORDER BY id LIMIT 5);
+  change whole.db stopped.db "DELETE FROM responses WHERE instance NOT IN (SELECT id FROM instances WHERE lang = 'de' ORDER BY id LIMIT 5);
     DELETE FROM vanilla WHERE instance NOT IN (SELECT instance FROM responses); DELETE FROM sources WHERE instance NOT IN (SELECT instance FROM responses);
     DELETE FROM instances WHERE id NOT IN (SELECT instance FROM responses)"
   run "$X" report stopped.db -o stopped --bootstrap 2 --permutations 2
@@ -75,7 +75,7 @@ if [ "$have_python" ]; then
   same "the same sweep again: nothing is missing" "$(cat stopped.err)" ""
 
   # ---- a file of schema 1, which knew no plans: read as it is, and completed when it is written to
-  cut whole.db old.db "DROP TABLE sources; DROP TABLE samples; DROP TABLE plans; DROP TABLE text_metrics; DROP TABLE pair_metrics; DROP TABLE selections; PRAGMA user_version = 1"
+  change whole.db old.db "DROP TABLE sources; DROP TABLE samples; DROP TABLE plans; DROP TABLE text_metrics; DROP TABLE pair_metrics; DROP TABLE selections; PRAGMA user_version = 1"
   before=$(cksum <old.db)
   run "$X" report old.db --bootstrap 2 --permutations 2
   same "schema 1: report" "$code $(lacks out)" "0 0"
@@ -87,7 +87,7 @@ if [ "$have_python" ]; then
   run "$X" sweep $small $pairs -o old.db --json
   same "schema 1: the sweep adds what it lacks" "$code $(field computed <out)" "0 0"
   same "schema 1: sources" "$("$X" export old.db --sources | cksum)" "$("$X" export whole.db --sources | cksum)"
-  cut whole.db newer.db "PRAGMA user_version = 3"
+  change whole.db newer.db "PRAGMA user_version = 3"
   refuses "a newer schema" 3 "xtransplant export: newer.db: has schema 3; this build reads schemas 1 to 2. A newer version of this program made it: read it with that one" "$X" export newer.db
 
   # ---- measured in part: means say so (sweep, metrics, then more responses)
