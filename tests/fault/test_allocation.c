@@ -216,8 +216,8 @@ static void test_sweep_allocates_nothing(void **state) {
   const xt_sweep_options o = {.sites = sites, .site_count = 2, .max_new_tokens = 30, .repetition_penalty = 1.1, .cancel = count_step,
                               .user = &watch, .ignore_eos = true};
   ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, drop_response, NULL, NULL, &error));
-  assert_int_equal(watch.steps, 29);
-  for (int s = 2; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[2]);
+  assert_int_equal(watch.steps, 2 + 29 + 1); /* after each prompt, before each token but the first, at the end */
+  for (int s = 4; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[4]);
   xt_session_free(session);
   xt_model_close(model);
 }
