@@ -21,12 +21,13 @@
  * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
  * sweep.h: every transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's language.
  * store.h: results in a file. metrics.h: their perplexity and language. select.h: choosing layers for each question.
- * analysis.h: what results say. report.h: tables and figures. train.h: fine-tuning. */
+ * analysis.h: what results say. report.h: tables and figures. train.h: fine-tuning. file.h: writing a file. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
+#include "xtransplant/file.h"
 #include "xtransplant/langid.h"
 #include "xtransplant/metrics.h"
 #include "xtransplant/model.h"

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole file, read-only, in memory. */
+/* A whole file, read-only, in memory. Only regular files are opened, and never so that opening waits.
+ *
+ * file_read copies a file into memory. file_map_open maps it, which suits weights: they are many gigabytes and are read once.
+ * A mapped file that another process cuts short, or that the disk cannot read, raises SIGBUS in whoever touches it. The library
+ * installs no signal handler; xt_mapped_file (file.h) tells a host's own handler which file it was. */
 #ifndef BASE_FILE_MAP_H
 #define BASE_FILE_MAP_H
 
@@ -13,10 +17,23 @@ typedef struct FileMap {
   const uint8_t *data; /* size bytes; not NUL-terminated. Never NULL after opening */
   size_t size;
   char *path;          /* owned */
+  void *owned;         /* `data` of a file that was read; NULL: mapped, or empty */
+  int fd;              /* of a mapped file; it is open while `size` > 0 and `owned` is NULL */
 } FileMap;
 
+/* Most bytes of a configuration, vocabulary or other file that is read at once. */
+#define FILE_SMALL ((size_t)256 << 20)
+/* Most bytes of data sets and models that are read at once. */
+#define FILE_LARGE ((size_t)4 << 30)
+
+/* Maps the file. */
 xt_status file_map_open(const char *path, FileMap *out, xt_error *error);
+/* Reads the file; one of more than `most` bytes is an error. */
+xt_status file_read(const char *path, size_t most, FileMap *out, xt_error *error);
 void file_map_close(FileMap *map); /* accepts a zeroed one */
+
+/* An XT_STATUS_IO error when a mapped file has become shorter than it was. */
+xt_status file_map_check(const FileMap *map, xt_error *error);
 
 /* Lets the system drop the pages that lie wholly in these bytes; they are read again when touched. */
 void file_map_forget(const FileMap *map, const void *data, size_t size);
@@ -28,5 +45,8 @@ bool file_exists(const char *path);
 
 /* `directory`/`name`; the caller frees *out with free(). */
 xt_status file_join(const char *directory, const char *name, char **out, xt_error *error);
+
+/* Whether links take directory/name out of the directory, or `name` is no file there. */
+bool file_leaves(const char *directory, const char *name);
 
 #endif

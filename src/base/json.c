@@ -137,7 +137,7 @@ xt_status json_parse(const void *data, size_t size, const char *file, json_t **o
 xt_status json_parse_file(const char *path, json_t **out, xt_error *error) {
   FileMap map;
   *out = NULL;
-  TRY(file_map_open(path, &map, error));
+  TRY(file_read(path, FILE_SMALL, &map, error));
   const size_t mark = file_map_mark(&map);
   const xt_status status = json_parse(map.data + mark, map.size - mark, path, out, error);
   file_map_close(&map);

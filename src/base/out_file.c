@@ -1,56 +1,159 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* fopencookie */
 #include "base/out_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "xtransplant/file.h"
 
-xt_status out_file_open(const char *path, OutFile *out, xt_error *error) {
-  *out = (OutFile){0};
-  const size_t size = strlen(path) + 32;
-  xt_status status = mem_copy_text(&out->path, path, strlen(path), error);
-  if (!status) status = mem_alloc(&out->temporary, size, 1, error);
-  if (!status) {
-    snprintf(out->temporary, size, "%s.%ld.partial", path, (long)getpid());
-    out->stream = fopen(out->temporary, "wbe");
-    if (!out->stream) status = err_io(error, path, "cannot write");
+/* The stream's write: all of it, whatever interrupts. The first failure is kept, since stdio loses its errno. */
+static ssize_t put(void *cookie, const char *data, size_t size) {
+  OutFile *file = cookie;
+  size_t done = 0;
+  if (file->code) return 0;
+  while (done < size) {
+    const ssize_t got = write(file->fd, data + done, size - done);
+    if (got > 0) done += (size_t)got;
+    else if (got == 0) file->code = ENOSPC;
+    else if (errno != EINTR) file->code = errno;
+    if (file->code) return 0;
   }
-  if (status) {
-    free(out->path);
-    free(out->temporary);
-    *out = (OutFile){0};
+  return (ssize_t)done;
+}
+
+/* The number N where `path` names this process's own descriptor N (/dev/stdout, /dev/fd/N, /proc/self/fd/N), else -1.
+ * Opening that name anew would begin at the start of a file that another writer is in the middle of. */
+static int own_descriptor(const char *path) {
+  char folder[PATH_MAX], own[64];
+  const char *slash = strrchr(path, '/');
+  if (!slash || slash == path || (size_t)(slash - path) >= sizeof folder) return -1;
+  memcpy(folder, path, (size_t)(slash - path));
+  folder[slash - path] = 0;
+  char *real = realpath(folder, NULL);
+  snprintf(own, sizeof own, "/proc/%ld/fd", (long)getpid());
+  const bool same = real && strcmp(real, own) == 0 && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1);
+  free(real);
+  return same ? atoi(slash + 1) : -1;
+}
+
+/* As `path` is, or leads by links to, one of this process's own descriptors: a duplicate of it, else -1. */
+static int open_own(const char *path) {
+  char at[PATH_MAX], target[PATH_MAX];
+  if (strlen(path) >= sizeof at) return -1;
+  memcpy(at, path, strlen(path) + 1);
+  for (int links = 0; links < 40; links++) {
+    const int descriptor = own_descriptor(at);
+    if (descriptor >= 0) return fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
+    const ssize_t length = readlink(at, target, sizeof target - 1);
+    if (length < 0) return -1;
+    target[length] = 0;
+    char *slash = strrchr(at, '/');
+    const size_t folder = target[0] == '/' || !slash ? 0 : (size_t)(slash - at) + 1;
+    if (folder + (size_t)length >= sizeof at) return -1;
+    memcpy(at + folder, target, (size_t)length + 1);
+  }
+  return -1;
+}
+
+static void forget_temporary(OutFile *file) {
+  free(file->name.temporary);
+  file->name.temporary = NULL;
+}
+
+/* Opens what is to be written: the final name itself where it is no regular file, a temporary one else. */
+static xt_status open_target(OutFile *out, xt_error *error) {
+  struct stat about;
+  xt_status status = XT_STATUS_OK;
+  out->fd = open_own(out->name.path);
+  if (out->fd < 0 && (stat(out->name.path, &about) != 0 || S_ISREG(about.st_mode))) {
+    status = out_name_create_file(&out->name, &out->fd, error);
+    if (status) forget_temporary(out);
+    return status;
+  }
+  forget_temporary(out);
+  while (out->fd < 0 && !status) { /* a FIFO waits for its reader */
+    out->fd = open(out->name.path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (out->fd < 0 && errno != EINTR) status = err_io(error, out->name.path, "cannot write");
   }
   return status;
 }
 
+xt_status out_file_open(const char *path, OutFile *out, xt_error *error) {
+  *out = (OutFile){.fd = -1};
+  xt_status status;
+  TRY(out_name_make(path, &out->name, error));
+  status = open_target(out, error);
+  if (!status) {
+    out->stream = fopencookie(out, "w", (cookie_io_functions_t){.write = put});
+    if (!out->stream) status = err_memory(error, BUFSIZ);
+  }
+  if (status) out_file_discard(out);
+  return status;
+}
+
+static xt_status failed(const OutFile *file, xt_error *error) {
+  if (file->code) errno = file->code;
+  return err_io(error, file->name.path, "cannot write");
+}
+
 xt_status out_file_write(OutFile *file, const void *data, size_t size, xt_error *error) {
-  if (size && fwrite(data, 1, size, file->stream) != size) return err_io(error, file->path, "cannot write");
+  if (size && fwrite(data, 1, size, file->stream) != size) return failed(file, error);
   return XT_STATUS_OK;
+}
+
+/* Everything is written, on the disk, and known to be. */
+static bool finish(OutFile *file) {
+  const bool flushed = fflush(file->stream) == 0 && !ferror(file->stream) && !file->code;
+  const bool synced = flushed && (!file->name.temporary || out_sync(file->fd));
+  if (flushed && !synced) file->code = errno;
+  FILE *stream = file->stream;
+  const int fd = file->fd;
+  file->stream = NULL;
+  file->fd = -1;
+  const bool closed = fclose(stream) == 0;
+  if (close(fd) != 0 && errno != EINTR && !file->code) file->code = errno; /* after EINTR the descriptor is closed */
+  return synced && closed && !file->code;
 }
 
 xt_status out_file_commit(OutFile *file, xt_error *error) {
-  xt_status status = XT_STATUS_OK;
-  if (fflush(file->stream) != 0 || ferror(file->stream)) status = err_io(error, file->path, "cannot write");
-  if (!status && rename(file->temporary, file->path) != 0) status = err_io(error, file->path, "cannot write");
-  if (status) {
-    out_file_discard(file);
-    return status;
+  xt_status status = finish(file) ? XT_STATUS_OK : failed(file, error);
+  if (!status && file->name.temporary) {
+    status = out_name_publish(&file->name, error);
+    if (!status) forget_temporary(file);
   }
-  fclose(file->stream);
-  free(file->path);
-  free(file->temporary);
-  *file = (OutFile){0};
-  return XT_STATUS_OK;
+  out_file_discard(file);
+  return status;
 }
 
 void out_file_discard(OutFile *file) {
+  if (!file->name.path) return;
   if (file->stream) {
+    file->code = ECANCELED; /* what is still buffered is not wanted */
     fclose(file->stream);
-    unlink(file->temporary);
   }
-  free(file->path);
-  free(file->temporary);
-  *file = (OutFile){0};
+  if (file->fd >= 0) close(file->fd);
+  if (file->name.temporary) unlink(file->name.temporary);
+  out_name_free(&file->name);
+  *file = (OutFile){.fd = -1};
+}
+
+xt_status out_file_save(const char *path, const void *data, size_t size, xt_error *error) {
+  OutFile file;
+  TRY(out_file_open(path, &file, error));
+  const xt_status status = out_file_write(&file, data, size, error);
+  if (!status) return out_file_commit(&file, error);
+  out_file_discard(&file);
+  return status;
+}
+
+xt_status xt_file_write(const char *path, const void *data, size_t size, xt_error *error) {
+  return out_file_save(path, data, size, error);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An output file that appears whole or not at all: written beside its final name, then renamed. */
+/* An output file that appears whole or not at all: written beside its final name, synced, then renamed.
+ *
+ * A final name that is a link stays one: the file it leads to is replaced. What exists and is no regular file (a
+ * device, a FIFO, /dev/stdout) is written into and never replaced. New files get the modes that umask leaves. */
 #ifndef BASE_OUT_FILE_H
 #define BASE_OUT_FILE_H
 
@@ -7,17 +10,24 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/out_name.h"
 
 typedef struct OutFile {
-  FILE *stream;
-  char *path, *temporary;
+  FILE *stream;          /* sequential; interrupted and short writes are gone on with */
+  OutName name;          /* name.temporary is NULL where the final name is written into */
+  int fd;
+  int code;              /* errno of the first write that failed; 0: none */
 } OutFile;
 
+/* *out holds the stream's own record: it must stay where it is until committed or discarded. */
 xt_status out_file_open(const char *path, OutFile *out, xt_error *error);
 xt_status out_file_write(OutFile *file, const void *data, size_t size, xt_error *error);
-/* Flushes, renames to the final name and closes. On failure the temporary file is removed. */
+/* Flushes, syncs the file, renames it to the final name, and syncs the folder. On failure the temporary file is removed. */
 xt_status out_file_commit(OutFile *file, xt_error *error);
 /* Removes what was written, unless committed. Accepts a zeroed one. */
 void out_file_discard(OutFile *file);
+
+/* The three together, for a file that is at hand. */
+xt_status out_file_save(const char *path, const void *data, size_t size, xt_error *error);
 
 #endif

@@ -3,9 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,20 +27,17 @@ static int is_empty(const char *path) {
 
 xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error) {
   *out = (OutFolder){0};
-  const size_t size = strlen(path) + 32;
+  char *plain;
   size_t length = strlen(path);
   while (length > 1 && path[length - 1] == '/') length--;
-  xt_status status = mem_copy_text(&out->path, path, length, error);
-  if (!status) status = mem_alloc(&out->temporary, size, 1, error);
-  if (!status && is_empty(out->path) == 0) status = err_set(error, XT_STATUS_IO, path, NULL, -1, "exists and is not an empty folder; nothing was written");
-  if (!status) {
-    snprintf(out->temporary, size, "%s.%ld.partial", out->path, (long)getpid());
-    if (mkdir(out->temporary, 0777) == 0) return XT_STATUS_OK;
-    status = err_io(error, path, "cannot write");
-  }
-  free(out->path);
-  free(out->temporary);
-  *out = (OutFolder){0};
+  TRY(mem_copy_text(&plain, path, length, error));
+  xt_status status = out_name_make(plain, &out->name, error);
+  free(plain);
+  TRY(status);
+  if (is_empty(out->name.final) == 0)
+    status = err_set(error, XT_STATUS_IO, path, NULL, -1, "exists and is not an empty folder; nothing was written");
+  if (!status) status = out_name_create_folder(&out->name, error);
+  if (status) out_name_free(&out->name);
   return status;
 }
 
@@ -46,14 +45,14 @@ xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stre
   char *path;
   xt_status status = XT_STATUS_OK;
   *stream = NULL;
-  TRY(file_join(folder->temporary, name, &path, error));
-  for (char *slash = path + strlen(folder->temporary) + 1; !status && (slash = strchr(slash, '/')); *slash++ = '/') {
+  TRY(file_join(folder->name.temporary, name, &path, error));
+  for (char *slash = path + strlen(folder->name.temporary) + 1; !status && (slash = strchr(slash, '/')); *slash++ = '/') {
     *slash = 0;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) status = err_io(error, folder->path, "cannot write");
+    if (mkdir(path, 0777) != 0 && errno != EEXIST) status = err_io(error, folder->name.path, "cannot write");
   }
   if (!status) {
     *stream = fopen(path, "wxe");
-    if (!*stream) status = err_io(error, folder->path, "cannot write");
+    if (!*stream) status = err_io(error, folder->name.path, "cannot write");
   }
   free(path);
   return status;
@@ -63,31 +62,61 @@ xt_status out_folder_close(const OutFolder *folder, FILE *stream, xt_error *erro
   if (!stream) return XT_STATUS_OK;
   errno = ENOSPC; /* what is reported when an earlier write failed: its own errno was overwritten since */
   const bool failed = ferror(stream) != 0;
-  if (fclose(stream) != 0 || failed) return err_io(error, folder->path, "cannot write");
+  if (fclose(stream) != 0 || failed) return err_io(error, folder->name.path, "cannot write");
   return XT_STATUS_OK;
+}
+
+static xt_status sync_tree(const char *path, const char *shown, xt_error *error);
+
+static xt_status sync_entry(const char *path, const char *name, const char *shown, xt_error *error) {
+  char *inner;
+  struct stat about;
+  if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return XT_STATUS_OK;
+  TRY(file_join(path, name, &inner, error));
+  xt_status status = lstat(inner, &about) == 0 ? XT_STATUS_OK : err_io(error, shown, "cannot write");
+  if (!status && S_ISDIR(about.st_mode)) status = sync_tree(inner, shown, error);
+  else if (!status && !out_sync_path(inner, false)) status = err_io(error, shown, "cannot write");
+  free(inner);
+  return status;
+}
+
+/* Everything in a folder, then the folder itself. `shown`: for messages. */
+static xt_status sync_tree(const char *path, const char *shown, xt_error *error) {
+  DIR *folder = opendir(path);
+  if (!folder) return err_io(error, shown, "cannot write");
+  xt_status status = XT_STATUS_OK;
+  for (const struct dirent *entry; !status && (entry = readdir(folder));) status = sync_entry(path, entry->d_name, shown, error);
+  closedir(folder);
+  if (!status && !out_sync_path(path, true)) status = err_io(error, shown, "cannot write");
+  return status;
 }
 
 xt_status out_folder_commit(OutFolder *folder, xt_error *error) {
-  if (rename(folder->temporary, folder->path) != 0) {
-    const xt_status status = err_io(error, folder->path, "cannot write");
-    out_folder_discard(folder);
-    return status;
-  }
-  free(folder->path);
-  free(folder->temporary);
-  *folder = (OutFolder){0};
-  return XT_STATUS_OK;
+  xt_status status = sync_tree(folder->name.temporary, folder->name.path, error);
+  if (!status) status = out_name_publish(&folder->name, error);
+  if (status) out_folder_discard(folder);
+  else out_name_free(&folder->name);
+  return status;
 }
 
-/* A folder and what is in it; links are removed, not followed. */
-static void remove_tree(const char *path) {
+xt_status out_folder_lock(const char *path, int *lock, xt_error *error) {
+  *lock = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (*lock < 0) return err_io(error, path, "cannot open");
+  if (flock(*lock, LOCK_EX | LOCK_NB) == 0) return XT_STATUS_OK;
+  const bool taken = errno == EWOULDBLOCK;
+  close(*lock);
+  *lock = -1;
+  return taken ? err_set(error, XT_STATUS_IO, path, NULL, -1, "another process is writing into this folder") : XT_STATUS_OK;
+}
+
+void out_folder_remove(const char *path) {
   struct stat about;
   DIR *folder = lstat(path, &about) == 0 && S_ISDIR(about.st_mode) ? opendir(path) : NULL;
   for (const struct dirent *entry; folder && (entry = readdir(folder));) {
     char *inner;
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
     if (file_join(path, entry->d_name, &inner, NULL) == XT_STATUS_OK) {
-      remove_tree(inner);
+      out_folder_remove(inner);
       free(inner);
     }
   }
@@ -96,8 +125,6 @@ static void remove_tree(const char *path) {
 }
 
 void out_folder_discard(OutFolder *folder) {
-  if (folder->temporary) remove_tree(folder->temporary);
-  free(folder->path);
-  free(folder->temporary);
-  *folder = (OutFolder){0};
+  if (folder->name.temporary) out_folder_remove(folder->name.temporary);
+  out_name_free(&folder->name);
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lens_html.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "output.h"
 
@@ -195,21 +193,14 @@ static xt_status put_page(FILE *to, const LensView *view, const char *title, con
 }
 
 xt_status lens_write_html(const char *path, const LensView *view, const char *title, const LensRun *runs, size_t count, xt_error *error) {
-  const size_t size = strlen(path) + 32;
-  char *temporary = malloc(size);
-  if (!temporary) return error_memory(error);
-  snprintf(temporary, size, "%s.%ld.tmp", path, (long)getpid());
-  FILE *to = fopen(temporary, "we");
-  xt_status status = XT_STATUS_OK;
-  if (!to) status = error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
-  if (to) {
-    status = put_page(to, view, title, runs, count, error);
-    errno = 0;
-    const bool failed = ferror(to) != 0;
-    if ((fclose(to) != 0 || failed) && !status) status = error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", errno ? strerror(errno) : "the disk is full");
-    if (!status && rename(temporary, path) != 0) status = error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
-    if (status) unlink(temporary);
-  }
-  free(temporary);
+  char *page = NULL;
+  size_t size = 0;
+  FILE *to = open_memstream(&page, &size);
+  if (!to) return error_memory(error);
+  xt_status status = put_page(to, view, title, runs, count, error);
+  const bool failed = ferror(to) != 0;
+  if ((fclose(to) != 0 || failed) && !status) status = error_memory(error); /* nothing else ends a stream in memory */
+  if (!status) status = xt_file_write(path, page, size, error);
+  free(page);
   return status;
 }

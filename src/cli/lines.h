@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading text: whole files and single lines, from a path or from stdin ("-"). A byte order mark at the begin is skipped. */
+/* Reading text: whole files and single lines, from a path or from stdin ("-"). A byte order mark at the begin is skipped. A path
+ * may be a FIFO that somebody has open for writing, such as a shell's <(command); opening one never waits. */
 #ifndef CLI_LINES_H
 #define CLI_LINES_H
 
@@ -8,6 +9,9 @@
 #include <stdio.h>
 
 #include "xtransplant/error.h"
+
+/* Most bytes of a prompt, or of a line: one that goes on for ever, as /dev/zero does, ends there. */
+#define LINES_MOST ((size_t)64 << 20)
 
 /* How errors name the path: "stdin" for "-". */
 const char *input_name(const char *path);

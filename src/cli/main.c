@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bus_error.h"
 #include "cli.h"
 #include "manual.h"
 #include "verbs.h"
@@ -146,5 +147,6 @@ int main(int argc, char **argv) {
     return EXIT_USAGE;
   }
   if (!verb) return unknown_verb(name);
+  bus_error_watch(verb->name);
   return flush_results(verb->name, run_verb(verb, argc - 2, argv + 2));
 }

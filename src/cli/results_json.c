@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "results_json.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "output.h"
 #include "store_model.h"
@@ -89,33 +87,24 @@ static xt_status build(xt_store *store, const xt_analysis *analysis, json_t **ou
   return status;
 }
 
-static xt_status write_whole(const char *path, const char *text, xt_error *error) {
-  const size_t size = strlen(path) + 32;
-  char *partial = malloc(size);
-  if (!partial) return error_memory(error);
-  snprintf(partial, size, "%s.%ld.partial", path, (long)getpid());
-  FILE *file = fopen(partial, "we");
-  bool ok = file && fputs(text, file) >= 0 && fputc('\n', file) != EOF;
-  if (file) ok = fclose(file) == 0 && ok;
-  ok = ok && rename(partial, path) == 0;
-  const int code = errno;
-  if (!ok && file) unlink(partial);
-  free(partial);
-  return ok ? XT_STATUS_OK : error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(code));
+/* Takes `text` over; NULL: memory ran out. */
+static xt_status write_whole(const char *path, char *text, xt_error *error) {
+  const size_t length = text ? strlen(text) : 0;
+  if (!text) return error_memory(error);
+  text[length] = '\n'; /* in place of the NUL */
+  const xt_status status = xt_file_write(path, text, length + 1, error);
+  free(text);
+  return status;
 }
 
 xt_status results_json_write(xt_store *store, const char *path, xt_error *error) {
   xt_analysis *analysis = NULL;
   json_t *root = NULL;
-  char *text = NULL;
   xt_status status;
   TRY_DONE(xt_analysis_create(store, &(xt_analysis_options){.bootstrap = 1, .permutations = 1}, &analysis, error));
   TRY_DONE(build(store, analysis, &root, error));
-  text = json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-  if (!text) TRY_DONE(error_memory(error));
-  TRY_DONE(write_whole(path, text, error));
+  TRY_DONE(write_whole(path, json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)), error));
 done:
-  free(text);
   json_decref(root);
   xt_analysis_free(analysis);
   return status;

@@ -261,6 +261,11 @@ void checkpoint_close(Checkpoint *checkpoint) {
   free(checkpoint);
 }
 
+xt_status checkpoint_check(const Checkpoint *checkpoint, xt_error *error) {
+  for (size_t i = 0; i < checkpoint->file_count; i++) TRY(file_map_check(checkpoint->files[i], error));
+  return XT_STATUS_OK;
+}
+
 size_t checkpoint_count(const Checkpoint *checkpoint) { return checkpoint->count; }
 
 const Tensor *checkpoint_get(const Checkpoint *checkpoint, size_t index) {

@@ -14,6 +14,9 @@ xt_status checkpoint_open(const char *directory, Checkpoint **out, xt_error *err
 xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error);
 void checkpoint_close(Checkpoint *checkpoint);
 
+/* An XT_STATUS_IO error when a file has become shorter since it was opened: what was read of its end since then is not the weights. */
+xt_status checkpoint_check(const Checkpoint *checkpoint, xt_error *error);
+
 size_t checkpoint_count(const Checkpoint *checkpoint);
 const Tensor *checkpoint_get(const Checkpoint *checkpoint, size_t index);
 /* NULL when absent. */

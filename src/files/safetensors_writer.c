@@ -35,7 +35,7 @@ xt_status safetensors_writer_open(const char *path, SafetensorsWriter **out, xt_
 
 static xt_status refuse(SafetensorsWriter *writer, const char *name, const char *message, xt_error *error) {
   writer->failed = true;
-  return err_set(error, XT_STATUS_ARGUMENT, writer->file.path, name, -1, "%s", message);
+  return err_set(error, XT_STATUS_ARGUMENT, writer->file.name.path, name, -1, "%s", message);
 }
 
 static xt_status out_of_memory(SafetensorsWriter *writer, xt_error *error) {
@@ -111,10 +111,10 @@ xt_status safetensors_writer_data(SafetensorsWriter *writer, const void *data, s
 
 static xt_status finish(SafetensorsWriter *writer, xt_error *error) {
   if (writer->failed)
-    return err_set(error, XT_STATUS_ARGUMENT, writer->file.path, NULL, -1, "an earlier write failed");
+    return err_set(error, XT_STATUS_ARGUMENT, writer->file.name.path, NULL, -1, "an earlier write failed");
   if (!writer->started) TRY(write_header(writer, error));
   if (writer->given != writer->declared)
-    return err_set(error, XT_STATUS_ARGUMENT, writer->file.path, NULL, -1, "%llu of %llu declared bytes were given",
+    return err_set(error, XT_STATUS_ARGUMENT, writer->file.name.path, NULL, -1, "%llu of %llu declared bytes were given",
                    (unsigned long long)writer->given, (unsigned long long)writer->declared);
   return out_file_commit(&writer->file, error);
 }

@@ -258,6 +258,7 @@ static xt_status open_model(const char *directory, const xt_model_options *optio
     TRY_DONE(check_memory(m, options, error));
     TRY_DONE(backend_cpu_create(options->cpu_kernels, options->threads, options->compute, &m->backend, error));
     TRY_DONE(load_weights(m, error));
+    TRY_DONE(checkpoint_check(m->checkpoint, error));
   }
   *out = m;
   return XT_STATUS_OK;

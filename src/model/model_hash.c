@@ -45,6 +45,7 @@ static int compare_leaves(const void *a, const void *b) {
 static xt_status add_tensors(const xt_model *m, Hash *hash, xt_error *error) {
   const size_t count = checkpoint_count(m->checkpoint);
   Leaf *leaves;
+  TRY(checkpoint_check(m->checkpoint, error));
   TRY(mem_alloc(&leaves, count, sizeof *leaves, error));
   for (size_t i = 0; i < count; i++) leaves[i].tensor = checkpoint_get(m->checkpoint, i);
   qsort(leaves, count, sizeof *leaves, compare_leaves);
@@ -67,7 +68,7 @@ static xt_status add_file(const xt_model *m, const char *name, Hash *hash, xt_er
   TRY(file_join(m->path, name, &path, error));
   xt_status status = XT_STATUS_OK;
   if (file_exists(path)) {
-    status = file_map_open(path, &map, error);
+    status = file_read(path, FILE_SMALL, &map, error);
     if (!status) {
       hash_text(hash, name);
       hash_part(hash, map.data, map.size);

@@ -72,15 +72,10 @@ static bool is_qwen(const Synth *s) { return strcmp(s->config.architecture, "Qwe
 
 static xt_status write_text(const Synth *s, const char *name, const TextBuffer *text, xt_error *error) {
   char *path;
-  OutFile file;
   if (text->failed) return err_memory(error, text->size);
   TRY(file_join(s->directory, name, &path, error));
-  xt_status status = out_file_open(path, &file, error);
+  const xt_status status = out_file_save(path, text->data, text->size, error);
   free(path);
-  TRY(status);
-  status = out_file_write(&file, text->data, text->size, error);
-  if (!status) return out_file_commit(&file, error);
-  out_file_discard(&file);
   return status;
 }
 

@@ -131,7 +131,7 @@ static json_t *small_files(const xt_model *model) {
     uint8_t digest[HASH_BYTES];
     FileMap map;
     Hash hash;
-    if (file_join(model->path, names[i], &path, NULL) == XT_STATUS_OK && file_exists(path) && file_map_open(path, &map, NULL) == XT_STATUS_OK) {
+    if (file_join(model->path, names[i], &path, NULL) == XT_STATUS_OK && file_exists(path) && file_read(path, FILE_SMALL, &map, NULL) == XT_STATUS_OK) {
       hash_init(&hash);
       hash_raw(&hash, map.data, map.size);
       hash_finish(&hash, digest);

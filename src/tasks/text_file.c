@@ -86,7 +86,7 @@ xt_status text_file_parse(const void *from, size_t size, const char *path, TextF
 xt_status text_file_read(const char *path, TextFile *out, xt_error *error) {
   FileMap map;
   *out = (TextFile){0};
-  TRY(file_map_open(path, &map, error));
+  TRY(file_read(path, FILE_LARGE, &map, error));
   const xt_status status = text_file_parse(map.data, map.size, path, out, error);
   file_map_close(&map);
   return status;

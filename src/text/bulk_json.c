@@ -97,7 +97,7 @@ xt_status bulk_open(const char *path, BulkFile *out, json_t **rest, xt_error *er
   xt_status status;
   *rest = NULL;
   *out = (BulkFile){0};
-  TRY(file_map_open(path, &out->map, error));
+  TRY(file_read(path, FILE_SMALL, &out->map, error));
   const char *text = (const char *)out->map.data;
   const BulkSpan model = find_member(text, (BulkSpan){0, out->map.size}, "model");
   out->vocab = bracketed(text, find_member(text, model, "vocab"), '{', '}');

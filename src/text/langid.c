@@ -207,7 +207,7 @@ xt_status xt_langid_open(const char *path, xt_langid **out, xt_error *error) {
   if (!langid_model_built())
     return err_set(error, XT_STATUS_UNSUPPORTED, path, NULL, -1,
                    "this build cannot tell languages apart: it has no fastText library. Install it (Debian: libfasttext-dev) and build again");
-  TRY(file_map_open(path, &map, error));
+  TRY(file_read(path, FILE_LARGE, &map, error));
   xt_status status = mem_alloc(&l, 1, sizeof *l, error);
   if (!status) {
     status = load(l, &map, error);

@@ -290,7 +290,7 @@ xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *c
                    config->class_name);
   bool prefix = true;
   TRY(json_get_bool(config->config, "add_prefix_space", &prefix, config->config_path, error));
-  TRY(file_map_open(path, &map, error));
+  TRY(file_read(path, FILE_SMALL, &map, error));
   TRY_DONE(read_model(&map, &model, error));
   TRY_DONE(add_tokens(t, &model, error));
   t->bpe.byte_fallback = t->bpe.fuse_unk = true;

@@ -55,7 +55,7 @@ static xt_status read_line(Bpe *bpe, MergesFile *f, size_t at, size_t end, xt_er
 /* `gpt2`: its reader drops the first line, whatever it says, and what follows the last newline. */
 static xt_status read_merges(Bpe *bpe, const char *path, bool gpt2, xt_error *error) {
   FileMap map;
-  TRY(file_map_open(path, &map, error));
+  TRY(file_read(path, FILE_SMALL, &map, error));
   MergesFile f = {.path = path, .text = (const char *)map.data, .size = map.size};
   xt_status status = XT_STATUS_OK;
   size_t bad;
@@ -90,7 +90,7 @@ xt_status tokenizer_read_vocab_json(xt_tokenizer *t, const TokenizerConfig *conf
   const bool gpt2 = config->class == TOKENIZER_CLASS_GPT2;
   FileMap vocab;
   xt_status status;
-  TRY(file_map_open(vocab_path, &vocab, error));
+  TRY(file_read(vocab_path, FILE_SMALL, &vocab, error));
   TRY_DONE(bulk_read_vocab(&vocab, (BulkSpan){0, vocab.size}, NULL, &t->bpe.vocab, error));
   TRY_DONE(bpe_reserve_merges(&t->bpe, t->bpe.vocab.count, error)); /* a merge for nearly every token */
   TRY_DONE(read_merges(&t->bpe, merges_path, gpt2, error));

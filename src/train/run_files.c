@@ -14,6 +14,8 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/out_file.h"
+#include "base/out_folder.h"
 #include "files/dtype.h"
 #include "files/model_files.h"
 #include "files/safetensors_writer.h"
@@ -22,7 +24,6 @@
 #define STATE_FILE "training-state.safetensors"
 #define MODEL_FILE "model.safetensors"
 #define TRAINED "xtransplant-training"
-#define PARTIAL ".partial"
 #define PIECE ((size_t)1 << 18) /* floats converted together */
 
 static const char *const state_names[] = {"weights", "first", "second"};
@@ -117,20 +118,26 @@ static xt_status choose_dtype(const Trainer *t, Dtype *out, xt_error *error) {
   return err_set(error, XT_STATUS_ARGUMENT, NULL, "dtype", -1, "'%s' is not known; one of f32, bf16, f16", wanted);
 }
 
-static bool ends_with(const char *text, const char *end) {
-  const size_t a = strlen(text), b = strlen(end);
-  return a >= b && strcmp(text + a - b, end) == 0;
+/* What a run writes there, beside the tokenizer's files. */
+static const char *const written[] = {STATE_FILE, "model.safetensors", "config.json", "generation_config.json", "training.jsonl", "loss.svg"};
+
+/* Whether `name` is a file that a killed run was just writing; it may be as large as the state. */
+static bool is_leftover(const char *name, bool state_only) {
+  for (size_t i = 0; i < (state_only ? 1 : sizeof written / sizeof *written); i++)
+    if (out_name_is_temporary(name, written[i])) return true;
+  for (const char *const *file = model_files_tokenizer; *file && !state_only; file++)
+    if (out_name_is_temporary(name, *file)) return true;
+  return false;
 }
 
-/* Removes the files called prefix...PARTIAL that killed runs were just writing, which may be as large as the state.
- * *empty: nothing else is there. */
-static xt_status remove_partial(const char *output, const char *prefix, bool *empty, xt_error *error) {
+/* Removes the leftovers of killed runs, and no other file. *empty: nothing else is there. */
+static xt_status remove_leftovers(const char *output, bool state_only, bool *empty, xt_error *error) {
   DIR *directory = opendir(output);
   if (!directory) return err_io(error, output, "cannot open");
   *empty = true;
   for (const struct dirent *entry; (entry = readdir(directory));) {
     const char *name = entry->d_name;
-    if (strncmp(name, prefix, strlen(prefix)) == 0 && ends_with(name, PARTIAL)) unlinkat(dirfd(directory), name, 0);
+    if (is_leftover(name, state_only)) unlinkat(dirfd(directory), name, 0);
     else if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0) *empty = false;
   }
   closedir(directory);
@@ -160,17 +167,21 @@ xt_status run_files_open(Trainer *t, xt_error *error) {
   char *state;
   bool empty = true;
   TRY(choose_dtype(t, &dtype, error));
-  if (mkdir(output, 0777) == 0) return XT_STATUS_OK;
-  if (errno != EEXIST) return err_io(error, output, "cannot make the directory");
+  TRY(model_files_check(t->options->model, "generation_config.json", error)); /* now rather than after hours */
+  for (const char *const *name = model_files_tokenizer; *name; name++) TRY(model_files_check(t->options->model, *name, error));
+  const bool made = mkdir(output, 0777) == 0;
+  if (!made && errno != EEXIST) return err_io(error, output, "cannot make the directory");
+  TRY(out_folder_lock(output, &t->lock, error));
+  if (made) return XT_STATUS_OK;
   TRY(file_join(output, STATE_FILE, &state, error));
   if (file_exists(state)) {
     xt_status status = read_state(t, state, error);
-    if (!status) status = remove_partial(output, "", &empty, error);
+    if (!status) status = remove_leftovers(output, false, &empty, error);
     free(state);
     return status;
   }
   free(state);
-  TRY(remove_partial(output, STATE_FILE, &empty, error)); /* any other may be the user's own */
+  TRY(remove_leftovers(output, true, &empty, error)); /* of a run that was killed before its first state was whole */
   if (empty) return XT_STATUS_OK;
   TRY(find_finished(t, error));
   if (t->finished) return XT_STATUS_OK;
@@ -181,15 +192,10 @@ xt_status run_files_open(Trainer *t, xt_error *error) {
 
 static xt_status write_text(const Trainer *t, const char *name, const TextBuffer *text, xt_error *error) {
   char *path;
-  OutFile file;
   if (text->failed) return err_memory(error, text->size);
   TRY(file_join(t->options->output, name, &path, error));
-  xt_status status = out_file_open(path, &file, error);
+  const xt_status status = out_file_save(path, text->data, text->size, error);
   free(path);
-  TRY(status);
-  status = out_file_write(&file, text->data, text->size, error);
-  if (!status) return out_file_commit(&file, error);
-  out_file_discard(&file);
   return status;
 }
 

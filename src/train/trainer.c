@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <time.h>
 
 #include "base/hash.h"
@@ -267,10 +268,11 @@ static void release(Trainer *t) {
   free(t->positions);
   free(t->targets);
   free(t->starts);
+  if (t->lock >= 0) close(t->lock);
 }
 
 xt_status xt_train(const xt_train_options *options, xt_train_stats *out, xt_error *error) {
-  Trainer t = {.options = options};
+  Trainer t = {.options = options, .lock = -1};
   xt_train_stats stats = {0};
   xt_status status;
   TRY_DONE(check_options(options, error));

@@ -31,6 +31,7 @@ typedef struct Trainer {
   bool finished;             /* the output already holds this run's result */
   TextBuffer settings;       /* a line "name value" for all that the result depends on */
   int32_t *ids, *positions, *targets, *starts; /* of a batch that runs together */
+  int lock;                  /* on the output directory; -1: none */
 } Trainer;
 
 /* The output directory: made or empty, or with a state to go on from, which then is read, or `finished`. */

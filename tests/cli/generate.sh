@@ -103,6 +103,15 @@ cmp -s taps.safetensors again.safetensors && pass "capture: the same bytes again
 for path in file/taps /proc/taps nowhere/taps; do
   refuses_like "capture: $path cannot be written" 3 "^xtransplant capture: $path: cannot write: " "$X" capture -m "$model" --prompt-file prompt -o $path
 done
+mkfifo pipe
+cat pipe >through & reader=$!
+run "$X" capture -m "$model" --prompt-file prompt -o pipe
+wait $reader
+same "capture: a FIFO is written into and stays one" "$code $(cmp through taps.safetensors && [ -p pipe ] && echo same)" "0 same"
+"$X" capture -m "$model" --prompt-file prompt -o /dev/stdout 2>/dev/null | cmp - taps.safetensors && pass "capture: /dev/stdout" || fail "capture: /dev/stdout" "differs"
+ln -s taps.safetensors link
+run "$X" capture -m "$model" --prompt-file prompt -o link
+same "capture: a link stays one" "$code $([ -L link ] && [ ! -L taps.safetensors ] && cmp taps.safetensors again.safetensors && echo link)" "0 link"
 same "capture: no file is left over" "$(ls | grep -c partial)" 0
 refuses_like "capture: output missing" 2 "^xtransplant capture: --output: missing; -o, --output FILE: " "$X" capture -m "$model" --prompt-file prompt
 

@@ -66,12 +66,23 @@ echo "# killed $kills times, $partial times with a state"
   while [ $tries -lt 200 ] && [ ! -e killed/training-state.safetensors ]; do sleep 0.01; tries=$((tries + 1)); done
   kill -9 $pid; wait $pid
 } 2>/dev/null
-echo half >killed/training-state.safetensors.1.partial # as one that is killed while it writes leaves it
+echo half >killed/training-state.safetensors.0123456789abcdef.partial # as one that is killed while it writes leaves it
+echo mine >killed/notes.partial
 run "$X" train $at --save-steps 1 -o killed
 expect "after kill -9: goes on" 0
+same "after kill -9: the user's own file stays" "$(cat killed/notes.partial)" mine
+rm killed/notes.partial
 same_as_whole "after kill -9: same bits" killed
 [ $partial -ge 1 ] && pass "after kill -9: some of it was kept" || fail "after kill -9: some of it was kept" "killed $kills times in $whole_ms ms"
 same "after kill -9: nothing left over" "$(ls killed)" "$(ls whole)"
+
+# ---- two runs into one folder: the second is refused
+"$X" train $at --epochs 400 --save-steps 1 -o both 2>/dev/null & pid=$!
+tries=0
+while [ $tries -lt 400 ] && [ ! -e both/training-state.safetensors ]; do sleep 0.01; tries=$((tries + 1)); done
+refuses "two runs into one folder: the second is refused" 3 "xtransplant train: both: another process is writing into this folder" \
+  "$X" train $at --epochs 400 --save-steps 1 -o both
+kill -9 $pid; wait $pid 2>/dev/null
 
 # ---- Ctrl-C keeps a state without --save-steps; other settings are refused
 "$X" train $at --epochs 400 --save-steps 0 -o half 2>err & pid=$!

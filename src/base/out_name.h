@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where an output is written before it has its final name, and how it gets that name. */
+#ifndef BASE_OUT_NAME_H
+#define BASE_OUT_NAME_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+typedef struct OutName {
+  char *path;      /* as asked for, for messages */
+  char *final;     /* what is replaced: `path` with the links that end it followed */
+  char *temporary; /* final.<16 random hexadecimal digits>.partial, in the same folder */
+} OutName;
+
+#define OUT_NAME_TAIL ".partial"
+
+/* Makes the names; nothing is created. Everything in *out is zeroed on failure. */
+xt_status out_name_make(const char *path, OutName *out, xt_error *error);
+void out_name_free(OutName *name); /* accepts a zeroed one */
+
+/* Creates the temporary file, which nobody else has made or linked (O_EXCL, O_CLOEXEC), open for writing. */
+xt_status out_name_create_file(OutName *name, int *fd, xt_error *error);
+xt_status out_name_create_folder(OutName *name, xt_error *error);
+
+/* Renames the temporary to the final name and syncs the folder. The caller has synced the contents. */
+xt_status out_name_publish(const OutName *name, xt_error *error);
+
+/* fsync, gone on with when interrupted; true where a file system cannot do it. On failure errno says why. */
+bool out_sync(int fd);
+/* The same of a file or folder by name. */
+bool out_sync_path(const char *path, bool folder);
+
+/* Whether a file of this name is what out_name_make calls a temporary of `base`, a plain name. */
+bool out_name_is_temporary(const char *name, const char *base);
+
+#endif

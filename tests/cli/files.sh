@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Files that are no plain files, as inputs: nothing waits, nothing is read for ever, nothing is followed out of a model's folder.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama # a token a byte
+printf 'Some words.' >prompt
+at="-m $model --threads 1 -n 2 --quiet"
+
+# ---- FIFOs and devices: refused at once, where a plain file belongs
+cp -r "$model" fifo
+rm fifo/config.json
+mkfifo fifo/config.json data
+refuses "a FIFO in place of config.json" 3 "xtransplant inspect: fifo/config.json: not a regular file" timeout 20 "$X" inspect -m fifo
+refuses "a FIFO as training data" 3 "xtransplant train: data: not a regular file" timeout 20 "$X" train -m "$model" --format lines --data data -o trained --quiet
+refuses "/dev/zero as pairs" 3 "xtransplant sweep: /dev/zero: not a regular file" timeout 20 "$X" sweep -m "$model" --pairs /dev/zero --site ffn -o s.db --quiet
+
+# ---- prompts: pipes are fine, what has no end is not
+"$X" generate $at --prompt-file prompt >wanted
+run sh -c "cat prompt | timeout 20 '$X' generate $at --prompt-file -"
+same "a prompt from stdin" "$code $(cat out)" "0 $(cat wanted)"
+cat prompt >data & writer=$!
+run timeout 20 "$X" generate $at --prompt-file /dev/fd/3 3<data
+wait $writer
+same "a prompt from a pipe that a shell has open" "$code $(cat out)" "0 $(cat wanted)"
+refuses "a FIFO that nobody writes to: no waiting" 3 "xtransplant generate: data: is a pipe that nobody writes into, or with nothing in it" \
+  timeout 20 "$X" generate $at --prompt-file data
+refuses "/dev/zero as a prompt" 3 "xtransplant generate: /dev/zero: is too large: more than 64 MiB" timeout 60 "$X" generate $at --prompt-file /dev/zero
+refuses "/dev/zero as lines" 3 "xtransplant generate: /dev/zero: line 1: is too large: more than 64 MiB" timeout 60 "$X" generate $at --prompt-file /dev/zero --line 1
+refuses "a folder as a prompt" 3 "xtransplant generate: fifo: cannot read: is a directory" "$X" generate $at --prompt-file fifo
+
+# ---- links out of a model's folder are read, but not copied into what is passed on
+cp -r "$model" linked
+echo secret >key
+ln -s ../key linked/merges.txt
+printf 'abc\ndef\n' >lines
+refuses "a link out of the model's folder is not copied" 3 \
+  "xtransplant train: linked/merges.txt: is a link to a file outside the model's folder, which is not copied; put the file itself there" \
+  "$X" train -m linked --format lines --data lines --steps 1 --batch 1 --threads 1 -o trained --quiet
+same "and nothing is begun" "$(ls -d trained 2>/dev/null)" ""
+
+finish
