@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stack machine over the opcodes that torch.save writes (protocol 2), and the harmless ones of later
- * protocols. Each opcode makes at most one value, so memory is bounded by the pickle's size. */
+ * protocols. Each opcode makes at most one value, so memory is bounded by a multiple of the pickle's size, which is bounded. */
 #include "files/pickle.h"
 
 #include <stdlib.h>
@@ -50,7 +50,7 @@ static xt_status make(Machine *m, PickleKind kind, uint32_t *out) {
   Pickle *p = m->pickle;
   if (p->count >= NO_VALUE) return PICKLE_ERROR(m, "the pickle holds too many values");
   TRY(mem_grow(&p->values, &p->capacity, p->count + 1, sizeof *p->values, m->error));
-  p->values[p->count] = (PickleValue){.kind = kind, .offset = m->at};
+  p->values[p->count] = (PickleValue){.kind = kind, .offset = (uint32_t)m->at};
   *out = (uint32_t)p->count++;
   return XT_STATUS_OK;
 }
@@ -62,13 +62,38 @@ static xt_status push_new(Machine *m, PickleKind kind, int64_t number) {
   return push(m, index);
 }
 
+static bool has_items(const PickleValue *value) {
+  switch ((PickleKind)value->kind) {
+    case PICKLE_TUPLE:
+    case PICKLE_LIST:
+    case PICKLE_DICT:
+    case PICKLE_CALL:
+    case PICKLE_MAPPING:
+    case PICKLE_PERSISTENT: return true;
+    default: return false;
+  }
+}
+
+/* `items` may be NULL where count is 0: the stack before its first push. Exactly as much room is made at first, since most values
+ * get all their items at once. */
 static xt_status append(Machine *m, uint32_t to, const uint32_t *items, size_t count) {
   PickleValue *value = value_at(m, to);
-  TRY(mem_grow(&value->items, &value->capacity, value->count + count, sizeof *value->items, m->error));
-  if (count) memcpy(value->items + value->count, items, count * sizeof *items);
-  value->count += count;
+  if (count == 0) return XT_STATUS_OK;
+  if (value->count + count > value->capacity) {
+    const size_t need = value->count + count, capacity = value->count ? need + need / 2 : need;
+    if (capacity > UINT32_MAX) return PICKLE_ERROR(m, "the pickle holds too many values");
+    uint32_t *grown = realloc(value->items, capacity * sizeof *grown);
+    if (!grown) return err_memory(m->error, capacity * sizeof *grown);
+    value->items = grown;
+    value->capacity = (uint32_t)capacity;
+  }
+  memcpy(value->items + value->count, items, count * sizeof *items);
+  value->count += (uint32_t)count;
   return XT_STATUS_OK;
 }
+
+/* The `count` values that end at the stack's top. */
+static const uint32_t *top_values(const Machine *m, size_t count) { return count ? m->stack + m->depth - count : NULL; }
 
 static xt_status cut_short(Machine *m) { return PICKLE_ERROR(m, "the pickle is cut short"); }
 
@@ -81,7 +106,7 @@ static xt_status push_text(Machine *m, PickleKind kind, uint64_t length) {
   uint32_t index = 0;
   TRY(make(m, kind, &index));
   value_at(m, index)->text = (const char *)text;
-  value_at(m, index)->length = (size_t)length;
+  value_at(m, index)->length = (uint32_t)length;
   return push(m, index);
 }
 
@@ -113,9 +138,9 @@ static xt_status push_global(Machine *m, const char *module, size_t module_lengt
   TRY(make(m, PICKLE_GLOBAL, &index));
   PickleValue *value = value_at(m, index);
   value->text = module;
-  value->length = module_length;
+  value->length = (uint32_t)module_length;
   value->name = name;
-  value->name_length = name_length;
+  value->name_length = (uint32_t)name_length;
   return push(m, index);
 }
 
@@ -142,12 +167,12 @@ static xt_status op_tuple(Machine *m, size_t count) {
   if (m->depth - floor_of(m) < count) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   uint32_t index = 0;
   TRY(make(m, PICKLE_TUPLE, &index));
-  TRY(append(m, index, m->stack + m->depth - count, count));
+  TRY(append(m, index, top_values(m, count), count));
   m->depth -= count;
   return push(m, index);
 }
 
-/* Pops to the last MARK: *count values remain readable at m->stack + m->depth. */
+/* Pops to the last MARK: *count values remain readable above the top of the stack. */
 static xt_status pop_mark(Machine *m, size_t *count) {
   if (m->mark_count == 0) return PICKLE_ERROR(m, "the pickle closes a MARK it did not open");
   const size_t from = m->marks[--m->mark_count];
@@ -156,13 +181,15 @@ static xt_status pop_mark(Machine *m, size_t *count) {
   return XT_STATUS_OK;
 }
 
+static const uint32_t *popped(const Machine *m, size_t count) { return count ? m->stack + m->depth : NULL; }
+
 static xt_status from_mark(Machine *m, PickleKind kind) {
   size_t count = 0;
   uint32_t index = 0;
   TRY(pop_mark(m, &count));
   if (kind == PICKLE_DICT && count % 2) return PICKLE_ERROR(m, "a dict has a key without a value");
   TRY(make(m, kind, &index));
-  TRY(append(m, index, m->stack + m->depth, count));
+  TRY(append(m, index, popped(m, count), count));
   return push(m, index);
 }
 
@@ -170,11 +197,11 @@ static xt_status from_mark(Machine *m, PickleKind kind) {
 static xt_status extend(Machine *m, size_t count, bool pairs) {
   if (m->depth <= floor_of(m)) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   const uint32_t to = m->stack[m->depth - 1];
-  const PickleKind kind = value_at(m, to)->kind;
+  const PickleKind kind = (PickleKind)value_at(m, to)->kind;
   if (pairs ? kind != PICKLE_DICT && kind != PICKLE_MAPPING : kind != PICKLE_LIST)
     return PICKLE_ERROR(m, "items are added to %s", pickle_kind_name(kind));
   if (pairs && count % 2) return PICKLE_ERROR(m, "a dict has a key without a value");
-  return append(m, to, m->stack + m->depth, count);
+  return append(m, to, popped(m, count), count);
 }
 
 static xt_status op_append(Machine *m, size_t count, bool pairs) {
@@ -196,8 +223,8 @@ static xt_status op_call(Machine *m) {
   TRY(pop(m, &pair[0]));
   const PickleValue *function = value_at(m, pair[0]), *arguments = value_at(m, pair[1]);
   if (function->kind != PICKLE_GLOBAL || arguments->kind != PICKLE_TUPLE)
-    return PICKLE_ERROR(m, "the pickle calls %s with %s", pickle_kind_name(function->kind),
-                        pickle_kind_name(arguments->kind));
+    return PICKLE_ERROR(m, "the pickle calls %s with %s", pickle_kind_name((PickleKind)function->kind),
+                        pickle_kind_name((PickleKind)arguments->kind));
   const bool mapping = pickle_is_global(function, "collections", "OrderedDict");
   if (mapping && arguments->count) return PICKLE_ERROR(m, "an OrderedDict is made with arguments; expected none");
   TRY(make(m, mapping ? PICKLE_MAPPING : PICKLE_CALL, &index));
@@ -210,7 +237,7 @@ static xt_status op_build(Machine *m) {
   uint32_t state = 0;
   TRY(pop(m, &state));
   if (m->depth <= floor_of(m)) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
-  const PickleKind kind = value_at(m, m->stack[m->depth - 1])->kind;
+  const PickleKind kind = (PickleKind)value_at(m, m->stack[m->depth - 1])->kind;
   if (kind != PICKLE_MAPPING || value_at(m, state)->kind != PICKLE_DICT)
     return PICKLE_ERROR(m, "refused: attributes set on %s; a checkpoint may only build tensors", pickle_kind_name(kind));
   return XT_STATUS_OK;
@@ -357,6 +384,8 @@ static xt_status run(Machine *m) {
 
 xt_status pickle_read(const PickleSource *source, Pickle *out, xt_error *error) {
   *out = (Pickle){0};
+  if (source->size > PICKLE_MOST)
+    return err_set(error, XT_STATUS_INPUT, source->file, NULL, source->base, "the pickle has %zu bytes; at most %zu are read", source->size, PICKLE_MOST);
   Machine m = {.source = source, .error = error, .cursor = cursor_make(source->data, source->size), .pickle = out};
   const xt_status status = run(&m);
   free(m.stack);
@@ -367,7 +396,8 @@ xt_status pickle_read(const PickleSource *source, Pickle *out, xt_error *error) 
 }
 
 void pickle_free(Pickle *pickle) {
-  for (size_t i = 0; i < pickle->count; i++) free(pickle->values[i].items);
+  for (size_t i = 0; i < pickle->count; i++)
+    if (has_items(&pickle->values[i])) free(pickle->values[i].items);
   free(pickle->values);
   *pickle = (Pickle){0};
 }

@@ -19,24 +19,32 @@ typedef enum PickleKind {
   PICKLE_PERSISTENT  /* items[0]: the persistent id */
 } PickleKind;
 
-/* Values may be shared, and a list may hold itself: walk to a fixed depth only. */
+/* Values may be shared, and a list may hold itself: walk to a fixed depth only. Kept small, since a pickle may make one of every
+ * byte: which members mean something depends on the kind. */
 typedef struct PickleValue {
-  PickleKind kind;
-  size_t offset;     /* of the opcode that made it, in the pickle */
-  int64_t number;    /* BOOL, INT */
-  const char *text;  /* TEXT, BYTES: [length]; GLOBAL: the module. Borrowed from the pickle, no NUL */
-  size_t length;
-  const char *name;  /* GLOBAL: [name_length] */
-  size_t name_length;
-  uint32_t *items;   /* indices of values */
-  size_t count, capacity;
+  uint32_t kind;     /* a PickleKind */
+  uint32_t offset;   /* of the opcode that made it, in the pickle */
+  union {
+    int64_t number;  /* BOOL, INT */
+    struct {
+      const char *text, *name; /* TEXT, BYTES: text[length]; GLOBAL: the module, and name[name_length]. Borrowed, no NUL */
+      uint32_t length, name_length;
+    };
+    struct {
+      uint32_t *items; /* indices of values */
+      uint32_t count, capacity;
+    };
+  };
 } PickleValue;
+
+/* A state_dict takes about a hundred bytes of pickle for each tensor. */
+#define PICKLE_MOST ((size_t)32 << 20)
 
 typedef struct Pickle {
   PickleValue *values;
   size_t count, capacity;
   uint32_t root;
-} Pickle;
+} Pickle; /* takes at most 80 times the pickle's bytes */
 
 typedef struct PickleSource {
   const uint8_t *data;

@@ -97,7 +97,7 @@ static const ZipEntry *find_entry(const Reader *r, const char *directory, const 
 /* ('storage', torch.XStorage, key, device, elements) */
 static xt_status read_storage(Reader *r, const PickleValue *value, Storage *out) {
   if (value->kind != PICKLE_PERSISTENT)
-    return BIN_ERROR(r, XT_STATUS_INPUT, value, "the tensor's storage is %s", pickle_kind_name(value->kind));
+    return BIN_ERROR(r, XT_STATUS_INPUT, value, "the tensor's storage is %s", pickle_kind_name((PickleKind)value->kind));
   const PickleValue *id = pickle_item(&r->pickle, value, 0);
   if (id->kind != PICKLE_TUPLE || id->count != 5 || !pickle_is_text(pickle_item(&r->pickle, id, 0), "storage"))
     return BIN_ERROR(r, XT_STATUS_INPUT, value,
@@ -125,9 +125,9 @@ static xt_status read_storage(Reader *r, const PickleValue *value, Storage *out)
 
 static xt_status read_shape(Reader *r, const PickleValue *shape, Tensor *tensor) {
   if (shape->kind != PICKLE_TUPLE)
-    return BIN_ERROR(r, XT_STATUS_INPUT, shape, "the tensor's shape is %s, expected a tuple", pickle_kind_name(shape->kind));
+    return BIN_ERROR(r, XT_STATUS_INPUT, shape, "the tensor's shape is %s, expected a tuple", pickle_kind_name((PickleKind)shape->kind));
   if (shape->count > TENSOR_MAX_DIMS)
-    return BIN_ERROR(r, XT_STATUS_UNSUPPORTED, shape, "has %zu dimensions, at most %d are handled", shape->count,
+    return BIN_ERROR(r, XT_STATUS_UNSUPPORTED, shape, "has %u dimensions, at most %d are handled", shape->count,
                      TENSOR_MAX_DIMS);
   tensor->dims = (int)shape->count;
   for (size_t i = 0; i < shape->count; i++) {
@@ -175,7 +175,7 @@ static xt_status read_type(Reader *r, const PickleValue *call, const PickleValue
 static xt_status read_tensor(Reader *r, const PickleValue *call, const PickleValue *key) {
   const PickleValue *arguments = pickle_item(&r->pickle, call, 1);
   if (arguments->count < 6 || arguments->count > 8)
-    return BIN_ERROR(r, XT_STATUS_INPUT, call, "a tensor is rebuilt with %zu arguments, expected 6 to 8", arguments->count);
+    return BIN_ERROR(r, XT_STATUS_INPUT, call, "a tensor is rebuilt with %u arguments, expected 6 to 8", arguments->count);
   Tensor tensor = {.map = r->map};
   Storage storage = {0};
   TRY(read_storage(r, pickle_item(&r->pickle, arguments, 0), &storage));
@@ -201,7 +201,7 @@ static xt_status read_item(Reader *r, const PickleValue *key, const PickleValue 
   r->field[0] = 0;
   if (key->kind != PICKLE_TEXT || key->length == 0 || memchr(key->text, 0, key->length))
     return BIN_ERROR(r, XT_STATUS_INPUT, key, "a tensor's name is %s, expected a text",
-                     key->kind == PICKLE_TEXT ? "empty or holds a NUL" : pickle_kind_name(key->kind));
+                     key->kind == PICKLE_TEXT ? "empty or holds a NUL" : pickle_kind_name((PickleKind)key->kind));
   const size_t shown = key->length < sizeof r->field ? key->length : sizeof r->field - 1;
   memcpy(r->field, key->text, shown);
   r->field[shown] = 0;
@@ -209,7 +209,7 @@ static xt_status read_item(Reader *r, const PickleValue *key, const PickleValue 
   if (value->kind == PICKLE_CALL && pickle_is_global(pickle_item(&r->pickle, value, 0), "torch._utils", "_rebuild_parameter")) {
     const PickleValue *arguments = pickle_item(&r->pickle, value, 1);
     if (arguments->count != 3)
-      return BIN_ERROR(r, XT_STATUS_INPUT, value, "a Parameter is rebuilt with %zu arguments, expected 3", arguments->count);
+      return BIN_ERROR(r, XT_STATUS_INPUT, value, "a Parameter is rebuilt with %u arguments, expected 3", arguments->count);
     value = pickle_item(&r->pickle, arguments, 0);
   }
   if (value->kind == PICKLE_CALL) {
@@ -222,13 +222,13 @@ static xt_status read_item(Reader *r, const PickleValue *key, const PickleValue 
   }
   return BIN_ERROR(r, XT_STATUS_UNSUPPORTED, value,
                    "is %s, expected a tensor: the file must hold a model's state_dict and nothing else",
-                   pickle_kind_name(value->kind));
+                   pickle_kind_name((PickleKind)value->kind));
 }
 
 static xt_status read_items(Reader *r) {
   const PickleValue *root = &r->pickle.values[r->pickle.root];
   if (root->kind != PICKLE_DICT && root->kind != PICKLE_MAPPING)
-    return BIN_ERROR(r, XT_STATUS_UNSUPPORTED, root, "the file holds %s, expected a state_dict", pickle_kind_name(root->kind));
+    return BIN_ERROR(r, XT_STATUS_UNSUPPORTED, root, "the file holds %s, expected a state_dict", pickle_kind_name((PickleKind)root->kind));
   for (size_t i = 0; i < root->count; i += 2)
     TRY(read_item(r, pickle_item(&r->pickle, root, i), pickle_item(&r->pickle, root, i + 1)));
   return XT_STATUS_OK;
