@@ -130,20 +130,43 @@ xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, cons
 
 /* ---- searching ---- */
 
-static xt_status search_regex(PatternSearch *s, size_t *start, size_t *end, bool *found, xt_error *error) {
+/* What one search may cost. The patterns of real tokenizers take a few steps for each byte that they look at; one made to
+ * backtrack, (a+)+$ say, takes any number. The interpreter's depth needs memory, of which it gets at most HEAP_KILOBYTES. */
+#define STEPS_FREE 20000u
+#define STEPS_PER_BYTE 8u
+#define HEAP_KILOBYTES (256u << 10)
+
+static xt_status prepare_search(PatternSearch *s, xt_error *error) {
   if (!s->match) s->match = pcre2_match_data_create_from_pattern(s->pattern->code, NULL);
-  if (!s->match) return err_memory(error, sizeof(PCRE2_SIZE));
+  if (!s->limits) s->limits = pcre2_match_context_create(NULL);
+  if (!s->match || !s->limits) return err_memory(error, sizeof(PCRE2_SIZE));
+  const size_t bytes = s->length < UINT32_MAX / STEPS_PER_BYTE / 2 ? s->length : UINT32_MAX / STEPS_PER_BYTE / 2;
+  pcre2_set_match_limit(s->limits, STEPS_FREE + STEPS_PER_BYTE * (uint32_t)bytes);
+  pcre2_set_heap_limit(s->limits, HEAP_KILOBYTES);
+  return XT_STATUS_OK;
+}
+
+static xt_status gave_up(int code, size_t length, xt_error *error) {
+  PCRE2_UCHAR why[160];
+  if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_HEAPLIMIT)
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "the tokenizer's regular expression gave up on this text of %zu bytes: it tries too many ways to match (%s)", length,
+                   code == PCRE2_ERROR_MATCHLIMIT ? "PCRE2's match limit" : "PCRE2's heap limit");
+  pcre2_get_error_message(code, why, sizeof why);
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "the tokenizer's regular expression gave up on this text: %s", (const char *)why);
+}
+
+static xt_status search_regex(PatternSearch *s, size_t *start, size_t *end, bool *found, xt_error *error) {
+  TRY(prepare_search(s, error));
   PCRE2_SPTR text = (PCRE2_SPTR)s->text;
-  int code = pcre2_match(s->pattern->code, text, s->length, s->at, PCRE2_NO_UTF_CHECK, s->match, NULL);
+  int code = pcre2_match(s->pattern->code, text, s->length, s->at, PCRE2_NO_UTF_CHECK, s->match, s->limits);
   /* The JIT's stack is small and fixed; the interpreter's grows on the heap. */
   if (code == PCRE2_ERROR_JIT_STACKLIMIT)
-    code = pcre2_match(s->pattern->code, text, s->length, s->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->match, NULL);
+    code = pcre2_match(s->pattern->code, text, s->length, s->at, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, s->match, s->limits);
   *found = code >= 0;
   if (code == PCRE2_ERROR_NOMATCH) return XT_STATUS_OK;
   if (code == PCRE2_ERROR_NOMEMORY) return err_memory(error, s->length);
-  if (code < 0)
-    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
-                   "the tokenizer's regular expression gave up on this text (PCRE2 error %d)", code);
+  if (code < 0) return gave_up(code, s->length, error);
   const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
   *start = at[0];
   *end = at[1];
@@ -194,7 +217,8 @@ void pattern_restart(PatternSearch *s, const char *text, size_t length) {
 
 void pattern_search_free(PatternSearch *s) {
   pcre2_match_data_free(s->match);
-  s->match = NULL;
+  pcre2_match_context_free(s->limits);
+  s->match = s->limits = NULL;
 }
 
 void pattern_free(Pattern *p) {

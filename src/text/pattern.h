@@ -22,7 +22,8 @@ typedef struct PatternSearch {
   size_t length;
   size_t at, last_end;
   bool matched;
-  void *match; /* pcre2_match_data */
+  void *match;  /* pcre2_match_data */
+  void *limits; /* pcre2_match_context */
 } PatternSearch;
 
 xt_status pattern_literal(Pattern *pattern, const char *text, size_t length, xt_error *error);
