@@ -8,9 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -20,16 +18,6 @@
 #define TAIL_SIZE (1 + DIGITS + sizeof OUT_NAME_TAIL) /* ".<digits>.partial" and the NUL */
 #define LINKS_MOST 40                                 /* as many as Linux follows */
 #define TRIES 100
-
-/* A number that nobody can foretell, so that nobody can plant a file or link of that name. */
-static uint64_t unpredictable(void) {
-  uint64_t value;
-  if (getrandom(&value, sizeof value, 0) == (ssize_t)sizeof value) return value;
-  struct timespec now = {0}; /* a kernel before 3.17: O_EXCL still refuses what was planted */
-  clock_gettime(CLOCK_REALTIME, &now);
-  Rng rng = {(uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 20 ^ (uint64_t)getpid() << 40 ^ (uint64_t)(uintptr_t)&now};
-  return rng_next(&rng);
-}
 
 /* What the link at `path` leads to, beside it where it is relative. */
 static xt_status read_link(const char *path, char **out, xt_error *error) {
@@ -76,9 +64,10 @@ static size_t kept_length(const char *final) {
   return folder + base;
 }
 
+/* Of a number that nobody can foretell, so that nobody can plant a file or link of that name. */
 static void draw_temporary(OutName *name) {
   const size_t kept = kept_length(name->final);
-  snprintf(name->temporary, kept + TAIL_SIZE, "%.*s.%016llx%s", (int)kept, name->final, (unsigned long long)unpredictable(), OUT_NAME_TAIL);
+  snprintf(name->temporary, kept + TAIL_SIZE, "%.*s.%016llx%s", (int)kept, name->final, (unsigned long long)rng_unpredictable(), OUT_NAME_TAIL);
 }
 
 xt_status out_name_make(const char *path, OutName *out, xt_error *error) {

@@ -79,7 +79,8 @@ typedef struct Reader {
   const xt_dataset_options *options;
   const char *path;
   JsonLines lines;
-  json_t *seen; /* from a question's id, languages and task to its line's place */
+  json_t *seen;  /* from a question's id, languages and task to its line's place */
+  json_t *taken; /* from a language to how many of its questions were taken, where there is a limit */
 } Reader;
 
 static bool wanted(const xt_dataset_options *o, const char *lang) {
@@ -118,6 +119,14 @@ static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *re
   return status;
 }
 
+/* *enough: the limit is reached without this question. */
+static xt_status count_language(Reader *r, const char *lang, bool *enough, xt_error *error) {
+  const json_int_t before = json_integer_value(json_object_get(r->taken, lang));
+  *enough = (uint64_t)before >= r->options->limit;
+  if (*enough || json_object_set_new(r->taken, lang, json_integer(before + 1)) == 0) return XT_STATUS_OK;
+  return err_memory(error, 0);
+}
+
 static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   xt_dataset *d = r->dataset;
   const xt_dataset_options *o = r->options;
@@ -139,9 +148,9 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   bool repeat = false;
   TRY(find_repeat(r, i, &q, &repeat, error));
   if (repeat) return XT_STATUS_OK;
-  size_t before = 0;
-  for (size_t k = 0; o->limit && k < d->count; k++) before += strcmp(d->questions[k].lang, q.lang) == 0;
-  if (o->limit && before >= o->limit) return XT_STATUS_OK;
+  bool enough = false;
+  if (o->limit) TRY(count_language(r, q.lang, &enough, error));
+  if (enough) return XT_STATUS_OK;
   TRY(check_gold(d, &q, path, number, error));
   if (o->cot) TRY(ask_reasoning(d, &q, path, number, error));
   return dataset_add(d, &q, error);
@@ -149,7 +158,8 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
 
 static xt_status add_all(Reader *r, xt_error *error) {
   r->seen = json_object();
-  if (!r->seen) return err_memory(error, 0);
+  r->taken = json_object();
+  if (!r->seen || !r->taken) return err_memory(error, 0);
   TRY(mem_alloc(&r->dataset, 1, sizeof *r->dataset, error));
   for (size_t i = 0; i < json_array_size(r->lines.values); i++) TRY(add_line(r, i, error));
   if (r->dataset->count) return XT_STATUS_OK;
@@ -163,6 +173,7 @@ static xt_status finish(Reader *r, const xt_dataset_options *options, xt_dataset
   r->options = options ? options : &defaults;
   const xt_status status = add_all(r, error);
   json_decref(r->seen);
+  json_decref(r->taken);
   json_lines_free(&r->lines);
   if (status) xt_dataset_close(r->dataset);
   else *out = r->dataset;

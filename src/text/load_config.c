@@ -197,23 +197,38 @@ static xt_status read_listed(void *at, bool decoder, const char *file, Listed *o
   return tokenizer_member_text(value, "content", file, "added_tokens_decoder", &out->text, &out->length, error);
 }
 
-static xt_status is_special(const TokenizerConfig *c, const Listed *listed, bool *out, xt_error *error) {
-  *out = false;
-  for (int key = 0; key < KEYS && !*out; key++) {
-    Special special;
-    TRY(find_special(c, key, &special, error));
-    *out = special.text && special.length == listed->length && memcmp(special.text, listed->text, listed->length) == 0;
-  }
+/* The texts of all special tokens, sorted. */
+typedef struct SpecialTexts {
+  Special *list;
+  size_t count;
+} SpecialTexts;
+
+static int by_text(const void *a, const void *b) {
+  const Special *x = a, *y = b;
+  const int order = memcmp(x->text, y->text, x->length < y->length ? x->length : y->length);
+  return order ? order : (x->length > y->length) - (x->length < y->length);
+}
+
+static xt_status collect_specials(const TokenizerConfig *c, SpecialTexts *out, xt_error *error) {
   const json_t *const lists[] = {json_object_get(map_of(c), "additional_special_tokens"),
                                  json_object_get(c->config, "additional_special_tokens")};
+  TRY(mem_alloc(&out->list, KEYS + json_array_size(lists[0]) + json_array_size(lists[1]), sizeof *out->list, error));
+  for (int key = 0; key < KEYS; key++) {
+    TRY(find_special(c, key, &out->list[out->count], error));
+    out->count += out->list[out->count].text != NULL;
+  }
   for (size_t i = 0; i < 2; i++)
-    for (size_t k = 0; k < json_array_size(lists[i]) && !*out; k++) {
-      Special special;
-      TRY(special_of_value(json_array_get(lists[i], k), "additional_special_tokens", c->config_path, false, &special,
-                           error));
-      *out = special.text && special.length == listed->length && memcmp(special.text, listed->text, listed->length) == 0;
+    for (size_t k = 0; k < json_array_size(lists[i]); k++) {
+      TRY(special_of_value(json_array_get(lists[i], k), "additional_special_tokens", c->config_path, false, &out->list[out->count], error));
+      out->count += out->list[out->count].text != NULL;
     }
+  qsort(out->list, out->count, sizeof *out->list, by_text);
   return XT_STATUS_OK;
+}
+
+static bool is_special(const SpecialTexts *specials, const Listed *listed) {
+  const Special wanted = {.text = listed->text, .length = listed->length};
+  return bsearch(&wanted, specials->list, specials->count, sizeof wanted, by_text) != NULL;
 }
 
 /* Every token of the list, by rising id. */
@@ -227,9 +242,11 @@ static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *e
                    json_type_name(object));
   const size_t count = json_object_size(object);
   size_t n = 0;
-  Listed *listed;
+  Listed *listed = NULL;
+  SpecialTexts specials = {0};
   xt_status status;
-  TRY(mem_alloc(&listed, count, sizeof *listed, error));
+  TRY_DONE(mem_alloc(&listed, count, sizeof *listed, error));
+  TRY_DONE(collect_specials(c, &specials, error));
   void *at = json_object_iter((json_t *)(uintptr_t)object);
   for (; at && n < count; at = json_object_iter_next((json_t *)(uintptr_t)object, at))
     TRY_DONE(read_listed(at, decoder != NULL, file, &listed[n++], error));
@@ -237,10 +254,9 @@ static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *e
   status = XT_STATUS_OK;
   for (size_t i = 0; i < n; i++) {
     AddedToken token = {.length = listed[i].length};
-    bool special;
+    const bool special = is_special(&specials, &listed[i]);
     /* tokenizer.json's own tokens come before added_tokens.json's with the same id. */
     if (!decoder && added_by_id(&t->added, (int32_t)listed[i].id) && strcmp(t->source, "tokenizer.json") == 0) continue;
-    TRY_DONE(is_special(c, &listed[i], &special, error));
     token.special = !decoder && special;
     TRY_DONE(read_flags(listed[i].flags, file, &token, error));
     token.special = token.special || special;
@@ -249,6 +265,7 @@ static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *e
   }
 done:
   free(listed);
+  free(specials.list);
   return status;
 }
 

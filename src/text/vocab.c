@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
-static uint32_t hash_text(const char *text, size_t length) {
-  uint64_t h = length * 0x9E3779B97F4A7C15u;
+/* The seed is drawn anew for each table: nobody can write a vocabulary whose tokens all meet in one slot. */
+static uint32_t hash_text(uint64_t seed, const char *text, size_t length) {
+  uint64_t h = (seed ^ length) * 0x9E3779B97F4A7C15u;
   while (length >= 8) {
     uint64_t word;
     memcpy(&word, text, 8);
@@ -34,6 +36,7 @@ static size_t find_slot(const Vocab *v, const char *text, size_t length, uint32_
 
 static xt_status set_slots(Vocab *v, size_t count, xt_error *error) {
   uint32_t *slots;
+  if (!v->slots) v->seed = rng_unpredictable();
   TRY(mem_alloc(&slots, count, sizeof *slots, error));
   for (size_t i = 0; i < v->count; i++) {
     size_t slot = v->entries[i].hash & (count - 1);
@@ -62,7 +65,7 @@ xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, Vocab
   if (end <= v->id_end && v->by_id[id]) return XT_STATUS_OK;
   if (v->size + length > UINT32_MAX) return err_memory(error, v->size + length);
   if (v->count * 2 >= v->slot_count) TRY(set_slots(v, v->slot_count ? v->slot_count * 2 : 1024, error));
-  const uint32_t hash = hash_text(text, length);
+  const uint32_t hash = hash_text(v->seed, text, length);
   const size_t slot = find_slot(v, text, length, hash);
   *added = VOCAB_TEXT_TAKEN;
   if (v->slots[slot]) return XT_STATUS_OK;
@@ -86,7 +89,7 @@ xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, Vocab
 
 int32_t vocab_find(const Vocab *v, const char *text, size_t length) {
   if (!v->count) return -1;
-  const uint32_t entry = v->slots[find_slot(v, text, length, hash_text(text, length))];
+  const uint32_t entry = v->slots[find_slot(v, text, length, hash_text(v->seed, text, length))];
   return entry ? v->entries[entry - 1].id : -1;
 }
 

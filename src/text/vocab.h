@@ -24,6 +24,7 @@ typedef struct Vocab {
   size_t count, entry_capacity;
   uint32_t *slots; /* open addressing; entry + 1, or 0 */
   size_t slot_count;
+  uint64_t seed;   /* of the hashes */
   uint32_t *by_id; /* entry + 1, or 0; id_end of them */
   size_t id_end, id_capacity;
 } Vocab;
