@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/err.h"
+#include "base/number.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -19,7 +20,7 @@ xt_status err_set(xt_error *error, xt_status status, const char *file, const cha
   copy_text(error->field, sizeof error->field, field);
   va_list args;
   va_start(args, format);
-  vsnprintf(error->message, sizeof error->message, format, args);
+  number_vprint(error->message, sizeof error->message, format, args);
   va_end(args);
   return status;
 }
@@ -29,7 +30,7 @@ xt_status err_memory(xt_error *error, size_t bytes) {
 }
 
 const char *err_system_text(int code, char buffer[ERR_SYSTEM_TEXT]) {
-  if (strerror_r(code, buffer, ERR_SYSTEM_TEXT) != 0) snprintf(buffer, ERR_SYSTEM_TEXT, "error %d", code);
+  snprintf(buffer, ERR_SYSTEM_TEXT, "%s", number_error(code));
   return buffer;
 }
 

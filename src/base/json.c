@@ -6,6 +6,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/number.h"
 
 /* jansson refuses integers beyond 64 bits, and tokenizer_config.json files have one: model_max_length, as
  * 1000000000000000019884624838656. Its last two digits become "e2", which makes it a real number and leaves
@@ -109,14 +110,58 @@ static bool is_wellformed(const void *data, size_t size) {
   return s.at == s.end;
 }
 
+/* ---- what it will take ---- */
+
+/* What jansson 2.14 allocates, malloc's own included. */
+enum { COST_ARRAY = 128, COST_OBJECT = 224, COST_MEMBER = 112, COST_ELEMENT = 24, COST_STRING = 80, COST_NUMBER = 32 };
+
+/* Bytes of memory that the values of a text take at most, broken or not. Arrays and objects of next to nothing are the dear ones. */
+static size_t cost_of(const char *text, size_t size) {
+  size_t cost = 0;
+  for (size_t at = 0; at < size; at++) {
+    switch (text[at]) {
+      case '[': cost += COST_ARRAY; break;
+      case '{': cost += COST_OBJECT; break;
+      case ':': cost += COST_MEMBER; break;
+      case ',': cost += COST_ELEMENT; break;
+      case '"':
+        cost += COST_STRING;
+        for (at++; at < size && text[at] != '"'; at++) {
+          cost++;
+          if (text[at] == '\\') at++;
+        }
+        break;
+      default:
+        if ((text[at] >= '0' && text[at] <= '9') || text[at] == '-') {
+          cost += COST_NUMBER;
+          while (at + 1 < size && text[at + 1] && strchr("0123456789.eE+-", text[at + 1])) at++;
+        }
+    }
+  }
+  return cost;
+}
+
+xt_status json_check_size(const void *text, size_t size, const char *file, xt_error *error) {
+  const size_t allowed = JSON_MEMORY_FREE + (size < SIZE_MAX / JSON_MEMORY_TIMES / 2 ? JSON_MEMORY_TIMES * size : SIZE_MAX / 2);
+  const size_t cost = size <= JSON_MEMORY_FREE / COST_OBJECT ? 0 : cost_of(text, size);
+  if (cost <= allowed) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, file, NULL, -1, "its %zu bytes of JSON would take %zu MiB of memory, more than %d times as much; such values are not read",
+                 size, cost >> 20, JSON_MEMORY_TIMES);
+}
+
 /* ---- reading ---- */
 
 static json_t *load(const void *data, size_t size, json_error_t *e) {
-  return json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
+  const locale_t was = number_enter(); /* numbers have a point, whatever the host's locale */
+  json_t *value = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
+  number_leave(was);
+  return value;
 }
 
 xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error) {
   json_error_t e;
+  *out = NULL;
+  TRY(json_check_size(data, size, file, error));
   *out = load(data, size, &e);
   if (!*out && json_error_code(&e) == json_error_numeric_overflow) {
     char *copy;

@@ -9,6 +9,14 @@
 
 #include "base/err.h"
 
+/* What values may take: so many times the text's bytes, and this much in any case. Dense but honest JSON (arrays of small numbers)
+ * takes about 28 times its bytes; a text of "[],[],.." would take 43 times, one of "{},{},.." 75 times. */
+#define JSON_MEMORY_TIMES 32
+#define JSON_MEMORY_FREE ((size_t)64 << 20)
+
+/* An XT_STATUS_INPUT error when the values of a text, which may be many lines, would take more. json_parse asks, too. */
+xt_status json_check_size(const void *text, size_t size, const char *file, xt_error *error);
+
 /* Parses `size` bytes. `file` is for messages. Duplicate keys and invalid UTF-8 are errors.
  * The caller frees *out with json_decref. */
 xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error);

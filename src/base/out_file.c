@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE /* fopencookie */
 #include "base/out_file.h"
 
 #include <errno.h>
@@ -13,21 +12,6 @@
 
 #include "base/mem.h"
 #include "xtransplant/file.h"
-
-/* The stream's write: all of it, whatever interrupts. The first failure is kept, since stdio loses its errno. */
-static ssize_t put(void *cookie, const char *data, size_t size) {
-  OutFile *file = cookie;
-  size_t done = 0;
-  if (file->code) return 0;
-  while (done < size) {
-    const ssize_t got = write(file->fd, data + done, size - done);
-    if (got > 0) done += (size_t)got;
-    else if (got == 0) file->code = ENOSPC;
-    else if (errno != EINTR) file->code = errno;
-    if (file->code) return 0;
-  }
-  return (ssize_t)done;
-}
 
 /* The number N where `path` names this process's own descriptor N (/dev/stdout, /dev/fd/N, /proc/self/fd/N), else -1.
  * Opening that name anew would begin at the start of a file that another writer is in the middle of. */
@@ -69,62 +53,46 @@ static void forget_temporary(OutFile *file) {
 }
 
 /* Opens what is to be written: the final name itself where it is no regular file, a temporary one else. */
-static xt_status open_target(OutFile *out, xt_error *error) {
+static xt_status open_target(OutFile *file, int *fd, xt_error *error) {
   struct stat about;
   xt_status status = XT_STATUS_OK;
-  out->fd = open_own(out->name.path);
-  if (out->fd < 0 && (stat(out->name.path, &about) != 0 || S_ISREG(about.st_mode))) {
-    status = out_name_create_file(&out->name, &out->fd, error);
-    if (status) forget_temporary(out);
+  const char *path = file->name.path;
+  *fd = open_own(path);
+  if (*fd < 0 && (stat(path, &about) != 0 || S_ISREG(about.st_mode))) {
+    status = out_name_create_file(&file->name, fd, error);
+    if (status) forget_temporary(file);
     return status;
   }
-  forget_temporary(out);
-  while (out->fd < 0 && !status) { /* a FIFO waits for its reader */
-    out->fd = open(out->name.path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    if (out->fd < 0 && errno != EINTR) status = err_io(error, out->name.path, "cannot write");
+  forget_temporary(file);
+  while (*fd < 0 && !status) { /* a FIFO waits for its reader */
+    *fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (*fd < 0 && errno != EINTR) status = err_io(error, path, "cannot write");
   }
   return status;
 }
 
 xt_status out_file_open(const char *path, OutFile *out, xt_error *error) {
-  *out = (OutFile){.fd = -1};
-  xt_status status;
+  int fd;
+  *out = (OutFile){0};
   TRY(out_name_make(path, &out->name, error));
-  status = open_target(out, error);
-  if (!status) {
-    out->stream = fopencookie(out, "w", (cookie_io_functions_t){.write = put});
-    if (!out->stream) status = err_memory(error, BUFSIZ);
-  }
+  xt_status status = open_target(out, &fd, error);
+  if (!status && !out_stream_open(fd, &out->out)) status = err_memory(error, BUFSIZ);
   if (status) out_file_discard(out);
   return status;
 }
 
 static xt_status failed(const OutFile *file, xt_error *error) {
-  if (file->code) errno = file->code;
+  if (file->out.code) errno = file->out.code;
   return err_io(error, file->name.path, "cannot write");
 }
 
 xt_status out_file_write(OutFile *file, const void *data, size_t size, xt_error *error) {
-  if (size && fwrite(data, 1, size, file->stream) != size) return failed(file, error);
+  if (size && fwrite(data, 1, size, file->out.stream) != size) return failed(file, error);
   return XT_STATUS_OK;
 }
 
-/* Everything is written, on the disk, and known to be. */
-static bool finish(OutFile *file) {
-  const bool flushed = fflush(file->stream) == 0 && !ferror(file->stream) && !file->code;
-  const bool synced = flushed && (!file->name.temporary || out_sync(file->fd));
-  if (flushed && !synced) file->code = errno;
-  FILE *stream = file->stream;
-  const int fd = file->fd;
-  file->stream = NULL;
-  file->fd = -1;
-  const bool closed = fclose(stream) == 0;
-  if (close(fd) != 0 && errno != EINTR && !file->code) file->code = errno; /* after EINTR the descriptor is closed */
-  return synced && closed && !file->code;
-}
-
 xt_status out_file_commit(OutFile *file, xt_error *error) {
-  xt_status status = finish(file) ? XT_STATUS_OK : failed(file, error);
+  xt_status status = out_stream_close(&file->out, file->name.temporary != NULL) ? XT_STATUS_OK : failed(file, error);
   if (!status && file->name.temporary) {
     status = out_name_publish(&file->name, error);
     if (!status) forget_temporary(file);
@@ -135,14 +103,9 @@ xt_status out_file_commit(OutFile *file, xt_error *error) {
 
 void out_file_discard(OutFile *file) {
   if (!file->name.path) return;
-  if (file->stream) {
-    file->code = ECANCELED; /* what is still buffered is not wanted */
-    fclose(file->stream);
-  }
-  if (file->fd >= 0) close(file->fd);
+  out_stream_drop(&file->out);
   if (file->name.temporary) unlink(file->name.temporary);
   out_name_free(&file->name);
-  *file = (OutFile){.fd = -1};
 }
 
 xt_status out_file_save(const char *path, const void *data, size_t size, xt_error *error) {

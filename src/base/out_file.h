@@ -6,20 +6,16 @@
 #ifndef BASE_OUT_FILE_H
 #define BASE_OUT_FILE_H
 
-#include <stdint.h>
-#include <stdio.h>
-
 #include "base/err.h"
 #include "base/out_name.h"
+#include "base/out_stream.h"
 
 typedef struct OutFile {
-  FILE *stream;          /* sequential; interrupted and short writes are gone on with */
-  OutName name;          /* name.temporary is NULL where the final name is written into */
-  int fd;
-  int code;              /* errno of the first write that failed; 0: none */
+  OutStream out;
+  OutName name; /* name.temporary is NULL where the final name is written into */
 } OutFile;
 
-/* *out holds the stream's own record: it must stay where it is until committed or discarded. */
+/* *out has to stay where it is until committed or discarded. */
 xt_status out_file_open(const char *path, OutFile *out, xt_error *error);
 xt_status out_file_write(OutFile *file, const void *data, size_t size, xt_error *error);
 /* Flushes, syncs the file, renames it to the final name, and syncs the folder. On failure the temporary file is removed. */

@@ -13,16 +13,19 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/out_stream.h"
 
-/* 1: empty, 0: not, -1: no such folder. */
-static int is_empty(const char *path) {
+/* An error unless the folder is empty or not there. */
+static xt_status check_empty(const char *path, const char *shown, xt_error *error) {
   DIR *folder = opendir(path);
-  int empty = 1;
-  if (!folder) return errno == ENOENT ? -1 : 0;
-  for (const struct dirent *entry; (entry = readdir(folder));)
-    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = 0;
-  closedir(folder);
-  return empty;
+  bool empty = true;
+  if (!folder && errno == ENOENT) return XT_STATUS_OK;
+  if (!folder && errno != ENOTDIR) return err_io(error, shown, "cannot open");
+  for (const struct dirent *entry; folder && (entry = readdir(folder));)
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
+  if (folder) closedir(folder);
+  if (folder && empty) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_IO, shown, NULL, -1, "exists and is not an empty folder; nothing was written");
 }
 
 xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error) {
@@ -34,8 +37,7 @@ xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error) {
   xt_status status = out_name_make(plain, &out->name, error);
   free(plain);
   TRY(status);
-  if (is_empty(out->name.final) == 0)
-    status = err_set(error, XT_STATUS_IO, path, NULL, -1, "exists and is not an empty folder; nothing was written");
+  status = check_empty(out->name.final, path, error);
   if (!status) status = out_name_create_folder(&out->name, error);
   if (status) out_name_free(&out->name);
   return status;
@@ -51,8 +53,9 @@ xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stre
     if (mkdir(path, 0777) != 0 && errno != EEXIST) status = err_io(error, folder->name.path, "cannot write");
   }
   if (!status) {
-    *stream = fopen(path, "wxe");
-    if (!*stream) status = err_io(error, folder->name.path, "cannot write");
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) status = err_io(error, folder->name.path, "cannot write");
+    else if (!(*stream = out_stream_stdio(fd))) status = err_memory(error, BUFSIZ);
   }
   free(path);
   return status;
@@ -60,10 +63,7 @@ xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stre
 
 xt_status out_folder_close(const OutFolder *folder, FILE *stream, xt_error *error) {
   if (!stream) return XT_STATUS_OK;
-  errno = ENOSPC; /* what is reported when an earlier write failed: its own errno was overwritten since */
-  const bool failed = ferror(stream) != 0;
-  if (fclose(stream) != 0 || failed) return err_io(error, folder->name.path, "cannot write");
-  return XT_STATUS_OK;
+  return fclose(stream) == 0 ? XT_STATUS_OK : err_io(error, folder->name.path, "cannot write");
 }
 
 static xt_status sync_tree(const char *path, const char *shown, xt_error *error);

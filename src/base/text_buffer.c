@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/number.h"
 #include "base/text_buffer.h"
 
 #include <stdarg.h>
@@ -24,12 +25,12 @@ void text_buffer_format(TextBuffer *buffer, const char *format, ...) {
   va_list args, again;
   va_start(args, format);
   va_copy(again, args);
-  const int need = vsnprintf(NULL, 0, format, args);
+  const int need = number_vprint(NULL, 0, format, args);
   va_end(args);
   if (need < 0 || mem_grow(&buffer->data, &buffer->capacity, buffer->size + (size_t)need + 1, 1, NULL)) {
     buffer->failed = true;
   } else {
-    vsnprintf(buffer->data + buffer->size, (size_t)need + 1, format, again);
+    number_vprint(buffer->data + buffer->size, (size_t)need + 1, format, again);
     buffer->size += (size_t)need;
   }
   va_end(again);
@@ -38,4 +39,14 @@ void text_buffer_format(TextBuffer *buffer, const char *format, ...) {
 void text_buffer_free(TextBuffer *buffer) {
   free(buffer->data);
   *buffer = (TextBuffer){0};
+}
+
+static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
+
+bool text_same_letters(const char *a, const char *b) {
+  while (*a && lower(*a) == lower(*b)) {
+    a++;
+    b++;
+  }
+  return lower(*a) == lower(*b);
 }

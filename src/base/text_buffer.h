@@ -19,4 +19,7 @@ void text_buffer_add_text(TextBuffer *buffer, const char *text);
 void text_buffer_format(TextBuffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_buffer_free(TextBuffer *buffer);
 
+/* Whether two texts are the same but for the case of ASCII letters, whatever the locale. */
+bool text_same_letters(const char *a, const char *b);
+
 #endif

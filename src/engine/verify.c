@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/file_map.h"
 #include "base/json.h"
+#include "base/number.h"
 #include "engine/session.h"
 #include "files/checkpoint.h"
 
@@ -222,7 +223,11 @@ static xt_status compare_cases(Verify *v, const char *kind, double penalty, cons
     const bool same = count == g->count && memcmp(ids, g->ids, count * sizeof *ids) == 0;
     different += !same;
     const json_t *margins = json_object_get(c->entries[i], "margins");
-    for (size_t k = 0; same && k < json_array_size(margins); k++) {
+    if (margins && (!json_is_array(margins) || json_array_size(margins) != count)) {
+      status = bad(v, "margins", "is no array of as many numbers as there are ids", error);
+      break;
+    }
+    for (size_t k = 0; same && margins && k < count; k++) {
       const double reference = json_number_value(json_array_get(margins, k));
       const double difference = fabs(reference - (double)g->margins[k]);
       if (!(difference <= margin)) margin = difference;
@@ -230,10 +235,10 @@ static xt_status compare_cases(Verify *v, const char *kind, double penalty, cons
     }
   }
   char name[96];
-  snprintf(name, sizeof name, "%s, penalty %g: %zu sequences", kind, penalty, c->count);
+  number_print(name, sizeof name, "%s, penalty %g: %zu sequences", kind, penalty, c->count);
   report(v, name, (double)different, (double)c->count, different == 0);
   if (margin_scale > 0) { /* logits, and so margins, are as large as some tens of the best margin */
-    snprintf(name, sizeof name, "%s, penalty %g: margins", kind, penalty);
+    number_print(name, sizeof name, "%s, penalty %g: margins", kind, penalty);
     report(v, name, margin, margin_scale, margin <= 10 * TOLERANCE * margin_scale);
   }
   for (size_t i = 0; i < c->count; i++) xt_generation_deinit(&c->out[i]);

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/number.h"
 
 struct SafetensorsWriter {
   OutFile file;
@@ -85,7 +86,7 @@ xt_status safetensors_writer_declare(SafetensorsWriter *writer, const char *name
 
 /* The length, the header, and spaces up to a multiple of 8, so that data are aligned for readers that map them. */
 static xt_status write_header(SafetensorsWriter *writer, xt_error *error) {
-  char *text = json_dumps(writer->header, JSON_COMPACT);
+  char *text = number_json(writer->header, JSON_COMPACT);
   if (!text) return out_of_memory(writer, error);
   const size_t length = strlen(text), padding = (8 - length % 8) % 8;
   uint8_t size[8];

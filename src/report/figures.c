@@ -2,17 +2,17 @@
 /* The paper's figure 2 (5, 6) with the table of numbers behind it, and which of the other figures there are. */
 #include <math.h>
 #include <string.h>
-#include <strings.h>
 
 #include "analysis/levels.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "report/escape.h"
 #include "report/report_parts.h"
 #include "report/svg.h"
 
 static bool is_taken(const xt_report *r, const char *id) {
   for (size_t i = 0; i < r->figure_count; i++)
-    if (strcasecmp(r->figures[i].id, id) == 0) return true;
+    if (text_same_letters(r->figures[i].id, id)) return true;
   return false;
 }
 
@@ -50,9 +50,9 @@ static void tally_bar(TextBuffer *out, double y, const xt_tally *tally) {
   for (int k = 0; k < 3 && all; k++) {
     char text[64];
     const double width = BAR_WIDTH * counts[k] / all;
-    snprintf(text, sizeof text, "%s: %d of %d (%.1f%%)", names[k], counts[k], all, 100.0 * counts[k] / all);
+    number_print(text, sizeof text, "%s: %d of %d (%.1f%%)", names[k], counts[k], all, 100.0 * counts[k] / all);
     if (counts[k]) svg_rect(out, x, y, width, 20, classes[k], text);
-    snprintf(text, sizeof text, "%.0f%%", 100.0 * counts[k] / all);
+    number_print(text, sizeof text, "%.0f%%", 100.0 * counts[k] / all);
     if (width > 34) svg_text(out, x + width / 2, y + 14.5, "middle", k == 1 ? "t" : "in", text);
     x += width;
   }
@@ -65,7 +65,7 @@ static void mean_dots(TextBuffer *out, double y, double low, double high, double
   svg_line(out, from, y + 10, to, y + 10, mean >= vanilla ? "w k0" : "w k1");
   svg_line(out, from, y + 3, from, y + 17, "w k");
   svg_circle(out, to, y + 10, 5, mean >= vanilla ? "f0" : "f1", "");
-  snprintf(text, sizeof text, "%.1f (%+.1f)", 100 * mean, 100 * (mean - vanilla));
+  number_print(text, sizeof text, "%.1f (%+.1f)", 100 * mean, 100 * (mean - vanilla));
   svg_text(out, MEAN_LEFT + MEAN_WIDTH + 12, y + 14, "start", "t", text);
 }
 
@@ -89,7 +89,7 @@ static xt_status draw_figure2(xt_report *r, xt_error *error) {
   svg_text(out, BAR_LEFT, 26, "start", "h", "win / tie / lose");
   svg_text(out, MEAN_LEFT, 26, "start", "h", "average accuracy, %");
   for (int end = 0; end < 2; end++) {
-    snprintf(text, sizeof text, "%.0f", 100 * (end ? high : low));
+    number_print(text, sizeof text, "%.0f", 100 * (end ? high : low));
     svg_text(out, MEAN_LEFT + end * MEAN_WIDTH, 42, "middle", "s", text);
     svg_line(out, MEAN_LEFT + end * MEAN_WIDTH, 50, MEAN_LEFT + end * MEAN_WIDTH, 50 + BAR_ROW * (double)rows - 14, "g");
   }

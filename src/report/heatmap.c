@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "report/report_parts.h"
 #include "report/svg.h"
 #include "text/utf8.h"
@@ -59,7 +60,7 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
                        left + size + 24, top + size / 41 * k, size / 41 + 0.3, colour);
   }
   for (int k = -1; k <= 1; k++) {
-    snprintf(text, sizeof text, k ? "%+.1f" : "%.0f", 100 * most * k);
+    number_print(text, sizeof text, k ? "%+.1f" : "%.0f", 100 * most * k);
     svg_text(out, left + size + 46, top + size * (1 - k) / 2 + (k == 1 ? 10 : k ? 0 : 4), "start", "s", text);
   }
   svg_close(out);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "report/assets.h"
 #include "report/escape.h"
 #include "report/report_parts.h"
@@ -89,7 +90,7 @@ static void add_value(TextBuffer *out, const json_t *value, int depth) {
   } else if (json_is_string(value)) {
     escape_html(out, json_string_value(value));
   } else {
-    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text = number_json(value, JSON_ENCODE_ANY | JSON_COMPACT);
     if (text) escape_html(out, text);
     else out->failed = true;
     free(text);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "report/escape.h"
 #include "report/report_parts.h"
 #include "text/utf8.h"
@@ -19,13 +21,13 @@ const char *report_format(xt_report *r, const char *format, ...) {
   char *text;
   va_start(args, format);
   va_copy(again, args);
-  const int length = vsnprintf(NULL, 0, format, args);
+  const int length = number_vprint(NULL, 0, format, args);
   va_end(args);
   if (length < 0 || arena_alloc(&r->arena, &text, (size_t)length + 1, 1, NULL) != XT_STATUS_OK) {
     va_end(again);
     return ""; /* the next allocation that has an error to fill will fail too, or the name is only shown */
   }
-  vsnprintf(text, (size_t)length + 1, format, again);
+  number_vprint(text, (size_t)length + 1, format, again);
   va_end(again);
   return text;
 }
@@ -126,10 +128,10 @@ typedef struct RunList {
 static xt_status add_run(void *user, const char *started, const char *provenance, xt_error *error) {
   RunList *list = user;
   xt_status status = XT_STATUS_OK;
-  json_error_t wrong;
+  json_t *about = NULL;
   const char *begun = report_utf8(list->report, started, &status), *text = report_utf8(list->report, provenance, &status);
   if (status) return err_memory(error, 0);
-  json_t *about = json_loads(text, 0, &wrong);
+  json_parse(text, strlen(text), NULL, &about, NULL); /* broken: null */
   json_t *run = json_pack("{s:s, s:o}", "started", begun, "provenance", about ? about : json_null());
   return json_array_append_new(list->runs, run) == 0 ? XT_STATUS_OK : err_memory(error, 0);
 }

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/number.h"
 #include "analysis/levels.h"
 #include "analysis/coverage.h"
 #include "report/report_parts.h"
@@ -161,7 +162,7 @@ xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *ou
   for (size_t i = 0; i < r->tables.count; i++) append(&tables, table_to_json(r->tables.tables[i]));
   put(&root, "tables", tables);
   put(&root, "files", json_deep_copy(files));
-  char *text = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
+  char *text = root ? number_json(root, JSON_INDENT(1) | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(root);
   if (!text) return err_memory(error, 0);
   text_buffer_add_text(out, text);

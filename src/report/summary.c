@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "report/report_parts.h"
 #include "report/svg.h"
 
@@ -16,7 +17,7 @@ static void sentence(TextBuffer *out, int width, const char *format, ...) {
   char text[1024];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  number_vprint(text, sizeof text, format, args);
   va_end(args);
   text_to_lines(text, width, out);
 }
@@ -24,7 +25,7 @@ static void sentence(TextBuffer *out, int width, const char *format, ...) {
 static double percent(double share) { return 100 * share; }
 
 static const char *interval_name(const xt_report *r, char out[24]) {
-  snprintf(out, 24, "%.3g%% interval", percent(r->main.analysis->options.confidence));
+  number_print(out, 24, "%.3g%% interval", percent(r->main.analysis->options.confidence));
   return out;
 }
 
@@ -87,7 +88,7 @@ static void site_words(xt_report *r, const xt_group *g, const xt_site_result *si
   }
   char fresh[160] = "";
   if (!isnan(site->best_fresh))
-    snprintf(fresh, sizeof fresh, " Questions that such a choice did not see gain %+.1f points.",
+    number_print(fresh, sizeof fresh, " Questions that such a choice did not see gain %+.1f points.",
              percent(site->best_fresh));
   sentence(out, width,
            "%s: of %d configurations %d do better than the untouched model, %d worse (after Holm's correction %zu and "
@@ -258,7 +259,7 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
   const xt_site_result *main = report_site(g);
   char chance[64] = "";
   if (!isnan(g->vanilla_chance))
-    snprintf(chance, sizeof chance, "; against shuffled gold answers it would be %.1f%%", percent(g->vanilla_chance));
+    number_print(chance, sizeof chance, "; against shuffled gold answers it would be %.1f%%", percent(g->vanilla_chance));
   text_buffer_add_text(out, "\n");
   text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), how->width, out);
   sentence(out, how->width,

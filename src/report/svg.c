@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "report/escape.h"
 
 /* Names that browsers, librsvg, Inkscape and Cairo find something for. */
@@ -183,7 +184,7 @@ void plot_axes(TextBuffer *out, const Plot *p, double y_step, const char *title,
   for (int k = 0; p->y_low + k * y_step <= p->y_high + y_step / 2; k++) {
     const double y = p->y_low + k * y_step;
     svg_line(out, p->left, plot_y(p, y), p->left + p->width, plot_y(p, y), fabs(y) < y_step / 1000 ? "z" : "g");
-    snprintf(text, sizeof text, "%.*f", y_step < 0.00999 ? 1 : 0, fabs(y) < y_step / 1000 ? 0.0 : 100 * y);
+    number_print(text, sizeof text, "%.*f", y_step < 0.00999 ? 1 : 0, fabs(y) < y_step / 1000 ? 0.0 : 100 * y);
     svg_text(out, p->left - 7, plot_y(p, y) + 4, "end", "s", text);
   }
   const double count = p->x_high - p->x_low;

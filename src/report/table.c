@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "report/escape.h"
 
 /* Whether an earlier table has the id, for file systems that do not tell upper from lower case too. */
 static bool is_taken(const TableList *list, const Table *table) {
   for (size_t i = 0; i < list->count; i++)
-    if (list->tables[i] != table && strcasecmp(list->tables[i]->id, table->id) == 0) return true;
+    if (list->tables[i] != table && text_same_letters(list->tables[i]->id, table->id)) return true;
   return false;
 }
 
@@ -48,14 +48,14 @@ const char *table_format(Table *t, const char *format, ...) {
   char *text;
   va_start(args, format);
   va_copy(again, args);
-  const int length = vsnprintf(NULL, 0, format, args);
+  const int length = number_vprint(NULL, 0, format, args);
   va_end(args);
   if (length < 0 || arena_alloc(t->arena, &text, (size_t)length + 1, 1, NULL) != XT_STATUS_OK) {
     t->failed = true;
     va_end(again);
     return "";
   }
-  vsnprintf(text, (size_t)length + 1, format, again);
+  number_vprint(text, (size_t)length + 1, format, again);
   va_end(again);
   return text;
 }
@@ -98,11 +98,11 @@ void cell_show(const Cell *cell, char *out, size_t size) {
   switch (cell->kind) {
     case CELL_EMPTY: snprintf(out, size, "%s", ""); break;
     case CELL_TEXT: snprintf(out, size, "%s", cell->text); break;
-    case CELL_SHARE: snprintf(out, size, "%.1f", 100 * cell->value); break;
-    case CELL_GAIN: snprintf(out, size, "%+.1f", fabs(cell->value) < 0.0005 ? 0.0 : 100 * cell->value); break;
-    case CELL_COUNT: snprintf(out, size, "%.0f", cell->value); break;
-    case CELL_NUMBER: snprintf(out, size, "%.2f", cell->value); break;
-    case CELL_P: snprintf(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value); break;
+    case CELL_SHARE: number_print(out, size, "%.1f", 100 * cell->value); break;
+    case CELL_GAIN: number_print(out, size, "%+.1f", fabs(cell->value) < 0.0005 ? 0.0 : 100 * cell->value); break;
+    case CELL_COUNT: number_print(out, size, "%.0f", cell->value); break;
+    case CELL_NUMBER: number_print(out, size, "%.2f", cell->value); break;
+    case CELL_P: number_print(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value); break;
   }
 }
 
@@ -110,7 +110,7 @@ void cell_show_error(const Cell *cell, char *out, size_t size) {
   out[0] = 0;
   if (cell->kind == CELL_EMPTY || cell->kind == CELL_TEXT || isnan(cell->error)) return;
   const bool share = cell->kind == CELL_SHARE || cell->kind == CELL_GAIN;
-  snprintf(out, size, share ? "%.1f" : "%.2f", share ? 100 * cell->error : cell->error);
+  number_print(out, size, share ? "%.1f" : "%.2f", share ? 100 * cell->error : cell->error);
 }
 
 size_t table_group_span(const Table *t, size_t at) {

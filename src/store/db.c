@@ -104,6 +104,7 @@ static xt_status busy(const Db *db, xt_error *error) {
   return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "another process is writing to this store; let it finish, or give another file");
 }
 
+
 xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
   const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
   if (code == SQLITE_READONLY_ROLLBACK || code == SQLITE_READONLY_RECOVERY)

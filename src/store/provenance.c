@@ -11,6 +11,7 @@
 #include "backend/cpu/onednn_matmul.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "model/model.h"
 #include "store/store_parts.h"
 #include "xtransplant/version.h"
@@ -29,7 +30,7 @@ static void put_text(json_t **object, const char *key, const char *format, ...) 
   char text[1024];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  number_vprint(text, sizeof text, format, args);
   va_end(args);
   json_t *value = json_string(text);
   if (!value) { /* a path that is not UTF-8, or was cut within a character */
@@ -166,7 +167,7 @@ xt_status store_provenance(const xt_model *model, const char *hash, const xt_sto
   put(&root, "processor", processor(model));
   put(&root, "libraries", libraries());
   put_text(&root, "command", "%s", command ? command : "");
-  *out = root ? json_dumps(root, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+  *out = root ? number_json(root, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
   json_decref(root);
   return *out ? XT_STATUS_OK : err_memory(error, 0);
 }

@@ -14,6 +14,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "files/hub_folder.h"
 #include "model/model.h"
 #include "store/store_parts.h"
@@ -204,7 +205,7 @@ static void settings_text(const xt_model *model, const char *hash, const xt_stor
   snprintf(texts->of[STORE_LAYERS], STORE_VALUE_SIZE, "%d", info.layers);
   snprintf(texts->of[STORE_COMPUTE], STORE_VALUE_SIZE, "%s", settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
   snprintf(texts->of[STORE_MAX_NEW_TOKENS], STORE_VALUE_SIZE, "%d", settings->max_new_tokens);
-  snprintf(texts->of[STORE_PENALTY], STORE_VALUE_SIZE, "%.9g", penalty);
+  number_print(texts->of[STORE_PENALTY], STORE_VALUE_SIZE, "%.9g", penalty);
   snprintf(texts->of[STORE_IGNORE_EOS], STORE_VALUE_SIZE, "%d", settings->ignore_eos);
 }
 

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "store/store_metrics.h"
 #include "store/store_selections.h"
 
@@ -20,7 +21,7 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
                                        "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
   *info = (xt_store_info){.path = s->db.path, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
                           .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
-                          .repetition_penalty = strtod(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
+                          .repetition_penalty = number_read(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
   for (size_t i = 0; i < sizeof out / sizeof *out && !s->schema.empty; i++) TRY(db_number(&s->db, counts[i], out[i], error));
   return XT_STATUS_OK;

@@ -7,6 +7,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "store/store_parts.h"
 
 void store_question_key(const xt_question *q, char out[STORE_KEY_SIZE]) {
@@ -37,7 +38,7 @@ xt_status store_choices_text(const xt_question *q, char **out, xt_error *error) 
       object = NULL;
     }
   }
-  if (object) *out = json_dumps(object, JSON_COMPACT);
+  if (object) *out = number_json(object, JSON_COMPACT);
   json_decref(object);
   return *out ? XT_STATUS_OK : err_memory(error, 0);
 }

@@ -7,12 +7,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 
 xt_status csv_error(const Csv *csv, const char *column, xt_error *error, const char *format, ...) {
   char message[400], field[100];
   va_list args;
   va_start(args, format);
-  vsnprintf(message, sizeof message, format, args);
+  number_vprint(message, sizeof message, format, args);
   va_end(args);
   snprintf(field, sizeof field, "line %zu%s%.60s", csv->row_line, column ? ", " : "", column ? column : "");
   return err_set(error, XT_STATUS_INPUT, csv->path, field, -1, "%s", message);

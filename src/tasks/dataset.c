@@ -8,6 +8,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/text_buffer.h"
 #include "tasks/task_table.h"
 
@@ -15,7 +16,7 @@ xt_status dataset_line_error(xt_error *error, const char *path, size_t line, con
   char message[400], field[40];
   va_list args;
   va_start(args, format);
-  vsnprintf(message, sizeof message, format, args);
+  number_vprint(message, sizeof message, format, args);
   va_end(args);
   snprintf(field, sizeof field, "line %zu", line);
   return err_set(error, XT_STATUS_INPUT, path, field, -1, "%s", message);

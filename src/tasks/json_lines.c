@@ -31,6 +31,7 @@ static xt_status parse_line(const char *text, size_t size, const char *name, siz
 static xt_status parse_all(const TextFile *file, const char *name, JsonLines *out, xt_error *error) {
   const char *text = file->text;
   size_t capacity = 0;
+  TRY(json_check_size(text, file->size, name, error)); /* of all lines together */
   out->values = json_array();
   if (!out->values) return err_memory(error, file->size);
   for (size_t at = 0, number = 1; at < file->size; number++) {

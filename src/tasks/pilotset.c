@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/out_folder.h"
 #include "tasks/derive.h"
 #include "tasks/prompt_set.h"
@@ -31,7 +32,7 @@ static bool belongs(const bool *drawn, size_t i, Part part) { return part == PAR
 typedef xt_status (*MakeLine)(const Build *b, const char *lang, const json_t *from, TextBuffer *line, xt_error *error);
 
 static void add_json(TextBuffer *line, const json_t *value) {
-  char *text = value ? json_dumps(value, JSON_ENCODE_ANY) : NULL;
+  char *text = value ? number_json(value, JSON_ENCODE_ANY) : NULL;
   if (text) text_buffer_add_text(line, text);
   else line->failed = true;
   free(text);
@@ -41,8 +42,8 @@ static void add_json(TextBuffer *line, const json_t *value) {
 static void add_number(TextBuffer *line, double value) {
   char digits[40];
   for (int precision = 15; precision <= 17; precision++) {
-    snprintf(digits, sizeof digits, "%.*g", precision, value);
-    if (strtod(digits, NULL) == value) break;
+    number_print(digits, sizeof digits, "%.*g", precision, value);
+    if (number_read(digits, NULL) == value) break;
   }
   text_buffer_add_text(line, digits);
   if (strspn(digits, "-0123456789") == strlen(digits)) text_buffer_add_text(line, ".0");
@@ -198,10 +199,15 @@ static xt_status choose_languages(Build *b, xt_error *error) {
 /* What was derived, as --templates reads it. */
 static xt_status write_templates(Build *b, xt_error *error) {
   FILE *stream;
-  TRY(out_folder_file(&b->out, "templates.json", &stream, error));
-  json_dumpf(b->prompts.file, stream, JSON_INDENT(1) | JSON_SORT_KEYS);
-  fputc('\n', stream); /* what fails is told when the file is closed */
-  return out_folder_close(&b->out, stream, error);
+  char *text = number_json(b->prompts.file, JSON_INDENT(1) | JSON_SORT_KEYS);
+  if (!text) return err_memory(error, 0);
+  xt_status status = out_folder_file(&b->out, "templates.json", &stream, error);
+  if (!status) {
+    fprintf(stream, "%s\n", text); /* what fails is told when the file is closed */
+    status = out_folder_close(&b->out, stream, error);
+  }
+  free(text);
+  return status;
 }
 
 xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output, const xt_pilotset_options *options, xt_pilotset_info *info,
@@ -211,6 +217,7 @@ xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *ou
   Build b = {.entry = task_entry(task), .options = options ? options : &defaults, .info = info ? info : &ignored};
   *b.info = (xt_pilotset_info){0};
   xt_status status;
+  TRY_DONE(task_check_published(task, error));
   TRY_DONE(choose_languages(&b, error));
   const RawOptions how = {.directory = raw, .split = b.options->split ? b.options->split : "test", .translations = b.options->translations, .english = b.options->english,
                           .languages = b.languages};

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "base/text_buffer.h"
 #include "text/utf8.h"
 
@@ -102,7 +103,7 @@ static json_t *read_number(Reader *r) {
   memcpy(digits, from, length);
   digits[length] = 0;
   const bool whole = strspn(digits, "+-0123456789") == length && length < 18;
-  const double real = whole ? 0 : strtod(digits, &end);
+  const double real = whole ? 0 : number_read(digits, &end);
   json_t *value = whole ? json_integer(strtoll(digits, &end, 10)) : isfinite(real) ? json_real(real) : NULL;
   if (*end) {
     json_decref(value);

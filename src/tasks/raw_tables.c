@@ -6,6 +6,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "tasks/csv.h"
 #include "tasks/dataset.h"
 #include "tasks/python_literal.h"
@@ -144,7 +145,7 @@ static xt_status options_as_text(const Table *t, json_t *options, xt_error *erro
     if (json_is_string(option)) continue;
     if (json_is_array(option) || json_is_object(option)) return csv_error(&t->csv, "options", error, "item %zu is %s, expected text", i, json_type_name(option));
     char *text = json_is_null(option) ? strdup("None") : json_is_boolean(option) ? strdup(json_is_true(option) ? "True" : "False")
-                                                                                   : json_dumps(option, JSON_ENCODE_ANY);
+                                                                                   : number_json(option, JSON_ENCODE_ANY);
     const bool ok = text && json_array_set_new(options, i, json_string(text)) == 0;
     free(text);
     if (!ok) return err_memory(error, 0);

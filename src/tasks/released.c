@@ -191,6 +191,7 @@ static xt_status check_folder(const xt_task *task, const char *directory, xt_err
 
 static xt_status check_options(const xt_task *task, const char *directory, const xt_dataset_options *o, xt_error *error) {
   const char *pivot = o->pivot ? o->pivot : TASK_PIVOT;
+  TRY(task_check_published(task, error));
   if (task->direction == XT_DIRECTION_FROM_LANGUAGE && strcmp(pivot, TASK_PIVOT) != 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "pivot", -1, "%s goes from each language into English; its pivot is %s", task->title, TASK_PIVOT);
   TRY(check_language(task, pivot, "pivot", error));

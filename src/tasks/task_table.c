@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/err.h"
+
 static const char *const xnli_languages[] = {"ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "tr", "ur", "vi", "zh", NULL};
 static const char *const xquad_languages[] = {"ar", "de", "el", "en", "es", "hi", "ro", "ru", "th", "tr", "vi", "zh", NULL};
 static const char *const opinion_languages[] = {"am", "ar", "de", "el", "en", "es", "fr", "hi", "id", "ja", "pt",
@@ -90,6 +92,11 @@ const xt_task *xt_task_find(const char *name) {
 }
 
 const TaskEntry *task_entry(const xt_task *task) { return find_entry(task->name); }
+
+xt_status task_check_published(const xt_task *task, xt_error *error) {
+  if (find_entry(task->name)->file) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_ARGUMENT, NULL, "task", -1, "%s is not published as a benchmark; its questions are read as pairs", task->name);
+}
 
 const TaskWords *task_words(const char *lang) {
   for (size_t i = 0; i < sizeof xnli_words / sizeof *xnli_words; i++)

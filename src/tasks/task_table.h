@@ -37,6 +37,9 @@ typedef struct TaskEntry {
   const char *english_folder; /* the English of each language's own file, read where it is there; NULL: none */
 } TaskEntry;
 
+/* An XT_STATUS_ARGUMENT error for a task that only pairs can be of: nobody publishes it. */
+xt_status task_check_published(const xt_task *task, xt_error *error);
+
 #define TASK_PIVOT "en"
 #define TASK_LETTERS 26
 

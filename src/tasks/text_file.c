@@ -12,7 +12,10 @@
 #include "base/text_buffer.h"
 #include "text/utf8.h"
 
-/* What a benchmark's file may unpack to; a damaged or hostile one stops here. */
+/* What a benchmark's file may unpack to: so many times its size, and this much in any case. Text packs to a tenth or so; a hostile
+ * file, to a thousandth. */
+#define UNPACKED_TIMES 64
+#define UNPACKED_FREE ((size_t)16 << 20)
 #define UNPACKED_MOST ((size_t)1 << 30)
 
 static xt_status gzip_error(const char *path, const z_stream *z, size_t size, const char *what, xt_error *error) {
@@ -25,6 +28,7 @@ static xt_status unpack(const char *path, const uint8_t *data, size_t size, Text
   z_stream z = {0};
   xt_status status = XT_STATUS_OK;
   int code = Z_OK;
+  const size_t allowed = UNPACKED_FREE + UNPACKED_TIMES * size, most = allowed < UNPACKED_MOST ? allowed : UNPACKED_MOST;
   if (size > UINT_MAX) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is too large: %zu packed bytes", size);
   if (inflateInit2(&z, 15 + 16) != Z_OK) return err_memory(error, 1 << 16); /* 15: largest window; 16: gzip */
   z.next_in = (Bytef *)(uintptr_t)data;
@@ -35,7 +39,8 @@ static xt_status unpack(const char *path, const uint8_t *data, size_t size, Text
     code = inflate(&z, Z_NO_FLUSH);
     text_buffer_add(out, chunk, sizeof chunk - z.avail_out);
     if (out->failed || code == Z_MEM_ERROR) status = err_memory(error, out->size);
-    else if (out->size > UNPACKED_MOST) status = gzip_error(path, &z, size, "unpacks to more than 1 GiB", error);
+    else if (out->size > most)
+      status = gzip_error(path, &z, size, most == UNPACKED_MOST ? "unpacks to more than 1 GiB" : "unpacks to more than 64 times its size", error);
     else if (code == Z_STREAM_END && z.avail_in == 0) break;
     else if (code == Z_STREAM_END) inflateReset(&z);
     else if (code == Z_BUF_ERROR) status = gzip_error(path, &z, size, "it ends too early", error);

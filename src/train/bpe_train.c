@@ -12,6 +12,7 @@
 #include "base/file_map.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/out_file.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
@@ -308,7 +309,7 @@ static json_t *make_tokenizer(const BpeTrainer *t) {
 }
 
 static xt_status write_json(const char *directory, const char *name, json_t *value, xt_error *error) {
-  char *path = NULL, *text = value ? json_dumps(value, JSON_INDENT(1)) : NULL;
+  char *path = NULL, *text = value ? number_json(value, JSON_INDENT(1)) : NULL;
   OutFile file;
   xt_status status = text ? file_join(directory, name, &path, error) : err_memory(error, 0);
   if (!status) status = out_file_open(path, &file, error);

@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/out_file.h"
 #include "base/out_folder.h"
 #include "files/dtype.h"
@@ -243,7 +244,7 @@ static xt_status write_config(const Trainer *t, Dtype dtype, xt_error *error) {
   free(path);
   TRY(status);
   const char *key = json_object_get(config, "dtype") ? "dtype" : "torch_dtype";
-  char *dumped = json_object_set_new(config, key, json_string(names[dtype])) == 0 ? json_dumps(config, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
+  char *dumped = json_object_set_new(config, key, json_string(names[dtype])) == 0 ? number_json(config, JSON_INDENT(1) | JSON_REAL_PRECISION(15)) : NULL;
   if (!dumped) status = err_memory(error, 0);
   if (!status) {
     text_buffer_format(&text, "%s\n", dumped);

@@ -234,6 +234,17 @@ static xt_status build(const Published *p, size_t count, const char *templates, 
   return status;
 }
 
+/* A task that only pairs can be of has no files to read. */
+static void test_unpublished(void **state) {
+  (void)state;
+  xt_error error;
+  xt_dataset *d;
+  const xt_task *facts = xt_task_find("facts");
+  assert_int_equal(xt_dataset_open(facts, "/tmp", NULL, &d, &error), XT_STATUS_ARGUMENT);
+  assert_string_equal(error.message, "facts is not published as a benchmark; its questions are read as pairs");
+  assert_int_equal(xt_pilotset_build(facts, "/tmp", "/tmp/xt-none", NULL, NULL, &error), XT_STATUS_ARGUMENT);
+}
+
 static void test_published(void **state) {
   (void)state;
   for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
@@ -394,7 +405,7 @@ static void test_literal(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_released), cmocka_unit_test(test_options), cmocka_unit_test(test_published), cmocka_unit_test(test_extras),
+      cmocka_unit_test(test_released), cmocka_unit_test(test_options), cmocka_unit_test(test_unpublished), cmocka_unit_test(test_published), cmocka_unit_test(test_extras),
       cmocka_unit_test(test_output),   cmocka_unit_test(test_gzip),    cmocka_unit_test(test_damage),    cmocka_unit_test(test_literal),
   };
   return cmocka_run_group_tests_name("broken benchmarks", tests, NULL, NULL);

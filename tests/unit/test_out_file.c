@@ -106,7 +106,7 @@ static void test_temporary_names(void **state) {
   ASSERT_OK(out_file_open(path, &one, &error));
   ASSERT_OK(out_file_open(path, &two, &error));
   assert_string_not_equal(one.name.temporary, two.name.temporary);
-  assert_true(fcntl(one.fd, F_GETFD) & FD_CLOEXEC);
+  assert_true(fcntl(one.out.fd, F_GETFD) & FD_CLOEXEC);
   assert_true(out_name_is_temporary(strrchr(one.name.temporary, '/') + 1, "a"));
   assert_false(out_name_is_temporary("a.partial", "a"));
   assert_false(out_name_is_temporary("ab.0123456789abcdef.partial", "a"));
