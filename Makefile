@@ -33,6 +33,13 @@ builds:
 	@$(CLANG) $(CMAKE) -B build-clang -DXT_TESTS=ON -DXT_WERROR=ON && cmake --build build-clang -j $(JOBS)
 	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF -DXT_TESTS=ON && cmake --build build-tsan -j $(JOBS) --target threaded_tests
 
+# Every reader of tests/fuzz for SECONDS each (clang's libFuzzer); what it finds goes into build-fuzz/findings.
+SECONDS ?= 60
+.PHONY: fuzz
+fuzz:
+	@$(CLANG) $(CMAKE) -B build-fuzz -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_FUZZ=ON -DXT_BENCH=OFF -DXT_TESTS=ON >/dev/null && cmake --build build-fuzz -j $(JOBS) --target fuzz_main
+	@tests/fuzz/run.sh build-fuzz $(SECONDS)
+
 bench: all
 	@build/bench/bench_matmul
 
@@ -52,4 +59,4 @@ package: all
 	@cd build && cpack -G DEB -B package && ls package/*.deb
 
 clean:
-	rm -rf build build-asan build-clang build-tsan
+	rm -rf build build-asan build-clang build-tsan build-fuzz

@@ -17,7 +17,10 @@ set(CMAKE_C_ARCHIVE_FINISH "<CMAKE_RANLIB> -D <TARGET>")
 set(CMAKE_CXX_ARCHIVE_CREATE "${CMAKE_C_ARCHIVE_CREATE}")
 set(CMAKE_CXX_ARCHIVE_FINISH "${CMAKE_C_ARCHIVE_FINISH}")
 
-if(XT_SANITIZE STREQUAL "address")
+if(XT_FUZZ)
+  add_compile_options(-O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(XT_SANITIZE STREQUAL "address")
   # -O1: above it gcc spends minutes on the checks inside the vector kernels.
   add_compile_options(-O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
@@ -27,7 +30,7 @@ elseif(XT_SANITIZE STREQUAL "thread")
 endif()
 
 # Hardening; tests/structure/hardening.sh looks for it in what was built.
-if(XT_HARDEN AND NOT XT_SANITIZE)
+if(XT_HARDEN AND NOT XT_SANITIZE AND NOT XT_FUZZ)
   foreach(flag -fstack-protector-strong -fstack-clash-protection)
     string(MAKE_C_IDENTIFIER "XT_HAS${flag}" has)
     check_c_compiler_flag(${flag} ${has})

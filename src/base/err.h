@@ -12,7 +12,7 @@ xt_status err_set(xt_error *error, xt_status status, const char *file, const cha
 /* An allocation of `bytes` failed. */
 xt_status err_memory(xt_error *error, size_t bytes);
 
-/* The words for an errno value, in `buffer`: strerror(), whose own buffer threads share, is not used by the library. */
+/* The words for an errno value, in `buffer` and in English, whatever the host's locale; threads share nothing. */
 #define ERR_SYSTEM_TEXT 128
 const char *err_system_text(int code, char buffer[ERR_SYSTEM_TEXT]);
 
