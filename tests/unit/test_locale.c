@@ -149,7 +149,7 @@ static void write_all(const char *folder, const char *store) {
   snprintf(path, sizeof path, "%s/report", folder);
   xt_report *report;
   ASSERT_OK(xt_report_create(store, NULL, &report, &error));
-  ASSERT_OK(xt_report_write(report, path, &error));
+  ASSERT_OK(xt_report_write(report, path, NULL, &error));
   size_t length;
   char *shown;
   ASSERT_OK(xt_report_text(report, NULL, &shown, &length, &error));
