@@ -70,8 +70,7 @@ static void published_xquad(void **state) {
         snprintf(other, sizeof other, "%s/XQuAD_%s/%s/xquad.%s.json", released_path("data/xtransplant/XQuAD"), set, kind, task->languages[i]);
         assert_int_equal(same_lines(one, other), part ? 1140 : 50);
       }
-  OutFolder written = {.path = strdup(""), .temporary = strdup(folder)}; /* a folder to remove */
-  out_folder_discard(&written);
+  out_folder_remove(folder);
 }
 
 /* The published sets are read, and every question can be scored. Also with Chinese as the source, and with reasoning. */
