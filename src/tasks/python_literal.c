@@ -178,6 +178,10 @@ static json_t *read_value(Reader *r) {
 
 xt_status python_literal_read(const char *text, json_t **out, size_t *at, const char **what) {
   Reader r = {.text = text};
+  *out = NULL;
+  *at = LITERAL_MOST;
+  *what = "the literal is too long";
+  if (strnlen(text, LITERAL_MOST + 1) > LITERAL_MOST) return XT_STATUS_INPUT;
   *out = read_value(&r);
   skip_space(&r);
   if (*out && text[r.at]) {
