@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <jansson.h>
 
+#include "base/number.h"
 #include "analysis/coverage.h"
 
 /* Both leave *container NULL when memory runs out, and do nothing from then on. */
@@ -54,7 +55,7 @@ json_t *coverage_to_json(const xt_coverage *c) {
 
 xt_status xt_coverage_json(const xt_coverage *c, char **text, xt_error *error) {
   json_t *object = coverage_to_json(c);
-  *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+  *text = object ? number_json(object, JSON_COMPACT) : NULL;
   json_decref(object);
   return *text ? XT_STATUS_OK : err_memory(error, 0);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "store/db.h"
 #include "text/utf8.h"
 
@@ -12,7 +13,7 @@ xt_status db_damaged(const Db *db, const char *table, xt_error *error, const cha
   char text[400];
   va_list args;
   va_start(args, format);
-  vsnprintf(text, sizeof text, format, args);
+  number_vprint(text, sizeof text, format, args);
   va_end(args);
   return err_set(error, XT_STATUS_INPUT, db->path, table, -1, "the store is damaged: %s", text);
 }

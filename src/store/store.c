@@ -43,7 +43,7 @@ static xt_status check_settings(const xt_store *s, xt_error *error) {
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     const char *name = store_setting_names[numbers[i].setting], *text = s->settings.of[numbers[i].setting];
     char *end;
-    const double value = strtod(text, &end);
+    const double value = number_read(text, &end);
     const bool whole = numbers[i].setting == STORE_PENALTY || (double)(int)value == value;
     if (end == text || *end || !(value >= numbers[i].low && value <= numbers[i].high) || !whole)
       return err_set(error, XT_STATUS_INPUT, s->db.path, name, -1, "the store is damaged: this setting is \"%.40s\", not a number from %g to %g", text, numbers[i].low, numbers[i].high);
