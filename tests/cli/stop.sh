@@ -106,6 +106,10 @@ for how in auto none; do
 done
 "$X" sweep $small $pairs --progress plain -o quiet.db 2>err
 same "--quiet: no progress either" "$(cat err)" ""
+if command -v script >/dev/null; then # a terminal: one line that changes, gone at the end
+  script -qec "$X sweep -m $model --threads 2 $long -o terminal.db" /dev/null >terminal </dev/null
+  tr '\r' '\n' <terminal | grep -Eq '^[0-9.]+%  [0-9]+/876 responses .*  ETA [0-9]+:[0-9]{2}:[0-9]{2}' && pass "progress on a terminal" || fail "progress on a terminal" "$(head -c 300 terminal)"
+fi
 printf '{"prompt": "a", "response": "b"}\n' >train.jsonl
 "$X" train -m "$model" -d train.jsonl --steps 3 --batch 1 --progress plain -o tuned 2>err
 grep -Eq '^step 1/3  loss .*  ETA [0-9]+:' err && pass "train --progress plain" || fail "train --progress plain" "$(cat err)"

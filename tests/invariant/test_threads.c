@@ -97,7 +97,22 @@ static void test_fork(void **state) {
   }
 }
 
+/* Every thread has a place of its own for what it computes: the thread sanitizer looks on. */
+static void test_peak_of_many_threads(void **state) {
+  (void)state;
+  const xt_model_options options = {.threads = 80};
+  xt_model *model;
+  xt_session *session;
+  xt_error error;
+  double flops = 0;
+  models_open("tiny-llama", "f32", &options, &model, &session);
+  ASSERT_OK(xt_session_peak(session, &flops, NULL, &error));
+  assert_true(flops > 0);
+  xt_session_free(session);
+  xt_model_close(model);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model), cmocka_unit_test(test_fork)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model), cmocka_unit_test(test_fork), cmocka_unit_test(test_peak_of_many_threads)};
   return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }
