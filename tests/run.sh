@@ -11,6 +11,7 @@
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export CMOCKA_MESSAGE_OUTPUT=TAP
+export LC_ALL=C.UTF-8 # what sed, awk and sort take for a character is the same everywhere
 
 if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, started by the lines below
   results=$2 index=$3 build=$4 program=$6 name=$(basename "$6")

@@ -36,7 +36,9 @@ has() {
   case $1 in
     rsvg) command -v rsvg-convert ;;
     cairosvg) "$python" -c 'import cairosvg' ;;
-    magick) convert -version | grep ImageMagick ;;
+    magick) # its part that reads SVG is a package of its own
+      echo '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="5" height="5"/></svg>' >probe.svg
+      convert -version | grep ImageMagick && convert msvg:probe.svg png32:probe.png ;;
   esac >/dev/null 2>&1
 }
 figures="figure2 figure3-xnli-attn figure4 heatmap-xnli-attn"
@@ -51,7 +53,7 @@ if has rsvg && has cairosvg; then # CairoSVG brings what compares them
         run "$python" "$tools/compare_drawings.py" rsvg-$figure.png $program-$figure.png $limits
         expect "$figure: $name draws what librsvg draws ($(cat out err | head -1))" 0
       done
-    else skip "drawings in $name" "no $name"; fi
+    else skip "drawings in $name" "needs $name, with what reads SVG"; fi
   done
 else skip "drawings in two programs" "no rsvg-convert or no CairoSVG"; fi
 

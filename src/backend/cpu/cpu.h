@@ -42,6 +42,7 @@ void cpu_block_free(void *block); /* accepts NULL */
 
 /* What is the same for every set of kernels. */
 xt_status cpu_alloc(Backend *, size_t bytes, Dev *out, xt_error *error);
+void cpu_destroy(Backend *); /* of every CPU backend; accepts NULL */
 void cpu_release(Backend *, Dev);
 void cpu_upload(Backend *, Dev to, const void *from, size_t bytes);
 void cpu_download(Backend *, void *to, Dev from, size_t bytes);

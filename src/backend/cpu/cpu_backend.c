@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 
-static void destroy(Backend *backend) {
+void cpu_destroy(Backend *backend) {
   if (!backend) return;
   cpu_block_free(cpu_of(backend)->scratch);
   cpu_block_free(cpu_of(backend)->packed);
@@ -25,7 +25,7 @@ static void destroy(Backend *backend) {
 
 #define OPS(kernel_name)                                                                              \
   {                                                                                                   \
-    .name = "cpu:" kernel_name, .destroy = destroy, .alloc = cpu_alloc, .release = cpu_release,       \
+    .name = "cpu:" kernel_name, .destroy = cpu_destroy, .alloc = cpu_alloc, .release = cpu_release,       \
     .upload = cpu_upload, .download = cpu_download, .copy_rows = cpu_copy_rows,                       \
     .weight_create = cpu_weight_create, .weight_release = cpu_weight_release,                         \
     .weight_bytes = cpu_weight_bytes, .matmul = cpu_matmul, .table_create = cpu_table_create,         \
@@ -133,7 +133,7 @@ xt_status backend_cpu_create(const char *kernels, int threads, xt_compute comput
   if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 && processor_has_bf16())
     status = use_onednn(b, error);
   if (status != XT_STATUS_OK) {
-    destroy(&b->base);
+    cpu_destroy(&b->base);
     return status;
   }
   *out = &b->base;

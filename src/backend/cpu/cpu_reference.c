@@ -22,12 +22,6 @@ struct KvTail {
   KvPrefix store; /* a slot is a position */
 };
 
-static void destroy(Backend *b) {
-  if (!b) return;
-  cpu_block_free(cpu_of(b)->scratch);
-  free(b);
-}
-
 static xt_status weight_create(Backend *b, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
@@ -281,7 +275,7 @@ static void choose(Backend *b, const ChooseArgs *a) {
 }
 
 const BackendOps cpu_reference_ops = {
-    .name = "cpu:reference", .destroy = destroy, .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
+    .name = "cpu:reference", .destroy = cpu_destroy, .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
     .download = cpu_download, .copy_rows = cpu_copy_rows, .weight_create = weight_create,
     .weight_release = weight_release, .weight_bytes = weight_bytes, .matmul = matmul,
     .table_create = cpu_table_create, .table_release = cpu_table_release, .embed = embed, .norm = norm, .rope = rope,
