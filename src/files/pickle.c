@@ -145,8 +145,8 @@ static xt_status push_global(Machine *m, const char *module, size_t module_lengt
 }
 
 static xt_status op_global(Machine *m) {
-  const char *module, *name;
-  size_t module_length, name_length;
+  const char *module = NULL, *name = NULL;
+  size_t module_length = 0, name_length = 0;
   TRY(read_line(m, &module, &module_length));
   TRY(read_line(m, &name, &name_length));
   return push_global(m, module, module_length, name, name_length);
