@@ -20,8 +20,8 @@ if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, star
   XT_BUILD="$build" timeout -k 10 "${XT_TEST_LIMIT:-900}" "$program" >"$results/$index.out" 2>&1
   code=$?
   # cmocka writes a skipped test as "not ok N # SKIP name"; the line before it says what it needs.
-  awk '/^# needs /{need = substr($0, 3); next} /^not ok [0-9]+ # SKIP /{n = $3; sub(/^not ok [0-9]+ # SKIP /, ""); $0 = "ok " n " - " $0 " # SKIP " need}
-       /^not ok.*# SKIP /{sub(/^not /, "")} {print; need = ""}' "$results/$index.out" >"$results/$index.tap" && mv "$results/$index.tap" "$results/$index.out"
+  awk '/^# needs /{need = substr($0, 3); next} /^not ok [0-9]+ # SKIP /{n = $3; sub(/^not ok [0-9]+ # SKIP /, ""); $0 = "ok " n " - " $0 " # SKIP " (need ? need : "needs another processor or build: " $0)}
+       /^not ok.*# SKIP/{sub(/^not /, "")} {print; need = ""}' "$results/$index.out" >"$results/$index.tap" && mv "$results/$index.tap" "$results/$index.out"
   [ $code -ne 124 ] || echo "not ok - $name took longer than ${XT_TEST_LIMIT:-900} s and was stopped" >>"$results/$index.out"
   # A program that failed without saying which test did counts as one failure.
   if [ $code -ne 0 ] && ! grep -q '^not ok' "$results/$index.out"; then echo "not ok - $name exited with $code" >>"$results/$index.out"; fi
