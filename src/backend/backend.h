@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "base/parallel.h"
 #include "files/dtype.h"
+#include "files/model_config.h"
 #include "xtransplant/model.h"
 
 #define BACKEND_K_BLOCK 512
@@ -51,7 +52,10 @@ typedef struct KvShape {
 typedef struct AttendArgs {
   int layer, rows, heads;     /* kv_heads and head_dim are the caches'; heads % kv_heads == 0, query head h
                                  reads kv head h / (heads / kv_heads) */
-  float scale;                /* of the scores, 1/sqrt(head_dim) */
+  float scale;                /* of the scores, usually 1/sqrt(head_dim) */
+  float cap;                  /* 0: none; else scaled scores s become cap * tanh(s / cap) */
+  const float *slopes;        /* [heads] or NULL: slope * (the key's position) is added to each score (ALiBi, Press et al. 2022);
+                                 a row's private positions follow its prefix_end */
   Dev q;                      /* [rows, heads*head_dim], rows ld_q floats apart */
   int ld_q;
   Dev out;                    /* [rows, heads*head_dim] contiguous */
@@ -67,6 +71,29 @@ typedef struct AttendArgs {
 /* A row's result: softmax over prefix and tail together. Each part is reduced on its own (maximum,
  * sum, weighted values; order by position), then merged by log-sum-exp; a row seeing only one part
  * gives that part alone. The host arrays are read during the call. */
+
+/* Each of `groups` groups of `width` floats of each row is normalised by itself:
+ *   NORM_RMS    y = x / sqrt(mean(x^2) + eps) * weight                        (RMSNorm, Zhang & Sennrich 2019)
+ *   NORM_LAYER  y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias       (LayerNorm, Ba et al. 2016)
+ * The groups of a row follow one another; rows of y and x are ld_y and ld_x floats apart. y may be x. */
+typedef struct NormArgs {
+  NormKind kind;
+  Dev y, x;
+  Dev weight, bias;           /* [width], or [groups, width] with weight_of_group; bias only of NORM_LAYER, or none */
+  bool weight_of_group;
+  int rows, groups, width, ld_y, ld_x;
+  float eps;
+} NormArgs;
+
+/* Rotary positions in place: the first `width` of each head's head_dim floats are turned in pairs, k with
+ * k + width/2 (ROPE_HALVES) or 2k with 2k + 1 (ROPE_PAIRS). cos_sin: [positions, width], width/2 cosines, then as many sines. */
+typedef struct RopeArgs {
+  RopeStyle style;
+  Dev x;
+  int ld, rows, heads, head_dim, width; /* rows are ld floats apart, their heads head_dim */
+  const int32_t *positions;   /* [rows] */
+  Dev cos_sin;
+} RopeArgs;
 
 typedef struct ChooseArgs {
   int rows, vocab;
@@ -110,13 +137,12 @@ typedef struct BackendOps {
   void (*table_release)(Backend *, Table *);
   void (*embed)(Backend *, Dev y, const Table *, const int32_t *ids, int m); /* y[m,C] */
 
-  /* y = x / sqrt(mean(x^2) + eps) * weight, per row (RMSNorm, Zhang & Sennrich 2019). y may be x. */
-  void (*norm)(Backend *, Dev y, Dev x, Dev weight, int m, int c, float eps);
-  /* Rotate-half RoPE in place on `heads` heads of each row; x's rows are ld floats apart.
-   * cos_sin: [positions, head_dim]: head_dim/2 cosines, then as many sines. positions: [m]. */
-  void (*rope)(Backend *, Dev x, int ld, int m, int heads, int head_dim, const int32_t *positions, Dev cos_sin);
-  /* y[m,F] = silu(g) * u with gate_up [m, 2F]: g in the first F columns of a row, u after it. */
-  void (*silu_mul)(Backend *, Dev y, Dev gate_up, int m, int f);
+  void (*norm)(Backend *, const NormArgs *);
+  void (*rope)(Backend *, const RopeArgs *);
+  /* y[m,F] = act(g) * u with x [m, 2F]: g in the first F columns of a row, u after it; or, not gated, act(x) with x [m, F]. */
+  void (*activate)(Backend *, Dev y, Dev x, int m, int f, Activation act, bool gated);
+  /* x = x * factor and then, unless cap is 0, cap * tanh(x / cap). */
+  void (*scale)(Backend *, Dev x, size_t floats, float factor, float cap);
   void (*add)(Backend *, Dev x, Dev y, size_t floats); /* x += y */
   /* x[c] = keep * x + gain * v; keep == 0 and gain == 1 copies v exactly. */
   void (*mix)(Backend *, Dev x, Dev v, int c, float keep, float gain);

@@ -125,6 +125,12 @@ static void attend_spans(Forward *f, const Batch *b, Slice s, int layer) {
   }
 }
 
+static void norm_rows(Forward *f, Dev y, Dev x, Dev weight, int rows) {
+  const ModelConfig *c = &f->model->config;
+  f->backend->ops->norm(f->backend, &(NormArgs){.y = y, .x = x, .weight = weight, .rows = rows, .groups = 1, .width = c->width, .ld_y = c->width,
+                                                .ld_x = c->width, .eps = (float)c->norm_eps});
+}
+
 /* Queries, keys and values of a slice; keys and values are stored. */
 static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
@@ -133,9 +139,10 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const int ld = f->sizes.qkv_width;
   const Dev norm = dev_at(f->block, f->sizes.norm), q = dev_at(f->block, f->sizes.qkv);
   const Dev k = dev_at(q, (size_t)c->heads * (size_t)c->head_dim), v = dev_at(k, (size_t)c->kv_heads * (size_t)c->head_dim);
-  be->ops->norm(be, norm, slice_x(f, b, s), w->norm_attn, s.rows, c->width, (float)c->norm_eps);
+  norm_rows(f, norm, slice_x(f, b, s), w->norm_attn, s.rows);
   be->ops->matmul(be, q, norm, w->qkv, w->qkv_bias, s.rows);
-  be->ops->rope(be, q, ld, s.rows, c->heads + c->kv_heads, c->head_dim, b->positions + s.first, f->cos_sin);
+  be->ops->rope(be, &(RopeArgs){.x = q, .ld = ld, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim, .width = c->head_dim,
+                                .positions = b->positions + s.first, .cos_sin = f->cos_sin});
   if (b->store)
     be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);
   else
@@ -169,9 +176,9 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
   const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
   for EACH_SLICE (s, b) {
     const Dev x = slice_x(f, b, s);
-    be->ops->norm(be, norm, x, w->norm_mlp, s.rows, c->width, (float)c->norm_eps);
+    norm_rows(f, norm, x, w->norm_mlp, s.rows);
     be->ops->matmul(be, gate_up, norm, w->gate_up, w->gate_up_bias, s.rows);
-    be->ops->silu_mul(be, act, gate_up, s.rows, c->feed_forward);
+    be->ops->activate(be, act, gate_up, s.rows, c->feed_forward, ACTIVATION_SILU, true);
     be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
     tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);
     be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
@@ -187,10 +194,9 @@ void forward_layers(Forward *f, const Batch *b) {
 }
 
 Dev forward_logits(Forward *f, Dev x, int rows) {
-  const ModelConfig *c = &f->model->config;
   Backend *be = f->backend;
   const Dev norm = dev_at(f->block, f->sizes.norm), logits = dev_at(f->block, f->sizes.logits);
-  be->ops->norm(be, norm, x, f->model->final_norm, rows, c->width, (float)c->norm_eps);
+  norm_rows(f, norm, x, f->model->final_norm, rows);
   be->ops->matmul(be, logits, norm, f->model->unembed, (Dev){0}, rows);
   return logits;
 }

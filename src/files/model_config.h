@@ -14,6 +14,11 @@ typedef enum RopeScaling {
   ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN
 } RopeScaling;
 
+typedef enum NormKind { NORM_RMS = 0, NORM_LAYER } NormKind;
+typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle;
+/* silu(x) = x / (1 + e^-x); gelu(x) = x Phi(x), and its form with tanh (Hendrycks & Gimpel 2016) */
+typedef enum Activation { ACTIVATION_SILU = 0, ACTIVATION_GELU_TANH, ACTIVATION_COUNT } Activation;
+
 typedef struct ModelConfig {
   char architecture[64];          /* first of "architectures" */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab, max_positions;

@@ -195,7 +195,17 @@ static void linear_back(Pass *p, float *dx, float *dw, float *dbias, const float
 }
 
 static void norm_of(Pass *p, const float *x, const float *weight, int rows) {
-  p->backend->base.ops->norm(&p->backend->base, dev(p->norm), dev(x), dev(weight), rows, p->config->width, (float)p->config->norm_eps);
+  const int width = p->config->width;
+  p->backend->base.ops->norm(&p->backend->base, &(NormArgs){.y = dev(p->norm), .x = dev(x), .weight = dev(weight), .rows = rows, .groups = 1,
+                                                            .width = width, .ld_y = width, .ld_x = width, .eps = (float)p->config->norm_eps});
+}
+
+/* Turns queries and keys in place. */
+static void rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles) {
+  const ModelConfig *c = p->config;
+  p->backend->base.ops->rope(&p->backend->base, &(RopeArgs){.x = dev(qkv), .ld = (int)p->qkv, .rows = batch->tokens, .heads = c->heads + c->kv_heads,
+                                                            .head_dim = c->head_dim, .width = c->head_dim, .positions = batch->positions,
+                                                            .cos_sin = dev(angles)});
 }
 
 /* dx += gradient of the norm's input, dweight += its weight's, from d_norm. */
@@ -223,7 +233,7 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   const float *x = input_of(p, layer);
   norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
   linear(p, kept.qkv, p->norm, param(p, w, ARCH_Q, layer), param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
-  b->ops->rope(b, dev(kept.qkv), (int)p->qkv, t, c->heads + c->kv_heads, c->head_dim, batch->positions, dev(p->turn));
+  rotate(p, kept.qkv, batch, p->turn);
   const CausalArgs attention = attention_args(p, batch, layer, &kept);
   causal_forward(&attention);
   memcpy(kept.mid, x, bytes);
@@ -231,7 +241,7 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
   linear(p, kept.gate_up, p->norm, param(p, w, ARCH_GATE, layer), param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
-  b->ops->silu_mul(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward);
+  b->ops->activate(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward, ACTIVATION_SILU, true);
   float *next = input_of(p, layer + 1);
   memcpy(next, kept.mid, bytes);
   linear(p, next, p->act, param(p, w, ARCH_DOWN, layer), param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, true);
@@ -286,7 +296,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   const int t = batch->tokens;
   const float *x = input_of(p, layer);
 
-  b->ops->silu_mul(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward);
+  b->ops->activate(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward, ACTIVATION_SILU, true);
   linear_back(p, p->wide, param(p, g, ARCH_DOWN, layer), param(p, g, ARCH_DOWN_BIAS, layer), p->dx, p->act, param(p, w, ARCH_DOWN, layer), t,
               p->width, p->feed);
   row_silu_back(p->backend, p->d_gate_up, p->wide, kept.gate_up, p->feed, t);
@@ -301,7 +311,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   attention.d_out = p->wide;
   attention.d_qkv = p->d_qkv;
   causal_backward(&attention);
-  b->ops->rope(b, dev(p->d_qkv), (int)p->qkv, t, c->heads + c->kv_heads, c->head_dim, batch->positions, dev(p->turn_back));
+  rotate(p, p->d_qkv, batch, p->turn_back);
   norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
   linear_back(p, p->d_norm, param(p, g, ARCH_Q, layer), param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, p->norm, param(p, w, ARCH_Q, layer), t,
               p->qkv, p->width);

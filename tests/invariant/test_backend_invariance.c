@@ -187,13 +187,20 @@ static float *row_ops(Backend *b, const void *data, int m, int first) {
   for (int r = 0; r < m; r++) positions[r] = (first + r) % 11;
   Dev x = to_device(b, d->x + (size_t)first * WIDTH, n), w = to_device(b, d->other, 11 * WIDTH);
   Dev y = to_device(b, NULL, n), z = to_device(b, NULL, n / 2);
-  b->ops->norm(b, y, x, w, m, WIDTH, 1e-6f);
-  b->ops->rope(b, y, WIDTH, m, 4, WIDTH / 4 - 1, positions, w);
+  for (int kind = NORM_RMS; kind <= NORM_LAYER; kind++) {
+    b->ops->norm(b, &(NormArgs){.kind = (NormKind)kind, .y = y, .x = kind ? y : x, .weight = w, .rows = m, .groups = 1 + kind, .width = WIDTH / (1 + kind),
+                                .ld_y = WIDTH, .ld_x = WIDTH, .eps = 1e-6f});
+    b->ops->rope(b, &(RopeArgs){.style = (RopeStyle)kind, .x = y, .ld = WIDTH, .rows = m, .heads = 4, .head_dim = WIDTH / 4 - 1, .width = WIDTH / 4 - 1 - 2 * kind,
+                                .positions = positions, .cos_sin = w});
+  }
   b->ops->add(b, y, x, n);
-  b->ops->silu_mul(b, z, y, m, WIDTH / 2);
+  b->ops->scale(b, y, n, 1.5f, 2);
+  b->ops->activate(b, z, y, m, WIDTH / 2, ACTIVATION_GELU_TANH, true);
+  float *gelu = to_host(b, z, n / 2);
+  b->ops->activate(b, z, y, m, WIDTH / 2, ACTIVATION_SILU, true);
   float *got = malloc(n * sizeof *got), *ys = to_host(b, y, n), *zs = to_host(b, z, n / 2);
-  for (size_t i = 0; i < n; i++) got[i] = ys[i] + zs[i / 2];
-  free(positions), free(ys), free(zs);
+  for (size_t i = 0; i < n; i++) got[i] = ys[i] + zs[i / 2] + gelu[i / 2];
+  free(positions), free(ys), free(zs), free(gelu);
   b->ops->release(b, x), b->ops->release(b, w), b->ops->release(b, y), b->ops->release(b, z);
   return got;
 }

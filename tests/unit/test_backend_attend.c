@@ -9,6 +9,8 @@ typedef struct Case {
   int tail;      /* most private positions of a row; 0: no tail */
   bool causal;   /* row r sees r + 1 positions of the prefix */
   int window;    /* > 0: sees at most so many, the latest */
+  float cap;     /* of the scores; 0: none */
+  bool slopes;   /* a bias by position, one slope a head */
 } Case;
 
 typedef struct Setup {
@@ -19,7 +21,7 @@ typedef struct Setup {
 } Setup;
 
 enum { LAYERS = 2, LAYER = 1, SLOTS = 97, LD_EXTRA = 3 };
-static const float SCALE = 0.37f;
+static const float SCALE = 0.37f, SLOPES[] = {0.25f, -0.5f, 0.0625f, 0.003f};
 
 static Setup make(Case c) {
   Setup s = {.c = c, .kv_width = (size_t)(c.kv_heads * c.head_dim), .q_width = (size_t)(c.heads * c.head_dim)};
@@ -80,7 +82,7 @@ static float *run(Backend *b, const Setup *s) {
     b->ops->tail_store(b, tail, LAYER, k, v, (int)s->kv_width, SLOTS, slots);
     b->ops->release(b, k), b->ops->release(b, v);
   }
-  const AttendArgs args = {.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = SCALE, .q = q,
+  const AttendArgs args = {.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = SCALE, .cap = c.cap, .slopes = c.slopes ? SLOPES : NULL, .q = q,
                            .ld_q = (int)s->q_width + LD_EXTRA, .out = out, .prefix = prefix,
                            .prefix_begin = c.window ? s->begin : NULL, .prefix_end = prefix ? s->end : NULL,
                            .tail = tail, .tail_slots = s->slots, .tail_ld = c.tail + 1,
@@ -92,9 +94,10 @@ static float *run(Backend *b, const Setup *s) {
 }
 
 /* Key and value of the i-th of a row's positions, NULL after the last. */
-static const float *position(const Setup *s, int r, int i, size_t head, bool value) {
+static const float *position(const Setup *s, int r, int i, size_t head, bool value, int *place) {
   const int shared = s->c.prefix ? s->end[r] - s->begin[r] : 0;
   const size_t at = head * (size_t)s->c.head_dim;
+  *place = i < shared ? s->begin[r] + i : (s->c.prefix ? s->end[r] : 0) + s->tail_begin[r] + i - shared;
   if (i < shared) return (value ? s->v : s->k) + (size_t)(s->begin[r] + i) * s->kv_width + at;
   i += s->tail_begin[r] - shared;
   if (!s->c.tail || i >= s->tail_end[r]) return NULL;
@@ -106,22 +109,24 @@ static void check_row(const Backend *b, const Setup *s, const float *got, int r,
   const size_t kv = (size_t)(h / (s->c.heads / s->c.kv_heads));
   const float *q = s->q + (size_t)r * (s->q_width + LD_EXTRA) + (size_t)(h * d);
   double score[2048], largest = -(double)INFINITY, sum = 0, reach = 0;
-  int n = 0;
-  for (const float *k; (k = position(s, r, n, kv, false)); n++) {
+  int n = 0, place;
+  for (const float *k; (k = position(s, r, n, kv, false, &place)); n++) {
     double size = 0;
     score[n] = 0;
     for (int i = 0; i < d; i++) score[n] += (double)q[i] * (double)k[i], size += fabs((double)q[i] * (double)k[i]);
     score[n] *= (double)SCALE;
     reach = fmax(reach, size * (double)SCALE);
+    if (s->c.cap != 0) score[n] = (double)s->c.cap * tanh(score[n] / (double)s->c.cap);
+    if (s->c.slopes) score[n] += (double)SLOPES[h] * place, reach = fmax(reach, fabs((double)SLOPES[h] * place));
     largest = fmax(largest, score[n]);
   }
   for (int i = 0; i < n; i++) sum += score[i] = exp(score[i] - largest);
   for (int i = 0; i < d; i++) {
     double want = 0;
-    for (int j = 0; j < n; j++) want += score[j] / sum * (double)position(s, r, j, kv, true)[i];
+    for (int j = 0; j < n; j++) want += score[j] / sum * (double)position(s, r, j, kv, true, &place)[i];
     /* Values are at most 1 and weights add up to 1, so the error is the weights' relative one: of the scores
-     * (d products of `reach` in all, scale, maximum), exp, the sums of n, the merge. Twice, for weight and sum. */
-    const double bound = 2 * 0x1p-24 * ((d + 4) * (reach + 1) + n + 16);
+     * (d products of `reach` in all, scale, cap, slope, maximum), exp, the sums of n, the merge. Twice, for weight and sum. */
+    const double bound = 2 * 0x1p-24 * ((d + 8) * (reach + 1) + n + 16);
     const double off = fabs((double)got[(size_t)r * s->q_width + (size_t)(h * d + i)] - want);
     if (!(off <= bound)) fail_msg("%s: row %d head %d element %d is off by %g > %g", b->ops->name, r, h, i, off, bound);
   }
@@ -141,34 +146,49 @@ static void run_case(Case c) {
 
 static void test_causal(void **state) {
   (void)state;
-  run_case((Case){1, 1, 1, 1, 1, 0, true, 0});
-  run_case((Case){37, 4, 2, 8, 37, 0, true, 0});
-  run_case((Case){50, 6, 2, 20, 53, 0, true, 0});
-  run_case((Case){120, 4, 4, 64, 120, 0, true, 0});
-  run_case((Case){70, 7, 1, 33, 70, 0, true, 13});
+  run_case((Case){1, 1, 1, 1, 1, 0, true, 0, 0, false});
+  run_case((Case){37, 4, 2, 8, 37, 0, true, 0, 0, false});
+  run_case((Case){50, 6, 2, 20, 53, 0, true, 0, 0, false});
+  run_case((Case){120, 4, 4, 64, 120, 0, true, 0, 0, false});
+  run_case((Case){70, 7, 1, 33, 70, 0, true, 13, 0, false});
 }
 
 static void test_shared_prefix(void **state) {
   (void)state;
-  run_case((Case){9, 4, 2, 16, 100, 0, false, 0});
-  run_case((Case){3, 2, 1, 48, 1200, 0, false, 0}); /* more than one block of positions */
-  run_case((Case){3, 2, 1, 16, 1200, 0, false, 300});
-  run_case((Case){2, 75, 1, 8, 30, 0, false, 0}); /* one row's heads in two parts */
+  run_case((Case){9, 4, 2, 16, 100, 0, false, 0, 0, false});
+  run_case((Case){3, 2, 1, 48, 1200, 0, false, 0, 0, false}); /* more than one block of positions */
+  run_case((Case){3, 2, 1, 16, 1200, 0, false, 300, 0, false});
+  run_case((Case){2, 75, 1, 8, 30, 0, false, 0, 0, false}); /* one row's heads in two parts */
 }
 
 static void test_tail(void **state) {
   (void)state;
-  run_case((Case){5, 4, 2, 16, 0, 20, false, 0});
-  run_case((Case){5, 3, 3, 7, 0, 1, false, 0});
-  run_case((Case){4, 4, 1, 40, 0, 300, false, 0}); /* several blocks of a tail */
-  run_case((Case){4, 4, 1, 16, 0, 100, false, 70});
+  run_case((Case){5, 4, 2, 16, 0, 20, false, 0, 0, false});
+  run_case((Case){5, 3, 3, 7, 0, 1, false, 0, 0, false});
+  run_case((Case){4, 4, 1, 40, 0, 300, false, 0, 0, false}); /* several blocks of a tail */
+  run_case((Case){4, 4, 1, 16, 0, 100, false, 70, 0, false});
 }
 
 static void test_both(void **state) {
   (void)state;
-  run_case((Case){64, 8, 2, 64, 130, 20, false, 0});
-  run_case((Case){33, 4, 4, 24, 17, 70, false, 0});
-  run_case((Case){33, 4, 2, 24, 600, 70, false, 40});
+  run_case((Case){64, 8, 2, 64, 130, 20, false, 0, 0, false});
+  run_case((Case){33, 4, 4, 24, 17, 70, false, 0, 0, false});
+  run_case((Case){33, 4, 2, 24, 600, 70, false, 40, 0, false});
+}
+
+static void test_bent_scores(void **state) {
+  (void)state;
+  for (int slopes = 0; slopes < 2; slopes++)
+    for (int cap = slopes ? 0 : 1; cap < 2; cap++) {
+      const float most = cap ? 0.7f : 0;
+      run_case((Case){37, 4, 2, 8, 37, 0, true, 0, most, slopes});
+      run_case((Case){70, 4, 1, 33, 70, 0, true, 13, most, slopes});
+      run_case((Case){3, 2, 1, 48, 1200, 0, false, 300, most, slopes});
+      run_case((Case){5, 3, 3, 7, 0, 20, false, 0, most, slopes});
+      run_case((Case){4, 4, 1, 16, 0, 150, false, 70, most, slopes});
+      run_case((Case){33, 4, 2, 24, 600, 70, false, 40, most, slopes});
+      run_case((Case){64, 4, 4, 64, 130, 20, false, 0, most, slopes});
+    }
 }
 
 /* A row that sees nothing gives zeros, not NaN. */
@@ -177,7 +197,7 @@ static void test_blind_row(void **state) {
   for (size_t set = 0; set < KERNEL_SETS; set++) {
     Backend *b = backend_or_null(kernel_sets[set], 1, XT_COMPUTE_F32);
     if (!b) continue;
-    Setup s = make((Case){7, 2, 1, 16, 20, 0, false, 0}); /* row 5 sees none */
+    Setup s = make((Case){7, 2, 1, 16, 20, 0, false, 0, 0, false}); /* row 5 sees none */
     float *got = run(b, &s);
     for (int i = 0; i < 32; i++) assert_true(got[5 * 32 + i] == 0);
     free(got), clear(&s), b->ops->destroy(b);
@@ -220,7 +240,7 @@ static void test_names(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_causal), cmocka_unit_test(test_shared_prefix), cmocka_unit_test(test_tail),
-      cmocka_unit_test(test_both), cmocka_unit_test(test_blind_row), cmocka_unit_test(test_cache_arguments),
+      cmocka_unit_test(test_both), cmocka_unit_test(test_bent_scores), cmocka_unit_test(test_blind_row), cmocka_unit_test(test_cache_arguments),
       cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

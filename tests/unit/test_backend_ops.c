@@ -173,85 +173,157 @@ static void test_embed(void **state) {
       }
 }
 
+/* One group of `c` floats: what a norm has to give for it. */
+static void check_norm(const Backend *b, NormKind kind, const float *x, const float *w, const float *bias, const float *got, int c) {
+  double sum = 0, mean = 0, size = 0;
+  for (int i = 0; kind == NORM_LAYER && i < c; i++) mean += (double)x[i] / c, size += fabs((double)x[i]) / c;
+  for (int i = 0; i < c; i++) sum += ((double)x[i] - mean) * ((double)x[i] - mean);
+  const double factor = 1 / sqrt(sum / c + (double)1e-5f);
+  for (int i = 0; i < c; i++) {
+    const double scaled = ((double)x[i] - mean) * factor * (double)w[i];
+    /* Squares are positive: the sum's relative error is its additions', halved by the root; six more. A mean is off by its additions, and
+     * so is what it is taken from. */
+    double bound = (0.5 * (c / 64 + 9) + 6) * U * fabs(scaled);
+    if (kind == NORM_LAYER)
+      bound += (c / 64 + 9) * U * size * factor * fabs((double)w[i]) * (1 + fabs(((double)x[i] - mean) * factor)) +
+               2 * U * (fabs((double)x[i]) * factor * fabs((double)w[i]) + fabs(scaled) + (bias ? fabs((double)bias[i]) : 0));
+    check("norm", b, (size_t)i, got[i], scaled + (bias ? (double)bias[i] : 0), bound);
+  }
+}
+
+/* `groups` groups a row, with weights of their own or the same; rows apart; in place and not. */
+static void norm_case(Backend *b, NormKind kind, int c, int groups, bool own, bool with_bias) {
+  enum { M = 20 };
+  const int ld = groups * c + (groups > 1 ? 3 : 0);
+  const size_t n = (size_t)(M * ld), weights = (size_t)((own ? groups : 1) * c);
+  float *x = random_floats(n, 2), *w = random_floats(weights, 3), *bias = random_floats(weights, 4);
+  Dev dx = to_device(b, x, n), dw = to_device(b, w, weights), db = to_device(b, bias, weights), dy = to_device(b, x, n);
+  NormArgs args = {.kind = kind, .y = dy, .x = dx, .weight = dw, .bias = with_bias ? db : (Dev){0}, .weight_of_group = own, .rows = M,
+                   .groups = groups, .width = c, .ld_y = ld, .ld_x = ld, .eps = 1e-5f};
+  b->ops->norm(b, &args);
+  float *apart = to_host(b, dy, n);
+  args.y = dx;
+  b->ops->norm(b, &args);
+  float *in_place = to_host(b, dx, n);
+  assert_memory_equal(apart, in_place, n * sizeof *apart);
+  for (int r = 0; r < M; r++) {
+    for (int g = 0; g < groups; g++) {
+      const int at = r * ld + g * c, of = own ? g * c : 0;
+      check_norm(b, kind, x + at, w + of, with_bias ? bias + of : NULL, apart + at, c);
+    }
+    for (int i = groups * c; i < ld; i++) assert_true(apart[r * ld + i] == x[r * ld + i]);
+  }
+  free(x), free(w), free(bias), free(apart), free(in_place);
+  b->ops->release(b, dx), b->ops->release(b, dw), b->ops->release(b, db), b->ops->release(b, dy);
+}
+
 static void test_norm(void **state) {
   (void)state;
   static const int widths[] = {1, 7, 16, 33, 64, 100, 2048, 2050};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
     for (size_t s = 0; s < sizeof widths / sizeof *widths; s++) {
-      enum { M = 20 };
-      const int c = widths[s];
-      const size_t n = (size_t)(M * c);
-      float *x = random_floats(n, 2), *w = random_floats((size_t)c, 3);
-      Dev dx = to_device(b, x, n), dw = to_device(b, w, (size_t)c), dy = to_device(b, NULL, n);
-      b->ops->norm(b, dy, dx, dw, M, c, 1e-5f);
-      float *apart = to_host(b, dy, n);
-      b->ops->norm(b, dx, dx, dw, M, c, 1e-5f);
-      float *in_place = to_host(b, dx, n);
-      assert_memory_equal(apart, in_place, n * sizeof *apart);
-      for (int r = 0; r < M; r++) {
-        double sum = 0;
-        for (int i = 0; i < c; i++) sum += (double)x[r * c + i] * (double)x[r * c + i];
-        for (int i = 0; i < c; i++) {
-          const double want = (double)x[r * c + i] / sqrt(sum / c + (double)1e-5f) * (double)w[i];
-          /* Squares are positive: the sum's relative error is its additions', halved by the root; six more. */
-          check("norm", b, (size_t)(r * c + i), apart[r * c + i], want, (0.5 * (c / 64 + 9) + 6) * U * fabs(want));
-        }
-      }
-      free(x), free(w), free(apart), free(in_place);
-      b->ops->release(b, dx), b->ops->release(b, dw), b->ops->release(b, dy);
+      norm_case(b, NORM_RMS, widths[s], 1, false, false);
+      norm_case(b, NORM_LAYER, widths[s], 1, false, false);
+      norm_case(b, NORM_LAYER, widths[s], 1, false, true);
+      norm_case(b, NORM_RMS, widths[s], 3, false, false);
+      norm_case(b, NORM_LAYER, widths[s], 3, true, false);
     }
+}
+
+/* Heads of d floats of which the first `width` turn. */
+static void rope_case(Backend *b, RopeStyle style, int d, int width) {
+  static const int32_t positions[] = {3, 0, 4};
+  const int heads = 3, ld = heads * d + 5;
+  const size_t n = (size_t)(3 * ld);
+  float *x = random_floats(n, 4), *table = random_floats((size_t)(5 * width), 5);
+  Dev dx = to_device(b, x, n), dt = to_device(b, table, (size_t)(5 * width));
+  b->ops->rope(b, &(RopeArgs){.style = style, .x = dx, .ld = ld, .rows = 3, .heads = heads, .head_dim = d, .width = width, .positions = positions,
+                              .cos_sin = dt});
+  float *got = to_host(b, dx, n);
+  for (int r = 0; r < 3; r++)
+    for (int i = 0; i < ld; i++) {
+      const float *cs = table + positions[r] * width;
+      const int in = i % d, half = width / 2, pair = style == ROPE_PAIRS ? in / 2 : in % half;
+      const bool first = style == ROPE_PAIRS ? in % 2 == 0 : in < half;
+      const int apart = style == ROPE_PAIRS ? 1 : half;
+      double want = (double)x[r * ld + i], size = 0;
+      if (i < heads * d && in < width) {
+        const double other = (double)x[r * ld + (first ? i + apart : i - apart)];
+        const double p = want * (double)cs[pair], q = other * (double)cs[half + pair];
+        want = first ? p - q : p + q;
+        size = fabs(p) + fabs(q);
+      }
+      check("rope", b, (size_t)(r * ld + i), got[r * ld + i], want, 2 * U * size);
+    }
+  free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt);
 }
 
 static void test_rope(void **state) {
   (void)state;
-  static const int32_t positions[] = {3, 0, 4};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int d = 2; d <= 128; d += d < 40 ? 6 : 24) {
-      const int heads = 3, ld = heads * d + 5;
-      const size_t n = (size_t)(3 * ld);
-      float *x = random_floats(n, 4), *table = random_floats((size_t)(5 * d), 5);
-      Dev dx = to_device(b, x, n), dt = to_device(b, table, (size_t)(5 * d));
-      b->ops->rope(b, dx, ld, 3, heads, d, positions, dt);
-      float *got = to_host(b, dx, n);
-      for (int r = 0; r < 3; r++)
-        for (int i = 0; i < ld; i++) {
-          const float *cs = table + positions[r] * d;
-          const int in = i % d, half = d / 2, j = in % half;
-          double want = (double)x[r * ld + i], size = 0;
-          if (i < heads * d) {
-            const double other = (double)x[r * ld + (in < half ? i + half : i - half)];
-            const double p = want * (double)cs[j], q = other * (double)cs[half + j];
-            want = in < half ? p - q : p + q;
-            size = fabs(p) + fabs(q);
-          }
-          check("rope", b, (size_t)(r * ld + i), got[r * ld + i], want, 2 * U * size);
-        }
-      free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt);
-    }
+    for (int style = ROPE_HALVES; style <= ROPE_PAIRS; style++)
+      for (int d = 2; d <= 128; d += d < 40 ? 6 : 24) {
+        rope_case(b, (RopeStyle)style, d, d);
+        if (d >= 8) rope_case(b, (RopeStyle)style, d, d / 8 * 2);
+      }
 }
 
-static void test_silu(void **state) {
+/* act(x) in double, and how far off a float's may be. */
+static double activation_of(Activation act, double x, double *bound) {
+  if (act == ACTIVATION_SILU) {
+    /* exp within 2 u of a term that is at most the whole, sum, quotient, product; below e^-87 the
+     * exponential is cut off, which shows as at most |x| e^-87. */
+    *bound = 6 * U * fabs(x / (1 + exp(-x))) + fmin(fabs(x), 1e30) * 1.7e-38;
+    return x / (1 + exp(-x));
+  }
+  /* The argument of tanh is off by 4 u of itself and of its cube; tanh by 3 u; 1 + tanh cancels for x < 0. */
+  const double inner = sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x), t = tanh(inner);
+  *bound = fabs(x) * (4 * U + 8 * U * fmin(fabs(inner) * (1 - t * t), 1));
+  return 0.5 * x * (1 + t);
+}
+
+static void test_activate(void **state) {
   (void)state;
   static const float special[] = {0, -0.0f, 87, -87, 88.5f, -88.5f, 200, -200, 1e30f, -1e30f, 1e-30f};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int f = 1; f < 12000; f = f * 3 + 1) {
-      enum { M = 5 };
-      float *x = random_floats((size_t)(M * 2 * f), 6);
-      for (int i = 0; i < M * 2 * f; i++) x[i] *= 20;
-      for (size_t i = 0; i < sizeof special / sizeof *special && (int)i < f; i++) x[i] = special[i];
-      Dev dx = to_device(b, x, (size_t)(M * 2 * f)), dy = to_device(b, NULL, (size_t)(M * f));
-      b->ops->silu_mul(b, dy, dx, M, f);
-      float *y = to_host(b, dy, (size_t)(M * f));
-      for (int r = 0; r < M; r++)
-        for (int i = 0; i < f; i++) {
-          const double g = (double)x[r * 2 * f + i], u = (double)x[r * 2 * f + f + i];
-          /* exp within 2 u of a term that is at most the whole, sum, quotient, product; below e^-87 the
-           * exponential is cut off, which shows as at most |g| e^-87. */
-          check("silu", b, (size_t)i, y[r * f + i], g / (1 + exp(-g)) * u,
-                6 * U * fabs(g / (1 + exp(-g)) * u) + fmin(fabs(g), 1e30) * 1.7e-38 * fabs(u));
+    for (int act = 0; act < ACTIVATION_COUNT; act++)
+      for (int gated = 0; gated < 2; gated++)
+        for (int f = 1; f < 12000; f = f * 3 + 1) {
+          enum { M = 5 };
+          const int ld = (1 + gated) * f;
+          float *x = random_floats((size_t)(M * ld), 6);
+          for (int i = 0; i < M * ld; i++) x[i] *= 20;
+          for (size_t i = 0; i < sizeof special / sizeof *special && (int)i < f; i++) x[i] = act && fabsf(special[i]) > 1e9f ? 100 : special[i];
+          Dev dx = to_device(b, x, (size_t)(M * ld)), dy = to_device(b, NULL, (size_t)(M * f));
+          b->ops->activate(b, dy, dx, M, f, (Activation)act, gated);
+          float *y = to_host(b, dy, (size_t)(M * f));
+          for (int r = 0; r < M; r++)
+            for (int i = 0; i < f; i++) {
+              double bound;
+              const double u = gated ? (double)x[r * ld + f + i] : 1, want = activation_of((Activation)act, (double)x[r * ld + i], &bound) * u;
+              check("activate", b, (size_t)i, y[r * f + i], want, bound * fabs(u) + U * fabs(want));
+            }
+          free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy);
         }
-      free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy);
-    }
+}
+
+static void test_scale(void **state) {
+  (void)state;
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int capped = 0; capped < 2; capped++)
+      for (size_t n = 1; n < 100000; n = n * 5 + 2) {
+        float *x = random_floats(n, 1);
+        for (size_t i = 0; i < n; i++) x[i] *= i % 3 ? 40 : 0.01f;
+        Dev d = to_device(b, x, n);
+        b->ops->scale(b, d, n, 1.75f, capped ? 30 : 0);
+        float *y = to_host(b, d, n);
+        for (size_t i = 0; i < n; i++) {
+          const double scaled = (double)x[i] * 1.75, want = capped ? 30 * tanh(scaled / 30) : scaled;
+          /* Scaling, division, tanh within 3 u of itself, product; tanh passes an error on at most as it is. */
+          check("scale", b, i, y[i], want, (capped ? 7 : 1) * U * fabs(want));
+        }
+        free(x), free(y), b->ops->release(b, d);
+      }
 }
 
 static void test_add_mix_copy(void **state) {
@@ -342,7 +414,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_matmul), cmocka_unit_test(test_matmul_bf16), cmocka_unit_test(test_weight_parts),
       cmocka_unit_test(test_weight_not_finite), cmocka_unit_test(test_weight_arguments), cmocka_unit_test(test_embed),
-      cmocka_unit_test(test_norm), cmocka_unit_test(test_rope), cmocka_unit_test(test_silu),
+      cmocka_unit_test(test_norm), cmocka_unit_test(test_rope), cmocka_unit_test(test_activate), cmocka_unit_test(test_scale),
       cmocka_unit_test(test_add_mix_copy), cmocka_unit_test(test_choose),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

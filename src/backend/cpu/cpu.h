@@ -67,9 +67,10 @@ struct Table {
 xt_status cpu_table_create(Backend *, const MatrixSource *source, Table **out, xt_error *error);
 void cpu_table_release(Backend *, Table *);
 void cpu_embed(Backend *, Dev y, const Table *, const int32_t *ids, int m);
-void cpu_norm(Backend *, Dev y, Dev x, Dev weight, int m, int c, float eps);
-void cpu_rope(Backend *, Dev x, int ld, int m, int heads, int head_dim, const int32_t *positions, Dev cos_sin);
-void cpu_silu_mul(Backend *, Dev y, Dev gate_up, int m, int f);
+void cpu_norm(Backend *, const NormArgs *);
+void cpu_rope(Backend *, const RopeArgs *);
+void cpu_activate(Backend *, Dev y, Dev x, int m, int f, Activation act, bool gated);
+void cpu_scale(Backend *, Dev x, size_t floats, float factor, float cap);
 void cpu_add(Backend *, Dev x, Dev y, size_t floats);
 void cpu_mix(Backend *, Dev x, Dev v, int c, float keep, float gain);
 void cpu_choose(Backend *, const ChooseArgs *);

@@ -223,9 +223,14 @@ static void attend_shared(const Part *p) {
   for (int i = 0; i < p->count; i++) {
     int begin, end;
     visible(p, i, &begin, &end);
+    float *s = p->scores + (size_t)i * ld, scale = a->scale;
     if (begin == end) begin = end = from;
-    kernels->softmax(p->scores + (size_t)i * ld, to - from, begin - from, end - from, a->scale, &p->shared_max[i],
-                     &p->shared_sum[i]);
+    if (a->cap != 0 || a->slopes) {
+      const int h = p->head * p->all->group + (p->first + i) % p->all->group;
+      kernels->bend(s, to - from, scale, a->cap, a->slopes ? a->slopes[h] : 0, from);
+      scale = 1;
+    }
+    kernels->softmax(s, to - from, begin - from, end - from, scale, &p->shared_max[i], &p->shared_sum[i]);
   }
   /* From +0, so that blocks of zeros before a row's range leave no trace, not even a sign. */
   memset(p->shared, 0, (size_t)p->count * p->ld * sizeof *p->shared);
@@ -253,7 +258,8 @@ static void attend_own(const Part *p, int i, int heads) {
       .keys = t->data + t->layer_at[a->layer] + (size_t)p->head * d,
       .slot_stride = t->slot_stride, .value_offset = t->slot_stride / 2,
       .slots = a->tail_slots + (size_t)r * (size_t)a->tail_ld + begin, .count = end > begin ? end - begin : 0,
-      .scale = a->scale, .out = p->own + (size_t)i * d, .largest = p->own_max + i, .sum = p->own_sum + i};
+      .scale = a->scale, .cap = a->cap, .slopes = a->slopes ? a->slopes + p->head * p->all->group + (p->first + i) % p->all->group : NULL,
+      .position = (a->prefix_end ? a->prefix_end[r] : 0) + begin, .out = p->own + (size_t)i * d, .largest = p->own_max + i, .sum = p->own_sum + i};
   p->all->b->kernels->tail(&own);
 }
 

@@ -30,7 +30,7 @@ void cpu_destroy(Backend *backend) {
     .weight_create = cpu_weight_create, .weight_release = cpu_weight_release,                         \
     .weight_bytes = cpu_weight_bytes, .matmul = cpu_matmul, .table_create = cpu_table_create,         \
     .table_release = cpu_table_release, .embed = cpu_embed, .norm = cpu_norm, .rope = cpu_rope,       \
-    .silu_mul = cpu_silu_mul, .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,     \
+    .activate = cpu_activate, .scale = cpu_scale, .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,     \
     .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store,                           \
     .tail_create = cpu_tail_create, .tail_release = cpu_tail_release, .tail_store = cpu_tail_store,   \
     .attend = cpu_attend, .choose = cpu_choose, .peak = cpu_peak,                                     \

@@ -78,43 +78,66 @@ static void embed(Backend *b, Dev y, const Table *table, const int32_t *ids, int
       cpu_floats(y)[(size_t)r * c + i] = half_load(table->source.data, table->source.dtype, (size_t)ids[r] * c + i);
 }
 
-static void norm(Backend *b, Dev y, Dev x, Dev weight, int m, int c, float eps) {
-  (void)b;
-  for (int r = 0; r < m; r++) {
-    const float *from = cpu_floats(x) + (size_t)r * (size_t)c;
-    float *to = cpu_floats(y) + (size_t)r * (size_t)c;
-    double sum = 0;
-    for (int i = 0; i < c; i++) sum += (double)from[i] * (double)from[i];
-    const double factor = 1.0 / sqrt(sum / c + (double)eps);
-    for (int i = 0; i < c; i++) to[i] = (float)((double)from[i] * factor * (double)cpu_floats(weight)[i]);
-  }
+static void norm_group(const NormArgs *a, float *to, const float *from, const float *weight, const float *bias) {
+  const int c = a->width;
+  double mean = 0, sum = 0;
+  for (int i = 0; a->kind == NORM_LAYER && i < c; i++) mean += (double)from[i] / c;
+  for (int i = 0; i < c; i++) sum += ((double)from[i] - mean) * ((double)from[i] - mean);
+  const double factor = 1.0 / sqrt(sum / c + (double)a->eps);
+  for (int i = 0; i < c; i++) to[i] = (float)(((double)from[i] - mean) * factor * (double)weight[i] + (bias ? (double)bias[i] : 0));
 }
 
-static void rope(Backend *b, Dev x, int ld, int m, int heads, int head_dim, const int32_t *positions, Dev cos_sin) {
+static void norm(Backend *b, const NormArgs *a) {
   (void)b;
-  const int half = head_dim / 2;
-  for (int r = 0; r < m; r++) {
-    const float *table = cpu_floats(cos_sin) + (size_t)positions[r] * (size_t)head_dim;
-    for (int h = 0; h < heads; h++) {
-      float *at = cpu_floats(x) + (size_t)r * (size_t)ld + (size_t)h * (size_t)head_dim;
+  const size_t width = (size_t)a->width;
+  for (size_t r = 0; r < (size_t)a->rows; r++)
+    for (size_t g = 0; g < (size_t)a->groups; g++) {
+      const size_t own = a->weight_of_group ? g * width : 0;
+      norm_group(a, cpu_floats(a->y) + r * (size_t)a->ld_y + g * width, cpu_floats(a->x) + r * (size_t)a->ld_x + g * width,
+                 cpu_floats(a->weight) + own, dev_is_none(a->bias) ? NULL : cpu_floats(a->bias) + own);
+    }
+}
+
+static void rope(Backend *b, const RopeArgs *a) {
+  (void)b;
+  const int half = a->width / 2, step = a->style == ROPE_PAIRS ? 2 : 1, apart = a->style == ROPE_PAIRS ? 1 : half;
+  for (int r = 0; r < a->rows; r++) {
+    const float *table = cpu_floats(a->cos_sin) + (size_t)a->positions[r] * (size_t)a->width;
+    for (int h = 0; h < a->heads; h++) {
+      float *at = cpu_floats(a->x) + (size_t)r * (size_t)a->ld + (size_t)h * (size_t)a->head_dim;
       for (int i = 0; i < half; i++) {
         const double c = (double)table[i], s = (double)table[half + i];
-        const double p = (double)at[i], q = (double)at[half + i];
-        at[i] = (float)(p * c - q * s);
-        at[half + i] = (float)(q * c + p * s);
+        const double p = (double)at[step * i], q = (double)at[step * i + apart];
+        at[step * i] = (float)(p * c - q * s);
+        at[step * i + apart] = (float)(q * c + p * s);
       }
     }
   }
 }
 
-static void silu_mul(Backend *b, Dev y, Dev gate_up, int m, int f) {
+static double activation(Activation act, double x) {
+  switch (act) {
+    case ACTIVATION_SILU: return x / (1.0 + exp(-x));
+    case ACTIVATION_GELU_TANH: return 0.5 * x * (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case ACTIVATION_COUNT: break;
+  }
+  return 0;
+}
+
+static void activate(Backend *b, Dev y, Dev x, int m, int f, Activation act, bool gated) {
   (void)b;
   for (int r = 0; r < m; r++)
     for (int i = 0; i < f; i++) {
-      const float *at = cpu_floats(gate_up) + (size_t)r * 2 * (size_t)f + (size_t)i;
-      const double g = (double)at[0], u = (double)at[f];
-      cpu_floats(y)[(size_t)r * (size_t)f + (size_t)i] = (float)(g / (1.0 + exp(-g)) * u);
+      const float *at = cpu_floats(x) + (size_t)r * (gated ? 2 : 1) * (size_t)f + (size_t)i;
+      cpu_floats(y)[(size_t)r * (size_t)f + (size_t)i] = (float)(activation(act, (double)at[0]) * (gated ? (double)at[f] : 1));
     }
+}
+
+static double capped(double x, double cap) { return cap != 0 ? cap * tanh(x / cap) : x; }
+
+static void scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
+  (void)b;
+  for (size_t i = 0; i < floats; i++) cpu_floats(x)[i] = (float)capped((double)cpu_floats(x)[i] * (double)factor, (double)cap);
 }
 
 static void add(Backend *b, Dev x, Dev y, size_t floats) {
@@ -192,6 +215,7 @@ static void tail_store(Backend *b, KvTail *t, int layer, Dev k, Dev v, int ld, i
 /* Key and value of the i-th position that row r sees: prefix first, then its own. */
 typedef struct Position {
   const float *key, *value;
+  int at; /* in the sequence */
 } Position;
 static Position position_of(const AttendArgs *a, int r, int i) {
   const int begin = a->prefix ? (a->prefix_begin ? a->prefix_begin[r] : 0) : 0;
@@ -201,7 +225,8 @@ static Position position_of(const AttendArgs *a, int r, int i) {
                             : a->tail_slots[(size_t)r * (size_t)a->tail_ld +
                                             (size_t)(i - shared + (a->tail_begin ? a->tail_begin[r] : 0))];
   const float *key = kv_at(p, a->layer, at);
-  return (Position){key, key + kv_width(p)};
+  const int after = (a->prefix_end ? a->prefix_end[r] : 0) + (a->tail_begin ? a->tail_begin[r] : 0) + i - shared;
+  return (Position){key, key + kv_width(p), i < shared ? begin + i : after};
 }
 static int positions_of(const AttendArgs *a, int r) {
   int count = 0;
@@ -215,10 +240,10 @@ static int positions_of(const AttendArgs *a, int r) {
   }
   return count;
 }
-static double score(const AttendArgs *a, const float *q, const float *key, int d) {
+static double score(const AttendArgs *a, const float *q, Position p, size_t kv, int h, int d) {
   double sum = 0;
-  for (int i = 0; i < d; i++) sum += (double)q[i] * (double)key[i];
-  return sum * (double)a->scale;
+  for (int i = 0; i < d; i++) sum += (double)q[i] * (double)p.key[kv + (size_t)i];
+  return capped(sum * (double)a->scale, (double)a->cap) + (a->slopes ? (double)a->slopes[h] * p.at : 0);
 }
 
 static void attend_head(const AttendArgs *a, KvShape shape, int r, int h) {
@@ -227,15 +252,15 @@ static void attend_head(const AttendArgs *a, KvShape shape, int r, int h) {
   const float *q = cpu_floats(a->q) + (size_t)r * (size_t)a->ld_q + (size_t)h * (size_t)d;
   float *out = cpu_floats(a->out) + ((size_t)r * (size_t)a->heads + (size_t)h) * (size_t)d;
   double largest = -INFINITY, sum = 0;
-  for (int i = 0; i < count; i++) largest = fmax(largest, score(a, q, position_of(a, r, i).key + kv, d));
-  for (int i = 0; i < count; i++) sum += exp(score(a, q, position_of(a, r, i).key + kv, d) - largest);
+  for (int i = 0; i < count; i++) largest = fmax(largest, score(a, q, position_of(a, r, i), kv, h, d));
+  for (int i = 0; i < count; i++) sum += exp(score(a, q, position_of(a, r, i), kv, h, d) - largest);
   /* Elements in groups of 64, the scores computed again for each: nothing needs to be kept. */
   for (int first = 0; first < d; first += 64) {
     const int n = d - first < 64 ? d - first : 64;
     double value[64] = {0};
     for (int i = 0; i < count; i++) {
       const Position p = position_of(a, r, i);
-      const double weight = exp(score(a, q, p.key + kv, d) - largest);
+      const double weight = exp(score(a, q, p, kv, h, d) - largest);
       for (int c = 0; c < n; c++) value[c] += weight * (double)p.value[kv + (size_t)(first + c)];
     }
     for (int c = 0; c < n; c++) out[first + c] = count ? (float)(value[c] / sum) : 0.0f;
@@ -279,7 +304,7 @@ const BackendOps cpu_reference_ops = {
     .download = cpu_download, .copy_rows = cpu_copy_rows, .weight_create = weight_create,
     .weight_release = weight_release, .weight_bytes = weight_bytes, .matmul = matmul,
     .table_create = cpu_table_create, .table_release = cpu_table_release, .embed = embed, .norm = norm, .rope = rope,
-    .silu_mul = silu_mul, .add = add, .mix = mix, .prefix_create = prefix_create, .prefix_release = prefix_release,
+    .activate = activate, .scale = scale, .add = add, .mix = mix, .prefix_create = prefix_create, .prefix_release = prefix_release,
     .prefix_store = prefix_store, .tail_create = tail_create, .tail_release = tail_release, .tail_store = tail_store,
     .attend = attend, .choose = choose, .peak = cpu_peak,
 };

@@ -15,12 +15,15 @@
 typedef struct Rows {
   const Kernels *kernels;
   float *y;
-  const float *x, *other; /* norm: weight; rope: cos_sin */
+  const float *x, *other; /* rope: cos_sin */
   const Table *table;
   const int32_t *ids;
+  const NormArgs *norm;
+  const RopeArgs *rope;
   int m, step; /* rows of one item */
-  int width, heads, ld;
-  float eps;
+  int width;
+  Activation act;
+  bool gated;
   void (*row)(const struct Rows *, int r);
 } Rows;
 
@@ -65,32 +68,40 @@ void cpu_embed(Backend *b, Dev y, const Table *table, const int32_t *ids, int m)
 }
 
 static void norm_row(const Rows *a, int r) {
-  const size_t at = (size_t)r * (size_t)a->width;
-  a->kernels->norm(a->y + at, a->x + at, a->other, (size_t)a->width, a->eps);
+  const NormArgs *n = a->norm;
+  const size_t width = (size_t)n->width;
+  for (size_t g = 0; g < (size_t)n->groups; g++) {
+    float *y = a->y + (size_t)r * (size_t)n->ld_y + g * width;
+    const float *x = a->x + (size_t)r * (size_t)n->ld_x + g * width;
+    const size_t own = n->weight_of_group ? g * width : 0;
+    const float *weight = cpu_floats(n->weight) + own;
+    if (n->kind == NORM_RMS) a->kernels->norm(y, x, weight, width, n->eps);
+    else a->kernels->layer_norm(y, x, weight, dev_is_none(n->bias) ? NULL : cpu_floats(n->bias) + own, width, n->eps);
+  }
 }
-void cpu_norm(Backend *b, Dev y, Dev x, Dev weight, int m, int c, float eps) {
-  Rows a = {.y = cpu_floats(y), .x = cpu_floats(x), .other = cpu_floats(weight), .m = m, .width = c, .eps = eps,
-            .row = norm_row};
-  deal(b, &a, c);
+void cpu_norm(Backend *b, const NormArgs *args) {
+  Rows a = {.y = cpu_floats(args->y), .x = cpu_floats(args->x), .norm = args, .m = args->rows, .row = norm_row};
+  deal(b, &a, args->groups * args->width);
 }
 
 static void rope_row(const Rows *a, int r) {
-  a->kernels->rope(a->y + (size_t)r * (size_t)a->ld, a->heads, a->width,
-                   a->other + (size_t)a->ids[r] * (size_t)a->width);
+  const RopeArgs *p = a->rope;
+  float *x = a->y + (size_t)r * (size_t)p->ld;
+  const float *cos_sin = a->other + (size_t)p->positions[r] * (size_t)p->width;
+  (p->style == ROPE_HALVES ? a->kernels->rope : a->kernels->rope_pairs)(x, p->heads, p->head_dim, p->width, cos_sin);
 }
-void cpu_rope(Backend *b, Dev x, int ld, int m, int heads, int head_dim, const int32_t *positions, Dev cos_sin) {
-  Rows a = {.y = cpu_floats(x), .other = cpu_floats(cos_sin), .ids = positions, .m = m, .width = head_dim,
-            .heads = heads, .ld = ld, .row = rope_row};
-  deal(b, &a, heads * head_dim);
+void cpu_rope(Backend *b, const RopeArgs *args) {
+  Rows a = {.y = cpu_floats(args->x), .other = cpu_floats(args->cos_sin), .rope = args, .m = args->rows, .row = rope_row};
+  deal(b, &a, args->heads * args->head_dim);
 }
 
-static void silu_row(const Rows *a, int r) {
+static void activate_row(const Rows *a, int r) {
   const size_t f = (size_t)a->width;
-  const float *gate = a->x + (size_t)r * 2 * f;
-  a->kernels->silu_mul(a->y + (size_t)r * f, gate, gate + f, f);
+  const float *x = a->x + (size_t)r * (a->gated ? 2 : 1) * f;
+  a->kernels->activate(a->act, a->y + (size_t)r * f, x, a->gated ? x + f : NULL, f);
 }
-void cpu_silu_mul(Backend *b, Dev y, Dev gate_up, int m, int f) {
-  Rows a = {.y = cpu_floats(y), .x = cpu_floats(gate_up), .m = m, .width = f, .row = silu_row};
+void cpu_activate(Backend *b, Dev y, Dev x, int m, int f, Activation act, bool gated) {
+  Rows a = {.y = cpu_floats(y), .x = cpu_floats(x), .m = m, .width = f, .act = act, .gated = gated, .row = activate_row};
   deal(b, &a, 2 * f);
 }
 
@@ -111,6 +122,25 @@ static void add_some(void *context, size_t item, int thread) {
 void cpu_add(Backend *b, Dev x, Dev y, size_t floats) {
   Add a = {cpu_of(b)->kernels, cpu_floats(x), cpu_floats(y), floats};
   parallel_for(b->pool, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, add_some, &a);
+}
+
+typedef struct Scale {
+  const Kernels *kernels;
+  float *x;
+  size_t n;
+  float factor, cap;
+} Scale;
+
+static void scale_some(void *context, size_t item, int thread) {
+  const Scale *a = context;
+  (void)thread;
+  const size_t first = item * CPU_PARALLEL_FLOATS;
+  const size_t n = a->n - first < CPU_PARALLEL_FLOATS ? a->n - first : CPU_PARALLEL_FLOATS;
+  a->kernels->scale(a->x + first, n, a->factor, a->cap);
+}
+void cpu_scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
+  Scale a = {cpu_of(b)->kernels, cpu_floats(x), floats, factor, cap};
+  parallel_for(b->threads, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, scale_some, &a);
 }
 
 void cpu_mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "files/dtype.h"
+#include "files/model_config.h"
 
 /* c[rows, columns] = (add ? add : 0) + a[rows, depth] * panels, then + bias.
  * A panel holds `tile_columns` columns, [depth][tile_columns]; bfloat16 panels hold them in the order
@@ -38,7 +39,9 @@ typedef struct TailArgs {
   size_t slot_stride, value_offset;
   const int32_t *slots;
   int count;
-  float scale;
+  float scale, cap;    /* as AttendArgs has them */
+  const float *slopes; /* [heads] or NULL */
+  int position;        /* of the first of the positions: only with slopes */
   float *out;          /* [heads][head_dim] weighted values, not yet divided by the sum */
   float *largest, *sum;/* [heads] */
 } TailArgs;
@@ -68,10 +71,15 @@ typedef struct Kernels {
   void (*narrow)(uint16_t *y, const float *x, size_t n); /* the same, as 16 bits */
   void (*widen)(float *y, const void *x, Dtype type, size_t n);
   void (*norm)(float *y, const float *x, const float *weight, size_t c, float eps);
-  void (*rope)(float *x, int heads, int head_dim, const float *cos_sin);
-  void (*silu_mul)(float *y, const float *gate, const float *up, size_t n);
+  void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t c, float eps); /* bias may be NULL */
+  void (*rope)(float *x, int heads, int head_dim, int width, const float *cos_sin);
+  void (*rope_pairs)(float *x, int heads, int head_dim, int width, const float *cos_sin);
+  void (*activate)(Activation act, float *y, const float *x, const float *up, size_t n); /* y = act(x) * up; up may be NULL */
+  void (*scale)(float *x, size_t n, float factor, float cap);
   void (*add)(float *x, const float *y, size_t n);
   void (*mix)(float *x, const float *v, size_t n, float keep, float gain);
+  /* Scores s[0, count) are scaled, capped (cap 0: not) and biased by slope * (position + i), before a softmax of scale 1. */
+  void (*bend)(float *s, int count, float scale, float cap, float slope, int position);
   /* Scores s[0, count) become exp(scale * s - largest) inside [begin, end), 0 outside. s[0] is at a
    * position that is a multiple of 16, so that a position's lane never changes. */
   void (*softmax)(float *s, int count, int begin, int end, float scale, float *largest, float *sum);

@@ -273,4 +273,22 @@ INLINE v16 v16_exp(v16 x) {
   return x;
 }
 
+/* tanh x: a polynomial of Cephes' tanhf (S. L. Moshier) for |x| < 0.625, else 1 - 2 / (e^2|x| + 1) with x's sign. Odd to the bit. */
+INLINE vf vf_tanh(vf x) {
+  const vf zero = vf_set(0), a = vf_max(x, vf_sub(zero, x)), z = vf_mul(x, x);
+  vf p = vf_set(-5.70498872745e-3f);
+  p = vf_fma(p, z, vf_set(2.06390887954e-2f));
+  p = vf_fma(p, z, vf_set(-5.37397155531e-2f));
+  p = vf_fma(p, z, vf_set(1.33314422036e-1f));
+  p = vf_fma(p, z, vf_set(-3.33332819422e-1f));
+  const vf small = vf_fma(vf_mul(p, z), x, x);
+  const vf e = vf_exp(vf_mul(vf_min(a, vf_set(40)), vf_set(2)));
+  const vf large = vf_sub(vf_set(1), vf_div(vf_set(2), vf_add(e, vf_set(1))));
+  return vf_below(a, vf_set(0.625f), small, vf_below(x, zero, vf_sub(zero, large), large));
+}
+INLINE v16 v16_tanh(v16 x) {
+  V16_EACH x.part[i_] = vf_tanh(x.part[i_]);
+  return x;
+}
+
 #endif
