@@ -1,26 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/forward.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "model/arch.h"
 #include "model/rope.h"
 
+static void release_angles(Forward *f) {
+  for (int i = 0; i < MODEL_ROTARIES; i++) {
+    f->backend->ops->release(f->backend, f->cos_sin[i]);
+    f->cos_sin[i] = (Dev){0};
+  }
+  f->positions = 0;
+}
+
 static xt_status reserve_angles(Forward *f, int positions, xt_error *error) {
   const ModelConfig *c = &f->model->config;
   if (positions <= f->positions) return XT_STATUS_OK;
-  const size_t floats = (size_t)positions * (size_t)c->head_dim;
+  const size_t floats = (size_t)positions * (size_t)c->rope_width;
   float *table;
-  Dev angles;
   TRY(mem_alloc(&table, floats, sizeof *table, error));
-  xt_status status;
-  TRY_DONE(f->backend->ops->alloc(f->backend, floats * sizeof *table, &angles, error));
-  rope_table(c, 0, positions, table);
-  f->backend->ops->upload(f->backend, angles, table, floats * sizeof *table);
-  f->backend->ops->release(f->backend, f->cos_sin);
-  f->cos_sin = angles;
+  xt_status status = XT_STATUS_OK;
+  release_angles(f);
+  for (int i = 0; i < arch_rotaries(c); i++) {
+    TRY_DONE(f->backend->ops->alloc(f->backend, floats * sizeof *table, &f->cos_sin[i], error));
+    rope_table(&c->rotary[i], c->rope_width, 0, positions, table);
+    f->backend->ops->upload(f->backend, f->cos_sin[i], table, floats * sizeof *table);
+  }
   f->positions = positions;
 done:
   free(table);
@@ -47,7 +54,7 @@ xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error) 
 void forward_release(Forward *f) {
   if (f->backend) {
     f->backend->ops->release(f->backend, f->block);
-    f->backend->ops->release(f->backend, f->cos_sin);
+    release_angles(f);
   }
   free(f->prefix_begin);
   free(f->tail_begin);
@@ -56,7 +63,9 @@ void forward_release(Forward *f) {
 Dev forward_x(const Forward *f) { return dev_at(f->block, f->sizes.x); }
 
 void forward_embed(Forward *f, Dev x, const int32_t *ids, int rows) {
+  const ModelConfig *c = &f->model->config;
   f->backend->ops->embed(f->backend, x, f->model->embedding, ids, rows);
+  if (c->embedding_scale != 1) f->backend->ops->scale(f->backend, x, (size_t)rows * (size_t)c->width, c->embedding_scale, 0);
 }
 
 /* A layer's half works on some rows of a batch at a time. */
@@ -114,7 +123,7 @@ static void attend_spans(Forward *f, const Batch *b, Slice s, int layer) {
     if (from >= end) continue;
     const size_t row = (size_t)from, at = row - (size_t)s.first;
     const AttendArgs args = {
-        .layer = layer, .rows = end - from, .heads = c->heads, .scale = 1.0f / sqrtf((float)c->head_dim),
+        .layer = layer, .rows = end - from, .heads = c->heads, .scale = c->score_scale, .cap = c->score_cap,
         .q = dev_at(f->block, f->sizes.qkv + at * (size_t)f->sizes.qkv_width), .ld_q = f->sizes.qkv_width,
         .out = dev_at(f->block, f->sizes.heads + at * heads_width), .prefix = span->prefix,
         .prefix_begin = window ? f->prefix_begin + at : NULL, .prefix_end = b->prefix_end + row,
@@ -127,22 +136,42 @@ static void attend_spans(Forward *f, const Batch *b, Slice s, int layer) {
 
 static void norm_rows(Forward *f, Dev y, Dev x, Dev weight, int rows) {
   const ModelConfig *c = &f->model->config;
-  f->backend->ops->norm(f->backend, &(NormArgs){.y = y, .x = x, .weight = weight, .rows = rows, .groups = 1, .width = c->width, .ld_y = c->width,
-                                                .ld_x = c->width, .eps = (float)c->norm_eps});
+  f->backend->ops->norm(f->backend, &(NormArgs){.kind = c->norm, .y = y, .x = x, .weight = weight, .rows = rows, .groups = 1, .width = c->width,
+                                                .ld_y = c->width, .ld_x = c->width, .eps = (float)c->norm_eps});
+}
+
+/* Queries and keys, normalised where they lie: heads of one row follow one another. */
+static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int rows) {
+  const ModelConfig *c = &f->model->config;
+  const bool whole = c->qk_norm == QK_NORM_WHOLE;
+  NormArgs args = {.kind = c->norm, .weight_of_group = c->qk_norm == QK_NORM_OWN_HEAD, .rows = rows, .ld_y = f->sizes.qkv_width,
+                   .ld_x = f->sizes.qkv_width, .eps = (float)c->norm_eps};
+  args.y = args.x = q;
+  args.weight = w->q_norm;
+  args.groups = whole ? 1 : c->heads;
+  args.width = whole ? c->heads * c->head_dim : c->head_dim;
+  f->backend->ops->norm(f->backend, &args);
+  args.y = args.x = k;
+  args.weight = w->k_norm;
+  args.groups = whole ? 1 : c->kv_heads;
+  args.width = whole ? c->kv_heads * c->head_dim : c->head_dim;
+  f->backend->ops->norm(f->backend, &args);
 }
 
 /* Queries, keys and values of a slice; keys and values are stored. */
 static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
   const LayerWeights *w = &f->model->layers[layer];
+  const int rotary = c->kinds[layer].rotary, ld = f->sizes.qkv_width;
   Backend *be = f->backend;
-  const int ld = f->sizes.qkv_width;
-  const Dev norm = dev_at(f->block, f->sizes.norm), q = dev_at(f->block, f->sizes.qkv);
+  const Dev norm = dev_at(f->block, f->sizes.norm), q = dev_at(f->block, f->sizes.qkv), x = slice_x(f, b, s);
   const Dev k = dev_at(q, (size_t)c->heads * (size_t)c->head_dim), v = dev_at(k, (size_t)c->kv_heads * (size_t)c->head_dim);
-  norm_rows(f, norm, slice_x(f, b, s), w->norm_attn, s.rows);
-  be->ops->matmul(be, q, norm, w->qkv, w->qkv_bias, s.rows);
-  be->ops->rope(be, &(RopeArgs){.x = q, .ld = ld, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim, .width = c->head_dim,
-                                .positions = b->positions + s.first, .cos_sin = f->cos_sin});
+  if (c->pre_norm) norm_rows(f, norm, x, w->norm_attn, s.rows);
+  be->ops->matmul(be, q, c->pre_norm ? norm : x, w->qkv, w->qkv_bias, s.rows);
+  if (c->qk_norm) norm_queries(f, w, q, k, s.rows);
+  if (rotary >= 0)
+    be->ops->rope(be, &(RopeArgs){.style = c->rope_style, .x = q, .ld = ld, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
+                                  .width = c->rope_width, .positions = b->positions + s.first, .cos_sin = f->cos_sin[rotary]});
   if (b->store)
     be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);
   else
@@ -153,7 +182,18 @@ void forward_keys(Forward *f, const Batch *b, int layer) {
   for EACH_SLICE (s, b) project_slice(f, b, s, layer);
 }
 
+/* What a module gave becomes what is added to the stream. */
+static void finish_branch(Forward *f, Dev branch, Dev post_norm, int rows) {
+  const ModelConfig *c = &f->model->config;
+  if (c->post_norm) norm_rows(f, branch, branch, post_norm, rows);
+  if (c->residual_scale != 1) f->backend->ops->scale(f->backend, branch, (size_t)rows * (size_t)c->width, c->residual_scale, 0);
+}
+
+/* Where a slice of a parallel layer's input is kept until its feed-forward reads it: beside the stream, row for row. */
+static Dev slice_input(const Forward *f, Dev x) { return dev_at(f->block, f->sizes.input + (x.at - forward_x(f).at) / sizeof(float)); }
+
 void forward_attention(Forward *f, const Batch *b, int layer) {
+  const ModelConfig *c = &f->model->config;
   const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
   const Dev heads = dev_at(f->block, f->sizes.heads), branch = dev_at(f->block, f->sizes.branch);
@@ -162,8 +202,10 @@ void forward_attention(Forward *f, const Batch *b, int layer) {
     project_slice(f, b, s, layer);
     attend_spans(f, b, s, layer);
     be->ops->matmul(be, branch, heads, w->out, w->out_bias, s.rows);
+    finish_branch(f, branch, w->post_attn, s.rows);
     tap_dispatch(f, b, s, layer, XT_TAP_ATTN, branch);
-    be->ops->add(be, x, branch, (size_t)s.rows * (size_t)f->model->config.width);
+    if (c->parallel) be->ops->copy_rows(be, slice_input(f, x), NULL, x, NULL, s.rows, c->width);
+    be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
     tap_dispatch(f, b, s, layer, XT_TAP_MID, x);
   }
 }
@@ -175,11 +217,12 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
   const Dev norm = dev_at(f->block, f->sizes.norm), branch = dev_at(f->block, f->sizes.branch);
   const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
   for EACH_SLICE (s, b) {
-    const Dev x = slice_x(f, b, s);
-    norm_rows(f, norm, x, w->norm_mlp, s.rows);
-    be->ops->matmul(be, gate_up, norm, w->gate_up, w->gate_up_bias, s.rows);
-    be->ops->activate(be, act, gate_up, s.rows, c->feed_forward, ACTIVATION_SILU, true);
+    const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, x) : x;
+    if (c->pre_norm) norm_rows(f, norm, from, c->parallel ? w->norm_attn : w->norm_mlp, s.rows);
+    be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
+    be->ops->activate(be, act, gate_up, s.rows, c->feed_forward, c->activation, true);
     be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
+    finish_branch(f, branch, w->post_mlp, s.rows);
     tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);
     be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
     tap_dispatch(f, b, s, layer, XT_TAP_BLOCK, x);
@@ -194,9 +237,11 @@ void forward_layers(Forward *f, const Batch *b) {
 }
 
 Dev forward_logits(Forward *f, Dev x, int rows) {
+  const ModelConfig *c = &f->model->config;
   Backend *be = f->backend;
   const Dev norm = dev_at(f->block, f->sizes.norm), logits = dev_at(f->block, f->sizes.logits);
   norm_rows(f, norm, x, f->model->final_norm, rows);
   be->ops->matmul(be, logits, norm, f->model->unembed, (Dev){0}, rows);
+  if (c->logit_scale != 1 || c->logit_cap != 0) be->ops->scale(be, logits, (size_t)rows * (size_t)c->vocab, c->logit_scale, c->logit_cap);
   return logits;
 }

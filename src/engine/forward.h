@@ -19,7 +19,7 @@ typedef struct Forward {
   int rows;               /* capacity of the residual stream buffer */
   ActivationSizes sizes;
   Dev block;              /* all activation buffers, at the offsets of `sizes` */
-  Dev cos_sin;            /* rotary angles of positions 0..positions-1 */
+  Dev cos_sin[MODEL_ROTARIES]; /* rotary angles of positions 0..positions-1, by ModelConfig.rotary */
   int positions;
   int32_t *prefix_begin, *tail_begin; /* [SIZES_WORK_ROWS] scratch for sliding windows */
 } Forward;
@@ -70,11 +70,12 @@ Dev forward_x(const Forward *f);
 
 /* x := embeddings of ids. */
 void forward_embed(Forward *f, Dev x, const int32_t *ids, int rows);
-/* a := attention(norm(x)); x += a: taps attn and mid. */
+/* a := what the attention module adds to the stream; x += a: taps attn and mid. */
 void forward_attention(Forward *f, const Batch *b, int layer);
 /* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the last. */
 void forward_keys(Forward *f, const Batch *b, int layer);
-/* f := feed-forward(norm(x)); x += f: taps ffn and block. */
+/* f := what the feed-forward module adds; x += f: taps ffn and block. In a parallel layer (ModelConfig) it reads what x was
+ * before forward_attention. */
 void forward_ffn(Forward *f, const Batch *b, int layer);
 /* All layers. */
 void forward_layers(Forward *f, const Batch *b);

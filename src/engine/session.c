@@ -40,6 +40,9 @@ static xt_status check_intervention(const xt_model *model, const xt_request *req
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "layer %d is out of range; the model has layers 0 to %d", iv->layer, c->layers - 1);
   if ((unsigned)iv->write >= XT_TAP_COUNT)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "%d is no tap", (int)iv->write);
+  if (iv->write == XT_TAP_MID && c->parallel)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "writes at mid, but %s has no stream between its modules: both read the layer's input",
+                   c->architecture);
   if ((unsigned)iv->rule > XT_RULE_BLEND)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "%d is no rule", (int)iv->rule);
   const size_t reach = request->count + (size_t)(max_new_tokens > 0 ? max_new_tokens - 1 : 0);

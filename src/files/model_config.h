@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.json and generation_config.json as validated numbers. Unknown keys are ignored,
- * contradictory ones refused by name. */
+/* config.json and generation_config.json as validated numbers: all that tells one architecture from another.
+ * Loading, the forward pass, the sweep and training read this description; none of them asks for a family's name.
+ * Unknown keys are ignored, contradictory ones refused by name. */
 #ifndef FILES_MODEL_CONFIG_H
 #define FILES_MODEL_CONFIG_H
 
@@ -10,31 +11,74 @@
 #include "base/err.h"
 #include "xtransplant/model.h"
 
+#define MODEL_LAYERS_MAX 1024 /* no model has a third of that */
+#define MODEL_ROTARIES 2      /* rotary bases that one model's layers can differ in */
+
+typedef enum ModelFamily {
+  FAMILY_LLAMA = 0, FAMILY_MISTRAL, FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_GEMMA2, FAMILY_GEMMA3, FAMILY_COHERE, FAMILY_COHERE2, FAMILY_OLMO2,
+  FAMILY_OLMO3, FAMILY_MINISTRAL, FAMILY_SMOLLM3, FAMILY_GRANITE, FAMILY_GLM4, FAMILY_EXAONE4, FAMILY_PHI3, FAMILY_COUNT
+} ModelFamily;
+
+typedef enum NormKind { NORM_RMS = 0, NORM_LAYER } NormKind;
+
+/* What queries and keys are normalised by: nothing; each head with one weight for all, [head_dim]; each head with its
+ * own, [heads, head_dim]; or all heads together, [heads head_dim]. Always before the rotation. */
+typedef enum QkNorm { QK_NORM_NONE = 0, QK_NORM_HEAD, QK_NORM_OWN_HEAD, QK_NORM_WHOLE } QkNorm;
+
+/* silu(x) = x / (1 + e^-x); gelu(x) = x Phi(x) in its form with tanh (Hendrycks & Gimpel 2016) */
+typedef enum Activation { ACTIVATION_SILU = 0, ACTIVATION_GELU_TANH, ACTIVATION_COUNT } Activation;
+
+typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle; /* what turns together: k and k + width/2, or 2k and 2k + 1 */
+
 typedef enum RopeScaling {
   ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN
 } RopeScaling;
 
-typedef enum NormKind { NORM_RMS = 0, NORM_LAYER } NormKind;
-typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle;
-/* silu(x) = x / (1 + e^-x); gelu(x) = x Phi(x), and its form with tanh (Hendrycks & Gimpel 2016) */
-typedef enum Activation { ACTIVATION_SILU = 0, ACTIVATION_GELU_TANH, ACTIVATION_COUNT } Activation;
+/* One set of rotary angles. */
+typedef struct Rotary {
+  double theta;
+  RopeScaling scaling;
+  double factor;                  /* linear, llama3, dynamic, yarn */
+  double low_freq, high_freq;     /* llama3 */
+  double attention_factor;        /* yarn: 0: derived from factor */
+  double beta_fast, beta_slow;    /* yarn */
+  int original_positions;         /* llama3, yarn */
+} Rotary;
+
+/* What layers of one model differ in. */
+typedef struct LayerKind {
+  bool sliding;  /* sees ModelConfig.sliding_window positions only */
+  int8_t rotary; /* index into ModelConfig.rotary; -1: queries and keys are not rotated */
+} LayerKind;
 
 typedef struct ModelConfig {
+  ModelFamily family;             /* names of tensors go by it, nothing else does */
   char architecture[64];          /* first of "architectures" */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab, max_positions;
-  double rope_theta, norm_eps;
-  RopeScaling rope_scaling;
-  double rope_factor;             /* linear, llama3, dynamic, yarn */
-  double rope_low_freq, rope_high_freq; /* llama3 */
-  double rope_attention_factor;   /* yarn: attention_factor, 0: derived from factor */
-  double rope_beta_fast, rope_beta_slow; /* yarn */
-  int rope_original_positions;    /* llama3, yarn */
+
+  /* A layer: with n1, n2 its norms before the modules (pre_norm) and p1, p2 those after (post_norm),
+   *   serial    m = h + r p1(attention(n1(h))),  o = m + r p2(mlp(n2(m)))
+   *   parallel  o = h + attention(n1(h)) + mlp(n1(h))
+   * r is residual_scale; norms that are not there leave things as they are. */
+  NormKind norm;
+  bool norm_adds_one;             /* the stored norm weight w stands for 1 + w */
+  bool pre_norm, post_norm, parallel;
+  double norm_eps;
+  QkNorm qk_norm;
+  Activation activation;
+  bool qkv_bias, out_bias, mlp_bias;
+  bool fused_qkv, fused_gate_up;  /* q, k, v are one tensor in the file; gate, up are one */
+  float score_scale;              /* of attention scores */
+  float embedding_scale, residual_scale, logit_scale; /* 1: none */
+  float score_cap, logit_cap;     /* x becomes cap * tanh(x / cap); 0: none */
   bool tied_embeddings;
-  bool attention_bias;            /* Llama: q,k,v AND o carry a bias */
-  bool mlp_bias;
-  int sliding_window;             /* 0: none; a key is seen while query - key < window */
-  int sliding_from_layer;         /* layers below it see everything (Qwen2: max_window_layers) */
-  char activation[32];            /* "silu" */
+
+  RopeStyle rope_style;
+  int rope_width;                 /* floats of a head that are rotated */
+  Rotary rotary[MODEL_ROTARIES];
+  int sliding_window;             /* 0: no layer slides; a key is seen while query - key < window */
+  LayerKind kinds[MODEL_LAYERS_MAX]; /* [layers] */
+
   char dtype[16];                 /* torch_dtype / dtype, "" when absent */
   int bos;                        /* -1: none */
   int eos_count;

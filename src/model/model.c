@@ -18,7 +18,7 @@ static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model
 static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error) {
   char name[ARCH_NAME_SIZE];
   *out = NULL;
-  arch_tensor_name(role, layer, name);
+  arch_tensor_name(&m->config, role, layer, name);
   const Tensor *t = checkpoint_find(m->checkpoint, name);
   if (!t)
     return err_set(error, XT_STATUS_INPUT, m->path, name, -1, "the weight files have no such tensor; %s needs it",
@@ -52,7 +52,7 @@ static xt_status check_tensors(const xt_model *m, xt_error *error) {
     for (int l = 0; l < layers; l++) TRY(find_tensor(m, (ArchRole)role, l, &t, error));
   }
   char name[ARCH_NAME_SIZE];
-  arch_tensor_name(ARCH_Q, m->config.layers, name);
+  arch_tensor_name(&m->config, m->config.fused_qkv ? ARCH_QKV : ARCH_Q, m->config.layers, name);
   t = checkpoint_find(m->checkpoint, name);
   if (t)
     return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
@@ -74,6 +74,8 @@ static void element_values(const Tensor *t, float *out) {
   }
 }
 
+static size_t shape_count(ArchShape shape) { return (size_t)(shape.rows * shape.cols); }
+
 /* Norms and biases: `n` tensors one after the other, as float32 in the backend's memory. */
 static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int layer, Dev *out, xt_error *error) {
   const BackendOps *ops = m->backend->ops;
@@ -81,19 +83,22 @@ static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int laye
   xt_status status = XT_STATUS_OK;
   size_t total = 0, at = 0;
   if (!arch_has(&m->config, roles[0])) return XT_STATUS_OK;
-  for (int i = 0; i < n; i++) total += (size_t)arch_shape(&m->config, roles[i]).rows;
+  for (int i = 0; i < n; i++) total += shape_count(arch_shape(&m->config, roles[i]));
   TRY_DONE(mem_alloc(&values, total, sizeof *values, error));
   for (int i = 0; i < n; i++) {
     const Tensor *t;
     TRY_DONE(find_tensor(m, roles[i], layer, &t, error));
     element_values(t, values + at);
-    for (int64_t k = 0; k < t->shape[0]; k++)
-      if (!isfinite(values[at + (size_t)k])) {
+    const size_t count = shape_count(arch_shape(&m->config, roles[i]));
+    for (size_t k = 0; k < count; k++) {
+      if (!isfinite(values[at + k])) {
         status = err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
-                         tensor_offset(t) + (long long)dtype_size(t->dtype) * k, "value is not finite");
+                         tensor_offset(t) + (long long)(dtype_size(t->dtype) * k), "value is not finite");
         goto done;
       }
-    at += (size_t)t->shape[0];
+      if (m->config.norm_adds_one && arch_role_is_norm(roles[i])) values[at + k] += 1.0f;
+    }
+    at += count;
   }
   TRY_DONE(ops->alloc(m->backend, total * sizeof *values, out, error));
   ops->upload(m->backend, *out, values, total * sizeof *values);
@@ -136,12 +141,18 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
 static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   LayerWeights *w = &m->layers[l];
   TRY(load_vector(m, ROLES(ARCH_NORM_ATTN), l, &w->norm_attn, error));
-  TRY(load_matrix(m, ROLES(ARCH_Q, ARCH_K, ARCH_V), l, &w->qkv, error));
+  if (m->config.fused_qkv) TRY(load_matrix(m, ROLES(ARCH_QKV), l, &w->qkv, error));
+  else TRY(load_matrix(m, ROLES(ARCH_Q, ARCH_K, ARCH_V), l, &w->qkv, error));
   TRY(load_vector(m, ROLES(ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS), l, &w->qkv_bias, error));
   TRY(load_matrix(m, ROLES(ARCH_OUT), l, &w->out, error));
   TRY(load_vector(m, ROLES(ARCH_OUT_BIAS), l, &w->out_bias, error));
   TRY(load_vector(m, ROLES(ARCH_NORM_MLP), l, &w->norm_mlp, error));
-  TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
+  TRY(load_vector(m, ROLES(ARCH_POST_ATTN), l, &w->post_attn, error));
+  TRY(load_vector(m, ROLES(ARCH_POST_MLP), l, &w->post_mlp, error));
+  TRY(load_vector(m, ROLES(ARCH_Q_NORM), l, &w->q_norm, error));
+  TRY(load_vector(m, ROLES(ARCH_K_NORM), l, &w->k_norm, error));
+  if (m->config.fused_gate_up) TRY(load_matrix(m, ROLES(ARCH_GATE_UP), l, &w->gate_up, error));
+  else TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
   TRY(load_vector(m, ROLES(ARCH_GATE_BIAS, ARCH_UP_BIAS), l, &w->gate_up_bias, error));
   TRY(load_matrix(m, ROLES(ARCH_DOWN), l, &w->down, error));
   return load_vector(m, ROLES(ARCH_DOWN_BIAS), l, &w->down_bias, error);
@@ -215,7 +226,7 @@ uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int 
   const ModelConfig *c = &m->config;
   const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
   return sizes_activations(c, rows > SIZES_WORK_ROWS ? rows : SIZES_WORK_ROWS).total * sizeof(float) +
-         cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)c->head_dim * sizeof(float);
+         cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)(c->rope_width * arch_rotaries(c)) * sizeof(float);
 }
 
 static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_error *error) {
@@ -276,7 +287,7 @@ xt_status xt_model_inspect(const char *directory, const xt_model_options *option
 }
 
 static void release_layer(Backend *b, LayerWeights *w) {
-  const Dev vectors[] = {w->norm_attn, w->norm_mlp, w->qkv_bias, w->out_bias, w->gate_up_bias, w->down_bias};
+  const Dev vectors[] = {w->norm_attn, w->norm_mlp, w->post_attn, w->post_mlp, w->q_norm, w->k_norm, w->qkv_bias, w->out_bias, w->gate_up_bias, w->down_bias};
   Weight *const matrices[] = {w->qkv, w->out, w->gate_up, w->down};
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) b->ops->release(b, vectors[i]);
   for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) b->ops->weight_release(b, matrices[i]);
@@ -333,8 +344,8 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
       .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels ? kernels + 1 : "",
       .layers = c->layers, .width = c->width, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
       .feed_forward = c->feed_forward, .vocab = c->vocab, .max_positions = c->max_positions,
-      .sliding_window = c->sliding_window, .rope_theta = c->rope_theta, .norm_eps = c->norm_eps,
-      .rope_scaling = scalings[c->rope_scaling], .tied_embeddings = c->tied_embeddings,
+      .sliding_window = c->sliding_window, .rope_theta = c->rotary[0].theta, .norm_eps = c->norm_eps,
+      .rope_scaling = scalings[c->rotary[0].scaling], .tied_embeddings = c->tied_embeddings,
       .qkv_bias = arch_has(c, ARCH_Q_BIAS), .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,
       .files = checkpoint_files(m->checkpoint), .tensors = (int)checkpoint_count(m->checkpoint),
       .parameters = count_parameters(m), .file_bytes = checkpoint_file_bytes(m->checkpoint),

@@ -9,12 +9,13 @@
 #include "xtransplant/model.h"
 
 typedef struct LayerWeights {
-  Dev norm_attn, norm_mlp; /* [C] */
+  Dev norm_attn, norm_mlp, post_attn, post_mlp; /* [C]; none where the architecture has none, as all below */
+  Dev q_norm, k_norm;      /* as ModelConfig.qk_norm says */
   Weight *qkv;             /* q, k, v stacked: [(heads + 2 kv_heads) head_dim, C] */
   Weight *out;             /* [C, heads head_dim] */
   Weight *gate_up;         /* gate, up stacked: [2F, C] */
   Weight *down;            /* [C, F] */
-  Dev qkv_bias, out_bias, gate_up_bias, down_bias; /* none where the architecture has none */
+  Dev qkv_bias, out_bias, gate_up_bias, down_bias;
 } LayerWeights;
 
 struct xt_model {

@@ -7,55 +7,53 @@
 
 /* Llama 3: long wavelengths are slowed by `factor`, short ones kept, a ramp between (transformers,
  * modeling_rope_utils._compute_llama3_parameters). */
-static double llama3_frequency(const ModelConfig *c, double frequency) {
-  const double length = c->rope_original_positions, wavelength = 2.0 * PI / frequency;
-  if (wavelength > length / c->rope_low_freq) return frequency / c->rope_factor;
-  if (wavelength < length / c->rope_high_freq) return frequency;
-  const double smooth = (length / wavelength - c->rope_low_freq) / (c->rope_high_freq - c->rope_low_freq);
-  return (1.0 - smooth) * frequency / c->rope_factor + smooth * frequency;
+static double llama3_frequency(const Rotary *c, double frequency) {
+  const double length = c->original_positions, wavelength = 2.0 * PI / frequency;
+  if (wavelength > length / c->low_freq) return frequency / c->factor;
+  if (wavelength < length / c->high_freq) return frequency;
+  const double smooth = (length / wavelength - c->low_freq) / (c->high_freq - c->low_freq);
+  return (1.0 - smooth) * frequency / c->factor + smooth * frequency;
 }
 
 /* YaRN (Peng et al. 2023): the pair index at which a frequency turns `rotations` times over the
  * original positions. */
-static double yarn_index(const ModelConfig *c, double rotations) {
-  return c->head_dim * log(c->rope_original_positions / (rotations * 2.0 * PI)) / (2.0 * log(c->rope_theta));
+static double yarn_index(const Rotary *c, int width, double rotations) {
+  return width * log(c->original_positions / (rotations * 2.0 * PI)) / (2.0 * log(c->theta));
 }
 
-static double yarn_frequency(const ModelConfig *c, int pair, double frequency) {
-  double low = floor(yarn_index(c, c->rope_beta_fast)), high = ceil(yarn_index(c, c->rope_beta_slow));
+static double yarn_frequency(const Rotary *c, int width, int pair, double frequency) {
+  double low = floor(yarn_index(c, width, c->beta_fast)), high = ceil(yarn_index(c, width, c->beta_slow));
   if (low < 0) low = 0;
-  if (high > c->head_dim - 1) high = c->head_dim - 1;
+  if (high > width - 1) high = width - 1;
   if (low == high) high += 0.001;
   double ramp = (pair - low) / (high - low);
   ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
-  return frequency / c->rope_factor * ramp + frequency * (1.0 - ramp);
+  return frequency / c->factor * ramp + frequency * (1.0 - ramp);
 }
 
-static float pair_frequency(const ModelConfig *c, int pair) {
+static float pair_frequency(const Rotary *c, int width, int pair) {
   /* float32 where transformers has it: theta^(2k/d), its reciprocal, then the scaling */
-  const float base = 1.0f / powf((float)c->rope_theta, (float)(2 * pair) / (float)c->head_dim);
-  switch (c->rope_scaling) {
-    case ROPE_SCALING_LINEAR: return base / (float)c->rope_factor;
+  const float base = 1.0f / powf((float)c->theta, (float)(2 * pair) / (float)width);
+  switch (c->scaling) {
+    case ROPE_SCALING_LINEAR: return base / (float)c->factor;
     case ROPE_SCALING_LLAMA3: return (float)llama3_frequency(c, base);
-    case ROPE_SCALING_YARN: return (float)yarn_frequency(c, pair, base);
+    case ROPE_SCALING_YARN: return (float)yarn_frequency(c, width, pair, base);
     case ROPE_SCALING_NONE:
     case ROPE_SCALING_DYNAMIC: break;
   }
   return base;
 }
 
-void rope_table(const ModelConfig *c, int first, int count, float *out) {
-  const int half = c->head_dim / 2;
+void rope_table(const Rotary *c, int width, int first, int count, float *out) {
+  const int half = width / 2;
   double gain = 1.0;
-  if (c->rope_scaling == ROPE_SCALING_YARN)
-    gain = c->rope_attention_factor > 0 ? c->rope_attention_factor
-           : c->rope_factor > 1         ? 0.1 * log(c->rope_factor) + 1.0
-                                        : 1.0;
+  if (c->scaling == ROPE_SCALING_YARN)
+    gain = c->attention_factor > 0 ? c->attention_factor : c->factor > 1 ? 0.1 * log(c->factor) + 1.0 : 1.0;
   for (int k = 0; k < half; k++) {
-    const float frequency = pair_frequency(c, k);
+    const float frequency = pair_frequency(c, width, k);
     for (int p = 0; p < count; p++) {
       const float angle = (float)(first + p) * frequency;
-      float *row = out + (size_t)p * (size_t)c->head_dim;
+      float *row = out + (size_t)p * (size_t)width;
       row[k] = cosf(angle) * (float)gain;
       row[half + k] = sinf(angle) * (float)gain;
     }

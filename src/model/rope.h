@@ -5,9 +5,10 @@
 
 #include "files/model_config.h"
 
-/* Writes, for positions first..first+count-1, head_dim/2 cosines then as many sines: out [count, head_dim].
+/* Writes, for positions first..first+count-1, width/2 cosines then as many sines, with width floats of a head rotated:
+ * out [count, width].
  * Angles in float32, as transformers computes them. `dynamic` scaling changes nothing up to the
  * model's own positions, and longer prompts are refused. */
-void rope_table(const ModelConfig *config, int first, int count, float *out);
+void rope_table(const Rotary *rotary, int width, int first, int count, float *out);
 
 #endif

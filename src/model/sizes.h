@@ -18,7 +18,7 @@
 /* Offsets of the work buffers in one block, in floats; and of the residual stream, which alone holds all
  * `rows` rows. */
 typedef struct ActivationSizes {
-  size_t x, norm, qkv, heads, branch, gate_up, act, logits, total;
+  size_t x, input, norm, qkv, heads, branch, gate_up, act, logits, total; /* input: of parallel layers alone, [rows, C] */
   int qkv_width;
 } ActivationSizes;
 
@@ -30,6 +30,7 @@ static inline ActivationSizes sizes_activations(const ModelConfig *c, int rows) 
   /* every buffer starts on a 64-byte line */
 #define PLACE(field, floats) (s.field = at, at += ((floats) + 15) / 16 * 16)
   PLACE(x, (size_t)rows * width);
+  PLACE(input, c->parallel ? (size_t)rows * width : 0);
   PLACE(norm, r * width);
   PLACE(qkv, r * (query + 2 * key));
   PLACE(heads, r * query);

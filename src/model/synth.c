@@ -68,7 +68,7 @@ typedef struct Synth {
   bool made;       /* the directory was made here */
 } Synth;
 
-static bool is_qwen(const Synth *s) { return strcmp(s->config.architecture, "Qwen2ForCausalLM") == 0; }
+static bool is_qwen(const Synth *s) { return s->config.family == FAMILY_QWEN2; }
 
 static xt_status write_text(const Synth *s, const char *name, const TextBuffer *text, xt_error *error) {
   char *path;
@@ -169,7 +169,7 @@ static void add_eos(const ModelConfig *c, TextBuffer *t) {
 static xt_status write_configs(const Synth *s, xt_error *error) {
   static const char *const names[] = {[DTYPE_F32] = "float32", [DTYPE_F16] = "float16", [DTYPE_BF16] = "bfloat16"};
   const ModelConfig *c = &s->config;
-  const bool qwen = is_qwen(s), mistral = strcmp(c->architecture, "MistralForCausalLM") == 0;
+  const bool qwen = is_qwen(s), mistral = c->family == FAMILY_MISTRAL;
   TextBuffer t = {0};
   text_buffer_format(&t,
                      "{\n \"architectures\": [\"%s\"],\n \"model_type\": \"%s\",\n \"hidden_size\": %d,\n \"num_hidden_layers\": %d,\n"
@@ -177,7 +177,7 @@ static xt_status write_configs(const Synth *s, xt_error *error) {
                      " \"max_position_embeddings\": %d,\n \"rope_theta\": %.1f,\n \"rms_norm_eps\": %g,\n \"hidden_act\": \"silu\",\n"
                      " \"tie_word_embeddings\": %s,\n \"torch_dtype\": \"%s\",\n",
                      c->architecture, qwen ? "qwen2" : mistral ? "mistral" : "llama", c->width, c->layers, c->heads, c->kv_heads,
-                     c->feed_forward, c->vocab, c->max_positions, c->rope_theta, c->norm_eps, c->tied_embeddings ? "true" : "false",
+                     c->feed_forward, c->vocab, c->max_positions, c->rotary[0].theta, c->norm_eps, c->tied_embeddings ? "true" : "false",
                      names[s->dtype]);
   if (!qwen) text_buffer_format(&t, " \"head_dim\": %d,\n", c->head_dim);
   if (mistral && c->sliding_window) text_buffer_format(&t, " \"sliding_window\": %d,\n", c->sliding_window);
@@ -209,7 +209,7 @@ static void value_range(const Synth *s, ArchRole role, double *offset, double *r
     const bool output = role == ARCH_UNEMBED || (role == ARCH_EMBED && s->config.tied_embeddings);
     const double deviation = role == ARCH_EMBED && !output ? 1.0 : (output ? LOGIT_SPREAD : 1.0) / sqrt((double)shape.cols);
     *reach = deviation * sqrt(3.0);
-  } else if (role == ARCH_NORM_ATTN || role == ARCH_NORM_MLP || role == ARCH_FINAL_NORM) {
+  } else if (arch_role_is_norm(role)) {
     *offset = 1;
     *reach = 0.25;
   } else {
@@ -323,7 +323,7 @@ static xt_status write_shard(Synth *s, const Item *items, size_t n, int shard, i
   for (size_t i = 0; i < n && !status; i++) {
     if (items[i].shard != shard) continue;
     const ArchShape shape = arch_shape(&s->config, items[i].role);
-    arch_tensor_name(items[i].role, items[i].layer, tensor);
+    arch_tensor_name(&s->config, items[i].role, items[i].layer, tensor);
     status = safetensors_writer_declare(w, tensor, s->dtype, shape.dims, (const int64_t[]){shape.rows, shape.cols}, error);
   }
   for (size_t i = 0; i < n && !status; i++)
@@ -340,7 +340,7 @@ static xt_status write_index(const Synth *s, const Item *items, size_t n, int sh
   text_buffer_format(&t, "{\n \"metadata\": {\"total_size\": %llu},\n \"weight_map\": {", (unsigned long long)total);
   for (size_t i = 0; i < n; i++) {
     char tensor[ARCH_NAME_SIZE], file[64];
-    arch_tensor_name(items[i].role, items[i].layer, tensor);
+    arch_tensor_name(&s->config, items[i].role, items[i].layer, tensor);
     shard_name(items[i].shard, shards, file);
     text_buffer_format(&t, "%s\n  \"%s\": \"%s\"", i ? "," : "", tensor, file);
   }
@@ -386,9 +386,11 @@ static xt_status set_config(Synth *s, const xt_synth_options *o, xt_error *error
   ModelConfig *c = &s->config;
   *c = (ModelConfig){.layers = o->layers ? o->layers : h->layers, .width = h->width, .heads = h->heads, .kv_heads = h->kv_heads,
                      .head_dim = h->head_dim, .feed_forward = h->feed_forward, .vocab = h->vocab, .max_positions = h->max_positions,
-                     .rope_theta = h->rope_theta, .norm_eps = h->norm_eps, .tied_embeddings = h->tied, .sliding_window = h->window,
+                     .rotary = {{.theta = h->rope_theta}}, .norm_eps = h->norm_eps, .pre_norm = true, .tied_embeddings = h->tied, .sliding_window = h->window,
                      .repetition_penalty = h->repetition_penalty, .bos = -1};
   snprintf(c->architecture, sizeof c->architecture, "%s", h->architecture);
+  c->family = strcmp(h->architecture, "Qwen2ForCausalLM") == 0 ? FAMILY_QWEN2 : strcmp(h->architecture, "MistralForCausalLM") == 0 ? FAMILY_MISTRAL : FAMILY_LLAMA;
+  c->qkv_bias = is_qwen(s);
   if (c->layers < 1 || c->layers > 1000) return err_set(error, XT_STATUS_ARGUMENT, NULL, "layers", -1, "is %d; 1 to 1000 are possible", c->layers);
   s->dtype = strcmp(dtype, "f32") == 0 ? DTYPE_F32 : strcmp(dtype, "f16") == 0 ? DTYPE_F16 : strcmp(dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_COUNT;
   if (s->dtype == DTYPE_COUNT) return err_set(error, XT_STATUS_ARGUMENT, NULL, "dtype", -1, "'%s' is not known; one of f32, f16, bf16", dtype);

@@ -30,6 +30,10 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
                      .pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : SWEEP_PASS_SECONDS, .speed = o->flops_per_second};
   if (o->site_count == 0 || o->site_count > 16)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; 1 to 16 are possible", o->site_count);
+  for (size_t i = 0; i < o->site_count; i++)
+    if (o->sites[i].write == XT_TAP_MID && model->config.parallel)
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "write at mid, but %s has no stream between its modules: both read the layer's input",
+                     model->config.architecture);
   if (o->max_new_tokens < 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
   if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1, "is %g; it must be positive", o->repetition_penalty);

@@ -134,7 +134,7 @@ static xt_status rows_init(Pass *p, int from, int to, bool vanilla, xt_error *er
       for (int s = 0; s < c->site_count; s++)
         for (int i = 0; i < c->source_count; i++)
           p->rows[p->row_count++] = (SweepRow){.instance = w, .site = s, .source = c->sources[i], .target = c->targets[t],
-                                               .late = sweep_joins_late(c->options->sites[s].write)};
+                                               .late = sweep_joins_late(&p->group->session->model->config, c->options->sites[s].write)};
     if (vanilla) p->rows[p->row_count++] = (SweepRow){.instance = w, .site = -1, .source = -1, .target = layers};
   }
   qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
@@ -312,6 +312,10 @@ static void place_values(Pass *p, int layer, int first, int count, xt_tap write)
   be->ops->copy_rows(be, adds ? branch : x, NULL, g->taps, p->from, count, width);
   if (!adds) return;
   be->ops->copy_rows(be, x, NULL, g->taps, p->to, count, width);
+  be->ops->add(be, x, branch, (size_t)count * (size_t)width);
+  if (write != XT_TAP_ATTN || !g->session->model->config.parallel) return;
+  for (int k = 0; k < count; k++) p->from[k] = tap_index(g, XT_TAP_FFN, layer, p->rows[first + k].instance);
+  be->ops->copy_rows(be, branch, NULL, g->taps, p->from, count, width); /* what the feed-forward adds is the untouched run's */
   be->ops->add(be, x, branch, (size_t)count * (size_t)width);
 }
 

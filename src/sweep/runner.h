@@ -47,8 +47,11 @@ double sweep_row_flops(const xt_model *model, const SweepConfig *config);
 
 static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }
 
-/* Whether a write at this tap comes after the layer's feed-forward module has read its input; the row then joins the batch after that module. */
-static inline bool sweep_joins_late(xt_tap write) { return write == XT_TAP_FFN || write == XT_TAP_BLOCK; }
+/* Whether a write at this tap comes after the layer's feed-forward module has read its input; the row then joins the batch after
+ * that module. In a parallel layer the module reads the layer's input, which no write changes. */
+static inline bool sweep_joins_late(const ModelConfig *config, xt_tap write) {
+  return config->parallel || write == XT_TAP_FFN || write == XT_TAP_BLOCK;
+}
 
 /* The most nodes that a pass of `rows` rows, the untouched ones included, can need: those where no two rows have the same tokens. */
 static inline size_t sweep_nodes(int instances, size_t rows, int max_new) {

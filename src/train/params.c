@@ -42,9 +42,9 @@ size_t params_at(const Params *params, ArchRole role, int layer) {
   return params->index[(size_t)place * ARCH_ROLE_COUNT + (size_t)role];
 }
 
-static xt_status read_one(const Param *p, const Checkpoint *checkpoint, const char *directory, float *to, xt_error *error) {
+static xt_status read_one(const ModelConfig *config, const Param *p, const Checkpoint *checkpoint, const char *directory, float *to, xt_error *error) {
   char name[ARCH_NAME_SIZE];
-  arch_tensor_name(p->role, p->layer, name);
+  arch_tensor_name(config, p->role, p->layer, name);
   const Tensor *t = checkpoint_find(checkpoint, name);
   if (!t) return err_set(error, XT_STATUS_INPUT, directory, name, -1, "the weight files have no such tensor");
   if (t->dims != p->shape.dims || t->shape[0] != p->shape.rows || (t->dims == 2 && t->shape[1] != p->shape.cols))
@@ -62,7 +62,7 @@ static xt_status read_one(const Param *p, const Checkpoint *checkpoint, const ch
 }
 
 xt_status params_read(const Params *params, const Checkpoint *checkpoint, const char *directory, float *weights, xt_error *error) {
-  for (size_t i = 0; i < params->count; i++) TRY(read_one(&params->list[i], checkpoint, directory, weights + params->list[i].at, error));
+  for (size_t i = 0; i < params->count; i++) TRY(read_one(params->config, &params->list[i], checkpoint, directory, weights + params->list[i].at, error));
   return XT_STATUS_OK;
 }
 

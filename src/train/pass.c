@@ -90,7 +90,7 @@ size_t pass_bytes(const ModelConfig *config, const PassOptions *options) { retur
 
 static void set_angles(Pass *p) {
   const int half = p->config->head_dim / 2;
-  rope_table(p->config, 0, p->options.length, p->turn);
+  rope_table(&p->config->rotary[0], p->config->rope_width, 0, p->options.length, p->turn);
   for (int t = 0; t < p->options.length; t++)
     for (int i = 0; i < half; i++) {
       const size_t at = (size_t)t * (size_t)p->config->head_dim + (size_t)i;
@@ -217,7 +217,7 @@ static void norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, c
 static CausalArgs attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept) {
   const ModelConfig *c = p->config;
   return (CausalArgs){.backend = p->backend, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
-                      .window = arch_window(c, layer), .scale = 1.0f / sqrtf((float)c->head_dim), .sequences = batch->sequences,
+                      .window = arch_window(c, layer), .scale = c->score_scale, .sequences = batch->sequences,
                       .starts = batch->starts, .qkv = kept->qkv, .out = kept->heads};
 }
 

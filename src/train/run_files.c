@@ -218,7 +218,7 @@ static xt_status write_weights(const Trainer *t, Dtype dtype, xt_error *error) {
   if (!status) status = safetensors_writer_metadata(w, TRAINED, t->settings.data, error);
   for (size_t i = 0; i < t->params.count && !status; i++) {
     const Param *p = &t->params.list[i];
-    arch_tensor_name(p->role, p->layer, name);
+    arch_tensor_name(t->params.config, p->role, p->layer, name);
     status = safetensors_writer_declare(w, name, dtype, p->shape.dims, (const int64_t[]){p->shape.rows, p->shape.cols}, error);
   }
   for (size_t at = 0; at < t->params.total && !status; at += PIECE) {

@@ -56,9 +56,35 @@ static xt_status check_options(const xt_train_options *o, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* The backward pass is that of Llama's layer. */
+static xt_status check_differentiable(const Trainer *t, xt_error *error) {
+  const ModelConfig *c = &t->config;
+  const struct {
+    bool has;
+    const char *what;
+  } others[] = {
+      {c->norm != NORM_RMS || c->norm_adds_one || !c->pre_norm || c->post_norm, "norms"},
+      {c->parallel, "parallel modules"},
+      {c->qk_norm != QK_NORM_NONE, "norms of queries and keys"},
+      {c->activation != ACTIVATION_SILU, "activation"},
+      {c->fused_qkv || c->fused_gate_up, "fused tensors"},
+      {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || arch_rotaries(c) > 1, "rotary positions"},
+      {c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1 || c->score_cap != 0 || c->logit_cap != 0, "scales and caps"},
+  };
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (others[i].has)
+      return err_set(error, XT_STATUS_UNSUPPORTED, t->options->model, "architectures", -1, "training does not handle the %s of %s", others[i].what,
+                     c->architecture);
+  for (int l = 0; l < c->layers; l++)
+    if (c->kinds[l].rotary < 0)
+      return err_set(error, XT_STATUS_UNSUPPORTED, t->options->model, "architectures", -1, "training does not handle layers without rotary positions");
+  return XT_STATUS_OK;
+}
+
 static xt_status read_inputs(Trainer *t, xt_error *error) {
   const xt_train_options *o = t->options;
   TRY(model_config_load(o->model, &t->config, error));
+  TRY(check_differentiable(t, error));
   TRY(xt_tokenizer_open(o->model, &t->tokenizer, error));
   if (t->config.eos_count == 0)
     return err_set(error, XT_STATUS_INPUT, o->model, "eos_token_id", -1, "neither config.json nor generation_config.json names one; examples end with it");

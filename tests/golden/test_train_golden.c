@@ -86,7 +86,7 @@ static void check_gradients(Golden *g, const char *name, double *worst) {
   assert_true(fabs(loss - number(g->record, "loss_sum")) <= 1e-5 * loss);
   for (size_t i = 0; i < g->params.count; i++) {
     const Param *p = &g->params.list[i];
-    arch_tensor_name(p->role, p->layer, tensor);
+    arch_tensor_name(&g->config, p->role, p->layer, tensor);
     const Tensor *t = checkpoint_find(want, tensor);
     assert_non_null(t);
     double scale = 0, largest = 0;

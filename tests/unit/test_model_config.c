@@ -30,14 +30,14 @@ static void defaults_are_those_of_transformers(void **state) {
   assert_int_equal(c.kv_heads, 8);
   assert_int_equal(c.head_dim, 8);
   assert_int_equal(c.max_positions, 2048);
-  assert_true(c.rope_theta == 10000 && c.norm_eps == 1e-6 && c.repetition_penalty == 1);
-  assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
-  assert_false(c.tied_embeddings || c.attention_bias || c.mlp_bias);
+  assert_true(c.rotary[0].theta == 10000 && c.norm_eps == 1e-6 && c.repetition_penalty == 1);
+  assert_int_equal(c.rotary[0].scaling, ROPE_SCALING_NONE);
+  assert_false(c.tied_embeddings || c.qkv_bias || c.out_bias || c.mlp_bias);
   assert_int_equal(c.sliding_window, 0);
   assert_int_equal(c.bos, 1);
   assert_int_equal(c.eos_count, 1);
   assert_int_equal(c.eos[0], 2);
-  assert_string_equal(c.activation, "silu");
+  assert_int_equal(c.activation, ACTIVATION_SILU);
   assert_string_equal(c.dtype, "");
   c = good("{" MISTRAL "}", NULL);
   assert_int_equal(c.kv_heads, 8);
@@ -60,29 +60,29 @@ static void rope_in_all_its_spellings(void **state) {
   (void)state;
 #define LLAMA3 "\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192"
   ModelConfig c = good("{" LLAMA ",\"rope_theta\":500000.0,\"rope_scaling\":{\"rope_type\":\"llama3\"," LLAMA3 "}}", NULL);
-  assert_int_equal(c.rope_scaling, ROPE_SCALING_LLAMA3);
-  assert_true(c.rope_theta == 500000 && c.rope_factor == 8 && c.rope_low_freq == 1 && c.rope_high_freq == 4);
-  assert_int_equal(c.rope_original_positions, 8192);
+  assert_int_equal(c.rotary[0].scaling, ROPE_SCALING_LLAMA3);
+  assert_true(c.rotary[0].theta == 500000 && c.rotary[0].factor == 8 && c.rotary[0].low_freq == 1 && c.rotary[0].high_freq == 4);
+  assert_int_equal(c.rotary[0].original_positions, 8192);
   c = good("{" LLAMA ",\"rope_parameters\":{\"rope_theta\":500000,\"rope_type\":\"llama3\"," LLAMA3 "}}", NULL);
-  assert_true(c.rope_theta == 500000 && c.rope_scaling == ROPE_SCALING_LLAMA3);
+  assert_true(c.rotary[0].theta == 500000 && c.rotary[0].scaling == ROPE_SCALING_LLAMA3);
   c = good("{" LLAMA ",\"rope_parameters\":{\"rope_theta\":1000000.0,\"rope_type\":\"default\"}}", NULL);
-  assert_true(c.rope_theta == 1000000 && c.rope_scaling == ROPE_SCALING_NONE);
+  assert_true(c.rotary[0].theta == 1000000 && c.rotary[0].scaling == ROPE_SCALING_NONE);
   c = good("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", NULL);
-  assert_true(c.rope_scaling == ROPE_SCALING_LINEAR && c.rope_factor == 2);
+  assert_true(c.rotary[0].scaling == ROPE_SCALING_LINEAR && c.rotary[0].factor == 2);
   c = good("{" LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}}", NULL);
-  assert_true(c.rope_scaling == ROPE_SCALING_DYNAMIC && c.rope_factor == 4);
+  assert_true(c.rotary[0].scaling == ROPE_SCALING_DYNAMIC && c.rotary[0].factor == 4);
   c = good("{" QWEN2 ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768}}", NULL);
-  assert_true(c.rope_scaling == ROPE_SCALING_YARN && c.rope_beta_fast == 32 && c.rope_beta_slow == 1);
-  assert_true(c.rope_attention_factor == 0 && c.rope_original_positions == 32768);
+  assert_true(c.rotary[0].scaling == ROPE_SCALING_YARN && c.rotary[0].beta_fast == 32 && c.rotary[0].beta_slow == 1);
+  assert_true(c.rotary[0].attention_factor == 0 && c.rotary[0].original_positions == 32768);
   c = good("{" LLAMA ",\"rope_scaling\":null}", NULL);
-  assert_int_equal(c.rope_scaling, ROPE_SCALING_NONE);
+  assert_int_equal(c.rotary[0].scaling, ROPE_SCALING_NONE);
 }
 
 static void windows(void **state) {
   (void)state;
   ModelConfig c = good("{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":16,\"max_window_layers\":3}", NULL);
   assert_int_equal(c.sliding_window, 16);
-  assert_int_equal(c.sliding_from_layer, 3);
+  assert_true(!c.kinds[0].sliding && !c.kinds[2].sliding && c.kinds[3].sliding);
   c = good("{" QWEN2 ",\"use_sliding_window\":false,\"sliding_window\":16,\"max_window_layers\":3}", NULL);
   assert_int_equal(c.sliding_window, 0);
   c = good("{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":16,\"max_window_layers\":4}", NULL);
@@ -90,10 +90,13 @@ static void windows(void **state) {
   c = good("{" QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":16,\"layer_types\":[\"full_attention\","
            "\"sliding_attention\",\"sliding_attention\",\"sliding_attention\"]}", NULL);
   assert_int_equal(c.sliding_window, 16);
-  assert_int_equal(c.sliding_from_layer, 1);
+  assert_true(!c.kinds[0].sliding && c.kinds[1].sliding && c.kinds[3].sliding);
+  c = good("{" QWEN2 ",\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\",\"full_attention\","
+           "\"sliding_attention\",\"full_attention\"]}", NULL);
+  assert_true(c.kinds[0].sliding && !c.kinds[1].sliding && c.kinds[2].sliding && !c.kinds[3].sliding);
   c = good("{" MISTRAL ",\"sliding_window\":7}", NULL);
   assert_int_equal(c.sliding_window, 7);
-  assert_int_equal(c.sliding_from_layer, 0);
+  assert_true(c.kinds[0].sliding && c.kinds[3].sliding);
 }
 
 static void tokens_and_penalty(void **state) {
@@ -131,13 +134,13 @@ static void contradictions_are_refused_by_name(void **state) {
       {"{}", NULL, INPUT, "architectures", "LlamaForCausalLM"},
       {"{\"architectures\":[]}", NULL, INPUT, "architectures", "list of names"},
       {"{\"architectures\":[\"GPT2LMHeadModel\"]}", NULL, UNSUPPORTED, "architectures", "Qwen2ForCausalLM"},
-      {"{\"model_type\":\"gemma\"}", NULL, UNSUPPORTED, "model_type", "llama, mistral, qwen2"},
+      {"{\"model_type\":\"gemma\"}", NULL, UNSUPPORTED, "model_type", "LlamaForCausalLM, MistralForCausalLM"},
       {"{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"qwen2\"," SIZES "}", NULL, INPUT, "model_type", "\"llama\""},
       {"{\"model_type\":\"llama\"}", NULL, INPUT, "num_hidden_layers", "missing"},
       {"{\"model_type\":\"llama\",\"num_hidden_layers\":2}", NULL, INPUT, "hidden_size", "missing"},
       {"{\"model_type\":\"llama\",\"num_hidden_layers\":0}", NULL, INPUT, "num_hidden_layers", "1 to"},
       {"{\"model_type\":\"llama\",\"num_hidden_layers\":-2}", NULL, INPUT, "num_hidden_layers", "is -2"},
-      {"{\"model_type\":\"llama\",\"num_hidden_layers\":2000000000}", NULL, INPUT, "num_hidden_layers", "100000"},
+      {"{\"model_type\":\"llama\",\"num_hidden_layers\":2000000000}", NULL, INPUT, "num_hidden_layers", "1024"},
       {"{\"model_type\":\"llama\",\"num_hidden_layers\":2.0}", NULL, INPUT, "num_hidden_layers", "an integer"},
       {"{\"model_type\":\"llama\",\"num_hidden_layers\":\"2\"}", NULL, INPUT, "num_hidden_layers", "a string"},
       {"{" LLAMA ",\"num_key_value_heads\":3}", NULL, INPUT, "num_key_value_heads", "does not divide"},
@@ -162,7 +165,7 @@ static void contradictions_are_refused_by_name(void **state) {
       {"{" LLAMA ",\"partial_rotary_factor\":0.5}", NULL, UNSUPPORTED, "partial_rotary_factor", "0.5"},
       {"{" MISTRAL ",\"sliding_window\":0}", NULL, INPUT, "sliding_window", "expected 1"},
       {"{" QWEN2 ",\"layer_types\":[\"full_attention\"]}", NULL, INPUT, "layer_types", "4 layers"},
-      {"{" QWEN2 ",\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\",\"full_attention\","
+      {"{" QWEN2 ",\"use_sliding_window\":true,\"layer_types\":[\"sliding_attention\",\"chunked_attention\","
        "\"sliding_attention\",\"full_attention\"]}", NULL, UNSUPPORTED, "layer_types", "layer 1"},
       {"{" QWEN2 ",\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}", NULL,
        INPUT, "layer_types", "no sliding window"},

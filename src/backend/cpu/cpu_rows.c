@@ -140,7 +140,7 @@ static void scale_some(void *context, size_t item, int thread) {
 }
 void cpu_scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
   Scale a = {cpu_of(b)->kernels, cpu_floats(x), floats, factor, cap};
-  parallel_for(b->threads, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, scale_some, &a);
+  parallel_for(b->pool, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, scale_some, &a);
 }
 
 void cpu_mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rotary positions, in the spellings of config.json there are: rope_theta and rope_scaling, or rope_parameters, which may
+ * hold a set for each type of layer. */
+#include <math.h>
+#include <string.h>
+
+#include "files/config_parts.h"
+
+static xt_status need_real(const ConfigSource *rope, const char *key, double low, double high, double *out) {
+  if (!config_given(rope->root, key)) return CONFIG_REFUSE(rope, XT_STATUS_INPUT, key, "is missing from the rope parameters");
+  return config_real(rope, key, low, high, out);
+}
+
+/* transformers: 0.1 * mscale * ln(factor) + 1 */
+static double yarn_scale(double factor, double mscale) {
+  return factor <= 1 ? 1 : 0.1 * mscale * log(factor) + 1;
+}
+
+static xt_status read_yarn(const ConfigSource *rope, Rotary *out) {
+  bool truncate = true;
+  double mscale = 0, mscale_all = 0;
+  TRY(config_bool(rope, "truncate", &truncate));
+  if (!truncate) return CONFIG_REFUSE(rope, XT_STATUS_UNSUPPORTED, "truncate", "false is not handled for yarn");
+  TRY(config_real(rope, "attention_factor", 0, 1e6, &out->attention_factor));
+  TRY(config_real(rope, "beta_fast", 0, 1e6, &out->beta_fast));
+  TRY(config_real(rope, "beta_slow", 0, 1e6, &out->beta_slow));
+  if (out->beta_fast == 0) out->beta_fast = 32; /* as transformers' "or" */
+  if (out->beta_slow == 0) out->beta_slow = 1;
+  if (out->beta_fast < out->beta_slow)
+    return CONFIG_REFUSE(rope, XT_STATUS_INPUT, "beta_fast", "%g is below \"beta_slow\", %g", out->beta_fast, out->beta_slow);
+  TRY(config_real(rope, "mscale", 0, 1e6, &mscale));
+  TRY(config_real(rope, "mscale_all_dim", 0, 1e6, &mscale_all));
+  if (!config_given(rope->root, "attention_factor") && mscale != 0 && mscale_all != 0)
+    out->attention_factor = yarn_scale(out->factor, mscale) / yarn_scale(out->factor, mscale_all);
+  return XT_STATUS_OK;
+}
+
+static xt_status read_llama3(const ConfigSource *rope, Rotary *out) {
+  TRY(need_real(rope, "low_freq_factor", 1e-6, 1e6, &out->low_freq));
+  TRY(need_real(rope, "high_freq_factor", 1e-6, 1e6, &out->high_freq));
+  if (out->high_freq <= out->low_freq)
+    return CONFIG_REFUSE(rope, XT_STATUS_INPUT, "high_freq_factor", "%g is not above \"low_freq_factor\", %g", out->high_freq, out->low_freq);
+  return XT_STATUS_OK;
+}
+
+static xt_status read_scaling(const ConfigSource *rope, RopeScaling *out) {
+  static const char *const kinds[] = {
+      [ROPE_SCALING_NONE] = "default", [ROPE_SCALING_LINEAR] = "linear", [ROPE_SCALING_LLAMA3] = "llama3",
+      [ROPE_SCALING_DYNAMIC] = "dynamic", [ROPE_SCALING_YARN] = "yarn"};
+  const size_t count = sizeof kinds / sizeof *kinds;
+  const char *old = NULL, *kind = NULL;
+  TRY(json_get_text(rope->root, "type", &old, rope->path, rope->error));
+  TRY(json_get_text(rope->root, "rope_type", &kind, rope->path, rope->error));
+  if (kind && old && strcmp(kind, old) != 0)
+    return CONFIG_REFUSE(rope, XT_STATUS_INPUT, "rope_type", "is \"%.32s\", but \"type\" says \"%.32s\"", kind, old);
+  if (!kind) kind = old ? old : "default";
+  size_t found = 0;
+  while (found < count && strcmp(kinds[found], kind) != 0) found++;
+  if (found == count)
+    return CONFIG_REFUSE(rope, XT_STATUS_UNSUPPORTED, "rope_type", "\"%.64s\" is not handled; known: default, linear, dynamic, yarn, llama3", kind);
+  *out = (RopeScaling)found;
+  return XT_STATUS_OK;
+}
+
+/* `rope` is the rope_scaling or rope_parameters object, or one layer type's; `part` the rotated part of a head. */
+static xt_status read_rotary(const ConfigSource *rope, const ConfigSource *s, const ModelConfig *config, double *part, Rotary *out) {
+  TRY(read_scaling(rope, &out->scaling));
+  TRY(config_real(rope, "partial_rotary_factor", 0, 1, part));
+  TRY(config_real(rope, "rope_theta", 1, 1e15, &out->theta));
+  if (out->scaling == ROPE_SCALING_NONE) return XT_STATUS_OK;
+  TRY(need_real(rope, "factor", 1, 1e6, &out->factor));
+  if (out->scaling == ROPE_SCALING_LLAMA3 || out->scaling == ROPE_SCALING_YARN) {
+    /* Where both places give it, transformers lets the top level win. */
+    out->original_positions = config->max_positions;
+    TRY(config_int(rope, "original_max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &out->original_positions));
+    TRY(config_int(s, "original_max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &out->original_positions));
+  }
+  if (out->scaling == ROPE_SCALING_LLAMA3) return read_llama3(rope, out);
+  if (out->scaling == ROPE_SCALING_YARN) return read_yarn(rope, out);
+  return XT_STATUS_OK;
+}
+
+/* The object with the rope parameters; *out stays NULL where there is none. */
+static xt_status find_object(const ConfigSource *s, const json_t **out, const char **key) {
+  const bool scaling = config_given(s->root, "rope_scaling"), parameters = config_given(s->root, "rope_parameters");
+  if (scaling && parameters)
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "rope_scaling", "stands beside \"rope_parameters\"; only one of the two may be given");
+  *key = scaling ? "rope_scaling" : "rope_parameters";
+  if (!scaling && !parameters) return XT_STATUS_OK;
+  const json_t *rope = json_object_get(s->root, *key);
+  if (!json_is_object(rope)) return CONFIG_REFUSE(s, XT_STATUS_INPUT, *key, "is %s, expected an object", json_type_name(rope));
+  *out = rope;
+  return XT_STATUS_OK;
+}
+
+/* Parameters by layer type: the full layers' are the first set, the sliding layers' the second. */
+static xt_status read_by_type(const ConfigSource *s, const json_t *rope, ModelConfig *out, double *part) {
+  static const char *const types[MODEL_ROTARIES] = {"full_attention", "sliding_attention"};
+  for (int i = 0; i < MODEL_ROTARIES; i++) {
+    const json_t *of_type = json_object_get(rope, types[i]);
+    if (!of_type || json_is_null(of_type)) continue;
+    if (!json_is_object(of_type)) return CONFIG_REFUSE(s, XT_STATUS_INPUT, types[i], "is %s, expected an object", json_type_name(of_type));
+    TRY(read_rotary(&(ConfigSource){s->path, of_type, s->error}, s, out, part, &out->rotary[i]));
+  }
+  return XT_STATUS_OK;
+}
+
+static xt_status set_width(const ConfigSource *s, const Family *family, double part, ModelConfig *out) {
+  if (part != 1 && !family->rotary_part_key)
+    return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "partial_rotary_factor", "%g is not handled for %s; only 1 is", part, family->architecture);
+  out->rope_width = (int)((double)out->head_dim * part);
+  if (out->rope_width < 2 || out->rope_width % 2)
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "partial_rotary_factor", "%g of a head of %d is %d; rotary positions need pairs", part, out->head_dim,
+                         out->rope_width);
+  return XT_STATUS_OK;
+}
+
+xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelConfig *out) {
+  const bool by_type = family->rotary == ROTARY_BY_TYPE;
+  const json_t *rope = NULL;
+  const char *key = "rope_parameters";
+  double part = family->rotary_part;
+  Rotary *full = &out->rotary[0], *sliding = &out->rotary[1];
+  out->rope_style = family->rope_style;
+  *full = (Rotary){.theta = family->rope_theta, .factor = 1};
+  TRY(config_real(s, "rope_theta", 1, 1e15, &full->theta));
+  TRY(config_real(s, "partial_rotary_factor", 0, 1, &part));
+  *sliding = (Rotary){.theta = family->sliding_theta > 0 ? family->sliding_theta : full->theta, .factor = 1};
+  if (family->sliding_theta > 0) TRY(config_real(s, "rope_local_base_freq", 1, 1e15, &sliding->theta));
+  TRY(find_object(s, &rope, &key));
+  const bool nested = json_is_object(json_object_get(rope, "full_attention")) || json_is_object(json_object_get(rope, "sliding_attention"));
+  if (nested && !by_type) return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, key, "parameters by layer type are not handled for %s", family->architecture);
+  if (nested) TRY(read_by_type(s, rope, out, &part));
+  else if (rope) TRY(read_rotary(&(ConfigSource){s->path, rope, s->error}, s, out, &part, full)); /* the full layers' */
+  return set_width(s, family, part, out);
+}
