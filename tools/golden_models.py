@@ -61,6 +61,24 @@ def qwen2(**changes):
     return {**base, **changes}
 
 
+def like(name, **changes):
+    """A small model of another class; its own keys are in `changes`."""
+    types = {"Gemma3ForCausalLM": "gemma3_text", "SmolLM3ForCausalLM": "smollm3", "Glm4ForCausalLM": "glm4", "Exaone4ForCausalLM": "exaone4"}
+    base = dict(architectures=[name], model_type=types.get(name, name.removesuffix("ForCausalLM").lower()), hidden_act="silu", bos_token_id=1,
+                hidden_size=48, intermediate_size=100, num_hidden_layers=4, num_attention_heads=6, num_key_value_heads=2, vocab_size=301,
+                max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=False, attention_dropout=0.0,
+                use_cache=True, initializer_range=0.02)
+    return {**base, **changes}
+
+
+def gemma(name, **changes):
+    return like(name, head_dim=16, hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=20, sliding_window=7, **changes)
+
+
+def cohere(name, **changes):
+    return like(name, layer_norm_eps=1e-5, logit_scale=0.25, tie_word_embeddings=True, **changes)
+
+
 MODELS = [
     # Llama-2: all heads have their own keys; odd sizes (head dimension 10); single float32 file.
     GoldenModel("llama2", llama(hidden_size=60, num_key_value_heads=6, num_hidden_layers=5), 7, dtype="f32", full=True,
@@ -96,6 +114,36 @@ MODELS = [
                                     tie_word_embeddings=True), 1, eos=2),
     # Full attention below max_window_layers, a window from there on.
     GoldenModel("qwen2-window", qwen2(use_sliding_window=True, sliding_window=6, max_window_layers=2), 1, dtype="f16"),
+    # Norms of query and key heads; windows as Qwen2 has them, and a head dimension of its own.
+    GoldenModel("qwen3", like("Qwen3ForCausalLM", head_dim=16, attention_bias=False, use_sliding_window=True, sliding_window=7, max_window_layers=2), 2),
+    # Norms before and after both modules, capped scores and logits, a window in every other layer.
+    GoldenModel("gemma2", gemma("Gemma2ForCausalLM", attn_logit_softcapping=5.0, final_logit_softcapping=30.0), 1),
+    # As Gemma 2 without caps; norms of heads; sliding layers turn by other angles than full ones.
+    GoldenModel("gemma3", gemma("Gemma3ForCausalLM", num_hidden_layers=6, tie_word_embeddings=True, sliding_window_pattern=3, rope_local_base_freq=1000.0,
+                                rope_scaling={"rope_type": "linear", "factor": 8.0}), 1),
+    # Parallel modules, LayerNorm, pairs that turn, norms of each head by its own weight.
+    GoldenModel("cohere", cohere("CohereForCausalLM", use_qk_norm=True), 1),
+    # Full layers are not rotated.
+    GoldenModel("cohere2", cohere("Cohere2ForCausalLM", sliding_window=7, sliding_window_pattern=2, num_hidden_layers=5), 1),
+    # Norms after the modules alone; norms over all query heads at once.
+    GoldenModel("olmo2", like("Olmo2ForCausalLM", attention_bias=False), 1, dtype="f32"),
+    GoldenModel("olmo3", like("Olmo3ForCausalLM", num_hidden_layers=5, sliding_window=7, attention_bias=False,
+                              rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32, "attention_factor": 1.2,
+                                            "beta_fast": 32, "beta_slow": 1}), 1),
+    GoldenModel("ministral", like("MinistralForCausalLM", head_dim=16, sliding_window=7,
+                                  layer_types=["sliding_attention", "full_attention"] * 2), 2),
+    # Every third layer is not rotated.
+    GoldenModel("smollm3", like("SmolLM3ForCausalLM", num_hidden_layers=5, no_rope_layer_interval=3, pad_token_id=0, tie_word_embeddings=True, attention_bias=False,
+                                mlp_bias=False), 1),
+    # Factors on embeddings, scores, both branches and logits.
+    GoldenModel("granite", like("GraniteForCausalLM", embedding_multiplier=12.0, logits_scaling=4.0, residual_multiplier=0.25,
+                                attention_multiplier=0.3, attention_bias=False, mlp_bias=False), 5),
+    # Half of each head turns, in pairs; four norms; fused gate and up; biases of q, k, v.
+    GoldenModel("glm4", like("Glm4ForCausalLM", head_dim=16, attention_bias=True, partial_rotary_factor=0.5, pad_token_id=0), 1),
+    GoldenModel("exaone4", like("Exaone4ForCausalLM", num_hidden_layers=5, sliding_window=7,
+                                layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"]), 1),
+    # q, k, v fused, and gate, up.
+    GoldenModel("phi3", like("Phi3ForCausalLM", sliding_window=9, pad_token_id=0), 1, layout="safetensors-sharded"),
 ]
 
 
@@ -103,17 +151,18 @@ def weights(model, spec, seed):
     """Fills `model` so that its taps differ by layer and its greedy texts wander."""
     generator = torch.Generator().manual_seed(seed)
     tied = spec.config["tie_word_embeddings"]
+    embedding_scale = spec.config.get("embedding_multiplier", math.sqrt(spec.config["hidden_size"]) if "query_pre_attn_scalar" in spec.config else 1.0)
     gains = {"q_proj": 1.4, "k_proj": 1.4, "v_proj": 1.3, "o_proj": 1.8, "gate_proj": 1.4, "up_proj": 1.4,
-             "down_proj": 1.6, "lm_head": 5.0}
+             "down_proj": 1.6, "lm_head": 5.0, "qkv_proj": 1.4, "gate_up_proj": 1.4}
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
         part = name.split(".")[-2]
         if name.endswith(".bias"):
             value = 0.3 * noise
         elif part.endswith("norm"):
-            value = 1.0 + 0.2 * noise
+            value = (0.0 if spec.config["model_type"].startswith("gemma") else 1.0) + 0.2 * noise  # Gemma's stand for 1 + w
         elif part == "embed_tokens":
-            value = noise * (0.6 if tied else 1.0)
+            value = noise * (0.6 if tied else 1.0) / embedding_scale
         else:
             value = noise * (gains[part] / math.sqrt(parameter.shape[1]))
         with torch.no_grad():

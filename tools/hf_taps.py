@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading and writing the four taps of a Hugging Face decoder, and greedy generation around it.
 
-A decoder layer has, at every position: a (attention output), m = h + a, f (feed-forward output),
-o = m + f. Values are written in place, so that whatever the model computes next sees them: the tensor
-that enters the second norm is also the residual that is added to the feed-forward output.
+A decoder layer has, at every position: a (what the attention module adds to the residual stream), m = h + a, f (what the
+feed-forward module adds), o = m + f. Where a norm follows a module, a and f are that norm's output. Values are written in place,
+so that whatever the model computes next sees them: the tensor that enters the second norm is also the residual that is added to
+the feed-forward output. Layers with parallel modules (o = h + a + f, both computed from h) have no place where m can be written.
 """
 
 import contextlib
@@ -40,6 +41,29 @@ class Edit:
             raise ValueError(self.rule)
 
 
+# Modules of a layer whose output is a and f, and whose input is m, where they are not the usual ones.
+PLACES = {
+    "gemma2": ("post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"),
+    "gemma3_text": ("post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm"),
+    "olmo2": ("post_attention_layernorm", "mlp", "post_feedforward_layernorm"),
+    "olmo3": ("post_attention_layernorm", "mlp", "post_feedforward_layernorm"),
+    "exaone4": ("post_attention_layernorm", "mlp", "post_feedforward_layernorm"),
+    "glm4": ("post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"),
+    "cohere": ("self_attn", None, "mlp"),
+    "cohere2": ("self_attn", None, "mlp"),
+}
+USUAL = ("self_attn", "post_attention_layernorm", "mlp")
+
+
+def is_parallel(model):
+    return PLACES.get(model.config.model_type, USUAL)[1] is None
+
+
+def residual_scale(model):
+    """What a and f are multiplied by after the module gave them (Granite); a power of two, so that it can be undone."""
+    return getattr(model.config, "residual_multiplier", 1.0)
+
+
 def tensor_of(output):
     return output[0] if isinstance(output, tuple) else output
 
@@ -48,11 +72,23 @@ def tensor_of(output):
 def on_tap(model, tap, layer, call):
     """Calls `call(hidden)` with the tap's [1, T, C] tensor whenever the layer computes it."""
     module = model.model.layers[layer]
+    attn, mid, ffn = PLACES.get(model.config.model_type, USUAL)
+    scale = residual_scale(model)
+
+    def scaled(hidden):
+        hidden.mul_(scale)
+        call(hidden)
+        hidden.div_(scale)
+
     if tap == "mid":
-        handle = module.post_attention_layernorm.register_forward_pre_hook(lambda _, args: call(args[0]))
-    else:
-        module = {"attn": module.self_attn, "ffn": module.mlp, "block": module}[tap]
+        def before(_, args, keywords):
+            call(args[0] if args else keywords["x"])
+        handle = getattr(module, mid).register_forward_pre_hook(before, with_kwargs=True)
+    elif tap == "block":
         handle = module.register_forward_hook(lambda _, args, output: call(tensor_of(output)))
+    else:
+        of = scaled if scale != 1.0 else call
+        handle = getattr(module, attn if tap == "attn" else ffn).register_forward_hook(lambda _, args, output: of(tensor_of(output)))
     try:
         yield
     finally:
@@ -81,13 +117,17 @@ def capture(model, ids):
         return call
 
     with contextlib.ExitStack() as stack:
-        handle = model.model.embed_tokens.register_forward_hook(
-            lambda _, args, output: embed.append(output[0, -1].clone()))
+        handle = model.model.layers[0].register_forward_pre_hook(lambda _, args: embed.append(args[0][0, -1].clone()))
         stack.callback(handle.remove)
         for tap in TAPS:
+            if tap == "mid" and is_parallel(model):
+                continue
             for layer in range(layers):
                 stack.enter_context(on_tap(model, tap, layer, keep(tap, layer)))
         logits = model(torch.tensor([ids]), use_cache=False, logits_to_keep=1).logits[0, -1].clone()
+    if is_parallel(model):
+        below = [embed[0], *kept["block"][:-1]]
+        kept["mid"] = [h + a for h, a in zip(below, kept["attn"])]
     return {"embed": embed[0], **{tap: torch.stack(kept[tap]) for tap in TAPS}, "logits": logits}
 
 

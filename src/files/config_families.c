@@ -35,7 +35,7 @@ const Family config_families[FAMILY_COUNT] = {
                         .sliding_pattern = 4, .rope_theta = 10000},
     [FAMILY_OLMO2] = {"Olmo2ForCausalLM", "olmo2", OLMO_LIKE, .rope_theta = 10000},
     [FAMILY_OLMO3] = {"Olmo3ForCausalLM", "olmo3", OLMO_LIKE, .window = WINDOW_PATTERN, .layer_types = true, .rotary = ROTARY_BY_TYPE, .sliding_window = 4096,
-                      .sliding_pattern = 4, .rope_theta = 500000},
+                      .sliding_pattern = 4, .rope_theta = 500000, .sliding_theta = 500000 /* whatever "rope_theta" says */},
     [FAMILY_MINISTRAL] = {"MinistralForCausalLM", "ministral", LLAMA_LIKE(10000), .window = WINDOW_ALL, .layer_types = true, .odd_heads = true, .kv_heads = 8,
                           .max_positions = 131072, .sliding_window = 4096, .bos = 1, .eos = {2}},
     [FAMILY_SMOLLM3] = {"SmolLM3ForCausalLM", "smollm3", LLAMA_LIKE(2000000), .bias = BIAS_ALL_BY_KEY, .has_mlp_bias = true, .window = WINDOW_ROTARY, .layer_types = true,

@@ -21,16 +21,24 @@ typedef struct Fixture {
   xt_instance instances[INSTANCES];
   xt_site sites[SITES];
   xt_sweep_options options;
+  int layers;
 } Fixture;
 
-static void fixture_open(Fixture *f, const char *shape, const char *dtype, const xt_model_options *options) {
+static void fixture_set(Fixture *f) {
   xt_error error;
-  *f = (Fixture){0};
-  models_open(shape, dtype, options, &f->model, &f->session);
+  xt_model_info info;
+  xt_model_get_info(f->model, &info);
+  f->layers = info.layers;
   for (int i = 0; i < INSTANCES; i++)
     f->instances[i] = (xt_instance){.source = sources[i], .source_count = source_counts[i], .target = targets[i], .target_count = target_counts[i]};
   for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(site_names[s], &f->sites[s], &error));
   f->options = (xt_sweep_options){.sites = f->sites, .site_count = SITES};
+}
+
+static void fixture_open(Fixture *f, const char *shape, const char *dtype, const xt_model_options *options) {
+  *f = (Fixture){0};
+  models_open(shape, dtype, options, &f->model, &f->session);
+  fixture_set(f);
 }
 
 static void fixture_close(Fixture *f) {
@@ -93,9 +101,9 @@ static void check_alone(Fixture *f, const Results *r) {
     ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
     models_same(&alone, &r->vanilla[n]);
     xt_generation_deinit(&alone);
-    for (int s = 0; s < SITES; s++)
-      for (int i = 0; i < LAYERS; i++)
-        for (int j = 0; j < LAYERS; j += getenv("XT_TEST_BRIEF") ? LAYERS - 1 : 1) {
+    for (int s = 0; s < (int)f->options.site_count; s++)
+      for (int i = 0; i < f->layers; i++)
+        for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
           const xt_intervention iv = {.write = f->sites[s].write, .layer = j, .position = XT_POSITION_LAST,
                                       .value = xt_taps_get(taps, f->sites[s].read, i)};
           target.interventions = &iv;
@@ -129,6 +137,38 @@ static void test_equals_run_alone(void **state) {
       results_free(r);
       fixture_close(&f);
     }
+}
+
+/* Every architecture: of each golden model, by another number of rows a pass, each response is that of the configuration alone. A
+ * write at mid is refused where the modules are parallel. */
+static void test_architectures(void **state) {
+  (void)state;
+  static const char *const names[] = {"qwen3", "gemma2", "gemma3", "cohere", "cohere2", "olmo3", "smollm3", "granite", "glm4", "exaone4", "phi3"};
+  const bool brief = getenv("XT_TEST_BRIEF");
+  for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+    Fixture f = {0};
+    char path[512];
+    xt_error error;
+    if (brief && strncmp(names[k], "cohere", 6) != 0) continue;
+    snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, names[k]);
+    ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 2}, &f.model, &error));
+    ASSERT_OK(xt_session_create(f.model, &f.session, &error));
+    fixture_set(&f);
+    f.options.max_rows = 31;
+    f.options.max_new_tokens = 6;
+    f.options.ignore_eos = true;
+    if (strncmp(names[k], "cohere", 6) == 0) {
+      Results none = {0};
+      assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error), XT_STATUS_ARGUMENT);
+      assert_non_null(strstr(error.message, "mid"));
+      f.options.site_count = SITES - 1;
+    }
+    Results *r = sweep(&f, &f.options, NULL);
+    assert_int_equal(r->count, INSTANCES * (1 + (int)f.options.site_count * f.layers * f.layers));
+    check_alone(&f, r);
+    results_free(r);
+    fixture_close(&f);
+  }
 }
 
 /* The whole at once on two threads; cut up in several ways, and with nothing shared, on one. */
@@ -223,6 +263,7 @@ static void test_bad_options(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_equals_run_alone),
+      cmocka_unit_test(test_architectures),
       cmocka_unit_test(test_cutting_does_not_matter),
       cmocka_unit_test(test_memory),
       cmocka_unit_test(test_bad_options),

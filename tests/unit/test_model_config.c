@@ -99,6 +99,41 @@ static void windows(void **state) {
   assert_true(c.kinds[0].sliding && c.kinds[3].sliding);
 }
 
+static void families_differ_by_data(void **state) {
+  (void)state;
+  ModelConfig c = good("{\"model_type\":\"qwen3\",\"num_key_value_heads\":4," SIZES "}", NULL);
+  assert_int_equal(c.family, FAMILY_QWEN3);
+  assert_int_equal(c.head_dim, 128);
+  assert_true(c.qk_norm == QK_NORM_HEAD && c.pre_norm && !c.post_norm && !c.qkv_bias);
+  c = good("{\"model_type\":\"gemma2\",\"head_dim\":16," SIZES "}", NULL);
+  assert_true(c.pre_norm && c.post_norm && c.norm_adds_one && c.tied_embeddings && c.activation == ACTIVATION_GELU_TANH);
+  assert_true(c.score_cap == 50 && c.logit_cap == 30 && c.score_scale == 0.0625f && c.embedding_scale == 8);
+  assert_true(c.kinds[0].sliding && !c.kinds[1].sliding && c.kinds[2].sliding && !c.kinds[3].sliding);
+  c = good("{\"model_type\":\"gemma3_text\",\"rope_local_base_freq\":5000.0,\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}," SIZES "}", NULL);
+  assert_true(c.rotary[0].theta == 1000000 && c.rotary[0].scaling == ROPE_SCALING_LINEAR && c.rotary[0].factor == 8);
+  assert_true(c.rotary[1].theta == 5000 && c.rotary[1].scaling == ROPE_SCALING_NONE);
+  assert_true(c.kinds[0].rotary == 1 && c.kinds[3].rotary == 1 && c.score_cap == 0);
+  c = good("{\"model_type\":\"gemma3_text\",\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":4.0,\"rope_theta\":900},"
+           "\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":700}}," SIZES "}", NULL);
+  assert_true(c.rotary[0].theta == 900 && c.rotary[0].factor == 4 && c.rotary[1].theta == 700);
+  c = good("{\"model_type\":\"cohere\",\"use_qk_norm\":true," SIZES "}", NULL);
+  assert_true(c.parallel && c.norm == NORM_LAYER && c.rope_style == ROPE_PAIRS && c.qk_norm == QK_NORM_OWN_HEAD && c.logit_scale == 0.0625f);
+  c = good("{\"model_type\":\"cohere2\"," SIZES "}", NULL);
+  assert_true(c.kinds[0].rotary == 0 && c.kinds[3].rotary == -1 && !c.kinds[3].sliding);
+  c = good("{\"model_type\":\"olmo2\"," SIZES "}", NULL);
+  assert_true(!c.pre_norm && c.post_norm && c.qk_norm == QK_NORM_WHOLE && c.norm_eps == 1e-5);
+  c = good("{\"model_type\":\"smollm3\",\"no_rope_layers\":[1,0,1,1]," SIZES "}", NULL);
+  assert_true(c.kinds[0].rotary == 0 && c.kinds[1].rotary == -1 && c.kinds[3].rotary == 0 && c.kv_heads == 4);
+  c = good("{\"model_type\":\"granite\",\"embedding_multiplier\":12,\"residual_multiplier\":0.25,\"attention_multiplier\":0.5,\"logits_scaling\":4," SIZES "}", NULL);
+  assert_true(c.embedding_scale == 12 && c.residual_scale == 0.25f && c.score_scale == 0.5f && c.logit_scale == 0.25f);
+  c = good("{\"model_type\":\"glm4\",\"head_dim\":16,\"num_key_value_heads\":2," SIZES "}", NULL);
+  assert_true(c.rope_width == 8 && c.fused_gate_up && !c.fused_qkv && c.qkv_bias && !c.out_bias);
+  c = good("{\"model_type\":\"exaone4\",\"num_key_value_heads\":8,\"sliding_window\":null," SIZES "}", NULL);
+  assert_true(c.kinds[3].rotary == 0 && !c.kinds[0].sliding);
+  c = good("{\"model_type\":\"phi3\"," SIZES "}", NULL);
+  assert_true(c.fused_qkv && c.fused_gate_up && c.sliding_window == 0);
+}
+
 static void tokens_and_penalty(void **state) {
   (void)state;
   ModelConfig c = good("{" LLAMA ",\"eos_token_id\":5,\"bos_token_id\":null}", "{\"eos_token_id\":[7,9],"
@@ -169,6 +204,10 @@ static void contradictions_are_refused_by_name(void **state) {
        "\"sliding_attention\",\"full_attention\"]}", NULL, UNSUPPORTED, "layer_types", "layer 1"},
       {"{" QWEN2 ",\"layer_types\":[\"full_attention\",\"full_attention\",\"full_attention\",\"sliding_attention\"]}", NULL,
        INPUT, "layer_types", "no sliding window"},
+      {"{\"model_type\":\"smollm3\",\"no_rope_layers\":[1]," SIZES "}", NULL, INPUT, "no_rope_layers", "4 layers"},
+      {"{\"model_type\":\"gemma2\",\"attn_logit_softcapping\":-3," SIZES "}", NULL, INPUT, "attn_logit_softcapping", "is -3"},
+      {"{\"model_type\":\"glm4\",\"num_key_value_heads\":2,\"head_dim\":6," SIZES "}", NULL, INPUT, "partial_rotary_factor", "need pairs"},
+      {"{\"model_type\":\"llama\",\"rope_parameters\":{\"full_attention\":{}}," SIZES "}", NULL, UNSUPPORTED, "rope_parameters", "by layer type"},
       {"{" LLAMA ",\"eos_token_id\":320}", NULL, INPUT, "eos_token_id", "outside the vocabulary of 320"},
       {"{" LLAMA ",\"eos_token_id\":[]}", NULL, INPUT, "eos_token_id", "empty"},
       {"{" LLAMA ",\"eos_token_id\":[1,\"2\"]}", NULL, INPUT, "eos_token_id", "a string"},
@@ -196,6 +235,7 @@ int main(void) {
       cmocka_unit_test(defaults_are_those_of_transformers),
       cmocka_unit_test(rope_in_all_its_spellings),
       cmocka_unit_test(windows),
+      cmocka_unit_test(families_differ_by_data),
       cmocka_unit_test(tokens_and_penalty),
       cmocka_unit_test(contradictions_are_refused_by_name),
   };
