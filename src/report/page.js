@@ -41,7 +41,11 @@
   let current = null; // {texts, right, vanilla, words} of the site shown
   let totals = null;  // per cell: {there, right, vanilla, won, lost}, and p-values
   let shown = null;   // per cell: what the map is coloured by; NaN: nothing is there
-  const colouring = () => colourings.find(k => k.id === state.colour);
+  // The colouring chosen; of questions that cannot be scored another one than of scores.
+  const colouring = () => {
+    const wanted = colourings.find(k => k.id === state.colour);
+    return wanted.scored && totals && !totals.there.some(n => n) ? colourings.find(k => k.each) : wanted;
+  };
   function isRight(i, c) { return current.right[i * current.words + (c >> 5)] >>> (c & 31) & 1; }
 
   function count() {
@@ -72,7 +76,7 @@
     const how = colouring(), n = meta.layers * meta.layers, name = `${state.group}-${state.site}-${state.language}-${how.id}`;
     const own = need => need.endsWith('-') ? `${need.slice(0, -1)}${state.group}-${state.site}` : need;
     const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
-    if (name !== `${state.group}-${state.site}-${state.language}-${state.colour}`) return false;
+    if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
     shown = new Float64Array(n).fill(NaN);
     if (how.scored) {
       for (let c = 0; c < n; c++) if (totals.there[c]) shown[c] = how.scored({ there: totals.there[c], right: totals.right[c], vanilla: totals.vanilla[c] });
@@ -137,6 +141,7 @@
     $('least').textContent = there.length ? how.show(ends[0]) : '';
     $('most').textContent = there.length ? `${how.show(ends[1])} ${how.unit}` : '';
     $('legend').className = how.diverging ? 'legend' : 'legend sequential';
+    $('colour').value = how.id;
     $('heat').setAttribute('aria-label', how.title + ' by source and target layer');
     readout(-1);
   }
@@ -240,6 +245,7 @@
       body.append(element('tr', {}, element('th', { scope: 'row' }, name || 'not given'), ...[String(there), percent(plain / there), percent(right / there)].map(v => element('td', {}, v)),
         element('td', { class: d > 0 ? 'gain' : d < 0 ? 'loss' : null }, points(d)), element('td', {}, `${points(low)} to ${points(high)}`), element('td', {}, chance(mcnemar(won, lost)))));
     }
+    if (!body.children.length) return '';
     return keepOpen('languages', element('summary', {}, 'By language'), element('div', { class: 'scroll', tabindex: '0' }, element('table', {}, element('thead', {}, head), body)));
   }
 
@@ -361,7 +367,8 @@
     current = { texts, right, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
     count();
     if (!await measure()) return;
-    if (selected() < 0 && best() >= 0) Object.assign(state, { source: Math.floor(best() / meta.layers), target: best() % meta.layers });
+    const first = best() >= 0 ? best() : shown.findIndex(v => v === Math.max(...Array.from(shown).filter(x => !Number.isNaN(x))));
+    if (selected() < 0 && first >= 0) Object.assign(state, { source: Math.floor(first / meta.layers), target: first % meta.layers });
     paint();
     await showDetail();
   }
@@ -448,7 +455,7 @@
   (async () => {
     meta = await json('meta');
     const some = meta.groups.findIndex(g => g.sites.length);
-    if (some < 0) { $('loading').textContent = 'The store has untouched runs alone.'; return; }
+    if (some < 0) { $('loading').textContent = 'The store has no transplant.'; return; }
     Object.assign(state, { group: some, site: meta.groups[some].main });
     recall();
     buildGrid();

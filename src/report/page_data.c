@@ -9,6 +9,7 @@
  *   q        [texts] float32: perplexity of each text; NaN: not measured
  *   w        [texts] uint32: index in meta's `spoken`, 2^32 - 1: not known
  *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
+ *   o<g>     [instances] uint32: text of the source prompt's own response; left out where the store has none
  *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
  *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in hundredths, 65534 at most; 65535:
  * none e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a nat r<g>-<s>
@@ -200,7 +201,8 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
   for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
     text_buffer_format(out, ",\"%s\":[", names[f]);
     for (int c = 0; c < g->layers * g->layers; c++) {
-      const xt_configuration *k = &site->configurations[c];
+      const xt_configuration none = {.p = NAN, .holm = NAN, .bh = NAN, .low = NAN, .high = NAN};
+      const xt_configuration *k = site->configurations ? &site->configurations[c] : &none;
       const double values[] = {k->p, k->holm, k->bh, k->low, k->high};
       if (c) text_buffer_add_text(out, ",");
       json_real_add(out, values[f]);
@@ -265,18 +267,32 @@ static xt_status add_texts(TextBuffer *out, const xt_analysis *a, xt_error *erro
   return status;
 }
 
+/* Responses without a transplant: the untouched run's and the source prompt's own. */
+static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g, xt_error *error) {
+  const size_t n = group->group.instances;
+  char name[48];
+  uint32_t *texts;
+  bool any = false;
+  TRY(mem_alloc(&texts, n, sizeof *texts, error));
+  for (size_t i = 0; i < n; i++) texts[i] = group->instances[i].vanilla_text;
+  snprintf(name, sizeof name, "v%zu", g);
+  xt_status status = add_numbers32(out, name, texts, n, error);
+  for (size_t i = 0; i < n; i++) {
+    texts[i] = group->instances[i].source_text;
+    any = any || texts[i] != TEXT_ABSENT;
+  }
+  snprintf(name, sizeof name, "o%zu", g);
+  if (!status && any) status = add_numbers32(out, name, texts, n, error);
+  free(texts);
+  return status;
+}
+
 static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *error) {
   char name[48];
-  for (size_t g = 0; g < a->count; g++) {
+  for (size_t g = 0; g < a->count + a->unscored; g++) { /* groups that cannot be scored come last */
     const AnalysisGroup *group = &a->groups[g];
     const size_t n = group->group.instances, cells = (size_t)a->cells;
-    uint32_t *vanilla;
-    TRY(mem_alloc(&vanilla, n, sizeof *vanilla, error));
-    for (size_t i = 0; i < n; i++) vanilla[i] = group->instances[i].vanilla_text;
-    snprintf(name, sizeof name, "v%zu", g);
-    const xt_status status = add_numbers32(out, name, vanilla, n, error);
-    free(vanilla);
-    if (status) return status;
+    TRY(add_plain(out, group, g, error));
     for (size_t s = 0; s < group->site_count; s++) {
       snprintf(name, sizeof name, "t%zu-%zu", g, s);
       TRY(add_numbers32(out, name, group->sites[s].texts, n * cells, error));
@@ -348,7 +364,7 @@ static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, I
   TextBuffer meta = {0};
   xt_status status = XT_STATUS_OK;
   meta_head(r, spoken, &meta);
-  for (size_t g = 0; g < a->count && !status; g++) {
+  for (size_t g = 0; g < a->count + a->unscored && !status; g++) {
     if (g) text_buffer_add_text(&meta, ",");
     status = group_meta(r, &meta, &a->groups[g], spoken, prompts, error);
   }
@@ -363,7 +379,7 @@ xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
   Interner prompts = {0};
   Spoken spoken = {0};
   xt_status status;
-  for (size_t g = 0; g < a->count; g++) prompts.slot_count += 4 * a->groups[g].group.instances;
+  for (size_t g = 0; g < a->count + a->unscored; g++) prompts.slot_count += 4 * a->groups[g].group.instances;
   prompts.slot_count += 1;
   TRY_DONE(mem_alloc(&prompts.slots, prompts.slot_count, sizeof *prompts.slots, error));
   TRY_DONE(spoken_fill(&spoken, a, error));

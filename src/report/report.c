@@ -204,15 +204,23 @@ void xt_report_free(xt_report *r) {
 
 const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analysis; }
 
+/* What is not there, before anything else: bold and red where there are colours. */
+static void report_missing(xt_report *r, const xt_coverage *coverage, const xt_report_text_options *how, TextBuffer *out) {
+  const size_t count = xt_coverage_note_count(coverage);
+  for (size_t i = 0; i < count; i++) {
+    if (how->colour) text_buffer_add_text(out, "\x1b[1;31m");
+    text_to_lines(report_format(r, "%s.", xt_coverage_note(coverage, i)), how->width, out);
+    if (how->colour) text_buffer_add_text(out, "\x1b[0m");
+  }
+  if (count) text_buffer_add_text(out, "\n");
+}
+
 xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, char **text, size_t *length, xt_error *error) {
   xt_report_text_options how = options ? *options : (xt_report_text_options){0};
   TextBuffer out = {0};
   const xt_coverage *coverage = r->main.analysis->coverage;
   if (how.width <= 0) how.width = TEXT_WIDTH;
-  for (size_t i = 0; i < xt_coverage_note_count(coverage) && !how.table; i++) {
-    escape_terminal(&out, xt_coverage_note(coverage, i));
-    text_buffer_add_text(&out, ".\n");
-  }
+  if (!how.table) report_missing(r, coverage, &how, &out);
   if (!how.table || strcmp(how.table, "summary") == 0) report_summary(r, &how, &out);
   for (size_t i = 0; i < r->tables.count; i++) {
     const Table *table = r->tables.tables[i];

@@ -274,11 +274,22 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
   if (main && main->best >= 0) map(r, g, main, how, out);
 }
 
+/* Questions without a gold answer, or of no task that is known: what changed. */
+static void unscored_words(xt_report *r, const xt_group *g, int width, TextBuffer *out) {
+  text_buffer_add_text(out, "\n");
+  text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), width, out);
+  sentence(out, width, "%zu questions in %zu language%s, which nothing scores.", g->instances, g->language_count, g->language_count == 1 ? "" : "s");
+  for (size_t s = 0; s < g->site_count; s++)
+    if (g->sites[s].changed.count)
+      sentence(out, width, "%s: %.1f%% of %zu responses differ from the untouched model's.", g->sites[s].site, percent(g->sites[s].changed.value), g->sites[s].responses);
+}
+
 void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out) {
   const xt_analysis *a = r->main.analysis;
   text_to_lines(report_format(r, "%s, %d layers. %s", r->main.model, a->layers, report_layers_note(r)), how->width,
                 out);
   for (size_t g = 0; g < a->count; g++) group_words(r, &a->groups[g].group, how, out);
+  for (size_t g = 0; g < a->unscored; g++) unscored_words(r, &a->groups[a->count + g].group, how->width, out);
   if (r->lack_count) text_buffer_add_text(out, "\nNot in this report, and what adds it:\n");
   for (size_t i = 0; i < r->lack_count; i++)
     text_to_lines(report_format(r, "- %s: %s", r->lacks[i].what, r->lacks[i].how), how->width, out);

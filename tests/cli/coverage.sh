@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # How many of how many: what a stopped sweep, a limit, a shard and a part of the measurements leave is said, for each language.
 . "$(dirname "$0")/lib.sh"
+export COLUMNS=500 # of the terminal that lines are fitted to
 make_model tiny-llama
 small="-m $model --threads 1 --quiet --max-new-tokens 4 --site attn"
 i=0

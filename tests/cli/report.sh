@@ -186,6 +186,19 @@ if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-b
   same "hostile: page in a browser" "$code $(grep -c '^ok - page: no script but ours runs' page.tap)" "0 1"
 else skip "hostile: page in a browser" "no Chromium or no Python"; fi
 
+# ---- questions without gold answers: a page of what changed
+sed 's/, "gold": "[^"]*"//' pairs.jsonl >unscored.jsonl
+"$X" sweep $small --pairs unscored.jsonl --site attn -o unscored.db
+run "$X" report unscored.db -o unscored --quiet
+expect "unscored" 0
+prints "unscored: what changed, in words" '^attn: [0-9.]+% of 216 responses differ from the untouched model.s\.$'
+if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+  "$python" "$tools/check_page.py" unscored/report.html >page.tap
+  code=$?
+  grep -v '^ok' page.tap
+  same "unscored: page in a browser" "$code" 0
+else skip "unscored: page in a browser" "no Chromium or no Python"; fi
+
 # ---- files appear together; those of an earlier report go
 mkdir -p keep/.report-partial-dead00 && : >keep/.report-partial-dead00/x.csv && echo mine >keep/notes.csv
 "$X" report results.db -o keep --bootstrap 10 --quiet >/dev/null
