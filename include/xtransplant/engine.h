@@ -65,6 +65,7 @@ typedef struct xt_request {
   size_t count;
   const xt_intervention *interventions;
   size_t intervention_count;
+  uint64_t sample; /* which of several samples of this prompt it is, where tokens are drawn */
 } xt_request;
 
 /* Zero-initialise for the defaults. */
@@ -72,6 +73,10 @@ typedef struct xt_generate_options {
   int max_new_tokens;        /* 0: 20 */
   bool ignore_eos;           /* benchmarks: always generate max_new_tokens */
   double repetition_penalty; /* 0: the model's */
+  double temperature;        /* 0: greedy. Else each token is drawn from softmax(logits / temperature), after the penalty: the
+                                same whatever else is in the batch, by seed, prompt, request's sample and step */
+  double top_p;              /* 0 or 1: from all tokens; else from the fewest likeliest ones that make up this share */
+  uint64_t seed;             /* of what is drawn */
   bool lens;                 /* keep the logit lens of every generated token */
   bool (*cancel)(void *user);/* asked between steps; true stops with XT_STATUS_CANCELLED. May be NULL */
   void *user;
@@ -83,7 +88,7 @@ typedef struct xt_generation {
   int32_t *ids;          /* [count], the EOS included when one was produced */
   float *margins;        /* [count] best minus second-best logit, after the penalty */
   float *entropies;      /* [count] nats, of the distribution the token was chosen from */
-  float *logprobs;       /* [count] natural log of the chosen token's probability */
+  float *logprobs;       /* [count] natural log of the chosen token's probability, at temperature 1 */
   bool stopped;          /* ended by an EOS id */
   int layers;            /* of lens_*, 0 without a lens */
   int32_t *lens_ids;     /* [count][layers] most likely token after final norm + unembedding of o */

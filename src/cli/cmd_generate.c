@@ -9,8 +9,9 @@
 typedef struct Arguments {
   ModelArguments model;
   PromptInput prompt;
-  int max_new_tokens;
-  double penalty;
+  int max_new_tokens, samples;
+  double penalty, temperature, top_p;
+  uint64_t seed;
 } Arguments;
 
 static const Option options[] = {
@@ -22,6 +23,14 @@ static const Option options[] = {
     OPTION_IDS(Arguments, prompt.ids),
     OPTION_MAX_NEW_TOKENS(Arguments, max_new_tokens),
     OPTION_PENALTY(Arguments, penalty),
+    {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, samples), .value = "N", .low = 1, .high = 1e6,
+     .help = "draw N responses at random in place of the greedy one; they share the prompt's pass"},
+    {.name = "temperature", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, temperature), .value = "T", .low = 1e-6, .high = 1e6, .preset = "1",
+     .help = "with --samples: logits are divided by it"},
+    {.name = "top-p", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, top_p), .value = "P", .low = 1e-9, .high = 1, .preset = "1",
+     .help = "with --samples: draw from the fewest likeliest tokens that make up this share"},
+    {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1",
+     .help = "with --samples: of what is drawn, which does not depend on threads or on how many are drawn"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -42,6 +51,35 @@ static xt_status print_response(const Response *response, const ModelArguments *
   return XT_STATUS_OK;
 }
 
+/* Each sample on its line. */
+static xt_status run_samples(const Arguments *a, const LoadedModel *model, const Prompt *prompt, xt_error *error) {
+  const size_t n = (size_t)a->samples;
+  xt_request *requests = calloc(n, sizeof *requests);
+  xt_generation *out = calloc(n, sizeof *out);
+  const xt_generate_options how = {.max_new_tokens = a->max_new_tokens, .repetition_penalty = a->penalty, .temperature = a->temperature, .top_p = a->top_p, .seed = a->seed};
+  xt_status status = requests && out ? XT_STATUS_OK : error_memory(error);
+  for (size_t k = 0; k < n && !status; k++) requests[k] = (xt_request){.ids = prompt->ids, .count = prompt->count, .sample = k};
+  if (!status) status = xt_session_generate(model->session, requests, n, &how, out, error);
+  for (size_t k = 0; k < n && !status; k++) {
+    Response response = {0};
+    status = response_init(&response, model, prompt, &out[k], error);
+    if (!status && a->model.json) {
+      json_t *object = response_json(&response);
+      status = object && json_add(object, "sample", json_integer((json_int_t)k)) ? json_print(object, error) : error_memory(error);
+    } else if (!status) {
+      char *line = text_escape(response.text ? response.text : "", response.length);
+      if (line) puts(line);
+      else status = error_memory(error);
+      free(line);
+    }
+    response_deinit(&response);
+  }
+  for (size_t k = 0; out && k < n; k++) xt_generation_deinit(&out[k]);
+  free(out);
+  free(requests);
+  return status;
+}
+
 static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
   LoadedModel model = {0};
@@ -52,11 +90,18 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   const int wrong = prompt_usage(cli, &arguments->prompt, "prompt");
   if (wrong) return wrong;
+  static const char *const drawing[] = {"temperature", "top-p", "seed"};
+  for (int i = 0; i < 3; i++)
+    if (!arguments->samples && option_is_given(cli, drawing[i])) return cli_usage(cli, "--%s: only with --samples, without which nothing is drawn", drawing[i]);
   TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   TRY_DONE(prompt_encode(&prompt, &model, arguments->max_new_tokens, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
 
+  if (arguments->samples) {
+    TRY_DONE(run_samples(arguments, &model, &prompt, &error));
+    goto done;
+  }
   const xt_request request = {.ids = prompt.ids, .count = prompt.count};
   const xt_generate_options how = {.max_new_tokens = arguments->max_new_tokens, .repetition_penalty = arguments->penalty};
   const double begin = seconds_now();
@@ -73,7 +118,7 @@ done:
 const Verb verb_generate = {
     .name = "generate",
     .summary = "the untouched model's response to a prompt",
-    .about = "Generates greedily from one prompt, given raw: no chat template, special tokens as the model's own tokenizer adds "
+    .about = "Generates greedily (or draws --samples responses) from one prompt, given raw: no chat template, special tokens as the model's own tokenizer adds "
              "them. Prints the response without special tokens, and on stderr what the prompt's last token is; with "
              "--json also the prompt's and the generated ids, and for every token the margin (best minus second-best logit), "
              "the entropy of its distribution in nats and its log-probability.",

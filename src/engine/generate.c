@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "engine/sampling.h"
 #include "engine/session.h"
 
 #define DEFAULT_NEW_TOKENS 20
@@ -29,6 +30,7 @@ typedef struct Row {
   bool edits_later; /* some intervention names a generated token */
   int32_t *seen;    /* distinct ids of prompt and output */
   int32_t seen_count;
+  uint64_t key;     /* where tokens are drawn */
 } Row;
 
 typedef struct Wave {
@@ -36,6 +38,7 @@ typedef struct Wave {
   const xt_generate_options *options;
   int max_new;
   float penalty;
+  Sampling *sampling; /* NULL: greedy */
   Arena arena;
   Row *rows;
   Group *groups;
@@ -260,6 +263,16 @@ static Batch step_batch(Wave *w, int step) {
   return batch;
 }
 
+/* Puts drawn tokens in the place of the likeliest; `logits` [rows, vocab] have the penalty. */
+static void draw_rows(Wave *w, Dev logits, int first, int rows) {
+  Sampling *s = w->sampling;
+  for (int r = 0; r < rows; r++) {
+    const Row *row = &w->rows[w->active[first + r]];
+    w->session->backend->ops->download(w->session->backend, s->logits, dev_at(logits, (size_t)r * (size_t)s->vocab), (size_t)s->vocab * sizeof *s->logits);
+    w->best[first + r] = sampling_draw(s, row->key, row->out->count, &w->logprob[first + r]);
+  }
+}
+
 static void choose_rows(Wave *w, Dev x) {
   Forward *f = &w->session->forward;
   const int width = w->session->model->config.width;
@@ -274,6 +287,7 @@ static void choose_rows(Wave *w, Dev x) {
                              .seen = w->seen + first, .seen_count = w->seen_count + first, .best = w->best + first,
                              .margin = w->margin + first, .entropy = w->entropy + first, .logprob = w->logprob + first};
     w->session->backend->ops->choose(w->session->backend, &args);
+    if (w->sampling) draw_rows(w, args.logits, first, rows);
   }
 }
 
@@ -361,13 +375,15 @@ static xt_status generation_init(xt_generation *g, int max_new, int lens_layers,
 }
 
 static xt_status generate_waves(xt_session *s, const xt_request *requests, const SortKey *keys, size_t n,
-                                const xt_generate_options *o, xt_generation *out, xt_error *error) {
+                                const xt_generate_options *o, Sampling *sampling, xt_generation *out, xt_error *error) {
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
   const double penalty = o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
   for (size_t from = 0, count; from < n; from += count) {
     TRY(wave_plan(s, requests, keys, from, n, max_new, o->lens, &count, error));
-    Wave wave = {.session = s, .options = o, .max_new = max_new, .penalty = (float)penalty};
+    Wave wave = {.session = s, .options = o, .max_new = max_new, .penalty = (float)penalty, .sampling = sampling};
     xt_status status = wave_init(&wave, requests, keys + from, count, out, error);
+    for (int r = 0; sampling && !status && r < wave.row_count; r++)
+      wave.rows[r].key = sampling_key(wave.rows[r].request->ids, wave.rows[r].request->count, wave.rows[r].request->sample);
     if (!status) status = wave_run(&wave, error);
     wave_deinit(&wave);
     if (status) return status;
@@ -385,6 +401,9 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
   if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1, "is %g; it must be positive", o->repetition_penalty);
+  if (!(o->temperature >= 0 && o->temperature <= 1e6))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "temperature", -1, "is %g; it must be 0 (greedy) or above", o->temperature);
+  if (!(o->top_p >= 0 && o->top_p <= 1)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "top_p", -1, "is %g; it must be from 0 to 1", o->top_p);
   for (size_t i = 0; i < n; i++) TRY(request_check(s->model, &requests[i], i, max_new, error));
   TRY(mem_alloc(&keys, n, sizeof *keys, error));
   xt_status status = XT_STATUS_OK;
@@ -393,7 +412,10 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
     status = generation_init(&out[i], max_new, o->lens ? s->model->config.layers : 0, error);
   }
   qsort(keys, n, sizeof *keys, compare_keys);
-  if (!status) status = generate_waves(s, requests, keys, n, o, out, error);
+  Sampling sampling = {0};
+  if (!status && o->temperature > 0) status = sampling_init(&sampling, o->temperature, o->top_p, o->seed, s->model->config.vocab, error);
+  if (!status) status = generate_waves(s, requests, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
+  sampling_deinit(&sampling);
   free(keys);
   for (size_t i = 0; i < n && status; i++) xt_generation_deinit(&out[i]);
   return status;

@@ -115,4 +115,17 @@ same "capture: a link stays one" "$code $([ -L link ] && [ ! -L taps.safetensors
 same "capture: no file is left over" "$(ls | grep -c partial)" 0
 refuses_like "capture: output missing" 2 "^xtransplant capture: --output: missing; -o, --output FILE: " "$X" capture -m "$model" --prompt-file prompt
 
+# ---- drawn responses
+g="$X generate -m $model --prompt hello -n 6 --quiet"
+run $g --samples 5 --json
+cp out five
+same "samples: a line each" "$code $(wc -l <five) $(sed -n 's/.*"sample": \([0-9]*\).*/\1/p' five | tr '\n' ' ')" "0 5 0 1 2 3 4 "
+$g --samples 2 --json --threads 1 >two
+same "samples: the same whatever is drawn beside them" "$(head -2 five | cmp - two 2>&1)" ""
+same "samples: another seed, others" "$($g --samples 5 --json --seed 2 | cmp -s - five; echo $?)" 1
+$g --json | sed -n 's/.*"ids": \(\[[^]]*\]\).*/\1/p' >greedy
+$g --samples 1 --temperature 1e-6 --json | sed -n 's/.*"ids": \(\[[^]]*\]\).*/\1/p' >cold
+same "samples: without temperature the greedy one" "$(cmp greedy cold 2>&1)" ""
+refuses "samples: a seed without" 2 "xtransplant generate: --seed: only with --samples, without which nothing is drawn" $g --seed 3
+
 finish
