@@ -20,6 +20,7 @@ xt_status json_check_size(const void *text, size_t size, const char *file, xt_er
 /* Parses `size` bytes. `file` is for messages. Duplicate keys and invalid UTF-8 are errors.
  * The caller frees *out with json_decref. */
 xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error);
+/* The same of a file; a byte order mark at its begin is skipped. */
 xt_status json_parse_file(const char *path, json_t **out, xt_error *error);
 
 /* Typed members of `object`. An absent member or a null keeps *out (the default) and succeeds; a wrong
