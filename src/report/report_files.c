@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/out_stream.h"
 #include "report/raster.h"
 #include "report/report_parts.h"
 
@@ -107,11 +108,14 @@ static xt_status write_file(Output *out, const char *id, const char *ending, con
   char *path;
   if (text->failed) return err_memory(error, 0);
   TRY(output_name(out, id, ending, &path, error));
-  FILE *to = fopen(path, "wbxe");
-  xt_status status = XT_STATUS_OK;
-  if (!to || (text->size && fwrite(text->data, 1, text->size, to) != text->size))
-    status = err_io(error, path, "cannot write");
-  if (to && fclose(to) != 0 && !status) status = err_io(error, path, "cannot write");
+  OutStream to;
+  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  xt_status status = fd < 0 ? err_io(error, path, "cannot write") : XT_STATUS_OK;
+  if (!status && !out_stream_open(fd, &to)) status = err_memory(error, BUFSIZ);
+  if (!status) {
+    fwrite(text->data, 1, text->size, to.stream); /* what fails is told when it is closed */
+    if (!out_stream_close(&to, true)) status = err_io(error, path, "cannot write");
+  }
   free(path);
   return status;
 }

@@ -31,7 +31,7 @@ verb() {
     sweep) $sweep --pairs pairs.jsonl -i 0,1 -j 0,1 -o at/s.db ;;
     metrics) "$X" metrics -m "$model" --threads 1 --quiet at/s.db ;;
     select) "$X" select -m "$model" --threads 1 --strategy entropy --quiet -o at/s.db ;;
-    merge) "$X" merge -o at/s.db base.db more.db ;;
+    merge) "$X" merge --quiet at/s.db base.db more.db ;;
     report) "$X" report base.db --quiet -o at/rep ;;
     export) "$X" export --results at/r.json base.db ;;
     train) "$X" train -m "$model" --threads 1 --format lines --data lines --steps 2 --batch 1 --save-steps 1 --quiet -o at/t ;;
@@ -64,8 +64,9 @@ try() {
   esac
   case $2 in *:0:SHORT | *:0:EINTR) [ $code -ne 0 ] && bad="$bad $2: $(cat err);" ;; esac
   if [ $code -ne 0 ]; then
-    case $1 in init-model | train-tokenizer) rm -rf at; mkdir at ;; esac
-    verb "$1" >out 2>err || bad="$bad $2, then without: $(head -1 err);"
+    case $1 in init-model | train-tokenizer) rm -rf at; mkdir at ;; esac # those begin anew
+    if [ "$1" = merge ] && [ -e at/s.db ]; then : # it was whole already, and merge replaces nothing
+    else verb "$1" >out 2>err || bad="$bad $2, then without: $(head -1 err);"; fi
   fi
   find at -name '*.partial' -exec rm -rf {} + 2>/dev/null # of a run that was killed
   result >got
