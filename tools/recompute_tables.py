@@ -11,11 +11,13 @@ numbers are drawn (docs/FORMATS.md). Scoring against permuted answers is done he
 
 Needs numpy. Strategies, perplexities and languages are not in the lines: they are compared where the results file is given.
 """
+import functools
 import json
 import math
 import sqlite3
 import sys
 from collections import defaultdict
+from fractions import Fraction
 
 import numpy as np
 
@@ -64,20 +66,85 @@ def score(task, choices, response, gold):
     return named[gold] and not any(v for c, v in named.items() if c != gold)
 
 
-def estimate(values):
-    n = len(values)
-    if n == 0:
-        return (None, None, 0)
-    total, squares = float(sum(values)), float(sum(v * v for v in values))
-    mean = total / n
-    return (mean, math.sqrt(max(squares - total * mean, 0) / (n - 1) / n) if n > 1 else None, n)
-
-
 def quantile(values, p):
     values = sorted(values)
+    if not values or p is None:
+        return None
     at = p * (len(values) - 1)
     below = int(at)
     return values[-1] if below + 1 >= len(values) else values[below] + (at - below) * (values[below + 1] - values[below])
+
+
+def student_beyond(t, freedom):
+    """P(T > t) of t > 0: the integral of the density, by Gauss and Legendre after t = sqrt(freedom) tan(angle)."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    low, high = math.atan(t / math.sqrt(freedom)), math.pi / 2
+    angles = low + (high - low) * (nodes + 1) / 2
+    scale = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(math.pi)
+    return scale * float(np.sum(weights * np.cos(angles) ** (freedom - 1))) * (high - low) / 2
+
+
+def upper_quantile(beyond, share):
+    low, high = 0.0, 1.0
+    while beyond(high) > share:
+        high *= 2
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if beyond(middle) > share else (low, middle)
+    return (low + high) / 2
+
+
+def normal_beyond(z):
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+@functools.lru_cache(None)
+def interval_tail(confidence, n, strata):
+    """Hesterberg's expanded percentiles."""
+    if n <= strata:
+        return None
+    freedom = n - strata
+    t = upper_quantile(lambda x: student_beyond(x, freedom), (1 - confidence) / 2)
+    return normal_beyond(t * math.sqrt(n / freedom))
+
+
+@functools.lru_cache(None)
+def normal_two_sided(confidence):
+    return upper_quantile(normal_beyond, (1 - confidence) / 2)
+
+
+def wilson(p, n, confidence):
+    z = normal_two_sided(confidence)
+    centre, half = (p + z * z / (2 * n)) / (1 + z * z / n), z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def sign_flip(d, draws, seed):
+    """Two-sided: the share of sign patterns whose sum is as far from 0."""
+    d = [float(x) for x in d if x]
+    if not d:
+        return 1.0
+    total, observed, sizes = sum(abs(x) for x in d), abs(sum(d)), {abs(x) for x in d}
+    if len(sizes) == 1:
+        return mcnemar(sum(x > 0 for x in d), sum(x < 0 for x in d))
+    if all(x == int(x) for x in d) and len(d) * (2 * total + 1) <= 2**24:
+        ways = {0: 1}  # sum: number of patterns, in whole numbers
+        for x in d:
+            step = defaultdict(int)
+            for s, n in ways.items():
+                step[s + int(x)] += n
+                step[s - int(x)] += n
+            ways = step
+        return float(Fraction(sum(n for s, n in ways.items() if abs(s) >= observed), 2 ** len(d)))
+    far = observed * (1 - 1e-12)
+    values = np.array(d)
+    if len(d) <= 16:
+        signs = 1 - 2 * (np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1)
+        return float((np.abs(signs @ values) >= far).mean())
+    words = (len(d) + 63) // 64
+    numbers = Random(seed).take(draws * words).reshape(draws, words)
+    bits = (numbers[:, :, None] >> np.arange(64, dtype=np.uint64) & np.uint64(1)).reshape(draws, -1)[:, :len(d)].astype(int)
+    return float((1 + int((np.abs((1 - 2 * bits) @ values) >= far).sum())) / (1 + draws))
 
 
 def mcnemar(won, lost):
@@ -131,38 +198,149 @@ class Group:
                 there[c, i] = self.scored[i]
                 correct[c, i] = self.scored[i] and acc == 1
             self.sites[site] = (there, correct)
+        self.find_questions()
         self.sample()
 
+    def find_questions(self):
+        """Instances that ask the same: of one id, or of one source prompt that no language has twice; cultures' are not parallel."""
+        n = len(self.docs)
+        same = list(range(n))
+
+        def root(i):
+            while same[i] != i:
+                i = same[i]
+            return i
+
+        if self.task not in FROM_LANGUAGE:
+            for field in ("id", "source_prompt"):
+                of = defaultdict(list)
+                for i, doc in enumerate(self.docs):
+                    of[doc[field]].append(i)
+                for some in of.values():
+                    if field == "id" or len({self.docs[i]["lang"] for i in some}) == len(some):
+                        for i in some[1:]:
+                            x, y = sorted((root(some[0]), root(i)))
+                            same[y] = x
+        roots = [root(i) for i in range(n)]
+        number = {r: k for k, r in enumerate(sorted(set(roots)))}
+        self.question = np.array([number[r] for r in roots])
+        self.questions = len(number)
+        self.parallel = self.questions < n
+        language = {i: k for k, (_, f, c) in enumerate(self.languages) for i in range(f, f + c)}
+        self.stratum = np.zeros(self.questions, int) if self.parallel else np.array([language[i] for i in sorted(set(roots))])
+
+    def by_question(self, values):
+        return np.bincount(self.question, weights=values, minlength=self.questions)
+
     def sample(self):
-        rng, n = Random(self.options["seed"]), len(self.docs)
-        self.weights = np.zeros((self.options["bootstrap"], n), np.int64)
-        pools = [np.flatnonzero(self.scored[f:f + c]) + f for _, f, c in self.languages]
+        rng = Random(self.options["seed"])
+        self.weights = np.zeros((self.options["bootstrap"], self.questions), np.int64)
+        scored = self.by_question(self.scored) > 0
+        pools = [np.flatnonzero(scored & (self.stratum == h)) for h in range(self.stratum.max() + 1)]
         for b in range(self.options["bootstrap"]):
             for pool in pools:
                 if len(pool):
                     np.add.at(self.weights[b], pool[(rng.take(len(pool)) % np.uint64(len(pool))).astype(np.int64)], 1)
 
-    def scores(self, values):
-        """values: a number an instance, NaN where there is none."""
-        of = lambda f, c: estimate([float(v) for v in values[f:f + c] if not math.isnan(v)])
-        languages = {name: of(f, c) for name, f, c in self.languages}
+    def spread(self, parts, sums, weights):
+        """Standard error of a weighted sum of means over ranges of instances: (share, first, count); and its number of questions."""
+        u, touched = np.zeros(self.questions), np.zeros(self.questions, bool)
+        for share, f, c in parts:
+            s, w, q = sums[f:f + c], weights[f:f + c], self.question[f:f + c]
+            there = w > 0
+            np.add.at(u, q[there], share * (s - s.sum() / w.sum() * w)[there] / w.sum())
+            touched[q[there]] = True
+        variance = 0.0
+        for h in set(self.stratum[touched]):
+            some = u[touched & (self.stratum == h)]
+            n = len(some)
+            variance += float((some**2).sum()) if n == 1 else n / (n - 1) * float(((some - some.mean()) ** 2).sum())
+        error = math.sqrt(variance)
+        return (None if touched.sum() < 2 else 0.0 if error < 1e-12 else error), int(touched.sum())
+
+    def finish(self, value, error, count, questions, proportion):
+        if not proportion or value is None:
+            return (value, error, count)
+        spread = value * (1 - value)
+        n = 1 + spread / error**2 if error and spread > 0 else questions
+        return (value, error, count, *wilson(value, n, self.options["confidence"]))
+
+    def mean_of(self, f, c, sums, weights, proportion):
+        weight = float(weights[f:f + c].sum())
+        if not weight:
+            return (None, None, 0)
+        error, questions = self.spread([(1, f, c)], sums, weights)
+        return self.finish(float(sums[f:f + c].sum()) / weight, error, int(weight), questions, proportion)
+
+    def measured(self, sums, weights, proportion):
+        languages = {name: self.mean_of(f, c, sums, weights, proportion) for name, f, c in self.languages}
         levels = {}
-        for level in LEVELS:
-            parts = [e for name, e in languages.items() if level_of(name) == level and e[2]]
-            errors = [e[1] for e in parts]
-            levels[level] = (sum(e[0] for e in parts) / len(parts), None if None in errors else math.sqrt(sum(e * e for e in errors)) / len(parts), len(parts)) if parts else (None, None, 0)
-        return {"overall": of(0, len(self.docs)), "levels": levels, "languages": languages}
+        for level in [*LEVELS, None]:
+            parts = [(name, f, c) for name, f, c in self.languages if (level is None or level_of(name) == level) and languages[name][2]]
+            if not parts:
+                levels[level] = (None, None, 0)
+                continue
+            error, questions = self.spread([(1 / len(parts), f, c) for _, f, c in parts], sums, weights)
+            known = all(languages[name][1] is not None for name, _, _ in parts)
+            value = sum(languages[name][0] for name, _, _ in parts) / len(parts)
+            levels[level] = self.finish(value, error if known else None, len(parts), questions, proportion)
+        return {"overall": self.mean_of(0, len(self.docs), sums, weights, proportion), "average": levels.pop(None), "levels": levels, "languages": languages}
+
+    def scores(self, values, proportion=True):
+        """values: a number an instance, NaN where there is none."""
+        values = np.asarray(values, float)
+        return self.measured(np.where(np.isnan(values), 0, values), (~np.isnan(values)).astype(float), proportion)
+
+    def sampled(self, sums, weights):
+        size = self.weights @ self.by_question(weights)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(size > 0, (self.weights @ self.by_question(sums)) / size, math.nan)
+
+    def interval(self, samples, there):
+        """Of sampled means of the instances that are there."""
+        questions = np.unique(self.question[there])
+        tail = interval_tail(self.options["confidence"], len(questions), len(np.unique(self.stratum[questions])))
+        some = [float(x) for x in samples if not math.isnan(x)]
+        return (quantile(some, tail), quantile(some, None if tail is None else 1 - tail))
+
+    def difference(self, parts, d, there):
+        """parts: ranges of the instances compared."""
+        at = np.zeros(len(d), bool)
+        for _, f, c in parts:
+            at[f:f + c] = there[f:f + c]
+        parts = [(name, f, c) for name, f, c in parts if there[f:f + c].any()]
+        if not parts:
+            return dict(count=0, questions=0, won=0, lost=0, gain=None, low=None, high=None, p=None, mcnemar=None)
+        counts = [int(there[f:f + c].sum()) for _, f, c in parts]
+        gains = [float(d[f:f + c].sum()) / n for (_, f, c), n in zip(parts, counts)]
+
+        def samples_of(f, c):
+            inside = np.zeros(len(d))
+            inside[f:f + c] = there[f:f + c]
+            return self.sampled(d * inside, inside)
+
+        samples = sum(samples_of(f, c) for _, f, c in parts) / len(parts)
+        equal = len(set(counts)) == 1
+        by_question = np.zeros(self.questions)
+        for (_, f, c), n in zip(parts, counts):
+            np.add.at(by_question, self.question[f:f + c], d[f:f + c] * (1 if equal else 1 / n))
+        won, lost = int((d[at] > 0).sum()), int((d[at] < 0).sum())
+        low, high = self.interval(samples, at)
+        return dict(count=sum(counts), questions=len(np.unique(self.question[at])), won=won, lost=lost, gain=sum(gains) / len(parts), low=low, high=high,
+                    p=sign_flip(by_question, self.options["permutations"], self.options["seed"]), mcnemar=mcnemar(won, lost))
+
+    def compare(self, right, baseline, there):
+        d = np.where(there, right.astype(float) - baseline.astype(float), 0.0)
+        languages = {x[0]: self.difference([x], d, there) for x in self.languages}
+        levels = {level: self.difference([x for x in self.languages if level_of(x[0]) == level], d, there) for level in LEVELS}
+        return {"overall": self.difference([(None, 0, len(self.docs))], d, there), "levels": levels, "languages": languages}
 
     def masked(self, correct, there):
         return np.where(there, correct.astype(float), math.nan)
 
-    def interval(self, values):
-        tail = (1 - self.options["confidence"]) / 2
-        return (quantile(values, tail), quantile(values, 1 - tail)) if len(values) else (None, None)
-
     def configurations(self, site):
         there, correct = self.sites[site]
-        out = {k: [] for k in ("count", "correct", "vanilla_correct", "won", "lost", "gain", "low", "high", "p")}
+        out = {k: [] for k in ("count", "correct", "vanilla_correct", "won", "lost", "gain", "low", "high", "p", "mcnemar")}
         left = self.weights == 0
         gains = np.full((self.layers**2, len(self.weights)), math.nan)
         fresh = gains.copy()
@@ -172,19 +350,20 @@ class Group:
                     out[k].append(None)
                 continue
             won, lost = correct[c] & ~self.right, self.right & there[c] & ~correct[c]
-            difference = won.astype(int) - lost.astype(int)
-            size, outside = self.weights @ there[c].astype(int), left @ there[c].astype(int)
+            difference = self.by_question(won.astype(int) - lost.astype(int))
+            size, outside = self.weights @ self.by_question(there[c]), left @ self.by_question(there[c])
             with np.errstate(invalid="ignore", divide="ignore"):
                 gains[c] = (self.weights @ difference) / size
                 fresh[c] = (left @ difference) / outside
-            low, high = self.interval([g for g in gains[c] if not math.isnan(g)])
+            low, high = self.interval(gains[c], there[c])
             counts = dict(count=there[c].sum(), correct=correct[c].sum(), vanilla_correct=(self.right & there[c]).sum(), won=won.sum(), lost=lost.sum())
             for k, v in counts.items():
                 out[k].append(int(v))
             out["gain"].append((out["correct"][-1] - out["vanilla_correct"][-1]) / out["count"][-1])
             out["low"].append(low)
             out["high"].append(high)
-            out["p"].append(mcnemar(out["won"][-1], out["lost"][-1]))
+            out["p"].append(sign_flip(difference, self.options["permutations"], self.options["seed"]))
+            out["mcnemar"].append(mcnemar(out["won"][-1], out["lost"][-1]))
         known = [c for c in range(self.layers**2) if out["count"][c] is not None]
         for name, adjust in (("holm", holm), ("bh", bh)):
             values = dict(zip(known, adjust([out["p"][c] for c in known])))
@@ -223,58 +402,51 @@ class Group:
 
     def bound(self, site, source, layer):
         there, correct = (x[self.cells(source, layer)] for x in self.sites[site])
-        any_there, any_right = there.any(0), correct.any(0)
-        scores = self.scores(self.masked(any_right, any_there))
-        size = self.weights @ any_there.astype(int)
-        drawn = [int(r) / int(s) for r, s in zip(self.weights @ any_right.astype(int), size) if s]
-        candidates = int(there.sum()) / int(any_there.sum()) if any_there.any() else 0.0
-        return scores, self.interval(drawn), candidates
+        complete, any_right = there.all(0), correct.any(0)
+        interval = self.interval(self.sampled((any_right & complete).astype(float), complete.astype(float)), complete)
+        some = there.any(0)
+        candidates = int(there.sum()) / int(some.sum()) if some.any() else 0.0
+        return complete, any_right, interval, candidates
+
+    def above(self, right, there, chance):
+        both = there & ~np.isnan(chance)
+        values = np.where(both, chance, 0)
+        difference = np.where(both, right.astype(float) - values, 0)
+        scores = self.measured(values, both.astype(float), False)
+        above = float(difference.sum()) / int(both.sum()) if both.any() else None
+        return scores, self.interval(self.sampled(values, both.astype(float)), both), above, self.interval(self.sampled(difference, both.astype(float)), both)
 
     def chance(self):
-        """{None: the untouched run's; (site, source, layer): (mean, low, high)}"""
-        wanted = any(self.bound(s, src, k)[2] > 1 for s in self.sites for src in (True, False) for k in range(self.layers))
-        if not wanted:
-            return {}
-        rng, count = Random(self.options["seed"]), self.options["permutations"]
-        hits = defaultdict(lambda: np.zeros(count))
+        """{None: of the untouched run; (site, source, layer): a number an instance, NaN where there is none}, against each other question's gold."""
+        out = defaultdict(lambda: np.full(len(self.docs), math.nan))
         texts = {(site, i): {} for site in self.sites for i in range(len(self.docs))}
         for site in self.sites:
             for (i, c), (text, _) in self.site_rows[site].items():
                 texts[site, i].setdefault(text, []).append(c)
         for _, first, size in self.languages:
             pool = [i for i in range(first, first + size) if self.scored[i]]
-            golds = [self.docs[i]["gold"] for i in pool]
-            permuted = {i: [] for i in pool}
-            for _ in range(count):
-                shuffled = list(golds)
-                numbers = rng.take(max(len(pool) - 1, 0))
-                for k, i in enumerate(range(len(pool) - 1, 0, -1)):
-                    j = int(numbers[k] % np.uint64(i + 1))
-                    shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
-                for i, gold in zip(pool, shuffled):
-                    permuted[i].append(gold)
             for i in pool:
+                if len(pool) < 2:
+                    continue
                 choices, memory = self.docs[i].get("choices"), {}
+                others = [self.docs[j]["gold"] for j in pool if j != i]
 
                 def mask(text):
                     if text not in memory:
-                        right = {g: text is not None and score(self.task, choices, text, g) for g in set(permuted[i])}
-                        memory[text] = np.array([right[g] for g in permuted[i]])
+                        right = {g: text is not None and score(self.task, choices, text, g) for g in set(others)}
+                        memory[text] = np.array([right[g] for g in others])
                     return memory[text]
-                hits[None] += mask(self.vanilla[i][0])
+                out[None][i] = mask(self.vanilla[i][0]).mean()
                 for site in self.sites:
-                    any_of = defaultdict(lambda: np.zeros(count, bool))
+                    any_of, count = defaultdict(lambda: np.zeros(len(others), bool)), defaultdict(int)
                     for text, cells in texts[site, i].items():
                         for c in cells:
-                            any_of[True, c // self.layers] |= mask(text)
-                            any_of[False, c % self.layers] |= mask(text)
+                            for key in ((True, c // self.layers), (False, c % self.layers)):
+                                any_of[key] |= mask(text)
+                                count[key] += 1
                     for (source, layer), m in any_of.items():
-                        hits[site, source, layer] += m
-        out = {}
-        for key, h in hits.items():
-            n = int(self.scored.sum()) if key is None else self.bound(*key)[0]["overall"][2]
-            values = [float(x) / n for x in h]
-            out[key] = (sum(values) / len(values), *self.interval(values))
+                        if count[source, layer] == self.layers:
+                            out[site, source, layer][i] = m.mean()
         return out
 
 
@@ -293,12 +465,28 @@ class Comparison:
     def estimate(self, where, got, wanted):
         for k, name in enumerate(("value", "error", "count")):
             self.same(f"{where} {name}", got[name], wanted[k])
+        for k, name in enumerate(("low", "high")):
+            self.same(f"{where} {name}", got.get(name), wanted[3 + k] if len(wanted) > 3 else None)
 
     def scores(self, where, got, wanted):
         self.estimate(where, got["overall"], wanted["overall"])
+        self.estimate(where + " average", got["average"], wanted["average"])
         for part in ("levels", "languages"):
             for name, e in wanted[part].items():
                 self.estimate(f"{where} {name}", got[part][name], e)
+
+
+    def difference(self, where, got, wanted):
+        for name, value in wanted.items():
+            self.same(f"{where} {name}", got[name], value)
+
+    def comparison(self, where, got, wanted):
+        if not wanted["overall"]["count"]:
+            return self.same(where, got, None)
+        self.difference(where, got["overall"], wanted["overall"])
+        for part in ("levels", "languages"):
+            for name, d in wanted[part].items():
+                self.difference(f"{where} {name}", got[part][name], d)
 
 
 class Store:
@@ -313,86 +501,151 @@ class Store:
             known[text][name] = value
         for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections"):
             self.chosen[tuple(instances[k]), site][strategy] = (i, j)
+        words = dict(db.execute("SELECT id, text FROM texts"))
         for k, text in db.execute("SELECT instance, text FROM vanilla"):
-            self.texts[tuple(instances[k]), "vanilla"].append(known[text])
+            self.texts[tuple(instances[k]), "vanilla"].append((words[text], known[text]))
         for k, site, text in db.execute("SELECT instance, site, text FROM responses"):
-            self.texts[tuple(instances[k]), site].append(known[text])
+            self.texts[tuple(instances[k]), site].append((words[text], known[text]))
 
 
 LANGUAGE_CODES = {"nb": "no", "iw": "he", "fil": "tl"}  # that lid.176 has under another code
 
 
-def compare_store(c, g, group, store):
+def compare_texts(c, where, got, g, texts):
+    """texts: of each instance what is known of its responses' texts, each with the text itself."""
+    sums = {k: np.zeros(len(g.docs)) for k in ("perplexity", "nll", "measured", "consistent", "looked")}
+    all_of = []
+    for i, (doc, some) in enumerate(zip(g.docs, texts)):
+        asked = "en" if g.task in FROM_LANGUAGE else doc["lang"].split("-")[0]
+        for text, known in some:
+            nll = known.get("nll_standalone")
+            if nll is not None:
+                all_of.append(math.exp(nll))
+                sums["perplexity"][i] += all_of[-1]
+                sums["nll"][i] += nll
+                sums["measured"][i] += 1
+            if "lang" in known:
+                sums["looked"][i] += 1
+                sums["consistent"][i] += bool(text) and known["lang"] == LANGUAGE_CODES.get(asked, asked)
+    c.estimate(where + " perplexity", got["perplexity"], g.measured(sums["perplexity"], sums["measured"], False)["overall"])
+    mean = g.measured(sums["nll"], sums["measured"], False)["overall"]
+    value = math.exp(mean[0]) if mean[2] else None
+    c.estimate(where + " geometric perplexity", got["perplexity_geometric"], (value, None if mean[1] is None else mean[1] * value, mean[2]))
+    c.same(where + " median perplexity", got["perplexity_median"], quantile(all_of, 0.5))
+    c.estimate(where + " consistency", got["consistency"], g.measured(sums["consistent"], sums["looked"], True)["overall"])
+
+
+def compare_strategies(c, where, g, got, keys, store, family):
+    site = got["site"]
+    names = sorted({s for key in keys for s in store.chosen[key, site]})
+    c.same(f"{where} {site} strategies", sorted(got["strategies"]), names)
+    _, i, j = COARSE.get(g.task, ("ffn", 0, 0))
+    coarse_there, coarse_right = (x[(i % g.layers) * g.layers + j] for x in g.sites[site])
+    for strategy, scores in got["strategies"].items():
+        right = np.full(len(keys), math.nan)
+        for n, key in enumerate(keys):
+            at = store.chosen[key, site].get(strategy)
+            if at is None or not g.scored[n]:
+                continue
+            if at[0] < 0 or g.sites[site][0][at[0] * g.layers + at[1], n]:
+                right[n] = g.right[n] if at[0] < 0 else g.sites[site][1][at[0] * g.layers + at[1], n]
+        c.scores(f"{where} {site} {strategy}", scores, g.scores(right))
+        there, right = ~np.isnan(right), right == 1
+        family.add(c, f"{where} {site} {strategy} against vanilla", scores["against_vanilla"], g.compare(right, g.right, there), "vanilla")
+        family.add(c, f"{where} {site} {strategy} against coarse", scores["against_coarse"], g.compare(right, coarse_right, there & coarse_there), "coarse")
+
+
+def compare_store(c, g, group, store, family):
     where = f"{g.task} {g.pivot}"
     keys = [(g.task, d["lang"], d["source_lang"], d["id"], d["source_prompt"], d["target_prompt"]) for d in g.docs]
-    for got, site in [(group, "vanilla")] + [(s, s["site"]) for s in group["sites"]]:
-        perplexities, consistent = [], []
-        for key in keys:
-            asked = "en" if g.task in FROM_LANGUAGE else key[1].split("-")[0]
-            for known in store.texts[key, site]:
-                if known.get("nll_standalone") is not None:
-                    perplexities.append(math.exp(known["nll_standalone"]))
-                if "lang" in known:
-                    consistent.append(float(known["lang"] == LANGUAGE_CODES.get(asked, asked)))
-        for name, values in (("perplexity", perplexities), ("consistency", consistent)):
-            c.estimate(f"{where} {site} {name}", got[name], estimate(values))
-        if site == "vanilla":
-            continue
-        names = sorted({s for key in keys for s in store.chosen[key, site]})
-        c.same(f"{where} {site} strategies", sorted(got["strategies"]), names)
-        for strategy, scores in got["strategies"].items():
-            right = np.full(len(keys), math.nan)
-            for n, key in enumerate(keys):
-                at = store.chosen[key, site].get(strategy)
-                if at is None or not g.scored[n]:
-                    continue
-                right[n] = g.right[n] if at[0] < 0 else g.sites[site][1][at[0] * g.layers + at[1], n]
-            c.scores(f"{where} {site} {strategy}", scores, g.scores(right))
+    compare_texts(c, where + " vanilla", group, g, [store.texts[key, "vanilla"] for key in keys])
+    for got in group["sites"]:
+        compare_texts(c, f"{where} {got['site']}", got, g, [store.texts[key, got["site"]] for key in keys])
+        compare_strategies(c, where, g, got, keys, store, family)
 
 
-def compare_group(c, g, group, chance):
+class Families:
+    """p-values that are adjusted together, over the whole store."""
+
+    def __init__(self):
+        self.tests = defaultdict(list)
+
+    def add(self, c, where, got, wanted, baseline):
+        c.comparison(where, got, wanted)
+        if not wanted["overall"]["count"]:
+            return
+        for part in ("languages", "levels"):
+            for name, d in wanted[part].items():
+                if d["p"] is not None:
+                    self.tests[baseline, part].append((f"{where} {name}", got[part][name], d["p"], "holm", "bh"))
+        self.tests[baseline, "overall"].append((where, got["overall"], wanted["overall"]["p"], "holm", "bh"))
+
+    def compare(self, c):
+        for tests in self.tests.values():
+            p = [x[2] for x in tests]
+            for (where, got, _, holm_at, bh_at), a, b in zip(tests, holm(p), bh(p)):
+                c.same(where + " Holm", got[holm_at], a)
+                c.same(where + " BH", got[bh_at], b)
+
+
+def compare_group(c, g, group, chance, family):
     where = f"{g.task} {g.pivot}"
-    vanilla = g.scores(g.masked(g.right, g.scored))
-    c.scores(where + " vanilla", group["vanilla"], vanilla)
-    c.same(where + " vanilla chance", group["vanilla_chance"], chance[None][0] if None in chance else None)
+    c.same(where + " questions", group["questions"], len(np.unique(g.question[g.scored])))
+    c.same(where + " parallel", group["parallel"], g.parallel)
+    c.scores(where + " vanilla", group["vanilla"], g.scores(g.masked(g.right, g.scored)))
+    scores, _, above, interval = g.above(g.right, g.scored, chance[None])
+    c.scores(where + " vanilla chance", group["vanilla_chance_scores"], scores)
+    for name, value in zip(("chance", "above", "above_low", "above_high"), (scores["overall"][0], above, *interval)):
+        c.same(f"{where} vanilla {name}", group["vanilla_" + name], value)
     site, i, j = COARSE.get(g.task, ("ffn", 0, 0))
     cell = (i % g.layers) * g.layers + j
-    if site in g.sites and g.sites[site][0][cell].any():
-        c.scores(where + " coarse", group["coarse"], g.scores(g.masked(g.sites[site][1][cell], g.sites[site][0][cell])))
-    else:
-        c.same(where + " coarse", group["coarse"], None)
+    for key, at in (("coarse", site), ("coarse_released", "attn-released" if site == "attn" else None)):
+        if at in g.sites and g.sites[at][0][cell].any():
+            there, right = (x[cell] for x in g.sites[at])
+            c.scores(f"{where} {key}", group[key], g.scores(g.masked(right, there)))
+            family.add(c, f"{where} {key} gain", group[key + "_gain"], g.compare(right, g.right, there), "vanilla")
+        else:
+            c.same(f"{where} {key}", (group[key], group[key + "_gain"]), (None, None))
     for got in group["sites"]:
-        site = got["site"]
-        name = f"{where} {site}"
-        out, best, fresh, _ = g.configurations(site)
-        for field, values in out.items():
-            for k, value in enumerate(values):
-                c.same(f"{name} {field}[{k}]", got["configurations"][field][k], value)
-        for lang, f, n in g.languages:
-            for k in range(g.layers**2):
-                c.same(f"{name} {lang} correct[{k}]", got["configurations"]["language_correct"][lang][k], int(g.sites[site][1][k, f:f + n].sum()))
-            c.same(f"{name} {lang} tally", got["language_tallies"][lang], g.tally(site, f, n))
-        c.same(name + " tally", got["tally"], g.tally(site, 0, len(g.docs)))
-        c.same(name + " best", got.get("best"), {"source_layer": best // g.layers, "target_layer": best % g.layers})
-        c.same(name + " best_fresh", got["best_fresh"], fresh)
-        c.scores(name + " mean", got["mean"], g.scores(g.mean(site, list(range(g.layers**2)), False)))
-        for source, key in ((True, "sources"), (False, "targets")):
-            for layer in range(g.layers):
-                compare_layer(c, f"{name} {key}[{layer}]", g, got[key][layer], site, source, layer, chance)
+        compare_site(c, f"{where} {got['site']}", g, got, chance, family)
+
+
+def compare_site(c, name, g, got, chance, family):
+    site, n = got["site"], len(g.docs)
+    out, best, fresh, known = g.configurations(site)
+    for field, values in out.items():
+        for k, value in enumerate(values):
+            c.same(f"{name} {field}[{k}]", got["configurations"][field][k], value)
+    for k in known:
+        at = {f: got["configurations"][f][k] for f in ("holm_all", "bh_all")}
+        family.tests["configurations"].append((f"{name} [{k}] all", at, out["p"][k], "holm_all", "bh_all"))
+    for lang, f, count in g.languages:
+        for k in range(g.layers**2):
+            c.same(f"{name} {lang} correct[{k}]", got["configurations"]["language_correct"][lang][k], int(g.sites[site][1][k, f:f + count].sum()))
+        c.same(f"{name} {lang} tally", got["language_tallies"][lang], g.tally(site, f, count))
+    c.same(name + " tally", got["tally"], g.tally(site, 0, n))
+    c.same(name + " best", got.get("best"), {"source_layer": best // g.layers, "target_layer": best % g.layers})
+    c.same(name + " best_fresh", got["best_fresh"], fresh)
+    c.scores(name + " mean", got["mean"], g.scores(g.mean(site, list(range(g.layers**2)), False), False))
+    for source, key in ((True, "sources"), (False, "targets")):
+        for layer in range(g.layers):
+            compare_layer(c, f"{name} {key}[{layer}]", g, got[key][layer], site, source, layer, chance)
 
 
 def compare_layer(c, where, g, got, site, source, layer, chance):
-    gains = g.scores(g.mean(site, g.cells(source, layer), True))
+    gains = g.scores(g.mean(site, g.cells(source, layer), True), False)
     c.estimate(where + " gain", got["gain"], gains["overall"])
     for lang, e in gains["languages"].items():
         c.estimate(f"{where} gain {lang}", got["language_gains"][lang], e)
-    scores, (low, high), candidates = g.bound(site, source, layer)
-    c.scores(where + " bound", got["bound"], scores)
-    c.same(where + " low", got["bound_low"], low)
-    c.same(where + " high", got["bound_high"], high)
-    c.same(where + " candidates", got["candidates"], candidates)
-    for k, field in enumerate(("chance", "chance_low", "chance_high")):
-        c.same(f"{where} {field}", got[field], chance[site, source, layer][k] if (site, source, layer) in chance else None)
+    complete, right, interval, candidates = g.bound(site, source, layer)
+    c.scores(where + " bound", got["bound"], g.scores(g.masked(right, complete)))
+    c.estimate(where + " vanilla", got["vanilla"], g.scores(g.masked(g.right, complete))["overall"])
+    scores, chance_interval, above, above_interval = g.above(right, complete, chance[site, source, layer])
+    c.scores(where + " chance", got["chance_scores"], scores)
+    wanted = dict(complete=int(complete.sum()), candidates=candidates, bound_low=interval[0], bound_high=interval[1], chance=scores["overall"][0],
+                  chance_low=chance_interval[0], chance_high=chance_interval[1], above=above, above_low=above_interval[0], above_high=above_interval[1])
+    for field, value in wanted.items():
+        c.same(f"{where} {field}", got[field], value)
 
 
 # ---- tables: that each cell is the figure it should be -----------------------------------------------------------------------
@@ -400,6 +653,8 @@ def compare_layer(c, where, g, got, site, source, layer, chance):
 def shown(e):
     if e is None or not e["count"] or e["value"] is None:
         return None
+    if e["error"] == 0 and "low" in e:
+        return {"value": e["value"], "low": e["low"], "high": e["high"]}
     return {"value": e["value"], **({"error": e["error"]} if e["error"] is not None else {})}
 
 
@@ -410,6 +665,24 @@ def language_row(group, scores):
         out += [shown(scores["languages"][n]) for n in names] + ([shown(scores["levels"][level])] if names else [])
     out += [shown(scores["languages"][l["name"]]) for l in group["languages"] if l["level"] is None]
     return out + [shown(scores["overall"])]
+
+
+ROWS = {"": "gain", ": low": "low", ": high": "high", ": p": "p", ": p (McNemar)": "mcnemar", ": p (Holm)": "holm", ": q (BH)": "bh"}
+
+
+def plain(x):
+    return None if x is None else {"value": x}
+
+
+def compare_rows(c, where, table, label, group, comparison):
+    """The rows of a comparison under columns of languages."""
+    for ending, field in ROWS.items():
+        out = []
+        for level in LEVELS:
+            names = [l["name"] for l in group["languages"] if l["level"] == level]
+            out += [comparison["languages"][n][field] for n in names] + ([comparison["levels"][level][field]] if names else [])
+        out += [comparison["languages"][l["name"]][field] for l in group["languages"] if l["level"] is None] + [comparison["overall"][field]]
+        c.same(f"{where} {label}{ending}", table.get(label + ending), [plain(x) for x in out])
 
 
 def paper_site(group):
@@ -428,35 +701,63 @@ def compare_tables(c, report, groups):
     for g in main:
         table = rows("table3-" + g["task"] + ("" if g["pivot"] in ("", "en") else "-" + g["pivot"]))
         c.same(f"table 3 {g['task']} vanilla", table["Vanilla"], language_row(g, g["vanilla"]))
-        if g["coarse"]:
-            c.same(f"table 3 {g['task']} coarse", table["Coarse"], language_row(g, g["coarse"]))
-            a, b = language_row(g, g["vanilla"]), language_row(g, g["coarse"])
-            c.same(f"table 3 {g['task']} difference", table["Coarse − Vanilla"], [{"value": y["value"] - x["value"]} if x and y else None for x, y in zip(a, b)])
+        for key, name in (("coarse", "Coarse"), ("coarse_released", "Coarse (attn-released)")):
+            if g[key]:
+                c.same(f"table 3 {g['task']} {name}", table[name], language_row(g, g[key]))
+                compare_rows(c, f"table 3 {g['task']}", table, name + " − Vanilla", g, g[key + "_gain"])
+        for s in g["sites"]:
+            for strategy, scores in s["strategies"].items():
+                name = f"{strategy} ({s['site']})"
+                c.same(f"table 3 {g['task']} {name}", table.get(name), language_row(g, scores))
+                compare_rows(c, f"table 3 {g['task']}", table, name + " − Vanilla", g, scores["against_vanilla"])
+                if scores["against_coarse"]:
+                    compare_rows(c, f"table 3 {g['task']}", table, f"{name} − Coarse ({s['site']})", g, scores["against_coarse"])
     table = rows("table4")
     levels = lambda pick: [shown(pick(g)["levels"][level]) if pick(g) else None for g in main for level in LEVELS]
     c.same("table 4 vanilla", table["Vanilla"], levels(lambda g: g["vanilla"]))
-    c.same("table 4 SourceLast", table["SourceLast"], levels(lambda g: paper_site(g) and paper_site(g)["sources"][-1]["bound"]))
-    c.same("table 4 TargetFirst", table["TargetFirst"], levels(lambda g: paper_site(g) and paper_site(g)["targets"][0]["bound"]))
+    c.same("table 4 vanilla by chance", table["Vanilla by chance"], levels(lambda g: g["vanilla_chance_scores"]))
+    for name, key, at in (("SourceLast", "sources", -1), ("TargetFirst", "targets", 0)):
+        complete = [g for g in main if paper_site(g) and paper_site(g)[key][at]["complete"]]
+        if not complete:
+            c.same("table 4 " + name, table.get(name), None)
+            continue
+        pick = lambda g, what: paper_site(g)[key][at][what] if g in complete else None
+        c.same("table 4 " + name, table[name], levels(lambda g: pick(g, "bound")))
+        c.same(f"table 4 {name} by chance", table[name + " by chance"], levels(lambda g: pick(g, "chance_scores")))
     for name in sorted({name for g in main for s in g["sites"] for name in s["strategies"]}):
         c.same(f"table 4 {name}", table.get(name), levels(lambda g: paper_site(g)["strategies"].get(name)))
-    first = tables["table1"]["rows"] if "table1" in tables else []
-    for at, row in enumerate(first):
-        site = {"Vanilla (no transplant)": "vanilla", "Transplant (Self-Attention)": "attn", "Transplant (Feed-Forward)": "ffn", "Transplant (Whole Block)": "block"}.get(row["label"])
+    sites = {"Vanilla (no transplant)": "vanilla", "Transplant (Self-Attention)": "attn", "Transplant (Self-Attention as released)": "attn-released",
+             "Transplant (Feed-Forward)": "ffn", "Transplant (Whole Block)": "block"}
+    for row in tables["table1"]["rows"] if "table1" in tables else []:
         if row["section"]:
             continue
-        figure = "perplexity" if at < [r["label"] for r in first].index("Language consistency (%)") else "consistency"
-        of = lambda g: g[figure] if site == "vanilla" else next((s[figure] for s in g["sites"] if s["site"] == site), None)
-        c.same(f"table 1 {figure} {site}", row["cells"], [shown(of(g)) for g in main])
+        site, measure, cells = sites[row["label"]], row["cells"][0], row["cells"][1:]
+        for g, cell in zip(main, cells):
+            of = g if site == "vanilla" else next((s for s in g["sites"] if s["site"] == site), None)
+            if measure == "perplexity, median":
+                wanted = plain(of["perplexity_median"]) if of else None
+            else:
+                wanted = shown(of[{"perplexity": "perplexity", "perplexity, geometric": "perplexity_geometric", "consistency": "consistency"}[measure]]) if of else None
+            c.same(f"table 1 {measure} {site} {g['task']}", cell, wanted)
+    bounds = {r["label"]: r["cells"] for r in tables["bounds"]["rows"]}
+    for g in groups:
+        for s in g["sites"]:
+            for name, k in (("SourceLast", s["sources"][-1]), ("TargetFirst", s["targets"][0])):
+                label = f"{g['title']}{'' if g['pivot'] in ('', 'en') else ', from ' + g['pivot']}{', CoT' if g['cot'] else ''}, {s['site']}, {name}"
+                if not k["candidates"]:
+                    continue
+                rest = [shown(k["vanilla"]), shown(k["bound"]["overall"])] + [plain(k[f]) for f in ("bound_low", "bound_high", "chance", "chance_low", "chance_high", "above", "above_low", "above_high")]
+                c.same("bounds " + label, bounds.get(label), [plain(k["candidates"]), k["complete"], g["scored"]] + (rest if k["complete"] else [None] * len(rest)))
     best = [r["cells"] for r in tables["best"]["rows"]]
     for cells, (g, s) in zip(best, [(g, s) for g in groups for s in g["sites"]]):
         k, n, conf = s["best"]["source_layer"] * g["layers"] + s["best"]["target_layer"], g["layers"], s["configurations"]
         value = lambda x: {"value": x}
-        c.same(f"best {g['task']} {s['site']}", cells[:12], [
+        c.same(f"best {g['task']} {s['site']}", cells[:15], [
             value(conf["vanilla_correct"][k] / conf["count"][k]), shown(s["mean"]["overall"]), value(conf["correct"][k] / conf["count"][k]), k // n, k % n,
-            value(conf["gain"][k]), value(conf["low"][k]), value(conf["high"][k]), value(conf["p"][k]), value(conf["holm"][k]), value(conf["bh"][k]),
+            value(conf["gain"][k]), value(conf["low"][k]), value(conf["high"][k]), *(value(conf[f][k]) for f in ("p", "mcnemar", "holm", "bh", "holm_all", "bh_all")),
             value(s["best_fresh"]) if s["best_fresh"] is not None else None])
         some = [x for x in range(n * n) if conf["count"][x] is not None]
-        c.same(f"best {g['task']} {s['site']} counts", cells[12:], [sum(conf[a][x] < 0.05 and (conf["gain"][x] < 0) == w for x in some) for a in ("holm", "bh") for w in (False, True)])
+        c.same(f"best {g['task']} {s['site']} counts", cells[15:], [sum(conf[a][x] < 0.05 and (conf["gain"][x] < 0) == w for x in some) for a in ("holm", "bh") for w in (False, True)])
     figure2 = [r["cells"] for r in tables["figure2"]["rows"]]
     wanted = []
     for g in groups:
@@ -475,12 +776,11 @@ def compare_tables(c, report, groups):
                 cells = []
                 for key in ("sources", "targets"):
                     k = s[key][layer]
-                    plain = lambda x: None if x is None else {"value": x}
                     cells += [shown(k["bound"]["overall"])] + [plain(k[f]) for f in ("bound_low", "bound_high", "chance", "chance_low", "chance_high", "candidates")] \
                         + [shown(k["bound"]["levels"][level]) for level in LEVELS] if k["bound"]["overall"]["count"] else [None] * 10
                 c.same(f"figure 4 {name} {layer}", row["cells"], cells)
             conf, n = s["configurations"], g["layers"]
-            wanted = [[k % n, *(conf[f][k] for f in ("count", "correct", "vanilla_correct", "won", "lost")), *({"value": conf[f][k]} for f in ("gain", "low", "high", "p", "holm", "bh"))]
+            wanted = [[k % n, *(conf[f][k] for f in ("count", "correct", "vanilla_correct", "won", "lost")), *(plain(conf[f][k]) for f in ("gain", "low", "high", "p", "mcnemar", "holm", "bh", "holm_all", "bh_all"))]
                       for k in range(n * n) if conf["count"][k] is not None]
             c.same(f"configurations {name}", [r["cells"] for r in tables["configurations-" + name]["rows"]], wanted)
 
@@ -497,14 +797,16 @@ def main():
         rows[row["task"], "" if row["task"] in FROM_LANGUAGE else row["source_lang"], row["doc_id"].endswith("-cot")].append(row)
     groups = {key: Group(key, some, layers, report["options"]) for key, some in rows.items()}
     groups = {key: g for key, g in groups.items() if g.scored.any()}
-    c = Comparison()
+    c, family = Comparison(), Families()
     found = [(g["task"], g["pivot"], g["cot"]) for g in report["store"]["groups"]]
     c.same("groups", sorted(found), sorted(groups))
     for group in report["store"]["groups"]:
         g = groups[group["task"], group["pivot"], group["cot"]]
-        compare_group(c, g, group, g.chance())
+        compare_group(c, g, group, g.chance(), family)
         if store:
-            compare_store(c, g, group, store)
+            compare_store(c, g, group, store, family)
+    if store or not any(s["strategies"] for g in report["store"]["groups"] for s in g["sites"]):
+        family.compare(c)
     compare_tables(c, report, report["store"]["groups"])
     for line in c.wrong[:20]:
         print(line)

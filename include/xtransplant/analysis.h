@@ -2,8 +2,13 @@
 /* What a sweep's responses say: accuracies, comparisons with the untouched model, layer-wise gains, upper bounds.
  *
  * Every figure is computed from a store's responses alone, and is the same on every machine: what is drawn at random
- * (bootstrap, permutations) comes from a seed. Accuracies and gains are fractions, not per cent. A figure that cannot be
+ * (bootstrap, sign flips) comes from a seed. Accuracies and gains are fractions, not per cent. A figure that cannot be
  * computed, such as the standard error of one instance, is NaN.
+ *
+ * Instances that ask the same question in several languages are one question: they are right and wrong together more often
+ * than others. Standard errors, intervals and tests are by question. Of tasks that go to a language, instances of one id are
+ * one question, and so are those of several languages that share a source prompt, if no language has it twice. Of tasks that
+ * come from a language (cultures), whose questions are not parallel, each instance is a question of its own.
  *
  * An analysis owns everything that its structs point to, and is immutable. */
 #ifndef XTRANSPLANT_ANALYSIS_H
@@ -18,8 +23,17 @@ extern "C" {
 /* ---- statistics by themselves ------------------------------------------------------------------- */
 
 /* Two-sided exact McNemar test: the binomial probability, at 1/2, of a split at least as uneven as that of the
- * instances on which two systems differ. 1 where there are none. */
+ * instances on which two systems differ. 1 where there are none. Takes the instances as independent. */
 double xt_mcnemar_exact(size_t won, size_t lost);
+/* Two-sided sign-flip permutation test (Fisher 1935) of `count` independent differences: the probability, with each sign
+ * drawn anew, of a sum at least as far from 0 as theirs. 1 where all are 0.
+ *   Integers (`differences` are all whole): exact, by convolution (Pagano and Tritchler 1983), as long as that takes at most
+ *   2^24 steps (differences that are not 0 times twice the sum of their sizes). If they are all of one size it is
+ *   xt_mcnemar_exact.
+ *   Else, at most 16 that are not 0: exact, by enumeration.
+ *   Else `draws` draws of the signs, (1 + as far) / (1 + draws): SplitMix64 begun with `seed`; each draw takes one number
+ *   for every 64 differences that are not 0, in order; a set bit, lowest first, flips. */
+xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed, double *p, xt_error *error);
 /* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false rejection is kept.
  * Benjamini and Hochberg (1995): the share of false rejections is. Both in place. */
 xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
@@ -78,18 +92,25 @@ xt_status xt_coverage_json(const xt_coverage *coverage, char **text, xt_error *e
 
 /* ---- a store's figures -------------------------------------------------------------------------- */
 
+/* The standard error is by question, from the linearised mean (Cochran 1977, 6.4 and 11.8): with u the sum over a question's
+ * instances of (x - mean) / (their number), the error's square is the sum over strata of n / (n - 1) times the squared
+ * deviations of u from its mean among the stratum's n questions. Strata are those of the bootstrap (below). Of the
+ * proportion p of n independent instances it is sqrt(p (1 - p) / (n - 1)). */
 typedef struct xt_estimate {
   double value;
   double error; /* standard error */
   size_t count; /* instances, or languages, that it is a mean of; 0: there are none, and value is NaN */
+  double low, high; /* of a proportion: Wilson's interval (1927), n being 1 + p (1 - p) / error^2, or the number of questions
+                       where the error is 0; 0 and 0: not a proportion */
 } xt_estimate;
 
 enum { XT_LEVEL_COUNT = 3 }; /* High, Mid, Low */
 
-/* Accuracies of one system. A level's is the unweighted mean over its languages, as in the paper's tables; its
- * error takes the languages as given. `overall` is over instances. */
+/* Accuracies of one system. A level's is the unweighted mean over its languages, as in the paper's tables; its count is
+ * theirs, and its error takes the languages as given. `overall` is over instances. */
 typedef struct xt_scores {
   xt_estimate overall, levels[XT_LEVEL_COUNT];
+  xt_estimate average;          /* unweighted mean over all languages */
   const xt_estimate *languages; /* [languages of the group] */
 } xt_scores;
 
@@ -103,24 +124,59 @@ typedef struct xt_configuration {
   size_t count, correct, vanilla_correct;
   size_t won, lost;     /* instances right only with the transplant, only without */
   double gain;          /* of accuracy */
-  double low, high;     /* of the gain: percentile bootstrap over instances, paired */
-  double p, holm, bh;   /* xt_mcnemar_exact, and adjusted over all configurations of the site */
+  double low, high;     /* of the gain: bootstrap over questions, paired */
+  double p;             /* xt_sign_flip of won - lost, question by question */
+  double mcnemar;       /* xt_mcnemar_exact */
+  double holm, bh;      /* p adjusted over all configurations of the site */
+  double holm_all, bh_all; /* p adjusted over all configurations of everything in the store: tasks, pivots and sites */
 } xt_configuration;
+
+/* A system against another, over the instances that have both; of a language, a level or all. */
+typedef struct xt_difference {
+  size_t count, questions; /* count 0: there are none, and all else is NaN */
+  size_t won, lost;        /* instances right only with the first system, only with the second */
+  double gain;             /* of accuracy; of a level: mean of its languages' gains */
+  double low, high;        /* of the gain: bootstrap over questions, paired */
+  double p;                /* xt_sign_flip, question by question, of what each adds to the gain */
+  double mcnemar;          /* xt_mcnemar_exact over the instances */
+  double holm, bh;         /* p adjusted over all comparisons of the store with the same kind of baseline, those of
+                              languages, of levels and of all each by themselves */
+} xt_difference;
+
+typedef struct xt_comparison {
+  xt_difference overall, levels[XT_LEVEL_COUNT];
+  const xt_difference *languages; /* [languages of the group] */
+} xt_comparison;
 
 /* A layer as source (with every target) or as target (with every source). */
 typedef struct xt_layer_result {
   xt_estimate gain;                  /* mean over the other layer, then over instances */
   const xt_estimate *language_gains; /* [languages] */
+  double candidates;                 /* mean number of them, of the instances that have one */
+  size_t complete;                   /* scored instances that have all of them; what follows is over these alone */
   xt_scores bound;                   /* an instance counts if any of the candidates is right */
-  double bound_low, bound_high;      /* of bound.overall: percentile bootstrap over instances */
-  double chance, chance_low, chance_high; /* the same bound against permuted gold answers: mean and interval */
-  double candidates;                 /* mean number of them */
+  xt_estimate vanilla;               /* the untouched model's, of the same instances */
+  double bound_low, bound_high;      /* of bound.overall: bootstrap over questions */
+  /* What guessing gives: the share of the other scored questions of the language whose gold answer some candidate has; mean
+   * over instances that have such others. Exact: nothing is drawn. */
+  xt_scores chance_scores;
+  double chance, chance_low, chance_high; /* chance_scores.overall, and its bootstrap interval */
+  double above, above_low, above_high;    /* bound - chance, of the instances that have both: bootstrap over questions */
 } xt_layer_result;
 
 typedef struct xt_strategy_result {
   const char *name;
   xt_scores scores;
+  xt_comparison vanilla, coarse; /* against the untouched model, and against the coarse strategy of the site */
 } xt_strategy_result;
+
+/* Perplexity and language of responses. Means are over responses, errors by question. */
+typedef struct xt_text_summary {
+  xt_estimate perplexity;  /* mean of e^nll: single texts may rule it; count 0: the store has none */
+  xt_estimate geometric;   /* e^(mean nll); its error is the mean's, times it */
+  double median;           /* of e^nll */
+  xt_estimate consistency; /* responses in the language asked for; an empty one is in none */
+} xt_text_summary;
 
 typedef struct xt_site_result {
   const char *site;
@@ -137,7 +193,7 @@ typedef struct xt_site_result {
   const xt_layer_result *sources, *targets; /* [layers] */
   size_t strategy_count;
   const xt_strategy_result *strategies;     /* from the store's selections */
-  xt_estimate perplexity, consistency;      /* over all responses; count 0: the store has none */
+  xt_text_summary texts;                    /* over all responses */
   xt_estimate changed;                      /* share of responses that differ from the untouched one, of questions that have it */
 } xt_site_result;
 
@@ -158,20 +214,31 @@ typedef struct xt_group {
   size_t scored;
   size_t language_count;
   const xt_group_language *languages;
+  size_t questions;         /* of the scored instances: fewer where several ask the same one */
+  bool parallel;            /* some do */
   xt_scores vanilla;
   xt_scores coarse;         /* xt_coarse's configuration; count 0: the store does not have it */
-  double vanilla_chance;    /* against permuted gold answers */
-  xt_estimate perplexity, consistency; /* of the untouched runs */
+  xt_comparison coarse_gain; /* over the untouched model */
+  xt_scores coarse_released; /* the same layers at "attn-released", where xt_coarse's site is "attn" */
+  xt_comparison coarse_released_gain;
+  xt_scores vanilla_chance_scores; /* as xt_layer_result's, of the untouched run's one response */
+  double vanilla_chance, vanilla_above, vanilla_above_low, vanilla_above_high; /* likewise */
+  xt_text_summary texts;    /* of the untouched runs */
   size_t site_count;
   const xt_site_result *sites;
 } xt_group;
 
 typedef struct xt_analysis xt_analysis;
 
-/* Zero-initialise for the defaults. */
+/* Zero-initialise for the defaults.
+ *
+ * Bootstrap: a sample draws as many questions as there are, with replacement; where no two instances are one question it
+ * draws within each language, as many as that has, since a benchmark's number of questions a language is by design.
+ * Intervals are expanded percentiles (Hesterberg 2015): each end cuts off Phi(-t sqrt(n / (n - h))), n questions in h strata,
+ * t Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow for few questions. */
 typedef struct xt_analysis_options {
   int bootstrap;     /* samples; 0: 2000 */
-  int permutations;  /* of the gold answers, at most 512; 0: 256 */
+  int permutations;  /* draws of a sign-flip test that is not exact; 0: 9999 */
   unsigned long long seed; /* 0: 1 */
   double confidence; /* of intervals; 0: 0.95 */
   int threads;       /* 0: one per processor; figures do not depend on it */

@@ -87,20 +87,19 @@ static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
     TRY(analysis_scores(a, g, error));
     TRY(analysis_significance(a, g, error));
     TRY(analysis_bounds(a, g, error));
-    TRY(analysis_chance(a, g, error));
   }
-  return XT_STATUS_OK;
+  return analysis_adjust(a, error);
 }
 
 xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
   const xt_analysis_options wanted = options ? *options : (xt_analysis_options){0};
   xt_analysis *a;
   *out = NULL;
-  if (wanted.bootstrap < 0 || wanted.permutations < 0 || wanted.permutations > 512 || wanted.confidence < 0 || wanted.confidence >= 1 || wanted.threads < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "analysis options out of range: at most 512 permutations, a confidence below 1, nothing negative");
+  if (wanted.bootstrap < 0 || wanted.permutations < 0 || wanted.confidence < 0 || wanted.confidence >= 1 || wanted.threads < 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "analysis options out of range: a confidence is below 1, and nothing is negative");
   TRY(mem_alloc(&a, 1, sizeof *a, error));
   a->options = (xt_analysis_options){.bootstrap = wanted.bootstrap ? wanted.bootstrap : 2000,
-                                     .permutations = wanted.permutations ? wanted.permutations : 256,
+                                     .permutations = wanted.permutations ? wanted.permutations : 9999,
                                      .seed = wanted.seed ? wanted.seed : 1,
                                      .confidence = wanted.confidence > 0 ? wanted.confidence : 0.95,
                                      .threads = wanted.threads ? wanted.threads : system_processors()};

@@ -15,7 +15,7 @@ typedef struct AnalysisText {
   const char *text; /* NULL: the model had no tokenizer */
   size_t length;
   const char *language; /* from the store's text metrics; NULL: not known */
-  double perplexity;    /* NaN: not known */
+  double nll;           /* nats a token, by itself; NaN: not known */
 } AnalysisText;
 
 typedef struct AnalysisInstance {
@@ -28,6 +28,7 @@ typedef struct AnalysisInstance {
   uint32_t source_text;  /* the source prompt's own response; TEXT_ABSENT: the store has none */
   bool vanilla_correct;
   bool scored;           /* has a gold answer and an untouched run */
+  uint32_t question;     /* in [0, the group's questions): instances that ask the same have the same */
 } AnalysisInstance;
 
 /* The choice of one strategy. */
@@ -56,6 +57,9 @@ typedef struct AnalysisGroup {
   AnalysisSite *sites;
   size_t site_count, site_capacity;
   uint64_t *scored, *vanilla; /* [words of instances]: scored; and right untouched */
+  size_t questions;      /* in order of their first instance */
+  uint32_t *stratum;     /* [questions]: where some are parallel all are in one; else the language */
+  size_t strata;
 } AnalysisGroup;
 
 struct xt_analysis {
@@ -80,30 +84,63 @@ xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out,
 /* Reads questions, responses, selections and metrics; puts what is right into bits. */
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error);
 
-/* Each fills its part of a group, whose data is loaded. */
+/* Which instances ask the same question (analysis.h), and the strata. */
+xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+
 /* What can be said of a group without scores. */
 xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+
+/* Each fills its part of a group, whose data is loaded; in this order. */
 xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error);
-xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *error);
-xt_status analysis_chance(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+/* Adjusts p-values over all groups. */
+xt_status analysis_adjust(xt_analysis *a, xt_error *error);
 
-/* Scores of a system that has the instances `correct` right among `present`. */
+/* ---- means by question -------------------------------------------------------------------------- */
+
+/* A weighted mean over instances: the sum of `sums` over the sum of `weights`, both [instances]; weight 0: left out. */
+typedef struct Measured {
+  const double *sums, *weights;
+} Measured;
+
+/* Scores with errors by question; `proportion`: with Wilson's intervals. Counts are sums of weights. */
+xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool proportion, xt_scores *out, xt_error *error);
+/* Of a system that has the instances `correct` right among `present`. */
 xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t *correct, const uint64_t *present, xt_scores *out, xt_error *error);
-/* Levels from the languages' estimates. */
-void scores_fill_levels(const xt_group *g, const xt_estimate *languages, xt_scores *out);
 
-/* Bootstrap samples of a group: how often each instance was drawn, with replacement and within its language, as bits:
- * plane k of sample b, at (b * BOOTSTRAP_PLANES + k) * words, has the bit of value 2^k of each instance's count. */
-#define BOOTSTRAP_PLANES 5
+/* How many questions, and strata, some instances are in. */
+typedef struct Extent {
+  size_t questions, strata;
+} Extent;
+
+/* ---- the bootstrap -------------------------------------------------------------------------------- */
+
 typedef struct Bootstrap {
-  uint64_t *planes;
+  uint8_t *weights; /* [samples][questions]: how often each was drawn; at most 255 */
   int samples;
-  size_t words;
+  size_t questions;
 } Bootstrap;
 xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap *out, xt_error *error);
 void bootstrap_free(Bootstrap *b);
-/* The weight of those instances of a sample that are in `bits`. */
-size_t bootstrap_weight(const Bootstrap *b, int sample, const uint64_t *bits);
+
+/* A system against another, [instances]: present (both are there), and right by each. */
+xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b, const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
+                          xt_comparison *out, xt_error *error);
+/* One that has nothing. */
+xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison *out, xt_error *error);
+
+/* A weighted mean over the instances [first, first + count) in each sample, into out [samples]; NaN where none is drawn. */
+xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first, size_t count, double *out, xt_error *error);
+/* The interval of sampled means, of instances of that extent; sorts `samples`, leaving NaN out. */
+void samples_interval(const xt_analysis *a, double *samples, size_t count, Extent extent, double *low, double *high);
+/* Both; `samples` has room for the samples' means. NaN where there is no interval. */
+xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first, size_t count, double *samples,
+                             double *low, double *high, xt_error *error);
+/* Questions and strata of the instances of [first, first + count) that have a weight; seen: [questions + strata]. */
+Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, size_t count, uint8_t *seen);
+
+/* Coarse and strategies against the untouched model. */
+xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 
 #endif

@@ -72,13 +72,13 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
   if (*out != TEXT_ABSENT) return XT_STATUS_OK;
   TRY(mem_grow(&a->texts, &a->text_capacity, a->text_count + 1, sizeof *a->texts, error));
   AnalysisText *text = &a->texts[a->text_count];
-  *text = (AnalysisText){.number = row->text_number, .length = row->text_length, .perplexity = NAN};
+  *text = (AnalysisText){.number = row->text_number, .length = row->text_length, .nll = NAN};
   if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
   if (isfinite(row->nll_standalone)) {
-    text->perplexity = exp(row->nll_standalone);
+    text->nll = row->nll_standalone;
     a->has_perplexity = true;
   }
-  if (row->language && row->language[0]) {
+  if (row->language) {
     TRY(analysis_text_copy(a, row->language, &text->language, error));
     a->has_language = true;
   }

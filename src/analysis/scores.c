@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Accuracies, win / tie / lose, averages over configurations, layer-wise gains, strategies, text metrics. */
+/* Accuracies, win / tie / lose, averages over configurations, layer-wise gains, text metrics. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,23 +10,6 @@
 #include "base/mem.h"
 #include "xtransplant/langid.h"
 
-static const xt_estimate none = {NAN, NAN, 0};
-
-void scores_fill_levels(const xt_group *g, const xt_estimate *languages, xt_scores *out) {
-  out->languages = languages;
-  for (int level = 0; level < XT_LEVEL_COUNT; level++) {
-    double sum = 0, variance = 0;
-    size_t n = 0;
-    for (size_t l = 0; l < g->language_count; l++) {
-      if (g->languages[l].level != level || languages[l].count == 0) continue;
-      sum += languages[l].value;
-      variance += languages[l].error * languages[l].error;
-      n++;
-    }
-    out->levels[level] = n ? (xt_estimate){sum / (double)n, sqrt(variance) / (double)n, n} : none;
-  }
-}
-
 static size_t count_in(const uint64_t *bits, const uint64_t *among, size_t first, size_t count) {
   size_t n = 0;
   if (count == 0) return 0;
@@ -35,40 +18,18 @@ static size_t count_in(const uint64_t *bits, const uint64_t *among, size_t first
   return n;
 }
 
-xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t *correct, const uint64_t *present, xt_scores *out, xt_error *error) {
-  xt_estimate *languages;
-  TRY(arena_alloc(&a->arena, &languages, g->group.language_count, sizeof *languages, error));
-  for (size_t l = 0; l < g->group.language_count; l++) {
-    const xt_group_language *language = &g->group.languages[l];
-    languages[l] = estimate_proportion(count_in(correct, present, language->first, language->count), count_in(present, NULL, language->first, language->count));
+/* A number an instance, NaN where it has none. */
+static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double *values, xt_scores *out, xt_error *error) {
+  const size_t n = g->group.instances;
+  double *weights;
+  TRY(mem_alloc(&weights, n, sizeof *weights, error));
+  for (size_t i = 0; i < n; i++) {
+    weights[i] = !isnan(values[i]);
+    if (isnan(values[i])) values[i] = 0;
   }
-  out->overall = estimate_proportion(count_in(correct, present, 0, g->group.instances), count_in(present, NULL, 0, g->group.instances));
-  scores_fill_levels(&g->group, languages, out);
-  return XT_STATUS_OK;
-}
-
-/* ---- means of a value an instance has ---------------------------------------------------------- */
-
-/* Sums over the instances of a language; NaN values do not count. */
-static xt_estimate mean_over(const double *values, size_t first, size_t count) {
-  double sum = 0, squares = 0;
-  size_t n = 0;
-  for (size_t i = first; i < first + count; i++) {
-    if (isnan(values[i])) continue;
-    sum += values[i];
-    squares += values[i] * values[i];
-    n++;
-  }
-  return estimate_mean(sum, squares, n);
-}
-
-static xt_status scores_of_values(xt_analysis *a, const xt_group *g, const double *values, xt_scores *out, xt_error *error) {
-  xt_estimate *languages;
-  TRY(arena_alloc(&a->arena, &languages, g->language_count, sizeof *languages, error));
-  for (size_t l = 0; l < g->language_count; l++) languages[l] = mean_over(values, g->languages[l].first, g->languages[l].count);
-  out->overall = mean_over(values, 0, g->instances);
-  scores_fill_levels(g, languages, out);
-  return XT_STATUS_OK;
+  const xt_status status = scores_of(a, g, (Measured){values, weights}, false, out, error);
+  free(weights);
+  return status;
 }
 
 /* ---- configurations --------------------------------------------------------------------------- */
@@ -93,7 +54,7 @@ static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const An
   for (size_t c = 0; c < cells; c++) {
     const uint64_t *right = s->correct + c * words, *there = s->present + c * words;
     xt_configuration *k = &all[c];
-    *k = (xt_configuration){.gain = NAN, .low = NAN, .high = NAN, .p = NAN, .holm = NAN, .bh = NAN};
+    *k = (xt_configuration){.gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN, .holm_all = NAN, .bh_all = NAN};
     for (size_t l = 0; l < languages; l++) {
       const xt_group_language *language = &g->group.languages[l];
       const size_t at = l * cells + c;
@@ -156,132 +117,129 @@ static xt_status layer_gains(xt_analysis *a, const AnalysisGroup *g, const Analy
   TRY(arena_alloc(&a->arena, out, (size_t)a->layers, sizeof **out, error));
   for (int layer = 0; layer < a->layers; layer++) {
     xt_layer_result *result = &(*out)[layer];
-    *result = (xt_layer_result){.bound_low = NAN, .bound_high = NAN, .chance = NAN, .chance_low = NAN, .chance_high = NAN};
+    *result = (xt_layer_result){.bound_low = NAN, .bound_high = NAN, .chance = NAN, .chance_low = NAN, .chance_high = NAN, .above = NAN, .above_low = NAN, .above_high = NAN};
     instance_means(g, s, cells_of(a, source, layer), (size_t)a->layers, true, values);
-    TRY(scores_of_values(a, &g->group, values, &scores, error));
+    TRY(scores_of_values(a, g, values, &scores, error));
     result->gain = scores.overall;
     result->language_gains = scores.languages;
   }
   return XT_STATUS_OK;
 }
 
-/* ---- strategies ------------------------------------------------------------------------------- */
+/* ---- text metrics ----------------------------------------------------------------------------- */
 
-static xt_status strategies(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_site_result *out, xt_error *error) {
-  const size_t words = bits_words(g->group.instances);
-  xt_strategy_result *results;
-  uint64_t *correct = NULL, *present = NULL;
-  xt_status status = XT_STATUS_OK;
-  TRY(arena_alloc(&a->arena, &results, a->strategy_count, sizeof *results, error));
-  TRY_DONE(mem_alloc(&correct, words, sizeof *correct, error));
-  TRY_DONE(mem_alloc(&present, words, sizeof *present, error));
-  for (size_t k = 0; k < a->strategy_count; k++) {
-    bool any = false;
-    memset(correct, 0, words * sizeof *correct);
-    memset(present, 0, words * sizeof *present);
-    for (size_t i = 0; i < s->selection_count; i++) {
-      const AnalysisSelection *choice = &s->selections[i];
-      const bool kept = choice->cell == ANALYSIS_VANILLA;
-      const uint64_t *right = kept ? g->vanilla : s->correct + (size_t)choice->cell * words;
-      const uint64_t *there = kept ? g->scored : s->present + (size_t)choice->cell * words;
-      if (choice->strategy != a->strategies[k] || !bits_get(there, choice->instance)) continue;
-      any = true;
-      bits_set(present, choice->instance);
-      if (bits_get(right, choice->instance)) bits_set(correct, choice->instance);
-    }
-    if (!any) continue;
-    xt_strategy_result *result = &results[out->strategy_count++];
-    result->name = a->strategies[k];
-    TRY_DONE(scores_of_bits(a, g, correct, present, &result->scores, error));
+/* Per instance, over its responses. */
+typedef struct TextSums {
+  double *perplexity, *nll, *measured; /* [instances]: sums of e^nll and nll, and over how many responses */
+  double *consistent, *looked;         /* [instances]: responses in the language, of those whose language was looked for */
+  double *all;                         /* e^nll of every response */
+  size_t count, capacity;
+} TextSums;
+
+static xt_status text_sums_alloc(TextSums *t, size_t instances, xt_error *error) {
+  double **const arrays[] = {&t->perplexity, &t->nll, &t->measured, &t->consistent, &t->looked};
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) TRY(mem_alloc(arrays[i], instances, sizeof **arrays[i], error));
+  return XT_STATUS_OK;
+}
+
+static void text_sums_free(TextSums *t) {
+  free(t->perplexity);
+  free(t->nll);
+  free(t->measured);
+  free(t->consistent);
+  free(t->looked);
+  free(t->all);
+}
+
+/* An empty response is in no language, whatever was identified. */
+static bool is_consistent(const xt_group *g, const AnalysisInstance *instance, const AnalysisText *t) {
+  const bool english = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
+  return t->length && t->language[0] && xt_language_is(t->language, english ? "en" : instance->lang);
+}
+
+static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t instance, uint32_t text, TextSums *sums, xt_error *error) {
+  if (text == TEXT_ABSENT) return XT_STATUS_OK;
+  const AnalysisText *t = &a->texts[text];
+  if (t->language) {
+    sums->looked[instance]++;
+    sums->consistent[instance] += is_consistent(&g->group, &g->instances[instance], t);
   }
-  out->strategies = results;
+  if (isnan(t->nll)) return XT_STATUS_OK;
+  TRY(mem_grow(&sums->all, &sums->capacity, sums->count + 1, sizeof *sums->all, error));
+  sums->all[sums->count++] = exp(t->nll);
+  sums->perplexity[instance] += exp(t->nll);
+  sums->nll[instance] += t->nll;
+  sums->measured[instance]++;
+  return XT_STATUS_OK;
+}
+
+static xt_status summarize_texts(xt_analysis *a, const AnalysisGroup *g, TextSums *sums, xt_text_summary *out, xt_error *error) {
+  xt_scores scores;
+  TRY(scores_of(a, g, (Measured){sums->perplexity, sums->measured}, false, &scores, error));
+  out->perplexity = scores.overall;
+  TRY(scores_of(a, g, (Measured){sums->nll, sums->measured}, false, &scores, error));
+  out->geometric = scores.overall;
+  out->geometric.value = exp(scores.overall.value);
+  out->geometric.error = scores.overall.error * out->geometric.value; /* delta method */
+  out->median = quantile_of(sums->all, sums->count, 0.5);
+  TRY(scores_of(a, g, (Measured){sums->consistent, sums->looked}, true, &scores, error));
+  out->consistency = scores.overall;
+  return XT_STATUS_OK;
+}
+
+/* `site` NULL: the untouched runs. *responses (may be NULL): how many there are. */
+static xt_status summarize(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *site, xt_text_summary *out, size_t *responses, xt_error *error) {
+  const size_t cells = site ? (size_t)a->cells : 1;
+  TextSums sums = {0};
+  xt_status status;
+  TRY_DONE(text_sums_alloc(&sums, g->group.instances, error));
+  for (size_t i = 0; i < g->group.instances; i++)
+    for (size_t c = 0; c < cells; c++) {
+      const uint32_t text = site ? site->texts[i * cells + c] : g->instances[i].vanilla_text;
+      if (responses) *responses += text != TEXT_ABSENT;
+      TRY_DONE(add_text(a, g, i, text, &sums, error));
+    }
+  TRY_DONE(summarize_texts(a, g, &sums, out, error));
 done:
-  free(correct);
-  free(present);
+  text_sums_free(&sums);
   return status;
 }
 
-/* ---- text metrics ----------------------------------------------------------------------------- */
-
-typedef struct TextSums {
-  double perplexity, perplexity_squares;
-  size_t perplexity_count, consistent, language_count;
-} TextSums;
-
-static void add_text(const xt_analysis *a, const xt_group *g, const AnalysisInstance *instance, uint32_t text, TextSums *sums) {
-  if (text == TEXT_ABSENT) return;
-  const AnalysisText *t = &a->texts[text];
-  if (!isnan(t->perplexity)) {
-    sums->perplexity += t->perplexity;
-    sums->perplexity_squares += t->perplexity * t->perplexity;
-    sums->perplexity_count++;
-  }
-  if (t->language) {
-    const char *wanted = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE ? "en" : instance->lang;
-    sums->language_count++;
-    if (xt_language_is(t->language, wanted)) sums->consistent++;
-  }
-}
-
-static void text_estimates(const TextSums *sums, xt_estimate *perplexity, xt_estimate *consistency) {
-  *perplexity = estimate_mean(sums->perplexity, sums->perplexity_squares, sums->perplexity_count);
-  *consistency = estimate_proportion(sums->consistent, sums->language_count);
-}
-
-static void vanilla_texts(const xt_analysis *a, AnalysisGroup *g) {
-  TextSums sums = {0};
-  for (size_t i = 0; i < g->group.instances; i++) add_text(a, &g->group, &g->instances[i], g->instances[i].vanilla_text, &sums);
-  text_estimates(&sums, &g->group.perplexity, &g->group.consistency);
-}
-
-static void site_texts(const xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_site_result *out) {
-  TextSums sums = {0};
-  size_t changed = 0, compared = 0;
-  const size_t cells = (size_t)a->cells;
-  for (size_t i = 0; i < g->group.instances; i++) {
-    const uint32_t untouched = g->instances[i].vanilla_text;
+/* The share of a site's responses that differ from the untouched one. */
+static xt_status find_changed(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_estimate *out, xt_error *error) {
+  const size_t n = g->group.instances, cells = (size_t)a->cells;
+  double *changed;
+  xt_scores scores;
+  TRY(mem_alloc(&changed, 2 * n, sizeof *changed, error));
+  for (size_t i = 0; i < n; i++)
     for (size_t c = 0; c < cells; c++) {
-      const uint32_t text = s->texts[i * cells + c];
-      if (text == TEXT_ABSENT) continue;
-      out->responses++;
-      compared += untouched != TEXT_ABSENT;
-      changed += untouched != TEXT_ABSENT && text != untouched;
-      add_text(a, &g->group, &g->instances[i], text, &sums);
+      const uint32_t text = s->texts[i * cells + c], untouched = g->instances[i].vanilla_text;
+      if (text == TEXT_ABSENT || untouched == TEXT_ABSENT) continue;
+      changed[i] += text != untouched;
+      changed[n + i]++;
     }
-  }
-  out->changed = estimate_proportion(changed, compared);
-  text_estimates(&sums, &out->perplexity, &out->consistency);
+  const xt_status status = scores_of(a, g, (Measured){changed, changed + n}, true, &scores, error);
+  *out = scores.overall;
+  free(changed);
+  return status;
+}
+
+static xt_status summarize_site(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_site_result *out, xt_error *error) {
+  TRY(summarize(a, g, s, &out->texts, &out->responses, error));
+  return find_changed(a, g, s, &out->changed, error);
 }
 
 xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   xt_site_result *sites;
+  TRY(analysis_questions(a, g, error));
   TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
   for (size_t s = 0; s < g->site_count; s++) {
     sites[s] = (xt_site_result){.site = g->sites[s].name, .best = -1, .best_fresh = NAN};
-    site_texts(a, g, &g->sites[s], &sites[s]);
+    TRY(summarize_site(a, g, &g->sites[s], &sites[s], error));
   }
   g->group.sites = sites;
   g->group.site_count = g->site_count;
-  vanilla_texts(a, g);
-  return XT_STATUS_OK;
-}
-
-static xt_status coarse(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
-  const size_t words = bits_words(g->group.instances);
-  const char *site;
-  int source, target;
-  xt_estimate *languages;
-  g->group.coarse = (xt_scores){.overall = none, .levels = {none, none, none}};
-  TRY(arena_alloc(&a->arena, &languages, g->group.language_count, sizeof *languages, error));
-  for (size_t l = 0; l < g->group.language_count; l++) languages[l] = none;
-  g->group.coarse.languages = languages;
-  if (!g->group.benchmark) return XT_STATUS_OK;
-  xt_coarse(g->group.benchmark, a->layers, &site, &source, &target);
-  for (size_t s = 0; s < g->site_count; s++) {
-    const size_t cell = (size_t)(source * a->layers + target) * words;
-    if (strcmp(g->sites[s].name, site) == 0) TRY(scores_of_bits(a, g, g->sites[s].correct + cell, g->sites[s].present + cell, &g->group.coarse, error));
-  }
-  return XT_STATUS_OK;
+  return summarize(a, g, NULL, &g->group.texts, NULL, error);
 }
 
 xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
@@ -291,10 +249,9 @@ xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
   g->group.sites = sites;
   g->group.site_count = g->site_count;
-  g->group.vanilla_chance = NAN;
+  TRY(analysis_questions(a, g, error));
   TRY(scores_of_bits(a, g, g->vanilla, g->scored, &g->group.vanilla, error));
-  TRY(coarse(a, g, error));
-  vanilla_texts(a, g);
+  TRY(summarize(a, g, NULL, &g->group.texts, NULL, error));
   TRY(mem_alloc(&values, g->group.instances, sizeof *values, error));
   for (size_t i = 0; i < g->site_count; i++) {
     AnalysisSite *s = &g->sites[i];
@@ -302,13 +259,12 @@ xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
     sites[i] = (xt_site_result){.site = s->name, .best_fresh = NAN};
     TRY_DONE(configurations(a, g, s, &sites[i], error));
     instance_means(g, s, (Cells){0, 1}, (size_t)a->cells, false, values);
-    TRY_DONE(scores_of_values(a, &g->group, values, &sites[i].mean, error));
+    TRY_DONE(scores_of_values(a, g, values, &sites[i].mean, error));
     TRY_DONE(layer_gains(a, g, s, true, values, &sources, error));
     TRY_DONE(layer_gains(a, g, s, false, values, &targets, error));
     sites[i].sources = sources;
     sites[i].targets = targets;
-    TRY_DONE(strategies(a, g, s, &sites[i], error));
-    site_texts(a, g, s, &sites[i]);
+    TRY_DONE(summarize_site(a, g, s, &sites[i], error));
   }
 done:
   free(values);

@@ -1,10 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configurations against the untouched model: exact paired tests with their corrections, bootstrap intervals, and what
- * the best of them is worth.
- *
- * A bootstrap sample draws as many instances as there are, with replacement, within each language, since a benchmark's
- * number of questions a language is by design. How often each was drawn is kept as bit planes, so that a weighted
- * count over any set of instances is a few population counts a word. */
+/* Configurations against the untouched model: tests by question, bootstrap intervals, and what the best of them is worth. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,113 +10,67 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-#define WEIGHT_MOST ((1 << BOOTSTRAP_PLANES) - 1)
-
-/* The instances of each language that are scored, in order; the draws are among them. */
-xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap *out, xt_error *error) {
-  const size_t n = g->group.instances;
-  Rng rng = {a->options.seed};
-  size_t *scored = NULL;
-  uint8_t *weights = NULL;
-  xt_status status;
-  *out = (Bootstrap){.samples = a->options.bootstrap, .words = bits_words(n)};
-  TRY_DONE(mem_alloc(&out->planes, (size_t)out->samples * BOOTSTRAP_PLANES * out->words, sizeof *out->planes, error));
-  TRY_DONE(mem_alloc(&scored, n, sizeof *scored, error));
-  TRY_DONE(mem_alloc(&weights, n, sizeof *weights, error));
-  for (int b = 0; b < out->samples; b++) {
-    uint64_t *planes = out->planes + (size_t)b * BOOTSTRAP_PLANES * out->words;
-    memset(weights, 0, n);
-    for (size_t l = 0; l < g->group.language_count; l++) {
-      const xt_group_language *language = &g->group.languages[l];
-      size_t count = 0;
-      for (size_t i = language->first; i < language->first + language->count; i++)
-        if (g->instances[i].scored) scored[count++] = i;
-      for (size_t k = 0; k < count; k++) {
-        uint8_t *weight = &weights[scored[rng_below(&rng, count)]];
-        if (*weight < WEIGHT_MOST) ++*weight; /* 32 draws of one instance: less than one in 10^34 */
-      }
-    }
-    for (size_t i = 0; i < n; i++)
-      for (size_t p = 0; p < BOOTSTRAP_PLANES; p++)
-        if (weights[i] >> p & 1) bits_set(planes + p * out->words, i);
-  }
-done:
-  free(scored);
-  free(weights);
-  return status;
-}
-
-void bootstrap_free(Bootstrap *b) {
-  free(b->planes);
-  *b = (Bootstrap){0};
-}
-
-size_t bootstrap_weight(const Bootstrap *b, int sample, const uint64_t *bits) {
-  const uint64_t *planes = b->planes + (size_t)sample * BOOTSTRAP_PLANES * b->words;
-  size_t weight = 0;
-  for (size_t p = 0; p < BOOTSTRAP_PLANES; p++)
-    for (size_t w = 0; w < b->words; w++) weight += bits_count_word(planes[p * b->words + w] & bits[w]) << p;
-  return weight;
-}
-
-/* ---- intervals -------------------------------------------------------------------------------- */
-
 typedef struct Intervals {
   const xt_analysis *a;
   const AnalysisGroup *g;
   const AnalysisSite *s;
   const Bootstrap *b;
+  const uint8_t *left; /* [samples][questions]: 1 where the sample leaves the question out */
   xt_configuration *configurations;
+  double *tails;    /* [cells]: interval_tail of each */
   double *gains;    /* [cells][samples]: of accuracy, in the sample; NaN: none of it is there */
-  double *fresh;    /* [cells][samples]: on the instances that the sample leaves out */
-  double **samples; /* [threads][samples] */
-  uint64_t **sets;  /* [threads][2 * words] */
+  double *fresh;    /* [cells][samples]: on the questions that the sample leaves out */
+  double **samples; /* [threads][samples], then [questions] */
+  int16_t **sums;   /* [threads][2][questions]: won - lost, and instances there */
+  xt_error *errors; /* [threads] */
+  xt_status *statuses;
 } Intervals;
 
-static double share(size_t won, size_t lost, size_t count) { return count ? ((double)won - (double)lost) / (double)count : NAN; }
+static double share(int64_t gained, int64_t count) { return count ? (double)gained / (double)count : (double)NAN; }
 
-/* Instances that no plane of the sample has. */
-static uint64_t left_out(const Bootstrap *b, int sample, size_t word) {
-  const uint64_t *planes = b->planes + (size_t)sample * BOOTSTRAP_PLANES * b->words;
-  uint64_t drawn = 0;
-  for (size_t p = 0; p < BOOTSTRAP_PLANES; p++) drawn |= planes[p * b->words + word];
-  return ~drawn;
+static int64_t weighted(const uint8_t *weights, const int16_t *values, size_t count) {
+  int32_t sum = 0; /* of at most 255 * (instances), far below its range */
+  for (size_t i = 0; i < count; i++) sum += weights[i] * values[i];
+  return sum;
+}
+
+/* Question by question: won - lost, and the instances that are there. */
+static void sum_questions(const Intervals *k, size_t cell, int16_t *gained, int16_t *there) {
+  const size_t words = bits_words(k->g->group.instances);
+  const uint64_t *right = k->s->correct + cell * words, *present = k->s->present + cell * words;
+  memset(gained, 0, 2 * k->g->questions * sizeof *gained);
+  for (size_t i = 0; i < k->g->group.instances; i++) {
+    if (!bits_get(present, i)) continue;
+    const uint32_t q = k->g->instances[i].question;
+    gained[q] = (int16_t)(gained[q] + bits_get(right, i) - bits_get(k->g->vanilla, i));
+    there[q]++;
+  }
+}
+
+static xt_status cell_intervals(Intervals *k, size_t cell, int thread, xt_error *error) {
+  const Bootstrap *b = k->b;
+  xt_configuration *c = &k->configurations[cell];
+  int16_t *gained = k->sums[thread], *there = gained + b->questions;
+  double *samples = k->samples[thread], *differences = samples + b->samples;
+  size_t drawn = 0;
+  sum_questions(k, cell, gained, there);
+  for (int i = 0; i < b->samples; i++) {
+    const uint8_t *weights = b->weights + (size_t)i * b->questions, *left = k->left + (size_t)i * b->questions;
+    const size_t at = cell * (size_t)b->samples + (size_t)i;
+    k->gains[at] = share(weighted(weights, gained, b->questions), weighted(weights, there, b->questions));
+    k->fresh[at] = share(weighted(left, gained, b->questions), weighted(left, there, b->questions));
+    if (!isnan(k->gains[at])) samples[drawn++] = k->gains[at];
+  }
+  c->low = quantile_of(samples, drawn, k->tails[cell]);
+  c->high = quantile_of(samples, drawn, 1 - k->tails[cell]);
+  c->mcnemar = xt_mcnemar_exact(c->won, c->lost);
+  for (size_t q = 0; q < b->questions; q++) differences[q] = gained[q];
+  return xt_sign_flip(differences, b->questions, k->a->options.permutations, k->a->options.seed, &c->p, error);
 }
 
 static void cell_body(void *context, size_t cell, int thread) {
   Intervals *k = context;
-  const Bootstrap *b = k->b;
-  const size_t words = b->words;
-  xt_configuration *configuration = &k->configurations[cell];
-  if (configuration->count == 0) return;
-  const uint64_t *right = k->s->correct + cell * words, *there = k->s->present + cell * words;
-  uint64_t *won = k->sets[thread], *lost = won + words;
-  double *samples = k->samples[thread];
-  size_t drawn = 0;
-  bool all = true; /* with every scored instance there, a sample's size needs no counting */
-  for (size_t w = 0; w < words; w++) {
-    won[w] = right[w] & ~k->g->vanilla[w];
-    lost[w] = k->g->vanilla[w] & there[w] & ~right[w];
-    all = all && there[w] == k->g->scored[w];
-  }
-  for (int i = 0; i < b->samples; i++) {
-    const size_t size = all ? configuration->count : bootstrap_weight(b, i, there);
-    size_t fresh_won = 0, fresh_lost = 0, fresh = 0;
-    for (size_t w = 0; w < words; w++) {
-      const uint64_t out = left_out(b, i, w);
-      fresh_won += bits_count_word(won[w] & out);
-      fresh_lost += bits_count_word(lost[w] & out);
-      fresh += bits_count_word(there[w] & out);
-    }
-    const size_t at = cell * (size_t)b->samples + (size_t)i;
-    const size_t sample_won = bootstrap_weight(b, i, won), sample_lost = bootstrap_weight(b, i, lost);
-    k->gains[at] = share(sample_won, sample_lost, size);
-    k->fresh[at] = share(fresh_won, fresh_lost, fresh);
-    if (size) samples[drawn++] = k->gains[at];
-  }
-  const double tail = (1 - k->a->options.confidence) / 2;
-  configuration->low = quantile_of(samples, drawn, tail);
-  configuration->high = quantile_of(samples, drawn, 1 - tail);
+  if (k->configurations[cell].count && k->statuses[thread] == XT_STATUS_OK) k->statuses[thread] = cell_intervals(k, cell, thread, &k->errors[thread]);
 }
 
 /* In each sample the best configuration, judged on what the sample left out; NaN where there is nothing to judge on. */
@@ -137,73 +86,178 @@ static double best_fresh(const Intervals *k, size_t cells) {
     sum += k->fresh[best * samples + i];
     count++;
   }
-  return count ? sum / (double)count : NAN;
+  return count ? sum / (double)count : (double)NAN;
 }
 
-static xt_status intervals(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, const Bootstrap *b, xt_site_result *out, xt_error *error) {
-  const size_t cells = (size_t)a->cells, threads = (size_t)a->options.threads, samples = (size_t)b->samples;
-  Intervals k = {.a = a, .g = g, .s = s, .b = b, .configurations = (xt_configuration *)(uintptr_t)out->configurations};
+/* Most configurations have the same instances, so that the last one's tail serves the next. */
+static xt_status find_tails(Intervals *k, size_t cells, xt_error *error) {
+  const size_t n = k->g->group.instances, words = bits_words(n);
+  Extent last = {0, 0};
+  double *weights = NULL, tail = NAN;
+  uint8_t *seen = NULL;
   xt_status status;
-  TRY_DONE(mem_alloc(&k.gains, cells * samples, sizeof *k.gains, error));
-  TRY_DONE(mem_alloc(&k.fresh, cells * samples, sizeof *k.fresh, error));
-  TRY_DONE(mem_alloc(&k.samples, threads, sizeof *k.samples, error));
-  TRY_DONE(mem_alloc(&k.sets, threads, sizeof *k.sets, error));
-  for (size_t t = 0; t < threads; t++) {
-    TRY_DONE(mem_alloc(&k.samples[t], samples, sizeof **k.samples, error));
-    TRY_DONE(mem_alloc(&k.sets[t], 2 * b->words, sizeof **k.sets, error));
+  TRY_DONE(mem_alloc(&weights, n, sizeof *weights, error));
+  TRY_DONE(mem_alloc(&seen, k->g->questions + k->g->strata, sizeof *seen, error));
+  for (size_t c = 0; c < cells; c++) {
+    for (size_t i = 0; i < n; i++) weights[i] = bits_get(k->s->present + c * words, i);
+    const Extent extent = extent_of(k->g, weights, 0, n, seen);
+    if (extent.questions != last.questions || extent.strata != last.strata) tail = interval_tail(k->a->options.confidence, extent.questions, extent.strata);
+    last = extent;
+    k->tails[c] = tail;
   }
-  parallel_for_once(a->options.threads, cells, cell_body, &k);
-  out->best_fresh = best_fresh(&k, cells);
 done:
-  for (size_t t = 0; t < threads; t++) {
-    if (k.samples) free(k.samples[t]);
-    if (k.sets) free(k.sets[t]);
-  }
-  free(k.gains);
-  free(k.fresh);
-  free(k.samples);
-  free(k.sets);
+  free(weights);
+  free(seen);
   return status;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
-
-static xt_status tests(const xt_analysis *a, xt_site_result *out, xt_error *error) {
-  xt_configuration *all = (xt_configuration *)(uintptr_t)out->configurations;
-  double *p;
-  size_t count = 0;
-  xt_status status;
-  TRY(mem_alloc(&p, (size_t)a->cells, sizeof *p, error));
-  for (int step = 0; step < 2; step++) { /* Holm, then Benjamini and Hochberg */
-    count = 0;
-    for (int c = 0; c < a->cells; c++) {
-      if (all[c].count == 0) continue;
-      all[c].p = xt_mcnemar_exact(all[c].won, all[c].lost);
-      p[count++] = all[c].p;
-    }
-    TRY_DONE((step ? xt_adjust_bh : xt_adjust_holm)(p, count, error));
-    count = 0;
-    for (int c = 0; c < a->cells; c++) {
-      if (all[c].count == 0) continue;
-      if (step) all[c].bh = p[count++];
-      else all[c].holm = p[count++];
-    }
+static xt_status intervals_alloc(Intervals *k, size_t cells, size_t threads, xt_error *error) {
+  const size_t samples = (size_t)k->b->samples, questions = k->b->questions;
+  TRY(mem_alloc(&k->tails, cells, sizeof *k->tails, error));
+  TRY(mem_alloc(&k->gains, cells * samples, sizeof *k->gains, error));
+  TRY(mem_alloc(&k->fresh, cells * samples, sizeof *k->fresh, error));
+  TRY(mem_alloc(&k->samples, threads, sizeof *k->samples, error));
+  TRY(mem_alloc(&k->sums, threads, sizeof *k->sums, error));
+  TRY(mem_alloc(&k->errors, threads, sizeof *k->errors, error));
+  TRY(mem_alloc(&k->statuses, threads, sizeof *k->statuses, error));
+  for (size_t t = 0; t < threads; t++) {
+    TRY(mem_alloc(&k->samples[t], samples + questions, sizeof **k->samples, error));
+    TRY(mem_alloc(&k->sums[t], 2 * questions, sizeof **k->sums, error));
   }
+  return XT_STATUS_OK;
+}
+
+static void intervals_free(Intervals *k, size_t threads) {
+  for (size_t t = 0; t < threads; t++) {
+    if (k->samples) free(k->samples[t]);
+    if (k->sums) free(k->sums[t]);
+  }
+  free(k->tails);
+  free(k->gains);
+  free(k->fresh);
+  free(k->samples);
+  free(k->sums);
+  free(k->errors);
+  free(k->statuses);
+}
+
+static xt_status intervals(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, const Bootstrap *b, const uint8_t *left, xt_site_result *out,
+                           xt_error *error) {
+  const size_t cells = (size_t)a->cells, threads = (size_t)a->options.threads;
+  Intervals k = {.a = a, .g = g, .s = s, .b = b, .left = left, .configurations = (xt_configuration *)(uintptr_t)out->configurations};
+  xt_status status;
+  TRY_DONE(intervals_alloc(&k, cells, threads, error));
+  TRY_DONE(find_tails(&k, cells, error));
+  parallel_for_once(a->options.threads, cells, cell_body, &k);
+  for (size_t t = 0; t < threads; t++)
+    if (k.statuses[t]) {
+      if (error) *error = k.errors[t];
+      status = k.statuses[t];
+      goto done;
+    }
+  out->best_fresh = best_fresh(&k, cells);
 done:
-  free(p);
+  intervals_free(&k, threads);
   return status;
 }
 
 xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   Bootstrap b = {0};
+  uint8_t *left = NULL;
   xt_status status;
   TRY_DONE(bootstrap_draw(a, g, &b, error));
-  for (size_t i = 0; i < g->site_count; i++) {
-    xt_site_result *site = (xt_site_result *)(uintptr_t)&g->group.sites[i];
-    TRY_DONE(tests(a, site, error));
-    TRY_DONE(intervals(a, g, &g->sites[i], &b, site, error));
-  }
+  TRY_DONE(mem_alloc(&left, (size_t)b.samples * b.questions, sizeof *left, error));
+  for (size_t i = 0; i < (size_t)b.samples * b.questions; i++) left[i] = b.weights[i] == 0;
+  for (size_t i = 0; i < g->site_count; i++)
+    TRY_DONE(intervals(a, g, &g->sites[i], &b, left, (xt_site_result *)(uintptr_t)&g->group.sites[i], error));
+  TRY_DONE(analysis_comparisons(a, g, &b, error));
 done:
   bootstrap_free(&b);
+  free(left);
+  return status;
+}
+
+/* ---- corrections ------------------------------------------------------------------------------ */
+
+typedef struct Test { /* one p-value, and where it goes adjusted */
+  double p, *holm, *bh;
+} Test;
+
+typedef struct Family {
+  Test *tests;
+  size_t count, capacity;
+} Family;
+
+static xt_status family_add(Family *f, double p, const double *holm, const double *bh, xt_error *error) {
+  if (isnan(p)) return XT_STATUS_OK;
+  TRY(mem_grow(&f->tests, &f->capacity, f->count + 1, sizeof *f->tests, error));
+  f->tests[f->count++] = (Test){p, (double *)(uintptr_t)holm, (double *)(uintptr_t)bh};
+  return XT_STATUS_OK;
+}
+
+/* Adjusts, and empties the family. */
+static xt_status family_adjust(Family *f, xt_error *error) {
+  double *p;
+  xt_status status;
+  TRY(mem_alloc(&p, f->count, sizeof *p, error));
+  for (int step = 0; step < 2; step++) {
+    for (size_t i = 0; i < f->count; i++) p[i] = f->tests[i].p;
+    TRY_DONE((step ? xt_adjust_bh : xt_adjust_holm)(p, f->count, error));
+    for (size_t i = 0; i < f->count; i++) *(step ? f->tests[i].bh : f->tests[i].holm) = p[i];
+  }
+  f->count = 0;
+done:
+  free(p);
+  return status;
+}
+
+static xt_status adjust_configurations(const xt_analysis *a, Family *f, xt_error *error) {
+  for (int all = 0; all < 2; all++) {
+    for (size_t g = 0; g < a->count; g++)
+      for (size_t s = 0; s < a->groups[g].group.site_count; s++) {
+        for (int c = 0; c < a->cells; c++) {
+          const xt_configuration *k = &a->groups[g].group.sites[s].configurations[c];
+          TRY(family_add(f, k->p, all ? &k->holm_all : &k->holm, all ? &k->bh_all : &k->bh, error));
+        }
+        if (!all) TRY(family_adjust(f, error));
+      }
+    if (all) TRY(family_adjust(f, error));
+  }
+  return XT_STATUS_OK;
+}
+
+enum { PART_LANGUAGES = 0, PART_LEVELS, PART_OVERALL, PART_COUNT };
+
+static xt_status add_comparison(const xt_group *g, const xt_comparison *c, int part, Family *f, xt_error *error) {
+  const xt_difference *d = part == PART_LANGUAGES ? c->languages : part == PART_LEVELS ? c->levels : &c->overall;
+  const size_t count = part == PART_LANGUAGES ? g->language_count : part == PART_LEVELS ? XT_LEVEL_COUNT : 1;
+  for (size_t i = 0; i < count; i++) TRY(family_add(f, d[i].p, &d[i].holm, &d[i].bh, error));
+  return XT_STATUS_OK;
+}
+
+static xt_status add_comparisons(const xt_group *g, bool with_coarse, int part, Family *f, xt_error *error) {
+  if (!with_coarse) {
+    TRY(add_comparison(g, &g->coarse_gain, part, f, error));
+    TRY(add_comparison(g, &g->coarse_released_gain, part, f, error));
+  }
+  for (size_t s = 0; s < g->site_count; s++)
+    for (size_t k = 0; k < g->sites[s].strategy_count; k++) {
+      const xt_strategy_result *strategy = &g->sites[s].strategies[k];
+      TRY(add_comparison(g, with_coarse ? &strategy->coarse : &strategy->vanilla, part, f, error));
+    }
+  return XT_STATUS_OK;
+}
+
+xt_status analysis_adjust(xt_analysis *a, xt_error *error) {
+  Family f = {0};
+  xt_status status;
+  TRY_DONE(adjust_configurations(a, &f, error));
+  for (int with_coarse = 0; with_coarse < 2; with_coarse++)
+    for (int part = 0; part < PART_COUNT; part++) {
+      for (size_t g = 0; g < a->count; g++) TRY_DONE(add_comparisons(&a->groups[g].group, with_coarse, part, &f, error));
+      TRY_DONE(family_adjust(&f, error));
+    }
+done:
+  free(f.tests);
   return status;
 }

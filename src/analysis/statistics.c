@@ -6,26 +6,58 @@
 
 #include "base/mem.h"
 
-xt_estimate estimate_mean(double sum, double squares, size_t count) {
-  if (count == 0) return (xt_estimate){NAN, NAN, 0};
-  const double n = (double)count, mean = sum / n;
-  if (count == 1) return (xt_estimate){mean, NAN, 1};
-  return (xt_estimate){mean, sqrt(fmax(squares - sum * mean, 0) / (n - 1) / n), count};
+#define PI 3.14159265358979323846
+#define BISECTIONS 200 /* more than halve a double's range until nothing is between the ends */
+
+/* ---- quantiles of distributions ----------------------------------------------------------------- */
+
+static double normal_tail(double z) { return erfc(z / sqrt(2)) / 2; } /* beyond z */
+
+/* Student's probability beyond t > 0: the finite series for whole degrees of freedom (Abramowitz and Stegun 26.7.3, 26.7.4). */
+static double student_tail(double t, size_t freedom) {
+  const double angle = atan(t / sqrt((double)freedom)), square = cos(angle) * cos(angle);
+  double term = freedom % 2 ? cos(angle) : 1, sum = freedom == 1 ? 0 : term;
+  for (size_t k = freedom % 2 ? 3 : 2; k < freedom; k += 2) {
+    term *= square * (double)(k - 1) / (double)k;
+    sum += term;
+  }
+  const double between = freedom % 2 ? 2 / PI * (angle + sin(angle) * sum) : sin(angle) * sum; /* -t and t */
+  return (1 - between) / 2;
 }
 
-xt_estimate estimate_proportion(size_t correct, size_t count) { return estimate_mean((double)correct, (double)correct, count); }
-
-xt_estimate estimate_average(const xt_estimate *parts, size_t count) {
-  double sum = 0, variance = 0;
-  size_t n = 0;
-  for (size_t i = 0; i < count; i++) {
-    if (parts[i].count == 0) continue;
-    sum += parts[i].value;
-    variance += parts[i].error * parts[i].error;
-    n++;
+/* Where a falling tail is `share`, at most one half. */
+static double tail_quantile(double share, size_t freedom) {
+  double low = 0, high = 1;
+  while ((freedom ? student_tail(high, freedom) : normal_tail(high)) > share) high *= 2;
+  for (int i = 0; i < BISECTIONS; i++) {
+    const double middle = low + (high - low) / 2;
+    if ((freedom ? student_tail(middle, freedom) : normal_tail(middle)) > share) low = middle;
+    else high = middle;
+    if (middle <= low && middle >= high) break;
   }
-  if (n == 0) return (xt_estimate){NAN, NAN, 0};
-  return (xt_estimate){sum / (double)n, sqrt(variance) / (double)n, n};
+  return low + (high - low) / 2;
+}
+
+double normal_quantile(double probability) { return probability < 0.5 ? -tail_quantile(probability, 0) : tail_quantile(1 - probability, 0); }
+
+double student_quantile(double probability, size_t freedom) {
+  return probability < 0.5 ? -tail_quantile(probability, freedom) : tail_quantile(1 - probability, freedom);
+}
+
+/* ---- intervals ----------------------------------------------------------------------------------- */
+
+void wilson_interval(double p, double n, double confidence, double *low, double *high) {
+  const double z = -normal_quantile((1 - confidence) / 2), divisor = 1 + z * z / n;
+  const double centre = (p + z * z / (2 * n)) / divisor, half = z / divisor * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  *low = fmax(0, centre - half);
+  *high = fmin(1, centre + half);
+}
+
+double interval_tail(double confidence, size_t questions, size_t strata) {
+  if (questions <= strata) return NAN;
+  const double n = (double)questions, freedom = n - (double)strata;
+  const double t = -student_quantile((1 - confidence) / 2, questions - strata);
+  return normal_tail(t * sqrt(n / freedom));
 }
 
 static int by_value(const void *a, const void *b) {
@@ -36,7 +68,7 @@ static int by_value(const void *a, const void *b) {
 void sort_numbers(double *values, size_t count) { qsort(values, count, sizeof *values, by_value); }
 
 double quantile_of(double *values, size_t count, double probability) {
-  if (count == 0) return NAN;
+  if (count == 0 || isnan(probability)) return NAN;
   sort_numbers(values, count);
   const double at = probability * (double)(count - 1);
   const size_t below = (size_t)at;
@@ -58,6 +90,95 @@ double xt_mcnemar_exact(size_t won, size_t lost) {
   }
   return fmin(1, 2 * exp(top) * sum);
 }
+
+/* ---- sign flips ----------------------------------------------------------------------------------- */
+
+#define CONVOLVE_MOST ((size_t)1 << 24)
+#define ENUMERATE_MOST 16
+
+/* The sizes of whole numbers, exactly; the distribution of their sum under random signs is convolved one after another. */
+static xt_status flip_exactly(const double *d, size_t count, size_t total, double sum, double *p, xt_error *error) {
+  const size_t width = 2 * total + 1;
+  double *now = NULL, *next = NULL;
+  size_t reached = 0; /* sums of up to this are possible so far */
+  xt_status status;
+  TRY_DONE(mem_alloc(&now, width, sizeof *now, error));
+  TRY_DONE(mem_alloc(&next, width, sizeof *next, error));
+  now[total] = 1;
+  for (size_t k = 0; k < count; k++) {
+    const size_t size = (size_t)fabs(d[k]);
+    for (size_t i = total - reached - size; i <= total + reached + size; i++) next[i] = 0;
+    for (size_t i = total - reached; i <= total + reached; i++) {
+      next[i - size] += now[i] / 2;
+      next[i + size] += now[i] / 2;
+    }
+    reached += size;
+    double *kept = now;
+    now = next;
+    next = kept;
+  }
+  *p = 0;
+  for (size_t i = (size_t)fabs(sum); i <= total; i++) *p += (i ? 2 : 1) * now[total + i]; /* symmetric */
+  *p = fmin(1, *p);
+done:
+  free(now);
+  free(next);
+  return status;
+}
+
+/* Sums that are equal but for rounding are as far. */
+static bool as_far(double sum, double observed) { return fabs(sum) >= fabs(observed) * (1 - 1e-12); }
+
+static double flip_by_enumeration(const double *d, size_t count, double observed) {
+  const size_t all = (size_t)1 << count;
+  size_t far = 0;
+  for (size_t signs = 0; signs < all; signs++) {
+    double sum = 0;
+    for (size_t k = 0; k < count; k++) sum += signs >> k & 1 ? -d[k] : d[k];
+    far += as_far(sum, observed);
+  }
+  return (double)far / (double)all;
+}
+
+static double flip_by_draws(const double *d, size_t count, double observed, int draws, uint64_t seed) {
+  Rng rng = {seed};
+  int far = 0;
+  for (int i = 0; i < draws; i++) {
+    double sum = 0;
+    uint64_t word = 0;
+    for (size_t k = 0; k < count; k++) {
+      if (k % 64 == 0) word = rng_next(&rng);
+      sum += word >> (k % 64) & 1 ? -d[k] : d[k];
+    }
+    far += as_far(sum, observed);
+  }
+  return (1 + (double)far) / (1 + (double)draws);
+}
+
+xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed, double *p, xt_error *error) {
+  double *d, sum = 0, total = 0;
+  size_t kept = 0, positive = 0;
+  bool whole = true, alike = true;
+  TRY(mem_alloc(&d, count, sizeof *d, error));
+  for (size_t i = 0; i < count; i++) {
+    if (fabs(differences[i]) <= 0) continue;
+    d[kept++] = differences[i];
+    sum += differences[i];
+    total += fabs(differences[i]);
+    positive += differences[i] > 0;
+    whole = whole && floor(differences[i]) >= differences[i];
+    alike = alike && fabs(differences[i]) <= fabs(d[0]) && fabs(differences[i]) >= fabs(d[0]);
+  }
+  xt_status status = XT_STATUS_OK;
+  if (alike) *p = xt_mcnemar_exact(positive, kept - positive);
+  else if (whole && (double)kept * (2 * total + 1) <= (double)CONVOLVE_MOST) status = flip_exactly(d, kept, (size_t)total, sum, p, error);
+  else if (kept <= ENUMERATE_MOST) *p = flip_by_enumeration(d, kept, sum);
+  else *p = flip_by_draws(d, kept, sum, draws, seed);
+  free(d);
+  return status;
+}
+
+/* ---- many tests ------------------------------------------------------------------------------------ */
 
 typedef struct Ranked {
   double p;

@@ -8,12 +8,15 @@
 #include "base/rng.h"
 #include "xtransplant/analysis.h"
 
-/* Of `correct` among `count`: standard error sqrt(p (1 - p) / (count - 1)). */
-xt_estimate estimate_proportion(size_t correct, size_t count);
-/* Of values known by their sum and the sum of their squares. */
-xt_estimate estimate_mean(double sum, double squares, size_t count);
-/* Unweighted mean of those estimates that have a value. */
-xt_estimate estimate_average(const xt_estimate *parts, size_t count);
+/* Phi(z) = probability, and Student's t of `freedom` degrees (at least 1): of probabilities in (0, 1). */
+double normal_quantile(double probability);
+double student_quantile(double probability, size_t freedom);
+
+/* Wilson's interval of the proportion p of n, which may be no whole number. */
+void wilson_interval(double p, double n, double confidence, double *low, double *high);
+
+/* What each end of an expanded percentile interval cuts off (analysis.h), of `questions` in `strata`; NaN: none can be given. */
+double interval_tail(double confidence, size_t questions, size_t strata);
 
 /* Sorts `values` and gives the quantile by linear interpolation between order statistics (type 7 of Hyndman and
  * Fan 1996). NaN of none. */

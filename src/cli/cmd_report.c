@@ -30,13 +30,13 @@ static const Option options[] = {
     {.name = "pdf", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, pdf),
      .help = "each figure as .pdf too, and figures.pdf with all of them (librsvg and Cairo)"},
     {.name = "bootstrap", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, bootstrap), .value = "N", .low = 1, .high = 100000,
-     .preset = "2000", .help = "bootstrap samples of the instances"},
-    {.name = "permutations", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, permutations), .value = "N", .low = 1, .high = 512,
-     .preset = "256", .help = "permutations of the gold answers, for what guessing gives"},
+     .preset = "2000", .help = "bootstrap samples of the questions"},
+    {.name = "permutations", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, permutations), .value = "N", .low = 1, .high = 1000000,
+     .preset = "9999", .help = "draws of a sign-flip test that is too large to be exact"},
     {.name = "confidence", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, confidence), .value = "P", .low = 0.5, .high = 0.9999,
      .preset = "0.95", .help = "of intervals"},
     {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1",
-     .help = "of bootstrap and permutations; the same seed gives the same figures"},
+     .help = "of bootstrap and sign flips; the same seed gives the same figures"},
     {.name = "one-based", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, one_based),
      .help = "count layers from 1 in what is shown, as the paper does; left out: from 0, as all options do"},
     {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
@@ -121,8 +121,8 @@ const Verb verb_report = {
     .summary = "a results file's tables and figures, as one page and as files",
     .about = "Prints what a results file says in words, with a map of the gains, and the paper's tables, as far as a results file has what they need, and with -o writes them and the figures: report.html "
              "(one file that opens anywhere, with every response behind each cell of its heatmaps), report.json (all figures with all digits), "
-             "and a .csv, .tex or .svg each. Accuracies have standard errors; each configuration is tested against the untouched model, with "
-             "p-values adjusted for there being many; upper bounds are set beside what guessing gives.",
+             "and a .csv, .tex or .svg each. Accuracies have standard errors by question (the same question in several "
+             "languages is one); each configuration is tested against the untouched model, with p-values adjusted for there being many; upper bounds are set beside what guessing gives.",
     .example = "xtransplant report xnli.db -o xnli-report",
     .rest_name = "RESULTS.db",
     .rest_max = 1,

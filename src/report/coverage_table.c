@@ -22,7 +22,7 @@ static size_t list_sites(const xt_coverage *c, const char **out, size_t most) {
   return n;
 }
 
-static Cell count_cell(uint64_t n) { return (Cell){CELL_COUNT, (double)n, NAN, NULL}; }
+static Cell count_cell(uint64_t n) { return cell_value(CELL_COUNT, (double)n); }
 
 /* Calls `fill` for each row under its task's heading. */
 static void add_rows(Table *t, const xt_coverage *c, const char *const *sites, size_t site_count,
@@ -44,7 +44,7 @@ static void add_rows(Table *t, const xt_coverage *c, const char *const *sites, s
 /* ---- as people read it -------------------------------------------------------------------------- */
 
 static Cell share_cell(Table *t, uint64_t present, uint64_t planned) {
-  if (planned == 0) return (Cell){CELL_EMPTY, NAN, NAN, NULL};
+  if (planned == 0) return (Cell){0};
   return cell_text(present == planned ? table_format(t, "all %llu", (unsigned long long)planned)
                                       : table_format(t, "%llu of %llu", (unsigned long long)present, (unsigned long long)planned));
 }

@@ -82,7 +82,7 @@ static xt_status draw_figure2(xt_report *r, xt_error *error) {
     }
   if (rows == 0) return XT_STATUS_OK;
   plot_round(&low, &high, 4);
-  TRY(report_figure_add(r, "figure2", "overview", "Figure 2 (5, 6). Configurations against the untouched model",
+  TRY(report_figure_add(r, "figure2", "overview", report_format(r, "Figure %s. Configurations against the untouched model", report_numbered(&r->main, "2", "5", "6")),
                         "Left: how many of the N² configurations win, tie or lose. Right: their average accuracy (dot) and the untouched model's (bar).", &f, error));
   TextBuffer *out = &f->svg;
   svg_open(out, 860, 64 + BAR_ROW * (double)rows, f->title);

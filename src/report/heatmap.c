@@ -70,7 +70,8 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
 static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   static const char *const columns[] = {
-      "target layer", "count", "correct", "vanilla correct", "won", "lost", "gain", "low", "high", "p", "holm", "bh"};
+      "target layer", "count", "correct", "vanilla correct", "won", "lost", "gain", "low", "high", "p",
+      "mcnemar", "holm", "bh", "holm all", "bh all"};
   Table *t;
   TRY(table_add(&r->tables, &r->arena,
                 report_format(r, "configurations-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
@@ -94,8 +95,11 @@ static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_
                           cell_value(CELL_GAIN, k->low),
                           cell_value(CELL_GAIN, k->high),
                           cell_value(CELL_P, k->p),
+                          cell_value(CELL_P, k->mcnemar),
                           cell_value(CELL_P, k->holm),
-                          cell_value(CELL_P, k->bh)};
+                          cell_value(CELL_P, k->bh),
+                          cell_value(CELL_P, k->holm_all),
+                          cell_value(CELL_P, k->bh_all)};
     memcpy(row->cells, cells, sizeof cells);
   }
   return table_check(t, error);

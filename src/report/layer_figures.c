@@ -92,7 +92,8 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
       site->configuration_count < a->cells ? " Dots lead over layers that were not run." : "", report_layers_note(r));
   TRY(report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
                         main ? "layers" : "layers-more",
-                        report_format(r, "Figure 3 (9, 10). %s, %s: average gain by layer", report_group_title(r, g),
+                        report_format(r, "Figure %s. %s, %s: average gain by layer",
+                                      report_numbered(&r->main, "3", "9", "10"), report_group_title(r, g),
                                       report_site_title(site->site)),
                         note, &f, error));
   TextBuffer *out = &f->svg;
@@ -152,7 +153,7 @@ static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a
   double *low = values + a->layers, *high = low + a->layers, *chance = high + a->layers;
   char colour[8];
   for (int k = 0; k < a->layers; k++) {
-    const bool there = layers[k].bound.overall.count && layers[k].candidates > 1;
+    const bool there = layers[k].complete && a->layers > 1;
     values[k] = there ? layers[k].bound.overall.value : NAN;
     low[k] = there ? layers[k].bound_low : NAN;
     high[k] = there ? layers[k].bound_high : NAN;
@@ -175,7 +176,7 @@ static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *grou
     for (int k = 0; site && k < a->layers; k++)
       for (int target = 0; target < 2; target++) {
         const xt_layer_result *layer = target ? &site->targets[k] : &site->sources[k];
-        if (layer->candidates <= 1) continue;
+        if (layer->complete == 0 || a->layers == 1) continue;
         report_include(layer->bound_high, low, high);
         report_include(layer->bound_low, low, high);
         report_include(layer->chance, low, high);
@@ -210,9 +211,9 @@ xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_
   if (!figure4_range(a, groups, count, &low, &high)) return XT_STATUS_OK;
   const double step = plot_round(&low, &high, 6);
   const char *note = report_format(r,
-                                   "An instance counts if any of the N candidates is right. Bands: bootstrap "
-                                   "intervals. Dashed: the same bound by chance, "
-                                   "against permuted gold answers. Dotted: the untouched model. %s",
+                                   "An instance counts if any of its N candidates is right; those that lack some are left out. "
+                                   "Bands: bootstrap intervals. Dashed: the same bound by chance, "
+                                   "against the gold answers of other questions. Dotted: the untouched model. %s",
                                    report_layers_note(r));
   TRY(report_figure_add(r, "figure4", "bounds", "Figure 4. Instance-aware upper bounds by fixed layer", note, &f,
                         error));

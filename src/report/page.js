@@ -217,7 +217,7 @@
     const s = site(), all = state.language === 'all';
     const [low, high] = all ? [s.low[c], s.high[c]] : interval(totals.there[c], totals.won[c], totals.lost[c], meta.confidence);
     if (low !== null) out.append(numbersOf(`${Math.round(100 * meta.confidence)}% interval`, `${points(low)} to ${points(high)}`));
-    out.append(numbersOf('p (McNemar)', chance(totals.p[c])), numbersOf('Holm', chance(totals.holm[c])), numbersOf('BH', chance(totals.bh[c])));
+    out.append(numbersOf('p (by question)', chance(totals.p[c])), numbersOf('Holm', chance(totals.holm[c])), numbersOf('BH', chance(totals.bh[c])));
     return out;
   }
 

@@ -312,7 +312,7 @@ static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoke
   uint32_t *values;
   TRY(mem_alloc(&values, a->text_count, sizeof *values, error));
   for (size_t i = 0; i < a->text_count; i++) {
-    const float perplexity = (float)a->texts[i].perplexity;
+    const float perplexity = (float)exp(a->texts[i].nll); /* NaN: not known */
     memcpy(&values[i], &perplexity, sizeof perplexity);
   }
   xt_status status = a->has_perplexity ? add_numbers32(out, "q", values, a->text_count, error) : XT_STATUS_OK;

@@ -6,41 +6,26 @@
 #include "analysis/levels.h"
 #include "report/report_parts.h"
 
-/* ---- languages as columns ---------------------------------------------------------------------- */
-
-void report_language_columns(Table *t, const xt_group *g) {
-  for (int level = 0; level < XT_LEVEL_COUNT; level++) {
-    bool any = false;
-    for (size_t l = 0; l < g->language_count; l++)
-      if (g->languages[l].level == level) {
-        table_column(t, level_name(level), g->languages[l].name);
-        any = true;
-      }
-    if (any) table_column(t, level_name(level), "Avg.");
-  }
-  for (size_t l = 0; l < g->language_count; l++)
-    if (g->languages[l].level < 0) table_column(t, "Other", g->languages[l].name[0] ? g->languages[l].name : "?");
-  table_column(t, "All", "instances");
-}
-
-void report_language_cells(Row *row, CellKind kind, const xt_group *g, const xt_scores *scores) {
-  size_t at = 0;
-  if (!row) return;
-  for (int level = 0; level < XT_LEVEL_COUNT; level++) {
-    bool any = false;
-    for (size_t l = 0; l < g->language_count; l++)
-      if (g->languages[l].level == level) {
-        row->cells[at++] = cell_estimate(kind, scores->languages[l]);
-        any = true;
-      }
-    if (any) row->cells[at++] = cell_estimate(kind, scores->levels[level]);
-  }
-  for (size_t l = 0; l < g->language_count; l++)
-    if (g->languages[l].level < 0) row->cells[at++] = cell_estimate(kind, scores->languages[l]);
-  row->cells[at] = cell_estimate(kind, scores->overall);
-}
-
 /* ---- table 1 ---------------------------------------------------------------------------------- */
+
+typedef enum Figure { FIGURE_MEAN, FIGURE_GEOMETRIC, FIGURE_MEDIAN, FIGURE_CONSISTENCY, FIGURE_COUNT } Figure;
+
+/* Headings, and what the rows under them are called in files. */
+static const struct {
+  const char *title, *name;
+} figures[FIGURE_COUNT] = {{"Perplexity (mean of e^nll)", "perplexity"},
+                           {"Perplexity (e^(mean nll))", "perplexity, geometric"},
+                           {"Perplexity (median)", "perplexity, median"},
+                           {"Language consistency (%)", "consistency"}};
+
+static Cell figure_cell(Figure figure, const xt_text_summary *s) {
+  switch (figure) {
+    case FIGURE_MEAN: return cell_estimate(CELL_NUMBER, s->perplexity);
+    case FIGURE_GEOMETRIC: return cell_estimate(CELL_NUMBER, s->geometric);
+    case FIGURE_MEDIAN: return s->perplexity.count ? cell_value(CELL_NUMBER, s->median) : (Cell){0};
+    default: return cell_estimate(CELL_SHARE, s->consistency);
+  }
+}
 
 /* "160 of 400" where not all of a group's responses at a site were measured; NULL: all or none were. */
 static const char *measured_text(Table *t, const xt_report *r, const xt_group *g, const char *name, bool perplexity) {
@@ -59,31 +44,41 @@ static const char *measured_text(Table *t, const xt_report *r, const xt_group *g
 }
 
 /* A row that says of how many responses the row above is, if it is not of all. */
-static void measured_row(Table *t, const xt_report *r, const AnalysisGroup *const *groups, size_t count, const char *site, bool perplexity) {
+static void measured_row(Table *t, const xt_report *r, const AnalysisGroup *const *groups, size_t count, const char *site, Figure figure) {
   Row *row = NULL;
   for (size_t g = 0; g < count; g++) {
-    const char *text = measured_text(t, r, &groups[g]->group, site, perplexity);
+    const char *text = measured_text(t, r, &groups[g]->group, site, figure != FIGURE_CONSISTENCY);
     if (!text) continue;
     if (!row) row = table_row(t, "  PARTLY MEASURED, responses");
-    if (row) row->cells[g] = cell_text(text);
+    if (row) row->cells[1 + g] = cell_text(text);
+    if (row) row->cells[0] = cell_text(figures[figure].name);
   }
 }
 
-static void metric_rows(Table *t, const xt_report *r, const AnalysisGroup *const *groups, size_t count, bool perplexity) {
-  static const char *const sites[] = {"attn", "ffn", "block"};
-  const CellKind kind = perplexity ? CELL_NUMBER : CELL_SHARE;
+static bool any_site(const AnalysisGroup *const *groups, size_t count, const char *name) {
+  for (size_t g = 0; g < count; g++)
+    for (size_t s = 0; s < groups[g]->group.site_count; s++)
+      if (strcmp(groups[g]->group.sites[s].site, name) == 0) return true;
+  return false;
+}
+
+static void metric_rows(Table *t, const xt_report *r, const AnalysisGroup *const *groups, size_t count, Figure figure) {
+  static const char *const sites[] = {"attn", "attn-released", "ffn", "block"}; /* the paper's rows; the second where it was swept */
+  table_section(t, figures[figure].title);
   Row *row = table_row(t, "Vanilla (no transplant)");
-  for (size_t g = 0; g < count && row; g++)
-    row->cells[g] = cell_estimate(kind, perplexity ? groups[g]->group.perplexity : groups[g]->group.consistency);
-  measured_row(t, r, groups, count, "vanilla", perplexity);
+  if (row) row->cells[0] = cell_text(figures[figure].name);
+  for (size_t g = 0; g < count && row; g++) row->cells[1 + g] = figure_cell(figure, &groups[g]->group.texts);
+  measured_row(t, r, groups, count, "vanilla", figure);
   for (size_t s = 0; s < sizeof sites / sizeof *sites; s++) {
+    if (strcmp(sites[s], "attn-released") == 0 && !any_site(groups, count, sites[s])) continue;
     row = table_row(t, table_format(t, "Transplant (%s)", report_site_title(sites[s])));
+    if (row) row->cells[0] = cell_text(figures[figure].name);
     for (size_t g = 0; g < count && row; g++)
       for (size_t k = 0; k < groups[g]->group.site_count; k++) {
         const xt_site_result *site = &groups[g]->group.sites[k];
-        if (strcmp(site->site, sites[s]) == 0) row->cells[g] = cell_estimate(kind, perplexity ? site->perplexity : site->consistency);
+        if (strcmp(site->site, sites[s]) == 0) row->cells[1 + g] = figure_cell(figure, &site->texts);
       }
-    measured_row(t, r, groups, count, sites[s], perplexity);
+    measured_row(t, r, groups, count, sites[s], figure);
   }
 }
 
@@ -93,92 +88,101 @@ static xt_status table1(xt_report *r, const AnalysisGroup *const *groups, size_t
   if (!a->has_perplexity && !a->has_language) return XT_STATUS_OK;
   TRY(table_add(&r->tables, &r->arena, "table1", "", &t, error));
   t->title = "Table 1. Perplexity and language consistency of the responses";
-  t->note = "Means over the responses that were measured, of all configurations; consistency: per cent of responses in the language that the task asks for.";
+  t->note = "Over the responses that were measured, of all configurations; errors are by question. Single texts may rule the mean of e^nll: e^(mean nll) and the median stand "
+            "beside it. Consistency: per cent of responses in the language that the task asks for; an empty one is in none.";
+  table_column(t, "", "measure");
   for (size_t g = 0; g < count; g++) table_column(t, "", groups[g]->group.title);
-  if (a->has_perplexity) {
-    table_section(t, "Perplexity");
-    metric_rows(t, r, groups, count, true);
-  }
-  if (a->has_language) {
-    table_section(t, "Language consistency (%)");
-    metric_rows(t, r, groups, count, false);
-  }
+  for (Figure f = FIGURE_MEAN; f < FIGURE_COUNT; f++)
+    if (f == FIGURE_CONSISTENCY ? a->has_language : a->has_perplexity) metric_rows(t, r, groups, count, f);
   return table_check(t, error);
 }
 
 /* ---- table 2 ---------------------------------------------------------------------------------- */
 
-static const char *task_type(const xt_task *task) {
-  if (task->direction == XT_DIRECTION_FROM_LANGUAGE) return "Cultural adaptability";
-  return task->kind == XT_TASK_CHOICE ? "Multilingual understanding" : "Multilingual generation";
+/* The rows of the paper's table: benchmarks whose PilotSets the layers were chosen on, and others of the kind. */
+static const struct {
+  const char *type, *in, *out;
+} kinds[] = {{"Multilingual understanding", "xnli", "xcopa"}, {"Multilingual generation", "xquad", "mkqa"}, {"Cultural adaptability", "globalopinionqa", "culturalbench"}};
+
+/* "ID data": of a benchmark that layers were chosen on; "OOD data" of the other; "" of others. */
+static const char *data_kind(const char *task) {
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    if (strcmp(kinds[k].in, task) == 0) return "ID data";
+    if (strcmp(kinds[k].out, task) == 0) return "OOD data";
+  }
+  return "";
+}
+
+/* Which coarse configurations of a task the store has: "attn", "attn, attn-released"; "no". */
+static const char *coarse_sites(Table *t, const AnalysisGroup *const *groups, size_t count, const char *task) {
+  for (size_t g = 0; g < count; g++) {
+    const xt_group *group = &groups[g]->group;
+    const char *site;
+    int source, target;
+    if (strcmp(group->task, task) != 0) continue;
+    xt_coarse(group->benchmark, group->layers, &site, &source, &target);
+    const bool plain = group->coarse.overall.count, released = group->coarse_released.overall.count;
+    if (!plain && !released) return "no";
+    return table_format(t, "%s%s%s", plain ? site : "", plain && released ? ", " : "", released ? "attn-released" : "");
+  }
+  return "no";
 }
 
 static xt_status table2(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
   Table *t;
   const int layers = r->main.analysis->layers;
-  TRY(table_add(&r->tables, &r->arena, "table2", "Task", &t, error));
+  static const char *const columns[][2] = {{"", "Site"}, {"Layers", "source"}, {"Layers", "target"}, {"ID data", "task"}, {"ID data", "in this store"},
+                                           {"OOD data", "task"}, {"OOD data", "in this store"}};
+  TRY(table_add(&r->tables, &r->arena, "table2", "Task type", &t, error));
   t->title = "Table 2. The coarse strategy";
-  t->note = table_format(t, "The model has %d layers. %s", layers, report_layers_note(r));
-  table_column(t, "", "Type");
-  table_column(t, "", "Site");
-  table_column(t, "", "Source layer");
-  table_column(t, "", "Target layer");
-  table_column(t, "", "In this store");
-  for (size_t g = 0; g < count; g++) {
+  t->note = table_format(t, "The model has %d layers. %s ID data: the benchmarks whose PilotSets the layers were chosen on. In this store: the sites whose responses it has.",
+                         layers, report_layers_note(r));
+  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, columns[c][0], columns[c][1]);
+  for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+    const xt_task *in = xt_task_find(kinds[k].in), *out = xt_task_find(kinds[k].out);
     const char *site;
     int source, target;
-    if (!groups[g]->group.benchmark) continue;
-    xt_coarse(groups[g]->group.benchmark, layers, &site, &source, &target);
-    Row *row = table_row(t, groups[g]->group.title);
+    xt_coarse(in, layers, &site, &source, &target);
+    Row *row = table_row(t, kinds[k].type);
     if (!row) break;
-    row->cells[0] = cell_text(task_type(groups[g]->group.benchmark));
-    row->cells[1] = cell_text(report_site_title(site));
-    row->cells[2] = (Cell){CELL_COUNT, source + r->first_layer, NAN, NULL};
-    row->cells[3] = (Cell){CELL_COUNT, target + r->first_layer, NAN, NULL};
-    row->cells[4] = cell_text(groups[g]->group.coarse.overall.count ? "yes" : "no");
+    const Cell cells[] = {cell_text(report_site_title(site)), cell_value(CELL_COUNT, source + r->first_layer), cell_value(CELL_COUNT, target + r->first_layer), cell_text(in->title),
+                          cell_text(coarse_sites(t, groups, count, in->name)), cell_text(out->title), cell_text(coarse_sites(t, groups, count, out->name))};
+    memcpy(row->cells, cells, sizeof cells);
   }
   return table_check(t, error);
 }
 
 /* ---- tables 3, 9, 10 -------------------------------------------------------------------------- */
 
-/* Which of several tables that differ by the model alone. */
-static const char *numbered(const xt_report *r, const char *llama, const char *mistral, const char *qwen) {
-  char lower[64];
-  size_t n = 0;
-  for (const char *c = r->main.model; *c && n + 1 < sizeof lower; c++) lower[n++] = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);
-  lower[n] = 0;
-  return strstr(lower, "mistral") ? mistral : strstr(lower, "qwen") ? qwen : llama;
-}
-
-static void paired_row(Table *t, const xt_group *g, const char *label, const xt_scores *from, const xt_scores *to) {
-  xt_estimate languages[256];
-  xt_scores gain = {.languages = languages};
-  if (g->language_count > sizeof languages / sizeof *languages) return;
-  for (size_t l = 0; l < g->language_count; l++)
-    languages[l] = (xt_estimate){to->languages[l].value - from->languages[l].value, NAN, to->languages[l].count};
-  for (int level = 0; level < XT_LEVEL_COUNT; level++)
-    gain.levels[level] = (xt_estimate){to->levels[level].value - from->levels[level].value, NAN, to->levels[level].count};
-  gain.overall = (xt_estimate){to->overall.value - from->overall.value, NAN, to->overall.count};
-  report_language_cells(table_row(t, label), CELL_GAIN, g, &gain);
+static void coarse_rows(Table *t, const xt_group *g) {
+  const struct { const char *name; const xt_scores *scores; const xt_comparison *gain; } rows[] = {
+      {"Coarse", &g->coarse, &g->coarse_gain}, {"Coarse (attn-released)", &g->coarse_released, &g->coarse_released_gain}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    if (rows[i].scores->overall.count == 0) continue;
+    report_language_cells(table_row(t, rows[i].name), CELL_SHARE, g, rows[i].scores);
+    report_comparison_rows(t, g, table_format(t, "%s − Vanilla", rows[i].name), rows[i].gain);
+  }
 }
 
 static xt_status table3(xt_report *r, const AnalysisGroup *group, xt_error *error) {
   const xt_group *g = &group->group;
+  const char *data = data_kind(g->task);
   Table *t;
   TRY(table_add(&r->tables, &r->arena, report_format(r, "table3-%s", report_slug(r, g)), g->title, &t, error));
-  t->title = table_format(t, "Table %s. %s: the untouched model and strategies, by language", numbered(r, "3", "9", "10"), g->title);
-  t->note = "Accuracy in per cent with its standard error; averages of High, Mid and Low are over languages, the last column is over instances.";
+  t->title = table_format(t, "Table %s. %s%s%s%s: the untouched model and strategies, by language", report_numbered(&r->main, "3", "9", "10"), g->title,
+                          data[0] ? " (" : "", data, data[0] ? ")" : "");
+  t->note = table_format(t, "Accuracy in per cent with its standard error, or Wilson's interval where all or none are right; averages of High, Mid and Low are over languages, "
+                            "the last column is over instances. %s", report_comparison_note(t, r->main.analysis));
   report_language_columns(t, g);
   report_language_cells(table_row(t, "Vanilla"), CELL_SHARE, g, &g->vanilla);
-  if (g->coarse.overall.count) {
-    report_language_cells(table_row(t, "Coarse"), CELL_SHARE, g, &g->coarse);
-    paired_row(t, g, "Coarse − Vanilla", &g->vanilla, &g->coarse);
-  }
+  coarse_rows(t, g);
   for (size_t s = 0; s < g->site_count; s++)
     for (size_t k = 0; k < g->sites[s].strategy_count; k++) {
       const xt_strategy_result *strategy = &g->sites[s].strategies[k];
-      report_language_cells(table_row(t, table_format(t, "%s (%s)", strategy->name, g->sites[s].site)), CELL_SHARE, g, &strategy->scores);
+      const char *label = table_format(t, "%s (%s)", strategy->name, g->sites[s].site);
+      report_language_cells(table_row(t, label), CELL_SHARE, g, &strategy->scores);
+      report_comparison_rows(t, g, table_format(t, "%s − Vanilla", label), &strategy->vanilla);
+      if (strategy->coarse.overall.count) report_comparison_rows(t, g, table_format(t, "%s − Coarse (%s)", label, g->sites[s].site), &strategy->coarse);
     }
   return table_check(t, error);
 }
@@ -213,16 +217,61 @@ static void strategy_rows(Table *t, const xt_analysis *a, const AnalysisGroup *c
   }
 }
 
+/* A bound, and what guessing gives; of groups where some instances have all candidates. The label says of how many. */
+static void bound_rows(Table *t, const char *name, const xt_analysis *a, const AnalysisGroup *const *groups, size_t count, bool source) {
+  Row *bound = NULL, *chance = NULL;
+  for (size_t g = 0; g < count; g++) {
+    const xt_site_result *site = report_site(&groups[g]->group);
+    if (!site) continue;
+    const xt_layer_result *layer = source ? &site->sources[a->layers - 1] : &site->targets[0];
+    if (layer->complete == 0) continue;
+    if (!bound) bound = table_row(t, name);
+    level_cells(bound, g, &layer->bound);
+  }
+  for (size_t g = 0; g < count && bound; g++) {
+    const xt_site_result *site = report_site(&groups[g]->group);
+    if (!site) continue;
+    const xt_layer_result *layer = source ? &site->sources[a->layers - 1] : &site->targets[0];
+    if (layer->complete == 0) continue;
+    if (!chance) chance = table_row(t, table_format(t, "%s by chance", name));
+    level_cells(chance, g, &layer->chance_scores);
+  }
+}
+
+/* Why a bound is left out, or of how many questions it is; "" where it is of all. */
+static const char *incomplete_note(Table *t, const xt_analysis *a, const AnalysisGroup *const *groups, size_t count) {
+  const char *note = "";
+  for (size_t g = 0; g < count; g++)
+    for (int source = 1; source >= 0; source--) {
+      const xt_group *group = &groups[g]->group;
+      const xt_site_result *site = report_site(group);
+      if (!site) continue;
+      const xt_layer_result *layer = source ? &site->sources[a->layers - 1] : &site->targets[0];
+      const char *name = source ? "SourceLast" : "TargetFirst";
+      if (layer->complete == 0)
+        note = table_format(t, "%s %s of %s (%s) is left out: of %d candidates there are %.1f a question on average, and no question has all.", note, name, group->title, site->site,
+                            a->layers, layer->candidates);
+      else if (layer->complete < group->scored)
+        note = table_format(t, "%s %s of %s (%s) is of the %zu of %zu questions that have all %d candidates.", note, name, group->title, site->site, layer->complete,
+                            group->scored, a->layers);
+    }
+  return note;
+}
+
 static xt_status table4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
   Table *t;
   const xt_analysis *a = r->main.analysis;
   TRY(table_add(&r->tables, &r->arena, "table4", "Settings", &t, error));
-  t->title = table_format(t, "Table %s. The untouched model, methods for comparison, strategies and upper bounds", numbered(r, "4", "6", "7"));
-  t->note = "Accuracy in per cent, unweighted means over languages. An upper bound counts an instance if any of the N candidates is right.";
+  t->title = table_format(t, "Table %s. The untouched model, methods for comparison, strategies and upper bounds", report_numbered(&r->main, "4", "6", "7"));
+  t->note = table_format(t, "Accuracy in per cent, unweighted means over languages. An upper bound counts an instance if any of its N candidates is right; by chance: the same "
+                            "against the gold answers of other questions.%s", incomplete_note(t, a, groups, count));
   for (size_t g = 0; g < count; g++)
     for (int level = 0; level < XT_LEVEL_COUNT; level++) table_column(t, groups[g]->group.title, level_name(level));
-  Row *row = table_row(t, "Vanilla");
-  for (size_t g = 0; g < count; g++) level_cells(row, g, &groups[g]->group.vanilla);
+  Row *row = table_row(t, "Vanilla"), *chance = table_row(t, "Vanilla by chance");
+  for (size_t g = 0; g < count; g++) {
+    level_cells(row, g, &groups[g]->group.vanilla);
+    level_cells(chance, g, &groups[g]->group.vanilla_chance_scores);
+  }
   if (r->cot.analysis || r->tuned.analysis) {
     table_section(t, "Methods for comparison");
     other_store_row(t, "CoT", &r->cot, true, groups, count);
@@ -233,25 +282,34 @@ static xt_status table4(xt_report *r, const AnalysisGroup *const *groups, size_t
     strategy_rows(t, a, groups, count);
   }
   table_section(t, "Instance-aware upper bounds");
-  Row *last = table_row(t, "SourceLast");
-  for (size_t g = 0; g < count; g++)
-    if (report_site(&groups[g]->group)) level_cells(last, g, &report_site(&groups[g]->group)->sources[a->layers - 1].bound);
-  Row *first = table_row(t, "TargetFirst");
-  for (size_t g = 0; g < count; g++)
-    if (report_site(&groups[g]->group)) level_cells(first, g, &report_site(&groups[g]->group)->targets[0].bound);
+  bound_rows(t, "SourceLast", a, groups, count, true);
+  bound_rows(t, "TargetFirst", a, groups, count, false);
   return table_check(t, error);
 }
 
 /* ---- bounds against chance --------------------------------------------------------------------- */
 
 static void bound_row(Table *t, const char *label, const xt_group *g, const xt_layer_result *layer) {
-  if (layer->bound.overall.count == 0) return;
+  if (layer->candidates <= 0) return;
   Row *row = table_row(t, label);
   if (!row) return;
-  const Cell cells[] = {cell_estimate(CELL_SHARE, g->vanilla.overall), cell_value(CELL_SHARE, g->vanilla_chance), cell_value(CELL_NUMBER, layer->candidates),
-                        cell_estimate(CELL_SHARE, layer->bound.overall), cell_value(CELL_SHARE, layer->bound_low), cell_value(CELL_SHARE, layer->bound_high),
-                        cell_value(CELL_SHARE, layer->chance), cell_value(CELL_SHARE, layer->chance_low), cell_value(CELL_SHARE, layer->chance_high),
-                        cell_value(CELL_GAIN, layer->bound.overall.value - layer->chance)};
+  const bool all = layer->complete > 0; /* else the row says why it has no bound */
+  const Cell cells[] = {cell_value(CELL_NUMBER, layer->candidates), cell_value(CELL_COUNT, (double)layer->complete), cell_value(CELL_COUNT, (double)g->scored),
+                        cell_estimate(CELL_SHARE, layer->vanilla), cell_estimate(CELL_SHARE, layer->bound.overall), cell_value(CELL_SHARE, layer->bound_low),
+                        cell_value(CELL_SHARE, layer->bound_high), cell_value(CELL_SHARE, layer->chance), cell_value(CELL_SHARE, layer->chance_low),
+                        cell_value(CELL_SHARE, layer->chance_high), cell_value(CELL_GAIN, layer->above), cell_value(CELL_GAIN, layer->above_low),
+                        cell_value(CELL_GAIN, layer->above_high)};
+  memcpy(row->cells, cells, (all ? sizeof cells / sizeof *cells : 3) * sizeof *cells);
+}
+
+/* The untouched model as a bound of its one response. */
+static void vanilla_bound_row(Table *t, const char *label, const xt_group *g) {
+  Row *row = table_row(t, label);
+  if (!row) return;
+  const Cell cells[] = {cell_value(CELL_NUMBER, 1), cell_value(CELL_COUNT, (double)g->scored), cell_value(CELL_COUNT, (double)g->scored),
+                        cell_estimate(CELL_SHARE, g->vanilla.overall), cell_estimate(CELL_SHARE, g->vanilla.overall), (Cell){0}, (Cell){0},
+                        cell_value(CELL_SHARE, g->vanilla_chance), (Cell){0}, (Cell){0}, cell_value(CELL_GAIN, g->vanilla_above),
+                        cell_value(CELL_GAIN, g->vanilla_above_low), cell_value(CELL_GAIN, g->vanilla_above_high)};
   memcpy(row->cells, cells, sizeof cells);
 }
 
@@ -260,21 +318,24 @@ static xt_status bounds_table(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   TRY(table_add(&r->tables, &r->arena, "bounds", "Task, site", &t, error));
   t->title = "Upper bounds and what guessing gives";
-  t->note = table_format(t, "Per cent of instances. More candidates raise a bound even where they are guesses: by chance is the same bound against gold "
-                            "answers permuted within each language (mean and %.0f%% interval of %d permutations); intervals of the bound are bootstrap over instances.",
-                         100 * a->options.confidence, a->options.permutations);
-  static const char *const columns[][2] = {{"Vanilla", "accuracy"}, {"Vanilla", "by chance"}, {"Upper bound", "candidates"}, {"Upper bound", "bound"},
-                                           {"Upper bound", "low"}, {"Upper bound", "high"}, {"By chance", "mean"}, {"By chance", "low"},
-                                           {"By chance", "high"}, {"", "above chance"}};
+  t->note = table_format(t, "Per cent of the questions that have all %d candidates; without such questions there is no bound. More candidates raise a bound even where they are "
+                            "guesses: by chance is the same bound against the gold answers of the other questions of the language, each in turn. Intervals (%.0f%%) are bootstrap "
+                            "over questions. Above chance still contains what the untouched model knows: its own row has that.",
+                         a->layers, 100 * a->options.confidence);
+  static const char *const columns[][2] = {{"Candidates", "mean"}, {"Questions", "with all"}, {"Questions", "of"}, {"", "vanilla"}, {"Upper bound", "bound"},
+                                           {"Upper bound", "low"}, {"Upper bound", "high"}, {"By chance", "mean"}, {"By chance", "low"}, {"By chance", "high"},
+                                           {"Above chance", "difference"}, {"Above chance", "low"}, {"Above chance", "high"}};
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, columns[c][0], columns[c][1]);
-  for (size_t g = 0; g < a->count; g++)
-    for (size_t s = 0; s < a->groups[g].group.site_count; s++) {
-      const xt_group *group = &a->groups[g].group;
+  for (size_t g = 0; g < a->count; g++) {
+    const xt_group *group = &a->groups[g].group;
+    const char *title = report_group_title(r, group);
+    vanilla_bound_row(t, table_format(t, "%s, vanilla", title), group);
+    for (size_t s = 0; s < group->site_count; s++) {
       const xt_site_result *site = &group->sites[s];
-      const char *title = report_group_title(r, group);
       bound_row(t, table_format(t, "%s, %s, SourceLast", title, site->site), group, &site->sources[a->layers - 1]);
       bound_row(t, table_format(t, "%s, %s, TargetFirst", title, site->site), group, &site->targets[0]);
     }
+  }
   return table_check(t, error);
 }
 
@@ -283,11 +344,13 @@ static xt_status bounds_table(xt_report *r, xt_error *error) {
 static xt_status best_table(xt_report *r, xt_error *error) {
   Table *t;
   const xt_analysis *a = r->main.analysis;
-  static const char *const columns[] = {"vanilla", "mean of all", "best", "source layer", "target layer", "gain", "low", "high", "p", "p (Holm)", "q (BH)", "gain on fresh instances"};
+  static const char *const columns[] = {"vanilla", "mean of all", "best", "source layer", "target layer", "gain", "low", "high", "p", "p (McNemar)", "p (Holm)", "q (BH)", "p (Holm, all)", "q (BH, all)",
+                                        "gain on fresh questions"};
   TRY(table_add(&r->tables, &r->arena, "best", "Task, site", &t, error));
   t->title = "What the best configuration is worth";
-  t->note = table_format(t, "The best of N² is optimistic by construction. Gain with its %.0f%% paired bootstrap interval; p: exact McNemar test, adjusted "
-                            "over all configurations; fresh: gain on instances left out of each bootstrap sample, of the configuration that was best within it. %s",
+  t->note = table_format(t, "The best of N² is optimistic by construction. Gain with its %.0f%% paired bootstrap interval over questions; p: sign-flip test by question (McNemar: "
+                            "exact test that takes instances as independent), adjusted over all configurations of the row, and (all) over those of every row; fresh: gain on "
+                            "questions left out of each bootstrap sample, of the configuration that was best within it. %s",
                          100 * a->options.confidence, report_layers_note(r));
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, "", columns[c]);
   table_column(t, "Configurations", "better (Holm)");
@@ -312,7 +375,8 @@ static xt_status best_table(xt_report *r, xt_error *error) {
       const Cell cells[] = {cell_value(CELL_SHARE, (double)best->vanilla_correct / (double)best->count), cell_estimate(CELL_SHARE, site->mean.overall),
                             cell_value(CELL_SHARE, (double)best->correct / (double)best->count), cell_value(CELL_COUNT, site->best / a->layers + r->first_layer),
                             cell_value(CELL_COUNT, site->best % a->layers + r->first_layer), cell_value(CELL_GAIN, best->gain), cell_value(CELL_GAIN, best->low),
-                            cell_value(CELL_GAIN, best->high), cell_value(CELL_P, best->p), cell_value(CELL_P, best->holm), cell_value(CELL_P, best->bh),
+                            cell_value(CELL_GAIN, best->high), cell_value(CELL_P, best->p), cell_value(CELL_P, best->mcnemar), cell_value(CELL_P, best->holm),
+                            cell_value(CELL_P, best->bh), cell_value(CELL_P, best->holm_all), cell_value(CELL_P, best->bh_all),
                             cell_value(CELL_GAIN, site->best_fresh)};
       memcpy(row->cells, cells, sizeof cells);
       for (size_t k = 0; k < 4; k++) row->cells[sizeof cells / sizeof *cells + k] = cell_value(CELL_COUNT, (double)counts[k]);

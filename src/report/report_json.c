@@ -33,6 +33,10 @@ static json_t *estimate(const xt_estimate *e) {
   put(&object, "value", real(e->count ? e->value : (double)NAN));
   put(&object, "error", real(e->count ? e->error : (double)NAN));
   put(&object, "count", json_integer((json_int_t)e->count));
+  if (e->high > e->low) {
+    put(&object, "low", real(e->low));
+    put(&object, "high", real(e->high));
+  }
   return object;
 }
 
@@ -41,9 +45,38 @@ static json_t *scores(const xt_group *g, const xt_scores *s) {
   for (int level = 0; level < XT_LEVEL_COUNT; level++) put(&levels, level_name(level), estimate(&s->levels[level]));
   for (size_t l = 0; l < g->language_count; l++) put(&languages, g->languages[l].name, estimate(&s->languages[l]));
   put(&object, "overall", estimate(&s->overall));
+  put(&object, "average", estimate(&s->average));
   put(&object, "levels", levels);
   put(&object, "languages", languages);
   return object;
+}
+
+static json_t *difference(const xt_difference *d) {
+  const struct { const char *name; double value; } reals[] = {{"gain", d->gain}, {"low", d->low}, {"high", d->high}, {"p", d->p}, {"mcnemar", d->mcnemar},
+                                                              {"holm", d->holm}, {"bh", d->bh}};
+  json_t *object = json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)d->count, "questions", (json_int_t)d->questions, "won", (json_int_t)d->won, "lost",
+                             (json_int_t)d->lost);
+  for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) put(&object, reals[i].name, real(reals[i].value));
+  return object;
+}
+
+static json_t *comparison(const xt_group *g, const xt_comparison *c) {
+  if (c->overall.count == 0) return json_null();
+  json_t *object = json_object(), *levels = json_object(), *languages = json_object();
+  for (int level = 0; level < XT_LEVEL_COUNT; level++) put(&levels, level_name(level), difference(&c->levels[level]));
+  for (size_t l = 0; l < g->language_count; l++) put(&languages, g->languages[l].name, difference(&c->languages[l]));
+  put(&object, "overall", difference(&c->overall));
+  put(&object, "levels", levels);
+  put(&object, "languages", languages);
+  return object;
+}
+
+/* Adds the members of a summary to a site's or group's. */
+static void put_texts(json_t **object, const xt_text_summary *t) {
+  put(object, "perplexity", estimate(&t->perplexity));
+  put(object, "perplexity_geometric", estimate(&t->geometric));
+  put(object, "perplexity_median", real(t->median));
+  put(object, "consistency", estimate(&t->consistency));
 }
 
 static json_t *tally(const xt_tally *t) { return json_pack("{s:i, s:i, s:i}", "win", t->win, "tie", t->tie, "lose", t->lose); }
@@ -58,12 +91,18 @@ static json_t *layers(const xt_group *g, const xt_layer_result *results) {
     put(&object, "gain", estimate(&k->gain));
     put(&object, "language_gains", gains);
     put(&object, "candidates", real(k->candidates));
+    put(&object, "complete", json_integer((json_int_t)k->complete));
+    put(&object, "vanilla", estimate(&k->vanilla));
     put(&object, "bound", scores(g, &k->bound));
     put(&object, "bound_low", real(k->bound_low));
     put(&object, "bound_high", real(k->bound_high));
+    put(&object, "chance_scores", scores(g, &k->chance_scores));
     put(&object, "chance", real(k->chance));
     put(&object, "chance_low", real(k->chance_low));
     put(&object, "chance_high", real(k->chance_high));
+    put(&object, "above", real(k->above));
+    put(&object, "above_low", real(k->above_low));
+    put(&object, "above_high", real(k->above_high));
     append(&array, object);
   }
   return array;
@@ -71,7 +110,8 @@ static json_t *layers(const xt_group *g, const xt_layer_result *results) {
 
 /* One array a field, over the configurations in order of source * layers + target; null where one is not there. */
 static json_t *configurations(const xt_group *g, const xt_site_result *site) {
-  static const char *const names[] = {"count", "correct", "vanilla_correct", "won", "lost", "gain", "low", "high", "p", "holm", "bh"};
+  static const char *const names[] = {"count", "correct", "vanilla_correct", "won", "lost", "gain", "low", "high", "p", "mcnemar",
+                                      "holm", "bh", "holm_all", "bh_all"};
   enum { FIELDS = sizeof names / sizeof *names, COUNTS = 5 };
   json_t *object = json_object();
   for (size_t f = 0; f < FIELDS; f++) {
@@ -79,7 +119,7 @@ static json_t *configurations(const xt_group *g, const xt_site_result *site) {
     for (int c = 0; c < g->layers * g->layers; c++) {
       const xt_configuration *k = &site->configurations[c];
       const size_t counts[COUNTS] = {k->count, k->correct, k->vanilla_correct, k->won, k->lost};
-      const double reals[FIELDS - COUNTS] = {k->gain, k->low, k->high, k->p, k->holm, k->bh};
+      const double reals[FIELDS - COUNTS] = {k->gain, k->low, k->high, k->p, k->mcnemar, k->holm, k->bh, k->holm_all, k->bh_all};
       append(&array, k->count == 0 ? json_null() : f < COUNTS ? json_integer((json_int_t)counts[f]) : real(reals[f - COUNTS]));
     }
     put(&object, names[f], array);
@@ -94,10 +134,17 @@ static json_t *configurations(const xt_group *g, const xt_site_result *site) {
   return object;
 }
 
+static json_t *strategy(const xt_group *g, const xt_strategy_result *s) {
+  json_t *object = scores(g, &s->scores);
+  put(&object, "against_vanilla", comparison(g, &s->vanilla));
+  put(&object, "against_coarse", comparison(g, &s->coarse));
+  return object;
+}
+
 static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   json_t *object = json_object(), *tallies = json_object(), *strategies = json_object();
   for (size_t l = 0; l < g->language_count; l++) put(&tallies, g->languages[l].name, tally(&site->languages[l]));
-  for (size_t k = 0; k < site->strategy_count; k++) put(&strategies, site->strategies[k].name, scores(g, &site->strategies[k].scores));
+  for (size_t k = 0; k < site->strategy_count; k++) put(&strategies, site->strategies[k].name, strategy(g, &site->strategies[k]));
   put(&object, "site", json_string(site->site));
   put(&object, "responses", json_integer((json_int_t)site->responses));
   put(&object, "complete", json_boolean(site->responses == g->instances * (size_t)(g->layers * g->layers)));
@@ -106,8 +153,7 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   put(&object, "mean", scores(g, &site->mean));
   if (site->best >= 0) put(&object, "best", json_pack("{s:i, s:i}", "source_layer", site->best / g->layers, "target_layer", site->best % g->layers));
   put(&object, "best_fresh", real(site->best_fresh));
-  put(&object, "perplexity", estimate(&site->perplexity));
-  put(&object, "consistency", estimate(&site->consistency));
+  put_texts(&object, &site->texts);
   put(&object, "strategies", strategies);
   put(&object, "configurations", configurations(g, site));
   put(&object, "sources", layers(g, site->sources));
@@ -129,12 +175,20 @@ static json_t *group_json(const xt_group *g) {
   put(&object, "layers", json_integer(g->layers));
   put(&object, "instances", json_integer((json_int_t)g->instances));
   put(&object, "scored", json_integer((json_int_t)g->scored));
+  put(&object, "questions", json_integer((json_int_t)g->questions));
+  put(&object, "parallel", json_boolean(g->parallel));
   put(&object, "languages", languages);
   put(&object, "vanilla", scores(g, &g->vanilla));
+  put(&object, "vanilla_chance_scores", scores(g, &g->vanilla_chance_scores));
   put(&object, "vanilla_chance", real(g->vanilla_chance));
+  put(&object, "vanilla_above", real(g->vanilla_above));
+  put(&object, "vanilla_above_low", real(g->vanilla_above_low));
+  put(&object, "vanilla_above_high", real(g->vanilla_above_high));
   put(&object, "coarse", g->coarse.overall.count ? scores(g, &g->coarse) : json_null());
-  put(&object, "perplexity", estimate(&g->perplexity));
-  put(&object, "consistency", estimate(&g->consistency));
+  put(&object, "coarse_gain", comparison(g, &g->coarse_gain));
+  put(&object, "coarse_released", g->coarse_released.overall.count ? scores(g, &g->coarse_released) : json_null());
+  put(&object, "coarse_released_gain", comparison(g, &g->coarse_released_gain));
+  put_texts(&object, &g->texts);
   put(&object, "sites", sites);
   return object;
 }
@@ -154,7 +208,7 @@ xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *ou
   json_t *root = json_object(), *tables = json_array();
   static const char *const names[] = {"store", "cot", "tuned", "beside"};
   const ReportStore *const stores[] = {&r->main, &r->cot, &r->tuned, &r->beside};
-  put(&root, "format", json_integer(1));
+  put(&root, "format", json_integer(2));
   put(&root, "version", json_string(xt_version()));
   put(&root, "options", json_pack("{s:i, s:i, s:I, s:f}", "bootstrap", o->bootstrap, "permutations", o->permutations, "seed", (json_int_t)o->seed, "confidence", o->confidence));
   for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)

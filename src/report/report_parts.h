@@ -87,6 +87,12 @@ xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error);
 /* A column for each language under its level, then an average; and the cells of a row for scores. */
 void report_language_columns(Table *t, const xt_group *group);
 void report_language_cells(Row *row, CellKind kind, const xt_group *group, const xt_scores *scores);
+/* Rows of a comparison under the same columns: the gain, then its interval and p-values. */
+void report_comparison_rows(Table *t, const xt_group *group, const char *label, const xt_comparison *comparison);
+/* What the rows of comparisons are; a sentence for a table's note. */
+const char *report_comparison_note(Table *t, const xt_analysis *a);
+/* Which of several tables or figures that differ by the model alone. */
+const char *report_numbered(const ReportStore *store, const char *llama, const char *mistral, const char *qwen);
 
 /* The figures by layer, the heatmap, and the tables behind them; `main`: the paper has the figure, others stand folded on the page. */
 xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_result *site, bool main, xt_error *error);

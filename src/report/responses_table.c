@@ -20,11 +20,11 @@ static void add_group(Table *t, const xt_report *r, const xt_group *g) {
       const xt_coverage_row *of = xt_coverage_get(a->coverage, l);
       if (!of->lang && strcmp(of->task, g->task) == 0 && strcmp(of->pivot, g->pivot) == 0 && of->cot == g->cot) untouched = (size_t)of->sites[0].present;
     }
-    row->cells[at++] = (Cell){CELL_COUNT, (double)(site ? site->responses : untouched), NAN, NULL};
+    row->cells[at++] = cell_value(CELL_COUNT, (double)(site ? site->responses : untouched));
     if (site) row->cells[at] = cell_estimate(CELL_SHARE, site->changed);
     at++;
-    if (language) row->cells[at++] = cell_estimate(CELL_SHARE, site ? site->consistency : g->consistency);
-    if (perplexity) row->cells[at] = cell_estimate(CELL_NUMBER, site ? site->perplexity : g->perplexity);
+    if (language) row->cells[at++] = cell_estimate(CELL_SHARE, site ? site->texts.consistency : g->texts.consistency);
+    if (perplexity) row->cells[at] = cell_estimate(CELL_NUMBER, site ? site->texts.perplexity : g->texts.perplexity);
   }
 }
 

@@ -7,32 +7,72 @@
 
 /* ---- table 8 ---------------------------------------------------------------------------------- */
 
-/* One row of languages in the group's own order, with their plain mean. */
+/* English first, as in the paper, then in the group's order: the language of each column. */
+static const xt_group_language *column_language(const xt_group *g, size_t column) {
+  size_t english = 0;
+  while (english < g->language_count && strcmp(g->languages[english].name, "en") != 0) english++;
+  if (english == g->language_count) return &g->languages[column];
+  return &g->languages[column == 0 ? english : column <= english ? column - 1 : column];
+}
+
+static const xt_estimate *estimate_of(const xt_group *g, const xt_scores *scores, const char *language) {
+  for (size_t l = 0; l < g->language_count; l++)
+    if (strcmp(g->languages[l].name, language) == 0 && scores->languages[l].count) return &scores->languages[l];
+  return NULL;
+}
+
+/* One row of languages, with their plain mean. */
 static void plain_cells(Row *row, const xt_group *columns, const xt_group *g, const xt_scores *scores) {
-  double sum = 0, variance = 0;
+  double sum = 0;
   size_t n = 0;
   if (!row) return;
-  for (size_t c = 0; c < columns->language_count; c++)
-    for (size_t l = 0; l < g->language_count; l++) {
-      if (strcmp(columns->languages[c].name, g->languages[l].name) != 0) continue;
-      row->cells[c] = cell_estimate(CELL_SHARE, scores->languages[l]);
-      if (scores->languages[l].count == 0) continue;
-      sum += scores->languages[l].value;
-      variance += scores->languages[l].error * scores->languages[l].error;
-      n++;
-    }
-  if (n) row->cells[columns->language_count] = (Cell){CELL_SHARE, sum / (double)n, sqrt(variance) / (double)n, NULL};
+  for (size_t c = 0; c < columns->language_count; c++) {
+    const xt_estimate *e = estimate_of(g, scores, column_language(columns, c)->name);
+    if (!e) continue;
+    row->cells[c] = cell_estimate(CELL_SHARE, *e);
+    sum += e->value;
+    n++;
+  }
+  Cell *mean = &row->cells[columns->language_count];
+  if (n == scores->average.count) *mean = cell_estimate(CELL_SHARE, scores->average); /* of the same languages */
+  else if (n) *mean = cell_value(CELL_SHARE, sum / (double)n);
+}
+
+/* Whether two groups' untouched models did the same, language by language: the target prompts do not depend on the pivot. */
+static bool same_vanilla(const xt_group *a, const xt_group *b) {
+  if (a->language_count != b->language_count) return false;
+  for (size_t l = 0; l < a->language_count; l++) {
+    const xt_estimate *x = &a->vanilla.languages[l], *y = estimate_of(b, &b->vanilla, a->languages[l].name);
+    if ((x->count != 0) != (y != NULL) || (y && (x->count != y->count || fabs(x->value - y->value) > 0))) return false;
+  }
+  return true;
+}
+
+/* Vanilla once where it is the same under each pivot, else under each. */
+static void vanilla_rows(Table *t, const ReportStore *store, const AnalysisGroup *columns) {
+  const xt_group *groups[GROUPS_MOST];
+  size_t count = 0;
+  bool same = true;
+  for (size_t i = 0; i < store->analysis->count && count < GROUPS_MOST; i++) {
+    const xt_group *g = &store->analysis->groups[i].group;
+    if (strcmp(g->task, columns->group.task) != 0 || g->cot) continue;
+    same = same && (count == 0 || same_vanilla(groups[0], g));
+    groups[count++] = g;
+  }
+  if (same && count) plain_cells(table_row(t, "vanilla"), &columns->group, groups[0], &groups[0]->vanilla);
+  for (size_t i = 0; i < count && !same; i++) plain_cells(table_row(t, table_format(t, "vanilla (%s)", groups[i]->pivot)), &columns->group, groups[i], &groups[i]->vanilla);
 }
 
 /* The rows of one model: each strategy under each pivot. */
 static void pivot_rows(Table *t, const ReportStore *store, const AnalysisGroup *columns) {
   const xt_analysis *a = store->analysis;
   table_section(t, store->model);
+  vanilla_rows(t, store, columns);
   for (size_t i = 0; i < a->count; i++) {
     const xt_group *g = &a->groups[i].group;
     if (strcmp(g->task, columns->group.task) != 0 || g->cot) continue;
-    plain_cells(table_row(t, table_format(t, "vanilla (%s)", g->pivot)), &columns->group, g, &g->vanilla);
     if (g->coarse.overall.count) plain_cells(table_row(t, table_format(t, "coarse (%s)", g->pivot)), &columns->group, g, &g->coarse);
+    if (g->coarse_released.overall.count) plain_cells(table_row(t, table_format(t, "coarse, attn-released (%s)", g->pivot)), &columns->group, g, &g->coarse_released);
     const xt_site_result *site = report_site(g);
     for (size_t k = 0; site && k < site->strategy_count; k++)
       plain_cells(table_row(t, table_format(t, "%s (%s)", site->strategies[k].name, g->pivot)), &columns->group, g, &site->strategies[k].scores);
@@ -54,7 +94,7 @@ static xt_status table8(xt_report *r, const AnalysisGroup *group, xt_error *erro
   TRY(table_add(&r->tables, &r->arena, report_format(r, "table8-%s", g->task), g->title, &t, error));
   t->title = table_format(t, "Table 8. %s: strategies by pivot language", g->title);
   t->note = "Accuracy in per cent; in brackets the language of the source prompts; the average is over languages.";
-  for (size_t l = 0; l < g->language_count; l++) table_column(t, "", g->languages[l].name);
+  for (size_t c = 0; c < g->language_count; c++) table_column(t, "", column_language(g, c)->name);
   table_column(t, "", "Avg.");
   pivot_rows(t, &r->main, group);
   if (pivots_of(&r->beside, group)) pivot_rows(t, &r->beside, group);
@@ -63,22 +103,16 @@ static xt_status table8(xt_report *r, const AnalysisGroup *group, xt_error *erro
 
 /* ---- table 11 --------------------------------------------------------------------------------- */
 
-/* "+1.0" under each level's average alone, as the paper has it. */
-static void delta_row(Table *t, const xt_group *g, const xt_scores *without, const xt_scores *with) {
-  xt_estimate none[256];
-  xt_scores delta = {.languages = none, .overall = {with->overall.value - without->overall.value, NAN, with->overall.count}};
-  if (g->language_count > sizeof none / sizeof *none) return;
-  for (size_t l = 0; l < g->language_count; l++) none[l] = (xt_estimate){NAN, NAN, 0};
-  for (int level = 0; level < XT_LEVEL_COUNT; level++)
-    delta.levels[level] = (xt_estimate){with->levels[level].value - without->levels[level].value, NAN, with->levels[level].count};
-  report_language_cells(table_row(t, "Δ"), CELL_GAIN, g, &delta);
-}
-
 static void before_after(Table *t, const char *name, const xt_group *g) {
   report_language_cells(table_row(t, name), CELL_SHARE, g, &g->vanilla);
-  if (!g->coarse.overall.count) return;
-  report_language_cells(table_row(t, table_format(t, "%s+Coarse", name)), CELL_SHARE, g, &g->coarse);
-  delta_row(t, g, &g->vanilla, &g->coarse);
+  const struct { const char *name; const xt_scores *scores; const xt_comparison *gain; } rows[] = {
+      {"Coarse", &g->coarse, &g->coarse_gain}, {"Coarse (attn-released)", &g->coarse_released, &g->coarse_released_gain}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    if (rows[i].scores->overall.count == 0) continue;
+    const char *label = table_format(t, "%s+%s", name, rows[i].name);
+    report_language_cells(table_row(t, label), CELL_SHARE, g, rows[i].scores);
+    report_comparison_rows(t, g, table_format(t, "Δ %s", label), rows[i].gain);
+  }
 }
 
 static bool same_languages(const xt_group *a, const xt_group *b) {
@@ -97,7 +131,7 @@ static xt_status table11(xt_report *r, const AnalysisGroup *group, xt_error *err
     return err_set(error, XT_STATUS_INPUT, NULL, "tuned", -1, "the fine-tuned model's store has other languages of %s than the first store; sweep the same ones", g->title);
   TRY(table_add(&r->tables, &r->arena, report_format(r, "table11-%s", report_slug(r, g)), g->title, &t, error));
   t->title = table_format(t, "Table 11. %s: before and after fine-tuning, without and with the coarse strategy", g->title);
-  t->note = "Accuracy in per cent with its standard error.";
+  t->note = table_format(t, "Accuracy in per cent with its standard error. Δ: over the model's own untouched runs. %s", report_comparison_note(t, r->main.analysis));
   report_language_columns(t, g);
   before_after(t, "Vanilla", g);
   before_after(t, "Tuning", &tuned->group);

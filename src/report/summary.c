@@ -259,7 +259,7 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
   const xt_site_result *main = report_site(g);
   char chance[64] = "";
   if (!isnan(g->vanilla_chance))
-    number_print(chance, sizeof chance, "; against shuffled gold answers it would be %.1f%%", percent(g->vanilla_chance));
+    number_print(chance, sizeof chance, "; against the gold answers of other questions it would be %.1f%%", percent(g->vanilla_chance));
   text_buffer_add_text(out, "\n");
   text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), how->width, out);
   sentence(out, how->width,

@@ -85,13 +85,19 @@ void table_section(Table *t, const char *label) {
   if (row) row->section = true;
 }
 
-Cell cell_text(const char *text) { return (Cell){CELL_TEXT, NAN, NAN, text}; }
+Cell cell_text(const char *text) { return (Cell){.kind = CELL_TEXT, .value = NAN, .error = NAN, .text = text}; }
 
-Cell cell_value(CellKind kind, double value) { return isnan(value) ? (Cell){0} : (Cell){kind, value, NAN, NULL}; }
+Cell cell_value(CellKind kind, double value) { return isnan(value) ? (Cell){0} : (Cell){.kind = kind, .value = value, .error = NAN}; }
 
 Cell cell_estimate(CellKind kind, xt_estimate estimate) {
   if (estimate.count == 0 || isnan(estimate.value)) return (Cell){0};
-  return (Cell){kind, estimate.value, estimate.error, NULL};
+  const bool certain = estimate.error <= 0 && estimate.high > estimate.low;
+  Cell cell = {.kind = kind, .value = estimate.value, .error = certain ? (double)NAN : estimate.error};
+  if (certain) {
+    cell.low = estimate.low;
+    cell.high = estimate.high;
+  }
+  return cell;
 }
 
 void cell_show(const Cell *cell, char *out, size_t size) {
@@ -103,6 +109,10 @@ void cell_show(const Cell *cell, char *out, size_t size) {
     case CELL_COUNT: number_print(out, size, "%.0f", cell->value); break;
     case CELL_NUMBER: number_print(out, size, "%.2f", cell->value); break;
     case CELL_P: number_print(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value); break;
+  }
+  if (cell->high > cell->low) {
+    const size_t used = strlen(out);
+    snprintf(out + used, size - used, " [%.1f, %.1f]", 100 * cell->low, 100 * cell->high);
   }
 }
 

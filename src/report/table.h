@@ -22,6 +22,7 @@ typedef struct Cell {
   CellKind kind;
   double value, error; /* standard error; NaN: none */
   const char *text;
+  double low, high;    /* an interval that stands in place of the error; 0 and 0: none */
 } Cell;
 
 typedef struct Column {
@@ -66,7 +67,8 @@ Row *table_row(Table *table, const char *label);
 void table_section(Table *table, const char *label);
 
 Cell cell_text(const char *text);
-Cell cell_estimate(CellKind kind, xt_estimate estimate); /* empty where it has no value */
+/* Empty where it has no value. A proportion of 0 or 1, whose standard error says nothing, has Wilson's interval instead. */
+Cell cell_estimate(CellKind kind, xt_estimate estimate);
 Cell cell_value(CellKind kind, double value);            /* empty of NaN */
 
 /* ---- formats ------------------------------------------------------------------------------------ */

@@ -127,6 +127,7 @@ static json_t *cell_json(const Cell *cell) {
   if (cell->kind == CELL_EMPTY) return json_null();
   if (cell->kind == CELL_TEXT) return json_string(cell->text);
   if (cell->kind == CELL_COUNT) return json_integer((json_int_t)cell->value);
+  if (cell->high > cell->low) return json_pack("{s:f, s:f, s:f}", "value", cell->value, "low", cell->low, "high", cell->high);
   if (isnan(cell->error)) return json_pack("{s:f}", "value", cell->value);
   return json_pack("{s:f, s:f}", "value", cell->value, "error", cell->error);
 }

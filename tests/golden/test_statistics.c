@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Statistics against SciPy's (tools/make_statistics_goldens.py), and on data whose answer is known. */
 #include <math.h>
+#include <stdio.h>
 
 #include "analysis/analysis_parts.h"
 #include "analysis/bits.h"
@@ -69,6 +70,7 @@ typedef struct Made {
   AnalysisGroup g;
   AnalysisSite site;
   AnalysisInstance *instances;
+  char (*ids)[24];
   xt_group_language languages[2];
 } Made;
 
@@ -77,6 +79,7 @@ static void made_init(Made *m, size_t count, int samples) {
   *m = (Made){.a = {.layers = LAYERS, .cells = LAYERS * LAYERS, .options = {.bootstrap = samples, .permutations = 1, .seed = 7, .confidence = 0.95, .threads = 1}}};
   const size_t words = bits_words(count), cells = LAYERS * LAYERS;
   m->instances = calloc(count, sizeof *m->instances);
+  m->ids = calloc(count, sizeof *m->ids);
   m->languages[0] = (xt_group_language){.name = "sw", .level = level_of("sw"), .first = 0, .count = count / 2};
   m->languages[1] = (xt_group_language){.name = "de", .level = level_of("de"), .first = count / 2, .count = count - count / 2};
   m->site = (AnalysisSite){.name = "attn", .capacity = count, .texts = calloc(count * cells, sizeof(uint32_t)), .right = calloc(count * bits_words(cells), 8),
@@ -85,9 +88,10 @@ static void made_init(Made *m, size_t count, int samples) {
                                    .scored = count, .language_count = 2, .languages = m->languages},
                          .instances = m->instances, .sites = &m->site, .site_count = 1, .scored = calloc(words, 8), .vanilla = calloc(words, 8)};
   m->a.texts = calloc(1, sizeof *m->a.texts);
-  m->a.texts[0].perplexity = NAN;
+  m->a.texts[0].nll = NAN;
   for (size_t i = 0; i < count; i++) {
-    m->instances[i] = (AnalysisInstance){.lang = m->languages[i >= count / 2].name, .scored = true};
+    snprintf(m->ids[i], sizeof *m->ids, "%zu", i);
+    m->instances[i] = (AnalysisInstance){.id = m->ids[i], .source = m->ids[i], .gold = "1", .lang = m->languages[i >= count / 2].name, .scored = true};
     bits_set(m->g.scored, i);
     for (size_t c = 0; c < cells; c++) bits_set(m->site.present + c * words, i);
   }
@@ -97,6 +101,7 @@ static void made_deinit(Made *m) {
   arena_free(&m->a.arena);
   free(m->a.texts);
   free(m->instances);
+  free(m->ids);
   free(m->site.texts);
   free(m->site.right);
   free(m->site.correct);
@@ -184,7 +189,8 @@ static void test_small_group(void **state) {
   const xt_site_result *s = &g->sites[0];
   assert_true(fabs(g->vanilla.overall.value - 0.3) < 1e-15);
   assert_true(fabs(g->vanilla.languages[0].value - 0.2) < 1e-15 && fabs(g->vanilla.levels[0].value - 0.4) < 1e-15); /* de is High, sw Low */
-  assert_true(fabs(g->vanilla.overall.error - sqrt(0.3 * 0.7 / 9)) < 1e-15);
+  assert_true(fabs(g->vanilla.languages[0].error - sqrt(0.2 * 0.8 / 4)) < 1e-15);
+  assert_true(fabs(g->vanilla.overall.error - sqrt(1.25 * (0.8 + 1.2)) / 10) < 1e-15); /* each language is a stratum */
   assert_int_equal(s->all.win, 1);  /* 4 of 10 */
   assert_int_equal(s->all.tie, 1);  /* 3 */
   assert_int_equal(s->all.lose, 2); /* 1 and 0 */

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which instances ask the same question, and what follows from it: standard errors and bootstrap samples by question. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/analysis_parts.h"
+#include "analysis/bits.h"
+#include "analysis/statistics.h"
+#include "base/mem.h"
+
+/* ---- the same question ------------------------------------------------------------------------ */
+
+typedef struct Keyed {
+  const char *key;
+  size_t instance;
+} Keyed;
+
+static int by_key(const void *a, const void *b) {
+  const Keyed *x = a, *y = b;
+  const int order = strcmp(x->key, y->key);
+  return order ? order : (x->instance > y->instance) - (x->instance < y->instance);
+}
+
+static size_t root_of(size_t *parent, size_t i) {
+  while (parent[i] != i) i = parent[i] = parent[parent[i]];
+  return i;
+}
+
+/* The earlier instance stands for both. */
+static void join(size_t *parent, size_t i, size_t k) {
+  const size_t x = root_of(parent, i), y = root_of(parent, k);
+  parent[x < y ? y : x] = x < y ? x : y;
+}
+
+/* Instances are in order of language, so that two of one language are neighbours in a run of equal keys. */
+static bool once_a_language(const AnalysisGroup *g, const Keyed *run, size_t count) {
+  for (size_t i = 1; i < count; i++)
+    if (strcmp(g->instances[run[i].instance].lang, g->instances[run[i - 1].instance].lang) == 0) return false;
+  return true;
+}
+
+static void join_equal(const AnalysisGroup *g, Keyed *keyed, bool ids, size_t *parent) {
+  const size_t n = g->group.instances;
+  for (size_t i = 0; i < n; i++) keyed[i] = (Keyed){ids ? g->instances[i].id : g->instances[i].source, i};
+  qsort(keyed, n, sizeof *keyed, by_key);
+  for (size_t first = 0, end; first < n; first = end) {
+    for (end = first + 1; end < n && strcmp(keyed[end].key, keyed[first].key) == 0;) end++;
+    if (!ids && !once_a_language(g, keyed + first, end - first)) continue;
+    for (size_t i = first + 1; i < end; i++) join(parent, keyed[first].instance, keyed[i].instance);
+  }
+}
+
+static size_t language_of(const AnalysisGroup *g, size_t instance) {
+  size_t l = 0;
+  while (l + 1 < g->group.language_count && g->group.languages[l + 1].first <= instance) l++;
+  return l;
+}
+
+/* Numbers the questions, and counts those of scored instances. */
+static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *parent, xt_error *error) {
+  const size_t n = g->group.instances;
+  uint8_t *scored;
+  TRY(arena_alloc(&a->arena, &g->stratum, n, sizeof *g->stratum, error));
+  TRY(mem_alloc(&scored, n, sizeof *scored, error));
+  g->questions = 0;
+  g->group.parallel = false;
+  for (size_t i = 0; i < n; i++) {
+    const size_t root = root_of(parent, i); /* at most i */
+    AnalysisInstance *instance = &g->instances[i];
+    instance->question = root == i ? (uint32_t)g->questions++ : g->instances[root].question;
+    if (root == i) g->stratum[instance->question] = (uint32_t)language_of(g, i);
+    g->group.parallel = g->group.parallel || root != i;
+    if (instance->scored && !scored[instance->question]) {
+      scored[instance->question] = 1;
+      g->group.questions++;
+    }
+  }
+  free(scored);
+  g->strata = g->group.parallel ? 1 : g->group.language_count;
+  if (g->group.parallel) memset(g->stratum, 0, g->questions * sizeof *g->stratum);
+  return XT_STATUS_OK;
+}
+
+xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
+  const size_t n = g->group.instances;
+  const xt_task *task = g->group.benchmark;
+  size_t *parent = NULL;
+  Keyed *keyed = NULL;
+  xt_status status;
+  TRY_DONE(mem_alloc(&parent, n, sizeof *parent, error));
+  TRY_DONE(mem_alloc(&keyed, n, sizeof *keyed, error));
+  for (size_t i = 0; i < n; i++) parent[i] = i;
+  if (task && task->direction == XT_DIRECTION_TO_LANGUAGE && n) {
+    join_equal(g, keyed, true, parent);
+    join_equal(g, keyed, false, parent);
+  }
+  status = number_questions(a, g, parent, error);
+done:
+  free(parent);
+  free(keyed);
+  return status;
+}
+
+/* ---- errors ----------------------------------------------------------------------------------- */
+
+typedef struct Spread { /* of one mean, question by question */
+  double *u;            /* [questions]: what each adds, linearised */
+  uint8_t *touched;     /* [questions]: has an instance in the mean */
+  double *sums, *squares; /* [strata] */
+  size_t *counts;       /* [strata] */
+} Spread;
+
+static void spread_free(Spread *s) {
+  free(s->u);
+  free(s->touched);
+  free(s->sums);
+  free(s->squares);
+  free(s->counts);
+}
+
+static xt_status spread_alloc(const AnalysisGroup *g, Spread *s, xt_error *error) {
+  TRY(mem_alloc(&s->u, g->questions, sizeof *s->u, error));
+  TRY(mem_alloc(&s->touched, g->questions, sizeof *s->touched, error));
+  TRY(mem_alloc(&s->sums, g->strata, sizeof *s->sums, error));
+  TRY(mem_alloc(&s->squares, g->strata, sizeof *s->squares, error));
+  return mem_alloc(&s->counts, g->strata, sizeof *s->counts, error);
+}
+
+static void spread_clear(const AnalysisGroup *g, Spread *s) {
+  memset(s->u, 0, g->questions * sizeof *s->u);
+  memset(s->touched, 0, g->questions * sizeof *s->touched);
+}
+
+/* Adds `share` of the mean over [first, first + count). */
+static double spread_add(const AnalysisGroup *g, Measured m, size_t first, size_t count, double share, Spread *s, double *weight) {
+  double sum = 0;
+  *weight = 0;
+  for (size_t i = first; i < first + count; i++) {
+    sum += m.sums[i];
+    *weight += m.weights[i];
+  }
+  if (*weight <= 0) return NAN;
+  const double mean = sum / *weight;
+  for (size_t i = first; i < first + count; i++) {
+    if (m.weights[i] <= 0) continue;
+    s->u[g->instances[i].question] += share * (m.sums[i] - mean * m.weights[i]) / *weight;
+    s->touched[g->instances[i].question] = 1;
+  }
+  return mean;
+}
+
+#define ROUNDING 1e-12 /* errors below are those of sums that should be 0 */
+
+/* A stratum of one question has no spread of its own: it is taken as one around the mean. */
+static double spread_error(const AnalysisGroup *g, Spread *s, size_t *questions) {
+  double variance = 0;
+  *questions = 0;
+  memset(s->sums, 0, g->strata * sizeof *s->sums);
+  memset(s->squares, 0, g->strata * sizeof *s->squares);
+  memset(s->counts, 0, g->strata * sizeof *s->counts);
+  for (size_t q = 0; q < g->questions; q++) {
+    if (!s->touched[q]) continue;
+    s->sums[g->stratum[q]] += s->u[q];
+    s->counts[g->stratum[q]]++;
+    ++*questions;
+  }
+  for (size_t q = 0; q < g->questions; q++) {
+    const size_t h = g->stratum[q];
+    if (!s->touched[q]) continue;
+    const double from = s->counts[h] > 1 ? s->u[q] - s->sums[h] / (double)s->counts[h] : s->u[q];
+    s->squares[h] += from * from;
+  }
+  for (size_t h = 0; h < g->strata; h++) {
+    const double n = (double)s->counts[h];
+    variance += s->counts[h] > 1 ? n / (n - 1) * s->squares[h] : s->squares[h];
+  }
+  if (*questions < 2) return NAN;
+  return sqrt(variance) < ROUNDING ? 0 : sqrt(variance);
+}
+
+static void estimate_finish(const xt_analysis *a, size_t questions, bool proportion, xt_estimate *e) {
+  if (!proportion || e->count == 0 || isnan(e->value)) return;
+  const double spread = e->value * (1 - e->value), n = e->error > 0 && spread > 0 ? 1 + spread / (e->error * e->error) : (double)questions;
+  wilson_interval(e->value, n, a->options.confidence, &e->low, &e->high);
+}
+
+#define ALL_LEVELS XT_LEVEL_COUNT
+
+static bool in_mean(const AnalysisGroup *g, const xt_estimate *languages, size_t l, int level) {
+  return languages[l].count && (level == ALL_LEVELS || g->group.languages[l].level == level);
+}
+
+/* Unweighted, over a level's languages. */
+static xt_estimate mean_of_languages(const AnalysisGroup *g, Measured m, const xt_estimate *languages, int level, Spread *s, size_t *questions) {
+  double sum = 0, weight;
+  size_t n = 0;
+  bool known = true;
+  *questions = 0;
+  for (size_t l = 0; l < g->group.language_count; l++) n += in_mean(g, languages, l, level);
+  if (n == 0) return (xt_estimate){NAN, NAN, 0, 0, 0};
+  spread_clear(g, s);
+  for (size_t l = 0; l < g->group.language_count; l++) {
+    const xt_group_language *language = &g->group.languages[l];
+    if (!in_mean(g, languages, l, level)) continue;
+    sum += spread_add(g, m, language->first, language->count, 1 / (double)n, s, &weight);
+    known = known && !isnan(languages[l].error);
+  }
+  const double error = spread_error(g, s, questions);
+  return (xt_estimate){sum / (double)n, known ? error : (double)NAN, n, 0, 0};
+}
+
+xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool proportion, xt_scores *out, xt_error *error) {
+  xt_estimate *languages;
+  Spread s = {0};
+  size_t questions;
+  double weight;
+  xt_status status;
+  TRY_DONE(arena_alloc(&a->arena, &languages, g->group.language_count, sizeof *languages, error));
+  TRY_DONE(spread_alloc(g, &s, error));
+  for (size_t l = 0; l <= g->group.language_count; l++) {
+    const bool all = l == g->group.language_count;
+    xt_estimate *e = all ? &out->overall : &languages[l];
+    spread_clear(g, &s);
+    e->value = spread_add(g, m, all ? 0 : g->group.languages[l].first, all ? g->group.instances : g->group.languages[l].count, 1, &s, &weight);
+    e->error = spread_error(g, &s, &questions);
+    e->count = (size_t)weight;
+    e->low = e->high = 0;
+    estimate_finish(a, questions, proportion, e);
+  }
+  out->languages = languages;
+  for (int level = 0; level <= ALL_LEVELS; level++) {
+    xt_estimate *e = level == ALL_LEVELS ? &out->average : &out->levels[level];
+    *e = mean_of_languages(g, m, languages, level, &s, &questions);
+    estimate_finish(a, questions, proportion, e);
+  }
+done:
+  spread_free(&s);
+  return status;
+}
+
+xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t *correct, const uint64_t *present, xt_scores *out, xt_error *error) {
+  const size_t n = g->group.instances;
+  double *values;
+  TRY(mem_alloc(&values, 2 * n, sizeof *values, error));
+  for (size_t i = 0; i < n; i++) {
+    values[n + i] = bits_get(present, i);
+    values[i] = bits_get(correct, i) && bits_get(present, i);
+  }
+  const xt_status status = scores_of(a, g, (Measured){values, values + n}, true, out, error);
+  free(values);
+  return status;
+}
+
+/* ---- bootstrap -------------------------------------------------------------------------------- */
+
+/* Draws among the questions of each stratum that have a scored instance. */
+xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap *out, xt_error *error) {
+  Rng rng = {a->options.seed};
+  size_t *pool = NULL, *first = NULL; /* by stratum */
+  uint8_t *scored = NULL;
+  xt_status status;
+  *out = (Bootstrap){.samples = a->options.bootstrap, .questions = g->questions};
+  TRY_DONE(mem_alloc(&out->weights, (size_t)out->samples * g->questions, sizeof *out->weights, error));
+  TRY_DONE(mem_alloc(&pool, g->questions, sizeof *pool, error));
+  TRY_DONE(mem_alloc(&first, g->strata + 1, sizeof *first, error));
+  TRY_DONE(mem_alloc(&scored, g->questions, sizeof *scored, error));
+  for (size_t i = 0; i < g->group.instances; i++)
+    if (g->instances[i].scored) scored[g->instances[i].question] = 1;
+  size_t at = 0;
+  for (size_t h = 0; h < g->strata; h++) {
+    first[h] = at;
+    for (size_t q = 0; q < g->questions; q++)
+      if (scored[q] && g->stratum[q] == h) pool[at++] = q;
+  }
+  first[g->strata] = at;
+  for (int b = 0; b < out->samples; b++) {
+    uint8_t *weights = out->weights + (size_t)b * g->questions;
+    for (size_t h = 0; h < g->strata; h++) {
+      const size_t count = first[h + 1] - first[h];
+      for (size_t k = 0; k < count; k++) {
+        uint8_t *weight = &weights[pool[first[h] + rng_below(&rng, count)]];
+        if (*weight < UINT8_MAX) ++*weight; /* 256 draws of one question: never */
+      }
+    }
+  }
+done:
+  free(pool);
+  free(first);
+  free(scored);
+  return status;
+}
+
+void bootstrap_free(Bootstrap *b) {
+  free(b->weights);
+  *b = (Bootstrap){0};
+}
+
+Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, size_t count, uint8_t *seen) {
+  Extent out = {0, 0};
+  memset(seen, 0, g->questions + g->strata);
+  for (size_t i = first; i < first + count; i++) {
+    const uint32_t q = g->instances[i].question;
+    if (weights[i] <= 0 || seen[q]) continue;
+    seen[q] = 1;
+    out.questions++;
+    out.strata += !seen[g->questions + g->stratum[q]];
+    seen[g->questions + g->stratum[q]] = 1;
+  }
+  return out;
+}
+
+xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first, size_t count, double *out, xt_error *error) {
+  double *sums = NULL, *weights = NULL;
+  size_t low = g->questions, high = 0; /* the questions that there are */
+  xt_status status;
+  TRY_DONE(mem_alloc(&sums, g->questions, sizeof *sums, error));
+  TRY_DONE(mem_alloc(&weights, g->questions, sizeof *weights, error));
+  for (size_t i = first; i < first + count; i++) {
+    const size_t q = g->instances[i].question;
+    if (m.weights[i] <= 0) continue;
+    sums[q] += m.sums[i];
+    weights[q] += m.weights[i];
+    low = q < low ? q : low;
+    high = q + 1 > high ? q + 1 : high;
+  }
+  for (int k = 0; k < b->samples; k++) {
+    const uint8_t *drawn = b->weights + (size_t)k * b->questions;
+    double sum = 0, weight = 0;
+    for (size_t q = low; q < high; q++) {
+      sum += drawn[q] * sums[q];
+      weight += drawn[q] * weights[q];
+    }
+    out[k] = weight > 0 ? sum / weight : (double)NAN;
+  }
+done:
+  free(sums);
+  free(weights);
+  return status;
+}
+
+void samples_interval(const xt_analysis *a, double *samples, size_t count, Extent extent, double *low, double *high) {
+  const double tail = interval_tail(a->options.confidence, extent.questions, extent.strata);
+  size_t known = 0;
+  for (size_t k = 0; k < count; k++)
+    if (!isnan(samples[k])) samples[known++] = samples[k];
+  *low = quantile_of(samples, known, tail);
+  *high = quantile_of(samples, known, 1 - tail);
+}
+
+xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first, size_t count, double *samples,
+                             double *low, double *high, xt_error *error) {
+  uint8_t *seen;
+  TRY(bootstrap_means(g, b, m, first, count, samples, error));
+  TRY(mem_alloc(&seen, g->questions + g->strata, sizeof *seen, error));
+  samples_interval(a, samples, (size_t)b->samples, extent_of(g, m.weights, first, count, seen), low, high);
+  free(seen);
+  return XT_STATUS_OK;
+}
