@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Statistics against SciPy's (tools/make_statistics_goldens.py), and on data whose answer is known. */
+/* Statistics against SciPy's and statsmodels' (tools/make_statistics_goldens.py), and on data whose answer is known. */
 #include <math.h>
 #include <stdio.h>
 
@@ -61,6 +61,56 @@ static void test_adjusted(void **state) {
   assert_int_equal(i, 4);
 }
 
+static void test_sign_flips(void **state) {
+  (void)state;
+  xt_error error = {0};
+  size_t i;
+  json_t *row;
+  json_array_foreach(json_object_get(goldens, "flips"), i, row) {
+    double d[64], p = 0;
+    const json_t *differences = json_object_get(row, "differences");
+    const size_t n = json_array_size(differences);
+    for (size_t k = 0; k < n; k++) d[k] = number(differences, k);
+    ASSERT_OK(xt_sign_flip(d, n, 99, 1, &p, &error));
+    near_relative(p, json_number_value(json_object_get(row, "p")));
+  }
+  assert_int_equal(i, 5);
+}
+
+/* Fifty differences of one size are McNemar's; unequal ones that are too many to be exact are near what exact ones give. */
+static void test_sign_flips_agree(void **state) {
+  (void)state;
+  xt_error error = {0};
+  double d[50], exact = 0, drawn = 0, p = 0;
+  for (size_t k = 0; k < 50; k++) d[k] = k % 3 ? -0.25 : 0.25;
+  ASSERT_OK(xt_sign_flip(d, 50, 99, 1, &p, &error));
+  near_relative(p, xt_mcnemar_exact(17, 33));
+  for (size_t k = 0; k < 50; k++) d[k] = (k % 3 ? 1.0 : -1.0) * (double)(1 + k % 4);
+  ASSERT_OK(xt_sign_flip(d, 50, 99, 1, &exact, &error));
+  for (size_t k = 0; k < 50; k++) d[k] /= 3;
+  ASSERT_OK(xt_sign_flip(d, 50, 99999, 1, &drawn, &error));
+  assert_true(fabs(drawn - exact) < 5 * sqrt(exact / 99999));
+  ASSERT_OK(xt_sign_flip(d, 50, 99999, 1, &p, &error));
+  assert_true(p >= drawn && p <= drawn); /* the seed decides */
+  ASSERT_OK(xt_sign_flip(d, 0, 99, 1, &p, &error));
+  assert_true(p >= 1);
+}
+
+static void test_quantiles(void **state) {
+  (void)state;
+  size_t i;
+  json_t *row;
+  json_array_foreach(json_object_get(goldens, "student"), i, row) near_relative(student_quantile(number(row, 0), (size_t)number(row, 1)), number(row, 2));
+  json_array_foreach(json_object_get(goldens, "normal"), i, row) assert_true(fabs(normal_quantile(number(row, 0)) - number(row, 1)) < 1e-11);
+  json_array_foreach(json_object_get(goldens, "wilson"), i, row) {
+    double low, high;
+    wilson_interval(number(row, 0) / number(row, 1), number(row, 1), 0.95, &low, &high);
+    assert_true(fabs(low - number(row, 2)) < 1e-11 && fabs(high - number(row, 3)) < 1e-11);
+  }
+  assert_true(isnan(interval_tail(0.95, 3, 3)));
+  assert_true(interval_tail(0.95, 50, 1) < 0.025 && interval_tail(0.95, 50, 1) > 0.02);
+}
+
 /* ---- a group made by hand ----------------------------------------------------------------------- */
 
 #define LAYERS 2
@@ -115,6 +165,64 @@ static void set_right(Made *m, size_t cell, size_t instance) { bits_set(m->site.
 static void set_vanilla(Made *m, size_t instance) {
   m->instances[instance].vanilla_correct = true;
   bits_set(m->g.vanilla, instance);
+}
+
+/* Languages of the same questions, as statsmodels has clusters. */
+static void test_errors_by_question(void **state) {
+  (void)state;
+  size_t i;
+  json_t *set;
+  xt_error error = {0};
+  json_array_foreach(json_object_get(goldens, "clusters"), i, set) {
+    const json_t *right = json_object_get(set, "right");
+    const size_t languages = json_array_size(right), questions = json_array_size(json_array_get(right, 0)), count = languages * questions;
+    xt_group_language *all = calloc(languages, sizeof *all);
+    Made m;
+    made_init(&m, count, 10);
+    for (size_t l = 0; l < languages; l++) {
+      static const char *const names[] = {"de", "en", "fr", "sw", "zh"};
+      all[l] = (xt_group_language){.name = names[l], .level = level_of(names[l]), .first = l * questions, .count = questions};
+      for (size_t q = 0; q < questions; q++) {
+        AnalysisInstance *instance = &m.instances[l * questions + q];
+        instance->lang = names[l];
+        instance->id = m.ids[q];
+        if (number(json_array_get(right, l), q) > 0) set_vanilla(&m, l * questions + q);
+      }
+    }
+    m.g.group.languages = all;
+    m.g.group.language_count = languages;
+    ASSERT_OK(analysis_scores(&m.a, &m.g, &error));
+    assert_int_equal(m.g.group.questions, questions);
+    assert_true(m.g.group.parallel);
+    near_relative(m.g.group.vanilla.overall.value, json_real_value(json_object_get(set, "mean")));
+    near_relative(m.g.group.vanilla.overall.error, json_real_value(json_object_get(set, "error")));
+    free(all);
+    made_deinit(&m);
+  }
+  assert_int_equal(i, 2);
+}
+
+/* Which instances ask the same question. */
+static void test_questions(void **state) {
+  (void)state;
+  Made m;
+  xt_error error = {0};
+  made_init(&m, 10, 10); /* 0 to 4 in sw, 5 to 9 in de */
+  m.instances[5].id = m.ids[0];        /* one id: one question */
+  m.instances[6].source = m.ids[1];    /* one source prompt in two languages: one question */
+  m.instances[7].source = m.instances[2].source = m.instances[3].source = "the same for many"; /* twice in sw: no sign of one */
+  ASSERT_OK(analysis_questions(&m.a, &m.g, &error));
+  assert_int_equal(m.g.questions, 8);
+  assert_int_equal(m.instances[5].question, m.instances[0].question);
+  assert_int_equal(m.instances[6].question, m.instances[1].question);
+  assert_int_not_equal(m.instances[7].question, m.instances[2].question);
+  assert_int_equal(m.g.strata, 1);
+  m.g.group.benchmark = xt_task_find("globalopinionqa"); /* cultures are not parallel */
+  ASSERT_OK(analysis_questions(&m.a, &m.g, &error));
+  assert_int_equal(m.g.questions, 10);
+  assert_false(m.g.group.parallel);
+  assert_int_equal(m.g.strata, 2);
+  made_deinit(&m);
 }
 
 static void test_bootstrap_is_scipys(void **state) {
@@ -221,7 +329,8 @@ static void test_levels(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_mcnemar), cmocka_unit_test(test_adjusted), cmocka_unit_test(test_bootstrap_is_scipys),
+      cmocka_unit_test(test_mcnemar), cmocka_unit_test(test_adjusted), cmocka_unit_test(test_sign_flips), cmocka_unit_test(test_sign_flips_agree),
+      cmocka_unit_test(test_quantiles), cmocka_unit_test(test_errors_by_question), cmocka_unit_test(test_questions), cmocka_unit_test(test_bootstrap_is_scipys),
       cmocka_unit_test(test_bootstrap_covers), cmocka_unit_test(test_small_group), cmocka_unit_test(test_levels),
   };
   return cmocka_run_group_tests(tests, load, unload);
