@@ -56,7 +56,7 @@ def names_option(text, label):
 def score(task, choices, response, gold):
     """As the released evaluation has it."""
     if task in CONTAINS:
-        return gold.lower() in response.lower()
+        return any(g.lower() in response.lower() for g in (gold if isinstance(gold, tuple) else [gold]))
     if task in LETTERS:
         text = response.upper()
         named = {c: names_option(text, c) for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
@@ -429,7 +429,8 @@ class Group:
                 if len(pool) < 2:
                     continue
                 choices, memory = self.docs[i].get("choices"), {}
-                others = [self.docs[j]["gold"] for j in pool if j != i]
+                golds = [self.docs[j]["gold"] for j in pool if j != i]
+                others = [tuple(g) if isinstance(g, list) else g for g in golds]
 
                 def mask(text):
                     if text not in memory:
@@ -526,7 +527,7 @@ def compare_texts(c, where, got, g, texts):
                 sums["measured"][i] += 1
             if "lang" in known:
                 sums["looked"][i] += 1
-                sums["consistent"][i] += bool(text) and known["lang"] == LANGUAGE_CODES.get(asked, asked)
+                sums["consistent"][i] += bool((text or "").strip(" \t\r\n\v\f")) and known["lang"] == LANGUAGE_CODES.get(asked, asked)
     c.estimate(where + " perplexity", got["perplexity"], g.measured(sums["perplexity"], sums["measured"], False)["overall"])
     mean = g.measured(sums["nll"], sums["measured"], False)["overall"]
     value = math.exp(mean[0]) if mean[2] else None

@@ -175,7 +175,7 @@ typedef struct xt_text_summary {
   xt_estimate perplexity;  /* mean of e^nll: single texts may rule it; count 0: the store has none */
   xt_estimate geometric;   /* e^(mean nll); its error is the mean's, times it */
   double median;           /* of e^nll */
-  xt_estimate consistency; /* responses in the language asked for; an empty one is in none */
+  xt_estimate consistency; /* responses in the language asked for; a blank one is in none */
 } xt_text_summary;
 
 typedef struct xt_site_result {

@@ -6,6 +6,7 @@
 
 #include "analysis/analysis_parts.h"
 #include "analysis/bits.h"
+#include "analysis/blank.h"
 #include "analysis/statistics.h"
 #include "base/mem.h"
 #include "xtransplant/langid.h"
@@ -151,10 +152,10 @@ static void text_sums_free(TextSums *t) {
   free(t->all);
 }
 
-/* An empty response is in no language, whatever was identified. */
+/* A blank response is in no language, whatever was identified. */
 static bool is_consistent(const xt_group *g, const AnalysisInstance *instance, const AnalysisText *t) {
   const bool english = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
-  return t->length && t->language[0] && xt_language_is(t->language, english ? "en" : instance->lang);
+  return !text_is_blank(t->text ? t->text : "", t->text ? t->length : 0) && t->language[0] && xt_language_is(t->language, english ? "en" : instance->lang);
 }
 
 static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t instance, uint32_t text, TextSums *sums, xt_error *error) {

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/blank.h"
 #include "base/mem.h"
 #include "engine/session.h"
 #include "store/store_metrics.h"
@@ -94,7 +95,7 @@ static xt_status measure_language(Measure *m, xt_error *error) {
     const MetricItem *item = &m->items.items[i];
     char lang[XT_LANGUAGE_SIZE] = "";
     double probability = 0;
-    if (item->words) TRY(xt_langid_identify(m->langid, item->words, item->length, lang, &probability, error));
+    if (item->words && !text_is_blank(item->words, item->length)) TRY(xt_langid_identify(m->langid, item->words, item->length, lang, &probability, error));
     TRY(metrics_add_language(m->store, item, lang, probability, error));
   }
   return XT_STATUS_OK;
@@ -190,7 +191,8 @@ static void add_row(xt_metrics_row *sum, const xt_store_row *row) {
     sum->self.count++;
   }
   if (!row->language) return;
-  const bool consistent = xt_language_is(row->language, xt_question_answer_language(row->question));
+  /* whatever a store of an earlier version says of a blank response */
+  const bool consistent = !text_is_blank(row->text ? row->text : "", row->text_length) && xt_language_is(row->language, xt_question_answer_language(row->question));
   const bool too_short = xt_language_too_short(row->text ? row->text : "", row->text_length);
   sum->identified++;
   sum->consistent += consistent;

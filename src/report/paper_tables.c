@@ -89,7 +89,7 @@ static xt_status table1(xt_report *r, const AnalysisGroup *const *groups, size_t
   TRY(table_add(&r->tables, &r->arena, "table1", "", &t, error));
   t->title = "Table 1. Perplexity and language consistency of the responses";
   t->note = "Over the responses that were measured, of all configurations; errors are by question. Single texts may rule the mean of e^nll: e^(mean nll) and the median stand "
-            "beside it. Consistency: per cent of responses in the language that the task asks for; an empty one is in none.";
+            "beside it. Consistency: per cent of responses in the language that the task asks for; a blank one is in none.";
   table_column(t, "", "measure");
   for (size_t g = 0; g < count; g++) table_column(t, "", groups[g]->group.title);
   for (Figure f = FIGURE_MEAN; f < FIGURE_COUNT; f++)

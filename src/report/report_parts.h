@@ -69,6 +69,7 @@ xt_status report_responses_table(xt_report *r, xt_error *error);
 xt_status report_no_op_table(xt_report *r, xt_error *error);
 xt_status report_paper_tables(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);
+xt_status report_response_tables(xt_report *r, xt_error *error);
 xt_status report_figures(xt_report *r, xt_error *error);
 xt_status report_lens_figure(xt_report *r, xt_error *error);
 

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Responses that say nothing. */
+#ifndef ANALYSIS_BLANK_H
+#define ANALYSIS_BLANK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+/* Whether a text is empty, or white space alone: it is in no language, though fastText calls it English. */
+static inline bool text_is_blank(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (!strchr(" \t\r\n\v\f", text[i]) || text[i] == 0) return false;
+  return true;
+}
+
+#endif
