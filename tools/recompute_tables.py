@@ -759,7 +759,7 @@ def compare_tables(c, report, groups):
             value(s["best_fresh"]) if s["best_fresh"] is not None else None])
         some = [x for x in range(n * n) if conf["count"][x] is not None]
         c.same(f"best {g['task']} {s['site']} counts", cells[15:], [sum(conf[a][x] < 0.05 and (conf["gain"][x] < 0) == w for x in some) for a in ("holm", "bh") for w in (False, True)])
-    figure2 = [r["cells"] for r in tables["figure2"]["rows"]]
+    figure2 = [r["cells"][1:] for r in tables["figure2"]["rows"] if r["cells"][0] == report["store"]["about"]["model"]]
     wanted = []
     for g in groups:
         for s in g["sites"]:

@@ -99,9 +99,9 @@ static int run(const Cli *cli, void *opaque) {
   xt_report *report = NULL;
   xt_error error;
   xt_status status;
-  if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  if (cli->rest_count == 0) return cli_usage(cli, "give a results file");
   if ((a->png || a->pdf) && !a->output) return cli_usage(cli, "--png and --pdf need a folder: -o DIR");
-  const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .lens = a->lens, .one_based = a->one_based,
+  const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .more = cli->rest + 1, .more_count = cli->rest_count - 1, .lens = a->lens, .one_based = a->one_based,
                                  .analysis = {.bootstrap = a->bootstrap, .permutations = a->permutations, .seed = a->seed, .confidence = a->confidence,
                                               .threads = a->threads}};
   cli_progress(a->quiet, "reading %s", cli->rest[0]);
@@ -122,10 +122,11 @@ const Verb verb_report = {
     .about = "Prints what a results file says in words, with a map of the gains, and the paper's tables, as far as a results file has what they need, and with -o writes them and the figures: report.html "
              "(one file that opens anywhere, with every response behind each cell of its heatmaps), report.json (all figures with all digits), "
              "and a .csv, .tex or .svg each. Accuracies have standard errors by question (the same question in several "
-             "languages is one); each configuration is tested against the untouched model, with p-values adjusted for there being many; upper bounds are set beside what guessing gives.",
+             "languages is one); each configuration is tested against the untouched model, with p-values adjusted for there being many; upper bounds are set beside what guessing gives. "
+             "Further results files are those of other models: figures 2 and 4 and table 8 then have all of them.",
     .example = "xtransplant report xnli.db -o xnli-report",
     .rest_name = "RESULTS.db",
-    .rest_max = 1,
+    .rest_max = 16,
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

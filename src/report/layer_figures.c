@@ -15,16 +15,9 @@
 /* ---- figure 3 --------------------------------------------------------------------------------- */
 
 /* Two panels side by side over the same range of y. */
-static Plot panel(const xt_report *r, bool right, double low, double high) {
-  const int layers = r->main.analysis->layers;
-  return (Plot){.left = right ? 520 : 60,
-                .top = 52,
-                .width = 370,
-                .height = 240,
-                .x_low = r->first_layer,
-                .x_high = r->first_layer + (layers > 1 ? layers - 1 : 1),
-                .y_low = low,
-                .y_high = high};
+static Plot panel(const xt_report *r, int layers, bool right, double low, double high) {
+  return (Plot){.left = right ? 520 : 60, .top = 52, .width = 370, .height = 240, .x_low = r->first_layer,
+                .x_high = r->first_layer + (layers > 1 ? layers - 1 : 1), .y_low = low, .y_high = high};
 }
 
 static void legend(TextBuffer *out, double *x, double y, const char *line, const char *text) {
@@ -99,9 +92,8 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
   TextBuffer *out = &f->svg;
   svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
   for (int right = 0; right < 2; right++) {
-    const Plot plot = panel(r, right, low, high);
-    plot_axes(out, &plot, step, right ? "by target layer" : "by source layer",
-              report_layer_column(r, right ? "target layer" : "source layer"), "gain, points");
+    const Plot plot = panel(r, a->layers, right, low, high);
+    plot_axes(out, &plot, step, right ? "by target layer" : "by source layer", report_layer_column(r, right ? "target layer" : "source layer"), "gain, points");
     TRY(gain_curves(out, &plot, g, right ? site->targets : site->sources, a->layers, error));
   }
   legend(out, &x, FIGURE_HEIGHT - 12, "w k", "all instances");
@@ -147,109 +139,129 @@ xt_status report_figure3(xt_report *r, const xt_group *g, const xt_site_result *
 
 /* ---- figure 4 --------------------------------------------------------------------------------- */
 
-/* The band, or the curves over it, of one task. `values`: [4][layers]. */
-static void bound_curves(TextBuffer *out, const Plot *plot, const xt_analysis *a, const xt_layer_result *layers,
-                         size_t series, const char *title, bool band, double *values) {
-  double *low = values + a->layers, *high = low + a->layers, *chance = high + a->layers;
+/* What one colour stands for: a task, or a task of one of several models. */
+typedef struct Series {
+  const AnalysisGroup *group;
+  const xt_site_result *site; /* NULL: there is none */
+  const char *title;
+} Series;
+
+/* The band, or the curves over it. `values`: [4][layers]. */
+static void bound_curves(TextBuffer *out, const Plot *plot, const Series *series, bool right, size_t number, bool band, double *values) {
+  const int count = series->group->group.layers;
+  const xt_layer_result *layers = right ? series->site->targets : series->site->sources;
+  double *low = values + count, *high = low + count, *chance = high + count;
   char colour[8];
-  for (int k = 0; k < a->layers; k++) {
-    const bool there = layers[k].complete && a->layers > 1;
+  for (int k = 0; k < count; k++) {
+    const bool there = layers[k].complete && count > 1;
     values[k] = there ? layers[k].bound.overall.value : NAN;
     low[k] = there ? layers[k].bound_low : NAN;
     high[k] = there ? layers[k].bound_high : NAN;
     chance[k] = there ? layers[k].chance : NAN;
   }
-  snprintf(colour, sizeof colour, "%zu", series % 6);
+  snprintf(colour, sizeof colour, "%zu", number % 6);
   if (band) {
-    plot_band(out, plot, low, high, a->layers, colour);
+    plot_band(out, plot, low, high, count, colour);
     return;
   }
-  plot_curve(out, plot, values, a->layers, "w", colour, title);
-  plot_curve(out, plot, chance, a->layers, "c dash", colour, "by chance");
+  plot_curve(out, plot, values, count, "w", colour, series->title);
+  plot_curve(out, plot, chance, count, "c dash", colour, "by chance");
 }
 
-/* The range of all that is drawn; false: nothing is. */
-static bool figure4_range(const xt_analysis *a, const AnalysisGroup *const *groups, size_t count, double *low,
-                          double *high) {
+/* The range of all that is drawn, and the most layers; false: nothing is drawn. */
+static bool figure4_range(const Series *series, size_t count, double *low, double *high, int *layers) {
   for (size_t g = 0; g < count; g++) {
-    const xt_site_result *site = report_site(&groups[g]->group);
-    for (int k = 0; site && k < a->layers; k++)
+    const xt_site_result *site = series[g].site;
+    const int n = series[g].group->group.layers;
+    *layers = n > *layers ? n : *layers;
+    for (int k = 0; site && k < n; k++)
       for (int target = 0; target < 2; target++) {
         const xt_layer_result *layer = target ? &site->targets[k] : &site->sources[k];
-        if (layer->complete == 0 || a->layers == 1) continue;
+        if (layer->complete == 0 || n == 1) continue;
         report_include(layer->bound_high, low, high);
         report_include(layer->bound_low, low, high);
         report_include(layer->chance, low, high);
-        report_include(groups[g]->group.vanilla.overall.value, low, high);
+        report_include(series[g].group->group.vanilla.overall.value, low, high);
       }
   }
   return *high > *low;
 }
 
-static void figure4_panel(xt_report *r, TextBuffer *out, const AnalysisGroup *const *groups, size_t count,
-                          const Plot *plot, double step, bool right, double *values) {
-  plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer",
-            report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
+static void figure4_panel(xt_report *r, TextBuffer *out, const Series *series, size_t count, const Plot *plot, double step, bool right, double *values) {
+  plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer", report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
   for (size_t k = 0; k < 2 * count; k++) { /* all bands lie below all curves */
     const size_t g = k % count;
-    const xt_site_result *site = report_site(&groups[g]->group);
     char class[32];
-    if (!site) continue;
-    bound_curves(out, plot, r->main.analysis, right ? site->targets : site->sources, g, groups[g]->group.title,
-                 k < count, values);
+    if (!series[g].site) continue;
+    bound_curves(out, plot, &series[g], right, g, k < count, values);
     if (k < count) continue;
     snprintf(class, sizeof class, "d k%zu", g % 6);
-    const double y = plot_y(plot, groups[g]->group.vanilla.overall.value);
+    const double y = plot_y(plot, series[g].group->group.vanilla.overall.value);
     svg_line(out, plot->left, y, plot->left + plot->width, y, class);
   }
 }
 
-xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
-  const xt_analysis *a = r->main.analysis;
+static xt_status draw_figure4(xt_report *r, const char *id, const char *title, const Series *series, size_t count, xt_error *error) {
   double low = 1, high = 0, *values, x = 60;
+  int layers = 1;
   ReportFigure *f;
-  if (!figure4_range(a, groups, count, &low, &high)) return XT_STATUS_OK;
+  if (!figure4_range(series, count, &low, &high, &layers)) return XT_STATUS_OK;
   const double step = plot_round(&low, &high, 6);
   const char *note = report_format(r,
                                    "An instance counts if any of its N candidates is right; those that lack some are left out. "
                                    "Bands: bootstrap intervals. Dashed: the same bound by chance, "
                                    "against the gold answers of other questions. Dotted: the untouched model. %s",
                                    report_layers_note(r));
-  TRY(report_figure_add(r, "figure4", "bounds", "Figure 4. Instance-aware upper bounds by fixed layer", note, &f,
-                        error));
-  TRY(mem_alloc(&values, 4 * (size_t)a->layers, sizeof *values, error));
+  TRY(report_figure_add(r, id, "bounds", title, note, &f, error));
+  TRY(mem_alloc(&values, 4 * (size_t)layers, sizeof *values, error));
   TextBuffer *out = &f->svg;
   svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
   for (int right = 0; right < 2; right++) {
-    const Plot plot = panel(r, right, low, high);
-    figure4_panel(r, out, groups, count, &plot, step, right, values);
+    const Plot plot = panel(r, layers, right, low, high);
+    figure4_panel(r, out, series, count, &plot, step, right, values);
   }
   free(values);
   for (size_t g = 0; g < count; g++) {
     char class[32];
-    const xt_site_result *site = report_site(&groups[g]->group);
     snprintf(class, sizeof class, "w k%zu", g % 6);
-    if (site)
-      legend(out, &x, FIGURE_HEIGHT - 12, class, report_format(r, "%s (%s)", groups[g]->group.title, site->site));
+    if (series[g].site) legend(out, &x, FIGURE_HEIGHT - 12, class, report_format(r, "%s (%s)", series[g].title, series[g].site->site));
   }
   svg_close(out);
   return report_figure_check(f, error);
 }
 
-xt_status report_figure4_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
-  const xt_analysis *a = r->main.analysis;
-  static const char *const columns[] = {"bound",       "low",        "high", "chance", "chance low",
-                                        "chance high", "candidates", "High", "Mid",    "Low"};
+xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
+  Series series[GROUPS_MOST];
+  for (size_t g = 0; g < count; g++) series[g] = (Series){groups[g], report_site(&groups[g]->group), groups[g]->group.title};
+  return draw_figure4(r, "figure4", "Figure 4. Instance-aware upper bounds by fixed layer", series, count, error);
+}
+
+/* A figure a task, with a colour a model. */
+xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
+  for (size_t g = 0; g < count && r->more_count; g++) {
+    Series series[1 + REPORT_MORE_MOST];
+    size_t n = 0;
+    for (size_t k = 0; k <= r->more_count; k++) {
+      const ReportStore *store = k ? &r->more[k - 1] : &r->main;
+      const AnalysisGroup *same = k ? report_same_task(store, false, groups[g]) : groups[g];
+      if (same) series[n++] = (Series){same, report_site(&same->group), store->model};
+    }
+    TRY(draw_figure4(r, report_format(r, "figure4-models-%s", report_slug(r, &groups[g]->group)),
+                     report_format(r, "Figure 4. %s: instance-aware upper bounds by fixed layer, by model", report_group_title(r, &groups[g]->group)), series, n, error));
+  }
+  return XT_STATUS_OK;
+}
+
+xt_status report_figure4_table(xt_report *r, const xt_group *g, const xt_site_result *site, const char *prefix, const char *model, xt_error *error) {
+  static const char *const columns[] = {"bound", "low", "high", "chance", "chance low", "chance high", "candidates", "High", "Mid", "Low"};
   enum { COLUMNS = sizeof columns / sizeof *columns };
   Table *t;
-  TRY(table_add(&r->tables, &r->arena,
-                report_format(r, "figure4-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
-                report_layer_column(r, "layer"), &t, error));
+  TRY(table_add(&r->tables, &r->arena, report_format(r, "%s%s-%s", prefix, report_slug(r, g), report_site_slug(r, site->site)), report_layer_column(r, "layer"), &t, error));
   t->data = true;
-  t->title = table_format(t, "Figure 4: %s, %s, instance-aware upper bounds by layer", g->title, site->site);
+  t->title = table_format(t, "Figure 4: %s, %s, %s, instance-aware upper bounds by layer", model, g->title, site->site);
   for (int target = 0; target < 2; target++)
     for (size_t c = 0; c < COLUMNS; c++) table_column(t, target ? "target" : "source", columns[c]);
-  for (int layer = 0; layer < a->layers; layer++) {
+  for (int layer = 0; layer < g->layers; layer++) {
     Row *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
     for (size_t target = 0; target < 2 && row; target++) {
       const xt_layer_result *k = target ? &site->targets[layer] : &site->sources[layer];

@@ -163,6 +163,12 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(open_store(r, options->cot, options, &r->cot, error));
   TRY(open_store(r, options->tuned, options, &r->tuned, error));
   TRY(open_store(r, options->beside, options, &r->beside, error));
+  if (options->more_count > REPORT_MORE_MOST)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "more", -1, "%zu other stores: a report takes at most %d", options->more_count, REPORT_MORE_MOST);
+  for (size_t i = 0; i < options->more_count; i++) {
+    TRY(open_store(r, options->more[i], options, &r->more[i], error));
+    r->more_count++;
+  }
   r->first_layer = options->one_based ? 1 : 0;
   if (options->lens) TRY(json_parse_file(options->lens, &r->lens, error));
   TRY(report_coverage_table(r, error));
@@ -186,14 +192,17 @@ xt_status xt_report_create(const char *store, const xt_report_options *options, 
   return status;
 }
 
+static void close_store(ReportStore *store) {
+  xt_analysis_free(store->analysis);
+  json_decref(store->about);
+  json_decref(store->runs);
+}
+
 void xt_report_free(xt_report *r) {
   if (!r) return;
   ReportStore *const stores[] = {&r->main, &r->cot, &r->tuned, &r->beside};
-  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
-    xt_analysis_free(stores[i]->analysis);
-    json_decref(stores[i]->about);
-    json_decref(stores[i]->runs);
-  }
+  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) close_store(stores[i]);
+  for (size_t i = 0; i < REPORT_MORE_MOST; i++) close_store(&r->more[i]);
   for (size_t i = 0; i < r->figure_count; i++) text_buffer_free(&r->figures[i].svg);
   free(r->figures);
   free(r->lacks);

@@ -213,6 +213,9 @@ xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *ou
   put(&root, "options", json_pack("{s:i, s:i, s:I, s:f}", "bootstrap", o->bootstrap, "permutations", o->permutations, "seed", (json_int_t)o->seed, "confidence", o->confidence));
   for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
     if (stores[i]->analysis) put(&root, names[i], store_json(stores[i]));
+  json_t *more = json_array();
+  for (size_t i = 0; i < r->more_count; i++) append(&more, store_json(&r->more[i]));
+  put(&root, "more", more);
   for (size_t i = 0; i < r->tables.count; i++) append(&tables, table_to_json(r->tables.tables[i]));
   put(&root, "tables", tables);
   put(&root, "files", json_deep_copy(files));

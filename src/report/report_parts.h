@@ -26,9 +26,13 @@ typedef struct ReportLack {
   const char *what, *how;
 } ReportLack;
 
+#define REPORT_MORE_MOST 15 /* other models' stores */
+
 struct xt_report {
   Arena arena;
   ReportStore main, cot, tuned, beside;
+  ReportStore more[REPORT_MORE_MOST];
+  size_t more_count;
   TableList tables;
   ReportFigure *figures;
   size_t figure_count, figure_capacity;
@@ -98,7 +102,10 @@ const char *report_numbered(const ReportStore *store, const char *llama, const c
 /* The figures by layer, the heatmap, and the tables behind them; `main`: the paper has the figure, others stand folded on the page. */
 xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_result *site, bool main, xt_error *error);
 xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error);
-xt_status report_figure4_table(xt_report *r, const xt_group *group, const xt_site_result *site, xt_error *error);
+/* A figure 4 for each task, by model; nothing of one store. */
+xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error);
+/* The numbers of one model; `prefix` begins the file's name. */
+xt_status report_figure4_table(xt_report *r, const xt_group *group, const xt_site_result *site, const char *prefix, const char *model, xt_error *error);
 xt_status report_heatmap(xt_report *r, const xt_group *group, const xt_site_result *site, xt_error *error);
 
 /* Widens [low, high] to hold a value, unless it is NaN. */

@@ -90,7 +90,9 @@ static xt_status table8(xt_report *r, const AnalysisGroup *group, xt_error *erro
   const xt_group *g = &group->group;
   Table *t;
   if (g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE) return XT_STATUS_OK;
-  if (pivots_of(&r->main, group) < 2 && pivots_of(&r->beside, group) == 0) return XT_STATUS_OK;
+  size_t others = pivots_of(&r->beside, group);
+  for (size_t i = 0; i < r->more_count; i++) others += pivots_of(&r->more[i], group);
+  if (pivots_of(&r->main, group) < 2 && others == 0) return XT_STATUS_OK;
   TRY(table_add(&r->tables, &r->arena, report_format(r, "table8-%s", g->task), g->title, &t, error));
   t->title = table_format(t, "Table 8. %s: strategies by pivot language", g->title);
   t->note = "Accuracy in per cent; in brackets the language of the source prompts; the average is over languages.";
@@ -98,6 +100,8 @@ static xt_status table8(xt_report *r, const AnalysisGroup *group, xt_error *erro
   table_column(t, "", "Avg.");
   pivot_rows(t, &r->main, group);
   if (pivots_of(&r->beside, group)) pivot_rows(t, &r->beside, group);
+  for (size_t i = 0; i < r->more_count; i++)
+    if (pivots_of(&r->more[i], group)) pivot_rows(t, &r->more[i], group);
   return table_check(t, error);
 }
 

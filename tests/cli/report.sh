@@ -83,6 +83,14 @@ prints "CoT row" '^CoT '
 prints "ML-SFT row" '^ML-SFT '
 prints "table 11" '^Table 11\. XNLI'
 prints "table 8: the other model" '^tuned$'
+run "$X" report results.db tuned.db --bootstrap 50 --quiet -o models
+expect "report of two models" 0
+same "two models: figure 2 has both" "$(sed 1d models/figure2.csv | cut -d, -f2 | sort -u | tr '\n' ' ')" '"tiny-llama" "tuned" '
+same "two models: a figure 4 a task" "$(grep -o 'bounds by fixed layer, by model' models/figure4-models-xnli.svg | sort -u) $(grep -c '>tuned (attn)<' models/figure4-models-xnli.svg)" "bounds by fixed layer, by model 1"
+same "two models: the other's numbers" "$(sed -n 2,3p models/figure4-model2-xnli-attn.csv)" "$("$X" report tuned.db --bootstrap 50 --quiet -o tunedonly >/dev/null; sed -n 2,3p tunedonly/figure4-xnli-attn.csv)"
+prints "two models: table 8" '^Table 8\. XNLI'
+prints "figure 7" '^Figure 7\. XNLI, (de|hi|sw): responses before and after the coarse strategy \(attn\)'
+same "figure 7: all responses" "$(sed 1d models/responses-xnli.csv | wc -l)" 6
 printf 'Question 3: yes?\nAnswer:' >source
 printf 'Swali 3:\nJibu:' >target
 "$X" lens -m "$model" --threads 1 --quiet --source-file source --target-file target --site ffn --source-layer 2 --target-layer 1 --json >lens.json
@@ -235,7 +243,7 @@ else skip "uneven: recomputed figures are the report's" "needs numpy"; fi
 # ---- refusals
 r="$X report"
 refuses "an error shows a name's controls and directions" 3 'xtransplant report: a\x9b\u202e\xff.db: cannot open: No such file or directory' $r "$(printf 'a\302\233\342\200\256\377.db')"
-refuses "no file" 2 "xtransplant report: give one results file" $r
+refuses "no file" 2 "xtransplant report: give a results file" $r
 refuses "not there" 3 "xtransplant report: nowhere.db: cannot open: No such file or directory" $r nowhere.db
 : >empty.db
 refuses_like "empty" 3 "^xtransplant report: empty.db: holds no results" $r empty.db -o new
