@@ -85,8 +85,8 @@ prints "table 11" '^Table 11\. XNLI'
 prints "table 8: the other model" '^tuned$'
 run "$X" report results.db tuned.db --bootstrap 50 --quiet -o models
 expect "report of two models" 0
-same "two models: figure 2 has both" "$(sed 1d models/figure2.csv | cut -d, -f2 | sort -u | tr '\n' ' ')" '"tiny-llama" "tuned" '
-same "two models: a figure 4 a task" "$(grep -o 'bounds by fixed layer, by model' models/figure4-models-xnli.svg | sort -u) $(grep -c '>tuned (attn)<' models/figure4-models-xnli.svg)" "bounds by fixed layer, by model 1"
+same "two models: figure 2 has both" "$(sed 1d models/figure2.csv | cut -d, -f2 | sort -u | tr '\n' ' ')" "tiny-llama tuned "
+same "two models: a figure 4 a task" "$(grep -o 'bounds by fixed layer, by model' models/figure4-models-xquad.svg | sort -u) $(grep -c '>tuned (ffn)<' models/figure4-models-xquad.svg)" "bounds by fixed layer, by model 1"
 same "two models: the other's numbers" "$(sed -n 2,3p models/figure4-model2-xnli-attn.csv)" "$("$X" report tuned.db --bootstrap 50 --quiet -o tunedonly >/dev/null; sed -n 2,3p tunedonly/figure4-xnli-attn.csv)"
 prints "two models: table 8" '^Table 8\. XNLI'
 prints "figure 7" '^Figure 7\. XNLI, (de|hi|sw): responses before and after the coarse strategy \(attn\)'
