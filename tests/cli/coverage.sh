@@ -101,6 +101,6 @@ if [ "$have_python" ]; then
   [ "$(grep -c '[0-9]\*' out)" -ge 1 ] && pass "measured in part: a star" || fail "measured in part: a star" "$(cat out)"
   grep -q '^PARTLY MEASURED: XNLI, attn: standalone perplexity of [0-9]* of its 288 responses' err && pass "measured in part: said" || fail "measured in part: said" "$(cat err)"
   run "$X" report part.db --bootstrap 2 --permutations 2
-  prints "measured in part: table 1 says of how many" '^ +PARTLY MEASURED, responses +[0-9]+ of 288$'
+  prints "measured in part: table 1 says of how many" '^ +PARTLY MEASURED, responses +perplexity +[0-9]+ of 288$'
 else skip "stopped sweeps, schema 1, parts" "no Python"; fi
 finish
