@@ -498,15 +498,25 @@ class Store:
         self.chosen, self.texts, self.vanilla = defaultdict(dict), defaultdict(list), {}
         instances = {k: rest for k, *rest in db.execute("SELECT id, task, lang, source_lang, doc_id, source, target FROM instances")}
         known = defaultdict(dict)
-        for text, name, value in db.execute("SELECT text, name, value FROM text_metrics"):
+        for text, name, value in db.execute("SELECT text, name, value FROM text_metrics") if self.has(db, "text_metrics") else []:
             known[text][name] = value
-        for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections"):
+        for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections") if self.has(db, "selections") else []:
             self.chosen[tuple(instances[k]), site][strategy] = (i, j)
         words = dict(db.execute("SELECT id, text FROM texts"))
         for k, text in db.execute("SELECT instance, text FROM vanilla"):
             self.texts[tuple(instances[k]), "vanilla"].append((words[text], known[text]))
+        self.sources, self.samples = {}, defaultdict(lambda: defaultdict(list))
+        for k, text in db.execute("SELECT instance, text FROM sources") if self.has(db, "sources") else []:
+            self.sources[tuple(instances[k])] = words[text]
+        for k, text, *settings in db.execute("SELECT instance, text, temperature, top_p, seed FROM samples") if self.has(db, "samples") else []:
+            self.samples[tuple(settings)][tuple(instances[k])].append(words[text])
         for k, site, text in db.execute("SELECT instance, site, text FROM responses"):
             self.texts[tuple(instances[k]), site].append((words[text], known[text]))
+
+
+    @staticmethod
+    def has(db, table):
+        return db.execute("SELECT count(*) FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
 
 
 LANGUAGE_CODES = {"nb": "no", "iw": "he", "fil": "tl"}  # that lid.176 has under another code
@@ -556,9 +566,50 @@ def compare_strategies(c, where, g, got, keys, store, family):
         family.add(c, f"{where} {site} {strategy} against coarse", scores["against_coarse"], g.compare(right, coarse_right, there & coarse_there), "coarse")
 
 
+def gold_of(doc):
+    return tuple(doc["gold"]) if isinstance(doc["gold"], list) else doc["gold"]
+
+
+def compare_sources(c, where, g, group, keys, store, family):
+    """The source prompt's own answer, scored as the same question in the source's language where there is one."""
+    n = len(g.docs)
+    there, right = np.zeros(n, bool), np.zeros(n, bool)
+    for i, (doc, key) in enumerate(zip(g.docs, keys)):
+        text = store.sources.get(key)
+        if not g.scored[i] or text is None:
+            continue
+        same = [d for d, q in zip(g.docs, g.question) if q == g.question[i] and d["lang"] == doc["source_lang"] and d.get("gold") is not None]
+        used = same[0] if g.parallel and doc["lang"] != doc["source_lang"] and same else doc
+        there[i], right[i] = True, score(g.task, used.get("choices"), text, gold_of(used))
+    if not there.any():
+        return c.same(where + " source", (group["source"], group["oracle"]), (None, None))
+    c.scores(where + " source", group["source"], g.scores(g.masked(right, there)))
+    family.add(c, where + " source gain", group["source_gain"], g.compare(right, g.right, there), "vanilla")
+    c.scores(where + " oracle", group["oracle"], g.scores(g.masked(right | g.right, there)))
+    c.comparison(where + " oracle gain", group["oracle_gain"], g.compare(right | g.right, g.right, there))
+
+
+def compare_samples(c, where, g, group, keys, store):
+    wanted = {}
+    for settings, samples in store.samples.items():
+        counts = [(len(samples[key]), sum(score(g.task, doc.get("choices"), text, gold_of(doc)) for text in samples[key])) if g.scored[i] else (0, 0)
+                  for i, (doc, key) in enumerate(zip(g.docs, keys))]
+        most = max(drawn for drawn, _ in counts)
+        for n in range(1, most + 1):
+            if n & (n - 1) == 0 or n in (g.layers, most):
+                values = [1 - math.comb(drawn - good, n) / math.comb(drawn, n) if drawn >= n else math.nan for drawn, good in counts]
+                wanted[(*settings, n)] = g.scores(values, False)
+    found = {(p["temperature"], p["top_p"], p["seed"], p["n"]): p for p in group["passes"]}
+    c.same(where + " passes", sorted(found), sorted(wanted))
+    for key in set(found) & set(wanted):
+        c.scores(f"{where} pass@{key[-1]}", found[key], wanted[key])
+
+
 def compare_store(c, g, group, store, family):
     where = f"{g.task} {g.pivot}"
     keys = [(g.task, d["lang"], d["source_lang"], d["id"], d["source_prompt"], d["target_prompt"]) for d in g.docs]
+    compare_sources(c, where, g, group, keys, store, family)
+    compare_samples(c, where, g, group, keys, store)
     compare_texts(c, where + " vanilla", group, g, [store.texts[key, "vanilla"] for key in keys])
     for got in group["sites"]:
         compare_texts(c, f"{where} {got['site']}", got, g, [store.texts[key, got["site"]] for key in keys])
@@ -806,7 +857,7 @@ def main():
         compare_group(c, g, group, g.chance(), family)
         if store:
             compare_store(c, g, group, store, family)
-    if store or not any(s["strategies"] for g in report["store"]["groups"] for s in g["sites"]):
+    if store or not any(g["source"] or any(s["strategies"] for s in g["sites"]) for g in report["store"]["groups"]):
         family.compare(c)
     compare_tables(c, report, report["store"]["groups"])
     for line in c.wrong[:20]:

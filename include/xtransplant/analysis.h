@@ -34,6 +34,9 @@ double xt_mcnemar_exact(size_t won, size_t lost);
  *   Else `draws` draws of the signs, (1 + as far) / (1 + draws): SplitMix64 begun with `seed`; each draw takes one number
  *   for every 64 differences that are not 0, in order; a set bit, lowest first, flips. */
 xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed, double *p, xt_error *error);
+/* The chance that at least one of n answers is right, when `right` of `drawn` sampled ones are: 1 - C(drawn - right, n) / C(drawn, n), unbiased
+ * (Chen et al. 2021, "pass@k"). NaN: fewer were drawn. */
+double xt_pass_at(size_t drawn, size_t right, size_t n);
 /* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false rejection is kept.
  * Benjamini and Hochberg (1995): the share of false rejections is. Both in place. */
 xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
@@ -197,6 +200,14 @@ typedef struct xt_site_result {
   xt_estimate changed;                      /* share of responses that differ from the untouched one, of questions that have it */
 } xt_site_result;
 
+/* At least one of n sampled responses is right: xt_pass_at, mean over the instances that have as many samples under these settings. */
+typedef struct xt_pass_result {
+  double temperature, top_p;
+  unsigned long long seed;
+  size_t n;
+  xt_scores scores;
+} xt_pass_result;
+
 typedef struct xt_group_language {
   const char *name;
   int level;           /* 0 High, 1 Mid, 2 Low; -1: in no level */
@@ -221,6 +232,13 @@ typedef struct xt_group {
   xt_comparison coarse_gain; /* over the untouched model */
   xt_scores coarse_released; /* the same layers at "attn-released", where xt_coarse's site is "attn" */
   xt_comparison coarse_released_gain;
+  /* What needs no transplant. The untouched model's answer to the source prompt, scored as the same question in the source's
+   * language where the group has it, else as the instance; and whether that or the untouched target prompt is right (the oracle
+   * of two candidates). Over the instances whose source prompt was run; count 0: none was. */
+  xt_scores source, oracle;
+  xt_comparison source_gain, oracle_gain; /* over the untouched model */
+  size_t pass_count;
+  const xt_pass_result *passes; /* by settings, then n: 1, 2, 4 and so on, the model's layers, and as many as there are */
   xt_scores vanilla_chance_scores; /* as xt_layer_result's, of the untouched run's one response */
   double vanilla_chance, vanilla_above, vanilla_above_low, vanilla_above_high; /* likewise */
   xt_text_summary texts;    /* of the untouched runs */

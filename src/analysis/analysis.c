@@ -18,6 +18,8 @@ static void free_group(AnalysisGroup *g) {
     free(g->sites[s].present);
     free(g->sites[s].selections);
   }
+  for (size_t s = 0; s < g->sample_count; s++) free(g->samples[s].counts);
+  free(g->samples);
   free(g->sites);
   free(g->instances);
   free(g->scored);

@@ -50,6 +50,14 @@ typedef struct AnalysisSite {
   size_t selection_count, selection_capacity;
 } AnalysisSite;
 
+/* The sampled responses of one kind. */
+typedef struct AnalysisSamples {
+  xt_sample_settings settings;
+  struct {
+    uint32_t drawn, right;
+  } *counts; /* [instances] */
+} AnalysisSamples;
+
 typedef struct AnalysisGroup {
   xt_group group; /* languages and sites lie in the arena */
   AnalysisInstance *instances;
@@ -57,6 +65,8 @@ typedef struct AnalysisGroup {
   AnalysisSite *sites;
   size_t site_count, site_capacity;
   uint64_t *scored, *vanilla; /* [words of instances]: scored; and right untouched */
+  AnalysisSamples *samples;
+  size_t sample_count, sample_capacity;
   size_t questions;      /* in order of their first instance */
   uint32_t *stratum;     /* [questions]: where some are parallel all are in one; else the language */
   size_t strata;
@@ -140,6 +150,8 @@ xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const
 /* Questions and strata of the instances of [first, first + count) that have a weight; seen: [questions + strata]. */
 Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, size_t count, uint8_t *seen);
 
+/* The source prompt's own answer, the oracle of two, sampled answers. */
+xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 /* Coarse and strategies against the untouched model. */
 xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 

@@ -237,6 +237,33 @@ static xt_status load_source(void *user, const xt_store_row *row, xt_error *erro
   return place ? text_of(l->a, row, &place->group->instances[place->instance].source_text, error) : XT_STATUS_OK;
 }
 
+static xt_status find_samples(AnalysisGroup *g, const xt_sample_settings *settings, AnalysisSamples **out, xt_error *error) {
+  for (size_t s = 0; s < g->sample_count; s++) {
+    const xt_sample_settings *known = &g->samples[s].settings;
+    *out = &g->samples[s];
+    if (known->seed == settings->seed && memcmp(&known->temperature, &settings->temperature, sizeof known->temperature) == 0 &&
+        memcmp(&known->top_p, &settings->top_p, sizeof known->top_p) == 0)
+      return XT_STATUS_OK;
+  }
+  TRY(mem_grow(&g->samples, &g->sample_capacity, g->sample_count + 1, sizeof *g->samples, error));
+  *out = &g->samples[g->sample_count];
+  **out = (AnalysisSamples){.settings = *settings};
+  TRY(mem_alloc(&(*out)->counts, g->group.instances, sizeof *(*out)->counts, error));
+  g->sample_count++;
+  return XT_STATUS_OK;
+}
+
+static xt_status load_sample(void *user, const xt_store_row *row, xt_error *error) {
+  Loader *l = user;
+  AnalysisSamples *samples;
+  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
+  if (!place || row->correct < 0) return XT_STATUS_OK;
+  TRY(find_samples(place->group, &row->sample.settings, &samples, error));
+  samples->counts[place->instance].drawn++;
+  samples->counts[place->instance].right += row->correct == 1;
+  return XT_STATUS_OK;
+}
+
 /* Where each question of the store is. */
 static xt_status find_places(Loader *l, xt_error *error) {
   size_t count = 0;
@@ -311,6 +338,7 @@ xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
   for (size_t i = 0; i < a->count; i++) TRY(finish_group(a, &a->groups[i], error));
   xt_status status = find_places(&l, error);
   if (!status) status = xt_store_read_sources(store, load_source, &l, error);
+  if (!status) status = xt_store_read_samples(store, load_sample, &l, error);
   if (!status) status = xt_store_read_selections(store, load_selection, &l, error);
   free(l.places);
   return status;

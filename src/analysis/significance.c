@@ -171,6 +171,7 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
   for (size_t i = 0; i < g->site_count; i++)
     TRY_DONE(intervals(a, g, &g->sites[i], &b, left, (xt_site_result *)(uintptr_t)&g->group.sites[i], error));
   TRY_DONE(analysis_comparisons(a, g, &b, error));
+  TRY_DONE(analysis_baselines(a, g, &b, error));
 done:
   bootstrap_free(&b);
   free(left);
@@ -239,6 +240,7 @@ static xt_status add_comparisons(const xt_group *g, bool with_coarse, int part, 
   if (!with_coarse) {
     TRY(add_comparison(g, &g->coarse_gain, part, f, error));
     TRY(add_comparison(g, &g->coarse_released_gain, part, f, error));
+    TRY(add_comparison(g, &g->source_gain, part, f, error));
   }
   for (size_t s = 0; s < g->site_count; s++)
     for (size_t k = 0; k < g->sites[s].strategy_count; k++) {

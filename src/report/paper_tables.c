@@ -339,6 +339,67 @@ static xt_status bounds_table(xt_report *r, xt_error *error) {
   return table_check(t, error);
 }
 
+/* ---- what needs no transplant -------------------------------------------------------------------- */
+
+static void baseline_row(Table *t, const char *label, const xt_scores *scores) {
+  Row *row = scores->overall.count ? table_row(t, label) : NULL;
+  if (!row) return;
+  for (size_t level = 0; level < XT_LEVEL_COUNT; level++) row->cells[level] = cell_estimate(CELL_SHARE, scores->levels[level]);
+  row->cells[XT_LEVEL_COUNT] = cell_estimate(CELL_SHARE, scores->overall);
+  row->cells[XT_LEVEL_COUNT + 1] = cell_value(CELL_COUNT, (double)scores->overall.count);
+}
+
+static void difference_cells(Table *t, const xt_difference *d) {
+  Row *row = t->row_count ? &t->rows[t->row_count - 1] : NULL;
+  if (!row || row->section || d->count == 0) return;
+  const Cell cells[] = {cell_value(CELL_GAIN, d->gain), cell_value(CELL_GAIN, d->low), cell_value(CELL_GAIN, d->high), cell_value(CELL_P, d->p)};
+  memcpy(row->cells + XT_LEVEL_COUNT + 2, cells, sizeof cells);
+}
+
+static void baseline_rows(Table *t, const xt_group *g) {
+  const xt_site_result *site = report_site(g);
+  baseline_row(t, "Vanilla", &g->vanilla);
+  baseline_row(t, "Vanilla by chance", &g->vanilla_chance_scores);
+  if (g->source.overall.count) {
+    baseline_row(t, "Source prompt's own answer", &g->source);
+    difference_cells(t, &g->source_gain.overall);
+    baseline_row(t, "Either right: target alone, source alone", &g->oracle);
+    difference_cells(t, &g->oracle_gain.overall);
+  }
+  for (size_t k = 0; k < g->pass_count; k++)
+    baseline_row(t, table_format(t, "pass@%zu of sampled answers (temperature %g, top-p %g)", g->passes[k].n, g->passes[k].temperature, g->passes[k].top_p), &g->passes[k].scores);
+  if (g->coarse.overall.count) {
+    baseline_row(t, "Coarse", &g->coarse);
+    difference_cells(t, &g->coarse_gain.overall);
+  }
+  if (!site) return;
+  baseline_row(t, table_format(t, "SourceLast (%s), any of %d", site->site, g->layers), &site->sources[g->layers - 1].bound);
+  baseline_row(t, "SourceLast by chance", &site->sources[g->layers - 1].chance_scores);
+  baseline_row(t, table_format(t, "TargetFirst (%s), any of %d", site->site, g->layers), &site->targets[0].bound);
+  baseline_row(t, "TargetFirst by chance", &site->targets[0].chance_scores);
+}
+
+/* Only of stores that have something beside the transplants. */
+static xt_status baselines_table(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
+  static const char *const columns[][2] = {{"Average", "High"}, {"Average", "Mid"}, {"Average", "Low"}, {"All", "instances"}, {"All", "count"},
+                                           {"Over vanilla", "gain"}, {"Over vanilla", "low"}, {"Over vanilla", "high"}, {"Over vanilla", "p"}};
+  Table *t;
+  bool any = false;
+  for (size_t g = 0; g < count; g++) any = any || groups[g]->group.source.overall.count || groups[g]->group.pass_count;
+  if (!any) return XT_STATUS_OK;
+  TRY(table_add(&r->tables, &r->arena, "baselines", "Answers", &t, error));
+  t->title = "What needs no transplant, beside the coarse strategy and the upper bounds";
+  t->note = "Accuracy in per cent. The source prompt's own answer is scored as the same question in the source's language where the store has it. Either right is the "
+            "oracle of two candidates; pass@n is the unbiased chance that one of n sampled answers is right. A bound of N candidates says something of transplants as far "
+            "as it exceeds these.";
+  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, columns[c][0], columns[c][1]);
+  for (size_t g = 0; g < count; g++) {
+    table_section(t, groups[g]->group.title);
+    baseline_rows(t, &groups[g]->group);
+  }
+  return table_check(t, error);
+}
+
 /* ---- the best of N x N ------------------------------------------------------------------------ */
 
 static xt_status best_table(xt_report *r, xt_error *error) {
@@ -391,6 +452,7 @@ xt_status report_paper_tables(xt_report *r, xt_error *error) {
   TRY(table2(r, groups, count, error));
   for (size_t g = 0; g < count; g++) TRY(table3(r, groups[g], error));
   TRY(table4(r, groups, count, error));
+  TRY(baselines_table(r, groups, count, error));
   TRY(bounds_table(r, error));
   return best_table(r, error);
 }

@@ -161,6 +161,20 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   return object;
 }
 
+static json_t *passes(const xt_group *g) {
+  json_t *array = json_array();
+  for (size_t k = 0; k < g->pass_count; k++) {
+    const xt_pass_result *p = &g->passes[k];
+    json_t *object = scores(g, &p->scores);
+    put(&object, "temperature", real(p->temperature));
+    put(&object, "top_p", real(p->top_p));
+    put(&object, "seed", json_integer((json_int_t)p->seed));
+    put(&object, "n", json_integer((json_int_t)p->n));
+    append(&array, object);
+  }
+  return array;
+}
+
 static json_t *group_json(const xt_group *g) {
   json_t *object = json_object(), *languages = json_array(), *sites = json_array();
   for (size_t l = 0; l < g->language_count; l++) {
@@ -186,6 +200,11 @@ static json_t *group_json(const xt_group *g) {
   put(&object, "vanilla_above_high", real(g->vanilla_above_high));
   put(&object, "coarse", g->coarse.overall.count ? scores(g, &g->coarse) : json_null());
   put(&object, "coarse_gain", comparison(g, &g->coarse_gain));
+  put(&object, "source", g->source.overall.count ? scores(g, &g->source) : json_null());
+  put(&object, "source_gain", comparison(g, &g->source_gain));
+  put(&object, "oracle", g->oracle.overall.count ? scores(g, &g->oracle) : json_null());
+  put(&object, "oracle_gain", comparison(g, &g->oracle_gain));
+  put(&object, "passes", passes(g));
   put(&object, "coarse_released", g->coarse_released.overall.count ? scores(g, &g->coarse_released) : json_null());
   put(&object, "coarse_released_gain", comparison(g, &g->coarse_released_gain));
   put_texts(&object, &g->texts);

@@ -112,7 +112,7 @@ void cell_show(const Cell *cell, char *out, size_t size) {
   }
   if (cell->high > cell->low) {
     const size_t used = strlen(out);
-    snprintf(out + used, size - used, " [%.1f, %.1f]", 100 * cell->low, 100 * cell->high);
+    number_print(out + used, size - used, " [%.1f, %.1f]", 100 * cell->low, 100 * cell->high);
   }
 }
 

@@ -58,6 +58,8 @@ if "$python" -c 'import numpy' 2>/dev/null; then
   run "$python" "$tools/recompute_tables.py" lines.jsonl rep/report.json
   expect "recomputed figures are the report's" 0
   prints "recomputed: many" '^[0-9]{4,} figures compared, 0 differ$'
+  run "$python" "$tools/recompute_tables.py" lines.jsonl rep/report.json results.db
+  expect "recomputed with the results file: sources too" 0
   sed '0,/"gain": {/{/"won": \[/{n;s/[0-9]/9/}}' rep/report.json >broken.json
   run "$python" "$tools/recompute_tables.py" lines.jsonl broken.json
   expect "recomputed: a wrong figure is found" 1
@@ -89,6 +91,26 @@ same "two models: figure 2 has both" "$(sed 1d models/figure2.csv | cut -d, -f2 
 same "two models: a figure 4 a task" "$(grep -o 'bounds by fixed layer, by model' models/figure4-models-xquad.svg | sort -u) $(grep -c '>tuned (ffn)<' models/figure4-models-xquad.svg)" "bounds by fixed layer, by model 1"
 same "two models: the other's numbers" "$(sed -n 2,3p models/figure4-model2-xnli-attn.csv)" "$("$X" report tuned.db --bootstrap 50 --quiet -o tunedonly >/dev/null; sed -n 2,3p tunedonly/figure4-xnli-attn.csv)"
 prints "two models: table 8" '^Table 8\. XNLI'
+prints "baselines: the source prompt's own answer" "^Source prompt's own answer "
+prints "baselines: the oracle of two" '^Either right: target alone, source alone '
+if "$python" -c 'import numpy, sqlite3' 2>/dev/null; then
+  cp results.db samples.db
+  "$python" - <<'EOF'
+import sqlite3
+d = sqlite3.connect("samples.db")
+for number in range(5): # of each question five samples, which are its transplants' responses
+    d.execute("INSERT INTO samples(instance, temperature, top_p, seed, number, text, mean_logprob, run) SELECT instance, 0.75, 0.5, 7, ?, text, -1, run FROM responses"
+              " WHERE site = 'ffn' AND source_layer = ? AND target_layer = 0", (number, number))
+d.commit()
+EOF
+  run "$X" report samples.db -o samples --bootstrap 50 --quiet
+  prints "pass@n" '^pass@4 of sampled answers \(temperature 0.75, top-p 0.5\) '
+  same "pass@n: 1, 2, 4 and all" "$(grep -c 'pass@[1245] ' samples/baselines.csv) $(grep -c 'pass@' samples/baselines.csv)" "12 12"
+  "$X" export samples.db >samples.jsonl
+  run "$python" "$tools/recompute_tables.py" samples.jsonl samples/report.json samples.db
+  expect "recomputed: pass@n" 0
+else skip "pass@n" "no numpy"; fi
+run "$X" report results.db tuned.db --bootstrap 50 --quiet
 prints "figure 7" '^Figure 7\. XNLI, (de|hi|sw): responses before and after the coarse strategy \(attn\)'
 same "figure 7: all responses" "$(sed 1d models/responses-xnli.csv | wc -l)" 6
 printf 'Question 3: yes?\nAnswer:' >source
