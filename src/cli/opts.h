@@ -71,7 +71,7 @@ typedef struct Verb {
   int (*run)(const Cli *cli, void *arguments); /* returns the exit code */
 } Verb;
 
-#define OPTIONS_MAX 32
+#define OPTIONS_MAX 64
 
 /* One invocation. */
 struct Cli {
