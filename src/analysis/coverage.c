@@ -78,7 +78,8 @@ static int by_number(const void *a, const void *b) {
 
 static xt_status add_count(void *user, const StoredCount *c, xt_error *error) {
   CoverageBuilder *b = user;
-  CoverageQuestion *q = bsearch(&(CoverageQuestion){.number = c->question}, b->questions, b->question_count, sizeof *b->questions, by_number);
+  CoverageQuestion *q = NULL;
+  if (b->question_count) q = bsearch(&(CoverageQuestion){.number = c->question}, b->questions, b->question_count, sizeof *b->questions, by_number);
   CoverageSite *site;
   if (!q) return XT_STATUS_OK; /* a response without its question is in no figure either */
   CoverageRow *row = &b->rows[q->row];
