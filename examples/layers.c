@@ -50,7 +50,7 @@ static xt_status row(const xt_model *model, xt_session *session, char **argv, xt
                                        .layer = (int)layer,
                                        .position = XT_POSITION_LAST,
                                        .value = xt_taps_get(taps, site.read, atoi(argv[5]))};
-    requests[layer] = (xt_request){target.ids, target.count, &puts_at[layer], 1};
+    requests[layer] = (xt_request){.ids = target.ids, .count = target.count, .interventions = &puts_at[layer], .intervention_count = 1};
   }
   if (!status) status = xt_session_generate(session, requests, layers, NULL, out, error);
   if (!status) status = print_responses(model, out, info.layers, error);
