@@ -97,8 +97,9 @@ static xt_status system_failure(const Db *db, const char *doing, const char *tex
   return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: %s%s%s", doing, text, system ? ": " : "", system ? err_system_text(system, words) : "");
 }
 
-static xt_status busy(const Db *db, xt_error *error) {
-  if (db->handle && sqlite3_system_errno(db->handle) == ENOLCK)
+/* SQLite takes a file system without locks for one where somebody else has them, and keeps the reason nowhere but in errno. */
+static xt_status busy(const Db *db, int system, xt_error *error) {
+  if (system == ENOLCK)
     return err_set(error, XT_STATUS_IO, db->path, NULL, -1,
                    "its file system cannot lock files (of NFS, the server's lock service is not running); copy the file to a local disk");
   return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "another process is writing to this store; let it finish, or give another file");
@@ -106,6 +107,7 @@ static xt_status busy(const Db *db, xt_error *error) {
 
 
 xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
+  const int system = errno;
   const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
   if (code == SQLITE_READONLY_ROLLBACK || code == SQLITE_READONLY_RECOVERY)
     return err_set(error, XT_STATUS_IO, db->path, NULL, -1,
@@ -114,7 +116,7 @@ xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
   switch (code & 0xff) {
     case SQLITE_NOMEM: return err_memory(error, 0);
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return busy(db, error);
+    case SQLITE_LOCKED: return busy(db, system, error);
     case SQLITE_FULL:
       return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: the disk is full; what was committed is kept, so free some space and start again", doing);
     case SQLITE_NOTADB: return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "is no results store: not an SQLite file");

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a store survives: a loss of power at any write (a VFS of this test's own keeps apart what was synced and what was not), memory that
  * runs out within SQLite, values that cannot be bound, other processes that read or write, clocks that are set back. */
+#include <errno.h>
 #include <sqlite3.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -130,7 +132,14 @@ static int shim_sync(sqlite3_file *f, int flags) {
   return SQLITE_OK;
 }
 static int shim_size(sqlite3_file *f, sqlite3_int64 *out) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xFileSize(r, out); }
-static int shim_lock(sqlite3_file *f, int level) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xLock(r, level); }
+static bool locks_fail; /* as of NFS without its lock service */
+static int shim_lock(sqlite3_file *f, int level) {
+  if (locks_fail) {
+    errno = ENOLCK;
+    return SQLITE_BUSY; /* what SQLite's own makes of it */
+  }
+  sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xLock(r, level);
+}
 static int shim_unlock(sqlite3_file *f, int level) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xUnlock(r, level); }
 static int shim_reserved(sqlite3_file *f, int *out) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xCheckReservedLock(r, out); }
 static int shim_control(sqlite3_file *f, int what, void *with) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xFileControl(r, what, with); }
@@ -532,10 +541,34 @@ static void test_names(void **state) {
   unlink(name);
 }
 
+/* What keeps a store from being opened is named. */
+static void test_reasons(void **state) {
+  (void)state;
+  struct rlimit limit, none;
+  xt_error error;
+  xt_store *store;
+  int committed;
+  remove_store();
+  ASSERT_OK(write_some(&committed, &error));
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  none = (struct rlimit){0, limit.rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const xt_status status = xt_store_open(path, XT_STORE_READ, &store, &error);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+  assert_int_equal(status, XT_STATUS_IO);
+  assert_non_null(strstr(error.message, "Too many open files"));
+  install_shim();
+  locks_fail = true;
+  assert_int_equal(xt_store_open(path, XT_STORE_WRITE, &store, &error), XT_STATUS_IO);
+  locks_fail = false;
+  sqlite3_vfs_unregister(&shim);
+  assert_non_null(strstr(error.message, "cannot lock files"));
+}
+
 int main(void) {
   install_memory();
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_loss), cmocka_unit_test(test_memory), cmocka_unit_test(test_unbound),
                                      cmocka_unit_test(test_readers_do_not_end_a_writer), cmocka_unit_test(test_slow_reader),
-                                     cmocka_unit_test(test_several_processes), cmocka_unit_test(test_names)};
+                                     cmocka_unit_test(test_several_processes), cmocka_unit_test(test_names), cmocka_unit_test(test_reasons)};
   return cmocka_run_group_tests_name("store_faults", tests, set_up, tear_down);
 }
