@@ -5,6 +5,7 @@
  * behind. The writer keeps a transaction open all the time (RESERVED lock), so that a second writer is refused at once
  * while readers see what was committed last. */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,7 @@ static xt_status check_settings(const xt_store *s, xt_error *error) {
     const char *name = store_setting_names[numbers[i].setting], *text = s->settings.of[numbers[i].setting];
     char *end;
     const double value = number_read(text, &end);
-    const bool whole = numbers[i].setting == STORE_PENALTY || (double)(int)value == value;
+    const bool whole = numbers[i].setting == STORE_PENALTY || floor(value) == value;
     if (end == text || *end || !(value >= numbers[i].low && value <= numbers[i].high) || !whole)
       return err_set(error, XT_STATUS_INPUT, s->db.path, name, -1, "the store is damaged: this setting is \"%.40s\", not a number from %g to %g", text, numbers[i].low, numbers[i].high);
   }
