@@ -102,7 +102,8 @@ same "after kill -9: one file" "$(ls killed.db*)" killed.db
 [ $partial -ge 1 ] && pass "after kill -9: some of it was kept" || fail "after kill -9: some of it was kept" "killed $kills times in $whole_ms ms"
 
 # ---- one writer; readers may read
-wait_for() { tries=0; while [ $tries -lt 100 ] && ! "$X" export "$1" >/dev/null 2>&1; do sleep 0.1; tries=$((tries + 1)); done; }
+# until a response is there: a results file with a plan alone is readable too
+wait_for() { tries=0; while [ $tries -lt 300 ] && [ "$("$X" export "$1" 2>/dev/null | wc -l)" -lt 1 ]; do sleep 0.1; tries=$((tries + 1)); done; }
 "$X" sweep $small $pairs --max-new-tokens 200 --max-rows 2 --commit-seconds 0.01 -o busy.db 2>stopped.err &
 pid=$!
 wait_for busy.db
