@@ -73,9 +73,10 @@ done:
 xt_status schema_read(Db *db, Schema *schema, xt_error *error) {
   int64_t application = 0, version = 0, objects = 0;
   *schema = (Schema){0};
+  /* Objects first: where a writer makes the store between the looks, what is read after them is what it made them with. */
+  TRY(db_number(db, "SELECT count(*) FROM sqlite_master", &objects, error));
   TRY(db_number(db, "PRAGMA application_id", &application, error));
   TRY(db_number(db, "PRAGMA user_version", &version, error));
-  TRY(db_number(db, "SELECT count(*) FROM sqlite_master", &objects, error));
   schema->empty = objects == 0 && application == 0;
   if (schema->empty) return XT_STATUS_OK;
   if (application != STORE_APPLICATION_ID)
