@@ -48,7 +48,7 @@ SKILL = {lang: 0.62 - 0.022 * i for i, lang in enumerate("en de fr es zh ar ja p
 class Store:
     def __init__(self, path, layers, model):
         self.db = sqlite3.connect(path)
-        self.db.executescript(TABLES)
+        self.db.executescript(TABLES.replace("\n ", " "))  # each definition on one line, as the program makes it
         values = dict(model_hash=hashlib.sha256(model.encode()).hexdigest(), layers=layers, compute="f32", max_new_tokens=20,
                       repetition_penalty=1, ignore_eos=0, model_name=model)
         self.db.executemany("INSERT INTO settings VALUES(?, ?)", [(k, str(v)) for k, v in values.items()])
@@ -143,7 +143,7 @@ def main():
                 for number in range(args.per_language):
                     instances.append(simulate(store, rng, task, lang, number, pivot, args.layers, args.sites.split(","), args.missing_gold))
     if args.extras:
-        store.db.executescript(EXTRAS)
+        store.db.executescript(EXTRAS.replace("\n ", " "))
         for instance in instances:
             for site in args.sites.split(","):
                 store.db.execute("INSERT INTO selections VALUES('entropy', ?, ?, ?, 0)", (site, instance, rng.choice([0, args.layers - 1])))
