@@ -4,8 +4,12 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+/* Of these headers. Before 1.0 a new minor version may change the interface. */
 #define XT_VERSION "0.1.0"
-/* The library's own XT_VERSION; static. */
+#define XT_VERSION_MAJOR 0
+#define XT_VERSION_MINOR 1
+#define XT_VERSION_PATCH 0
+/* The library's own XT_VERSION; static. A program can compare it with the XT_VERSION that it was compiled with. */
 const char *xt_version(void);
 /* The commit that the library was built from, or "" where that is not known; static. */
 const char *xt_git_hash(void);

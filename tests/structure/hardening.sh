@@ -35,8 +35,8 @@ for file in xtransplant libxtransplant.so; do
   [ "$(cache CMAKE_BUILD_TYPE)" = Debug ] || check "$file: fortified calls" has "$path" --dyn-syms '__[a-z]*printf_chk|__memcpy_chk|__read_chk'
 done
 if readelf -h "$build/xtransplant" | grep -q X86-64; then
-  all=$(readelf -W -n "$build/libxtransplant.a" 2>/dev/null | grep -c '^File:')
-  marked=$(readelf -W -n "$build/libxtransplant.a" 2>/dev/null | grep -c 'x86 feature: IBT, SHSTK')
+  all=$(readelf -W -n "$build/libxtransplant_internal.a" 2>/dev/null | grep -c '^File:')
+  marked=$(readelf -W -n "$build/libxtransplant_internal.a" 2>/dev/null | grep -c 'x86 feature: IBT, SHSTK')
   check "every object ($marked of $all) is marked for control-flow protection" test "$all" -gt 50 -a "$all" -eq "$marked"
 fi
 [ $failures -eq 0 ]

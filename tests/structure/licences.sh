@@ -23,7 +23,7 @@ say "every source has its SPDX line" "$missing"
 missing=
 for file in LICENSE LICENSES/LGPL-2.1-or-later.txt NOTICE CITATION.cff CHANGELOG.md CONTRIBUTING.md; do [ -s $file ] || missing="$missing $file"; done
 say "the files about the project are there" "$missing"
-version=$(sed -n 's/^project(xtransplant VERSION \([0-9.]*\).*/\1/p' CMakeLists.txt)
+version=$(sed -n 's/^#define XT_VERSION "\(.*\)"/\1/p' include/xtransplant/version.h)
 wrong=
 grep -q "^version: $version$" CITATION.cff || wrong="$wrong CITATION.cff"
 for key in cff-version: message: title: authors: license: references:; do grep -q "^$key" CITATION.cff || wrong="$wrong CITATION.cff:$key"; done
