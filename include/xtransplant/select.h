@@ -7,7 +7,7 @@
 #ifndef XTRANSPLANT_SELECT_H
 #define XTRANSPLANT_SELECT_H
 
-#include "xtransplant/store.h"
+#include "xtransplant/analysis.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -86,16 +86,22 @@ xt_status xt_store_select(xt_store *store, const xt_select_options *options, xt_
 /* Of the questions that a strategy chose for and that have a gold answer, in one language or in all (lang NULL): how many are right. */
 typedef struct xt_selection_row {
   const char *strategy, *site, *task, *lang;
+  const char *pivot;          /* source language of a task that goes to a language; "" elsewhere */
+  bool cot;                   /* prompts that ask for reasoning */
   uint64_t questions;
   uint64_t vanilla, selected; /* right untouched; right as chosen */
   uint64_t bound;             /* some candidate of the strategy is right: the most it could have reached */
   uint64_t with_target_first; /* questions that have every layer into the first; and of those: */
   uint64_t target_first, target_first_vanilla, target_first_selected; /* some of these right (the paper's TargetFirst); untouched; chosen */
+  /* What the choices gain over the untouched model, and over the coarse strategy at the same site, where the store has its responses. The
+   * report has the same figures. `holm` and `bh` are NaN: only the report adjusts p-values. */
+  xt_difference vanilla_gain, coarse_gain;
 } xt_selection_row;
 
-/* Calls `row` for each strategy, site, task and language, languages before their sum. Strings are borrowed for the call. */
-xt_status xt_store_summarize_selections(xt_store *store, xt_status (*row)(void *user, const xt_selection_row *row, xt_error *error), void *user,
-                                        xt_error *error);
+/* Calls `row` for each task, pivot, site, strategy and language, languages before their sum. Strings are borrowed for the call.
+ * `options` say how intervals and p-values are computed; NULL: the defaults. */
+xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_options *options,
+                                        xt_status (*row)(void *user, const xt_selection_row *row, xt_error *error), void *user, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -69,7 +69,8 @@ static void count_unscored(xt_analysis *a) {
     if (a->groups[i].group.scored == 0) a->unscored++;
 }
 
-static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
+/* Reads the store, and orders its groups. */
+static xt_status load(xt_analysis *a, xt_store *store, xt_error *error) {
   xt_store_info info;
   TRY(xt_store_get_info(store, &info, error));
   a->layers = info.layers;
@@ -83,6 +84,10 @@ static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
   count_unscored(a);
   TRY(check(a, &info, error));
   set_unscored_apart(a);
+  return XT_STATUS_OK;
+}
+
+static xt_status fill(xt_analysis *a, xt_error *error) {
   for (size_t i = 0; i < a->unscored; i++) TRY(analysis_texts(a, &a->groups[a->count + i], error));
   for (size_t i = 0; i < a->count; i++) {
     AnalysisGroup *g = &a->groups[i];
@@ -93,7 +98,26 @@ static xt_status fill(xt_analysis *a, xt_store *store, xt_error *error) {
   return analysis_adjust(a, error);
 }
 
-xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
+static xt_status compare_alone(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
+  Bootstrap b = {0};
+  xt_site_result *sites;
+  TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
+  for (size_t s = 0; s < g->site_count; s++) sites[s].site = g->sites[s].name;
+  g->group.sites = sites;
+  g->group.site_count = g->site_count;
+  TRY(analysis_questions(a, g, error));
+  xt_status status = bootstrap_draw(a, g, &b, error);
+  if (!status) status = analysis_comparisons(a, g, &b, error);
+  bootstrap_free(&b);
+  return status;
+}
+
+static xt_status fill_comparisons(xt_analysis *a, xt_error *error) {
+  for (size_t i = 0; i < a->count; i++) TRY(compare_alone(a, &a->groups[i], error));
+  return XT_STATUS_OK;
+}
+
+static xt_status create(xt_store *store, const xt_analysis_options *options, xt_status (*fill_in)(xt_analysis *, xt_error *), xt_analysis **out, xt_error *error) {
   const xt_analysis_options wanted = options ? *options : (xt_analysis_options){0};
   xt_analysis *a;
   *out = NULL;
@@ -105,10 +129,19 @@ xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options
                                      .seed = wanted.seed ? wanted.seed : 1,
                                      .confidence = wanted.confidence > 0 ? wanted.confidence : 0.95,
                                      .threads = wanted.threads ? wanted.threads : system_processors()};
-  const xt_status status = fill(a, store, error);
+  xt_status status = load(a, store, error);
+  if (!status) status = fill_in(a, error);
   if (status) xt_analysis_free(a);
   else *out = a;
   return status;
+}
+
+xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
+  return create(store, options, fill, out, error);
+}
+
+xt_status analysis_create_comparisons(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
+  return create(store, options, fill_comparisons, out, error);
 }
 
 size_t xt_analysis_count(const xt_analysis *a) { return a->count; }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How good the choices were: beside the untouched runs, and beside what could have been chosen. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/analysis_parts.h"
+#include "analysis/groups.h"
 #include "analysis/select_gather.h"
 #include "base/mem.h"
 #include "store/store_selections.h"
@@ -18,7 +21,8 @@ typedef struct Choice {
 } Choice;
 
 typedef struct Sum {
-  char strategy[XT_STRATEGY_NAME_SIZE], site[16], task[NAME_SIZE], lang[NAME_SIZE]; /* lang "": all */
+  char strategy[XT_STRATEGY_NAME_SIZE], site[16], task[NAME_SIZE], lang[NAME_SIZE], pivot[NAME_SIZE]; /* lang "": all */
+  bool cot;
   xt_selection_row row;
 } Sum;
 
@@ -36,7 +40,8 @@ typedef struct Summary {
   int layers;
   /* the question being read */
   int64_t question;
-  char task[NAME_SIZE], lang[NAME_SIZE];
+  char task[NAME_SIZE], lang[NAME_SIZE], pivot[NAME_SIZE];
+  bool cot;
   int vanilla;
   SiteRow sites[SITES_MAX];
   int site_count;
@@ -56,15 +61,17 @@ static xt_status find_sum(Summary *m, const Choice *c, const char *lang, xt_sele
   for (size_t i = m->sum_count; i-- > 0;) {
     Sum *s = &m->sums[i];
     *out = &s->row;
-    if (strcmp(s->strategy, c->strategy) == 0 && strcmp(s->site, c->site) == 0 && strcmp(s->task, m->task) == 0 && strcmp(s->lang, lang) == 0)
+    if (strcmp(s->strategy, c->strategy) == 0 && strcmp(s->site, c->site) == 0 && strcmp(s->lang, lang) == 0 &&
+        compare_groups(s->task, s->pivot, s->cot, m->task, m->pivot, m->cot) == 0)
       return XT_STATUS_OK;
   }
   TRY(mem_grow(&m->sums, &m->sum_capacity, m->sum_count + 1, sizeof *m->sums, error));
   Sum *s = &m->sums[m->sum_count++];
-  *s = (Sum){.row = {0}};
+  *s = (Sum){.cot = m->cot};
   memcpy(s->strategy, c->strategy, sizeof s->strategy);
   memcpy(s->site, c->site, sizeof s->site);
   memcpy(s->task, m->task, sizeof s->task);
+  memcpy(s->pivot, m->pivot, sizeof s->pivot);
   snprintf(s->lang, sizeof s->lang, "%s", lang);
   *out = &s->row;
   return XT_STATUS_OK;
@@ -172,25 +179,57 @@ static xt_status read_row(void *user, const xt_store_row *row, xt_error *error) 
     m->site_count = 0;
     snprintf(m->task, sizeof m->task, "%s", row->question->task);
     snprintf(m->lang, sizeof m->lang, "%s", row->question->lang);
+    snprintf(m->pivot, sizeof m->pivot, "%s", group_pivot(row->question->task, row->question->source_lang));
+    m->cot = group_is_cot(row->question->id);
   }
   if (row->source_layer >= 0) return keep_response(m, row, error);
   m->vanilla = row->correct;
   return XT_STATUS_OK;
 }
 
-/* Task, site, strategy, language (their sum last). */
+/* Task, pivot, site, strategy, language (their sum last). */
 static int compare_sums(const void *a, const void *b) {
   const Sum *x = a, *y = b;
   int order = strcmp(x->task, y->task);
+  if (!order) order = compare_groups(x->task, x->pivot, x->cot, y->task, y->pivot, y->cot);
   if (!order) order = strcmp(x->site, y->site);
   if (!order) order = strcmp(x->strategy, y->strategy);
   if (!order && (!x->lang[0] || !y->lang[0])) order = x->lang[0] ? -1 : y->lang[0] != 0;
   return order ? order : strcmp(x->lang, y->lang);
 }
 
-xt_status xt_store_summarize_selections(xt_store *store, xt_status (*row)(void *user, const xt_selection_row *row, xt_error *error), void *user,
-                                        xt_error *error) {
+/* ---- gains -------------------------------------------------------------------------------------- */
+
+static const xt_difference no_gain = {.gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN};
+
+/* Of a language, or of all (""). Languages are compared as far as a sum keeps their names. */
+static xt_difference gain_of(const xt_group *g, const xt_comparison *c, const char *lang) {
+  xt_difference out = lang[0] ? no_gain : c->overall;
+  for (size_t l = 0; lang[0] && l < g->language_count; l++)
+    if (strncmp(g->languages[l].name, lang, NAME_SIZE - 1) == 0) out = c->languages[l];
+  out.holm = out.bh = NAN;
+  return out;
+}
+
+static void find_gains(const xt_analysis *a, const Sum *sum, xt_selection_row *out) {
+  out->vanilla_gain = out->coarse_gain = no_gain;
+  for (size_t i = 0; i < a->count; i++) {
+    const xt_group *g = &a->groups[i].group;
+    if (compare_groups(g->task, g->pivot, g->cot, sum->task, sum->pivot, sum->cot) != 0) continue;
+    for (size_t s = 0; s < g->site_count; s++)
+      for (size_t k = 0; k < g->sites[s].strategy_count; k++) {
+        const xt_strategy_result *r = &g->sites[s].strategies[k];
+        if (strcmp(g->sites[s].site, sum->site) != 0 || strcmp(r->name, sum->strategy) != 0) continue;
+        out->vanilla_gain = gain_of(g, &r->vanilla, sum->lang);
+        out->coarse_gain = gain_of(g, &r->coarse, sum->lang);
+      }
+  }
+}
+
+xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_options *options,
+                                        xt_status (*row)(void *user, const xt_selection_row *row, xt_error *error), void *user, xt_error *error) {
   Summary m = {0};
+  xt_analysis *analysis = NULL;
   xt_store_info info;
   xt_status status = xt_store_get_info(store, &info, error);
   m.layers = info.layers;
@@ -198,6 +237,7 @@ xt_status xt_store_summarize_selections(xt_store *store, xt_status (*row)(void *
   if (!status && m.count) status = xt_store_read(store, read_row, &m, error);
   if (!status) status = finish_question(&m, error);
   if (m.sum_count) qsort(m.sums, m.sum_count, sizeof *m.sums, compare_sums);
+  if (m.sum_count && !status) status = analysis_create_comparisons(store, options, &analysis, error);
   for (size_t i = 0; i < m.sum_count && !status; i++) {
     Sum *s = &m.sums[i];
     xt_selection_row out = s->row;
@@ -205,9 +245,13 @@ xt_status xt_store_summarize_selections(xt_store *store, xt_status (*row)(void *
     out.site = s->site;
     out.task = s->task;
     out.lang = s->lang[0] ? s->lang : NULL;
+    out.pivot = s->pivot;
+    out.cot = s->cot;
+    find_gains(analysis, s, &out);
     status = row(user, &out, error);
   }
   for (int i = 0; i < SITES_MAX; i++) free(m.sites[i].right);
+  xt_analysis_free(analysis);
   free(m.choices);
   free(m.sums);
   return status;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* select: choosing layers for each question, running what that needs, and how much of the gap it closes. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -256,9 +257,27 @@ static json_t *closed_json(uint64_t vanilla, uint64_t selected, uint64_t bound) 
   return closed(vanilla, selected, bound, &share) ? json_number(share / 100) : json_null();
 }
 
+static json_t *gain_json(const xt_difference *d) {
+  if (d->count == 0) return json_null();
+  json_t *object = json_object();
+  bool ok = json_add(object, "count", json_integer((json_int_t)d->count));
+  ok = json_add(object, "questions", json_integer((json_int_t)d->questions)) && ok;
+  ok = json_add(object, "won", json_integer((json_int_t)d->won)) && ok;
+  ok = json_add(object, "lost", json_integer((json_int_t)d->lost)) && ok;
+  ok = json_add(object, "gain", json_number(d->gain)) && ok;
+  ok = json_add(object, "low", json_number(d->low)) && ok;
+  ok = json_add(object, "high", json_number(d->high)) && ok;
+  ok = json_add(object, "p", json_number(d->p)) && ok;
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
 static xt_status row_json(const xt_selection_row *r, xt_error *error) {
   json_t *object = json_object();
   bool ok = json_add(object, "task", json_string(r->task));
+  ok = json_add(object, "pivot", json_string(r->pivot)) && ok;
+  ok = json_add(object, "cot", json_boolean(r->cot)) && ok;
   ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
   ok = json_add(object, "site", json_string(r->site)) && ok;
   ok = json_add(object, "strategy", json_string(r->strategy)) && ok;
@@ -270,6 +289,8 @@ static xt_status row_json(const xt_selection_row *r, xt_error *error) {
   ok = json_add(object, "with_target_first", json_integer((json_int_t)r->with_target_first)) && ok;
   ok = json_add(object, "target_first", json_integer((json_int_t)r->target_first)) && ok;
   ok = json_add(object, "target_first_gap_closed", closed_json(r->target_first_vanilla, r->target_first_selected, r->target_first)) && ok;
+  ok = json_add(object, "vanilla_gain", gain_json(&r->vanilla_gain)) && ok;
+  ok = json_add(object, "coarse_gain", gain_json(&r->coarse_gain)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -281,11 +302,39 @@ static bool is_asked(const Select *s, const char *strategy) {
   return false;
 }
 
+/* "minus coarse +4.17 [-2.08, 10.42] p 0.34": in percentage points. */
+static void print_gain(const char *baseline, const xt_difference *d) {
+  printf("minus %s %+.2f ", baseline, 100 * d->gain);
+  if (isfinite(d->low) && isfinite(d->high)) printf("[%.2f, %.2f] ", 100 * d->low, 100 * d->high);
+  printf("p %.3g", d->p);
+}
+
+/* The line below a strategy's figures. */
+static void print_gains(const xt_selection_row *r) {
+  if (r->vanilla_gain.count == 0) return;
+  printf("  ");
+  print_gain("vanilla", &r->vanilla_gain);
+  if (r->coarse_gain.count && strcmp(r->strategy, "coarse") != 0) {
+    printf("; ");
+    print_gain("coarse", &r->coarse_gain);
+  }
+  printf("; by %zu question%s\n", r->vanilla_gain.questions, r->vanilla_gain.questions == 1 ? "" : "s");
+}
+
+/* "xnli", "xnli (zh)" where English is not the pivot, "xnli (cot)". */
+static void print_task(const xt_selection_row *r) {
+  char name[160];
+  const bool other = r->pivot[0] && strcmp(r->pivot, "en") != 0;
+  snprintf(name, sizeof name, "%s%s%s%s%s%s", r->task, other || r->cot ? " (" : "", other ? r->pivot : "", other && r->cot ? ", " : "", r->cot ? "cot" : "",
+           other || r->cot ? ")" : "");
+  print_name(name, 16);
+}
+
 static xt_status print_row(void *user, const xt_selection_row *r, xt_error *error) {
   const Select *s = user;
   if (!is_asked(s, r->strategy) || (r->lang && !s->arguments->by_language)) return XT_STATUS_OK;
   if (s->arguments->sweep.model.json) return row_json(r, error);
-  print_name(r->task, 16);
+  print_task(r);
   print_name(r->lang ? r->lang : "all", 6);
   print_name(r->site, 14);
   print_name(r->strategy, 24);
@@ -296,6 +345,7 @@ static xt_status print_row(void *user, const xt_selection_row *r, xt_error *erro
   else printf(" %8s", "-");
   print_closed(r->target_first_vanilla, r->target_first_selected, r->target_first);
   putchar('\n');
+  print_gains(r);
   return XT_STATUS_OK;
 }
 
@@ -303,7 +353,7 @@ static xt_status print_all(Select *s, xt_error *error) {
   if (!s->arguments->sweep.model.json)
     printf("%-16s %-6s %-14s %-24s %9s %8s %8s %8s %8s %8s %8s\n", "task", "lang", "site", "strategy", "questions", "vanilla", "selected", "bound", "closed %",
            "N bound", "closed %");
-  return xt_store_summarize_selections(s->store, print_row, s, error);
+  return xt_store_summarize_selections(s->store, &(xt_analysis_options){.threads = s->arguments->sweep.model.threads}, print_row, s, error);
 }
 
 /* ---- the verb --------------------------------------------------------------------------------- */
@@ -356,10 +406,14 @@ const Verb verb_select = {
     .summary = "choose layers for each question, and tell how much of the gap that closes",
     .about = "Runs the transplants that a strategy chooses among, where the results file lacks them, lets it choose one for each question, keeps the "
              "choices in the file, and prints how many are right: untouched, as chosen, and at most (bound: some candidate is right; N bound: some "
-             "layer into the first is), with the share of the way from untouched to bound that the choices went. coarse is fixed layers by kind of "
-             "task; entropy, mean-entropy and logprob take the candidate that the model was surest of; vote the answer that most candidates give; "
-             "logistic and stumps learn from answered questions what a right response looks like, and may keep the untouched run. Candidates: ends "
-             "(first or last layer into the first), target-first (every layer into the first), source-last, all.",
+             "layer into the first is), with the share of the way from untouched to bound that the choices went. The line below says what the "
+             "choices gain over the untouched model (minus vanilla) and over the coarse strategy (minus coarse), in percentage points, with the 95% "
+             "bootstrap interval and the p-value of a sign-flip test, both by question: the same question in several languages counts as one. These "
+             "p-values are not adjusted for the number of comparisons; those of report are. "
+             "The strategies: coarse takes fixed layers by kind of task; entropy, mean-entropy and logprob take the candidate that the model was "
+             "surest of; vote takes the answer that most candidates give; logistic and stumps learn from answered questions what a right response "
+             "looks like, and may keep the untouched run. The candidates: ends (first or last layer into the first), target-first (every layer into "
+             "the first), source-last (the last layer into every one), all (every layer into every one).",
     .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen --strategy coarse,entropy,vote -o unseen.db",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -18,6 +18,8 @@ pairs="--pairs pairs.jsonl"
 run "$X" select -m "$model" --threads 1 $pairs --strategy entropy -o s.db
 expect "entropy as published" 0
 prints "entropy: table" '^xquad +all +ffn +entropy:ends +48 +[0-9.]+ +[0-9.]+ +[0-9.]+ +(-|[-0-9.]+) +- +-$'
+# two languages ask each of 24 questions
+prints "entropy: gain, interval and p, by question" '^  minus vanilla [-+][0-9.]+ \[-?[0-9.]+, -?[0-9.]+\] p [0-9.e-]+; minus coarse [-+][0-9.]+ \[-?[0-9.]+, -?[0-9.]+\] p [0-9.e-]+; by 24 questions$'
 same "entropy: messages" "$(cat err)" "s.db: 144 responses added
 s.db: entropy:ends: 48 questions, 48 choices new, 0 untouched runs kept; 0 questions lack candidates"
 "$X" export s.db >s.jsonl
@@ -69,6 +71,13 @@ same "bound: questions that some layer answers" "$(grep '"strategy": "vote:targe
   "$(grep '"metrics": {"acc": 1}' ffn.jsonl | sed 's/.*"doc_id": "\([^"]*\)", "lang": "\([^"]*\)".*/\1 \2/' | sort -u | wc -l | tr -d ' ')"
 grep '"site": "vanilla"' s.jsonl >vanilla.jsonl
 same "untouched: right ones" "$(grep '"strategy": "vote:target-first"' out | field vanilla)" "$(right vanilla.jsonl)"
+
+# gains beside the choices' own lines: won and lost
+sed 's/.*"doc_id": "\([^"]*\)", "lang": "\([^"]*\)".*"metrics": {"acc": \([01]\)}.*/\1 \2 \3/' vanilla.jsonl | sort >before
+grep '"strategy": "vote:target-first"' chosen.jsonl | sed 's/.*"doc_id": "\([^"]*\)", "lang": "\([^"]*\)".*"metrics": {"acc": \([01]\)}.*/\1 \2 \3/' | sort >after
+same "vote: won and lost" "$(grep '"strategy": "vote:target-first"' out | sed 's/.*"vanilla_gain": {"count": 48, "questions": 24, "won": \([0-9]*\), "lost": \([0-9]*\),.*/\1 \2/')" \
+  "$(paste -d' ' before after | awk '$3 < $6 {won++} $3 > $6 {lost++} END {print won + 0, lost + 0}')"
+same "coarse gains nothing over itself" "$(grep '"strategy": "coarse"' out | grep -c '"coarse_gain": {"count": 48, "questions": 24, "won": 0, "lost": 0, "gain": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}')" 1
 
 # ---- coarse of understanding; other threads; without --task from what is there
 sed 's/"task": "xquad"/"task": "xnli"/; s/"gold": "[a-z]"/"gold": "1"/' pairs.jsonl >xnli.jsonl

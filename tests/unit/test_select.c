@@ -35,18 +35,20 @@ static void made_close(Made *m) {
   xt_model_close(m->model);
 }
 
-static int64_t add_question(Made *m, int index, const char *lang, const char *gold) {
+static int64_t add_pivot_question(Made *m, int index, const char *pivot, const char *lang, const char *gold) {
   xt_error error;
   char id[16], source[64], target[64];
   int64_t number;
   static const int32_t ids[] = {1, 2};
   snprintf(id, sizeof id, "%d", index);
-  snprintf(source, sizeof source, "Question %d?", index);
+  snprintf(source, sizeof source, "Question %d%s?", index, strcmp(pivot, "en") == 0 ? "" : pivot);
   snprintf(target, sizeof target, "Swali %d %s?", index, lang);
-  const xt_question q = {.id = id, .number = (size_t)index, .task = m->task, .lang = lang, .source_lang = "en", .source = source, .target = target, .gold = gold};
+  const xt_question q = {.id = id, .number = (size_t)index, .task = m->task, .lang = lang, .source_lang = pivot, .source = source, .target = target, .gold = gold};
   ASSERT_OK(xt_store_add_question(m->store, &q, &(xt_instance){ids, ids, 2, 2}, &number, &error));
   return number;
 }
+
+static int64_t add_question(Made *m, int index, const char *lang, const char *gold) { return add_pivot_question(m, index, "en", lang, gold); }
 
 /* A response of this text, with these numbers for each token. */
 static void add_response(Made *m, int64_t question, int source, int target, const char *text, float entropy, float mean_entropy, float logprob) {
@@ -119,7 +121,7 @@ static xt_status keep_sum(void *user, const xt_selection_row *row, xt_error *err
 static xt_selection_row summary(Made *m, const char *strategy) {
   xt_error error;
   Wanted w = {.strategy = strategy};
-  ASSERT_OK(xt_store_summarize_selections(m->store, keep_sum, &w, &error));
+  ASSERT_OK(xt_store_summarize_selections(m->store, NULL, keep_sum, &w, &error));
   assert_int_equal(w.count, 1);
   return w.row;
 }
@@ -257,6 +259,78 @@ static void test_learning(void **state) {
   made_close(&pilot);
 }
 
+/* ---- what the choices gain -------------------------------------------------------------------- */
+
+typedef struct Gains {
+  const xt_analysis *analysis;
+  int rows, pivots[2]; /* en, zh */
+} Gains;
+
+static void assert_same_difference(const xt_difference *got, const xt_difference *wanted) {
+  assert_int_equal(got->count, wanted->count);
+  assert_int_equal(got->questions, wanted->questions);
+  assert_int_equal(got->won, wanted->won);
+  assert_int_equal(got->lost, wanted->lost);
+  const double pairs[][2] = {{got->gain, wanted->gain}, {got->low, wanted->low}, {got->high, wanted->high}, {got->p, wanted->p}, {got->mcnemar, wanted->mcnemar}};
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) assert_true(fabs(pairs[i][0] - pairs[i][1]) <= 0);
+  assert_true(isnan(got->holm) && isnan(got->bh));
+}
+
+static xt_status check_gain(void *user, const xt_selection_row *row, xt_error *error) {
+  Gains *g = user;
+  (void)error;
+  for (size_t i = 0; i < xt_analysis_count(g->analysis); i++) {
+    const xt_group *group = xt_analysis_get(g->analysis, i);
+    if (strcmp(group->pivot, row->pivot) != 0) continue;
+    for (size_t k = 0; k < group->sites[0].strategy_count; k++) {
+      const xt_strategy_result *r = &group->sites[0].strategies[k];
+      if (strcmp(r->name, row->strategy) != 0) continue;
+      for (size_t l = 0; row->lang && l < group->language_count; l++)
+        if (strcmp(group->languages[l].name, row->lang) == 0) {
+          assert_same_difference(&row->vanilla_gain, &r->vanilla.languages[l]);
+          assert_same_difference(&row->coarse_gain, &r->coarse.languages[l]);
+        }
+      if (row->lang) break;
+      assert_same_difference(&row->vanilla_gain, &r->vanilla.overall);
+      assert_same_difference(&row->coarse_gain, &r->coarse.overall);
+    }
+  }
+  assert_int_equal(row->vanilla_gain.count, row->questions);
+  assert_true(fabs(row->vanilla_gain.gain - ((double)row->selected - (double)row->vanilla) / (double)row->questions) < 1e-12);
+  if (!row->lang) assert_int_equal(2 * row->vanilla_gain.questions, row->questions); /* two languages ask the same */
+  if (strcmp(row->strategy, "coarse") == 0) assert_int_equal(row->coarse_gain.won + row->coarse_gain.lost, 0);
+  g->pivots[strcmp(row->pivot, "zh") == 0]++;
+  g->rows++;
+  return XT_STATUS_OK;
+}
+
+/* Gains, intervals and p-values are those of the report, pivot by pivot, by question: two languages' instances of one count as one. */
+static void test_gains(void **state) {
+  (void)state;
+  Made m;
+  xt_error error;
+  Gains g = {0};
+  xt_analysis *analysis;
+  const xt_analysis_options options = {.bootstrap = 200, .permutations = 99, .seed = 7, .threads = 1};
+  fill(&m, "gains.db", 5);
+  for (int i = 0; i < 20; i++)
+    for (int k = 0; k < 2; k++) {
+      const int64_t q = add_pivot_question(&m, 100 + i, "zh", k ? "tr" : "sw", "gold");
+      add_response(&m, q, -1, -1, i % 4 ? "plain" : "gold", 2, 2, -1);
+      for (int layer = 0; layer < LAYERS; layer++) add_response(&m, q, layer, 0, layer == i % LAYERS ? "gold" : "tin", 1 + (float)((i + layer) % 3), 2, -1);
+    }
+  ASSERT_OK(xt_store_commit(m.store, 0, &error));
+  select_by(&m, XT_STRATEGY_COARSE, XT_CANDIDATES_ENDS, NULL);
+  select_by(&m, XT_STRATEGY_ENTROPY, XT_CANDIDATES_TARGET_FIRST, NULL);
+  ASSERT_OK(xt_analysis_create(m.store, &options, &analysis, &error));
+  g.analysis = analysis;
+  ASSERT_OK(xt_store_summarize_selections(m.store, &options, check_gain, &g, &error));
+  assert_int_equal(g.rows, 12); /* two strategies, two pivots, two languages and their sum */
+  assert_int_equal(g.pivots[1], 6);
+  xt_analysis_free(analysis);
+  made_close(&m);
+}
+
 /* The answer of a question must not reach the selector that chooses for it: with answers drawn by lot, cross-validation finds nothing. */
 static void test_folds_do_not_leak(void **state) {
   (void)state;
@@ -308,7 +382,7 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_vote_of_options), cmocka_unit_test(test_learning),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_vote_of_options), cmocka_unit_test(test_learning), cmocka_unit_test(test_gains),
                                      cmocka_unit_test(test_folds_do_not_leak), cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests_name("select", tests, NULL, NULL);
 }
