@@ -21,11 +21,13 @@ static const xt_estimate *estimate_of(const xt_group *g, const xt_scores *scores
   return NULL;
 }
 
-/* One row of languages, with their plain mean. */
-static void plain_cells(Row *row, const xt_group *columns, const xt_group *g, const xt_scores *scores) {
+/* One row of languages, with their plain mean; the model's name is the last of its columns where the table has several models. */
+static void plain_row(Table *t, const ReportStore *store, const char *label, const xt_group *columns, const xt_group *g, const xt_scores *scores) {
+  Row *row = table_row(t, label);
   double sum = 0;
   size_t n = 0;
   if (!row) return;
+  if (t->column_count > columns->language_count + 1) row->cells[columns->language_count + 1] = cell_text(store->model);
   for (size_t c = 0; c < columns->language_count; c++) {
     const xt_estimate *e = estimate_of(g, scores, column_language(columns, c)->name);
     if (!e) continue;
@@ -59,8 +61,9 @@ static void vanilla_rows(Table *t, const ReportStore *store, const AnalysisGroup
     same = same && (count == 0 || same_vanilla(groups[0], g));
     groups[count++] = g;
   }
-  if (same && count) plain_cells(table_row(t, "vanilla"), &columns->group, groups[0], &groups[0]->vanilla);
-  for (size_t i = 0; i < count && !same; i++) plain_cells(table_row(t, table_format(t, "vanilla (%s)", groups[i]->pivot)), &columns->group, groups[i], &groups[i]->vanilla);
+  if (same && count) plain_row(t, store, "vanilla", &columns->group, groups[0], &groups[0]->vanilla);
+  for (size_t i = 0; i < count && !same; i++)
+    plain_row(t, store, table_format(t, "vanilla (%s)", groups[i]->pivot), &columns->group, groups[i], &groups[i]->vanilla);
 }
 
 /* The rows of one model: each strategy under each pivot. */
@@ -71,11 +74,12 @@ static void pivot_rows(Table *t, const ReportStore *store, const AnalysisGroup *
   for (size_t i = 0; i < a->count; i++) {
     const xt_group *g = &a->groups[i].group;
     if (strcmp(g->task, columns->group.task) != 0 || g->cot) continue;
-    if (g->coarse.overall.count) plain_cells(table_row(t, table_format(t, "coarse (%s)", g->pivot)), &columns->group, g, &g->coarse);
-    if (g->coarse_released.overall.count) plain_cells(table_row(t, table_format(t, "coarse, attn-released (%s)", g->pivot)), &columns->group, g, &g->coarse_released);
+    if (g->coarse.overall.count) plain_row(t, store, table_format(t, "coarse (%s)", g->pivot), &columns->group, g, &g->coarse);
+    if (g->coarse_released.overall.count)
+      plain_row(t, store, table_format(t, "coarse, attn-released (%s)", g->pivot), &columns->group, g, &g->coarse_released);
     const xt_site_result *site = report_site(g);
     for (size_t k = 0; site && k < site->strategy_count; k++)
-      plain_cells(table_row(t, table_format(t, "%s (%s)", site->strategies[k].name, g->pivot)), &columns->group, g, &site->strategies[k].scores);
+      plain_row(t, store, table_format(t, "%s (%s)", site->strategies[k].name, g->pivot), &columns->group, g, &site->strategies[k].scores);
   }
 }
 
@@ -98,6 +102,7 @@ static xt_status table8(xt_report *r, const AnalysisGroup *group, xt_error *erro
   t->note = "Accuracy in per cent; in brackets the language of the source prompts; the average is over languages.";
   for (size_t c = 0; c < g->language_count; c++) table_column(t, "", column_language(g, c)->name);
   table_column(t, "", "Avg.");
+  if (others) table_column(t, "", "model");
   pivot_rows(t, &r->main, group);
   if (pivots_of(&r->beside, group)) pivot_rows(t, &r->beside, group);
   for (size_t i = 0; i < r->more_count; i++)
