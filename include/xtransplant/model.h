@@ -51,6 +51,9 @@ typedef struct xt_model_info {
   uint64_t parameters;
   uint64_t file_bytes;       /* of all weight files */
   uint64_t weight_bytes;     /* resident, once loaded */
+  /* Operations of one token's matrix products, a multiplication and an addition counting as two */
+  double layer_flops;        /* in one layer */
+  double unembed_flops;      /* of its logits */
 } xt_model_info;
 
 /* Finds the folder of a model's files. `name` is such a folder; or a model's folder in the Hugging Face cache

@@ -52,6 +52,9 @@ typedef struct xt_sweep_options {
   double pass_seconds;
   double flops_per_second;   /* the speed to begin with, where the caller knows it; 0: a guess. For xt_sweep_make_plan, 0
                                 leaves time out of account */
+  /* Told before instances [first, first + count) are run, whose rows share batches; the session may be used meanwhile. What it
+   * returns other than XT_STATUS_OK ends the sweep with that status. May be NULL */
+  xt_status (*begin)(void *user, size_t first, size_t count, xt_error *error);
   /* Asked between generated tokens, and between the pieces of a prompt; true stops with XT_STATUS_CANCELLED. What
    * `done` has been told by then is all that has finished. May be NULL */
   bool (*cancel)(void *user);
@@ -82,7 +85,6 @@ typedef struct xt_sweep_plan {
   int instances_together;     /* instances whose rows share a batch */
   int rows_together;          /* configurations that share a batch */
   int passes;                 /* batches in all */
-  int first_together;         /* of the first batch's instances: `instances_together` is the most of all */
   uint64_t responses;         /* in all, vanilla included */
   uint64_t bytes;             /* at most, weights included */
 } xt_sweep_plan;
@@ -90,10 +92,6 @@ typedef struct xt_sweep_plan {
 /* Refuses what cannot fit, with the figure that would. */
 xt_status xt_sweep_make_plan(const xt_model *model, const xt_instance *instances, size_t count,
                              const xt_sweep_options *options, xt_sweep_plan *plan, xt_error *error);
-
-/* The same cut by time too, at the speed that this session's sweeps have measured, or options->flops_per_second, or a guess. */
-xt_status xt_session_plan_sweep(const xt_session *session, const xt_instance *instances, size_t count, const xt_sweep_options *options,
-                                xt_sweep_plan *plan, xt_error *error);
 
 /* Runs the sweep. `done` is called once for each response, in no particular order; what it returns
  * other than XT_STATUS_OK ends the sweep with that status. `stats` may be NULL. */

@@ -45,7 +45,6 @@ typedef struct Bench {
   int32_t *prompt;  /* [prompt_tokens] */
   float *values;    /* [most rows, width], one row's intervention each */
   double peak_flops, peak_bytes;      /* per second */
-  double layer_parameters, unembedding; /* parameters in matrix products: all layers; the last one */
 } Bench;
 
 typedef struct Speed {
@@ -66,13 +65,8 @@ static uint64_t random_next(uint64_t *state) {
   return z ^ z >> 31;
 }
 
-static void count_parameters(Bench *bench) {
-  const xt_model_info *info = &bench->model.info;
-  const double c = info->width, queries = (double)info->heads * info->head_dim, keys = (double)info->kv_heads * info->head_dim;
-  const double layer = 2 * c * queries + 2 * c * keys + 3 * c * info->feed_forward;
-  bench->layer_parameters = info->layers * layer;
-  bench->unembedding = c * info->vocab;
-}
+/* Of one token, in all layers. */
+static double layers_flops(const Bench *bench) { return bench->model.info.layers * bench->model.info.layer_flops; }
 
 static xt_status make_inputs(Bench *bench, xt_error *error) {
   const Arguments *arguments = bench->arguments;
@@ -174,20 +168,20 @@ static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
   const xt_status status = measure(bench, 1, 1, false, &speed->seconds, &speed->peak_then, error);
   if (status) return status;
   speed->tokens_per_second = tokens / speed->seconds;
-  speed->flops = 2 * (tokens * bench->layer_parameters + bench->unembedding); /* only the last token is unembedded */
+  speed->flops = tokens * layers_flops(bench) + bench->model.info.unembed_flops; /* only the last token is unembedded */
   return XT_STATUS_OK;
 }
 
 static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *error) {
   const xt_status status = measure(bench, rows, bench->arguments->new_tokens, true, &speed->seconds, &speed->peak_then, error);
   if (status) return status;
-  const double steps = bench->arguments->new_tokens - 1, parameters = bench->layer_parameters + bench->unembedding;
   const xt_model_info *info = &bench->model.info;
+  const double steps = bench->arguments->new_tokens - 1, flops = layers_flops(bench) + info->unembed_flops;
   speed->rows = rows;
   speed->tokens_per_second = steps * rows / speed->seconds;
-  speed->flops = 2 * parameters * steps * rows;
+  speed->flops = flops * steps * rows;
   /* a step reads every matrix once, whatever the rows */
-  speed->bytes = (double)info->weight_bytes * parameters / (double)info->parameters * steps;
+  speed->bytes = (double)info->weight_bytes * flops / 2 / (double)info->parameters * steps;
   return XT_STATUS_OK;
 }
 
@@ -266,7 +260,6 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(model_describe(&arguments->model, &bench.model, &error));
   TRY_DONE(check_length(arguments, &bench.model.info, &error));
   TRY_DONE(model_load(&arguments->model, &bench.model, &error));
-  count_parameters(&bench);
   TRY_DONE(make_inputs(&bench, &error));
   if (arguments->sweep.count) {
     const SweepBench sweep = {.model = &bench.model, .sites = &arguments->sweep, .source_layers = arguments->source_layers,

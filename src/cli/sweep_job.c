@@ -314,9 +314,7 @@ xt_status job_plan(const SweepJob *job, const LoadedModel *model, double flops_p
 }
 
 SweepWork job_work(const SweepJob *job, const xt_model_info *info) {
-  const double width = info->width, query = (double)info->heads * info->head_dim, key = (double)info->kv_heads * info->head_dim;
-  const double layer = 2 * (width * (2 * query + 2 * key) + 3 * width * info->feed_forward), unembed = 2 * width * info->vocab;
-  const double steps = job->arguments->max_new_tokens - 1;
+  const double layer = info->layer_flops, unembed = info->unembed_flops, steps = job->arguments->max_new_tokens - 1;
   SweepWork work = {.responses = job->to_run, .instances = job->instances_to_run};
   for (size_t n = 0; n < job->count; n++) {
     const Todo *todo = &job->todo[n];
@@ -338,7 +336,11 @@ typedef struct Run {
   SourceRuns sources;
   SweepProgress progress;
   const SiteList *sites;  /* of the call under way */
-  const int64_t *numbers; /* of its questions in the store */
+  int64_t *numbers;       /* of its questions in the store */
+  size_t at, together;    /* its first question; how many are being run */
+  const SweepJob *job;
+  const LoadedModel *model;
+  SweepOutcome *outcome;
   xt_status store_status; /* of a commit between steps */
   xt_error store_error;
   bool quiet, told;
@@ -381,74 +383,73 @@ static void add_stats(xt_sweep_stats *sum, const xt_sweep_stats *more) {
   if (more->peak_bytes > sum->peak_bytes) sum->peak_bytes = more->peak_bytes;
 }
 
-/* One call of the library: questions [at, at + n), which need the same. */
-static xt_status run_chunk(SweepJob *job, const LoadedModel *model, Run *run, size_t at, size_t n, Wanted *wanted, SweepOutcome *outcome,
-                           xt_error *error) {
-  xt_sweep_stats stats;
-  int64_t *numbers = calloc(n, sizeof *numbers);
-  xt_status status = numbers ? XT_STATUS_OK : error_memory(error);
-  for (size_t k = 0; k < n && !status; k++) status = xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &numbers[k], error);
-  if (!status) {
-    run->numbers = numbers;
-    run->sites = &wanted->sites;
-    wanted->options.cancel = between_steps;
-    wanted->options.progress = show_progress;
-    wanted->options.user = run;
-    status = source_runs_add(&run->sources, model, run->store, at, n, numbers, between_steps, run, error);
-    if (!status && wanted->sites.count) {
-      status = xt_session_sweep(model->session, job->instances + at, n, &wanted->options, keep_response, run, &stats, error);
-      add_stats(&outcome->stats, &stats);
-    }
-    if (run->store_status) {
-      status = run->store_status;
-      *error = run->store_error;
-    }
+/* Those that were begun before are done. */
+static void count_done(Run *run) {
+  run->outcome->instances += run->together;
+  run->progress.instances += run->together;
+  run->together = 0;
+}
+
+/* Before questions of the call are run together: the store has to have them, and the source prompts go first. */
+static xt_status begin_together(void *user, size_t first, size_t count, xt_error *error) {
+  Run *run = user;
+  const SweepJob *job = run->job;
+  const size_t at = run->at + first;
+  count_done(run);
+  for (size_t k = 0; k < count; k++) {
+    const xt_status status = xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &run->numbers[first + k], error);
+    if (status) return status;
   }
-  if (!status) outcome->instances += n;
-  sweep_progress_next(&run->progress, status ? 0 : n);
-  free(numbers);
+  const xt_status status = source_runs_add(&run->sources, run->model, run->store, at, count, run->numbers + first, between_steps, run, error);
+  if (!status) run->together = count;
   return status;
 }
 
 #define SOURCES_TOGETHER 64 /* questions that lack nothing but their source prompt's response */
 
-#define CHUNK_MOST 4096 /* questions of one call of the library at most */
-
-/* How many of the questions [at, end), which need the same, share the next batch: by memory and by time. */
-static xt_status next_chunk(const SweepJob *job, const LoadedModel *model, const Wanted *wanted, size_t at, size_t end, size_t *n, xt_error *error) {
-  xt_sweep_plan plan;
-  const size_t left = end - at < CHUNK_MOST ? end - at : CHUNK_MOST;
-  const xt_status status = xt_session_plan_sweep(model->session, job->instances + at, left, &wanted->options, &plan, error);
-  *n = status ? left : (size_t)plan.first_together;
+/* Questions [at, at + n), which need the same. */
+static xt_status run_alike(SweepJob *job, Run *run, size_t at, size_t n, xt_error *error) {
+  Wanted wanted;
+  xt_sweep_stats stats;
+  xt_status status = XT_STATUS_OK;
+  run->at = at;
+  run->sites = &wanted.sites;
+  run->numbers = calloc(n, sizeof *run->numbers);
+  if (!run->numbers) return error_memory(error);
+  want(&wanted, job, &job->todo[at], run->model->info.layers);
+  wanted.options.begin = begin_together;
+  wanted.options.cancel = between_steps;
+  wanted.options.progress = show_progress;
+  wanted.options.user = run;
+  if (wanted.sites.count) {
+    status = xt_session_sweep(run->model->session, job->instances + at, n, &wanted.options, keep_response, run, &stats, error);
+    add_stats(&run->outcome->stats, &stats);
+  }
+  for (size_t k = 0; k < n && !wanted.sites.count && !status; k += SOURCES_TOGETHER)
+    status = interrupt_asked() ? error_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped")
+                               : begin_together(run, k, n - k < SOURCES_TOGETHER ? n - k : SOURCES_TOGETHER, error);
+  if (run->store_status) {
+    status = run->store_status;
+    *error = run->store_error;
+  }
+  if (!status) count_done(run);
+  sweep_progress_next(&run->progress);
+  free(run->numbers);
   return status;
 }
 
-static xt_status run_all(SweepJob *job, const LoadedModel *model, Run *run, SweepOutcome *outcome, xt_error *error) {
-  Wanted wanted;
-  for (size_t at = 0; at < job->count;) {
-    size_t n = alike(job, at);
-    if (!job->todo[at].sites && !job->todo[at].source) {
-      at += n;
-      continue;
-    }
-    xt_status status = XT_STATUS_OK;
-    want(&wanted, job, &job->todo[at], model->info.layers);
-    for (const size_t end = at + n; at < end && !status; at += n) {
-      if (interrupt_asked()) {
-        outcome->stopped = true;
-        return XT_STATUS_OK;
-      }
-      if (wanted.sites.count) status = next_chunk(job, model, &wanted, at, end, &n, error);
-      else n = end - at < SOURCES_TOGETHER ? end - at : SOURCES_TOGETHER;
-      if (!status) status = run_chunk(job, model, run, at, n, &wanted, outcome, error);
-    }
-    if (status) return status;
+static xt_status run_all(SweepJob *job, Run *run, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (size_t at = 0, n; at < job->count && !status; at += n) {
+    n = alike(job, at);
+    if (interrupt_asked()) status = error_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+    else if (job->todo[at].sites || job->todo[at].source) status = run_alike(job, run, at, n, error);
   }
-  return XT_STATUS_OK;
+  return status;
 }
 
 xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, SweepOutcome *outcome, xt_error *error) {
-  Run run = {.store = store, .quiet = job->arguments->model.quiet, .commit_seconds = job->arguments->commit_seconds};
+  Run run = {.store = store, .job = job, .model = model, .outcome = outcome, .quiet = job->arguments->model.quiet, .commit_seconds = job->arguments->commit_seconds};
   *outcome = (SweepOutcome){0};
   interrupt_watch();
   const SweepWork work = job_work(job, &model->info);
@@ -457,7 +458,7 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, Swee
   xt_status status = xt_store_remove_questions(store, job->edited, job->edited_count, error);
   if (!status) status = job_add_plans(job, store, model->info.layers, error);
   if (!status) status = source_runs_init(&run.sources, job, error);
-  if (!status) status = run_all(job, model, &run, outcome, error);
+  if (!status) status = run_all(job, &run, error);
   if (status == XT_STATUS_CANCELLED && interrupt_asked()) {
     outcome->stopped = true;
     status = XT_STATUS_OK;

@@ -25,8 +25,7 @@ void sweep_progress_show(SweepProgress *p, const xt_sweep_progress *now) {
                  responses / (seconds_now() - p->line.began + 1e-9), (double)resident_bytes() / 1e9);
 }
 
-void sweep_progress_next(SweepProgress *p, uint64_t instances) {
-  p->instances += instances;
+void sweep_progress_next(SweepProgress *p) {
   p->before.responses += p->now.responses;
   p->before.prompt_flops += p->now.prompt_flops;
   p->before.row_flops += p->now.row_flops;

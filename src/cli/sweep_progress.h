@@ -25,7 +25,7 @@ typedef struct SweepProgress {
 void sweep_progress_begin(SweepProgress *progress, int mode, bool quiet, const SweepWork *work);
 /* For xt_sweep_options' progress. */
 void sweep_progress_show(SweepProgress *progress, const xt_sweep_progress *now);
-/* A call is over, with so many instances. */
-void sweep_progress_next(SweepProgress *progress, uint64_t instances);
+/* A call is over. */
+void sweep_progress_next(SweepProgress *progress);
 
 #endif

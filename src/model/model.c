@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "model/flops.h"
 #include "model/model.h"
 
 #include <math.h>
@@ -349,6 +350,7 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
       .qkv_bias = arch_has(c, ARCH_Q_BIAS), .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,
       .files = checkpoint_files(m->checkpoint), .tensors = (int)checkpoint_count(m->checkpoint),
       .parameters = count_parameters(m), .file_bytes = checkpoint_file_bytes(m->checkpoint),
-      .weight_bytes = m->backend ? m->weight_bytes : resident_estimate(m)};
+      .weight_bytes = m->backend ? m->weight_bytes : resident_estimate(m),
+      .layer_flops = flops_layer(c), .unembed_flops = flops_unembed(c)};
   memcpy(info->eos, c->eos, sizeof info->eos);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "model/flops.h"
 #include "sweep/runner.h"
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
@@ -60,24 +61,17 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instanc
   return bytes;
 }
 
-static double layer_flops(const ModelConfig *c) {
-  const double width = c->width, query = (double)c->heads * c->head_dim, key = (double)c->kv_heads * c->head_dim;
-  return 2 * (width * (2 * query + 2 * key) + 3 * width * c->feed_forward);
-}
-
-double sweep_prompt_flops(const xt_model *m, uint64_t tokens) {
-  return layer_flops(&m->config) * m->config.layers * (double)tokens;
-}
+static double prompt_flops(const ModelConfig *m, uint64_t tokens) { return flops_layer(m) * m->layers * (double)tokens; }
 
 double sweep_row_flops(const xt_model *m, const SweepConfig *c) {
-  return c->max_new * (layer_flops(&m->config) * m->config.layers + 2.0 * m->config.width * m->config.vocab);
+  return c->max_new * (flops_layer(&m->config) * m->config.layers + flops_unembed(&m->config));
 }
 
 /* Whether prompts of so many tokens and then so many rows take no longer than a pass should. Few rows may: but the prompts
  * before them may not. */
 static bool in_time(const xt_model *m, const SweepConfig *c, uint64_t positions, int64_t rows) {
   if (!(c->speed > 0)) return true;
-  const double prompts = sweep_prompt_flops(m, positions) / c->speed, decoding = (double)rows * sweep_row_flops(m, c) / c->speed;
+  const double prompts = prompt_flops(&m->config, positions) / c->speed, decoding = (double)rows * sweep_row_flops(m, c) / c->speed;
   return prompts <= c->pass_seconds && (rows <= SWEEP_LEAST_ROWS || prompts + decoding <= c->pass_seconds);
 }
 
@@ -123,7 +117,6 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);
     if (status) break;
     const int rows = group.instances * group.targets_a_pass * sweep_rows_a_target(&c);
-    if (first == 0) plan->first_together = group.instances;
     if (group.instances > plan->instances_together) plan->instances_together = group.instances;
     if (rows > plan->rows_together) plan->rows_together = rows;
     plan->passes += (c.target_count + group.targets_a_pass - 1) / group.targets_a_pass;

@@ -14,6 +14,7 @@
 #include <time.h>
 
 #include "base/mem.h"
+#include "model/flops.h"
 #include "sweep/runner.h"
 
 typedef struct SweepRow {
@@ -92,9 +93,7 @@ static int tail_slot(const Pass *p, int r, int k) { return 2 * p->group->count +
 
 static void count_flops(const Group *g, uint64_t rows, int layers, bool unembed) {
   const ModelConfig *c = &g->session->model->config;
-  const double width = c->width, query = (double)c->heads * c->head_dim, key = (double)c->kv_heads * c->head_dim;
-  const double layer = width * (2 * query + 2 * key) + 3 * width * c->feed_forward;
-  g->stats->flops += 2.0 * (double)rows * (layer * layers + (unembed ? width * c->vocab : 0));
+  g->stats->flops += (double)rows * (flops_layer(c) * layers + (unembed ? flops_unembed(c) : 0));
 }
 
 /* ---- rows ----------------------------------------------------------------------------------- */
@@ -558,13 +557,6 @@ static double speed_of(const xt_session *s, const xt_sweep_options *o) {
   return o->flops_per_second > 0 ? o->flops_per_second : SWEEP_GUESSED_SPEED * s->backend->threads;
 }
 
-xt_status xt_session_plan_sweep(const xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
-                                xt_sweep_plan *plan, xt_error *error) {
-  xt_sweep_options with_speed = *options;
-  with_speed.flops_per_second = speed_of(s, options);
-  return xt_sweep_make_plan(s->model, instances, count, &with_speed, plan, error);
-}
-
 xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
                            xt_status (*done)(void *user, const xt_sweep_response *, xt_error *), void *user, xt_sweep_stats *stats,
                            xt_error *error) {
@@ -587,6 +579,7 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
   for (size_t first = 0; first < count && !status; first += (size_t)plan.instances) {
     config.speed = speed_of(s, options);
     status = sweep_plan_group(s->model, &config, instances, count, first, &plan, error);
+    if (!status && options->begin) status = options->begin(options->user, first, (size_t)plan.instances, error);
     if (status) break;
     Group group = {.session = s, .config = &config, .instances = instances + first, .first = first, .count = plan.instances,
                    .done = done, .user = user, .stats = stats, .prompt_flops = prompt_flops};

@@ -41,8 +41,7 @@ typedef struct SweepGroup {
 xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config, const xt_instance *instances, size_t count,
                            size_t first, SweepGroup *group, xt_error *error);
 
-/* Operations of a prompt's inner tokens, and of a row of which nothing is shared. */
-double sweep_prompt_flops(const xt_model *model, uint64_t tokens);
+/* Operations of a row of which nothing is shared. */
 double sweep_row_flops(const xt_model *model, const SweepConfig *config);
 
 static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }

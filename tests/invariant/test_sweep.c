@@ -233,6 +233,80 @@ static void test_memory(void **state) {
   fixture_close(&f);
 }
 
+typedef struct Groups {
+  xt_session *session;
+  Results *results;
+  size_t next, most;
+} Groups;
+
+/* Uses the session, as a caller may who runs something else with each group. */
+static xt_status note_group(void *user, size_t first, size_t count, xt_error *error) {
+  Groups *g = user;
+  xt_generation out;
+  const xt_request request = {.ids = sources[0], .count = source_counts[0]};
+  assert_int_equal(first, g->next);
+  g->next += count;
+  if (first + count > g->most) {
+    error->status = XT_STATUS_IO;
+    return XT_STATUS_IO;
+  }
+  assert_int_equal(xt_session_generate(g->session, &request, 1, NULL, &out, error), XT_STATUS_OK);
+  xt_generation_deinit(&out);
+  return XT_STATUS_OK;
+}
+
+static xt_status keep_of_groups(void *user, const xt_sweep_response *r, xt_error *error) {
+  Groups *g = user;
+  assert_true(r->instance < g->next);
+  return keep(g->results, r, error);
+}
+
+/* Each group is told before it is run, and what the caller does then changes nothing; its error ends the sweep. */
+static void test_begin(void **state) {
+  (void)state;
+  Fixture f;
+  xt_error error;
+  fixture_open(&f, "tiny-llama", "bf16", NULL);
+  Results *whole = sweep(&f, &f.options, NULL);
+  Groups g = {.session = f.session, .results = calloc(1, sizeof *g.results), .most = INSTANCES};
+  xt_sweep_options o = f.options;
+  o.begin = note_group;
+  o.user = &g;
+  o.max_rows = SITES * LAYERS * LAYERS;
+  ASSERT_OK(xt_session_sweep(f.session, f.instances, INSTANCES, &o, keep_of_groups, &g, NULL, &error));
+  assert_int_equal(g.next, INSTANCES);
+  same_results(whole, g.results);
+  results_free(g.results);
+  results_free(whole);
+  g = (Groups){.session = f.session, .results = calloc(1, sizeof *g.results), .most = 1};
+  assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &o, keep_of_groups, &g, NULL, &error), XT_STATUS_IO);
+  assert_int_equal(g.results->count, 1 + SITES * LAYERS * LAYERS);
+  results_free(g.results);
+  fixture_close(&f);
+}
+
+/* The operations that are counted are those that the model's facts give. */
+static void test_flops(void **state) {
+  (void)state;
+  static const int first = 0, last = LAYERS - 1;
+  Fixture f;
+  xt_error error;
+  xt_model_info info;
+  xt_sweep_stats stats;
+  fixture_open(&f, "tiny-llama", "bf16", NULL);
+  xt_model_get_info(f.model, &info);
+  const double c = info.width, parameters = c * 2 * (info.heads + info.kv_heads) * info.head_dim + 3 * c * info.feed_forward;
+  assert_true(info.layer_flops == 2 * parameters && info.unembed_flops == 2 * c * info.vocab);
+  const xt_sweep_options o = {.sites = &f.sites[2], .site_count = 1, .source_layers = &first, .source_layer_count = 1, .target_layers = &last,
+                              .target_layer_count = 1, .max_new_tokens = 1};
+  Results *r = calloc(1, sizeof *r);
+  ASSERT_OK(xt_session_sweep(f.session, f.instances, 1, &o, keep, r, &stats, &error));
+  /* both prompts through all layers; the untouched logits, and those of an output that replaces the last layer's */
+  assert_true(stats.flops == (double)(source_counts[0] + target_counts[0]) * info.layers * info.layer_flops + 2 * info.unembed_flops);
+  results_free(r);
+  fixture_close(&f);
+}
+
 static void expect_refused(Fixture *f, const char *part) {
   xt_error error;
   Results r = {0};
@@ -266,6 +340,8 @@ int main(void) {
       cmocka_unit_test(test_architectures),
       cmocka_unit_test(test_cutting_does_not_matter),
       cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_begin),
+      cmocka_unit_test(test_flops),
       cmocka_unit_test(test_bad_options),
   };
   return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
