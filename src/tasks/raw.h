@@ -14,7 +14,7 @@ typedef struct RawOptions {
   const char *const *languages; /* NULL-terminated */
 } RawOptions;
 
-/* Objects from language to array, an item a question. An item is {"id", "gold", "fields": {name: text}}; one of
+/* Objects from language to array, an item a question. An item is {"id", "gold", "fields": {name: text}}, "gold" a string or an array of answers, of which any is right; one of
  * GlobalOpinionQA has "label" and "country" in place of "gold". */
 typedef struct RawSet {
   json_t *items;   /* the prompt of the split folder: the language's, or English for cultures */

@@ -131,11 +131,41 @@ xt_status raw_read_xcopa(const RawOptions *options, RawSet *out, xt_error *error
 /* The file's name of a language. */
 static const char *mkqa_key(const char *lang) { return strcmp(lang, "zh") == 0 ? "zh_cn" : lang; }
 
-/* The first answer's text; NULL where there is none that could be found in a response. */
-static const char *mkqa_answer(const json_t *line, const char *key) {
-  const json_t *answer = json_array_get(json_object_get(json_object_get(line, "answers"), key), 0);
-  const char *text = json_string_value(json_object_get(answer, "text"));
-  return text && text[0] ? text : NULL;
+/* Adds a text that could be found in a response, unless it is there already; false: memory ran out. */
+static bool mkqa_add(json_t *answers, const json_t *text) {
+  const char *value = json_string_value(text);
+  const json_t *known;
+  size_t i;
+  if (!value || !value[0]) return true;
+  json_array_foreach(answers, i, known)
+    if (strcmp(json_string_value(known), value) == 0) return true;
+  return json_array_append(answers, (json_t *)(uintptr_t)text) == 0;
+}
+
+/* The texts of all answers in a language, and the aliases of those that have a text; owned by the caller, NULL: memory ran out. */
+static json_t *mkqa_answers(const json_t *line, const char *key) {
+  const json_t *answer, *alias;
+  json_t *out = json_array();
+  bool ok = out;
+  size_t i, k;
+  json_array_foreach(json_object_get(json_object_get(line, "answers"), key), i, answer) {
+    const char *text = json_string_value(json_object_get(answer, "text"));
+    if (!text || !text[0]) continue;
+    ok = ok && mkqa_add(out, json_object_get(answer, "text"));
+    json_array_foreach(json_object_get(answer, "aliases"), k, alias) ok = ok && mkqa_add(out, alias);
+  }
+  if (ok) return out;
+  json_decref(out);
+  return NULL;
+}
+
+/* One answer is a string, several are an array. */
+static json_t *mkqa_item(const char *id, const char *question, json_t *answers) {
+  const RawField fields[] = {{"question", question}};
+  json_t *item = raw_item(id, NULL, fields, 1), *gold = json_array_size(answers) == 1 ? json_array_get(answers, 0) : answers;
+  if (item && json_object_set(item, "gold", gold) == 0) return item;
+  json_decref(item);
+  return NULL;
 }
 
 static xt_status mkqa_line(const RawOptions *options, const json_t *line, const char *path, size_t number, RawSet *out, xt_error *error) {
@@ -149,7 +179,10 @@ static xt_status mkqa_line(const RawOptions *options, const json_t *line, const 
   for (size_t i = 0; options->languages[i]; i++) {
     const char *key = mkqa_key(options->languages[i]);
     if (!json_is_array(json_object_get(answers, key))) return dataset_line_error(error, path, number, "\"answers\" has no array \"%s\"", key);
-    answered = answered && mkqa_answer(line, key);
+    json_t *texts = mkqa_answers(line, key);
+    if (!texts) return err_memory(error, 0);
+    answered = answered && json_array_size(texts) > 0;
+    json_decref(texts);
   }
   if (!answered) { /* the same for all languages, whose lines stay parallel */
     out->left_out++;
@@ -158,8 +191,10 @@ static xt_status mkqa_line(const RawOptions *options, const json_t *line, const 
   for (size_t i = 0; options->languages[i]; i++) {
     const char *lang = options->languages[i], *question;
     TRY(raw_text(queries, mkqa_key(lang), path, number, &question, error));
-    const RawField fields[] = {{"question", question}};
-    TRY(raw_add(out->items, lang, raw_item(id, mkqa_answer(line, mkqa_key(lang)), fields, 1), error));
+    json_t *texts = mkqa_answers(line, mkqa_key(lang));
+    const xt_status status = texts ? raw_add(out->items, lang, mkqa_item(id, question, texts), error) : err_memory(error, 0);
+    json_decref(texts);
+    TRY(status);
   }
   return XT_STATUS_OK;
 }

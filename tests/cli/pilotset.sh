@@ -81,6 +81,15 @@ run "$X" pilotset --task mkqa --raw mkqa --lang en,de,zh -n 2 -o MKQA
 expect "mkqa" 0
 same "mkqa: what has no answer is left out" "$(sed -n 2p err) $(cat MKQA/MKQA_unseen/ans/zh.json | tr '\n' ' ')" '1 question left out: no answer, or other than a probability an option "answer 0" "answer 3" '
 same "mkqa: a prompt" "$(head -1 MKQA/MKQA_sample/split/zh.json)" '"请简短地回答问题。\n\n问题：zh 1\n\n答案："'
+# several answers and their aliases: any of them is right
+mkdir many
+printf '{"example_id": 1, "queries": {"en": "en 1", "de": "de 1"}, "answers": {"en": [{"text": "Rome", "aliases": ["Roma", "Rome"]}, {"text": null, "aliases": ["nothing"]}, {"text": "Milan"}], "de": [{"text": "Rom", "aliases": []}]}}\n{"example_id": 2, "queries": {"en": "en 2", "de": "de 2"}, "answers": {"en": [{"text": null}, {"text": "two"}], "de": [{"text": "zwei"}]}}\n' >many/mkqa.jsonl
+run "$X" pilotset --task mkqa --raw many --lang en,de -n 0 -o MANY
+same "mkqa: all answers and aliases" "$code $(cat MANY/MKQA_unseen/ans/en.json MANY/MKQA_unseen/ans/de.json | tr '\n' ' ')" '0 ["Rome", "Roma", "Milan"] "two" "Rom" "zwei" '
+$s --task mkqa --data MANY/MKQA_unseen --lang en --site ffn --source-layers first --target-layers first -o many.db
+same "mkqa: a question keeps them" "$("$X" export many.db | grep '"site": "vanilla"' | grep -c '\["Rome", "Roma", "Milan"\]')" 1
+same "mkqa: any of them is right" "$(for pred in 'in ROMA' 'milan!' Rom; do printf '{"pred": "%s", "gold": ["Rome", "Roma", "Milan"]}\n' "$pred"; done | "$X" score --task mkqa | tr '\n' ' ')" \
+  '{"correct": true} {"correct": true} {"correct": false} '
 if gzip -k mkqa/mkqa.jsonl 2>/dev/null; then
   "$X" pilotset --task mkqa --raw mkqa/mkqa.jsonl.gz --lang en,de,zh -n 2 --quiet -o MKQAgz
   same "mkqa: packed" "$(diff -r MKQA MKQAgz && echo same)" same
