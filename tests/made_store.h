@@ -41,7 +41,7 @@ static inline int64_t add_pivot_question(Made *m, int index, const char *pivot, 
   snprintf(source, sizeof source, "Question %d%s?", index, strcmp(pivot, "en") == 0 ? "" : pivot);
   snprintf(target, sizeof target, "Swali %d %s?", index, lang);
   const xt_question q = {.id = id, .number = (size_t)index, .task = m->task, .lang = lang, .source_lang = pivot, .source = source, .target = target, .gold = gold};
-  ASSERT_OK(xt_store_add_question(m->store, &q, &(xt_instance){ids, ids, 2, 2}, &number, &error));
+  ASSERT_OK(xt_store_add_question(m->store, &q, &(xt_instance){.source = ids, .target = ids, .source_count = 2, .target_count = 2}, &number, &error));
   return number;
 }
 

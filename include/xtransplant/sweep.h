@@ -3,7 +3,8 @@
  * runs have in common, bit for bit the same as each run alone.
  *
  * An instance is a source and a target prompt. A sweep gives, for each instance, the untouched
- * ("vanilla") response of the target prompt and one response for each configuration. */
+ * ("vanilla") response of the target prompt, one response for each configuration and, where it is asked for, the
+ * untouched response of the source prompt. */
 #ifndef XTRANSPLANT_SWEEP_H
 #define XTRANSPLANT_SWEEP_H
 
@@ -17,6 +18,8 @@ extern "C" {
 typedef struct xt_instance {
   const int32_t *source, *target;
   size_t source_count, target_count;
+  bool run_source; /* hand out the source prompt's own, untouched response too. It costs one row of the batch; instances whose
+                      source prompts are equal and that run together share it */
 } xt_instance;
 
 /* One decoding step of a batch: how many responses still grow, and the distinct rows that each layer computed for them. */
@@ -29,7 +32,7 @@ typedef struct xt_sweep_step {
 
 /* How far a call of xt_session_sweep is: told after each prompt and after each generated token of a batch. */
 typedef struct xt_sweep_progress {
-  double responses;    /* finished; of those that still grow, the share of their tokens that is there */
+  double responses;    /* finished, without those to source prompts; of those that still grow, the share of their tokens that is there */
   double prompt_flops; /* operations of the products so far: of the prompts' inner tokens; */
   double row_flops;    /* of everything else */
 } xt_sweep_progress;
@@ -63,17 +66,22 @@ typedef struct xt_sweep_options {
   void *user;
 } xt_sweep_options;
 
+/* Values of xt_sweep_response.site for responses into which nothing was transplanted. */
+#define XT_SWEEP_VANILLA (-1) /* the target prompt's */
+#define XT_SWEEP_SOURCE (-2)  /* the source prompt's (xt_instance.run_source) */
+
 /* One finished response, borrowed for the callback. */
 typedef struct xt_sweep_response {
   size_t instance;                /* index */
-  int site;                       /* index into options->sites; -1: vanilla */
-  int source_layer, target_layer; /* -1: vanilla */
+  int site;                       /* index into options->sites, or XT_SWEEP_VANILLA or XT_SWEEP_SOURCE */
+  int source_layer, target_layer; /* -1: untouched */
   const xt_generation *generation;
 } xt_sweep_response;
 
 /* What a sweep did. */
 typedef struct xt_sweep_stats {
-  uint64_t responses, tokens;
+  uint64_t responses;         /* vanilla ones included, those to source prompts not */
+  uint64_t tokens;            /* generated, of all responses */
   uint64_t row_layers;        /* rows x layers computed while decoding, after sharing */
   uint64_t row_layers_alone;  /* the same with nothing shared: every response by itself, all layers */
   double flops;               /* of the products that were computed: prompts, layers, unembedding */

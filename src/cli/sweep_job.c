@@ -337,7 +337,8 @@ typedef struct Run {
   SweepProgress progress;
   const SiteList *sites;  /* of the call under way */
   int64_t *numbers;       /* of its questions in the store */
-  size_t at, together;    /* its first question; how many are being run */
+  size_t at;              /* its first question */
+  size_t first, together; /* those being run: questions [first, first + together) */
   const SweepJob *job;
   const LoadedModel *model;
   SweepOutcome *outcome;
@@ -350,6 +351,9 @@ typedef struct Run {
 
 static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error *error) {
   Run *run = user;
+  if (r->site == XT_SWEEP_SOURCE)
+    return source_runs_take(&run->sources, run->store, run->at + r->instance, r->generation, run->first, run->together,
+                            run->numbers + (run->first - run->at), error);
   const xt_site *site = r->site < 0 ? NULL : &run->sites->at[r->site];
   const xt_status status = xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer, r->target_layer, r->generation, error);
   if (status) return status;
@@ -390,7 +394,8 @@ static void count_done(Run *run) {
   run->together = 0;
 }
 
-/* Before questions of the call are run together: the store has to have them, and the source prompts go first. */
+/* Before questions of the call are run together: the store has to have them, with the responses to their source prompts that
+ * earlier questions have given. */
 static xt_status begin_together(void *user, size_t first, size_t count, xt_error *error) {
   Run *run = user;
   const SweepJob *job = run->job;
@@ -400,9 +405,9 @@ static xt_status begin_together(void *user, size_t first, size_t count, xt_error
     const xt_status status = xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &run->numbers[first + k], error);
     if (status) return status;
   }
-  const xt_status status = source_runs_add(&run->sources, run->model, run->store, at, count, run->numbers + first, between_steps, run, error);
-  if (!status) run->together = count;
-  return status;
+  run->first = at;
+  run->together = count;
+  return source_runs_store_known(&run->sources, run->store, at, count, run->numbers + first, error);
 }
 
 #define SOURCES_TOGETHER 64 /* questions that lack nothing but their source prompt's response */
@@ -425,9 +430,12 @@ static xt_status run_alike(SweepJob *job, Run *run, size_t at, size_t n, xt_erro
     status = xt_session_sweep(run->model->session, job->instances + at, n, &wanted.options, keep_response, run, &stats, error);
     add_stats(&run->outcome->stats, &stats);
   }
-  for (size_t k = 0; k < n && !wanted.sites.count && !status; k += SOURCES_TOGETHER)
+  for (size_t k = 0; k < n && !wanted.sites.count && !status; k += SOURCES_TOGETHER) {
+    const size_t some = n - k < SOURCES_TOGETHER ? n - k : SOURCES_TOGETHER;
     status = interrupt_asked() ? error_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped")
-                               : begin_together(run, k, n - k < SOURCES_TOGETHER ? n - k : SOURCES_TOGETHER, error);
+                               : source_runs_alone(&run->sources, run->model, at + k, some, between_steps, run, error);
+    if (!status) status = begin_together(run, k, some, error);
+  }
   if (run->store_status) {
     status = run->store_status;
     *error = run->store_error;

@@ -11,17 +11,24 @@ xt_status job_add_plans(const SweepJob *job, xt_store *store, int layers, xt_err
 /* Questions that the store has with another prompt or answer: refused, or, with --replace, put on job->edited. */
 xt_status job_find_edited(SweepJob *job, xt_store *store, xt_error *error);
 
-/* Responses to source prompts. Equal prompts, such as the English one of every language, are run once. */
+/* Responses to source prompts. Of questions with equal ones, such as the English one of every language, the first that needs it asks
+ * for it: xt_instance.run_source, where the question is swept. */
 typedef struct SourceRuns {
-  const SweepJob *job;
-  size_t *first;             /* [job->count]: the first question with the same source prompt */
-  xt_generation *generations;/* [job->count]: of those, once they are run */
+  SweepJob *job;
+  size_t *first;              /* [job->count]: the first question that needs the same response */
+  xt_generation *generations; /* [job->count]: of those, once they are run */
 } SourceRuns;
-xt_status source_runs_init(SourceRuns *runs, const SweepJob *job, xt_error *error);
+/* Sets run_source of the job's instances, too. */
+xt_status source_runs_init(SourceRuns *runs, SweepJob *job, xt_error *error);
 void source_runs_deinit(SourceRuns *runs);
 
-/* Runs what questions [at, at + n) need of them, and adds it to the store. `cancel` is asked between steps. */
-xt_status source_runs_add(SourceRuns *runs, const LoadedModel *model, xt_store *store, size_t at, size_t n, const int64_t *numbers,
-                          bool (*cancel)(void *user), void *user, xt_error *error);
+/* Adds to the store what is known of those that questions [at, at + n) need; they are the store's `numbers`. */
+xt_status source_runs_store_known(const SourceRuns *runs, xt_store *store, size_t at, size_t n, const int64_t *numbers, xt_error *error);
+/* Keeps a copy of the response to question `index`'s source prompt, for later questions, and adds it to the store for those of
+ * [at, at + n), which are run together, that need it. */
+xt_status source_runs_take(SourceRuns *runs, xt_store *store, size_t index, const xt_generation *generation, size_t at, size_t n,
+                           const int64_t *numbers, xt_error *error);
+/* Runs those that questions [at, at + n) need, without a sweep. `cancel` is asked between steps. */
+xt_status source_runs_alone(SourceRuns *runs, const LoadedModel *model, size_t at, size_t n, bool (*cancel)(void *user), void *user, xt_error *error);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep's runner (docs/ARCHITECTURE.md draws it).
  *
- * 1. prefix_run: the inner positions of every source and target prompt of the group, once.
+ * 1. prefix_run: the inner positions of every distinct prompt of the group, once.
  * 2. start_pass: the last tokens of all of them, untouched, every tap kept.
  * 3. join_rows: each row starts where its target layer is reached, with its source's value put in; going
  *    up the layers the batch grows.
@@ -19,8 +19,8 @@
 
 typedef struct SweepRow {
   int instance;       /* of the group */
-  int site;           /* -1: vanilla */
-  int source, target; /* layers; a vanilla row's target is the number of layers: it never parts */
+  int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
+  int source, target; /* layers; an untouched row's target is the number of layers: it never parts */
   bool late;
   int node;           /* of its tokens so far */
   int place;          /* its entry in the step's batch */
@@ -28,8 +28,15 @@ typedef struct SweepRow {
   int32_t *seen, seen_count;
 } SweepRow;
 
+/* A prompt of the group. Equal ones, such as the English one that several languages share, are one prompt. */
+typedef struct Prompt {
+  const int32_t *ids;
+  size_t count;
+  KvPrefix *prefix; /* of all but the last token */
+} Prompt;
+
 typedef struct Node {
-  int parent, instance;
+  int parent, prompt;
   int32_t token;
   int top;    /* the highest target layer among its rows: it is needed up to there */
   int member; /* the row among them that is needed furthest up; it lends its slot, see tail_slot */
@@ -44,7 +51,10 @@ typedef struct Group {
   const xt_instance *instances; /* the group's */
   size_t first;                 /* index of the first among all */
   int count;
-  KvPrefix **prefixes;          /* [2 count]: targets, then sources */
+  Prompt *prompts;              /* [prompt_count]: distinct ones, targets' and sources' */
+  int prompt_count;
+  int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
+  Arena arena;                  /* of the above */
   Dev taps;                     /* see tap_index */
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
@@ -55,17 +65,18 @@ typedef struct Group {
 typedef struct Pass {
   Group *group;
   Arena arena;
-  SweepRow *rows; /* sorted by target, then late; vanilla last */
-  int row_count;
+  SweepRow *rows; /* sorted by target, then late; the untouched ones last */
+  int row_count, untouched;  /* all; of them, those that no value is written into */
   int *active, active_count; /* rows that still generate, in that order */
   KvTail *tail;              /* see tail_slot */
-  Node *nodes;               /* 0.. the targets' last tokens, then the sources', then generated ones */
+  Node *nodes;               /* the prompts' last tokens, then generated ones */
   int node_count;
   int32_t *table;            /* hash of (parent, token) -> node; -1: free */
   size_t table_size;
   /* the step's batch, by entry: nodes first, then rows */
   int node_entries;
-  int32_t *instance, *tokens, *positions, *prefix_end, *slots, *tail_slots, *tail_end;
+  int32_t *prompt, *tokens, *positions, *prefix_end, *slots, *tail_slots, *tail_end;
+  bool *asked;               /* [prompts] some row wants the prompt's own response */
   const int32_t **seen;
   int32_t *seen_count;
   int32_t *best;
@@ -77,19 +88,23 @@ typedef struct Pass {
   BatchSpan *spans;
 } Pass;
 
-/* The captured taps as one matrix of rows: the four taps [layers, 2 count], then the embeddings. */
-static int32_t tap_index(const Group *g, xt_tap tap, int layer, int last_token) {
-  return ((int32_t)tap * g->session->model->config.layers + layer) * 2 * g->count + last_token;
+/* The captured taps as one matrix of rows: the four taps [layers, prompts], then the embeddings. */
+static int32_t tap_index(const Group *g, xt_tap tap, int layer, int prompt) {
+  return ((int32_t)tap * g->session->model->config.layers + layer) * g->prompt_count + prompt;
 }
 /* The input of a layer: the output of the one below, or the embedding. */
-static int32_t input_index(const Group *g, int layer, int last_token) {
-  return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, last_token)
-                   : XT_TAP_COUNT * g->session->model->config.layers * 2 * g->count + last_token;
+static int32_t input_index(const Group *g, int layer, int prompt) {
+  return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, prompt) : XT_TAP_COUNT * g->session->model->config.layers * g->prompt_count + prompt;
+}
+
+/* The prompt that a row's response follows. */
+static int row_prompt(const Group *g, const SweepRow *row) {
+  return row->site == XT_SWEEP_SOURCE ? g->source_prompt[row->instance] : g->target_prompt[row->instance];
 }
 
 /* Where keys and values of token k (0: the prompt's last) of row r are kept: the row's own above its target
  * layer and, below, those of the node whose member the row is. The last tokens' slots come first. */
-static int tail_slot(const Pass *p, int r, int k) { return 2 * p->group->count + r * p->group->config->max_new + k; }
+static int tail_slot(const Pass *p, int r, int k) { return p->group->prompt_count + r * p->group->config->max_new + k; }
 
 static void count_flops(const Group *g, uint64_t rows, int layers, bool unembed) {
   const ModelConfig *c = &g->session->model->config;
@@ -102,6 +117,7 @@ static int compare_rows(const void *a, const void *b) {
   const SweepRow *x = a, *y = b;
   if (x->target != y->target) return x->target - y->target;
   if (x->late != y->late) return x->late - y->late;
+  if (x->site < 0 && x->site != y->site) return y->site - x->site; /* vanilla before the sources' own */
   if (x->instance != y->instance) return x->instance - y->instance;
   if (x->site != y->site) return x->site - y->site;
   return x->source - y->source;
@@ -109,24 +125,23 @@ static int compare_rows(const void *a, const void *b) {
 
 static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
   const size_t n = (size_t)p->group->config->max_new;
-  const xt_instance *in = &p->group->instances[row->instance];
+  row->node = row_prompt(p->group, row);
+  const Prompt *prompt = &p->group->prompts[row->node];
   TRY(arena_alloc(&p->arena, &row->out.ids, n, sizeof *row->out.ids, error));
   TRY(arena_alloc(&p->arena, &row->out.margins, n, sizeof *row->out.margins, error));
   TRY(arena_alloc(&p->arena, &row->out.entropies, n, sizeof *row->out.entropies, error));
   TRY(arena_alloc(&p->arena, &row->out.logprobs, n, sizeof *row->out.logprobs, error));
-  row->node = row->instance;
   if (p->group->config->penalty == 1.0f) return XT_STATUS_OK;
-  TRY(arena_alloc(&p->arena, &row->seen, in->target_count + n, sizeof *row->seen, error));
-  row->seen_count = engine_distinct_ids(row->seen, in->target, in->target_count);
+  TRY(arena_alloc(&p->arena, &row->seen, prompt->count + n, sizeof *row->seen, error));
+  row->seen_count = engine_distinct_ids(row->seen, prompt->ids, prompt->count);
   return XT_STATUS_OK;
 }
 
-/* The configurations whose target is one of targets[from..to), of every instance; with `vanilla`, the
- * untouched runs too. */
-static xt_status rows_init(Pass *p, int from, int to, bool vanilla, xt_error *error) {
+/* The configurations whose target is one of targets[from..to), of every instance; with `untouched`, the untouched runs too. */
+static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
   const SweepConfig *c = p->group->config;
   const int layers = p->group->session->model->config.layers;
-  const size_t most = (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 1);
+  const size_t most = (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 2);
   TRY(arena_alloc(&p->arena, &p->rows, most, sizeof *p->rows, error));
   for (int w = 0; w < p->group->count; w++) {
     for (int t = from; t < to; t++)
@@ -134,10 +149,15 @@ static xt_status rows_init(Pass *p, int from, int to, bool vanilla, xt_error *er
         for (int i = 0; i < c->source_count; i++)
           p->rows[p->row_count++] = (SweepRow){.instance = w, .site = s, .source = c->sources[i], .target = c->targets[t],
                                                .late = sweep_joins_late(&p->group->session->model->config, c->options->sites[s].write)};
-    if (vanilla) p->rows[p->row_count++] = (SweepRow){.instance = w, .site = -1, .source = -1, .target = layers};
+    if (!untouched) continue;
+    p->rows[p->row_count++] = (SweepRow){.instance = w, .site = XT_SWEEP_VANILLA, .source = -1, .target = layers};
+    if (p->group->instances[w].run_source) p->rows[p->row_count++] = (SweepRow){.instance = w, .site = XT_SWEEP_SOURCE, .source = -1, .target = layers};
   }
   qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
-  for (int r = 0; r < p->row_count; r++) TRY(row_init(p, &p->rows[r], error));
+  for (int r = 0; r < p->row_count; r++) {
+    TRY(row_init(p, &p->rows[r], error));
+    p->untouched += p->rows[r].site < 0;
+  }
   return XT_STATUS_OK;
 }
 
@@ -145,12 +165,13 @@ static xt_status rows_init(Pass *p, int from, int to, bool vanilla, xt_error *er
 
 static xt_status pass_arrays(Pass *p, xt_error *error) {
   const int layers = p->group->session->model->config.layers;
-  const size_t entries = 2 * (size_t)p->row_count + 2 * (size_t)p->group->count;
-  int32_t **const ints[] = {&p->instance, &p->tokens, &p->positions, &p->prefix_end, &p->slots, &p->tail_end, &p->seen_count, &p->best,
+  const size_t entries = 2 * (size_t)p->row_count + (size_t)p->group->prompt_count;
+  int32_t **const ints[] = {&p->prompt, &p->tokens, &p->positions, &p->prefix_end, &p->slots, &p->tail_end, &p->seen_count, &p->best,
                             &p->from, &p->to};
   float **const floats[] = {&p->margin, &p->entropy, &p->logprob};
   for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) TRY(arena_alloc(&p->arena, ints[i], entries, sizeof(int32_t), error));
   for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) TRY(arena_alloc(&p->arena, floats[i], entries, sizeof(float), error));
+  TRY(arena_alloc(&p->arena, &p->asked, (size_t)p->group->prompt_count, sizeof *p->asked, error));
   TRY(arena_alloc(&p->arena, &p->seen, entries, sizeof *p->seen, error));
   TRY(arena_alloc(&p->arena, &p->spans, entries, sizeof *p->spans, error));
   TRY(arena_alloc(&p->arena, &p->tail_slots, entries * (size_t)p->group->config->max_new, sizeof *p->tail_slots, error));
@@ -163,19 +184,19 @@ static xt_status pass_arrays(Pass *p, xt_error *error) {
   return arena_alloc(&p->arena, &p->table, p->table_size, sizeof *p->table, error);
 }
 
-static xt_status pass_init(Pass *p, int from, int to, bool vanilla, xt_error *error) {
+static xt_status pass_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
   Group *g = p->group;
   const ModelConfig *c = &g->session->model->config;
   int32_t *slots;
-  TRY(rows_init(p, from, to, vanilla, error));
-  p->node_count = 2 * g->count;
+  TRY(rows_init(p, from, to, untouched, error));
+  p->node_count = g->prompt_count;
   TRY(pass_arrays(p, error));
-  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .instance = n % g->count, .slot = n};
+  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .prompt = n, .slot = n};
   TRY(arena_alloc(&p->arena, &slots, (size_t)c->layers, sizeof *slots, error));
   for (int l = 0; l < c->layers; l++) slots[l] = tail_slot(p, p->row_count, 0);
   const KvShape shape = {.layers = c->layers, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
   TRY(g->session->backend->ops->tail_create(g->session->backend, shape, slots, &p->tail, error));
-  return forward_reserve(&g->session->forward, 2 * p->row_count + 2 * g->count, 0, error);
+  return forward_reserve(&g->session->forward, 2 * p->row_count + g->prompt_count, 0, error);
 }
 
 static void pass_deinit(Pass *p) {
@@ -185,14 +206,14 @@ static void pass_deinit(Pass *p) {
 
 /* ---- batches -------------------------------------------------------------------------------- */
 
-/* Entries [from, to) as a batch; consecutive entries of one instance share its prefix. */
+/* Entries [from, to) as a batch; consecutive entries of one prompt share its prefix. */
 static Batch entry_batch(Pass *p, int from, int to) {
   const Forward *f = &p->group->session->forward;
   const int ld = p->group->config->max_new;
   int spans = 0;
   for (int e = from; e < to; e++) {
-    if (e == from || p->instance[e] != p->instance[e - 1])
-      p->spans[spans++] = (BatchSpan){.first = e - from, .prefix = p->group->prefixes[p->instance[e]]};
+    if (e == from || p->prompt[e] != p->prompt[e - 1])
+      p->spans[spans++] = (BatchSpan){.first = e - from, .prefix = p->group->prompts[p->prompt[e]].prefix};
     p->spans[spans - 1].rows++;
   }
   const size_t at = (size_t)from;
@@ -201,12 +222,11 @@ static Batch entry_batch(Pass *p, int from, int to) {
                  .tail_slots = p->tail_slots + at * (size_t)ld, .tail_ld = ld, .tail_end = p->tail_end + at};
 }
 
-/* An entry of `instance` (of targets, then sources) whose newest token is `step` tokens after the prompt's last. */
-static void set_entry(Pass *p, int e, int instance, int step, int slot) {
+/* An entry whose newest token is `step` tokens after the prompt's last. */
+static void set_entry(Pass *p, int e, int prompt, int step, int slot) {
   const Group *g = p->group;
-  const xt_instance *in = &g->instances[instance % g->count];
-  const int inner = (int)(instance < g->count ? in->target_count : in->source_count) - 1;
-  p->instance[e] = instance;
+  const int inner = (int)g->prompts[prompt].count - 1;
+  p->prompt[e] = prompt;
   p->positions[e] = inner + step;
   p->prefix_end[e] = inner;
   p->slots[e] = slot;
@@ -237,10 +257,10 @@ static void set_seen(Pass *p, int e, const SweepRow *row) {
 
 static xt_status finish_row(Pass *p, const SweepRow *row, xt_error *error) {
   Group *g = p->group;
-  const bool vanilla = row->site < 0;
+  const bool untouched = row->site < 0;
   const xt_sweep_response response = {.instance = g->first + (size_t)row->instance, .site = row->site, .source_layer = row->source,
-                                      .target_layer = vanilla ? -1 : row->target, .generation = &row->out};
-  g->stats->responses++;
+                                      .target_layer = untouched ? -1 : row->target, .generation = &row->out};
+  g->stats->responses += row->site != XT_SWEEP_SOURCE;
   g->stats->tokens += row->out.count;
   g->stats->row_layers_alone += (row->out.count - 1) * (uint64_t)g->session->model->config.layers;
   return g->done(g->user, &response, error);
@@ -273,17 +293,15 @@ static xt_status record_rows(Pass *p, bool first, xt_error *error) {
 
 /* ---- the prompts' last tokens --------------------------------------------------------------- */
 
-/* Runs the last token of every target and source prompt untouched and keeps all taps. Entries
- * 0..count-1 are then the vanilla rows', with their choice made. */
+/* Runs the last token of every prompt untouched and keeps all taps. Entry e is then prompt e. */
 static void run_last_tokens(Pass *p) {
   Group *g = p->group;
   xt_session *s = g->session;
   const ModelConfig *c = &s->model->config;
-  const int last = 2 * g->count;
+  const int last = g->prompt_count;
   for (int e = 0; e < last; e++) {
-    const xt_instance *in = &g->instances[e % g->count];
     set_entry(p, e, e, 0, e);
-    p->tokens[e] = e < g->count ? in->target[in->target_count - 1] : in->source[in->source_count - 1];
+    p->tokens[e] = g->prompts[e].ids[g->prompts[e].count - 1];
   }
   Batch batch = entry_batch(p, 0, last);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
@@ -305,15 +323,15 @@ static void place_values(Pass *p, int layer, int first, int count, xt_tap write)
   const bool adds = write == XT_TAP_ATTN || write == XT_TAP_FFN;
   for (int k = 0; k < count; k++) {
     const SweepRow *row = &p->rows[first + k];
-    p->from[k] = tap_index(g, g->config->options->sites[row->site].read, row->source, g->count + row->instance);
-    p->to[k] = write == XT_TAP_ATTN ? input_index(g, layer, row->instance) : tap_index(g, XT_TAP_MID, layer, row->instance);
+    p->from[k] = tap_index(g, g->config->options->sites[row->site].read, row->source, g->source_prompt[row->instance]);
+    p->to[k] = write == XT_TAP_ATTN ? input_index(g, layer, row->node) : tap_index(g, XT_TAP_MID, layer, row->node);
   }
   be->ops->copy_rows(be, adds ? branch : x, NULL, g->taps, p->from, count, width);
   if (!adds) return;
   be->ops->copy_rows(be, x, NULL, g->taps, p->to, count, width);
   be->ops->add(be, x, branch, (size_t)count * (size_t)width);
   if (write != XT_TAP_ATTN || !g->session->model->config.parallel) return;
-  for (int k = 0; k < count; k++) p->from[k] = tap_index(g, XT_TAP_FFN, layer, p->rows[first + k].instance);
+  for (int k = 0; k < count; k++) p->from[k] = tap_index(g, XT_TAP_FFN, layer, p->rows[first + k].node);
   be->ops->copy_rows(be, branch, NULL, g->taps, p->from, count, width); /* what the feed-forward adds is the untouched run's */
   be->ops->add(be, x, branch, (size_t)count * (size_t)width);
 }
@@ -334,25 +352,37 @@ static int join_rows(Pass *p, int layer, bool late, int joined) {
   return joined;
 }
 
+/* The first tokens of the untouched rows, from the prompts' entries as run_last_tokens left them. Equal prompts stand side by
+ * side in neither order, so each stretch of entries is chosen from once and by itself. */
+static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
+  p->active_count = 0;
+  for (int r = rows; r < p->row_count; r++) {
+    p->rows[r].place = p->rows[r].node;
+    p->active[p->active_count++] = r;
+    set_seen(p, p->rows[r].place, &p->rows[r]);
+    p->asked[p->rows[r].place] = true;
+  }
+  for (int e = 0, from = -1; e <= p->group->prompt_count; e++) {
+    const bool asked = e < p->group->prompt_count && p->asked[e];
+    if (asked && from < 0) from = e;
+    if (asked || from < 0) continue;
+    choose_entries(p, from, e);
+    from = -1;
+  }
+  return record_rows(p, true, error);
+}
+
 static xt_status start_pass(Pass *p, xt_error *error) {
   Group *g = p->group;
   Forward *f = &g->session->forward;
-  const int layers = g->session->model->config.layers;
-  int rows = p->row_count, joined = 0;
+  const int layers = g->session->model->config.layers, rows = p->row_count - p->untouched;
+  int joined = 0;
   run_last_tokens(p);
-  if (p->rows[p->row_count - 1].site < 0) { /* the untouched runs' first tokens, kept from the rows' batch below */
-    rows = p->row_count - g->count;
-    for (int w = 0; w < g->count; w++) set_seen(p, w, &p->rows[rows + w]);
-    choose_entries(p, 0, g->count);
-    for (int w = 0; w < g->count; w++) p->rows[rows + w].place = w;
-    p->active_count = 0;
-    for (int w = 0; w < g->count; w++) p->active[p->active_count++] = rows + w;
-    TRY(record_rows(p, true, error));
-  }
-  const int waiting = p->active_count; /* vanilla rows come last among the active ones */
+  if (p->untouched) TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the buffers */
+  const int waiting = p->active_count; /* untouched rows come last among the active ones */
   memmove(p->active + rows, p->active, (size_t)waiting * sizeof *p->active);
   for (int r = 0; r < rows; r++) {
-    set_entry(p, r, p->rows[r].instance, 0, tail_slot(p, r, 0));
+    set_entry(p, r, p->rows[r].node, 0, tail_slot(p, r, 0));
     set_seen(p, r, &p->rows[r]);
     p->rows[r].place = r;
     p->active[r] = r;
@@ -377,7 +407,7 @@ static xt_status start_pass(Pass *p, xt_error *error) {
 /* ---- a generated token ---------------------------------------------------------------------- */
 
 static int add_node(Pass *p, int parent, int32_t token) {
-  p->nodes[p->node_count] = (Node){.parent = parent, .instance = p->nodes[parent].instance, .token = token};
+  p->nodes[p->node_count] = (Node){.parent = parent, .prompt = p->nodes[parent].prompt, .token = token};
   return p->node_count++;
 }
 
@@ -409,7 +439,7 @@ static int group_rows(Pass *p, int step) {
 
 static void set_node_entry(Pass *p, int e, int n, int step) {
   const size_t ld = (size_t)p->group->config->max_new;
-  set_entry(p, e, p->nodes[n].instance, step, p->nodes[n].slot);
+  set_entry(p, e, p->nodes[n].prompt, step, p->nodes[n].slot);
   for (int k = step, up = n; k >= 0; k--, up = p->nodes[up].parent) p->tail_slots[(size_t)e * ld + (size_t)k] = p->nodes[up].slot;
   p->tokens[e] = p->nodes[n].token;
   set_seen(p, e, &p->rows[p->nodes[n].member]);
@@ -418,7 +448,7 @@ static void set_node_entry(Pass *p, int e, int n, int step) {
 
 static void set_row_entry(Pass *p, int e, int r, int step) {
   const int max_new = p->group->config->max_new, base = tail_slot(p, r, 0);
-  set_entry(p, e, p->rows[r].instance, step, base + step);
+  set_entry(p, e, row_prompt(p->group, &p->rows[r]), step, base + step);
   for (int k = 0; k < step; k++) p->tail_slots[(size_t)e * (size_t)max_new + (size_t)k] = base + k;
   set_seen(p, e, &p->rows[r]);
   p->rows[r].place = e;
@@ -503,13 +533,20 @@ static void learn_speed(Group *g, int rows, double spent) {
   if (speed > 0) *known = *known > 0 ? 0.5 * (*known + speed) : speed;
 }
 
-static xt_status run_pass(Group *g, int from, int to, bool vanilla, xt_error *error) {
+/* Responses to source prompts, which are not counted among the sweep's: they come last. */
+static int active_sources(const Pass *p) {
+  int n = 0;
+  while (n < p->active_count && p->rows[p->active[p->active_count - 1 - n]].site == XT_SWEEP_SOURCE) n++;
+  return n;
+}
+
+static xt_status run_pass(Group *g, int from, int to, bool untouched, xt_error *error) {
   Pass p = {.group = g};
   const double begin = seconds();
-  xt_status status = pass_init(&p, from, to, vanilla, error);
+  xt_status status = pass_init(&p, from, to, untouched, error);
   if (!status) status = start_pass(&p, error);
   for (int step = 1; !status && p.active_count > 0; step++) {
-    status = pause_point(g, (double)p.active_count * step / g->config->max_new, error);
+    status = pause_point(g, (double)(p.active_count - active_sources(&p)) * step / g->config->max_new, error);
     if (!status) status = run_step(&p, step, error);
   }
   if (!status) status = pause_point(g, 0, error);
@@ -520,12 +557,42 @@ static xt_status run_pass(Group *g, int from, int to, bool vanilla, xt_error *er
 
 /* ---- groups --------------------------------------------------------------------------------- */
 
+/* One of an instance's prompts, while equal ones are looked for. */
+typedef struct Asked {
+  Prompt prompt;
+  int *index; /* where its index goes */
+} Asked;
+
+static int compare_asked(const void *a, const void *b) {
+  const Prompt *x = &((const Asked *)a)->prompt, *y = &((const Asked *)b)->prompt;
+  if (x->count != y->count) return x->count < y->count ? -1 : 1;
+  return memcmp(x->ids, y->ids, x->count * sizeof *x->ids);
+}
+
+static xt_status group_prompts(Group *g, xt_error *error) {
+  const size_t count = (size_t)g->count;
+  Asked *asked;
+  TRY(arena_alloc(&g->arena, &asked, 2 * count, sizeof *asked, error));
+  TRY(arena_alloc(&g->arena, &g->prompts, 2 * count, sizeof *g->prompts, error));
+  TRY(arena_alloc(&g->arena, &g->target_prompt, count, sizeof *g->target_prompt, error));
+  TRY(arena_alloc(&g->arena, &g->source_prompt, count, sizeof *g->source_prompt, error));
+  for (size_t w = 0; w < count; w++) {
+    const xt_instance *in = &g->instances[w];
+    asked[2 * w] = (Asked){{.ids = in->target, .count = in->target_count}, &g->target_prompt[w]};
+    asked[2 * w + 1] = (Asked){{.ids = in->source, .count = in->source_count}, &g->source_prompt[w]};
+  }
+  qsort(asked, 2 * count, sizeof *asked, compare_asked);
+  for (size_t k = 0; k < 2 * count; k++) {
+    if (k == 0 || compare_asked(&asked[k], &asked[k - 1]) != 0) g->prompts[g->prompt_count++] = asked[k].prompt;
+    *asked[k].index = g->prompt_count - 1;
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status group_prefixes(Group *g, xt_error *error) {
-  for (int k = 0; k < 2 * g->count; k++) {
-    const xt_instance *in = &g->instances[k % g->count];
-    const xt_request request = k < g->count ? (xt_request){.ids = in->target, .count = in->target_count}
-                                            : (xt_request){.ids = in->source, .count = in->source_count};
-    TRY(prefix_run(g->session, &request, (Dev){0}, (int)request.count - 1, &g->prefixes[k], error));
+  for (int k = 0; k < g->prompt_count; k++) {
+    const xt_request request = {.ids = g->prompts[k].ids, .count = g->prompts[k].count};
+    TRY(prefix_run(g->session, &request, (Dev){0}, (int)request.count - 1, &g->prompts[k].prefix, error));
     TRY(forward_reserve(&g->session->forward, 1, (int)request.count + g->config->max_new, error));
     const double before = g->stats->flops;
     count_flops(g, request.count - 1, g->session->model->config.layers, false);
@@ -538,17 +605,17 @@ static xt_status group_prefixes(Group *g, xt_error *error) {
 static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   Backend *be = g->session->backend;
   const ModelConfig *c = &g->session->model->config;
-  const size_t rows = ((size_t)c->layers * XT_TAP_COUNT + 1) * 2 * (size_t)g->count;
-  TRY(mem_alloc(&g->prefixes, 2 * (size_t)g->count, sizeof *g->prefixes, error));
-  xt_status status = be->ops->alloc(be, rows * (size_t)c->width * sizeof(float), &g->taps, error);
+  xt_status status = group_prompts(g, error);
+  const size_t rows = ((size_t)c->layers * XT_TAP_COUNT + 1) * (size_t)g->prompt_count;
+  if (!status) status = be->ops->alloc(be, rows * (size_t)c->width * sizeof(float), &g->taps, error);
   if (!status) status = group_prefixes(g, error);
   for (int t = 0; !status && t < g->config->target_count; t += plan->targets_a_pass) {
     const int end = t + plan->targets_a_pass < g->config->target_count ? t + plan->targets_a_pass : g->config->target_count;
     status = run_pass(g, t, end, t == 0, error);
   }
-  for (int k = 0; k < 2 * g->count; k++) be->ops->prefix_release(be, g->prefixes[k]);
+  for (int k = 0; k < g->prompt_count; k++) be->ops->prefix_release(be, g->prompts[k].prefix);
   be->ops->release(be, g->taps);
-  free(g->prefixes);
+  arena_free(&g->arena);
   return status;
 }
 

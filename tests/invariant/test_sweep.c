@@ -48,7 +48,7 @@ static void fixture_close(Fixture *f) {
 
 /* All responses of a sweep, by configuration. */
 typedef struct Results {
-  xt_generation vanilla[INSTANCES];
+  xt_generation vanilla[INSTANCES], source[INSTANCES];
   xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
   int count;
 } Results;
@@ -59,7 +59,7 @@ static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
   (void)error;
   Results *results = user;
   const xt_generation *g = r->generation;
-  xt_generation *to = r->site < 0 ? &results->vanilla[r->instance] : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
+  xt_generation *to = r->site == XT_SWEEP_SOURCE ? &results->source[r->instance] : r->site < 0 ? &results->vanilla[r->instance] : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
   assert_null(to->ids); /* each once */
   *to = (xt_generation){.count = g->count, .stopped = g->stopped, .ids = copy(g->ids, g->count * sizeof *g->ids),
                         .margins = copy(g->margins, g->count * sizeof(float)), .entropies = copy(g->entropies, g->count * sizeof(float)),
@@ -77,7 +77,7 @@ static Results *sweep(Fixture *f, const xt_sweep_options *options, xt_sweep_stat
 
 static void results_free(Results *r) {
   xt_generation *all = &r->cells[0][0][0][0];
-  for (int i = 0; i < INSTANCES; i++) xt_generation_deinit(&r->vanilla[i]);
+  for (int i = 0; i < INSTANCES; i++) xt_generation_deinit(&r->vanilla[i]), xt_generation_deinit(&r->source[i]);
   for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
   free(r);
 }
@@ -137,6 +137,48 @@ static void test_equals_run_alone(void **state) {
       results_free(r);
       fixture_close(&f);
     }
+}
+
+static uint64_t layers_of(Fixture *f) {
+  xt_sweep_stats stats;
+  results_free(sweep(f, &f->options, &stats));
+  return stats.row_layers;
+}
+
+/* Responses to source prompts, those that are asked for, are those of generation; instances with the same source share one row. */
+static void test_source_responses(void **state) {
+  (void)state;
+  xt_error error;
+  Fixture f;
+  fixture_open(&f, "tiny-llama", "bf16", &(xt_model_options){.threads = 2});
+  for (int penalized = 0; penalized < 2; penalized++) {
+    const xt_generate_options o = {.repetition_penalty = penalized ? 1.4 : 0};
+    f.options.repetition_penalty = o.repetition_penalty;
+    f.options.max_rows = penalized ? 50 : 0;
+    f.instances[0].run_source = f.instances[2].run_source = true;
+    xt_sweep_stats stats;
+    Results *r = sweep(&f, &f.options, &stats);
+    assert_null(r->source[1].ids);
+    assert_int_equal(r->count, INSTANCES * (1 + SITES * LAYERS * LAYERS) + 2);
+    assert_int_equal(stats.responses, r->count - 2);
+    for (int n = 0; n < INSTANCES; n += 2) {
+      const xt_request request = {.ids = sources[n], .count = source_counts[n]};
+      xt_generation alone;
+      ASSERT_OK(xt_session_generate(f.session, &request, 1, &o, &alone, &error));
+      models_same(&alone, &r->source[n]);
+      xt_generation_deinit(&alone);
+    }
+    results_free(r);
+  }
+  f.options.max_rows = 0;
+  for (int n = 0; n < INSTANCES; n++) f.instances[n].source = sources[0], f.instances[n].source_count = source_counts[0], f.instances[n].run_source = false;
+  const uint64_t without = layers_of(&f);
+  f.instances[1].run_source = true;
+  const uint64_t one = layers_of(&f);
+  f.instances[0].run_source = f.instances[2].run_source = true;
+  assert_true(one > without);
+  assert_int_equal(layers_of(&f), one);
+  fixture_close(&f);
 }
 
 /* Every architecture: of each golden model, by another number of rows a pass, each response is that of the configuration alone. A
@@ -337,6 +379,7 @@ static void test_bad_options(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_equals_run_alone),
+      cmocka_unit_test(test_source_responses),
       cmocka_unit_test(test_architectures),
       cmocka_unit_test(test_cutting_does_not_matter),
       cmocka_unit_test(test_memory),

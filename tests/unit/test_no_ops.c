@@ -29,7 +29,7 @@ static int64_t add_question(Made *m, const char *task, const char *lang, const c
   int64_t number;
   snprintf(id, sizeof id, "q%d", number_of);
   const xt_question q = {.id = id, .number = (size_t)number_of++, .task = task, .lang = lang, .source_lang = source_lang, .source = source, .target = target, .gold = "A"};
-  ASSERT_OK(xt_store_add_question(m->store, &q, &(xt_instance){ids, ids, 2, 2}, &number, &error));
+  ASSERT_OK(xt_store_add_question(m->store, &q, &(xt_instance){.source = ids, .target = ids, .source_count = 2, .target_count = 2}, &number, &error));
   return number;
 }
 
