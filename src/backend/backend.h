@@ -95,6 +95,15 @@ typedef struct RopeArgs {
   Dev cos_sin;
 } RopeArgs;
 
+/* y = act(g) * u with x [rows, 2 width]: g in the first columns of a row, u after it; or, not gated, act(x) with x [rows, width]. */
+typedef struct ActivateArgs {
+  Activation kind;
+  bool gated;
+  Dev y, x;            /* y [rows, width] */
+  int rows, width;
+  XieluNumbers xielu;  /* of ACTIVATION_XIELU */
+} ActivateArgs;
+
 typedef struct ChooseArgs {
   int rows, vocab;
   Dev logits;                 /* [rows, vocab]; the penalty changes it in place */
@@ -139,8 +148,7 @@ typedef struct BackendOps {
 
   void (*norm)(Backend *, const NormArgs *);
   void (*rope)(Backend *, const RopeArgs *);
-  /* y[m,F] = act(g) * u with x [m, 2F]: g in the first F columns of a row, u after it; or, not gated, act(x) with x [m, F]. */
-  void (*activate)(Backend *, Dev y, Dev x, int m, int f, Activation act, bool gated);
+  void (*activate)(Backend *, const ActivateArgs *);
   /* x = x * factor and then, unless cap is 0, cap * tanh(x / cap). */
   void (*scale)(Backend *, Dev x, size_t floats, float factor, float cap);
   void (*add)(Backend *, Dev x, Dev y, size_t floats); /* x += y */

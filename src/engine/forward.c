@@ -220,7 +220,7 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
     const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, x) : x;
     if (c->pre_norm) norm_rows(f, norm, from, c->parallel ? w->norm_attn : w->norm_mlp, s.rows);
     be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
-    be->ops->activate(be, act, gate_up, s.rows, c->feed_forward, c->activation, true);
+    be->ops->activate(be, &(ActivateArgs){.kind = c->activation, .gated = true, .y = act, .x = gate_up, .rows = s.rows, .width = c->feed_forward});
     be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
     finish_branch(f, branch, w->post_mlp, s.rows);
     tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);

@@ -25,8 +25,14 @@ typedef enum NormKind { NORM_RMS = 0, NORM_LAYER } NormKind;
  * own, [heads, head_dim]; or all heads together, [heads head_dim]. Always before the rotation. */
 typedef enum QkNorm { QK_NORM_NONE = 0, QK_NORM_HEAD, QK_NORM_OWN_HEAD, QK_NORM_WHOLE } QkNorm;
 
-/* silu(x) = x / (1 + e^-x); gelu(x) = x Phi(x) in its form with tanh (Hendrycks & Gimpel 2016) */
-typedef enum Activation { ACTIVATION_SILU = 0, ACTIVATION_GELU_TANH, ACTIVATION_COUNT } Activation;
+/* silu(x) = x / (1 + e^-x); gelu(x) = x Phi(x), in its form with tanh and as it is (Hendrycks & Gimpel 2016); xIELU, whose four
+ * numbers are learned (Huang & Schlag 2024) */
+typedef enum Activation { ACTIVATION_SILU = 0, ACTIVATION_GELU_TANH, ACTIVATION_GELU, ACTIVATION_XIELU, ACTIVATION_COUNT } Activation;
+
+/* xIELU with alpha_p, alpha_n, beta, eps: x > 0: alpha_p x^2 + beta x; else alpha_n (expm1(min(x, eps)) - x) + beta x. */
+typedef struct XieluNumbers {
+  float positive, negative, beta, eps;
+} XieluNumbers;
 
 typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle; /* what turns together: k and k + width/2, or 2k and 2k + 1 */
 

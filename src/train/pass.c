@@ -241,7 +241,8 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
   linear(p, kept.gate_up, p->norm, param(p, w, ARCH_GATE, layer), param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
-  b->ops->activate(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward, ACTIVATION_SILU, true);
+  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = dev(p->act), .x = dev(kept.gate_up), .rows = t,
+                                      .width = c->feed_forward});
   float *next = input_of(p, layer + 1);
   memcpy(next, kept.mid, bytes);
   linear(p, next, p->act, param(p, w, ARCH_DOWN, layer), param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, true);
@@ -296,7 +297,8 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   const int t = batch->tokens;
   const float *x = input_of(p, layer);
 
-  b->ops->activate(b, dev(p->act), dev(kept.gate_up), t, c->feed_forward, ACTIVATION_SILU, true);
+  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = dev(p->act), .x = dev(kept.gate_up), .rows = t,
+                                      .width = c->feed_forward});
   linear_back(p, p->wide, param(p, g, ARCH_DOWN, layer), param(p, g, ARCH_DOWN_BIAS, layer), p->dx, p->act, param(p, w, ARCH_DOWN, layer), t,
               p->width, p->feed);
   row_silu_back(p->backend, p->d_gate_up, p->wide, kept.gate_up, p->feed, t);

@@ -268,6 +268,8 @@ static void test_rope(void **state) {
       }
 }
 
+static const XieluNumbers xielu = {0.75f, 1.3f, 0.5f, -1e-6f};
+
 /* act(x) in double, and how far off a float's may be. */
 static double activation_of(Activation act, double x, double *bound) {
   if (act == ACTIVATION_SILU) {
@@ -275,6 +277,17 @@ static double activation_of(Activation act, double x, double *bound) {
      * exponential is cut off, which shows as at most |x| e^-87. */
     *bound = 6 * U * fabs(x / (1 + exp(-x))) + fmin(fabs(x), 1e30) * 1.7e-38;
     return x / (1 + exp(-x));
+  }
+  if (act == ACTIVATION_GELU) {
+    /* x / sqrt 2 is off by 1.5 u of itself, which erf passes on by its slope; erf by 2 u; sum and products by u each. */
+    *bound = 5 * U * fabs(x);
+    return 0.5 * x * (1 + erf(x / sqrt(2)));
+  }
+  if (act == ACTIVATION_XIELU) {
+    const double p = (double)xielu.positive, n = (double)xielu.negative, beta = (double)xielu.beta, eps = (double)xielu.eps;
+    /* Below zero expm1 is off by 8 u of itself (tanh by 3, sums and a quotient), and the difference cancels near zero. */
+    *bound = x > 0 ? 4 * U * (p * x * x + beta * x) : 12 * U * (n + beta) * (fabs(x) + fabs(eps));
+    return x > 0 ? p * x * x + beta * x : n * (expm1(fmin(x, eps)) - x) + beta * x;
   }
   /* The argument of tanh is off by 4 u of itself and of its cube; tanh by 3 u; 1 + tanh cancels for x < 0. */
   const double inner = sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x), t = tanh(inner);
@@ -295,7 +308,7 @@ static void test_activate(void **state) {
           for (int i = 0; i < M * ld; i++) x[i] *= 20;
           for (size_t i = 0; i < sizeof special / sizeof *special && (int)i < f; i++) x[i] = act && fabsf(special[i]) > 1e9f ? 100 : special[i];
           Dev dx = to_device(b, x, (size_t)(M * ld)), dy = to_device(b, NULL, (size_t)(M * f));
-          b->ops->activate(b, dy, dx, M, f, (Activation)act, gated);
+          b->ops->activate(b, &(ActivateArgs){.kind = (Activation)act, .gated = gated, .y = dy, .x = dx, .rows = M, .width = f, .xielu = xielu});
           float *y = to_host(b, dy, (size_t)(M * f));
           for (int r = 0; r < M; r++)
             for (int i = 0; i < f; i++) {

@@ -69,7 +69,7 @@ void cpu_table_release(Backend *, Table *);
 void cpu_embed(Backend *, Dev y, const Table *, const int32_t *ids, int m);
 void cpu_norm(Backend *, const NormArgs *);
 void cpu_rope(Backend *, const RopeArgs *);
-void cpu_activate(Backend *, Dev y, Dev x, int m, int f, Activation act, bool gated);
+void cpu_activate(Backend *, const ActivateArgs *);
 void cpu_scale(Backend *, Dev x, size_t floats, float factor, float cap);
 void cpu_add(Backend *, Dev x, Dev y, size_t floats);
 void cpu_mix(Backend *, Dev x, Dev v, int c, float keep, float gain);

@@ -115,21 +115,27 @@ static void rope(Backend *b, const RopeArgs *a) {
   }
 }
 
-static double activation(Activation act, double x) {
-  switch (act) {
+static double activation(const ActivateArgs *a, double x) {
+  const double edge = (double)a->xielu.eps;
+  switch (a->kind) {
     case ACTIVATION_SILU: return x / (1.0 + exp(-x));
     case ACTIVATION_GELU_TANH: return 0.5 * x * (1.0 + tanh(sqrt(2.0 / 3.14159265358979323846) * (x + 0.044715 * x * x * x)));
+    case ACTIVATION_GELU: return 0.5 * x * (1.0 + erf(x / sqrt(2.0)));
+    case ACTIVATION_XIELU:
+      if (x > 0) return (double)a->xielu.positive * x * x + (double)a->xielu.beta * x;
+      return (double)a->xielu.negative * (expm1(x < edge ? x : edge) - x) + (double)a->xielu.beta * x;
     case ACTIVATION_COUNT: break;
   }
   return 0;
 }
 
-static void activate(Backend *b, Dev y, Dev x, int m, int f, Activation act, bool gated) {
+static void activate(Backend *b, const ActivateArgs *a) {
   (void)b;
-  for (int r = 0; r < m; r++)
-    for (int i = 0; i < f; i++) {
-      const float *at = cpu_floats(x) + (size_t)r * (gated ? 2 : 1) * (size_t)f + (size_t)i;
-      cpu_floats(y)[(size_t)r * (size_t)f + (size_t)i] = (float)(activation(act, (double)at[0]) * (gated ? (double)at[f] : 1));
+  const size_t f = (size_t)a->width, step = a->gated ? 2 * f : f;
+  for (size_t r = 0; r < (size_t)a->rows; r++)
+    for (size_t i = 0; i < f; i++) {
+      const float *at = cpu_floats(a->x) + r * step + i;
+      cpu_floats(a->y)[r * f + i] = (float)(activation(a, (double)at[0]) * (a->gated ? (double)at[f] : 1));
     }
 }
 

@@ -22,8 +22,7 @@ typedef struct Rows {
   const RopeArgs *rope;
   int m, step; /* rows of one item */
   int width;
-  Activation act;
-  bool gated;
+  const ActivateArgs *activate;
   void (*row)(const struct Rows *, int r);
 } Rows;
 
@@ -97,12 +96,13 @@ void cpu_rope(Backend *b, const RopeArgs *args) {
 
 static void activate_row(const Rows *a, int r) {
   const size_t f = (size_t)a->width;
-  const float *x = a->x + (size_t)r * (a->gated ? 2 : 1) * f;
-  a->kernels->activate(a->act, a->y + (size_t)r * f, x, a->gated ? x + f : NULL, f);
+  const ActivateArgs *p = a->activate;
+  const float *x = a->x + (size_t)r * (p->gated ? 2 : 1) * f;
+  a->kernels->activate(p->kind, &p->xielu, a->y + (size_t)r * f, x, p->gated ? x + f : NULL, f);
 }
-void cpu_activate(Backend *b, Dev y, Dev x, int m, int f, Activation act, bool gated) {
-  Rows a = {.y = cpu_floats(y), .x = cpu_floats(x), .m = m, .width = f, .act = act, .gated = gated, .row = activate_row};
-  deal(b, &a, 2 * f);
+void cpu_activate(Backend *b, const ActivateArgs *args) {
+  Rows a = {.y = cpu_floats(args->y), .x = cpu_floats(args->x), .m = args->rows, .width = args->width, .activate = args, .row = activate_row};
+  deal(b, &a, 2 * args->width);
 }
 
 typedef struct Add {

@@ -74,7 +74,8 @@ typedef struct Kernels {
   void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t c, float eps); /* bias may be NULL */
   void (*rope)(float *x, int heads, int head_dim, int width, const float *cos_sin);
   void (*rope_pairs)(float *x, int heads, int head_dim, int width, const float *cos_sin);
-  void (*activate)(Activation act, float *y, const float *x, const float *up, size_t n); /* y = act(x) * up; up may be NULL */
+  /* y = act(x) * up; up may be NULL */
+  void (*activate)(Activation act, const XieluNumbers *numbers, float *y, const float *x, const float *up, size_t n);
   void (*scale)(float *x, size_t n, float factor, float cap);
   void (*add)(float *x, const float *y, size_t n);
   void (*mix)(float *x, const float *v, size_t n, float keep, float gain);
