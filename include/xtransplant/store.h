@@ -46,9 +46,29 @@ typedef struct xt_store_settings {
 xt_status xt_store_check(const xt_store *store, const xt_model *model, const char *hash, const xt_store_settings *settings, xt_error *error);
 
 /* Begins to write: checks as xt_store_check, and records the run with where its responses come from (model files,
- * build, processor, library versions, settings, `command`). The model has to be loaded and outlive the store. */
+ * build, processor, library versions, settings, `command`). The model has to outlive the store, whose texts its tokenizer
+ * decodes; an inspected one will do, but then the record does not say which kernels and how many threads computed. */
 xt_status xt_store_begin(xt_store *store, const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command,
                          xt_error *error);
+
+/* All that a store takes from a model, so that responses can be added where the model itself is not: by another program, or from
+ * another machine's results. */
+typedef struct xt_store_identity {
+  const char *hash;              /* xt_model_hash's */
+  const char *name;              /* of the model, for people; NULL: "" */
+  int layers;                    /* 1 to XT_STORE_LAYERS_MOST */
+  xt_store_settings settings;    /* the repetition penalty in effect: above 0 */
+  const char *provenance;        /* where the responses come from: a JSON object; NULL: "{}" */
+  const xt_tokenizer *tokenizer; /* decodes responses; borrowed, has to outlive the store. NULL: they are kept as ids */
+} xt_store_identity;
+
+/* Fills an identity from a loaded or an inspected model. The strings are the identity's own: xt_store_identity_deinit frees them;
+ * the tokenizer is the model's. On failure there is nothing to free. */
+xt_status xt_store_identify(const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command,
+                            xt_store_identity *out, xt_error *error);
+void xt_store_identity_deinit(xt_store_identity *identity);
+/* xt_store_begin by an identity, of which nothing but the tokenizer is needed afterwards. */
+xt_status xt_store_begin_as(xt_store *store, const xt_store_identity *identity, xt_error *error);
 
 /* The store's number of a question, which is added where it is new. Ids are of its prompts. */
 xt_status xt_store_add_question(xt_store *store, const xt_question *question, const xt_instance *ids, int64_t *number, xt_error *error);

@@ -71,8 +71,8 @@ static json_t *processor(const xt_model *model) {
   }
   put_text(&object, "name", "%s", name);
   put(&object, "features", have);
-  put_text(&object, "kernels", "%s", model->backend->ops->name);
-  put(&object, "threads", json_integer(model->backend->threads));
+  if (model->backend) put_text(&object, "kernels", "%s", model->backend->ops->name);
+  if (model->backend) put(&object, "threads", json_integer(model->backend->threads));
   return object;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Opening, the schema, settings, transactions.
+/* Opening, the schema, transactions.
  *
  * Why a rollback journal and not a write-ahead log: it works on network file systems, and leaves one file
  * behind. The writer keeps a transaction open all the time (RESERVED lock), so that a second writer is refused at once
@@ -16,8 +16,6 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "base/number.h"
-#include "files/hub_folder.h"
-#include "model/model.h"
 #include "store/store_parts.h"
 #include "text/utf8.h"
 
@@ -52,8 +50,7 @@ static xt_status check_settings(const xt_store *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* A folder's name is any bytes; what is stored and shown is UTF-8, with a question mark for each that is not. */
-static void copy_name(const char *name, char *out, size_t size) {
+void store_copy_name(const char *name, char *out, size_t size) {
   const size_t length = strlen(name);
   size_t at = 0, n = 0;
   while (at < length) {
@@ -81,7 +78,7 @@ static xt_status read_settings(xt_store *s, xt_error *error) {
     const char *name = db_text(statement, 0), *value = db_text(statement, 1);
     for (int i = 0; i < STORE_SETTING_COUNT; i++)
       if (strcmp(store_setting_names[i], name) == 0) snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", value);
-    if (strcmp("model_name", name) == 0) copy_name(value, s->model_name, sizeof s->model_name);
+    if (strcmp("model_name", name) == 0) store_copy_name(value, s->model_name, sizeof s->model_name);
   }
   TRY_DONE(check_settings(s, error));
 done:
@@ -193,80 +190,6 @@ xt_status store_make_tables(xt_store *s, xt_error *error) {
     store_touched(s);
   }
   return XT_STATUS_OK;
-}
-
-/* ---- settings --------------------------------------------------------------------------------- */
-
-static void settings_text(const xt_model *model, const char *hash, const xt_store_settings *settings,
-                          StoreTexts *texts) {
-  xt_model_info info;
-  xt_model_get_info(model, &info);
-  const double penalty = settings->repetition_penalty > 0 ? settings->repetition_penalty : info.repetition_penalty;
-  snprintf(texts->of[STORE_MODEL_HASH], STORE_VALUE_SIZE, "%s", hash);
-  snprintf(texts->of[STORE_LAYERS], STORE_VALUE_SIZE, "%d", info.layers);
-  snprintf(texts->of[STORE_COMPUTE], STORE_VALUE_SIZE, "%s", settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
-  snprintf(texts->of[STORE_MAX_NEW_TOKENS], STORE_VALUE_SIZE, "%d", settings->max_new_tokens);
-  number_print(texts->of[STORE_PENALTY], STORE_VALUE_SIZE, "%.9g", penalty);
-  snprintf(texts->of[STORE_IGNORE_EOS], STORE_VALUE_SIZE, "%d", settings->ignore_eos);
-}
-
-xt_status xt_store_check(const xt_store *s, const xt_model *model, const char *hash, const xt_store_settings *settings, xt_error *error) {
-  StoreTexts wanted;
-  if (!s->settings.of[STORE_MODEL_HASH][0]) return XT_STATUS_OK;
-  settings_text(model, hash, settings, &wanted);
-  if (strcmp(s->settings.of[STORE_MODEL_HASH], wanted.of[STORE_MODEL_HASH]) != 0)
-    return err_set(error, XT_STATUS_ARGUMENT, s->db.path, "model", -1,
-                   "the store has results of another model: %s, hash %.12s...; this one's is %.12s... Give that model, or another results file",
-                   s->model_name, s->settings.of[STORE_MODEL_HASH], wanted.of[STORE_MODEL_HASH]);
-  for (int i = 0; i < STORE_SETTING_COUNT; i++)
-    if (strcmp(s->settings.of[i], wanted.of[i]) != 0)
-      return err_set(error, XT_STATUS_ARGUMENT, s->db.path, store_setting_names[i], -1,
-                     "the store's results were made with %s, not %s. Give the same, or another results file", s->settings.of[i], wanted.of[i]);
-  return XT_STATUS_OK;
-}
-
-xt_status store_write_settings(xt_store *s, xt_error *error) {
-  sqlite3_stmt *statement;
-  TRY(db_prepare(&s->db, "INSERT OR REPLACE INTO settings VALUES(?1, ?2)", &statement, error));
-  xt_status status = XT_STATUS_OK;
-  for (int i = 0; i <= STORE_SETTING_COUNT && !status; i++) {
-    db_bind_text(&s->db, statement, 1, i < STORE_SETTING_COUNT ? store_setting_names[i] : "model_name");
-    db_bind_text(&s->db, statement, 2, i < STORE_SETTING_COUNT ? s->settings.of[i] : s->model_name);
-    status = db_do(&s->db, statement, error);
-  }
-  sqlite3_finalize(statement);
-  return status;
-}
-
-static xt_status add_run(xt_store *s, const char *provenance, xt_error *error) {
-  sqlite3_stmt *statement;
-  TRY(db_prepare(&s->db, "INSERT INTO runs(started, provenance) VALUES(strftime('%Y-%m-%dT%H:%M:%SZ', 'now'), ?1)", &statement, error));
-  db_bind_text(&s->db, statement, 1, provenance);
-  const xt_status status = db_do(&s->db, statement, error);
-  sqlite3_finalize(statement);
-  if (!status) s->run = sqlite3_last_insert_rowid(s->db.handle);
-  return status;
-}
-
-xt_status xt_store_begin(xt_store *s, const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command,
-                         xt_error *error) {
-  char *provenance;
-  if (s->mode != XT_STORE_WRITE) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store was opened for reading");
-  if (!model->backend) return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1, "the model's weights are not loaded");
-  TRY(xt_store_check(s, model, hash, settings, error));
-  TRY(store_provenance(model, hash, settings, command, &provenance, error));
-  xt_status status = store_make_tables(s, error);
-  if (!status && !s->settings.of[STORE_MODEL_HASH][0]) {
-    settings_text(model, hash, settings, &s->settings);
-    char folder[sizeof s->model_name];
-    hub_folder_name(model->path, folder);
-    copy_name(folder, s->model_name, sizeof s->model_name);
-    status = store_write_settings(s, error);
-  }
-  if (!status) status = add_run(s, provenance, error);
-  free(provenance);
-  s->model = status ? NULL : model;
-  return status;
 }
 
 /* ---- transactions ----------------------------------------------------------------------------- */

@@ -46,7 +46,8 @@ struct xt_store {
   sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
   StoreTexts settings; /* "" while the store has none */
   char model_name[256];
-  const xt_model *model; /* once begun; borrowed */
+  bool begun;          /* xt_store_begin was called: responses may be added */
+  const xt_tokenizer *tokenizer; /* decodes them; borrowed; NULL: there is none */
   int64_t run;
 };
 
@@ -55,6 +56,8 @@ xt_status store_open_bytes(const void *bytes, size_t size, xt_store **out, xt_er
 xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out, xt_error *error);
 /* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for writing only. */
 xt_status store_make_tables(xt_store *store, xt_error *error);
+/* A folder's name is any bytes; what is stored and shown is UTF-8, with a question mark for each that is not. */
+void store_copy_name(const char *name, char *out, size_t size);
 xt_status store_write_settings(xt_store *store, xt_error *error);
 xt_status store_begin_transaction(xt_store *store, xt_error *error);
 void store_touched(xt_store *store);
@@ -74,7 +77,7 @@ void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
 /* A question's options as the column `choices` has them; NULL: none. The caller frees *out with free(). */
 xt_status store_choices_text(const xt_question *question, char **out, xt_error *error);
 
-/* Where responses come from, as JSON. The caller frees *out with free(). */
+/* Where responses come from, as JSON; kernels and threads only of a model that is loaded. The caller frees *out with free(). */
 xt_status store_provenance(const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command, char **out,
                            xt_error *error);
 

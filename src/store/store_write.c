@@ -119,11 +119,10 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
   if (!status && row) *number = sqlite3_column_int64(find_text, 0);
   sqlite3_reset(find_text);
   if (status || row) return status;
-  const xt_tokenizer *tokenizer = xt_model_tokenizer(s->model);
   char *text = NULL;
   size_t length = 0;
   TRY(store_statement(s, STORE_ADD_TEXT, &add_text, error));
-  if (tokenizer) TRY(xt_tokenizer_decode(tokenizer, g->ids, g->count, true, &text, &length, error));
+  if (s->tokenizer) TRY(xt_tokenizer_decode(s->tokenizer, g->ids, g->count, true, &text, &length, error));
   db_bind_ids(&s->db, add_text, 1, g->ids, g->count);
   db_bind_text_of(&s->db, add_text, 2, text, length);
   status = db_do(&s->db, add_text, error);
@@ -167,7 +166,7 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
                                 xt_error *error) {
   sqlite3_stmt *statement;
   char name[16];
-  if (!s->model) return not_begun(s, error);
+  if (!s->begun) return not_begun(s, error);
   TRY(store_statement(s, site ? STORE_ADD_RESPONSE : STORE_ADD_VANILLA, &statement, error));
   TRY(bind_response(s, statement, question, g, error));
   if (site) {
@@ -180,7 +179,7 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
 
 xt_status xt_store_add_source(xt_store *s, int64_t question, const xt_generation *g, xt_error *error) {
   sqlite3_stmt *statement;
-  if (!s->model) return not_begun(s, error);
+  if (!s->begun) return not_begun(s, error);
   TRY(store_statement(s, STORE_ADD_SOURCE, &statement, error));
   TRY(bind_response(s, statement, question, g, error));
   return finish_adding(s, statement, error);
@@ -210,7 +209,7 @@ xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_set
   sqlite3_stmt *statement;
   int64_t text = 0;
   double logprob = 0;
-  if (!s->model) return not_begun(s, error);
+  if (!s->begun) return not_begun(s, error);
   if (!isfinite(settings->temperature) || !isfinite(settings->top_p) || number < 0)
     return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "a sample's temperature and top_p have to be numbers, and its own number 0 at least");
   for (size_t t = 0; t < g->count; t++) logprob += (double)g->logprobs[t];

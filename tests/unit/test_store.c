@@ -137,6 +137,102 @@ static xt_status count_row(void *user, const xt_store_row *row, xt_error *error)
   return XT_STATUS_OK;
 }
 
+/* ---- whose responses they are ------------------------------------------------------------------- */
+
+typedef struct Found {
+  char id[XT_RESPONSE_ID_SIZE], text[32], provenance[4096];
+  bool decoded;
+} Found;
+
+static xt_status find_row(void *user, const xt_store_row *row, xt_error *error) {
+  (void)error;
+  Found *found = user;
+  memcpy(found->id, row->id, sizeof found->id);
+  found->decoded = row->text != NULL;
+  if (row->text) snprintf(found->text, sizeof found->text, "%.*s", (int)row->text_length, row->text);
+  return XT_STATUS_OK;
+}
+
+static xt_status find_run(void *user, const char *started, const char *provenance, xt_error *error) {
+  (void)started, (void)error;
+  snprintf(((Found *)user)->provenance, sizeof((Found *)user)->provenance, "%s", provenance);
+  return XT_STATUS_OK;
+}
+
+/* A store with one response, begun with an identity. */
+static Found found_of(const char *name, const xt_store_identity *identity) {
+  Fixture f = {0};
+  Found found = {0};
+  xt_error error;
+  snprintf(f.path, sizeof f.path, "%s/%s", models_folder, name);
+  ASSERT_OK(xt_store_open(f.path, XT_STORE_WRITE, &f.store, &error));
+  ASSERT_OK(xt_store_begin_as(f.store, identity, &error));
+  ASSERT_OK(xt_store_add_question(f.store, &questions[0], &instance, &f.questions[0], &error));
+  add(&f, 0, &attn, 0, 1, 70);
+  ASSERT_OK(xt_store_commit(f.store, 0, &error));
+  ASSERT_OK(xt_store_read(f.store, find_row, &found, &error));
+  ASSERT_OK(xt_store_read_runs(f.store, find_run, &found, &error));
+  xt_store_close(f.store);
+  return found;
+}
+
+/* A model whose weights were never read will do, and so will none at all: responses are the same, by id and by text. */
+static void test_needs_no_weights(void **state) {
+  (void)state;
+  xt_error error;
+  xt_model *loaded, *inspected;
+  xt_model_info info;
+  xt_store_identity identity;
+  char hash[XT_MODEL_HASH_SIZE];
+  models_open("tiny-llama", "f32", &(xt_model_options){.threads = 1}, &loaded, NULL);
+  xt_model_get_info(loaded, &info);
+  ASSERT_OK(xt_model_inspect(info.path, NULL, &inspected, &error));
+  ASSERT_OK(xt_model_hash(inspected, hash, &error));
+  ASSERT_OK(xt_store_identify(loaded, hash, &settings, "test", &identity, &error));
+  const Found whole = found_of("loaded.db", &identity);
+  xt_store_identity_deinit(&identity);
+  ASSERT_OK(xt_store_identify(inspected, hash, &settings, "test", &identity, &error));
+  const Found bare = found_of("inspected.db", &identity);
+  const xt_store_identity plain = {.hash = hash, .name = "elsewhere", .layers = LAYERS, .settings = identity.settings};
+  const Found none = found_of("plain.db", &plain);
+  xt_store_identity_deinit(&identity);
+  assert_string_equal(whole.id, bare.id);
+  assert_string_equal(whole.id, none.id);
+  assert_string_equal(whole.text, bare.text);
+  assert_true(whole.decoded && bare.decoded && !none.decoded);
+  assert_non_null(strstr(whole.provenance, "\"kernels\""));
+  assert_null(strstr(bare.provenance, "\"kernels\""));
+  assert_non_null(strstr(bare.provenance, "\"weight_files\""));
+  assert_string_equal(none.provenance, "{}");
+  xt_model_close(inspected);
+  xt_model_close(loaded);
+}
+
+/* What no reader would take is not written. */
+static void test_bad_identities(void **state) {
+  (void)state;
+  static const xt_store_settings good = {.max_new_tokens = 3, .repetition_penalty = 1}, no_penalty = {.max_new_tokens = 3},
+                                 negative = {.max_new_tokens = -1, .repetition_penalty = 1};
+  const xt_store_identity bad[] = {{.hash = NULL, .layers = 6, .settings = good},      {.hash = "", .layers = 6, .settings = good},
+                                   {.hash = "a", .layers = 0, .settings = good},       {.hash = "a", .layers = 257, .settings = good},
+                                   {.hash = "a", .layers = 6, .settings = no_penalty}, {.hash = "a", .layers = 6, .settings = negative}};
+  static const char *const fields[] = {"hash", "hash", "layers", "layers", "repetition_penalty", "max_new_tokens"};
+  char path[200];
+  xt_error error;
+  xt_store *store;
+  snprintf(path, sizeof path, "%s/bad.db", models_folder);
+  ASSERT_OK(xt_store_open(path, XT_STORE_WRITE, &store, &error));
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    assert_int_equal(xt_store_begin_as(store, &bad[i], &error), XT_STATUS_ARGUMENT);
+    assert_string_equal(error.field, fields[i]);
+  }
+  const xt_generation g = {0};
+  assert_int_equal(xt_store_add_source(store, 1, &g, &error), XT_STATUS_ARGUMENT);
+  xt_store_close(store);
+  struct stat file;
+  assert_int_not_equal(stat(path, &file), 0);
+}
+
 /* Every kind of damage ends in an error with a message, or in rows that can be read. */
 static void test_damaged(void **state) {
   (void)state;
@@ -185,6 +281,7 @@ static void test_damaged(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_knows_what_is_there), cmocka_unit_test(test_uncommitted_is_gone),
-                                     cmocka_unit_test(test_others_are_refused), cmocka_unit_test(test_damaged)};
+                                     cmocka_unit_test(test_others_are_refused), cmocka_unit_test(test_needs_no_weights),
+                                     cmocka_unit_test(test_bad_identities), cmocka_unit_test(test_damaged)};
   return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }
