@@ -203,7 +203,9 @@ static xt_status read_pre(PreTokenizer *out, const json_t *object, const bool *p
   if (strcmp(type, "ByteLevel") == 0) return read_byte_level(out, object, prefix_space, file, error);
   if (strcmp(type, "Metaspace") == 0) return read_metaspace(out, object, file, error);
   if (strcmp(type, "Split") == 0) return read_split(out, object, file, error);
-  if (strcmp(type, "Whitespace") == 0) return add_split(out, "\\w+|[^\\w\\s]+", SPLIT_REMOVED, true, error);
+  /* Rust's \w, which has the joiners too. */
+  if (strcmp(type, "Whitespace") == 0)
+    return add_split(out, "[\\w\\u200c\\u200d]+|[^\\w\\u200c\\u200d\\s]+", SPLIT_REMOVED, true, error);
   if (strcmp(type, "WhitespaceSplit") == 0) return add_split(out, "\\s", SPLIT_REMOVED, false, error);
   if (strcmp(type, "Digits") == 0) {
     bool individual = false;

@@ -13,6 +13,7 @@ typedef struct Pattern {
   char *literal; /* or NULL */
   size_t literal_length;
   void *code; /* pcre2_code, or NULL; immutable once compiled */
+  struct Alphabet *alphabet; /* of what it searches; owned */
 } Pattern;
 
 /* A search through one text; zero-initialise with pattern, text and length. */
@@ -24,6 +25,11 @@ typedef struct PatternSearch {
   bool matched;
   void *match;  /* pcre2_match_data */
   void *limits; /* pcre2_match_context */
+  /* Of a regular expression: the text in the alphabet's bytes, one a character, and a place in both that only moves on. */
+  char *kinds;
+  size_t count, capacity;
+  bool translated;
+  size_t byte, character;
 } PatternSearch;
 
 xt_status pattern_literal(Pattern *pattern, const char *text, size_t length, xt_error *error);

@@ -344,7 +344,7 @@ static void runaway_pattern(void **state) {
   int32_t *ids;
   size_t count;
   xt_error error;
-  assert_int_equal(xt_tokenizer_encode(t, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab", 41, true, &ids, &count, &error),
+  assert_int_equal(xt_tokenizer_encode(t, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabc", 42, true, &ids, &count, &error),
                    XT_STATUS_UNSUPPORTED);
   xt_tokenizer_close(t);
 }
