@@ -260,10 +260,11 @@ typedef struct xt_analysis_options {
   unsigned long long seed; /* 0: 1 */
   double confidence; /* of intervals; 0: 0.95 */
   int threads;       /* 0: one per processor; figures do not depend on it */
+  uint64_t memory;   /* most bytes of tables by question and configuration; 0: 512 MiB and 64 times the store's size */
 } xt_analysis_options;
 
-/* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT error; where nothing can be scored,
- * xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
+/* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT error, and so is one whose tables would
+ * take more than `memory`; where nothing can be scored, xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
 xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error);
 void xt_analysis_free(xt_analysis *analysis);
 

@@ -153,6 +153,7 @@ typedef struct xt_store_info {
   double repetition_penalty;
   bool ignore_eos;
   int64_t questions, responses, vanilla, texts, runs; /* responses: without the untouched runs */
+  uint64_t bytes; /* of the file when it was opened */
 } xt_store_info;
 xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *error);
 

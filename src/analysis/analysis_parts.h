@@ -85,9 +85,15 @@ struct xt_analysis {
   size_t strategy_count;
   int layers, cells;             /* cells: layers * layers */
   xt_analysis_options options;   /* with the defaults filled in */
+  uint64_t claimed;              /* bytes of tables that are in memory or about to be */
   bool has_perplexity, has_language;
   xt_coverage *coverage;
 };
+
+/* Before a table of count * size bytes is made whose size goes by layers, questions or languages: a small file may have many of each.
+ * Fails where all tables together would be above options.memory. What does not stay is given back by analysis_release. */
+xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *error);
+void analysis_release(xt_analysis *a, size_t count, size_t size);
 
 xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error);
 

@@ -33,7 +33,7 @@ typedef struct Golds {
 } Golds;
 
 typedef struct Chance {
-  const xt_analysis *a;
+  xt_analysis *a;
   const AnalysisGroup *g;
   const xt_group_language *language;
   Golds golds;
@@ -149,12 +149,16 @@ static xt_status find_golds(Chance *k, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* Masks of an instance, the untouched run's, and one to collect in. */
+static size_t masks_most(const Chance *k) { return k->g->site_count * (size_t)k->a->cells + 2; }
+
 static xt_status alloc_masks(Chance *k, size_t threads, xt_error *error) {
-  const size_t most = k->g->site_count * (size_t)k->a->cells + 2; /* of an instance, the untouched run's, and one to collect in */
+  TRY(analysis_claim(k->a, threads * masks_most(k), k->words * sizeof **k->masks, error));
+  analysis_release(k->a, threads * masks_most(k), k->words * sizeof **k->masks); /* they do not outlive the language */
   for (size_t t = 0; t < threads; t++) {
     free(k->masks[t]);
     k->masks[t] = NULL;
-    TRY(mem_alloc(&k->masks[t], most * k->words, sizeof **k->masks, error));
+    TRY(mem_alloc(&k->masks[t], masks_most(k) * k->words, sizeof **k->masks, error));
   }
   return XT_STATUS_OK;
 }
@@ -177,7 +181,7 @@ static xt_status chance_of_languages(Chance *k, size_t threads, xt_error *error)
 }
 
 /* Fills *out with k->values. */
-static xt_status find_chance(const xt_analysis *a, const AnalysisGroup *g, double **out, xt_error *error) {
+static xt_status find_chance(xt_analysis *a, const AnalysisGroup *g, double **out, xt_error *error) {
   const size_t threads = (size_t)a->options.threads, count = (g->site_count * 2 * (size_t)a->layers + 1) * g->group.instances;
   Chance k = {.a = a, .g = g, .layers = (size_t)a->layers};
   xt_status status;

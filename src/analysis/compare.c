@@ -135,6 +135,8 @@ xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstra
   Pair k = {.a = a, .g = g, .b = b};
   xt_status status;
   TRY(comparison_none(a, g, out, error));
+  TRY(analysis_claim(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples, error));
+  analysis_release(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples);
   TRY_DONE(pair_alloc(&k, error));
   for (size_t i = 0; i < g->group.instances; i++) {
     k.there[i] = bits_get(present, i);

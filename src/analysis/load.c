@@ -10,6 +10,8 @@
 #include "analysis/levels.h"
 #include "base/mem.h"
 
+#define NAMES_MOST 4096 /* names that are looked for one by one */
+
 typedef struct Place {
   int64_t number; /* of a question in the store */
   AnalysisGroup *group;
@@ -100,6 +102,7 @@ static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
       return XT_STATUS_OK;
     }
   }
+  if (a->count == NAMES_MOST) return err_set(error, XT_STATUS_INPUT, NULL, "instances", -1, "more than %d tasks and source languages", NAMES_MOST);
   TRY(mem_grow(&a->groups, &a->capacity, a->count + 1, sizeof *a->groups, error));
   l->group = &a->groups[a->count++];
   *l->group = (AnalysisGroup){.group = {.benchmark = task, .cot = cot, .layers = a->layers}};
@@ -159,11 +162,12 @@ static xt_status find_site(Loader *l, const char *name, xt_error *error) {
 }
 
 /* Room for the group's first `instances` instances; what was not there is absent. */
-static xt_status site_reserve(const xt_analysis *a, AnalysisSite *s, size_t instances, xt_error *error) {
+static xt_status site_reserve(xt_analysis *a, AnalysisSite *s, size_t instances, xt_error *error) {
   const size_t cells = (size_t)a->cells, words = bits_words(cells), old = s->capacity;
   size_t capacity = old * cells, margin_capacity = capacity, entropy_capacity = capacity, bit_capacity = old * words;
   if (instances <= old) return XT_STATUS_OK;
   instances = instances < old + old / 2 ? old + old / 2 : instances;
+  TRY(analysis_claim(a, instances - old, cells * (sizeof *s->texts + sizeof *s->margins + sizeof *s->entropies) + words * sizeof *s->right, error));
   TRY(mem_grow(&s->texts, &capacity, instances * cells, sizeof *s->texts, error));
   TRY(mem_grow(&s->margins, &margin_capacity, instances * cells, sizeof *s->margins, error));
   TRY(mem_grow(&s->entropies, &entropy_capacity, instances * cells, sizeof *s->entropies, error));
@@ -210,6 +214,7 @@ static xt_status strategy_name(Loader *l, const char *name, const char **out, xt
       *out = a->strategies[i];
       return XT_STATUS_OK;
     }
+  if (a->strategy_count == NAMES_MOST) return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "more than %d strategies", NAMES_MOST);
   TRY(mem_grow((void *)&a->strategies, &l->strategy_capacity, a->strategy_count + 1, sizeof *a->strategies, error));
   TRY(analysis_text_copy(a, name, out, error));
   ((const char **)(uintptr_t)a->strategies)[a->strategy_count++] = *out;
@@ -237,7 +242,7 @@ static xt_status load_source(void *user, const xt_store_row *row, xt_error *erro
   return place ? text_of(l->a, row, &place->group->instances[place->instance].source_text, error) : XT_STATUS_OK;
 }
 
-static xt_status find_samples(AnalysisGroup *g, const xt_sample_settings *settings, AnalysisSamples **out, xt_error *error) {
+static xt_status find_samples(xt_analysis *a, AnalysisGroup *g, const xt_sample_settings *settings, AnalysisSamples **out, xt_error *error) {
   for (size_t s = 0; s < g->sample_count; s++) {
     const xt_sample_settings *known = &g->samples[s].settings;
     *out = &g->samples[s];
@@ -248,6 +253,7 @@ static xt_status find_samples(AnalysisGroup *g, const xt_sample_settings *settin
   TRY(mem_grow(&g->samples, &g->sample_capacity, g->sample_count + 1, sizeof *g->samples, error));
   *out = &g->samples[g->sample_count];
   **out = (AnalysisSamples){.settings = *settings};
+  TRY(analysis_claim(a, g->group.instances, sizeof *(*out)->counts, error));
   TRY(mem_alloc(&(*out)->counts, g->group.instances, sizeof *(*out)->counts, error));
   g->sample_count++;
   return XT_STATUS_OK;
@@ -258,7 +264,7 @@ static xt_status load_sample(void *user, const xt_store_row *row, xt_error *erro
   AnalysisSamples *samples;
   const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
   if (!place || row->correct < 0) return XT_STATUS_OK;
-  TRY(find_samples(place->group, &row->sample.settings, &samples, error));
+  TRY(find_samples(l->a, place->group, &row->sample.settings, &samples, error));
   samples->counts[place->instance].drawn++;
   samples->counts[place->instance].right += row->correct == 1;
   return XT_STATUS_OK;
@@ -294,6 +300,7 @@ static xt_status find_languages(xt_analysis *a, AnalysisGroup *g, xt_error *erro
 static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite *s, xt_error *error) {
   const size_t n = g->group.instances, words = bits_words(n), cells = (size_t)a->cells;
   TRY(site_reserve(a, s, n, error));
+  TRY(analysis_claim(a, cells * words, sizeof *s->correct + sizeof *s->present, error));
   TRY(mem_alloc(&s->correct, cells * words, sizeof *s->correct, error));
   TRY(mem_alloc(&s->present, cells * words, sizeof *s->present, error));
   for (size_t i = 0; i < n; i++) {

@@ -46,6 +46,7 @@ static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const An
   xt_configuration *all;
   xt_tally *tallies;
   int32_t *correct, *count, *vanilla;
+  TRY(analysis_claim(a, cells, sizeof *all + languages * (sizeof *correct + sizeof *count + sizeof *vanilla), error));
   TRY(arena_alloc(&a->arena, &all, cells, sizeof *all, error));
   TRY(arena_alloc(&a->arena, &tallies, languages, sizeof *tallies, error));
   TRY(arena_alloc(&a->arena, &correct, languages * cells, sizeof *correct, error));

@@ -10,6 +10,9 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
+/* Cells that are sampled before the best of them is kept, so that memory does not go by their number. */
+#define BLOCK 256
+
 typedef struct Intervals {
   const xt_analysis *a;
   const AnalysisGroup *g;
@@ -18,8 +21,10 @@ typedef struct Intervals {
   const uint8_t *left; /* [samples][questions]: 1 where the sample leaves the question out */
   xt_configuration *configurations;
   double *tails;    /* [cells]: interval_tail of each */
-  double *gains;    /* [cells][samples]: of accuracy, in the sample; NaN: none of it is there */
-  double *fresh;    /* [cells][samples]: on the questions that the sample leaves out */
+  size_t first;     /* of the BLOCK cells that are under way */
+  double *gains;    /* [BLOCK][samples]: of accuracy, in the sample; NaN: none of it is there */
+  double *fresh;    /* [BLOCK][samples]: on the questions that the sample leaves out */
+  double *best_gains, *best_fresh; /* [samples]: of the best cell so far; NaN: none */
   double **samples; /* [threads][samples], then [questions] */
   int16_t **sums;   /* [threads][2][questions]: won - lost, and instances there */
   xt_error *errors; /* [threads] */
@@ -56,7 +61,7 @@ static xt_status cell_intervals(Intervals *k, size_t cell, int thread, xt_error 
   sum_questions(k, cell, gained, there);
   for (int i = 0; i < b->samples; i++) {
     const uint8_t *weights = b->weights + (size_t)i * b->questions, *left = k->left + (size_t)i * b->questions;
-    const size_t at = cell * (size_t)b->samples + (size_t)i;
+    const size_t at = (cell - k->first) * (size_t)b->samples + (size_t)i;
     k->gains[at] = share(weighted(weights, gained, b->questions), weighted(weights, there, b->questions));
     k->fresh[at] = share(weighted(left, gained, b->questions), weighted(left, there, b->questions));
     if (!isnan(k->gains[at])) samples[drawn++] = k->gains[at];
@@ -68,22 +73,33 @@ static xt_status cell_intervals(Intervals *k, size_t cell, int thread, xt_error 
   return xt_sign_flip(differences, b->questions, k->a->options.permutations, k->a->options.seed, &c->p, error);
 }
 
-static void cell_body(void *context, size_t cell, int thread) {
+static void cell_body(void *context, size_t item, int thread) {
   Intervals *k = context;
+  const size_t cell = k->first + item;
   if (k->configurations[cell].count && k->statuses[thread] == XT_STATUS_OK) k->statuses[thread] = cell_intervals(k, cell, thread, &k->errors[thread]);
 }
 
-/* In each sample the best configuration, judged on what the sample left out; NaN where there is nothing to judge on. */
-static double best_fresh(const Intervals *k, size_t cells) {
+/* In each sample the best configuration so far; the first of several. */
+static void keep_best(const Intervals *k, size_t count) {
   const size_t samples = (size_t)k->b->samples;
+  for (size_t c = 0; c < count; c++) {
+    if (!k->configurations[k->first + c].count) continue;
+    for (size_t i = 0; i < samples; i++) {
+      const double gain = k->gains[c * samples + i];
+      if (isnan(gain) || gain <= k->best_gains[i]) continue;
+      k->best_gains[i] = gain;
+      k->best_fresh[i] = k->fresh[c * samples + i];
+    }
+  }
+}
+
+/* Each sample's best, judged on what the sample left out; NaN where there is nothing to judge on. */
+static double mean_fresh(const Intervals *k) {
   double sum = 0;
   size_t count = 0;
-  for (size_t i = 0; i < samples; i++) {
-    size_t best = cells;
-    for (size_t c = 0; c < cells; c++)
-      if (k->configurations[c].count && !isnan(k->gains[c * samples + i]) && (best == cells || k->gains[c * samples + i] > k->gains[best * samples + i])) best = c;
-    if (best == cells || isnan(k->fresh[best * samples + i])) continue;
-    sum += k->fresh[best * samples + i];
+  for (int i = 0; i < k->b->samples; i++) {
+    if (isnan(k->best_fresh[i])) continue;
+    sum += k->best_fresh[i];
     count++;
   }
   return count ? sum / (double)count : (double)NAN;
@@ -99,6 +115,7 @@ static xt_status find_tails(Intervals *k, size_t cells, xt_error *error) {
   TRY_DONE(mem_alloc(&weights, n, sizeof *weights, error));
   TRY_DONE(mem_alloc(&seen, k->g->questions + k->g->strata, sizeof *seen, error));
   for (size_t c = 0; c < cells; c++) {
+    if (!k->configurations[c].count) continue;
     for (size_t i = 0; i < n; i++) weights[i] = bits_get(k->s->present + c * words, i);
     const Extent extent = extent_of(k->g, weights, 0, n, seen);
     if (extent.questions != last.questions || extent.strata != last.strata) tail = interval_tail(k->a->options.confidence, extent.questions, extent.strata);
@@ -112,14 +129,17 @@ done:
 }
 
 static xt_status intervals_alloc(Intervals *k, size_t cells, size_t threads, xt_error *error) {
-  const size_t samples = (size_t)k->b->samples, questions = k->b->questions;
+  const size_t samples = (size_t)k->b->samples, questions = k->b->questions, block = cells < BLOCK ? cells : BLOCK;
   TRY(mem_alloc(&k->tails, cells, sizeof *k->tails, error));
-  TRY(mem_alloc(&k->gains, cells * samples, sizeof *k->gains, error));
-  TRY(mem_alloc(&k->fresh, cells * samples, sizeof *k->fresh, error));
+  TRY(mem_alloc(&k->gains, block * samples, sizeof *k->gains, error));
+  TRY(mem_alloc(&k->fresh, block * samples, sizeof *k->fresh, error));
+  TRY(mem_alloc(&k->best_gains, samples, sizeof *k->best_gains, error));
+  TRY(mem_alloc(&k->best_fresh, samples, sizeof *k->best_fresh, error));
   TRY(mem_alloc(&k->samples, threads, sizeof *k->samples, error));
   TRY(mem_alloc(&k->sums, threads, sizeof *k->sums, error));
   TRY(mem_alloc(&k->errors, threads, sizeof *k->errors, error));
   TRY(mem_alloc(&k->statuses, threads, sizeof *k->statuses, error));
+  for (size_t i = 0; i < samples; i++) k->best_gains[i] = k->best_fresh[i] = NAN;
   for (size_t t = 0; t < threads; t++) {
     TRY(mem_alloc(&k->samples[t], samples + questions, sizeof **k->samples, error));
     TRY(mem_alloc(&k->sums[t], 2 * questions, sizeof **k->sums, error));
@@ -135,6 +155,8 @@ static void intervals_free(Intervals *k, size_t threads) {
   free(k->tails);
   free(k->gains);
   free(k->fresh);
+  free(k->best_gains);
+  free(k->best_fresh);
   free(k->samples);
   free(k->sums);
   free(k->errors);
@@ -148,14 +170,18 @@ static xt_status intervals(xt_analysis *a, const AnalysisGroup *g, const Analysi
   xt_status status;
   TRY_DONE(intervals_alloc(&k, cells, threads, error));
   TRY_DONE(find_tails(&k, cells, error));
-  parallel_for_once(a->options.threads, cells, cell_body, &k);
+  for (; k.first < cells; k.first += BLOCK) {
+    const size_t count = cells - k.first < BLOCK ? cells - k.first : BLOCK;
+    parallel_for_once(a->options.threads, count, cell_body, &k);
+    keep_best(&k, count);
+  }
   for (size_t t = 0; t < threads; t++)
     if (k.statuses[t]) {
       if (error) *error = k.errors[t];
       status = k.statuses[t];
       goto done;
     }
-  out->best_fresh = best_fresh(&k, cells);
+  out->best_fresh = mean_fresh(&k);
 done:
   intervals_free(&k, threads);
   return status;
@@ -165,6 +191,9 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
   Bootstrap b = {0};
   uint8_t *left = NULL;
   xt_status status;
+  const size_t samples = (size_t)a->options.bootstrap; /* each has a weight and a mark of every question */
+  TRY_DONE(analysis_claim(a, g->questions, 2 * samples, error));
+  analysis_release(a, g->questions, 2 * samples);
   TRY_DONE(bootstrap_draw(a, g, &b, error));
   TRY_DONE(mem_alloc(&left, (size_t)b.samples * b.questions, sizeof *left, error));
   for (size_t i = 0; i < (size_t)b.samples * b.questions; i++) left[i] = b.weights[i] == 0;

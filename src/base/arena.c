@@ -31,10 +31,26 @@ xt_status arena_alloc(Arena *arena, void *out, size_t count, size_t size, xt_err
   return XT_STATUS_OK;
 }
 
-void arena_free(Arena *arena) {
-  for (ArenaBlock *block = arena->blocks, *next; block; block = next) {
+static void free_blocks(ArenaBlock *block) {
+  for (ArenaBlock *next; block; block = next) {
     next = block->next;
     free(block);
   }
+}
+
+void arena_free(Arena *arena) {
+  free_blocks(arena->blocks);
   arena->blocks = NULL;
+}
+
+void arena_reset(Arena *arena) {
+  ArenaBlock *kept = arena->blocks;
+  if (!kept || kept->size > BLOCK_BYTES) {
+    arena_free(arena);
+    return;
+  }
+  free_blocks(kept->next);
+  memset(kept->bytes, 0, kept->used);
+  kept->next = NULL;
+  kept->used = 0;
 }

@@ -16,5 +16,7 @@ typedef struct Arena {
 /* Zeroed, 16-byte aligned, count * size bytes into *out; overflow counts as out of memory. */
 xt_status arena_alloc(Arena *arena, void *out, size_t count, size_t size, xt_error *error);
 void arena_free(Arena *arena);
+/* The same, with memory for what comes next kept. */
+void arena_reset(Arena *arena);
 
 #endif

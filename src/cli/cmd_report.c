@@ -10,7 +10,7 @@
 typedef struct Arguments {
   const char *output, *cot, *tuned, *beside, *lens;
   int bootstrap, permutations, threads;
-  uint64_t seed;
+  uint64_t seed, memory;
   double confidence;
   bool quiet, json, one_based, png, pdf;
 } Arguments;
@@ -41,6 +41,8 @@ static const Option options[] = {
      .help = "count layers from 1 in what is shown, as the paper does; left out: from 0, as all options do"},
     {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
      .help = "threads to compute with; left out: one per processor"},
+    {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, memory), .value = "SIZE",
+     .help = "most memory for tables by question and configuration, e.g. 4G; left out: 512M and 64 times the file's size"},
     OPTION_QUIET(Arguments, quiet),
     OPTION_JSON(Arguments, json),
 };
@@ -103,7 +105,7 @@ static int run(const Cli *cli, void *opaque) {
   if ((a->png || a->pdf) && !a->output) return cli_usage(cli, "--png and --pdf need a folder: -o DIR");
   const xt_report_options how = {.cot = a->cot, .tuned = a->tuned, .beside = a->beside, .more = cli->rest + 1, .more_count = cli->rest_count - 1, .lens = a->lens, .one_based = a->one_based,
                                  .analysis = {.bootstrap = a->bootstrap, .permutations = a->permutations, .seed = a->seed, .confidence = a->confidence,
-                                              .threads = a->threads}};
+                                              .threads = a->threads, .memory = a->memory}};
   cli_progress(a->quiet, "reading %s", cli->rest[0]);
   TRY_DONE(xt_report_create(cli->rest[0], &how, &report, &error));
   print_notes(a, report);

@@ -19,7 +19,7 @@
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   static const char *const counts[] = {"SELECT count(*) FROM instances", "SELECT count(*) FROM responses", "SELECT count(*) FROM vanilla",
                                        "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
-  *info = (xt_store_info){.path = s->db.path, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
+  *info = (xt_store_info){.path = s->db.path, .bytes = s->db.bytes, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
                           .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
                           .repetition_penalty = number_read(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
   int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
@@ -29,10 +29,11 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
 
 #define ROW_STATEMENTS 2 /* at most */
 
-/* The most memory that the rows of a question take, by the file's size. Responses that agree share a text, so that there may be more than
- * the file is large; a row's own columns take about twenty bytes. */
+/* The most memory that the rows of a question take, by the file's size: a row has at least twenty bytes there, and an xt_store_row here.
+ * Responses that agree share a text in both. */
 #define COPIED_LEAST (UINT64_C(64) << 20)
-#define COPIED_A_BYTE 512
+#define COPIED_A_BYTE 32
+#define SLOTS_KEPT 4096
 #define QUESTION_BYTES 48 /* at least, of a question in the file: its key alone has 32 */
 
 /* What rows a Reader gives. */
@@ -52,6 +53,8 @@ typedef struct Reader {
   json_t *json;           /* the question's choices, whose strings they borrow */
   xt_store_row *found;    /* of the question */
   size_t found_count, found_capacity;
+  size_t *slots;          /* hash table: 1 + the first row whose text's number falls there; 0: none */
+  size_t slot_count;      /* a power of two; 0: none yet */
   uint64_t found_bytes;   /* of their texts and ids */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
@@ -71,9 +74,14 @@ static xt_status keep(Reader *r, const char *text, size_t length, const char **o
 
 static void forget_question(Reader *r) {
   json_decref(r->json);
-  arena_free(&r->arena);
+  arena_reset(&r->arena);
   r->json = NULL;
-  r->arena = (Arena){0};
+  if (r->slot_count > SLOTS_KEPT) { /* one question with many rows does not make all later ones slow */
+    free(r->slots);
+    r->slots = NULL;
+    r->slot_count = 0;
+  }
+  if (r->slot_count) memset(r->slots, 0, r->slot_count * sizeof *r->slots);
   r->found_count = 0;
   r->found_bytes = 0;
 }
@@ -168,6 +176,53 @@ static double metric(Columns *c, int column, const char *name, bool *measured) {
   return (double)NAN;
 }
 
+/* Where the question's first row of a text is noted, or may be. */
+static size_t *text_slot(const Reader *r, int64_t text) {
+  size_t at = (size_t)(((uint64_t)text * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (r->slot_count - 1);
+  while (r->slots[at] && r->found[r->slots[at] - 1].text_number != text) at = (at + 1) & (r->slot_count - 1);
+  return &r->slots[at];
+}
+
+/* Keeps half of the slots free. */
+static xt_status grow_slots(Reader *r, xt_error *error) {
+  if (2 * (r->found_count + 1) <= r->slot_count) return XT_STATUS_OK;
+  const size_t count = r->slot_count ? 2 * r->slot_count : 256;
+  size_t *slots;
+  TRY(mem_alloc(&slots, count, sizeof *slots, error));
+  free(r->slots);
+  r->slots = slots;
+  r->slot_count = count;
+  for (size_t i = 0; i < r->found_count; i++) {
+    size_t *slot = text_slot(r, r->found[i].text_number);
+    if (!*slot) *slot = i + 1;
+  }
+  return XT_STATUS_OK;
+}
+
+/* The text and ids of the row that comes next: those of an earlier row of the question, or copied. */
+static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row *row, xt_error *error) {
+  TRY(grow_slots(r, error));
+  size_t *slot = text_slot(r, row->text_number);
+  r->found_bytes += sizeof *row + (*slot ? 0 : row->text_length + row->count * sizeof *row->ids);
+  if (r->found_bytes > COPIED_LEAST + COPIED_A_BYTE * c->db->bytes)
+    return db_damaged(c->db, c->table, error, "question %s has more responses than the file has room for", r->key);
+  if (*slot) {
+    const xt_store_row *first = &r->found[*slot - 1];
+    row->text = first->text;
+    row->text_length = first->text_length;
+    row->ids = first->ids;
+    row->count = first->count;
+    return XT_STATUS_OK;
+  }
+  int32_t *ids;
+  TRY(keep(r, text, row->text_length, &row->text, error));
+  TRY(arena_alloc(&r->arena, &ids, row->count, sizeof *ids, error));
+  column_ids(c, 0, "ids", ids, row->count);
+  row->ids = ids;
+  if (c->status == XT_STATUS_OK) *slot = r->found_count + 1;
+  return c->status;
+}
+
 /* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer, strategy, those of
  * `measured`, the text's number, the strategy's site; of a sample its temperature, top_p, seed and number. */
 static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
@@ -192,19 +247,12 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
                                    {column_real(&c, 16, "temperature"), column_real(&c, 17, "top_p"), (unsigned long long)column_integer(&c, 18, "seed", INT64_MIN, INT64_MAX)}};
   row.count = column_id_count(&c, 0, "ids");
   TRY(c.status);
-  r->found_bytes += row.text_length + row.count * sizeof *row.ids + sizeof row;
-  if (r->found_bytes > COPIED_LEAST + COPIED_A_BYTE * c.db->bytes) return db_damaged(c.db, c.table, error, "question %s has more responses than the file has room for", r->key);
   TRY(keep(r, site, strlen(site), &row.site, error));
   TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
   TRY(keep(r, strategy_site, strategy_site ? strlen(strategy_site) : 0, &row.strategy_site, error));
   TRY(keep(r, language, language ? strlen(language) : 0, &row.language, error));
-  TRY(keep(r, text, row.text_length, &row.text, error));
-  int32_t *ids;
-  TRY(arena_alloc(&r->arena, &ids, row.count, sizeof *ids, error));
-  column_ids(&c, 0, "ids", ids, row.count);
-  TRY(c.status);
-  row.ids = ids;
   TRY(mem_grow(&r->found, &r->found_capacity, r->found_count + 1, sizeof *r->found, error));
+  TRY(copy_text(r, &c, text, &row, error));
   r->found[r->found_count++] = row;
   return XT_STATUS_OK;
 }
@@ -324,8 +372,10 @@ static void reader_deinit(Reader *r) {
   sqlite3_finalize(r->questions);
   for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows[i]);
   forget_question(r);
+  arena_free(&r->arena);
   free(r->numbers);
   free(r->found);
+  free(r->slots);
 }
 
 static xt_status read_rows(xt_store *s, RowKind kind, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {

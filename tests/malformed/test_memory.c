@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/out_folder.h"
 #include "files_support.h"
+#include "fuzz/store_reading.h"
 #include "tasks/csv.h"
 #include "tasks/python_literal.h"
 #include "xtransplant/tasks.h"
@@ -68,12 +69,12 @@ static int in_child(int (*read)(const char *path), const char *path, size_t *gro
   return WEXITSTATUS(code);
 }
 
-static void bounded(const char *what, int (*read)(const char *path), const char *name, int wanted) {
+static void bounded_by(const char *what, int (*read)(const char *path), const char *name, int wanted, size_t free_bytes, size_t times) {
   char path[300];
   struct stat about;
   folder_file(&folder, name, path, sizeof path);
   assert_int_equal(stat(path, &about), 0);
-  size_t most = FREE + TIMES * (size_t)about.st_size;
+  size_t most = free_bytes + times * (size_t)about.st_size;
 #ifdef SANITIZED
   most = SIZE_MAX / 2; /* the sanitizer's own memory is no part of the promise */
 #endif
@@ -81,6 +82,8 @@ static void bounded(const char *what, int (*read)(const char *path), const char 
   if (code == 99) fail_msg("%s: more than %zu MiB for %lld bytes", what, most >> 20, (long long)about.st_size);
   if (code != wanted) fail_msg("%s: status %d, expected %d", what, code, wanted);
 }
+
+static void bounded(const char *what, int (*read)(const char *path), const char *name, int wanted) { bounded_by(what, read, name, wanted, FREE, TIMES); }
 
 static int read_checkpoint(const char *path) {
   Checkpoint *checkpoint;
@@ -293,9 +296,82 @@ static int teardown(void **state) {
   return 0;
 }
 
+/* ---- results files ------------------------------------------------------------------------------ */
+
+static int analyse(const char *path) {
+  xt_store *store;
+  xt_analysis *analysis = NULL;
+  xt_error error = {0};
+  xt_status status = xt_store_open(path, XT_STORE_READ, &store, &error);
+  if (!status) status = xt_analysis_create(store, &(xt_analysis_options){.permutations = 1, .threads = 1}, &analysis, &error);
+  if (status) printf("# %s: %s\n", error.field, error.message);
+  fflush(stdout);
+  xt_analysis_free(analysis);
+  xt_store_close(store);
+  return (int)status;
+}
+
+/* A store of 256 layers and `count` more questions, %d in the statements. */
+static void put_store(const char *name, int count, const char *const *statements) {
+  char path[300], sql[1000];
+  sqlite3_int64 size;
+  sqlite3 *db;
+  unsigned char *right = right_store(&size);
+  assert_int_equal(sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_deserialize(db, "main", right, size, size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE), SQLITE_OK);
+  for (size_t i = 0; statements[i]; i++) {
+    snprintf(sql, sizeof sql, statements[i], count);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+  }
+  folder_file(&folder, name, path, sizeof path);
+  snprintf(sql, sizeof sql, "VACUUM INTO '%s'", path);
+  assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(db);
+}
+
+#define WIDE "UPDATE settings SET value = '256' WHERE name = 'layers'"
+#define COUNT "WITH RECURSIVE n(i) AS (SELECT 11 UNION ALL SELECT i + 1 FROM n WHERE i < 10 + %d) "
+#define INSTANCES(task, lang) \
+  COUNT "INSERT INTO instances SELECT i, printf('%%032x', i), " task ", " lang ", 'en', i, 'q' || i, 'a', 'b', 'A', NULL, x'01000000', x'01000000' FROM n"
+#define UNTOUCHED "INSERT INTO vanilla SELECT id, 1, 0.5, 1.5, 0.25, -0.5, 1 FROM instances WHERE id > 10"
+#define RESPONSES "INSERT INTO responses SELECT id, 'ffn', 0, 0, 1, 0.5, 1.5, 0.2, -0.1, 1 FROM instances WHERE id > 10"
+
+/* Tables by question and configuration, of which a file has few: 512 MiB and 64 times the file, and what reading takes. */
+static void test_wide_stores(void **state) {
+  (void)state;
+  static const struct {
+    const char *what;
+    int count, wanted;
+    const char *statements[5];
+  } stores[] = {
+      {"some questions", 300, XT_STATUS_OK, {WIDE, INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES}},
+      {"many questions", 3000, XT_STATUS_INPUT, {WIDE, INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES}},
+      {"many languages", 2000, XT_STATUS_INPUT, {WIDE, INSTANCES("'facts'", "'l' || i"), UNTOUCHED, "INSERT INTO responses SELECT 20, 'ffn', 0, 0, 1, 1, 1, 1, 1, 1"}},
+      {"many tasks", 1000, XT_STATUS_INPUT, {WIDE, INSTANCES("'facts' || i", "'de'"), UNTOUCHED, RESPONSES}},
+      {"very many tasks", 5000, XT_STATUS_INPUT, {INSTANCES("'facts' || i", "'de'"), UNTOUCHED, RESPONSES}},
+      {"very many strategies", 5000, XT_STATUS_INPUT,
+       {INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES, "INSERT INTO selections SELECT 's' || id, 'ffn', id, 0, 0 FROM instances WHERE id > 10"}}};
+  char path[300];
+  for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
+    put_store("wide.db", stores[i].count, stores[i].statements);
+    bounded_by(stores[i].what, analyse, "wide.db", stores[i].wanted, FREE + ((size_t)512 << 20), TIMES + 64);
+    unlink(folder_file(&folder, "wide.db", path, sizeof path));
+  }
+}
+
+/* Responses that agree share their text, in the file and in memory. */
+static void test_shared_text(void **state) {
+  (void)state;
+  static const char *const statements[] = {WIDE, "UPDATE texts SET text = printf('%%.*c', 200000, 'x') WHERE id = 1",
+                                           COUNT "INSERT OR IGNORE INTO responses SELECT 1, 'attn', i / 256, i %% 256, 1, 0.5, 1.5, 0.2, -0.1, 1 FROM n", NULL};
+  put_store("shared.db", 1000, statements);
+  bounded_by("one text of many responses", analyse, "shared.db", XT_STATUS_OK, FREE, TIMES + 64);
+}
+
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
   const struct CMUnitTest tests[] = {TEST(test_weights), TEST(test_pickles), TEST(test_json), TEST(test_gzip), TEST(test_tables),
-                                     TEST(test_special_tokens), TEST(test_limited_pairs)};
+                                     TEST(test_special_tokens), TEST(test_limited_pairs), TEST(test_wide_stores),
+                                     TEST(test_shared_text)};
   return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }
