@@ -174,12 +174,3 @@ const xt_group *xt_analysis_get(const xt_analysis *a, size_t index) { return ind
 size_t xt_analysis_unscored(const xt_analysis *a) { return a->unscored; }
 const xt_group *xt_analysis_get_unscored(const xt_analysis *a, size_t index) { return index < a->unscored ? &a->groups[a->count + index].group : NULL; }
 const xt_coverage *xt_analysis_coverage(const xt_analysis *a) { return a->coverage; }
-
-/* ---- the coarse strategy ----------------------------------------------------------------------- */
-
-void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer, int *target_layer) {
-  const bool understanding = task->kind == XT_TASK_CHOICE && task->direction == XT_DIRECTION_TO_LANGUAGE;
-  *site = understanding ? "attn" : "ffn";
-  *source_layer = understanding ? layers - 1 : 0;
-  *target_layer = 0;
-}

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A report: stores in, tables and figures made, files out. */
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,29 +12,7 @@
 
 #define TEXT_WIDTH 80 /* columns, where nobody says */
 
-/* ---- names ------------------------------------------------------------------------------------ */
-
-const char *report_format(xt_report *r, const char *format, ...) {
-  va_list args, again;
-  char *text;
-  va_start(args, format);
-  va_copy(again, args);
-  const int length = number_vprint(NULL, 0, format, args);
-  va_end(args);
-  if (length < 0 || arena_alloc(&r->arena, &text, (size_t)length + 1, 1, NULL) != XT_STATUS_OK) {
-    va_end(again);
-    return ""; /* the next allocation that has an error to fill will fail too, or the name is only shown */
-  }
-  number_vprint(text, (size_t)length + 1, format, again);
-  va_end(again);
-  return text;
-}
-
-static const char *report_id(xt_report *r, const char *text) {
-  char id[ESCAPE_ID_SIZE];
-  escape_id(text, id);
-  return report_format(r, "%s", id);
-}
+/* ---- stores ----------------------------------------------------------------------------------- */
 
 /* Valid UTF-8: names of models are names of folders, which may be any bytes. */
 static const char *report_utf8(xt_report *r, const char *text, xt_status *status) {
@@ -48,77 +24,6 @@ static const char *report_utf8(xt_report *r, const char *text, xt_status *status
   text_buffer_free(&valid);
   return copy ? copy : "";
 }
-
-const char *report_slug(xt_report *r, const xt_group *g) {
-  const char *task = g->task[0] ? g->task : "questions";
-  const bool plain = g->pivot[0] == 0 || strcmp(g->pivot, "en") == 0;
-  return report_id(r, report_format(r, "%s%s%s%s", task, plain ? "" : "-", plain ? "" : g->pivot, g->cot ? "-cot" : ""));
-}
-
-const char *report_site_slug(xt_report *r, const char *site) {
-  const char *text = report_format(r, "%s", site);
-  for (char *c = (char *)(uintptr_t)text; *c; c++)
-    if (*c == ':') *c = '-';
-  return report_id(r, text);
-}
-
-const char *report_group_title(xt_report *r, const xt_group *g) {
-  const bool plain = g->pivot[0] == 0 || strcmp(g->pivot, "en") == 0;
-  return report_format(r, "%s%s%s%s", g->title, plain ? "" : ", from ", plain ? "" : g->pivot, g->cot ? ", CoT" : "");
-}
-
-const char *report_site_title(const char *site) {
-  static const char *const titles[][2] = {{"attn", "Self-Attention"}, {"ffn", "Feed-Forward"}, {"block", "Whole Block"}, {"attn-released", "Self-Attention as released"}};
-  for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
-    if (strcmp(titles[i][0], site) == 0) return titles[i][1];
-  return site;
-}
-
-const char *report_layers_note(const xt_report *r) {
-  return r->first_layer ? "Layers count from 1, as in the paper; the command line counts from 0." : "Layers count from 0.";
-}
-
-const char *report_layer_column(xt_report *r, const char *name) { return r->first_layer ? report_format(r, "%s (from 1)", name) : name; }
-
-/* ---- groups ----------------------------------------------------------------------------------- */
-
-const AnalysisGroup *report_same_task(const ReportStore *store, bool cot, const AnalysisGroup *group) {
-  const AnalysisGroup *best = NULL;
-  for (size_t i = 0; i < store->analysis->count; i++) {
-    const AnalysisGroup *g = &store->analysis->groups[i];
-    if (strcmp(g->group.task, group->group.task) != 0 || g->group.cot != cot) continue;
-    if (!best || strcmp(g->group.pivot, "en") == 0) best = g;
-  }
-  return best;
-}
-
-size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *out[GROUPS_MOST]) {
-  size_t count = 0;
-  const xt_task *task;
-  for (size_t t = 0; (task = xt_task_get(t)) && count < GROUPS_MOST; t++) {
-    const AnalysisGroup *found = report_same_task(store, cot, &(AnalysisGroup){.group = {.task = task->name}});
-    if (found) out[count++] = found;
-  }
-  for (size_t i = 0; i < store->analysis->count && count < GROUPS_MOST; i++) { /* then tasks that are known but no benchmarks */
-    const AnalysisGroup *found = &store->analysis->groups[i];
-    if (!found->group.benchmark || found->group.cot != cot || report_same_task(store, cot, found) != found) continue;
-    bool there = false;
-    for (size_t k = 0; k < count; k++) there = there || out[k] == found;
-    if (!there) out[count++] = found;
-  }
-  return count;
-}
-
-const xt_site_result *report_site(const xt_group *g) {
-  const char *site = "";
-  int source, target;
-  if (g->benchmark) xt_coarse(g->benchmark, g->layers, &site, &source, &target);
-  for (size_t s = 0; s < g->site_count; s++)
-    if (strcmp(g->sites[s].site, site) == 0) return &g->sites[s];
-  return g->site_count ? &g->sites[0] : NULL;
-}
-
-/* ---- stores ----------------------------------------------------------------------------------- */
 
 typedef struct RunList {
   xt_report *report;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "store/db.h"
+#include "store/store_parts.h"
 #include "text/utf8.h"
 
 xt_status db_damaged(const Db *db, const char *table, xt_error *error, const char *format, ...) {
@@ -120,4 +120,18 @@ void column_ids(Columns *c, int column, const char *name, int32_t *out, size_t c
     for (size_t k = 0; k < 4 && 4 * i + k < size; k++) id |= (uint32_t)bytes[4 * i + k] << (8 * k);
     out[i] = (int32_t)id;
   }
+}
+
+void store_check_site(Columns *c, const char *site) {
+  xt_site parsed;
+  char name[16];
+  if (c->status != XT_STATUS_OK) return;
+  if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK || strcmp(xt_site_format(parsed, name), site) != 0)
+    c->status = db_damaged(c->db, c->table, c->error, "\"%.40s\" is no site", site);
+}
+
+void store_check_layers(Columns *c, int layers, bool vanilla, int source_layer, int target_layer) {
+  if (c->status != XT_STATUS_OK || (vanilla && source_layer == -1 && target_layer == -1)) return;
+  if (source_layer < 0 || source_layer >= layers || target_layer < 0 || target_layer >= layers)
+    c->status = db_damaged(c->db, c->table, c->error, "layers %d and %d of a model of %d layers", source_layer, target_layer, layers);
 }

@@ -152,20 +152,6 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
 
 /* ---- rows ------------------------------------------------------------------------------------- */
 
-void store_check_site(Columns *c, const char *site) {
-  xt_site parsed;
-  char name[16];
-  if (c->status != XT_STATUS_OK) return;
-  if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK || strcmp(xt_site_format(parsed, name), site) != 0)
-    c->status = db_damaged(c->db, c->table, c->error, "\"%.40s\" is no site", site);
-}
-
-void store_check_layers(Columns *c, int layers, bool vanilla, int source_layer, int target_layer) {
-  if (c->status != XT_STATUS_OK || (vanilla && source_layer == -1 && target_layer == -1)) return;
-  if (source_layer < 0 || source_layer >= layers || target_layer < 0 || target_layer >= layers)
-    c->status = db_damaged(c->db, c->table, c->error, "layers %d and %d of a model of %d layers", source_layer, target_layer, layers);
-}
-
 /* A value of text_metrics or pair_metrics. *measured: whether there is one; it may say that there is nothing to measure. */
 static double metric(Columns *c, int column, const char *name, bool *measured) {
   size_t length;
