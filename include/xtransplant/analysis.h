@@ -251,7 +251,7 @@ typedef struct xt_analysis xt_analysis;
 /* Zero-initialise for the defaults.
  *
  * Bootstrap: a sample draws as many questions as there are, with replacement; where no two instances are one question it
- * draws within each language, as many as that has, since a benchmark's number of questions a language is by design.
+ * draws within each language, as many as that has, since a benchmark's number of questions per language is by design.
  * Intervals are expanded percentiles (Hesterberg 2015): each end cuts off Phi(-t sqrt(n / (n - h))), n questions in h strata,
  * t Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow for few questions. */
 typedef struct xt_analysis_options {
@@ -259,7 +259,7 @@ typedef struct xt_analysis_options {
   int permutations;  /* draws of a sign-flip test that is not exact; 0: 9999 */
   unsigned long long seed; /* 0: 1 */
   double confidence; /* of intervals; 0: 0.95 */
-  int threads;       /* 0: one per processor; figures do not depend on it */
+  int threads;       /* 0: one per processor that the process may use; figures do not depend on it */
   uint64_t memory;   /* most bytes of tables by question and configuration; 0: 512 MiB and 64 times the store's size */
 } xt_analysis_options;
 
@@ -268,8 +268,9 @@ typedef struct xt_analysis_options {
 xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error);
 void xt_analysis_free(xt_analysis *analysis);
 
-/* In order of task, pivot. Groups without a scored instance are not among them: xt_analysis_get_unscored gives those, of which only
- * `instances`, `languages`, `perplexity` and `consistency` and, of each site, `responses`, `changed`, `perplexity` and `consistency` are filled in. */
+/* In order of task, pivot, and prompts that ask for reasoning last. Groups without a scored instance are not among them:
+ * xt_analysis_get_unscored gives those, of which only what names them, `instances`, `languages` and `texts` and, of each site, `site`,
+ * `responses`, `changed` and `texts` are filled in. NULL: there is no such index. */
 size_t xt_analysis_count(const xt_analysis *analysis);
 const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
 size_t xt_analysis_unscored(const xt_analysis *analysis);

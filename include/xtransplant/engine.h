@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running a model: greedy generation under interventions, capture of taps.
+/* Running a model: generation under interventions, greedy or drawn, and capture of taps.
  *
- * Mental model. A decoder layer l (0-based) has four taps at every position:
- *     a = attention output, before the residual add      ("attn")
- *     m = residual stream between the modules, h + a     ("mid")
- *     f = feed-forward output, before the residual add   ("ffn")
- *     o = layer output, m + f                            ("block")
+ * Mental model. A decoder layer l (0-based) has four taps at every position, h being its input:
+ *     a = what the attention module adds to the residual stream     ("attn")
+ *     m = the residual stream between the modules, h + a            ("mid")
+ *     f = what the feed-forward module adds to the residual stream  ("ffn")
+ *     o = the layer's output, m + f                                 ("block")
+ * a and f are taken after a norm or scale that the architecture puts behind the module; docs/MODELS.md has each architecture.
  * A transplant captures a tap at layer i of the source prompt's last token and writes it at
  * layer j of the target prompt's last token; the forward pass goes on from there, and generation is not changed further.
  *
@@ -100,13 +101,14 @@ void xt_generation_deinit(xt_generation *generation);
 xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
 void xt_session_free(xt_session *session);
 
-/* Generates greedily for `n` requests at once; `options` may be NULL. out: [n], filled in order; on failure all are
+/* Generates for `n` requests at once, greedily unless `options` say otherwise; `options` may be NULL. out: [n], filled in order; on failure all are
  * empty. A prompt of no tokens, or longer than the model's positions with what it may generate, is
  * an XT_STATUS_ARGUMENT error before any work. */
 xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,
                               const xt_generate_options *options, xt_generation *out, xt_error *error);
 
-/* Runs one prompt and keeps every tap of its last token. Caller frees *out with xt_taps_free. */
+/* Runs one prompt, under its interventions where it has some, and keeps every tap of its last token. The caller frees *out with
+ * xt_taps_free. */
 xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
                              xt_error *error);
 void xt_taps_free(xt_taps *taps);
@@ -137,9 +139,9 @@ xt_status xt_session_verify(xt_session *session, const char *directory,
 
 /* ---- speed -------------------------------------------------------------------------------- */
 
-/* Measures what this machine gives with the session's threads and compute type: operations a second (a multiplication
+/* Measures what this machine gives with the session's threads and compute type: operations per second (a multiplication
  * and an addition are two) of multiply-adds from registers, which no matrix product can exceed - for bf16 products by
- * oneDNN, of a large product - and bytes a second read from memory; the best of several. Takes about a second and 512 MiB.
+ * oneDNN, of a large product - and bytes per second read from memory; the best of several. Takes about a second and 512 MiB.
  * bytes_per_second may be NULL: then the former alone, once, in a few milliseconds, so that it can be asked for between the
  * steps of a run (in `cancel` or `step`) to see what the machine gives at that time. */
 xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second, xt_error *error);

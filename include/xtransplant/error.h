@@ -21,7 +21,8 @@ typedef enum xt_status {
 } xt_status;
 
 /* Filled when a call fails; plain values, nothing to free. Every function that takes an
- * `xt_error *` accepts NULL. On success the object is left as it was. */
+ * `xt_error *` accepts NULL. On success the object is left as it was. A call that fails gives nothing out: what it
+ * would have given to the caller is NULL or empty, and every function that frees or closes accepts NULL. */
 typedef struct xt_error {
   xt_status status;
   long long offset;   /* byte offset in `file`; -1 where none applies */

@@ -15,7 +15,7 @@ typedef struct xt_report_options {
   const char *cot;    /* the same model on prompts that ask for reasoning: a row of tables 4, 6, 7 */
   const char *tuned;  /* the model after fine-tuning: another row there, and table 11 */
   const char *beside; /* another model: its rows in table 8 */
-  const char *const *more; /* other models: their rows in figure 2 and table 8, and a figure 4 a task, by model; at most 15 */
+  const char *const *more; /* other models: their rows in figure 2 and table 8, and a figure 4 for each task, by model; at most 15 */
   size_t more_count;
   const char *lens;   /* what `lens --json` printed: figure 8 */
   bool one_based;     /* layers count from 1 in everything that is shown, as in the paper; report.json keeps 0 */

@@ -28,7 +28,8 @@ typedef enum xt_store_mode {
 } xt_store_mode;
 
 /* Opening for writing makes no change to a store that exists. Another program's file, or a store of a newer
- * schema, is an XT_STATUS_INPUT error. A store of an older schema is read as it is, and gets the tables it lacks when it is first written to. The caller frees *out with xt_store_close. */
+ * schema, is an XT_STATUS_INPUT error. A store of an older schema is read as it is, and gets the tables it lacks when it is
+ * first written to. The caller frees *out with xt_store_close. */
 xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt_error *error);
 /* Gives up what was not committed. Accepts NULL. */
 void xt_store_close(xt_store *store);
@@ -127,7 +128,7 @@ typedef struct xt_store_plan {
 xt_status xt_store_add_plan(xt_store *store, const xt_store_plan *plan, xt_error *error);
 
 /* Makes what was added durable, if the oldest of it was added at least `seconds` ago; 0: in any case. Also called by
- * xt_store_add_response, with 2. On failure what was not committed is lost; the store stays as it was. */
+ * each call that adds a response, with 2. On failure what was not committed is lost; the store stays as it was. */
 xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
 
 /* A commit that cannot be made because another process is reading the file. */
@@ -181,7 +182,7 @@ typedef struct xt_store_row {
   double mean_entropy, mean_logprob; /* over the response's tokens */
   int correct;                    /* 1 or 0 by the task's scoring; -1: there is none, or no gold */
   int64_t text_number;            /* within this store */
-  double nll_standalone, nll_conditional; /* nats a token (metrics.h); NaN: not measured, or nothing to measure */
+  double nll_standalone, nll_conditional; /* nats per token (metrics.h); NaN: not measured, or nothing to measure */
   bool standalone_measured, conditional_measured; /* which of the two */
   const char *language;           /* of the text, as identified; "": none was; NULL: nobody looked */
   double language_probability;

@@ -97,7 +97,7 @@ typedef struct xt_dataset_options {
   const char *const *languages; /* NULL: all of the task's */
   size_t language_count;
   const char *pivot;            /* the source language of tasks that go to a language; NULL: "en" */
-  size_t limit;                 /* questions a language, the first ones; 0: all */
+  size_t limit;                 /* questions per language, the first ones; 0: all */
   bool cot;                     /* xt_language_cot after each prompt, in its language; ids then end in "-cot" */
 } xt_dataset_options;
 
@@ -145,7 +145,7 @@ typedef void (*xt_pilotset_misfit)(void *user, const char *file, size_t line, co
 typedef struct xt_pilotset_options {
   const char *const *languages; /* NULL: all of the task's */
   size_t language_count;
-  const char *templates;        /* a JSON object of a prompt's text a language; NULL: xt_task_template's */
+  const char *templates;        /* file: a JSON object from each language to its prompt's text; NULL: xt_task_template's */
   const char *templates_from;   /* in its place: a folder of released prompts, from which each language's template is derived
                                    as the text around the questions' own; OUTPUT/templates.json then has them */
   xt_pilotset_misfit misfit;    /* told of each released prompt that does not fit; NULL: they are only counted */
@@ -155,7 +155,7 @@ typedef struct xt_pilotset_options {
                                    file, and beside it the English of each language's own file where it is there */
   const char *split;            /* part of XNLI and XCOPA; NULL: "test" */
   unsigned long long seed;      /* of the sample: Python's random.seed(seed), random.sample(range(all), count) */
-  size_t count;                 /* questions a language in the sample, in the file's order; 0: all are unseen */
+  size_t count;                 /* questions per language in the sample, in the file's order; 0: all are unseen */
 } xt_pilotset_options;
 
 typedef struct xt_pilotset_info {

@@ -67,7 +67,7 @@ typedef struct xt_train_options {
 } xt_train_options;
 
 /* Batch 16, 3 epochs, rate 1e-5 falling linearly after a warm-up of 0.1 (the paper's), AdamW 0.9, 0.999, 1e-8, no weight
- * decay, clip 1, seed 1. */
+ * decay, clip 1, seed 1, a state every 100 steps; all else is 0. */
 void xt_train_options_init(xt_train_options *options);
 /* The paper's ML-SFT as far as it is known: 3 epochs, batch 16, rate 1e-5, warm-up 0.1, products in bf16. Its schedule is not:
  * cosine, as in the example of LLaMA-Factory that has all these values, is a guess. Other members stay. */
@@ -87,7 +87,7 @@ typedef struct xt_train_stats {
 } xt_train_stats;
 
 /* Trains and writes `output`: config.json, generation_config.json where the model has one, the tokenizer's files, model.safetensors, the
- * record training.jsonl (a line a step) and loss.svg. While it runs, `output` holds training-state.safetensors. A run that
+ * record training.jsonl (a line per step) and loss.svg. While it runs, `output` holds training-state.safetensors. A run that
  * was stopped goes on when called with the same settings; with others it is refused, naming the one that differs. One that is
  * finished does nothing when called again.
  * `stats` may be NULL. */

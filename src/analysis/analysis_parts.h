@@ -15,7 +15,7 @@ typedef struct AnalysisText {
   const char *text; /* NULL: the model had no tokenizer */
   size_t length;
   const char *language; /* from the store's text metrics; NULL: not known */
-  double nll;           /* nats a token, by itself; NaN: not known */
+  double nll;           /* nats per token, by itself; NaN: not known */
 } AnalysisText;
 
 typedef struct AnalysisInstance {

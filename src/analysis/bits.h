@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sets of instances as bits, 64 a word. */
+/* Sets of instances as bits, 64 per word. */
 #ifndef ANALYSIS_BITS_H
 #define ANALYSIS_BITS_H
 

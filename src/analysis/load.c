@@ -296,7 +296,7 @@ static xt_status find_languages(xt_analysis *a, AnalysisGroup *g, xt_error *erro
   return XT_STATUS_OK;
 }
 
-/* Turns a site's instance-major bits into a set of instances a cell. */
+/* Turns a site's instance-major bits into a set of instances per cell. */
 static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite *s, xt_error *error) {
   const size_t n = g->group.instances, words = bits_words(n), cells = (size_t)a->cells;
   TRY(site_reserve(a, s, n, error));

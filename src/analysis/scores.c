@@ -19,7 +19,7 @@ static size_t count_in(const uint64_t *bits, const uint64_t *among, size_t first
   return n;
 }
 
-/* A number an instance, NaN where it has none. */
+/* A number per instance, NaN where it has none. */
 static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double *values, xt_scores *out, xt_error *error) {
   const size_t n = g->group.instances;
   double *weights;

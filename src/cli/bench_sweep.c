@@ -20,7 +20,7 @@ typedef struct LayerList {
 
 /* One sweep, measured. */
 typedef struct SweepSpeed {
-  double seconds, peak_then; /* operations a second that the machine gave meanwhile */
+  double seconds, peak_then; /* operations per second that the machine gave meanwhile */
   PeakMeter meter;
   xt_sweep_stats stats;
   int steps, layers;

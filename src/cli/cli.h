@@ -49,17 +49,17 @@ extern const char *const compute_names[];
    .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a folder of its cache, or the name of a model there"}
 #define OPTIONS_COMPUTE(Arguments, member)                                                                 \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
-   .low = 1, .high = 1024, .help = "threads to compute with; left out: as many as processors may be used (affinity, CPU quota)"},                \
+   .low = 1, .high = 1024, .help = "the number of threads to compute with; without it, as many as processors may be used (affinity, CPU quota)"},                \
   {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
-   .help = "refuse before any work what would need more, e.g. 4G or 512M; left out: what the machine has free"},            \
+   .help = "refuse, before any work, what would need more memory, e.g. 4G or 512M; without it, more than the machine has free"},            \
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
-   .choices = compute_names, .preset = "f32", .help = "type that products are computed in; f32 is the reference, bf16 faster"}, \
+   .choices = compute_names, .preset = "f32", .help = "the type that products are computed in: f32 is the reference, bf16 is faster"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
-   .preset = "cpu", .help = "where to compute; this version has the cpu alone"},                                       \
+   .preset = "cpu", .help = "where to compute; this version can only use the cpu"},                                       \
   {.name = "kernels", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.kernels), .value = "NAME", \
-   .help = "expert: CPU kernels by name, e.g. avx512, avx2, neon, portable, reference; left out: the best this processor has"}
+   .help = "expert: the CPU kernels, e.g. avx512, avx2, neon, portable, reference; without it, the best for this processor"}
 #define OPTION_QUIET(Arguments, member)                                                                    \
-  {.name = "quiet", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "no messages on stderr but errors"}
+  {.name = "quiet", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print no messages on stderr except errors"}
 #define OPTION_JSON(Arguments, member)                                                                     \
   {.name = "json", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print the result as one line of JSON"}
 

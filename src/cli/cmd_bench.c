@@ -52,7 +52,7 @@ typedef struct Speed {
   double seconds, tokens_per_second;
   double flops, bytes;       /* that the time was spent on */
   double of_flops, of_bytes; /* of the machine's peak */
-  double peak_then;          /* operations a second that the machine gave meanwhile */
+  double peak_then;          /* operations per second that the machine gave meanwhile */
 } Speed;
 
 static double of_peak_then(const Speed *speed) { return speed->flops / speed->seconds / speed->peak_then; }
@@ -290,8 +290,8 @@ done:
 const Verb verb_bench = {
     .name = "bench",
     .summary = "prefill, decode and sweep speed, and the fraction of this machine's peak",
-    .about = "Measures, with random ids, how many prompt tokens a second are read and how many tokens a second are generated for "
-             "several numbers of rows, and what fraction that is of the float32 products a second and of the memory reads a second "
+    .about = "Measures, with random ids, how many prompt tokens per second are read and how many tokens per second are generated for "
+             "several numbers of rows, and what fraction that is of the float32 products per second and of the memory reads per second "
              "measured on this machine with the same threads. All rows have one prompt and another value at its last token.",
     .example = "xtransplant bench -m TinyLlama-1.1B --rows 1,64,256 --json",
     OPTION_TABLE(options),

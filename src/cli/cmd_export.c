@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* export: a results file as lines, one a response; and its summary, as lm-evaluation-harness writes one. */
+/* export: a results file as lines, one per response; and its summary, as lm-evaluation-harness writes one. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -21,15 +21,15 @@ typedef struct Arguments {
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
     {.name = "prompt", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, prompt.text),
-     .value = "TEXT", .help = "just this prompt, without a transplant"},
+     .value = "TEXT", .help = "one prompt alone, without a transplant"},
     OPTION_PROMPT_FILE(Arguments, prompt, "the file it is in, instead; - is stdin"),
     OPTIONS_TRANSPLANT(Arguments, transplant, false),
     {.name = "layers", .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, layers), .value = "LIST",
-     .preset = "all", .help = "layers to show: all, first, last, 3, 0-7 or 0,5,31"},
+     .preset = "all", .help = "the layers to show: all, first, last, 3, 0-7 or 0,5,31"},
     {.name = "width", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, width), .value = "N", .low = 40, .high = 10000,
-     .preset = "120", .help = "columns of the printed table; more tokens go into further tables"},
+     .preset = "120", .help = "how many characters wide a printed table is; tokens that do not fit follow in further tables"},
     {.name = "html", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, html), .value = "FILE",
-     .help = "draw the tables as a page instead of printing them, coloured by probability"},
+     .help = "write the tables as a page, its cells coloured by probability, instead of printing them"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -262,10 +262,11 @@ done:
 const Verb verb_lens = {
     .name = "lens",
     .summary = "what every layer would say, with and without a transplant",
-    .about = "Intermediate decoding: final norm and unembedding applied to every layer's output, at every generated token. Prints "
-             "a table a run (source, untouched, transplanted; or one prompt alone): rows are layers, the last on top, columns "
-             "generated tokens; a cell has the most likely token and its probability. The row \"chosen\" has the tokens that were "
-             "generated; a repetition penalty can make them differ from the last layer's.",
+    .about = "Shows the intermediate decoding (logit lens): the model's final norm and unembedding are applied to the output of every layer, "
+             "at every generated token. Prints one table for each run: of the source prompt, of the untouched target prompt and of the "
+             "transplant, or of one prompt alone. A table's rows are layers, with the last on top, and its columns are generated tokens. "
+             "Each cell shows the most likely token and its probability. The row \"chosen\" shows the tokens that were generated; a "
+             "repetition penalty can make them differ from those of the last layer.",
     .example = "xtransplant lens -m Qwen2-7B-Instruct --source-file en.txt --target-file sw.txt --site attn --source-layer last "
                "--target-layer first -n 5",
     OPTION_TABLE(options),

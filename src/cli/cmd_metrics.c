@@ -17,13 +17,13 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    OPTION_MODEL_OPTIONAL(Arguments, model, "the model that made the responses; needed while perplexities are missing"),
+    OPTION_MODEL_OPTIONAL(Arguments, model, "the model that made the responses; it is needed as long as perplexities are missing"),
     {.name = "perplexity", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, perplexity), .value = "LIST",
-     .help = "with commas: standalone (the response's text alone), conditional (given the prompt), self (under the run that made it), none; "
-             "left out: standalone, where a model is given"},
+     .help = "what to compute, separated by commas: standalone (of the response's text alone), conditional (given the prompt), self (under the "
+             "run that made it), none; without it, standalone where a model is given"},
     {.name = "lid", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, lid), .value = "FILE",
-     .help = "fastText's lid.176.bin or lid.176.ftz: identifies the responses' languages"},
-    {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print each language too, not only all together"},
+     .help = "fastText's lid.176.bin or lid.176.ftz, with which the languages of the responses are identified"},
+    {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print a row for each language too, not only for all together"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
@@ -228,12 +228,13 @@ done:
 const Verb verb_metrics = {
     .name = "metrics",
     .summary = "perplexity and language of a results file's responses",
-    .about = "Computes what is missing into the results file, and prints means for each task and site. Perplexity in three senses: standalone, "
-             "the response's text alone scored by the untouched model; conditional, given the prompt; self, under the run that made it. Language, "
-             "with --lid: the share of responses in the language that the task asks for, the share of those with fewer than 4 letters, which "
-             "are too short to tell, and the share in the language among the rest. A star marks a figure of a part of the responses: the others "
-             "were not measured yet. Stopped, the same command goes on where it was; a finished one "
-             "does nothing but print.",
+    .about = "Measures the responses of a results file that were not measured yet, keeps the values in the file, and prints means for each task and "
+             "site. There are three perplexities: standalone is that of the response's text alone, scored by the untouched model; conditional is "
+             "that of the response given the prompt; self is that of the response under the run that made it. With --lid there are three "
+             "shares of languages: of all responses, those in the language that the task asks for; of all responses, those with fewer than 4 "
+             "letters, which are too short to tell; and of the remaining ones, those in that language. A blank response is in no language. A "
+             "star marks a figure that is of a part of the responses, because the others were not measured yet. A command that was stopped goes "
+             "on where it was when it is given again; when everything is measured, it only prints.",
     .example = "xtransplant metrics xnli.db -m Llama-2-7b-chat-hf --perplexity standalone,conditional --lid lid.176.bin",
     .rest_name = "RESULTS.db",
     .rest_max = 1,

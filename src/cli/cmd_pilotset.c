@@ -17,28 +17,31 @@ typedef struct Arguments {
 
 static const Option options[] = {
     {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, task), .value = "T", .required = true,
-     .choices_from = xt_task_names, .help = "benchmark that the raw data is of"},
+     .choices_from = xt_task_names, .help = "the benchmark that the raw files are of"},
     {.name = "raw", .letter = 'r', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, raw), .value = "DIR", .required = true,
-     .help = "the benchmark's files as its makers publish them, or the file where it is one"},
+     .help = "the folder with the benchmark's files as its makers publish them, or the file where there is only one"},
     {.name = "templates", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, templates), .value = "FILE",
-     .help = "JSON object of a prompt's text a language, with {context}, {question} and so on; left out: our own"},
+     .help = "a JSON object that maps each language to the text of its prompt, with {context}, {question} and so on in it; without it, prompts "
+             "have the words of this project"},
     {.name = "templates-from", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, templates_from), .value = "DIR",
-     .help = "your copy of the paper's released prompts (XQuAD, XNLI or GlobalOpinionQA): templates are the text around each question's own; "
-             "every released prompt is compared with what they make"},
+     .help = "your copy of the paper's released prompts (XQuAD, XNLI or GlobalOpinionQA): the templates are read off them, as the text around "
+             "each question's own, and every released prompt is compared with the one that its template makes"},
     {.name = "translations", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, translations), .value = "DIR",
-     .help = "your translations of cultures' questions, fields/<language>.jsonl translated; of xcopa, English <language>/test.<language>.jsonl"},
+     .help = "a folder with your translations: of the questions about cultures, fields/<language>.jsonl translated; of xcopa, the English of "
+             "each language in <language>/test.<language>.jsonl"},
     {.name = "english", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, english), .value = "LANG",
-     .help = "xcopa, which has no English file: take the machine translation (data-gmt) of this language's; the paper's is most likely zh's"},
+     .help = "for xcopa, which has no English file: use the machine translation (data-gmt) of this language's file; the paper most likely used "
+             "that of zh"},
     {.name = "split", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, split), .value = "NAME",
-     .help = "test, or dev of xnli and val of xcopa; left out: test"},
+     .help = "the part of the benchmark: test, dev (xnli) or val (xcopa); without it, test"},
     {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, languages), .value = "LIST",
-     .help = "languages, with commas; left out: all of the task's"},
+     .help = "languages, separated by commas; without it, all languages of the task"},
     {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "666",
-     .help = "of the sample, which is Python's random.sample's"},
+     .help = "the seed of the sample, which is the one that Python's random.sample draws"},
     {.name = "count", .letter = 'n', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, count), .value = "N", .preset = "50", .high = 1e9,
-     .help = "questions of each language in the PilotSet; 0: all are unseen"},
+     .help = "how many questions of each language the PilotSet gets; with 0, all questions are in the unseen set"},
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .required = true,
-     .help = "folder to make; one that exists must be empty"},
+     .help = "the folder to make; an existing folder must be empty"},
     OPTION_QUIET(Arguments, quiet),
     OPTION_JSON(Arguments, json),
 };
@@ -63,7 +66,7 @@ static xt_status print_info(const Arguments *a, const xt_task *task, const xt_pi
   if (a->templates_from)
     cli_note(a->quiet, "%s: %zu template%s, with which %zu of %zu released prompts come out to the character", a->templates_from, info->templates,
              info->templates == 1 ? "" : "s", info->checked - info->misfits, info->checked);
-  if (info->left_out) cli_note(a->quiet, "%zu question%s left out: no answer, or other than a probability an option", info->left_out, info->left_out == 1 ? "" : "s");
+  if (info->left_out) cli_note(a->quiet, "%zu question%s left out: they have no answer, or not one probability per option", info->left_out, info->left_out == 1 ? "" : "s");
   if (info->untranslated && task->direction == XT_DIRECTION_FROM_LANGUAGE)
     cli_note(a->quiet, "%zu language%s without source prompts: translate %s/fields and give the folder with --translations", info->untranslated,
              info->untranslated == 1 ? "" : "s", a->output);
@@ -120,9 +123,10 @@ done:
 const Verb verb_pilotset = {
     .name = "pilotset",
     .summary = "a PilotSet and its unseen rest, from a benchmark's own files",
-    .about = "Reads a benchmark as its makers publish it, makes prompts of its questions and writes a sample of each language and the rest "
-             "in the layout that sweep --task reads. The templates are our own words unless you say otherwise; with those of the paper's "
-             "release (--templates-from), seed 666 and 50 questions this gives the published XQuAD set. The folder appears whole or not at all.",
+    .about = "Reads a benchmark as its makers publish it, makes prompts of its questions, and writes a sample of each language (the PilotSet) and "
+             "the rest (the unseen set) in the layout that sweep --task reads. Unless you give templates, the prompts have the words of this "
+             "project, which are not the paper's; with the templates of the paper's release (--templates-from), seed 666 and 50 questions, the "
+             "result is the published XQuAD set. The folder appears whole or not at all.",
     .example = "xtransplant pilotset --task xquad --raw xquad -o XQuAD",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

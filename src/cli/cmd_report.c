@@ -17,32 +17,32 @@ typedef struct Arguments {
 
 static const Option options[] = {
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR",
-     .help = "folder for report.html, report.json and a .csv, .tex or .svg of each table and figure; left out: tables are printed alone"},
+     .help = "the folder for report.html, report.json and a .csv, .tex or .svg file for each table and figure; without it, tables are only printed"},
     {.name = "cot", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, cot), .value = "FILE",
-     .help = "results of the same model on prompts that ask for reasoning (sweep --cot): a row of tables 4, 6, 7"},
+     .help = "results of the same model on prompts that ask for reasoning (sweep --cot), which tables 4, 6 and 7 then have as a row"},
     {.name = "tuned", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tuned), .value = "FILE",
-     .help = "results of the fine-tuned model: a row of tables 4, 6, 7, and table 11"},
+     .help = "results of the fine-tuned model, which tables 4, 6 and 7 then have as a row, and from which table 11 is made"},
     {.name = "beside", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, beside), .value = "FILE",
-     .help = "results of another model, for its rows in table 8"},
+     .help = "results of another model, which table 8 then has as rows"},
     {.name = "lens", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, lens), .value = "FILE",
-     .help = "what lens --json printed for a transplant: figure 8"},
-    {.name = "png", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, png), .help = "each figure as .png too (librsvg and Cairo)"},
+     .help = "what lens --json printed for a transplant, from which figure 8 is made"},
+    {.name = "png", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, png), .help = "write each figure as .png too; this needs librsvg and Cairo"},
     {.name = "pdf", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, pdf),
-     .help = "each figure as .pdf too, and figures.pdf with all of them (librsvg and Cairo)"},
+     .help = "write each figure as .pdf too, and all of them into figures.pdf; this needs librsvg and Cairo"},
     {.name = "bootstrap", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, bootstrap), .value = "N", .low = 1, .high = 100000,
-     .preset = "2000", .help = "bootstrap samples of the questions"},
+     .preset = "2000", .help = "the number of bootstrap samples of the questions"},
     {.name = "permutations", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, permutations), .value = "N", .low = 1, .high = 1000000,
-     .preset = "9999", .help = "draws of a sign-flip test that is too large to be exact"},
+     .preset = "9999", .help = "the number of draws of a sign-flip test that is too large to be exact"},
     {.name = "confidence", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, confidence), .value = "P", .low = 0.5, .high = 0.9999,
-     .preset = "0.95", .help = "of intervals"},
+     .preset = "0.95", .help = "the confidence of intervals"},
     {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1",
-     .help = "of bootstrap and sign flips; the same seed gives the same figures"},
+     .help = "the seed of the bootstrap and the sign flips; the same seed gives the same figures"},
     {.name = "one-based", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, one_based),
-     .help = "count layers from 1 in what is shown, as the paper does; left out: from 0, as all options do"},
+     .help = "count layers from 1 in whatever is shown, as the paper does; without it, they count from 0, as in all options"},
     {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, threads), .value = "N", .low = 1, .high = 1024,
-     .help = "threads to compute with; left out: one per processor"},
+     .help = "the number of threads to compute with; without it, one per processor"},
     {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, memory), .value = "SIZE",
-     .help = "most memory for tables by question and configuration, e.g. 4G; left out: 512M and 64 times the file's size"},
+     .help = "the most memory that tables by question and configuration may take, e.g. 4G; without it, 512M and 64 times the size of the file"},
     OPTION_QUIET(Arguments, quiet),
     OPTION_JSON(Arguments, json),
 };
@@ -121,11 +121,13 @@ done:
 const Verb verb_report = {
     .name = "report",
     .summary = "a results file's tables and figures, as one page and as files",
-    .about = "Prints what a results file says in words, with a map of the gains, and the paper's tables, as far as a results file has what they need, and with -o writes them and the figures: report.html "
-             "(one file that opens anywhere, with every response behind each cell of its heatmaps), report.json (all figures with all digits), "
-             "and a .csv, .tex or .svg each. Accuracies have standard errors by question (the same question in several "
-             "languages is one); each configuration is tested against the untouched model, with p-values adjusted for there being many; upper bounds are set beside what guessing gives. "
-             "Further results files are those of other models: figures 2 and 4 and table 8 then have all of them.",
+    .about = "Prints what a results file says: a summary in words with a map of the gains, then the paper's tables, as far as the file has what they "
+             "need. With -o it also writes them and the figures: report.html is one file that opens anywhere, with every response behind each "
+             "cell of its heatmaps; report.json has all numbers with all digits; and each table and figure has a .csv, .tex or .svg file. "
+             "Accuracies have standard errors by question, where the same question in several languages counts as one. Each configuration is "
+             "tested against the untouched model, and the p-values are adjusted for the number of configurations. Upper bounds stand beside "
+             "what guessing would give. Further results files are taken as those of other models, which figures 2 and 4 and table 8 then have "
+             "too.",
     .example = "xtransplant report xnli.db -o xnli-report",
     .rest_name = "RESULTS.db",
     .rest_max = 16,

@@ -22,7 +22,7 @@ static const Option tokenize_options[] = {
     {.name = "no-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_special),
      .help = "do not add BOS or EOS as the model's own tokenizer does"},
     {.name = "jsonl", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, jsonl),
-     .help = "read a JSON string a line and print a JSON array a line"},
+     .help = "read a JSON string per line and print a JSON array per line"},
 };
 
 static const Option detokenize_options[] = {
@@ -168,7 +168,7 @@ const Verb verb_tokenize = {
 const Verb verb_detokenize = {
     .name = "detokenize",
     .summary = "token ids from stdin to text",
-    .about = "Reads a JSON array of token ids a line from stdin and prints the text of each as a JSON string a line. Spaces are "
+    .about = "Reads a JSON array of token ids per line from stdin and prints the text of each as a JSON string per line. Spaces are "
              "not cleaned up; bytes that are not UTF-8 become U+FFFD. An id that the vocabulary does not have is an error.",
     .example = "echo '[1, 15043, 3186]' | xtransplant detokenize --tokenizer Llama-2-7b-chat-hf --skip-special",
     OPTION_TABLE(detokenize_options),

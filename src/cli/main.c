@@ -22,7 +22,7 @@ static const Option help_options[] = {
     {.name = "man", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, man), .help = "print a man page: of the verb, or of the program"},
     {.name = "completion", .type = OPTION_ENUM, .field = OPTION_FIELD(HelpArguments, int, shell), .value = "SHELL", .choices = completion_shells,
      .help = "print what this shell reads to complete verbs, options and values"},
-    {.name = "names", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, names), .help = "print the verbs' names alone, one a line"},
+    {.name = "names", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, names), .help = "print the verbs' names alone, one per line"},
 };
 
 static const Verb verb_help = {

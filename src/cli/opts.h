@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Options: one typed table a verb, from which parsing, checking and help all follow. */
+/* Options: one typed table per verb, from which parsing, checking and help all follow. */
 #ifndef CLI_OPTS_H
 #define CLI_OPTS_H
 

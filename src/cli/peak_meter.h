@@ -11,7 +11,7 @@
 typedef struct PeakMeter {
   xt_session *session;
   double inverses; /* sum of seconds an operation */
-  double best;     /* operations a second */
+  double best;     /* operations per second */
   int count;
   double spent, last; /* seconds in measurements; when the last ended */
 } PeakMeter;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far a long run is, on stderr: on a terminal one line that changes, in a file a line a minute. */
+/* How far a long run is, on stderr: on a terminal one line that changes, in a file one line per minute. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -9,7 +9,7 @@
 /* As --progress has it. */
 typedef enum ProgressMode {
   PROGRESS_AUTO = 0, /* by where stderr goes; in a file the first line comes after a minute */
-  PROGRESS_PLAIN,    /* whole lines: the first as soon as there is something to tell, then one a minute */
+  PROGRESS_PLAIN,    /* whole lines: the first as soon as there is something to tell, then one per minute */
   PROGRESS_NONE
 } ProgressMode;
 extern const char *const progress_modes[]; /* NULL-terminated */
@@ -17,7 +17,7 @@ extern const char *const progress_modes[]; /* NULL-terminated */
 #define OPTION_PROGRESS(Arguments, member)                                                                 \
   {.name = "progress", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member), .value = "HOW", \
    .choices = progress_modes, .preset = "auto",                                                            \
-   .help = "auto: a line that changes on a terminal, a line a minute in a file; plain: whole lines; none"}
+   .help = "auto shows a changing line on a terminal and writes a line per minute into a file; plain writes whole lines; none writes nothing"}
 
 typedef struct Progress {
   bool shown, plain;

@@ -25,7 +25,7 @@ typedef struct Prompt {
 /* Rows that say how prompt files are read. */
 #define OPTION_IDS(Arguments, member)                                                                     \
   {.name = "ids", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),                    \
-   .help = "prompts are JSON arrays of token ids; for models without a tokenizer"}
+   .help = "prompts are JSON arrays of token ids, as a model without a tokenizer needs"}
 #define OPTION_LINE(Arguments, member, option, text)                                                      \
   {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "K", .low = 1, \
    .high = 1e9, .help = text}
@@ -33,7 +33,7 @@ typedef struct Prompt {
   "take line K (from 1) of a file of JSON lines: a string, or an object with input_text; left out: the whole file is the prompt"
 #define OPTION_KEEP_NEWLINE(Arguments, member)                                                            \
   {.name = "keep-newline", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),           \
-   .help = "the line end at a prompt file's end belongs to the prompt; else one is taken off"}
+   .help = "keep the line end at the end of a prompt file in the prompt; without it, one is taken off"}
 /* The rows of a verb with one prompt, which fill the PromptInput `member`. */
 #define OPTION_PROMPT(Arguments, member)                                                                  \
   {.name = "prompt", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.text), \

@@ -18,7 +18,7 @@ typedef struct Response {
    .low = 1, .high = 1e6, .preset = "20", .help = "generate at most N tokens"}
 #define OPTION_PENALTY(Arguments, member)                                                                 \
   {.name = "repetition-penalty", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, member), .value = "X", \
-   .low = 0.01, .high = 100, .help = "penalise repeated tokens; 1 is none; left out: the model's generation_config.json decides"}
+   .low = 0.01, .high = 100, .help = "penalise repeated tokens; 1 is no penalty; without it, the model's generation_config.json decides"}
 
 /* Takes the generation over (and empties it), and decodes it. */
 xt_status response_init(Response *response, const LoadedModel *model, const Prompt *prompt, xt_generation *generation,

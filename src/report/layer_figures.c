@@ -37,7 +37,7 @@ static double last_value(const double *values, int count) {
   return count ? values[count - 1] : NAN;
 }
 
-/* A line a language, with its name at the end, and one over all instances. */
+/* A line per language, with its name at the end, and one over all instances. */
 static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *g, const xt_layer_result *layers,
                              int count, xt_error *error) {
   PlotLabel *labels;
@@ -80,7 +80,7 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
   const double step = plot_round(&low, &high, 6);
   const char *note = report_format(
       r,
-      "Mean over the other layer, in points of accuracy; a thin line a language, the thick one over all instances.%s "
+      "Mean over the other layer, in points of accuracy; a thin line per language, the thick one over all instances.%s "
       "%s",
       site->configuration_count < a->cells ? " Dots lead over layers that were not run." : "", report_layers_note(r));
   TRY(report_figure_add(r, report_format(r, "figure3-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
@@ -236,7 +236,7 @@ xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_
   return draw_figure4(r, "figure4", "Figure 4. Instance-aware upper bounds by fixed layer", series, count, error);
 }
 
-/* A figure a task, with a colour a model. */
+/* A figure per task, with a colour per model. */
 xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error) {
   for (size_t g = 0; g < count && r->more_count; g++) {
     Series series[1 + REPORT_MORE_MOST];

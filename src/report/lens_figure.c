@@ -38,7 +38,7 @@ static void draw_token(TextBuffer *out, double x, double y, const char *text, do
   svg_text(out, x + LENS_CELL / 2, y + 12, "middle", "t", shown);
 }
 
-/* One run: layers from the top down, a column a token. */
+/* One run: layers from the top down, a column per token. */
 static xt_status draw_run(TextBuffer *out, const xt_report *r, double left, double top, const char *title, const json_t *run, xt_error *error) {
   const json_t *lens = json_object_get(run, "lens"), *layers = json_object_get(lens, "layers"), *texts = json_object_get(lens, "texts"),
                *logprobs = json_object_get(lens, "logprobs");

@@ -83,7 +83,7 @@ static xt_status add_hundredths(TextBuffer *out, const char *name, const float *
   return status;
 }
 
-/* ---- JSON by hand: a value a response would be slow as objects ---------------------------------- */
+/* ---- JSON by hand: a value per response would be slow as objects ---------------------------------- */
 
 static void json_text_add(TextBuffer *out, const char *text, size_t length) {
   size_t from = 0;

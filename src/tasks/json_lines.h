@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of JSON lines: a value a line, blank lines aside. */
+/* Files of JSON lines: a value per line, blank lines aside. */
 #ifndef TASKS_JSON_LINES_H
 #define TASKS_JSON_LINES_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Benchmarks published as JSON lines: XCOPA, a file a language, and MKQA, a file of all. */
+/* Benchmarks published as JSON lines: XCOPA, a file per language, and MKQA, a file of all. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
 
-/* One language's files, a JSON value a line each. */
+/* One language's files, a JSON value per line each. */
 typedef struct Files {
   char *source_path, *target_path, *gold_path;
   JsonLines source, target, gold; /* gold: none where the target's lines hold it */

@@ -12,7 +12,7 @@ typedef enum Scoring {
 } Scoring;
 
 typedef enum Gold {
-  GOLD_ANSWER_FILE, /* ans/<file>: a JSON string a line */
+  GOLD_ANSWER_FILE, /* ans/<file>: a JSON string per line */
   GOLD_LIKELIEST    /* the letter of the first largest of the split's "label" numbers */
 } Gold;
 

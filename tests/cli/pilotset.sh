@@ -79,7 +79,7 @@ same "xcopa: English of each language" "$code $(head -1 XCOPA2/XCOPA_sample/en/i
 
 run "$X" pilotset --task mkqa --raw mkqa --lang en,de,zh -n 2 -o MKQA
 expect "mkqa" 0
-same "mkqa: what has no answer is left out" "$(sed -n 2p err) $(cat MKQA/MKQA_unseen/ans/zh.json | tr '\n' ' ')" '1 question left out: no answer, or other than a probability an option "answer 0" "answer 3" '
+same "mkqa: what has no answer is left out" "$(sed -n 2p err) $(cat MKQA/MKQA_unseen/ans/zh.json | tr '\n' ' ')" '1 question left out: they have no answer, or not one probability per option "answer 0" "answer 3" '
 same "mkqa: a prompt" "$(head -1 MKQA/MKQA_sample/split/zh.json)" '"请简短地回答问题。\n\n问题：zh 1\n\n答案："'
 # several answers and their aliases: any of them is right
 mkdir many
@@ -103,7 +103,7 @@ same "xnli: answers, words, a prompt" "$(cat XNLI/XNLI_sample/ans/de.json | tr '
 run "$X" pilotset --task globalopinionqa --raw opinions.csv --lang en,de,hi -n 1 -o GOQA
 expect "globalopinionqa" 0
 same "globalopinionqa: what it says" "$(tail -2 err | tr '\n' ';')" \
-  '1 question left out: no answer, or other than a probability an option;2 languages without source prompts: translate GOQA/fields and give the folder with --translations;'
+  '1 question left out: they have no answer, or not one probability per option;2 languages without source prompts: translate GOQA/fields and give the folder with --translations;'
 same "globalopinionqa: probability of 0.8 at least" "$(sed 's/.*"label"/"label"/' GOQA/GlobalOpinionQA_*/split/de.json | sort | tr '\n' ' ')" \
   '"label": [0.1, 0.9], "country": "Austria"} "label": [0.9, 0.06, 0.04], "country": "Germany"} '
 same "globalopinionqa: what to translate" "$(head -1 GOQA/fields/de.jsonl)" '{"id": "0 Germany", "question": "Is it, \"really\", so?", "options": ["Yes", "Don'"'"'t know", "No"], "country": "Germany"}'

@@ -7,6 +7,16 @@
 
 enum { N = 1360, K = 1100, MOST = 512 }; /* a weight of several strips, and a narrower one */
 
+/* A build without the library has onednn_absent.c. */
+#define NEEDS_ONEDNN \
+  do { \
+    int version[3]; \
+    if (!onednn_version(version)) { \
+      print_message("# needs a build with oneDNN (XT_ONEDNN)\n"); \
+      skip(); \
+    } \
+  } while (0)
+
 static const Dtype types[] = {DTYPE_F32, DTYPE_BF16};
 
 /* Values of the type, as stored and as floats. The caller frees both. */
@@ -22,6 +32,7 @@ static void *make_values(Dtype type, size_t n, uint64_t seed, float **values) {
 
 static void test_values(void **state) {
   (void)state;
+  NEEDS_ONEDNN;
   static const int shapes[][3] = {{1, 1, 1}, {5, 33, 70}, {17, 100, 513}, {40, 16, 32}, {200, 70, 9}, {300, 1100, 40}};
   int tried = 0;
   ThreadPool *pool;
@@ -64,6 +75,7 @@ static void test_values(void **state) {
 /* Larger than the sample that onednn_keeps_order goes by. The weight is packed by one cache and used by others, one of which outlives the first. */
 static void test_rows_and_threads(void **state) {
   (void)state;
+  NEEDS_ONEDNN;
   static const int counts[] = {1, 2, 5, 6, 7, 16, 37, 64, 130, 512};
   int tried = 0;
   ThreadPool *pools[4] = {NULL}; /* by threads */

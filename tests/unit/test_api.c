@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the public headers promise of every call: what frees accepts NULL; errors may be NULL, and are left alone on success;
+ * failures give nothing out. */
+#include "made_store.h"
+
+#define FILL 0xAB
+
+static bool is_untouched(const xt_error *error) {
+  const unsigned char *bytes = (const unsigned char *)error;
+  for (size_t i = 0; i < sizeof *error; i++)
+    if (bytes[i] != FILL) return false;
+  return true;
+}
+
+static void test_frees_accept_null(void **state) {
+  (void)state;
+  xt_model_close(NULL);
+  xt_tokenizer_close(NULL);
+  xt_session_free(NULL);
+  xt_taps_free(NULL);
+  xt_generation_deinit(NULL);
+  xt_langid_close(NULL);
+  xt_dataset_close(NULL);
+  xt_choices_free(NULL, 3);
+  xt_store_close(NULL);
+  xt_selector_free(NULL);
+  xt_coverage_free(NULL);
+  xt_analysis_free(NULL);
+  xt_report_free(NULL);
+  xt_report_text_free(NULL);
+}
+
+/* Each fails, says so by its status alone, and leaves NULL in its result. */
+static void test_errors_may_be_null(void **state) {
+  (void)state;
+  void *out = &out;
+  xt_site site;
+  static const char *const none[] = {"nowhere.txt"};
+  char *path = (char *)&path;
+#define FAILS(call) \
+  do { \
+    out = &out; \
+    assert_int_not_equal(call, XT_STATUS_OK); \
+    assert_null(out); \
+  } while (0)
+  FAILS(xt_model_open("nowhere", NULL, (xt_model **)&out, NULL));
+  FAILS(xt_model_inspect("nowhere", NULL, (xt_model **)&out, NULL));
+  FAILS(xt_tokenizer_open("nowhere", (xt_tokenizer **)&out, NULL));
+  FAILS(xt_langid_open("nowhere.bin", (xt_langid **)&out, NULL));
+  FAILS(xt_dataset_open(xt_task_find("xnli"), "nowhere", NULL, (xt_dataset **)&out, NULL));
+  FAILS(xt_dataset_open_pairs("nowhere.jsonl", NULL, (xt_dataset **)&out, NULL));
+  FAILS(xt_dataset_parse_pairs("{", 1, "name", NULL, (xt_dataset **)&out, NULL));
+  FAILS(xt_store_open("nowhere/x.db", XT_STORE_READ, (xt_store **)&out, NULL));
+  FAILS(xt_report_create("nowhere.db", NULL, (xt_report **)&out, NULL));
+  assert_int_not_equal(xt_model_locate("nowhere/at/all", NULL, &path, NULL), XT_STATUS_OK);
+  assert_int_not_equal(xt_site_parse("attention", &site, NULL), XT_STATUS_OK);
+  assert_int_not_equal(xt_file_write("nowhere/x", "", 0, NULL), XT_STATUS_OK);
+  assert_int_not_equal(xt_store_merge("nowhere/m.db", none, 1, NULL), XT_STATUS_OK);
+  assert_int_not_equal(xt_bpe_train(none, 1, NULL, "nowhere/out", NULL, NULL), XT_STATUS_OK);
+  assert_int_not_equal(xt_pilotset_build(xt_task_find("xquad"), "nowhere", "nowhere/out", NULL, NULL, NULL), XT_STATUS_OK);
+  xt_train_options train;
+  xt_train_options_init(&train);
+  assert_int_equal(xt_train(&train, NULL, NULL), XT_STATUS_ARGUMENT);
+  bool correct;
+  assert_int_equal(xt_task_score(xt_task_find("xnli"), NULL, 0, "x", 1, "9", &correct, NULL), XT_STATUS_INPUT);
+  const xt_synth_options synth = {.shape = "tiny-nothing"};
+  assert_int_equal(xt_model_synthesize(&synth, "nowhere/model", NULL), XT_STATUS_ARGUMENT);
+}
+
+static xt_status ignore_response(void *user, const xt_sweep_response *response, xt_error *error) {
+  (void)response, (void)error;
+  ++*(int *)user;
+  return XT_STATUS_OK;
+}
+
+/* A model loaded, prompts run, a store made, closed, analysed and drawn: nothing writes into the error of a call that succeeds. */
+static void test_success_leaves_errors_alone(void **state) {
+  (void)state;
+  xt_error error;
+  char path[128], folder[160];
+  xt_model *model;
+  xt_session *session;
+  xt_taps *taps;
+  xt_generation generation;
+  xt_sweep_plan plan;
+  xt_report *report;
+  int32_t *ids;
+  size_t count;
+  int responses = 0;
+  Made m;
+  memset(&error, FILL, sizeof error);
+#define SUCCEEDS(call) \
+  do { \
+    assert_int_equal(call, XT_STATUS_OK); \
+    if (!is_untouched(&error)) fail_msg("%s wrote into the error of a success", #call); \
+  } while (0)
+  models_make("tiny-llama", "bf16", path);
+  SUCCEEDS(xt_model_open(path, NULL, &model, &error));
+  SUCCEEDS(xt_session_create(model, &session, &error));
+  SUCCEEDS(xt_tokenizer_encode(xt_model_tokenizer(model), "Habari", 6, true, &ids, &count, &error));
+  const xt_request request = {.ids = ids, .count = count};
+  const xt_instance instance = {ids, ids, count, count};
+  static const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+  static const int layers[] = {0, 1};
+  const xt_sweep_options options = {.sites = &site, .site_count = 1, .source_layers = layers, .source_layer_count = 2, .target_layers = layers,
+                                    .target_layer_count = 1, .max_new_tokens = 2, .user = &responses};
+  SUCCEEDS(xt_session_generate(session, &request, 1, NULL, &generation, &error));
+  assert_true(generation.count > 0 && generation.count <= 20); /* the default */
+  SUCCEEDS(xt_session_capture(session, &request, &taps, &error));
+  SUCCEEDS(xt_sweep_make_plan(model, &instance, 1, &options, &plan, &error));
+  SUCCEEDS(xt_session_sweep(session, &instance, 1, &options, ignore_response, &responses, NULL, &error));
+  assert_int_equal(responses, 3);
+  assert_null(xt_taps_get(taps, XT_TAP_FFN, 6)); /* one past the last layer */
+  assert_non_null(xt_taps_get(taps, XT_TAP_FFN, 5));
+  made_open(&m, "api.db", "xquad");
+  for (int i = 0; i < 4; i++) {
+    const int64_t q = add_question(&m, i, "sw", "gold");
+    add_response(&m, q, -1, -1, i % 2 ? "gold" : "tin", 1, 1, -1);
+    add_response(&m, q, 0, 0, "gold", 1, 1, -1);
+  }
+  SUCCEEDS(xt_store_commit(m.store, 0, &error));
+  made_close(&m);
+  SUCCEEDS(xt_report_create(m.path, NULL, &report, &error));
+  snprintf(folder, sizeof folder, "%s/api-report", models_folder);
+  SUCCEEDS(xt_report_write(report, folder, NULL, &error));
+  xt_report_free(report);
+  xt_generation_deinit(&generation);
+  assert_null(generation.ids);
+  xt_taps_free(taps);
+  free(ids);
+  xt_session_free(session);
+  xt_model_close(model);
+}
+
+/* The figures that the headers name. */
+static void test_defaults(void **state) {
+  (void)state;
+  xt_train_options train;
+  xt_train_options_init(&train);
+  assert_int_equal(train.epochs, 3);
+  assert_int_equal(train.batch, 16);
+  assert_int_equal(train.seed, 1);
+  assert_int_equal(train.save_steps, 100);
+  assert_int_equal(train.schedule, XT_TRAIN_LINEAR);
+  assert_true(train.rate >= 1e-5 && train.rate <= 1e-5 && train.warmup >= 0.1 && train.warmup <= 0.1 && train.clip >= 1 && train.clip <= 1);
+  xt_train_options_paper(&train);
+  assert_int_equal(train.schedule, XT_TRAIN_COSINE);
+  assert_int_equal(train.compute, XT_COMPUTE_BF16);
+  assert_string_equal(xt_version(), XT_VERSION);
+  char buffer[16];
+  xt_error error;
+  xt_site site;
+  static const char *const names[] = {"attn", "ffn", "block", "attn-released", "a:o"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    ASSERT_OK(xt_site_parse(names[i], &site, &error));
+    assert_string_equal(xt_site_format(site, buffer), names[i]);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_frees_accept_null), cmocka_unit_test(test_errors_may_be_null),
+                                     cmocka_unit_test(test_success_leaves_errors_alone), cmocka_unit_test(test_defaults)};
+  return cmocka_run_group_tests_name("api", tests, NULL, NULL);
+}
