@@ -7,7 +7,6 @@ tools=$here/../../tools
 # what librsvg's libraries keep until the end is no leak of ours (a build with LeakSanitizer)
 printf 'leak:%s\n' libfontconfig libpango libglib libgobject librsvg libcairo >keeps
 export LSAN_OPTIONS=suppressions=$work/keeps:print_suppressions=0
-skip() { echo "ok - $1 # SKIP $2"; }
 make_model tiny-llama
 i=0
 while [ $i -lt 24 ]; do

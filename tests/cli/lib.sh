@@ -23,6 +23,8 @@ fail() { # NAME, then what to show
   failures=$((failures + 1))
 }
 
+skip() { echo "ok - $1 # SKIP $2"; } # NAME, then what it needs
+
 # run COMMAND...: leaves its output in $work/out and $work/err, its exit code in $code
 run() {
   "$@" >"$work/out" 2>"$work/err"
@@ -87,6 +89,19 @@ object_field() { sed "s/.*\"$1\": {/{/" | awk -v key="\"$2\": " '{ at = index($0
 make_model() {
   model=$work/$1
   "$X" init-model --like "$1" --quiet -o "$model" || { echo "not ok - init-model --like $1"; exit 1; }
+}
+
+# choice_pairs COUNT: questions of xnli in sw and tr by turns, as lines for --pairs
+choice_pairs() {
+  awk -v count="$1" 'BEGIN { for (i = 0; i < count; i++)
+    printf "{\"id\": \"q%d\", \"lang\": \"%s\", \"source\": \"Question %d: (1) yes (2) no (3) maybe\\nAnswer:\", \"target\": \"Swali la %d:\\nJibu:\", \"gold\": \"%d\", \"task\": \"xnli\"}\n",
+      i, i % 2 ? "tr" : "sw", i, i, i % 3 + 1 }'
+}
+
+# wait_for FILE [N]: until a results file has more than N responses, for half a minute at most
+wait_for() {
+  tries=0
+  while [ $tries -lt 600 ] && [ "$("$X" export "$1" 2>/dev/null | wc -l)" -le "${2:-0}" ]; do sleep 0.05; tries=$((tries + 1)); done
 }
 
 finish() { [ $failures -eq 0 ]; exit; }

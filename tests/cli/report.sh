@@ -3,7 +3,6 @@
 # report, and export's summary, on a tiny model's sweep. What needs Python, numpy or Chromium is skipped where they are not.
 . "$(dirname "$0")/lib.sh"
 tools=$here/../../tools
-skip() { echo "ok - $1 # SKIP $2"; }
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
 export COLUMNS=150 # of the terminal that tables are fitted to

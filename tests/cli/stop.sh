@@ -4,12 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama
 small="-m $model --threads 2 --quiet"
-i=0
-while [ $i -lt 12 ]; do
-  printf '{"id": "q%d", "lang": "%s", "source": "Question %d: (1) yes (2) no (3) maybe\\nAnswer:", "target": "Swali la %d:\\nJibu:", "gold": "%d", "task": "xnli"}\n' \
-    $i "$([ $((i % 2)) -eq 0 ] && echo sw || echo tr)" $i $i $((i % 3 + 1))
-  i=$((i + 1))
-done >pairs.jsonl
+choice_pairs 12 >pairs.jsonl
 pairs="--pairs pairs.jsonl --site attn,block" total=876
 
 # ---- passes: the same results however a sweep is cut
@@ -32,11 +27,6 @@ long="$pairs --max-new-tokens 100"
 slow="$long --max-rows 12 --commit-seconds 0.01"
 signals="TERM:143 USR1:138"
 [ -z "${XT_TEST_BRIEF:-}" ] && signals="$signals INT:130 HUP:129"
-lines_of() { "$X" export "$1" 2>/dev/null | wc -l; }
-wait_for() { # FILE [N]: until it has more than N responses
-  tries=0
-  while [ $tries -lt 200 ] && [ "$(lines_of "$1")" -le "${2:-0}" ]; do sleep 0.05; tries=$((tries + 1)); done
-}
 lines=0
 for signal in $signals; do
   name=${signal%:*}

@@ -4,12 +4,7 @@
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
-i=0
-while [ $i -lt 10 ]; do
-  printf '{"id": "q%d", "lang": "%s", "source": "Question %d: (1) yes (2) no (3) maybe\\nAnswer:", "target": "Swali la %d:\\nJibu:", "gold": "%d", "task": "xnli"}\n' \
-    $i "$([ $((i % 2)) -eq 0 ] && echo sw || echo tr)" $i $i $((i % 3 + 1))
-  i=$((i + 1))
-done >pairs.jsonl
+choice_pairs 10 >pairs.jsonl
 pairs="--pairs pairs.jsonl --site attn,block"
 
 # ---- plan
@@ -103,7 +98,6 @@ same "after kill -9: one file" "$(ls killed.db*)" killed.db
 
 # ---- one writer; readers may read
 # until a response is there: a results file with a plan alone is readable too
-wait_for() { tries=0; while [ $tries -lt 300 ] && [ "$("$X" export "$1" 2>/dev/null | wc -l)" -lt 1 ]; do sleep 0.1; tries=$((tries + 1)); done; }
 "$X" sweep $small $pairs --max-new-tokens 200 --max-rows 2 --commit-seconds 0.01 -o busy.db 2>stopped.err &
 pid=$!
 wait_for busy.db
