@@ -101,8 +101,8 @@ refuses_like "another model" 3 "^xtransplant metrics: r.db: model: the store has
 refuses_like "another type" 3 "^xtransplant metrics: r.db: compute: the store's results were made with f32, not bf16" "$X" metrics r.db -m "$model" --compute bf16
 refuses "no such file" 3 "xtransplant metrics: none.db: cannot open: No such file or directory" "$X" metrics none.db
 refuses "no such perplexity" 2 "xtransplant metrics: --perplexity: 'sad' is none of standalone, conditional, self, none" "$X" metrics r.db --perplexity sad
-refuses "no identification file" 3 "xtransplant metrics: none.bin: cannot open: No such file or directory" "$X" metrics r.db --lid none.bin
 if [ "$lid" ]; then
+refuses "no identification file" 3 "xtransplant metrics: none.bin: cannot open: No such file or directory" "$X" metrics r.db --lid none.bin
 printf 'not a model' >bad.bin
 refuses "no fastText file" 3 "xtransplant metrics: bad.bin: at byte 0: is no fastText model: expected a file such as lid.176.bin or lid.176.ftz" "$X" metrics r.db --lid bad.bin
 head -c 5000 "$data/tiny.ftz" >cut.ftz

@@ -99,7 +99,7 @@ static void test_success_leaves_errors_alone(void **state) {
   SUCCEEDS(xt_session_create(model, &session, &error));
   SUCCEEDS(xt_tokenizer_encode(xt_model_tokenizer(model), "Habari", 6, true, &ids, &count, &error));
   const xt_request request = {.ids = ids, .count = count};
-  const xt_instance instance = {ids, ids, count, count};
+  const xt_instance instance = {.source = ids, .target = ids, .source_count = count, .target_count = count};
   static const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
   static const int layers[] = {0, 1};
   const xt_sweep_options options = {.sites = &site, .site_count = 1, .source_layers = layers, .source_layer_count = 2, .target_layers = layers,
