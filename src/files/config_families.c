@@ -11,10 +11,12 @@
 #define GEMMA_LIKE                                                                                                        \
   .adds_one = true, .pre_norm = true, .post_norm = true, .activation_key = "hidden_activation", .activation = ACTIVATION_GELU_TANH, \
   .bias = BIAS_ALL_BY_KEY, .window = WINDOW_PATTERN, .layer_types = true, .tied = true, .odd_heads = true, .kv_heads = 4, .head_dim = 256, .sliding_window = 4096,           \
-  .norm_eps = 1e-6, .rotary_part = 1, .bos = 2, .eos = {1}
+  .norm_eps = 1e-6, .rotary_part = 1, .bos = 2, .eos = {1}, .embedding_by_width = true
+#define GEMMA_SCALES(score_cap, logit_cap)                                                                                \
+  {{"query_pre_attn_scalar", SCALE_QUERY, 256}, {"attn_logit_softcapping", SCALE_SCORE_CAP, score_cap}, {"final_logit_softcapping", SCALE_LOGIT_CAP, logit_cap}}
 #define COHERE_LIKE                                                                                                       \
   .norm = NORM_LAYER, .pre_norm = true, .parallel = true, .activation_key = "hidden_act", .bias = BIAS_ALL_BY_KEY, .rope_style = ROPE_PAIRS, \
-  .tied = true, .max_positions = 8192, .norm_eps = 1e-5, .rotary_part = 1, .bos = 5, .eos = {255001}
+  .tied = true, .max_positions = 8192, .norm_eps = 1e-5, .rotary_part = 1, .bos = 5, .eos = {255001}, .scales = {{"logit_scale", SCALE_LOGITS, 0.0625}}
 #define OLMO_LIKE                                                                                                         \
   .post_norm = true, .qk_norm = QK_NORM_WHOLE, .activation_key = "hidden_act", .bias = BIAS_ALL_BY_KEY, .max_positions = 2048, .norm_eps = 1e-5, \
   .rotary_part = 1, .bos = -1, .eos = {50279}
@@ -27,10 +29,10 @@ const Family config_families[FAMILY_COUNT] = {
                       .max_positions = 32768, .sliding_window = 4096, .bos = -1, .eos = {-1}},
     [FAMILY_QWEN3] = {"Qwen3ForCausalLM", "qwen3", LLAMA_LIKE(10000), .qk_norm = QK_NORM_HEAD, .bias = BIAS_ALL_BY_KEY, .window = WINDOW_FROM, .layer_types = true,
                       .odd_heads = true, .kv_heads = 32, .head_dim = 128, .max_positions = 32768, .sliding_window = 4096, .bos = -1, .eos = {-1}},
-    [FAMILY_GEMMA2] = {"Gemma2ForCausalLM", "gemma2", GEMMA_LIKE, .max_positions = 8192, .sliding_pattern = 2, .rope_theta = 10000},
-    [FAMILY_GEMMA3] = {"Gemma3ForCausalLM", "gemma3_text", GEMMA_LIKE, .qk_norm = QK_NORM_HEAD, .rotary = ROTARY_BY_TYPE, .max_positions = 131072,
+    [FAMILY_GEMMA2] = {"Gemma2ForCausalLM", "gemma2", GEMMA_LIKE, .scales = GEMMA_SCALES(50, 30), .max_positions = 8192, .sliding_pattern = 2, .rope_theta = 10000},
+    [FAMILY_GEMMA3] = {"Gemma3ForCausalLM", "gemma3_text", GEMMA_LIKE, .scales = GEMMA_SCALES(0, 0), .qk_norm = QK_NORM_HEAD, .rotary = ROTARY_BY_TYPE, .max_positions = 131072,
                        .sliding_pattern = 6, .rope_theta = 1000000, .sliding_theta = 10000},
-    [FAMILY_COHERE] = {"CohereForCausalLM", "cohere", COHERE_LIKE, .rope_theta = 500000},
+    [FAMILY_COHERE] = {"CohereForCausalLM", "cohere", COHERE_LIKE, .qk_norm_key = "use_qk_norm", .rope_theta = 500000},
     [FAMILY_COHERE2] = {"Cohere2ForCausalLM", "cohere2", COHERE_LIKE, .window = WINDOW_PATTERN, .layer_types = true, .rotary = ROTARY_SLIDING, .sliding_window = 4096,
                         .sliding_pattern = 4, .rope_theta = 10000},
     [FAMILY_OLMO2] = {"Olmo2ForCausalLM", "olmo2", OLMO_LIKE, .rope_theta = 10000},
@@ -41,7 +43,9 @@ const Family config_families[FAMILY_COUNT] = {
     [FAMILY_SMOLLM3] = {"SmolLM3ForCausalLM", "smollm3", LLAMA_LIKE(2000000), .bias = BIAS_ALL_BY_KEY, .has_mlp_bias = true, .window = WINDOW_ROTARY, .layer_types = true,
                         .rotary = ROTARY_LISTED, .tied = true, .kv_heads = 4, .max_positions = 32768, .bos = 128000, .eos = {128001}},
     [FAMILY_GRANITE] = {"GraniteForCausalLM", "granite", LLAMA_LIKE(10000), .bias = BIAS_ALL_BY_KEY, .has_mlp_bias = true, .max_positions = 2048, .bos = 1,
-                        .eos = {2}},
+                        .eos = {2},
+                        .scales = {{"embedding_multiplier", SCALE_EMBEDDING, 1}, {"residual_multiplier", SCALE_RESIDUAL, 1},
+                                   {"attention_multiplier", SCALE_SCORES, 1}, {"logits_scaling", SCALE_LOGIT_DIVISOR, 1}}},
     [FAMILY_GLM4] = {"Glm4ForCausalLM", "glm4", .pre_norm = true, .post_norm = true, .fused_gate_up = true, .activation_key = "hidden_act", .bias = BIAS_QKV_BY_KEY,
                      .bias_default = true, .rope_style = ROPE_PAIRS, .odd_heads = true, .kv_heads = 2, .head_dim = 128, .max_positions = 131072,
                      .norm_eps = 1.5625e-7, .rope_theta = 10000, .rotary_part = 0.5, .rotary_part_key = true, .bos = -1, .eos = {151329, 151336, 151338}},

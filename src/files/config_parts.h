@@ -32,12 +32,27 @@ typedef enum RotaryRule {
   ROTARY_BY_TYPE              /* all; sliding layers by the second set of angles */
 } RotaryRule;
 
+/* A factor or cap of the layer program that a class has a key for. */
+typedef enum ScaleKind {
+  SCALE_QUERY = 0,    /* scores are divided by its square root */
+  SCALE_SCORES, SCALE_SCORE_CAP, SCALE_LOGITS, SCALE_LOGIT_DIVISOR, SCALE_LOGIT_CAP, SCALE_EMBEDDING, SCALE_RESIDUAL, SCALE_KIND_COUNT
+} ScaleKind;
+
+typedef struct ScaleKey {
+  const char *key;
+  ScaleKind kind;
+  double value; /* where the file does not say; a null stands for 0, none */
+} ScaleKey;
+
 /* A row holds what a class of transformers does, and what it takes where config.json has no such key. */
 typedef struct Family {
   const char *architecture, *model_type;
   NormKind norm;
   bool adds_one, pre_norm, post_norm, parallel, fused_qkv, fused_gate_up;
   QkNorm qk_norm;
+  const char *qk_norm_key; /* true in the file: QK_NORM_OWN_HEAD; NULL: the class has no such key */
+  ScaleKey scales[4];      /* end at a NULL key or the fourth */
+  bool embedding_by_width; /* embeddings are scaled by the square root of the width */
   const char *activation_key;
   Activation activation;
   AttentionBias bias;

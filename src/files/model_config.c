@@ -122,47 +122,30 @@ static xt_status read_biases(const ConfigSource *s, const Family *family, ModelC
   return family->has_mlp_bias ? config_bool(s, "mlp_bias", &out->mlp_bias) : XT_STATUS_OK; /* the other classes have no such key */
 }
 
-typedef struct Scale {
-  ModelFamily family;
-  const char *key;
-  float *out;
-  double value; /* where the file does not say; 0 with a null: none */
-} Scale;
-
-/* The factors and caps of the families that have any. */
-static xt_status read_scales(const ConfigSource *s, ModelConfig *out) {
+/* The factors and caps that the class has keys for. */
+static xt_status read_scales(const ConfigSource *s, const Family *family, ModelConfig *out) {
   float query = 0, divisor = 1;
-  const Scale scales[] = {
-      {FAMILY_GEMMA2, "query_pre_attn_scalar", &query, 256},
-      {FAMILY_GEMMA2, "attn_logit_softcapping", &out->score_cap, 50},
-      {FAMILY_GEMMA2, "final_logit_softcapping", &out->logit_cap, 30},
-      {FAMILY_GEMMA3, "query_pre_attn_scalar", &query, 256},
-      {FAMILY_GEMMA3, "attn_logit_softcapping", &out->score_cap, 0},
-      {FAMILY_GEMMA3, "final_logit_softcapping", &out->logit_cap, 0},
-      {FAMILY_COHERE, "logit_scale", &out->logit_scale, 0.0625},
-      {FAMILY_COHERE2, "logit_scale", &out->logit_scale, 0.0625},
-      {FAMILY_GRANITE, "embedding_multiplier", &out->embedding_scale, 1},
-      {FAMILY_GRANITE, "residual_multiplier", &out->residual_scale, 1},
-      {FAMILY_GRANITE, "attention_multiplier", &out->score_scale, 1},
-      {FAMILY_GRANITE, "logits_scaling", &divisor, 1},
-  };
+  float *const to[SCALE_KIND_COUNT] = {
+      [SCALE_QUERY] = &query,           [SCALE_SCORES] = &out->score_scale,  [SCALE_SCORE_CAP] = &out->score_cap,
+      [SCALE_LOGITS] = &out->logit_scale, [SCALE_LOGIT_DIVISOR] = &divisor,  [SCALE_LOGIT_CAP] = &out->logit_cap,
+      [SCALE_EMBEDDING] = &out->embedding_scale, [SCALE_RESIDUAL] = &out->residual_scale};
   out->embedding_scale = out->residual_scale = out->logit_scale = 1;
   out->score_scale = 1.0f / sqrtf((float)out->head_dim);
-  for (size_t i = 0; i < sizeof scales / sizeof *scales; i++) {
-    if (scales[i].family != out->family) continue;
-    const json_t *given = json_object_get(s->root, scales[i].key);
-    double value = given && json_is_null(given) ? 0 : scales[i].value;
-    TRY(config_real(s, scales[i].key, 1e-6, 1e6, &value));
-    *scales[i].out = (float)value;
+  for (size_t i = 0; i < sizeof family->scales / sizeof *family->scales && family->scales[i].key; i++) {
+    const ScaleKey *scale = &family->scales[i];
+    const json_t *given = json_object_get(s->root, scale->key);
+    double value = given && json_is_null(given) ? 0 : scale->value;
+    TRY(config_real(s, scale->key, 1e-6, 1e6, &value));
+    *to[scale->kind] = (float)value;
   }
   if (query > 0) out->score_scale = (float)pow((double)query, -0.5);
   if (divisor > 0) out->logit_scale /= divisor;
-  if (out->family == FAMILY_GEMMA2 || out->family == FAMILY_GEMMA3) out->embedding_scale = (float)sqrt((double)out->width);
+  if (family->embedding_by_width) out->embedding_scale = (float)sqrt((double)out->width);
   return XT_STATUS_OK;
 }
 
 static xt_status read_layer(const ConfigSource *s, const Family *family, ModelConfig *out) {
-  bool cohere_norm = false;
+  bool own_norms = false;
   out->norm = family->norm;
   out->norm_adds_one = family->adds_one;
   out->pre_norm = family->pre_norm;
@@ -171,11 +154,11 @@ static xt_status read_layer(const ConfigSource *s, const Family *family, ModelCo
   out->qk_norm = family->qk_norm;
   out->fused_qkv = family->fused_qkv;
   out->fused_gate_up = family->fused_gate_up;
-  if (out->family == FAMILY_COHERE) TRY(config_bool(s, "use_qk_norm", &cohere_norm));
-  if (cohere_norm) out->qk_norm = QK_NORM_OWN_HEAD;
+  if (family->qk_norm_key) TRY(config_bool(s, family->qk_norm_key, &own_norms));
+  if (own_norms) out->qk_norm = QK_NORM_OWN_HEAD;
   TRY(read_activation(s, family, out));
   TRY(read_biases(s, family, out));
-  return read_scales(s, out);
+  return read_scales(s, family, out);
 }
 
 static xt_status read_dtype(const ConfigSource *s, ModelConfig *out) {

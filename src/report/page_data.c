@@ -48,22 +48,14 @@ static void put_le(unsigned char *out, uint64_t value, size_t bytes) {
   for (size_t i = 0; i < bytes; i++) out[i] = (unsigned char)(value >> (8 * i));
 }
 
-static xt_status add_numbers32(TextBuffer *out, const char *name, const uint32_t *values, size_t count,
-                               xt_error *error) {
+/* uint32_t (width 4) or uint64_t (8) values, packed with the lowest byte first. */
+static xt_status add_numbers(TextBuffer *out, const char *name, const void *values, size_t width, size_t count,
+                             xt_error *error) {
   unsigned char *bytes;
-  TRY(mem_alloc(&bytes, count, 4, error));
-  for (size_t i = 0; i < count; i++) put_le(bytes + 4 * i, values[i], 4);
-  const xt_status status = add_packed(out, name, bytes, 4 * count, error);
-  free(bytes);
-  return status;
-}
-
-static xt_status add_numbers64(TextBuffer *out, const char *name, const uint64_t *values, size_t count,
-                               xt_error *error) {
-  unsigned char *bytes;
-  TRY(mem_alloc(&bytes, count, 8, error));
-  for (size_t i = 0; i < count; i++) put_le(bytes + 8 * i, values[i], 8);
-  const xt_status status = add_packed(out, name, bytes, 8 * count, error);
+  TRY(mem_alloc(&bytes, count, width, error));
+  for (size_t i = 0; i < count; i++)
+    put_le(bytes + width * i, width == 4 ? ((const uint32_t *)values)[i] : ((const uint64_t *)values)[i], width);
+  const xt_status status = add_packed(out, name, bytes, width * count, error);
   free(bytes);
   return status;
 }
@@ -276,13 +268,13 @@ static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g
   TRY(mem_alloc(&texts, n, sizeof *texts, error));
   for (size_t i = 0; i < n; i++) texts[i] = group->instances[i].vanilla_text;
   snprintf(name, sizeof name, "v%zu", g);
-  xt_status status = add_numbers32(out, name, texts, n, error);
+  xt_status status = add_numbers(out, name, texts, 4, n, error);
   for (size_t i = 0; i < n; i++) {
     texts[i] = group->instances[i].source_text;
     any = any || texts[i] != TEXT_ABSENT;
   }
   snprintf(name, sizeof name, "o%zu", g);
-  if (!status && any) status = add_numbers32(out, name, texts, n, error);
+  if (!status && any) status = add_numbers(out, name, texts, 4, n, error);
   free(texts);
   return status;
 }
@@ -295,13 +287,13 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
     TRY(add_plain(out, group, g, error));
     for (size_t s = 0; s < group->site_count; s++) {
       snprintf(name, sizeof name, "t%zu-%zu", g, s);
-      TRY(add_numbers32(out, name, group->sites[s].texts, n * cells, error));
+      TRY(add_numbers(out, name, group->sites[s].texts, 4, n * cells, error));
       snprintf(name, sizeof name, "m%zu-%zu", g, s);
       TRY(add_hundredths(out, name, group->sites[s].margins, group->sites[s].texts, n * cells, error));
       snprintf(name, sizeof name, "e%zu-%zu", g, s);
       TRY(add_hundredths(out, name, group->sites[s].entropies, group->sites[s].texts, n * cells, error));
       snprintf(name, sizeof name, "r%zu-%zu", g, s);
-      TRY(add_numbers64(out, name, group->sites[s].right, n * bits_words(cells), error));
+      TRY(add_numbers(out, name, group->sites[s].right, 8, n * bits_words(cells), error));
     }
   }
   return XT_STATUS_OK;
@@ -315,9 +307,9 @@ static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoke
     const float perplexity = (float)exp(a->texts[i].nll); /* NaN: not known */
     memcpy(&values[i], &perplexity, sizeof perplexity);
   }
-  xt_status status = a->has_perplexity ? add_numbers32(out, "q", values, a->text_count, error) : XT_STATUS_OK;
+  xt_status status = a->has_perplexity ? add_numbers(out, "q", values, 4, a->text_count, error) : XT_STATUS_OK;
   free(values);
-  if (!status && a->has_language) status = add_numbers32(out, "w", spoken->texts, a->text_count, error);
+  if (!status && a->has_language) status = add_numbers(out, "w", spoken->texts, 4, a->text_count, error);
   return status;
 }
 

@@ -2,6 +2,7 @@
 /* The report's tables of stores made for them: blank responses, pivots beside one another, several models, grids that lack cells. */
 #include <math.h>
 
+#include "files_support.h"
 #include "made_store.h"
 #include "store/store_metrics.h"
 #include "xtransplant/report.h"
@@ -44,11 +45,10 @@ static char *csv_of(xt_report *r, const char *folder, const char *name) {
   snprintf(path, sizeof path, "%s/%s", models_folder, folder);
   ASSERT_OK(xt_report_write(r, path, NULL, &error));
   snprintf(path, sizeof path, "%s/%s/%s", models_folder, folder, name);
-  FILE *file = fopen(path, "rb");
-  if (!file) return NULL;
-  char *text = calloc(1, 1 << 20);
-  assert_true(fread(text, 1, (1 << 20) - 1, file) > 0);
-  fclose(file);
+  if (access(path, F_OK) != 0) return NULL;
+  size_t size;
+  char *bytes = (char *)read_whole(path, &size), *text = strndup(bytes, size);
+  free(bytes);
   return text;
 }
 

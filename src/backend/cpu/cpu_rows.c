@@ -105,42 +105,33 @@ void cpu_activate(Backend *b, const ActivateArgs *args) {
   deal(b, &a, 2 * args->width);
 }
 
-typedef struct Add {
+/* All floats of a buffer, a chunk at a time: x += y, or, with y NULL, x is scaled and capped. */
+typedef struct Floats {
   const Kernels *kernels;
   float *x;
   const float *y;
   size_t n;
-} Add;
-
-static void add_some(void *context, size_t item, int thread) {
-  const Add *a = context;
-  (void)thread;
-  const size_t first = item * CPU_PARALLEL_FLOATS;
-  const size_t n = a->n - first < CPU_PARALLEL_FLOATS ? a->n - first : CPU_PARALLEL_FLOATS;
-  a->kernels->add(a->x + first, a->y + first, n);
-}
-void cpu_add(Backend *b, Dev x, Dev y, size_t floats) {
-  Add a = {cpu_of(b)->kernels, cpu_floats(x), cpu_floats(y), floats};
-  parallel_for(b->pool, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, add_some, &a);
-}
-
-typedef struct Scale {
-  const Kernels *kernels;
-  float *x;
-  size_t n;
   float factor, cap;
-} Scale;
+} Floats;
 
-static void scale_some(void *context, size_t item, int thread) {
-  const Scale *a = context;
+static void some_floats(void *context, size_t item, int thread) {
+  const Floats *a = context;
   (void)thread;
   const size_t first = item * CPU_PARALLEL_FLOATS;
   const size_t n = a->n - first < CPU_PARALLEL_FLOATS ? a->n - first : CPU_PARALLEL_FLOATS;
-  a->kernels->scale(a->x + first, n, a->factor, a->cap);
+  if (a->y) a->kernels->add(a->x + first, a->y + first, n);
+  else a->kernels->scale(a->x + first, n, a->factor, a->cap);
 }
+
+static void deal_floats(Backend *b, Floats a) {
+  a.kernels = cpu_of(b)->kernels;
+  parallel_for(b->pool, (a.n + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, some_floats, &a);
+}
+
+void cpu_add(Backend *b, Dev x, Dev y, size_t floats) { deal_floats(b, (Floats){.x = cpu_floats(x), .y = cpu_floats(y), .n = floats}); }
+
 void cpu_scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
-  Scale a = {cpu_of(b)->kernels, cpu_floats(x), floats, factor, cap};
-  parallel_for(b->pool, (floats + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, scale_some, &a);
+  deal_floats(b, (Floats){.x = cpu_floats(x), .n = floats, .factor = factor, .cap = cap});
 }
 
 void cpu_mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {
