@@ -7,7 +7,8 @@
 # Nothing outside the repository is read, but for the tests of tests/released: they need the folder that XT_TEST_DATA names,
 # and are skipped without it. --released runs them alone.
 # Ends with what each skipped test needs and "N passed, N failed, N skipped"; fails when one failed or none ran.
-# usage: tests/run.sh [--released] BUILD...
+# --list prints what would run, and runs nothing.
+# usage: tests/run.sh [--released] [--list] BUILD...
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -33,8 +34,9 @@ if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, star
   exit 0
 fi
 
-released=0
+released=0 listed=0
 if [ "$1" = --released ]; then released=1; shift; fi
+if [ "$1" = --list ]; then listed=1; shift; fi
 if [ -n "${XT_TEST_DATA:-}" ]; then
   XT_TEST_DATA=$(cd "$XT_TEST_DATA" && pwd) || exit 1
   export XT_TEST_DATA
@@ -60,6 +62,10 @@ for build in "$@"; do
   done
   first=0
 done >"$results/list"
+if [ $listed -eq 1 ]; then
+  cut -d' ' -f5 "$results/list"
+  exit
+fi
 sort -s -k1,1 "$results/list" | cut -d' ' -f2- | xargs -P "$(nproc)" -L 1 "$0" --one "$results"
 cat "$results"/*.out >"$results/all"
 sed -n 's/^ok.*# [Ss][Kk][Ii][Pp] *//p' "$results/all" | sort | uniq -c | sed 's/^ *\([0-9]*\) /# skipped: \1 x /'
