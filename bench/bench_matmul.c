@@ -49,15 +49,15 @@ int main(int argc, char **argv) {
   char line[1400];
   const int rounds = argc > 3 ? atoi(argv[3]) : 7;
   const char *only = argc > 4 ? argv[4] : NULL;
-  if (backend_cpu_create(argc > 1 && strcmp(argv[1], "best") ? argv[1] : NULL, argc > 2 ? atoi(argv[2]) : 0,
-                         XT_COMPUTE_F32, &b, &error)) {
+  const BackendOptions options = {.kernels = argc > 1 && strcmp(argv[1], "best") ? argv[1] : NULL, .threads = argc > 2 ? atoi(argv[2]) : 0};
+  if (backend_create("cpu", &options, &b, &error)) {
     fprintf(stderr, "%s\n", xt_error_format(&error, line, sizeof line));
     return 1;
   }
   if (b->threads == 1) clock_used = CLOCK_THREAD_CPUTIME_ID;
   Dev x, y;
   if (b->ops->alloc(b, (size_t)MOST_ROWS * 5632 * 4, &x, NULL) || b->ops->alloc(b, (size_t)MOST_ROWS * MOST_WIDTH * 4, &y, NULL)) return 1;
-  float *values = (float *)x.at;
+  float *values = (float *)x.buffer;
   Rng rng = {2};
   for (size_t i = 0; i < (size_t)MOST_ROWS * 5632; i++) values[i] = rng_symmetric(&rng);
 

@@ -17,7 +17,8 @@ static const char *const kernel_sets[] = {"avx512", "avx2", "neon", "portable", 
 static inline Backend *backend_or_null(const char *kernels, int threads, xt_compute compute) {
   Backend *b;
   xt_error error;
-  const xt_status status = backend_cpu_create(kernels, threads, compute, &b, &error);
+  const BackendOptions options = {.kernels = kernels, .threads = threads, .compute = compute};
+  const xt_status status = backend_create("cpu", &options, &b, &error);
   if (status == XT_STATUS_UNSUPPORTED) return NULL;
   assert_int_equal(status, XT_STATUS_OK);
   return b;
@@ -37,6 +38,12 @@ static inline Dev to_device(Backend *b, const float *x, size_t n) {
   assert_int_equal(b->ops->alloc(b, n * sizeof(float), &d, NULL), XT_STATUS_OK);
   if (x) b->ops->upload(b, d, x, n * sizeof(float));
   return d;
+}
+static inline IndexList to_indices(Backend *b, const int32_t *x, size_t n) {
+  IndexList list;
+  assert_int_equal(b->ops->alloc(b, n * sizeof(int32_t), &list.at, NULL), XT_STATUS_OK);
+  b->ops->upload(b, list.at, x, n * sizeof(int32_t));
+  return list;
 }
 static inline float *to_host(Backend *b, Dev d, size_t n) {
   float *x = malloc((n ? n : 1) * sizeof *x);

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The op table: everything the engine asks of a device.
  *
- * Activations and keys/values live in the backend's memory and are named by a Dev; engine code never
- * looks through one. Matrices are row-major, float32. Short names: m rows of a batch, C width, N and K
- * a product's columns and depth, V vocabulary, L layers, P positions of a shared prefix.
+ * Activations, keys, values and row tables live in the backend's memory and are named by a Dev or an IndexList; engine code never
+ * looks through one. Matrices are row-major, float32. Short names: m rows of a batch, C width, N and K a product's columns and
+ * depth, V vocabulary, L layers, P positions of a shared prefix.
+ *
+ * Ops may be asynchronous: they run in the order in which they were called, and only `download` and `status` wait. What the
+ * arguments point to on the host is read during the call. An op that fails leaves the backend failed: ops after it do nothing
+ * of use, and `status`, read at a step's end, says why. So a decoding step is one upload (the row tables of all layers), ops,
+ * and one download (what was chosen for all rows).
  *
  * The numerics promise. Every output row depends on its own inputs only: the same bits whatever the
  * number of rows beside it, the number of threads, or how rows are tiled. So the order of every
@@ -24,19 +29,33 @@
 
 #define BACKEND_K_BLOCK 512
 
-/* An address in the backend's memory. at == 0: none. */
+/* A place in the backend's memory: a buffer that `alloc` made, and bytes from its beginning. buffer NULL: none. Only the backend
+ * knows what a buffer is; places in it are made by dev_at and index_at alone. */
 typedef struct Dev {
-  uintptr_t at;
+  void *buffer;
+  size_t offset;
 } Dev;
 
-static inline Dev dev_at(Dev base, size_t floats) { return (Dev){base.at + floats * sizeof(float)}; }
-static inline bool dev_is_none(Dev d) { return d.at == 0; }
+static inline Dev dev_at(Dev base, size_t floats) { return (Dev){base.buffer, base.offset + floats * sizeof(float)}; }
+static inline bool dev_is_none(Dev d) { return !d.buffer; }
+
+/* int32 values in the backend's memory: positions, slots, ids. Ops take ranges of such lists, which are uploaded together once for
+ * a step. */
+typedef struct IndexList {
+  Dev at;
+} IndexList;
+
+static inline IndexList index_at(IndexList base, size_t ints) {
+  return (IndexList){{base.at.buffer, base.at.offset + ints * sizeof(int32_t)}};
+}
+static inline bool index_is_none(IndexList list) { return !list.at.buffer; }
 
 typedef struct Backend Backend;
 typedef struct Weight Weight;     /* [N,K], prepared for products */
 typedef struct Table Table;       /* [N,C] rows to look up: token embeddings */
 typedef struct KvPrefix KvPrefix; /* keys and values of positions 0..capacity-1, every layer: shared by rows */
 typedef struct KvTail KvTail;     /* slots, each one position's key and value, of every layer */
+typedef struct SeenIds SeenIds;   /* lists of distinct ids that the repetition penalty lowers */
 
 /* A stored matrix [rows, cols], row-major, maybe unaligned. Borrowed for the call unless said otherwise. */
 typedef struct MatrixSource {
@@ -49,28 +68,35 @@ typedef struct KvShape {
   int layers, kv_heads, head_dim;
 } KvShape;
 
+/* Rows first..first+rows-1 see positions of one prefix; NULL: they see none, whatever prefix_end says. */
+typedef struct AttendSpan {
+  int first, rows;
+  const KvPrefix *prefix;
+} AttendSpan;
+
 typedef struct AttendArgs {
   int layer, rows, heads;     /* kv_heads and head_dim are the caches'; heads % kv_heads == 0, query head h
                                  reads kv head h / (heads / kv_heads) */
   float scale;                /* of the scores, usually 1/sqrt(head_dim) */
   float cap;                  /* 0: none; else scaled scores s become cap * tanh(s / cap) */
-  const float *slopes;        /* [heads] or NULL: slope * (the key's position) is added to each score (ALiBi, Press et al. 2022);
-                                 a row's private positions follow its prefix_end */
+  const float *slopes;        /* [heads], on the host, or NULL: slope * (the key's position) is added to each score (ALiBi, Press et
+                                 al. 2022); a row's private positions follow its prefix_end */
   Dev q;                      /* [rows, heads*head_dim], rows ld_q floats apart */
   int ld_q;
   Dev out;                    /* [rows, heads*head_dim] contiguous */
-  const KvPrefix *prefix;     /* may be NULL: no shared part */
-  const int32_t *prefix_begin;/* [rows] or NULL (0): first prefix position that a row sees (sliding window) */
-  const int32_t *prefix_end;  /* [rows] one past the last; begin == end: sees none */
+  const AttendSpan *spans;    /* cover all rows, in order; on the host */
+  int span_count;
+  IndexList prefix_begin;     /* [rows] or none (0): first prefix position that a row sees (sliding window) */
+  IndexList prefix_end;       /* [rows] one past the last; begin == end: sees none. None where no span has a prefix */
   const KvTail *tail;         /* may be NULL */
-  const int32_t *tail_slots;  /* [rows, tail_ld] slots of a row's private positions, in order */
+  IndexList tail_slots;       /* [rows, tail_ld] slots of a row's private positions, in order */
   int tail_ld;
-  const int32_t *tail_begin;  /* [rows] or NULL (0): first index into the row's slots that it sees */
-  const int32_t *tail_end;    /* [rows] one past the last */
+  IndexList tail_begin;       /* [rows] or none (0): first index into the row's slots that it sees */
+  IndexList tail_end;         /* [rows] one past the last, at most tail_ld */
 } AttendArgs;
 /* A row's result: softmax over prefix and tail together. Each part is reduced on its own (maximum,
- * sum, weighted values; order by position), then merged by log-sum-exp; a row seeing only one part
- * gives that part alone. The host arrays are read during the call. */
+ * sum, weighted values; order by position), then merged by log-sum-exp with the kernels' own e^x; a row seeing only one part
+ * gives that part alone, a row that sees nothing zeros. */
 
 /* Each of `groups` groups of `width` floats of each row is normalised by itself:
  *   NORM_RMS    y = x / sqrt(mean(x^2) + eps) * weight                        (RMSNorm, Zhang & Sennrich 2019)
@@ -91,7 +117,7 @@ typedef struct RopeArgs {
   RopeStyle style;
   Dev x;
   int ld, rows, heads, head_dim, width; /* rows are ld floats apart, their heads head_dim */
-  const int32_t *positions;   /* [rows] */
+  IndexList positions;        /* [rows] */
   Dev cos_sin;
 } RopeArgs;
 
@@ -104,33 +130,68 @@ typedef struct ActivateArgs {
   XieluNumbers xielu;  /* of ACTIVATION_XIELU */
 } ActivateArgs;
 
+/* One change of one row: x[c] = keep * x[c] + gain * v[c]; keep == 0 and gain == 1 copies v exactly. Four words of an IndexList. */
+typedef struct MixEdit {
+  int32_t row, value; /* rows of x and of the values */
+  float keep, gain;
+} MixEdit;
+_Static_assert(sizeof(MixEdit) == 4 * sizeof(int32_t), "laid out as kernels read it");
+
+typedef struct MixArgs {
+  Dev x;                      /* [rows, width] */
+  int first, rows, width;     /* edits name rows first..first+rows-1, which are rows 0.. of x; the others are passed over */
+  Dev values;                 /* [.., width] */
+  IndexList edits;            /* [count] MixEdit; those of one row apply in order */
+  int count;
+} MixArgs;
+
+/* What the repetition penalty's lists begin with: list r has the distinct ids of prompt `prompt[r]` and room for `capacity` more.
+ * Read during the call. */
+typedef struct SeenSource {
+  const int32_t *ids;         /* of all prompts, one after the other; each prompt's distinct */
+  const int32_t *start;       /* [prompts + 1] where each prompt's begin */
+  int prompts;
+  const int32_t *prompt;      /* [lists] */
+  int lists, capacity;
+} SeenSource;
+
+/* What was chosen for one row: five words of the backend's memory. */
+typedef struct Choice {
+  int32_t best;               /* lowest id with the largest logit */
+  float margin;               /* best minus second-best logit */
+  float entropy;              /* nats, of softmax(logits after the penalty) */
+  float logprob;              /* of the best */
+  float wanted_logprob;       /* of the id asked about, 0 where none is; that of the best is `logprob`, to the bit */
+} Choice;
+#define CHOICE_WORDS 5
+_Static_assert(sizeof(Choice) == CHOICE_WORDS * sizeof(float), "laid out as kernels write it");
+
 typedef struct ChooseArgs {
   int rows, vocab;
   Dev logits;                 /* [rows, vocab]; the penalty changes it in place */
-  float penalty;              /* 1: none */
-  const int32_t *const *seen; /* [rows] distinct ids of prompt and output, each id once (penalty != 1 only) */
-  const int32_t *seen_count;  /* [rows] */
-  /* host results, [rows] each, any may be NULL */
-  int32_t *best;              /* lowest id with the largest logit */
-  float *margin;              /* best minus second-best logit */
-  float *entropy;             /* nats, of softmax(logits after the penalty) */
-  float *logprob;             /* of the best */
-  const int32_t *wanted;      /* [rows] ids asked about (wanted_logprob only) */
-  float *wanted_logprob;      /* of `wanted`; that of the best is `logprob`, to the bit */
+  float penalty;              /* logits of listed ids below 0 are multiplied by it, others divided (Keskar et al. 2019) */
+  SeenIds *seen;              /* NULL: no penalty */
+  IndexList lists;            /* [rows] the list of each row; with `seen` */
+  IndexList newest;           /* [rows] an id that is added to the row's list first, unless it is there; with `seen` */
+  IndexList wanted;           /* [rows] ids asked about, or none */
+  Dev out;                    /* [rows] Choice */
 } ChooseArgs;
 
 typedef struct BackendOps {
   const char *name; /* "cpu:avx2", ... */
   void (*destroy)(Backend *);
 
-  /* Device memory, zeroed. release accepts none. Transfers complete before they return. */
+  /* Device memory, zeroed. release takes what alloc gave, or none. upload has read `from` when it returns; download waits for
+   * the ops before it, and fills `to` with zeros once the backend has failed. */
   xt_status (*alloc)(Backend *, size_t bytes, Dev *out, xt_error *);
   void (*release)(Backend *, Dev);
   void (*upload)(Backend *, Dev to, const void *from, size_t bytes);
   void (*download)(Backend *, void *to, Dev from, size_t bytes);
-  /* to[to_rows[r]] = from[from_rows[r]] for r in [0, m), rows of `width` floats; a NULL list means
+  /* Waits, and tells the first failure of the ops so far (device lost, out of memory); it stays until the backend is destroyed. */
+  xt_status (*status)(Backend *, xt_error *);
+  /* to[to_rows[r]] = from[from_rows[r]] for r in [0, m), rows of `width` floats; no list means
    * 0..m-1. Rows must not overlap between to and from. */
-  void (*copy_rows)(Backend *, Dev to, const int32_t *to_rows, Dev from, const int32_t *from_rows, int m, int width);
+  void (*copy_rows)(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width);
 
   /* Prepares the parts stacked along rows (q,k,v; gate,up) as one matrix; all have the same cols and
    * dtype. A value that is not finite is an XT_STATUS_INPUT error whose `offset` is the byte offset
@@ -144,7 +205,7 @@ typedef struct BackendOps {
   /* Keeps source->data, which must outlive the table. */
   xt_status (*table_create)(Backend *, const MatrixSource *source, Table **out, xt_error *);
   void (*table_release)(Backend *, Table *);
-  void (*embed)(Backend *, Dev y, const Table *, const int32_t *ids, int m); /* y[m,C] */
+  void (*embed)(Backend *, Dev y, const Table *, IndexList ids, int m); /* y[m,C] */
 
   void (*norm)(Backend *, const NormArgs *);
   void (*rope)(Backend *, const RopeArgs *);
@@ -152,18 +213,21 @@ typedef struct BackendOps {
   /* x = x * factor and then, unless cap is 0, cap * tanh(x / cap). */
   void (*scale)(Backend *, Dev x, size_t floats, float factor, float cap);
   void (*add)(Backend *, Dev x, Dev y, size_t floats); /* x += y */
-  /* x[c] = keep * x + gain * v; keep == 0 and gain == 1 copies v exactly. */
-  void (*mix)(Backend *, Dev x, Dev v, int c, float keep, float gain);
+  void (*mix)(Backend *, const MixArgs *);
 
   xt_status (*prefix_create)(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *);
   void (*prefix_release)(Backend *, KvPrefix *);
   /* Keys and values [m, kv_heads*head_dim], rows ld floats apart, at positions first..first+m-1. */
   void (*prefix_store)(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
+  /* Positions 0..count-1 of every layer. */
+  void (*prefix_copy)(Backend *, KvPrefix *to, const KvPrefix *from, int count);
   xt_status (*tail_create)(Backend *, KvShape, const int32_t *slots, KvTail **out, xt_error *); /* slots: [layers] of each */
   void (*tail_release)(Backend *, KvTail *);
-  void (*tail_store)(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots);
+  void (*tail_store)(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, IndexList slots);
 
   void (*attend)(Backend *, const AttendArgs *);
+  xt_status (*seen_create)(Backend *, const SeenSource *, SeenIds **out, xt_error *);
+  void (*seen_release)(Backend *, SeenIds *);
   void (*choose)(Backend *, const ChooseArgs *);
 
   /* What the machine gives with this backend's threads and compute type: operations a second of multiply-adds that
@@ -172,19 +236,44 @@ typedef struct BackendOps {
   xt_status (*peak)(Backend *, double *flops, double *bytes, xt_error *);
 } BackendOps;
 
+/* What a device can do, and how much of it an engine should ask for at a time. */
+typedef struct BackendLimits {
+  int work_rows;    /* rows that a layer's half works on at a time: enough for the products, few enough that what lies between two
+                       of them stays in the cache */
+  int logit_rows;   /* rows of logits held at once, at most work_rows */
+  uint64_t memory;  /* bytes of the device's own memory that were free when the backend was made; 0: it uses the host's */
+  bool exact;       /* in float32 it gives the CPU's bits */
+} BackendLimits;
+
+#define BACKEND_CPU_LIMITS ((BackendLimits){.work_rows = 512, .logit_rows = 256, .exact = true})
+
+/* Zero-initialise for the defaults. */
+typedef struct BackendOptions {
+  const char *kernels; /* of the CPU: NULL for the best this processor has, or "avx512", "avx2", "neon", "portable" (the same code
+                          without vector instructions) or "reference" (plain loops, the oracle of the others) */
+  int threads;         /* 0: as many as system_processors says */
+  xt_compute compute;
+} BackendOptions;
+
 struct Backend {
   const BackendOps *ops;
+  const char *device;     /* what backend_create was given, static or owned by the backend */
+  BackendOptions options; /* with what was chosen for the defaults */
+  BackendLimits limits;
   int threads;
-  ThreadPool *pool; /* of so many threads: what the ops' loops run on */
+  ThreadPool *pool;       /* of so many threads: what the CPU's loops run on. NULL: a device that has none */
   xt_compute compute;
   /* implementation data follows in the backend's own struct */
 };
 
-/* kernels: NULL for the best this processor has, or "avx512", "avx2", "neon", "portable" (the same
- * code without vector instructions) or "reference" (plain loops, the oracle of the others). A name
- * this processor or build lacks is an XT_STATUS_UNSUPPORTED error that lists what there is.
- * threads 0: as many as system_processors says. A Backend's ops may be called from one thread at a time, except on
+/* device: "cpu", or NULL for it. A device, or kernels, that this machine or build lacks is an XT_STATUS_UNSUPPORTED error that lists
+ * what there is. A Backend's ops may be called from one thread at a time, except on
  * Weights and Tables of another Backend made alike: those are immutable and may be shared. */
-xt_status backend_cpu_create(const char *kernels, int threads, xt_compute compute, Backend **out, xt_error *error);
+xt_status backend_create(const char *device, const BackendOptions *options, Backend **out, xt_error *error);
+/* Another one of the same device and options. */
+xt_status backend_create_alike(const Backend *like, Backend **out, xt_error *error);
+
+/* The CPU's, backend/cpu/. */
+xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "base/mem.h"
 #include "base/text_buffer.h"
-#include "engine/session.h"
+#include "engine/prefixes.h"
+#include "engine/rows.h"
 #include "files/safetensors_writer.h"
 
 struct xt_taps {
@@ -51,40 +52,36 @@ static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps 
 }
 
 /* The last token as a batch of one row, every tap captured into `store` [XT_TAP_COUNT, layers, C]. */
-static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix *prefix, KvTail *tail, Dev values, Dev store,
-                              xt_taps *taps, xt_error *error) {
+static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix *prefix, RowTable *t, Dev store, xt_taps *taps, xt_error *error) {
   const ModelConfig *c = &s->model->config;
-  const int32_t position = (int32_t)r->count - 1, slot = 0, one = 1;
-  const BatchSpan span = {.first = 0, .rows = 1, .prefix = prefix};
-  Batch batch = {.rows = 1, .x = forward_x(&s->forward), .positions = &position, .spans = &span, .span_count = 1,
-                 .prefix_end = &position, .tail = tail, .slots = &slot, .tail_slots = &slot, .tail_ld = 1, .tail_end = &one};
-  EditList edits;
-  TRY(edit_list_init(&edits, s->model, r->intervention_count, error));
+  const BackendOps *ops = s->backend->ops;
+  Forward *f = &s->forward;
+  const int inner = (int)r->count - 1;
+  rows_begin(t, 1, 1);
+  rows_place(t, 0, prefix, inner, 0, r->ids[inner], 0);
   for (size_t i = 0; i < r->intervention_count; i++)
-    if (intervention_position(r, &r->interventions[i]) == (size_t)position)
-      edit_list_add(&edits, 0, &r->interventions[i], dev_at(values, i * (size_t)c->width));
-  edit_list_apply(&edits, s->model, &batch);
+    if (intervention_position(r, &r->interventions[i]) == (size_t)inner) rows_edit(t, 0, &r->interventions[i], (int32_t)i);
+  rows_upload(t);
+  Batch batch = rows_batch(t, 0, 1);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     batch.capture[tap] = dev_at(store, (size_t)tap * (size_t)c->layers * (size_t)c->width);
-  forward_embed(&s->forward, batch.x, &r->ids[position], 1);
-  s->backend->ops->download(s->backend, taps->embed, batch.x, (size_t)c->width * sizeof(float));
-  forward_layers(&s->forward, &batch);
-  s->backend->ops->download(s->backend, taps->logits, forward_logits(&s->forward, batch.x, 1), (size_t)c->vocab * sizeof(float));
-  s->backend->ops->download(s->backend, taps->values, store, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width * sizeof(float));
-  edit_list_deinit(&edits);
-  return XT_STATUS_OK;
+  forward_embed(f, rows_column(t, ROW_TOKEN, 0), 1);
+  ops->download(s->backend, taps->embed, forward_x(f, 0), (size_t)c->width * sizeof(float));
+  forward_layers(f, &batch);
+  ops->download(s->backend, taps->logits, forward_logits(f, forward_x(f, 0), 1), (size_t)c->vocab * sizeof(float));
+  ops->download(s->backend, taps->values, store, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width * sizeof(float));
+  return ops->status(s->backend, error);
 }
 
 xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, xt_error *error) {
   const ModelConfig *c = &s->model->config;
-  const KvShape shape = {.layers = c->layers, .kv_heads = c->kv_heads, .head_dim = c->head_dim};
   Backend *be = s->backend;
   const size_t row = (size_t)c->width * sizeof(float);
-  KvPrefix *prefix = NULL;
-  KvTail *tail = NULL;
-  Dev store = {0}, values = {0};
+  PrefixPool prefixes = {0};
+  RowTable table = {0};
+  Dev store = {0};
+  Dev values = {0};
   xt_taps *taps = NULL;
-  int32_t *slots = NULL;
   *out = NULL;
   TRY(request_check(s->model, r, 0, 1, error));
   xt_status status;
@@ -93,21 +90,21 @@ xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, 
   TRY_DONE(be->ops->alloc(be, (r->intervention_count + 1) * row, &values, error));
   for (size_t i = 0; i < r->intervention_count; i++)
     be->ops->upload(be, dev_at(values, i * (size_t)c->width), r->interventions[i].value, row);
-  TRY_DONE(mem_alloc(&slots, (size_t)c->layers, sizeof *slots, error));
-  for (int l = 0; l < c->layers; l++) slots[l] = 1;
-  TRY_DONE(be->ops->tail_create(be, shape, slots, &tail, error));
-  TRY_DONE(prefix_run(s, r, values, (int)r->count - 1, &prefix, error));
+  TRY_DONE(rows_create(&table, s, &(RowTableSize){.rows = 1, .tail = 1, .slots = 1, .edits = r->intervention_count}, error));
+  table.edit_values = values;
+  TRY_DONE(prefixes_create(&prefixes, s, 1, error));
+  prefixes_add(&prefixes, &(PrefixKey){.ids = r->ids, .count = r->count - 1, .request = r});
+  TRY_DONE(prefixes_run(&prefixes, values, NULL, NULL, error));
   TRY_DONE(forward_reserve(&s->forward, 1, (int)r->count, error));
-  TRY_DONE(capture_last(s, r, prefix, tail, values, store, taps, error));
+  TRY_DONE(capture_last(s, r, prefixes.list[0].kv, &table, store, taps, error));
   *out = taps;
   taps = NULL;
 done:
-  be->ops->prefix_release(be, prefix);
-  be->ops->tail_release(be, tail);
+  prefixes_release(&prefixes);
+  rows_release(&table);
   be->ops->release(be, store);
   be->ops->release(be, values);
   xt_taps_free(taps);
-  free(slots);
   return status;
 }
 

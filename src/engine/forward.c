@@ -40,12 +40,8 @@ xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error) 
   f->backend->ops->release(f->backend, f->block);
   f->block = (Dev){0};
   f->rows = 0;
-  free(f->prefix_begin);
-  free(f->tail_begin);
-  f->prefix_begin = f->tail_begin = NULL;
-  f->sizes = sizes_activations(&f->model->config, rows);
-  TRY(mem_alloc(&f->prefix_begin, SIZES_WORK_ROWS, sizeof *f->prefix_begin, error));
-  TRY(mem_alloc(&f->tail_begin, SIZES_WORK_ROWS, sizeof *f->tail_begin, error));
+  f->sizes = sizes_activations(&f->model->config, &f->backend->limits, rows);
+  if (!f->spans) TRY(mem_alloc(&f->spans, (size_t)f->backend->limits.work_rows, sizeof *f->spans, error));
   TRY(f->backend->ops->alloc(f->backend, f->sizes.total * sizeof(float), &f->block, error));
   f->rows = rows;
   return XT_STATUS_OK;
@@ -56,14 +52,17 @@ void forward_release(Forward *f) {
     f->backend->ops->release(f->backend, f->block);
     release_angles(f);
   }
-  free(f->prefix_begin);
-  free(f->tail_begin);
+  free(f->spans);
 }
 
-Dev forward_x(const Forward *f) { return dev_at(f->block, f->sizes.x); }
+/* Buffer `at` of the activations, from its row `row` of `width` floats on. */
+static Dev buffer_row(const Forward *f, size_t at, int row, int width) { return dev_at(f->block, at + (size_t)row * (size_t)width); }
 
-void forward_embed(Forward *f, Dev x, const int32_t *ids, int rows) {
+Dev forward_x(const Forward *f, int row) { return buffer_row(f, f->sizes.x, row, f->model->config.width); }
+
+void forward_embed(Forward *f, IndexList ids, int rows) {
   const ModelConfig *c = &f->model->config;
+  const Dev x = forward_x(f, 0);
   f->backend->ops->embed(f->backend, x, f->model->embedding, ids, rows);
   if (c->embedding_scale != 1) f->backend->ops->scale(f->backend, x, (size_t)rows * (size_t)c->width, c->embedding_scale, 0);
 }
@@ -73,65 +72,60 @@ typedef struct Slice {
   int first, rows;
 } Slice;
 
-static Slice slice_first(const Batch *b) { return (Slice){0, b->rows < SIZES_WORK_ROWS ? b->rows : SIZES_WORK_ROWS}; }
-static Slice slice_next(const Batch *b, Slice s) {
-  const int first = s.first + s.rows, left = b->rows - first;
-  return (Slice){first, left < SIZES_WORK_ROWS ? left : SIZES_WORK_ROWS};
+static Slice slice_at(const Forward *f, const Batch *b, int first) {
+  const int left = b->rows - first, most = f->backend->limits.work_rows;
+  return (Slice){first, left < most ? left : most};
 }
-#define EACH_SLICE(s, b) (Slice s = slice_first(b); s.rows > 0; s = slice_next(b, s))
+#define EACH_SLICE(s, f, b) (Slice s = slice_at(f, b, 0); s.rows > 0; s = slice_at(f, b, s.first + s.rows))
 
-static Dev slice_x(const Forward *f, const Batch *b, Slice s) { return dev_at(b->x, (size_t)s.first * (size_t)f->model->config.width); }
+static Dev slice_x(const Forward *f, const Batch *b, Slice s) { return forward_x(f, b->first + s.first); }
+/* Where a slice of a parallel layer's input is kept until its feed-forward reads it: beside the stream, row for row. */
+static Dev slice_input(const Forward *f, const Batch *b, Slice s) { return buffer_row(f, f->sizes.input, b->first + s.first, f->model->config.width); }
 
 /* The one place where a pass can be watched and changed: interventions first, then captures, which so
  * see what the rest of the pass sees. values: [s.rows, C]. */
 static void tap_dispatch(Forward *f, const Batch *b, Slice s, int layer, xt_tap tap, Dev values) {
   const BackendOps *ops = f->backend->ops;
   const int width = f->model->config.width;
-  if (b->edits) {
-    const int place = layer * XT_TAP_COUNT + (int)tap;
-    for (int32_t e = b->edit_start[place]; e < b->edit_start[place + 1]; e++) {
-      const Edit *edit = &b->edits[e];
-      if (edit->row < s.first || edit->row >= s.first + s.rows) continue;
-      ops->mix(f->backend, dev_at(values, (size_t)(edit->row - s.first) * (size_t)width), edit->value, width, edit->keep, edit->gain);
-    }
-  }
+  const int32_t *edits = b->edit_start ? b->edit_start + layer * XT_TAP_COUNT + (int)tap : NULL;
+  if (edits && edits[1] > edits[0])
+    ops->mix(f->backend, &(MixArgs){.x = values, .first = s.first, .rows = s.rows, .width = width, .values = b->edit_values,
+                                    .edits = index_at(b->edits, sizeof(MixEdit) / sizeof(int32_t) * (size_t)edits[0]), .count = edits[1] - edits[0]});
   if (!dev_is_none(b->capture[tap])) {
     const size_t row = (size_t)layer * (size_t)b->rows + (size_t)s.first;
-    ops->copy_rows(f->backend, dev_at(b->capture[tap], row * (size_t)width), NULL, values, NULL, s.rows, width);
+    ops->copy_rows(f->backend, dev_at(b->capture[tap], row * (size_t)width), (IndexList){0}, values, (IndexList){0}, s.rows, width);
   }
 }
 
-/* First prefix and tail position that each row sees under a sliding window. A prefix of length P is
- * followed by tail index 0 at position P. */
-static void place_windows(Forward *f, const Batch *b, Slice s, int window) {
-  for (int r = 0; r < s.rows; r++) {
-    const int32_t first = b->positions[s.first + r] - window + 1, prefix = b->prefix_end[s.first + r];
-    f->prefix_begin[r] = first < 0 ? 0 : first < prefix ? first : prefix;
-    f->tail_begin[r] = first > prefix ? first - prefix : 0;
-  }
-}
+static IndexList from_row(IndexList list, int row) { return index_is_none(list) ? list : index_at(list, (size_t)row); }
 
-static void attend_spans(Forward *f, const Batch *b, Slice s, int layer) {
-  const ModelConfig *c = &f->model->config;
-  const int window = arch_window(c, layer);
-  const size_t heads_width = (size_t)c->heads * (size_t)c->head_dim;
-  if (window) place_windows(f, b, s, window);
+/* Those of the batch's spans that lie in the slice, counted from its first row. */
+static int slice_spans(Forward *f, const Batch *b, Slice s) {
+  int count = 0;
   for (int k = 0; k < b->span_count; k++) {
-    const BatchSpan *span = &b->spans[k];
+    const AttendSpan *span = &b->spans[k];
     const int from = span->first > s.first ? span->first : s.first;
     const int end = span->first + span->rows < s.first + s.rows ? span->first + span->rows : s.first + s.rows;
-    if (from >= end) continue;
-    const size_t row = (size_t)from, at = row - (size_t)s.first;
-    const AttendArgs args = {
-        .layer = layer, .rows = end - from, .heads = c->heads, .scale = c->score_scale, .cap = c->score_cap,
-        .q = dev_at(f->block, f->sizes.qkv + at * (size_t)f->sizes.qkv_width), .ld_q = f->sizes.qkv_width,
-        .out = dev_at(f->block, f->sizes.heads + at * heads_width), .prefix = span->prefix,
-        .prefix_begin = window ? f->prefix_begin + at : NULL, .prefix_end = b->prefix_end + row,
-        .tail = b->store ? NULL : b->tail, .tail_ld = b->tail_ld,
-        .tail_slots = b->store ? NULL : b->tail_slots + row * (size_t)b->tail_ld,
-        .tail_begin = window ? f->tail_begin + at : NULL, .tail_end = b->store ? NULL : b->tail_end + row};
-    f->backend->ops->attend(f->backend, &args);
+    if (from < end) f->spans[count++] = (AttendSpan){.first = from - s.first, .rows = end - from, .prefix = span->prefix};
   }
+  return count;
+}
+
+static void attend_slice(Forward *f, const Batch *b, Slice s, int layer) {
+  const ModelConfig *c = &f->model->config;
+  const bool slides = arch_window(c, layer) > 0;
+  AttendArgs args = {.layer = layer, .rows = s.rows, .heads = c->heads, .scale = c->score_scale, .cap = c->score_cap,
+                     .q = dev_at(f->block, f->sizes.qkv), .ld_q = f->sizes.qkv_width, .out = dev_at(f->block, f->sizes.heads),
+                     .spans = f->spans, .span_count = slice_spans(f, b, s), .prefix_end = from_row(b->prefix_end, s.first)};
+  if (slides) args.prefix_begin = from_row(b->prefix_begin, s.first);
+  if (!b->store) {
+    args.tail = b->tail;
+    args.tail_slots = index_at(b->tail_slots, (size_t)s.first * (size_t)b->tail_ld);
+    args.tail_ld = b->tail_ld;
+    args.tail_end = from_row(b->tail_end, s.first);
+    if (slides) args.tail_begin = from_row(b->tail_begin, s.first);
+  }
+  f->backend->ops->attend(f->backend, &args);
 }
 
 static void norm_rows(Forward *f, Dev y, Dev x, Dev weight, int rows) {
@@ -171,15 +165,15 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   if (c->qk_norm) norm_queries(f, w, q, k, s.rows);
   if (rotary >= 0)
     be->ops->rope(be, &(RopeArgs){.style = c->rope_style, .x = q, .ld = ld, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
-                                  .width = c->rope_width, .positions = b->positions + s.first, .cos_sin = f->cos_sin[rotary]});
+                                  .width = c->rope_width, .positions = from_row(b->positions, s.first), .cos_sin = f->cos_sin[rotary]});
   if (b->store)
     be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);
   else
-    be->ops->tail_store(be, b->tail, layer, k, v, ld, s.rows, b->slots + s.first);
+    be->ops->tail_store(be, b->tail, layer, k, v, ld, s.rows, from_row(b->slots, s.first));
 }
 
 void forward_keys(Forward *f, const Batch *b, int layer) {
-  for EACH_SLICE (s, b) project_slice(f, b, s, layer);
+  for EACH_SLICE (s, f, b) project_slice(f, b, s, layer);
 }
 
 /* What a module gave becomes what is added to the stream. */
@@ -189,22 +183,19 @@ static void finish_branch(Forward *f, Dev branch, Dev post_norm, int rows) {
   if (c->residual_scale != 1) f->backend->ops->scale(f->backend, branch, (size_t)rows * (size_t)c->width, c->residual_scale, 0);
 }
 
-/* Where a slice of a parallel layer's input is kept until its feed-forward reads it: beside the stream, row for row. */
-static Dev slice_input(const Forward *f, Dev x) { return dev_at(f->block, f->sizes.input + (x.at - forward_x(f).at) / sizeof(float)); }
-
 void forward_attention(Forward *f, const Batch *b, int layer) {
   const ModelConfig *c = &f->model->config;
   const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
   const Dev heads = dev_at(f->block, f->sizes.heads), branch = dev_at(f->block, f->sizes.branch);
-  for EACH_SLICE (s, b) {
+  for EACH_SLICE (s, f, b) {
     const Dev x = slice_x(f, b, s);
     project_slice(f, b, s, layer);
-    attend_spans(f, b, s, layer);
+    attend_slice(f, b, s, layer);
     be->ops->matmul(be, branch, heads, w->out, w->out_bias, s.rows);
     finish_branch(f, branch, w->post_attn, s.rows);
     tap_dispatch(f, b, s, layer, XT_TAP_ATTN, branch);
-    if (c->parallel) be->ops->copy_rows(be, slice_input(f, x), NULL, x, NULL, s.rows, c->width);
+    if (c->parallel) be->ops->copy_rows(be, slice_input(f, b, s), (IndexList){0}, x, (IndexList){0}, s.rows, c->width);
     be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
     tap_dispatch(f, b, s, layer, XT_TAP_MID, x);
   }
@@ -216,8 +207,8 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
   Backend *be = f->backend;
   const Dev norm = dev_at(f->block, f->sizes.norm), branch = dev_at(f->block, f->sizes.branch);
   const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
-  for EACH_SLICE (s, b) {
-    const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, x) : x;
+  for EACH_SLICE (s, f, b) {
+    const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, b, s) : x;
     if (c->pre_norm) norm_rows(f, norm, from, c->parallel ? w->norm_attn : w->norm_mlp, s.rows);
     be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
     be->ops->activate(be, &(ActivateArgs){.kind = c->activation, .gated = true, .y = act, .x = gate_up, .rows = s.rows, .width = c->feed_forward});

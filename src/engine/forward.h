@@ -21,43 +21,29 @@ typedef struct Forward {
   Dev block;              /* all activation buffers, at the offsets of `sizes` */
   Dev cos_sin[MODEL_ROTARIES]; /* rotary angles of positions 0..positions-1, by ModelConfig.rotary */
   int positions;
-  int32_t *prefix_begin, *tail_begin; /* [SIZES_WORK_ROWS] scratch for sliding windows */
+  AttendSpan *spans;      /* [work_rows] of the rows that a layer's half works on */
 } Forward;
 
-/* At tap `tap` of `layer`, row `row` becomes keep * row + gain * value. */
-typedef struct Edit {
-  int row, layer;
-  xt_tap tap;
-  float keep, gain;
-  Dev value; /* [C] */
-} Edit;
-
-/* Rows first..first+rows-1 share a prefix. */
-typedef struct BatchSpan {
-  int first, rows;
-  const KvPrefix *prefix; /* NULL: none */
-} BatchSpan;
-
 typedef struct Batch {
-  int rows;
-  Dev x;                      /* [rows, C] residual stream, changed in place */
-  const int32_t *positions;   /* [rows] absolute */
-  const BatchSpan *spans;     /* cover all rows, in order */
+  int first, rows;            /* rows first..first+rows-1 of the residual stream's buffer, changed in place */
+  IndexList positions;        /* [rows] absolute */
+  const AttendSpan *spans;    /* cover all rows, in order */
   int span_count;
-  const int32_t *prefix_end;  /* [rows] prefix positions that a row sees */
+  IndexList prefix_begin, prefix_end; /* [rows] prefix positions that a row sees; the former for layers that slide */
 
   /* Where new keys and values go: into `store`, the rows being its positions store_first... in order;
    * or, with store NULL, into the tail slots. */
   KvPrefix *store;
   int store_first;
   KvTail *tail;
-  const int32_t *slots;       /* [rows] slot that the row's own key and value go to */
-  const int32_t *tail_slots;  /* [rows, tail_ld] the row's private positions, its own included */
+  IndexList slots;            /* [rows] slot that the row's own key and value go to */
+  IndexList tail_slots;       /* [rows, tail_ld] the row's private positions, its own included */
   int tail_ld;
-  const int32_t *tail_end;    /* [rows] how many */
+  IndexList tail_begin, tail_end; /* [rows] which of them it sees; the former for layers that slide */
 
-  const Edit *edits;          /* sorted by layer, then tap; NULL: none */
-  const int32_t *edit_start;  /* [layers * XT_TAP_COUNT + 1] */
+  IndexList edits;            /* MixEdit, sorted by layer, then tap; rows count from the batch's first */
+  const int32_t *edit_start;  /* [layers * XT_TAP_COUNT + 1], on the host; NULL: there are none */
+  Dev edit_values;            /* [.., C] what the edits put in */
   Dev capture[XT_TAP_COUNT];  /* each none or [layers, rows, C]: keeps that tap of every row */
 } Batch;
 
@@ -65,11 +51,11 @@ typedef struct Batch {
 xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error);
 void forward_release(Forward *f);
 
-/* The pass's own residual stream buffer, [rows, C]. */
-Dev forward_x(const Forward *f);
+/* Row `row` of the pass's own residual stream buffer, [rows, C]. */
+Dev forward_x(const Forward *f, int row);
 
-/* x := embeddings of ids. */
-void forward_embed(Forward *f, Dev x, const int32_t *ids, int rows);
+/* Rows 0.. of the residual stream := embeddings of ids. */
+void forward_embed(Forward *f, IndexList ids, int rows);
 /* a := what the attention module adds to the stream; x += a: taps attn and mid. */
 void forward_attention(Forward *f, const Batch *b, int layer);
 /* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the last. */
@@ -79,7 +65,7 @@ void forward_keys(Forward *f, const Batch *b, int layer);
 void forward_ffn(Forward *f, const Batch *b, int layer);
 /* All layers. */
 void forward_layers(Forward *f, const Batch *b);
-/* Final norm and unembedding of up to SIZES_LOGIT_ROWS rows; the result, [rows, V], lives until the next call. */
+/* Final norm and unembedding of up to the backend's logit_rows rows; the result, [rows, V], lives until the next call. */
 Dev forward_logits(Forward *f, Dev x, int rows);
 
 #endif

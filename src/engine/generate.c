@@ -1,113 +1,57 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Greedy generation of many requests at once.
+/* Generation of many requests at once.
  *
- * Requests are sorted so that those whose prompts agree in all but the last token lie together; each such
- * group runs its inner positions once (prefix_run). Then all rows advance together: step 0 takes the
- * prompts' last tokens, step k the k-th generated ones; rows leave at EOS. A wave is as many requests as
- * memory allows at a time; what a request generates does not depend on its wave. */
+ * Requests are sorted by their prompts' inner positions, so that those that share them lie together; each such prefix is run once
+ * (prefixes.h). Then all rows advance together: step 0 takes the prompts' last tokens, step k the k-th generated ones; rows leave at
+ * EOS. A wave is as many requests as memory allows at a time; what a request generates does not depend on its wave. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "engine/prefixes.h"
+#include "engine/rows.h"
 #include "engine/sampling.h"
-#include "engine/session.h"
 
 #define DEFAULT_NEW_TOKENS 20
 #define WAVE_ROWS 1024 /* products gain nothing from more */
 
-typedef struct Group {
-  int rows;         /* of the wave */
-  int inner;        /* positions before the last prompt token */
-  KvPrefix *prefix; /* NULL when inner is 0 */
-} Group;
+typedef struct SortKey {
+  PrefixKey prefix;
+  size_t index; /* of the request */
+} SortKey;
 
 typedef struct Row {
   const xt_request *request;
   xt_generation *out;
-  const Group *group;
-  Dev values;       /* of its interventions, [n, C] */
-  bool edits_later; /* some intervention names a generated token */
-  int32_t *seen;    /* distinct ids of prompt and output */
-  int32_t seen_count;
-  uint64_t key;     /* where tokens are drawn */
+  int prefix;          /* of the pool */
+  int32_t first_value; /* of its interventions' values */
+  bool edits_later;    /* some intervention names a generated token */
+  uint64_t key;        /* where tokens are drawn */
 } Row;
 
 typedef struct Wave {
   xt_session *session;
   const xt_generate_options *options;
   int max_new;
-  float penalty;
   Sampling *sampling; /* NULL: greedy */
   Arena arena;
   Row *rows;
-  Group *groups;
-  int row_count, group_count;
-  Dev values;        /* interventions of all rows */
-  KvTail *tail;      /* row r owns slots r*max_new ... */
-  EditList edits;
+  int row_count;
+  PrefixPool prefixes;
+  RowTable table;    /* row r's keys and values of generated tokens are in slots r*max_new ... */
+  Dev values;        /* interventions' of all rows, [.., C] */
   Dev lens;          /* [layers, rows, C] or none */
-  /* of the rows that still run, in order of `active` */
+  int32_t *active;   /* rows that still run */
   int active_count;
-  int32_t *active, *tokens, *positions, *prefix_end, *slots, *tail_slots, *tail_end;
-  BatchSpan *spans;
-  const int32_t **seen;
-  int32_t *seen_count;
-  /* results of one choice */
-  int32_t *best;
-  float *margin, *entropy, *logprob;
+  int32_t *drawn;    /* [rows] tokens of the step, where they are drawn */
+  float *drawn_logprob;
 } Wave;
-
-/* ---- grouping ------------------------------------------------------------------------------- */
-
-typedef struct SortKey {
-  uint64_t hash;
-  size_t index;
-} SortKey;
-
-static uint64_t mix_hash(uint64_t hash, uint64_t value) {
-  hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
-  return hash ^ (hash >> 29);
-}
-
-static bool is_inner(const xt_request *r, const xt_intervention *iv) { return intervention_position(r, iv) + 1 < r->count; }
-
-/* Of the inner ids and of the interventions among them. */
-static uint64_t prefix_hash(const xt_request *r) {
-  uint64_t hash = r->count;
-  for (size_t i = 0; i + 1 < r->count; i++) hash = mix_hash(hash, (uint64_t)r->ids[i]);
-  for (size_t i = 0; i < r->intervention_count; i++)
-    if (is_inner(r, &r->interventions[i])) hash = mix_hash(hash, (uint64_t)(uintptr_t)r->interventions[i].value);
-  return hash;
-}
-
-static bool same_intervention(const xt_intervention *a, const xt_intervention *b) {
-  return a->write == b->write && a->layer == b->layer && a->position == b->position && a->rule == b->rule && a->value == b->value &&
-         (a->rule == XT_RULE_REPLACE || memcmp(&a->alpha, &b->alpha, sizeof a->alpha) == 0);
-}
-
-static const xt_intervention *next_inner(const xt_request *r, size_t *at) {
-  while (*at < r->intervention_count) {
-    const xt_intervention *iv = &r->interventions[(*at)++];
-    if (is_inner(r, iv)) return iv;
-  }
-  return NULL;
-}
-
-static bool same_prefix(const xt_request *a, const xt_request *b) {
-  if (a->count != b->count || memcmp(a->ids, b->ids, (a->count - 1) * sizeof *a->ids) != 0) return false;
-  size_t i = 0, k = 0;
-  for (;;) {
-    const xt_intervention *x = next_inner(a, &i), *y = next_inner(b, &k);
-    if (!x || !y) return x == y;
-    if (!same_intervention(x, y)) return false;
-  }
-}
 
 static int compare_keys(const void *a, const void *b) {
   const SortKey *x = a, *y = b;
-  if (x->hash != y->hash) return x->hash < y->hash ? -1 : 1;
-  return x->index < y->index ? -1 : x->index > y->index;
+  const int order = prefix_compare(&x->prefix, &y->prefix);
+  return order ? order : x->index < y->index ? -1 : x->index > y->index;
 }
 
 /* ---- planning ------------------------------------------------------------------------------- */
@@ -119,16 +63,17 @@ static uint64_t wave_bytes(const xt_model *m, size_t rows, uint64_t prefix_posit
 }
 
 /* How many requests of keys[from..n) make the next wave. */
-static xt_status wave_plan(const xt_session *s, const xt_request *requests, const SortKey *keys, size_t from, size_t n,
-                           int max_new, bool lens, size_t *count, xt_error *error) {
+static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from, size_t n, int max_new, bool lens, size_t *count,
+                           xt_error *error) {
   const xt_model *m = s->model;
   const uint64_t budget = m->memory_limit > m->weight_bytes ? m->memory_limit - m->weight_bytes : 0;
   uint64_t positions = 0;
   size_t interventions = 0;
   *count = 0;
   while (from + *count < n && *count < WAVE_ROWS) {
-    const xt_request *r = &requests[keys[from + *count].index];
-    const bool shared = *count && same_prefix(r, &requests[keys[from + *count - 1].index]);
+    const PrefixKey *key = &keys[from + *count].prefix;
+    const xt_request *r = key->request;
+    const bool shared = *count && prefix_compare(key, &keys[from + *count - 1].prefix) == 0;
     const uint64_t more = positions + (shared ? 0 : r->count);
     const uint64_t need = wave_bytes(m, *count + 1, more, max_new, interventions + r->intervention_count, lens);
     if (more > INT32_MAX || need > budget) {
@@ -146,148 +91,142 @@ static xt_status wave_plan(const xt_session *s, const xt_request *requests, cons
 
 /* ---- a wave --------------------------------------------------------------------------------- */
 
-static xt_status row_init(Wave *w, Row *row, xt_error *error) {
-  const xt_request *r = row->request;
-  for (size_t i = 0; i < r->intervention_count; i++)
-    if (intervention_position(r, &r->interventions[i]) >= r->count) row->edits_later = true;
-  if (w->penalty == 1.0f) return XT_STATUS_OK;
-  TRY(arena_alloc(&w->arena, &row->seen, r->count + (size_t)w->max_new, sizeof *row->seen, error));
-  row->seen_count = engine_distinct_ids(row->seen, r->ids, r->count);
-  return XT_STATUS_OK;
-}
-
-static xt_status wave_arrays(Wave *w, xt_error *error) {
-  const size_t n = (size_t)w->row_count;
-  int32_t **const ints[] = {&w->active, &w->tokens, &w->positions, &w->prefix_end, &w->slots, &w->tail_end, &w->seen_count, &w->best};
-  float **const floats[] = {&w->margin, &w->entropy, &w->logprob};
-  for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) TRY(arena_alloc(&w->arena, ints[i], n, sizeof(int32_t), error));
-  for (size_t i = 0; i < sizeof floats / sizeof *floats; i++) TRY(arena_alloc(&w->arena, floats[i], n, sizeof(float), error));
-  TRY(arena_alloc(&w->arena, &w->tail_slots, n * (size_t)w->max_new, sizeof *w->tail_slots, error));
-  TRY(arena_alloc(&w->arena, &w->seen, n, sizeof *w->seen, error));
-  return arena_alloc(&w->arena, &w->spans, (size_t)w->group_count, sizeof *w->spans, error);
-}
-
 /* Uploads every row's intervention values. */
-static xt_status wave_values(Wave *w, size_t *total, xt_error *error) {
+static xt_status wave_values(Wave *w, size_t total, xt_error *error) {
   Backend *be = w->session->backend;
   const size_t width = (size_t)w->session->model->config.width;
   size_t at = 0;
-  *total = 0;
-  for (int r = 0; r < w->row_count; r++) *total += w->rows[r].request->intervention_count;
-  if (*total == 0) return XT_STATUS_OK;
-  TRY(be->ops->alloc(be, *total * width * sizeof(float), &w->values, error));
+  if (total == 0) return XT_STATUS_OK;
+  TRY(be->ops->alloc(be, total * width * sizeof(float), &w->values, error));
+  for (int r = 0; r < w->row_count; r++)
+    for (size_t i = 0; i < w->rows[r].request->intervention_count; i++, at++)
+      be->ops->upload(be, dev_at(w->values, at * width), w->rows[r].request->interventions[i].value, width * sizeof(float));
+  return XT_STATUS_OK;
+}
+
+static xt_status wave_rows(Wave *w, const SortKey *keys, xt_generation *out, size_t *interventions, xt_error *error) {
+  *interventions = 0;
+  TRY(prefixes_create(&w->prefixes, w->session, (size_t)w->row_count, error));
   for (int r = 0; r < w->row_count; r++) {
-    const xt_request *request = w->rows[r].request;
-    w->rows[r].values = dev_at(w->values, at * width);
-    for (size_t i = 0; i < request->intervention_count; i++, at++)
-      be->ops->upload(be, dev_at(w->values, at * width), request->interventions[i].value, width * sizeof(float));
+    const xt_request *request = keys[r].prefix.request;
+    Row *row = &w->rows[r];
+    PrefixKey key = keys[r].prefix;
+    *row = (Row){.request = request, .out = &out[keys[r].index], .first_value = (int32_t)*interventions};
+    key.first_value = row->first_value;
+    row->prefix = prefixes_add(&w->prefixes, &key);
+    for (size_t i = 0; i < request->intervention_count; i++)
+      if (intervention_position(request, &request->interventions[i]) >= request->count) row->edits_later = true;
+    if (w->sampling) row->key = sampling_key(request->ids, request->count, request->sample);
+    *interventions += request->intervention_count;
   }
   return XT_STATUS_OK;
 }
 
-static xt_status wave_init(Wave *w, const xt_request *requests, const SortKey *keys, size_t n, xt_generation *out, xt_error *error) {
-  const xt_model *m = w->session->model;
-  const KvShape shape = {.layers = m->config.layers, .kv_heads = m->config.kv_heads, .head_dim = m->config.head_dim};
+static xt_status wave_penalty(Wave *w, float penalty, xt_error *error) {
+  const size_t n = (size_t)w->row_count;
+  RowPrompt *prompts;
+  int32_t *own;
+  TRY(arena_alloc(&w->arena, &prompts, n, sizeof *prompts, error));
+  TRY(arena_alloc(&w->arena, &own, n, sizeof *own, error));
+  for (int r = 0; r < w->row_count; r++) {
+    prompts[r] = (RowPrompt){.ids = w->rows[r].request->ids, .count = w->rows[r].request->count};
+    own[r] = r;
+  }
+  return rows_penalize(&w->table, penalty, prompts, w->row_count, own, w->row_count, w->max_new, error);
+}
+
+static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty, xt_generation *out, xt_error *error) {
+  const ModelConfig *c = &w->session->model->config;
+  Backend *be = w->session->backend;
   size_t interventions;
-  int positions = 0;
   w->row_count = (int)n;
   TRY(arena_alloc(&w->arena, &w->rows, n, sizeof *w->rows, error));
-  TRY(arena_alloc(&w->arena, &w->groups, n, sizeof *w->groups, error));
-  for (size_t r = 0; r < n; r++) {
-    const xt_request *request = &requests[keys[r].index];
-    if (r == 0 || !same_prefix(request, w->rows[r - 1].request))
-      w->groups[w->group_count++].inner = (int)request->count - 1;
-    Group *group = &w->groups[w->group_count - 1];
-    group->rows++;
-    w->rows[r] = (Row){.request = request, .out = &out[keys[r].index], .group = group};
-    if ((int)request->count + w->max_new > positions) positions = (int)request->count + w->max_new;
-    TRY(row_init(w, &w->rows[r], error));
-  }
-  TRY(wave_arrays(w, error));
-  TRY(wave_values(w, &interventions, error));
-  TRY(edit_list_init(&w->edits, m, interventions, error));
-  int32_t *slots;
-  TRY(arena_alloc(&w->arena, &slots, (size_t)m->config.layers, sizeof *slots, error));
-  for (int l = 0; l < m->config.layers; l++) slots[l] = (int32_t)n * w->max_new;
-  TRY(w->session->backend->ops->tail_create(w->session->backend, shape, slots, &w->tail, error));
-  if (w->options->lens)
-    TRY(w->session->backend->ops->alloc(w->session->backend, n * (size_t)m->config.layers * (size_t)m->config.width * sizeof(float),
-                                        &w->lens, error));
+  TRY(arena_alloc(&w->arena, &w->active, n, sizeof *w->active, error));
+  TRY(arena_alloc(&w->arena, &w->drawn, n, sizeof *w->drawn, error));
+  TRY(arena_alloc(&w->arena, &w->drawn_logprob, n, sizeof *w->drawn_logprob, error));
+  TRY(wave_rows(w, keys, out, &interventions, error));
+  TRY(wave_values(w, interventions, error));
+  const size_t lens_layers = w->options->lens ? (size_t)c->layers : 0;
+  TRY(rows_create(&w->table, w->session, &(RowTableSize){.rows = w->row_count, .tail = w->max_new, .slots = w->row_count * w->max_new,
+                                                         .edits = interventions, .choices = n * (1 + lens_layers)}, error));
+  w->table.edit_values = w->values;
+  TRY(wave_penalty(w, penalty, error));
+  if (lens_layers) TRY(be->ops->alloc(be, n * lens_layers * (size_t)c->width * sizeof(float), &w->lens, error));
+  int positions = 0;
+  for (int r = 0; r < w->row_count; r++)
+    if ((int)w->rows[r].request->count + w->max_new > positions) positions = (int)w->rows[r].request->count + w->max_new;
   return forward_reserve(&w->session->forward, (int)n, positions, error);
 }
 
 static void wave_deinit(Wave *w) {
   Backend *be = w->session->backend;
-  for (int g = 0; g < w->group_count; g++) be->ops->prefix_release(be, w->groups[g].prefix);
-  be->ops->tail_release(be, w->tail);
+  prefixes_release(&w->prefixes);
+  rows_release(&w->table);
   be->ops->release(be, w->values);
   be->ops->release(be, w->lens);
-  edit_list_deinit(&w->edits);
   arena_free(&w->arena);
 }
 
 /* ---- a step --------------------------------------------------------------------------------- */
 
-/* The batch of step `step`: every active row's newest token. */
-static Batch step_batch(Wave *w, int step) {
-  const int ld = w->max_new;
-  int spans = 0;
-  bool later = false;
+/* Lays out step `step`: every active row's newest token. */
+static void place_rows(Wave *w, int step) {
+  RowTable *t = &w->table;
+  rows_begin(t, w->active_count, step + 1);
   for (int a = 0; a < w->active_count; a++) {
-    const int r = w->active[a];
+    const int r = w->active[a], first_slot = r * w->max_new;
     const Row *row = &w->rows[r];
-    w->tokens[a] = step == 0 ? row->request->ids[row->request->count - 1] : row->out->ids[row->out->count - 1];
-    w->positions[a] = row->group->inner + step;
-    w->prefix_end[a] = row->group->inner;
-    w->slots[a] = r * ld + step;
-    w->tail_end[a] = step + 1;
-    for (int k = 0; k <= step; k++) w->tail_slots[a * ld + k] = r * ld + k;
-    if (a == 0 || row->group != w->rows[w->active[a - 1]].group)
-      w->spans[spans++] = (BatchSpan){.first = a, .prefix = row->group->prefix};
-    w->spans[spans - 1].rows++;
-    later |= row->edits_later;
+    const xt_request *q = row->request;
+    const Prefix *prefix = &w->prefixes.list[row->prefix];
+    for (int k = 0; k < step; k++) rows_slots(t, a)[k] = first_slot + k;
+    rows_place(t, a, prefix->kv, (int)q->count - 1, step, step == 0 ? q->ids[q->count - 1] : row->out->ids[row->out->count - 1], first_slot + step);
+    t->column[ROW_LIST][a] = r;
+    for (size_t i = 0; (step == 0 || row->edits_later) && i < q->intervention_count; i++)
+      if (intervention_position(q, &q->interventions[i]) == (size_t)t->column[ROW_POSITION][a])
+        rows_edit(t, a, &q->interventions[i], row->first_value + (int32_t)i);
   }
-  Batch batch = {.rows = w->active_count, .x = forward_x(&w->session->forward), .positions = w->positions, .spans = w->spans,
-                 .span_count = spans, .prefix_end = w->prefix_end, .tail = w->tail, .slots = w->slots,
-                 .tail_slots = w->tail_slots, .tail_ld = ld, .tail_end = w->tail_end};
-  edit_list_clear(&w->edits);
-  for (int a = 0; (step == 0 || later) && a < w->active_count; a++) {
-    const Row *row = &w->rows[w->active[a]];
-    for (size_t i = 0; i < row->request->intervention_count; i++)
-      if (intervention_position(row->request, &row->request->interventions[i]) == (size_t)w->positions[a])
-        edit_list_add(&w->edits, a, &row->request->interventions[i],
-                      dev_at(row->values, i * (size_t)w->session->model->config.width));
-  }
-  edit_list_apply(&w->edits, w->session->model, &batch);
-  batch.capture[XT_TAP_BLOCK] = w->lens;
-  return batch;
+  rows_upload(t);
 }
 
-/* Puts drawn tokens in the place of the likeliest; `logits` [rows, vocab] have the penalty. */
+/* Draws tokens of rows [first, first + rows) from their logits, [rows, vocab], which have the penalty. */
 static void draw_rows(Wave *w, Dev logits, int first, int rows) {
+  Backend *be = w->session->backend;
   Sampling *s = w->sampling;
   for (int r = 0; r < rows; r++) {
     const Row *row = &w->rows[w->active[first + r]];
-    w->session->backend->ops->download(w->session->backend, s->logits, dev_at(logits, (size_t)r * (size_t)s->vocab), (size_t)s->vocab * sizeof *s->logits);
-    w->best[first + r] = sampling_draw(s, row->key, row->out->count, &w->logprob[first + r]);
+    be->ops->download(be, s->logits, dev_at(logits, (size_t)r * (size_t)s->vocab), (size_t)s->vocab * sizeof *s->logits);
+    w->drawn[first + r] = sampling_draw(s, row->key, row->out->count, &w->drawn_logprob[first + r]);
   }
 }
 
-static void choose_rows(Wave *w, Dev x) {
-  Forward *f = &w->session->forward;
-  const int width = w->session->model->config.width;
-  for (int a = 0; a < w->active_count; a++) {
-    w->seen[a] = w->rows[w->active[a]].seen;
-    w->seen_count[a] = w->rows[w->active[a]].seen_count;
+/* Choices 0.. are the active rows'. */
+static void choose_tokens(Wave *w) {
+  const int most = w->session->backend->limits.logit_rows;
+  for (int first = 0; first < w->active_count; first += most) {
+    const int left = w->active_count - first, rows = left < most ? left : most;
+    const Dev logits = rows_choose_piece(&w->table, forward_x(&w->session->forward, first), first, rows, (size_t)first, false);
+    if (w->sampling) draw_rows(w, logits, first, rows);
   }
-  for (int first = 0; first < w->active_count; first += SIZES_LOGIT_ROWS) {
-    const int rows = w->active_count - first < SIZES_LOGIT_ROWS ? w->active_count - first : SIZES_LOGIT_ROWS;
-    const ChooseArgs args = {.rows = rows, .vocab = w->session->model->config.vocab, .penalty = w->penalty,
-                             .logits = forward_logits(f, dev_at(x, (size_t)first * (size_t)width), rows),
-                             .seen = w->seen + first, .seen_count = w->seen_count + first, .best = w->best + first,
-                             .margin = w->margin + first, .entropy = w->entropy + first, .logprob = w->logprob + first};
-    w->session->backend->ops->choose(w->session->backend, &args);
-    if (w->sampling) draw_rows(w, args.logits, first, rows);
+}
+
+/* The logit lens of the step: final norm and unembedding of every layer's output. Choices from active_count on, a layer's after the
+ * other. */
+static void choose_lens(Wave *w) {
+  const ModelConfig *c = &w->session->model->config;
+  const int most = w->session->backend->limits.logit_rows, n = w->active_count;
+  for (int l = 0; l < c->layers; l++)
+    for (int first = 0; first < n; first += most) {
+      const size_t at = (size_t)l * (size_t)n + (size_t)first;
+      rows_choose_piece(&w->table, dev_at(w->lens, at * (size_t)c->width), first, n - first < most ? n - first : most, (size_t)n + at, true);
+    }
+}
+
+static void record_lens(Wave *w, xt_generation *out, int a) {
+  const size_t layers = (size_t)w->session->model->config.layers, n = (size_t)w->active_count;
+  for (size_t l = 0; l < layers; l++) {
+    const Choice *choice = &w->table.chosen[n + l * n + (size_t)a];
+    out->lens_ids[out->count * layers + l] = choice->best;
+    out->lens_logprobs[out->count * layers + l] = choice->logprob;
   }
 }
 
@@ -295,55 +234,37 @@ static void choose_rows(Wave *w, Dev x) {
 static void record_rows(Wave *w) {
   int left = 0;
   for (int a = 0; a < w->active_count; a++) {
-    Row *row = &w->rows[w->active[a]];
-    xt_generation *out = row->out;
-    out->ids[out->count] = w->best[a];
-    out->margins[out->count] = w->margin[a];
-    out->entropies[out->count] = w->entropy[a];
-    out->logprobs[out->count] = w->logprob[a];
-    out->count++;
-    if (w->penalty != 1.0f) engine_add_distinct(row->seen, &row->seen_count, w->best[a]);
-    out->stopped = !w->options->ignore_eos && engine_is_eos(&w->session->model->config, w->best[a]);
+    xt_generation *out = w->rows[w->active[a]].out;
+    Choice *choice = &w->table.chosen[a];
+    if (w->options->lens) record_lens(w, out, a);
+    if (w->sampling) {
+      choice->best = w->drawn[a];
+      choice->logprob = w->drawn_logprob[a];
+    }
+    rows_append(out, choice);
+    out->stopped = !w->options->ignore_eos && engine_is_eos(&w->session->model->config, choice->best);
     if (!out->stopped && out->count < (size_t)w->max_new) w->active[left++] = w->active[a];
   }
   w->active_count = left;
 }
 
-/* The logit lens of the step that `batch` ran: final norm and unembedding of every layer's output.
- * Called before record_rows, so token `count` of each row is the one being made. */
-static void read_lens(Wave *w, const Batch *batch) {
-  const ModelConfig *c = &w->session->model->config;
-  for (int l = 0; l < c->layers; l++) {
-    for (int first = 0; first < batch->rows; first += SIZES_LOGIT_ROWS) {
-      const int rows = batch->rows - first < SIZES_LOGIT_ROWS ? batch->rows - first : SIZES_LOGIT_ROWS;
-      const size_t at = ((size_t)l * (size_t)batch->rows + (size_t)first) * (size_t)c->width;
-      const ChooseArgs args = {.rows = rows, .vocab = c->vocab, .penalty = 1.0f, .best = w->best, .logprob = w->logprob,
-                               .logits = forward_logits(&w->session->forward, dev_at(w->lens, at), rows)};
-      w->session->backend->ops->choose(w->session->backend, &args);
-      for (int r = 0; r < rows; r++) {
-        xt_generation *out = w->rows[w->active[first + r]].out;
-        const size_t cell = out->count * (size_t)c->layers + (size_t)l;
-        out->lens_ids[cell] = w->best[r];
-        out->lens_logprobs[cell] = w->logprob[r];
-      }
-    }
-  }
-}
-
 static xt_status wave_run(Wave *w, xt_error *error) {
   const xt_generate_options *o = w->options;
-  for (int g = 0, first = 0; g < w->group_count; first += w->groups[g++].rows)
-    TRY(prefix_run(w->session, w->rows[first].request, w->rows[first].values, w->groups[g].inner, &w->groups[g].prefix, error));
-  TRY(forward_reserve(&w->session->forward, w->row_count, 0, error));
+  Forward *f = &w->session->forward;
+  TRY(prefixes_run(&w->prefixes, w->values, NULL, NULL, error));
+  TRY(forward_reserve(f, w->row_count, 0, error));
   w->active_count = w->row_count;
   for (int r = 0; r < w->row_count; r++) w->active[r] = r;
   for (int step = 0; w->active_count > 0; step++) {
     if (o->cancel && o->cancel(o->user)) return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
-    const Batch batch = step_batch(w, step);
-    forward_embed(&w->session->forward, batch.x, w->tokens, batch.rows);
-    forward_layers(&w->session->forward, &batch);
-    if (o->lens) read_lens(w, &batch);
-    choose_rows(w, batch.x);
+    place_rows(w, step);
+    Batch batch = rows_batch(&w->table, 0, w->active_count);
+    batch.capture[XT_TAP_BLOCK] = w->lens;
+    forward_embed(f, rows_column(&w->table, ROW_TOKEN, 0), batch.rows);
+    forward_layers(f, &batch);
+    choose_tokens(w);
+    if (o->lens) choose_lens(w);
+    TRY(rows_read(&w->table, 0, (size_t)batch.rows * (o->lens ? 1 + (size_t)w->session->model->config.layers : 1), error));
     record_rows(w);
   }
   return XT_STATUS_OK;
@@ -374,16 +295,14 @@ static xt_status generation_init(xt_generation *g, int max_new, int lens_layers,
   return mem_alloc(&g->lens_logprobs, cells, sizeof *g->lens_logprobs, error);
 }
 
-static xt_status generate_waves(xt_session *s, const xt_request *requests, const SortKey *keys, size_t n,
-                                const xt_generate_options *o, Sampling *sampling, xt_generation *out, xt_error *error) {
+static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n, const xt_generate_options *o, Sampling *sampling,
+                                xt_generation *out, xt_error *error) {
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
   const double penalty = o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
   for (size_t from = 0, count; from < n; from += count) {
-    TRY(wave_plan(s, requests, keys, from, n, max_new, o->lens, &count, error));
-    Wave wave = {.session = s, .options = o, .max_new = max_new, .penalty = (float)penalty, .sampling = sampling};
-    xt_status status = wave_init(&wave, requests, keys + from, count, out, error);
-    for (int r = 0; sampling && !status && r < wave.row_count; r++)
-      wave.rows[r].key = sampling_key(wave.rows[r].request->ids, wave.rows[r].request->count, wave.rows[r].request->sample);
+    TRY(wave_plan(s, keys, from, n, max_new, o->lens, &count, error));
+    Wave wave = {.session = s, .options = o, .max_new = max_new, .sampling = sampling};
+    xt_status status = wave_init(&wave, keys + from, count, (float)penalty, out, error);
     if (!status) status = wave_run(&wave, error);
     wave_deinit(&wave);
     if (status) return status;
@@ -408,13 +327,13 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
   TRY(mem_alloc(&keys, n, sizeof *keys, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < n && !status; i++) {
-    keys[i] = (SortKey){.hash = prefix_hash(&requests[i]), .index = i};
+    keys[i] = (SortKey){.prefix = {.ids = requests[i].ids, .count = requests[i].count - 1, .request = &requests[i]}, .index = i};
     status = generation_init(&out[i], max_new, o->lens ? s->model->config.layers : 0, error);
   }
   qsort(keys, n, sizeof *keys, compare_keys);
   Sampling sampling = {0};
   if (!status && o->temperature > 0) status = sampling_init(&sampling, o->temperature, o->top_p, o->seed, s->model->config.vocab, error);
-  if (!status) status = generate_waves(s, requests, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
+  if (!status) status = generate_waves(s, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
   sampling_deinit(&sampling);
   free(keys);
   for (size_t i = 0; i < n && status; i++) xt_generation_deinit(&out[i]);

@@ -226,18 +226,19 @@ static uint64_t resident_estimate(const xt_model *m) {
 uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int max_new_tokens) {
   const ModelConfig *c = &m->config;
   const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
-  return sizes_activations(c, rows > SIZES_WORK_ROWS ? rows : SIZES_WORK_ROWS).total * sizeof(float) +
+  const int batch = rows > m->limits.work_rows ? rows : m->limits.work_rows;
+  return sizes_activations(c, &m->limits, batch).total * sizeof(float) +
          cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)(c->rope_width * arch_rotaries(c)) * sizeof(float);
 }
 
 static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_error *error) {
-  const uint64_t available = system_available_memory();
+  const uint64_t available = m->limits.memory ? m->limits.memory : system_available_memory();
   const uint64_t need = resident_estimate(m) + xt_model_session_bytes(m, 1, 1, 1);
   m->memory_limit = options->memory_limit ? options->memory_limit : available;
   if (need > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, m->path, NULL, -1,
                    "needs %.2f GiB to load and run one row, %s is %.2f GiB", (double)need / 0x1p30,
-                   options->memory_limit ? "the memory limit" : "what the machine has free", (double)m->memory_limit / 0x1p30);
+                   options->memory_limit ? "the memory limit" : m->limits.memory ? "what the device has free" : "what the machine has free", (double)m->memory_limit / 0x1p30);
   return XT_STATUS_OK;
 }
 
@@ -259,6 +260,7 @@ static xt_status open_model(const char *directory, const xt_model_options *optio
   xt_model *m;
   *out = NULL;
   TRY(mem_alloc(&m, 1, sizeof *m, error));
+  m->limits = BACKEND_CPU_LIMITS;
   xt_status status = XT_STATUS_OK;
   TRY_DONE(mem_copy_text(&m->path, directory, strlen(directory), error));
   TRY_DONE(hub_folder_refuse_adapter(directory, error));
@@ -267,9 +269,12 @@ static xt_status open_model(const char *directory, const xt_model_options *optio
   TRY_DONE(check_tensors(m, error));
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {
+    const BackendOptions backend = {.kernels = options->cpu_kernels, .threads = options->threads, .compute = options->compute};
+    TRY_DONE(backend_create(NULL, &backend, &m->backend, error));
+    m->limits = m->backend->limits;
     TRY_DONE(check_memory(m, options, error));
-    TRY_DONE(backend_cpu_create(options->cpu_kernels, options->threads, options->compute, &m->backend, error));
     TRY_DONE(load_weights(m, error));
+    TRY_DONE(m->backend->ops->status(m->backend, error));
     TRY_DONE(checkpoint_check(m->checkpoint, error));
   }
   *out = m;
@@ -311,8 +316,7 @@ void xt_model_close(xt_model *m) {
 }
 
 xt_status model_backend_create(const xt_model *m, Backend **out, xt_error *error) {
-  const char *name = strchr(m->backend->ops->name, ':');
-  return backend_cpu_create(name ? name + 1 : NULL, m->backend->threads, m->backend->compute, out, error);
+  return backend_create_alike(m->backend, out, error);
 }
 
 const xt_tokenizer *xt_model_tokenizer(const xt_model *m) { return m->tokenizer; }

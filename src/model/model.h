@@ -24,6 +24,7 @@ struct xt_model {
   Checkpoint *checkpoint;   /* stays open: embeddings are looked up in the mapped file */
   xt_tokenizer *tokenizer;  /* NULL: the directory has none */
   Backend *backend;         /* prepared the weights; its ops are not called after loading. NULL: inspected only */
+  BackendLimits limits;     /* the backend's; of a model that is only inspected, the CPU's */
   LayerWeights *layers;
   Table *embedding;
   Dev final_norm;

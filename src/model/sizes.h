@@ -6,14 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backend/backend.h"
 #include "files/model_config.h"
-
-/* Rows of logits held at once: an unembedding of many rows goes in pieces of this many. */
-#define SIZES_LOGIT_ROWS 256
-
-/* Rows that a layer's half works on at a time: enough for the products, few enough that what lies
- * between two of them stays in the cache. */
-#define SIZES_WORK_ROWS 512
 
 /* Offsets of the work buffers in one block, in floats; and of the residual stream, which alone holds all
  * `rows` rows. */
@@ -22,8 +16,8 @@ typedef struct ActivationSizes {
   int qkv_width;
 } ActivationSizes;
 
-static inline ActivationSizes sizes_activations(const ModelConfig *c, int rows) {
-  const size_t r = (size_t)(rows < SIZES_WORK_ROWS ? rows : SIZES_WORK_ROWS), width = (size_t)c->width, feed = (size_t)c->feed_forward;
+static inline ActivationSizes sizes_activations(const ModelConfig *c, const BackendLimits *limits, int rows) {
+  const size_t r = (size_t)(rows < limits->work_rows ? rows : limits->work_rows), logit_rows = (size_t)limits->logit_rows, width = (size_t)c->width, feed = (size_t)c->feed_forward;
   const size_t query = (size_t)c->heads * (size_t)c->head_dim, key = (size_t)c->kv_heads * (size_t)c->head_dim;
   ActivationSizes s = {.qkv_width = (int)(query + 2 * key)};
   size_t at = 0;
@@ -37,7 +31,7 @@ static inline ActivationSizes sizes_activations(const ModelConfig *c, int rows) 
   PLACE(branch, r * width);
   PLACE(gate_up, r * 2 * feed);
   PLACE(act, r * feed);
-  PLACE(logits, (r < SIZES_LOGIT_ROWS ? r : SIZES_LOGIT_ROWS) * (size_t)c->vocab);
+  PLACE(logits, (r < logit_rows ? r : logit_rows) * (size_t)c->vocab);
 #undef PLACE
   s.total = at;
   return s;

@@ -46,19 +46,18 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
 /* Bytes at most of a group of instances with `positions` prompt tokens in all and `untouched` rows, run `targets` target layers at a
  * time: each row keeps its keys and values in as many places as it generates tokens, at every layer - its own above its
  * target layer, its node's below. */
-static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances, uint64_t untouched, uint64_t positions, int longest,
-                            int targets) {
+static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances, uint64_t untouched, uint64_t positions, int targets) {
   const ModelConfig *mc = &m->config;
   const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new, n = (uint64_t)instances;
   const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_a_target(c) + untouched;
   const uint64_t entries = 2 * rows + 2 * n;
-  const uint64_t batch = entries > SIZES_WORK_ROWS ? entries : SIZES_WORK_ROWS;
+  const uint64_t least = (uint64_t)m->limits.work_rows, batch = entries > least ? entries : least;
   uint64_t bytes = m->weight_bytes;
-  bytes += sizes_activations(mc, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total * sizeof(float);
+  bytes += sizes_activations(mc, &m->limits, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total * sizeof(float);
   bytes += (positions + rows * max_new + 2 * n) * sizes_position_bytes(mc);
   bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * 2 * n * width;           /* captured taps */
   bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32; /* responses, nodes, tables */
-  bytes += c->penalty != 1.0f ? rows * ((uint64_t)longest + max_new) * sizeof(int32_t) : 0;
+  bytes += c->penalty != 1.0f ? (positions + rows * max_new) * sizeof(int32_t) : 0;
   return bytes;
 }
 
@@ -82,17 +81,14 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
   const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
   const int rows = sweep_rows_a_target(c) * c->target_count;
   uint64_t positions = 0, untouched = 0;
-  int longest = 0;
   *group = (SweepGroup){.first = first, .targets_a_pass = c->target_count};
   while (first + (size_t)group->instances < count) {
     const xt_instance *in = &instances[first + (size_t)group->instances];
     const uint64_t more = positions + in->source_count + in->target_count;
-    const int length = (int)(in->target_count > in->source_count ? in->target_count : in->source_count);
     const uint64_t alone = untouched + 1 + in->run_source;
-    const uint64_t bytes = group_bytes(m, c, group->instances + 1, alone, more, length > longest ? length : longest, c->target_count);
+    const uint64_t bytes = group_bytes(m, c, group->instances + 1, alone, more, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
     if (group->instances > 0 && (bytes > m->memory_limit || all > limit || !in_time(m, c, more, all))) break;
-    if (length > longest) longest = length;
     positions = more;
     untouched = alone;
     group->instances++;
@@ -101,7 +97,7 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
   while (group->instances == 1 && group->targets_a_pass > 1 &&
          (group->bytes > m->memory_limit || group->targets_a_pass * sweep_rows_a_target(c) > limit ||
           !in_time(m, c, 0, group->targets_a_pass * (int64_t)sweep_rows_a_target(c))))
-    group->bytes = group_bytes(m, c, 1, untouched, positions, longest, --group->targets_a_pass);
+    group->bytes = group_bytes(m, c, 1, untouched, positions, --group->targets_a_pass);
   if (group->bytes > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "one target layer of instance %zu needs %.2f GiB, weights included; the memory limit is %.2f GiB", first,

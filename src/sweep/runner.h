@@ -9,7 +9,8 @@
 #define SWEEP_RUNNER_H
 
 #include "base/arena.h"
-#include "engine/session.h"
+#include "engine/prefixes.h"
+#include "engine/rows.h"
 #include "xtransplant/sweep.h"
 
 #define SWEEP_DEFAULT_ROWS 4096
@@ -44,6 +45,41 @@ xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config, con
 /* Operations of a row of which nothing is shared. */
 double sweep_row_flops(const xt_model *model, const SweepConfig *config);
 
+/* A prompt of a group. Equal ones, such as the English one that several languages share, are one prompt. */
+typedef struct SweepPrompt {
+  const int32_t *ids;
+  size_t count;
+  int prefix; /* of the group's pool: of all but the last token */
+} SweepPrompt;
+
+/* The instances of one group, as long as it takes. */
+typedef struct Group {
+  xt_session *session;
+  const SweepConfig *config;
+  const xt_instance *instances; /* the group's */
+  size_t first;                 /* index of the first among all */
+  int count;
+  SweepPrompt *prompts;         /* [prompt_count]: distinct ones, targets' and sources' */
+  int prompt_count;
+  int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
+  PrefixPool prefixes;
+  Dev taps;                     /* of the prompts' last tokens: the four taps [layers, prompts, C], then the embeddings [prompts, C] */
+  Arena arena;
+  xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
+  void *user;
+  xt_sweep_stats *stats;
+  double prompt_flops;          /* of this call, the groups before included */
+} Group;
+
+static inline const KvPrefix *sweep_prefix(const Group *g, int prompt) { return g->prefixes.list[g->prompts[prompt].prefix].kv; }
+
+/* Runs the rows of targets [from, to) of the configuration, of all instances; with `untouched`, the untouched runs too. */
+xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *error);
+
+void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
+/* Between two prompts or tokens: tells how far it is, and asks whether to go on. `growing`: responses of which a share is there. */
+xt_status sweep_pause(const Group *g, double growing, xt_error *error);
+
 static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }
 
 /* Whether a write at this tap comes after the layer's feed-forward module has read its input; the row then joins the batch after
@@ -53,8 +89,6 @@ static inline bool sweep_joins_late(const ModelConfig *config, xt_tap write) {
 }
 
 /* The most nodes that a pass of `rows` rows, the untouched ones included, can need: those where no two rows have the same tokens. */
-static inline size_t sweep_nodes(int instances, size_t rows, int max_new) {
-  return 2 * (size_t)instances + rows * (size_t)(max_new - 1);
-}
+static inline size_t sweep_nodes(size_t prompts, size_t rows, int max_new) { return prompts + rows * (size_t)(max_new - 1); }
 
 #endif

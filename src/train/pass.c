@@ -160,8 +160,6 @@ double pass_flops(const Pass *p) { return p->flops; }
 
 /* ---- pieces ----------------------------------------------------------------------------------- */
 
-static Dev dev(const float *at) { return (Dev){(uintptr_t)at}; }
-
 static Kept kept_of(const Pass *p, int layer) {
   const size_t step = p->kept_step * (size_t)layer;
   return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step};
@@ -196,16 +194,16 @@ static void linear_back(Pass *p, float *dx, float *dw, float *dbias, const float
 
 static void norm_of(Pass *p, const float *x, const float *weight, int rows) {
   const int width = p->config->width;
-  p->backend->base.ops->norm(&p->backend->base, &(NormArgs){.y = dev(p->norm), .x = dev(x), .weight = dev(weight), .rows = rows, .groups = 1,
+  p->backend->base.ops->norm(&p->backend->base, &(NormArgs){.y = cpu_dev(p->norm), .x = cpu_dev(x), .weight = cpu_dev(weight), .rows = rows, .groups = 1,
                                                             .width = width, .ld_y = width, .ld_x = width, .eps = (float)p->config->norm_eps});
 }
 
 /* Turns queries and keys in place. */
 static void rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles) {
   const ModelConfig *c = p->config;
-  p->backend->base.ops->rope(&p->backend->base, &(RopeArgs){.x = dev(qkv), .ld = (int)p->qkv, .rows = batch->tokens, .heads = c->heads + c->kv_heads,
-                                                            .head_dim = c->head_dim, .width = c->head_dim, .positions = batch->positions,
-                                                            .cos_sin = dev(angles)});
+  p->backend->base.ops->rope(&p->backend->base, &(RopeArgs){.x = cpu_dev(qkv), .ld = (int)p->qkv, .rows = batch->tokens, .heads = c->heads + c->kv_heads,
+                                                            .head_dim = c->head_dim, .width = c->head_dim, .positions = {cpu_dev(batch->positions)},
+                                                            .cos_sin = cpu_dev(angles)});
 }
 
 /* dx += gradient of the norm's input, dweight += its weight's, from d_norm. */
@@ -241,7 +239,7 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
   linear(p, kept.gate_up, p->norm, param(p, w, ARCH_GATE, layer), param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
-  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = dev(p->act), .x = dev(kept.gate_up), .rows = t,
+  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = cpu_dev(p->act), .x = cpu_dev(kept.gate_up), .rows = t,
                                       .width = c->feed_forward});
   float *next = input_of(p, layer + 1);
   memcpy(next, kept.mid, bytes);
@@ -297,7 +295,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   const int t = batch->tokens;
   const float *x = input_of(p, layer);
 
-  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = dev(p->act), .x = dev(kept.gate_up), .rows = t,
+  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = cpu_dev(p->act), .x = cpu_dev(kept.gate_up), .rows = t,
                                       .width = c->feed_forward});
   linear_back(p, p->wide, param(p, g, ARCH_DOWN, layer), param(p, g, ARCH_DOWN_BIAS, layer), p->dx, p->act, param(p, w, ARCH_DOWN, layer), t,
               p->width, p->feed);

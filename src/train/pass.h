@@ -3,7 +3,8 @@
  *
  * Short names: T tokens of all sequences, C width, F feed-forward, V vocabulary. Sequences lie one after the other
  * without padding; a token sees its own sequence alone. All arrays are float32 and row-major. Gradients are sums over
- * tokens, not means. The bits depend on the batch alone, not on the number of threads. */
+ * tokens, not means. The bits depend on the batch alone, not on the number of threads. It runs on the CPU alone: gradients are
+ * plain memory, and the CPU backend's ops are called with addresses (cpu_dev). */
 #ifndef TRAIN_PASS_H
 #define TRAIN_PASS_H
 

@@ -161,7 +161,8 @@ static xt_status prepare(Trainer *t, xt_error *error) {
   TRY(most_tokens(t, &pass.tokens, error));
   TRY(check_memory(t, &pass, error));
   const char *kernels = o->cpu_kernels && strcmp(o->cpu_kernels, "reference") == 0 ? "portable" : o->cpu_kernels;
-  TRY(backend_cpu_create(kernels, o->threads, o->compute, &t->backend, error));
+  const BackendOptions options = {.kernels = kernels, .threads = o->threads, .compute = o->compute};
+  TRY(backend_cpu_create(&options, &t->backend, error)); /* training runs on the CPU alone: see pass.h */
   TRY(pass_create(&t->params, cpu_of(t->backend), &pass, &t->pass, error));
   const size_t bytes = t->params.total * sizeof(float);
   TRY(cpu_block_create(bytes, &t->state.weights, error));

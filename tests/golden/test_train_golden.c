@@ -35,7 +35,7 @@ static void open_golden(Golden *g, const char *name, const char *kernels, int th
   ASSERT_OK(checkpoint_open(path, &checkpoint, &error));
   ASSERT_OK(params_read(&g->params, checkpoint, path, g->weights, &error));
   checkpoint_close(checkpoint);
-  ASSERT_OK(backend_cpu_create(kernels, threads, XT_COMPUTE_F32, &g->backend, &error));
+  ASSERT_OK(backend_create("cpu", &(BackendOptions){.kernels = kernels, .threads = threads}, &g->backend, &error));
   ASSERT_OK(pass_create(&g->params, cpu_of(g->backend), &options, &g->pass, &error));
   strcat(path, "/train.json");
   ASSERT_OK(json_parse_file(path, &g->record, &error));

@@ -105,7 +105,9 @@ static float *attend_rows(Backend *b, const void *data, int m, int first) {
   for (int i = 0; i < SLOTS; i++) all_slots[i] = i;
   if (a->tail) {
     assert_int_equal(b->ops->tail_create(b, shape, slots_of_layers, &tail, NULL), XT_STATUS_OK);
-    b->ops->tail_store(b, tail, 0, own, dev_at(own, kvw), (int)(2 * kvw), SLOTS, all_slots);
+    const IndexList list = to_indices(b, all_slots, SLOTS);
+    b->ops->tail_store(b, tail, 0, own, dev_at(own, kvw), (int)(2 * kvw), SLOTS, list);
+    b->ops->release(b, list.at);
   }
   for (int r = 0; r < m; r++) {
     const int id = first + r, end = a->causal ? id + 1 : id % 5 == 4 ? 0 : a->prefix - id % 7;
@@ -115,11 +117,16 @@ static float *attend_rows(Backend *b, const void *data, int m, int first) {
     range[2 * m + r] = a->window && range[3 * m + r] > 3 ? range[3 * m + r] - 3 : 0;
     for (int i = 0; i < SLOTS; i++) slots[r * SLOTS + i] = (id * 7 + i) % SLOTS;
   }
+  const size_t n = (size_t)m;
+  const IndexList ranges = to_indices(b, range, 4 * n), list = to_indices(b, slots, n * SLOTS);
+  const IndexList none = {{0}};
+  const AttendSpan span = {.rows = m, .prefix = prefix};
   const AttendArgs args = {.layer = 0, .rows = m, .heads = a->heads, .scale = 0.3f, .q = q, .ld_q = (int)qw, .out = out,
-                           .prefix = prefix, .prefix_begin = a->window ? range : NULL, .prefix_end = range + m,
-                           .tail = tail, .tail_slots = slots, .tail_ld = SLOTS,
-                           .tail_begin = a->window ? range + 2 * m : NULL, .tail_end = range + 3 * m};
+                           .spans = &span, .span_count = 1, .prefix_begin = a->window ? ranges : none, .prefix_end = index_at(ranges, n),
+                           .tail = tail, .tail_slots = list, .tail_ld = SLOTS,
+                           .tail_begin = a->window ? index_at(ranges, 2 * n) : none, .tail_end = index_at(ranges, 3 * n)};
   b->ops->attend(b, &args);
+  b->ops->release(b, ranges.at), b->ops->release(b, list.at);
   float *got = to_host(b, out, (size_t)m * qw);
   free(slots), free(range);
   b->ops->release(b, kv), b->ops->release(b, q), b->ops->release(b, out), b->ops->release(b, own);
@@ -161,9 +168,12 @@ static void test_attend_hidden_positions(void **state) {
       b->ops->prefix_store(b, p, 0, dkv, dev_at(dkv, D), 2 * D, P, 0);
       /* A second row that sees everything shares the tile from the second pass on. */
       const int32_t begin[2] = {BEGIN, 0}, end[2] = {END, P};
-      const AttendArgs args = {.rows = pass ? 2 : 1, .heads = 1, .scale = 0.2f, .q = dq, .ld_q = D, .out = out,
-                               .prefix = p, .prefix_begin = begin, .prefix_end = end};
+      const IndexList begins = to_indices(b, begin, 2), ends = to_indices(b, end, 2);
+      const AttendSpan span = {.rows = pass ? 2 : 1, .prefix = p};
+      const AttendArgs args = {.rows = span.rows, .heads = 1, .scale = 0.2f, .q = dq, .ld_q = D, .out = out, .spans = &span, .span_count = 1,
+                               .prefix_begin = begins, .prefix_end = ends};
       b->ops->attend(b, &args);
+      b->ops->release(b, begins.at), b->ops->release(b, ends.at);
       float *got = to_host(b, out, D);
       if (first) assert_same("hidden positions", set, pass, 2, got, first, D), free(got);
       else first = got;
@@ -185,13 +195,14 @@ static float *row_ops(Backend *b, const void *data, int m, int first) {
   const size_t n = (size_t)m * WIDTH;
   int32_t *positions = malloc(sizeof *positions * (size_t)m);
   for (int r = 0; r < m; r++) positions[r] = (first + r) % 11;
+  const IndexList list = to_indices(b, positions, (size_t)m);
   Dev x = to_device(b, d->x + (size_t)first * WIDTH, n), w = to_device(b, d->other, 11 * WIDTH);
   Dev y = to_device(b, NULL, n), z = to_device(b, NULL, n / 2);
   for (int kind = NORM_RMS; kind <= NORM_LAYER; kind++) {
     b->ops->norm(b, &(NormArgs){.kind = (NormKind)kind, .y = y, .x = kind ? y : x, .weight = w, .rows = m, .groups = 1 + kind, .width = WIDTH / (1 + kind),
                                 .ld_y = WIDTH, .ld_x = WIDTH, .eps = 1e-6f});
     b->ops->rope(b, &(RopeArgs){.style = (RopeStyle)kind, .x = y, .ld = WIDTH, .rows = m, .heads = 4, .head_dim = WIDTH / 4 - 1, .width = WIDTH / 4 - 1 - 2 * kind,
-                                .positions = positions, .cos_sin = w});
+                                .positions = list, .cos_sin = w});
   }
   b->ops->add(b, y, x, n);
   b->ops->scale(b, y, n, 1.5f, 2);
@@ -203,7 +214,7 @@ static float *row_ops(Backend *b, const void *data, int m, int first) {
     free(zs);
   }
   free(positions);
-  b->ops->release(b, x), b->ops->release(b, w), b->ops->release(b, y), b->ops->release(b, z);
+  b->ops->release(b, x), b->ops->release(b, w), b->ops->release(b, y), b->ops->release(b, z), b->ops->release(b, list.at);
   return got;
 }
 static void test_row_ops(void **state) {
@@ -217,15 +228,16 @@ static void test_row_ops(void **state) {
 static float *choose_rows(Backend *b, const void *data, int m, int first) {
   const RowData *d = data;
   Dev x = to_device(b, d->x + (size_t)first * WIDTH, (size_t)m * WIDTH);
-  int32_t *best = malloc(sizeof *best * (size_t)m);
-  float *f = malloc(3 * sizeof *f * (size_t)m), *got = malloc(4 * sizeof *got * (size_t)m);
-  const ChooseArgs args = {m, WIDTH, x, 1, NULL, NULL, best, f, f + m, f + 2 * m, NULL, NULL};
-  b->ops->choose(b, &args);
+  Dev out = to_device(b, NULL, (size_t)m * CHOICE_WORDS);
+  Choice *choices = malloc((size_t)m * sizeof *choices);
+  float *got = malloc(4 * sizeof *got * (size_t)m);
+  b->ops->choose(b, &(ChooseArgs){.rows = m, .vocab = WIDTH, .logits = x, .penalty = 1, .out = out});
+  b->ops->download(b, choices, out, (size_t)m * sizeof *choices);
   for (int r = 0; r < m; r++) {
-    got[4 * r] = (float)best[r];
-    for (int i = 0; i < 3; i++) got[4 * r + 1 + i] = f[i * m + r];
+    got[4 * r] = (float)choices[r].best;
+    got[4 * r + 1] = choices[r].margin, got[4 * r + 2] = choices[r].entropy, got[4 * r + 3] = choices[r].logprob;
   }
-  free(best), free(f), b->ops->release(b, x);
+  free(choices), b->ops->release(b, x), b->ops->release(b, out);
   return got;
 }
 static void test_choose(void **state) {

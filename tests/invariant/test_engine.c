@@ -337,6 +337,39 @@ static void test_inner_changes_are_not_shared(void **state) {
   }
 }
 
+/* Prompts that begin alike, one of which goes on from the other's keys and values, and an intervention behind or before the place where
+ * they part: each generates what it does alone. */
+static void test_shared_beginnings(void **state) {
+  (void)state;
+  enum { N = 8 };
+  xt_error error;
+  for (size_t kind = 0; kind < KINDS; kind++) {
+    Fixture f = fixture_open(kind, NULL);
+    int32_t ids[N][40];
+    size_t counts[N] = {24, 24, 24, 12, 31, 5, 24, 24};
+    xt_request requests[N];
+    xt_generation together[N];
+    xt_intervention ivs[N] = {{.write = XT_TAP_BLOCK, .layer = 1, .value = xt_taps_get(f.taps[1], XT_TAP_BLOCK, 1)}};
+    for (int r = 0; r < N; r++) {
+      for (size_t i = 0; i < counts[r]; i++) ids[r][i] = i < lengths[0] ? prompts[0][i] : (int32_t)(40 + i);
+      requests[r] = (xt_request){.ids = ids[r], .count = counts[r]};
+      ivs[r] = ivs[0];
+    }
+    ids[1][20] = 77; /* parts from request 0 near the end */
+    ids[2][2] = 9;   /* near the beginning */
+    ivs[6].position = 12, ivs[7].position = 3, ivs[0].position = XT_POSITION_LAST;
+    for (int r = 0; r < N; r += r ? 1 : 6) requests[r].interventions = &ivs[r], requests[r].intervention_count = 1;
+    ASSERT_OK(xt_session_generate(f.session, requests, N, NULL, together, &error));
+    for (int r = 0; r < N; r++) {
+      xt_generation alone;
+      ASSERT_OK(xt_session_generate(f.session, &requests[r], 1, NULL, &alone, &error));
+      models_same(&alone, &together[r]);
+      xt_generation_deinit(&alone), xt_generation_deinit(&together[r]);
+    }
+    fixture_close(&f);
+  }
+}
+
 static void test_rules(void **state) {
   (void)state;
   Fixture f = fixture_open(0, NULL);
@@ -403,7 +436,7 @@ int main(void) {
       cmocka_unit_test(test_threads_do_not_matter),
       cmocka_unit_test(test_memory_does_not_matter),
       cmocka_unit_test(test_kernels_agree),
-      cmocka_unit_test(test_generated_positions), cmocka_unit_test(test_inner_changes_are_not_shared), cmocka_unit_test(test_rules),
+      cmocka_unit_test(test_generated_positions), cmocka_unit_test(test_inner_changes_are_not_shared), cmocka_unit_test(test_shared_beginnings), cmocka_unit_test(test_rules),
       cmocka_unit_test(test_bad_requests),
   };
   return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

@@ -343,8 +343,10 @@ static void test_flops(void **state) {
                               .target_layer_count = 1, .max_new_tokens = 1};
   Results *r = calloc(1, sizeof *r);
   ASSERT_OK(xt_session_sweep(f.session, f.instances, 1, &o, keep, r, &stats, &error));
-  /* both prompts through all layers; the untouched logits, and those of an output that replaces the last layer's */
-  assert_true(stats.flops == (double)(source_counts[0] + target_counts[0]) * info.layers * info.layer_flops + 2 * info.unembed_flops);
+  /* both prompts through all layers, the token that they both begin with once; the untouched logits, and those of an output that
+   * replaces the last layer's */
+  assert_int_equal(sources[0][0], targets[0][0]);
+  assert_true(stats.flops == (double)(source_counts[0] + target_counts[0] - 1) * info.layers * info.layer_flops + 2 * info.unembed_flops);
   results_free(r);
   fixture_close(&f);
 }

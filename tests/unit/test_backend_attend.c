@@ -79,16 +79,23 @@ static float *run(Backend *b, const Setup *s) {
     const int32_t counts[LAYERS] = {5, SLOTS};
     ASSERT_OK(b->ops->tail_create(b, shape, counts, &tail, &error));
     Dev k = to_device(b, s->tk, SLOTS * s->kv_width), v = to_device(b, s->tv, SLOTS * s->kv_width);
-    b->ops->tail_store(b, tail, LAYER, k, v, (int)s->kv_width, SLOTS, slots);
-    b->ops->release(b, k), b->ops->release(b, v);
+    const IndexList list = to_indices(b, slots, SLOTS);
+    b->ops->tail_store(b, tail, LAYER, k, v, (int)s->kv_width, SLOTS, list);
+    b->ops->release(b, k), b->ops->release(b, v), b->ops->release(b, list.at);
   }
+  const size_t ld = (size_t)c.tail + 1;
+  const IndexList lists[] = {to_indices(b, s->begin, rows), to_indices(b, s->end, rows), to_indices(b, s->slots, rows * ld),
+                             to_indices(b, s->tail_begin, rows), to_indices(b, s->tail_end, rows)};
+  const IndexList none = {{0}};
+  const AttendSpan span = {.rows = c.rows, .prefix = prefix};
   const AttendArgs args = {.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = SCALE, .cap = c.cap, .slopes = c.slopes ? SLOPES : NULL, .q = q,
-                           .ld_q = (int)s->q_width + LD_EXTRA, .out = out, .prefix = prefix,
-                           .prefix_begin = c.window ? s->begin : NULL, .prefix_end = prefix ? s->end : NULL,
-                           .tail = tail, .tail_slots = s->slots, .tail_ld = c.tail + 1,
-                           .tail_begin = c.window ? s->tail_begin : NULL, .tail_end = s->tail_end};
+                           .ld_q = (int)s->q_width + LD_EXTRA, .out = out, .spans = &span, .span_count = 1,
+                           .prefix_begin = c.window ? lists[0] : none, .prefix_end = prefix ? lists[1] : none,
+                           .tail = tail, .tail_slots = lists[2], .tail_ld = c.tail + 1,
+                           .tail_begin = c.window ? lists[3] : none, .tail_end = lists[4]};
   b->ops->attend(b, &args);
   float *got = to_host(b, out, rows * s->q_width);
+  for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) b->ops->release(b, lists[i].at);
   b->ops->release(b, q), b->ops->release(b, out), b->ops->prefix_release(b, prefix), b->ops->tail_release(b, tail);
   return got;
 }
@@ -204,6 +211,101 @@ static void test_blind_row(void **state) {
   }
 }
 
+enum { SPANS = 100, D = 20 };
+
+/* Rows of many spans in one call give what each span's rows give in a call of their own; one span has no prefix, and no row sees
+ * another's. */
+static void test_spans(void **state) {
+  (void)state;
+  for (size_t set = 0; set < KERNEL_SETS; set++) {
+    Backend *b = backend_or_null(kernel_sets[set], 2, XT_COMPUTE_F32);
+    if (!b) continue;
+    enum { ROWS = 2 * SPANS };
+    const KvShape shape = {1, 2, D};
+    const int32_t slots_of_layers[1] = {ROWS};
+    AttendSpan spans[SPANS];
+    int32_t ends[ROWS], slots[ROWS], ones[ROWS];
+    KvPrefix *prefixes[SPANS] = {0};
+    KvTail *tail;
+    float *x = random_floats(ROWS * 8 * D, 1);
+    Dev kv = to_device(b, x, ROWS * 4 * D), q = to_device(b, x, ROWS * 4 * D), out = to_device(b, NULL, ROWS * 4 * D), one = to_device(b, NULL, ROWS * 4 * D);
+    assert_int_equal(b->ops->tail_create(b, shape, slots_of_layers, &tail, NULL), XT_STATUS_OK);
+    for (int r = 0; r < ROWS; r++) slots[r] = ROWS - 1 - r, ones[r] = 1;
+    for (int s = 0, row = 0; s < SPANS; s++) {
+      const int rows = s % 4 + (s % 4 == 0 ? 2 : 0), length = 1 + s * 3 % 90;
+      spans[s] = (AttendSpan){.first = row, .rows = s == SPANS - 1 ? ROWS - row : rows};
+      for (int r = 0; r < spans[s].rows; r++) ends[row + r] = s == 7 ? 0 : length;
+      row += spans[s].rows;
+      if (s == 7) continue;
+      assert_int_equal(b->ops->prefix_create(b, shape, length, &prefixes[s], NULL), XT_STATUS_OK);
+      b->ops->prefix_store(b, prefixes[s], 0, dev_at(kv, (size_t)s * 2 * D), dev_at(kv, (size_t)s * 2 * D + 90), 4 * D, length, 0);
+      spans[s].prefix = prefixes[s];
+    }
+    const IndexList list_ends = to_indices(b, ends, ROWS), list_slots = to_indices(b, slots, ROWS), list_ones = to_indices(b, ones, ROWS);
+    b->ops->tail_store(b, tail, 0, kv, dev_at(kv, 2 * D), 4 * D, ROWS, list_slots);
+    AttendArgs args = {.rows = ROWS, .heads = 4, .scale = 0.3f, .q = q, .ld_q = 4 * D, .out = out, .spans = spans, .span_count = SPANS,
+                       .prefix_end = list_ends, .tail = tail, .tail_slots = list_slots, .tail_ld = 1, .tail_end = list_ones};
+    b->ops->attend(b, &args);
+    for (int s = 0; s < SPANS; s++) {
+      const size_t first = (size_t)spans[s].first;
+      const AttendSpan alone = {.rows = spans[s].rows, .prefix = spans[s].prefix};
+      AttendArgs some = args;
+      some.rows = alone.rows, some.q = dev_at(q, first * 4 * D), some.out = dev_at(one, first * 4 * D), some.spans = &alone, some.span_count = 1;
+      some.prefix_end = index_at(list_ends, first), some.tail_slots = index_at(list_slots, first), some.tail_end = index_at(list_ones, first);
+      b->ops->attend(b, &some);
+    }
+    float *all = to_host(b, out, ROWS * 4 * D), *each = to_host(b, one, ROWS * 4 * D);
+    assert_memory_equal(all, each, ROWS * 4 * D * sizeof *all);
+    for (int s = 0; s < SPANS; s++) b->ops->prefix_release(b, prefixes[s]);
+    free(x), free(all), free(each), b->ops->tail_release(b, tail);
+    b->ops->release(b, kv), b->ops->release(b, q), b->ops->release(b, out), b->ops->release(b, one);
+    b->ops->release(b, list_ends.at), b->ops->release(b, list_slots.at), b->ops->release(b, list_ones.at);
+    b->ops->destroy(b);
+  }
+}
+
+/* A prefix that begins as another is the same, to the bit, whether its beginning is stored or copied. */
+static void test_prefix_copy(void **state) {
+  (void)state;
+  enum { P = 150, ROWS = 3 };
+  static const int counts[] = {1, 15, 16, 31, 32, 33, 100, 149};
+  for (size_t set = 0; set < KERNEL_SETS; set++) {
+    Backend *b = backend_or_null(kernel_sets[set], 1, XT_COMPUTE_F32);
+    if (!b) continue;
+    const KvShape shape = {2, 2, D};
+    static const int32_t ends[ROWS] = {P, 40, P - 1};
+    float *x = random_floats(P * 4 * D, 1), *q = random_floats(ROWS * 4 * D, 2), *wrong = random_floats(P * 4 * D, 3);
+    Dev kv = to_device(b, x, P * 4 * D), dq = to_device(b, q, ROWS * 4 * D), out = to_device(b, NULL, ROWS * 4 * D), other = to_device(b, wrong, P * 4 * D);
+    const IndexList list = to_indices(b, ends, ROWS);
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+      const int n = counts[i];
+      KvPrefix *kinds[3]; /* whole; the one that is copied from, which goes on otherwise; the one that is copied to */
+      float *got[2];
+      for (int k = 0; k < 3; k++) assert_int_equal(b->ops->prefix_create(b, shape, k == 1 ? P + 70 : P, &kinds[k], NULL), XT_STATUS_OK);
+      for (int l = 0; l < 2; l++) {
+        b->ops->prefix_store(b, kinds[0], l, kv, dev_at(kv, 2 * D), 4 * D, P, 0);
+        b->ops->prefix_store(b, kinds[1], l, kv, dev_at(kv, 2 * D), 4 * D, n, 0);
+        b->ops->prefix_store(b, kinds[1], l, other, dev_at(other, 2 * D), 4 * D, P - n, n);
+      }
+      b->ops->prefix_copy(b, kinds[2], kinds[1], n);
+      const Dev rest = dev_at(kv, (size_t)n * 4 * D);
+      for (int l = 0; l < 2; l++) b->ops->prefix_store(b, kinds[2], l, rest, dev_at(rest, 2 * D), 4 * D, P - n, n);
+      for (int k = 0; k < 2; k++) {
+        const AttendSpan span = {.rows = ROWS, .prefix = kinds[2 * k]};
+        b->ops->attend(b, &(AttendArgs){.layer = 1, .rows = ROWS, .heads = 4, .scale = 0.3f, .q = dq, .ld_q = 4 * D, .out = out, .spans = &span,
+                                        .span_count = 1, .prefix_end = list});
+        got[k] = to_host(b, out, ROWS * 4 * D);
+      }
+      assert_memory_equal(got[0], got[1], ROWS * 4 * D * sizeof **got);
+      free(got[0]), free(got[1]);
+      for (int k = 0; k < 3; k++) b->ops->prefix_release(b, kinds[k]);
+    }
+    free(x), free(q), free(wrong);
+    b->ops->release(b, kv), b->ops->release(b, dq), b->ops->release(b, out), b->ops->release(b, other), b->ops->release(b, list.at);
+    b->ops->destroy(b);
+  }
+}
+
 static void test_cache_arguments(void **state) {
   (void)state;
   for (size_t set = 0; set < KERNEL_SETS; set++) {
@@ -227,11 +329,20 @@ static void test_names(void **state) {
   (void)state;
   Backend *b;
   xt_error error = {0};
-  assert_int_equal(backend_cpu_create("mmx", 1, XT_COMPUTE_F32, &b, &error), XT_STATUS_UNSUPPORTED);
+  assert_int_equal(backend_create("cpu", &(BackendOptions){.kernels = "mmx", .threads = 1}, &b, &error), XT_STATUS_UNSUPPORTED);
   assert_non_null(strstr(error.message, "portable"));
   assert_null(b);
-  assert_int_equal(backend_cpu_create(NULL, -1, XT_COMPUTE_F32, &b, &error), XT_STATUS_ARGUMENT);
-  ASSERT_OK(backend_cpu_create(NULL, 0, XT_COMPUTE_F32, &b, &error));
+  assert_int_equal(backend_create("abacus", &(BackendOptions){0}, &b, &error), XT_STATUS_UNSUPPORTED);
+  assert_non_null(strstr(error.message, "abacus"));
+  assert_null(b);
+  assert_int_equal(backend_create(NULL, &(BackendOptions){.threads = -1}, &b, &error), XT_STATUS_ARGUMENT);
+  Backend *like;
+  ASSERT_OK(backend_create(NULL, &(BackendOptions){.kernels = "portable", .threads = 3}, &like, &error));
+  ASSERT_OK(backend_create_alike(like, &b, &error));
+  assert_string_equal(b->ops->name, "cpu:portable");
+  assert_int_equal(b->threads, 3);
+  b->ops->destroy(b), like->ops->destroy(like);
+  ASSERT_OK(backend_create(NULL, &(BackendOptions){0}, &b, &error));
   assert_true(b->threads >= 1);
   assert_int_equal(strncmp(b->ops->name, "cpu:", 4), 0);
   b->ops->destroy(b);
@@ -240,7 +351,8 @@ static void test_names(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_causal), cmocka_unit_test(test_shared_prefix), cmocka_unit_test(test_tail),
-      cmocka_unit_test(test_both), cmocka_unit_test(test_bent_scores), cmocka_unit_test(test_blind_row), cmocka_unit_test(test_cache_arguments),
+      cmocka_unit_test(test_both), cmocka_unit_test(test_bent_scores), cmocka_unit_test(test_spans),
+      cmocka_unit_test(test_prefix_copy), cmocka_unit_test(test_blind_row), cmocka_unit_test(test_cache_arguments),
       cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

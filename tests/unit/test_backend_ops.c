@@ -165,11 +165,12 @@ static void test_embed(void **state) {
         xt_error error;
         ASSERT_OK(b->ops->table_create(b, &s, &t, &error));
         Dev y = to_device(b, NULL, (size_t)(4 * c));
-        b->ops->embed(b, y, t, ids, 4);
+        const IndexList list = to_indices(b, ids, 4);
+        b->ops->embed(b, y, t, list, 4);
         float *got = to_host(b, y, (size_t)(4 * c));
         for (int r = 0; r < 4; r++) assert_memory_equal(got + r * c, values + ids[r] * c, (size_t)c * sizeof *got);
         free(got), free(values), free((void *)(uintptr_t)s.data);
-        b->ops->release(b, y), b->ops->table_release(b, t);
+        b->ops->release(b, y), b->ops->release(b, list.at), b->ops->table_release(b, t);
       }
 }
 
@@ -237,7 +238,8 @@ static void rope_case(Backend *b, RopeStyle style, int d, int width) {
   const size_t n = (size_t)(3 * ld);
   float *x = random_floats(n, 4), *table = random_floats((size_t)(5 * width), 5);
   Dev dx = to_device(b, x, n), dt = to_device(b, table, (size_t)(5 * width));
-  b->ops->rope(b, &(RopeArgs){.style = style, .x = dx, .ld = ld, .rows = 3, .heads = heads, .head_dim = d, .width = width, .positions = positions,
+  const IndexList at = to_indices(b, positions, 3);
+  b->ops->rope(b, &(RopeArgs){.style = style, .x = dx, .ld = ld, .rows = 3, .heads = heads, .head_dim = d, .width = width, .positions = at,
                               .cos_sin = dt});
   float *got = to_host(b, dx, n);
   for (int r = 0; r < 3; r++)
@@ -255,7 +257,7 @@ static void rope_case(Backend *b, RopeStyle style, int d, int width) {
       }
       check("rope", b, (size_t)(r * ld + i), got[r * ld + i], want, 2 * U * size);
     }
-  free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt);
+  free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt), b->ops->release(b, at.at);
 }
 
 static void test_rope(void **state) {
@@ -339,7 +341,7 @@ static void test_scale(void **state) {
       }
 }
 
-static void test_add_mix_copy(void **state) {
+static void test_add(void **state) {
   (void)state;
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
     for (size_t n = 1; n < 100000; n = n * 7 + 3) {
@@ -348,22 +350,48 @@ static void test_add_mix_copy(void **state) {
       b->ops->add(b, dx, dy, n);
       float *sum = to_host(b, dx, n);
       for (size_t i = 0; i < n; i++) assert_true(sum[i] == x[i] + y[i]);
-      b->ops->mix(b, dx, dy, (int)n, 0, 1);
-      float *copy = to_host(b, dx, n);
-      assert_memory_equal(copy, y, n * sizeof *y);
-      b->ops->upload(b, dx, x, n * sizeof *x);
-      b->ops->mix(b, dx, dy, (int)n, 0.25f, -3);
-      float *mixed = to_host(b, dx, n);
-      for (size_t i = 0; i < n; i++)
-        check("mix", b, i, mixed[i], 0.25 * (double)x[i] - 3 * (double)y[i], 3 * U * 3.25);
-      free(x), free(y), free(sum), free(copy), free(mixed), b->ops->release(b, dx), b->ops->release(b, dy);
+      free(x), free(y), free(sum), b->ops->release(b, dx), b->ops->release(b, dy);
     }
+}
+
+/* Edits of rows 2 to 4 of a batch, in order; those of other rows are passed over. */
+static void test_mix(void **state) {
+  (void)state;
+  static const MixEdit edits[] = {{3, 1, 0, 1}, {1, 0, 0, 1}, {2, 2, 0.25f, -3}, {3, 0, 1, 0.5f}, {5, 1, 0, 1}, {4, 0, 1, 1}};
+  enum { COUNT = sizeof edits / sizeof *edits };
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
+    for (int width = 1; width < 5000; width = width * 6 + 1) {
+      const size_t n = 3 * (size_t)width;
+      float *x = random_floats(n, 1), *values = random_floats(n, 2);
+      Dev dx = to_device(b, x, n), dv = to_device(b, values, n);
+      const IndexList list = to_indices(b, (const int32_t *)edits, 4 * COUNT);
+      const MixArgs all = {.x = dx, .first = 2, .rows = 3, .width = width, .values = dv, .edits = index_at(list, 4), .count = COUNT - 1};
+      b->ops->mix(b, &(MixArgs){.x = dx, .first = 2, .rows = 3, .width = width, .values = dv, .edits = list, .count = 1});
+      float *copied = to_host(b, dx, n);
+      assert_memory_equal(copied, x, (size_t)width * sizeof *x);
+      assert_memory_equal(copied + width, values + width, (size_t)width * sizeof *x);
+      b->ops->mix(b, &all);
+      float *got = to_host(b, dx, n);
+      for (int i = 0; i < width; i++) {
+        const double first = (double)x[i], third = (double)x[2 * width + i], v0 = (double)values[i];
+        check("mix", b, (size_t)i, got[i], 0.25 * first - 3 * (double)values[2 * width + i], 3 * U * 3.25);
+        check("mix in order", b, (size_t)i, got[width + i], (double)values[width + i] + 0.5 * v0, 3 * U * 1.5);
+        check("mix", b, (size_t)i, got[2 * width + i], third + v0, 3 * U * 2);
+      }
+      free(x), free(values), free(copied), free(got);
+      b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
+    }
+}
+
+static void test_copy_rows(void **state) {
+  (void)state;
   EACH_BACKEND(b, 2, XT_COMPUTE_F32) {
     enum { W = 30000 };
     static const int32_t to[] = {4, 0, 2}, from[] = {1, 1, 5};
     float *x = random_floats(6 * W, 1), zero[W] = {0};
     Dev dx = to_device(b, x, 6 * W), dy = to_device(b, NULL, 6 * W);
-    b->ops->copy_rows(b, dy, to, dx, from, 3, W);
+    const IndexList list_to = to_indices(b, to, 3), list_from = to_indices(b, from, 3);
+    b->ops->copy_rows(b, dy, list_to, dx, list_from, 3, W);
     float *y = to_host(b, dy, 6 * W);
     for (int r = 0; r < 6; r++) {
       const float *want = zero;
@@ -372,55 +400,84 @@ static void test_add_mix_copy(void **state) {
       assert_memory_equal(y + r * W, want, W * sizeof *y);
     }
     free(y);
-    b->ops->copy_rows(b, dy, NULL, dx, from, 3, W);
+    b->ops->copy_rows(b, dy, (IndexList){0}, dx, list_from, 3, W);
     y = to_host(b, dy, 6 * W);
     assert_memory_equal(y, x + W, W * sizeof *y);
-    free(y), free(x), b->ops->release(b, dx), b->ops->release(b, dy);
+    free(y), free(x), b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, list_to.at), b->ops->release(b, list_from.at);
   }
 }
 
 /* ---- choice ---- */
 
+enum { CHOICES = 5 };
+
+/* What a row of logits, after the penalty, has to give. */
+static void check_choice(const Backend *b, const float *row, int v, const Choice *got, int wanted) {
+  int want = 0;
+  double second = -(double)INFINITY, mass = 0, moment = 0;
+  for (int i = 1; i < v; i++)
+    if (row[i] > row[want]) want = i;
+  for (int i = 0; i < v; i++) {
+    const double t = (double)row[i] - (double)row[want];
+    if (i != want) second = fmax(second, (double)row[i]);
+    mass += exp(t), moment += exp(t) * t;
+  }
+  assert_int_equal(got->best, want);
+  if (v > 1) assert_true(got->margin == row[want] - (float)second);
+  /* Blocks of 1024 in 16 lanes: 64 + 4 additions, exp 2 u and x - best 1 u of |t| <= 100. */
+  check("logprob", b, 0, got->logprob, -log(mass), 2e-5);
+  check("entropy", b, 0, got->entropy, log(mass) - moment / mass, 2e-5 * (1 + fabs(moment / mass)));
+  check("wanted", b, 0, got->wanted_logprob, (double)row[wanted] - (double)row[want] - log(mass), 4e-5);
+}
+
+/* Each id of a row's list is lowered once, whether its prompt has it or it came as the newest, and however often it comes. */
+static void choose_case(Backend *b, int v) {
+  const size_t n = (size_t)(CHOICES * v);
+  const int32_t ids[] = {0, v - 1, v / 2}, second = v < 3 ? 2 : 3, start[] = {0, 1, second, second}; /* distinct; the third prompt has none */
+  const int32_t prompt[] = {2, 0, 1, 0, 2}, list[CHOICES] = {4, 1, 2, 3, 0}, wanted[CHOICES] = {0, v - 1, v / 2, v / 3, 0};
+  const int32_t newest[3][CHOICES] = {{v / 4, 0, v / 3, v / 3, v / 5}, {v / 4, v / 7, 0, v / 3, v / 5}, {v - 1, v / 7, v / 3, v / 2, 0}};
+  SeenIds *seen;
+  xt_error error;
+  ASSERT_OK(b->ops->seen_create(b, &(SeenSource){.ids = ids, .start = start, .prompts = 3, .prompt = prompt, .lists = 5, .capacity = 3}, &seen, &error));
+  float *x = random_floats(n, 11), *row = malloc((size_t)v * sizeof *row);
+  for (size_t i = 0; i < n; i++) x[i] *= 12;
+  x[4 * v + v / 2] = x[4 * v + v - 1] = 50; /* a tie: the lower id, margin 0 */
+  Dev d = to_device(b, x, n), out = to_device(b, NULL, CHOICES * CHOICE_WORDS);
+  const IndexList lists = to_indices(b, list, CHOICES), asked = to_indices(b, wanted, CHOICES);
+  for (int round = 0; round < 3; round++) {
+    Choice got[CHOICES];
+    const IndexList latest = to_indices(b, newest[round], CHOICES);
+    b->ops->upload(b, d, x, n * sizeof *x);
+    b->ops->choose(b, &(ChooseArgs){.rows = CHOICES, .vocab = v, .logits = d, .penalty = 1.3f, .seen = seen, .lists = lists, .newest = latest,
+                                    .wanted = asked, .out = out});
+    b->ops->download(b, got, out, sizeof got);
+    ASSERT_OK(b->ops->status(b, &error));
+    float *after = to_host(b, d, n);
+    for (int r = 0; r < CHOICES; r++) {
+      bool listed[32003] = {false};
+      const int p = prompt[list[r]];
+      for (int i = start[p]; i < start[p + 1]; i++) listed[ids[i]] = true;
+      for (int k = 0; k <= round; k++) listed[newest[k][r]] = true;
+      for (int i = 0; i < v; i++) {
+        const float s = x[r * v + i];
+        row[i] = !listed[i] ? s : s < 0 ? s * 1.3f : s / 1.3f;
+      }
+      assert_memory_equal(row, after + r * v, (size_t)v * sizeof *row);
+      check_choice(b, row, v, &got[r], wanted[r]);
+    }
+    free(after), b->ops->release(b, latest.at);
+  }
+  free(x), free(row), b->ops->release(b, d), b->ops->release(b, out), b->ops->release(b, lists.at), b->ops->release(b, asked.at);
+  b->ops->seen_release(b, seen);
+}
+
 static void test_choose(void **state) {
   (void)state;
   static const int vocabs[] = {1, 2, 15, 16, 17, 33, 1000, 32003};
-  EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (size_t s = 0; s < sizeof vocabs / sizeof *vocabs; s++) {
-      enum { M = 5 };
-      const int v = vocabs[s];
-      float *x = random_floats((size_t)(M * v), 11);
-      for (int i = 0; i < M * v; i++) x[i] *= 12;
-      x[4 * v + v / 2] = x[4 * v + v - 1] = 50; /* a tie: the lower id, margin 0 */
-      int32_t seen_ids[M] = {0, v - 1, v / 2, v / 3, v / 2}, best[M];
-      const int32_t *seen[M];
-      int32_t counts[M];
-      for (int r = 0; r < M; r++) seen[r] = &seen_ids[r], counts[r] = r < 4 ? 1 : 0;
-      float margin[M], entropy[M], logprob[M];
-      Dev d = to_device(b, x, (size_t)(M * v));
-      const ChooseArgs args = {M, v, d, 1.3f, seen, counts, best, margin, entropy, logprob, NULL, NULL};
-      b->ops->choose(b, &args);
-      float *after = to_host(b, d, (size_t)(M * v));
-      for (int r = 0; r < M; r++) {
-        float *row = x + r * v;
-        if (r < 4) row[seen_ids[r]] = row[seen_ids[r]] < 0 ? row[seen_ids[r]] * 1.3f : row[seen_ids[r]] / 1.3f;
-        assert_memory_equal(row, after + r * v, (size_t)v * sizeof *row);
-        int want = 0;
-        double second = -(double)INFINITY, mass = 0, moment = 0;
-        for (int i = 1; i < v; i++)
-          if (row[i] > row[want]) want = i;
-        for (int i = 0; i < v; i++) {
-          const double t = (double)row[i] - (double)row[want];
-          if (i != want) second = fmax(second, (double)row[i]);
-          mass += exp(t), moment += exp(t) * t;
-        }
-        assert_int_equal(best[r], want);
-        if (v > 1) assert_true(margin[r] == row[want] - (float)second);
-        /* Blocks of 1024 in 16 lanes: 64 + 4 additions, exp 2 u and x - best 1 u of |t| <= 100. */
-        check("logprob", b, (size_t)r, logprob[r], -log(mass), 2e-5);
-        check("entropy", b, (size_t)r, entropy[r], log(mass) - moment / mass, 2e-5 * (1 + fabs(moment / mass)));
-      }
-      free(x), free(after), b->ops->release(b, d);
-    }
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32) {
+    for (size_t s = 0; s < sizeof vocabs / sizeof *vocabs; s++) choose_case(b, vocabs[s]);
+    b->ops->seen_release(b, NULL);
+  }
 }
 
 int main(void) {
@@ -428,7 +485,7 @@ int main(void) {
       cmocka_unit_test(test_matmul), cmocka_unit_test(test_matmul_bf16), cmocka_unit_test(test_weight_parts),
       cmocka_unit_test(test_weight_not_finite), cmocka_unit_test(test_weight_arguments), cmocka_unit_test(test_embed),
       cmocka_unit_test(test_norm), cmocka_unit_test(test_rope), cmocka_unit_test(test_activate), cmocka_unit_test(test_scale),
-      cmocka_unit_test(test_add_mix_copy), cmocka_unit_test(test_choose),
+      cmocka_unit_test(test_add), cmocka_unit_test(test_mix), cmocka_unit_test(test_copy_rows), cmocka_unit_test(test_choose),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,11 @@ typedef struct CpuBackend {
 #define CPU_NARROW ((size_t)4 << 20)
 
 static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
-static inline float *cpu_floats(Dev d) { return (float *)d.at; }
+/* A Dev is an address here: `buffer` points to memory. */
+static inline float *cpu_floats(Dev d) { return d.buffer ? (float *)((char *)d.buffer + d.offset) : NULL; }
+static inline const int32_t *cpu_ints(IndexList list) { return (const int32_t *)cpu_floats(list.at); }
+/* Memory that is not from `alloc`, as an op's argument: for code that knows that it runs on the CPU. */
+static inline Dev cpu_dev(const void *at) { return (Dev){.buffer = (void *)(uintptr_t)at}; }
 static inline float *cpu_scratch(const CpuBackend *b, int thread) {
   return b->scratch + (size_t)thread * b->scratch_floats;
 }
@@ -46,8 +50,8 @@ void cpu_destroy(Backend *); /* of every CPU backend; accepts NULL */
 void cpu_release(Backend *, Dev);
 void cpu_upload(Backend *, Dev to, const void *from, size_t bytes);
 void cpu_download(Backend *, void *to, Dev from, size_t bytes);
-void cpu_copy_rows(Backend *, Dev to, const int32_t *to_rows, Dev from, const int32_t *from_rows, int m, int width);
-void cpu_penalize(const ChooseArgs *args, int row);
+xt_status cpu_status(Backend *, xt_error *error);
+void cpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width);
 xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error);
 xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error);
 /* Finds the first value that is not finite (as bfloat16 if `bf16`) among the stacked parts' rows [from, to)
@@ -66,22 +70,28 @@ struct Table {
 };
 xt_status cpu_table_create(Backend *, const MatrixSource *source, Table **out, xt_error *error);
 void cpu_table_release(Backend *, Table *);
-void cpu_embed(Backend *, Dev y, const Table *, const int32_t *ids, int m);
+void cpu_embed(Backend *, Dev y, const Table *, IndexList ids, int m);
 void cpu_norm(Backend *, const NormArgs *);
 void cpu_rope(Backend *, const RopeArgs *);
 void cpu_activate(Backend *, const ActivateArgs *);
 void cpu_scale(Backend *, Dev x, size_t floats, float factor, float cap);
 void cpu_add(Backend *, Dev x, Dev y, size_t floats);
-void cpu_mix(Backend *, Dev x, Dev v, int c, float keep, float gain);
+void cpu_mix(Backend *, const MixArgs *);
 void cpu_choose(Backend *, const ChooseArgs *);
+
+/* cpu_seen.c */
+xt_status cpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt_error *error);
+void cpu_seen_release(Backend *, SeenIds *);
+void cpu_penalize(const ChooseArgs *args, int row); /* the newest id listed, and the penalty; nothing without lists */
 
 /* cpu_attend.c */
 xt_status cpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);
 void cpu_prefix_release(Backend *, KvPrefix *);
 void cpu_prefix_store(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
+void cpu_prefix_copy(Backend *, KvPrefix *to, const KvPrefix *from, int count);
 xt_status cpu_tail_create(Backend *, KvShape, const int32_t *slots, KvTail **out, xt_error *error);
 void cpu_tail_release(Backend *, KvTail *);
-void cpu_tail_store(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots);
+void cpu_tail_store(Backend *, KvTail *, int layer, Dev k, Dev v, int ld, int m, IndexList slots);
 void cpu_attend(Backend *, const AttendArgs *);
 
 /* cpu_reference.c: the same table in plain loops with sums in double. */

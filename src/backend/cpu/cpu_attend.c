@@ -114,6 +114,21 @@ void cpu_prefix_store(Backend *backend, KvPrefix *p, int layer, Dev k, Dev v, in
   parallel_for(floats < 8192 ? NULL : backend->pool, (size_t)p->shape.kv_heads, store_head, &s);
 }
 
+/* Positions are panels of keys, and rows of each panel of values. A panel that is copied in part is written whole: what stands
+ * after position `count` is written before it is read, or is never seen. */
+void cpu_prefix_copy(Backend *backend, KvPrefix *to, const KvPrefix *from, int count) {
+  const size_t columns = (size_t)cpu_of(backend)->kernels->tile_columns, d = (size_t)to->shape.head_dim, n = (size_t)count;
+  const size_t keys = (n + columns - 1) / columns * columns * d;
+  for (int l = 0; l < to->shape.layers; l++)
+    for (int h = 0; h < to->shape.kv_heads; h++) {
+      float *k = prefix_head(to, l, h), *v = k + to->keys;
+      const float *from_k = prefix_head(from, l, h), *from_v = from_k + from->keys;
+      memcpy(k, from_k, keys * sizeof *k);
+      for (size_t i = 0; i < d; i += columns)
+        memcpy(v + i * (size_t)to->capacity, from_v + i * (size_t)from->capacity, n * columns * sizeof *v);
+    }
+}
+
 /* ---- private tails ---- */
 
 xt_status cpu_tail_create(Backend *backend, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
@@ -148,7 +163,8 @@ void cpu_tail_release(Backend *backend, KvTail *t) {
   free(t);
 }
 
-void cpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots) {
+void cpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld, int m, IndexList list) {
+  const int32_t *slots = cpu_ints(list);
   (void)backend; /* a few kilobytes a row: not worth waking threads */
   const size_t width = t->slot_stride / 2;
   for (int r = 0; r < m; r++) {
@@ -160,37 +176,53 @@ void cpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld
 
 /* ---- attention ---- */
 
-typedef struct Attend {
-  const CpuBackend *b;
-  const AttendArgs *args;
+/* Some rows of the call, and how they are cut up. */
+typedef struct AttendCut {
+  int begin;               /* first row */
+  const KvPrefix *prefix;
   KvShape shape;
   int group;               /* query heads of a kv head */
   int stacked, rows, parts;/* stacked rows, those of one part, parts of a kv head */
+  size_t first_item, items;/* parts of all kv heads */
+} AttendCut;
+
+#define ATTEND_CUTS 64 /* spans whose parts are dealt to threads together */
+
+typedef struct Attend {
+  const CpuBackend *b;
+  const AttendArgs *args;
+  const int32_t *prefix_begin, *prefix_end, *tail_slots, *tail_begin, *tail_end; /* the call's lists; NULL: none */
+  AttendCut cuts[ATTEND_CUTS];
+  int count;
 } Attend;
 
 /* One part's stacked rows while they are worked on; [rows][ld] each but the last four. */
 typedef struct Part {
   const Attend *all;
-  int head, first, count; /* kv head, first stacked row */
+  const AttendCut *cut;
+  int head, first, count; /* kv head, first stacked row of the cut */
   size_t ld;
   float *q, *shared, *own, *scores;
   float *shared_max, *shared_sum, *own_max, *own_sum;
 } Part;
 
+/* Stacked row i of the part: its row of the call, its query head. */
+static int row_of(const Part *p, int i) { return p->cut->begin + (p->first + i) / p->cut->group; }
+static int head_of(const Part *p, int i) { return p->head * p->cut->group + (p->first + i) % p->cut->group; }
+
 static void gather_queries(const Part *p) {
   const AttendArgs *a = p->all->args;
-  const size_t d = (size_t)p->all->shape.head_dim;
-  const int group = p->all->group;
+  const size_t d = (size_t)p->cut->shape.head_dim;
   for (int i = 0; i < p->count; i++) {
-    const int r = (p->first + i) / group, h = p->head * group + (p->first + i) % group;
+    const int r = row_of(p, i), h = head_of(p, i);
     memcpy(p->q + (size_t)i * d, cpu_floats(a->q) + (size_t)r * (size_t)a->ld_q + (size_t)h * d, d * sizeof(float));
   }
 }
 
 /* [*begin, *end): the prefix positions of stacked row i of the part; empty: begin == end == 0. */
 static void visible(const Part *p, int i, int *begin, int *end) {
-  const AttendArgs *a = p->all->args;
-  const int r = (p->first + i) / p->all->group;
+  const Attend *a = p->all;
+  const int r = row_of(p, i);
   *begin = a->prefix_begin ? a->prefix_begin[r] : 0;
   *end = a->prefix_end ? a->prefix_end[r] : 0;
   if (*begin >= *end) *begin = *end = 0;
@@ -198,7 +230,7 @@ static void visible(const Part *p, int i, int *begin, int *end) {
 
 static void attend_shared(const Part *p) {
   const AttendArgs *a = p->all->args;
-  const KvPrefix *kv = a->prefix;
+  const KvPrefix *kv = p->cut->prefix;
   const Kernels *kernels = p->all->b->kernels;
   const int d = kv->shape.head_dim, columns = kernels->tile_columns;
   int from = INT32_MAX, to = 0;
@@ -226,8 +258,7 @@ static void attend_shared(const Part *p) {
     float *s = p->scores + (size_t)i * ld, scale = a->scale;
     if (begin == end) begin = end = from;
     if (a->cap != 0 || a->slopes) {
-      const int h = p->head * p->all->group + (p->first + i) % p->all->group;
-      kernels->bend(s, to - from, scale, a->cap, a->slopes ? a->slopes[h] : 0, from);
+      kernels->bend(s, to - from, scale, a->cap, a->slopes ? a->slopes[head_of(p, i)] : 0, from);
       scale = 1;
     }
     kernels->softmax(s, to - from, begin - from, end - from, scale, &p->shared_max[i], &p->shared_sum[i]);
@@ -248,29 +279,30 @@ static void attend_shared(const Part *p) {
 
 /* The stacked rows i.. of one row: its private positions. */
 static void attend_own(const Part *p, int i, int heads) {
-  const AttendArgs *a = p->all->args;
+  const Attend *all = p->all;
+  const AttendArgs *a = all->args;
   const KvTail *t = a->tail;
   const size_t d = (size_t)t->shape.head_dim;
-  const int r = (p->first + i) / p->all->group;
-  const int begin = a->tail_begin ? a->tail_begin[r] : 0, end = a->tail_end[r];
+  const int r = row_of(p, i);
+  const int begin = all->tail_begin ? all->tail_begin[r] : 0, end = all->tail_end[r];
   const TailArgs own = {
       .q = p->q + (size_t)i * d, .heads = heads, .head_dim = (int)d,
       .keys = t->data + t->layer_at[a->layer] + (size_t)p->head * d,
       .slot_stride = t->slot_stride, .value_offset = t->slot_stride / 2,
-      .slots = a->tail_slots + (size_t)r * (size_t)a->tail_ld + begin, .count = end > begin ? end - begin : 0,
-      .scale = a->scale, .cap = a->cap, .slopes = a->slopes ? a->slopes + p->head * p->all->group + (p->first + i) % p->all->group : NULL,
-      .position = (a->prefix_end ? a->prefix_end[r] : 0) + begin, .out = p->own + (size_t)i * d, .largest = p->own_max + i, .sum = p->own_sum + i};
+      .slots = all->tail_slots + (size_t)r * (size_t)a->tail_ld + begin, .count = end > begin ? end - begin : 0,
+      .scale = a->scale, .cap = a->cap, .slopes = a->slopes ? a->slopes + head_of(p, i) : NULL,
+      .position = (all->prefix_end ? all->prefix_end[r] : 0) + begin, .out = p->own + (size_t)i * d, .largest = p->own_max + i, .sum = p->own_sum + i};
   p->all->b->kernels->tail(&own);
 }
 
 static void finish(const Part *p, int i) {
   const Attend *all = p->all;
   const AttendArgs *a = all->args;
-  const size_t d = (size_t)all->shape.head_dim;
-  const int r = (p->first + i) / all->group, h = p->head * all->group + (p->first + i) % all->group;
+  const size_t d = (size_t)p->cut->shape.head_dim;
+  const int r = row_of(p, i), h = head_of(p, i);
   float *out = cpu_floats(a->out) + ((size_t)r * (size_t)a->heads + (size_t)h) * d;
   const float *shared = p->shared + (size_t)i * p->ld, *own = p->own + (size_t)i * d;
-  const float s = a->prefix ? p->shared_sum[i] : 0, o = a->tail ? p->own_sum[i] : 0;
+  const float s = p->cut->prefix ? p->shared_sum[i] : 0, o = a->tail ? p->own_sum[i] : 0;
   const Kernels *k = all->b->kernels;
   if (s > 0 && o > 0) {
     const float top = p->shared_max[i] > p->own_max[i] ? p->shared_max[i] : p->own_max[i];
@@ -283,12 +315,15 @@ static void finish(const Part *p, int i) {
 
 static void attend_part(void *context, size_t item, int thread) {
   const Attend *all = context;
-  const size_t d = (size_t)all->shape.head_dim, rows = (size_t)all->rows;
-  float *at = cpu_scratch(all->b, thread);
-  Part p = {.all = all, .head = (int)item / all->parts, .first = (int)item % all->parts * all->rows, .ld = d + 16};
-  p.count = all->stacked - p.first < all->rows ? all->stacked - p.first : all->rows;
+  int c = 0;
+  while (item >= all->cuts[c].first_item + all->cuts[c].items) c++;
+  const AttendCut *cut = &all->cuts[c];
+  const int part = (int)(item - cut->first_item);
+  const size_t d = (size_t)cut->shape.head_dim, rows = (size_t)cut->rows;
+  Part p = {.all = all, .cut = cut, .head = part / cut->parts, .first = part % cut->parts * cut->rows, .ld = d + 16};
+  p.count = cut->stacked - p.first < cut->rows ? cut->stacked - p.first : cut->rows;
   if (p.count <= 0) return;
-  p.q = at;
+  p.q = cpu_scratch(all->b, thread);
   p.shared = p.q + rows * d;
   p.own = p.shared + rows * p.ld;
   p.shared_max = p.own + rows * d;
@@ -297,9 +332,9 @@ static void attend_part(void *context, size_t item, int thread) {
   p.own_sum = p.own_max + rows;
   p.scores = p.own_sum + rows;
   gather_queries(&p);
-  if (all->args->prefix) attend_shared(&p);
+  if (cut->prefix) attend_shared(&p);
   for (int i = 0; all->args->tail && i < p.count;) {
-    int heads = all->group - (p.first + i) % all->group;
+    int heads = cut->group - (p.first + i) % cut->group;
     if (heads > p.count - i) heads = p.count - i;
     attend_own(&p, i, heads);
     i += heads;
@@ -307,17 +342,33 @@ static void attend_part(void *context, size_t item, int thread) {
   for (int i = 0; i < p.count; i++) finish(&p, i);
 }
 
+static AttendCut cut_span(const Attend *all, const AttendSpan *span, size_t first_item) {
+  const AttendArgs *args = all->args;
+  const int tile = all->b->kernels->tile_rows, most = span->prefix ? span->prefix->rows : ATTEND_ROWS;
+  AttendCut cut = {.begin = span->first, .prefix = span->prefix, .shape = span->prefix ? span->prefix->shape : args->tail->shape,
+                   .first_item = first_item};
+  cut.group = args->heads / cut.shape.kv_heads;
+  cut.stacked = span->rows * cut.group;
+  cut.parts = (cut.stacked + most - 1) / most;
+  cut.rows = (cut.stacked + cut.parts - 1) / cut.parts;
+  if (cut.parts > 1) cut.rows = (cut.rows + tile - 1) / tile * tile;
+  cut.parts = (cut.stacked + cut.rows - 1) / cut.rows;
+  cut.items = (size_t)cut.parts * (size_t)cut.shape.kv_heads;
+  return cut;
+}
+
 void cpu_attend(Backend *backend, const AttendArgs *args) {
-  if (args->rows <= 0 || (!args->prefix && !args->tail)) return;
-  const CpuBackend *b = cpu_of(backend);
-  Attend all = {.b = b, .args = args, .shape = args->prefix ? args->prefix->shape : args->tail->shape};
-  const int tile = b->kernels->tile_rows;
-  all.group = args->heads / all.shape.kv_heads;
-  all.stacked = args->rows * all.group;
-  const int most = args->prefix ? args->prefix->rows : ATTEND_ROWS;
-  all.parts = (all.stacked + most - 1) / most;
-  all.rows = (all.stacked + all.parts - 1) / all.parts;
-  if (all.parts > 1) all.rows = (all.rows + tile - 1) / tile * tile;
-  all.parts = (all.stacked + all.rows - 1) / all.rows;
-  parallel_for(backend->pool, (size_t)all.parts * (size_t)all.shape.kv_heads, attend_part, &all);
+  Attend all = {.b = cpu_of(backend), .args = args, .prefix_begin = cpu_ints(args->prefix_begin), .prefix_end = cpu_ints(args->prefix_end),
+                .tail_slots = cpu_ints(args->tail_slots), .tail_begin = cpu_ints(args->tail_begin), .tail_end = cpu_ints(args->tail_end)};
+  size_t items = 0;
+  for (int s = 0; s < args->span_count; s++) {
+    if (args->spans[s].rows > 0 && (args->spans[s].prefix || args->tail)) {
+      all.cuts[all.count] = cut_span(&all, &args->spans[s], items);
+      items += all.cuts[all.count++].items;
+    }
+    if (all.count < ATTEND_CUTS && s + 1 < args->span_count) continue;
+    parallel_for(backend->pool, items, attend_part, &all);
+    all.count = 0;
+    items = 0;
+  }
 }

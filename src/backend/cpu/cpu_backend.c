@@ -26,24 +26,25 @@ void cpu_destroy(Backend *backend) {
 #define OPS(kernel_name)                                                                              \
   {                                                                                                   \
     .name = "cpu:" kernel_name, .destroy = cpu_destroy, .alloc = cpu_alloc, .release = cpu_release,       \
-    .upload = cpu_upload, .download = cpu_download, .copy_rows = cpu_copy_rows,                       \
+    .upload = cpu_upload, .download = cpu_download, .status = cpu_status, .copy_rows = cpu_copy_rows, \
     .weight_create = cpu_weight_create, .weight_release = cpu_weight_release,                         \
     .weight_bytes = cpu_weight_bytes, .matmul = cpu_matmul, .table_create = cpu_table_create,         \
     .table_release = cpu_table_release, .embed = cpu_embed, .norm = cpu_norm, .rope = cpu_rope,       \
     .activate = cpu_activate, .scale = cpu_scale, .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,     \
-    .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store,                           \
+    .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store, .prefix_copy = cpu_prefix_copy, \
     .tail_create = cpu_tail_create, .tail_release = cpu_tail_release, .tail_store = cpu_tail_store,   \
-    .attend = cpu_attend, .choose = cpu_choose, .peak = cpu_peak,                                     \
+    .attend = cpu_attend, .seen_create = cpu_seen_create, .seen_release = cpu_seen_release,           \
+    .choose = cpu_choose, .peak = cpu_peak,                                                           \
   }
 
-typedef struct Choice {
+typedef struct KernelSet {
   const char *name;
   const Kernels *kernels; /* NULL: the reference */
   BackendOps ops;
-} Choice;
+} KernelSet;
 
 /* Best first. */
-static const Choice choices[] = {
+static const KernelSet choices[] = {
 #if defined(__x86_64__)
     {"avx512", &kernels_avx512, OPS("avx512")},
     {"avx2", &kernels_avx2, OPS("avx2")},
@@ -107,7 +108,10 @@ static bool processor_has_bf16(void) {
 #endif
 }
 
-xt_status backend_cpu_create(const char *kernels, int threads, xt_compute compute, Backend **out, xt_error *error) {
+xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error) {
+  const char *kernels = options->kernels;
+  const int threads = options->threads;
+  const xt_compute compute = options->compute;
   *out = NULL;
   const BackendOps *ops = NULL;
   const Kernels *table = NULL;
@@ -125,6 +129,10 @@ xt_status backend_cpu_create(const char *kernels, int threads, xt_compute comput
   b->base.ops = ops;
   b->base.threads = threads > 0 ? threads : system_processors();
   b->base.compute = compute;
+  b->base.device = "cpu";
+  b->base.options = (BackendOptions){.kernels = strchr(ops->name, ':') + 1, .threads = b->base.threads, .compute = compute};
+  b->base.limits = BACKEND_CPU_LIMITS;
+  b->base.limits.exact = compute == XT_COMPUTE_F32 && table;
   b->kernels = table;
   const size_t sums = CPU_GROUP_PANELS * (size_t)(table ? table->tile_columns : 0) + 16;
   xt_status status = pool_create(b->base.threads, &b->base.pool, error);

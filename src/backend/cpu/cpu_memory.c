@@ -71,25 +71,28 @@ xt_status cpu_scratch_reserve(CpuBackend *b, size_t floats, xt_error *error) {
 
 xt_status cpu_alloc(Backend *b, size_t bytes, Dev *out, xt_error *error) {
   (void)b;
-  void *block;
-  TRY(cpu_block_create(bytes, &block, error));
-  out->at = (uintptr_t)block;
-  return XT_STATUS_OK;
+  *out = (Dev){0};
+  return cpu_block_create(bytes, &out->buffer, error);
 }
 
 void cpu_release(Backend *b, Dev d) {
   (void)b;
-  cpu_block_free((void *)d.at);
+  cpu_block_free(d.buffer);
 }
 
 void cpu_upload(Backend *b, Dev to, const void *from, size_t bytes) {
   (void)b;
-  if (bytes) memcpy((void *)to.at, from, bytes);
+  if (bytes) memcpy(cpu_floats(to), from, bytes);
 }
 
 void cpu_download(Backend *b, void *to, Dev from, size_t bytes) {
   (void)b;
-  if (bytes) memcpy(to, (const void *)from.at, bytes);
+  if (bytes) memcpy(to, cpu_floats(from), bytes);
+}
+
+xt_status cpu_status(Backend *b, xt_error *error) {
+  (void)b, (void)error; /* nothing fails once memory is there */
+  return XT_STATUS_OK;
 }
 
 typedef struct CopyRows {
@@ -111,20 +114,11 @@ static void copy_some(void *context, size_t item, int thread) {
   }
 }
 
-void cpu_copy_rows(Backend *b, Dev to, const int32_t *to_rows, Dev from, const int32_t *from_rows, int m, int width) {
+void cpu_copy_rows(Backend *b, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width) {
   if (m <= 0) return;
   const int step = 65536 / (width > 0 ? width : 1) + 1;
-  CopyRows c = {cpu_floats(to), cpu_floats(from), to_rows, from_rows, (size_t)width, m, step};
+  CopyRows c = {cpu_floats(to), cpu_floats(from), cpu_ints(to_rows), cpu_ints(from_rows), (size_t)width, m, step};
   parallel_for(b->pool, (size_t)((m - 1) / step + 1), copy_some, &c);
-}
-
-void cpu_penalize(const ChooseArgs *args, int row) {
-  if (args->penalty == 1.0f || !args->seen || !args->seen_count) return;
-  float *logits = cpu_floats(args->logits) + (size_t)row * (size_t)args->vocab;
-  for (int32_t i = 0; i < args->seen_count[row]; i++) {
-    float *s = &logits[args->seen[row][i]];
-    *s = *s < 0 ? *s * args->penalty : *s / args->penalty;
-  }
 }
 
 xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error) {

@@ -70,8 +70,9 @@ static void matmul(Backend *b, Dev y, Dev x, const Weight *w, Dev bias, int m) {
     }
 }
 
-static void embed(Backend *b, Dev y, const Table *table, const int32_t *ids, int m) {
+static void embed(Backend *b, Dev y, const Table *table, IndexList list, int m) {
   (void)b;
+  const int32_t *ids = cpu_ints(list);
   const size_t c = (size_t)table->source.cols;
   for (int r = 0; r < m; r++)
     for (size_t i = 0; i < c; i++)
@@ -102,7 +103,7 @@ static void rope(Backend *b, const RopeArgs *a) {
   (void)b;
   const int half = a->width / 2, step = a->style == ROPE_PAIRS ? 2 : 1, apart = a->style == ROPE_PAIRS ? 1 : half;
   for (int r = 0; r < a->rows; r++) {
-    const float *table = cpu_floats(a->cos_sin) + (size_t)a->positions[r] * (size_t)a->width;
+    const float *table = cpu_floats(a->cos_sin) + (size_t)cpu_ints(a->positions)[r] * (size_t)a->width;
     for (int h = 0; h < a->heads; h++) {
       float *at = cpu_floats(a->x) + (size_t)r * (size_t)a->ld + (size_t)h * (size_t)a->head_dim;
       for (int i = 0; i < half; i++) {
@@ -151,12 +152,16 @@ static void add(Backend *b, Dev x, Dev y, size_t floats) {
   for (size_t i = 0; i < floats; i++) cpu_floats(x)[i] += cpu_floats(y)[i];
 }
 
-static void mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {
+static void mix(Backend *b, const MixArgs *a) {
   (void)b;
-  for (int i = 0; i < c; i++) {
-    const float from = cpu_floats(v)[i];
-    float *to = cpu_floats(x) + i;
-    *to = keep == 0.0f && gain == 1.0f ? from : (float)((double)keep * (double)*to + (double)gain * (double)from);
+  for (int e = 0; e < a->count; e++) {
+    const MixEdit *edit = (const MixEdit *)cpu_ints(a->edits) + e;
+    if (edit->row < a->first || edit->row >= a->first + a->rows) continue;
+    for (int i = 0; i < a->width; i++) {
+      const float from = cpu_floats(a->values)[(size_t)edit->value * (size_t)a->width + (size_t)i];
+      float *to = cpu_floats(a->x) + (size_t)(edit->row - a->first) * (size_t)a->width + i;
+      *to = edit->keep == 0.0f && edit->gain == 1.0f ? from : (float)((double)edit->keep * (double)*to + (double)edit->gain * (double)from);
+    }
   }
 }
 
@@ -200,6 +205,11 @@ static void prefix_store(Backend *b, KvPrefix *p, int layer, Dev k, Dev v, int l
   (void)b;
   for (int r = 0; r < m; r++) kv_put(p, layer, k, v, ld, r, first + r);
 }
+static void prefix_copy(Backend *b, KvPrefix *to, const KvPrefix *from, int count) {
+  (void)b;
+  for (int l = 0; l < to->shape.layers; l++)
+    memcpy(kv_at(to, l, 0), kv_at(from, l, 0), (size_t)count * 2 * kv_width(to) * sizeof(float));
+}
 static void tail_release(Backend *b, KvTail *t) { prefix_release(b, (KvPrefix *)t); }
 static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, KvTail **out, xt_error *error) {
   *out = NULL;
@@ -213,38 +223,39 @@ static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, Kv
   *out = (KvTail *)p;
   return XT_STATUS_OK;
 }
-static void tail_store(Backend *b, KvTail *t, int layer, Dev k, Dev v, int ld, int m, const int32_t *slots) {
+static void tail_store(Backend *b, KvTail *t, int layer, Dev k, Dev v, int ld, int m, IndexList slots) {
   (void)b;
-  for (int r = 0; r < m; r++) kv_put(&t->store, layer, k, v, ld, r, slots[r]);
+  for (int r = 0; r < m; r++) kv_put(&t->store, layer, k, v, ld, r, cpu_ints(slots)[r]);
 }
 
-/* Key and value of the i-th position that row r sees: prefix first, then its own. */
+/* What row r sees: positions of a prefix, then its own. */
+typedef struct Sight {
+  const KvPrefix *prefix, *own;
+  int begin, shared;     /* of the prefix */
+  const int32_t *slots;  /* from the first that it sees */
+  int count, after;      /* own positions; the first one's place in the sequence */
+} Sight;
+static Sight sight_of(const AttendArgs *a, const KvPrefix *prefix, int r) {
+  const int begin = index_is_none(a->prefix_begin) ? 0 : cpu_ints(a->prefix_begin)[r], end = index_is_none(a->prefix_end) ? 0 : cpu_ints(a->prefix_end)[r];
+  Sight s = {.prefix = prefix, .begin = begin, .shared = prefix && end > begin ? end - begin : 0, .after = end};
+  if (!a->tail) return s;
+  const int first = index_is_none(a->tail_begin) ? 0 : cpu_ints(a->tail_begin)[r], last = cpu_ints(a->tail_end)[r];
+  s.own = &a->tail->store;
+  s.slots = cpu_ints(a->tail_slots) + (size_t)r * (size_t)a->tail_ld + first;
+  s.count = last > first ? last - first : 0;
+  s.after += first;
+  return s;
+}
+
 typedef struct Position {
   const float *key, *value;
   int at; /* in the sequence */
 } Position;
-static Position position_of(const AttendArgs *a, int r, int i) {
-  const int begin = a->prefix ? (a->prefix_begin ? a->prefix_begin[r] : 0) : 0;
-  const int shared = a->prefix && a->prefix_end[r] > begin ? a->prefix_end[r] - begin : 0;
-  const KvPrefix *p = i < shared ? a->prefix : &a->tail->store;
-  const int at = i < shared ? begin + i
-                            : a->tail_slots[(size_t)r * (size_t)a->tail_ld +
-                                            (size_t)(i - shared + (a->tail_begin ? a->tail_begin[r] : 0))];
-  const float *key = kv_at(p, a->layer, at);
-  const int after = (a->prefix_end ? a->prefix_end[r] : 0) + (a->tail_begin ? a->tail_begin[r] : 0) + i - shared;
-  return (Position){key, key + kv_width(p), i < shared ? begin + i : after};
-}
-static int positions_of(const AttendArgs *a, int r) {
-  int count = 0;
-  if (a->prefix) {
-    const int begin = a->prefix_begin ? a->prefix_begin[r] : 0;
-    if (a->prefix_end[r] > begin) count += a->prefix_end[r] - begin;
-  }
-  if (a->tail) {
-    const int begin = a->tail_begin ? a->tail_begin[r] : 0;
-    if (a->tail_end[r] > begin) count += a->tail_end[r] - begin;
-  }
-  return count;
+static Position position_of(const Sight *s, int layer, int i) {
+  const bool shared = i < s->shared;
+  const KvPrefix *p = shared ? s->prefix : s->own;
+  const float *key = kv_at(p, layer, shared ? s->begin + i : s->slots[i - s->shared]);
+  return (Position){key, key + kv_width(p), shared ? s->begin + i : s->after + i - s->shared};
 }
 static double score(const AttendArgs *a, const float *q, Position p, size_t kv, int h, int d) {
   double sum = 0;
@@ -252,20 +263,20 @@ static double score(const AttendArgs *a, const float *q, Position p, size_t kv, 
   return capped(sum * (double)a->scale, (double)a->cap) + (a->slopes ? (double)a->slopes[h] * p.at : 0);
 }
 
-static void attend_head(const AttendArgs *a, KvShape shape, int r, int h) {
-  const int d = shape.head_dim, count = positions_of(a, r);
+static void attend_head(const AttendArgs *a, const Sight *sight, KvShape shape, int r, int h) {
+  const int d = shape.head_dim, count = sight->shared + sight->count;
   const size_t kv = (size_t)(h / (a->heads / shape.kv_heads)) * (size_t)d;
   const float *q = cpu_floats(a->q) + (size_t)r * (size_t)a->ld_q + (size_t)h * (size_t)d;
   float *out = cpu_floats(a->out) + ((size_t)r * (size_t)a->heads + (size_t)h) * (size_t)d;
   double largest = -INFINITY, sum = 0;
-  for (int i = 0; i < count; i++) largest = fmax(largest, score(a, q, position_of(a, r, i), kv, h, d));
-  for (int i = 0; i < count; i++) sum += exp(score(a, q, position_of(a, r, i), kv, h, d) - largest);
+  for (int i = 0; i < count; i++) largest = fmax(largest, score(a, q, position_of(sight, a->layer, i), kv, h, d));
+  for (int i = 0; i < count; i++) sum += exp(score(a, q, position_of(sight, a->layer, i), kv, h, d) - largest);
   /* Elements in groups of 64, the scores computed again for each: nothing needs to be kept. */
   for (int first = 0; first < d; first += 64) {
     const int n = d - first < 64 ? d - first : 64;
     double value[64] = {0};
     for (int i = 0; i < count; i++) {
-      const Position p = position_of(a, r, i);
+      const Position p = position_of(sight, a->layer, i);
       const double weight = exp(score(a, q, p, kv, h, d) - largest);
       for (int c = 0; c < n; c++) value[c] += weight * (double)p.value[kv + (size_t)(first + c)];
     }
@@ -275,9 +286,15 @@ static void attend_head(const AttendArgs *a, KvShape shape, int r, int h) {
 
 static void attend(Backend *b, const AttendArgs *a) {
   (void)b;
-  if (!a->prefix && !a->tail) return;
-  for (int r = 0; r < a->rows; r++)
-    for (int h = 0; h < a->heads; h++) attend_head(a, a->prefix ? a->prefix->shape : a->tail->store.shape, r, h);
+  for (int s = 0; s < a->span_count; s++) {
+    const AttendSpan *span = &a->spans[s];
+    if (!span->prefix && !a->tail) continue;
+    const KvShape shape = span->prefix ? span->prefix->shape : a->tail->store.shape;
+    for (int r = span->first; r < span->first + span->rows; r++) {
+      const Sight sight = sight_of(a, span->prefix, r);
+      for (int h = 0; h < a->heads; h++) attend_head(a, &sight, shape, r, h);
+    }
+  }
 }
 
 static void choose(Backend *b, const ChooseArgs *a) {
@@ -297,20 +314,17 @@ static void choose(Backend *b, const ChooseArgs *a) {
       mass += exp(t);
       moment += exp(t) * t;
     }
-    if (a->best) a->best[r] = best;
-    if (a->margin) a->margin[r] = s[best] - second;
-    if (a->entropy) a->entropy[r] = (float)(log(mass) - moment / mass);
-    if (a->logprob) a->logprob[r] = (float)-log(mass);
-    if (a->wanted_logprob) a->wanted_logprob[r] = s[a->wanted[r]] - s[best] + (float)-log(mass);
+    const float wanted = index_is_none(a->wanted) ? 0 : s[cpu_ints(a->wanted)[r]] - s[best] + (float)-log(mass);
+    ((Choice *)cpu_floats(a->out))[r] = (Choice){best, s[best] - second, (float)(log(mass) - moment / mass), (float)-log(mass), wanted};
   }
 }
 
 const BackendOps cpu_reference_ops = {
     .name = "cpu:reference", .destroy = cpu_destroy, .alloc = cpu_alloc, .release = cpu_release, .upload = cpu_upload,
-    .download = cpu_download, .copy_rows = cpu_copy_rows, .weight_create = weight_create,
+    .download = cpu_download, .status = cpu_status, .copy_rows = cpu_copy_rows, .weight_create = weight_create,
     .weight_release = weight_release, .weight_bytes = weight_bytes, .matmul = matmul,
     .table_create = cpu_table_create, .table_release = cpu_table_release, .embed = embed, .norm = norm, .rope = rope,
     .activate = activate, .scale = scale, .add = add, .mix = mix, .prefix_create = prefix_create, .prefix_release = prefix_release,
-    .prefix_store = prefix_store, .tail_create = tail_create, .tail_release = tail_release, .tail_store = tail_store,
-    .attend = attend, .choose = choose, .peak = cpu_peak,
+    .prefix_store = prefix_store, .prefix_copy = prefix_copy, .tail_create = tail_create, .tail_release = tail_release, .tail_store = tail_store,
+    .attend = attend, .seen_create = cpu_seen_create, .seen_release = cpu_seen_release, .choose = choose, .peak = cpu_peak,
 };

@@ -17,7 +17,7 @@ typedef struct Rows {
   float *y;
   const float *x, *other; /* rope: cos_sin */
   const Table *table;
-  const int32_t *ids;
+  const int32_t *ids; /* rope: positions */
   const NormArgs *norm;
   const RopeArgs *rope;
   int m, step; /* rows of one item */
@@ -61,8 +61,8 @@ static void embed_row(const Rows *a, int r) {
   const size_t at = (size_t)a->ids[r] * (size_t)s->cols * half_size(s->dtype);
   a->kernels->widen(a->y + (size_t)r * (size_t)s->cols, (const char *)s->data + at, s->dtype, (size_t)s->cols);
 }
-void cpu_embed(Backend *b, Dev y, const Table *table, const int32_t *ids, int m) {
-  Rows a = {.y = cpu_floats(y), .table = table, .ids = ids, .m = m, .row = embed_row};
+void cpu_embed(Backend *b, Dev y, const Table *table, IndexList ids, int m) {
+  Rows a = {.y = cpu_floats(y), .table = table, .ids = cpu_ints(ids), .m = m, .row = embed_row};
   deal(b, &a, table->source.cols);
 }
 
@@ -86,11 +86,11 @@ void cpu_norm(Backend *b, const NormArgs *args) {
 static void rope_row(const Rows *a, int r) {
   const RopeArgs *p = a->rope;
   float *x = a->y + (size_t)r * (size_t)p->ld;
-  const float *cos_sin = a->other + (size_t)p->positions[r] * (size_t)p->width;
+  const float *cos_sin = a->other + (size_t)a->ids[r] * (size_t)p->width;
   (p->style == ROPE_HALVES ? a->kernels->rope : a->kernels->rope_pairs)(x, p->heads, p->head_dim, p->width, cos_sin);
 }
 void cpu_rope(Backend *b, const RopeArgs *args) {
-  Rows a = {.y = cpu_floats(args->x), .other = cpu_floats(args->cos_sin), .rope = args, .m = args->rows, .row = rope_row};
+  Rows a = {.y = cpu_floats(args->x), .other = cpu_floats(args->cos_sin), .ids = cpu_ints(args->positions), .rope = args, .m = args->rows, .row = rope_row};
   deal(b, &a, args->heads * args->head_dim);
 }
 
@@ -134,10 +134,16 @@ void cpu_scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
   deal_floats(b, (Floats){.x = cpu_floats(x), .n = floats, .factor = factor, .cap = cap});
 }
 
-void cpu_mix(Backend *b, Dev x, Dev v, int c, float keep, float gain) {
-  if (c <= 0) return;
-  if (keep == 0.0f && gain == 1.0f) memmove(cpu_floats(x), cpu_floats(v), (size_t)c * sizeof(float));
-  else cpu_of(b)->kernels->mix(cpu_floats(x), cpu_floats(v), (size_t)c, keep, gain);
+void cpu_mix(Backend *b, const MixArgs *a) {
+  const MixEdit *edits = (const MixEdit *)cpu_ints(a->edits);
+  const size_t width = (size_t)a->width;
+  for (int e = 0; e < a->count; e++) {
+    if (edits[e].row < a->first || edits[e].row >= a->first + a->rows) continue;
+    float *x = cpu_floats(a->x) + (size_t)(edits[e].row - a->first) * width;
+    const float *v = cpu_floats(a->values) + (size_t)edits[e].value * width;
+    if (edits[e].keep == 0.0f && edits[e].gain == 1.0f) memmove(x, v, width * sizeof *x);
+    else cpu_of(b)->kernels->mix(x, v, width, edits[e].keep, edits[e].gain);
+  }
 }
 
 typedef struct Choose {
@@ -152,12 +158,9 @@ static void choose_row(void *context, size_t item, int thread) {
   cpu_penalize(a, (int)item);
   ChosenToken token;
   const float *logits = cpu_floats(a->logits) + item * (size_t)a->vocab;
-  c->kernels->choose(logits, a->vocab, a->entropy || a->logprob || a->wanted_logprob, &token);
-  if (a->best) a->best[item] = token.best;
-  if (a->margin) a->margin[item] = token.margin;
-  if (a->entropy) a->entropy[item] = token.entropy;
-  if (a->logprob) a->logprob[item] = token.logprob;
-  if (a->wanted_logprob) a->wanted_logprob[item] = logits[a->wanted[item]] - logits[token.best] + token.logprob;
+  c->kernels->choose(logits, a->vocab, true, &token);
+  const float wanted = index_is_none(a->wanted) ? 0 : logits[cpu_ints(a->wanted)[item]] - logits[token.best] + token.logprob;
+  ((Choice *)cpu_floats(a->out))[item] = (Choice){token.best, token.margin, token.entropy, token.logprob, wanted};
 }
 void cpu_choose(Backend *b, const ChooseArgs *args) {
   if (args->rows <= 0 || args->vocab <= 0) return;

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sweep's call: instances in groups that fit memory and time, and what the instances of one group share, their prompts. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/flops.h"
+#include "sweep/runner.h"
+
+void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed) {
+  const ModelConfig *c = &g->session->model->config;
+  g->stats->flops += (double)rows * (flops_layer(c) * layers + (unembed ? flops_unembed(c) : 0));
+}
+
+xt_status sweep_pause(const Group *g, double growing, xt_error *error) {
+  const xt_sweep_options *o = g->config->options;
+  const xt_sweep_progress progress = {.responses = (double)g->stats->responses + growing, .prompt_flops = g->prompt_flops,
+                                      .row_flops = g->stats->flops - g->prompt_flops};
+  if (o->progress) o->progress(o->user, &progress);
+  if (o->cancel && o->cancel(o->user)) return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+  return XT_STATUS_OK;
+}
+
+/* ---- prompts ---------------------------------------------------------------------------------- */
+
+/* One of an instance's prompts, while equal ones are looked for. */
+typedef struct Asked {
+  PrefixKey prefix;
+  int32_t last; /* id of the last token */
+  int *index;   /* where the prompt's index goes */
+} Asked;
+
+static int compare_asked(const void *a, const void *b) {
+  const Asked *x = a, *y = b;
+  const int order = prefix_compare(&x->prefix, &y->prefix);
+  return order ? order : (x->last > y->last) - (x->last < y->last);
+}
+
+static Asked ask(const int32_t *ids, size_t count, int *index) {
+  return (Asked){.prefix = {.ids = ids, .count = count - 1}, .last = ids[count - 1], .index = index};
+}
+
+static xt_status group_prompts(Group *g, xt_error *error) {
+  const size_t count = (size_t)g->count;
+  Asked *asked;
+  TRY(arena_alloc(&g->arena, &asked, 2 * count, sizeof *asked, error));
+  TRY(arena_alloc(&g->arena, &g->prompts, 2 * count, sizeof *g->prompts, error));
+  TRY(arena_alloc(&g->arena, &g->target_prompt, count, sizeof *g->target_prompt, error));
+  TRY(arena_alloc(&g->arena, &g->source_prompt, count, sizeof *g->source_prompt, error));
+  for (size_t w = 0; w < count; w++) {
+    const xt_instance *in = &g->instances[w];
+    asked[2 * w] = ask(in->target, in->target_count, &g->target_prompt[w]);
+    asked[2 * w + 1] = ask(in->source, in->source_count, &g->source_prompt[w]);
+  }
+  qsort(asked, 2 * count, sizeof *asked, compare_asked);
+  TRY(prefixes_create(&g->prefixes, g->session, 2 * count, error));
+  for (size_t k = 0; k < 2 * count; k++) {
+    const PrefixKey *key = &asked[k].prefix;
+    if (k == 0 || compare_asked(&asked[k], &asked[k - 1]) != 0)
+      g->prompts[g->prompt_count++] = (SweepPrompt){.ids = key->ids, .count = key->count + 1, .prefix = prefixes_add(&g->prefixes, key)};
+    *asked[k].index = g->prompt_count - 1;
+  }
+  return XT_STATUS_OK;
+}
+
+/* After each prefix. */
+static xt_status count_prefix(void *user, size_t positions, xt_error *error) {
+  Group *g = user;
+  const double before = g->stats->flops;
+  sweep_count_flops(g, positions, g->session->model->config.layers, false);
+  g->prompt_flops += g->stats->flops - before;
+  return sweep_pause(g, 0, error);
+}
+
+static xt_status group_prefixes(Group *g, xt_error *error) {
+  size_t longest = 0;
+  for (int k = 0; k < g->prompt_count; k++)
+    if (g->prompts[k].count > longest) longest = g->prompts[k].count;
+  TRY(prefixes_run(&g->prefixes, (Dev){0}, count_prefix, g, error));
+  return forward_reserve(&g->session->forward, 1, (int)longest + g->config->max_new, error);
+}
+
+/* ---- groups ----------------------------------------------------------------------------------- */
+
+static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
+  Backend *be = g->session->backend;
+  const ModelConfig *c = &g->session->model->config;
+  xt_status status = group_prompts(g, error);
+  const size_t taps = ((size_t)c->layers * XT_TAP_COUNT + 1) * (size_t)g->prompt_count;
+  if (!status) status = be->ops->alloc(be, taps * (size_t)c->width * sizeof(float), &g->taps, error);
+  if (!status) status = group_prefixes(g, error);
+  for (int t = 0; !status && t < g->config->target_count; t += plan->targets_a_pass) {
+    const int end = t + plan->targets_a_pass < g->config->target_count ? t + plan->targets_a_pass : g->config->target_count;
+    status = sweep_run_pass(g, t, end, t == 0, error);
+  }
+  prefixes_release(&g->prefixes);
+  be->ops->release(be, g->taps);
+  arena_free(&g->arena);
+  return status;
+}
+
+static double speed_of(const xt_session *s, const xt_sweep_options *o) {
+  if (s->sweep_speed > 0) return s->sweep_speed;
+  return o->flops_per_second > 0 ? o->flops_per_second : SWEEP_GUESSED_SPEED * s->backend->threads;
+}
+
+xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
+                           xt_status (*done)(void *user, const xt_sweep_response *, xt_error *), void *user, xt_sweep_stats *stats,
+                           xt_error *error) {
+  xt_sweep_stats own;
+  Arena arena = {0};
+  SweepConfig config;
+  SweepGroup plan;
+  if (!stats) stats = &own;
+  *stats = (xt_sweep_stats){0};
+  xt_status status = sweep_config_init(&config, &arena, s->model, options, error);
+  for (size_t i = 0; i < count && !status; i++) {
+    const xt_request source = {.ids = instances[i].source, .count = instances[i].source_count};
+    const xt_request target = {.ids = instances[i].target, .count = instances[i].target_count};
+    status = request_check(s->model, &source, i, 1, error);
+    if (!status) status = request_check(s->model, &target, i, config.max_new, error);
+  }
+  s->cancel = options->cancel;
+  s->cancel_user = options->user;
+  double prompt_flops = 0;
+  for (size_t first = 0; first < count && !status; first += (size_t)plan.instances) {
+    config.speed = speed_of(s, options);
+    status = sweep_plan_group(s->model, &config, instances, count, first, &plan, error);
+    if (!status && options->begin) status = options->begin(options->user, first, (size_t)plan.instances, error);
+    if (status) break;
+    Group group = {.session = s, .config = &config, .instances = instances + first, .first = first, .count = plan.instances,
+                   .done = done, .user = user, .stats = stats, .prompt_flops = prompt_flops};
+    if (plan.bytes > stats->peak_bytes) stats->peak_bytes = plan.bytes;
+    status = run_group(&group, &plan, error);
+    prompt_flops = group.prompt_flops;
+  }
+  s->cancel = NULL;
+  arena_free(&arena);
+  return status;
+}
