@@ -5,6 +5,7 @@
 #include <pcre2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "base/text_buffer.h"
@@ -27,7 +28,7 @@ xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, cons
   TRY_DONE(regex_parse(&parser, error));
   TRY_DONE(mem_alloc(&pattern->alphabet, 1, sizeof *pattern->alphabet, error));
   TRY_DONE(regex_write(&parser, &out, pattern->alphabet, error));
-  pattern->code = pcre2_compile((PCRE2_SPTR)(out.data ? out.data : ""), out.size, PCRE2_NEVER_UTF, &code, &at, NULL);
+  pattern->code = pcre2_compile((PCRE2_SPTR)(out.data ? out.data : ""), out.size, PCRE2_NEVER_UTF | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_START_OPTIMIZE, &code, &at, NULL);
   if (pattern->code) {
     /* Where the JIT is not to be had (no executable memory), matching goes on in the interpreter. */
     (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
@@ -45,18 +46,25 @@ done:
 
 /* ---- searching ---- */
 
-/* What one search may cost. The patterns of real tokenizers take a few steps for each byte that they look at; one made to
- * backtrack, (a+)+$ say, takes any number. The interpreter's depth needs memory, of which it gets at most HEAP_KILOBYTES. */
+/* What a search may cost. The patterns of real tokenizers take a few steps for each byte that they look at; one made to backtrack,
+ * (a+)+$ say, takes any number. PCRE2 counts steps from each place in the text anew, and loops over single characters not at all, so
+ * that it is called for STARTS places at a time, with few steps. Places that need more are tried one by one, with steps by the text's
+ * length. Between two calls the processor time is looked at, which both together are bounded by. PCRE2's own search for places where a
+ * match may begin is left out, since it would look through the rest of the text in each call. */
+#define STARTS 1024
+#define STEPS_FEW 1000u
 #define STEPS_FREE 20000u
 #define STEPS_PER_BYTE 8u
+#define SECONDS_FREE 1.0
+#define SECONDS_PER_BYTE 2e-6
+/* The JIT's stack is the machine's, of 32 KB; then one of its own; the interpreter, at last, takes memory from the heap. */
+#define JIT_STACK (1u << 20)
 #define HEAP_KILOBYTES (256u << 10)
 
 static xt_status prepare_search(PatternSearch *s, xt_error *error) {
   if (!s->match) s->match = pcre2_match_data_create_from_pattern(s->pattern->code, NULL);
   if (!s->limits) s->limits = pcre2_match_context_create(NULL);
   if (!s->match || !s->limits) return err_memory(error, sizeof(PCRE2_SIZE));
-  const size_t bytes = s->length < UINT32_MAX / STEPS_PER_BYTE / 2 ? s->length : UINT32_MAX / STEPS_PER_BYTE / 2;
-  pcre2_set_match_limit(s->limits, STEPS_FREE + STEPS_PER_BYTE * (uint32_t)bytes);
   pcre2_set_heap_limit(s->limits, HEAP_KILOBYTES);
   return XT_STATUS_OK;
 }
@@ -66,7 +74,7 @@ static xt_status gave_up(int code, size_t length, xt_error *error) {
   if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_HEAPLIMIT)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
                    "the tokenizer's regular expression gave up on this text of %zu bytes: it tries too many ways to match (%s)", length,
-                   code == PCRE2_ERROR_MATCHLIMIT ? "PCRE2's match limit" : "PCRE2's heap limit");
+                   code == PCRE2_ERROR_MATCHLIMIT ? "the limit of steps or time" : "PCRE2's heap limit");
   pcre2_get_error_message(code, why, sizeof why);
   return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "the tokenizer's regular expression gave up on this text: %s", (const char *)why);
 }
@@ -76,6 +84,7 @@ static xt_status translate(PatternSearch *s, xt_error *error) {
   s->count = s->byte = s->character = 0;
   for (size_t at = 0; at < s->length;)
     s->kinds[s->count++] = (char)alphabet_kind(s->pattern->alphabet, utf8_next(s->text, &at));
+  s->bytes += s->length;
   s->translated = true;
   return XT_STATUS_OK;
 }
@@ -91,15 +100,57 @@ static size_t character_of(PatternSearch *s, size_t byte) {
   return s->character;
 }
 
+/* Tries the places from `from` up to `last`, each with so many steps. PCRE2's code. */
+static int try_places(PatternSearch *s, size_t from, size_t last, uint32_t steps) {
+  PCRE2_SPTR text = (PCRE2_SPTR)s->kinds;
+  pcre2_set_match_limit(s->limits, steps);
+  pcre2_set_offset_limit(s->limits, last);
+  int code = pcre2_match(s->pattern->code, text, s->count, from, 0, s->match, s->limits);
+  if (code == PCRE2_ERROR_JIT_STACKLIMIT && !s->stack) {
+    s->stack = pcre2_jit_stack_create(JIT_STACK / 32, JIT_STACK, NULL);
+    pcre2_jit_stack_assign(s->limits, NULL, s->stack);
+    if (s->stack) code = pcre2_match(s->pattern->code, text, s->count, from, 0, s->match, s->limits);
+  }
+  return code == PCRE2_ERROR_JIT_STACKLIMIT ? pcre2_match(s->pattern->code, text, s->count, from, PCRE2_NO_JIT, s->match, s->limits) : code;
+}
+
+static double processor_seconds(void) {
+  struct timespec now;
+  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0 ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec : 0;
+}
+
+/* False once the texts of this search together have taken too long. */
+static bool has_time(PatternSearch *s) {
+  const double now = processor_seconds();
+  if (!s->timed) {
+    s->timed = true;
+    s->begun = now;
+  }
+  return now - s->begun <= SECONDS_FREE + SECONDS_PER_BYTE * (double)s->bytes;
+}
+
+/* PCRE2's code for the first match from `from` on. */
+static int search_places(PatternSearch *s, size_t from) {
+  const size_t most = UINT32_MAX / STEPS_PER_BYTE / 2;
+  const uint32_t many = STEPS_FREE + STEPS_PER_BYTE * (uint32_t)(s->length < most ? s->length : most);
+  for (;;) {
+    const size_t last = s->count - from < STARTS ? s->count : from + STARTS - 1;
+    int code = try_places(s, from, last, STEPS_FEW);
+    if (code == PCRE2_ERROR_MATCHLIMIT)
+      for (size_t at = from; at <= last; at++) {
+        code = has_time(s) ? try_places(s, at, at, many) : PCRE2_ERROR_MATCHLIMIT;
+        if (code != PCRE2_ERROR_NOMATCH) break;
+      }
+    if (code != PCRE2_ERROR_NOMATCH || last == s->count) return code;
+    if (!has_time(s)) return PCRE2_ERROR_MATCHLIMIT;
+    from = last + 1;
+  }
+}
+
 static xt_status search_regex(PatternSearch *s, size_t *start, size_t *end, bool *found, xt_error *error) {
   TRY(prepare_search(s, error));
   if (!s->translated) TRY(translate(s, error));
-  PCRE2_SPTR text = (PCRE2_SPTR)s->kinds;
-  const size_t from = character_of(s, s->at);
-  int code = pcre2_match(s->pattern->code, text, s->count, from, 0, s->match, s->limits);
-  /* The JIT's stack is small and fixed; the interpreter's grows on the heap. */
-  if (code == PCRE2_ERROR_JIT_STACKLIMIT)
-    code = pcre2_match(s->pattern->code, text, s->count, from, PCRE2_NO_JIT, s->match, s->limits);
+  const int code = search_places(s, character_of(s, s->at));
   *found = code >= 0;
   if (code == PCRE2_ERROR_NOMATCH) return XT_STATUS_OK;
   if (code == PCRE2_ERROR_NOMEMORY) return err_memory(error, s->length);
@@ -155,8 +206,9 @@ void pattern_restart(PatternSearch *s, const char *text, size_t length) {
 void pattern_search_free(PatternSearch *s) {
   pcre2_match_data_free(s->match);
   pcre2_match_context_free(s->limits);
+  pcre2_jit_stack_free(s->stack);
   free(s->kinds);
-  s->match = s->limits = NULL;
+  s->match = s->limits = s->stack = NULL;
   s->kinds = NULL;
   s->capacity = 0;
   s->translated = false;

@@ -25,6 +25,10 @@ typedef struct PatternSearch {
   bool matched;
   void *match;  /* pcre2_match_data */
   void *limits; /* pcre2_match_context */
+  void *stack;  /* pcre2_jit_stack, where the machine's is too small */
+  bool timed;
+  double begun; /* processor seconds of this thread when time was first looked at */
+  size_t bytes; /* of the texts so far */
   /* Of a regular expression: the text in the alphabet's bytes, one a character, and a place in both that only moves on. */
   char *kinds;
   size_t count, capacity;
