@@ -203,17 +203,19 @@ static void allowed_root(char *folder) {
   if (memcmp(snapshots, cache, sizeof cache - 1) == 0) *snapshots = 0;
 }
 
-bool file_leaves(const char *directory, const char *name) {
-  char *path = NULL, *real = NULL, *folder = realpath(directory, NULL);
-  bool leaves = true;
-  if (folder && file_join(directory, name, &path, NULL) == XT_STATUS_OK) real = realpath(path, NULL);
-  if (real) {
+xt_status file_leaves(const char *directory, const char *name, bool *leaves, xt_error *error) {
+  char *path, *real, *folder;
+  *leaves = true;
+  TRY(file_join(directory, name, &path, error));
+  folder = realpath(directory, NULL);
+  real = realpath(path, NULL);
+  if (folder && real) {
     allowed_root(folder);
     const size_t length = strcmp(folder, "/") == 0 ? 0 : strlen(folder);
-    leaves = strncmp(real, folder, length) != 0 || real[length] != '/';
+    *leaves = strncmp(real, folder, length) != 0 || real[length] != '/';
   }
   free(folder);
   free(path);
   free(real);
-  return leaves;
+  return XT_STATUS_OK;
 }

@@ -46,7 +46,7 @@ bool file_exists(const char *path);
 /* `directory`/`name`; the caller frees *out with free(). */
 xt_status file_join(const char *directory, const char *name, char **out, xt_error *error);
 
-/* Whether links take directory/name out of the directory, or `name` is no file there. */
-bool file_leaves(const char *directory, const char *name);
+/* *leaves: whether links take directory/name out of the directory, or `name` is no file there. */
+xt_status file_leaves(const char *directory, const char *name, bool *leaves, xt_error *error);
 
 #endif

@@ -53,7 +53,7 @@ xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stre
     if (mkdir(path, 0777) != 0 && errno != EEXIST) status = err_io(error, folder->name.path, "cannot write");
   }
   if (!status) {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd = out_create(path);
     if (fd < 0) status = err_io(error, folder->name.path, "cannot write");
     else if (!(*stream = out_stream_stdio(fd))) status = err_memory(error, BUFSIZ);
   }

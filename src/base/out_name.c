@@ -91,8 +91,7 @@ void out_name_free(OutName *name) {
 
 xt_status out_name_create_file(OutName *name, int *fd, xt_error *error) {
   for (int i = 0; i < TRIES; i++) {
-    do *fd = open(name->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
-    while (*fd < 0 && errno == EINTR);
+    *fd = out_create(name->temporary);
     if (*fd >= 0) return XT_STATUS_OK;
     if (errno != EEXIST) break;
     draw_temporary(name);
@@ -107,6 +106,20 @@ xt_status out_name_create_folder(OutName *name, xt_error *error) {
     draw_temporary(name);
   }
   return err_io(error, name->path, "cannot write");
+}
+
+int out_create(const char *path) {
+  int fd;
+  do fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+  while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+bool out_rename(const char *from, const char *to) {
+  int code;
+  do code = rename(from, to);
+  while (code != 0 && errno == EINTR);
+  return code == 0;
 }
 
 bool out_sync(int fd) {
@@ -132,10 +145,7 @@ xt_status out_name_publish(const OutName *name, xt_error *error) {
   const char *parent = !slash ? "." : slash == name->final ? "/" : name->final;
   TRY(mem_copy_text(&folder, parent, parent == name->final ? (size_t)(slash - parent) : 1, error)); /* before anything is done */
   xt_status status = XT_STATUS_OK;
-  int code;
-  do code = rename(name->temporary, name->final);
-  while (code != 0 && errno == EINTR);
-  if (code != 0) status = err_io(error, name->path, "cannot write");
+  if (!out_rename(name->temporary, name->final)) status = err_io(error, name->path, "cannot write");
   else if (!out_sync_path(folder, true)) status = err_io(error, name->path, "cannot sync the folder of this file");
   free(folder);
   return status;

@@ -26,6 +26,11 @@ xt_status out_name_create_folder(OutName *name, xt_error *error);
 /* Renames the temporary to the final name and syncs the folder. The caller has synced the contents. */
 xt_status out_name_publish(const OutName *name, xt_error *error);
 
+/* Makes a file of this very name, which must not be there; its descriptor, or -1 with errno. */
+int out_create(const char *path);
+/* rename, made again when interrupted. On failure errno says why. */
+bool out_rename(const char *from, const char *to);
+
 /* fsync, gone on with when interrupted; true where a file system cannot do it. On failure errno says why. */
 bool out_sync(int fd);
 /* The same of a file or folder by name. */

@@ -11,9 +11,10 @@ const char *const model_files_tokenizer[] = {"tokenizer.json", "tokenizer.model"
 
 xt_status model_files_check(const char *from, const char *name, xt_error *error) {
   char *path;
+  bool leaves = false;
   TRY(file_join(from, name, &path, error));
-  xt_status status = XT_STATUS_OK;
-  if (file_exists(path) && file_leaves(from, name))
+  xt_status status = file_exists(path) ? file_leaves(from, name, &leaves, error) : XT_STATUS_OK;
+  if (leaves && !status)
     status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is a link to a file outside the model's folder, which is not copied; put the file itself there");
   free(path);
   return status;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/out_name.h"
 #include "base/out_stream.h"
 #include "report/raster.h"
 #include "report/report_parts.h"
@@ -109,7 +110,7 @@ static xt_status write_file(Output *out, const char *id, const char *ending, con
   if (text->failed) return err_memory(error, 0);
   TRY(output_name(out, id, ending, &path, error));
   OutStream to;
-  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  const int fd = out_create(path);
   xt_status status = fd < 0 ? err_io(error, path, "cannot write") : XT_STATUS_OK;
   if (!status && !out_stream_open(fd, &to)) status = err_memory(error, BUFSIZ);
   if (!status) {
@@ -249,7 +250,7 @@ static xt_status publish(const Output *out, xt_error *error) {
     char *from, *to = NULL;
     xt_status status = join(out->temporary, json_string_value(value), &from, error);
     if (!status) status = join(out->directory, json_string_value(value), &to, error);
-    if (!status && rename(from, to) != 0) status = err_io(error, to, "cannot write");
+    if (!status && !out_rename(from, to)) status = err_io(error, to, "cannot write");
     free(from);
     free(to);
     if (status) {

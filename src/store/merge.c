@@ -15,6 +15,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/out_name.h"
 #include "store/store_metrics.h"
 
 #define PARTIAL_LENGTH 15 /* of ".123abc.partial" */
@@ -234,7 +235,7 @@ static xt_status partial_open(Partial *p, const char *path, xt_error *error) {
     if (getrandom(&number, sizeof number, 0) != sizeof number) break;
     snprintf(p->path, size, "%s.%06x.partial", path, number & 0xffffff);
     p->fd = open(p->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-    if (p->fd < 0 && errno != EEXIST) break;
+    if (p->fd < 0 && errno != EEXIST && errno != EINTR) break;
   }
   if (p->fd < 0 || flock(p->fd, LOCK_EX | LOCK_NB) != 0) return err_io(error, path, "cannot write");
   return XT_STATUS_OK;
@@ -243,9 +244,9 @@ static xt_status partial_open(Partial *p, const char *path, xt_error *error) {
 /* Gives the file its final name, unless one of that name has come since; durable when it returns. */
 static xt_status partial_finish(Partial *p, const char *path, xt_error *error) {
   const char *slash = strrchr(path, '/');
-  if (fsync(p->fd) != 0 || link(p->path, path) != 0) {
+  if (!out_sync(p->fd) || link(p->path, path) != 0) {
     /* file systems without hard links */
-    if (errno == EEXIST || (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) || rename(p->path, path) != 0)
+    if (errno == EEXIST || (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) || !out_rename(p->path, path))
       return err_io(error, path, "cannot write");
   }
   char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
@@ -274,7 +275,7 @@ xt_status xt_store_merge(const char *path, const char *const *inputs, size_t cou
   /* a file that is not there until it is whole needs no journal on the disk, and no file to go with two databases' commit */
   if (!status) status = db_run(&s->db, "COMMIT; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE", "cannot write", error);
   if (!status) status = merge_into(s, inputs, count, error);
-  if (status && error && strcmp(error->file, partial.path) == 0) snprintf(error->file, sizeof error->file, "%s", path);
+  if (status && error && partial.path && strcmp(error->file, partial.path) == 0) snprintf(error->file, sizeof error->file, "%s", path);
   xt_store_close(s);
   if (!status) status = partial_finish(&partial, path, error);
   partial_close(&partial);

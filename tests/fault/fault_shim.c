@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into the program, makes the n-th system call or allocation fail: XT_FAULT=CALL:N:WHAT, where CALL is write (pwrite too), sync,
- * rename, open (for writing) or malloc; N counts from 1, 0 is every call; WHAT is ENOSPC, EIO, EMFILE, EINTR (once for each call), SHORT
- * or KILL. XT_FAULT_COUNT=FILE has the calls counted into a file instead. glibc alone: stdio's own writes are not seen. */
+/* Preloaded into the program, makes the n-th system call or allocation fail: XT_FAULT=CALL:N:WHAT, where CALL is read (pread too), write
+ * (pwrite too), sync, rename, open (for writing) or malloc; N counts from 1, 0 is every call; WHAT is ENOSPC, EIO, EMFILE, EINTR (once for
+ * each call), SHORT, KILL, or CUT, which cuts the file XT_FAULT_FILE to 4096 bytes and lets the call be made. XT_FAULT_COUNT=FILE has the
+ * calls counted into a file instead. XT_CLOCK=SECONDS has every clock jump by so much, forwards, back and forwards again, each eighth time
+ * that it is looked at. glibc alone: stdio's own reads and writes are not seen. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -12,10 +14,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { CALL_WRITE, CALL_SYNC, CALL_RENAME, CALL_OPEN, CALL_MALLOC, CALLS };
-static const char *const names[CALLS] = {"write", "sync", "rename", "open", "malloc"};
+enum { CALL_READ, CALL_WRITE, CALL_SYNC, CALL_RENAME, CALL_OPEN, CALL_MALLOC, CALLS };
+static const char *const names[CALLS] = {"read", "write", "sync", "rename", "open", "malloc"};
 
 static atomic_long counts[CALLS];
 static int chosen = -1;
@@ -52,6 +55,7 @@ static int fault(int call) {
   if (call != chosen || (chosen_number && number != chosen_number)) return 0;
   if (strcmp(what, "KILL") == 0) kill(getpid(), SIGKILL);
   if (strcmp(what, "SHORT") == 0) return 1;
+  if (strcmp(what, "CUT") == 0) return truncate(getenv("XT_FAULT_FILE"), 4096);
   if (strcmp(what, "EINTR") == 0) {
     interrupted = !interrupted;
     if (!interrupted) return 0;
@@ -66,6 +70,21 @@ static int fault(int call) {
 /* Messages and results on the terminal are not what is tested. */
 static int watched(int fd) { return fd > 2; }
 
+ssize_t read(int fd, void *data, size_t size) {
+  const int kind = watched(fd) ? fault(CALL_READ) : 0;
+  if (kind < 0) return -1;
+  return REAL(read)(fd, data, kind && size > 1 ? size / 2 : size);
+}
+ssize_t pread(int fd, void *data, size_t size, off_t at) {
+  const int kind = fault(CALL_READ);
+  if (kind < 0) return -1;
+  return REAL(pread)(fd, data, kind && size > 1 ? size / 2 : size, at);
+}
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
+  const int kind = fault(CALL_READ);
+  if (kind < 0) return -1;
+  return REAL(pread64)(fd, data, kind && size > 1 ? size / 2 : size, at);
+}
 ssize_t write(int fd, const void *data, size_t size) {
   const int kind = watched(fd) ? fault(CALL_WRITE) : 0;
   if (kind < 0) return -1;
@@ -104,3 +123,17 @@ int open64(const char *path, int flags, ...) {
 void *malloc(size_t size) { return fault(CALL_MALLOC) < 0 ? NULL : __libc_malloc(size); }
 void *calloc(size_t count, size_t size) { return fault(CALL_MALLOC) < 0 ? NULL : __libc_calloc(count, size); }
 void *realloc(void *block, size_t size) { return fault(CALL_MALLOC) < 0 ? NULL : __libc_realloc(block, size); }
+
+int clock_gettime(clockid_t clock, struct timespec *out) {
+  static atomic_long looks;
+  static long jump;
+  static int known;
+  const int code = REAL(clock_gettime)(clock, out);
+  if (!known) {
+    const char *seconds = getenv("XT_CLOCK");
+    jump = seconds ? strtol(seconds, NULL, 10) : 0;
+    known = 1;
+  }
+  if (jump && atomic_fetch_add(&looks, 1) / 8 % 2) out->tv_sec += jump;
+  return code;
+}
