@@ -67,7 +67,7 @@ typedef struct xt_store_identity {
  * the tokenizer is the model's. On failure there is nothing to free. */
 xt_status xt_store_identify(const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command,
                             xt_store_identity *out, xt_error *error);
-void xt_store_identity_deinit(xt_store_identity *identity);
+void xt_store_identity_deinit(xt_store_identity *identity); /* accepts NULL */
 /* xt_store_begin by an identity, of which nothing but the tokenizer is needed afterwards. */
 xt_status xt_store_begin_as(xt_store *store, const xt_store_identity *identity, xt_error *error);
 

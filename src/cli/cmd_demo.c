@@ -124,15 +124,18 @@ static xt_status make_output(const char *output, xt_error *error) {
 
 /* Whether each question's source prompt gives the answer by itself. */
 static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally *tally, xt_error *error) {
-  const size_t n = job->count;
+  const size_t n = job->info.questions;
   xt_request *requests = calloc(n, sizeof *requests);
   xt_generation *out = calloc(n, sizeof *out);
   const xt_generate_options how = {.max_new_tokens = NEW_TOKENS};
   xt_status status = requests && out ? XT_STATUS_OK : error_memory(error);
-  for (size_t q = 0; q < n && !status; q++) requests[q] = (xt_request){.ids = job->instances[q].source, .count = job->instances[q].source_count};
+  for (size_t q = 0; q < n && !status; q++) {
+    const xt_instance *in = xt_job_instance(job->job, q);
+    requests[q] = (xt_request){.ids = in->source, .count = in->source_count};
+  }
   if (!status) status = xt_session_generate(subject->loaded.session, requests, n, &how, out, error);
   for (size_t q = 0; q < n && !status; q++) {
-    const xt_question *question = job->questions[q];
+    const xt_question *question = xt_job_question(job->job, q);
     const long at = tally_find(tally, question->id);
     char *text;
     size_t length;
@@ -147,15 +150,29 @@ static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally 
   return status;
 }
 
+/* Runs what the store lacks of a file of questions. */
+static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments *how, xt_store *store, const char *command, SweepJob *job,
+                           xt_error *error) {
+  xt_job_result result = {0};
+  xt_status status;
+  TRY_DONE(job_read(job, how, error));
+  TRY_DONE(job_create(job, &subject->loaded, 1, 1, command, error));
+  TRY_DONE(job_plan(job, store, subject->hash, error));
+  if (job->info.has_work) status = job_run(job, &subject->loaded, store, &result, error);
+  if (status == XT_STATUS_CANCELLED) error_set(error, status, how->output, NULL, -1, "stopped; the same command goes on from there");
+  d->responses += job->info.responses;
+  d->computed += result.responses;
+done:
+  return status;
+}
+
 /* The first layer into the first again, at the sites of one module, with other questions' source prompts. */
 static xt_status run_control(Demo *d, const Subject *subject, const Direction *direction, const SweepJob *asked, Tally *tally, xt_error *error) {
   char path[1200], database[1200];
   SweepArguments sweep = *asked->arguments;
   SweepJob job = {0};
-  SweepOutcome outcome = {0};
   xt_store *store = NULL;
   size_t count;
-  const xt_store_settings settings = job_settings(&sweep);
   xt_status status;
   snprintf(path, sizeof path, "%s/%s-control.jsonl", d->arguments->output, direction->name);
   snprintf(database, sizeof database, "%s/control.db", d->arguments->output);
@@ -164,21 +181,12 @@ static xt_status run_control(Demo *d, const Subject *subject, const Direction *d
   sweep.output = database;
   sweep.source_layers = sweep.target_layers = "first";
   sweep.sites.count = 0;
-  for (int s = 0; s < asked->sites.count; s++)
-    if (tally_is_headline(tally, s)) sweep.sites.at[sweep.sites.count++] = asked->sites.at[s];
+  for (size_t s = 0; s < asked->info.site_count; s++)
+    if (tally_is_headline(tally, (int)s)) sweep.sites.at[sweep.sites.count++] = asked->info.sites[s];
   TRY_DONE(control_write(asked, path, &count, error));
   if (!count) goto done; /* nobody to lend a prompt */
-  TRY_DONE(job_read(&job, &sweep, 1, 1, error));
-  TRY_DONE(job_check(&job, &subject->loaded, error));
   TRY_DONE(xt_store_open(database, XT_STORE_WRITE, &store, error));
-  TRY_DONE(job_find_missing(&job, store, subject->loaded.info.layers, error));
-  if (job.to_run) {
-    TRY_DONE(xt_store_begin(store, subject->loaded.model, subject->hash, &settings, "{\"verb\": \"demo\", \"control\": true}", error));
-    TRY_DONE(job_run(&job, &subject->loaded, store, &outcome, error));
-    if (outcome.stopped) TRY_DONE(error_set(error, XT_STATUS_CANCELLED, database, NULL, -1, "stopped; the same command goes on from there"));
-  }
-  d->responses += job.responses;
-  d->computed += outcome.added;
+  TRY_DONE(run_sweep(d, subject, &sweep, store, "{\"verb\": \"demo\", \"control\": true}", &job, error));
   TRY_DONE(tally_read_control(tally, store, direction->task, error));
 done:
   xt_store_close(store);
@@ -193,22 +201,11 @@ static xt_status run_direction(Demo *d, const Subject *subject, const Direction 
   snprintf(path, sizeof path, "%s/%s.jsonl", d->folder, direction->name);
   const SweepArguments sweep = {.model = subject->how, .pairs = path, .output = subject->database, .source_layers = "all", .target_layers = "all",
                                 .sites = a->sites, .limit = a->limit, .max_new_tokens = NEW_TOKENS, .commit_seconds = 1};
-  const xt_store_settings settings = job_settings(&sweep);
   SweepJob job = {0};
-  SweepOutcome outcome = {0};
   Tally tally = {0};
   xt_status status;
   for (int s = 0; s < a->sites.count; s++) site_names[s] = xt_site_format(a->sites.at[s], names[s]);
-  TRY_DONE(job_read(&job, &sweep, 1, 1, error));
-  TRY_DONE(job_check(&job, &subject->loaded, error));
-  TRY_DONE(job_find_missing(&job, subject->store, subject->loaded.info.layers, error));
-  if (job_has_work(&job)) {
-    TRY_DONE(xt_store_begin(subject->store, subject->loaded.model, subject->hash, &settings, "{\"verb\": \"demo\"}", error));
-    TRY_DONE(job_run(&job, &subject->loaded, subject->store, &outcome, error));
-    if (outcome.stopped) TRY_DONE(error_set(error, XT_STATUS_CANCELLED, subject->database, NULL, -1, "stopped; the same command goes on from there"));
-  }
-  d->responses += job.responses;
-  d->computed += outcome.added;
+  TRY_DONE(run_sweep(d, subject, &sweep, subject->store, "{\"verb\": \"demo\"}", &job, error));
   if (!show) goto done;
   TRY_DONE(tally_read(&tally, subject->store, direction->task, site_names, a->sites.count, subject->loaded.info.layers, error));
   TRY_DONE(ask_sources(subject, &job, &tally, error));

@@ -117,24 +117,19 @@ static const char *source_layers(const xt_select_need *need) {
   return need->source_all ? "all" : need->source_first && need->source_last ? "first,last" : need->source_last ? "last" : "first";
 }
 
-/* The store, open for writing, and checked against the model. */
-static xt_status open_store(Select *s, const xt_store_settings *settings, xt_error *error) {
-  if (s->store) return XT_STATUS_OK;
-  xt_status status = xt_store_open(s->arguments->sweep.output, XT_STORE_WRITE, &s->store, error);
-  if (!status && s->model.model) status = xt_store_check(s->store, s->model.model, s->hash, settings, error);
-  return status;
+/* The store, open for writing. */
+static xt_status open_store(Select *s, xt_error *error) {
+  return s->store ? XT_STATUS_OK : xt_store_open(s->arguments->sweep.output, XT_STORE_WRITE, &s->store, error);
 }
 
-static xt_status run_job(Select *s, SweepJob *job, const xt_store_settings *settings, xt_error *error) {
-  SweepOutcome outcome;
+static xt_status run_job(Select *s, SweepJob *job, xt_error *error) {
+  xt_job_result result = {0};
   xt_status status;
   if (!s->loaded) TRY_DONE(model_load(&s->arguments->sweep.model, &s->model, error));
   s->loaded = true;
-  if (!s->begun) TRY_DONE(xt_store_begin(s->store, s->model.model, s->hash, settings, "{\"verb\": \"select\"}", error));
-  s->begun = true;
-  TRY_DONE(job_run(job, &s->model, s->store, &outcome, error));
-  s->added += outcome.added;
-  if (outcome.stopped) status = error_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+  status = job_run(job, &s->model, s->store, &result, error);
+  s->added += result.responses;
+  s->begun = s->begun || result.begun;
 done:
   return status;
 }
@@ -150,19 +145,18 @@ static xt_status describe(Select *s, xt_error *error) {
 /* Runs what one strategy's questions lack. */
 static xt_status complete(Select *s, const xt_select_options *o, xt_error *error) {
   SweepArguments how = s->arguments->sweep;
-  const xt_store_settings settings = job_settings(&how);
   SweepJob job = {0};
   xt_select_need need;
   xt_status status;
-  TRY_DONE(job_read(&job, &how, 1, 1, error));
-  xt_select_get_need(o, job.count ? job.questions[0]->task : "", &need);
-  job.sites = (SiteList){.count = 1, .at = {need.site}};
+  TRY_DONE(job_read(&job, &how, error));
+  xt_select_get_need(o, xt_dataset_get(job.dataset, 0)->task, &need);
+  how.sites = (SiteList){.count = 1, .at = {need.site}};
   how.source_layers = source_layers(&need);
   how.target_layers = need.target_all ? "all" : "first";
-  TRY_DONE(job_check(&job, &s->model, error));
-  TRY_DONE(open_store(s, &settings, error));
-  TRY_DONE(job_find_missing(&job, s->store, s->model.info.layers, error));
-  if (job_has_work(&job)) TRY_DONE(run_job(s, &job, &settings, error));
+  TRY_DONE(job_create(&job, &s->model, 1, 1, "{\"verb\": \"select\"}", error));
+  TRY_DONE(open_store(s, error));
+  TRY_DONE(job_plan(&job, s->store, s->hash, error));
+  if (job.info.has_work) TRY_DONE(run_job(s, &job, error));
 done:
   job_deinit(&job);
   return status;
@@ -210,10 +204,10 @@ static xt_status check_answers(Select *s, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i < s->count; i++) learns = learns || (xt_strategy_learns(s->strategies[i].strategy) && !s->arguments->train);
   if (!learns || access(s->arguments->sweep.output, F_OK) == 0) return XT_STATUS_OK;
-  TRY_DONE(job_read(&job, &s->arguments->sweep, 1, 1, error));
-  for (size_t i = 0; i < job.count; i++) answered += job.questions[i]->gold != NULL;
+  TRY_DONE(job_read(&job, &s->arguments->sweep, error));
+  for (size_t i = 0; i < xt_dataset_count(job.dataset); i++) answered += xt_dataset_get(job.dataset, i)->gold != NULL;
   if (answered < XT_SELECT_LEAST_QUESTIONS)
-    TRY_DONE(error_set(error, XT_STATUS_INPUT, s->arguments->sweep.pairs ? s->arguments->sweep.pairs : s->arguments->sweep.data, NULL, -1,
+    TRY_DONE(error_set(error, XT_STATUS_INPUT, job_input(&s->arguments->sweep), NULL, -1,
                        "%zu questions have a gold answer; learning needs %d, or another file's with --train", answered, XT_SELECT_LEAST_QUESTIONS));
 done:
   job_deinit(&job);
@@ -382,7 +376,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   s.arguments->sweep.has_task = option_is_given(cli, "task");
   s.arguments->sweep.commit_seconds = 1;
-  if (s.arguments->sweep.cot && !option_is_given(cli, "max-new-tokens")) s.arguments->sweep.max_new_tokens = COT_NEW_TOKENS;
+  if (s.arguments->sweep.cot && !option_is_given(cli, "max-new-tokens")) s.arguments->sweep.max_new_tokens = XT_JOB_COT_TOKENS;
   int code = check_usage(cli, s.arguments);
   if (code == EXIT_OK) code = read_strategies(cli, &s);
   if (code != EXIT_OK) return code;

@@ -64,9 +64,9 @@ typedef struct Sweep {
   SweepJob job;
   xt_store *store;
   char hash[XT_MODEL_HASH_SIZE];
-  xt_sweep_plan plan;
-  SweepOutcome outcome;
-  bool begun; /* responses may have been written */
+  char *command; /* the command line, for the record */
+  xt_job_estimate estimate;
+  xt_job_result result;
 } Sweep;
 
 /* "2/8" */
@@ -95,33 +95,8 @@ static xt_status check_folder(const char *output, xt_error *error) {
   return status;
 }
 
-/* Everything that can be known without the weights. */
-static xt_status prepare(Sweep *s, int shard, int shards, xt_error *error) {
-  const SweepArguments *a = s->arguments;
-  xt_status status;
-  TRY_DONE(job_read(&s->job, a, shard, shards, error));
-  TRY_DONE(model_describe(&a->model, &s->model, error));
-  TRY_DONE(job_check(&s->job, &s->model, error));
-  const bool exists = access(a->output, F_OK) == 0;
-  if (!exists && !a->dry_run) TRY_DONE(check_folder(a->output, error));
-  if (exists || !a->dry_run) {
-    cli_progress(a->model.quiet, "reading the model's hash ...");
-    TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
-  }
-  if (exists) {
-    const xt_store_settings settings = job_settings(a);
-    TRY_DONE(xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
-    TRY_DONE(xt_store_check(s->store, s->model.model, s->hash, &settings, error));
-  }
-  TRY_DONE(job_find_missing(&s->job, s->store, s->model.info.layers, error));
-done:
-  return status;
-}
-
-/* The command line, for the record. */
 static char *command_text(const SweepArguments *a) {
   json_t *object = json_object();
-
   bool ok = json_add(object, "verb", json_string("sweep"));
   const char *const names[] = {"model", "data", "pairs", "lang", "pivot", "shard", "source-layers", "target-layers"};
   const char *const values[] = {a->model.model, a->data, a->pairs, a->languages, a->pivot, a->shard, a->source_layers, a->target_layers};
@@ -133,35 +108,51 @@ static char *command_text(const SweepArguments *a) {
   return text;
 }
 
+/* Everything that can be known without the weights. */
+static xt_status prepare(Sweep *s, int shard, int shards, xt_error *error) {
+  const SweepArguments *a = s->arguments;
+  xt_status status;
+  TRY_DONE(job_read(&s->job, a, error));
+  TRY_DONE(model_describe(&a->model, &s->model, error));
+  s->command = command_text(a);
+  TRY_DONE(job_create(&s->job, &s->model, shard, shards, s->command, error));
+  const bool exists = access(a->output, F_OK) == 0;
+  if (!exists && !a->dry_run) TRY_DONE(check_folder(a->output, error));
+  if (exists || !a->dry_run) {
+    cli_progress(a->model.quiet, "reading the model's hash ...");
+    TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
+  }
+  if (exists) TRY_DONE(xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
+  TRY_DONE(job_plan(&s->job, s->store, s->hash, error));
+done:
+  return status;
+}
+
 static xt_status execute(Sweep *s, xt_error *error) {
-  const xt_store_settings settings = job_settings(s->arguments);
   xt_status status;
   if (!s->store) TRY_DONE(xt_store_open(s->arguments->output, XT_STORE_WRITE, &s->store, error));
-  char *command = command_text(s->arguments);
-  status = xt_store_begin(s->store, s->model.model, s->hash, &settings, command ? command : "", error);
-  free(command);
-  if (status) goto done;
-  s->begun = true;
-  status = job_run(&s->job, &s->model, s->store, &s->outcome, error);
+  status = job_run(&s->job, &s->model, s->store, &s->result, error);
 done:
   return status;
 }
 
 /* ---- what is printed -------------------------------------------------------------------------- */
 
-static void count_languages(const SweepJob *job, int *languages) {
-  *languages = 0;
-  for (size_t i = 0; i < job->count; i++) {
+static int count_languages(const SweepJob *job) {
+  int languages = 0;
+  for (size_t i = 0; i < job->info.questions; i++) {
     bool seen = false; /* questions of a language follow one another, but for pairs in any order */
-    for (size_t k = i; k-- > 0 && !seen;) seen = strcmp(job->questions[k]->lang, job->questions[i]->lang) == 0;
-    *languages += !seen;
+    for (size_t k = i; k-- > 0 && !seen;) seen = strcmp(xt_job_question(job->job, k)->lang, xt_job_question(job->job, i)->lang) == 0;
+    languages += !seen;
   }
+  return languages;
 }
 
 static xt_status print_plan(Sweep *s, xt_error *error) {
-  const SweepJob *job = &s->job;
+  const xt_job_info *job = &s->job.info;
+  const xt_sweep_plan *plan = &s->estimate.plan;
+  const int languages = count_languages(&s->job);
   double flops = 0, bytes = 0;
-  int languages;
   char low[32], high[32], names[200] = "", site[16];
   xt_status status = XT_STATUS_OK;
   if (job->to_run) {
@@ -169,57 +160,55 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
     status = xt_session_peak(s->model.session, &flops, &bytes, error);
   }
   const double speed = flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
-  if (job->to_run && !status) status = job_plan(job, &s->model, speed, &s->plan, error);
+  if (job->to_run && !status) status = xt_job_get_estimate(s->job.job, s->model.model, speed, &s->estimate, error);
   if (status) return status;
-  const SweepWork work = job_work(job, &s->model.info);
-  const double least = work.prompt_flops + work.least_flops, most = work.prompt_flops + work.most_flops;
-  count_languages(job, &languages);
-  for (int i = 0; i < job->sites.count; i++) {
+  const double least = s->estimate.prompt_flops + s->estimate.least_flops, most = s->estimate.prompt_flops + s->estimate.most_flops;
+  for (size_t i = 0; i < job->site_count; i++) {
     if (i) strcat(names, ",");
-    strcat(names, xt_site_format(job->sites.at[i], site));
+    strcat(names, xt_site_format(job->sites[i], site));
   }
   if (s->arguments->model.json) {
     json_t *object = json_object();
     bool ok = json_add(object, "output", json_string(s->arguments->output));
     ok = json_add(object, "sites", json_string(names)) && ok;
-    ok = json_add(object, "instances", json_integer((json_int_t)job->count)) && ok;
-    ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long_count)) && ok;
+    ok = json_add(object, "instances", json_integer((json_int_t)job->questions)) && ok;
+    ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long)) && ok;
     ok = json_add(object, "languages", json_integer(languages)) && ok;
     ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
     ok = json_add(object, "present", json_integer((json_int_t)job->present)) && ok;
     ok = json_add(object, "to_run", json_integer((json_int_t)job->to_run)) && ok;
     ok = json_add(object, "sources_to_run", json_integer((json_int_t)job->sources_to_run)) && ok;
-    ok = json_add(object, "rows_together", json_integer(s->plan.rows_together)) && ok;
-    ok = json_add(object, "instances_together", json_integer(s->plan.instances_together)) && ok;
-    ok = json_add(object, "passes", json_integer(s->plan.passes)) && ok;
-    ok = json_add(object, "memory_bytes", json_integer((json_int_t)s->plan.bytes)) && ok;
+    ok = json_add(object, "rows_together", json_integer(plan->rows_together)) && ok;
+    ok = json_add(object, "instances_together", json_integer(plan->instances_together)) && ok;
+    ok = json_add(object, "passes", json_integer(plan->passes)) && ok;
+    ok = json_add(object, "memory_bytes", json_integer((json_int_t)plan->bytes)) && ok;
     ok = json_add(object, "seconds_least", json_number(least / speed)) && ok;
     ok = json_add(object, "seconds_most", json_number(most / speed)) && ok;
     if (ok) return json_print(object, error);
     json_decref(object);
     return error_memory(error);
   }
-  printf("instances   %zu in %d language%s\n", job->count, languages, languages == 1 ? "" : "s");
+  printf("instances   %zu in %d language%s\n", job->questions, languages, languages == 1 ? "" : "s");
   printf("sites       %s\n", names);
   printf("responses   %llu, untouched runs included; %llu are in %s, %llu to run\n", (unsigned long long)job->responses,
          (unsigned long long)job->present, s->arguments->output, (unsigned long long)job->to_run);
   if (!job->to_run) return XT_STATUS_OK;
-  printf("together    %d instance%s, %d rows; %d passes in all\n", s->plan.instances_together, s->plan.instances_together == 1 ? "" : "s",
-         s->plan.rows_together, s->plan.passes);
-  printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)s->plan.bytes / 1e9, (double)s->model.info.weight_bytes / 1e9);
+  printf("together    %d instance%s, %d rows; %d passes in all\n", plan->instances_together, plan->instances_together == 1 ? "" : "s",
+         plan->rows_together, plan->passes);
+  printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9, (double)s->model.info.weight_bytes / 1e9);
   printf("time        %s to %s at %.0f GFLOP/s: from all responses agreeing to no two of them\n", format_seconds(least / speed, low),
          format_seconds(most / speed, high), speed / 1e9);
   return XT_STATUS_OK;
 }
 
 static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
-  const SweepJob *job = &s->job;
-  const SweepOutcome *o = &s->outcome;
+  const xt_job_info *job = &s->job.info;
+  const xt_job_result *o = &s->result;
   const bool quiet = s->arguments->model.quiet;
-  const double rate = o->seconds > 0 ? (double)o->added / o->seconds : 0;
-  if (s->begun)
+  const double rate = o->seconds > 0 ? (double)o->responses / o->seconds : 0;
+  if (s->result.begun)
     cli_note(quiet, "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing left %.0f%% of the layers to compute while decoding",
-             s->arguments->output, (unsigned long long)o->added, (unsigned long long)o->instances, o->instances == 1 ? "" : "s", o->seconds, rate,
+             s->arguments->output, (unsigned long long)o->responses, (unsigned long long)o->questions, o->questions == 1 ? "" : "s", o->seconds, rate,
              o->stats.row_layers_alone ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone : 100.0);
   else
     cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output, (unsigned long long)job->responses);
@@ -227,11 +216,11 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   json_t *object = json_object();
   bool ok = json_add(object, "output", json_string(s->arguments->output));
   ok = json_add(object, "finished", json_boolean(finished)) && ok;
-  ok = json_add(object, "instances", json_integer((json_int_t)job->count)) && ok;
-  ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long_count)) && ok;
+  ok = json_add(object, "instances", json_integer((json_int_t)job->questions)) && ok;
+  ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long)) && ok;
   ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
   ok = json_add(object, "present_before", json_integer((json_int_t)job->present)) && ok;
-  ok = json_add(object, "computed", json_integer((json_int_t)o->added)) && ok;
+  ok = json_add(object, "computed", json_integer((json_int_t)o->responses)) && ok;
   ok = json_add(object, "tokens", json_integer((json_int_t)o->stats.tokens)) && ok;
   ok = json_add(object, "seconds", json_number(o->seconds)) && ok;
   ok = json_add(object, "responses_per_second", json_number(rate)) && ok;
@@ -258,10 +247,11 @@ static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int 
 
 /* After work has begun, failing is not the input's fault: whatever is wrong, the same command goes on later. */
 static int finish_early(const Cli *cli, const Sweep *s, xt_status status, const xt_error *error) {
-  if (status) cli_exit(cli, status, error);
+  const bool stopped = status == XT_STATUS_CANCELLED && interrupt_asked();
+  if (!stopped) cli_exit(cli, status, error);
   else fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
   cli_note(s->arguments->model.quiet, "%s keeps what was done; the same command goes on from there", s->arguments->output);
-  return status ? EXIT_FAILED : interrupt_exit_code();
+  return stopped ? interrupt_exit_code() : EXIT_FAILED;
 }
 
 static int run(const Cli *cli, void *opaque) {
@@ -271,25 +261,28 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   int shard, shards, code;
   arguments->has_task = option_is_given(cli, "task");
-  if (arguments->cot && !option_is_given(cli, "max-new-tokens")) arguments->max_new_tokens = COT_NEW_TOKENS;
+  if (arguments->cot && !option_is_given(cli, "max-new-tokens")) arguments->max_new_tokens = XT_JOB_COT_TOKENS;
   code = check_usage(cli, arguments, &shard, &shards);
   if (code != EXIT_OK) return code;
   TRY_DONE(prepare(&s, shard, shards, &error));
-  if (job_has_work(&s.job) || s.job.edited_count) {
+  if (s.job.info.has_work) {
     TRY_DONE(model_load(&arguments->model, &s.model, &error));
-    TRY_DONE(job_plan(&s.job, &s.model, 0, &s.plan, &error));
+    TRY_DONE(xt_job_get_estimate(s.job.job, s.model.model, 0, &s.estimate, &error));
   }
   if (arguments->dry_run) {
     TRY_DONE(print_plan(&s, &error));
     goto done;
   }
-  if (job_has_work(&s.job) || s.job.edited_count) TRY_DONE(execute(&s, &error));
-  TRY_DONE(print_summary(&s, !s.outcome.stopped, &error));
+  if (s.job.info.has_work) status = execute(&s, &error);
+  const bool stopped = status == XT_STATUS_CANCELLED && interrupt_asked();
+  if (!status || stopped) TRY_DONE(print_summary(&s, !stopped, &error));
+  if (stopped) status = XT_STATUS_CANCELLED;
 done:
-  if (s.begun && (status || s.outcome.stopped)) code = finish_early(cli, &s, status, &error);
+  if (s.result.begun && status) code = finish_early(cli, &s, status, &error);
   else code = cli_exit(cli, status, &error);
   xt_store_close(s.store);
   job_deinit(&s.job);
+  free(s.command);
   model_deinit(&s.model);
   return code;
 }

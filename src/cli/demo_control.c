@@ -21,9 +21,9 @@ static bool may_lend(const xt_question *to, const xt_question *from, bool same_k
 
 static const xt_question *lender(const SweepJob *job, size_t q) {
   for (int same_kind = 1; same_kind >= 0; same_kind--)
-    for (size_t step = 1; step < job->count; step++) {
-      const xt_question *other = job->questions[(q + step) % job->count];
-      if (may_lend(job->questions[q], other, same_kind)) return other;
+    for (size_t step = 1; step < job->info.questions; step++) {
+      const xt_question *other = xt_job_question(job->job, (q + step) % job->info.questions);
+      if (may_lend(xt_job_question(job->job, q), other, same_kind)) return other;
     }
   return NULL;
 }
@@ -47,10 +47,10 @@ xt_status control_write(const SweepJob *job, const char *path, size_t *count, xt
   if (!out) return error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
   bool ok = true;
   *count = 0;
-  for (size_t q = 0; q < job->count && ok; q++) {
+  for (size_t q = 0; q < job->info.questions && ok; q++) {
     const xt_question *other = lender(job, q);
     if (!other) continue;
-    ok = write_line(out, job->questions[q], other);
+    ok = write_line(out, xt_job_question(job->job, q), other);
     ++*count;
   }
   ok = fclose(out) == 0 && ok;

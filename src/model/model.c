@@ -262,6 +262,7 @@ static xt_status open_model(const char *directory, const xt_model_options *optio
   TRY(mem_alloc(&m, 1, sizeof *m, error));
   m->limits = BACKEND_CPU_LIMITS;
   xt_status status = XT_STATUS_OK;
+  m->compute = options->compute;
   TRY_DONE(mem_copy_text(&m->path, directory, strlen(directory), error));
   TRY_DONE(hub_folder_refuse_adapter(directory, error));
   TRY_DONE(model_config_load(directory, &m->config, error));

@@ -29,6 +29,7 @@ struct xt_model {
   Table *embedding;
   Dev final_norm;
   Weight *unembed;
+  xt_compute compute;       /* type that products are, or would be, computed in */
   uint64_t weight_bytes;
   uint64_t memory_limit;    /* bytes for everything, weights included */
 };

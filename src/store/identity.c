@@ -40,6 +40,7 @@ done:
 }
 
 void xt_store_identity_deinit(xt_store_identity *identity) {
+  if (!identity) return;
   free((void *)(uintptr_t)identity->hash);
   free((void *)(uintptr_t)identity->name);
   free((void *)(uintptr_t)identity->provenance);
@@ -58,7 +59,7 @@ static void settings_text(const xt_store_identity *identity, StoreTexts *texts) 
   snprintf(texts->of[STORE_IGNORE_EOS], STORE_VALUE_SIZE, "%d", settings->ignore_eos);
 }
 
-static xt_status check(const xt_store *s, const xt_store_identity *identity, xt_error *error) {
+xt_status store_check_identity(const xt_store *s, const xt_store_identity *identity, xt_error *error) {
   StoreTexts wanted;
   if (!s->settings.of[STORE_MODEL_HASH][0]) return XT_STATUS_OK;
   settings_text(identity, &wanted);
@@ -76,7 +77,7 @@ static xt_status check(const xt_store *s, const xt_store_identity *identity, xt_
 xt_status xt_store_check(const xt_store *s, const xt_model *model, const char *hash, const xt_store_settings *settings, xt_error *error) {
   char name[HUB_NAME_SIZE];
   const xt_store_identity identity = describe(model, hash, settings, name);
-  return check(s, &identity, error);
+  return store_check_identity(s, &identity, error);
 }
 
 /* ---- written ------------------------------------------------------------------------------------- */
@@ -105,7 +106,7 @@ static xt_status add_run(xt_store *s, const char *provenance, xt_error *error) {
 }
 
 /* What no reader would take. */
-static xt_status check_identity(const xt_store *s, const xt_store_identity *identity, xt_error *error) {
+static xt_status check_values(const xt_store *s, const xt_store_identity *identity, xt_error *error) {
   const char *field = NULL;
   if (!identity->hash || !identity->hash[0] || strlen(identity->hash) >= STORE_VALUE_SIZE) field = "hash";
   else if (identity->layers < 1 || identity->layers > XT_STORE_LAYERS_MOST) field = "layers";
@@ -119,8 +120,8 @@ static xt_status check_identity(const xt_store *s, const xt_store_identity *iden
 
 xt_status xt_store_begin_as(xt_store *s, const xt_store_identity *identity, xt_error *error) {
   if (s->mode != XT_STORE_WRITE) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store was opened for reading");
-  TRY(check_identity(s, identity, error));
-  TRY(check(s, identity, error));
+  TRY(check_values(s, identity, error));
+  TRY(store_check_identity(s, identity, error));
   s->begun = false;
   TRY(store_make_tables(s, error));
   if (!s->settings.of[STORE_MODEL_HASH][0]) {

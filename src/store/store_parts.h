@@ -72,6 +72,9 @@ static inline int store_layers(const xt_store *store) { return atoi(store->setti
 /* Another process that holds a lock on the file, and its name; 0: none is known of. Linux only. */
 long store_lock_holder(const char *path, char name[XT_STORE_NAME_SIZE]);
 
+/* xt_store_check by an identity, of which the hash, the layers and the settings count. */
+xt_status store_check_identity(const xt_store *store, const xt_store_identity *identity, xt_error *error);
+
 /* Identity of a question by its content. */
 void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
 /* A question's options as the column `choices` has them; NULL: none. The caller frees *out with free(). */

@@ -111,6 +111,29 @@ xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error
   return XT_STATUS_OK;
 }
 
+/* Parts are told apart by texts, any of which may be anybody's own. */
+static xt_status part_name(TextBuffer *name, const xt_question *q, xt_error *error) {
+  text_buffer_format(name, "%s\x1f%s\x1f%s", q->task, q->lang, q->source_lang);
+  return name->failed ? err_memory(error, name->size) : XT_STATUS_OK;
+}
+
+xt_status dataset_count_whole(xt_dataset *d, const xt_question *of, size_t n, xt_error *error) {
+  TextBuffer name = {0};
+  if (!d->whole) d->whole = json_object();
+  xt_status status = part_name(&name, of, error);
+  const json_int_t before = status ? 0 : json_integer_value(json_object_get(d->whole, name.data));
+  if (!status && json_object_set_new(d->whole, name.data, json_integer(before + (json_int_t)n)) != 0) status = err_memory(error, name.size);
+  text_buffer_free(&name);
+  return status;
+}
+
+size_t dataset_whole(const xt_dataset *d, const xt_question *of) {
+  TextBuffer name = {0};
+  const size_t count = part_name(&name, of, NULL) ? 0 : (size_t)json_integer_value(json_object_get(d->whole, name.data));
+  text_buffer_free(&name);
+  return count;
+}
+
 size_t xt_dataset_repeats(const xt_dataset *dataset, size_t *line, size_t *first) {
   *line = dataset->repeat_line;
   *first = dataset->repeat_of;
@@ -124,6 +147,7 @@ const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index) { ret
 void xt_dataset_close(xt_dataset *dataset) {
   if (!dataset) return;
   arena_free(&dataset->arena);
+  json_decref(dataset->whole);
   free(dataset->questions);
   free(dataset);
 }

@@ -11,6 +11,8 @@ struct xt_dataset {
   Arena arena; /* of every string and choice */
   xt_question *questions;
   size_t count, capacity;
+  bool cot;      /* prompts ask for reasoning */
+  json_t *whole; /* how many questions there are of each task and languages, whatever the limit left; NULL: none were counted */
   size_t repeats, repeat_line, repeat_of; /* xt_dataset_repeats */
 };
 
@@ -37,6 +39,11 @@ xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const c
 
 /* Ends both prompts by asking for reasoning, each in its language, and the id by "-cot". */
 xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *question, xt_error *error);
+
+/* Counts `n` questions of this one's task and languages, taken or not. */
+xt_status dataset_count_whole(xt_dataset *dataset, const xt_question *of, size_t n, xt_error *error);
+/* How many were counted. */
+size_t dataset_whole(const xt_dataset *dataset, const xt_question *of);
 
 /* Appends a copy of *question. */
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error);

@@ -148,6 +148,7 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   bool repeat = false;
   TRY(find_repeat(r, i, &q, &repeat, error));
   if (repeat) return XT_STATUS_OK;
+  TRY(dataset_count_whole(d, &q, 1, error));
   bool enough = false;
   if (o->limit) TRY(count_language(r, q.lang, &enough, error));
   if (enough) return XT_STATUS_OK;
@@ -161,6 +162,7 @@ static xt_status add_all(Reader *r, xt_error *error) {
   r->taken = json_object();
   if (!r->seen || !r->taken) return err_memory(error, 0);
   TRY(mem_alloc(&r->dataset, 1, sizeof *r->dataset, error));
+  r->dataset->cot = r->options->cot;
   for (size_t i = 0; i < json_array_size(r->lines.values); i++) TRY(add_line(r, i, error));
   if (r->dataset->count) return XT_STATUS_OK;
   if (r->options->languages) return refuse_languages(r->lines.values, r->path, error);

@@ -113,6 +113,7 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
   TRY_DONE(dataset_copy_choices(d, &entry->task, directory, lang, &q.choices, &q.choice_count, error));
   TRY_DONE(files_read(&f, entry, directory, q.source_lang, lang, error));
   const size_t lines = json_array_size(f.target.values);
+  TRY_DONE(dataset_count_whole(d, &q, lines, error));
   for (size_t i = 0; i < lines && (o->limit == 0 || i < o->limit); i++) {
     char id[24];
     snprintf(id, sizeof id, "%zu", i);
@@ -206,6 +207,7 @@ xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_d
   *out = NULL;
   TRY(check_options(task, directory, o, error));
   TRY(mem_alloc(&d, 1, sizeof *d, error));
+  d->cot = o->cot;
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; !status && (o->languages ? i < o->language_count : task->languages[i] != NULL); i++)
     status = add_language(d, task_entry(task), directory, o->languages ? o->languages[i] : task->languages[i], o, error);

@@ -23,6 +23,8 @@ static void test_frees_accept_null(void **state) {
   xt_dataset_close(NULL);
   xt_choices_free(NULL, 3);
   xt_store_close(NULL);
+  xt_store_identity_deinit(NULL);
+  xt_job_free(NULL);
   xt_selector_free(NULL);
   xt_coverage_free(NULL);
   xt_analysis_free(NULL);

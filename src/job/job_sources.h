@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sweep writes down beside the transplants: its plan, and what each source prompt generates by itself. */
-#ifndef CLI_SWEEP_RECORD_H
-#define CLI_SWEEP_RECORD_H
-
-#include "sweep_job.h"
-
-/* Records what the job is about, so that reports can tell how much of it is there. */
-xt_status job_add_plans(const SweepJob *job, xt_store *store, int layers, xt_error *error);
-
-/* Questions that the store has with another prompt or answer: refused, or, with --replace, put on job->edited. */
-xt_status job_find_edited(SweepJob *job, xt_store *store, xt_error *error);
-
 /* Responses to source prompts. Of questions with equal ones, such as the English one of every language, the first that needs it asks
  * for it: xt_instance.run_source, where the question is swept. */
+#ifndef JOB_JOB_SOURCES_H
+#define JOB_JOB_SOURCES_H
+
+#include "job/job.h"
+
 typedef struct SourceRuns {
-  SweepJob *job;
+  xt_job *job;
   size_t *first;              /* [job->count]: the first question that needs the same response */
   xt_generation *generations; /* [job->count]: of those, once they are run */
 } SourceRuns;
 /* Sets run_source of the job's instances, too. */
-xt_status source_runs_init(SourceRuns *runs, SweepJob *job, xt_error *error);
-void source_runs_deinit(SourceRuns *runs);
+xt_status source_runs_init(SourceRuns *runs, xt_job *job, xt_error *error);
+void source_runs_deinit(SourceRuns *runs); /* accepts a zeroed one */
 
 /* Adds to the store what is known of those that questions [at, at + n) need; they are the store's `numbers`. */
 xt_status source_runs_store_known(const SourceRuns *runs, xt_store *store, size_t at, size_t n, const int64_t *numbers, xt_error *error);
@@ -29,6 +22,6 @@ xt_status source_runs_store_known(const SourceRuns *runs, xt_store *store, size_
 xt_status source_runs_take(SourceRuns *runs, xt_store *store, size_t index, const xt_generation *generation, size_t at, size_t n,
                            const int64_t *numbers, xt_error *error);
 /* Runs those that questions [at, at + n) need, without a sweep. `cancel` is asked between steps. */
-xt_status source_runs_alone(SourceRuns *runs, const LoadedModel *model, size_t at, size_t n, bool (*cancel)(void *user), void *user, xt_error *error);
+xt_status source_runs_alone(SourceRuns *runs, xt_session *session, size_t at, size_t n, bool (*cancel)(void *user), void *user, xt_error *error);
 
 #endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the job's own files share. */
+#ifndef JOB_JOB_H
+#define JOB_JOB_H
+
+#include "base/arena.h"
+#include "xtransplant/job.h"
+
+#define JOB_SITES_MOST 16
+
+typedef struct LayerSet {
+  bool has[XT_STORE_LAYERS_MOST];
+} LayerSet;
+
+/* Sites and layers that a question still needs: their product is run. No sites: none is missing. */
+typedef struct Todo {
+  uint32_t sites;  /* bit i: options.sites[i] */
+  uint32_t source; /* 1: the source prompt's own response is missing */
+  LayerSet sources, targets;
+} Todo;
+
+struct xt_job {
+  Arena arena;                  /* of the options' copies */
+  xt_job_options options;       /* with the defaults filled in, but for layers */
+  xt_site sites[JOB_SITES_MOST];
+  const xt_dataset *dataset;
+  xt_store_identity identity;   /* hash and name only once they are known; no provenance */
+  char hash[XT_MODEL_HASH_SIZE];
+  int vocab, positions;         /* of the model */
+  char architecture[64];
+  uint64_t parameters;
+  double layer_flops, unembed_flops;
+  size_t count;                 /* questions of this shard */
+  const xt_question **questions;
+  xt_instance *instances;       /* their prompts' ids, owned */
+  Todo *todo;
+  Todo all;                     /* every site and layer asked for */
+  const xt_question **too_long; /* left out of `questions` */
+  size_t too_long_count;
+  const xt_store *planned;      /* the store that what follows is about; NULL: none */
+  uint64_t present, to_run, questions_to_run, sources_to_run; /* as xt_job_info has them */
+  int64_t *edited;              /* questions of the store that questions of the job take the place of */
+  size_t edited_count, edited_capacity;
+};
+
+void job_warn(const xt_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int job_set_size(const LayerSet *set, int layers);
+int job_site_count(const Todo *todo);
+
+/* A Todo as the sweep's options, with their lists. */
+typedef struct Wanted {
+  xt_site sites[JOB_SITES_MOST];
+  int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];
+  xt_sweep_options options;
+} Wanted;
+void job_want(Wanted *wanted, const xt_job *job, const Todo *todo);
+/* How many questions from `at` on need the same. */
+size_t job_alike(const xt_job *job, size_t at);
+/* What is to run, in operations. */
+void job_work(const xt_job *job, xt_job_estimate *out);
+
+/* ---- what is written down beside the transplants (job_record.c) ----------------------------------- */
+
+/* Records what the job is about, so that reports can tell how much of it is there. */
+xt_status job_add_plans(const xt_job *job, xt_store *store, xt_error *error);
+/* Questions that the store has with another prompt or answer: refused, or put on job->edited to be replaced. */
+xt_status job_find_edited(xt_job *job, xt_store *store, xt_error *error);
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Jobs: what is stored does not depend on where a job was stopped or how it was split, and nothing is done twice. */
+#include <sys/stat.h>
+
+#include "models.h"
+
+#define ALL 100000
+
+static const char pairs[] =
+    "{\"id\": \"a\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"The capital of France is\", \"target\": \"Mji mkuu ni\", \"gold\": \"e\", \"task\": \"xquad\"}\n"
+    "{\"id\": \"b\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"The capital of France is\", \"target\": \"Mji\", \"gold\": \"a\", \"task\": \"xquad\"}\n"
+    "{\"id\": \"c\", \"lang\": \"tr\", \"source_lang\": \"en\", \"source\": \"Two\", \"target\": \"Iki arti iki\", \"gold\": \"i\", \"task\": \"xquad\"}\n"
+    "{\"id\": \"d\", \"lang\": \"tr\", \"source_lang\": \"en\", \"source\": \"Three and three\", \"target\": \"Uc\", \"gold\": \"u\", \"task\": \"xquad\"}\n";
+
+static xt_model *model;
+static xt_session *session;
+static xt_dataset *dataset;
+static char hash[XT_MODEL_HASH_SIZE];
+static const xt_site sites[] = {{XT_TAP_ATTN, XT_TAP_ATTN}, {XT_TAP_BLOCK, XT_TAP_BLOCK}};
+
+static xt_dataset *parse(const char *text, const xt_dataset_options *options) {
+  xt_dataset *out;
+  xt_error error;
+  ASSERT_OK(xt_dataset_parse_pairs(text, strlen(text), "pairs", options, &out, &error));
+  return out;
+}
+
+static int set_up(void **state) {
+  (void)state;
+  xt_error error;
+  models_open("tiny-llama", "f32", &(xt_model_options){.threads = 1}, &model, &session);
+  ASSERT_OK(xt_model_hash(model, hash, &error));
+  dataset = parse(pairs, NULL);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  xt_dataset_close(dataset);
+  xt_session_free(session);
+  xt_model_close(model);
+  return 0;
+}
+
+static const char *path_of(const char *name) {
+  static char path[160];
+  snprintf(path, sizeof path, "%s/%s", models_folder, name);
+  return path;
+}
+
+static xt_store *open_store(const char *name) {
+  xt_error error;
+  xt_store *store;
+  ASSERT_OK(xt_store_open(path_of(name), XT_STORE_WRITE, &store, &error));
+  return store;
+}
+
+/* Stops when it has been asked so many times. */
+static bool count_down(void *user) { return --*(int *)user < 0; }
+
+static xt_job_options options_for(int *patience) {
+  return (xt_job_options){.sites = sites, .site_count = 2, .max_new_tokens = 4, .max_rows = 40, .commit_seconds = -1, .cancel = count_down, .user = patience};
+}
+
+static xt_job *create(const xt_job_options *options) {
+  xt_error error;
+  xt_job *job;
+  ASSERT_OK(xt_job_create(model, dataset, options, &job, &error));
+  return job;
+}
+
+/* Runs a job of its own on a store that is opened for it. */
+static xt_status run_once(const char *name, const xt_job_options *options, xt_job_result *result) {
+  xt_error error;
+  xt_store *store = open_store(name);
+  xt_job *job = create(options);
+  const xt_status status = xt_job_run(job, session, store, result, &error);
+  xt_job_free(job);
+  xt_store_close(store);
+  return status;
+}
+
+/* ---- what a store holds, as text ---------------------------------------------------------------- */
+
+typedef struct Text {
+  char *data;
+  size_t size;
+} Text;
+
+static xt_status add_row(void *user, const xt_store_row *r, xt_error *error) {
+  (void)error;
+  Text *t = user;
+  t->data = realloc(t->data, t->size + 400 + r->text_length);
+  assert_non_null(t->data);
+  t->size += (size_t)sprintf(t->data + t->size, "%s %s %s %d %d %d %a %a %a %a ", r->id, r->question->id, r->site, r->source_layer, r->target_layer, r->correct,
+                             r->margin, r->entropy, r->mean_entropy, r->mean_logprob);
+  t->size += (size_t)sprintf(t->data + t->size, "%.*s\n", (int)r->text_length, r->text);
+  return XT_STATUS_OK;
+}
+
+static char *export_of(const char *name) {
+  xt_error error;
+  xt_store *store;
+  Text text = {calloc(1, 1), 0};
+  ASSERT_OK(xt_store_open(path_of(name), XT_STORE_READ, &store, &error));
+  ASSERT_OK(xt_store_read(store, add_row, &text, &error));
+  ASSERT_OK(xt_store_read_sources(store, add_row, &text, &error));
+  xt_store_close(store);
+  return text.data;
+}
+
+static void same_export(const char *a, const char *b) {
+  char *x = export_of(a), *y = export_of(b);
+  assert_string_equal(x, y);
+  free(x);
+  free(y);
+}
+
+/* ---- the tests ---------------------------------------------------------------------------------- */
+
+static void whole(void) {
+  struct stat info;
+  int patience = ALL;
+  const xt_job_options o = options_for(&patience);
+  xt_job_result result;
+  if (stat(path_of("whole.db"), &info) == 0) return;
+  assert_int_equal(run_once("whole.db", &o, &result), XT_STATUS_OK);
+  assert_int_equal(result.responses, 4 * (1 + 2 * 6 * 6));
+  assert_int_equal(result.questions, 4);
+  assert_true(result.begun && result.stats.flops > 0);
+}
+
+/* Stopped again and again, each time a little later, until it is done. */
+static void test_stopped(void **state) {
+  (void)state;
+  xt_job_result result;
+  uint64_t sum = 0;
+  int stops = 0;
+  whole();
+  for (int n = 3;; n += 4, stops++) {
+    int patience = n;
+    const xt_job_options o = options_for(&patience);
+    const xt_status status = run_once("stopped.db", &o, &result);
+    sum += result.responses;
+    if (status == XT_STATUS_OK) break;
+    assert_int_equal(status, XT_STATUS_CANCELLED);
+    assert_true(result.begun);
+  }
+  assert_true(stops >= 3);
+  assert_true(sum >= 4 * (1 + 2 * 6 * 6));
+  same_export("whole.db", "stopped.db");
+}
+
+static void test_shards(void **state) {
+  (void)state;
+  xt_error error;
+  char one[160], two[160];
+  whole();
+  for (int k = 1; k <= 2; k++) {
+    int patience = ALL;
+    xt_job_options o = options_for(&patience);
+    o.shard = k;
+    o.shards = 2;
+    assert_int_equal(run_once(k == 1 ? "one.db" : "two.db", &o, NULL), XT_STATUS_OK);
+  }
+  strcpy(one, path_of("one.db"));
+  strcpy(two, path_of("two.db"));
+  ASSERT_OK(xt_store_merge(path_of("merged.db"), (const char *const[]){one, two}, 2, &error));
+  same_export("whole.db", "merged.db");
+}
+
+/* A store with everything in it is not written to, and a second run of one job plans anew. */
+static void test_nothing_to_do(void **state) {
+  (void)state;
+  xt_error error;
+  xt_store_info before, after;
+  xt_job_info info;
+  xt_job_result result;
+  int patience = ALL;
+  whole();
+  const xt_job_options o = options_for(&patience);
+  xt_store *store = open_store("whole.db");
+  xt_job *job = create(&o);
+  ASSERT_OK(xt_store_get_info(store, &before, &error));
+  ASSERT_OK(xt_job_plan(job, store, hash, &error));
+  xt_job_get_info(job, &info);
+  assert_true(!info.has_work && info.to_run == 0 && info.sources_to_run == 0);
+  assert_int_equal(info.present, info.responses);
+  for (int twice = 0; twice < 2; twice++) {
+    ASSERT_OK(xt_job_run(job, session, store, &result, &error));
+    assert_true(!result.begun && result.responses == 0 && result.questions == 0);
+  }
+  ASSERT_OK(xt_store_get_info(store, &after, &error));
+  assert_int_equal(before.runs, after.runs);
+  xt_job_free(job);
+  xt_store_close(store);
+  store = open_store("again.db");
+  job = create(&o);
+  ASSERT_OK(xt_job_run(job, session, store, &result, &error));
+  assert_int_equal(result.responses, info.responses);
+  ASSERT_OK(xt_job_run(job, session, store, &result, &error));
+  assert_int_equal(result.responses, 0);
+  xt_job_free(job);
+  xt_store_close(store);
+  same_export("whole.db", "again.db");
+}
+
+/* What is missing before there is a store, for a model whose weights were not read, and with the defaults. */
+static void test_plan(void **state) {
+  (void)state;
+  xt_error error;
+  xt_model *inspected;
+  xt_model_info about;
+  xt_job_info info;
+  xt_job_estimate estimate;
+  xt_job *job;
+  xt_model_get_info(model, &about);
+  ASSERT_OK(xt_model_inspect(about.path, NULL, &inspected, &error));
+  ASSERT_OK(xt_job_create(inspected, dataset, NULL, &job, &error));
+  xt_model_close(inspected);
+  ASSERT_OK(xt_job_plan(job, NULL, NULL, &error));
+  xt_job_get_info(job, &info);
+  assert_true(info.has_work && info.present == 0);
+  assert_int_equal(info.site_count, 1);
+  assert_int_equal(info.sites[0].read, XT_TAP_FFN); /* the paper's for xquad */
+  assert_int_equal(info.max_new_tokens, XT_JOB_NEW_TOKENS);
+  assert_int_equal(info.responses, 4 * 37);
+  assert_int_equal(info.to_run, 4 * 37);
+  assert_int_equal(info.sources_to_run, 4);
+  ASSERT_OK(xt_job_get_estimate(job, model, 0, &estimate, &error));
+  assert_int_equal(estimate.plan.responses, info.to_run);
+  assert_true(estimate.prompt_flops > 0 && estimate.least_flops > 0 && estimate.least_flops < estimate.most_flops);
+  assert_string_equal(xt_job_question(job, 3)->id, "d");
+  assert_null(xt_job_question(job, 4));
+  assert_true(xt_job_instance(job, 0)->target_count > 0);
+  xt_job_free(job);
+}
+
+typedef struct Told {
+  char text[600];
+  double last;
+  int calls;
+} Told;
+
+static void hear(void *user, const char *message) {
+  Told *t = user;
+  snprintf(t->text + strlen(t->text), sizeof t->text - strlen(t->text), "%s|", message);
+}
+
+static void follow(void *user, const xt_job_progress *p) {
+  Told *t = user;
+  assert_true(p->share >= 0 && p->share <= 1 && p->responses <= (double)p->responses_in_all);
+  assert_true(p->responses >= t->last);
+  t->last = p->responses;
+  t->calls++;
+}
+
+/* A question is left out with a word, and repeated lines are told; progress ends with everything. */
+static void test_told(void **state) {
+  (void)state;
+  static char text[sizeof pairs + 10000];
+  xt_error error;
+  xt_job *job;
+  xt_job_info info;
+  Told told = {0};
+  const char *const last = strstr(pairs, "{\"id\": \"d\"");
+  int used = sprintf(text, "%s%s{\"id\": \"long\", \"lang\": \"tr\", \"source\": \"x\", \"target\": \"", pairs, last);
+  memset(text + used, 'y', 5000);
+  strcpy(text + used + 5000, "\"}\n");
+  xt_dataset *with = parse(text, NULL);
+  xt_job_options o = {.max_new_tokens = 2, .name = "pairs", .warn = hear, .progress = follow, .user = &told};
+  assert_int_equal(xt_job_create(model, with, &o, &job, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "; skip_long leaves such questions out"));
+  assert_string_equal(error.file, "pairs");
+  told.text[0] = 0;
+  o.skip_long = true;
+  ASSERT_OK(xt_job_create(model, with, &o, &job, &error));
+  xt_job_get_info(job, &info);
+  assert_int_equal(info.questions, 4);
+  assert_int_equal(info.too_long, 1);
+  assert_non_null(strstr(told.text, "pairs: line 5 is the same question as line 4; it is asked once|"));
+  assert_non_null(strstr(told.text, "left out: pairs: tr, line 6, target prompt: is too long"));
+  assert_non_null(strstr(told.text, "1 of 5 questions are too long"));
+  xt_store *store = open_store("told.db");
+  ASSERT_OK(xt_job_run(job, session, store, NULL, &error));
+  assert_true(told.calls > 4 && told.last == (double)info.responses);
+  xt_store_close(store);
+  xt_job_free(job);
+  xt_dataset_close(with);
+}
+
+/* Edited questions are refused, or take the place of the old ones. */
+static void test_edited(void **state) {
+  (void)state;
+  xt_error error;
+  xt_job *job;
+  xt_job_info info;
+  char text[sizeof pairs];
+  int patience = ALL;
+  strcpy(text, pairs);
+  memcpy(strstr(text, "Mji mkuu"), "Jim", 3);
+  xt_dataset *edited = parse(text, NULL);
+  xt_job_options o = options_for(&patience);
+  assert_int_equal(run_once("edited.db", &o, NULL), XT_STATUS_OK);
+  xt_store *store = open_store("edited.db");
+  ASSERT_OK(xt_job_create(model, edited, &o, &job, &error));
+  assert_int_equal(xt_job_plan(job, store, hash, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "has question a (xquad sw) with another prompt or gold answer than the questions. replace drops"));
+  xt_job_free(job);
+  o.replace = true;
+  ASSERT_OK(xt_job_create(model, edited, &o, &job, &error));
+  ASSERT_OK(xt_job_plan(job, store, hash, &error));
+  xt_job_get_info(job, &info);
+  assert_int_equal(info.edited, 1);
+  assert_int_equal(info.questions_to_run, 1);
+  ASSERT_OK(xt_job_run(job, session, store, NULL, &error));
+  xt_job_free(job);
+  xt_store_info about;
+  ASSERT_OK(xt_store_get_info(store, &about, &error));
+  assert_int_equal(about.questions, 4);
+  assert_int_equal(about.vanilla, 4);
+  xt_store_close(store);
+  xt_dataset_close(edited);
+}
+
+static void refused(xt_job_options o, const char *field) {
+  xt_error error;
+  xt_job *job;
+  assert_int_equal(xt_job_create(model, dataset, &o, &job, &error), XT_STATUS_ARGUMENT);
+  assert_null(job);
+  assert_string_equal(error.field, field);
+}
+
+static void test_bad_options(void **state) {
+  (void)state;
+  static const int outside[] = {0, 6}, twice[] = {1, 1};
+  const xt_site same[] = {sites[0], sites[0]};
+  refused((xt_job_options){.source_layers = outside, .source_layer_count = 2}, "source_layers");
+  refused((xt_job_options){.target_layers = twice, .target_layer_count = 2}, "target_layers");
+  refused((xt_job_options){.target_layers = twice}, "target_layers");
+  refused((xt_job_options){.shard = 3, .shards = 2}, "shard");
+  refused((xt_job_options){.shards = 2}, "shard");
+  refused((xt_job_options){.sites = same, .site_count = 2}, "sites");
+  refused((xt_job_options){.sites = same, .site_count = 17}, "sites");
+  refused((xt_job_options){.max_new_tokens = -1}, "max_new_tokens");
+}
+
+/* A store of other settings, and a session of another model, are refused before anything is written. */
+static void test_others(void **state) {
+  (void)state;
+  xt_error error;
+  xt_model *other;
+  xt_session *others;
+  int patience = ALL;
+  whole();
+  xt_job_options o = options_for(&patience);
+  o.max_new_tokens = 5;
+  assert_int_equal(run_once("whole.db", &o, NULL), XT_STATUS_ARGUMENT);
+  models_open("tiny-qwen2", "f32", &(xt_model_options){.threads = 1}, &other, &others);
+  xt_job *job = create(&o);
+  xt_store *store = open_store("new.db");
+  assert_int_equal(xt_job_run(job, others, store, NULL, &error), XT_STATUS_ARGUMENT);
+  xt_job_free(job);
+  xt_store_close(store);
+  struct stat info;
+  assert_int_not_equal(stat(path_of("new.db"), &info), 0);
+  xt_session_free(others);
+  xt_model_close(other);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_stopped), cmocka_unit_test(test_shards), cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_plan),
+      cmocka_unit_test(test_told),    cmocka_unit_test(test_edited), cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_others),
+  };
+  return cmocka_run_group_tests_name("job", tests, set_up, tear_down);
+}
