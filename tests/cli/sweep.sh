@@ -46,6 +46,17 @@ run "$X" sweep -m "$model" $pairs -o whole.db
 expect "a finished sweep" 0
 same "a finished sweep does nothing" "$(cat err) $(cksum <whole.db; ls -l --time-style=full-iso whole.db)" "whole.db: all 730 responses are there; nothing to do $before"
 
+# ---- kernels: each set writes the same bytes
+for kernels in avx512 avx2 neon portable; do
+  rm -f set.db
+  "$X" sweep $small $pairs --kernels $kernels -o set.db 2>err
+  case $? in
+    0) "$X" export set.db >set.jsonl
+       cmp -s whole.jsonl set.jsonl && pass "kernels $kernels export the same bytes" || fail "kernels $kernels export the same bytes" ;;
+    *) grep -q "no CPU kernels \"$kernels\"" err && pass "kernels $kernels are not here" || fail "kernels $kernels" ;;
+  esac
+done
+
 # ---- shards
 for k in 4 2 1 3; do "$X" sweep $small $pairs --shard $k/4 -o shard$k.db || fail "shard $k"; done
 run "$X" merge merged.db shard1.db shard2.db shard3.db shard4.db --quiet

@@ -306,7 +306,7 @@ static void finish(const Part *p, int i) {
   const Kernels *k = all->b->kernels;
   if (s > 0 && o > 0) {
     const float top = p->shared_max[i] > p->own_max[i] ? p->shared_max[i] : p->own_max[i];
-    const float keep = expf(p->shared_max[i] - top), gain = expf(p->own_max[i] - top);
+    const float keep = k->exponential(p->shared_max[i] - top), gain = k->exponential(p->own_max[i] - top);
     k->merge(out, shared, keep, own, gain, 1.0f / (s * keep + o * gain), d);
   } else if (s > 0) k->merge(out, shared, 1, NULL, 0, 1.0f / s, d);
   else if (o > 0) k->merge(out, own, 1, NULL, 0, 1.0f / o, d);

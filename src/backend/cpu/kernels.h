@@ -85,6 +85,7 @@ typedef struct Kernels {
    * position that is a multiple of 16, so that a position's lane never changes. */
   void (*softmax)(float *s, int count, int begin, int end, float scale, float *largest, float *sum);
   void (*tail)(const TailArgs *);
+  float (*exponential)(float x); /* simd.h's, as everywhere: the C library's differs from one machine to the next */
   /* out[n] = (keep * x + gain * y) * scale; y may be NULL: x * scale. */
   void (*merge)(float *out, const float *x, float keep, const float *y, float gain, float scale, size_t n);
   /* Best, second best, entropy and log-probability of a row of logits. */

@@ -130,13 +130,10 @@ INLINE vf vf_load_f16(const uint16_t *p) {
 #define SIMD_NAME "portable"
 #define TILE_ROWS 4
 #define TILE_VECTORS 2
+/* One rounding, as every other set has it, also where that means a call of the C library for each element: results must not depend on
+ * the processor. */
 INLINE vf vf_fma(vf a, vf b, vf c) {
-#ifdef __FP_FAST_FMAF
-  return (vf){__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]),
-              __builtin_fmaf(a[2], b[2], c[2]), __builtin_fmaf(a[3], b[3], c[3])};
-#else
-  return a * b + c;
-#endif
+  return (vf){__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]), __builtin_fmaf(a[2], b[2], c[2]), __builtin_fmaf(a[3], b[3], c[3])};
 }
 /* Finite halves only: exponent and mantissa moved into place, then the bias set right by an exact
  * product with 2^112 (which normalises subnormals too). */
