@@ -28,6 +28,7 @@ typedef struct xt_job_progress {
   double share;             /* of its work, in operations: 0 to 1. That of responses to come is taken to be as it was so far */
   double responses;         /* finished; of those that still grow, the share of their tokens that is there */
   uint64_t responses_in_all, questions, questions_in_all; /* of this run */
+  uint64_t samples, samples_in_all;
 } xt_job_progress;
 
 /* Zero-initialise for the defaults. All is copied but what `user` points to. How many questions of each language there are, and
@@ -46,6 +47,8 @@ typedef struct xt_job_options {
   int max_new_tokens;        /* 0: XT_JOB_NEW_TOKENS, XT_JOB_COT_TOKENS where prompts ask for reasoning */
   bool ignore_eos;
   double repetition_penalty; /* 0: the model's */
+  int samples;               /* so many responses of each target prompt are drawn at random, too; a million at most */
+  xt_sample_settings sampling; /* how; a temperature or top_p of 0: 1 */
   int max_rows;              /* as xt_sweep_options has it, like the next two */
   double pass_seconds;
   double flops_per_second;
@@ -85,6 +88,7 @@ typedef struct xt_job_info {
   uint64_t to_run;          /* that will be computed: some that are there may be among them */
   uint64_t questions_to_run;
   uint64_t sources_to_run;  /* source prompts whose own response is missing, equal ones counted each */
+  uint64_t samples_to_run;
   size_t edited;            /* questions of the store that will be replaced */
   bool has_work;            /* there is something to run or to replace */
 } xt_job_info;
@@ -98,7 +102,8 @@ typedef struct xt_job_estimate {
   xt_sweep_plan plan;       /* how it is cut up */
   double prompt_flops;      /* operations for the prompts; */
   double least_flops;       /* for the responses where all that can agree do; */
-  double most_flops;        /* where no two of them do */
+  double most_flops;        /* where no two of them do; */
+  double sample_flops;      /* for samples, where none ends early */
 } xt_job_estimate;
 /* For a loaded model, by memory and, where the machine's speed is given (else 0), by time. Refuses what cannot fit. */
 xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double flops_per_second, xt_job_estimate *out, xt_error *error);
@@ -108,6 +113,7 @@ typedef struct xt_job_result {
   bool begun;               /* the store was begun: whatever went wrong then, the same job goes on from there */
   uint64_t responses;       /* computed and stored, sources not counted */
   uint64_t questions;       /* done */
+  uint64_t samples;         /* drawn and stored */
   double seconds;
   xt_sweep_stats stats;     /* sums; peak_bytes the largest */
 } xt_job_result;

@@ -25,12 +25,7 @@ static const Option options[] = {
     OPTION_PENALTY(Arguments, penalty),
     {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, samples), .value = "N", .low = 1, .high = 1e6,
      .help = "draw N responses at random in place of the greedy one; they share the prompt's pass"},
-    {.name = "temperature", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, temperature), .value = "T", .low = 1e-6, .high = 1e6, .preset = "1",
-     .help = "with --samples: logits are divided by it"},
-    {.name = "top-p", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, top_p), .value = "P", .low = 1e-9, .high = 1, .preset = "1",
-     .help = "with --samples: draw from the fewest likeliest tokens that make up this share"},
-    {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1",
-     .help = "with --samples: of what is drawn, which does not depend on threads or on how many are drawn"},
+    OPTIONS_SAMPLING(Arguments),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -90,9 +85,8 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   const int wrong = prompt_usage(cli, &arguments->prompt, "prompt");
   if (wrong) return wrong;
-  static const char *const drawing[] = {"temperature", "top-p", "seed"};
-  for (int i = 0; i < 3; i++)
-    if (!arguments->samples && option_is_given(cli, drawing[i])) return cli_usage(cli, "--%s: only with --samples, without which nothing is drawn", drawing[i]);
+  const int idle = sampling_usage(cli, arguments->samples);
+  if (idle) return idle;
   TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   TRY_DONE(prompt_encode(&prompt, &model, arguments->max_new_tokens, &error));

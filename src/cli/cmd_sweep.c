@@ -37,6 +37,9 @@ static const Option options[] = {
      .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens unless said otherwise"},
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
+    {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, samples), .value = "N", .low = 1, .high = 1e6,
+     .help = "besides, draw N responses to each untouched target prompt at random: the report's pass@n"},
+    OPTIONS_SAMPLING(SweepArguments),
     {.name = "skip-long", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, skip_long),
      .help = "leave out, and list, the questions for which the model has too few positions"},
     {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
@@ -148,6 +151,32 @@ static int count_languages(const SweepJob *job) {
   return languages;
 }
 
+/* least, most: seconds. */
+static xt_status plan_json(const Sweep *s, const char *sites, int languages, double least, double most, xt_error *error) {
+  const xt_job_info *job = &s->job.info;
+  const xt_sweep_plan *plan = &s->estimate.plan;
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(s->arguments->output));
+  ok = json_add(object, "sites", json_string(sites)) && ok;
+  ok = json_add(object, "instances", json_integer((json_int_t)job->questions)) && ok;
+  ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long)) && ok;
+  ok = json_add(object, "languages", json_integer(languages)) && ok;
+  ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
+  ok = json_add(object, "present", json_integer((json_int_t)job->present)) && ok;
+  ok = json_add(object, "to_run", json_integer((json_int_t)job->to_run)) && ok;
+  ok = json_add(object, "sources_to_run", json_integer((json_int_t)job->sources_to_run)) && ok;
+  ok = json_add(object, "samples_to_run", json_integer((json_int_t)job->samples_to_run)) && ok;
+  ok = json_add(object, "rows_together", json_integer(plan->rows_together)) && ok;
+  ok = json_add(object, "instances_together", json_integer(plan->instances_together)) && ok;
+  ok = json_add(object, "passes", json_integer(plan->passes)) && ok;
+  ok = json_add(object, "memory_bytes", json_integer((json_int_t)plan->bytes)) && ok;
+  ok = json_add(object, "seconds_least", json_number(least)) && ok;
+  ok = json_add(object, "seconds_most", json_number(most)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
 static xt_status print_plan(Sweep *s, xt_error *error) {
   const xt_job_info *job = &s->job.info;
   const xt_sweep_plan *plan = &s->estimate.plan;
@@ -155,47 +184,29 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
   double flops = 0, bytes = 0;
   char low[32], high[32], names[200] = "", site[16];
   xt_status status = XT_STATUS_OK;
-  if (job->to_run) {
+  if (job->to_run || job->samples_to_run) {
     cli_progress(s->arguments->model.quiet, "measuring the machine's peak ...");
     status = xt_session_peak(s->model.session, &flops, &bytes, error);
   }
   const double speed = flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
-  if (job->to_run && !status) status = xt_job_get_estimate(s->job.job, s->model.model, speed, &s->estimate, error);
+  if (job->has_work && !status) status = xt_job_get_estimate(s->job.job, s->model.model, speed, &s->estimate, error);
   if (status) return status;
-  const double least = s->estimate.prompt_flops + s->estimate.least_flops, most = s->estimate.prompt_flops + s->estimate.most_flops;
+  const double always = s->estimate.prompt_flops + s->estimate.sample_flops, least = always + s->estimate.least_flops,
+               most = always + s->estimate.most_flops;
   for (size_t i = 0; i < job->site_count; i++) {
     if (i) strcat(names, ",");
     strcat(names, xt_site_format(job->sites[i], site));
   }
-  if (s->arguments->model.json) {
-    json_t *object = json_object();
-    bool ok = json_add(object, "output", json_string(s->arguments->output));
-    ok = json_add(object, "sites", json_string(names)) && ok;
-    ok = json_add(object, "instances", json_integer((json_int_t)job->questions)) && ok;
-    ok = json_add(object, "too_long", json_integer((json_int_t)job->too_long)) && ok;
-    ok = json_add(object, "languages", json_integer(languages)) && ok;
-    ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
-    ok = json_add(object, "present", json_integer((json_int_t)job->present)) && ok;
-    ok = json_add(object, "to_run", json_integer((json_int_t)job->to_run)) && ok;
-    ok = json_add(object, "sources_to_run", json_integer((json_int_t)job->sources_to_run)) && ok;
-    ok = json_add(object, "rows_together", json_integer(plan->rows_together)) && ok;
-    ok = json_add(object, "instances_together", json_integer(plan->instances_together)) && ok;
-    ok = json_add(object, "passes", json_integer(plan->passes)) && ok;
-    ok = json_add(object, "memory_bytes", json_integer((json_int_t)plan->bytes)) && ok;
-    ok = json_add(object, "seconds_least", json_number(least / speed)) && ok;
-    ok = json_add(object, "seconds_most", json_number(most / speed)) && ok;
-    if (ok) return json_print(object, error);
-    json_decref(object);
-    return error_memory(error);
-  }
+  if (s->arguments->model.json) return plan_json(s, names, languages, least / speed, most / speed, error);
   printf("instances   %zu in %d language%s\n", job->questions, languages, languages == 1 ? "" : "s");
   printf("sites       %s\n", names);
   printf("responses   %llu, untouched runs included; %llu are in %s, %llu to run\n", (unsigned long long)job->responses,
          (unsigned long long)job->present, s->arguments->output, (unsigned long long)job->to_run);
-  if (!job->to_run) return XT_STATUS_OK;
-  printf("together    %d instance%s, %d rows; %d passes in all\n", plan->instances_together, plan->instances_together == 1 ? "" : "s",
+  if (job->samples_to_run) printf("samples     %llu to draw\n", (unsigned long long)job->samples_to_run);
+  if (!job->to_run && !job->samples_to_run) return XT_STATUS_OK;
+  if (job->to_run) printf("together    %d instance%s, %d rows; %d passes in all\n", plan->instances_together, plan->instances_together == 1 ? "" : "s",
          plan->rows_together, plan->passes);
-  printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9, (double)s->model.info.weight_bytes / 1e9);
+  if (job->to_run) printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9, (double)s->model.info.weight_bytes / 1e9);
   printf("time        %s to %s at %.0f GFLOP/s: from all responses agreeing to no two of them\n", format_seconds(least / speed, low),
          format_seconds(most / speed, high), speed / 1e9);
   return XT_STATUS_OK;
@@ -212,6 +223,7 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
              o->stats.row_layers_alone ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone : 100.0);
   else
     cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output, (unsigned long long)job->responses);
+  if (o->samples) cli_note(quiet, "%s: %llu samples", s->arguments->output, (unsigned long long)o->samples);
   if (!s->arguments->model.json) return XT_STATUS_OK;
   json_t *object = json_object();
   bool ok = json_add(object, "output", json_string(s->arguments->output));
@@ -221,6 +233,7 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   ok = json_add(object, "responses", json_integer((json_int_t)job->responses)) && ok;
   ok = json_add(object, "present_before", json_integer((json_int_t)job->present)) && ok;
   ok = json_add(object, "computed", json_integer((json_int_t)o->responses)) && ok;
+  ok = json_add(object, "samples", json_integer((json_int_t)o->samples)) && ok;
   ok = json_add(object, "tokens", json_integer((json_int_t)o->stats.tokens)) && ok;
   ok = json_add(object, "seconds", json_number(o->seconds)) && ok;
   ok = json_add(object, "responses_per_second", json_number(rate)) && ok;
@@ -241,6 +254,8 @@ static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int 
   if (a->pairs && a->pivot) return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
   if (!a->pairs && !a->has_task) return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
   if (!a->pairs && !a->data) return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+  const int idle = sampling_usage(cli, a->samples);
+  if (idle) return idle;
   if (!parse_shard(a->shard, shard, shards)) return cli_usage(cli, "--shard: '%s' is no K/N with K from 1 to N", a->shard);
   return EXIT_OK;
 }

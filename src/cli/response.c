@@ -5,6 +5,13 @@
 
 #include "output.h"
 
+int sampling_usage(const Cli *cli, int samples) {
+  static const char *const drawing[] = {"temperature", "top-p", "seed"};
+  for (int i = 0; i < 3; i++)
+    if (!samples && option_is_given(cli, drawing[i])) return cli_usage(cli, "--%s: only with --samples, without which nothing is drawn", drawing[i]);
+  return EXIT_OK;
+}
+
 xt_status response_init(Response *response, const LoadedModel *model, const Prompt *prompt, xt_generation *generation,
                         xt_error *error) {
   *response = (Response){.prompt = prompt, .generation = *generation};

@@ -65,9 +65,12 @@ static bool wants_stop(void *user) {
 
 static void show_progress(void *user, const xt_job_progress *now) {
   SweepJob *job = user;
+  char samples[64] = "";
   if (!progress_due(&job->line)) return;
-  progress_print(&job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances  %.1f/s  %.2f GB", 100 * now->share, now->responses,
-                 (unsigned long long)now->responses_in_all, (unsigned long long)now->questions, (unsigned long long)now->questions_in_all,
+  if (now->samples_in_all)
+    snprintf(samples, sizeof samples, "  %llu/%llu samples", (unsigned long long)now->samples, (unsigned long long)now->samples_in_all);
+  progress_print(&job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB", 100 * now->share, now->responses,
+                 (unsigned long long)now->responses_in_all, (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
                  now->responses / (seconds_now() - job->line.began + 1e-9), (double)resident_bytes() / 1e9);
 }
 
@@ -90,7 +93,8 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int sha
   int *sources = calloc((size_t)layers, sizeof *sources), *targets = calloc((size_t)layers, sizeof *targets);
   xt_job_options o = {.sites = a->sites.at, .site_count = (size_t)a->sites.count, .source_layers = sources, .target_layers = targets, .shard = shard,
                       .shards = shards, .skip_long = a->skip_long, .replace = a->replace, .max_new_tokens = a->max_new_tokens,
-                      .repetition_penalty = a->penalty, .max_rows = a->max_rows, .pass_seconds = a->pass_seconds,
+                      .repetition_penalty = a->penalty, .samples = a->samples,
+                      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = a->seed}, .max_rows = a->max_rows, .pass_seconds = a->pass_seconds,
                       .commit_seconds = a->commit_seconds > 0 ? a->commit_seconds : -1, .command = command, .name = job_input(a),
                       .skip_long_name = "--skip-long", .replace_name = "sweep --replace", .warn = warn, .progress = show_progress,
                       .cancel = wants_stop, .user = job};

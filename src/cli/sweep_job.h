@@ -12,7 +12,9 @@ typedef struct SweepArguments {
   bool has_task;
   const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers;
   SiteList sites;
-  int limit, max_new_tokens, max_rows;
+  int limit, max_new_tokens, max_rows, samples;
+  double temperature, top_p;
+  uint64_t seed; /* of what is drawn */
   double penalty, commit_seconds, pass_seconds;
   bool dry_run, cot, skip_long, replace;
 } SweepArguments;

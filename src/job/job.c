@@ -62,6 +62,8 @@ static xt_status read_layers(LayerSet *set, const int *list, size_t count, int l
   return XT_STATUS_OK;
 }
 
+#define SAMPLES_MOST 1000000
+
 static xt_status set_options(xt_job *job, const xt_job_options *options, xt_error *error) {
   xt_job_options *o = &job->options;
   if (options) *o = *options;
@@ -75,6 +77,13 @@ static xt_status set_options(xt_job *job, const xt_job_options *options, xt_erro
   if (o->max_new_tokens < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
   if (!o->max_new_tokens) o->max_new_tokens = job->dataset->cot ? XT_JOB_COT_TOKENS : XT_JOB_NEW_TOKENS;
+  if (o->samples < 0 || o->samples > SAMPLES_MOST)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1, "is %d; it has to be from 0 to %d", o->samples, SAMPLES_MOST);
+  if (o->sampling.temperature == 0) o->sampling.temperature = 1;
+  if (o->sampling.top_p == 0) o->sampling.top_p = 1;
+  if (!(o->sampling.temperature > 0 && o->sampling.temperature <= 1e6 && o->sampling.top_p > 0 && o->sampling.top_p <= 1))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sampling", -1, "has a temperature of %g and a top_p of %g; they have to be above 0, top_p 1 at most",
+                   o->sampling.temperature, o->sampling.top_p);
   if (o->commit_seconds == 0) o->commit_seconds = 1;
   return choose_sites(job, error);
 }
@@ -191,6 +200,7 @@ static xt_status choose_questions(xt_job *job, xt_error *error) {
   TRY(mem_alloc(&job->questions, all, sizeof *job->questions, error));
   TRY(mem_alloc(&job->instances, all, sizeof *job->instances, error));
   TRY(mem_alloc(&job->todo, all, sizeof *job->todo, error));
+  TRY(mem_alloc(&job->samples_missing, all, sizeof *job->samples_missing, error));
   TRY(mem_alloc(&job->too_long, all, sizeof *job->too_long, error));
   for (size_t i = (size_t)job->options.shard - 1; i < all; i += (size_t)job->options.shards)
     job->questions[job->count++] = xt_dataset_get(job->dataset, i);
@@ -217,6 +227,7 @@ void xt_job_free(xt_job *job) {
   for (size_t i = 0; job->instances && i < job->count; i++) free_ids(&job->instances[i]);
   free(job->instances);
   free(job->too_long);
+  free(job->samples_missing);
   free(job->questions);
   free(job->todo);
   free(job->edited);
@@ -229,7 +240,7 @@ void xt_job_get_info(const xt_job *job, xt_job_info *info) {
   *info = (xt_job_info){.questions = job->count, .too_long = job->too_long_count, .sites = job->sites, .site_count = job->options.site_count,
                         .max_new_tokens = job->options.max_new_tokens, .present = job->present, .to_run = job->to_run,
                         .questions_to_run = job->questions_to_run, .sources_to_run = job->sources_to_run, .edited = job->edited_count,
-                        .has_work = job->to_run || job->sources_to_run || job->edited_count};
+                        .samples_to_run = job->samples_to_run, .has_work = job_has_work(job)};
   info->responses = (uint64_t)job->count * (1 + (uint64_t)info->site_count * (uint64_t)job_set_size(&job->all.sources, layers) *
                                                     (uint64_t)job_set_size(&job->all.targets, layers));
 }

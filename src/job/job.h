@@ -34,15 +34,19 @@ struct xt_job {
   const xt_question **questions;
   xt_instance *instances;       /* their prompts' ids, owned */
   Todo *todo;
+  uint32_t *samples_missing;    /* [count] how many */
   Todo all;                     /* every site and layer asked for */
   const xt_question **too_long; /* left out of `questions` */
   size_t too_long_count;
   const xt_store *planned;      /* the store that what follows is about; NULL: none */
-  uint64_t present, to_run, questions_to_run, sources_to_run; /* as xt_job_info has them */
+  uint64_t present, to_run, questions_to_run, sources_to_run, samples_to_run; /* as xt_job_info has them */
   int64_t *edited;              /* questions of the store that questions of the job take the place of */
   size_t edited_count, edited_capacity;
 };
 
+static inline bool job_has_work(const xt_job *job) {
+  return job->to_run || job->sources_to_run || job->samples_to_run || job->edited_count;
+}
 void job_warn(const xt_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_set_size(const LayerSet *set, int layers);
 int job_site_count(const Todo *todo);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "job/job.h"
+#include "job/job_samples.h"
 #include "store/store_parts.h"
 
 int job_set_size(const LayerSet *set, int layers) {
@@ -45,15 +45,18 @@ static void ask_for_one(const xt_job *job, Todo *todo) {
   todo->sources.has[i] = todo->targets.has[j] = true;
 }
 
-static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo, bool *have, xt_error *error) {
+static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo, uint32_t *samples, bool *have,
+                          xt_error *error) {
   const size_t layers = (size_t)job->identity.layers;
   int64_t number;
   bool vanilla = false, source = false;
   TRY(xt_store_find_question(store, question, &number, error));
   if (number < 0) {
     *todo = job->all;
+    *samples = (uint32_t)job->options.samples;
     return XT_STATUS_OK;
   }
+  if (job->options.samples) TRY(job_count_samples(job, store, number, samples, error));
   for (size_t s = 0; s < job->options.site_count; s++) {
     memset(have, 0, layers * layers * sizeof *have);
     TRY(xt_store_find_responses(store, number, job->sites[s], (int)layers, have, s == 0 ? &vanilla : NULL, error));
@@ -72,6 +75,7 @@ static void count_work(xt_job *job, size_t index) {
   /* a source prompt that fills the model's positions can be transplanted from, and generates nothing */
   if (job->instances[index].source_count + (size_t)job->options.max_new_tokens > (size_t)job->positions + 1) todo->source = 0;
   job->sources_to_run += todo->source;
+  job->samples_to_run += job->samples_missing[index];
   if (!todo->sites) return;
   job->questions_to_run++;
   job->to_run += 1 + (uint64_t)job_site_count(todo) * (uint64_t)job_set_size(&todo->sources, layers) * (uint64_t)job_set_size(&todo->targets, layers);
@@ -84,7 +88,8 @@ static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
   xt_status status = store ? job_find_edited(job, store, error) : XT_STATUS_OK;
   for (size_t i = 0; i < job->count && !status; i++) {
     job->todo[i] = store ? (Todo){0} : job->all;
-    if (store) status = find_one(job, store, job->questions[i], &job->todo[i], have, error);
+    job->samples_missing[i] = store ? 0 : (uint32_t)job->options.samples;
+    if (store) status = find_one(job, store, job->questions[i], &job->todo[i], &job->samples_missing[i], have, error);
     if (!status) count_work(job, i);
   }
   free(have);
@@ -93,7 +98,7 @@ static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
 
 xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *error) {
   job->planned = NULL;
-  job->present = job->to_run = job->questions_to_run = job->sources_to_run = 0;
+  job->present = job->to_run = job->questions_to_run = job->sources_to_run = job->samples_to_run = 0;
   job->edited_count = 0;
   if (store && (!hash || strlen(hash) >= sizeof job->hash)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "hash", -1, "is no model's");
   if (hash) strcpy(job->hash, hash);
@@ -129,8 +134,10 @@ size_t job_alike(const xt_job *job, size_t at) {
 void job_work(const xt_job *job, xt_job_estimate *out) {
   const int layers = job->identity.layers;
   const double layer = job->layer_flops, unembed = job->unembed_flops, steps = job->options.max_new_tokens - 1;
+  out->sample_flops = (double)job->samples_to_run * (steps + 1) * (layer * layers + unembed);
   for (size_t n = 0; n < job->count; n++) {
     const Todo *todo = &job->todo[n];
+    if (job->samples_missing[n]) out->sample_flops += layer * layers * (double)job->instances[n].target_count;
     if (!todo->sites) continue;
     const double rows = (double)job_site_count(todo) * job_set_size(&todo->sources, layers);
     out->prompt_flops += layer * layers * (double)(job->instances[n].source_count + job->instances[n].target_count);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "engine/session.h"
+#include "job/job_samples.h"
 #include "job/job_sources.h"
 #include "store/store_parts.h"
 
@@ -40,20 +41,32 @@ static double share_done(const Run *run, double responses) {
   const double prompts = run->before.prompt_flops + run->now.prompt_flops, rows = run->before.row_flops + run->now.row_flops;
   const double part = run->job->to_run ? responses / (double)run->job->to_run : 0;
   const double expected = part > 0 ? rows / part : 0.5 * (run->work.least_flops + run->work.most_flops);
-  const double all = run->work.prompt_flops + (expected > rows ? expected : rows);
-  const double share = all > 0 ? (prompts + rows) / all : 0;
+  const double drawn = run->job->samples_to_run ? run->work.sample_flops * (double)run->result->samples / (double)run->job->samples_to_run : 0;
+  const double all = run->work.prompt_flops + (expected > rows ? expected : rows) + run->work.sample_flops;
+  const double share = all > 0 ? (prompts + rows + drawn) / all : 0;
   return share < 1 ? share : 1;
+}
+
+static void tell_progress(const Run *run) {
+  const xt_job *job = run->job;
+  const double responses = run->before.responses + run->now.responses;
+  if (!job->options.progress) return;
+  const xt_job_progress progress = {.share = share_done(run, responses), .responses = responses, .responses_in_all = job->to_run,
+                                    .questions = run->result->questions, .questions_in_all = job->questions_to_run,
+                                    .samples = run->result->samples, .samples_in_all = job->samples_to_run};
+  job->options.progress(job->options.user, &progress);
 }
 
 static void show_progress(void *user, const xt_sweep_progress *now) {
   Run *run = user;
-  const xt_job *job = run->job;
-  const double responses = run->before.responses + now->responses;
   run->now = *now;
-  if (!job->options.progress) return;
-  const xt_job_progress progress = {.share = share_done(run, responses), .responses = responses, .responses_in_all = job->to_run,
-                                    .questions = run->result->questions, .questions_in_all = job->questions_to_run};
-  job->options.progress(job->options.user, &progress);
+  tell_progress(run);
+}
+
+static void count_samples(void *user, size_t count) {
+  Run *run = user;
+  run->result->samples += count;
+  tell_progress(run);
 }
 
 /* A call is over. */
@@ -174,6 +187,12 @@ static xt_status run_all(Run *run, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+static xt_status run_samples(Run *run, xt_error *error) {
+  const xt_status status = job_run_samples(run->job, run->session, run->store, between_steps, count_samples, run, error);
+  if (run->store_status && error) *error = run->store_error;
+  return run->store_status ? run->store_status : status;
+}
+
 static xt_status begin_store(const xt_job *job, const xt_session *session, xt_store *store, xt_error *error) {
   xt_store_settings settings = job->identity.settings;
   if (store->begun) return XT_STATUS_OK;
@@ -202,7 +221,8 @@ static xt_status run_job(Run *run, xt_error *error) {
   TRY(xt_store_remove_questions(run->store, job->edited, job->edited_count, error));
   TRY(job_add_plans(job, run->store, error));
   TRY(source_runs_init(&run->sources, job, error));
-  return run_all(run, error);
+  TRY(run_all(run, error));
+  return run_samples(run, error);
 }
 
 xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_result *result, xt_error *error) {
@@ -212,7 +232,7 @@ xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_r
   *run.result = (xt_job_result){0};
   TRY(prepare(job, session, store, error));
   job->planned = NULL; /* what was found is no longer so */
-  if (!job->to_run && !job->sources_to_run && !job->edited_count) return XT_STATUS_OK;
+  if (!job_has_work(job)) return XT_STATUS_OK;
   const xt_status status = run_job(&run, error);
   const bool stopped = status == XT_STATUS_CANCELLED;
   const xt_status committed = xt_store_commit(store, 0, !status || stopped ? error : NULL);

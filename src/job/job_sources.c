@@ -26,7 +26,8 @@ static int by_source(const void *a, const void *b) {
 xt_status source_runs_init(SourceRuns *r, xt_job *job, xt_error *error) {
   Place *places = calloc(job->count + 1, sizeof *places);
   size_t count = 0;
-  *r = (SourceRuns){.job = job, .first = calloc(job->count + 1, sizeof *r->first), .generations = calloc(job->count + 1, sizeof *r->generations)};
+  *r = (SourceRuns){.job = job, .first = calloc(job->count + 1, sizeof *r->first),
+                    .generations = calloc(job->count + 1, sizeof *r->generations)};
   if (!places || !r->first || !r->generations) {
     free(places);
     source_runs_deinit(r);
@@ -85,14 +86,16 @@ xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const x
 
 xt_status source_runs_alone(SourceRuns *r, xt_session *session, size_t at, size_t n, bool (*cancel)(void *user), void *user, xt_error *error) {
   const xt_job *job = r->job;
-  const xt_generate_options how = {.max_new_tokens = job->options.max_new_tokens, .repetition_penalty = job->options.repetition_penalty, .ignore_eos = job->options.ignore_eos, .cancel = cancel,
-                                   .user = user};
+  const xt_job_options *o = &job->options;
+  const xt_generate_options how = {.max_new_tokens = o->max_new_tokens, .repetition_penalty = o->repetition_penalty,
+                                   .ignore_eos = o->ignore_eos, .cancel = cancel, .user = user};
   xt_request *requests = calloc(n, sizeof *requests);
   xt_generation *out = calloc(n, sizeof *out);
   size_t count = 0;
   xt_status status = requests && out ? XT_STATUS_OK : err_memory(error, 0);
   for (size_t k = at; k < at + n && !status; k++)
-    if (job->todo[k].source && r->first[k] == k) requests[count++] = (xt_request){.ids = job->instances[k].source, .count = job->instances[k].source_count};
+    if (job->todo[k].source && r->first[k] == k)
+      requests[count++] = (xt_request){.ids = job->instances[k].source, .count = job->instances[k].source_count};
   if (!status && count) status = xt_session_generate(session, requests, count, &how, out, error);
   count = 0;
   for (size_t k = at; k < at + n && !status; k++)
