@@ -36,7 +36,7 @@ static Weight *make_weight(Backend *b, int n, int k, Dtype type) {
     if (type == DTYPE_F32) values[i] = rng_symmetric(&rng) * 0.05f;
     else half[i] = (uint16_t)(0x2c00 + (rng_next(&rng) & 0x83ff));
   }
-  const MatrixSource source = {type, n, k, values};
+  const MatrixSource source = {.dtype = type, .rows = n, .cols = k, .data = values};
   Weight *w = NULL;
   if (b->ops->weight_create(b, &source, 1, &w, NULL) != XT_STATUS_OK) w = NULL;
   free(values);

@@ -93,7 +93,7 @@ static inline MatrixSource random_matrix(Dtype type, int rows, int cols, uint64_
   if (type == DTYPE_F32) memcpy(half, v, n * sizeof *v);
   if (values) *values = v;
   else free(v);
-  return (MatrixSource){type, rows, cols, half};
+  return (MatrixSource){.dtype = type, .rows = rows, .cols = cols, .data = half};
 }
 
 #endif

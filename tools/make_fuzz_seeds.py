@@ -42,6 +42,46 @@ def tensors():
     put("index", "outside", dump({"weight_map": {"a": "../s1.safetensors", "b": 3}}))
 
 
+def gguf_text(text):
+    data = text.encode()
+    return struct.pack("<Q", len(data)) + data
+
+
+def gguf(values, tensors, version=3):
+    """`values`: key -> (type, bytes); `tensors`: name -> (sizes, innermost first; ggml's type; bytes)."""
+    head, data = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values)), b""
+    for key, (kind, value) in values.items():
+        head += gguf_text(key) + struct.pack("<I", kind) + value
+    for name, (sizes, kind, value) in tensors.items():
+        head += gguf_text(name) + struct.pack("<I", len(sizes)) + b"".join(struct.pack("<Q", n) for n in sizes) + struct.pack("<IQ", kind, len(data))
+        data += value + bytes(-len(value) % 32)
+    return head + bytes(-len(head) % 32) + data
+
+
+def ggufs():
+    u32 = lambda n: (4, struct.pack("<I", n))
+    f32 = lambda x: (6, struct.pack("<f", x))
+    text = lambda t: (8, gguf_text(t))
+    texts = lambda *list_: (9, struct.pack("<IQ", 8, len(list_)) + b"".join(map(gguf_text, list_)))
+    numbers = lambda kind, form, list_: (9, struct.pack("<IQ", kind, len(list_)) + b"".join(struct.pack(form, n) for n in list_))
+    model = {"general.architecture": text("llama"), "llama.block_count": u32(1), "llama.embedding_length": u32(32), "llama.feed_forward_length": u32(32),
+             "llama.attention.head_count": u32(2), "llama.attention.layer_norm_rms_epsilon": f32(1e-5), "llama.rope.freq_base": f32(1e4)}
+    special = {"tokenizer.ggml.bos_token_id": u32(1), "tokenizer.ggml.eos_token_id": u32(2), "tokenizer.ggml.unknown_token_id": u32(0)}
+    spm = {"tokenizer.ggml.model": text("llama"), "tokenizer.ggml.tokens": texts("<unk>", "<s>", "</s>", "<0x31>", "a", "b", "ab", "\u2581"),
+           "tokenizer.ggml.scores": numbers(6, "<f", [0, 0, 0, 0, -1, -2, -3, -4]), "tokenizer.ggml.token_type": numbers(5, "<i", [2, 3, 3, 6, 1, 1, 1, 1])}
+    bpe = {"tokenizer.ggml.model": text("gpt2"), "tokenizer.ggml.pre": text("llama-bpe"), "tokenizer.ggml.tokens": texts("1", "2", "12", "a"),
+           "tokenizer.ggml.merges": texts("1 2"), "tokenizer.ggml.add_bos_token": (7, b"\1")}
+    embed = {"token_embd.weight": ((32, 8), 0, bytes(1024)), "blk.0.attn_q.weight": ((32, 1), 8, bytes(34)), "blk.0.ffn_up.weight": ((256,), 12, bytes(144))}
+    put("gguf", "spm", gguf({**model, **spm, **special}, embed))
+    put("gguf", "bpe", gguf({**model, **bpe}, embed))
+    put("gguf", "gemma", gguf({**{k.replace("llama", "gemma3"): v for k, v in model.items()}, "general.architecture": text("gemma3"), **spm, **special},
+                              embed, version=2))
+    put("gguf", "scaled", gguf({**model, "llama.rope.scaling.type": text("yarn"), "llama.rope.scaling.factor": f32(4.0),
+                                "llama.attention.head_count_kv": numbers(5, "<i", [1]), "llama.rope.scaling.original_context_length": u32(32),
+                                "general.alignment": u32(64)}, {"rope_freqs.weight": ((8,), 0, bytes(32)), **embed}))
+    put("gguf", "part", gguf({"split.no": (2, b"\0\0"), "split.count": (2, b"\2\0"), "split.tensors.count": (5, b"\2\0\0\0")}, {"a": ((1,), 0, bytes(4))}))
+
+
 def pickled(*parts):
     return b"\x80\x02" + b"".join(p if isinstance(p, bytes) else p.encode() for p in parts)
 
@@ -204,6 +244,7 @@ def dictionaries():
 
 if __name__ == "__main__":
     tensors()
+    ggufs()
     pickles()
     configs()
     tokenizers()

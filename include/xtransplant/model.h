@@ -35,8 +35,8 @@ typedef struct xt_model_options {
 typedef struct xt_model_info {
   const char *path;
   const char *architecture; /* "LlamaForCausalLM", ... */
-  const char *weight_dtype; /* most frequent stored dtype: "BF16", ... */
-  const char *weight_format;/* "safetensors" or "pytorch .bin" */
+  const char *weight_dtype; /* the stored dtype of most of the bytes: "BF16", "Q4_K", ... */
+  const char *weight_format;/* "safetensors", "pytorch .bin" or "GGUF" */
   const char *kernels;      /* CPU kernels in use: "avx2", ...; "" before weights are loaded */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
   int max_positions;
@@ -56,23 +56,33 @@ typedef struct xt_model_info {
   double unembed_flops;      /* of its logits */
 } xt_model_info;
 
-/* Finds the folder of a model's files. `name` is such a folder; or a model's folder in the Hugging Face cache
+/* Finds a model's files. `name` is a GGUF file; or a model's folder, which may hold one GGUF file in place of config.json; or a model's folder in the Hugging Face cache
  * (models--ORG--NAME), whose snapshot is taken: the one that refs/main names, else the only one; or a hub id ("ORG/NAME"),
  * looked for in `cache`, the folder of models--* folders (NULL: none). Nothing is downloaded. What is no such thing is
  * refused with a message that says what to give. The caller frees *path with free(). */
 xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error);
 
-/* Loads a Hugging Face model directory. `options` may be NULL.
+/* Loads a Hugging Face model directory, or a GGUF file (of a split one, the first part). `options` may be NULL.
  * The caller frees *out with xt_model_close, after the sessions made from it. */
-xt_status xt_model_open(const char *directory, const xt_model_options *options, xt_model **out,
+xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out,
                         xt_error *error);
-/* As xt_model_open, but checks and describes the directory without reading the weights. Such a
+/* As xt_model_open, but checks and describes the model without reading the weights. Such a
  * model has no sessions. */
-xt_status xt_model_inspect(const char *directory, const xt_model_options *options, xt_model **out,
+xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out,
                            xt_error *error);
 void xt_model_close(xt_model *model);
 
 void xt_model_get_info(const xt_model *model, xt_model_info *info);
+
+/* What the files hold of one stored type. `name` is static. */
+typedef struct xt_dtype_use {
+  const char *name; /* "F32", "Q4_K", ... */
+  int tensors;
+  uint64_t bytes;
+} xt_dtype_use;
+
+/* The types that the files hold, by falling bytes: as many as fit into out[most]; returns how many there are. */
+size_t xt_model_dtypes(const xt_model *model, xt_dtype_use *out, size_t most);
 
 /* Bytes that a session with one prompt of `positions` tokens and `rows` rows generating
  * `max_new_tokens` needs beside the weights. */
@@ -85,7 +95,7 @@ uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows, 
  * will do. The same weights in other shards have the same hash. */
 xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE], xt_error *error);
 
-/* The directory's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
+/* The model's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
 const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
 
 /* ---- random models of a real shape, for benchmarks and tests ---------------------------- */

@@ -17,11 +17,11 @@ extern "C" {
 
 typedef struct xt_tokenizer xt_tokenizer;
 
-/* Opens the tokenizer of a directory, from the first of: tokenizer.json; tokenizer.model
+/* Opens the tokenizer in a GGUF file, or that of a directory, from the first of: tokenizer.json; tokenizer.model
  * (SentencePiece BPE); vocab.json + merges.txt; each completed by tokenizer_config.json,
  * special_tokens_map.json and added_tokens.json where present.
  * The caller frees *out with xt_tokenizer_close. */
-xt_status xt_tokenizer_open(const char *directory, xt_tokenizer **out, xt_error *error);
+xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error);
 void xt_tokenizer_close(xt_tokenizer *tokenizer);
 
 /* Encodes `length` bytes of UTF-8. `add_special`: add BOS/EOS as the model's own tokenizer
@@ -45,7 +45,7 @@ bool xt_tokenizer_has_id(const xt_tokenizer *tokenizer, int32_t id);
 /* The id of a token's exact text ("</s>"), or -1. */
 int32_t xt_tokenizer_token_id(const xt_tokenizer *tokenizer, const char *token);
 
-/* "tokenizer.json", "tokenizer.model" or "vocab.json": what it was loaded from. Borrowed. */
+/* "tokenizer.json", "tokenizer.model", "vocab.json" or "GGUF": what it was loaded from. Borrowed. */
 const char *xt_tokenizer_source(const xt_tokenizer *tokenizer);
 
 /* The BOS id that xt_tokenizer_encode adds in front, or -1 when it adds none. */

@@ -59,10 +59,18 @@ typedef struct SeenIds SeenIds;   /* lists of distinct ids that the repetition p
 
 /* A stored matrix [rows, cols], row-major, maybe unaligned. Borrowed for the call unless said otherwise. */
 typedef struct MatrixSource {
-  Dtype dtype; /* F32, F16 or BF16 */
+  Dtype dtype; /* F32, F16, BF16 or a quantised type */
   int rows, cols;
   const void *data;
+  int paired;  /* D: of each D rows, row k is stored at place 2k and row k + D/2 at 2k + 1, for k < D/2; 0: in order */
 } MatrixSource;
+
+/* The place of a row among those stored. */
+static inline int matrix_source_place(const MatrixSource *s, int row) {
+  if (!s->paired) return row;
+  const int half = s->paired / 2, in_head = row % s->paired;
+  return row - in_head + in_head % half * 2 + in_head / half;
+}
 
 typedef struct KvShape {
   int layers, kv_heads, head_dim;
@@ -193,8 +201,8 @@ typedef struct BackendOps {
    * 0..m-1. Rows must not overlap between to and from. */
   void (*copy_rows)(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width);
 
-  /* Prepares the parts stacked along rows (q,k,v; gate,up) as one matrix; all have the same cols and
-   * dtype. A value that is not finite is an XT_STATUS_INPUT error whose `offset` is the byte offset
+  /* Prepares the parts stacked along rows (q,k,v; gate,up) as one matrix; all have the same cols. Quantised parts stay as they are
+   * stored, and the product is that by the float32 values they stand for. A value that is not finite is an XT_STATUS_INPUT error whose `offset` is the byte offset
    * from that part's data and whose `field` is the part's index in decimal. */
   xt_status (*weight_create)(Backend *, const MatrixSource *parts, int n_parts, Weight **out, xt_error *);
   void (*weight_release)(Backend *, Weight *);

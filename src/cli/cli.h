@@ -46,7 +46,7 @@ extern const char *const compute_names[];
 /* Rows of an option table that fill the ModelArguments `member` of `Arguments`. */
 #define OPTION_MODEL(Arguments, member)                                                                    \
   {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
-   .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a folder of its cache, or the name of a model there"}
+   .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a GGUF file, a folder of Hugging Face's cache, or the name of a model there"}
 #define OPTIONS_COMPUTE(Arguments, member)                                                                 \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
    .low = 1, .high = 1024, .help = "the number of threads to compute with; without it, as many as processors may be used (affinity, CPU quota)"},                \

@@ -44,6 +44,17 @@ static const char *count_text(uint64_t count, char *buffer) {
   return buffer;
 }
 
+#define MOST_TYPES 32
+
+static json_t *types_value(const xt_model *model) {
+  xt_dtype_use uses[MOST_TYPES];
+  const size_t count = xt_model_dtypes(model, uses, MOST_TYPES);
+  json_t *array = json_array();
+  for (size_t i = 0; i < count && i < MOST_TYPES; i++)
+    json_array_append_new(array, json_pack("{sssisI}", "dtype", uses[i].name, "tensors", uses[i].tensors, "bytes", (json_int_t)uses[i].bytes));
+  return array;
+}
+
 static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
   const xt_model_info *info = &model->info;
   const xt_tokenizer *tokenizer = xt_model_tokenizer(model->model);
@@ -69,6 +80,7 @@ static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
       {"qkv_bias", json_boolean(info->qkv_bias)},
       {"weight_dtype", json_string(info->weight_dtype)},
       {"weight_format", json_string(info->weight_format)},
+      {"weight_types", types_value(model->model)},
       {"files", json_integer(info->files)},
       {"tensors", json_integer(info->tensors)},
       {"parameters", json_integer((json_int_t)info->parameters)},
@@ -110,6 +122,16 @@ static void print_tokens(const LoadedModel *model) {
   else printf("%g for repeated tokens\n", info->repetition_penalty);
 }
 
+/* Only where there are several. */
+static void print_types(const xt_model *model) {
+  xt_dtype_use uses[MOST_TYPES];
+  char size[32];
+  const size_t count = xt_model_dtypes(model, uses, MOST_TYPES);
+  for (size_t i = 0; count > 1 && i < count && i < MOST_TYPES; i++)
+    printf("%s%s: %d tensor%s, %s", i ? "; " : "types          ", uses[i].name, uses[i].tensors, uses[i].tensors == 1 ? "" : "s", size_text(uses[i].bytes, size));
+  if (count > 1) putchar('\n');
+}
+
 static void print_as_text(const LoadedModel *model) {
   const xt_model_info *info = &model->info;
   char size[32];
@@ -124,6 +146,7 @@ static void print_as_text(const LoadedModel *model) {
   printf("vocabulary     %d, unembedding %s\n", info->vocab, info->tied_embeddings ? "tied to the embedding" : "of its own");
   printf("weights        %s in %d %s file%s, %d tensors, %s\n", info->weight_dtype, info->files, info->weight_format,
          info->files == 1 ? "" : "s", info->tensors, size_text(info->file_bytes, size));
+  print_types(model->model);
   print_tokens(model);
   const uint64_t session = xt_model_session_bytes(model->model, plan_prompt(info), PLAN_ROWS, PLAN_NEW);
   printf("memory         %s weights", size_text(info->weight_bytes, size));
@@ -145,8 +168,8 @@ static int run(const Cli *cli, void *opaque) {
 const Verb verb_inspect = {
     .name = "inspect",
     .summary = "architecture, sizes, files, tokenizer and memory of a model",
-    .about = "Checks a model directory (config, every tensor's name and shape, tokenizer) without reading the weights, and prints "
-             "what it holds and how much memory it needs: the weights, and a session with one prompt of 512 tokens and 1024 rows "
+    .about = "Checks a model (config, every tensor's name and shape, tokenizer) without reading the weights, and prints "
+             "what it holds, by type where several are stored, and how much memory it needs: the weights, and a session with one prompt of 512 tokens and 1024 rows "
              "generating 20 tokens each.",
     .example = "xtransplant inspect -m Mistral-7B-Instruct-v0.3",
     OPTION_TABLE(options),

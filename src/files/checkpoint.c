@@ -7,10 +7,11 @@
 #include "base/mem.h"
 #include "base/text_buffer.h"
 #include "files/checkpoint_parts.h"
+#include "files/gguf.h"
 
 typedef struct Format {
   const char *name, *single, *index;
-  xt_status (*read)(Checkpoint *checkpoint, const FileMap *map, xt_error *error);
+  TensorReader read;
 } Format;
 
 static const Format formats[] = {
@@ -39,8 +40,7 @@ xt_status checkpoint_add(Checkpoint *checkpoint, const Tensor *tensor, const cha
   return XT_STATUS_OK;
 }
 
-/* Maps one more file, which the checkpoint then owns, and appends its tensors. */
-static xt_status add_file(Checkpoint *checkpoint, const Format *format, const char *path, xt_error *error) {
+xt_status checkpoint_add_file(Checkpoint *checkpoint, const char *path, TensorReader read, xt_error *error) {
   static const char pointer[] = "version https://git-lfs";
   TRY(mem_grow(&checkpoint->files, &checkpoint->file_capacity, checkpoint->file_count + 1, sizeof *checkpoint->files,
                error));
@@ -54,7 +54,7 @@ static xt_status add_file(Checkpoint *checkpoint, const Format *format, const ch
   checkpoint->files[checkpoint->file_count++] = map;
   if (map->size >= sizeof pointer - 1 && memcmp(map->data, pointer, sizeof pointer - 1) == 0)
     return err_set(error, XT_STATUS_INPUT, path, NULL, 0, "is a Git LFS pointer, not the weights: run \"git lfs pull\"");
-  return format->read(checkpoint, map, error);
+  return read(checkpoint, map, error);
 }
 
 /* qsort has no context argument in C11, so what is sorted carries the name. */
@@ -132,7 +132,7 @@ static xt_status open_shards(Checkpoint *checkpoint, const Format *format, const
     if (json_object_get(opened, shard)) continue;
     char *path;
     TRY(file_join(directory, shard, &path, error));
-    xt_status status = file_exists(path) ? add_file(checkpoint, format, path, error)
+    xt_status status = file_exists(path) ? checkpoint_add_file(checkpoint, path, format->read, error)
                                          : missing_shard(path, shard, map, error);
     free(path);
     TRY(status);
@@ -196,6 +196,11 @@ done:
 static xt_status read_directory(Checkpoint *checkpoint, const char *directory, xt_error *error) {
   struct stat info;
   if (stat(directory, &info) != 0) return err_io(error, directory, "cannot open");
+  if (S_ISREG(info.st_mode) && gguf_is_file(directory)) {
+    checkpoint->format = "GGUF";
+    TRY(gguf_files_read(checkpoint, directory, error));
+    return sort_names(checkpoint, error);
+  }
   if (!S_ISDIR(info.st_mode))
     return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "is a file, expected a model directory");
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
@@ -211,7 +216,7 @@ static xt_status read_directory(Checkpoint *checkpoint, const char *directory, x
       if (sharded) {
         status = read_sharded(checkpoint, &formats[i], directory, path, error);
       } else {
-        status = add_file(checkpoint, &formats[i], path, error);
+        status = checkpoint_add_file(checkpoint, path, formats[i].read, error);
         if (!status) status = sort_names(checkpoint, error);
       }
       free(path);
@@ -242,7 +247,7 @@ xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *err
   *out = NULL;
   TRY(mem_alloc(&checkpoint, 1, sizeof *checkpoint, error));
   checkpoint->format = formats[0].name;
-  xt_status status = add_file(checkpoint, &formats[0], path, error);
+  xt_status status = checkpoint_add_file(checkpoint, path, formats[0].read, error);
   if (!status) status = sort_names(checkpoint, error);
   return finish_open(checkpoint, status, out);
 }
@@ -288,6 +293,8 @@ const Tensor *checkpoint_find(const Checkpoint *checkpoint, const char *name) {
 const char *checkpoint_format(const Checkpoint *checkpoint) { return checkpoint->format; }
 
 int checkpoint_files(const Checkpoint *checkpoint) { return (int)checkpoint->file_count; }
+
+const FileMap *checkpoint_first_file(const Checkpoint *checkpoint) { return checkpoint->files[0]; }
 
 uint64_t checkpoint_file_bytes(const Checkpoint *checkpoint) {
   uint64_t total = 0;

@@ -26,7 +26,17 @@ xt_status checkpoint_add(Checkpoint *checkpoint, const Tensor *tensor, const cha
 bool tensor_byte_count(const int64_t *shape, int dims, size_t size, uint64_t *bytes);
 
 /* Append the tensors of one mapped file. */
+typedef xt_status (*TensorReader)(Checkpoint *checkpoint, const FileMap *map, xt_error *error);
 xt_status safetensors_read(Checkpoint *checkpoint, const FileMap *map, xt_error *error);
 xt_status torch_bin_read(Checkpoint *checkpoint, const FileMap *map, xt_error *error);
+xt_status gguf_tensors_read(Checkpoint *checkpoint, const FileMap *map, xt_error *error);
+
+/* Maps one more file, which the checkpoint then owns, and appends its tensors. */
+xt_status checkpoint_add_file(Checkpoint *checkpoint, const char *path, TensorReader read, xt_error *error);
+
+/* A GGUF file, with its parts where it is the first of several. */
+xt_status gguf_files_read(Checkpoint *checkpoint, const char *path, xt_error *error);
+
+#define TENSOR_NAME_MAX 128 /* bytes of a name in a GGUF file, NUL included: twice ggml's own limit */
 
 #endif

@@ -90,6 +90,11 @@ xt_status config_need_int(const ConfigSource *s, const char *key, int low, int h
 xt_status config_real(const ConfigSource *s, const char *key, double low, double high, double *out);
 xt_status config_bool(const ConfigSource *s, const char *key, bool *out);
 
+/* gguf_config.c: what a GGUF file says, in config.json's words (*out: the caller's, json_decref); and what config.json has no
+ * word for, after that was read. */
+xt_status gguf_config(const char *path, json_t **out, ModelConfig *config, xt_error *error);
+xt_status gguf_config_finish(const char *path, ModelConfig *config, xt_error *error);
+
 /* config_rope.c: rotary angles and the width that is rotated. */
 xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelConfig *out);
 /* config_layers.c: windows, and which layer is rotated by what. After config_read_rope. */

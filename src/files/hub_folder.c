@@ -11,6 +11,7 @@
 #include "base/file_map.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "files/gguf.h"
 #include "xtransplant/model.h"
 
 #define NAMES_SHOWN 400 /* bytes of a list of folders within a message */
@@ -115,10 +116,40 @@ static xt_status cache_folder(const char *cache, const char *id, char **out, xt_
 
 static xt_status refuse_file(const char *path, xt_error *error) {
   const char *what = "is a file";
-  if (ends_with(path, ".gguf")) return err_set(error, XT_STATUS_UNSUPPORTED, path, NULL, -1, "is a GGUF file; this version reads models in Hugging Face layout: give such a folder");
   if (ends_with(path, ".safetensors") || ends_with(path, ".bin") || ends_with(path, ".pt") || ends_with(path, ".pth")) what = "is a file of weights";
   if (ends_with(path, ".json")) what = "is one file of a model";
   return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "%s; give the folder that holds it, with config.json and the weights", what);
+}
+
+/* ---- folders with a GGUF file ------------------------------------------------------------------ */
+
+/* Whether a name is of a GGUF file that can be given: not a split one's second part or a later one. */
+static bool is_gguf_name(const char *name) {
+  const char *of = strstr(name, "-of-");
+  return ends_with(name, ".gguf") && (!of || of - name < 6 || of[-6] != '-' || memcmp(of - 5, "00001", 5) == 0);
+}
+
+/* A folder without config.json: the one GGUF file in it takes its place. */
+static xt_status enter_folder(char **path, xt_error *error) {
+  char list[NAMES_SHOWN] = "", only[256] = "", *config, *file = NULL;
+  size_t count = 0;
+  TRY(file_join(*path, "config.json", &config, error));
+  const bool found = file_exists(config);
+  free(config);
+  DIR *directory = found ? NULL : opendir(*path);
+  for (const struct dirent *entry; directory && (entry = readdir(directory));) {
+    if (!is_gguf_name(entry->d_name)) continue;
+    const size_t used = strlen(list);
+    snprintf(only, sizeof only, "%s", entry->d_name);
+    snprintf(list + used, NAMES_SHOWN - used, "%s%s", count++ ? ", " : "", entry->d_name);
+  }
+  if (directory) closedir(directory);
+  if (count > 1) return err_set(error, XT_STATUS_INPUT, *path, NULL, -1, "holds %zu GGUF files; give one of them: %s", count, list);
+  if (count == 0) return XT_STATUS_OK;
+  TRY(file_join(*path, only, &file, error));
+  free(*path);
+  *path = file;
+  return XT_STATUS_OK;
 }
 
 xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error) {
@@ -126,6 +157,7 @@ xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_e
   xt_status status;
   if (!name || !path) return err_set(error, XT_STATUS_ARGUMENT, NULL, name ? "path" : "name", -1, "is NULL");
   *path = NULL;
+  if (gguf_is_file(name)) return mem_copy_text(path, name, strlen(name), error);
   if (file_exists(name) && !is_folder(name)) return refuse_file(name, error);
   if (is_folder(name)) {
     TRY_DONE(file_join(name, "snapshots", &snapshots, error));
@@ -147,6 +179,11 @@ xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_e
   errno = ENOENT;
   TRY_DONE(err_io(error, name, "cannot open the model's folder"));
 done:
+  if (!status && *path) status = enter_folder(path, error);
+  if (status) {
+    free(*path);
+    *path = NULL;
+  }
   free(folder);
   free(snapshots);
   return status;

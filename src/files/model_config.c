@@ -7,6 +7,7 @@
 
 #include "base/file_map.h"
 #include "files/config_parts.h"
+#include "files/gguf.h"
 
 /* ---- members of an object ----------------------------------------------------------------- */
 
@@ -263,10 +264,26 @@ done:
   return status;
 }
 
-xt_status model_config_load(const char *directory, ModelConfig *out, xt_error *error) {
+static xt_status read_gguf(const char *path, ModelConfig *out, xt_error *error) {
+  json_t *root = NULL;
+  xt_status status;
+  TRY_DONE(gguf_config(path, &root, out, error));
+  const ConfigSource source = {path, root, error};
+  TRY_DONE(read_config(&source, out));
+  status = gguf_config_finish(path, out, error);
+done:
+  json_decref(root);
+  return status;
+}
+
+xt_status model_config_load(const char *path, ModelConfig *out, xt_error *error) {
   ModelConfig config = {.repetition_penalty = 1};
-  TRY(read_file(directory, "config.json", false, read_config, &config, error));
-  TRY(read_file(directory, "generation_config.json", true, read_generation, &config, error));
+  if (gguf_is_file(path)) {
+    TRY(read_gguf(path, &config, error));
+  } else {
+    TRY(read_file(path, "config.json", false, read_config, &config, error));
+    TRY(read_file(path, "generation_config.json", true, read_generation, &config, error));
+  }
   *out = config;
   return XT_STATUS_OK;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* config.json and generation_config.json as validated numbers: all that tells one architecture from another.
+/* config.json and generation_config.json, or what a GGUF file says in their place, as validated numbers: all that tells one architecture from another.
  * Loading, the forward pass, the sweep and training read this description; none of them asks for a family's name.
  * Unknown keys are ignored, contradictory ones refused by name. */
 #ifndef FILES_MODEL_CONFIG_H
@@ -13,6 +13,7 @@
 
 #define MODEL_LAYERS_MAX 1024 /* no model has a third of that */
 #define MODEL_ROTARIES 2      /* rotary bases that one model's layers can differ in */
+#define MODEL_PAIRS_MAX 256   /* frequencies of a table */
 
 typedef enum ModelFamily {
   FAMILY_LLAMA = 0, FAMILY_MISTRAL, FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_GEMMA2, FAMILY_GEMMA3, FAMILY_COHERE, FAMILY_COHERE2, FAMILY_OLMO2,
@@ -37,8 +38,12 @@ typedef struct XieluNumbers {
 typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle; /* what turns together: k and k + width/2, or 2k and 2k + 1 */
 
 typedef enum RopeScaling {
-  ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN
+  ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN,
+  ROPE_SCALING_TABLE /* each frequency divided by a factor of its own: GGUF's rope_freqs.weight */
 } RopeScaling;
+
+/* What a file calls its tensors. */
+typedef enum TensorNames { NAMES_HUGGING_FACE = 0, NAMES_GGUF } TensorNames;
 
 /* One set of rotary angles. */
 typedef struct Rotary {
@@ -49,6 +54,7 @@ typedef struct Rotary {
   double attention_factor;        /* yarn: 0: derived from factor */
   double beta_fast, beta_slow;    /* yarn */
   int original_positions;         /* llama3, yarn */
+  float factors[MODEL_PAIRS_MAX]; /* table: [rope_width / 2] */
 } Rotary;
 
 /* What layers of one model differ in. */
@@ -59,6 +65,9 @@ typedef struct LayerKind {
 
 typedef struct ModelConfig {
   ModelFamily family;             /* names of tensors go by it, nothing else does */
+  TensorNames names;
+  bool rows_in_pairs;             /* the file has row k of a head's queries and keys beside row k + head_dim/2 (llama.cpp's
+                                     "permuted" weights); reading puts them in order */
   char architecture[64];          /* first of "architectures" */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab, max_positions;
 
@@ -92,6 +101,7 @@ typedef struct ModelConfig {
   double repetition_penalty;      /* 1: none */
 } ModelConfig;
 
-xt_status model_config_load(const char *directory, ModelConfig *out, xt_error *error);
+/* Of a Hugging Face directory, or of a GGUF file. */
+xt_status model_config_load(const char *path, ModelConfig *out, xt_error *error);
 
 #endif

@@ -13,37 +13,37 @@ typedef enum Presence {
 } Presence;
 
 typedef struct Row {
-  const char *name; /* %d: the layer */
+  const char *name, *gguf; /* %d: the layer */
   Dim rows, cols;
   Presence presence;
 } Row;
 
 static const Row rows[ARCH_ROLE_COUNT] = {
-    [ARCH_EMBED] = {"model.embed_tokens.weight", DIM_VOCAB, DIM_WIDTH, ALWAYS},
-    [ARCH_FINAL_NORM] = {"model.norm.weight", DIM_WIDTH, DIM_NONE, ALWAYS},
-    [ARCH_UNEMBED] = {"lm_head.weight", DIM_VOCAB, DIM_WIDTH, IF_UNTIED},
-    [ARCH_NORM_ATTN] = {"model.layers.%d.input_layernorm.weight", DIM_WIDTH, DIM_NONE, IF_PRE_NORM},
-    [ARCH_Q] = {"model.layers.%d.self_attn.q_proj.weight", DIM_QUERY, DIM_WIDTH, IF_SPLIT_QKV},
-    [ARCH_K] = {"model.layers.%d.self_attn.k_proj.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
-    [ARCH_V] = {"model.layers.%d.self_attn.v_proj.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
-    [ARCH_OUT] = {"model.layers.%d.self_attn.o_proj.weight", DIM_WIDTH, DIM_QUERY, ALWAYS},
-    [ARCH_NORM_MLP] = {"model.layers.%d.post_attention_layernorm.weight", DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM},
-    [ARCH_GATE] = {"model.layers.%d.mlp.gate_proj.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
-    [ARCH_UP] = {"model.layers.%d.mlp.up_proj.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
-    [ARCH_DOWN] = {"model.layers.%d.mlp.down_proj.weight", DIM_WIDTH, DIM_FEED, ALWAYS},
-    [ARCH_QKV] = {"model.layers.%d.self_attn.qkv_proj.weight", DIM_QKV, DIM_WIDTH, IF_FUSED_QKV},
-    [ARCH_GATE_UP] = {"model.layers.%d.mlp.gate_up_proj.weight", DIM_TWO_FEED, DIM_WIDTH, IF_FUSED_GATE_UP},
-    [ARCH_POST_ATTN] = {"model.layers.%d.post_attention_layernorm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
-    [ARCH_POST_MLP] = {"model.layers.%d.post_feedforward_layernorm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
-    [ARCH_Q_NORM] = {"model.layers.%d.self_attn.q_norm.weight", DIM_QUERY, DIM_NONE, IF_QK_NORM},
-    [ARCH_K_NORM] = {"model.layers.%d.self_attn.k_norm.weight", DIM_KEY, DIM_NONE, IF_QK_NORM},
-    [ARCH_Q_BIAS] = {"model.layers.%d.self_attn.q_proj.bias", DIM_QUERY, DIM_NONE, IF_QKV_BIAS},
-    [ARCH_K_BIAS] = {"model.layers.%d.self_attn.k_proj.bias", DIM_KEY, DIM_NONE, IF_QKV_BIAS},
-    [ARCH_V_BIAS] = {"model.layers.%d.self_attn.v_proj.bias", DIM_KEY, DIM_NONE, IF_QKV_BIAS},
-    [ARCH_OUT_BIAS] = {"model.layers.%d.self_attn.o_proj.bias", DIM_WIDTH, DIM_NONE, IF_OUT_BIAS},
-    [ARCH_GATE_BIAS] = {"model.layers.%d.mlp.gate_proj.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
-    [ARCH_UP_BIAS] = {"model.layers.%d.mlp.up_proj.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
-    [ARCH_DOWN_BIAS] = {"model.layers.%d.mlp.down_proj.bias", DIM_WIDTH, DIM_NONE, IF_MLP_BIAS},
+    [ARCH_EMBED] = {"model.embed_tokens.weight", "token_embd.weight", DIM_VOCAB, DIM_WIDTH, ALWAYS},
+    [ARCH_FINAL_NORM] = {"model.norm.weight", "output_norm.weight", DIM_WIDTH, DIM_NONE, ALWAYS},
+    [ARCH_UNEMBED] = {"lm_head.weight", "output.weight", DIM_VOCAB, DIM_WIDTH, IF_UNTIED},
+    [ARCH_NORM_ATTN] = {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", DIM_WIDTH, DIM_NONE, IF_PRE_NORM},
+    [ARCH_Q] = {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", DIM_QUERY, DIM_WIDTH, IF_SPLIT_QKV},
+    [ARCH_K] = {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
+    [ARCH_V] = {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
+    [ARCH_OUT] = {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", DIM_WIDTH, DIM_QUERY, ALWAYS},
+    [ARCH_NORM_MLP] = {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM},
+    [ARCH_GATE] = {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
+    [ARCH_UP] = {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
+    [ARCH_DOWN] = {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", DIM_WIDTH, DIM_FEED, ALWAYS},
+    [ARCH_QKV] = {"model.layers.%d.self_attn.qkv_proj.weight", "blk.%d.attn_qkv.weight", DIM_QKV, DIM_WIDTH, IF_FUSED_QKV},
+    [ARCH_GATE_UP] = {"model.layers.%d.mlp.gate_up_proj.weight", "blk.%d.ffn_up.weight", DIM_TWO_FEED, DIM_WIDTH, IF_FUSED_GATE_UP},
+    [ARCH_POST_ATTN] = {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.post_attention_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
+    [ARCH_POST_MLP] = {"model.layers.%d.post_feedforward_layernorm.weight", "blk.%d.post_ffw_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
+    [ARCH_Q_NORM] = {"model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", DIM_QUERY, DIM_NONE, IF_QK_NORM},
+    [ARCH_K_NORM] = {"model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", DIM_KEY, DIM_NONE, IF_QK_NORM},
+    [ARCH_Q_BIAS] = {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", DIM_QUERY, DIM_NONE, IF_QKV_BIAS},
+    [ARCH_K_BIAS] = {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", DIM_KEY, DIM_NONE, IF_QKV_BIAS},
+    [ARCH_V_BIAS] = {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", DIM_KEY, DIM_NONE, IF_QKV_BIAS},
+    [ARCH_OUT_BIAS] = {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", DIM_WIDTH, DIM_NONE, IF_OUT_BIAS},
+    [ARCH_GATE_BIAS] = {"model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
+    [ARCH_UP_BIAS] = {"model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
+    [ARCH_DOWN_BIAS] = {"model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", DIM_WIDTH, DIM_NONE, IF_MLP_BIAS},
 };
 
 /* Where a family calls a tensor otherwise. */
@@ -78,8 +78,9 @@ bool arch_has(const ModelConfig *c, ArchRole role) {
 }
 
 void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[ARCH_NAME_SIZE]) {
-  const char *pattern = rows[role].name;
-  for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
+  const bool gguf = c->names == NAMES_GGUF;
+  const char *pattern = gguf ? rows[role].gguf : rows[role].name;
+  for (size_t i = 0; !gguf && i < sizeof other_names / sizeof *other_names; i++)
     if (other_names[i].family == c->family && other_names[i].role == role) pattern = other_names[i].name;
   const char *mark = strstr(pattern, "%d");
   if (!mark) {

@@ -28,7 +28,7 @@ static inline bool arch_role_is_norm(ArchRole role) {
 /* Whether a model of this configuration has the tensor (norms, biases, untied unembedding). */
 bool arch_has(const ModelConfig *config, ArchRole role);
 
-/* Its Hugging Face name; `layer` is ignored for the model's own tensors. Written into `name`. */
+/* Its name in the model's file; `layer` is ignored for the model's own tensors. Written into `name`. */
 #define ARCH_NAME_SIZE 96
 void arch_tensor_name(const ModelConfig *config, ArchRole role, int layer, char name[ARCH_NAME_SIZE]);
 

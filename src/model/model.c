@@ -15,6 +15,9 @@
 
 static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
 
+/* What describes the architecture, for messages. */
+static const char *said_by(const xt_model *m) { return m->config.names == NAMES_GGUF ? "the file's header" : "config.json"; }
+
 /* The tensor of a role, its shape and dtype checked. */
 static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error) {
   char name[ARCH_NAME_SIZE];
@@ -32,19 +35,19 @@ static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const 
     for (int d = 0; d < t->dims && at < sizeof got - 24; d++)
       at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", d ? ", " : "", (long long)t->shape[d]);
     if (want.dims == 1)
-      return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], config.json asks for [%lld]",
-                     got, (long long)want.rows);
-    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], config.json asks for [%lld, %lld]",
-                   got, (long long)want.rows, (long long)want.cols);
+      return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], %s asks for [%lld]",
+                     got, said_by(m), (long long)want.rows);
+    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], %s asks for [%lld, %lld]",
+                   got, said_by(m), (long long)want.rows, (long long)want.cols);
   }
-  if (t->dtype != DTYPE_F32 && t->dtype != DTYPE_F16 && t->dtype != DTYPE_BF16)
-    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t), "has dtype %s; weights may be F32, F16 or BF16",
+  if (!dtype_is_weight(t->dtype))
+    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t), "has dtype %s; weights may be F32, F16 or BF16, or of a quantised type",
                    dtype_name(t->dtype));
   *out = t;
   return XT_STATUS_OK;
 }
 
-/* Every tensor that the architecture has is there, fits, and parts of one product agree in dtype. */
+/* Every tensor that the architecture has is there and fits. */
 static xt_status check_tensors(const xt_model *m, xt_error *error) {
   const Tensor *t;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
@@ -57,22 +60,27 @@ static xt_status check_tensors(const xt_model *m, xt_error *error) {
   t = checkpoint_find(m->checkpoint, name);
   if (t)
     return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
-                   "the weights have more layers than config.json's num_hidden_layers, %d", m->config.layers);
+                   "the weights have more layers than %s, %d", m->config.names == NAMES_GGUF ? "the file's block_count" : "config.json's num_hidden_layers",
+                   m->config.layers);
   return XT_STATUS_OK;
 }
 
-static void element_values(const Tensor *t, float *out) {
-  const uint8_t *p = t->data;
-  const size_t count = t->bytes / dtype_size(t->dtype);
-  for (size_t i = 0; i < count; i++) {
-    if (t->dtype == DTYPE_F32) {
-      memcpy(&out[i], p + 4 * i, 4);
-    } else {
-      uint16_t bits;
-      memcpy(&bits, p + 2 * i, 2);
-      out[i] = t->dtype == DTYPE_F16 ? dtype_from_f16(bits) : dtype_from_bf16(bits);
-    }
-  }
+/* Rows of q and k that stand in pairs in the file; 0: those of this role do not. */
+static int paired_rows(const ModelConfig *c, ArchRole role) {
+  const bool turned = role == ARCH_Q || role == ARCH_K || role == ARCH_Q_BIAS || role == ARCH_K_BIAS;
+  return c->rows_in_pairs && turned ? c->head_dim : 0;
+}
+
+static MatrixSource matrix_source(const ModelConfig *c, ArchRole role, const Tensor *t) {
+  const bool matrix = t->dims == 2;
+  return (MatrixSource){.dtype = t->dtype, .rows = (int)t->shape[0], .cols = matrix ? (int)t->shape[1] : 1, .data = t->data, .paired = paired_rows(c, role)};
+}
+
+static void element_values(const ModelConfig *c, ArchRole role, const Tensor *t, float *out) {
+  const MatrixSource s = matrix_source(c, role, t);
+  if (!s.paired) dtype_widen(t->dtype, t->data, (size_t)s.rows * (size_t)s.cols, out);
+  for (int r = 0; s.paired && r < s.rows; r++)
+    dtype_widen(t->dtype, (const char *)t->data + (size_t)matrix_source_place(&s, r) * dtype_size(t->dtype), 1, &out[r]);
 }
 
 static size_t shape_count(ArchShape shape) { return (size_t)(shape.rows * shape.cols); }
@@ -89,12 +97,12 @@ static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int laye
   for (int i = 0; i < n; i++) {
     const Tensor *t;
     TRY_DONE(find_tensor(m, roles[i], layer, &t, error));
-    element_values(t, values + at);
+    element_values(&m->config, roles[i], t, values + at);
     const size_t count = shape_count(arch_shape(&m->config, roles[i]));
     for (size_t k = 0; k < count; k++) {
       if (!isfinite(values[at + k])) {
         status = err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
-                         tensor_offset(t) + (long long)(dtype_size(t->dtype) * k), "value is not finite");
+                         tensor_offset(t) + (long long)(k / dtype_block(t->dtype) * dtype_size(t->dtype)), "value %zu is not finite", k);
         goto done;
       }
       if (m->config.norm_adds_one && arch_role_is_norm(roles[i])) values[at + k] += 1.0f;
@@ -115,11 +123,7 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
   const Tensor *tensors[3];
   for (int i = 0; i < n; i++) {
     TRY(find_tensor(m, roles[i], layer, &tensors[i], error));
-    const Tensor *t = tensors[i];
-    if (t->dtype != tensors[0]->dtype)
-      return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, t->name, tensor_offset(t), "has dtype %s, but %s has %s; they must agree",
-                     dtype_name(t->dtype), tensors[0]->name, dtype_name(tensors[0]->dtype));
-    parts[i] = (MatrixSource){.dtype = t->dtype, .rows = (int)t->shape[0], .cols = (int)t->shape[1], .data = t->data};
+    parts[i] = matrix_source(&m->config, roles[i], tensors[i]);
   }
   xt_error inner = {0};
   const xt_status status = m->backend->ops->weight_create(m->backend, parts, n, out, &inner);
@@ -163,7 +167,14 @@ static xt_status load_layer(xt_model *m, int l, xt_error *error) {
 static bool row_is_finite(const Tensor *t, const uint8_t *row) {
   const size_t count = (size_t)t->shape[1];
   uint32_t bad = 0;
-  if (t->dtype == DTYPE_F32) {
+  if (dtype_is_quantised(t->dtype)) {
+    const size_t block = dtype_block(t->dtype);
+    float wide[DTYPE_BLOCK_MAX];
+    for (size_t i = 0; i < count; i += block, row += dtype_size(t->dtype)) {
+      dtype_widen(t->dtype, row, block, wide);
+      for (size_t k = 0; k < block; k++) bad |= isfinite(wide[k]) ? 0u : 1u;
+    }
+  } else if (t->dtype == DTYPE_F32) {
     for (size_t i = 0; i < count; i++) {
       uint32_t bits;
       memcpy(&bits, row + 4 * i, sizeof bits);
@@ -182,15 +193,15 @@ static bool row_is_finite(const Tensor *t, const uint8_t *row) {
 
 /* An embedding that is only looked up stays in the file: no product's preparation has seen its values. */
 static xt_status check_embedding(const Tensor *t, xt_error *error) {
-  const size_t size = dtype_size(t->dtype), width = (size_t)t->shape[1] * size;
+  const size_t size = dtype_size(t->dtype), block = dtype_block(t->dtype), width = dtype_bytes(t->dtype, (size_t)t->shape[1]);
   const uint8_t *row = t->data;
   for (int64_t r = 0; r < t->shape[0]; r++, row += width) {
     if (row_is_finite(t, row)) continue;
-    size_t column = 0;
-    const Tensor one = {.dtype = t->dtype, .dims = 2, .shape = {1, 1}};
-    while (row_is_finite(&one, row + column * size)) column++;
-    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + (long long)(row + column * size - (const uint8_t *)t->data),
-                   "row %lld, column %zu is NaN or infinite: weights must be finite", (long long)r, column);
+    size_t at = 0; /* the block */
+    const Tensor one = {.dtype = t->dtype, .dims = 2, .shape = {1, (int64_t)block}};
+    while (row_is_finite(&one, row + at * size)) at++;
+    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + (long long)(row + at * size - (const uint8_t *)t->data),
+                   "row %lld, column %zu is NaN or infinite: weights must be finite", (long long)r, at * block);
   }
   return XT_STATUS_OK;
 }
@@ -200,7 +211,7 @@ static xt_status load_weights(xt_model *m, xt_error *error) {
   const Tensor *embed;
   TRY(find_tensor(m, ARCH_EMBED, 0, &embed, error));
   if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
-  const MatrixSource source = {.dtype = embed->dtype, .rows = m->config.vocab, .cols = m->config.width, .data = embed->data};
+  const MatrixSource source = matrix_source(&m->config, ARCH_EMBED, embed);
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
   /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages too. */
   if (m->config.tied_embeddings) TRY(load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error));
@@ -209,8 +220,12 @@ static xt_status load_weights(xt_model *m, xt_error *error) {
   return load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error);
 }
 
-/* Bytes that the prepared weights will take: every tensor as stored, but for embeddings that are only
- * looked up, which stay in the file. */
+/* Bytes that a tensor takes once it is prepared: quantised ones become float32. */
+static uint64_t prepared_bytes(const Tensor *t) {
+  return dtype_is_quantised(t->dtype) ? (uint64_t)t->bytes / dtype_size(t->dtype) * dtype_block(t->dtype) * sizeof(float) : t->bytes;
+}
+
+/* Bytes that the prepared weights will take: every tensor, but for embeddings that are only looked up, which stay in the file. */
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
@@ -218,7 +233,7 @@ static uint64_t resident_estimate(const xt_model *m) {
     const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
     const Tensor *t;
     for (int l = 0; l < layers; l++)
-      if (!find_tensor(m, (ArchRole)role, l, &t, NULL)) bytes += t->bytes;
+      if (!find_tensor(m, (ArchRole)role, l, &t, NULL)) bytes += prepared_bytes(t);
   }
   return bytes;
 }
@@ -243,6 +258,7 @@ static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_e
 }
 
 static xt_status open_tokenizer(xt_model *m, xt_error *error) {
+  if (m->config.names == NAMES_GGUF) return xt_tokenizer_open(m->path, &m->tokenizer, error);
   for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
     char *path;
     TRY(file_join(m->path, tokenizer_files[i], &path, error));
@@ -253,7 +269,7 @@ static xt_status open_tokenizer(xt_model *m, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static xt_status open_model(const char *directory, const xt_model_options *options, bool weights, xt_model **out,
+static xt_status open_model(const char *path, const xt_model_options *options, bool weights, xt_model **out,
                             xt_error *error) {
   const xt_model_options defaults = {0};
   if (!options) options = &defaults;
@@ -263,10 +279,10 @@ static xt_status open_model(const char *directory, const xt_model_options *optio
   m->limits = BACKEND_CPU_LIMITS;
   xt_status status = XT_STATUS_OK;
   m->compute = options->compute;
-  TRY_DONE(mem_copy_text(&m->path, directory, strlen(directory), error));
-  TRY_DONE(hub_folder_refuse_adapter(directory, error));
-  TRY_DONE(model_config_load(directory, &m->config, error));
-  TRY_DONE(checkpoint_open(directory, &m->checkpoint, error));
+  TRY_DONE(mem_copy_text(&m->path, path, strlen(path), error));
+  TRY_DONE(hub_folder_refuse_adapter(path, error));
+  TRY_DONE(model_config_load(path, &m->config, error));
+  TRY_DONE(checkpoint_open(path, &m->checkpoint, error));
   TRY_DONE(check_tensors(m, error));
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {
@@ -285,12 +301,12 @@ done:
   return status;
 }
 
-xt_status xt_model_open(const char *directory, const xt_model_options *options, xt_model **out, xt_error *error) {
-  return open_model(directory, options, true, out, error);
+xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out, xt_error *error) {
+  return open_model(path, options, true, out, error);
 }
 
-xt_status xt_model_inspect(const char *directory, const xt_model_options *options, xt_model **out, xt_error *error) {
-  return open_model(directory, options, false, out, error);
+xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out, xt_error *error) {
+  return open_model(path, options, false, out, error);
 }
 
 static void release_layer(Backend *b, LayerWeights *w) {
@@ -322,13 +338,30 @@ xt_status model_backend_create(const xt_model *m, Backend **out, xt_error *error
 
 const xt_tokenizer *xt_model_tokenizer(const xt_model *m) { return m->tokenizer; }
 
-static const char *most_frequent_dtype(const xt_model *m) {
-  size_t counts[DTYPE_COUNT] = {0};
-  int best = 0;
-  for (size_t i = 0; i < checkpoint_count(m->checkpoint); i++) counts[checkpoint_get(m->checkpoint, i)->dtype]++;
-  for (int d = 1; d < DTYPE_COUNT; d++)
-    if (counts[d] > counts[best]) best = d;
-  return dtype_name((Dtype)best);
+static int by_bytes(const void *a, const void *b) {
+  const xt_dtype_use *x = a, *y = b;
+  return (x->bytes < y->bytes) - (x->bytes > y->bytes);
+}
+
+size_t xt_model_dtypes(const xt_model *m, xt_dtype_use *out, size_t most) {
+  xt_dtype_use uses[DTYPE_COUNT] = {0};
+  size_t count = 0;
+  for (int d = 0; d < DTYPE_COUNT; d++) uses[d].name = dtype_name((Dtype)d);
+  for (size_t i = 0; i < checkpoint_count(m->checkpoint); i++) {
+    const Tensor *t = checkpoint_get(m->checkpoint, i);
+    uses[t->dtype].tensors++;
+    uses[t->dtype].bytes += t->bytes;
+  }
+  qsort(uses, DTYPE_COUNT, sizeof *uses, by_bytes);
+  for (; count < DTYPE_COUNT && uses[count].tensors; count++)
+    if (count < most) out[count] = uses[count];
+  return count;
+}
+
+static const char *main_dtype(const xt_model *m) {
+  xt_dtype_use use = {.name = ""};
+  (void)xt_model_dtypes(m, &use, 1);
+  return use.name;
 }
 
 static uint64_t count_parameters(const xt_model *m) {
@@ -342,11 +375,11 @@ static uint64_t count_parameters(const xt_model *m) {
 }
 
 void xt_model_get_info(const xt_model *m, xt_model_info *info) {
-  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn"};
+  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "table"};
   const ModelConfig *c = &m->config;
   const char *kernels = m->backend ? strchr(m->backend->ops->name, ':') : NULL;
   *info = (xt_model_info){
-      .path = m->path, .architecture = c->architecture, .weight_dtype = most_frequent_dtype(m),
+      .path = m->path, .architecture = c->architecture, .weight_dtype = main_dtype(m),
       .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels ? kernels + 1 : "",
       .layers = c->layers, .width = c->width, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
       .feed_forward = c->feed_forward, .vocab = c->vocab, .max_positions = c->max_positions,

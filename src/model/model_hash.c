@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -79,26 +78,23 @@ static xt_status add_file(const xt_model *m, const char *name, Hash *hash, xt_er
   return status;
 }
 
-/* A model that is one file keeps its configuration and vocabulary before its first tensor. */
+/* A GGUF file keeps its configuration and vocabulary before its first tensor. */
 static void add_head(const xt_model *m, Hash *hash) {
-  const FileMap *map = NULL;
-  long long least = -1;
+  const FileMap *map = checkpoint_first_file(m->checkpoint);
+  size_t end = map->size;
   for (size_t i = 0; i < checkpoint_count(m->checkpoint); i++) {
     const Tensor *t = checkpoint_get(m->checkpoint, i);
-    if (least >= 0 && tensor_offset(t) >= least) continue;
-    least = tensor_offset(t);
-    map = t->map;
+    if (t->map == map && (size_t)tensor_offset(t) < end) end = (size_t)tensor_offset(t);
   }
-  if (map) hash_part(hash, map->data, (size_t)least);
+  hash_part(hash, map->data, end);
 }
 
 xt_status xt_model_hash(const xt_model *m, char out[XT_MODEL_HASH_SIZE], xt_error *error) {
   Hash hash;
   uint8_t digest[HASH_BYTES];
-  struct stat about;
   hash_init(&hash);
   hash_text(&hash, "xtransplant model 1");
-  if (stat(m->path, &about) == 0 && S_ISREG(about.st_mode)) {
+  if (m->config.names == NAMES_GGUF) {
     add_head(m, &hash);
   } else {
     for (size_t i = 0; i < sizeof small_files / sizeof *small_files; i++) TRY(add_file(m, small_files[i], &hash, error));

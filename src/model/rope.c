@@ -38,6 +38,7 @@ static float pair_frequency(const Rotary *c, int width, int pair) {
     case ROPE_SCALING_LINEAR: return base / (float)c->factor;
     case ROPE_SCALING_LLAMA3: return (float)llama3_frequency(c, base);
     case ROPE_SCALING_YARN: return (float)yarn_frequency(c, width, pair, base);
+    case ROPE_SCALING_TABLE: return base / c->factors[pair];
     case ROPE_SCALING_NONE:
     case ROPE_SCALING_DYNAMIC: break;
   }

@@ -121,6 +121,10 @@ xt_status pretokenizer_add_gpt2(PreTokenizer *pre, xt_error *error) {
   return add_split(pre, GPT2_REGEX, SPLIT_ISOLATED, false, error);
 }
 
+xt_status pretokenizer_add_split(PreTokenizer *pre, const char *regex, xt_error *error) {
+  return add_split(pre, regex, SPLIT_ISOLATED, false, error);
+}
+
 xt_status pretokenizer_add_metaspace(PreTokenizer *pre, const char *mark, PrependScheme scheme, bool split,
                                      xt_error *error) {
   PreStep step = {.kind = PRE_METASPACE, .scheme = scheme};

@@ -20,14 +20,7 @@
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
-enum { PIECE_CONTROL = 3, PIECE_USER_DEFINED = 4, PIECE_BYTES_MAX = 4096 };
-
-typedef struct Piece {
-  const char *text; /* in the file */
-  size_t length;
-  float score;
-  uint64_t type;
-} Piece;
+enum { PIECE_CONTROL = 3, PIECE_USER_DEFINED = 4 };
 
 typedef struct Model {
   const char *file;
@@ -202,12 +195,11 @@ static xt_status cut_piece(const Vocab *vocab, const Piece *piece, int32_t id, f
   return XT_STATUS_OK;
 }
 
-static xt_status make_merges(Bpe *bpe, const Model *model, xt_error *error) {
+xt_status sentencepiece_merges(Bpe *bpe, const Piece *pieces, size_t count, xt_error *error) {
   CutList cuts = {0};
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; i < model->count; i++)
-    /* The converter writes the first three pieces anew, with score 0. */
-    TRY_DONE(cut_piece(&bpe->vocab, &model->pieces[i], (int32_t)i, i < 3 ? 0 : model->pieces[i].score, &cuts, error));
+  for (size_t i = 0; i < count; i++)
+    if (pieces[i].length) TRY_DONE(cut_piece(&bpe->vocab, &pieces[i], (int32_t)i, pieces[i].score, &cuts, error));
   TRY_DONE(bpe_reserve_merges(bpe, cuts.size, error));
   if (cuts.size) qsort(cuts.data, cuts.size, sizeof *cuts.data, by_rank);
   for (size_t i = 0; i < cuts.size; i++)
@@ -251,9 +243,7 @@ static xt_status add_replace(Normalizer *out, xt_error *error) {
   return status;
 }
 
-/* Old ("legacy") form: every stretch of text gets a mark in front, even an added one. New form: only the
- * beginning of the whole text, and only where it has none. */
-static xt_status add_space_rules(xt_tokenizer *t, bool legacy, bool prefix, xt_error *error) {
+xt_status sentencepiece_space_rules(xt_tokenizer *t, bool legacy, bool prefix, xt_error *error) {
   if (!legacy)
     return pretokenizer_add_metaspace(&t->pre, "\xE2\x96\x81", prefix ? PREPEND_FIRST : PREPEND_NEVER, false, error);
   if (prefix) {
@@ -264,7 +254,7 @@ static xt_status add_space_rules(xt_tokenizer *t, bool legacy, bool prefix, xt_e
   return add_replace(&t->normalizer, error);
 }
 
-static xt_status add_decoder(Decoder *d, bool prefix, xt_error *error) {
+xt_status sentencepiece_decoder(Decoder *d, bool prefix, xt_error *error) {
   DecodeStep step = {.kind = DECODE_REPLACE, .length = 1};
   TRY(mem_copy_text(&step.text, " ", 1, error));
   const xt_status status = pattern_literal(&step.pattern, "\xE2\x96\x81", 3, error);
@@ -297,9 +287,11 @@ xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *c
   t->bpe.unk = vocab_find(&t->bpe.vocab, model.unk, model.unk_length);
   if (t->bpe.unk < 0)
     TRY_DONE(err_set(error, XT_STATUS_INPUT, path, "trainer_spec.unk_piece", -1, "is not among the pieces"));
-  TRY_DONE(make_merges(&t->bpe, &model, error));
-  TRY_DONE(add_space_rules(t, config->legacy, prefix, error));
-  TRY_DONE(add_decoder(&t->decoder, prefix, error));
+  /* The converter writes the first three pieces anew, with score 0. */
+  for (size_t i = 0; i < 3 && i < model.count; i++) model.pieces[i].score = 0;
+  TRY_DONE(sentencepiece_merges(&t->bpe, model.pieces, model.count, error));
+  TRY_DONE(sentencepiece_space_rules(t, config->legacy, prefix, error));
+  TRY_DONE(sentencepiece_decoder(&t->decoder, prefix, error));
 done:
   free(model.pieces);
   file_map_close(&map);

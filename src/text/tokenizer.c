@@ -7,6 +7,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "files/gguf.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
@@ -44,27 +45,32 @@ static xt_status read_from(xt_tokenizer *t, const TokenizerConfig *config, char 
                  "no tokenizer here: looked for tokenizer.json, tokenizer.model, and vocab.json with merges.txt");
 }
 
-xt_status xt_tokenizer_open(const char *directory, xt_tokenizer **out, xt_error *error) {
+xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error) {
   static const char *const names[FILE_KINDS] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"};
-  char *path[FILE_KINDS] = {0};
+  char *files[FILE_KINDS] = {0};
   TokenizerConfig config = {0};
   xt_tokenizer *t = NULL;
   xt_status status;
   if (!out) return err_set(error, XT_STATUS_ARGUMENT, NULL, "out", -1, "is NULL");
   *out = NULL;
-  if (!directory) return err_set(error, XT_STATUS_ARGUMENT, NULL, "directory", -1, "is NULL");
+  if (!path) return err_set(error, XT_STATUS_ARGUMENT, NULL, "path", -1, "is NULL");
   TRY_DONE(mem_alloc(&t, 1, sizeof *t, error));
   t->bpe.unk = t->added.largest = -1;
-  for (int i = 0; i < FILE_KINDS; i++) TRY_DONE(file_join(directory, names[i], &path[i], error));
-  TRY_DONE(tokenizer_config_read(directory, &config, error));
-  TRY_DONE(read_from(t, &config, path, directory, error));
-  TRY_DONE(tokenizer_config_apply(&config, t, error));
+  if (gguf_is_file(path)) {
+    t->source = "GGUF";
+    TRY_DONE(tokenizer_read_gguf(t, path, error));
+  } else {
+    for (int i = 0; i < FILE_KINDS; i++) TRY_DONE(file_join(path, names[i], &files[i], error));
+    TRY_DONE(tokenizer_config_read(path, &config, error));
+    TRY_DONE(read_from(t, &config, files, path, error));
+    TRY_DONE(tokenizer_config_apply(&config, t, error));
+  }
   TRY_DONE(added_finish(&t->added, &t->normalizer, error));
   bpe_finish(&t->bpe);
   *out = t;
   t = NULL;
 done:
-  for (int i = 0; i < FILE_KINDS; i++) free(path[i]);
+  for (int i = 0; i < FILE_KINDS; i++) free(files[i]);
   tokenizer_config_free(&config);
   xt_tokenizer_close(t);
   return status;

@@ -52,7 +52,26 @@ xt_status tokenizer_read_sentencepiece(xt_tokenizer *tokenizer, const TokenizerC
 xt_status tokenizer_read_vocab_json(xt_tokenizer *tokenizer, const TokenizerConfig *config, const char *vocab_path,
                                     const char *merges_path, xt_error *error);
 
+/* The tokenizer in a GGUF file, with nothing beside it. */
+xt_status tokenizer_read_gguf(xt_tokenizer *tokenizer, const char *path, xt_error *error);
+
 /* Shared by the loaders. */
+
+/* A token of SentencePiece's. */
+typedef struct Piece {
+  const char *text; /* in the file; not NUL-terminated */
+  size_t length;
+  float score;
+  uint64_t type;
+} Piece;
+enum { PIECE_BYTES_MAX = 4096 };
+
+/* Every cut of a piece into two that are in the vocabulary becomes a merge. */
+xt_status sentencepiece_merges(Bpe *bpe, const Piece *pieces, size_t count, xt_error *error);
+/* Old ("legacy") form: every stretch of text gets a mark in front, even an added one. New form: only the beginning of the whole
+ * text, and only where it has none. Without `prefix`, none gets any. */
+xt_status sentencepiece_space_rules(xt_tokenizer *tokenizer, bool legacy, bool prefix, xt_error *error);
+xt_status sentencepiece_decoder(Decoder *decoder, bool prefix, xt_error *error);
 
 /* The normaliser, pre-tokeniser, decoder and post-processor of a tokenizer.json. NULL and null: none.
  * The vocabulary must be there already for the post-processor. */
@@ -72,6 +91,7 @@ xt_status tokenizer_member_text(const json_t *object, const char *key, const cha
 
 /* The usual chains, as if read from a file. */
 xt_status pretokenizer_add_gpt2(PreTokenizer *pre, xt_error *error);
+xt_status pretokenizer_add_split(PreTokenizer *pre, const char *regex, xt_error *error); /* matches are words, and what is between */
 xt_status pretokenizer_add_metaspace(PreTokenizer *pre, const char *mark, PrependScheme scheme, bool split,
                                      xt_error *error);
 

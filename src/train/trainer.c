@@ -84,6 +84,8 @@ static xt_status check_differentiable(const Trainer *t, xt_error *error) {
 static xt_status read_inputs(Trainer *t, xt_error *error) {
   const xt_train_options *o = t->options;
   TRY(model_config_load(o->model, &t->config, error));
+  if (t->config.names != NAMES_HUGGING_FACE)
+    return err_set(error, XT_STATUS_UNSUPPORTED, o->model, NULL, -1, "training starts from a Hugging Face folder, not from a GGUF file");
   TRY(check_differentiable(t, error));
   TRY(xt_tokenizer_open(o->model, &t->tokenizer, error));
   if (t->config.eos_count == 0)

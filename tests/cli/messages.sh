@@ -64,7 +64,7 @@ expect "train from the cache" 0
 
 # ---- files in place of a folder, adapters
 : >model.gguf
-refuses "a GGUF file" 3 "xtransplant inspect: model.gguf: is a GGUF file; this version reads models in Hugging Face layout: give such a folder" "$X" inspect -m model.gguf
+refuses "an empty GGUF file" 3 "xtransplant inspect: model.gguf: at byte 0: is not a GGUF file: it does not begin with \"GGUF\"" "$X" inspect -m model.gguf
 refuses "a file of weights" 3 "xtransplant inspect: $model/model.safetensors: is a file of weights; give the folder that holds it, with config.json and the weights" \
   "$X" inspect -m "$model/model.safetensors"
 refuses "config.json" 3 "xtransplant inspect: $model/config.json: is one file of a model; give the folder that holds it, with config.json and the weights" \

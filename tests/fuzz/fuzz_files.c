@@ -10,6 +10,7 @@
 #include "files/dtype.h"
 #include "files/model_config.h"
 #include "fuzz.h"
+#include "xtransplant/tokenizer.h"
 
 /* Every byte that a checkpoint gives out. */
 static void touch(const Checkpoint *c) {
@@ -34,6 +35,32 @@ void fuzz_safetensors(const uint8_t *data, size_t size) {
   xt_error error = {0};
   const xt_status status = checkpoint_open_file(fuzz_file(data, size), &checkpoint, &error);
   finish(status, &error, checkpoint);
+}
+
+/* A file's tensors, as float32 too, its configuration and its tokenizer. */
+void fuzz_gguf(const uint8_t *data, size_t size) {
+  Checkpoint *checkpoint;
+  ModelConfig config;
+  xt_tokenizer *tokenizer;
+  xt_error error = {0};
+  if (!size) return;
+  const char *path = fuzz_put("model.gguf", (FuzzPart){data, size});
+  xt_status status = checkpoint_open(path, &checkpoint, &error);
+  for (size_t i = 0; !status && i < checkpoint_count(checkpoint); i++) {
+    const Tensor *t = checkpoint_get(checkpoint, i);
+    float wide[DTYPE_BLOCK_MAX];
+    for (size_t at = 0; dtype_is_weight(t->dtype) && at < t->bytes; at += dtype_size(t->dtype))
+      dtype_widen(t->dtype, (const uint8_t *)t->data + at, dtype_block(t->dtype), wide);
+  }
+  if (status != XT_STATUS_IO) finish(status, &error, checkpoint); /* names of parts may be anything */
+  fuzz_check(model_config_load(path, &config, &error), &error);
+  status = xt_tokenizer_open(path, &tokenizer, &error);
+  fuzz_check(status, &error);
+  if (status) return;
+  int32_t *ids;
+  size_t count;
+  if (xt_tokenizer_encode(tokenizer, "12 ab  \xE2\x96\x81z", 10, true, &ids, &count, &error) == XT_STATUS_OK) free(ids);
+  xt_tokenizer_close(tokenizer);
 }
 
 /* The folder holds one format's files alone. */

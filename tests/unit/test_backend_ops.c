@@ -131,7 +131,7 @@ static void test_weight_not_finite(void **state) {
       }
   EACH_BACKEND(b, 1, XT_COMPUTE_BF16) { /* finite as float32, not as bfloat16 */
     float x[3] = {1, 2, 3.4e38f};
-    const MatrixSource part = {DTYPE_F32, 1, 3, x};
+    const MatrixSource part = {.dtype = DTYPE_F32, .rows = 1, .cols = 3, .data = x};
     Weight *w;
     xt_error error = {0};
     assert_int_equal(b->ops->weight_create(b, &part, 1, &w, &error), XT_STATUS_INPUT);
@@ -143,7 +143,7 @@ static void test_weight_arguments(void **state) {
   (void)state;
   float x[8] = {0};
   EACH_BACKEND(b, 1, XT_COMPUTE_F32) {
-    const MatrixSource unlike[2] = {{DTYPE_F32, 1, 4, x}, {DTYPE_F32, 1, 3, x}}, ints = {DTYPE_I32, 1, 4, x};
+    const MatrixSource unlike[2] = {{DTYPE_F32, 1, 4, x, 0}, {DTYPE_F32, 1, 3, x, 0}}, ints = {DTYPE_I32, 1, 4, x, 0};
     Weight *w;
     Table *t;
     assert_int_equal(b->ops->weight_create(b, unlike, 2, &w, NULL), XT_STATUS_ARGUMENT);

@@ -73,14 +73,49 @@ static void every_bf16_is_exact_and_rounds_to_nearest_even(void **state) {
 
 static void names_and_sizes(void **state) {
   (void)state;
-  static const size_t sizes[DTYPE_COUNT] = {4, 2, 2, 8, 8, 4, 2, 1, 8, 4, 2, 1, 1};
+  static const size_t sizes[DTYPE_COUNT] = {4, 2, 2, 8, 8, 4, 2, 1, 8, 4, 2, 1, 1, 18, 20, 22, 24, 34, 84, 110, 144, 176, 210, 18, 136};
   for (int i = 0; i < DTYPE_COUNT; i++) {
-    assert_int_equal(dtype_find(dtype_name((Dtype)i)), i);
+    assert_int_equal(dtype_find(dtype_name((Dtype)i)), i < DTYPE_Q4_0 ? i : DTYPE_COUNT);
     assert_int_equal(dtype_size((Dtype)i), sizes[i]);
   }
   assert_string_equal(dtype_name(DTYPE_BF16), "BF16");
   assert_int_equal(dtype_find("f32"), DTYPE_COUNT);
   assert_int_equal(dtype_size(DTYPE_COUNT), 0);
+}
+
+/* Blocks of every quantised type, scales of every size, against the Python package gguf: equal to the bit. */
+static void quantised_blocks_are_ggufs(void **state) {
+  (void)state;
+  FILE *file = fopen(XT_SOURCE_DIR "/tests/golden/gguf/blocks.bin", "rb");
+  char name[9] = {0};
+  uint8_t count_bytes[4], blocks[16 * 256];
+  float want[512], got[512];
+  int types = 0;
+  assert_non_null(file);
+  while (fread(name, 1, 8, file) == 8) {
+    Dtype type = DTYPE_Q4_0;
+    while (type < DTYPE_COUNT && strcmp(dtype_name(type), name) != 0) type++;
+    assert_true(type < DTYPE_COUNT);
+    assert_int_equal(fread(count_bytes, 1, 4, file), 4);
+    const size_t count = count_bytes[0], values = count * dtype_block(type);
+    assert_int_equal(values, 512);
+    assert_int_equal(fread(blocks, dtype_size(type), count, file), count);
+    assert_int_equal(fread(want, sizeof *want, values, file), values);
+    dtype_widen(type, blocks, values, got);
+    for (size_t i = 0; i < values; i++)
+      if (memcmp(&got[i], &want[i], sizeof *got) != 0) fail_msg("%s: value %zu is %a, expected %a", name, i, (double)got[i], (double)want[i]);
+    types++;
+  }
+  fclose(file);
+  assert_int_equal(types, DTYPE_COUNT - DTYPE_Q4_0);
+}
+
+static void quantised_names_are_not_safetensors(void **state) {
+  (void)state;
+  assert_int_equal(dtype_find("BF16"), DTYPE_BF16);
+  assert_int_equal(dtype_find("Q4_K"), DTYPE_COUNT);
+  for (int type = 0; type < DTYPE_COUNT; type++) assert_true(dtype_block((Dtype)type) <= DTYPE_BLOCK_MAX);
+  assert_int_equal(dtype_bytes(DTYPE_Q4_K, 512), 288);
 }
 
 int main(void) {
@@ -89,6 +124,8 @@ int main(void) {
       cmocka_unit_test(half_rounds_to_nearest_even),
       cmocka_unit_test(every_bf16_is_exact_and_rounds_to_nearest_even),
       cmocka_unit_test(names_and_sizes),
+      cmocka_unit_test(quantised_blocks_are_ggufs),
+      cmocka_unit_test(quantised_names_are_not_safetensors),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

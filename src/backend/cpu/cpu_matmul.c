@@ -19,6 +19,7 @@
 
 #define MOST_GROUPS 4096                                 /* of a product's panels */
 #define MOST_PANELS (CPU_GROUP_PANELS * MOST_GROUPS / 2) /* the other half is for the small groups at the end */
+#define PACK_STRIP DTYPE_BLOCK_MAX                       /* values of a row that are packed at once: whole blocks of any type */
 #define MOST_SHARING 128                                 /* threads that the last groups are cut up for */
 #define LEAST_SHARE 16                                   /* panels for each thread; else rows are divided too */
 
@@ -41,11 +42,16 @@ typedef struct Pack {
   _Atomic int first_broken; /* lowest panel with a value that is not finite */
 } Pack;
 
-/* Row n of the stacked parts. */
-static const char *stacked_row(const Pack *p, int n) {
+/* Row n of the stacked parts, as it is stored. */
+typedef struct StackedRow {
+  const char *at;
+  Dtype type;
+} StackedRow;
+
+static StackedRow stacked_row(const Pack *p, int n) {
   const MatrixSource *s = p->parts;
   while (n >= s->rows) n -= (s++)->rows;
-  return (const char *)s->data + (size_t)n * (size_t)s->cols * half_size(s->dtype);
+  return (StackedRow){(const char *)s->data + (size_t)matrix_source_place(s, n) * dtype_bytes(s->dtype, (size_t)s->cols), s->dtype};
 }
 
 /* Copies `count` values of a row into every `step`-th place of the panel. False: one is not finite. */
@@ -79,27 +85,36 @@ static bool pack_rounded(uint16_t *to, int step, const char *from, Dtype type, i
   return !broken;
 }
 
+/* Values [k, k + depth) of a row into every `columns`-th place; quantised ones are whole blocks. */
+static bool pack_strip(char *out, Dtype type, int columns, StackedRow row, int k, int depth) {
+  const char *at = row.at + dtype_bytes(row.type, (size_t)k);
+  float wide[PACK_STRIP];
+  uint16_t *words = (uint16_t *)(void *)out;
+  if (row.type != type && (type == DTYPE_F32 || dtype_is_quantised(row.type))) {
+    dtype_widen(row.type, at, (size_t)depth, wide);
+    at = (const char *)wide;
+    row.type = DTYPE_F32;
+  }
+  if (type == DTYPE_F32) return pack_floats((uint32_t *)(void *)out, columns, at, depth);
+  if (type != row.type) return pack_rounded(words, columns, at, row.type, depth);
+  return pack_words(words, columns, at, depth, type == DTYPE_F16 ? 0x7c00 : 0x7f80);
+}
+
 /* One panel, in strips of K that stay in L1 while its rows fill them. */
 static void pack_panel(void *context, size_t item, int thread) {
   Pack *p = context;
   (void)thread;
   const Weight *w = p->w;
-  const Dtype from = p->parts->dtype;
-  const int first = (int)item * p->columns, strip = 64;
-  const char *rows[64];
+  const int first = (int)item * p->columns;
+  StackedRow rows[64];
   bool fine = true;
   const int count = w->n - first < p->columns ? w->n - first : p->columns;
   for (int j = 0; j < count; j++) rows[j] = stacked_row(p, first + j);
-  for (int k = 0; k < w->k; k += strip) {
-    const int depth = w->k - k < strip ? w->k - k : strip;
-    char *out = w->data + item * w->panel_stride + (size_t)(k * p->columns) * half_size(w->type);
-    for (int j = 0; j < count; j++) {
-      const int slot = kernels_panel_slot(j, p->lanes, w->type);
-      const char *at = rows[j] + (size_t)k * half_size(from);
-      if (w->type == DTYPE_F32) fine &= pack_floats((uint32_t *)(void *)out + slot, p->columns, at, depth);
-      else if (w->type != from) fine &= pack_rounded((uint16_t *)(void *)out + slot, p->columns, at, from, depth);
-      else fine &= pack_words((uint16_t *)(void *)out + slot, p->columns, at, depth, from == DTYPE_F16 ? 0x7c00 : 0x7f80);
-    }
+  for (int k = 0; k < w->k; k += PACK_STRIP) {
+    const int depth = w->k - k < PACK_STRIP ? w->k - k : PACK_STRIP;
+    char *out = w->data + item * w->panel_stride + (size_t)(k * p->columns) * dtype_size(w->type);
+    for (int j = 0; j < count; j++)
+      fine &= pack_strip(out + (size_t)kernels_panel_slot(j, p->lanes, w->type) * dtype_size(w->type), w->type, p->columns, rows[j], k, depth);
   }
   if (fine) return;
   int known = atomic_load(&p->first_broken);
@@ -113,7 +128,7 @@ static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int
   if (w->panels > MOST_PANELS || w->k > (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "a product of %d columns and depth %d; at most %d and %d are possible", w->n,
                    w->k, MOST_PANELS * columns, (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
-  w->panel_stride = (size_t)w->k * (size_t)columns * half_size(w->type);
+  w->panel_stride = (size_t)w->k * (size_t)columns * dtype_size(w->type);
   w->bytes = w->panel_stride * (size_t)w->panels;
   TRY(cpu_block_create(w->bytes, &w->data, error));
   Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
@@ -121,7 +136,7 @@ static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int
   parallel_for(b->base.pool, (size_t)w->panels, pack_panel, &p);
   const int broken = atomic_load(&p.first_broken);
   if (broken == w->panels) return XT_STATUS_OK;
-  return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, w->type != parts->dtype, error);
+  return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, b->base.compute == XT_COMPUTE_BF16, error);
 }
 
 /* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
@@ -134,8 +149,12 @@ typedef struct Narrow {
 static void narrow_row(void *context, size_t item, int thread) {
   Narrow *p = context;
   (void)thread;
-  const size_t k = (size_t)p->pack->w->k;
-  if (pack_rounded(p->to + item * k, 1, stacked_row(p->pack, (int)item), p->pack->parts->dtype, (int)k)) return;
+  const int k = p->pack->w->k;
+  const StackedRow row = stacked_row(p->pack, (int)item);
+  bool fine = true;
+  for (int at = 0; at < k; at += PACK_STRIP)
+    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, row, at, k - at < PACK_STRIP ? k - at : PACK_STRIP);
+  if (fine) return;
   int known = atomic_load(&p->first_broken);
   while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
 }
@@ -156,6 +175,13 @@ static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int
   return status;
 }
 
+/* What panels hold every part's values in exactly. */
+static Dtype common_type(const MatrixSource *parts, int n_parts) {
+  for (int p = 0; p < n_parts; p++)
+    if (parts[p].dtype != parts[0].dtype || dtype_is_quantised(parts[p].dtype)) return DTYPE_F32;
+  return parts[0].dtype;
+}
+
 xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
   const CpuBackend *b = cpu_of(backend);
   *out = NULL;
@@ -164,7 +190,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   TRY(mem_alloc(&w, 1, sizeof *w, error));
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
-  w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : parts->dtype;
+  w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
   const xt_status status = b->onednn ? make_onednn(b, parts, n_parts, w, error) : make_panels(b, parts, n_parts, w, error);
   if (status != XT_STATUS_OK) {
     cpu_weight_release(backend, w);
@@ -236,7 +262,7 @@ static int block_depth(const Weight *w, int block) {
   return left < BACKEND_K_BLOCK ? left : BACKEND_K_BLOCK;
 }
 static const char *panel_at(const Weight *w, int columns, int panel, int block) {
-  return w->data + (size_t)panel * w->panel_stride + (size_t)block * BACKEND_K_BLOCK * (size_t)columns * half_size(w->type);
+  return w->data + (size_t)panel * w->panel_stride + (size_t)block * BACKEND_K_BLOCK * (size_t)columns * dtype_size(w->type);
 }
 
 /* Rows [row, row + rows), lda apart, against panels [panel, panel + panels) in one block of K. Sums of the blocks before

@@ -124,11 +124,13 @@ void cpu_copy_rows(Backend *b, Dev to, IndexList to_rows, Dev from, IndexList fr
 xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error) {
   long long rows = 0;
   for (int p = 0; p < n_parts; p++) {
-    if (parts[p].dtype != DTYPE_F32 && parts[p].dtype != DTYPE_F16 && parts[p].dtype != DTYPE_BF16)
-      return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "weights must be F32, F16 or BF16");
-    if (parts[p].dtype != parts[0].dtype || parts[p].cols != parts[0].cols || parts[p].cols <= 0 || parts[p].rows <= 0)
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "parts of one weight differ in columns or dtype");
-    rows += parts[p].rows;
+    const MatrixSource *s = &parts[p];
+    if (!dtype_is_weight(s->dtype))
+      return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "weights must be F32, F16, BF16 or quantised, not %s", dtype_name(s->dtype));
+    if (s->cols != parts[0].cols || s->cols <= 0 || s->rows <= 0 || (size_t)s->cols % dtype_block(s->dtype) ||
+        (s->paired && (s->paired < 0 || s->paired % 2 || s->rows % s->paired)))
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "parts of one weight differ in columns, or are not whole blocks or heads");
+    rows += s->rows;
   }
   if (n_parts <= 0 || rows > INT32_MAX - 64)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "a weight of %d parts, %lld rows", n_parts, rows);
@@ -142,22 +144,35 @@ xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* The first value of a stored row that is not finite, or `cols`. */
+static int broken_column(const MatrixSource *s, const char *row, bool bf16, float *value) {
+  float wide[DTYPE_BLOCK_MAX];
+  for (int c = 0; c < s->cols; c += DTYPE_BLOCK_MAX) {
+    const int count = s->cols - c < DTYPE_BLOCK_MAX ? s->cols - c : DTYPE_BLOCK_MAX;
+    dtype_widen(s->dtype, row + dtype_bytes(s->dtype, (size_t)c), (size_t)count, wide);
+    for (int i = 0; i < count; i++) {
+      *value = bf16 ? dtype_from_bf16(half_to_bf16(wide[i])) : wide[i];
+      if (!isfinite(*value)) return c + i;
+    }
+  }
+  return s->cols;
+}
+
 xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16, xt_error *error) {
   int first = 0; /* stacked row of the part's first row */
   for (int p = 0; p < n_parts; first += parts[p].rows, p++) {
     const MatrixSource *s = &parts[p];
-    for (int r = from > first ? from - first : 0; r < s->rows && r + first < to; r++)
-      for (int c = 0; c < s->cols; c++) {
-        const size_t i = (size_t)r * (size_t)s->cols + (size_t)c;
-        float x = half_load(s->data, s->dtype, i);
-        if (bf16) x = dtype_from_bf16(half_to_bf16(x));
-        if (isfinite(x)) continue;
-        char field[16];
-        snprintf(field, sizeof field, "%d", p);
-        return err_set(error, XT_STATUS_INPUT, NULL, field, (long long)(i * half_size(s->dtype)),
-                       "row %d, column %d is %s: weights must be finite%s", r, c, isnan(x) ? "NaN" : "infinite",
-                       bf16 ? " (as bfloat16)" : "");
-      }
+    const size_t stride = dtype_bytes(s->dtype, (size_t)s->cols), block = dtype_block(s->dtype);
+    for (int r = from > first ? from - first : 0; r < s->rows && r + first < to; r++) {
+      float x;
+      const size_t place = (size_t)matrix_source_place(s, r) * stride;
+      const int c = broken_column(s, (const char *)s->data + place, bf16, &x);
+      if (c == s->cols) continue;
+      char field[16];
+      snprintf(field, sizeof field, "%d", p);
+      return err_set(error, XT_STATUS_INPUT, NULL, field, (long long)(place + (size_t)c / block * dtype_size(s->dtype)),
+                     "row %d, column %d is %s: weights must be finite%s", r, c, isnan(x) ? "NaN" : "infinite", bf16 ? " (as bfloat16)" : "");
+    }
   }
   return XT_STATUS_OK;
 }

@@ -58,7 +58,7 @@ static xt_status measure_onednn(Backend *b, int times, double *flops, xt_error *
   Dev x = {0}, y = {0};
   xt_status status;
   TRY(mem_alloc(&values, count, sizeof *values, error));
-  const MatrixSource source = {DTYPE_BF16, SIDE, SIDE, values};
+  const MatrixSource source = {.dtype = DTYPE_BF16, .rows = SIDE, .cols = SIDE, .data = values};
   TRY_DONE(b->ops->weight_create(b, &source, 1, &w, error));
   TRY_DONE(b->ops->alloc(b, count * sizeof(float), &x, error));
   TRY_DONE(b->ops->alloc(b, count * sizeof(float), &y, error));

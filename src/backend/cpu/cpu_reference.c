@@ -39,9 +39,10 @@ static xt_status weight_create(Backend *b, const MatrixSource *parts, int n_part
   }
   float *to = w->data;
   for (int p = 0; p < n_parts; p++)
-    for (size_t i = 0; i < (size_t)parts[p].rows * (size_t)w->k; i++) {
-      const float x = half_load(parts[p].data, parts[p].dtype, i);
-      *to++ = rounded ? dtype_from_bf16(half_to_bf16(x)) : x;
+    for (int r = 0; r < parts[p].rows; r++, to += w->k) {
+      const size_t place = (size_t)matrix_source_place(&parts[p], r);
+      dtype_widen(parts[p].dtype, (const char *)parts[p].data + place * dtype_bytes(parts[p].dtype, (size_t)w->k), (size_t)w->k, to);
+      for (int i = 0; rounded && i < w->k; i++) to[i] = dtype_from_bf16(half_to_bf16(to[i]));
     }
   *out = w;
   return XT_STATUS_OK;
@@ -73,10 +74,10 @@ static void matmul(Backend *b, Dev y, Dev x, const Weight *w, Dev bias, int m) {
 static void embed(Backend *b, Dev y, const Table *table, IndexList list, int m) {
   (void)b;
   const int32_t *ids = cpu_ints(list);
-  const size_t c = (size_t)table->source.cols;
+  const MatrixSource *s = &table->source;
+  const size_t c = (size_t)s->cols;
   for (int r = 0; r < m; r++)
-    for (size_t i = 0; i < c; i++)
-      cpu_floats(y)[(size_t)r * c + i] = half_load(table->source.data, table->source.dtype, (size_t)ids[r] * c + i);
+    dtype_widen(s->dtype, (const char *)s->data + (size_t)ids[r] * dtype_bytes(s->dtype, c), c, cpu_floats(y) + (size_t)r * c);
 }
 
 static void norm_group(const NormArgs *a, float *to, const float *from, const float *weight, const float *bias) {

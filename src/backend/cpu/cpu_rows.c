@@ -58,8 +58,10 @@ void cpu_table_release(Backend *b, Table *table) {
 
 static void embed_row(const Rows *a, int r) {
   const MatrixSource *s = &a->table->source;
-  const size_t at = (size_t)a->ids[r] * (size_t)s->cols * half_size(s->dtype);
-  a->kernels->widen(a->y + (size_t)r * (size_t)s->cols, (const char *)s->data + at, s->dtype, (size_t)s->cols);
+  const char *from = (const char *)s->data + (size_t)a->ids[r] * dtype_bytes(s->dtype, (size_t)s->cols);
+  float *to = a->y + (size_t)r * (size_t)s->cols;
+  if (dtype_is_quantised(s->dtype)) dtype_widen(s->dtype, from, (size_t)s->cols, to);
+  else a->kernels->widen(to, from, s->dtype, (size_t)s->cols);
 }
 void cpu_embed(Backend *b, Dev y, const Table *table, IndexList ids, int m) {
   Rows a = {.y = cpu_floats(y), .table = table, .ids = cpu_ints(ids), .m = m, .row = embed_row};

@@ -33,7 +33,7 @@ static inline uint16_t half_to_bf16(float x) {
   return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
 
-/* Element i of a stored array. */
+/* Element i of a stored array of F32, F16 or BF16. */
 static inline float half_load(const void *data, Dtype type, size_t i) {
   const char *at = data;
   if (type == DTYPE_F32) {
@@ -45,6 +45,5 @@ static inline float half_load(const void *data, Dtype type, size_t i) {
   memcpy(&h, at + 2 * i, sizeof h);
   return type == DTYPE_F16 ? half_from_f16(h) : dtype_from_bf16(h);
 }
-static inline size_t half_size(Dtype type) { return type == DTYPE_F32 ? 4 : 2; }
 
 #endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* GGUF files: values, tensors, split files, damaged ones; their tokenizers. */
+#include "gguf_support.h"
+#include "xtransplant/xt.h"
+
+/* A file with one value of each kind and two tensors. */
+static GgufPart small_file(void) {
+  static const float row[4] = {1, 2, 3, 4};
+  static const char *const texts[] = {"one", "", "three"};
+  uint8_t block[34] = {0, 0x3c, 1, 2, 255}; /* scale 1: 1, 2, -1, 0.. */
+  GgufBytes b = {.architecture = "llama"};
+  gguf_put_int(&b, "block_count", 7);
+  gguf_put_real(&b, "rope.freq_base", 10000);
+  gguf_put_text(&b, "name", "a name");
+  gguf_put_texts(&b, "texts", texts, 3);
+  gguf_put_key(&b, "flag", true, GGUF_BOOL);
+  gguf_number(&b.keys, 1, 1);
+  gguf_put_key(&b, "negative", true, GGUF_I16);
+  gguf_number(&b.keys, (uint64_t)-5, 2);
+  gguf_put_key(&b, "double", true, GGUF_F64);
+  gguf_number(&b.keys, 0x3ff8000000000000u, 8);
+  gguf_add_tensor(&b, "floats", 0, 2, (const int64_t[]){2, 2}, row, sizeof row);
+  gguf_add_tensor(&b, "bytes", 8, 2, (const int64_t[]){1, 32}, block, sizeof block);
+  return gguf_whole(&b);
+}
+
+static void values_of_every_kind(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  GgufPart file = small_file();
+  char path[200];
+  FileMap map;
+  Gguf gguf;
+  xt_error error;
+  folder_write(&folder, "a.gguf", file.data, file.size);
+  assert_true(gguf_is_file(folder_file(&folder, "a.gguf", path, sizeof path)));
+  ASSERT_OK(file_map_open(path, &map, &error));
+  ASSERT_OK(gguf_read(&map, &gguf, &error));
+  int64_t whole = 0;
+  double real = 0;
+  bool flag = false;
+  char *text;
+  const GgufValue *texts;
+  ASSERT_OK(gguf_int(&gguf, "llama.block_count", 0, 100, &whole, &error));
+  assert_int_equal(whole, 7);
+  ASSERT_OK(gguf_int(&gguf, "negative", -10, 0, &whole, &error));
+  assert_int_equal(whole, -5);
+  ASSERT_OK(gguf_int(&gguf, "absent", 0, 1, &whole, &error));
+  assert_int_equal(whole, -5);
+  ASSERT_OK(gguf_real(&gguf, "llama.rope.freq_base", &real, &error));
+  assert_true(real == 10000);
+  ASSERT_OK(gguf_real(&gguf, "double", &real, &error));
+  assert_true(real == 1.5);
+  ASSERT_OK(gguf_bool(&gguf, "flag", &flag, &error));
+  assert_true(flag);
+  ASSERT_OK(gguf_text(&gguf, "llama.name", &text, &error));
+  assert_string_equal(text, "a name");
+  free(text);
+  ASSERT_OK(gguf_array(&gguf, "texts", GGUF_STRING, &texts, &error));
+  assert_int_equal(texts->count, 3);
+  size_t at = texts->at, length;
+  assert_memory_equal(gguf_next_text(&gguf, &at, &length), "one", 3);
+  (void)gguf_next_text(&gguf, &at, &length);
+  assert_int_equal(length, 0);
+  assert_memory_equal(gguf_next_text(&gguf, &at, &length), "three", 5);
+  assert_int_equal(gguf_int(&gguf, "flag", 0, 1, &whole, &error), XT_STATUS_INPUT);
+  assert_int_equal(gguf_int(&gguf, "llama.block_count", 0, 6, &whole, &error), XT_STATUS_INPUT);
+  assert_int_equal(gguf_real(&gguf, "negative", &real, &error), XT_STATUS_INPUT);
+  assert_int_equal(gguf_text(&gguf, "texts", &text, &error), XT_STATUS_INPUT);
+  assert_int_equal(gguf_array(&gguf, "texts", GGUF_F32, &texts, &error), XT_STATUS_INPUT);
+  gguf_free(&gguf);
+  file_map_close(&map);
+  free(file.data);
+  folder_remove(&folder);
+}
+
+static void tensors_have_rows_first(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  GgufPart file = small_file();
+  char path[200];
+  Checkpoint *checkpoint;
+  xt_error error;
+  float values[32];
+  folder_write(&folder, "a.gguf", file.data, file.size);
+  ASSERT_OK(checkpoint_open(folder_file(&folder, "a.gguf", path, sizeof path), &checkpoint, &error));
+  assert_string_equal(checkpoint_format(checkpoint), "GGUF");
+  assert_int_equal(checkpoint_count(checkpoint), 2);
+  const Tensor *t = checkpoint_find(checkpoint, "bytes");
+  assert_int_equal(t->dtype, DTYPE_Q8_0);
+  assert_int_equal(t->shape[0], 1);
+  assert_int_equal(t->shape[1], 32);
+  assert_int_equal(t->bytes, 34);
+  dtype_widen(t->dtype, t->data, 32, values);
+  assert_true(values[0] == 1 && values[1] == 2 && values[2] == -1 && values[3] == 0);
+  checkpoint_close(checkpoint);
+  free(file.data);
+  folder_remove(&folder);
+}
+
+/* ---- damage ---------------------------------------------------------------------------------- */
+
+static xt_status open_bytes(const Folder *folder, const void *data, size_t size, xt_error *error) {
+  char path[200];
+  Checkpoint *checkpoint = NULL;
+  folder_write(folder, "a.gguf", data, size);
+  const xt_status status = checkpoint_open(folder_file(folder, "a.gguf", path, sizeof path), &checkpoint, error);
+  assert_int_equal(status == XT_STATUS_OK, checkpoint != NULL);
+  checkpoint_close(checkpoint);
+  return status;
+}
+
+/* Every length but the whole is an error with a message. */
+static void cut_short_anywhere(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  GgufPart file = small_file();
+  xt_error error;
+  assert_int_equal(open_bytes(&folder, file.data, file.size, &error), XT_STATUS_OK);
+  for (size_t size = 0; size < file.size - 30; size++) { /* what pads the last tensor may be missing */
+    error.message[0] = 0;
+    if (open_bytes(&folder, file.data, size, &error) != XT_STATUS_INPUT) fail_msg("%zu bytes: no error of input", size);
+    assert_true(error.message[0] != 0);
+  }
+  free(file.data);
+  folder_remove(&folder);
+}
+
+typedef struct Damage {
+  size_t at, size;
+  uint64_t value;
+  xt_status status;
+  const char *message;
+} Damage;
+
+static void refused(const Folder *folder, const GgufPart *file, Damage d) {
+  uint8_t *copy = malloc(file->size);
+  xt_error error = {0};
+  assert_non_null(copy);
+  memcpy(copy, file->data, file->size);
+  for (size_t i = 0; i < d.size; i++) copy[d.at + i] = (uint8_t)(d.value >> (8 * i));
+  const xt_status status = open_bytes(folder, copy, file->size, &error);
+  if (status != d.status || !strstr(error.message, d.message)) fail_msg("%s: got status %d, \"%s\"", d.message, (int)status, error.message);
+  free(copy);
+}
+
+static size_t find_text(const GgufPart *file, const char *text) {
+  for (size_t i = 0; i + strlen(text) <= file->size; i++)
+    if (memcmp(file->data + i, text, strlen(text)) == 0) return i;
+  fail();
+  return 0;
+}
+
+static void damaged_headers(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  GgufPart file = small_file();
+  const size_t floats = find_text(&file, "floats") + 6, bytes = find_text(&file, "bytes") + 5; /* dims u32, sizes u64, type u32, offset u64 */
+  const size_t count = find_text(&file, "llama.block_count") + 17;
+  const Damage damages[] = {
+      {0, 1, 'g', XT_STATUS_INPUT, "does not begin with \"GGUF\""},
+      {4, 4, 1, XT_STATUS_UNSUPPORTED, "version 1 of GGUF"},
+      {4, 4, 0x03000000, XT_STATUS_UNSUPPORTED, "big-endian"},
+      {8, 8, 1u << 20, XT_STATUS_INPUT, "1048576 tensors, for which it is too short"},
+      {8, 8, 3, XT_STATUS_INPUT, ""},
+      {16, 8, UINT64_MAX, XT_STATUS_INPUT, "values, for which it is too short"},
+      {24, 8, UINT64_MAX / 2, XT_STATUS_INPUT, "a key has a length of"},
+      {count, 4, 77, XT_STATUS_INPUT, "type 77, which the format does not know"},
+      {count, 4, GGUF_ARRAY, XT_STATUS_INPUT, ""},
+      {floats, 4, 0, XT_STATUS_INPUT, "has 0 dimensions"},
+      {floats, 4, 5, XT_STATUS_INPUT, "has 5 dimensions"},
+      {floats + 4, 8, 0, XT_STATUS_INPUT, "dimension 0 is 0"},
+      {floats + 4, 8, INT64_MAX, XT_STATUS_INPUT, "overflows"},
+      {floats + 20, 4, 16, XT_STATUS_UNSUPPORTED, "type IQ2_XXS, which is not handled"},
+      {floats + 20, 4, 5000, XT_STATUS_UNSUPPORTED, "no type of ggml's"},
+      {floats + 20, 4, 12, XT_STATUS_INPUT, "not whole blocks of Q4_K"},
+      {floats + 24, 8, 32, XT_STATUS_INPUT, "said to begin at 32, but those before end at 0"},
+      {floats + 12, 8, 1 << 20, XT_STATUS_INPUT, "said to begin at 32, but those before end at 8388608"},
+      {bytes + 12, 8, 1 << 20, XT_STATUS_INPUT, "reach beyond the end of the file"},
+      {bytes + 24, 8, UINT64_MAX, XT_STATUS_INPUT, "said to begin at"},
+  };
+  for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) refused(&folder, &file, damages[i]);
+  free(file.data);
+  GgufBytes twice = {.architecture = "llama"};
+  gguf_put_int(&twice, "x", 1);
+  gguf_put_int(&twice, "x", 1);
+  file = gguf_whole(&twice);
+  refused(&folder, &file, (Damage){0, 1, 'G', XT_STATUS_INPUT, "\"llama.x\" is there twice"});
+  free(file.data);
+  folder_remove(&folder);
+}
+
+/* ---- split files ----------------------------------------------------------------------------- */
+
+static void write_part(const Folder *folder, const char *file, const char *tensor, int number, int count, int tensors) {
+  static const float row[8] = {0};
+  GgufBytes b = {.architecture = "llama"};
+  gguf_put_key(&b, "split.no", true, GGUF_U16);
+  gguf_number(&b.keys, (uint64_t)number, 2);
+  gguf_put_key(&b, "split.count", true, GGUF_U16);
+  gguf_number(&b.keys, (uint64_t)count, 2);
+  gguf_put_key(&b, "split.tensors.count", true, GGUF_I32);
+  gguf_number(&b.keys, (uint64_t)tensors, 4);
+  gguf_add_tensor(&b, tensor, 0, 1, (const int64_t[]){8}, row, sizeof row);
+  gguf_save(&b, folder, file);
+}
+
+static void split_files(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  char path[200];
+  Checkpoint *checkpoint;
+  xt_error error;
+  write_part(&folder, "m-00001-of-00002.gguf", "a", 0, 2, 2);
+  folder_file(&folder, "m-00001-of-00002.gguf", path, sizeof path);
+  assert_int_equal(checkpoint_open(path, &checkpoint, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "the part is missing"));
+  write_part(&folder, "m-00002-of-00002.gguf", "b", 1, 2, 2);
+  ASSERT_OK(checkpoint_open(path, &checkpoint, &error));
+  assert_int_equal(checkpoint_count(checkpoint), 2);
+  assert_int_equal(checkpoint_files(checkpoint), 2);
+  assert_non_null(checkpoint_find(checkpoint, "b"));
+  checkpoint_close(checkpoint);
+  write_part(&folder, "m-00002-of-00002.gguf", "b", 0, 2, 2);
+  assert_int_equal(checkpoint_open(path, &checkpoint, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "says that it is part 1 of 2"));
+  write_part(&folder, "m-00002-of-00002.gguf", "a", 1, 2, 2);
+  assert_int_equal(checkpoint_open(path, &checkpoint, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "stored twice"));
+  write_part(&folder, "m-00002-of-00002.gguf", "b", 1, 2, 3);
+  write_part(&folder, "m-00001-of-00002.gguf", "a", 0, 2, 3);
+  assert_int_equal(checkpoint_open(path, &checkpoint, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "is 3, but the parts hold 2 tensors"));
+  folder_file(&folder, "m-00002-of-00002.gguf", path, sizeof path);
+  assert_int_equal(checkpoint_open(path, &checkpoint, &error), XT_STATUS_INPUT);
+  assert_non_null(strstr(error.message, "give the first"));
+  folder_remove(&folder);
+}
+
+/* ---- tokenizers ------------------------------------------------------------------------------ */
+
+static void ids_of(const xt_tokenizer *t, const char *text, const int32_t *want, size_t n) {
+  int32_t *ids;
+  size_t count;
+  xt_error error;
+  ASSERT_OK(xt_tokenizer_encode(t, text, strlen(text), true, &ids, &count, &error));
+  for (size_t i = 0; i < count && i < n; i++)
+    if (ids[i] != want[i]) fail_msg("\"%s\": id %zu is %d, expected %d", text, i, (int)ids[i], (int)want[i]);
+  assert_int_equal(count, n);
+  free(ids);
+}
+#define IDS(t, text, ...) ids_of(t, text, (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+
+static xt_tokenizer *open_vocabulary(const Folder *folder, GgufBytes *b) {
+  char path[200];
+  xt_tokenizer *t;
+  xt_error error;
+  gguf_save(b, folder, "v.gguf");
+  ASSERT_OK(xt_tokenizer_open(folder_file(folder, "v.gguf", path, sizeof path), &t, &error));
+  assert_string_equal(xt_tokenizer_source(t), "GGUF");
+  return t;
+}
+
+static void put_numbers(GgufBytes *b, const char *key, GgufType type, const int32_t *values, size_t count) {
+  gguf_put_key(b, key, true, GGUF_ARRAY);
+  gguf_number(&b->keys, type, 4);
+  gguf_number(&b->keys, count, 8);
+  for (size_t i = 0; i < count; i++) {
+    const float real = (float)values[i];
+    uint32_t bits = (uint32_t)values[i];
+    if (type == GGUF_F32) memcpy(&bits, &real, sizeof bits);
+    gguf_number(&b->keys, bits, 4);
+  }
+}
+
+#define MARK "\xE2\x96\x81"
+
+/* Scores rank merges; digits' bytes stand in for what there is no token of; Gemma takes the order of the tokens, and no space. */
+static void sentencepiece_tokenizers(void **state) {
+  (void)state;
+  static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x31>", "a", "b", "c", MARK, "ab", "bc", MARK "a", "<turn>"};
+  static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 4}, scores[] = {0, 0, 0, 0, -20, -21, -22, -23, -2, -1, -3, 0};
+  const Folder folder = folder_make();
+  for (int gemma = 0; gemma < 2; gemma++) {
+    GgufBytes b = {.architecture = gemma ? "gemma3" : "llama"};
+    gguf_put_global_text(&b, "tokenizer.ggml.model", "llama");
+    gguf_put_texts(&b, "tokenizer.ggml.tokens", tokens, 12);
+    put_numbers(&b, "tokenizer.ggml.scores", GGUF_F32, scores, 12);
+    put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, types, 12);
+    gguf_put_global(&b, "tokenizer.ggml.bos_token_id", 1);
+    gguf_put_global(&b, "tokenizer.ggml.eos_token_id", 2);
+    gguf_put_global(&b, "tokenizer.ggml.unknown_token_id", 0);
+    xt_tokenizer *t = open_vocabulary(&folder, &b);
+    if (gemma) IDS(t, "abc a", 1, 8, 6, 10); /* "ab" comes before "bc" in the file */
+    else IDS(t, "abc a", 1, 10, 9, 10);      /* "bc" scores above "ab", and a mark is put in front */
+    if (gemma) IDS(t, "1</s><turn>b", 1, 3, 2, 11, 5);
+    else IDS(t, "1</s><turn>b", 1, 7, 3, 2, 11, 5);
+    xt_tokenizer_close(t);
+  }
+  folder_remove(&folder);
+}
+
+/* `pre` says how words are cut: each digit by itself, up to three together, or all. */
+static void byte_level_tokenizers(void **state) {
+  (void)state;
+  static const char *const tokens[] = {"1", "2", "12", "121", "\xC4\xA0", "\xC4\xA0" "1", "<end>", "1212"}, *const merges[] = {"1 2", "12 1", "\xC4\xA0 1", "12 12"};
+  static const int32_t types[] = {1, 1, 1, 1, 1, 1, 3, 1};
+  static const struct {
+    const char *pre;
+    size_t count;
+    int32_t ids[8];
+  } cases[] = {{"gpt-2", 3, {7, 6, 5}}, {"smollm", 7, {0, 1, 0, 1, 6, 4, 0}}, {"qwen2", 7, {0, 1, 0, 1, 6, 4, 0}}, {"llama-bpe", 6, {6, 3, 1, 6, 4, 0}}};
+  const Folder folder = folder_make();
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    GgufBytes b = {.architecture = "llama"};
+    gguf_put_global_text(&b, "tokenizer.ggml.model", "gpt2");
+    gguf_put_global_text(&b, "tokenizer.ggml.pre", cases[i].pre);
+    gguf_put_texts(&b, "tokenizer.ggml.tokens", tokens, 8);
+    gguf_put_texts(&b, "tokenizer.ggml.merges", merges, 4);
+    put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, types, 8);
+    gguf_put_global(&b, "tokenizer.ggml.bos_token_id", 6);
+    xt_tokenizer *t = open_vocabulary(&folder, &b);
+    ids_of(t, "1212<end> 1", cases[i].ids, cases[i].count);
+    xt_tokenizer_close(t);
+  }
+  folder_remove(&folder);
+}
+
+static void refused_tokenizer(const Folder *folder, GgufBytes *b, const char *message) {
+  char path[200];
+  xt_tokenizer *t;
+  xt_error error;
+  gguf_save(b, folder, "v.gguf");
+  const xt_status status = xt_tokenizer_open(folder_file(folder, "v.gguf", path, sizeof path), &t, &error);
+  if (!status || !strstr(error.message, message)) fail_msg("expected \"%s\", got \"%s\"", message, status ? error.message : "success");
+}
+
+static void refused_tokenizers(void **state) {
+  (void)state;
+  static const char *const tokens[] = {"a", "b"}, *const merges[] = {"a b"};
+  const Folder folder = folder_make();
+  GgufBytes none = {.architecture = "llama"};
+  refused_tokenizer(&folder, &none, "has no tokenizer");
+  for (int i = 0; i < 5; i++) {
+    static const char *const messages[] = {"\"t5\" is not handled", "\"unheard-of\" is not known", "not two tokens that make a third",
+                                           "has not one for each of the 2 tokens", "is 9, but there are 2 tokens"};
+    GgufBytes b = {.architecture = "llama"};
+    gguf_put_global_text(&b, "tokenizer.ggml.model", i == 0 ? "t5" : "gpt2");
+    if (i == 1) gguf_put_global_text(&b, "tokenizer.ggml.pre", "unheard-of");
+    gguf_put_texts(&b, "tokenizer.ggml.tokens", tokens, 2);
+    gguf_put_texts(&b, "tokenizer.ggml.merges", merges, i == 2 ? 1 : 0);
+    if (i == 3) put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, (const int32_t[]){1}, 1);
+    if (i == 4) gguf_put_global(&b, "tokenizer.ggml.bos_token_id", 9);
+    refused_tokenizer(&folder, &b, messages[i]);
+  }
+  folder_remove(&folder);
+}
+
+/* A model's errors name the file's own keys. */
+static void refused_models(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  char path[200];
+  xt_error error;
+  ModelConfig config;
+  static const float row[8] = {0};
+  static const char *const fields[] = {"general.architecture", "llama.embedding_length", "token_embd.weight"};
+  for (int i = 0; i < 3; i++) {
+    GgufBytes b = {.architecture = i == 0 ? "bert" : "llama"};
+    gguf_put_int(&b, "block_count", 1);
+    if (i > 1) gguf_put_int(&b, "embedding_length", 8);
+    if (i > 1) gguf_put_int(&b, "feed_forward_length", 8);
+    if (i > 1) gguf_put_int(&b, "attention.head_count", 2);
+    gguf_add_tensor(&b, "x", 0, 1, (const int64_t[]){8}, row, sizeof row);
+    gguf_save(&b, &folder, "m.gguf");
+    assert_int_not_equal(model_config_load(folder_file(&folder, "m.gguf", path, sizeof path), &config, &error), XT_STATUS_OK);
+    assert_string_equal(error.field, fields[i]);
+  }
+  folder_remove(&folder);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(values_of_every_kind), cmocka_unit_test(tensors_have_rows_first), cmocka_unit_test(cut_short_anywhere),
+                                     cmocka_unit_test(damaged_headers), cmocka_unit_test(split_files), cmocka_unit_test(sentencepiece_tokenizers),
+                                     cmocka_unit_test(byte_level_tokenizers), cmocka_unit_test(refused_tokenizers), cmocka_unit_test(refused_models)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
