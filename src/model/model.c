@@ -220,12 +220,7 @@ static xt_status load_weights(xt_model *m, xt_error *error) {
   return load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error);
 }
 
-/* Bytes that a tensor takes once it is prepared: quantised ones become float32. */
-static uint64_t prepared_bytes(const Tensor *t) {
-  return dtype_is_quantised(t->dtype) ? (uint64_t)t->bytes / dtype_size(t->dtype) * dtype_block(t->dtype) * sizeof(float) : t->bytes;
-}
-
-/* Bytes that the prepared weights will take: every tensor, but for embeddings that are only looked up, which stay in the file. */
+/* Bytes that the prepared weights will take: every tensor about as stored, but for embeddings that are only looked up, which stay in the file. */
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
@@ -233,7 +228,7 @@ static uint64_t resident_estimate(const xt_model *m) {
     const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
     const Tensor *t;
     for (int l = 0; l < layers; l++)
-      if (!find_tensor(m, (ArchRole)role, l, &t, NULL)) bytes += prepared_bytes(t);
+      if (!find_tensor(m, (ArchRole)role, l, &t, NULL)) bytes += t->bytes;
   }
   return bytes;
 }

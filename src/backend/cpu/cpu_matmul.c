@@ -14,6 +14,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/half.h"
+#include "backend/cpu/quantised.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 
@@ -23,12 +24,20 @@
 #define MOST_SHARING 128                                 /* threads that the last groups are cut up for */
 #define LEAST_SHARE 16                                   /* panels for each thread; else rows are divided too */
 
+/* A panel of a quantised weight; its columns are of one part. */
+typedef struct QuantisedPanel {
+  char *at;
+  Dtype type;
+  int first, columns;
+} QuantisedPanel;
+
 struct Weight {
   int n, k;
   Dtype type;
   int panels;
   size_t panel_stride, bytes;
   char *data;
+  QuantisedPanel *quantised; /* [panels], in `data`; NULL: panels follow one another, panel_stride apart */
   OnednnWeight *onednn; /* instead of panels */
 };
 
@@ -121,13 +130,17 @@ static void pack_panel(void *context, size_t item, int thread) {
   while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
 }
 
+static xt_status check_product(const CpuBackend *b, const Weight *w, xt_error *error) {
+  if (w->panels <= MOST_PANELS && w->k <= (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "a product of %d columns and depth %d; at most %d and %d are possible", w->n, w->k,
+                 MOST_PANELS * b->kernels->tile_columns, (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
+}
+
 /* Panels of n columns from the parts; finite values only. */
 static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
   const int columns = b->kernels->tile_columns;
   w->panels = (w->n + columns - 1) / columns;
-  if (w->panels > MOST_PANELS || w->k > (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK)
-    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "a product of %d columns and depth %d; at most %d and %d are possible", w->n,
-                   w->k, MOST_PANELS * columns, (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
+  TRY(check_product(b, w, error));
   w->panel_stride = (size_t)w->k * (size_t)columns * dtype_size(w->type);
   w->bytes = w->panel_stride * (size_t)w->panels;
   TRY(cpu_block_create(w->bytes, &w->data, error));
@@ -137,6 +150,43 @@ static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int
   const int broken = atomic_load(&p.first_broken);
   if (broken == w->panels) return XT_STATUS_OK;
   return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, b->base.compute == XT_COMPUTE_BF16, error);
+}
+
+static void pack_quantised(void *context, size_t item, int thread) {
+  Pack *p = context;
+  (void)thread;
+  const QuantisedPanel *panel = &p->w->quantised[item];
+  bool fine = true;
+  for (int j = 0; j < panel->columns; j++)
+    fine &= quantised_pack(panel->type, stacked_row(p, panel->first + j).at, p->w->k, panel->at, p->columns, j);
+  if (fine) return;
+  int known = atomic_load(&p->first_broken);
+  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
+}
+
+/* Panels of quantised parts, each of its own type. */
+static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
+  const int columns = b->kernels->tile_columns;
+  for (int i = 0; i < n_parts; i++) w->panels += (parts[i].rows + columns - 1) / columns;
+  TRY(check_product(b, w, error));
+  TRY(mem_alloc(&w->quantised, (size_t)w->panels, sizeof *w->quantised, error));
+  QuantisedPanel *panel = w->quantised;
+  int first = 0;
+  for (int i = 0; i < n_parts; first += parts[i].rows, i++)
+    for (int row = 0; row < parts[i].rows; row += columns, panel++) {
+      const QuantisedFormat *f = quantised_format(parts[i].dtype);
+      *panel = (QuantisedPanel){(char *)w->bytes, parts[i].dtype, first + row, parts[i].rows - row < columns ? parts[i].rows - row : columns};
+      w->bytes += (size_t)(w->k / f->block) * quantised_block_bytes(f, columns);
+    }
+  TRY(cpu_block_create(w->bytes, &w->data, error));
+  for (int i = 0; i < w->panels; i++) w->quantised[i].at = w->data + (uintptr_t)w->quantised[i].at;
+  Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns};
+  atomic_init(&p.first_broken, w->panels);
+  parallel_for(b->base.pool, (size_t)w->panels, pack_quantised, &p);
+  const int broken = atomic_load(&p.first_broken);
+  if (broken == w->panels) return XT_STATUS_OK;
+  panel = &w->quantised[broken];
+  return cpu_find_not_finite(parts, n_parts, panel->first, panel->first + panel->columns, b->base.compute == XT_COMPUTE_BF16, error);
 }
 
 /* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
@@ -175,6 +225,12 @@ static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int
   return status;
 }
 
+static bool all_quantised(const MatrixSource *parts, int n_parts) {
+  for (int p = 0; p < n_parts; p++)
+    if (!dtype_is_quantised(parts[p].dtype)) return false;
+  return true;
+}
+
 /* What panels hold every part's values in exactly. */
 static Dtype common_type(const MatrixSource *parts, int n_parts) {
   for (int p = 0; p < n_parts; p++)
@@ -191,7 +247,10 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
-  const xt_status status = b->onednn ? make_onednn(b, parts, n_parts, w, error) : make_panels(b, parts, n_parts, w, error);
+  xt_status status;
+  if (b->onednn) status = make_onednn(b, parts, n_parts, w, error);
+  else if (all_quantised(parts, n_parts)) status = make_quantised(b, parts, n_parts, w, error);
+  else status = make_panels(b, parts, n_parts, w, error);
   if (status != XT_STATUS_OK) {
     cpu_weight_release(backend, w);
     return status;
@@ -205,6 +264,7 @@ void cpu_weight_release(Backend *backend, Weight *w) {
   if (!w) return;
   onednn_weight_free(w->onednn);
   cpu_block_free(w->data);
+  free(w->quantised);
   free(w);
 }
 
@@ -332,6 +392,33 @@ static void multiply_group(void *context, size_t item, int thread) {
     }
 }
 
+/* The same of a quantised weight: a panel's block of K is expanded into the scratch memory, from where all rows of a block of them
+ * read it. Sums go from block to block of K in y itself. */
+static void quantised_group(void *context, size_t item, int thread) {
+  const Product *p = context;
+  const Weight *w = p->w;
+  const int group = (int)item / p->parts, part = (int)item % p->parts, end = p->first_panel[group + 1], columns = p->b->kernels->tile_columns;
+  const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4;
+  float *wide = cpu_scratch(p->b, thread);
+  int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
+  if (stop > p->m) stop = p->m;
+  for (int row = p->row_blocks * part / p->parts * p->row_block; row < stop; row += p->row_block)
+    for (int i = 0; i < p->blocks; i++)
+      for (int q = p->first_panel[group]; q < end; q++) {
+        const QuantisedPanel *panel = &w->quantised[q];
+        const QuantisedFormat *f = quantised_format(panel->type);
+        const int depth = block_depth(w, i), rows = stop - row < p->row_block ? stop - row : p->row_block;
+        p->b->kernels->expand(panel->type, wide, panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) * quantised_block_bytes(f, columns), depth);
+        if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
+        float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
+        const GemmArgs g = {.a = packed ? packed_at(p, i, row) : p->x + (size_t)row * (size_t)w->k + (size_t)i * BACKEND_K_BLOCK,
+                            .lda = packed ? CPU_PACKED_LD : (size_t)w->k, .rows = rows, .columns = panel->columns, .depth = depth, .type = DTYPE_F32,
+                            .b = wide, .c = y, .ldc = (size_t)w->n, .add = i > 0 ? y : NULL, .ld_add = (size_t)w->n,
+                            .bias = i == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL};
+        p->b->kernels->gemm(&g);
+      }
+}
+
 /* Groups of panels, smaller ones at the end so that the threads end together. */
 static void divide_panels(Product *p, int threads) {
   const int sharing = threads < MOST_SHARING ? threads : MOST_SHARING;
@@ -370,6 +457,6 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
     divide_panels(&p, (threads + p.parts - 1) / p.parts);
     if (p.m > 4 || backend->compute == XT_COMPUTE_BF16)
       parallel_for(p.m * w->k < 8192 ? NULL : backend->pool, (size_t)p.m, pack_row, &p);
-    parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, streams ? stream_group : multiply_group, &p);
+    parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, w->quantised ? quantised_group : streams ? stream_group : multiply_group, &p);
   }
 }

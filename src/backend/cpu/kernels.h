@@ -66,6 +66,8 @@ typedef struct Kernels {
   int tile_rows, tile_columns;
   int lanes; /* floats of one vector: bfloat16 panels interleave two of them */
   void (*gemm)(const GemmArgs *);
+  /* Whole blocks of a quantised panel as [values][tile_columns] (quantised.h). */
+  void (*expand)(Dtype type, float *to, const void *panel, int values);
   /* y[n] = x[n] rounded to bfloat16 */
   void (*round_bf16)(float *y, const float *x, size_t n);
   void (*narrow)(uint16_t *y, const float *x, size_t n); /* the same, as 16 bits */
