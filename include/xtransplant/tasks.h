@@ -8,8 +8,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "xtransplant/error.h"
+#include "xtransplant/tokenizer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +116,11 @@ xt_status xt_dataset_open(const xt_task *task, const char *directory, const xt_d
 xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options, xt_dataset **out, xt_error *error);
 /* The same of `size` bytes in memory, such as were read from standard input; `name` is for messages. */
 xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name, const xt_dataset_options *options, xt_dataset **out, xt_error *error);
+/* Puts every prompt into the chat template of a model's tokenizer (xt_tokenizer_chat), after `system` unless that is NULL; `now` is the
+ * date that a template may write. The prompts are then encoded without BOS and EOS, which the template has. Not twice; a failure
+ * leaves the set to be closed. */
+xt_status xt_dataset_chat(xt_dataset *dataset, const xt_tokenizer *tokenizer, const char *system, int64_t now, xt_error *error);
+bool xt_dataset_is_chat(const xt_dataset *dataset);
 void xt_dataset_close(xt_dataset *dataset);
 
 /* In order of language (as the options or the task list them), then number; of pairs, in the file's order. */

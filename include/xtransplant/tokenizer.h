@@ -30,6 +30,17 @@ void xt_tokenizer_close(xt_tokenizer *tokenizer);
 xt_status xt_tokenizer_encode(const xt_tokenizer *tokenizer, const char *text, size_t length,
                               bool add_special, int32_t **ids, size_t *count, xt_error *error);
 
+/* Whether the model brings a chat template. */
+bool xt_tokenizer_has_chat(const xt_tokenizer *tokenizer);
+
+/* Puts a prompt into the model's own chat template, as the user's message, after `system` unless that is NULL, up to where the
+ * assistant begins: Hugging Face's apply_chat_template(add_generation_prompt=True, tokenize=False). The text has its special
+ * tokens in it: encode it without add_special. `now`, in seconds since 1970, is the date that a template may write (Llama 3's
+ * does), in the local time zone. A template of this kind that is not understood, or that refuses the messages, is an error with
+ * its line; a model without one is XT_STATUS_UNSUPPORTED. The caller frees *text (NUL-terminated) with free(). */
+xt_status xt_tokenizer_chat(const xt_tokenizer *tokenizer, const char *system, const char *prompt, size_t length, int64_t now,
+                            char **text, size_t *text_length, xt_error *error);
+
 /* Decodes ids to UTF-8 as Hugging Face's decode(clean_up_tokenization_spaces=False): invalid
  * byte sequences become U+FFFD. Ids outside the vocabulary decode to nothing, as there.
  * The caller frees *text (NUL-terminated; *length excludes the NUL) with free(). */

@@ -21,6 +21,8 @@ static const Option options[] = {
     OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
     OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
     OPTION_IDS(Arguments, prompt.ids),
+    OPTIONS_CHAT(Arguments, prompt.chat),
+    OPTION_NO_SPECIAL(Arguments, prompt.chat.no_special),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),

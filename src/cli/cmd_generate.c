@@ -21,6 +21,8 @@ static const Option options[] = {
     OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
     OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
     OPTION_IDS(Arguments, prompt.ids),
+    OPTIONS_CHAT(Arguments, prompt.chat),
+    OPTION_NO_SPECIAL(Arguments, prompt.chat.no_special),
     OPTION_MAX_NEW_TOKENS(Arguments, max_new_tokens),
     OPTION_PENALTY(Arguments, penalty),
     {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, samples), .value = "N", .low = 1, .high = 1e6,
@@ -112,8 +114,8 @@ done:
 const Verb verb_generate = {
     .name = "generate",
     .summary = "the untouched model's response to a prompt",
-    .about = "Generates greedily (or draws --samples responses) from one prompt, given raw: no chat template, special tokens as the model's own tokenizer adds "
-             "them. Prints the response without special tokens, and on stderr what the prompt's last token is; with "
+    .about = "Generates greedily (or draws --samples responses) from one prompt, given raw (special tokens as the model's own tokenizer adds "
+             "them) or, with --chat, in the model's chat template. Prints the response without special tokens, and on stderr what the prompt's last token is; with "
              "--json also the prompt's and the generated ids, and for every token the margin (best minus second-best logit), "
              "the entropy of its distribution in nats and its log-probability.",
     .example = "xtransplant generate -m Llama-2-7b-chat-hf --prompt-file split/en.json --line 3 --json",

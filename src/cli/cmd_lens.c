@@ -206,7 +206,10 @@ static int check_arguments(const Cli *cli, const Arguments *arguments) {
     else if (!missing) missing = needed[i];
   }
   if (single && given) return cli_usage(cli, "--%s: not together with --prompt%s", given, arguments->prompt.file ? "-file" : "");
-  if (single) return prompt_usage(cli, &arguments->prompt, "prompt");
+  PromptInput input = arguments->prompt; /* the transplant's rows are of a single prompt too */
+  input.ids = arguments->transplant.ids;
+  input.chat = arguments->transplant.chat;
+  if (single) return prompt_usage(cli, &input, "prompt");
   if (!given)
     return cli_usage(cli, "--prompt-file: missing; give it, or --source-file, --target-file, --site, --source-layer and --target-layer");
   if (missing) return cli_usage(cli, "--%s: missing; a transplant needs it beside --%s", missing, given);
@@ -229,6 +232,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   input.line = how->line;
   input.ids = how->ids;
+  input.chat = how->chat;
   input.keep_newline = how->keep_newline;
   if (single) TRY_DONE(prompt_read(&input, &prompt, &error));
   else TRY_DONE(transplant_read(how, &transplant, &error));

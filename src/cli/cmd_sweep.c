@@ -35,6 +35,7 @@ static const Option options[] = {
      .help = "only every N-th instance, from the K-th (from 1) on; merge joins the files"},
     {.name = "cot", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, cot),
      .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens unless said otherwise"},
+    OPTIONS_CHAT(SweepArguments, chat),
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
     {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, samples), .value = "N", .low = 1, .high = 1e6,
@@ -250,6 +251,8 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
 /* ---- the verb --------------------------------------------------------------------------------- */
 
 static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int *shards) {
+  const int wrong_chat = chat_usage(cli, &a->chat);
+  if (wrong_chat) return wrong_chat;
   if (a->pairs && (a->has_task || a->data)) return cli_usage(cli, "--pairs: not together with --%s", a->has_task ? "task" : "data");
   if (a->pairs && a->pivot) return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
   if (!a->pairs && !a->has_task) return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");

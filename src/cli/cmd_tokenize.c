@@ -10,7 +10,8 @@
 
 typedef struct Arguments {
   const char *tokenizer;
-  bool no_special, jsonl, skip_special;
+  bool jsonl, skip_special;
+  ChatArguments chat;
 } Arguments;
 
 #define OPTION_TOKENIZER                                                                                  \
@@ -19,8 +20,8 @@ typedef struct Arguments {
 
 static const Option tokenize_options[] = {
     OPTION_TOKENIZER,
-    {.name = "no-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_special),
-     .help = "do not add BOS or EOS as the model's own tokenizer does"},
+    OPTION_NO_SPECIAL(Arguments, chat.no_special),
+    OPTIONS_CHAT(Arguments, chat),
     {.name = "jsonl", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, jsonl),
      .help = "read a JSON string per line and print a JSON array per line"},
 };
@@ -48,11 +49,14 @@ static xt_status tokenize_text(const xt_tokenizer *tokenizer, const Arguments *a
                                size_t line, xt_error *error) {
   int32_t *ids;
   size_t count;
-  const xt_status status = xt_tokenizer_encode(tokenizer, text, length, !arguments->no_special, &ids, &count, error);
+  bool doubled;
+  const xt_status status = chat_encode(tokenizer, &arguments->chat, text, length, &ids, &count, &doubled, error);
   if (status) {
-    name_input(error, line);
+    if (arguments->chat.chat && !error->file[0]) snprintf(error->file, sizeof error->file, "%s", arguments->tokenizer);
+    else if (!error->file[0]) name_input(error, line);
     return status;
   }
+  if (doubled && line <= 1) cli_note(false, "warning: " DOUBLED_BOS, "the text");
   print_ids(ids, count);
   free(ids);
   return XT_STATUS_OK;
@@ -132,6 +136,8 @@ static int run_tokenize(const Cli *cli, void *opaque) {
   xt_error error;
   char *text = NULL;
   size_t length;
+  const int wrong = chat_usage(cli, &arguments->chat);
+  if (wrong) return wrong;
   xt_status status = open_tokenizer(arguments, &tokenizer, &error);
   if (!status && arguments->jsonl) {
     status = each_line(tokenizer, arguments, tokenize_line, &error);
@@ -158,7 +164,8 @@ const Verb verb_tokenize = {
     .name = "tokenize",
     .summary = "text from stdin to token ids",
     .about = "Reads UTF-8 text from stdin and prints the token ids that the model's own tokenizer gives, as a JSON array. "
-             "The whole input is one text, its last newline included (a byte order mark is not); with --jsonl every line is a text of its own.",
+             "The whole input is one text, its last newline included (a byte order mark is not); with --jsonl every line is a text of its own. "
+             "With --chat the ids are those of the text in the model's chat template.",
     .example = "echo '\"Habari ya dunia\"' | xtransplant tokenize --tokenizer Llama-2-7b-chat-hf --jsonl",
     OPTION_TABLE(tokenize_options),
     .arguments_size = sizeof(Arguments),

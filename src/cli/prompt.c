@@ -79,6 +79,10 @@ static xt_status read_line(const char *path, int line, bool ids, Prompt *out, xt
 }
 
 int prompt_usage(const Cli *cli, const PromptInput *input, const char *option) {
+  const int wrong = chat_usage(cli, &input->chat);
+  if (wrong) return wrong;
+  if (input->ids && (input->chat.chat || input->chat.no_special))
+    return cli_usage(cli, "--%s: not together with --ids, which are taken as they are", input->chat.chat ? "chat" : "no-special");
   if (input->text && input->file) return cli_usage(cli, "--%s: not together with --%s-file", option, option);
   if (!input->text && !input->file) return cli_usage(cli, "--%s-file: missing; give it, or the prompt itself with --%s", option, option);
   if (input->text && input->line) return cli_usage(cli, "--line: is of a prompt file; --%s has none", option);
@@ -94,7 +98,7 @@ static void drop_line_end(Prompt *prompt) {
 }
 
 xt_status prompt_read(const PromptInput *input, Prompt *out, xt_error *error) {
-  *out = (Prompt){.name = input->text ? "the command line's prompt" : input_name(input->file)};
+  *out = (Prompt){.name = input->text ? "the command line's prompt" : input_name(input->file), .chat = input->chat};
   if (!input->text && input->line > 0) return read_line(input->file, input->line, input->ids, out, error);
   xt_status status = XT_STATUS_OK;
   if (input->text) {
@@ -119,9 +123,11 @@ xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_to
       return error_set(error, XT_STATUS_ARGUMENT, model->info.path, NULL, -1,
                        "the model has no tokenizer; give the prompt as token ids, with --ids");
     }
-    const xt_status status = xt_tokenizer_encode(tokenizer, prompt->text, prompt->length, true, &prompt->ids, &prompt->count, error);
-    if (status && !error->file[0]) snprintf(error->file, sizeof error->file, "%s", prompt->name);
+    bool doubled;
+    const xt_status status = chat_encode(tokenizer, &prompt->chat, prompt->text, prompt->length, &prompt->ids, &prompt->count, &doubled, error);
+    if (status && !error->file[0]) snprintf(error->file, sizeof error->file, "%s", prompt->chat.chat ? model->info.path : prompt->name);
     if (status) return status;
+    if (doubled) cli_note(false, "warning: " DOUBLED_BOS, prompt->name);
   }
   if (prompt->count == 0) return error_set(error, XT_STATUS_INPUT, prompt->name, NULL, -1, "the prompt has no tokens");
   /* the last new token is never run, so it needs no position */

@@ -3,17 +3,19 @@
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
-#include "cli.h"
+#include "chat.h"
 
 /* Where a prompt is, as the options say it. */
 typedef struct PromptInput {
   const char *text, *file; /* one of them; the other NULL */
   int line;                /* of the file, from 1; 0: the whole file is the prompt */
   bool ids, keep_newline;
+  ChatArguments chat;
 } PromptInput;
 
 typedef struct Prompt {
   const char *name; /* the file or option, as errors name it */
+  ChatArguments chat;
   char *text;       /* NULL when it was given as ids */
   size_t length;
   int32_t *ids;

@@ -100,6 +100,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int sha
                       .cancel = wants_stop, .user = job};
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
+  if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
   TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count, error));
   TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count, error));
   TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));

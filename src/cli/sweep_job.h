@@ -3,7 +3,7 @@
 #ifndef CLI_SWEEP_JOB_H
 #define CLI_SWEEP_JOB_H
 
-#include "cli.h"
+#include "chat.h"
 #include "progress.h"
 
 typedef struct SweepArguments {
@@ -17,6 +17,7 @@ typedef struct SweepArguments {
   uint64_t seed; /* of what is drawn */
   double penalty, commit_seconds, pass_seconds;
   bool dry_run, cot, skip_long, replace;
+  ChatArguments chat;
 } SweepArguments;
 
 typedef struct SweepJob {

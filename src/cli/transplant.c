@@ -13,7 +13,10 @@ const char *const rule_names[] = {[XT_RULE_REPLACE] = "replace", [XT_RULE_ADD] =
 int transplant_usage(const Cli *cli, const TransplantArguments *arguments) {
   if (arguments->rule == XT_RULE_REPLACE && option_is_given(cli, "alpha"))
     return cli_usage(cli, "--alpha: has no meaning with --rule replace; give --rule add or --rule blend");
-  int wrong = prompt_usage(cli, &arguments->source, "source");
+  PromptInput source = arguments->source; /* the rows below are of both */
+  source.ids = arguments->ids;
+  source.chat = arguments->chat;
+  int wrong = prompt_usage(cli, &source, "source");
   if (!wrong) wrong = prompt_usage(cli, &arguments->target, "target");
   if (wrong) return wrong;
   if (arguments->source.file && arguments->target.file && strcmp(arguments->source.file, "-") == 0 && strcmp(arguments->target.file, "-") == 0)
@@ -25,6 +28,7 @@ xt_status transplant_read(const TransplantArguments *arguments, Transplant *out,
   PromptInput source = arguments->source, target = arguments->target;
   source.ids = target.ids = arguments->ids;
   source.keep_newline = target.keep_newline = arguments->keep_newline;
+  source.chat = target.chat = arguments->chat;
   if (!source.line) source.line = arguments->line;
   if (!target.line) target.line = arguments->line;
   *out = (Transplant){0};

@@ -11,6 +11,7 @@ typedef struct TransplantArguments {
   PromptInput source, target; /* ids and keep_newline, and a line where they have none, come from the next two rows */
   int line;
   bool ids, keep_newline;
+  ChatArguments chat;
   xt_site site;
   int source_layer, target_layer; /* as parsed: may be LAYER_FIRST, LAYER_LAST */
   int rule;
@@ -43,6 +44,8 @@ typedef struct TransplantArguments {
   OPTION_LINE(Arguments, member.target.line, "target-line", "the same for the target file alone"),        \
   OPTION_KEEP_NEWLINE(Arguments, member.keep_newline),                                                    \
   OPTION_IDS(Arguments, member.ids),                                                                      \
+  OPTIONS_CHAT(Arguments, member.chat),                                                                   \
+  OPTION_NO_SPECIAL(Arguments, member.chat.no_special),                                                   \
   OPTION_MAX_NEW_TOKENS(Arguments, member.max_new_tokens),                                                \
   OPTION_PENALTY(Arguments, member.penalty)
 

@@ -131,7 +131,8 @@ static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const 
   const size_t generated = target ? (size_t)o->max_new_tokens - 1 : 0;
   int32_t *out;
   char place[120];
-  TRY(xt_tokenizer_encode(tokenizer, text, strlen(text), true, &out, count, error));
+  /* a chat's template has its special tokens */
+  TRY(xt_tokenizer_encode(tokenizer, text, strlen(text), !job->dataset->chat, &out, count, error));
   *ids = out;
   snprintf(place, sizeof place, "%.40s, line %zu, %s prompt", q->lang, q->number + 1, target ? "target" : "source");
   if (*count == 0) return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "has no tokens");
@@ -154,9 +155,17 @@ static void leave_out(xt_job *job, const xt_question *q, const xt_error *why) {
   else if (job->too_long_count == LONG_TOLD + 1) job_warn(job, "left out: more of them, which are not listed");
 }
 
+/* Whether a prompt has a BOS of its own behind the one that is put in front. */
+static bool starts_twice(const xt_tokenizer *tokenizer, const xt_instance *in) {
+  const int32_t bos = xt_tokenizer_bos(tokenizer);
+  if (bos < 0) return false;
+  return (in->source_count > 1 && in->source[0] == bos && in->source[1] == bos) || (in->target_count > 1 && in->target[0] == bos && in->target[1] == bos);
+}
+
 /* The ids of all prompts; with skip_long, questions that are too long move to `too_long`. */
 static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error) {
   size_t kept = 0;
+  bool doubled = false;
   xt_error own = {0};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < job->count && !status; i++) {
@@ -170,6 +179,7 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
       leave_out(job, q, &own);
       status = XT_STATUS_OK;
     } else if (!status) {
+      doubled = doubled || starts_twice(tokenizer, &in);
       job->questions[kept] = q;
       job->instances[kept++] = in;
     }
@@ -177,6 +187,7 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
   const size_t all = job->count;
   job->count = kept; /* those whose ids there are, also after an error */
   if (status && error) *error = own;
+  if (doubled && !job->dataset->chat) job_warn(job, "%s: a prompt begins with a BOS of its own, and the tokenizer puts another in front", job->options.name);
   if (status || !job->too_long_count) return status;
   if (!kept)
     return err_set(error, XT_STATUS_INPUT, job->options.name, NULL, -1, "all %zu questions are too long for the model's %d positions", all, job->positions);

@@ -12,6 +12,7 @@ struct xt_dataset {
   xt_question *questions;
   size_t count, capacity;
   bool cot;      /* prompts ask for reasoning */
+  bool chat;     /* prompts are in a chat template, special tokens included */
   json_t *whole; /* how many questions there are of each task and languages, whatever the limit left; NULL: none were counted */
   size_t repeats, repeat_line, repeat_of; /* xt_dataset_repeats */
 };

@@ -329,6 +329,7 @@ xt_status tokenizer_config_apply(const TokenizerConfig *given, xt_tokenizer *t, 
     Special special;
     TRY(find_special(c, key, &special, error));
     TRY(put_special(t, &special, kept, error));
+    if (special.text) TRY(tokenizer_set_chat_token(t, special_keys[key], special.text, special.length, error));
   }
   TRY(put_additional(c, t, kept, error));
   if (c->class == TOKENIZER_CLASS_LLAMA) return set_bos_eos(c, t, error);

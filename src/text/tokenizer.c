@@ -20,6 +20,7 @@ void xt_tokenizer_close(xt_tokenizer *t) {
   decoder_free(&t->decoder);
   free(t->prefix.data);
   free(t->suffix.data);
+  chat_free(&t->chat);
   free(t);
 }
 
@@ -64,6 +65,7 @@ xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *erro
     TRY_DONE(tokenizer_config_read(path, &config, error));
     TRY_DONE(read_from(t, &config, files, path, error));
     TRY_DONE(tokenizer_config_apply(&config, t, error));
+    TRY_DONE(tokenizer_read_chat(t, path, &config, error));
   }
   TRY_DONE(added_finish(&t->added, &t->normalizer, error));
   bpe_finish(&t->bpe);

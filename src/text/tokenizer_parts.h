@@ -11,6 +11,14 @@
 #include "text/pretokenizer.h"
 #include "xtransplant/tokenizer.h"
 
+/* The template that turns a chat into a prompt; text NULL: none. */
+typedef struct ChatTemplate {
+  char *text, *file; /* owned; the file is for messages */
+  size_t length;
+  const char *field;  /* of the file, or NULL */
+  json_t *tokens;     /* "bos_token": "<s>" and so on, which templates may ask for; or NULL */
+} ChatTemplate;
+
 struct xt_tokenizer {
   Bpe bpe;
   AddedTokens added;
@@ -18,6 +26,7 @@ struct xt_tokenizer {
   PreTokenizer pre;
   Decoder decoder;
   IdList prefix, suffix; /* ids that add_special puts around the text */
+  ChatTemplate chat;
   const char *source;
 };
 
@@ -44,6 +53,14 @@ void tokenizer_config_free(TokenizerConfig *config);
 
 /* Adds the tokens the configuration names, and sets BOS and EOS where the class does so itself. */
 xt_status tokenizer_config_apply(const TokenizerConfig *config, xt_tokenizer *tokenizer, xt_error *error);
+
+/* The chat template of a directory, if there is one; or of any other place, as text. */
+xt_status tokenizer_read_chat(xt_tokenizer *tokenizer, const char *directory, const TokenizerConfig *config, xt_error *error);
+xt_status tokenizer_set_chat(xt_tokenizer *tokenizer, const char *text, size_t length, const char *file, const char *field,
+                             xt_error *error);
+/* What the template finds under the name of a special token ("bos_token"). */
+xt_status tokenizer_set_chat_token(xt_tokenizer *tokenizer, const char *name, const char *text, size_t length, xt_error *error);
+void chat_free(ChatTemplate *chat);
 
 /* The three forms a vocabulary comes in. `path` names the file for messages too. */
 xt_status tokenizer_read_json(xt_tokenizer *tokenizer, const TokenizerConfig *config, const char *path, xt_error *error);

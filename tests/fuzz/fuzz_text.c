@@ -6,6 +6,7 @@
 #include "fuzz.h"
 #include "text/pattern.h"
 #include "text/utf8.h"
+#include "text/jinja.h"
 #include "xtransplant/langid.h"
 #include "xtransplant/tokenizer.h"
 
@@ -78,6 +79,19 @@ void fuzz_regex(const uint8_t *data, size_t size) {
   }
   pattern_search_free(&search);
   pattern_free(&pattern);
+}
+
+/* A chat template, over messages that have something for every branch. */
+void fuzz_chat(const uint8_t *data, size_t size) {
+  TextBuffer out = {0};
+  xt_error error = {0};
+  json_t *variables = json_pack("{s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:[{s:s, s:s}]}], s:n, s:b, s:s}", "messages", "role", "system", "content", " S\n",
+                                "role", "user", "content", "a b", "role", "assistant", "content", "type", "text", "text", "x", "tools",
+                                "add_generation_prompt", 1, "bos_token", "<s>");
+  if (!variables) abort();
+  fuzz_check(jinja_render((const char *)data, size, variables, 1719835445, "chat_template.jinja", NULL, &out, &error), &error);
+  text_buffer_free(&out);
+  json_decref(variables);
 }
 
 void fuzz_langid(const uint8_t *data, size_t size) {
