@@ -35,7 +35,7 @@ verb() {
     capture) "$X" capture -m "$model" --threads 1 --prompt-file prompt --quiet -o at/taps ;;
     sweep) $sweep --pairs pairs.jsonl -i 0,1 -j 0,1 -o at/s.db ;;
     metrics) "$X" metrics -m "$model" --threads 1 --quiet at/s.db ;;
-    select) "$X" select -m "$model" --threads 1 --pairs pairs.jsonl --site ffn --strategy entropy --quiet -o at/s.db ;;
+    select) "$X" select -m "$model" --threads 1 --pairs pairs.jsonl --site ffn -n 2 --strategy entropy --quiet -o at/s.db ;;
     merge) "$X" merge --quiet at/s.db base.db more.db ;;
     report) "$X" report base.db --quiet -o at/rep ;;
     export) "$X" export --results at/r.json base.db ;;
@@ -70,7 +70,7 @@ try() {
     if [ $code -ne 0 ] && [ "$(find at -name '*.partial' | wc -l)" -ne 0 ]; then bad="$bad $2: leaves a temporary file;"; fi ;;
   esac
   case $1:$2 in # SQLite makes an interrupted fdatasync an error
-    sweep:sync:0:EINTR | metrics:sync:0:EINTR | select:sync:0:EINTR) ;;
+    sweep:sync:0:EINTR | metrics:sync:0:EINTR | select:sync:0:EINTR | merge:sync:0:EINTR) ;;
     *:0:SHORT | *:0:EINTR) [ $code -ne 0 ] && bad="$bad $2: $(cat err);" ;;
   esac
   if [ $code -ne 0 ]; then
