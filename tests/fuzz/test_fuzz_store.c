@@ -68,7 +68,7 @@ static void test_values_are_refused(void **state) {
       "UPDATE responses SET margin = 'wide' WHERE instance = 2", "UPDATE selections SET target_layer = 9 WHERE strategy = 'coarse'", "UPDATE selections SET site = '' WHERE strategy = 'coarse'",
       "UPDATE texts SET ids = x'010203' WHERE id = 2", "UPDATE texts SET ids = 'text' WHERE id = 2", "UPDATE texts SET text = x'41' WHERE id = 1", "UPDATE text_metrics SET value = x'00' WHERE name = 'nll_standalone'",
       "UPDATE plans SET source_layers = '0,7'", "UPDATE plans SET questions = x'01'", "UPDATE plans SET sites = 'ffn,nowhere'", "UPDATE sources SET text = 1, margin = 'x'", "UPDATE runs SET started = x'00'",
-      "CREATE VIEW v AS SELECT 1", "CREATE TABLE other(x)", "CREATE INDEX i ON texts(text)", "CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END",
+      "DROP TABLE pair_metrics; CREATE TABLE pair_metrics(instance, text, name, value)", "CREATE VIEW v AS SELECT 1", "CREATE TABLE other(x)", "CREATE INDEX i ON texts(text)", "CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END",
       "DROP TABLE responses; CREATE VIEW responses AS SELECT random()", "DROP TABLE vanilla", "PRAGMA user_version = 3"};
   sqlite3_int64 size, changed_size;
   unsigned char *right = right_store(&size);

@@ -98,6 +98,20 @@ static void test_planted_link(void **state) {
 }
 
 /* Two files of one name at once have different temporary names, which nobody can foretell. */
+/* A new file is nobody else's, and no link to one, even where the name was foretold. */
+static void test_created_alone(void **state) {
+  (void)state;
+  folder_text(&folder, "victim", "kept");
+  assert_int_equal(symlink("victim", in_folder("planted", path)), 0);
+  assert_int_equal(out_create(path), -1);
+  assert_int_equal(errno, EEXIST);
+  assert_int_equal(symlink("nothing", in_folder("dangling", path)), 0);
+  assert_int_equal(out_create(path), -1);
+  assert_int_equal(out_create(in_folder("victim", path)), -1);
+  holds(path, "kept");
+  assert_int_equal(entries(), 3);
+}
+
 static void test_temporary_names(void **state) {
   (void)state;
   xt_error error;
@@ -275,7 +289,7 @@ static void test_lock(void **state) {
 
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(test_new_and_replaced), TEST(test_discarded), TEST(test_planted_link), TEST(test_temporary_names),
+  const struct CMUnitTest tests[] = {TEST(test_new_and_replaced), TEST(test_discarded), TEST(test_planted_link), TEST(test_created_alone), TEST(test_temporary_names),
                                      TEST(test_links_stay), TEST(test_fifo), TEST(test_devices), TEST(test_own_descriptor), TEST(test_what_fails),
                                      TEST(test_long_name), TEST(test_folders), TEST(test_lock)};
   return cmocka_run_group_tests_name("output files", tests, NULL, NULL);
