@@ -16,6 +16,8 @@ same "page: a cell a layer and token" "$(grep -o '<td ' page.html | wc -l) $(gre
 # the cell of layer 2, token 3 of the source: probability as in the JSON
 p=$(sed 's/.*"source": {.*"lens": {\(.*\)}}, "vanilla".*/\1/; s/.*"logprobs": \[\[//; s/\]\].*//' json | sed 's/\], \[/\n/g' | sed -n 3p | cut -d, -f3 | awk '{ printf "%.1f p%.0f", 100 * exp($1), 100 * exp($1) }')
 same "page: probability" "$(grep -o 'class="p[0-9]*[a-z ]*" title="layer 2, token 3: [0-9.]*' page.html | head -1 | sed 's/.*"\(p[0-9]*\).* \([0-9.]*\)$/\2 \1/')" "$p"
+same "page: the policy" "$(sed -n "s/^<meta http-equiv=\"Content-Security-Policy\" content=\"\(.*\)\">$/\1/p" page.html | sed "s/sha256-[^']*/sha256-HASH/")" \
+  "default-src 'none'; style-src 'sha256-HASH'; base-uri 'none'; form-action 'none'"
 # the policy's hash, from base64 to hexadecimal, is that of what stands between the tags
 same "page: no style but its own" "$(grep -c " style=" page.html) $(sed -n "s/.*style-src 'sha256-\([^']*\)'.*/\1/p" page.html | base64 -d | od -An -v -tx1 | tr -d ' \n')" "0 $(sed -n '/<style>/,/<\/style>/p' page.html | sed 's/^<style>//; s/<\/style>.*//' | awk '{ printf "%s%s", sep, $0; sep = "\n" }' | sha256sum | cut -c1-64)"
 same "page: marked layers" "$(grep -o '<tr class="marked"><th scope="row">[0-9]*' page.html | sed 's/.*>//' | tr '\n' ' ')" "4 1 "
