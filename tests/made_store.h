@@ -13,19 +13,23 @@ typedef struct Made {
   xt_site site;
 } Made;
 
-static inline void made_open(Made *m, const char *name, const char *task) {
+/* `model_hash` NULL: the model's own. */
+static inline void made_open_of(Made *m, const char *name, const char *task, const char *model_hash) {
   xt_error error;
   char hash[XT_MODEL_HASH_SIZE];
   const xt_store_settings settings = {.max_new_tokens = 20};
   models_open("tiny-llama", "bf16", NULL, &m->model, NULL);
   snprintf(m->path, sizeof m->path, "%s/%s", models_folder, name);
   remove(m->path);
-  ASSERT_OK(xt_model_hash(m->model, hash, &error));
+  if (model_hash) snprintf(hash, sizeof hash, "%s", model_hash);
+  else ASSERT_OK(xt_model_hash(m->model, hash, &error));
   ASSERT_OK(xt_store_open(m->path, XT_STORE_WRITE, &m->store, &error));
   ASSERT_OK(xt_store_begin(m->store, m->model, hash, &settings, "", &error));
   m->task = task;
   ASSERT_OK(xt_site_parse("ffn", &m->site, &error));
 }
+
+static inline void made_open(Made *m, const char *name, const char *task) { made_open_of(m, name, task, NULL); }
 
 static inline void made_close(Made *m) {
   xt_store_close(m->store);

@@ -41,6 +41,13 @@ same "verify: a failure needs no message" "$(cat err)" ""
 run "$X" verify -m "$model" --reference reference --json
 same "verify --json of a failure" "$code $(field passed <out)" "1 false"
 
+# margins belong to the ids: as many of them, or the file is wrong
+for margins in "[1.5]" "$(seq -s, -f '%g' 1 300 | sed 's/.*/[&]/')" '"many"'; do
+  reference "$(field ids <en.json), \"margins\": $margins"
+  refuses_like "verify: other margins than ids, $(echo "$margins" | head -c 12)" 3 '^xtransplant verify: reference/reference\.json: .*margins: is no array of as many numbers as there are ids$' \
+    "$X" verify -m "$model" --reference reference --json
+done
+
 refuses_like "verify: no reference" 3 '^xtransplant verify: nowhere/reference\.json: ' "$X" verify -m "$model" --reference nowhere
 echo '{' >reference/reference.json
 refuses_like "verify: broken reference" 3 '^xtransplant verify: reference/reference\.json: ' "$X" verify -m "$model" --reference reference

@@ -159,8 +159,31 @@ static void test_defaults(void **state) {
   }
 }
 
+static xt_status check_id(void *user, const xt_store_row *row, xt_error *error) {
+  (void)error;
+  if (row->source_layer < 0) return XT_STATUS_OK;
+  ++*(int *)user;
+  assert_string_equal(row->id, "92e5a38ac0d164cfbc55d78a543651e1");
+  return XT_STATUS_OK;
+}
+
+/* A response's id is the same in every store, on every machine: of model, settings, question, site and layers, numbers lowest byte
+ * first. Files that people have made keep their ids. */
+static void test_ids_stay(void **state) {
+  (void)state;
+  Made m;
+  xt_error error;
+  int rows = 0;
+  made_open_of(&m, "ids.db", "xquad", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+  add_response(&m, add_question(&m, 7, "sw", "gold"), 3, 2, "words", 1, 1, -1);
+  ASSERT_OK(xt_store_commit(m.store, 0, &error));
+  ASSERT_OK(xt_store_read(m.store, check_id, &rows, &error));
+  assert_int_equal(rows, 1);
+  made_close(&m);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_frees_accept_null), cmocka_unit_test(test_errors_may_be_null),
-                                     cmocka_unit_test(test_success_leaves_errors_alone), cmocka_unit_test(test_defaults)};
+                                     cmocka_unit_test(test_success_leaves_errors_alone), cmocka_unit_test(test_defaults), cmocka_unit_test(test_ids_stay)};
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

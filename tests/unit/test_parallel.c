@@ -182,6 +182,33 @@ static void test_fork(void **state) {
   pool_free(pool);
 }
 
+#define MANY 100
+
+typedef struct Meeting {
+  atomic_int there; /* threads that hold an item */
+  atomic_int of[MANY];
+} Meeting;
+
+/* Holds its item until every thread has one, for ten seconds at most. */
+static void meet(void *context, size_t item, int thread) {
+  Meeting *m = context;
+  (void)item;
+  atomic_fetch_add(&m->of[thread], 1);
+  atomic_fetch_add(&m->there, 1);
+  for (int i = 0; i < 10000 && atomic_load(&m->there) < MANY; i++) doze(1000000);
+}
+
+/* More threads than a machine word has bits: each of them works, under a number of its own. */
+static void test_many_threads(void **state) {
+  (void)state;
+  static Meeting m;
+  ThreadPool *pool = make_pool(MANY);
+  assert_int_equal(pool_threads(pool), MANY);
+  parallel_for(pool, MANY, meet, &m);
+  for (int i = 0; i < MANY; i++) assert_int_equal(atomic_load(&m.of[i]), 1);
+  pool_free(pool);
+}
+
 /* Signals go to the host's threads: a handler of its own never runs in a worker. */
 static pthread_t main_thread;
 static volatile sig_atomic_t elsewhere;
@@ -207,7 +234,7 @@ static void test_signals(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_each_item_once), cmocka_unit_test(test_memory_is_visible), cmocka_unit_test(test_nested),
-      cmocka_unit_test(test_several_host_threads), cmocka_unit_test(test_fork), cmocka_unit_test(test_signals),
+      cmocka_unit_test(test_several_host_threads), cmocka_unit_test(test_many_threads), cmocka_unit_test(test_fork), cmocka_unit_test(test_signals),
   };
   return cmocka_run_group_tests_name("parallel", tests, NULL, NULL);
 }
