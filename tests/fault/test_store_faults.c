@@ -533,8 +533,9 @@ static void test_names(void **state) {
   }
   memcpy(path, before, sizeof path);
   assert_int_equal(chdir(folder), 0);
+  const int left = access("/dev/null-journal", F_OK); /* by another program */
   assert_int_equal(xt_store_open("/dev/null", XT_STORE_WRITE, &store, &error), XT_STATUS_INPUT);
-  assert_int_equal(access("/dev/null-journal", F_OK), -1);
+  assert_int_equal(access("/dev/null-journal", F_OK), left);
   snprintf(name, sizeof name, "%s/pipe", models_folder);
   assert_int_equal(mkfifo(name, 0600), 0);
   assert_int_equal(xt_store_open(name, XT_STORE_READ, &store, &error), XT_STATUS_INPUT);

@@ -168,7 +168,7 @@ static xt_status check_id(void *user, const xt_store_row *row, xt_error *error) 
 }
 
 /* A response's id is the same in every store, on every machine: of model, settings, question, site and layers, numbers lowest byte
- * first. Files that people have made keep their ids. */
+ * first. Files that people have made keep their ids. This one is what docs/FORMATS.md's words give, by Python's hashlib. */
 static void test_ids_stay(void **state) {
   (void)state;
   Made m;
