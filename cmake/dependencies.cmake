@@ -81,7 +81,7 @@ if(NOT XT_FASTTEXT STREQUAL "OFF")
   endif()
 endif()
 xt_optional(XT_FASTTEXT XT_HAS_FASTTEXT "fastText")
-list(APPEND XT_LIBRARIES Threads::Threads m)
+list(APPEND XT_LIBRARIES Threads::Threads ${CMAKE_DL_LIBS} m)
 
 # The source file that is not compiled, of each pair.
 if(XT_HAS_ONEDNN)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Writes files into a C source as byte arrays: cmake -DOUTPUT=x.c -DFILES="a;b" -P embed.cmake
+# Writes files into a C source as byte arrays: cmake -DOUTPUT=x.c -DHEADER=folder/assets.h -DFILES="a;b" -P embed.cmake
 # page.css becomes `const unsigned char asset_page_css[]` and `const unsigned long asset_page_css_size`.
-set(text "/* Made from the files of src/report. */\n#include \"report/assets.h\"\n")
+set(text "/* Made by cmake/embed.cmake. */\n#include \"${HEADER}\"\n")
 foreach(path ${FILES})
   get_filename_component(name ${path} NAME)
   string(MAKE_C_IDENTIFIER ${name} name)

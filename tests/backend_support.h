@@ -25,7 +25,7 @@ static inline Backend *backend_or_null(const char *kernels, int threads, xt_comp
 }
 
 static inline float *random_floats(size_t n, uint64_t seed) {
-  float *x = malloc((n ? n : 1) * sizeof *x);
+  float *x = calloc(n ? n : 1, sizeof *x);
   assert_non_null(x);
   Rng rng = {seed};
   for (size_t i = 0; i < n; i++) x[i] = rng_symmetric(&rng);

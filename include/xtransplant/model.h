@@ -27,7 +27,23 @@ typedef struct xt_model_options {
   xt_compute compute;
   uint64_t memory_limit;   /* bytes that weights and sessions may take; 0: what the machine has free when the model is opened. Checked before loading */
   const char *cpu_kernels; /* NULL: the best this processor has; or "avx512", "avx2", "neon", "portable", "reference" */
+  const char *device;      /* NULL or "cpu"; "opencl", "opencl:K", "cuda", "cuda:K": a GPU as xt_devices lists it, float32 alone */
+  const char *kernel_cache;/* folder in which a GPU's compiled kernels are kept between runs, made when missing; NULL: nowhere */
+  bool inexact;            /* take a GPU, too, that does not promise the CPU's bits in float32 */
 } xt_model_options;
+
+/* A GPU that models can run on. */
+typedef struct xt_device {
+  char id[24];             /* for xt_model_options.device: "opencl:0" */
+  char name[128], driver[192];
+  uint64_t memory;         /* bytes */
+  int units;               /* compute units */
+  char lacks[128];         /* what float32 needs to give the CPU's bits and this does not promise; "": nothing */
+} xt_device;
+
+/* Writes up to `most` devices of the drivers that this machine has, and returns how many there are in all. None is no error: `why`
+ * (may be NULL), of `why_size` bytes, then says what is missing. */
+int xt_devices(xt_device *out, int most, char *why, size_t why_size);
 
 #define XT_EOS_MAX 16
 
@@ -37,7 +53,7 @@ typedef struct xt_model_info {
   const char *architecture; /* "LlamaForCausalLM", ... */
   const char *weight_dtype; /* the stored dtype of most of the bytes: "BF16", "Q4_K", ... */
   const char *weight_format;/* "safetensors", "pytorch .bin" or "GGUF" */
-  const char *kernels;      /* CPU kernels in use: "avx2", ...; "" before weights are loaded */
+  const char *kernels;      /* in use: the CPU's ("avx2", ...), or the GPU ("opencl:0"); "" before weights are loaded */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
   int max_positions;
   int sliding_window;       /* 0: none */

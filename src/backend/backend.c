@@ -7,9 +7,10 @@
 xt_status backend_create(const char *device, const BackendOptions *options, Backend **out, xt_error *error) {
   *out = NULL;
   if (!device || strcmp(device, "cpu") == 0) return backend_cpu_create(options, out, error);
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "no device \"%s\" in this build; there is cpu", device);
+  return backend_gpu_create(device, options, out, error);
 }
 
 xt_status backend_create_alike(const Backend *like, Backend **out, xt_error *error) {
-  return backend_create(like->device, &like->options, out, error);
+  if (strcmp(like->device, "cpu") != 0) return backend_gpu_share(like, out, error);
+  return backend_cpu_create(&like->options, out, error);
 }

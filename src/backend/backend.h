@@ -261,6 +261,8 @@ typedef struct BackendOptions {
                           without vector instructions) or "reference" (plain loops, the oracle of the others) */
   int threads;         /* 0: as many as system_processors says */
   xt_compute compute;
+  const char *kernel_cache; /* folder in which a GPU's compiled kernels are kept; NULL: nowhere */
+  bool inexact;             /* take a device, too, that does not promise the CPU's bits */
 } BackendOptions;
 
 struct Backend {
@@ -274,13 +276,17 @@ struct Backend {
   /* implementation data follows in the backend's own struct */
 };
 
-/* device: "cpu", or NULL for it. A device, or kernels, that this machine or build lacks is an XT_STATUS_UNSUPPORTED error that lists
+/* device: "cpu", or NULL for it; or a GPU's name as gpu_open has it ("opencl:0", "cuda"). A device, or kernels, that this machine or build lacks is an XT_STATUS_UNSUPPORTED error that lists
  * what there is. A Backend's ops may be called from one thread at a time, except on
  * Weights and Tables of another Backend made alike: those are immutable and may be shared. */
 xt_status backend_create(const char *device, const BackendOptions *options, Backend **out, xt_error *error);
 /* Another one of the same device and options. */
 xt_status backend_create_alike(const Backend *like, Backend **out, xt_error *error);
 
+/* The GPU's, backend/gpu/: its limits.exact says whether the device promises the CPU's bits. */
+xt_status backend_gpu_create(const char *device, const BackendOptions *options, Backend **out, xt_error *error);
+/* One more backend on the device of `like`, for another thread; weights and tables of the one are the other's. */
+xt_status backend_gpu_share(const Backend *like, Backend **out, xt_error *error);
 /* The CPU's, backend/cpu/. */
 xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error);
 

@@ -281,8 +281,9 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   TRY_DONE(check_tensors(m, error));
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {
-    const BackendOptions backend = {.kernels = options->cpu_kernels, .threads = options->threads, .compute = options->compute};
-    TRY_DONE(backend_create(NULL, &backend, &m->backend, error));
+    const BackendOptions backend = {.kernels = options->cpu_kernels, .threads = options->threads, .compute = options->compute,
+                                    .kernel_cache = options->kernel_cache, .inexact = options->inexact};
+    TRY_DONE(backend_create(options->device, &backend, &m->backend, error));
     m->limits = m->backend->limits;
     TRY_DONE(check_memory(m, options, error));
     TRY_DONE(load_weights(m, error));
@@ -372,10 +373,11 @@ static uint64_t count_parameters(const xt_model *m) {
 void xt_model_get_info(const xt_model *m, xt_model_info *info) {
   static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "table"};
   const ModelConfig *c = &m->config;
-  const char *kernels = m->backend ? strchr(m->backend->ops->name, ':') : NULL;
+  const bool processor = m->backend && strcmp(m->backend->device, "cpu") == 0;
+  const char *kernels = processor ? strchr(m->backend->ops->name, ':') + 1 : m->backend ? m->backend->device : "";
   *info = (xt_model_info){
       .path = m->path, .architecture = c->architecture, .weight_dtype = main_dtype(m),
-      .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels ? kernels + 1 : "",
+      .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels,
       .layers = c->layers, .width = c->width, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
       .feed_forward = c->feed_forward, .vocab = c->vocab, .max_positions = c->max_positions,
       .sliding_window = c->sliding_window, .rope_theta = c->rotary[0].theta, .norm_eps = c->norm_eps,

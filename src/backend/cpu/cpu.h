@@ -4,6 +4,7 @@
 #define CPU_CPU_H
 
 #include "backend/backend.h"
+#include "backend/cpu/cpu_checks.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/onednn_matmul.h"
 
@@ -52,11 +53,6 @@ void cpu_upload(Backend *, Dev to, const void *from, size_t bytes);
 void cpu_download(Backend *, void *to, Dev from, size_t bytes);
 xt_status cpu_status(Backend *, xt_error *error);
 void cpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width);
-xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error);
-xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error);
-/* Finds the first value that is not finite (as bfloat16 if `bf16`) among the stacked parts' rows [from, to)
- * and reports it; OK when there is none. */
-xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16, xt_error *error);
 
 /* cpu_matmul.c */
 xt_status cpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The seam on the CUDA driver. Kernels are compiled by NVRTC when they are first used on a kind of card, and kept. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/gpu/cuda_api.h"
+#include "backend/gpu/gpu.h"
+#include "backend/gpu/gpu_cache.h"
+#include "backend/gpu/nvrtc.h"
+#include "base/mem.h"
+
+typedef struct CudaDevice {
+  GpuDevice base; /* first */
+  int number, capability; /* 90: sm_90 */
+  CudaContext context;
+  CudaStream stream;
+  CudaModule module;
+  CudaFunction kernels[GPU_KERNEL_COUNT];
+} CudaDevice;
+
+#define CUDA_FIELD(result, name, parameters) result(*name) parameters;
+static struct {
+  bool there;
+  CUDA_CALLS(CUDA_FIELD)
+} cuda;
+static char cuda_missing[200];
+static pthread_once_t cuda_once = PTHREAD_ONCE_INIT;
+
+static void open_library(void) {
+  void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (!library) {
+    snprintf(cuda_missing, sizeof cuda_missing, "no CUDA (libcuda.so.1, which NVIDIA's driver brings, is not installed)");
+    return;
+  }
+#define CUDA_FIND(result, name, parameters)                                                                  \
+  {                                                                                                          \
+    void *address = dlsym(library, #name);                                                                   \
+    if (!address) snprintf(cuda_missing, sizeof cuda_missing, "libcuda.so.1 is too old: it lacks " #name);   \
+    memcpy(&cuda.name, &address, sizeof address);                                                            \
+  }
+  CUDA_CALLS(CUDA_FIND)
+  if (cuda_missing[0]) return;
+  const CudaResult code = cuda.cuInit(0);
+  if (code) snprintf(cuda_missing, sizeof cuda_missing, "CUDA's driver does not start (error %d)", code);
+  cuda.there = code == 0;
+}
+
+static xt_status failed(const CudaDevice *d, CudaResult code, const char *doing, xt_error *error) {
+  const char *name = NULL;
+  cuda.cuGetErrorName(code, &name);
+  if (!name) name = "unknown";
+  if (code == CUDA_OUT_OF_MEMORY)
+    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) ran out of memory (%s, %s)", d->base.info.id, d->base.info.name, doing, name);
+  return err_set(error, XT_STATUS_IO, NULL, NULL, -1, "%s (%s) failed (%s, %s): the device or its driver may have been lost", d->base.info.id,
+                 d->base.info.name, doing, name);
+}
+
+static int attribute(int device, int which) {
+  int value = 0;
+  return cuda.cuDeviceGetAttribute(&value, which, device) ? 0 : value;
+}
+
+static void describe(int device, GpuInfo *out) {
+  size_t bytes = 0;
+  int version = 0;
+  cuda.cuDeviceGetName(out->name, sizeof out->name - 1, device);
+  cuda.cuDeviceTotalMem_v2(&bytes, device);
+  cuda.cuDriverGetVersion(&version);
+  snprintf(out->driver, sizeof out->driver, "CUDA %d.%d, sm_%d%d", version / 1000, version % 1000 / 10, attribute(device, CUDA_CAPABILITY_MAJOR),
+           attribute(device, CUDA_CAPABILITY_MINOR));
+  out->memory = out->largest = bytes;
+  out->local = (uint64_t)attribute(device, CUDA_SHARED_MEMORY_PER_BLOCK);
+  out->units = attribute(device, CUDA_MULTIPROCESSORS);
+  out->items = attribute(device, CUDA_MAX_THREADS_PER_BLOCK);
+}
+
+static int list(GpuInfo *out, int most, char why[256]) {
+  int count = 0;
+  pthread_once(&cuda_once, open_library);
+  if (!cuda.there) {
+    snprintf(why, 256, "%s", cuda_missing);
+    return 0;
+  }
+  if (cuda.cuDeviceGetCount(&count)) count = 0;
+  if (count == 0) snprintf(why, 256, "CUDA has no device");
+  if (count > most) count = most;
+  for (int i = 0; i < count; i++) {
+    int device = 0;
+    out[i] = (GpuInfo){0};
+    snprintf(out[i].id, sizeof out[i].id, "cuda:%d", i);
+    if (!cuda.cuDeviceGet(&device, i)) describe(device, &out[i]);
+  }
+  return count;
+}
+
+static void close_device(GpuDevice *base) {
+  CudaDevice *d = (CudaDevice *)base;
+  if (d->context) {
+    cuda.cuCtxSetCurrent(d->context);
+    if (d->stream) cuda.cuStreamSynchronize(d->stream);
+    if (d->module) cuda.cuModuleUnload(d->module);
+    if (d->stream) cuda.cuStreamDestroy_v2(d->stream);
+    cuda.cuDevicePrimaryCtxRelease_v2(d->number);
+  }
+  free(d);
+}
+
+/* The compiled kernels of this kind of card: kept, or compiled now. */
+static xt_status load_module(CudaDevice *d, const GpuOptions *options, xt_error *error) {
+  char *source, *image = NULL, target[32];
+  size_t size = 0;
+  int version = 0;
+  TRY(gpu_source(&source, error));
+  nvrtc_version(&version);
+  snprintf(target, sizeof target, "sm_%d, NVRTC %d", d->capability, version);
+  const char *key[16] = {"cuda", source, target};
+  for (int i = 0; nvrtc_flags[i] && i < 12; i++) key[i + 3] = nvrtc_flags[i];
+  GpuCache cache;
+  gpu_cache_open(&cache, options->cache, key);
+  xt_status status = XT_STATUS_OK;
+  if (!cache.data || cuda.cuModuleLoadData(&d->module, cache.data)) {
+    d->module = NULL;
+    status = nvrtc_compile(source, d->capability, false, &image, &size, NULL, error);
+    if (!status) {
+      const CudaResult code = cuda.cuModuleLoadData(&d->module, image);
+      if (code) status = failed(d, code, "loading the kernels", error);
+      else gpu_cache_keep(&cache, image, size);
+    }
+  }
+  gpu_cache_close(&cache);
+  free(image);
+  free(source);
+  return status;
+}
+
+static xt_status open_device(int index, const GpuOptions *options, GpuDevice **out, xt_error *error) {
+  CudaDevice *d;
+  TRY(mem_alloc(&d, 1, sizeof *d, error));
+  snprintf(d->base.info.id, sizeof d->base.info.id, "cuda:%d", index);
+  xt_status status = XT_STATUS_OK;
+  CudaResult code = cuda.cuDeviceGet(&d->number, index);
+  if (code) TRY_DONE(failed(d, code, "opening the device", error));
+  describe(d->number, &d->base.info);
+  d->capability = 10 * attribute(d->number, CUDA_CAPABILITY_MAJOR) + attribute(d->number, CUDA_CAPABILITY_MINOR);
+  code = cuda.cuDevicePrimaryCtxRetain(&d->context, d->number);
+  if (code) {
+    d->context = NULL;
+    TRY_DONE(failed(d, code, "opening the device", error));
+  }
+  code = cuda.cuCtxSetCurrent(d->context);
+  if (!code) code = cuda.cuStreamCreate(&d->stream, 1); /* waits for no other stream */
+  if (code) TRY_DONE(failed(d, code, "making a stream", error));
+  TRY_DONE(load_module(d, options, error));
+  *out = &d->base;
+  return XT_STATUS_OK;
+done:
+  close_device(&d->base);
+  return status;
+}
+
+/* Each call may come from another thread than the last: the context is the thread's first. */
+static CudaDevice *enter(GpuDevice *base, CudaResult *code) {
+  CudaDevice *d = (CudaDevice *)base;
+  *code = cuda.cuCtxSetCurrent(d->context);
+  return d;
+}
+
+static uint64_t free_memory(GpuDevice *base) {
+  CudaResult code;
+  size_t left = 0, all = 0;
+  enter(base, &code);
+  return code || cuda.cuMemGetInfo_v2(&left, &all) ? 0 : left;
+}
+
+static CudaPointer pointer_of(const GpuBuffer *buffer) { return buffer ? (CudaPointer)(uintptr_t)buffer->memory : 0; }
+
+static xt_status make_buffer(GpuDevice *base, GpuBuffer *buffer, xt_error *error) {
+  CudaResult code;
+  CudaPointer pointer = 0;
+  CudaDevice *d = enter(base, &code);
+  char doing[64];
+  snprintf(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
+  if (!code) code = cuda.cuMemAlloc_v2(&pointer, buffer->bytes);
+  if (code) return failed(d, code, doing, error);
+  buffer->memory = (void *)(uintptr_t)pointer;
+  code = cuda.cuMemsetD8Async(pointer, 0, buffer->bytes, d->stream);
+  if (code) cuda.cuMemFree_v2(pointer);
+  return code ? failed(d, code, doing, error) : XT_STATUS_OK;
+}
+
+static void free_buffer(GpuDevice *base, GpuBuffer *buffer) {
+  CudaResult code;
+  enter(base, &code);
+  cuda.cuMemFree_v2(pointer_of(buffer)); /* waits for the commands that use it */
+}
+
+static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, const void *from, size_t bytes, xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  /* Host memory that is not pinned is copied aside before the call returns. */
+  if (!code) code = cuda.cuMemcpyHtoDAsync_v2(pointer_of(to) + offset, from, bytes, d->stream);
+  return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
+}
+
+static xt_status read_buffer(GpuDevice *base, void *to, const GpuBuffer *from, size_t offset, size_t bytes, xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  if (!code) code = cuda.cuMemcpyDtoHAsync_v2(to, pointer_of(from) + offset, bytes, d->stream);
+  if (!code) code = cuda.cuStreamSynchronize(d->stream);
+  return code ? failed(d, code, "reading", error) : XT_STATUS_OK;
+}
+
+static xt_status start(GpuDevice *base, const GpuLaunch *launch, xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  const char *name = gpu_kernel_names[launch->kernel];
+  CudaFunction *function = &d->kernels[launch->kernel];
+  CudaPointer pointers[GPU_BUFFERS_MAX];
+  void *parameters[GPU_BUFFERS_MAX + 1];
+  if (!code && !*function) code = cuda.cuModuleGetFunction(function, d->module, name);
+  for (int i = 0; i < launch->buffer_count; i++) {
+    pointers[i] = pointer_of(launch->buffers[i]);
+    parameters[i] = &pointers[i];
+  }
+  memcpy(&parameters[launch->buffer_count], &launch->args, sizeof launch->args); /* the driver only reads it */
+  if (!code)
+    code = cuda.cuLaunchKernel(*function, launch->groups[0], launch->groups[1], launch->groups[2], launch->items, 1, 1, 0, d->stream, parameters, NULL);
+  return code ? failed(d, code, name, error) : XT_STATUS_OK;
+}
+
+static xt_status finish(GpuDevice *base, xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  if (!code) code = cuda.cuStreamSynchronize(d->stream);
+  return code ? failed(d, code, "waiting", error) : XT_STATUS_OK;
+}
+
+const GpuDriver gpu_cuda = {
+    .name = "cuda", .list = list, .open = open_device, .close = close_device, .free_memory = free_memory, .buffer = make_buffer,
+    .buffer_free = free_buffer, .write = write_buffer, .read = read_buffer, .launch = start, .finish = finish,
+};

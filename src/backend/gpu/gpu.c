@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "backend/gpu/gpu.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/text_buffer.h"
+
+static const GpuDriver *const drivers[] = {&gpu_cuda, &gpu_opencl};
+#define DRIVERS (sizeof drivers / sizeof *drivers)
+
+typedef struct GpuState {
+  pthread_mutex_t lock;
+  int users;
+  xt_error failure; /* status OK: none */
+} GpuState;
+
+int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
+  int count = 0;
+  why[0] = 0;
+  for (size_t d = 0; d < DRIVERS; d++) {
+    char reason[256] = "";
+    count += drivers[d]->list(out + count, GPU_DEVICES_MAX - count, reason);
+    const size_t used = strlen(why);
+    if (reason[0] && used + 3 < 256) snprintf(why + used, 256 - used, "%s%s", used ? "; " : "", reason);
+  }
+  return count;
+}
+
+/* "opencl:1" as a driver and an index. */
+static const GpuDriver *find_driver(const char *name, int *index) {
+  for (size_t d = 0; d < DRIVERS; d++) {
+    const size_t length = strlen(drivers[d]->name);
+    if (strncmp(name, drivers[d]->name, length) != 0) continue;
+    *index = 0;
+    if (name[length] == 0) return drivers[d];
+    if (name[length] != ':' || !name[length + 1] || strlen(name + length + 1) > 4) continue;
+    for (const char *at = name + length + 1; *at; at++) {
+      if (*at < '0' || *at > '9') return NULL;
+      *index = *index * 10 + (*at - '0');
+    }
+    return drivers[d];
+  }
+  return NULL;
+}
+
+static xt_status no_such_device(const char *name, xt_error *error) {
+  GpuInfo found[GPU_DEVICES_MAX];
+  char why[256];
+  TextBuffer list = {0};
+  const int count = gpu_devices(found, why);
+  for (int i = 0; i < count; i++) text_buffer_format(&list, "%s%s (%.60s)", i ? ", " : "", found[i].id, found[i].name);
+  const xt_status status =
+      count == 0 ? err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "there is no device \"%.40s\": %.200s", name, why)
+                 : err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "there is no device \"%.40s\"; there are cpu, %.400s", name,
+                           list.failed ? "" : list.data);
+  text_buffer_free(&list);
+  return status;
+}
+
+xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out, xt_error *error) {
+  static const GpuOptions defaults = {0};
+  int index;
+  GpuInfo found[GPU_DEVICES_MAX];
+  char why[256] = "";
+  *out = NULL;
+  if (!options) options = &defaults;
+  const GpuDriver *driver = find_driver(name, &index);
+  if (!driver || index >= driver->list(found, GPU_DEVICES_MAX, why)) return no_such_device(name, error);
+  if (found[index].lacks[0] && !options->inexact)
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "%s (%s) does not promise %s, so that its results could differ from the CPU's; "
+                   "--inexact takes it all the same", found[index].id, found[index].name, found[index].lacks);
+  GpuState *state;
+  TRY(mem_alloc(&state, 1, sizeof *state, error));
+  const xt_status status = driver->open(index, options, out, error);
+  if (status) {
+    free(state);
+    return status;
+  }
+  pthread_mutex_init(&state->lock, NULL);
+  state->users = 1;
+  (*out)->driver = driver;
+  (*out)->state = state;
+  (*out)->info = found[index];
+  return XT_STATUS_OK;
+}
+
+GpuDevice *gpu_share(GpuDevice *device) {
+  pthread_mutex_lock(&device->state->lock);
+  device->state->users++;
+  pthread_mutex_unlock(&device->state->lock);
+  return device;
+}
+
+void gpu_close(GpuDevice *device) {
+  if (!device) return;
+  GpuState *state = device->state;
+  pthread_mutex_lock(&state->lock);
+  const int left = --state->users;
+  pthread_mutex_unlock(&state->lock);
+  if (left > 0) return;
+  pthread_mutex_destroy(&state->lock);
+  device->driver->close(device);
+  free(state);
+}
+
+const GpuInfo *gpu_info(const GpuDevice *device) { return &device->info; }
+
+uint64_t gpu_free_memory(GpuDevice *device) {
+  pthread_mutex_lock(&device->state->lock);
+  const uint64_t bytes = device->driver->free_memory(device);
+  pthread_mutex_unlock(&device->state->lock);
+  return bytes;
+}
+
+xt_status gpu_buffer(GpuDevice *device, size_t bytes, GpuBuffer **out, xt_error *error) {
+  GpuBuffer *buffer;
+  *out = NULL;
+  if (bytes > device->info.largest)
+    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) has no room for %.2f GiB at once; it gives at most %.2f GiB", device->info.id,
+                   device->info.name, (double)bytes / 0x1p30, (double)device->info.largest / 0x1p30);
+  TRY(mem_alloc(&buffer, 1, sizeof *buffer, error));
+  buffer->bytes = bytes ? bytes : 1;
+  pthread_mutex_lock(&device->state->lock);
+  const xt_status status = device->driver->buffer(device, buffer, error);
+  pthread_mutex_unlock(&device->state->lock);
+  if (status) free(buffer);
+  else *out = buffer;
+  return status;
+}
+
+void gpu_buffer_free(GpuDevice *device, GpuBuffer *buffer) {
+  if (!buffer) return;
+  pthread_mutex_lock(&device->state->lock);
+  device->driver->buffer_free(device, buffer);
+  pthread_mutex_unlock(&device->state->lock);
+  free(buffer);
+}
+
+/* A command, unless an earlier one failed. */
+#define COMMAND(device, call)                                             \
+  do {                                                                    \
+    GpuState *state_ = (device)->state;                                   \
+    pthread_mutex_lock(&state_->lock);                                    \
+    xt_error error_;                                                      \
+    if (!state_->failure.status && (call) != XT_STATUS_OK) state_->failure = error_; \
+    pthread_mutex_unlock(&state_->lock);                                  \
+  } while (0)
+
+void gpu_write(GpuDevice *d, GpuBuffer *to, size_t offset, const void *from, size_t bytes) {
+  if (bytes) COMMAND(d, d->driver->write(d, to, offset, from, bytes, &error_));
+}
+
+void gpu_read(GpuDevice *d, void *to, const GpuBuffer *from, size_t offset, size_t bytes) {
+  if (bytes) COMMAND(d, d->driver->read(d, to, from, offset, bytes, &error_));
+}
+
+void gpu_launch(GpuDevice *d, const GpuLaunch *launch) {
+  if (launch->groups[0] && launch->groups[1] && launch->groups[2]) COMMAND(d, d->driver->launch(d, launch, &error_));
+}
+
+void gpu_fail(GpuDevice *device, const xt_error *error) {
+  pthread_mutex_lock(&device->state->lock);
+  if (!device->state->failure.status) device->state->failure = *error;
+  pthread_mutex_unlock(&device->state->lock);
+}
+
+xt_status gpu_status(GpuDevice *device, xt_error *error) {
+  pthread_mutex_lock(&device->state->lock);
+  const xt_error failure = device->state->failure;
+  pthread_mutex_unlock(&device->state->lock);
+  if (failure.status && error) *error = failure;
+  return failure.status;
+}
+
+xt_status gpu_finish(GpuDevice *d, xt_error *error) {
+  COMMAND(d, d->driver->finish(d, &error_));
+  return gpu_status(d, error);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernels' program: the files of kernels/, compiled in as text, those of the products once for each kind. */
+#include "backend/gpu/gpu.h"
+#include "backend/gpu/kernel_assets.h"
+#include "base/text_buffer.h"
+
+#define NAME(name) #name,
+const char *const gpu_kernel_names[GPU_KERNEL_COUNT] = {GPU_KERNELS(NAME)};
+
+#define ADD(text, asset) text_buffer_add(text, asset_##asset, asset_##asset##_size)
+
+static void add_products(TextBuffer *t, const char *type, const char *capital, const char *stored) {
+  static const struct {
+    const char *name;
+    int side, quads;
+  } sizes[] = {{"large", 16, 2}, {"small", 8, 1}};
+  for (int vector = 0; vector < 2; vector++) {
+    const char *kind = vector ? "VECTOR" : "SINGLE", *suffix = vector ? "vector" : "single";
+    for (int i = 0; i < 2; i++) {
+      text_buffer_format(t, "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define LOAD_X LOAD_X_%s\n#define WEIGHT %s\n"
+                         "#define SIDE %d\n#define QUADS %d\n", type, sizes[i].name, suffix, capital, kind, kind, stored, sizes[i].side, sizes[i].quads);
+      ADD(t, product_cl);
+    }
+    text_buffer_format(t, "#define FEW few_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define LOAD_X LOAD_X_%s\n#define WEIGHT %s\n", type, suffix,
+                       capital, kind, kind, stored);
+    ADD(t, product_few_cl);
+  }
+}
+
+xt_status gpu_source(char **out, xt_error *error) {
+  TextBuffer t = {0};
+  ADD(&t, dialect_cl);
+  ADD(&t, args_h);
+  ADD(&t, numbers_cl);
+  ADD(&t, loads_cl);
+  add_products(&t, "f32", "F32", "float");
+  add_products(&t, "f16", "F16", "ushort");
+  add_products(&t, "bf16", "BF16", "ushort");
+  ADD(&t, rows_cl);
+  ADD(&t, attend_cl);
+  ADD(&t, choose_cl);
+  *out = NULL;
+  if (t.failed) {
+    text_buffer_free(&t);
+    return err_memory(error, t.size);
+  }
+  *out = t.data;
+  return XT_STATUS_OK;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The choice of a token, without a copy of the logits. */
+
+FUNCTION float lowered(float s, float penalty) { return s < 0.0f ? s * penalty : s / penalty; }
+
+/* A work-group for each row. Every id is listed once; the newest is added unless it is there. */
+KERNEL(64) penalize(GLOBAL float *logits, GLOBAL int *seen, GLOBAL const int *lists, GLOBAL const int *newest, GpuPenalize a) {
+  LOCAL int known[1];
+  const int item = ITEM, row = (int)GROUP_X, list = lists[a.lists + row], id = newest[a.newest + row], prompt = seen[a.prompt + list];
+  const int from = seen[a.start + prompt], end = seen[a.start + prompt + 1], count = seen[a.counts + list];
+  GLOBAL int *added = seen + a.added + (gpu_size)list * a.capacity;
+  logits += a.logits + (gpu_size)row * a.vocab;
+  if (item == 0) known[0] = 0;
+  BARRIER();
+  for (int i = from + item; i < end; i += 64) {
+    logits[seen[i]] = lowered(logits[seen[i]], a.penalty);
+    if (seen[i] == id) known[0] = 1;
+  }
+  for (int i = item; i < count; i += 64) {
+    logits[added[i]] = lowered(logits[added[i]], a.penalty);
+    if (added[i] == id) known[0] = 1;
+  }
+  BARRIER();
+  if (item > 0 || known[0] || count >= a.capacity) return;
+  added[count] = id;
+  seen[a.counts + list] = count + 1;
+  logits[id] = lowered(logits[id], a.penalty);
+}
+
+/* The two largest of a row, ties counted twice, and the lowest id of the first. One work-group a row. */
+KERNEL(256) two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL const int *wanted, GpuChoose a) {
+  LOCAL float firsts[256], seconds[256];
+  LOCAL int ids[256];
+  const int item = ITEM, row = (int)GROUP_X;
+  logits += a.logits + (gpu_size)row * a.vocab;
+  float first = -INFINITY, second = -INFINITY;
+  int id = a.vocab;
+  for (int i = item; i < a.vocab; i += 256) {
+    const float x = logits[i];
+    if (x > first) {
+      second = first;
+      first = x;
+      id = i;
+    } else if (x > second) second = x;
+  }
+  firsts[item] = first;
+  seconds[item] = second;
+  ids[item] = id;
+  for (int half_way = 128; half_way > 0; half_way /= 2) {
+    BARRIER();
+    if (item < half_way) {
+      const int other = item + half_way;
+      const float x = firsts[item], y = firsts[other], low = x < y ? x : y, u = seconds[item], v = seconds[other];
+      ids[item] = x > y ? ids[item] : y > x ? ids[other] : ids[item] < ids[other] ? ids[item] : ids[other];
+      firsts[item] = x < y ? y : x;
+      seconds[item] = u > v ? (u > low ? u : low) : (v > low ? v : low);
+    }
+  }
+  if (item > 0) return;
+  chosen += a.chosen + (gpu_size)row * 5;
+  chosen[0] = (uint)(ids[0] < a.vocab ? ids[0] : 0);
+  chosen[1] = as_uint(firsts[0] - seconds[0]);
+  chosen[2] = as_uint(firsts[0]);
+  chosen[3] = 0u;
+  chosen[4] = a.has_wanted ? as_uint(logits[wanted[a.wanted + row]] - firsts[0]) : 0u;
+}
+
+/* Sums of e^(x - best) and of e^(x - best) (x - best), a block of 1024 logits in 16 lanes; a work-group has four blocks of a row. */
+KERNEL(64) weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass, GpuChoose a) {
+  LOCAL float lanes[64];
+  const int item = ITEM, lane = item % GPU_LANES, block = (int)GROUP_X * 4 + item / GPU_LANES, row = (int)GROUP_Y;
+  const int from = block * GPU_MASS_BLOCK, end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
+  const float best = as_float(chosen[a.chosen + (gpu_size)row * 5 + 2]);
+  float sum = 0.0f, moment = 0.0f;
+  logits += a.logits + (gpu_size)row * a.vocab;
+  for (int i = from + lane; i < end; i += GPU_LANES) {
+    float t = logits[i] - best;
+    t = t > -100.0f ? t : -100.0f;
+    const float e = exponential(t);
+    sum = sum + e;
+    moment = fma(e, t, moment);
+  }
+  sum = sum_of(lanes, sum, item);
+  moment = sum_of(lanes, moment, item);
+  if (lane > 0 || block >= a.blocks) return;
+  mass += ((gpu_size)row * a.blocks + block) * 2;
+  mass[0] = sum;
+  mass[1] = moment;
+}

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every op on every GPU against the processor's kernels, bit for bit. Where OpenCL has no device there is nothing to test; PoCL
+ * (Debian's pocl-opencl-icd) is a device on any machine. XT_TEST_GPU names one device to take; XT_TEST_TINY keeps to shapes that an
+ * interpreter of kernels is done with in seconds. */
+#include "backend_support.h"
+
+#include "backend/gpu/gpu_backend.h"
+
+static Backend *cpu, *gpu;
+static bool tiny;
+
+static int set_up(void **state) {
+  (void)state;
+  xt_error error;
+  tiny = getenv("XT_TEST_TINY") != NULL;
+  const char *name = getenv("XT_TEST_GPU");
+  GpuInfo found[GPU_DEVICES_MAX];
+  char why[256];
+  if (gpu_devices(found, why) == 0) {
+    print_message("# no device: %s\n", why);
+    return 0;
+  }
+  const BackendOptions options = {.threads = 1, .inexact = tiny};
+  if (backend_create(name ? name : found[0].id, &options, &gpu, &error)) {
+    print_message("# %s\n", error.message);
+    return -1;
+  }
+  return backend_create("cpu", &options, &cpu, &error);
+}
+static int tear_down(void **state) {
+  (void)state;
+  if (gpu) gpu->ops->destroy(gpu);
+  if (cpu) cpu->ops->destroy(cpu);
+  return 0;
+}
+#define NEEDS_GPU() \
+  (void)state;      \
+  if (!gpu) skip()
+
+static Backend *each(int side) { return side ? gpu : cpu; }
+
+/* What an op left in both memories, compared; frees both. */
+static void same(const char *what, float *got[2], size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (bits_of(got[0][i]) != bits_of(got[1][i]))
+      fail_msg("%s: number %zu of %zu is %.9g (%08x) on the processor, %.9g (%08x) on %s", what, i, n, (double)got[0][i], bits_of(got[0][i]),
+               (double)got[1][i], bits_of(got[1][i]), gpu->ops->name);
+  free(got[0]), free(got[1]);
+}
+
+/* Numbers of every size, subnormal ones and both zeros among them. */
+static float *wild_floats(size_t n, uint64_t seed) {
+  float *x = random_floats(n, seed);
+  for (size_t i = 0; i < n; i += 7) x[i] *= i % 3 == 0 ? 0x1p-135f : i % 3 == 1 ? 0x1p12f : -0.0f;
+  return x;
+}
+
+static void product_case(Dtype type, int m, int n, int k, bool with_bias, bool wild) {
+  const MatrixSource source = random_matrix(type, n, k, 9, NULL);
+  float *x = wild ? wild_floats((size_t)m * (size_t)k, 7) : random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8), *got[2];
+  xt_error error;
+  char what[80];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Weight *w;
+    ASSERT_OK(b->ops->weight_create(b, &source, 1, &w, &error));
+    Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n), db = to_device(b, bias, (size_t)n);
+    b->ops->matmul(b, dy, dx, w, with_bias ? db : (Dev){0}, m);
+    got[side] = to_host(b, dy, (size_t)m * (size_t)n);
+    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db), b->ops->weight_release(b, w);
+  }
+  snprintf(what, sizeof what, "product of %d rows, %d x %d, %s", m, n, k, dtype_name(type));
+  same(what, got, (size_t)m * (size_t)n);
+  free(x), free(bias), free((void *)(uintptr_t)source.data);
+}
+
+static void test_products(void **state) {
+  NEEDS_GPU();
+  static const int shapes[][3] = {{1, 1, 1}, {1, 100, 37}, {2, 33, 513}, {3, 7, 1030}, {5, 40, 4700}, {8, 64, 512}, {9, 64, 64}, {13, 49, 1100},
+                                  {33, 31, 16}, {70, 100, 1500}, {130, 70, 512}, {131, 129, 530}, {100, 50, 40}, {300, 3, 600}, {1030, 5, 20},
+                                  {4096, 3, 24}};
+  const size_t count = tiny ? 4 : sizeof shapes / sizeof *shapes;
+  for (size_t i = 0; i < count; i++)
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) product_case((Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0, i % 3 == 1);
+  if (tiny) product_case(DTYPE_BF16, 34, 36, 24, true, false);
+}
+
+/* The large tiles, which a processor does not take by itself. */
+static void test_large_tiles(void **state) {
+  NEEDS_GPU();
+  GpuBackend *b = gpu_of(gpu);
+  const bool before = b->small_tiles;
+  if (b->device->info.local < 40 << 10 || b->device->info.items < 256) skip();
+  b->small_tiles = false;
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+    product_case((Dtype)type, tiny ? 49 : 131, tiny ? 50 : 140, tiny ? 20 : 1030, true, false);
+    if (!tiny) product_case((Dtype)type, 150, 129, 71, false, true);
+  }
+  b->small_tiles = before;
+}
+
+static void norm_case(NormKind kind, int rows, int groups, int width, bool own, bool with_bias) {
+  const int ld = groups * width + 5;
+  const size_t n = (size_t)rows * (size_t)ld, weights = (size_t)(own ? groups : 1) * (size_t)width;
+  float *x = wild_floats(n, 3), *weight = random_floats(weights, 4), *bias = random_floats(weights, 5), *got[2];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Dev dx = to_device(b, x, n), dw = to_device(b, weight, weights), db = to_device(b, bias, weights);
+    b->ops->norm(b, &(NormArgs){.kind = kind, .y = dx, .x = dx, .weight = dw, .bias = with_bias ? db : (Dev){0}, .weight_of_group = own, .rows = rows,
+                                .groups = groups, .width = width, .ld_y = ld, .ld_x = ld, .eps = 1e-5f});
+    got[side] = to_host(b, dx, n);
+    b->ops->release(b, dx), b->ops->release(b, dw), b->ops->release(b, db);
+  }
+  same(kind == NORM_RMS ? "norm" : "layer norm", got, n);
+  free(x), free(weight), free(bias);
+}
+
+static void test_norms(void **state) {
+  NEEDS_GPU();
+  static const int widths[] = {1, 15, 16, 17, 64, 100, 130, 513, 1500};
+  for (size_t i = 0; i < (tiny ? 5 : sizeof widths / sizeof *widths); i++)
+    for (int kind = 0; kind < 2; kind++) {
+      norm_case((NormKind)kind, 3, 1, widths[i], false, true);
+      norm_case((NormKind)kind, 2, 3, widths[i], i % 2, false);
+    }
+  if (!tiny) norm_case(NORM_RMS, 4096, 1, 64, false, false);
+}
+
+static void test_rope(void **state) {
+  NEEDS_GPU();
+  static const int shapes[][4] = {{1, 1, 2, 2}, {5, 3, 8, 8}, {7, 2, 20, 12}, {33, 4, 64, 64}, {9, 5, 80, 32}}; /* rows, heads, head_dim, width */
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    for (int style = 0; style < 2; style++) {
+      const int rows = shapes[i][0], heads = shapes[i][1], d = shapes[i][2], width = shapes[i][3], ld = heads * d + 3;
+      const size_t n = (size_t)rows * (size_t)ld;
+      float *x = random_floats(n, 1), *angles = random_floats(50 * (size_t)width, 2), *got[2];
+      int32_t positions[64] = {0};
+      for (int r = 0; r < rows; r++) positions[r] = r * 7 % 50;
+      for (int side = 0; side < 2; side++) {
+        Backend *b = each(side);
+        Dev dx = to_device(b, x, n), da = to_device(b, angles, 50 * (size_t)width);
+        const IndexList list = to_indices(b, positions, 64);
+        b->ops->rope(b, &(RopeArgs){.style = (RopeStyle)style, .x = dx, .ld = ld, .rows = rows, .heads = heads, .head_dim = d, .width = width,
+                                    .positions = list, .cos_sin = da});
+        got[side] = to_host(b, dx, n);
+        b->ops->release(b, dx), b->ops->release(b, da), b->ops->release(b, list.at);
+      }
+      same("rope", got, n);
+      free(x), free(angles);
+    }
+}
+
+/* Inputs over the whole range, where e^x and tanh begin and end too. */
+static float *range_floats(size_t n, uint64_t seed) {
+  float *x = random_floats(n, seed);
+  for (size_t i = 0; i < n; i++) x[i] *= i % 5 == 0 ? 200.0f : i % 5 == 1 ? 20.0f : i % 5 == 2 ? 1.5f : i % 5 == 3 ? 0.0f : 90.0f;
+  return x;
+}
+
+static void test_activations(void **state) {
+  NEEDS_GPU();
+  for (int act = 0; act < ACTIVATION_COUNT; act++)
+    for (int gated = 0; gated < 2; gated++) {
+      const int m = 3, f = tiny ? 37 : 2501;
+      const size_t n = (size_t)m * (size_t)f * (gated ? 2 : 1);
+      float *x = range_floats(n, 5), *got[2];
+      for (int side = 0; side < 2; side++) {
+        Backend *b = each(side);
+        Dev dx = to_device(b, x, n), dy = to_device(b, NULL, (size_t)m * (size_t)f);
+        b->ops->activate(b, &(ActivateArgs){.kind = (Activation)act, .gated = gated, .y = dy, .x = dx, .rows = m, .width = f,
+                                            .xielu = {0.8f, 0.7f, 0.5f, -1e-6f}});
+        got[side] = to_host(b, dy, (size_t)m * (size_t)f);
+        b->ops->release(b, dx), b->ops->release(b, dy);
+      }
+      same("activation", got, (size_t)m * (size_t)f);
+      free(x);
+    }
+}
+
+static void test_elementwise(void **state) {
+  NEEDS_GPU();
+  const size_t n = tiny ? 40 : 5003;
+  float *x = range_floats(n, 6), *y = wild_floats(n, 7);
+  for (int op = 0; op < 3; op++) {
+    float *got[2];
+    for (int side = 0; side < 2; side++) {
+      Backend *b = each(side);
+      Dev dx = to_device(b, x, n), dy = to_device(b, y, n);
+      if (op == 0) b->ops->scale(b, dx, n, 0.3f, 0);
+      if (op == 1) b->ops->scale(b, dx, n, 1.7f, 30);
+      if (op == 2) b->ops->add(b, dx, dy, n);
+      got[side] = to_host(b, dx, n);
+      b->ops->release(b, dx), b->ops->release(b, dy);
+    }
+    same("elementwise", got, n);
+  }
+  free(x), free(y);
+}
+
+/* Edits of some rows, several of one among them, of rows outside too. */
+static void test_edits(void **state) {
+  NEEDS_GPU();
+  static const MixEdit edits[] = {{7, 0, 0, 1}, {3, 1, 1, 2.5f}, {9, 2, 0.3f, 0.7f}, {7, 3, 0.5f, 0.25f}, {2, 0, 1, 1}, {3, 2, 0, 1}, {12, 1, 0, 1}, {7, 1, 1, -1}};
+  enum { FIRST = 3, ROWS = 8, COUNT = sizeof edits / sizeof *edits };
+  const int width = tiny ? 17 : 301;
+  float *x = wild_floats(ROWS * (size_t)width, 1), *v = wild_floats(4 * (size_t)width, 2), *got[2];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Dev dx = to_device(b, x, ROWS * (size_t)width), dv = to_device(b, v, 4 * (size_t)width);
+    const IndexList list = to_indices(b, (const int32_t *)(const void *)edits, 4 * COUNT);
+    b->ops->mix(b, &(MixArgs){.x = dx, .first = FIRST, .rows = ROWS, .width = width, .values = dv, .edits = index_at(list, 4), .count = COUNT - 1});
+    got[side] = to_host(b, dx, ROWS * (size_t)width);
+    b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
+  }
+  same("edits", got, ROWS * (size_t)width);
+  free(x), free(v);
+}
+
+static void test_rows(void **state) {
+  NEEDS_GPU();
+  static const int32_t to[] = {4, 0, 9, 2}, from[] = {1, 1, 7, 3};
+  enum { WIDTH = 37, ROWS = 10 };
+  float *x = random_floats(ROWS * WIDTH, 1);
+  for (int lists = 0; lists < 4; lists++) {
+    float *got[2];
+    for (int side = 0; side < 2; side++) {
+      Backend *b = each(side);
+      Dev dx = to_device(b, x, ROWS * WIDTH), dy = to_device(b, NULL, ROWS * WIDTH);
+      const IndexList none = {0}, to_list = to_indices(b, to, 4), from_list = to_indices(b, from, 4);
+      b->ops->copy_rows(b, dy, lists & 1 ? to_list : none, dx, lists & 2 ? from_list : none, 4, WIDTH);
+      got[side] = to_host(b, dy, ROWS * WIDTH);
+      b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, to_list.at), b->ops->release(b, from_list.at);
+    }
+    same("copy of rows", got, ROWS * WIDTH);
+  }
+  free(x);
+}
+
+/* Every finite half, and every bfloat16. */
+static void test_embeddings(void **state) {
+  NEEDS_GPU();
+  enum { COLS = 64 };
+  const int rows = tiny ? 4 : 1024;
+  xt_error error;
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+    uint16_t *data = malloc(1024 * COLS * 4);
+    float *x = random_floats(1024 * COLS, 1), *got[2];
+    int32_t *ids = malloc(1024 * sizeof *ids);
+    if (type == DTYPE_F32) memcpy(data, x, 1024 * COLS * 4);
+    else
+      for (int i = 0; i < 1024 * COLS; i++) {
+        const int spread = tiny ? i * 251 % 65536 : i;
+        const uint16_t exponent = type == DTYPE_F16 ? 0x7c00 : 0x7f80;
+        data[i] = (spread & exponent) == exponent ? 0x3c00 : (uint16_t)spread;
+      }
+    for (int i = 0; i < rows; i++) ids[i] = (i * 37 + 5) % rows;
+    for (int side = 0; side < 2; side++) {
+      Backend *b = each(side);
+      Table *t;
+      const MatrixSource source = {(Dtype)type, rows, COLS, data};
+      ASSERT_OK(b->ops->table_create(b, &source, &t, &error));
+      Dev dy = to_device(b, NULL, (size_t)rows * COLS);
+      const IndexList list = to_indices(b, ids, (size_t)rows);
+      b->ops->embed(b, dy, t, list, rows);
+      got[side] = to_host(b, dy, (size_t)rows * COLS);
+      b->ops->release(b, dy), b->ops->release(b, list.at), b->ops->table_release(b, t);
+    }
+    same("embedding", got, (size_t)rows * COLS);
+    free(data), free(ids), free(x);
+  }
+}
+
+/* ---- attention ---- */
+
+typedef struct Case {
+  int rows, heads, kv_heads, head_dim, prefix, tail;
+  bool causal;
+  int window;
+  float cap;
+  bool slopes;
+} Case;
+
+enum { LAYERS = 2, LAYER = 1, SLOTS = 97, LD_EXTRA = 3 };
+static const float SLOPES[] = {0.25f, -0.5f, 0.0f, 0.003f};
+
+typedef struct Lists {
+  int32_t *begin, *end, *slots, *tail_begin, *tail_end;
+} Lists;
+
+static Lists make_lists(Case c) {
+  const size_t rows = (size_t)c.rows, ld = (size_t)c.tail + 1;
+  Lists l = {calloc(rows, 4), calloc(rows, 4), calloc(rows * ld, 4), calloc(rows, 4), calloc(rows, 4)};
+  Rng rng = {6};
+  for (int r = 0; r < c.rows; r++) {
+    l.end[r] = c.causal ? r + 1 : c.prefix - (int)(rng_next(&rng) % 3) * (c.prefix / 3);
+    if (r % 11 == 5) l.end[r] = 0; /* sees none of the prefix */
+    l.tail_end[r] = c.tail ? (int)(rng_next(&rng) % (uint64_t)(c.tail + 1)) : 0;
+    if (c.window) {
+      l.begin[r] = l.end[r] > c.window ? l.end[r] - c.window : 0;
+      l.tail_begin[r] = l.tail_end[r] > c.window ? l.tail_end[r] - c.window : 0;
+    }
+    for (int i = 0; i < c.tail; i++) l.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
+  }
+  return l;
+}
+
+/* The rows in spans: of the prefix, of a copy of it that is longer, and, where the rows have private positions, of none. */
+static float *attend(Backend *b, Case c, const Lists *l) {
+  const KvShape shape = {LAYERS, c.kv_heads, c.head_dim};
+  const size_t rows = (size_t)c.rows, kv = (size_t)c.kv_heads * (size_t)c.head_dim, width = (size_t)c.heads * (size_t)c.head_dim;
+  float *q = random_floats(rows * (width + LD_EXTRA), 1), *k = random_floats(((size_t)c.prefix + SLOTS) * (kv + 2), 2);
+  KvPrefix *prefix = NULL, *copy = NULL;
+  KvTail *tail = NULL;
+  xt_error error;
+  Dev dq = to_device(b, q, rows * (width + LD_EXTRA)), out = to_device(b, NULL, rows * width);
+  Dev dk = to_device(b, k, ((size_t)c.prefix + SLOTS) * (kv + 2));
+  const IndexList none = {0}, begin = to_indices(b, l->begin, rows), end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
+  const IndexList tail_begin = to_indices(b, l->tail_begin, rows), slots = to_indices(b, l->slots, rows * ((size_t)c.tail + 1));
+  IndexList stored = none;
+  if (c.prefix) {
+    ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix, &prefix, &error));
+    ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix + 21, &copy, &error));
+    const int half = c.prefix / 2; /* in two pieces, rows two floats further apart than wide */
+    const Dev rest = dev_at(dk, (size_t)half * (kv + 2));
+    b->ops->prefix_store(b, prefix, LAYER, dk, dev_at(dk, 2), (int)kv + 2, half, 0);
+    b->ops->prefix_store(b, prefix, LAYER, rest, dev_at(rest, 1), (int)kv + 2, c.prefix - half, half);
+    b->ops->prefix_copy(b, copy, prefix, c.prefix);
+  }
+  if (c.tail) {
+    int32_t places[SLOTS];
+    const int32_t counts[LAYERS] = {5, SLOTS};
+    for (int i = 0; i < SLOTS; i++) places[i] = (i * 5 + 3) % SLOTS;
+    stored = to_indices(b, places, SLOTS);
+    ASSERT_OK(b->ops->tail_create(b, shape, counts, &tail, &error));
+    b->ops->tail_store(b, tail, LAYER, dev_at(dk, 1), dk, (int)kv + 2, SLOTS, stored);
+  }
+  const int third = c.rows / 3;
+  const AttendSpan spans[] = {{0, third, prefix}, {third, third, copy}, {2 * third, c.rows - 2 * third, tail && third ? NULL : prefix}};
+  b->ops->attend(b, &(AttendArgs){.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = 0.37f, .cap = c.cap, .slopes = c.slopes ? SLOPES : NULL,
+                                  .q = dq, .ld_q = (int)width + LD_EXTRA, .out = out, .spans = spans, .span_count = 3,
+                                  .prefix_begin = c.window ? begin : none, .prefix_end = prefix ? end : none, .tail = tail,
+                                  .tail_slots = tail ? slots : none, .tail_ld = c.tail + 1, .tail_begin = c.window ? tail_begin : none,
+                                  .tail_end = tail ? tail_end : none});
+  float *got = to_host(b, out, rows * width);
+  const Dev used[] = {dq, out, dk, begin.at, end.at, tail_begin.at, tail_end.at, slots.at, stored.at};
+  for (size_t i = 0; i < sizeof used / sizeof *used; i++) b->ops->release(b, used[i]);
+  b->ops->prefix_release(b, prefix), b->ops->prefix_release(b, copy), b->ops->tail_release(b, tail);
+  free(q), free(k);
+  return got;
+}
+
+static void test_attention(void **state) {
+  NEEDS_GPU();
+  static const Case cases[] = {
+      {3, 2, 1, 4, 9, 0, true, 0, 0, false},      {2, 2, 2, 5, 0, 3, false, 0, 0, false},     {6, 4, 2, 8, 7, 5, false, 0, 0, false},
+      {5, 4, 2, 6, 12, 4, false, 3, 0.7f, true},  {1, 1, 1, 1, 1, 0, true, 0, 0, false},      {50, 6, 2, 20, 53, 0, true, 0, 0, false},
+      {120, 4, 4, 64, 120, 0, true, 0, 0, false}, {70, 7, 1, 33, 70, 0, true, 13, 0, false},  {3, 2, 1, 48, 1200, 0, false, 0, 0, false},
+      {3, 2, 1, 16, 1200, 0, false, 300, 0, false}, {2, 75, 1, 8, 30, 0, false, 0, 0, false}, {5, 4, 2, 16, 0, 20, false, 0, 0, false},
+      {4, 4, 1, 40, 0, 300, false, 0, 0, false},  {4, 4, 1, 16, 0, 100, false, 70, 0, false}, {64, 8, 2, 64, 130, 20, false, 0, 0, false},
+      {33, 4, 4, 24, 17, 70, false, 0, 0, false}, {33, 4, 2, 24, 600, 70, false, 40, 0, false}, {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
+      {33, 4, 2, 24, 600, 70, false, 40, 0, true}, {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false}, {1500, 2, 2, 16, 40, 3, false, 0, 0, false}};
+  for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) {
+    Lists l = make_lists(cases[i]);
+    char what[40];
+    float *got[2] = {attend(cpu, cases[i], &l), attend(gpu, cases[i], &l)};
+    snprintf(what, sizeof what, "attention, case %zu", i);
+    same(what, got, (size_t)(cases[i].rows * cases[i].heads * cases[i].head_dim));
+    free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
+  }
+}
+
+/* ---- choice ---- */
+
+/* Two choices, so that the lists of the penalty grow, read in pieces. */
+static void choose_case(int rows, int vocab, float penalty, bool ties) {
+  const size_t n = (size_t)rows * (size_t)vocab;
+  float *logits = random_floats(n, 3), *got[2];
+  int32_t *lists = calloc((size_t)rows, 4), *newest = calloc((size_t)rows, 4), *wanted = calloc((size_t)rows, 4), ids[8], start[] = {0, 0, 8};
+  Choice *chosen[2];
+  for (size_t i = 0; i < n; i++) logits[i] *= ties ? 2 : 30, logits[i] = ties ? rintf(logits[i]) : logits[i];
+  for (int i = 0; i < 8; i++) ids[i] = vocab < 40 ? i : i * 5;
+  if (vocab < 8) start[2] = 1;
+  for (int r = 0; r < rows; r++) lists[r] = rows - 1 - r, newest[r] = r * 7 % vocab, wanted[r] = r * 3 % vocab;
+  int32_t *prompt = calloc((size_t)rows, 4);
+  for (int r = 0; r < rows; r++) prompt[r] = r % 2;
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    xt_error error;
+    SeenIds *seen = NULL;
+    const SeenSource source = {.ids = ids, .start = start, .prompts = 2, .prompt = prompt, .lists = rows, .capacity = 2};
+    if (penalty != 1) ASSERT_OK(b->ops->seen_create(b, &source, &seen, &error));
+    Dev d = to_device(b, logits, n), out = to_device(b, NULL, 2 * (size_t)rows * CHOICE_WORDS);
+    const IndexList l = to_indices(b, lists, (size_t)rows), w = to_indices(b, wanted, (size_t)rows);
+    const IndexList asked[2] = {to_indices(b, newest, (size_t)rows), w};
+    for (int step = 0; step < 2; step++)
+      b->ops->choose(b, &(ChooseArgs){.rows = rows, .vocab = vocab, .logits = d, .penalty = penalty, .seen = seen, .lists = l, .newest = asked[step],
+                                      .wanted = step ? (IndexList){0} : w, .out = dev_at(out, (size_t)step * (size_t)rows * CHOICE_WORDS)});
+    chosen[side] = calloc(2 * (size_t)rows, sizeof(Choice));
+    b->ops->download(b, chosen[side], out, (size_t)rows * sizeof(Choice));
+    b->ops->download(b, chosen[side] + rows, dev_at(out, (size_t)rows * CHOICE_WORDS), (size_t)rows * sizeof(Choice));
+    got[side] = to_host(b, d, n);
+    ASSERT_OK(b->ops->status(b, &error));
+    const Dev used[] = {d, out, l.at, w.at, asked[0].at};
+    for (size_t i = 0; i < sizeof used / sizeof *used; i++) b->ops->release(b, used[i]);
+    b->ops->seen_release(b, seen);
+  }
+  same("penalised logits", got, n);
+  for (int r = 0; r < 2 * rows; r++) assert_memory_equal(&chosen[0][r], &chosen[1][r], sizeof(Choice));
+  free(chosen[0]), free(chosen[1]), free(logits), free(lists), free(newest), free(wanted), free(prompt);
+}
+
+static void test_choice(void **state) {
+  NEEDS_GPU();
+  choose_case(1, 1, 1, false);
+  choose_case(3, 17, 1.3f, false);
+  choose_case(2, 1050, 1.1f, true);
+  if (tiny) return;
+  choose_case(70, 300, 1, true);
+  choose_case(5, 32001, 1.2f, false);
+  choose_case(300, 5000, 1, false);
+}
+
+/* ---- errors ---- */
+
+static void test_errors(void **state) {
+  NEEDS_GPU();
+  xt_error error = {0};
+  Backend *b;
+  Dev d;
+  const BackendOptions options = {.threads = 1};
+  const float broken[4] = {1, 2, INFINITY, 4};
+  Weight *w;
+  assert_int_equal(backend_create("opencl:31", &options, &b, &error), XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "opencl:0"));
+  assert_int_equal(backend_create("opencl:x", &options, &b, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(backend_create("vulkan", &options, &b, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(gpu->ops->alloc(gpu, (size_t)1 << 60, &d, &error), XT_STATUS_MEMORY);
+  assert_int_equal(gpu->ops->weight_create(gpu, &(MatrixSource){DTYPE_F32, 2, 2, broken}, 1, &w, &error), XT_STATUS_INPUT);
+  assert_int_equal(error.offset, 8);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_products), cmocka_unit_test(test_large_tiles), cmocka_unit_test(test_norms), cmocka_unit_test(test_rope),
+      cmocka_unit_test(test_activations), cmocka_unit_test(test_elementwise), cmocka_unit_test(test_edits), cmocka_unit_test(test_rows), cmocka_unit_test(test_embeddings),
+      cmocka_unit_test(test_attention), cmocka_unit_test(test_choice), cmocka_unit_test(test_errors),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
