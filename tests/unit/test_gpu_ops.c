@@ -226,7 +226,7 @@ static void test_rows(void **state) {
     for (int side = 0; side < 2; side++) {
       Backend *b = each(side);
       Dev dx = to_device(b, x, ROWS * WIDTH), dy = to_device(b, NULL, ROWS * WIDTH);
-      const IndexList none = {0}, to_list = to_indices(b, to, 4), from_list = to_indices(b, from, 4);
+      const IndexList none = {{0}}, to_list = to_indices(b, to, 4), from_list = to_indices(b, from, 4);
       b->ops->copy_rows(b, dy, lists & 1 ? to_list : none, dx, lists & 2 ? from_list : none, 4, WIDTH);
       got[side] = to_host(b, dy, ROWS * WIDTH);
       b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, to_list.at), b->ops->release(b, from_list.at);
@@ -314,7 +314,7 @@ static float *attend(Backend *b, Case c, const Lists *l) {
   xt_error error;
   Dev dq = to_device(b, q, rows * (width + LD_EXTRA)), out = to_device(b, NULL, rows * width);
   Dev dk = to_device(b, k, ((size_t)c.prefix + SLOTS) * (kv + 2));
-  const IndexList none = {0}, begin = to_indices(b, l->begin, rows), end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
+  const IndexList none = {{0}}, begin = to_indices(b, l->begin, rows), end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
   const IndexList tail_begin = to_indices(b, l->tail_begin, rows), slots = to_indices(b, l->slots, rows * ((size_t)c.tail + 1));
   IndexList stored = none;
   if (c.prefix) {
@@ -394,7 +394,7 @@ static void choose_case(int rows, int vocab, float penalty, bool ties) {
     const IndexList asked[2] = {to_indices(b, newest, (size_t)rows), w};
     for (int step = 0; step < 2; step++)
       b->ops->choose(b, &(ChooseArgs){.rows = rows, .vocab = vocab, .logits = d, .penalty = penalty, .seen = seen, .lists = l, .newest = asked[step],
-                                      .wanted = step ? (IndexList){0} : w, .out = dev_at(out, (size_t)step * (size_t)rows * CHOICE_WORDS)});
+                                      .wanted = step ? (IndexList){{0}} : w, .out = dev_at(out, (size_t)step * (size_t)rows * CHOICE_WORDS)});
     chosen[side] = calloc(2 * (size_t)rows, sizeof(Choice));
     b->ops->download(b, chosen[side], out, (size_t)rows * sizeof(Choice));
     b->ops->download(b, chosen[side] + rows, dev_at(out, (size_t)rows * CHOICE_WORDS), (size_t)rows * sizeof(Choice));
