@@ -38,7 +38,7 @@ typedef struct ModelArguments {
   const char *model, *device, *kernels;
   int threads, compute, progress;
   uint64_t memory;
-  bool quiet, json;
+  bool quiet, json, inexact;
 } ModelArguments;
 
 extern const char *const compute_names[];
@@ -55,7 +55,9 @@ extern const char *const compute_names[];
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
    .choices = compute_names, .preset = "f32", .help = "the type that products are computed in: f32 is the reference, bf16 is faster"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
-   .preset = "cpu", .help = "where to compute; this version can only use the cpu"},                                       \
+   .preset = "cpu", .help = "where to compute: cpu, or a GPU, opencl, opencl:K, cuda or cuda:K, as the verb devices lists them"}, \
+  {.name = "inexact", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member.inexact), \
+   .help = "expert: use a GPU, too, that does not promise the cpu's bits in float32; the results file names it"}, \
   {.name = "kernels", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.kernels), .value = "NAME", \
    .help = "expert: the CPU kernels, e.g. avx512, avx2, neon, portable, reference; without it, the best for this processor"}
 #define OPTION_QUIET(Arguments, member)                                                                    \

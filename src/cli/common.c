@@ -113,19 +113,26 @@ xt_status model_locate(const char *given, char **path, xt_error *error) {
   return xt_model_locate(given, cache[0] ? cache : NULL, path, error);
 }
 
+/* Where a GPU's compiled kernels are kept; NULL where the user has no cache folder. */
+static const char *kernel_cache(char *buffer, size_t size) {
+  const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+  if (cache && *cache) snprintf(buffer, size, "%s/xtransplant", cache);
+  else if (home && *home) snprintf(buffer, size, "%s/.cache/xtransplant", home);
+  else return NULL;
+  return buffer;
+}
+
 static xt_model_options model_options(const ModelArguments *arguments) {
   return (xt_model_options){.threads = arguments->threads,
                             .compute = (xt_compute)arguments->compute,
                             .memory_limit = arguments->memory,
-                            .cpu_kernels = arguments->kernels};
+                            .cpu_kernels = arguments->kernels,
+                            .device = arguments->device,
+                            .inexact = arguments->inexact};
 }
 
 xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_error *error) {
   *out = (LoadedModel){0};
-  if (strcmp(arguments->device, "cpu") != 0) {
-    return error_set(error, XT_STATUS_UNSUPPORTED, NULL, "--device", -1, "%s: this build has no CUDA backend; use --device cpu",
-                     arguments->device);
-  }
   const xt_model_options options = model_options(arguments);
   char *path;
   xt_status status = model_locate(arguments->model, &path, error);
@@ -138,8 +145,10 @@ xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_e
 }
 
 xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_error *error) {
+  char cache[4096];
   model_deinit(model);
-  const xt_model_options options = model_options(arguments);
+  xt_model_options options = model_options(arguments);
+  options.kernel_cache = kernel_cache(cache, sizeof cache);
   const double begin = seconds_now();
   char *path;
   xt_status status = model_locate(arguments->model, &path, error);

@@ -11,7 +11,7 @@ typedef enum ValueKind { VALUE_NONE, VALUE_WORDS, VALUE_FILE, VALUE_FOLDER, VALU
 static const char *const site_words[] = {"attn", "ffn", "block", "attn-released", NULL};
 static const char *const layer_words[] = {"first", "last", NULL};
 static const char *const layers_words[] = {"all", "first", "last", NULL};
-static const char *const device_words[] = {"cpu", NULL};
+static const char *const device_words[] = {"cpu", "opencl", "cuda", NULL};
 
 static ValueKind value_kind(const Option *option, const char *const **words) {
   *words = NULL;

@@ -236,8 +236,15 @@ static bool parse_choice(const char *text, const char *const *choices, int *out)
 }
 
 static bool is_device(const char *text) {
-  if (strcmp(text, "cpu") == 0 || strcmp(text, "cuda") == 0) return true;
-  return strncmp(text, "cuda:", 5) == 0 && text[5] && !text[5 + strspn(text + 5, "0123456789")];
+  static const char *const drivers[] = {"cuda", "opencl"};
+  if (strcmp(text, "cpu") == 0) return true;
+  for (size_t i = 0; i < sizeof drivers / sizeof *drivers; i++) {
+    const size_t length = strlen(drivers[i]);
+    if (strncmp(text, drivers[i], length) != 0) continue;
+    const char *number = text + length;
+    if (*number == 0 || (*number == ':' && number[1] && !number[1 + strspn(number + 1, "0123456789")])) return true;
+  }
+  return false;
 }
 
 /* Whether a size is a number of bytes so small that its unit was forgotten. */
@@ -260,7 +267,7 @@ static const char *complaint(OptionType type, const char *text) {
     case OPTION_SITES: return "not a list of different sites with commas between";
     case OPTION_LAYER: return "not a layer such as 0, first or last";
     case OPTION_LAYERS: return "not a layer list such as all, last, 0-7 or 0,5,31";
-    case OPTION_DEVICE: return "not a device such as cpu, cuda or cuda:0";
+    case OPTION_DEVICE: return "not a device such as cpu, opencl, opencl:1, cuda or cuda:0";
     case OPTION_FLAG:
     case OPTION_TEXT: break;
   }

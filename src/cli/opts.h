@@ -23,7 +23,7 @@ typedef enum OptionType { /* the type of the field it fills */
   OPTION_SITES,  /* SiteList, with commas, no site twice */
   OPTION_LAYER,  /* int: 0-based, or LAYER_FIRST, LAYER_LAST */
   OPTION_LAYERS, /* const char *, checked by layers_check */
-  OPTION_DEVICE  /* const char *: cpu, cuda or cuda:K */
+  OPTION_DEVICE  /* const char *: cpu, opencl, opencl:K, cuda or cuda:K */
 } OptionType;
 
 #define INT_LIST_MAX 64

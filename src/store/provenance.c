@@ -72,6 +72,8 @@ static json_t *processor(const xt_model *model) {
   put_text(&object, "name", "%s", name);
   put(&object, "features", have);
   if (model->backend) put_text(&object, "kernels", "%s", model->backend->ops->name);
+  if (model->backend && model->backend->compute == XT_COMPUTE_F32 && !model->backend->limits.exact && strcmp(model->backend->device, "cpu") != 0)
+    put_text(&object, "inexact", "%s", "the device does not promise the cpu's bits");
   if (model->backend) put(&object, "threads", json_integer(model->backend->threads));
   return object;
 }

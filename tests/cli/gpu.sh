@@ -1,0 +1,33 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# GPUs: what is listed, what is refused, and sweeps on OpenCL that give the CPU's bytes. Without an OpenCL device (Debian's pocl-opencl-icd
+# is one on any machine) only the former two.
+. "$(dirname "$0")/lib.sh"
+run "$X" devices
+expect "devices" 0
+prints "devices: the cpu" '^cpu '
+run "$X" devices --json
+is_json "devices --json" out
+if ! grep -q '"device": "opencl:0"' out; then
+  echo "ok - sweeps on OpenCL # SKIP there is no OpenCL device"
+  finish
+fi
+make_model tiny-llama
+small="-m $model --threads 1 --quiet"
+choice_pairs 4 >pairs.jsonl
+pairs="--pairs pairs.jsonl --site attn,ffn,block,attn-released"
+refuses_like "no such device" 3 'there is no device "opencl:31"; there are cpu,' "$X" generate $small --prompt Hello --device opencl:31
+refuses_like "bfloat16" 3 'computes in float32' "$X" generate $small --prompt Hello --device opencl --compute bf16
+refuses_like "kernels of the cpu" 3 'are the cpu' "$X" generate $small --prompt Hello --device opencl --kernels avx2
+refuses_like "not a device" 2 "'opencl:x' is not a device" "$X" generate $small --prompt Hello --device opencl:x
+
+"$X" sweep $small $pairs -o cpu.db && "$X" export cpu.db >cpu.jsonl
+"$X" sweep $small $pairs -o gpu.db --device opencl 2>err && "$X" export gpu.db >gpu.jsonl
+cmp -s cpu.jsonl gpu.jsonl && pass "a sweep's export is the cpu's, byte for byte" || fail "a sweep's export is the cpu's, byte for byte" "$(cat err)"
+"$X" sweep $small $pairs -o s1.db --shard 1/2 --device opencl
+"$X" sweep $small $pairs -o s2.db --shard 2/2
+"$X" merge -o both.db s1.db s2.db >/dev/null 2>&1 || "$X" merge s1.db s2.db -o both.db
+"$X" export both.db | sort >both.jsonl
+sort cpu.jsonl >sorted.jsonl
+cmp -s sorted.jsonl both.jsonl && pass "shards of a gpu and of a cpu merge" || fail "shards of a gpu and of a cpu merge"
+finish
