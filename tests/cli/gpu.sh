@@ -3,6 +3,7 @@
 # GPUs: what is listed, what is refused, and sweeps on OpenCL that give the CPU's bytes. Without an OpenCL device (Debian's pocl-opencl-icd
 # is one on any machine) only the former two.
 . "$(dirname "$0")/lib.sh"
+make_model tiny-llama
 run "$X" devices
 expect "devices" 0
 prints "devices: the cpu" '^cpu '
@@ -12,7 +13,6 @@ if ! grep -q '"device": "opencl:0"' out; then
   echo "ok - sweeps on OpenCL # SKIP there is no OpenCL device"
   finish
 fi
-make_model tiny-llama
 small="-m $model --threads 1 --quiet"
 choice_pairs 4 >pairs.jsonl
 pairs="--pairs pairs.jsonl --site attn,ffn,block,attn-released"
@@ -26,7 +26,7 @@ refuses_like "not a device" 2 "'opencl:x' is not a device" "$X" generate $small 
 cmp -s cpu.jsonl gpu.jsonl && pass "a sweep's export is the cpu's, byte for byte" || fail "a sweep's export is the cpu's, byte for byte" "$(cat err)"
 "$X" sweep $small $pairs -o s1.db --shard 1/2 --device opencl
 "$X" sweep $small $pairs -o s2.db --shard 2/2
-"$X" merge -o both.db s1.db s2.db >/dev/null 2>&1 || "$X" merge s1.db s2.db -o both.db
+"$X" merge both.db s1.db s2.db --quiet
 "$X" export both.db | sort >both.jsonl
 sort cpu.jsonl >sorted.jsonl
 cmp -s sorted.jsonl both.jsonl && pass "shards of a gpu and of a cpu merge" || fail "shards of a gpu and of a cpu merge"

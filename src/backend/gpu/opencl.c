@@ -66,7 +66,7 @@ static uint64_t device_number(ClDeviceId id, uint32_t what) { /* of any size: th
 }
 
 static void describe(ClPlatformId platform, ClDeviceId id, GpuInfo *out) {
-  char name[96] = "", driver[64], version[64];
+  char name[96] = "", driver[128], version[256];
   cl.clGetPlatformInfo(platform, CL_PLATFORM_NAME_, sizeof name, name, NULL);
   name[sizeof name - 1] = 0;
   device_text(id, CL_DEVICE_NAME_, out->name, sizeof out->name);
