@@ -63,7 +63,7 @@ def qwen2(**changes):
 
 def like(name, **changes):
     """A small model of another class; its own keys are in `changes`."""
-    types = {"Gemma3ForCausalLM": "gemma3_text", "SmolLM3ForCausalLM": "smollm3", "Glm4ForCausalLM": "glm4", "Exaone4ForCausalLM": "exaone4"}
+    types = {"HunYuanDenseV1ForCausalLM": "hunyuan_v1_dense", "GPTNeoXForCausalLM": "gpt_neox", "Gemma3ForCausalLM": "gemma3_text", "SmolLM3ForCausalLM": "smollm3", "Glm4ForCausalLM": "glm4", "Exaone4ForCausalLM": "exaone4"}
     base = dict(architectures=[name], model_type=types.get(name, name.removesuffix("ForCausalLM").lower()), hidden_act="silu", bos_token_id=1,
                 hidden_size=48, intermediate_size=100, num_hidden_layers=4, num_attention_heads=6, num_key_value_heads=2, vocab_size=301,
                 max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=False, attention_dropout=0.0,
@@ -73,6 +73,26 @@ def like(name, **changes):
 
 def gemma(name, **changes):
     return like(name, head_dim=16, hidden_activation="gelu_pytorch_tanh", query_pre_attn_scalar=20, sliding_window=7, **changes)
+
+
+def neox(**changes):
+    base = like("GPTNeoXForCausalLM", layer_norm_eps=1e-5, hidden_act="gelu", rotary_pct=0.25, rotary_emb_base=10000, hidden_size=64, num_attention_heads=4,
+                use_parallel_residual=True, torch_dtype="float32")
+    for key in ("num_key_value_heads", "rms_norm_eps", "rope_theta"):
+        del base[key]
+    return {**base, **changes}
+
+
+def bloom(**changes):
+    return dict(architectures=["BloomForCausalLM"], model_type="bloom", bos_token_id=1, hidden_size=48, n_layer=4, n_head=6, vocab_size=301,
+                layer_norm_epsilon=1e-5, apply_residual_connection_post_layernorm=False, hidden_dropout=0.0, attention_dropout=0.0, seq_length=256,
+                tie_word_embeddings=True, **changes)
+
+
+def xglm(**changes):
+    return dict(architectures=["XGLMForCausalLM"], model_type="xglm", bos_token_id=0, d_model=48, ffn_dim=100, num_layers=4, attention_heads=6,
+                vocab_size=301, max_position_embeddings=256, activation_function="gelu", scale_embedding=True, dropout=0.0, attention_dropout=0.0,
+                decoder_start_token_id=2, tie_word_embeddings=True, **changes)
 
 
 def cohere(name, **changes):
@@ -144,6 +164,26 @@ MODELS = [
                                 layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"]), 1),
     # q, k, v fused, and gate, up.
     GoldenModel("phi3", like("Phi3ForCausalLM", sliding_window=9, pad_token_id=0), 1, layout="safetensors-sharded"),
+    # A curve with learned numbers in place of gate and activation; norms of heads; llama3's angles.
+    GoldenModel("apertus", like("ApertusForCausalLM", hidden_act="xielu", rope_theta=12000000.0,
+                                rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                                              "original_max_position_embeddings": 64}), 1),
+    # Norms of heads after the rotation; a base stretched by alpha.
+    GoldenModel("hunyuan", like("HunYuanDenseV1ForCausalLM", head_dim=16, attention_bias=False,
+                                rope_scaling={"type": "dynamic", "alpha": 50.0, "factor": 1.0, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0,
+                                              "mscale_all_dim": 1.0}), 2),
+    # Queries grow with the position.
+    GoldenModel("ministral3", like("Ministral3ForCausalLM", head_dim=16, sliding_window=None,
+                                   rope_parameters={"rope_type": "yarn", "type": "yarn", "rope_theta": 1000000.0, "factor": 16.0,
+                                                    "original_max_position_embeddings": 8, "beta_fast": 32.0, "beta_slow": 1.0, "mscale": 1.0,
+                                                    "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}), 1),
+    # Parallel modules with a norm each, LayerNorm with bias, q, k, v of each head in turn, a quarter of each head turns.
+    GoldenModel("neox", neox(), 1, dtype="f16"),
+    GoldenModel("neox-serial", neox(use_parallel_residual=False, rotary_pct=0.5), 1, layout="bin-sharded"),
+    # Scores biased by distance; normalised embeddings; six heads, which is no power of two; names without their prefix.
+    GoldenModel("bloom", bloom(), 1),
+    # Positions added to embeddings as sinusoids.
+    GoldenModel("xglm", xglm(), 3),
 ]
 
 
@@ -151,17 +191,21 @@ def weights(model, spec, seed):
     """Fills `model` so that its taps differ by layer and its greedy texts wander."""
     generator = torch.Generator().manual_seed(seed)
     tied = spec.config["tie_word_embeddings"]
-    embedding_scale = spec.config.get("embedding_multiplier", math.sqrt(spec.config["hidden_size"]) if "query_pre_attn_scalar" in spec.config else 1.0)
+    scaled = spec.config.get("d_model", spec.config.get("hidden_size")) if {"query_pre_attn_scalar", "scale_embedding"} & set(spec.config) else 1
+    embedding_scale = spec.config.get("embedding_multiplier", math.sqrt(scaled))
     gains = {"q_proj": 1.4, "k_proj": 1.4, "v_proj": 1.3, "o_proj": 1.8, "gate_proj": 1.4, "up_proj": 1.4,
-             "down_proj": 1.6, "lm_head": 5.0, "qkv_proj": 1.4, "gate_up_proj": 1.4}
+             "down_proj": 1.6, "lm_head": 5.0, "qkv_proj": 1.4, "gate_up_proj": 1.4,
+             "query_key_value": 1.4, "dense": 1.8, "dense_h_to_4h": 1.6, "dense_4h_to_h": 1.8, "out_proj": 1.8, "fc1": 1.6, "fc2": 1.8, "embed_out": 5.0}
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
         part = name.split(".")[-2]
         if name.endswith(".bias"):
             value = 0.3 * noise
-        elif part.endswith("norm"):
+        elif part == "act_fn":
+            value = noise
+        elif part.endswith("norm") or part == "ln_f":
             value = (0.0 if spec.config["model_type"].startswith("gemma") else 1.0) + 0.2 * noise  # Gemma's stand for 1 + w
-        elif part == "embed_tokens":
+        elif part in ("embed_tokens", "embed_in", "word_embeddings"):
             value = noise * (0.6 if tied else 1.0) / embedding_scale
         else:
             value = noise * (gains[part] / math.sqrt(parameter.shape[1]))
@@ -170,9 +214,13 @@ def weights(model, spec, seed):
 
 
 def stored_tensors(model, spec):
-    """What the checkpoint holds: the parameters in the file's dtype."""
+    """What the checkpoint holds: the parameters in the file's dtype, and the numbers of xIELU that are no parameters."""
     tensors = {}
-    for name, parameter in model.named_parameters():
+    prefix = "transformer." if spec.name == "bloom" else ""  # hub files of BLOOM have names without it
+    for name, parameter in [*model.named_parameters(), *((n, b) for n, b in model.named_buffers() if ".act_fn." in n)]:
+        name = name.removeprefix(prefix)
+        if spec.name == "neox":  # as hub files have it; transformers 5 writes lm_head
+            name = name.replace("lm_head.", "embed_out.")
         keep = spec.mixed_norms and "norm" in name
         tensors[name] = parameter.detach().to(torch.float32 if keep else DTYPES[spec.dtype]).contiguous()
     return tensors

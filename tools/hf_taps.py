@@ -51,12 +51,26 @@ PLACES = {
     "glm4": ("post_self_attn_layernorm", "post_attention_layernorm", "post_mlp_layernorm"),
     "cohere": ("self_attn", None, "mlp"),
     "cohere2": ("self_attn", None, "mlp"),
+    "apertus": ("self_attn", "feedforward_layernorm", "mlp"),
+    "gpt_neox": ("attention", "post_attention_layernorm", "mlp"),
+    "bloom": ("self_attention.dense", "post_attention_layernorm", "mlp.dense_4h_to_h"),
+    "xglm": ("self_attn", "final_layer_norm", "fc2"),
 }
 USUAL = ("self_attn", "post_attention_layernorm", "mlp")
 
 
+def places(model):
+    attn, mid, ffn = PLACES.get(model.config.model_type, USUAL)
+    return attn, None if getattr(model.config, "use_parallel_residual", False) else mid, ffn
+
+
 def is_parallel(model):
-    return PLACES.get(model.config.model_type, USUAL)[1] is None
+    return places(model)[1] is None
+
+
+def layers_of(model):
+    base = model.base_model
+    return base.h if model.config.model_type == "bloom" else base.layers
 
 
 def residual_scale(model):
@@ -71,8 +85,8 @@ def tensor_of(output):
 @contextlib.contextmanager
 def on_tap(model, tap, layer, call):
     """Calls `call(hidden)` with the tap's [1, T, C] tensor whenever the layer computes it."""
-    module = model.model.layers[layer]
-    attn, mid, ffn = PLACES.get(model.config.model_type, USUAL)
+    module = layers_of(model)[layer]
+    attn, mid, ffn = places(model)
     scale = residual_scale(model)
 
     def scaled(hidden):
@@ -83,12 +97,12 @@ def on_tap(model, tap, layer, call):
     if tap == "mid":
         def before(_, args, keywords):
             call(args[0] if args else keywords["x"])
-        handle = getattr(module, mid).register_forward_pre_hook(before, with_kwargs=True)
+        handle = module.get_submodule(mid).register_forward_pre_hook(before, with_kwargs=True)
     elif tap == "block":
         handle = module.register_forward_hook(lambda _, args, output: call(tensor_of(output)))
     else:
         of = scaled if scale != 1.0 else call
-        handle = getattr(module, attn if tap == "attn" else ffn).register_forward_hook(lambda _, args, output: of(tensor_of(output)))
+        handle = module.get_submodule(attn if tap == "attn" else ffn).register_forward_hook(lambda _, args, output: of(tensor_of(output)))
     try:
         yield
     finally:
@@ -107,7 +121,7 @@ def edited(model, edits):
 @torch.no_grad()
 def capture(model, ids):
     """Taps of the last token: embed [C], attn, mid, ffn, block [N, C], logits [V]."""
-    layers = len(model.model.layers)
+    layers = len(layers_of(model))
     kept = {tap: [None] * layers for tap in TAPS}
     embed = []
 
@@ -117,7 +131,7 @@ def capture(model, ids):
         return call
 
     with contextlib.ExitStack() as stack:
-        handle = model.model.layers[0].register_forward_pre_hook(lambda _, args: embed.append(args[0][0, -1].clone()))
+        handle = layers_of(model)[0].register_forward_pre_hook(lambda _, args: embed.append(args[0][0, -1].clone()))
         stack.callback(handle.remove)
         for tap in TAPS:
             if tap == "mid" and is_parallel(model):

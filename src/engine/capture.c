@@ -65,7 +65,7 @@ static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix
   Batch batch = rows_batch(t, 0, 1);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     batch.capture[tap] = dev_at(store, (size_t)tap * (size_t)c->layers * (size_t)c->width);
-  forward_embed(f, rows_column(t, ROW_TOKEN, 0), 1);
+  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), 1);
   ops->download(s->backend, taps->embed, forward_x(f, 0), (size_t)c->width * sizeof(float));
   forward_layers(f, &batch);
   ops->download(s->backend, taps->logits, forward_logits(f, forward_x(f, 0), 1), (size_t)c->vocab * sizeof(float));

@@ -12,21 +12,28 @@ static void release_angles(Forward *f) {
     f->backend->ops->release(f->backend, f->cos_sin[i]);
     f->cos_sin[i] = (Dev){0};
   }
+  f->backend->ops->release(f->backend, f->sinusoids);
+  f->sinusoids = (Dev){0};
   f->positions = 0;
 }
 
 static xt_status reserve_angles(Forward *f, int positions, xt_error *error) {
   const ModelConfig *c = &f->model->config;
   if (positions <= f->positions) return XT_STATUS_OK;
-  const size_t floats = (size_t)positions * (size_t)c->rope_width;
+  const size_t floats = (size_t)positions * (size_t)c->rope_width, wide = c->sinusoids ? (size_t)positions * (size_t)c->width : 0;
   float *table;
-  TRY(mem_alloc(&table, floats, sizeof *table, error));
+  TRY(mem_alloc(&table, floats > wide ? floats : wide, sizeof *table, error));
   xt_status status = XT_STATUS_OK;
   release_angles(f);
   for (int i = 0; i < arch_rotaries(c); i++) {
     TRY_DONE(f->backend->ops->alloc(f->backend, floats * sizeof *table, &f->cos_sin[i], error));
     rope_table(&c->rotary[i], c->rope_width, 0, positions, table);
     f->backend->ops->upload(f->backend, f->cos_sin[i], table, floats * sizeof *table);
+  }
+  if (c->sinusoids) {
+    TRY_DONE(f->backend->ops->alloc(f->backend, wide * sizeof *table, &f->sinusoids, error));
+    sinusoid_table(c->width, positions, table);
+    f->backend->ops->upload(f->backend, f->sinusoids, table, wide * sizeof *table);
   }
   f->positions = positions;
 done:
@@ -59,13 +66,6 @@ void forward_release(Forward *f) {
 static Dev buffer_row(const Forward *f, size_t at, int row, int width) { return dev_at(f->block, at + (size_t)row * (size_t)width); }
 
 Dev forward_x(const Forward *f, int row) { return buffer_row(f, f->sizes.x, row, f->model->config.width); }
-
-void forward_embed(Forward *f, IndexList ids, int rows) {
-  const ModelConfig *c = &f->model->config;
-  const Dev x = forward_x(f, 0);
-  f->backend->ops->embed(f->backend, x, f->model->embedding, ids, rows);
-  if (c->embedding_scale != 1) f->backend->ops->scale(f->backend, x, (size_t)rows * (size_t)c->width, c->embedding_scale, 0);
-}
 
 /* A layer's half works on some rows of a batch at a time. */
 typedef struct Slice {
@@ -114,7 +114,7 @@ static int slice_spans(Forward *f, const Batch *b, Slice s) {
 static void attend_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
   const bool slides = arch_window(c, layer) > 0;
-  AttendArgs args = {.layer = layer, .rows = s.rows, .heads = c->heads, .scale = c->score_scale, .cap = c->score_cap,
+  AttendArgs args = {.layer = layer, .rows = s.rows, .heads = c->heads, .scale = c->score_scale, .cap = c->score_cap, .slopes = f->model->slopes,
                      .q = dev_at(f->block, f->sizes.qkv), .ld_q = f->sizes.qkv_width, .out = dev_at(f->block, f->sizes.heads),
                      .spans = f->spans, .span_count = slice_spans(f, b, s), .prefix_end = from_row(b->prefix_end, s.first)};
   if (slides) args.prefix_begin = from_row(b->prefix_begin, s.first);
@@ -128,10 +128,25 @@ static void attend_slice(Forward *f, const Batch *b, Slice s, int layer) {
   f->backend->ops->attend(f->backend, &args);
 }
 
-static void norm_rows(Forward *f, Dev y, Dev x, Dev weight, int rows) {
+static void norm_rows(Forward *f, Dev y, Dev x, NormWeights w, int rows) {
   const ModelConfig *c = &f->model->config;
-  f->backend->ops->norm(f->backend, &(NormArgs){.kind = c->norm, .y = y, .x = x, .weight = weight, .rows = rows, .groups = 1, .width = c->width,
-                                                .ld_y = c->width, .ld_x = c->width, .eps = (float)c->norm_eps});
+  f->backend->ops->norm(f->backend, &(NormArgs){.kind = c->norm, .y = y, .x = x, .weight = w.weight, .bias = w.bias, .rows = rows, .groups = 1,
+                                                .width = c->width, .ld_y = c->width, .ld_x = c->width, .eps = (float)c->norm_eps});
+}
+
+void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows) {
+  const ModelConfig *c = &f->model->config;
+  Backend *be = f->backend;
+  const Dev x = forward_x(f, 0), branch = dev_at(f->block, f->sizes.branch);
+  const int most = be->limits.work_rows;
+  be->ops->embed(be, x, f->model->embedding, ids, rows);
+  if (c->embedding_scale != 1) be->ops->scale(be, x, (size_t)rows * (size_t)c->width, c->embedding_scale, 0);
+  for (int first = 0; c->sinusoids && first < rows; first += most) {
+    const int count = rows - first < most ? rows - first : most;
+    be->ops->copy_rows(be, branch, (IndexList){0}, f->sinusoids, index_at(positions, (size_t)first), count, c->width);
+    be->ops->add(be, forward_x(f, first), branch, (size_t)count * (size_t)c->width);
+  }
+  if (c->embed_norm) norm_rows(f, x, x, f->model->embed_norm, rows);
 }
 
 /* Queries and keys, normalised where they lie: heads of one row follow one another. */
@@ -152,6 +167,22 @@ static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int ro
   f->backend->ops->norm(f->backend, &args);
 }
 
+/* Queries and keys, rotated where they lie. */
+static void rotate_queries(Forward *f, IndexList positions, int rotary, Dev q, Dev k, int rows) {
+  const ModelConfig *c = &f->model->config;
+  RopeArgs args = {.style = c->rope_style, .x = q, .ld = f->sizes.qkv_width, .rows = rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
+                   .width = c->rope_width, .positions = positions, .cos_sin = f->cos_sin[rotary]};
+  if (c->queries_apart) {
+    args.heads = c->heads;
+    args.cos_sin = f->cos_sin[rotary + 1];
+    f->backend->ops->rope(f->backend, &args);
+    args.x = k;
+    args.heads = c->kv_heads;
+    args.cos_sin = f->cos_sin[rotary];
+  }
+  f->backend->ops->rope(f->backend, &args);
+}
+
 /* Queries, keys and values of a slice; keys and values are stored. */
 static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
@@ -162,10 +193,9 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const Dev k = dev_at(q, (size_t)c->heads * (size_t)c->head_dim), v = dev_at(k, (size_t)c->kv_heads * (size_t)c->head_dim);
   if (c->pre_norm) norm_rows(f, norm, x, w->norm_attn, s.rows);
   be->ops->matmul(be, q, c->pre_norm ? norm : x, w->qkv, w->qkv_bias, s.rows);
-  if (c->qk_norm) norm_queries(f, w, q, k, s.rows);
-  if (rotary >= 0)
-    be->ops->rope(be, &(RopeArgs){.style = c->rope_style, .x = q, .ld = ld, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
-                                  .width = c->rope_width, .positions = from_row(b->positions, s.first), .cos_sin = f->cos_sin[rotary]});
+  if (c->qk_norm && !c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
+  if (rotary >= 0) rotate_queries(f, from_row(b->positions, s.first), rotary, q, k, s.rows);
+  if (c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
   if (b->store)
     be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);
   else
@@ -177,7 +207,7 @@ void forward_keys(Forward *f, const Batch *b, int layer) {
 }
 
 /* What a module gave becomes what is added to the stream. */
-static void finish_branch(Forward *f, Dev branch, Dev post_norm, int rows) {
+static void finish_branch(Forward *f, Dev branch, NormWeights post_norm, int rows) {
   const ModelConfig *c = &f->model->config;
   if (c->post_norm) norm_rows(f, branch, branch, post_norm, rows);
   if (c->residual_scale != 1) f->backend->ops->scale(f->backend, branch, (size_t)rows * (size_t)c->width, c->residual_scale, 0);
@@ -209,9 +239,10 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
   const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
   for EACH_SLICE (s, f, b) {
     const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, b, s) : x;
-    if (c->pre_norm) norm_rows(f, norm, from, c->parallel ? w->norm_attn : w->norm_mlp, s.rows);
+    if (c->pre_norm) norm_rows(f, norm, from, c->shared_norm ? w->norm_attn : w->norm_mlp, s.rows);
     be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
-    be->ops->activate(be, &(ActivateArgs){.kind = c->activation, .gated = true, .y = act, .x = gate_up, .rows = s.rows, .width = c->feed_forward});
+    be->ops->activate(be, &(ActivateArgs){.kind = c->activation, .gated = !c->no_gate, .y = act, .x = gate_up, .rows = s.rows, .width = c->feed_forward,
+                                          .xielu = w->xielu});
     be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
     finish_branch(f, branch, w->post_mlp, s.rows);
     tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);

@@ -20,6 +20,7 @@ typedef struct Forward {
   ActivationSizes sizes;
   Dev block;              /* all activation buffers, at the offsets of `sizes` */
   Dev cos_sin[MODEL_ROTARIES]; /* rotary angles of positions 0..positions-1, by ModelConfig.rotary */
+  Dev sinusoids;          /* the same positions' [positions, C], where the architecture has them */
   int positions;
   AttendSpan *spans;      /* [work_rows] of the rows that a layer's half works on */
 } Forward;
@@ -54,8 +55,8 @@ void forward_release(Forward *f);
 /* Row `row` of the pass's own residual stream buffer, [rows, C]. */
 Dev forward_x(const Forward *f, int row);
 
-/* Rows 0.. of the residual stream := embeddings of ids. */
-void forward_embed(Forward *f, IndexList ids, int rows);
+/* Rows 0.. of the residual stream := embeddings of ids at positions, [rows] each. */
+void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows);
 /* a := what the attention module adds to the stream; x += a: taps attn and mid. */
 void forward_attention(Forward *f, const Batch *b, int layer);
 /* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the last. */

@@ -260,7 +260,7 @@ static xt_status wave_run(Wave *w, xt_error *error) {
     place_rows(w, step);
     Batch batch = rows_batch(&w->table, 0, w->active_count);
     batch.capture[XT_TAP_BLOCK] = w->lens;
-    forward_embed(f, rows_column(&w->table, ROW_TOKEN, 0), batch.rows);
+    forward_embed(f, rows_column(&w->table, ROW_TOKEN, 0), rows_column(&w->table, ROW_POSITION, 0), batch.rows);
     forward_layers(f, &batch);
     choose_tokens(w);
     if (o->lens) choose_lens(w);

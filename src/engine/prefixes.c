@@ -103,7 +103,7 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
   Batch batch = rows_batch(t, 0, rows);
   batch.store = prefix->kv;
   batch.store_first = (int)first;
-  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows);
+  forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), rows);
   for (int l = 0; l < layers - 1; l++) {
     forward_attention(f, &batch, l);
     forward_ffn(f, &batch, l);

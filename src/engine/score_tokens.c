@@ -108,7 +108,7 @@ static xt_status wave_run(Wave *w, xt_error *error) {
   }
   rows_upload(t);
   const Batch batch = rows_batch(t, 0, at);
-  forward_embed(&w->session->forward, rows_column(t, ROW_TOKEN, 0), at);
+  forward_embed(&w->session->forward, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), at);
   forward_layers(&w->session->forward, &batch);
   rows_choose(t, 0, at);
   TRY(rows_read(t, 0, (size_t)at, error));

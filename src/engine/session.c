@@ -63,7 +63,7 @@ xt_status request_check(const xt_model *model, const xt_request *request, size_t
   snprintf(field, sizeof field, "request %zu", index);
   if (request->count == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "the prompt has no tokens");
   const size_t positions = request->count + (size_t)(max_new_tokens > 0 ? max_new_tokens - 1 : 0);
-  if (positions > (size_t)c->max_positions)
+  if (positions > (size_t)c->max_positions && !c->unbounded)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
                    "the prompt's %zu tokens and %d new ones need %zu positions; the model has %d (max_position_embeddings)",
                    request->count, max_new_tokens, positions, c->max_positions);

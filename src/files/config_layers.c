@@ -68,6 +68,7 @@ static void apply_rotary_rule(const Family *family, ModelConfig *out) {
     switch (family->rotary) {
       case ROTARY_ALL:
       case ROTARY_LISTED: break;
+      case ROTARY_NONE: kind->rotary = -1; break;
       case ROTARY_SLIDING: kind->rotary = kind->sliding ? 0 : -1; break;
       case ROTARY_SLIDING_OR_ALL: kind->rotary = kind->sliding || !out->sliding_window ? 0 : -1; break;
       case ROTARY_BY_TYPE: kind->rotary = kind->sliding ? 1 : 0; break;

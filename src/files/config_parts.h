@@ -12,7 +12,7 @@
 enum { CONFIG_WIDTH_MAX = 1 << 20, CONFIG_VOCAB_MAX = 1 << 24, CONFIG_POSITIONS_MAX = 1 << 30 };
 
 /* Where biases of q, k, v and o are. */
-typedef enum AttentionBias { BIAS_NONE = 0, BIAS_QKV, BIAS_ALL_BY_KEY, BIAS_QKV_BY_KEY } AttentionBias;
+typedef enum AttentionBias { BIAS_NONE = 0, BIAS_QKV, BIAS_ALL, BIAS_ALL_BY_KEY, BIAS_QKV_BY_KEY } AttentionBias;
 
 /* Which layers have a sliding window; where the class knows "layer_types", those go before. */
 typedef enum WindowRule {
@@ -26,6 +26,7 @@ typedef enum WindowRule {
 /* Which layers are rotated. */
 typedef enum RotaryRule {
   ROTARY_ALL = 0,
+  ROTARY_NONE,
   ROTARY_SLIDING,             /* those that slide */
   ROTARY_SLIDING_OR_ALL,      /* those that slide; all where there is no window */
   ROTARY_LISTED,              /* no_rope_layers, no_rope_layer_interval */
@@ -48,21 +49,25 @@ typedef struct ScaleKey {
 typedef struct Family {
   const char *architecture, *model_type;
   NormKind norm;
-  bool adds_one, pre_norm, post_norm, parallel, fused_qkv, fused_gate_up;
+  bool adds_one, pre_norm, post_norm, parallel, shared_norm, norm_bias, fused_qkv, fused_gate_up;
+  bool qk_norm_late, no_gate, qkv_by_head, embed_norm, sinusoids, alibi, queries_apart, unbounded; /* as ModelConfig's */
   QkNorm qk_norm;
   const char *qk_norm_key; /* true in the file: QK_NORM_OWN_HEAD; NULL: the class has no such key */
   ScaleKey scales[4];      /* end at a NULL key or the fourth */
   bool embedding_by_width; /* embeddings are scaled by the square root of the width */
-  const char *activation_key;
+  const char *activation_key; /* NULL: the class has none */
   Activation activation;
   AttentionBias bias;
-  bool bias_default, has_mlp_bias;
+  bool bias_default, has_mlp_bias; /* has_mlp_bias: the class knows the key */
+  bool mlp_bias;         /* always */
   RopeStyle rope_style;
   WindowRule window;
   RotaryRule rotary;
   bool layer_types;      /* the class knows the key */
   bool rotary_part_key;  /* the class knows partial_rotary_factor */
   bool tied, odd_heads;  /* odd_heads: the width need not be a multiple of the heads where head_dim is given */
+  const char *layers_key, *heads_key, *width_key, *feed_key, *eps_key, *positions_key, *theta_key, *part_key; /* NULL: the usual */
+  int feed_times;        /* the feed-forward width, in widths, where the class has no key; else 0 */
   int kv_heads;          /* 0: as many as heads */
   int head_dim;          /* 0: width / heads */
   int max_positions, sliding_window, sliding_pattern;

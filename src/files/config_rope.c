@@ -62,12 +62,35 @@ static xt_status read_scaling(const ConfigSource *rope, RopeScaling *out) {
   return XT_STATUS_OK;
 }
 
+/* A fixed "alpha" of HunYuan's, which it calls dynamic: theta alpha^(d/(d-2)) whatever the length, d being the head's width. */
+static xt_status stretch_theta(const ModelConfig *config, double alpha, Rotary *out) {
+  const double width = config->head_dim;
+  out->scaling = ROPE_SCALING_NONE;
+  if (config->head_dim > 2) out->theta *= pow(alpha, width / (width - 2));
+  return XT_STATUS_OK;
+}
+
+/* Ministral 3: queries have angles of their own, whose cosines and sines grow with the position. */
+static xt_status read_queries(const ConfigSource *rope, ModelConfig *out) {
+  Rotary *queries = &out->rotary[1];
+  *queries = out->rotary[0];
+  TRY(need_real(rope, "llama_4_scaling_beta", 0, 1e6, &queries->query_beta));
+  TRY(config_need_int(rope, "original_max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &queries->original_positions));
+  out->queries_apart = queries->query_beta > 0;
+  return XT_STATUS_OK;
+}
+
 /* `rope` is the rope_scaling or rope_parameters object, or one layer type's; `part` the rotated part of a head. */
 static xt_status read_rotary(const ConfigSource *rope, const ConfigSource *s, const ModelConfig *config, double *part, Rotary *out) {
   TRY(read_scaling(rope, &out->scaling));
   TRY(config_real(rope, "partial_rotary_factor", 0, 1, part));
   TRY(config_real(rope, "rope_theta", 1, 1e15, &out->theta));
   if (out->scaling == ROPE_SCALING_NONE) return XT_STATUS_OK;
+  if (out->scaling == ROPE_SCALING_DYNAMIC && config->family == FAMILY_HUNYUAN) {
+    double alpha = 0;
+    TRY(config_real(rope, "alpha", 0, 1e9, &alpha));
+    if (alpha > 0) return stretch_theta(config, alpha, out);
+  }
   TRY(need_real(rope, "factor", 1, 1e6, &out->factor));
   if (out->scaling == ROPE_SCALING_LLAMA3 || out->scaling == ROPE_SCALING_YARN) {
     /* Where both places give it, transformers lets the top level win. */
@@ -123,14 +146,17 @@ xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelCon
   Rotary *full = &out->rotary[0], *sliding = &out->rotary[1];
   out->rope_style = family->rope_style;
   *full = (Rotary){.theta = family->rope_theta, .factor = 1};
-  TRY(config_real(s, "rope_theta", 1, 1e15, &full->theta));
-  TRY(config_real(s, "partial_rotary_factor", 0, 1, &part));
+  TRY(config_real(s, family->theta_key ? family->theta_key : "rope_theta", 1, 1e15, &full->theta));
+  TRY(config_real(s, family->part_key ? family->part_key : "partial_rotary_factor", 0, 1, &part));
   *sliding = (Rotary){.theta = family->sliding_theta > 0 ? family->sliding_theta : full->theta, .factor = 1};
   if (family->sliding_theta > 0) TRY(config_real(s, "rope_local_base_freq", 1, 1e15, &sliding->theta));
   TRY(find_object(s, &rope, &key));
+  if (!rope && (out->family == FAMILY_MINISTRAL3 || out->family == FAMILY_APERTUS))
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, key, "is missing; every %s has its own", family->architecture);
   const bool nested = json_is_object(json_object_get(rope, "full_attention")) || json_is_object(json_object_get(rope, "sliding_attention"));
   if (nested && !by_type) return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, key, "parameters by layer type are not handled for %s", family->architecture);
   if (nested) TRY(read_by_type(s, rope, out, &part));
   else if (rope) TRY(read_rotary(&(ConfigSource){s->path, rope, s->error}, s, out, &part, full)); /* the full layers' */
+  if (family->queries_apart && rope && !nested) TRY(read_queries(&(ConfigSource){s->path, rope, s->error}, out));
   return set_width(s, family, part, out);
 }

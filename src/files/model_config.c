@@ -63,8 +63,13 @@ static xt_status find_family(const ConfigSource *s, ModelConfig *out, const Fami
 
 /* ---- sizes ------------------------------------------------------------------------------- */
 
+/* The class's own name of a key where the file has it, else the usual one: transformers takes either. */
+static const char *key_of(const ConfigSource *s, const char *own, const char *usual) {
+  return own && (config_given(s->root, own) || !config_given(s->root, usual)) ? own : usual;
+}
+
 static xt_status read_heads(const ConfigSource *s, const Family *family, ModelConfig *out) {
-  TRY(config_need_int(s, "num_attention_heads", 1, CONFIG_WIDTH_MAX, &out->heads));
+  TRY(config_need_int(s, key_of(s, family->heads_key, "num_attention_heads"), 1, CONFIG_WIDTH_MAX, &out->heads));
   /* An explicit null means "as many as heads" in every class; an absent key means the class's default. */
   const bool absent = json_object_get(s->root, "num_key_value_heads") == NULL;
   out->kv_heads = absent && family->kv_heads ? family->kv_heads : out->heads;
@@ -82,15 +87,16 @@ static xt_status read_heads(const ConfigSource *s, const Family *family, ModelCo
 }
 
 static xt_status read_sizes(const ConfigSource *s, const Family *family, ModelConfig *out) {
-  TRY(config_need_int(s, "num_hidden_layers", 1, MODEL_LAYERS_MAX, &out->layers));
-  TRY(config_need_int(s, "hidden_size", 1, CONFIG_WIDTH_MAX, &out->width));
-  TRY(config_need_int(s, "intermediate_size", 1, CONFIG_WIDTH_MAX, &out->feed_forward));
+  TRY(config_need_int(s, key_of(s, family->layers_key, "num_hidden_layers"), 1, MODEL_LAYERS_MAX, &out->layers));
+  TRY(config_need_int(s, key_of(s, family->width_key, "hidden_size"), 1, CONFIG_WIDTH_MAX, &out->width));
+  if (family->feed_times) out->feed_forward = family->feed_times * out->width;
+  else TRY(config_need_int(s, key_of(s, family->feed_key, "intermediate_size"), 1, CONFIG_WIDTH_MAX, &out->feed_forward));
   TRY(config_need_int(s, "vocab_size", 1, CONFIG_VOCAB_MAX, &out->vocab));
   TRY(read_heads(s, family, out));
   out->max_positions = family->max_positions;
-  TRY(config_int(s, "max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &out->max_positions));
+  TRY(config_int(s, key_of(s, family->positions_key, "max_position_embeddings"), 1, CONFIG_POSITIONS_MAX, &out->max_positions));
   out->norm_eps = family->norm_eps;
-  TRY(config_real(s, family->norm == NORM_LAYER ? "layer_norm_eps" : "rms_norm_eps", 0, 1, &out->norm_eps));
+  TRY(config_real(s, key_of(s, family->eps_key, family->norm == NORM_LAYER ? "layer_norm_eps" : "rms_norm_eps"), 0, 1, &out->norm_eps));
   out->tied_embeddings = family->tied;
   return config_bool(s, "tie_word_embeddings", &out->tied_embeddings);
 }
@@ -102,24 +108,29 @@ static xt_status read_activation(const ConfigSource *s, const Family *family, Mo
     const char *name;
     Activation activation;
   } known[] = {{"silu", ACTIVATION_SILU}, {"swish", ACTIVATION_SILU}, /* transformers has both names for one function */
-               {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH}, {"gelu_new", ACTIVATION_GELU_TANH}};
+               {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH}, {"gelu_new", ACTIVATION_GELU_TANH},
+               {"gelu", ACTIVATION_GELU}, {"xielu", ACTIVATION_XIELU}};
   const char *name = NULL;
   out->activation = family->activation;
+  if (!family->activation_key) return XT_STATUS_OK;
   TRY(json_get_text(s->root, family->activation_key, &name, s->path, s->error));
   if (!name) return XT_STATUS_OK;
   for (size_t i = 0; i < sizeof known / sizeof *known; i++)
     if (strcmp(name, known[i].name) == 0) {
+      if ((known[i].activation == ACTIVATION_XIELU) != (family->activation == ACTIVATION_XIELU)) break; /* its numbers are Apertus's tensors */
       out->activation = known[i].activation;
       return XT_STATUS_OK;
     }
-  return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, family->activation_key, "\"%.64s\" is not handled; \"silu\" and \"gelu_pytorch_tanh\" are", name);
+  return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, family->activation_key, "\"%.64s\" is not handled for %s; \"silu\", \"gelu\" and \"gelu_pytorch_tanh\" are", name,
+                       family->architecture);
 }
 
 static xt_status read_biases(const ConfigSource *s, const Family *family, ModelConfig *out) {
   bool by_key = family->bias_default;
   if (family->bias == BIAS_ALL_BY_KEY || family->bias == BIAS_QKV_BY_KEY) TRY(config_bool(s, "attention_bias", &by_key));
-  out->qkv_bias = family->bias == BIAS_QKV || by_key;
-  out->out_bias = family->bias == BIAS_ALL_BY_KEY && by_key;
+  out->qkv_bias = family->bias == BIAS_QKV || family->bias == BIAS_ALL || by_key;
+  out->out_bias = family->bias == BIAS_ALL || (family->bias == BIAS_ALL_BY_KEY && by_key);
+  out->mlp_bias = family->mlp_bias;
   return family->has_mlp_bias ? config_bool(s, "mlp_bias", &out->mlp_bias) : XT_STATUS_OK; /* the other classes have no such key */
 }
 
@@ -130,7 +141,7 @@ static xt_status read_scales(const ConfigSource *s, const Family *family, ModelC
       [SCALE_QUERY] = &query,           [SCALE_SCORES] = &out->score_scale,  [SCALE_SCORE_CAP] = &out->score_cap,
       [SCALE_LOGITS] = &out->logit_scale, [SCALE_LOGIT_DIVISOR] = &divisor,  [SCALE_LOGIT_CAP] = &out->logit_cap,
       [SCALE_EMBEDDING] = &out->embedding_scale, [SCALE_RESIDUAL] = &out->residual_scale};
-  out->embedding_scale = out->residual_scale = out->logit_scale = 1;
+  out->residual_scale = out->logit_scale = 1;
   out->score_scale = 1.0f / sqrtf((float)out->head_dim);
   for (size_t i = 0; i < sizeof family->scales / sizeof *family->scales && family->scales[i].key; i++) {
     const ScaleKey *scale = &family->scales[i];
@@ -145,16 +156,45 @@ static xt_status read_scales(const ConfigSource *s, const Family *family, ModelC
   return XT_STATUS_OK;
 }
 
+/* Switches of single classes. What a class could do, and no model of it does, is refused. */
+static xt_status read_switches(const ConfigSource *s, ModelConfig *out) {
+  static const struct {
+    ModelFamily family;
+    const char *key;
+  } refused[] = {{FAMILY_BLOOM, "apply_residual_connection_post_layernorm"}, {FAMILY_XGLM, "add_cross_attention"}};
+  bool scale = true;
+  for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+    bool on = false;
+    if (refused[i].family != out->family) continue;
+    TRY(config_bool(s, refused[i].key, &on));
+    if (on) return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, refused[i].key, "true is not handled");
+  }
+  if (out->family == FAMILY_NEOX) TRY(config_bool(s, "use_parallel_residual", &out->parallel));
+  if (out->family == FAMILY_XGLM) TRY(config_bool(s, "scale_embedding", &scale));
+  out->embedding_scale = out->family == FAMILY_XGLM && scale ? (float)sqrt((double)out->width) : 1;
+  return XT_STATUS_OK;
+}
+
 static xt_status read_layer(const ConfigSource *s, const Family *family, ModelConfig *out) {
   bool own_norms = false;
   out->norm = family->norm;
+  out->norm_bias = family->norm_bias;
   out->norm_adds_one = family->adds_one;
   out->pre_norm = family->pre_norm;
   out->post_norm = family->post_norm;
   out->parallel = family->parallel;
+  out->shared_norm = family->shared_norm;
   out->qk_norm = family->qk_norm;
+  out->qk_norm_late = family->qk_norm_late;
+  out->no_gate = family->no_gate;
   out->fused_qkv = family->fused_qkv;
   out->fused_gate_up = family->fused_gate_up;
+  out->qkv_by_head = family->qkv_by_head;
+  out->embed_norm = family->embed_norm;
+  out->sinusoids = family->sinusoids;
+  out->alibi = family->alibi;
+  out->unbounded = family->unbounded;
+  TRY(read_switches(s, out));
   if (family->qk_norm_key) TRY(config_bool(s, family->qk_norm_key, &own_norms));
   if (own_norms) out->qk_norm = QK_NORM_OWN_HEAD;
   TRY(read_activation(s, family, out));

@@ -17,13 +17,13 @@
 
 typedef enum ModelFamily {
   FAMILY_LLAMA = 0, FAMILY_MISTRAL, FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_GEMMA2, FAMILY_GEMMA3, FAMILY_COHERE, FAMILY_COHERE2, FAMILY_OLMO2,
-  FAMILY_OLMO3, FAMILY_MINISTRAL, FAMILY_SMOLLM3, FAMILY_GRANITE, FAMILY_GLM4, FAMILY_EXAONE4, FAMILY_PHI3, FAMILY_COUNT
+  FAMILY_OLMO3, FAMILY_MINISTRAL, FAMILY_SMOLLM3, FAMILY_GRANITE, FAMILY_GLM4, FAMILY_EXAONE4, FAMILY_PHI3, FAMILY_APERTUS, FAMILY_HUNYUAN, FAMILY_MINISTRAL3, FAMILY_NEOX, FAMILY_BLOOM, FAMILY_XGLM, FAMILY_COUNT
 } ModelFamily;
 
 typedef enum NormKind { NORM_RMS = 0, NORM_LAYER } NormKind;
 
 /* What queries and keys are normalised by: nothing; each head with one weight for all, [head_dim]; each head with its
- * own, [heads, head_dim]; or all heads together, [heads head_dim]. Always before the rotation. */
+ * own, [heads, head_dim]; or all heads together, [heads head_dim]. */
 typedef enum QkNorm { QK_NORM_NONE = 0, QK_NORM_HEAD, QK_NORM_OWN_HEAD, QK_NORM_WHOLE } QkNorm;
 
 /* silu(x) = x / (1 + e^-x); gelu(x) = x Phi(x), in its form with tanh and as it is (Hendrycks & Gimpel 2016); xIELU, whose four
@@ -55,6 +55,7 @@ typedef struct Rotary {
   double beta_fast, beta_slow;    /* yarn */
   int original_positions;         /* llama3, yarn */
   float factors[MODEL_PAIRS_MAX]; /* table: [rope_width / 2] */
+  double query_beta;              /* 0: none; else angles' cosines and sines are times 1 + query_beta ln(1 + floor(position / original_positions)) */
 } Rotary;
 
 /* What layers of one model differ in. */
@@ -70,19 +71,27 @@ typedef struct ModelConfig {
                                      "permuted" weights); reading puts them in order */
   char architecture[64];          /* first of "architectures" */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab, max_positions;
+  bool unbounded;                 /* more than max_positions can be run */
 
   /* A layer: with n1, n2 its norms before the modules (pre_norm) and p1, p2 those after (post_norm),
    *   serial    m = h + r p1(attention(n1(h))),  o = m + r p2(mlp(n2(m)))
-   *   parallel  o = h + attention(n1(h)) + mlp(n1(h))
+   *   parallel  o = h + attention(n1(h)) + mlp(n2(h)), or with shared_norm mlp(n1(h))
    * r is residual_scale; norms that are not there leave things as they are. */
   NormKind norm;
+  bool norm_bias;
   bool norm_adds_one;             /* the stored norm weight w stands for 1 + w */
-  bool pre_norm, post_norm, parallel;
+  bool pre_norm, post_norm, parallel, shared_norm;
   double norm_eps;
   QkNorm qk_norm;
+  bool qk_norm_late;              /* after the rotation */
   Activation activation;
+  bool no_gate;                   /* mlp(x) = down(act(up(x))), else down(act(gate(x)) * up(x)) */
   bool qkv_bias, out_bias, mlp_bias;
   bool fused_qkv, fused_gate_up;  /* q, k, v are one tensor in the file; gate, up are one */
+  bool qkv_by_head;               /* the one tensor has q, k, v of the first head, then of the next; as many key heads as heads */
+  bool embed_norm;                /* embeddings are normalised */
+  bool sinusoids;                 /* positions are added to embeddings as sinusoids (rope.h) */
+  bool alibi;                     /* scores are biased by distance (AttendArgs.slopes) */
   float score_scale;              /* of attention scores */
   float embedding_scale, residual_scale, logit_scale; /* 1: none */
   float score_cap, logit_cap;     /* x becomes cap * tanh(x / cap); 0: none */
@@ -90,6 +99,7 @@ typedef struct ModelConfig {
 
   RopeStyle rope_style;
   int rope_width;                 /* floats of a head that are rotated */
+  bool queries_apart;             /* queries are rotated by the set after their layer's */
   Rotary rotary[MODEL_ROTARIES];
   int sliding_window;             /* 0: no layer slides; a key is seen while query - key < window */
   LayerKind kinds[MODEL_LAYERS_MAX]; /* [layers] */

@@ -4,12 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum Dim { DIM_NONE = 0, DIM_WIDTH, DIM_QUERY, DIM_KEY, DIM_QKV, DIM_FEED, DIM_TWO_FEED, DIM_VOCAB } Dim;
+typedef enum Dim { DIM_NONE = 0, DIM_ONE, DIM_WIDTH, DIM_QUERY, DIM_KEY, DIM_QKV, DIM_FEED, DIM_TWO_FEED, DIM_VOCAB } Dim;
 
 /* When a tensor is there. */
 typedef enum Presence {
-  ALWAYS = 0, IF_UNTIED, IF_PRE_NORM, IF_OWN_PRE_NORM, IF_POST_NORM, IF_QK_NORM, IF_SPLIT_QKV, IF_FUSED_QKV, IF_SPLIT_GATE_UP, IF_FUSED_GATE_UP,
-  IF_QKV_BIAS, IF_OUT_BIAS, IF_MLP_BIAS
+  ALWAYS = 0, IF_UNTIED, IF_EMBED_NORM, IF_EMBED_NORM_BIAS, IF_NORM_BIAS, IF_PRE_NORM, IF_PRE_NORM_BIAS, IF_OWN_PRE_NORM, IF_OWN_PRE_NORM_BIAS,
+  IF_POST_NORM, IF_QK_NORM, IF_SPLIT_QKV, IF_FUSED_QKV, IF_GATE, IF_SPLIT_GATE_UP, IF_FUSED_GATE_UP, IF_XIELU, IF_SPLIT_QKV_BIAS, IF_FUSED_QKV_BIAS,
+  IF_OUT_BIAS, IF_MLP_BIAS, IF_GATE_BIAS
 } Presence;
 
 typedef struct Row {
@@ -20,7 +21,10 @@ typedef struct Row {
 
 static const Row rows[ARCH_ROLE_COUNT] = {
     [ARCH_EMBED] = {"model.embed_tokens.weight", "token_embd.weight", DIM_VOCAB, DIM_WIDTH, ALWAYS},
+    [ARCH_EMBED_NORM] = {"transformer.word_embeddings_layernorm.weight", "token_embd_norm.weight", DIM_WIDTH, DIM_NONE, IF_EMBED_NORM},
+    [ARCH_EMBED_NORM_BIAS] = {"transformer.word_embeddings_layernorm.bias", "token_embd_norm.bias", DIM_WIDTH, DIM_NONE, IF_EMBED_NORM_BIAS},
     [ARCH_FINAL_NORM] = {"model.norm.weight", "output_norm.weight", DIM_WIDTH, DIM_NONE, ALWAYS},
+    [ARCH_FINAL_NORM_BIAS] = {"model.norm.bias", "output_norm.bias", DIM_WIDTH, DIM_NONE, IF_NORM_BIAS},
     [ARCH_UNEMBED] = {"lm_head.weight", "output.weight", DIM_VOCAB, DIM_WIDTH, IF_UNTIED},
     [ARCH_NORM_ATTN] = {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", DIM_WIDTH, DIM_NONE, IF_PRE_NORM},
     [ARCH_Q] = {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", DIM_QUERY, DIM_WIDTH, IF_SPLIT_QKV},
@@ -28,7 +32,7 @@ static const Row rows[ARCH_ROLE_COUNT] = {
     [ARCH_V] = {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
     [ARCH_OUT] = {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", DIM_WIDTH, DIM_QUERY, ALWAYS},
     [ARCH_NORM_MLP] = {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM},
-    [ARCH_GATE] = {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
+    [ARCH_GATE] = {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", DIM_FEED, DIM_WIDTH, IF_GATE},
     [ARCH_UP] = {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
     [ARCH_DOWN] = {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", DIM_WIDTH, DIM_FEED, ALWAYS},
     [ARCH_QKV] = {"model.layers.%d.self_attn.qkv_proj.weight", "blk.%d.attn_qkv.weight", DIM_QKV, DIM_WIDTH, IF_FUSED_QKV},
@@ -37,11 +41,18 @@ static const Row rows[ARCH_ROLE_COUNT] = {
     [ARCH_POST_MLP] = {"model.layers.%d.post_feedforward_layernorm.weight", "blk.%d.post_ffw_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
     [ARCH_Q_NORM] = {"model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", DIM_QUERY, DIM_NONE, IF_QK_NORM},
     [ARCH_K_NORM] = {"model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", DIM_KEY, DIM_NONE, IF_QK_NORM},
-    [ARCH_Q_BIAS] = {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", DIM_QUERY, DIM_NONE, IF_QKV_BIAS},
-    [ARCH_K_BIAS] = {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", DIM_KEY, DIM_NONE, IF_QKV_BIAS},
-    [ARCH_V_BIAS] = {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", DIM_KEY, DIM_NONE, IF_QKV_BIAS},
+    [ARCH_XIELU_POSITIVE] = {"model.layers.%d.mlp.act_fn.alpha_p", "", DIM_ONE, DIM_NONE, IF_XIELU},
+    [ARCH_XIELU_NEGATIVE] = {"model.layers.%d.mlp.act_fn.alpha_n", "", DIM_ONE, DIM_NONE, IF_XIELU},
+    [ARCH_XIELU_BETA] = {"model.layers.%d.mlp.act_fn.beta", "", DIM_ONE, DIM_NONE, IF_XIELU},
+    [ARCH_XIELU_EPS] = {"model.layers.%d.mlp.act_fn.eps", "", DIM_ONE, DIM_NONE, IF_XIELU},
+    [ARCH_Q_BIAS] = {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", DIM_QUERY, DIM_NONE, IF_SPLIT_QKV_BIAS},
+    [ARCH_K_BIAS] = {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", DIM_KEY, DIM_NONE, IF_SPLIT_QKV_BIAS},
+    [ARCH_V_BIAS] = {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", DIM_KEY, DIM_NONE, IF_SPLIT_QKV_BIAS},
+    [ARCH_QKV_BIAS] = {"model.layers.%d.self_attn.qkv_proj.bias", "blk.%d.attn_qkv.bias", DIM_QKV, DIM_NONE, IF_FUSED_QKV_BIAS},
+    [ARCH_NORM_ATTN_BIAS] = {"model.layers.%d.input_layernorm.bias", "blk.%d.attn_norm.bias", DIM_WIDTH, DIM_NONE, IF_PRE_NORM_BIAS},
+    [ARCH_NORM_MLP_BIAS] = {"model.layers.%d.post_attention_layernorm.bias", "blk.%d.ffn_norm.bias", DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM_BIAS},
     [ARCH_OUT_BIAS] = {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", DIM_WIDTH, DIM_NONE, IF_OUT_BIAS},
-    [ARCH_GATE_BIAS] = {"model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
+    [ARCH_GATE_BIAS] = {"model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", DIM_FEED, DIM_NONE, IF_GATE_BIAS},
     [ARCH_UP_BIAS] = {"model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
     [ARCH_DOWN_BIAS] = {"model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", DIM_WIDTH, DIM_NONE, IF_MLP_BIAS},
 };
@@ -56,23 +67,79 @@ static const struct {
     {FAMILY_GEMMA3, ARCH_NORM_MLP, "model.layers.%d.pre_feedforward_layernorm.weight"},
     {FAMILY_GLM4, ARCH_POST_ATTN, "model.layers.%d.post_self_attn_layernorm.weight"},
     {FAMILY_GLM4, ARCH_POST_MLP, "model.layers.%d.post_mlp_layernorm.weight"},
+    {FAMILY_APERTUS, ARCH_NORM_ATTN, "model.layers.%d.attention_layernorm.weight"},
+    {FAMILY_APERTUS, ARCH_NORM_MLP, "model.layers.%d.feedforward_layernorm.weight"},
+    {FAMILY_HUNYUAN, ARCH_Q_NORM, "model.layers.%d.self_attn.query_layernorm.weight"},
+    {FAMILY_HUNYUAN, ARCH_K_NORM, "model.layers.%d.self_attn.key_layernorm.weight"},
+    {FAMILY_NEOX, ARCH_EMBED, "gpt_neox.embed_in.weight"},
+    {FAMILY_NEOX, ARCH_FINAL_NORM, "gpt_neox.final_layer_norm.weight"},
+    {FAMILY_NEOX, ARCH_FINAL_NORM_BIAS, "gpt_neox.final_layer_norm.bias"},
+    {FAMILY_NEOX, ARCH_UNEMBED, "embed_out.weight"},
+    {FAMILY_NEOX, ARCH_NORM_ATTN, "gpt_neox.layers.%d.input_layernorm.weight"},
+    {FAMILY_NEOX, ARCH_NORM_ATTN_BIAS, "gpt_neox.layers.%d.input_layernorm.bias"},
+    {FAMILY_NEOX, ARCH_QKV, "gpt_neox.layers.%d.attention.query_key_value.weight"},
+    {FAMILY_NEOX, ARCH_QKV_BIAS, "gpt_neox.layers.%d.attention.query_key_value.bias"},
+    {FAMILY_NEOX, ARCH_OUT, "gpt_neox.layers.%d.attention.dense.weight"},
+    {FAMILY_NEOX, ARCH_OUT_BIAS, "gpt_neox.layers.%d.attention.dense.bias"},
+    {FAMILY_NEOX, ARCH_NORM_MLP, "gpt_neox.layers.%d.post_attention_layernorm.weight"},
+    {FAMILY_NEOX, ARCH_NORM_MLP_BIAS, "gpt_neox.layers.%d.post_attention_layernorm.bias"},
+    {FAMILY_NEOX, ARCH_UP, "gpt_neox.layers.%d.mlp.dense_h_to_4h.weight"},
+    {FAMILY_NEOX, ARCH_UP_BIAS, "gpt_neox.layers.%d.mlp.dense_h_to_4h.bias"},
+    {FAMILY_NEOX, ARCH_DOWN, "gpt_neox.layers.%d.mlp.dense_4h_to_h.weight"},
+    {FAMILY_NEOX, ARCH_DOWN_BIAS, "gpt_neox.layers.%d.mlp.dense_4h_to_h.bias"},
+    {FAMILY_BLOOM, ARCH_EMBED, "transformer.word_embeddings.weight"},
+    {FAMILY_BLOOM, ARCH_FINAL_NORM, "transformer.ln_f.weight"},
+    {FAMILY_BLOOM, ARCH_FINAL_NORM_BIAS, "transformer.ln_f.bias"},
+    {FAMILY_BLOOM, ARCH_NORM_ATTN, "transformer.h.%d.input_layernorm.weight"},
+    {FAMILY_BLOOM, ARCH_NORM_ATTN_BIAS, "transformer.h.%d.input_layernorm.bias"},
+    {FAMILY_BLOOM, ARCH_QKV, "transformer.h.%d.self_attention.query_key_value.weight"},
+    {FAMILY_BLOOM, ARCH_QKV_BIAS, "transformer.h.%d.self_attention.query_key_value.bias"},
+    {FAMILY_BLOOM, ARCH_OUT, "transformer.h.%d.self_attention.dense.weight"},
+    {FAMILY_BLOOM, ARCH_OUT_BIAS, "transformer.h.%d.self_attention.dense.bias"},
+    {FAMILY_BLOOM, ARCH_NORM_MLP, "transformer.h.%d.post_attention_layernorm.weight"},
+    {FAMILY_BLOOM, ARCH_NORM_MLP_BIAS, "transformer.h.%d.post_attention_layernorm.bias"},
+    {FAMILY_BLOOM, ARCH_UP, "transformer.h.%d.mlp.dense_h_to_4h.weight"},
+    {FAMILY_BLOOM, ARCH_UP_BIAS, "transformer.h.%d.mlp.dense_h_to_4h.bias"},
+    {FAMILY_BLOOM, ARCH_DOWN, "transformer.h.%d.mlp.dense_4h_to_h.weight"},
+    {FAMILY_BLOOM, ARCH_DOWN_BIAS, "transformer.h.%d.mlp.dense_4h_to_h.bias"},
+    {FAMILY_XGLM, ARCH_FINAL_NORM, "model.layer_norm.weight"},
+    {FAMILY_XGLM, ARCH_FINAL_NORM_BIAS, "model.layer_norm.bias"},
+    {FAMILY_XGLM, ARCH_NORM_ATTN, "model.layers.%d.self_attn_layer_norm.weight"},
+    {FAMILY_XGLM, ARCH_NORM_ATTN_BIAS, "model.layers.%d.self_attn_layer_norm.bias"},
+    {FAMILY_XGLM, ARCH_OUT, "model.layers.%d.self_attn.out_proj.weight"},
+    {FAMILY_XGLM, ARCH_OUT_BIAS, "model.layers.%d.self_attn.out_proj.bias"},
+    {FAMILY_XGLM, ARCH_NORM_MLP, "model.layers.%d.final_layer_norm.weight"},
+    {FAMILY_XGLM, ARCH_NORM_MLP_BIAS, "model.layers.%d.final_layer_norm.bias"},
+    {FAMILY_XGLM, ARCH_UP, "model.layers.%d.fc1.weight"},
+    {FAMILY_XGLM, ARCH_UP_BIAS, "model.layers.%d.fc1.bias"},
+    {FAMILY_XGLM, ARCH_DOWN, "model.layers.%d.fc2.weight"},
+    {FAMILY_XGLM, ARCH_DOWN_BIAS, "model.layers.%d.fc2.bias"},
 };
 
 bool arch_has(const ModelConfig *c, ArchRole role) {
   switch (rows[role].presence) {
     case ALWAYS: return true;
     case IF_UNTIED: return !c->tied_embeddings;
+    case IF_EMBED_NORM: return c->embed_norm;
+    case IF_EMBED_NORM_BIAS: return c->embed_norm && c->norm_bias;
+    case IF_NORM_BIAS: return c->norm_bias;
     case IF_PRE_NORM: return c->pre_norm;
-    case IF_OWN_PRE_NORM: return c->pre_norm && !c->parallel; /* parallel modules read one norm's output */
+    case IF_PRE_NORM_BIAS: return c->pre_norm && c->norm_bias;
+    case IF_OWN_PRE_NORM: return c->pre_norm && !c->shared_norm;
+    case IF_OWN_PRE_NORM_BIAS: return c->pre_norm && !c->shared_norm && c->norm_bias;
     case IF_POST_NORM: return c->post_norm;
     case IF_QK_NORM: return c->qk_norm != QK_NORM_NONE;
     case IF_SPLIT_QKV: return !c->fused_qkv;
     case IF_FUSED_QKV: return c->fused_qkv;
+    case IF_GATE: return !c->no_gate && !c->fused_gate_up;
     case IF_SPLIT_GATE_UP: return !c->fused_gate_up;
     case IF_FUSED_GATE_UP: return c->fused_gate_up;
-    case IF_QKV_BIAS: return c->qkv_bias;
+    case IF_XIELU: return c->activation == ACTIVATION_XIELU;
+    case IF_SPLIT_QKV_BIAS: return c->qkv_bias && !c->fused_qkv;
+    case IF_FUSED_QKV_BIAS: return c->qkv_bias && c->fused_qkv;
     case IF_OUT_BIAS: return c->out_bias;
     case IF_MLP_BIAS: return c->mlp_bias;
+    case IF_GATE_BIAS: return c->mlp_bias && !c->no_gate;
   }
   return false;
 }
@@ -90,9 +157,14 @@ void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[
   snprintf(name, ARCH_NAME_SIZE, "%.*s%d%s", (int)(mark - pattern), pattern, layer, mark + 2);
 }
 
+const char *arch_other_name(ArchRole role, const char *name) {
+  return role == ARCH_UNEMBED ? rows[ARCH_UNEMBED].name : strchr(name, '.') + 1;
+}
+
 static int64_t dim_size(const ModelConfig *c, Dim dim) {
   switch (dim) {
-    case DIM_NONE: return 1;
+    case DIM_NONE:
+    case DIM_ONE: return 1;
     case DIM_WIDTH: return c->width;
     case DIM_QUERY: return (int64_t)c->heads * c->head_dim;
     case DIM_KEY: return (int64_t)c->kv_heads * c->head_dim;
@@ -117,8 +189,9 @@ ArchShape arch_shape(const ModelConfig *c, ArchRole role) {
 int arch_window(const ModelConfig *c, int layer) { return c->kinds[layer].sliding ? c->sliding_window : 0; }
 
 int arch_rotaries(const ModelConfig *c) {
-  int count = 1;
+  int count = 0;
   for (int l = 0; l < c->layers; l++)
     if (c->kinds[l].rotary >= count) count = c->kinds[l].rotary + 1;
+  if (c->queries_apart) count++;
   return count;
 }

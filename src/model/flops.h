@@ -6,10 +6,10 @@
 
 #include "files/model_config.h"
 
-/* Of one token through one layer: q, k, v, the attention's output, and the three products of the feed-forward module. */
+/* Of one token through one layer: q, k, v, the attention's output, and the products of the feed-forward module. */
 static inline double flops_layer(const ModelConfig *c) {
   const double width = c->width, query = (double)c->heads * c->head_dim, key = (double)c->kv_heads * c->head_dim;
-  return 2 * (width * (2 * query + 2 * key) + 3 * width * c->feed_forward);
+  return 2 * (width * (2 * query + 2 * key) + (c->no_gate ? 2 : 3) * width * c->feed_forward);
 }
 
 /* Of one token's logits. */

@@ -24,11 +24,13 @@ static xt_status find_tensor(const xt_model *m, ArchRole role, int layer, const 
   *out = NULL;
   arch_tensor_name(&m->config, role, layer, name);
   const Tensor *t = checkpoint_find(m->checkpoint, name);
+  if (!t) t = checkpoint_find(m->checkpoint, arch_other_name(role, name));
   if (!t)
     return err_set(error, XT_STATUS_INPUT, m->path, name, -1, "the weight files have no such tensor; %s needs it",
                    m->config.architecture);
   const ArchShape want = arch_shape(&m->config, role);
-  const bool fits = t->dims == want.dims && t->shape[0] == want.rows && (want.dims == 1 || t->shape[1] == want.cols);
+  const bool number = arch_role_is_number(role) && t->dims == 0;
+  const bool fits = number || (t->dims == want.dims && t->shape[0] == want.rows && (want.dims == 1 || t->shape[1] == want.cols));
   if (!fits) {
     char got[128] = "";
     size_t at = 0;
@@ -85,6 +87,29 @@ static void element_values(const ModelConfig *c, ArchRole role, const Tensor *t,
 
 static size_t shape_count(ArchShape shape) { return (size_t)(shape.rows * shape.cols); }
 
+/* One tensor's values, which must be finite, as float32. */
+static xt_status read_values(const xt_model *m, ArchRole role, int layer, float *out, xt_error *error) {
+  const Tensor *t;
+  TRY(find_tensor(m, role, layer, &t, error));
+  element_values(&m->config, role, t, out);
+  const size_t count = shape_count(arch_shape(&m->config, role));
+  for (size_t k = 0; k < count; k++) {
+    if (!isfinite(out[k]))
+      return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + (long long)(k / dtype_block(t->dtype) * dtype_size(t->dtype)),
+                     "value %zu is not finite", k);
+    if (m->config.norm_adds_one && arch_role_is_norm(role)) out[k] += 1.0f;
+  }
+  return XT_STATUS_OK;
+}
+
+/* Biases of q, k, v of each head in turn become all q, all k, all v. `spare` has room for as many. */
+static void gather_heads(const ModelConfig *c, float *values, float *spare) {
+  const size_t heads = (size_t)c->heads, d = (size_t)c->head_dim;
+  memcpy(spare, values, 3 * heads * d * sizeof *values);
+  for (size_t kind = 0; kind < 3; kind++)
+    for (size_t h = 0; h < heads; h++) memcpy(values + (kind * heads + h) * d, spare + (3 * h + kind) * d, d * sizeof *values);
+}
+
 /* Norms and biases: `n` tensors one after the other, as float32 in the backend's memory. */
 static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int layer, Dev *out, xt_error *error) {
   const BackendOps *ops = m->backend->ops;
@@ -93,27 +118,52 @@ static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int laye
   size_t total = 0, at = 0;
   if (!arch_has(&m->config, roles[0])) return XT_STATUS_OK;
   for (int i = 0; i < n; i++) total += shape_count(arch_shape(&m->config, roles[i]));
-  TRY_DONE(mem_alloc(&values, total, sizeof *values, error));
+  TRY_DONE(mem_alloc(&values, 2 * total, sizeof *values, error));
   for (int i = 0; i < n; i++) {
-    const Tensor *t;
-    TRY_DONE(find_tensor(m, roles[i], layer, &t, error));
-    element_values(&m->config, roles[i], t, values + at);
-    const size_t count = shape_count(arch_shape(&m->config, roles[i]));
-    for (size_t k = 0; k < count; k++) {
-      if (!isfinite(values[at + k])) {
-        status = err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
-                         tensor_offset(t) + (long long)(k / dtype_block(t->dtype) * dtype_size(t->dtype)), "value %zu is not finite", k);
-        goto done;
-      }
-      if (m->config.norm_adds_one && arch_role_is_norm(roles[i])) values[at + k] += 1.0f;
-    }
-    at += count;
+    TRY_DONE(read_values(m, roles[i], layer, values + at, error));
+    at += shape_count(arch_shape(&m->config, roles[i]));
   }
+  if (roles[0] == ARCH_QKV_BIAS && m->config.qkv_by_head) gather_heads(&m->config, values, values + total);
   TRY_DONE(ops->alloc(m->backend, total * sizeof *values, out, error));
   ops->upload(m->backend, *out, values, total * sizeof *values);
   m->weight_bytes += total * sizeof *values;
 done:
   free(values);
+  return status;
+}
+
+/* A tensor with q, k, v of each head in turn, as parts of a head each: all q, then all k, then all v. The caller frees *out. */
+static xt_status split_heads(const xt_model *m, const Tensor *t, MatrixSource **out, xt_error *error) {
+  const int heads = m->config.heads, rows = m->config.head_dim;
+  const size_t bytes = (size_t)rows * (size_t)m->config.width * dtype_size(t->dtype);
+  TRY(mem_alloc(out, 3 * (size_t)heads, sizeof **out, error));
+  for (int kind = 0; kind < 3; kind++)
+    for (int h = 0; h < heads; h++)
+      (*out)[kind * heads + h] = (MatrixSource){.dtype = t->dtype, .rows = rows, .cols = m->config.width,
+                                                .data = (const uint8_t *)t->data + (size_t)(3 * h + kind) * bytes};
+  return XT_STATUS_OK;
+}
+
+/* One product's matrix out of a tensor with q, k, v of each head in turn. */
+static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *error) {
+  const Tensor *t;
+  MatrixSource *parts;
+  TRY(find_tensor(m, ARCH_QKV, layer, &t, error));
+  TRY(split_heads(m, t, &parts, error));
+  xt_error inner = {0};
+  const int count = 3 * m->config.heads;
+  xt_status status = m->backend->ops->weight_create(m->backend, parts, count, out, &inner);
+  if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the place in the file */
+    const int part = atoi(inner.field);
+    const uint8_t *from = parts[part >= 0 && part < count ? part : 0].data;
+    status = err_set(error, status, t->map->path, t->name, tensor_offset(t) + (from - (const uint8_t *)t->data) + inner.offset, "%s", inner.message);
+  } else if (status) {
+    if (error) *error = inner;
+  } else {
+    m->weight_bytes += m->backend->ops->weight_bytes(*out);
+    file_map_forget(t->map, t->data, t->bytes);
+  }
+  free(parts);
   return status;
 }
 
@@ -141,24 +191,50 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
   return XT_STATUS_OK;
 }
 
+/* alpha_p and alpha_n are stored before softplus, and beta is added to the latter. */
+static xt_status load_xielu(const xt_model *m, int layer, XieluNumbers *out, xt_error *error) {
+  float positive, negative;
+  TRY(read_values(m, ARCH_XIELU_POSITIVE, layer, &positive, error));
+  TRY(read_values(m, ARCH_XIELU_NEGATIVE, layer, &negative, error));
+  TRY(read_values(m, ARCH_XIELU_BETA, layer, &out->beta, error));
+  TRY(read_values(m, ARCH_XIELU_EPS, layer, &out->eps, error));
+  out->positive = (float)log1p(exp((double)positive));
+  out->negative = out->beta + (float)log1p(exp((double)negative));
+  return XT_STATUS_OK;
+}
+
 #define ROLES(...) (const ArchRole[]){__VA_ARGS__}, (int)(sizeof((const ArchRole[]){__VA_ARGS__}) / sizeof(ArchRole))
+
+static xt_status load_gate_up(xt_model *m, int l, LayerWeights *w, xt_error *error) {
+  if (m->config.no_gate) {
+    TRY(load_matrix(m, ROLES(ARCH_UP), l, &w->gate_up, error));
+    TRY(load_vector(m, ROLES(ARCH_UP_BIAS), l, &w->gate_up_bias, error));
+  } else {
+    if (m->config.fused_gate_up) TRY(load_matrix(m, ROLES(ARCH_GATE_UP), l, &w->gate_up, error));
+    else TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
+    TRY(load_vector(m, ROLES(ARCH_GATE_BIAS, ARCH_UP_BIAS), l, &w->gate_up_bias, error));
+  }
+  return m->config.activation == ACTIVATION_XIELU ? load_xielu(m, l, &w->xielu, error) : XT_STATUS_OK;
+}
 
 static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   LayerWeights *w = &m->layers[l];
-  TRY(load_vector(m, ROLES(ARCH_NORM_ATTN), l, &w->norm_attn, error));
-  if (m->config.fused_qkv) TRY(load_matrix(m, ROLES(ARCH_QKV), l, &w->qkv, error));
+  TRY(load_vector(m, ROLES(ARCH_NORM_ATTN), l, &w->norm_attn.weight, error));
+  TRY(load_vector(m, ROLES(ARCH_NORM_ATTN_BIAS), l, &w->norm_attn.bias, error));
+  if (m->config.qkv_by_head) TRY(load_by_head(m, l, &w->qkv, error));
+  else if (m->config.fused_qkv) TRY(load_matrix(m, ROLES(ARCH_QKV), l, &w->qkv, error));
   else TRY(load_matrix(m, ROLES(ARCH_Q, ARCH_K, ARCH_V), l, &w->qkv, error));
-  TRY(load_vector(m, ROLES(ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS), l, &w->qkv_bias, error));
+  if (m->config.fused_qkv) TRY(load_vector(m, ROLES(ARCH_QKV_BIAS), l, &w->qkv_bias, error));
+  else TRY(load_vector(m, ROLES(ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS), l, &w->qkv_bias, error));
   TRY(load_matrix(m, ROLES(ARCH_OUT), l, &w->out, error));
   TRY(load_vector(m, ROLES(ARCH_OUT_BIAS), l, &w->out_bias, error));
-  TRY(load_vector(m, ROLES(ARCH_NORM_MLP), l, &w->norm_mlp, error));
-  TRY(load_vector(m, ROLES(ARCH_POST_ATTN), l, &w->post_attn, error));
-  TRY(load_vector(m, ROLES(ARCH_POST_MLP), l, &w->post_mlp, error));
+  TRY(load_vector(m, ROLES(ARCH_NORM_MLP), l, &w->norm_mlp.weight, error));
+  TRY(load_vector(m, ROLES(ARCH_NORM_MLP_BIAS), l, &w->norm_mlp.bias, error));
+  TRY(load_vector(m, ROLES(ARCH_POST_ATTN), l, &w->post_attn.weight, error));
+  TRY(load_vector(m, ROLES(ARCH_POST_MLP), l, &w->post_mlp.weight, error));
   TRY(load_vector(m, ROLES(ARCH_Q_NORM), l, &w->q_norm, error));
   TRY(load_vector(m, ROLES(ARCH_K_NORM), l, &w->k_norm, error));
-  if (m->config.fused_gate_up) TRY(load_matrix(m, ROLES(ARCH_GATE_UP), l, &w->gate_up, error));
-  else TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
-  TRY(load_vector(m, ROLES(ARCH_GATE_BIAS, ARCH_UP_BIAS), l, &w->gate_up_bias, error));
+  TRY(load_gate_up(m, l, w, error));
   TRY(load_matrix(m, ROLES(ARCH_DOWN), l, &w->down, error));
   return load_vector(m, ROLES(ARCH_DOWN_BIAS), l, &w->down_bias, error);
 }
@@ -206,6 +282,18 @@ static xt_status check_embedding(const Tensor *t, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* ALiBi's slopes (Press et al. 2022): 2^(-8k/n) for n heads, a power of two; of others, those of the next lower power and then every
+ * second of the next higher one's, as BLOOM has them. In float, as transformers takes powers. */
+static xt_status make_slopes(xt_model *m, xt_error *error) {
+  const int heads = m->config.heads;
+  int power = 1;
+  TRY(mem_alloc(&m->slopes, (size_t)heads, sizeof *m->slopes, error));
+  while (2 * power <= heads) power *= 2;
+  const float base = (float)exp2(-8.0 / power), between = (float)exp2(-4.0 / power);
+  for (int h = 0; h < heads; h++) m->slopes[h] = h < power ? powf(base, (float)(h + 1)) : powf(between, (float)(2 * (h - power) + 1));
+  return XT_STATUS_OK;
+}
+
 static xt_status load_weights(xt_model *m, xt_error *error) {
   TRY(mem_alloc(&m->layers, (size_t)m->config.layers, sizeof *m->layers, error));
   const Tensor *embed;
@@ -217,7 +305,11 @@ static xt_status load_weights(xt_model *m, xt_error *error) {
   if (m->config.tied_embeddings) TRY(load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error));
   else TRY(load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error));
   for (int l = 0; l < m->config.layers; l++) TRY(load_layer(m, l, error));
-  return load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm, error);
+  TRY(load_vector(m, ROLES(ARCH_EMBED_NORM), 0, &m->embed_norm.weight, error));
+  TRY(load_vector(m, ROLES(ARCH_EMBED_NORM_BIAS), 0, &m->embed_norm.bias, error));
+  TRY(load_vector(m, ROLES(ARCH_FINAL_NORM), 0, &m->final_norm.weight, error));
+  TRY(load_vector(m, ROLES(ARCH_FINAL_NORM_BIAS), 0, &m->final_norm.bias, error));
+  return m->config.alibi ? make_slopes(m, error) : XT_STATUS_OK;
 }
 
 /* Bytes that the prepared weights will take: every tensor about as stored, but for embeddings that are only looked up, which stay in the file. */
@@ -238,7 +330,8 @@ uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int 
   const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
   const int batch = rows > m->limits.work_rows ? rows : m->limits.work_rows;
   return sizes_activations(c, &m->limits, batch).total * sizeof(float) +
-         cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * (uint64_t)(c->rope_width * arch_rotaries(c)) * sizeof(float);
+         cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * 
+             (uint64_t)(c->rope_width * arch_rotaries(c) + (c->sinusoids ? c->width : 0)) * sizeof(float);
 }
 
 static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_error *error) {
@@ -306,7 +399,8 @@ xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt
 }
 
 static void release_layer(Backend *b, LayerWeights *w) {
-  const Dev vectors[] = {w->norm_attn, w->norm_mlp, w->post_attn, w->post_mlp, w->q_norm, w->k_norm, w->qkv_bias, w->out_bias, w->gate_up_bias, w->down_bias};
+  const Dev vectors[] = {w->norm_attn.weight, w->norm_attn.bias, w->norm_mlp.weight, w->norm_mlp.bias, w->post_attn.weight, w->post_mlp.weight,
+                         w->q_norm, w->k_norm, w->qkv_bias, w->out_bias, w->gate_up_bias, w->down_bias};
   Weight *const matrices[] = {w->qkv, w->out, w->gate_up, w->down};
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) b->ops->release(b, vectors[i]);
   for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) b->ops->weight_release(b, matrices[i]);
@@ -316,12 +410,14 @@ void xt_model_close(xt_model *m) {
   if (!m) return;
   if (m->backend) {
     for (int l = 0; m->layers && l < m->config.layers; l++) release_layer(m->backend, &m->layers[l]);
-    m->backend->ops->release(m->backend, m->final_norm);
+    const Dev vectors[] = {m->embed_norm.weight, m->embed_norm.bias, m->final_norm.weight, m->final_norm.bias};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) m->backend->ops->release(m->backend, vectors[i]);
     m->backend->ops->weight_release(m->backend, m->unembed);
     m->backend->ops->table_release(m->backend, m->embedding);
     m->backend->ops->destroy(m->backend);
   }
   free(m->layers);
+  free(m->slopes);
   xt_tokenizer_close(m->tokenizer);
   checkpoint_close(m->checkpoint);
   free(m->path);
@@ -382,7 +478,7 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
       .feed_forward = c->feed_forward, .vocab = c->vocab, .max_positions = c->max_positions,
       .sliding_window = c->sliding_window, .rope_theta = c->rotary[0].theta, .norm_eps = c->norm_eps,
       .rope_scaling = scalings[c->rotary[0].scaling], .tied_embeddings = c->tied_embeddings,
-      .qkv_bias = arch_has(c, ARCH_Q_BIAS), .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,
+      .qkv_bias = c->qkv_bias, .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,
       .files = checkpoint_files(m->checkpoint), .tensors = (int)checkpoint_count(m->checkpoint),
       .parameters = count_parameters(m), .file_bytes = checkpoint_file_bytes(m->checkpoint),
       .weight_bytes = m->backend ? m->weight_bytes : resident_estimate(m),

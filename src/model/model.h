@@ -8,14 +8,19 @@
 #include "files/model_config.h"
 #include "xtransplant/model.h"
 
+typedef struct NormWeights {
+  Dev weight, bias;
+} NormWeights;
+
 typedef struct LayerWeights {
-  Dev norm_attn, norm_mlp, post_attn, post_mlp; /* [C]; none where the architecture has none, as all below */
+  NormWeights norm_attn, norm_mlp, post_attn, post_mlp; /* [C]; none where the architecture has none, as all below */
   Dev q_norm, k_norm;      /* as ModelConfig.qk_norm says */
   Weight *qkv;             /* q, k, v stacked: [(heads + 2 kv_heads) head_dim, C] */
   Weight *out;             /* [C, heads head_dim] */
-  Weight *gate_up;         /* gate, up stacked: [2F, C] */
+  Weight *gate_up;         /* gate, up stacked: [2F, C]; up alone where there is no gate */
   Weight *down;            /* [C, F] */
   Dev qkv_bias, out_bias, gate_up_bias, down_bias;
+  XieluNumbers xielu;
 } LayerWeights;
 
 struct xt_model {
@@ -27,7 +32,8 @@ struct xt_model {
   BackendLimits limits;     /* the backend's; of a model that is only inspected, the CPU's */
   LayerWeights *layers;
   Table *embedding;
-  Dev final_norm;
+  NormWeights embed_norm, final_norm;
+  float *slopes;            /* [heads] AttendArgs.slopes; NULL: none */
   Weight *unembed;
   xt_compute compute;       /* type that products are, or would be, computed in */
   uint64_t weight_bytes;

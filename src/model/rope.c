@@ -54,9 +54,24 @@ void rope_table(const Rotary *c, int width, int first, int count, float *out) {
     const float frequency = pair_frequency(c, width, k);
     for (int p = 0; p < count; p++) {
       const float angle = (float)(first + p) * frequency;
-      float *row = out + (size_t)p * (size_t)width;
-      row[k] = cosf(angle) * (float)gain;
-      row[half + k] = sinf(angle) * (float)gain;
+      float *row = out + (size_t)p * (size_t)width, scale = (float)gain;
+      if (c->query_beta > 0) scale *= 1.0f + (float)c->query_beta * logf(1.0f + floorf((float)(first + p) / (float)c->original_positions));
+      row[k] = cosf(angle) * scale;
+      row[half + k] = sinf(angle) * scale;
     }
   }
+}
+
+void sinusoid_table(int width, int count, float *out) {
+  const int half = width / 2;
+  const float step = -(float)(log(10000.0) / (half - 1));
+  for (int k = 0; k < half; k++) {
+    const float frequency = expf((float)k * step);
+    for (int p = 0; p < count; p++) {
+      const float angle = (float)(p + 2) * frequency;
+      out[(size_t)p * (size_t)width + (size_t)k] = sinf(angle);
+      out[(size_t)p * (size_t)width + (size_t)(half + k)] = cosf(angle);
+    }
+  }
+  for (int p = 0; p < count && width % 2; p++) out[(size_t)p * (size_t)width + (size_t)width - 1] = 0;
 }

@@ -11,4 +11,8 @@
  * model's own positions, and longer prompts are refused. */
 void rope_table(const Rotary *rotary, int width, int first, int count, float *out);
 
+/* Positions 0..count-1 as sinusoids (Vaswani et al. 2017, in tensor2tensor's order, as XGLM has them): width/2 sines, then as many cosines,
+ * of (position + 2) * 10000^(-k/(width/2 - 1)); a last odd one is 0. out [count, width]. */
+void sinusoid_table(int width, int count, float *out);
+
 #endif

@@ -29,7 +29,7 @@ static inline ActivationSizes sizes_activations(const ModelConfig *c, const Back
   PLACE(qkv, r * (query + 2 * key));
   PLACE(heads, r * query);
   PLACE(branch, r * width);
-  PLACE(gate_up, r * 2 * feed);
+  PLACE(gate_up, r * (c->no_gate ? 1 : 2) * feed);
   PLACE(act, r * feed);
   PLACE(logits, (r < logit_rows ? r : logit_rows) * (size_t)c->vocab);
 #undef PLACE

@@ -230,7 +230,7 @@ static void run_last_tokens(Pass *p) {
   Batch batch = rows_batch(&p->table, 0, last);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     batch.capture[tap] = dev_at(g->taps, (size_t)tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
-  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), last);
+  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0), last);
   g->session->backend->ops->copy_rows(g->session->backend, dev_at(g->taps, (size_t)input_index(g, 0, 0) * (size_t)c->width), (IndexList){0},
                                       forward_x(f, 0), (IndexList){0}, last, c->width);
   forward_layers(f, &batch);
@@ -435,7 +435,7 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   Forward *f = &g->session->forward;
   const int layers = layer_count(p);
   lay_out(p, group_rows(p, step), step);
-  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), p->node_entries);
+  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0), p->node_entries);
   for (int l = 0; l < layers; l++) {
     const int from = p->nodes_below[l], to = p->node_entries + p->rows_below[l];
     const Batch batch = rows_batch(&p->table, from, to - from);

@@ -63,12 +63,12 @@ static xt_status check_differentiable(const Trainer *t, xt_error *error) {
     bool has;
     const char *what;
   } others[] = {
-      {c->norm != NORM_RMS || c->norm_adds_one || !c->pre_norm || c->post_norm, "norms"},
+      {c->norm != NORM_RMS || c->norm_adds_one || !c->pre_norm || c->post_norm || c->embed_norm, "norms"},
       {c->parallel, "parallel modules"},
       {c->qk_norm != QK_NORM_NONE, "norms of queries and keys"},
-      {c->activation != ACTIVATION_SILU, "activation"},
+      {c->activation != ACTIVATION_SILU || c->no_gate, "activation"},
       {c->fused_qkv || c->fused_gate_up, "fused tensors"},
-      {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || arch_rotaries(c) > 1, "rotary positions"},
+      {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || arch_rotaries(c) != 1, "rotary positions"},
       {c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1 || c->score_cap != 0 || c->logit_cap != 0, "scales and caps"},
   };
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+
 #include "files/model_config.h"
 #include "files_support.h"
 
@@ -134,6 +136,30 @@ static void families_differ_by_data(void **state) {
   assert_true(c.fused_qkv && c.fused_gate_up && c.sliding_window == 0);
 }
 
+static void families_with_keys_of_their_own(void **state) {
+  (void)state;
+  ModelConfig c = good("{\"model_type\":\"bloom\",\"n_embed\":48,\"n_layer\":3,\"n_head\":6,\"num_attention_heads\":8,\"vocab_size\":320,"
+                       "\"layer_norm_epsilon\":0.001,\"seq_length\":77}", NULL); /* the class's own names go before the usual ones */
+  assert_true(c.layers == 3 && c.width == 48 && c.heads == 6 && c.feed_forward == 192 && c.norm_eps == 0.001 && c.max_positions == 77);
+  assert_true(c.unbounded && c.alibi && c.embed_norm && c.tied_embeddings && c.norm_bias && c.no_gate && c.qkv_bias && c.out_bias && c.mlp_bias);
+  assert_true(c.kinds[0].rotary == -1 && c.activation == ACTIVATION_GELU_TANH && c.qkv_by_head);
+  c = good("{\"model_type\":\"bloom\"," SIZES "}", NULL);
+  assert_true(c.layers == 4 && c.heads == 8 && c.width == 64);
+  c = good("{\"model_type\":\"xglm\",\"d_model\":48,\"ffn_dim\":100,\"num_layers\":2,\"attention_heads\":4,\"vocab_size\":320}", NULL);
+  assert_true(c.sinusoids && c.feed_forward == 100 && c.embedding_scale == sqrtf(48) && c.activation == ACTIVATION_GELU && c.kinds[1].rotary == -1);
+  c = good("{\"model_type\":\"gpt_neox\",\"rotary_emb_base\":500,\"rotary_pct\":0.5," SIZES "}", NULL);
+  assert_true(c.parallel && !c.shared_norm && c.rope_width == 4 && c.rotary[0].theta == 500 && c.qkv_bias && c.mlp_bias && c.fused_qkv);
+  c = good("{\"model_type\":\"gpt_neox\",\"use_parallel_residual\":false,\"attention_bias\":false," SIZES "}", NULL);
+  assert_true(!c.parallel && c.mlp_bias && !c.qkv_bias && !c.out_bias && c.rope_width == 2);
+  c = good("{\"model_type\":\"hunyuan_v1_dense\",\"head_dim\":16,\"rope_scaling\":{\"type\":\"dynamic\",\"alpha\":50.0}," SIZES "}", NULL);
+  assert_true(c.qk_norm_late && c.rotary[0].scaling == ROPE_SCALING_NONE && fabs(c.rotary[0].theta - 10000 * pow(50, 16.0 / 14)) < 1e-6);
+  c = good("{\"model_type\":\"ministral3\",\"head_dim\":16,\"rope_parameters\":{\"rope_type\":\"default\",\"llama_4_scaling_beta\":0.25,"
+           "\"original_max_position_embeddings\":8}," SIZES "}", NULL);
+  assert_true(c.queries_apart && c.rotary[1].query_beta == 0.25 && c.rotary[1].original_positions == 8 && c.rotary[0].query_beta == 0);
+  c = good("{\"model_type\":\"apertus\",\"rope_theta\":900.0,\"rope_scaling\":{\"rope_type\":\"default\"}," SIZES "}", NULL);
+  assert_true(c.activation == ACTIVATION_XIELU && c.no_gate && c.qk_norm == QK_NORM_HEAD);
+}
+
 static void tokens_and_penalty(void **state) {
   (void)state;
   ModelConfig c = good("{" LLAMA ",\"eos_token_id\":5,\"bos_token_id\":null}", "{\"eos_token_id\":[7,9],"
@@ -185,7 +211,12 @@ static void contradictions_are_refused_by_name(void **state) {
       {"{" LLAMA ",\"head_dim\":7}", NULL, INPUT, "head_dim", "odd"},
       {"{" LLAMA ",\"rms_norm_eps\":-1}", NULL, INPUT, "rms_norm_eps", "expected 0 to 1"},
       {"{" LLAMA ",\"tie_word_embeddings\":1}", NULL, INPUT, "tie_word_embeddings", "true or false"},
-      {"{" LLAMA ",\"hidden_act\":\"gelu\"}", NULL, UNSUPPORTED, "hidden_act", "silu"},
+      {"{" LLAMA ",\"hidden_act\":\"relu\"}", NULL, UNSUPPORTED, "hidden_act", "silu"},
+      {"{" LLAMA ",\"hidden_act\":\"xielu\"}", NULL, UNSUPPORTED, "hidden_act", "silu"},
+      {"{\"model_type\":\"apertus\"," SIZES "}", NULL, INPUT, "rope_parameters", "missing"},
+      {"{\"model_type\":\"bloom\",\"apply_residual_connection_post_layernorm\":true," SIZES "}", NULL, UNSUPPORTED,
+       "apply_residual_connection_post_layernorm", "not handled"},
+      {"{\"model_type\":\"xglm\",\"ffn_dim\":8,\"add_cross_attention\":true," SIZES "}", NULL, UNSUPPORTED, "add_cross_attention", "not handled"},
       {"{" LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, UNSUPPORTED, "quantization_config", "gptq"},
       {"{" LLAMA ",\"rope_theta\":0}", NULL, INPUT, "rope_theta", "expected 1"},
       {"{" LLAMA ",\"rope_scaling\":3}", NULL, INPUT, "rope_scaling", "an object"},
@@ -236,6 +267,7 @@ int main(void) {
       cmocka_unit_test(rope_in_all_its_spellings),
       cmocka_unit_test(windows),
       cmocka_unit_test(families_differ_by_data),
+      cmocka_unit_test(families_with_keys_of_their_own),
       cmocka_unit_test(tokens_and_penalty),
       cmocka_unit_test(contradictions_are_refused_by_name),
   };
