@@ -151,23 +151,23 @@ xt_status json_check_size(const void *text, size_t size, const char *file, xt_er
 
 /* ---- reading ---- */
 
-static json_t *load(const void *data, size_t size, json_error_t *e) {
+static json_t *load(const void *data, size_t size, size_t flags, json_error_t *e) {
   const locale_t was = number_enter(); /* numbers have a point, whatever the host's locale */
-  json_t *value = json_loadb(data, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
+  json_t *value = json_loadb(data, size, flags | JSON_ALLOW_NUL | JSON_DECODE_ANY, e);
   number_leave(was);
   return value;
 }
 
-xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error) {
+static xt_status parse(const void *data, size_t size, size_t flags, const char *file, json_t **out, xt_error *error) {
   json_error_t e;
   *out = NULL;
   TRY(json_check_size(data, size, file, error));
-  *out = load(data, size, &e);
+  *out = load(data, size, flags, &e);
   if (!*out && json_error_code(&e) == json_error_numeric_overflow) {
     char *copy;
     TRY(mem_copy_text(&copy, data, size, error));
     soften_integers(copy, size);
-    *out = load(copy, size, &e);
+    *out = load(copy, size, flags, &e);
     free(copy);
   }
   if (*out) return XT_STATUS_OK;
@@ -179,6 +179,10 @@ xt_status json_parse(const void *data, size_t size, const char *file, json_t **o
                  e.line, e.column, e.text);
 }
 
+xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error) {
+  return parse(data, size, JSON_REJECT_DUPLICATES, file, out, error);
+}
+
 xt_status json_parse_file(const char *path, json_t **out, xt_error *error) {
   FileMap map;
   *out = NULL;
@@ -186,6 +190,39 @@ xt_status json_parse_file(const char *path, json_t **out, xt_error *error) {
   const size_t mark = file_map_mark(&map);
   const xt_status status = json_parse(map.data + mark, map.size - mark, path, out, error);
   file_map_close(&map);
+  return status;
+}
+
+/* Constants that JSON has not become strings of the same length. */
+static void quote_constants(char *text, size_t size) {
+  static const char *const constants[] = {"-Infinity", "Infinity", "NaN"};
+  bool in_string = false;
+  for (size_t at = 0; at < size; at++) {
+    if (in_string && text[at] == '\\') at++;
+    else if (text[at] == '"') in_string = !in_string;
+    for (size_t i = 0; !in_string && at < size && i < sizeof constants / sizeof *constants; i++) {
+      const size_t length = strlen(constants[i]);
+      if (size - at < length || memcmp(text + at, constants[i], length) != 0) continue;
+      text[at] = text[at + length - 1] = '"';
+      at += length - 1;
+      break;
+    }
+  }
+}
+
+xt_status json_parse_python(const char *path, json_t **out, xt_error *error) {
+  FileMap map;
+  char *copy = NULL;
+  *out = NULL;
+  TRY(file_read(path, FILE_SMALL, &map, error));
+  const size_t mark = file_map_mark(&map), size = map.size - mark;
+  xt_status status = mem_copy_text(&copy, (const char *)map.data + mark, size, error);
+  file_map_close(&map);
+  if (!status) {
+    quote_constants(copy, size);
+    status = parse(copy, size, 0, path, out, error);
+  }
+  free(copy);
   return status;
 }
 

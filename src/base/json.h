@@ -23,6 +23,10 @@ xt_status json_parse(const void *data, size_t size, const char *file, json_t **o
 /* The same of a file; a byte order mark at its begin is skipped. */
 xt_status json_parse_file(const char *path, json_t **out, xt_error *error);
 
+/* The same as Python's json reads it: the last of equal keys counts, and NaN, Infinity and -Infinity may stand where numbers do. Those
+ * become strings, so that whoever wants a number there refuses them. */
+xt_status json_parse_python(const char *path, json_t **out, xt_error *error);
+
 /* Typed members of `object`. An absent member or a null keeps *out (the default) and succeeds; a wrong
  * type or a value outside [low, high] is an XT_STATUS_INPUT error naming `file` and `key`. */
 xt_status json_get_int(const json_t *object, const char *key, int64_t low, int64_t high, int64_t *out,

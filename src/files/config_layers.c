@@ -33,6 +33,25 @@ static xt_status read_window(const ConfigSource *s, const Family *family, ModelC
   return XT_STATUS_OK;
 }
 
+/* Keys of windows that the class does not know: its attention passes over them, but transformers 5 makes its cache by them, which then
+ * drops positions. What it computes with such a file is neither. */
+static xt_status refuse_windows(const ConfigSource *s, const Family *family, const ModelConfig *out) {
+  int window = 0;
+  if (family->window == WINDOW_NONE) TRY(config_int(s, "sliding_window", 0, CONFIG_POSITIONS_MAX, &window));
+  if (window > 0 && window < out->max_positions)
+    return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "sliding_window", "%s knows no window, yet transformers 5 drops positions by it; take it out of the file",
+                         family->architecture);
+  if (family->layer_types) return XT_STATUS_OK;
+  const json_t *types = json_object_get(s->root, "layer_types");
+  for (size_t l = 0; l < json_array_size(types) && l < (size_t)out->layers; l++) {
+    const char *type = json_string_value(json_array_get(types, l));
+    if (!type || strcmp(type, out->kinds[l].sliding ? "sliding_attention" : "full_attention") != 0)
+      return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "layer_types", "layer %zu is otherwise than %s makes it, yet transformers 5 drops positions by it; take it "
+                           "out of the file, or name a class that knows it", l, family->architecture);
+  }
+  return XT_STATUS_OK;
+}
+
 /* The class's own rule, for files without "layer_types". */
 static xt_status apply_window_rule(const ConfigSource *s, const Family *family, ModelConfig *out) {
   int from = 28, pattern = family->sliding_pattern;
@@ -84,6 +103,7 @@ xt_status config_read_layers(const ConfigSource *s, const Family *family, ModelC
     if (family->layer_types) TRY(read_layer_types(s, out, &given));
     if (!given) TRY(apply_window_rule(s, family, out));
   }
+  TRY(refuse_windows(s, family, out));
   apply_rotary_rule(family, out);
   for (int l = 0; l < out->layers; l++) slides |= out->kinds[l].sliding;
   if (!slides && family->rotary != ROTARY_SLIDING_OR_ALL) out->sliding_window = 0;

@@ -2,8 +2,10 @@
 /* Rotary positions, in the spellings of config.json there are: rope_theta and rope_scaling, or rope_parameters, which may
  * hold a set for each type of layer. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "files/config_parts.h"
 
 static xt_status need_real(const ConfigSource *rope, const char *key, double low, double high, double *out) {
@@ -103,16 +105,16 @@ static xt_status read_rotary(const ConfigSource *rope, const ConfigSource *s, co
   return XT_STATUS_OK;
 }
 
-/* The object with the rope parameters; *out stays NULL where there is none. */
+/* The object with the rope parameters; *out stays NULL where there is none. Of two, rope_scaling is taken, as transformers does. */
 static xt_status find_object(const ConfigSource *s, const json_t **out, const char **key) {
-  const bool scaling = config_given(s->root, "rope_scaling"), parameters = config_given(s->root, "rope_parameters");
-  if (scaling && parameters)
-    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "rope_scaling", "stands beside \"rope_parameters\"; only one of the two may be given");
-  *key = scaling ? "rope_scaling" : "rope_parameters";
-  if (!scaling && !parameters) return XT_STATUS_OK;
-  const json_t *rope = json_object_get(s->root, *key);
-  if (!json_is_object(rope)) return CONFIG_REFUSE(s, XT_STATUS_INPUT, *key, "is %s, expected an object", json_type_name(rope));
-  *out = rope;
+  static const char *const keys[] = {"rope_scaling", "rope_parameters"};
+  for (size_t i = 0; i < 2 && !*out; i++) {
+    const json_t *rope = json_object_get(s->root, keys[i]);
+    if (!rope || json_is_null(rope)) continue;
+    *key = keys[i];
+    if (!json_is_object(rope)) return CONFIG_REFUSE(s, XT_STATUS_INPUT, keys[i], "is %s, expected an object", json_type_name(rope));
+    if (json_object_size(rope)) *out = rope;
+  }
   return XT_STATUS_OK;
 }
 
@@ -138,7 +140,7 @@ static xt_status set_width(const ConfigSource *s, const Family *family, double p
   return XT_STATUS_OK;
 }
 
-xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelConfig *out) {
+static xt_status read_rope(const ConfigSource *s, const Family *family, ModelConfig *out) {
   const bool by_type = family->rotary == ROTARY_BY_TYPE;
   const json_t *rope = NULL;
   const char *key = "rope_parameters";
@@ -159,4 +161,31 @@ xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelCon
   else if (rope) TRY(read_rotary(&(ConfigSource){s->path, rope, s->error}, s, out, &part, full)); /* the full layers' */
   if (family->queries_apart && rope && !nested) TRY(read_queries(&(ConfigSource){s->path, rope, s->error}, out));
   return set_width(s, family, part, out);
+}
+
+static bool same_rotary(const Rotary *a, const Rotary *b) {
+  return a->theta == b->theta && a->scaling == b->scaling && a->factor == b->factor && a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
+         a->attention_factor == b->attention_factor && a->beta_fast == b->beta_fast && a->beta_slow == b->beta_slow &&
+         a->original_positions == b->original_positions && a->query_beta == b->query_beta;
+}
+
+xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelConfig *out) {
+  TRY(read_rope(s, family, out));
+  if (!config_given(s->root, "rope_scaling") || !config_given(s->root, "rope_parameters")) return XT_STATUS_OK;
+  /* Files for transformers 4 and 5 have both: they must come to the same. */
+  ModelConfig *other;
+  json_t *root = json_copy((json_t *)(uintptr_t)s->root);
+  if (!root) return err_memory(s->error, sizeof *root);
+  json_object_del(root, "rope_scaling");
+  xt_status status = mem_alloc(&other, 1, sizeof *other, s->error);
+  if (!status) {
+    *other = *out;
+    status = read_rope(&(ConfigSource){s->path, root, s->error}, family, other);
+    bool same = other->rope_width == out->rope_width;
+    for (int i = 0; i < MODEL_ROTARIES; i++) same = same && same_rotary(&other->rotary[i], &out->rotary[i]);
+    if (!status && !same) status = CONFIG_REFUSE(s, XT_STATUS_INPUT, "rope_scaling", "says otherwise than \"rope_parameters\"; take one of the two out of the file");
+    free(other);
+  }
+  json_decref(root);
+  return status;
 }

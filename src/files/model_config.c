@@ -285,22 +285,37 @@ static xt_status read_generation(const ConfigSource *s, ModelConfig *out) {
   if (!json_is_object(s->root))
     return CONFIG_REFUSE(s, XT_STATUS_INPUT, NULL, "is %s, expected an object", json_type_name(s->root));
   TRY(read_eos(s, out));
-  return json_get_real(s->root, "repetition_penalty", 1e-3, 1e3, &out->repetition_penalty, s->path, s->error);
+  return config_read_generation(s, out);
 }
 
-static xt_status read_file(const char *directory, const char *name, bool optional,
-                           xt_status (*read)(const ConfigSource *s, ModelConfig *out), ModelConfig *out, xt_error *error) {
-  char *path;
-  json_t *root = NULL;
-  xt_status status = XT_STATUS_OK;
-  TRY(file_join(directory, name, &path, error));
-  if (optional && !file_exists(path)) goto done;
-  TRY_DONE(json_parse_file(path, &root, error));
+/* Whether the file is there and says anything: transformers falls back from an empty generation_config.json. */
+static xt_status is_written(const char *path, bool *out, xt_error *error) {
+  FileMap map;
+  *out = false;
+  if (!file_exists(path)) return XT_STATUS_OK;
+  TRY(file_read(path, FILE_SMALL, &map, error));
+  for (size_t i = 0; i < map.size && !*out; i++) *out = !memchr(" \t\r\n", map.data[i], 4);
+  file_map_close(&map);
+  return XT_STATUS_OK;
+}
+
+static xt_status load_files(const char *path, const char *generation, ModelConfig *out, xt_error *error) {
+  json_t *root = NULL, *settings = NULL;
+  bool written;
+  xt_status status;
+  TRY_DONE(json_parse_python(path, &root, error));
   const ConfigSource source = {path, root, error};
-  TRY_DONE(read(&source, out));
+  TRY_DONE(read_config(&source, out));
+  TRY_DONE(is_written(generation, &written, error));
+  if (written) {
+    TRY_DONE(json_parse_python(generation, &settings, error));
+    TRY_DONE(read_generation(&(ConfigSource){generation, settings, error}, out));
+  } else {
+    TRY_DONE(config_read_generation(&source, out)); /* files of before 2023 have the settings in config.json */
+  }
 done:
   json_decref(root);
-  free(path);
+  json_decref(settings);
   return status;
 }
 
@@ -318,12 +333,17 @@ done:
 
 xt_status model_config_load(const char *path, ModelConfig *out, xt_error *error) {
   ModelConfig config = {.repetition_penalty = 1};
+  xt_status status;
   if (gguf_is_file(path)) {
-    TRY(read_gguf(path, &config, error));
+    status = read_gguf(path, &config, error);
   } else {
-    TRY(read_file(path, "config.json", false, read_config, &config, error));
-    TRY(read_file(path, "generation_config.json", true, read_generation, &config, error));
+    char *own = NULL, *generation = NULL;
+    status = file_join(path, "config.json", &own, error);
+    if (!status) status = file_join(path, "generation_config.json", &generation, error);
+    if (!status) status = load_files(own, generation, &config, error);
+    free(own);
+    free(generation);
   }
-  *out = config;
-  return XT_STATUS_OK;
+  if (!status) *out = config;
+  return status;
 }

@@ -161,6 +161,18 @@ const char *arch_other_name(ArchRole role, const char *name) {
   return role == ARCH_UNEMBED ? rows[ARCH_UNEMBED].name : strchr(name, '.') + 1;
 }
 
+bool arch_head_differs(const ModelConfig *c, const Checkpoint *checkpoint) {
+  char embed[ARCH_NAME_SIZE], unembed[ARCH_NAME_SIZE];
+  if (!c->tied_embeddings) return false;
+  arch_tensor_name(c, ARCH_EMBED, 0, embed);
+  arch_tensor_name(c, ARCH_UNEMBED, 0, unembed);
+  const Tensor *e = checkpoint_find(checkpoint, embed), *u = checkpoint_find(checkpoint, unembed);
+  if (!e) e = checkpoint_find(checkpoint, arch_other_name(ARCH_EMBED, embed));
+  if (!u) u = checkpoint_find(checkpoint, arch_other_name(ARCH_UNEMBED, unembed));
+  if (!e || !u) return false;
+  return e->dtype != u->dtype || e->bytes != u->bytes || (e->data != u->data && memcmp(e->data, u->data, e->bytes) != 0);
+}
+
 static int64_t dim_size(const ModelConfig *c, Dim dim) {
   switch (dim) {
     case DIM_NONE:

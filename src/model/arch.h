@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "files/checkpoint.h"
 #include "files/model_config.h"
 
 /* What a tensor is to the forward pass. */
@@ -40,6 +41,9 @@ void arch_tensor_name(const ModelConfig *config, ArchRole role, int layer, char 
 /* The other name that a tensor may have in its place: files of a model without its head (BLOOM's) have names without the model's
  * prefix, and transformers 5 calls every unembedding lm_head.weight. Points into `name`, or is constant. */
 const char *arch_other_name(ArchRole role, const char *name);
+
+/* Whether the file has an unembedding that is not the embedding's matrix, though config.json ties the two. */
+bool arch_head_differs(const ModelConfig *config, const Checkpoint *checkpoint);
 
 /* Its shape: dims 1 (norms, biases: rows alone, cols 1) or 2 (row-major [rows, cols]). */
 typedef struct ArchShape {

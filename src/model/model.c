@@ -75,7 +75,7 @@ static int paired_rows(const ModelConfig *c, ArchRole role) {
 
 static MatrixSource matrix_source(const ModelConfig *c, ArchRole role, const Tensor *t) {
   const bool matrix = t->dims == 2;
-  return (MatrixSource){.dtype = t->dtype, .rows = (int)t->shape[0], .cols = matrix ? (int)t->shape[1] : 1, .data = t->data, .paired = paired_rows(c, role)};
+  return (MatrixSource){.dtype = t->dtype, .rows = t->dims ? (int)t->shape[0] : 1, .cols = matrix ? (int)t->shape[1] : 1, .data = t->data, .paired = paired_rows(c, role)};
 }
 
 static void element_values(const ModelConfig *c, ArchRole role, const Tensor *t, float *out) {
@@ -135,7 +135,7 @@ done:
 /* A tensor with q, k, v of each head in turn, as parts of a head each: all q, then all k, then all v. The caller frees *out. */
 static xt_status split_heads(const xt_model *m, const Tensor *t, MatrixSource **out, xt_error *error) {
   const int heads = m->config.heads, rows = m->config.head_dim;
-  const size_t bytes = (size_t)rows * (size_t)m->config.width * dtype_size(t->dtype);
+  const size_t bytes = dtype_bytes(t->dtype, (size_t)rows * (size_t)m->config.width);
   TRY(mem_alloc(out, 3 * (size_t)heads, sizeof **out, error));
   for (int kind = 0; kind < 3; kind++)
     for (int h = 0; h < heads; h++)
@@ -371,6 +371,7 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   TRY_DONE(hub_folder_refuse_adapter(path, error));
   TRY_DONE(model_config_load(path, &m->config, error));
   TRY_DONE(checkpoint_open(path, &m->checkpoint, error));
+  if (arch_head_differs(&m->config, m->checkpoint)) m->config.tied_embeddings = false; /* as transformers 5 does */
   TRY_DONE(check_tensors(m, error));
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {

@@ -180,7 +180,11 @@ static xt_status prepare(Trainer *t, xt_error *error) {
   } else {
     Checkpoint *checkpoint;
     TRY(checkpoint_open(o->model, &checkpoint, error));
-    const xt_status status = params_read(&t->params, checkpoint, o->model, t->state.weights, error);
+    xt_status status = XT_STATUS_OK;
+    if (arch_head_differs(&t->config, checkpoint))
+      status = err_set(error, XT_STATUS_UNSUPPORTED, o->model, "tie_word_embeddings", -1,
+                       "is true, but the weights have an unembedding of their own; for training say false in config.json");
+    if (!status) status = params_read(&t->params, checkpoint, o->model, t->state.weights, error);
     checkpoint_close(checkpoint);
     TRY(status);
   }

@@ -62,6 +62,11 @@ same "... and prints ids" "$(cat out)" "$(echo "$ids" | tr -d '[],')"
 refuses "... and refuses text" 3 "xtransplant generate: mute: the model has no tokenizer; give the prompt as token ids, with --ids" \
   "$X" generate -m mute --prompt-file prompt
 
+cp -r "$model" tied
+sed -i 's/"tie_word_embeddings": false/"tie_word_embeddings": true/' tied/config.json
+run "$X" generate -m tied --prompt-file prompt.ids --ids --json
+same "a model that ties its head, with a head of its own in the file, uses it" "$(grep -c '"tie_word_embeddings": true' tied/config.json) $code $(field ids <out)" "1 0 $ids"
+
 g="$X generate -m $model --prompt-file"
 refuses "no such file" 3 "xtransplant generate: nowhere: cannot open: No such file or directory" $g nowhere
 refuses "a folder as prompt" 3 "xtransplant generate: .: cannot read: is a directory" $g .

@@ -179,6 +179,33 @@ static void tokens_and_penalty(void **state) {
   assert_string_equal(c.dtype, "bfloat16");
 }
 
+/* What transformers takes the settings of a file without generation_config.json from, and what changes nothing. */
+static void settings_of_generation(void **state) {
+  (void)state;
+  ModelConfig c = good("{" LLAMA ",\"repetition_penalty\":1.5}", NULL);
+  assert_true(c.repetition_penalty == 1.5);
+  c = good("{" LLAMA ",\"repetition_penalty\":1.5}", " \n");
+  assert_true(c.repetition_penalty == 1.5);
+  c = good("{" LLAMA ",\"repetition_penalty\":1.5,\"num_beams\":4}", "{}");
+  assert_true(c.repetition_penalty == 1);
+  c = good("{" LLAMA "}", "{\"num_beams\":1,\"min_length\":0,\"bad_words_ids\":null,\"suppress_tokens\":[],\"forced_eos_token_id\":null,"
+                          "\"guidance_scale\":1.0,\"temperature\":0.3,\"top_k\":5,\"max_length\":4,\"length_penalty\":2.0,\"use_cache\":true}");
+  assert_true(c.repetition_penalty == 1);
+}
+
+static void json_as_python_reads_it(void **state) {
+  (void)state;
+  const ModelConfig c = good("{" LLAMA ",\"time_step_limit\":[0.0,Infinity,-Infinity],\"x\":NaN,\"y\":\"a \\\"NaN\",\"rope_theta\":7,\"rope_theta\":500}", NULL);
+  assert_true(c.rotary[0].theta == 500); /* the last of two */
+}
+
+static void both_spellings_of_rope(void **state) {
+  (void)state;
+  const ModelConfig c = good("{" LLAMA ",\"rope_theta\":900.0,\"rope_scaling\":{\"rope_type\":\"llama3\"," LLAMA3 "},"
+                             "\"rope_parameters\":{\"rope_theta\":900,\"rope_type\":\"llama3\"," LLAMA3 "}}", NULL);
+  assert_true(c.rotary[0].scaling == ROPE_SCALING_LLAMA3 && c.rotary[0].theta == 900);
+}
+
 typedef struct Bad {
   const char *config, *generation;
   xt_status status;
@@ -220,7 +247,25 @@ static void contradictions_are_refused_by_name(void **state) {
       {"{" LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, UNSUPPORTED, "quantization_config", "gptq"},
       {"{" LLAMA ",\"rope_theta\":0}", NULL, INPUT, "rope_theta", "expected 1"},
       {"{" LLAMA ",\"rope_scaling\":3}", NULL, INPUT, "rope_scaling", "an object"},
-      {"{" LLAMA ",\"rope_scaling\":{},\"rope_parameters\":{}}", NULL, INPUT, "rope_scaling", "only one"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},\"rope_parameters\":{\"type\":\"linear\",\"factor\":3}}", NULL, INPUT,
+       "rope_scaling", "otherwise than"},
+      {"{" LLAMA ",\"rope_theta\":Infinity}", NULL, INPUT, "rope_theta", "a string"},
+      {"{" LLAMA ",\"x\":Infinit}", NULL, INPUT, "", "not valid JSON"},
+      {"{" LLAMA ",\"sliding_window\":16}", NULL, UNSUPPORTED, "sliding_window", "no window"},
+      {"{" MISTRAL ",\"sliding_window\":16,\"layer_types\":[\"sliding_attention\",\"full_attention\",\"sliding_attention\",\"full_attention\"]}", NULL,
+       UNSUPPORTED, "layer_types", "layer 1"},
+      {"{" LLAMA "}", "{\"no_repeat_ngram_size\":2}", UNSUPPORTED, "no_repeat_ngram_size", "greedy"},
+      {"{" LLAMA "}", "{\"bad_words_ids\":[[3]]}", UNSUPPORTED, "bad_words_ids", "greedy"},
+      {"{" LLAMA "}", "{\"suppress_tokens\":[3]}", UNSUPPORTED, "suppress_tokens", "greedy"},
+      {"{" LLAMA "}", "{\"begin_suppress_tokens\":[3]}", UNSUPPORTED, "begin_suppress_tokens", "greedy"},
+      {"{" LLAMA "}", "{\"min_new_tokens\":3}", UNSUPPORTED, "min_new_tokens", "greedy"},
+      {"{" LLAMA "}", "{\"min_length\":3}", UNSUPPORTED, "min_length", "greedy"},
+      {"{" LLAMA "}", "{\"forced_eos_token_id\":2}", UNSUPPORTED, "forced_eos_token_id", "greedy"},
+      {"{" LLAMA "}", "{\"forced_bos_token_id\":0}", UNSUPPORTED, "forced_bos_token_id", "greedy"},
+      {"{" LLAMA "}", "{\"num_beams\":3}", UNSUPPORTED, "num_beams", "greedy"},
+      {"{" LLAMA "}", "{\"sequence_bias\":[[[3],-5.0]]}", UNSUPPORTED, "sequence_bias", "greedy"},
+      {"{" LLAMA "}", "{\"guidance_scale\":1.5}", UNSUPPORTED, "guidance_scale", "greedy"},
+      {"{" LLAMA "}", "{\"watermarking_config\":{\"bias\":2}}", UNSUPPORTED, "watermarking_config", "greedy"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", NULL, INPUT, "factor", "missing"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}", NULL, INPUT, "factor", "expected 1"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"yarn\",\"factor\":2}}", NULL, INPUT, "rope_type", "linear"},
@@ -256,7 +301,7 @@ static void contradictions_are_refused_by_name(void **state) {
     const xt_status status = load(cases[i].config, cases[i].generation, &out, &error);
     if (status != cases[i].status || strcmp(error.field, cases[i].field) != 0 || !strstr(error.message, cases[i].text))
       fail_msg("%s: status %d, field \"%s\", \"%s\"", cases[i].config, status, error.field, error.message);
-    assert_non_null(strstr(error.file, cases[i].generation ? "generation_config.json" : "config.json"));
+    assert_non_null(strstr(error.file, cases[i].generation && cases[i].generation[0] ? "generation_config.json" : "config.json"));
     assert_int_equal(out.layers, 77); /* left alone */
   }
 }
@@ -269,6 +314,9 @@ int main(void) {
       cmocka_unit_test(families_differ_by_data),
       cmocka_unit_test(families_with_keys_of_their_own),
       cmocka_unit_test(tokens_and_penalty),
+      cmocka_unit_test(settings_of_generation),
+      cmocka_unit_test(json_as_python_reads_it),
+      cmocka_unit_test(both_spellings_of_rope),
       cmocka_unit_test(contradictions_are_refused_by_name),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
