@@ -164,6 +164,11 @@ MODELS = [
                                 layer_types=["sliding_attention"] * 3 + ["full_attention", "sliding_attention"]), 1),
     # q, k, v fused, and gate, up.
     GoldenModel("phi3", like("Phi3ForCausalLM", sliding_window=9, pad_token_id=0), 1, layout="safetensors-sharded"),
+    # Angles by the sequence's length: beyond 36 positions others, which one of the prompts has from its beginning and no response comes to.
+    GoldenModel("phi3-longrope", like("Phi3ForCausalLM", pad_token_id=0, original_max_position_embeddings=36, partial_rotary_factor=0.75,
+                                      rope_scaling={"type": "longrope", "short_factor": [1.0, 1.25, 1.5], "long_factor": [1.0, 2.5, 6.0]}), 1),
+    # The base grows with the length beyond 24 positions.
+    GoldenModel("llama-dynamic", llama(max_position_embeddings=24, rope_scaling={"type": "dynamic", "factor": 4.0}), 2),
     # A curve with learned numbers in place of gate and activation; norms of heads; llama3's angles.
     GoldenModel("apertus", like("ApertusForCausalLM", hidden_act="xielu", rope_theta=12000000.0,
                                 rope_scaling={"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,

@@ -78,6 +78,12 @@ def residual_scale(model):
     return getattr(model.config, "residual_multiplier", 1.0)
 
 
+def forget_lengths(model):
+    """Dynamic rotary angles keep those of the longest sequence so far, until a short one comes."""
+    if (getattr(model.config, "rope_parameters", None) or {}).get("rope_type") == "dynamic":
+        model(torch.tensor([[1]]), use_cache=False)
+
+
 def tensor_of(output):
     return output[0] if isinstance(output, tuple) else output
 
@@ -121,6 +127,7 @@ def edited(model, edits):
 @torch.no_grad()
 def capture(model, ids):
     """Taps of the last token: embed [C], attn, mid, ffn, block [N, C], logits [V]."""
+    forget_lengths(model)
     layers = len(layers_of(model))
     kept = {tap: [None] * layers for tap in TAPS}
     embed = []
@@ -160,6 +167,7 @@ class Generated:
 @torch.no_grad()
 def greedy(model, ids, edits=(), penalty=1.0, count=20):
     """Greedy decoding with a KV cache; the edits touch the prefill only. Does not stop at EOS."""
+    forget_lengths(model)
     cache = DynamicCache(config=model.config)
     processor = RepetitionPenaltyLogitsProcessor(float(penalty)) if penalty != 1.0 else None
     sequence = torch.tensor([ids])
@@ -185,6 +193,7 @@ def greedy(model, ids, edits=(), penalty=1.0, count=20):
 @torch.no_grad()
 def generate_with_transformers(model, ids, edits=(), count=20, **options):
     """model.generate itself, with the edits in force during its first forward call."""
+    forget_lengths(model)
     calls = [0]
     count_call = model.register_forward_pre_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
 

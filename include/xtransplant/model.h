@@ -55,7 +55,8 @@ typedef struct xt_model_info {
   const char *weight_format;/* "safetensors", "pytorch .bin" or "GGUF" */
   const char *kernels;      /* in use: the CPU's ("avx2", ...), or the GPU ("opencl:0"); "" before weights are loaded */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
-  int max_positions;
+  int max_positions;        /* that can be run: more than any memory holds where positions have no bound */
+  int trained_positions;    /* max_position_embeddings */
   int sliding_window;       /* 0: none */
   double rope_theta, norm_eps;
   const char *rope_scaling; /* "none", "linear", "llama3", ... */

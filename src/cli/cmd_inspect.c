@@ -20,7 +20,7 @@ static const Option options[] = {
 #define PLAN_NEW 20
 
 static int plan_prompt(const xt_model_info *info) {
-  const int room = info->max_positions - PLAN_NEW;
+  const int room = info->trained_positions - PLAN_NEW;
   return room < PLAN_PROMPT ? (room > 0 ? room : 1) : PLAN_PROMPT;
 }
 
@@ -71,7 +71,7 @@ static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
       {"head_dim", json_integer(info->head_dim)},
       {"feed_forward", json_integer(info->feed_forward)},
       {"vocab", json_integer(info->vocab)},
-      {"max_positions", json_integer(info->max_positions)},
+      {"max_positions", json_integer(info->trained_positions)},
       {"sliding_window", info->sliding_window ? json_integer(info->sliding_window) : json_null()},
       {"rope_theta", json_number(info->rope_theta)},
       {"rope_scaling", json_string(info->rope_scaling)},
@@ -140,7 +140,7 @@ static void print_as_text(const LoadedModel *model) {
   printf("layers         %d (0 to %d), width %d, feed-forward %d\n", info->layers, info->layers - 1, info->width, info->feed_forward);
   printf("attention      %d heads of %d, %d for keys and values%s\n", info->heads, info->head_dim, info->kv_heads,
          info->qkv_bias ? ", biases on q, k and v" : "");
-  printf("positions      %d, ", info->max_positions);
+  printf("positions      %d, ", info->trained_positions);
   if (info->sliding_window) printf("sliding window %d, ", info->sliding_window);
   printf("rotary base %g, scaling %s\n", info->rope_theta, info->rope_scaling);
   printf("vocabulary     %d, unembedding %s\n", info->vocab, info->tied_embeddings ? "tied to the embedding" : "of its own");

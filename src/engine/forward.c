@@ -7,7 +7,16 @@
 #include "model/arch.h"
 #include "model/rope.h"
 
+static void release_prompt_angles(Forward *f) {
+  for (int i = 0; i < MODEL_ROTARIES; i++) {
+    f->backend->ops->release(f->backend, f->prompt_cos_sin[i]);
+    f->prompt_cos_sin[i] = (Dev){0};
+  }
+  f->prompt_class = 0;
+}
+
 static void release_angles(Forward *f) {
+  release_prompt_angles(f);
   for (int i = 0; i < MODEL_ROTARIES; i++) {
     f->backend->ops->release(f->backend, f->cos_sin[i]);
     f->cos_sin[i] = (Dev){0};
@@ -27,7 +36,7 @@ static xt_status reserve_angles(Forward *f, int positions, xt_error *error) {
   release_angles(f);
   for (int i = 0; i < arch_rotaries(c); i++) {
     TRY_DONE(f->backend->ops->alloc(f->backend, floats * sizeof *table, &f->cos_sin[i], error));
-    rope_table(&c->rotary[i], c->rope_width, 0, positions, table);
+    rope_table(&c->rotary[i], c->rope_width, 0, positions, 0, table);
     f->backend->ops->upload(f->backend, f->cos_sin[i], table, floats * sizeof *table);
   }
   if (c->sinusoids) {
@@ -36,6 +45,26 @@ static xt_status reserve_angles(Forward *f, int positions, xt_error *error) {
     f->backend->ops->upload(f->backend, f->sinusoids, table, wide * sizeof *table);
   }
   f->positions = positions;
+done:
+  free(table);
+  return status;
+}
+
+xt_status forward_prompt(Forward *f, int length, xt_error *error) {
+  const ModelConfig *c = &f->model->config;
+  const size_t floats = (size_t)length * (size_t)c->rope_width;
+  const int kind = rope_class(c, length);
+  float *table;
+  release_prompt_angles(f);
+  if (kind == 0) return XT_STATUS_OK;
+  TRY(mem_alloc(&table, floats, sizeof *table, error));
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < arch_rotaries(c); i++) {
+    TRY_DONE(f->backend->ops->alloc(f->backend, floats * sizeof *table, &f->prompt_cos_sin[i], error));
+    rope_table(&c->rotary[i], c->rope_width, 0, length, length, table);
+    f->backend->ops->upload(f->backend, f->prompt_cos_sin[i], table, floats * sizeof *table);
+  }
+  f->prompt_class = kind;
 done:
   free(table);
   return status;
@@ -168,17 +197,18 @@ static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int ro
 }
 
 /* Queries and keys, rotated where they lie. */
-static void rotate_queries(Forward *f, IndexList positions, int rotary, Dev q, Dev k, int rows) {
+static void rotate_queries(Forward *f, const Batch *b, Slice s, int rotary, Dev q, Dev k) {
   const ModelConfig *c = &f->model->config;
-  RopeArgs args = {.style = c->rope_style, .x = q, .ld = f->sizes.qkv_width, .rows = rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
-                   .width = c->rope_width, .positions = positions, .cos_sin = f->cos_sin[rotary]};
+  const Dev *angles = b->store && f->prompt_class ? f->prompt_cos_sin : f->cos_sin;
+  RopeArgs args = {.style = c->rope_style, .x = q, .ld = f->sizes.qkv_width, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
+                   .width = c->rope_width, .positions = from_row(b->positions, s.first), .cos_sin = angles[rotary]};
   if (c->queries_apart) {
     args.heads = c->heads;
-    args.cos_sin = f->cos_sin[rotary + 1];
+    args.cos_sin = angles[rotary + 1];
     f->backend->ops->rope(f->backend, &args);
     args.x = k;
     args.heads = c->kv_heads;
-    args.cos_sin = f->cos_sin[rotary];
+    args.cos_sin = angles[rotary];
   }
   f->backend->ops->rope(f->backend, &args);
 }
@@ -194,7 +224,7 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   if (c->pre_norm) norm_rows(f, norm, x, w->norm_attn, s.rows);
   be->ops->matmul(be, q, c->pre_norm ? norm : x, w->qkv, w->qkv_bias, s.rows);
   if (c->qk_norm && !c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
-  if (rotary >= 0) rotate_queries(f, from_row(b->positions, s.first), rotary, q, k, s.rows);
+  if (rotary >= 0) rotate_queries(f, b, s, rotary, q, k);
   if (c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
   if (b->store)
     be->ops->prefix_store(be, b->store, layer, k, v, ld, s.rows, b->store_first + s.first);

@@ -20,6 +20,8 @@ typedef struct Forward {
   ActivationSizes sizes;
   Dev block;              /* all activation buffers, at the offsets of `sizes` */
   Dev cos_sin[MODEL_ROTARIES]; /* rotary angles of positions 0..positions-1, by ModelConfig.rotary */
+  Dev prompt_cos_sin[MODEL_ROTARIES]; /* of the prompt whose inner positions run (forward_prompt), where they are others: */
+  int prompt_class;       /* 0: they are the same; else rope_class's */
   Dev sinusoids;          /* the same positions' [positions, C], where the architecture has them */
   int positions;
   AttendSpan *spans;      /* [work_rows] of the rows that a layer's half works on */
@@ -50,6 +52,8 @@ typedef struct Batch {
 
 /* Zeroed `f` first. Growing keeps nothing of the buffers' contents. */
 xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error);
+/* What is stored from here on (Batch.store) are inner positions of a prompt of `length` tokens, by which rotary angles may go. */
+xt_status forward_prompt(Forward *f, int length, xt_error *error);
 void forward_release(Forward *f);
 
 /* Row `row` of the pass's own residual stream buffer, [rows, C]. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/rope.h"
 
 /* ---- which are the same ----------------------------------------------------------------------- */
 
@@ -111,13 +112,19 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
   forward_keys(f, &batch, layers - 1);
 }
 
+/* Whether rotary angles of both prompts, which have a last token more, are the same. */
+static bool same_angles(const xt_session *s, const PrefixKey *a, const PrefixKey *b) {
+  return rope_class(&s->model->config, (int)a->count + 1) == rope_class(&s->model->config, (int)b->count + 1);
+}
+
 static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *computed, xt_error *error) {
   xt_session *s = pool->session;
   const BackendOps *ops = s->backend->ops;
   Prefix *p = &pool->list[index];
   size_t done = 0;
   TRY(ops->prefix_create(s->backend, session_kv_shape(s), (int)p->key.count, &p->kv, error));
-  if (index > 0 && pool->list[index - 1].kv) done = shared_positions(&pool->list[index - 1].key, &p->key);
+  TRY(forward_prompt(&s->forward, (int)p->key.count + 1, error));
+  if (index > 0 && pool->list[index - 1].kv && same_angles(s, &pool->list[index - 1].key, &p->key)) done = shared_positions(&pool->list[index - 1].key, &p->key);
   if (done) ops->prefix_copy(s->backend, p->kv, pool->list[index - 1].kv, (int)done);
   *computed = p->key.count - done;
   for (bool begun = false; done < p->key.count; begun = true) {

@@ -13,6 +13,7 @@
 #include "engine/prefixes.h"
 #include "engine/rows.h"
 #include "xtransplant/score.h"
+#include "model/rope.h"
 
 #define WAVE_ROWS 1024 /* products gain nothing from more */
 
@@ -134,6 +135,9 @@ static xt_status check_request(const xt_model *m, const xt_score_request *r, siz
   const int32_t last = r->ids[r->count - 1];
   if (last < 0 || last >= m->config.vocab)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "token %zu is id %d; the model has ids 0 to %d", r->count - 1, (int)last, m->config.vocab - 1);
+  if (rope_class(&m->config, (int)r->first) != rope_class(&m->config, (int)r->count))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "has %zu tokens; rotary angles of sequences beyond %d go by their length, and such texts are "
+                   "not scored", r->count, m->config.rotary[0].original_positions);
   return request_check(m, &(xt_request){.ids = r->ids, .count = r->count - 1}, index, 0, error);
 }
 

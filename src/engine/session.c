@@ -63,6 +63,11 @@ xt_status request_check(const xt_model *model, const xt_request *request, size_t
   snprintf(field, sizeof field, "request %zu", index);
   if (request->count == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "the prompt has no tokens");
   const size_t positions = request->count + (size_t)(max_new_tokens > 0 ? max_new_tokens - 1 : 0);
+  const size_t original = (size_t)c->rotary[0].original_positions;
+  if (c->begins_anew && request->count <= original && positions > original)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                   "the prompt's %zu tokens and %d new ones go beyond %zu positions, from where on %s has other angles for all of them; "
+                   "at most %zu new tokens are possible", request->count, max_new_tokens, original, c->architecture, original - request->count + 1);
   if (positions > (size_t)c->max_positions && !c->unbounded)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
                    "the prompt's %zu tokens and %d new ones need %zu positions; the model has %d (max_position_embeddings)",

@@ -25,7 +25,7 @@ static xt_status read_layer_types(const ConfigSource *s, ModelConfig *out, bool 
 static xt_status read_window(const ConfigSource *s, const Family *family, ModelConfig *out) {
   /* An explicit null is "none"; only an absent key takes the class's default. */
   if (!json_object_get(s->root, "sliding_window")) out->sliding_window = family->sliding_window;
-  TRY(config_int(s, "sliding_window", 1, CONFIG_POSITIONS_MAX, &out->sliding_window));
+  TRY(config_int(s, "sliding_window", 1, MODEL_POSITIONS_MAX, &out->sliding_window));
   if (family->window != WINDOW_FROM && family->window != WINDOW_ROTARY) return XT_STATUS_OK;
   bool used = false;
   TRY(config_bool(s, "use_sliding_window", &used));
@@ -37,7 +37,7 @@ static xt_status read_window(const ConfigSource *s, const Family *family, ModelC
  * drops positions. What it computes with such a file is neither. */
 static xt_status refuse_windows(const ConfigSource *s, const Family *family, const ModelConfig *out) {
   int window = 0;
-  if (family->window == WINDOW_NONE) TRY(config_int(s, "sliding_window", 0, CONFIG_POSITIONS_MAX, &window));
+  if (family->window == WINDOW_NONE) TRY(config_int(s, "sliding_window", 0, MODEL_POSITIONS_MAX, &window));
   if (window > 0 && window < out->max_positions)
     return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "sliding_window", "%s knows no window, yet transformers 5 drops positions by it; take it out of the file",
                          family->architecture);

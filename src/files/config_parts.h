@@ -9,7 +9,7 @@
 #include "files/model_config.h"
 
 /* Far above any model, and small enough that products of two stay inside int64_t. */
-enum { CONFIG_WIDTH_MAX = 1 << 20, CONFIG_VOCAB_MAX = 1 << 24, CONFIG_POSITIONS_MAX = 1 << 30 };
+enum { CONFIG_WIDTH_MAX = 1 << 20, CONFIG_VOCAB_MAX = 1 << 24 };
 
 /* Where biases of q, k, v and o are. */
 typedef enum AttentionBias { BIAS_NONE = 0, BIAS_QKV, BIAS_ALL, BIAS_ALL_BY_KEY, BIAS_QKV_BY_KEY } AttentionBias;

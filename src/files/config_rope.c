@@ -37,6 +37,29 @@ static xt_status read_yarn(const ConfigSource *rope, Rotary *out) {
   return XT_STATUS_OK;
 }
 
+static xt_status read_factors(const ConfigSource *rope, const char *key, int count, float *out) {
+  const json_t *list = json_object_get(rope->root, key);
+  if (!json_is_array(list) || json_array_size(list) != (size_t)count)
+    return CONFIG_REFUSE(rope, XT_STATUS_INPUT, key, "expected a list of %d numbers, one for each pair of a head", count);
+  for (int k = 0; k < count; k++) {
+    const double value = json_number_value(json_array_get(list, (size_t)k));
+    if (!(value >= 1e-6 && value <= 1e9)) return CONFIG_REFUSE(rope, XT_STATUS_INPUT, key, "number %d is not one above 0", k);
+    out[k] = (float)value;
+  }
+  return XT_STATUS_OK;
+}
+
+/* LongRoPE (Ding et al. 2024), as transformers has it. */
+static xt_status read_longrope(const ConfigSource *rope, const ModelConfig *config, double part, Rotary *out) {
+  const int count = (int)((double)config->head_dim * part) / 2;
+  if (count > ROPE_FACTORS_MAX) return CONFIG_REFUSE(rope, XT_STATUS_UNSUPPORTED, "long_factor", "%d numbers are not handled; at most %d are", count, ROPE_FACTORS_MAX);
+  out->factor = (double)config->max_positions / out->original_positions;
+  TRY(config_real(rope, "factor", 1e-6, 1e6, &out->factor));
+  TRY(config_real(rope, "attention_factor", 0, 1e6, &out->attention_factor));
+  TRY(read_factors(rope, "short_factor", count, out->short_factor));
+  return read_factors(rope, "long_factor", count, out->long_factor);
+}
+
 static xt_status read_llama3(const ConfigSource *rope, Rotary *out) {
   TRY(need_real(rope, "low_freq_factor", 1e-6, 1e6, &out->low_freq));
   TRY(need_real(rope, "high_freq_factor", 1e-6, 1e6, &out->high_freq));
@@ -45,10 +68,11 @@ static xt_status read_llama3(const ConfigSource *rope, Rotary *out) {
   return XT_STATUS_OK;
 }
 
-static xt_status read_scaling(const ConfigSource *rope, RopeScaling *out) {
+/* Phi-3's first files call longrope "su" or "yarn". */
+static xt_status read_scaling(const ConfigSource *rope, bool phi, RopeScaling *out) {
   static const char *const kinds[] = {
       [ROPE_SCALING_NONE] = "default", [ROPE_SCALING_LINEAR] = "linear", [ROPE_SCALING_LLAMA3] = "llama3",
-      [ROPE_SCALING_DYNAMIC] = "dynamic", [ROPE_SCALING_YARN] = "yarn"};
+      [ROPE_SCALING_DYNAMIC] = "dynamic", [ROPE_SCALING_YARN] = "yarn", [ROPE_SCALING_LONGROPE] = "longrope"};
   const size_t count = sizeof kinds / sizeof *kinds;
   const char *old = NULL, *kind = NULL;
   TRY(json_get_text(rope->root, "type", &old, rope->path, rope->error));
@@ -56,10 +80,11 @@ static xt_status read_scaling(const ConfigSource *rope, RopeScaling *out) {
   if (kind && old && strcmp(kind, old) != 0)
     return CONFIG_REFUSE(rope, XT_STATUS_INPUT, "rope_type", "is \"%.32s\", but \"type\" says \"%.32s\"", kind, old);
   if (!kind) kind = old ? old : "default";
+  if (phi && (strcmp(kind, "su") == 0 || strcmp(kind, "yarn") == 0)) kind = "longrope";
   size_t found = 0;
   while (found < count && strcmp(kinds[found], kind) != 0) found++;
   if (found == count)
-    return CONFIG_REFUSE(rope, XT_STATUS_UNSUPPORTED, "rope_type", "\"%.64s\" is not handled; known: default, linear, dynamic, yarn, llama3", kind);
+    return CONFIG_REFUSE(rope, XT_STATUS_UNSUPPORTED, "rope_type", "\"%.64s\" is not handled; known: default, linear, dynamic, yarn, llama3, longrope", kind);
   *out = (RopeScaling)found;
   return XT_STATUS_OK;
 }
@@ -77,14 +102,14 @@ static xt_status read_queries(const ConfigSource *rope, ModelConfig *out) {
   Rotary *queries = &out->rotary[1];
   *queries = out->rotary[0];
   TRY(need_real(rope, "llama_4_scaling_beta", 0, 1e6, &queries->query_beta));
-  TRY(config_need_int(rope, "original_max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &queries->original_positions));
+  TRY(config_need_int(rope, "original_max_position_embeddings", 1, MODEL_POSITIONS_MAX, &queries->original_positions));
   out->queries_apart = queries->query_beta > 0;
   return XT_STATUS_OK;
 }
 
 /* `rope` is the rope_scaling or rope_parameters object, or one layer type's; `part` the rotated part of a head. */
 static xt_status read_rotary(const ConfigSource *rope, const ConfigSource *s, const ModelConfig *config, double *part, Rotary *out) {
-  TRY(read_scaling(rope, &out->scaling));
+  TRY(read_scaling(rope, config->family == FAMILY_PHI3, &out->scaling));
   TRY(config_real(rope, "partial_rotary_factor", 0, 1, part));
   TRY(config_real(rope, "rope_theta", 1, 1e15, &out->theta));
   if (out->scaling == ROPE_SCALING_NONE) return XT_STATUS_OK;
@@ -93,13 +118,15 @@ static xt_status read_rotary(const ConfigSource *rope, const ConfigSource *s, co
     TRY(config_real(rope, "alpha", 0, 1e9, &alpha));
     if (alpha > 0) return stretch_theta(config, alpha, out);
   }
-  TRY(need_real(rope, "factor", 1, 1e6, &out->factor));
-  if (out->scaling == ROPE_SCALING_LLAMA3 || out->scaling == ROPE_SCALING_YARN) {
-    /* Where both places give it, transformers lets the top level win. */
-    out->original_positions = config->max_positions;
-    TRY(config_int(rope, "original_max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &out->original_positions));
-    TRY(config_int(s, "original_max_position_embeddings", 1, CONFIG_POSITIONS_MAX, &out->original_positions));
+  if (out->scaling != ROPE_SCALING_LONGROPE) TRY(need_real(rope, "factor", 1, 1e6, &out->factor));
+  out->original_positions = config->max_positions;
+  if (out->scaling != ROPE_SCALING_LINEAR && out->scaling != ROPE_SCALING_DYNAMIC) {
+    /* Where both places give it, transformers lets the top level win; Phi-3's class has a default there. */
+    TRY(config_int(rope, "original_max_position_embeddings", 1, MODEL_POSITIONS_MAX, &out->original_positions));
+    if (config->family == FAMILY_PHI3) out->original_positions = 4096;
+    TRY(config_int(s, "original_max_position_embeddings", 1, MODEL_POSITIONS_MAX, &out->original_positions));
   }
+  if (out->scaling == ROPE_SCALING_LONGROPE) return read_longrope(rope, config, *part, out);
   if (out->scaling == ROPE_SCALING_LLAMA3) return read_llama3(rope, out);
   if (out->scaling == ROPE_SCALING_YARN) return read_yarn(rope, out);
   return XT_STATUS_OK;
@@ -160,13 +187,16 @@ static xt_status read_rope(const ConfigSource *s, const Family *family, ModelCon
   if (nested) TRY(read_by_type(s, rope, out, &part));
   else if (rope) TRY(read_rotary(&(ConfigSource){s->path, rope, s->error}, s, out, &part, full)); /* the full layers' */
   if (family->queries_apart && rope && !nested) TRY(read_queries(&(ConfigSource){s->path, rope, s->error}, out));
+  out->unbounded = family->unbounded || full->scaling == ROPE_SCALING_DYNAMIC;
+  out->begins_anew = out->family == FAMILY_PHI3 && full->scaling == ROPE_SCALING_LONGROPE;
   return set_width(s, family, part, out);
 }
 
 static bool same_rotary(const Rotary *a, const Rotary *b) {
   return a->theta == b->theta && a->scaling == b->scaling && a->factor == b->factor && a->low_freq == b->low_freq && a->high_freq == b->high_freq &&
          a->attention_factor == b->attention_factor && a->beta_fast == b->beta_fast && a->beta_slow == b->beta_slow &&
-         a->original_positions == b->original_positions && a->query_beta == b->query_beta;
+         a->original_positions == b->original_positions && a->query_beta == b->query_beta &&
+         memcmp(a->short_factor, b->short_factor, sizeof a->short_factor) == 0 && memcmp(a->long_factor, b->long_factor, sizeof a->long_factor) == 0;
 }
 
 xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelConfig *out) {

@@ -257,15 +257,15 @@ static xt_status read_factors(const Checkpoint *checkpoint, ModelConfig *config,
   const Tensor *t = checkpoint_find(checkpoint, "rope_freqs.weight");
   if (!t) return XT_STATUS_OK;
   const int pairs = config->rope_width / 2;
-  if (t->dtype != DTYPE_F32 || t->dims != 1 || t->shape[0] != pairs || pairs > MODEL_PAIRS_MAX)
+  if (t->dtype != DTYPE_F32 || t->dims != 1 || t->shape[0] != pairs || pairs > ROPE_FACTORS_MAX)
     return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t), "expected %d values of F32", pairs);
   Rotary *rotary = &config->rotary[0];
   if (rotary->scaling != ROPE_SCALING_NONE)
     return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, t->name, tensor_offset(t), "stands beside rope.scaling.type, which is not handled");
-  memcpy(rotary->factors, t->data, t->bytes);
+  memcpy(rotary->short_factor, t->data, t->bytes);
   rotary->scaling = ROPE_SCALING_TABLE;
   for (int i = 0; i < pairs; i++)
-    if (!(rotary->factors[i] >= 1e-6f && rotary->factors[i] <= 1e6f))
+    if (!(rotary->short_factor[i] >= 1e-6f && rotary->factors[i] <= 1e6f))
       return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + 4 * i, "value %d is no factor of a frequency", i);
   return XT_STATUS_OK;
 }

@@ -94,7 +94,7 @@ static xt_status read_sizes(const ConfigSource *s, const Family *family, ModelCo
   TRY(config_need_int(s, "vocab_size", 1, CONFIG_VOCAB_MAX, &out->vocab));
   TRY(read_heads(s, family, out));
   out->max_positions = family->max_positions;
-  TRY(config_int(s, key_of(s, family->positions_key, "max_position_embeddings"), 1, CONFIG_POSITIONS_MAX, &out->max_positions));
+  TRY(config_int(s, key_of(s, family->positions_key, "max_position_embeddings"), 1, MODEL_POSITIONS_MAX, &out->max_positions));
   out->norm_eps = family->norm_eps;
   TRY(config_real(s, key_of(s, family->eps_key, family->norm == NORM_LAYER ? "layer_norm_eps" : "rms_norm_eps"), 0, 1, &out->norm_eps));
   out->tied_embeddings = family->tied;
@@ -193,7 +193,6 @@ static xt_status read_layer(const ConfigSource *s, const Family *family, ModelCo
   out->embed_norm = family->embed_norm;
   out->sinusoids = family->sinusoids;
   out->alibi = family->alibi;
-  out->unbounded = family->unbounded;
   TRY(read_switches(s, out));
   if (family->qk_norm_key) TRY(config_bool(s, family->qk_norm_key, &own_norms));
   if (own_norms) out->qk_norm = QK_NORM_OWN_HEAD;

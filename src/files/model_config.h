@@ -12,8 +12,9 @@
 #include "xtransplant/model.h"
 
 #define MODEL_LAYERS_MAX 1024 /* no model has a third of that */
+#define MODEL_POSITIONS_MAX (1 << 30)
 #define MODEL_ROTARIES 2      /* rotary bases that one model's layers can differ in */
-#define MODEL_PAIRS_MAX 256   /* frequencies of a table */
+#define ROPE_FACTORS_MAX 256  /* one for each pair of a head */
 
 typedef enum ModelFamily {
   FAMILY_LLAMA = 0, FAMILY_MISTRAL, FAMILY_QWEN2, FAMILY_QWEN3, FAMILY_GEMMA2, FAMILY_GEMMA3, FAMILY_COHERE, FAMILY_COHERE2, FAMILY_OLMO2,
@@ -39,7 +40,8 @@ typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle; /* what turns 
 
 typedef enum RopeScaling {
   ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN,
-  ROPE_SCALING_TABLE /* each frequency divided by a factor of its own: GGUF's rope_freqs.weight */
+  ROPE_SCALING_TABLE, /* each frequency divided by a factor of its own: GGUF's rope_freqs.weight */
+  ROPE_SCALING_LONGROPE
 } RopeScaling;
 
 /* What a file calls its tensors. */
@@ -51,10 +53,11 @@ typedef struct Rotary {
   RopeScaling scaling;
   double factor;                  /* linear, llama3, dynamic, yarn */
   double low_freq, high_freq;     /* llama3 */
-  double attention_factor;        /* yarn: 0: derived from factor */
+  double attention_factor;        /* yarn, longrope: 0: derived from factor */
   double beta_fast, beta_slow;    /* yarn */
-  int original_positions;         /* llama3, yarn */
-  float factors[MODEL_PAIRS_MAX]; /* table: [rope_width / 2] */
+  int original_positions;         /* llama3, yarn; dynamic, longrope: the length beyond which angles are others */
+  float short_factor[ROPE_FACTORS_MAX], long_factor[ROPE_FACTORS_MAX]; /* [width/2]: longrope up to that length, and beyond; table: the
+                                                                          former alone */
   double query_beta;              /* 0: none; else angles' cosines and sines are times 1 + query_beta ln(1 + floor(position / original_positions)) */
 } Rotary;
 
@@ -99,6 +102,7 @@ typedef struct ModelConfig {
 
   RopeStyle rope_style;
   int rope_width;                 /* floats of a head that are rotated */
+  bool begins_anew;               /* what goes beyond longrope's original positions would be run again from its beginning (Phi-3) */
   bool queries_apart;             /* queries are rotated by the set after their layer's */
   Rotary rotary[MODEL_ROTARIES];
   int sliding_window;             /* 0: no layer slides; a key is seen while query - key < window */

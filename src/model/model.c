@@ -331,7 +331,7 @@ uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int 
   const int batch = rows > m->limits.work_rows ? rows : m->limits.work_rows;
   return sizes_activations(c, &m->limits, batch).total * sizeof(float) +
          cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * 
-             (uint64_t)(c->rope_width * arch_rotaries(c) + (c->sinusoids ? c->width : 0)) * sizeof(float);
+             (uint64_t)(c->rope_width * arch_rotaries(c) * (c->unbounded || c->begins_anew ? 2 : 1) + (c->sinusoids ? c->width : 0)) * sizeof(float);
 }
 
 static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_error *error) {
@@ -468,7 +468,7 @@ static uint64_t count_parameters(const xt_model *m) {
 }
 
 void xt_model_get_info(const xt_model *m, xt_model_info *info) {
-  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "table"};
+  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "table", "longrope"};
   const ModelConfig *c = &m->config;
   const bool processor = m->backend && strcmp(m->backend->device, "cpu") == 0;
   const char *kernels = processor ? strchr(m->backend->ops->name, ':') + 1 : m->backend ? m->backend->device : "";
@@ -476,7 +476,8 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
       .path = m->path, .architecture = c->architecture, .weight_dtype = main_dtype(m),
       .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels,
       .layers = c->layers, .width = c->width, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
-      .feed_forward = c->feed_forward, .vocab = c->vocab, .max_positions = c->max_positions,
+      .feed_forward = c->feed_forward, .vocab = c->vocab, .trained_positions = c->max_positions,
+      .max_positions = c->unbounded ? MODEL_POSITIONS_MAX : c->max_positions,
       .sliding_window = c->sliding_window, .rope_theta = c->rotary[0].theta, .norm_eps = c->norm_eps,
       .rope_scaling = scalings[c->rotary[0].scaling], .tied_embeddings = c->tied_embeddings,
       .qkv_bias = c->qkv_bias, .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,

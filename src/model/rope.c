@@ -31,28 +31,51 @@ static double yarn_frequency(const Rotary *c, int width, int pair, double freque
   return frequency / c->factor * ramp + frequency * (1.0 - ramp);
 }
 
-static float pair_frequency(const Rotary *c, int width, int pair) {
+/* NTK-aware (transformers' _compute_dynamic_ntk_parameters): beyond the model's positions the base grows with the length. */
+static float dynamic_theta(const Rotary *c, int width, int length) {
+  const float factor = (float)c->factor, theta = (float)c->theta, most = (float)c->original_positions;
+  if (length <= c->original_positions || width <= 2) return theta;
+  return theta * powf(factor * (float)length / most - (factor - 1.0f), (float)width / (float)(width - 2));
+}
+
+static float pair_frequency(const Rotary *c, int width, int pair, int length) {
   /* float32 where transformers has it: theta^(2k/d), its reciprocal, then the scaling */
-  const float base = 1.0f / powf((float)c->theta, (float)(2 * pair) / (float)width);
+  const float theta = c->scaling == ROPE_SCALING_DYNAMIC ? dynamic_theta(c, width, length) : (float)c->theta;
+  const float power = powf(theta, (float)(2 * pair) / (float)width), base = 1.0f / power;
   switch (c->scaling) {
     case ROPE_SCALING_LINEAR: return base / (float)c->factor;
     case ROPE_SCALING_LLAMA3: return (float)llama3_frequency(c, base);
     case ROPE_SCALING_YARN: return (float)yarn_frequency(c, width, pair, base);
-    case ROPE_SCALING_TABLE: return base / c->factors[pair];
+    case ROPE_SCALING_TABLE: return base / c->short_factor[pair];
+    case ROPE_SCALING_LONGROPE: return 1.0f / ((length > c->original_positions ? c->long_factor : c->short_factor)[pair] * power);
     case ROPE_SCALING_NONE:
     case ROPE_SCALING_DYNAMIC: break;
   }
   return base;
 }
 
-void rope_table(const Rotary *c, int width, int first, int count, float *out) {
+static double gain_of(const Rotary *c) {
+  if (c->scaling != ROPE_SCALING_YARN && c->scaling != ROPE_SCALING_LONGROPE) return 1.0;
+  if (c->attention_factor > 0) return c->attention_factor;
+  if (c->factor <= 1) return 1.0;
+  return c->scaling == ROPE_SCALING_YARN ? 0.1 * log(c->factor) + 1.0 : sqrt(1.0 + log(c->factor) / log((double)c->original_positions));
+}
+
+static bool by_length(const Rotary *c) { return c->scaling == ROPE_SCALING_DYNAMIC || c->scaling == ROPE_SCALING_LONGROPE; }
+
+int rope_class(const ModelConfig *config, int length) {
+  const Rotary *c = &config->rotary[0];
+  if (!by_length(c) || length <= c->original_positions) return 0;
+  return c->scaling == ROPE_SCALING_DYNAMIC ? length : 1;
+}
+
+void rope_table(const Rotary *c, int width, int first, int count, int length, float *out) {
   const int half = width / 2;
-  double gain = 1.0;
-  if (c->scaling == ROPE_SCALING_YARN)
-    gain = c->attention_factor > 0 ? c->attention_factor : c->factor > 1 ? 0.1 * log(c->factor) + 1.0 : 1.0;
+  const double gain = gain_of(c);
   for (int k = 0; k < half; k++) {
-    const float frequency = pair_frequency(c, width, k);
+    float frequency = pair_frequency(c, width, k, length);
     for (int p = 0; p < count; p++) {
+      if (length == 0 && by_length(c) && (p == 0 || first + p >= c->original_positions)) frequency = pair_frequency(c, width, k, first + p + 1);
       const float angle = (float)(first + p) * frequency;
       float *row = out + (size_t)p * (size_t)width, scale = (float)gain;
       if (c->query_beta > 0) scale *= 1.0f + (float)c->query_beta * logf(1.0f + floorf((float)(first + p) / (float)c->original_positions));

@@ -90,7 +90,7 @@ size_t pass_bytes(const ModelConfig *config, const PassOptions *options) { retur
 
 static void set_angles(Pass *p) {
   const int half = p->config->head_dim / 2;
-  rope_table(&p->config->rotary[0], p->config->rope_width, 0, p->options.length, p->turn);
+  rope_table(&p->config->rotary[0], p->config->rope_width, 0, p->options.length, 0, p->turn);
   for (int t = 0; t < p->options.length; t++)
     for (int i = 0; i < half; i++) {
       const size_t at = (size_t)t * (size_t)p->config->head_dim + (size_t)i;

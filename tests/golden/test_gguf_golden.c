@@ -99,7 +99,7 @@ static float *converted(const ModelConfig *c, ArchRole role, const Tensor *t, si
 /* Factors of the frequencies by which Llama 3 is scaled, as the converter computes them. */
 static void put_factors(GgufBytes *b, const ModelConfig *c) {
   const Rotary *r = &c->rotary[0];
-  float factors[MODEL_PAIRS_MAX];
+  float factors[ROPE_FACTORS_MAX];
   const int64_t pairs = c->rope_width / 2;
   if (r->scaling != ROPE_SCALING_LLAMA3) return;
   for (int64_t i = 0; i < pairs; i++) {

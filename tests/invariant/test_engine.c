@@ -426,9 +426,50 @@ static void test_bad_requests(void **state) {
   fixture_close(&f);
 }
 
+/* Rotary angles that go by the length of the sequence: prompts that begin alike, on both sides of the length, are as if each were alone. */
+static void test_angles_by_length(void **state) {
+  (void)state;
+  enum { REQUESTS = 4, LONGEST = 44 };
+  static const struct {
+    const char *name;
+    size_t counts[REQUESTS];
+  } cases[] = {{"llama-dynamic", {20, 30, 36, 36}}, {"phi3-longrope", {20, 30, 40, 44}}};
+  int32_t ids[LONGEST];
+  for (int i = 0; i < LONGEST; i++) ids[i] = 1 + 37 * i % 290;
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    xt_request requests[REQUESTS] = {{0}};
+    xt_generation together[REQUESTS], alone;
+    const xt_generate_options o = {.max_new_tokens = 6, .ignore_eos = true};
+    xt_model *model;
+    xt_session *session;
+    xt_error error;
+    char path[512];
+    snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, cases[k].name);
+    ASSERT_OK(xt_model_open(path, NULL, &model, &error));
+    ASSERT_OK(xt_session_create(model, &session, &error));
+    for (int r = 0; r < REQUESTS; r++) requests[r] = (xt_request){.ids = ids, .count = cases[k].counts[r]};
+    ASSERT_OK(xt_session_generate(session, requests, REQUESTS, &o, together, &error));
+    for (int r = 0; r < REQUESTS; r++) {
+      ASSERT_OK(xt_session_generate(session, &requests[r], 1, &o, &alone, &error));
+      models_same(&alone, &together[r]);
+      xt_generation_deinit(&alone);
+      xt_generation_deinit(&together[r]);
+    }
+    if (k == 1) { /* 36 positions: 30 tokens and 7 new ones need them all */
+      const xt_generate_options most = {.max_new_tokens = 7}, beyond = {.max_new_tokens = 8};
+      ASSERT_OK(xt_session_generate(session, &requests[1], 1, &most, &alone, &error));
+      xt_generation_deinit(&alone);
+      assert_int_equal(xt_session_generate(session, &requests[1], 1, &beyond, &alone, &error), XT_STATUS_ARGUMENT);
+      assert_non_null(strstr(error.message, "at most 7 new tokens"));
+    }
+    xt_session_free(session);
+    xt_model_close(model);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_identity),
+      cmocka_unit_test(test_angles_by_length), cmocka_unit_test(test_identity),
       cmocka_unit_test(test_transplant_takes_effect),
       cmocka_unit_test(test_block_at_last_layer_is_lens),
       cmocka_unit_test(test_taps_below_are_unchanged),

@@ -72,10 +72,15 @@ static void rope_in_all_its_spellings(void **state) {
   c = good("{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}}", NULL);
   assert_true(c.rotary[0].scaling == ROPE_SCALING_LINEAR && c.rotary[0].factor == 2);
   c = good("{" LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}}", NULL);
-  assert_true(c.rotary[0].scaling == ROPE_SCALING_DYNAMIC && c.rotary[0].factor == 4);
+  assert_true(c.rotary[0].scaling == ROPE_SCALING_DYNAMIC && c.rotary[0].factor == 4 && c.unbounded && c.rotary[0].original_positions == 2048);
   c = good("{" QWEN2 ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768}}", NULL);
   assert_true(c.rotary[0].scaling == ROPE_SCALING_YARN && c.rotary[0].beta_fast == 32 && c.rotary[0].beta_slow == 1);
   assert_true(c.rotary[0].attention_factor == 0 && c.rotary[0].original_positions == 32768);
+  assert_true(!c.unbounded);
+  c = good("{\"model_type\":\"phi3\",\"max_position_embeddings\":8192,\"rope_scaling\":{\"type\":\"su\",\"short_factor\":[1,1,1,1],\"long_factor\":[1,2,3,4]},"
+           SIZES "}", NULL);
+  assert_true(c.rotary[0].scaling == ROPE_SCALING_LONGROPE && c.rotary[0].original_positions == 4096 && c.rotary[0].factor == 2 && c.begins_anew);
+  assert_true(c.rotary[0].long_factor[3] == 4 && c.rotary[0].short_factor[3] == 1);
   c = good("{" LLAMA ",\"rope_scaling\":null}", NULL);
   assert_int_equal(c.rotary[0].scaling, ROPE_SCALING_NONE);
 }
@@ -269,7 +274,9 @@ static void contradictions_are_refused_by_name(void **state) {
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\"}}", NULL, INPUT, "factor", "missing"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":0.5}}", NULL, INPUT, "factor", "expected 1"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"yarn\",\"factor\":2}}", NULL, INPUT, "rope_type", "linear"},
-      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"factor\":2}}", NULL, UNSUPPORTED, "rope_type", "longrope"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"factor\":2}}", NULL, INPUT, "short_factor", "a list of 4 numbers"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1,1,1,1],\"long_factor\":[1,1,0,1]}}", NULL, INPUT, "long_factor", "number 2"},
+      {"{" LLAMA ",\"rope_scaling\":{\"type\":\"su\"}}", NULL, UNSUPPORTED, "rope_type", "longrope"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2}}", NULL, INPUT, "low_freq_factor", "missing"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"llama3\",\"factor\":2,\"low_freq_factor\":4,\"high_freq_factor\":4}}", NULL,
        INPUT, "high_freq_factor", "not above"},
