@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import golden_models
-from golden_models import GoldenModel, llama, mistral, qwen2
+from golden_models import GoldenModel, like, llama, mistral, qwen2
 
 SMALL = dict(hidden_size=36, intermediate_size=52, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, vocab_size=83)
 MODELS = [
@@ -29,6 +29,7 @@ MODELS = [
     GoldenModel("qwen2", qwen2(**SMALL), 5, dtype="f32"),
     GoldenModel("qwen2-tied-window", qwen2(**SMALL, tie_word_embeddings=True, use_sliding_window=True, sliding_window=6,
                                            max_window_layers=1), 6, dtype="f32"),
+    GoldenModel("qwen3", like("Qwen3ForCausalLM", **SMALL, head_dim=8, attention_bias=False), 7, dtype="f32"),
 ]
 # One sequence is longer than a block of attention rows (64).
 LENGTHS = [13, 97, 7, 24, 1, 40]

@@ -23,6 +23,7 @@ typedef struct Kept {
   float *heads;   /* [T, heads head_dim] */
   float *mid;     /* [T, C] */
   float *gate_up; /* [T, 2F] */
+  float *raw;     /* queries [T, heads, head_dim], then keys [T, kv_heads, head_dim], before their norms; only where they have any */
 } Kept;
 
 struct Pass {
@@ -42,14 +43,15 @@ struct Pass {
   float *dx, *d_norm, *d_qkv, *d_gate_up;    /* [T, ..] gradients; d_act and d_heads use `wide` */
   float *wide;                               /* [T, max(F, query)] */
   float *logits, *chosen, *d_chosen;         /* [logit_rows, V], [logit_rows, C] twice */
-  float *factors;                            /* [T] 1/rms of the norm at hand */
+  float *factors;                            /* [T], [T, heads] 1/rms of the norm at hand */
+  float *d_raw;                              /* [T, query]; only with norms of queries and keys */
   float *turn, *turn_back;                   /* rotary angles [length, head_dim]; with negated sines */
   int32_t *rows;                             /* [T] rows of the loss */
   double *losses;                            /* [logit_rows] */
 };
 
 typedef struct Places {
-  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, kept, kept_step, logits, chosen, d_chosen, turn, turn_back, total;
+  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, kept, kept_step, logits, chosen, d_chosen, turn, turn_back, total;
 } Places;
 
 static int logit_rows(const ModelConfig *c, int tokens) {
@@ -73,13 +75,14 @@ static Places places(const ModelConfig *c, const PassOptions *o) {
   PLACE(d_norm, t * width);
   PLACE(d_qkv, t * qkv);
   PLACE(d_gate_up, t * 2 * feed);
-  PLACE(factors, t);
+  PLACE(factors, t * (c->qk_norm ? (size_t)c->heads : 1));
+  PLACE(d_raw, c->qk_norm ? t * query : 0);
   PLACE(logits, rows * (size_t)c->vocab);
   PLACE(chosen, rows * width);
   PLACE(d_chosen, rows * width);
   PLACE(turn, (size_t)o->length * (size_t)c->head_dim);
   PLACE(turn_back, (size_t)o->length * (size_t)c->head_dim);
-  p.kept_step = t * (qkv + query + width + 2 * feed);
+  p.kept_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0));
   PLACE(kept, p.kept_step * (o->recompute ? 1 : layers));
 #undef PLACE
   p.total = at;
@@ -128,6 +131,7 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   p->d_qkv = p->block + at.d_qkv;
   p->d_gate_up = p->block + at.d_gate_up;
   p->factors = p->block + at.factors;
+  p->d_raw = p->block + at.d_raw;
   p->logits = p->block + at.logits;
   p->chosen = p->block + at.chosen;
   p->d_chosen = p->block + at.d_chosen;
@@ -138,6 +142,7 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   p->kept.heads = p->kept.qkv + t * p->qkv;
   p->kept.mid = p->kept.heads + t * p->query;
   p->kept.gate_up = p->kept.mid + t * p->width;
+  p->kept.raw = p->kept.gate_up + t * 2 * p->feed;
   p->kept_step = options->recompute ? 0 : at.kept_step;
   set_angles(p);
   *out = p;
@@ -162,7 +167,7 @@ double pass_flops(const Pass *p) { return p->flops; }
 
 static Kept kept_of(const Pass *p, int layer) {
   const size_t step = p->kept_step * (size_t)layer;
-  return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step};
+  return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step, p->kept.raw + step};
 }
 
 static float *input_of(const Pass *p, int layer) { return p->x + (size_t)layer * (size_t)p->options.tokens * p->width; }
@@ -212,6 +217,47 @@ static void norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, c
   row_norm_weight(p->backend, dweight, dy, x, p->factors, p->width, rows);
 }
 
+/* Queries or keys of all tokens: `at` is where a token's begin in a row of q, k, v. */
+typedef struct HeadPart {
+  ArchRole role;
+  int heads;
+  size_t at, width; /* floats */
+  size_t raw;       /* where they begin in Kept.raw */
+} HeadPart;
+
+static HeadPart head_part(const Pass *p, int tokens, bool keys) {
+  if (keys) return (HeadPart){ARCH_K_NORM, p->config->kv_heads, p->query, p->key, (size_t)tokens * p->query};
+  return (HeadPart){ARCH_Q_NORM, p->config->heads, 0, p->query, 0};
+}
+
+/* Normalises each head of queries and keys in place, and keeps what they were. */
+static void norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int tokens) {
+  Backend *b = &p->backend->base;
+  for (int keys = 0; keys < 2; keys++) {
+    const HeadPart part = head_part(p, tokens, keys);
+    float *x = kept->qkv + part.at;
+    for (size_t t = 0; t < (size_t)tokens; t++) memcpy(kept->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
+    b->ops->norm(b, &(NormArgs){.y = cpu_dev(x), .x = cpu_dev(x), .weight = cpu_dev(param(p, w, part.role, layer)), .rows = tokens, .groups = part.heads,
+                                .width = p->config->head_dim, .ld_y = (int)p->qkv, .ld_x = (int)p->qkv, .eps = (float)p->config->norm_eps});
+  }
+}
+
+/* d_qkv: from the gradient of normalised queries and keys to that of what they were. */
+static void norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer, int tokens) {
+  const size_t head = (size_t)p->config->head_dim;
+  for (int keys = 0; keys < 2; keys++) {
+    const HeadPart part = head_part(p, tokens, keys);
+    const float *raw = kept->raw + part.raw, *weight = param(p, w, part.role, layer);
+    float *d = p->d_qkv + part.at;
+    const int rows = tokens * part.heads;
+    for (size_t t = 0; t < (size_t)tokens; t++) memcpy(p->wide + t * part.width, d + t * p->qkv, part.width * sizeof *d);
+    memset(p->d_raw, 0, (size_t)tokens * part.width * sizeof *d);
+    row_norm_back(p->backend, p->d_raw, p->wide, raw, weight, p->factors, head, rows, (float)p->config->norm_eps);
+    row_norm_weight(p->backend, param(p, g, part.role, layer), p->wide, raw, p->factors, head, rows);
+    for (size_t t = 0; t < (size_t)tokens; t++) memcpy(d + t * p->qkv, p->d_raw + t * part.width, part.width * sizeof *d);
+  }
+}
+
 static CausalArgs attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept) {
   const ModelConfig *c = p->config;
   return (CausalArgs){.backend = p->backend, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
@@ -231,6 +277,7 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   const float *x = input_of(p, layer);
   norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
   linear(p, kept.qkv, p->norm, param(p, w, ARCH_Q, layer), param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
+  if (c->qk_norm) norm_heads(p, w, &kept, layer, t);
   rotate(p, kept.qkv, batch, p->turn);
   const CausalArgs attention = attention_args(p, batch, layer, &kept);
   causal_forward(&attention);
@@ -312,6 +359,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   attention.d_qkv = p->d_qkv;
   causal_backward(&attention);
   rotate(p, p->d_qkv, batch, p->turn_back);
+  if (c->qk_norm) norm_heads_back(p, w, g, &kept, layer, t);
   norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
   linear_back(p, p->d_norm, param(p, g, ARCH_Q, layer), param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, p->norm, param(p, w, ARCH_Q, layer), t,
               p->qkv, p->width);

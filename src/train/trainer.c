@@ -65,7 +65,7 @@ static xt_status check_differentiable(const Trainer *t, xt_error *error) {
   } others[] = {
       {c->norm != NORM_RMS || c->norm_adds_one || !c->pre_norm || c->post_norm || c->embed_norm, "norms"},
       {c->parallel, "parallel modules"},
-      {c->qk_norm != QK_NORM_NONE, "norms of queries and keys"},
+      {(c->qk_norm != QK_NORM_NONE && c->qk_norm != QK_NORM_HEAD) || c->qk_norm_late, "norms of queries and keys"},
       {c->activation != ACTIVATION_SILU || c->no_gate, "activation"},
       {c->fused_qkv || c->fused_gate_up, "fused tensors"},
       {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || arch_rotaries(c) != 1, "rotary positions"},

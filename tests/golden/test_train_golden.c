@@ -161,8 +161,8 @@ static void test_torch_portable(void **state) {
  * show, so the step is large and the bound 1e-2. */
 static void test_finite_differences(void **state) {
   (void)state;
-  static const char *const names[] = {"llama3", "mistral-window", "qwen2"};
-  for (size_t n = 0; n < 3; n++) {
+  static const char *const names[] = {"llama3", "mistral-window", "qwen2", "qwen3"};
+  for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
     Golden *g = malloc(sizeof *g);
     size_t counted;
     open_golden(g, names[n], NULL, 2, false);
