@@ -265,7 +265,7 @@ static xt_status read_factors(const Checkpoint *checkpoint, ModelConfig *config,
   memcpy(rotary->short_factor, t->data, t->bytes);
   rotary->scaling = ROPE_SCALING_TABLE;
   for (int i = 0; i < pairs; i++)
-    if (!(rotary->short_factor[i] >= 1e-6f && rotary->factors[i] <= 1e6f))
+    if (!(rotary->short_factor[i] >= 1e-6f && rotary->short_factor[i] <= 1e6f))
       return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + 4 * i, "value %d is no factor of a frequency", i);
   return XT_STATUS_OK;
 }

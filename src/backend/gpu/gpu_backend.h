@@ -66,6 +66,11 @@ size_t gpu_weight_bytes(const Weight *);
 void gpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
 typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16 } GpuType;
 /* Which of the kernels multiplies: `few`, those for few rows. */
+/* The type that stacked parts have on the device: their own, or float32 for quantised ones, for rows in pairs and for several types. */
+Dtype gpu_stored_type(const MatrixSource *parts, int n_parts);
+GpuType gpu_type(Dtype type);
+/* Writes the parts one after the other, in that type. */
+xt_status gpu_write_matrix(GpuBackend *b, GpuBuffer *to, const MatrixSource *parts, int n_parts, xt_error *error);
 void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches, GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias);
 
 /* gpu_rows.c */

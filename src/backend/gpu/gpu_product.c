@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights as they are stored, [N][K] in their own type, and the products. */
+/* Weights, [N][K]: float32, float16 and bfloat16 as they are stored, quantised ones as the float32 values that they stand for; and the
+ * products. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/cpu_checks.h"
-#include "backend/cpu/half.h"
 #include "backend/gpu/gpu_backend.h"
 #include "base/mem.h"
 
@@ -14,28 +14,67 @@ struct Weight {
   GpuBuffer *data;
 };
 
-static GpuType gpu_type(Dtype type) { return type == DTYPE_F32 ? GPU_F32 : type == DTYPE_F16 ? GPU_F16 : GPU_BF16; }
+static bool is_plain(const MatrixSource *s) {
+  return !s->paired && (s->dtype == DTYPE_F32 || s->dtype == DTYPE_F16 || s->dtype == DTYPE_BF16);
+}
+
+Dtype gpu_stored_type(const MatrixSource *parts, int n_parts) {
+  for (int p = 0; p < n_parts; p++)
+    if (!is_plain(&parts[p]) || parts[p].dtype != parts->dtype) return DTYPE_F32;
+  return parts->dtype;
+}
+
+GpuType gpu_type(Dtype type) { return type == DTYPE_F32 ? GPU_F32 : type == DTYPE_F16 ? GPU_F16 : GPU_BF16; }
+
+/* Some rows at a time become float32. */
+static xt_status write_expanded(GpuBackend *b, GpuBuffer *to, size_t at, const MatrixSource *s, xt_error *error) {
+  enum { ROWS = 64 };
+  const size_t cols = (size_t)s->cols, row_bytes = dtype_bytes(s->dtype, cols);
+  float *values;
+  TRY(mem_alloc(&values, ROWS * cols, sizeof *values, error));
+  for (int first = 0; first < s->rows; first += ROWS) {
+    const int rows = s->rows - first < ROWS ? s->rows - first : ROWS;
+    for (int r = 0; r < rows; r++)
+      dtype_widen(s->dtype, (const char *)s->data + (size_t)matrix_source_place(s, first + r) * row_bytes, cols, values + (size_t)r * cols);
+    gpu_write(b->device, to, at + (size_t)first * cols * sizeof(float), values, (size_t)rows * cols * sizeof(float));
+  }
+  free(values);
+  return XT_STATUS_OK;
+}
+
+xt_status gpu_write_matrix(GpuBackend *b, GpuBuffer *to, const MatrixSource *parts, int n_parts, xt_error *error) {
+  const Dtype type = gpu_stored_type(parts, n_parts);
+  size_t at = 0;
+  for (int p = 0; p < n_parts; p++) {
+    const size_t bytes = dtype_bytes(type, (size_t)parts[p].rows * (size_t)parts[p].cols);
+    if (is_plain(&parts[p]) && parts[p].dtype == type) gpu_write(b->device, to, at, parts[p].data, bytes);
+    else TRY(write_expanded(b, to, at, &parts[p], error));
+    at += bytes;
+  }
+  return gpu_status(b->device, error);
+}
 
 xt_status gpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
   GpuBackend *b = gpu_of(backend);
   Weight *w;
+  xt_status status;
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
   TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, false, error));
   TRY(mem_alloc(&w, 1, sizeof *w, error));
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
-  w->type = gpu_type(parts->dtype);
-  const size_t row = (size_t)w->k * half_size(parts->dtype);
-  const xt_status status = gpu_buffer(b->device, (size_t)w->n * row, &w->data, error);
+  const Dtype type = gpu_stored_type(parts, n_parts);
+  w->type = gpu_type(type);
+  status = gpu_buffer(b->device, dtype_bytes(type, (size_t)w->n * (size_t)w->k), &w->data, error);
+  if (!status) status = gpu_write_matrix(b, w->data, parts, n_parts, error);
   if (status) {
+    if (w->data) gpu_buffer_free(b->device, w->data);
     free(w);
     return status;
   }
-  size_t at = 0;
-  for (int p = 0; p < n_parts; at += (size_t)parts[p].rows * row, p++) gpu_write(b->device, w->data, at, parts[p].data, (size_t)parts[p].rows * row);
   *out = w;
-  return gpu_status(b->device, error);
+  return XT_STATUS_OK;
 }
 
 void gpu_weight_release(Backend *backend, Weight *w) {

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "backend/cpu/cpu_checks.h"
-#include "backend/cpu/half.h"
 #include "backend/gpu/gpu_backend.h"
 #include "base/mem.h"
 
@@ -18,17 +17,18 @@ xt_status gpu_table_create(Backend *backend, const MatrixSource *source, Table *
   *out = NULL;
   TRY(cpu_check_parts(source, 1, error));
   TRY(mem_alloc(&t, 1, sizeof *t, error));
-  const size_t bytes = (size_t)source->rows * (size_t)source->cols * half_size(source->dtype);
-  const xt_status status = gpu_buffer(b->device, bytes, &t->data, error);
+  const Dtype type = gpu_stored_type(source, 1);
+  xt_status status = gpu_buffer(b->device, dtype_bytes(type, (size_t)source->rows * (size_t)source->cols), &t->data, error);
+  if (!status) status = gpu_write_matrix(b, t->data, source, 1, error);
   if (status) {
+    if (t->data) gpu_buffer_free(b->device, t->data);
     free(t);
     return status;
   }
   t->cols = source->cols;
-  t->type = source->dtype == DTYPE_F32 ? GPU_F32 : source->dtype == DTYPE_F16 ? GPU_F16 : GPU_BF16;
-  gpu_write(b->device, t->data, 0, source->data, bytes);
+  t->type = gpu_type(type);
   *out = t;
-  return gpu_status(b->device, error);
+  return XT_STATUS_OK;
 }
 
 void gpu_table_release(Backend *backend, Table *t) {
