@@ -23,16 +23,34 @@ static const struct {
 } shapes[] = {{"q/o 2048x2048", 2048, 2048}, {"qkv 2048->2560", 2560, 2048}, {"gate+up 2048->11264", 11264, 2048},
               {"down 5632->2048", 2048, 5632}};
 static const int rows[] = {1, 8, 16, 64, 256, 512, 1024};
-static const char *const type_names[] = {"f32", "f16", "bf16"};
-enum { SHAPES = 4, ROWS = 7, TYPES = 3, MOST_ROWS = 1024, MOST_WIDTH = 11264 };
+static const struct {
+  const char *name;
+  Dtype dtype;
+  int half; /* where a quantised block has its f16 scale */
+} types[] = {{"f32", DTYPE_F32, 0}, {"f16", DTYPE_F16, 0}, {"bf16", DTYPE_BF16, 0}, {"q4_0", DTYPE_Q4_0, 0}, {"q8_0", DTYPE_Q8_0, 0},
+             {"q4_k", DTYPE_Q4_K, 0}, {"q5_k", DTYPE_Q5_K, 0}, {"q6_k", DTYPE_Q6_K, 208}};
+enum { SHAPES = 4, ROWS = 7, TYPES = sizeof types / sizeof *types, MOST_ROWS = 1024, MOST_WIDTH = 11264 };
 
-static Weight *make_weight(Backend *b, int n, int k, Dtype type) {
+/* Random blocks with a scale of 1/1024 (and a minimum of as much). */
+static void fill_blocks(uint8_t *data, size_t bytes, int t) {
+  const size_t block = dtype_size(types[t].dtype);
+  const uint16_t scale = 0x1400;
+  Rng rng = {1};
+  for (size_t i = 0; i < bytes; i++) data[i] = (uint8_t)(rng_next(&rng) >> 24);
+  for (size_t i = 0; i < bytes; i += block)
+    for (size_t h = 0; h < 2; h++)
+      if (h == 0 || types[t].dtype == DTYPE_Q4_K || types[t].dtype == DTYPE_Q5_K) memcpy(data + i + (size_t)types[t].half + 2 * h, &scale, 2);
+}
+
+static Weight *make_weight(Backend *b, int n, int k, int t) {
+  const Dtype type = types[t].dtype;
   const size_t count = (size_t)n * (size_t)k;
   float *values = malloc(count * sizeof *values);
   if (!values) return NULL;
   Rng rng = {1};
   uint16_t *half = (uint16_t *)values;
-  for (size_t i = 0; i < count; i++) {
+  if (dtype_is_quantised(type)) fill_blocks((uint8_t *)values, dtype_bytes(type, count), t);
+  for (size_t i = 0; i < count && !dtype_is_quantised(type); i++) {
     if (type == DTYPE_F32) values[i] = rng_symmetric(&rng) * 0.05f;
     else half[i] = (uint16_t)(0x2c00 + (rng_next(&rng) & 0x83ff));
   }
@@ -64,10 +82,10 @@ int main(int argc, char **argv) {
   static double best[SHAPES][TYPES][ROWS];
   double peak = 0, bandwidth = 0;
   for (int t = 0; t < TYPES; t++) {
-    if (only && strcmp(only, type_names[t])) continue;
+    if (only && strcmp(only, types[t].name)) continue;
     Weight *w[SHAPES];
     for (int s = 0; s < SHAPES; s++)
-      if (!(w[s] = make_weight(b, shapes[s].n, shapes[s].k, (Dtype)t))) return 1;
+      if (!(w[s] = make_weight(b, shapes[s].n, shapes[s].k, t))) return 1;
     for (int round = 0; round < rounds; round++) {
       double flops, bytes;
       if (b->ops->peak(b, &flops, &bytes, NULL)) return 1;
@@ -90,13 +108,13 @@ int main(int argc, char **argv) {
   printf("  M=1 GB/s (%% of memory)\n");
   for (int s = 0; s < SHAPES; s++)
     for (int t = 0; t < TYPES; t++) {
-      if (only && strcmp(only, type_names[t])) continue;
-      printf("%-20s %-5s", shapes[s].name, type_names[t]);
+      if (only && strcmp(only, types[t].name)) continue;
+      printf("%-20s %-5s", shapes[s].name, types[t].name);
       for (int r = 0; r < ROWS; r++) {
         const double g = best[s][t][r] * 2e-9 * shapes[s].n * shapes[s].k * rows[r];
         printf("  %5.1f (%2.0f%%)", g, 100 * g / peak);
       }
-      const double gb = best[s][t][0] * shapes[s].n * shapes[s].k * (t == 0 ? 4 : 2);
+      const double gb = best[s][t][0] * (double)dtype_bytes(types[t].dtype, (size_t)shapes[s].n * (size_t)shapes[s].k);
       printf("  %5.1f (%.0f%%)\n", gb * 1e-9, 100 * gb / bandwidth);
     }
   b->ops->release(b, x);

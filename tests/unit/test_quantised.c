@@ -55,7 +55,7 @@ static float *product(Backend *b, const MatrixSource *parts, int n_parts, int n,
 }
 
 static void same_product(Backend *b, const char *what, const MatrixSource *parts, int n_parts) {
-  static const int counts[] = {1, 2, 4, 5, 13, 64, MOST_ROWS};
+  static const int counts[] = {1, 2, 3, 4, 5, 13, 64, MOST_ROWS};
   MatrixSource wide[3];
   int n = 0;
   for (int p = 0; p < n_parts; p++) {

@@ -392,7 +392,29 @@ static void multiply_group(void *context, size_t item, int thread) {
     }
 }
 
-/* The same of a quantised weight: a panel's block of K is expanded into the scratch memory, from where all rows of a block of them
+/* Few rows by quantised weights: expanding costs more than reading the codes once for each row. */
+#define STREAMED_ROWS 3
+
+static void stream_quantised(void *context, size_t group, int thread) {
+  const Product *p = context;
+  const Weight *w = p->w;
+  float *sums = cpu_scratch(p->b, thread);
+  for (int q = p->first_panel[group]; q < p->first_panel[group + 1]; q++)
+    for (int row = 0; row < p->m; row++) {
+      const QuantisedPanel *panel = &w->quantised[q];
+      const QuantisedFormat *f = quantised_format(panel->type);
+      const size_t block_bytes = quantised_block_bytes(f, p->b->kernels->tile_columns);
+      float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
+      for (int i = 0; i < p->blocks; i++) {
+        p->b->kernels->stream(panel->type, p->x + (size_t)row * (size_t)w->k + (size_t)i * BACKEND_K_BLOCK,
+                              panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) * block_bytes, block_depth(w, i), sums);
+        for (int j = 0; j < panel->columns; j++) y[j] = i > 0 ? y[j] + sums[j] : sums[j];
+      }
+      for (int j = 0; p->bias && j < panel->columns; j++) y[j] += p->bias[panel->first + j];
+    }
+}
+
+/* Many rows: a panel's block of K is expanded into the scratch memory, from where all rows of a block of them
  * read it. Sums go from block to block of K in y itself. */
 static void quantised_group(void *context, size_t item, int thread) {
   const Product *p = context;
@@ -457,6 +479,8 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
     divide_panels(&p, (threads + p.parts - 1) / p.parts);
     if (p.m > 4 || backend->compute == XT_COMPUTE_BF16)
       parallel_for(p.m * w->k < 8192 ? NULL : backend->pool, (size_t)p.m, pack_row, &p);
-    parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, w->quantised ? quantised_group : streams ? stream_group : multiply_group, &p);
+    ParallelBody *body = streams ? stream_group : multiply_group;
+    if (w->quantised) body = streams && p.m <= STREAMED_ROWS && backend->compute == XT_COMPUTE_F32 ? stream_quantised : quantised_group;
+    parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, body, &p);
   }
 }

@@ -68,6 +68,8 @@ typedef struct Kernels {
   void (*gemm)(const GemmArgs *);
   /* Whole blocks of a quantised panel as [values][tile_columns] (quantised.h). */
   void (*expand)(Dtype type, float *to, const void *panel, int values);
+  /* One row's product with them, sums[tile_columns], without that detour: gemm's sums of the expanded values, to the bit. */
+  void (*stream)(Dtype type, const float *x, const void *panel, int values, float *sums);
   /* y[n] = x[n] rounded to bfloat16 */
   void (*round_bf16)(float *y, const float *x, size_t n);
   void (*narrow)(uint16_t *y, const float *x, size_t n); /* the same, as 16 bits */
