@@ -34,12 +34,18 @@ xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
   char *copy = a->languages ? strdup(a->languages) : NULL;
   job->arguments = a;
   if (a->languages && !copy) return error_memory(error);
-  const xt_dataset_options options = {.languages = copy ? languages : NULL, .language_count = copy ? split_languages(copy, languages, 64) : 0,
-                                      .pivot = a->pivot, .limit = (size_t)a->limit, .cot = a->cot};
+  const xt_dataset_options options = {.languages = copy ? languages : NULL,
+                                      .language_count = copy ? split_languages(copy, languages, 64) : 0,
+                                      .pivot = a->pivot,
+                                      .limit = (size_t)a->limit,
+                                      .cot = a->cot};
   xt_status status;
-  if (a->pairs && strcmp(a->pairs, "-") == 0) status = read_stdin(&options, &job->dataset, error);
-  else if (a->pairs) status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
-  else status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
+  if (a->pairs && strcmp(a->pairs, "-") == 0)
+    status = read_stdin(&options, &job->dataset, error);
+  else if (a->pairs)
+    status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
+  else
+    status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
   free(copy);
   return status;
 }
@@ -68,16 +74,19 @@ static void show_progress(void *user, const xt_job_progress *now) {
   char samples[64] = "";
   if (!progress_due(&job->line)) return;
   if (now->samples_in_all)
-    snprintf(samples, sizeof samples, "  %llu/%llu samples", (unsigned long long)now->samples, (unsigned long long)now->samples_in_all);
-  progress_print(&job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB", 100 * now->share, now->responses,
-                 (unsigned long long)now->responses_in_all, (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
+    snprintf(samples, sizeof samples, "  %llu/%llu samples", (unsigned long long)now->samples,
+             (unsigned long long)now->samples_in_all);
+  progress_print(&job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB",
+                 100 * now->share, now->responses, (unsigned long long)now->responses_in_all,
+                 (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
                  now->responses / (seconds_now() - job->line.began + 1e-9), (double)resident_bytes() / 1e9);
 }
 
 /* ---- the job ----------------------------------------------------------------------------------- */
 
 /* A list as text into `out`, which has room for all layers. */
-static xt_status list_layers(const char *text, int layers, const char *option, int *out, size_t *count, xt_error *error) {
+static xt_status list_layers(const char *text, int layers, const char *option, int *out, size_t *count,
+                             xt_error *error) {
   bool *keep = calloc((size_t)layers, sizeof *keep);
   xt_status status = keep ? layers_resolve(text, layers, option, keep, error) : error_memory(error);
   *count = 0;
@@ -87,17 +96,34 @@ static xt_status list_layers(const char *text, int layers, const char *option, i
   return status;
 }
 
-xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards, const char *command, xt_error *error) {
+xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards, const char *command,
+                     xt_error *error) {
   const SweepArguments *a = job->arguments;
   const int layers = model->info.layers;
   int *sources = calloc((size_t)layers, sizeof *sources), *targets = calloc((size_t)layers, sizeof *targets);
-  xt_job_options o = {.sites = a->sites.at, .site_count = (size_t)a->sites.count, .source_layers = sources, .target_layers = targets, .shard = shard,
-                      .shards = shards, .skip_long = a->skip_long, .replace = a->replace, .max_new_tokens = a->max_new_tokens,
-                      .repetition_penalty = a->penalty, .samples = a->samples,
-                      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = a->seed}, .max_rows = a->max_rows, .pass_seconds = a->pass_seconds,
-                      .commit_seconds = a->commit_seconds > 0 ? a->commit_seconds : -1, .command = command, .name = job_input(a),
-                      .skip_long_name = "--skip-long", .replace_name = "sweep --replace", .warn = warn, .progress = show_progress,
-                      .cancel = wants_stop, .user = job};
+  xt_job_options o = {.sites = a->sites.at,
+                      .site_count = (size_t)a->sites.count,
+                      .source_layers = sources,
+                      .target_layers = targets,
+                      .shard = shard,
+                      .shards = shards,
+                      .skip_long = a->skip_long,
+                      .replace = a->replace,
+                      .max_new_tokens = a->max_new_tokens,
+                      .repetition_penalty = a->penalty,
+                      .samples = a->samples,
+                      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = a->seed},
+                      .max_rows = a->max_rows,
+                      .pass_seconds = a->pass_seconds,
+                      .commit_seconds = a->commit_seconds > 0 ? a->commit_seconds : -1,
+                      .command = command,
+                      .name = job_input(a),
+                      .skip_long_name = "--skip-long",
+                      .replace_name = "sweep --replace",
+                      .warn = warn,
+                      .progress = show_progress,
+                      .cancel = wants_stop,
+                      .user = job};
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
   if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));

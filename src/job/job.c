@@ -38,9 +38,12 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
   if (o->site_count > JOB_SITES_MOST)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; %d at most are possible", o->site_count, JOB_SITES_MOST);
-  if (o->site_count) memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
-  else TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; %d at most are possible",
+                   o->site_count, JOB_SITES_MOST);
+  if (o->site_count)
+    memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
+  else
+    TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
   if (!o->site_count) o->site_count = 1;
   o->sites = job->sites;
   for (size_t i = 0; i < o->site_count; i++)
@@ -50,12 +53,14 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static xt_status read_layers(LayerSet *set, const int *list, size_t count, int layers, const char *field, xt_error *error) {
+static xt_status read_layers(LayerSet *set, const int *list, size_t count, int layers, const char *field,
+                             xt_error *error) {
   for (int l = 0; l < layers && !list; l++) set->has[l] = true;
   if (list && count == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names no layer");
   for (size_t i = 0; i < count && list; i++) {
     if (list[i] < 0 || list[i] >= layers)
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "layer %d is out of range: this model has layers 0 to %d", list[i], layers - 1);
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                     "layer %d is out of range: this model has layers 0 to %d", list[i], layers - 1);
     if (set->has[list[i]]) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names layer %d twice", list[i]);
     set->has[list[i]] = true;
   }
@@ -73,16 +78,21 @@ static xt_status set_options(xt_job *job, const xt_job_options *options, xt_erro
   TRY(copy_text(job, &o->replace_name, "replace", error));
   if (!o->shard && !o->shards) o->shard = o->shards = 1;
   if (o->shard < 1 || o->shards < o->shard)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "shard", -1, "is %d of %d; it has to be from 1 to their number", o->shard, o->shards);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "shard", -1, "is %d of %d; it has to be from 1 to their number",
+                   o->shard, o->shards);
   if (o->max_new_tokens < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative",
+                   o->max_new_tokens);
   if (!o->max_new_tokens) o->max_new_tokens = job->dataset->cot ? XT_JOB_COT_TOKENS : XT_JOB_NEW_TOKENS;
   if (o->samples < 0 || o->samples > SAMPLES_MOST)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1, "is %d; it has to be from 0 to %d", o->samples, SAMPLES_MOST);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1, "is %d; it has to be from 0 to %d", o->samples,
+                   SAMPLES_MOST);
   if (o->sampling.temperature == 0) o->sampling.temperature = 1;
   if (o->sampling.top_p == 0) o->sampling.top_p = 1;
-  if (!(o->sampling.temperature > 0 && o->sampling.temperature <= 1e6 && o->sampling.top_p > 0 && o->sampling.top_p <= 1))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sampling", -1, "has a temperature of %g and a top_p of %g; they have to be above 0, top_p 1 at most",
+  if (!(o->sampling.temperature > 0 && o->sampling.temperature <= 1e6 && o->sampling.top_p > 0 &&
+        o->sampling.top_p <= 1))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sampling", -1,
+                   "has a temperature of %g and a top_p of %g; they have to be above 0, top_p 1 at most",
                    o->sampling.temperature, o->sampling.top_p);
   if (o->commit_seconds == 0) o->commit_seconds = 1;
   return choose_sites(job, error);
@@ -96,12 +106,14 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
   xt_model_info info;
   xt_model_get_info(model, &info);
   if (layers > XT_STORE_LAYERS_MOST)
-    return err_set(error, XT_STATUS_UNSUPPORTED, model->path, NULL, -1, "has %d layers; a sweep takes at most %d", layers, XT_STORE_LAYERS_MOST);
+    return err_set(error, XT_STATUS_UNSUPPORTED, model->path, NULL, -1, "has %d layers; a sweep takes at most %d",
+                   layers, XT_STORE_LAYERS_MOST);
   TRY(read_layers(&job->all.sources, o->source_layers, o->source_layer_count, layers, "source_layers", error));
   TRY(read_layers(&job->all.targets, o->target_layers, o->target_layer_count, layers, "target_layers", error));
   o->source_layers = o->target_layers = NULL; /* the caller's */
   if (!model->tokenizer)
-    return err_set(error, XT_STATUS_INPUT, model->path, NULL, -1, "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
+    return err_set(error, XT_STATUS_INPUT, model->path, NULL, -1,
+                   "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
   job->all.sites = (1u << o->site_count) - 1;
   job->all.source = 1;
   job->vocab = info.vocab;
@@ -110,9 +122,13 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
   snprintf(job->architecture, sizeof job->architecture, "%s", info.architecture);
   job->layer_flops = info.layer_flops;
   job->unembed_flops = info.unembed_flops;
-  job->identity = (xt_store_identity){.hash = job->hash, .layers = layers,
-                                      .settings = {.compute = model->compute, .max_new_tokens = o->max_new_tokens, .ignore_eos = o->ignore_eos,
-                                                   .repetition_penalty = o->repetition_penalty > 0 ? o->repetition_penalty : info.repetition_penalty}};
+  job->identity = (xt_store_identity){
+      .hash = job->hash,
+      .layers = layers,
+      .settings = {.compute = model->compute,
+                   .max_new_tokens = o->max_new_tokens,
+                   .ignore_eos = o->ignore_eos,
+                   .repetition_penalty = o->repetition_penalty > 0 ? o->repetition_penalty : info.repetition_penalty}};
   return XT_STATUS_OK;
 }
 
@@ -124,8 +140,8 @@ static void free_ids(const xt_instance *in) {
 }
 
 /* *too_long: the model has no positions for it; *error then says so too. */
-static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const xt_question *q, bool target, const int32_t **ids, size_t *count,
-                        bool *too_long, xt_error *error) {
+static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const xt_question *q, bool target,
+                        const int32_t **ids, size_t *count, bool *too_long, xt_error *error) {
   const xt_job_options *o = &job->options;
   const char *text = target ? q->target : q->source;
   const size_t generated = target ? (size_t)o->max_new_tokens - 1 : 0;
@@ -138,11 +154,13 @@ static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const 
   if (*count == 0) return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "has no tokens");
   for (size_t i = 0; i < *count; i++)
     if (out[i] < 0 || out[i] >= job->vocab)
-      return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "token %zu is %d: the model's ids are 0 to %d", i, (int)out[i], job->vocab - 1);
+      return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "token %zu is %d: the model's ids are 0 to %d", i,
+                     (int)out[i], job->vocab - 1);
   if (*count + generated <= (size_t)job->positions) return XT_STATUS_OK;
   *too_long = true;
-  return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "is too long: %zu tokens and %zu more to run, the model has %d positions%s%s%s", *count,
-                 generated, job->positions, o->skip_long ? "" : "; ", o->skip_long ? "" : o->skip_long_name,
+  return err_set(error, XT_STATUS_INPUT, o->name, place, -1,
+                 "is too long: %zu tokens and %zu more to run, the model has %d positions%s%s%s", *count, generated,
+                 job->positions, o->skip_long ? "" : "; ", o->skip_long ? "" : o->skip_long_name,
                  o->skip_long ? "" : " leaves such questions out");
 }
 
@@ -151,8 +169,10 @@ static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const 
 static void leave_out(xt_job *job, const xt_question *q, const xt_error *why) {
   char line[1400];
   job->too_long[job->too_long_count++] = q;
-  if (job->too_long_count <= LONG_TOLD) job_warn(job, "left out: %s", xt_error_format(why, line, sizeof line));
-  else if (job->too_long_count == LONG_TOLD + 1) job_warn(job, "left out: more of them, which are not listed");
+  if (job->too_long_count <= LONG_TOLD)
+    job_warn(job, "left out: %s", xt_error_format(why, line, sizeof line));
+  else if (job->too_long_count == LONG_TOLD + 1)
+    job_warn(job, "left out: more of them, which are not listed");
 }
 
 /* Whether a prompt has a BOS of its own behind the one that is put in front. */
@@ -190,8 +210,10 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
   if (doubled && !job->dataset->chat) job_warn(job, "%s: a prompt begins with a BOS of its own, and the tokenizer puts another in front", job->options.name);
   if (status || !job->too_long_count) return status;
   if (!kept)
-    return err_set(error, XT_STATUS_INPUT, job->options.name, NULL, -1, "all %zu questions are too long for the model's %d positions", all, job->positions);
-  job_warn(job, "%zu of %zu questions are too long for the model's %d positions and left out", job->too_long_count, all, job->positions);
+    return err_set(error, XT_STATUS_INPUT, job->options.name, NULL, -1,
+                   "all %zu questions are too long for the model's %d positions", all, job->positions);
+  job_warn(job, "%zu of %zu questions are too long for the model's %d positions and left out", job->too_long_count, all,
+           job->positions);
   return XT_STATUS_OK;
 }
 
@@ -200,9 +222,12 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
 static void tell_repeats(const xt_job *job) {
   size_t line, first;
   const size_t repeats = xt_dataset_repeats(job->dataset, &line, &first);
-  if (repeats == 1) job_warn(job, "%s: line %zu is the same question as line %zu; it is asked once", job->options.name, line, first);
+  if (repeats == 1)
+    job_warn(job, "%s: line %zu is the same question as line %zu; it is asked once", job->options.name, line, first);
   else if (repeats)
-    job_warn(job, "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same question as line %zu); each question is asked once",
+    job_warn(job,
+             "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same question as line %zu); each "
+             "question is asked once",
              job->options.name, repeats, line, first);
 }
 
@@ -218,7 +243,8 @@ static xt_status choose_questions(xt_job *job, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset, const xt_job_options *options, xt_job **out, xt_error *error) {
+xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset, const xt_job_options *options, xt_job **out,
+                        xt_error *error) {
   xt_job *job;
   *out = NULL;
   TRY(mem_alloc(&job, 1, sizeof *job, error));
@@ -228,8 +254,10 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset, const 
   if (!status) status = take_model(job, model, error);
   if (!status) status = choose_questions(job, error);
   if (!status) status = encode_all(job, model->tokenizer, error);
-  if (status) xt_job_free(job);
-  else *out = job;
+  if (status)
+    xt_job_free(job);
+  else
+    *out = job;
   return status;
 }
 
@@ -248,14 +276,27 @@ void xt_job_free(xt_job *job) {
 
 void xt_job_get_info(const xt_job *job, xt_job_info *info) {
   const int layers = job->identity.layers;
-  *info = (xt_job_info){.questions = job->count, .too_long = job->too_long_count, .sites = job->sites, .site_count = job->options.site_count,
-                        .max_new_tokens = job->options.max_new_tokens, .present = job->present, .to_run = job->to_run,
-                        .questions_to_run = job->questions_to_run, .sources_to_run = job->sources_to_run, .edited = job->edited_count,
-                        .samples_to_run = job->samples_to_run, .has_work = job_has_work(job)};
-  info->responses = (uint64_t)job->count * (1 + (uint64_t)info->site_count * (uint64_t)job_set_size(&job->all.sources, layers) *
-                                                    (uint64_t)job_set_size(&job->all.targets, layers));
+  *info = (xt_job_info){.questions = job->count,
+                        .too_long = job->too_long_count,
+                        .sites = job->sites,
+                        .site_count = job->options.site_count,
+                        .max_new_tokens = job->options.max_new_tokens,
+                        .present = job->present,
+                        .to_run = job->to_run,
+                        .questions_to_run = job->questions_to_run,
+                        .sources_to_run = job->sources_to_run,
+                        .edited = job->edited_count,
+                        .samples_to_run = job->samples_to_run,
+                        .has_work = job_has_work(job)};
+  info->responses = (uint64_t)job->count *
+                    (1 + (uint64_t)info->site_count * (uint64_t)job_set_size(&job->all.sources, layers) *
+                             (uint64_t)job_set_size(&job->all.targets, layers));
 }
 
-const xt_question *xt_job_question(const xt_job *job, size_t index) { return index < job->count ? job->questions[index] : NULL; }
+const xt_question *xt_job_question(const xt_job *job, size_t index) {
+  return index < job->count ? job->questions[index] : NULL;
+}
 
-const xt_instance *xt_job_instance(const xt_job *job, size_t index) { return index < job->count ? &job->instances[index] : NULL; }
+const xt_instance *xt_job_instance(const xt_job *job, size_t index) {
+  return index < job->count ? &job->instances[index] : NULL;
+}

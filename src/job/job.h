@@ -20,27 +20,27 @@ typedef struct Todo {
 } Todo;
 
 struct xt_job {
-  Arena arena;                  /* of the options' copies */
-  xt_job_options options;       /* with the defaults filled in, but for layers */
+  Arena arena;            /* of the options' copies */
+  xt_job_options options; /* with the defaults filled in, but for layers */
   xt_site sites[JOB_SITES_MOST];
   const xt_dataset *dataset;
-  xt_store_identity identity;   /* hash and name only once they are known; no provenance */
+  xt_store_identity identity; /* hash and name only once they are known; no provenance */
   char hash[XT_MODEL_HASH_SIZE];
-  int vocab, positions;         /* of the model */
+  int vocab, positions; /* of the model */
   char architecture[64];
   uint64_t parameters;
   double layer_flops, unembed_flops;
-  size_t count;                 /* questions of this shard */
+  size_t count; /* questions of this shard */
   const xt_question **questions;
-  xt_instance *instances;       /* their prompts' ids, owned */
+  xt_instance *instances; /* their prompts' ids, owned */
   Todo *todo;
   uint32_t *samples_missing;    /* [count] how many */
   Todo all;                     /* every site and layer asked for */
   const xt_question **too_long; /* left out of `questions` */
   size_t too_long_count;
-  const xt_store *planned;      /* the store that what follows is about; NULL: none */
+  const xt_store *planned; /* the store that what follows is about; NULL: none */
   uint64_t present, to_run, questions_to_run, sources_to_run, samples_to_run; /* as xt_job_info has them */
-  int64_t *edited;              /* questions of the store that questions of the job take the place of */
+  int64_t *edited; /* questions of the store that questions of the job take the place of */
   size_t edited_count, edited_capacity;
 };
 

@@ -45,8 +45,8 @@ static void ask_for_one(const xt_job *job, Todo *todo) {
   todo->sources.has[i] = todo->targets.has[j] = true;
 }
 
-static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo, uint32_t *samples, bool *have,
-                          xt_error *error) {
+static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo, uint32_t *samples,
+                          bool *have, xt_error *error) {
   const size_t layers = (size_t)job->identity.layers;
   int64_t number;
   bool vanilla = false, source = false;
@@ -73,12 +73,14 @@ static void count_work(xt_job *job, size_t index) {
   const int layers = job->identity.layers;
   Todo *todo = &job->todo[index];
   /* a source prompt that fills the model's positions can be transplanted from, and generates nothing */
-  if (job->instances[index].source_count + (size_t)job->options.max_new_tokens > (size_t)job->positions + 1) todo->source = 0;
+  if (job->instances[index].source_count + (size_t)job->options.max_new_tokens > (size_t)job->positions + 1)
+    todo->source = 0;
   job->sources_to_run += todo->source;
   job->samples_to_run += job->samples_missing[index];
   if (!todo->sites) return;
   job->questions_to_run++;
-  job->to_run += 1 + (uint64_t)job_site_count(todo) * (uint64_t)job_set_size(&todo->sources, layers) * (uint64_t)job_set_size(&todo->targets, layers);
+  job->to_run += 1 + (uint64_t)job_site_count(todo) * (uint64_t)job_set_size(&todo->sources, layers) *
+                         (uint64_t)job_set_size(&todo->targets, layers);
 }
 
 static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
@@ -100,7 +102,8 @@ xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *
   job->planned = NULL;
   job->present = job->to_run = job->questions_to_run = job->sources_to_run = job->samples_to_run = 0;
   job->edited_count = 0;
-  if (store && (!hash || strlen(hash) >= sizeof job->hash)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "hash", -1, "is no model's");
+  if (store && (!hash || strlen(hash) >= sizeof job->hash))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "hash", -1, "is no model's");
   if (hash) strcpy(job->hash, hash);
   if (store) TRY(store_check_identity(store, &job->identity, error));
   TRY(find_missing(job, store, error));
@@ -119,10 +122,18 @@ void job_want(Wanted *w, const xt_job *job, const Todo *todo) {
     if (todo->sources.has[l]) w->sources[from++] = l;
     if (todo->targets.has[l]) w->targets[to++] = l;
   }
-  w->options = (xt_sweep_options){.sites = w->sites, .site_count = sites, .source_layers = w->sources, .source_layer_count = from,
-                                  .target_layers = w->targets, .target_layer_count = to, .max_new_tokens = o->max_new_tokens,
-                                  .ignore_eos = o->ignore_eos, .repetition_penalty = o->repetition_penalty, .max_rows = o->max_rows,
-                                  .pass_seconds = o->pass_seconds, .flops_per_second = o->flops_per_second};
+  w->options = (xt_sweep_options){.sites = w->sites,
+                                  .site_count = sites,
+                                  .source_layers = w->sources,
+                                  .source_layer_count = from,
+                                  .target_layers = w->targets,
+                                  .target_layer_count = to,
+                                  .max_new_tokens = o->max_new_tokens,
+                                  .ignore_eos = o->ignore_eos,
+                                  .repetition_penalty = o->repetition_penalty,
+                                  .max_rows = o->max_rows,
+                                  .pass_seconds = o->pass_seconds,
+                                  .flops_per_second = o->flops_per_second};
 }
 
 size_t job_alike(const xt_job *job, size_t at) {
@@ -150,7 +161,8 @@ void job_work(const xt_job *job, xt_job_estimate *out) {
   }
 }
 
-xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double flops_per_second, xt_job_estimate *out, xt_error *error) {
+xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double flops_per_second, xt_job_estimate *out,
+                              xt_error *error) {
   Wanted wanted;
   *out = (xt_job_estimate){0};
   job_work(job, out);

@@ -21,25 +21,37 @@ static size_t list_layers(const LayerSet *set, int layers, int *out) {
   return n;
 }
 
-/* One plan for each task and pair of languages. `part` has room for all questions; those that were planned are taken out of `left`. */
-static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question **left, size_t *left_count, const xt_question **part,
-                          xt_error *error) {
+/* One plan for each task and pair of languages. `part` has room for all questions; those that were planned are taken
+ * out of `left`. */
+static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question **left, size_t *left_count,
+                          const xt_question **part, xt_error *error) {
   int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];
   const int layers = job->identity.layers;
   const xt_question *first = left[0];
   size_t count = 0, others = 0, too_long = 0;
   for (size_t i = 0; i < *left_count; i++) {
     const xt_question *q = left[i];
-    if (same_part(q, first)) part[count++] = q;
-    else left[others++] = q;
+    if (same_part(q, first))
+      part[count++] = q;
+    else
+      left[others++] = q;
   }
   *left_count = others;
   for (size_t i = 0; i < job->too_long_count; i++) too_long += same_part(job->too_long[i], first);
-  const xt_store_plan plan = {.task = first->task, .lang = first->lang, .source_lang = first->source_lang, .cot = job->dataset->cot,
-                              .dataset = dataset_whole(job->dataset, first), .too_long = too_long, .questions = part, .question_count = count,
-                              .sites = job->sites, .site_count = job->options.site_count,
-                              .source_layers = sources, .source_layer_count = list_layers(&job->all.sources, layers, sources),
-                              .target_layers = targets, .target_layer_count = list_layers(&job->all.targets, layers, targets)};
+  const xt_store_plan plan = {.task = first->task,
+                              .lang = first->lang,
+                              .source_lang = first->source_lang,
+                              .cot = job->dataset->cot,
+                              .dataset = dataset_whole(job->dataset, first),
+                              .too_long = too_long,
+                              .questions = part,
+                              .question_count = count,
+                              .sites = job->sites,
+                              .site_count = job->options.site_count,
+                              .source_layers = sources,
+                              .source_layer_count = list_layers(&job->all.sources, layers, sources),
+                              .target_layers = targets,
+                              .target_layer_count = list_layers(&job->all.targets, layers, targets)};
   return xt_store_add_plan(store, &plan, error);
 }
 
@@ -80,7 +92,8 @@ xt_status job_find_edited(xt_job *job, xt_store *store, xt_error *error) {
   if (job->edited_count > 1) snprintf(others, sizeof others, ", and %zu more like it", job->edited_count - 1);
   TRY(xt_store_get_info(store, &info, error));
   return err_set(error, XT_STATUS_INPUT, info.path, NULL, -1,
-                 "has question %.60s (%.20s %.20s)%s with another prompt or gold answer than %.200s. %s drops the old ones with their responses; "
+                 "has question %.60s (%.20s %.20s)%s with another prompt or gold answer than %.200s. %s drops the old "
+                 "ones with their responses; "
                  "or give another results file",
                  q->id, q->task, q->lang, others, job->options.name, job->options.replace_name);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running a job: questions that need the same go into one call of xt_session_sweep, and what comes out of it into the store. */
+/* Running a job: questions that need the same go into one call of xt_session_sweep, and what comes out of it into the
+ * store. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,11 +16,11 @@ typedef struct Run {
   xt_session *session;
   xt_store *store;
   SourceRuns sources;
-  const Wanted *wanted;     /* of the call under way */
-  int64_t *numbers;         /* of its questions in the store */
-  size_t at;                /* its first question */
-  size_t first, together;   /* those being run: questions [first, first + together) */
-  xt_status store_status;   /* of a commit between steps */
+  const Wanted *wanted;   /* of the call under way */
+  int64_t *numbers;       /* of its questions in the store */
+  size_t at;              /* its first question */
+  size_t first, together; /* those being run: questions [first, first + together) */
+  xt_status store_status; /* of a commit between steps */
   xt_error store_error;
   xt_job_result *result;
   xt_job_estimate work;
@@ -35,13 +36,16 @@ static double seconds(void) {
 
 /* ---- progress ----------------------------------------------------------------------------------- */
 
-/* The prompts' work is known beforehand; that of the responses depends on how many of them agree, and is taken to go on as it was
- * so far. */
+/* The prompts' work is known beforehand; that of the responses depends on how many of them agree, and is taken to go on
+ * as it was so far. */
 static double share_done(const Run *run, double responses) {
-  const double prompts = run->before.prompt_flops + run->now.prompt_flops, rows = run->before.row_flops + run->now.row_flops;
+  const double prompts = run->before.prompt_flops + run->now.prompt_flops,
+               rows = run->before.row_flops + run->now.row_flops;
   const double part = run->job->to_run ? responses / (double)run->job->to_run : 0;
   const double expected = part > 0 ? rows / part : 0.5 * (run->work.least_flops + run->work.most_flops);
-  const double drawn = run->job->samples_to_run ? run->work.sample_flops * (double)run->result->samples / (double)run->job->samples_to_run : 0;
+  const double drawn = run->job->samples_to_run
+                           ? run->work.sample_flops * (double)run->result->samples / (double)run->job->samples_to_run
+                           : 0;
   const double all = run->work.prompt_flops + (expected > rows ? expected : rows) + run->work.sample_flops;
   const double share = all > 0 ? (prompts + rows + drawn) / all : 0;
   return share < 1 ? share : 1;
@@ -51,9 +55,13 @@ static void tell_progress(const Run *run) {
   const xt_job *job = run->job;
   const double responses = run->before.responses + run->now.responses;
   if (!job->options.progress) return;
-  const xt_job_progress progress = {.share = share_done(run, responses), .responses = responses, .responses_in_all = job->to_run,
-                                    .questions = run->result->questions, .questions_in_all = job->questions_to_run,
-                                    .samples = run->result->samples, .samples_in_all = job->samples_to_run};
+  const xt_job_progress progress = {.share = share_done(run, responses),
+                                    .responses = responses,
+                                    .responses_in_all = job->to_run,
+                                    .questions = run->result->questions,
+                                    .questions_in_all = job->questions_to_run,
+                                    .samples = run->result->samples,
+                                    .samples_in_all = job->samples_to_run};
   job->options.progress(job->options.user, &progress);
 }
 
@@ -112,20 +120,22 @@ static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error 
     return source_runs_take(&run->sources, run->store, run->at + r->instance, r->generation, run->first, run->together,
                             run->numbers + (run->first - run->at), error);
   const xt_site *site = r->site < 0 ? NULL : &run->wanted->sites[r->site];
-  TRY(xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer, r->target_layer, r->generation, error));
+  TRY(xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer, r->target_layer,
+                            r->generation, error));
   run->result->responses++;
   return XT_STATUS_OK;
 }
 
-/* Before questions of the call are run together: the store has to have them, with the responses to their source prompts that
- * earlier questions have given. */
+/* Before questions of the call are run together: the store has to have them, with the responses to their source prompts
+ * that earlier questions have given. */
 static xt_status begin_together(void *user, size_t first, size_t count, xt_error *error) {
   Run *run = user;
   const xt_job *job = run->job;
   const size_t at = run->at + first;
   count_done(run);
   for (size_t k = 0; k < count; k++)
-    TRY(xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &run->numbers[first + k], error));
+    TRY(xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &run->numbers[first + k],
+                              error));
   run->first = at;
   run->together = count;
   return source_runs_store_known(&run->sources, run->store, at, count, run->numbers + first, error);
@@ -141,8 +151,8 @@ static xt_status sweep_alike(Run *run, Wanted *wanted, size_t n, xt_error *error
   wanted->options.cancel = between_steps;
   wanted->options.progress = show_progress;
   wanted->options.user = run;
-  const xt_status status =
-      xt_session_sweep(run->session, run->job->instances + run->at, n, &wanted->options, keep_response, run, &stats, error);
+  const xt_status status = xt_session_sweep(run->session, run->job->instances + run->at, n, &wanted->options,
+                                            keep_response, run, &stats, error);
   add_up(run, &stats);
   return status;
 }
@@ -188,7 +198,8 @@ static xt_status run_all(Run *run, xt_error *error) {
 }
 
 static xt_status run_samples(Run *run, xt_error *error) {
-  const xt_status status = job_run_samples(run->job, run->session, run->store, between_steps, count_samples, run, error);
+  const xt_status status = job_run_samples(run->job, run->session, run->store, between_steps, count_samples, run,
+                                           error);
   if (run->store_status && error) *error = run->store_error;
   return run->store_status ? run->store_status : status;
 }
@@ -205,11 +216,15 @@ static xt_status prepare(xt_job *job, xt_session *session, xt_store *store, xt_e
   xt_model_info info;
   xt_model_get_info(model, &info);
   if (info.layers != job->identity.layers || info.vocab != job->vocab || info.parameters != job->parameters ||
-      strncmp(info.architecture, job->architecture, sizeof job->architecture - 1) != 0 || model->compute != job->identity.settings.compute)
-    return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1, "is not the model that the job was made for, or computes in another type");
+      strncmp(info.architecture, job->architecture, sizeof job->architecture - 1) != 0 ||
+      model->compute != job->identity.settings.compute)
+    return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1,
+                   "is not the model that the job was made for, or computes in another type");
   if (job->planned == store) return XT_STATUS_OK;
-  if (job->hash[0]) memcpy(hash, job->hash, sizeof hash);
-  else TRY(xt_model_hash(model, hash, error));
+  if (job->hash[0])
+    memcpy(hash, job->hash, sizeof hash);
+  else
+    TRY(xt_model_hash(model, hash, error));
   return xt_job_plan(job, store, hash, error);
 }
 

@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-/* Samples drawn together. Those of a question lie together, so that its prompt is run once; what is lost when the process is killed
- * is a batch. */
+/* Samples drawn together. Those of a question lie together, so that its prompt is run once; what is lost when the
+ * process is killed is a batch. */
 #define SAMPLES_TOGETHER 256
 
 typedef struct Place {
@@ -51,7 +51,8 @@ static xt_status draw(Batch *b, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < count; i++) {
     const Place *p = &b->places[i];
-    if (!status) status = xt_store_add_sample(b->store, p->question, &b->job->options.sampling, p->number, &b->out[i], error);
+    if (!status)
+      status = xt_store_add_sample(b->store, p->question, &b->job->options.sampling, p->number, &b->out[i], error);
     xt_generation_deinit(&b->out[i]);
   }
   if (!status) b->done(b->how.user, count);
@@ -85,9 +86,14 @@ xt_status job_run_samples(const xt_job *job, xt_session *session, xt_store *stor
   b->session = session;
   b->store = store;
   b->done = done;
-  b->how = (xt_generate_options){.max_new_tokens = o->max_new_tokens, .ignore_eos = o->ignore_eos, .repetition_penalty = o->repetition_penalty,
-                                 .temperature = o->sampling.temperature, .top_p = o->sampling.top_p, .seed = o->sampling.seed,
-                                 .cancel = cancel, .user = user};
+  b->how = (xt_generate_options){.max_new_tokens = o->max_new_tokens,
+                                 .ignore_eos = o->ignore_eos,
+                                 .repetition_penalty = o->repetition_penalty,
+                                 .temperature = o->sampling.temperature,
+                                 .top_p = o->sampling.top_p,
+                                 .seed = o->sampling.seed,
+                                 .cancel = cancel,
+                                 .user = user};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < job->count && !status; i++)
     if (job->samples_missing[i]) status = ask(b, i, error);

@@ -26,7 +26,8 @@ static int by_source(const void *a, const void *b) {
 xt_status source_runs_init(SourceRuns *r, xt_job *job, xt_error *error) {
   Place *places = calloc(job->count + 1, sizeof *places);
   size_t count = 0;
-  *r = (SourceRuns){.job = job, .first = calloc(job->count + 1, sizeof *r->first),
+  *r = (SourceRuns){.job = job,
+                    .first = calloc(job->count + 1, sizeof *r->first),
                     .generations = calloc(job->count + 1, sizeof *r->generations)};
   if (!places || !r->first || !r->generations) {
     free(places);
@@ -39,7 +40,8 @@ xt_status source_runs_init(SourceRuns *r, xt_job *job, xt_error *error) {
   qsort(places, count, sizeof *places, by_source);
   for (size_t i = 0; i < count; i++) {
     const size_t index = places[i].index;
-    r->first[index] = i && compare_sources(job, index, places[i - 1].index) == 0 ? r->first[places[i - 1].index] : index;
+    r->first[index] = i && compare_sources(job, index, places[i - 1].index) == 0 ? r->first[places[i - 1].index]
+                                                                                 : index;
     job->instances[index].run_source = job->todo[index].sites && r->first[index] == index;
   }
   free(places);
@@ -53,7 +55,8 @@ void source_runs_deinit(SourceRuns *r) {
   *r = (SourceRuns){0};
 }
 
-xt_status source_runs_store_known(const SourceRuns *r, xt_store *store, size_t at, size_t n, const int64_t *numbers, xt_error *error) {
+xt_status source_runs_store_known(const SourceRuns *r, xt_store *store, size_t at, size_t n, const int64_t *numbers,
+                                  xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (size_t k = 0; k < n && !status; k++) {
     const xt_generation *known = &r->generations[r->first[at + k]];
@@ -67,10 +70,12 @@ static void *copy_of(const void *from, size_t bytes) {
   return to ? memcpy(to, from, bytes) : NULL;
 }
 
-xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const xt_generation *g, size_t at, size_t n, const int64_t *numbers,
-                           xt_error *error) {
+xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const xt_generation *g, size_t at, size_t n,
+                           const int64_t *numbers, xt_error *error) {
   xt_generation *kept = &r->generations[index];
-  *kept = (xt_generation){.count = g->count, .stopped = g->stopped, .ids = copy_of(g->ids, g->count * sizeof *g->ids),
+  *kept = (xt_generation){.count = g->count,
+                          .stopped = g->stopped,
+                          .ids = copy_of(g->ids, g->count * sizeof *g->ids),
                           .margins = copy_of(g->margins, g->count * sizeof *g->margins),
                           .entropies = copy_of(g->entropies, g->count * sizeof *g->entropies),
                           .logprobs = copy_of(g->logprobs, g->count * sizeof *g->logprobs)};
@@ -80,15 +85,20 @@ xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const x
   }
   xt_status status = XT_STATUS_OK;
   for (size_t k = 0; k < n && !status; k++)
-    if (r->job->todo[at + k].source && r->first[at + k] == index) status = xt_store_add_source(store, numbers[k], kept, error);
+    if (r->job->todo[at + k].source && r->first[at + k] == index)
+      status = xt_store_add_source(store, numbers[k], kept, error);
   return status;
 }
 
-xt_status source_runs_alone(SourceRuns *r, xt_session *session, size_t at, size_t n, bool (*cancel)(void *user), void *user, xt_error *error) {
+xt_status source_runs_alone(SourceRuns *r, xt_session *session, size_t at, size_t n, bool (*cancel)(void *user),
+                            void *user, xt_error *error) {
   const xt_job *job = r->job;
   const xt_job_options *o = &job->options;
-  const xt_generate_options how = {.max_new_tokens = o->max_new_tokens, .repetition_penalty = o->repetition_penalty,
-                                   .ignore_eos = o->ignore_eos, .cancel = cancel, .user = user};
+  const xt_generate_options how = {.max_new_tokens = o->max_new_tokens,
+                                   .repetition_penalty = o->repetition_penalty,
+                                   .ignore_eos = o->ignore_eos,
+                                   .cancel = cancel,
+                                   .user = user};
   xt_request *requests = calloc(n, sizeof *requests);
   xt_generation *out = calloc(n, sizeof *out);
   size_t count = 0;

@@ -35,6 +35,10 @@ prints "limit: by language" '^sw +2 of 4 +all 2 +all 2 '
 run "$X" export limit.db
 same "limit: said by export" "$(cat err)" "A PART: XNLI: 4 of the dataset's 12 questions were asked for"
 
+"$X" sweep $small --pairs - --limit 2 -o stdin.db <pairs.jsonl
+run "$X" report stdin.db --bootstrap 2 --permutations 2
+same "limit: of standard input too" "$(head -1 out)" "A PART: XNLI: 4 of the dataset's 12 questions were asked for."
+
 # ---- shards: each plans its own questions, both together all
 "$X" sweep $small $pairs --shard 1/2 -o s1.db
 "$X" sweep $small $pairs --shard 2/2 -o s2.db

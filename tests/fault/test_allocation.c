@@ -203,9 +203,62 @@ static void test_sweep_allocates_nothing(void **state) {
   xt_model_close(model);
 }
 
+/* A dataset's own lines, swept into a new store, with samples. */
+static xt_status store_job(xt_model *model, xt_session *session, const char *path, xt_error *error) {
+  static const char lines[] = "{\"source\": \"a\", \"target\": \"b c\"}\n{\"source\": \"a\", \"target\": \"d\", \"lang\": \"sw\"}\n";
+  static const int first = 0;
+  static const xt_site site = {XT_TAP_ATTN, XT_TAP_ATTN};
+  const xt_job_options o = {.sites = &site, .site_count = 1, .source_layers = &first, .source_layer_count = 1, .target_layers = &first,
+                            .target_layer_count = 1, .max_new_tokens = 2, .samples = 2};
+  char hash[XT_MODEL_HASH_SIZE];
+  memset(hash, 'a', sizeof hash - 1);
+  hash[sizeof hash - 1] = 0;
+  xt_dataset *dataset = NULL;
+  xt_store *store = NULL;
+  xt_job *job = NULL;
+  xt_status status = xt_dataset_parse_pairs(lines, sizeof lines - 1, "lines", NULL, &dataset, error);
+  if (!status) status = xt_job_create(model, dataset, &o, &job, error);
+  if (!status) status = xt_store_open(path, XT_STORE_WRITE, &store, error);
+  if (!status) status = xt_job_plan(job, store, hash, error);
+  if (!status) status = xt_job_run(job, session, store, NULL, error);
+  xt_job_free(job);
+  xt_store_close(store);
+  xt_dataset_close(dataset);
+  return status;
+}
+
+static void test_jobs(void **state) {
+  (void)state;
+  xt_error error = {0};
+  xt_model *model;
+  xt_session *session;
+  char path[160];
+  models_open("tiny-llama", "bf16", &(xt_model_options){.threads = 1}, &model, &session);
+  snprintf(path, sizeof path, "%s/job.db", models_folder);
+  ASSERT_OK(store_job(model, session, path, &error)); /* what is made once in a process */
+  unlink(path);
+  calls = 0;
+  ASSERT_OK(store_job(model, session, path, &error));
+  const long total = calls;
+  assert_true(total > 50);
+  for (long n = 1; n <= total; n++) {
+    unlink(path);
+    error = (xt_error){0};
+    calls = 0;
+    fail_at = n;
+    const xt_status status = store_job(model, session, path, &error);
+    fail_at = -1;
+    if (status == XT_STATUS_MEMORY) continue;
+    char line[1400];
+    if (status) fail_msg("allocation %ld of %ld: status %d, %s", n, total, (int)status, xt_error_format(&error, line, sizeof line));
+  }
+  xt_session_free(session);
+  xt_model_close(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_json_says_memory),
                                      cmocka_unit_test(test_decoding_allocates_nothing), cmocka_unit_test(test_sweep_allocates_nothing),
-                                     cmocka_unit_test(test_tasks)};
+                                     cmocka_unit_test(test_tasks), cmocka_unit_test(test_jobs)};
   return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }
