@@ -185,9 +185,52 @@ static void test_failures(void **state) {
   }
 }
 
+typedef struct Sum {
+  double value; /* of every number of every response, in no order */
+  int tokens;
+} Sum;
+
+static xt_status add_response(void *user, const xt_sweep_response *r, xt_error *error) {
+  Sum *sum = user;
+  (void)error;
+  const double place = 1 + 100 * (double)r->instance + 10 * r->site + 3 * r->source_layer + r->target_layer;
+  for (size_t t = 0; t < r->generation->count; t++, sum->tokens++)
+    sum->value += place * ((double)r->generation->ids[t] + (double)r->generation->margins[t] + (double)r->generation->entropies[t]);
+  return XT_STATUS_OK;
+}
+
+/* A backend that works on few rows at a time, or on many, gives the same; its limits are what the buffers are made for. */
+static void test_limits(void **state) {
+  (void)state;
+  static const int limits[][2] = {{512, 256}, {3, 2}, {1, 1}, {2000, 700}};
+  Sum sums[4] = {{0, 0}};
+  for (int k = 0; k < 4; k++) {
+    xt_model *model;
+    xt_session *session;
+    xt_error error;
+    xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+    xt_instance instances[ROWS];
+    model_of(2, &model, &session);
+    session->backend->limits.work_rows = limits[k][0];
+    session->backend->limits.logit_rows = limits[k][1];
+    for (int i = 0; i < ROWS; i++)
+      instances[i] = (xt_instance){.source = prompts[i], .source_count = lengths[i], .target = prompts[0], .target_count = lengths[0], .run_source = true};
+    const xt_sweep_options o = {.sites = &site, .site_count = 1, .max_new_tokens = 5, .ignore_eos = true, .repetition_penalty = 1.3};
+    ASSERT_OK(xt_session_sweep(session, instances, ROWS, &o, add_response, &sums[k], NULL, &error));
+    assert_int_equal(sums[k].tokens, 5 * ROWS * (2 + 2 * 2));
+    xt_model_info info;
+    xt_model_get_info(model, &info);
+    const int held = limits[k][1] < session->forward.rows ? limits[k][1] : session->forward.rows;
+    assert_int_equal(session->forward.sizes.total - session->forward.sizes.logits, (held * info.vocab + 15) / 16 * 16);
+    xt_session_free(session), xt_model_close(model);
+  }
+  for (int k = 1; k < 4; k++) assert_true(sums[k].value == sums[0].value);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_sweep_steps), cmocka_unit_test(test_generation_steps), cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_limits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
