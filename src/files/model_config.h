@@ -39,9 +39,8 @@ typedef struct XieluNumbers {
 typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle; /* what turns together: k and k + width/2, or 2k and 2k + 1 */
 
 typedef enum RopeScaling {
-  ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN,
-  ROPE_SCALING_TABLE, /* each frequency divided by a factor of its own: GGUF's rope_freqs.weight */
-  ROPE_SCALING_LONGROPE
+  ROPE_SCALING_NONE = 0, ROPE_SCALING_LINEAR, ROPE_SCALING_LLAMA3, ROPE_SCALING_DYNAMIC, ROPE_SCALING_YARN, ROPE_SCALING_LONGROPE,
+  ROPE_SCALING_TABLE /* each frequency divided by a factor of its own: GGUF's rope_freqs.weight, which has no name in config.json */
 } RopeScaling;
 
 /* What a file calls its tensors. */

@@ -468,7 +468,7 @@ static uint64_t count_parameters(const xt_model *m) {
 }
 
 void xt_model_get_info(const xt_model *m, xt_model_info *info) {
-  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "table", "longrope"};
+  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "longrope", "table"};
   const ModelConfig *c = &m->config;
   const bool processor = m->backend && strcmp(m->backend->device, "cpu") == 0;
   const char *kernels = processor ? strchr(m->backend->ops->name, ':') + 1 : m->backend ? m->backend->device : "";

@@ -30,9 +30,10 @@ static const char *gguf_architecture(ModelFamily family) {
   return names[family];
 }
 
-/* What a file cannot say: windows of llama's and Qwen's, rules of Gemma's and SmolLM3's layers that are not the usual. */
+/* What a file cannot say: windows of llama's and Qwen's, rules of Gemma's and SmolLM3's layers that are not the usual, angles that go by
+ * the sequence's length. */
 static bool can_be_said(const char *name) {
-  static const char *const not[] = {"mistral-window", "qwen2-window", "qwen3", "gemma2", "gemma3", "smollm3", "ministral"};
+  static const char *const not[] = {"mistral-window", "qwen2-window", "qwen3", "gemma2", "gemma3", "smollm3", "ministral", "llama-dynamic", "phi3-longrope"};
   for (size_t i = 0; i < sizeof not / sizeof *not; i++)
     if (strcmp(name, not[i]) == 0) return false;
   return true;

@@ -332,7 +332,7 @@ static void test_names(void **state) {
   assert_int_equal(backend_create("cpu", &(BackendOptions){.kernels = "mmx", .threads = 1}, &b, &error), XT_STATUS_UNSUPPORTED);
   assert_non_null(strstr(error.message, "portable"));
   assert_null(b);
-  assert_int_equal(backend_create("abacus", &(BackendOptions){0}, &b, &error), XT_STATUS_UNSUPPORTED);
+  assert_int_equal(backend_create("abacus", &(BackendOptions){0}, &b, &error), XT_STATUS_ARGUMENT);
   assert_non_null(strstr(error.message, "abacus"));
   assert_null(b);
   assert_int_equal(backend_create(NULL, &(BackendOptions){.threads = -1}, &b, &error), XT_STATUS_ARGUMENT);
