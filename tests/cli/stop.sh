@@ -72,6 +72,8 @@ wait_for stop.db
 run "$X" export stop.db
 lines=$(wc -l <out)
 [ "$code" -eq 0 ] && [ "$lines" -ge 1 ] && [ "$lines" -lt $total ] && pass "a reader beside it sees a part" || fail "a reader beside it sees a part" "exit code $code, $lines lines"
+run "$X" report stop.db --bootstrap 2 --permutations 2 --quiet # as little as a reader does it hold the file
+expect "and so does a report" 0
 kill $pid
 wait $pid
 
