@@ -30,6 +30,7 @@ MODELS = [
     GoldenModel("qwen2-tied-window", qwen2(**SMALL, tie_word_embeddings=True, use_sliding_window=True, sliding_window=6,
                                            max_window_layers=1), 6, dtype="f32"),
     GoldenModel("qwen3", like("Qwen3ForCausalLM", **SMALL, head_dim=8, attention_bias=False), 7, dtype="f32"),
+    GoldenModel("olmo2", like("Olmo2ForCausalLM", **SMALL, attention_bias=False, pad_token_id=None), 8, dtype="f32"),
 ]
 # One sequence is longer than a block of attention rows (64).
 LENGTHS = [13, 97, 7, 24, 1, 40]

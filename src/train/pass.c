@@ -24,6 +24,7 @@ typedef struct Kept {
   float *mid;     /* [T, C] */
   float *gate_up; /* [T, 2F] */
   float *raw;     /* queries [T, heads, head_dim], then keys [T, kv_heads, head_dim], before their norms; only where they have any */
+  float *attn, *mlp; /* [T, C] what the modules give, before their norms; only where norms follow them */
 } Kept;
 
 struct Pass {
@@ -82,7 +83,7 @@ static Places places(const ModelConfig *c, const PassOptions *o) {
   PLACE(d_chosen, rows * width);
   PLACE(turn, (size_t)o->length * (size_t)c->head_dim);
   PLACE(turn_back, (size_t)o->length * (size_t)c->head_dim);
-  p.kept_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0));
+  p.kept_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0) + (c->post_norm ? 2 * width : 0));
   PLACE(kept, p.kept_step * (o->recompute ? 1 : layers));
 #undef PLACE
   p.total = at;
@@ -143,6 +144,8 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   p->kept.mid = p->kept.heads + t * p->query;
   p->kept.gate_up = p->kept.mid + t * p->width;
   p->kept.raw = p->kept.gate_up + t * 2 * p->feed;
+  p->kept.attn = p->kept.raw + (c->qk_norm ? t * (p->query + p->key) : 0);
+  p->kept.mlp = p->kept.attn + t * p->width;
   p->kept_step = options->recompute ? 0 : at.kept_step;
   set_angles(p);
   *out = p;
@@ -167,7 +170,8 @@ double pass_flops(const Pass *p) { return p->flops; }
 
 static Kept kept_of(const Pass *p, int layer) {
   const size_t step = p->kept_step * (size_t)layer;
-  return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step, p->kept.raw + step};
+  return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step, p->kept.raw + step,
+                p->kept.attn + step, p->kept.mlp + step};
 }
 
 static float *input_of(const Pass *p, int layer) { return p->x + (size_t)layer * (size_t)p->options.tokens * p->width; }
@@ -220,14 +224,16 @@ static void norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, c
 /* Queries or keys of all tokens: `at` is where a token's begin in a row of q, k, v. */
 typedef struct HeadPart {
   ArchRole role;
-  int heads;
-  size_t at, width; /* floats */
+  int groups;       /* that are normalised each by itself: heads, or all of them as one */
+  size_t at, width; /* floats of all */
   size_t raw;       /* where they begin in Kept.raw */
 } HeadPart;
 
 static HeadPart head_part(const Pass *p, int tokens, bool keys) {
-  if (keys) return (HeadPart){ARCH_K_NORM, p->config->kv_heads, p->query, p->key, (size_t)tokens * p->query};
-  return (HeadPart){ARCH_Q_NORM, p->config->heads, 0, p->query, 0};
+  const ModelConfig *c = p->config;
+  const bool whole = c->qk_norm == QK_NORM_WHOLE;
+  if (keys) return (HeadPart){ARCH_K_NORM, whole ? 1 : c->kv_heads, p->query, p->key, (size_t)tokens * p->query};
+  return (HeadPart){ARCH_Q_NORM, whole ? 1 : c->heads, 0, p->query, 0};
 }
 
 /* Normalises each head of queries and keys in place, and keeps what they were. */
@@ -237,25 +243,57 @@ static void norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int
     const HeadPart part = head_part(p, tokens, keys);
     float *x = kept->qkv + part.at;
     for (size_t t = 0; t < (size_t)tokens; t++) memcpy(kept->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
-    b->ops->norm(b, &(NormArgs){.y = cpu_dev(x), .x = cpu_dev(x), .weight = cpu_dev(param(p, w, part.role, layer)), .rows = tokens, .groups = part.heads,
-                                .width = p->config->head_dim, .ld_y = (int)p->qkv, .ld_x = (int)p->qkv, .eps = (float)p->config->norm_eps});
+    b->ops->norm(b, &(NormArgs){.y = cpu_dev(x), .x = cpu_dev(x), .weight = cpu_dev(param(p, w, part.role, layer)), .rows = tokens, .groups = part.groups,
+                                .width = (int)part.width / part.groups, .ld_y = (int)p->qkv, .ld_x = (int)p->qkv, .eps = (float)p->config->norm_eps});
   }
 }
 
 /* d_qkv: from the gradient of normalised queries and keys to that of what they were. */
 static void norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer, int tokens) {
-  const size_t head = (size_t)p->config->head_dim;
   for (int keys = 0; keys < 2; keys++) {
     const HeadPart part = head_part(p, tokens, keys);
     const float *raw = kept->raw + part.raw, *weight = param(p, w, part.role, layer);
     float *d = p->d_qkv + part.at;
-    const int rows = tokens * part.heads;
+    const int rows = tokens * part.groups;
+    const size_t head = part.width / (size_t)part.groups;
     for (size_t t = 0; t < (size_t)tokens; t++) memcpy(p->wide + t * part.width, d + t * p->qkv, part.width * sizeof *d);
     memset(p->d_raw, 0, (size_t)tokens * part.width * sizeof *d);
     row_norm_back(p->backend, p->d_raw, p->wide, raw, weight, p->factors, head, rows, (float)p->config->norm_eps);
     row_norm_weight(p->backend, param(p, g, part.role, layer), p->wide, raw, p->factors, head, rows);
     for (size_t t = 0; t < (size_t)tokens; t++) memcpy(d + t * p->qkv, p->d_raw + t * part.width, part.width * sizeof *d);
   }
+}
+
+/* What a module reads, which is x itself where no norm stands before it. */
+static const float *read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer, int rows) {
+  if (!p->config->pre_norm) return x;
+  norm_of(p, x, param(p, w, role, layer), rows);
+  return p->norm;
+}
+
+/* dx += the gradient of what a module read, p->d_norm. */
+static void input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role, int layer, int rows) {
+  if (p->config->pre_norm) norm_gradient(p, p->dx, param(p, g, role, layer), p->d_norm, x, param(p, w, role, layer), rows);
+  else p->backend->kernels->add(p->dx, p->d_norm, (size_t)rows * p->width);
+}
+
+/* to = x + what the module y = a W^T + bias adds, with its norm where one follows; `kept` gets y then. */
+static void add_branch(Pass *p, const float *w, float *to, const float *x, float *kept, const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
+                       int rows, size_t depth) {
+  const float *weight = param(p, w, matrix, layer), *shift = param(p, w, bias, layer);
+  memcpy(to, x, (size_t)rows * p->width * sizeof *to);
+  linear(p, p->config->post_norm ? kept : to, a, weight, shift, rows, p->width, depth, !p->config->post_norm);
+  if (!p->config->post_norm) return;
+  norm_of(p, kept, param(p, w, norm, layer), rows);
+  p->backend->kernels->add(to, p->norm, (size_t)rows * p->width);
+}
+
+/* The gradient of what the module gave, of which dx is that of what was added. */
+static const float *branch_gradient(Pass *p, const float *w, float *g, const float *kept, ArchRole norm, int layer, int rows) {
+  if (!p->config->post_norm) return p->dx;
+  memset(p->d_norm, 0, (size_t)rows * p->width * sizeof *p->d_norm);
+  norm_gradient(p, p->d_norm, param(p, g, norm, layer), p->dx, kept, param(p, w, norm, layer), rows);
+  return p->d_norm;
 }
 
 static CausalArgs attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept) {
@@ -273,24 +311,19 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   const ModelConfig *c = p->config;
   const Kept kept = kept_of(p, layer);
   const int t = batch->tokens;
-  const size_t bytes = (size_t)t * p->width * sizeof(float);
-  const float *x = input_of(p, layer);
-  norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
-  linear(p, kept.qkv, p->norm, param(p, w, ARCH_Q, layer), param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
+  const float *x = input_of(p, layer), *input = read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
+  linear(p, kept.qkv, input, param(p, w, ARCH_Q, layer), param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
   if (c->qk_norm) norm_heads(p, w, &kept, layer, t);
   rotate(p, kept.qkv, batch, p->turn);
   const CausalArgs attention = attention_args(p, batch, layer, &kept);
   causal_forward(&attention);
-  memcpy(kept.mid, x, bytes);
-  linear(p, kept.mid, kept.heads, param(p, w, ARCH_OUT, layer), param(p, w, ARCH_OUT_BIAS, layer), t, p->width, p->query, true);
-  norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
-  linear(p, kept.gate_up, p->norm, param(p, w, ARCH_GATE, layer), param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
+  add_branch(p, w, kept.mid, x, kept.attn, kept.heads, ARCH_OUT, ARCH_OUT_BIAS, ARCH_POST_ATTN, layer, t, p->query);
+  input = read_input(p, w, kept.mid, ARCH_NORM_MLP, layer, t);
+  linear(p, kept.gate_up, input, param(p, w, ARCH_GATE, layer), param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
   b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = cpu_dev(p->act), .x = cpu_dev(kept.gate_up), .rows = t,
                                       .width = c->feed_forward});
-  float *next = input_of(p, layer + 1);
-  memcpy(next, kept.mid, bytes);
-  linear(p, next, p->act, param(p, w, ARCH_DOWN, layer), param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, true);
+  add_branch(p, w, input_of(p, layer + 1), kept.mid, kept.mlp, p->act, ARCH_DOWN, ARCH_DOWN_BIAS, ARCH_POST_MLP, layer, t, p->feed);
 }
 
 static void embed(Pass *p, const float *w, const TokenBatch *batch) {
@@ -344,15 +377,19 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
 
   b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = cpu_dev(p->act), .x = cpu_dev(kept.gate_up), .rows = t,
                                       .width = c->feed_forward});
-  linear_back(p, p->wide, param(p, g, ARCH_DOWN, layer), param(p, g, ARCH_DOWN_BIAS, layer), p->dx, p->act, param(p, w, ARCH_DOWN, layer), t,
+  if (p->options.recompute && c->post_norm)
+    linear(p, kept.mlp, p->act, param(p, w, ARCH_DOWN, layer), param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, false);
+  const float *d = branch_gradient(p, w, g, kept.mlp, ARCH_POST_MLP, layer, t);
+  linear_back(p, p->wide, param(p, g, ARCH_DOWN, layer), param(p, g, ARCH_DOWN_BIAS, layer), d, p->act, param(p, w, ARCH_DOWN, layer), t,
               p->width, p->feed);
   row_silu_back(p->backend, p->d_gate_up, p->wide, kept.gate_up, p->feed, t);
-  norm_of(p, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
-  linear_back(p, p->d_norm, param(p, g, ARCH_GATE, layer), param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, p->norm,
-              param(p, w, ARCH_GATE, layer), t, 2 * p->feed, p->width);
-  norm_gradient(p, p->dx, param(p, g, ARCH_NORM_MLP, layer), p->d_norm, kept.mid, param(p, w, ARCH_NORM_MLP, layer), t);
+  const float *input = read_input(p, w, kept.mid, ARCH_NORM_MLP, layer, t);
+  linear_back(p, p->d_norm, param(p, g, ARCH_GATE, layer), param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, input, param(p, w, ARCH_GATE, layer), t,
+              2 * p->feed, p->width);
+  input_gradient(p, w, g, kept.mid, ARCH_NORM_MLP, layer, t);
 
-  linear_back(p, p->wide, param(p, g, ARCH_OUT, layer), param(p, g, ARCH_OUT_BIAS, layer), p->dx, kept.heads, param(p, w, ARCH_OUT, layer), t,
+  d = branch_gradient(p, w, g, kept.attn, ARCH_POST_ATTN, layer, t);
+  linear_back(p, p->wide, param(p, g, ARCH_OUT, layer), param(p, g, ARCH_OUT_BIAS, layer), d, kept.heads, param(p, w, ARCH_OUT, layer), t,
               p->width, p->query);
   CausalArgs attention = attention_args(p, batch, layer, &kept);
   attention.d_out = p->wide;
@@ -360,10 +397,10 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   causal_backward(&attention);
   rotate(p, p->d_qkv, batch, p->turn_back);
   if (c->qk_norm) norm_heads_back(p, w, g, &kept, layer, t);
-  norm_of(p, x, param(p, w, ARCH_NORM_ATTN, layer), t);
-  linear_back(p, p->d_norm, param(p, g, ARCH_Q, layer), param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, p->norm, param(p, w, ARCH_Q, layer), t,
+  input = read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
+  linear_back(p, p->d_norm, param(p, g, ARCH_Q, layer), param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, input, param(p, w, ARCH_Q, layer), t,
               p->qkv, p->width);
-  norm_gradient(p, p->dx, param(p, g, ARCH_NORM_ATTN, layer), p->d_norm, x, param(p, w, ARCH_NORM_ATTN, layer), t);
+  input_gradient(p, w, g, x, ARCH_NORM_ATTN, layer, t);
 }
 
 double pass_run(Pass *p, const float *weights, float *gradients, const TokenBatch *batch, size_t *counted) {

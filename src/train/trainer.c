@@ -56,16 +56,16 @@ static xt_status check_options(const xt_train_options *o, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The backward pass is that of Llama's layer. */
+/* The backward pass is that of Llama's layer, its norms before the modules or after them. */
 static xt_status check_differentiable(const Trainer *t, xt_error *error) {
   const ModelConfig *c = &t->config;
   const struct {
     bool has;
     const char *what;
   } others[] = {
-      {c->norm != NORM_RMS || c->norm_adds_one || !c->pre_norm || c->post_norm || c->embed_norm, "norms"},
+      {c->norm != NORM_RMS || c->norm_adds_one || c->pre_norm == c->post_norm || c->embed_norm, "norms"},
       {c->parallel, "parallel modules"},
-      {(c->qk_norm != QK_NORM_NONE && c->qk_norm != QK_NORM_HEAD) || c->qk_norm_late, "norms of queries and keys"},
+      {c->qk_norm == QK_NORM_OWN_HEAD || c->qk_norm_late, "norms of queries and keys"},
       {c->activation != ACTIVATION_SILU || c->no_gate, "activation"},
       {c->fused_qkv || c->fused_gate_up, "fused tensors"},
       {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || arch_rotaries(c) != 1, "rotary positions"},

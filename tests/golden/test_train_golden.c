@@ -161,7 +161,7 @@ static void test_torch_portable(void **state) {
  * show, so the step is large and the bound 1e-2. */
 static void test_finite_differences(void **state) {
   (void)state;
-  static const char *const names[] = {"llama3", "mistral-window", "qwen2", "qwen3"};
+  static const char *const names[] = {"llama3", "mistral-window", "qwen2", "qwen3", "olmo2"};
   for (size_t n = 0; n < sizeof names / sizeof *names; n++) {
     Golden *g = malloc(sizeof *g);
     size_t counted;
