@@ -29,5 +29,29 @@ cmp -s cpu.jsonl gpu.jsonl && pass "a sweep's export is the cpu's, byte for byte
 "$X" merge both.db s1.db s2.db --quiet
 "$X" export both.db | sort >both.jsonl
 sort cpu.jsonl >sorted.jsonl
+# begun on the one, finished on the other
+"$X" sweep $small $pairs --limit 2 -o mixed.db
+"$X" sweep $small $pairs -o mixed.db --device opencl
+"$X" export mixed.db | sort >mixed.jsonl
+cmp -s sorted.jsonl mixed.jsonl && pass "begun on the cpu, finished on a gpu" || fail "begun on the cpu, finished on a gpu"
 cmp -s sorted.jsonl both.jsonl && pass "shards of a gpu and of a cpu merge" || fail "shards of a gpu and of a cpu merge"
+# ---- models that were compared with transformers, at every site
+for name in llama2 qwen3 gemma2 cohere2 mistral-window; do
+  golden=$here/../golden/models/$name
+  run "$X" verify -m "$golden" --reference "$golden" --device opencl --quiet
+  expect "verify $name" 0
+done
+
+# ---- Oclgrind runs the kernels in an interpreter that sees data races and reads or writes beyond a buffer. It comes as an OpenCL driver.
+grind=/usr/lib/oclgrind/liboclgrind-rt-icd.so
+if [ ! -e $grind ] || [ ! -x "$XT_BUILD/tests/test_gpu_ops" ]; then
+  echo "ok - Oclgrind # SKIP it is not installed"
+else
+  mkdir drivers
+  echo $grind >drivers/oclgrind.icd
+  OCL_ICD_VENDORS=$work/drivers OCLGRIND_DATA_RACES=1 XT_TEST_TINY=1 XT_TEST_GPU=opencl:0 "$XT_BUILD/tests/test_gpu_ops" >grind 2>&1
+  code=$?
+  same "Oclgrind: exit code" $code 0
+  same "Oclgrind: complaints" "$(grep -cE 'data race|Invalid|FATAL|ERROR|^not ok.*Fail' grind)" 0
+fi
 finish

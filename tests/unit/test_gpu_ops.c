@@ -257,7 +257,7 @@ static void test_embeddings(void **state) {
     for (int side = 0; side < 2; side++) {
       Backend *b = each(side);
       Table *t;
-      const MatrixSource source = {.dtype = (Dtype)type, .rows = rows, .cols = COLS, .data = data};
+      const MatrixSource source = {(Dtype)type, rows, COLS, data};
       ASSERT_OK(b->ops->table_create(b, &source, &t, &error));
       Dev dy = to_device(b, NULL, (size_t)rows * COLS);
       const IndexList list = to_indices(b, ids, (size_t)rows);
@@ -435,7 +435,7 @@ static void test_errors(void **state) {
   assert_int_equal(backend_create("opencl:x", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(backend_create("vulkan", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(gpu->ops->alloc(gpu, (size_t)1 << 60, &d, &error), XT_STATUS_MEMORY);
-  assert_int_equal(gpu->ops->weight_create(gpu, &(MatrixSource){.dtype = DTYPE_F32, .rows = 2, .cols = 2, .data = broken}, 1, &w, &error), XT_STATUS_INPUT);
+  assert_int_equal(gpu->ops->weight_create(gpu, &(MatrixSource){DTYPE_F32, 2, 2, broken}, 1, &w, &error), XT_STATUS_INPUT);
   assert_int_equal(error.offset, 8);
 }
 

@@ -60,17 +60,15 @@ static inline uint32_t gpu_groups(uint64_t count) { return (uint32_t)((count + 2
                                        .args = &(arguments), .args_size = sizeof(arguments)})
 
 /* gpu_product.c */
+typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16 } GpuType;
+/* The parts' rows one after the other in the device's memory: in their own type where they agree in one of 16 bits, else, and of quantised
+ * ones, as float32. They pass through a few megabytes of the host's memory. */
+xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuType *type, GpuBuffer **out, xt_error *error);
 xt_status gpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error);
 void gpu_weight_release(Backend *, Weight *);
 size_t gpu_weight_bytes(const Weight *);
 void gpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
-typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16 } GpuType;
 /* Which of the kernels multiplies: `few`, those for few rows. */
-/* The type that stacked parts have on the device: their own, or float32 for quantised ones, for rows in pairs and for several types. */
-Dtype gpu_stored_type(const MatrixSource *parts, int n_parts);
-GpuType gpu_type(Dtype type);
-/* Writes the parts one after the other, in that type. */
-xt_status gpu_write_matrix(GpuBackend *b, GpuBuffer *to, const MatrixSource *parts, int n_parts, xt_error *error);
 void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches, GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias);
 
 /* gpu_rows.c */

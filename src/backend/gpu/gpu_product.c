@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights, [N][K]: float32, float16 and bfloat16 as they are stored, quantised ones as the float32 values that they stand for; and the
- * products. */
+/* Weights as they are stored, [N][K] in their own type, and the products. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,67 +13,57 @@ struct Weight {
   GpuBuffer *data;
 };
 
-static bool is_plain(const MatrixSource *s) {
-  return !s->paired && (s->dtype == DTYPE_F32 || s->dtype == DTYPE_F16 || s->dtype == DTYPE_BF16);
+static GpuType type_of(const MatrixSource *parts, int n_parts) {
+  for (int p = 1; p < n_parts; p++)
+    if (parts[p].dtype != parts[0].dtype) return GPU_F32;
+  return parts->dtype == DTYPE_F16 ? GPU_F16 : parts->dtype == DTYPE_BF16 ? GPU_BF16 : GPU_F32;
 }
 
-Dtype gpu_stored_type(const MatrixSource *parts, int n_parts) {
-  for (int p = 0; p < n_parts; p++)
-    if (!is_plain(&parts[p]) || parts[p].dtype != parts->dtype) return DTYPE_F32;
-  return parts->dtype;
-}
+#define STAGE_BYTES ((size_t)4 << 20)
 
-GpuType gpu_type(Dtype type) { return type == DTYPE_F32 ? GPU_F32 : type == DTYPE_F16 ? GPU_F16 : GPU_BF16; }
-
-/* Some rows at a time become float32. */
-static xt_status write_expanded(GpuBackend *b, GpuBuffer *to, size_t at, const MatrixSource *s, xt_error *error) {
-  enum { ROWS = 64 };
-  const size_t cols = (size_t)s->cols, row_bytes = dtype_bytes(s->dtype, cols);
-  float *values;
-  TRY(mem_alloc(&values, ROWS * cols, sizeof *values, error));
-  for (int first = 0; first < s->rows; first += ROWS) {
-    const int rows = s->rows - first < ROWS ? s->rows - first : ROWS;
-    for (int r = 0; r < rows; r++)
-      dtype_widen(s->dtype, (const char *)s->data + (size_t)matrix_source_place(s, first + r) * row_bytes, cols, values + (size_t)r * cols);
-    gpu_write(b->device, to, at + (size_t)first * cols * sizeof(float), values, (size_t)rows * cols * sizeof(float));
+/* Rows [first, first + count) as they are in the device's memory: in order, in a type that it reads. */
+static void stage_rows(char *to, const MatrixSource *s, int first, int count, GpuType type) {
+  const size_t cols = (size_t)s->cols, stored = dtype_bytes(s->dtype, cols), row = cols * (type == GPU_F32 ? 4 : 2);
+  for (int r = first; r < first + count; r++, to += row) {
+    const char *from = (const char *)s->data + (size_t)matrix_source_place(s, r) * stored;
+    if (type == GPU_F32) dtype_widen(s->dtype, from, cols, (float *)(void *)to);
+    else memcpy(to, from, row);
   }
-  free(values);
-  return XT_STATUS_OK;
 }
 
-xt_status gpu_write_matrix(GpuBackend *b, GpuBuffer *to, const MatrixSource *parts, int n_parts, xt_error *error) {
-  const Dtype type = gpu_stored_type(parts, n_parts);
-  size_t at = 0;
-  for (int p = 0; p < n_parts; p++) {
-    const size_t bytes = dtype_bytes(type, (size_t)parts[p].rows * (size_t)parts[p].cols);
-    if (is_plain(&parts[p]) && parts[p].dtype == type) gpu_write(b->device, to, at, parts[p].data, bytes);
-    else TRY(write_expanded(b, to, at, &parts[p], error));
-    at += bytes;
-  }
-  return gpu_status(b->device, error);
+xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuType *type, GpuBuffer **out, xt_error *error) {
+  *type = type_of(parts, n_parts);
+  const size_t row = (size_t)parts->cols * (*type == GPU_F32 ? 4 : 2), most = STAGE_BYTES / row + 1;
+  size_t rows = 0, at = 0;
+  char *stage;
+  for (int p = 0; p < n_parts; p++) rows += (size_t)parts[p].rows;
+  TRY(mem_alloc(&stage, most, row, error));
+  xt_status status = gpu_buffer(b->device, rows * row, out, error);
+  for (int p = 0; p < n_parts && !status; p++)
+    for (int first = 0, count; first < parts[p].rows; first += count, at += (size_t)count * row) {
+      count = (size_t)(parts[p].rows - first) < most ? parts[p].rows - first : (int)most;
+      stage_rows(stage, &parts[p], first, count, *type);
+      gpu_write(b->device, *out, at, stage, (size_t)count * row);
+    }
+  free(stage);
+  if (status) return status;
+  status = gpu_status(b->device, error);
+  if (status) gpu_buffer_free(b->device, *out);
+  return status;
 }
 
 xt_status gpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
-  GpuBackend *b = gpu_of(backend);
   Weight *w;
-  xt_status status;
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
   TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, false, error));
   TRY(mem_alloc(&w, 1, sizeof *w, error));
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
-  const Dtype type = gpu_stored_type(parts, n_parts);
-  w->type = gpu_type(type);
-  status = gpu_buffer(b->device, dtype_bytes(type, (size_t)w->n * (size_t)w->k), &w->data, error);
-  if (!status) status = gpu_write_matrix(b, w->data, parts, n_parts, error);
-  if (status) {
-    if (w->data) gpu_buffer_free(b->device, w->data);
-    free(w);
-    return status;
-  }
-  *out = w;
-  return XT_STATUS_OK;
+  const xt_status status = gpu_matrix(gpu_of(backend), parts, n_parts, &w->type, &w->data, error);
+  if (status) free(w);
+  else *out = w;
+  return status;
 }
 
 void gpu_weight_release(Backend *backend, Weight *w) {

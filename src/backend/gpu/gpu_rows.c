@@ -8,27 +8,20 @@
 
 struct Table {
   GpuBuffer *data;
-  int cols, type; /* GpuType */
+  int cols;
+  GpuType type;
 };
 
 xt_status gpu_table_create(Backend *backend, const MatrixSource *source, Table **out, xt_error *error) {
-  GpuBackend *b = gpu_of(backend);
   Table *t;
   *out = NULL;
   TRY(cpu_check_parts(source, 1, error));
   TRY(mem_alloc(&t, 1, sizeof *t, error));
-  const Dtype type = gpu_stored_type(source, 1);
-  xt_status status = gpu_buffer(b->device, dtype_bytes(type, (size_t)source->rows * (size_t)source->cols), &t->data, error);
-  if (!status) status = gpu_write_matrix(b, t->data, source, 1, error);
-  if (status) {
-    if (t->data) gpu_buffer_free(b->device, t->data);
-    free(t);
-    return status;
-  }
   t->cols = source->cols;
-  t->type = gpu_type(type);
-  *out = t;
-  return XT_STATUS_OK;
+  const xt_status status = gpu_matrix(gpu_of(backend), source, 1, &t->type, &t->data, error);
+  if (status) free(t);
+  else *out = t;
+  return status;
 }
 
 void gpu_table_release(Backend *backend, Table *t) {
@@ -41,7 +34,7 @@ void gpu_embed(Backend *backend, Dev y, const Table *t, IndexList ids, int m) {
   GpuBackend *b = gpu_of(backend);
   if (m <= 0) return;
   const GpuPlace to = gpu_place(y), list = gpu_place(ids.at);
-  const GpuEmbed args = {.y = to.at, .ids = list.at, .m = m, .width = t->cols, .type = t->type};
+  const GpuEmbed args = {.y = to.at, .ids = list.at, .m = m, .width = t->cols, .type = (int)t->type};
   GPU_LAUNCH(b, embed, gpu_groups((uint64_t)m * (uint64_t)t->cols), 1, 1, 256, args, to.buffer, t->data, list.buffer);
 }
 

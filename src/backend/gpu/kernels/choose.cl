@@ -5,13 +5,17 @@ FUNCTION float lowered(float s, float penalty) { return s < 0.0f ? s * penalty :
 
 /* A work-group for each row. Every id is listed once; the newest is added unless it is there. */
 KERNEL(64) penalize(GLOBAL float *logits, GLOBAL int *seen, GLOBAL const int *lists, GLOBAL const int *newest, GpuPenalize a) {
-  LOCAL int known[1];
+  LOCAL int known[2]; /* whether the newest is listed; how many were added before */
   const int item = ITEM, row = (int)GROUP_X, list = lists[a.lists + row], id = newest[a.newest + row], prompt = seen[a.prompt + list];
-  const int from = seen[a.start + prompt], end = seen[a.start + prompt + 1], count = seen[a.counts + list];
+  const int from = seen[a.start + prompt], end = seen[a.start + prompt + 1];
   GLOBAL int *added = seen + a.added + (gpu_size)list * a.capacity;
   logits += a.logits + (gpu_size)row * a.vocab;
-  if (item == 0) known[0] = 0;
+  if (item == 0) { /* the count is this item's alone to read, since it is the one to write it */
+    known[0] = 0;
+    known[1] = seen[a.counts + list];
+  }
   BARRIER();
+  const int count = known[1];
   for (int i = from + item; i < end; i += 64) {
     logits[seen[i]] = lowered(logits[seen[i]], a.penalty);
     if (seen[i] == id) known[0] = 1;
