@@ -195,7 +195,7 @@ static const struct {
     {BPE(AB, ",\"normalizer\":{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"(\"}}"), XT_STATUS_INPUT,
      "normalizer.pattern", -1},
     {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}"), XT_STATUS_UNSUPPORTED, "pre_tokenizer.type", -1},
-    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"behavior\":\"Removed\"}"),
+    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"},\"behavior\":\"Removed\"}"),
      XT_STATUS_UNSUPPORTED, "pre_tokenizer.pattern", -1},
     {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Cut\"}"), XT_STATUS_INPUT,
      "pre_tokenizer.behavior", -1},
