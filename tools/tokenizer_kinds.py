@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A small tokenizer.json of every kind that compare_tokenizers.py tries, and the regular expressions of known families."""
+import base64
 import random
 
 PATTERNS = [
@@ -62,8 +63,92 @@ def pattern_kind(regex):
     return tokenizer(byte_bpe(), pre=sequence(split(regex), {**BYTES, "add_prefix_space": True}), decoder=BYTES)
 
 
+def pieces(byte_tokens):
+    """Scores with many ties, and tokens that cover each other."""
+    rng, texts = random.Random(4), ["\u2581", "\u2581\u2581", "<s>"]
+    sounds = ["a", "b", "e", "n", "r", "日", "本", "語", "い", "は", "न", "म", "ा", "ส", "ก", "é", "1", "2", "\u2581a", "\u2581the"]
+    while len(texts) < 400:
+        text = "".join(rng.choice(sounds) for _ in range(rng.randrange(1, 5)))
+        if text not in texts:
+            texts.append(text)
+    texts += [chr(c) for c in range(0x21, 0x7F) if chr(c) not in texts and rng.random() < 0.7]
+    out = [["<unk>", 0.0]] + [[text, -rng.randrange(1, 9) / 2 * len(text) ** 0.5] for text in texts]
+    return out + ([[f"<0x{b:02X}>", 0.0] for b in range(256)] if byte_tokens else [])
+
+
+def unigram(byte_tokens=False, unk=0):
+    return {"type": "Unigram", "unk_id": unk, "vocab": pieces(byte_tokens), "byte_fallback": byte_tokens}
+
+
+def metaspace(scheme, cut=True):
+    return {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": scheme, "split": cut}
+
+
+def normalizers(*parts):
+    return {"type": "Sequence", "normalizers": list(parts)}
+
+
+def charsmap(rules):
+    """SentencePiece's compiled rules: a Darts double array over the sources, behind it the targets."""
+    texts, values = b"", {}
+    for source, target in rules.items():
+        values[source.encode()] = len(texts)
+        texts += target.encode() + b"\0"
+    units, used = {0: 0}, {0}
+    tree = {}
+    for key in values:
+        node = tree
+        for byte in key:
+            node = node.setdefault(byte, {})
+        node[None] = values[key]
+
+    def place(at, node):
+        labels = [0 if label is None else label for label in node]
+        base = 1
+        while any((base ^ label) in used or (base ^ label) == 0 for label in labels) or ((at ^ base) >> 21):
+            base += 1
+        used.update(base ^ label for label in labels)
+        units[at] = units.get(at, 0) | (at ^ base) << 10 | (0x100 if None in node else 0)
+        for label, child in node.items():
+            where = base ^ (0 if label is None else label)
+            if label is None:
+                units[where] = child | 1 << 31
+            else:
+                units[where] = label
+                place(where, child)
+    place(0, tree)
+    size = (max(units) // 256 + 1) * 256
+    trie = b"".join((units.get(i, 0)).to_bytes(4, "little") for i in range(size))
+    return base64.b64encode(len(trie).to_bytes(4, "little") + trie + texts).decode()
+
+
+RULES = {"\u00a0": " ", "\u3000": " ", "\t": " ", "\n": " ", "ｈ": "h", "①": "1", "ﬁ": "fi", "é": "é", "e\u0301": "é", "…": "...", "\u200d": "", "½": "1/2",
+         "A": "a", "\u093f": "\u093f", "Å": "å"}
+PRECOMPILED = {"type": "Precompiled", "precompiled_charsmap": charsmap(RULES)}
+META = metaspace("always")
+LLAMA_DECODER = {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"},
+                                                  {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]}
+UNK = [(0, "<unk>", {})]
+
 KINDS = {
     "byte level": tokenizer(byte_bpe(), pre={**BYTES, "use_regex": True, "add_prefix_space": True}, decoder=BYTES),
     "whitespace": tokenizer(byte_bpe(), pre=sequence({"type": "Whitespace"}, BYTES), decoder=BYTES),
+    "unigram": tokenizer(unigram(), pre=META, decoder=META, added=UNK),
+    "unigram byte fallback": tokenizer(unigram(True), normalizers({"type": "Prepend", "prepend": "\u2581"},
+                                       {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}), decoder=LLAMA_DECODER, added=UNK),
+    "unigram first, not split": tokenizer(unigram(), pre=metaspace("first", False), decoder=metaspace("first", False), added=UNK + [(3, "<s>", {})]),
+    "unigram nfkc": tokenizer(unigram(), {"type": "NFKC"}, metaspace("never"), decoder=metaspace("never"), added=UNK),
+    "unigram precompiled": tokenizer(unigram(), normalizers(PRECOMPILED, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}), META,
+                                     decoder=META, added=UNK),
+    "unigram xlnet": tokenizer(unigram(), normalizers({"type": "Nmt"}, {"type": "NFKC"}), sequence({"type": "WhitespaceSplit"}, META), decoder=META, added=UNK),
+    "unigram byte level": tokenizer(unigram(), pre=BYTES, decoder=BYTES, added=UNK),
+    "nmt": tokenizer(byte_bpe(), {"type": "Nmt"}, BYTES, decoder=BYTES),
+    "byte level normalizer": tokenizer(byte_bpe(), {"type": "ByteLevel"}, split(r"\p{L}+"), decoder=BYTES),
+    "falcon": tokenizer(byte_bpe(), pre=sequence({"type": "Punctuation", "behavior": "Contiguous"}, {**BYTES, "use_regex": True},
+                                                 {"type": "Digits", "individual_digits": False}, split("[0-9][0-9][0-9]")), decoder=BYTES),
+    "punctuation": tokenizer(byte_bpe(), pre=sequence({"type": "Punctuation", "behavior": "Isolated"}, BYTES), decoder=BYTES),
+    "bert": tokenizer(byte_bpe(), pre=sequence({"type": "BertPreTokenizer"}, BYTES), decoder=BYTES),
+    "delimiter": tokenizer(byte_bpe(), pre=sequence({"type": "CharDelimiterSplit", "delimiter": "a"}, BYTES), decoder=BYTES),
+    "fixed length": tokenizer(byte_bpe(), pre=sequence({"type": "FixedLength", "length": 3}, BYTES), decoder=BYTES),
     "digits": tokenizer(byte_bpe(), pre=sequence({"type": "Digits", "individual_digits": True}, BYTES), decoder=BYTES),
 }

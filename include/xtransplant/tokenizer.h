@@ -18,7 +18,7 @@ extern "C" {
 typedef struct xt_tokenizer xt_tokenizer;
 
 /* Opens the tokenizer in a GGUF file, or that of a directory, from the first of: tokenizer.json; tokenizer.model
- * (SentencePiece BPE); vocab.json + merges.txt; each completed by tokenizer_config.json,
+ * (SentencePiece, BPE or unigram); vocab.json + merges.txt; each completed by tokenizer_config.json,
  * special_tokens_map.json and added_tokens.json where present.
  * The caller frees *out with xt_tokenizer_close. */
 xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error);

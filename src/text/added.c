@@ -61,42 +61,6 @@ xt_status added_put(AddedTokens *a, const Vocab *vocab, AddedToken flags, xt_err
 
 /* ---- the tries ---- */
 
-static xt_status new_node(Trie *t, uint8_t byte, uint32_t *node, xt_error *error) {
-  TRY(mem_grow(&t->nodes, &t->capacity, t->count + 1, sizeof *t->nodes, error));
-  t->nodes[t->count] = (TrieNode){0, 0, -1, byte};
-  *node = (uint32_t)t->count++;
-  return XT_STATUS_OK;
-}
-
-static uint32_t find_child(const Trie *t, uint32_t node, uint8_t byte) {
-  if (node == 0) return t->first[byte];
-  uint32_t child = t->nodes[node].child;
-  while (child && t->nodes[child].byte != byte) child = t->nodes[child].sibling;
-  return child;
-}
-
-static xt_status trie_add(Trie *t, const char *text, size_t length, int32_t token, xt_error *error) {
-  uint32_t node = 0;
-  if (!t->count) TRY(new_node(t, 0, &node, error));
-  node = 0;
-  for (size_t i = 0; i < length; i++) {
-    const uint8_t byte = (uint8_t)text[i];
-    uint32_t child = find_child(t, node, byte);
-    if (!child) {
-      TRY(new_node(t, byte, &child, error));
-      if (node == 0) {
-        t->first[byte] = child;
-      } else {
-        t->nodes[child].sibling = t->nodes[node].child;
-        t->nodes[node].child = child;
-      }
-    }
-    node = child;
-  }
-  if (node && t->nodes[node].token < 0) t->nodes[node].token = token;
-  return XT_STATUS_OK;
-}
-
 xt_status added_finish(AddedTokens *a, const Normalizer *normalizer, xt_error *error) {
   TextBuffer text = {0}, scratch = {0};
   xt_status status = XT_STATUS_OK;
@@ -118,14 +82,12 @@ done:
 /* The longest token that begins at `at`, or -1. */
 static int32_t longest(const Trie *t, const char *text, size_t length, size_t at, size_t *end) {
   int32_t token = -1;
-  uint32_t node = t->first[(uint8_t)text[at]];
-  while (node) {
+  uint32_t node = 0;
+  while (at < length && trie_step(t, &node, (uint8_t)text[at])) {
     at++;
-    if (t->nodes[node].token >= 0) {
-      token = t->nodes[node].token;
-      *end = at;
-    }
-    node = at < length ? find_child(t, node, (uint8_t)text[at]) : 0;
+    if (t->nodes[node].token < 0) continue;
+    token = t->nodes[node].token;
+    *end = at;
   }
   return token;
 }
@@ -190,7 +152,7 @@ void added_free(AddedTokens *a) {
   free(a->items);
   vocab_free(&a->index);
   free(a->by_id);
-  free(a->raw.nodes);
-  free(a->normalized.nodes);
+  trie_free(&a->raw);
+  trie_free(&a->normalized);
   *a = (AddedTokens){.largest = -1};
 }

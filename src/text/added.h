@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "text/normalizer.h"
+#include "text/trie.h"
 #include "text/vocab.h"
 
 typedef struct AddedToken {
@@ -22,19 +23,6 @@ typedef struct AddedToken {
   bool special_normalized;
 } AddedToken;
 
-/* A set of strings, searched leftmost first, longest first. */
-typedef struct TrieNode {
-  uint32_t child, sibling; /* 0: none */
-  int32_t token;           /* index of the token that ends here, or -1 */
-  uint8_t byte;
-} TrieNode;
-
-typedef struct Trie {
-  TrieNode *nodes; /* nodes[0] is the root */
-  size_t count, capacity;
-  uint32_t first[256]; /* the root's children by byte; 0: none */
-} Trie;
-
 typedef struct AddedTokens {
   AddedToken *items;
   size_t count, capacity;
@@ -43,7 +31,7 @@ typedef struct AddedTokens {
   size_t id_end, id_capacity;
   int32_t largest; /* id, or -1 */
   bool ignore_special; /* text that spells a special token is text (split_special_tokens) */
-  Trie raw, normalized; /* tokens matched before and after normalisation */
+  Trie raw, normalized; /* indices in items of the tokens matched before and after normalisation */
 } AddedTokens;
 
 /* Zero-initialise and set largest to -1. Adds a token, or replaces the flags of the one with that text.

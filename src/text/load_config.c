@@ -67,12 +67,36 @@ done:
   return status;
 }
 
+/* The flag counts for models of Mistral's that an older transformers saved, as transformers 5.23 has it. */
+static xt_status read_mistral_flag(const char *directory, TokenizerConfig *c, xt_error *error) {
+  static const char *const types[] = {"mistral", "mistral3", "voxtral", "ministral", "pixtral"};
+  const char *type = NULL, *version = NULL;
+  bool wanted = false;
+  char *path = NULL;
+  json_t *config = NULL;
+  xt_status status;
+  TRY(json_get_bool(c->config, "fix_mistral_regex", &wanted, c->config_path, error));
+  if (!wanted) return XT_STATUS_OK;
+  TRY_DONE(read_object(directory, "config.json", &path, &config, error));
+  TRY_DONE(json_get_text(config, "model_type", &type, path, error));
+  TRY_DONE(json_get_text(config, "transformers_version", &version, path, error));
+  const bool older = !version || strtol(version, NULL, 10) < 5;
+  c->fix_mistral_regex = config && older && !type;
+  for (size_t i = 0; i < sizeof types / sizeof *types && config && older && type; i++)
+    c->fix_mistral_regex = c->fix_mistral_regex || strcmp(type, types[i]) == 0;
+done:
+  free(path);
+  json_decref(config);
+  return status;
+}
+
 xt_status tokenizer_config_read(const char *directory, TokenizerConfig *c, xt_error *error) {
   *c = (TokenizerConfig){.legacy = true};
   TRY(read_object(directory, "tokenizer_config.json", &c->config_path, &c->config, error));
   TRY(read_object(directory, "special_tokens_map.json", &c->map_path, &c->map, error));
   TRY(read_object(directory, "added_tokens.json", &c->added_path, &c->added, error));
   TRY(read_class(directory, c, error));
+  TRY(read_mistral_flag(directory, c, error));
   c->add_bos = c->class == TOKENIZER_CLASS_LLAMA;
   TRY(json_get_bool(c->config, "add_bos_token", &c->add_bos, c->config_path, error));
   TRY(json_get_bool(c->config, "add_eos_token", &c->add_eos, c->config_path, error));

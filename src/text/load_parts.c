@@ -11,6 +11,15 @@
 /* What OpenAI's GPT-2 cuts words with, and ByteLevel with use_regex. */
 #define GPT2_REGEX "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
+/* ASCII's punctuation has symbols among it. */
+#define PUNCTUATION "[!-/:-@\\[-`{-~\\p{P}]"
+
+/* What transformers 5 puts in place of the first pre-tokeniser where "fix_mistral_regex" says so. */
+#define MISTRAL_REGEX                                                                                                \
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"    \
+  "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}|" \
+  " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
 static xt_status unsupported(const char *file, const char *field, const char *type, xt_error *error) {
   return err_set(error, XT_STATUS_UNSUPPORTED, file, field, -1, "\"%.80s\" is not supported", type);
 }
@@ -73,7 +82,7 @@ static xt_status read_normalize_step(const json_t *object, const char *type, con
                {"NFKC", NORMALIZE_NFKC},       {"NFKD", NORMALIZE_NFKD},
                {"Lowercase", NORMALIZE_LOWERCASE}, {"Strip", NORMALIZE_STRIP},
                {"StripAccents", NORMALIZE_STRIP_ACCENTS}, {"Prepend", NORMALIZE_PREPEND},
-               {"Replace", NORMALIZE_REPLACE}};
+               {"Replace", NORMALIZE_REPLACE}, {"Precompiled", NORMALIZE_CHARSMAP}, {"ByteLevel", NORMALIZE_BYTE_LEVEL}};
   const char *field = "normalizer";
   size_t i = 0;
   while (i < sizeof kinds / sizeof *kinds && strcmp(kinds[i].name, type) != 0) i++;
@@ -88,8 +97,28 @@ static xt_status read_normalize_step(const json_t *object, const char *type, con
   } else if (step->kind == NORMALIZE_REPLACE) {
     TRY(copy_member(object, "content", file, field, &step->text, &step->length, error));
     TRY(tokenizer_read_pattern(&step->pattern, object, file, "normalizer.pattern", error));
+  } else if (step->kind == NORMALIZE_CHARSMAP) {
+    const char *map;
+    size_t length;
+    TRY(tokenizer_member_text(object, "precompiled_charsmap", file, field, &map, &length, error));
+    TRY(charsmap_read(&step->map, map, length, file, "normalizer.precompiled_charsmap", error));
   }
   return XT_STATUS_OK;
+}
+
+static xt_status add_replacement(Normalizer *out, const char *regex, const char *text, xt_error *error) {
+  NormalizeStep step = {.kind = NORMALIZE_REPLACE, .length = strlen(text)};
+  TRY(mem_copy_text(&step.text, text, step.length, error));
+  const xt_status status = pattern_regex(&step.pattern, regex, strlen(regex), NULL, NULL, error);
+  if (status == XT_STATUS_OK) return normalizer_add(out, &step, error);
+  free(step.text);
+  return status;
+}
+
+/* SentencePiece's nmt rules: control characters go, other white space becomes a space. */
+static xt_status add_nmt(Normalizer *out, xt_error *error) {
+  TRY(add_replacement(out, "[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\u008f\\u009f]", "", error));
+  return add_replacement(out, "[\\t\\n\\f\\r\\u1680\\u200b-\\u200f\\u2028\\u2029\\u2581\\ufeff\\ufffd]", " ", error);
 }
 
 xt_status tokenizer_read_normalizer(Normalizer *out, const json_t *object, const char *file, xt_error *error) {
@@ -100,6 +129,7 @@ xt_status tokenizer_read_normalizer(Normalizer *out, const json_t *object, const
   for (size_t i = 0; list && i < json_array_size(list); i++)
     TRY(tokenizer_read_normalizer(out, json_array_get(list, i), file, error));
   if (list) return XT_STATUS_OK;
+  if (strcmp(type, "Nmt") == 0) return add_nmt(out, error);
   NormalizeStep step = {0};
   const xt_status status = read_normalize_step(object, type, file, &step, error);
   if (status == XT_STATUS_OK) return normalizer_add(out, &step, error);
@@ -164,18 +194,36 @@ static xt_status read_metaspace(PreTokenizer *out, const json_t *object, const c
   return pretokenizer_add_metaspace(out, text, scheme, split, error);
 }
 
-static xt_status read_split(PreTokenizer *out, const json_t *object, const char *file, xt_error *error) {
+/* An absent behaviour is the one given. */
+static xt_status read_behavior(const json_t *object, const char *file, SplitBehavior *out, xt_error *error) {
   static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
-  PreStep step = {.kind = PRE_SPLIT};
-  const char *behavior;
-  size_t length, i = 0;
-  TRY(tokenizer_member_text(object, "behavior", file, "pre_tokenizer", &behavior, &length, error));
+  const char *behavior = names[*out];
+  size_t i = 0;
+  TRY(json_get_text(object, "behavior", &behavior, file, error));
   while (i < 5 && strcmp(names[i], behavior) != 0) i++;
   if (i == 5)
     return err_set(error, XT_STATUS_INPUT, file, "pre_tokenizer.behavior", -1, "\"%.40s\" is not known", behavior);
-  step.behavior = (SplitBehavior)i;
+  *out = (SplitBehavior)i;
+  return XT_STATUS_OK;
+}
+
+static xt_status read_split(PreTokenizer *out, const json_t *object, const char *file, xt_error *error) {
+  PreStep step = {.kind = PRE_SPLIT};
+  const char *behavior;
+  size_t length;
+  TRY(tokenizer_member_text(object, "behavior", file, "pre_tokenizer", &behavior, &length, error));
+  TRY(read_behavior(object, file, &step.behavior, error));
   TRY(json_get_bool(object, "invert", &step.invert, file, error));
   TRY(tokenizer_read_pattern(&step.pattern, object, file, "pre_tokenizer.pattern", error));
+  return pretokenizer_add(out, &step, error);
+}
+
+static xt_status read_delimiter(PreTokenizer *out, const json_t *object, const char *file, xt_error *error) {
+  PreStep step = {.kind = PRE_SPLIT, .behavior = SPLIT_REMOVED};
+  uint32_t character;
+  char text[5] = {0};
+  TRY(read_character(object, "delimiter", file, "pre_tokenizer", &character, error));
+  TRY(pattern_literal(&step.pattern, text, utf8_put(character, text), error));
   return pretokenizer_add(out, &step, error);
 }
 
@@ -201,9 +249,10 @@ static xt_status read_pre(PreTokenizer *out, const json_t *object, const bool *p
   for (size_t i = 0; list && i < json_array_size(list); i++)
     TRY(read_pre(out, json_array_get(list, i), NULL, file, error));
   if (list) return XT_STATUS_OK;
-  if (out->bytes)
-    return err_set(error, XT_STATUS_UNSUPPORTED, file, "pre_tokenizer", -1, "\"%.40s\" after ByteLevel is not supported",
-                   type);
+  if (out->bytes) { /* what comes behind ByteLevel sees its letters */
+    TRY(pretokenizer_add(out, &(PreStep){.kind = PRE_LETTERS}, error));
+    out->bytes = false;
+  }
   if (strcmp(type, "ByteLevel") == 0) return read_byte_level(out, object, prefix_space, file, error);
   if (strcmp(type, "Metaspace") == 0) return read_metaspace(out, object, file, error);
   if (strcmp(type, "Split") == 0) return read_split(out, object, file, error);
@@ -216,11 +265,36 @@ static xt_status read_pre(PreTokenizer *out, const json_t *object, const bool *p
     TRY(json_get_bool(object, "individual_digits", &individual, file, error));
     return add_split(out, "\\p{N}", individual ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS, false, error);
   }
+  if (strcmp(type, "Punctuation") == 0) {
+    SplitBehavior behavior = SPLIT_ISOLATED;
+    TRY(read_behavior(object, file, &behavior, error));
+    return add_split(out, PUNCTUATION, behavior, false, error);
+  }
+  if (strcmp(type, "BertPreTokenizer") == 0) {
+    TRY(add_split(out, "\\s", SPLIT_REMOVED, false, error));
+    return add_split(out, PUNCTUATION, SPLIT_ISOLATED, false, error);
+  }
+  if (strcmp(type, "CharDelimiterSplit") == 0) return read_delimiter(out, object, file, error);
+  if (strcmp(type, "FixedLength") == 0) {
+    int64_t length = 5;
+    char regex[48];
+    TRY(json_get_int(object, "length", 1, 65535, &length, file, error));
+    snprintf(regex, sizeof regex, "(?m:.){1,%d}", (int)length);
+    return add_split(out, regex, SPLIT_ISOLATED, false, error);
+  }
   return unsupported(file, "pre_tokenizer.type", type, error);
 }
 
 xt_status tokenizer_read_pretokenizer(PreTokenizer *out, const json_t *object, const TokenizerConfig *config,
                                       const char *file, xt_error *error) {
+  const json_t *list = json_object_get(object, "pretokenizers");
+  if (config->fix_mistral_regex) {
+    if (!json_is_array(list))
+      return err_set(error, XT_STATUS_UNSUPPORTED, file, "pre_tokenizer", -1, "is no Sequence, and fix_mistral_regex replaces the first of one");
+    TRY(add_split(out, MISTRAL_REGEX, SPLIT_ISOLATED, false, error));
+    for (size_t i = 1; i < json_array_size(list); i++) TRY(read_pre(out, json_array_get(list, i), NULL, file, error));
+    return XT_STATUS_OK;
+  }
   return read_pre(out, object, config->config ? &config->add_prefix_space : NULL, file, error);
 }
 

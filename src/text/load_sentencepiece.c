@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.model: a SentencePiece model (a protocol buffer) of the BPE kind, turned into what Hugging Face's
+/* tokenizer.model: a SentencePiece model (a protocol buffer) of the BPE or the unigram kind, turned into what Hugging Face's
  * converter for Llama makes of it.
  *
  *   ModelProto     1 pieces (repeated)   2 trainer_spec
@@ -27,6 +27,7 @@ typedef struct Model {
   Piece *pieces;
   size_t count, capacity;
   uint64_t model_type;
+  bool trained; /* has a trainer_spec, without which it is no whole model */
   const char *unk; /* in the file, or a constant */
   size_t unk_length;
 } Model;
@@ -137,6 +138,7 @@ static xt_status read_model(const FileMap *map, Model *model, xt_error *error) {
     if (f.number > 2 || f.wire != 2) continue;
     Message part = inner(&m, &f);
     if (f.number == 2) {
+      model->trained = true;
       TRY(read_trainer(&part, model, error));
       continue;
     }
@@ -144,10 +146,11 @@ static xt_status read_model(const FileMap *map, Model *model, xt_error *error) {
     TRY(read_piece(&part, &model->pieces[model->count++], error));
   }
   if (!model->count) return broken(&m, 0, "it has no pieces", error);
+  if (!model->trained) return broken(&m, map->size, "it has no trainer_spec", error);
   if (model->count >= VOCAB_IDS_MAX) return broken(&m, 0, "it has too many pieces", error);
-  if (model->model_type != 2)
+  if (model->model_type != 1 && model->model_type != 2)
     return err_set(error, XT_STATUS_UNSUPPORTED, map->path, "trainer_spec.model_type", -1,
-                   "is %llu: only 2 (BPE) is supported", (unsigned long long)model->model_type);
+                   "is %llu: only 1 (unigram) and 2 (BPE) are supported", (unsigned long long)model->model_type);
   return XT_STATUS_OK;
 }
 
@@ -207,6 +210,15 @@ xt_status sentencepiece_merges(Bpe *bpe, const Piece *pieces, size_t count, xt_e
 done:
   free(cuts.data);
   return status;
+}
+
+/* A unigram model's pieces; the first is the unknown one. */
+static xt_status make_unigram(Unigram *unigram, const Model *model, xt_error *error) {
+  for (size_t i = 0; i < model->count; i++)
+    TRY(unigram_add(unigram, model->pieces[i].text, model->pieces[i].length, (double)model->pieces[i].score, error));
+  unigram->unk = 0;
+  unigram->on = unigram->byte_fallback = true;
+  return XT_STATUS_OK;
 }
 
 /* ---- the rest of the converter ---- */
@@ -289,7 +301,8 @@ xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *c
     TRY_DONE(err_set(error, XT_STATUS_INPUT, path, "trainer_spec.unk_piece", -1, "is not among the pieces"));
   /* The converter writes the first three pieces anew, with score 0. */
   for (size_t i = 0; i < 3 && i < model.count; i++) model.pieces[i].score = 0;
-  TRY_DONE(sentencepiece_merges(&t->bpe, model.pieces, model.count, error));
+  if (model.model_type == 1) TRY_DONE(make_unigram(&t->unigram, &model, error));
+  else TRY_DONE(sentencepiece_merges(&t->bpe, model.pieces, model.count, error));
   TRY_DONE(sentencepiece_space_rules(t, config->legacy, prefix, error));
   TRY_DONE(sentencepiece_decoder(&t->decoder, prefix, error));
 done:

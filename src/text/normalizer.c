@@ -8,10 +8,12 @@
 #include <unicode/ustring.h>
 
 #include "base/mem.h"
+#include "text/bpe.h"
 #include "text/utf8.h"
 
 static void step_free(NormalizeStep *step) {
   pattern_free(&step->pattern);
+  charsmap_free(&step->map);
   free(step->text);
 }
 
@@ -144,6 +146,13 @@ static xt_status add_step(const NormalizeStep *step, const char *text, size_t le
       text_buffer_add(out, text, length);
       break;
     case NORMALIZE_REPLACE: return add_replaced(step, text, length, out, error);
+    case NORMALIZE_CHARSMAP: return charsmap_apply(&step->map, text, length, out, error);
+    case NORMALIZE_BYTE_LEVEL:
+      for (size_t i = 0; i < length; i++) {
+        char letter[4];
+        text_buffer_add(out, letter, utf8_put(bpe_byte_letter((uint8_t)text[i]), letter));
+      }
+      break;
   }
   return XT_STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #define TEXT_NORMALIZER_H
 
 #include "base/text_buffer.h"
+#include "text/charsmap.h"
 #include "text/pattern.h"
 
 typedef enum NormalizeKind {
@@ -15,7 +16,9 @@ typedef enum NormalizeKind {
   NORMALIZE_STRIP,
   NORMALIZE_STRIP_ACCENTS,
   NORMALIZE_PREPEND,
-  NORMALIZE_REPLACE
+  NORMALIZE_REPLACE,
+  NORMALIZE_CHARSMAP,
+  NORMALIZE_BYTE_LEVEL /* a letter for each byte */
 } NormalizeKind;
 
 typedef struct NormalizeStep {
@@ -24,6 +27,7 @@ typedef struct NormalizeStep {
   Pattern pattern;  /* REPLACE */
   char *text;       /* PREPEND, REPLACE: owned */
   size_t length;
+  Charsmap map; /* CHARSMAP */
 } NormalizeStep;
 
 typedef struct Normalizer {

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "text/bpe.h"
+#include "text/utf8.h"
 
 xt_status pretokenizer_add(PreTokenizer *pre, PreStep *step, xt_error *error) {
   const xt_status status = mem_grow(&pre->steps, &pre->capacity, pre->count + 1, sizeof *pre->steps, error);
@@ -112,6 +114,20 @@ static xt_status mark_all(const PreStep *step, const WordList *in, WordList *out
   return XT_STATUS_OK;
 }
 
+static xt_status letters_all(const WordList *in, WordList *out, xt_error *error) {
+  for (size_t i = 0; i < in->count; i++) {
+    Word made = {out->text.size, 0, in->words[i].first};
+    for (size_t k = 0; k < in->words[i].length; k++) {
+      char letter[4];
+      text_buffer_add(&out->text, letter, utf8_put(bpe_byte_letter((uint8_t)in->text.data[in->words[i].start + k]), letter));
+    }
+    if (out->text.failed) return err_memory(error, in->text.size);
+    made.length = out->text.size - made.start;
+    TRY(add_word(out, made, error));
+  }
+  return XT_STATUS_OK;
+}
+
 xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t length, bool first, WordList *out,
                              WordList *scratch, xt_error *error) {
   out->count = out->text.size = 0;
@@ -124,6 +140,7 @@ xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t l
     *scratch = last;
     out->count = out->text.size = 0;
     if (pre->steps[i].kind == PRE_SPLIT) TRY(split_all(&pre->steps[i], scratch, out, error));
+    else if (pre->steps[i].kind == PRE_LETTERS) TRY(letters_all(scratch, out, error));
     else TRY(mark_all(&pre->steps[i], scratch, out, error));
   }
   return XT_STATUS_OK;

@@ -19,7 +19,8 @@ typedef enum PrependScheme { PREPEND_FIRST, PREPEND_ALWAYS, PREPEND_NEVER } Prep
 typedef enum PreKind {
   PRE_SPLIT,
   PRE_METASPACE,  /* spaces become `mark`, one more in front by `scheme` */
-  PRE_PREFIX_SPACE /* a space in front unless there is one */
+  PRE_PREFIX_SPACE, /* a space in front unless there is one */
+  PRE_LETTERS /* bytes become the letters of byte-level vocabularies */
 } PreKind;
 
 typedef struct PreStep {

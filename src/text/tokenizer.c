@@ -14,6 +14,7 @@
 void xt_tokenizer_close(xt_tokenizer *t) {
   if (!t) return;
   bpe_free(&t->bpe);
+  unigram_free(&t->unigram);
   added_free(&t->added);
   normalizer_free(&t->normalizer);
   pretokenizer_free(&t->pre);
@@ -87,6 +88,7 @@ typedef struct Encoding {
   TextBuffer normal, scratch;
   WordList words, word_scratch;
   BpeWork bpe;
+  UnigramWork unigram;
 } Encoding;
 
 static void encoding_free(Encoding *e) {
@@ -96,14 +98,18 @@ static void encoding_free(Encoding *e) {
   word_list_free(&e->words);
   word_list_free(&e->word_scratch);
   bpe_work_free(&e->bpe);
+  unigram_work_free(&e->unigram);
 }
 
 static xt_status encode_words(Encoding *e, const char *text, size_t length, bool first, xt_error *error) {
   const xt_tokenizer *t = e->tokenizer;
   TRY(pretokenizer_apply(&t->pre, text, length, first, &e->words, &e->word_scratch, error));
-  for (size_t i = 0; i < e->words.count; i++)
-    TRY(bpe_encode(&t->bpe, &e->bpe, e->words.text.data + e->words.words[i].start, e->words.words[i].length,
-                   t->pre.bytes, &e->ids, error));
+  for (size_t i = 0; i < e->words.count; i++) {
+    const char *word = e->words.text.data + e->words.words[i].start;
+    const size_t size = e->words.words[i].length;
+    if (t->unigram.on) TRY(unigram_encode(&t->unigram, &t->bpe, &e->unigram, word, size, t->pre.bytes, &e->ids, error));
+    else TRY(bpe_encode(&t->bpe, &e->bpe, word, size, t->pre.bytes, &e->ids, error));
+  }
   return XT_STATUS_OK;
 }
 

@@ -9,6 +9,7 @@
 #include "text/decoder.h"
 #include "text/normalizer.h"
 #include "text/pretokenizer.h"
+#include "text/unigram.h"
 #include "xtransplant/tokenizer.h"
 
 /* The template that turns a chat into a prompt; text NULL: none. */
@@ -20,7 +21,8 @@ typedef struct ChatTemplate {
 } ChatTemplate;
 
 struct xt_tokenizer {
-  Bpe bpe;
+  Bpe bpe;         /* its vocabulary is that of a Unigram model too */
+  Unigram unigram; /* in place of the merges, where it is on */
   AddedTokens added;
   Normalizer normalizer;
   PreTokenizer pre;
@@ -46,6 +48,7 @@ typedef struct TokenizerConfig {
   TokenizerClass class;
   char class_name[64]; /* as written, "" when nothing says */
   bool legacy, add_bos, add_eos, add_prefix_space, split_special;
+  bool fix_mistral_regex; /* the first pre-tokeniser is wrong in the file, and replaced */
 } TokenizerConfig;
 
 xt_status tokenizer_config_read(const char *directory, TokenizerConfig *out, xt_error *error);

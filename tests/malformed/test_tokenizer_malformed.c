@@ -167,7 +167,13 @@ static const struct {
     {"", XT_STATUS_INPUT, "", 0},
     {"[]", XT_STATUS_INPUT, "", -1},
     {"{}", XT_STATUS_INPUT, "model", -1},
-    {"{\"model\":{\"type\":\"Unigram\"}}", XT_STATUS_UNSUPPORTED, "model.type", -1},
+    {"{\"model\":{\"type\":\"WordPiece\"}}", XT_STATUS_UNSUPPORTED, "model.type", -1},
+    {"{\"model\":{\"type\":\"Unigram\"}}", XT_STATUS_INPUT, "model.vocab", -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", XT_STATUS_INPUT, "model.vocab[0]", -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"a\",1]]}}", XT_STATUS_INPUT, "model.vocab[1]", -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}", XT_STATUS_INPUT, "unk_id", -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]},\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAAA\"}}",
+     XT_STATUS_INPUT, "normalizer.precompiled_charsmap", -1},
     {BPE("\"vocab\":[]", ""), XT_STATUS_INPUT, "model.vocab", -1},
     {BPE("\"vocab\":{\"a\":-1},\"merges\":[]", ""), XT_STATUS_INPUT, "model.vocab", 36},
     {BPE("\"vocab\":{\"a\":4000000000},\"merges\":[]", ""), XT_STATUS_INPUT, "model.vocab", -1},
@@ -191,10 +197,10 @@ static const struct {
     {BPE(AB ",\"end_of_word_suffix\":\"</w>\"", ""), XT_STATUS_UNSUPPORTED, "end_of_word_suffix", -1},
     {BPE(AB, ",\"added_tokens\":{}"), XT_STATUS_INPUT, "added_tokens", -1},
     {BPE(AB, ",\"added_tokens\":[{\"id\":3}]"), XT_STATUS_INPUT, "added_tokens[0].content", -1},
-    {BPE(AB, ",\"normalizer\":{\"type\":\"Precompiled\"}"), XT_STATUS_UNSUPPORTED, "normalizer.type", -1},
+    {BPE(AB, ",\"normalizer\":{\"type\":\"BertNormalizer\"}"), XT_STATUS_UNSUPPORTED, "normalizer.type", -1},
     {BPE(AB, ",\"normalizer\":{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"(\"}}"), XT_STATUS_INPUT,
      "normalizer.pattern", -1},
-    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"BertPreTokenizer\"}"), XT_STATUS_UNSUPPORTED, "pre_tokenizer.type", -1},
+    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}"), XT_STATUS_UNSUPPORTED, "pre_tokenizer.type", -1},
     {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"},\"behavior\":\"Removed\"}"),
      XT_STATUS_UNSUPPORTED, "pre_tokenizer.pattern", -1},
     {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Cut\"}"), XT_STATUS_INPUT,
@@ -232,7 +238,7 @@ static void named_places(void **state) {
 static void wrong_model(void **state) {
   (void)state;
   ModelFile model;
-  make_model(&model, 1); /* unigram */
+  make_model(&model, 3); /* of words */
   const NamedFile unigram[] = {{"tokenizer.model", (const char *)model.data, model.size}, {0}};
   assert_int_equal(open_damaged(unigram), XT_STATUS_UNSUPPORTED);
   make_model(&model, 2);
