@@ -265,6 +265,22 @@ static xt_status read_kind(Loading *l, const char *model, xt_error *error) {
   return err_set(error, XT_STATUS_UNSUPPORTED, l->file, KEY("model"), -1, "\"%.60s\" is not handled; \"llama\" (SentencePiece BPE) and \"gpt2\" (byte-level BPE) are", model);
 }
 
+static xt_status read_chat(const Loading *l, xt_error *error) {
+  static const char *const tokens[][2] = {{KEY("bos_token_id"), "bos_token"}, {KEY("eos_token_id"), "eos_token"},
+                                          {KEY("unknown_token_id"), "unk_token"}, {KEY("padding_token_id"), "pad_token"}};
+  char *text = NULL;
+  TRY(gguf_text(l->gguf, "tokenizer.chat_template", &text, error));
+  xt_status status = text ? tokenizer_set_chat(l->t, text, strlen(text), l->file, "tokenizer.chat_template", error) : XT_STATUS_OK;
+  for (size_t i = 0; text && i < sizeof tokens / sizeof *tokens && !status; i++) {
+    const Piece *piece;
+    int32_t id;
+    status = token_of(l, tokens[i][0], &piece, &id, error);
+    if (!status && piece) status = tokenizer_set_chat_token(l->t, tokens[i][1], piece->text, piece->length, error);
+  }
+  free(text);
+  return status;
+}
+
 xt_status tokenizer_read_gguf(xt_tokenizer *t, const char *path, xt_error *error) {
   FileMap map = {0};
   Gguf gguf = {0};
@@ -279,6 +295,7 @@ xt_status tokenizer_read_gguf(xt_tokenizer *t, const char *path, xt_error *error
   l.gemma = architecture && strncmp(architecture, "gemma", 5) == 0;
   l.phi3 = architecture && strcmp(architecture, "phi3") == 0;
   TRY_DONE(read_kind(&l, model, error));
+  status = read_chat(&l, error);
 done:
   free(l.pieces);
   free(l.respelled);

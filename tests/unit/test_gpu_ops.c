@@ -99,6 +99,33 @@ static void test_large_tiles(void **state) {
   b->small_tiles = before;
 }
 
+/* Quantised weights, rows that are stored in pairs, and parts of several types. */
+static void test_other_weights(void **state) {
+  NEEDS_GPU();
+  enum { COLS = 64, M = 3 };
+  uint8_t quantised[5 * COLS / 32 * 34];
+  Rng rng = {4};
+  for (size_t i = 0; i < sizeof quantised; i++) quantised[i] = i % 34 == 1 ? 0x2c : (uint8_t)rng_next(&rng); /* the second byte of a scale */
+  MatrixSource parts[2] = {random_matrix(DTYPE_F16, 8, COLS, 3, NULL), {.dtype = DTYPE_Q8_0, .rows = 5, .cols = COLS, .data = quantised}};
+  parts[0].paired = 4;
+  float *x = random_floats(M * COLS, 5), *got[2];
+  for (int which = 0; which < 3; which++) { /* both, the first, the second */
+    const int n = which == 0 ? 13 : which == 1 ? 8 : 5;
+    for (int side = 0; side < 2; side++) {
+      Backend *b = each(side);
+      xt_error error;
+      Weight *w;
+      ASSERT_OK(b->ops->weight_create(b, which == 2 ? &parts[1] : parts, which ? 1 : 2, &w, &error));
+      Dev dx = to_device(b, x, M * COLS), dy = to_device(b, NULL, M * (size_t)n);
+      b->ops->matmul(b, dy, dx, w, (Dev){0}, M);
+      got[side] = to_host(b, dy, M * (size_t)n);
+      b->ops->release(b, dx), b->ops->release(b, dy), b->ops->weight_release(b, w);
+    }
+    same("other weights", got, M * (size_t)n);
+  }
+  free(x), free((void *)(uintptr_t)parts[0].data);
+}
+
 static void norm_case(NormKind kind, int rows, int groups, int width, bool own, bool with_bias) {
   const int ld = groups * width + 5;
   const size_t n = (size_t)rows * (size_t)ld, weights = (size_t)(own ? groups : 1) * (size_t)width;
@@ -257,7 +284,7 @@ static void test_embeddings(void **state) {
     for (int side = 0; side < 2; side++) {
       Backend *b = each(side);
       Table *t;
-      const MatrixSource source = {(Dtype)type, rows, COLS, data};
+      const MatrixSource source = {.dtype = (Dtype)type, .rows = rows, .cols = COLS, .data = data};
       ASSERT_OK(b->ops->table_create(b, &source, &t, &error));
       Dev dy = to_device(b, NULL, (size_t)rows * COLS);
       const IndexList list = to_indices(b, ids, (size_t)rows);
@@ -435,13 +462,14 @@ static void test_errors(void **state) {
   assert_int_equal(backend_create("opencl:x", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(backend_create("vulkan", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(gpu->ops->alloc(gpu, (size_t)1 << 60, &d, &error), XT_STATUS_MEMORY);
-  assert_int_equal(gpu->ops->weight_create(gpu, &(MatrixSource){DTYPE_F32, 2, 2, broken}, 1, &w, &error), XT_STATUS_INPUT);
+  assert_int_equal(gpu->ops->weight_create(gpu, &(MatrixSource){.dtype = DTYPE_F32, .rows = 2, .cols = 2, .data = broken}, 1, &w, &error), XT_STATUS_INPUT);
   assert_int_equal(error.offset, 8);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_products), cmocka_unit_test(test_large_tiles), cmocka_unit_test(test_norms), cmocka_unit_test(test_rope),
+      cmocka_unit_test(test_products), cmocka_unit_test(test_large_tiles), cmocka_unit_test(test_other_weights),
+      cmocka_unit_test(test_norms), cmocka_unit_test(test_rope),
       cmocka_unit_test(test_activations), cmocka_unit_test(test_elementwise), cmocka_unit_test(test_edits), cmocka_unit_test(test_rows), cmocka_unit_test(test_embeddings),
       cmocka_unit_test(test_attention), cmocka_unit_test(test_choice), cmocka_unit_test(test_errors),
   };
