@@ -379,9 +379,51 @@ static void refused_models(void **state) {
   folder_remove(&folder);
 }
 
+/* What the file says, and what only llama.cpp's code does: Gemma's norms hold the 1 already, its scores scale by the head but in the
+ * models of 27 billion; a window and its pattern; the ids that end a text. */
+static void gemmas_description(void **state) {
+  (void)state;
+  const Folder folder = folder_make();
+  char path[200];
+  xt_error error;
+  static float embed[64 * 32];
+  for (int layers = 2; layers <= 62; layers += 60) {
+    GgufBytes b = {.architecture = "gemma3"};
+    ModelConfig c;
+    gguf_put_int(&b, "block_count", layers);
+    gguf_put_int(&b, "embedding_length", 32);
+    gguf_put_int(&b, "feed_forward_length", 64);
+    gguf_put_int(&b, "attention.head_count", 2);
+    gguf_put_int(&b, "attention.head_count_kv", 1);
+    gguf_put_int(&b, "attention.key_length", 64);
+    gguf_put_int(&b, "attention.sliding_window", 512);
+    gguf_put_real(&b, "rope.freq_base", 1e6);
+    gguf_put_global(&b, "tokenizer.ggml.bos_token_id", 2);
+    gguf_put_global(&b, "tokenizer.ggml.eos_token_id", 1);
+    gguf_put_global(&b, "tokenizer.ggml.eot_token_id", 6);
+    gguf_add_tensor(&b, "token_embd.weight", 0, 2, (const int64_t[]){64, 32}, embed, sizeof embed);
+    gguf_save(&b, &folder, "m.gguf");
+    ASSERT_OK(model_config_load(folder_file(&folder, "m.gguf", path, sizeof path), &c, &error));
+    assert_string_equal(c.architecture, "Gemma3ForCausalLM");
+    assert_false(c.norm_adds_one);
+    assert_false(c.rows_in_pairs);
+    assert_true(c.tied_embeddings);
+    assert_int_equal(c.vocab, 64);
+    assert_int_equal(c.head_dim, 64);
+    assert_int_equal(c.sliding_window, 512);
+    assert_true(c.rotary[0].theta == 1e6 && c.rotary[1].theta == 1e4);
+    assert_true(c.kinds[0].sliding && (layers < 6 || !c.kinds[5].sliding));
+    assert_float_equal(c.score_scale, layers == 62 ? 0.25f : 0.125f, 1e-7);
+    assert_int_equal(c.bos, 2);
+    assert_int_equal(c.eos_count, 2);
+    assert_true(c.eos[0] == 1 && c.eos[1] == 6);
+  }
+  folder_remove(&folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(values_of_every_kind), cmocka_unit_test(tensors_have_rows_first), cmocka_unit_test(cut_short_anywhere),
                                      cmocka_unit_test(damaged_headers), cmocka_unit_test(split_files), cmocka_unit_test(sentencepiece_tokenizers),
-                                     cmocka_unit_test(byte_level_tokenizers), cmocka_unit_test(refused_tokenizers), cmocka_unit_test(refused_models)};
+                                     cmocka_unit_test(byte_level_tokenizers), cmocka_unit_test(refused_tokenizers), cmocka_unit_test(refused_models), cmocka_unit_test(gemmas_description)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
