@@ -61,6 +61,27 @@ static Weight *make_weight(Backend *b, int n, int k, int t) {
   return w;
 }
 
+static double best[SHAPES][TYPES][ROWS]; /* products a second */
+
+static void print_table(const Backend *b, int rounds, const char *only, double peak, double bandwidth) {
+  printf("%s, %d threads: peak %.1f GFLOP/s, memory %.1f GB/s (best of %d rounds)\n", b->ops->name, b->threads, peak,
+         bandwidth * 1e-9, rounds);
+  printf("%-20s %-5s", "GFLOP/s (% of peak)", "");
+  for (int r = 0; r < ROWS; r++) printf("  M=%-8d", rows[r]);
+  printf("  M=1 GB/s (%% of memory)\n");
+  for (int s = 0; s < SHAPES; s++)
+    for (int t = 0; t < TYPES; t++) {
+      if (only && strcmp(only, types[t].name)) continue;
+      printf("%-20s %-5s", shapes[s].name, types[t].name);
+      for (int r = 0; r < ROWS; r++) {
+        const double g = best[s][t][r] * 2e-9 * shapes[s].n * shapes[s].k * rows[r];
+        printf("  %5.1f (%2.0f%%)", g, 100 * g / peak);
+      }
+      const double gb = best[s][t][0] * (double)dtype_bytes(types[t].dtype, (size_t)shapes[s].n * (size_t)shapes[s].k);
+      printf("  %5.1f (%.0f%%)\n", gb * 1e-9, 100 * gb / bandwidth);
+    }
+}
+
 int main(int argc, char **argv) {
   Backend *b;
   xt_error error;
@@ -79,7 +100,6 @@ int main(int argc, char **argv) {
   Rng rng = {2};
   for (size_t i = 0; i < (size_t)MOST_ROWS * 5632; i++) values[i] = rng_symmetric(&rng);
 
-  static double best[SHAPES][TYPES][ROWS];
   double peak = 0, bandwidth = 0;
   for (int t = 0; t < TYPES; t++) {
     if (only && strcmp(only, types[t].name)) continue;
@@ -101,22 +121,7 @@ int main(int argc, char **argv) {
     }
     for (int s = 0; s < SHAPES; s++) b->ops->weight_release(b, w[s]);
   }
-  printf("%s, %d threads: peak %.1f GFLOP/s, memory %.1f GB/s (best of %d rounds)\n", b->ops->name, b->threads, peak,
-         bandwidth * 1e-9, rounds);
-  printf("%-20s %-5s", "GFLOP/s (% of peak)", "");
-  for (int r = 0; r < ROWS; r++) printf("  M=%-8d", rows[r]);
-  printf("  M=1 GB/s (%% of memory)\n");
-  for (int s = 0; s < SHAPES; s++)
-    for (int t = 0; t < TYPES; t++) {
-      if (only && strcmp(only, types[t].name)) continue;
-      printf("%-20s %-5s", shapes[s].name, types[t].name);
-      for (int r = 0; r < ROWS; r++) {
-        const double g = best[s][t][r] * 2e-9 * shapes[s].n * shapes[s].k * rows[r];
-        printf("  %5.1f (%2.0f%%)", g, 100 * g / peak);
-      }
-      const double gb = best[s][t][0] * (double)dtype_bytes(types[t].dtype, (size_t)shapes[s].n * (size_t)shapes[s].k);
-      printf("  %5.1f (%.0f%%)\n", gb * 1e-9, 100 * gb / bandwidth);
-    }
+  print_table(b, rounds, only, peak, bandwidth);
   b->ops->release(b, x);
   b->ops->release(b, y);
   b->ops->destroy(b);

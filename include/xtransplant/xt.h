@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off */
 /* xtransplant: cross-lingual latent transplantation. Everything, in one include.
  *
  *     xt_error e;
@@ -23,7 +22,6 @@
  * sweep.h: every transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's language.
  * store.h: results in a file. job.h: a benchmark swept into one. metrics.h: their perplexity and language. select.h: choosing layers for each question.
  * analysis.h: what results say. report.h: tables and figures. train.h: fine-tuning. file.h: writing a file. */
-/* clang-format on */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"

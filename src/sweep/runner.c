@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* clang-format off */
 /* The sweep's runner: one pass, that is rows from their first generated token to their last.
  *
  * An example. One instance; sites attn (A) and ffn (F), one source layer, target layers 0, 1 and 2 of a model of three; V is the
@@ -25,7 +24,6 @@
  *     choice    [   y  |  A0 F0 A1 F1 ]                                         y's choice is that of A2, F2 and V, too
  *
  * Rows of several instances share the batch in the same way; nodes and rows know their prompt, whose prefix they see. */
-/* clang-format on */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

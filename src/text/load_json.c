@@ -14,19 +14,6 @@ static xt_status wrong(const json_t *value, const char *file, const char *field,
   return err_set(error, XT_STATUS_INPUT, file, field, -1, "is %s, expected %s", json_type_name(value), wanted);
 }
 
-xt_status tokenizer_member_text(const json_t *object, const char *key, const char *file, const char *field,
-                                const char **text, size_t *length, xt_error *error) {
-  const json_t *value = json_object_get(object, key);
-  if (!json_is_string(value)) {
-    char where[160];
-    snprintf(where, sizeof where, "%s.%s", field, key);
-    return wrong(value, file, where, "a string", error);
-  }
-  *text = json_string_value(value);
-  *length = json_string_length(value);
-  return XT_STATUS_OK;
-}
-
 /* ---- the model ---- */
 
 static xt_status refuse_affix(const json_t *model, const char *key, const char *file, xt_error *error) {

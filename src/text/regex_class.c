@@ -8,6 +8,10 @@
 #include "text/unicode_data.h"
 #include "text/utf8.h"
 
+xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what, xt_error *error) {
+  return err_set(error, kind, p->file, p->field, -1, "the regular expression has %s at its byte %zu", what, at);
+}
+
 static int hex_digit(char c) {
   if (c >= '0' && c <= '9') return c - '0';
   if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') return (c | 0x20) - 'a' + 10;

@@ -8,10 +8,6 @@
 #include "text/unicode_data.h"
 #include "text/utf8.h"
 
-xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what, xt_error *error) {
-  return err_set(error, kind, p->file, p->field, -1, "the regular expression has %s at its byte %zu", what, at);
-}
-
 /* ---- what the parser puts down ---- */
 
 static xt_status put(RegexParser *p, RegexOp op, xt_error *error) {

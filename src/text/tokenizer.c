@@ -208,11 +208,6 @@ bool xt_tokenizer_has_id(const xt_tokenizer *t, int32_t id) {
   return added_by_id(&t->added, id) || vocab_text(&t->bpe.vocab, id, &size);
 }
 
-int32_t xt_tokenizer_token_id(const xt_tokenizer *t, const char *token) {
-  const AddedToken *added = added_find(&t->added, token, strlen(token));
-  return added ? added->id : vocab_find(&t->bpe.vocab, token, strlen(token));
-}
-
 const char *xt_tokenizer_source(const xt_tokenizer *t) { return t->source; }
 
 int32_t xt_tokenizer_bos(const xt_tokenizer *t) { return t->prefix.size ? t->prefix.data[0] : -1; }

@@ -13,16 +13,6 @@
 #include "base/mem.h"
 #include "base/system.h"
 
-void cpu_destroy(Backend *backend) {
-  if (!backend) return;
-  cpu_block_free(cpu_of(backend)->scratch);
-  cpu_block_free(cpu_of(backend)->packed);
-  cpu_block_free(cpu_of(backend)->narrow);
-  onednn_cache_free(cpu_of(backend)->onednn);
-  pool_free(backend->pool);
-  free(backend);
-}
-
 #define OPS(kernel_name)                                                                              \
   {                                                                                                   \
     .name = "cpu:" kernel_name, .destroy = cpu_destroy, .alloc = cpu_alloc, .release = cpu_release,       \

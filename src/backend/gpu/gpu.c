@@ -25,7 +25,7 @@ int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
     char reason[256] = "";
     count += drivers[d]->list(out + count, GPU_DEVICES_MAX - count, reason);
     const size_t used = strlen(why);
-    if (reason[0] && used + 3 < 256) snprintf(why + used, 256 - used, "%s%s", used ? "; " : "", reason);
+    if (reason[0] && used + 3 < 256) snprintf(why + used, 256 - used, "%s%.100s", used ? "; " : "", reason);
   }
   return count;
 }

@@ -35,20 +35,6 @@ static void download(Backend *backend, void *to, Dev from, size_t bytes) {
 
 static xt_status status_of(Backend *backend, xt_error *error) { return gpu_finish(gpu_of(backend)->device, error); }
 
-bool gpu_room(GpuBackend *b, GpuRoom *room, size_t bytes) {
-  xt_error error;
-  if (bytes <= room->bytes && room->buffer) return true;
-  gpu_buffer_free(b->device, room->buffer);
-  *room = (GpuRoom){0};
-  const size_t ample = bytes + bytes / 4;
-  if (gpu_buffer(b->device, ample, &room->buffer, &error)) {
-    gpu_fail(b->device, &error);
-    return false;
-  }
-  room->bytes = ample;
-  return true;
-}
-
 /* ---- what it gives ---- */
 
 static double now(void) {
