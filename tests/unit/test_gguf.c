@@ -303,7 +303,7 @@ static void sentencepiece_tokenizers(void **state) {
 /* `pre` says how words are cut: each digit by itself, up to three together, or all. */
 static void byte_level_tokenizers(void **state) {
   (void)state;
-  static const char *const tokens[] = {"1", "2", "12", "121", "\xC4\xA0", "\xC4\xA0" "1", "<end>", "1212"}, *const merges[] = {"1 2", "12 1", "\xC4\xA0 1", "12 12"};
+  static const char *const tokens[] = {"1", "2", "12", "121", "\xC4\xA0", ("\xC4\xA0" "1"), "<end>", "1212"}, *const merges[] = {"1 2", "12 1", "\xC4\xA0 1", "12 12"};
   static const int32_t types[] = {1, 1, 1, 1, 1, 1, 3, 1};
   static const struct {
     const char *pre;

@@ -25,7 +25,7 @@ static int set_up(void **state) {
     print_message("# %s\n", error.message);
     return -1;
   }
-  return backend_create("cpu", &options, &cpu, &error);
+  return backend_create("cpu", &options, &cpu, &error) == XT_STATUS_OK ? 0 : -1;
 }
 static int tear_down(void **state) {
   (void)state;
