@@ -86,7 +86,7 @@ same "tex: a table each in the document of all" "$(grep -c '^\\input{' rep/table
 for engine in pdflatex xelatex; do
   if command -v $engine >/dev/null && kpsewhich booktabs.sty >/dev/null; then
     (cd rep && $engine -interaction=nonstopmode -halt-on-error tables.tex >latex.log 2>&1)
-    same "$engine compiles every table" "$? $(grep -c '^!' rep/latex.log) $(grep -c '^Output written' rep/latex.log)" "0 0 1"
+    same "$engine compiles every table" "$? $(grep -c '^!' rep/latex.log) $(grep -c '^Output written on tables.pdf' rep/latex.log)" "0 0 1"
     same "$engine: none is wider than the line, or refers to what is not there" "$(grep -E 'Overfull|Undefined' rep/latex.log)" ""
   else skip "$engine compiles every table" "no $engine with booktabs"; fi
 done

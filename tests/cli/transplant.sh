@@ -58,7 +58,7 @@ same "run --line, one side overridden" "$(cat out)" "$(cat json)"
 r="$X run $pair --site ffn"
 refuses "run: source layer out of range" 3 "xtransplant run: --source-layer: layer 6 is out of range: this model has layers 0 to 5" $r --source-layer 6 --target-layer 0
 refuses "run: target layer out of range" 3 "xtransplant run: --target-layer: layer 99 is out of range: this model has layers 0 to 5" $r --source-layer 0 --target-layer 99
-refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: layer to put into: 0 to N-1, first or last (required)" $r --source-layer 0
+refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: the layer to put into: 0 to N-1, first or last (required)" $r --source-layer 0
 refuses "run: alpha without its rule" 2 "xtransplant run: --alpha: has no meaning with --rule replace; give --rule add or --rule blend" $r --source-layer 0 --target-layer 0 --alpha 0.5
 refuses "run: stdin twice" 2 "xtransplant run: --target-file: stdin is the source prompt already" \
   "$X" run -m "$model" --source-file - --target-file - --site ffn --source-layer 0 --target-layer 0

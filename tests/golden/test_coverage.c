@@ -36,7 +36,7 @@ static void simulated_init(Simulated *m, int layers, int samples, bool parallel,
   memset(m, 0, sizeof *m);
   const size_t cells = (size_t)(layers * layers);
   m->a = (xt_analysis){.layers = layers, .cells = layers * layers, .texts = &m->text,
-                       .options = {.bootstrap = samples, .permutations = 999, .seed = seed, .confidence = 0.95, .threads = 1}};
+                       .options = {.bootstrap = samples, .permutations = 999, .seed = seed, .confidence = 0.95, .threads = 1, .memory = UINT64_MAX}};
   m->text.nll = NAN;
   m->site = (AnalysisSite){.name = "block", .capacity = COUNT, .texts = calloc(COUNT * cells, sizeof(uint32_t)), .correct = calloc(cells * WORDS, 8),
                            .present = calloc(cells * WORDS, 8)};

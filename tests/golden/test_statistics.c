@@ -126,7 +126,7 @@ typedef struct Made {
 
 /* `count` instances, the first half of language sw, the rest of de; nothing is right. */
 static void made_init(Made *m, size_t count, int samples) {
-  *m = (Made){.a = {.layers = LAYERS, .cells = LAYERS * LAYERS, .options = {.bootstrap = samples, .permutations = 1, .seed = 7, .confidence = 0.95, .threads = 1}}};
+  *m = (Made){.a = {.layers = LAYERS, .cells = LAYERS * LAYERS, .options = {.bootstrap = samples, .permutations = 1, .seed = 7, .confidence = 0.95, .threads = 1, .memory = UINT64_MAX}}};
   const size_t words = bits_words(count), cells = LAYERS * LAYERS;
   m->instances = calloc(count, sizeof *m->instances);
   m->ids = calloc(count, sizeof *m->ids);

@@ -11,6 +11,7 @@
 #include "backend/gpu/gpu_cache.h"
 #include "backend/gpu/nvrtc.h"
 #include "base/mem.h"
+#include "base/number.h"
 
 typedef struct CudaDevice {
   GpuDevice base; /* first */
@@ -182,7 +183,7 @@ static xt_status make_buffer(GpuDevice *base, GpuBuffer *buffer, xt_error *error
   CudaPointer pointer = 0;
   CudaDevice *d = enter(base, &code);
   char doing[64];
-  snprintf(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
+  number_print(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
   if (!code) code = cuda.cuMemAlloc_v2(&pointer, buffer->bytes);
   if (code) return failed(d, code, doing, error);
   buffer->memory = (void *)(uintptr_t)pointer;

@@ -10,6 +10,7 @@
 #include "backend/gpu/gpu_cache.h"
 #include "backend/gpu/opencl_api.h"
 #include "base/mem.h"
+#include "base/number.h"
 
 typedef struct OpenClDevice {
   GpuDevice base; /* first */
@@ -240,7 +241,7 @@ static xt_status make_buffer(GpuDevice *base, GpuBuffer *buffer, xt_error *error
   if (memory) cl.clReleaseMemObject(memory);
   if (code == CL_INVALID_BUFFER_SIZE_ || code == CL_OUT_OF_RESOURCES_) code = CL_OUT_OF_DEVICE_MEMORY;
   char doing[64];
-  snprintf(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
+  number_print(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
   return failed(d, code, doing, error);
 }
 
