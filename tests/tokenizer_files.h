@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "support.h"
+#include "xtransplant/tokenizer.h"
 
 typedef struct NamedFile {
   const char *name, *data;
@@ -28,13 +29,25 @@ static inline void files_write(char directory[40], const NamedFile *files) {
 
 static inline void files_remove(const char *directory) {
   static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
-                                      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
+                                      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char path[128];
     snprintf(path, sizeof path, "%s/%s", directory, names[i]);
     unlink(path);
   }
   rmdir(directory);
+}
+
+/* The tokenizer of these files, which are gone when it is open. */
+static inline xt_tokenizer *open_files(const NamedFile *files) {
+  char directory[40];
+  xt_tokenizer *t = NULL;
+  xt_error error;
+  files_write(directory, files);
+  const xt_status status = xt_tokenizer_open(directory, &t, &error);
+  files_remove(directory);
+  ASSERT_OK(status);
+  return t;
 }
 
 typedef struct ModelFile {

@@ -3,26 +3,18 @@
 #include <stdarg.h>
 #include <string.h>
 
-#include "base/number.h"
+#include "base/arena_text.h"
 #include "report/escape.h"
 #include "report/report_parts.h"
 
 /* ---- names ------------------------------------------------------------------------------------ */
 
 const char *report_format(xt_report *r, const char *format, ...) {
-  va_list args, again;
-  char *text;
+  va_list args;
   va_start(args, format);
-  va_copy(again, args);
-  const int length = number_vprint(NULL, 0, format, args);
+  const char *text = arena_vformat(&r->arena, format, args);
   va_end(args);
-  if (length < 0 || arena_alloc(&r->arena, &text, (size_t)length + 1, 1, NULL) != XT_STATUS_OK) {
-    va_end(again);
-    return ""; /* the next allocation that has an error to fill will fail too, or the name is only shown */
-  }
-  number_vprint(text, (size_t)length + 1, format, again);
-  va_end(again);
-  return text;
+  return text ? text : ""; /* the next allocation that has an error to fill will fail too, or the name is only shown */
 }
 
 static const char *report_id(xt_report *r, const char *text) {

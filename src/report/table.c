@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/arena_text.h"
 #include "base/number.h"
 #include "report/escape.h"
 
@@ -44,20 +45,12 @@ void table_list_free(TableList *list) {
 xt_status table_check(const Table *table, xt_error *error) { return table->failed ? err_memory(error, 0) : XT_STATUS_OK; }
 
 const char *table_format(Table *t, const char *format, ...) {
-  va_list args, again;
-  char *text;
+  va_list args;
   va_start(args, format);
-  va_copy(again, args);
-  const int length = number_vprint(NULL, 0, format, args);
+  const char *text = arena_vformat(t->arena, format, args);
   va_end(args);
-  if (length < 0 || arena_alloc(t->arena, &text, (size_t)length + 1, 1, NULL) != XT_STATUS_OK) {
-    t->failed = true;
-    va_end(again);
-    return "";
-  }
-  number_vprint(text, (size_t)length + 1, format, again);
-  va_end(again);
-  return text;
+  if (!text) t->failed = true;
+  return text ? text : "";
 }
 
 void table_column(Table *t, const char *group, const char *name) {

@@ -74,14 +74,7 @@ static void refusals(void **state) {
 
 static xt_tokenizer *open_with(const char *name, const char *text) {
   const NamedFile files[] = {{"tokenizer.json", MODEL, strlen(MODEL)}, {name, text, strlen(text)}, {0}};
-  char directory[40];
-  xt_tokenizer *t = NULL;
-  xt_error error;
-  files_write(directory, files);
-  const xt_status status = xt_tokenizer_open(directory, &t, &error);
-  files_remove(directory);
-  ASSERT_OK(status);
-  return t;
+  return open_files(files);
 }
 
 static void expect_chat(xt_tokenizer *t, const char *system, const char *want) {

@@ -2,19 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # A function is seen at once and a file is one subject: at most 60 and 500 lines. (A kernel of a graphics card is one function by nature.)
 set -u
+. "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/../.." || exit 1
 sources=$(find src include examples demo bench -name build -prune -o \( -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' \) -print | sort)
-failed=0
-# report FOUND NAME: passes when nothing was found
-report() {
-  if [ -z "$1" ]; then
-    echo "ok - $2"
-  else
-    echo "$1" | sed 's/^/# /'
-    echo "not ok - $2"
-    failed=1
-  fi
-}
 # A function begins at the left margin with a line that does not end in ";", and ends with "}" there.
 report "$(awk 'FNR == 1 {begin = 0}
                /^[A-Za-z_][^=]*\(/ && !/;$/ && !begin {begin = FNR}

@@ -2,21 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # The library is a guest in its host's process: nothing with a buffer that threads share, nothing that prints, reads the
 # environment, changes the locale or ends the process.
+. "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/../../src" || exit 1
 forbidden='(strerror|strtok|localtime|gmtime|asctime|ctime|readdir_r|rand|srand|getenv|setenv|putenv|setlocale|exit|_exit|abort|printf|puts|putchar|perror)'
 found=$(grep -rnE "(^|[^a-zA-Z0-9_.>])$forbidden *\(" --include='*.[ch]' --include='*.inc' --include='*.cpp' . | grep -v '^./cli/' |
   grep -vE ':[0-9]+: *(/?\*|//)' | grep -vE "/\*[^*]*$forbidden *\(")
-failed=0
-# report FOUND NAME: a test that passes when nothing was found
-report() {
-  if [ -z "$1" ]; then
-    echo "ok - $2"
-  else
-    echo "$1" | sed 's/^/# /'
-    echo "not ok - $2"
-    failed=1
-  fi
-}
 report "$found" "the library calls nothing that a host would mind"
 
 cd .. || exit 1

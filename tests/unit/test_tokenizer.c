@@ -12,17 +12,6 @@
 #define JSON(vocab, merges, model, rest) \
   "{\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[" merges "]" model "}" rest "}"
 
-static xt_tokenizer *open_files(const NamedFile *files) {
-  char directory[40];
-  xt_tokenizer *t = NULL;
-  xt_error error;
-  files_write(directory, files);
-  const xt_status status = xt_tokenizer_open(directory, &t, &error);
-  files_remove(directory);
-  ASSERT_OK(status);
-  return t;
-}
-
 static xt_tokenizer *open_json(const char *json) {
   const NamedFile files[] = {{"tokenizer.json", json, strlen(json)}, {0}};
   return open_files(files);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/arena_text.h"
+
+#include "base/number.h"
+
+const char *arena_vformat(Arena *arena, const char *format, va_list args) {
+  va_list again;
+  char *text = NULL;
+  va_copy(again, args);
+  const int length = number_vprint(NULL, 0, format, args);
+  if (length >= 0 && arena_alloc(arena, &text, (size_t)length + 1, 1, NULL) == XT_STATUS_OK) number_vprint(text, (size_t)length + 1, format, again);
+  else text = NULL;
+  va_end(again);
+  return text;
+}
