@@ -3,8 +3,8 @@
  *
  *     xt_job *job;
  *     xt_job_result result;
- *     xt_job_create(model, dataset, NULL, &job, &e);       // all layers, the site that the paper has for the task
- *     xt_job_run(job, session, store, &result, &e);        // the same calls again run what is still missing
+ *     xt_job_create(model, dataset, NULL, &job, &e); // all layers, the task's site
+ *     xt_job_run(job, session, store, &result, &e);  // called again, it runs what is missing
  *     xt_job_free(job);
  *
  * A job asks the store what it has, runs the rest in batches that fit memory, and commits as it goes. It never prints:

@@ -107,8 +107,10 @@ typedef struct AttendArgs {
  * gives that part alone, a row that sees nothing zeros. */
 
 /* Each of `groups` groups of `width` floats of each row is normalised by itself:
- *   NORM_RMS    y = x / sqrt(mean(x^2) + eps) * weight                        (RMSNorm, Zhang & Sennrich 2019)
- *   NORM_LAYER  y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias       (LayerNorm, Ba et al. 2016)
+ *   NORM_RMS    y = x / sqrt(mean(x^2) + eps) * weight
+ *               (RMSNorm, Zhang and Sennrich 2019)
+ *   NORM_LAYER  y = (x - mean(x)) / sqrt(var(x) + eps) * weight + bias
+ *               (LayerNorm, Ba et al. 2016)
  * The groups of a row follow one another; rows of y and x are ld_y and ld_x floats apart. y may be x. */
 typedef struct NormArgs {
   NormKind kind;

@@ -11,16 +11,18 @@ typedef struct ChatArguments {
   const char *system, *date;
 } ChatArguments;
 
-#define OPTIONS_CHAT(Arguments, member)                                                                   \
-  {.name = "chat", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member.chat),              \
+/* clang-format off */
+#define OPTIONS_CHAT(Arguments, member) \
+  {.name = "chat", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member.chat), \
    .help = "put each prompt into the model's own chat template, as the user's message, up to where the answer begins"}, \
   {.name = "system", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.system), .value = "TEXT", \
-   .help = "with --chat: the system message before it"},                                                  \
+   .help = "with --chat: the system message before it"}, \
   {.name = "date", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.date), .value = "YYYY-MM-DD", \
    .help = "with --chat: the day that a template writes where it writes the date; left out: today"}
-#define OPTION_NO_SPECIAL(Arguments, member)                                                              \
-  {.name = "no-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),             \
+#define OPTION_NO_SPECIAL(Arguments, member) \
+  {.name = "no-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), \
    .help = "do not add BOS or EOS as the model's own tokenizer does"}
+/* clang-format on */
 
 /* EXIT_OK, or EXIT_USAGE after saying what is given without --chat, or is no date. */
 int chat_usage(const Cli *cli, const ChatArguments *arguments);

@@ -44,14 +44,15 @@ typedef struct ModelArguments {
 extern const char *const compute_names[];
 
 /* Rows of an option table that fill the ModelArguments `member` of `Arguments`. */
-#define OPTION_MODEL(Arguments, member)                                                                    \
+/* clang-format off */
+#define OPTION_MODEL(Arguments, member) \
   {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
    .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a GGUF file, a folder of Hugging Face's cache, or the name of a model there"}
-#define OPTIONS_COMPUTE(Arguments, member)                                                                 \
+#define OPTIONS_COMPUTE(Arguments, member) \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
-   .low = 1, .high = 1024, .help = "the number of threads to compute with; without it, as many as processors may be used (affinity, CPU quota)"},                \
+   .low = 1, .high = 1024, .help = "the number of threads to compute with; without it, as many as processors may be used (affinity, CPU quota)"}, \
   {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
-   .help = "refuse, before any work, what would need more memory, e.g. 4G or 512M; without it, more than the machine has free"},            \
+   .help = "refuse, before any work, what would need more memory, e.g. 4G or 512M; without it, more than the machine has free"}, \
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
    .choices = compute_names, .preset = "f32", .help = "the type that products are computed in: f32 is the reference, bf16 is faster"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
@@ -60,10 +61,11 @@ extern const char *const compute_names[];
    .help = "expert: use a GPU, too, that does not promise the cpu's bits in float32; the results file names it"}, \
   {.name = "kernels", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.kernels), .value = "NAME", \
    .help = "expert: the CPU kernels, e.g. avx512, avx2, neon, portable, reference; without it, the best for this processor"}
-#define OPTION_QUIET(Arguments, member)                                                                    \
+#define OPTION_QUIET(Arguments, member) \
   {.name = "quiet", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print no messages on stderr except errors"}
-#define OPTION_JSON(Arguments, member)                                                                     \
+#define OPTION_JSON(Arguments, member) \
   {.name = "json", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print the result as one line of JSON"}
+/* clang-format on */
 
 /* Where -m's model, or --tokenizer's, is: xt_model_locate with the Hugging Face cache that the environment names
  * (HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub). Caller frees *path. */

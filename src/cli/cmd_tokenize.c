@@ -14,9 +14,11 @@ typedef struct Arguments {
   ChatArguments chat;
 } Arguments;
 
-#define OPTION_TOKENIZER                                                                                  \
+/* clang-format off */
+#define OPTION_TOKENIZER \
   {.name = "tokenizer", .letter = 't', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tokenizer), \
    .value = "DIR", .required = true, .help = "a model as -m takes it elsewhere, or a directory of tokenizer files alone"}
+/* clang-format on */
 
 static const Option tokenize_options[] = {
     OPTION_TOKENIZER,

@@ -23,15 +23,17 @@ static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 
 #define TEXT(name, letter, member, value, ...) \
   {name, letter, OPTION_TEXT, OPTION_FIELD(Arguments, const char *, member), value, __VA_ARGS__}
-#define REAL(option, member, from, to, text, ...)                                                                                 \
+/* clang-format off */
+#define REAL(option, member, from, to, text, ...) \
   {.name = option, .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, train.member), .value = "X", .low = from, .high = to, \
    .help = text, .preset = __VA_ARGS__}
-#define COUNT(option, member, from, to, text, ...)                                                                            \
-  {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "N", .low = from, .high = to,  \
+#define COUNT(option, member, from, to, text, ...) \
+  {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "N", .low = from, .high = to, \
    .help = text, __VA_ARGS__}
-#define CHOICE(option, member, value_name, list, text, ...)                                                                     \
+#define CHOICE(option, member, value_name, list, text, ...) \
   {.name = option, .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member), .value = value_name, .choices = list, \
    .help = text, __VA_ARGS__}
+/* clang-format on */
 #define FLAG(option, member, text) {.name = option, .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = text}
 
 static const Option options[] = {

@@ -14,10 +14,12 @@ typedef enum ProgressMode {
 } ProgressMode;
 extern const char *const progress_modes[]; /* NULL-terminated */
 
-#define OPTION_PROGRESS(Arguments, member)                                                                 \
+/* clang-format off */
+#define OPTION_PROGRESS(Arguments, member) \
   {.name = "progress", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member), .value = "HOW", \
-   .choices = progress_modes, .preset = "auto",                                                            \
+   .choices = progress_modes, .preset = "auto", \
    .help = "auto shows a changing line on a terminal and writes a line per minute into a file; plain writes whole lines; none writes nothing"}
+/* clang-format on */
 
 typedef struct Progress {
   bool shown, plain;

@@ -25,24 +25,28 @@ typedef struct Prompt {
 } Prompt;
 
 /* Rows that say how prompt files are read. */
-#define OPTION_IDS(Arguments, member)                                                                     \
-  {.name = "ids", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),                    \
+/* clang-format off */
+#define OPTION_IDS(Arguments, member) \
+  {.name = "ids", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), \
    .help = "prompts are JSON arrays of token ids, as a model without a tokenizer needs"}
-#define OPTION_LINE(Arguments, member, option, text)                                                      \
+#define OPTION_LINE(Arguments, member, option, text) \
   {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "K", .low = 1, \
    .high = 1e9, .help = text}
+/* clang-format on */
 #define LINE_HELP                                                                                         \
   "take line K (from 1) of a file of JSON lines: a string, or an object with input_text; left out: the whole file is the prompt"
-#define OPTION_KEEP_NEWLINE(Arguments, member)                                                            \
-  {.name = "keep-newline", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member),           \
+/* clang-format off */
+#define OPTION_KEEP_NEWLINE(Arguments, member) \
+  {.name = "keep-newline", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), \
    .help = "keep the line end at the end of a prompt file in the prompt; without it, one is taken off"}
 /* The rows of a verb with one prompt, which fill the PromptInput `member`. */
-#define OPTION_PROMPT(Arguments, member)                                                                  \
+#define OPTION_PROMPT(Arguments, member) \
   {.name = "prompt", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.text), \
    .value = "TEXT", .help = "the prompt itself"}
-#define OPTION_PROMPT_FILE(Arguments, member, text)                                                       \
+#define OPTION_PROMPT_FILE(Arguments, member, text) \
   {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.file), \
    .value = "FILE", .help = text}
+/* clang-format on */
 #define PROMPT_FILE_HELP "the prompt, as the file has it but for one line end at its end; - is stdin"
 
 /* EXIT_OK, or EXIT_USAGE after saying that neither or both of --OPTION and --OPTION-file were given. */

@@ -6,9 +6,11 @@
 #include "cli.h"
 
 /* Row of an option table: as OPTION_MODEL, for verbs that can do without. */
-#define OPTION_MODEL_OPTIONAL(Arguments, member, text)                                                     \
+/* clang-format off */
+#define OPTION_MODEL_OPTIONAL(Arguments, member, text) \
   {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
    .value = "PATH", .help = text}
+/* clang-format on */
 
 /* That the store's responses are of this described model, in the type that it would compute in. Fills `hash`. */
 xt_status store_check_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE], xt_error *error);

@@ -2,8 +2,10 @@
 /* The GGUF format of llama.cpp, versions 2 and 3, little-endian:
  *
  *   "GGUF", version u32, number of tensors u64, number of values u64
- *   values   key, type u32, value      (a string: length u64, bytes; an array: type u32, count u64, items)
- *   tensors  name, dimensions u32, each u64 with the innermost first, type u32, offset u64 from the data's begin
+ *   values   key, type u32, value (a string: length u64, bytes; an array: type u32, count u64,
+ *            items)
+ *   tensors  name, dimensions u32, each u64 with the innermost first, type u32, offset u64 from
+ *            the data's begin
  *   data     begins at a multiple of general.alignment, as every tensor's do
  *
  * A header is a list of places in the mapped file: it takes 56 bytes for each value, of which a file has one in 13 bytes at most. */

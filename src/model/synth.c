@@ -21,6 +21,7 @@
 #include "files/model_files.h"
 #include "files/safetensors_writer.h"
 #include "model/arch.h"
+#include "model/synth_tokenizer.h"
 #include "xtransplant/model.h"
 
 #define BLOCK_FLOATS (1 << 18)
@@ -70,68 +71,7 @@ typedef struct Synth {
 
 static bool is_qwen(const Synth *s) { return s->config.family == FAMILY_QWEN2; }
 
-static xt_status write_text(const Synth *s, const char *name, const TextBuffer *text, xt_error *error) {
-  char *path;
-  if (text->failed) return err_memory(error, text->size);
-  TRY(file_join(s->directory, name, &path, error));
-  const xt_status status = out_file_save(path, text->data, text->size, error);
-  free(path);
-  return status;
-}
-
 /* ---- tokenizer ------------------------------------------------------------------------------ */
-
-/* Ids of a written byte-level tokenizer: Llama-style vocabularies begin with the special tokens,
- * Qwen2's end with them. */
-static int first_byte_id(const Synth *s) { return is_qwen(s) ? 0 : 3; }
-static int special_id(const Synth *s, int k) { return !is_qwen(s) ? k : s->config.vocab > 151645 ? 151643 + k : 256 + k; }
-static const char *special_name(const Synth *s, int k) {
-  static const char *const llama[] = {"<unk>", "<s>", "</s>"}, *const qwen[] = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
-  return is_qwen(s) ? qwen[k] : llama[k];
-}
-
-/* GPT-2's printable stand-in of a byte. */
-static int byte_codepoint(int byte) {
-  if ((byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174) return byte;
-  int before = 0;
-  for (int b = 0; b < byte; b++) before += !((b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174);
-  return 256 + before;
-}
-
-static xt_status write_tokenizer(const Synth *s, xt_error *error) {
-  TextBuffer t = {0};
-  text_buffer_add_text(&t, "{\n \"version\": \"1.0\",\n \"truncation\": null,\n \"padding\": null,\n \"added_tokens\": [");
-  for (int k = 0; k < 3; k++)
-    text_buffer_format(&t,
-                       "%s\n  {\"id\": %d, \"content\": \"%s\", \"single_word\": false, \"lstrip\": false, \"rstrip\": false, "
-                       "\"normalized\": false, \"special\": true}",
-                       k ? "," : "", special_id(s, k), special_name(s, k));
-  text_buffer_add_text(&t, "],\n \"normalizer\": null,\n \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-                           "\"trim_offsets\": true, \"use_regex\": true},\n \"post_processor\": ");
-  if (is_qwen(s))
-    text_buffer_add_text(&t, "null");
-  else
-    text_buffer_add_text(&t, "{\"type\": \"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<s>\", \"type_id\": 0}}, "
-                             "{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}], \"pair\": [{\"Sequence\": {\"id\": \"A\", \"type_id\": 0}}, "
-                             "{\"Sequence\": {\"id\": \"B\", \"type_id\": 1}}], \"special_tokens\": {\"<s>\": {\"id\": \"<s>\", "
-                             "\"ids\": [1], \"tokens\": [\"<s>\"]}}}");
-  text_buffer_add_text(&t, ",\n \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, "
-                           "\"use_regex\": true},\n \"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, "
-                           "\"continuing_subword_prefix\": null, \"end_of_word_suffix\": null, \"fuse_unk\": false, "
-                           "\"byte_fallback\": false, \"vocab\": {");
-  /* The special tokens too: Hugging Face gives those that the vocabulary lacks new ids, whatever "added_tokens" says. */
-  for (int k = 0; k < 3; k++) text_buffer_format(&t, "\"%s\": %d, ", special_name(s, k), special_id(s, k));
-  for (int b = 0; b < 256; b++) text_buffer_format(&t, "%s\"\\u%04x\": %d", b ? ", " : "", (unsigned)byte_codepoint(b), first_byte_id(s) + b);
-  text_buffer_add_text(&t, "}, \"merges\": []}\n}\n");
-  xt_status status = write_text(s, "tokenizer.json", &t, error);
-  text_buffer_free(&t);
-  TRY(status);
-  text_buffer_format(&t, "{\n \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n \"clean_up_tokenization_spaces\": false,\n"
-                         " \"bos_token\": %s,\n \"eos_token\": \"%s\"\n}\n", is_qwen(s) ? "null" : "\"<s>\"", special_name(s, is_qwen(s) ? 0 : 2));
-  status = write_text(s, "tokenizer_config.json", &t, error);
-  text_buffer_free(&t);
-  return status;
-}
 
 static xt_status copy_tokenizer(const Synth *s, const char *from, xt_error *error) {
   for (const char *const *name = model_files_tokenizer; *name; name++) TRY(model_files_copy(from, s->directory, *name, error));
@@ -186,14 +126,14 @@ static xt_status write_configs(const Synth *s, xt_error *error) {
   text_buffer_format(&t, c->bos >= 0 ? " \"bos_token_id\": %d,\n" : " \"bos_token_id\": null,\n", c->bos);
   add_eos(c, &t);
   text_buffer_add_text(&t, "\n}\n");
-  xt_status status = write_text(s, "config.json", &t, error);
+  xt_status status = synth_save(s->directory, "config.json", &t, error);
   text_buffer_free(&t);
   TRY(status);
   text_buffer_add_text(&t, "{\n");
   if (c->repetition_penalty != 1) text_buffer_format(&t, " \"repetition_penalty\": %g,\n", c->repetition_penalty);
   add_eos(c, &t);
   text_buffer_add_text(&t, "\n}\n");
-  status = write_text(s, "generation_config.json", &t, error);
+  status = synth_save(s->directory, "generation_config.json", &t, error);
   text_buffer_free(&t);
   return status;
 }
@@ -345,7 +285,7 @@ static xt_status write_index(const Synth *s, const Item *items, size_t n, int sh
     text_buffer_format(&t, "%s\n  \"%s\": \"%s\"", i ? "," : "", tensor, file);
   }
   text_buffer_add_text(&t, "\n }\n}\n");
-  const xt_status status = write_text(s, "model.safetensors.index.json", &t, error);
+  const xt_status status = synth_save(s->directory, "model.safetensors.index.json", &t, error);
   text_buffer_free(&t);
   return status;
 }
@@ -395,9 +335,10 @@ static xt_status set_config(Synth *s, const xt_synth_options *o, xt_error *error
   s->dtype = strcmp(dtype, "f32") == 0 ? DTYPE_F32 : strcmp(dtype, "f16") == 0 ? DTYPE_F16 : strcmp(dtype, "bf16") == 0 ? DTYPE_BF16 : DTYPE_COUNT;
   if (s->dtype == DTYPE_COUNT) return err_set(error, XT_STATUS_ARGUMENT, NULL, "dtype", -1, "'%s' is not known; one of f32, f16, bf16", dtype);
   if (o->tokenizer) return adopt_tokenizer(s, o->tokenizer, error);
+  const SynthTokenizer tokenizer = {is_qwen(s), c->vocab};
   c->bos = is_qwen(s) ? -1 : 1;
-  c->eos[c->eos_count++] = special_id(s, 2);
-  if (is_qwen(s)) c->eos[c->eos_count++] = special_id(s, 0);
+  c->eos[c->eos_count++] = synth_special_id(&tokenizer, 2);
+  if (is_qwen(s)) c->eos[c->eos_count++] = synth_special_id(&tokenizer, 0);
   return XT_STATUS_OK;
 }
 
@@ -447,7 +388,7 @@ xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, 
   if (!status) status = make_directory(directory, &s.made, error);
   if (!status) {
     status = write_configs(&s, error);
-    if (!status) status = o->tokenizer ? copy_tokenizer(&s, o->tokenizer, error) : write_tokenizer(&s, error);
+    if (!status) status = o->tokenizer ? copy_tokenizer(&s, o->tokenizer, error) : synth_tokenizer_write(&(SynthTokenizer){is_qwen(&s), s.config.vocab}, s.directory, error);
     if (!status) status = write_weights(&s, error);
     if (status) remove_written(&s);
   }

@@ -14,6 +14,20 @@ static void mark(TextBuffer *out, double x, double y, double radius, const xt_co
   else if (k->bh < 0.05) svg_circle(out, x, y, radius, "ring k", "");
 }
 
+/* The scale of colours, from `most` at the top to -most, a fraction. */
+static void draw_scale(TextBuffer *out, double x, double top, double size, double most) {
+  char text[32], colour[8];
+  for (int k = 0; k < 41; k++) {
+    svg_diverging(1 - k / 20.0, colour);
+    text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.2f\" width=\"16\" height=\"%.2f\" fill=\"%s\"/>\n",
+                       x, top + size / 41 * k, size / 41 + 0.3, colour);
+  }
+  for (int k = -1; k <= 1; k++) {
+    number_print(text, sizeof text, k ? "%+.1f" : "%.0f", 100 * most * k);
+    svg_text(out, x + 22, top + size * (1 - k) / 2 + (k == 1 ? 10 : k ? 0 : 4), "start", "s", text);
+  }
+}
+
 static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   const int n = a->layers, skip = n <= 16 ? 1 : n <= 40 ? 4 : 8;
@@ -54,15 +68,7 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
   }
   svg_text(out, left + size / 2, top + size + 40, "middle", "s", "target layer");
   svg_text_up(out, 18, top + size / 2, "s", "source layer");
-  for (int k = 0; k < 41; k++) {
-    svg_diverging(1 - k / 20.0, colour);
-    text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.2f\" width=\"16\" height=\"%.2f\" fill=\"%s\"/>\n",
-                       left + size + 24, top + size / 41 * k, size / 41 + 0.3, colour);
-  }
-  for (int k = -1; k <= 1; k++) {
-    number_print(text, sizeof text, k ? "%+.1f" : "%.0f", 100 * most * k);
-    svg_text(out, left + size + 46, top + size * (1 - k) / 2 + (k == 1 ? 10 : k ? 0 : 4), "start", "s", text);
-  }
+  draw_scale(out, left + size + 24, top, size, most);
   svg_close(out);
   return report_figure_check(f, error);
 }

@@ -9,11 +9,14 @@
  *   q        [texts] float32: perplexity of each text; NaN: not measured
  *   w        [texts] uint32: index in meta's `spoken`, 2^32 - 1: not known
  *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
- *   o<g>     [instances] uint32: text of the source prompt's own response; left out where the store has none
+ *   o<g>     [instances] uint32: text of the source prompt's own response; left out where the
+ *            store has none
  *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
- *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in hundredths, 65534 at most; 65535:
- * none e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a nat r<g>-<s>
- * [instances][words] uint64: bit c is set where configuration c is right */
+ *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in
+ *            hundredths, 65534 at most; 65535: none
+ *   e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a
+ *            nat; 65535: none
+ *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,10 +7,10 @@
  * Step 0, the prompts' last tokens. run_last_tokens runs them untouched through all layers, and keeps every tap. Each row starts
  * where its value goes in, from the untouched run's taps there (join_rows), so that going up the layers the batch grows:
  *
- *     layer 0   [       ] attention   [ A0    ] feed-forward                    A joins before the feed-forward, F after it
+ *     layer 0   [       ] attention   [ A0    ] feed-forward   A joins before it, F after
  *     layer 1   [ A0 F0 ] attention   [ A0 F0 A1    ] feed-forward
  *     layer 2   [ A0 F0 A1 F1 ] attention   [ A0 F0 A1 F1 A2    ] feed-forward
- *     choice    [ A0 F0 A1 F1 A2 F2 ]                                           V has had its choice from the untouched run
+ *     choice    [ A0 F0 A1 F1 A2 F2 ]   V has had its choice from the untouched run
  *
  * Step 1, a generated token. Say A0 has chosen x, and all others y. What a row computes up to its target layer depends on its tokens
  * alone, so there rows with the same tokens are one node (group_rows); above it each is on its own (part_rows copies the node's
@@ -19,9 +19,9 @@
  *
  *               nodes     rows
  *     layer 0   [ x y ]
- *     layer 1   [   y  |  A0 F0 ]                                               x is needed by A0 alone, which has parted
+ *     layer 1   [   y  |  A0 F0 ]      x is needed by A0 alone, which has parted
  *     layer 2   [   y  |  A0 F0 A1 F1 ]
- *     choice    [   y  |  A0 F0 A1 F1 ]                                         y's choice is that of A2, F2 and V, too
+ *     choice    [   y  |  A0 F0 A1 F1 ]   y's choice is that of A2, F2 and V, too
  *
  * Rows of several instances share the batch in the same way; nodes and rows know their prompt, whose prefix they see. */
 #include <stdlib.h>
@@ -30,46 +30,7 @@
 
 #include "base/mem.h"
 #include "model/flops.h"
-#include "sweep/runner.h"
-
-typedef struct SweepRow {
-  int instance;       /* of the group */
-  int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
-  int source, target; /* layers; an untouched row's target is the number of layers: it never parts */
-  bool late;          /* it joins after its target layer's feed-forward */
-  int prompt;         /* that its response follows */
-  int node;           /* of its tokens so far */
-  int place;          /* its entry in the step's batch */
-  xt_generation out;  /* arrays in the pass's arena */
-} SweepRow;
-
-typedef struct Node {
-  int parent, prompt;
-  int32_t token;
-  int top;    /* the highest target layer among its rows: it is needed up to there */
-  int member; /* the row among them that is needed furthest up; it lends its slot, see tail_slot */
-  int slot;
-  int place;
-} Node;
-
-typedef struct Pass {
-  Group *group;
-  Arena arena;
-  SweepRow *rows; /* sorted by target, then late; the untouched ones last */
-  int row_count, untouched;  /* all; of them, those that no value is written into */
-  int *active, active_count; /* rows that still generate, in that order */
-  RowTable table;            /* the step's batch, by entry: nodes first, then rows */
-  int node_entries;
-  Node *nodes;               /* the prompts' last tokens, then generated ones */
-  int node_count;
-  int32_t *hash;             /* (parent, token) -> node; -1: free */
-  size_t hash_size;
-  int *layer_rows;           /* [layers] what the step computed */
-  int *nodes_below;          /* [layers + 2] nodes needed only below layer l */
-  int *rows_below;           /* [layers + 2] active rows that part below layer l */
-} Pass;
-
-static int layer_count(const Pass *p) { return p->group->session->model->config.layers; }
+#include "sweep/sweep_pass.h"
 
 /* The captured taps as one matrix of rows: the four taps [layers, prompts], then the embeddings. */
 static int32_t tap_index(const Group *g, xt_tap tap, int layer, int prompt) {
@@ -78,97 +39,6 @@ static int32_t tap_index(const Group *g, xt_tap tap, int layer, int prompt) {
 /* The input of a layer: the output of the one below, or the embedding. */
 static int32_t input_index(const Group *g, int layer, int prompt) {
   return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, prompt) : XT_TAP_COUNT * g->session->model->config.layers * g->prompt_count + prompt;
-}
-
-/* Where keys and values of token k (0: the prompt's last) of row r are kept: the row's own above its target
- * layer and, below, those of the node whose member the row is. The last tokens' slots come first. */
-static int tail_slot(const Pass *p, int r, int k) { return p->group->prompt_count + r * p->group->config->max_new + k; }
-
-/* ---- rows ----------------------------------------------------------------------------------- */
-
-static int compare_rows(const void *a, const void *b) {
-  const SweepRow *x = a, *y = b;
-  if (x->target != y->target) return x->target - y->target;
-  if (x->late != y->late) return x->late - y->late;
-  if (x->site < 0 && x->site != y->site) return y->site - x->site; /* vanilla before the sources' own */
-  if (x->instance != y->instance) return x->instance - y->instance;
-  if (x->site != y->site) return x->site - y->site;
-  return x->source - y->source;
-}
-
-static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
-  const size_t n = (size_t)p->group->config->max_new;
-  row->prompt = row->node = (row->site == XT_SWEEP_SOURCE ? p->group->source_prompt : p->group->target_prompt)[row->instance];
-  TRY(arena_alloc(&p->arena, &row->out.ids, n, sizeof *row->out.ids, error));
-  TRY(arena_alloc(&p->arena, &row->out.margins, n, sizeof *row->out.margins, error));
-  TRY(arena_alloc(&p->arena, &row->out.entropies, n, sizeof *row->out.entropies, error));
-  return arena_alloc(&p->arena, &row->out.logprobs, n, sizeof *row->out.logprobs, error);
-}
-
-/* The configurations whose target is one of targets[from..to), of every instance; with `untouched`, the untouched runs too. */
-static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
-  const SweepConfig *c = p->group->config;
-  const int layers = p->group->session->model->config.layers;
-  const size_t most = (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 2);
-  TRY(arena_alloc(&p->arena, &p->rows, most, sizeof *p->rows, error));
-  for (int w = 0; w < p->group->count; w++) {
-    for (int t = from; t < to; t++)
-      for (int s = 0; s < c->site_count; s++)
-        for (int i = 0; i < c->source_count; i++)
-          p->rows[p->row_count++] = (SweepRow){.instance = w, .site = s, .source = c->sources[i], .target = c->targets[t],
-                                               .late = sweep_joins_late(&p->group->session->model->config, c->options->sites[s].write)};
-    if (!untouched) continue;
-    p->rows[p->row_count++] = (SweepRow){.instance = w, .site = XT_SWEEP_VANILLA, .source = -1, .target = layers};
-    if (p->group->instances[w].run_source) p->rows[p->row_count++] = (SweepRow){.instance = w, .site = XT_SWEEP_SOURCE, .source = -1, .target = layers};
-  }
-  qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
-  for (int r = 0; r < p->row_count; r++) {
-    TRY(row_init(p, &p->rows[r], error));
-    p->untouched += p->rows[r].site < 0;
-  }
-  return XT_STATUS_OK;
-}
-
-/* ---- setting up a pass ---------------------------------------------------------------------- */
-
-static xt_status pass_arrays(Pass *p, xt_error *error) {
-  const size_t layers = (size_t)layer_count(p), rows = (size_t)p->row_count, prompts = (size_t)p->group->prompt_count;
-  TRY(arena_alloc(&p->arena, &p->layer_rows, layers, sizeof *p->layer_rows, error));
-  TRY(arena_alloc(&p->arena, &p->nodes_below, layers + 2, sizeof *p->nodes_below, error));
-  TRY(arena_alloc(&p->arena, &p->rows_below, layers + 2, sizeof *p->rows_below, error));
-  TRY(arena_alloc(&p->arena, &p->active, rows, sizeof *p->active, error));
-  TRY(arena_alloc(&p->arena, &p->nodes, sweep_nodes(prompts, rows, p->group->config->max_new), sizeof *p->nodes, error));
-  for (p->hash_size = 64; p->hash_size < 4 * rows;) p->hash_size *= 2;
-  return arena_alloc(&p->arena, &p->hash, p->hash_size, sizeof *p->hash, error);
-}
-
-static xt_status pass_penalty(Pass *p, xt_error *error) {
-  const Group *g = p->group;
-  RowPrompt *prompts;
-  int32_t *prompt_of_row;
-  TRY(arena_alloc(&p->arena, &prompts, (size_t)g->prompt_count, sizeof *prompts, error));
-  TRY(arena_alloc(&p->arena, &prompt_of_row, (size_t)p->row_count, sizeof *prompt_of_row, error));
-  for (int k = 0; k < g->prompt_count; k++) prompts[k] = (RowPrompt){.ids = g->prompts[k].ids, .count = g->prompts[k].count};
-  for (int r = 0; r < p->row_count; r++) prompt_of_row[r] = p->rows[r].prompt;
-  return rows_penalize(&p->table, g->config->penalty, prompts, g->prompt_count, prompt_of_row, p->row_count, g->config->max_new, error);
-}
-
-static xt_status pass_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
-  const Group *g = p->group;
-  TRY(rows_init(p, from, to, untouched, error));
-  TRY(pass_arrays(p, error));
-  p->node_count = g->prompt_count;
-  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .prompt = n, .slot = n};
-  const int entries = 2 * p->row_count > g->prompt_count ? 2 * p->row_count : g->prompt_count;
-  const RowTableSize size = {.rows = entries, .tail = g->config->max_new, .slots = tail_slot(p, p->row_count, 0), .choices = (size_t)entries};
-  TRY(rows_create(&p->table, g->session, &size, error));
-  TRY(pass_penalty(p, error));
-  return forward_reserve(&g->session->forward, entries, 0, error);
-}
-
-static void pass_deinit(Pass *p) {
-  rows_release(&p->table);
-  arena_free(&p->arena);
 }
 
 /* ---- batches -------------------------------------------------------------------------------- */
@@ -199,7 +69,7 @@ static xt_status finish_row(Pass *p, const SweepRow *row, xt_error *error) {
 /* Appends to every active row the token chosen at its entry; rows that ended are handed out and leave. */
 static xt_status record_rows(Pass *p, bool first, xt_error *error) {
   const Group *g = p->group;
-  const int top = layer_count(p) - 1;
+  const int top = pass_layers(p) - 1;
   int left = 0;
   for (int a = 0; a < p->active_count; a++) {
     SweepRow *row = &p->rows[p->active[a]];
@@ -313,12 +183,12 @@ static xt_status start_rows(Pass *p, int rows, xt_error *error) {
   for (int r = 0; r < rows; r++) {
     const SweepRow *row = &p->rows[r];
     const SweepPrompt *prompt = &g->prompts[row->prompt];
-    place_entry(p, r, row->prompt, 0, prompt->ids[prompt->count - 1], tail_slot(p, r, 0), r);
+    place_entry(p, r, row->prompt, 0, prompt->ids[prompt->count - 1], pass_tail_slot(p, r, 0), r);
     list_taps(p, r);
     p->rows[r].place = p->active[r] = r;
   }
   rows_upload(&p->table);
-  for (int l = 0; l < layer_count(p); l++) {
+  for (int l = 0; l < pass_layers(p); l++) {
     Batch batch = rows_batch(&p->table, 0, joined);
     if (joined) forward_attention(f, &batch, l);
     joined = join_rows(p, l, false, joined);
@@ -375,7 +245,7 @@ static int group_rows(Pass *p, int step) {
     p->nodes[row->node].top = row->target;
     p->nodes[row->node].member = p->active[a];
   }
-  for (int n = first; n < p->node_count; n++) p->nodes[n].slot = tail_slot(p, p->nodes[n].member, step);
+  for (int n = first; n < p->node_count; n++) p->nodes[n].slot = pass_tail_slot(p, p->nodes[n].member, step);
   return first;
 }
 
@@ -388,7 +258,7 @@ static void place_node(Pass *p, int e, int n, int step) {
 
 /* Row r, the a-th of the active ones, and its copy of its node when it parts. */
 static void place_row(Pass *p, int e, int a, int step) {
-  const int r = p->active[a], base = tail_slot(p, r, 0);
+  const int r = p->active[a], base = pass_tail_slot(p, r, 0);
   SweepRow *row = &p->rows[r];
   place_entry(p, e, row->prompt, step, row->out.ids[row->out.count - 1], base + step, r);
   for (int k = 0; k < step; k++) rows_slots(&p->table, e)[k] = base + k;
@@ -400,7 +270,7 @@ static void place_row(Pass *p, int e, int a, int step) {
 /* Lays out the step's batch: nodes in order of how far up they are needed, then rows in order of where
  * they part; counts both below each layer. */
 static void lay_out(Pass *p, int first_node, int step) {
-  const int layers = layer_count(p), nodes = p->node_count - first_node;
+  const int layers = pass_layers(p), nodes = p->node_count - first_node;
   int parting = 0; /* untouched rows come last, and never part */
   while (parting < p->active_count && p->rows[p->active[parting]].site >= 0) parting++;
   rows_begin(&p->table, nodes + parting, step + 1);
@@ -433,7 +303,7 @@ static void part_rows(Pass *p, int layer) {
 static xt_status run_step(Pass *p, int step, xt_error *error) {
   Group *g = p->group;
   Forward *f = &g->session->forward;
-  const int layers = layer_count(p);
+  const int layers = pass_layers(p);
   lay_out(p, group_rows(p, step), step);
   forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0), p->node_entries);
   for (int l = 0; l < layers; l++) {
@@ -477,7 +347,7 @@ static int active_sources(const Pass *p) {
 xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *error) {
   Pass p = {.group = g};
   const double begin = seconds();
-  xt_status status = pass_init(&p, from, to, untouched, error);
+  xt_status status = sweep_pass_init(&p, from, to, untouched, error);
   if (!status) status = start_pass(&p, error);
   for (int step = 1; !status && p.active_count > 0; step++) {
     status = sweep_pause(g, (double)(p.active_count - active_sources(&p)) * step / g->config->max_new, error);
@@ -485,6 +355,6 @@ xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *e
   }
   if (!status) status = sweep_pause(g, 0, error);
   if (!status) learn_speed(g, p.row_count, seconds() - begin);
-  pass_deinit(&p);
+  sweep_pass_deinit(&p);
   return status;
 }

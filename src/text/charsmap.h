@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SentencePiece's normalisation, compiled into a table ("Precompiled" of a tokenizer.json).
  *
- *   bytes 0..3   n, the bytes of the trie      4..4+n  a double-array trie of 32-bit units, little-endian
+ *   bytes 0..3   n, the bytes of the trie
+ *   4..4+n       a double-array trie of 32-bit units, little-endian
  *   the rest     texts, each ended by a NUL: what a string of the trie becomes begins at the trie's value */
 #ifndef TEXT_CHARSMAP_H
 #define TEXT_CHARSMAP_H

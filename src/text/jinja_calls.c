@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Filters, tests, methods and functions. */
+/* Filters, tests and methods. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,18 +8,11 @@
 
 #include <unicode/uchar.h>
 
-static bool named(const char *text, size_t length, const char *name) { return strlen(name) == length && memcmp(text, name, length) == 0; }
-
-static const char *text_of(const json_t *value, size_t *length) {
-  *length = json_string_length(value);
-  return json_is_string(value) ? json_string_value(value) : NULL;
-}
-
 /* ---- texts ---- */
 
 static bool in_set(uint32_t code, const json_t *set) {
   size_t length, at = 0;
-  const char *text = text_of(set, &length);
+  const char *text = jinja_text_of(set, &length);
   if (!text) return utf8_is_space(code);
   while (at < length)
     if (utf8_next(text, &at) == code) return true;
@@ -29,7 +22,7 @@ static bool in_set(uint32_t code, const json_t *set) {
 /* Python's strip, of a set of characters or of white space. */
 static json_t *stripped(Jinja *j, const json_t *value, const json_t *set, bool left, bool right) {
   size_t start = 0, end;
-  const char *text = text_of(value, &end);
+  const char *text = jinja_text_of(value, &end);
   for (size_t next = 0; left && start < end; start = next)
     if (!in_set(utf8_next(text, &next), set)) break;
   while (right && end > start) {
@@ -45,7 +38,7 @@ typedef enum Case { UPPER, LOWER, CAPITALIZE, TITLE } Case;
 
 static json_t *in_case(Jinja *j, const json_t *value, Case how) {
   size_t length;
-  const char *text = text_of(value, &length);
+  const char *text = jinja_text_of(value, &length);
   TextBuffer out = {0};
   bool begins = true;
   for (size_t at = 0; at < length;) {
@@ -60,7 +53,7 @@ static json_t *in_case(Jinja *j, const json_t *value, Case how) {
 
 static json_t *replaced(Jinja *j, const json_t *value, const json_t *old, const json_t *new, const json_t *most) {
   size_t length, old_length, new_length, from = 0, at = 0;
-  const char *text = text_of(value, &length), *from_text = text_of(old, &old_length), *to_text = text_of(new, &new_length);
+  const char *text = jinja_text_of(value, &length), *from_text = jinja_text_of(old, &old_length), *to_text = jinja_text_of(new, &new_length);
   json_int_t left = json_is_integer(most) ? json_integer_value(most) : -1;
   if (!text || !from_text || !to_text || !old_length) {
     jinja_fail(j, XT_STATUS_INPUT, "a replacement in %s of %s", jinja_kind_name(value), jinja_kind_name(old));
@@ -89,7 +82,7 @@ static void append_text(Jinja *j, json_t *list, const char *text, size_t length)
 /* Python's split: at white space, or at a separator, at most so many times. */
 static json_t *split(Jinja *j, const json_t *value, const json_t *separator, const json_t *most) {
   size_t length, size, from = 0;
-  const char *text = text_of(value, &length), *at = text_of(separator, &size);
+  const char *text = jinja_text_of(value, &length), *at = jinja_text_of(separator, &size);
   json_int_t left = json_is_integer(most) ? json_integer_value(most) : -1;
   json_t *out = jinja_made(j, json_array());
   if (at && !size) jinja_fail(j, XT_STATUS_INPUT, "a split at nothing");
@@ -125,7 +118,7 @@ static bool affixed(const json_t *value, const json_t *affix, bool end) {
     return false;
   }
   size_t length, size;
-  const char *text = text_of(value, &length), *part = text_of(affix, &size);
+  const char *text = jinja_text_of(value, &length), *part = jinja_text_of(affix, &size);
   return part && size <= length && memcmp(end ? text + length - size : text, part, size) == 0;
 }
 
@@ -172,18 +165,18 @@ static json_t *listed(Jinja *j, const json_t *object, bool keys, bool values) {
 
 static json_t *text_method(Jinja *j, json_t *v, const char *name, size_t n, const JinjaCall *call) {
   const json_t *first = jinja_argument(call, 0, NULL), *second = jinja_argument(call, 1, NULL);
-  if (named(name, n, "strip")) return stripped(j, v, first, true, true);
-  if (named(name, n, "lstrip")) return stripped(j, v, first, true, false);
-  if (named(name, n, "rstrip")) return stripped(j, v, first, false, true);
-  if (named(name, n, "split")) return split(j, v, jinja_argument(call, 0, "sep"), jinja_argument(call, 1, "maxsplit"));
-  if (named(name, n, "upper")) return in_case(j, v, UPPER);
-  if (named(name, n, "lower")) return in_case(j, v, LOWER);
-  if (named(name, n, "capitalize")) return in_case(j, v, CAPITALIZE);
-  if (named(name, n, "title")) return in_case(j, v, TITLE);
-  if (named(name, n, "startswith")) return json_boolean(affixed(v, first, false));
-  if (named(name, n, "endswith")) return json_boolean(affixed(v, first, true));
-  if (named(name, n, "replace")) return replaced(j, v, first, second, jinja_argument(call, 2, "count"));
-  if (named(name, n, "join")) return joined(j, first, v, NULL);
+  if (jinja_named(name, n, "strip")) return stripped(j, v, first, true, true);
+  if (jinja_named(name, n, "lstrip")) return stripped(j, v, first, true, false);
+  if (jinja_named(name, n, "rstrip")) return stripped(j, v, first, false, true);
+  if (jinja_named(name, n, "split")) return split(j, v, jinja_argument(call, 0, "sep"), jinja_argument(call, 1, "maxsplit"));
+  if (jinja_named(name, n, "upper")) return in_case(j, v, UPPER);
+  if (jinja_named(name, n, "lower")) return in_case(j, v, LOWER);
+  if (jinja_named(name, n, "capitalize")) return in_case(j, v, CAPITALIZE);
+  if (jinja_named(name, n, "title")) return in_case(j, v, TITLE);
+  if (jinja_named(name, n, "startswith")) return json_boolean(affixed(v, first, false));
+  if (jinja_named(name, n, "endswith")) return json_boolean(affixed(v, first, true));
+  if (jinja_named(name, n, "replace")) return replaced(j, v, first, second, jinja_argument(call, 2, "count"));
+  if (jinja_named(name, n, "join")) return joined(j, first, v, NULL);
   jinja_fail(j, XT_STATUS_UNSUPPORTED, "the method \"%.*s\" of a text, which is not understood here", (int)n, name);
   return NULL;
 }
@@ -194,10 +187,10 @@ json_t *jinja_method(Jinja *j, json_t *v, const JinjaToken *token, const JinjaCa
   if (json_is_string(v)) return text_method(j, v, name, n, call);
   if (json_is_object(v)) {
     const json_t *key = jinja_argument(call, 0, NULL);
-    if (named(name, n, "items")) return listed(j, v, true, true);
-    if (named(name, n, "keys")) return listed(j, v, true, false);
-    if (named(name, n, "values")) return listed(j, v, false, true);
-    if (named(name, n, "get")) {
+    if (jinja_named(name, n, "items")) return listed(j, v, true, true);
+    if (jinja_named(name, n, "keys")) return listed(j, v, true, false);
+    if (jinja_named(name, n, "values")) return listed(j, v, false, true);
+    if (jinja_named(name, n, "get")) {
       json_t *value = json_is_string(key) ? json_object_getn(v, json_string_value(key), json_string_length(key)) : NULL;
       json_t *preset = jinja_argument(call, 1, NULL);
       return json_incref(value ? value : preset ? preset : json_null());
@@ -207,109 +200,31 @@ json_t *jinja_method(Jinja *j, json_t *v, const JinjaToken *token, const JinjaCa
   return NULL;
 }
 
-/* ---- functions ---- */
-
-static const char *const functions[] = {"raise_exception", "strftime_now", "namespace", "range", "dict"};
-
-bool jinja_function_known(const Jinja *j, const JinjaToken *name) {
-  for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-    if (named(j->source + name->at, name->length, functions[i])) return true;
-  return jinja_find_macro(j, name) != NULL;
-}
-
-/* In English, whatever the locale. */
-static json_t *date(Jinja *j, const json_t *format) {
-  static const char *const months[] = {"January", "February", "March", "April", "May", "June", "July",
-                                       "August", "September", "October", "November", "December"};
-  static const char *const days[] = {"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"};
-  struct tm t = {0};
-  size_t length;
-  const char *text = text_of(format, &length);
-  TextBuffer out = {0};
-  localtime_r(&j->now, &t);
-  if (!text) jinja_fail(j, XT_STATUS_INPUT, "strftime_now without a format");
-  for (size_t i = 0; i < length && !j->status; i++) {
-    const char c = text[i] == '%' && i + 1 < length ? text[++i] : 0;
-    switch (c) {
-      case 0: text_buffer_add(&out, &text[i], 1); break;
-      case '%': text_buffer_add_text(&out, "%"); break;
-      case 'Y': text_buffer_format(&out, "%04d", t.tm_year + 1900); break;
-      case 'y': text_buffer_format(&out, "%02d", t.tm_year % 100); break;
-      case 'm': text_buffer_format(&out, "%02d", t.tm_mon + 1); break;
-      case 'd': text_buffer_format(&out, "%02d", t.tm_mday); break;
-      case 'H': text_buffer_format(&out, "%02d", t.tm_hour); break;
-      case 'M': text_buffer_format(&out, "%02d", t.tm_min); break;
-      case 'S': text_buffer_format(&out, "%02d", t.tm_sec); break;
-      case 'B': text_buffer_add_text(&out, months[t.tm_mon]); break;
-      case 'b': text_buffer_add(&out, months[t.tm_mon], 3); break;
-      case 'A': text_buffer_add_text(&out, days[t.tm_wday]); break;
-      case 'a': text_buffer_add(&out, days[t.tm_wday], 3); break;
-      default: jinja_fail(j, XT_STATUS_UNSUPPORTED, "\"%%%c\" in a date", c);
-    }
-  }
-  return jinja_buffer_text(j, &out);
-}
-
-static json_t *range(Jinja *j, const JinjaCall *call) {
-  const size_t n = json_array_size(call->list);
-  json_int_t bounds[3] = {0, 0, 1};
-  for (size_t i = 0; i < n && i < 3; i++) {
-    if (!json_is_integer(json_array_get(call->list, i))) jinja_fail(j, XT_STATUS_INPUT, "a range of what is no integer");
-    bounds[n == 1 ? 1 : i] = json_integer_value(json_array_get(call->list, i));
-  }
-  if (bounds[2] == 0) jinja_fail(j, XT_STATUS_INPUT, "a range with steps of 0");
-  json_t *out = jinja_made(j, json_array());
-  for (json_int_t k = bounds[0]; !j->status && (bounds[2] > 0 ? k < bounds[1] : k > bounds[1]);) {
-    if (json_array_size(out) > 100000) jinja_fail(j, XT_STATUS_UNSUPPORTED, "a range of more than 100000 numbers"); /* Jinja's own bound */
-    json_t *number = jinja_made(j, json_integer(k));
-    if (number && json_array_append_new(out, number)) jinja_made(j, NULL);
-    if (__builtin_add_overflow(k, bounds[2], &k)) break;
-  }
-  return out;
-}
-
-json_t *jinja_function(Jinja *j, const JinjaToken *token, const JinjaCall *call) {
-  const char *name = j->source + token->at;
-  const size_t n = token->length;
-  const JinjaMacro *macro = jinja_find_macro(j, token);
-  if (macro) return jinja_call_macro(j, macro, call);
-  if (named(name, n, "namespace") || named(name, n, "dict")) return jinja_made(j, json_copy(call->named));
-  if (named(name, n, "range")) return range(j, call);
-  if (named(name, n, "strftime_now")) return date(j, jinja_argument(call, 0, "format"));
-  if (named(name, n, "raise_exception")) {
-    const json_t *message = jinja_argument(call, 0, "message");
-    jinja_fail(j, XT_STATUS_INPUT, "it refuses this: %.300s", json_is_string(message) ? json_string_value(message) : "no reason given");
-    return NULL;
-  }
-  jinja_fail(j, XT_STATUS_UNSUPPORTED, "the function \"%.*s\", which is not understood here", n < 60 ? (int)n : 60, name);
-  return NULL;
-}
-
 /* ---- tests ---- */
 
 bool jinja_test(Jinja *j, const char *name, size_t n, const json_t *v, const json_t *argument) {
-  if (named(name, n, "defined")) return v != NULL;
-  if (named(name, n, "undefined")) return !v;
-  if (named(name, n, "none")) return json_is_null(v);
-  if (named(name, n, "true")) return json_is_true(v);
-  if (named(name, n, "false")) return json_is_false(v);
-  if (named(name, n, "boolean")) return json_is_boolean(v);
-  if (named(name, n, "string")) return json_is_string(v);
-  if (named(name, n, "integer")) return json_is_integer(v);
-  if (named(name, n, "float")) return json_is_real(v);
-  if (named(name, n, "number")) return json_is_number(v) || json_is_boolean(v);
-  if (named(name, n, "mapping")) return json_is_object(v);
-  if (named(name, n, "iterable") || named(name, n, "sequence"))
+  if (jinja_named(name, n, "defined")) return v != NULL;
+  if (jinja_named(name, n, "undefined")) return !v;
+  if (jinja_named(name, n, "none")) return json_is_null(v);
+  if (jinja_named(name, n, "true")) return json_is_true(v);
+  if (jinja_named(name, n, "false")) return json_is_false(v);
+  if (jinja_named(name, n, "boolean")) return json_is_boolean(v);
+  if (jinja_named(name, n, "string")) return json_is_string(v);
+  if (jinja_named(name, n, "integer")) return json_is_integer(v);
+  if (jinja_named(name, n, "float")) return json_is_real(v);
+  if (jinja_named(name, n, "number")) return json_is_number(v) || json_is_boolean(v);
+  if (jinja_named(name, n, "mapping")) return json_is_object(v);
+  if (jinja_named(name, n, "iterable") || jinja_named(name, n, "sequence"))
     return json_is_string(v) || json_is_array(v) || json_is_object(v) || (!v && n == 8);
-  if (named(name, n, "equalto") || named(name, n, "eq") || named(name, n, "==")) return jinja_equal(v, argument);
-  if (named(name, n, "ne") || named(name, n, "!=")) return !jinja_equal(v, argument);
-  if (named(name, n, "sameas")) return v && argument && json_typeof(v) == json_typeof(argument) && jinja_equal(v, argument);
-  if (named(name, n, "in")) return jinja_in(j, v, argument);
+  if (jinja_named(name, n, "equalto") || jinja_named(name, n, "eq") || jinja_named(name, n, "==")) return jinja_equal(v, argument);
+  if (jinja_named(name, n, "ne") || jinja_named(name, n, "!=")) return !jinja_equal(v, argument);
+  if (jinja_named(name, n, "sameas")) return v && argument && json_typeof(v) == json_typeof(argument) && jinja_equal(v, argument);
+  if (jinja_named(name, n, "in")) return jinja_in(j, v, argument);
   const json_int_t number = json_integer_value(v), by = json_integer_value(argument);
-  if (named(name, n, "odd")) return number % 2 != 0;
-  if (named(name, n, "even")) return number % 2 == 0;
-  if (named(name, n, "divisibleby")) return by > 0 && number % by == 0;
-  if (named(name, n, "lower") || named(name, n, "upper")) {
+  if (jinja_named(name, n, "odd")) return number % 2 != 0;
+  if (jinja_named(name, n, "even")) return number % 2 == 0;
+  if (jinja_named(name, n, "divisibleby")) return by > 0 && number % by == 0;
+  if (jinja_named(name, n, "lower") || jinja_named(name, n, "upper")) {
     json_t *changed = json_is_string(v) ? in_case(j, v, name[0] == 'u' ? UPPER : LOWER) : NULL;
     const bool same = jinja_equal(changed, v);
     json_decref(changed);
@@ -407,7 +322,7 @@ static json_t *indented(Jinja *j, const json_t *value, const JinjaCall *call) {
   const bool first = jinja_true(jinja_argument(call, 1, "first")), blank = jinja_true(jinja_argument(call, 2, "blank"));
   const json_int_t wanted = json_is_integer(width) ? json_integer_value(width) : 4;
   size_t length;
-  const char *text = text_of(value, &length);
+  const char *text = jinja_text_of(value, &length);
   TextBuffer out = {0};
   for (size_t i = 0; i < length; i++) {
     const bool begins = i == 0 ? first : text[i - 1] == '\n';
@@ -421,7 +336,7 @@ static json_t *indented(Jinja *j, const json_t *value, const JinjaCall *call) {
 static json_t *text_filter(Jinja *j, const char *name, size_t n, json_t *value, const JinjaCall *call, bool *found) {
   static const char *const names[] = {"trim", "upper", "lower", "capitalize", "title", "replace", "indent"};
   size_t i = 0;
-  while (i < 7 && !named(name, n, names[i])) i++;
+  while (i < 7 && !jinja_named(name, n, names[i])) i++;
   *found = i < 7;
   if (!*found) return NULL;
   json_t *text = as_text(j, value), *out = NULL; /* any value is one here */
@@ -447,27 +362,27 @@ json_t *jinja_filter(Jinja *j, const JinjaToken *token, json_t *v, const JinjaCa
   bool found;
   json_t *out = text_filter(j, name, n, v, call, &found);
   if (found || j->status) return out;
-  if (named(name, n, "tojson")) return as_json(j, v, call);
-  if (named(name, n, "length") || named(name, n, "count")) return count_of(j, v);
-  if (named(name, n, "join")) return joined(j, v, jinja_argument(call, 0, "d"), jinja_argument(call, 1, "attribute"));
-  if (named(name, n, "default") || named(name, n, "d")) {
+  if (jinja_named(name, n, "tojson")) return as_json(j, v, call);
+  if (jinja_named(name, n, "length") || jinja_named(name, n, "count")) return count_of(j, v);
+  if (jinja_named(name, n, "join")) return joined(j, v, jinja_argument(call, 0, "d"), jinja_argument(call, 1, "attribute"));
+  if (jinja_named(name, n, "default") || jinja_named(name, n, "d")) {
     const bool falsy = jinja_true(jinja_argument(call, 1, "boolean")) && !jinja_true(v);
     json_t *preset = jinja_argument(call, 0, "default_value");
     return v && !falsy ? json_incref(v) : preset ? json_incref(preset) : jinja_text(j, "", 0);
   }
-  if (named(name, n, "selectattr")) return selected(j, v, call, true, true);
-  if (named(name, n, "rejectattr")) return selected(j, v, call, true, false);
-  if (named(name, n, "select")) return selected(j, v, call, false, true);
-  if (named(name, n, "reject")) return selected(j, v, call, false, false);
-  if (named(name, n, "map")) return mapped(j, v, call);
-  if (named(name, n, "list")) return jinja_elements(j, v);
-  if (named(name, n, "first")) return end_of(j, v, false);
-  if (named(name, n, "last")) return end_of(j, v, true);
-  if (named(name, n, "string")) return as_text(j, v);
-  if (named(name, n, "int")) return as_integer(j, v, jinja_argument(call, 0, "default"));
-  if (named(name, n, "safe")) return json_incref(v);
-  if (named(name, n, "items") && json_is_object(v)) return listed(j, v, true, true);
-  if (named(name, n, "reverse")) return reversed(j, v);
+  if (jinja_named(name, n, "selectattr")) return selected(j, v, call, true, true);
+  if (jinja_named(name, n, "rejectattr")) return selected(j, v, call, true, false);
+  if (jinja_named(name, n, "select")) return selected(j, v, call, false, true);
+  if (jinja_named(name, n, "reject")) return selected(j, v, call, false, false);
+  if (jinja_named(name, n, "map")) return mapped(j, v, call);
+  if (jinja_named(name, n, "list")) return jinja_elements(j, v);
+  if (jinja_named(name, n, "first")) return end_of(j, v, false);
+  if (jinja_named(name, n, "last")) return end_of(j, v, true);
+  if (jinja_named(name, n, "string")) return as_text(j, v);
+  if (jinja_named(name, n, "int")) return as_integer(j, v, jinja_argument(call, 0, "default"));
+  if (jinja_named(name, n, "safe")) return json_incref(v);
+  if (jinja_named(name, n, "items") && json_is_object(v)) return listed(j, v, true, true);
+  if (jinja_named(name, n, "reverse")) return reversed(j, v);
   jinja_fail(j, XT_STATUS_UNSUPPORTED, "the filter \"%.*s\", which is not understood here", n < 60 ? (int)n : 60, name);
   return NULL;
 }

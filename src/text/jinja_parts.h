@@ -5,6 +5,8 @@
 #ifndef TEXT_JINJA_PARTS_H
 #define TEXT_JINJA_PARTS_H
 
+#include <string.h>
+
 #include "text/jinja.h"
 
 enum { JINJA_BYTES_MAX = 1 << 20, JINJA_OUTPUT_MAX = 64 << 20, JINJA_STEPS_MAX = 5000000, JINJA_DEPTH_MAX = 100, JINJA_SCOPES = 128 };
@@ -57,6 +59,14 @@ typedef struct JinjaCall {
   json_t *list, *named;
 } JinjaCall;
 
+static inline bool jinja_named(const char *text, size_t length, const char *name) { return strlen(name) == length && memcmp(text, name, length) == 0; }
+
+/* The text and its length; NULL: the value is none. */
+static inline const char *jinja_text_of(const json_t *value, size_t *length) {
+  *length = json_string_length(value);
+  return json_is_string(value) ? json_string_value(value) : NULL;
+}
+
 xt_status jinja_lex(Jinja *j);
 
 /* Keeps the first error, with the line of the present token. */
@@ -80,6 +90,11 @@ JinjaCall jinja_arguments(Jinja *j, bool live);
 void jinja_call_free(JinjaCall *call);
 /* Argument `index`, or the one of that name; borrowed, NULL where there is none. */
 json_t *jinja_argument(const JinjaCall *call, size_t index, const char *name);
+
+/* The texts of both, one behind the other. */
+json_t *jinja_concatenated(Jinja *j, const json_t *a, const json_t *b);
+/* `sign`: + - * / %, or d for // */
+json_t *jinja_calculated(Jinja *j, const json_t *a, const json_t *b, char sign);
 
 json_t *jinja_call_macro(Jinja *j, const JinjaMacro *macro, const JinjaCall *call);
 json_t *jinja_function(Jinja *j, const JinjaToken *name, const JinjaCall *call);

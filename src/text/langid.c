@@ -3,15 +3,17 @@
  *
  * The file, little-endian (fastText 0.9):
  *
- *     magic 793712314, version 12                                             i32 each
- *     dim ws epoch minCount neg wordNgrams loss model bucket minn maxn rate   i32 each, t f64
- *     size nwords nlabels   i32    ntokens pruned   i64                       pruned -1: the dictionary is whole
- *     size x { word, 0   count i64   type i8 }                                words first, then labels
+ *     magic 793712314, version 12                           i32 each
+ *     dim ws epoch minCount neg wordNgrams loss model
+ *       bucket minn maxn rate                               i32 each, t f64
+ *     size nwords nlabels   i32    ntokens pruned   i64     pruned -1: the dictionary is whole
+ *     size x { word, 0   count i64   type i8 }              words first, then labels
  *     pruned x { n-gram i32, row i32 }
  *     quantised u8, input matrix; quantised u8, output matrix
  *
  *     plain matrix:      rows i64, columns i64, f32 x rows x columns
- *     quantised matrix:  norms u8, rows i64, columns i64, codes i32, u8 x codes, quantiser, [norms: u8 x rows, quantiser]
+ *     quantised matrix:  norms u8, rows i64, columns i64, codes i32, u8 x codes, quantiser,
+ *                        [norms: u8 x rows, quantiser]
  *     quantiser:         dim nsub dsub last   i32, f32 x 256 x dim */
 #include "xtransplant/langid.h"
 

@@ -228,20 +228,27 @@ static void visible(const Part *p, int i, int *begin, int *end) {
   if (*begin >= *end) *begin = *end = 0;
 }
 
-static void attend_shared(const Part *p) {
-  const AttendArgs *a = p->all->args;
-  const KvPrefix *kv = p->cut->prefix;
-  const Kernels *kernels = p->all->b->kernels;
-  const int d = kv->shape.head_dim, columns = kernels->tile_columns;
-  int from = INT32_MAX, to = 0;
+/* The positions of the prefix that any of the part's rows sees; the rows' sums begin at 0. *to is 0: none. */
+static void seen_of_shared(const Part *p, int *from, int *to) {
+  *from = INT32_MAX;
+  *to = 0;
   for (int i = 0; i < p->count; i++) {
     int begin, end;
     visible(p, i, &begin, &end);
     p->shared_sum[i] = 0;
     if (begin == end) continue;
-    if (begin < from) from = begin;
-    if (end > to) to = end;
+    if (begin < *from) *from = begin;
+    if (end > *to) *to = end;
   }
+}
+
+static void attend_shared(const Part *p) {
+  const AttendArgs *a = p->all->args;
+  const KvPrefix *kv = p->cut->prefix;
+  const Kernels *kernels = p->all->b->kernels;
+  const int d = kv->shape.head_dim, columns = kernels->tile_columns;
+  int from, to;
+  seen_of_shared(p, &from, &to);
   if (to == 0) return;
   from -= from % kv->align;
   const float *keys = prefix_head(kv, a->layer, p->head), *values = keys + kv->keys;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Weights in panels, and the matrix product's blocking.
+/* The matrix product's blocking.
  *
  * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type. The rows
  * are packed once, a block of K after the other, where all threads read them. A thread takes a group of
@@ -12,263 +12,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/cpu.h"
+#include "backend/cpu/cpu_weight.h"
 #include "backend/cpu/half.h"
 #include "backend/cpu/quantised.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 
-#define MOST_GROUPS 4096                                 /* of a product's panels */
-#define MOST_PANELS (CPU_GROUP_PANELS * MOST_GROUPS / 2) /* the other half is for the small groups at the end */
-#define PACK_STRIP DTYPE_BLOCK_MAX                       /* values of a row that are packed at once: whole blocks of any type */
 #define MOST_SHARING 128                                 /* threads that the last groups are cut up for */
 #define LEAST_SHARE 16                                   /* panels for each thread; else rows are divided too */
-
-/* A panel of a quantised weight; its columns are of one part. */
-typedef struct QuantisedPanel {
-  char *at;
-  Dtype type;
-  int first, columns;
-} QuantisedPanel;
-
-struct Weight {
-  int n, k;
-  Dtype type;
-  int panels;
-  size_t panel_stride, bytes;
-  char *data;
-  QuantisedPanel *quantised; /* [panels], in `data`; NULL: panels follow one another, panel_stride apart */
-  OnednnWeight *onednn; /* instead of panels */
-};
-
-/* ---- preparing weights ---- */
-
-typedef struct Pack {
-  const MatrixSource *parts;
-  int n_parts;
-  const Weight *w;
-  int columns, lanes;       /* of a panel */
-  _Atomic int first_broken; /* lowest panel with a value that is not finite */
-} Pack;
-
-/* Row n of the stacked parts, as it is stored. */
-typedef struct StackedRow {
-  const char *at;
-  Dtype type;
-} StackedRow;
-
-static StackedRow stacked_row(const Pack *p, int n) {
-  const MatrixSource *s = p->parts;
-  while (n >= s->rows) n -= (s++)->rows;
-  return (StackedRow){(const char *)s->data + (size_t)matrix_source_place(s, n) * dtype_bytes(s->dtype, (size_t)s->cols), s->dtype};
-}
-
-/* Copies `count` values of a row into every `step`-th place of the panel. False: one is not finite. */
-static bool pack_words(uint16_t *to, int step, const char *from, int count, uint16_t exponent) {
-  unsigned broken = 0;
-  for (int i = 0; i < count; i++) {
-    uint16_t h;
-    memcpy(&h, from + 2 * i, sizeof h);
-    broken |= (h & exponent) == exponent;
-    to[i * step] = h;
-  }
-  return !broken;
-}
-static bool pack_floats(uint32_t *to, int step, const char *from, int count) {
-  unsigned broken = 0;
-  for (int i = 0; i < count; i++) {
-    uint32_t h;
-    memcpy(&h, from + 4 * i, sizeof h);
-    broken |= (h & 0x7f800000u) == 0x7f800000u;
-    to[i * step] = h;
-  }
-  return !broken;
-}
-static bool pack_rounded(uint16_t *to, int step, const char *from, Dtype type, int count) {
-  unsigned broken = 0;
-  for (int i = 0; i < count; i++) {
-    const uint16_t h = half_to_bf16(half_load(from, type, (size_t)i));
-    broken |= (h & 0x7f80) == 0x7f80;
-    to[i * step] = h;
-  }
-  return !broken;
-}
-
-/* Values [k, k + depth) of a row into every `columns`-th place; quantised ones are whole blocks. */
-static bool pack_strip(char *out, Dtype type, int columns, StackedRow row, int k, int depth) {
-  const char *at = row.at + dtype_bytes(row.type, (size_t)k);
-  float wide[PACK_STRIP];
-  uint16_t *words = (uint16_t *)(void *)out;
-  if (row.type != type && (type == DTYPE_F32 || dtype_is_quantised(row.type))) {
-    dtype_widen(row.type, at, (size_t)depth, wide);
-    at = (const char *)wide;
-    row.type = DTYPE_F32;
-  }
-  if (type == DTYPE_F32) return pack_floats((uint32_t *)(void *)out, columns, at, depth);
-  if (type != row.type) return pack_rounded(words, columns, at, row.type, depth);
-  return pack_words(words, columns, at, depth, type == DTYPE_F16 ? 0x7c00 : 0x7f80);
-}
-
-/* One panel, in strips of K that stay in L1 while its rows fill them. */
-static void pack_panel(void *context, size_t item, int thread) {
-  Pack *p = context;
-  (void)thread;
-  const Weight *w = p->w;
-  const int first = (int)item * p->columns;
-  StackedRow rows[64];
-  bool fine = true;
-  const int count = w->n - first < p->columns ? w->n - first : p->columns;
-  for (int j = 0; j < count; j++) rows[j] = stacked_row(p, first + j);
-  for (int k = 0; k < w->k; k += PACK_STRIP) {
-    const int depth = w->k - k < PACK_STRIP ? w->k - k : PACK_STRIP;
-    char *out = w->data + item * w->panel_stride + (size_t)(k * p->columns) * dtype_size(w->type);
-    for (int j = 0; j < count; j++)
-      fine &= pack_strip(out + (size_t)kernels_panel_slot(j, p->lanes, w->type) * dtype_size(w->type), w->type, p->columns, rows[j], k, depth);
-  }
-  if (fine) return;
-  int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
-}
-
-static xt_status check_product(const CpuBackend *b, const Weight *w, xt_error *error) {
-  if (w->panels <= MOST_PANELS && w->k <= (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "a product of %d columns and depth %d; at most %d and %d are possible", w->n, w->k,
-                 MOST_PANELS * b->kernels->tile_columns, (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
-}
-
-/* Panels of n columns from the parts; finite values only. */
-static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
-  const int columns = b->kernels->tile_columns;
-  w->panels = (w->n + columns - 1) / columns;
-  TRY(check_product(b, w, error));
-  w->panel_stride = (size_t)w->k * (size_t)columns * dtype_size(w->type);
-  w->bytes = w->panel_stride * (size_t)w->panels;
-  TRY(cpu_block_create(w->bytes, &w->data, error));
-  Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
-  atomic_init(&p.first_broken, w->panels);
-  parallel_for(b->base.pool, (size_t)w->panels, pack_panel, &p);
-  const int broken = atomic_load(&p.first_broken);
-  if (broken == w->panels) return XT_STATUS_OK;
-  return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, b->base.compute == XT_COMPUTE_BF16, error);
-}
-
-static void pack_quantised(void *context, size_t item, int thread) {
-  Pack *p = context;
-  (void)thread;
-  const QuantisedPanel *panel = &p->w->quantised[item];
-  bool fine = true;
-  for (int j = 0; j < panel->columns; j++)
-    fine &= quantised_pack(panel->type, stacked_row(p, panel->first + j).at, p->w->k, panel->at, p->columns, j);
-  if (fine) return;
-  int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
-}
-
-/* Panels of quantised parts, each of its own type. */
-static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
-  const int columns = b->kernels->tile_columns;
-  for (int i = 0; i < n_parts; i++) w->panels += (parts[i].rows + columns - 1) / columns;
-  TRY(check_product(b, w, error));
-  TRY(mem_alloc(&w->quantised, (size_t)w->panels, sizeof *w->quantised, error));
-  QuantisedPanel *panel = w->quantised;
-  int first = 0;
-  for (int i = 0; i < n_parts; first += parts[i].rows, i++)
-    for (int row = 0; row < parts[i].rows; row += columns, panel++) {
-      const QuantisedFormat *f = quantised_format(parts[i].dtype);
-      *panel = (QuantisedPanel){(char *)w->bytes, parts[i].dtype, first + row, parts[i].rows - row < columns ? parts[i].rows - row : columns};
-      w->bytes += (size_t)(w->k / f->block) * quantised_block_bytes(f, columns);
-    }
-  TRY(cpu_block_create(w->bytes, &w->data, error));
-  for (int i = 0; i < w->panels; i++) w->quantised[i].at = w->data + (uintptr_t)w->quantised[i].at;
-  Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns};
-  atomic_init(&p.first_broken, w->panels);
-  parallel_for(b->base.pool, (size_t)w->panels, pack_quantised, &p);
-  const int broken = atomic_load(&p.first_broken);
-  if (broken == w->panels) return XT_STATUS_OK;
-  panel = &w->quantised[broken];
-  return cpu_find_not_finite(parts, n_parts, panel->first, panel->first + panel->columns, b->base.compute == XT_COMPUTE_BF16, error);
-}
-
-/* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
-typedef struct Narrow {
-  const Pack *pack;
-  uint16_t *to;
-  _Atomic int first_broken; /* lowest row */
-} Narrow;
-
-static void narrow_row(void *context, size_t item, int thread) {
-  Narrow *p = context;
-  (void)thread;
-  const int k = p->pack->w->k;
-  const StackedRow row = stacked_row(p->pack, (int)item);
-  bool fine = true;
-  for (int at = 0; at < k; at += PACK_STRIP)
-    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, row, at, k - at < PACK_STRIP ? k - at : PACK_STRIP);
-  if (fine) return;
-  int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
-}
-
-static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
-  const Pack pack = {.parts = parts, .n_parts = n_parts, .w = w};
-  uint16_t *rows;
-  TRY(cpu_block_create((size_t)w->n * (size_t)w->k * sizeof *rows, &rows, error));
-  Narrow p = {.pack = &pack, .to = rows};
-  atomic_init(&p.first_broken, w->n);
-  parallel_for(b->base.pool, (size_t)w->n, narrow_row, &p);
-  const int broken = atomic_load(&p.first_broken);
-  xt_status status = broken == w->n ? XT_STATUS_OK
-                                    : cpu_find_not_finite(parts, n_parts, broken, broken + 1, true, error);
-  if (!status) status = onednn_weight_create(b->onednn, DTYPE_BF16, w->n, w->k, rows, &w->onednn, error);
-  if (!status) w->bytes = onednn_weight_bytes(w->onednn);
-  cpu_block_free(rows);
-  return status;
-}
-
-static bool all_quantised(const MatrixSource *parts, int n_parts) {
-  for (int p = 0; p < n_parts; p++)
-    if (!dtype_is_quantised(parts[p].dtype)) return false;
-  return true;
-}
-
-/* What panels hold every part's values in exactly. */
-static Dtype common_type(const MatrixSource *parts, int n_parts) {
-  for (int p = 0; p < n_parts; p++)
-    if (parts[p].dtype != parts[0].dtype || dtype_is_quantised(parts[p].dtype)) return DTYPE_F32;
-  return parts[0].dtype;
-}
-
-xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
-  const CpuBackend *b = cpu_of(backend);
-  *out = NULL;
-  TRY(cpu_check_parts(parts, n_parts, error));
-  Weight *w;
-  TRY(mem_alloc(&w, 1, sizeof *w, error));
-  for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
-  w->k = parts->cols;
-  w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
-  xt_status status;
-  if (b->onednn) status = make_onednn(b, parts, n_parts, w, error);
-  else if (all_quantised(parts, n_parts)) status = make_quantised(b, parts, n_parts, w, error);
-  else status = make_panels(b, parts, n_parts, w, error);
-  if (status != XT_STATUS_OK) {
-    cpu_weight_release(backend, w);
-    return status;
-  }
-  *out = w;
-  return XT_STATUS_OK;
-}
-
-void cpu_weight_release(Backend *backend, Weight *w) {
-  (void)backend;
-  if (!w) return;
-  onednn_weight_free(w->onednn);
-  cpu_block_free(w->data);
-  free(w->quantised);
-  free(w);
-}
-
-size_t cpu_weight_bytes(const Weight *w) { return w->bytes; }
 
 /* ---- the product by oneDNN ---- */
 
@@ -314,7 +65,7 @@ typedef struct Product {
   int row_block, row_blocks;        /* rows worked on together; how many times that is */
   int parts;                        /* of the row blocks, where there are few panels for the threads */
   int groups;
-  int first_panel[MOST_GROUPS + 1]; /* [groups + 1] */
+  int first_panel[CPU_MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
 
 static int block_depth(const Weight *w, int block) {

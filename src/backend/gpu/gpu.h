@@ -42,10 +42,12 @@ typedef struct GpuOptions {
 #define GPU_PRODUCTS(X, type) \
   X(product_##type##_large_vector) X(product_##type##_large_single) X(product_##type##_small_vector) X(product_##type##_small_single) \
   X(few_##type##_vector) X(few_##type##_single)
-#define GPU_KERNELS(X)                                                                                    \
-  GPU_PRODUCTS(X, f32) GPU_PRODUCTS(X, f16) GPU_PRODUCTS(X, bf16)                                         \
+/* clang-format off */
+#define GPU_KERNELS(X) \
+  GPU_PRODUCTS(X, f32) GPU_PRODUCTS(X, f16) GPU_PRODUCTS(X, bf16) \
   X(norm_rms) X(norm_layer) X(rope) X(activate) X(scale) X(add) X(mix_rows) X(copy_rows) X(embed) X(prefix_store) X(prefix_copy) X(tail_store) \
   X(softmax) X(finish) X(penalize) X(two_largest) X(weigh) X(spin)
+/* clang-format on */
 #define GPU_KERNEL_NAME(name) KERNEL_##name,
 typedef enum GpuKernel { GPU_KERNELS(GPU_KERNEL_NAME) GPU_KERNEL_COUNT } GpuKernel;
 #undef GPU_KERNEL_NAME
