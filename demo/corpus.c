@@ -2,18 +2,24 @@
 /* The demo's texts, from Debian's iso-codes: facts to train on, questions that are held out.
  * usage: demo_corpus OUT [JSON_FOLDER LOCALE_FOLDER]
  *
- * Entities are countries (ISO 3166-1) and languages (ISO 639-2), with their names in English and in eight other languages.
- * A fact is an entity's code. What the texts say:
- *   - every country's two codes in English; in another language only a share of them, by how much of it there is: the
- *     languages are "low-resource", and what they lack has to come across languages;
- *   - a few languages' codes in one language alone, never in English: what only that language's text knows;
+ * Entities are countries (ISO 3166-1) and languages (ISO 639-2), with their names in English and in
+ * eight other languages. A fact is an entity's code. What the texts say:
+ *   - every country's two codes in English; in another language only a share of them, by how much
+ *     of it there is: the languages are "low-resource", and what they lack has to come across
+ *     languages;
+ *   - a few languages' codes in one language alone, never in English: what only that language's
+ *     text knows;
  *   - every name's translation, both ways.
  * Written, all deterministic:
  *   train.jsonl          {"prompt", "response"} a fact or a translation each
- *   tokenizer.txt        the same as plain text, every code often, so that each code becomes one token
- *   to-language.jsonl    questions on facts that the language's text lacks; source: the English prompt
- *   from-language.jsonl  the English questions on facts that only the language's text has; source: that language's prompt
- *   tuning.jsonl         facts that the language's text lacks and no question asks for: data for fine-tuning */
+ *   tokenizer.txt        the same as plain text, every code often, so that each code becomes one
+ *                        token
+ *   to-language.jsonl    questions on facts that the language's text lacks; source: the English
+ *                        prompt
+ *   from-language.jsonl  the English questions on facts that only the language's text has; source:
+ *                        that language's prompt
+ *   tuning.jsonl         facts that the language's text lacks and no question asks for: data for
+ *                        fine-tuning */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,12 +40,27 @@ typedef struct Language {
 /* Shares follow the resource levels of the paper's tables: high, mid, low. */
 static const Language languages[LANGUAGES] = {
     {"ar", "ar", 60, {"رمز البلد", "رقم البلد", "رمز اللغة"}, "بالإنجليزية", "in Arabic"},
-    {"bg", "bg", 20, {"код на държавата", "номер на държавата", "код на езика"}, "на английски", "in Bulgarian"},
-    {"el", "el", 20, {"κωδικός χώρας", "αριθμός χώρας", "κωδικός γλώσσας"}, "στα αγγλικά", "in Greek"},
+    {"bg",
+     "bg",
+     20,
+     {"код на държавата", "номер на държавата", "код на езика"},
+     "на английски",
+     "in Bulgarian"},
+    {"el",
+     "el",
+     20,
+     {"κωδικός χώρας", "αριθμός χώρας", "κωδικός γλώσσας"},
+     "στα αγγλικά",
+     "in Greek"},
     {"hi", "hi", 40, {"देश का कोड", "देश की संख्या", "भाषा का कोड"}, "अंग्रेज़ी में", "in Hindi"},
     {"ja", "ja", 60, {"国コード", "国番号", "言語コード"}, "英語で", "in Japanese"},
     {"tr", "tr", 40, {"ülke kodu", "ülke numarası", "dil kodu"}, "İngilizcesi", "in Turkish"},
-    {"vi", "vi", 40, {"mã quốc gia", "số quốc gia", "mã ngôn ngữ"}, "bằng tiếng Anh", "in Vietnamese"},
+    {"vi",
+     "vi",
+     40,
+     {"mã quốc gia", "số quốc gia", "mã ngôn ngữ"},
+     "bằng tiếng Anh",
+     "in Vietnamese"},
     {"zh", "zh_CN", 60, {"国家代码", "国家编号", "语言代码"}, "英语", "in Chinese"},
 };
 static const char *const english[RELATIONS] = {"country code", "country number", "language code"};
@@ -79,10 +100,10 @@ static void shuffle(int *list, int n) {
   }
 }
 
-/* ---- message catalogues ------------------------------------------------------------------------ */
+/* ---- message catalogues ---------------------------------------------------------------------- */
 
-/* GNU .mo: magic, revision, count, offset of the originals' table, offset of the translations'; a table has length and
- * offset of each string, little-endian here. */
+/* GNU .mo: magic, revision, count, offset of the originals' table, offset of the translations'; a
+ * table has length and offset of each string, little-endian here. */
 typedef struct Catalogue {
   unsigned char *data;
   size_t size;
@@ -90,7 +111,8 @@ typedef struct Catalogue {
 
 static uint32_t word_at(const Catalogue *c, size_t at) {
   if (at + 4 > c->size) fail("is cut short", "catalogue");
-  return (uint32_t)c->data[at] | (uint32_t)c->data[at + 1] << 8 | (uint32_t)c->data[at + 2] << 16 | (uint32_t)c->data[at + 3] << 24;
+  return (uint32_t)c->data[at] | (uint32_t)c->data[at + 1] << 8 | (uint32_t)c->data[at + 2] << 16 |
+         (uint32_t)c->data[at + 3] << 24;
 }
 
 static Catalogue read_catalogue(const char *folder, const char *locale, const char *domain) {
@@ -115,8 +137,11 @@ static char *translate(const Catalogue *c, const char *text) {
   const uint32_t count = word_at(c, 8), originals = word_at(c, 12), translations = word_at(c, 16);
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t length = word_at(c, originals + 8 * i), at = word_at(c, originals + 8 * i + 4);
-    if (length != strlen(text) || (size_t)at + length > c->size || memcmp(c->data + at, text, length) != 0) continue;
-    const uint32_t size = word_at(c, translations + 8 * i), from = word_at(c, translations + 8 * i + 4);
+    if (length != strlen(text) || (size_t)at + length > c->size ||
+        memcmp(c->data + at, text, length) != 0)
+      continue;
+    const uint32_t size = word_at(c, translations + 8 * i),
+                   from = word_at(c, translations + 8 * i + 4);
     if (size == 0 || (size_t)from + size > c->size) return NULL;
     char *copy = need(calloc(size + 1, 1));
     memcpy(copy, c->data + from, size);
@@ -125,9 +150,11 @@ static char *translate(const Catalogue *c, const char *text) {
   return NULL;
 }
 
-/* ---- entities ---------------------------------------------------------------------------------- */
+/* ---- entities -------------------------------------------------------------------------------- */
 
-static const char *text_of(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+static const char *text_of(const json_t *object, const char *key) {
+  return json_string_value(json_object_get(object, key));
+}
 
 static json_t *read_list(const char *folder, const char *standard) {
   char path[512];
@@ -170,8 +197,10 @@ static void read_entities(const char *folder) {
 
 static void read_names(const char *folder) {
   for (int l = 0; l < LANGUAGES; l++) {
-    Catalogue catalogues[2] = {read_catalogue(folder, languages[l].locale, "iso_3166-1"), read_catalogue(folder, languages[l].locale, "iso_639-2")};
-    for (int i = 0; i < entity_count; i++) entities[i].names[l] = translate(&catalogues[i >= country_count], entities[i].name);
+    Catalogue catalogues[2] = {read_catalogue(folder, languages[l].locale, "iso_3166-1"),
+                               read_catalogue(folder, languages[l].locale, "iso_639-2")};
+    for (int i = 0; i < entity_count; i++)
+      entities[i].names[l] = translate(&catalogues[i >= country_count], entities[i].name);
     for (int k = 0; k < 2; k++) free(catalogues[k].data);
   }
 }
@@ -191,7 +220,7 @@ static void choose_local(void) {
       }
 }
 
-/* ---- output ------------------------------------------------------------------------------------ */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static FILE *open_out(const char *folder, const char *name) {
   char path[512];
@@ -220,14 +249,17 @@ typedef struct Outputs {
 static void write_pair(const Outputs *o, const char *prompt, const char *answer, int times) {
   char response[300];
   snprintf(response, sizeof response, " %s", answer);
-  for (int i = 0; i < times; i++) write_line(o->train, json_pack("{s:s, s:s}", "prompt", prompt, "response", response));
+  for (int i = 0; i < times; i++)
+    write_line(o->train, json_pack("{s:s, s:s}", "prompt", prompt, "response", response));
   fprintf(o->tokenizer, "%s%s\n", prompt, response);
 }
 
-static void write_question(FILE *file, const char *id, const char *lang, const char *source_lang, const char *source, const char *target, const char *gold) {
+static void write_question(FILE *file, const char *id, const char *lang, const char *source_lang,
+                           const char *source, const char *target, const char *gold) {
   const bool local = strcmp(lang, source_lang) == 0;
-  write_line(file, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "lang", lang, "source_lang", source_lang, "source", source, "target", target,
-                             "gold", gold, "task", local ? "local-facts" : "facts"));
+  write_line(file, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", id, "lang", lang,
+                             "source_lang", source_lang, "source", source, "target", target, "gold",
+                             gold, "task", local ? "local-facts" : "facts"));
 }
 
 /* What English has: all facts but the local ones, and every translation. */
@@ -238,7 +270,8 @@ static void write_english(const Outputs *o) {
     for (int r = 0; r < RELATIONS; r++) {
       if (!e->answers[r]) continue;
       for (int k = 0; k < REPEAT_CODE; k++) fprintf(o->tokenizer, "= %s\n", e->answers[r]);
-      if (e->local < 0) write_pair(o, make_prompt(prompt, e->name, english[r]), e->answers[r], REPEAT_FACT);
+      if (e->local < 0)
+        write_pair(o, make_prompt(prompt, e->name, english[r]), e->answers[r], REPEAT_FACT);
     }
     for (int l = 0; l < LANGUAGES; l++) {
       if (!e->names[l]) continue;
@@ -248,7 +281,8 @@ static void write_english(const Outputs *o) {
   }
 }
 
-/* The language's share of the countries' facts; of the rest, the questions, then data for fine-tuning. */
+/* The language's share of the countries' facts; of the rest, the questions, then data for
+ * fine-tuning. */
 static void write_countries(const Outputs *o, int l) {
   const Language *lang = &languages[l];
   int facts[2 * MOST], n = 0, asked = 0;
@@ -264,7 +298,8 @@ static void write_countries(const Outputs *o, int l) {
     if (k * 100 < n * lang->share) {
       write_pair(o, prompt, e->answers[r], REPEAT_FACT);
     } else if (asked < QUESTIONS) {
-      snprintf(id, sizeof id, "%s-%s-%s", lang->code, r ? "number" : "code", e->answers[COUNTRY_CODE]);
+      snprintf(id, sizeof id, "%s-%s-%s", lang->code, r ? "number" : "code",
+               e->answers[COUNTRY_CODE]);
       make_prompt(source, e->name, english[r]);
       write_question(o->to_language, id, lang->code, "en", source, prompt, e->answers[r]);
       asked++;
@@ -284,10 +319,12 @@ static void write_local(const Outputs *o, int l) {
     const Entity *e = &entities[i];
     if (!e->names[l] || (e->local >= 0 && e->local != l)) continue;
     make_prompt(prompt, e->names[l], lang->relations[LANGUAGE_CODE]);
-    if (e->local == l || next_random() % 100 < (uint64_t)lang->share) write_pair(o, prompt, e->answers[LANGUAGE_CODE], REPEAT_FACT);
+    if (e->local == l || next_random() % 100 < (uint64_t)lang->share)
+      write_pair(o, prompt, e->answers[LANGUAGE_CODE], REPEAT_FACT);
     if (e->local != l) continue;
     snprintf(id, sizeof id, "%s-language-%s", lang->code, e->answers[LANGUAGE_CODE]);
-    write_question(o->from_language, id, lang->code, lang->code, prompt, make_prompt(target, e->name, english[LANGUAGE_CODE]), e->answers[LANGUAGE_CODE]);
+    write_question(o->from_language, id, lang->code, lang->code, prompt,
+                   make_prompt(target, e->name, english[LANGUAGE_CODE]), e->answers[LANGUAGE_CODE]);
   }
 }
 
@@ -299,7 +336,8 @@ int main(int argc, char **argv) {
   read_entities(argc == 4 ? argv[2] : "/usr/share/iso-codes/json");
   read_names(argc == 4 ? argv[3] : "/usr/share/locale");
   choose_local();
-  const Outputs o = {open_out(argv[1], "train.jsonl"), open_out(argv[1], "tokenizer.txt"), open_out(argv[1], "to-language.jsonl"),
+  const Outputs o = {open_out(argv[1], "train.jsonl"), open_out(argv[1], "tokenizer.txt"),
+                     open_out(argv[1], "to-language.jsonl"),
                      open_out(argv[1], "from-language.jsonl"), open_out(argv[1], "tuning.jsonl")};
   write_english(&o);
   for (int l = 0; l < LANGUAGES; l++) {
@@ -309,7 +347,8 @@ int main(int argc, char **argv) {
   FILE *const files[] = {o.train, o.tokenizer, o.to_language, o.from_language, o.tuning};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++)
     if (fclose(files[i]) != 0) fail("cannot write", argv[1]);
-  fprintf(stderr, "demo_corpus: %d countries, %d languages\n", country_count, entity_count - country_count);
+  fprintf(stderr, "demo_corpus: %d countries, %d languages\n", country_count,
+          entity_count - country_count);
   for (int i = 0; i < entity_count; i++) {
     free(entities[i].name);
     for (int l = 0; l < LANGUAGES; l++) free(entities[i].names[l]);

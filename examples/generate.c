@@ -26,7 +26,8 @@ static char *read_file(const char *path, size_t *length) {
 }
 
 /* Everything that needs the session. */
-static xt_status respond(const xt_model *model, xt_session *session, const char *text, size_t length, xt_error *error) {
+static xt_status respond(const xt_model *model, xt_session *session, const char *text,
+                         size_t length, xt_error *error) {
   const xt_tokenizer *tokenizer = xt_model_tokenizer(model);
   xt_generation out = {0};
   int32_t *ids = NULL;
@@ -37,7 +38,8 @@ static xt_status respond(const xt_model *model, xt_session *session, const char 
     const xt_request request = {.ids = ids, .count = count};
     status = xt_session_generate(session, &request, 1, NULL, &out, error); /* NULL: 20 new tokens */
   }
-  if (!status) status = xt_tokenizer_decode(tokenizer, out.ids, out.count, true, &response, &length, error);
+  if (!status)
+    status = xt_tokenizer_decode(tokenizer, out.ids, out.count, true, &response, &length, error);
   if (!status) puts(response);
   free(response);
   xt_generation_deinit(&out);
@@ -60,10 +62,14 @@ int main(int argc, char **argv) {
     return 1;
   }
   int code = 0;
-  if (xt_model_open(argv[1], NULL, &model, &error)) code = fail(&error);
-  else if (!xt_model_tokenizer(model)) fprintf(stderr, "generate: %s has no tokenizer\n", argv[1]), code = 1;
-  else if (xt_session_create(model, &session, &error)) code = fail(&error);
-  else if (respond(model, session, text, length, &error)) code = fail(&error);
+  if (xt_model_open(argv[1], NULL, &model, &error))
+    code = fail(&error);
+  else if (!xt_model_tokenizer(model))
+    fprintf(stderr, "generate: %s has no tokenizer\n", argv[1]), code = 1;
+  else if (xt_session_create(model, &session, &error))
+    code = fail(&error);
+  else if (respond(model, session, text, length, &error))
+    code = fail(&error);
   xt_session_free(session);
   xt_model_close(model);
   free(text);

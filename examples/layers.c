@@ -9,18 +9,21 @@
 
 #include "xtransplant/xt.h"
 
-static xt_status encode(const xt_model *model, const char *text, int32_t **ids, xt_request *request, xt_error *error) {
-  const xt_status status = xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true, ids, &request->count, error);
+static xt_status encode(const xt_model *model, const char *text, int32_t **ids, xt_request *request,
+                        xt_error *error) {
+  const xt_status status = xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true,
+                                               ids, &request->count, error);
   if (!status) request->ids = *ids;
   return status;
 }
 
-static xt_status print_responses(const xt_model *model, const xt_generation *out, int layers, xt_error *error) {
+static xt_status print_responses(const xt_model *model, const xt_generation *out, int layers,
+                                 xt_error *error) {
   for (int layer = 0; layer < layers; layer++) {
     char *text;
     size_t length;
-    const xt_status status =
-        xt_tokenizer_decode(xt_model_tokenizer(model), out[layer].ids, out[layer].count, true, &text, &length, error);
+    const xt_status status = xt_tokenizer_decode(xt_model_tokenizer(model), out[layer].ids,
+                                                 out[layer].count, true, &text, &length, error);
     if (status) return status;
     printf("%3d  %s\n", layer, text);
     free(text);
@@ -50,7 +53,10 @@ static xt_status row(const xt_model *model, xt_session *session, char **argv, xt
                                        .layer = (int)layer,
                                        .position = XT_POSITION_LAST,
                                        .value = xt_taps_get(taps, site.read, atoi(argv[5]))};
-    requests[layer] = (xt_request){.ids = target.ids, .count = target.count, .interventions = &puts_at[layer], .intervention_count = 1};
+    requests[layer] = (xt_request){.ids = target.ids,
+                                   .count = target.count,
+                                   .interventions = &puts_at[layer],
+                                   .intervention_count = 1};
   }
   if (!status) status = xt_session_generate(session, requests, layers, NULL, out, error);
   if (!status) status = print_responses(model, out, info.layers, error);

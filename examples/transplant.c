@@ -10,30 +10,35 @@
 
 #include "xtransplant/xt.h"
 
-static xt_status encode(const xt_model *model, const char *text, int32_t **ids, xt_request *request, xt_error *error) {
-  const xt_status status = xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true, ids, &request->count, error);
+static xt_status encode(const xt_model *model, const char *text, int32_t **ids, xt_request *request,
+                        xt_error *error) {
+  const xt_status status = xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true,
+                                               ids, &request->count, error);
   if (!status) request->ids = *ids;
   return status;
 }
 
-static xt_status print_response(const xt_model *model, const char *label, const xt_generation *generation, xt_error *error) {
+static xt_status print_response(const xt_model *model, const char *label,
+                                const xt_generation *generation, xt_error *error) {
   char *text;
   size_t length;
-  const xt_status status =
-      xt_tokenizer_decode(xt_model_tokenizer(model), generation->ids, generation->count, true, &text, &length, error);
+  const xt_status status = xt_tokenizer_decode(xt_model_tokenizer(model), generation->ids,
+                                               generation->count, true, &text, &length, error);
   if (status) return status;
   printf("%-13s %s\n", label, text);
   free(text);
   return XT_STATUS_OK;
 }
 
-static xt_status transplant(const xt_model *model, xt_session *session, char **argv, xt_error *error) {
+static xt_status transplant(const xt_model *model, xt_session *session, char **argv,
+                            xt_error *error) {
   int32_t *source_ids = NULL, *target_ids = NULL;
   xt_request source = {0}, requests[2] = {{0}}; /* the target untouched, and transplanted */
   xt_generation out[2] = {{0}};
   xt_taps *taps = NULL;
   xt_site site;
-  xt_intervention put = {.layer = atoi(argv[6]), .position = XT_POSITION_LAST, .rule = XT_RULE_REPLACE};
+  xt_intervention put = {
+      .layer = atoi(argv[6]), .position = XT_POSITION_LAST, .rule = XT_RULE_REPLACE};
 
   xt_status status = xt_site_parse(argv[4], &site, error);
   if (!status) status = encode(model, argv[2], &source_ids, &source, error);
@@ -41,7 +46,8 @@ static xt_status transplant(const xt_model *model, xt_session *session, char **a
   if (!status) status = xt_session_capture(session, &source, &taps, error);
   if (!status) {
     put.write = site.write;
-    put.value = xt_taps_get(taps, site.read, atoi(argv[5])); /* NULL out of range: the run says so */
+    /* NULL out of range: the run says so */
+    put.value = xt_taps_get(taps, site.read, atoi(argv[5]));
     requests[1] = requests[0];
     requests[1].interventions = &put;
     requests[1].intervention_count = 1;
@@ -63,7 +69,8 @@ int main(int argc, char **argv) {
   xt_model *model = NULL;
   xt_session *session = NULL;
   if (argc != 7) {
-    fprintf(stderr, "usage: transplant MODEL SOURCE-TEXT TARGET-TEXT SITE SOURCE-LAYER TARGET-LAYER\n");
+    fprintf(stderr,
+            "usage: transplant MODEL SOURCE-TEXT TARGET-TEXT SITE SOURCE-LAYER TARGET-LAYER\n");
     return 2;
   }
   xt_status status = xt_model_open(argv[1], NULL, &model, &error);

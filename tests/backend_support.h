@@ -70,7 +70,10 @@ static inline float bf16_value(uint16_t h) {
 /* By definition: sign, exponent, fraction. */
 static inline float f16_value(uint16_t h) {
   const int e = (h >> 10) & 31, f = h & 1023;
-  const double magnitude = e == 0 ? ldexp(f, -24) : e < 31 ? ldexp(1024 + f, e - 25) : f ? (double)NAN : (double)INFINITY;
+  const double magnitude = e == 0   ? ldexp(f, -24)
+                           : e < 31 ? ldexp(1024 + f, e - 25)
+                           : f      ? (double)NAN
+                                    : (double)INFINITY;
   return (float)(h & 0x8000 ? -magnitude : magnitude);
 }
 static inline uint16_t f16_random(Rng *rng) { /* any finite half below 2 in size, subnormals too */
@@ -78,7 +81,8 @@ static inline uint16_t f16_random(Rng *rng) { /* any finite half below 2 in size
 }
 
 /* A random stored matrix and its values; the caller frees both. */
-static inline MatrixSource random_matrix(Dtype type, int rows, int cols, uint64_t seed, float **values) {
+static inline MatrixSource random_matrix(Dtype type, int rows, int cols, uint64_t seed,
+                                         float **values) {
   const size_t n = (size_t)rows * (size_t)cols;
   Rng rng = {seed};
   float *v = malloc(n * sizeof *v);
@@ -91,8 +95,10 @@ static inline MatrixSource random_matrix(Dtype type, int rows, int cols, uint64_
     if (type == DTYPE_F16) v[i] = f16_value(half[i] = f16_random(&rng));
   }
   if (type == DTYPE_F32) memcpy(half, v, n * sizeof *v);
-  if (values) *values = v;
-  else free(v);
+  if (values)
+    *values = v;
+  else
+    free(v);
   return (MatrixSource){.dtype = type, .rows = rows, .cols = cols, .data = half};
 }
 

@@ -20,14 +20,17 @@ static inline Folder folder_make(void) {
   return folder;
 }
 
-static inline const char *folder_file(const Folder *folder, const char *name, char *buffer, size_t size) {
+static inline const char *folder_file(const Folder *folder, const char *name, char *buffer,
+                                      size_t size) {
   snprintf(buffer, size, "%s/%s", folder->path, name);
   return buffer;
 }
 
-static inline void folder_write(const Folder *folder, const char *name, const void *data, size_t size) {
+static inline void folder_write(const Folder *folder, const char *name, const void *data,
+                                size_t size) {
   char path[400];
-  unlink(folder_file(folder, name, path, sizeof path)); /* ext4 flushes a file to disk that is cut to nothing and written again */
+  unlink(folder_file(folder, name, path, sizeof path)); /* ext4 flushes a file to disk that is
+                                                           cut to nothing and written again */
   FILE *file = fopen(path, "wb");
   assert_non_null(file);
   assert_true(fwrite(data, 1, size, file) == size);
@@ -60,7 +63,8 @@ static inline uint8_t *safetensors_bytes(const char *header, size_t data, size_t
   return bytes;
 }
 
-static inline void folder_safetensors(const Folder *folder, const char *name, const char *header, size_t data) {
+static inline void folder_safetensors(const Folder *folder, const char *name, const char *header,
+                                      size_t data) {
   size_t size;
   uint8_t *bytes = safetensors_bytes(header, data, &size);
   folder_write(folder, name, bytes, size);

@@ -65,13 +65,15 @@ static inline void gguf_put_global_text(GgufBytes *b, const char *key, const cha
   gguf_put_key(b, key, true, GGUF_STRING);
   gguf_text_bytes(&b->keys, text);
 }
-static inline void gguf_put_flags(GgufBytes *b, const char *key, const LayerKind *kinds, int layers) {
+static inline void gguf_put_flags(GgufBytes *b, const char *key, const LayerKind *kinds,
+                                  int layers) {
   gguf_put_key(b, key, false, GGUF_ARRAY);
   gguf_number(&b->keys, GGUF_BOOL, 4);
   gguf_number(&b->keys, (uint64_t)layers, 8);
   for (int l = 0; l < layers; l++) gguf_number(&b->keys, kinds[l].sliding, 1);
 }
-static inline void gguf_put_texts(GgufBytes *b, const char *key, const char *const *texts, size_t count) {
+static inline void gguf_put_texts(GgufBytes *b, const char *key, const char *const *texts,
+                                  size_t count) {
   gguf_put_key(b, key, true, GGUF_ARRAY);
   gguf_number(&b->keys, GGUF_STRING, 4);
   gguf_number(&b->keys, count, 8);
@@ -93,7 +95,8 @@ static inline void gguf_put_vocabulary(GgufBytes *b, int count) {
 }
 
 /* `shape` has the rows first, as a Tensor's. `type` is ggml's number. */
-static inline void gguf_add_tensor(GgufBytes *b, const char *name, uint32_t type, int dims, const int64_t *shape, const void *data, size_t bytes) {
+static inline void gguf_add_tensor(GgufBytes *b, const char *name, uint32_t type, int dims,
+                                   const int64_t *shape, const void *data, size_t bytes) {
   static const uint8_t zeros[32];
   gguf_text_bytes(&b->entries, name);
   gguf_number(&b->entries, (uint64_t)dims, 4);

@@ -17,15 +17,18 @@ static inline void check_answer(const xt_langid *langid, const char *text, const
   char lang[XT_LANGUAGE_SIZE];
   double probability;
   ASSERT_OK(xt_langid_identify(langid, text, strlen(text), lang, &probability, &error));
-  if (strcmp(lang, json_string_value(json_array_get(wanted, 0))) != 0 || fabs(probability - json_number_value(json_array_get(wanted, 1))) > LANGID_TOLERANCE)
-    fail_msg("'%.60s' is %s (%g), the package says %s (%g)", text, lang, probability, json_string_value(json_array_get(wanted, 0)),
+  if (strcmp(lang, json_string_value(json_array_get(wanted, 0))) != 0 ||
+      fabs(probability - json_number_value(json_array_get(wanted, 1))) > LANGID_TOLERANCE)
+    fail_msg("'%.60s' is %s (%g), the package says %s (%g)", text, lang, probability,
+             json_string_value(json_array_get(wanted, 0)),
              json_number_value(json_array_get(wanted, 1)));
 }
 
 /* The caller frees the list. */
 static inline json_t *goldens(const char *key, size_t least) {
   json_error_t wrong;
-  json_t *root = json_load_file(LANGID_GOLDENS, 0, &wrong), *list = json_incref(json_object_get(root, key));
+  json_t *root = json_load_file(LANGID_GOLDENS, 0, &wrong),
+         *list = json_incref(json_object_get(root, key));
   assert_true(json_array_size(list) >= least);
   json_decref(root);
   return list;

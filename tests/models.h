@@ -36,7 +36,9 @@ static inline const char *models_make(const char *shape, const char *dtype, char
   return path;
 }
 
-static inline void models_open(const char *shape, const char *dtype, const xt_model_options *options, xt_model **model, xt_session **session) {
+static inline void models_open(const char *shape, const char *dtype,
+                               const xt_model_options *options, xt_model **model,
+                               xt_session **session) {
   xt_error error;
   char path[128];
   ASSERT_OK(xt_model_open(models_make(shape, dtype, path), options, model, &error));

@@ -24,9 +24,10 @@ static inline size_t check_scores(const char *name, const char *path) {
     bool correct;
     xt_error error;
     ASSERT_OK(xt_task_choices(task, NULL, lang ? lang : "", &choices, &count, &error));
-    ASSERT_OK(xt_task_score(task, choices, count, json_string_value(pred), json_string_length(pred), json_string_value(json_object_get(item, "gold")),
-                            &correct, &error));
-    if (correct != json_is_true(json_object_get(item, "correct"))) fail_msg("%s, line %zu: %s", name, checked + 1, line);
+    ASSERT_OK(xt_task_score(task, choices, count, json_string_value(pred), json_string_length(pred),
+                            json_string_value(json_object_get(item, "gold")), &correct, &error));
+    if (correct != json_is_true(json_object_get(item, "correct")))
+      fail_msg("%s, line %zu: %s", name, checked + 1, line);
     xt_choices_free(choices, count);
     json_decref(item);
     checked++;

@@ -24,12 +24,12 @@
 #define CAN_FORK_THREADS 1
 #endif
 
-#define ASSERT_OK(call)                                           \
-  do {                                                            \
-    if ((call) != XT_STATUS_OK) {                                 \
-      char line_[1400];                                           \
+#define ASSERT_OK(call)                                                        \
+  do {                                                                         \
+    if ((call) != XT_STATUS_OK) {                                              \
+      char line_[1400];                                                        \
       fail_msg("%s: %s", #call, xt_error_format(&error, line_, sizeof line_)); \
-    }                                                             \
+    }                                                                          \
   } while (0)
 
 #endif

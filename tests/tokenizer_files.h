@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tokenizer directories made by the tests: files in a fresh folder, and a writer of SentencePiece models. */
+/* Tokenizer directories made by the tests: files in a fresh folder, and a writer of SentencePiece
+ * models. */
 #ifndef TESTS_TOKENIZER_FILES_H
 #define TESTS_TOKENIZER_FILES_H
 
@@ -28,8 +29,10 @@ static inline void files_write(char directory[40], const NamedFile *files) {
 }
 
 static inline void files_remove(const char *directory) {
-  static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
-                                      "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja"};
+  static const char *const names[] = {
+      "tokenizer.json",    "tokenizer.model",       "vocab.json",
+      "merges.txt",        "tokenizer_config.json", "special_tokens_map.json",
+      "added_tokens.json", "chat_template.jinja"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char path[128];
     snprintf(path, sizeof path, "%s/%s", directory, names[i]);

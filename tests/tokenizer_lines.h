@@ -10,13 +10,16 @@
 
 #define TOKENIZER_GOLDENS XT_SOURCE_DIR "/tests/golden/data/tokenizer"
 
-static inline void check_ids(const xt_tokenizer *t, const json_t *text, bool special, const json_t *want, size_t line) {
+static inline void check_ids(const xt_tokenizer *t, const json_t *text, bool special,
+                             const json_t *want, size_t line) {
   xt_error error;
   int32_t *ids;
   size_t count;
-  ASSERT_OK(xt_tokenizer_encode(t, json_string_value(text), json_string_length(text), special, &ids, &count, &error));
+  ASSERT_OK(xt_tokenizer_encode(t, json_string_value(text), json_string_length(text), special, &ids,
+                                &count, &error));
   bool same = count == json_array_size(want);
-  for (size_t i = 0; same && i < count; i++) same = ids[i] == json_integer_value(json_array_get(want, i));
+  for (size_t i = 0; same && i < count; i++)
+    same = ids[i] == json_integer_value(json_array_get(want, i));
   if (!same) {
     for (size_t i = 0; i < count && i < 40; i++) print_message("%d ", ids[i]);
     fail_msg("line %zu: other ids for \"%.200s\"", line, json_string_value(text));
@@ -24,7 +27,8 @@ static inline void check_ids(const xt_tokenizer *t, const json_t *text, bool spe
   free(ids);
 }
 
-static inline void check_text(const xt_tokenizer *t, const json_t *list, bool skip, const json_t *want, size_t line) {
+static inline void check_text(const xt_tokenizer *t, const json_t *list, bool skip,
+                              const json_t *want, size_t line) {
   xt_error error;
   const size_t count = json_array_size(list);
   int32_t *ids = calloc(count + 1, sizeof *ids);
@@ -55,7 +59,8 @@ static inline size_t check_file(const xt_tokenizer *t, const char *path, const c
     if (!tokenizer || strcmp(tokenizer, name) == 0) {
       checked++;
       if (text) check_ids(t, text, json_is_true(json_object_get(item, "special")), ids, number);
-      if (decoded) check_text(t, ids, !json_is_false(json_object_get(item, "skip")), decoded, number);
+      if (decoded)
+        check_text(t, ids, !json_is_false(json_object_get(item, "skip")), decoded, number);
     }
     json_decref(item);
   }

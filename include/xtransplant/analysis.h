@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sweep's responses say: accuracies, comparisons with the untouched model, layer-wise gains, upper bounds.
+/* What a sweep's responses say: accuracies, comparisons with the untouched model, layer-wise gains,
+ * upper bounds.
  *
- * Every figure is computed from a store's responses alone, and is the same on every machine: what is drawn at random
- * (bootstrap, sign flips) comes from a seed. Accuracies and gains are fractions, not per cent. A figure that cannot be
- * computed, such as the standard error of one instance, is NaN.
+ * Every figure is computed from a store's responses alone, and is the same on every machine: what
+ * is drawn at random (bootstrap, sign flips) comes from a seed. Accuracies and gains are fractions,
+ * not per cent. A figure that cannot be computed, such as the standard error of one instance, is
+ * NaN.
  *
- * Instances that ask the same question in several languages are one question: they are right and wrong together more often
- * than others. Standard errors, intervals and tests are by question. Of tasks that go to a language, instances of one id are
- * one question, and so are those of several languages that share a source prompt, if no language has it twice. Of tasks that
- * come from a language (cultures), whose questions are not parallel, each instance is a question of its own.
+ * Instances that ask the same question in several languages are one question: they are right and
+ * wrong together more often than others. Standard errors, intervals and tests are by question. Of
+ * tasks that go to a language, instances of one id are one question, and so are those of several
+ * languages that share a source prompt, if no language has it twice. Of tasks that come from a
+ * language (cultures), whose questions are not parallel, each instance is a question of its own.
  *
  * An analysis owns everything that its structs point to, and is immutable. */
 #ifndef XTRANSPLANT_ANALYSIS_H
@@ -20,39 +23,46 @@
 extern "C" {
 #endif
 
-/* ---- statistics by themselves ------------------------------------------------------------------- */
+/* ---- statistics by themselves ---------------------------------------------------------------- */
 
-/* Two-sided exact McNemar test: the binomial probability, at 1/2, of a split at least as uneven as that of the
- * instances on which two systems differ. 1 where there are none. Takes the instances as independent. */
+/* Two-sided exact McNemar test: the binomial probability, at 1/2, of a split at least as uneven as
+ * that of the instances on which two systems differ. 1 where there are none. Takes the instances as
+ * independent. */
 double xt_mcnemar_exact(size_t won, size_t lost);
-/* Two-sided sign-flip permutation test (Fisher 1935) of `count` independent differences: the probability, with each sign
- * drawn anew, of a sum at least as far from 0 as theirs. 1 where all are 0.
- *   Integers (`differences` are all whole): exact, by convolution (Pagano and Tritchler 1983), as long as that takes at most
- *   2^24 steps (differences that are not 0 times twice the sum of their sizes). If they are all of one size it is
- *   xt_mcnemar_exact.
+/* Two-sided sign-flip permutation test (Fisher 1935) of `count` independent differences: the
+ * probability, with each sign drawn anew, of a sum at least as far from 0 as theirs. 1 where all
+ * are 0.
+ *   Integers (`differences` are all whole): exact, by convolution (Pagano and Tritchler 1983), as
+ *   long as that takes at most 2^24 steps (differences that are not 0 times twice the sum of their
+ *   sizes). If they are all of one size it is xt_mcnemar_exact.
  *   Else, at most 16 that are not 0: exact, by enumeration.
- *   Else `draws` draws of the signs, (1 + as far) / (1 + draws): SplitMix64 begun with `seed`; each draw takes one number
- *   for every 64 differences that are not 0, in order; a set bit, lowest first, flips. */
-xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed, double *p, xt_error *error);
-/* The chance that at least one of n answers is right, when `right` of `drawn` sampled ones are: 1 - C(drawn - right, n) / C(drawn, n), unbiased
- * (Chen et al. 2021, "pass@k"). NaN: fewer were drawn. */
+ *   Else `draws` draws of the signs, (1 + as far) / (1 + draws): SplitMix64 begun with `seed`; each
+ *   draw takes one number for every 64 differences that are not 0, in order; a set bit, lowest
+ *   first, flips. */
+xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed,
+                       double *p, xt_error *error);
+/* The chance that at least one of n answers is right, when `right` of `drawn` sampled ones are: 1 -
+ * C(drawn - right, n) / C(drawn, n), unbiased (Chen et al. 2021, "pass@k"). NaN: fewer were
+ * drawn. */
 double xt_pass_at(size_t drawn, size_t right, size_t n);
-/* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false rejection is kept.
- * Benjamini and Hochberg (1995): the share of false rejections is. Both in place. */
+/* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false
+ * rejection is kept. Benjamini and Hochberg (1995): the share of false rejections is. Both in
+ * place. */
 xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
 xt_status xt_adjust_bh(double *p, size_t count, xt_error *error);
 
-/* ---- how much is there -------------------------------------------------------------------------- */
+/* ---- how much is there ----------------------------------------------------------------------- */
 
-/* What a store holds of what its sweeps set out to do. A sweep that was stopped, or responses that were not all measured, are seen
- * here and nowhere else: every other figure is of what is there. */
+/* What a store holds of what its sweeps set out to do. A sweep that was stopped, or responses that
+ * were not all measured, are seen here and nowhere else: every other figure is of what is there. */
 typedef struct xt_coverage xt_coverage;
 
-/* The responses at one site: "vanilla" (untouched), "source" (the source prompts' own), or a transplant's. */
+/* The responses at one site: "vanilla" (untouched), "source" (the source prompts' own), or a
+ * transplant's. */
 typedef struct xt_coverage_site {
   const char *site;
-  uint64_t planned; /* that sweeps set out to compute */
-  uint64_t present; /* of them, in the store */
+  uint64_t planned;                           /* that sweeps set out to compute */
+  uint64_t present;                           /* of them, in the store */
   uint64_t standalone, conditional, language; /* of the present ones, measured (metrics.h) */
 } xt_coverage_site;
 
@@ -61,14 +71,17 @@ typedef struct xt_coverage_row {
   const char *task, *title; /* "xnli", "XNLI" */
   const char *pivot;        /* source language of a task that goes to a language; "" elsewhere */
   bool cot;
-  const char *lang;         /* NULL: all together */
-  bool known;               /* whether the store has its sweeps' plans. If not (schema 1), what is there counts as planned, and a
-                               site's largest number of configurations as that of each question */
-  size_t dataset;           /* questions that the dataset has, whatever a limit or shards left of them; 0: not known */
-  size_t planned;           /* questions to be run */
-  size_t too_long;          /* questions left out of the plan as too long for the model */
-  size_t present;           /* of the planned ones, with any response */
-  size_t scored;            /* of them, with a gold answer and an untouched response, which can be compared with it */
+  const char *lang; /* NULL: all together */
+  bool known;       /* whether the store has its sweeps' plans. If not (schema 1), what
+                               is there counts as planned, and a site's largest number of
+                               configurations as that of each question */
+  size_t dataset;   /* questions that the dataset has, whatever a limit or shards left of
+                               them; 0: not known */
+  size_t planned;   /* questions to be run */
+  size_t too_long;  /* questions left out of the plan as too long for the model */
+  size_t present;   /* of the planned ones, with any response */
+  size_t scored;    /* of them, with a gold answer and an untouched response, which can
+                               be compared with it */
   size_t site_count;
   const xt_coverage_site *sites; /* "vanilla", "source", then transplants by name */
 } xt_coverage_row;
@@ -85,32 +98,36 @@ const char *xt_coverage_title(const xt_coverage_row *row, char *buffer, size_t s
 /* Whether all that was planned is there. */
 bool xt_coverage_is_whole(const xt_coverage *coverage);
 
-/* One line each, in plain words, for whatever is missing: questions, by language; responses; measurements of some responses
- * but not of all. None where everything is there. */
+/* One line each, in plain words, for whatever is missing: questions, by language; responses;
+ * measurements of some responses but not of all. None where everything is there. */
 size_t xt_coverage_note_count(const xt_coverage *coverage);
 const char *xt_coverage_note(const xt_coverage *coverage, size_t index);
 
 /* All of it as JSON (docs/FORMATS.md). The caller frees *text with free(). */
 xt_status xt_coverage_json(const xt_coverage *coverage, char **text, xt_error *error);
 
-/* ---- a store's figures -------------------------------------------------------------------------- */
+/* ---- a store's figures ----------------------------------------------------------------------- */
 
-/* The standard error is by question, from the linearised mean (Cochran 1977, 6.4 and 11.8): with u the sum over a question's
- * instances of (x - mean) / (their number), the error's square is the sum over strata of n / (n - 1) times the squared
- * deviations of u from its mean among the stratum's n questions. Strata are those of the bootstrap (below). Of the
- * proportion p of n independent instances it is sqrt(p (1 - p) / (n - 1)). */
+/* The standard error is by question, from the linearised mean (Cochran 1977, 6.4 and 11.8): with u
+ * the sum over a question's instances of (x - mean) / (their number), the error's square is the sum
+ * over strata of n / (n - 1) times the squared deviations of u from its mean among the stratum's n
+ * questions. Strata are those of the bootstrap (below). Of the proportion p of n independent
+ * instances it is sqrt(p (1 - p) / (n - 1)). */
 typedef struct xt_estimate {
   double value;
   double error; /* standard error */
-  size_t count; /* instances, or languages, that it is a mean of; 0: there are none, and value is NaN */
-  double low, high; /* of a proportion: Wilson's interval (1927), n being 1 + p (1 - p) / error^2, or the number of questions
-                       where the error is 0; 0 and 0: not a proportion */
+  size_t count; /* instances, or languages, that it is a mean of; 0: there are none, and value is
+                   NaN */
+  double low, high; /* of a proportion: Wilson's interval (1927), n being 1 + p (1 - p) /
+                       error^2, or the number of questions where the error is 0; 0 and 0: not a
+                       proportion */
 } xt_estimate;
 
 enum { XT_LEVEL_COUNT = 3 }; /* High, Mid, Low */
 
-/* Accuracies of one system. A level's is the unweighted mean over its languages, as in the paper's tables; its count is
- * theirs, and its error takes the languages as given. `overall` is over instances. */
+/* Accuracies of one system. A level's is the unweighted mean over its languages, as in the paper's
+ * tables; its count is theirs, and its error takes the languages as given. `overall` is over
+ * instances. */
 typedef struct xt_scores {
   xt_estimate overall, levels[XT_LEVEL_COUNT];
   xt_estimate average;          /* unweighted mean over all languages */
@@ -125,13 +142,14 @@ typedef struct xt_tally {
 /* One pair of layers against the untouched model, over the instances that have both. */
 typedef struct xt_configuration {
   size_t count, correct, vanilla_correct;
-  size_t won, lost;     /* instances right only with the transplant, only without */
-  double gain;          /* of accuracy */
-  double low, high;     /* of the gain: bootstrap over questions, paired */
-  double p;             /* xt_sign_flip of won - lost, question by question */
-  double mcnemar;       /* xt_mcnemar_exact */
-  double holm, bh;      /* p adjusted over all configurations of the site */
-  double holm_all, bh_all; /* p adjusted over all configurations of everything in the store: tasks, pivots and sites */
+  size_t won, lost;        /* instances right only with the transplant, only without */
+  double gain;             /* of accuracy */
+  double low, high;        /* of the gain: bootstrap over questions, paired */
+  double p;                /* xt_sign_flip of won - lost, question by question */
+  double mcnemar;          /* xt_mcnemar_exact */
+  double holm, bh;         /* p adjusted over all configurations of the site */
+  double holm_all, bh_all; /* p adjusted over all configurations of everything in the store:
+                              tasks, pivots and sites */
 } xt_configuration;
 
 /* A system against another, over the instances that have both; of a language, a level or all. */
@@ -142,8 +160,9 @@ typedef struct xt_difference {
   double low, high;        /* of the gain: bootstrap over questions, paired */
   double p;                /* xt_sign_flip, question by question, of what each adds to the gain */
   double mcnemar;          /* xt_mcnemar_exact over the instances */
-  double holm, bh;         /* p adjusted over all comparisons of the store with the same kind of baseline, those of
-                              languages, of levels and of all each by themselves */
+  double holm, bh;         /* p adjusted over all comparisons of the store with the same kind of
+                              baseline, those of languages, of levels and of all each by
+                              themselves */
 } xt_difference;
 
 typedef struct xt_comparison {
@@ -156,26 +175,30 @@ typedef struct xt_layer_result {
   xt_estimate gain;                  /* mean over the other layer, then over instances */
   const xt_estimate *language_gains; /* [languages] */
   double candidates;                 /* mean number of them, of the instances that have one */
-  size_t complete;                   /* scored instances that have all of them; what follows is over these alone */
+  size_t complete;                   /* scored instances that have all of them; what follows is
+                                        over these alone */
   xt_scores bound;                   /* an instance counts if any of the candidates is right */
   xt_estimate vanilla;               /* the untouched model's, of the same instances */
   double bound_low, bound_high;      /* of bound.overall: bootstrap over questions */
-  /* What guessing gives: the share of the other scored questions of the language whose gold answer some candidate has; mean
-   * over instances that have such others. Exact: nothing is drawn. */
+  /* What guessing gives: the share of the other scored questions of the language whose gold answer
+   * some candidate has; mean over instances that have such others. Exact: nothing is drawn. */
   xt_scores chance_scores;
   double chance, chance_low, chance_high; /* chance_scores.overall, and its bootstrap interval */
-  double above, above_low, above_high;    /* bound - chance, of the instances that have both: bootstrap over questions */
+  double above, above_low, above_high;    /* bound - chance, of the instances that have both:
+                                             bootstrap over questions */
 } xt_layer_result;
 
 typedef struct xt_strategy_result {
   const char *name;
   xt_scores scores;
-  xt_comparison vanilla, coarse; /* against the untouched model, and against the coarse strategy of the site */
+  xt_comparison vanilla, coarse; /* against the untouched model, and against the coarse strategy
+                                    of the site */
 } xt_strategy_result;
 
 /* Perplexity and language of responses. Means are over responses, errors by question. */
 typedef struct xt_text_summary {
-  xt_estimate perplexity;  /* mean of e^nll: single texts may rule it; count 0: the store has none */
+  xt_estimate perplexity;  /* mean of e^nll: single texts may rule it; count 0: the store has
+                              none */
   xt_estimate geometric;   /* e^(mean nll); its error is the mean's, times it */
   double median;           /* of e^nll */
   xt_estimate consistency; /* responses in the language asked for; a blank one is in none */
@@ -183,24 +206,30 @@ typedef struct xt_text_summary {
 
 typedef struct xt_site_result {
   const char *site;
-  size_t responses;    /* that are there; all: instances * layers * layers */
-  const xt_configuration *configurations; /* [layers * layers], at source * layers + target; count 0: none there */
+  size_t responses;                       /* that are there; all: instances * layers * layers */
+  const xt_configuration *configurations; /* [layers * layers], at source * layers + target;
+                                             count 0: none there */
   int configuration_count;                /* those that are there */
-  const int32_t *language_correct, *language_count, *language_vanilla; /* [languages][layers * layers] */
+  /* [languages][layers * layers] */
+  const int32_t *language_correct, *language_count, *language_vanilla;
   xt_tally all;
   const xt_tally *languages;
-  xt_scores mean;      /* accuracy averaged over the configurations */
-  int best;            /* the configuration of the largest gain, the first of several; -1: none is there */
-  double best_fresh;   /* the gain, on instances left out of a bootstrap sample, of the configuration that is best in
-                          the sample: what is left of the best gain once it is not chosen on the same instances */
+  xt_scores mean;    /* accuracy averaged over the configurations */
+  int best;          /* the configuration of the largest gain, the first of several; -1: none
+                          is there */
+  double best_fresh; /* the gain, on instances left out of a bootstrap sample, of the
+                          configuration that is best in the sample: what is left of the best gain
+                          once it is not chosen on the same instances */
   const xt_layer_result *sources, *targets; /* [layers] */
   size_t strategy_count;
-  const xt_strategy_result *strategies;     /* from the store's selections */
-  xt_text_summary texts;                    /* over all responses */
-  xt_estimate changed;                      /* share of responses that differ from the untouched one, of questions that have it */
+  const xt_strategy_result *strategies; /* from the store's selections */
+  xt_text_summary texts;                /* over all responses */
+  xt_estimate changed;                  /* share of responses that differ from the untouched
+                                               one, of questions that have it */
 } xt_site_result;
 
-/* At least one of n sampled responses is right: xt_pass_at, mean over the instances that have as many samples under these settings. */
+/* At least one of n sampled responses is right: xt_pass_at, mean over the instances that have as
+ * many samples under these settings. */
 typedef struct xt_pass_result {
   double temperature, top_p;
   unsigned long long seed;
@@ -221,27 +250,30 @@ typedef struct xt_group {
   const char *pivot;        /* source language of a task that goes to a language; "" elsewhere */
   bool cot;                 /* prompts that ask for reasoning */
   int layers;
-  size_t instances;         /* all of them; scored: with a gold answer and an untouched run */
+  size_t instances; /* all of them; scored: with a gold answer and an untouched run */
   size_t scored;
   size_t language_count;
   const xt_group_language *languages;
-  size_t questions;         /* of the scored instances: fewer where several ask the same one */
-  bool parallel;            /* some do */
+  size_t questions; /* of the scored instances: fewer where several ask the same one */
+  bool parallel;    /* some do */
   xt_scores vanilla;
-  xt_scores coarse;         /* xt_coarse's configuration; count 0: the store does not have it */
+  xt_scores coarse;          /* xt_coarse's configuration; count 0: the store does not have it */
   xt_comparison coarse_gain; /* over the untouched model */
-  xt_scores coarse_released; /* the same layers at "attn-released", where xt_coarse's site is "attn" */
+  xt_scores coarse_released; /* the same layers at "attn-released", where xt_coarse's site is
+                                "attn" */
   xt_comparison coarse_released_gain;
-  /* What needs no transplant. The untouched model's answer to the source prompt, scored as the same question in the source's
-   * language where the group has it, else as the instance; and whether that or the untouched target prompt is right (the oracle
-   * of two candidates). Over the instances whose source prompt was run; count 0: none was. */
+  /* What needs no transplant. The untouched model's answer to the source prompt, scored as the same
+   * question in the source's language where the group has it, else as the instance; and whether
+   * that or the untouched target prompt is right (the oracle of two candidates). Over the instances
+   * whose source prompt was run; count 0: none was. */
   xt_scores source, oracle;
   xt_comparison source_gain, oracle_gain; /* over the untouched model */
   size_t pass_count;
-  const xt_pass_result *passes; /* by settings, then n: 1, 2, 4 and so on, the model's layers, and as many as there are */
+  const xt_pass_result *passes;    /* by settings, then n: 1, 2, 4 and so on, the model's layers,
+                                   and as many as there are */
   xt_scores vanilla_chance_scores; /* as xt_layer_result's, of the untouched run's one response */
   double vanilla_chance, vanilla_above, vanilla_above_low, vanilla_above_high; /* likewise */
-  xt_text_summary texts;    /* of the untouched runs */
+  xt_text_summary texts; /* of the untouched runs */
   size_t site_count;
   const xt_site_result *sites;
 } xt_group;
@@ -250,27 +282,34 @@ typedef struct xt_analysis xt_analysis;
 
 /* Zero-initialise for the defaults.
  *
- * Bootstrap: a sample draws as many questions as there are, with replacement; where no two instances are one question it
- * draws within each language, as many as that has, since a benchmark's number of questions per language is by design.
- * Intervals are expanded percentiles (Hesterberg 2015): each end cuts off Phi(-t sqrt(n / (n - h))), n questions in h strata,
- * t Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow for few questions. */
+ * Bootstrap: a sample draws as many questions as there are, with replacement; where no two
+ * instances are one question it draws within each language, as many as that has, since a
+ * benchmark's number of questions per language is by design. Intervals are expanded percentiles
+ * (Hesterberg 2015): each end cuts off Phi(-t sqrt(n / (n - h))), n questions in h strata, t
+ * Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow for few
+ * questions. */
 typedef struct xt_analysis_options {
-  int bootstrap;     /* samples; 0: 2000 */
-  int permutations;  /* draws of a sign-flip test that is not exact; 0: 9999 */
+  int bootstrap;           /* samples; 0: 2000 */
+  int permutations;        /* draws of a sign-flip test that is not exact; 0: 9999 */
   unsigned long long seed; /* 0: 1 */
-  double confidence; /* of intervals; 0: 0.95 */
-  int threads;       /* 0: one per processor that the process may use; figures do not depend on it */
-  uint64_t memory;   /* most bytes of tables by question and configuration; 0: 512 MiB and 64 times the store's size */
+  double confidence;       /* of intervals; 0: 0.95 */
+  int threads;     /* 0: one per processor that the process may use; figures do not depend on
+                        it */
+  uint64_t memory; /* most bytes of tables by question and configuration; 0: 512 MiB and 64
+                        times the store's size */
 } xt_analysis_options;
 
-/* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT error, and so is one whose tables would
- * take more than `memory`; where nothing can be scored, xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
-xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error);
+/* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT
+ * error, and so is one whose tables would take more than `memory`; where nothing can be scored,
+ * xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
+xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out,
+                             xt_error *error);
 void xt_analysis_free(xt_analysis *analysis);
 
-/* In order of task, pivot, and prompts that ask for reasoning last. Groups without a scored instance are not among them:
- * xt_analysis_get_unscored gives those, of which only what names them, `instances`, `languages` and `texts` and, of each site, `site`,
- * `responses`, `changed` and `texts` are filled in. NULL: there is no such index. */
+/* In order of task, pivot, and prompts that ask for reasoning last. Groups without a scored
+ * instance are not among them: xt_analysis_get_unscored gives those, of which only what names them,
+ * `instances`, `languages` and `texts` and, of each site, `site`, `responses`, `changed` and
+ * `texts` are filled in. NULL: there is no such index. */
 size_t xt_analysis_count(const xt_analysis *analysis);
 const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
 size_t xt_analysis_unscored(const xt_analysis *analysis);
@@ -279,7 +318,8 @@ const xt_group *xt_analysis_get_unscored(const xt_analysis *analysis, size_t ind
 const xt_coverage *xt_analysis_coverage(const xt_analysis *analysis);
 
 /* The coarse strategy's site and layers for a benchmark (the paper's table 2). */
-void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer, int *target_layer);
+void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer,
+               int *target_layer);
 
 #ifdef __cplusplus
 }

@@ -6,13 +6,14 @@
  *     m = the residual stream between the modules, h + a            ("mid")
  *     f = what the feed-forward module adds to the residual stream  ("ffn")
  *     o = the layer's output, m + f                                 ("block")
- * a and f are taken after a norm or scale that the architecture puts behind the module; docs/MODELS.md has each architecture.
- * A transplant captures a tap at layer i of the source prompt's last token and writes it at
- * layer j of the target prompt's last token; the forward pass goes on from there, and generation is not changed further.
+ * a and f are taken after a norm or scale that the architecture puts behind the module;
+ * docs/MODELS.md has each architecture. A transplant captures a tap at layer i of the source
+ * prompt's last token and writes it at layer j of the target prompt's last token; the forward pass
+ * goes on from there, and generation is not changed further.
  *
- * A session holds the keys, values and buffers of one caller: use it from one thread at a time; any number of
- * sessions may share a model. Results are bit-identical whatever the number of requests run
- * together, and whatever the number of threads. */
+ * A session holds the keys, values and buffers of one caller: use it from one thread at a time; any
+ * number of sessions may share a model. Results are bit-identical whatever the number of requests
+ * run together, and whatever the number of threads. */
 #ifndef XTRANSPLANT_ENGINE_H
 #define XTRANSPLANT_ENGINE_H
 
@@ -71,44 +72,51 @@ typedef struct xt_request {
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_generate_options {
-  int max_new_tokens;        /* 0: 20 */
-  bool ignore_eos;           /* benchmarks: always generate max_new_tokens */
-  double repetition_penalty; /* 0: the model's */
-  double temperature;        /* 0: greedy. Else each token is drawn from softmax(logits / temperature), after the penalty: the
-                                same whatever else is in the batch, by seed, prompt, request's sample and step */
-  double top_p;              /* 0 or 1: from all tokens; else from the fewest likeliest ones that make up this share */
-  uint64_t seed;             /* of what is drawn */
-  bool lens;                 /* keep the logit lens of every generated token */
-  bool (*cancel)(void *user);/* asked between steps; true stops with XT_STATUS_CANCELLED. May be NULL */
+  int max_new_tokens;         /* 0: 20 */
+  bool ignore_eos;            /* benchmarks: always generate max_new_tokens */
+  double repetition_penalty;  /* 0: the model's */
+  double temperature;         /* 0: greedy. Else each token is drawn from softmax(logits /
+                                temperature), after the penalty: the same whatever else is in the
+                                batch, by seed, prompt, request's sample and step */
+  double top_p;               /* 0 or 1: from all tokens; else from the fewest likeliest ones that
+                                make up this share */
+  uint64_t seed;              /* of what is drawn */
+  bool lens;                  /* keep the logit lens of every generated token */
+  bool (*cancel)(void *user); /* asked between steps; true stops with XT_STATUS_CANCELLED. May be
+                                NULL */
   void *user;
 } xt_generate_options;
 
 /* What one request generated. Arrays are owned by the object: xt_generation_deinit frees them. */
 typedef struct xt_generation {
   size_t count;
-  int32_t *ids;          /* [count], the EOS included when one was produced */
-  float *margins;        /* [count] best minus second-best logit, after the penalty */
-  float *entropies;      /* [count] nats, of the distribution the token was chosen from */
-  float *logprobs;       /* [count] natural log of the chosen token's probability, at temperature 1 */
-  bool stopped;          /* ended by an EOS id */
-  int layers;            /* of lens_*, 0 without a lens */
-  int32_t *lens_ids;     /* [count][layers] most likely token after final norm + unembedding of o */
-  float *lens_logprobs;  /* [count][layers] its log-probability */
+  int32_t *ids;         /* [count], the EOS included when one was produced */
+  float *margins;       /* [count] best minus second-best logit, after the penalty */
+  float *entropies;     /* [count] nats, of the distribution the token was chosen from */
+  float *logprobs;      /* [count] natural log of the chosen token's probability, at temperature
+                            1 */
+  bool stopped;         /* ended by an EOS id */
+  int layers;           /* of lens_*, 0 without a lens */
+  int32_t *lens_ids;    /* [count][layers] most likely token after final norm + unembedding of o */
+  float *lens_logprobs; /* [count][layers] its log-probability */
 } xt_generation;
 void xt_generation_deinit(xt_generation *generation);
 
-/* The model has to be loaded (xt_model_open) and to outlive the session. The caller frees *out with xt_session_free. */
+/* The model has to be loaded (xt_model_open) and to outlive the session. The caller frees *out with
+ * xt_session_free. */
 xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
 void xt_session_free(xt_session *session);
 
-/* Generates for `n` requests at once, greedily unless `options` say otherwise; `options` may be NULL. out: [n], filled in order; on failure all are
- * empty. A prompt of no tokens, or longer than the model's positions with what it may generate, is
- * an XT_STATUS_ARGUMENT error before any work. */
+/* Generates for `n` requests at once, greedily unless `options` say otherwise; `options` may be
+ * NULL. out: [n], filled in order; on failure all are empty. A prompt of no tokens, or longer than
+ * the model's positions with what it may generate, is an XT_STATUS_ARGUMENT error before any
+ * work. */
 xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,
-                              const xt_generate_options *options, xt_generation *out, xt_error *error);
+                              const xt_generate_options *options, xt_generation *out,
+                              xt_error *error);
 
-/* Runs one prompt, under its interventions where it has some, and keeps every tap of its last token. The caller frees *out with
- * xt_taps_free. */
+/* Runs one prompt, under its interventions where it has some, and keeps every tap of its last
+ * token. The caller frees *out with xt_taps_free. */
 xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
                              xt_error *error);
 void xt_taps_free(xt_taps *taps);
@@ -118,10 +126,11 @@ const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
 const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
 const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */
 /* Writes a safetensors file: F32 `embed` [C], `attn`, `mid`, `ffn`, `block` [N, C], `logits` [V];
- * the prompt's ids as a JSON array under `ids` in the metadata. Replaces the file at once or not at all. */
+ * the prompt's ids as a JSON array under `ids` in the metadata. Replaces the file at once or not at
+ * all. */
 xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
 
-/* ---- comparison with dumps from Hugging Face transformers -------------------------------- */
+/* ---- comparison with dumps from Hugging Face transformers ------------------------------------ */
 
 /* One line of a comparison. `largest` is the largest absolute difference, `scale` the tap's largest
  * absolute reference value; for greedy tokens `largest` counts the differing sequences. */
@@ -134,17 +143,19 @@ typedef struct xt_verify_row {
 /* Compares with every case of `directory`/reference.json (docs/FORMATS.md). Calls `row` for each
  * line. *passed tells whether all did. */
 xt_status xt_session_verify(xt_session *session, const char *directory,
-                            void (*row)(void *user, const xt_verify_row *row), void *user, bool *passed,
-                            xt_error *error);
+                            void (*row)(void *user, const xt_verify_row *row), void *user,
+                            bool *passed, xt_error *error);
 
-/* ---- speed -------------------------------------------------------------------------------- */
+/* ---- speed ----------------------------------------------------------------------------------- */
 
-/* Measures what this machine gives with the session's threads and compute type: operations per second (a multiplication
- * and an addition are two) of multiply-adds from registers, which no matrix product can exceed - for bf16 products by
- * oneDNN, of a large product - and bytes per second read from memory; the best of several. Takes about a second and 512 MiB.
- * bytes_per_second may be NULL: then the former alone, once, in a few milliseconds, so that it can be asked for between the
- * steps of a run (in `cancel` or `step`) to see what the machine gives at that time. */
-xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second, xt_error *error);
+/* Measures what this machine gives with the session's threads and compute type: operations per
+ * second (a multiplication and an addition are two) of multiply-adds from registers, which no
+ * matrix product can exceed - for bf16 products by oneDNN, of a large product - and bytes per
+ * second read from memory; the best of several. Takes about a second and 512 MiB. bytes_per_second
+ * may be NULL: then the former alone, once, in a few milliseconds, so that it can be asked for
+ * between the steps of a run (in `cancel` or `step`) to see what the machine gives at that time. */
+xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second,
+                          xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,8 @@ extern "C" {
 /* What went wrong, coarsely; the xt_error beside it says where and why. */
 typedef enum xt_status {
   XT_STATUS_OK = 0,
-  XT_STATUS_ARGUMENT,    /* a value given by the caller is out of range or contradictory, or a plan needs more than the memory limit */
+  XT_STATUS_ARGUMENT,    /* a value given by the caller is out of range or contradictory, or a
+                            plan needs more than the memory limit */
   XT_STATUS_INPUT,       /* a file or text is malformed, incomplete or inconsistent */
   XT_STATUS_IO,          /* the system refused to open, read or write a file */
   XT_STATUS_UNSUPPORTED, /* well-formed, but of a kind this build does not handle */
@@ -20,15 +21,16 @@ typedef enum xt_status {
   XT_STATUS_CANCELLED    /* the caller's callback asked to stop */
 } xt_status;
 
-/* Filled when a call fails; plain values, nothing to free. Every function that takes an
- * `xt_error *` accepts NULL. On success the object is left as it was. A call that fails gives nothing out: what it
- * would have given to the caller is NULL or empty, and every function that frees or closes accepts NULL. */
+/* Filled when a call fails; plain values, nothing to free. Every function that takes an `xt_error
+ * *` accepts NULL. On success the object is left as it was. A call that fails gives nothing out:
+ * what it would have given to the caller is NULL or empty, and every function that frees or closes
+ * accepts NULL. */
 typedef struct xt_error {
   xt_status status;
-  long long offset;   /* byte offset in `file`; -1 where none applies */
-  char file[512];     /* path, or "" */
-  char field[160];    /* tensor name, JSON key or option, or "" */
-  char message[512];  /* what is wrong, and what would be right */
+  long long offset;  /* byte offset in `file`; -1 where none applies */
+  char file[512];    /* path, or "" */
+  char field[160];   /* tensor name, JSON key or option, or "" */
+  char message[512]; /* what is wrong, and what would be right */
 } xt_error;
 
 /* Writes "file: field: at byte N: message" (parts that are absent are left out) into `buffer`,

@@ -23,26 +23,31 @@ typedef enum xt_compute {
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_model_options {
-  int threads;             /* 0: one per processor this process may use */
+  int threads; /* 0: one per processor this process may use */
   xt_compute compute;
-  uint64_t memory_limit;   /* bytes that weights and sessions may take; 0: what the machine has free when the model is opened. Checked before loading */
-  const char *cpu_kernels; /* NULL: the best this processor has; or "avx512", "avx2", "neon", "portable", "reference" */
-  const char *device;      /* NULL or "cpu"; "opencl", "opencl:K", "cuda", "cuda:K": a GPU as xt_devices lists it, float32 alone */
-  const char *kernel_cache;/* folder in which a GPU's compiled kernels are kept between runs, made when missing; NULL: nowhere */
-  bool inexact;            /* take a GPU, too, that does not promise the CPU's bits in float32 */
+  uint64_t memory_limit;    /* bytes that weights and sessions may take; 0: what the machine has
+                              free when the model is opened. Checked before loading */
+  const char *cpu_kernels;  /* NULL: the best this processor has; or "avx512", "avx2", "neon",
+                              "portable", "reference" */
+  const char *device;       /* NULL or "cpu"; "opencl", "opencl:K", "cuda", "cuda:K": a GPU as
+                              xt_devices lists it, float32 alone */
+  const char *kernel_cache; /* folder in which a GPU's compiled kernels are kept between runs,
+                              made when missing; NULL: nowhere */
+  bool inexact;             /* take a GPU, too, that does not promise the CPU's bits in float32 */
 } xt_model_options;
 
 /* A GPU that models can run on. */
 typedef struct xt_device {
-  char id[24];             /* for xt_model_options.device: "opencl:0" */
+  char id[24]; /* for xt_model_options.device: "opencl:0" */
   char name[128], driver[192];
-  uint64_t memory;         /* bytes */
-  int units;               /* compute units */
-  char lacks[128];         /* what float32 needs to give the CPU's bits and this does not promise; "": nothing */
+  uint64_t memory; /* bytes */
+  int units;       /* compute units */
+  char lacks[128]; /* what float32 needs to give the CPU's bits and this does not
+                              promise; "": nothing */
 } xt_device;
 
-/* Writes up to `most` devices of the drivers that this machine has, and returns how many there are in all. None is no error: `why`
- * (may be NULL), of `why_size` bytes, then says what is missing. */
+/* Writes up to `most` devices of the drivers that this machine has, and returns how many there are
+ * in all. None is no error: `why` (may be NULL), of `why_size` bytes, then says what is missing. */
 int xt_devices(xt_device *out, int most, char *why, size_t why_size);
 
 #define XT_EOS_MAX 16
@@ -50,14 +55,16 @@ int xt_devices(xt_device *out, int most, char *why, size_t why_size);
 /* Plain facts about a model. Strings are borrowed from it. */
 typedef struct xt_model_info {
   const char *path;
-  const char *architecture; /* "LlamaForCausalLM", ... */
-  const char *weight_dtype; /* the stored dtype of most of the bytes: "BF16", "Q4_K", ... */
-  const char *weight_format;/* "safetensors", "pytorch .bin" or "GGUF" */
-  const char *kernels;      /* in use: the CPU's ("avx2", ...), or the GPU ("opencl:0"); "" before weights are loaded */
+  const char *architecture;  /* "LlamaForCausalLM", ... */
+  const char *weight_dtype;  /* the stored dtype of most of the bytes: "BF16", "Q4_K", ... */
+  const char *weight_format; /* "safetensors", "pytorch .bin" or "GGUF" */
+  const char *kernels;       /* in use: the CPU's ("avx2", ...), or the GPU ("opencl:0"); ""
+                               before weights are loaded */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
-  int max_positions;        /* that can be run: more than any memory holds where positions have no bound */
-  int trained_positions;    /* max_position_embeddings */
-  int sliding_window;       /* 0: none */
+  int max_positions;     /* that can be run: more than any memory holds where positions have
+                               no bound */
+  int trained_positions; /* max_position_embeddings */
+  int sliding_window;    /* 0: none */
   double rope_theta, norm_eps;
   const char *rope_scaling; /* "none", "linear", "llama3", ... */
   bool tied_embeddings, qkv_bias;
@@ -66,21 +73,23 @@ typedef struct xt_model_info {
   double repetition_penalty; /* 1: none */
   int files, tensors;
   uint64_t parameters;
-  uint64_t file_bytes;       /* of all weight files */
-  uint64_t weight_bytes;     /* resident, once loaded */
+  uint64_t file_bytes;   /* of all weight files */
+  uint64_t weight_bytes; /* resident, once loaded */
   /* Operations of one token's matrix products, a multiplication and an addition counting as two */
-  double layer_flops;        /* in one layer */
-  double unembed_flops;      /* of its logits */
+  double layer_flops;   /* in one layer */
+  double unembed_flops; /* of its logits */
 } xt_model_info;
 
-/* Finds a model's files. `name` is a GGUF file; or a model's folder, which may hold one GGUF file in place of config.json; or a model's folder in the Hugging Face cache
- * (models--ORG--NAME), whose snapshot is taken: the one that refs/main names, else the only one; or a hub id ("ORG/NAME"),
- * looked for in `cache`, the folder of models--* folders (NULL: none). Nothing is downloaded. What is no such thing is
- * refused with a message that says what to give. The caller frees *path with free(). */
+/* Finds a model's files. `name` is a GGUF file; or a model's folder, which may hold one GGUF file
+ * in place of config.json; or a model's folder in the Hugging Face cache (models--ORG--NAME), whose
+ * snapshot is taken: the one that refs/main names, else the only one; or a hub id ("ORG/NAME"),
+ * looked for in `cache`, the folder of models--* folders (NULL: none). Nothing is downloaded. What
+ * is no such thing is refused with a message that says what to give. The caller frees *path with
+ * free(). */
 xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error);
 
-/* Loads a Hugging Face model directory, or a GGUF file (of a split one, the first part). `options` may be NULL.
- * The caller frees *out with xt_model_close, after the sessions made from it. */
+/* Loads a Hugging Face model directory, or a GGUF file (of a split one, the first part). `options`
+ * may be NULL. The caller frees *out with xt_model_close, after the sessions made from it. */
 xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out,
                         xt_error *error);
 /* As xt_model_open, but checks and describes the model without reading the weights. Such a
@@ -98,7 +107,8 @@ typedef struct xt_dtype_use {
   uint64_t bytes;
 } xt_dtype_use;
 
-/* The types that the files hold, by falling bytes: as many as fit into out[most]; returns how many there are. */
+/* The types that the files hold, by falling bytes: as many as fit into out[most]; returns how many
+ * there are. */
 size_t xt_model_dtypes(const xt_model *model, xt_dtype_use *out, size_t most);
 
 /* Bytes that a session with one prompt of `positions` tokens and `rows` rows generating
@@ -107,32 +117,36 @@ uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows, 
 
 #define XT_MODEL_HASH_SIZE 65
 
-/* SHA-256 of the model's content, in lower-case hexadecimal: the configuration and tokenizer files and
- * every byte of every tensor, by name (docs/FORMATS.md). Reads all weight files once; an inspected model
- * will do. The same weights in other shards have the same hash. */
+/* SHA-256 of the model's content, in lower-case hexadecimal: the configuration and tokenizer files
+ * and every byte of every tensor, by name (docs/FORMATS.md). Reads all weight files once; an
+ * inspected model will do. The same weights in other shards have the same hash. */
 xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE], xt_error *error);
 
 /* The model's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
 const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
 
-/* ---- random models of a real shape, for benchmarks and tests ---------------------------- */
+/* ---- random models of a real shape, for benchmarks and tests --------------------------------- */
 
 typedef struct xt_synth_options {
-  const char *shape;     /* "llama-2-7b", "mistral-7b-v0.3", "qwen2-7b", "qwen2-0.5b",
+  const char *shape; /* "llama-2-7b", "mistral-7b-v0.3", "qwen2-7b", "qwen2-0.5b",
                             "tinyllama-1.1b", "tiny-llama", "tiny-mistral", "tiny-qwen2" */
-  int layers;            /* 0: the shape's */
-  const char *dtype;     /* "f32", "bf16", "f16"; NULL: the shape's */
+  int layers;        /* 0: the shape's */
+  const char *dtype; /* "f32", "bf16", "f16"; NULL: the shape's */
   uint64_t seed;
-  const char *tokenizer; /* directory whose tokenizer files are copied; NULL: a byte-level one is written */
+  const char *tokenizer; /* directory whose tokenizer files are copied; NULL: a byte-level one is
+                            written */
   int threads;           /* 0: one per processor; the bytes written do not depend on it */
-  /* Called now and then with how many bytes of weights are written; false stops with XT_STATUS_CANCELLED. May be NULL */
+  /* Called now and then with how many bytes of weights are written; false stops with
+   * XT_STATUS_CANCELLED. May be NULL */
   bool (*progress)(void *user, uint64_t done, uint64_t total);
   void *user;
 } xt_synth_options;
 
-/* Writes a Hugging Face directory with random weights, piece by piece: needs a few MB of memory per thread.
- * `directory` is made; an existing one that is not empty is an error. On failure nothing of it stays. */
-xt_status xt_model_synthesize(const xt_synth_options *options, const char *directory, xt_error *error);
+/* Writes a Hugging Face directory with random weights, piece by piece: needs a few MB of memory per
+ * thread. `directory` is made; an existing one that is not empty is an error. On failure nothing of
+ * it stays. */
+xt_status xt_model_synthesize(const xt_synth_options *options, const char *directory,
+                              xt_error *error);
 
 /* The shape names above, NULL-terminated; static. */
 const char *const *xt_model_shapes(void);

@@ -9,22 +9,27 @@
 extern "C" {
 #endif
 
-/* Zero-initialise for the defaults. Borrowed for the call. Paths are of stores; NULL: rows that need one are left out. */
+/* Zero-initialise for the defaults. Borrowed for the call. Paths are of stores; NULL: rows that
+ * need one are left out. */
 typedef struct xt_report_options {
   xt_analysis_options analysis;
-  const char *cot;    /* the same model on prompts that ask for reasoning: a row of tables 4, 6, 7 */
+  const char *cot;    /* the same model on prompts that ask for reasoning: a row of tables 4, 6,
+                         7 */
   const char *tuned;  /* the model after fine-tuning: another row there, and table 11 */
   const char *beside; /* another model: its rows in table 8 */
-  const char *const *more; /* other models: their rows in figure 2 and table 8, and a figure 4 for each task, by model; at most 15 */
+  const char *const *more; /* other models: their rows in figure 2 and table 8, and a figure 4
+                              for each task, by model; at most 15 */
   size_t more_count;
-  const char *lens;   /* what `lens --json` printed: figure 8 */
-  bool one_based;     /* layers count from 1 in everything that is shown, as in the paper; report.json keeps 0 */
+  const char *lens; /* what `lens --json` printed: figure 8 */
+  bool one_based;   /* layers count from 1 in everything that is shown, as in the paper;
+                         report.json keeps 0 */
 } xt_report_options;
 
 typedef struct xt_report xt_report;
 
 /* Reads the stores and computes everything. The caller frees *out with xt_report_free. */
-xt_status xt_report_create(const char *store, const xt_report_options *options, xt_report **out, xt_error *error);
+xt_status xt_report_create(const char *store, const xt_report_options *options, xt_report **out,
+                           xt_error *error);
 void xt_report_free(xt_report *report);
 
 /* The analysis of the first store; borrowed. */
@@ -32,24 +37,32 @@ const xt_analysis *xt_report_analysis(const xt_report *report);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_write_options {
-  bool png, pdf; /* each figure so too, and figures.pdf with all of them; XT_STATUS_UNSUPPORTED where librsvg or Cairo is not there */
+  bool png, pdf; /* each figure so too, and figures.pdf with all of them; XT_STATUS_UNSUPPORTED
+                    where librsvg or Cairo is not there */
 } xt_report_write_options;
 
-/* Writes report.html (one file that needs no other), report.json, a .csv, .tex or .svg for each table and figure, and tables.tex, a document
- * of all tables, into a folder, which is made where it is not there. All files are put in place together when all are made; on failure
- * the folder is as it was. Files of an earlier report that this one does not have are removed. `options` may be NULL. */
-xt_status xt_report_write(xt_report *report, const char *directory, const xt_report_write_options *options, xt_error *error);
+/* Writes report.html (one file that needs no other), report.json, a .csv, .tex or .svg for each
+ * table and figure, and tables.tex, a document of all tables, into a folder, which is made where it
+ * is not there. All files are put in place together when all are made; on failure the folder is as
+ * it was. Files of an earlier report that this one does not have are removed. `options` may be
+ * NULL. */
+xt_status xt_report_write(xt_report *report, const char *directory,
+                          const xt_report_write_options *options, xt_error *error);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_text_options {
-  const char *table; /* one table by the name of its files, "table4", or "summary"; NULL: the summary, then all tables */
+  const char *table; /* one table by the name of its files, "table4", or "summary"; NULL: the
+                        summary, then all tables */
   int width;         /* columns of the terminal; 0: 80 */
-  bool colour;       /* the summary's map in a terminal's colours; left out: in numbers, where they fit */
+  bool colour;       /* the summary's map in a terminal's colours; left out: in numbers, where
+                        they fit */
 } xt_report_text_options;
 
-/* What the report says, for a terminal: a summary in words with a map of the gains, what is lacking, the tables. No control characters come
- * out but line ends and, with `colour`, those of colours. `options` may be NULL. The caller frees *text with xt_report_text_free. */
-xt_status xt_report_text(xt_report *report, const xt_report_text_options *options, char **text, size_t *length, xt_error *error);
+/* What the report says, for a terminal: a summary in words with a map of the gains, what is
+ * lacking, the tables. No control characters come out but line ends and, with `colour`, those of
+ * colours. `options` may be NULL. The caller frees *text with xt_report_text_free. */
+xt_status xt_report_text(xt_report *report, const xt_report_text_options *options, char **text,
+                         size_t *length, xt_error *error);
 void xt_report_text_free(char *text);
 
 #ifdef __cplusplus

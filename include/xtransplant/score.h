@@ -12,16 +12,18 @@ extern "C" {
 /* Tokens first..count-1 are scored, each given all that stand before it. Borrowed for the call. */
 typedef struct xt_score_request {
   const int32_t *ids;
-  size_t count, first; /* 1 <= first <= count: something has to stand before the first that is scored */
+  size_t count, first; /* 1 <= first <= count: something has to stand before the first that is
+                          scored */
   float *logprobs;     /* [count - first], filled: natural logs of the tokens' probabilities */
 } xt_score_request;
 
-/* Scores `n` sequences in batches through the forward pass that generation uses: the log-probabilities of
- * what xt_session_generate chose without a penalty come out the same bits. Those of one sequence do not depend on
- * the others. Sequences that agree in all that stands before their token first-1 share that work. No repetition
- * penalty is applied. `cancel` (may be NULL) is asked between batches; true stops with XT_STATUS_CANCELLED. */
-xt_status xt_session_score(xt_session *session, const xt_score_request *requests, size_t n, bool (*cancel)(void *user), void *user,
-                           xt_error *error);
+/* Scores `n` sequences in batches through the forward pass that generation uses: the
+ * log-probabilities of what xt_session_generate chose without a penalty come out the same bits.
+ * Those of one sequence do not depend on the others. Sequences that agree in all that stands before
+ * their token first-1 share that work. No repetition penalty is applied. `cancel` (may be NULL) is
+ * asked between batches; true stops with XT_STATUS_CANCELLED. */
+xt_status xt_session_score(xt_session *session, const xt_score_request *requests, size_t n,
+                           bool (*cancel)(void *user), void *user, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Choosing layers for each question, from what is known when it is asked: no strategy looks at the gold answer of a question that
- * it chooses for.
+/* Choosing layers for each question, from what is known when it is asked: no strategy looks at the
+ * gold answer of a question that it chooses for.
  *
- * A strategy chooses one of a question's candidates: responses that the store has at a site for some layers. What it chose is kept
- * in the store as layers; whether that was right follows from the responses, and is told by xt_store_summarize_selections. */
+ * A strategy chooses one of a question's candidates: responses that the store has at a site for
+ * some layers. What it chose is kept in the store as layers; whether that was right follows from
+ * the responses, and is told by xt_store_summarize_selections. */
 #ifndef XTRANSPLANT_SELECT_H
 #define XTRANSPLANT_SELECT_H
 
@@ -14,12 +15,16 @@ extern "C" {
 #endif
 
 typedef enum xt_strategy {
-  XT_STRATEGY_COARSE = 0,   /* "coarse": the paper's table 2: understanding attn, last layer into first; the others ffn, first into first */
-  XT_STRATEGY_ENTROPY,      /* "entropy": lowest entropy of the first token's distribution (the paper's section F, with candidates "ends") */
+  XT_STRATEGY_COARSE = 0,   /* "coarse": the paper's table 2: understanding attn, last layer into
+                               first; the others ffn, first into first */
+  XT_STRATEGY_ENTROPY,      /* "entropy": lowest entropy of the first token's distribution (the
+                               paper's section F, with candidates "ends") */
   XT_STRATEGY_MEAN_ENTROPY, /* "mean-entropy": lowest mean over the response's tokens */
   XT_STRATEGY_LOGPROB,      /* "logprob": highest mean log-probability of the response's tokens */
-  XT_STRATEGY_VOTE,         /* "vote": the answer that most candidates give; of those who give it the highest mean log-probability */
-  XT_STRATEGY_LOGISTIC,     /* "logistic": highest probability of being right by a logistic regression; may keep the untouched run */
+  XT_STRATEGY_VOTE,         /* "vote": the answer that most candidates give; of those who give it
+                               the highest mean log-probability */
+  XT_STRATEGY_LOGISTIC,     /* "logistic": highest probability of being right by a logistic
+                               regression; may keep the untouched run */
   XT_STRATEGY_STUMPS        /* "stumps": the same by gradient-boosted stumps */
 } xt_strategy;
 
@@ -34,7 +39,8 @@ typedef enum xt_candidates {
 const char *const *xt_strategy_names(void);
 const char *const *xt_candidates_names(void);
 
-/* What a strategy has to choose among where nothing is said: "ends" for the entropies, as the paper has it, else "target-first". */
+/* What a strategy has to choose among where nothing is said: "ends" for the entropies, as the paper
+ * has it, else "target-first". */
 xt_candidates xt_strategy_candidates(xt_strategy strategy);
 /* Whether it learns from answered questions. */
 bool xt_strategy_learns(xt_strategy strategy);
@@ -46,17 +52,22 @@ typedef struct xt_select_options {
   xt_strategy strategy;
   xt_candidates candidates;    /* no meaning for coarse */
   const xt_site *site;         /* NULL: the paper's for each task */
-  const xt_selector *selector; /* learning strategies: trained on other questions. NULL: cross-validation within the store, each
-                                  question by a selector that was trained on the other folds */
-  bool uncommitted;            /* xt_store_select leaves its choices to xt_store_commit, so that those of several strategies come or go together */
-  int folds;                   /* of the cross-validation; 0: 5. Questions of one number are in one fold in every language */
+  const xt_selector *selector; /* learning strategies: trained on other questions. NULL:
+                                  cross-validation within the store, each question by a selector
+                                  that was trained on the other folds */
+  bool uncommitted;            /* xt_store_select leaves its choices to xt_store_commit, so that
+                                  those of several strategies come or go together */
+  int folds;                   /* of the cross-validation; 0: 5. Questions of one number are in
+                                  one fold in every language */
 } xt_select_options;
 
 #define XT_STRATEGY_NAME_SIZE 48
 /* How the store names the strategy: "coarse", "entropy:ends", ... */
-const char *xt_strategy_format(const xt_select_options *options, char buffer[XT_STRATEGY_NAME_SIZE]);
+const char *xt_strategy_format(const xt_select_options *options,
+                               char buffer[XT_STRATEGY_NAME_SIZE]);
 
-/* The site and layers that `options` need of a question of `task` (its name; "" where there is none). */
+/* The site and layers that `options` need of a question of `task` (its name; "" where there is
+ * none). */
 typedef struct xt_select_need {
   xt_site site;
   bool source_first, source_last, source_all; /* layers to take from */
@@ -64,12 +75,17 @@ typedef struct xt_select_need {
 } xt_select_need;
 void xt_select_get_need(const xt_select_options *options, const char *task, xt_select_need *out);
 
-#define XT_SELECT_LEAST_QUESTIONS 20 /* with a gold answer and their candidates, that learning needs */
+#define XT_SELECT_LEAST_QUESTIONS \
+  20 /* with a gold answer and their candidates, that learning
+                                        needs */
 
-/* Trains a selector on every question of the store that has its candidates and a gold answer: features are entropies, log-probability,
- * margin and length of the candidate and against the untouched run, its share of the vote, layers, and language. Deterministic.
- * Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or none right, or none wrong, is an XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
-xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out, xt_error *error);
+/* Trains a selector on every question of the store that has its candidates and a gold answer:
+ * features are entropies, log-probability, margin and length of the candidate and against the
+ * untouched run, its share of the vote, layers, and language. Deterministic.
+ * Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or none right, or none wrong, is an
+ * XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
+xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out,
+                            xt_error *error);
 void xt_selector_free(xt_selector *selector);
 
 typedef struct xt_select_counts {
@@ -79,29 +95,37 @@ typedef struct xt_select_counts {
   uint64_t changed;    /* choices that the store did not have yet */
 } xt_select_counts;
 
-/* Chooses for every question of the store that has its candidates, and writes the choices into the store, which has to be open for
- * writing. `counts` may be NULL. */
-xt_status xt_store_select(xt_store *store, const xt_select_options *options, xt_select_counts *counts, xt_error *error);
+/* Chooses for every question of the store that has its candidates, and writes the choices into the
+ * store, which has to be open for writing. `counts` may be NULL. */
+xt_status xt_store_select(xt_store *store, const xt_select_options *options,
+                          xt_select_counts *counts, xt_error *error);
 
-/* Of the questions that a strategy chose for and that have a gold answer, in one language or in all (lang NULL): how many are right. */
+/* Of the questions that a strategy chose for and that have a gold answer, in one language or in all
+ * (lang NULL): how many are right. */
 typedef struct xt_selection_row {
   const char *strategy, *site, *task, *lang;
-  const char *pivot;          /* source language of a task that goes to a language; "" elsewhere */
-  bool cot;                   /* prompts that ask for reasoning */
+  const char *pivot; /* source language of a task that goes to a language; "" elsewhere */
+  bool cot;          /* prompts that ask for reasoning */
   uint64_t questions;
   uint64_t vanilla, selected; /* right untouched; right as chosen */
-  uint64_t bound;             /* some candidate of the strategy is right: the most it could have reached */
+  uint64_t bound;             /* some candidate of the strategy is right: the most it could have
+                                 reached */
   uint64_t with_target_first; /* questions that have every layer into the first; and of those: */
-  uint64_t target_first, target_first_vanilla, target_first_selected; /* some of these right (the paper's TargetFirst); untouched; chosen */
-  /* What the choices gain over the untouched model, and over the coarse strategy at the same site, where the store has its responses. The
-   * report has the same figures. `holm` and `bh` are NaN: only the report adjusts p-values. */
+  /* some of these right (the paper's TargetFirst); untouched; chosen */
+  uint64_t target_first, target_first_vanilla, target_first_selected;
+  /* What the choices gain over the untouched model, and over the coarse strategy at the same site,
+   * where the store has its responses. The report has the same figures. `holm` and `bh` are NaN:
+   * only the report adjusts p-values. */
   xt_difference vanilla_gain, coarse_gain;
 } xt_selection_row;
 
-/* Calls `row` for each task, pivot, site, strategy and language, languages before their sum. Strings are borrowed for the call.
- * `options` say how intervals and p-values are computed; NULL: the defaults. */
+/* Calls `row` for each task, pivot, site, strategy and language, languages before their sum.
+ * Strings are borrowed for the call. `options` say how intervals and p-values are computed; NULL:
+ * the defaults. */
 xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_options *options,
-                                        xt_status (*row)(void *user, const xt_selection_row *row, xt_error *error), void *user, xt_error *error);
+                                        xt_status (*row)(void *user, const xt_selection_row *row,
+                                                         xt_error *error),
+                                        void *user, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -17,9 +17,9 @@ extern "C" {
 
 typedef struct xt_tokenizer xt_tokenizer;
 
-/* Opens the tokenizer in a GGUF file, or that of a directory, from the first of: tokenizer.json; tokenizer.model
- * (SentencePiece, BPE or unigram); vocab.json + merges.txt; each completed by tokenizer_config.json,
- * special_tokens_map.json and added_tokens.json where present.
+/* Opens the tokenizer in a GGUF file, or that of a directory, from the first of: tokenizer.json;
+ * tokenizer.model (SentencePiece, BPE or unigram); vocab.json + merges.txt; each completed by
+ * tokenizer_config.json, special_tokens_map.json and added_tokens.json where present.
  * The caller frees *out with xt_tokenizer_close. */
 xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error);
 void xt_tokenizer_close(xt_tokenizer *tokenizer);
@@ -33,13 +33,16 @@ xt_status xt_tokenizer_encode(const xt_tokenizer *tokenizer, const char *text, s
 /* Whether the model brings a chat template. */
 bool xt_tokenizer_has_chat(const xt_tokenizer *tokenizer);
 
-/* Puts a prompt into the model's own chat template, as the user's message, after `system` unless that is NULL, up to where the
- * assistant begins: Hugging Face's apply_chat_template(add_generation_prompt=True, tokenize=False). The text has its special
- * tokens in it: encode it without add_special. `now`, in seconds since 1970, is the date that a template may write (Llama 3's
- * does), in the local time zone. A template of this kind that is not understood, or that refuses the messages, is an error with
- * its line; a model without one is XT_STATUS_UNSUPPORTED. The caller frees *text (NUL-terminated) with free(). */
-xt_status xt_tokenizer_chat(const xt_tokenizer *tokenizer, const char *system, const char *prompt, size_t length, int64_t now,
-                            char **text, size_t *text_length, xt_error *error);
+/* Puts a prompt into the model's own chat template, as the user's message, after `system` unless
+ * that is NULL, up to where the assistant begins: Hugging Face's
+ * apply_chat_template(add_generation_prompt=True, tokenize=False). The text has its special tokens
+ * in it: encode it without add_special. `now`, in seconds since 1970, is the date that a template
+ * may write (Llama 3's does), in the local time zone. A template of this kind that is not
+ * understood, or that refuses the messages, is an error with its line; a model without one is
+ * XT_STATUS_UNSUPPORTED. The caller frees *text (NUL-terminated) with free(). */
+xt_status xt_tokenizer_chat(const xt_tokenizer *tokenizer, const char *system, const char *prompt,
+                            size_t length, int64_t now, char **text, size_t *text_length,
+                            xt_error *error);
 
 /* Decodes ids to UTF-8 as Hugging Face's decode(clean_up_tokenization_spaces=False): invalid
  * byte sequences become U+FFFD. Ids outside the vocabulary decode to nothing, as there.
@@ -56,7 +59,8 @@ bool xt_tokenizer_has_id(const xt_tokenizer *tokenizer, int32_t id);
 /* The id of a token's exact text ("</s>"), or -1. */
 int32_t xt_tokenizer_token_id(const xt_tokenizer *tokenizer, const char *token);
 
-/* "tokenizer.json", "tokenizer.model", "vocab.json" or "GGUF": what it was loaded from. Borrowed. */
+/* "tokenizer.json", "tokenizer.model", "vocab.json" or "GGUF": what it was loaded from.
+ * Borrowed. */
 const char *xt_tokenizer_source(const xt_tokenizer *tokenizer);
 
 /* The BOS id that xt_tokenizer_encode adds in front, or -1 when it adds none. */

@@ -9,7 +9,8 @@ extern "C" {
 #define XT_VERSION_MAJOR 0
 #define XT_VERSION_MINOR 1
 #define XT_VERSION_PATCH 0
-/* The library's own XT_VERSION; static. A program can compare it with the XT_VERSION that it was compiled with. */
+/* The library's own XT_VERSION; static. A program can compare it with the XT_VERSION that it was
+ * compiled with. */
 const char *xt_version(void);
 /* The commit that the library was built from, or "" where that is not known; static. */
 const char *xt_git_hash(void);

@@ -19,9 +19,11 @@
  *
  * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
  * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
- * sweep.h: every transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's language.
- * store.h: results in a file. job.h: a benchmark swept into one. metrics.h: their perplexity and language. select.h: choosing layers for each question.
- * analysis.h: what results say. report.h: tables and figures. train.h: fine-tuning. file.h: writing a file. */
+ * sweep.h: every transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's
+ * language.
+ * store.h: results in a file. job.h: a benchmark swept into one. metrics.h: their perplexity and
+ * language. select.h: choosing layers for each question. analysis.h: what results say. report.h:
+ * tables and figures. train.h: fine-tuning. file.h: writing a file. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"

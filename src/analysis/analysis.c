@@ -50,9 +50,13 @@ static xt_status check(const xt_analysis *a, const xt_store_info *info, xt_error
       instances++;
       untouched += a->groups[i].instances[k].vanilla_text != TEXT_ABSENT;
     }
-  if (instances == 0) return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1, "holds no responses yet; let sweep go on first");
+  if (instances == 0)
+    return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1,
+                   "holds no responses yet; let sweep go on first");
   if (untouched == 0)
-    return err_set(error, XT_STATUS_INPUT, info->path, "vanilla", -1, "has no untouched run, which everything is compared with; the same sweep command adds them");
+    return err_set(error, XT_STATUS_INPUT, info->path, "vanilla", -1,
+                   "has no untouched run, which everything is compared with; the same sweep "
+                   "command adds them");
   return XT_STATUS_OK;
 }
 
@@ -61,7 +65,8 @@ static void set_unscored_apart(xt_analysis *a) {
   for (size_t pass = 0, kept = 0; pass < a->count; pass++) {
     const AnalysisGroup group = a->groups[pass];
     if (group.group.scored == 0) continue;
-    memmove(a->groups + kept + 1, a->groups + kept, (pass - kept) * sizeof group); /* the others keep their order */
+    /* the others keep their order */
+    memmove(a->groups + kept + 1, a->groups + kept, (pass - kept) * sizeof group);
     a->groups[kept++] = group;
   }
   a->count -= a->unscored;
@@ -82,7 +87,8 @@ static xt_status load(xt_analysis *a, xt_store *store, xt_error *error) {
   if (a->options.memory == 0) a->options.memory = TABLES_LEAST + TABLES_A_BYTE * info.bytes;
   const xt_status status = analysis_load(a, store, error);
   if (status) {
-    if (error && status == XT_STATUS_INPUT && !error->file[0]) strncat(error->file, info.path, sizeof error->file - 1);
+    if (error && status == XT_STATUS_INPUT && !error->file[0])
+      strncat(error->file, info.path, sizeof error->file - 1);
     return status;
   }
   TRY(xt_coverage_create(store, &a->coverage, error));
@@ -122,36 +128,50 @@ static xt_status fill_comparisons(xt_analysis *a, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static xt_status create(xt_store *store, const xt_analysis_options *options, xt_status (*fill_in)(xt_analysis *, xt_error *), xt_analysis **out, xt_error *error) {
+static xt_status create(xt_store *store, const xt_analysis_options *options,
+                        xt_status (*fill_in)(xt_analysis *, xt_error *), xt_analysis **out,
+                        xt_error *error) {
   const xt_analysis_options wanted = options ? *options : (xt_analysis_options){0};
   xt_analysis *a;
   *out = NULL;
-  if (wanted.bootstrap < 0 || wanted.permutations < 0 || wanted.confidence < 0 || wanted.confidence >= 1 || wanted.threads < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "analysis options out of range: a confidence is below 1, and nothing is negative");
+  if (wanted.bootstrap < 0 || wanted.permutations < 0 || wanted.confidence < 0 ||
+      wanted.confidence >= 1 || wanted.threads < 0)
+    return err_set(
+        error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+        "analysis options out of range: a confidence is below 1, and nothing is negative");
   TRY(mem_alloc(&a, 1, sizeof *a, error));
-  a->options = (xt_analysis_options){.bootstrap = wanted.bootstrap ? wanted.bootstrap : 2000,
-                                     .permutations = wanted.permutations ? wanted.permutations : 9999,
-                                     .seed = wanted.seed ? wanted.seed : 1,
-                                     .confidence = wanted.confidence > 0 ? wanted.confidence : 0.95,
-                                     .threads = wanted.threads ? wanted.threads : system_processors(),
-                                     .memory = wanted.memory};
+  a->options =
+      (xt_analysis_options){.bootstrap = wanted.bootstrap ? wanted.bootstrap : 2000,
+                            .permutations = wanted.permutations ? wanted.permutations : 9999,
+                            .seed = wanted.seed ? wanted.seed : 1,
+                            .confidence = wanted.confidence > 0 ? wanted.confidence : 0.95,
+                            .threads = wanted.threads ? wanted.threads : system_processors(),
+                            .memory = wanted.memory};
   xt_status status = load(a, store, error);
   if (!status) status = fill_in(a, error);
-  if (status) xt_analysis_free(a);
-  else *out = a;
+  if (status)
+    xt_analysis_free(a);
+  else
+    *out = a;
   return status;
 }
 
-xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
+xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out,
+                             xt_error *error) {
   return create(store, options, fill, out, error);
 }
 
-xt_status analysis_create_comparisons(xt_store *store, const xt_analysis_options *options, xt_analysis **out, xt_error *error) {
+xt_status analysis_create_comparisons(xt_store *store, const xt_analysis_options *options,
+                                      xt_analysis **out, xt_error *error) {
   return create(store, options, fill_comparisons, out, error);
 }
 
 size_t xt_analysis_count(const xt_analysis *a) { return a->count; }
-const xt_group *xt_analysis_get(const xt_analysis *a, size_t index) { return index < a->count ? &a->groups[index].group : NULL; }
+const xt_group *xt_analysis_get(const xt_analysis *a, size_t index) {
+  return index < a->count ? &a->groups[index].group : NULL;
+}
 size_t xt_analysis_unscored(const xt_analysis *a) { return a->unscored; }
-const xt_group *xt_analysis_get_unscored(const xt_analysis *a, size_t index) { return index < a->unscored ? &a->groups[a->count + index].group : NULL; }
+const xt_group *xt_analysis_get_unscored(const xt_analysis *a, size_t index) {
+  return index < a->unscored ? &a->groups[a->count + index].group : NULL;
+}
 const xt_coverage *xt_analysis_coverage(const xt_analysis *a) { return a->coverage; }

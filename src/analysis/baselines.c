@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What needs no transplant: the source prompt's own answer, the better of it and the target's, and several sampled answers. They
- * decide what an upper bound means. */
+/* What needs no transplant: the source prompt's own answer, the better of it and the target's, and
+ * several sampled answers. They decide what an upper bound means. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,9 +9,10 @@
 #include "analysis/bits.h"
 #include "base/mem.h"
 
-/* ---- the source prompt's own answer --------------------------------------------------------------- */
+/* ---- the source prompt's own answer ---------------------------------------------------------- */
 
-/* What a source's answer is scored with: the instance of the same question in the source's own language, where the group has it. */
+/* What a source's answer is scored with: the instance of the same question in the source's own
+ * language, where the group has it. */
 static const AnalysisInstance *scored_as(const AnalysisGroup *g, size_t i) {
   const AnalysisInstance *instance = &g->instances[i];
   if (!g->group.parallel || strcmp(instance->lang, instance->source_lang) == 0) return instance;
@@ -19,21 +20,26 @@ static const AnalysisInstance *scored_as(const AnalysisGroup *g, size_t i) {
     const xt_group_language *language = &g->group.languages[l];
     if (strcmp(language->name, instance->source_lang) != 0) continue;
     for (size_t k = language->first; k < language->first + language->count; k++)
-      if (g->instances[k].question == instance->question && g->instances[k].gold) return &g->instances[k];
+      if (g->instances[k].question == instance->question && g->instances[k].gold)
+        return &g->instances[k];
   }
   return instance;
 }
 
 /* bits: [3][words of instances]: there, right, right or right untouched. */
-static xt_status score_sources(const xt_analysis *a, const AnalysisGroup *g, uint64_t *bits, xt_error *error) {
+static xt_status score_sources(const xt_analysis *a, const AnalysisGroup *g, uint64_t *bits,
+                               xt_error *error) {
   const size_t words = bits_words(g->group.instances);
   for (size_t i = 0; i < g->group.instances; i++) {
     const AnalysisInstance *instance = &g->instances[i];
-    if (!instance->scored || instance->source_text == TEXT_ABSENT || !a->texts[instance->source_text].text) continue;
+    if (!instance->scored || instance->source_text == TEXT_ABSENT ||
+        !a->texts[instance->source_text].text)
+      continue;
     const AnalysisInstance *as = scored_as(g, i);
     const AnalysisText *text = &a->texts[instance->source_text];
     bool right = false;
-    TRY(xt_task_score(g->group.benchmark, as->choices, as->choice_count, text->text, text->length, as->gold, &right, error));
+    TRY(xt_task_score(g->group.benchmark, as->choices, as->choice_count, text->text, text->length,
+                      as->gold, &right, error));
     bits_set(bits, i);
     if (right) bits_set(bits + words, i);
     if (right || instance->vanilla_correct) bits_set(bits + 2 * words, i);
@@ -47,14 +53,17 @@ static xt_status sources(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, x
   TRY(mem_alloc(&bits, 3 * words, sizeof *bits, error));
   xt_status status = g->group.benchmark ? score_sources(a, g, bits, error) : XT_STATUS_OK;
   if (!status) status = scores_of_bits(a, g, bits + words, bits, &g->group.source, error);
-  if (!status) status = compare_systems(a, g, b, bits, bits + words, g->vanilla, &g->group.source_gain, error);
+  if (!status)
+    status = compare_systems(a, g, b, bits, bits + words, g->vanilla, &g->group.source_gain, error);
   if (!status) status = scores_of_bits(a, g, bits + 2 * words, bits, &g->group.oracle, error);
-  if (!status) status = compare_systems(a, g, b, bits, bits + 2 * words, g->vanilla, &g->group.oracle_gain, error);
+  if (!status)
+    status =
+        compare_systems(a, g, b, bits, bits + 2 * words, g->vanilla, &g->group.oracle_gain, error);
   free(bits);
   return status;
 }
 
-/* ---- pass@n --------------------------------------------------------------------------------------- */
+/* ---- pass@n ---------------------------------------------------------------------------------- */
 
 double xt_pass_at(size_t drawn, size_t right, size_t n) {
   if (n == 0 || drawn < n || right > drawn) return NAN;
@@ -66,41 +75,53 @@ double xt_pass_at(size_t drawn, size_t right, size_t n) {
   return 1 - none;
 }
 
-static xt_status pass_scores(xt_analysis *a, const AnalysisGroup *g, const AnalysisSamples *s, size_t n, double *values, xt_pass_result *out, xt_error *error) {
+static xt_status pass_scores(xt_analysis *a, const AnalysisGroup *g, const AnalysisSamples *s,
+                             size_t n, double *values, xt_pass_result *out, xt_error *error) {
   const size_t count = g->group.instances;
   for (size_t i = 0; i < count; i++) {
     const bool there = g->instances[i].scored && s->counts[i].drawn >= n;
     values[i] = there ? xt_pass_at(s->counts[i].drawn, s->counts[i].right, n) : 0;
     values[count + i] = there;
   }
-  *out = (xt_pass_result){.temperature = s->settings.temperature, .top_p = s->settings.top_p, .seed = s->settings.seed, .n = n};
+  *out = (xt_pass_result){.temperature = s->settings.temperature,
+                          .top_p = s->settings.top_p,
+                          .seed = s->settings.seed,
+                          .n = n};
   return scores_of(a, g, (Measured){values, values + count}, false, &out->scores, error);
 }
 
 /* n: 1, 2, 4 and so on, the model's layers, and as many as any instance has. */
-static bool is_asked(const xt_analysis *a, size_t n, size_t most) { return (n & (n - 1)) == 0 || n == (size_t)a->layers || n == most; }
+static bool is_asked(const xt_analysis *a, size_t n, size_t most) {
+  return (n & (n - 1)) == 0 || n == (size_t)a->layers || n == most;
+}
 
 static xt_status passes(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   double *values;
   size_t room = 0;
   xt_pass_result *results;
-  for (size_t s = 0; s < g->sample_count; s++) room += 66; /* powers of two below 2^64, and two more */
+  for (size_t s = 0; s < g->sample_count; s++)
+    room += 66; /* powers of two below 2^64, and two
+                                                              more */
   TRY(arena_alloc(&a->arena, &results, room, sizeof *results, error));
   TRY(mem_alloc(&values, 2 * g->group.instances, sizeof *values, error));
   xt_status status = XT_STATUS_OK;
   for (size_t s = 0; s < g->sample_count && !status; s++) {
     size_t most = 0;
     for (size_t i = 0; i < g->group.instances; i++)
-      if (g->instances[i].scored && g->samples[s].counts[i].drawn > most) most = g->samples[s].counts[i].drawn;
+      if (g->instances[i].scored && g->samples[s].counts[i].drawn > most)
+        most = g->samples[s].counts[i].drawn;
     for (size_t n = 1; n <= most && !status; n++)
-      if (is_asked(a, n, most)) status = pass_scores(a, g, &g->samples[s], n, values, &results[g->group.pass_count++], error);
+      if (is_asked(a, n, most))
+        status =
+            pass_scores(a, g, &g->samples[s], n, values, &results[g->group.pass_count++], error);
   }
   g->group.passes = results;
   free(values);
   return status;
 }
 
-xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error) {
+xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
+                             xt_error *error) {
   TRY(sources(a, g, b, error));
   return passes(a, g, error);
 }

@@ -10,8 +10,12 @@
 #define BITS_WORD 64
 
 static inline size_t bits_words(size_t count) { return (count + BITS_WORD - 1) / BITS_WORD; }
-static inline void bits_set(uint64_t *bits, size_t at) { bits[at / BITS_WORD] |= (uint64_t)1 << (at % BITS_WORD); }
-static inline bool bits_get(const uint64_t *bits, size_t at) { return bits[at / BITS_WORD] >> (at % BITS_WORD) & 1; }
+static inline void bits_set(uint64_t *bits, size_t at) {
+  bits[at / BITS_WORD] |= (uint64_t)1 << (at % BITS_WORD);
+}
+static inline bool bits_get(const uint64_t *bits, size_t at) {
+  return bits[at / BITS_WORD] >> (at % BITS_WORD) & 1;
+}
 static inline size_t bits_count_word(uint64_t word) { return (size_t)__builtin_popcountll(word); }
 
 /* The bits of word `word` that are in [first, first + count). */

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Whether a text is empty, or white space alone: it is in no language, though fastText calls it English. */
+/* Whether a text is empty, or white space alone: it is in no language, though fastText calls it
+ * English. */
 static inline bool text_is_blank(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
     if (!strchr(" \t\r\n\v\f", text[i]) || text[i] == 0) return false;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Instance-aware upper bounds: for each fixed source or target layer, an instance counts if any of its N candidates is right.
- * Instances that lack a candidate are left out: fewer candidates are another, smaller bound.
+/* Instance-aware upper bounds: for each fixed source or target layer, an instance counts if any of
+ * its N candidates is right. Instances that lack a candidate are left out: fewer candidates are
+ * another, smaller bound.
  *
- * Such a bound grows with the number of candidates even where they are guesses. What guessing gives is the same responses
- * scored against the gold answers of the other questions of the language, each of them in turn. */
+ * Such a bound grows with the number of candidates even where they are guesses. What guessing gives
+ * is the same responses scored against the gold answers of the other questions of the language,
+ * each of them in turn. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +22,18 @@ static size_t cell_at(const xt_analysis *a, bool source, size_t layer, size_t ot
   return source ? layer * n + other : other * n + layer;
 }
 
-static xt_layer_result *layer_results(const xt_site_result *site, bool source) { return (xt_layer_result *)(uintptr_t)(source ? site->sources : site->targets); }
+static xt_layer_result *layer_results(const xt_site_result *site, bool source) {
+  return (xt_layer_result *)(uintptr_t)(source ? site->sources : site->targets);
+}
 
-/* ---- chance: the gold answers of the other questions --------------------------------------------- */
+/* ---- chance: the gold answers of the other questions ----------------------------------------- */
 
 /* One language's gold answers, each once. */
 typedef struct Golds {
   GoldMatch *matches; /* [distinct] */
   size_t *counts;     /* [distinct]: scored instances that have it */
   size_t distinct, scored;
-  size_t *own;        /* [instances of the language]: which of them each scored instance has */
+  size_t *own; /* [instances of the language]: which of them each scored instance has */
 } Golds;
 
 typedef struct Chance {
@@ -38,11 +42,13 @@ typedef struct Chance {
   const xt_group_language *language;
   Golds golds;
   size_t layers, words; /* words: of bits of distinct golds */
-  double *values;       /* [sites][source or target][layers][instances], then [instances] of the untouched run; NaN: none */
+  double *values;       /* [sites][source or target][layers][instances], then [instances] of the
+                           untouched run; NaN: none */
   uint64_t **masks;     /* [threads][texts of an instance, and 1][words] */
-  uint32_t **seen;      /* [threads][texts of the analysis]: which mask, while `stamp` is the instance */
+  uint32_t **seen;      /* [threads][texts of the analysis]: which mask, while `stamp` is the
+                           instance */
   uint32_t **stamp;
-  xt_error *errors;     /* [threads] */
+  xt_error *errors; /* [threads] */
   xt_status *statuses;
 } Chance;
 
@@ -51,14 +57,16 @@ static double *values_of(const Chance *k, size_t site, bool source, size_t layer
 }
 
 /* Against which distinct golds a text is right. */
-static xt_status text_mask(const Chance *k, const AnalysisInstance *instance, uint32_t text, uint64_t *mask, xt_error *error) {
+static xt_status text_mask(const Chance *k, const AnalysisInstance *instance, uint32_t text,
+                           uint64_t *mask, xt_error *error) {
   const AnalysisText *t = &k->a->texts[text];
   bool *right = NULL;
   memset(mask, 0, k->words * sizeof *mask);
   if (!t->text) return XT_STATUS_OK;
   TRY(mem_alloc(&right, k->golds.distinct, sizeof *right, error));
-  const xt_status status = gold_match_all(k->g->group.benchmark, instance->choices, instance->choice_count, t->text, t->length, k->golds.matches,
-                                          k->golds.distinct, right, error);
+  const xt_status status =
+      gold_match_all(k->g->group.benchmark, instance->choices, instance->choice_count, t->text,
+                     t->length, k->golds.matches, k->golds.distinct, right, error);
   for (size_t d = 0; d < k->golds.distinct && !status; d++)
     if (right[d]) bits_set(mask, d);
   free(right);
@@ -74,7 +82,8 @@ static double share_of(const Chance *k, size_t own, const uint64_t *mask) {
 }
 
 /* The mask of a text, made once for each that an instance has. */
-static xt_status find_mask(Chance *k, size_t instance, uint32_t text, int thread, size_t *made, const uint64_t **out, xt_error *error) {
+static xt_status find_mask(Chance *k, size_t instance, uint32_t text, int thread, size_t *made,
+                           const uint64_t **out, xt_error *error) {
   uint32_t *seen = k->seen[thread], *stamp = k->stamp[thread];
   uint64_t *masks = k->masks[thread];
   if (stamp[text] != instance + 1) {
@@ -86,7 +95,9 @@ static xt_status find_mask(Chance *k, size_t instance, uint32_t text, int thread
   return XT_STATUS_OK;
 }
 
-static xt_status layer_chance(Chance *k, size_t i, size_t own, size_t site, bool source, size_t layer, uint64_t *any, int thread, size_t *made, xt_error *error) {
+static xt_status layer_chance(Chance *k, size_t i, size_t own, size_t site, bool source,
+                              size_t layer, uint64_t *any, int thread, size_t *made,
+                              xt_error *error) {
   const xt_analysis *a = k->a;
   const uint32_t *texts = k->g->sites[site].texts + i * (size_t)a->cells;
   const uint64_t *mask;
@@ -112,13 +123,15 @@ static xt_status instance_chance(Chance *k, size_t at, int thread, xt_error *err
   values_of(k, k->g->site_count, false, 0)[i] = share_of(k, own, mask);
   for (size_t site = 0; site < k->g->site_count; site++)
     for (int source = 0; source < 2; source++)
-      for (size_t layer = 0; layer < k->layers; layer++) TRY(layer_chance(k, i, own, site, source, layer, any, thread, &made, error));
+      for (size_t layer = 0; layer < k->layers; layer++)
+        TRY(layer_chance(k, i, own, site, source, layer, any, thread, &made, error));
   return XT_STATUS_OK;
 }
 
 static void chance_body(void *context, size_t item, int thread) {
   Chance *k = context;
-  if (k->statuses[thread] == XT_STATUS_OK) k->statuses[thread] = instance_chance(k, item, thread, &k->errors[thread]);
+  if (k->statuses[thread] == XT_STATUS_OK)
+    k->statuses[thread] = instance_chance(k, item, thread, &k->errors[thread]);
 }
 
 static void free_golds(Golds *golds) {
@@ -139,8 +152,11 @@ static xt_status find_golds(Chance *k, xt_error *error) {
   for (size_t i = 0; i < language->count; i++) {
     size_t known = 0;
     if (!instances[i].scored) continue;
-    while (known < golds->distinct && strcmp(golds->matches[known].gold, instances[i].gold) != 0) known++;
-    if (known == golds->distinct) TRY(gold_match_init(k->g->group.benchmark, instances[i].gold, &golds->matches[golds->distinct++], error));
+    while (known < golds->distinct && strcmp(golds->matches[known].gold, instances[i].gold) != 0)
+      known++;
+    if (known == golds->distinct)
+      TRY(gold_match_init(k->g->group.benchmark, instances[i].gold,
+                          &golds->matches[golds->distinct++], error));
     golds->own[i] = known;
     golds->counts[known]++;
     golds->scored++;
@@ -154,7 +170,8 @@ static size_t masks_most(const Chance *k) { return k->g->site_count * (size_t)k-
 
 static xt_status alloc_masks(Chance *k, size_t threads, xt_error *error) {
   TRY(analysis_claim(k->a, threads * masks_most(k), k->words * sizeof **k->masks, error));
-  analysis_release(k->a, threads * masks_most(k), k->words * sizeof **k->masks); /* they do not outlive the language */
+  /* they do not outlive the language */
+  analysis_release(k->a, threads * masks_most(k), k->words * sizeof **k->masks);
   for (size_t t = 0; t < threads; t++) {
     free(k->masks[t]);
     k->masks[t] = NULL;
@@ -181,8 +198,10 @@ static xt_status chance_of_languages(Chance *k, size_t threads, xt_error *error)
 }
 
 /* Fills *out with k->values. */
-static xt_status find_chance(xt_analysis *a, const AnalysisGroup *g, double **out, xt_error *error) {
-  const size_t threads = (size_t)a->options.threads, count = (g->site_count * 2 * (size_t)a->layers + 1) * g->group.instances;
+static xt_status find_chance(xt_analysis *a, const AnalysisGroup *g, double **out,
+                             xt_error *error) {
+  const size_t threads = (size_t)a->options.threads,
+               count = (g->site_count * 2 * (size_t)a->layers + 1) * g->group.instances;
   Chance k = {.a = a, .g = g, .layers = (size_t)a->layers};
   xt_status status;
   TRY_DONE(mem_alloc(&k.values, count, sizeof *k.values, error));
@@ -212,20 +231,23 @@ done:
   return status;
 }
 
-/* ---- the bounds --------------------------------------------------------------------------------- */
+/* ---- the bounds ------------------------------------------------------------------------------ */
 
 typedef struct Bounds {
   xt_analysis *a;
   const AnalysisGroup *g;
   const Bootstrap *b;
-  double *chance;                              /* of find_chance */
-  uint64_t *right, *complete;                  /* [words of instances] */
-  double *sums, *above, *weights, *both;       /* [instances]; both: have a chance too */
+  double *chance;                        /* of find_chance */
+  uint64_t *right, *complete;            /* [words of instances] */
+  double *sums, *above, *weights, *both; /* [instances]; both: have a chance too */
   double *samples;
 } Bounds;
 
-/* Intervals of `chance` and of `right` - `chance`, of the instances in `complete` that have a chance. */
-static xt_status above_chance(Bounds *k, const double *chance, xt_scores *scores, double interval[2], double *above, double above_interval[2], xt_error *error) {
+/* Intervals of `chance` and of `right` - `chance`, of the instances in `complete` that have a
+ * chance. */
+static xt_status above_chance(Bounds *k, const double *chance, xt_scores *scores,
+                              double interval[2], double *above, double above_interval[2],
+                              xt_error *error) {
   const size_t n = k->g->group.instances;
   double sum = 0, weight = 0;
   for (size_t i = 0; i < n; i++) {
@@ -237,12 +259,16 @@ static xt_status above_chance(Bounds *k, const double *chance, xt_scores *scores
   }
   *above = weight > 0 ? sum / weight : (double)NAN;
   TRY(scores_of(k->a, k->g, (Measured){k->sums, k->both}, false, scores, error));
-  if (interval) TRY(bootstrap_interval(k->a, k->g, k->b, (Measured){k->sums, k->both}, 0, n, k->samples, &interval[0], &interval[1], error));
-  return bootstrap_interval(k->a, k->g, k->b, (Measured){k->above, k->both}, 0, n, k->samples, &above_interval[0], &above_interval[1], error);
+  if (interval)
+    TRY(bootstrap_interval(k->a, k->g, k->b, (Measured){k->sums, k->both}, 0, n, k->samples,
+                           &interval[0], &interval[1], error));
+  return bootstrap_interval(k->a, k->g, k->b, (Measured){k->above, k->both}, 0, n, k->samples,
+                            &above_interval[0], &above_interval[1], error);
 }
 
 /* Which instances have all candidates of a layer, and which of them a right one. */
-static void find_complete(Bounds *k, const AnalysisSite *s, bool source, size_t layer, xt_layer_result *out) {
+static void find_complete(Bounds *k, const AnalysisSite *s, bool source, size_t layer,
+                          xt_layer_result *out) {
   const size_t words = bits_words(k->g->group.instances);
   size_t candidates = 0, some = 0;
   for (size_t w = 0; w < words; w++) {
@@ -262,7 +288,8 @@ static void find_complete(Bounds *k, const AnalysisSite *s, bool source, size_t 
   out->candidates = some ? (double)candidates / (double)some : 0;
 }
 
-static xt_status layer_bound(Bounds *k, size_t site, bool source, size_t layer, xt_layer_result *out, xt_error *error) {
+static xt_status layer_bound(Bounds *k, size_t site, bool source, size_t layer,
+                             xt_layer_result *out, xt_error *error) {
   const size_t n = k->g->group.instances;
   double chance[2], above[2];
   xt_scores vanilla;
@@ -274,8 +301,10 @@ static xt_status layer_bound(Bounds *k, size_t site, bool source, size_t layer, 
     k->weights[i] = bits_get(k->complete, i);
     k->sums[i] = bits_get(k->complete, i) && bits_get(k->right, i);
   }
-  TRY(bootstrap_interval(k->a, k->g, k->b, (Measured){k->sums, k->weights}, 0, n, k->samples, &out->bound_low, &out->bound_high, error));
-  TRY(above_chance(k, k->chance + ((site * 2 + source) * (size_t)k->a->layers + layer) * n, &out->chance_scores, chance, &out->above, above, error));
+  TRY(bootstrap_interval(k->a, k->g, k->b, (Measured){k->sums, k->weights}, 0, n, k->samples,
+                         &out->bound_low, &out->bound_high, error));
+  TRY(above_chance(k, k->chance + ((site * 2 + source) * (size_t)k->a->layers + layer) * n,
+                   &out->chance_scores, chance, &out->above, above, error));
   out->chance = out->chance_scores.overall.value;
   out->chance_low = chance[0];
   out->chance_high = chance[1];
@@ -289,8 +318,9 @@ static xt_status vanilla_chance(Bounds *k, xt_group *out, xt_error *error) {
   double above[2];
   memcpy(k->right, k->g->vanilla, words * sizeof *k->right);
   memcpy(k->complete, k->g->scored, words * sizeof *k->complete);
-  TRY(above_chance(k, k->chance + k->g->site_count * 2 * (size_t)k->a->layers * k->g->group.instances, &out->vanilla_chance_scores, NULL, &out->vanilla_above,
-                   above, error));
+  TRY(above_chance(k,
+                   k->chance + k->g->site_count * 2 * (size_t)k->a->layers * k->g->group.instances,
+                   &out->vanilla_chance_scores, NULL, &out->vanilla_above, above, error));
   out->vanilla_chance = out->vanilla_chance_scores.overall.value;
   out->vanilla_above_low = above[0];
   out->vanilla_above_high = above[1];
@@ -315,7 +345,8 @@ xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   for (size_t i = 0; i < g->site_count; i++)
     for (int source = 0; source < 2; source++)
       for (size_t layer = 0; layer < (size_t)a->layers; layer++)
-        TRY_DONE(layer_bound(&k, i, source, layer, &layer_results(&g->group.sites[i], source)[layer], error));
+        TRY_DONE(layer_bound(&k, i, source, layer,
+                             &layer_results(&g->group.sites[i], source)[layer], error));
 done:
   bootstrap_free(&b);
   free(k.chance);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One system against another on the instances that both answered: the coarse strategy and those of `select` against the
- * untouched model, by language and level. */
+/* One system against another on the instances that both answered: the coarse strategy and those of
+ * `select` against the untouched model, by language and level. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 #include "analysis/statistics.h"
 #include "base/mem.h"
 
-static const xt_difference nothing = {.gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN};
+static const xt_difference nothing = {
+    .gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN};
 
 typedef struct Pair {
   xt_analysis *a;
@@ -34,7 +35,8 @@ static xt_status pair_alloc(Pair *k, xt_error *error) {
   const AnalysisGroup *g = k->g;
   TRY(mem_alloc(&k->gained, g->group.instances, sizeof *k->gained, error));
   TRY(mem_alloc(&k->there, g->group.instances, sizeof *k->there, error));
-  TRY(mem_alloc(&k->samples, (g->group.language_count + 1) * (size_t)k->b->samples, sizeof *k->samples, error));
+  TRY(mem_alloc(&k->samples, (g->group.language_count + 1) * (size_t)k->b->samples,
+                sizeof *k->samples, error));
   TRY(mem_alloc(&k->by_question, g->questions, sizeof *k->by_question, error));
   return mem_alloc(&k->seen, g->questions + g->strata, sizeof *k->seen, error);
 }
@@ -51,13 +53,17 @@ static void count_range(Pair *k, size_t first, size_t count, double share, xt_di
 
 static xt_status test(Pair *k, xt_difference *d, xt_error *error) {
   d->mcnemar = xt_mcnemar_exact(d->won, d->lost);
-  return xt_sign_flip(k->by_question, k->g->questions, k->a->options.permutations, k->a->options.seed, &d->p, error);
+  return xt_sign_flip(k->by_question, k->g->questions, k->a->options.permutations,
+                      k->a->options.seed, &d->p, error);
 }
 
-static void clear_questions(Pair *k) { memset(k->by_question, 0, k->g->questions * sizeof *k->by_question); }
+static void clear_questions(Pair *k) {
+  memset(k->by_question, 0, k->g->questions * sizeof *k->by_question);
+}
 
 /* A language, or all. Leaves the sampled gains in `samples`, in the samples' order. */
-static xt_status compare_range(Pair *k, size_t first, size_t count, double *samples, xt_difference *out, xt_error *error) {
+static xt_status compare_range(Pair *k, size_t first, size_t count, double *samples,
+                               xt_difference *out, xt_error *error) {
   const size_t number = (size_t)k->b->samples;
   double *sorted;
   *out = nothing;
@@ -76,23 +82,30 @@ static xt_status compare_range(Pair *k, size_t first, size_t count, double *samp
   return XT_STATUS_OK;
 }
 
-static bool in_level(const Pair *k, const xt_difference *languages, size_t l, int level) { return k->g->group.languages[l].level == level && languages[l].count; }
+static bool in_level(const Pair *k, const xt_difference *languages, size_t l, int level) {
+  return k->g->group.languages[l].level == level && languages[l].count;
+}
 
 /* Of a level's instances alone. */
-static xt_status level_extent(Pair *k, const xt_difference *languages, int level, Extent *out, xt_error *error) {
+static xt_status level_extent(Pair *k, const xt_difference *languages, int level, Extent *out,
+                              xt_error *error) {
   double *weights;
   TRY(mem_alloc(&weights, k->g->group.instances, sizeof *weights, error));
   for (size_t l = 0; l < k->g->group.language_count; l++) {
     const xt_group_language *language = &k->g->group.languages[l];
-    if (in_level(k, languages, l, level)) memcpy(weights + language->first, k->there + language->first, language->count * sizeof *weights);
+    if (in_level(k, languages, l, level))
+      memcpy(weights + language->first, k->there + language->first,
+             language->count * sizeof *weights);
   }
   *out = extent_of(k->g, weights, 0, k->g->group.instances, k->seen);
   free(weights);
   return XT_STATUS_OK;
 }
 
-/* Mean of the languages' gains. Where all have as many instances the differences are counted whole, which tests exactly. */
-static xt_status compare_level(Pair *k, const xt_difference *languages, int level, xt_difference *out, xt_error *error) {
+/* Mean of the languages' gains. Where all have as many instances the differences are counted whole,
+ * which tests exactly. */
+static xt_status compare_level(Pair *k, const xt_difference *languages, int level,
+                               xt_difference *out, xt_error *error) {
   const size_t number = (size_t)k->b->samples;
   double *mean = k->samples + k->g->group.language_count * number;
   size_t n = 0, size = 0;
@@ -111,9 +124,11 @@ static xt_status compare_level(Pair *k, const xt_difference *languages, int leve
   out->gain = 0;
   for (size_t l = 0; l < k->g->group.language_count; l++) {
     if (!in_level(k, languages, l, level)) continue;
-    count_range(k, k->g->group.languages[l].first, k->g->group.languages[l].count, equal ? 1 : 1 / (double)languages[l].count, out);
+    count_range(k, k->g->group.languages[l].first, k->g->group.languages[l].count,
+                equal ? 1 : 1 / (double)languages[l].count, out);
     out->gain += languages[l].gain / (double)n;
-    for (size_t i = 0; i < number; i++) mean[i] += k->samples[l * number + i] / (double)n; /* NaN if one is */
+    /* NaN if one is */
+    for (size_t i = 0; i < number; i++) mean[i] += k->samples[l * number + i] / (double)n;
   }
   TRY(test(k, out, error));
   TRY(level_extent(k, languages, level, &extent, error));
@@ -122,37 +137,46 @@ static xt_status compare_level(Pair *k, const xt_difference *languages, int leve
   return XT_STATUS_OK;
 }
 
-xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison *out, xt_error *error) {
+xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison *out,
+                          xt_error *error) {
   xt_difference *languages;
   TRY(arena_alloc(&a->arena, &languages, g->group.language_count, sizeof *languages, error));
   for (size_t l = 0; l < g->group.language_count; l++) languages[l] = nothing;
-  *out = (xt_comparison){.overall = nothing, .levels = {nothing, nothing, nothing}, .languages = languages};
+  *out = (xt_comparison){
+      .overall = nothing, .levels = {nothing, nothing, nothing}, .languages = languages};
   return XT_STATUS_OK;
 }
 
-xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b, const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
+xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
+                          const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
                           xt_comparison *out, xt_error *error) {
   Pair k = {.a = a, .g = g, .b = b};
   xt_status status;
   TRY(comparison_none(a, g, out, error));
-  TRY(analysis_claim(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples, error));
+  TRY(analysis_claim(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples,
+                     error));
   analysis_release(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples);
   TRY_DONE(pair_alloc(&k, error));
   for (size_t i = 0; i < g->group.instances; i++) {
     k.there[i] = bits_get(present, i);
-    k.gained[i] = bits_get(present, i) ? (double)bits_get(right, i) - (double)bits_get(baseline, i) : 0;
+    k.gained[i] =
+        bits_get(present, i) ? (double)bits_get(right, i) - (double)bits_get(baseline, i) : 0;
   }
   xt_difference *languages = (xt_difference *)(uintptr_t)out->languages;
   for (size_t l = 0; l < g->group.language_count; l++)
-    TRY_DONE(compare_range(&k, g->group.languages[l].first, g->group.languages[l].count, k.samples + l * (size_t)b->samples, &languages[l], error));
-  for (int level = 0; level < XT_LEVEL_COUNT; level++) TRY_DONE(compare_level(&k, languages, level, &out->levels[level], error));
-  TRY_DONE(compare_range(&k, 0, g->group.instances, k.samples + g->group.language_count * (size_t)b->samples, &out->overall, error));
+    TRY_DONE(compare_range(&k, g->group.languages[l].first, g->group.languages[l].count,
+                           k.samples + l * (size_t)b->samples, &languages[l], error));
+  for (int level = 0; level < XT_LEVEL_COUNT; level++)
+    TRY_DONE(compare_level(&k, languages, level, &out->levels[level], error));
+  TRY_DONE(compare_range(&k, 0, g->group.instances,
+                         k.samples + g->group.language_count * (size_t)b->samples, &out->overall,
+                         error));
 done:
   pair_free(&k);
   return status;
 }
 
-/* ---- what is compared --------------------------------------------------------------------------- */
+/* ---- what is compared ------------------------------------------------------------------------ */
 
 /* The instances that each of several systems answered, and those that it has right. */
 typedef struct System {
@@ -175,7 +199,8 @@ static const AnalysisSite *find_site(const AnalysisGroup *g, const char *name) {
 }
 
 /* Scores of a site's coarse configuration, and what it gains. */
-static xt_status coarse_at(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, const char *site, uint64_t *none, xt_scores *scores, xt_comparison *gain,
+static xt_status coarse_at(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, const char *site,
+                           uint64_t *none, xt_scores *scores, xt_comparison *gain,
                            xt_error *error) {
   System coarse = site ? coarse_of(a, g, find_site(g, site)) : (System){NULL, NULL};
   if (!coarse.present) coarse = (System){none, none};
@@ -183,7 +208,8 @@ static xt_status coarse_at(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
   return compare_systems(a, g, b, coarse.present, coarse.right, g->vanilla, gain, error);
 }
 
-static void selected_bits(const AnalysisGroup *g, const AnalysisSite *s, const char *strategy, size_t words, uint64_t *present, uint64_t *right) {
+static void selected_bits(const AnalysisGroup *g, const AnalysisSite *s, const char *strategy,
+                          size_t words, uint64_t *present, uint64_t *right) {
   memset(present, 0, words * sizeof *present);
   memset(right, 0, words * sizeof *right);
   for (size_t i = 0; i < s->selection_count; i++) {
@@ -198,7 +224,8 @@ static void selected_bits(const AnalysisGroup *g, const AnalysisSite *s, const c
 }
 
 /* bits: room for three sets. */
-static xt_status compare_strategies(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, const AnalysisSite *s, uint64_t *bits, xt_site_result *out,
+static xt_status compare_strategies(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
+                                    const AnalysisSite *s, uint64_t *bits, xt_site_result *out,
                                     xt_error *error) {
   const size_t words = bits_words(g->group.instances);
   const System coarse = coarse_of(a, g, s);
@@ -216,13 +243,16 @@ static xt_status compare_strategies(xt_analysis *a, AnalysisGroup *g, const Boot
     result->name = a->strategies[k];
     TRY(scores_of_bits(a, g, right, present, &result->scores, error));
     TRY(compare_systems(a, g, b, present, right, g->vanilla, &result->vanilla, error));
-    for (size_t w = 0; w < words; w++) both[w] = coarse.present ? present[w] & coarse.present[w] : 0;
-    TRY(compare_systems(a, g, b, both, right, coarse.right ? coarse.right : g->vanilla, &result->coarse, error));
+    for (size_t w = 0; w < words; w++)
+      both[w] = coarse.present ? present[w] & coarse.present[w] : 0;
+    TRY(compare_systems(a, g, b, both, right, coarse.right ? coarse.right : g->vanilla,
+                        &result->coarse, error));
   }
   return XT_STATUS_OK;
 }
 
-xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error) {
+xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
+                               xt_error *error) {
   const char *site = NULL;
   int source, target;
   uint64_t *bits;
@@ -230,9 +260,12 @@ xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap
   if (g->group.benchmark) xt_coarse(g->group.benchmark, a->layers, &site, &source, &target);
   const char *released = site && strcmp(site, "attn") == 0 ? "attn-released" : NULL;
   xt_status status = coarse_at(a, g, b, site, bits, &g->group.coarse, &g->group.coarse_gain, error);
-  if (!status) status = coarse_at(a, g, b, released, bits, &g->group.coarse_released, &g->group.coarse_released_gain, error);
+  if (!status)
+    status = coarse_at(a, g, b, released, bits, &g->group.coarse_released,
+                       &g->group.coarse_released_gain, error);
   for (size_t s = 0; s < g->site_count && !status; s++)
-    status = compare_strategies(a, g, b, &g->sites[s], bits, (xt_site_result *)(uintptr_t)&g->group.sites[s], error);
+    status = compare_strategies(a, g, b, &g->sites[s], bits,
+                                (xt_site_result *)(uintptr_t)&g->group.sites[s], error);
   free(bits);
   return status;
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How much of what sweeps set out to do is there.
  *
- * Questions are known by their keys, so that plans that overlap (a limit that was raised, shards, the same sweep again) count each
- * once. What is there without a plan, such as from a store of schema 1, counts as planned. */
+ * Questions are known by their keys, so that plans that overlap (a limit that was raised, shards,
+ * the same sweep again) count each once. What is there without a plan, such as from a store of
+ * schema 1, counts as planned. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,9 +12,10 @@
 #include "base/mem.h"
 #include "store/store_plans.h"
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-static xt_status copy_text(CoverageBuilder *b, const char *text, const char **out, xt_error *error) {
+static xt_status copy_text(CoverageBuilder *b, const char *text, const char **out,
+                           xt_error *error) {
   const size_t length = strlen(text);
   char *copy;
   TRY(arena_alloc(&b->out->arena, &copy, length + 1, 1, error));
@@ -22,7 +24,8 @@ static xt_status copy_text(CoverageBuilder *b, const char *text, const char **ou
   return XT_STATUS_OK;
 }
 
-static xt_status find_site(CoverageBuilder *b, CoverageRow *row, const char *name, CoverageSite **out, xt_error *error) {
+static xt_status find_site(CoverageBuilder *b, CoverageRow *row, const char *name,
+                           CoverageSite **out, xt_error *error) {
   for (size_t i = 0; i < row->site_count; i++)
     if (strcmp(row->sites[i].out.site, name) == 0) {
       *out = &row->sites[i];
@@ -37,12 +40,15 @@ static xt_status find_site(CoverageBuilder *b, CoverageRow *row, const char *nam
   return XT_STATUS_OK;
 }
 
-static xt_status find_row(CoverageBuilder *b, const char *task, const char *source_lang, bool cot, const char *lang, size_t *out, xt_error *error) {
+static xt_status find_row(CoverageBuilder *b, const char *task, const char *source_lang, bool cot,
+                          const char *lang, size_t *out, xt_error *error) {
   const char *pivot = group_pivot(task, source_lang);
   for (size_t i = b->row_count; i-- > 0;) {
     const xt_coverage_row *r = &b->rows[i].out;
     *out = i;
-    if (strcmp(r->lang, lang) == 0 && strcmp(r->task, task) == 0 && strcmp(r->pivot, pivot) == 0 && r->cot == cot) return XT_STATUS_OK;
+    if (strcmp(r->lang, lang) == 0 && strcmp(r->task, task) == 0 && strcmp(r->pivot, pivot) == 0 &&
+        r->cot == cot)
+      return XT_STATUS_OK;
   }
   CoverageSite *site;
   TRY(mem_grow(&b->rows, &b->row_capacity, b->row_count + 1, sizeof *b->rows, error));
@@ -57,11 +63,12 @@ static xt_status find_row(CoverageBuilder *b, const char *task, const char *sour
   return find_site(b, row, "source", &site, error);
 }
 
-/* ---- what is there ---------------------------------------------------------------------------- */
+/* ---- what is there --------------------------------------------------------------------------- */
 
 static xt_status add_question(void *user, const StoredQuestion *q, xt_error *error) {
   CoverageBuilder *b = user;
-  TRY(mem_grow(&b->questions, &b->question_capacity, b->question_count + 1, sizeof *b->questions, error));
+  TRY(mem_grow(&b->questions, &b->question_capacity, b->question_count + 1, sizeof *b->questions,
+               error));
   CoverageQuestion *question = &b->questions[b->question_count];
   *question = (CoverageQuestion){.number = q->number};
   memcpy(question->digest, q->digest, STORE_DIGEST_BYTES);
@@ -72,14 +79,17 @@ static xt_status add_question(void *user, const StoredQuestion *q, xt_error *err
 }
 
 static int by_number(const void *a, const void *b) {
-  const int64_t x = ((const CoverageQuestion *)a)->number, y = ((const CoverageQuestion *)b)->number;
+  const int64_t x = ((const CoverageQuestion *)a)->number,
+                y = ((const CoverageQuestion *)b)->number;
   return (x > y) - (x < y);
 }
 
 static xt_status add_count(void *user, const StoredCount *c, xt_error *error) {
   CoverageBuilder *b = user;
   CoverageQuestion *q = NULL;
-  if (b->question_count) q = bsearch(&(CoverageQuestion){.number = c->question}, b->questions, b->question_count, sizeof *b->questions, by_number);
+  if (b->question_count)
+    q = bsearch(&(CoverageQuestion){.number = c->question}, b->questions, b->question_count,
+                sizeof *b->questions, by_number);
   CoverageSite *site;
   if (!q) return XT_STATUS_OK; /* a response without its question is in no figure either */
   CoverageRow *row = &b->rows[q->row];
@@ -91,7 +101,8 @@ static xt_status add_count(void *user, const StoredCount *c, xt_error *error) {
   if (c->present > site->most) site->most = c->present;
   q->present = true;
   TRY(mem_grow(&b->counts, &b->count_capacity, b->count_count + 1, sizeof *b->counts, error));
-  b->counts[b->count_count++] = (CoverageCount){(size_t)(q - b->questions), (size_t)(site - row->sites), c->present};
+  b->counts[b->count_count++] =
+      (CoverageCount){(size_t)(q - b->questions), (size_t)(site - row->sites), c->present};
   return XT_STATUS_OK;
 }
 
@@ -104,7 +115,7 @@ static void sum_questions(CoverageBuilder *b) {
   }
 }
 
-/* ---- the order of rows, and their sums --------------------------------------------------------- */
+/* ---- the order of rows, and their sums ------------------------------------------------------- */
 
 static int compare_rows(const void *a, const void *b) {
   const xt_coverage_row *x = &((const CoverageRow *)a)->out, *y = &((const CoverageRow *)b)->out;
@@ -112,7 +123,9 @@ static int compare_rows(const void *a, const void *b) {
   return group ? group : strcmp(x->lang, y->lang);
 }
 
-static int site_rank(const char *site) { return strcmp(site, "vanilla") == 0 ? 0 : strcmp(site, "source") == 0 ? 1 : 2; }
+static int site_rank(const char *site) {
+  return strcmp(site, "vanilla") == 0 ? 0 : strcmp(site, "source") == 0 ? 1 : 2;
+}
 
 static int compare_sites(const void *a, const void *b) {
   const char *x = ((const CoverageSite *)a)->out.site, *y = ((const CoverageSite *)b)->out.site;
@@ -132,7 +145,8 @@ static xt_status give_row(CoverageBuilder *b, const CoverageRow *row, xt_error *
   return XT_STATUS_OK;
 }
 
-static xt_status add_to_sum(CoverageBuilder *b, CoverageRow *sum, const CoverageRow *row, xt_error *error) {
+static xt_status add_to_sum(CoverageBuilder *b, CoverageRow *sum, const CoverageRow *row,
+                            xt_error *error) {
   const xt_coverage_row *r = &row->out;
   sum->out.known = sum->out.known && r->known;
   sum->out.dataset += r->dataset;
@@ -153,7 +167,9 @@ static xt_status add_to_sum(CoverageBuilder *b, CoverageRow *sum, const Coverage
   return XT_STATUS_OK;
 }
 
-static bool same_group(const xt_coverage_row *x, const xt_coverage_row *y) { return compare_groups(x->task, x->pivot, x->cot, y->task, y->pivot, y->cot) == 0; }
+static bool same_group(const xt_coverage_row *x, const xt_coverage_row *y) {
+  return compare_groups(x->task, x->pivot, x->cot, y->task, y->pivot, y->cot) == 0;
+}
 
 /* Rows of one group, [at, end), and after them their sum. */
 static xt_status give_group(CoverageBuilder *b, size_t at, size_t end, xt_error *error) {
@@ -179,13 +195,14 @@ static xt_status give_group(CoverageBuilder *b, size_t at, size_t end, xt_error 
 static xt_status give_rows(CoverageBuilder *b, xt_error *error) {
   if (b->row_count) qsort(b->rows, b->row_count, sizeof *b->rows, compare_rows);
   for (size_t at = 0, end; at < b->row_count; at = end) {
-    for (end = at + 1; end < b->row_count && same_group(&b->rows[at].out, &b->rows[end].out);) end++;
+    for (end = at + 1; end < b->row_count && same_group(&b->rows[at].out, &b->rows[end].out);)
+      end++;
     TRY(give_group(b, at, end, error));
   }
   return XT_STATUS_OK;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 static xt_status add_plan(void *user, const StoredPlan *plan, xt_error *error) {
   CoverageBuilder *b = user;
@@ -222,8 +239,10 @@ xt_status xt_coverage_create(xt_store *store, xt_coverage **out, xt_error *error
   b.layers = info.layers;
   const xt_status status = build(&b, store, error);
   builder_deinit(&b);
-  if (status) xt_coverage_free(b.out);
-  else *out = b.out;
+  if (status)
+    xt_coverage_free(b.out);
+  else
+    *out = b.out;
   return status;
 }
 
@@ -236,6 +255,10 @@ void xt_coverage_free(xt_coverage *c) {
 }
 
 size_t xt_coverage_count(const xt_coverage *c) { return c->count; }
-const xt_coverage_row *xt_coverage_get(const xt_coverage *c, size_t index) { return index < c->count ? &c->rows[index] : NULL; }
+const xt_coverage_row *xt_coverage_get(const xt_coverage *c, size_t index) {
+  return index < c->count ? &c->rows[index] : NULL;
+}
 size_t xt_coverage_note_count(const xt_coverage *c) { return c->note_count; }
-const char *xt_coverage_note(const xt_coverage *c, size_t index) { return index < c->note_count ? c->notes[index] : NULL; }
+const char *xt_coverage_note(const xt_coverage *c, size_t index) {
+  return index < c->note_count ? c->notes[index] : NULL;
+}

@@ -45,8 +45,8 @@ typedef struct CoverageCount {
 typedef struct CoveragePlan {
   size_t row;
   size_t question_count;
-  uint8_t *questions;   /* [question_count][STORE_DIGEST_BYTES] */
-  size_t *sites;        /* [site_count]: of the row */
+  uint8_t *questions; /* [question_count][STORE_DIGEST_BYTES] */
+  size_t *sites;      /* [site_count]: of the row */
   size_t site_count;
   uint8_t *has_source, *has_target; /* [layers] */
 } CoveragePlan;
@@ -65,7 +65,8 @@ typedef struct CoverageBuilder {
 } CoverageBuilder;
 
 /* A plan of the row's questions. */
-xt_status coverage_add_plan(CoverageBuilder *builder, const StoredPlan *plan, size_t row, xt_error *error);
+xt_status coverage_add_plan(CoverageBuilder *builder, const StoredPlan *plan, size_t row,
+                            xt_error *error);
 void coverage_plan_deinit(CoveragePlan *plan);
 /* Fills in what was planned, of questions and of responses. */
 xt_status coverage_count_planned(CoverageBuilder *builder, xt_error *error);

@@ -21,9 +21,11 @@ static void append(json_t **array, json_t *value) {
 
 static json_t *coverage_site_json(const xt_coverage_site *site) {
   const char *const names[] = {"planned", "present", "standalone", "conditional", "language"};
-  const uint64_t counts[] = {site->planned, site->present, site->standalone, site->conditional, site->language};
+  const uint64_t counts[] = {site->planned, site->present, site->standalone, site->conditional,
+                             site->language};
   json_t *object = json_object();
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) put(&object, names[i], json_integer((json_int_t)counts[i]));
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    put(&object, names[i], json_integer((json_int_t)counts[i]));
   return object;
 }
 
@@ -36,8 +38,10 @@ static json_t *coverage_row_json(const xt_coverage_row *row) {
   put(&object, "cot", json_boolean(row->cot));
   put(&object, "lang", row->lang ? json_string(row->lang) : json_null());
   put(&object, "plans_known", json_boolean(row->known));
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) put(&object, names[i], json_integer((json_int_t)counts[i]));
-  for (size_t s = 0; s < row->site_count; s++) put(&sites, row->sites[s].site, coverage_site_json(&row->sites[s]));
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    put(&object, names[i], json_integer((json_int_t)counts[i]));
+  for (size_t s = 0; s < row->site_count; s++)
+    put(&sites, row->sites[s].site, coverage_site_json(&row->sites[s]));
   put(&object, "sites", sites);
   return object;
 }
@@ -45,8 +49,10 @@ static json_t *coverage_row_json(const xt_coverage_row *row) {
 /* What share of everything is there. */
 json_t *coverage_to_json(const xt_coverage *c) {
   json_t *object = json_object(), *notes = json_array(), *rows = json_array();
-  for (size_t i = 0; i < xt_coverage_note_count(c); i++) append(&notes, json_string(xt_coverage_note(c, i)));
-  for (size_t i = 0; i < xt_coverage_count(c); i++) append(&rows, coverage_row_json(xt_coverage_get(c, i)));
+  for (size_t i = 0; i < xt_coverage_note_count(c); i++)
+    append(&notes, json_string(xt_coverage_note(c, i)));
+  for (size_t i = 0; i < xt_coverage_count(c); i++)
+    append(&rows, coverage_row_json(xt_coverage_get(c, i)));
   put(&object, "whole", json_boolean(xt_coverage_is_whole(c)));
   put(&object, "notes", notes);
   put(&object, "rows", rows);

@@ -6,7 +6,7 @@
 #include "analysis/coverage.h"
 #include "base/mem.h"
 
-/* ---- plans ------------------------------------------------------------------------------------ */
+/* ---- plans ----------------------------------------------------------------------------------- */
 
 void coverage_plan_deinit(CoveragePlan *plan) {
   free(plan->questions);
@@ -16,7 +16,8 @@ void coverage_plan_deinit(CoveragePlan *plan) {
 }
 
 /* The row's site of this name, made where it is new. */
-static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *name, size_t *out, xt_error *error) {
+static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *name, size_t *out,
+                            xt_error *error) {
   CoverageRow *row = &b->rows[row_index];
   char *copy;
   for (*out = 0; *out < row->site_count; (*out)++)
@@ -28,25 +29,31 @@ static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *na
   return XT_STATUS_OK;
 }
 
-xt_status coverage_add_plan(CoverageBuilder *b, const StoredPlan *from, size_t row, xt_error *error) {
+xt_status coverage_add_plan(CoverageBuilder *b, const StoredPlan *from, size_t row,
+                            xt_error *error) {
   xt_coverage_row *out = &b->rows[row].out;
   TRY(mem_grow(&b->plans, &b->plan_capacity, b->plan_count + 1, sizeof *b->plans, error));
   CoveragePlan *plan = &b->plans[b->plan_count++];
-  *plan = (CoveragePlan){.row = row, .question_count = from->question_count, .site_count = from->site_count};
+  *plan = (CoveragePlan){
+      .row = row, .question_count = from->question_count, .site_count = from->site_count};
   TRY(mem_alloc(&plan->questions, from->question_count + 1, STORE_DIGEST_BYTES, error));
   TRY(mem_alloc(&plan->sites, from->site_count, sizeof *plan->sites, error));
   TRY(mem_alloc(&plan->has_source, (size_t)b->layers, 1, error));
   TRY(mem_alloc(&plan->has_target, (size_t)b->layers, 1, error));
-  if (from->question_count) memcpy(plan->questions, from->questions, from->question_count * STORE_DIGEST_BYTES);
-  for (size_t i = 0; i < from->site_count; i++) TRY(site_index(b, row, from->sites[i], &plan->sites[i], error));
-  for (size_t i = 0; i < from->source_layer_count; i++) plan->has_source[from->source_layers[i]] = 1;
-  for (size_t i = 0; i < from->target_layer_count; i++) plan->has_target[from->target_layers[i]] = 1;
+  if (from->question_count)
+    memcpy(plan->questions, from->questions, from->question_count * STORE_DIGEST_BYTES);
+  for (size_t i = 0; i < from->site_count; i++)
+    TRY(site_index(b, row, from->sites[i], &plan->sites[i], error));
+  for (size_t i = 0; i < from->source_layer_count; i++)
+    plan->has_source[from->source_layers[i]] = 1;
+  for (size_t i = 0; i < from->target_layer_count; i++)
+    plan->has_target[from->target_layers[i]] = 1;
   if (from->dataset > out->dataset) out->dataset = from->dataset;
   if (from->too_long > out->too_long) out->too_long = from->too_long;
   return XT_STATUS_OK;
 }
 
-/* ---- questions, each with the plans that name it ---------------------------------------------- */
+/* ---- questions, each with the plans that name it --------------------------------------------- */
 
 #define THE_STORE SIZE_MAX /* in place of a plan: the store has the question */
 
@@ -63,33 +70,39 @@ static int compare_mentions(const void *a, const void *b) {
   return (x->plan > y->plan) - (x->plan < y->plan);
 }
 
-static bool same_question(const Mention *x, const Mention *y) { return x->row == y->row && memcmp(x->digest, y->digest, STORE_DIGEST_BYTES) == 0; }
+static bool same_question(const Mention *x, const Mention *y) {
+  return x->row == y->row && memcmp(x->digest, y->digest, STORE_DIGEST_BYTES) == 0;
+}
 
-static xt_status list_mentions(const CoverageBuilder *b, Mention **out, size_t *count, xt_error *error) {
+static xt_status list_mentions(const CoverageBuilder *b, Mention **out, size_t *count,
+                               xt_error *error) {
   size_t all = b->question_count, n = 0;
   for (size_t p = 0; p < b->plan_count; p++) all += b->plans[p].question_count;
   TRY(mem_alloc(out, all + 1, sizeof **out, error));
   for (size_t p = 0; p < b->plan_count; p++)
     for (size_t q = 0; q < b->plans[p].question_count; q++)
-      (*out)[n++] = (Mention){b->plans[p].questions + q * STORE_DIGEST_BYTES, b->plans[p].row, p, 0};
+      (*out)[n++] =
+          (Mention){b->plans[p].questions + q * STORE_DIGEST_BYTES, b->plans[p].row, p, 0};
   for (size_t q = 0; q < b->question_count; q++)
-    if (b->questions[q].present) (*out)[n++] = (Mention){b->questions[q].digest, b->questions[q].row, THE_STORE, q};
+    if (b->questions[q].present)
+      (*out)[n++] = (Mention){b->questions[q].digest, b->questions[q].row, THE_STORE, q};
   qsort(*out, n, sizeof **out, compare_mentions);
   *count = n;
   return XT_STATUS_OK;
 }
 
-/* ---- responses of one question ---------------------------------------------------------------- */
+/* ---- responses of one question --------------------------------------------------------------- */
 
 typedef struct Cells {
-  uint64_t *planned;  /* [sites of the row]: by the plans alone */
-  uint64_t *wanted;   /* the same, and what is there */
+  uint64_t *planned; /* [sites of the row]: by the plans alone */
+  uint64_t *wanted;  /* the same, and what is there */
   size_t capacity, wanted_capacity;
-  uint8_t *cells;     /* [layers][layers], work space */
+  uint8_t *cells; /* [layers][layers], work space */
 } Cells;
 
 /* Pairs of layers that some of the plans want at a site. */
-static uint64_t count_union(const CoverageBuilder *b, const Mention *mentions, size_t count, size_t site, uint8_t *cells) {
+static uint64_t count_union(const CoverageBuilder *b, const Mention *mentions, size_t count,
+                            size_t site, uint8_t *cells) {
   const size_t layers = (size_t)b->layers;
   uint64_t n = 0;
   memset(cells, 0, layers * layers);
@@ -107,11 +120,16 @@ static uint64_t count_union(const CoverageBuilder *b, const Mention *mentions, s
   return n;
 }
 
-/* What the plans (none: a store without them) want of a question. The first two sites are "vanilla" and "source". */
-static void count_cells(const CoverageBuilder *b, const CoverageRow *row, const Mention *mentions, size_t count, Cells *cells) {
+/* What the plans (none: a store without them) want of a question. The first two sites are "vanilla"
+ * and "source". */
+static void count_cells(const CoverageBuilder *b, const CoverageRow *row, const Mention *mentions,
+                        size_t count, Cells *cells) {
   for (size_t s = 0; s < row->site_count; s++) {
-    if (s < 2) cells->planned[s] = count > 0 || s == 0;
-    else cells->planned[s] = count ? count_union(b, mentions, count, s, cells->cells) : row->sites[s].most;
+    if (s < 2)
+      cells->planned[s] = count > 0 || s == 0;
+    else
+      cells->planned[s] =
+          count ? count_union(b, mentions, count, s, cells->cells) : row->sites[s].most;
   }
 }
 
@@ -131,34 +149,44 @@ static size_t first_count(const CoverageBuilder *b, size_t question) {
   size_t low = 0, high = b->count_count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    if (b->counts[middle].question < question) low = middle + 1;
-    else high = middle;
+    if (b->counts[middle].question < question)
+      low = middle + 1;
+    else
+      high = middle;
   }
   return low;
 }
 
 /* One question: `plans` mentions by plans, then perhaps one by the store. */
-static void add_question(CoverageBuilder *b, const Mention *mentions, size_t plans, bool stored, Cells *cells) {
+static void add_question(CoverageBuilder *b, const Mention *mentions, size_t plans, bool stored,
+                         Cells *cells) {
   CoverageRow *row = &b->rows[mentions[0].row];
   row->out.planned++;
   if (plans == 0) row->out.known = false;
   memcpy(cells->wanted, cells->planned, row->site_count * sizeof *cells->wanted);
   const size_t question = mentions[plans].question;
-  for (size_t c = stored ? first_count(b, question) : b->count_count; c < b->count_count && b->counts[c].question == question; c++)
-    if (b->counts[c].present > cells->wanted[b->counts[c].site]) cells->wanted[b->counts[c].site] = b->counts[c].present;
+  for (size_t c = stored ? first_count(b, question) : b->count_count;
+       c < b->count_count && b->counts[c].question == question; c++)
+    if (b->counts[c].present > cells->wanted[b->counts[c].site])
+      cells->wanted[b->counts[c].site] = b->counts[c].present;
   for (size_t s = 0; s < row->site_count; s++) row->sites[s].out.planned += cells->wanted[s];
 }
 
-static xt_status count_mentions(CoverageBuilder *b, const Mention *mentions, size_t count, Cells *cells, xt_error *error) {
+static xt_status count_mentions(CoverageBuilder *b, const Mention *mentions, size_t count,
+                                Cells *cells, xt_error *error) {
   const Mention *before = NULL; /* that `cells->planned` is of */
   size_t before_plans = 0;
   for (size_t at = 0, end; at < count; at = end) {
     const CoverageRow *row = &b->rows[mentions[at].row];
     size_t plans = 0;
-    for (end = at; end < count && same_question(&mentions[at], &mentions[end]); end++) plans += mentions[end].plan != THE_STORE;
-    TRY(mem_grow(&cells->planned, &cells->capacity, row->site_count, sizeof *cells->planned, error));
-    TRY(mem_grow(&cells->wanted, &cells->wanted_capacity, row->site_count, sizeof *cells->wanted, error));
-    if (!before || before_plans != plans || before->row != mentions[at].row || !same_plans(before, &mentions[at], plans))
+    for (end = at; end < count && same_question(&mentions[at], &mentions[end]); end++)
+      plans += mentions[end].plan != THE_STORE;
+    TRY(mem_grow(&cells->planned, &cells->capacity, row->site_count, sizeof *cells->planned,
+                 error));
+    TRY(mem_grow(&cells->wanted, &cells->wanted_capacity, row->site_count, sizeof *cells->wanted,
+                 error));
+    if (!before || before_plans != plans || before->row != mentions[at].row ||
+        !same_plans(before, &mentions[at], plans))
       count_cells(b, row, mentions + at, plans, cells);
     before = &mentions[at];
     before_plans = plans;
@@ -179,7 +207,8 @@ xt_status coverage_count_planned(CoverageBuilder *b, xt_error *error) {
   TRY_DONE(count_mentions(b, mentions, count, &cells, error));
   for (size_t r = 0; r < b->row_count; r++) {
     xt_coverage_row *row = &b->rows[r].out;
-    if (row->dataset && row->dataset < row->planned + row->too_long) row->dataset = row->planned + row->too_long;
+    if (row->dataset && row->dataset < row->planned + row->too_long)
+      row->dataset = row->planned + row->too_long;
   }
 done:
   free(mentions);

@@ -24,11 +24,14 @@ bool group_is_cot(const char *id) {
 /* The task's place in the table of tasks; unknown ones come last. */
 static int task_rank(const char *name) {
   int rank = 0;
-  for (const xt_task *task; (task = xt_task_get((size_t)rank)) && strcmp(task->name, name) != 0;) rank++;
+  for (const xt_task *task; (task = xt_task_get((size_t)rank)) && strcmp(task->name, name) != 0;)
+    rank++;
   return rank;
 }
 
-int compare_groups(const char *task, const char *pivot, bool cot, const char *other_task, const char *other_pivot, bool other_cot) {
-  const int rank = task_rank(task) - task_rank(other_task), name = rank ? rank : strcmp(task, other_task), from = strcmp(pivot, other_pivot);
+int compare_groups(const char *task, const char *pivot, bool cot, const char *other_task,
+                   const char *other_pivot, bool other_cot) {
+  const int rank = task_rank(task) - task_rank(other_task),
+            name = rank ? rank : strcmp(task, other_task), from = strcmp(pivot, other_pivot);
   return name ? name : from ? from : cot - other_cot;
 }

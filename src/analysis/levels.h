@@ -6,7 +6,11 @@
 #include "xtransplant/tasks.h"
 
 /* 0 High, 1 Mid, 2 Low; -1: a language of no benchmark here. */
-static inline int level_of(const char *lang) { return (int)xt_language_level(lang) - (int)XT_LEVEL_HIGH; }
-static inline const char *level_name(int level) { return xt_level_name((xt_level)(level + (int)XT_LEVEL_HIGH)); }
+static inline int level_of(const char *lang) {
+  return (int)xt_language_level(lang) - (int)XT_LEVEL_HIGH;
+}
+static inline const char *level_name(int level) {
+  return xt_level_name((xt_level)(level + (int)XT_LEVEL_HIGH));
+}
 
 #endif

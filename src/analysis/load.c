@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store's rows, into arrays: groups of instances, and what each response is and whether it is right. */
+/* A store's rows, into arrays: groups of instances, and what each response is and whether it is
+ * right. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +28,14 @@ typedef struct Loader {
   xt_analysis *a;
   int64_t question; /* of the row before; -1: none */
   AnalysisGroup *group;
-  size_t site;      /* of the row before, within the group */
+  size_t site; /* of the row before, within the group */
   size_t strategy_capacity;
-  Place *places;    /* in order of number */
+  Place *places; /* in order of number */
   size_t place_count;
 } Loader;
 
-static xt_status copy_text(xt_analysis *a, const char *text, size_t length, const char **out, xt_error *error) {
+static xt_status copy_text(xt_analysis *a, const char *text, size_t length, const char **out,
+                           xt_error *error) {
   char *copy;
   TRY(arena_alloc(&a->arena, &copy, length + 1, 1, error));
   memcpy(copy, text, length);
@@ -41,15 +43,19 @@ static xt_status copy_text(xt_analysis *a, const char *text, size_t length, cons
   return XT_STATUS_OK;
 }
 
-xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error) { return copy_text(a, text, strlen(text), out, error); }
+xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error) {
+  return copy_text(a, text, strlen(text), out, error);
+}
 
-/* ---- texts ------------------------------------------------------------------------------------ */
+/* ---- texts ----------------------------------------------------------------------------------- */
 
-/* Where a text of this number is, or may be put. Numbers come from the file, so that no array is as long as the largest. */
+/* Where a text of this number is, or may be put. Numbers come from the file, so that no array is as
+ * long as the largest. */
 static size_t text_slot(const xt_analysis *a, int64_t number) {
   const size_t mask = a->text_slot_count - 1;
   size_t at = (size_t)(((uint64_t)number * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & mask;
-  while (a->text_slots[at] != TEXT_ABSENT && a->texts[a->text_slots[at]].number != number) at = (at + 1) & mask;
+  while (a->text_slots[at] != TEXT_ABSENT && a->texts[a->text_slots[at]].number != number)
+    at = (at + 1) & mask;
   return at;
 }
 
@@ -63,7 +69,8 @@ static xt_status grow_slots(xt_analysis *a, xt_error *error) {
   free(a->text_slots);
   a->text_slots = slots;
   a->text_slot_count = count;
-  for (size_t i = 0; i < a->text_count; i++) a->text_slots[text_slot(a, a->texts[i].number)] = (uint32_t)i;
+  for (size_t i = 0; i < a->text_count; i++)
+    a->text_slots[text_slot(a, a->texts[i].number)] = (uint32_t)i;
   return XT_STATUS_OK;
 }
 
@@ -88,7 +95,7 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
   return XT_STATUS_OK;
 }
 
-/* ---- groups and instances --------------------------------------------------------------------- */
+/* ---- groups and instances -------------------------------------------------------------------- */
 
 static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
   xt_analysis *a = l->a;
@@ -102,7 +109,9 @@ static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
       return XT_STATUS_OK;
     }
   }
-  if (a->count == NAMES_MOST) return err_set(error, XT_STATUS_INPUT, NULL, "instances", -1, "more than %d tasks and source languages", NAMES_MOST);
+  if (a->count == NAMES_MOST)
+    return err_set(error, XT_STATUS_INPUT, NULL, "instances", -1,
+                   "more than %d tasks and source languages", NAMES_MOST);
   TRY(mem_grow(&a->groups, &a->capacity, a->count + 1, sizeof *a->groups, error));
   l->group = &a->groups[a->count++];
   *l->group = (AnalysisGroup){.group = {.benchmark = task, .cot = cot, .layers = a->layers}};
@@ -111,7 +120,8 @@ static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
   return analysis_text_copy(a, pivot, &l->group->group.pivot, error);
 }
 
-static xt_status copy_choices(xt_analysis *a, const xt_question *q, AnalysisInstance *out, xt_error *error) {
+static xt_status copy_choices(xt_analysis *a, const xt_question *q, AnalysisInstance *out,
+                              xt_error *error) {
   xt_choice *choices;
   TRY(arena_alloc(&a->arena, &choices, q->choice_count, sizeof *choices, error));
   for (size_t i = 0; i < q->choice_count; i++) {
@@ -128,18 +138,24 @@ static xt_status add_instance(Loader *l, const xt_store_row *row, xt_error *erro
   const xt_question *q = row->question;
   TRY(find_group(l, q, error));
   AnalysisGroup *g = l->group;
-  TRY(mem_grow(&g->instances, &g->instance_capacity, g->group.instances + 1, sizeof *g->instances, error));
+  TRY(mem_grow(&g->instances, &g->instance_capacity, g->group.instances + 1, sizeof *g->instances,
+               error));
   AnalysisInstance *instance = &g->instances[g->group.instances];
-  *instance = (AnalysisInstance){.number = row->question_number, .vanilla_text = TEXT_ABSENT, .source_text = TEXT_ABSENT};
+  *instance = (AnalysisInstance){
+      .number = row->question_number, .vanilla_text = TEXT_ABSENT, .source_text = TEXT_ABSENT};
   const AnalysisInstance *last = g->group.instances ? instance - 1 : NULL;
   TRY(analysis_text_copy(a, q->id, &instance->id, error));
   TRY(analysis_text_copy(a, q->source, &instance->source, error));
   TRY(analysis_text_copy(a, q->target, &instance->target, error));
   if (q->gold) TRY(analysis_text_copy(a, q->gold, &instance->gold, error));
-  if (last && strcmp(last->lang, q->lang) == 0) instance->lang = last->lang;
-  else TRY(analysis_text_copy(a, q->lang, &instance->lang, error));
-  if (last && strcmp(last->source_lang, q->source_lang) == 0) instance->source_lang = last->source_lang;
-  else TRY(analysis_text_copy(a, q->source_lang, &instance->source_lang, error));
+  if (last && strcmp(last->lang, q->lang) == 0)
+    instance->lang = last->lang;
+  else
+    TRY(analysis_text_copy(a, q->lang, &instance->lang, error));
+  if (last && strcmp(last->source_lang, q->source_lang) == 0)
+    instance->source_lang = last->source_lang;
+  else
+    TRY(analysis_text_copy(a, q->source_lang, &instance->source_lang, error));
   TRY(copy_choices(a, q, instance, error));
   g->group.instances++;
   l->question = row->question_number;
@@ -147,7 +163,7 @@ static xt_status add_instance(Loader *l, const xt_store_row *row, xt_error *erro
   return XT_STATUS_OK;
 }
 
-/* ---- responses -------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------- */
 
 static xt_status find_site(Loader *l, const char *name, xt_error *error) {
   AnalysisGroup *g = l->group;
@@ -164,10 +180,14 @@ static xt_status find_site(Loader *l, const char *name, xt_error *error) {
 /* Room for the group's first `instances` instances; what was not there is absent. */
 static xt_status site_reserve(xt_analysis *a, AnalysisSite *s, size_t instances, xt_error *error) {
   const size_t cells = (size_t)a->cells, words = bits_words(cells), old = s->capacity;
-  size_t capacity = old * cells, margin_capacity = capacity, entropy_capacity = capacity, bit_capacity = old * words;
+  size_t capacity = old * cells, margin_capacity = capacity, entropy_capacity = capacity,
+         bit_capacity = old * words;
   if (instances <= old) return XT_STATUS_OK;
   instances = instances < old + old / 2 ? old + old / 2 : instances;
-  TRY(analysis_claim(a, instances - old, cells * (sizeof *s->texts + sizeof *s->margins + sizeof *s->entropies) + words * sizeof *s->right, error));
+  TRY(analysis_claim(a, instances - old,
+                     cells * (sizeof *s->texts + sizeof *s->margins + sizeof *s->entropies) +
+                         words * sizeof *s->right,
+                     error));
   TRY(mem_grow(&s->texts, &capacity, instances * cells, sizeof *s->texts, error));
   TRY(mem_grow(&s->margins, &margin_capacity, instances * cells, sizeof *s->margins, error));
   TRY(mem_grow(&s->entropies, &entropy_capacity, instances * cells, sizeof *s->entropies, error));
@@ -197,7 +217,8 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
   TRY(find_site(l, row->site, error));
   AnalysisSite *s = &g->sites[l->site];
   TRY(site_reserve(a, s, g->group.instances, error));
-  const size_t at = g->group.instances - 1, cells = (size_t)a->cells, cell = (size_t)(row->source_layer * a->layers + row->target_layer);
+  const size_t at = g->group.instances - 1, cells = (size_t)a->cells,
+               cell = (size_t)(row->source_layer * a->layers + row->target_layer);
   s->texts[at * cells + cell] = text;
   s->margins[at * cells + cell] = (float)row->margin;
   s->entropies[at * cells + cell] = (float)row->entropy;
@@ -205,7 +226,7 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
   return XT_STATUS_OK;
 }
 
-/* ---- after the last row ----------------------------------------------------------------------- */
+/* ---- after the last row ---------------------------------------------------------------------- */
 
 static xt_status strategy_name(Loader *l, const char *name, const char **out, xt_error *error) {
   xt_analysis *a = l->a;
@@ -214,8 +235,11 @@ static xt_status strategy_name(Loader *l, const char *name, const char **out, xt
       *out = a->strategies[i];
       return XT_STATUS_OK;
     }
-  if (a->strategy_count == NAMES_MOST) return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "more than %d strategies", NAMES_MOST);
-  TRY(mem_grow((void *)&a->strategies, &l->strategy_capacity, a->strategy_count + 1, sizeof *a->strategies, error));
+  if (a->strategy_count == NAMES_MOST)
+    return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "more than %d strategies",
+                   NAMES_MOST);
+  TRY(mem_grow((void *)&a->strategies, &l->strategy_capacity, a->strategy_count + 1,
+               sizeof *a->strategies, error));
   TRY(analysis_text_copy(a, name, out, error));
   ((const char **)(uintptr_t)a->strategies)[a->strategy_count++] = *out;
   return XT_STATUS_OK;
@@ -225,28 +249,36 @@ static xt_status load_selection(void *user, const xt_store_row *row, xt_error *e
   Loader *l = user;
   const char *name;
   TRY(strategy_name(l, row->strategy, &name, error));
-  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
+  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count,
+                               sizeof *l->places, by_number);
   for (size_t s = 0; place && s < place->group->site_count; s++) {
     AnalysisSite *site = &place->group->sites[s];
     if (strcmp(site->name, row->strategy_site) != 0) continue;
-    TRY(mem_grow(&site->selections, &site->selection_capacity, site->selection_count + 1, sizeof *site->selections, error));
-    site->selections[site->selection_count++] =
-        (AnalysisSelection){name, place->instance, row->source_layer < 0 ? ANALYSIS_VANILLA : row->source_layer * l->a->layers + row->target_layer};
+    TRY(mem_grow(&site->selections, &site->selection_capacity, site->selection_count + 1,
+                 sizeof *site->selections, error));
+    site->selections[site->selection_count++] = (AnalysisSelection){
+        name, place->instance,
+        row->source_layer < 0 ? ANALYSIS_VANILLA
+                              : row->source_layer * l->a->layers + row->target_layer};
   }
   return XT_STATUS_OK;
 }
 
 static xt_status load_source(void *user, const xt_store_row *row, xt_error *error) {
   Loader *l = user;
-  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
-  return place ? text_of(l->a, row, &place->group->instances[place->instance].source_text, error) : XT_STATUS_OK;
+  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count,
+                               sizeof *l->places, by_number);
+  return place ? text_of(l->a, row, &place->group->instances[place->instance].source_text, error)
+               : XT_STATUS_OK;
 }
 
-static xt_status find_samples(xt_analysis *a, AnalysisGroup *g, const xt_sample_settings *settings, AnalysisSamples **out, xt_error *error) {
+static xt_status find_samples(xt_analysis *a, AnalysisGroup *g, const xt_sample_settings *settings,
+                              AnalysisSamples **out, xt_error *error) {
   for (size_t s = 0; s < g->sample_count; s++) {
     const xt_sample_settings *known = &g->samples[s].settings;
     *out = &g->samples[s];
-    if (known->seed == settings->seed && memcmp(&known->temperature, &settings->temperature, sizeof known->temperature) == 0 &&
+    if (known->seed == settings->seed &&
+        memcmp(&known->temperature, &settings->temperature, sizeof known->temperature) == 0 &&
         memcmp(&known->top_p, &settings->top_p, sizeof known->top_p) == 0)
       return XT_STATUS_OK;
   }
@@ -262,7 +294,8 @@ static xt_status find_samples(xt_analysis *a, AnalysisGroup *g, const xt_sample_
 static xt_status load_sample(void *user, const xt_store_row *row, xt_error *error) {
   Loader *l = user;
   AnalysisSamples *samples;
-  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count, sizeof *l->places, by_number);
+  const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count,
+                               sizeof *l->places, by_number);
   if (!place || row->correct < 0) return XT_STATUS_OK;
   TRY(find_samples(l->a, place->group, &row->sample.settings, &samples, error));
   samples->counts[place->instance].drawn++;
@@ -277,7 +310,8 @@ static xt_status find_places(Loader *l, xt_error *error) {
   TRY(mem_alloc(&l->places, count, sizeof *l->places, error));
   for (size_t i = 0; i < l->a->count; i++) {
     AnalysisGroup *g = &l->a->groups[i];
-    for (size_t k = 0; k < g->group.instances; k++) l->places[l->place_count++] = (Place){g->instances[k].number, g, k};
+    for (size_t k = 0; k < g->group.instances; k++)
+      l->places[l->place_count++] = (Place){g->instances[k].number, g, k};
   }
   if (count) qsort(l->places, count, sizeof *l->places, by_number);
   return XT_STATUS_OK;
@@ -289,7 +323,8 @@ static xt_status find_languages(xt_analysis *a, AnalysisGroup *g, xt_error *erro
   for (size_t i = 0; i < g->group.instances; i++) {
     const char *lang = g->instances[i].lang;
     if (i == 0 || strcmp(lang, g->instances[i - 1].lang) != 0)
-      languages[g->group.language_count++] = (xt_group_language){.name = lang, .level = level_of(lang), .first = i};
+      languages[g->group.language_count++] =
+          (xt_group_language){.name = lang, .level = level_of(lang), .first = i};
     languages[g->group.language_count - 1].count++;
   }
   g->group.languages = languages;
@@ -297,7 +332,8 @@ static xt_status find_languages(xt_analysis *a, AnalysisGroup *g, xt_error *erro
 }
 
 /* Turns a site's instance-major bits into a set of instances per cell. */
-static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite *s, xt_error *error) {
+static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite *s,
+                           xt_error *error) {
   const size_t n = g->group.instances, words = bits_words(n), cells = (size_t)a->cells;
   TRY(site_reserve(a, s, n, error));
   TRY(analysis_claim(a, cells * words, sizeof *s->correct + sizeof *s->present, error));
@@ -315,7 +351,9 @@ static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite 
   return XT_STATUS_OK;
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(((const AnalysisSite *)a)->name, ((const AnalysisSite *)b)->name); }
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const AnalysisSite *)a)->name, ((const AnalysisSite *)b)->name);
+}
 
 static xt_status finish_group(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   const size_t words = bits_words(g->group.instances);

@@ -7,7 +7,8 @@
 
 /* Whether source and target are in one language: of cultures the target is English. */
 static bool one_language(const AnalysisGroup *g, const AnalysisInstance *i) {
-  const bool from = g->group.benchmark && g->group.benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
+  const bool from =
+      g->group.benchmark && g->group.benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
   return i->source_lang[0] && strcmp(i->source_lang, from ? "en" : i->lang) == 0;
 }
 

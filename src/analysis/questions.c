@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which instances ask the same question, and what follows from it: standard errors and bootstrap samples by question. */
+/* Which instances ask the same question, and what follows from it: standard errors and bootstrap
+ * samples by question. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +10,7 @@
 #include "analysis/statistics.h"
 #include "base/mem.h"
 
-/* ---- the same question ------------------------------------------------------------------------ */
+/* ---- the same question ----------------------------------------------------------------------- */
 
 typedef struct Keyed {
   const char *key;
@@ -33,16 +34,19 @@ static void join(size_t *parent, size_t i, size_t k) {
   parent[x < y ? y : x] = x < y ? x : y;
 }
 
-/* Instances are in order of language, so that two of one language are neighbours in a run of equal keys. */
+/* Instances are in order of language, so that two of one language are neighbours in a run of equal
+ * keys. */
 static bool once_a_language(const AnalysisGroup *g, const Keyed *run, size_t count) {
   for (size_t i = 1; i < count; i++)
-    if (strcmp(g->instances[run[i].instance].lang, g->instances[run[i - 1].instance].lang) == 0) return false;
+    if (strcmp(g->instances[run[i].instance].lang, g->instances[run[i - 1].instance].lang) == 0)
+      return false;
   return true;
 }
 
 static void join_equal(const AnalysisGroup *g, Keyed *keyed, bool ids, size_t *parent) {
   const size_t n = g->group.instances;
-  for (size_t i = 0; i < n; i++) keyed[i] = (Keyed){ids ? g->instances[i].id : g->instances[i].source, i};
+  for (size_t i = 0; i < n; i++)
+    keyed[i] = (Keyed){ids ? g->instances[i].id : g->instances[i].source, i};
   qsort(keyed, n, sizeof *keyed, by_key);
   for (size_t first = 0, end; first < n; first = end) {
     for (end = first + 1; end < n && strcmp(keyed[end].key, keyed[first].key) == 0;) end++;
@@ -58,7 +62,8 @@ static size_t language_of(const AnalysisGroup *g, size_t instance) {
 }
 
 /* Numbers the questions, and counts those of scored instances. */
-static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *parent, xt_error *error) {
+static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *parent,
+                                  xt_error *error) {
   const size_t n = g->group.instances;
   uint8_t *scored;
   TRY(arena_alloc(&a->arena, &g->stratum, n, sizeof *g->stratum, error));
@@ -102,13 +107,13 @@ done:
   return status;
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
-typedef struct Spread { /* of one mean, question by question */
-  double *u;            /* [questions]: what each adds, linearised */
-  uint8_t *touched;     /* [questions]: has an instance in the mean */
+typedef struct Spread {   /* of one mean, question by question */
+  double *u;              /* [questions]: what each adds, linearised */
+  uint8_t *touched;       /* [questions]: has an instance in the mean */
   double *sums, *squares; /* [strata] */
-  size_t *counts;       /* [strata] */
+  size_t *counts;         /* [strata] */
 } Spread;
 
 static void spread_free(Spread *s) {
@@ -133,7 +138,8 @@ static void spread_clear(const AnalysisGroup *g, Spread *s) {
 }
 
 /* Adds `share` of the mean over [first, first + count). */
-static double spread_add(const AnalysisGroup *g, Measured m, size_t first, size_t count, double share, Spread *s, double *weight) {
+static double spread_add(const AnalysisGroup *g, Measured m, size_t first, size_t count,
+                         double share, Spread *s, double *weight) {
   double sum = 0;
   *weight = 0;
   for (size_t i = first; i < first + count; i++) {
@@ -179,9 +185,12 @@ static double spread_error(const AnalysisGroup *g, Spread *s, size_t *questions)
   return sqrt(variance) < ROUNDING ? 0 : sqrt(variance);
 }
 
-static void estimate_finish(const xt_analysis *a, size_t questions, bool proportion, xt_estimate *e) {
+static void estimate_finish(const xt_analysis *a, size_t questions, bool proportion,
+                            xt_estimate *e) {
   if (!proportion || e->count == 0 || isnan(e->value)) return;
-  const double spread = e->value * (1 - e->value), n = e->error > 0 && spread > 0 ? 1 + spread / (e->error * e->error) : (double)questions;
+  const double spread = e->value * (1 - e->value), n = e->error > 0 && spread > 0
+                                                           ? 1 + spread / (e->error * e->error)
+                                                           : (double)questions;
   wilson_interval(e->value, n, a->options.confidence, &e->low, &e->high);
 }
 
@@ -192,7 +201,9 @@ static bool in_mean(const AnalysisGroup *g, const xt_estimate *languages, size_t
 }
 
 /* Unweighted, over a level's languages. */
-static xt_estimate mean_of_languages(const AnalysisGroup *g, Measured m, const xt_estimate *languages, int level, Spread *s, size_t *questions) {
+static xt_estimate mean_of_languages(const AnalysisGroup *g, Measured m,
+                                     const xt_estimate *languages, int level, Spread *s,
+                                     size_t *questions) {
   double sum = 0, weight;
   size_t n = 0;
   bool known = true;
@@ -210,7 +221,8 @@ static xt_estimate mean_of_languages(const AnalysisGroup *g, Measured m, const x
   return (xt_estimate){sum / (double)n, known ? error : (double)NAN, n, 0, 0};
 }
 
-xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool proportion, xt_scores *out, xt_error *error) {
+xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool proportion,
+                    xt_scores *out, xt_error *error) {
   xt_estimate *languages;
   Spread s = {0};
   size_t questions;
@@ -222,7 +234,8 @@ xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool pro
     const bool all = l == g->group.language_count;
     xt_estimate *e = all ? &out->overall : &languages[l];
     spread_clear(g, &s);
-    e->value = spread_add(g, m, all ? 0 : g->group.languages[l].first, all ? g->group.instances : g->group.languages[l].count, 1, &s, &weight);
+    e->value = spread_add(g, m, all ? 0 : g->group.languages[l].first,
+                          all ? g->group.instances : g->group.languages[l].count, 1, &s, &weight);
     e->error = spread_error(g, &s, &questions);
     e->count = (size_t)weight;
     e->low = e->high = 0;
@@ -239,7 +252,8 @@ done:
   return status;
 }
 
-xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t *correct, const uint64_t *present, xt_scores *out, xt_error *error) {
+xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t *correct,
+                         const uint64_t *present, xt_scores *out, xt_error *error) {
   const size_t n = g->group.instances;
   double *values;
   TRY(mem_alloc(&values, 2 * n, sizeof *values, error));
@@ -252,16 +266,18 @@ xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t 
   return status;
 }
 
-/* ---- bootstrap -------------------------------------------------------------------------------- */
+/* ---- bootstrap ------------------------------------------------------------------------------- */
 
 /* Draws among the questions of each stratum that have a scored instance. */
-xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap *out, xt_error *error) {
+xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap *out,
+                         xt_error *error) {
   Rng rng = {a->options.seed};
   size_t *pool = NULL, *first = NULL; /* by stratum */
   uint8_t *scored = NULL;
   xt_status status;
   *out = (Bootstrap){.samples = a->options.bootstrap, .questions = g->questions};
-  TRY_DONE(mem_alloc(&out->weights, (size_t)out->samples * g->questions, sizeof *out->weights, error));
+  TRY_DONE(
+      mem_alloc(&out->weights, (size_t)out->samples * g->questions, sizeof *out->weights, error));
   TRY_DONE(mem_alloc(&pool, g->questions, sizeof *pool, error));
   TRY_DONE(mem_alloc(&first, g->strata + 1, sizeof *first, error));
   TRY_DONE(mem_alloc(&scored, g->questions, sizeof *scored, error));
@@ -296,7 +312,8 @@ void bootstrap_free(Bootstrap *b) {
   *b = (Bootstrap){0};
 }
 
-Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, size_t count, uint8_t *seen) {
+Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, size_t count,
+                 uint8_t *seen) {
   Extent out = {0, 0};
   memset(seen, 0, g->questions + g->strata);
   for (size_t i = first; i < first + count; i++) {
@@ -310,7 +327,8 @@ Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, si
   return out;
 }
 
-xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first, size_t count, double *out, xt_error *error) {
+xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first,
+                          size_t count, double *out, xt_error *error) {
   double *sums = NULL, *weights = NULL;
   size_t low = g->questions, high = 0; /* the questions that there are */
   xt_status status;
@@ -339,7 +357,8 @@ done:
   return status;
 }
 
-void samples_interval(const xt_analysis *a, double *samples, size_t count, Extent extent, double *low, double *high) {
+void samples_interval(const xt_analysis *a, double *samples, size_t count, Extent extent,
+                      double *low, double *high) {
   const double tail = interval_tail(a->options.confidence, extent.questions, extent.strata);
   size_t known = 0;
   for (size_t k = 0; k < count; k++)
@@ -348,12 +367,14 @@ void samples_interval(const xt_analysis *a, double *samples, size_t count, Exten
   *high = quantile_of(samples, known, 1 - tail);
 }
 
-xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first, size_t count, double *samples,
-                             double *low, double *high, xt_error *error) {
+xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
+                             Measured m, size_t first, size_t count, double *samples, double *low,
+                             double *high, xt_error *error) {
   uint8_t *seen;
   TRY(bootstrap_means(g, b, m, first, count, samples, error));
   TRY(mem_alloc(&seen, g->questions + g->strata, sizeof *seen, error));
-  samples_interval(a, samples, (size_t)b->samples, extent_of(g, m.weights, first, count, seen), low, high);
+  samples_interval(a, samples, (size_t)b->samples, extent_of(g, m.weights, first, count, seen), low,
+                   high);
   free(seen);
   return XT_STATUS_OK;
 }

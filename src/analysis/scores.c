@@ -20,7 +20,8 @@ static size_t count_in(const uint64_t *bits, const uint64_t *among, size_t first
 }
 
 /* A number per instance, NaN where it has none. */
-static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double *values, xt_scores *out, xt_error *error) {
+static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double *values,
+                                  xt_scores *out, xt_error *error) {
   const size_t n = g->group.instances;
   double *weights;
   TRY(mem_alloc(&weights, n, sizeof *weights, error));
@@ -33,20 +34,27 @@ static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double
   return status;
 }
 
-/* ---- configurations --------------------------------------------------------------------------- */
+/* ---- configurations -------------------------------------------------------------------------- */
 
 static void tally_add(xt_tally *tally, size_t with, size_t without) {
-  if (with > without) tally->win++;
-  else if (with < without) tally->lose++;
-  else tally->tie++;
+  if (with > without)
+    tally->win++;
+  else if (with < without)
+    tally->lose++;
+  else
+    tally->tie++;
 }
 
-static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_site_result *out, xt_error *error) {
-  const size_t words = bits_words(g->group.instances), cells = (size_t)a->cells, languages = g->group.language_count;
+static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s,
+                                xt_site_result *out, xt_error *error) {
+  const size_t words = bits_words(g->group.instances), cells = (size_t)a->cells,
+               languages = g->group.language_count;
   xt_configuration *all;
   xt_tally *tallies;
   int32_t *correct, *count, *vanilla;
-  TRY(analysis_claim(a, cells, sizeof *all + languages * (sizeof *correct + sizeof *count + sizeof *vanilla), error));
+  TRY(analysis_claim(a, cells,
+                     sizeof *all + languages * (sizeof *correct + sizeof *count + sizeof *vanilla),
+                     error));
   TRY(arena_alloc(&a->arena, &all, cells, sizeof *all, error));
   TRY(arena_alloc(&a->arena, &tallies, languages, sizeof *tallies, error));
   TRY(arena_alloc(&a->arena, &correct, languages * cells, sizeof *correct, error));
@@ -56,7 +64,15 @@ static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const An
   for (size_t c = 0; c < cells; c++) {
     const uint64_t *right = s->correct + c * words, *there = s->present + c * words;
     xt_configuration *k = &all[c];
-    *k = (xt_configuration){.gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN, .holm_all = NAN, .bh_all = NAN};
+    *k = (xt_configuration){.gain = NAN,
+                            .low = NAN,
+                            .high = NAN,
+                            .p = NAN,
+                            .mcnemar = NAN,
+                            .holm = NAN,
+                            .bh = NAN,
+                            .holm_all = NAN,
+                            .bh_all = NAN};
     for (size_t l = 0; l < languages; l++) {
       const xt_group_language *language = &g->group.languages[l];
       const size_t at = l * cells + c;
@@ -86,7 +102,7 @@ static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const An
   return XT_STATUS_OK;
 }
 
-/* ---- layers ----------------------------------------------------------------------------------- */
+/* ---- layers ---------------------------------------------------------------------------------- */
 
 typedef struct Cells { /* the configurations of one layer: first, first + step, ... */
   size_t first, step;
@@ -97,9 +113,10 @@ static Cells cells_of(const xt_analysis *a, bool source, int layer) {
   return source ? (Cells){at * n, 1} : (Cells){at, n};
 }
 
-/* Per scored instance, the mean over `count` configurations of being right, as a gain less the untouched run's; NaN where
- * none is there. */
-static void instance_means(const AnalysisGroup *g, const AnalysisSite *s, Cells cells, size_t count, bool gain, double *out) {
+/* Per scored instance, the mean over `count` configurations of being right, as a gain less the
+ * untouched run's; NaN where none is there. */
+static void instance_means(const AnalysisGroup *g, const AnalysisSite *s, Cells cells, size_t count,
+                           bool gain, double *out) {
   const size_t n = g->group.instances, words = bits_words(n);
   for (size_t i = 0; i < n; i++) {
     size_t right = 0, there = 0;
@@ -109,17 +126,26 @@ static void instance_means(const AnalysisGroup *g, const AnalysisSite *s, Cells 
       right += s->correct[c * words + w] >> shift & 1;
       there += s->present[c * words + w] >> shift & 1;
     }
-    out[i] = there ? (double)right / (double)there - (gain && g->instances[i].vanilla_correct ? 1 : 0) : NAN;
+    out[i] = there
+                 ? (double)right / (double)there - (gain && g->instances[i].vanilla_correct ? 1 : 0)
+                 : NAN;
   }
 }
 
-static xt_status layer_gains(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, bool source, double *values, xt_layer_result **out,
-                             xt_error *error) {
+static xt_status layer_gains(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s,
+                             bool source, double *values, xt_layer_result **out, xt_error *error) {
   xt_scores scores;
   TRY(arena_alloc(&a->arena, out, (size_t)a->layers, sizeof **out, error));
   for (int layer = 0; layer < a->layers; layer++) {
     xt_layer_result *result = &(*out)[layer];
-    *result = (xt_layer_result){.bound_low = NAN, .bound_high = NAN, .chance = NAN, .chance_low = NAN, .chance_high = NAN, .above = NAN, .above_low = NAN, .above_high = NAN};
+    *result = (xt_layer_result){.bound_low = NAN,
+                                .bound_high = NAN,
+                                .chance = NAN,
+                                .chance_low = NAN,
+                                .chance_high = NAN,
+                                .above = NAN,
+                                .above_low = NAN,
+                                .above_high = NAN};
     instance_means(g, s, cells_of(a, source, layer), (size_t)a->layers, true, values);
     TRY(scores_of_values(a, g, values, &scores, error));
     result->gain = scores.overall;
@@ -128,19 +154,22 @@ static xt_status layer_gains(xt_analysis *a, const AnalysisGroup *g, const Analy
   return XT_STATUS_OK;
 }
 
-/* ---- text metrics ----------------------------------------------------------------------------- */
+/* ---- text metrics ---------------------------------------------------------------------------- */
 
 /* Per instance, over its responses. */
 typedef struct TextSums {
-  double *perplexity, *nll, *measured; /* [instances]: sums of e^nll and nll, and over how many responses */
-  double *consistent, *looked;         /* [instances]: responses in the language, of those whose language was looked for */
+  double *perplexity, *nll, *measured; /* [instances]: sums of e^nll and nll, and over how many
+                                          responses */
+  double *consistent, *looked;         /* [instances]: responses in the language, of those whose
+                                          language was looked for */
   double *all;                         /* e^nll of every response */
   size_t count, capacity;
 } TextSums;
 
 static xt_status text_sums_alloc(TextSums *t, size_t instances, xt_error *error) {
   double **const arrays[] = {&t->perplexity, &t->nll, &t->measured, &t->consistent, &t->looked};
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) TRY(mem_alloc(arrays[i], instances, sizeof **arrays[i], error));
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+    TRY(mem_alloc(arrays[i], instances, sizeof **arrays[i], error));
   return XT_STATUS_OK;
 }
 
@@ -154,12 +183,15 @@ static void text_sums_free(TextSums *t) {
 }
 
 /* A blank response is in no language, whatever was identified. */
-static bool is_consistent(const xt_group *g, const AnalysisInstance *instance, const AnalysisText *t) {
+static bool is_consistent(const xt_group *g, const AnalysisInstance *instance,
+                          const AnalysisText *t) {
   const bool english = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
-  return !text_is_blank(t->text ? t->text : "", t->text ? t->length : 0) && t->language[0] && xt_language_is(t->language, english ? "en" : instance->lang);
+  return !text_is_blank(t->text ? t->text : "", t->text ? t->length : 0) && t->language[0] &&
+         xt_language_is(t->language, english ? "en" : instance->lang);
 }
 
-static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t instance, uint32_t text, TextSums *sums, xt_error *error) {
+static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t instance,
+                          uint32_t text, TextSums *sums, xt_error *error) {
   if (text == TEXT_ABSENT) return XT_STATUS_OK;
   const AnalysisText *t = &a->texts[text];
   if (t->language) {
@@ -175,7 +207,8 @@ static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t i
   return XT_STATUS_OK;
 }
 
-static xt_status summarize_texts(xt_analysis *a, const AnalysisGroup *g, TextSums *sums, xt_text_summary *out, xt_error *error) {
+static xt_status summarize_texts(xt_analysis *a, const AnalysisGroup *g, TextSums *sums,
+                                 xt_text_summary *out, xt_error *error) {
   xt_scores scores;
   TRY(scores_of(a, g, (Measured){sums->perplexity, sums->measured}, false, &scores, error));
   out->perplexity = scores.overall;
@@ -190,7 +223,8 @@ static xt_status summarize_texts(xt_analysis *a, const AnalysisGroup *g, TextSum
 }
 
 /* `site` NULL: the untouched runs. *responses (may be NULL): how many there are. */
-static xt_status summarize(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *site, xt_text_summary *out, size_t *responses, xt_error *error) {
+static xt_status summarize(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *site,
+                           xt_text_summary *out, size_t *responses, xt_error *error) {
   const size_t cells = site ? (size_t)a->cells : 1;
   TextSums sums = {0};
   xt_status status;
@@ -208,7 +242,8 @@ done:
 }
 
 /* The share of a site's responses that differ from the untouched one. */
-static xt_status find_changed(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_estimate *out, xt_error *error) {
+static xt_status find_changed(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s,
+                              xt_estimate *out, xt_error *error) {
   const size_t n = g->group.instances, cells = (size_t)a->cells;
   double *changed;
   xt_scores scores;
@@ -226,7 +261,8 @@ static xt_status find_changed(xt_analysis *a, const AnalysisGroup *g, const Anal
   return status;
 }
 
-static xt_status summarize_site(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, xt_site_result *out, xt_error *error) {
+static xt_status summarize_site(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s,
+                                xt_site_result *out, xt_error *error) {
   TRY(summarize(a, g, s, &out->texts, &out->responses, error));
   return find_changed(a, g, s, &out->changed, error);
 }

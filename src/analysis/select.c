@@ -12,7 +12,7 @@
 
 #define DEFAULT_FOLDS 5
 
-/* ---- rules ------------------------------------------------------------------------------------ */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 /* How many candidates give the answer. */
 static size_t votes(const Gathered *q, uint64_t answer) {
@@ -28,7 +28,8 @@ static double rule_score(xt_strategy strategy, const Gathered *q, const Candidat
     case XT_STRATEGY_MEAN_ENTROPY: return -c->mean_entropy;
     case XT_STRATEGY_LOGPROB: return c->mean_logprob;
     /* e^logprob is below 1: votes decide, then the log-probability */
-    case XT_STRATEGY_VOTE: return (double)votes(q, c->answer) + (c->mean_logprob < 0 ? exp(c->mean_logprob) : 0.999999);
+    case XT_STRATEGY_VOTE:
+      return (double)votes(q, c->answer) + (c->mean_logprob < 0 ? exp(c->mean_logprob) : 0.999999);
     default: return 0; /* coarse has one candidate */
   }
 }
@@ -45,20 +46,35 @@ static const Candidate *choose_by_rule(xt_strategy strategy, const Gathered *q) 
   return best;
 }
 
-/* ---- learned selectors ------------------------------------------------------------------------ */
+/* ---- learned selectors ----------------------------------------------------------------------- */
 
 #define NAME_SIZE 64
 typedef struct Layout { /* what a feature's place means */
   int layers;
-  bool all_targets;      /* candidates differ in their target layer */
+  bool all_targets; /* candidates differ in their target layer */
   char (*languages)[NAME_SIZE];
   size_t language_count, language_capacity;
 } Layout;
 
 enum {
-  FEATURE_VANILLA = 0, FEATURE_ENTROPY, FEATURE_MEAN_ENTROPY, FEATURE_LOGPROB, FEATURE_MARGIN, FEATURE_LENGTH, FEATURE_ENTROPY_GAIN,
-  FEATURE_LOGPROB_GAIN, FEATURE_MARGIN_GAIN, FEATURE_SAME_ANSWER, FEATURE_ANSWERED, FEATURE_VANILLA_ANSWERED, FEATURE_VOTE, FEATURE_PROMPT,
-  FEATURE_SOURCE_DEPTH, FEATURE_TARGET_DEPTH, FEATURE_COUNT /* then each source layer, target layer, language */
+  FEATURE_VANILLA = 0,
+  FEATURE_ENTROPY,
+  FEATURE_MEAN_ENTROPY,
+  FEATURE_LOGPROB,
+  FEATURE_MARGIN,
+  FEATURE_LENGTH,
+  FEATURE_ENTROPY_GAIN,
+  FEATURE_LOGPROB_GAIN,
+  FEATURE_MARGIN_GAIN,
+  FEATURE_SAME_ANSWER,
+  FEATURE_ANSWERED,
+  FEATURE_VANILLA_ANSWERED,
+  FEATURE_VOTE,
+  FEATURE_PROMPT,
+  FEATURE_SOURCE_DEPTH,
+  FEATURE_TARGET_DEPTH,
+  FEATURE_COUNT /* then each source layer, target
+                                                               layer, language */
 };
 
 struct xt_selector {
@@ -100,7 +116,8 @@ static void fill_features(const Layout *l, const Gathered *q, const Candidate *c
   for (size_t i = 0; i < l->language_count; i++) f[at + i] = strcmp(l->languages[i], q->lang) == 0;
 }
 
-static xt_status choose_by_learner(const Learner *learner, const Layout *l, const Gathered *q, const Candidate **out, xt_error *error) {
+static xt_status choose_by_learner(const Learner *learner, const Layout *l, const Gathered *q,
+                                   const Candidate **out, xt_error *error) {
   float *features;
   TRY(mem_alloc(&features, layout_width(l), sizeof *features, error));
   fill_features(l, q, &q->vanilla, features);
@@ -132,7 +149,8 @@ typedef struct School {
 static xt_status add_language(Layout *l, const char *lang, size_t *index, xt_error *error) {
   for (*index = 0; *index < l->language_count; ++*index)
     if (strncmp(l->languages[*index], lang, NAME_SIZE - 1) == 0) return XT_STATUS_OK;
-  TRY(mem_grow(&l->languages, &l->language_capacity, l->language_count + 1, sizeof *l->languages, error));
+  TRY(mem_grow(&l->languages, &l->language_capacity, l->language_count + 1, sizeof *l->languages,
+               error));
   snprintf(l->languages[l->language_count++], NAME_SIZE, "%s", lang);
   return XT_STATUS_OK;
 }
@@ -144,7 +162,8 @@ static xt_status enrol(void *user, const Gathered *q, xt_error *error) {
   size_t language;
   TRY(add_language(&s->layout, q->lang, &language, error));
   TRY(mem_grow(&s->questions, &s->capacity, s->count + 1, sizeof *s->questions, error));
-  TRY(mem_grow(&s->question_language, &s->language_capacity, s->count + 1, sizeof *s->question_language, error));
+  TRY(mem_grow(&s->question_language, &s->language_capacity, s->count + 1,
+               sizeof *s->question_language, error));
   TRY(mem_alloc(&candidates, q->count, sizeof *candidates, error));
   memcpy(candidates, q->candidates, q->count * sizeof *candidates);
   s->question_language[s->count] = language;
@@ -160,14 +179,16 @@ static xt_status add_examples(School *s, size_t question, float *features, xt_er
     const Candidate *c = i < q->count ? &q->candidates[i] : &q->vanilla;
     if (c->correct < 0) return XT_STATUS_OK;
     fill_features(&s->layout, q, c, features);
-    TRY(mem_grow(&s->example_question, &s->example_capacity, s->examples.count + 1, sizeof *s->example_question, error));
+    TRY(mem_grow(&s->example_question, &s->example_capacity, s->examples.count + 1,
+                 sizeof *s->example_question, error));
     s->example_question[s->examples.count] = question;
     TRY(examples_add(&s->examples, features, c->correct == 1, error));
   }
   return XT_STATUS_OK;
 }
 
-static xt_status school_open(School *s, xt_store *store, const xt_select_options *options, xt_error *error) {
+static xt_status school_open(School *s, xt_store *store, const xt_select_options *options,
+                             xt_error *error) {
   xt_store_info info;
   xt_select_need need;
   float *features = NULL;
@@ -177,7 +198,8 @@ static xt_status school_open(School *s, xt_store *store, const xt_select_options
   s->layout.layers = info.layers;
   s->layout.all_targets = need.target_all;
   TRY(gather_questions(store, options, enrol, s, error));
-  for (size_t i = 0; i < s->count; i++) s->questions[i].lang = s->layout.languages[s->question_language[i]];
+  for (size_t i = 0; i < s->count; i++)
+    s->questions[i].lang = s->layout.languages[s->question_language[i]];
   s->examples.width = (int)layout_width(&s->layout);
   TRY(mem_alloc(&features, layout_width(&s->layout), sizeof *features, error));
   xt_status status = XT_STATUS_OK;
@@ -195,7 +217,8 @@ static void school_close(School *s) {
   examples_free(&s->examples);
 }
 
-/* Questions of one number are the same question in several languages, and have to be in one fold. fold < 0: the whole is one. */
+/* Questions of one number are the same question in several languages, and have to be in one fold.
+ * fold < 0: the whole is one. */
 static bool in_fold(const Gathered *q, int fold, int folds) {
   if (fold < 0) return false;
   uint64_t hash = (uint64_t)q->place * 0x9E3779B97F4A7C15u;
@@ -204,7 +227,8 @@ static bool in_fold(const Gathered *q, int fold, int folds) {
 }
 
 /* Trains on every question outside the fold. */
-static xt_status teach(const School *s, const char *path, int fold, int folds, Learner **out, xt_error *error) {
+static xt_status teach(const School *s, const char *path, int fold, int folds, Learner **out,
+                       xt_error *error) {
   size_t *rows, n = 0, right = 0, questions = 0;
   *out = NULL;
   TRY(mem_alloc(&rows, s->examples.count, sizeof *rows, error));
@@ -216,21 +240,29 @@ static xt_status teach(const School *s, const char *path, int fold, int folds, L
   }
   xt_status status = XT_STATUS_OK;
   if (questions < XT_SELECT_LEAST_QUESTIONS)
-    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "%zu questions with a gold answer have all their candidates; learning needs %d%s", questions,
-                     XT_SELECT_LEAST_QUESTIONS, fold < 0 ? "" : " outside each fold");
+    status =
+        err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                "%zu questions with a gold answer have all their candidates; learning needs %d%s",
+                questions, XT_SELECT_LEAST_QUESTIONS, fold < 0 ? "" : " outside each fold");
   else if (right == 0 || right == n)
-    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "all candidates are %s: there is nothing to learn from", right ? "right" : "wrong");
+    status =
+        err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                "all candidates are %s: there is nothing to learn from", right ? "right" : "wrong");
   else
-    status = learner_train(s->options->strategy == XT_STRATEGY_LOGISTIC ? LEARNER_LOGISTIC : LEARNER_STUMPS, &s->examples, rows, n, out, error);
+    status = learner_train(s->options->strategy == XT_STRATEGY_LOGISTIC ? LEARNER_LOGISTIC
+                                                                        : LEARNER_STUMPS,
+                           &s->examples, rows, n, out, error);
   free(rows);
   return status;
 }
 
-xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out, xt_error *error) {
+xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out,
+                            xt_error *error) {
   xt_selector *selector;
   School school;
   *out = NULL;
-  if (!xt_strategy_learns(options->strategy)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "is not one that learns");
+  if (!xt_strategy_learns(options->strategy))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "is not one that learns");
   TRY(mem_alloc(&selector, 1, sizeof *selector, error));
   xt_status status = school_open(&school, store, options, error);
   if (!status) status = teach(&school, store->db.path, -1, 1, &selector->learner, error);
@@ -252,7 +284,7 @@ void xt_selector_free(xt_selector *selector) {
   free(selector);
 }
 
-/* ---- choosing --------------------------------------------------------------------------------- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 typedef struct Pick {
   int64_t question;
@@ -270,7 +302,8 @@ typedef struct Picks {
 static xt_status add_pick(Picks *p, const Gathered *q, const Candidate *c, xt_error *error) {
   TRY(mem_grow(&p->picks, &p->capacity, p->count + 1, sizeof *p->picks, error));
   Pick *pick = &p->picks[p->count++];
-  *pick = (Pick){.question = q->number, .source_layer = c->source_layer, .target_layer = c->target_layer};
+  *pick = (Pick){
+      .question = q->number, .source_layer = c->source_layer, .target_layer = c->target_layer};
   memcpy(pick->site, q->site, sizeof pick->site);
   return XT_STATUS_OK;
 }
@@ -283,8 +316,10 @@ static xt_status pick_one(void *user, const Gathered *q, xt_error *error) {
   }
   const xt_selector *selector = p->options->selector;
   const Candidate *best;
-  if (selector) TRY(choose_by_learner(selector->learner, &selector->layout, q, &best, error));
-  else best = choose_by_rule(p->options->strategy, q);
+  if (selector)
+    TRY(choose_by_learner(selector->learner, &selector->layout, q, &best, error));
+  else
+    best = choose_by_rule(p->options->strategy, q);
   return add_pick(p, q, best, error);
 }
 
@@ -315,34 +350,46 @@ static xt_status pick_by_folds(Picks *p, xt_store *store, xt_error *error) {
 }
 
 static xt_status check_options(const xt_store *store, const xt_select_options *o, xt_error *error) {
-  if ((unsigned)o->strategy > XT_STRATEGY_STUMPS) return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "%d is none", (int)o->strategy);
-  if ((unsigned)o->candidates > XT_CANDIDATES_ALL) return err_set(error, XT_STATUS_ARGUMENT, NULL, "candidates", -1, "%d are none", (int)o->candidates);
-  if (o->folds && (o->folds < 2 || o->folds > 1000)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "folds", -1, "is %d; it must be 2 to 1000", o->folds);
+  if ((unsigned)o->strategy > XT_STRATEGY_STUMPS)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "%d is none", (int)o->strategy);
+  if ((unsigned)o->candidates > XT_CANDIDATES_ALL)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "candidates", -1, "%d are none",
+                   (int)o->candidates);
+  if (o->folds && (o->folds < 2 || o->folds > 1000))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "folds", -1, "is %d; it must be 2 to 1000",
+                   o->folds);
   if (!o->selector) return XT_STATUS_OK;
-  if (!xt_strategy_learns(o->strategy)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1, "the strategy takes none");
+  if (!xt_strategy_learns(o->strategy))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1, "the strategy takes none");
   const int layers = atoi(store->settings.of[STORE_LAYERS]);
   if (o->selector->layout.layers != layers)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1, "was trained for a model of %d layers; the store's has %d", o->selector->layout.layers, layers);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1,
+                   "was trained for a model of %d layers; the store's has %d",
+                   o->selector->layout.layers, layers);
   xt_select_need need;
   xt_select_get_need(o, "", &need);
   if (need.target_all && !o->selector->layout.all_targets)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1, "was trained on candidates of the first target layer only");
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1,
+                   "was trained on candidates of the first target layer only");
   return XT_STATUS_OK;
 }
 
-xt_status xt_store_select(xt_store *store, const xt_select_options *options, xt_select_counts *counts, xt_error *error) {
+xt_status xt_store_select(xt_store *store, const xt_select_options *options,
+                          xt_select_counts *counts, xt_error *error) {
   Picks p = {.options = options};
   xt_select_counts count = {0};
   char name[XT_STRATEGY_NAME_SIZE];
   TRY(check_options(store, options, error));
   const bool by_folds = xt_strategy_learns(options->strategy) && !options->selector;
-  xt_status status = by_folds ? pick_by_folds(&p, store, error) : gather_questions(store, options, pick_one, &p, error);
+  xt_status status = by_folds ? pick_by_folds(&p, store, error)
+                              : gather_questions(store, options, pick_one, &p, error);
   if (!status) status = selections_begin(store, error);
   xt_strategy_format(options, name);
   for (size_t i = 0; i < p.count && !status; i++) {
     bool changed;
     const Pick *pick = &p.picks[i];
-    status = selections_set(store, pick->question, name, pick->site, pick->source_layer, pick->target_layer, &changed, error);
+    status = selections_set(store, pick->question, name, pick->site, pick->source_layer,
+                            pick->target_layer, &changed, error);
     count.changed += changed;
     count.kept += pick->source_layer < 0;
   }

@@ -7,26 +7,41 @@
 
 #include "base/mem.h"
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
-static const char *const strategy_names[] = {
-    [XT_STRATEGY_COARSE] = "coarse", [XT_STRATEGY_ENTROPY] = "entropy",   [XT_STRATEGY_MEAN_ENTROPY] = "mean-entropy", [XT_STRATEGY_LOGPROB] = "logprob",
-    [XT_STRATEGY_VOTE] = "vote",     [XT_STRATEGY_LOGISTIC] = "logistic", [XT_STRATEGY_STUMPS] = "stumps",             NULL};
-static const char *const candidate_names[] = {[XT_CANDIDATES_ENDS] = "ends", [XT_CANDIDATES_TARGET_FIRST] = "target-first",
-                                              [XT_CANDIDATES_SOURCE_LAST] = "source-last", [XT_CANDIDATES_ALL] = "all", NULL};
+static const char *const strategy_names[] = {[XT_STRATEGY_COARSE] = "coarse",
+                                             [XT_STRATEGY_ENTROPY] = "entropy",
+                                             [XT_STRATEGY_MEAN_ENTROPY] = "mean-entropy",
+                                             [XT_STRATEGY_LOGPROB] = "logprob",
+                                             [XT_STRATEGY_VOTE] = "vote",
+                                             [XT_STRATEGY_LOGISTIC] = "logistic",
+                                             [XT_STRATEGY_STUMPS] = "stumps",
+                                             NULL};
+static const char *const candidate_names[] = {[XT_CANDIDATES_ENDS] = "ends",
+                                              [XT_CANDIDATES_TARGET_FIRST] = "target-first",
+                                              [XT_CANDIDATES_SOURCE_LAST] = "source-last",
+                                              [XT_CANDIDATES_ALL] = "all",
+                                              NULL};
 
 const char *const *xt_strategy_names(void) { return strategy_names; }
 const char *const *xt_candidates_names(void) { return candidate_names; }
 
 xt_candidates xt_strategy_candidates(xt_strategy strategy) {
-  return strategy == XT_STRATEGY_ENTROPY || strategy == XT_STRATEGY_MEAN_ENTROPY ? XT_CANDIDATES_ENDS : XT_CANDIDATES_TARGET_FIRST;
+  return strategy == XT_STRATEGY_ENTROPY || strategy == XT_STRATEGY_MEAN_ENTROPY
+             ? XT_CANDIDATES_ENDS
+             : XT_CANDIDATES_TARGET_FIRST;
 }
 
-bool xt_strategy_learns(xt_strategy strategy) { return strategy == XT_STRATEGY_LOGISTIC || strategy == XT_STRATEGY_STUMPS; }
+bool xt_strategy_learns(xt_strategy strategy) {
+  return strategy == XT_STRATEGY_LOGISTIC || strategy == XT_STRATEGY_STUMPS;
+}
 
 const char *xt_strategy_format(const xt_select_options *o, char buffer[XT_STRATEGY_NAME_SIZE]) {
-  if (o->strategy == XT_STRATEGY_COARSE) snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s", strategy_names[o->strategy]);
-  else snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s:%s", strategy_names[o->strategy], candidate_names[o->candidates]);
+  if (o->strategy == XT_STRATEGY_COARSE)
+    snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s", strategy_names[o->strategy]);
+  else
+    snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s:%s", strategy_names[o->strategy],
+             candidate_names[o->candidates]);
   return buffer;
 }
 
@@ -42,28 +57,36 @@ bool strategy_parse(const char *name, xt_select_options *out) {
   return false;
 }
 
-/* ---- which layers ----------------------------------------------------------------------------- */
+/* ---- which layers ---------------------------------------------------------------------------- */
 
 void xt_select_get_need(const xt_select_options *o, const char *task_name, xt_select_need *out) {
   const xt_task *task = xt_task_find(task_name);
-  const bool understanding = task && task->kind == XT_TASK_CHOICE && task->direction == XT_DIRECTION_TO_LANGUAGE;
+  const bool understanding =
+      task && task->kind == XT_TASK_CHOICE && task->direction == XT_DIRECTION_TO_LANGUAGE;
   *out = (xt_select_need){.target_first = true};
-  if (o->site) out->site = *o->site;
-  else if (xt_site_parse(task ? task->site : "attn", &out->site, NULL) != XT_STATUS_OK) out->site = (xt_site){XT_TAP_ATTN, XT_TAP_ATTN};
+  if (o->site)
+    out->site = *o->site;
+  else if (xt_site_parse(task ? task->site : "attn", &out->site, NULL) != XT_STATUS_OK)
+    out->site = (xt_site){XT_TAP_ATTN, XT_TAP_ATTN};
   if (o->strategy == XT_STRATEGY_COARSE) {
     out->source_first = !understanding;
     out->source_last = understanding;
     return;
   }
   out->source_first = o->candidates == XT_CANDIDATES_ENDS;
-  out->source_last = o->candidates == XT_CANDIDATES_ENDS || o->candidates == XT_CANDIDATES_SOURCE_LAST;
-  out->source_all = o->candidates == XT_CANDIDATES_TARGET_FIRST || o->candidates == XT_CANDIDATES_ALL;
-  out->target_all = o->candidates == XT_CANDIDATES_SOURCE_LAST || o->candidates == XT_CANDIDATES_ALL;
+  out->source_last =
+      o->candidates == XT_CANDIDATES_ENDS || o->candidates == XT_CANDIDATES_SOURCE_LAST;
+  out->source_all =
+      o->candidates == XT_CANDIDATES_TARGET_FIRST || o->candidates == XT_CANDIDATES_ALL;
+  out->target_all =
+      o->candidates == XT_CANDIDATES_SOURCE_LAST || o->candidates == XT_CANDIDATES_ALL;
 }
 
 bool need_has(const xt_select_need *n, int layers, int source_layer, int target_layer) {
-  const bool source = n->source_all || (n->source_first && source_layer == 0) || (n->source_last && source_layer == layers - 1);
-  return source && (n->target_all || target_layer == 0) && source_layer >= 0 && source_layer < layers && target_layer >= 0 && target_layer < layers;
+  const bool source = n->source_all || (n->source_first && source_layer == 0) ||
+                      (n->source_last && source_layer == layers - 1);
+  return source && (n->target_all || target_layer == 0) && source_layer >= 0 &&
+         source_layer < layers && target_layer >= 0 && target_layer < layers;
 }
 
 size_t need_count(const xt_select_need *n, int layers) {
@@ -73,7 +96,7 @@ size_t need_count(const xt_select_need *n, int layers) {
   return count;
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 /* FNV-1a: answers of one question are told apart, nothing more. */
 static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size) {
@@ -82,20 +105,25 @@ static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size) {
 }
 
 /* Whether the response counts as this option, by the task's own scoring. */
-static bool is_option(const xt_task *task, const xt_question *q, const xt_store_row *row, const char *label) {
+static bool is_option(const xt_task *task, const xt_question *q, const xt_store_row *row,
+                      const char *label) {
   bool right = false;
-  const xt_status status = xt_task_score(task, q->choices, q->choice_count, row->text, row->text_length, label, &right, NULL);
+  const xt_status status = xt_task_score(task, q->choices, q->choice_count, row->text,
+                                         row->text_length, label, &right, NULL);
   return status == XT_STATUS_OK && right;
 }
 
-/* The option that a response names; NULL: none, or several. Tasks whose options the store does not list call them A to Z. */
-static const char *named_option(const xt_task *task, const xt_question *q, const xt_store_row *row, char letter[2]) {
+/* The option that a response names; NULL: none, or several. Tasks whose options the store does not
+ * list call them A to Z. */
+static const char *named_option(const xt_task *task, const xt_question *q, const xt_store_row *row,
+                                char letter[2]) {
   for (size_t i = 0; i < q->choice_count; i++)
     if (is_option(task, q, row, q->choices[i].label)) return q->choices[i].label;
   if (q->choice_count) return NULL;
   letter[1] = 0;
   for (letter[0] = 'A'; letter[0] <= 'Z'; letter[0]++)
-    if (memchr(row->text, letter[0], row->text_length) || memchr(row->text, letter[0] - 'A' + 'a', row->text_length))
+    if (memchr(row->text, letter[0], row->text_length) ||
+        memchr(row->text, letter[0] - 'A' + 'a', row->text_length))
       if (is_option(task, q, row, letter)) return letter;
   return NULL;
 }
@@ -107,14 +135,18 @@ static void read_answer(const xt_store_row *row, Candidate *c) {
   const char *text = row->text ? row->text : "";
   size_t length = row->text ? row->text_length : 0;
   char letter[2];
-  const char *option = task && task->kind == XT_TASK_CHOICE && row->text ? named_option(task, row->question, row, letter) : NULL;
+  const char *option = task && task->kind == XT_TASK_CHOICE && row->text
+                           ? named_option(task, row->question, row, letter)
+                           : NULL;
   while (length && is_blank(text[0])) text++, length--;
   while (length && is_blank(text[length - 1])) length--;
-  c->answer = option ? hash_bytes(hash_bytes(0xCBF29CE484222325u, "option ", 7), option, strlen(option)) : hash_bytes(0xCBF29CE484222325u, text, length);
+  c->answer =
+      option ? hash_bytes(hash_bytes(0xCBF29CE484222325u, "option ", 7), option, strlen(option))
+             : hash_bytes(0xCBF29CE484222325u, text, length);
   c->answered = option || ((!task || task->kind != XT_TASK_CHOICE) && length);
 }
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 typedef struct Gatherer {
   const xt_select_options *options;
@@ -126,15 +158,23 @@ typedef struct Gatherer {
   void *user;
 } Gatherer;
 
-static xt_status finish_question(Gatherer *g, xt_error *error) { return g->now.number ? g->visit(g->user, &g->now, error) : XT_STATUS_OK; }
+static xt_status finish_question(Gatherer *g, xt_error *error) {
+  return g->now.number ? g->visit(g->user, &g->now, error) : XT_STATUS_OK;
+}
 
 static void begin_question(Gatherer *g, const xt_store_row *row) {
   const xt_question *q = row->question;
   snprintf(g->task, sizeof g->task, "%s", q->task);
   snprintf(g->lang, sizeof g->lang, "%s", q->lang);
   xt_select_get_need(g->options, q->task, &g->need);
-  g->now = (Gathered){.number = row->question_number, .place = q->number, .task = g->task, .lang = g->lang, .prompt_length = strlen(q->target),
-                      .candidates = g->now.candidates, .capacity = g->now.capacity, .wanted = need_count(&g->need, g->layers)};
+  g->now = (Gathered){.number = row->question_number,
+                      .place = q->number,
+                      .task = g->task,
+                      .lang = g->lang,
+                      .prompt_length = strlen(q->target),
+                      .candidates = g->now.candidates,
+                      .capacity = g->now.capacity,
+                      .wanted = need_count(&g->need, g->layers)};
   xt_site_format(g->need.site, g->now.site);
 }
 
@@ -145,9 +185,17 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
     begin_question(g, row);
   }
   const bool vanilla = row->source_layer < 0;
-  if (!vanilla && (strcmp(row->site, g->now.site) != 0 || !need_has(&g->need, g->layers, row->source_layer, row->target_layer))) return XT_STATUS_OK;
-  Candidate c = {.source_layer = row->source_layer, .target_layer = row->target_layer, .entropy = row->entropy, .mean_entropy = row->mean_entropy,
-                 .mean_logprob = row->mean_logprob, .margin = row->margin, .count = row->count, .correct = row->correct};
+  if (!vanilla && (strcmp(row->site, g->now.site) != 0 ||
+                   !need_has(&g->need, g->layers, row->source_layer, row->target_layer)))
+    return XT_STATUS_OK;
+  Candidate c = {.source_layer = row->source_layer,
+                 .target_layer = row->target_layer,
+                 .entropy = row->entropy,
+                 .mean_entropy = row->mean_entropy,
+                 .mean_logprob = row->mean_logprob,
+                 .margin = row->margin,
+                 .count = row->count,
+                 .correct = row->correct};
   read_answer(row, &c);
   if (vanilla) {
     g->now.vanilla = c;
@@ -159,7 +207,9 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
   return XT_STATUS_OK;
 }
 
-xt_status gather_questions(xt_store *store, const xt_select_options *options, xt_status (*visit)(void *user, const Gathered *question, xt_error *error),
+xt_status gather_questions(xt_store *store, const xt_select_options *options,
+                           xt_status (*visit)(void *user, const Gathered *question,
+                                              xt_error *error),
                            void *user, xt_error *error) {
   Gatherer g = {.options = options, .visit = visit, .user = user};
   xt_store_info info;

@@ -10,15 +10,15 @@
 typedef struct Candidate {
   int source_layer, target_layer; /* -1: the untouched run */
   double entropy, mean_entropy, mean_logprob, margin;
-  size_t count;       /* tokens */
-  uint64_t answer;    /* equal numbers: the same answer */
-  bool answered;      /* it names one of the options; or, where there are none, is not empty */
-  int correct;        /* 1, 0, or -1: not known */
+  size_t count;    /* tokens */
+  uint64_t answer; /* equal numbers: the same answer */
+  bool answered;   /* it names one of the options; or, where there are none, is not empty */
+  int correct;     /* 1, 0, or -1: not known */
 } Candidate;
 
 typedef struct Gathered {
-  int64_t number;     /* the store's, of the question */
-  size_t place;       /* xt_question.number: the same in every language */
+  int64_t number; /* the store's, of the question */
+  size_t place;   /* xt_question.number: the same in every language */
   const char *task, *lang;
   char site[16];
   size_t prompt_length; /* bytes of the target prompt */
@@ -26,13 +26,17 @@ typedef struct Gathered {
   Candidate vanilla;
   Candidate *candidates; /* by source layer, then target layer */
   size_t count, capacity;
-  size_t wanted;      /* candidates of a complete question */
+  size_t wanted; /* candidates of a complete question */
 } Gathered;
 
-static inline bool gathered_is_complete(const Gathered *g) { return g->has_vanilla && g->count == g->wanted; }
+static inline bool gathered_is_complete(const Gathered *g) {
+  return g->has_vanilla && g->count == g->wanted;
+}
 
 /* Calls `visit` for each question, complete or not. Borrowed for the call. */
-xt_status gather_questions(xt_store *store, const xt_select_options *options, xt_status (*visit)(void *user, const Gathered *question, xt_error *error),
+xt_status gather_questions(xt_store *store, const xt_select_options *options,
+                           xt_status (*visit)(void *user, const Gathered *question,
+                                              xt_error *error),
                            void *user, xt_error *error);
 
 /* Whether a question's strategy may choose these layers. */

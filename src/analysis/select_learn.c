@@ -8,14 +8,14 @@
 #include "base/arena.h"
 #include "base/mem.h"
 
-/* Logistic regression: an L2 penalty of RIDGE / 2 * |w|^2 on weights of standardised features (Newton's method; Hastie, Tibshirani,
- * Friedman, 4.4.1). */
+/* Logistic regression: an L2 penalty of RIDGE / 2 * |w|^2 on weights of standardised features
+ * (Newton's method; Hastie, Tibshirani, Friedman, 4.4.1). */
 #define RIDGE 1.0
 #define NEWTON_STEPS 50
 #define NEWTON_DONE 1e-9 /* of the objective, relative */
 
-/* Boosted stumps: each round fits one split to gradient and curvature of the log-loss (Friedman 2001, with the Newton leaves of
- * Chen & Guestrin 2016). */
+/* Boosted stumps: each round fits one split to gradient and curvature of the log-loss (Friedman
+ * 2001, with the Newton leaves of Chen & Guestrin 2016). */
 #define ROUNDS 300
 #define RATE 0.1
 #define LEAF_RIDGE 1.0
@@ -41,7 +41,8 @@ struct Learner {
 xt_status examples_add(Examples *e, const float *features, bool right, xt_error *error) {
   const size_t width = (size_t)e->width;
   TRY(mem_grow(&e->right, &e->capacity, e->count + 1, sizeof *e->right, error));
-  TRY(mem_grow(&e->features, &e->feature_capacity, (e->count + 1) * width, sizeof *e->features, error));
+  TRY(mem_grow(&e->features, &e->feature_capacity, (e->count + 1) * width, sizeof *e->features,
+               error));
   memcpy(e->features + e->count * width, features, width * sizeof *features);
   e->right[e->count++] = right;
   return XT_STATUS_OK;
@@ -53,12 +54,14 @@ void examples_free(Examples *e) {
   *e = (Examples){0};
 }
 
-static const float *example(const Examples *e, size_t row) { return e->features + row * (size_t)e->width; }
+static const float *example(const Examples *e, size_t row) {
+  return e->features + row * (size_t)e->width;
+}
 static double sigmoid(double t) { return t >= 0 ? 1 / (1 + exp(-t)) : exp(t) / (1 + exp(t)); }
 /* log(1 + e^t) */
 static double softplus(double t) { return t > 0 ? t + log1p(exp(-t)) : log1p(exp(t)); }
 
-/* ---- logistic regression ---------------------------------------------------------------------- */
+/* ---- logistic regression --------------------------------------------------------------------- */
 
 typedef struct Fit {
   const Examples *examples;
@@ -118,7 +121,8 @@ static void derivatives(Fit *f) {
   }
   for (size_t i = 0; i < f->count; i++) {
     load(f, f->rows[i]);
-    const double p = sigmoid(dot(f->weights, f->x, n)), rest = p - (f->examples->right[f->rows[i]] ? 1 : 0), curve = p * (1 - p);
+    const double p = sigmoid(dot(f->weights, f->x, n)),
+                 rest = p - (f->examples->right[f->rows[i]] ? 1 : 0), curve = p * (1 - p);
     for (size_t k = 0; k < n; k++) {
       f->gradient[k] += rest * f->x[k];
       const double scaled = curve * f->x[k];
@@ -137,7 +141,8 @@ static void solve(Fit *f) {
       const double s = a[k * n + m] - dot(a + k * n, a + m * n, m);
       a[k * n + m] = k == m ? sqrt(s > 1e-12 ? s : 1e-12) : s / a[m * n + m];
     }
-  for (size_t k = 0; k < n; k++) f->step[k] = (f->gradient[k] - dot(a + k * n, f->step, k)) / a[k * n + k];
+  for (size_t k = 0; k < n; k++)
+    f->step[k] = (f->gradient[k] - dot(a + k * n, f->step, k)) / a[k * n + k];
   for (size_t k = n; k-- > 0;) {
     double s = f->step[k];
     for (size_t m = k + 1; m < n; m++) s -= a[m * n + k] * f->step[m];
@@ -163,12 +168,14 @@ static void newton(Fit *f) {
   }
 }
 
-static xt_status train_logistic(Learner *l, const Examples *e, const size_t *rows, size_t count, xt_error *error) {
+static xt_status train_logistic(Learner *l, const Examples *e, const size_t *rows, size_t count,
+                                xt_error *error) {
   Fit f = {.examples = e, .rows = rows, .count = count, .size = (size_t)e->width + 1};
   Arena scratch = {0};
   double **const vectors[] = {&f.mean, &f.scale, &f.weights, &f.trial, &f.gradient, &f.step, &f.x};
   xt_status status = arena_alloc(&scratch, &f.hessian, f.size * f.size, sizeof(double), error);
-  for (size_t i = 0; i < sizeof vectors / sizeof *vectors && !status; i++) status = arena_alloc(&scratch, vectors[i], f.size, sizeof(double), error);
+  for (size_t i = 0; i < sizeof vectors / sizeof *vectors && !status; i++)
+    status = arena_alloc(&scratch, vectors[i], f.size, sizeof(double), error);
   if (!status) status = arena_alloc(&l->arena, &l->weights, f.size, sizeof(double), error);
   if (!status) {
     standardise(&f);
@@ -183,18 +190,18 @@ static xt_status train_logistic(Learner *l, const Examples *e, const size_t *row
   return status;
 }
 
-/* ---- boosted stumps --------------------------------------------------------------------------- */
+/* ---- boosted stumps -------------------------------------------------------------------------- */
 
 typedef struct Boost {
   const Examples *examples;
   const size_t *rows;
   size_t count;
   int width;
-  float *thresholds;    /* [width, THRESHOLDS] ascending */
-  int *threshold_count; /* [width] */
-  uint8_t *bins;        /* [width, count] how many thresholds lie below the value */
-  double *margin;       /* [count] log-odds so far */
-  double *slope, *curve;/* [count] of the log-loss there */
+  float *thresholds;     /* [width, THRESHOLDS] ascending */
+  int *threshold_count;  /* [width] */
+  uint8_t *bins;         /* [width, count] how many thresholds lie below the value */
+  double *margin;        /* [count] log-odds so far */
+  double *slope, *curve; /* [count] of the log-loss there */
 } Boost;
 
 static int compare_floats(const void *a, const void *b) {
@@ -202,7 +209,8 @@ static int compare_floats(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* Thresholds of one feature: its values but the largest, or quantiles of them. sorted: [count] scratch. */
+/* Thresholds of one feature: its values but the largest, or quantiles of them. sorted: [count]
+ * scratch. */
 static void place_thresholds(Boost *b, int feature, float *sorted) {
   float *out = b->thresholds + (size_t)feature * THRESHOLDS;
   size_t distinct = 0, n = 0;
@@ -227,7 +235,8 @@ static void place_thresholds(Boost *b, int feature, float *sorted) {
 static double leaf_gain(double slope, double curve) { return slope * slope / (curve + LEAF_RIDGE); }
 
 /* The best split of one feature; true if it beats *gain. */
-static bool best_split(const Boost *b, int feature, double slope, double curve, double *gain, int *at, double *low, double *high) {
+static bool best_split(const Boost *b, int feature, double slope, double curve, double *gain,
+                       int *at, double *low, double *high) {
   double slopes[THRESHOLDS + 1] = {0}, curves[THRESHOLDS + 1] = {0};
   const uint8_t *bins = b->bins + (size_t)feature * b->count;
   for (size_t i = 0; i < b->count; i++) {
@@ -241,7 +250,8 @@ static bool best_split(const Boost *b, int feature, double slope, double curve, 
     left_curve += curves[t];
     const double right_slope = slope - left_slope, right_curve = curve - left_curve;
     if (left_curve < LEAF_CURVATURE || right_curve < LEAF_CURVATURE) continue;
-    const double found = leaf_gain(left_slope, left_curve) + leaf_gain(right_slope, right_curve) - leaf_gain(slope, curve);
+    const double found = leaf_gain(left_slope, left_curve) + leaf_gain(right_slope, right_curve) -
+                         leaf_gain(slope, curve);
     if (found <= *gain + 1e-12) continue;
     *gain = found;
     *at = t;
@@ -269,7 +279,8 @@ static bool add_stump(Boost *b, Learner *l) {
   if (chosen < 0) return false;
   s.feature = chosen;
   s.threshold = b->thresholds[(size_t)chosen * THRESHOLDS + (size_t)at];
-  for (size_t i = 0; i < b->count; i++) b->margin[i] += b->bins[(size_t)chosen * b->count + i] <= at ? s.low : s.high;
+  for (size_t i = 0; i < b->count; i++)
+    b->margin[i] += b->bins[(size_t)chosen * b->count + i] <= at ? s.low : s.high;
   l->stumps[l->stump_count++] = s;
   return true;
 }
@@ -284,7 +295,8 @@ static xt_status boost_init(Boost *b, Arena *scratch, xt_error *error) {
   return arena_alloc(scratch, &b->curve, b->count, sizeof *b->curve, error);
 }
 
-static xt_status train_stumps(Learner *l, const Examples *e, const size_t *rows, size_t count, xt_error *error) {
+static xt_status train_stumps(Learner *l, const Examples *e, const size_t *rows, size_t count,
+                              xt_error *error) {
   Boost b = {.examples = e, .rows = rows, .count = count, .width = e->width};
   Arena scratch = {0};
   float *sorted = NULL;
@@ -303,17 +315,21 @@ static xt_status train_stumps(Learner *l, const Examples *e, const size_t *rows,
   return status;
 }
 
-/* ---- both ------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
-xt_status learner_train(LearnerKind kind, const Examples *examples, const size_t *rows, size_t count, Learner **out, xt_error *error) {
+xt_status learner_train(LearnerKind kind, const Examples *examples, const size_t *rows,
+                        size_t count, Learner **out, xt_error *error) {
   Learner *l;
   *out = NULL;
   TRY(mem_alloc(&l, 1, sizeof *l, error));
   l->kind = kind;
   l->width = examples->width;
-  const xt_status status = (kind == LEARNER_LOGISTIC ? train_logistic : train_stumps)(l, examples, rows, count, error);
-  if (status) learner_free(l);
-  else *out = l;
+  const xt_status status =
+      (kind == LEARNER_LOGISTIC ? train_logistic : train_stumps)(l, examples, rows, count, error);
+  if (status)
+    learner_free(l);
+  else
+    *out = l;
   return status;
 }
 
@@ -325,7 +341,10 @@ void learner_free(Learner *l) {
 
 double learner_probability(const Learner *l, const float *features) {
   double t = l->bias;
-  for (int k = 0; l->kind == LEARNER_LOGISTIC && k < l->width; k++) t += l->weights[k] * (double)features[k];
-  for (size_t s = 0; s < l->stump_count; s++) t += features[l->stumps[s].feature] <= l->stumps[s].threshold ? l->stumps[s].low : l->stumps[s].high;
+  for (int k = 0; l->kind == LEARNER_LOGISTIC && k < l->width; k++)
+    t += l->weights[k] * (double)features[k];
+  for (size_t s = 0; s < l->stump_count; s++)
+    t += features[l->stumps[s].feature] <= l->stumps[s].threshold ? l->stumps[s].low
+                                                                  : l->stumps[s].high;
   return sigmoid(t);
 }

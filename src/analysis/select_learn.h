@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Two small classifiers: given features of an example, the probability that it is right. Deterministic: serial sums in double, no
- * random numbers. */
+/* Two small classifiers: given features of an example, the probability that it is right.
+ * Deterministic: serial sums in double, no random numbers. */
 #ifndef ANALYSIS_SELECT_LEARN_H
 #define ANALYSIS_SELECT_LEARN_H
 
@@ -27,7 +27,8 @@ void examples_free(Examples *examples);
 typedef struct Learner Learner;
 
 /* Trains on the examples named by rows[0..count). The caller frees *out with learner_free. */
-xt_status learner_train(LearnerKind kind, const Examples *examples, const size_t *rows, size_t count, Learner **out, xt_error *error);
+xt_status learner_train(LearnerKind kind, const Examples *examples, const size_t *rows,
+                        size_t count, Learner **out, xt_error *error);
 void learner_free(Learner *learner);
 /* features: [width] */
 double learner_probability(const Learner *learner, const float *features);

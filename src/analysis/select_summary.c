@@ -21,7 +21,9 @@ typedef struct Choice {
 } Choice;
 
 typedef struct Sum {
-  char strategy[XT_STRATEGY_NAME_SIZE], site[16], task[NAME_SIZE], lang[NAME_SIZE], pivot[NAME_SIZE]; /* lang "": all */
+  /* lang "": all */
+  char strategy[XT_STRATEGY_NAME_SIZE], site[16], task[NAME_SIZE], lang[NAME_SIZE],
+      pivot[NAME_SIZE];
   bool cot;
   xt_selection_row row;
 } Sum;
@@ -51,17 +53,20 @@ static xt_status keep_choice(void *user, const Selection *s, xt_error *error) {
   Summary *m = user;
   TRY(mem_grow(&m->choices, &m->capacity, m->count + 1, sizeof *m->choices, error));
   Choice *c = &m->choices[m->count++];
-  *c = (Choice){.question = s->question, .source_layer = s->source_layer, .target_layer = s->target_layer};
+  *c = (Choice){
+      .question = s->question, .source_layer = s->source_layer, .target_layer = s->target_layer};
   snprintf(c->strategy, sizeof c->strategy, "%s", s->strategy);
   snprintf(c->site, sizeof c->site, "%s", s->site);
   return XT_STATUS_OK;
 }
 
-static xt_status find_sum(Summary *m, const Choice *c, const char *lang, xt_selection_row **out, xt_error *error) {
+static xt_status find_sum(Summary *m, const Choice *c, const char *lang, xt_selection_row **out,
+                          xt_error *error) {
   for (size_t i = m->sum_count; i-- > 0;) {
     Sum *s = &m->sums[i];
     *out = &s->row;
-    if (strcmp(s->strategy, c->strategy) == 0 && strcmp(s->site, c->site) == 0 && strcmp(s->lang, lang) == 0 &&
+    if (strcmp(s->strategy, c->strategy) == 0 && strcmp(s->site, c->site) == 0 &&
+        strcmp(s->lang, lang) == 0 &&
         compare_groups(s->task, s->pivot, s->cot, m->task, m->pivot, m->cot) == 0)
       return XT_STATUS_OK;
   }
@@ -83,8 +88,10 @@ static const int8_t *site_right(const Summary *m, const char *site) {
   return NULL;
 }
 
-/* Whether some response is right among those that `need` may choose; *all: whether they are all there. */
-static bool any_right(const Summary *m, const int8_t *right, const xt_select_need *need, bool *all) {
+/* Whether some response is right among those that `need` may choose; *all: whether they are all
+ * there. */
+static bool any_right(const Summary *m, const int8_t *right, const xt_select_need *need,
+                      bool *all) {
   bool any = false;
   *all = true;
   for (int i = 0; i < m->layers; i++)
@@ -108,7 +115,9 @@ static bool judge(const Summary *m, const Choice *c, Verdict *v) {
   const int8_t *right = site_right(m, c->site);
   const bool kept = c->source_layer < 0;
   if (m->vanilla < 0 || (!right && !kept)) return false;
-  if (!kept && (c->source_layer >= m->layers || c->target_layer < 0 || c->target_layer >= m->layers)) return false;
+  if (!kept &&
+      (c->source_layer >= m->layers || c->target_layer < 0 || c->target_layer >= m->layers))
+    return false;
   const int chosen = kept ? m->vanilla : right[c->source_layer * m->layers + c->target_layer];
   if (chosen < 0) return false;
   *v = (Verdict){.vanilla = m->vanilla == 1, .selected = chosen == 1, .bound = chosen == 1};
@@ -140,7 +149,8 @@ static int compare_question(const void *key, const void *item) {
 static xt_status finish_question(Summary *m, xt_error *error) {
   if (m->question == 0 || m->count == 0) return XT_STATUS_OK;
   const Choice *end = m->choices + m->count;
-  const Choice *c = bsearch(&m->question, m->choices, m->count, sizeof *m->choices, compare_question);
+  const Choice *c =
+      bsearch(&m->question, m->choices, m->count, sizeof *m->choices, compare_question);
   while (c && c > m->choices && c[-1].question == m->question) c--;
   for (; c && c < end && c->question == m->question; c++) {
     Verdict verdict;
@@ -158,7 +168,9 @@ static xt_status keep_response(Summary *m, const xt_store_row *row, xt_error *er
   int at = 0;
   const size_t cells = (size_t)m->layers * (size_t)m->layers;
   while (at < m->site_count && strcmp(m->sites[at].name, row->site) != 0) at++;
-  if (at == SITES_MAX || row->source_layer >= m->layers || row->target_layer < 0 || row->target_layer >= m->layers) return XT_STATUS_OK;
+  if (at == SITES_MAX || row->source_layer >= m->layers || row->target_layer < 0 ||
+      row->target_layer >= m->layers)
+    return XT_STATUS_OK;
   SiteRow *site = &m->sites[at];
   if (at == m->site_count) {
     if (!site->right) TRY(mem_alloc(&site->right, cells, sizeof *site->right, error));
@@ -179,7 +191,8 @@ static xt_status read_row(void *user, const xt_store_row *row, xt_error *error) 
     m->site_count = 0;
     snprintf(m->task, sizeof m->task, "%s", row->question->task);
     snprintf(m->lang, sizeof m->lang, "%s", row->question->lang);
-    snprintf(m->pivot, sizeof m->pivot, "%s", group_pivot(row->question->task, row->question->source_lang));
+    snprintf(m->pivot, sizeof m->pivot, "%s",
+             group_pivot(row->question->task, row->question->source_lang));
     m->cot = group_is_cot(row->question->id);
   }
   if (row->source_layer >= 0) return keep_response(m, row, error);
@@ -198,9 +211,10 @@ static int compare_sums(const void *a, const void *b) {
   return order ? order : strcmp(x->lang, y->lang);
 }
 
-/* ---- gains -------------------------------------------------------------------------------------- */
+/* ---- gains ----------------------------------------------------------------------------------- */
 
-static const xt_difference no_gain = {.gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN};
+static const xt_difference no_gain = {
+    .gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN};
 
 /* Of a language, or of all (""). Languages are compared as far as a sum keeps their names. */
 static xt_difference gain_of(const xt_group *g, const xt_comparison *c, const char *lang) {
@@ -219,7 +233,8 @@ static void find_gains(const xt_analysis *a, const Sum *sum, xt_selection_row *o
     for (size_t s = 0; s < g->site_count; s++)
       for (size_t k = 0; k < g->sites[s].strategy_count; k++) {
         const xt_strategy_result *r = &g->sites[s].strategies[k];
-        if (strcmp(g->sites[s].site, sum->site) != 0 || strcmp(r->name, sum->strategy) != 0) continue;
+        if (strcmp(g->sites[s].site, sum->site) != 0 || strcmp(r->name, sum->strategy) != 0)
+          continue;
         out->vanilla_gain = gain_of(g, &r->vanilla, sum->lang);
         out->coarse_gain = gain_of(g, &r->coarse, sum->lang);
       }
@@ -227,7 +242,9 @@ static void find_gains(const xt_analysis *a, const Sum *sum, xt_selection_row *o
 }
 
 xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_options *options,
-                                        xt_status (*row)(void *user, const xt_selection_row *row, xt_error *error), void *user, xt_error *error) {
+                                        xt_status (*row)(void *user, const xt_selection_row *row,
+                                                         xt_error *error),
+                                        void *user, xt_error *error) {
   Summary m = {0};
   xt_analysis *analysis = NULL;
   xt_store_info info;
@@ -237,7 +254,8 @@ xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_optio
   if (!status && m.count) status = xt_store_read(store, read_row, &m, error);
   if (!status) status = finish_question(&m, error);
   if (m.sum_count) qsort(m.sums, m.sum_count, sizeof *m.sums, compare_sums);
-  if (m.sum_count && !status) status = analysis_create_comparisons(store, options, &analysis, error);
+  if (m.sum_count && !status)
+    status = analysis_create_comparisons(store, options, &analysis, error);
   for (size_t i = 0; i < m.sum_count && !status; i++) {
     Sum *s = &m.sums[i];
     xt_selection_row out = s->row;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configurations against the untouched model: tests by question, bootstrap intervals, and what the best of them is worth. */
+/* Configurations against the untouched model: tests by question, bootstrap intervals, and what the
+ * best of them is worth. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-/* Cells that are sampled before the best of them is kept, so that memory does not go by their number. */
+/* Cells that are sampled before the best of them is kept, so that memory does not go by their
+ * number. */
 #define BLOCK 256
 
 typedef struct Intervals {
@@ -20,18 +22,20 @@ typedef struct Intervals {
   const Bootstrap *b;
   const uint8_t *left; /* [samples][questions]: 1 where the sample leaves the question out */
   xt_configuration *configurations;
-  double *tails;    /* [cells]: interval_tail of each */
-  size_t first;     /* of the BLOCK cells that are under way */
-  double *gains;    /* [BLOCK][samples]: of accuracy, in the sample; NaN: none of it is there */
-  double *fresh;    /* [BLOCK][samples]: on the questions that the sample leaves out */
+  double *tails; /* [cells]: interval_tail of each */
+  size_t first;  /* of the BLOCK cells that are under way */
+  double *gains; /* [BLOCK][samples]: of accuracy, in the sample; NaN: none of it is there */
+  double *fresh; /* [BLOCK][samples]: on the questions that the sample leaves out */
   double *best_gains, *best_fresh; /* [samples]: of the best cell so far; NaN: none */
-  double **samples; /* [threads][samples], then [questions] */
-  int16_t **sums;   /* [threads][2][questions]: won - lost, and instances there */
-  xt_error *errors; /* [threads] */
+  double **samples;                /* [threads][samples], then [questions] */
+  int16_t **sums;                  /* [threads][2][questions]: won - lost, and instances there */
+  xt_error *errors;                /* [threads] */
   xt_status *statuses;
 } Intervals;
 
-static double share(int64_t gained, int64_t count) { return count ? (double)gained / (double)count : (double)NAN; }
+static double share(int64_t gained, int64_t count) {
+  return count ? (double)gained / (double)count : (double)NAN;
+}
 
 static int64_t weighted(const uint8_t *weights, const int16_t *values, size_t count) {
   int32_t sum = 0; /* of at most 255 * (instances), far below its range */
@@ -60,9 +64,11 @@ static xt_status cell_intervals(Intervals *k, size_t cell, int thread, xt_error 
   size_t drawn = 0;
   sum_questions(k, cell, gained, there);
   for (int i = 0; i < b->samples; i++) {
-    const uint8_t *weights = b->weights + (size_t)i * b->questions, *left = k->left + (size_t)i * b->questions;
+    const uint8_t *weights = b->weights + (size_t)i * b->questions,
+                  *left = k->left + (size_t)i * b->questions;
     const size_t at = (cell - k->first) * (size_t)b->samples + (size_t)i;
-    k->gains[at] = share(weighted(weights, gained, b->questions), weighted(weights, there, b->questions));
+    k->gains[at] =
+        share(weighted(weights, gained, b->questions), weighted(weights, there, b->questions));
     k->fresh[at] = share(weighted(left, gained, b->questions), weighted(left, there, b->questions));
     if (!isnan(k->gains[at])) samples[drawn++] = k->gains[at];
   }
@@ -70,13 +76,15 @@ static xt_status cell_intervals(Intervals *k, size_t cell, int thread, xt_error 
   c->high = quantile_of(samples, drawn, 1 - k->tails[cell]);
   c->mcnemar = xt_mcnemar_exact(c->won, c->lost);
   for (size_t q = 0; q < b->questions; q++) differences[q] = gained[q];
-  return xt_sign_flip(differences, b->questions, k->a->options.permutations, k->a->options.seed, &c->p, error);
+  return xt_sign_flip(differences, b->questions, k->a->options.permutations, k->a->options.seed,
+                      &c->p, error);
 }
 
 static void cell_body(void *context, size_t item, int thread) {
   Intervals *k = context;
   const size_t cell = k->first + item;
-  if (k->configurations[cell].count && k->statuses[thread] == XT_STATUS_OK) k->statuses[thread] = cell_intervals(k, cell, thread, &k->errors[thread]);
+  if (k->configurations[cell].count && k->statuses[thread] == XT_STATUS_OK)
+    k->statuses[thread] = cell_intervals(k, cell, thread, &k->errors[thread]);
 }
 
 /* In each sample the best configuration so far; the first of several. */
@@ -93,7 +101,8 @@ static void keep_best(const Intervals *k, size_t count) {
   }
 }
 
-/* Each sample's best, judged on what the sample left out; NaN where there is nothing to judge on. */
+/* Each sample's best, judged on what the sample left out; NaN where there is nothing to judge
+ * on. */
 static double mean_fresh(const Intervals *k) {
   double sum = 0;
   size_t count = 0;
@@ -118,7 +127,8 @@ static xt_status find_tails(Intervals *k, size_t cells, xt_error *error) {
     if (!k->configurations[c].count) continue;
     for (size_t i = 0; i < n; i++) weights[i] = bits_get(k->s->present + c * words, i);
     const Extent extent = extent_of(k->g, weights, 0, n, seen);
-    if (extent.questions != last.questions || extent.strata != last.strata) tail = interval_tail(k->a->options.confidence, extent.questions, extent.strata);
+    if (extent.questions != last.questions || extent.strata != last.strata)
+      tail = interval_tail(k->a->options.confidence, extent.questions, extent.strata);
     last = extent;
     k->tails[c] = tail;
   }
@@ -129,7 +139,8 @@ done:
 }
 
 static xt_status intervals_alloc(Intervals *k, size_t cells, size_t threads, xt_error *error) {
-  const size_t samples = (size_t)k->b->samples, questions = k->b->questions, block = cells < BLOCK ? cells : BLOCK;
+  const size_t samples = (size_t)k->b->samples, questions = k->b->questions,
+               block = cells < BLOCK ? cells : BLOCK;
   TRY(mem_alloc(&k->tails, cells, sizeof *k->tails, error));
   TRY(mem_alloc(&k->gains, block * samples, sizeof *k->gains, error));
   TRY(mem_alloc(&k->fresh, block * samples, sizeof *k->fresh, error));
@@ -163,10 +174,16 @@ static void intervals_free(Intervals *k, size_t threads) {
   free(k->statuses);
 }
 
-static xt_status intervals(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s, const Bootstrap *b, const uint8_t *left, xt_site_result *out,
+static xt_status intervals(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s,
+                           const Bootstrap *b, const uint8_t *left, xt_site_result *out,
                            xt_error *error) {
   const size_t cells = (size_t)a->cells, threads = (size_t)a->options.threads;
-  Intervals k = {.a = a, .g = g, .s = s, .b = b, .left = left, .configurations = (xt_configuration *)(uintptr_t)out->configurations};
+  Intervals k = {.a = a,
+                 .g = g,
+                 .s = s,
+                 .b = b,
+                 .left = left,
+                 .configurations = (xt_configuration *)(uintptr_t)out->configurations};
   xt_status status;
   TRY_DONE(intervals_alloc(&k, cells, threads, error));
   TRY_DONE(find_tails(&k, cells, error));
@@ -191,14 +208,16 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
   Bootstrap b = {0};
   uint8_t *left = NULL;
   xt_status status;
-  const size_t samples = (size_t)a->options.bootstrap; /* each has a weight and a mark of every question */
+  const size_t samples = (size_t)a->options.bootstrap; /* each has a weight and a mark of every
+                                                          question */
   TRY_DONE(analysis_claim(a, g->questions, 2 * samples, error));
   analysis_release(a, g->questions, 2 * samples);
   TRY_DONE(bootstrap_draw(a, g, &b, error));
   TRY_DONE(mem_alloc(&left, (size_t)b.samples * b.questions, sizeof *left, error));
   for (size_t i = 0; i < (size_t)b.samples * b.questions; i++) left[i] = b.weights[i] == 0;
   for (size_t i = 0; i < g->site_count; i++)
-    TRY_DONE(intervals(a, g, &g->sites[i], &b, left, (xt_site_result *)(uintptr_t)&g->group.sites[i], error));
+    TRY_DONE(intervals(a, g, &g->sites[i], &b, left,
+                       (xt_site_result *)(uintptr_t)&g->group.sites[i], error));
   TRY_DONE(analysis_comparisons(a, g, &b, error));
   TRY_DONE(analysis_baselines(a, g, &b, error));
 done:
@@ -207,7 +226,7 @@ done:
   return status;
 }
 
-/* ---- corrections ------------------------------------------------------------------------------ */
+/* ---- corrections ----------------------------------------------------------------------------- */
 
 typedef struct Test { /* one p-value, and where it goes adjusted */
   double p, *holm, *bh;
@@ -218,7 +237,8 @@ typedef struct Family {
   size_t count, capacity;
 } Family;
 
-static xt_status family_add(Family *f, double p, const double *holm, const double *bh, xt_error *error) {
+static xt_status family_add(Family *f, double p, const double *holm, const double *bh,
+                            xt_error *error) {
   if (isnan(p)) return XT_STATUS_OK;
   TRY(mem_grow(&f->tests, &f->capacity, f->count + 1, sizeof *f->tests, error));
   f->tests[f->count++] = (Test){p, (double *)(uintptr_t)holm, (double *)(uintptr_t)bh};
@@ -258,14 +278,20 @@ static xt_status adjust_configurations(const xt_analysis *a, Family *f, xt_error
 
 enum { PART_LANGUAGES = 0, PART_LEVELS, PART_OVERALL, PART_COUNT };
 
-static xt_status add_comparison(const xt_group *g, const xt_comparison *c, int part, Family *f, xt_error *error) {
-  const xt_difference *d = part == PART_LANGUAGES ? c->languages : part == PART_LEVELS ? c->levels : &c->overall;
-  const size_t count = part == PART_LANGUAGES ? g->language_count : part == PART_LEVELS ? XT_LEVEL_COUNT : 1;
+static xt_status add_comparison(const xt_group *g, const xt_comparison *c, int part, Family *f,
+                                xt_error *error) {
+  const xt_difference *d = part == PART_LANGUAGES ? c->languages
+                           : part == PART_LEVELS  ? c->levels
+                                                  : &c->overall;
+  const size_t count = part == PART_LANGUAGES ? g->language_count
+                       : part == PART_LEVELS  ? XT_LEVEL_COUNT
+                                              : 1;
   for (size_t i = 0; i < count; i++) TRY(family_add(f, d[i].p, &d[i].holm, &d[i].bh, error));
   return XT_STATUS_OK;
 }
 
-static xt_status add_comparisons(const xt_group *g, bool with_coarse, int part, Family *f, xt_error *error) {
+static xt_status add_comparisons(const xt_group *g, bool with_coarse, int part, Family *f,
+                                 xt_error *error) {
   if (!with_coarse) {
     TRY(add_comparison(g, &g->coarse_gain, part, f, error));
     TRY(add_comparison(g, &g->coarse_released_gain, part, f, error));
@@ -285,7 +311,8 @@ xt_status analysis_adjust(xt_analysis *a, xt_error *error) {
   TRY_DONE(adjust_configurations(a, &f, error));
   for (int with_coarse = 0; with_coarse < 2; with_coarse++)
     for (int part = 0; part < PART_COUNT; part++) {
-      for (size_t g = 0; g < a->count; g++) TRY_DONE(add_comparisons(&a->groups[g].group, with_coarse, part, &f, error));
+      for (size_t g = 0; g < a->count; g++)
+        TRY_DONE(add_comparisons(&a->groups[g].group, with_coarse, part, &f, error));
       TRY_DONE(family_adjust(&f, error));
     }
 done:

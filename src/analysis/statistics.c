@@ -9,11 +9,12 @@
 #define PI 3.14159265358979323846
 #define BISECTIONS 200 /* more than halve a double's range until nothing is between the ends */
 
-/* ---- quantiles of distributions ----------------------------------------------------------------- */
+/* ---- quantiles of distributions -------------------------------------------------------------- */
 
 static double normal_tail(double z) { return erfc(z / sqrt(2)) / 2; } /* beyond z */
 
-/* Student's probability beyond t > 0: the finite series for whole degrees of freedom (Abramowitz and Stegun 26.7.3, 26.7.4). */
+/* Student's probability beyond t > 0: the finite series for whole degrees of freedom (Abramowitz
+ * and Stegun 26.7.3, 26.7.4). */
 static double student_tail(double t, size_t freedom) {
   const double angle = atan(t / sqrt((double)freedom)), square = cos(angle) * cos(angle);
   double term = freedom % 2 ? cos(angle) : 1, sum = freedom == 1 ? 0 : term;
@@ -21,7 +22,8 @@ static double student_tail(double t, size_t freedom) {
     term *= square * (double)(k - 1) / (double)k;
     sum += term;
   }
-  const double between = freedom % 2 ? 2 / PI * (angle + sin(angle) * sum) : sin(angle) * sum; /* -t and t */
+  /* -t and t */
+  const double between = freedom % 2 ? 2 / PI * (angle + sin(angle) * sum) : sin(angle) * sum;
   return (1 - between) / 2;
 }
 
@@ -31,24 +33,30 @@ static double tail_quantile(double share, size_t freedom) {
   while ((freedom ? student_tail(high, freedom) : normal_tail(high)) > share) high *= 2;
   for (int i = 0; i < BISECTIONS; i++) {
     const double middle = low + (high - low) / 2;
-    if ((freedom ? student_tail(middle, freedom) : normal_tail(middle)) > share) low = middle;
-    else high = middle;
+    if ((freedom ? student_tail(middle, freedom) : normal_tail(middle)) > share)
+      low = middle;
+    else
+      high = middle;
     if (middle <= low && middle >= high) break;
   }
   return low + (high - low) / 2;
 }
 
-double normal_quantile(double probability) { return probability < 0.5 ? -tail_quantile(probability, 0) : tail_quantile(1 - probability, 0); }
-
-double student_quantile(double probability, size_t freedom) {
-  return probability < 0.5 ? -tail_quantile(probability, freedom) : tail_quantile(1 - probability, freedom);
+double normal_quantile(double probability) {
+  return probability < 0.5 ? -tail_quantile(probability, 0) : tail_quantile(1 - probability, 0);
 }
 
-/* ---- intervals ----------------------------------------------------------------------------------- */
+double student_quantile(double probability, size_t freedom) {
+  return probability < 0.5 ? -tail_quantile(probability, freedom)
+                           : tail_quantile(1 - probability, freedom);
+}
+
+/* ---- intervals ------------------------------------------------------------------------------- */
 
 void wilson_interval(double p, double n, double confidence, double *low, double *high) {
   const double z = -normal_quantile((1 - confidence) / 2), divisor = 1 + z * z / n;
-  const double centre = (p + z * z / (2 * n)) / divisor, half = z / divisor * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  const double centre = (p + z * z / (2 * n)) / divisor,
+               half = z / divisor * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
   *low = fmax(0, centre - half);
   *high = fmin(1, centre + half);
 }
@@ -81,7 +89,8 @@ double xt_mcnemar_exact(size_t won, size_t lost) {
   if (won == lost) return 1;
   double sum = 0;
   /* from the largest term down; each is the one above times k / (n - k + 1) */
-  const double top = lgamma((double)n + 1) - lgamma((double)least + 1) - lgamma((double)(n - least) + 1) - (double)n * log(2);
+  const double top = lgamma((double)n + 1) - lgamma((double)least + 1) -
+                     lgamma((double)(n - least) + 1) - (double)n * log(2);
   double ratio = 1;
   for (size_t k = least;; k--) {
     sum += ratio;
@@ -91,13 +100,15 @@ double xt_mcnemar_exact(size_t won, size_t lost) {
   return fmin(1, 2 * exp(top) * sum);
 }
 
-/* ---- sign flips ----------------------------------------------------------------------------------- */
+/* ---- sign flips ------------------------------------------------------------------------------ */
 
 #define CONVOLVE_MOST ((size_t)1 << 24)
 #define ENUMERATE_MOST 16
 
-/* The sizes of whole numbers, exactly; the distribution of their sum under random signs is convolved one after another. */
-static xt_status flip_exactly(const double *d, size_t count, size_t total, double sum, double *p, xt_error *error) {
+/* The sizes of whole numbers, exactly; the distribution of their sum under random signs is
+ * convolved one after another. */
+static xt_status flip_exactly(const double *d, size_t count, size_t total, double sum, double *p,
+                              xt_error *error) {
   const size_t width = 2 * total + 1;
   double *now = NULL, *next = NULL;
   size_t reached = 0; /* sums of up to this are possible so far */
@@ -118,7 +129,8 @@ static xt_status flip_exactly(const double *d, size_t count, size_t total, doubl
     next = kept;
   }
   *p = 0;
-  for (size_t i = (size_t)fabs(sum); i <= total; i++) *p += (i ? 2 : 1) * now[total + i]; /* symmetric */
+  /* symmetric */
+  for (size_t i = (size_t)fabs(sum); i <= total; i++) *p += (i ? 2 : 1) * now[total + i];
   *p = fmin(1, *p);
 done:
   free(now);
@@ -127,7 +139,9 @@ done:
 }
 
 /* Sums that are equal but for rounding are as far. */
-static bool as_far(double sum, double observed) { return fabs(sum) >= fabs(observed) * (1 - 1e-12); }
+static bool as_far(double sum, double observed) {
+  return fabs(sum) >= fabs(observed) * (1 - 1e-12);
+}
 
 static double flip_by_enumeration(const double *d, size_t count, double observed) {
   const size_t all = (size_t)1 << count;
@@ -140,7 +154,8 @@ static double flip_by_enumeration(const double *d, size_t count, double observed
   return (double)far / (double)all;
 }
 
-static double flip_by_draws(const double *d, size_t count, double observed, int draws, uint64_t seed) {
+static double flip_by_draws(const double *d, size_t count, double observed, int draws,
+                            uint64_t seed) {
   Rng rng = {seed};
   int far = 0;
   for (int i = 0; i < draws; i++) {
@@ -155,7 +170,8 @@ static double flip_by_draws(const double *d, size_t count, double observed, int 
   return (1 + (double)far) / (1 + (double)draws);
 }
 
-xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed, double *p, xt_error *error) {
+xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed,
+                       double *p, xt_error *error) {
   double *d, sum = 0, total = 0;
   size_t kept = 0, positive = 0;
   bool whole = true, alike = true;
@@ -170,15 +186,19 @@ xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsig
     alike = alike && fabs(differences[i]) <= fabs(d[0]) && fabs(differences[i]) >= fabs(d[0]);
   }
   xt_status status = XT_STATUS_OK;
-  if (alike) *p = xt_mcnemar_exact(positive, kept - positive);
-  else if (whole && (double)kept * (2 * total + 1) <= (double)CONVOLVE_MOST) status = flip_exactly(d, kept, (size_t)total, sum, p, error);
-  else if (kept <= ENUMERATE_MOST) *p = flip_by_enumeration(d, kept, sum);
-  else *p = flip_by_draws(d, kept, sum, draws, seed);
+  if (alike)
+    *p = xt_mcnemar_exact(positive, kept - positive);
+  else if (whole && (double)kept * (2 * total + 1) <= (double)CONVOLVE_MOST)
+    status = flip_exactly(d, kept, (size_t)total, sum, p, error);
+  else if (kept <= ENUMERATE_MOST)
+    *p = flip_by_enumeration(d, kept, sum);
+  else
+    *p = flip_by_draws(d, kept, sum, draws, seed);
   free(d);
   return status;
 }
 
-/* ---- many tests ------------------------------------------------------------------------------------ */
+/* ---- many tests ------------------------------------------------------------------------------ */
 
 typedef struct Ranked {
   double p;

@@ -8,18 +8,20 @@
 #include "base/rng.h"
 #include "xtransplant/analysis.h"
 
-/* Phi(z) = probability, and Student's t of `freedom` degrees (at least 1): of probabilities in (0, 1). */
+/* Phi(z) = probability, and Student's t of `freedom` degrees (at least 1): of probabilities in (0,
+ * 1). */
 double normal_quantile(double probability);
 double student_quantile(double probability, size_t freedom);
 
 /* Wilson's interval of the proportion p of n, which may be no whole number. */
 void wilson_interval(double p, double n, double confidence, double *low, double *high);
 
-/* What each end of an expanded percentile interval cuts off (analysis.h), of `questions` in `strata`; NaN: none can be given. */
+/* What each end of an expanded percentile interval cuts off (analysis.h), of `questions` in
+ * `strata`; NaN: none can be given. */
 double interval_tail(double confidence, size_t questions, size_t strata);
 
-/* Sorts `values` and gives the quantile by linear interpolation between order statistics (type 7 of Hyndman and
- * Fan 1996). NaN of none. */
+/* Sorts `values` and gives the quantile by linear interpolation between order statistics (type 7 of
+ * Hyndman and Fan 1996). NaN of none. */
 double quantile_of(double *values, size_t count, double probability);
 void sort_numbers(double *values, size_t count);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Perplexity and language of what a store holds: measuring what is missing, and sums for the tables. */
+/* Perplexity and language of what a store holds: measuring what is missing, and sums for the
+ * tables. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,8 +21,8 @@ typedef struct Measure {
   const xt_measure_options *options;
   MetricItems items;
   uint64_t done;
-  xt_session *session;      /* perplexity */
-  const xt_langid *langid;  /* languages */
+  xt_session *session;     /* perplexity */
+  const xt_langid *langid; /* languages */
 } Measure;
 
 static bool stopped(void *user) {
@@ -29,15 +30,18 @@ static bool stopped(void *user) {
   return m->options && m->options->tick && m->options->tick(m->options->user, m->done);
 }
 
-/* ---- perplexity ------------------------------------------------------------------------------- */
+/* ---- perplexity ------------------------------------------------------------------------------ */
 
-/* One item as a sequence to score. *ids is owned by the caller; nothing to score: count == first. */
-static xt_status make_request(const Measure *m, const MetricItem *item, int32_t **ids, xt_score_request *out, xt_error *error) {
+/* One item as a sequence to score. *ids is owned by the caller; nothing to score: count ==
+ * first. */
+static xt_status make_request(const Measure *m, const MetricItem *item, int32_t **ids,
+                              xt_score_request *out, xt_error *error) {
   *ids = NULL;
   if (m->metric == XT_METRIC_STANDALONE) {
     const xt_tokenizer *tokenizer = xt_model_tokenizer(m->session->model);
     size_t count = 0;
-    if (item->words) TRY(xt_tokenizer_encode(tokenizer, item->words, item->length, true, ids, &count, error));
+    if (item->words)
+      TRY(xt_tokenizer_encode(tokenizer, item->words, item->length, true, ids, &count, error));
     *out = (xt_score_request){.ids = *ids, .count = count, .first = count ? 1 : 0};
     return XT_STATUS_OK;
   }
@@ -72,7 +76,9 @@ static xt_status score_chunk(Measure *m, Chunk *c, xt_error *error) {
     c->scored[c->scored_count++] = *r;
   }
   TRY(xt_session_score(m->session, c->scored, c->scored_count, stopped, m, error));
-  for (size_t i = 0; i < m->items.count; i++) TRY(metrics_add_number(m->store, m->metric, &m->items.items[i], mean_nll(&c->requests[i]), error));
+  for (size_t i = 0; i < m->items.count; i++)
+    TRY(metrics_add_number(m->store, m->metric, &m->items.items[i], mean_nll(&c->requests[i]),
+                           error));
   return XT_STATUS_OK;
 }
 
@@ -88,20 +94,21 @@ static xt_status measure_nll(Measure *m, xt_error *error) {
   return status;
 }
 
-/* ---- languages -------------------------------------------------------------------------------- */
+/* ---- languages ------------------------------------------------------------------------------- */
 
 static xt_status measure_language(Measure *m, xt_error *error) {
   for (size_t i = 0; i < m->items.count; i++) {
     const MetricItem *item = &m->items.items[i];
     char lang[XT_LANGUAGE_SIZE] = "";
     double probability = 0;
-    if (item->words && !text_is_blank(item->words, item->length)) TRY(xt_langid_identify(m->langid, item->words, item->length, lang, &probability, error));
+    if (item->words && !text_is_blank(item->words, item->length))
+      TRY(xt_langid_identify(m->langid, item->words, item->length, lang, &probability, error));
     TRY(metrics_add_language(m->store, item, lang, probability, error));
   }
   return XT_STATUS_OK;
 }
 
-/* ---- both ------------------------------------------------------------------------------------- */
+/* ---- both ------------------------------------------------------------------------------------ */
 
 static xt_status measure(Measure *m, xt_error *error) {
   int64_t after = 0;
@@ -121,24 +128,28 @@ static xt_status measure(Measure *m, xt_error *error) {
   return status ? status : committed;
 }
 
-xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_metric metric, const xt_measure_options *options, xt_error *error) {
+xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_metric metric,
+                                      const xt_measure_options *options, xt_error *error) {
   Measure m = {.store = store, .metric = metric, .options = options, .session = session};
   if (metric != XT_METRIC_STANDALONE && metric != XT_METRIC_CONDITIONAL)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "metric", -1, "%d is no perplexity", (int)metric);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "metric", -1, "%d is no perplexity",
+                   (int)metric);
   if (metric == XT_METRIC_STANDALONE && !xt_model_tokenizer(session->model))
-    return err_set(error, XT_STATUS_ARGUMENT, session->model->path, NULL, -1, "has no tokenizer, which texts by themselves need");
+    return err_set(error, XT_STATUS_ARGUMENT, session->model->path, NULL, -1,
+                   "has no tokenizer, which texts by themselves need");
   TRY(metrics_make_tables(store, error));
   return measure(&m, error);
 }
 
-xt_status xt_store_measure_languages(xt_store *store, const xt_langid *langid, const xt_measure_options *options, xt_error *error) {
+xt_status xt_store_measure_languages(xt_store *store, const xt_langid *langid,
+                                     const xt_measure_options *options, xt_error *error) {
   Measure m = {.store = store, .metric = XT_METRIC_LANGUAGE, .options = options, .langid = langid};
   TRY(metrics_make_tables(store, error));
   TRY(metrics_claim_langid(store, xt_langid_hash(langid), error));
   return measure(&m, error);
 }
 
-/* ---- sums ------------------------------------------------------------------------------------- */
+/* ---- sums ------------------------------------------------------------------------------------ */
 
 const char *xt_question_answer_language(const xt_question *q) {
   const xt_task *task = xt_task_find(q->task);
@@ -157,11 +168,14 @@ typedef struct Sums {
 } Sums;
 
 /* Sums of other tasks, languages and sites are few: looked for from the newest. */
-static xt_status find_sum(Sums *s, const char *task, const char *lang, const char *site, Sum **out, xt_error *error) {
+static xt_status find_sum(Sums *s, const char *task, const char *lang, const char *site, Sum **out,
+                          xt_error *error) {
   for (size_t i = s->count; i-- > 0;) {
     Sum *one = &s->sums[i];
     *out = one;
-    if (strncmp(one->site, site, NAME_SIZE - 1) == 0 && strncmp(one->lang, lang, NAME_SIZE - 1) == 0 && strncmp(one->task, task, NAME_SIZE - 1) == 0)
+    if (strncmp(one->site, site, NAME_SIZE - 1) == 0 &&
+        strncmp(one->lang, lang, NAME_SIZE - 1) == 0 &&
+        strncmp(one->task, task, NAME_SIZE - 1) == 0)
       return XT_STATUS_OK;
   }
   TRY(mem_grow(&s->sums, &s->capacity, s->count + 1, sizeof *s->sums, error));
@@ -192,7 +206,8 @@ static void add_row(xt_metrics_row *sum, const xt_store_row *row) {
   }
   if (!row->language) return;
   /* whatever a store of an earlier version says of a blank response */
-  const bool consistent = !text_is_blank(row->text ? row->text : "", row->text_length) && xt_language_is(row->language, xt_question_answer_language(row->question));
+  const bool consistent = !text_is_blank(row->text ? row->text : "", row->text_length) &&
+                          xt_language_is(row->language, xt_question_answer_language(row->question));
   const bool too_short = xt_language_too_short(row->text ? row->text : "", row->text_length);
   sum->identified++;
   sum->consistent += consistent;
@@ -221,10 +236,14 @@ static int compare_sums(const void *a, const void *b) {
   return strcmp(x->lang, y->lang);
 }
 
-static double mean_of(double sum, uint64_t count) { return count ? sum / (double)count : (double)NAN; }
+static double mean_of(double sum, uint64_t count) {
+  return count ? sum / (double)count : (double)NAN;
+}
 
-xt_status xt_store_summarize_metrics(xt_store *store, xt_status (*row)(void *user, const xt_metrics_row *row, xt_error *error), void *user,
-                                     xt_error *error) {
+xt_status xt_store_summarize_metrics(xt_store *store,
+                                     xt_status (*row)(void *user, const xt_metrics_row *row,
+                                                      xt_error *error),
+                                     void *user, xt_error *error) {
   Sums s = {0};
   xt_status status = xt_store_read(store, sum_row, &s, error);
   if (s.count) qsort(s.sums, s.count, sizeof *s.sums, compare_sums);

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-xt_status backend_create(const char *device, const BackendOptions *options, Backend **out, xt_error *error) {
+xt_status backend_create(const char *device, const BackendOptions *options, Backend **out,
+                         xt_error *error) {
   *out = NULL;
   if (!device || strcmp(device, "cpu") == 0) return backend_cpu_create(options, out, error);
   return backend_gpu_create(device, options, out, error);

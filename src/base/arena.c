@@ -14,7 +14,8 @@ struct ArenaBlock {
 };
 
 xt_status arena_alloc(Arena *arena, void *out, size_t count, size_t size, xt_error *error) {
-  if (size && count > (SIZE_MAX / 2 - sizeof(ArenaBlock)) / size) return err_memory(error, SIZE_MAX);
+  if (size && count > (SIZE_MAX / 2 - sizeof(ArenaBlock)) / size)
+    return err_memory(error, SIZE_MAX);
   const size_t bytes = (count * size + 15) / 16 * 16;
   ArenaBlock *block = arena->blocks;
   if (!block || block->size - block->used < bytes) {

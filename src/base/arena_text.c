@@ -8,8 +8,10 @@ const char *arena_vformat(Arena *arena, const char *format, va_list args) {
   char *text = NULL;
   va_copy(again, args);
   const int length = number_vprint(NULL, 0, format, args);
-  if (length >= 0 && arena_alloc(arena, &text, (size_t)length + 1, 1, NULL) == XT_STATUS_OK) number_vprint(text, (size_t)length + 1, format, again);
-  else text = NULL;
+  if (length >= 0 && arena_alloc(arena, &text, (size_t)length + 1, 1, NULL) == XT_STATUS_OK)
+    number_vprint(text, (size_t)length + 1, format, again);
+  else
+    text = NULL;
   va_end(again);
   return text;
 }

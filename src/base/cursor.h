@@ -11,8 +11,8 @@
 typedef struct Cursor {
   const uint8_t *data;
   size_t size, at;
-  bool failed;     /* a read passed the end */
-  size_t failed_at;/* where that read began */
+  bool failed;      /* a read passed the end */
+  size_t failed_at; /* where that read began */
 } Cursor;
 
 static inline Cursor cursor_make(const void *data, size_t size) {

@@ -26,7 +26,8 @@ xt_status err_set(xt_error *error, xt_status status, const char *file, const cha
 }
 
 xt_status err_memory(xt_error *error, size_t bytes) {
-  return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "out of memory: %zu bytes could not be allocated", bytes);
+  return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1,
+                 "out of memory: %zu bytes could not be allocated", bytes);
 }
 
 const char *err_system_text(int code, char buffer[ERR_SYSTEM_TEXT]) {
@@ -36,7 +37,8 @@ const char *err_system_text(int code, char buffer[ERR_SYSTEM_TEXT]) {
 
 xt_status err_io(xt_error *error, const char *file, const char *doing) {
   char text[ERR_SYSTEM_TEXT];
-  return err_set(error, XT_STATUS_IO, file, NULL, -1, "%s: %s", doing, err_system_text(errno, text));
+  return err_set(error, XT_STATUS_IO, file, NULL, -1, "%s: %s", doing,
+                 err_system_text(errno, text));
 }
 
 const char *xt_error_format(const xt_error *error, char *buffer, size_t size) {

@@ -15,9 +15,10 @@
 #include "base/mem.h"
 #include "xtransplant/file.h"
 
-/* ---- which files are mapped, for signal handlers ------------------------------------------------ */
+/* ---- which files are mapped, for signal handlers --------------------------------------------- */
 
-/* A slot is taken while `begin` is not 0. A handler may look at any time, so that `begin` is set last and cleared first. */
+/* A slot is taken while `begin` is not 0. A handler may look at any time, so that `begin` is set
+ * last and cleared first. */
 typedef struct MapSlot {
   atomic_flag taken;
   _Atomic(uintptr_t) begin;
@@ -50,7 +51,9 @@ static void forget(const FileMap *map) {
 bool xt_mapped_file(const void *address, char *path, size_t size, uint64_t *offset) {
   for (int i = 0; i < SLOTS; i++) {
     const uintptr_t begin = atomic_load(&slots[i].begin);
-    if (!begin || (uintptr_t)address < begin || (uintptr_t)address - begin >= atomic_load(&slots[i].size)) continue;
+    if (!begin || (uintptr_t)address < begin ||
+        (uintptr_t)address - begin >= atomic_load(&slots[i].size))
+      continue;
     const char *from = atomic_load(&slots[i].path);
     size_t length = 0;
     while (length + 1 < size && from[length]) { /* no library call may be made here */
@@ -64,18 +67,22 @@ bool xt_mapped_file(const void *address, char *path, size_t size, uint64_t *offs
   return false;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
-/* O_NONBLOCK: a FIFO that nobody writes to does not hold us up. It means nothing for regular files. */
+/* O_NONBLOCK: a FIFO that nobody writes to does not hold us up. It means nothing for regular
+ * files. */
 static xt_status open_regular(const char *path, int *fd, size_t *size, xt_error *error) {
   struct stat info;
   do *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   while (*fd < 0 && errno == EINTR);
   if (*fd < 0) return err_io(error, path, "cannot open");
   xt_status status = fstat(*fd, &info) == 0 ? XT_STATUS_OK : err_io(error, path, "cannot stat");
-  if (!status && !S_ISREG(info.st_mode)) status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "not a regular file");
-  if (status) close(*fd);
-  else *size = (size_t)info.st_size;
+  if (!status && !S_ISREG(info.st_mode))
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "not a regular file");
+  if (status)
+    close(*fd);
+  else
+    *size = (size_t)info.st_size;
   return status;
 }
 
@@ -105,11 +112,13 @@ done:
 }
 
 static xt_status too_large(const char *path, size_t most, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is too large: more than the %zu bytes that are read of such a file", most);
+  return err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                 "is too large: more than the %zu bytes that are read of such a file", most);
 }
 
 /* All there is, whatever fstat said: files of /proc say 0. */
-static xt_status read_all(int fd, const char *path, size_t size, size_t most, uint8_t **out, size_t *used, xt_error *error) {
+static xt_status read_all(int fd, const char *path, size_t size, size_t most, uint8_t **out,
+                          size_t *used, xt_error *error) {
   size_t capacity = size + 1; /* one more byte shows the end */
   uint8_t *data;
   TRY(mem_alloc(&data, capacity, 1, error));
@@ -118,10 +127,13 @@ static xt_status read_all(int fd, const char *path, size_t size, size_t most, ui
     xt_status status = XT_STATUS_OK;
     if (got == 0) break;
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) status = err_io(error, path, "cannot read");
-    else *used += (size_t)got;
+    if (got < 0)
+      status = err_io(error, path, "cannot read");
+    else
+      *used += (size_t)got;
     if (!status && *used > most) status = too_large(path, most, error);
-    if (!status && *used == capacity) status = mem_grow(&data, &capacity, capacity + 4096, 1, error);
+    if (!status && *used == capacity)
+      status = mem_grow(&data, &capacity, capacity + 4096, 1, error);
     if (status) {
       free(data);
       *used = 0;
@@ -165,8 +177,8 @@ xt_status file_map_check(const FileMap *map, xt_error *error) {
   if (!is_mapped(map)) return XT_STATUS_OK;
   if (fstat(map->fd, &info) != 0) return err_io(error, map->path, "cannot stat");
   if ((size_t)info.st_size >= map->size) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_IO, map->path, NULL, (long long)info.st_size, "the file was cut short while it was in use: it had %zu bytes",
-                 map->size);
+  return err_set(error, XT_STATUS_IO, map->path, NULL, (long long)info.st_size,
+                 "the file was cut short while it was in use: it had %zu bytes", map->size);
 }
 
 void file_map_forget(const FileMap *map, const void *data, size_t size) {
@@ -193,8 +205,8 @@ xt_status file_join(const char *directory, const char *name, char **out, xt_erro
   return XT_STATUS_OK;
 }
 
-/* The folder that a model's links may lead to: its own, or, in the cache of the Hugging Face hub, where
- * MODEL/snapshots/REVISION links to MODEL/blobs, MODEL. Cuts the path. */
+/* The folder that a model's links may lead to: its own, or, in the cache of the Hugging Face hub,
+ * where MODEL/snapshots/REVISION links to MODEL/blobs, MODEL. Cuts the path. */
 static void allowed_root(char *folder) {
   static const char cache[] = "/snapshots";
   char *revision = strrchr(folder, '/');

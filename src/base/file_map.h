@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole file, read-only, in memory. Only regular files are opened, and never so that opening waits.
+/* A whole file, read-only, in memory. Only regular files are opened, and never so that opening
+ * waits.
  *
- * file_read copies a file into memory. file_map_open maps it, which suits weights: they are many gigabytes and are read once.
- * A mapped file that another process cuts short, or that the disk cannot read, raises SIGBUS in whoever touches it. The library
- * installs no signal handler; xt_mapped_file (file.h) tells a host's own handler which file it was. */
+ * file_read copies a file into memory. file_map_open maps it, which suits weights: they are many
+ * gigabytes and are read once. A mapped file that another process cuts short, or that the disk
+ * cannot read, raises SIGBUS in whoever touches it. The library installs no signal handler;
+ * xt_mapped_file (file.h) tells a host's own handler which file it was. */
 #ifndef BASE_FILE_MAP_H
 #define BASE_FILE_MAP_H
 
@@ -16,9 +18,9 @@
 typedef struct FileMap {
   const uint8_t *data; /* size bytes; not NUL-terminated. Never NULL after opening */
   size_t size;
-  char *path;          /* owned */
-  void *owned;         /* `data` of a file that was read; NULL: mapped, or empty */
-  int fd;              /* of a mapped file; it is open while `size` > 0 and `owned` is NULL */
+  char *path;  /* owned */
+  void *owned; /* `data` of a file that was read; NULL: mapped, or empty */
+  int fd;      /* of a mapped file; it is open while `size` > 0 and `owned` is NULL */
 } FileMap;
 
 /* Most bytes of a configuration, vocabulary or other file that is read at once. */
@@ -35,10 +37,12 @@ void file_map_close(FileMap *map); /* accepts a zeroed one */
 /* An XT_STATUS_IO error when a mapped file has become shorter than it was. */
 xt_status file_map_check(const FileMap *map, xt_error *error);
 
-/* Lets the system drop the pages that lie wholly in these bytes; they are read again when touched. */
+/* Lets the system drop the pages that lie wholly in these bytes; they are read again when
+ * touched. */
 void file_map_forget(const FileMap *map, const void *data, size_t size);
 
-/* Bytes of a UTF-8 byte order mark at the file's begin, which every reader of text skips: 3 or 0. */
+/* Bytes of a UTF-8 byte order mark at the file's begin, which every reader of text skips: 3 or
+ * 0. */
 size_t file_map_mark(const FileMap *map);
 
 bool file_exists(const char *path);

@@ -20,9 +20,13 @@ void hash_part(Hash *hash, const void *bytes, size_t size) {
   hash_raw(hash, bytes, size);
 }
 
-void hash_text(Hash *hash, const char *text) { hash_part(hash, text ? text : "", text ? strlen(text) : 0); }
+void hash_text(Hash *hash, const char *text) {
+  hash_part(hash, text ? text : "", text ? strlen(text) : 0);
+}
 
-void hash_finish(Hash *hash, uint8_t digest[HASH_BYTES]) { sha256_digest(&hash->state, HASH_BYTES, digest); }
+void hash_finish(Hash *hash, uint8_t digest[HASH_BYTES]) {
+  sha256_digest(&hash->state, HASH_BYTES, digest);
+}
 
 void hash_hex(const uint8_t *digest, size_t bytes, char *out) {
   static const char digits[] = "0123456789abcdef";

@@ -8,9 +8,10 @@
 #include "base/mem.h"
 #include "base/number.h"
 
-/* jansson refuses integers beyond 64 bits, and tokenizer_config.json files have one: model_max_length, as
- * 1000000000000000019884624838656. Its last two digits become "e2", which makes it a real number and leaves
- * every other byte in its place. */
+/* jansson refuses integers beyond 64 bits, and tokenizer_config.json files have one:
+ * model_max_length, as
+ * 1000000000000000019884624838656. Its last two digits become "e2", which makes it a real number
+ *                                  and leaves every other byte in its place. */
 static void soften_integers(char *text, size_t size) {
   bool in_string = false;
   for (size_t at = 0; at < size; at++) {
@@ -21,13 +22,14 @@ static void soften_integers(char *text, size_t size) {
     } else if (!in_string && text[at] >= '0' && text[at] <= '9') {
       const size_t from = at;
       while (at < size && text[at] != 0 && strchr("0123456789.eE+-", text[at])) at++;
-      if (at - from > 18 && strspn(text + from, "0123456789") == at - from) memcpy(text + at - 2, "e2", 2);
+      if (at - from > 18 && strspn(text + from, "0123456789") == at - from)
+        memcpy(text + at - 2, "e2", 2);
       at--;
     }
   }
 }
 
-/* ---- whether a failure is due to the text or to memory ---- */
+/* ---- whether a failure is due to the text or to memory --------------------------------------- */
 
 typedef struct Scan {
   const uint8_t *at, *end;
@@ -86,7 +88,10 @@ static bool skip_value(Scan *s, int depth) {
   if (*s->at == '"') return skip_string(s);
   const bool object = *s->at == '{';
   if (!object && *s->at != '[')
-    return *s->at == 't' ? skip_word(s, "true") : *s->at == 'f' ? skip_word(s, "false") : *s->at == 'n' ? skip_word(s, "null") : skip_number(s);
+    return *s->at == 't'   ? skip_word(s, "true")
+           : *s->at == 'f' ? skip_word(s, "false")
+           : *s->at == 'n' ? skip_word(s, "null")
+                           : skip_number(s);
   const char *close = object ? "}" : "]";
   s->at++;
   skip_space(s);
@@ -110,12 +115,20 @@ static bool is_wellformed(const void *data, size_t size) {
   return s.at == s.end;
 }
 
-/* ---- what it will take ---- */
+/* ---- what it will take ----------------------------------------------------------------------- */
 
 /* What jansson 2.14 allocates, malloc's own included. */
-enum { COST_ARRAY = 128, COST_OBJECT = 224, COST_MEMBER = 112, COST_ELEMENT = 24, COST_STRING = 80, COST_NUMBER = 32 };
+enum {
+  COST_ARRAY = 128,
+  COST_OBJECT = 224,
+  COST_MEMBER = 112,
+  COST_ELEMENT = 24,
+  COST_STRING = 80,
+  COST_NUMBER = 32
+};
 
-/* Bytes of memory that the values of a text take at most, broken or not. Arrays and objects of next to nothing are the dear ones. */
+/* Bytes of memory that the values of a text take at most, broken or not. Arrays and objects of next
+ * to nothing are the dear ones. */
 static size_t cost_of(const char *text, size_t size) {
   size_t cost = 0;
   for (size_t at = 0; at < size; at++) {
@@ -142,14 +155,18 @@ static size_t cost_of(const char *text, size_t size) {
 }
 
 xt_status json_check_size(const void *text, size_t size, const char *file, xt_error *error) {
-  const size_t allowed = JSON_MEMORY_FREE + (size < SIZE_MAX / JSON_MEMORY_TIMES / 2 ? JSON_MEMORY_TIMES * size : SIZE_MAX / 2);
+  const size_t allowed =
+      JSON_MEMORY_FREE +
+      (size < SIZE_MAX / JSON_MEMORY_TIMES / 2 ? JSON_MEMORY_TIMES * size : SIZE_MAX / 2);
   const size_t cost = size <= JSON_MEMORY_FREE / COST_OBJECT ? 0 : cost_of(text, size);
   if (cost <= allowed) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_INPUT, file, NULL, -1, "its %zu bytes of JSON would take %zu MiB of memory, more than %d times as much; such values are not read",
+  return err_set(error, XT_STATUS_INPUT, file, NULL, -1,
+                 "its %zu bytes of JSON would take %zu MiB of memory, more than %d times as much; "
+                 "such values are not read",
                  size, cost >> 20, JSON_MEMORY_TIMES);
 }
 
-/* ---- reading ---- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static json_t *load(const void *data, size_t size, size_t flags, json_error_t *e) {
   const locale_t was = number_enter(); /* numbers have a point, whatever the host's locale */
@@ -158,7 +175,8 @@ static json_t *load(const void *data, size_t size, size_t flags, json_error_t *e
   return value;
 }
 
-static xt_status parse(const void *data, size_t size, size_t flags, const char *file, json_t **out, xt_error *error) {
+static xt_status parse(const void *data, size_t size, size_t flags, const char *file, json_t **out,
+                       xt_error *error) {
   json_error_t e;
   *out = NULL;
   TRY(json_check_size(data, size, file, error));
@@ -171,15 +189,18 @@ static xt_status parse(const void *data, size_t size, size_t flags, const char *
     free(copy);
   }
   if (*out) return XT_STATUS_OK;
-  /* Where jansson runs out of memory it mostly says nothing at all, and within a token "invalid token". */
+  /* Where jansson runs out of memory it mostly says nothing at all, and within a token "invalid
+   * token". */
   const enum json_error_code code = json_error_code(&e);
-  if (!e.text[0] || code == json_error_out_of_memory || (code == json_error_invalid_syntax && is_wellformed(data, size)))
+  if (!e.text[0] || code == json_error_out_of_memory ||
+      (code == json_error_invalid_syntax && is_wellformed(data, size)))
     return err_memory(error, size);
-  return err_set(error, XT_STATUS_INPUT, file, NULL, e.position, "not valid JSON (line %d, column %d): %s",
-                 e.line, e.column, e.text);
+  return err_set(error, XT_STATUS_INPUT, file, NULL, e.position,
+                 "not valid JSON (line %d, column %d): %s", e.line, e.column, e.text);
 }
 
-xt_status json_parse(const void *data, size_t size, const char *file, json_t **out, xt_error *error) {
+xt_status json_parse(const void *data, size_t size, const char *file, json_t **out,
+                     xt_error *error) {
   return parse(data, size, JSON_REJECT_DUPLICATES, file, out, error);
 }
 
@@ -198,8 +219,10 @@ static void quote_constants(char *text, size_t size) {
   static const char *const constants[] = {"-Infinity", "Infinity", "NaN"};
   bool in_string = false;
   for (size_t at = 0; at < size; at++) {
-    if (in_string && text[at] == '\\') at++;
-    else if (text[at] == '"') in_string = !in_string;
+    if (in_string && text[at] == '\\')
+      at++;
+    else if (text[at] == '"')
+      in_string = !in_string;
     for (size_t i = 0; !in_string && at < size && i < sizeof constants / sizeof *constants; i++) {
       const size_t length = strlen(constants[i]);
       if (size - at < length || memcmp(text + at, constants[i], length) != 0) continue;
@@ -241,20 +264,21 @@ const char *json_type_name(const json_t *value) {
   return "unknown";
 }
 
-static xt_status wrong_type(const json_t *value, const char *key, const char *wanted, const char *file,
-                            xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %s, expected %s", json_type_name(value), wanted);
+static xt_status wrong_type(const json_t *value, const char *key, const char *wanted,
+                            const char *file, xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %s, expected %s", json_type_name(value),
+                 wanted);
 }
 
-xt_status json_get_int(const json_t *object, const char *key, int64_t low, int64_t high, int64_t *out,
-                       const char *file, xt_error *error) {
+xt_status json_get_int(const json_t *object, const char *key, int64_t low, int64_t high,
+                       int64_t *out, const char *file, xt_error *error) {
   const json_t *value = json_object_get(object, key);
   if (!value || json_is_null(value)) return XT_STATUS_OK;
   if (!json_is_integer(value)) return wrong_type(value, key, "an integer", file, error);
   const json_int_t number = json_integer_value(value);
   if (number < low || number > high)
-    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %lld, expected %lld to %lld", (long long)number,
-                   (long long)low, (long long)high);
+    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %lld, expected %lld to %lld",
+                   (long long)number, (long long)low, (long long)high);
   *out = number;
   return XT_STATUS_OK;
 }
@@ -266,12 +290,14 @@ xt_status json_get_real(const json_t *object, const char *key, double low, doubl
   if (!json_is_number(value)) return wrong_type(value, key, "a number", file, error);
   const double number = json_number_value(value);
   if (!(number >= low && number <= high))
-    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %g, expected %g to %g", number, low, high);
+    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %g, expected %g to %g", number, low,
+                   high);
   *out = number;
   return XT_STATUS_OK;
 }
 
-xt_status json_get_bool(const json_t *object, const char *key, bool *out, const char *file, xt_error *error) {
+xt_status json_get_bool(const json_t *object, const char *key, bool *out, const char *file,
+                        xt_error *error) {
   const json_t *value = json_object_get(object, key);
   if (!value || json_is_null(value)) return XT_STATUS_OK;
   if (!json_is_boolean(value)) return wrong_type(value, key, "true or false", file, error);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers as text, in the C locale whatever locale the host program has set: a point, no grouping. The host's locale is not
- * touched, other threads' neither. Every number with a fraction that src/ writes or reads goes through here. */
+/* Numbers as text, in the C locale whatever locale the host program has set: a point, no grouping.
+ * The host's locale is not touched, other threads' neither. Every number with a fraction that src/
+ * writes or reads goes through here. */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
 
@@ -10,8 +11,10 @@
 #include <stddef.h>
 
 /* snprintf and vsnprintf. */
-int number_print(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
-int number_vprint(char *out, size_t size, const char *format, va_list args) __attribute__((format(printf, 3, 0)));
+int number_print(char *out, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+int number_vprint(char *out, size_t size, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
 /* strtod. */
 double number_read(const char *text, char **end);
@@ -19,10 +22,12 @@ double number_read(const char *text, char **end);
 /* What a system call's error number means, in English; lives until the thread's next call. */
 const char *number_error(int code);
 
-/* json_dumps, which would write as the host's locale has it. The caller frees; NULL: memory ran out, or text is not UTF-8. */
+/* json_dumps, which would write as the host's locale has it. The caller frees; NULL: memory ran
+ * out, or text is not UTF-8. */
 char *number_json(const json_t *value, size_t flags);
 
-/* Puts this thread into the C locale; give the result to number_leave. For calls into other libraries. */
+/* Puts this thread into the C locale; give the result to number_leave. For calls into other
+ * libraries. */
 locale_t number_enter(void);
 void number_leave(locale_t was);
 

@@ -13,8 +13,9 @@
 #include "base/mem.h"
 #include "xtransplant/file.h"
 
-/* The number N where `path` names this process's own descriptor N (/dev/stdout, /dev/fd/N, /proc/self/fd/N), else -1.
- * Opening that name anew would begin at the start of a file that another writer is in the middle of. */
+/* The number N where `path` names this process's own descriptor N (/dev/stdout, /dev/fd/N,
+ * /proc/self/fd/N), else -1. Opening that name anew would begin at the start of a file that another
+ * writer is in the middle of. */
 static int own_descriptor(const char *path) {
   char folder[PATH_MAX], own[64];
   const char *slash = strrchr(path, '/');
@@ -23,12 +24,14 @@ static int own_descriptor(const char *path) {
   folder[slash - path] = 0;
   char *real = realpath(folder, NULL);
   snprintf(own, sizeof own, "/proc/%ld/fd", (long)getpid());
-  const bool same = real && strcmp(real, own) == 0 && slash[1] && strspn(slash + 1, "0123456789") == strlen(slash + 1);
+  const bool same = real && strcmp(real, own) == 0 && slash[1] &&
+                    strspn(slash + 1, "0123456789") == strlen(slash + 1);
   free(real);
   return same ? atoi(slash + 1) : -1;
 }
 
-/* As `path` is, or leads by links to, one of this process's own descriptors: a duplicate of it, else -1. */
+/* As `path` is, or leads by links to, one of this process's own descriptors: a duplicate of it,
+ * else -1. */
 static int open_own(const char *path) {
   char at[PATH_MAX], target[PATH_MAX];
   if (strlen(path) >= sizeof at) return -1;
@@ -52,7 +55,8 @@ static void forget_temporary(OutFile *file) {
   file->name.temporary = NULL;
 }
 
-/* Opens what is to be written: the final name itself where it is no regular file, a temporary one else. */
+/* Opens what is to be written: the final name itself where it is no regular file, a temporary one
+ * else. */
 static xt_status open_target(OutFile *file, int *fd, xt_error *error) {
   struct stat about;
   xt_status status = XT_STATUS_OK;
@@ -92,7 +96,9 @@ xt_status out_file_write(OutFile *file, const void *data, size_t size, xt_error 
 }
 
 xt_status out_file_commit(OutFile *file, xt_error *error) {
-  xt_status status = out_stream_close(&file->out, file->name.temporary != NULL) ? XT_STATUS_OK : failed(file, error);
+  xt_status status = out_stream_close(&file->out, file->name.temporary != NULL)
+                         ? XT_STATUS_OK
+                         : failed(file, error);
   if (!status && file->name.temporary) {
     status = out_name_publish(&file->name, error);
     if (!status) forget_temporary(file);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An output file that appears whole or not at all: written beside its final name, synced, then renamed.
+/* An output file that appears whole or not at all: written beside its final name, synced, then
+ * renamed.
  *
- * A final name that is a link stays one: the file it leads to is replaced. What exists and is no regular file (a
- * device, a FIFO, /dev/stdout) is written into and never replaced. New files get the modes that umask leaves. */
+ * A final name that is a link stays one: the file it leads to is replaced. What exists and is no
+ * regular file (a device, a FIFO, /dev/stdout) is written into and never replaced. New files get
+ * the modes that umask leaves. */
 #ifndef BASE_OUT_FILE_H
 #define BASE_OUT_FILE_H
 
@@ -18,7 +20,8 @@ typedef struct OutFile {
 /* *out has to stay where it is until committed or discarded. */
 xt_status out_file_open(const char *path, OutFile *out, xt_error *error);
 xt_status out_file_write(OutFile *file, const void *data, size_t size, xt_error *error);
-/* Flushes, syncs the file, renames it to the final name, and syncs the folder. On failure the temporary file is removed. */
+/* Flushes, syncs the file, renames it to the final name, and syncs the folder. On failure the
+ * temporary file is removed. */
 xt_status out_file_commit(OutFile *file, xt_error *error);
 /* Removes what was written, unless committed. Accepts a zeroed one. */
 void out_file_discard(OutFile *file);

@@ -25,7 +25,8 @@ static xt_status check_empty(const char *path, const char *shown, xt_error *erro
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) empty = false;
   if (folder) closedir(folder);
   if (folder && empty) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_IO, shown, NULL, -1, "exists and is not an empty folder; nothing was written");
+  return err_set(error, XT_STATUS_IO, shown, NULL, -1,
+                 "exists and is not an empty folder; nothing was written");
 }
 
 xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error) {
@@ -43,19 +44,24 @@ xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error) {
   return status;
 }
 
-xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stream, xt_error *error) {
+xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stream,
+                          xt_error *error) {
   char *path;
   xt_status status = XT_STATUS_OK;
   *stream = NULL;
   TRY(file_join(folder->name.temporary, name, &path, error));
-  for (char *slash = path + strlen(folder->name.temporary) + 1; !status && (slash = strchr(slash, '/')); *slash++ = '/') {
+  for (char *slash = path + strlen(folder->name.temporary) + 1;
+       !status && (slash = strchr(slash, '/')); *slash++ = '/') {
     *slash = 0;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST) status = err_io(error, folder->name.path, "cannot write");
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+      status = err_io(error, folder->name.path, "cannot write");
   }
   if (!status) {
     const int fd = out_create(path);
-    if (fd < 0) status = err_io(error, folder->name.path, "cannot write");
-    else if (!(*stream = out_stream_stdio(fd))) status = err_memory(error, BUFSIZ);
+    if (fd < 0)
+      status = err_io(error, folder->name.path, "cannot write");
+    else if (!(*stream = out_stream_stdio(fd)))
+      status = err_memory(error, BUFSIZ);
   }
   free(path);
   return status;
@@ -68,14 +74,18 @@ xt_status out_folder_close(const OutFolder *folder, FILE *stream, xt_error *erro
 
 static xt_status sync_tree(const char *path, const char *shown, xt_error *error);
 
-static xt_status sync_entry(const char *path, const char *name, const char *shown, xt_error *error) {
+static xt_status sync_entry(const char *path, const char *name, const char *shown,
+                            xt_error *error) {
   char *inner;
   struct stat about;
   if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return XT_STATUS_OK;
   TRY(file_join(path, name, &inner, error));
-  xt_status status = lstat(inner, &about) == 0 ? XT_STATUS_OK : err_io(error, shown, "cannot write");
-  if (!status && S_ISDIR(about.st_mode)) status = sync_tree(inner, shown, error);
-  else if (!status && !out_sync_path(inner, false)) status = err_io(error, shown, "cannot write");
+  xt_status status =
+      lstat(inner, &about) == 0 ? XT_STATUS_OK : err_io(error, shown, "cannot write");
+  if (!status && S_ISDIR(about.st_mode))
+    status = sync_tree(inner, shown, error);
+  else if (!status && !out_sync_path(inner, false))
+    status = err_io(error, shown, "cannot write");
   free(inner);
   return status;
 }
@@ -85,7 +95,8 @@ static xt_status sync_tree(const char *path, const char *shown, xt_error *error)
   DIR *folder = opendir(path);
   if (!folder) return err_io(error, shown, "cannot write");
   xt_status status = XT_STATUS_OK;
-  for (const struct dirent *entry; !status && (entry = readdir(folder));) status = sync_entry(path, entry->d_name, shown, error);
+  for (const struct dirent *entry; !status && (entry = readdir(folder));)
+    status = sync_entry(path, entry->d_name, shown, error);
   closedir(folder);
   if (!status && !out_sync_path(path, true)) status = err_io(error, shown, "cannot write");
   return status;
@@ -94,8 +105,10 @@ static xt_status sync_tree(const char *path, const char *shown, xt_error *error)
 xt_status out_folder_commit(OutFolder *folder, xt_error *error) {
   xt_status status = sync_tree(folder->name.temporary, folder->name.path, error);
   if (!status) status = out_name_publish(&folder->name, error);
-  if (status) out_folder_discard(folder);
-  else out_name_free(&folder->name);
+  if (status)
+    out_folder_discard(folder);
+  else
+    out_name_free(&folder->name);
   return status;
 }
 
@@ -106,7 +119,9 @@ xt_status out_folder_lock(const char *path, int *lock, xt_error *error) {
   const bool taken = errno == EWOULDBLOCK;
   close(*lock);
   *lock = -1;
-  return taken ? err_set(error, XT_STATUS_IO, path, NULL, -1, "another process is writing into this folder") : XT_STATUS_OK;
+  return taken ? err_set(error, XT_STATUS_IO, path, NULL, -1,
+                         "another process is writing into this folder")
+               : XT_STATUS_OK;
 }
 
 void out_folder_remove(const char *path) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An output folder that appears whole or not at all: filled beside its final name, synced, then renamed. */
+/* An output folder that appears whole or not at all: filled beside its final name, synced, then
+ * renamed. */
 #ifndef BASE_OUT_FOLDER_H
 #define BASE_OUT_FOLDER_H
 
@@ -14,17 +15,21 @@ typedef struct OutFolder {
 
 /* A folder of that name, or a link to one, may be there if it is empty. */
 xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error);
-/* A new file in it, for writing; `name` may have folders in it, which are made. Close with out_folder_close. */
-xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stream, xt_error *error);
+/* A new file in it, for writing; `name` may have folders in it, which are made. Close with
+ * out_folder_close. */
+xt_status out_folder_file(const OutFolder *folder, const char *name, FILE **stream,
+                          xt_error *error);
 /* Flushes and closes; accepts NULL. A write that failed at any time is an error. */
 xt_status out_folder_close(const OutFolder *folder, FILE *stream, xt_error *error);
-/* Syncs every file and folder, renames, and syncs the folder above. On failure all that was written is removed. */
+/* Syncs every file and folder, renames, and syncs the folder above. On failure all that was written
+ * is removed. */
 xt_status out_folder_commit(OutFolder *folder, xt_error *error);
 /* Removes what was written, unless committed. Accepts a zeroed one. */
 void out_folder_discard(OutFolder *folder);
 
-/* Locks a folder that is there against a second process that wants to write into it, until *lock is closed. *lock is -1 where
- * the file system knows no locks. An XT_STATUS_IO error when another process holds it. */
+/* Locks a folder that is there against a second process that wants to write into it, until *lock is
+ * closed. *lock is -1 where the file system knows no locks. An XT_STATUS_IO error when another
+ * process holds it. */
 xt_status out_folder_lock(const char *path, int *lock, xt_error *error);
 
 /* Removes a folder and what is in it; links are removed, not followed. */

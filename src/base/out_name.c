@@ -60,14 +60,17 @@ static size_t kept_length(const char *final) {
   const size_t folder = slash ? (size_t)(slash - final) + 1 : 0;
   size_t base = strlen(final) - folder;
   if (base > NAME_MAX + 1 - TAIL_SIZE)
-    for (base = NAME_MAX + 1 - TAIL_SIZE; base > 0 && ((unsigned char)final[folder + base] & 0xC0) == 0x80;) base--;
+    for (base = NAME_MAX + 1 - TAIL_SIZE;
+         base > 0 && ((unsigned char) final[folder + base] & 0xC0) == 0x80;)
+      base--;
   return folder + base;
 }
 
 /* Of a number that nobody can foretell, so that nobody can plant a file or link of that name. */
 static void draw_temporary(OutName *name) {
   const size_t kept = kept_length(name->final);
-  snprintf(name->temporary, kept + TAIL_SIZE, "%.*s.%016llx%s", (int)kept, name->final, (unsigned long long)rng_unpredictable(), OUT_NAME_TAIL);
+  snprintf(name->temporary, kept + TAIL_SIZE, "%.*s.%016llx%s", (int)kept, name->final,
+           (unsigned long long)rng_unpredictable(), OUT_NAME_TAIL);
 }
 
 xt_status out_name_make(const char *path, OutName *out, xt_error *error) {
@@ -143,10 +146,13 @@ xt_status out_name_publish(const OutName *name, xt_error *error) {
   char *folder;
   const char *slash = strrchr(name->final, '/');
   const char *parent = !slash ? "." : slash == name->final ? "/" : name->final;
-  TRY(mem_copy_text(&folder, parent, parent == name->final ? (size_t)(slash - parent) : 1, error)); /* before anything is done */
+  /* before anything is done */
+  TRY(mem_copy_text(&folder, parent, parent == name->final ? (size_t)(slash - parent) : 1, error));
   xt_status status = XT_STATUS_OK;
-  if (!out_rename(name->temporary, name->final)) status = err_io(error, name->path, "cannot write");
-  else if (!out_sync_path(folder, true)) status = err_io(error, name->path, "cannot sync the folder of this file");
+  if (!out_rename(name->temporary, name->final))
+    status = err_io(error, name->path, "cannot write");
+  else if (!out_sync_path(folder, true))
+    status = err_io(error, name->path, "cannot sync the folder of this file");
   free(folder);
   return status;
 }
@@ -155,5 +161,6 @@ bool out_name_is_temporary(const char *name, const char *base) {
   const size_t length = strlen(base);
   if (strncmp(name, base, length) != 0 || name[length] != '.') return false;
   const char *digits = name + length + 1;
-  return strspn(digits, "0123456789abcdef") == DIGITS && strcmp(digits + DIGITS, OUT_NAME_TAIL) == 0;
+  return strspn(digits, "0123456789abcdef") == DIGITS &&
+         strcmp(digits + DIGITS, OUT_NAME_TAIL) == 0;
 }

@@ -19,11 +19,13 @@ typedef struct OutName {
 xt_status out_name_make(const char *path, OutName *out, xt_error *error);
 void out_name_free(OutName *name); /* accepts a zeroed one */
 
-/* Creates the temporary file, which nobody else has made or linked (O_EXCL, O_CLOEXEC), open for writing. */
+/* Creates the temporary file, which nobody else has made or linked (O_EXCL, O_CLOEXEC), open for
+ * writing. */
 xt_status out_name_create_file(OutName *name, int *fd, xt_error *error);
 xt_status out_name_create_folder(OutName *name, xt_error *error);
 
-/* Renames the temporary to the final name and syncs the folder. The caller has synced the contents. */
+/* Renames the temporary to the final name and syncs the folder. The caller has synced the
+ * contents. */
 xt_status out_name_publish(const OutName *name, xt_error *error);
 
 /* Makes a file of this very name, which must not be there; its descriptor, or -1 with errno. */
@@ -31,7 +33,8 @@ int out_create(const char *path);
 /* rename, made again when interrupted. On failure errno says why. */
 bool out_rename(const char *from, const char *to);
 
-/* fsync, gone on with when interrupted; true where a file system cannot do it. On failure errno says why. */
+/* fsync, gone on with when interrupted; true where a file system cannot do it. On failure errno
+ * says why. */
 bool out_sync(int fd);
 /* The same of a file or folder by name. */
 bool out_sync_path(const char *path, bool folder);

@@ -14,9 +14,12 @@ static ssize_t put(void *cookie, const char *data, size_t size) {
   size_t done = 0;
   while (done < size && !out->code) {
     const ssize_t got = write(out->fd, data + done, size - done);
-    if (got > 0) done += (size_t)got;
-    else if (got == 0) out->code = ENOSPC;
-    else if (errno != EINTR) out->code = errno;
+    if (got > 0)
+      done += (size_t)got;
+    else if (got == 0)
+      out->code = ENOSPC;
+    else if (errno != EINTR)
+      out->code = errno;
   }
   return out->code ? 0 : (ssize_t)done;
 }
@@ -70,7 +73,8 @@ static int end(void *cookie) {
 FILE *out_stream_stdio(int fd) {
   OutStream *out = malloc(sizeof *out);
   if (out) *out = (OutStream){.fd = fd};
-  FILE *stream = out ? fopencookie(out, "w", (cookie_io_functions_t){.write = put, .close = end}) : NULL;
+  FILE *stream =
+      out ? fopencookie(out, "w", (cookie_io_functions_t){.write = put, .close = end}) : NULL;
   if (stream) return stream;
   free(out);
   close(fd);

@@ -19,13 +19,14 @@
 /* Nanoseconds that a thread waits actively before it sleeps: about what waking it costs. */
 #define SPIN_LONGEST 60000
 #define SPIN_SHORTEST 2000
-/* Between two looks at the clock a waiting thread needs far less than this; a longer gap means that another process had
- * the processor, and that active waiting takes it from those who would do the work. */
+/* Between two looks at the clock a waiting thread needs far less than this; a longer gap means that
+ * another process had the processor, and that active waiting takes it from those who would do the
+ * work. */
 #define SPIN_GAP 100000
 #define SPIN_LOOKS 16 /* at the state, for one at the clock */
 
-/* ThreadPool.state: how many workers are inside the loop, whether more may enter, whether the caller sleeps until the last
- * has left, and the loop's number. */
+/* ThreadPool.state: how many workers are inside the loop, whether more may enter, whether the
+ * caller sleeps until the last has left, and the loop's number. */
 #define STATE_WORKERS UINT64_C(0xFFFFFF)
 #define STATE_OPEN (UINT64_C(1) << 24)
 #define STATE_CALLER_SLEEPS (UINT64_C(1) << 25)
@@ -49,19 +50,22 @@ struct ThreadPool {
   pthread_mutex_t in_use;
   _Alignas(64) _Atomic uint64_t state;
   atomic_bool ended;
-  _Alignas(64) atomic_size_t next; /* item to hand out */
+  _Alignas(64) atomic_size_t next;    /* item to hand out */
   _Alignas(64) _Atomic uint32_t bell; /* number of the loop, for those who sleep until it changes */
   _Atomic uint32_t sleepers;
-  _Alignas(64) _Atomic uint32_t left; /* changes when the last worker left a loop whose caller sleeps */
+  _Alignas(64) _Atomic uint32_t left; /* changes when the last worker left a loop whose caller
+                                         sleeps */
   _Atomic uint32_t spin;              /* nanoseconds that threads of this pool wait actively */
 };
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 static void futex_wait(_Atomic uint32_t *word, uint32_t while_it_is) {
   syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, while_it_is, NULL, NULL, 0);
 }
-static void futex_wake(_Atomic uint32_t *word, int most) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0); }
+static void futex_wake(_Atomic uint32_t *word, int most) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, most, NULL, NULL, 0);
+}
 
 static inline void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -78,7 +82,8 @@ static int64_t now(void) {
 }
 
 /* Waits actively until `is_over`; false: not within the time for it. */
-static bool spin_until(ThreadPool *p, bool (*is_over)(const ThreadPool *, uint32_t), uint32_t loop) {
+static bool spin_until(ThreadPool *p, bool (*is_over)(const ThreadPool *, uint32_t),
+                       uint32_t loop) {
   const int64_t begin = now(), longest = atomic_load_explicit(&p->spin, memory_order_relaxed);
   for (int64_t before = begin;;) {
     for (int i = 0; i < SPIN_LOOKS; i++) {
@@ -95,7 +100,7 @@ static bool spin_until(ThreadPool *p, bool (*is_over)(const ThreadPool *, uint32
   }
 }
 
-/* ---- workers ---------------------------------------------------------------------------------- */
+/* ---- workers --------------------------------------------------------------------------------- */
 
 static void take_items(ThreadPool *p, int thread) {
   for (;;) {
@@ -110,7 +115,8 @@ static void join_loop(ThreadPool *p, int thread, uint32_t *seen) {
   uint64_t state = atomic_load_explicit(&p->state, memory_order_relaxed);
   do {
     if (!(state & STATE_OPEN) || STATE_LOOP_OF(state) == *seen) return;
-  } while (!atomic_compare_exchange_weak_explicit(&p->state, &state, state + 1, memory_order_acquire, memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(&p->state, &state, state + 1,
+                                                  memory_order_acquire, memory_order_relaxed));
   *seen = STATE_LOOP_OF(state);
   take_items(p, thread);
   state = atomic_fetch_sub_explicit(&p->state, 1, memory_order_acq_rel) - 1;
@@ -129,7 +135,8 @@ static void *work(void *argument) {
   ThreadPool *p = w->pool;
   uint32_t seen = 0; /* loops count from 1 */
   for (;;) {
-    /* Before `ended`: who reads the bell's last value sees what was written before it, and does not wait for another. */
+    /* Before `ended`: who reads the bell's last value sees what was written before it, and does not
+     * wait for another. */
     const uint32_t bell = atomic_load_explicit(&p->bell, memory_order_acquire);
     if (atomic_load_explicit(&p->ended, memory_order_acquire)) return NULL;
     join_loop(p, w->index, &seen);
@@ -140,15 +147,16 @@ static void *work(void *argument) {
   }
 }
 
-/* ---- fork ------------------------------------------------------------------------------------- */
+/* ---- fork ------------------------------------------------------------------------------------ */
 
-static atomic_uint fork_count; /* how often this process is a child since the library came: threads do not survive fork() */
+static atomic_uint fork_count; /* how often this process is a child since the library came:
+                                  threads do not survive fork() */
 static pthread_once_t fork_watched = PTHREAD_ONCE_INIT;
 
 static void note_fork(void) { atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed); }
 static void watch_fork(void) { pthread_atfork(NULL, NULL, note_fork); }
 
-/* ---- making and ending ------------------------------------------------------------------------ */
+/* ---- making and ending ----------------------------------------------------------------------- */
 
 xt_status pool_create(int threads, ThreadPool **out, xt_error *error) {
   *out = NULL;
@@ -170,7 +178,8 @@ xt_status pool_create(int threads, ThreadPool **out, xt_error *error) {
 
 /* Whether the workers that were started are in this process. */
 static bool has_workers(const ThreadPool *p) {
-  return atomic_load_explicit(&p->born, memory_order_relaxed) == atomic_load_explicit(&fork_count, memory_order_relaxed) + 1;
+  return atomic_load_explicit(&p->born, memory_order_relaxed) ==
+         atomic_load_explicit(&fork_count, memory_order_relaxed) + 1;
 }
 
 void pool_free(ThreadPool *p) {
@@ -206,7 +215,7 @@ static void start_workers(ThreadPool *p) {
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-/* ---- loops ------------------------------------------------------------------------------------ */
+/* ---- loops ----------------------------------------------------------------------------------- */
 
 static void do_alone(size_t items, ParallelBody *body, void *context) {
   for (size_t i = 0; i < items; i++) body(context, i, 0);
@@ -239,7 +248,9 @@ static void close_loop(ThreadPool *p) {
     return;
   }
   const uint32_t left = atomic_load_explicit(&p->left, memory_order_relaxed);
-  if ((atomic_fetch_or_explicit(&p->state, STATE_CALLER_SLEEPS, memory_order_acq_rel) & STATE_WORKERS) == 0) return;
+  if ((atomic_fetch_or_explicit(&p->state, STATE_CALLER_SLEEPS, memory_order_acq_rel) &
+       STATE_WORKERS) == 0)
+    return;
   while (atomic_load_explicit(&p->left, memory_order_acquire) == left) futex_wait(&p->left, left);
 }
 
@@ -249,13 +260,15 @@ void parallel_for(ThreadPool *p, size_t items, ParallelBody *body, void *context
     return;
   }
   if (atomic_load_explicit(&p->born, memory_order_relaxed) && !has_workers(p))
-    pthread_mutex_init(&p->in_use, NULL); /* a child process: whoever held it stayed in the parent */
+    pthread_mutex_init(&p->in_use, NULL); /* a child process: whoever held it stayed in the
+                                             parent */
   if (pthread_mutex_trylock(&p->in_use) != 0) {
     do_alone(items, body, context);
     return;
   }
   if (!has_workers(p)) start_workers(p);
-  if (p->workers == 0) do_alone(items, body, context);
+  if (p->workers == 0)
+    do_alone(items, body, context);
   else {
     open_loop(p, items, body, context);
     take_items(p, 0);
@@ -266,7 +279,9 @@ void parallel_for(ThreadPool *p, size_t items, ParallelBody *body, void *context
 
 void parallel_for_once(int threads, size_t items, ParallelBody *body, void *context) {
   ThreadPool *p = NULL;
-  if (threads > 1 && items > 1) pool_create((size_t)threads < items ? threads : (int)items, &p, NULL); /* no memory: alone */
+  /* no memory: alone */
+  if (threads > 1 && items > 1)
+    pool_create((size_t)threads < items ? threads : (int)items, &p, NULL);
   parallel_for(p, items, body, context);
   pool_free(p);
 }

@@ -2,7 +2,8 @@
 /* Control groups. /proc/self/cgroup names the process's group in each hierarchy:
  *     0::/user.slice/job_7          version 2, all controllers
  *     4:memory:/slurm/job_7         version 1, one hierarchy for each controller
- * and /proc/self/mountinfo says where a hierarchy is mounted and which of its groups is seen there as the top:
+ * and /proc/self/mountinfo says where a hierarchy is mounted and which of its groups is seen there
+ * as the top:
  *     35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
  * A group is bound by its own limits and by those of every group above it. */
 #define _GNU_SOURCE
@@ -17,7 +18,7 @@
 
 typedef char Path[PATH_MAX];
 
-/* ---- small files ------------------------------------------------------------------------------ */
+/* ---- small files ----------------------------------------------------------------------------- */
 
 /* False where it does not fit. */
 static bool join(Path out, const char *a, const char *b) {
@@ -30,7 +31,8 @@ static FILE *open_in(const char *folder, const char *name) {
   return join(path, folder, name) ? fopen(path, "re") : NULL;
 }
 
-/* The number that is all of a file. UINT64_MAX: none, among others for "max" and -1, which mean no limit. */
+/* The number that is all of a file. UINT64_MAX: none, among others for "max" and -1, which mean no
+ * limit. */
 static uint64_t read_number(const char *folder, const char *name) {
   FILE *file = open_in(folder, name);
   char word[32] = "";
@@ -48,12 +50,13 @@ static uint64_t read_entry(const char *folder, const char *name, const char *key
   uint64_t value = 0;
   if (!file) return 0;
   while (fgets(line, sizeof line, file))
-    if (strncmp(line, key, length) == 0 && line[length] == ' ') value = strtoull(line + length + 1, NULL, 10);
+    if (strncmp(line, key, length) == 0 && line[length] == ' ')
+      value = strtoull(line + length + 1, NULL, 10);
   fclose(file);
   return value;
 }
 
-/* ---- where the groups are --------------------------------------------------------------------- */
+/* ---- where the groups are -------------------------------------------------------------------- */
 
 /* Whether a list with commas has the word. */
 static bool lists(const char *list, const char *word) {
@@ -71,11 +74,13 @@ static bool find_group(const char *root, const char *controller, Path out) {
   bool found = false;
   if (!file) return false;
   while (!found && getline(&line, &room, file) > 0) {
-    char *controllers = strchr(line, ':'), *path = controllers ? strchr(controllers + 1, ':') : NULL;
+    char *controllers = strchr(line, ':'),
+         *path = controllers ? strchr(controllers + 1, ':') : NULL;
     if (!path) continue;
     *path++ = 0;
     path[strcspn(path, "\n")] = 0;
-    found = (controller ? lists(controllers + 1, controller) : !controllers[1]) && join(out, path, "");
+    found =
+        (controller ? lists(controllers + 1, controller) : !controllers[1]) && join(out, path, "");
   }
   free(line);
   fclose(file);
@@ -106,7 +111,9 @@ static bool find_mount(const char *root, const char *controller, Path top, Path 
   if (!file) return false;
   while (!found && getline(&line, &room, file) > 0) {
     char type[16] = "", *options = strstr(line, " - "), *last;
-    if (!options || sscanf(options, " - %15s", type) != 1 || strcmp(type, controller ? "cgroup" : "cgroup2") != 0) continue;
+    if (!options || sscanf(options, " - %15s", type) != 1 ||
+        strcmp(type, controller ? "cgroup" : "cgroup2") != 0)
+      continue;
     options[strcspn(options, "\n")] = 0;
     last = strrchr(options, ' ') + 1;
     if (controller && !lists(last, controller)) continue;
@@ -121,23 +128,30 @@ static bool find_mount(const char *root, const char *controller, Path top, Path 
   return found;
 }
 
-/* The folder of the process's group in a hierarchy, and the part of it that is the mount; false: there is none. */
-static bool group_folder(const char *root, const char *controller, Path folder, size_t *mount_length) {
+/* The folder of the process's group in a hierarchy, and the part of it that is the mount; false:
+ * there is none. */
+static bool group_folder(const char *root, const char *controller, Path folder,
+                         size_t *mount_length) {
   Path group, top, point;
-  if (!find_group(root, controller, group) || !find_mount(root, controller, top, point)) return false;
+  if (!find_group(root, controller, group) || !find_mount(root, controller, top, point))
+    return false;
   const size_t length = strcmp(top, "/") == 0 ? 0 : strlen(top);
-  /* A group outside what is mounted (a container that sees its own group as the top): the top is all that can be seen. */
-  const bool below = strncmp(group, top, length) == 0 && (group[length] == '/' || !group[length]) && !strstr(group, "/..");
+  /* A group outside what is mounted (a container that sees its own group as the top): the top is
+   * all that can be seen. */
+  const bool below = strncmp(group, top, length) == 0 && (group[length] == '/' || !group[length]) &&
+                     !strstr(group, "/..");
   Path inner;
   if (!join(inner, root, point)) return false;
   *mount_length = strlen(inner);
   if (!join(folder, inner, below ? group + length : "")) return false;
-  while (strlen(folder) > *mount_length && folder[strlen(folder) - 1] == '/') folder[strlen(folder) - 1] = 0;
+  while (strlen(folder) > *mount_length && folder[strlen(folder) - 1] == '/')
+    folder[strlen(folder) - 1] = 0;
   return true;
 }
 
 /* The least of `of(folder)` over the process's group and those above it. */
-static uint64_t least_of_groups(const char *root, const char *controller, uint64_t (*of)(const char *folder)) {
+static uint64_t least_of_groups(const char *root, const char *controller,
+                                uint64_t (*of)(const char *folder)) {
   Path folder;
   size_t mount;
   uint64_t least = UINT64_MAX;
@@ -150,7 +164,7 @@ static uint64_t least_of_groups(const char *root, const char *controller, uint64
   }
 }
 
-/* ---- memory ----------------------------------------------------------------------------------- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static uint64_t room_below(uint64_t limit, uint64_t used, uint64_t droppable) {
   if (limit == UINT64_MAX || used == UINT64_MAX) return UINT64_MAX;
@@ -159,12 +173,15 @@ static uint64_t room_below(uint64_t limit, uint64_t used, uint64_t droppable) {
 }
 
 static uint64_t memory_room_2(const char *folder) {
-  const uint64_t most = read_number(folder, "/memory.max"), high = read_number(folder, "/memory.high");
-  return room_below(high < most ? high : most, read_number(folder, "/memory.current"), read_entry(folder, "/memory.stat", "inactive_file"));
+  const uint64_t most = read_number(folder, "/memory.max"),
+                 high = read_number(folder, "/memory.high");
+  return room_below(high < most ? high : most, read_number(folder, "/memory.current"),
+                    read_entry(folder, "/memory.stat", "inactive_file"));
 }
 
 static uint64_t memory_room_1(const char *folder) {
-  return room_below(read_number(folder, "/memory.limit_in_bytes"), read_number(folder, "/memory.usage_in_bytes"),
+  return room_below(read_number(folder, "/memory.limit_in_bytes"),
+                    read_number(folder, "/memory.usage_in_bytes"),
                     read_entry(folder, "/memory.stat", "total_inactive_file"));
 }
 
@@ -175,20 +192,23 @@ uint64_t system_available_memory_at(const char *root) {
     char line[128];
     unsigned long long kilobytes;
     while (fgets(line, sizeof line, file))
-      if (sscanf(line, "MemAvailable: %llu kB", &kilobytes) == 1) available = (uint64_t)kilobytes * 1024;
+      if (sscanf(line, "MemAvailable: %llu kB", &kilobytes) == 1)
+        available = (uint64_t)kilobytes * 1024;
     fclose(file);
   }
-  const uint64_t two = least_of_groups(root, NULL, memory_room_2), one = least_of_groups(root, "memory", memory_room_1);
+  const uint64_t two = least_of_groups(root, NULL, memory_room_2),
+                 one = least_of_groups(root, "memory", memory_room_1);
   if (two < available) available = two;
   return one < available ? one : available;
 }
 
 uint64_t system_available_memory(void) { return system_available_memory_at(""); }
 
-/* ---- processors ------------------------------------------------------------------------------- */
+/* ---- processors ------------------------------------------------------------------------------ */
 
 static uint64_t thousandths(uint64_t quota, uint64_t period) {
-  if (quota == UINT64_MAX || period == UINT64_MAX || period == 0 || quota > UINT64_MAX / 1000) return UINT64_MAX;
+  if (quota == UINT64_MAX || period == UINT64_MAX || period == 0 || quota > UINT64_MAX / 1000)
+    return UINT64_MAX;
   return quota * 1000 / period;
 }
 
@@ -202,11 +222,13 @@ static uint64_t cpu_quota_2(const char *folder) {
 }
 
 static uint64_t cpu_quota_1(const char *folder) {
-  return thousandths(read_number(folder, "/cpu.cfs_quota_us"), read_number(folder, "/cpu.cfs_period_us"));
+  return thousandths(read_number(folder, "/cpu.cfs_quota_us"),
+                     read_number(folder, "/cpu.cfs_period_us"));
 }
 
 uint64_t system_cpu_quota_at(const char *root) {
-  const uint64_t two = least_of_groups(root, NULL, cpu_quota_2), one = least_of_groups(root, "cpu", cpu_quota_1);
+  const uint64_t two = least_of_groups(root, NULL, cpu_quota_2),
+                 one = least_of_groups(root, "cpu", cpu_quota_1);
   return two < one ? two : one;
 }
 

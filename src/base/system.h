@@ -5,16 +5,17 @@
 
 #include <stdint.h>
 
-/* Bytes that can be had without swapping: MemAvailable, bounded by the limits of the process's control group and of all
- * groups above it (version 1 or 2), less what those have in use; file pages that can be dropped do not count as used.
- * UINT64_MAX when the system does not tell. */
+/* Bytes that can be had without swapping: MemAvailable, bounded by the limits of the process's
+ * control group and of all groups above it (version 1 or 2), less what those have in use; file
+ * pages that can be dropped do not count as used. UINT64_MAX when the system does not tell. */
 uint64_t system_available_memory(void);
 
-/* Processors that this process may use: those it may run on, and no more than the CPU quotas of its control group and of
- * the groups above it allow (1.5 processors count as 2). At least 1. */
+/* Processors that this process may use: those it may run on, and no more than the CPU quotas of its
+ * control group and of the groups above it allow (1.5 processors count as 2). At least 1. */
 int system_processors(void);
 
-/* The same from the files below `root` (normally ""), in which /proc and /sys are looked for: for tests. */
+/* The same from the files below `root` (normally ""), in which /proc and /sys are looked for: for
+ * tests. */
 uint64_t system_available_memory_at(const char *root);
 /* UINT64_MAX: no quota; else the least quota in thousandths of a processor. */
 uint64_t system_cpu_quota_at(const char *root);

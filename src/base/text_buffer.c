@@ -10,7 +10,8 @@
 #include "base/mem.h"
 
 void text_buffer_add(TextBuffer *buffer, const void *bytes, size_t count) {
-  if (buffer->failed || mem_grow(&buffer->data, &buffer->capacity, buffer->size + count + 1, 1, NULL)) {
+  if (buffer->failed ||
+      mem_grow(&buffer->data, &buffer->capacity, buffer->size + count + 1, 1, NULL)) {
     buffer->failed = true;
     return;
   }
@@ -19,7 +20,9 @@ void text_buffer_add(TextBuffer *buffer, const void *bytes, size_t count) {
   buffer->data[buffer->size] = 0;
 }
 
-void text_buffer_add_text(TextBuffer *buffer, const char *text) { text_buffer_add(buffer, text, strlen(text)); }
+void text_buffer_add_text(TextBuffer *buffer, const char *text) {
+  text_buffer_add(buffer, text, strlen(text));
+}
 
 void text_buffer_format(TextBuffer *buffer, const char *format, ...) {
   va_list args, again;
@@ -27,7 +30,8 @@ void text_buffer_format(TextBuffer *buffer, const char *format, ...) {
   va_copy(again, args);
   const int need = number_vprint(NULL, 0, format, args);
   va_end(args);
-  if (need < 0 || mem_grow(&buffer->data, &buffer->capacity, buffer->size + (size_t)need + 1, 1, NULL)) {
+  if (need < 0 ||
+      mem_grow(&buffer->data, &buffer->capacity, buffer->size + (size_t)need + 1, 1, NULL)) {
     buffer->failed = true;
   } else {
     number_vprint(buffer->data + buffer->size, (size_t)need + 1, format, again);

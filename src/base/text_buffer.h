@@ -16,7 +16,8 @@ typedef struct TextBuffer {
 
 void text_buffer_add(TextBuffer *buffer, const void *bytes, size_t count);
 void text_buffer_add_text(TextBuffer *buffer, const char *text);
-void text_buffer_format(TextBuffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void text_buffer_format(TextBuffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void text_buffer_free(TextBuffer *buffer);
 
 /* Whether two texts are the same but for the case of ASCII letters, whatever the locale. */

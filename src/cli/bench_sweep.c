@@ -27,10 +27,12 @@ typedef struct SweepSpeed {
   double *rows; /* [steps, layers]: distinct rows, summed over batches; owned */
 } SweepSpeed;
 
-static xt_status layer_list(const char *text, int layers, const char *option, LayerList *out, xt_error *error) {
+static xt_status layer_list(const char *text, int layers, const char *option, LayerList *out,
+                            xt_error *error) {
   bool *keep = calloc((size_t)layers, sizeof *keep);
   out->at = calloc((size_t)layers, sizeof *out->at);
-  xt_status status = keep && out->at ? layers_resolve(text, layers, option, keep, error) : error_memory(error);
+  xt_status status =
+      keep && out->at ? layers_resolve(text, layers, option, keep, error) : error_memory(error);
   for (int l = 0; l < layers && !status; l++)
     if (keep[l]) out->at[out->count++] = l;
   free(keep);
@@ -39,7 +41,8 @@ static xt_status layer_list(const char *text, int layers, const char *option, La
 
 static void add_step(void *user, const xt_sweep_step *step) {
   SweepSpeed *speed = user;
-  for (int l = 0; l < step->layers; l++) speed->rows[(step->step - 1) * step->layers + l] += step->rows[l];
+  for (int l = 0; l < step->layers; l++)
+    speed->rows[(step->step - 1) * step->layers + l] += step->rows[l];
   if (step->step > speed->steps) speed->steps = step->step;
   meter_ask(&speed->meter);
 }
@@ -63,7 +66,8 @@ static int32_t *random_prompts(const SweepBench *bench) {
   return ids;
 }
 
-static xt_status measure(const SweepBench *bench, const xt_instance *instances, xt_sweep_options options, bool no_sharing, SweepSpeed *speed,
+static xt_status measure(const SweepBench *bench, const xt_instance *instances,
+                         xt_sweep_options options, bool no_sharing, SweepSpeed *speed,
                          xt_error *error) {
   speed->layers = bench->model->info.layers;
   speed->rows = calloc((size_t)bench->new_tokens * (size_t)speed->layers, sizeof *speed->rows);
@@ -74,19 +78,27 @@ static xt_status measure(const SweepBench *bench, const xt_instance *instances, 
   cli_progress(bench->quiet, no_sharing ? "sweep with nothing shared ..." : "sweep ...");
   const double begin = seconds_now();
   meter_start(&speed->meter, bench->model->session);
-  const xt_status status = xt_session_sweep(bench->model->session, instances, (size_t)bench->instances, &options, drop_response, speed, &speed->stats, error);
+  const xt_status status =
+      xt_session_sweep(bench->model->session, instances, (size_t)bench->instances, &options,
+                       drop_response, speed, &speed->stats, error);
   meter_read(&speed->meter);
   speed->seconds = seconds_now() - begin - speed->meter.spent;
   speed->peak_then = meter_mean(&speed->meter);
   return status;
 }
 
-static double of_peak(const Machine *machine, const SweepSpeed *speed) { return speed->stats.flops / speed->seconds / machine->peak_flops; }
-static double of_peak_then(const SweepSpeed *speed) { return speed->stats.flops / speed->seconds / speed->peak_then; }
+static double of_peak(const Machine *machine, const SweepSpeed *speed) {
+  return speed->stats.flops / speed->seconds / machine->peak_flops;
+}
+static double of_peak_then(const SweepSpeed *speed) {
+  return speed->stats.flops / speed->seconds / speed->peak_then;
+}
 
 /* Rows x layers that were computed, of those that every response by itself would need. */
 static double share_left(const SweepSpeed *speed) {
-  return speed->stats.row_layers_alone ? (double)speed->stats.row_layers / (double)speed->stats.row_layers_alone : 1;
+  return speed->stats.row_layers_alone
+             ? (double)speed->stats.row_layers / (double)speed->stats.row_layers_alone
+             : 1;
 }
 
 static double most_resident(void) {
@@ -102,34 +114,50 @@ static double layer_mean(const SweepSpeed *speed, int step, int from, int to) {
 }
 
 static void print_speed(const Machine *machine, const char *name, const SweepSpeed *s) {
-  printf("%-22s %10.2f %12.1f %12.1f %9.1f%% %9.1f%% %11.0f%%\n", name, s->seconds, (double)s->stats.responses / s->seconds,
-         (double)s->stats.tokens / s->seconds, 100 * of_peak(machine, s), 100 * of_peak_then(s), 100 * share_left(s));
+  printf("%-22s %10.2f %12.1f %12.1f %9.1f%% %9.1f%% %11.0f%%\n", name, s->seconds,
+         (double)s->stats.responses / s->seconds, (double)s->stats.tokens / s->seconds,
+         100 * of_peak(machine, s), 100 * of_peak_then(s), 100 * share_left(s));
 }
 
-static void print_as_text(const SweepBench *bench, const Machine *machine, const xt_sweep_plan *plan, const SweepSpeed *found, const SweepSpeed *none) {
+static void print_as_text(const SweepBench *bench, const Machine *machine,
+                          const xt_sweep_plan *plan, const SweepSpeed *found,
+                          const SweepSpeed *none) {
   const int layers = found->layers;
-  printf("sweep: %d instance%s, prompts of %d tokens, %d new tokens; %llu responses, %d rows together\n", bench->instances,
-         bench->instances == 1 ? "" : "s", bench->prompt_tokens, bench->new_tokens, (unsigned long long)plan->responses, plan->rows_together);
-  printf("%-22s %10s %12s %12s %10s %10s %12s\n", "", "seconds", "responses/s", "tokens/s", "of peak", "as it was", "layers left");
+  printf("sweep: %d instance%s, prompts of %d tokens, %d new tokens; %llu responses, %d rows "
+         "together\n",
+         bench->instances, bench->instances == 1 ? "" : "s", bench->prompt_tokens,
+         bench->new_tokens, (unsigned long long)plan->responses, plan->rows_together);
+  printf("%-22s %10s %12s %12s %10s %10s %12s\n", "", "seconds", "responses/s", "tokens/s",
+         "of peak", "as it was", "layers left");
   print_speed(machine, "as responses agree", found);
   print_speed(machine, "none agreeing", none);
-  printf("memory: %.3f GB planned, %.3f GB used at most\n\n", (double)plan->bytes / 1e9, machine->most_resident / 1e9);
-  printf("distinct rows   %10s %10s %10s %10s\n", "first", "lower half", "upper half", "last layer");
+  printf("memory: %.3f GB planned, %.3f GB used at most\n\n", (double)plan->bytes / 1e9,
+         machine->most_resident / 1e9);
+  printf("distinct rows   %10s %10s %10s %10s\n", "first", "lower half", "upper half",
+         "last layer");
   for (int step = 0; step < found->steps; step++)
-    printf("  token %-8d %10.0f %10.1f %10.1f %10.0f\n", step + 1, layer_mean(found, step, 0, 1), layer_mean(found, step, 0, (layers + 1) / 2),
-           layer_mean(found, step, layers / 2, layers), layer_mean(found, step, layers - 1, layers));
+    printf("  token %-8d %10.0f %10.1f %10.1f %10.0f\n", step + 1, layer_mean(found, step, 0, 1),
+           layer_mean(found, step, 0, (layers + 1) / 2),
+           layer_mean(found, step, layers / 2, layers),
+           layer_mean(found, step, layers - 1, layers));
   printf("\nof peak: the products that sharing leaves over, prompts included, over the best\n"
-         "peak measured, %.1f GFLOP/s; as it was: over its mean while the sweep ran, %.1f and %.1f. layers left: rows x\n"
-         "layers computed while decoding, of what the responses would need one by one. Random ids and no end of a\n"
-         "response; how far responses agree is the model's, so the second line is what a sweep takes at most.\n",
+         "peak measured, %.1f GFLOP/s; as it was: over its mean while the sweep ran, %.1f and "
+         "%.1f. layers left: rows x\n"
+         "layers computed while decoding, of what the responses would need one by one. Random ids "
+         "and no end of a\n"
+         "response; how far responses agree is the model's, so the second line is what a sweep "
+         "takes at most.\n",
          machine->peak_flops / 1e9, found->peak_then / 1e9, none->peak_then / 1e9);
 }
 
 static json_t *speed_json(const Machine *machine, const SweepSpeed *s) {
   json_t *object = json_object(), *steps = json_array();
   bool ok = json_add(object, "seconds", json_number(s->seconds));
-  ok = json_add(object, "responses_per_second", json_number((double)s->stats.responses / s->seconds)) && ok;
-  ok = json_add(object, "tokens_per_second", json_number((double)s->stats.tokens / s->seconds)) && ok;
+  ok = json_add(object, "responses_per_second",
+                json_number((double)s->stats.responses / s->seconds)) &&
+       ok;
+  ok = json_add(object, "tokens_per_second", json_number((double)s->stats.tokens / s->seconds)) &&
+       ok;
   ok = json_add(object, "flops", json_number(s->stats.flops)) && ok;
   ok = json_add(object, "fraction_of_peak_flops", json_number(of_peak(machine, s))) && ok;
   ok = json_add(object, "peak_flops_per_second_then", json_number(s->peak_then)) && ok;
@@ -137,7 +165,10 @@ static json_t *speed_json(const Machine *machine, const SweepSpeed *s) {
   ok = json_add(object, "layers_left", json_number(share_left(s))) && ok;
   for (int step = 0; step < s->steps; step++) {
     json_t *rows = json_array();
-    for (int l = 0; l < s->layers; l++) ok = json_array_append_new(rows, json_integer((json_int_t)s->rows[step * s->layers + l])) == 0 && ok;
+    for (int l = 0; l < s->layers; l++)
+      ok = json_array_append_new(rows, json_integer((json_int_t)s->rows[step * s->layers + l])) ==
+               0 &&
+           ok;
     ok = json_array_append_new(steps, rows) == 0 && ok;
   }
   ok = json_add(object, "distinct_rows", steps) && ok;
@@ -146,7 +177,9 @@ static json_t *speed_json(const Machine *machine, const SweepSpeed *s) {
   return NULL;
 }
 
-static xt_status print_as_json(const SweepBench *bench, const Machine *machine, const xt_sweep_plan *plan, const SweepSpeed *found, const SweepSpeed *none, xt_error *error) {
+static xt_status print_as_json(const SweepBench *bench, const Machine *machine,
+                               const xt_sweep_plan *plan, const SweepSpeed *found,
+                               const SweepSpeed *none, xt_error *error) {
   json_t *object = json_object();
   bool ok = json_add(object, "model", json_string(bench->model->info.path));
   ok = json_add(object, "instances", json_integer(bench->instances)) && ok;
@@ -178,13 +211,22 @@ xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
   xt_instance *instances = calloc((size_t)bench->instances, sizeof *instances);
   if (!ids || !instances) TRY_DONE(error_memory(error));
   for (size_t n = 0; n < (size_t)bench->instances; n++)
-    instances[n] = (xt_instance){.source = ids + 2 * n * length, .target = ids + (2 * n + 1) * length, .source_count = length, .target_count = length};
+    instances[n] = (xt_instance){.source = ids + 2 * n * length,
+                                 .target = ids + (2 * n + 1) * length,
+                                 .source_count = length,
+                                 .target_count = length};
   TRY_DONE(layer_list(bench->source_layers, layers, "--source-layers", &sources, error));
   TRY_DONE(layer_list(bench->target_layers, layers, "--target-layers", &targets, error));
-  const xt_sweep_options options = {.sites = bench->sites->at, .site_count = (size_t)bench->sites->count, .source_layers = sources.at,
-                                    .source_layer_count = sources.count, .target_layers = targets.at, .target_layer_count = targets.count,
-                                    .max_new_tokens = bench->new_tokens, .ignore_eos = true};
-  TRY_DONE(xt_sweep_make_plan(bench->model->model, instances, (size_t)bench->instances, &options, &plan, error));
+  const xt_sweep_options options = {.sites = bench->sites->at,
+                                    .site_count = (size_t)bench->sites->count,
+                                    .source_layers = sources.at,
+                                    .source_layer_count = sources.count,
+                                    .target_layers = targets.at,
+                                    .target_layer_count = targets.count,
+                                    .max_new_tokens = bench->new_tokens,
+                                    .ignore_eos = true};
+  TRY_DONE(xt_sweep_make_plan(bench->model->model, instances, (size_t)bench->instances, &options,
+                              &plan, error));
   TRY_DONE(measure(bench, instances, options, false, &found, error));
   TRY_DONE(measure(bench, instances, options, true, &none, error));
   machine.most_resident = most_resident(); /* before the measurement of the peak takes some */
@@ -192,8 +234,10 @@ xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
   TRY_DONE(xt_session_peak(bench->model->session, &machine.peak_flops, &bytes_a_second, error));
   if (found.meter.best > machine.peak_flops) machine.peak_flops = found.meter.best;
   if (none.meter.best > machine.peak_flops) machine.peak_flops = none.meter.best;
-  if (bench->json) status = print_as_json(bench, &machine, &plan, &found, &none, error);
-  else print_as_text(bench, &machine, &plan, &found, &none);
+  if (bench->json)
+    status = print_as_json(bench, &machine, &plan, &found, &none, error);
+  else
+    print_as_text(bench, &machine, &plan, &found, &none);
 done:
   free(found.rows);
   free(none.rows);

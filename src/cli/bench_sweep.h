@@ -13,8 +13,8 @@ typedef struct SweepBench {
   bool json, quiet;
 } SweepBench;
 
-/* Measures a sweep over random prompts with what sharing its responses allow, and with none, and prints both beside
- * the machine's peak. */
+/* Measures a sweep over random prompts with what sharing its responses allow, and with none, and
+ * prints both beside the machine's peak. */
 xt_status bench_sweep(const SweepBench *bench, xt_error *error);
 
 #endif

@@ -28,7 +28,8 @@ static void put_number(uint64_t number) {
   put(at);
 }
 
-/* Only calls that a signal handler may make. A fault elsewhere is a defect: it gets the signal's own end. */
+/* Only calls that a signal handler may make. A fault elsewhere is a defect: it gets the signal's
+ * own end. */
 static void on_bus_error(int number, siginfo_t *about, void *context) {
   char path[1024];
   uint64_t offset;

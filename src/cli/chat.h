@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From a prompt's text to its ids: raw, or in the model's chat template; with BOS and EOS or without. */
+/* From a prompt's text to its ids: raw, or in the model's chat template; with BOS and EOS or
+ * without. */
 #ifndef CLI_CHAT_H
 #define CLI_CHAT_H
 
@@ -27,12 +28,16 @@ typedef struct ChatArguments {
 /* EXIT_OK, or EXIT_USAGE after saying what is given without --chat, or is no date. */
 int chat_usage(const Cli *cli, const ChatArguments *arguments);
 
-/* The ids of a text, rendered or raw as the arguments say. *doubled: the text brings a BOS of its own, before which another was put.
- * The caller frees *ids. */
-xt_status chat_encode(const xt_tokenizer *tokenizer, const ChatArguments *arguments, const char *text, size_t length, int32_t **ids,
-                      size_t *count, bool *doubled, xt_error *error);
+/* The ids of a text, rendered or raw as the arguments say. *doubled: the text brings a BOS of its
+ * own, before which another was put. The caller frees *ids. */
+xt_status chat_encode(const xt_tokenizer *tokenizer, const ChatArguments *arguments,
+                      const char *text, size_t length, int32_t **ids, size_t *count, bool *doubled,
+                      xt_error *error);
 /* All prompts of a set in the template. */
-xt_status chat_dataset(xt_dataset *dataset, const ChatArguments *arguments, const LoadedModel *model, xt_error *error);
-#define DOUBLED_BOS "%s begins with a BOS of its own, and the tokenizer puts another in front; --no-special leaves that out"
+xt_status chat_dataset(xt_dataset *dataset, const ChatArguments *arguments,
+                       const LoadedModel *model, xt_error *error);
+#define DOUBLED_BOS                                                                                \
+  "%s begins with a BOS of its own, and the tokenizer puts another in front; --no-special leaves " \
+  "that out"
 
 #endif

@@ -11,14 +11,15 @@
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INPUT = 3 };
 
 /* The rest of the function is cleanup under `done:`; needs a local `xt_status status`. */
-#define TRY_DONE(call)                         \
-  do {                                         \
+#define TRY_DONE(call)                                \
+  do {                                                \
     if ((status = (call)) != XT_STATUS_OK) goto done; \
   } while (0)
 
 /* Fills *error as the library does. */
-xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field, long long offset,
-                    const char *format, ...) __attribute__((format(printf, 6, 7)));
+xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field,
+                    long long offset, const char *format, ...)
+    __attribute__((format(printf, 6, 7)));
 xt_status error_memory(xt_error *error);
 
 /* One line on stderr unless `status` is OK; the exit code for it. */
@@ -32,7 +33,7 @@ void cli_progress(bool quiet, const char *format, ...) __attribute__((format(pri
 
 double seconds_now(void);
 
-/* ---- a model, as the common options describe it ------------------------------------------- */
+/* ---- a model, as the common options describe it ---------------------------------------------- */
 
 typedef struct ModelArguments {
   const char *model, *device, *kernels;
@@ -67,8 +68,9 @@ extern const char *const compute_names[];
   {.name = "json", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print the result as one line of JSON"}
 /* clang-format on */
 
-/* Where -m's model, or --tokenizer's, is: xt_model_locate with the Hugging Face cache that the environment names
- * (HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub, ~/.cache/huggingface/hub). Caller frees *path. */
+/* Where -m's model, or --tokenizer's, is: xt_model_locate with the Hugging Face cache that the
+ * environment names (HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub,
+ * ~/.cache/huggingface/hub). Caller frees *path. */
 xt_status model_locate(const char *given, char **path, xt_error *error);
 
 typedef struct LoadedModel {

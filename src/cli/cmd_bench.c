@@ -18,22 +18,67 @@ typedef struct Arguments {
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    {.name = "prompt-tokens", .letter = 'p', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, prompt_tokens),
-     .value = "N", .low = 1, .high = 1e6, .preset = "512", .help = "length of the prompt, of random ids"},
-    {.name = "rows", .type = OPTION_INTS, .field = OPTION_FIELD(Arguments, IntList, rows), .value = "LIST", .low = 1,
-     .high = 65536, .preset = "1,8,64,256", .help = "numbers of rows to decode together"},
-    {.name = "new-tokens", .letter = 'n', .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, new_tokens), .value = "N",
-     .low = 2, .high = 1e6, .preset = "20", .help = "tokens that every row generates"},
-    {.name = "repeats", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, repeats), .value = "N", .low = 1, .high = 1000,
-     .preset = "3", .help = "measure everything N times and keep the fastest"},
-    {.name = "sweep", .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sweep), .value = "SITES",
+    {.name = "prompt-tokens",
+     .letter = 'p',
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, prompt_tokens),
+     .value = "N",
+     .low = 1,
+     .high = 1e6,
+     .preset = "512",
+     .help = "length of the prompt, of random ids"},
+    {.name = "rows",
+     .type = OPTION_INTS,
+     .field = OPTION_FIELD(Arguments, IntList, rows),
+     .value = "LIST",
+     .low = 1,
+     .high = 65536,
+     .preset = "1,8,64,256",
+     .help = "numbers of rows to decode together"},
+    {.name = "new-tokens",
+     .letter = 'n',
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, new_tokens),
+     .value = "N",
+     .low = 2,
+     .high = 1e6,
+     .preset = "20",
+     .help = "tokens that every row generates"},
+    {.name = "repeats",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, repeats),
+     .value = "N",
+     .low = 1,
+     .high = 1000,
+     .preset = "3",
+     .help = "measure everything N times and keep the fastest"},
+    {.name = "sweep",
+     .type = OPTION_SITES,
+     .field = OPTION_FIELD(Arguments, SiteList, sweep),
+     .value = "SITES",
      .help = "measure instead a sweep at these sites, with the sharing found and with none"},
-    {.name = "instances", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, instances), .value = "N", .low = 1, .high = 1e6,
-     .preset = "1", .help = "of the sweep"},
-    {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, source_layers),
-     .value = "LIST", .preset = "all", .help = "of the sweep: all, first, last, 3, 0-7 or 0,5,31"},
-    {.name = "target-layers", .letter = 'j', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, target_layers),
-     .value = "LIST", .preset = "all", .help = "of the sweep"},
+    {.name = "instances",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, instances),
+     .value = "N",
+     .low = 1,
+     .high = 1e6,
+     .preset = "1",
+     .help = "of the sweep"},
+    {.name = "source-layers",
+     .letter = 'i',
+     .type = OPTION_LAYERS,
+     .field = OPTION_FIELD(Arguments, const char *, source_layers),
+     .value = "LIST",
+     .preset = "all",
+     .help = "of the sweep: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "target-layers",
+     .letter = 'j',
+     .type = OPTION_LAYERS,
+     .field = OPTION_FIELD(Arguments, const char *, target_layers),
+     .value = "LIST",
+     .preset = "all",
+     .help = "of the sweep"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -42,9 +87,9 @@ static const Option options[] = {
 typedef struct Bench {
   const Arguments *arguments;
   LoadedModel model;
-  int32_t *prompt;  /* [prompt_tokens] */
-  float *values;    /* [most rows, width], one row's intervention each */
-  double peak_flops, peak_bytes;      /* per second */
+  int32_t *prompt;               /* [prompt_tokens] */
+  float *values;                 /* [most rows, width], one row's intervention each */
+  double peak_flops, peak_bytes; /* per second */
 } Bench;
 
 typedef struct Speed {
@@ -55,7 +100,9 @@ typedef struct Speed {
   double peak_then;          /* operations per second that the machine gave meanwhile */
 } Speed;
 
-static double of_peak_then(const Speed *speed) { return speed->flops / speed->seconds / speed->peak_then; }
+static double of_peak_then(const Speed *speed) {
+  return speed->flops / speed->seconds / speed->peak_then;
+}
 
 /* splitmix64 (Vigna): the same prompt and values in every run of the program. */
 static uint64_t random_next(uint64_t *state) {
@@ -66,7 +113,9 @@ static uint64_t random_next(uint64_t *state) {
 }
 
 /* Of one token, in all layers. */
-static double layers_flops(const Bench *bench) { return bench->model.info.layers * bench->model.info.layer_flops; }
+static double layers_flops(const Bench *bench) {
+  return bench->model.info.layers * bench->model.info.layer_flops;
+}
 
 static xt_status make_inputs(Bench *bench, xt_error *error) {
   const Arguments *arguments = bench->arguments;
@@ -81,11 +130,13 @@ static xt_status make_inputs(Bench *bench, xt_error *error) {
   uint64_t state = 1;
   for (int i = 0; i < arguments->prompt_tokens; i++)
     bench->prompt[i] = (int32_t)(random_next(&state) % (uint64_t)info->vocab);
-  for (size_t i = 0; i < floats; i++) bench->values[i] = (float)ldexp((double)(random_next(&state) >> 40), -23) - 1;
+  for (size_t i = 0; i < floats; i++)
+    bench->values[i] = (float)ldexp((double)(random_next(&state) >> 40), -23) - 1;
   return XT_STATUS_OK;
 }
 
-/* Asked before each token: before the second one, the prompt and the rows' first tokens are done. */
+/* Asked before each token: before the second one, the prompt and the rows' first tokens are
+ * done. */
 typedef struct StepClock {
   PeakMeter meter;
   int steps;
@@ -101,11 +152,13 @@ static bool note_step(void *user) {
   return meter_ask(&clock->meter);
 }
 
-/* Seconds of `rows` rows over the one prompt, generating n tokens each: of the prompt and the first token (n 1), or of the
- * tokens after it, which the same run tells apart. The least of the repeats, and the peak then.
+/* Seconds of `rows` rows over the one prompt, generating n tokens each: of the prompt and the first
+ * token (n 1), or of the tokens after it, which the same run tells apart. The least of the repeats,
+ * and the peak then.
  * Every row's first layer gives another output at the last token, so that no row can share the
  * layers above with another. */
-static xt_status measure(Bench *bench, int rows, int n, bool changed, double *seconds, double *peak_then, xt_error *error) {
+static xt_status measure(Bench *bench, int rows, int n, bool changed, double *seconds,
+                         double *peak_then, xt_error *error) {
   const Arguments *arguments = bench->arguments;
   const size_t count = (size_t)rows, width = (size_t)bench->model.info.width;
   xt_intervention *changes = calloc(count, sizeof *changes);
@@ -114,12 +167,16 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
   xt_status status = XT_STATUS_OK;
   if (!changes || !requests || !generations) TRY_DONE(error_memory(error));
   for (size_t r = 0; r < count; r++) {
-    changes[r] = (xt_intervention){.write = XT_TAP_BLOCK, .position = XT_POSITION_LAST, .value = bench->values + r * width};
-    requests[r] = (xt_request){.ids = bench->prompt, .count = (size_t)arguments->prompt_tokens, .interventions = &changes[r],
+    changes[r] = (xt_intervention){
+        .write = XT_TAP_BLOCK, .position = XT_POSITION_LAST, .value = bench->values + r * width};
+    requests[r] = (xt_request){.ids = bench->prompt,
+                               .count = (size_t)arguments->prompt_tokens,
+                               .interventions = &changes[r],
                                .intervention_count = changed};
   }
   StepClock clock;
-  const xt_generate_options how = {.max_new_tokens = n, .ignore_eos = true, .cancel = note_step, .user = &clock};
+  const xt_generate_options how = {
+      .max_new_tokens = n, .ignore_eos = true, .cancel = note_step, .user = &clock};
   *seconds = INFINITY;
   for (int i = 0; i < arguments->repeats; i++) {
     const double begin = seconds_now();
@@ -130,7 +187,8 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
     meter_read(&clock.meter);
     if (clock.meter.best > bench->peak_flops) bench->peak_flops = clock.meter.best;
     if (n > 1 && clock.steps != n) {
-      status = error_set(error, XT_STATUS_ARGUMENT, NULL, "--rows", -1, "%d rows do not fit the memory at once; try fewer", rows);
+      status = error_set(error, XT_STATUS_ARGUMENT, NULL, "--rows", -1,
+                         "%d rows do not fit the memory at once; try fewer", rows);
       goto done;
     }
     const double took = n > 1 ? end - clock.first - (spent - clock.spent) : end - begin - spent;
@@ -168,15 +226,18 @@ static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
   const xt_status status = measure(bench, 1, 1, false, &speed->seconds, &speed->peak_then, error);
   if (status) return status;
   speed->tokens_per_second = tokens / speed->seconds;
-  speed->flops = tokens * layers_flops(bench) + bench->model.info.unembed_flops; /* only the last token is unembedded */
+  /* only the last token is unembedded */
+  speed->flops = tokens * layers_flops(bench) + bench->model.info.unembed_flops;
   return XT_STATUS_OK;
 }
 
 static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *error) {
-  const xt_status status = measure(bench, rows, bench->arguments->new_tokens, true, &speed->seconds, &speed->peak_then, error);
+  const xt_status status = measure(bench, rows, bench->arguments->new_tokens, true, &speed->seconds,
+                                   &speed->peak_then, error);
   if (status) return status;
   const xt_model_info *info = &bench->model.info;
-  const double steps = bench->arguments->new_tokens - 1, flops = layers_flops(bench) + info->unembed_flops;
+  const double steps = bench->arguments->new_tokens - 1,
+               flops = layers_flops(bench) + info->unembed_flops;
   speed->rows = rows;
   speed->tokens_per_second = steps * rows / speed->seconds;
   speed->flops = flops * steps * rows;
@@ -185,7 +246,7 @@ static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *er
   return XT_STATUS_OK;
 }
 
-/* ---- output -------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static json_t *speed_json(const Speed *speed) {
   json_t *object = json_object();
@@ -196,7 +257,8 @@ static json_t *speed_json(const Speed *speed) {
   ok = json_add(object, "fraction_of_peak_flops", json_number(speed->of_flops)) && ok;
   ok = json_add(object, "peak_flops_per_second_then", json_number(speed->peak_then)) && ok;
   ok = json_add(object, "fraction_of_peak_then", json_number(of_peak_then(speed))) && ok;
-  if (speed->rows) ok = json_add(object, "fraction_of_memory_bandwidth", json_number(speed->of_bytes)) && ok;
+  if (speed->rows)
+    ok = json_add(object, "fraction_of_memory_bandwidth", json_number(speed->of_bytes)) && ok;
   if (ok) return object;
   json_decref(object);
   return NULL;
@@ -223,31 +285,39 @@ static xt_status print_as_json(const Bench *bench, const Speed *speeds, xt_error
 
 static void print_as_text(const Bench *bench, const Speed *speeds) {
   const Arguments *arguments = bench->arguments;
-  printf("%s: %s, %s kernels, compute %s\n", bench->model.info.path, bench->model.info.weight_dtype, bench->model.info.kernels,
-         compute_names[arguments->model.compute]);
-  printf("peak measured here: %.1f GFLOP/s, %.1f GB/s read from memory\n\n", bench->peak_flops / 1e9,
-         bench->peak_bytes / 1e9);
-  printf("%-28s %10s %12s %10s %10s %10s\n", "", "seconds", "tokens/s", "of peak", "as it was", "of memory");
+  printf("%s: %s, %s kernels, compute %s\n", bench->model.info.path, bench->model.info.weight_dtype,
+         bench->model.info.kernels, compute_names[arguments->model.compute]);
+  printf("peak measured here: %.1f GFLOP/s, %.1f GB/s read from memory\n\n",
+         bench->peak_flops / 1e9, bench->peak_bytes / 1e9);
+  printf("%-28s %10s %12s %10s %10s %10s\n", "", "seconds", "tokens/s", "of peak", "as it was",
+         "of memory");
   char label[64];
   snprintf(label, sizeof label, "prefill, %d tokens", arguments->prompt_tokens);
-  printf("%-28s %10.3f %12.1f %9.1f%% %9.1f%%\n", label, speeds[0].seconds, speeds[0].tokens_per_second, 100 * speeds[0].of_flops,
-         100 * of_peak_then(&speeds[0]));
+  printf("%-28s %10.3f %12.1f %9.1f%% %9.1f%%\n", label, speeds[0].seconds,
+         speeds[0].tokens_per_second, 100 * speeds[0].of_flops, 100 * of_peak_then(&speeds[0]));
   for (int i = 1; i <= arguments->rows.count; i++) {
-    snprintf(label, sizeof label, "decode, %d row%s", speeds[i].rows, speeds[i].rows == 1 ? "" : "s");
-    printf("%-28s %10.3f %12.1f %9.1f%% %9.1f%% %9.1f%%\n", label, speeds[i].seconds, speeds[i].tokens_per_second,
-           100 * speeds[i].of_flops, 100 * of_peak_then(&speeds[i]), 100 * speeds[i].of_bytes);
+    snprintf(label, sizeof label, "decode, %d row%s", speeds[i].rows,
+             speeds[i].rows == 1 ? "" : "s");
+    printf("%-28s %10.3f %12.1f %9.1f%% %9.1f%% %9.1f%%\n", label, speeds[i].seconds,
+           speeds[i].tokens_per_second, 100 * speeds[i].of_flops, 100 * of_peak_then(&speeds[i]),
+           100 * speeds[i].of_bytes);
   }
-  printf("\nof peak: 2 x parameters in matrix products x tokens, the unembedding only where it is computed, over the\n"
-         "best peak measured; as it was: over its mean meanwhile, which others on the machine lower. of memory: one\n"
-         "reading of the weights a step. Decoding: the tokens after the first, of %d a row. Fastest of %d.\n",
+  printf("\nof peak: 2 x parameters in matrix products x tokens, the unembedding only where it is "
+         "computed, over the\n"
+         "best peak measured; as it was: over its mean meanwhile, which others on the machine "
+         "lower. of memory: one\n"
+         "reading of the weights a step. Decoding: the tokens after the first, of %d a row. "
+         "Fastest of %d.\n",
          arguments->new_tokens, arguments->repeats);
 }
 
-static xt_status check_length(const Arguments *arguments, const xt_model_info *info, xt_error *error) {
-  if (arguments->prompt_tokens <= info->max_positions - (arguments->new_tokens - 1)) return XT_STATUS_OK;
+static xt_status check_length(const Arguments *arguments, const xt_model_info *info,
+                              xt_error *error) {
+  if (arguments->prompt_tokens <= info->max_positions - (arguments->new_tokens - 1))
+    return XT_STATUS_OK;
   return error_set(error, XT_STATUS_ARGUMENT, NULL, "--prompt-tokens", -1,
-                   "%d, and %d new ones, are more than the model's %d positions", arguments->prompt_tokens,
-                   arguments->new_tokens, info->max_positions);
+                   "%d, and %d new ones, are more than the model's %d positions",
+                   arguments->prompt_tokens, arguments->new_tokens, info->max_positions);
 }
 
 static int run(const Cli *cli, void *opaque) {
@@ -262,9 +332,14 @@ static int run(const Cli *cli, void *opaque) {
   TRY_DONE(model_load(&arguments->model, &bench.model, &error));
   TRY_DONE(make_inputs(&bench, &error));
   if (arguments->sweep.count) {
-    const SweepBench sweep = {.model = &bench.model, .sites = &arguments->sweep, .source_layers = arguments->source_layers,
-                              .target_layers = arguments->target_layers, .prompt_tokens = arguments->prompt_tokens,
-                              .new_tokens = arguments->new_tokens, .instances = arguments->instances, .json = arguments->model.json,
+    const SweepBench sweep = {.model = &bench.model,
+                              .sites = &arguments->sweep,
+                              .source_layers = arguments->source_layers,
+                              .target_layers = arguments->target_layers,
+                              .prompt_tokens = arguments->prompt_tokens,
+                              .new_tokens = arguments->new_tokens,
+                              .instances = arguments->instances,
+                              .json = arguments->model.json,
                               .quiet = quiet};
     status = bench_sweep(&sweep, &error);
     goto done;
@@ -278,8 +353,10 @@ static int run(const Cli *cli, void *opaque) {
   }
   TRY_DONE(measure_peak(&bench, &error)); /* once more: a machine that others use changes */
   for (int i = 0; i <= arguments->rows.count; i++) relate(&bench, &speeds[i]);
-  if (arguments->model.json) TRY_DONE(print_as_json(&bench, speeds, &error));
-  else print_as_text(&bench, speeds);
+  if (arguments->model.json)
+    TRY_DONE(print_as_json(&bench, speeds, &error));
+  else
+    print_as_text(&bench, speeds);
 done:
   free(bench.prompt);
   free(bench.values);
@@ -290,9 +367,11 @@ done:
 const Verb verb_bench = {
     .name = "bench",
     .summary = "prefill, decode and sweep speed, and the fraction of this machine's peak",
-    .about = "Measures, with random ids, how many prompt tokens per second are read and how many tokens per second are generated for "
-             "several numbers of rows, and what fraction that is of the float32 products per second and of the memory reads per second "
-             "measured on this machine with the same threads. All rows have one prompt and another value at its last token.",
+    .about =
+        "Measures, with random ids, how many prompt tokens per second are read and how many tokens "
+        "per second are generated for several numbers of rows, and what fraction that is of the "
+        "float32 products per second and of the memory reads per second measured on this machine "
+        "with the same threads. All rows have one prompt and another value at its last token.",
     .example = "xtransplant bench -m TinyLlama-1.1B --rows 1,64,256 --json",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -16,8 +16,13 @@ static const Option options[] = {
     OPTION_MODEL(Arguments, model),
     OPTION_PROMPT(Arguments, prompt),
     OPTION_PROMPT_FILE(Arguments, prompt, PROMPT_FILE_HELP),
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output),
-     .value = "FILE", .required = true, .help = "safetensors file to write; one that exists is replaced"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, output),
+     .value = "FILE",
+     .required = true,
+     .help = "safetensors file to write; one that exists is replaced"},
     OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
     OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
     OPTION_IDS(Arguments, prompt.ids),
@@ -28,13 +33,17 @@ static const Option options[] = {
     OPTION_JSON(Arguments, model.json),
 };
 
-static xt_status print_summary(const Arguments *arguments, const LoadedModel *model, const Prompt *prompt, xt_error *error) {
+static xt_status print_summary(const Arguments *arguments, const LoadedModel *model,
+                               const Prompt *prompt, xt_error *error) {
   const xt_model_info *info = &model->info;
   if (!arguments->model.json) {
     char *last = prompt_last_describe(prompt);
     if (!last) return error_memory(error);
-    cli_note(arguments->model.quiet, "wrote %s: embed [%d], attn, mid, ffn and block [%d, %d], logits [%d] of the last of %zu tokens, last token %s",
-             arguments->output, info->width, info->layers, info->width, info->vocab, prompt->count, last);
+    cli_note(arguments->model.quiet,
+             "wrote %s: embed [%d], attn, mid, ffn and block [%d, %d], logits [%d] of the last of "
+             "%zu tokens, last token %s",
+             arguments->output, info->width, info->layers, info->width, info->vocab, prompt->count,
+             last);
     free(last);
     return XT_STATUS_OK;
   }
@@ -77,9 +86,11 @@ done:
 const Verb verb_capture = {
     .name = "capture",
     .summary = "a prompt's last-token activations into a safetensors file",
-    .about = "Runs one prompt and writes what its last token gives as float32 tensors: embed [C], the input of layer 0; attn "
-             "(attention output), mid (residual stream between the modules), ffn (feed-forward output) and block (layer output), "
-             "each [N, C]; logits [V]. The prompt's ids are in the metadata under ids. The file appears whole or not at all.",
+    .about =
+        "Runs one prompt and writes what its last token gives as float32 tensors: embed [C], the "
+        "input of layer 0; attn (attention output), mid (residual stream between the modules), ffn "
+        "(feed-forward output) and block (layer output), each [N, C]; logits [V]. The prompt's ids "
+        "are in the metadata under ids. The file appears whole or not at all.",
     .example = "xtransplant capture -m Qwen2-7B-Instruct --prompt-file en.txt -o taps.safetensors",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

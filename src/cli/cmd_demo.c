@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* demo: the small model and the questions that ship with the project, every transplant of every question. */
+/* demo: the small model and the questions that ship with the project, every transplant of every
+ * question. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,16 +26,43 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, data), .value = "DIR",
-     .help = "folder with facts-4m/ and the questions; left out: the one that ships with the program"},
-    {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, model.model), .value = "PATH",
+    {.name = "data",
+     .letter = 'd',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, data),
+     .value = "DIR",
+     .help =
+         "folder with facts-4m/ and the questions; left out: the one that ships with the program"},
+    {.name = "model",
+     .letter = 'm',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, model.model),
+     .value = "PATH",
      .help = "another model for the same questions"},
-    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sites), .value = "LIST", .preset = "attn,ffn,block,attn-released",
+    {.name = "site",
+     .letter = 's',
+     .type = OPTION_SITES,
+     .field = OPTION_FIELD(Arguments, SiteList, sites),
+     .value = "LIST",
+     .preset = "attn,ffn,block,attn-released",
      .help = "where activations are taken and put"},
-    {.name = "limit", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, limit), .value = "N", .low = 1, .high = 1e9,
+    {.name = "limit",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, limit),
+     .value = "N",
+     .low = 1,
+     .high = 1e9,
      .help = "only the first N questions of each language"},
-    {.name = "no-tuning", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_tuning), .help = "leave out fine-tuning and its rows in the tables"},
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .preset = "demo-out",
+    {.name = "no-tuning",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, no_tuning),
+     .help = "leave out fine-tuning and its rows in the tables"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, output),
+     .value = "DIR",
+     .preset = "demo-out",
      .help = "folder for the results; a run that was stopped in it is resumed"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
@@ -51,9 +79,14 @@ typedef struct Direction {
 } Direction;
 
 static const Direction directions[] = {
-    {"to-language", "facts", {"English into the language: facts that the language's training text did not have", "English prompt", "Asking in English"}},
-    {"from-language", "local-facts",
-     {"The language into English: facts that only the language's training text had", "its own prompt", "Asking in the language itself"}},
+    {"to-language",
+     "facts",
+     {"English into the language: facts that the language's training text did not have",
+      "English prompt", "Asking in English"}},
+    {"from-language",
+     "local-facts",
+     {"The language into English: facts that only the language's training text had",
+      "its own prompt", "Asking in the language itself"}},
 };
 #define DIRECTION_COUNT (sizeof directions / sizeof *directions)
 
@@ -79,7 +112,8 @@ static void subject_deinit(Subject *s) {
   model_deinit(&s->loaded);
 }
 
-static xt_status subject_open(Subject *s, const ModelArguments *how, const char *output, const char *name, xt_error *error) {
+static xt_status subject_open(Subject *s, const ModelArguments *how, const char *output,
+                              const char *name, xt_error *error) {
   xt_status status;
   s->how = *how;
   s->how.model = s->path;
@@ -92,9 +126,10 @@ done:
   return status;
 }
 
-/* ---- where things are ------------------------------------------------------------------------- */
+/* ---- where things are ------------------------------------------------------------------------ */
 
-/* Beside the program: in the source tree one above the build folder, or where `make install` puts it. */
+/* Beside the program: in the source tree one above the build folder, or where `make install` puts
+ * it. */
 static xt_status find_folder(Demo *d, xt_error *error) {
   static const char *const places[] = {"/../demo", "/../share/xtransplant/demo"};
   char program[700], path[1024];
@@ -112,18 +147,22 @@ static xt_status find_folder(Demo *d, xt_error *error) {
     snprintf(d->folder, sizeof d->folder, "%s%s", program, places[i]);
     return XT_STATUS_OK;
   }
-  return error_set(error, XT_STATUS_IO, program, NULL, -1, "the demo's files are not beside the program; give their folder with --data");
+  return error_set(error, XT_STATUS_IO, program, NULL, -1,
+                   "the demo's files are not beside the program; give their folder with --data");
 }
 
 static xt_status make_output(const char *output, xt_error *error) {
-  if (mkdir(output, 0777) != 0 && errno != EEXIST) return error_set(error, XT_STATUS_IO, output, NULL, -1, "cannot make the folder: %s", strerror(errno));
+  if (mkdir(output, 0777) != 0 && errno != EEXIST)
+    return error_set(error, XT_STATUS_IO, output, NULL, -1, "cannot make the folder: %s",
+                     strerror(errno));
   return XT_STATUS_OK;
 }
 
-/* ---- one direction ---------------------------------------------------------------------------- */
+/* ---- one direction --------------------------------------------------------------------------- */
 
 /* Whether each question's source prompt gives the answer by itself. */
-static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally *tally, xt_error *error) {
+static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally *tally,
+                             xt_error *error) {
   const size_t n = job->info.questions;
   xt_request *requests = calloc(n, sizeof *requests);
   xt_generation *out = calloc(n, sizeof *out);
@@ -139,9 +178,12 @@ static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally 
     const long at = tally_find(tally, question->id);
     char *text;
     size_t length;
-    status = xt_tokenizer_decode(xt_model_tokenizer(subject->loaded.model), out[q].ids, out[q].count, true, &text, &length, error);
+    status = xt_tokenizer_decode(xt_model_tokenizer(subject->loaded.model), out[q].ids,
+                                 out[q].count, true, &text, &length, error);
     if (status) break;
-    if (at >= 0) status = xt_task_score(xt_task_find(question->task), NULL, 0, text, length, question->gold, &tally->source[at], error);
+    if (at >= 0)
+      status = xt_task_score(xt_task_find(question->task), NULL, 0, text, length, question->gold,
+                             &tally->source[at], error);
     free(text);
   }
   for (size_t q = 0; out && q < n; q++) xt_generation_deinit(&out[q]);
@@ -151,23 +193,26 @@ static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally 
 }
 
 /* Runs what the store lacks of a file of questions. */
-static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments *how, xt_store *store, const char *command, SweepJob *job,
-                           xt_error *error) {
+static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments *how,
+                           xt_store *store, const char *command, SweepJob *job, xt_error *error) {
   xt_job_result result = {0};
   xt_status status;
   TRY_DONE(job_read(job, how, error));
   TRY_DONE(job_create(job, &subject->loaded, 1, 1, command, error));
   TRY_DONE(job_plan(job, store, subject->hash, error));
   if (job->info.has_work) status = job_run(job, &subject->loaded, store, &result, error);
-  if (status == XT_STATUS_CANCELLED) error_set(error, status, how->output, NULL, -1, "stopped; the same command goes on from there");
+  if (status == XT_STATUS_CANCELLED)
+    error_set(error, status, how->output, NULL, -1, "stopped; the same command goes on from there");
   d->responses += job->info.responses;
   d->computed += result.responses;
 done:
   return status;
 }
 
-/* The first layer into the first again, at the sites of one module, with other questions' source prompts. */
-static xt_status run_control(Demo *d, const Subject *subject, const Direction *direction, const SweepJob *asked, Tally *tally, xt_error *error) {
+/* The first layer into the first again, at the sites of one module, with other questions' source
+ * prompts. */
+static xt_status run_control(Demo *d, const Subject *subject, const Direction *direction,
+                             const SweepJob *asked, Tally *tally, xt_error *error) {
   char path[1200], database[1200];
   SweepArguments sweep = *asked->arguments;
   SweepJob job = {0};
@@ -176,17 +221,21 @@ static xt_status run_control(Demo *d, const Subject *subject, const Direction *d
   xt_status status;
   snprintf(path, sizeof path, "%s/%s-control.jsonl", d->arguments->output, direction->name);
   snprintf(database, sizeof database, "%s/control.db", d->arguments->output);
-  if (sweep.limit) snprintf(database, sizeof database, "%s/control-%d.db", d->arguments->output, sweep.limit); /* with other prompts */
+  /* with other prompts */
+  if (sweep.limit)
+    snprintf(database, sizeof database, "%s/control-%d.db", d->arguments->output, sweep.limit);
   sweep.pairs = path;
   sweep.output = database;
   sweep.source_layers = sweep.target_layers = "first";
   sweep.sites.count = 0;
   for (size_t s = 0; s < asked->info.site_count; s++)
-    if (tally_is_headline(tally, (int)s)) sweep.sites.at[sweep.sites.count++] = asked->info.sites[s];
+    if (tally_is_headline(tally, (int)s))
+      sweep.sites.at[sweep.sites.count++] = asked->info.sites[s];
   TRY_DONE(control_write(asked, path, &count, error));
   if (!count) goto done; /* nobody to lend a prompt */
   TRY_DONE(xt_store_open(database, XT_STORE_WRITE, &store, error));
-  TRY_DONE(run_sweep(d, subject, &sweep, store, "{\"verb\": \"demo\", \"control\": true}", &job, error));
+  TRY_DONE(
+      run_sweep(d, subject, &sweep, store, "{\"verb\": \"demo\", \"control\": true}", &job, error));
   TRY_DONE(tally_read_control(tally, store, direction->task, error));
 done:
   xt_store_close(store);
@@ -194,20 +243,29 @@ done:
   return status;
 }
 
-static xt_status run_direction(Demo *d, const Subject *subject, const Direction *direction, bool show, xt_error *error) {
+static xt_status run_direction(Demo *d, const Subject *subject, const Direction *direction,
+                               bool show, xt_error *error) {
   const Arguments *a = d->arguments;
   const char *site_names[SITE_LIST_MAX];
   char path[1200], names[SITE_LIST_MAX][16];
   snprintf(path, sizeof path, "%s/%s.jsonl", d->folder, direction->name);
-  const SweepArguments sweep = {.model = subject->how, .pairs = path, .output = subject->database, .source_layers = "all", .target_layers = "all",
-                                .sites = a->sites, .limit = a->limit, .max_new_tokens = NEW_TOKENS, .commit_seconds = 1};
+  const SweepArguments sweep = {.model = subject->how,
+                                .pairs = path,
+                                .output = subject->database,
+                                .source_layers = "all",
+                                .target_layers = "all",
+                                .sites = a->sites,
+                                .limit = a->limit,
+                                .max_new_tokens = NEW_TOKENS,
+                                .commit_seconds = 1};
   SweepJob job = {0};
   Tally tally = {0};
   xt_status status;
   for (int s = 0; s < a->sites.count; s++) site_names[s] = xt_site_format(a->sites.at[s], names[s]);
   TRY_DONE(run_sweep(d, subject, &sweep, subject->store, "{\"verb\": \"demo\"}", &job, error));
   if (!show) goto done;
-  TRY_DONE(tally_read(&tally, subject->store, direction->task, site_names, a->sites.count, subject->loaded.info.layers, error));
+  TRY_DONE(tally_read(&tally, subject->store, direction->task, site_names, a->sites.count,
+                      subject->loaded.info.layers, error));
   TRY_DONE(ask_sources(subject, &job, &tally, error));
   TRY_DONE(run_control(d, subject, direction, &job, &tally, error));
   tally_print(&tally, &direction->words);
@@ -219,18 +277,20 @@ done:
 
 static xt_status run_directions(Demo *d, const Subject *subject, bool show, xt_error *error) {
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; i < DIRECTION_COUNT && !status; i++) status = run_direction(d, subject, &directions[i], show, error);
+  for (size_t i = 0; i < DIRECTION_COUNT && !status; i++)
+    status = run_direction(d, subject, &directions[i], show, error);
   return status;
 }
 
-/* ---- what transplants are compared with ------------------------------------------------------- */
+/* ---- what transplants are compared with ------------------------------------------------------ */
 
 static bool wants_stop(void *user) {
   (void)user;
   return interrupt_asked();
 }
 
-/* The paper's ML-SFT: on facts in the languages that no question asks for. A small model needs a larger rate than its 1e-5. */
+/* The paper's ML-SFT: on facts in the languages that no question asks for. A small model needs a
+ * larger rate than its 1e-5. */
 static xt_status fine_tune(Demo *d, bool *done, xt_error *error) {
   const Arguments *a = d->arguments;
   char data[1200], record[1300];
@@ -273,7 +333,8 @@ static xt_status choose(const Demo *d, xt_error *error) {
   };
   for (size_t i = 0; i < sizeof strategies / sizeof *strategies; i++) {
     const xt_status status = xt_store_select(d->plain.store, &strategies[i], NULL, error);
-    if (status == XT_STATUS_INPUT && xt_strategy_learns(strategies[i].strategy)) continue; /* --limit left too few to learn from */
+    /* --limit left too few to learn from */
+    if (status == XT_STATUS_INPUT && xt_strategy_learns(strategies[i].strategy)) continue;
     if (status) return status;
   }
   return XT_STATUS_OK;
@@ -281,7 +342,8 @@ static xt_status choose(const Demo *d, xt_error *error) {
 
 /* The stores are closed: what reads them opens them anew. */
 static xt_status report(const Demo *d, bool tuned, xt_error *error) {
-  const xt_report_options how = {.tuned = tuned ? d->tuned.database : NULL, .analysis = {.threads = d->arguments->model.threads}};
+  const xt_report_options how = {.tuned = tuned ? d->tuned.database : NULL,
+                                 .analysis = {.threads = d->arguments->model.threads}};
   xt_report *made = NULL;
   char *text;
   size_t length;
@@ -289,7 +351,9 @@ static xt_status report(const Demo *d, bool tuned, xt_error *error) {
   cli_progress(d->arguments->model.quiet, "drawing the report ...");
   TRY_DONE(xt_report_create(d->plain.database, &how, &made, error));
   TRY_DONE(xt_report_write(made, d->arguments->output, NULL, error));
-  TRY_DONE(xt_report_text(made, &(xt_report_text_options){.table = "table4", .width = terminal_width()}, &text, &length, error));
+  TRY_DONE(xt_report_text(made,
+                          &(xt_report_text_options){.table = "table4", .width = terminal_width()},
+                          &text, &length, error));
   printf("\n== Beside other methods, at the paper's site ==\n\n");
   fwrite(text, 1, length, stdout);
   xt_report_text_free(text);
@@ -298,7 +362,7 @@ done:
   return status;
 }
 
-/* ---- the verb --------------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static int run(const Cli *cli, void *opaque) {
   const Arguments *a = opaque;
@@ -308,13 +372,17 @@ static int run(const Cli *cli, void *opaque) {
   bool tuned = false;
   xt_status status;
   TRY_DONE(find_folder(&d, &error));
-  if (a->model.model) snprintf(d.plain.path, sizeof d.plain.path, "%s", a->model.model);
-  else snprintf(d.plain.path, sizeof d.plain.path, "%s/facts-4m", d.folder);
+  if (a->model.model)
+    snprintf(d.plain.path, sizeof d.plain.path, "%s", a->model.model);
+  else
+    snprintf(d.plain.path, sizeof d.plain.path, "%s/facts-4m", d.folder);
   TRY_DONE(make_output(a->output, &error));
   TRY_DONE(subject_open(&d.plain, &a->model, a->output, "demo.db", &error));
   const xt_model_info *info = &d.plain.loaded.info;
-  printf("A model of %d layers and %.1f million parameters, trained on names and codes of countries and languages. Each question asks for a code. An\n"
-         "activation of the last token is taken from the source prompt at one layer and put into the target prompt at another; all %d x %d pairs of layers.\n",
+  printf("A model of %d layers and %.1f million parameters, trained on names and codes of "
+         "countries and languages. Each question asks for a code. An\n"
+         "activation of the last token is taken from the source prompt at one layer and put into "
+         "the target prompt at another; all %d x %d pairs of layers.\n",
          info->layers, (double)info->parameters / 1e6, info->layers, info->layers);
   TRY_DONE(run_directions(&d, &d.plain, true, &error));
   if (!a->model.model) TRY_DONE(fine_tune(&d, &tuned, &error));
@@ -322,8 +390,10 @@ static int run(const Cli *cli, void *opaque) {
   subject_deinit(&d.plain);
   subject_deinit(&d.tuned);
   TRY_DONE(report(&d, tuned, &error));
-  printf("\n%llu responses, %llu of them computed now, in %.0f s. Open %s/report.html in a browser: every response behind every figure.\n",
-         (unsigned long long)d.responses, (unsigned long long)d.computed, seconds_now() - began, a->output);
+  printf("\n%llu responses, %llu of them computed now, in %.0f s. Open %s/report.html in a "
+         "browser: every response behind every figure.\n",
+         (unsigned long long)d.responses, (unsigned long long)d.computed, seconds_now() - began,
+         a->output);
 done:
   subject_deinit(&d.plain);
   subject_deinit(&d.tuned);
@@ -333,9 +403,12 @@ done:
 const Verb verb_demo = {
     .name = "demo",
     .summary = "the model and questions that ship with the program",
-    .about = "Runs every transplant of every question with the small multilingual model that ships with the program, and prints what comes of it: accuracies "
-             "by language and by pair of layers, with their uncertainty. Fine-tunes the model too, to compare with. The responses go into DIR/demo.db and "
-             "DIR/tuned.db, as a sweep's, and DIR/report.html shows them all; DIR/control.db has the control, transplants from other questions' prompts.",
+    .about =
+        "Runs every transplant of every question with the small multilingual model that ships with "
+        "the program, and prints what comes of it: accuracies by language and by pair of layers, "
+        "with their uncertainty. Fine-tunes the model too, to compare with. The responses go into "
+        "DIR/demo.db and DIR/tuned.db, as a sweep's, and DIR/report.html shows them all; "
+        "DIR/control.db has the control, transplants from other questions' prompts.",
     .example = "xtransplant demo",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -14,9 +14,11 @@ static const Option options[] = {OPTION_JSON(Arguments, json)};
 static xt_status print_json(const xt_device *found, int count, const char *why, xt_error *error) {
   json_t *list = json_array(), *object = json_object();
   for (int i = 0; i < count; i++)
-    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:I, s:i, s:b, s:s}", "device", found[i].id, "name", found[i].name, "driver",
-                                          found[i].driver, "memory", (json_int_t)found[i].memory, "units", found[i].units, "exact",
-                                          !found[i].lacks[0], "lacks", found[i].lacks));
+    json_array_append_new(list,
+                          json_pack("{s:s, s:s, s:s, s:I, s:i, s:b, s:s}", "device", found[i].id,
+                                    "name", found[i].name, "driver", found[i].driver, "memory",
+                                    (json_int_t)found[i].memory, "units", found[i].units, "exact",
+                                    !found[i].lacks[0], "lacks", found[i].lacks));
   json_object_set_new(object, "devices", list);
   json_object_set_new(object, "missing", json_string(why));
   return json_print(object, error);
@@ -27,13 +29,17 @@ static int run(const Cli *cli, void *arguments) {
   xt_device found[DEVICES_MAX];
   xt_error error;
   char why[256];
-  const int all = xt_devices(found, DEVICES_MAX, why, sizeof why), count = all < DEVICES_MAX ? all : DEVICES_MAX;
+  const int all = xt_devices(found, DEVICES_MAX, why, sizeof why),
+            count = all < DEVICES_MAX ? all : DEVICES_MAX;
   if (a->json) return cli_exit(cli, print_json(found, count, why, &error), &error);
   printf("cpu         this processor\n");
   for (int i = 0; i < count; i++) {
-    printf("%-10s  %s: %.1f GB, %d compute units, %s\n", found[i].id, found[i].name, (double)found[i].memory / 1e9, found[i].units, found[i].driver);
-    if (found[i].lacks[0]) printf("%-10s  does not promise %s: --inexact takes it\n", "", found[i].lacks);
-    else printf("%-10s  float32 gives the cpu's bits\n", "");
+    printf("%-10s  %s: %.1f GB, %d compute units, %s\n", found[i].id, found[i].name,
+           (double)found[i].memory / 1e9, found[i].units, found[i].driver);
+    if (found[i].lacks[0])
+      printf("%-10s  does not promise %s: --inexact takes it\n", "", found[i].lacks);
+    else
+      printf("%-10s  float32 gives the cpu's bits\n", "");
   }
   if (why[0]) printf("%s\n", why);
   return cli_exit(cli, XT_STATUS_OK, &error);
@@ -42,8 +48,9 @@ static int run(const Cli *cli, void *arguments) {
 const Verb verb_devices = {
     .name = "devices",
     .summary = "the GPUs that models can run on",
-    .about = "Lists what --device may name on this machine: the cpu, and the devices of the OpenCL and CUDA drivers that are installed, with "
-             "their memory and whether they promise the cpu's bits in float32. A machine without any is no error.",
+    .about = "Lists what --device may name on this machine: the cpu, and the devices of the OpenCL "
+             "and CUDA drivers that are installed, with their memory and whether they promise the "
+             "cpu's bits in float32. A machine without any is no error.",
     .example = "xtransplant devices",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

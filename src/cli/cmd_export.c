@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* export: a results file as lines, one per response; and its summary, as lm-evaluation-harness writes one. */
+/* export: a results file as lines, one per response; and its summary, as lm-evaluation-harness
+ * writes one. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,16 +21,35 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    {.name = "format", .letter = 'f', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, format), .value = "FORMAT",
-     .choices = format_names, .preset = "jsonl", .help = "JSON lines with lm-evaluation-harness field names, or comma-separated values"},
-    {.name = "no-docs", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, no_docs),
-     .help = "JSON lines without the prompts (doc and arguments), which are most of them; their hashes stay"},
-    {.name = "results", .letter = 'r', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, results), .value = "FILE",
-     .help = "also write what lm-evaluation-harness calls results: each task's and site's metrics with standard errors, settings, versions"},
-    {.name = "selections", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, selections),
+    {.name = "format",
+     .letter = 'f',
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(Arguments, int, format),
+     .value = "FORMAT",
+     .choices = format_names,
+     .preset = "jsonl",
+     .help = "JSON lines with lm-evaluation-harness field names, or comma-separated values"},
+    {.name = "no-docs",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, no_docs),
+     .help = "JSON lines without the prompts (doc and arguments), which are most of them; their "
+             "hashes stay"},
+    {.name = "results",
+     .letter = 'r',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, results),
+     .value = "FILE",
+     .help = "also write what lm-evaluation-harness calls results: each task's and site's metrics "
+             "with standard errors, settings, versions"},
+    {.name = "selections",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, selections),
      .help = "instead of all responses those that select chose, each with its strategy"},
-    {.name = "sources", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, sources),
-     .help = "instead of all responses what the untouched model answers to each source prompt by itself"},
+    {.name = "sources",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, sources),
+     .help = "instead of all responses what the untouched model answers to each source prompt by "
+             "itself"},
     OPTION_QUIET(Arguments, quiet),
 };
 
@@ -42,18 +62,20 @@ typedef struct Exporter {
   char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
 } Exporter;
 
-/* ---- what was measured ------------------------------------------------------------------------ */
+/* ---- what was measured ----------------------------------------------------------------------- */
 
 enum { PERPLEXITIES = 3 };
-static const char *const perplexity_names[PERPLEXITIES] = {"perplexity_standalone", "perplexity_conditional", "perplexity_self"};
+static const char *const perplexity_names[PERPLEXITIES] = {
+    "perplexity_standalone", "perplexity_conditional", "perplexity_self"};
 
 /* NaN: not measured, or nothing to measure. */
 static double perplexity(const xt_store_row *row, int which) {
-  const double nll[PERPLEXITIES] = {row->nll_standalone, row->nll_conditional, row->count ? -row->mean_logprob : (double)NAN};
+  const double nll[PERPLEXITIES] = {row->nll_standalone, row->nll_conditional,
+                                    row->count ? -row->mean_logprob : (double)NAN};
   return exp(nll[which]);
 }
 
-/* ---- JSON lines ------------------------------------------------------------------------------- */
+/* ---- JSON lines ------------------------------------------------------------------------------ */
 
 static json_t *layer_json(int layer) { return layer < 0 ? json_null() : json_integer(layer); }
 
@@ -69,28 +91,34 @@ static json_t *responses_json(const xt_store_row *row) {
 
 static json_t *metrics_json(const xt_store_row *row) {
   json_t *object = json_object();
-  if (json_add(object, "acc", row->correct < 0 ? json_null() : json_integer(row->correct))) return object;
+  if (json_add(object, "acc", row->correct < 0 ? json_null() : json_integer(row->correct)))
+    return object;
   json_decref(object);
   return NULL;
 }
 
 /* [[prompt, how it was answered]] */
 static json_t *arguments_json(const Exporter *e, const xt_question *q) {
-  return json_pack("[[s, {s:b, s:i}]]", e->arguments->sources ? q->source : q->target, "do_sample", 0, "max_gen_toks", e->max_new_tokens);
+  return json_pack("[[s, {s:b, s:i}]]", e->arguments->sources ? q->source : q->target, "do_sample",
+                   0, "max_gen_toks", e->max_new_tokens);
 }
 
-/* The hashes are of what lm-evaluation-harness takes: the doc as JSON of two spaces' indent, the prompt, the answer. */
+/* The hashes are of what lm-evaluation-harness takes: the doc as JSON of two spaces' indent, the
+ * prompt, the answer. */
 static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *error) {
   const xt_question *q = row->question;
   if (e->question == row->question_number) return XT_STATUS_OK;
   json_decref(e->doc);
-  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o?}", "id", q->id, "lang", q->lang, "source_lang", q->source_lang, "source_prompt", q->source,
-                     "target_prompt", q->target, "gold", q->gold ? gold_to_json(q->gold) : json_null());
+  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o?}", "id", q->id, "lang", q->lang, "source_lang",
+                     q->source_lang, "source_prompt", q->source, "target_prompt", q->target, "gold",
+                     q->gold ? gold_to_json(q->gold) : json_null());
   if (e->doc && q->choice_count) {
     json_t *choices = json_object();
     bool ok = true;
     for (size_t i = 0; i < q->choice_count; i++)
-      ok = json_add(choices, q->choices[i].label, q->choices[i].text ? json_string(q->choices[i].text) : json_null()) && ok;
+      ok = json_add(choices, q->choices[i].label,
+                    q->choices[i].text ? json_string(q->choices[i].text) : json_null()) &&
+           ok;
     if (!json_add(e->doc, "choices", choices) || !ok) return error_memory(error);
   }
   char *text = e->doc ? json_dumps(e->doc, JSON_INDENT(2)) : NULL;
@@ -122,14 +150,17 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   ok = json_add(object, "entropy", json_number(row->entropy)) && ok;
   ok = json_add(object, "mean_entropy", json_number(row->mean_entropy)) && ok;
   ok = json_add(object, "mean_logprob", json_number(row->mean_logprob)) && ok;
-  for (int i = 0; i < PERPLEXITIES; i++) ok = json_add(object, perplexity_names[i], json_number(perplexity(row, i))) && ok;
+  for (int i = 0; i < PERPLEXITIES; i++)
+    ok = json_add(object, perplexity_names[i], json_number(perplexity(row, i))) && ok;
   ok = json_add(object, "language", row->language ? json_string(row->language) : json_null()) && ok;
   ok = json_add(object, "language_probability", json_number(row->language_probability)) && ok;
   ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
   ok = json_add(object, "id", json_string(row->id)) && ok;
-  ok = json_add(object, "filtered_resps", json_pack("[o]", json_text(row->text, row->text_length))) && ok;
+  ok = json_add(object, "filtered_resps",
+                json_pack("[o]", json_text(row->text, row->text_length))) &&
+       ok;
   ok = json_add(object, "doc_hash", json_string(e->doc_hash)) && ok;
   ok = json_add(object, "prompt_hash", json_string(e->prompt_hash)) && ok;
   ok = json_add(object, "target_hash", json_string(e->target_hash)) && ok;
@@ -143,7 +174,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   return error_memory(error);
 }
 
-/* ---- comma-separated values (RFC 4180) -------------------------------------------------------- */
+/* ---- comma-separated values (RFC 4180) ------------------------------------------------------- */
 
 /* Whether a spreadsheet would take a text for a formula: it begins like one and is no number. */
 static bool is_formula(const char *text, size_t length) {
@@ -176,7 +207,8 @@ static void print_gold(const char *gold) {
   char *joined = NULL;
   size_t size;
   FILE *out = strstr(gold, XT_GOLD_SEPARATOR) ? open_memstream(&joined, &size) : NULL;
-  for (const char *at = gold; out && *at; at++) fputs(*at == XT_GOLD_SEPARATOR[0] ? " | " : (const char[]){*at, 0}, out);
+  for (const char *at = gold; out && *at; at++)
+    fputs(*at == XT_GOLD_SEPARATOR[0] ? " | " : (const char[]){*at, 0}, out);
   if (out && fclose(out) != 0) out = NULL;
   print_text(out ? joined : gold);
   free(joined);
@@ -194,8 +226,10 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   print_text(q->lang);
   print_text(q->task);
   print_text(row->site);
-  if (row->source_layer >= 0) printf("%d,%d,", row->source_layer, row->target_layer);
-  else fputs(",,", stdout);
+  if (row->source_layer >= 0)
+    printf("%d,%d,", row->source_layer, row->target_layer);
+  else
+    fputs(",,", stdout);
   print_cell(row->text ? row->text : "", row->text_length, ',');
   for (size_t i = 0; i < row->count; i++) printf("%s%d", i ? " " : "", (int)row->ids[i]);
   putchar(',');
@@ -224,17 +258,22 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   xt_status status;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
-  if (arguments->selections && arguments->sources) return cli_usage(cli, "--sources: not together with --selections");
+  if (arguments->selections && arguments->sources)
+    return cli_usage(cli, "--sources: not together with --selections");
   TRY_DONE(xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error));
   TRY_DONE(xt_store_get_info(store, &info, &error));
   exporter.max_new_tokens = info.max_new_tokens;
   TRY_DONE(store_note_coverage(store, arguments->quiet, &error));
   if (arguments->results) TRY_DONE(results_json_write(store, arguments->results, &error));
   if (arguments->format == FORMAT_CSV)
-    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,"
-           "perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability%s\n",
+    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_"
+           "entropy,mean_logprob,target,acc,source_lang,id,"
+           "perplexity_standalone,perplexity_conditional,perplexity_self,language,language_"
+           "probability%s\n",
            arguments->selections ? ",strategy" : "");
-  TRY_DONE((arguments->selections ? xt_store_read_selections : arguments->sources ? xt_store_read_sources : xt_store_read)(
+  TRY_DONE((arguments->selections ? xt_store_read_selections
+            : arguments->sources  ? xt_store_read_sources
+                                  : xt_store_read)(
       store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
 done:
   json_decref(exporter.doc);
@@ -245,13 +284,16 @@ done:
 const Verb verb_export = {
     .name = "export",
     .summary = "print a results file as JSON lines or CSV, one line per response",
-    .about = "Prints every response of a results file, in an order that depends on what it holds and not on how it was made. Fields: the "
-             "question (doc_id, lang, task), the transplant (site, source_layer, target_layer; vanilla and nulls for the untouched run), the "
-             "response (resps, ids), margin (smallest of the response), entropy (of the first token, in nats), mean_entropy and mean_logprob "
-             "over the tokens, what metrics measured (perplexity_standalone, perplexity_conditional, language as identified, language_probability; "
-             "null where it did not) and perplexity_self, target (the gold answer), metrics.acc by the task's own scoring, id, the same for the same "
-             "model, settings, question and transplant everywhere, and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, prompt_hash "
-             "and target_hash.",
+    .about = "Prints every response of a results file, in an order that depends on what it holds "
+             "and not on how it was made. Fields: the question (doc_id, lang, task), the "
+             "transplant (site, source_layer, target_layer; vanilla and nulls for the untouched "
+             "run), the response (resps, ids), margin (smallest of the response), entropy (of the "
+             "first token, in nats), mean_entropy and mean_logprob over the tokens, what metrics "
+             "measured (perplexity_standalone, perplexity_conditional, language as identified, "
+             "language_probability; null where it did not) and perplexity_self, target (the gold "
+             "answer), metrics.acc by the task's own scoring, id, the same for the same model, "
+             "settings, question and transplant everywhere, and lm-evaluation-harness' "
+             "filtered_resps, doc, arguments, doc_hash, prompt_hash and target_hash.",
     .example = "xtransplant export xnli.db --format csv > xnli.csv",
     .rest_name = "RESULTS.db",
     .rest_max = 1,

@@ -25,7 +25,12 @@ static const Option options[] = {
     OPTION_NO_SPECIAL(Arguments, prompt.chat.no_special),
     OPTION_MAX_NEW_TOKENS(Arguments, max_new_tokens),
     OPTION_PENALTY(Arguments, penalty),
-    {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, samples), .value = "N", .low = 1, .high = 1e6,
+    {.name = "samples",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, samples),
+     .value = "N",
+     .low = 1,
+     .high = 1e6,
      .help = "draw N responses at random in place of the greedy one; they share the prompt's pass"},
     OPTIONS_SAMPLING(Arguments),
     OPTIONS_COMPUTE(Arguments, model),
@@ -33,40 +38,55 @@ static const Option options[] = {
     OPTION_JSON(Arguments, model.json),
 };
 
-static xt_status print_response(const Response *response, const ModelArguments *model, double seconds, xt_error *error) {
+static xt_status print_response(const Response *response, const ModelArguments *model,
+                                double seconds, xt_error *error) {
   if (model->json) return json_print(response_json(response), error);
   /* The text as it is, not escaped: this is what a pipe wants. */
-  if (response->text) fwrite(response->text, 1, response->length, stdout);
-  else response_print(response);
+  if (response->text)
+    fwrite(response->text, 1, response->length, stdout);
+  else
+    response_print(response);
   putchar('\n');
   char *last = prompt_last_describe(response->prompt);
   if (!last) return error_memory(error);
-  cli_note(model->quiet, "%zu prompt tokens, last token %s; %zu new ones%s in %.2f s, smallest margin %.3g", response->prompt->count, last,
-           response->generation.count, response->generation.stopped ? " (to the end of text)" : "", seconds,
+  cli_note(model->quiet,
+           "%zu prompt tokens, last token %s; %zu new ones%s in %.2f s, smallest margin %.3g",
+           response->prompt->count, last, response->generation.count,
+           response->generation.stopped ? " (to the end of text)" : "", seconds,
            (double)response_smallest_margin(response));
   free(last);
   return XT_STATUS_OK;
 }
 
 /* Each sample on its line. */
-static xt_status run_samples(const Arguments *a, const LoadedModel *model, const Prompt *prompt, xt_error *error) {
+static xt_status run_samples(const Arguments *a, const LoadedModel *model, const Prompt *prompt,
+                             xt_error *error) {
   const size_t n = (size_t)a->samples;
   xt_request *requests = calloc(n, sizeof *requests);
   xt_generation *out = calloc(n, sizeof *out);
-  const xt_generate_options how = {.max_new_tokens = a->max_new_tokens, .repetition_penalty = a->penalty, .temperature = a->temperature, .top_p = a->top_p, .seed = a->seed};
+  const xt_generate_options how = {.max_new_tokens = a->max_new_tokens,
+                                   .repetition_penalty = a->penalty,
+                                   .temperature = a->temperature,
+                                   .top_p = a->top_p,
+                                   .seed = a->seed};
   xt_status status = requests && out ? XT_STATUS_OK : error_memory(error);
-  for (size_t k = 0; k < n && !status; k++) requests[k] = (xt_request){.ids = prompt->ids, .count = prompt->count, .sample = k};
+  for (size_t k = 0; k < n && !status; k++)
+    requests[k] = (xt_request){.ids = prompt->ids, .count = prompt->count, .sample = k};
   if (!status) status = xt_session_generate(model->session, requests, n, &how, out, error);
   for (size_t k = 0; k < n && !status; k++) {
     Response response = {0};
     status = response_init(&response, model, prompt, &out[k], error);
     if (!status && a->model.json) {
       json_t *object = response_json(&response);
-      status = object && json_add(object, "sample", json_integer((json_int_t)k)) ? json_print(object, error) : error_memory(error);
+      status = object && json_add(object, "sample", json_integer((json_int_t)k))
+                   ? json_print(object, error)
+                   : error_memory(error);
     } else if (!status) {
       char *line = text_escape(response.text ? response.text : "", response.length);
-      if (line) puts(line);
-      else status = error_memory(error);
+      if (line)
+        puts(line);
+      else
+        status = error_memory(error);
       free(line);
     }
     response_deinit(&response);
@@ -99,7 +119,8 @@ static int run(const Cli *cli, void *opaque) {
     goto done;
   }
   const xt_request request = {.ids = prompt.ids, .count = prompt.count};
-  const xt_generate_options how = {.max_new_tokens = arguments->max_new_tokens, .repetition_penalty = arguments->penalty};
+  const xt_generate_options how = {.max_new_tokens = arguments->max_new_tokens,
+                                   .repetition_penalty = arguments->penalty};
   const double begin = seconds_now();
   TRY_DONE(xt_session_generate(model.session, &request, 1, &how, &generation, &error));
   TRY_DONE(response_init(&response, &model, &prompt, &generation, &error));
@@ -114,11 +135,14 @@ done:
 const Verb verb_generate = {
     .name = "generate",
     .summary = "the untouched model's response to a prompt",
-    .about = "Generates greedily (or draws --samples responses) from one prompt, given raw (special tokens as the model's own tokenizer adds "
-             "them) or, with --chat, in the model's chat template. Prints the response without special tokens, and on stderr what the prompt's last token is; with "
-             "--json also the prompt's and the generated ids, and for every token the margin (best minus second-best logit), "
-             "the entropy of its distribution in nats and its log-probability.",
-    .example = "xtransplant generate -m Llama-2-7b-chat-hf --prompt-file split/en.json --line 3 --json",
+    .about = "Generates greedily (or draws --samples responses) from one prompt, given raw "
+             "(special tokens as the model's own tokenizer adds them) or, with --chat, in the "
+             "model's chat template. Prints the response without special tokens, and on stderr "
+             "what the prompt's last token is; with --json also the prompt's and the generated "
+             "ids, and for every token the margin (best minus second-best logit), the entropy of "
+             "its distribution in nats and its log-probability.",
+    .example =
+        "xtransplant generate -m Llama-2-7b-chat-hf --prompt-file split/en.json --line 3 --json",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

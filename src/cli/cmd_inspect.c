@@ -40,7 +40,8 @@ static const char *size_text(uint64_t bytes, char *buffer) {
 /* "6.74 billion"; `buffer` >= 32 bytes */
 static const char *count_text(uint64_t count, char *buffer) {
   const bool billions = count >= 1000000000;
-  snprintf(buffer, 32, "%.2f %s", (double)count / (billions ? 1e9 : 1e6), billions ? "billion" : "million");
+  snprintf(buffer, 32, "%.2f %s", (double)count / (billions ? 1e9 : 1e6),
+           billions ? "billion" : "million");
   return buffer;
 }
 
@@ -51,7 +52,8 @@ static json_t *types_value(const xt_model *model) {
   const size_t count = xt_model_dtypes(model, uses, MOST_TYPES);
   json_t *array = json_array();
   for (size_t i = 0; i < count && i < MOST_TYPES; i++)
-    json_array_append_new(array, json_pack("{sssisI}", "dtype", uses[i].name, "tensors", uses[i].tensors, "bytes", (json_int_t)uses[i].bytes));
+    json_array_append_new(array, json_pack("{sssisI}", "dtype", uses[i].name, "tensors",
+                                           uses[i].tensors, "bytes", (json_int_t)uses[i].bytes));
   return array;
 }
 
@@ -86,19 +88,24 @@ static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
       {"parameters", json_integer((json_int_t)info->parameters)},
       {"file_bytes", json_integer((json_int_t)info->file_bytes)},
       {"tokenizer", tokenizer ? json_string(xt_tokenizer_source(tokenizer)) : json_null()},
-      {"tokenizer_vocab", tokenizer ? json_integer(xt_tokenizer_vocab_size(tokenizer)) : json_null()},
-      {"bos", tokenizer && xt_tokenizer_bos(tokenizer) >= 0 ? json_integer(xt_tokenizer_bos(tokenizer)) : json_null()},
+      {"tokenizer_vocab",
+       tokenizer ? json_integer(xt_tokenizer_vocab_size(tokenizer)) : json_null()},
+      {"bos", tokenizer && xt_tokenizer_bos(tokenizer) >= 0
+                  ? json_integer(xt_tokenizer_bos(tokenizer))
+                  : json_null()},
       {"eos", json_ids(info->eos, (size_t)info->eos_count)},
       {"repetition_penalty", json_number(info->repetition_penalty)},
       {"weight_bytes", json_integer((json_int_t)info->weight_bytes)},
-      {"session_bytes", json_integer((json_int_t)xt_model_session_bytes(model->model, plan_prompt(info), PLAN_ROWS, PLAN_NEW))},
+      {"session_bytes", json_integer((json_int_t)xt_model_session_bytes(
+                            model->model, plan_prompt(info), PLAN_ROWS, PLAN_NEW))},
       {"session_prompt", json_integer(plan_prompt(info))},
       {"session_rows", json_integer(PLAN_ROWS)},
       {"session_new_tokens", json_integer(PLAN_NEW)},
   };
   json_t *object = json_object();
   bool ok = true;
-  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) ok = json_add(object, fields[i].key, fields[i].value) && ok;
+  for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+    ok = json_add(object, fields[i].key, fields[i].value) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -110,16 +117,21 @@ static void print_tokens(const LoadedModel *model) {
   if (!tokenizer) {
     puts("tokenizer      none: prompts are token ids");
   } else {
-    printf("tokenizer      %s, %d ids", xt_tokenizer_source(tokenizer), (int)xt_tokenizer_vocab_size(tokenizer));
-    if (xt_tokenizer_bos(tokenizer) >= 0) printf(", puts BOS %d in front\n", (int)xt_tokenizer_bos(tokenizer));
-    else puts(", adds no BOS");
+    printf("tokenizer      %s, %d ids", xt_tokenizer_source(tokenizer),
+           (int)xt_tokenizer_vocab_size(tokenizer));
+    if (xt_tokenizer_bos(tokenizer) >= 0)
+      printf(", puts BOS %d in front\n", (int)xt_tokenizer_bos(tokenizer));
+    else
+      puts(", adds no BOS");
   }
   printf("EOS            ");
   for (int i = 0; i < info->eos_count; i++) printf("%s%d", i ? ", " : "", (int)info->eos[i]);
   puts(info->eos_count ? "" : "none: responses always have the full length");
   printf("penalty        ");
-  if (info->repetition_penalty == 1) puts("none");
-  else printf("%g for repeated tokens\n", info->repetition_penalty);
+  if (info->repetition_penalty == 1)
+    puts("none");
+  else
+    printf("%g for repeated tokens\n", info->repetition_penalty);
 }
 
 /* Only where there are several. */
@@ -128,7 +140,8 @@ static void print_types(const xt_model *model) {
   char size[32];
   const size_t count = xt_model_dtypes(model, uses, MOST_TYPES);
   for (size_t i = 0; count > 1 && i < count && i < MOST_TYPES; i++)
-    printf("%s%s: %d tensor%s, %s", i ? "; " : "types          ", uses[i].name, uses[i].tensors, uses[i].tensors == 1 ? "" : "s", size_text(uses[i].bytes, size));
+    printf("%s%s: %d tensor%s, %s", i ? "; " : "types          ", uses[i].name, uses[i].tensors,
+           uses[i].tensors == 1 ? "" : "s", size_text(uses[i].bytes, size));
   if (count > 1) putchar('\n');
 }
 
@@ -136,21 +149,27 @@ static void print_as_text(const LoadedModel *model) {
   const xt_model_info *info = &model->info;
   char size[32];
   printf("model          %s\n", info->path);
-  printf("architecture   %s, %s parameters\n", info->architecture, count_text(info->parameters, size));
-  printf("layers         %d (0 to %d), width %d, feed-forward %d\n", info->layers, info->layers - 1, info->width, info->feed_forward);
-  printf("attention      %d heads of %d, %d for keys and values%s\n", info->heads, info->head_dim, info->kv_heads,
-         info->qkv_bias ? ", biases on q, k and v" : "");
+  printf("architecture   %s, %s parameters\n", info->architecture,
+         count_text(info->parameters, size));
+  printf("layers         %d (0 to %d), width %d, feed-forward %d\n", info->layers, info->layers - 1,
+         info->width, info->feed_forward);
+  printf("attention      %d heads of %d, %d for keys and values%s\n", info->heads, info->head_dim,
+         info->kv_heads, info->qkv_bias ? ", biases on q, k and v" : "");
   printf("positions      %d, ", info->trained_positions);
   if (info->sliding_window) printf("sliding window %d, ", info->sliding_window);
   printf("rotary base %g, scaling %s\n", info->rope_theta, info->rope_scaling);
-  printf("vocabulary     %d, unembedding %s\n", info->vocab, info->tied_embeddings ? "tied to the embedding" : "of its own");
-  printf("weights        %s in %d %s file%s, %d tensors, %s\n", info->weight_dtype, info->files, info->weight_format,
-         info->files == 1 ? "" : "s", info->tensors, size_text(info->file_bytes, size));
+  printf("vocabulary     %d, unembedding %s\n", info->vocab,
+         info->tied_embeddings ? "tied to the embedding" : "of its own");
+  printf("weights        %s in %d %s file%s, %d tensors, %s\n", info->weight_dtype, info->files,
+         info->weight_format, info->files == 1 ? "" : "s", info->tensors,
+         size_text(info->file_bytes, size));
   print_types(model->model);
   print_tokens(model);
-  const uint64_t session = xt_model_session_bytes(model->model, plan_prompt(info), PLAN_ROWS, PLAN_NEW);
+  const uint64_t session =
+      xt_model_session_bytes(model->model, plan_prompt(info), PLAN_ROWS, PLAN_NEW);
   printf("memory         %s weights", size_text(info->weight_bytes, size));
-  printf(" + %s for a prompt of %d tokens with %d rows of %d new ones", size_text(session, size), plan_prompt(info), PLAN_ROWS, PLAN_NEW);
+  printf(" + %s for a prompt of %d tokens with %d rows of %d new ones", size_text(session, size),
+         plan_prompt(info), PLAN_ROWS, PLAN_NEW);
   printf(" = %s\n", size_text(info->weight_bytes + session, size));
 }
 
@@ -159,8 +178,10 @@ static int run(const Cli *cli, void *opaque) {
   LoadedModel model = {0};
   xt_error error;
   xt_status status = model_describe(&arguments->model, &model, &error);
-  if (!status && arguments->model.json) status = print_as_json(&model, &error);
-  else if (!status) print_as_text(&model);
+  if (!status && arguments->model.json)
+    status = print_as_json(&model, &error);
+  else if (!status)
+    print_as_text(&model);
   model_deinit(&model);
   return cli_exit(cli, status, &error);
 }
@@ -168,9 +189,10 @@ static int run(const Cli *cli, void *opaque) {
 const Verb verb_inspect = {
     .name = "inspect",
     .summary = "architecture, sizes, files, tokenizer and memory of a model",
-    .about = "Checks a model (config, every tensor's name and shape, tokenizer) without reading the weights, and prints "
-             "what it holds, by type where several are stored, and how much memory it needs: the weights, and a session with one prompt of 512 tokens and 1024 rows "
-             "generating 20 tokens each.",
+    .about = "Checks a model (config, every tensor's name and shape, tokenizer) without reading "
+             "the weights, and prints what it holds, by type where several are stored, and how "
+             "much memory it needs: the weights, and a session with one prompt of 512 tokens and "
+             "1024 rows generating 20 tokens each.",
     .example = "xtransplant inspect -m Mistral-7B-Instruct-v0.3",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -17,13 +17,27 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    OPTION_MODEL_OPTIONAL(Arguments, model, "the model that made the responses; it is needed as long as perplexities are missing"),
-    {.name = "perplexity", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, perplexity), .value = "LIST",
-     .help = "what to compute, separated by commas: standalone (of the response's text alone), conditional (given the prompt), self (under the "
-             "run that made it), none; without it, standalone where a model is given"},
-    {.name = "lid", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, lid), .value = "FILE",
-     .help = "fastText's lid.176.bin or lid.176.ftz, with which the languages of the responses are identified"},
-    {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print a row for each language too, not only for all together"},
+    OPTION_MODEL_OPTIONAL(
+        Arguments, model,
+        "the model that made the responses; it is needed as long as perplexities are missing"),
+    {.name = "perplexity",
+     .letter = 'p',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, perplexity),
+     .value = "LIST",
+     .help = "what to compute, separated by commas: standalone (of the response's text alone), "
+             "conditional (given the prompt), self (under the run that made it), none; without it, "
+             "standalone where a model is given"},
+    {.name = "lid",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, lid),
+     .value = "FILE",
+     .help = "fastText's lid.176.bin or lid.176.ftz, with which the languages of the responses are "
+             "identified"},
+    {.name = "by-lang",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, by_language),
+     .help = "print a row for each language too, not only for all together"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
@@ -58,7 +72,9 @@ static int read_wanted(const Cli *cli, Metrics *m) {
     const size_t length = strcspn(list, ",");
     snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), list);
     while (names[which] && strcmp(names[which], name) != 0) which++;
-    if (!names[which]) return cli_usage(cli, "--perplexity: '%s' is none of standalone, conditional, self, none", name);
+    if (!names[which])
+      return cli_usage(cli, "--perplexity: '%s' is none of standalone, conditional, self, none",
+                       name);
     if (which <= XT_METRIC_CONDITIONAL) m->wanted[which] = true; /* self needs no work */
     list += length + (list[length] == ',');
   }
@@ -69,8 +85,10 @@ static bool tick(void *user, uint64_t done) {
   Metrics *m = user;
   done += m->before;
   if (progress_due(&m->progress))
-    progress_print(&m->progress, (double)done / (double)m->total, "%llu/%llu values  %.1f/s  %.2f GB", (unsigned long long)done,
-                   (unsigned long long)m->total, (double)done / (seconds_now() - m->progress.began + 1e-9), (double)resident_bytes() / 1e9);
+    progress_print(
+        &m->progress, (double)done / (double)m->total, "%llu/%llu values  %.1f/s  %.2f GB",
+        (unsigned long long)done, (unsigned long long)m->total,
+        (double)done / (seconds_now() - m->progress.began + 1e-9), (double)resident_bytes() / 1e9);
   return interrupt_asked();
 }
 
@@ -80,18 +98,22 @@ static xt_status prepare(Metrics *m, const char *path, xt_error *error) {
   if (m->arguments->lid) TRY_DONE(xt_langid_open(m->arguments->lid, &m->langid, error));
   TRY_DONE(xt_store_open(path, XT_STORE_READ, &m->store, error));
   for (int i = 0; i < XT_METRIC_COUNT; i++)
-    if (m->wanted[i]) TRY_DONE(xt_store_count_unmeasured(m->store, (xt_metric)i, &m->missing[i], error));
+    if (m->wanted[i])
+      TRY_DONE(xt_store_count_unmeasured(m->store, (xt_metric)i, &m->missing[i], error));
   const uint64_t texts = m->missing[XT_METRIC_STANDALONE] + m->missing[XT_METRIC_CONDITIONAL];
   if (texts && !m->arguments->model.model) {
-    status = error_set(error, XT_STATUS_ARGUMENT, path, "--model", -1, "missing: %llu perplexities are to be computed; give the model that made the responses",
-                       (unsigned long long)texts);
+    status = error_set(
+        error, XT_STATUS_ARGUMENT, path, "--model", -1,
+        "missing: %llu perplexities are to be computed; give the model that made the responses",
+        (unsigned long long)texts);
     goto done;
   }
   if (m->arguments->model.model) {
     TRY_DONE(model_describe(&m->arguments->model, &m->model, error));
     TRY_DONE(store_check_model(m->store, &m->arguments->model, &m->model, m->hash, error));
   }
-  const bool write = texts || m->missing[XT_METRIC_LANGUAGE] || m->langid; /* --lid: also to see that it is the file of before */
+  /* --lid: also to see that it is the file of before */
+  const bool write = texts || m->missing[XT_METRIC_LANGUAGE] || m->langid;
   if (write) {
     xt_store_close(m->store);
     m->store = NULL;
@@ -109,14 +131,17 @@ static xt_status measure(Metrics *m, xt_error *error) {
   store_tell_waiting(m->store, m->arguments->model.quiet);
   if (scored) {
     TRY_DONE(model_load(&m->arguments->model, &m->model, error));
-    TRY_DONE(store_begin_model(m->store, &m->arguments->model, &m->model, m->hash, "metrics", error));
+    TRY_DONE(
+        store_begin_model(m->store, &m->arguments->model, &m->model, m->hash, "metrics", error));
   }
   m->total = scored + m->missing[XT_METRIC_LANGUAGE];
   progress_begin(&m->progress, m->arguments->model.progress, m->arguments->model.quiet);
   for (int i = 0; i < XT_METRIC_COUNT && !status; i++) {
     const xt_metric metric = (xt_metric)i;
-    if (metric == XT_METRIC_LANGUAGE && m->langid) status = xt_store_measure_languages(m->store, m->langid, &how, error);
-    else if (m->missing[i]) status = xt_store_measure_perplexity(m->store, m->model.session, metric, &how, error);
+    if (metric == XT_METRIC_LANGUAGE && m->langid)
+      status = xt_store_measure_languages(m->store, m->langid, &how, error);
+    else if (m->missing[i])
+      status = xt_store_measure_perplexity(m->store, m->model.session, metric, &how, error);
     m->before += m->missing[i];
   }
   progress_end(&m->progress);
@@ -124,7 +149,7 @@ done:
   return status;
 }
 
-/* ---- what is printed -------------------------------------------------------------------------- */
+/* ---- what is printed ------------------------------------------------------------------------- */
 
 /* A star marks what is not of all responses. */
 static void print_mean(double mean, uint64_t count, bool all) {
@@ -135,7 +160,8 @@ static void print_mean(double mean, uint64_t count, bool all) {
 
 static void print_share(uint64_t part, uint64_t of, bool all) {
   char text[40];
-  snprintf(text, sizeof text, of ? "%.2f%s" : "-", 100 * (double)part / (double)(of ? of : 1), all ? "" : "*");
+  snprintf(text, sizeof text, of ? "%.2f%s" : "-", 100 * (double)part / (double)(of ? of : 1),
+           all ? "" : "*");
   printf(" %9s", text);
 }
 
@@ -155,8 +181,12 @@ static xt_status row_json(const xt_metrics_row *r, xt_error *error) {
   ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
   ok = json_add(object, "site", json_string(r->site)) && ok;
   ok = json_add(object, "responses", json_integer((json_int_t)r->responses)) && ok;
-  ok = json_add(object, "standalone", mean_json(r->standalone.mean, r->standalone.count, r->standalone.measured)) && ok;
-  ok = json_add(object, "conditional", mean_json(r->conditional.mean, r->conditional.count, r->conditional.measured)) && ok;
+  ok = json_add(object, "standalone",
+                mean_json(r->standalone.mean, r->standalone.count, r->standalone.measured)) &&
+       ok;
+  ok = json_add(object, "conditional",
+                mean_json(r->conditional.mean, r->conditional.count, r->conditional.measured)) &&
+       ok;
   ok = json_add(object, "self", mean_json(r->self.mean, r->self.count, r->self.measured)) && ok;
   ok = json_add(object, "identified", json_integer((json_int_t)r->identified)) && ok;
   ok = json_add(object, "consistent", json_integer((json_int_t)r->consistent)) && ok;
@@ -188,9 +218,10 @@ static xt_status print_row(void *user, const xt_metrics_row *r, xt_error *error)
 
 static xt_status print_all(const Metrics *m, xt_error *error) {
   if (!m->arguments->model.json)
-    printf("%-16s %-6s %-14s %9s %11s %11s %11s %9s %9s %9s\n", "task", "lang", "site", "responses", "standalone", "conditional", "self", "in lang %",
-           "short %", "of rest %");
-  xt_status status = xt_store_summarize_metrics(m->store, print_row, (void *)(uintptr_t)m->arguments, error);
+    printf("%-16s %-6s %-14s %9s %11s %11s %11s %9s %9s %9s\n", "task", "lang", "site", "responses",
+           "standalone", "conditional", "self", "in lang %", "short %", "of rest %");
+  xt_status status =
+      xt_store_summarize_metrics(m->store, print_row, (void *)(uintptr_t)m->arguments, error);
   if (!status) status = store_note_coverage(m->store, m->arguments->model.quiet, error);
   return status;
 }
@@ -205,20 +236,26 @@ static int run(const Cli *cli, void *opaque) {
   if (wrong) return wrong;
   bool began = false;
   TRY_DONE(prepare(&m, cli->rest[0], &error));
-  const uint64_t missing = m.missing[XT_METRIC_STANDALONE] + m.missing[XT_METRIC_CONDITIONAL] + m.missing[XT_METRIC_LANGUAGE];
+  const uint64_t missing = m.missing[XT_METRIC_STANDALONE] + m.missing[XT_METRIC_CONDITIONAL] +
+                           m.missing[XT_METRIC_LANGUAGE];
   if (missing || m.langid) {
     began = missing > 0;
     TRY_DONE(measure(&m, &error));
   }
-  if (missing) cli_note(arguments->model.quiet, "%s: %llu values added", cli->rest[0], (unsigned long long)missing);
-  else if (m.wanted[0] || m.wanted[1] || m.wanted[2]) cli_note(arguments->model.quiet, "%s: all values are there; nothing to do", cli->rest[0]);
+  if (missing)
+    cli_note(arguments->model.quiet, "%s: %llu values added", cli->rest[0],
+             (unsigned long long)missing);
+  else if (m.wanted[0] || m.wanted[1] || m.wanted[2])
+    cli_note(arguments->model.quiet, "%s: all values are there; nothing to do", cli->rest[0]);
   TRY_DONE(print_all(&m, &error));
 done:
   if (began && status == XT_STATUS_CANCELLED) {
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
-    cli_note(arguments->model.quiet, "%s keeps what was done; the same command goes on from there", cli->rest[0]);
+    cli_note(arguments->model.quiet, "%s keeps what was done; the same command goes on from there",
+             cli->rest[0]);
   }
-  const int code = began && status == XT_STATUS_CANCELLED ? interrupt_exit_code() : cli_exit(cli, status, &error);
+  const int code = began && status == XT_STATUS_CANCELLED ? interrupt_exit_code()
+                                                          : cli_exit(cli, status, &error);
   xt_store_close(m.store);
   xt_langid_close(m.langid);
   model_deinit(&m.model);
@@ -228,14 +265,19 @@ done:
 const Verb verb_metrics = {
     .name = "metrics",
     .summary = "perplexity and language of a results file's responses",
-    .about = "Measures the responses of a results file that were not measured yet, keeps the values in the file, and prints means for each task and "
-             "site. There are three perplexities: standalone is that of the response's text alone, scored by the untouched model; conditional is "
-             "that of the response given the prompt; self is that of the response under the run that made it. With --lid there are three "
-             "shares of languages: of all responses, those in the language that the task asks for; of all responses, those with fewer than 4 "
-             "letters, which are too short to tell; and of the remaining ones, those in that language. A blank response is in no language. A "
-             "star marks a figure that is of a part of the responses, because the others were not measured yet. A command that was stopped goes "
-             "on where it was when it is given again; when everything is measured, it only prints.",
-    .example = "xtransplant metrics xnli.db -m Llama-2-7b-chat-hf --perplexity standalone,conditional --lid lid.176.bin",
+    .about =
+        "Measures the responses of a results file that were not measured yet, keeps the values in "
+        "the file, and prints means for each task and site. There are three perplexities: "
+        "standalone is that of the response's text alone, scored by the untouched model; "
+        "conditional is that of the response given the prompt; self is that of the response under "
+        "the run that made it. With --lid there are three shares of languages: of all responses, "
+        "those in the language that the task asks for; of all responses, those with fewer than 4 "
+        "letters, which are too short to tell; and of the remaining ones, those in that language. "
+        "A blank response is in no language. A star marks a figure that is of a part of the "
+        "responses, because the others were not measured yet. A command that was stopped goes on "
+        "where it was when it is given again; when everything is measured, it only prints.",
+    .example = "xtransplant metrics xnli.db -m Llama-2-7b-chat-hf --perplexity "
+               "standalone,conditional --lid lid.176.bin",
     .rest_name = "RESULTS.db",
     .rest_max = 1,
     OPTION_TABLE(options),

@@ -10,14 +10,13 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    OPTION_MODEL(Arguments, model),
-    OPTIONS_TRANSPLANT(Arguments, transplant, true),
-    OPTIONS_COMPUTE(Arguments, model),
-    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_MODEL(Arguments, model),     OPTIONS_TRANSPLANT(Arguments, transplant, true),
+    OPTIONS_COMPUTE(Arguments, model),  OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
 
-static xt_status print_as_json(const TransplantArguments *arguments, const Transplant *transplant, xt_error *error) {
+static xt_status print_as_json(const TransplantArguments *arguments, const Transplant *transplant,
+                               xt_error *error) {
   json_t *object = json_object();
   bool ok = json_add(object, "source", response_json(&transplant->source));
   ok = json_add(object, "vanilla", response_json(&transplant->vanilla)) && ok;
@@ -29,7 +28,8 @@ static xt_status print_as_json(const TransplantArguments *arguments, const Trans
 }
 
 static void print_row(const char *label, const Response *response) {
-  printf("%-13s %6zu %10.3g  ", label, response->generation.count, (double)response_smallest_margin(response));
+  printf("%-13s %6zu %10.3g  ", label, response->generation.count,
+         (double)response_smallest_margin(response));
   response_print(response);
   putchar('\n');
 }
@@ -73,12 +73,13 @@ done:
 const Verb verb_run = {
     .name = "run",
     .summary = "one transplant: source's, untouched and transplanted response",
-    .about = "Runs the source prompt, takes the value of the site at layer I of its last token, and runs the target prompt with "
-             "that value put at layer J of its last token; generation then goes on by itself. Prints what the source prompt "
-             "alone, the untouched target prompt and the transplanted one give, each with its smallest margin (best minus "
-             "second-best logit), and on stderr what the last token of each prompt is.",
-    .example = "xtransplant run -m Llama-2-7b-chat-hf --source-file en.txt --target-file sw.txt --site ffn --source-layer first "
-               "--target-layer first",
+    .about = "Runs the source prompt, takes the value of the site at layer I of its last token, "
+             "and runs the target prompt with that value put at layer J of its last token; "
+             "generation then goes on by itself. Prints what the source prompt alone, the "
+             "untouched target prompt and the transplanted one give, each with its smallest margin "
+             "(best minus second-best logit), and on stderr what the last token of each prompt is.",
+    .example = "xtransplant run -m Llama-2-7b-chat-hf --source-file en.txt --target-file sw.txt "
+               "--site ffn --source-layer first --target-layer first",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

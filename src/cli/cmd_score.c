@@ -15,10 +15,21 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, task), .value = "T", .required = true,
-     .choices_from = xt_task_names, .help = "whose rule decides"},
-    {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, data), .value = "DIR",
-     .help = "the benchmark's folder, for the options' words in each language (ans_lang); left out: those released"},
+    {.name = "task",
+     .letter = 't',
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(Arguments, int, task),
+     .value = "T",
+     .required = true,
+     .choices_from = xt_task_names,
+     .help = "whose rule decides"},
+    {.name = "data",
+     .letter = 'd',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, data),
+     .value = "DIR",
+     .help = "the benchmark's folder, for the options' words in each language (ans_lang); left "
+             "out: those released"},
 };
 
 /* The options of one language, kept for the lines that follow. */
@@ -51,20 +62,28 @@ static xt_status score_line(Scorer *s, const LineReader *reader, xt_error *error
   char field[32];
   json_t *line;
   line_field(reader->number, field);
-  xt_status status = cli_json_parse(reader->text, reader->length, reader->name, field, &line, error);
+  xt_status status =
+      cli_json_parse(reader->text, reader->length, reader->name, field, &line, error);
   if (status) return status;
-  const json_t *lang = json_object_get(line, "lang"), *pred = json_object_get(line, "pred"), *gold = json_object_get(line, "gold");
+  const json_t *lang = json_object_get(line, "lang"), *pred = json_object_get(line, "pred"),
+               *gold = json_object_get(line, "gold");
   bool correct = false;
   char *answers = gold_from_json(gold);
   if (!json_is_string(pred) || !gold || (lang && !json_is_string(lang)))
-    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "is no object {\"lang\": \"..\", \"pred\": \"..\", \"gold\": \"..\"}");
+    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1,
+                       "is no object {\"lang\": \"..\", \"pred\": \"..\", \"gold\": \"..\"}");
   else if (!answers)
-    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "\"gold\" is no answer: expected a string that is not empty, an integer, or an array of them");
+    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1,
+                       "\"gold\" is no answer: expected a string that is not empty, an integer, or "
+                       "an array of them");
   else if (json_array_size(gold) > 1 && s->task->kind == XT_TASK_CHOICE)
-    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "\"gold\" is an array of %zu, and a question of %s has one right option", json_array_size(gold), s->task->title);
+    status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1,
+                       "\"gold\" is an array of %zu, and a question of %s has one right option",
+                       json_array_size(gold), s->task->title);
   if (!status) status = scorer_language(s, lang ? json_string_value(lang) : "", error);
   if (!status)
-    status = xt_task_score(s->task, s->choices, s->count, json_string_value(pred), json_string_length(pred), answers, &correct, error);
+    status = xt_task_score(s->task, s->choices, s->count, json_string_value(pred),
+                           json_string_length(pred), answers, &correct, error);
   if (status == XT_STATUS_INPUT && !error->file[0]) {
     char what[sizeof error->field], message[sizeof error->message];
     snprintf(what, sizeof what, "%s", error->field);
@@ -99,10 +118,13 @@ done:
 const Verb verb_score = {
     .name = "score",
     .summary = "judges responses on stdin by a task's own rule",
-    .about = "Reads JSON lines {\"lang\": .., \"pred\": .., \"gold\": ..} from stdin and prints {\"correct\": true} or {\"correct\": false} for "
-             "each, exactly as the task's released evaluation judges. lang is needed by xnli alone, whose options have words in each "
-             "language. gold may be a number, or an array of which any answer counts. Blank lines are skipped.",
-    .example = "echo '{\"lang\": \"sw\", \"pred\": \"(2)\", \"gold\": \"2\"}' | xtransplant score --task xnli",
+    .about = "Reads JSON lines {\"lang\": .., \"pred\": .., \"gold\": ..} from stdin and prints "
+             "{\"correct\": true} or {\"correct\": false} for each, exactly as the task's released "
+             "evaluation judges. lang is needed by xnli alone, whose options have words in each "
+             "language. gold may be a number, or an array of which any answer counts. Blank lines "
+             "are skipped.",
+    .example = "echo '{\"lang\": \"sw\", \"pred\": \"(2)\", \"gold\": \"2\"}' | xtransplant score "
+               "--task xnli",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* select: choosing layers for each question, running what that needs, and how much of the gap it closes. */
+/* select: choosing layers for each question, running what that needs, and how much of the gap it
+ * closes. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,41 +24,109 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    OPTION_MODEL_OPTIONAL(Arguments, sweep.model, "the model; it is needed as long as responses are missing"),
-    {.name = "strategy", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, strategies), .value = "LIST", .required = true,
-     .help = "the strategies, separated by commas: coarse, entropy, mean-entropy, logprob, vote, logistic, stumps"},
-    {.name = "candidates", .letter = 'c', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, candidates), .value = "SET",
+    OPTION_MODEL_OPTIONAL(Arguments, sweep.model,
+                          "the model; it is needed as long as responses are missing"),
+    {.name = "strategy",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, strategies),
+     .value = "LIST",
+     .required = true,
+     .help = "the strategies, separated by commas: coarse, entropy, mean-entropy, logprob, vote, "
+             "logistic, stumps"},
+    {.name = "candidates",
+     .letter = 'c',
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(Arguments, int, candidates),
+     .value = "SET",
      .choices_from = xt_candidates_names,
-     .help = "what to choose among; without it, ends for entropy and mean-entropy, as published, and target-first for the others"},
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.output), .value = "FILE", .required = true,
+     .help = "what to choose among; without it, ends for entropy and mean-entropy, as published, "
+             "and target-first for the others"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, sweep.output),
+     .value = "FILE",
+     .required = true,
      .help = "the results file, to which missing responses are added"},
-    {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, sweep.task), .value = "T",
-     .choices_from = xt_task_names, .help = "the benchmark to run; without it, choices are made for the questions of the results file, and nothing is run"},
-    {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.data), .value = "DIR",
+    {.name = "task",
+     .letter = 't',
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(Arguments, int, sweep.task),
+     .value = "T",
+     .choices_from = xt_task_names,
+     .help = "the benchmark to run; without it, choices are made for the questions of the results "
+             "file, and nothing is run"},
+    {.name = "data",
+     .letter = 'd',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, sweep.data),
+     .value = "DIR",
      .help = "the benchmark's folder as released"},
-    {.name = "pairs", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.pairs), .value = "FILE",
+    {.name = "pairs",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, sweep.pairs),
+     .value = "FILE",
      .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}"},
-    {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.languages), .value = "LIST",
+    {.name = "lang",
+     .letter = 'l',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, sweep.languages),
+     .value = "LIST",
      .help = "languages to run, with commas; left out: all of the task's"},
-    {.name = "pivot", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, sweep.pivot), .value = "LANG",
+    {.name = "pivot",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, sweep.pivot),
+     .value = "LANG",
      .help = "language of the source prompts of tasks that go to a language; left out: en"},
-    {.name = "limit", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, sweep.limit), .value = "N", .low = 1, .high = 1e9,
+    {.name = "limit",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, sweep.limit),
+     .value = "N",
+     .low = 1,
+     .high = 1e9,
      .help = "only the first N instances of each language"},
-    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(Arguments, SiteList, sweep.sites), .value = "SITE",
+    {.name = "site",
+     .letter = 's',
+     .type = OPTION_SITES,
+     .field = OPTION_FIELD(Arguments, SiteList, sweep.sites),
+     .value = "SITE",
      .help = "the site, one alone; without it, the one that the paper uses for the task"},
-    {.name = "train", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, train), .value = "FILE",
-     .help = "for logistic and stumps: the results file of a PilotSet to learn from; without it, they learn by cross-validation within the output"},
-    {.name = "folds", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, folds), .value = "K", .low = 2, .high = 1000, .preset = "5",
+    {.name = "train",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, train),
+     .value = "FILE",
+     .help = "for logistic and stumps: the results file of a PilotSet to learn from; without it, "
+             "they learn by cross-validation within the output"},
+    {.name = "folds",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, folds),
+     .value = "K",
+     .low = 2,
+     .high = 1000,
+     .preset = "5",
      .help = "the number of folds of the cross-validation"},
-    {.name = "by-lang", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, by_language), .help = "print a row for each language too, not only for all together"},
-    {.name = "cot", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, sweep.cot),
-     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens by default"},
+    {.name = "by-lang",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, by_language),
+     .help = "print a row for each language too, not only for all together"},
+    {.name = "cot",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, sweep.cot),
+     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens "
+             "by default"},
     OPTION_MAX_NEW_TOKENS(Arguments, sweep.max_new_tokens),
     OPTION_PENALTY(Arguments, sweep.penalty),
-    {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, sweep.max_rows), .value = "N", .low = 1, .high = 1e6,
+    {.name = "max-rows",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, sweep.max_rows),
+     .value = "N",
+     .low = 1,
+     .high = 1e6,
      .help = "expert: configurations run together; left out: 4096, or what memory allows"},
     OPTIONS_COMPUTE(Arguments, sweep.model),
-    {.name = "skip-long", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, sweep.skip_long),
+    {.name = "skip-long",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, sweep.skip_long),
      .help = "leave out, and list, the questions for which the model has too few positions"},
     OPTION_PROGRESS(Arguments, sweep.model.progress),
     OPTION_QUIET(Arguments, sweep.model.quiet),
@@ -73,8 +142,9 @@ typedef struct Select {
   bool loaded, begun;
   char hash[XT_MODEL_HASH_SIZE];
   xt_store *store, *pilot;
-  xt_selector *selectors[STRATEGIES_MAX]; /* trained on --train's file; NULL: of strategies that do not learn */
-  uint64_t added; /* responses */
+  xt_selector *selectors[STRATEGIES_MAX]; /* trained on --train's file; NULL: of strategies that
+                                             do not learn */
+  uint64_t added;                         /* responses */
 } Select;
 
 /* EXIT_OK, or EXIT_USAGE after saying which name is none. */
@@ -88,12 +158,18 @@ static int read_strategies(const Cli *cli, Select *s) {
     while (known[which] && strcmp(known[which], name) != 0) which++;
     if (!known[which]) {
       const char *meant = nearest_name(name, known);
-      return cli_usage(cli, "--strategy: no strategy '%s'%s%s; there are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps", name,
-                       meant ? "; did you mean " : "", meant ? meant : "");
+      return cli_usage(cli,
+                       "--strategy: no strategy '%s'%s%s; there are coarse, entropy, mean-entropy, "
+                       "logprob, vote, logistic, stumps",
+                       name, meant ? "; did you mean " : "", meant ? meant : "");
     }
-    if (s->count == STRATEGIES_MAX) return cli_usage(cli, "--strategy: at most %d at a time", STRATEGIES_MAX);
+    if (s->count == STRATEGIES_MAX)
+      return cli_usage(cli, "--strategy: at most %d at a time", STRATEGIES_MAX);
     xt_select_options *o = &s->strategies[s->count];
-    *o = (xt_select_options){.strategy = (xt_strategy)which, .candidates = xt_strategy_candidates((xt_strategy)which), .folds = s->arguments->folds, .uncommitted = true};
+    *o = (xt_select_options){.strategy = (xt_strategy)which,
+                             .candidates = xt_strategy_candidates((xt_strategy)which),
+                             .folds = s->arguments->folds,
+                             .uncommitted = true};
     if (option_is_given(cli, "candidates")) o->candidates = (xt_candidates)s->arguments->candidates;
     if (s->arguments->sweep.sites.count) o->site = &s->arguments->sweep.sites.at[0];
     xt_strategy_format(o, s->names[s->count++]);
@@ -104,23 +180,32 @@ static int read_strategies(const Cli *cli, Select *s) {
 
 static int check_usage(const Cli *cli, const Arguments *a) {
   const SweepArguments *s = &a->sweep;
-  if (s->pairs && (s->has_task || s->data)) return cli_usage(cli, "--pairs: not together with --%s", s->has_task ? "task" : "data");
-  if (s->pairs && s->pivot) return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
-  if (s->has_task && !s->data) return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
-  if (s->data && !s->has_task) return cli_usage(cli, "--task: missing; --data is a benchmark's folder");
-  if (s->sites.count > 1) return cli_usage(cli, "--site: give one; choices are made among the responses of one site");
+  if (s->pairs && (s->has_task || s->data))
+    return cli_usage(cli, "--pairs: not together with --%s", s->has_task ? "task" : "data");
+  if (s->pairs && s->pivot)
+    return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
+  if (s->has_task && !s->data)
+    return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+  if (s->data && !s->has_task)
+    return cli_usage(cli, "--task: missing; --data is a benchmark's folder");
+  if (s->sites.count > 1)
+    return cli_usage(cli, "--site: give one; choices are made among the responses of one site");
   return EXIT_OK;
 }
 
-/* ---- running what is missing ------------------------------------------------------------------ */
+/* ---- running what is missing ----------------------------------------------------------------- */
 
 static const char *source_layers(const xt_select_need *need) {
-  return need->source_all ? "all" : need->source_first && need->source_last ? "first,last" : need->source_last ? "last" : "first";
+  return need->source_all                          ? "all"
+         : need->source_first && need->source_last ? "first,last"
+         : need->source_last                       ? "last"
+                                                   : "first";
 }
 
 /* The store, open for writing. */
 static xt_status open_store(Select *s, xt_error *error) {
-  return s->store ? XT_STATUS_OK : xt_store_open(s->arguments->sweep.output, XT_STORE_WRITE, &s->store, error);
+  return s->store ? XT_STATUS_OK
+                  : xt_store_open(s->arguments->sweep.output, XT_STORE_WRITE, &s->store, error);
 }
 
 static xt_status run_job(Select *s, SweepJob *job, xt_error *error) {
@@ -163,7 +248,7 @@ done:
   return status;
 }
 
-/* ---- checks before anything is run ------------------------------------------------------------- */
+/* ---- checks before anything is run ----------------------------------------------------------- */
 
 /* The hash that every response has to have: the model's, or the results file's own. */
 static xt_status own_hash(Select *s, const char **hash, const char **name, xt_error *error) {
@@ -189,7 +274,9 @@ static xt_status train(Select *s, xt_error *error) {
     TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
     TRY_DONE(own_hash(s, &hash, &name, error));
     if (strcmp(pilot.model_hash, hash) != 0)
-      TRY_DONE(error_set(error, XT_STATUS_ARGUMENT, file, "model", -1, "has responses of another model (%s) than %s (%s)", pilot.model_name, s->arguments->sweep.output, name));
+      TRY_DONE(error_set(error, XT_STATUS_ARGUMENT, file, "model", -1,
+                         "has responses of another model (%s) than %s (%s)", pilot.model_name,
+                         s->arguments->sweep.output, name));
     TRY_DONE(xt_selector_train(s->pilot, o, &s->selectors[i], error));
     o->selector = s->selectors[i];
   }
@@ -197,25 +284,30 @@ done:
   return status;
 }
 
-/* Fewer questions with a gold answer than learning needs: found now, and not when all has been run. The file's own may have answers too. */
+/* Fewer questions with a gold answer than learning needs: found now, and not when all has been run.
+ * The file's own may have answers too. */
 static xt_status check_answers(Select *s, xt_error *error) {
   SweepJob job = {0};
   size_t answered = 0;
   bool learns = false;
   xt_status status = XT_STATUS_OK;
-  for (int i = 0; i < s->count; i++) learns = learns || (xt_strategy_learns(s->strategies[i].strategy) && !s->arguments->train);
+  for (int i = 0; i < s->count; i++)
+    learns = learns || (xt_strategy_learns(s->strategies[i].strategy) && !s->arguments->train);
   if (!learns || access(s->arguments->sweep.output, F_OK) == 0) return XT_STATUS_OK;
   TRY_DONE(job_read(&job, &s->arguments->sweep, error));
-  for (size_t i = 0; i < xt_dataset_count(job.dataset); i++) answered += xt_dataset_get(job.dataset, i)->gold != NULL;
+  for (size_t i = 0; i < xt_dataset_count(job.dataset); i++)
+    answered += xt_dataset_get(job.dataset, i)->gold != NULL;
   if (answered < XT_SELECT_LEAST_QUESTIONS)
-    TRY_DONE(error_set(error, XT_STATUS_INPUT, job_input(&s->arguments->sweep), NULL, -1,
-                       "%zu questions have a gold answer; learning needs %d, or another file's with --train", answered, XT_SELECT_LEAST_QUESTIONS));
+    TRY_DONE(error_set(
+        error, XT_STATUS_INPUT, job_input(&s->arguments->sweep), NULL, -1,
+        "%zu questions have a gold answer; learning needs %d, or another file's with --train",
+        answered, XT_SELECT_LEAST_QUESTIONS));
 done:
   job_deinit(&job);
   return status;
 }
 
-/* ---- choosing --------------------------------------------------------------------------------- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 static xt_status choose(Select *s, int index, xt_error *error) {
   xt_select_counts counts;
@@ -223,15 +315,20 @@ static xt_status choose(Select *s, int index, xt_error *error) {
   TRY_DONE(xt_store_select(s->store, &s->strategies[index], &counts, error));
   if (counts.selected == 0)
     TRY_DONE(error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
-                       "no question has the responses that %s chooses among; give --model with --task and --data, or --pairs, to run them", s->names[index]));
-  cli_note(s->arguments->sweep.model.quiet, "%s: %s: %llu questions, %llu choices new, %llu untouched runs kept; %llu questions lack candidates",
-           s->arguments->sweep.output, s->names[index], (unsigned long long)counts.selected, (unsigned long long)counts.changed,
-           (unsigned long long)counts.kept, (unsigned long long)counts.incomplete);
+                       "no question has the responses that %s chooses among; give --model with "
+                       "--task and --data, or --pairs, to run them",
+                       s->names[index]));
+  cli_note(s->arguments->sweep.model.quiet,
+           "%s: %s: %llu questions, %llu choices new, %llu untouched runs kept; %llu questions "
+           "lack candidates",
+           s->arguments->sweep.output, s->names[index], (unsigned long long)counts.selected,
+           (unsigned long long)counts.changed, (unsigned long long)counts.kept,
+           (unsigned long long)counts.incomplete);
 done:
   return status;
 }
 
-/* ---- what is printed -------------------------------------------------------------------------- */
+/* ---- what is printed ------------------------------------------------------------------------- */
 
 static bool is_asked(const Select *s, const char *strategy) {
   for (int i = 0; i < s->count; i++)
@@ -248,28 +345,35 @@ static xt_status print_row(void *user, const xt_selection_row *r, xt_error *erro
 }
 
 static xt_status print_all(Select *s, xt_error *error) {
-  if (!s->arguments->sweep.model.json)
-    selection_row_heading();
-  return xt_store_summarize_selections(s->store, &(xt_analysis_options){.threads = s->arguments->sweep.model.threads}, print_row, s, error);
+  if (!s->arguments->sweep.model.json) selection_row_heading();
+  return xt_store_summarize_selections(
+      s->store, &(xt_analysis_options){.threads = s->arguments->sweep.model.threads}, print_row, s,
+      error);
 }
 
-/* ---- the verb --------------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static xt_status execute(Select *s, xt_error *error) {
   const SweepArguments *a = &s->arguments->sweep;
   xt_status status = XT_STATUS_OK;
   const bool runs = a->has_task || a->pairs;
-  if (runs && !a->model.model) return error_set(error, XT_STATUS_ARGUMENT, NULL, "--model", -1, "missing: it may have to run what %s lacks", a->output);
-  if (!runs && access(a->output, F_OK) != 0) return xt_store_open(a->output, XT_STORE_READ, &s->store, error);
+  if (runs && !a->model.model)
+    return error_set(error, XT_STATUS_ARGUMENT, NULL, "--model", -1,
+                     "missing: it may have to run what %s lacks", a->output);
+  if (!runs && access(a->output, F_OK) != 0)
+    return xt_store_open(a->output, XT_STORE_READ, &s->store, error);
   if (runs) status = check_answers(s, error);
   if (!status && runs) status = describe(s, error);
   if (!status && !runs) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
   if (!status) status = train(s, error);
-  for (int i = 0; i < s->count && runs && !status; i++) status = complete(s, &s->strategies[i], error);
+  for (int i = 0; i < s->count && runs && !status; i++)
+    status = complete(s, &s->strategies[i], error);
   if (!status) store_tell_waiting(s->store, a->model.quiet);
-  if (s->added) cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
+  if (s->added)
+    cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
   for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
-  if (!status) status = xt_store_commit(s->store, 0, error); /* the choices of all strategies, or of none */
+  /* the choices of all strategies, or of none */
+  if (!status) status = xt_store_commit(s->store, 0, error);
   if (!status) status = store_note_coverage(s->store, a->model.quiet, error);
   return status ? status : print_all(s, error);
 }
@@ -279,14 +383,17 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   s.arguments->sweep.has_task = option_is_given(cli, "task");
   s.arguments->sweep.commit_seconds = 1;
-  if (s.arguments->sweep.cot && !option_is_given(cli, "max-new-tokens")) s.arguments->sweep.max_new_tokens = XT_JOB_COT_TOKENS;
+  if (s.arguments->sweep.cot && !option_is_given(cli, "max-new-tokens"))
+    s.arguments->sweep.max_new_tokens = XT_JOB_COT_TOKENS;
   int code = check_usage(cli, s.arguments);
   if (code == EXIT_OK) code = read_strategies(cli, &s);
   if (code != EXIT_OK) return code;
   const xt_status status = execute(&s, &error);
   if (status == XT_STATUS_CANCELLED && s.begun) {
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
-    cli_note(s.arguments->sweep.model.quiet, "%s keeps what was done; the same command goes on from there", s.arguments->sweep.output);
+    cli_note(s.arguments->sweep.model.quiet,
+             "%s keeps what was done; the same command goes on from there",
+             s.arguments->sweep.output);
     code = interrupt_exit_code();
   } else {
     code = cli_exit(cli, status, &error);
@@ -301,17 +408,24 @@ static int run(const Cli *cli, void *opaque) {
 const Verb verb_select = {
     .name = "select",
     .summary = "choose layers for each question, and tell how much of the gap that closes",
-    .about = "Runs the transplants that a strategy chooses among, where the results file lacks them, lets it choose one for each question, keeps the "
-             "choices in the file, and prints how many are right: untouched, as chosen, and at most (bound: some candidate is right; N bound: some "
-             "layer into the first is), with the share of the way from untouched to bound that the choices went. The line below says what the "
-             "choices gain over the untouched model (minus vanilla) and over the coarse strategy (minus coarse), in percentage points, with the 95% "
-             "bootstrap interval and the p-value of a sign-flip test, both by question: the same question in several languages counts as one. These "
-             "p-values are not adjusted for the number of comparisons; those of report are. "
-             "The strategies: coarse takes fixed layers by kind of task; entropy, mean-entropy and logprob take the candidate that the model was "
-             "surest of; vote takes the answer that most candidates give; logistic and stumps learn from answered questions what a right response "
-             "looks like, and may keep the untouched run. The candidates: ends (first or last layer into the first), target-first (every layer into "
-             "the first), source-last (the last layer into every one), all (every layer into every one).",
-    .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen --strategy coarse,entropy,vote -o unseen.db",
+    .about =
+        "Runs the transplants that a strategy chooses among, where the results file lacks them, "
+        "lets it choose one for each question, keeps the choices in the file, and prints how many "
+        "are right: untouched, as chosen, and at most (bound: some candidate is right; N bound: "
+        "some layer into the first is), with the share of the way from untouched to bound that the "
+        "choices went. The line below says what the choices gain over the untouched model (minus "
+        "vanilla) and over the coarse strategy (minus coarse), in percentage points, with the 95% "
+        "bootstrap interval and the p-value of a sign-flip test, both by question: the same "
+        "question in several languages counts as one. These p-values are not adjusted for the "
+        "number of comparisons; those of report are. The strategies: coarse takes fixed layers by "
+        "kind of task; entropy, mean-entropy and logprob take the candidate that the model was "
+        "surest of; vote takes the answer that most candidates give; logistic and stumps learn "
+        "from answered questions what a right response looks like, and may keep the untouched run. "
+        "The candidates: ends (first or last layer into the first), target-first (every layer into "
+        "the first), source-last (the last layer into every one), all (every layer into every "
+        "one).",
+    .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen "
+               "--strategy coarse,entropy,vote -o unseen.db",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

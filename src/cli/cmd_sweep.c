@@ -13,49 +13,130 @@
 
 static const Option options[] = {
     OPTION_MODEL(SweepArguments, model),
-    {.name = "task", .letter = 't', .type = OPTION_ENUM, .field = OPTION_FIELD(SweepArguments, int, task), .value = "T",
-     .choices_from = xt_task_names, .help = "benchmark to run; --data has its prompts"},
-    {.name = "data", .letter = 'd', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, data), .value = "DIR",
+    {.name = "task",
+     .letter = 't',
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(SweepArguments, int, task),
+     .value = "T",
+     .choices_from = xt_task_names,
+     .help = "benchmark to run; --data has its prompts"},
+    {.name = "data",
+     .letter = 'd',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, data),
+     .value = "DIR",
      .help = "the benchmark's folder as released, with split and ans or translated in it"},
-    {.name = "pairs", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pairs), .value = "FILE",
-     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}; - reads standard input"},
-    {.name = "lang", .letter = 'l', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, languages), .value = "LIST",
+    {.name = "pairs",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, pairs),
+     .value = "FILE",
+     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}; - "
+             "reads standard input"},
+    {.name = "lang",
+     .letter = 'l',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, languages),
+     .value = "LIST",
      .help = "languages, with commas; left out: all of the task's"},
-    {.name = "pivot", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, pivot), .value = "LANG",
+    {.name = "pivot",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, pivot),
+     .value = "LANG",
      .help = "language of the source prompts of xnli, xquad, xcopa and mkqa; left out: en"},
-    {.name = "site", .letter = 's', .type = OPTION_SITES, .field = OPTION_FIELD(SweepArguments, SiteList, sites), .value = "LIST",
-     .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o; several with commas; left out: the paper's for the task"},
-    {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(SweepArguments, const char *, source_layers),
-     .value = "LIST", .preset = "all", .help = "layers to take from: all, first, last, 3, 0-7 or 0,5,31"},
-    {.name = "target-layers", .letter = 'j', .type = OPTION_LAYERS, .field = OPTION_FIELD(SweepArguments, const char *, target_layers),
-     .value = "LIST", .preset = "all", .help = "layers to put into"},
-    {.name = "limit", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, limit), .value = "N", .low = 1, .high = 1e9,
+    {.name = "site",
+     .letter = 's',
+     .type = OPTION_SITES,
+     .field = OPTION_FIELD(SweepArguments, SiteList, sites),
+     .value = "LIST",
+     .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o; several with "
+             "commas; left out: the paper's for the task"},
+    {.name = "source-layers",
+     .letter = 'i',
+     .type = OPTION_LAYERS,
+     .field = OPTION_FIELD(SweepArguments, const char *, source_layers),
+     .value = "LIST",
+     .preset = "all",
+     .help = "layers to take from: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "target-layers",
+     .letter = 'j',
+     .type = OPTION_LAYERS,
+     .field = OPTION_FIELD(SweepArguments, const char *, target_layers),
+     .value = "LIST",
+     .preset = "all",
+     .help = "layers to put into"},
+    {.name = "limit",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(SweepArguments, int, limit),
+     .value = "N",
+     .low = 1,
+     .high = 1e9,
      .help = "only the first N instances of each language"},
-    {.name = "shard", .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, shard), .value = "K/N",
+    {.name = "shard",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, shard),
+     .value = "K/N",
      .help = "only every N-th instance, from the K-th (from 1) on; merge joins the files"},
-    {.name = "cot", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, cot),
-     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens unless said otherwise"},
+    {.name = "cot",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(SweepArguments, bool, cot),
+     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens "
+             "unless said otherwise"},
     OPTIONS_CHAT(SweepArguments, chat),
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
-    {.name = "samples", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, samples), .value = "N", .low = 1, .high = 1e6,
-     .help = "besides, draw N responses to each untouched target prompt at random: the report's pass@n"},
+    {.name = "samples",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(SweepArguments, int, samples),
+     .value = "N",
+     .low = 1,
+     .high = 1e6,
+     .help = "besides, draw N responses to each untouched target prompt at random: the report's "
+             "pass@n"},
     OPTIONS_SAMPLING(SweepArguments),
-    {.name = "skip-long", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, skip_long),
+    {.name = "skip-long",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(SweepArguments, bool, skip_long),
      .help = "leave out, and list, the questions for which the model has too few positions"},
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(SweepArguments, const char *, output), .value = "FILE",
-     .required = true, .help = "results file; an existing one is resumed"},
-    {.name = "replace", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, replace),
-     .help = "questions that were edited since take the place of the old ones, whose responses are dropped; without it they are refused"},
-    {.name = "dry-run", .type = OPTION_FLAG, .field = OPTION_FIELD(SweepArguments, bool, dry_run),
+    {.name = "output",
+     .letter = 'o',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, output),
+     .value = "FILE",
+     .required = true,
+     .help = "results file; an existing one is resumed"},
+    {.name = "replace",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(SweepArguments, bool, replace),
+     .help = "questions that were edited since take the place of the old ones, whose responses are "
+             "dropped; without it they are refused"},
+    {.name = "dry-run",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(SweepArguments, bool, dry_run),
      .help = "print what would be run, the memory and the time it needs; write nothing"},
-    {.name = "max-rows", .type = OPTION_INT, .field = OPTION_FIELD(SweepArguments, int, max_rows), .value = "N", .low = 1, .high = 1e6,
+    {.name = "max-rows",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(SweepArguments, int, max_rows),
+     .value = "N",
+     .low = 1,
+     .high = 1e6,
      .help = "expert: configurations run together; left out: 4096, or what memory allows"},
-    {.name = "pass-seconds", .type = OPTION_REAL, .field = OPTION_FIELD(SweepArguments, double, pass_seconds), .value = "S", .low = 0.001,
-     .high = 86400, .preset = "60",
-     .help = "expert: about how long configurations are run together before the next ones begin, but for 256 of them; a kill loses no more"},
-    {.name = "commit-seconds", .type = OPTION_REAL, .field = OPTION_FIELD(SweepArguments, double, commit_seconds), .value = "S", .low = 0,
-     .high = 3600, .preset = "1", .help = "expert: responses older than this are written to disk between two steps"},
+    {.name = "pass-seconds",
+     .type = OPTION_REAL,
+     .field = OPTION_FIELD(SweepArguments, double, pass_seconds),
+     .value = "S",
+     .low = 0.001,
+     .high = 86400,
+     .preset = "60",
+     .help = "expert: about how long configurations are run together before the next ones begin, "
+             "but for 256 of them; a kill loses no more"},
+    {.name = "commit-seconds",
+     .type = OPTION_REAL,
+     .field = OPTION_FIELD(SweepArguments, double, commit_seconds),
+     .value = "S",
+     .low = 0,
+     .high = 3600,
+     .preset = "1",
+     .help = "expert: responses older than this are written to disk between two steps"},
     OPTIONS_COMPUTE(SweepArguments, model),
     OPTION_PROGRESS(SweepArguments, model.progress),
     OPTION_QUIET(SweepArguments, model.quiet),
@@ -91,10 +172,12 @@ static bool parse_shard(const char *text, int *shard, int *shards) {
 /* A folder that cannot be written to is found before the model is read. */
 static xt_status check_folder(const char *output, xt_error *error) {
   const char *slash = strrchr(output, '/');
-  char *folder = slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
+  char *folder =
+      slash ? strndup(output, slash == output ? 1 : (size_t)(slash - output)) : strdup(".");
   if (!folder) return error_memory(error);
   xt_status status = XT_STATUS_OK;
-  if (access(folder, W_OK) != 0) status = error_set(error, XT_STATUS_IO, output, NULL, -1, "cannot write: %s", strerror(errno));
+  if (access(folder, W_OK) != 0)
+    status = error_set(error, XT_STATUS_IO, output, NULL, -1, "cannot write: %s", strerror(errno));
   free(folder);
   return status;
 }
@@ -102,8 +185,10 @@ static xt_status check_folder(const char *output, xt_error *error) {
 static char *command_text(const SweepArguments *a) {
   json_t *object = json_object();
   bool ok = json_add(object, "verb", json_string("sweep"));
-  const char *const names[] = {"model", "data", "pairs", "lang", "pivot", "shard", "source-layers", "target-layers"};
-  const char *const values[] = {a->model.model, a->data, a->pairs, a->languages, a->pivot, a->shard, a->source_layers, a->target_layers};
+  const char *const names[] = {"model", "data",  "pairs",         "lang",
+                               "pivot", "shard", "source-layers", "target-layers"};
+  const char *const values[] = {a->model.model, a->data,  a->pairs,         a->languages,
+                                a->pivot,       a->shard, a->source_layers, a->target_layers};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
   if (a->cot) ok = json_add(object, "cot", json_true()) && ok;
@@ -126,7 +211,9 @@ static xt_status prepare(Sweep *s, int shard, int shards, xt_error *error) {
     cli_progress(a->model.quiet, "reading the model's hash ...");
     TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
   }
-  if (exists) TRY_DONE(xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
+  if (exists)
+    TRY_DONE(
+        xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
   TRY_DONE(job_plan(&s->job, s->store, s->hash, error));
 done:
   return status;
@@ -140,20 +227,22 @@ done:
   return status;
 }
 
-/* ---- what is printed -------------------------------------------------------------------------- */
+/* ---- what is printed ------------------------------------------------------------------------- */
 
 static int count_languages(const SweepJob *job) {
   int languages = 0;
   for (size_t i = 0; i < job->info.questions; i++) {
     bool seen = false; /* questions of a language follow one another, but for pairs in any order */
-    for (size_t k = i; k-- > 0 && !seen;) seen = strcmp(xt_job_question(job->job, k)->lang, xt_job_question(job->job, i)->lang) == 0;
+    for (size_t k = i; k-- > 0 && !seen;)
+      seen = strcmp(xt_job_question(job->job, k)->lang, xt_job_question(job->job, i)->lang) == 0;
     languages += !seen;
   }
   return languages;
 }
 
 /* least, most: seconds. */
-static xt_status plan_json(const Sweep *s, const char *sites, int languages, double least, double most, xt_error *error) {
+static xt_status plan_json(const Sweep *s, const char *sites, int languages, double least,
+                           double most, xt_error *error) {
   const xt_job_info *job = &s->job.info;
   const xt_sweep_plan *plan = &s->estimate.plan;
   json_t *object = json_object();
@@ -189,27 +278,36 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
     cli_progress(s->arguments->model.quiet, "measuring the machine's peak ...");
     status = xt_session_peak(s->model.session, &flops, &bytes, error);
   }
-  const double speed = flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
-  if (job->has_work && !status) status = xt_job_get_estimate(s->job.job, s->model.model, speed, &s->estimate, error);
+  const double speed =
+      flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
+  if (job->has_work && !status)
+    status = xt_job_get_estimate(s->job.job, s->model.model, speed, &s->estimate, error);
   if (status) return status;
-  const double always = s->estimate.prompt_flops + s->estimate.sample_flops, least = always + s->estimate.least_flops,
-               most = always + s->estimate.most_flops;
+  const double always = s->estimate.prompt_flops + s->estimate.sample_flops,
+               least = always + s->estimate.least_flops, most = always + s->estimate.most_flops;
   for (size_t i = 0; i < job->site_count; i++) {
     if (i) strcat(names, ",");
     strcat(names, xt_site_format(job->sites[i], site));
   }
-  if (s->arguments->model.json) return plan_json(s, names, languages, least / speed, most / speed, error);
-  printf("instances   %zu in %d language%s\n", job->questions, languages, languages == 1 ? "" : "s");
+  if (s->arguments->model.json)
+    return plan_json(s, names, languages, least / speed, most / speed, error);
+  printf("instances   %zu in %d language%s\n", job->questions, languages,
+         languages == 1 ? "" : "s");
   printf("sites       %s\n", names);
-  printf("responses   %llu, untouched runs included; %llu are in %s, %llu to run\n", (unsigned long long)job->responses,
-         (unsigned long long)job->present, s->arguments->output, (unsigned long long)job->to_run);
-  if (job->samples_to_run) printf("samples     %llu to draw\n", (unsigned long long)job->samples_to_run);
+  printf("responses   %llu, untouched runs included; %llu are in %s, %llu to run\n",
+         (unsigned long long)job->responses, (unsigned long long)job->present, s->arguments->output,
+         (unsigned long long)job->to_run);
+  if (job->samples_to_run)
+    printf("samples     %llu to draw\n", (unsigned long long)job->samples_to_run);
   if (!job->to_run && !job->samples_to_run) return XT_STATUS_OK;
-  if (job->to_run) printf("together    %d instance%s, %d rows; %d passes in all\n", plan->instances_together, plan->instances_together == 1 ? "" : "s",
-         plan->rows_together, plan->passes);
-  if (job->to_run) printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9, (double)s->model.info.weight_bytes / 1e9);
-  printf("time        %s to %s at %.0f GFLOP/s: from all responses agreeing to no two of them\n", format_seconds(least / speed, low),
-         format_seconds(most / speed, high), speed / 1e9);
+  if (job->to_run)
+    printf("together    %d instance%s, %d rows; %d passes in all\n", plan->instances_together,
+           plan->instances_together == 1 ? "" : "s", plan->rows_together, plan->passes);
+  if (job->to_run)
+    printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9,
+           (double)s->model.info.weight_bytes / 1e9);
+  printf("time        %s to %s at %.0f GFLOP/s: from all responses agreeing to no two of them\n",
+         format_seconds(least / speed, low), format_seconds(most / speed, high), speed / 1e9);
   return XT_STATUS_OK;
 }
 
@@ -219,12 +317,19 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   const bool quiet = s->arguments->model.quiet;
   const double rate = o->seconds > 0 ? (double)o->responses / o->seconds : 0;
   if (s->result.begun)
-    cli_note(quiet, "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing left %.0f%% of the layers to compute while decoding",
-             s->arguments->output, (unsigned long long)o->responses, (unsigned long long)o->questions, o->questions == 1 ? "" : "s", o->seconds, rate,
-             o->stats.row_layers_alone ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone : 100.0);
+    cli_note(quiet,
+             "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing left %.0f%% of the "
+             "layers to compute while decoding",
+             s->arguments->output, (unsigned long long)o->responses,
+             (unsigned long long)o->questions, o->questions == 1 ? "" : "s", o->seconds, rate,
+             o->stats.row_layers_alone
+                 ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone
+                 : 100.0);
   else
-    cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output, (unsigned long long)job->responses);
-  if (o->samples) cli_note(quiet, "%s: %llu samples", s->arguments->output, (unsigned long long)o->samples);
+    cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output,
+             (unsigned long long)job->responses);
+  if (o->samples)
+    cli_note(quiet, "%s: %llu samples", s->arguments->output, (unsigned long long)o->samples);
   if (!s->arguments->model.json) return XT_STATUS_OK;
   json_t *object = json_object();
   bool ok = json_add(object, "output", json_string(s->arguments->output));
@@ -240,7 +345,8 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   ok = json_add(object, "responses_per_second", json_number(rate)) && ok;
   ok = json_add(object, "flops", json_number(o->stats.flops)) && ok;
   ok = json_add(object, "row_layers", json_integer((json_int_t)o->stats.row_layers)) && ok;
-  ok = json_add(object, "row_layers_alone", json_integer((json_int_t)o->stats.row_layers_alone)) && ok;
+  ok = json_add(object, "row_layers_alone", json_integer((json_int_t)o->stats.row_layers_alone)) &&
+       ok;
   ok = json_add(object, "planned_bytes", json_integer((json_int_t)o->stats.peak_bytes)) && ok;
   ok = json_add(object, "resident_bytes", json_integer((json_int_t)resident_bytes())) && ok;
   if (ok) return json_print(object, error);
@@ -248,27 +354,36 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   return error_memory(error);
 }
 
-/* ---- the verb --------------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int *shards) {
   const int wrong_chat = chat_usage(cli, &a->chat);
   if (wrong_chat) return wrong_chat;
-  if (a->pairs && (a->has_task || a->data)) return cli_usage(cli, "--pairs: not together with --%s", a->has_task ? "task" : "data");
-  if (a->pairs && a->pivot) return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
-  if (!a->pairs && !a->has_task) return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
-  if (!a->pairs && !a->data) return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+  if (a->pairs && (a->has_task || a->data))
+    return cli_usage(cli, "--pairs: not together with --%s", a->has_task ? "task" : "data");
+  if (a->pairs && a->pivot)
+    return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
+  if (!a->pairs && !a->has_task)
+    return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
+  if (!a->pairs && !a->data)
+    return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
   const int idle = sampling_usage(cli, a->samples);
   if (idle) return idle;
-  if (!parse_shard(a->shard, shard, shards)) return cli_usage(cli, "--shard: '%s' is no K/N with K from 1 to N", a->shard);
+  if (!parse_shard(a->shard, shard, shards))
+    return cli_usage(cli, "--shard: '%s' is no K/N with K from 1 to N", a->shard);
   return EXIT_OK;
 }
 
-/* After work has begun, failing is not the input's fault: whatever is wrong, the same command goes on later. */
+/* After work has begun, failing is not the input's fault: whatever is wrong, the same command goes
+ * on later. */
 static int finish_early(const Cli *cli, const Sweep *s, xt_status status, const xt_error *error) {
   const bool stopped = status == XT_STATUS_CANCELLED && interrupt_asked();
-  if (!stopped) cli_exit(cli, status, error);
-  else fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
-  cli_note(s->arguments->model.quiet, "%s keeps what was done; the same command goes on from there", s->arguments->output);
+  if (!stopped)
+    cli_exit(cli, status, error);
+  else
+    fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
+  cli_note(s->arguments->model.quiet, "%s keeps what was done; the same command goes on from there",
+           s->arguments->output);
   return stopped ? interrupt_exit_code() : EXIT_FAILED;
 }
 
@@ -279,7 +394,8 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   int shard, shards, code;
   arguments->has_task = option_is_given(cli, "task");
-  if (arguments->cot && !option_is_given(cli, "max-new-tokens")) arguments->max_new_tokens = XT_JOB_COT_TOKENS;
+  if (arguments->cot && !option_is_given(cli, "max-new-tokens"))
+    arguments->max_new_tokens = XT_JOB_COT_TOKENS;
   code = check_usage(cli, arguments, &shard, &shards);
   if (code != EXIT_OK) return code;
   TRY_DONE(prepare(&s, shard, shards, &error));
@@ -296,8 +412,10 @@ static int run(const Cli *cli, void *opaque) {
   if (!status || stopped) TRY_DONE(print_summary(&s, !stopped, &error));
   if (stopped) status = XT_STATUS_CANCELLED;
 done:
-  if (s.result.begun && status) code = finish_early(cli, &s, status, &error);
-  else code = cli_exit(cli, status, &error);
+  if (s.result.begun && status)
+    code = finish_early(cli, &s, status, &error);
+  else
+    code = cli_exit(cli, status, &error);
   xt_store_close(s.store);
   job_deinit(&s.job);
   free(s.command);
@@ -308,11 +426,15 @@ done:
 const Verb verb_sweep = {
     .name = "sweep",
     .summary = "every transplant of every question into a results file",
-    .about = "Runs each question's target prompt untouched and with each transplant (site, source layer, target layer) from its source "
-             "prompt, and writes every response into the results file as it goes. Killed or stopped at any moment, the same command goes on "
-             "where it was; a finished one does nothing. Ctrl-C, SIGTERM, SIGHUP and Slurm's SIGUSR1 stop it after the token under way, with exit code 128 + the signal's number; a second one ends it at once. The questions are a "
-             "benchmark's in its released layout, or any pairs of prompts.",
-    .example = "xtransplant sweep -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_sample --lang sw,zh --site attn -o xnli.db",
+    .about =
+        "Runs each question's target prompt untouched and with each transplant (site, source "
+        "layer, target layer) from its source prompt, and writes every response into the results "
+        "file as it goes. Killed or stopped at any moment, the same command goes on where it was; "
+        "a finished one does nothing. Ctrl-C, SIGTERM, SIGHUP and Slurm's SIGUSR1 stop it after "
+        "the token under way, with exit code 128 + the signal's number; a second one ends it at "
+        "once. The questions are a benchmark's in its released layout, or any pairs of prompts.",
+    .example = "xtransplant sweep -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_sample --lang "
+               "sw,zh --site attn -o xnli.db",
     OPTION_TABLE(options),
     .arguments_size = sizeof(SweepArguments),
     .run = run,

@@ -24,13 +24,17 @@ static const Option tokenize_options[] = {
     OPTION_TOKENIZER,
     OPTION_NO_SPECIAL(Arguments, chat.no_special),
     OPTIONS_CHAT(Arguments, chat),
-    {.name = "jsonl", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, jsonl),
+    {.name = "jsonl",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, jsonl),
      .help = "read a JSON string per line and print a JSON array per line"},
 };
 
 static const Option detokenize_options[] = {
     OPTION_TOKENIZER,
-    {.name = "skip-special", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, skip_special),
+    {.name = "skip-special",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, skip_special),
      .help = "leave special tokens out of the text"},
 };
 
@@ -47,15 +51,18 @@ static void name_input(xt_error *error, size_t line) {
   if (line) snprintf(error->field, sizeof error->field, "%s", line_field(line, field));
 }
 
-static xt_status tokenize_text(const xt_tokenizer *tokenizer, const Arguments *arguments, const char *text, size_t length,
-                               size_t line, xt_error *error) {
+static xt_status tokenize_text(const xt_tokenizer *tokenizer, const Arguments *arguments,
+                               const char *text, size_t length, size_t line, xt_error *error) {
   int32_t *ids;
   size_t count;
   bool doubled;
-  const xt_status status = chat_encode(tokenizer, &arguments->chat, text, length, &ids, &count, &doubled, error);
+  const xt_status status =
+      chat_encode(tokenizer, &arguments->chat, text, length, &ids, &count, &doubled, error);
   if (status) {
-    if (arguments->chat.chat && !error->file[0]) snprintf(error->file, sizeof error->file, "%s", arguments->tokenizer);
-    else if (!error->file[0]) name_input(error, line);
+    if (arguments->chat.chat && !error->file[0])
+      snprintf(error->file, sizeof error->file, "%s", arguments->tokenizer);
+    else if (!error->file[0])
+      name_input(error, line);
     return status;
   }
   if (doubled && line <= 1) cli_note(false, "warning: " DOUBLED_BOS, "the text");
@@ -64,42 +71,54 @@ static xt_status tokenize_text(const xt_tokenizer *tokenizer, const Arguments *a
   return XT_STATUS_OK;
 }
 
-static xt_status tokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments, const LineReader *reader,
-                               xt_error *error) {
+static xt_status tokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments,
+                               const LineReader *reader, xt_error *error) {
   char field[32];
   json_t *string;
-  xt_status status = cli_json_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &string, error);
+  xt_status status = cli_json_parse(reader->text, reader->length, reader->name,
+                                    line_field(reader->number, field), &string, error);
   if (status) return status;
   if (!json_is_string(string)) {
     status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1, "not a JSON string");
   } else {
-    status = tokenize_text(tokenizer, arguments, json_string_value(string), json_string_length(string), reader->number, error);
+    status = tokenize_text(tokenizer, arguments, json_string_value(string),
+                           json_string_length(string), reader->number, error);
   }
   json_decref(string);
   return status;
 }
 
-/* Hugging Face's decode leaves out what is no token; here such an id is more likely another model's. */
-static xt_status check_ids(const xt_tokenizer *tokenizer, const int32_t *ids, size_t count, const char *name, const char *field, xt_error *error) {
+/* Hugging Face's decode leaves out what is no token; here such an id is more likely another
+ * model's. */
+static xt_status check_ids(const xt_tokenizer *tokenizer, const int32_t *ids, size_t count,
+                           const char *name, const char *field, xt_error *error) {
   const int32_t size = xt_tokenizer_vocab_size(tokenizer);
   for (size_t i = 0; i < count; i++) {
     if (ids[i] >= size)
-      return error_set(error, XT_STATUS_INPUT, name, field, -1, "item %zu of the array is %d: the vocabulary has %d ids, 0 to %d", i, (int)ids[i], (int)size, (int)size - 1);
+      return error_set(error, XT_STATUS_INPUT, name, field, -1,
+                       "item %zu of the array is %d: the vocabulary has %d ids, 0 to %d", i,
+                       (int)ids[i], (int)size, (int)size - 1);
     if (!xt_tokenizer_has_id(tokenizer, ids[i]))
-      return error_set(error, XT_STATUS_INPUT, name, field, -1, "item %zu of the array is %d, which is no token's id in this vocabulary of %d ids", i, (int)ids[i], (int)size);
+      return error_set(
+          error, XT_STATUS_INPUT, name, field, -1,
+          "item %zu of the array is %d, which is no token's id in this vocabulary of %d ids", i,
+          (int)ids[i], (int)size);
   }
   return XT_STATUS_OK;
 }
 
-static xt_status detokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments, const LineReader *reader,
-                                 xt_error *error) {
+static xt_status detokenize_line(const xt_tokenizer *tokenizer, const Arguments *arguments,
+                                 const LineReader *reader, xt_error *error) {
   char field[32], *text = NULL;
   int32_t *ids = NULL;
   size_t count, length;
-  xt_status status = ids_parse(reader->text, reader->length, reader->name, line_field(reader->number, field), &ids, &count, error);
+  xt_status status = ids_parse(reader->text, reader->length, reader->name,
+                               line_field(reader->number, field), &ids, &count, error);
   if (status) return status;
   status = check_ids(tokenizer, ids, count, reader->name, field, error);
-  if (!status) status = xt_tokenizer_decode(tokenizer, ids, count, arguments->skip_special, &text, &length, error);
+  if (!status)
+    status =
+        xt_tokenizer_decode(tokenizer, ids, count, arguments->skip_special, &text, &length, error);
   if (!status) status = json_print(json_text(text, length), error);
   free(text);
   free(ids);
@@ -109,7 +128,8 @@ static xt_status detokenize_line(const xt_tokenizer *tokenizer, const Arguments 
 typedef xt_status LineWork(const xt_tokenizer *, const Arguments *, const LineReader *, xt_error *);
 
 /* A closed pipe ends the loop early; main reports it. */
-static xt_status each_line(const xt_tokenizer *tokenizer, const Arguments *arguments, LineWork *work, xt_error *error) {
+static xt_status each_line(const xt_tokenizer *tokenizer, const Arguments *arguments,
+                           LineWork *work, xt_error *error) {
   LineReader reader;
   xt_status status = lines_open("-", &reader, error);
   if (status) return status;
@@ -165,10 +185,12 @@ static int run_detokenize(const Cli *cli, void *opaque) {
 const Verb verb_tokenize = {
     .name = "tokenize",
     .summary = "text from stdin to token ids",
-    .about = "Reads UTF-8 text from stdin and prints the token ids that the model's own tokenizer gives, as a JSON array. "
-             "The whole input is one text, its last newline included (a byte order mark is not); with --jsonl every line is a text of its own. "
-             "With --chat the ids are those of the text in the model's chat template.",
-    .example = "echo '\"Habari ya dunia\"' | xtransplant tokenize --tokenizer Llama-2-7b-chat-hf --jsonl",
+    .about = "Reads UTF-8 text from stdin and prints the token ids that the model's own tokenizer "
+             "gives, as a JSON array. The whole input is one text, its last newline included (a "
+             "byte order mark is not); with --jsonl every line is a text of its own. With --chat "
+             "the ids are those of the text in the model's chat template.",
+    .example =
+        "echo '\"Habari ya dunia\"' | xtransplant tokenize --tokenizer Llama-2-7b-chat-hf --jsonl",
     OPTION_TABLE(tokenize_options),
     .arguments_size = sizeof(Arguments),
     .run = run_tokenize,
@@ -177,9 +199,11 @@ const Verb verb_tokenize = {
 const Verb verb_detokenize = {
     .name = "detokenize",
     .summary = "token ids from stdin to text",
-    .about = "Reads a JSON array of token ids per line from stdin and prints the text of each as a JSON string per line. Spaces are "
-             "not cleaned up; bytes that are not UTF-8 become U+FFFD. An id that the vocabulary does not have is an error.",
-    .example = "echo '[1, 15043, 3186]' | xtransplant detokenize --tokenizer Llama-2-7b-chat-hf --skip-special",
+    .about = "Reads a JSON array of token ids per line from stdin and prints the text of each as a "
+             "JSON string per line. Spaces are not cleaned up; bytes that are not UTF-8 become "
+             "U+FFFD. An id that the vocabulary does not have is an error.",
+    .example = "echo '[1, 15043, 3186]' | xtransplant detokenize --tokenizer Llama-2-7b-chat-hf "
+               "--skip-special",
     OPTION_TABLE(detokenize_options),
     .arguments_size = sizeof(Arguments),
     .run = run_detokenize,

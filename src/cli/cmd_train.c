@@ -22,7 +22,7 @@ static const char *const recipes[] = {"paper", NULL};
 static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 
 #define TEXT(name, letter, member, value, ...) \
-  {name, letter, OPTION_TEXT, OPTION_FIELD(Arguments, const char *, member), value, __VA_ARGS__}
+  { name, letter, OPTION_TEXT, OPTION_FIELD(Arguments, const char *, member), value, __VA_ARGS__ }
 /* clang-format off */
 #define REAL(option, member, from, to, text, ...) \
   {.name = option, .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, train.member), .value = "X", .low = from, .high = to, \
@@ -34,44 +34,69 @@ static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
   {.name = option, .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member), .value = value_name, .choices = list, \
    .help = text, __VA_ARGS__}
 /* clang-format on */
-#define FLAG(option, member, text) {.name = option, .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = text}
+#define FLAG(option, member, text)                                                       \
+  {                                                                                      \
+    .name = option, .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), \
+    .help = text                                                                         \
+  }
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    TEXT("data", 'd', data, "FILE", "JSON lines {prompt, response}, {inputs, targets} (Aya) or {text}, or plain text", .required = true),
-    TEXT("output", 'o', output, "DIR", "directory to make; a run that was stopped in it is resumed", .required = true),
-    CHOICE("format", format, "F", formats, "pairs: JSON lines; lines: each line of text an example; text: one text, cut into pieces; auto: by the file's ending",
+    TEXT("data", 'd', data, "FILE",
+         "JSON lines {prompt, response}, {inputs, targets} (Aya) or {text}, or plain text",
+         .required = true),
+    TEXT("output", 'o', output, "DIR", "directory to make; a run that was stopped in it is resumed",
+         .required = true),
+    CHOICE("format", format, "F", formats,
+           "pairs: JSON lines; lines: each line of text an example; text: one text, cut into "
+           "pieces; auto: by the file's ending",
            .preset = "auto"),
-    CHOICE("recipe", recipe, "NAME", recipes, "paper: --schedule cosine --compute bf16 where they are not given. The paper names 3 epochs, batch 16, rate 1e-5, warm-up "
-           "0.1 (the defaults here) and bf16; cosine is a guess, the schedule of the LLaMA-Factory example that has all these values"),
-    FLAG("from-scratch", from_scratch, "start from random weights: of the model only config.json and the tokenizer are read"),
+    CHOICE("recipe", recipe, "NAME", recipes,
+           "paper: --schedule cosine --compute bf16 where they are not given. The paper names 3 "
+           "epochs, batch 16, rate 1e-5, warm-up 0.1 (the defaults here) and bf16; cosine is a "
+           "guess, the schedule of the LLaMA-Factory example that has all these values"),
+    FLAG("from-scratch", from_scratch,
+         "start from random weights: of the model only config.json and the tokenizer are read"),
     COUNT("epochs", train.epochs, 1, 1e6, "times through the data", .preset = "3"),
     COUNT("steps", steps, 1, 1e9, "instead of --epochs: steps in all"),
     COUNT("batch", train.batch, 1, 1e6, "sequences per step", .preset = "16"),
-    COUNT("micro-batch", train.micro_batch, 1, 1e6, "sequences run together, gradients added up over the step; left out: all"),
-    COUNT("length", train.length, 2, 1e6, "most tokens of a sequence, longer ones are cut; left out: the model's positions, at most 1024"),
-    FLAG("pack", pack, "a step takes examples until batch times length tokens are full; each still sees itself alone"),
+    COUNT("micro-batch", train.micro_batch, 1, 1e6,
+          "sequences run together, gradients added up over the step; left out: all"),
+    COUNT("length", train.length, 2, 1e6,
+          "most tokens of a sequence, longer ones are cut; left out: the model's positions, at "
+          "most 1024"),
+    FLAG("pack", pack,
+         "a step takes examples until batch times length tokens are full; each still sees itself "
+         "alone"),
     FLAG("all-tokens", all_tokens, "the loss counts prompts too, not responses alone"),
     REAL("lr", rate, 1e-12, 10, "largest learning rate", "1e-5"),
     REAL("warmup", warmup, 0, 1, "share of the steps over which the rate rises from 0", "0.1"),
-    CHOICE("schedule", schedule, "S", schedules, "how the rate falls to 0 after that; the paper does not say", .preset = "linear"),
+    CHOICE("schedule", schedule, "S", schedules,
+           "how the rate falls to 0 after that; the paper does not say", .preset = "linear"),
     REAL("beta1", beta1, 0, 0.999999, "AdamW's first decay", "0.9"),
     REAL("beta2", beta2, 0, 0.99999999, "AdamW's second decay", "0.999"),
     REAL("eps", eps, 1e-30, 1, "AdamW's epsilon", "1e-8"),
     REAL("weight-decay", weight_decay, 0, 10, "AdamW's weight decay, of matrices alone", "0"),
     REAL("clip", clip, 0, 1e9, "largest norm of the gradient; 0: no bound", "1"),
-    FLAG("recompute", recompute, "compute each layer again in the backward pass: less memory, the same bits"),
-    {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, train.seed), .value = "N", .preset = "1",
+    FLAG("recompute", recompute,
+         "compute each layer again in the backward pass: less memory, the same bits"),
+    {.name = "seed",
+     .type = OPTION_U64,
+     .field = OPTION_FIELD(Arguments, uint64_t, train.seed),
+     .value = "N",
+     .preset = "1",
      .help = "order of the data, and random weights"},
-    CHOICE("dtype", dtype, "TYPE", dtypes, "type of the weights written; left out: the model's own"),
-    COUNT("save-steps", save_steps, 0, 1e9, "keep a state to resume from every N steps; 0: only when stopped", .preset = "100"),
+    CHOICE("dtype", dtype, "TYPE", dtypes,
+           "type of the weights written; left out: the model's own"),
+    COUNT("save-steps", save_steps, 0, 1e9,
+          "keep a state to resume from every N steps; 0: only when stopped", .preset = "100"),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
 
-/* ---- progress --------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
 typedef struct Watch {
   Progress progress;
@@ -82,14 +107,17 @@ typedef struct Watch {
 
 static void show_step(void *user, const xt_train_step *s) {
   Watch *w = user;
-  if (w->steps++ == 0) w->progress.began = seconds_now() - s->seconds; /* reading is no part of the steps' speed */
+  /* reading is no part of the steps' speed */
+  if (w->steps++ == 0) w->progress.began = seconds_now() - s->seconds;
   w->tokens += s->tokens;
   w->loss = w->steps == 1 ? s->loss : w->loss + 0.05 * (s->loss - w->loss);
   if (!progress_due(&w->progress)) return;
   /* steps of an earlier run cost nothing in this one */
   const double share = (double)w->steps / (double)(w->steps + s->steps - s->step);
-  progress_print(&w->progress, share, "step %llu/%llu  loss %.4f  rate %.2e  norm %.2f  %.0f tokens/s", (unsigned long long)s->step,
-                 (unsigned long long)s->steps, w->loss, s->rate, s->norm, (double)w->tokens / (seconds_now() - w->progress.began + 1e-9));
+  progress_print(&w->progress, share,
+                 "step %llu/%llu  loss %.4f  rate %.2e  norm %.2f  %.0f tokens/s",
+                 (unsigned long long)s->step, (unsigned long long)s->steps, w->loss, s->rate,
+                 s->norm, (double)w->tokens / (seconds_now() - w->progress.began + 1e-9));
 }
 
 static bool wants_stop(void *user) {
@@ -102,15 +130,20 @@ static bool wants_stop(void *user) {
   return interrupt_asked();
 }
 
-/* ---- the verb --------------------------------------------------------------------------------- */
+/* ---- the verb -------------------------------------------------------------------------------- */
 
 static xt_status print_result(const Arguments *a, const xt_train_stats *s, xt_error *error) {
-  const double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, speed = s->seconds > 0 ? s->flops / s->seconds : 0;
+  const double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0,
+               speed = s->seconds > 0 ? s->flops / s->seconds : 0;
   if (s->finished_before)
-    cli_note(a->model.quiet, "%s: this run is finished, with all %llu steps; nothing to do", a->output, (unsigned long long)s->steps);
+    cli_note(a->model.quiet, "%s: this run is finished, with all %llu steps; nothing to do",
+             a->output, (unsigned long long)s->steps);
   else
-    cli_note(a->model.quiet, "%s: %llu steps over %llu examples (%llu cut), loss %.4f -> %.4f; %.0f tokens/s, %.1f GFLOP/s in products", a->output,
-             (unsigned long long)s->steps, (unsigned long long)s->examples, (unsigned long long)s->cut, s->first_loss, s->last_loss, rate, speed / 1e9);
+    cli_note(a->model.quiet,
+             "%s: %llu steps over %llu examples (%llu cut), loss %.4f -> %.4f; %.0f tokens/s, %.1f "
+             "GFLOP/s in products",
+             a->output, (unsigned long long)s->steps, (unsigned long long)s->examples,
+             (unsigned long long)s->cut, s->first_loss, s->last_loss, rate, speed / 1e9);
   if (!a->model.json) return XT_STATUS_OK;
   json_t *object = json_object();
   bool ok = json_add(object, "output", json_string(a->output));
@@ -140,8 +173,10 @@ static int run(const Cli *cli, void *opaque) {
   xt_error error;
   char *path;
   Watch watch = {.quiet = a->model.quiet};
-  if (option_is_given(cli, "steps") && option_is_given(cli, "epochs")) return cli_usage(cli, "--steps: not together with --epochs");
-  if (strcmp(a->model.device, "cpu") != 0) return cli_usage(cli, "--device: training runs on the cpu");
+  if (option_is_given(cli, "steps") && option_is_given(cli, "epochs"))
+    return cli_usage(cli, "--steps: not together with --epochs");
+  if (strcmp(a->model.device, "cpu") != 0)
+    return cli_usage(cli, "--device: training runs on the cpu");
   xt_status status = model_locate(a->model.model, &path, &error);
   if (status) return cli_exit(cli, status, &error);
   t->model = path;
@@ -186,11 +221,14 @@ static int run(const Cli *cli, void *opaque) {
 const Verb verb_train = {
     .name = "train",
     .summary = "fine-tuning of all weights, or training from scratch",
-    .about = "Trains all weights of a model on pairs of prompt and response, or on plain text, and writes a model directory in Hugging Face layout. "
-             "Epochs, batch, rate and warm-up are the paper's by default; --recipe paper adds what else its fine-tuning (ML-SFT) most likely was. The "
-             "result does not depend on the number of threads; a run that was stopped, by Ctrl-C or otherwise, resumes from its last state when the "
-             "same command is given, and ends with the same bits.",
-    .example = "xtransplant train -m Qwen2-0.5B -d train.jsonl -o tuned --epochs 3 --batch 16 --lr 1e-5",
+    .about = "Trains all weights of a model on pairs of prompt and response, or on plain text, and "
+             "writes a model directory in Hugging Face layout. Epochs, batch, rate and warm-up are "
+             "the paper's by default; --recipe paper adds what else its fine-tuning (ML-SFT) most "
+             "likely was. The result does not depend on the number of threads; a run that was "
+             "stopped, by Ctrl-C or otherwise, resumes from its last state when the same command "
+             "is given, and ends with the same bits.",
+    .example =
+        "xtransplant train -m Qwen2-0.5B -d train.jsonl -o tuned --epochs 3 --batch 16 --lr 1e-5",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,

@@ -14,13 +14,34 @@ typedef struct Arguments {
 #define FILES_MAX 64
 
 static const Option options[] = {
-    {.name = "output", .letter = 'o', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, output), .value = "DIR", .required = true,
+    {.name = "output",
+     .letter = 'o',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, output),
+     .value = "DIR",
+     .required = true,
      .help = "directory for tokenizer.json and tokenizer_config.json; made where it is not there"},
-    {.name = "vocab", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, vocab), .value = "N", .low = 257, .high = 1 << 24, .preset = "4096",
+    {.name = "vocab",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, vocab),
+     .value = "N",
+     .low = 257,
+     .high = 1 << 24,
+     .preset = "4096",
      .help = "ids in all, the 256 bytes and the special tokens included"},
-    {.name = "special", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, special), .value = "LIST", .preset = "<|endoftext|>",
+    {.name = "special",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, special),
+     .value = "LIST",
+     .preset = "<|endoftext|>",
      .help = "special tokens, with commas; they take the first ids, the first of them is EOS"},
-    {.name = "min-count", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, min_count), .value = "N", .low = 1, .high = 1e9, .preset = "2",
+    {.name = "min-count",
+     .type = OPTION_INT,
+     .field = OPTION_FIELD(Arguments, int, min_count),
+     .value = "N",
+     .low = 1,
+     .high = 1e9,
+     .preset = "2",
      .help = "pairs seen less often are not merged"},
     OPTION_QUIET(Arguments, quiet),
 };
@@ -34,8 +55,10 @@ static int run(const Cli *cli, void *opaque) {
   char *names = strdup(a->special), *rest = names;
   xt_bpe_options o = {.vocab = a->vocab, .special = special, .min_count = a->min_count};
   if (!names) return cli_exit(cli, error_memory(&error), &error);
-  for (char *name; (name = strtok_r(rest, ",", &rest)) && o.special_count < 32;) special[o.special_count++] = name;
-  const xt_status status = xt_bpe_train(cli->rest, cli->rest_count, &o, a->output, &learned, &error);
+  for (char *name; (name = strtok_r(rest, ",", &rest)) && o.special_count < 32;)
+    special[o.special_count++] = name;
+  const xt_status status =
+      xt_bpe_train(cli->rest, cli->rest_count, &o, a->output, &learned, &error);
   if (!status) cli_note(a->quiet, "%s: %d merges", a->output, learned);
   free(names);
   return cli_exit(cli, status, &error);
@@ -44,8 +67,9 @@ static int run(const Cli *cli, void *opaque) {
 const Verb verb_train_tokenizer = {
     .name = "train-tokenizer",
     .summary = "a byte-level BPE vocabulary of one's own texts",
-    .about = "Learns a byte-level BPE vocabulary from plain text and writes tokenizer.json, as Hugging Face's tokenizers read it. Words are cut as GPT-2 "
-             "cuts them, and never across lines. The same texts give the same bytes.",
+    .about = "Learns a byte-level BPE vocabulary from plain text and writes tokenizer.json, as "
+             "Hugging Face's tokenizers read it. Words are cut as GPT-2 cuts them, and never "
+             "across lines. The same texts give the same bytes.",
     .example = "xtransplant train-tokenizer --vocab 4096 -o model texts.txt",
     .rest_name = "FILE...",
     .rest_max = FILES_MAX,

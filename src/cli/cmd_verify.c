@@ -10,8 +10,13 @@ typedef struct Arguments {
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    {.name = "reference", .letter = 'r', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, reference),
-     .value = "DIR", .required = true, .help = "directory with reference.json and the dumps it names"},
+    {.name = "reference",
+     .letter = 'r',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, reference),
+     .value = "DIR",
+     .required = true,
+     .help = "directory with reference.json and the dumps it names"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -30,8 +35,10 @@ static void take_row(void *user, const xt_verify_row *row) {
   printer->count++;
   printer->failed += !row->pass;
   if (!printer->rows) {
-    if (printer->count == 1) printf("%-44s %12s %12s %10s\n", "tap", "largest diff", "scale", "ratio");
-    printf("%-44s %12.4g %12.4g %10.2e  %s\n", row->name, row->largest, row->scale, ratio, row->pass ? "PASS" : "FAIL");
+    if (printer->count == 1)
+      printf("%-44s %12s %12s %10s\n", "tap", "largest diff", "scale", "ratio");
+    printf("%-44s %12.4g %12.4g %10.2e  %s\n", row->name, row->largest, row->scale, ratio,
+           row->pass ? "PASS" : "FAIL");
     return;
   }
   json_t *object = json_object();
@@ -63,12 +70,17 @@ static int run(const Cli *cli, void *opaque) {
   bool passed = false;
   xt_error error;
   xt_status status = XT_STATUS_OK;
-  if (arguments->model.json && !(printer.rows = json_array())) return cli_exit(cli, error_memory(&error), &error);
+  if (arguments->model.json && !(printer.rows = json_array()))
+    return cli_exit(cli, error_memory(&error), &error);
   TRY_DONE(model_describe(&arguments->model, &model, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
-  TRY_DONE(xt_session_verify(model.session, arguments->reference, take_row, &printer, &passed, &error));
-  if (printer.rows) TRY_DONE(print_json(&printer, passed, &error));
-  else printf("%s: %zu of %zu within tolerance\n", passed ? "PASS" : "FAIL", printer.count - printer.failed, printer.count);
+  TRY_DONE(
+      xt_session_verify(model.session, arguments->reference, take_row, &printer, &passed, &error));
+  if (printer.rows)
+    TRY_DONE(print_json(&printer, passed, &error));
+  else
+    printf("%s: %zu of %zu within tolerance\n", passed ? "PASS" : "FAIL",
+           printer.count - printer.failed, printer.count);
 done:
   json_decref(printer.rows);
   model_deinit(&model);
@@ -79,9 +91,11 @@ done:
 const Verb verb_verify = {
     .name = "verify",
     .summary = "compare with dumps from Hugging Face transformers",
-    .about = "Runs every case of the reference directory and compares taps, logits and greedy tokens. Prints a line for each tap: the "
-             "largest absolute difference, the tap's largest absolute value (scale), their ratio, and whether it is within "
-             "tolerance. For greedy tokens the difference counts the sequences that differ. Exits 1 when anything fails.",
+    .about =
+        "Runs every case of the reference directory and compares taps, logits and greedy tokens. "
+        "Prints a line for each tap: the largest absolute difference, the tap's largest absolute "
+        "value (scale), their ratio, and whether it is within tolerance. For greedy tokens the "
+        "difference counts the sequences that differ. Exits 1 when anything fails.",
     .example = "xtransplant verify -m TinyLlama-1.1B --reference dumps/tinyllama",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

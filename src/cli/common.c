@@ -11,8 +11,8 @@
 
 const char *const compute_names[] = {[XT_COMPUTE_F32] = "f32", [XT_COMPUTE_BF16] = "bf16", NULL};
 
-xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field, long long offset,
-                    const char *format, ...) {
+xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field,
+                    long long offset, const char *format, ...) {
   error->status = status;
   error->offset = offset;
   snprintf(error->file, sizeof error->file, "%s", file ? file : "");
@@ -58,8 +58,10 @@ int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
   fflush(stdout);
   print_line(cli->verb->name, line);
   /* a signal stopped it, or interrupted a system call */
-  if (interrupt_asked() && (status == XT_STATUS_CANCELLED || status == XT_STATUS_IO)) return interrupt_exit_code();
-  return status == XT_STATUS_IO && ferror(stdout) ? EXIT_FAILED : exit_code(status); /* output that failed is no bad input */
+  if (interrupt_asked() && (status == XT_STATUS_CANCELLED || status == XT_STATUS_IO))
+    return interrupt_exit_code();
+  /* output that failed is no bad input */
+  return status == XT_STATUS_IO && ferror(stdout) ? EXIT_FAILED : exit_code(status);
 }
 
 int cli_usage(const Cli *cli, const char *format, ...) {
@@ -99,12 +101,16 @@ double seconds_now(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- models -------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 xt_status model_locate(const char *given, char **path, xt_error *error) {
-  /* As huggingface_hub looks for it; the second of a row is what comes below the variable's value. */
-  static const char *const places[][2] = {{"HF_HUB_CACHE", ""}, {"HUGGINGFACE_HUB_CACHE", ""}, {"HF_HOME", "/hub"},
-                                          {"XDG_CACHE_HOME", "/huggingface/hub"}, {"HOME", "/.cache/huggingface/hub"}};
+  /* As huggingface_hub looks for it; the second of a row is what comes below the variable's
+   * value. */
+  static const char *const places[][2] = {{"HF_HUB_CACHE", ""},
+                                          {"HUGGINGFACE_HUB_CACHE", ""},
+                                          {"HF_HOME", "/hub"},
+                                          {"XDG_CACHE_HOME", "/huggingface/hub"},
+                                          {"HOME", "/.cache/huggingface/hub"}};
   char cache[4096] = "";
   for (size_t i = 0; i < sizeof places / sizeof *places && !cache[0]; i++) {
     const char *value = getenv(places[i][0]);
@@ -116,9 +122,12 @@ xt_status model_locate(const char *given, char **path, xt_error *error) {
 /* Where a GPU's compiled kernels are kept; NULL where the user has no cache folder. */
 static const char *kernel_cache(char *buffer, size_t size) {
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-  if (cache && *cache) snprintf(buffer, size, "%s/xtransplant", cache);
-  else if (home && *home) snprintf(buffer, size, "%s/.cache/xtransplant", home);
-  else return NULL;
+  if (cache && *cache)
+    snprintf(buffer, size, "%s/xtransplant", cache);
+  else if (home && *home)
+    snprintf(buffer, size, "%s/.cache/xtransplant", home);
+  else
+    return NULL;
   return buffer;
 }
 
@@ -158,8 +167,8 @@ xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_err
   free(path);
   if (status) return status;
   xt_model_get_info(model->model, &model->info);
-  cli_progress(arguments->quiet, "loaded in %.1f s: %.2f GB of weights, %s kernels", seconds_now() - begin,
-               (double)model->info.weight_bytes / 1e9, model->info.kernels);
+  cli_progress(arguments->quiet, "loaded in %.1f s: %.2f GB of weights, %s kernels",
+               seconds_now() - begin, (double)model->info.weight_bytes / 1e9, model->info.kernels);
   return xt_session_create(model->model, &model->session, error);
 }
 

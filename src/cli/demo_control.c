@@ -44,7 +44,8 @@ static bool write_line(FILE *out, const xt_question *q, const xt_question *other
 
 xt_status control_write(const SweepJob *job, const char *path, size_t *count, xt_error *error) {
   FILE *out = fopen(path, "w");
-  if (!out) return error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
+  if (!out)
+    return error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
   bool ok = true;
   *count = 0;
   for (size_t q = 0; q < job->info.questions && ok; q++) {
@@ -54,5 +55,6 @@ xt_status control_write(const SweepJob *job, const char *path, size_t *count, xt
     ++*count;
   }
   ok = fclose(out) == 0 && ok;
-  return ok ? XT_STATUS_OK : error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
+  return ok ? XT_STATUS_OK
+            : error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", strerror(errno));
 }

@@ -14,26 +14,31 @@ typedef struct Tally {
   int sites, layers;
   size_t count, capacity;
   char (*ids)[64];
-  int *lang;                     /* index in `langs` */
-  bool *source, *vanilla;        /* right: the source prompt by itself, the target prompt untouched */
-  bool *control;                 /* [question][site]: right with another question's source prompt, first layer into first */
+  int *lang;              /* index in `langs` */
+  bool *source, *vanilla; /* right: the source prompt by itself, the target prompt
+                                    untouched */
+  bool *control;          /* [question][site]: right with another question's source
+                                    prompt, first layer into first */
   bool has_control;
-  bool *right;                   /* [question][site][source layer][target layer] */
+  bool *right; /* [question][site][source layer][target layer] */
   char langs[TALLY_LANGUAGES][16];
   int lang_count;
 } Tally;
 
 /* Room for questions of `task` in the store, read with every response. */
-xt_status tally_read(Tally *tally, xt_store *store, const char *task, const char *const *site_names, int sites, int layers, xt_error *error);
+xt_status tally_read(Tally *tally, xt_store *store, const char *task, const char *const *site_names,
+                     int sites, int layers, xt_error *error);
 void tally_deinit(Tally *tally);
 /* Index of a question, or -1. */
 long tally_find(const Tally *tally, const char *id);
 
-/* Whether the site moves a module's own output alone. The others (block, attn-released) move the whole residual stream,
- * which at late layers is the source prompt's answer; where none but such were run, all count. */
+/* Whether the site moves a module's own output alone. The others (block, attn-released) move the
+ * whole residual stream, which at late layers is the source prompt's answer; where none but such
+ * were run, all count. */
 bool tally_is_headline(const Tally *tally, int site);
 
-/* Reads the same questions' transplants from other questions' prompts, of the first layer into the first. */
+/* Reads the same questions' transplants from other questions' prompts, of the first layer into the
+ * first. */
 xt_status tally_read_control(Tally *tally, xt_store *store, const char *task, xt_error *error);
 
 typedef struct TallyWords {

@@ -7,7 +7,8 @@
 
 #include "cli.h"
 
-static volatile sig_atomic_t asked; /* the first signal's number; a signal handler can reach nothing else */
+static volatile sig_atomic_t asked; /* the first signal's number; a signal handler can reach
+                                       nothing else */
 
 static void ask(int number) {
   if (!asked) {
@@ -22,11 +23,14 @@ void interrupt_watch(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
   struct sigaction action, before;
   memset(&action, 0, sizeof action);
-  action.sa_handler = ask; /* no SA_RESTART: reading from a pipe that gives nothing must not outlast a signal */
+  action.sa_handler = ask; /* no SA_RESTART: reading from a pipe that gives nothing must not
+                              outlast a signal */
   sigemptyset(&action.sa_mask);
   asked = 0;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler == SIG_IGN) continue;
+    if (numbers[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+        before.sa_handler == SIG_IGN)
+      continue;
     sigaction(numbers[i], &action, NULL);
   }
 }

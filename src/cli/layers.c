@@ -34,15 +34,13 @@ static bool read_range(const char **text, int *from, int *to) {
   return read_layer(text, to);
 }
 
-bool layer_parse(const char *text, int *out) {
-  return read_layer(&text, out) && !*text;
-}
+bool layer_parse(const char *text, int *out) { return read_layer(&text, out) && !*text; }
 
 xt_status layer_resolve(int parsed, int layers, const char *option, int *out, xt_error *error) {
   const int layer = parsed == LAYER_FIRST ? 0 : parsed == LAYER_LAST ? layers - 1 : parsed;
   if (layer >= layers) {
-    return error_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "layer %d is out of range: this model has layers 0 to %d",
-                     layer, layers - 1);
+    return error_set(error, XT_STATUS_ARGUMENT, NULL, option, -1,
+                     "layer %d is out of range: this model has layers 0 to %d", layer, layers - 1);
   }
   *out = layer;
   return XT_STATUS_OK;
@@ -59,12 +57,14 @@ bool layers_check(const char *text) {
   }
 }
 
-xt_status layers_resolve(const char *text, int layers, const char *option, bool *keep, xt_error *error) {
+xt_status layers_resolve(const char *text, int layers, const char *option, bool *keep,
+                         xt_error *error) {
   memset(keep, strcmp(text, "all") == 0, (size_t)layers * sizeof *keep);
   if (strcmp(text, "all") == 0) return XT_STATUS_OK;
   for (;;) {
     int from, to;
-    if (!read_range(&text, &from, &to)) return error_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "not a layer list");
+    if (!read_range(&text, &from, &to))
+      return error_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "not a layer list");
     xt_status status = layer_resolve(from, layers, option, &from, error);
     if (!status) status = layer_resolve(to, layers, option, &to, error);
     if (status) return status;

@@ -13,13 +13,15 @@
 /* Reads a number, "first" or "last", without knowing the model. */
 bool layer_parse(const char *text, int *out);
 
-/* The 0-based layer that a parsed one means in a model of `layers`; `option` is named in the error. */
+/* The 0-based layer that a parsed one means in a model of `layers`; `option` is named in the
+ * error. */
 xt_status layer_resolve(int parsed, int layers, const char *option, int *out, xt_error *error);
 
 /* Whether the text is a layer list, without knowing the model. */
 bool layers_check(const char *text);
 
 /* Sets keep[l] for every layer of a checked list; the others are cleared. keep: [layers]. */
-xt_status layers_resolve(const char *text, int layers, const char *option, bool *keep, xt_error *error);
+xt_status layers_resolve(const char *text, int layers, const char *option, bool *keep,
+                         xt_error *error);
 
 #endif

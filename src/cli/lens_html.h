@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The paper's figure 8 as one HTML page: what each layer would say at each generated token, of one run or several. */
+/* The paper's figure 8 as one HTML page: what each layer would say at each generated token, of one
+ * run or several. */
 #ifndef CLI_LENS_HTML_H
 #define CLI_LENS_HTML_H
 
@@ -13,7 +14,8 @@ typedef struct LensView {
 } LensView;
 
 /* One token by itself. Caller frees *text. */
-xt_status lens_token_text(const LensView *view, int32_t id, char **text, size_t *length, xt_error *error);
+xt_status lens_token_text(const LensView *view, int32_t id, char **text, size_t *length,
+                          xt_error *error);
 
 typedef struct LensRun {
   const char *title, *mark; /* mark: what happens at marked_layer, or NULL */
@@ -22,6 +24,7 @@ typedef struct LensRun {
 } LensRun;
 
 /* Writes the page, which needs nothing but itself; it appears whole or not at all. */
-xt_status lens_write_html(const char *path, const LensView *view, const char *title, const LensRun *runs, size_t count, xt_error *error);
+xt_status lens_write_html(const char *path, const LensView *view, const char *title,
+                          const LensRun *runs, size_t count, xt_error *error);
 
 #endif

@@ -17,12 +17,11 @@ static size_t mark_length(const char *text, size_t length) {
   return length >= 3 && memcmp(text, byte_order_mark, 3) == 0 ? 3 : 0;
 }
 
-const char *input_name(const char *path) {
-  return strcmp(path, "-") == 0 ? "stdin" : path;
-}
+const char *input_name(const char *path) { return strcmp(path, "-") == 0 ? "stdin" : path; }
 
 static xt_status system_error(const char *path, const char *doing, xt_error *error) {
-  return error_set(error, XT_STATUS_IO, input_name(path), NULL, -1, "%s: %s", doing, strerror(errno));
+  return error_set(error, XT_STATUS_IO, input_name(path), NULL, -1, "%s: %s", doing,
+                   strerror(errno));
 }
 
 static xt_status open_stdin(FILE **out, xt_error *error) {
@@ -32,16 +31,20 @@ static xt_status open_stdin(FILE **out, xt_error *error) {
   return error_set(error, XT_STATUS_IO, "stdin", NULL, -1, "cannot read: is a directory");
 }
 
-/* Opened without waiting, then read with waiting. A FIFO that nobody has open for writing is at its end at once, which would
- * count as an empty text. */
-static xt_status prepare(const char *path, int fd, unsigned char *first, size_t *begun, xt_error *error) {
+/* Opened without waiting, then read with waiting. A FIFO that nobody has open for writing is at its
+ * end at once, which would count as an empty text. */
+static xt_status prepare(const char *path, int fd, unsigned char *first, size_t *begun,
+                         xt_error *error) {
   struct stat about;
   *begun = 0;
   if (fstat(fd, &about) != 0) return system_error(path, "cannot stat", error);
-  if (S_ISDIR(about.st_mode)) return error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot read: is a directory");
+  if (S_ISDIR(about.st_mode))
+    return error_set(error, XT_STATUS_IO, path, NULL, -1, "cannot read: is a directory");
   if (S_ISFIFO(about.st_mode)) {
     const ssize_t got = read(fd, first, 1);
-    if (got == 0) return error_set(error, XT_STATUS_INPUT, path, NULL, -1, "is a pipe that nobody writes into, or with nothing in it");
+    if (got == 0)
+      return error_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                       "is a pipe that nobody writes into, or with nothing in it");
     *begun = got == 1;
   }
   return fcntl(fd, F_SETFL, 0) == 0 ? XT_STATUS_OK : system_error(path, "cannot open", error);
@@ -55,13 +58,16 @@ static xt_status open_stream(const char *path, FILE **out, xt_error *error) {
   if (fd < 0) return system_error(path, "cannot open", error);
   xt_status status = prepare(path, fd, &first, &begun, error);
   if (!status && !(*out = fdopen(fd, "rb"))) status = error_memory(error);
-  if (status) close(fd);
-  else if (begun) ungetc(first, *out);
+  if (status)
+    close(fd);
+  else if (begun)
+    ungetc(first, *out);
   return status;
 }
 
 static xt_status too_large(const char *name, const char *field, xt_error *error) {
-  return error_set(error, XT_STATUS_INPUT, name, field, -1, "is too large: more than %zu MiB", LINES_MOST >> 20);
+  return error_set(error, XT_STATUS_INPUT, name, field, -1, "is too large: more than %zu MiB",
+                   LINES_MOST >> 20);
 }
 
 xt_status read_whole(const char *path, char **text, size_t *length, xt_error *error) {
@@ -82,8 +88,10 @@ xt_status read_whole(const char *path, char **text, size_t *length, xt_error *er
     }
     const size_t got = fread(buffer + used, 1, capacity - used - 1, stream);
     used += got;
-    if (used > LINES_MOST) status = too_large(input_name(path), NULL, error);
-    else if (got == 0 && ferror(stream)) status = system_error(path, "cannot read", error);
+    if (used > LINES_MOST)
+      status = too_large(input_name(path), NULL, error);
+    else if (got == 0 && ferror(stream))
+      status = system_error(path, "cannot read", error);
     if (status || got == 0) break;
   }
   if (stream != stdin) fclose(stream);
@@ -124,7 +132,8 @@ xt_status lines_next(LineReader *reader, bool *more, xt_error *error) {
   int byte = EOF;
   xt_status status = XT_STATUS_OK;
   reader->length = 0;
-  while (!status && (byte = getc_unlocked(reader->stream)) != EOF && byte != '\n') status = add_byte(reader, byte, error);
+  while (!status && (byte = getc_unlocked(reader->stream)) != EOF && byte != '\n')
+    status = add_byte(reader, byte, error);
   if (!status && ferror(reader->stream)) status = system_error(reader->name, "cannot read", error);
   *more = !status && (byte == '\n' || reader->length > 0);
   if (!*more) return status;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reading text: whole files and single lines, from a path or from stdin ("-"). A byte order mark at the begin is skipped. A path
- * may be a FIFO that somebody has open for writing, such as a shell's <(command); opening one never waits. */
+/* Reading text: whole files and single lines, from a path or from stdin ("-"). A byte order mark at
+ * the begin is skipped. A path may be a FIFO that somebody has open for writing, such as a shell's
+ * <(command); opening one never waits. */
 #ifndef CLI_LINES_H
 #define CLI_LINES_H
 
@@ -10,20 +11,22 @@
 
 #include "xtransplant/error.h"
 
-/* Most bytes of a prompt, or of a line: one that goes on for ever, as /dev/zero does, ends there. */
+/* Most bytes of a prompt, or of a line: one that goes on for ever, as /dev/zero does, ends
+ * there. */
 #define LINES_MOST ((size_t)64 << 20)
 
 /* How errors name the path: "stdin" for "-". */
 const char *input_name(const char *path);
 
-/* Everything in the file but a byte order mark. The caller frees *text (NUL-terminated; *length excludes the NUL). */
+/* Everything in the file but a byte order mark. The caller frees *text (NUL-terminated; *length
+ * excludes the NUL). */
 xt_status read_whole(const char *path, char **text, size_t *length, xt_error *error);
 
 /* One stream, line by line; the text lives until the next line. */
 typedef struct LineReader {
   FILE *stream;
   const char *name;
-  char *text;    /* without its line end, NUL-terminated */
+  char *text; /* without its line end, NUL-terminated */
   size_t length;
   size_t number; /* 1-based */
   size_t capacity;

@@ -19,17 +19,28 @@ typedef struct HelpArguments {
 } HelpArguments;
 
 static const Option help_options[] = {
-    {.name = "man", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, man), .help = "print a man page: of the verb, or of the program"},
-    {.name = "completion", .type = OPTION_ENUM, .field = OPTION_FIELD(HelpArguments, int, shell), .value = "SHELL", .choices = completion_shells,
+    {.name = "man",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(HelpArguments, bool, man),
+     .help = "print a man page: of the verb, or of the program"},
+    {.name = "completion",
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(HelpArguments, int, shell),
+     .value = "SHELL",
+     .choices = completion_shells,
      .help = "print what this shell reads to complete verbs, options and values"},
-    {.name = "names", .type = OPTION_FLAG, .field = OPTION_FIELD(HelpArguments, bool, names), .help = "print the verbs' names alone, one per line"},
+    {.name = "names",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(HelpArguments, bool, names),
+     .help = "print the verbs' names alone, one per line"},
 };
 
 static const Verb verb_help = {
     .name = "help",
     .summary = "list the verbs, or explain one",
-    .about = "Lists the verbs; with the name of one, explains it, as --help after that verb does. Man pages and completions, which make install "
-             "puts in their places, can be printed too.",
+    .about =
+        "Lists the verbs; with the name of one, explains it, as --help after that verb does. Man "
+        "pages and completions, which make install puts in their places, can be printed too.",
     OPTION_TABLE(help_options),
     .arguments_size = sizeof(HelpArguments),
     .example = "xtransplant help run",
@@ -45,11 +56,14 @@ static const Verb verb_version = {
 };
 
 static const Verb *const verbs[] = {
-    &verb_demo,    &verb_inspect, &verb_tokenize, &verb_detokenize, &verb_generate,   &verb_run,        &verb_lens,
-    &verb_capture, &verb_sweep,   &verb_metrics,  &verb_select,     &verb_report,     &verb_export,     &verb_merge,
-    &verb_score,   &verb_pilotset, &verb_train,   &verb_train_tokenizer, &verb_verify, &verb_init_model, &verb_bench,
-    &verb_devices,
-    &verb_help,    &verb_version,
+    &verb_demo,       &verb_inspect,    &verb_tokenize,
+    &verb_detokenize, &verb_generate,   &verb_run,
+    &verb_lens,       &verb_capture,    &verb_sweep,
+    &verb_metrics,    &verb_select,     &verb_report,
+    &verb_export,     &verb_merge,      &verb_score,
+    &verb_pilotset,   &verb_train,      &verb_train_tokenizer,
+    &verb_verify,     &verb_init_model, &verb_bench,
+    &verb_devices,    &verb_help,       &verb_version,
 };
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 
@@ -58,8 +72,10 @@ static void print_overview(FILE *to) {
           "xtransplant %s: cross-lingual latent transplantation in decoder language models\n\n"
           "usage: xtransplant VERB [options]\n\nverbs:\n",
           xt_version());
-  for (size_t i = 0; i < VERB_COUNT; i++) fprintf(to, "  %-15s  %s\n", verbs[i]->name, verbs[i]->summary);
-  fprintf(to, "\n`xtransplant VERB --help` explains a verb. Layers are counted from 0. Results go to stdout, messages\n"
+  for (size_t i = 0; i < VERB_COUNT; i++)
+    fprintf(to, "  %-15s  %s\n", verbs[i]->name, verbs[i]->summary);
+  fprintf(to, "\n`xtransplant VERB --help` explains a verb. Layers are counted from 0. Results go "
+              "to stdout, messages\n"
               "to stderr. Exit codes: 0 ok, 1 failed, 2 wrong usage, 3 bad input.\n");
 }
 
@@ -74,8 +90,10 @@ static int unknown_verb(const char *name) {
   for (size_t i = 0; i < VERB_COUNT; i++) names[i] = verbs[i]->name;
   const char *meant = nearest_name(name, names);
   fprintf(stderr, "xtransplant: unknown verb '%.60s'; ", name);
-  if (meant) fprintf(stderr, "did you mean %s?\n", meant);
-  else fputs("see xtransplant --help\n", stderr);
+  if (meant)
+    fprintf(stderr, "did you mean %s?\n", meant);
+  else
+    fputs("see xtransplant --help\n", stderr);
   return EXIT_USAGE;
 }
 
@@ -84,12 +102,18 @@ static int run_help(const Cli *cli, void *opaque) {
   const VerbList list = {verbs, VERB_COUNT};
   const Verb *verb = cli->rest_count ? find_verb(cli->rest[0]) : NULL;
   if (cli->rest_count && !verb) return unknown_verb(cli->rest[0]);
-  if (option_is_given(cli, "completion")) completion_print(arguments->shell, list, stdout);
-  else if (arguments->names) for (size_t i = 0; i < VERB_COUNT; i++) puts(verbs[i]->name);
-  else if (arguments->man && verb) manual_print_verb(verb, stdout);
-  else if (arguments->man) manual_print_program(list, stdout);
-  else if (verb) options_print_help(verb, stdout);
-  else print_overview(stdout);
+  if (option_is_given(cli, "completion"))
+    completion_print(arguments->shell, list, stdout);
+  else if (arguments->names)
+    for (size_t i = 0; i < VERB_COUNT; i++) puts(verbs[i]->name);
+  else if (arguments->man && verb)
+    manual_print_verb(verb, stdout);
+  else if (arguments->man)
+    manual_print_program(list, stdout);
+  else if (verb)
+    options_print_help(verb, stdout);
+  else
+    print_overview(stdout);
   return EXIT_OK;
 }
 
@@ -117,7 +141,8 @@ static int run_verb(const Verb *verb, int argc, char **argv) {
     fprintf(stderr, "xtransplant %s: out of memory\n", verb->name);
     return EXIT_FAILED;
   }
-  const int code = options_parse(&cli, argc, argv, arguments) ? verb->run(&cli, arguments) : EXIT_USAGE;
+  const int code =
+      options_parse(&cli, argc, argv, arguments) ? verb->run(&cli, arguments) : EXIT_USAGE;
   free(arguments);
   return code;
 }
@@ -128,7 +153,8 @@ static int flush_results(const char *verb, int code) {
   const bool earlier = ferror(stdout) != 0;
   const bool failed = fclose(stdout) != 0 || earlier;
   if (!failed || code != EXIT_OK) return code;
-  fprintf(stderr, "xtransplant %s: stdout: cannot write: %s\n", verb, errno ? strerror(errno) : "an earlier write failed");
+  fprintf(stderr, "xtransplant %s: stdout: cannot write: %s\n", verb,
+          errno ? strerror(errno) : "an earlier write failed");
   return EXIT_FAILED;
 }
 
@@ -144,7 +170,9 @@ int main(int argc, char **argv) {
   if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) verb = &verb_help;
   if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) verb = &verb_version;
   if (!verb && name[0] == '-') {
-    fprintf(stderr, "xtransplant: unknown option '%.60s'; a verb comes first, see xtransplant --help\n", name);
+    fprintf(stderr,
+            "xtransplant: unknown option '%.60s'; a verb comes first, see xtransplant --help\n",
+            name);
     return EXIT_USAGE;
   }
   if (!verb) return unknown_verb(name);

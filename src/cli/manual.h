@@ -16,7 +16,8 @@ void manual_print_verb(const Verb *verb, FILE *to);
 void manual_print_program(VerbList verbs, FILE *to);
 
 extern const char *const completion_shells[]; /* "bash", "zsh", "fish" */
-/* A script that the shell, an index of completion_shells, reads to complete verbs, options and their values. */
+/* A script that the shell, an index of completion_shells, reads to complete verbs, options and
+ * their values. */
 void completion_print(int shell, VerbList verbs, FILE *to);
 
 #endif

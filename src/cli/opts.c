@@ -12,7 +12,7 @@
 #define HELP_COLUMN 28
 #define HELP_WIDTH 96
 
-/* ---- help ---------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 const char *const *option_choices(const Option *option) {
   return option->choices_from ? option->choices_from() : option->choices;
@@ -22,14 +22,17 @@ void option_describe(const Option *option, char *out, size_t size) {
   char facts[400] = "";
   size_t used = 0;
   const char *separator = "";
-#define FACT(...)                                                                                         \
-  do {                                                                                                    \
-    if (used < sizeof facts) used += (size_t)snprintf(facts + used, sizeof facts - used, "%s", separator); \
-    if (used < sizeof facts) used += (size_t)snprintf(facts + used, sizeof facts - used, __VA_ARGS__);    \
-    separator = "; ";                                                                                     \
+#define FACT(...)                                                                   \
+  do {                                                                              \
+    if (used < sizeof facts)                                                        \
+      used += (size_t)snprintf(facts + used, sizeof facts - used, "%s", separator); \
+    if (used < sizeof facts)                                                        \
+      used += (size_t)snprintf(facts + used, sizeof facts - used, __VA_ARGS__);     \
+    separator = "; ";                                                               \
   } while (0)
   if (option->required) FACT("required");
-  if (option->type == OPTION_INT || option->type == OPTION_INTS) FACT("%.0f to %.0f", option->low, option->high);
+  if (option->type == OPTION_INT || option->type == OPTION_INTS)
+    FACT("%.0f to %.0f", option->low, option->high);
   if (option->type == OPTION_REAL) FACT("%.9g to %.9g", option->low, option->high);
   const char *const *choice = option->type == OPTION_ENUM ? option_choices(option) : NULL;
   for (const char *lead = NULL; choice && *choice; choice++, lead = ", ") {
@@ -45,7 +48,8 @@ void option_describe(const Option *option, char *out, size_t size) {
 static void option_label(const Option *option, char *out, size_t size) {
   const char letter[5] = {option->letter ? '-' : ' ', option->letter ? option->letter : ' ',
                           option->letter ? ',' : ' ', ' ', 0};
-  snprintf(out, size, "  %s--%s%s%s", letter, option->name, option->value ? " " : "", option->value ? option->value : "");
+  snprintf(out, size, "  %s--%s%s%s", letter, option->name, option->value ? " " : "",
+           option->value ? option->value : "");
 }
 
 /* Words of `text` from column `indent`, broken before HELP_WIDTH; `at` is the column now. */
@@ -77,7 +81,8 @@ void options_print_help(const Verb *verb, FILE *to) {
   for (size_t i = 0; i < verb->option_count; i++) {
     const Option *option = &verb->options[i];
     if (!option->required) continue;
-    if (at + strlen(option->name) + strlen(option->value) + 4 > HELP_WIDTH) at = (size_t)fprintf(to, "\n      ") - 1;
+    if (at + strlen(option->name) + strlen(option->value) + 4 > HELP_WIDTH)
+      at = (size_t)fprintf(to, "\n      ") - 1;
     at += (size_t)fprintf(to, " --%s %s", option->name, option->value);
   }
   fputs(verb->option_count ? " [options]\n\n" : "\n\n", to);
@@ -89,17 +94,20 @@ void options_print_help(const Verb *verb, FILE *to) {
     option_describe(&verb->options[i], text, sizeof text);
     const size_t length = strlen(label);
     fputs(label, to);
-    if (length + 2 > HELP_COLUMN) fprintf(to, "\n%*s", HELP_COLUMN, "");
-    else fprintf(to, "%*s", (int)(HELP_COLUMN - length), "");
+    if (length + 2 > HELP_COLUMN)
+      fprintf(to, "\n%*s", HELP_COLUMN, "");
+    else
+      fprintf(to, "%*s", (int)(HELP_COLUMN - length), "");
     print_wrapped(to, text, HELP_COLUMN, HELP_COLUMN);
   }
   fprintf(to, "  -h, --help                print this help\n");
   if (verb->example) fprintf(to, "\nexample:\n  %s\n", verb->example);
 }
 
-/* ---- parsing ------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
-/* Levenshtein distance, one row at a time. Names are short; a longer text is far from all of them. */
+/* Levenshtein distance, one row at a time. Names are short; a longer text is far from all of
+ * them. */
 static size_t edit_distance(const char *a, const char *b) {
   size_t row[64];
   const size_t length = strlen(b);
@@ -149,14 +157,16 @@ static bool parse_ints(const char *text, double low, double high, IntList *out) 
   out->count = 0;
   for (;;) {
     const char *end = text + strcspn(text, ",");
-    if (out->count == INT_LIST_MAX || !parse_int(text, end, low, high, &out->at[out->count])) return false;
+    if (out->count == INT_LIST_MAX || !parse_int(text, end, low, high, &out->at[out->count]))
+      return false;
     out->count++;
     if (!*end) return true;
     text = end + 1;
   }
 }
 
-/* Sites and choices are known in any case of letters: "XNLI", "FFN". ASCII alone, whatever the locale. */
+/* Sites and choices are known in any case of letters: "XNLI", "FFN". ASCII alone, whatever the
+ * locale. */
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c; }
 
 static bool same_letters(const char *a, const char *b) {
@@ -198,7 +208,8 @@ static bool parse_u64(const char *text, uint64_t *out) {
 
 #define LEAST_BARE_SIZE 1048576.0 /* a smaller number without a unit is meant to have one */
 
-/* Bytes: a number, then nothing or one of K, M, G, T (powers of 1024), then nothing, "B" or "iB". */
+/* Bytes: a number, then nothing or one of K, M, G, T (powers of 1024), then nothing, "B" or
+ * "iB". */
 static bool parse_size(const char *text, uint64_t *out) {
   static const char units[] = "KMGT";
   char *stop;
@@ -242,7 +253,9 @@ static bool is_device(const char *text) {
     const size_t length = strlen(drivers[i]);
     if (strncmp(text, drivers[i], length) != 0) continue;
     const char *number = text + length;
-    if (*number == 0 || (*number == ':' && number[1] && !number[1 + strspn(number + 1, "0123456789")])) return true;
+    if (*number == 0 ||
+        (*number == ':' && number[1] && !number[1 + strspn(number + 1, "0123456789")]))
+      return true;
   }
   return false;
 }
@@ -255,7 +268,8 @@ static bool lacks_unit(const char *text) {
 
 /* What is wrong with a value of this type, after "'x' is ". */
 static const char *complaint(OptionType type, const char *text) {
-  if (type == OPTION_SIZE && lacks_unit(text)) return "a number of bytes; with a unit it is a size, as in 4G, 512M or 100K";
+  if (type == OPTION_SIZE && lacks_unit(text))
+    return "a number of bytes; with a unit it is a size, as in 4G, 512M or 100K";
   switch (type) {
     case OPTION_INT: return "not a whole number in range";
     case OPTION_INTS: return "not a list of whole numbers in range with commas between";
@@ -316,8 +330,10 @@ static bool reject_unknown(const Cli *cli, const char *text, size_t length) {
   snprintf(name, sizeof name, "%.*s", (int)(length < 63 ? length : 63), text);
   const char *meant = nearest_name(name + strspn(name, "-"), names);
   fprintf(stderr, "xtransplant %s: unknown option '%s'", cli->verb->name, name);
-  if (meant) fprintf(stderr, "; did you mean --%s?\n", meant);
-  else fprintf(stderr, "; see xtransplant %s --help\n", cli->verb->name);
+  if (meant)
+    fprintf(stderr, "; did you mean --%s?\n", meant);
+  else
+    fprintf(stderr, "; see xtransplant %s --help\n", cli->verb->name);
   return false;
 }
 
@@ -325,7 +341,8 @@ static const Option *find_option(const Verb *verb, const char *text, size_t leng
   for (size_t i = 0; i < verb->option_count; i++) {
     const Option *option = &verb->options[i];
     if (length == 2 && text[1] == option->letter && option->letter) return option;
-    if (length > 2 && text[1] == '-' && strlen(option->name) == length - 2 && memcmp(text + 2, option->name, length - 2) == 0)
+    if (length > 2 && text[1] == '-' && strlen(option->name) == length - 2 &&
+        memcmp(text + 2, option->name, length - 2) == 0)
       return option;
   }
   return NULL;
@@ -346,7 +363,8 @@ static bool parse_one(Cli *cli, int argc, char **argv, int *i, void *arguments) 
     if (*i + 1 >= argc) return reject(cli, option, NULL, "needs a value");
     value = argv[++*i];
   }
-  return store(option, value, arguments) || reject(cli, option, value, complaint(option->type, value));
+  return store(option, value, arguments) ||
+         reject(cli, option, value, complaint(option->type, value));
 }
 
 bool option_is_given(const Cli *cli, const char *name) {
@@ -369,7 +387,8 @@ bool options_parse(Cli *cli, int argc, char **argv, void *arguments) {
     } else if (!only_rest && argv[i][0] == '-' && argv[i][1]) {
       if (!parse_one(cli, argc, argv, &i, arguments)) return false;
     } else if (rest == verb->rest_max) {
-      fprintf(stderr, "xtransplant %s: unexpected argument '%s'; see xtransplant %s --help\n", verb->name, argv[i], verb->name);
+      fprintf(stderr, "xtransplant %s: unexpected argument '%s'; see xtransplant %s --help\n",
+              verb->name, argv[i], verb->name);
       return false;
     } else {
       argv[rest++] = argv[i];
@@ -379,6 +398,7 @@ bool options_parse(Cli *cli, int argc, char **argv, void *arguments) {
   cli->rest_count = rest;
 
   for (size_t i = 0; i < verb->option_count; i++)
-    if (verb->options[i].required && !cli->given[i]) return reject(cli, &verb->options[i], NULL, "missing");
+    if (verb->options[i].required && !cli->given[i])
+      return reject(cli, &verb->options[i], NULL, "missing");
   return true;
 }

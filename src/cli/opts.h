@@ -10,20 +10,20 @@
 
 #include "xtransplant/engine.h"
 
-typedef enum OptionType { /* the type of the field it fills */
-  OPTION_FLAG,   /* bool */
-  OPTION_TEXT,   /* const char * */
-  OPTION_INT,    /* int, low..high */
-  OPTION_INTS,   /* IntList, each low..high, with commas */
-  OPTION_U64,    /* uint64_t */
-  OPTION_REAL,   /* double, low..high */
-  OPTION_SIZE,   /* uint64_t, bytes: 4G, 512M */
-  OPTION_ENUM,   /* int, the index in choices */
-  OPTION_SITE,   /* xt_site */
-  OPTION_SITES,  /* SiteList, with commas, no site twice */
-  OPTION_LAYER,  /* int: 0-based, or LAYER_FIRST, LAYER_LAST */
-  OPTION_LAYERS, /* const char *, checked by layers_check */
-  OPTION_DEVICE  /* const char *: cpu, opencl, opencl:K, cuda or cuda:K */
+typedef enum OptionType {                /* the type of the field it fills */
+                          OPTION_FLAG,   /* bool */
+                          OPTION_TEXT,   /* const char * */
+                          OPTION_INT,    /* int, low..high */
+                          OPTION_INTS,   /* IntList, each low..high, with commas */
+                          OPTION_U64,    /* uint64_t */
+                          OPTION_REAL,   /* double, low..high */
+                          OPTION_SIZE,   /* uint64_t, bytes: 4G, 512M */
+                          OPTION_ENUM,   /* int, the index in choices */
+                          OPTION_SITE,   /* xt_site */
+                          OPTION_SITES,  /* SiteList, with commas, no site twice */
+                          OPTION_LAYER,  /* int: 0-based, or LAYER_FIRST, LAYER_LAST */
+                          OPTION_LAYERS, /* const char *, checked by layers_check */
+                          OPTION_DEVICE  /* const char *: cpu, opencl, opencl:K, cuda or cuda:K */
 } OptionType;
 
 #define INT_LIST_MAX 64
@@ -42,14 +42,14 @@ typedef struct Option {
   const char *name;
   char letter; /* 0: no short form */
   OptionType type;
-  size_t field;       /* OPTION_FIELD(Arguments, type, member) */
-  const char *value;  /* how help names the value: "N", "PATH" */
+  size_t field;      /* OPTION_FIELD(Arguments, type, member) */
+  const char *value; /* how help names the value: "N", "PATH" */
   const char *help;
   const char *preset; /* the default, read as if it had been given; NULL: the field stays zero */
   bool required;
   double low, high;
-  const char *const *choices;                  /* OPTION_ENUM: NULL-terminated, or */
-  const char *const *(*choices_from)(void);    /* asked for when parsing */
+  const char *const *choices;               /* OPTION_ENUM: NULL-terminated, or */
+  const char *const *(*choices_from)(void); /* asked for when parsing */
 } Option;
 
 /* offsetof that does not compile when the member has another type. */
@@ -60,14 +60,15 @@ typedef struct Cli Cli;
 
 typedef struct Verb {
   const char *name;
-  const char *summary;     /* one line of `xtransplant --help` */
-  const char *about;       /* one paragraph of `xtransplant VERB --help` */
+  const char *summary; /* one line of `xtransplant --help` */
+  const char *about;   /* one paragraph of `xtransplant VERB --help` */
   const char *example;
-  const char *rest_name;   /* arguments that are not options, as usage names them; NULL: none taken */
+  const char *rest_name; /* arguments that are not options, as usage names them; NULL: none
+                              taken */
   size_t rest_max;
   const Option *options;
   size_t option_count;
-  size_t arguments_size;   /* of the struct that the options fill; zeroed before */
+  size_t arguments_size; /* of the struct that the options fill; zeroed before */
   int (*run)(const Cli *cli, void *arguments); /* returns the exit code */
 } Verb;
 
@@ -81,7 +82,8 @@ struct Cli {
   const char *const *rest;
 };
 
-/* Fills `arguments` from argv[0..argc). Rejected input is told on stderr, in one line; then false. */
+/* Fills `arguments` from argv[0..argc). Rejected input is told on stderr, in one line; then
+ * false. */
 bool options_parse(Cli *cli, int argc, char **argv, void *arguments);
 bool option_is_given(const Cli *cli, const char *name);
 
@@ -93,7 +95,8 @@ const char *const *option_choices(const Option *option);
 /* Usage, paragraph, options with ranges and defaults, example. */
 void options_print_help(const Verb *verb, FILE *to);
 
-/* The name of `names` (NULL-terminated) that `text` most likely meant, or NULL when none is near. */
+/* The name of `names` (NULL-terminated) that `text` most likely meant, or NULL when none is
+ * near. */
 const char *nearest_name(const char *text, const char *const *names);
 
 #endif

@@ -27,4 +27,6 @@ bool meter_ask(void *opaque) {
   return false;
 }
 
-double meter_mean(const PeakMeter *meter) { return meter->count ? meter->count / meter->inverses : 0; }
+double meter_mean(const PeakMeter *meter) {
+  return meter->count ? meter->count / meter->inverses : 0;
+}

@@ -10,7 +10,8 @@
 #define TERMINAL_SECONDS 0.3 /* between two lines */
 #define PLAIN_SECONDS 60.0
 
-const char *const progress_modes[] = {[PROGRESS_AUTO] = "auto", [PROGRESS_PLAIN] = "plain", [PROGRESS_NONE] = "none", NULL};
+const char *const progress_modes[] = {
+    [PROGRESS_AUTO] = "auto", [PROGRESS_PLAIN] = "plain", [PROGRESS_NONE] = "none", NULL};
 
 const char *format_seconds(double seconds, char buffer[32]) {
   const double bounded = seconds < 0 ? 0 : seconds > 1e9 ? 1e9 : seconds;
@@ -30,11 +31,16 @@ uint64_t resident_bytes(void) {
 void progress_begin(Progress *progress, int mode, bool quiet) {
   const double now = seconds_now();
   const bool terminal = isatty(STDERR_FILENO);
-  *progress = (Progress){.shown = !quiet && mode != PROGRESS_NONE, .plain = mode == PROGRESS_PLAIN || !terminal, .began = now, .next = now};
+  *progress = (Progress){.shown = !quiet && mode != PROGRESS_NONE,
+                         .plain = mode == PROGRESS_PLAIN || !terminal,
+                         .began = now,
+                         .next = now};
   if (mode == PROGRESS_AUTO && !terminal) progress->next = now + PLAIN_SECONDS;
 }
 
-bool progress_due(const Progress *progress) { return progress->shown && seconds_now() >= progress->next; }
+bool progress_due(const Progress *progress) {
+  return progress->shown && seconds_now() >= progress->next;
+}
 
 void progress_print(Progress *progress, double share, const char *format, ...) {
   if (!progress_due(progress)) return;
@@ -53,7 +59,8 @@ void progress_print(Progress *progress, double share, const char *format, ...) {
 void progress_bytes(Progress *progress, uint64_t done, uint64_t total) {
   if (!progress_due(progress)) return;
   const double rate = (double)done / (seconds_now() - progress->began + 1e-9);
-  progress_print(progress, total ? (double)done / (double)total : 0, "%.2f/%.2f GB  %.0f MB/s", (double)done / 1e9, (double)total / 1e9, rate / 1e6);
+  progress_print(progress, total ? (double)done / (double)total : 0, "%.2f/%.2f GB  %.0f MB/s",
+                 (double)done / 1e9, (double)total / 1e9, rate / 1e6);
 }
 
 void progress_break(Progress *progress) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How far a long run is, on stderr: on a terminal one line that changes, in a file one line per minute. */
+/* How far a long run is, on stderr: on a terminal one line that changes, in a file one line per
+ * minute. */
 #ifndef CLI_PROGRESS_H
 #define CLI_PROGRESS_H
 
@@ -9,7 +10,8 @@
 /* As --progress has it. */
 typedef enum ProgressMode {
   PROGRESS_AUTO = 0, /* by where stderr goes; in a file the first line comes after a minute */
-  PROGRESS_PLAIN,    /* whole lines: the first as soon as there is something to tell, then one per minute */
+  PROGRESS_PLAIN,    /* whole lines: the first as soon as there is something to tell, then one
+                        per minute */
   PROGRESS_NONE
 } ProgressMode;
 extern const char *const progress_modes[]; /* NULL-terminated */
@@ -29,8 +31,10 @@ typedef struct Progress {
 void progress_begin(Progress *progress, int mode, bool quiet);
 /* Whether it is time for another line: what it says need not be worked out before. */
 bool progress_due(const Progress *progress);
-/* Prints "text  ETA h:mm:ss", if that is due. `share`: of the work that is done; 0: nobody knows yet. */
-void progress_print(Progress *progress, double share, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Prints "text  ETA h:mm:ss", if that is due. `share`: of the work that is done; 0: nobody knows
+ * yet. */
+void progress_print(Progress *progress, double share, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* A file that is written, in bytes. */
 void progress_bytes(Progress *progress, uint64_t done, uint64_t total);
 /* Takes the line that changes away. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompts: from the command line, from a file's text, from one of its JSON lines, or as token ids. */
+/* Prompts: from the command line, from a file's text, from one of its JSON lines, or as token
+ * ids. */
 #ifndef CLI_PROMPT_H
 #define CLI_PROMPT_H
 
@@ -16,11 +17,11 @@ typedef struct PromptInput {
 typedef struct Prompt {
   const char *name; /* the file or option, as errors name it */
   ChatArguments chat;
-  char *text;       /* NULL when it was given as ids */
+  char *text; /* NULL when it was given as ids */
   size_t length;
   int32_t *ids;
   size_t count;
-  char *last_text;  /* of the last token by itself; NULL when the model has no tokenizer */
+  char *last_text; /* of the last token by itself; NULL when the model has no tokenizer */
   size_t last_length;
 } Prompt;
 
@@ -33,8 +34,9 @@ typedef struct Prompt {
   {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "K", .low = 1, \
    .high = 1e9, .help = text}
 /* clang-format on */
-#define LINE_HELP                                                                                         \
-  "take line K (from 1) of a file of JSON lines: a string, or an object with input_text; left out: the whole file is the prompt"
+#define LINE_HELP                                                                               \
+  "take line K (from 1) of a file of JSON lines: a string, or an object with input_text; left " \
+  "out: the whole file is the prompt"
 /* clang-format off */
 #define OPTION_KEEP_NEWLINE(Arguments, member) \
   {.name = "keep-newline", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), \
@@ -47,22 +49,28 @@ typedef struct Prompt {
   {.name = "prompt-file", .letter = 'f', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.file), \
    .value = "FILE", .help = text}
 /* clang-format on */
-#define PROMPT_FILE_HELP "the prompt, as the file has it but for one line end at its end; - is stdin"
+#define PROMPT_FILE_HELP \
+  "the prompt, as the file has it but for one line end at its end; - is stdin"
 
-/* EXIT_OK, or EXIT_USAGE after saying that neither or both of --OPTION and --OPTION-file were given. */
+/* EXIT_OK, or EXIT_USAGE after saying that neither or both of --OPTION and --OPTION-file were
+ * given. */
 int prompt_usage(const Cli *cli, const PromptInput *input, const char *option);
 
-/* A file's text is the prompt, but for a byte order mark and one line end ("\n" or "\r\n") at its end; `keep_newline` keeps that.
- * With line > 0: that line of it, a JSON string or an object with "input_text". With `ids`: the text, file or line is a JSON array
- * of ids. The caller frees with prompt_deinit. */
+/* A file's text is the prompt, but for a byte order mark and one line end ("\n" or "\r\n") at its
+ * end; `keep_newline` keeps that. With line > 0: that line of it, a JSON string or an object with
+ * "input_text". With `ids`: the text, file or line is a JSON array of ids. The caller frees with
+ * prompt_deinit. */
 xt_status prompt_read(const PromptInput *input, Prompt *out, xt_error *error);
 
-/* Fills in the ids, and checks that they are the model's and leave room for what may be generated. */
-xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_tokens, xt_error *error);
+/* Fills in the ids, and checks that they are the model's and leave room for what may be
+ * generated. */
+xt_status prompt_encode(Prompt *prompt, const LoadedModel *model, int max_new_tokens,
+                        xt_error *error);
 
 void prompt_deinit(Prompt *prompt);
 
-/* The last token, whose activation is the one taken or replaced: {"id": 13, "text": "\n"}. NULL when memory runs out. */
+/* The last token, whose activation is the one taken or replaced: {"id": 13, "text": "\n"}. NULL
+ * when memory runs out. */
 json_t *prompt_last_json(const Prompt *prompt);
 /* The same for people: 13 "\n". The caller frees; NULL when memory runs out. */
 char *prompt_last_describe(const Prompt *prompt);
@@ -70,8 +78,8 @@ char *prompt_last_describe(const Prompt *prompt);
 xt_status prompt_note_last(bool quiet, const char *label, const Prompt *prompt, xt_error *error);
 
 /* An array of ids within JSON text; `name` and `field` are for errors. Caller frees *ids. */
-xt_status ids_parse(const char *text, size_t length, const char *name, const char *field, int32_t **ids, size_t *count,
-                    xt_error *error);
+xt_status ids_parse(const char *text, size_t length, const char *name, const char *field,
+                    int32_t **ids, size_t *count, xt_error *error);
 
 /* "line 3" */
 const char *line_field(size_t number, char buffer[32]);

@@ -34,8 +34,8 @@ typedef struct Response {
 int sampling_usage(const Cli *cli, int samples);
 
 /* Takes the generation over (and empties it), and decodes it. */
-xt_status response_init(Response *response, const LoadedModel *model, const Prompt *prompt, xt_generation *generation,
-                        xt_error *error);
+xt_status response_init(Response *response, const LoadedModel *model, const Prompt *prompt,
+                        xt_generation *generation, xt_error *error);
 void response_deinit(Response *response);
 
 /* {"prompt_ids": .., "text": .., "ids": .., "margins": .., ...}; NULL when memory runs out. */

@@ -22,13 +22,15 @@ static json_t *metrics(const char *alias, const char *of, xt_estimate e) {
 }
 
 /* A system's scores: over instances, by level, by language. */
-static bool add_scores(json_t *results, const char *name, const xt_group *g, const xt_scores *scores) {
+static bool add_scores(json_t *results, const char *name, const xt_group *g,
+                       const xt_scores *scores) {
   static const char *const levels[] = {"high", "mid", "low"};
   char part[256];
   bool ok = json_add(results, name, metrics(name, "samples", scores->overall));
   for (int level = 0; level < XT_LEVEL_COUNT; level++) {
     snprintf(part, sizeof part, "%s/%s", name, levels[level]);
-    if (scores->levels[level].count) ok = json_add(results, part, metrics(part, "languages", scores->levels[level])) && ok;
+    if (scores->levels[level].count)
+      ok = json_add(results, part, metrics(part, "languages", scores->levels[level])) && ok;
   }
   for (size_t l = 0; l < g->language_count; l++) {
     snprintf(part, sizeof part, "%s/%s", name, g->languages[l].name);
@@ -39,9 +41,13 @@ static bool add_scores(json_t *results, const char *name, const xt_group *g, con
 
 static bool add_group(json_t *results, json_t *samples, const xt_group *g) {
   char name[192], part[256];
-  snprintf(name, sizeof name, "%s%s%s%s", g->task, g->pivot[0] ? "/from-" : "", g->pivot, g->cot ? "/cot" : "");
+  snprintf(name, sizeof name, "%s%s%s%s", g->task, g->pivot[0] ? "/from-" : "", g->pivot,
+           g->cot ? "/cot" : "");
   bool ok = add_scores(results, name, g, &g->vanilla);
-  ok = json_add(samples, name, json_pack("{s:I, s:I}", "original", (json_int_t)g->instances, "effective", (json_int_t)g->scored)) && ok;
+  ok = json_add(samples, name,
+                json_pack("{s:I, s:I}", "original", (json_int_t)g->instances, "effective",
+                          (json_int_t)g->scored)) &&
+       ok;
   if (g->coarse.overall.count) {
     snprintf(part, sizeof part, "%s/coarse", name);
     ok = add_scores(results, part, g, &g->coarse) && ok;
@@ -61,29 +67,39 @@ static bool add_group(json_t *results, json_t *samples, const xt_group *g) {
 static xt_status add_run(void *user, const char *started, const char *provenance, xt_error *error) {
   json_error_t wrong;
   json_t *about = json_loads(provenance, 0, &wrong);
-  json_t *run = json_pack("{s:s, s:o}", "started", started, "provenance", about ? about : json_null());
+  json_t *run =
+      json_pack("{s:s, s:o}", "started", started, "provenance", about ? about : json_null());
   return json_array_append_new(user, run) == 0 ? XT_STATUS_OK : error_memory(error);
 }
 
-static xt_status build(xt_store *store, const xt_analysis *analysis, json_t **out, xt_error *error) {
+static xt_status build(xt_store *store, const xt_analysis *analysis, json_t **out,
+                       xt_error *error) {
   xt_store_info info;
-  json_t *root = json_object(), *results = json_object(), *samples = json_object(), *runs = json_array();
+  json_t *root = json_object(), *results = json_object(), *samples = json_object(),
+         *runs = json_array();
   xt_status status = xt_store_get_info(store, &info, error);
   bool ok = results && samples && runs;
-  for (size_t i = 0; i < xt_analysis_count(analysis) && ok; i++) ok = add_group(results, samples, xt_analysis_get(analysis, i));
+  for (size_t i = 0; i < xt_analysis_count(analysis) && ok; i++)
+    ok = add_group(results, samples, xt_analysis_get(analysis, i));
   if (!status && ok) status = xt_store_read_runs(store, add_run, runs, error);
   ok = json_add(root, "results", results) && ok;
   ok = json_add(root, "n-samples", samples) && ok;
   ok = json_add(root, "coverage", coverage_value(xt_analysis_coverage(analysis))) && ok;
-  ok = json_add(root, "config", json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b}", "model", info.model_name, "model_hash", info.model_hash, "compute", info.compute,
-                                          "layers", info.layers, "max_gen_toks", info.max_new_tokens, "repetition_penalty", info.repetition_penalty,
-                                          "do_sample", 0)) && ok;
+  ok = json_add(root, "config",
+                json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b}", "model", info.model_name,
+                          "model_hash", info.model_hash, "compute", info.compute, "layers",
+                          info.layers, "max_gen_toks", info.max_new_tokens, "repetition_penalty",
+                          info.repetition_penalty, "do_sample", 0)) &&
+       ok;
   ok = json_add(root, "runs", runs) && ok;
   ok = json_add(root, "versions", json_pack("{s:s}", "xtransplant", xt_version())) && ok;
-  ok = json_add(root, "git_hash", xt_git_hash()[0] ? json_string(xt_git_hash()) : json_null()) && ok;
+  ok =
+      json_add(root, "git_hash", xt_git_hash()[0] ? json_string(xt_git_hash()) : json_null()) && ok;
   if (!status && !ok) status = error_memory(error);
-  if (status) json_decref(root);
-  else *out = root;
+  if (status)
+    json_decref(root);
+  else
+    *out = root;
   return status;
 }
 
@@ -101,7 +117,8 @@ xt_status results_json_write(xt_store *store, const char *path, xt_error *error)
   xt_analysis *analysis = NULL;
   json_t *root = NULL;
   xt_status status;
-  TRY_DONE(xt_analysis_create(store, &(xt_analysis_options){.bootstrap = 1, .permutations = 1}, &analysis, error));
+  TRY_DONE(xt_analysis_create(store, &(xt_analysis_options){.bootstrap = 1, .permutations = 1},
+                              &analysis, error));
   TRY_DONE(build(store, analysis, &root, error));
   TRY_DONE(write_whole(path, json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(17)), error));
 done:

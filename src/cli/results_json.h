@@ -5,8 +5,8 @@
 
 #include "cli.h"
 
-/* {"results": {"xnli": {"acc,none", "acc_stderr,none", ..}, "xnli/attn": .., "xnli/attn/sw": ..}, "n-samples", "config",
- * "versions", "git_hash"}. The file appears whole or not at all. */
+/* {"results": {"xnli": {"acc,none", "acc_stderr,none", ..}, "xnli/attn": .., "xnli/attn/sw": ..},
+ * "n-samples", "config", "versions", "git_hash"}. The file appears whole or not at all. */
 xt_status results_json_write(xt_store *store, const char *path, xt_error *error);
 
 #endif

@@ -6,7 +6,9 @@
 #include "selection_row.h"
 #include "verbs.h"
 
-static double percent(uint64_t part, uint64_t all) { return all ? 100 * (double)part / (double)all : 0; }
+static double percent(uint64_t part, uint64_t all) {
+  return all ? 100 * (double)part / (double)all : 0;
+}
 
 /* How much of the way from the untouched runs to the bound was gone, in percent. */
 static bool closed(uint64_t vanilla, uint64_t selected, uint64_t bound, double *out) {
@@ -16,8 +18,10 @@ static bool closed(uint64_t vanilla, uint64_t selected, uint64_t bound, double *
 
 static void print_closed(uint64_t vanilla, uint64_t selected, uint64_t bound) {
   double share;
-  if (closed(vanilla, selected, bound, &share)) printf(" %8.1f", share);
-  else printf(" %8s", "-");
+  if (closed(vanilla, selected, bound, &share))
+    printf(" %8.1f", share);
+  else
+    printf(" %8s", "-");
 }
 
 static json_t *closed_json(uint64_t vanilla, uint64_t selected, uint64_t bound) {
@@ -56,7 +60,9 @@ xt_status selection_row_json(const xt_selection_row *r, xt_error *error) {
   ok = json_add(object, "gap_closed", closed_json(r->vanilla, r->selected, r->bound)) && ok;
   ok = json_add(object, "with_target_first", json_integer((json_int_t)r->with_target_first)) && ok;
   ok = json_add(object, "target_first", json_integer((json_int_t)r->target_first)) && ok;
-  ok = json_add(object, "target_first_gap_closed", closed_json(r->target_first_vanilla, r->target_first_selected, r->target_first)) && ok;
+  ok = json_add(object, "target_first_gap_closed",
+                closed_json(r->target_first_vanilla, r->target_first_selected, r->target_first)) &&
+       ok;
   ok = json_add(object, "vanilla_gain", gain_json(&r->vanilla_gain)) && ok;
   ok = json_add(object, "coarse_gain", gain_json(&r->coarse_gain)) && ok;
   if (ok) return json_print(object, error);
@@ -80,21 +86,23 @@ static void print_gains(const xt_selection_row *r) {
     printf("; ");
     print_gain("coarse", &r->coarse_gain);
   }
-  printf("; by %zu question%s\n", r->vanilla_gain.questions, r->vanilla_gain.questions == 1 ? "" : "s");
+  printf("; by %zu question%s\n", r->vanilla_gain.questions,
+         r->vanilla_gain.questions == 1 ? "" : "s");
 }
 
 /* "xnli", "xnli (zh)" where English is not the pivot, "xnli (cot)". */
 static void print_task(const xt_selection_row *r) {
   char name[160];
   const bool other = r->pivot[0] && strcmp(r->pivot, "en") != 0;
-  snprintf(name, sizeof name, "%s%s%s%s%s%s", r->task, other || r->cot ? " (" : "", other ? r->pivot : "", other && r->cot ? ", " : "", r->cot ? "cot" : "",
+  snprintf(name, sizeof name, "%s%s%s%s%s%s", r->task, other || r->cot ? " (" : "",
+           other ? r->pivot : "", other && r->cot ? ", " : "", r->cot ? "cot" : "",
            other || r->cot ? ")" : "");
   print_name(name, 16);
 }
 
 void selection_row_heading(void) {
-  printf("%-16s %-6s %-14s %-24s %9s %8s %8s %8s %8s %8s %8s\n", "task", "lang", "site", "strategy", "questions", "vanilla", "selected", "bound", "closed %",
-           "N bound", "closed %");
+  printf("%-16s %-6s %-14s %-24s %9s %8s %8s %8s %8s %8s %8s\n", "task", "lang", "site", "strategy",
+         "questions", "vanilla", "selected", "bound", "closed %", "N bound", "closed %");
 }
 
 void selection_row_print(const xt_selection_row *r) {
@@ -103,10 +111,13 @@ void selection_row_print(const xt_selection_row *r) {
   print_name(r->site, 14);
   print_name(r->strategy, 24);
   printf("%9llu %8.2f %8.2f %8.2f", (unsigned long long)r->questions,
-         percent(r->vanilla, r->questions), percent(r->selected, r->questions), percent(r->bound, r->questions));
+         percent(r->vanilla, r->questions), percent(r->selected, r->questions),
+         percent(r->bound, r->questions));
   print_closed(r->vanilla, r->selected, r->bound);
-  if (r->with_target_first) printf(" %8.2f", percent(r->target_first, r->with_target_first));
-  else printf(" %8s", "-");
+  if (r->with_target_first)
+    printf(" %8.2f", percent(r->target_first, r->with_target_first));
+  else
+    printf(" %8s", "-");
   print_closed(r->target_first_vanilla, r->target_first_selected, r->target_first);
   putchar('\n');
   print_gains(r);

@@ -6,16 +6,21 @@
 #include "interrupt.h"
 #include "output.h"
 
-static xt_status own_settings(xt_store *store, const ModelArguments *arguments, xt_store_settings *out, xt_error *error) {
+static xt_status own_settings(xt_store *store, const ModelArguments *arguments,
+                              xt_store_settings *out, xt_error *error) {
   xt_store_info info;
   const xt_status status = xt_store_get_info(store, &info, error);
   if (status) return status;
-  *out = (xt_store_settings){.compute = (xt_compute)arguments->compute, .max_new_tokens = info.max_new_tokens,
-                             .repetition_penalty = info.repetition_penalty, .ignore_eos = info.ignore_eos};
+  *out = (xt_store_settings){.compute = (xt_compute)arguments->compute,
+                             .max_new_tokens = info.max_new_tokens,
+                             .repetition_penalty = info.repetition_penalty,
+                             .ignore_eos = info.ignore_eos};
   return XT_STATUS_OK;
 }
 
-xt_status store_check_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE], xt_error *error) {
+xt_status store_check_model(xt_store *store, const ModelArguments *arguments,
+                            const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE],
+                            xt_error *error) {
   xt_store_settings settings;
   xt_status status;
   cli_progress(arguments->quiet, "reading the model's hash ...");
@@ -26,7 +31,9 @@ done:
   return status;
 }
 
-xt_status store_begin_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, const char *hash, const char *verb, xt_error *error) {
+xt_status store_begin_model(xt_store *store, const ModelArguments *arguments,
+                            const LoadedModel *model, const char *hash, const char *verb,
+                            xt_error *error) {
   xt_store_settings settings;
   char *text = NULL;
   xt_status status;
@@ -43,7 +50,8 @@ done:
 }
 
 void cli_coverage(bool quiet, const xt_coverage *coverage) {
-  for (size_t i = 0; i < xt_coverage_note_count(coverage); i++) cli_note(quiet, "%s", xt_coverage_note(coverage, i));
+  for (size_t i = 0; i < xt_coverage_note_count(coverage); i++)
+    cli_note(quiet, "%s", xt_coverage_note(coverage, i));
 }
 
 xt_status store_note_coverage(xt_store *store, bool quiet, xt_error *error) {
@@ -67,14 +75,19 @@ json_t *coverage_value(const xt_coverage *coverage) {
 #define WAIT_TOLD_EVERY 30 /* seconds */
 
 static bool tell_waiting(void *user, const xt_store_wait *w) {
-  static const char what[] = "which is reading it. Nothing is lost meanwhile; it is written as soon as it may be";
+  static const char what[] =
+      "which is reading it. Nothing is lost meanwhile; it is written as soon as it may be";
   const bool quiet = user != NULL;
   const int second = (int)w->seconds;
   const bool stop = interrupt_asked() && w->seconds > WAIT_TOLD_EVERY;
   if (second > 1 && second % WAIT_TOLD_EVERY != 0) return stop;
-  if (w->process) cli_note(quiet, "%s: waiting for process %ld (%s), %s", w->path, w->process, w->name, what);
-  else cli_note(quiet, "%s: waiting for another process, %s", w->path, what);
+  if (w->process)
+    cli_note(quiet, "%s: waiting for process %ld (%s), %s", w->path, w->process, w->name, what);
+  else
+    cli_note(quiet, "%s: waiting for another process, %s", w->path, what);
   return stop;
 }
 
-void store_tell_waiting(xt_store *store, bool quiet) { xt_store_on_wait(store, tell_waiting, quiet ? store : NULL); }
+void store_tell_waiting(xt_store *store, bool quiet) {
+  xt_store_on_wait(store, tell_waiting, quiet ? store : NULL);
+}

@@ -12,12 +12,18 @@
    .value = "PATH", .help = text}
 /* clang-format on */
 
-/* That the store's responses are of this described model, in the type that it would compute in. Fills `hash`. */
-xt_status store_check_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE], xt_error *error);
+/* That the store's responses are of this described model, in the type that it would compute in.
+ * Fills `hash`. */
+xt_status store_check_model(xt_store *store, const ModelArguments *arguments,
+                            const LoadedModel *model, char hash[XT_MODEL_HASH_SIZE],
+                            xt_error *error);
 /* xt_store_begin under the store's own settings, for a loaded model. */
-xt_status store_begin_model(xt_store *store, const ModelArguments *arguments, const LoadedModel *model, const char *hash, const char *verb, xt_error *error);
+xt_status store_begin_model(xt_store *store, const ModelArguments *arguments,
+                            const LoadedModel *model, const char *hash, const char *verb,
+                            xt_error *error);
 
-/* Says who keeps the store from being written to, while somebody does. After a signal it waits half a minute at most. */
+/* Says who keeps the store from being written to, while somebody does. After a signal it waits half
+ * a minute at most. */
 void store_tell_waiting(xt_store *store, bool quiet);
 /* Says what is missing of what the store's sweeps set out to do, a line each. */
 void cli_coverage(bool quiet, const xt_coverage *coverage);

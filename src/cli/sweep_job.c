@@ -9,13 +9,14 @@
 #include "lines.h"
 #include "store_model.h"
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
 /* The languages of a list with commas, as pointers into `copy`. */
 static size_t split_languages(char *copy, const char **out, size_t most) {
   size_t n = 0;
   char *save = NULL;
-  for (char *name = strtok_r(copy, ",", &save); name && n < most; name = strtok_r(NULL, ",", &save)) out[n++] = name;
+  for (char *name = strtok_r(copy, ",", &save); name && n < most; name = strtok_r(NULL, ",", &save))
+    out[n++] = name;
   return n;
 }
 
@@ -35,7 +36,8 @@ xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
   job->arguments = a;
   if (a->languages && !copy) return error_memory(error);
   const xt_dataset_options options = {.languages = copy ? languages : NULL,
-                                      .language_count = copy ? split_languages(copy, languages, 64) : 0,
+                                      .language_count =
+                                          copy ? split_languages(copy, languages, 64) : 0,
                                       .pivot = a->pivot,
                                       .limit = (size_t)a->limit,
                                       .cot = a->cot};
@@ -52,7 +54,7 @@ xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
 
 const char *job_input(const SweepArguments *a) { return a->pairs ? input_name(a->pairs) : a->data; }
 
-/* ---- what the job tells and asks --------------------------------------------------------------- */
+/* ---- what the job tells and asks ------------------------------------------------------------- */
 
 static void warn(void *user, const char *message) {
   const SweepJob *job = user;
@@ -64,7 +66,8 @@ static bool wants_stop(void *user) {
   if (interrupt_asked() && !job->told) {
     job->told = true;
     progress_break(&job->line);
-    cli_note(job->arguments->model.quiet, "stopping after this token; once more, and it ends at once");
+    cli_note(job->arguments->model.quiet,
+             "stopping after this token; once more, and it ends at once");
   }
   return interrupt_asked();
 }
@@ -76,17 +79,18 @@ static void show_progress(void *user, const xt_job_progress *now) {
   if (now->samples_in_all)
     snprintf(samples, sizeof samples, "  %llu/%llu samples", (unsigned long long)now->samples,
              (unsigned long long)now->samples_in_all);
-  progress_print(&job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB",
-                 100 * now->share, now->responses, (unsigned long long)now->responses_in_all,
-                 (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
-                 now->responses / (seconds_now() - job->line.began + 1e-9), (double)resident_bytes() / 1e9);
+  progress_print(
+      &job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB",
+      100 * now->share, now->responses, (unsigned long long)now->responses_in_all,
+      (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
+      now->responses / (seconds_now() - job->line.began + 1e-9), (double)resident_bytes() / 1e9);
 }
 
-/* ---- the job ----------------------------------------------------------------------------------- */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 /* A list as text into `out`, which has room for all layers. */
-static xt_status list_layers(const char *text, int layers, const char *option, int *out, size_t *count,
-                             xt_error *error) {
+static xt_status list_layers(const char *text, int layers, const char *option, int *out,
+                             size_t *count, xt_error *error) {
   bool *keep = calloc((size_t)layers, sizeof *keep);
   xt_status status = keep ? layers_resolve(text, layers, option, keep, error) : error_memory(error);
   *count = 0;
@@ -96,39 +100,43 @@ static xt_status list_layers(const char *text, int layers, const char *option, i
   return status;
 }
 
-xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards, const char *command,
-                     xt_error *error) {
+xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards,
+                     const char *command, xt_error *error) {
   const SweepArguments *a = job->arguments;
   const int layers = model->info.layers;
-  int *sources = calloc((size_t)layers, sizeof *sources), *targets = calloc((size_t)layers, sizeof *targets);
-  xt_job_options o = {.sites = a->sites.at,
-                      .site_count = (size_t)a->sites.count,
-                      .source_layers = sources,
-                      .target_layers = targets,
-                      .shard = shard,
-                      .shards = shards,
-                      .skip_long = a->skip_long,
-                      .replace = a->replace,
-                      .max_new_tokens = a->max_new_tokens,
-                      .repetition_penalty = a->penalty,
-                      .samples = a->samples,
-                      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = a->seed},
-                      .max_rows = a->max_rows,
-                      .pass_seconds = a->pass_seconds,
-                      .commit_seconds = a->commit_seconds > 0 ? a->commit_seconds : -1,
-                      .command = command,
-                      .name = job_input(a),
-                      .skip_long_name = "--skip-long",
-                      .replace_name = "sweep --replace",
-                      .warn = warn,
-                      .progress = show_progress,
-                      .cancel = wants_stop,
-                      .user = job};
+  int *sources = calloc((size_t)layers, sizeof *sources),
+      *targets = calloc((size_t)layers, sizeof *targets);
+  xt_job_options o = {
+      .sites = a->sites.at,
+      .site_count = (size_t)a->sites.count,
+      .source_layers = sources,
+      .target_layers = targets,
+      .shard = shard,
+      .shards = shards,
+      .skip_long = a->skip_long,
+      .replace = a->replace,
+      .max_new_tokens = a->max_new_tokens,
+      .repetition_penalty = a->penalty,
+      .samples = a->samples,
+      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = a->seed},
+      .max_rows = a->max_rows,
+      .pass_seconds = a->pass_seconds,
+      .commit_seconds = a->commit_seconds > 0 ? a->commit_seconds : -1,
+      .command = command,
+      .name = job_input(a),
+      .skip_long_name = "--skip-long",
+      .replace_name = "sweep --replace",
+      .warn = warn,
+      .progress = show_progress,
+      .cancel = wants_stop,
+      .user = job};
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
   if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
-  TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count, error));
-  TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count, error));
+  TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count,
+                       error));
+  TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count,
+                       error));
   TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));
   xt_job_get_info(job->job, &job->info);
 done:
@@ -143,7 +151,8 @@ xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *e
   return status;
 }
 
-xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result, xt_error *error) {
+xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result,
+                  xt_error *error) {
   interrupt_watch();
   store_tell_waiting(store, job->arguments->model.quiet);
   progress_begin(&job->line, job->arguments->model.progress, job->arguments->model.quiet);

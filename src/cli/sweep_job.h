@@ -31,14 +31,15 @@ typedef struct SweepJob {
 
 /* Reads the questions. */
 xt_status job_read(SweepJob *job, const SweepArguments *arguments, xt_error *error);
-/* Reads their prompts and the layers, for a described model. The shard is K of N, both from 1. `command` is recorded
- * with the run. */
-xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards, const char *command,
-                     xt_error *error);
+/* Reads their prompts and the layers, for a described model. The shard is K of N, both from 1.
+ * `command` is recorded with the run. */
+xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards,
+                     const char *command, xt_error *error);
 /* xt_job_plan; fills `info`. */
 xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *error);
 /* xt_job_run, stopped by signals, with progress. */
-xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result, xt_error *error);
+xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result,
+                  xt_error *error);
 void job_deinit(SweepJob *job);
 
 /* How messages name the questions: their file or folder. */

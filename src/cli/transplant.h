@@ -8,7 +8,8 @@
 extern const char *const rule_names[];
 
 typedef struct TransplantArguments {
-  PromptInput source, target; /* ids and keep_newline, and a line where they have none, come from the next two rows */
+  PromptInput source, target; /* ids and keep_newline, and a line where they have none, come from
+                                 the next two rows */
   int line;
   bool ids, keep_newline;
   ChatArguments chat;
@@ -63,15 +64,18 @@ int transplant_usage(const Cli *cli, const TransplantArguments *arguments);
 /* Reads both prompts. */
 xt_status transplant_read(const TransplantArguments *arguments, Transplant *out, xt_error *error);
 /* Encodes and checks them, and the layers, against a described model. */
-xt_status transplant_check(const TransplantArguments *arguments, const LoadedModel *model, Transplant *transplant, xt_error *error);
+xt_status transplant_check(const TransplantArguments *arguments, const LoadedModel *model,
+                           Transplant *transplant, xt_error *error);
 /* Fills in the three responses. */
-xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel *model, bool lens, Transplant *transplant,
-                         xt_error *error);
+xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel *model, bool lens,
+                         Transplant *transplant, xt_error *error);
 void transplant_deinit(Transplant *transplant);
 
 /* Adds "site", "source_layer", "target_layer", "rule", "alpha" and "changed". */
-bool transplant_json(const TransplantArguments *arguments, const Transplant *transplant, json_t *object);
-/* First generated token in which the transplanted response differs from the untouched one, or -1. */
+bool transplant_json(const TransplantArguments *arguments, const Transplant *transplant,
+                     json_t *object);
+/* First generated token in which the transplanted response differs from the untouched one, or
+ * -1. */
 long transplant_first_change(const Transplant *transplant);
 /* What each prompt's last token is, a line each on stderr. */
 xt_status transplant_note_last(bool quiet, const Transplant *transplant, xt_error *error);

@@ -10,9 +10,9 @@
 
 struct xt_taps {
   int layers, width, vocab;
-  float *values;  /* [XT_TAP_COUNT, layers, width] */
-  float *embed;   /* [width] */
-  float *logits;  /* [vocab] */
+  float *values; /* [XT_TAP_COUNT, layers, width] */
+  float *embed;  /* [width] */
+  float *logits; /* [vocab] */
   int32_t *ids;
   size_t count;
 };
@@ -35,11 +35,13 @@ const float *xt_taps_get(const xt_taps *t, xt_tap tap, int layer) {
 const float *xt_taps_embed(const xt_taps *t) { return t->embed; }
 const float *xt_taps_logits(const xt_taps *t) { return t->logits; }
 
-static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps **out, xt_error *error) {
+static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps **out,
+                             xt_error *error) {
   xt_taps *t;
   TRY(mem_alloc(&t, 1, sizeof *t, error));
   *t = (xt_taps){.layers = c->layers, .width = c->width, .vocab = c->vocab, .count = r->count};
-  xt_status status = mem_alloc(&t->values, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width, sizeof *t->values, error);
+  xt_status status = mem_alloc(&t->values, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width,
+                               sizeof *t->values, error);
   if (!status) status = mem_alloc(&t->embed, (size_t)c->width, sizeof *t->embed, error);
   if (!status) status = mem_alloc(&t->logits, (size_t)c->vocab, sizeof *t->logits, error);
   if (!status) status = mem_alloc(&t->ids, r->count, sizeof *t->ids, error);
@@ -51,8 +53,10 @@ static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps 
   return status;
 }
 
-/* The last token as a batch of one row, every tap captured into `store` [XT_TAP_COUNT, layers, C]. */
-static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix *prefix, RowTable *t, Dev store, xt_taps *taps, xt_error *error) {
+/* The last token as a batch of one row, every tap captured into `store` [XT_TAP_COUNT, layers,
+ * C]. */
+static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix *prefix,
+                              RowTable *t, Dev store, xt_taps *taps, xt_error *error) {
   const ModelConfig *c = &s->model->config;
   const BackendOps *ops = s->backend->ops;
   Forward *f = &s->forward;
@@ -60,7 +64,8 @@ static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix
   rows_begin(t, 1, 1);
   rows_place(t, 0, prefix, inner, 0, r->ids[inner], 0);
   for (size_t i = 0; i < r->intervention_count; i++)
-    if (intervention_position(r, &r->interventions[i]) == (size_t)inner) rows_edit(t, 0, &r->interventions[i], (int32_t)i);
+    if (intervention_position(r, &r->interventions[i]) == (size_t)inner)
+      rows_edit(t, 0, &r->interventions[i], (int32_t)i);
   rows_upload(t);
   Batch batch = rows_batch(t, 0, 1);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
@@ -68,8 +73,10 @@ static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix
   forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), 1);
   ops->download(s->backend, taps->embed, forward_x(f, 0), (size_t)c->width * sizeof(float));
   forward_layers(f, &batch);
-  ops->download(s->backend, taps->logits, forward_logits(f, forward_x(f, 0), 1), (size_t)c->vocab * sizeof(float));
-  ops->download(s->backend, taps->values, store, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width * sizeof(float));
+  ops->download(s->backend, taps->logits, forward_logits(f, forward_x(f, 0), 1),
+                (size_t)c->vocab * sizeof(float));
+  ops->download(s->backend, taps->values, store,
+                XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width * sizeof(float));
   return ops->status(s->backend, error);
 }
 
@@ -90,7 +97,9 @@ xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, 
   TRY_DONE(be->ops->alloc(be, (r->intervention_count + 1) * row, &values, error));
   for (size_t i = 0; i < r->intervention_count; i++)
     be->ops->upload(be, dev_at(values, i * (size_t)c->width), r->interventions[i].value, row);
-  TRY_DONE(rows_create(&table, s, &(RowTableSize){.rows = 1, .tail = 1, .slots = 1, .edits = r->intervention_count}, error));
+  TRY_DONE(rows_create(
+      &table, s, &(RowTableSize){.rows = 1, .tail = 1, .slots = 1, .edits = r->intervention_count},
+      error));
   table.edit_values = values;
   TRY_DONE(prefixes_create(&prefixes, s, 1, error));
   prefixes_add(&prefixes, &(PrefixKey){.ids = r->ids, .count = r->count - 1, .request = r});
@@ -114,14 +123,17 @@ static xt_status write_taps(const xt_taps *t, SafetensorsWriter *w, xt_error *er
   text_buffer_add_text(&ids, "[");
   for (size_t i = 0; i < t->count; i++) text_buffer_format(&ids, "%s%d", i ? ", " : "", t->ids[i]);
   text_buffer_add_text(&ids, "]");
-  xt_status status = ids.failed ? err_memory(error, ids.size) : safetensors_writer_metadata(w, "ids", ids.data, error);
+  xt_status status = ids.failed ? err_memory(error, ids.size)
+                                : safetensors_writer_metadata(w, "ids", ids.data, error);
   text_buffer_free(&ids);
   TRY(status);
   TRY(safetensors_writer_declare(w, "embed", DTYPE_F32, 1, &width, error));
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++) TRY(safetensors_writer_declare(w, tap_names[tap], DTYPE_F32, 2, layered, error));
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+    TRY(safetensors_writer_declare(w, tap_names[tap], DTYPE_F32, 2, layered, error));
   TRY(safetensors_writer_declare(w, "logits", DTYPE_F32, 1, &vocab, error));
   TRY(safetensors_writer_data(w, t->embed, (size_t)t->width * sizeof(float), error));
-  TRY(safetensors_writer_data(w, t->values, XT_TAP_COUNT * (size_t)t->layers * (size_t)t->width * sizeof(float), error));
+  TRY(safetensors_writer_data(
+      w, t->values, XT_TAP_COUNT * (size_t)t->layers * (size_t)t->width * sizeof(float), error));
   return safetensors_writer_data(w, t->logits, (size_t)t->vocab * sizeof(float), error);
 }
 

@@ -29,7 +29,8 @@ static void release_angles(Forward *f) {
 static xt_status reserve_angles(Forward *f, int positions, xt_error *error) {
   const ModelConfig *c = &f->model->config;
   if (positions <= f->positions) return XT_STATUS_OK;
-  const size_t floats = (size_t)positions * (size_t)c->rope_width, wide = c->sinusoids ? (size_t)positions * (size_t)c->width : 0;
+  const size_t floats = (size_t)positions * (size_t)c->rope_width,
+               wide = c->sinusoids ? (size_t)positions * (size_t)c->width : 0;
   float *table;
   TRY(mem_alloc(&table, floats > wide ? floats : wide, sizeof *table, error));
   xt_status status = XT_STATUS_OK;
@@ -60,7 +61,8 @@ xt_status forward_prompt(Forward *f, int length, xt_error *error) {
   TRY(mem_alloc(&table, floats, sizeof *table, error));
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i < arch_rotaries(c); i++) {
-    TRY_DONE(f->backend->ops->alloc(f->backend, floats * sizeof *table, &f->prompt_cos_sin[i], error));
+    TRY_DONE(
+        f->backend->ops->alloc(f->backend, floats * sizeof *table, &f->prompt_cos_sin[i], error));
     rope_table(&c->rotary[i], c->rope_width, 0, length, length, table);
     f->backend->ops->upload(f->backend, f->prompt_cos_sin[i], table, floats * sizeof *table);
   }
@@ -77,7 +79,8 @@ xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error) 
   f->block = (Dev){0};
   f->rows = 0;
   f->sizes = sizes_activations(&f->model->config, &f->backend->limits, rows);
-  if (!f->spans) TRY(mem_alloc(&f->spans, (size_t)f->backend->limits.work_rows, sizeof *f->spans, error));
+  if (!f->spans)
+    TRY(mem_alloc(&f->spans, (size_t)f->backend->limits.work_rows, sizeof *f->spans, error));
   TRY(f->backend->ops->alloc(f->backend, f->sizes.total * sizeof(float), &f->block, error));
   f->rows = rows;
   return XT_STATUS_OK;
@@ -92,9 +95,13 @@ void forward_release(Forward *f) {
 }
 
 /* Buffer `at` of the activations, from its row `row` of `width` floats on. */
-static Dev buffer_row(const Forward *f, size_t at, int row, int width) { return dev_at(f->block, at + (size_t)row * (size_t)width); }
+static Dev buffer_row(const Forward *f, size_t at, int row, int width) {
+  return dev_at(f->block, at + (size_t)row * (size_t)width);
+}
 
-Dev forward_x(const Forward *f, int row) { return buffer_row(f, f->sizes.x, row, f->model->config.width); }
+Dev forward_x(const Forward *f, int row) {
+  return buffer_row(f, f->sizes.x, row, f->model->config.width);
+}
 
 /* A layer's half works on some rows of a batch at a time. */
 typedef struct Slice {
@@ -105,28 +112,43 @@ static Slice slice_at(const Forward *f, const Batch *b, int first) {
   const int left = b->rows - first, most = f->backend->limits.work_rows;
   return (Slice){first, left < most ? left : most};
 }
-#define EACH_SLICE(s, f, b) (Slice s = slice_at(f, b, 0); s.rows > 0; s = slice_at(f, b, s.first + s.rows))
+#define EACH_SLICE(s, f, b) \
+  (Slice s = slice_at(f, b, 0); s.rows > 0; s = slice_at(f, b, s.first + s.rows))
 
-static Dev slice_x(const Forward *f, const Batch *b, Slice s) { return forward_x(f, b->first + s.first); }
-/* Where a slice of a parallel layer's input is kept until its feed-forward reads it: beside the stream, row for row. */
-static Dev slice_input(const Forward *f, const Batch *b, Slice s) { return buffer_row(f, f->sizes.input, b->first + s.first, f->model->config.width); }
+static Dev slice_x(const Forward *f, const Batch *b, Slice s) {
+  return forward_x(f, b->first + s.first);
+}
+/* Where a slice of a parallel layer's input is kept until its feed-forward reads it: beside the
+ * stream, row for row. */
+static Dev slice_input(const Forward *f, const Batch *b, Slice s) {
+  return buffer_row(f, f->sizes.input, b->first + s.first, f->model->config.width);
+}
 
-/* The one place where a pass can be watched and changed: interventions first, then captures, which so
- * see what the rest of the pass sees. values: [s.rows, C]. */
+/* The one place where a pass can be watched and changed: interventions first, then captures, which
+ * so see what the rest of the pass sees. values: [s.rows, C]. */
 static void tap_dispatch(Forward *f, const Batch *b, Slice s, int layer, xt_tap tap, Dev values) {
   const BackendOps *ops = f->backend->ops;
   const int width = f->model->config.width;
   const int32_t *edits = b->edit_start ? b->edit_start + layer * XT_TAP_COUNT + (int)tap : NULL;
   if (edits && edits[1] > edits[0])
-    ops->mix(f->backend, &(MixArgs){.x = values, .first = s.first, .rows = s.rows, .width = width, .values = b->edit_values,
-                                    .edits = index_at(b->edits, sizeof(MixEdit) / sizeof(int32_t) * (size_t)edits[0]), .count = edits[1] - edits[0]});
+    ops->mix(f->backend, &(MixArgs){.x = values,
+                                    .first = s.first,
+                                    .rows = s.rows,
+                                    .width = width,
+                                    .values = b->edit_values,
+                                    .edits = index_at(b->edits, sizeof(MixEdit) / sizeof(int32_t) *
+                                                                    (size_t)edits[0]),
+                                    .count = edits[1] - edits[0]});
   if (!dev_is_none(b->capture[tap])) {
     const size_t row = (size_t)layer * (size_t)b->rows + (size_t)s.first;
-    ops->copy_rows(f->backend, dev_at(b->capture[tap], row * (size_t)width), (IndexList){0}, values, (IndexList){0}, s.rows, width);
+    ops->copy_rows(f->backend, dev_at(b->capture[tap], row * (size_t)width), (IndexList){0}, values,
+                   (IndexList){0}, s.rows, width);
   }
 }
 
-static IndexList from_row(IndexList list, int row) { return index_is_none(list) ? list : index_at(list, (size_t)row); }
+static IndexList from_row(IndexList list, int row) {
+  return index_is_none(list) ? list : index_at(list, (size_t)row);
+}
 
 /* Those of the batch's spans that lie in the slice, counted from its first row. */
 static int slice_spans(Forward *f, const Batch *b, Slice s) {
@@ -134,8 +156,11 @@ static int slice_spans(Forward *f, const Batch *b, Slice s) {
   for (int k = 0; k < b->span_count; k++) {
     const AttendSpan *span = &b->spans[k];
     const int from = span->first > s.first ? span->first : s.first;
-    const int end = span->first + span->rows < s.first + s.rows ? span->first + span->rows : s.first + s.rows;
-    if (from < end) f->spans[count++] = (AttendSpan){.first = from - s.first, .rows = end - from, .prefix = span->prefix};
+    const int end =
+        span->first + span->rows < s.first + s.rows ? span->first + span->rows : s.first + s.rows;
+    if (from < end)
+      f->spans[count++] =
+          (AttendSpan){.first = from - s.first, .rows = end - from, .prefix = span->prefix};
   }
   return count;
 }
@@ -143,9 +168,18 @@ static int slice_spans(Forward *f, const Batch *b, Slice s) {
 static void attend_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
   const bool slides = arch_window(c, layer) > 0;
-  AttendArgs args = {.layer = layer, .rows = s.rows, .heads = c->heads, .scale = c->score_scale, .cap = c->score_cap, .slopes = f->model->slopes,
-                     .q = dev_at(f->block, f->sizes.qkv), .ld_q = f->sizes.qkv_width, .out = dev_at(f->block, f->sizes.heads),
-                     .spans = f->spans, .span_count = slice_spans(f, b, s), .prefix_end = from_row(b->prefix_end, s.first)};
+  AttendArgs args = {.layer = layer,
+                     .rows = s.rows,
+                     .heads = c->heads,
+                     .scale = c->score_scale,
+                     .cap = c->score_cap,
+                     .slopes = f->model->slopes,
+                     .q = dev_at(f->block, f->sizes.qkv),
+                     .ld_q = f->sizes.qkv_width,
+                     .out = dev_at(f->block, f->sizes.heads),
+                     .spans = f->spans,
+                     .span_count = slice_spans(f, b, s),
+                     .prefix_end = from_row(b->prefix_end, s.first)};
   if (slides) args.prefix_begin = from_row(b->prefix_begin, s.first);
   if (!b->store) {
     args.tail = b->tail;
@@ -159,8 +193,17 @@ static void attend_slice(Forward *f, const Batch *b, Slice s, int layer) {
 
 static void norm_rows(Forward *f, Dev y, Dev x, NormWeights w, int rows) {
   const ModelConfig *c = &f->model->config;
-  f->backend->ops->norm(f->backend, &(NormArgs){.kind = c->norm, .y = y, .x = x, .weight = w.weight, .bias = w.bias, .rows = rows, .groups = 1,
-                                                .width = c->width, .ld_y = c->width, .ld_x = c->width, .eps = (float)c->norm_eps});
+  f->backend->ops->norm(f->backend, &(NormArgs){.kind = c->norm,
+                                                .y = y,
+                                                .x = x,
+                                                .weight = w.weight,
+                                                .bias = w.bias,
+                                                .rows = rows,
+                                                .groups = 1,
+                                                .width = c->width,
+                                                .ld_y = c->width,
+                                                .ld_x = c->width,
+                                                .eps = (float)c->norm_eps});
 }
 
 void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows) {
@@ -169,10 +212,12 @@ void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows) {
   const Dev x = forward_x(f, 0), branch = dev_at(f->block, f->sizes.branch);
   const int most = be->limits.work_rows;
   be->ops->embed(be, x, f->model->embedding, ids, rows);
-  if (c->embedding_scale != 1) be->ops->scale(be, x, (size_t)rows * (size_t)c->width, c->embedding_scale, 0);
+  if (c->embedding_scale != 1)
+    be->ops->scale(be, x, (size_t)rows * (size_t)c->width, c->embedding_scale, 0);
   for (int first = 0; c->sinusoids && first < rows; first += most) {
     const int count = rows - first < most ? rows - first : most;
-    be->ops->copy_rows(be, branch, (IndexList){0}, f->sinusoids, index_at(positions, (size_t)first), count, c->width);
+    be->ops->copy_rows(be, branch, (IndexList){0}, f->sinusoids, index_at(positions, (size_t)first),
+                       count, c->width);
     be->ops->add(be, forward_x(f, first), branch, (size_t)count * (size_t)c->width);
   }
   if (c->embed_norm) norm_rows(f, x, x, f->model->embed_norm, rows);
@@ -182,8 +227,12 @@ void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows) {
 static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int rows) {
   const ModelConfig *c = &f->model->config;
   const bool whole = c->qk_norm == QK_NORM_WHOLE;
-  NormArgs args = {.kind = c->norm, .weight_of_group = c->qk_norm == QK_NORM_OWN_HEAD, .rows = rows, .ld_y = f->sizes.qkv_width,
-                   .ld_x = f->sizes.qkv_width, .eps = (float)c->norm_eps};
+  NormArgs args = {.kind = c->norm,
+                   .weight_of_group = c->qk_norm == QK_NORM_OWN_HEAD,
+                   .rows = rows,
+                   .ld_y = f->sizes.qkv_width,
+                   .ld_x = f->sizes.qkv_width,
+                   .eps = (float)c->norm_eps};
   args.y = args.x = q;
   args.weight = w->q_norm;
   args.groups = whole ? 1 : c->heads;
@@ -200,8 +249,15 @@ static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int ro
 static void rotate_queries(Forward *f, const Batch *b, Slice s, int rotary, Dev q, Dev k) {
   const ModelConfig *c = &f->model->config;
   const Dev *angles = b->store && f->prompt_class ? f->prompt_cos_sin : f->cos_sin;
-  RopeArgs args = {.style = c->rope_style, .x = q, .ld = f->sizes.qkv_width, .rows = s.rows, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,
-                   .width = c->rope_width, .positions = from_row(b->positions, s.first), .cos_sin = angles[rotary]};
+  RopeArgs args = {.style = c->rope_style,
+                   .x = q,
+                   .ld = f->sizes.qkv_width,
+                   .rows = s.rows,
+                   .heads = c->heads + c->kv_heads,
+                   .head_dim = c->head_dim,
+                   .width = c->rope_width,
+                   .positions = from_row(b->positions, s.first),
+                   .cos_sin = angles[rotary]};
   if (c->queries_apart) {
     args.heads = c->heads;
     args.cos_sin = angles[rotary + 1];
@@ -219,8 +275,10 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const LayerWeights *w = &f->model->layers[layer];
   const int rotary = c->kinds[layer].rotary, ld = f->sizes.qkv_width;
   Backend *be = f->backend;
-  const Dev norm = dev_at(f->block, f->sizes.norm), q = dev_at(f->block, f->sizes.qkv), x = slice_x(f, b, s);
-  const Dev k = dev_at(q, (size_t)c->heads * (size_t)c->head_dim), v = dev_at(k, (size_t)c->kv_heads * (size_t)c->head_dim);
+  const Dev norm = dev_at(f->block, f->sizes.norm), q = dev_at(f->block, f->sizes.qkv),
+            x = slice_x(f, b, s);
+  const Dev k = dev_at(q, (size_t)c->heads * (size_t)c->head_dim),
+            v = dev_at(k, (size_t)c->kv_heads * (size_t)c->head_dim);
   if (c->pre_norm) norm_rows(f, norm, x, w->norm_attn, s.rows);
   be->ops->matmul(be, q, c->pre_norm ? norm : x, w->qkv, w->qkv_bias, s.rows);
   if (c->qk_norm && !c->qk_norm_late) norm_queries(f, w, q, k, s.rows);
@@ -233,14 +291,17 @@ static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
 }
 
 void forward_keys(Forward *f, const Batch *b, int layer) {
-  for EACH_SLICE (s, f, b) project_slice(f, b, s, layer);
+  for
+    EACH_SLICE (s, f, b) project_slice(f, b, s, layer);
 }
 
 /* What a module gave becomes what is added to the stream. */
 static void finish_branch(Forward *f, Dev branch, NormWeights post_norm, int rows) {
   const ModelConfig *c = &f->model->config;
   if (c->post_norm) norm_rows(f, branch, branch, post_norm, rows);
-  if (c->residual_scale != 1) f->backend->ops->scale(f->backend, branch, (size_t)rows * (size_t)c->width, c->residual_scale, 0);
+  if (c->residual_scale != 1)
+    f->backend->ops->scale(f->backend, branch, (size_t)rows * (size_t)c->width, c->residual_scale,
+                           0);
 }
 
 void forward_attention(Forward *f, const Batch *b, int layer) {
@@ -248,17 +309,20 @@ void forward_attention(Forward *f, const Batch *b, int layer) {
   const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
   const Dev heads = dev_at(f->block, f->sizes.heads), branch = dev_at(f->block, f->sizes.branch);
-  for EACH_SLICE (s, f, b) {
-    const Dev x = slice_x(f, b, s);
-    project_slice(f, b, s, layer);
-    attend_slice(f, b, s, layer);
-    be->ops->matmul(be, branch, heads, w->out, w->out_bias, s.rows);
-    finish_branch(f, branch, w->post_attn, s.rows);
-    tap_dispatch(f, b, s, layer, XT_TAP_ATTN, branch);
-    if (c->parallel) be->ops->copy_rows(be, slice_input(f, b, s), (IndexList){0}, x, (IndexList){0}, s.rows, c->width);
-    be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
-    tap_dispatch(f, b, s, layer, XT_TAP_MID, x);
-  }
+  for
+    EACH_SLICE (s, f, b) {
+      const Dev x = slice_x(f, b, s);
+      project_slice(f, b, s, layer);
+      attend_slice(f, b, s, layer);
+      be->ops->matmul(be, branch, heads, w->out, w->out_bias, s.rows);
+      finish_branch(f, branch, w->post_attn, s.rows);
+      tap_dispatch(f, b, s, layer, XT_TAP_ATTN, branch);
+      if (c->parallel)
+        be->ops->copy_rows(be, slice_input(f, b, s), (IndexList){0}, x, (IndexList){0}, s.rows,
+                           c->width);
+      be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
+      tap_dispatch(f, b, s, layer, XT_TAP_MID, x);
+    }
 }
 
 void forward_ffn(Forward *f, const Batch *b, int layer) {
@@ -267,18 +331,25 @@ void forward_ffn(Forward *f, const Batch *b, int layer) {
   Backend *be = f->backend;
   const Dev norm = dev_at(f->block, f->sizes.norm), branch = dev_at(f->block, f->sizes.branch);
   const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
-  for EACH_SLICE (s, f, b) {
-    const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, b, s) : x;
-    if (c->pre_norm) norm_rows(f, norm, from, c->shared_norm ? w->norm_attn : w->norm_mlp, s.rows);
-    be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
-    be->ops->activate(be, &(ActivateArgs){.kind = c->activation, .gated = !c->no_gate, .y = act, .x = gate_up, .rows = s.rows, .width = c->feed_forward,
-                                          .xielu = w->xielu});
-    be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
-    finish_branch(f, branch, w->post_mlp, s.rows);
-    tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);
-    be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
-    tap_dispatch(f, b, s, layer, XT_TAP_BLOCK, x);
-  }
+  for
+    EACH_SLICE (s, f, b) {
+      const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, b, s) : x;
+      if (c->pre_norm)
+        norm_rows(f, norm, from, c->shared_norm ? w->norm_attn : w->norm_mlp, s.rows);
+      be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
+      be->ops->activate(be, &(ActivateArgs){.kind = c->activation,
+                                            .gated = !c->no_gate,
+                                            .y = act,
+                                            .x = gate_up,
+                                            .rows = s.rows,
+                                            .width = c->feed_forward,
+                                            .xielu = w->xielu});
+      be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
+      finish_branch(f, branch, w->post_mlp, s.rows);
+      tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);
+      be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);
+      tap_dispatch(f, b, s, layer, XT_TAP_BLOCK, x);
+    }
 }
 
 void forward_layers(Forward *f, const Batch *b) {
@@ -294,6 +365,7 @@ Dev forward_logits(Forward *f, Dev x, int rows) {
   const Dev norm = dev_at(f->block, f->sizes.norm), logits = dev_at(f->block, f->sizes.logits);
   norm_rows(f, norm, x, f->model->final_norm, rows);
   be->ops->matmul(be, logits, norm, f->model->unembed, (Dev){0}, rows);
-  if (c->logit_scale != 1 || c->logit_cap != 0) be->ops->scale(be, logits, (size_t)rows * (size_t)c->vocab, c->logit_scale, c->logit_cap);
+  if (c->logit_scale != 1 || c->logit_cap != 0)
+    be->ops->scale(be, logits, (size_t)rows * (size_t)c->vocab, c->logit_scale, c->logit_cap);
   return logits;
 }

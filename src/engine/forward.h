@@ -16,43 +16,50 @@
 typedef struct Forward {
   const xt_model *model;
   Backend *backend;
-  int rows;               /* capacity of the residual stream buffer */
+  int rows; /* capacity of the residual stream buffer */
   ActivationSizes sizes;
-  Dev block;              /* all activation buffers, at the offsets of `sizes` */
-  Dev cos_sin[MODEL_ROTARIES]; /* rotary angles of positions 0..positions-1, by ModelConfig.rotary */
-  Dev prompt_cos_sin[MODEL_ROTARIES]; /* of the prompt whose inner positions run (forward_prompt), where they are others: */
-  int prompt_class;       /* 0: they are the same; else rope_class's */
-  Dev sinusoids;          /* the same positions' [positions, C], where the architecture has them */
+  Dev block;                          /* all activation buffers, at the offsets of `sizes` */
+  Dev cos_sin[MODEL_ROTARIES];        /* rotary angles of positions 0..positions-1, by
+                                  ModelConfig.rotary */
+  Dev prompt_cos_sin[MODEL_ROTARIES]; /* of the prompt whose inner positions run
+                                         (forward_prompt), where they are others: */
+  int prompt_class;                   /* 0: they are the same; else rope_class's */
+  Dev sinusoids; /* the same positions' [positions, C], where the architecture has them */
   int positions;
-  AttendSpan *spans;      /* [work_rows] of the rows that a layer's half works on */
+  AttendSpan *spans; /* [work_rows] of the rows that a layer's half works on */
 } Forward;
 
 typedef struct Batch {
-  int first, rows;            /* rows first..first+rows-1 of the residual stream's buffer, changed in place */
-  IndexList positions;        /* [rows] absolute */
-  const AttendSpan *spans;    /* cover all rows, in order */
+  int first, rows;         /* rows first..first+rows-1 of the residual stream's buffer,
+                                 changed in place */
+  IndexList positions;     /* [rows] absolute */
+  const AttendSpan *spans; /* cover all rows, in order */
   int span_count;
-  IndexList prefix_begin, prefix_end; /* [rows] prefix positions that a row sees; the former for layers that slide */
+  IndexList prefix_begin, prefix_end; /* [rows] prefix positions that a row sees; the former for
+                                         layers that slide */
 
-  /* Where new keys and values go: into `store`, the rows being its positions store_first... in order;
-   * or, with store NULL, into the tail slots. */
+  /* Where new keys and values go: into `store`, the rows being its positions store_first... in
+   * order; or, with store NULL, into the tail slots. */
   KvPrefix *store;
   int store_first;
   KvTail *tail;
-  IndexList slots;            /* [rows] slot that the row's own key and value go to */
-  IndexList tail_slots;       /* [rows, tail_ld] the row's private positions, its own included */
+  IndexList slots;      /* [rows] slot that the row's own key and value go to */
+  IndexList tail_slots; /* [rows, tail_ld] the row's private positions, its own included */
   int tail_ld;
-  IndexList tail_begin, tail_end; /* [rows] which of them it sees; the former for layers that slide */
+  IndexList tail_begin, tail_end; /* [rows] which of them it sees; the former for layers that
+                                     slide */
 
-  IndexList edits;            /* MixEdit, sorted by layer, then tap; rows count from the batch's first */
-  const int32_t *edit_start;  /* [layers * XT_TAP_COUNT + 1], on the host; NULL: there are none */
-  Dev edit_values;            /* [.., C] what the edits put in */
-  Dev capture[XT_TAP_COUNT];  /* each none or [layers, rows, C]: keeps that tap of every row */
+  IndexList edits;           /* MixEdit, sorted by layer, then tap; rows count from the batch's
+                                 first */
+  const int32_t *edit_start; /* [layers * XT_TAP_COUNT + 1], on the host; NULL: there are none */
+  Dev edit_values;           /* [.., C] what the edits put in */
+  Dev capture[XT_TAP_COUNT]; /* each none or [layers, rows, C]: keeps that tap of every row */
 } Batch;
 
 /* Zeroed `f` first. Growing keeps nothing of the buffers' contents. */
 xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error);
-/* What is stored from here on (Batch.store) are inner positions of a prompt of `length` tokens, by which rotary angles may go. */
+/* What is stored from here on (Batch.store) are inner positions of a prompt of `length` tokens, by
+ * which rotary angles may go. */
 xt_status forward_prompt(Forward *f, int length, xt_error *error);
 void forward_release(Forward *f);
 
@@ -63,14 +70,16 @@ Dev forward_x(const Forward *f, int row);
 void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows);
 /* a := what the attention module adds to the stream; x += a: taps attn and mid. */
 void forward_attention(Forward *f, const Batch *b, int layer);
-/* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the last. */
+/* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the
+ * last. */
 void forward_keys(Forward *f, const Batch *b, int layer);
-/* f := what the feed-forward module adds; x += f: taps ffn and block. In a parallel layer (ModelConfig) it reads what x was
- * before forward_attention. */
+/* f := what the feed-forward module adds; x += f: taps ffn and block. In a parallel layer
+ * (ModelConfig) it reads what x was before forward_attention. */
 void forward_ffn(Forward *f, const Batch *b, int layer);
 /* All layers. */
 void forward_layers(Forward *f, const Batch *b);
-/* Final norm and unembedding of up to the backend's logit_rows rows; the result, [rows, V], lives until the next call. */
+/* Final norm and unembedding of up to the backend's logit_rows rows; the result, [rows, V], lives
+ * until the next call. */
 Dev forward_logits(Forward *f, Dev x, int rows);
 
 #endif

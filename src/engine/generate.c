@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Generation of many requests at once.
  *
- * Requests are sorted by their prompts' inner positions, so that those that share them lie together; each such prefix is run once
- * (prefixes.h). Then all rows advance together: step 0 takes the prompts' last tokens, step k the k-th generated ones; rows leave at
- * EOS. A wave is as many requests as memory allows at a time; what a request generates does not depend on its wave. */
+ * Requests are sorted by their prompts' inner positions, so that those that share them lie
+ * together; each such prefix is run once (prefixes.h). Then all rows advance together: step 0 takes
+ * the prompts' last tokens, step k the k-th generated ones; rows leave at EOS. A wave is as many
+ * requests as memory allows at a time; what a request generates does not depend on its wave. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,12 +40,12 @@ typedef struct Wave {
   Row *rows;
   int row_count;
   PrefixPool prefixes;
-  RowTable table;    /* row r's keys and values of generated tokens are in slots r*max_new ... */
-  Dev values;        /* interventions' of all rows, [.., C] */
-  Dev lens;          /* [layers, rows, C] or none */
-  int32_t *active;   /* rows that still run */
+  RowTable table;  /* row r's keys and values of generated tokens are in slots r*max_new ... */
+  Dev values;      /* interventions' of all rows, [.., C] */
+  Dev lens;        /* [layers, rows, C] or none */
+  int32_t *active; /* rows that still run */
   int active_count;
-  int32_t *drawn;    /* [rows] tokens of the step, where they are drawn */
+  int32_t *drawn; /* [rows] tokens of the step, where they are drawn */
   float *drawn_logprob;
 } Wave;
 
@@ -54,17 +55,18 @@ static int compare_keys(const void *a, const void *b) {
   return order ? order : x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* ---- planning ------------------------------------------------------------------------------- */
+/* ---- planning -------------------------------------------------------------------------------- */
 
-static uint64_t wave_bytes(const xt_model *m, size_t rows, uint64_t prefix_positions, int max_new, size_t interventions, bool lens) {
+static uint64_t wave_bytes(const xt_model *m, size_t rows, uint64_t prefix_positions, int max_new,
+                           size_t interventions, bool lens) {
   const uint64_t width_bytes = (uint64_t)m->config.width * sizeof(float);
-  return xt_model_session_bytes(m, (int)prefix_positions, (int)rows, max_new) + interventions * width_bytes +
-         (lens ? rows * (uint64_t)m->config.layers * width_bytes : 0);
+  return xt_model_session_bytes(m, (int)prefix_positions, (int)rows, max_new) +
+         interventions * width_bytes + (lens ? rows * (uint64_t)m->config.layers * width_bytes : 0);
 }
 
 /* How many requests of keys[from..n) make the next wave. */
-static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from, size_t n, int max_new, bool lens, size_t *count,
-                           xt_error *error) {
+static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from, size_t n,
+                           int max_new, bool lens, size_t *count, xt_error *error) {
   const xt_model *m = s->model;
   const uint64_t budget = m->memory_limit > m->weight_bytes ? m->memory_limit - m->weight_bytes : 0;
   uint64_t positions = 0;
@@ -75,11 +77,13 @@ static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from
     const xt_request *r = key->request;
     const bool shared = *count && prefix_compare(key, &keys[from + *count - 1].prefix) == 0;
     const uint64_t more = positions + (shared ? 0 : r->count);
-    const uint64_t need = wave_bytes(m, *count + 1, more, max_new, interventions + r->intervention_count, lens);
+    const uint64_t need =
+        wave_bytes(m, *count + 1, more, max_new, interventions + r->intervention_count, lens);
     if (more > INT32_MAX || need > budget) {
       if (*count) break;
       return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
-                     "a prompt of %zu tokens needs %.2f GiB beside the weights; %.2f GiB are left of the memory limit",
+                     "a prompt of %zu tokens needs %.2f GiB beside the weights; %.2f GiB are left "
+                     "of the memory limit",
                      r->count, (double)need / 0x1p30, (double)budget / 0x1p30);
     }
     positions = more;
@@ -89,7 +93,7 @@ static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from
   return XT_STATUS_OK;
 }
 
-/* ---- a wave --------------------------------------------------------------------------------- */
+/* ---- a wave ---------------------------------------------------------------------------------- */
 
 /* Uploads every row's intervention values. */
 static xt_status wave_values(Wave *w, size_t total, xt_error *error) {
@@ -100,22 +104,26 @@ static xt_status wave_values(Wave *w, size_t total, xt_error *error) {
   TRY(be->ops->alloc(be, total * width * sizeof(float), &w->values, error));
   for (int r = 0; r < w->row_count; r++)
     for (size_t i = 0; i < w->rows[r].request->intervention_count; i++, at++)
-      be->ops->upload(be, dev_at(w->values, at * width), w->rows[r].request->interventions[i].value, width * sizeof(float));
+      be->ops->upload(be, dev_at(w->values, at * width), w->rows[r].request->interventions[i].value,
+                      width * sizeof(float));
   return XT_STATUS_OK;
 }
 
-static xt_status wave_rows(Wave *w, const SortKey *keys, xt_generation *out, size_t *interventions, xt_error *error) {
+static xt_status wave_rows(Wave *w, const SortKey *keys, xt_generation *out, size_t *interventions,
+                           xt_error *error) {
   *interventions = 0;
   TRY(prefixes_create(&w->prefixes, w->session, (size_t)w->row_count, error));
   for (int r = 0; r < w->row_count; r++) {
     const xt_request *request = keys[r].prefix.request;
     Row *row = &w->rows[r];
     PrefixKey key = keys[r].prefix;
-    *row = (Row){.request = request, .out = &out[keys[r].index], .first_value = (int32_t)*interventions};
+    *row = (Row){
+        .request = request, .out = &out[keys[r].index], .first_value = (int32_t)*interventions};
     key.first_value = row->first_value;
     row->prefix = prefixes_add(&w->prefixes, &key);
     for (size_t i = 0; i < request->intervention_count; i++)
-      if (intervention_position(request, &request->interventions[i]) >= request->count) row->edits_later = true;
+      if (intervention_position(request, &request->interventions[i]) >= request->count)
+        row->edits_later = true;
     if (w->sampling) row->key = sampling_key(request->ids, request->count, request->sample);
     *interventions += request->intervention_count;
   }
@@ -132,10 +140,12 @@ static xt_status wave_penalty(Wave *w, float penalty, xt_error *error) {
     prompts[r] = (RowPrompt){.ids = w->rows[r].request->ids, .count = w->rows[r].request->count};
     own[r] = r;
   }
-  return rows_penalize(&w->table, penalty, prompts, w->row_count, own, w->row_count, w->max_new, error);
+  return rows_penalize(&w->table, penalty, prompts, w->row_count, own, w->row_count, w->max_new,
+                       error);
 }
 
-static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty, xt_generation *out, xt_error *error) {
+static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty,
+                           xt_generation *out, xt_error *error) {
   const ModelConfig *c = &w->session->model->config;
   Backend *be = w->session->backend;
   size_t interventions;
@@ -147,14 +157,21 @@ static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty
   TRY(wave_rows(w, keys, out, &interventions, error));
   TRY(wave_values(w, interventions, error));
   const size_t lens_layers = w->options->lens ? (size_t)c->layers : 0;
-  TRY(rows_create(&w->table, w->session, &(RowTableSize){.rows = w->row_count, .tail = w->max_new, .slots = w->row_count * w->max_new,
-                                                         .edits = interventions, .choices = n * (1 + lens_layers)}, error));
+  TRY(rows_create(&w->table, w->session,
+                  &(RowTableSize){.rows = w->row_count,
+                                  .tail = w->max_new,
+                                  .slots = w->row_count * w->max_new,
+                                  .edits = interventions,
+                                  .choices = n * (1 + lens_layers)},
+                  error));
   w->table.edit_values = w->values;
   TRY(wave_penalty(w, penalty, error));
-  if (lens_layers) TRY(be->ops->alloc(be, n * lens_layers * (size_t)c->width * sizeof(float), &w->lens, error));
+  if (lens_layers)
+    TRY(be->ops->alloc(be, n * lens_layers * (size_t)c->width * sizeof(float), &w->lens, error));
   int positions = 0;
   for (int r = 0; r < w->row_count; r++)
-    if ((int)w->rows[r].request->count + w->max_new > positions) positions = (int)w->rows[r].request->count + w->max_new;
+    if ((int)w->rows[r].request->count + w->max_new > positions)
+      positions = (int)w->rows[r].request->count + w->max_new;
   return forward_reserve(&w->session->forward, (int)n, positions, error);
 }
 
@@ -167,7 +184,7 @@ static void wave_deinit(Wave *w) {
   arena_free(&w->arena);
 }
 
-/* ---- a step --------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------- */
 
 /* Lays out step `step`: every active row's newest token. */
 static void place_rows(Wave *w, int step) {
@@ -179,7 +196,9 @@ static void place_rows(Wave *w, int step) {
     const xt_request *q = row->request;
     const Prefix *prefix = &w->prefixes.list[row->prefix];
     for (int k = 0; k < step; k++) rows_slots(t, a)[k] = first_slot + k;
-    rows_place(t, a, prefix->kv, (int)q->count - 1, step, step == 0 ? q->ids[q->count - 1] : row->out->ids[row->out->count - 1], first_slot + step);
+    rows_place(t, a, prefix->kv, (int)q->count - 1, step,
+               step == 0 ? q->ids[q->count - 1] : row->out->ids[row->out->count - 1],
+               first_slot + step);
     t->column[ROW_LIST][a] = r;
     for (size_t i = 0; (step == 0 || row->edits_later) && i < q->intervention_count; i++)
       if (intervention_position(q, &q->interventions[i]) == (size_t)t->column[ROW_POSITION][a])
@@ -188,13 +207,15 @@ static void place_rows(Wave *w, int step) {
   rows_upload(t);
 }
 
-/* Draws tokens of rows [first, first + rows) from their logits, [rows, vocab], which have the penalty. */
+/* Draws tokens of rows [first, first + rows) from their logits, [rows, vocab], which have the
+ * penalty. */
 static void draw_rows(Wave *w, Dev logits, int first, int rows) {
   Backend *be = w->session->backend;
   Sampling *s = w->sampling;
   for (int r = 0; r < rows; r++) {
     const Row *row = &w->rows[w->active[first + r]];
-    be->ops->download(be, s->logits, dev_at(logits, (size_t)r * (size_t)s->vocab), (size_t)s->vocab * sizeof *s->logits);
+    be->ops->download(be, s->logits, dev_at(logits, (size_t)r * (size_t)s->vocab),
+                      (size_t)s->vocab * sizeof *s->logits);
     w->drawn[first + r] = sampling_draw(s, row->key, row->out->count, &w->drawn_logprob[first + r]);
   }
 }
@@ -204,20 +225,22 @@ static void choose_tokens(Wave *w) {
   const int most = w->session->backend->limits.logit_rows;
   for (int first = 0; first < w->active_count; first += most) {
     const int left = w->active_count - first, rows = left < most ? left : most;
-    const Dev logits = rows_choose_piece(&w->table, forward_x(&w->session->forward, first), first, rows, (size_t)first, false);
+    const Dev logits = rows_choose_piece(&w->table, forward_x(&w->session->forward, first), first,
+                                         rows, (size_t)first, false);
     if (w->sampling) draw_rows(w, logits, first, rows);
   }
 }
 
-/* The logit lens of the step: final norm and unembedding of every layer's output. Choices from active_count on, a layer's after the
- * other. */
+/* The logit lens of the step: final norm and unembedding of every layer's output. Choices from
+ * active_count on, a layer's after the other. */
 static void choose_lens(Wave *w) {
   const ModelConfig *c = &w->session->model->config;
   const int most = w->session->backend->limits.logit_rows, n = w->active_count;
   for (int l = 0; l < c->layers; l++)
     for (int first = 0; first < n; first += most) {
       const size_t at = (size_t)l * (size_t)n + (size_t)first;
-      rows_choose_piece(&w->table, dev_at(w->lens, at * (size_t)c->width), first, n - first < most ? n - first : most, (size_t)n + at, true);
+      rows_choose_piece(&w->table, dev_at(w->lens, at * (size_t)c->width), first,
+                        n - first < most ? n - first : most, (size_t)n + at, true);
     }
 }
 
@@ -242,7 +265,8 @@ static void record_rows(Wave *w) {
       choice->logprob = w->drawn_logprob[a];
     }
     rows_append(out, choice);
-    out->stopped = !w->options->ignore_eos && engine_is_eos(&w->session->model->config, choice->best);
+    out->stopped =
+        !w->options->ignore_eos && engine_is_eos(&w->session->model->config, choice->best);
     if (!out->stopped && out->count < (size_t)w->max_new) w->active[left++] = w->active[a];
   }
   w->active_count = left;
@@ -256,21 +280,25 @@ static xt_status wave_run(Wave *w, xt_error *error) {
   w->active_count = w->row_count;
   for (int r = 0; r < w->row_count; r++) w->active[r] = r;
   for (int step = 0; w->active_count > 0; step++) {
-    if (o->cancel && o->cancel(o->user)) return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+    if (o->cancel && o->cancel(o->user))
+      return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
     place_rows(w, step);
     Batch batch = rows_batch(&w->table, 0, w->active_count);
     batch.capture[XT_TAP_BLOCK] = w->lens;
-    forward_embed(f, rows_column(&w->table, ROW_TOKEN, 0), rows_column(&w->table, ROW_POSITION, 0), batch.rows);
+    forward_embed(f, rows_column(&w->table, ROW_TOKEN, 0), rows_column(&w->table, ROW_POSITION, 0),
+                  batch.rows);
     forward_layers(f, &batch);
     choose_tokens(w);
     if (o->lens) choose_lens(w);
-    TRY(rows_read(&w->table, 0, (size_t)batch.rows * (o->lens ? 1 + (size_t)w->session->model->config.layers : 1), error));
+    TRY(rows_read(&w->table, 0,
+                  (size_t)batch.rows * (o->lens ? 1 + (size_t)w->session->model->config.layers : 1),
+                  error));
     record_rows(w);
   }
   return XT_STATUS_OK;
 }
 
-/* ---- the public call ------------------------------------------------------------------------ */
+/* ---- the public call ------------------------------------------------------------------------- */
 
 void xt_generation_deinit(xt_generation *g) {
   if (!g) return;
@@ -295,10 +323,12 @@ static xt_status generation_init(xt_generation *g, int max_new, int lens_layers,
   return mem_alloc(&g->lens_logprobs, cells, sizeof *g->lens_logprobs, error);
 }
 
-static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n, const xt_generate_options *o, Sampling *sampling,
+static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
+                                const xt_generate_options *o, Sampling *sampling,
                                 xt_generation *out, xt_error *error) {
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
-  const double penalty = o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
+  const double penalty =
+      o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
   for (size_t from = 0, count; from < n; from += count) {
     TRY(wave_plan(s, keys, from, n, max_new, o->lens, &count, error));
     Wave wave = {.session = s, .options = o, .max_new = max_new, .sampling = sampling};
@@ -310,30 +340,41 @@ static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n, co
   return XT_STATUS_OK;
 }
 
-xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t n, const xt_generate_options *options,
-                              xt_generation *out, xt_error *error) {
+xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t n,
+                              const xt_generate_options *options, xt_generation *out,
+                              xt_error *error) {
   const xt_generate_options defaults = {0}, *o = options ? options : &defaults;
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
   SortKey *keys;
   for (size_t i = 0; i < n; i++) out[i] = (xt_generation){0};
   if (o->max_new_tokens < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
+                   "is %d; it must not be negative", o->max_new_tokens);
   if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1, "is %g; it must be positive", o->repetition_penalty);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1,
+                   "is %g; it must be positive", o->repetition_penalty);
   if (!(o->temperature >= 0 && o->temperature <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "temperature", -1, "is %g; it must be 0 (greedy) or above", o->temperature);
-  if (!(o->top_p >= 0 && o->top_p <= 1)) return err_set(error, XT_STATUS_ARGUMENT, NULL, "top_p", -1, "is %g; it must be from 0 to 1", o->top_p);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "temperature", -1,
+                   "is %g; it must be 0 (greedy) or above", o->temperature);
+  if (!(o->top_p >= 0 && o->top_p <= 1))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "top_p", -1, "is %g; it must be from 0 to 1",
+                   o->top_p);
   for (size_t i = 0; i < n; i++) TRY(request_check(s->model, &requests[i], i, max_new, error));
   TRY(mem_alloc(&keys, n, sizeof *keys, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < n && !status; i++) {
-    keys[i] = (SortKey){.prefix = {.ids = requests[i].ids, .count = requests[i].count - 1, .request = &requests[i]}, .index = i};
+    keys[i] = (SortKey){
+        .prefix = {.ids = requests[i].ids, .count = requests[i].count - 1, .request = &requests[i]},
+        .index = i};
     status = generation_init(&out[i], max_new, o->lens ? s->model->config.layers : 0, error);
   }
   qsort(keys, n, sizeof *keys, compare_keys);
   Sampling sampling = {0};
-  if (!status && o->temperature > 0) status = sampling_init(&sampling, o->temperature, o->top_p, o->seed, s->model->config.vocab, error);
-  if (!status) status = generate_waves(s, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
+  if (!status && o->temperature > 0)
+    status =
+        sampling_init(&sampling, o->temperature, o->top_p, o->seed, s->model->config.vocab, error);
+  if (!status)
+    status = generate_waves(s, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
   sampling_deinit(&sampling);
   free(keys);
   for (size_t i = 0; i < n && status; i++) xt_generation_deinit(&out[i]);

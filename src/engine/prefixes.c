@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "model/rope.h"
 
-/* ---- which are the same ----------------------------------------------------------------------- */
+/* ---- which are the same ---------------------------------------------------------------------- */
 
 static int compare_sizes(size_t a, size_t b) { return a < b ? -1 : a > b; }
 
@@ -52,18 +52,20 @@ int prefix_compare(const PrefixKey *a, const PrefixKey *b) {
 static size_t first_changed(const PrefixKey *k) {
   size_t first = k->count, at = 0;
   for (const xt_intervention *iv; (iv = next_inner(k, &at));)
-    if (intervention_position(k->request, iv) < first) first = intervention_position(k->request, iv);
+    if (intervention_position(k->request, iv) < first)
+      first = intervention_position(k->request, iv);
   return first;
 }
 
-/* Positions that both compute alike: a position's keys and values follow from the ids up to it and the interventions up to it. */
+/* Positions that both compute alike: a position's keys and values follow from the ids up to it and
+ * the interventions up to it. */
 static size_t shared_positions(const PrefixKey *a, const PrefixKey *b) {
   const size_t ids = common_ids(a, b), x = first_changed(a), y = first_changed(b);
   const size_t unchanged = x < y ? x : y;
   return ids < unchanged ? ids : unchanged;
 }
 
-/* ---- the pool --------------------------------------------------------------------------------- */
+/* ---- the pool -------------------------------------------------------------------------------- */
 
 xt_status prefixes_create(PrefixPool *pool, xt_session *session, size_t most, xt_error *error) {
   *pool = (PrefixPool){.session = session};
@@ -71,19 +73,22 @@ xt_status prefixes_create(PrefixPool *pool, xt_session *session, size_t most, xt
 }
 
 void prefixes_release(PrefixPool *pool) {
-  for (int p = 0; p < pool->count; p++) pool->session->backend->ops->prefix_release(pool->session->backend, pool->list[p].kv);
+  for (int p = 0; p < pool->count; p++)
+    pool->session->backend->ops->prefix_release(pool->session->backend, pool->list[p].kv);
   free(pool->list);
   *pool = (PrefixPool){0};
 }
 
 int prefixes_add(PrefixPool *pool, const PrefixKey *key) {
-  if (pool->count == 0 || prefix_compare(&pool->list[pool->count - 1].key, key) != 0) pool->list[pool->count++] = (Prefix){.key = *key};
+  if (pool->count == 0 || prefix_compare(&pool->list[pool->count - 1].key, key) != 0)
+    pool->list[pool->count++] = (Prefix){.key = *key};
   return pool->count - 1;
 }
 
-/* ---- running ---------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------- */
 
-/* Positions [first, first + rows) through the layers. Nothing but keys and values is wanted of them, so the last layer ends there. */
+/* Positions [first, first + rows) through the layers. Nothing but keys and values is wanted of
+ * them, so the last layer ends there. */
 static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows) {
   const PrefixKey *key = &prefix->key;
   Forward *f = &t->session->forward;
@@ -98,7 +103,9 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
   }
   for (size_t i = 0; key->request && i < key->request->intervention_count; i++) {
     const size_t p = intervention_position(key->request, &key->request->interventions[i]);
-    if (p >= first && p < first + (size_t)rows) rows_edit(t, (int)(p - first), &key->request->interventions[i], key->first_value + (int32_t)i);
+    if (p >= first && p < first + (size_t)rows)
+      rows_edit(t, (int)(p - first), &key->request->interventions[i],
+                key->first_value + (int32_t)i);
   }
   rows_upload(t);
   Batch batch = rows_batch(t, 0, rows);
@@ -114,42 +121,51 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
 
 /* Whether rotary angles of both prompts, which have a last token more, are the same. */
 static bool same_angles(const xt_session *s, const PrefixKey *a, const PrefixKey *b) {
-  return rope_class(&s->model->config, (int)a->count + 1) == rope_class(&s->model->config, (int)b->count + 1);
+  return rope_class(&s->model->config, (int)a->count + 1) ==
+         rope_class(&s->model->config, (int)b->count + 1);
 }
 
-static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *computed, xt_error *error) {
+static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *computed,
+                            xt_error *error) {
   xt_session *s = pool->session;
   const BackendOps *ops = s->backend->ops;
   Prefix *p = &pool->list[index];
   size_t done = 0;
   TRY(ops->prefix_create(s->backend, session_kv_shape(s), (int)p->key.count, &p->kv, error));
   TRY(forward_prompt(&s->forward, (int)p->key.count + 1, error));
-  if (index > 0 && pool->list[index - 1].kv && same_angles(s, &pool->list[index - 1].key, &p->key)) done = shared_positions(&pool->list[index - 1].key, &p->key);
+  if (index > 0 && pool->list[index - 1].kv && same_angles(s, &pool->list[index - 1].key, &p->key))
+    done = shared_positions(&pool->list[index - 1].key, &p->key);
   if (done) ops->prefix_copy(s->backend, p->kv, pool->list[index - 1].kv, (int)done);
   *computed = p->key.count - done;
   for (bool begun = false; done < p->key.count; begun = true) {
     const size_t left = p->key.count - done;
     const int rows = left < (size_t)t->most ? (int)left : t->most;
-    if (begun && s->cancel && s->cancel(s->cancel_user)) return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+    if (begun && s->cancel && s->cancel(s->cancel_user))
+      return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
     run_piece(t, p, done, rows);
     done += (size_t)rows;
   }
   return ops->status(s->backend, error);
 }
 
-xt_status prefixes_run(PrefixPool *pool, Dev values, xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user, xt_error *error) {
+xt_status prefixes_run(PrefixPool *pool, Dev values,
+                       xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user,
+                       xt_error *error) {
   xt_session *s = pool->session;
   size_t longest = 0, edits = 0;
   for (int p = 0; p < pool->count; p++) {
     const PrefixKey *key = &pool->list[p].key;
     if (key->count > longest) longest = key->count;
-    if (key->request && key->request->intervention_count > edits) edits = key->request->intervention_count;
+    if (key->request && key->request->intervention_count > edits)
+      edits = key->request->intervention_count;
   }
   if (longest == 0) return XT_STATUS_OK;
-  const int most = longest < (size_t)s->backend->limits.work_rows ? (int)longest : s->backend->limits.work_rows;
+  const int most =
+      longest < (size_t)s->backend->limits.work_rows ? (int)longest : s->backend->limits.work_rows;
   RowTable table = {0};
   xt_status status = forward_reserve(&s->forward, most, (int)longest, error);
-  if (!status) status = rows_create(&table, s, &(RowTableSize){.rows = most, .edits = edits}, error);
+  if (!status)
+    status = rows_create(&table, s, &(RowTableSize){.rows = most, .edits = edits}, error);
   table.edit_values = values;
   for (int p = 0; p < pool->count && !status; p++) {
     size_t computed;

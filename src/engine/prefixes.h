@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inner positions of prompts, run once: equal ones are one prefix, and a prefix that begins as the one before it begins with a copy
- * of that one's keys and values. */
+/* The inner positions of prompts, run once: equal ones are one prefix, and a prefix that begins as
+ * the one before it begins with a copy of that one's keys and values. */
 #ifndef ENGINE_PREFIXES_H
 #define ENGINE_PREFIXES_H
 
@@ -14,7 +14,8 @@ typedef struct PrefixKey {
   int32_t first_value;       /* of its interventions' values among the pool's */
 } PrefixKey;
 
-/* Orders keys so that equal ones are neighbours, and each follows the one with which it shares most. 0: the same prefix. */
+/* Orders keys so that equal ones are neighbours, and each follows the one with which it shares
+ * most. 0: the same prefix. */
 int prefix_compare(const PrefixKey *a, const PrefixKey *b);
 
 typedef struct Prefix {
@@ -32,8 +33,10 @@ xt_status prefixes_create(PrefixPool *pool, xt_session *session, size_t most, xt
 void prefixes_release(PrefixPool *pool);
 /* Returns the key's index. Keys must come in prefix_compare's order. */
 int prefixes_add(PrefixPool *pool, const PrefixKey *key);
-/* Runs all of them. `values`: of interventions, [.., C]. `ran`, which may be NULL, is told after each how many positions were
- * computed. Asks the session's cancel between pieces. */
-xt_status prefixes_run(PrefixPool *pool, Dev values, xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user, xt_error *error);
+/* Runs all of them. `values`: of interventions, [.., C]. `ran`, which may be NULL, is told after
+ * each how many positions were computed. Asks the session's cancel between pieces. */
+xt_status prefixes_run(PrefixPool *pool, Dev values,
+                       xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user,
+                       xt_error *error);
 
 #endif

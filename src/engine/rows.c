@@ -13,21 +13,27 @@ xt_status rows_create(RowTable *t, xt_session *s, const RowTableSize *size, xt_e
   const ModelConfig *c = &s->model->config;
   const BackendOps *ops = s->backend->ops;
   const size_t rows = (size_t)size->rows;
-  *t = (RowTable){.session = s, .most = size->rows, .penalty = 1, .most_edits = size->edits,
+  *t = (RowTable){.session = s,
+                  .most = size->rows,
+                  .penalty = 1,
+                  .most_edits = size->edits,
                   .most_ints = rows * (ROW_COLUMNS + (size_t)size->tail) + size->edits * EDIT_INTS};
   TRY(mem_alloc(&t->host, t->most_ints, sizeof *t->host, error));
   TRY(mem_alloc(&t->prefix, rows, sizeof *t->prefix, error));
   TRY(mem_alloc(&t->spans, rows, sizeof *t->spans, error));
   TRY(mem_alloc(&t->chosen, size->choices, sizeof *t->chosen, error));
   TRY(mem_alloc(&t->edits, size->edits, sizeof *t->edits, error));
-  TRY(mem_alloc(&t->edit_start, (size_t)c->layers * XT_TAP_COUNT + 1, sizeof *t->edit_start, error));
+  TRY(mem_alloc(&t->edit_start, (size_t)c->layers * XT_TAP_COUNT + 1, sizeof *t->edit_start,
+                error));
   TRY(ops->alloc(s->backend, t->most_ints * sizeof *t->host, &t->device, error));
-  if (size->choices) TRY(ops->alloc(s->backend, size->choices * sizeof *t->chosen, &t->chosen_dev, error));
+  if (size->choices)
+    TRY(ops->alloc(s->backend, size->choices * sizeof *t->chosen, &t->chosen_dev, error));
   if (size->slots == 0) return XT_STATUS_OK;
   int32_t *slots;
   TRY(mem_alloc(&slots, (size_t)c->layers, sizeof *slots, error));
   for (int l = 0; l < c->layers; l++) slots[l] = size->slots;
-  const xt_status status = ops->tail_create(s->backend, session_kv_shape(s), slots, &t->tail, error);
+  const xt_status status =
+      ops->tail_create(s->backend, session_kv_shape(s), slots, &t->tail, error);
   free(slots);
   return status;
 }
@@ -48,7 +54,7 @@ void rows_release(RowTable *t) {
   *t = (RowTable){0};
 }
 
-/* ---- the repetition penalty ------------------------------------------------------------------- */
+/* ---- the repetition penalty ------------------------------------------------------------------ */
 
 static int compare_ids(const void *a, const void *b) {
   const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
@@ -65,8 +71,8 @@ static int32_t distinct_ids(int32_t *out, const RowPrompt *prompt) {
   return distinct;
 }
 
-xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, int prompt_count, const int32_t *prompt_of_list, int lists,
-                        int capacity, xt_error *error) {
+xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, int prompt_count,
+                        const int32_t *prompt_of_list, int lists, int capacity, xt_error *error) {
   Backend *be = t->session->backend;
   int32_t *ids, *start = NULL;
   size_t total = 0;
@@ -75,16 +81,23 @@ xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, in
   for (int p = 0; p < prompt_count; p++) total += prompts[p].count;
   TRY(mem_alloc(&ids, total, sizeof *ids, error));
   xt_status status = mem_alloc(&start, (size_t)prompt_count + 1, sizeof *start, error);
-  for (int p = 0; p < prompt_count && !status; p++) start[p + 1] = start[p] + distinct_ids(ids + start[p], &prompts[p]);
+  for (int p = 0; p < prompt_count && !status; p++)
+    start[p + 1] = start[p] + distinct_ids(ids + start[p], &prompts[p]);
   if (!status)
-    status = be->ops->seen_create(be, &(SeenSource){.ids = ids, .start = start, .prompts = prompt_count, .prompt = prompt_of_list, .lists = lists,
-                                                    .capacity = capacity}, &t->seen, error);
+    status = be->ops->seen_create(be,
+                                  &(SeenSource){.ids = ids,
+                                                .start = start,
+                                                .prompts = prompt_count,
+                                                .prompt = prompt_of_list,
+                                                .lists = lists,
+                                                .capacity = capacity},
+                                  &t->seen, error);
   free(ids);
   free(start);
   return status;
 }
 
-/* ---- laying out a step ------------------------------------------------------------------------ */
+/* ---- laying out a step ----------------------------------------------------------------------- */
 
 void rows_begin(RowTable *t, int rows, int tail_ld) {
   t->rows = rows;
@@ -96,7 +109,8 @@ void rows_begin(RowTable *t, int rows, int tail_ld) {
   t->ints = (size_t)rows * (ROW_COLUMNS + (size_t)tail_ld);
 }
 
-void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int step, int32_t token, int32_t slot) {
+void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int step, int32_t token,
+                int32_t slot) {
   t->prefix[row] = prefix;
   t->column[ROW_TOKEN][row] = token;
   t->column[ROW_POSITION][row] = inner + step;
@@ -109,7 +123,11 @@ void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int ste
 void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value) {
   const bool add = iv->rule == XT_RULE_ADD, blend = iv->rule == XT_RULE_BLEND;
   t->edits[t->edit_count++] = (PlacedEdit){.place = iv->layer * XT_TAP_COUNT + (int)iv->write,
-                                           .edit = {.row = row, .value = value, .keep = add ? 1.0f : blend ? 1.0f - iv->alpha : 0.0f,
+                                           .edit = {.row = row,
+                                                    .value = value,
+                                                    .keep = add     ? 1.0f
+                                                            : blend ? 1.0f - iv->alpha
+                                                                    : 0.0f,
                                                     .gain = add || blend ? iv->alpha : 1.0f}};
 }
 
@@ -120,17 +138,19 @@ static void lay_out_edits(RowTable *t) {
   memset(start, 0, ((size_t)places + 1) * sizeof *start);
   for (size_t e = 0; e < t->edit_count; e++) start[t->edits[e].place + 1]++;
   for (int p = 0; p < places; p++) start[p + 1] += start[p];
-  for (size_t e = 0; e < t->edit_count; e++) /* start[p] runs ahead while placing, and is set back below */
+  for (size_t e = 0; e < t->edit_count; e++) /* start[p] runs ahead while placing, and is set
+                                                back below */
     memcpy(to + (size_t)start[t->edits[e].place]++ * EDIT_INTS, &t->edits[e].edit, sizeof(MixEdit));
   for (int p = places; p > 0; p--) start[p] = start[p - 1];
   start[0] = 0;
 }
 
-/* First prefix and tail position that each row sees under a sliding window. A prefix of length P is followed by tail index 0 at
- * position P. */
+/* First prefix and tail position that each row sees under a sliding window. A prefix of length P is
+ * followed by tail index 0 at position P. */
 static void place_windows(RowTable *t, int window) {
   for (int r = 0; r < t->rows; r++) {
-    const int32_t first = t->column[ROW_POSITION][r] - window + 1, prefix = t->column[ROW_PREFIX_END][r];
+    const int32_t first = t->column[ROW_POSITION][r] - window + 1,
+                  prefix = t->column[ROW_PREFIX_END][r];
     t->column[ROW_PREFIX_BEGIN][r] = first < 0 ? 0 : first < prefix ? first : prefix;
     t->column[ROW_TAIL_BEGIN][r] = first > prefix ? first - prefix : 0;
   }
@@ -144,7 +164,7 @@ void rows_upload(RowTable *t) {
   be->ops->upload(be, t->device, t->host, (t->ints + t->edit_count * EDIT_INTS) * sizeof *t->host);
 }
 
-/* ---- using it --------------------------------------------------------------------------------- */
+/* ---- using it -------------------------------------------------------------------------------- */
 
 IndexList rows_column(const RowTable *t, RowColumn column, int first) {
   return index_at((IndexList){t->device}, (size_t)column * (size_t)t->rows + (size_t)first);
@@ -153,15 +173,25 @@ IndexList rows_column(const RowTable *t, RowColumn column, int first) {
 Batch rows_batch(RowTable *t, int first, int count) {
   int spans = 0;
   for (int r = first; r < first + count; r++) {
-    if (r == first || t->prefix[r] != t->prefix[r - 1]) t->spans[spans++] = (AttendSpan){.first = r - first, .prefix = t->prefix[r]};
+    if (r == first || t->prefix[r] != t->prefix[r - 1])
+      t->spans[spans++] = (AttendSpan){.first = r - first, .prefix = t->prefix[r]};
     t->spans[spans - 1].rows++;
   }
   const IndexList all = {t->device};
-  Batch b = {.first = first, .rows = count, .positions = rows_column(t, ROW_POSITION, first), .spans = t->spans, .span_count = spans,
-             .prefix_begin = rows_column(t, ROW_PREFIX_BEGIN, first), .prefix_end = rows_column(t, ROW_PREFIX_END, first), .tail = t->tail,
+  Batch b = {.first = first,
+             .rows = count,
+             .positions = rows_column(t, ROW_POSITION, first),
+             .spans = t->spans,
+             .span_count = spans,
+             .prefix_begin = rows_column(t, ROW_PREFIX_BEGIN, first),
+             .prefix_end = rows_column(t, ROW_PREFIX_END, first),
+             .tail = t->tail,
              .slots = rows_column(t, ROW_SLOT, first),
-             .tail_slots = index_at(all, (size_t)t->rows * ROW_COLUMNS + (size_t)first * (size_t)t->tail_ld), .tail_ld = t->tail_ld,
-             .tail_begin = rows_column(t, ROW_TAIL_BEGIN, first), .tail_end = rows_column(t, ROW_TAIL_END, first)};
+             .tail_slots =
+                 index_at(all, (size_t)t->rows * ROW_COLUMNS + (size_t)first * (size_t)t->tail_ld),
+             .tail_ld = t->tail_ld,
+             .tail_begin = rows_column(t, ROW_TAIL_BEGIN, first),
+             .tail_end = rows_column(t, ROW_TAIL_END, first)};
   if (t->edit_count) {
     b.edits = index_at(all, t->ints);
     b.edit_start = t->edit_start;
@@ -172,8 +202,12 @@ Batch rows_batch(RowTable *t, int first, int count) {
 
 Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool plain) {
   xt_session *s = t->session;
-  ChooseArgs args = {.rows = count, .vocab = s->model->config.vocab, .logits = forward_logits(&s->forward, x, count), .penalty = t->penalty,
-                     .wanted = rows_column(t, ROW_WANTED, first), .out = dev_at(t->chosen_dev, at * CHOICE_WORDS)};
+  ChooseArgs args = {.rows = count,
+                     .vocab = s->model->config.vocab,
+                     .logits = forward_logits(&s->forward, x, count),
+                     .penalty = t->penalty,
+                     .wanted = rows_column(t, ROW_WANTED, first),
+                     .out = dev_at(t->chosen_dev, at * CHOICE_WORDS)};
   if (!plain && t->seen) {
     args.seen = t->seen;
     args.lists = rows_column(t, ROW_LIST, first);
@@ -187,13 +221,15 @@ void rows_choose(RowTable *t, int first, int count) {
   const int most = t->session->backend->limits.logit_rows;
   for (int r = first; r < first + count; r += most) {
     const int left = first + count - r;
-    rows_choose_piece(t, forward_x(&t->session->forward, r), r, left < most ? left : most, (size_t)r, false);
+    rows_choose_piece(t, forward_x(&t->session->forward, r), r, left < most ? left : most,
+                      (size_t)r, false);
   }
 }
 
 xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error) {
   Backend *be = t->session->backend;
-  be->ops->download(be, t->chosen + first, dev_at(t->chosen_dev, first * CHOICE_WORDS), count * sizeof *t->chosen);
+  be->ops->download(be, t->chosen + first, dev_at(t->chosen_dev, first * CHOICE_WORDS),
+                    count * sizeof *t->chosen);
   return be->ops->status(be, error);
 }
 

@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The rows of a batch, one table for generation, scoring, capture and the sweep.
  *
- * At each step a caller lays the table out (rows_begin, rows_place for each row, rows_edit), uploads it (rows_upload: one transfer),
- * runs layers on ranges of it (rows_batch), chooses tokens (rows_choose) and reads what was chosen (rows_read: one transfer, the
- * only wait). Columns are plain host arrays between rows_begin and rows_upload, and IndexLists for ops afterwards. */
+ * At each step a caller lays the table out (rows_begin, rows_place for each row, rows_edit),
+ * uploads it (rows_upload: one transfer), runs layers on ranges of it (rows_batch), chooses tokens
+ * (rows_choose) and reads what was chosen (rows_read: one transfer, the only wait). Columns are
+ * plain host arrays between rows_begin and rows_upload, and IndexLists for ops afterwards. */
 #ifndef ENGINE_ROWS_H
 #define ENGINE_ROWS_H
 
 #include "engine/session.h"
 
 typedef enum RowColumn {
-  ROW_TOKEN = 0,    /* the row's newest token */
-  ROW_POSITION,     /* its absolute position */
-  ROW_PREFIX_END,   /* prefix positions that the row sees */
-  ROW_SLOT,         /* of the newest token's key and value */
-  ROW_TAIL_END,     /* private positions that it sees */
-  ROW_LIST,         /* its list of the repetition penalty */
-  ROW_WANTED,       /* the token whose log-probability is asked for */
-  ROW_FROM, ROW_TO, ROW_ADD, /* lists of copies, for the caller */
-  ROW_PREFIX_BEGIN, ROW_TAIL_BEGIN, /* for sliding windows: set by rows_upload */
+  ROW_TOKEN = 0,  /* the row's newest token */
+  ROW_POSITION,   /* its absolute position */
+  ROW_PREFIX_END, /* prefix positions that the row sees */
+  ROW_SLOT,       /* of the newest token's key and value */
+  ROW_TAIL_END,   /* private positions that it sees */
+  ROW_LIST,       /* its list of the repetition penalty */
+  ROW_WANTED,     /* the token whose log-probability is asked for */
+  ROW_FROM,
+  ROW_TO,
+  ROW_ADD, /* lists of copies, for the caller */
+  ROW_PREFIX_BEGIN,
+  ROW_TAIL_BEGIN, /* for sliding windows: set by rows_upload */
   ROW_COLUMNS
 } RowColumn;
 
@@ -29,22 +33,22 @@ typedef struct PlacedEdit {
 
 typedef struct RowTable {
   xt_session *session;
-  int most;                       /* rows at most */
+  int most; /* rows at most */
   size_t most_ints, most_edits;
-  KvTail *tail;                   /* the rows' private keys and values; NULL: they have none */
-  SeenIds *seen;                  /* NULL: no repetition penalty */
+  KvTail *tail;  /* the rows' private keys and values; NULL: they have none */
+  SeenIds *seen; /* NULL: no repetition penalty */
   float penalty;
   /* the step that is laid out */
-  int rows, tail_ld;              /* tail_ld: private positions of a row at most */
-  int32_t *column[ROW_COLUMNS];   /* [rows] each */
-  int32_t *tail_slots;            /* [rows, tail_ld] */
-  const KvPrefix **prefix;        /* [rows] NULL: none */
-  size_t ints;                    /* of everything */
-  PlacedEdit *edits;              /* in the order in which they came */
+  int rows, tail_ld;            /* tail_ld: private positions of a row at most */
+  int32_t *column[ROW_COLUMNS]; /* [rows] each */
+  int32_t *tail_slots;          /* [rows, tail_ld] */
+  const KvPrefix **prefix;      /* [rows] NULL: none */
+  size_t ints;                  /* of everything */
+  PlacedEdit *edits;            /* in the order in which they came */
   size_t edit_count;
-  Dev edit_values;                /* [.., C] for the caller to set */
-  int32_t *edit_start;            /* [layers * XT_TAP_COUNT + 1] */
-  Choice *chosen;                 /* [choices] what was read */
+  Dev edit_values;     /* [.., C] for the caller to set */
+  int32_t *edit_start; /* [layers * XT_TAP_COUNT + 1] */
+  Choice *chosen;      /* [choices] what was read */
   /* storage */
   int32_t *host;
   Dev device, chosen_dev;
@@ -53,41 +57,45 @@ typedef struct RowTable {
 
 /* What a table has room for. */
 typedef struct RowTableSize {
-  int rows, tail;   /* rows of a step; private positions of a row */
-  int slots;        /* of private keys and values, in every layer; 0: no tail */
-  size_t edits;     /* of a step */
-  size_t choices;   /* that are read at once */
+  int rows, tail; /* rows of a step; private positions of a row */
+  int slots;      /* of private keys and values, in every layer; 0: no tail */
+  size_t edits;   /* of a step */
+  size_t choices; /* that are read at once */
 } RowTableSize;
 
 /* *t is zero before. The caller calls rows_release whatever is returned. */
 xt_status rows_create(RowTable *t, xt_session *session, const RowTableSize *size, xt_error *error);
 void rows_release(RowTable *t);
 
-/* The repetition penalty, from a list of ids for each of `lists` rows: prompt r's ids, and up to `capacity` more. A penalty of 1 makes
- * no lists. */
+/* The repetition penalty, from a list of ids for each of `lists` rows: prompt r's ids, and up to
+ * `capacity` more. A penalty of 1 makes no lists. */
 typedef struct RowPrompt {
   const int32_t *ids;
   size_t count;
 } RowPrompt;
-xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, int prompt_count, const int32_t *prompt_of_list, int lists,
-                        int capacity, xt_error *error);
+xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, int prompt_count,
+                        const int32_t *prompt_of_list, int lists, int capacity, xt_error *error);
 
 void rows_begin(RowTable *t, int rows, int tail_ld);
-/* Row `row` has a prefix of `inner` positions and is at private position `step`, whose key and value go to `slot`; the caller sets
- * its slots before that one. */
-void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int step, int32_t token, int32_t slot);
-static inline int32_t *rows_slots(const RowTable *t, int row) { return t->tail_slots + (size_t)row * (size_t)t->tail_ld; }
+/* Row `row` has a prefix of `inner` positions and is at private position `step`, whose key and
+ * value go to `slot`; the caller sets its slots before that one. */
+void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int step, int32_t token,
+                int32_t slot);
+static inline int32_t *rows_slots(const RowTable *t, int row) {
+  return t->tail_slots + (size_t)row * (size_t)t->tail_ld;
+}
 /* `value` is a row of t->edit_values. */
 void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value);
 void rows_upload(RowTable *t);
 
-/* Rows [first, first + count), which lie in the same rows of the residual stream. With edits it must be all rows. Valid until the next
- * call: its spans are the table's. */
+/* Rows [first, first + count), which lie in the same rows of the residual stream. With edits it
+ * must be all rows. Valid until the next call: its spans are the table's. */
 Batch rows_batch(RowTable *t, int first, int count);
 IndexList rows_column(const RowTable *t, RowColumn column, int first);
 
-/* Chooses from the logits of rows [first, first + count) of the table, whose layers' output is `x` [count, C], into choices [at, at +
- * count); count is at most the backend's logit_rows. With `plain`, without the penalty. Returns the logits. */
+/* Chooses from the logits of rows [first, first + count) of the table, whose layers' output is `x`
+ * [count, C], into choices [at, at + count); count is at most the backend's logit_rows. With
+ * `plain`, without the penalty. Returns the logits. */
 Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool plain);
 /* The same for any number of rows of the residual stream; row r's choice is choice r. */
 void rows_choose(RowTable *t, int first, int count);

@@ -8,8 +8,10 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-xt_status sampling_init(Sampling *s, double temperature, double top_p, uint64_t seed, int vocab, xt_error *error) {
-  *s = (Sampling){.temperature = temperature, .top_p = top_p > 0 ? top_p : 1, .seed = seed, .vocab = vocab};
+xt_status sampling_init(Sampling *s, double temperature, double top_p, uint64_t seed, int vocab,
+                        xt_error *error) {
+  *s = (Sampling){
+      .temperature = temperature, .top_p = top_p > 0 ? top_p : 1, .seed = seed, .vocab = vocab};
   xt_status status = mem_alloc(&s->logits, (size_t)vocab, sizeof *s->logits, error);
   if (!status) status = mem_alloc(&s->weight, (size_t)vocab, sizeof *s->weight, error);
   if (!status) status = mem_alloc(&s->order, (size_t)vocab, sizeof *s->order, error);
@@ -40,7 +42,9 @@ static double uniform(uint64_t seed, uint64_t key, uint64_t step) {
 }
 
 /* Likelier tokens first, of equals the lower id: a heap sort, as qsort takes no context. */
-static bool before(const Sampling *s, int32_t a, int32_t b) { return s->weight[a] > s->weight[b] || (s->weight[a] == s->weight[b] && a < b); }
+static bool before(const Sampling *s, int32_t a, int32_t b) {
+  return s->weight[a] > s->weight[b] || (s->weight[a] == s->weight[b] && a < b);
+}
 
 static void sift(const Sampling *s, int32_t *heap, size_t at, size_t count) {
   for (size_t child; (child = 2 * at + 1) < count; at = child) {

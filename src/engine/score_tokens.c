@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Teacher-forced scoring of many sequences at once.
  *
- * A sequence's first `first - 1` tokens are its prefix, as a prompt's inner positions are in generation, run once for
- * all sequences that share them (prefixes.h). The others but the last (whose successor nobody asks for) are rows of one batch; each
- * has its slot, and sees the slots of those before it in its own sequence. So prefix and tail are parted where generation
- * parts them, and the sums are the same. A wave is as many sequences as memory allows at a time. */
+ * A sequence's first `first - 1` tokens are its prefix, as a prompt's inner positions are in
+ * generation, run once for all sequences that share them (prefixes.h). The others but the last
+ * (whose successor nobody asks for) are rows of one batch; each has its slot, and sees the slots of
+ * those before it in its own sequence. So prefix and tail are parted where generation parts them,
+ * and the sums are the same. A wave is as many sequences as memory allows at a time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,7 @@ static int compare_keys(const void *a, const void *b) {
   return order ? order : x->index < y->index ? -1 : x->index > y->index;
 }
 
-/* ---- planning ------------------------------------------------------------------------------- */
+/* ---- planning -------------------------------------------------------------------------------- */
 
 typedef struct Size {
   size_t sequences, rows, longest;
@@ -39,11 +40,13 @@ typedef struct Size {
 } Size;
 
 static uint64_t wave_bytes(const xt_model *m, const Size *s) {
-  return xt_model_session_bytes(m, (int)s->positions, (int)s->rows, 1) + (uint64_t)s->rows * (s->longest + 8) * sizeof(int32_t);
+  return xt_model_session_bytes(m, (int)s->positions, (int)s->rows, 1) +
+         (uint64_t)s->rows * (s->longest + 8) * sizeof(int32_t);
 }
 
 /* How much of keys[from..n) makes the next wave. */
-static xt_status wave_plan(const xt_session *s, const Key *keys, size_t from, size_t n, Size *out, xt_error *error) {
+static xt_status wave_plan(const xt_session *s, const Key *keys, size_t from, size_t n, Size *out,
+                           xt_error *error) {
   const xt_model *m = s->model;
   const uint64_t budget = m->memory_limit > m->weight_bytes ? m->memory_limit - m->weight_bytes : 0;
   *out = (Size){0};
@@ -51,13 +54,17 @@ static xt_status wave_plan(const xt_session *s, const Key *keys, size_t from, si
     const xt_score_request *r = keys[from + out->sequences].request;
     const Key *key = &keys[from + out->sequences];
     const bool shared = out->sequences && prefix_compare(&key->prefix, &key[-1].prefix) == 0;
-    const Size more = {.sequences = out->sequences + 1, .rows = out->rows + row_count(r), .longest = row_count(r) > out->longest ? row_count(r) : out->longest,
+    const Size more = {.sequences = out->sequences + 1,
+                       .rows = out->rows + row_count(r),
+                       .longest = row_count(r) > out->longest ? row_count(r) : out->longest,
                        .positions = out->positions + (shared ? 0 : r->first - 1)};
     if (out->sequences && more.rows > WAVE_ROWS) break;
     const uint64_t need = wave_bytes(m, &more);
     if (more.positions > INT32_MAX || need > budget) {
       if (out->sequences) break;
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "scoring a text of %zu tokens needs %.2f GiB beside the weights; %.2f GiB are left of the memory limit",
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                     "scoring a text of %zu tokens needs %.2f GiB beside the weights; %.2f GiB are "
+                     "left of the memory limit",
                      r->count, (double)need / 0x1p30, (double)budget / 0x1p30);
     }
     *out = more;
@@ -65,7 +72,7 @@ static xt_status wave_plan(const xt_session *s, const Key *keys, size_t from, si
   return XT_STATUS_OK;
 }
 
-/* ---- a wave --------------------------------------------------------------------------------- */
+/* ---- a wave ---------------------------------------------------------------------------------- */
 
 typedef struct Wave {
   xt_session *session;
@@ -80,14 +87,19 @@ static xt_status wave_init(Wave *w, xt_error *error) {
   for (size_t s = 0; s < w->size.sequences; s++) prefixes_add(&w->prefixes, &w->keys[s].prefix);
   TRY(prefixes_run(&w->prefixes, (Dev){0}, NULL, NULL, error));
   const int rows = (int)w->size.rows;
-  TRY(rows_create(&w->table, w->session, &(RowTableSize){.rows = rows, .tail = (int)w->size.longest, .slots = rows, .choices = w->size.rows}, error));
+  TRY(rows_create(
+      &w->table, w->session,
+      &(RowTableSize){
+          .rows = rows, .tail = (int)w->size.longest, .slots = rows, .choices = w->size.rows},
+      error));
   size_t longest = 0;
   for (size_t s = 0; s < w->size.sequences; s++)
     if (w->keys[s].request->count > longest) longest = w->keys[s].request->count;
   return forward_reserve(&w->session->forward, rows, (int)longest, error);
 }
 
-/* Places the rows of one sequence from row `at` on: row `at + k` is in slot `at + k`, and sees those before it. */
+/* Places the rows of one sequence from row `at` on: row `at + k` is in slot `at + k`, and sees
+ * those before it. */
 static void place_sequence(RowTable *t, const xt_score_request *r, const KvPrefix *prefix, int at) {
   const int inner = (int)r->first - 1, rows = (int)row_count(r);
   for (int k = 0; k < rows; k++) {
@@ -109,13 +121,15 @@ static xt_status wave_run(Wave *w, xt_error *error) {
   }
   rows_upload(t);
   const Batch batch = rows_batch(t, 0, at);
-  forward_embed(&w->session->forward, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), at);
+  forward_embed(&w->session->forward, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0),
+                at);
   forward_layers(&w->session->forward, &batch);
   rows_choose(t, 0, at);
   TRY(rows_read(t, 0, (size_t)at, error));
   const Choice *from = t->chosen;
   for (size_t s = 0; s < w->size.sequences; s++)
-    for (size_t k = 0; k < row_count(w->keys[s].request); k++) w->keys[s].request->logprobs[k] = (from++)->wanted_logprob;
+    for (size_t k = 0; k < row_count(w->keys[s].request); k++)
+      w->keys[s].request->logprobs[k] = (from++)->wanted_logprob;
   return XT_STATUS_OK;
 }
 
@@ -124,35 +138,49 @@ static void wave_deinit(Wave *w) {
   rows_release(&w->table);
 }
 
-/* ---- the public call ------------------------------------------------------------------------ */
+/* ---- the public call ------------------------------------------------------------------------- */
 
-static xt_status check_request(const xt_model *m, const xt_score_request *r, size_t index, xt_error *error) {
+static xt_status check_request(const xt_model *m, const xt_score_request *r, size_t index,
+                               xt_error *error) {
   char field[64];
   snprintf(field, sizeof field, "text %zu", index);
   if (r->first < 1 || r->first > r->count)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "tokens from the %zu-th on cannot be scored: there are %zu, and one at least has to stand before", r->first, r->count);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                   "tokens from the %zu-th on cannot be scored: there are %zu, and one at least "
+                   "has to stand before",
+                   r->first, r->count);
   if (r->count == r->first) return XT_STATUS_OK;
   const int32_t last = r->ids[r->count - 1];
   if (last < 0 || last >= m->config.vocab)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "token %zu is id %d; the model has ids 0 to %d", r->count - 1, (int)last, m->config.vocab - 1);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                   "token %zu is id %d; the model has ids 0 to %d", r->count - 1, (int)last,
+                   m->config.vocab - 1);
   if (rope_class(&m->config, (int)r->first) != rope_class(&m->config, (int)r->count))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "has %zu tokens; rotary angles of sequences beyond %d go by their length, and such texts are "
-                   "not scored", r->count, m->config.rotary[0].original_positions);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                   "has %zu tokens; rotary angles of sequences beyond %d go by their length, and "
+                   "such texts are "
+                   "not scored",
+                   r->count, m->config.rotary[0].original_positions);
   return request_check(m, &(xt_request){.ids = r->ids, .count = r->count - 1}, index, 0, error);
 }
 
-xt_status xt_session_score(xt_session *s, const xt_score_request *requests, size_t n, bool (*cancel)(void *user), void *user, xt_error *error) {
+xt_status xt_session_score(xt_session *s, const xt_score_request *requests, size_t n,
+                           bool (*cancel)(void *user), void *user, xt_error *error) {
   Key *keys;
   size_t count = 0;
   for (size_t i = 0; i < n; i++) TRY(check_request(s->model, &requests[i], i, error));
   TRY(mem_alloc(&keys, n, sizeof *keys, error));
   for (size_t i = 0; i < n; i++)
-    if (row_count(&requests[i])) keys[count++] = (Key){.prefix = {.ids = requests[i].ids, .count = requests[i].first - 1}, .request = &requests[i], .index = i};
+    if (row_count(&requests[i]))
+      keys[count++] = (Key){.prefix = {.ids = requests[i].ids, .count = requests[i].first - 1},
+                            .request = &requests[i],
+                            .index = i};
   qsort(keys, count, sizeof *keys, compare_keys);
   xt_status status = XT_STATUS_OK;
   for (size_t from = 0; from < count && !status;) {
     Wave wave = {.session = s, .keys = keys + from};
-    if (cancel && cancel(user)) status = err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+    if (cancel && cancel(user))
+      status = err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
     if (!status) status = wave_plan(s, keys, from, count, &wave.size, error);
     if (!status) status = wave_run(&wave, error);
     wave_deinit(&wave);

@@ -9,13 +9,17 @@ struct xt_session {
   const xt_model *model;
   Backend *backend;
   Forward forward;
-  bool (*cancel)(void *user); /* of the call under way: asked between the pieces of a prompt; may be NULL */
+  bool (*cancel)(void *user); /* of the call under way: asked between the pieces of a prompt; may
+                                 be NULL */
   void *cancel_user;
-  double sweep_speed; /* what sweeps of this session have measured so far (SweepConfig.speed); 0: nothing yet */
+  double sweep_speed; /* what sweeps of this session have measured so far (SweepConfig.speed); 0:
+                         nothing yet */
 };
 
-/* Checks ids, lengths and interventions of a request that may generate `max_new_tokens`. `index` is for messages. */
-xt_status request_check(const xt_model *model, const xt_request *request, size_t index, int max_new_tokens, xt_error *error);
+/* Checks ids, lengths and interventions of a request that may generate `max_new_tokens`. `index` is
+ * for messages. */
+xt_status request_check(const xt_model *model, const xt_request *request, size_t index,
+                        int max_new_tokens, xt_error *error);
 
 /* The absolute position that an intervention names. */
 static inline size_t intervention_position(const xt_request *request, const xt_intervention *iv) {

@@ -31,12 +31,15 @@ xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error) {
     }
   }
   return err_set(error, XT_STATUS_ARGUMENT, NULL, "site", -1,
-                 "'%s' is no site; one of attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o", text);
+                 "'%s' is no site; one of attn, ffn, block, attn-released, or READ:WRITE with each "
+                 "of a, m, f, o",
+                 text);
 }
 
 const char *xt_site_format(xt_site site, char *buffer) {
   for (size_t i = 0; i < sizeof named / sizeof *named; i++)
-    if (named[i].site.read == site.read && named[i].site.write == site.write) return strcpy(buffer, named[i].name);
+    if (named[i].site.read == site.read && named[i].site.write == site.write)
+      return strcpy(buffer, named[i].name);
   snprintf(buffer, 16, "%c:%c", tap_letters[site.read], tap_letters[site.write]);
   return buffer;
 }

@@ -45,7 +45,8 @@ static xt_status bad(const Verify *v, const char *field, const char *message, xt
   return err_set(error, XT_STATUS_INPUT, v->file, field, -1, "%s", message);
 }
 
-static xt_status read_ids(Verify *v, const json_t *array, const char *field, int32_t **ids, size_t *count, xt_error *error) {
+static xt_status read_ids(Verify *v, const json_t *array, const char *field, int32_t **ids,
+                          size_t *count, xt_error *error) {
   if (!json_is_array(array)) return bad(v, field, "is missing or not an array of ids", error);
   *count = json_array_size(array);
   TRY(arena_alloc(&v->arena, ids, *count + 1, sizeof **ids, error));
@@ -58,7 +59,8 @@ static xt_status read_ids(Verify *v, const json_t *array, const char *field, int
   return XT_STATUS_OK;
 }
 
-static xt_status find_prompt(const Verify *v, const json_t *entry, const char *key, const Prompt **out, xt_error *error) {
+static xt_status find_prompt(const Verify *v, const json_t *entry, const char *key,
+                             const Prompt **out, xt_error *error) {
   const char *name = json_string_value(json_object_get(entry, key));
   *out = NULL;
   for (size_t i = 0; name && i < v->prompt_count; i++)
@@ -69,13 +71,15 @@ static xt_status find_prompt(const Verify *v, const json_t *entry, const char *k
   return bad(v, key, "names no prompt of the file", error);
 }
 
-/* ---- taps ----------------------------------------------------------------------------------- */
+/* ---- taps ------------------------------------------------------------------------------------ */
 
-static xt_status compare_values(Verify *v, const Checkpoint *dump, const Prompt *p, const char *tensor, const float *ours,
-                                size_t count, xt_error *error) {
+static xt_status compare_values(Verify *v, const Checkpoint *dump, const Prompt *p,
+                                const char *tensor, const float *ours, size_t count,
+                                xt_error *error) {
   const Tensor *t = checkpoint_find(dump, tensor);
   if (!t || t->dtype != DTYPE_F32 || t->bytes != count * sizeof(float))
-    return err_set(error, XT_STATUS_INPUT, t ? t->map->path : v->file, tensor, -1, "is missing or does not fit the model; expected %zu F32 values", count);
+    return err_set(error, XT_STATUS_INPUT, t ? t->map->path : v->file, tensor, -1,
+                   "is missing or does not fit the model; expected %zu F32 values", count);
   double largest = 0, scale = 0;
   for (size_t i = 0; i < count; i++) {
     float reference;
@@ -94,7 +98,8 @@ static xt_status compare_taps(Verify *v, const json_t *entry, const Prompt *p, x
   static const char *const names[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block"};
   const ModelConfig *c = &v->session->model->config;
   const char *file = json_string_value(json_object_get(entry, "taps"));
-  if (!file || strchr(file, '/')) return bad(v, "taps", "must name a file beside reference.json", error);
+  if (!file || strchr(file, '/'))
+    return bad(v, "taps", "must name a file beside reference.json", error);
   char *path;
   Checkpoint *dump;
   TRY(file_join(v->directory, file, &path, error));
@@ -102,9 +107,12 @@ static xt_status compare_taps(Verify *v, const json_t *entry, const Prompt *p, x
   free(path);
   TRY(status);
   status = compare_values(v, dump, p, "embed", xt_taps_embed(p->taps), (size_t)c->width, error);
-  for (int tap = 0; tap < XT_TAP_COUNT && !status; tap++) /* a tap's layers lie one after the other */
-    status = compare_values(v, dump, p, names[tap], xt_taps_get(p->taps, (xt_tap)tap, 0), (size_t)c->layers * (size_t)c->width, error);
-  if (!status) status = compare_values(v, dump, p, "logits", xt_taps_logits(p->taps), (size_t)c->vocab, error);
+  for (int tap = 0; tap < XT_TAP_COUNT && !status; tap++) /* a tap's layers lie one after the
+                                                             other */
+    status = compare_values(v, dump, p, names[tap], xt_taps_get(p->taps, (xt_tap)tap, 0),
+                            (size_t)c->layers * (size_t)c->width, error);
+  if (!status)
+    status = compare_values(v, dump, p, "logits", xt_taps_logits(p->taps), (size_t)c->vocab, error);
   checkpoint_close(dump);
   return status;
 }
@@ -127,9 +135,10 @@ static xt_status load_prompts(Verify *v, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* ---- greedy tokens -------------------------------------------------------------------------- */
+/* ---- greedy tokens --------------------------------------------------------------------------- */
 
-/* Cases of one kind, run as one call per penalty: many requests at once is the case that matters. */
+/* Cases of one kind, run as one call per penalty: many requests at once is the case that
+ * matters. */
 typedef struct Cases {
   xt_request *requests;
   const json_t **entries;
@@ -137,7 +146,8 @@ typedef struct Cases {
   size_t count;
 } Cases;
 
-static xt_status read_transplant(Verify *v, const json_t *entry, xt_request *request, xt_error *error) {
+static xt_status read_transplant(Verify *v, const json_t *entry, xt_request *request,
+                                 xt_error *error) {
   const Prompt *source, *target;
   xt_intervention *iv;
   xt_site site;
@@ -145,14 +155,20 @@ static xt_status read_transplant(Verify *v, const json_t *entry, xt_request *req
   const char *name = json_string_value(json_object_get(entry, "site"));
   TRY(find_prompt(v, entry, "source", &source, error));
   TRY(find_prompt(v, entry, "target", &target, error));
-  TRY(json_get_int(entry, "source_layer", 0, v->session->model->config.layers - 1, &from, v->file, error));
-  TRY(json_get_int(entry, "target_layer", 0, v->session->model->config.layers - 1, &to, v->file, error));
-  if (!name || from < 0 || to < 0) return bad(v, "transplants", "an entry lacks site, source_layer or target_layer", error);
+  TRY(json_get_int(entry, "source_layer", 0, v->session->model->config.layers - 1, &from, v->file,
+                   error));
+  TRY(json_get_int(entry, "target_layer", 0, v->session->model->config.layers - 1, &to, v->file,
+                   error));
+  if (!name || from < 0 || to < 0)
+    return bad(v, "transplants", "an entry lacks site, source_layer or target_layer", error);
   TRY(xt_site_parse(name, &site, error));
   TRY(arena_alloc(&v->arena, &iv, 1, sizeof *iv, error));
-  *iv = (xt_intervention){.write = site.write, .layer = (int)to, .position = XT_POSITION_LAST,
+  *iv = (xt_intervention){.write = site.write,
+                          .layer = (int)to,
+                          .position = XT_POSITION_LAST,
                           .value = xt_taps_get(source->taps, site.read, (int)from)};
-  *request = (xt_request){.ids = target->ids, .count = target->count, .interventions = iv, .intervention_count = 1};
+  *request = (xt_request){
+      .ids = target->ids, .count = target->count, .interventions = iv, .intervention_count = 1};
   return XT_STATUS_OK;
 }
 
@@ -160,7 +176,8 @@ static xt_status read_rule(Verify *v, const json_t *item, xt_intervention *iv, x
   static const char *const rules[] = {"replace", "add", "blend"};
   static const char *const taps[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block"};
   const ModelConfig *c = &v->session->model->config;
-  const char *read = json_string_value(json_object_get(item, "read")), *write = json_string_value(json_object_get(item, "write"));
+  const char *read = json_string_value(json_object_get(item, "read")),
+             *write = json_string_value(json_object_get(item, "write"));
   const char *rule = json_string_value(json_object_get(item, "rule"));
   const Prompt *source;
   int64_t from = 0, to = 0, position = -1;
@@ -177,21 +194,32 @@ static xt_status read_rule(Verify *v, const json_t *item, xt_intervention *iv, x
   }
   for (int i = 0; i < 3; i++)
     if (rule && strcmp(rule, rules[i]) == 0) rule_index = i;
-  if (read_tap < 0 || write_tap < 0 || rule_index < 0) return bad(v, "interventions", "an entry lacks a known read, write or rule", error);
-  *iv = (xt_intervention){.write = (xt_tap)write_tap, .layer = (int)to, .position = (int)position, .rule = (xt_rule)rule_index,
-                          .alpha = (float)alpha, .value = xt_taps_get(source->taps, (xt_tap)read_tap, (int)from)};
+  if (read_tap < 0 || write_tap < 0 || rule_index < 0)
+    return bad(v, "interventions", "an entry lacks a known read, write or rule", error);
+  *iv = (xt_intervention){.write = (xt_tap)write_tap,
+                          .layer = (int)to,
+                          .position = (int)position,
+                          .rule = (xt_rule)rule_index,
+                          .alpha = (float)alpha,
+                          .value = xt_taps_get(source->taps, (xt_tap)read_tap, (int)from)};
   return XT_STATUS_OK;
 }
 
-static xt_status read_interventions(Verify *v, const json_t *entry, xt_request *request, xt_error *error) {
+static xt_status read_interventions(Verify *v, const json_t *entry, xt_request *request,
+                                    xt_error *error) {
   const json_t *list = json_object_get(entry, "list");
   const Prompt *target;
   xt_intervention *ivs;
   TRY(find_prompt(v, entry, "target", &target, error));
-  if (!json_is_array(list)) return bad(v, "interventions.list", "is missing or not an array", error);
+  if (!json_is_array(list))
+    return bad(v, "interventions.list", "is missing or not an array", error);
   TRY(arena_alloc(&v->arena, &ivs, json_array_size(list) + 1, sizeof *ivs, error));
-  for (size_t i = 0; i < json_array_size(list); i++) TRY(read_rule(v, json_array_get(list, i), &ivs[i], error));
-  *request = (xt_request){.ids = target->ids, .count = target->count, .interventions = ivs, .intervention_count = json_array_size(list)};
+  for (size_t i = 0; i < json_array_size(list); i++)
+    TRY(read_rule(v, json_array_get(list, i), &ivs[i], error));
+  *request = (xt_request){.ids = target->ids,
+                          .count = target->count,
+                          .interventions = ivs,
+                          .intervention_count = json_array_size(list)};
   return XT_STATUS_OK;
 }
 
@@ -208,7 +236,8 @@ static double entry_penalty(const json_t *entry) {
 }
 
 /* Differing tokens and the largest margin and entropy differences of one penalty's cases. */
-static xt_status compare_cases(Verify *v, const char *kind, double penalty, const Cases *c, xt_error *error) {
+static xt_status compare_cases(Verify *v, const char *kind, double penalty, const Cases *c,
+                               xt_error *error) {
   const xt_generate_options options = {.repetition_penalty = penalty};
   size_t different = 0;
   double margin = 0, margin_scale = 0;
@@ -246,7 +275,8 @@ static xt_status compare_cases(Verify *v, const char *kind, double penalty, cons
 }
 
 static xt_status verify_kind(Verify *v, const char *kind,
-                             xt_status (*read)(Verify *, const json_t *, xt_request *, xt_error *), xt_error *error) {
+                             xt_status (*read)(Verify *, const json_t *, xt_request *, xt_error *),
+                             xt_error *error) {
   const json_t *list = json_object_get(v->root, kind);
   const size_t n = json_array_size(list);
   bool *done;
@@ -284,11 +314,17 @@ static xt_status verify_all(Verify *v, xt_error *error) {
   return verify_kind(v, "interventions", read_interventions, error);
 }
 
-xt_status xt_session_verify(xt_session *session, const char *directory, void (*row)(void *user, const xt_verify_row *row), void *user,
+xt_status xt_session_verify(xt_session *session, const char *directory,
+                            void (*row)(void *user, const xt_verify_row *row), void *user,
                             bool *passed, xt_error *error) {
   char *file;
   TRY(file_join(directory, "reference.json", &file, error));
-  Verify v = {.session = session, .directory = directory, .file = file, .row = row, .user = user, .passed = true};
+  Verify v = {.session = session,
+              .directory = directory,
+              .file = file,
+              .row = row,
+              .user = user,
+              .passed = true};
   const xt_status status = verify_all(&v, error);
   *passed = !status && v.passed;
   for (size_t i = 0; i < v.prompt_count; i++) xt_taps_free(v.prompts[i].taps);

@@ -36,12 +36,14 @@ static xt_status sort_names(Checkpoint *checkpoint, xt_error *error) {
   TRY(mem_alloc(&entries, checkpoint->count, sizeof *entries, error));
   xt_status status;
   TRY_DONE(mem_alloc(&checkpoint->by_name, checkpoint->count, sizeof *checkpoint->by_name, error));
-  for (size_t i = 0; i < checkpoint->count; i++) entries[i] = (NameEntry){checkpoint->tensors[i].name, i};
+  for (size_t i = 0; i < checkpoint->count; i++)
+    entries[i] = (NameEntry){checkpoint->tensors[i].name, i};
   qsort(entries, checkpoint->count, sizeof *entries, compare_names);
   for (size_t i = 0; i < checkpoint->count; i++) {
     checkpoint->by_name[i] = entries[i].index;
     if (i == 0 || strcmp(entries[i].name, entries[i - 1].name) != 0) continue;
-    const Tensor *first = &checkpoint->tensors[entries[i - 1].index], *second = &checkpoint->tensors[entries[i].index];
+    const Tensor *first = &checkpoint->tensors[entries[i - 1].index],
+                 *second = &checkpoint->tensors[entries[i].index];
     status = err_set(error, XT_STATUS_INPUT, second->map->path, second->name, tensor_offset(second),
                      "the tensor is stored twice; the other is in %.200s", first->map->path);
     goto done;
@@ -58,7 +60,8 @@ static bool safe_file_name(const char *name) {
 }
 
 /* Names the tensors that would have to be in the missing shard. */
-static xt_status missing_shard(const char *path, const char *shard, const json_t *map, xt_error *error) {
+static xt_status missing_shard(const char *path, const char *shard, const json_t *map,
+                               xt_error *error) {
   TextBuffer names = {0};
   const char *name, *first = NULL;
   json_t *value;
@@ -69,15 +72,17 @@ static xt_status missing_shard(const char *path, const char *shard, const json_t
     if (count++ < 5) text_buffer_format(&names, "%s%.80s", count > 1 ? ", " : "", name);
   }
   const xt_status status =
-      err_set(error, XT_STATUS_INPUT, path, first, -1, "the shard is missing; %zu tensor%s: %s%s", count,
-              count == 1 ? " needs it" : "s need it", names.data ? names.data : "", count > 5 ? ", ..." : "");
+      err_set(error, XT_STATUS_INPUT, path, first, -1, "the shard is missing; %zu tensor%s: %s%s",
+              count, count == 1 ? " needs it" : "s need it", names.data ? names.data : "",
+              count > 5 ? ", ..." : "");
   text_buffer_free(&names);
   return status;
 }
 
 /* Opens every shard the map names, each once, in order of appearance. */
-static xt_status open_shards(Checkpoint *checkpoint, const Format *format, const char *directory, const char *index,
-                             const json_t *map, json_t *opened, xt_error *error) {
+static xt_status open_shards(Checkpoint *checkpoint, const Format *format, const char *directory,
+                             const char *index, const json_t *map, json_t *opened,
+                             xt_error *error) {
   const char *name;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)map, name, value) {
@@ -86,16 +91,19 @@ static xt_status open_shards(Checkpoint *checkpoint, const Format *format, const
                      json_type_name(value));
     const char *shard = json_string_value(value);
     if (strlen(shard) != json_string_length(value) || !safe_file_name(shard))
-      return err_set(error, XT_STATUS_INPUT, index, name, -1,
-                     "\"%.200s\" is refused: a shard must be the plain name of a file in the same directory", shard);
+      return err_set(
+          error, XT_STATUS_INPUT, index, name, -1,
+          "\"%.200s\" is refused: a shard must be the plain name of a file in the same directory",
+          shard);
   }
   json_object_foreach((json_t *)(uintptr_t)map, name, value) {
     const char *shard = json_string_value(value);
     if (json_object_get(opened, shard)) continue;
     char *path;
     TRY(file_join(directory, shard, &path, error));
-    xt_status status = file_exists(path) ? checkpoint_add_file(checkpoint, path, format->read, error)
-                                         : missing_shard(path, shard, map, error);
+    xt_status status = file_exists(path)
+                           ? checkpoint_add_file(checkpoint, path, format->read, error)
+                           : missing_shard(path, shard, map, error);
     free(path);
     TRY(status);
     if (json_object_set_new(opened, shard, json_integer((json_int_t)(checkpoint->file_count - 1))))
@@ -104,8 +112,10 @@ static xt_status open_shards(Checkpoint *checkpoint, const Format *format, const
   return XT_STATUS_OK;
 }
 
-/* A tensor that both have is in the shard that the index names. Either may have more: whoever needs a tensor asks for it by name. */
-static xt_status check_map(const Checkpoint *checkpoint, const json_t *map, const json_t *opened, xt_error *error) {
+/* A tensor that both have is in the shard that the index names. Either may have more: whoever needs
+ * a tensor asks for it by name. */
+static xt_status check_map(const Checkpoint *checkpoint, const json_t *map, const json_t *opened,
+                           xt_error *error) {
   const char *name;
   json_t *value;
   json_object_foreach((json_t *)(uintptr_t)map, name, value) {
@@ -114,13 +124,14 @@ static xt_status check_map(const Checkpoint *checkpoint, const json_t *map, cons
     const Tensor *tensor = checkpoint_find(checkpoint, name);
     if (tensor && tensor->map != file)
       return err_set(error, XT_STATUS_INPUT, file->path, name, -1,
-                     "the index places the tensor in this shard, but it is in %.200s", tensor->map->path);
+                     "the index places the tensor in this shard, but it is in %.200s",
+                     tensor->map->path);
   }
   return XT_STATUS_OK;
 }
 
-static xt_status read_sharded(Checkpoint *checkpoint, const Format *format, const char *directory, const char *index,
-                              xt_error *error) {
+static xt_status read_sharded(Checkpoint *checkpoint, const Format *format, const char *directory,
+                              const char *index, xt_error *error) {
   json_t *root = NULL, *opened = NULL;
   xt_status status;
   TRY_DONE(json_parse_file(index, &root, error));
@@ -154,7 +165,8 @@ static xt_status read_directory(Checkpoint *checkpoint, const char *directory, x
     return sort_names(checkpoint, error);
   }
   if (!S_ISDIR(info.st_mode))
-    return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "is a file, expected a model directory");
+    return err_set(error, XT_STATUS_INPUT, directory, NULL, -1,
+                   "is a file, expected a model directory");
   for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
     for (int sharded = 0; sharded < 2; sharded++) {
       char *path;
@@ -176,14 +188,16 @@ static xt_status read_directory(Checkpoint *checkpoint, const char *directory, x
     }
   }
   return err_set(error, XT_STATUS_INPUT, directory, NULL, -1,
-                 "no weights here: looked for %s, %s, %s and %s", formats[0].single, formats[0].index,
-                 formats[1].single, formats[1].index);
+                 "no weights here: looked for %s, %s, %s and %s", formats[0].single,
+                 formats[0].index, formats[1].single, formats[1].index);
 }
 
 /* Gives the checkpoint out, or closes it when reading it failed. */
 static xt_status finish_open(Checkpoint *checkpoint, xt_status status, Checkpoint **out) {
-  if (status) checkpoint_close(checkpoint);
-  else *out = checkpoint;
+  if (status)
+    checkpoint_close(checkpoint);
+  else
+    *out = checkpoint;
   return status;
 }
 
@@ -206,7 +220,8 @@ xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *err
 
 void checkpoint_close(Checkpoint *checkpoint) {
   if (!checkpoint) return;
-  for (size_t i = 0; i < checkpoint->count; i++) free((void *)(uintptr_t)checkpoint->tensors[i].name);
+  for (size_t i = 0; i < checkpoint->count; i++)
+    free((void *)(uintptr_t)checkpoint->tensors[i].name);
   for (size_t i = 0; i < checkpoint->file_count; i++) {
     file_map_close(checkpoint->files[i]);
     free(checkpoint->files[i]);
@@ -219,7 +234,8 @@ void checkpoint_close(Checkpoint *checkpoint) {
 }
 
 xt_status checkpoint_check(const Checkpoint *checkpoint, xt_error *error) {
-  for (size_t i = 0; i < checkpoint->file_count; i++) TRY(file_map_check(checkpoint->files[i], error));
+  for (size_t i = 0; i < checkpoint->file_count; i++)
+    TRY(file_map_check(checkpoint->files[i], error));
   return XT_STATUS_OK;
 }
 
@@ -236,8 +252,10 @@ const Tensor *checkpoint_find(const Checkpoint *checkpoint, const char *name) {
     const Tensor *tensor = &checkpoint->tensors[checkpoint->by_name[middle]];
     const int order = strcmp(name, tensor->name);
     if (order == 0) return tensor;
-    if (order < 0) high = middle;
-    else low = middle + 1;
+    if (order < 0)
+      high = middle;
+    else
+      low = middle + 1;
   }
   return NULL;
 }

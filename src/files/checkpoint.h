@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The weight files of a model as one set of named tensors: those of a directory, in this order: model.safetensors,
- * model.safetensors.index.json (shards), pytorch_model.bin, pytorch_model.bin.index.json (shards); or a GGUF file, with the other
- * parts where it is the first of several. */
+/* The weight files of a model as one set of named tensors: those of a directory, in this order:
+ * model.safetensors, model.safetensors.index.json (shards), pytorch_model.bin,
+ * pytorch_model.bin.index.json (shards); or a GGUF file, with the other parts where it is the first
+ * of several. */
 #ifndef FILES_CHECKPOINT_H
 #define FILES_CHECKPOINT_H
 
@@ -14,7 +15,8 @@ xt_status checkpoint_open(const char *path, Checkpoint **out, xt_error *error);
 xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error);
 void checkpoint_close(Checkpoint *checkpoint);
 
-/* An XT_STATUS_IO error when a file has become shorter since it was opened: what was read of its end since then is not the weights. */
+/* An XT_STATUS_IO error when a file has become shorter since it was opened: what was read of its
+ * end since then is not the weights. */
 xt_status checkpoint_check(const Checkpoint *checkpoint, xt_error *error);
 
 size_t checkpoint_count(const Checkpoint *checkpoint);

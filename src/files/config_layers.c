@@ -10,14 +10,17 @@ static xt_status read_layer_types(const ConfigSource *s, ModelConfig *out, bool 
   *given = config_given(s->root, "layer_types");
   if (!*given) return XT_STATUS_OK;
   if (!json_is_array(types) || json_array_size(types) != (size_t)out->layers)
-    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "layer_types", "expected a list of one name for each of the %d layers", out->layers);
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "layer_types",
+                         "expected a list of one name for each of the %d layers", out->layers);
   for (int i = 0; i < out->layers; i++) {
     const char *type = json_string_value(json_array_get(types, (size_t)i));
     out->kinds[i].sliding = type && strcmp(type, "sliding_attention") == 0;
     if (!out->kinds[i].sliding && (!type || strcmp(type, "full_attention") != 0))
-      return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "layer_types", "layer %d is neither \"full_attention\" nor \"sliding_attention\"", i);
+      return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "layer_types",
+                           "layer %d is neither \"full_attention\" nor \"sliding_attention\"", i);
     if (out->kinds[i].sliding && out->sliding_window == 0)
-      return CONFIG_REFUSE(s, XT_STATUS_INPUT, "layer_types", "layer %d is \"sliding_attention\", but no sliding window is in use", i);
+      return CONFIG_REFUSE(s, XT_STATUS_INPUT, "layer_types",
+                           "layer %d is \"sliding_attention\", but no sliding window is in use", i);
   }
   return XT_STATUS_OK;
 }
@@ -33,21 +36,29 @@ static xt_status read_window(const ConfigSource *s, const Family *family, ModelC
   return XT_STATUS_OK;
 }
 
-/* Keys of windows that the class does not know: its attention passes over them, but transformers 5 makes its cache by them, which then
- * drops positions. What it computes with such a file is neither. */
-static xt_status refuse_windows(const ConfigSource *s, const Family *family, const ModelConfig *out) {
+/* Keys of windows that the class does not know: its attention passes over them, but transformers 5
+ * makes its cache by them, which then drops positions. What it computes with such a file is
+ * neither. */
+static xt_status refuse_windows(const ConfigSource *s, const Family *family,
+                                const ModelConfig *out) {
   int window = 0;
-  if (family->window == WINDOW_NONE) TRY(config_int(s, "sliding_window", 0, MODEL_POSITIONS_MAX, &window));
+  if (family->window == WINDOW_NONE)
+    TRY(config_int(s, "sliding_window", 0, MODEL_POSITIONS_MAX, &window));
   if (window > 0 && window < out->max_positions)
-    return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "sliding_window", "%s knows no window, yet transformers 5 drops positions by it; take it out of the file",
-                         family->architecture);
+    return CONFIG_REFUSE(
+        s, XT_STATUS_UNSUPPORTED, "sliding_window",
+        "%s knows no window, yet transformers 5 drops positions by it; take it out of the file",
+        family->architecture);
   if (family->layer_types) return XT_STATUS_OK;
   const json_t *types = json_object_get(s->root, "layer_types");
   for (size_t l = 0; l < json_array_size(types) && l < (size_t)out->layers; l++) {
     const char *type = json_string_value(json_array_get(types, l));
     if (!type || strcmp(type, out->kinds[l].sliding ? "sliding_attention" : "full_attention") != 0)
-      return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "layer_types", "layer %zu is otherwise than %s makes it, yet transformers 5 drops positions by it; take it "
-                           "out of the file, or name a class that knows it", l, family->architecture);
+      return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, "layer_types",
+                           "layer %zu is otherwise than %s makes it, yet transformers 5 drops "
+                           "positions by it; take it "
+                           "out of the file, or name a class that knows it",
+                           l, family->architecture);
   }
   return XT_STATUS_OK;
 }
@@ -56,9 +67,11 @@ static xt_status refuse_windows(const ConfigSource *s, const Family *family, con
 static xt_status apply_window_rule(const ConfigSource *s, const Family *family, ModelConfig *out) {
   int from = 28, pattern = family->sliding_pattern;
   if (family->window == WINDOW_FROM) TRY(config_int(s, "max_window_layers", 0, 100000, &from));
-  if (family->window == WINDOW_PATTERN) TRY(config_int(s, "sliding_window_pattern", 1, 100000, &pattern));
+  if (family->window == WINDOW_PATTERN)
+    TRY(config_int(s, "sliding_window_pattern", 1, 100000, &pattern));
   for (int l = 0; l < out->layers && out->sliding_window; l++)
-    out->kinds[l].sliding = family->window == WINDOW_ALL || (family->window == WINDOW_FROM && l >= from) ||
+    out->kinds[l].sliding = family->window == WINDOW_ALL ||
+                            (family->window == WINDOW_FROM && l >= from) ||
                             (family->window == WINDOW_PATTERN && (l + 1) % pattern != 0) ||
                             (family->window == WINDOW_ROTARY && out->kinds[l].rotary < 0);
   return XT_STATUS_OK;
@@ -72,10 +85,13 @@ static xt_status read_listed_rotaries(const ConfigSource *s, ModelConfig *out) {
   for (int l = 0; l < out->layers; l++) out->kinds[l].rotary = (l + 1) % interval ? 0 : -1;
   if (!config_given(s->root, "no_rope_layers")) return XT_STATUS_OK;
   if (!json_is_array(list) || json_array_size(list) != (size_t)out->layers)
-    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "no_rope_layers", "expected a list of one number for each of the %d layers", out->layers);
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "no_rope_layers",
+                         "expected a list of one number for each of the %d layers", out->layers);
   for (int l = 0; l < out->layers; l++) {
     const json_t *value = json_array_get(list, (size_t)l);
-    if (!json_is_integer(value)) return CONFIG_REFUSE(s, XT_STATUS_INPUT, "no_rope_layers", "layer %d is %s, expected 0 or 1", l, json_type_name(value));
+    if (!json_is_integer(value))
+      return CONFIG_REFUSE(s, XT_STATUS_INPUT, "no_rope_layers", "layer %d is %s, expected 0 or 1",
+                           l, json_type_name(value));
     out->kinds[l].rotary = json_integer_value(value) ? 0 : -1;
   }
   return XT_STATUS_OK;
@@ -89,7 +105,9 @@ static void apply_rotary_rule(const Family *family, ModelConfig *out) {
       case ROTARY_LISTED: break;
       case ROTARY_NONE: kind->rotary = -1; break;
       case ROTARY_SLIDING: kind->rotary = kind->sliding ? 0 : -1; break;
-      case ROTARY_SLIDING_OR_ALL: kind->rotary = kind->sliding || !out->sliding_window ? 0 : -1; break;
+      case ROTARY_SLIDING_OR_ALL:
+        kind->rotary = kind->sliding || !out->sliding_window ? 0 : -1;
+        break;
       case ROTARY_BY_TYPE: kind->rotary = kind->sliding ? 1 : 0; break;
     }
   }

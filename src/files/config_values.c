@@ -15,12 +15,16 @@ xt_status config_int(const ConfigSource *s, const char *key, int low, int high, 
 }
 
 xt_status config_need_int(const ConfigSource *s, const char *key, int low, int high, int *out) {
-  if (!config_given(s->root, key)) return CONFIG_REFUSE(s, XT_STATUS_INPUT, key, "is missing; expected a whole number");
+  if (!config_given(s->root, key))
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, key, "is missing; expected a whole number");
   return config_int(s, key, low, high, out);
 }
 
-xt_status config_real(const ConfigSource *s, const char *key, double low, double high, double *out) {
+xt_status config_real(const ConfigSource *s, const char *key, double low, double high,
+                      double *out) {
   return json_get_real(s->root, key, low, high, out, s->path, s->error);
 }
 
-xt_status config_bool(const ConfigSource *s, const char *key, bool *out) { return json_get_bool(s->root, key, out, s->path, s->error); }
+xt_status config_bool(const ConfigSource *s, const char *key, bool *out) {
+  return json_get_bool(s->root, key, out, s->path, s->error);
+}

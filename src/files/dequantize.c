@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ggml's blocks of quantised values as float32. Products and sums are rounded one by one in the order of the Python package gguf
- * (gguf/quants.py), so that the values are its values to the bit. f16 numbers are little-endian. */
+/* ggml's blocks of quantised values as float32. Products and sums are rounded one by one in the
+ * order of the Python package gguf (gguf/quants.py), so that the values are its values to the bit.
+ * f16 numbers are little-endian. */
 #include "files/dtype.h"
 
 /* Levels of the IQ4 types. */
-static const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
 
 static uint32_t load_u32(const uint8_t *b) {
   return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
 static float load_f16(const uint8_t *b) { return dtype_from_f16((uint16_t)(b[0] | b[1] << 8)); }
 
-/* ---- blocks of 32: a scale, perhaps a minimum; value i is in the low half of byte i, value 16 + i in its high half ---- */
+/* ---- blocks of 32: a scale, perhaps a minimum; value i is in the low half of byte i, value 16 + i
+ * in its high half */
 
 static void widen_q4_0(const uint8_t *b, float *y) {
   const float d = load_f16(b);
@@ -60,7 +63,7 @@ static void widen_iq4_nl(const uint8_t *b, float *y) {
   }
 }
 
-/* ---- blocks of 256: groups of 16 or 32 with scales of their own, themselves quantised ---- */
+/* ---- blocks of 256: groups of 16 or 32 with scales of their own, themselves quantised -------- */
 
 /* 16 scales and minima of 4 bits each, 64 bytes of 2-bit values, the f16 scales of both. */
 static void widen_q2_k(const uint8_t *b, float *y) {
@@ -73,7 +76,8 @@ static void widen_q2_k(const uint8_t *b, float *y) {
   }
 }
 
-/* 32 bytes of third bits, which stand for -4 where they are 0; 64 of 2-bit values; 16 scales of 6 bits; the f16 scale. */
+/* 32 bytes of third bits, which stand for -4 where they are 0; 64 of 2-bit values; 16 scales of 6
+ * bits; the f16 scale. */
 static void widen_q3_k(const uint8_t *b, float *y) {
   const uint8_t *packed = b + 96;
   const float d = load_f16(b + 108);
@@ -82,7 +86,8 @@ static void widen_q3_k(const uint8_t *b, float *y) {
     const float scale = d * (float)((low | high << 4) - 32);
     const uint8_t *q = b + 32 + g / 8 * 32 + g % 2 * 16, *third = b + g % 2 * 16;
     const int shift = g / 2 % 4 * 2;
-    for (int i = 0; i < 16; i++) y[16 * g + i] = scale * (float)((q[i] >> shift & 3) - (third[i] >> (g / 2) & 1 ? 0 : 4));
+    for (int i = 0; i < 16; i++)
+      y[16 * g + i] = scale * (float)((q[i] >> shift & 3) - (third[i] >> (g / 2) & 1 ? 0 : 4));
   }
 }
 
@@ -115,7 +120,8 @@ static void widen_q5_k(const uint8_t *b, float *y) {
     six_bit_scales(b + 4, g, &scale, &least);
     const float by = d * (float)scale, minus = m * (float)least;
     const uint8_t *q = b + 48 + g / 2 * 32, *fifth = b + 16;
-    for (int i = 0; i < 32; i++) y[32 * g + i] = by * (float)((q[i] >> (g % 2 * 4) & 15) | (fifth[i] >> g & 1) << 4) - minus;
+    for (int i = 0; i < 32; i++)
+      y[32 * g + i] = by * (float)((q[i] >> (g % 2 * 4) & 15) | (fifth[i] >> g & 1) << 4) - minus;
   }
 }
 
@@ -150,11 +156,11 @@ static void widen_iq4_xs(const uint8_t *b, float *y) {
 typedef void (*WidenBlock)(const uint8_t *block, float *to);
 
 static const WidenBlock block_widens[DTYPE_COUNT - DTYPE_Q4_0] = {
-    [DTYPE_Q4_0 - DTYPE_Q4_0] = widen_q4_0, [DTYPE_Q4_1 - DTYPE_Q4_0] = widen_q4_1,
-    [DTYPE_Q5_0 - DTYPE_Q4_0] = widen_q5_0, [DTYPE_Q5_1 - DTYPE_Q4_0] = widen_q5_1,
-    [DTYPE_Q8_0 - DTYPE_Q4_0] = widen_q8_0, [DTYPE_Q2_K - DTYPE_Q4_0] = widen_q2_k,
-    [DTYPE_Q3_K - DTYPE_Q4_0] = widen_q3_k, [DTYPE_Q4_K - DTYPE_Q4_0] = widen_q4_k,
-    [DTYPE_Q5_K - DTYPE_Q4_0] = widen_q5_k, [DTYPE_Q6_K - DTYPE_Q4_0] = widen_q6_k,
+    [DTYPE_Q4_0 - DTYPE_Q4_0] = widen_q4_0,     [DTYPE_Q4_1 - DTYPE_Q4_0] = widen_q4_1,
+    [DTYPE_Q5_0 - DTYPE_Q4_0] = widen_q5_0,     [DTYPE_Q5_1 - DTYPE_Q4_0] = widen_q5_1,
+    [DTYPE_Q8_0 - DTYPE_Q4_0] = widen_q8_0,     [DTYPE_Q2_K - DTYPE_Q4_0] = widen_q2_k,
+    [DTYPE_Q3_K - DTYPE_Q4_0] = widen_q3_k,     [DTYPE_Q4_K - DTYPE_Q4_0] = widen_q4_k,
+    [DTYPE_Q5_K - DTYPE_Q4_0] = widen_q5_k,     [DTYPE_Q6_K - DTYPE_Q4_0] = widen_q6_k,
     [DTYPE_IQ4_NL - DTYPE_Q4_0] = widen_iq4_nl, [DTYPE_IQ4_XS - DTYPE_Q4_0] = widen_iq4_xs,
 };
 
@@ -170,6 +176,7 @@ void dtype_widen(Dtype dtype, const void *from, size_t values, float *to) {
     }
   } else if (dtype_is_quantised(dtype)) {
     const size_t block = dtype_block(dtype), size = dtype_size(dtype);
-    for (size_t i = 0; i < values / block; i++) block_widens[dtype - DTYPE_Q4_0](at + i * size, to + i * block);
+    for (size_t i = 0; i < values / block; i++)
+      block_widens[dtype - DTYPE_Q4_0](at + i * size, to + i * block);
   }
 }

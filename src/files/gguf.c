@@ -14,9 +14,11 @@ static const struct {
   const char *name;
   size_t size; /* 0: it varies */
 } types[GGUF_TYPES] = {
-    [GGUF_U8] = {"u8", 1},   [GGUF_I8] = {"i8", 1},   [GGUF_U16] = {"u16", 2},  [GGUF_I16] = {"i16", 2},        [GGUF_U32] = {"u32", 4},
-    [GGUF_I32] = {"i32", 4}, [GGUF_F32] = {"f32", 4}, [GGUF_BOOL] = {"bool", 1}, [GGUF_STRING] = {"a string", 0}, [GGUF_ARRAY] = {"an array", 0},
-    [GGUF_U64] = {"u64", 8}, [GGUF_I64] = {"i64", 8}, [GGUF_F64] = {"f64", 8},
+    [GGUF_U8] = {"u8", 1},          [GGUF_I8] = {"i8", 1},     [GGUF_U16] = {"u16", 2},
+    [GGUF_I16] = {"i16", 2},        [GGUF_U32] = {"u32", 4},   [GGUF_I32] = {"i32", 4},
+    [GGUF_F32] = {"f32", 4},        [GGUF_BOOL] = {"bool", 1}, [GGUF_STRING] = {"a string", 0},
+    [GGUF_ARRAY] = {"an array", 0}, [GGUF_U64] = {"u64", 8},   [GGUF_I64] = {"i64", 8},
+    [GGUF_F64] = {"f64", 8},
 };
 
 bool gguf_is_file(const char *path) {
@@ -31,27 +33,33 @@ bool gguf_is_file(const char *path) {
 
 /* ---- the header ------------------------------------------------------------------------------ */
 
-#define BROKEN(map, at, ...) err_set(error, XT_STATUS_INPUT, (map)->path, NULL, (long long)(at), __VA_ARGS__)
+#define BROKEN(map, at, ...) \
+  err_set(error, XT_STATUS_INPUT, (map)->path, NULL, (long long)(at), __VA_ARGS__)
 
 /* Passes over a string of at least `least` bytes. */
-static xt_status take_text(const FileMap *map, Cursor *c, const char *what, const char **text, size_t *length, xt_error *error) {
+static xt_status take_text(const FileMap *map, Cursor *c, const char *what, const char **text,
+                           size_t *length, xt_error *error) {
   const size_t at = c->at;
   const uint64_t size = cursor_u64(c);
   if (c->failed) return BROKEN(map, at, "the file is cut short, within %s", what);
   if (size > TEXT_MAX || size > c->size - c->at)
-    return BROKEN(map, at, "%s has a length of %llu bytes, and %zu follow: the file is cut short or damaged", what, (unsigned long long)size, c->size - c->at);
+    return BROKEN(map, at,
+                  "%s has a length of %llu bytes, and %zu follow: the file is cut short or damaged",
+                  what, (unsigned long long)size, c->size - c->at);
   *text = (const char *)cursor_take(c, (size_t)size);
   *length = (size_t)size;
   return XT_STATUS_OK;
 }
 
 /* Passes over what a value of `type` takes `count` times. */
-static xt_status skip_items(const FileMap *map, Cursor *c, GgufType type, uint64_t count, xt_error *error) {
+static xt_status skip_items(const FileMap *map, Cursor *c, GgufType type, uint64_t count,
+                            xt_error *error) {
   const size_t at = c->at, size = types[type].size, least = size ? size : 8;
   const char *text;
   size_t length;
   if (count > (c->size - c->at) / least)
-    return BROKEN(map, at, "%llu items are said to follow, for which the file is too short", (unsigned long long)count);
+    return BROKEN(map, at, "%llu items are said to follow, for which the file is too short",
+                  (unsigned long long)count);
   if (size) {
     (void)cursor_take(c, size * (size_t)count);
     return XT_STATUS_OK;
@@ -64,7 +72,8 @@ static xt_status read_type(const FileMap *map, Cursor *c, GgufType *out, xt_erro
   const size_t at = c->at;
   const uint32_t type = cursor_u32(c);
   if (c->failed) return BROKEN(map, at, "the file is cut short, within a value");
-  if (type >= GGUF_TYPES) return BROKEN(map, at, "a value has type %u, which the format does not know", type);
+  if (type >= GGUF_TYPES)
+    return BROKEN(map, at, "a value has type %u, which the format does not know", type);
   *out = (GgufType)type;
   return XT_STATUS_OK;
 }
@@ -73,7 +82,8 @@ static xt_status read_value(const FileMap *map, Cursor *c, GgufValue *out, xt_er
   *out = (GgufValue){.count = 1};
   const size_t begin = c->at;
   TRY(take_text(map, c, "a key", &out->key, &out->key_length, error));
-  if (out->key_length == 0 || out->key_length > 65535 || memchr(out->key, 0, out->key_length)) return BROKEN(map, begin, "a key is empty or no name");
+  if (out->key_length == 0 || out->key_length > 65535 || memchr(out->key, 0, out->key_length))
+    return BROKEN(map, begin, "a key is empty or no name");
   TRY(read_type(map, c, &out->type, error));
   if (out->type == GGUF_ARRAY) {
     out->array = true;
@@ -82,7 +92,8 @@ static xt_status read_value(const FileMap *map, Cursor *c, GgufValue *out, xt_er
     out->count = cursor_u64(c);
     if (c->failed) return BROKEN(map, at, "the file is cut short, within an array");
     if (out->type == GGUF_ARRAY)
-      return err_set(error, XT_STATUS_UNSUPPORTED, map->path, NULL, (long long)at, "arrays of arrays are not handled");
+      return err_set(error, XT_STATUS_UNSUPPORTED, map->path, NULL, (long long)at,
+                     "arrays of arrays are not handled");
   }
   out->at = c->at;
   TRY(skip_items(map, c, out->type, out->count, error));
@@ -90,21 +101,31 @@ static xt_status read_value(const FileMap *map, Cursor *c, GgufValue *out, xt_er
   return XT_STATUS_OK;
 }
 
-static xt_status read_begin(const FileMap *map, Cursor *c, Gguf *out, uint64_t *values, xt_error *error) {
+static xt_status read_begin(const FileMap *map, Cursor *c, Gguf *out, uint64_t *values,
+                            xt_error *error) {
   const uint8_t *magic = cursor_take(c, 4);
-  if (!magic || memcmp(magic, "GGUF", 4) != 0) return BROKEN(map, 0, "is not a GGUF file: it does not begin with \"GGUF\"");
+  if (!magic || memcmp(magic, "GGUF", 4) != 0)
+    return BROKEN(map, 0, "is not a GGUF file: it does not begin with \"GGUF\"");
   out->version = cursor_u32(c);
   if (!c->failed && (out->version & 0xffff) == 0 && out->version)
-    return err_set(error, XT_STATUS_UNSUPPORTED, map->path, NULL, 4, "is a big-endian GGUF file; convert it to little-endian (gguf's gguf-convert-endian)");
+    return err_set(
+        error, XT_STATUS_UNSUPPORTED, map->path, NULL, 4,
+        "is a big-endian GGUF file; convert it to little-endian (gguf's gguf-convert-endian)");
   if (!c->failed && out->version != 2 && out->version != 3)
-    return err_set(error, XT_STATUS_UNSUPPORTED, map->path, NULL, 4, "has version %u of GGUF; 2 and 3 are handled", out->version);
+    return err_set(error, XT_STATUS_UNSUPPORTED, map->path, NULL, 4,
+                   "has version %u of GGUF; 2 and 3 are handled", out->version);
   out->tensors = cursor_u64(c);
   *values = cursor_u64(c);
-  if (c->failed) return BROKEN(map, c->failed_at, "the file is cut short, within its first 24 bytes");
-  /* A key is 8 bytes and a name, then a type and a value; a tensor's entry takes no less than 24. */
-  if (*values > (c->size - c->at) / 13) return BROKEN(map, 16, "says that it has %llu values, for which it is too short", (unsigned long long)*values);
+  if (c->failed)
+    return BROKEN(map, c->failed_at, "the file is cut short, within its first 24 bytes");
+  /* A key is 8 bytes and a name, then a type and a value; a tensor's entry takes no less than
+   * 24. */
+  if (*values > (c->size - c->at) / 13)
+    return BROKEN(map, 16, "says that it has %llu values, for which it is too short",
+                  (unsigned long long)*values);
   if (out->tensors > (c->size - c->at) / 24)
-    return BROKEN(map, 8, "says that it has %llu tensors, for which it is too short", (unsigned long long)out->tensors);
+    return BROKEN(map, 8, "says that it has %llu tensors, for which it is too short",
+                  (unsigned long long)out->tensors);
   return XT_STATUS_OK;
 }
 
@@ -122,13 +143,15 @@ xt_status gguf_read(const FileMap *map, Gguf *out, xt_error *error) {
   TRY(read_begin(map, &c, out, &values, error));
   TRY(mem_alloc(&out->values, (size_t)values, sizeof *out->values, error));
   xt_status status = XT_STATUS_OK;
-  for (; out->count < values; out->count++) TRY_DONE(read_value(map, &c, &out->values[out->count], error));
+  for (; out->count < values; out->count++)
+    TRY_DONE(read_value(map, &c, &out->values[out->count], error));
   out->tensors_at = c.at;
   if (out->count) qsort(out->values, out->count, sizeof *out->values, compare_keys);
   for (size_t i = 1; i < out->count; i++) {
     const GgufValue *v = &out->values[i];
     if (compare_keys(v - 1, v) == 0)
-      TRY_DONE(BROKEN(map, v->at, "the key \"%.*s\" is there twice", v->key_length < 100 ? (int)v->key_length : 100, v->key));
+      TRY_DONE(BROKEN(map, v->at, "the key \"%.*s\" is there twice",
+                      v->key_length < 100 ? (int)v->key_length : 100, v->key));
   }
 done:
   if (status) gguf_free(out);
@@ -144,11 +167,15 @@ void gguf_free(Gguf *gguf) {
 
 const GgufValue *gguf_find(const Gguf *gguf, const char *key) {
   const GgufValue wanted = {.key = key, .key_length = strlen(key)};
-  return gguf->count ? bsearch(&wanted, gguf->values, gguf->count, sizeof wanted, compare_keys) : NULL;
+  return gguf->count ? bsearch(&wanted, gguf->values, gguf->count, sizeof wanted, compare_keys)
+                     : NULL;
 }
 
-static xt_status wrong_type(const Gguf *gguf, const char *key, const GgufValue *v, const char *wanted, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at, "is %s%s, expected %s", v->array ? "an array of " : "", types[v->type].name, wanted);
+static xt_status wrong_type(const Gguf *gguf, const char *key, const GgufValue *v,
+                            const char *wanted, xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at,
+                 "is %s%s, expected %s", v->array ? "an array of " : "", types[v->type].name,
+                 wanted);
 }
 
 static uint64_t load(const uint8_t *at, size_t bytes) {
@@ -173,13 +200,17 @@ static bool whole(GgufType type, const uint8_t *at, int64_t *out) {
   }
 }
 
-xt_status gguf_int(const Gguf *gguf, const char *key, int64_t low, int64_t high, int64_t *out, xt_error *error) {
+xt_status gguf_int(const Gguf *gguf, const char *key, int64_t low, int64_t high, int64_t *out,
+                   xt_error *error) {
   const GgufValue *v = gguf_find(gguf, key);
   int64_t value;
   if (!v) return XT_STATUS_OK;
-  if (v->array || types[v->type].size == 0 || !whole(v->type, gguf->map->data + v->at, &value)) return wrong_type(gguf, key, v, "a whole number", error);
+  if (v->array || types[v->type].size == 0 || !whole(v->type, gguf->map->data + v->at, &value))
+    return wrong_type(gguf, key, v, "a whole number", error);
   if (value < low || value > high)
-    return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at, "is %lld, expected %lld to %lld", (long long)value, (long long)low, (long long)high);
+    return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at,
+                   "is %lld, expected %lld to %lld", (long long)value, (long long)low,
+                   (long long)high);
   *out = value;
   return XT_STATUS_OK;
 }
@@ -193,12 +224,15 @@ static float float_bits(uint32_t bits) {
 xt_status gguf_real(const Gguf *gguf, const char *key, double *out, xt_error *error) {
   const GgufValue *v = gguf_find(gguf, key);
   if (!v) return XT_STATUS_OK;
-  if (v->array || (v->type != GGUF_F32 && v->type != GGUF_F64)) return wrong_type(gguf, key, v, "f32", error);
+  if (v->array || (v->type != GGUF_F32 && v->type != GGUF_F64))
+    return wrong_type(gguf, key, v, "f32", error);
   const uint64_t bits = load(gguf->map->data + v->at, types[v->type].size);
   double value;
   memcpy(&value, &bits, sizeof value);
   if (v->type == GGUF_F32) value = (double)float_bits((uint32_t)bits);
-  if (!isfinite(value)) return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at, "is not a finite number");
+  if (!isfinite(value))
+    return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at,
+                   "is not a finite number");
   *out = value;
   return XT_STATUS_OK;
 }
@@ -219,12 +253,14 @@ xt_status gguf_text(const Gguf *gguf, const char *key, char **out, xt_error *err
   return mem_copy_text(out, (const char *)gguf->map->data + v->at + 8, v->size - 8, error);
 }
 
-xt_status gguf_array(const Gguf *gguf, const char *key, GgufType type, const GgufValue **out, xt_error *error) {
+xt_status gguf_array(const Gguf *gguf, const char *key, GgufType type, const GgufValue **out,
+                     xt_error *error) {
   char wanted[48];
   *out = NULL;
   const GgufValue *v = gguf_find(gguf, key);
   if (!v) return XT_STATUS_OK;
-  snprintf(wanted, sizeof wanted, "an array of %s", type == GGUF_STRING ? "strings" : types[type].name);
+  snprintf(wanted, sizeof wanted, "an array of %s",
+           type == GGUF_STRING ? "strings" : types[type].name);
   if (!v->array || v->type != type) return wrong_type(gguf, key, v, wanted, error);
   *out = v;
   return XT_STATUS_OK;
@@ -251,7 +287,8 @@ xt_status gguf_part_path(const char *first, int number, int count, char **out, x
   const int size = snprintf(end, sizeof end, "-00001-of-%05d.gguf", count);
   const size_t length = strlen(first);
   *out = NULL;
-  if (size < 0 || length < (size_t)size || strcmp(first + length - (size_t)size, end) != 0) return XT_STATUS_OK;
+  if (size < 0 || length < (size_t)size || strcmp(first + length - (size_t)size, end) != 0)
+    return XT_STATUS_OK;
   TRY(mem_copy_text(out, first, length, error));
   snprintf(*out + length - (size_t)size, (size_t)size + 1, "-%05d-of-%05d.gguf", number, count);
   return XT_STATUS_OK;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A GGUF file's values in config.json's words, so that one reader checks both and one table has the families' defaults. */
+/* A GGUF file's values in config.json's words, so that one reader checks both and one table has the
+ * families' defaults. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,12 @@ static const struct {
   ModelFamily family;
   bool rows_in_pairs; /* its converter has permuted q and k */
 } architectures[] = {
-    {"llama", FAMILY_LLAMA, true},    {"qwen2", FAMILY_QWEN2, false},     {"qwen3", FAMILY_QWEN3, false},     {"gemma2", FAMILY_GEMMA2, false},
-    {"gemma3", FAMILY_GEMMA3, false}, {"command-r", FAMILY_COHERE, false}, {"cohere2", FAMILY_COHERE2, false}, {"olmo2", FAMILY_OLMO2, false},
-    {"phi3", FAMILY_PHI3, false},     {"granite", FAMILY_GRANITE, true},  {"smollm3", FAMILY_SMOLLM3, true},  {"glm4", FAMILY_GLM4, false},
+    {"llama", FAMILY_LLAMA, true},      {"qwen2", FAMILY_QWEN2, false},
+    {"qwen3", FAMILY_QWEN3, false},     {"gemma2", FAMILY_GEMMA2, false},
+    {"gemma3", FAMILY_GEMMA3, false},   {"command-r", FAMILY_COHERE, false},
+    {"cohere2", FAMILY_COHERE2, false}, {"olmo2", FAMILY_OLMO2, false},
+    {"phi3", FAMILY_PHI3, false},       {"granite", FAMILY_GRANITE, true},
+    {"smollm3", FAMILY_SMOLLM3, true},  {"glm4", FAMILY_GLM4, false},
     {"exaone4", FAMILY_EXAONE4, false},
 };
 
@@ -53,9 +57,9 @@ typedef struct Source {
   const char *path;
   Gguf gguf;
   Checkpoint *checkpoint;
-  char *name;       /* llama.cpp's, of the architecture */
+  char *name; /* llama.cpp's, of the architecture */
   ModelFamily family;
-  json_t *root;     /* under construction */
+  json_t *root; /* under construction */
   xt_error *error;
 } Source;
 
@@ -66,17 +70,20 @@ static const char *full_key(const Source *s, const char *key, char out[128]) {
 }
 
 static xt_status put(json_t *object, const char *key, json_t *value, xt_error *error) {
-  return json_object_set_new(object, key, value) == 0 ? XT_STATUS_OK : err_memory(error, sizeof(json_t));
+  return json_object_set_new(object, key, value) == 0 ? XT_STATUS_OK
+                                                      : err_memory(error, sizeof(json_t));
 }
 
 /* A value by layer is refused unless all layers have the same. */
 static xt_status by_layer(const Source *s, const char *name, const GgufValue *v, int64_t *out) {
   if (v->type != GGUF_I32 && v->type != GGUF_U32)
-    return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, (long long)v->at, "is an array by layer that is not handled");
+    return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, (long long)v->at,
+                   "is an array by layer that is not handled");
   for (uint64_t i = 0; i < v->count; i++) {
     const int32_t item = gguf_item_i32(&s->gguf, v, i);
     if (item != gguf_item_i32(&s->gguf, v, 0))
-      return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, (long long)v->at, "differs between layers, which is not handled");
+      return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, (long long)v->at,
+                     "differs between layers, which is not handled");
     *out = item;
   }
   return XT_STATUS_OK;
@@ -87,7 +94,9 @@ static xt_status put_layer_types(Source *s, const GgufValue *v) {
   json_t *list = json_array();
   bool ok = list != NULL;
   for (uint64_t i = 0; ok && i < v->count && i <= MODEL_LAYERS_MAX; i++)
-    ok = json_array_append_new(list, json_string(s->gguf.map->data[v->at + i] ? "sliding_attention" : "full_attention")) == 0;
+    ok = json_array_append_new(list,
+                               json_string(s->gguf.map->data[v->at + i] ? "sliding_attention"
+                                                                        : "full_attention")) == 0;
   if (ok) return put(s->root, "layer_types", list, s->error);
   json_decref(list);
   return err_memory(s->error, sizeof(json_t));
@@ -97,47 +106,62 @@ static xt_status copy_key(Source *s, const Key *key) {
   char name[128];
   const GgufValue *v = gguf_find(&s->gguf, full_key(s, key->gguf, name));
   if (!v) return XT_STATUS_OK;
-  if (v->array && v->type == GGUF_BOOL && strcmp(key->config, "sliding_window_pattern") == 0) return put_layer_types(s, v);
+  if (v->array && v->type == GGUF_BOOL && strcmp(key->config, "sliding_window_pattern") == 0)
+    return put_layer_types(s, v);
   if (key->real) {
     double value = 0;
     TRY(gguf_real(&s->gguf, name, &value, s->error));
     return put(s->root, key->config, json_real(value), s->error);
   }
   int64_t value = 0;
-  if (v->array && v->count) TRY(by_layer(s, name, v, &value));
-  else TRY(gguf_int(&s->gguf, name, 0, INT32_MAX, &value, s->error));
+  if (v->array && v->count)
+    TRY(by_layer(s, name, v, &value));
+  else
+    TRY(gguf_int(&s->gguf, name, 0, INT32_MAX, &value, s->error));
   /* No window is written as none or as 0. */
-  return strstr(key->config, "sliding") && value == 0 ? XT_STATUS_OK : put(s->root, key->config, json_integer(value), s->error);
+  return strstr(key->config, "sliding") && value == 0
+             ? XT_STATUS_OK
+             : put(s->root, key->config, json_integer(value), s->error);
 }
 
 static xt_status find_architecture(Source *s, ModelConfig *config) {
   const char *key = "general.architecture";
   TRY(gguf_text(&s->gguf, key, &s->name, s->error));
-  if (!s->name) return err_set(s->error, XT_STATUS_INPUT, s->path, key, -1, "is missing; a file of a vocabulary alone has no model");
+  if (!s->name)
+    return err_set(s->error, XT_STATUS_INPUT, s->path, key, -1,
+                   "is missing; a file of a vocabulary alone has no model");
   for (size_t i = 0; i < sizeof architectures / sizeof *architectures; i++) {
     if (strcmp(s->name, architectures[i].name) != 0) continue;
     s->family = architectures[i].family;
     config->rows_in_pairs = architectures[i].rows_in_pairs;
     char window[128];
-    if (s->family == FAMILY_OLMO2 && gguf_find(&s->gguf, full_key(s, "attention.sliding_window", window))) s->family = FAMILY_OLMO3;
+    if (s->family == FAMILY_OLMO2 &&
+        gguf_find(&s->gguf, full_key(s, "attention.sliding_window", window)))
+      s->family = FAMILY_OLMO3;
     return XT_STATUS_OK;
   }
   return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, key, -1,
-                 "\"%.60s\" is not handled; known: llama (Mistral too), qwen2, qwen3, gemma2, gemma3, command-r, cohere2, olmo2, phi3, granite, smollm3, glm4, exaone4",
+                 "\"%.60s\" is not handled; known: llama (Mistral too), qwen2, qwen3, gemma2, "
+                 "gemma3, command-r, cohere2, olmo2, phi3, granite, smollm3, glm4, exaone4",
                  s->name);
 }
 
-static bool has_tensor(const Source *s, const char *name) { return checkpoint_find(s->checkpoint, name) != NULL; }
+static bool has_tensor(const Source *s, const char *name) {
+  return checkpoint_find(s->checkpoint, name) != NULL;
+}
 
 /* What tensors there are says what config.json says in words. */
 static xt_status put_tensors(Source *s) {
   const Tensor *embed = checkpoint_find(s->checkpoint, "token_embd.weight");
-  if (!embed || embed->dims != 2) return err_set(s->error, XT_STATUS_INPUT, s->path, "token_embd.weight", -1, "is missing, or no matrix");
+  if (!embed || embed->dims != 2)
+    return err_set(s->error, XT_STATUS_INPUT, s->path, "token_embd.weight", -1,
+                   "is missing, or no matrix");
   TRY(put(s->root, "vocab_size", json_integer(embed->shape[0]), s->error));
   TRY(put(s->root, "tie_word_embeddings", json_boolean(!has_tensor(s, "output.weight")), s->error));
   TRY(put(s->root, "attention_bias", json_boolean(has_tensor(s, "blk.0.attn_q.bias")), s->error));
   TRY(put(s->root, "mlp_bias", json_boolean(has_tensor(s, "blk.0.ffn_up.bias")), s->error));
-  return put(s->root, "use_qk_norm", json_boolean(has_tensor(s, "blk.0.attn_q_norm.weight")), s->error);
+  return put(s->root, "use_qk_norm", json_boolean(has_tensor(s, "blk.0.attn_q_norm.weight")),
+             s->error);
 }
 
 /* Queries' and keys' sizes; and, of a head, the part that is rotated. */
@@ -145,23 +169,37 @@ static xt_status put_heads(Source *s) {
   char name[128];
   const json_int_t width = json_integer_value(json_object_get(s->root, "hidden_size"));
   const json_int_t heads = json_integer_value(json_object_get(s->root, "num_attention_heads"));
-  int64_t rotated = 0, key_length = json_integer_value(json_object_get(s->root, "head_dim")), value_length;
-  if (heads <= 0) return err_set(s->error, XT_STATUS_INPUT, s->path, full_key(s, "attention.head_count", name), -1, "is not above 0");
-  if (!json_object_get(s->root, "num_key_value_heads")) TRY(put(s->root, "num_key_value_heads", json_integer(heads), s->error));
+  int64_t rotated = 0, key_length = json_integer_value(json_object_get(s->root, "head_dim")),
+          value_length;
+  if (heads <= 0)
+    return err_set(s->error, XT_STATUS_INPUT, s->path, full_key(s, "attention.head_count", name),
+                   -1, "is not above 0");
+  if (!json_object_get(s->root, "num_key_value_heads"))
+    TRY(put(s->root, "num_key_value_heads", json_integer(heads), s->error));
   if (key_length <= 0) key_length = width / heads;
   TRY(put(s->root, "head_dim", json_integer(key_length), s->error));
   value_length = key_length;
-  TRY(gguf_int(&s->gguf, full_key(s, "attention.value_length", name), 1, INT32_MAX, &value_length, s->error));
+  TRY(gguf_int(&s->gguf, full_key(s, "attention.value_length", name), 1, INT32_MAX, &value_length,
+               s->error));
   if (value_length != key_length)
-    return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, -1, "is %lld, but heads of keys have %lld", (long long)value_length, (long long)key_length);
-  TRY(gguf_int(&s->gguf, full_key(s, "rope.dimension_count", name), 0, INT32_MAX, &rotated, s->error));
-  if (rotated <= 0 || rotated == key_length) return config_families[s->family].rotary_part_key ? put(s->root, "partial_rotary_factor", json_real(1), s->error) : XT_STATUS_OK;
-  return put(s->root, "partial_rotary_factor", json_real((double)rotated / (double)key_length), s->error);
+    return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, -1,
+                   "is %lld, but heads of keys have %lld", (long long)value_length,
+                   (long long)key_length);
+  TRY(gguf_int(&s->gguf, full_key(s, "rope.dimension_count", name), 0, INT32_MAX, &rotated,
+               s->error));
+  if (rotated <= 0 || rotated == key_length)
+    return config_families[s->family].rotary_part_key
+               ? put(s->root, "partial_rotary_factor", json_real(1), s->error)
+               : XT_STATUS_OK;
+  return put(s->root, "partial_rotary_factor", json_real((double)rotated / (double)key_length),
+             s->error);
 }
 
 static xt_status put_scaling(Source *s) {
-  static const Key scaling_keys[] = {{"rope.scaling.factor", "factor", true}, {"rope.scaling.attn_factor", "attention_factor", true},
-                                     {"rope.scaling.yarn_beta_fast", "beta_fast", true}, {"rope.scaling.yarn_beta_slow", "beta_slow", true}};
+  static const Key scaling_keys[] = {{"rope.scaling.factor", "factor", true},
+                                     {"rope.scaling.attn_factor", "attention_factor", true},
+                                     {"rope.scaling.yarn_beta_fast", "beta_fast", true},
+                                     {"rope.scaling.yarn_beta_slow", "beta_slow", true}};
   char name[128], *type = NULL;
   int64_t original = 0;
   TRY(gguf_text(&s->gguf, full_key(s, "rope.scaling.type", name), &type, s->error));
@@ -176,46 +214,64 @@ static xt_status put_scaling(Source *s) {
     TRY(gguf_real(&s->gguf, name, &value, s->error));
     TRY(put(scaling, scaling_keys[i].config, json_real(value), s->error));
   }
-  TRY(gguf_int(&s->gguf, full_key(s, "rope.scaling.original_context_length", name), 1, INT32_MAX, &original, s->error));
-  return original ? put(scaling, "original_max_position_embeddings", json_integer(original), s->error) : XT_STATUS_OK;
+  TRY(gguf_int(&s->gguf, full_key(s, "rope.scaling.original_context_length", name), 1, INT32_MAX,
+               &original, s->error));
+  return original
+             ? put(scaling, "original_max_position_embeddings", json_integer(original), s->error)
+             : XT_STATUS_OK;
 }
 
 /* What llama.cpp has in its code, by the family. */
 static xt_status put_family(Source *s) {
   char name[128];
   const json_int_t layers = json_integer_value(json_object_get(s->root, "num_hidden_layers"));
-  const json_int_t width = json_integer_value(json_object_get(s->root, "hidden_size")), heads = json_integer_value(json_object_get(s->root, "num_attention_heads"));
+  const json_int_t width = json_integer_value(json_object_get(s->root, "hidden_size")),
+                   heads = json_integer_value(json_object_get(s->root, "num_attention_heads"));
   double scale = 0;
-  if (s->family == FAMILY_GEMMA2 || s->family == FAMILY_GEMMA3) { /* the two of 27 billion scale by the width, the others by the head */
+  /* the two of 27 billion scale by the width, the others by the head */
+  if (s->family == FAMILY_GEMMA2 || s->family == FAMILY_GEMMA3) {
     const bool largest = layers == (s->family == FAMILY_GEMMA2 ? 46 : 62);
-    const json_int_t scalar = largest ? width / heads : json_integer_value(json_object_get(s->root, "head_dim"));
+    const json_int_t scalar =
+        largest ? width / heads : json_integer_value(json_object_get(s->root, "head_dim"));
     TRY(put(s->root, "query_pre_attn_scalar", json_integer(scalar), s->error));
   }
   TRY(gguf_real(&s->gguf, full_key(s, "logit_scale", name), &scale, s->error));
-  if (scale != 0) TRY(put(s->root, s->family == FAMILY_GRANITE ? "logits_scaling" : "logit_scale", json_real(scale), s->error));
-  if (!json_object_get(s->root, "rope_theta")) TRY(put(s->root, "rope_theta", json_real(10000), s->error));
-  if (s->family == FAMILY_EXAONE4 && !json_object_get(s->root, "sliding_window")) TRY(put(s->root, "sliding_window", json_null(), s->error));
-  if (s->family == FAMILY_PHI3 && !json_object_get(s->root, "sliding_window")) TRY(put(s->root, "sliding_window", json_null(), s->error));
-  return put(s->root, "architectures", json_pack("[s]", config_families[s->family].architecture), s->error);
+  if (scale != 0)
+    TRY(put(s->root, s->family == FAMILY_GRANITE ? "logits_scaling" : "logit_scale",
+            json_real(scale), s->error));
+  if (!json_object_get(s->root, "rope_theta"))
+    TRY(put(s->root, "rope_theta", json_real(10000), s->error));
+  if (s->family == FAMILY_EXAONE4 && !json_object_get(s->root, "sliding_window"))
+    TRY(put(s->root, "sliding_window", json_null(), s->error));
+  if (s->family == FAMILY_PHI3 && !json_object_get(s->root, "sliding_window"))
+    TRY(put(s->root, "sliding_window", json_null(), s->error));
+  return put(s->root, "architectures", json_pack("[s]", config_families[s->family].architecture),
+             s->error);
 }
 
 /* The ids that end a text: its end, a turn's, a message's. */
 static xt_status put_tokens(Source *s) {
-  static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"};
+  static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
+                                     "tokenizer.ggml.eom_token_id"};
   int64_t bos = -1, last = -1;
   json_t *eos = json_array();
   xt_status status = eos ? XT_STATUS_OK : err_memory(s->error, sizeof(json_t));
   for (int i = 0; i < 3 && !status; i++) {
     int64_t id = -1;
     status = gguf_int(&s->gguf, ends[i], -1, UINT32_MAX, &id, s->error);
-    if (!status && id >= 0 && id < UINT32_MAX && id != last && json_array_append_new(eos, json_integer(id)) != 0) status = err_memory(s->error, sizeof(json_t));
+    if (!status && id >= 0 && id < UINT32_MAX && id != last &&
+        json_array_append_new(eos, json_integer(id)) != 0)
+      status = err_memory(s->error, sizeof(json_t));
     last = id;
   }
-  if (!status) status = put(s->root, "eos_token_id", json_array_size(eos) ? json_incref(eos) : json_null(), s->error);
+  if (!status)
+    status = put(s->root, "eos_token_id", json_array_size(eos) ? json_incref(eos) : json_null(),
+                 s->error);
   json_decref(eos);
   TRY(status);
   TRY(gguf_int(&s->gguf, "tokenizer.ggml.bos_token_id", -1, UINT32_MAX, &bos, s->error));
-  return put(s->root, "bos_token_id", bos >= 0 && bos < UINT32_MAX ? json_integer(bos) : json_null(), s->error);
+  return put(s->root, "bos_token_id",
+             bos >= 0 && bos < UINT32_MAX ? json_integer(bos) : json_null(), s->error);
 }
 
 static xt_status fill(Source *s, ModelConfig *config) {
@@ -225,7 +281,8 @@ static xt_status fill(Source *s, ModelConfig *config) {
   if (!s->root) return err_memory(s->error, sizeof(json_t));
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
     if (i < NEEDED && i != 1 && !gguf_find(&s->gguf, full_key(s, keys[i].gguf, name)))
-      return err_set(s->error, XT_STATUS_INPUT, s->path, name, -1, "is missing; the model cannot be described without it");
+      return err_set(s->error, XT_STATUS_INPUT, s->path, name, -1,
+                     "is missing; the model cannot be described without it");
     TRY(copy_key(s, &keys[i]));
   }
   TRY(put_tensors(s));
@@ -258,15 +315,18 @@ static xt_status read_factors(const Checkpoint *checkpoint, ModelConfig *config,
   if (!t) return XT_STATUS_OK;
   const int pairs = config->rope_width / 2;
   if (t->dtype != DTYPE_F32 || t->dims != 1 || t->shape[0] != pairs || pairs > ROPE_FACTORS_MAX)
-    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t), "expected %d values of F32", pairs);
+    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t),
+                   "expected %d values of F32", pairs);
   Rotary *rotary = &config->rotary[0];
   if (rotary->scaling != ROPE_SCALING_NONE)
-    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, t->name, tensor_offset(t), "stands beside rope.scaling.type, which is not handled");
+    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, t->name, tensor_offset(t),
+                   "stands beside rope.scaling.type, which is not handled");
   memcpy(rotary->short_factor, t->data, t->bytes);
   rotary->scaling = ROPE_SCALING_TABLE;
   for (int i = 0; i < pairs; i++)
     if (!(rotary->short_factor[i] >= 1e-6f && rotary->short_factor[i] <= 1e6f))
-      return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + 4 * i, "value %d is no factor of a frequency", i);
+      return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + 4 * i,
+                     "value %d is no factor of a frequency", i);
   return XT_STATUS_OK;
 }
 

@@ -6,8 +6,9 @@
 #include "base/file_map.h"
 #include "base/out_file.h"
 
-const char *const model_files_tokenizer[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                             "special_tokens_map.json", "added_tokens.json", NULL};
+const char *const model_files_tokenizer[] = {
+    "tokenizer.json",        "tokenizer.model",         "vocab.json",        "merges.txt",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", NULL};
 
 xt_status model_files_check(const char *from, const char *name, xt_error *error) {
   char *path;
@@ -15,7 +16,9 @@ xt_status model_files_check(const char *from, const char *name, xt_error *error)
   TRY(file_join(from, name, &path, error));
   xt_status status = file_exists(path) ? file_leaves(from, name, &leaves, error) : XT_STATUS_OK;
   if (leaves && !status)
-    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is a link to a file outside the model's folder, which is not copied; put the file itself there");
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                     "is a link to a file outside the model's folder, which is not copied; put the "
+                     "file itself there");
   free(path);
   return status;
 }

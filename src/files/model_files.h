@@ -8,8 +8,9 @@
 /* What a tokenizer may consist of; NULL-terminated. */
 extern const char *const model_files_tokenizer[];
 
-/* An error when `from`/name is a link that leads out of the model's folder: an archive of a stranger's could so have any file of
- * ours copied into what we pass on. Links of the Hugging Face hub's cache, into its blobs, are fine. */
+/* An error when `from`/name is a link that leads out of the model's folder: an archive of a
+ * stranger's could so have any file of ours copied into what we pass on. Links of the Hugging Face
+ * hub's cache, into its blobs, are fine. */
 xt_status model_files_check(const char *from, const char *name, xt_error *error);
 
 /* Copies `from`/name to `to`/name where it exists; what exists there already is replaced. */

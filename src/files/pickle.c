@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A stack machine over the opcodes that torch.save writes (protocol 2), and the harmless ones of later
- * protocols. Each opcode makes at most one value, so memory is bounded by a multiple of the pickle's size, which is bounded. */
+/* A stack machine over the opcodes that torch.save writes (protocol 2), and the harmless ones of
+ * later protocols. Each opcode makes at most one value, so memory is bounded by a multiple of the
+ * pickle's size, which is bounded. */
 #include "files/pickle.h"
 
 #include <stdlib.h>
@@ -26,8 +27,9 @@ typedef struct Machine {
   bool stopped;
 } Machine;
 
-#define PICKLE_ERROR(m, ...) \
-  err_set((m)->error, XT_STATUS_INPUT, (m)->source->file, NULL, (m)->source->base + (long long)(m)->at, __VA_ARGS__)
+#define PICKLE_ERROR(m, ...)                                    \
+  err_set((m)->error, XT_STATUS_INPUT, (m)->source->file, NULL, \
+          (m)->source->base + (long long)(m)->at, __VA_ARGS__)
 
 static size_t floor_of(const Machine *m) { return m->mark_count ? m->marks[m->mark_count - 1] : 0; }
 
@@ -41,7 +43,8 @@ static xt_status push(Machine *m, uint32_t index) {
 }
 
 static xt_status pop(Machine *m, uint32_t *out) {
-  if (m->depth <= floor_of(m)) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
+  if (m->depth <= floor_of(m))
+    return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   *out = m->stack[--m->depth];
   return XT_STATUS_OK;
 }
@@ -74,8 +77,8 @@ static bool has_items(const PickleValue *value) {
   }
 }
 
-/* `items` may be NULL where count is 0: the stack before its first push. Exactly as much room is made at first, since most values
- * get all their items at once. */
+/* `items` may be NULL where count is 0: the stack before its first push. Exactly as much room is
+ * made at first, since most values get all their items at once. */
 static xt_status append(Machine *m, uint32_t to, const uint32_t *items, size_t count) {
   PickleValue *value = value_at(m, to);
   if (count == 0) return XT_STATUS_OK;
@@ -93,11 +96,13 @@ static xt_status append(Machine *m, uint32_t to, const uint32_t *items, size_t c
 }
 
 /* The `count` values that end at the stack's top. */
-static const uint32_t *top_values(const Machine *m, size_t count) { return count ? m->stack + m->depth - count : NULL; }
+static const uint32_t *top_values(const Machine *m, size_t count) {
+  return count ? m->stack + m->depth - count : NULL;
+}
 
 static xt_status cut_short(Machine *m) { return PICKLE_ERROR(m, "the pickle is cut short"); }
 
-/* ---- numbers, texts, globals ------------------------------------------------------------- */
+/* ---- numbers, texts, globals ----------------------------------------------------------------- */
 
 static xt_status push_text(Machine *m, PickleKind kind, uint64_t length) {
   if (length > m->source->size) return cut_short(m);
@@ -112,7 +117,9 @@ static xt_status push_text(Machine *m, PickleKind kind, uint64_t length) {
 
 /* Little-endian two's complement of `length` bytes. */
 static xt_status push_long(Machine *m, uint64_t length) {
-  if (length > 8) return PICKLE_ERROR(m, "an integer of %llu bytes; at most 8 are handled", (unsigned long long)length);
+  if (length > 8)
+    return PICKLE_ERROR(m, "an integer of %llu bytes; at most 8 are handled",
+                        (unsigned long long)length);
   uint64_t bits = cursor_uint(&m->cursor, (size_t)length);
   if (length && length < 8 && bits >> (8 * length - 1)) bits |= UINT64_MAX << (8 * length);
   return push_new(m, PICKLE_INT, (int64_t)bits);
@@ -130,10 +137,12 @@ static xt_status read_line(Machine *m, const char **out, size_t *length) {
 
 static int shown(size_t length) { return length < 100 ? (int)length : 100; }
 
-static xt_status push_global(Machine *m, const char *module, size_t module_length, const char *name, size_t name_length) {
+static xt_status push_global(Machine *m, const char *module, size_t module_length, const char *name,
+                             size_t name_length) {
   if (!m->source->allowed(module, module_length, name, name_length))
-    return PICKLE_ERROR(m, "refused: %.*s.%.*s at byte %zu of the pickle: a checkpoint may only build tensors",
-                        shown(module_length), module, shown(name_length), name, m->at);
+    return PICKLE_ERROR(
+        m, "refused: %.*s.%.*s at byte %zu of the pickle: a checkpoint may only build tensors",
+        shown(module_length), module, shown(name_length), name, m->at);
   uint32_t index = 0;
   TRY(make(m, PICKLE_GLOBAL, &index));
   PickleValue *value = value_at(m, index);
@@ -157,14 +166,16 @@ static xt_status op_stack_global(Machine *m) {
   TRY(pop(m, &name));
   TRY(pop(m, &module));
   const PickleValue *n = value_at(m, name), *o = value_at(m, module);
-  if (n->kind != PICKLE_TEXT || o->kind != PICKLE_TEXT) return PICKLE_ERROR(m, "a global is not named by two texts");
+  if (n->kind != PICKLE_TEXT || o->kind != PICKLE_TEXT)
+    return PICKLE_ERROR(m, "a global is not named by two texts");
   return push_global(m, o->text, o->length, n->text, n->length);
 }
 
-/* ---- containers -------------------------------------------------------------------------- */
+/* ---- containers ------------------------------------------------------------------------------ */
 
 static xt_status op_tuple(Machine *m, size_t count) {
-  if (m->depth - floor_of(m) < count) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
+  if (m->depth - floor_of(m) < count)
+    return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   uint32_t index = 0;
   TRY(make(m, PICKLE_TUPLE, &index));
   TRY(append(m, index, top_values(m, count), count));
@@ -181,7 +192,9 @@ static xt_status pop_mark(Machine *m, size_t *count) {
   return XT_STATUS_OK;
 }
 
-static const uint32_t *popped(const Machine *m, size_t count) { return count ? m->stack + m->depth : NULL; }
+static const uint32_t *popped(const Machine *m, size_t count) {
+  return count ? m->stack + m->depth : NULL;
+}
 
 static xt_status from_mark(Machine *m, PickleKind kind) {
   size_t count = 0;
@@ -195,7 +208,8 @@ static xt_status from_mark(Machine *m, PickleKind kind) {
 
 /* Adds the `count` values above the top of the stack to the container that is the top. */
 static xt_status extend(Machine *m, size_t count, bool pairs) {
-  if (m->depth <= floor_of(m)) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
+  if (m->depth <= floor_of(m))
+    return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   const uint32_t to = m->stack[m->depth - 1];
   const PickleKind kind = (PickleKind)value_at(m, to)->kind;
   if (pairs ? kind != PICKLE_DICT && kind != PICKLE_MAPPING : kind != PICKLE_LIST)
@@ -205,7 +219,8 @@ static xt_status extend(Machine *m, size_t count, bool pairs) {
 }
 
 static xt_status op_append(Machine *m, size_t count, bool pairs) {
-  if (m->depth - floor_of(m) < count) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
+  if (m->depth - floor_of(m) < count)
+    return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   m->depth -= count;
   return extend(m, count, pairs);
 }
@@ -223,10 +238,12 @@ static xt_status op_call(Machine *m) {
   TRY(pop(m, &pair[0]));
   const PickleValue *function = value_at(m, pair[0]), *arguments = value_at(m, pair[1]);
   if (function->kind != PICKLE_GLOBAL || arguments->kind != PICKLE_TUPLE)
-    return PICKLE_ERROR(m, "the pickle calls %s with %s", pickle_kind_name((PickleKind)function->kind),
+    return PICKLE_ERROR(m, "the pickle calls %s with %s",
+                        pickle_kind_name((PickleKind)function->kind),
                         pickle_kind_name((PickleKind)arguments->kind));
   const bool mapping = pickle_is_global(function, "collections", "OrderedDict");
-  if (mapping && arguments->count) return PICKLE_ERROR(m, "an OrderedDict is made with arguments; expected none");
+  if (mapping && arguments->count)
+    return PICKLE_ERROR(m, "an OrderedDict is made with arguments; expected none");
   TRY(make(m, mapping ? PICKLE_MAPPING : PICKLE_CALL, &index));
   if (!mapping) TRY(append(m, index, pair, 2));
   return push(m, index);
@@ -236,10 +253,12 @@ static xt_status op_call(Machine *m) {
 static xt_status op_build(Machine *m) {
   uint32_t state = 0;
   TRY(pop(m, &state));
-  if (m->depth <= floor_of(m)) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
+  if (m->depth <= floor_of(m))
+    return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   const PickleKind kind = (PickleKind)value_at(m, m->stack[m->depth - 1])->kind;
   if (kind != PICKLE_MAPPING || value_at(m, state)->kind != PICKLE_DICT)
-    return PICKLE_ERROR(m, "refused: attributes set on %s; a checkpoint may only build tensors", pickle_kind_name(kind));
+    return PICKLE_ERROR(m, "refused: attributes set on %s; a checkpoint may only build tensors",
+                        pickle_kind_name(kind));
   return XT_STATUS_OK;
 }
 
@@ -251,12 +270,14 @@ static xt_status op_persistent(Machine *m) {
   return push(m, index);
 }
 
-/* ---- memo and marks ---------------------------------------------------------------------- */
+/* ---- memo and marks -------------------------------------------------------------------------- */
 
 static xt_status op_put(Machine *m, uint64_t slot) {
-  if (m->depth <= floor_of(m)) return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
+  if (m->depth <= floor_of(m))
+    return PICKLE_ERROR(m, "the pickle takes a value from an empty stack");
   /* A pickler numbers its slots from 0, and each takes a byte at least. */
-  if (slot >= m->source->size) return PICKLE_ERROR(m, "memo slot %llu is absurd", (unsigned long long)slot);
+  if (slot >= m->source->size)
+    return PICKLE_ERROR(m, "memo slot %llu is absurd", (unsigned long long)slot);
   TRY(mem_grow(&m->memo, &m->memo_capacity, (size_t)slot + 1, sizeof *m->memo, m->error));
   while (m->memo_count <= slot) m->memo[m->memo_count++] = NO_VALUE;
   m->memo[slot] = m->stack[m->depth - 1];
@@ -266,7 +287,8 @@ static xt_status op_put(Machine *m, uint64_t slot) {
 
 static xt_status op_get(Machine *m, uint64_t slot) {
   if (slot >= m->memo_count || m->memo[slot] == NO_VALUE)
-    return PICKLE_ERROR(m, "memo slot %llu is read before anything was put there", (unsigned long long)slot);
+    return PICKLE_ERROR(m, "memo slot %llu is read before anything was put there",
+                        (unsigned long long)slot);
   return push(m, m->memo[slot]);
 }
 
@@ -278,7 +300,8 @@ static xt_status op_mark(Machine *m) {
 
 static xt_status op_stop(Machine *m) {
   TRY(pop(m, &m->pickle->root));
-  if (m->depth || m->mark_count) return PICKLE_ERROR(m, "the pickle stops with %zu values left over", m->depth);
+  if (m->depth || m->mark_count)
+    return PICKLE_ERROR(m, "the pickle stops with %zu values left over", m->depth);
   m->stopped = true;
   return XT_STATUS_OK;
 }
@@ -296,10 +319,11 @@ static xt_status op_dup(Machine *m) {
   return push(m, index);
 }
 
-/* ---- the machine ------------------------------------------------------------------------- */
+/* ---- the machine ----------------------------------------------------------------------------- */
 
 static xt_status refuse_opcode(Machine *m, uint8_t op) {
-  return PICKLE_ERROR(m, "refused: pickle opcode 0x%02x, which torch.save does not write for tensors", op);
+  return PICKLE_ERROR(
+      m, "refused: pickle opcode 0x%02x, which torch.save does not write for tensors", op);
 }
 
 static xt_status step_value(Machine *m, uint8_t op) {
@@ -313,7 +337,8 @@ static xt_status step_value(Machine *m, uint8_t op) {
     case 'M': return push_new(m, PICKLE_INT, cursor_u16(c));
     case 0x8a: return push_long(m, cursor_u8(c));
     case 0x8b: return push_long(m, cursor_u32(c));
-    case 'G': cursor_take(c, 8); return push_new(m, PICKLE_REAL, 0); /* its value is of no use here */
+    /* its value is of no use here */
+    case 'G': cursor_take(c, 8); return push_new(m, PICKLE_REAL, 0);
     case 'U': return push_text(m, PICKLE_TEXT, cursor_u8(c));
     case 'T': return push_text(m, PICKLE_TEXT, cursor_u32(c));
     case 'X': return push_text(m, PICKLE_TEXT, cursor_u32(c));
@@ -372,7 +397,9 @@ static xt_status run(Machine *m) {
     const uint8_t op = cursor_u8(&m->cursor);
     if (m->cursor.failed) return PICKLE_ERROR(m, "the pickle ends without STOP");
     const xt_status status = step(m, op);
-    if (m->cursor.failed) return cut_short(m); /* an operand was missing, whatever the step made of it */
+    if (m->cursor.failed)
+      return cut_short(m); /* an operand was missing, whatever the step made
+                                                  of it */
     TRY(status);
   }
   if (m->cursor.at != m->cursor.size) {
@@ -385,8 +412,12 @@ static xt_status run(Machine *m) {
 xt_status pickle_read(const PickleSource *source, Pickle *out, xt_error *error) {
   *out = (Pickle){0};
   if (source->size > PICKLE_MOST)
-    return err_set(error, XT_STATUS_INPUT, source->file, NULL, source->base, "the pickle has %zu bytes; at most %zu are read", source->size, PICKLE_MOST);
-  Machine m = {.source = source, .error = error, .cursor = cursor_make(source->data, source->size), .pickle = out};
+    return err_set(error, XT_STATUS_INPUT, source->file, NULL, source->base,
+                   "the pickle has %zu bytes; at most %zu are read", source->size, PICKLE_MOST);
+  Machine m = {.source = source,
+               .error = error,
+               .cursor = cursor_make(source->data, source->size),
+               .pickle = out};
   const xt_status status = run(&m);
   free(m.stack);
   free(m.marks);

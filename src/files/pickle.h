@@ -11,23 +11,31 @@
 #include "base/err.h"
 
 typedef enum PickleKind {
-  PICKLE_NONE = 0, PICKLE_BOOL, PICKLE_INT, PICKLE_REAL, PICKLE_TEXT, PICKLE_BYTES,
-  PICKLE_TUPLE, PICKLE_LIST, PICKLE_DICT, /* a dict's items: key, value, key, value, ... */
-  PICKLE_GLOBAL,     /* text: "module.name" is `text` "module", `name` */
-  PICKLE_CALL,       /* items[0]: the global called, items[1]: the tuple of arguments */
-  PICKLE_MAPPING,    /* a collections.OrderedDict; items as a dict's */
-  PICKLE_PERSISTENT  /* items[0]: the persistent id */
+  PICKLE_NONE = 0,
+  PICKLE_BOOL,
+  PICKLE_INT,
+  PICKLE_REAL,
+  PICKLE_TEXT,
+  PICKLE_BYTES,
+  PICKLE_TUPLE,
+  PICKLE_LIST,
+  PICKLE_DICT,      /* a dict's items: key, value, key, value, ... */
+  PICKLE_GLOBAL,    /* text: "module.name" is `text` "module", `name` */
+  PICKLE_CALL,      /* items[0]: the global called, items[1]: the tuple of arguments */
+  PICKLE_MAPPING,   /* a collections.OrderedDict; items as a dict's */
+  PICKLE_PERSISTENT /* items[0]: the persistent id */
 } PickleKind;
 
-/* Values may be shared, and a list may hold itself: walk to a fixed depth only. Kept small, since a pickle may make one of every
- * byte: which members mean something depends on the kind. */
+/* Values may be shared, and a list may hold itself: walk to a fixed depth only. Kept small, since a
+ * pickle may make one of every byte: which members mean something depends on the kind. */
 typedef struct PickleValue {
-  uint32_t kind;     /* a PickleKind */
-  uint32_t offset;   /* of the opcode that made it, in the pickle */
+  uint32_t kind;   /* a PickleKind */
+  uint32_t offset; /* of the opcode that made it, in the pickle */
   union {
-    int64_t number;  /* BOOL, INT */
+    int64_t number; /* BOOL, INT */
     struct {
-      const char *text, *name; /* TEXT, BYTES: text[length]; GLOBAL: the module, and name[name_length]. Borrowed, no NUL */
+      const char *text, *name; /* TEXT, BYTES: text[length]; GLOBAL: the module, and
+                                  name[name_length]. Borrowed, no NUL */
       uint32_t length, name_length;
     };
     struct {
@@ -57,7 +65,8 @@ typedef struct PickleSource {
 xt_status pickle_read(const PickleSource *source, Pickle *out, xt_error *error);
 void pickle_free(Pickle *pickle); /* accepts a zeroed one */
 
-static inline const PickleValue *pickle_item(const Pickle *pickle, const PickleValue *value, size_t index) {
+static inline const PickleValue *pickle_item(const Pickle *pickle, const PickleValue *value,
+                                             size_t index) {
   return &pickle->values[value->items[index]];
 }
 /* Whether a text or a global's module is exactly `expected`. */

@@ -47,14 +47,14 @@ static long long entry_offset(const Header *header, const char *name) {
 #define ENTRY_ERROR(status, header, name, ...) \
   err_set(error, status, (header)->map->path, name, entry_offset(header, name), __VA_ARGS__)
 
-static xt_status read_dtype(const Header *header, const char *name, const json_t *entry, Tensor *tensor,
-                            xt_error *error) {
-  static const char *const known[] = {"F4", "F6_E2M3", "F6_E3M2", "F8_E5M2", "F8_E4M3", "F8_E8M0",
-                                      "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"};
+static xt_status read_dtype(const Header *header, const char *name, const json_t *entry,
+                            Tensor *tensor, xt_error *error) {
+  static const char *const known[] = {"F4",      "F6_E2M3",     "F6_E3M2",     "F8_E5M2", "F8_E4M3",
+                                      "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"};
   const json_t *value = json_object_get(entry, "dtype");
   if (!json_is_string(value))
-    return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "\"dtype\" is %s, expected a string such as \"F32\"",
-                       json_type_name(value));
+    return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
+                       "\"dtype\" is %s, expected a string such as \"F32\"", json_type_name(value));
   const char *text = json_string_value(value);
   tensor->dtype = dtype_find(text);
   if (tensor->dtype != DTYPE_COUNT) return XT_STATUS_OK;
@@ -62,49 +62,55 @@ static xt_status read_dtype(const Header *header, const char *name, const json_t
     if (strcmp(text, known[i]) == 0)
       return ENTRY_ERROR(XT_STATUS_UNSUPPORTED, header, name,
                          "dtype \"%s\" is not handled; weights may be F32, F16 or BF16", text);
-  return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "dtype \"%.32s\" is not one of the format's", text);
+  return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "dtype \"%.32s\" is not one of the format's",
+                     text);
 }
 
-static xt_status read_shape(const Header *header, const char *name, const json_t *entry, Tensor *tensor,
-                            xt_error *error) {
+static xt_status read_shape(const Header *header, const char *name, const json_t *entry,
+                            Tensor *tensor, xt_error *error) {
   const json_t *shape = json_object_get(entry, "shape");
   if (!json_is_array(shape))
-    return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "\"shape\" is %s, expected an array", json_type_name(shape));
+    return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "\"shape\" is %s, expected an array",
+                       json_type_name(shape));
   const size_t dims = json_array_size(shape);
   if (dims > TENSOR_MAX_DIMS)
-    return ENTRY_ERROR(XT_STATUS_UNSUPPORTED, header, name, "has %zu dimensions, at most %d are handled", dims,
-                       TENSOR_MAX_DIMS);
+    return ENTRY_ERROR(XT_STATUS_UNSUPPORTED, header, name,
+                       "has %zu dimensions, at most %d are handled", dims, TENSOR_MAX_DIMS);
   tensor->dims = (int)dims;
   for (size_t i = 0; i < dims; i++) {
     const json_t *value = json_array_get(shape, i);
     if (!json_is_integer(value) || json_integer_value(value) < 0)
-      return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "dimension %zu of \"shape\" is not a whole number >= 0", i);
+      return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
+                         "dimension %zu of \"shape\" is not a whole number >= 0", i);
     tensor->shape[i] = json_integer_value(value);
   }
   return XT_STATUS_OK;
 }
 
-static xt_status read_offsets(const Header *header, const char *name, const json_t *entry, Interval *out,
-                              xt_error *error) {
+static xt_status read_offsets(const Header *header, const char *name, const json_t *entry,
+                              Interval *out, xt_error *error) {
   const json_t *offsets = json_object_get(entry, "data_offsets");
   const json_t *begin = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
-  if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !json_is_integer(begin) || !json_is_integer(end) ||
-      json_integer_value(begin) < 0 || json_integer_value(end) < 0)
-    return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "\"data_offsets\" must be two whole numbers >= 0");
+  if (!json_is_array(offsets) || json_array_size(offsets) != 2 || !json_is_integer(begin) ||
+      !json_is_integer(end) || json_integer_value(begin) < 0 || json_integer_value(end) < 0)
+    return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
+                       "\"data_offsets\" must be two whole numbers >= 0");
   out->begin = (uint64_t)json_integer_value(begin);
   out->end = (uint64_t)json_integer_value(end);
   const uint64_t left = header->map->size - 8 - header->size;
   if (out->begin > out->end || out->end > left)
-    return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
-                       "\"data_offsets\" [%llu, %llu] do not lie in the %llu bytes after the header",
-                       (unsigned long long)out->begin, (unsigned long long)out->end, (unsigned long long)left);
+    return ENTRY_ERROR(
+        XT_STATUS_INPUT, header, name,
+        "\"data_offsets\" [%llu, %llu] do not lie in the %llu bytes after the header",
+        (unsigned long long)out->begin, (unsigned long long)out->end, (unsigned long long)left);
   return XT_STATUS_OK;
 }
 
-static xt_status read_entry(Checkpoint *checkpoint, const Header *header, const char *name, const json_t *entry,
-                            Interval *interval, xt_error *error) {
+static xt_status read_entry(Checkpoint *checkpoint, const Header *header, const char *name,
+                            const json_t *entry, Interval *interval, xt_error *error) {
   if (!json_is_object(entry))
-    return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "is %s, expected an object", json_type_name(entry));
+    return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "is %s, expected an object",
+                       json_type_name(entry));
   Tensor tensor = {.map = header->map};
   TRY(read_dtype(header, name, entry, &tensor, error));
   TRY(read_shape(header, name, entry, &tensor, error));
@@ -114,8 +120,9 @@ static xt_status read_entry(Checkpoint *checkpoint, const Header *header, const 
     return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "the product of \"shape\" overflows");
   if (bytes != interval->end - interval->begin)
     return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
-                       "\"shape\" of %s needs %llu bytes, \"data_offsets\" give %llu", dtype_name(tensor.dtype),
-                       (unsigned long long)bytes, (unsigned long long)(interval->end - interval->begin));
+                       "\"shape\" of %s needs %llu bytes, \"data_offsets\" give %llu",
+                       dtype_name(tensor.dtype), (unsigned long long)bytes,
+                       (unsigned long long)(interval->end - interval->begin));
   tensor.bytes = (size_t)bytes;
   tensor.data = header->map->data + 8 + header->size + interval->begin;
   interval->tensor = checkpoint->count;
@@ -129,40 +136,45 @@ static int compare_intervals(const void *a, const void *b) {
 }
 
 /* The sorted intervals follow each other from 0 to the end of the file. */
-static xt_status check_tiling(const Checkpoint *checkpoint, const Header *header, Interval *intervals, size_t count,
-                              xt_error *error) {
+static xt_status check_tiling(const Checkpoint *checkpoint, const Header *header,
+                              Interval *intervals, size_t count, xt_error *error) {
   const uint64_t left = header->map->size - 8 - header->size;
   uint64_t at = 0;
   qsort(intervals, count, sizeof *intervals, compare_intervals);
   for (size_t i = 0; i < count; i++) {
     const char *name = checkpoint->tensors[intervals[i].tensor].name;
     if (intervals[i].begin > at)
-      return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "leaves a hole: its data begin at %llu, the data before end at %llu",
+      return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
+                         "leaves a hole: its data begin at %llu, the data before end at %llu",
                          (unsigned long long)intervals[i].begin, (unsigned long long)at);
     if (intervals[i].begin < at)
-      return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "overlaps \"%.64s\": its data begin at %llu, before %llu",
-                         checkpoint->tensors[intervals[i - 1].tensor].name, (unsigned long long)intervals[i].begin,
-                         (unsigned long long)at);
+      return ENTRY_ERROR(XT_STATUS_INPUT, header, name,
+                         "overlaps \"%.64s\": its data begin at %llu, before %llu",
+                         checkpoint->tensors[intervals[i - 1].tensor].name,
+                         (unsigned long long)intervals[i].begin, (unsigned long long)at);
     at = intervals[i].end;
   }
   if (at != left)
-    return err_set(error, XT_STATUS_INPUT, header->map->path, NULL, (long long)(8 + header->size + at),
-                   "%llu bytes follow that belong to no tensor", (unsigned long long)(left - at));
+    return err_set(error, XT_STATUS_INPUT, header->map->path, NULL,
+                   (long long)(8 + header->size + at), "%llu bytes follow that belong to no tensor",
+                   (unsigned long long)(left - at));
   return XT_STATUS_OK;
 }
 
 static xt_status check_metadata(const Header *header, json_t *metadata, xt_error *error) {
   if (!json_is_object(metadata))
-    return ENTRY_ERROR(XT_STATUS_INPUT, header, "__metadata__", "is %s, expected an object of strings",
-                       json_type_name(metadata));
+    return ENTRY_ERROR(XT_STATUS_INPUT, header, "__metadata__",
+                       "is %s, expected an object of strings", json_type_name(metadata));
   const char *key;
   json_t *value;
   json_object_foreach(metadata, key, value) if (!json_is_string(value)) return ENTRY_ERROR(
-      XT_STATUS_INPUT, header, "__metadata__", "\"%.64s\" is %s, expected a string", key, json_type_name(value));
+      XT_STATUS_INPUT, header, "__metadata__", "\"%.64s\" is %s, expected a string", key,
+      json_type_name(value));
   return XT_STATUS_OK;
 }
 
-static xt_status read_root(Checkpoint *checkpoint, const Header *header, json_t *root, xt_error *error) {
+static xt_status read_root(Checkpoint *checkpoint, const Header *header, json_t *root,
+                           xt_error *error) {
   Interval *intervals = NULL;
   xt_status status;
   size_t count = 0;
@@ -189,7 +201,8 @@ xt_status safetensors_read(Checkpoint *checkpoint, const FileMap *map, xt_error 
   const uint64_t size = cursor_u64(&cursor);
   if (cursor.failed)
     return err_set(error, XT_STATUS_INPUT, map->path, NULL, 0,
-                   "the file has %zu bytes; a safetensors file begins with 8 bytes that give its header's length",
+                   "the file has %zu bytes; a safetensors file begins with 8 bytes that give its "
+                   "header's length",
                    map->size);
   if (size > HEADER_MAX)
     return err_set(error, XT_STATUS_INPUT, map->path, NULL, 0,
@@ -201,11 +214,14 @@ xt_status safetensors_read(Checkpoint *checkpoint, const FileMap *map, xt_error 
                    (unsigned long long)size, map->size - 8);
   const Header header = {map, (const char *)map->data + 8, (size_t)size};
   if (size == 0 || header.text[0] != '{')
-    return err_set(error, XT_STATUS_INPUT, map->path, NULL, 8, "the header does not begin with '{'");
+    return err_set(error, XT_STATUS_INPUT, map->path, NULL, 8,
+                   "the header does not begin with '{'");
   json_t *root;
   const xt_status parsed = json_parse(header.text, header.size, map->path, &root, error);
   if (parsed) {
-    if (error && error->offset >= 0) error->offset += 8; /* json_parse counts from the header's start */
+    if (error && error->offset >= 0)
+      error->offset += 8; /* json_parse counts from the header's
+                                                            start */
     return parsed;
   }
   const xt_status status = read_root(checkpoint, &header, root, error);

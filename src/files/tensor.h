@@ -9,13 +9,13 @@
 #define TENSOR_MAX_DIMS 8
 
 typedef struct Tensor {
-  const char *name;       /* borrowed from the checkpoint */
+  const char *name; /* borrowed from the checkpoint */
   Dtype dtype;
   int dims;
   int64_t shape[TENSOR_MAX_DIMS];
-  const void *data;       /* row-major, contiguous; NOT necessarily aligned to the element */
+  const void *data; /* row-major, contiguous; NOT necessarily aligned to the element */
   size_t bytes;
-  const FileMap *map;     /* the file it lies in, borrowed */
+  const FileMap *map; /* the file it lies in, borrowed */
 } Tensor;
 
 /* Byte offset of the data in its file. */

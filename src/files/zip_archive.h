@@ -9,7 +9,7 @@
 typedef struct ZipEntry {
   const char *name; /* [name_length], borrowed from the map; no NUL after it */
   size_t name_length;
-  uint64_t header;  /* offset of its local header */
+  uint64_t header; /* offset of its local header */
   const uint8_t *data;
   size_t size;
   uint32_t crc;

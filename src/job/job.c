@@ -22,7 +22,7 @@ void job_warn(const xt_job *job, const char *format, ...) {
   job->options.warn(job->options.user, message);
 }
 
-/* ---- options ------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------------- */
 
 static xt_status copy_text(xt_job *job, const char **text, const char *preset, xt_error *error) {
   const char *from = *text ? *text : preset;
@@ -38,8 +38,8 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
   if (o->site_count > JOB_SITES_MOST)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; %d at most are possible",
-                   o->site_count, JOB_SITES_MOST);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "names %zu sites; %d at most are possible", o->site_count, JOB_SITES_MOST);
   if (o->site_count)
     memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
   else
@@ -53,15 +53,18 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static xt_status read_layers(LayerSet *set, const int *list, size_t count, int layers, const char *field,
-                             xt_error *error) {
+static xt_status read_layers(LayerSet *set, const int *list, size_t count, int layers,
+                             const char *field, xt_error *error) {
   for (int l = 0; l < layers && !list; l++) set->has[l] = true;
-  if (list && count == 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names no layer");
+  if (list && count == 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names no layer");
   for (size_t i = 0; i < count && list; i++) {
     if (list[i] < 0 || list[i] >= layers)
       return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
-                     "layer %d is out of range: this model has layers 0 to %d", list[i], layers - 1);
-    if (set->has[list[i]]) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names layer %d twice", list[i]);
+                     "layer %d is out of range: this model has layers 0 to %d", list[i],
+                     layers - 1);
+    if (set->has[list[i]])
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names layer %d twice", list[i]);
     set->has[list[i]] = true;
   }
   return XT_STATUS_OK;
@@ -78,27 +81,29 @@ static xt_status set_options(xt_job *job, const xt_job_options *options, xt_erro
   TRY(copy_text(job, &o->replace_name, "replace", error));
   if (!o->shard && !o->shards) o->shard = o->shards = 1;
   if (o->shard < 1 || o->shards < o->shard)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "shard", -1, "is %d of %d; it has to be from 1 to their number",
-                   o->shard, o->shards);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "shard", -1,
+                   "is %d of %d; it has to be from 1 to their number", o->shard, o->shards);
   if (o->max_new_tokens < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative",
-                   o->max_new_tokens);
-  if (!o->max_new_tokens) o->max_new_tokens = job->dataset->cot ? XT_JOB_COT_TOKENS : XT_JOB_NEW_TOKENS;
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
+                   "is %d; it must not be negative", o->max_new_tokens);
+  if (!o->max_new_tokens)
+    o->max_new_tokens = job->dataset->cot ? XT_JOB_COT_TOKENS : XT_JOB_NEW_TOKENS;
   if (o->samples < 0 || o->samples > SAMPLES_MOST)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1, "is %d; it has to be from 0 to %d", o->samples,
-                   SAMPLES_MOST);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1,
+                   "is %d; it has to be from 0 to %d", o->samples, SAMPLES_MOST);
   if (o->sampling.temperature == 0) o->sampling.temperature = 1;
   if (o->sampling.top_p == 0) o->sampling.top_p = 1;
   if (!(o->sampling.temperature > 0 && o->sampling.temperature <= 1e6 && o->sampling.top_p > 0 &&
         o->sampling.top_p <= 1))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sampling", -1,
-                   "has a temperature of %g and a top_p of %g; they have to be above 0, top_p 1 at most",
-                   o->sampling.temperature, o->sampling.top_p);
+    return err_set(
+        error, XT_STATUS_ARGUMENT, NULL, "sampling", -1,
+        "has a temperature of %g and a top_p of %g; they have to be above 0, top_p 1 at most",
+        o->sampling.temperature, o->sampling.top_p);
   if (o->commit_seconds == 0) o->commit_seconds = 1;
   return choose_sites(job, error);
 }
 
-/* ---- the model ---------------------------------------------------------------------------------- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error) {
   xt_job_options *o = &job->options;
@@ -106,10 +111,12 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
   xt_model_info info;
   xt_model_get_info(model, &info);
   if (layers > XT_STORE_LAYERS_MOST)
-    return err_set(error, XT_STATUS_UNSUPPORTED, model->path, NULL, -1, "has %d layers; a sweep takes at most %d",
-                   layers, XT_STORE_LAYERS_MOST);
-  TRY(read_layers(&job->all.sources, o->source_layers, o->source_layer_count, layers, "source_layers", error));
-  TRY(read_layers(&job->all.targets, o->target_layers, o->target_layer_count, layers, "target_layers", error));
+    return err_set(error, XT_STATUS_UNSUPPORTED, model->path, NULL, -1,
+                   "has %d layers; a sweep takes at most %d", layers, XT_STORE_LAYERS_MOST);
+  TRY(read_layers(&job->all.sources, o->source_layers, o->source_layer_count, layers,
+                  "source_layers", error));
+  TRY(read_layers(&job->all.targets, o->target_layers, o->target_layer_count, layers,
+                  "target_layers", error));
   o->source_layers = o->target_layers = NULL; /* the caller's */
   if (!model->tokenizer)
     return err_set(error, XT_STATUS_INPUT, model->path, NULL, -1,
@@ -128,11 +135,12 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
       .settings = {.compute = model->compute,
                    .max_new_tokens = o->max_new_tokens,
                    .ignore_eos = o->ignore_eos,
-                   .repetition_penalty = o->repetition_penalty > 0 ? o->repetition_penalty : info.repetition_penalty}};
+                   .repetition_penalty = o->repetition_penalty > 0 ? o->repetition_penalty
+                                                                   : info.repetition_penalty}};
   return XT_STATUS_OK;
 }
 
-/* ---- prompts ------------------------------------------------------------------------------------ */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 static void free_ids(const xt_instance *in) {
   free((void *)(uintptr_t)in->source);
@@ -140,8 +148,9 @@ static void free_ids(const xt_instance *in) {
 }
 
 /* *too_long: the model has no positions for it; *error then says so too. */
-static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const xt_question *q, bool target,
-                        const int32_t **ids, size_t *count, bool *too_long, xt_error *error) {
+static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const xt_question *q,
+                        bool target, const int32_t **ids, size_t *count, bool *too_long,
+                        xt_error *error) {
   const xt_job_options *o = &job->options;
   const char *text = target ? q->target : q->source;
   const size_t generated = target ? (size_t)o->max_new_tokens - 1 : 0;
@@ -150,17 +159,20 @@ static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const 
   /* a chat's template has its special tokens */
   TRY(xt_tokenizer_encode(tokenizer, text, strlen(text), !job->dataset->chat, &out, count, error));
   *ids = out;
-  snprintf(place, sizeof place, "%.40s, line %zu, %s prompt", q->lang, q->number + 1, target ? "target" : "source");
+  snprintf(place, sizeof place, "%.40s, line %zu, %s prompt", q->lang, q->number + 1,
+           target ? "target" : "source");
   if (*count == 0) return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "has no tokens");
   for (size_t i = 0; i < *count; i++)
     if (out[i] < 0 || out[i] >= job->vocab)
-      return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "token %zu is %d: the model's ids are 0 to %d", i,
-                     (int)out[i], job->vocab - 1);
+      return err_set(error, XT_STATUS_INPUT, o->name, place, -1,
+                     "token %zu is %d: the model's ids are 0 to %d", i, (int)out[i],
+                     job->vocab - 1);
   if (*count + generated <= (size_t)job->positions) return XT_STATUS_OK;
   *too_long = true;
   return err_set(error, XT_STATUS_INPUT, o->name, place, -1,
-                 "is too long: %zu tokens and %zu more to run, the model has %d positions%s%s%s", *count, generated,
-                 job->positions, o->skip_long ? "" : "; ", o->skip_long ? "" : o->skip_long_name,
+                 "is too long: %zu tokens and %zu more to run, the model has %d positions%s%s%s",
+                 *count, generated, job->positions, o->skip_long ? "" : "; ",
+                 o->skip_long ? "" : o->skip_long_name,
                  o->skip_long ? "" : " leaves such questions out");
 }
 
@@ -179,7 +191,8 @@ static void leave_out(xt_job *job, const xt_question *q, const xt_error *why) {
 static bool starts_twice(const xt_tokenizer *tokenizer, const xt_instance *in) {
   const int32_t bos = xt_tokenizer_bos(tokenizer);
   if (bos < 0) return false;
-  return (in->source_count > 1 && in->source[0] == bos && in->source[1] == bos) || (in->target_count > 1 && in->target[0] == bos && in->target[1] == bos);
+  return (in->source_count > 1 && in->source[0] == bos && in->source[1] == bos) ||
+         (in->target_count > 1 && in->target[0] == bos && in->target[1] == bos);
 }
 
 /* The ids of all prompts; with skip_long, questions that are too long move to `too_long`. */
@@ -193,7 +206,8 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
     xt_instance in = {0};
     bool too_long = false;
     status = encode(job, tokenizer, q, false, &in.source, &in.source_count, &too_long, &own);
-    if (!status) status = encode(job, tokenizer, q, true, &in.target, &in.target_count, &too_long, &own);
+    if (!status)
+      status = encode(job, tokenizer, q, true, &in.target, &in.target_count, &too_long, &own);
     if (status) free_ids(&in);
     if (status && too_long && job->options.skip_long) {
       leave_out(job, q, &own);
@@ -207,26 +221,32 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
   const size_t all = job->count;
   job->count = kept; /* those whose ids there are, also after an error */
   if (status && error) *error = own;
-  if (doubled && !job->dataset->chat) job_warn(job, "%s: a prompt begins with a BOS of its own, and the tokenizer puts another in front", job->options.name);
+  if (doubled && !job->dataset->chat)
+    job_warn(job,
+             "%s: a prompt begins with a BOS of its own, and the tokenizer puts another in front",
+             job->options.name);
   if (status || !job->too_long_count) return status;
   if (!kept)
     return err_set(error, XT_STATUS_INPUT, job->options.name, NULL, -1,
-                   "all %zu questions are too long for the model's %d positions", all, job->positions);
-  job_warn(job, "%zu of %zu questions are too long for the model's %d positions and left out", job->too_long_count, all,
-           job->positions);
+                   "all %zu questions are too long for the model's %d positions", all,
+                   job->positions);
+  job_warn(job, "%zu of %zu questions are too long for the model's %d positions and left out",
+           job->too_long_count, all, job->positions);
   return XT_STATUS_OK;
 }
 
-/* ---- the job ------------------------------------------------------------------------------------ */
+/* ---- the job --------------------------------------------------------------------------------- */
 
 static void tell_repeats(const xt_job *job) {
   size_t line, first;
   const size_t repeats = xt_dataset_repeats(job->dataset, &line, &first);
   if (repeats == 1)
-    job_warn(job, "%s: line %zu is the same question as line %zu; it is asked once", job->options.name, line, first);
+    job_warn(job, "%s: line %zu is the same question as line %zu; it is asked once",
+             job->options.name, line, first);
   else if (repeats)
     job_warn(job,
-             "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same question as line %zu); each "
+             "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same question "
+             "as line %zu); each "
              "question is asked once",
              job->options.name, repeats, line, first);
 }
@@ -243,8 +263,8 @@ static xt_status choose_questions(xt_job *job, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset, const xt_job_options *options, xt_job **out,
-                        xt_error *error) {
+xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
+                        const xt_job_options *options, xt_job **out, xt_error *error) {
   xt_job *job;
   *out = NULL;
   TRY(mem_alloc(&job, 1, sizeof *job, error));
@@ -288,9 +308,10 @@ void xt_job_get_info(const xt_job *job, xt_job_info *info) {
                         .edited = job->edited_count,
                         .samples_to_run = job->samples_to_run,
                         .has_work = job_has_work(job)};
-  info->responses = (uint64_t)job->count *
-                    (1 + (uint64_t)info->site_count * (uint64_t)job_set_size(&job->all.sources, layers) *
-                             (uint64_t)job_set_size(&job->all.targets, layers));
+  info->responses =
+      (uint64_t)job->count *
+      (1 + (uint64_t)info->site_count * (uint64_t)job_set_size(&job->all.sources, layers) *
+               (uint64_t)job_set_size(&job->all.targets, layers));
 }
 
 const xt_question *xt_job_question(const xt_job *job, size_t index) {

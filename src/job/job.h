@@ -39,7 +39,8 @@ struct xt_job {
   const xt_question **too_long; /* left out of `questions` */
   size_t too_long_count;
   const xt_store *planned; /* the store that what follows is about; NULL: none */
-  uint64_t present, to_run, questions_to_run, sources_to_run, samples_to_run; /* as xt_job_info has them */
+  /* as xt_job_info has them */
+  uint64_t present, to_run, questions_to_run, sources_to_run, samples_to_run;
   int64_t *edited; /* questions of the store that questions of the job take the place of */
   size_t edited_count, edited_capacity;
 };
@@ -63,11 +64,12 @@ size_t job_alike(const xt_job *job, size_t at);
 /* What is to run, in operations. */
 void job_work(const xt_job *job, xt_job_estimate *out);
 
-/* ---- what is written down beside the transplants (job_record.c) ----------------------------------- */
+/* ---- what is written down beside the transplants (job_record.c) ------------------------------ */
 
 /* Records what the job is about, so that reports can tell how much of it is there. */
 xt_status job_add_plans(const xt_job *job, xt_store *store, xt_error *error);
-/* Questions that the store has with another prompt or answer: refused, or put on job->edited to be replaced. */
+/* Questions that the store has with another prompt or answer: refused, or put on job->edited to be
+ * replaced. */
 xt_status job_find_edited(xt_job *job, xt_store *store, xt_error *error);
 
 #endif

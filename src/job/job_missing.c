@@ -19,7 +19,7 @@ int job_site_count(const Todo *todo) {
   return n;
 }
 
-/* ---- what is missing ---------------------------------------------------------------------------- */
+/* ---- what is missing ------------------------------------------------------------------------- */
 
 static void note_missing(xt_job *job, Todo *todo, size_t site, const bool *have) {
   const int layers = job->identity.layers;
@@ -45,8 +45,8 @@ static void ask_for_one(const xt_job *job, Todo *todo) {
   todo->sources.has[i] = todo->targets.has[j] = true;
 }
 
-static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo, uint32_t *samples,
-                          bool *have, xt_error *error) {
+static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo,
+                          uint32_t *samples, bool *have, xt_error *error) {
   const size_t layers = (size_t)job->identity.layers;
   int64_t number;
   bool vanilla = false, source = false;
@@ -59,7 +59,8 @@ static xt_status find_one(xt_job *job, xt_store *store, const xt_question *quest
   if (job->options.samples) TRY(job_count_samples(job, store, number, samples, error));
   for (size_t s = 0; s < job->options.site_count; s++) {
     memset(have, 0, layers * layers * sizeof *have);
-    TRY(xt_store_find_responses(store, number, job->sites[s], (int)layers, have, s == 0 ? &vanilla : NULL, error));
+    TRY(xt_store_find_responses(store, number, job->sites[s], (int)layers, have,
+                                s == 0 ? &vanilla : NULL, error));
     note_missing(job, todo, s, have);
   }
   TRY(xt_store_find_source(store, number, &source, error));
@@ -72,14 +73,17 @@ static xt_status find_one(xt_job *job, xt_store *store, const xt_question *quest
 static void count_work(xt_job *job, size_t index) {
   const int layers = job->identity.layers;
   Todo *todo = &job->todo[index];
-  /* a source prompt that fills the model's positions can be transplanted from, and generates nothing */
-  if (job->instances[index].source_count + (size_t)job->options.max_new_tokens > (size_t)job->positions + 1)
+  /* a source prompt that fills the model's positions can be transplanted from, and generates
+   * nothing */
+  if (job->instances[index].source_count + (size_t)job->options.max_new_tokens >
+      (size_t)job->positions + 1)
     todo->source = 0;
   job->sources_to_run += todo->source;
   job->samples_to_run += job->samples_missing[index];
   if (!todo->sites) return;
   job->questions_to_run++;
-  job->to_run += 1 + (uint64_t)job_site_count(todo) * (uint64_t)job_set_size(&todo->sources, layers) *
+  job->to_run += 1 + (uint64_t)job_site_count(todo) *
+                         (uint64_t)job_set_size(&todo->sources, layers) *
                          (uint64_t)job_set_size(&todo->targets, layers);
 }
 
@@ -91,7 +95,9 @@ static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
   for (size_t i = 0; i < job->count && !status; i++) {
     job->todo[i] = store ? (Todo){0} : job->all;
     job->samples_missing[i] = store ? 0 : (uint32_t)job->options.samples;
-    if (store) status = find_one(job, store, job->questions[i], &job->todo[i], &job->samples_missing[i], have, error);
+    if (store)
+      status = find_one(job, store, job->questions[i], &job->todo[i], &job->samples_missing[i],
+                        have, error);
     if (!status) count_work(job, i);
   }
   free(have);
@@ -100,7 +106,8 @@ static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
 
 xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *error) {
   job->planned = NULL;
-  job->present = job->to_run = job->questions_to_run = job->sources_to_run = job->samples_to_run = 0;
+  job->present = job->to_run = job->questions_to_run = job->sources_to_run = job->samples_to_run =
+      0;
   job->edited_count = 0;
   if (store && (!hash || strlen(hash) >= sizeof job->hash))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "hash", -1, "is no model's");
@@ -111,7 +118,7 @@ xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *
   return XT_STATUS_OK;
 }
 
-/* ---- what it takes ------------------------------------------------------------------------------ */
+/* ---- what it takes --------------------------------------------------------------------------- */
 
 void job_want(Wanted *w, const xt_job *job, const Todo *todo) {
   const xt_job_options *o = &job->options;
@@ -138,20 +145,24 @@ void job_want(Wanted *w, const xt_job *job, const Todo *todo) {
 
 size_t job_alike(const xt_job *job, size_t at) {
   size_t n = 1;
-  while (at + n < job->count && memcmp(&job->todo[at + n], &job->todo[at], sizeof *job->todo) == 0) n++;
+  while (at + n < job->count && memcmp(&job->todo[at + n], &job->todo[at], sizeof *job->todo) == 0)
+    n++;
   return n;
 }
 
 void job_work(const xt_job *job, xt_job_estimate *out) {
   const int layers = job->identity.layers;
-  const double layer = job->layer_flops, unembed = job->unembed_flops, steps = job->options.max_new_tokens - 1;
+  const double layer = job->layer_flops, unembed = job->unembed_flops,
+               steps = job->options.max_new_tokens - 1;
   out->sample_flops = (double)job->samples_to_run * (steps + 1) * (layer * layers + unembed);
   for (size_t n = 0; n < job->count; n++) {
     const Todo *todo = &job->todo[n];
-    if (job->samples_missing[n]) out->sample_flops += layer * layers * (double)job->instances[n].target_count;
+    if (job->samples_missing[n])
+      out->sample_flops += layer * layers * (double)job->instances[n].target_count;
     if (!todo->sites) continue;
     const double rows = (double)job_site_count(todo) * job_set_size(&todo->sources, layers);
-    out->prompt_flops += layer * layers * (double)(job->instances[n].source_count + job->instances[n].target_count);
+    out->prompt_flops +=
+        layer * layers * (double)(job->instances[n].source_count + job->instances[n].target_count);
     for (int j = 0; j < layers; j++) {
       if (!todo->targets.has[j]) continue;
       const double above = layers - 1 - j, first = rows * (layer * above + unembed);
@@ -161,8 +172,8 @@ void job_work(const xt_job *job, xt_job_estimate *out) {
   }
 }
 
-xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double flops_per_second, xt_job_estimate *out,
-                              xt_error *error) {
+xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double flops_per_second,
+                              xt_job_estimate *out, xt_error *error) {
   Wanted wanted;
   *out = (xt_job_estimate){0};
   job_work(job, out);
@@ -173,7 +184,8 @@ xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double f
     job_want(&wanted, job, &job->todo[at]);
     wanted.options.flops_per_second = flops_per_second;
     TRY(xt_sweep_make_plan(model, job->instances + at, n, &wanted.options, &part, error));
-    if (part.instances_together > out->plan.instances_together) out->plan.instances_together = part.instances_together;
+    if (part.instances_together > out->plan.instances_together)
+      out->plan.instances_together = part.instances_together;
     if (part.rows_together > out->plan.rows_together) out->plan.rows_together = part.rows_together;
     if (part.bytes > out->plan.bytes) out->plan.bytes = part.bytes;
     out->plan.passes += part.passes;

@@ -8,10 +8,11 @@
 #include "job/job.h"
 #include "tasks/dataset.h"
 
-/* ---- plans -------------------------------------------------------------------------------------- */
+/* ---- plans ----------------------------------------------------------------------------------- */
 
 static bool same_part(const xt_question *a, const xt_question *b) {
-  return strcmp(a->lang, b->lang) == 0 && strcmp(a->source_lang, b->source_lang) == 0 && strcmp(a->task, b->task) == 0;
+  return strcmp(a->lang, b->lang) == 0 && strcmp(a->source_lang, b->source_lang) == 0 &&
+         strcmp(a->task, b->task) == 0;
 }
 
 static size_t list_layers(const LayerSet *set, int layers, int *out) {
@@ -21,10 +22,10 @@ static size_t list_layers(const LayerSet *set, int layers, int *out) {
   return n;
 }
 
-/* One plan for each task and pair of languages. `part` has room for all questions; those that were planned are taken
- * out of `left`. */
-static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question **left, size_t *left_count,
-                          const xt_question **part, xt_error *error) {
+/* One plan for each task and pair of languages. `part` has room for all questions; those that were
+ * planned are taken out of `left`. */
+static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question **left,
+                          size_t *left_count, const xt_question **part, xt_error *error) {
   int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];
   const int layers = job->identity.layers;
   const xt_question *first = left[0];
@@ -51,7 +52,8 @@ static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question 
                               .source_layers = sources,
                               .source_layer_count = list_layers(&job->all.sources, layers, sources),
                               .target_layers = targets,
-                              .target_layer_count = list_layers(&job->all.targets, layers, targets)};
+                              .target_layer_count =
+                                  list_layers(&job->all.targets, layers, targets)};
   return xt_store_add_plan(store, &plan, error);
 }
 
@@ -60,13 +62,14 @@ xt_status job_add_plans(const xt_job *job, xt_store *store, xt_error *error) {
   TRY(mem_alloc(&left, job->count, sizeof *left, error));
   xt_status status = mem_alloc(&part, job->count, sizeof *part, error);
   if (!status) memcpy(left, job->questions, job->count * sizeof *left);
-  for (size_t count = job->count; count && !status;) status = add_plan(job, store, left, &count, part, error);
+  for (size_t count = job->count; count && !status;)
+    status = add_plan(job, store, left, &count, part, error);
   free(left);
   free(part);
   return status;
 }
 
-/* ---- edited questions --------------------------------------------------------------------------- */
+/* ---- edited questions ------------------------------------------------------------------------ */
 
 typedef struct Edited {
   xt_job *job;
@@ -76,7 +79,8 @@ typedef struct Edited {
 static xt_status note_edited(void *user, size_t index, int64_t number, xt_error *error) {
   Edited *e = user;
   xt_job *job = e->job;
-  TRY(mem_grow(&job->edited, &job->edited_capacity, job->edited_count + 1, sizeof *job->edited, error));
+  TRY(mem_grow(&job->edited, &job->edited_capacity, job->edited_count + 1, sizeof *job->edited,
+               error));
   if (job->edited_count == 0) e->first = index;
   job->edited[job->edited_count++] = number;
   return XT_STATUS_OK;
@@ -89,10 +93,12 @@ xt_status job_find_edited(xt_job *job, xt_store *store, xt_error *error) {
   if (job->edited_count == 0 || job->options.replace) return XT_STATUS_OK;
   const xt_question *q = job->questions[e.first];
   char others[48] = "";
-  if (job->edited_count > 1) snprintf(others, sizeof others, ", and %zu more like it", job->edited_count - 1);
+  if (job->edited_count > 1)
+    snprintf(others, sizeof others, ", and %zu more like it", job->edited_count - 1);
   TRY(xt_store_get_info(store, &info, error));
   return err_set(error, XT_STATUS_INPUT, info.path, NULL, -1,
-                 "has question %.60s (%.20s %.20s)%s with another prompt or gold answer than %.200s. %s drops the old "
+                 "has question %.60s (%.20s %.20s)%s with another prompt or gold answer than "
+                 "%.200s. %s drops the old "
                  "ones with their responses; "
                  "or give another results file",
                  q->id, q->task, q->lang, others, job->options.name, job->options.replace_name);

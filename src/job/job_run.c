@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running a job: questions that need the same go into one call of xt_session_sweep, and what comes out of it into the
- * store. */
+/* Running a job: questions that need the same go into one call of xt_session_sweep, and what comes
+ * out of it into the store. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -34,19 +34,22 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- progress ----------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 
-/* The prompts' work is known beforehand; that of the responses depends on how many of them agree, and is taken to go on
- * as it was so far. */
+/* The prompts' work is known beforehand; that of the responses depends on how many of them agree,
+ * and is taken to go on as it was so far. */
 static double share_done(const Run *run, double responses) {
   const double prompts = run->before.prompt_flops + run->now.prompt_flops,
                rows = run->before.row_flops + run->now.row_flops;
   const double part = run->job->to_run ? responses / (double)run->job->to_run : 0;
-  const double expected = part > 0 ? rows / part : 0.5 * (run->work.least_flops + run->work.most_flops);
-  const double drawn = run->job->samples_to_run
-                           ? run->work.sample_flops * (double)run->result->samples / (double)run->job->samples_to_run
-                           : 0;
-  const double all = run->work.prompt_flops + (expected > rows ? expected : rows) + run->work.sample_flops;
+  const double expected =
+      part > 0 ? rows / part : 0.5 * (run->work.least_flops + run->work.most_flops);
+  const double drawn =
+      run->job->samples_to_run
+          ? run->work.sample_flops * (double)run->result->samples / (double)run->job->samples_to_run
+          : 0;
+  const double all =
+      run->work.prompt_flops + (expected > rows ? expected : rows) + run->work.sample_flops;
   const double share = all > 0 ? (prompts + rows + drawn) / all : 0;
   return share < 1 ? share : 1;
 }
@@ -98,7 +101,7 @@ static void count_done(Run *run) {
   run->together = 0;
 }
 
-/* ---- callbacks ---------------------------------------------------------------------------------- */
+/* ---- callbacks ------------------------------------------------------------------------------- */
 
 static bool is_cancelled(const Run *run) {
   const xt_job_options *o = &run->job->options;
@@ -117,33 +120,36 @@ static bool between_steps(void *user) {
 static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error *error) {
   Run *run = user;
   if (r->site == XT_SWEEP_SOURCE)
-    return source_runs_take(&run->sources, run->store, run->at + r->instance, r->generation, run->first, run->together,
-                            run->numbers + (run->first - run->at), error);
+    return source_runs_take(&run->sources, run->store, run->at + r->instance, r->generation,
+                            run->first, run->together, run->numbers + (run->first - run->at),
+                            error);
   const xt_site *site = r->site < 0 ? NULL : &run->wanted->sites[r->site];
-  TRY(xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer, r->target_layer,
-                            r->generation, error));
+  TRY(xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer,
+                            r->target_layer, r->generation, error));
   run->result->responses++;
   return XT_STATUS_OK;
 }
 
-/* Before questions of the call are run together: the store has to have them, with the responses to their source prompts
- * that earlier questions have given. */
+/* Before questions of the call are run together: the store has to have them, with the responses to
+ * their source prompts that earlier questions have given. */
 static xt_status begin_together(void *user, size_t first, size_t count, xt_error *error) {
   Run *run = user;
   const xt_job *job = run->job;
   const size_t at = run->at + first;
   count_done(run);
   for (size_t k = 0; k < count; k++)
-    TRY(xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k], &run->numbers[first + k],
-                              error));
+    TRY(xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k],
+                              &run->numbers[first + k], error));
   run->first = at;
   run->together = count;
   return source_runs_store_known(&run->sources, run->store, at, count, run->numbers + first, error);
 }
 
-/* ---- running ------------------------------------------------------------------------------------ */
+/* ---- running --------------------------------------------------------------------------------- */
 
-static xt_status cancelled(xt_error *error) { return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped"); }
+static xt_status cancelled(xt_error *error) {
+  return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+}
 
 static xt_status sweep_alike(Run *run, Wanted *wanted, size_t n, xt_error *error) {
   xt_sweep_stats stats;
@@ -151,8 +157,8 @@ static xt_status sweep_alike(Run *run, Wanted *wanted, size_t n, xt_error *error
   wanted->options.cancel = between_steps;
   wanted->options.progress = show_progress;
   wanted->options.user = run;
-  const xt_status status = xt_session_sweep(run->session, run->job->instances + run->at, n, &wanted->options,
-                                            keep_response, run, &stats, error);
+  const xt_status status = xt_session_sweep(run->session, run->job->instances + run->at, n,
+                                            &wanted->options, keep_response, run, &stats, error);
   add_up(run, &stats);
   return status;
 }
@@ -163,7 +169,8 @@ static xt_status run_sources(Run *run, size_t n, xt_error *error) {
   for (size_t k = 0; k < n; k += SOURCES_TOGETHER) {
     const size_t some = n - k < SOURCES_TOGETHER ? n - k : SOURCES_TOGETHER;
     if (is_cancelled(run)) return cancelled(error);
-    TRY(source_runs_alone(&run->sources, run->session, run->at + k, some, between_steps, run, error));
+    TRY(source_runs_alone(&run->sources, run->session, run->at + k, some, between_steps, run,
+                          error));
     TRY(begin_together(run, k, some, error));
   }
   return XT_STATUS_OK;
@@ -176,7 +183,8 @@ static xt_status run_alike(Run *run, size_t at, size_t n, xt_error *error) {
   run->wanted = &wanted;
   TRY(mem_alloc(&run->numbers, n, sizeof *run->numbers, error));
   job_want(&wanted, run->job, &run->job->todo[at]);
-  xt_status status = wanted.options.site_count ? sweep_alike(run, &wanted, n, error) : run_sources(run, n, error);
+  xt_status status =
+      wanted.options.site_count ? sweep_alike(run, &wanted, n, error) : run_sources(run, n, error);
   if (run->store_status) {
     status = run->store_status;
     if (error) *error = run->store_error;
@@ -198,13 +206,14 @@ static xt_status run_all(Run *run, xt_error *error) {
 }
 
 static xt_status run_samples(Run *run, xt_error *error) {
-  const xt_status status = job_run_samples(run->job, run->session, run->store, between_steps, count_samples, run,
-                                           error);
+  const xt_status status =
+      job_run_samples(run->job, run->session, run->store, between_steps, count_samples, run, error);
   if (run->store_status && error) *error = run->store_error;
   return run->store_status ? run->store_status : status;
 }
 
-static xt_status begin_store(const xt_job *job, const xt_session *session, xt_store *store, xt_error *error) {
+static xt_status begin_store(const xt_job *job, const xt_session *session, xt_store *store,
+                             xt_error *error) {
   xt_store_settings settings = job->identity.settings;
   if (store->begun) return XT_STATUS_OK;
   return xt_store_begin(store, session->model, job->hash, &settings, job->options.command, error);
@@ -215,7 +224,8 @@ static xt_status prepare(xt_job *job, xt_session *session, xt_store *store, xt_e
   const xt_model *model = session->model;
   xt_model_info info;
   xt_model_get_info(model, &info);
-  if (info.layers != job->identity.layers || info.vocab != job->vocab || info.parameters != job->parameters ||
+  if (info.layers != job->identity.layers || info.vocab != job->vocab ||
+      info.parameters != job->parameters ||
       strncmp(info.architecture, job->architecture, sizeof job->architecture - 1) != 0 ||
       model->compute != job->identity.settings.compute)
     return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1,
@@ -240,7 +250,8 @@ static xt_status run_job(Run *run, xt_error *error) {
   return run_samples(run, error);
 }
 
-xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_result *result, xt_error *error) {
+xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_result *result,
+                     xt_error *error) {
   xt_job_result own;
   Run run = {.job = job, .session = session, .store = store, .result = result ? result : &own};
   const double began = seconds();

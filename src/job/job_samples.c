@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-/* Samples drawn together. Those of a question lie together, so that its prompt is run once; what is lost when the
- * process is killed is a batch. */
+/* Samples drawn together. Those of a question lie together, so that its prompt is run once; what is
+ * lost when the process is killed is a batch. */
 #define SAMPLES_TOGETHER 256
 
 typedef struct Place {
@@ -27,15 +27,18 @@ typedef struct Batch {
   xt_generation out[SAMPLES_TOGETHER];
 } Batch;
 
-static xt_status find(const xt_job *job, xt_store *store, int64_t number, bool **have, xt_error *error) {
+static xt_status find(const xt_job *job, xt_store *store, int64_t number, bool **have,
+                      xt_error *error) {
   const xt_job_options *o = &job->options;
   TRY(mem_alloc(have, (size_t)o->samples, sizeof **have, error));
-  const xt_status status = xt_store_find_samples(store, number, &o->sampling, o->samples, *have, error);
+  const xt_status status =
+      xt_store_find_samples(store, number, &o->sampling, o->samples, *have, error);
   if (status) free(*have);
   return status;
 }
 
-xt_status job_count_samples(const xt_job *job, xt_store *store, int64_t number, uint32_t *missing, xt_error *error) {
+xt_status job_count_samples(const xt_job *job, xt_store *store, int64_t number, uint32_t *missing,
+                            xt_error *error) {
   bool *have;
   TRY(find(job, store, number, &have, error));
   for (int k = 0; k < job->options.samples; k++) *missing += !have[k];
@@ -52,7 +55,8 @@ static xt_status draw(Batch *b, xt_error *error) {
   for (size_t i = 0; i < count; i++) {
     const Place *p = &b->places[i];
     if (!status)
-      status = xt_store_add_sample(b->store, p->question, &b->job->options.sampling, p->number, &b->out[i], error);
+      status = xt_store_add_sample(b->store, p->question, &b->job->options.sampling, p->number,
+                                   &b->out[i], error);
     xt_generation_deinit(&b->out[i]);
   }
   if (!status) b->done(b->how.user, count);
@@ -69,15 +73,17 @@ static xt_status ask(Batch *b, size_t index, xt_error *error) {
   for (int k = 0; k < b->job->options.samples && !status; k++) {
     if (have[k]) continue;
     b->places[b->count] = (Place){number, k};
-    b->requests[b->count++] = (xt_request){.ids = in->target, .count = in->target_count, .sample = (uint64_t)k};
+    b->requests[b->count++] =
+        (xt_request){.ids = in->target, .count = in->target_count, .sample = (uint64_t)k};
     if (b->count == SAMPLES_TOGETHER) status = draw(b, error);
   }
   free(have);
   return status;
 }
 
-xt_status job_run_samples(const xt_job *job, xt_session *session, xt_store *store, bool (*cancel)(void *user),
-                          void (*done)(void *user, size_t count), void *user, xt_error *error) {
+xt_status job_run_samples(const xt_job *job, xt_session *session, xt_store *store,
+                          bool (*cancel)(void *user), void (*done)(void *user, size_t count),
+                          void *user, xt_error *error) {
   const xt_job_options *o = &job->options;
   Batch *b;
   if (!job->samples_to_run) return XT_STATUS_OK;

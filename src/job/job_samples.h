@@ -6,11 +6,14 @@
 #include "job/job.h"
 
 /* How many of a question's samples the store lacks; it is the store's `number`. */
-xt_status job_count_samples(const xt_job *job, xt_store *store, int64_t number, uint32_t *missing, xt_error *error);
+xt_status job_count_samples(const xt_job *job, xt_store *store, int64_t number, uint32_t *missing,
+                            xt_error *error);
 
-/* Draws what the job's questions lack, and adds it to the store. A sample depends on its prompt, settings and number
- * alone. `cancel` is asked between steps; `done` is told how many were added. */
-xt_status job_run_samples(const xt_job *job, xt_session *session, xt_store *store, bool (*cancel)(void *user),
-                          void (*done)(void *user, size_t count), void *user, xt_error *error);
+/* Draws what the job's questions lack, and adds it to the store. A sample depends on its prompt,
+ * settings and number alone. `cancel` is asked between steps; `done` is told how many were
+ * added. */
+xt_status job_run_samples(const xt_job *job, xt_session *session, xt_store *store,
+                          bool (*cancel)(void *user), void (*done)(void *user, size_t count),
+                          void *user, xt_error *error);
 
 #endif

@@ -34,14 +34,16 @@ xt_status source_runs_init(SourceRuns *r, xt_job *job, xt_error *error) {
     source_runs_deinit(r);
     return err_memory(error, 0);
   }
-  for (size_t i = 0; i < job->count; i++) job->instances[i].run_source = false; /* of an earlier run */
+  /* of an earlier run */
+  for (size_t i = 0; i < job->count; i++) job->instances[i].run_source = false;
   for (size_t i = 0; i < job->count; i++)
     if (job->todo[i].source) places[count++] = (Place){job, i};
   qsort(places, count, sizeof *places, by_source);
   for (size_t i = 0; i < count; i++) {
     const size_t index = places[i].index;
-    r->first[index] = i && compare_sources(job, index, places[i - 1].index) == 0 ? r->first[places[i - 1].index]
-                                                                                 : index;
+    r->first[index] = i && compare_sources(job, index, places[i - 1].index) == 0
+                          ? r->first[places[i - 1].index]
+                          : index;
     job->instances[index].run_source = job->todo[index].sites && r->first[index] == index;
   }
   free(places);
@@ -49,18 +51,20 @@ xt_status source_runs_init(SourceRuns *r, xt_job *job, xt_error *error) {
 }
 
 void source_runs_deinit(SourceRuns *r) {
-  for (size_t i = 0; r->generations && i < r->job->count; i++) xt_generation_deinit(&r->generations[i]);
+  for (size_t i = 0; r->generations && i < r->job->count; i++)
+    xt_generation_deinit(&r->generations[i]);
   free(r->generations);
   free(r->first);
   *r = (SourceRuns){0};
 }
 
-xt_status source_runs_store_known(const SourceRuns *r, xt_store *store, size_t at, size_t n, const int64_t *numbers,
-                                  xt_error *error) {
+xt_status source_runs_store_known(const SourceRuns *r, xt_store *store, size_t at, size_t n,
+                                  const int64_t *numbers, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (size_t k = 0; k < n && !status; k++) {
     const xt_generation *known = &r->generations[r->first[at + k]];
-    if (r->job->todo[at + k].source && known->ids) status = xt_store_add_source(store, numbers[k], known, error);
+    if (r->job->todo[at + k].source && known->ids)
+      status = xt_store_add_source(store, numbers[k], known, error);
   }
   return status;
 }
@@ -70,8 +74,8 @@ static void *copy_of(const void *from, size_t bytes) {
   return to ? memcpy(to, from, bytes) : NULL;
 }
 
-xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const xt_generation *g, size_t at, size_t n,
-                           const int64_t *numbers, xt_error *error) {
+xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const xt_generation *g,
+                           size_t at, size_t n, const int64_t *numbers, xt_error *error) {
   xt_generation *kept = &r->generations[index];
   *kept = (xt_generation){.count = g->count,
                           .stopped = g->stopped,
@@ -90,8 +94,8 @@ xt_status source_runs_take(SourceRuns *r, xt_store *store, size_t index, const x
   return status;
 }
 
-xt_status source_runs_alone(SourceRuns *r, xt_session *session, size_t at, size_t n, bool (*cancel)(void *user),
-                            void *user, xt_error *error) {
+xt_status source_runs_alone(SourceRuns *r, xt_session *session, size_t at, size_t n,
+                            bool (*cancel)(void *user), void *user, xt_error *error) {
   const xt_job *job = r->job;
   const xt_job_options *o = &job->options;
   const xt_generate_options how = {.max_new_tokens = o->max_new_tokens,
@@ -105,7 +109,8 @@ xt_status source_runs_alone(SourceRuns *r, xt_session *session, size_t at, size_
   xt_status status = requests && out ? XT_STATUS_OK : err_memory(error, 0);
   for (size_t k = at; k < at + n && !status; k++)
     if (job->todo[k].source && r->first[k] == k)
-      requests[count++] = (xt_request){.ids = job->instances[k].source, .count = job->instances[k].source_count};
+      requests[count++] =
+          (xt_request){.ids = job->instances[k].source, .count = job->instances[k].source_count};
   if (!status && count) status = xt_session_generate(session, requests, count, &how, out, error);
   count = 0;
   for (size_t k = at; k < at + n && !status; k++)

@@ -4,13 +4,42 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum Dim { DIM_NONE = 0, DIM_ONE, DIM_WIDTH, DIM_QUERY, DIM_KEY, DIM_QKV, DIM_FEED, DIM_TWO_FEED, DIM_VOCAB } Dim;
+typedef enum Dim {
+  DIM_NONE = 0,
+  DIM_ONE,
+  DIM_WIDTH,
+  DIM_QUERY,
+  DIM_KEY,
+  DIM_QKV,
+  DIM_FEED,
+  DIM_TWO_FEED,
+  DIM_VOCAB
+} Dim;
 
 /* When a tensor is there. */
 typedef enum Presence {
-  ALWAYS = 0, IF_UNTIED, IF_EMBED_NORM, IF_EMBED_NORM_BIAS, IF_NORM_BIAS, IF_PRE_NORM, IF_PRE_NORM_BIAS, IF_OWN_PRE_NORM, IF_OWN_PRE_NORM_BIAS,
-  IF_POST_NORM, IF_QK_NORM, IF_SPLIT_QKV, IF_FUSED_QKV, IF_GATE, IF_SPLIT_GATE_UP, IF_FUSED_GATE_UP, IF_XIELU, IF_SPLIT_QKV_BIAS, IF_FUSED_QKV_BIAS,
-  IF_OUT_BIAS, IF_MLP_BIAS, IF_GATE_BIAS
+  ALWAYS = 0,
+  IF_UNTIED,
+  IF_EMBED_NORM,
+  IF_EMBED_NORM_BIAS,
+  IF_NORM_BIAS,
+  IF_PRE_NORM,
+  IF_PRE_NORM_BIAS,
+  IF_OWN_PRE_NORM,
+  IF_OWN_PRE_NORM_BIAS,
+  IF_POST_NORM,
+  IF_QK_NORM,
+  IF_SPLIT_QKV,
+  IF_FUSED_QKV,
+  IF_GATE,
+  IF_SPLIT_GATE_UP,
+  IF_FUSED_GATE_UP,
+  IF_XIELU,
+  IF_SPLIT_QKV_BIAS,
+  IF_FUSED_QKV_BIAS,
+  IF_OUT_BIAS,
+  IF_MLP_BIAS,
+  IF_GATE_BIAS
 } Presence;
 
 typedef struct Row {
@@ -21,40 +50,68 @@ typedef struct Row {
 
 static const Row rows[ARCH_ROLE_COUNT] = {
     [ARCH_EMBED] = {"model.embed_tokens.weight", "token_embd.weight", DIM_VOCAB, DIM_WIDTH, ALWAYS},
-    [ARCH_EMBED_NORM] = {"transformer.word_embeddings_layernorm.weight", "token_embd_norm.weight", DIM_WIDTH, DIM_NONE, IF_EMBED_NORM},
-    [ARCH_EMBED_NORM_BIAS] = {"transformer.word_embeddings_layernorm.bias", "token_embd_norm.bias", DIM_WIDTH, DIM_NONE, IF_EMBED_NORM_BIAS},
+    [ARCH_EMBED_NORM] = {"transformer.word_embeddings_layernorm.weight", "token_embd_norm.weight",
+                         DIM_WIDTH, DIM_NONE, IF_EMBED_NORM},
+    [ARCH_EMBED_NORM_BIAS] = {"transformer.word_embeddings_layernorm.bias", "token_embd_norm.bias",
+                              DIM_WIDTH, DIM_NONE, IF_EMBED_NORM_BIAS},
     [ARCH_FINAL_NORM] = {"model.norm.weight", "output_norm.weight", DIM_WIDTH, DIM_NONE, ALWAYS},
-    [ARCH_FINAL_NORM_BIAS] = {"model.norm.bias", "output_norm.bias", DIM_WIDTH, DIM_NONE, IF_NORM_BIAS},
+    [ARCH_FINAL_NORM_BIAS] = {"model.norm.bias", "output_norm.bias", DIM_WIDTH, DIM_NONE,
+                              IF_NORM_BIAS},
     [ARCH_UNEMBED] = {"lm_head.weight", "output.weight", DIM_VOCAB, DIM_WIDTH, IF_UNTIED},
-    [ARCH_NORM_ATTN] = {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", DIM_WIDTH, DIM_NONE, IF_PRE_NORM},
-    [ARCH_Q] = {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", DIM_QUERY, DIM_WIDTH, IF_SPLIT_QKV},
-    [ARCH_K] = {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
-    [ARCH_V] = {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", DIM_KEY, DIM_WIDTH, IF_SPLIT_QKV},
-    [ARCH_OUT] = {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", DIM_WIDTH, DIM_QUERY, ALWAYS},
-    [ARCH_NORM_MLP] = {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM},
-    [ARCH_GATE] = {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", DIM_FEED, DIM_WIDTH, IF_GATE},
-    [ARCH_UP] = {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", DIM_FEED, DIM_WIDTH, IF_SPLIT_GATE_UP},
-    [ARCH_DOWN] = {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", DIM_WIDTH, DIM_FEED, ALWAYS},
-    [ARCH_QKV] = {"model.layers.%d.self_attn.qkv_proj.weight", "blk.%d.attn_qkv.weight", DIM_QKV, DIM_WIDTH, IF_FUSED_QKV},
-    [ARCH_GATE_UP] = {"model.layers.%d.mlp.gate_up_proj.weight", "blk.%d.ffn_up.weight", DIM_TWO_FEED, DIM_WIDTH, IF_FUSED_GATE_UP},
-    [ARCH_POST_ATTN] = {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.post_attention_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
-    [ARCH_POST_MLP] = {"model.layers.%d.post_feedforward_layernorm.weight", "blk.%d.post_ffw_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
-    [ARCH_Q_NORM] = {"model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", DIM_QUERY, DIM_NONE, IF_QK_NORM},
-    [ARCH_K_NORM] = {"model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", DIM_KEY, DIM_NONE, IF_QK_NORM},
+    [ARCH_NORM_ATTN] = {"model.layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight",
+                        DIM_WIDTH, DIM_NONE, IF_PRE_NORM},
+    [ARCH_Q] = {"model.layers.%d.self_attn.q_proj.weight", "blk.%d.attn_q.weight", DIM_QUERY,
+                DIM_WIDTH, IF_SPLIT_QKV},
+    [ARCH_K] = {"model.layers.%d.self_attn.k_proj.weight", "blk.%d.attn_k.weight", DIM_KEY,
+                DIM_WIDTH, IF_SPLIT_QKV},
+    [ARCH_V] = {"model.layers.%d.self_attn.v_proj.weight", "blk.%d.attn_v.weight", DIM_KEY,
+                DIM_WIDTH, IF_SPLIT_QKV},
+    [ARCH_OUT] = {"model.layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight", DIM_WIDTH,
+                  DIM_QUERY, ALWAYS},
+    [ARCH_NORM_MLP] = {"model.layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
+                       DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM},
+    [ARCH_GATE] = {"model.layers.%d.mlp.gate_proj.weight", "blk.%d.ffn_gate.weight", DIM_FEED,
+                   DIM_WIDTH, IF_GATE},
+    [ARCH_UP] = {"model.layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight", DIM_FEED, DIM_WIDTH,
+                 IF_SPLIT_GATE_UP},
+    [ARCH_DOWN] = {"model.layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight", DIM_WIDTH,
+                   DIM_FEED, ALWAYS},
+    [ARCH_QKV] = {"model.layers.%d.self_attn.qkv_proj.weight", "blk.%d.attn_qkv.weight", DIM_QKV,
+                  DIM_WIDTH, IF_FUSED_QKV},
+    [ARCH_GATE_UP] = {"model.layers.%d.mlp.gate_up_proj.weight", "blk.%d.ffn_up.weight",
+                      DIM_TWO_FEED, DIM_WIDTH, IF_FUSED_GATE_UP},
+    [ARCH_POST_ATTN] = {"model.layers.%d.post_attention_layernorm.weight",
+                        "blk.%d.post_attention_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
+    [ARCH_POST_MLP] = {"model.layers.%d.post_feedforward_layernorm.weight",
+                       "blk.%d.post_ffw_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
+    [ARCH_Q_NORM] = {"model.layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight",
+                     DIM_QUERY, DIM_NONE, IF_QK_NORM},
+    [ARCH_K_NORM] = {"model.layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight",
+                     DIM_KEY, DIM_NONE, IF_QK_NORM},
     [ARCH_XIELU_POSITIVE] = {"model.layers.%d.mlp.act_fn.alpha_p", "", DIM_ONE, DIM_NONE, IF_XIELU},
     [ARCH_XIELU_NEGATIVE] = {"model.layers.%d.mlp.act_fn.alpha_n", "", DIM_ONE, DIM_NONE, IF_XIELU},
     [ARCH_XIELU_BETA] = {"model.layers.%d.mlp.act_fn.beta", "", DIM_ONE, DIM_NONE, IF_XIELU},
     [ARCH_XIELU_EPS] = {"model.layers.%d.mlp.act_fn.eps", "", DIM_ONE, DIM_NONE, IF_XIELU},
-    [ARCH_Q_BIAS] = {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", DIM_QUERY, DIM_NONE, IF_SPLIT_QKV_BIAS},
-    [ARCH_K_BIAS] = {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", DIM_KEY, DIM_NONE, IF_SPLIT_QKV_BIAS},
-    [ARCH_V_BIAS] = {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", DIM_KEY, DIM_NONE, IF_SPLIT_QKV_BIAS},
-    [ARCH_QKV_BIAS] = {"model.layers.%d.self_attn.qkv_proj.bias", "blk.%d.attn_qkv.bias", DIM_QKV, DIM_NONE, IF_FUSED_QKV_BIAS},
-    [ARCH_NORM_ATTN_BIAS] = {"model.layers.%d.input_layernorm.bias", "blk.%d.attn_norm.bias", DIM_WIDTH, DIM_NONE, IF_PRE_NORM_BIAS},
-    [ARCH_NORM_MLP_BIAS] = {"model.layers.%d.post_attention_layernorm.bias", "blk.%d.ffn_norm.bias", DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM_BIAS},
-    [ARCH_OUT_BIAS] = {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias", DIM_WIDTH, DIM_NONE, IF_OUT_BIAS},
-    [ARCH_GATE_BIAS] = {"model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", DIM_FEED, DIM_NONE, IF_GATE_BIAS},
-    [ARCH_UP_BIAS] = {"model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", DIM_FEED, DIM_NONE, IF_MLP_BIAS},
-    [ARCH_DOWN_BIAS] = {"model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", DIM_WIDTH, DIM_NONE, IF_MLP_BIAS},
+    [ARCH_Q_BIAS] = {"model.layers.%d.self_attn.q_proj.bias", "blk.%d.attn_q.bias", DIM_QUERY,
+                     DIM_NONE, IF_SPLIT_QKV_BIAS},
+    [ARCH_K_BIAS] = {"model.layers.%d.self_attn.k_proj.bias", "blk.%d.attn_k.bias", DIM_KEY,
+                     DIM_NONE, IF_SPLIT_QKV_BIAS},
+    [ARCH_V_BIAS] = {"model.layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", DIM_KEY,
+                     DIM_NONE, IF_SPLIT_QKV_BIAS},
+    [ARCH_QKV_BIAS] = {"model.layers.%d.self_attn.qkv_proj.bias", "blk.%d.attn_qkv.bias", DIM_QKV,
+                       DIM_NONE, IF_FUSED_QKV_BIAS},
+    [ARCH_NORM_ATTN_BIAS] = {"model.layers.%d.input_layernorm.bias", "blk.%d.attn_norm.bias",
+                             DIM_WIDTH, DIM_NONE, IF_PRE_NORM_BIAS},
+    [ARCH_NORM_MLP_BIAS] = {"model.layers.%d.post_attention_layernorm.bias", "blk.%d.ffn_norm.bias",
+                            DIM_WIDTH, DIM_NONE, IF_OWN_PRE_NORM_BIAS},
+    [ARCH_OUT_BIAS] = {"model.layers.%d.self_attn.o_proj.bias", "blk.%d.attn_output.bias",
+                       DIM_WIDTH, DIM_NONE, IF_OUT_BIAS},
+    [ARCH_GATE_BIAS] = {"model.layers.%d.mlp.gate_proj.bias", "blk.%d.ffn_gate.bias", DIM_FEED,
+                        DIM_NONE, IF_GATE_BIAS},
+    [ARCH_UP_BIAS] = {"model.layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", DIM_FEED, DIM_NONE,
+                      IF_MLP_BIAS},
+    [ARCH_DOWN_BIAS] = {"model.layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", DIM_WIDTH,
+                        DIM_NONE, IF_MLP_BIAS},
 };
 
 /* Where a family calls a tensor otherwise. */
@@ -148,7 +205,8 @@ void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[
   const bool gguf = c->names == NAMES_GGUF;
   const char *pattern = gguf ? rows[role].gguf : rows[role].name;
   for (size_t i = 0; !gguf && i < sizeof other_names / sizeof *other_names; i++)
-    if (other_names[i].family == c->family && other_names[i].role == role) pattern = other_names[i].name;
+    if (other_names[i].family == c->family && other_names[i].role == role)
+      pattern = other_names[i].name;
   const char *mark = strstr(pattern, "%d");
   if (!mark) {
     snprintf(name, ARCH_NAME_SIZE, "%s", pattern);
@@ -170,7 +228,8 @@ bool arch_head_differs(const ModelConfig *c, const Checkpoint *checkpoint) {
   if (!e) e = checkpoint_find(checkpoint, arch_other_name(ARCH_EMBED, embed));
   if (!u) u = checkpoint_find(checkpoint, arch_other_name(ARCH_UNEMBED, unembed));
   if (!e || !u) return false;
-  return e->dtype != u->dtype || e->bytes != u->bytes || (e->data != u->data && memcmp(e->data, u->data, e->bytes) != 0);
+  return e->dtype != u->dtype || e->bytes != u->bytes ||
+         (e->data != u->data && memcmp(e->data, u->data, e->bytes) != 0);
 }
 
 static int64_t dim_size(const ModelConfig *c, Dim dim) {
@@ -190,15 +249,21 @@ static int64_t dim_size(const ModelConfig *c, Dim dim) {
 
 ArchShape arch_shape(const ModelConfig *c, ArchRole role) {
   const Row *row = &rows[role];
-  if (rows[role].presence == IF_QK_NORM && c->qk_norm != QK_NORM_WHOLE) { /* of a head: one weight for all, or one each */
+  /* of a head: one weight for all, or one each */
+  if (rows[role].presence == IF_QK_NORM && c->qk_norm != QK_NORM_WHOLE) {
     const bool own = c->qk_norm == QK_NORM_OWN_HEAD;
     const int64_t heads = role == ARCH_Q_NORM ? c->heads : c->kv_heads;
-    return (ArchShape){.dims = own ? 2 : 1, .rows = own ? heads : c->head_dim, .cols = own ? c->head_dim : 1};
+    return (ArchShape){
+        .dims = own ? 2 : 1, .rows = own ? heads : c->head_dim, .cols = own ? c->head_dim : 1};
   }
-  return (ArchShape){.dims = row->cols == DIM_NONE ? 1 : 2, .rows = dim_size(c, row->rows), .cols = dim_size(c, row->cols)};
+  return (ArchShape){.dims = row->cols == DIM_NONE ? 1 : 2,
+                     .rows = dim_size(c, row->rows),
+                     .cols = dim_size(c, row->cols)};
 }
 
-int arch_window(const ModelConfig *c, int layer) { return c->kinds[layer].sliding ? c->sliding_window : 0; }
+int arch_window(const ModelConfig *c, int layer) {
+  return c->kinds[layer].sliding ? c->sliding_window : 0;
+}
 
 int arch_rotaries(const ModelConfig *c) {
   int count = 0;

@@ -12,37 +12,75 @@
 
 /* What a tensor is to the forward pass. */
 typedef enum ArchRole {
-  ARCH_EMBED = 0, ARCH_EMBED_NORM, ARCH_EMBED_NORM_BIAS, ARCH_FINAL_NORM, ARCH_FINAL_NORM_BIAS, ARCH_UNEMBED, /* one a model */
-  ARCH_NORM_ATTN, ARCH_Q, ARCH_K, ARCH_V, ARCH_OUT, ARCH_NORM_MLP, ARCH_GATE, ARCH_UP, ARCH_DOWN, /* one a layer */
-  ARCH_QKV, ARCH_GATE_UP, /* in place of the three and the two */
-  ARCH_POST_ATTN, ARCH_POST_MLP, ARCH_Q_NORM, ARCH_K_NORM,
-  ARCH_XIELU_POSITIVE, ARCH_XIELU_NEGATIVE, ARCH_XIELU_BETA, ARCH_XIELU_EPS, /* one number each */
-  ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS, ARCH_OUT_BIAS, ARCH_GATE_BIAS, ARCH_UP_BIAS, ARCH_DOWN_BIAS, /* and all below are biases */
-  ARCH_QKV_BIAS, ARCH_NORM_ATTN_BIAS, ARCH_NORM_MLP_BIAS,
+  /* one a model */
+  ARCH_EMBED = 0,
+  ARCH_EMBED_NORM,
+  ARCH_EMBED_NORM_BIAS,
+  ARCH_FINAL_NORM,
+  ARCH_FINAL_NORM_BIAS,
+  ARCH_UNEMBED,
+  /* one a layer */
+  ARCH_NORM_ATTN,
+  ARCH_Q,
+  ARCH_K,
+  ARCH_V,
+  ARCH_OUT,
+  ARCH_NORM_MLP,
+  ARCH_GATE,
+  ARCH_UP,
+  ARCH_DOWN,
+  ARCH_QKV,
+  ARCH_GATE_UP, /* in place of the three and the two */
+  ARCH_POST_ATTN,
+  ARCH_POST_MLP,
+  ARCH_Q_NORM,
+  ARCH_K_NORM,
+  ARCH_XIELU_POSITIVE,
+  ARCH_XIELU_NEGATIVE,
+  ARCH_XIELU_BETA,
+  ARCH_XIELU_EPS, /* one number each */
+  /* and all below are biases */
+  ARCH_Q_BIAS,
+  ARCH_K_BIAS,
+  ARCH_V_BIAS,
+  ARCH_OUT_BIAS,
+  ARCH_GATE_BIAS,
+  ARCH_UP_BIAS,
+  ARCH_DOWN_BIAS,
+  ARCH_QKV_BIAS,
+  ARCH_NORM_ATTN_BIAS,
+  ARCH_NORM_MLP_BIAS,
   ARCH_ROLE_COUNT
 } ArchRole;
 
 static inline bool arch_role_in_layer(ArchRole role) { return role >= ARCH_NORM_ATTN; }
 
 static inline bool arch_role_is_norm(ArchRole role) {
-  return role == ARCH_EMBED_NORM || role == ARCH_FINAL_NORM || role == ARCH_NORM_ATTN || role == ARCH_NORM_MLP || (role >= ARCH_POST_ATTN && role <= ARCH_K_NORM);
+  return role == ARCH_EMBED_NORM || role == ARCH_FINAL_NORM || role == ARCH_NORM_ATTN ||
+         role == ARCH_NORM_MLP || (role >= ARCH_POST_ATTN && role <= ARCH_K_NORM);
 }
 
 /* Whether a model of this configuration has the tensor (norms, biases, untied unembedding). */
 bool arch_has(const ModelConfig *config, ArchRole role);
 
 /* A number that is kept as a tensor, of no dimension or of one. */
-static inline bool arch_role_is_number(ArchRole role) { return role >= ARCH_XIELU_POSITIVE && role <= ARCH_XIELU_EPS; }
+static inline bool arch_role_is_number(ArchRole role) {
+  return role >= ARCH_XIELU_POSITIVE && role <= ARCH_XIELU_EPS;
+}
 
-/* Its name in the model's file; `layer` is ignored for the model's own tensors. Written into `name`. */
+/* Its name in the model's file; `layer` is ignored for the model's own tensors. Written into
+ * `name`. */
 #define ARCH_NAME_SIZE 96
-void arch_tensor_name(const ModelConfig *config, ArchRole role, int layer, char name[ARCH_NAME_SIZE]);
+void arch_tensor_name(const ModelConfig *config, ArchRole role, int layer,
+                      char name[ARCH_NAME_SIZE]);
 
-/* The other name that a tensor may have in its place: files of a model without its head (BLOOM's) have names without the model's
- * prefix, and transformers 5 calls every unembedding lm_head.weight. Points into `name`, or is constant. */
+/* The other name that a tensor may have in its place: files of a model without its head (BLOOM's)
+ * have names without the model's prefix, and transformers 5 calls every unembedding lm_head.weight.
+ * Points into `name`, or is constant. */
 const char *arch_other_name(ArchRole role, const char *name);
 
-/* Whether the file has an unembedding that is not the embedding's matrix, though config.json ties the two. */
+/* Whether the file has an unembedding that is not the embedding's matrix, though config.json ties
+ * the two. */
 bool arch_head_differs(const ModelConfig *config, const Checkpoint *checkpoint);
 
 /* Its shape: dims 1 (norms, biases: rows alone, cols 1) or 2 (row-major [rows, cols]). */

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations of the matrix products, a multiplication and an addition counting as two. Whatever is told of speed or work counts by
- * these. What grows with the number of positions (attention's sums) is not in them. */
+/* Operations of the matrix products, a multiplication and an addition counting as two. Whatever is
+ * told of speed or work counts by these. What grows with the number of positions (attention's sums)
+ * is not in them. */
 #ifndef MODEL_FLOPS_H
 #define MODEL_FLOPS_H
 
 #include "files/model_config.h"
 
-/* Of one token through one layer: q, k, v, the attention's output, and the products of the feed-forward module. */
+/* Of one token through one layer: q, k, v, the attention's output, and the products of the
+ * feed-forward module. */
 static inline double flops_layer(const ModelConfig *c) {
-  const double width = c->width, query = (double)c->heads * c->head_dim, key = (double)c->kv_heads * c->head_dim;
+  const double width = c->width, query = (double)c->heads * c->head_dim,
+               key = (double)c->kv_heads * c->head_dim;
   return 2 * (width * (2 * query + 2 * key) + (c->no_gate ? 2 : 3) * width * c->feed_forward);
 }
 

@@ -19,7 +19,8 @@ static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
-    if (!arch_has(&m->config, (ArchRole)role) || (role == ARCH_EMBED && !m->config.tied_embeddings)) continue;
+    if (!arch_has(&m->config, (ArchRole)role) || (role == ARCH_EMBED && !m->config.tied_embeddings))
+      continue;
     const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
     const Tensor *t;
     for (int l = 0; l < layers; l++)
@@ -33,8 +34,12 @@ uint64_t xt_model_session_bytes(const xt_model *m, int positions, int rows, int 
   const uint64_t cached = (uint64_t)positions + (uint64_t)rows * (uint64_t)max_new_tokens;
   const int batch = rows > m->limits.work_rows ? rows : m->limits.work_rows;
   return sizes_activations(c, &m->limits, batch).total * sizeof(float) +
-         cached * sizes_position_bytes(c) + (uint64_t)(positions + max_new_tokens) * 
-             (uint64_t)(c->rope_width * arch_rotaries(c) * (c->unbounded || c->begins_anew ? 2 : 1) + (c->sinusoids ? c->width : 0)) * sizeof(float);
+         cached * sizes_position_bytes(c) +
+         (uint64_t)(positions + max_new_tokens) *
+             (uint64_t)(c->rope_width * arch_rotaries(c) *
+                            (c->unbounded || c->begins_anew ? 2 : 1) +
+                        (c->sinusoids ? c->width : 0)) *
+             sizeof(float);
 }
 
 static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_error *error) {
@@ -44,7 +49,10 @@ static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_e
   if (need > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, m->path, NULL, -1,
                    "needs %.2f GiB to load and run one row, %s is %.2f GiB", (double)need / 0x1p30,
-                   options->memory_limit ? "the memory limit" : m->limits.memory ? "what the device has free" : "what the machine has free", (double)m->memory_limit / 0x1p30);
+                   options->memory_limit ? "the memory limit"
+                   : m->limits.memory    ? "what the device has free"
+                                         : "what the machine has free",
+                   (double)m->memory_limit / 0x1p30);
   return XT_STATUS_OK;
 }
 
@@ -60,8 +68,8 @@ static xt_status open_tokenizer(xt_model *m, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static xt_status open_model(const char *path, const xt_model_options *options, bool weights, xt_model **out,
-                            xt_error *error) {
+static xt_status open_model(const char *path, const xt_model_options *options, bool weights,
+                            xt_model **out, xt_error *error) {
   const xt_model_options defaults = {0};
   if (!options) options = &defaults;
   xt_model *m;
@@ -74,12 +82,16 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   TRY_DONE(hub_folder_refuse_adapter(path, error));
   TRY_DONE(model_config_load(path, &m->config, error));
   TRY_DONE(checkpoint_open(path, &m->checkpoint, error));
-  if (arch_head_differs(&m->config, m->checkpoint)) m->config.tied_embeddings = false; /* as transformers 5 does */
+  /* as transformers 5 does */
+  if (arch_head_differs(&m->config, m->checkpoint)) m->config.tied_embeddings = false;
   TRY_DONE(model_check_tensors(m, error));
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {
-    const BackendOptions backend = {.kernels = options->cpu_kernels, .threads = options->threads, .compute = options->compute,
-                                    .kernel_cache = options->kernel_cache, .inexact = options->inexact};
+    const BackendOptions backend = {.kernels = options->cpu_kernels,
+                                    .threads = options->threads,
+                                    .compute = options->compute,
+                                    .kernel_cache = options->kernel_cache,
+                                    .inexact = options->inexact};
     TRY_DONE(backend_create(options->device, &backend, &m->backend, error));
     m->limits = m->backend->limits;
     TRY_DONE(check_memory(m, options, error));
@@ -94,28 +106,36 @@ done:
   return status;
 }
 
-xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out, xt_error *error) {
+xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out,
+                        xt_error *error) {
   return open_model(path, options, true, out, error);
 }
 
-xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out, xt_error *error) {
+xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out,
+                           xt_error *error) {
   return open_model(path, options, false, out, error);
 }
 
 static void release_layer(Backend *b, LayerWeights *w) {
-  const Dev vectors[] = {w->norm_attn.weight, w->norm_attn.bias, w->norm_mlp.weight, w->norm_mlp.bias, w->post_attn.weight, w->post_mlp.weight,
-                         w->q_norm, w->k_norm, w->qkv_bias, w->out_bias, w->gate_up_bias, w->down_bias};
+  const Dev vectors[] = {w->norm_attn.weight, w->norm_attn.bias,   w->norm_mlp.weight,
+                         w->norm_mlp.bias,    w->post_attn.weight, w->post_mlp.weight,
+                         w->q_norm,           w->k_norm,           w->qkv_bias,
+                         w->out_bias,         w->gate_up_bias,     w->down_bias};
   Weight *const matrices[] = {w->qkv, w->out, w->gate_up, w->down};
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) b->ops->release(b, vectors[i]);
-  for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++) b->ops->weight_release(b, matrices[i]);
+  for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
+    b->ops->weight_release(b, matrices[i]);
 }
 
 void xt_model_close(xt_model *m) {
   if (!m) return;
   if (m->backend) {
-    for (int l = 0; m->layers && l < m->config.layers; l++) release_layer(m->backend, &m->layers[l]);
-    const Dev vectors[] = {m->embed_norm.weight, m->embed_norm.bias, m->final_norm.weight, m->final_norm.bias};
-    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) m->backend->ops->release(m->backend, vectors[i]);
+    for (int l = 0; m->layers && l < m->config.layers; l++)
+      release_layer(m->backend, &m->layers[l]);
+    const Dev vectors[] = {m->embed_norm.weight, m->embed_norm.bias, m->final_norm.weight,
+                           m->final_norm.bias};
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
+      m->backend->ops->release(m->backend, vectors[i]);
     m->backend->ops->weight_release(m->backend, m->unembed);
     m->backend->ops->table_release(m->backend, m->embedding);
     m->backend->ops->destroy(m->backend);
@@ -165,28 +185,48 @@ static uint64_t count_parameters(const xt_model *m) {
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
     if (!arch_has(&m->config, (ArchRole)role)) continue;
     const ArchShape s = arch_shape(&m->config, (ArchRole)role);
-    total += (uint64_t)(s.rows * s.cols) * (uint64_t)(arch_role_in_layer((ArchRole)role) ? m->config.layers : 1);
+    total += (uint64_t)(s.rows * s.cols) *
+             (uint64_t)(arch_role_in_layer((ArchRole)role) ? m->config.layers : 1);
   }
   return total;
 }
 
 void xt_model_get_info(const xt_model *m, xt_model_info *info) {
-  static const char *const scalings[] = {"none", "linear", "llama3", "dynamic", "yarn", "longrope", "table"};
+  static const char *const scalings[] = {"none", "linear",   "llama3", "dynamic",
+                                         "yarn", "longrope", "table"};
   const ModelConfig *c = &m->config;
   const bool processor = m->backend && strcmp(m->backend->device, "cpu") == 0;
-  const char *kernels = processor ? strchr(m->backend->ops->name, ':') + 1 : m->backend ? m->backend->device : "";
-  *info = (xt_model_info){
-      .path = m->path, .architecture = c->architecture, .weight_dtype = main_dtype(m),
-      .weight_format = checkpoint_format(m->checkpoint), .kernels = kernels,
-      .layers = c->layers, .width = c->width, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
-      .feed_forward = c->feed_forward, .vocab = c->vocab, .trained_positions = c->max_positions,
-      .max_positions = c->unbounded ? MODEL_POSITIONS_MAX : c->max_positions,
-      .sliding_window = c->sliding_window, .rope_theta = c->rotary[0].theta, .norm_eps = c->norm_eps,
-      .rope_scaling = scalings[c->rotary[0].scaling], .tied_embeddings = c->tied_embeddings,
-      .qkv_bias = c->qkv_bias, .eos_count = c->eos_count, .repetition_penalty = c->repetition_penalty,
-      .files = checkpoint_files(m->checkpoint), .tensors = (int)checkpoint_count(m->checkpoint),
-      .parameters = count_parameters(m), .file_bytes = checkpoint_file_bytes(m->checkpoint),
-      .weight_bytes = m->backend ? m->weight_bytes : resident_estimate(m),
-      .layer_flops = flops_layer(c), .unembed_flops = flops_unembed(c)};
+  const char *kernels = processor    ? strchr(m->backend->ops->name, ':') + 1
+                        : m->backend ? m->backend->device
+                                     : "";
+  *info = (xt_model_info){.path = m->path,
+                          .architecture = c->architecture,
+                          .weight_dtype = main_dtype(m),
+                          .weight_format = checkpoint_format(m->checkpoint),
+                          .kernels = kernels,
+                          .layers = c->layers,
+                          .width = c->width,
+                          .heads = c->heads,
+                          .kv_heads = c->kv_heads,
+                          .head_dim = c->head_dim,
+                          .feed_forward = c->feed_forward,
+                          .vocab = c->vocab,
+                          .trained_positions = c->max_positions,
+                          .max_positions = c->unbounded ? MODEL_POSITIONS_MAX : c->max_positions,
+                          .sliding_window = c->sliding_window,
+                          .rope_theta = c->rotary[0].theta,
+                          .norm_eps = c->norm_eps,
+                          .rope_scaling = scalings[c->rotary[0].scaling],
+                          .tied_embeddings = c->tied_embeddings,
+                          .qkv_bias = c->qkv_bias,
+                          .eos_count = c->eos_count,
+                          .repetition_penalty = c->repetition_penalty,
+                          .files = checkpoint_files(m->checkpoint),
+                          .tensors = (int)checkpoint_count(m->checkpoint),
+                          .parameters = count_parameters(m),
+                          .file_bytes = checkpoint_file_bytes(m->checkpoint),
+                          .weight_bytes = m->backend ? m->weight_bytes : resident_estimate(m),
+                          .layer_flops = flops_layer(c),
+                          .unembed_flops = flops_unembed(c)};
   memcpy(info->eos, c->eos, sizeof info->eos);
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What makes a model this model and no other, as one number: docs/FORMATS.md says exactly what goes in.
+/* What makes a model this model and no other, as one number: docs/FORMATS.md says exactly what goes
+ * in.
  *
- * Every byte of every tensor is hashed, so that two models that differ in one weight differ here. That
- * reads the weights once, all threads together, which is a small part of loading them. Tensors go in by name,
- * not by file: the same weights in other shards are the same model. */
+ * Every byte of every tensor is hashed, so that two models that differ in one weight differ here.
+ * That reads the weights once, all threads together, which is a small part of loading them. Tensors
+ * go in by name, not by file: the same weights in other shards are the same model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +17,15 @@
 
 /* Files beside the weights that decide what a prompt gives; those that a directory has go in. */
 static const char *const small_files[] = {
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt",
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
 };
 
 typedef struct Leaf {
@@ -48,7 +56,8 @@ static xt_status add_tensors(const xt_model *m, Hash *hash, xt_error *error) {
   TRY(mem_alloc(&leaves, count, sizeof *leaves, error));
   for (size_t i = 0; i < count; i++) leaves[i].tensor = checkpoint_get(m->checkpoint, i);
   qsort(leaves, count, sizeof *leaves, compare_leaves);
-  parallel_for_once(m->backend ? m->backend->threads : system_processors(), count, hash_leaf, leaves);
+  parallel_for_once(m->backend ? m->backend->threads : system_processors(), count, hash_leaf,
+                    leaves);
   for (size_t i = 0; i < count; i++) {
     const Tensor *t = leaves[i].tensor;
     hash_text(hash, t->name);
@@ -97,7 +106,8 @@ xt_status xt_model_hash(const xt_model *m, char out[XT_MODEL_HASH_SIZE], xt_erro
   if (m->config.names == NAMES_GGUF) {
     add_head(m, &hash);
   } else {
-    for (size_t i = 0; i < sizeof small_files / sizeof *small_files; i++) TRY(add_file(m, small_files[i], &hash, error));
+    for (size_t i = 0; i < sizeof small_files / sizeof *small_files; i++)
+      TRY(add_file(m, small_files[i], &hash, error));
   }
   TRY(add_tensors(m, &hash, error));
   hash_finish(&hash, digest);

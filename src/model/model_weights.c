@@ -10,34 +10,41 @@
 #include "model/model_weights.h"
 
 /* What describes the architecture, for messages. */
-static const char *said_by(const xt_model *m) { return m->config.names == NAMES_GGUF ? "the file's header" : "config.json"; }
+static const char *said_by(const xt_model *m) {
+  return m->config.names == NAMES_GGUF ? "the file's header" : "config.json";
+}
 
 /* The tensor of a role, its shape and dtype checked. */
-xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error) {
+xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out,
+                            xt_error *error) {
   char name[ARCH_NAME_SIZE];
   *out = NULL;
   arch_tensor_name(&m->config, role, layer, name);
   const Tensor *t = checkpoint_find(m->checkpoint, name);
   if (!t) t = checkpoint_find(m->checkpoint, arch_other_name(role, name));
   if (!t)
-    return err_set(error, XT_STATUS_INPUT, m->path, name, -1, "the weight files have no such tensor; %s needs it",
-                   m->config.architecture);
+    return err_set(error, XT_STATUS_INPUT, m->path, name, -1,
+                   "the weight files have no such tensor; %s needs it", m->config.architecture);
   const ArchShape want = arch_shape(&m->config, role);
   const bool number = arch_role_is_number(role) && t->dims == 0;
-  const bool fits = number || (t->dims == want.dims && t->shape[0] == want.rows && (want.dims == 1 || t->shape[1] == want.cols));
+  const bool fits = number || (t->dims == want.dims && t->shape[0] == want.rows &&
+                               (want.dims == 1 || t->shape[1] == want.cols));
   if (!fits) {
     char got[128] = "";
     size_t at = 0;
     for (int d = 0; d < t->dims && at < sizeof got - 24; d++)
-      at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", d ? ", " : "", (long long)t->shape[d]);
+      at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", d ? ", " : "",
+                             (long long)t->shape[d]);
     if (want.dims == 1)
-      return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], %s asks for [%lld]",
-                     got, said_by(m), (long long)want.rows);
-    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t), "has shape [%s], %s asks for [%lld, %lld]",
-                   got, said_by(m), (long long)want.rows, (long long)want.cols);
+      return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
+                     "has shape [%s], %s asks for [%lld]", got, said_by(m), (long long)want.rows);
+    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
+                   "has shape [%s], %s asks for [%lld, %lld]", got, said_by(m),
+                   (long long)want.rows, (long long)want.cols);
   }
   if (!dtype_is_weight(t->dtype))
-    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t), "has dtype %s; weights may be F32, F16 or BF16, or of a quantised type",
+    return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t),
+                   "has dtype %s; weights may be F32, F16 or BF16, or of a quantised type",
                    dtype_name(t->dtype));
   *out = t;
   return XT_STATUS_OK;
@@ -56,56 +63,71 @@ xt_status model_check_tensors(const xt_model *m, xt_error *error) {
   t = checkpoint_find(m->checkpoint, name);
   if (t)
     return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
-                   "the weights have more layers than %s, %d", m->config.names == NAMES_GGUF ? "the file's block_count" : "config.json's num_hidden_layers",
+                   "the weights have more layers than %s, %d",
+                   m->config.names == NAMES_GGUF ? "the file's block_count"
+                                                 : "config.json's num_hidden_layers",
                    m->config.layers);
   return XT_STATUS_OK;
 }
 
 /* Rows of q and k that stand in pairs in the file; 0: those of this role do not. */
 static int paired_rows(const ModelConfig *c, ArchRole role) {
-  const bool turned = role == ARCH_Q || role == ARCH_K || role == ARCH_Q_BIAS || role == ARCH_K_BIAS;
+  const bool turned =
+      role == ARCH_Q || role == ARCH_K || role == ARCH_Q_BIAS || role == ARCH_K_BIAS;
   return c->rows_in_pairs && turned ? c->head_dim : 0;
 }
 
 static MatrixSource matrix_source(const ModelConfig *c, ArchRole role, const Tensor *t) {
   const bool matrix = t->dims == 2;
-  return (MatrixSource){.dtype = t->dtype, .rows = t->dims ? (int)t->shape[0] : 1, .cols = matrix ? (int)t->shape[1] : 1, .data = t->data, .paired = paired_rows(c, role)};
+  return (MatrixSource){.dtype = t->dtype,
+                        .rows = t->dims ? (int)t->shape[0] : 1,
+                        .cols = matrix ? (int)t->shape[1] : 1,
+                        .data = t->data,
+                        .paired = paired_rows(c, role)};
 }
 
 static void element_values(const ModelConfig *c, ArchRole role, const Tensor *t, float *out) {
   const MatrixSource s = matrix_source(c, role, t);
   if (!s.paired) dtype_widen(t->dtype, t->data, (size_t)s.rows * (size_t)s.cols, out);
   for (int r = 0; s.paired && r < s.rows; r++)
-    dtype_widen(t->dtype, (const char *)t->data + (size_t)matrix_source_place(&s, r) * dtype_size(t->dtype), 1, &out[r]);
+    dtype_widen(t->dtype,
+                (const char *)t->data + (size_t)matrix_source_place(&s, r) * dtype_size(t->dtype),
+                1, &out[r]);
 }
 
 static size_t shape_count(ArchShape shape) { return (size_t)(shape.rows * shape.cols); }
 
 /* One tensor's values, which must be finite, as float32. */
-static xt_status read_values(const xt_model *m, ArchRole role, int layer, float *out, xt_error *error) {
+static xt_status read_values(const xt_model *m, ArchRole role, int layer, float *out,
+                             xt_error *error) {
   const Tensor *t;
   TRY(model_find_tensor(m, role, layer, &t, error));
   element_values(&m->config, role, t, out);
   const size_t count = shape_count(arch_shape(&m->config, role));
   for (size_t k = 0; k < count; k++) {
     if (!isfinite(out[k]))
-      return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + (long long)(k / dtype_block(t->dtype) * dtype_size(t->dtype)),
+      return err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
+                     tensor_offset(t) +
+                         (long long)(k / dtype_block(t->dtype) * dtype_size(t->dtype)),
                      "value %zu is not finite", k);
     if (m->config.norm_adds_one && arch_role_is_norm(role)) out[k] += 1.0f;
   }
   return XT_STATUS_OK;
 }
 
-/* Biases of q, k, v of each head in turn become all q, all k, all v. `spare` has room for as many. */
+/* Biases of q, k, v of each head in turn become all q, all k, all v. `spare` has room for as
+ * many. */
 static void gather_heads(const ModelConfig *c, float *values, float *spare) {
   const size_t heads = (size_t)c->heads, d = (size_t)c->head_dim;
   memcpy(spare, values, 3 * heads * d * sizeof *values);
   for (size_t kind = 0; kind < 3; kind++)
-    for (size_t h = 0; h < heads; h++) memcpy(values + (kind * heads + h) * d, spare + (3 * h + kind) * d, d * sizeof *values);
+    for (size_t h = 0; h < heads; h++)
+      memcpy(values + (kind * heads + h) * d, spare + (3 * h + kind) * d, d * sizeof *values);
 }
 
 /* Norms and biases: `n` tensors one after the other, as float32 in the backend's memory. */
-static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int layer, Dev *out, xt_error *error) {
+static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int layer, Dev *out,
+                             xt_error *error) {
   const BackendOps *ops = m->backend->ops;
   float *values = NULL;
   xt_status status = XT_STATUS_OK;
@@ -117,7 +139,8 @@ static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int laye
     TRY_DONE(read_values(m, roles[i], layer, values + at, error));
     at += shape_count(arch_shape(&m->config, roles[i]));
   }
-  if (roles[0] == ARCH_QKV_BIAS && m->config.qkv_by_head) gather_heads(&m->config, values, values + total);
+  if (roles[0] == ARCH_QKV_BIAS && m->config.qkv_by_head)
+    gather_heads(&m->config, values, values + total);
   TRY_DONE(ops->alloc(m->backend, total * sizeof *values, out, error));
   ops->upload(m->backend, *out, values, total * sizeof *values);
   m->weight_bytes += total * sizeof *values;
@@ -126,15 +149,20 @@ done:
   return status;
 }
 
-/* A tensor with q, k, v of each head in turn, as parts of a head each: all q, then all k, then all v. The caller frees *out. */
-static xt_status split_heads(const xt_model *m, const Tensor *t, MatrixSource **out, xt_error *error) {
+/* A tensor with q, k, v of each head in turn, as parts of a head each: all q, then all k, then all
+ * v. The caller frees *out. */
+static xt_status split_heads(const xt_model *m, const Tensor *t, MatrixSource **out,
+                             xt_error *error) {
   const int heads = m->config.heads, rows = m->config.head_dim;
   const size_t bytes = dtype_bytes(t->dtype, (size_t)rows * (size_t)m->config.width);
   TRY(mem_alloc(out, 3 * (size_t)heads, sizeof **out, error));
   for (int kind = 0; kind < 3; kind++)
     for (int h = 0; h < heads; h++)
-      (*out)[kind * heads + h] = (MatrixSource){.dtype = t->dtype, .rows = rows, .cols = m->config.width,
-                                                .data = (const uint8_t *)t->data + (size_t)(3 * h + kind) * bytes};
+      (*out)[kind * heads + h] =
+          (MatrixSource){.dtype = t->dtype,
+                         .rows = rows,
+                         .cols = m->config.width,
+                         .data = (const uint8_t *)t->data + (size_t)(3 * h + kind) * bytes};
   return XT_STATUS_OK;
 }
 
@@ -150,7 +178,9 @@ static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *er
   if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the place in the file */
     const int part = atoi(inner.field);
     const uint8_t *from = parts[part >= 0 && part < count ? part : 0].data;
-    status = err_set(error, status, t->map->path, t->name, tensor_offset(t) + (from - (const uint8_t *)t->data) + inner.offset, "%s", inner.message);
+    status = err_set(error, status, t->map->path, t->name,
+                     tensor_offset(t) + (from - (const uint8_t *)t->data) + inner.offset, "%s",
+                     inner.message);
   } else if (status) {
     if (error) *error = inner;
   } else {
@@ -162,7 +192,8 @@ static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *er
 }
 
 /* One product's matrix out of `n` tensors stacked along rows; drops their file pages afterwards. */
-static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int layer, Weight **out, xt_error *error) {
+static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int layer, Weight **out,
+                             xt_error *error) {
   MatrixSource parts[3];
   const Tensor *tensors[3];
   for (int i = 0; i < n; i++) {
@@ -171,10 +202,12 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
   }
   xt_error inner = {0};
   const xt_status status = m->backend->ops->weight_create(m->backend, parts, n, out, &inner);
-  if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the tensor and the place in its file */
+  if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the tensor and the place
+                                      in its file */
     const int part = atoi(inner.field);
     const Tensor *t = tensors[part >= 0 && part < n ? part : 0];
-    return err_set(error, status, t->map->path, t->name, tensor_offset(t) + inner.offset, "%s", inner.message);
+    return err_set(error, status, t->map->path, t->name, tensor_offset(t) + inner.offset, "%s",
+                   inner.message);
   }
   if (status) {
     if (error) *error = inner;
@@ -197,29 +230,38 @@ static xt_status load_xielu(const xt_model *m, int layer, XieluNumbers *out, xt_
   return XT_STATUS_OK;
 }
 
-#define ROLES(...) (const ArchRole[]){__VA_ARGS__}, (int)(sizeof((const ArchRole[]){__VA_ARGS__}) / sizeof(ArchRole))
+#define ROLES(...) \
+  (const ArchRole[]){__VA_ARGS__}, (int)(sizeof((const ArchRole[]){__VA_ARGS__}) / sizeof(ArchRole))
 
 static xt_status load_gate_up(xt_model *m, int l, LayerWeights *w, xt_error *error) {
   if (m->config.no_gate) {
     TRY(load_matrix(m, ROLES(ARCH_UP), l, &w->gate_up, error));
     TRY(load_vector(m, ROLES(ARCH_UP_BIAS), l, &w->gate_up_bias, error));
   } else {
-    if (m->config.fused_gate_up) TRY(load_matrix(m, ROLES(ARCH_GATE_UP), l, &w->gate_up, error));
-    else TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
+    if (m->config.fused_gate_up)
+      TRY(load_matrix(m, ROLES(ARCH_GATE_UP), l, &w->gate_up, error));
+    else
+      TRY(load_matrix(m, ROLES(ARCH_GATE, ARCH_UP), l, &w->gate_up, error));
     TRY(load_vector(m, ROLES(ARCH_GATE_BIAS, ARCH_UP_BIAS), l, &w->gate_up_bias, error));
   }
-  return m->config.activation == ACTIVATION_XIELU ? load_xielu(m, l, &w->xielu, error) : XT_STATUS_OK;
+  return m->config.activation == ACTIVATION_XIELU ? load_xielu(m, l, &w->xielu, error)
+                                                  : XT_STATUS_OK;
 }
 
 static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   LayerWeights *w = &m->layers[l];
   TRY(load_vector(m, ROLES(ARCH_NORM_ATTN), l, &w->norm_attn.weight, error));
   TRY(load_vector(m, ROLES(ARCH_NORM_ATTN_BIAS), l, &w->norm_attn.bias, error));
-  if (m->config.qkv_by_head) TRY(load_by_head(m, l, &w->qkv, error));
-  else if (m->config.fused_qkv) TRY(load_matrix(m, ROLES(ARCH_QKV), l, &w->qkv, error));
-  else TRY(load_matrix(m, ROLES(ARCH_Q, ARCH_K, ARCH_V), l, &w->qkv, error));
-  if (m->config.fused_qkv) TRY(load_vector(m, ROLES(ARCH_QKV_BIAS), l, &w->qkv_bias, error));
-  else TRY(load_vector(m, ROLES(ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS), l, &w->qkv_bias, error));
+  if (m->config.qkv_by_head)
+    TRY(load_by_head(m, l, &w->qkv, error));
+  else if (m->config.fused_qkv)
+    TRY(load_matrix(m, ROLES(ARCH_QKV), l, &w->qkv, error));
+  else
+    TRY(load_matrix(m, ROLES(ARCH_Q, ARCH_K, ARCH_V), l, &w->qkv, error));
+  if (m->config.fused_qkv)
+    TRY(load_vector(m, ROLES(ARCH_QKV_BIAS), l, &w->qkv_bias, error));
+  else
+    TRY(load_vector(m, ROLES(ARCH_Q_BIAS, ARCH_K_BIAS, ARCH_V_BIAS), l, &w->qkv_bias, error));
   TRY(load_matrix(m, ROLES(ARCH_OUT), l, &w->out, error));
   TRY(load_vector(m, ROLES(ARCH_OUT_BIAS), l, &w->out_bias, error));
   TRY(load_vector(m, ROLES(ARCH_NORM_MLP), l, &w->norm_mlp.weight, error));
@@ -261,30 +303,37 @@ static bool row_is_finite(const Tensor *t, const uint8_t *row) {
   return !bad;
 }
 
-/* An embedding that is only looked up stays in the file: no product's preparation has seen its values. */
+/* An embedding that is only looked up stays in the file: no product's preparation has seen its
+ * values. */
 static xt_status check_embedding(const Tensor *t, xt_error *error) {
-  const size_t size = dtype_size(t->dtype), block = dtype_block(t->dtype), width = dtype_bytes(t->dtype, (size_t)t->shape[1]);
+  const size_t size = dtype_size(t->dtype), block = dtype_block(t->dtype),
+               width = dtype_bytes(t->dtype, (size_t)t->shape[1]);
   const uint8_t *row = t->data;
   for (int64_t r = 0; r < t->shape[0]; r++, row += width) {
     if (row_is_finite(t, row)) continue;
     size_t at = 0; /* the block */
     const Tensor one = {.dtype = t->dtype, .dims = 2, .shape = {1, (int64_t)block}};
     while (row_is_finite(&one, row + at * size)) at++;
-    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + (long long)(row + at * size - (const uint8_t *)t->data),
-                   "row %lld, column %zu is NaN or infinite: weights must be finite", (long long)r, at * block);
+    return err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
+                   tensor_offset(t) + (long long)(row + at * size - (const uint8_t *)t->data),
+                   "row %lld, column %zu is NaN or infinite: weights must be finite", (long long)r,
+                   at * block);
   }
   return XT_STATUS_OK;
 }
 
-/* ALiBi's slopes (Press et al. 2022): 2^(-8k/n) for n heads, a power of two; of others, those of the next lower power and then every
- * second of the next higher one's, as BLOOM has them. In float, as transformers takes powers. */
+/* ALiBi's slopes (Press et al. 2022): 2^(-8k/n) for n heads, a power of two; of others, those of
+ * the next lower power and then every second of the next higher one's, as BLOOM has them. In float,
+ * as transformers takes powers. */
 static xt_status make_slopes(xt_model *m, xt_error *error) {
   const int heads = m->config.heads;
   int power = 1;
   TRY(mem_alloc(&m->slopes, (size_t)heads, sizeof *m->slopes, error));
   while (2 * power <= heads) power *= 2;
   const float base = (float)exp2(-8.0 / power), between = (float)exp2(-4.0 / power);
-  for (int h = 0; h < heads; h++) m->slopes[h] = h < power ? powf(base, (float)(h + 1)) : powf(between, (float)(2 * (h - power) + 1));
+  for (int h = 0; h < heads; h++)
+    m->slopes[h] =
+        h < power ? powf(base, (float)(h + 1)) : powf(between, (float)(2 * (h - power) + 1));
   return XT_STATUS_OK;
 }
 
@@ -295,9 +344,12 @@ xt_status model_load_weights(xt_model *m, xt_error *error) {
   if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
   const MatrixSource source = matrix_source(&m->config, ARCH_EMBED, embed);
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
-  /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages too. */
-  if (m->config.tied_embeddings) TRY(load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error));
-  else TRY(load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error));
+  /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages
+   * too. */
+  if (m->config.tied_embeddings)
+    TRY(load_matrix(m, ROLES(ARCH_EMBED), 0, &m->unembed, error));
+  else
+    TRY(load_matrix(m, ROLES(ARCH_UNEMBED), 0, &m->unembed, error));
   for (int l = 0; l < m->config.layers; l++) TRY(load_layer(m, l, error));
   TRY(load_vector(m, ROLES(ARCH_EMBED_NORM), 0, &m->embed_norm.weight, error));
   TRY(load_vector(m, ROLES(ARCH_EMBED_NORM_BIAS), 0, &m->embed_norm.bias, error));
@@ -306,4 +358,5 @@ xt_status model_load_weights(xt_model *m, xt_error *error) {
   return m->config.alibi ? make_slopes(m, error) : XT_STATUS_OK;
 }
 
-/* Bytes that the prepared weights will take: every tensor about as stored, but for embeddings that are only looked up, which stay in the file. */
+/* Bytes that the prepared weights will take: every tensor about as stored, but for embeddings that
+ * are only looked up, which stay in the file. */

@@ -6,7 +6,8 @@
 #include "model/model.h"
 
 /* The tensor of a role; `layer` is ignored where the role is not in a layer. */
-xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out, xt_error *error);
+xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out,
+                            xt_error *error);
 /* Every tensor that the architecture needs is there and has its shape. */
 xt_status model_check_tensors(const xt_model *m, xt_error *error);
 /* Loads all of them into the backend. */

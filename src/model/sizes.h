@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How much memory a forward pass and its caches take: one place for the plan and for the allocation. */
+/* How much memory a forward pass and its caches take: one place for the plan and for the
+ * allocation. */
 #ifndef MODEL_SIZES_H
 #define MODEL_SIZES_H
 
@@ -9,16 +10,21 @@
 #include "backend/backend.h"
 #include "files/model_config.h"
 
-/* Offsets of the work buffers in one block, in floats; and of the residual stream, which alone holds all
- * `rows` rows. */
+/* Offsets of the work buffers in one block, in floats; and of the residual stream, which alone
+ * holds all `rows` rows. */
 typedef struct ActivationSizes {
-  size_t x, input, norm, qkv, heads, branch, gate_up, act, logits, total; /* input: of parallel layers alone, [rows, C] */
+  /* input: of parallel layers alone, [rows, C] */
+  size_t x, input, norm, qkv, heads, branch, gate_up, act, logits, total;
   int qkv_width;
 } ActivationSizes;
 
-static inline ActivationSizes sizes_activations(const ModelConfig *c, const BackendLimits *limits, int rows) {
-  const size_t r = (size_t)(rows < limits->work_rows ? rows : limits->work_rows), logit_rows = (size_t)limits->logit_rows, width = (size_t)c->width, feed = (size_t)c->feed_forward;
-  const size_t query = (size_t)c->heads * (size_t)c->head_dim, key = (size_t)c->kv_heads * (size_t)c->head_dim;
+static inline ActivationSizes sizes_activations(const ModelConfig *c, const BackendLimits *limits,
+                                                int rows) {
+  const size_t r = (size_t)(rows < limits->work_rows ? rows : limits->work_rows),
+               logit_rows = (size_t)limits->logit_rows, width = (size_t)c->width,
+               feed = (size_t)c->feed_forward;
+  const size_t query = (size_t)c->heads * (size_t)c->head_dim,
+               key = (size_t)c->kv_heads * (size_t)c->head_dim;
   ActivationSizes s = {.qkv_width = (int)(query + 2 * key)};
   size_t at = 0;
   /* every buffer starts on a 64-byte line */

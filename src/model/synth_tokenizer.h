@@ -9,11 +9,14 @@ typedef struct SynthTokenizer {
   int vocab; /* the model's */
 } SynthTokenizer;
 
-/* The id of special token k: Llama's <unk>, <s>, </s>; Qwen2's <|endoftext|>, <|im_start|>, <|im_end|>. */
+/* The id of special token k: Llama's <unk>, <s>, </s>; Qwen2's <|endoftext|>, <|im_start|>,
+ * <|im_end|>. */
 int synth_special_id(const SynthTokenizer *tokenizer, int k);
 /* Writes tokenizer.json and tokenizer_config.json. */
-xt_status synth_tokenizer_write(const SynthTokenizer *tokenizer, const char *directory, xt_error *error);
+xt_status synth_tokenizer_write(const SynthTokenizer *tokenizer, const char *directory,
+                                xt_error *error);
 /* Writes a text into a file of the directory. */
-xt_status synth_save(const char *directory, const char *name, const TextBuffer *text, xt_error *error);
+xt_status synth_save(const char *directory, const char *name, const TextBuffer *text,
+                     xt_error *error);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "text/utf8.h"
 
-/* ---- characters ------------------------------------------------------------------------------- */
+/* ---- characters ------------------------------------------------------------------------------ */
 
 #define REPLACEMENT 0xFFFDu
 static const char replacement[] = "\xEF\xBF\xBD";
@@ -19,15 +19,16 @@ typedef struct Character {
   size_t length;
 } Character;
 
-/* Characters that are no part of a text, but say how the text around them is to be read: directions, and Unicode's line
- * ends. */
+/* Characters that are no part of a text, but say how the text around them is to be read:
+ * directions, and Unicode's line ends. */
 static bool is_hidden(uint32_t code) {
   return (code >= 0x80 && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
-         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) || code == 0xFEFF ||
-         (code & 0xFFFE) == 0xFFFE;
+         (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) ||
+         code == 0xFEFF || (code & 0xFFFE) == 0xFFFE;
 }
 
-/* The next character, made harmless; false at the end. C0 control characters are left to the caller. */
+/* The next character, made harmless; false at the end. C0 control characters are left to the
+ * caller. */
 static bool next_character(const char **text, size_t *left, Character *out) {
   size_t at = 0, bad;
   if (*left == 0) return false;
@@ -54,7 +55,7 @@ static void add_picture(TextBuffer *out, uint32_t code) {
 
 static bool is_control(uint32_t code) { return code < ' ' || code == 0x7F; }
 
-/* ---- HTML, SVG, terminal ---------------------------------------------------------------------- */
+/* ---- HTML, SVG, terminal --------------------------------------------------------------------- */
 
 void escape_html(TextBuffer *out, const char *text) {
   size_t left = strlen(text);
@@ -68,8 +69,10 @@ void escape_html(TextBuffer *out, const char *text) {
       case '\n':
       case '\t': text_buffer_add(out, c.bytes, c.length); break;
       default:
-        if (is_control(c.code)) add_picture(out, c.code);
-        else text_buffer_add(out, c.bytes, c.length);
+        if (is_control(c.code))
+          add_picture(out, c.code);
+        else
+          text_buffer_add(out, c.bytes, c.length);
     }
   }
 }
@@ -77,12 +80,14 @@ void escape_html(TextBuffer *out, const char *text) {
 void escape_terminal(TextBuffer *out, const char *text) {
   size_t left = strlen(text);
   for (Character c; next_character(&text, &left, &c);) {
-    if (is_control(c.code)) add_picture(out, c.code);
-    else text_buffer_add(out, c.bytes, c.length);
+    if (is_control(c.code))
+      add_picture(out, c.code);
+    else
+      text_buffer_add(out, c.bytes, c.length);
   }
 }
 
-/* ---- comma-separated values ------------------------------------------------------------------- */
+/* ---- comma-separated values ------------------------------------------------------------------ */
 
 /* "-1.5", "+3", "1e-5" */
 static bool is_number(const char *text) {
@@ -116,15 +121,15 @@ void escape_csv(TextBuffer *out, const char *text) {
   if (quoted) text_buffer_add_text(out, "\"");
 }
 
-/* ---- LaTeX ------------------------------------------------------------------------------------ */
+/* ---- LaTeX ----------------------------------------------------------------------------------- */
 
-const char escape_latex_head[] =
-    "% \\xtchar{text}{code points}: pdfTeX has no letters for the text and prints its code points; XeTeX and LuaTeX "
-    "print the text\n"
-    "% in a font that has them. Redefine it to change either.\n"
-    "\\ifdefined\\XeTeXversion\\providecommand{\\xtchar}[2]{#1}\\fi\n"
-    "\\ifdefined\\directlua\\providecommand{\\xtchar}[2]{#1}\\fi\n"
-    "\\providecommand{\\xtchar}[2]{{\\footnotesize\\texttt{#2}}}\n";
+const char escape_latex_head[] = "% \\xtchar{text}{code points}: pdfTeX has no letters for the "
+                                 "text and prints its code points; XeTeX and LuaTeX "
+                                 "print the text\n"
+                                 "% in a font that has them. Redefine it to change either.\n"
+                                 "\\ifdefined\\XeTeXversion\\providecommand{\\xtchar}[2]{#1}\\fi\n"
+                                 "\\ifdefined\\directlua\\providecommand{\\xtchar}[2]{#1}\\fi\n"
+                                 "\\providecommand{\\xtchar}[2]{{\\footnotesize\\texttt{#2}}}\n";
 
 typedef struct LatexName {
   uint32_t code;
@@ -185,9 +190,10 @@ static const char *latex_name(uint32_t code) {
   return NULL;
 }
 
-/* Latin letters with accents that every LaTeX since 2018 sets in its first font encoding: a base letter of ASCII and
- * one of the accents grave, acute, circumflex, tilde, dieresis, ring, caron, cedilla, macron, breve, dot, double acute.
- */
+/* Latin letters with accents that every LaTeX since 2018 sets in its first font encoding: a base
+ * letter of ASCII and one of the accents grave, acute, circumflex, tilde, dieresis, ring, caron,
+ * cedilla, macron, breve, dot, double acute.
+ * */
 static bool latex_has(uint32_t code) {
   static const uint32_t lacking[] = {0xD0,  0xF0,  0xDE,  0xFE,  0x104, 0x105, 0x110, 0x111, 0x118,
                                      0x119, 0x126, 0x127, 0x12E, 0x12F, 0x132, 0x133, 0x138, 0x149,
@@ -228,18 +234,24 @@ void escape_latex(TextBuffer *out, const char *text, bool number) {
       continue;
     }
     end_run(out, &run, &codes);
-    if (name) text_buffer_add_text(out, name);
-    else if (is_control(c.code)) text_buffer_add_text(out, c.code == '\n' || c.code == '\t' ? " " : "?");
-    else if (c.code == '-' && number) text_buffer_add_text(out, "$-$");
-    else if (c.code == '-' && before == '-') text_buffer_add_text(out, "{}-"); /* or it becomes a dash */
-    else text_buffer_add(out, c.bytes, c.length);
+    if (name)
+      text_buffer_add_text(out, name);
+    else if (is_control(c.code))
+      text_buffer_add_text(out, c.code == '\n' || c.code == '\t' ? " " : "?");
+    else if (c.code == '-' && number)
+      text_buffer_add_text(out, "$-$");
+    /* or it becomes a dash */
+    else if (c.code == '-' && before == '-')
+      text_buffer_add_text(out, "{}-");
+    else
+      text_buffer_add(out, c.bytes, c.length);
   }
   end_run(out, &run, &codes);
   text_buffer_free(&run);
   text_buffer_free(&codes);
 }
 
-/* ---- identifiers, hashes ---------------------------------------------------------------------- */
+/* ---- identifiers, hashes --------------------------------------------------------------------- */
 
 #define ID_MOST 72 /* characters of a text that are kept */
 
@@ -249,8 +261,8 @@ void escape_id(const char *text, char out[ESCAPE_ID_SIZE]) {
   bool changed = text[0] == 0;
   size_t n = 0;
   for (const char *c = text; *c; c++) {
-    const bool good = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' ||
-                      (*c == '-' && n);
+    const bool good = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                      (*c >= '0' && *c <= '9') || *c == '_' || (*c == '-' && n);
     changed = changed || !good || n == ID_MOST;
     if (n < ID_MOST && (good || (n && out[n - 1] != '-'))) out[n++] = good ? *c : '-';
   }
@@ -269,7 +281,8 @@ void escape_base64(TextBuffer *out, const unsigned char *bytes, size_t size) {
   char line[4 * 1024];
   size_t n = 0;
   for (size_t i = 0; i < size; i += 3) {
-    const unsigned long group = (unsigned long)bytes[i] << 16 | (i + 1 < size ? (unsigned long)bytes[i + 1] << 8 : 0) |
+    const unsigned long group = (unsigned long)bytes[i] << 16 |
+                                (i + 1 < size ? (unsigned long)bytes[i + 1] << 8 : 0) |
                                 (i + 2 < size ? (unsigned long)bytes[i + 2] : 0);
     line[n++] = digits[group >> 18];
     line[n++] = digits[group >> 12 & 63];

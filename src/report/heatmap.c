@@ -10,8 +10,10 @@
 
 /* What is more than chance after correction for there being many configurations. */
 static void mark(TextBuffer *out, double x, double y, double radius, const xt_configuration *k) {
-  if (k->holm < 0.05) svg_circle(out, x, y, radius, "f", "");
-  else if (k->bh < 0.05) svg_circle(out, x, y, radius, "ring k", "");
+  if (k->holm < 0.05)
+    svg_circle(out, x, y, radius, "f", "");
+  else if (k->bh < 0.05)
+    svg_circle(out, x, y, radius, "ring k", "");
 }
 
 /* The scale of colours, from `most` at the top to -most, a fraction. */
@@ -19,7 +21,8 @@ static void draw_scale(TextBuffer *out, double x, double top, double size, doubl
   char text[32], colour[8];
   for (int k = 0; k < 41; k++) {
     svg_diverging(1 - k / 20.0, colour);
-    text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.2f\" width=\"16\" height=\"%.2f\" fill=\"%s\"/>\n",
+    text_buffer_format(out,
+                       "<rect x=\"%.1f\" y=\"%.2f\" width=\"16\" height=\"%.2f\" fill=\"%s\"/>\n",
                        x, top + size / 41 * k, size / 41 + 0.3, colour);
   }
   for (int k = -1; k <= 1; k++) {
@@ -28,7 +31,8 @@ static void draw_scale(TextBuffer *out, double x, double top, double size, doubl
   }
 }
 
-static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
+static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_result *site,
+                              xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   const int n = a->layers, skip = n <= 16 ? 1 : n <= 40 ? 4 : 8;
   const double side = n <= 16 ? 28 : 448.0 / n, left = 56, top = 76, size = side * n;
@@ -39,26 +43,32 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
     if (site->configurations[c].count) most = fmax(most, fabs(site->configurations[c].gain));
   TRY(report_figure_add(
       r, report_format(r, "heatmap-%s-%s", report_slug(r, g), report_site_slug(r, site->site)), "",
-      report_format(r, "%s, %s: gain of each configuration", report_group_title(r, g), report_site_title(site->site)),
+      report_format(r, "%s, %s: gain of each configuration", report_group_title(r, g),
+                    report_site_title(site->site)),
       "", &f, error));
   TextBuffer *out = &f->svg;
   const char *lines[] = {
-      f->title, "Points of accuracy against the untouched model. A dot: p < 0.05 after Holm's correction,",
-      report_format(r, "a ring: q < 0.05 after Benjamini and Hochberg's. %s", report_layers_note(r))};
+      f->title,
+      "Points of accuracy against the untouched model. A dot: p < 0.05 after Holm's correction,",
+      report_format(r, "a ring: q < 0.05 after Benjamini and Hochberg's. %s",
+                    report_layers_note(r))};
   double width = left + size + 110;
-  for (size_t k = 0; k < 3; k++) width = fmax(width, left + 6.6 * (double)utf8_count(lines[k], strlen(lines[k])));
+  for (size_t k = 0; k < 3; k++)
+    width = fmax(width, left + 6.6 * (double)utf8_count(lines[k], strlen(lines[k])));
   svg_open(out, width, top + size + 56, f->title);
-  for (size_t k = 0; k < 3; k++) svg_text(out, left, 22 + 17 * (double)k, "start", k ? "s" : "h", lines[k]);
+  for (size_t k = 0; k < 3; k++)
+    svg_text(out, left, 22 + 17 * (double)k, "start", k ? "s" : "h", lines[k]);
   for (int i = 0; i < n; i++)
     for (int j = 0; j < n; j++) {
       const xt_configuration *k = &site->configurations[i * n + j];
       if (k->count == 0) continue;
       svg_diverging(most > 0 ? k->gain / most : 0, colour);
       text_buffer_format(out,
-                         "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" fill=\"%s\"><title>source %d → "
+                         "<rect x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\" "
+                         "fill=\"%s\"><title>source %d → "
                          "target %d: %+.1f</title></rect>\n",
-                         left + side * j, top + side * i, side - 0.5, side - 0.5, colour, i + r->first_layer,
-                         j + r->first_layer, 100 * k->gain);
+                         left + side * j, top + side * i, side - 0.5, side - 0.5, colour,
+                         i + r->first_layer, j + r->first_layer, 100 * k->gain);
       mark(out, left + side * (j + 0.5), top + side * (i + 0.5), fmax(side / 10, 1.1), k);
     }
   for (int k = 0; k < n; k += skip) {
@@ -73,17 +83,21 @@ static xt_status draw_heatmap(xt_report *r, const xt_group *g, const xt_site_res
   return report_figure_check(f, error);
 }
 
-static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
+static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_site_result *site,
+                                      xt_error *error) {
   const xt_analysis *a = r->main.analysis;
-  static const char *const columns[] = {
-      "target layer", "count", "correct", "vanilla correct", "won", "lost", "gain", "low", "high", "p",
-      "mcnemar", "holm", "bh", "holm all", "bh all"};
+  static const char *const columns[] = {"target layer", "count",    "correct", "vanilla correct",
+                                        "won",          "lost",     "gain",    "low",
+                                        "high",         "p",        "mcnemar", "holm",
+                                        "bh",           "holm all", "bh all"};
   Table *t;
-  TRY(table_add(&r->tables, &r->arena,
-                report_format(r, "configurations-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
-                report_layer_column(r, "source layer"), &t, error));
+  TRY(table_add(
+      &r->tables, &r->arena,
+      report_format(r, "configurations-%s-%s", report_slug(r, g), report_site_slug(r, site->site)),
+      report_layer_column(r, "source layer"), &t, error));
   t->data = true;
-  t->title = table_format(t, "%s, %s: every configuration against the untouched model", g->title, site->site);
+  t->title = table_format(t, "%s, %s: every configuration against the untouched model", g->title,
+                          site->site);
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
     table_column(t, "", c ? columns[c] : report_layer_column(r, columns[c]));
   for (int c = 0; c < a->cells; c++) {
@@ -111,7 +125,8 @@ static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_
   return table_check(t, error);
 }
 
-xt_status report_heatmap(xt_report *r, const xt_group *g, const xt_site_result *site, xt_error *error) {
+xt_status report_heatmap(xt_report *r, const xt_group *g, const xt_site_result *site,
+                         xt_error *error) {
   TRY(draw_heatmap(r, g, site, error));
   return configurations_table(r, g, site, error);
 }

@@ -9,7 +9,7 @@
 #include "report/escape.h"
 #include "report/report_parts.h"
 
-/* ---- the places of the template ---------------------------------------------------------------- */
+/* ---- the places of the template -------------------------------------------------------------- */
 
 static void add_figures(const xt_report *r, const char *section, TextBuffer *out) {
   for (size_t i = 0; i < r->figure_count; i++) {
@@ -54,7 +54,8 @@ static const char *grouped(json_int_t value, char out[32]) {
 /* What the report has not, below its tables. */
 static void add_lacks(const xt_report *r, TextBuffer *out) {
   if (!r->lack_count) return;
-  text_buffer_add_text(out, "<details class=\"rest\"><summary>Not in this report, and what adds it</summary><ul>");
+  text_buffer_add_text(
+      out, "<details class=\"rest\"><summary>Not in this report, and what adds it</summary><ul>");
   for (size_t i = 0; i < r->lack_count; i++) {
     text_buffer_add_text(out, "<li>");
     escape_html(out, r->lacks[i].what);
@@ -66,10 +67,14 @@ static void add_lacks(const xt_report *r, TextBuffer *out) {
 }
 
 static void add_facts(const xt_report *r, TextBuffer *out) {
-  static const char *const counts[][2] = {{"questions", "questions"}, {"responses", "responses"}, {"texts", "distinct texts"}, {"layers", "layers"}};
+  static const char *const counts[][2] = {{"questions", "questions"},
+                                          {"responses", "responses"},
+                                          {"texts", "distinct texts"},
+                                          {"layers", "layers"}};
   char text[32];
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-    add_fact(out, counts[i][1], grouped(json_integer_value(json_object_get(r->main.about, counts[i][0])), text));
+    add_fact(out, counts[i][1],
+             grouped(json_integer_value(json_object_get(r->main.about, counts[i][0])), text));
   add_fact(out, "compute", json_string_value(json_object_get(r->main.about, "compute")));
 }
 
@@ -91,8 +96,10 @@ static void add_value(TextBuffer *out, const json_t *value, int depth) {
     escape_html(out, json_string_value(value));
   } else {
     char *text = number_json(value, JSON_ENCODE_ANY | JSON_COMPACT);
-    if (text) escape_html(out, text);
-    else out->failed = true;
+    if (text)
+      escape_html(out, text);
+    else
+      out->failed = true;
     free(text);
   }
 }
@@ -122,7 +129,8 @@ static void add_asset(TextBuffer *out, bool script) {
   if (script) {
     text_buffer_add(out, asset_page_measures_js, asset_page_measures_js_size);
     text_buffer_add(out, asset_page_js, asset_page_js_size);
-  } else text_buffer_add(out, asset_page_css, asset_page_css_size);
+  } else
+    text_buffer_add(out, asset_page_css, asset_page_css_size);
 }
 
 static void add_hash(TextBuffer *out, bool script) {
@@ -146,19 +154,32 @@ static void add_coverage(const xt_report *r, TextBuffer *out) {
 }
 
 static xt_status add_place(xt_report *r, const char *name, TextBuffer *out, xt_error *error) {
-  if (strcmp(name, "css") == 0) add_asset(out, false);
-  else if (strcmp(name, "js") == 0) add_asset(out, true);
-  else if (strcmp(name, "css-hash") == 0) add_hash(out, false);
-  else if (strcmp(name, "js-hash") == 0) add_hash(out, true);
-  else if (strcmp(name, "model") == 0) escape_html(out, r->main.model);
-  else if (strcmp(name, "layers-note") == 0) text_buffer_add_text(out, report_layers_note(r));
-  else if (strcmp(name, "facts") == 0) add_facts(r, out);
-  else if (strcmp(name, "lacks") == 0) add_lacks(r, out);
-  else if (strcmp(name, "coverage") == 0) add_coverage(r, out);
-  else if (strcmp(name, "tables") == 0) add_tables(r, out);
-  else if (strcmp(name, "provenance") == 0) add_provenance(r, out);
-  else if (strcmp(name, "data") == 0) return report_page_data(r, out, error);
-  else add_figures(r, name, out);
+  if (strcmp(name, "css") == 0)
+    add_asset(out, false);
+  else if (strcmp(name, "js") == 0)
+    add_asset(out, true);
+  else if (strcmp(name, "css-hash") == 0)
+    add_hash(out, false);
+  else if (strcmp(name, "js-hash") == 0)
+    add_hash(out, true);
+  else if (strcmp(name, "model") == 0)
+    escape_html(out, r->main.model);
+  else if (strcmp(name, "layers-note") == 0)
+    text_buffer_add_text(out, report_layers_note(r));
+  else if (strcmp(name, "facts") == 0)
+    add_facts(r, out);
+  else if (strcmp(name, "lacks") == 0)
+    add_lacks(r, out);
+  else if (strcmp(name, "coverage") == 0)
+    add_coverage(r, out);
+  else if (strcmp(name, "tables") == 0)
+    add_tables(r, out);
+  else if (strcmp(name, "provenance") == 0)
+    add_provenance(r, out);
+  else if (strcmp(name, "data") == 0)
+    return report_page_data(r, out, error);
+  else
+    add_figures(r, name, out);
   return XT_STATUS_OK;
 }
 

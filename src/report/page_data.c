@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is packed beside the page: <script type="application/octet-stream"> elements that hold base64 of zlib streams,
- * which browsers undo by themselves. Numbers in them are little-endian. For group g and site s:
+/* What is packed beside the page: <script type="application/octet-stream"> elements that hold
+ * base64 of zlib streams, which browsers undo by themselves. Numbers in them are little-endian. For
+ * group g and site s:
  *
  *   meta     JSON: what page.js says of it
  *   texts    JSON: every response text once
@@ -11,8 +12,8 @@
  *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
  *   o<g>     [instances] uint32: text of the source prompt's own response; left out where the
  *            store has none
- *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
- *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in
+ *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none m<g>-<s>
+ *   [instances][layers * layers] uint16: smallest margin of each response in
  *            hundredths, 65534 at most; 65535: none
  *   e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a
  *            nat; 65535: none
@@ -29,9 +30,10 @@
 #include "report/report_parts.h"
 #include "xtransplant/langid.h"
 
-/* ---- packing ---------------------------------------------------------------------------------- */
+/* ---- packing --------------------------------------------------------------------------------- */
 
-static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes, size_t size, xt_error *error) {
+static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes, size_t size,
+                            xt_error *error) {
   uLongf packed_size = compressBound((uLong)size);
   unsigned char *packed;
   TRY(mem_alloc(&packed, packed_size, 1, error));
@@ -52,33 +54,38 @@ static void put_le(unsigned char *out, uint64_t value, size_t bytes) {
 }
 
 /* uint32_t (width 4) or uint64_t (8) values, packed with the lowest byte first. */
-static xt_status add_numbers(TextBuffer *out, const char *name, const void *values, size_t width, size_t count,
-                             xt_error *error) {
+static xt_status add_numbers(TextBuffer *out, const char *name, const void *values, size_t width,
+                             size_t count, xt_error *error) {
   unsigned char *bytes;
   TRY(mem_alloc(&bytes, count, width, error));
   for (size_t i = 0; i < count; i++)
-    put_le(bytes + width * i, width == 4 ? ((const uint32_t *)values)[i] : ((const uint64_t *)values)[i], width);
+    put_le(bytes + width * i,
+           width == 4 ? ((const uint32_t *)values)[i] : ((const uint64_t *)values)[i], width);
   const xt_status status = add_packed(out, name, bytes, width * count, error);
   free(bytes);
   return status;
 }
 
 /* Values from 0 on in hundredths; what is not there, or no number, is 65535. */
-static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values, const uint32_t *texts,
-                                size_t count, xt_error *error) {
+static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values,
+                                const uint32_t *texts, size_t count, xt_error *error) {
   enum { MOST = 65534, NONE = 65535 };
   unsigned char *bytes;
   TRY(mem_alloc(&bytes, count, 2, error));
   for (size_t i = 0; i < count; i++) {
     const bool there = texts[i] != TEXT_ABSENT && values[i] >= 0;
-    put_le(bytes + 2 * i, !there ? NONE : values[i] * 100.0f >= MOST ? MOST : (uint64_t)lroundf(values[i] * 100.0f), 2);
+    put_le(bytes + 2 * i,
+           !there                       ? NONE
+           : values[i] * 100.0f >= MOST ? MOST
+                                        : (uint64_t)lroundf(values[i] * 100.0f),
+           2);
   }
   const xt_status status = add_packed(out, name, bytes, 2 * count, error);
   free(bytes);
   return status;
 }
 
-/* ---- JSON by hand: a value per response would be slow as objects ---------------------------------- */
+/* ---- JSON by hand: a value per response would be slow as objects ----------------------------- */
 
 static void json_text_add(TextBuffer *out, const char *text, size_t length) {
   size_t from = 0;
@@ -93,14 +100,18 @@ static void json_text_add(TextBuffer *out, const char *text, size_t length) {
   text_buffer_add_text(out, "\"");
 }
 
-static void json_string_add(TextBuffer *out, const char *text) { json_text_add(out, text, strlen(text)); }
-
-static void json_real_add(TextBuffer *out, double value) {
-  if (isfinite(value)) text_buffer_format(out, "%.6g", value);
-  else text_buffer_add_text(out, "null");
+static void json_string_add(TextBuffer *out, const char *text) {
+  json_text_add(out, text, strlen(text));
 }
 
-/* ---- prompts, each once ----------------------------------------------------------------------- */
+static void json_real_add(TextBuffer *out, double value) {
+  if (isfinite(value))
+    text_buffer_format(out, "%.6g", value);
+  else
+    text_buffer_add_text(out, "null");
+}
+
+/* ---- prompts, each once ---------------------------------------------------------------------- */
 
 typedef struct Interner {
   TextBuffer json;
@@ -117,7 +128,8 @@ static uint64_t text_hash(const char *text) { /* FNV-1a */
 
 static xt_status intern(Interner *in, const char *text, size_t *number, xt_error *error) {
   size_t at = (size_t)text_hash(text) % in->slot_count;
-  while (in->slots[at] && strcmp(in->texts[in->slots[at] - 1], text) != 0) at = (at + 1) % in->slot_count;
+  while (in->slots[at] && strcmp(in->texts[in->slots[at] - 1], text) != 0)
+    at = (at + 1) % in->slot_count;
   if (!in->slots[at]) {
     TRY(mem_grow(&in->texts, &in->capacity, in->count + 1, sizeof *in->texts, error));
     in->texts[in->count++] = text;
@@ -129,7 +141,7 @@ static xt_status intern(Interner *in, const char *text, size_t *number, xt_error
   return XT_STATUS_OK;
 }
 
-/* ---- languages that texts were identified as, each once ------------------------------------------ */
+/* ---- languages that texts were identified as, each once -------------------------------------- */
 
 #define SPOKEN_MOST 512
 typedef struct Spoken {
@@ -163,9 +175,10 @@ static void wanted_meta(TextBuffer *out, const Spoken *s, const char *asked) {
   }
 }
 
-/* ---- meta ------------------------------------------------------------------------------------- */
+/* ---- meta ------------------------------------------------------------------------------------ */
 
-static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner *prompts, xt_error *error) {
+static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner *prompts,
+                               xt_error *error) {
   text_buffer_add_text(out, ",\"instances\":[");
   for (size_t i = 0; i < g->group.instances; i++) {
     const AnalysisInstance *k = &g->instances[i];
@@ -175,8 +188,10 @@ static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner
     text_buffer_add_text(out, i ? ",[" : "[");
     json_string_add(out, k->id);
     text_buffer_add_text(out, ",");
-    if (k->gold) json_string_add(out, k->gold);
-    else text_buffer_add_text(out, "null");
+    if (k->gold)
+      json_string_add(out, k->gold);
+    else
+      text_buffer_add_text(out, "null");
     text_buffer_format(out, ",%d,%zu,%zu,", !k->scored ? 2 : k->vanilla_correct, source, target);
     json_real_add(out, k->vanilla_text == TEXT_ABSENT ? (double)NAN : (double)k->vanilla_margin);
     text_buffer_add_text(out, ",");
@@ -215,8 +230,8 @@ static bool is_benchmark(const char *name) {
   return false;
 }
 
-static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *group, const Spoken *spoken,
-                            Interner *prompts, xt_error *error) {
+static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *group,
+                            const Spoken *spoken, Interner *prompts, xt_error *error) {
   const xt_group *g = &group->group;
   const bool from = g->benchmark && g->benchmark->direction == XT_DIRECTION_FROM_LANGUAGE;
   text_buffer_add_text(out, "{\"title\":");
@@ -231,7 +246,8 @@ static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *
   for (size_t l = 0; l < g->language_count; l++) {
     text_buffer_add_text(out, l ? ",[" : "[");
     json_string_add(out, g->languages[l].name);
-    text_buffer_format(out, ",%d,%zu,%zu,[", g->languages[l].level, g->languages[l].first, g->languages[l].count);
+    text_buffer_format(out, ",%d,%zu,%zu,[", g->languages[l].level, g->languages[l].first,
+                       g->languages[l].count);
     wanted_meta(out, spoken, from ? "en" : g->languages[l].name);
     text_buffer_add_text(out, "]]");
   }
@@ -246,18 +262,21 @@ static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *
   return XT_STATUS_OK;
 }
 
-/* ---- the data --------------------------------------------------------------------------------- */
+/* ---- the data -------------------------------------------------------------------------------- */
 
 static xt_status add_texts(TextBuffer *out, const xt_analysis *a, xt_error *error) {
   TextBuffer json = {0};
   text_buffer_add_text(&json, "[");
   for (size_t i = 0; i < a->text_count; i++) {
     if (i) text_buffer_add_text(&json, ",");
-    if (a->texts[i].text) json_text_add(&json, a->texts[i].text, a->texts[i].length);
-    else text_buffer_add_text(&json, "null");
+    if (a->texts[i].text)
+      json_text_add(&json, a->texts[i].text, a->texts[i].length);
+    else
+      text_buffer_add_text(&json, "null");
   }
   text_buffer_add_text(&json, "]");
-  const xt_status status = json.failed ? err_memory(error, 0) : add_packed(out, "texts", json.data, json.size, error);
+  const xt_status status =
+      json.failed ? err_memory(error, 0) : add_packed(out, "texts", json.data, json.size, error);
   text_buffer_free(&json);
   return status;
 }
@@ -292,9 +311,11 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
       snprintf(name, sizeof name, "t%zu-%zu", g, s);
       TRY(add_numbers(out, name, group->sites[s].texts, 4, n * cells, error));
       snprintf(name, sizeof name, "m%zu-%zu", g, s);
-      TRY(add_hundredths(out, name, group->sites[s].margins, group->sites[s].texts, n * cells, error));
+      TRY(add_hundredths(out, name, group->sites[s].margins, group->sites[s].texts, n * cells,
+                         error));
       snprintf(name, sizeof name, "e%zu-%zu", g, s);
-      TRY(add_hundredths(out, name, group->sites[s].entropies, group->sites[s].texts, n * cells, error));
+      TRY(add_hundredths(out, name, group->sites[s].entropies, group->sites[s].texts, n * cells,
+                         error));
       snprintf(name, sizeof name, "r%zu-%zu", g, s);
       TRY(add_numbers(out, name, group->sites[s].right, 8, n * bits_words(cells), error));
     }
@@ -303,16 +324,19 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
 }
 
 /* Perplexities and languages of the texts, where anything was measured. */
-static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoken *spoken, xt_error *error) {
+static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoken *spoken,
+                              xt_error *error) {
   uint32_t *values;
   TRY(mem_alloc(&values, a->text_count, sizeof *values, error));
   for (size_t i = 0; i < a->text_count; i++) {
     const float perplexity = (float)exp(a->texts[i].nll); /* NaN: not known */
     memcpy(&values[i], &perplexity, sizeof perplexity);
   }
-  xt_status status = a->has_perplexity ? add_numbers(out, "q", values, 4, a->text_count, error) : XT_STATUS_OK;
+  xt_status status =
+      a->has_perplexity ? add_numbers(out, "q", values, 4, a->text_count, error) : XT_STATUS_OK;
   free(values);
-  if (!status && a->has_language) status = add_numbers(out, "w", spoken->texts, 4, a->text_count, error);
+  if (!status && a->has_language)
+    status = add_numbers(out, "w", spoken->texts, 4, a->text_count, error);
   return status;
 }
 
@@ -330,7 +354,8 @@ static xt_status add_files(const xt_report *r, TextBuffer *out, xt_error *error)
     text_buffer_free(&csv);
   }
   text_buffer_add_text(&json, r->tables.count ? "}" : "{}");
-  const xt_status status = json.failed ? err_memory(error, 0) : add_packed(out, "files", json.data, json.size, error);
+  const xt_status status =
+      json.failed ? err_memory(error, 0) : add_packed(out, "files", json.data, json.size, error);
   text_buffer_free(&json);
   return status;
 }
@@ -339,7 +364,8 @@ static void meta_head(const xt_report *r, const Spoken *spoken, TextBuffer *out)
   const xt_analysis *a = r->main.analysis;
   text_buffer_format(
       out,
-      "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,\"perplexity\":%s,\"language\":%s,\"compute\":",
+      "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,\"perplexity\":%s,"
+      "\"language\":%s,\"compute\":",
       a->layers, r->first_layer, a->options.confidence,
       (long long)json_integer_value(json_object_get(r->main.about, "max_new_tokens")),
       a->has_perplexity ? "true" : "false", a->has_language ? "true" : "false");
@@ -354,7 +380,8 @@ static void meta_head(const xt_report *r, const Spoken *spoken, TextBuffer *out)
   text_buffer_add_text(out, "],\"groups\":[");
 }
 
-static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, Interner *prompts, xt_error *error) {
+static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, Interner *prompts,
+                          xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   TextBuffer meta = {0};
   xt_status status = XT_STATUS_OK;
@@ -364,7 +391,9 @@ static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, I
     status = group_meta(r, &meta, &a->groups[g], spoken, prompts, error);
   }
   text_buffer_add_text(&meta, "]}");
-  if (!status) status = meta.failed ? err_memory(error, 0) : add_packed(out, "meta", meta.data, meta.size, error);
+  if (!status)
+    status =
+        meta.failed ? err_memory(error, 0) : add_packed(out, "meta", meta.data, meta.size, error);
   text_buffer_free(&meta);
   return status;
 }
@@ -374,7 +403,8 @@ xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
   Interner prompts = {0};
   Spoken spoken = {0};
   xt_status status;
-  for (size_t g = 0; g < a->count + a->unscored; g++) prompts.slot_count += 4 * a->groups[g].group.instances;
+  for (size_t g = 0; g < a->count + a->unscored; g++)
+    prompts.slot_count += 4 * a->groups[g].group.instances;
   prompts.slot_count += 1;
   TRY_DONE(mem_alloc(&prompts.slots, prompts.slot_count, sizeof *prompts.slots, error));
   TRY_DONE(spoken_fill(&spoken, a, error));

@@ -10,8 +10,8 @@
 
 #include "base/mem.h"
 
-/* The few parts of the libraries' stable interfaces (librsvg 2.46 on, Cairo 1.16 on) that are used, declared here so
- * that building needs neither. */
+/* The few parts of the libraries' stable interfaces (librsvg 2.46 on, Cairo 1.16 on) that are used,
+ * declared here so that building needs neither. */
 typedef struct Surface Surface; /* cairo_surface_t */
 typedef struct Context Context; /* cairo_t */
 typedef struct Handle Handle;   /* RsvgHandle */
@@ -57,12 +57,13 @@ struct RasterPages {
   char *path;
 };
 
-/* ---- the libraries ---------------------------------------------------------------------------- */
+/* ---- the libraries --------------------------------------------------------------------------- */
 
 static xt_status absent(const char *library, const char *package, xt_error *error) {
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
-                 "PNG and PDF need the library %s, which is not there; install it (Debian and Ubuntu: %s)", library,
-                 package);
+  return err_set(
+      error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+      "PNG and PDF need the library %s, which is not there; install it (Debian and Ubuntu: %s)",
+      library, package);
 }
 
 static xt_status find(void *library, const char *name, void *out, xt_error *error) {
@@ -112,11 +113,16 @@ xt_status raster_open(Raster **out, xt_error *error) {
   r->rsvg = dlopen("librsvg-2.so.2", RTLD_NOW | RTLD_LOCAL);
   r->cairo = dlopen("libcairo.so.2", RTLD_NOW | RTLD_LOCAL);
   r->gobject = dlopen("libgobject-2.0.so.0", RTLD_NOW | RTLD_LOCAL);
-  if (!r->rsvg || !r->gobject) status = absent("librsvg", "librsvg2-2", error);
-  else if (!r->cairo) status = absent("Cairo", "libcairo2", error);
-  else status = find_all(r, error);
-  if (status) raster_close(r);
-  else *out = r;
+  if (!r->rsvg || !r->gobject)
+    status = absent("librsvg", "librsvg2-2", error);
+  else if (!r->cairo)
+    status = absent("Cairo", "libcairo2", error);
+  else
+    status = find_all(r, error);
+  if (status)
+    raster_close(r);
+  else
+    *out = r;
   return status;
 }
 
@@ -125,17 +131,18 @@ void raster_close(Raster *r) {
   free(r);
 }
 
-/* ---- drawing ---------------------------------------------------------------------------------- */
+/* ---- drawing --------------------------------------------------------------------------------- */
 
-static xt_status library_error(const Raster *r, const char *path, LibraryError *wrong, xt_error *error) {
+static xt_status library_error(const Raster *r, const char *path, LibraryError *wrong,
+                               xt_error *error) {
   const xt_status status = err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot be drawn: %s",
                                    wrong ? wrong->message : "librsvg does not say why");
   if (wrong) r->error_free(wrong);
   return status;
 }
 
-static xt_status load(const Raster *r, const TextBuffer *svg, const char *path, Handle **out, double *width,
-                      double *height, xt_error *error) {
+static xt_status load(const Raster *r, const TextBuffer *svg, const char *path, Handle **out,
+                      double *width, double *height, xt_error *error) {
   LibraryError *wrong = NULL;
   *out = r->handle_new((const uint8_t *)svg->data, svg->size, &wrong);
   if (!*out) return library_error(r, path, wrong, error);
@@ -145,30 +152,37 @@ static xt_status load(const Raster *r, const TextBuffer *svg, const char *path, 
   return err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot be drawn: it has no size");
 }
 
-static xt_status surface_check(const Raster *r, Surface *surface, const char *path, xt_error *error) {
+static xt_status surface_check(const Raster *r, Surface *surface, const char *path,
+                               xt_error *error) {
   const int code = r->surface_status(surface);
-  return code ? err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", r->status_text(code)) : XT_STATUS_OK;
+  return code ? err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s",
+                        r->status_text(code))
+              : XT_STATUS_OK;
 }
 
-static xt_status draw(const Raster *r, Handle *handle, Context *context, double width, double height, const char *path,
-                      xt_error *error) {
+static xt_status draw(const Raster *r, Handle *handle, Context *context, double width,
+                      double height, const char *path, xt_error *error) {
   const Rectangle area = {0, 0, width, height};
   LibraryError *wrong = NULL;
-  return r->handle_render(handle, context, &area, &wrong) ? XT_STATUS_OK : library_error(r, path, wrong, error);
+  return r->handle_render(handle, context, &area, &wrong) ? XT_STATUS_OK
+                                                          : library_error(r, path, wrong, error);
 }
 
 xt_status raster_png(const Raster *r, const TextBuffer *svg, const char *path, xt_error *error) {
   Handle *handle;
   double width, height;
   TRY(load(r, svg, path, &handle, &width, &height, error));
-  Surface *surface = r->image_create(FORMAT_ARGB32, (int)(PNG_SCALE * width + 0.5), (int)(PNG_SCALE * height + 0.5));
+  Surface *surface = r->image_create(FORMAT_ARGB32, (int)(PNG_SCALE * width + 0.5),
+                                     (int)(PNG_SCALE * height + 0.5));
   Context *context = r->context_create(surface);
   xt_status status = draw(r, handle, context, PNG_SCALE * width, PNG_SCALE * height, path, error);
   r->context_destroy(context);
   if (!status) status = surface_check(r, surface, path, error);
   if (!status) {
     const int code = r->write_png(surface, path);
-    if (code) status = err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", r->status_text(code));
+    if (code)
+      status =
+          err_set(error, XT_STATUS_IO, path, NULL, -1, "cannot write: %s", r->status_text(code));
   }
   r->surface_destroy(surface);
   r->unref(handle);
@@ -196,8 +210,8 @@ xt_status raster_pages_add(RasterPages *pages, const TextBuffer *svg, xt_error *
   double width, height;
   TRY(load(r, svg, pages->path, &handle, &width, &height, error));
   r->pdf_set_size(pages->surface, POINTS_A_UNIT * width, POINTS_A_UNIT * height);
-  const xt_status status =
-      draw(r, handle, pages->context, POINTS_A_UNIT * width, POINTS_A_UNIT * height, pages->path, error);
+  const xt_status status = draw(r, handle, pages->context, POINTS_A_UNIT * width,
+                                POINTS_A_UNIT * height, pages->path, error);
   if (!status) r->show_page(pages->context);
   r->unref(handle);
   return status;
@@ -217,6 +231,7 @@ xt_status raster_pages_close(RasterPages *pages, xt_error *error) {
 xt_status raster_pdf(const Raster *r, const TextBuffer *svg, const char *path, xt_error *error) {
   RasterPages *pages;
   TRY(raster_pages_open(r, path, &pages, error));
-  const xt_status added = raster_pages_add(pages, svg, error), closed = raster_pages_close(pages, added ? NULL : error);
+  const xt_status added = raster_pages_add(pages, svg, error),
+                  closed = raster_pages_close(pages, added ? NULL : error);
   return added ? added : closed;
 }

@@ -12,15 +12,17 @@
 
 #define TEXT_WIDTH 80 /* columns, where nobody says */
 
-/* ---- stores ----------------------------------------------------------------------------------- */
+/* ---- stores ---------------------------------------------------------------------------------- */
 
 /* Valid UTF-8: names of models are names of folders, which may be any bytes. */
 static const char *report_utf8(xt_report *r, const char *text, xt_status *status) {
   TextBuffer valid = {0};
   char *copy = NULL;
   utf8_add_lossy(&valid, text, strlen(text));
-  if (valid.failed || arena_alloc(&r->arena, &copy, valid.size + 1, 1, NULL) != XT_STATUS_OK) *status = XT_STATUS_MEMORY;
-  else if (valid.size) memcpy(copy, valid.data, valid.size);
+  if (valid.failed || arena_alloc(&r->arena, &copy, valid.size + 1, 1, NULL) != XT_STATUS_OK)
+    *status = XT_STATUS_MEMORY;
+  else if (valid.size)
+    memcpy(copy, valid.data, valid.size);
   text_buffer_free(&valid);
   return copy ? copy : "";
 }
@@ -34,14 +36,17 @@ static xt_status add_run(void *user, const char *started, const char *provenance
   RunList *list = user;
   xt_status status = XT_STATUS_OK;
   json_t *about = NULL;
-  const char *begun = report_utf8(list->report, started, &status), *text = report_utf8(list->report, provenance, &status);
+  const char *begun = report_utf8(list->report, started, &status),
+             *text = report_utf8(list->report, provenance, &status);
   if (status) return err_memory(error, 0);
   json_parse(text, strlen(text), NULL, &about, NULL); /* broken: null */
-  json_t *run = json_pack("{s:s, s:o}", "started", begun, "provenance", about ? about : json_null());
+  json_t *run =
+      json_pack("{s:s, s:o}", "started", begun, "provenance", about ? about : json_null());
   return json_array_append_new(list->runs, run) == 0 ? XT_STATUS_OK : err_memory(error, 0);
 }
 
-static xt_status open_store(xt_report *r, const char *path, const xt_report_options *options, ReportStore *out, xt_error *error) {
+static xt_status open_store(xt_report *r, const char *path, const xt_report_options *options,
+                            ReportStore *out, xt_error *error) {
   xt_store *store;
   xt_store_info info;
   xt_status status;
@@ -49,12 +54,16 @@ static xt_status open_store(xt_report *r, const char *path, const xt_report_opti
   TRY(xt_store_open(path, XT_STORE_READ, &store, error));
   TRY_DONE(xt_store_get_info(store, &info, error));
   out->model = report_utf8(r, info.model_name, &status);
-  const char *hash = report_utf8(r, info.model_hash, &status), *compute = report_utf8(r, info.compute, &status);
+  const char *hash = report_utf8(r, info.model_hash, &status),
+             *compute = report_utf8(r, info.compute, &status);
   if (status) TRY_DONE(err_memory(error, 0));
   out->runs = json_array();
-  out->about = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "model", out->model, "model_hash", hash, "compute", compute,
-                         "layers", info.layers, "max_new_tokens", info.max_new_tokens, "repetition_penalty", info.repetition_penalty, "ignore_eos", info.ignore_eos,
-                         "questions", (json_int_t)info.questions, "responses", (json_int_t)info.responses, "vanilla", (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
+  out->about = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "model",
+                         out->model, "model_hash", hash, "compute", compute, "layers", info.layers,
+                         "max_new_tokens", info.max_new_tokens, "repetition_penalty",
+                         info.repetition_penalty, "ignore_eos", info.ignore_eos, "questions",
+                         (json_int_t)info.questions, "responses", (json_int_t)info.responses,
+                         "vanilla", (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
   if (!out->runs || !out->about) TRY_DONE(err_memory(error, 0));
   TRY_DONE(xt_store_read_runs(store, add_run, &(RunList){r, out->runs}, error));
   TRY_DONE(xt_analysis_create(store, &options->analysis, &out->analysis, error));
@@ -63,13 +72,16 @@ done:
   return status;
 }
 
-static xt_status build(xt_report *r, const char *store, const xt_report_options *options, xt_error *error) {
+static xt_status build(xt_report *r, const char *store, const xt_report_options *options,
+                       xt_error *error) {
   TRY(open_store(r, store, options, &r->main, error));
   TRY(open_store(r, options->cot, options, &r->cot, error));
   TRY(open_store(r, options->tuned, options, &r->tuned, error));
   TRY(open_store(r, options->beside, options, &r->beside, error));
   if (options->more_count > REPORT_MORE_MOST)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "more", -1, "%zu other stores: a report takes at most %d", options->more_count, REPORT_MORE_MOST);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "more", -1,
+                   "%zu other stores: a report takes at most %d", options->more_count,
+                   REPORT_MORE_MOST);
   for (size_t i = 0; i < options->more_count; i++) {
     TRY(open_store(r, options->more[i], options, &r->more[i], error));
     r->more_count++;
@@ -87,13 +99,16 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   return report_find_lacks(r, error);
 }
 
-xt_status xt_report_create(const char *store, const xt_report_options *options, xt_report **out, xt_error *error) {
+xt_status xt_report_create(const char *store, const xt_report_options *options, xt_report **out,
+                           xt_error *error) {
   xt_report *r;
   *out = NULL;
   TRY(mem_alloc(&r, 1, sizeof *r, error));
   const xt_status status = build(r, store, options ? options : &(xt_report_options){0}, error);
-  if (status) xt_report_free(r);
-  else *out = r;
+  if (status)
+    xt_report_free(r);
+  else
+    *out = r;
   return status;
 }
 
@@ -120,7 +135,8 @@ void xt_report_free(xt_report *r) {
 const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analysis; }
 
 /* What is not there, before anything else: bold and red where there are colours. */
-static void report_missing(xt_report *r, const xt_coverage *coverage, const xt_report_text_options *how, TextBuffer *out) {
+static void report_missing(xt_report *r, const xt_coverage *coverage,
+                           const xt_report_text_options *how, TextBuffer *out) {
   const size_t count = xt_coverage_note_count(coverage);
   for (size_t i = 0; i < count; i++) {
     if (how->colour) text_buffer_add_text(out, "\x1b[1;31m");
@@ -130,7 +146,8 @@ static void report_missing(xt_report *r, const xt_coverage *coverage, const xt_r
   if (count) text_buffer_add_text(out, "\n");
 }
 
-xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, char **text, size_t *length, xt_error *error) {
+xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, char **text,
+                         size_t *length, xt_error *error) {
   xt_report_text_options how = options ? *options : (xt_report_text_options){0};
   TextBuffer out = {0};
   const xt_coverage *coverage = r->main.analysis->coverage;

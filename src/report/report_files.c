@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A report's files: made in a folder inside of the one asked for, then moved into place together, the page last. A
- * report that is stopped leaves that folder to the next one, which removes it; files of an earlier report that this one
- * has not are removed too. */
+/* A report's files: made in a folder inside of the one asked for, then moved into place together,
+ * the page last. A report that is stopped leaves that folder to the next one, which removes it;
+ * files of an earlier report that this one has not are removed too. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ static xt_status join(const char *folder, const char *name, char **out, xt_error
   return XT_STATUS_OK;
 }
 
-/* ---- the temporary folder ---------------------------------------------------------------------- */
+/* ---- the temporary folder -------------------------------------------------------------------- */
 
 static void remove_folder(const char *path) {
   DIR *folder = opendir(path);
@@ -67,7 +67,8 @@ static void remove_leftovers(const char *directory) {
 
 static xt_status output_open(const char *directory, Output *out, xt_error *error) {
   *out = (Output){.directory = directory, .lock = -1};
-  if (mkdir(directory, 0777) != 0 && errno != EEXIST) return err_io(error, directory, "cannot make the folder");
+  if (mkdir(directory, 0777) != 0 && errno != EEXIST)
+    return err_io(error, directory, "cannot make the folder");
   remove_leftovers(directory);
   out->names = json_array();
   if (!out->names) return err_memory(error, 0);
@@ -80,7 +81,8 @@ static xt_status output_open(const char *directory, Output *out, xt_error *error
   }
   out->lock = open(out->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (out->lock >= 0)
-    flock(out->lock, LOCK_EX | LOCK_NB); /* a file system without locks has its leftovers removed a little early */
+    flock(out->lock, LOCK_EX | LOCK_NB); /* a file system without locks has its leftovers removed
+                                            a little early */
   return XT_STATUS_OK;
 }
 
@@ -91,21 +93,25 @@ static void output_close(Output *out) {
   json_decref(out->names);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* Notes a file of the report; *path is where to write it for now, to be freed. */
-static xt_status output_name(Output *out, const char *id, const char *ending, char **path, xt_error *error) {
+static xt_status output_name(Output *out, const char *id, const char *ending, char **path,
+                             xt_error *error) {
   char *name;
   const size_t size = strlen(id) + strlen(ending) + 2;
   TRY(mem_alloc(&name, size, 1, error));
   snprintf(name, size, "%s.%s", id, ending);
-  xt_status status = json_array_append_new(out->names, json_string(name)) == 0 ? XT_STATUS_OK : err_memory(error, 0);
+  xt_status status = json_array_append_new(out->names, json_string(name)) == 0
+                         ? XT_STATUS_OK
+                         : err_memory(error, 0);
   if (!status) status = join(out->temporary, name, path, error);
   free(name);
   return status;
 }
 
-static xt_status write_file(Output *out, const char *id, const char *ending, const TextBuffer *text, xt_error *error) {
+static xt_status write_file(Output *out, const char *id, const char *ending, const TextBuffer *text,
+                            xt_error *error) {
   char *path;
   if (text->failed) return err_memory(error, 0);
   TRY(output_name(out, id, ending, &path, error));
@@ -151,7 +157,8 @@ static xt_status write_tables(Output *out, const TableList *list, xt_error *erro
 }
 
 /* Each figure as .png and .pdf, and all of them in figures.pdf, a page each. */
-static xt_status write_rasters(Output *out, const xt_report *r, const xt_report_write_options *how, xt_error *error) {
+static xt_status write_rasters(Output *out, const xt_report *r, const xt_report_write_options *how,
+                               xt_error *error) {
   Raster *raster;
   RasterPages *pages = NULL;
   char *path = NULL;
@@ -165,7 +172,8 @@ static xt_status write_rasters(Output *out, const xt_report *r, const xt_report_
       char *one;
       if (!(kind ? how->pdf : how->png)) continue;
       TRY_DONE(output_name(out, f->id, kind ? "pdf" : "png", &one, error));
-      status = kind ? raster_pdf(raster, &f->svg, one, error) : raster_png(raster, &f->svg, one, error);
+      status =
+          kind ? raster_pdf(raster, &f->svg, one, error) : raster_png(raster, &f->svg, one, error);
       free(one);
       if (status) goto done;
     }
@@ -182,12 +190,14 @@ done:
   return status;
 }
 
-/* ---- putting in place -------------------------------------------------------------------------- */
+/* ---- putting in place ------------------------------------------------------------------------ */
 
-/* Whether a name is one that a report can have written, so that a list from a file leads nowhere else. */
+/* Whether a name is one that a report can have written, so that a list from a file leads nowhere
+ * else. */
 static bool is_ours(const char *name) {
   static const char *const endings[] = {"csv", "tex", "svg", "png", "pdf"};
-  const size_t length = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
+  const size_t length =
+      strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-");
   if (length == 0 || name[length] != '.') return false;
   for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
     if (strcmp(name + length + 1, endings[i]) == 0) return true;
@@ -197,7 +207,8 @@ static bool is_ours(const char *name) {
 static bool has_name(const json_t *names, const char *name) {
   size_t i;
   json_t *value;
-  json_array_foreach((json_t *)(uintptr_t)names, i, value) if (strcmp(json_string_value(value), name) == 0) return true;
+  json_array_foreach((json_t *)(uintptr_t)names, i,
+                     value) if (strcmp(json_string_value(value), name) == 0) return true;
   return false;
 }
 
@@ -226,11 +237,10 @@ static xt_status check_targets(const Output *out, xt_error *error) {
     char *path;
     TRY(join(out->directory, json_string_value(value), &path, error));
     const bool bad = lstat(path, &about) == 0 && !S_ISREG(about.st_mode);
-    const xt_status status =
-        bad ? err_set(
-                  error, XT_STATUS_IO, path, NULL, -1,
-                  "is no regular file, so that a report's file cannot replace it; remove it, or give another folder")
-            : XT_STATUS_OK;
+    const xt_status status = bad ? err_set(error, XT_STATUS_IO, path, NULL, -1,
+                                           "is no regular file, so that a report's file cannot "
+                                           "replace it; remove it, or give another folder")
+                                 : XT_STATUS_OK;
     free(path);
     TRY(status);
   }
@@ -244,7 +254,8 @@ static xt_status publish(const Output *out, xt_error *error) {
   char *path;
   TRY(check_targets(out, error));
   TRY(join(out->directory, "report.json", &path, error));
-  if (json_parse_file(path, &earlier, NULL) != XT_STATUS_OK) earlier = NULL; /* there is none, or it is not ours */
+  /* there is none, or it is not ours */
+  if (json_parse_file(path, &earlier, NULL) != XT_STATUS_OK) earlier = NULL;
   free(path);
   json_array_foreach(out->names, i, value) {
     char *from, *to = NULL;
@@ -277,8 +288,8 @@ done:
   return status;
 }
 
-xt_status xt_report_write(xt_report *r, const char *directory, const xt_report_write_options *options,
-                          xt_error *error) {
+xt_status xt_report_write(xt_report *r, const char *directory,
+                          const xt_report_write_options *options, xt_error *error) {
   const xt_report_write_options how = options ? *options : (xt_report_write_options){0};
   Output out;
   xt_status status;

@@ -11,7 +11,8 @@
 
 /* Sets a member; on failure *object is freed and NULL, and further calls do nothing. */
 static void put(json_t **object, const char *key, json_t *value) {
-  if (!*object) json_decref(value);
+  if (!*object)
+    json_decref(value);
   else if (json_object_set_new(*object, key, value) != 0) {
     json_decref(*object);
     *object = NULL;
@@ -19,7 +20,8 @@ static void put(json_t **object, const char *key, json_t *value) {
 }
 
 static void append(json_t **array, json_t *value) {
-  if (!*array) json_decref(value);
+  if (!*array)
+    json_decref(value);
   else if (json_array_append_new(*array, value) != 0) {
     json_decref(*array);
     *array = NULL;
@@ -42,8 +44,10 @@ static json_t *estimate(const xt_estimate *e) {
 
 static json_t *scores(const xt_group *g, const xt_scores *s) {
   json_t *object = json_object(), *levels = json_object(), *languages = json_object();
-  for (int level = 0; level < XT_LEVEL_COUNT; level++) put(&levels, level_name(level), estimate(&s->levels[level]));
-  for (size_t l = 0; l < g->language_count; l++) put(&languages, g->languages[l].name, estimate(&s->languages[l]));
+  for (int level = 0; level < XT_LEVEL_COUNT; level++)
+    put(&levels, level_name(level), estimate(&s->levels[level]));
+  for (size_t l = 0; l < g->language_count; l++)
+    put(&languages, g->languages[l].name, estimate(&s->languages[l]));
   put(&object, "overall", estimate(&s->overall));
   put(&object, "average", estimate(&s->average));
   put(&object, "levels", levels);
@@ -52,19 +56,26 @@ static json_t *scores(const xt_group *g, const xt_scores *s) {
 }
 
 static json_t *difference(const xt_difference *d) {
-  const struct { const char *name; double value; } reals[] = {{"gain", d->gain}, {"low", d->low}, {"high", d->high}, {"p", d->p}, {"mcnemar", d->mcnemar},
-                                                              {"holm", d->holm}, {"bh", d->bh}};
-  json_t *object = json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)d->count, "questions", (json_int_t)d->questions, "won", (json_int_t)d->won, "lost",
-                             (json_int_t)d->lost);
-  for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) put(&object, reals[i].name, real(reals[i].value));
+  const struct {
+    const char *name;
+    double value;
+  } reals[] = {{"gain", d->gain},       {"low", d->low},   {"high", d->high}, {"p", d->p},
+               {"mcnemar", d->mcnemar}, {"holm", d->holm}, {"bh", d->bh}};
+  json_t *object =
+      json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)d->count, "questions",
+                (json_int_t)d->questions, "won", (json_int_t)d->won, "lost", (json_int_t)d->lost);
+  for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
+    put(&object, reals[i].name, real(reals[i].value));
   return object;
 }
 
 static json_t *comparison(const xt_group *g, const xt_comparison *c) {
   if (c->overall.count == 0) return json_null();
   json_t *object = json_object(), *levels = json_object(), *languages = json_object();
-  for (int level = 0; level < XT_LEVEL_COUNT; level++) put(&levels, level_name(level), difference(&c->levels[level]));
-  for (size_t l = 0; l < g->language_count; l++) put(&languages, g->languages[l].name, difference(&c->languages[l]));
+  for (int level = 0; level < XT_LEVEL_COUNT; level++)
+    put(&levels, level_name(level), difference(&c->levels[level]));
+  for (size_t l = 0; l < g->language_count; l++)
+    put(&languages, g->languages[l].name, difference(&c->languages[l]));
   put(&object, "overall", difference(&c->overall));
   put(&object, "levels", levels);
   put(&object, "languages", languages);
@@ -79,14 +90,17 @@ static void put_texts(json_t **object, const xt_text_summary *t) {
   put(object, "consistency", estimate(&t->consistency));
 }
 
-static json_t *tally(const xt_tally *t) { return json_pack("{s:i, s:i, s:i}", "win", t->win, "tie", t->tie, "lose", t->lose); }
+static json_t *tally(const xt_tally *t) {
+  return json_pack("{s:i, s:i, s:i}", "win", t->win, "tie", t->tie, "lose", t->lose);
+}
 
 static json_t *layers(const xt_group *g, const xt_layer_result *results) {
   json_t *array = json_array();
   for (int layer = 0; layer < g->layers; layer++) {
     const xt_layer_result *k = &results[layer];
     json_t *object = json_object(), *gains = json_object();
-    for (size_t l = 0; l < g->language_count; l++) put(&gains, g->languages[l].name, estimate(&k->language_gains[l]));
+    for (size_t l = 0; l < g->language_count; l++)
+      put(&gains, g->languages[l].name, estimate(&k->language_gains[l]));
     put(&object, "layer", json_integer(layer));
     put(&object, "gain", estimate(&k->gain));
     put(&object, "language_gains", gains);
@@ -108,10 +122,12 @@ static json_t *layers(const xt_group *g, const xt_layer_result *results) {
   return array;
 }
 
-/* One array a field, over the configurations in order of source * layers + target; null where one is not there. */
+/* One array a field, over the configurations in order of source * layers + target; null where one
+ * is not there. */
 static json_t *configurations(const xt_group *g, const xt_site_result *site) {
-  static const char *const names[] = {"count", "correct", "vanilla_correct", "won", "lost", "gain", "low", "high", "p", "mcnemar",
-                                      "holm", "bh", "holm_all", "bh_all"};
+  static const char *const names[] = {
+      "count", "correct", "vanilla_correct", "won",  "lost", "gain",     "low",
+      "high",  "p",       "mcnemar",         "holm", "bh",   "holm_all", "bh_all"};
   enum { FIELDS = sizeof names / sizeof *names, COUNTS = 5 };
   json_t *object = json_object();
   for (size_t f = 0; f < FIELDS; f++) {
@@ -119,15 +135,20 @@ static json_t *configurations(const xt_group *g, const xt_site_result *site) {
     for (int c = 0; c < g->layers * g->layers; c++) {
       const xt_configuration *k = &site->configurations[c];
       const size_t counts[COUNTS] = {k->count, k->correct, k->vanilla_correct, k->won, k->lost};
-      const double reals[FIELDS - COUNTS] = {k->gain, k->low, k->high, k->p, k->mcnemar, k->holm, k->bh, k->holm_all, k->bh_all};
-      append(&array, k->count == 0 ? json_null() : f < COUNTS ? json_integer((json_int_t)counts[f]) : real(reals[f - COUNTS]));
+      const double reals[FIELDS - COUNTS] = {k->gain, k->low, k->high,     k->p,     k->mcnemar,
+                                             k->holm, k->bh,  k->holm_all, k->bh_all};
+      append(&array, k->count == 0 ? json_null()
+                     : f < COUNTS  ? json_integer((json_int_t)counts[f])
+                                   : real(reals[f - COUNTS]));
     }
     put(&object, names[f], array);
   }
   json_t *languages = json_object();
   for (size_t l = 0; l < g->language_count; l++) {
     json_t *array = json_array();
-    for (int c = 0; c < g->layers * g->layers; c++) append(&array, json_integer(site->language_correct[l * (size_t)(g->layers * g->layers) + (size_t)c]));
+    for (int c = 0; c < g->layers * g->layers; c++)
+      append(&array,
+             json_integer(site->language_correct[l * (size_t)(g->layers * g->layers) + (size_t)c]));
     put(&languages, g->languages[l].name, array);
   }
   put(&object, "language_correct", languages);
@@ -143,15 +164,21 @@ static json_t *strategy(const xt_group *g, const xt_strategy_result *s) {
 
 static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   json_t *object = json_object(), *tallies = json_object(), *strategies = json_object();
-  for (size_t l = 0; l < g->language_count; l++) put(&tallies, g->languages[l].name, tally(&site->languages[l]));
-  for (size_t k = 0; k < site->strategy_count; k++) put(&strategies, site->strategies[k].name, strategy(g, &site->strategies[k]));
+  for (size_t l = 0; l < g->language_count; l++)
+    put(&tallies, g->languages[l].name, tally(&site->languages[l]));
+  for (size_t k = 0; k < site->strategy_count; k++)
+    put(&strategies, site->strategies[k].name, strategy(g, &site->strategies[k]));
   put(&object, "site", json_string(site->site));
   put(&object, "responses", json_integer((json_int_t)site->responses));
-  put(&object, "complete", json_boolean(site->responses == g->instances * (size_t)(g->layers * g->layers)));
+  put(&object, "complete",
+      json_boolean(site->responses == g->instances * (size_t)(g->layers * g->layers)));
   put(&object, "tally", tally(&site->all));
   put(&object, "language_tallies", tallies);
   put(&object, "mean", scores(g, &site->mean));
-  if (site->best >= 0) put(&object, "best", json_pack("{s:i, s:i}", "source_layer", site->best / g->layers, "target_layer", site->best % g->layers));
+  if (site->best >= 0)
+    put(&object, "best",
+        json_pack("{s:i, s:i}", "source_layer", site->best / g->layers, "target_layer",
+                  site->best % g->layers));
   put(&object, "best_fresh", real(site->best_fresh));
   put_texts(&object, &site->texts);
   put(&object, "strategies", strategies);
@@ -179,7 +206,9 @@ static json_t *group_json(const xt_group *g) {
   json_t *object = json_object(), *languages = json_array(), *sites = json_array();
   for (size_t l = 0; l < g->language_count; l++) {
     const int level = g->languages[l].level;
-    append(&languages, json_pack("{s:s, s:s?, s:I}", "name", g->languages[l].name, "level", level < 0 ? NULL : level_name(level), "count", (json_int_t)g->languages[l].count));
+    append(&languages, json_pack("{s:s, s:s?, s:I}", "name", g->languages[l].name, "level",
+                                 level < 0 ? NULL : level_name(level), "count",
+                                 (json_int_t)g->languages[l].count));
   }
   for (size_t s = 0; s < g->site_count; s++) append(&sites, site_json(g, &g->sites[s]));
   put(&object, "task", json_string(g->task));
@@ -205,7 +234,8 @@ static json_t *group_json(const xt_group *g) {
   put(&object, "oracle", g->oracle.overall.count ? scores(g, &g->oracle) : json_null());
   put(&object, "oracle_gain", comparison(g, &g->oracle_gain));
   put(&object, "passes", passes(g));
-  put(&object, "coarse_released", g->coarse_released.overall.count ? scores(g, &g->coarse_released) : json_null());
+  put(&object, "coarse_released",
+      g->coarse_released.overall.count ? scores(g, &g->coarse_released) : json_null());
   put(&object, "coarse_released_gain", comparison(g, &g->coarse_released_gain));
   put_texts(&object, &g->texts);
   put(&object, "sites", sites);
@@ -214,7 +244,8 @@ static json_t *group_json(const xt_group *g) {
 
 static json_t *store_json(const ReportStore *store) {
   json_t *object = json_object(), *groups = json_array();
-  for (size_t g = 0; g < store->analysis->count; g++) append(&groups, group_json(&store->analysis->groups[g].group));
+  for (size_t g = 0; g < store->analysis->count; g++)
+    append(&groups, group_json(&store->analysis->groups[g].group));
   put(&object, "about", json_incref(store->about));
   put(&object, "coverage", coverage_to_json(store->analysis->coverage));
   put(&object, "runs", json_incref(store->runs));
@@ -222,14 +253,17 @@ static json_t *store_json(const ReportStore *store) {
   return object;
 }
 
-xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out, xt_error *error) {
+xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out,
+                         xt_error *error) {
   const xt_analysis_options *o = &r->main.analysis->options;
   json_t *root = json_object(), *tables = json_array();
   static const char *const names[] = {"store", "cot", "tuned", "beside"};
   const ReportStore *const stores[] = {&r->main, &r->cot, &r->tuned, &r->beside};
   put(&root, "format", json_integer(2));
   put(&root, "version", json_string(xt_version()));
-  put(&root, "options", json_pack("{s:i, s:i, s:I, s:f}", "bootstrap", o->bootstrap, "permutations", o->permutations, "seed", (json_int_t)o->seed, "confidence", o->confidence));
+  put(&root, "options",
+      json_pack("{s:i, s:i, s:I, s:f}", "bootstrap", o->bootstrap, "permutations", o->permutations,
+                "seed", (json_int_t)o->seed, "confidence", o->confidence));
   for (size_t i = 0; i < sizeof stores / sizeof *stores; i++)
     if (stores[i]->analysis) put(&root, names[i], store_json(stores[i]));
   json_t *more = json_array();

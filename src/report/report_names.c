@@ -7,14 +7,15 @@
 #include "report/escape.h"
 #include "report/report_parts.h"
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 const char *report_format(xt_report *r, const char *format, ...) {
   va_list args;
   va_start(args, format);
   const char *text = arena_vformat(&r->arena, format, args);
   va_end(args);
-  return text ? text : ""; /* the next allocation that has an error to fill will fail too, or the name is only shown */
+  return text ? text : ""; /* the next allocation that has an error to fill will fail too, or the
+                              name is only shown */
 }
 
 static const char *report_id(xt_report *r, const char *text) {
@@ -26,7 +27,8 @@ static const char *report_id(xt_report *r, const char *text) {
 const char *report_slug(xt_report *r, const xt_group *g) {
   const char *task = g->task[0] ? g->task : "questions";
   const bool plain = g->pivot[0] == 0 || strcmp(g->pivot, "en") == 0;
-  return report_id(r, report_format(r, "%s%s%s%s", task, plain ? "" : "-", plain ? "" : g->pivot, g->cot ? "-cot" : ""));
+  return report_id(r, report_format(r, "%s%s%s%s", task, plain ? "" : "-", plain ? "" : g->pivot,
+                                    g->cot ? "-cot" : ""));
 }
 
 const char *report_site_slug(xt_report *r, const char *site) {
@@ -38,25 +40,33 @@ const char *report_site_slug(xt_report *r, const char *site) {
 
 const char *report_group_title(xt_report *r, const xt_group *g) {
   const bool plain = g->pivot[0] == 0 || strcmp(g->pivot, "en") == 0;
-  return report_format(r, "%s%s%s%s", g->title, plain ? "" : ", from ", plain ? "" : g->pivot, g->cot ? ", CoT" : "");
+  return report_format(r, "%s%s%s%s", g->title, plain ? "" : ", from ", plain ? "" : g->pivot,
+                       g->cot ? ", CoT" : "");
 }
 
 const char *report_site_title(const char *site) {
-  static const char *const titles[][2] = {{"attn", "Self-Attention"}, {"ffn", "Feed-Forward"}, {"block", "Whole Block"}, {"attn-released", "Self-Attention as released"}};
+  static const char *const titles[][2] = {{"attn", "Self-Attention"},
+                                          {"ffn", "Feed-Forward"},
+                                          {"block", "Whole Block"},
+                                          {"attn-released", "Self-Attention as released"}};
   for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
     if (strcmp(titles[i][0], site) == 0) return titles[i][1];
   return site;
 }
 
 const char *report_layers_note(const xt_report *r) {
-  return r->first_layer ? "Layers count from 1, as in the paper; the command line counts from 0." : "Layers count from 0.";
+  return r->first_layer ? "Layers count from 1, as in the paper; the command line counts from 0."
+                        : "Layers count from 0.";
 }
 
-const char *report_layer_column(xt_report *r, const char *name) { return r->first_layer ? report_format(r, "%s (from 1)", name) : name; }
+const char *report_layer_column(xt_report *r, const char *name) {
+  return r->first_layer ? report_format(r, "%s (from 1)", name) : name;
+}
 
-/* ---- groups ----------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
-const AnalysisGroup *report_same_task(const ReportStore *store, bool cot, const AnalysisGroup *group) {
+const AnalysisGroup *report_same_task(const ReportStore *store, bool cot,
+                                      const AnalysisGroup *group) {
   const AnalysisGroup *best = NULL;
   for (size_t i = 0; i < store->analysis->count; i++) {
     const AnalysisGroup *g = &store->analysis->groups[i];
@@ -70,12 +80,16 @@ size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *ou
   size_t count = 0;
   const xt_task *task;
   for (size_t t = 0; (task = xt_task_get(t)) && count < GROUPS_MOST; t++) {
-    const AnalysisGroup *found = report_same_task(store, cot, &(AnalysisGroup){.group = {.task = task->name}});
+    const AnalysisGroup *found =
+        report_same_task(store, cot, &(AnalysisGroup){.group = {.task = task->name}});
     if (found) out[count++] = found;
   }
-  for (size_t i = 0; i < store->analysis->count && count < GROUPS_MOST; i++) { /* then tasks that are known but no benchmarks */
+  /* then tasks that are known but no benchmarks */
+  for (size_t i = 0; i < store->analysis->count && count < GROUPS_MOST; i++) {
     const AnalysisGroup *found = &store->analysis->groups[i];
-    if (!found->group.benchmark || found->group.cot != cot || report_same_task(store, cot, found) != found) continue;
+    if (!found->group.benchmark || found->group.cot != cot ||
+        report_same_task(store, cot, found) != found)
+      continue;
     bool there = false;
     for (size_t k = 0; k < count; k++) there = there || out[k] == found;
     if (!there) out[count++] = found;

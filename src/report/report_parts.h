@@ -38,17 +38,19 @@ struct xt_report {
   size_t figure_count, figure_capacity;
   ReportLack *lacks;
   size_t lack_count, lack_capacity;
-  json_t *lens; /* what figure 8 shows; NULL: not given */
+  json_t *lens;    /* what figure 8 shows; NULL: not given */
   int first_layer; /* what the first layer is called: 0, or 1 */
 };
 
 #define GROUPS_MOST 64
 
-/* The groups that the paper's tables are about: of each task one, in the order of the paper. English as the pivot
- * where there are several; prompts that ask for reasoning only where `cot`. Returns their number. */
+/* The groups that the paper's tables are about: of each task one, in the order of the paper.
+ * English as the pivot where there are several; prompts that ask for reasoning only where `cot`.
+ * Returns their number. */
 size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *out[GROUPS_MOST]);
 /* The store's group of the same task; NULL: it has none. */
-const AnalysisGroup *report_same_task(const ReportStore *store, bool cot, const AnalysisGroup *group);
+const AnalysisGroup *report_same_task(const ReportStore *store, bool cot,
+                                      const AnalysisGroup *group);
 /* The site that the paper uses for the task, else the first; NULL: there is none. */
 const xt_site_result *report_site(const xt_group *group);
 
@@ -60,7 +62,8 @@ const char *report_site_slug(xt_report *r, const char *site);
 const char *report_group_title(xt_report *r, const xt_group *group);
 /* "Self-Attention" of "attn"; others by themselves. */
 const char *report_site_title(const char *site);
-const char *report_format(xt_report *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *report_format(xt_report *r, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* How layers are counted, as a sentence for notes. */
 const char *report_layers_note(const xt_report *r);
@@ -73,7 +76,8 @@ xt_status report_responses_table(xt_report *r, xt_error *error);
 xt_status report_no_op_table(xt_report *r, xt_error *error);
 xt_status report_paper_tables(xt_report *r, xt_error *error);
 xt_status report_bounds_table(xt_report *r, xt_error *error);
-xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error);
+xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *groups, size_t count,
+                                 xt_error *error);
 xt_status report_best_table(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);
 xt_status report_response_tables(xt_report *r, xt_error *error);
@@ -82,7 +86,8 @@ xt_status report_lens_figure(xt_report *r, xt_error *error);
 
 xt_status report_find_lacks(xt_report *r, xt_error *error);
 
-/* What the report says in words, with a map of the gains at each task's site. `how->width` is set. */
+/* What the report says in words, with a map of the gains at each task's site. `how->width` is
+ * set. */
 void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out);
 
 /* The whole of report.json and report.html. */
@@ -92,28 +97,38 @@ xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *ou
 xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error);
 xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error);
 
-/* A column for each language under its level, then an average; and the cells of a row for scores. */
+/* A column for each language under its level, then an average; and the cells of a row for
+ * scores. */
 void report_language_columns(Table *t, const xt_group *group);
 void report_language_cells(Row *row, CellKind kind, const xt_group *group, const xt_scores *scores);
 /* Rows of a comparison under the same columns: the gain, then its interval and p-values. */
-void report_comparison_rows(Table *t, const xt_group *group, const char *label, const xt_comparison *comparison);
+void report_comparison_rows(Table *t, const xt_group *group, const char *label,
+                            const xt_comparison *comparison);
 /* What the rows of comparisons are; a sentence for a table's note. */
 const char *report_comparison_note(Table *t, const xt_analysis *a);
 /* Which of several tables or figures that differ by the model alone. */
-const char *report_numbered(const ReportStore *store, const char *llama, const char *mistral, const char *qwen);
+const char *report_numbered(const ReportStore *store, const char *llama, const char *mistral,
+                            const char *qwen);
 
-/* The figures by layer, the heatmap, and the tables behind them; `main`: the paper has the figure, others stand folded on the page. */
-xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_result *site, bool main, xt_error *error);
-xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error);
+/* The figures by layer, the heatmap, and the tables behind them; `main`: the paper has the figure,
+ * others stand folded on the page. */
+xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_result *site, bool main,
+                         xt_error *error);
+xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count,
+                         xt_error *error);
 /* A figure 4 for each task, by model; nothing of one store. */
-xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count, xt_error *error);
+xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count,
+                                xt_error *error);
 /* The numbers of one model; `prefix` begins the file's name. */
-xt_status report_figure4_table(xt_report *r, const xt_group *group, const xt_site_result *site, const char *prefix, const char *model, xt_error *error);
-xt_status report_heatmap(xt_report *r, const xt_group *group, const xt_site_result *site, xt_error *error);
+xt_status report_figure4_table(xt_report *r, const xt_group *group, const xt_site_result *site,
+                               const char *prefix, const char *model, xt_error *error);
+xt_status report_heatmap(xt_report *r, const xt_group *group, const xt_site_result *site,
+                         xt_error *error);
 
 /* Widens [low, high] to hold a value, unless it is NaN. */
 void report_include(double value, double *low, double *high);
 xt_status report_figure_check(const ReportFigure *figure, xt_error *error);
-xt_status report_figure_add(xt_report *r, const char *id, const char *section, const char *title, const char *note, ReportFigure **out, xt_error *error);
+xt_status report_figure_add(xt_report *r, const char *id, const char *section, const char *title,
+                            const char *note, ReportFigure **out, xt_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The paper's figure 7: responses before and after the coarse strategy. A few of the language that it changes most, and all as a file. */
+/* The paper's figure 7: responses before and after the coarse strategy. A few of the language that
+ * it changes most, and all as a file. */
 #include <math.h>
 #include <string.h>
 
@@ -28,8 +29,10 @@ static Coarse find_coarse(const AnalysisGroup *g) {
   int source, target;
   xt_coarse(g->group.benchmark, g->group.layers, &site, &source, &target);
   const size_t cell = (size_t)(source * g->group.layers + target);
-  if (g->group.coarse.overall.count) return (Coarse){find_site(g, site), &g->group.coarse_gain, cell};
-  if (g->group.coarse_released.overall.count) return (Coarse){find_site(g, "attn-released"), &g->group.coarse_released_gain, cell};
+  if (g->group.coarse.overall.count)
+    return (Coarse){find_site(g, site), &g->group.coarse_gain, cell};
+  if (g->group.coarse_released.overall.count)
+    return (Coarse){find_site(g, "attn-released"), &g->group.coarse_released_gain, cell};
   return (Coarse){NULL, NULL, 0};
 }
 
@@ -50,7 +53,8 @@ static const char *plain_text(Table *t, const AnalysisText *text, size_t charact
   return copy;
 }
 
-static void response_row(Table *t, const xt_analysis *a, const AnalysisGroup *g, const Coarse *coarse, size_t i, size_t characters) {
+static void response_row(Table *t, const xt_analysis *a, const AnalysisGroup *g,
+                         const Coarse *coarse, size_t i, size_t characters) {
   const AnalysisInstance *instance = &g->instances[i];
   const uint32_t after = coarse->site->texts[i * (size_t)a->cells + coarse->cell];
   const size_t words = bits_words(g->group.instances);
@@ -58,23 +62,33 @@ static void response_row(Table *t, const xt_analysis *a, const AnalysisGroup *g,
   Row *row = table_row(t, instance->lang);
   if (!row) return;
   const bool right = bits_get(coarse->site->correct + coarse->cell * words, i);
-  const Cell cells[] = {cell_text(instance->id), cell_text(instance->gold ? instance->gold : ""), cell_text(plain_text(t, &a->texts[instance->vanilla_text], characters)),
-                        cell_text(instance->scored ? instance->vanilla_correct ? "right" : "wrong" : ""), cell_text(plain_text(t, &a->texts[after], characters)),
-                        cell_text(instance->scored ? right ? "right" : "wrong" : "")};
+  const Cell cells[] = {
+      cell_text(instance->id),
+      cell_text(instance->gold ? instance->gold : ""),
+      cell_text(plain_text(t, &a->texts[instance->vanilla_text], characters)),
+      cell_text(instance->scored ? instance->vanilla_correct ? "right" : "wrong" : ""),
+      cell_text(plain_text(t, &a->texts[after], characters)),
+      cell_text(instance->scored ? right ? "right" : "wrong" : "")};
   memcpy(row->cells, cells, sizeof cells);
 }
 
 static void response_columns(Table *t) {
-  static const char *const columns[][2] = {{"", "question"}, {"", "gold answer"}, {"Before", "response"}, {"Before", "it is"}, {"After", "response"}, {"After", "it is"}};
-  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, columns[c][0], columns[c][1]);
+  static const char *const columns[][2] = {{"", "question"},       {"", "gold answer"},
+                                           {"Before", "response"}, {"Before", "it is"},
+                                           {"After", "response"},  {"After", "it is"}};
+  for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
+    table_column(t, columns[c][0], columns[c][1]);
 }
 
 /* Right before as `before` has it and the reverse after; in the questions' order. */
-static void changed_rows(Table *t, const xt_analysis *a, const AnalysisGroup *g, const Coarse *coarse, const xt_group_language *language, bool before) {
+static void changed_rows(Table *t, const xt_analysis *a, const AnalysisGroup *g,
+                         const Coarse *coarse, const xt_group_language *language, bool before) {
   const size_t words = bits_words(g->group.instances);
   size_t shown = 0;
-  for (size_t i = language->first; i < language->first + language->count && shown < SHOWN_ROWS; i++) {
-    if (!bits_get(coarse->site->present + coarse->cell * words, i) || g->instances[i].vanilla_correct != before ||
+  for (size_t i = language->first; i < language->first + language->count && shown < SHOWN_ROWS;
+       i++) {
+    if (!bits_get(coarse->site->present + coarse->cell * words, i) ||
+        g->instances[i].vanilla_correct != before ||
         bits_get(coarse->site->correct + coarse->cell * words, i) == before)
       continue;
     response_row(t, a, g, coarse, i, SHOWN_CHARACTERS);
@@ -82,32 +96,45 @@ static void changed_rows(Table *t, const xt_analysis *a, const AnalysisGroup *g,
   }
 }
 
-static xt_status figure7(xt_report *r, const AnalysisGroup *g, const Coarse *coarse, xt_error *error) {
+static xt_status figure7(xt_report *r, const AnalysisGroup *g, const Coarse *coarse,
+                         xt_error *error) {
   const xt_group *group = &g->group;
   size_t most = group->language_count;
   Table *t;
   for (size_t l = 0; l < group->language_count; l++)
-    if (coarse->gain->languages[l].count && (most == group->language_count || fabs(coarse->gain->languages[l].gain) > fabs(coarse->gain->languages[most].gain))) most = l;
+    if (coarse->gain->languages[l].count &&
+        (most == group->language_count ||
+         fabs(coarse->gain->languages[l].gain) > fabs(coarse->gain->languages[most].gain)))
+      most = l;
   if (most == group->language_count) return XT_STATUS_OK;
   const xt_difference *d = &coarse->gain->languages[most];
-  TRY(table_add(&r->tables, &r->arena, report_format(r, "figure7-%s", report_slug(r, group)), "language", &t, error));
-  t->title = table_format(t, "Figure 7. %s, %s: responses before and after the coarse strategy (%s)", report_group_title(r, group), group->languages[most].name,
-                          coarse->site->name);
-  t->note = table_format(t, "The language that it changes most: of %zu questions %zu became right and %zu wrong; at most %d of each are shown. All responses of all languages: "
-                            "responses-%s.csv.", d->count, d->won, d->lost, SHOWN_ROWS, report_slug(r, group));
+  TRY(table_add(&r->tables, &r->arena, report_format(r, "figure7-%s", report_slug(r, group)),
+                "language", &t, error));
+  t->title =
+      table_format(t, "Figure 7. %s, %s: responses before and after the coarse strategy (%s)",
+                   report_group_title(r, group), group->languages[most].name, coarse->site->name);
+  t->note = table_format(t,
+                         "The language that it changes most: of %zu questions %zu became right and "
+                         "%zu wrong; at most %d of each are shown. All responses of all languages: "
+                         "responses-%s.csv.",
+                         d->count, d->won, d->lost, SHOWN_ROWS, report_slug(r, group));
   response_columns(t);
   changed_rows(t, r->main.analysis, g, coarse, &group->languages[most], false);
   changed_rows(t, r->main.analysis, g, coarse, &group->languages[most], true);
   return table_check(t, error);
 }
 
-static xt_status all_responses(xt_report *r, const AnalysisGroup *g, const Coarse *coarse, xt_error *error) {
+static xt_status all_responses(xt_report *r, const AnalysisGroup *g, const Coarse *coarse,
+                               xt_error *error) {
   Table *t;
-  TRY(table_add(&r->tables, &r->arena, report_format(r, "responses-%s", report_slug(r, &g->group)), "language", &t, error));
+  TRY(table_add(&r->tables, &r->arena, report_format(r, "responses-%s", report_slug(r, &g->group)),
+                "language", &t, error));
   t->data = true;
-  t->title = table_format(t, "%s: every response before and after the coarse strategy (%s)", report_group_title(r, &g->group), coarse->site->name);
+  t->title = table_format(t, "%s: every response before and after the coarse strategy (%s)",
+                          report_group_title(r, &g->group), coarse->site->name);
   response_columns(t);
-  for (size_t i = 0; i < g->group.instances; i++) response_row(t, r->main.analysis, g, coarse, i, 0);
+  for (size_t i = 0; i < g->group.instances; i++)
+    response_row(t, r->main.analysis, g, coarse, i, 0);
   return table_check(t, error);
 }
 

@@ -10,9 +10,10 @@
 #include "report/report_parts.h"
 #include "report/svg.h"
 
-/* ---- words ------------------------------------------------------------------------------------ */
+/* ---- words ----------------------------------------------------------------------------------- */
 
-static void sentence(TextBuffer *out, int width, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void sentence(TextBuffer *out, int width, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static void sentence(TextBuffer *out, int width, const char *format, ...) {
   char text[1024];
   va_list args;
@@ -40,20 +41,25 @@ static void coarse_words(xt_report *r, const xt_group *g, int width, TextBuffer 
     const xt_configuration *k = &g->sites[s].configurations[source * g->layers + target];
     if (strcmp(g->sites[s].site, name) != 0 || k->count == 0) continue;
     sentence(out, width,
-             "The paper's fixed choice for it, %s from layer %d into layer %d: %.1f%% instead of %.1f%%, %+.1f points "
+             "The paper's fixed choice for it, %s from layer %d into layer %d: %.1f%% instead of "
+             "%.1f%%, %+.1f points "
              "(%s %+.1f to %+.1f). %zu answers became right "
              "and %zu wrong; by chance so uneven a split comes with probability %.2g.",
-             name, source + r->first_layer, target + r->first_layer, percent((double)k->correct / (double)k->count),
-             percent((double)k->vanilla_correct / (double)k->count), percent(k->gain), interval_name(r, interval),
-             percent(k->low), percent(k->high), k->won, k->lost, k->p);
+             name, source + r->first_layer, target + r->first_layer,
+             percent((double)k->correct / (double)k->count),
+             percent((double)k->vanilla_correct / (double)k->count), percent(k->gain),
+             interval_name(r, interval), percent(k->low), percent(k->high), k->won, k->lost, k->p);
     return;
   }
-  sentence(out, width, "The paper's fixed choice for it, %s from layer %d into layer %d, is not in this store.", name,
-           source + r->first_layer, target + r->first_layer);
+  sentence(out, width,
+           "The paper's fixed choice for it, %s from layer %d into layer %d, is not in this store.",
+           name, source + r->first_layer, target + r->first_layer);
 }
 
-/* Mean accuracy of configurations with the first layer as source or target, and of the others; NaN: there are none. */
-static void first_and_others(const xt_group *g, const xt_site_result *site, bool target, double out[2]) {
+/* Mean accuracy of configurations with the first layer as source or target, and of the others; NaN:
+ * there are none. */
+static void first_and_others(const xt_group *g, const xt_site_result *site, bool target,
+                             double out[2]) {
   double sums[2] = {0};
   int counts[2] = {0};
   for (int c = 0; c < g->layers * g->layers; c++) {
@@ -72,34 +78,42 @@ static void where_words(const xt_group *g, const xt_site_result *site, int width
   first_and_others(g, site, true, into);
   if (isnan(from[0]) || isnan(from[1]) || isnan(into[0]) || isnan(into[1])) return;
   sentence(out, width,
-           "Taken from the first layer %.0f%% are right on average, from the others %.0f%%; put into the first %.0f%%, "
+           "Taken from the first layer %.0f%% are right on average, from the others %.0f%%; put "
+           "into the first %.0f%%, "
            "into the others %.0f%%.",
            from[0], from[1], into[0], into[1]);
 }
 
-static void site_words(xt_report *r, const xt_group *g, const xt_site_result *site, int width, TextBuffer *out) {
+static void site_words(xt_report *r, const xt_group *g, const xt_site_result *site, int width,
+                       TextBuffer *out) {
   const xt_configuration *best = &site->configurations[site->best];
   size_t better = 0, worse = 0;
   for (int c = 0; c < g->layers * g->layers; c++) {
     const xt_configuration *k = &site->configurations[c];
     if (k->count == 0 || !(k->holm < 0.05)) continue;
-    if (k->gain > 0) better++;
-    else worse++;
+    if (k->gain > 0)
+      better++;
+    else
+      worse++;
   }
   char fresh[160] = "";
   if (!isnan(site->best_fresh))
-    number_print(fresh, sizeof fresh, " Questions that such a choice did not see gain %+.1f points.",
-             percent(site->best_fresh));
+    number_print(fresh, sizeof fresh,
+                 " Questions that such a choice did not see gain %+.1f points.",
+                 percent(site->best_fresh));
   sentence(out, width,
-           "%s: of %d configurations %d do better than the untouched model, %d worse (after Holm's correction %zu and "
+           "%s: of %d configurations %d do better than the untouched model, %d worse (after Holm's "
+           "correction %zu and "
            "%zu); their mean is %.1f%%. The best, layer %d into "
-           "layer %d, has %.1f%%: too good by construction, since it was picked by these same questions.%s",
+           "layer %d, has %.1f%%: too good by construction, since it was picked by these same "
+           "questions.%s",
            site->site, site->configuration_count, site->all.win, site->all.lose, better, worse,
            percent(site->mean.overall.value), site->best / g->layers + r->first_layer,
-           site->best % g->layers + r->first_layer, percent((double)best->correct / (double)best->count), fresh);
+           site->best % g->layers + r->first_layer,
+           percent((double)best->correct / (double)best->count), fresh);
 }
 
-/* ---- the map ---------------------------------------------------------------------------------- */
+/* ---- the map --------------------------------------------------------------------------------- */
 
 typedef struct Map {
   const xt_group *group;
@@ -109,7 +123,8 @@ typedef struct Map {
 } Map;
 
 static const xt_configuration *map_at(const Map *m, int source, int target) {
-  return source < m->group->layers ? &m->site->configurations[source * m->group->layers + target] : NULL;
+  return source < m->group->layers ? &m->site->configurations[source * m->group->layers + target]
+                                   : NULL;
 }
 
 /* "38;2;R;G;B": a gain's colour as a terminal's; false: nothing is there. */
@@ -125,8 +140,10 @@ static bool map_colour(const Map *m, const xt_configuration *k, int kind, char o
 
 static void map_label(const Map *m, TextBuffer *out, int layer) {
   const int every = m->group->layers <= 16 ? 1 : 4;
-  if (layer % every == 0) text_buffer_format(out, "%4d ", layer + m->first);
-  else text_buffer_add_text(out, "     ");
+  if (layer % every == 0)
+    text_buffer_format(out, "%4d ", layer + m->first);
+  else
+    text_buffer_add_text(out, "     ");
 }
 
 /* Layers across, as far apart as their numbers are wide. */
@@ -134,7 +151,9 @@ static void map_across(const Map *m, TextBuffer *out, int cell) {
   const int layers = m->group->layers, every = cell >= 3 || (cell == 2 && layers <= 10) ? 1 : 4;
   text_buffer_add_text(out, "     ");
   for (int j = 0; j < layers; j++) {
-    if (j % every == 0) text_buffer_format(out, "%-*d", cell * (j + every > layers ? layers - j : every), j + m->first);
+    if (j % every == 0)
+      text_buffer_format(out, "%-*d", cell * (j + every > layers ? layers - j : every),
+                         j + m->first);
   }
   text_buffer_add_text(out, "  target layer\n");
 }
@@ -162,7 +181,8 @@ static void map_blocks(const Map *m, int width, TextBuffer *out) {
                            : k->bh < 0.05 ? " ◦"
                                           : "  ",
                            cell == 3 ? " " : "");
-      else text_buffer_format(out, "%.*s", cell, " · ");
+      else
+        text_buffer_format(out, "%.*s", cell, " · ");
       text_buffer_add_text(out, "\x1b[0m");
     }
     text_buffer_add_text(out, "\n");
@@ -191,28 +211,32 @@ static bool map_numbers(const Map *m, int width, TextBuffer *out) {
     map_label(m, out, i);
     for (int j = 0; j < layers; j++) {
       const xt_configuration *k = map_at(m, i, j);
-      if (k->count) text_buffer_format(out, "%+6.1f", fabs(k->gain) < 0.0005 ? 0.0 : percent(k->gain));
-      else text_buffer_add_text(out, "     .");
+      if (k->count)
+        text_buffer_format(out, "%+6.1f", fabs(k->gain) < 0.0005 ? 0.0 : percent(k->gain));
+      else
+        text_buffer_add_text(out, "     .");
     }
     text_buffer_add_text(out, "\n");
   }
   return true;
 }
 
-static void map(xt_report *r, const xt_group *g, const xt_site_result *site, const xt_report_text_options *how,
-                TextBuffer *out) {
+static void map(xt_report *r, const xt_group *g, const xt_site_result *site,
+                const xt_report_text_options *how, TextBuffer *out) {
   Map m = {g, site, 0, r->first_layer};
   for (int c = 0; c < g->layers * g->layers; c++)
     if (site->configurations[c].count) m.most = fmax(m.most, fabs(site->configurations[c].gain));
-  text_buffer_format(out, "\n%s: gain in points, source layer down, target layer across\n", site->site);
-  if (how->colour && 5 + g->layers <= how->width) map_blocks(&m, how->width, out);
+  text_buffer_format(out, "\n%s: gain in points, source layer down, target layer across\n",
+                     site->site);
+  if (how->colour && 5 + g->layers <= how->width)
+    map_blocks(&m, how->width, out);
   else if (!map_numbers(&m, how->width, out))
-    text_to_lines(report_format(r, "(wider than this terminal: heatmap-%s-%s.svg of report -o)", report_slug(r, g),
-                                report_site_slug(r, site->site)),
+    text_to_lines(report_format(r, "(wider than this terminal: heatmap-%s-%s.svg of report -o)",
+                                report_slug(r, g), report_site_slug(r, site->site)),
                   how->width, out);
 }
 
-/* ---- what is lacking -------------------------------------------------------------------------- */
+/* ---- what is lacking ------------------------------------------------------------------------- */
 
 static xt_status lack(xt_report *r, const char *what, const char *how, xt_error *error) {
   TRY(mem_grow(&r->lacks, &r->lack_capacity, r->lack_count + 1, sizeof *r->lacks, error));
@@ -238,33 +262,44 @@ xt_status report_find_lacks(xt_report *r, xt_error *error) {
     if (!group->benchmark || group->coarse.overall.count) continue;
     xt_coarse(group->benchmark, a->layers, &site, &source, &target);
     TRY(lack(r, report_format(r, "The coarse strategy's row of %s", report_group_title(r, group)),
-             report_format(r, "sweep --site %s --source-layers %d --target-layers %d", site, source, target), error));
+             report_format(r, "sweep --site %s --source-layers %d --target-layers %d", site, source,
+                           target),
+             error));
   }
   if (a->strategy_count == 0)
-    TRY(lack(r, "Rows of strategies that choose layers for each question", "xtransplant select", error));
-  if (!r->cot.analysis) TRY(lack(r, "The CoT row of table 4", "report --cot, with the results of sweep --cot", error));
+    TRY(lack(r, "Rows of strategies that choose layers for each question", "xtransplant select",
+             error));
+  if (!r->cot.analysis)
+    TRY(lack(r, "The CoT row of table 4", "report --cot, with the results of sweep --cot", error));
   if (!r->tuned.analysis)
-    TRY(lack(r, "The ML-SFT row of table 4, and table 11", "report --tuned, with the results of the fine-tuned model",
-             error));
+    TRY(lack(r, "The ML-SFT row of table 4, and table 11",
+             "report --tuned, with the results of the fine-tuned model", error));
   if (!has_table(r, "table8"))
-    TRY(lack(r, "Table 8, other pivot languages and models", "sweep --pivot into the same store, or report --beside",
+    TRY(lack(r, "Table 8, other pivot languages and models",
+             "sweep --pivot into the same store, or report --beside", error));
+  if (!r->lens)
+    TRY(lack(r, "Figure 8, intermediate decoding", "report --lens, with what lens --json prints",
              error));
-  if (!r->lens) TRY(lack(r, "Figure 8, intermediate decoding", "report --lens, with what lens --json prints", error));
   return XT_STATUS_OK;
 }
 
-/* ---- the whole -------------------------------------------------------------------------------- */
+/* ---- the whole ------------------------------------------------------------------------------- */
 
-static void group_words(xt_report *r, const xt_group *g, const xt_report_text_options *how, TextBuffer *out) {
+static void group_words(xt_report *r, const xt_group *g, const xt_report_text_options *how,
+                        TextBuffer *out) {
   const xt_site_result *main = report_site(g);
   char chance[64] = "";
   if (!isnan(g->vanilla_chance))
-    number_print(chance, sizeof chance, "; against the gold answers of other questions it would be %.1f%%", percent(g->vanilla_chance));
+    number_print(chance, sizeof chance,
+                 "; against the gold answers of other questions it would be %.1f%%",
+                 percent(g->vanilla_chance));
   text_buffer_add_text(out, "\n");
   text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), how->width, out);
   sentence(out, how->width,
-           "%zu questions in %zu language%s, %zu of them scored. The untouched model has %.1f%% right%s.", g->instances,
-           g->language_count, g->language_count == 1 ? "" : "s", g->scored, percent(g->vanilla.overall.value), chance);
+           "%zu questions in %zu language%s, %zu of them scored. The untouched model has %.1f%% "
+           "right%s.",
+           g->instances, g->language_count, g->language_count == 1 ? "" : "s", g->scored,
+           percent(g->vanilla.overall.value), chance);
   coarse_words(r, g, how->width, out);
   for (size_t s = 0; s < g->site_count; s++) {
     if (g->sites[s].best < 0) continue;
@@ -278,18 +313,22 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
 static void unscored_words(xt_report *r, const xt_group *g, int width, TextBuffer *out) {
   text_buffer_add_text(out, "\n");
   text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), width, out);
-  sentence(out, width, "%zu questions in %zu language%s, which nothing scores.", g->instances, g->language_count, g->language_count == 1 ? "" : "s");
+  sentence(out, width, "%zu questions in %zu language%s, which nothing scores.", g->instances,
+           g->language_count, g->language_count == 1 ? "" : "s");
   for (size_t s = 0; s < g->site_count; s++)
     if (g->sites[s].changed.count)
-      sentence(out, width, "%s: %.1f%% of %zu responses differ from the untouched model's.", g->sites[s].site, percent(g->sites[s].changed.value), g->sites[s].responses);
+      sentence(out, width, "%s: %.1f%% of %zu responses differ from the untouched model's.",
+               g->sites[s].site, percent(g->sites[s].changed.value), g->sites[s].responses);
 }
 
 void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out) {
   const xt_analysis *a = r->main.analysis;
-  text_to_lines(report_format(r, "%s, %d layers. %s", r->main.model, a->layers, report_layers_note(r)), how->width,
-                out);
+  text_to_lines(
+      report_format(r, "%s, %d layers. %s", r->main.model, a->layers, report_layers_note(r)),
+      how->width, out);
   for (size_t g = 0; g < a->count; g++) group_words(r, &a->groups[g].group, how, out);
-  for (size_t g = 0; g < a->unscored; g++) unscored_words(r, &a->groups[a->count + g].group, how->width, out);
+  for (size_t g = 0; g < a->unscored; g++)
+    unscored_words(r, &a->groups[a->count + g].group, how->width, out);
   if (r->lack_count) text_buffer_add_text(out, "\nNot in this report, and what adds it:\n");
   for (size_t i = 0; i < r->lack_count; i++)
     text_to_lines(report_format(r, "- %s: %s", r->lacks[i].what, r->lacks[i].how), how->width, out);

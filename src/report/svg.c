@@ -14,9 +14,9 @@
 /* Names that browsers, librsvg, Inkscape and Cairo find something for. */
 #define SVG_FONTS "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 
-/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it is. Lines have the
- * opacity of their stroke, since ImageMagick fills what has an opacity of the whole; it knows none of a fill, so that
- * bands are of a light colour. */
+/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it
+ * is. Lines have the opacity of their stroke, since ImageMagick fills what has an opacity of the
+ * whole; it knows none of a fill, so that bands are of a light colour. */
 typedef struct Look {
   const char *name, *fill, *stroke, *width, *dash, *seen, *filled,
       *weight; /* seen, filled: opacity of stroke and fill */
@@ -107,11 +107,12 @@ static void add_title(TextBuffer *out, const char *title) {
 }
 
 void svg_open(TextBuffer *out, double width, double height, const char *title) {
-  text_buffer_format(out,
-                     "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
-                     "height=\"%.0f\" font-family=\"" SVG_FONTS
-                     "\" font-size=\"12\" stroke=\"none\" role=\"img\" aria-label=\"",
-                     width, height, width, height);
+  text_buffer_format(
+      out,
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" width=\"%.0f\" "
+      "height=\"%.0f\" font-family=\"" SVG_FONTS
+      "\" font-size=\"12\" stroke=\"none\" role=\"img\" aria-label=\"",
+      width, height, width, height);
   escape_html(out, title);
   text_buffer_add_text(out, "\">\n<rect");
   svg_class(out, "paper");
@@ -120,7 +121,8 @@ void svg_open(TextBuffer *out, double width, double height, const char *title) {
 
 void svg_close(TextBuffer *out) { text_buffer_add_text(out, "</svg>\n"); }
 
-void svg_text(TextBuffer *out, double x, double y, const char *anchor, const char *class, const char *text) {
+void svg_text(TextBuffer *out, double x, double y, const char *anchor, const char *class,
+              const char *text) {
   text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\"", x, y, anchor);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
@@ -129,8 +131,9 @@ void svg_text(TextBuffer *out, double x, double y, const char *anchor, const cha
 }
 
 void svg_text_up(TextBuffer *out, double x, double y, const char *class, const char *text) {
-  text_buffer_format(out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 %.1f %.1f)\"", x,
-                     y, x, y);
+  text_buffer_format(
+      out, "<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\" transform=\"rotate(-90 %.1f %.1f)\"",
+      x, y, x, y);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
   escape_html(out, text);
@@ -143,15 +146,18 @@ void svg_line(TextBuffer *out, double x1, double y1, double x2, double y2, const
   text_buffer_add_text(out, "/>\n");
 }
 
-void svg_rect(TextBuffer *out, double x, double y, double width, double height, const char *class, const char *title) {
-  text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", x, y, width, height);
+void svg_rect(TextBuffer *out, double x, double y, double width, double height, const char *class,
+              const char *title) {
+  text_buffer_format(out, "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", x, y, width,
+                     height);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
   add_title(out, title);
   text_buffer_add_text(out, "</rect>\n");
 }
 
-void svg_circle(TextBuffer *out, double x, double y, double radius, const char *class, const char *title) {
+void svg_circle(TextBuffer *out, double x, double y, double radius, const char *class,
+                const char *title) {
   text_buffer_format(out, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%.1f\"", x, y, radius);
   svg_class(out, class);
   text_buffer_add_text(out, ">");
@@ -183,8 +189,10 @@ void plot_axes(TextBuffer *out, const Plot *p, double y_step, const char *title,
   svg_text(out, p->left, p->top - 7, "start", "s", y_name);
   for (int k = 0; p->y_low + k * y_step <= p->y_high + y_step / 2; k++) {
     const double y = p->y_low + k * y_step;
-    svg_line(out, p->left, plot_y(p, y), p->left + p->width, plot_y(p, y), fabs(y) < y_step / 1000 ? "z" : "g");
-    number_print(text, sizeof text, "%.*f", y_step < 0.00999 ? 1 : 0, fabs(y) < y_step / 1000 ? 0.0 : 100 * y);
+    svg_line(out, p->left, plot_y(p, y), p->left + p->width, plot_y(p, y),
+             fabs(y) < y_step / 1000 ? "z" : "g");
+    number_print(text, sizeof text, "%.*f", y_step < 0.00999 ? 1 : 0,
+                 fabs(y) < y_step / 1000 ? 0.0 : 100 * y);
     svg_text(out, p->left - 7, plot_y(p, y) + 4, "end", "s", text);
   }
   const double count = p->x_high - p->x_low;
@@ -204,8 +212,8 @@ static int next_there(const double *y, int at, int count) {
 }
 
 /* Dotted lines over the gaps, and points where a value stands alone. */
-static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int count, bool wide, const char *colour,
-                       const char *title) {
+static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int count, bool wide,
+                       const char *colour, const char *title) {
   char class[32];
   int last = -1;
   for (int i = next_there(y, 0, count); i < count; i = next_there(y, i + 1, count)) {
@@ -221,8 +229,8 @@ static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int coun
   }
 }
 
-void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, const char *class, const char *colour,
-                const char *title) {
+void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, const char *class,
+                const char *colour, const char *title) {
   const bool wide = class[0] == 'w';
   bool open = false, line = false;
   char all[48];
@@ -236,9 +244,10 @@ void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, cons
   for (int i = 0; i < count; i++) {
     const double x = plot_x(p, p->x_low + i), at = isnan(y[i]) ? 0 : plot_y(p, y[i]);
     if (wide && open && !isnan(y[i])) /* a line each: ImageMagick closes wide paths */
-      text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>", plot_x(p, p->x_low + i - 1),
-                         plot_y(p, y[i - 1]), x, at);
-    else if (!wide && !isnan(y[i])) text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', x, at);
+      text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
+                         plot_x(p, p->x_low + i - 1), plot_y(p, y[i - 1]), x, at);
+    else if (!wide && !isnan(y[i]))
+      text_buffer_format(out, "%c%.1f %.1f", open ? 'L' : 'M', x, at);
     open = !isnan(y[i]);
   }
   if (!wide) text_buffer_add_text(out, "\">");
@@ -246,7 +255,8 @@ void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, cons
   text_buffer_add_text(out, wide ? "</g>\n" : "</path>\n");
 }
 
-void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *high, int count, const char *colour) {
+void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *high, int count,
+               const char *colour) {
   char class[32];
   for (int from = 0, to; from < count; from = to + 1) {
     for (to = from; to < count && !isnan(low[to]) && !isnan(high[to]);) to++;
@@ -262,8 +272,10 @@ void plot_band(TextBuffer *out, const Plot *p, const double *low, const double *
     svg_class(out, class);
     text_buffer_add_text(out, " d=\"");
     for (int i = from; i < to; i++)
-      text_buffer_format(out, "%c%.1f %.1f", i > from ? 'L' : 'M', plot_x(p, p->x_low + i), plot_y(p, high[i]));
-    for (int i = to; i-- > from;) text_buffer_format(out, "L%.1f %.1f", plot_x(p, p->x_low + i), plot_y(p, low[i]));
+      text_buffer_format(out, "%c%.1f %.1f", i > from ? 'L' : 'M', plot_x(p, p->x_low + i),
+                         plot_y(p, high[i]));
+    for (int i = to; i-- > from;)
+      text_buffer_format(out, "L%.1f %.1f", plot_x(p, p->x_low + i), plot_y(p, low[i]));
     text_buffer_add_text(out, "Z\"/>\n");
   }
 }
@@ -276,14 +288,16 @@ static int by_height(const void *left, const void *right) {
   return strcmp(a->text, b->text);
 }
 
-/* Places labels, sorted by where their lines end: those that would meet stand together around the middle of their
- * lines. */
-static void place_labels(const PlotLabel *labels, double *at, size_t count, double top, double bottom) {
+/* Places labels, sorted by where their lines end: those that would meet stand together around the
+ * middle of their lines. */
+static void place_labels(const PlotLabel *labels, double *at, size_t count, double top,
+                         double bottom) {
   for (size_t i = 0; i < count; i++) {
     size_t from = i, end = i + 1;
     at[i] = labels[i].y;
     while (from &&
-           at[from] - at[from - 1] < LABEL_HEIGHT - 0.01) { /* joins the labels before, which have been placed */
+           at[from] - at[from - 1] < LABEL_HEIGHT - 0.01) { /* joins the labels before, which
+                                                               have been placed */
       double middle = 0;
       from--;
       while (from && at[from] - at[from - 1] < LABEL_HEIGHT + 0.01) from--;
@@ -295,7 +309,8 @@ static void place_labels(const PlotLabel *labels, double *at, size_t count, doub
   }
 }
 
-xt_status plot_labels(TextBuffer *out, const Plot *p, PlotLabel *labels, size_t count, xt_error *error) {
+xt_status plot_labels(TextBuffer *out, const Plot *p, PlotLabel *labels, size_t count,
+                      xt_error *error) {
   const double right = p->left + p->width;
   double *at;
   char class[32];
@@ -324,7 +339,8 @@ void svg_diverging(double value, char out[8]) {
   const double part = size - from;
   int rgb[3];
   for (int c = 0; c < 3; c++)
-    rgb[c] =
-        (int)lround(stops[value > 0][from][c] + part * (stops[value > 0][from + 1][c] - stops[value > 0][from][c]));
-  snprintf(out, 8, "#%02x%02x%02x", (unsigned)rgb[0] & 255u, (unsigned)rgb[1] & 255u, (unsigned)rgb[2] & 255u);
+    rgb[c] = (int)lround(stops[value > 0][from][c] +
+                         part * (stops[value > 0][from + 1][c] - stops[value > 0][from][c]));
+  snprintf(out, 8, "#%02x%02x%02x", (unsigned)rgb[0] & 255u, (unsigned)rgb[1] & 255u,
+           (unsigned)rgb[2] & 255u);
 }

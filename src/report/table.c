@@ -12,14 +12,16 @@
 #include "base/number.h"
 #include "report/escape.h"
 
-/* Whether an earlier table has the id, for file systems that do not tell upper from lower case too. */
+/* Whether an earlier table has the id, for file systems that do not tell upper from lower case
+ * too. */
 static bool is_taken(const TableList *list, const Table *table) {
   for (size_t i = 0; i < list->count; i++)
     if (list->tables[i] != table && text_same_letters(list->tables[i]->id, table->id)) return true;
   return false;
 }
 
-xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out, xt_error *error) {
+xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out,
+                    xt_error *error) {
   char safe[ESCAPE_ID_SIZE];
   TRY(mem_grow(&list->tables, &list->capacity, list->count + 1, sizeof *list->tables, error));
   TRY(mem_alloc(out, 1, sizeof **out, error));
@@ -42,7 +44,9 @@ void table_list_free(TableList *list) {
   *list = (TableList){0};
 }
 
-xt_status table_check(const Table *table, xt_error *error) { return table->failed ? err_memory(error, 0) : XT_STATUS_OK; }
+xt_status table_check(const Table *table, xt_error *error) {
+  return table->failed ? err_memory(error, 0) : XT_STATUS_OK;
+}
 
 const char *table_format(Table *t, const char *format, ...) {
   va_list args;
@@ -54,16 +58,19 @@ const char *table_format(Table *t, const char *format, ...) {
 }
 
 void table_column(Table *t, const char *group, const char *name) {
-  if (mem_grow(&t->columns, &t->column_capacity, t->column_count + 1, sizeof *t->columns, NULL) != XT_STATUS_OK) {
+  if (mem_grow(&t->columns, &t->column_capacity, t->column_count + 1, sizeof *t->columns, NULL) !=
+      XT_STATUS_OK) {
     t->failed = true;
     return;
   }
-  t->columns[t->column_count++] = (Column){table_format(t, "%s", group), table_format(t, "%s", name)};
+  t->columns[t->column_count++] =
+      (Column){table_format(t, "%s", group), table_format(t, "%s", name)};
 }
 
 Row *table_row(Table *t, const char *label) {
   Cell *cells;
-  if (mem_grow(&t->rows, &t->row_capacity, t->row_count + 1, sizeof *t->rows, NULL) != XT_STATUS_OK ||
+  if (mem_grow(&t->rows, &t->row_capacity, t->row_count + 1, sizeof *t->rows, NULL) !=
+          XT_STATUS_OK ||
       arena_alloc(t->arena, &cells, t->column_count, sizeof *cells, NULL) != XT_STATUS_OK) {
     t->failed = true;
     return NULL;
@@ -78,14 +85,19 @@ void table_section(Table *t, const char *label) {
   if (row) row->section = true;
 }
 
-Cell cell_text(const char *text) { return (Cell){.kind = CELL_TEXT, .value = NAN, .error = NAN, .text = text}; }
+Cell cell_text(const char *text) {
+  return (Cell){.kind = CELL_TEXT, .value = NAN, .error = NAN, .text = text};
+}
 
-Cell cell_value(CellKind kind, double value) { return isnan(value) ? (Cell){0} : (Cell){.kind = kind, .value = value, .error = NAN}; }
+Cell cell_value(CellKind kind, double value) {
+  return isnan(value) ? (Cell){0} : (Cell){.kind = kind, .value = value, .error = NAN};
+}
 
 Cell cell_estimate(CellKind kind, xt_estimate estimate) {
   if (estimate.count == 0 || isnan(estimate.value)) return (Cell){0};
   const bool certain = estimate.error <= 0 && estimate.high > estimate.low;
-  Cell cell = {.kind = kind, .value = estimate.value, .error = certain ? (double)NAN : estimate.error};
+  Cell cell = {
+      .kind = kind, .value = estimate.value, .error = certain ? (double)NAN : estimate.error};
   if (certain) {
     cell.low = estimate.low;
     cell.high = estimate.high;
@@ -98,10 +110,14 @@ void cell_show(const Cell *cell, char *out, size_t size) {
     case CELL_EMPTY: snprintf(out, size, "%s", ""); break;
     case CELL_TEXT: snprintf(out, size, "%s", cell->text); break;
     case CELL_SHARE: number_print(out, size, "%.1f", 100 * cell->value); break;
-    case CELL_GAIN: number_print(out, size, "%+.1f", fabs(cell->value) < 0.0005 ? 0.0 : 100 * cell->value); break;
+    case CELL_GAIN:
+      number_print(out, size, "%+.1f", fabs(cell->value) < 0.0005 ? 0.0 : 100 * cell->value);
+      break;
     case CELL_COUNT: number_print(out, size, "%.0f", cell->value); break;
     case CELL_NUMBER: number_print(out, size, "%.2f", cell->value); break;
-    case CELL_P: number_print(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value); break;
+    case CELL_P:
+      number_print(out, size, cell->value < 0.0001 ? "%.1e" : "%.4f", cell->value);
+      break;
   }
   if (cell->high > cell->low) {
     const size_t used = strlen(out);
@@ -118,7 +134,8 @@ void cell_show_error(const Cell *cell, char *out, size_t size) {
 
 size_t table_group_span(const Table *t, size_t at) {
   size_t n = 1;
-  while (at + n < t->column_count && strcmp(t->columns[at].group, t->columns[at + n].group) == 0) n++;
+  while (at + n < t->column_count && strcmp(t->columns[at].group, t->columns[at + n].group) == 0)
+    n++;
   return n;
 }
 

@@ -22,7 +22,7 @@ typedef struct Cell {
   CellKind kind;
   double value, error; /* standard error; NaN: none */
   const char *text;
-  double low, high;    /* an interval that stands in place of the error; 0 and 0: none */
+  double low, high; /* an interval that stands in place of the error; 0 and 0: none */
 } Cell;
 
 typedef struct Column {
@@ -31,21 +31,21 @@ typedef struct Column {
 
 typedef struct Row {
   const char *label;
-  bool section;  /* a heading: no cells */
-  Cell *cells;   /* [columns] */
+  bool section; /* a heading: no cells */
+  Cell *cells;  /* [columns] */
 } Row;
 
 typedef struct Table {
-  const char *id;      /* file name without its ending */
+  const char *id; /* file name without its ending */
   const char *title, *note;
-  const char *corner;  /* name of the labels' column */
-  bool data;           /* the numbers behind a figure: in files, not on the page or the terminal */
+  const char *corner; /* name of the labels' column */
+  bool data;          /* the numbers behind a figure: in files, not on the page or the terminal */
   Column *columns;
   size_t column_count, column_capacity;
   Row *rows;
   size_t row_count, row_capacity;
-  Arena *arena;        /* of its strings and cells; borrowed */
-  bool failed;         /* memory ran out; asked for at the end */
+  Arena *arena; /* of its strings and cells; borrowed */
+  bool failed;  /* memory ran out; asked for at the end */
 } Table;
 
 typedef struct TableList {
@@ -54,12 +54,14 @@ typedef struct TableList {
 } TableList;
 
 /* A new table at the end of the list. Strings are formatted as printf does. */
-xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out, xt_error *error);
+xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out,
+                    xt_error *error);
 void table_list_free(TableList *list);
 /* XT_STATUS_MEMORY if anything that was put into a table did not get there. */
 xt_status table_check(const Table *table, xt_error *error);
 
-const char *table_format(Table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *table_format(Table *table, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 /* All columns come before the first row. */
 void table_column(Table *table, const char *group, const char *name);
 /* A row with empty cells; NULL when memory ran out. */
@@ -67,13 +69,15 @@ Row *table_row(Table *table, const char *label);
 void table_section(Table *table, const char *label);
 
 Cell cell_text(const char *text);
-/* Empty where it has no value. A proportion of 0 or 1, whose standard error says nothing, has Wilson's interval instead. */
+/* Empty where it has no value. A proportion of 0 or 1, whose standard error says nothing, has
+ * Wilson's interval instead. */
 Cell cell_estimate(CellKind kind, xt_estimate estimate);
-Cell cell_value(CellKind kind, double value);            /* empty of NaN */
+Cell cell_value(CellKind kind, double value); /* empty of NaN */
 
-/* ---- formats ------------------------------------------------------------------------------------ */
+/* ---- formats --------------------------------------------------------------------------------- */
 
-/* In lines of at most `width` columns, as far as labels allow; more columns than fit go into further lines. */
+/* In lines of at most `width` columns, as far as labels allow; more columns than fit go into
+ * further lines. */
 void table_to_text(const Table *table, int width, TextBuffer *out);
 /* Words in lines of at most `width` columns. */
 void text_to_lines(const char *text, int width, TextBuffer *out);
@@ -88,7 +92,8 @@ json_t *table_to_json(const Table *table); /* NULL when memory ran out */
 void cell_show(const Cell *cell, char *out, size_t size);
 /* "6.8" in the cell's own unit; "" without an error. */
 void cell_show_error(const Cell *cell, char *out, size_t size);
-/* How many columns from `at` on share its group; whether any has one; whether a column holds texts. */
+/* How many columns from `at` on share its group; whether any has one; whether a column holds
+ * texts. */
 size_t table_group_span(const Table *table, size_t at);
 bool table_has_groups(const Table *table);
 bool table_is_text(const Table *table, size_t column);

@@ -7,7 +7,7 @@
 #include "report/escape.h"
 #include "report/table.h"
 
-/* ---- comma-separated values ------------------------------------------------------------------- */
+/* ---- comma-separated values ------------------------------------------------------------------ */
 
 static bool has_errors(const Table *t, size_t column) {
   for (size_t r = 0; r < t->row_count; r++) {
@@ -26,7 +26,9 @@ void table_to_csv(const Table *t, TextBuffer *out) {
     const bool errors = has_errors(t, c);
     for (int part = 0; part < 1 + errors; part++) {
       TextBuffer name = {0};
-      text_buffer_format(&name, "%s%s%s%s", column->group, column->group[0] && column->name[0] ? " " : "", column->name, part ? " se" : "");
+      text_buffer_format(&name, "%s%s%s%s", column->group,
+                         column->group[0] && column->name[0] ? " " : "", column->name,
+                         part ? " se" : "");
       text_buffer_add_text(out, ",");
       escape_csv(out, name.data ? name.data : "");
       out->failed = out->failed || name.failed;
@@ -41,24 +43,28 @@ void table_to_csv(const Table *t, TextBuffer *out) {
     for (size_t c = 0; c < t->column_count; c++) {
       const Cell *cell = &row->cells[c];
       text_buffer_add_text(out, ",");
-      if (cell->kind == CELL_TEXT) escape_csv(out, cell->text);
-      else if (cell->kind != CELL_EMPTY) text_buffer_format(out, "%.10g", cell->value);
+      if (cell->kind == CELL_TEXT)
+        escape_csv(out, cell->text);
+      else if (cell->kind != CELL_EMPTY)
+        text_buffer_format(out, "%.10g", cell->value);
       if (!has_errors(t, c)) continue;
       text_buffer_add_text(out, ",");
-      if (cell->kind != CELL_EMPTY && cell->kind != CELL_TEXT && !isnan(cell->error)) text_buffer_format(out, "%.10g", cell->error);
+      if (cell->kind != CELL_EMPTY && cell->kind != CELL_TEXT && !isnan(cell->error))
+        text_buffer_format(out, "%.10g", cell->error);
     }
     text_buffer_add_text(out, "\n");
   }
 }
 
-/* ---- HTML ------------------------------------------------------------------------------------- */
+/* ---- HTML ------------------------------------------------------------------------------------ */
 
 static void html_rows(const Table *t, TextBuffer *out) {
   char text[256];
   for (size_t r = 0; r < t->row_count; r++) {
     const Row *row = &t->rows[r];
     if (row->section) {
-      text_buffer_format(out, "<tr class=\"section\"><th colspan=\"%zu\" scope=\"colgroup\">", t->column_count + 1);
+      text_buffer_format(out, "<tr class=\"section\"><th colspan=\"%zu\" scope=\"colgroup\">",
+                         t->column_count + 1);
       escape_html(out, row->label);
       text_buffer_add_text(out, "</th></tr>\n");
       continue;
@@ -68,8 +74,10 @@ static void html_rows(const Table *t, TextBuffer *out) {
     text_buffer_add_text(out, "</th>");
     for (size_t c = 0; c < t->column_count; c++) {
       const Cell *cell = &row->cells[c];
-      const char *kind = cell->kind == CELL_TEXT ? " class=\"text\"" : cell->kind == CELL_GAIN && cell->value > 0.0005 ? " class=\"gain\""
-                         : cell->kind == CELL_GAIN && cell->value < -0.0005 ? " class=\"loss\"" : "";
+      const char *kind = cell->kind == CELL_TEXT                            ? " class=\"text\""
+                         : cell->kind == CELL_GAIN && cell->value > 0.0005  ? " class=\"gain\""
+                         : cell->kind == CELL_GAIN && cell->value < -0.0005 ? " class=\"loss\""
+                                                                            : "";
       text_buffer_format(out, "<td%s>", kind);
       cell_show(cell, text, sizeof text);
       escape_html(out, cell->kind == CELL_EMPTY ? "–" : text);
@@ -112,11 +120,12 @@ void table_to_html(const Table *t, TextBuffer *out) {
   text_buffer_add_text(out, "</tbody></table></div></figure>\n");
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 /* Adds to an array; on failure *array is freed and NULL. */
 static void append(json_t **array, json_t *value) {
-  if (!*array) json_decref(value);
+  if (!*array)
+    json_decref(value);
   else if (json_array_append_new(*array, value) != 0) {
     json_decref(*array);
     *array = NULL;
@@ -127,18 +136,24 @@ static json_t *cell_json(const Cell *cell) {
   if (cell->kind == CELL_EMPTY) return json_null();
   if (cell->kind == CELL_TEXT) return json_string(cell->text);
   if (cell->kind == CELL_COUNT) return json_integer((json_int_t)cell->value);
-  if (cell->high > cell->low) return json_pack("{s:f, s:f, s:f}", "value", cell->value, "low", cell->low, "high", cell->high);
+  if (cell->high > cell->low)
+    return json_pack("{s:f, s:f, s:f}", "value", cell->value, "low", cell->low, "high", cell->high);
   if (isnan(cell->error)) return json_pack("{s:f}", "value", cell->value);
   return json_pack("{s:f, s:f}", "value", cell->value, "error", cell->error);
 }
 
 json_t *table_to_json(const Table *t) {
   json_t *columns = json_array(), *rows = json_array();
-  for (size_t c = 0; c < t->column_count; c++) append(&columns, json_pack("{s:s, s:s}", "group", t->columns[c].group, "name", t->columns[c].name));
+  for (size_t c = 0; c < t->column_count; c++)
+    append(&columns,
+           json_pack("{s:s, s:s}", "group", t->columns[c].group, "name", t->columns[c].name));
   for (size_t r = 0; r < t->row_count; r++) {
     json_t *cells = json_array();
-    for (size_t c = 0; c < t->column_count && !t->rows[r].section; c++) append(&cells, cell_json(&t->rows[r].cells[c]));
-    append(&rows, json_pack("{s:s, s:b, s:o}", "label", t->rows[r].label, "section", t->rows[r].section, "cells", cells));
+    for (size_t c = 0; c < t->column_count && !t->rows[r].section; c++)
+      append(&cells, cell_json(&t->rows[r].cells[c]));
+    append(&rows, json_pack("{s:s, s:b, s:o}", "label", t->rows[r].label, "section",
+                            t->rows[r].section, "cells", cells));
   }
-  return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "id", t->id, "title", t->title, "note", t->note, "corner", t->corner, "columns", columns, "rows", rows);
+  return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "id", t->id, "title", t->title, "note",
+                   t->note, "corner", t->corner, "columns", columns, "rows", rows);
 }

@@ -12,11 +12,12 @@ static const char prelude[] =
     "\\ifcsname xtbox\\endcsname\\else\\newsavebox{\\xtbox}\\newdimen\\xtheight\\fi\n";
 
 /* What is wider than the line, or too high for a page, becomes smaller. */
-static const char fitting[] =
-    "\\ifdim\\wd\\xtbox>\\linewidth\\sbox{\\xtbox}{\\resizebox{\\linewidth}{!}{\\usebox{\\xtbox}}}\\fi\n"
-    "\\xtheight=\\ht\\xtbox\\advance\\xtheight by\\dp\\xtbox\n"
-    "\\ifdim\\xtheight>0.8\\textheight\\sbox{\\xtbox}{\\resizebox{!}{0.8\\textheight}{\\usebox{\\xtbox}}}\\fi\n"
-    "\\usebox{\\xtbox}\n";
+static const char fitting[] = "\\ifdim\\wd\\xtbox>\\linewidth\\sbox{\\xtbox}{\\resizebox{"
+                              "\\linewidth}{!}{\\usebox{\\xtbox}}}\\fi\n"
+                              "\\xtheight=\\ht\\xtbox\\advance\\xtheight by\\dp\\xtbox\n"
+                              "\\ifdim\\xtheight>0.8\\textheight\\sbox{\\xtbox}{\\resizebox{!}{0."
+                              "8\\textheight}{\\usebox{\\xtbox}}}\\fi\n"
+                              "\\usebox{\\xtbox}\n";
 
 static void latex_head(const Table *t, TextBuffer *out) {
   if (table_has_groups(t)) {
@@ -29,7 +30,8 @@ static void latex_head(const Table *t, TextBuffer *out) {
     text_buffer_add_text(out, " \\\\\n");
     for (size_t c = 0; c < t->column_count; c += table_group_span(t, c)) {
       const size_t span = table_group_span(t, c);
-      if (t->columns[c].group[0]) text_buffer_format(out, "\\cmidrule(lr){%zu-%zu}", at, at + span - 1);
+      if (t->columns[c].group[0])
+        text_buffer_format(out, "\\cmidrule(lr){%zu-%zu}", at, at + span - 1);
       at += span;
     }
     text_buffer_add_text(out, "\n");
@@ -47,7 +49,8 @@ static void latex_rows(const Table *t, TextBuffer *out) {
   for (size_t r = 0; r < t->row_count; r++) {
     const Row *row = &t->rows[r];
     if (row->section) {
-      text_buffer_format(out, "%s\\multicolumn{%zu}{l}{\\textit{", r ? "\\midrule\n" : "", t->column_count + 1);
+      text_buffer_format(out, "%s\\multicolumn{%zu}{l}{\\textit{", r ? "\\midrule\n" : "",
+                         t->column_count + 1);
       escape_latex(out, row->label, false);
       text_buffer_add_text(out, "}} \\\\\n");
       continue;
@@ -56,7 +59,8 @@ static void latex_rows(const Table *t, TextBuffer *out) {
     for (size_t c = 0; c < t->column_count; c++) {
       const Cell *cell = &row->cells[c];
       text_buffer_add_text(out, " & ");
-      if (cell->kind == CELL_TEXT) escape_latex(out, cell->text, false);
+      if (cell->kind == CELL_TEXT)
+        escape_latex(out, cell->text, false);
       else {
         cell_show(cell, text, sizeof text);
         escape_latex(out, text, true);
@@ -68,11 +72,12 @@ static void latex_rows(const Table *t, TextBuffer *out) {
   }
 }
 
-/* LaTeX numbers tables by itself: "Table 3. XNLI: .." is captioned "XNLI: ..", and the paper's number stands in a
- * comment. */
+/* LaTeX numbers tables by itself: "Table 3. XNLI: .." is captioned "XNLI: ..", and the paper's
+ * number stands in a comment. */
 static const char *caption(const Table *t, TextBuffer *out) {
   const char *end = strstr(t->title, ". ");
-  if (strncmp(t->title, "Table ", strlen("Table ")) != 0 || !end || (size_t)(end - t->title) != strcspn(t->title, "."))
+  if (strncmp(t->title, "Table ", strlen("Table ")) != 0 || !end ||
+      (size_t)(end - t->title) != strcspn(t->title, "."))
     return t->title;
   text_buffer_format(out, "%% %.*s of the paper\n", (int)(end - t->title), t->title);
   return end + strlen(". ");
@@ -90,7 +95,8 @@ void table_to_latex(const Table *t, TextBuffer *out) {
     escape_latex(out, t->note, false);
   }
   text_buffer_format(out, "}\n\\label{tab:%s}\n\\sbox{\\xtbox}{\\begin{tabular}{l", t->id);
-  for (size_t c = 0; c < t->column_count; c++) text_buffer_add_text(out, table_is_text(t, c) ? "l" : "r");
+  for (size_t c = 0; c < t->column_count; c++)
+    text_buffer_add_text(out, table_is_text(t, c) ? "l" : "r");
   text_buffer_add_text(out, "}\n\\toprule\n");
   latex_head(t, out);
   latex_rows(t, out);
@@ -102,9 +108,11 @@ void table_to_latex(const Table *t, TextBuffer *out) {
 void table_latex_document(const TableList *list, TextBuffer *out) {
   text_buffer_add_text(out,
                        "% Every table of this folder: pdflatex, xelatex or lualatex tables.tex\n"
-                       "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{booktabs,graphicx}"
+                       "\\documentclass{article}\n\\usepackage[margin=2cm]{geometry}\n\\usepackage{"
+                       "booktabs,graphicx}"
                        "\n\\begin{document}\n");
   for (size_t i = 0; i < list->count; i++)
-    if (!list->tables[i]->data) text_buffer_format(out, "\\input{%s.tex}\n\\clearpage\n", list->tables[i]->id);
+    if (!list->tables[i]->data)
+      text_buffer_format(out, "\\input{%s.tex}\n\\clearpage\n", list->tables[i]->id);
   text_buffer_add_text(out, "\\end{document}\n");
 }

@@ -59,7 +59,8 @@ static const char *shown(Grid *g, const char *text, xt_status *status) {
   escape_terminal(&buffer, text);
   if (buffer.failed || arena_alloc(&g->arena, &copy, buffer.size + 1, 1, NULL) != XT_STATUS_OK)
     *status = XT_STATUS_MEMORY;
-  else if (buffer.size) memcpy(copy, buffer.data, buffer.size);
+  else if (buffer.size)
+    memcpy(copy, buffer.data, buffer.size);
   text_buffer_free(&buffer);
   return copy ? copy : "";
 }
@@ -97,8 +98,8 @@ static xt_status grid_fill(Grid *g, const Table *t) {
       if (width_of(*cell) > g->widths[c]) g->widths[c] = width_of(*cell);
     }
     const int group = width_of(g->groups[c]);
-    const bool alone =
-        table_group_span(t, c) == 1 && (c == 0 || strcmp(t->columns[c - 1].group, t->columns[c].group) != 0);
+    const bool alone = table_group_span(t, c) == 1 &&
+                       (c == 0 || strcmp(t->columns[c - 1].group, t->columns[c].group) != 0);
     if (alone && group > g->widths[c]) g->widths[c] = group;
   }
   return status;
@@ -150,7 +151,8 @@ void table_to_text(const Table *t, int width, TextBuffer *out) {
   for (size_t first = 0; first < t->column_count && !out->failed;) {
     size_t end = first;
     int used = g.label;
-    while (end < t->column_count && (end == first || used + 2 + g.widths[end] <= width)) used += 2 + g.widths[end++];
+    while (end < t->column_count && (end == first || used + 2 + g.widths[end] <= width))
+      used += 2 + g.widths[end++];
     if (first) text_buffer_add_text(out, "\n");
     table_lines(&g, first, end, out);
     first = end;

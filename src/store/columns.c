@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one place where a store's values are taken for what they should be. SQLite keeps any type in any column. */
+/* The one place where a store's values are taken for what they should be. SQLite keeps any type in
+ * any column. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,7 +20,8 @@ xt_status db_damaged(const Db *db, const char *table, xt_error *error, const cha
 }
 
 static void wrong(Columns *c, const char *name, const char *should) {
-  if (c->status == XT_STATUS_OK) c->status = db_damaged(c->db, c->table, c->error, "a value of %s is not %s", name, should);
+  if (c->status == XT_STATUS_OK)
+    c->status = db_damaged(c->db, c->table, c->error, "a value of %s is not %s", name, should);
 }
 
 int64_t column_integer(Columns *c, int column, const char *name, int64_t low, int64_t high) {
@@ -30,8 +32,12 @@ int64_t column_integer(Columns *c, int column, const char *name, int64_t low, in
   const int64_t value = sqlite3_column_int64(c->statement, column);
   if (value >= low && value <= high) return value;
   if (c->status == XT_STATUS_OK)
-    c->status = high == INT64_MAX ? db_damaged(c->db, c->table, c->error, "%s is %lld, and should be %lld at least", name, (long long)value, (long long)low)
-                                  : db_damaged(c->db, c->table, c->error, "%s is %lld, and should be from %lld to %lld", name, (long long)value, (long long)low, (long long)high);
+    c->status =
+        high == INT64_MAX
+            ? db_damaged(c->db, c->table, c->error, "%s is %lld, and should be %lld at least", name,
+                         (long long)value, (long long)low)
+            : db_damaged(c->db, c->table, c->error, "%s is %lld, and should be from %lld to %lld",
+                         name, (long long)value, (long long)low, (long long)high);
   return low;
 }
 
@@ -126,12 +132,14 @@ void store_check_site(Columns *c, const char *site) {
   xt_site parsed;
   char name[16];
   if (c->status != XT_STATUS_OK) return;
-  if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK || strcmp(xt_site_format(parsed, name), site) != 0)
+  if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK ||
+      strcmp(xt_site_format(parsed, name), site) != 0)
     c->status = db_damaged(c->db, c->table, c->error, "\"%.40s\" is no site", site);
 }
 
 void store_check_layers(Columns *c, int layers, bool vanilla, int source_layer, int target_layer) {
   if (c->status != XT_STATUS_OK || (vanilla && source_layer == -1 && target_layer == -1)) return;
   if (source_layer < 0 || source_layer >= layers || target_layer < 0 || target_layer >= layers)
-    c->status = db_damaged(c->db, c->table, c->error, "layers %d and %d of a model of %d layers", source_layer, target_layer, layers);
+    c->status = db_damaged(c->db, c->table, c->error, "layers %d and %d of a model of %d layers",
+                           source_layer, target_layer, layers);
 }

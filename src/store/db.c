@@ -10,11 +10,15 @@
 
 #include "base/mem.h"
 
-#define STEPS_TOGETHER 100000       /* of the virtual machine between two looks at the bound */
-#define STEPS_LEAST INT64_C(2000000) /* a fraction of a second, which no query of a small store takes */
-#define STEPS_A_BYTE 100             /* a row of a store has tens of bytes, and a query takes tens of steps for it */
+#define STEPS_TOGETHER 100000 /* of the virtual machine between two looks at the bound */
+#define STEPS_LEAST \
+  INT64_C(2000000) /* a fraction of a second, which no query of a small store
+                                        takes */
+#define STEPS_A_BYTE \
+  100 /* a row of a store has tens of bytes, and a query takes
+                                        tens of steps for it */
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 xt_status db_file_name(const char *path, char **out, xt_error *error) {
   const size_t length = strlen(path);
@@ -39,10 +43,14 @@ void db_bound_work(Db *db, uint64_t bytes) {
 }
 
 xt_status db_harden(Db *db, xt_error *error) {
-  static const struct { int limit, most; } limits[] = {
-      {SQLITE_LIMIT_LENGTH, 1 << 28}, {SQLITE_LIMIT_SQL_LENGTH, 100000}, {SQLITE_LIMIT_COLUMN, 100}, {SQLITE_LIMIT_EXPR_DEPTH, 100},
-      {SQLITE_LIMIT_COMPOUND_SELECT, 8}, {SQLITE_LIMIT_VDBE_OP, 25000}, {SQLITE_LIMIT_FUNCTION_ARG, 8}, {SQLITE_LIMIT_ATTACHED, 1},
-      {SQLITE_LIMIT_VARIABLE_NUMBER, 32}, {SQLITE_LIMIT_TRIGGER_DEPTH, 1}, {SQLITE_LIMIT_WORKER_THREADS, 0}};
+  static const struct {
+    int limit, most;
+  } limits[] = {{SQLITE_LIMIT_LENGTH, 1 << 28},     {SQLITE_LIMIT_SQL_LENGTH, 100000},
+                {SQLITE_LIMIT_COLUMN, 100},         {SQLITE_LIMIT_EXPR_DEPTH, 100},
+                {SQLITE_LIMIT_COMPOUND_SELECT, 8},  {SQLITE_LIMIT_VDBE_OP, 25000},
+                {SQLITE_LIMIT_FUNCTION_ARG, 8},     {SQLITE_LIMIT_ATTACHED, 1},
+                {SQLITE_LIMIT_VARIABLE_NUMBER, 32}, {SQLITE_LIMIT_TRIGGER_DEPTH, 1},
+                {SQLITE_LIMIT_WORKER_THREADS, 0}};
   sqlite3_extended_result_codes(db->handle, 1);
 #ifdef SQLITE_DBCONFIG_DEFENSIVE
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
@@ -54,7 +62,8 @@ xt_status db_harden(Db *db, xt_error *error) {
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_VIEW, 0, NULL);
 #endif
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
-  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) sqlite3_limit(db->handle, limits[i].limit, limits[i].most);
+  for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+    sqlite3_limit(db->handle, limits[i].limit, limits[i].most);
   sqlite3_progress_handler(db->handle, STEPS_TOGETHER, too_long, db);
   /* A mapped file that shrinks would end the process. */
   return db_run(db, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0", "cannot open", error);
@@ -66,7 +75,9 @@ xt_status db_open(Db *db, const char *path, int flags, xt_error *error) {
   if (!db->path) TRY(mem_copy_text(&db->path, path, strlen(path), error));
   const bool there = stat(path, &file) == 0;
   if (there && !S_ISREG(file.st_mode))
-    return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is %s; a results file has to be a regular file", S_ISDIR(file.st_mode) ? "a folder" : "no regular file");
+    return err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                   "is %s; a results file has to be a regular file",
+                   S_ISDIR(file.st_mode) ? "a folder" : "no regular file");
   db_bound_work(db, there ? (uint64_t)file.st_size : 0);
   TRY(db_file_name(path, &name, error));
   const int code = sqlite3_open_v2(name, &db->handle, flags, NULL);
@@ -80,7 +91,7 @@ void db_close(Db *db) {
   *db = (Db){0};
 }
 
-/* ---- errors ----------------------------------------------------------------------------------- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 /* SQLite forgets why it could not open a file when it looks for others afterwards. */
 static int reason(const Db *db) {
@@ -91,37 +102,50 @@ static int reason(const Db *db) {
   return system;
 }
 
-static xt_status system_failure(const Db *db, const char *doing, const char *text, xt_error *error) {
+static xt_status system_failure(const Db *db, const char *doing, const char *text,
+                                xt_error *error) {
   const int system = reason(db);
   char words[ERR_SYSTEM_TEXT];
-  return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: %s%s%s", doing, text, system ? ": " : "", system ? err_system_text(system, words) : "");
+  return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: %s%s%s", doing, text,
+                 system ? ": " : "", system ? err_system_text(system, words) : "");
 }
 
-/* SQLite takes a file system without locks for one where somebody else has them, and keeps the reason nowhere but in errno. */
+/* SQLite takes a file system without locks for one where somebody else has them, and keeps the
+ * reason nowhere but in errno. */
 static xt_status busy(const Db *db, int system, xt_error *error) {
   if (system == ENOLCK)
     return err_set(error, XT_STATUS_IO, db->path, NULL, -1,
-                   "its file system cannot lock files (of NFS, the server's lock service is not running); copy the file to a local disk");
-  return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "another process is writing to this store; let it finish, or give another file");
+                   "its file system cannot lock files (of NFS, the server's lock service is not "
+                   "running); copy the file to a local disk");
+  return err_set(error, XT_STATUS_IO, db->path, NULL, -1,
+                 "another process is writing to this store; let it finish, or give another file");
 }
-
 
 xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
   const int system = errno;
   const char *text = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(code);
   if (code == SQLITE_READONLY_ROLLBACK || code == SQLITE_READONLY_RECOVERY)
     return err_set(error, XT_STATUS_IO, db->path, NULL, -1,
-                   "a writer was stopped in the middle of a commit, and what it left cannot be undone here, as the file cannot be written to: copy it and "
+                   "a writer was stopped in the middle of a commit, and what it left cannot be "
+                   "undone here, as the file cannot be written to: copy it and "
                    "its -journal to a folder where they can, and read that copy");
   switch (code & 0xff) {
     case SQLITE_NOMEM: return err_memory(error, 0);
     case SQLITE_BUSY:
     case SQLITE_LOCKED: return busy(db, system, error);
     case SQLITE_FULL:
-      return err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: the disk is full; what was committed is kept, so free some space and start again", doing);
-    case SQLITE_NOTADB: return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "is no results store: not an SQLite file");
-    case SQLITE_CORRUPT: return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "the store is damaged: %s", text);
-    case SQLITE_INTERRUPT: return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "the store is damaged: reading it does not end");
+      return err_set(
+          error, XT_STATUS_IO, db->path, NULL, -1,
+          "%s: the disk is full; what was committed is kept, so free some space and start again",
+          doing);
+    case SQLITE_NOTADB:
+      return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
+                     "is no results store: not an SQLite file");
+    case SQLITE_CORRUPT:
+      return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "the store is damaged: %s", text);
+    case SQLITE_INTERRUPT:
+      return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
+                     "the store is damaged: reading it does not end");
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
@@ -130,7 +154,7 @@ xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
   }
 }
 
-/* ---- statements ------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 
 xt_status db_run(Db *db, const char *sql, const char *doing, xt_error *error) {
   db->steps = 0;
@@ -150,10 +174,13 @@ xt_status db_step(Db *db, sqlite3_stmt *statement, bool *row, const char *doing,
   db->bind_code = SQLITE_OK;
   if (!sqlite3_stmt_busy(statement)) db->steps = 0; /* it begins */
   if (unbound != SQLITE_OK)
-    return unbound == SQLITE_TOOBIG ? err_set(error, XT_STATUS_IO, db->path, NULL, -1, "%s: a value is too long for the store", doing) : db_error(db, unbound, doing, error);
+    return unbound == SQLITE_TOOBIG ? err_set(error, XT_STATUS_IO, db->path, NULL, -1,
+                                              "%s: a value is too long for the store", doing)
+                                    : db_error(db, unbound, doing, error);
   const int code = sqlite3_step(statement);
   *row = code == SQLITE_ROW;
-  return code == SQLITE_ROW || code == SQLITE_DONE ? XT_STATUS_OK : db_error(db, code, doing, error);
+  return code == SQLITE_ROW || code == SQLITE_DONE ? XT_STATUS_OK
+                                                   : db_error(db, code, doing, error);
 }
 
 xt_status db_do(Db *db, sqlite3_stmt *statement, xt_error *error) {
@@ -173,23 +200,30 @@ xt_status db_number(Db *db, const char *sql, int64_t *out, xt_error *error) {
   return status;
 }
 
-/* ---- parameters ------------------------------------------------------------------------------- */
+/* ---- parameters ------------------------------------------------------------------------------ */
 
 static void note_bind(Db *db, int code) {
   if (db->bind_code == SQLITE_OK) db->bind_code = code;
 }
 
 void db_bind_text(Db *db, sqlite3_stmt *statement, int index, const char *text) {
-  note_bind(db, text ? sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC) : sqlite3_bind_null(statement, index));
+  note_bind(db, text ? sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC)
+                     : sqlite3_bind_null(statement, index));
 }
 
 void db_bind_text_of(Db *db, sqlite3_stmt *statement, int index, const char *text, size_t length) {
-  note_bind(db, text ? sqlite3_bind_text64(statement, index, text, length, SQLITE_STATIC, SQLITE_UTF8) : sqlite3_bind_null(statement, index));
+  note_bind(db,
+            text ? sqlite3_bind_text64(statement, index, text, length, SQLITE_STATIC, SQLITE_UTF8)
+                 : sqlite3_bind_null(statement, index));
 }
 
-void db_bind_integer(Db *db, sqlite3_stmt *statement, int index, int64_t value) { note_bind(db, sqlite3_bind_int64(statement, index, value)); }
+void db_bind_integer(Db *db, sqlite3_stmt *statement, int index, int64_t value) {
+  note_bind(db, sqlite3_bind_int64(statement, index, value));
+}
 
-void db_bind_real(Db *db, sqlite3_stmt *statement, int index, double value) { note_bind(db, sqlite3_bind_double(statement, index, value)); }
+void db_bind_real(Db *db, sqlite3_stmt *statement, int index, double value) {
+  note_bind(db, sqlite3_bind_double(statement, index, value));
+}
 
 void db_bind_blob(Db *db, sqlite3_stmt *statement, int index, const void *bytes, size_t size) {
   note_bind(db, sqlite3_bind_blob64(statement, index, size ? bytes : "", size, SQLITE_STATIC));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds a file: from the kernel's list of locks. Asking the file itself would take opening it, and closing it again would drop the
- * locks that this process has. */
+/* Who holds a file: from the kernel's list of locks. Asking the file itself would take opening it,
+ * and closing it again would drop the locks that this process has. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,8 +30,12 @@ long store_lock_holder(const char *path, char name[XT_STORE_NAME_SIZE]) {
     unsigned major_number, minor_number;
     unsigned long long inode;
     /* "1: POSIX  ADVISORY  READ 1234 fd:01:5678 1073741826 1073742335" */
-    if (sscanf(line, "%*d: %*s %*s %*s %ld %x:%x:%llu", &process, &major_number, &minor_number, &inode) != 4) continue;
-    if (inode == of.st_ino && major_number == major(of.st_dev) && minor_number == minor(of.st_dev) && process > 0 && process != (long)getpid()) found = process;
+    if (sscanf(line, "%*d: %*s %*s %*s %ld %x:%x:%llu", &process, &major_number, &minor_number,
+               &inode) != 4)
+      continue;
+    if (inode == of.st_ino && major_number == major(of.st_dev) &&
+        minor_number == minor(of.st_dev) && process > 0 && process != (long)getpid())
+      found = process;
   }
   if (locks) fclose(locks);
   if (found) process_name(found, name);

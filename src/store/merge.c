@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Joining stores. What is the same in several of them is known by its content: questions by their key, texts
- * by their ids, responses by question, site and layers. */
+/* Joining stores. What is the same in several of them is known by its content: questions by their
+ * key, texts by their ids, responses by question, site and layers. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,8 @@
 #define PARTIAL_LENGTH 15 /* of ".123abc.partial" */
 
 /* Takes over the settings of the first input, and checks the others' against them. */
-static xt_status same_settings(xt_store *out, const char *input, const char *first, Schema *schema, xt_error *error) {
+static xt_status same_settings(xt_store *out, const char *input, const char *first, Schema *schema,
+                               xt_error *error) {
   xt_store *in;
   TRY(xt_store_open(input, XT_STORE_READ, &in, error));
   xt_status status = XT_STATUS_OK;
@@ -32,7 +33,9 @@ static xt_status same_settings(xt_store *out, const char *input, const char *fir
   }
   for (int i = 0; i < STORE_SETTING_COUNT && !status; i++)
     if (strcmp(out->settings.of[i], in->settings.of[i]) != 0)
-      status = err_set(error, XT_STATUS_INPUT, input, store_setting_names[i], -1, "is %.64s, and %.200s has %.64s; only results of one model under the same settings can be joined",
+      status = err_set(error, XT_STATUS_INPUT, input, store_setting_names[i], -1,
+                       "is %.64s, and %.200s has %.64s; only results of one model under the same "
+                       "settings can be joined",
                        in->settings.of[i], first, out->settings.of[i]);
   xt_store_close(in);
   return status;
@@ -40,79 +43,117 @@ static xt_status same_settings(xt_store *out, const char *input, const char *fir
 
 /* The numbers that questions and texts of the attached store have in the joined one. */
 static const char add_and_map[] =
-    "INSERT INTO main.instances(key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids)"
-    " SELECT key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids FROM part.instances WHERE 1 ON CONFLICT(key) DO NOTHING;"
-    "INSERT INTO main.texts(ids, text) SELECT ids, text FROM part.texts WHERE 1 ON CONFLICT(ids) DO NOTHING;"
+    "INSERT INTO main.instances(key, task, lang, source_lang, number, doc_id, source, target, "
+    "gold, choices, source_ids, target_ids)"
+    " SELECT key, task, lang, source_lang, number, doc_id, source, target, gold, choices, "
+    "source_ids, target_ids FROM part.instances WHERE 1 ON CONFLICT(key) DO NOTHING;"
+    "INSERT INTO main.texts(ids, text) SELECT ids, text FROM part.texts WHERE 1 ON CONFLICT(ids) "
+    "DO NOTHING;"
     "CREATE TEMP TABLE question_map(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
-    "INSERT INTO question_map SELECT p.id, m.id FROM part.instances p JOIN main.instances m ON m.key = p.key;"
+    "INSERT INTO question_map SELECT p.id, m.id FROM part.instances p JOIN main.instances m ON "
+    "m.key = p.key;"
     "CREATE TEMP TABLE text_map(old INTEGER PRIMARY KEY, new INTEGER NOT NULL);"
     "INSERT INTO text_map SELECT p.id, m.id FROM part.texts p JOIN main.texts m ON m.ids = p.ids;";
 
 static const char conflicts[] =
     "SELECT i.task, i.lang, i.doc_id, p.site, p.source_layer, p.target_layer FROM part.responses p"
     " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text"
-    " JOIN main.responses m ON m.instance = q.new AND m.site = p.site AND m.source_layer = p.source_layer AND m.target_layer = p.target_layer"
+    " JOIN main.responses m ON m.instance = q.new AND m.site = p.site AND m.source_layer = "
+    "p.source_layer AND m.target_layer = p.target_layer"
     " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin "
     "UNION ALL SELECT i.task, i.lang, i.doc_id, 'vanilla', -1, -1 FROM part.vanilla p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN main.vanilla m ON m.instance = q.new"
-    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin LIMIT 1";
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN "
+    "main.vanilla m ON m.instance = q.new"
+    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin "
+    "LIMIT 1";
 static const char source_conflicts[] =
     "SELECT i.task, i.lang, i.doc_id, 'source', -1, -1 FROM part.sources p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN main.sources m ON m.instance = q.new"
-    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin LIMIT 1";
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text JOIN "
+    "main.sources m ON m.instance = q.new"
+    " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin "
+    "LIMIT 1";
 
 /* %lld: how far the numbers of the attached store's runs move. */
 static const char add_responses[] =
-    "INSERT INTO main.runs(id, started, provenance) SELECT id + %lld, started, provenance FROM part.runs ORDER BY id;"
+    "INSERT INTO main.runs(id, started, provenance) SELECT id + %lld, started, provenance FROM "
+    "part.runs ORDER BY id;"
     "INSERT INTO main.vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
-    " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.vanilla p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new ON CONFLICT(instance) DO NOTHING;"
-    "INSERT INTO main.responses(instance, site, source_layer, target_layer, text, margin, entropy, mean_entropy, mean_logprob, run)"
-    " SELECT q.new, site, source_layer, target_layer, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.responses p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new, site, source_layer, target_layer ON CONFLICT(instance, site, source_layer, target_layer) DO NOTHING;";
+    " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM "
+    "part.vanilla p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY "
+    "q.new ON CONFLICT(instance) DO NOTHING;"
+    "INSERT INTO main.responses(instance, site, source_layer, target_layer, text, margin, entropy, "
+    "mean_entropy, mean_logprob, run)"
+    " SELECT q.new, site, source_layer, target_layer, t.new, margin, entropy, mean_entropy, "
+    "mean_logprob, run + %lld FROM part.responses p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY "
+    "q.new, site, source_layer, target_layer ON CONFLICT(instance, site, source_layer, "
+    "target_layer) DO NOTHING;";
 
 /* What stores have since schema 2. %lld as above. */
 static const char add_since_2[] =
     "INSERT INTO main.sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
-    " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM part.sources p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new ON CONFLICT(instance) DO NOTHING;"
+    " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM "
+    "part.sources p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY "
+    "q.new ON CONFLICT(instance) DO NOTHING;"
     "INSERT INTO main.samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
-    " SELECT q.new, temperature, top_p, seed, p.number, t.new, mean_logprob, run + %lld FROM part.samples p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY q.new ON CONFLICT(instance, temperature, top_p, seed, number) DO NOTHING;"
-    "INSERT INTO main.plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
-    " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions FROM part.plans WHERE 1 ORDER BY id ON CONFLICT(key) DO NOTHING;";
+    " SELECT q.new, temperature, top_p, seed, p.number, t.new, mean_logprob, run + %lld FROM "
+    "part.samples p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ORDER BY "
+    "q.new ON CONFLICT(instance, temperature, top_p, seed, number) DO NOTHING;"
+    "INSERT INTO main.plans(key, task, lang, source_lang, cot, dataset, too_long, sites, "
+    "source_layers, target_layers, questions)"
+    " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, "
+    "target_layers, questions FROM part.plans WHERE 1 ORDER BY id ON CONFLICT(key) DO NOTHING;";
 
 /* What was measured of texts, and selected; where the attached store has any. */
 static const char add_measured[] =
-    "INSERT INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM part.text_metrics p JOIN text_map t ON t.old = p.text WHERE 1 ON CONFLICT(text, name) DO NOTHING;"
-    "INSERT INTO main.pair_metrics(instance, text, name, value) SELECT q.new, t.new, name, value FROM part.pair_metrics p"
-    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ON CONFLICT(instance, text, name) DO NOTHING;"
+    "INSERT INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM "
+    "part.text_metrics p JOIN text_map t ON t.old = p.text WHERE 1 ON CONFLICT(text, name) DO "
+    "NOTHING;"
+    "INSERT INTO main.pair_metrics(instance, text, name, value) SELECT q.new, t.new, name, value "
+    "FROM part.pair_metrics p"
+    " JOIN question_map q ON q.old = p.instance JOIN text_map t ON t.old = p.text WHERE 1 ON "
+    "CONFLICT(instance, text, name) DO NOTHING;"
     "INSERT INTO main.selections(strategy, site, instance, source_layer, target_layer)"
-    " SELECT strategy, site, q.new, source_layer, target_layer FROM part.selections p JOIN question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance, strategy, site) DO NOTHING;";
+    " SELECT strategy, site, q.new, source_layer, target_layer FROM part.selections p JOIN "
+    "question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance, strategy, site) DO "
+    "NOTHING;";
 
 static const char other_selections[] =
-    "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN main.selections m ON m.instance = q.new"
-    " AND m.strategy = p.strategy AND m.site = p.site WHERE m.source_layer != p.source_layer OR m.target_layer != p.target_layer";
+    "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN "
+    "main.selections m ON m.instance = q.new"
+    " AND m.strategy = p.strategy AND m.site = p.site WHERE m.source_layer != p.source_layer OR "
+    "m.target_layer != p.target_layer";
 
 static xt_status add_metrics(xt_store *s, const char *input, const Schema *part, xt_error *error) {
   int64_t differ = 0;
   sqlite3_stmt *statement;
   bool row;
   char hash[STORE_VALUE_SIZE] = "";
-  if (!part->has[TABLE_TEXT_METRICS] || !part->has[TABLE_PAIR_METRICS] || !part->has[TABLE_SELECTIONS]) return XT_STATUS_OK;
-  TRY(db_prepare(&s->db, "SELECT value FROM part.settings WHERE name = 'langid_hash'", &statement, error));
+  if (!part->has[TABLE_TEXT_METRICS] || !part->has[TABLE_PAIR_METRICS] ||
+      !part->has[TABLE_SELECTIONS])
+    return XT_STATUS_OK;
+  TRY(db_prepare(&s->db, "SELECT value FROM part.settings WHERE name = 'langid_hash'", &statement,
+                 error));
   xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
   if (!status && row) snprintf(hash, sizeof hash, "%s", db_text(statement, 0));
   sqlite3_finalize(statement);
   if (status) return status;
   if (hash[0] && metrics_claim_langid(s, hash, NULL))
-    return err_set(error, XT_STATUS_INPUT, input, "lid", -1, "its languages were identified by another file than an earlier store's");
+    return err_set(error, XT_STATUS_INPUT, input, "lid", -1,
+                   "its languages were identified by another file than an earlier store's");
   TRY(db_number(&s->db, other_selections, &differ, error));
-  if (differ) return err_set(error, XT_STATUS_INPUT, input, NULL, -1, "%lld selections differ from an earlier file's of the same strategy", (long long)differ);
+  if (differ)
+    return err_set(error, XT_STATUS_INPUT, input, NULL, -1,
+                   "%lld selections differ from an earlier file's of the same strategy",
+                   (long long)differ);
   return db_run(&s->db, add_measured, "cannot write", error);
 }
 
-static xt_status refuse_conflicts(xt_store *s, const char *input, const char *query, xt_error *error) {
+static xt_status refuse_conflicts(xt_store *s, const char *input, const char *query,
+                                  xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
   TRY(db_prepare(&s->db, query, &statement, error));
@@ -120,9 +161,13 @@ static xt_status refuse_conflicts(xt_store *s, const char *input, const char *qu
   if (!status && row) {
     char layers[64] = "";
     if (sqlite3_column_int(statement, 4) >= 0)
-      snprintf(layers, sizeof layers, ", layer %d into %d", sqlite3_column_int(statement, 4), sqlite3_column_int(statement, 5));
-    status = err_set(error, XT_STATUS_INPUT, input, NULL, -1, "another response than an earlier file's for %.40s %.40s, question %.60s, %.20s%s; which is right cannot be told",
-                     db_text(statement, 0), db_text(statement, 1), db_text(statement, 2), db_text(statement, 3), layers);
+      snprintf(layers, sizeof layers, ", layer %d into %d", sqlite3_column_int(statement, 4),
+               sqlite3_column_int(statement, 5));
+    status = err_set(error, XT_STATUS_INPUT, input, NULL, -1,
+                     "another response than an earlier file's for %.40s %.40s, question %.60s, "
+                     "%.20s%s; which is right cannot be told",
+                     db_text(statement, 0), db_text(statement, 1), db_text(statement, 2),
+                     db_text(statement, 3), layers);
   }
   sqlite3_finalize(statement);
   return status;
@@ -175,7 +220,8 @@ static xt_status merge_into(xt_store *s, const char *const *inputs, size_t count
   Schema *schemas;
   xt_status status;
   TRY(mem_alloc(&schemas, count, sizeof *schemas, error));
-  for (size_t i = 0; i < count; i++) TRY_DONE(same_settings(s, inputs[i], inputs[0], &schemas[i], error));
+  for (size_t i = 0; i < count; i++)
+    TRY_DONE(same_settings(s, inputs[i], inputs[0], &schemas[i], error));
   TRY_DONE(store_make_tables(s, error));
   TRY_DONE(store_write_settings(s, error));
   for (size_t i = 0; i < count; i++) TRY_DONE(add_store(s, inputs[i], &schemas[i], error));
@@ -185,10 +231,10 @@ done:
   return status;
 }
 
-/* ---- the file while it is made ------------------------------------------------------------------ */
+/* ---- the file while it is made --------------------------------------------------------------- */
 
-/* A new file beside the final name, kept locked as long as this process works on it. One that nobody has locked was left by a process
- * that was killed. */
+/* A new file beside the final name, kept locked as long as this process works on it. One that
+ * nobody has locked was left by a process that was killed. */
 typedef struct Partial {
   char *path;
   int fd; /* closed after SQLite's own, as closing any drops a process's locks of that file */
@@ -206,7 +252,9 @@ static void remove_if_left(const char *path) {
   struct stat of;
   const int fd = open(path, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return;
-  if (fstat(fd, &of) == 0 && S_ISREG(of.st_mode) && of.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0) remove_with_journals(path);
+  if (fstat(fd, &of) == 0 && S_ISREG(of.st_mode) && of.st_uid == geteuid() &&
+      flock(fd, LOCK_EX | LOCK_NB) == 0)
+    remove_with_journals(path);
   close(fd);
 }
 
@@ -215,12 +263,17 @@ static void remove_left(const char *path) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   const size_t length = strlen(name);
   char folder[PATH_MAX], found[PATH_MAX];
-  if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2, slash ? path : "./") >= (int)sizeof folder) return;
+  if (snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 2,
+               slash ? path : "./") >= (int)sizeof folder)
+    return;
   DIR *directory = opendir(folder);
   for (const struct dirent *entry; directory && (entry = readdir(directory));) {
     const char *rest = entry->d_name + length;
-    if (strncmp(entry->d_name, name, length) != 0 || rest[0] != '.' || strlen(rest) != PARTIAL_LENGTH || strcmp(rest + 7, ".partial") != 0) continue;
-    if (snprintf(found, sizeof found, "%s%s", folder, entry->d_name) < (int)sizeof found) remove_if_left(found);
+    if (strncmp(entry->d_name, name, length) != 0 || rest[0] != '.' ||
+        strlen(rest) != PARTIAL_LENGTH || strcmp(rest + 7, ".partial") != 0)
+      continue;
+    if (snprintf(found, sizeof found, "%s%s", folder, entry->d_name) < (int)sizeof found)
+      remove_if_left(found);
   }
   if (directory) closedir(directory);
 }
@@ -241,12 +294,15 @@ static xt_status partial_open(Partial *p, const char *path, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Gives the file its final name, unless one of that name has come since; durable when it returns. */
+/* Gives the file its final name, unless one of that name has come since; durable when it
+ * returns. */
 static xt_status partial_finish(Partial *p, const char *path, xt_error *error) {
   const char *slash = strrchr(path, '/');
   if (!out_sync(p->fd) || link(p->path, path) != 0) {
     /* file systems without hard links */
-    if (errno == EEXIST || (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) || !out_rename(p->path, path))
+    if (errno == EEXIST ||
+        (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) ||
+        !out_rename(p->path, path))
       return err_io(error, path, "cannot write");
   }
   char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
@@ -265,17 +321,27 @@ static void partial_close(Partial *p) {
   free(p->path);
 }
 
-xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count, xt_error *error) {
+xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count,
+                         xt_error *error) {
   Partial partial;
   xt_store *s = NULL;
-  if (count == 0) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "nothing to join: give the stores");
-  if (file_exists(path)) return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "exists already; the joined store has to be a new file");
+  if (count == 0)
+    return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "nothing to join: give the stores");
+  if (file_exists(path))
+    return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1,
+                   "exists already; the joined store has to be a new file");
   xt_status status = partial_open(&partial, path, error);
   if (!status) status = xt_store_open(partial.path, XT_STORE_WRITE, &s, error);
-  /* a file that is not there until it is whole needs no journal on the disk, and no file to go with two databases' commit */
-  if (!status) status = db_run(&s->db, "COMMIT; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = MEMORY; BEGIN IMMEDIATE", "cannot write", error);
+  /* a file that is not there until it is whole needs no journal on the disk, and no file to go with
+   * two databases' commit */
+  if (!status)
+    status = db_run(&s->db,
+                    "COMMIT; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA "
+                    "temp_store = MEMORY; BEGIN IMMEDIATE",
+                    "cannot write", error);
   if (!status) status = merge_into(s, inputs, count, error);
-  if (status && error && partial.path && strcmp(error->file, partial.path) == 0) snprintf(error->file, sizeof error->file, "%s", path);
+  if (status && error && partial.path && strcmp(error->file, partial.path) == 0)
+    snprintf(error->file, sizeof error->file, "%s", path);
   xt_store_close(s);
   if (!status) status = partial_finish(&partial, path, error);
   partial_close(&partial);

@@ -25,7 +25,8 @@ static void put(json_t **object, const char *key, json_t *value) {
   }
 }
 
-static void put_text(json_t **object, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static void put_text(json_t **object, const char *key, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static void put_text(json_t **object, const char *key, const char *format, ...) {
   char text[1024];
   va_list args;
@@ -56,8 +57,10 @@ static void processor_line(const char *key, char *out, size_t size) {
 }
 
 static json_t *processor(const xt_model *model) {
-  static const char *const features[] = {"sse4_2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni",
-                                         "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile", "amx_bf16", "asimd", "bf16", "i8mm", "sve"};
+  static const char *const features[] = {
+      "sse4_2",   "avx",      "avx2",        "fma",         "f16c",        "avx512f",  "avx512bw",
+      "avx512vl", "avx512dq", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile",
+      "amx_bf16", "asimd",    "bf16",        "i8mm",        "sve"};
   char name[256], flags[8192], padded[8200];
   json_t *object = json_object(), *have = json_array();
   processor_line("model name", name, sizeof name);
@@ -72,7 +75,8 @@ static json_t *processor(const xt_model *model) {
   put_text(&object, "name", "%s", name);
   put(&object, "features", have);
   if (model->backend) put_text(&object, "kernels", "%s", model->backend->ops->name);
-  if (model->backend && model->backend->compute == XT_COMPUTE_F32 && !model->backend->limits.exact && strcmp(model->backend->device, "cpu") != 0)
+  if (model->backend && model->backend->compute == XT_COMPUTE_F32 &&
+      !model->backend->limits.exact && strcmp(model->backend->device, "cpu") != 0)
     put_text(&object, "inexact", "%s", "the device does not promise the cpu's bits");
   if (model->backend) put(&object, "threads", json_integer(model->backend->threads));
   return object;
@@ -85,7 +89,8 @@ static json_t *libraries(void) {
   put_text(&object, "jansson", "%s", JANSSON_VERSION);
   put_text(&object, "icu", "%s", U_ICU_VERSION);
   put_text(&object, "nettle", "%d.%d", nettle_version_major(), nettle_version_minor());
-  if (onednn_version(onednn)) put_text(&object, "onednn", "%d.%d.%d", onednn[0], onednn[1], onednn[2]);
+  if (onednn_version(onednn))
+    put_text(&object, "onednn", "%d.%d.%d", onednn[0], onednn[1], onednn[2]);
   return object;
 }
 
@@ -115,7 +120,8 @@ static json_t *weight_files(const xt_model *model) {
     const char *slash = strrchr(map->path, '/'), *name = slash ? slash + 1 : map->path;
     bool known = false;
     for (size_t k = 0; k < json_array_size(array); k++)
-      known = known || strcmp(json_string_value(json_object_get(json_array_get(array, k), "name")), name) == 0;
+      known = known || strcmp(json_string_value(json_object_get(json_array_get(array, k), "name")),
+                              name) == 0;
     if (known) continue;
     json_t *file = json_object();
     put_text(&file, "name", "%s", name);
@@ -127,14 +133,16 @@ static json_t *weight_files(const xt_model *model) {
 
 /* What sha256sum prints for the files beside the weights. */
 static json_t *small_files(const xt_model *model) {
-  static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model", "tokenizer_config.json"};
+  static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
+                                      "tokenizer.model", "tokenizer_config.json"};
   json_t *object = json_object();
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char *path = NULL, text[HASH_TEXT_SIZE];
     uint8_t digest[HASH_BYTES];
     FileMap map;
     Hash hash;
-    if (file_join(model->path, names[i], &path, NULL) == XT_STATUS_OK && file_exists(path) && file_read(path, FILE_SMALL, &map, NULL) == XT_STATUS_OK) {
+    if (file_join(model->path, names[i], &path, NULL) == XT_STATUS_OK && file_exists(path) &&
+        file_read(path, FILE_SMALL, &map, NULL) == XT_STATUS_OK) {
       hash_init(&hash);
       hash_raw(&hash, map.data, map.size);
       hash_finish(&hash, digest);
@@ -147,7 +155,8 @@ static json_t *small_files(const xt_model *model) {
   return object;
 }
 
-xt_status store_provenance(const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command, char **out,
+xt_status store_provenance(const xt_model *model, const char *hash,
+                           const xt_store_settings *settings, const char *command, char **out,
                            xt_error *error) {
   xt_model_info info;
   json_t *root = json_object(), *about = json_object(), *how = json_object();
@@ -161,7 +170,9 @@ xt_status store_provenance(const xt_model *model, const char *hash, const xt_sto
   put(&about, "sha256", small_files(model));
   put_text(&how, "compute", "%s", settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
   put(&how, "max_new_tokens", json_integer(settings->max_new_tokens));
-  put(&how, "repetition_penalty", json_real(settings->repetition_penalty > 0 ? settings->repetition_penalty : info.repetition_penalty));
+  put(&how, "repetition_penalty",
+      json_real(settings->repetition_penalty > 0 ? settings->repetition_penalty
+                                                 : info.repetition_penalty));
   put(&how, "ignore_eos", json_boolean(settings->ignore_eos));
   put(&root, "model", about);
   put(&root, "settings", how);

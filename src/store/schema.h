@@ -9,8 +9,19 @@
 #define STORE_SCHEMA 2                  /* `user_version`; 1 has no sources, plans and samples */
 
 typedef enum StoreTable {
-  TABLE_SETTINGS = 0, TABLE_RUNS, TABLE_INSTANCES, TABLE_TEXTS, TABLE_VANILLA, TABLE_RESPONSES, TABLE_TEXT_METRICS, TABLE_PAIR_METRICS,
-  TABLE_SELECTIONS, TABLE_SOURCES, TABLE_PLANS, TABLE_SAMPLES, STORE_TABLE_COUNT
+  TABLE_SETTINGS = 0,
+  TABLE_RUNS,
+  TABLE_INSTANCES,
+  TABLE_TEXTS,
+  TABLE_VANILLA,
+  TABLE_RESPONSES,
+  TABLE_TEXT_METRICS,
+  TABLE_PAIR_METRICS,
+  TABLE_SELECTIONS,
+  TABLE_SOURCES,
+  TABLE_PLANS,
+  TABLE_SAMPLES,
+  STORE_TABLE_COUNT
 } StoreTable;
 
 typedef struct Schema {
@@ -19,10 +30,12 @@ typedef struct Schema {
   bool has[STORE_TABLE_COUNT];
 } Schema;
 
-/* Which tables the file has. One that holds anything but a store's tables, exactly as this program makes them, is an
- * XT_STATUS_INPUT error: views, triggers, indexes and other tables of strangers would run with every query. */
+/* Which tables the file has. One that holds anything but a store's tables, exactly as this program
+ * makes them, is an XT_STATUS_INPUT error: views, triggers, indexes and other tables of strangers
+ * would run with every query. */
 xt_status schema_read(Db *db, Schema *out, xt_error *error);
-/* Makes the tables that are missing, and the file one of STORE_SCHEMA. It has to be within a transaction. */
+/* Makes the tables that are missing, and the file one of STORE_SCHEMA. It has to be within a
+ * transaction. */
 xt_status schema_make(Db *db, Schema *schema, xt_error *error);
 
 #endif

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, the schema, transactions.
  *
- * Why a rollback journal and not a write-ahead log: it works on network file systems, and leaves one file
- * behind. The writer keeps a transaction open all the time (RESERVED lock), so that a second writer is refused at once
- * while readers see what was committed last. */
+ * Why a rollback journal and not a write-ahead log: it works on network file systems, and leaves
+ * one file behind. The writer keeps a transaction open all the time (RESERVED lock), so that a
+ * second writer is refused at once while readers see what was committed last. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,11 +20,17 @@
 #include "text/utf8.h"
 
 #define WRITER_BYTES (UINT64_C(4) << 20)
-#define READER_PATIENCE 30000 /* milliseconds that a commit waits for readers, and a reader for a commit */
+#define READER_PATIENCE \
+  30000 /* milliseconds that a commit waits for readers, and a reader for a
+                                 commit */
 
 const char *const store_setting_names[STORE_SETTING_COUNT] = {
-    [STORE_MODEL_HASH] = "model_hash", [STORE_LAYERS] = "layers", [STORE_COMPUTE] = "compute",
-    [STORE_MAX_NEW_TOKENS] = "max_new_tokens", [STORE_PENALTY] = "repetition_penalty", [STORE_IGNORE_EOS] = "ignore_eos",
+    [STORE_MODEL_HASH] = "model_hash",
+    [STORE_LAYERS] = "layers",
+    [STORE_COMPUTE] = "compute",
+    [STORE_MAX_NEW_TOKENS] = "max_new_tokens",
+    [STORE_PENALTY] = "repetition_penalty",
+    [STORE_IGNORE_EOS] = "ignore_eos",
 };
 
 static double seconds(void) {
@@ -33,19 +39,27 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 /* That the settings are what a sweep writes: readers take them for numbers. */
 static xt_status check_settings(const xt_store *s, xt_error *error) {
-  static const struct { StoreSetting setting; double low, high; } numbers[] = {
-      {STORE_LAYERS, 1, XT_STORE_LAYERS_MOST}, {STORE_MAX_NEW_TOKENS, 0, 1e9}, {STORE_PENALTY, 0, 1e9}, {STORE_IGNORE_EOS, 0, 1}};
+  static const struct {
+    StoreSetting setting;
+    double low, high;
+  } numbers[] = {{STORE_LAYERS, 1, XT_STORE_LAYERS_MOST},
+                 {STORE_MAX_NEW_TOKENS, 0, 1e9},
+                 {STORE_PENALTY, 0, 1e9},
+                 {STORE_IGNORE_EOS, 0, 1}};
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-    const char *name = store_setting_names[numbers[i].setting], *text = s->settings.of[numbers[i].setting];
+    const char *name = store_setting_names[numbers[i].setting],
+               *text = s->settings.of[numbers[i].setting];
     char *end;
     const double value = number_read(text, &end);
     const bool whole = numbers[i].setting == STORE_PENALTY || floor(value) == value;
     if (end == text || *end || !(value >= numbers[i].low && value <= numbers[i].high) || !whole)
-      return err_set(error, XT_STATUS_INPUT, s->db.path, name, -1, "the store is damaged: this setting is \"%.40s\", not a number from %g to %g", text, numbers[i].low, numbers[i].high);
+      return err_set(error, XT_STATUS_INPUT, s->db.path, name, -1,
+                     "the store is damaged: this setting is \"%.40s\", not a number from %g to %g",
+                     text, numbers[i].low, numbers[i].high);
   }
   return XT_STATUS_OK;
 }
@@ -77,8 +91,10 @@ static xt_status read_settings(xt_store *s, xt_error *error) {
     if (!row) break;
     const char *name = db_text(statement, 0), *value = db_text(statement, 1);
     for (int i = 0; i < STORE_SETTING_COUNT; i++)
-      if (strcmp(store_setting_names[i], name) == 0) snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", value);
-    if (strcmp("model_name", name) == 0) store_copy_name(value, s->model_name, sizeof s->model_name);
+      if (strcmp(store_setting_names[i], name) == 0)
+        snprintf(s->settings.of[i], STORE_VALUE_SIZE, "%s", value);
+    if (strcmp("model_name", name) == 0)
+      store_copy_name(value, s->model_name, sizeof s->model_name);
   }
   TRY_DONE(check_settings(s, error));
 done:
@@ -98,8 +114,8 @@ static void bound_writer(xt_store *s) {
   db_bound_work(&s->db, (stat(s->db.path, &file) == 0 ? (uint64_t)file.st_size : 0) + WRITER_BYTES);
 }
 
-/* A writer that was killed in the middle of a commit left a journal, which the next to come has to roll back: a reader needs to write for
- * that, and for nothing else. */
+/* A writer that was killed in the middle of a commit left a journal, which the next to come has to
+ * roll back: a reader needs to write for that, and for nothing else. */
 static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
   TRY(db_open(&s->db, path, SQLITE_OPEN_READONLY, error));
   sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
@@ -111,11 +127,13 @@ static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
   return schema_read(&s->db, &s->schema, error);
 }
 
-/* No spilling, which would lock readers out; and the commit has to survive a loss of power too, the journal's removal with it. */
+/* No spilling, which would lock readers out; and the commit has to survive a loss of power too, the
+ * journal's removal with it. */
 static xt_status open_writer(xt_store *s, const char *path, xt_error *error) {
   TRY(db_open(&s->db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error));
   bound_writer(s);
-  TRY(db_run(&s->db, "PRAGMA cache_size = -65536; PRAGMA synchronous = EXTRA", "cannot open", error));
+  TRY(db_run(&s->db, "PRAGMA cache_size = -65536; PRAGMA synchronous = EXTRA", "cannot open",
+             error));
   TRY(store_begin_transaction(s, error));
   sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
   return schema_read(&s->db, &s->schema, error);
@@ -131,7 +149,9 @@ static xt_status open_store(xt_store *s, const char *path, xt_error *error) {
   }
   TRY((writes ? open_writer : open_reader)(s, path, error));
   s->fresh = s->fresh && s->schema.empty;
-  if (s->schema.empty && !writes) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "holds no results: whatever began it was stopped before its first");
+  if (s->schema.empty && !writes)
+    return err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                   "holds no results: whatever began it was stopped before its first");
   return read_settings(s, error);
 }
 
@@ -141,8 +161,10 @@ xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt
   TRY(mem_alloc(&s, 1, sizeof *s, error));
   s->mode = mode;
   const xt_status status = open_store(s, path, error);
-  if (status) xt_store_close(s);
-  else *out = s;
+  if (status)
+    xt_store_close(s);
+  else
+    *out = s;
   return status;
 }
 
@@ -154,7 +176,8 @@ static xt_status open_bytes(xt_store *s, const void *bytes, size_t size, xt_erro
   uint8_t *copy = sqlite3_malloc64(size + 1);
   if (!copy) return err_memory(error, size);
   memcpy(copy, bytes, size);
-  code = sqlite3_deserialize(s->db.handle, "main", copy, (sqlite3_int64)size, (sqlite3_int64)size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
+  code = sqlite3_deserialize(s->db.handle, "main", copy, (sqlite3_int64)size, (sqlite3_int64)size,
+                             SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
   if (code != SQLITE_OK) return db_error(&s->db, code, "cannot open", error);
   TRY(db_harden(&s->db, error));
   db_bound_work(&s->db, size);
@@ -168,22 +191,28 @@ xt_status store_open_bytes(const void *bytes, size_t size, xt_store **out, xt_er
   *out = NULL;
   TRY(mem_alloc(&s, 1, sizeof *s, error));
   const xt_status status = open_bytes(s, bytes, size, error);
-  if (status) xt_store_close(s);
-  else *out = s;
+  if (status)
+    xt_store_close(s);
+  else
+    *out = s;
   return status;
 }
 
 void xt_store_close(xt_store *s) {
   if (!s) return;
   for (int i = 0; i < STORE_STATEMENT_COUNT; i++) sqlite3_finalize(s->statements[i]);
-  if (s->in_transaction && s->fresh) unlink(s->db.path); /* while the lock keeps others from having begun it */
+  if (s->in_transaction && s->fresh)
+    unlink(s->db.path); /* while the lock keeps others from
+                                                            having begun it */
   if (s->in_transaction) sqlite3_exec(s->db.handle, "ROLLBACK", NULL, NULL, NULL);
   db_close(&s->db);
   free(s);
 }
 
 xt_status store_make_tables(xt_store *s, xt_error *error) {
-  if (s->mode != XT_STORE_WRITE) return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "the store was opened for reading");
+  if (s->mode != XT_STORE_WRITE)
+    return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1,
+                   "the store was opened for reading");
   for (int t = 0; t < STORE_TABLE_COUNT; t++) {
     if (s->schema.has[t]) continue;
     TRY(schema_make(&s->db, &s->schema, error));
@@ -192,14 +221,15 @@ xt_status store_make_tables(xt_store *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* ---- transactions ----------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 void store_touched(xt_store *s) {
   if (!s->dirty) s->dirty_since = seconds();
   s->dirty = true;
 }
 
-void xt_store_on_wait(xt_store *s, bool (*wait)(void *user, const xt_store_wait *wait), void *user) {
+void xt_store_on_wait(xt_store *s, bool (*wait)(void *user, const xt_store_wait *wait),
+                      void *user) {
   s->wait = wait;
   s->wait_user = user;
 }
@@ -215,8 +245,9 @@ static bool give_up(xt_store *s, double now) {
   return s->wait(s->wait_user, &wait);
 }
 
-/* Readers hold the file for milliseconds, other programs for as long as they like. Until they let go nothing can be written, but what
- * was added stays in memory: a commit that may come later is tried again then, and one that must come now waits. */
+/* Readers hold the file for milliseconds, other programs for as long as they like. Until they let
+ * go nothing can be written, but what was added stays in memory: a commit that may come later is
+ * tried again then, and one that must come now waits. */
 static xt_status commit(xt_store *s, bool must, double now, bool *committed, xt_error *error) {
   for (*committed = false;;) {
     sqlite3_busy_timeout(s->db.handle, must ? 1000 : 20);
@@ -225,20 +256,26 @@ static xt_status commit(xt_store *s, bool must, double now, bool *committed, xt_
     sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
     *committed = code == SQLITE_OK;
     if (*committed) return XT_STATUS_OK;
-    if ((code & 0xff) != SQLITE_BUSY || sqlite3_get_autocommit(s->db.handle)) return db_error(&s->db, code, "cannot write", error);
+    if ((code & 0xff) != SQLITE_BUSY || sqlite3_get_autocommit(s->db.handle))
+      return db_error(&s->db, code, "cannot write", error);
     if (s->waiting_since == 0) s->waiting_since = now;
     now = seconds();
     if (!must && now - s->waiting_since < 1) return XT_STATUS_OK;
     const bool stop = give_up(s, now);
     if (!must) return XT_STATUS_OK;
-    if (stop) return err_set(error, XT_STATUS_IO, s->db.path, NULL, -1, "cannot write: another process has been reading the store for %.0f s", now - s->waiting_since);
+    if (stop)
+      return err_set(error, XT_STATUS_IO, s->db.path, NULL, -1,
+                     "cannot write: another process has been reading the store for %.0f s",
+                     now - s->waiting_since);
   }
 }
 
 xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
   const double now = seconds();
   if (!s->dirty) return XT_STATUS_OK;
-  if (now < s->dirty_since) s->dirty_since = now; /* a clock that was set back must not put commits off */
+  if (now < s->dirty_since)
+    s->dirty_since = now; /* a clock that was set back must not put
+                                                     commits off */
   if (least_seconds > 0 && now - s->dirty_since < least_seconds) return XT_STATUS_OK;
   bool committed;
   const xt_status status = commit(s, least_seconds <= 0, now, &committed, error);
@@ -257,28 +294,43 @@ xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
 xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out, xt_error *error) {
   static const char *const sql[STORE_STATEMENT_COUNT] = {
       [STORE_FIND_QUESTION] = "SELECT id FROM instances WHERE key = ?1",
-      [STORE_ADD_QUESTION] = "INSERT INTO instances(key, task, lang, source_lang, number, doc_id, source, target, gold, choices, source_ids, target_ids)"
+      [STORE_ADD_QUESTION] = "INSERT INTO instances(key, task, lang, source_lang, number, doc_id, "
+                             "source, target, gold, choices, source_ids, target_ids)"
                              " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-      [STORE_FIND_RESPONSES] = "SELECT source_layer, target_layer FROM responses WHERE instance = ?1 AND site = ?2",
+      [STORE_FIND_RESPONSES] =
+          "SELECT source_layer, target_layer FROM responses WHERE instance = ?1 AND site = ?2",
       [STORE_FIND_VANILLA] = "SELECT 1 FROM vanilla WHERE instance = ?1",
       [STORE_FIND_TEXT] = "SELECT id FROM texts WHERE ids = ?1",
       [STORE_ADD_TEXT] = "INSERT INTO texts(ids, text) VALUES(?1, ?2)",
-      [STORE_ADD_RESPONSE] = "INSERT INTO responses(instance, text, margin, entropy, mean_entropy, mean_logprob, run, site, source_layer, target_layer)"
-                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT(instance, site, source_layer, target_layer) DO NOTHING",
-      [STORE_ADD_VANILLA] = "INSERT INTO vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
-                            " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(instance) DO NOTHING",
+      [STORE_ADD_RESPONSE] = "INSERT INTO responses(instance, text, margin, entropy, mean_entropy, "
+                             "mean_logprob, run, site, source_layer, target_layer)"
+                             " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON "
+                             "CONFLICT(instance, site, source_layer, target_layer) DO NOTHING",
+      [STORE_ADD_VANILLA] =
+          "INSERT INTO vanilla(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(instance) DO NOTHING",
       [STORE_FIND_SOURCE] = "SELECT 1 FROM sources WHERE instance = ?1",
-      [STORE_ADD_SOURCE] = "INSERT INTO sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
-                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(instance) DO NOTHING",
-      [STORE_FIND_SAMPLES] = "SELECT number FROM samples WHERE instance = ?1 AND temperature = ?2 AND top_p = ?3 AND seed = ?4",
-      [STORE_ADD_SAMPLE] = "INSERT INTO samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
-                           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(instance, temperature, top_p, seed, number) DO NOTHING",
-      [STORE_ADD_PLAN] = "INSERT INTO plans(key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, target_layers, questions)"
-                         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(key) DO NOTHING",
-      [STORE_ADD_TEXT_METRIC] = "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
-      [STORE_ADD_PAIR_METRIC] = "INSERT OR REPLACE INTO pair_metrics(instance, text, name, value) VALUES(?4, ?1, ?2, ?3)",
-      [STORE_FIND_SELECTION] = "SELECT source_layer, target_layer FROM selections WHERE instance = ?1 AND strategy = ?2 AND site = ?3",
-      [STORE_ADD_SELECTION] = "INSERT OR REPLACE INTO selections(instance, strategy, site, source_layer, target_layer) VALUES(?1, ?2, ?3, ?4, ?5)",
+      [STORE_ADD_SOURCE] =
+          "INSERT INTO sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
+          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT(instance) DO NOTHING",
+      [STORE_FIND_SAMPLES] = "SELECT number FROM samples WHERE instance = ?1 AND temperature = ?2 "
+                             "AND top_p = ?3 AND seed = ?4",
+      [STORE_ADD_SAMPLE] =
+          "INSERT INTO samples(instance, temperature, top_p, seed, number, text, mean_logprob, run)"
+          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(instance, temperature, top_p, seed, "
+          "number) DO NOTHING",
+      [STORE_ADD_PLAN] =
+          "INSERT INTO plans(key, task, lang, source_lang, cot, dataset, too_long, sites, "
+          "source_layers, target_layers, questions)"
+          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(key) DO NOTHING",
+      [STORE_ADD_TEXT_METRIC] =
+          "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
+      [STORE_ADD_PAIR_METRIC] =
+          "INSERT OR REPLACE INTO pair_metrics(instance, text, name, value) VALUES(?4, ?1, ?2, ?3)",
+      [STORE_FIND_SELECTION] = "SELECT source_layer, target_layer FROM selections WHERE instance = "
+                               "?1 AND strategy = ?2 AND site = ?3",
+      [STORE_ADD_SELECTION] = "INSERT OR REPLACE INTO selections(instance, strategy, site, "
+                              "source_layer, target_layer) VALUES(?1, ?2, ?3, ?4, ?5)",
   };
   if (!s->statements[which]) TRY(db_prepare(&s->db, sql[which], &s->statements[which], error));
   *out = s->statements[which];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Questions that were edited after they were run: the same place in the same dataset, another prompt or answer. */
+/* Questions that were edited after they were run: the same place in the same dataset, another
+ * prompt or answer. */
 #include <stdio.h>
 #include <string.h>
 
@@ -14,7 +15,8 @@ typedef struct Given {
   size_t index;
 } Given;
 
-static void place_of(const char *task, const char *lang, const char *source_lang, const char *id, uint8_t out[STORE_DIGEST_BYTES]) {
+static void place_of(const char *task, const char *lang, const char *source_lang, const char *id,
+                     uint8_t out[STORE_DIGEST_BYTES]) {
   Hash hash;
   uint8_t digest[HASH_BYTES];
   hash_init(&hash);
@@ -24,7 +26,9 @@ static void place_of(const char *task, const char *lang, const char *source_lang
   memcpy(out, digest, STORE_DIGEST_BYTES);
 }
 
-static int by_place(const void *a, const void *b) { return memcmp(((const Given *)a)->place, ((const Given *)b)->place, STORE_DIGEST_BYTES); }
+static int by_place(const void *a, const void *b) {
+  return memcmp(((const Given *)a)->place, ((const Given *)b)->place, STORE_DIGEST_BYTES);
+}
 
 typedef struct Search {
   const Given *given;
@@ -49,7 +53,9 @@ static xt_status look(void *user, const StoredQuestion *q, xt_error *error) {
 }
 
 xt_status xt_store_find_edited(xt_store *s, const xt_question *const *questions, size_t count,
-                               xt_status (*edited)(void *user, size_t index, int64_t number, xt_error *error), void *user, xt_error *error) {
+                               xt_status (*edited)(void *user, size_t index, int64_t number,
+                                                   xt_error *error),
+                               void *user, xt_error *error) {
   Given *given;
   TRY(mem_alloc(&given, count + 1, sizeof *given, error));
   for (size_t i = 0; i < count; i++) {
@@ -59,26 +65,31 @@ xt_status xt_store_find_edited(xt_store *s, const xt_question *const *questions,
     given[i].index = i;
   }
   qsort(given, count, sizeof *given, by_place);
-  const xt_status status = plans_read_questions(s, look, &(Search){given, count, edited, user}, error);
+  const xt_status status =
+      plans_read_questions(s, look, &(Search){given, count, edited, user}, error);
   free(given);
   return status;
 }
 
-/* ---- taking out ------------------------------------------------------------------------------- */
+/* ---- taking out ------------------------------------------------------------------------------ */
 
 static xt_status remove_one(xt_store *s, int64_t number, xt_error *error) {
-  static const char *const tables[][2] = {{"responses", "instance"}, {"vanilla", "instance"}, {"sources", "instance"}, {"samples", "instance"},
-                                          {"pair_metrics", "instance"}, {"selections", "instance"}, {"instances", "id"}};
+  static const char *const tables[][2] = {{"responses", "instance"},    {"vanilla", "instance"},
+                                          {"sources", "instance"},      {"samples", "instance"},
+                                          {"pair_metrics", "instance"}, {"selections", "instance"},
+                                          {"instances", "id"}};
   char sql[120];
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
-    snprintf(sql, sizeof sql, "DELETE FROM %s WHERE %s = %lld", tables[t][0], tables[t][1], (long long)number);
+    snprintf(sql, sizeof sql, "DELETE FROM %s WHERE %s = %lld", tables[t][0], tables[t][1],
+             (long long)number);
     TRY(db_run(&s->db, sql, "cannot write", error));
   }
   return XT_STATUS_OK;
 }
 
 /* Out of the plan that the statement's row is: *out is its questions without this one's. */
-static xt_status without(Columns *c, const uint8_t digest[STORE_DIGEST_BYTES], uint8_t **out, size_t *size, bool *changed, xt_error *error) {
+static xt_status without(Columns *c, const uint8_t digest[STORE_DIGEST_BYTES], uint8_t **out,
+                         size_t *size, bool *changed, xt_error *error) {
   size_t all;
   const uint8_t *questions = column_blob(c, 1, "questions", STORE_DIGEST_BYTES, &all);
   *size = 0;
@@ -94,7 +105,8 @@ static xt_status without(Columns *c, const uint8_t digest[STORE_DIGEST_BYTES], u
   return XT_STATUS_OK;
 }
 
-static xt_status update_plan(xt_store *s, int64_t plan, const uint8_t *questions, size_t size, xt_error *error) {
+static xt_status update_plan(xt_store *s, int64_t plan, const uint8_t *questions, size_t size,
+                             xt_error *error) {
   sqlite3_stmt *statement;
   TRY(db_prepare(&s->db, "UPDATE plans SET questions = ?2 WHERE id = ?1", &statement, error));
   db_bind_integer(&s->db, statement, 1, plan);
@@ -110,7 +122,10 @@ static xt_status remove_from_plans(xt_store *s, int64_t number, xt_error *error)
   xt_status status;
   char key[STORE_KEY_SIZE] = "";
   uint8_t digest[STORE_DIGEST_BYTES];
-  TRY(db_prepare(&s->db, "SELECT p.id, p.questions, i.key FROM plans p JOIN instances i ON i.id = ?1 AND i.task = p.task AND i.lang = p.lang", &statement, error));
+  TRY(db_prepare(&s->db,
+                 "SELECT p.id, p.questions, i.key FROM plans p JOIN instances i ON i.id = ?1 AND "
+                 "i.task = p.task AND i.lang = p.lang",
+                 &statement, error));
   db_bind_integer(&s->db, statement, 1, number);
   for (;;) {
     uint8_t *left;
@@ -132,9 +147,11 @@ done:
   return status;
 }
 
-xt_status xt_store_remove_questions(xt_store *s, const int64_t *numbers, size_t count, xt_error *error) {
+xt_status xt_store_remove_questions(xt_store *s, const int64_t *numbers, size_t count,
+                                    xt_error *error) {
   static const char orphans[] =
-      "DELETE FROM texts WHERE id NOT IN (SELECT text FROM responses UNION SELECT text FROM vanilla UNION SELECT text FROM sources UNION SELECT text FROM samples);"
+      "DELETE FROM texts WHERE id NOT IN (SELECT text FROM responses UNION SELECT text FROM "
+      "vanilla UNION SELECT text FROM sources UNION SELECT text FROM samples);"
       "DELETE FROM text_metrics WHERE text NOT IN (SELECT id FROM texts)";
   if (count == 0) return XT_STATUS_OK;
   TRY(store_make_tables(s, error));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Values of texts, and selections: the tables that are added to a store when they are first needed. A store without them is as
- * readable as one with them; builds that do not know them leave them alone. */
+/* Values of texts, and selections: the tables that are added to a store when they are first needed.
+ * A store without them is as readable as one with them; builds that do not know them leave them
+ * alone. */
 #ifndef STORE_STORE_METRICS_H
 #define STORE_STORE_METRICS_H
 
@@ -13,9 +14,9 @@ typedef struct MetricItem {
   int64_t text;     /* number of the text */
   char *words;      /* owned; NULL: the text was never decoded */
   size_t length;
-  int32_t *ids;     /* of the response, owned */
+  int32_t *ids; /* of the response, owned */
   size_t count;
-  int32_t *prompt;  /* of the question's target prompt, owned; conditional only */
+  int32_t *prompt; /* of the question's target prompt, owned; conditional only */
   size_t prompt_count;
 } MetricItem;
 
@@ -28,19 +29,26 @@ typedef struct MetricItems {
 xt_status metrics_make_tables(xt_store *store, xt_error *error);
 /* Whether the store has them. */
 static inline bool metrics_are_there(const xt_store *store) {
-  return store->schema.has[TABLE_TEXT_METRICS] && store->schema.has[TABLE_PAIR_METRICS] && store->schema.has[TABLE_SELECTIONS];
+  return store->schema.has[TABLE_TEXT_METRICS] && store->schema.has[TABLE_PAIR_METRICS] &&
+         store->schema.has[TABLE_SELECTIONS];
 }
 
-/* Reads up to `most` items that have no value of the metric, the next ones after *after (0: from the start), which moves on. */
-xt_status metrics_next(xt_store *store, xt_metric metric, size_t most, int64_t *after, MetricItems *out, xt_error *error);
+/* Reads up to `most` items that have no value of the metric, the next ones after *after (0: from
+ * the start), which moves on. */
+xt_status metrics_next(xt_store *store, xt_metric metric, size_t most, int64_t *after,
+                       MetricItems *out, xt_error *error);
 void metrics_clear(MetricItems *items);
 void metrics_free(MetricItems *items);
 
-/* A perplexity's mean negative log-probability; NaN: the text has nothing to score, which is kept too. */
-xt_status metrics_add_number(xt_store *store, xt_metric metric, const MetricItem *item, double value, xt_error *error);
-xt_status metrics_add_language(xt_store *store, const MetricItem *item, const char *lang, double probability, xt_error *error);
+/* A perplexity's mean negative log-probability; NaN: the text has nothing to score, which is kept
+ * too. */
+xt_status metrics_add_number(xt_store *store, xt_metric metric, const MetricItem *item,
+                             double value, xt_error *error);
+xt_status metrics_add_language(xt_store *store, const MetricItem *item, const char *lang,
+                               double probability, xt_error *error);
 
-/* Binds the store to an identification file: an XT_STATUS_ARGUMENT error where it has another's answers. */
+/* Binds the store to an identification file: an XT_STATUS_ARGUMENT error where it has another's
+ * answers. */
 xt_status metrics_claim_langid(xt_store *store, const char *hash, xt_error *error);
 
 #endif

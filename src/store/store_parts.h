@@ -13,7 +13,12 @@
 
 /* What has to agree within a store, as text: rows of the table `settings`. */
 typedef enum StoreSetting {
-  STORE_MODEL_HASH = 0, STORE_LAYERS, STORE_COMPUTE, STORE_MAX_NEW_TOKENS, STORE_PENALTY, STORE_IGNORE_EOS,
+  STORE_MODEL_HASH = 0,
+  STORE_LAYERS,
+  STORE_COMPUTE,
+  STORE_MAX_NEW_TOKENS,
+  STORE_PENALTY,
+  STORE_IGNORE_EOS,
   STORE_SETTING_COUNT
 } StoreSetting;
 #define STORE_VALUE_SIZE 72
@@ -24,20 +29,34 @@ extern const char *const store_setting_names[STORE_SETTING_COUNT];
 
 /* Statements that are prepared once, when they are first needed. */
 typedef enum StoreStatement {
-  STORE_FIND_QUESTION = 0, STORE_ADD_QUESTION, STORE_FIND_RESPONSES, STORE_FIND_VANILLA, STORE_FIND_TEXT, STORE_ADD_TEXT,
-  STORE_ADD_RESPONSE, STORE_ADD_VANILLA, STORE_ADD_TEXT_METRIC, STORE_ADD_PAIR_METRIC, STORE_FIND_SELECTION,
-  STORE_ADD_SELECTION, STORE_FIND_SOURCE, STORE_ADD_SOURCE, STORE_FIND_SAMPLES, STORE_ADD_SAMPLE, STORE_ADD_PLAN,
+  STORE_FIND_QUESTION = 0,
+  STORE_ADD_QUESTION,
+  STORE_FIND_RESPONSES,
+  STORE_FIND_VANILLA,
+  STORE_FIND_TEXT,
+  STORE_ADD_TEXT,
+  STORE_ADD_RESPONSE,
+  STORE_ADD_VANILLA,
+  STORE_ADD_TEXT_METRIC,
+  STORE_ADD_PAIR_METRIC,
+  STORE_FIND_SELECTION,
+  STORE_ADD_SELECTION,
+  STORE_FIND_SOURCE,
+  STORE_ADD_SOURCE,
+  STORE_FIND_SAMPLES,
+  STORE_ADD_SAMPLE,
+  STORE_ADD_PLAN,
   STORE_STATEMENT_COUNT
 } StoreStatement;
 
 struct xt_store {
   Db db;
   xt_store_mode mode;
-  Schema schema;       /* the tables that there are */
+  Schema schema;         /* the tables that there are */
   uint64_t merged_bytes; /* of the stores that were joined into it */
-  bool fresh;          /* this object made the file, and committed nothing to it */
+  bool fresh;            /* this object made the file, and committed nothing to it */
   bool in_transaction;
-  bool dirty;          /* something was added since the last commit */
+  bool dirty; /* something was added since the last commit */
   double dirty_since;
   double waiting_since; /* when a commit first had to wait for readers; 0: it did not */
   double waiting_told;  /* when `wait` was last called */
@@ -46,17 +65,20 @@ struct xt_store {
   sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
   StoreTexts settings; /* "" while the store has none */
   char model_name[256];
-  bool begun;          /* xt_store_begin was called: responses may be added */
+  bool begun;                    /* xt_store_begin was called: responses may be added */
   const xt_tokenizer *tokenizer; /* decodes them; borrowed; NULL: there is none */
   int64_t run;
 };
 
 /* A file's bytes as a store for reading, without a file. The bytes are copied. */
 xt_status store_open_bytes(const void *bytes, size_t size, xt_store **out, xt_error *error);
-xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out, xt_error *error);
-/* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for writing only. */
+xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out,
+                          xt_error *error);
+/* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for
+ * writing only. */
 xt_status store_make_tables(xt_store *store, xt_error *error);
-/* A folder's name is any bytes; what is stored and shown is UTF-8, with a question mark for each that is not. */
+/* A folder's name is any bytes; what is stored and shown is UTF-8, with a question mark for each
+ * that is not. */
 void store_copy_name(const char *name, char *out, size_t size);
 xt_status store_write_settings(xt_store *store, xt_error *error);
 xt_status store_begin_transaction(xt_store *store, xt_error *error);
@@ -65,23 +87,30 @@ void store_touched(xt_store *store);
 /* That a text is a site as sweeps write it. */
 void store_check_site(Columns *columns, const char *site);
 /* A choice's or a response's layers, `vanilla`: or -1 both, for the untouched run. */
-void store_check_layers(Columns *columns, int layers, bool vanilla, int source_layer, int target_layer);
+void store_check_layers(Columns *columns, int layers, bool vanilla, int source_layer,
+                        int target_layer);
 
-static inline int store_layers(const xt_store *store) { return atoi(store->settings.of[STORE_LAYERS]); }
+static inline int store_layers(const xt_store *store) {
+  return atoi(store->settings.of[STORE_LAYERS]);
+}
 
 /* Another process that holds a lock on the file, and its name; 0: none is known of. Linux only. */
 long store_lock_holder(const char *path, char name[XT_STORE_NAME_SIZE]);
 
 /* xt_store_check by an identity, of which the hash, the layers and the settings count. */
-xt_status store_check_identity(const xt_store *store, const xt_store_identity *identity, xt_error *error);
+xt_status store_check_identity(const xt_store *store, const xt_store_identity *identity,
+                               xt_error *error);
 
 /* Identity of a question by its content. */
 void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
-/* A question's options as the column `choices` has them; NULL: none. The caller frees *out with free(). */
+/* A question's options as the column `choices` has them; NULL: none. The caller frees *out with
+ * free(). */
 xt_status store_choices_text(const xt_question *question, char **out, xt_error *error);
 
-/* Where responses come from, as JSON; kernels and threads only of a model that is loaded. The caller frees *out with free(). */
-xt_status store_provenance(const xt_model *model, const char *hash, const xt_store_settings *settings, const char *command, char **out,
+/* Where responses come from, as JSON; kernels and threads only of a model that is loaded. The
+ * caller frees *out with free(). */
+xt_status store_provenance(const xt_model *model, const char *hash,
+                           const xt_store_settings *settings, const char *command, char **out,
                            xt_error *error);
 
 #endif

@@ -21,7 +21,9 @@ typedef struct StoredPlan {
   const char *const *sites;
 } StoredPlan;
 /* Calls `plan` for each, in the order in which they were made. */
-xt_status plans_read(xt_store *store, xt_status (*plan)(void *user, const StoredPlan *plan, xt_error *error), void *user, xt_error *error);
+xt_status plans_read(xt_store *store,
+                     xt_status (*plan)(void *user, const StoredPlan *plan, xt_error *error),
+                     void *user, xt_error *error);
 
 /* One question, and what there is of it beside transplants. Borrowed for the call. */
 typedef struct StoredQuestion {
@@ -31,16 +33,22 @@ typedef struct StoredQuestion {
   bool gold, vanilla, vanilla_decoded, source; /* whether they are there; decoded: as text */
 } StoredQuestion;
 /* In order of number. */
-xt_status plans_read_questions(xt_store *store, xt_status (*question)(void *user, const StoredQuestion *question, xt_error *error), void *user,
-                               xt_error *error);
+xt_status plans_read_questions(xt_store *store,
+                               xt_status (*question)(void *user, const StoredQuestion *question,
+                                                     xt_error *error),
+                               void *user, xt_error *error);
 
-/* The responses of one question at one site ("vanilla", "source" among them), and those of them that were measured. */
+/* The responses of one question at one site ("vanilla", "source" among them), and those of them
+ * that were measured. */
 typedef struct StoredCount {
   int64_t question;
   const char *site;
   uint64_t present, standalone, conditional, language;
 } StoredCount;
 /* Questions in order of number. */
-xt_status plans_count_responses(xt_store *store, xt_status (*count)(void *user, const StoredCount *count, xt_error *error), void *user, xt_error *error);
+xt_status plans_count_responses(xt_store *store,
+                                xt_status (*count)(void *user, const StoredCount *count,
+                                                   xt_error *error),
+                                void *user, xt_error *error);
 
 #endif

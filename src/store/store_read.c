@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Responses, out: in an order of their content alone.
  *
- * A question is copied with all its rows before the first is given out, and no lock on the file is held meanwhile: whoever reads may take
- * all the time it likes, such as a pager at the end of a pipe, without a writer ever having to wait for it. */
+ * A question is copied with all its rows before the first is given out, and no lock on the file is
+ * held meanwhile: whoever reads may take all the time it likes, such as a pager at the end of a
+ * pipe, without a writer ever having to wait for it. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,20 +18,29 @@
 #include "store/store_selections.h"
 
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
-  static const char *const counts[] = {"SELECT count(*) FROM instances", "SELECT count(*) FROM responses", "SELECT count(*) FROM vanilla",
-                                       "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
-  *info = (xt_store_info){.path = s->db.path, .bytes = s->db.bytes, .model_hash = s->settings.of[STORE_MODEL_HASH], .model_name = s->model_name, .compute = s->settings.of[STORE_COMPUTE],
-                          .layers = atoi(s->settings.of[STORE_LAYERS]), .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
-                          .repetition_penalty = number_read(s->settings.of[STORE_PENALTY], NULL), .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
-  int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts, &info->runs};
-  for (size_t i = 0; i < sizeof out / sizeof *out && !s->schema.empty; i++) TRY(db_number(&s->db, counts[i], out[i], error));
+  static const char *const counts[] = {
+      "SELECT count(*) FROM instances", "SELECT count(*) FROM responses",
+      "SELECT count(*) FROM vanilla", "SELECT count(*) FROM texts", "SELECT count(*) FROM runs"};
+  *info = (xt_store_info){.path = s->db.path,
+                          .bytes = s->db.bytes,
+                          .model_hash = s->settings.of[STORE_MODEL_HASH],
+                          .model_name = s->model_name,
+                          .compute = s->settings.of[STORE_COMPUTE],
+                          .layers = atoi(s->settings.of[STORE_LAYERS]),
+                          .max_new_tokens = atoi(s->settings.of[STORE_MAX_NEW_TOKENS]),
+                          .repetition_penalty = number_read(s->settings.of[STORE_PENALTY], NULL),
+                          .ignore_eos = s->settings.of[STORE_IGNORE_EOS][0] == '1'};
+  int64_t *const out[] = {&info->questions, &info->responses, &info->vanilla, &info->texts,
+                          &info->runs};
+  for (size_t i = 0; i < sizeof out / sizeof *out && !s->schema.empty; i++)
+    TRY(db_number(&s->db, counts[i], out[i], error));
   return XT_STATUS_OK;
 }
 
 #define ROW_STATEMENTS 2 /* at most */
 
-/* The most memory that the rows of a question take, by the file's size: a row has at least twenty bytes there, and an xt_store_row here.
- * Responses that agree share a text in both. */
+/* The most memory that the rows of a question take, by the file's size: a row has at least twenty
+ * bytes there, and an xt_store_row here. Responses that agree share a text in both. */
 #define COPIED_LEAST (UINT64_C(64) << 20)
 #define COPIED_A_BYTE 32
 #define SLOTS_KEPT 4096
@@ -43,26 +53,28 @@ typedef struct Reader {
   xt_store *store;
   RowKind kind;
   sqlite3_stmt *questions, *rows[ROW_STATEMENTS]; /* of one question, ?1 */
-  int64_t *numbers;       /* of all questions, in their order */
+  int64_t *numbers;                               /* of all questions, in their order */
   size_t count, capacity;
-  Arena arena;            /* of what follows */
+  Arena arena; /* of what follows */
   int64_t number;
   char *key;
   xt_question question;
   const xt_task *task;
-  json_t *json;           /* the question's choices, whose strings they borrow */
-  xt_store_row *found;    /* of the question */
+  json_t *json;        /* the question's choices, whose strings they borrow */
+  xt_store_row *found; /* of the question */
   size_t found_count, found_capacity;
-  size_t *slots;          /* hash table: 1 + the first row whose text's number falls there; 0: none */
-  size_t slot_count;      /* a power of two; 0: none yet */
-  uint64_t found_bytes;   /* of their texts and ids */
+  size_t *slots;        /* hash table: 1 + the first row whose text's number falls there; 0:
+                             none */
+  size_t slot_count;    /* a power of two; 0: none yet */
+  uint64_t found_bytes; /* of their texts and ids */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
 } Reader;
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ------------------------------------------------------------------------------- */
 
-static xt_status keep(Reader *r, const char *text, size_t length, const char **out, xt_error *error) {
+static xt_status keep(Reader *r, const char *text, size_t length, const char **out,
+                      xt_error *error) {
   char *copy;
   *out = NULL;
   if (!text) return XT_STATUS_OK;
@@ -76,7 +88,8 @@ static void forget_question(Reader *r) {
   json_decref(r->json);
   arena_reset(&r->arena);
   r->json = NULL;
-  if (r->slot_count > SLOTS_KEPT) { /* one question with many rows does not make all later ones slow */
+  if (r->slot_count > SLOTS_KEPT) { /* one question with many rows does not make all later ones
+                                       slow */
     free(r->slots);
     r->slots = NULL;
     r->slot_count = 0;
@@ -92,10 +105,13 @@ static xt_status read_choices(Reader *r, const char *text, xt_error *error) {
   json_t *value;
   if (!text || !text[0]) return XT_STATUS_OK;
   TRY(json_parse(text, strlen(text), path, &r->json, error));
-  if (!json_is_object(r->json)) return db_damaged(&r->store->db, "instances", error, "the choices of question %s are not a JSON object", r->key);
+  if (!json_is_object(r->json))
+    return db_damaged(&r->store->db, "instances", error,
+                      "the choices of question %s are not a JSON object", r->key);
   TRY(arena_alloc(&r->arena, &choices, json_object_size(r->json) + 1, sizeof *choices, error));
   size_t n = 0;
-  json_object_foreach(r->json, label, value) choices[n++] = (xt_choice){label, json_string_value(value)};
+  json_object_foreach(r->json, label, value) choices[n++] =
+      (xt_choice){label, json_string_value(value)};
   r->question.choices = choices;
   r->question.choice_count = n;
   return XT_STATUS_OK;
@@ -103,20 +119,29 @@ static xt_status read_choices(Reader *r, const char *text, xt_error *error) {
 
 /* The question of the current row, copied. */
 static xt_status read_question(Reader *r, xt_error *error) {
-  static const char *const names[] = {"key", "task", "lang", "source_lang", "doc_id", "source", "target", "gold", "choices"};
+  static const char *const names[] = {"key",    "task",   "lang", "source_lang", "doc_id",
+                                      "source", "target", "gold", "choices"};
   enum { KEY, TASK, LANG, SOURCE_LANG, ID, SOURCE, TARGET, GOLD, CHOICES, TEXTS };
   const char *texts[TEXTS], *copy;
   Columns c = columns_of(&r->store->db, r->questions, "instances", error);
   const int64_t number = column_integer(&c, TEXTS, "number", 0, ID_MOST);
-  for (int i = 0; i < TEXTS; i++) texts[i] = i == GOLD || i == CHOICES ? column_text_or_null(&c, i, names[i]) : column_text(&c, i, names[i]);
+  for (int i = 0; i < TEXTS; i++)
+    texts[i] = i == GOLD || i == CHOICES ? column_text_or_null(&c, i, names[i])
+                                         : column_text(&c, i, names[i]);
   TRY(c.status);
   for (int i = 0; i < CHOICES; i++) {
     TRY(keep(r, texts[i], texts[i] ? strlen(texts[i]) : 0, &copy, error));
     texts[i] = copy;
   }
   r->key = (char *)(uintptr_t)texts[KEY];
-  r->question = (xt_question){.task = texts[TASK], .lang = texts[LANG], .source_lang = texts[SOURCE_LANG], .number = (size_t)number, .id = texts[ID],
-                              .source = texts[SOURCE], .target = texts[TARGET], .gold = texts[GOLD]};
+  r->question = (xt_question){.task = texts[TASK],
+                              .lang = texts[LANG],
+                              .source_lang = texts[SOURCE_LANG],
+                              .number = (size_t)number,
+                              .id = texts[ID],
+                              .source = texts[SOURCE],
+                              .target = texts[TARGET],
+                              .gold = texts[GOLD]};
   r->task = xt_task_find(r->question.task);
   return read_choices(r, texts[CHOICES], error);
 }
@@ -150,22 +175,26 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
   hash_hex(digest, (XT_RESPONSE_ID_SIZE - 1) / 2, out);
 }
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
-/* A value of text_metrics or pair_metrics. *measured: whether there is one; it may say that there is nothing to measure. */
+/* A value of text_metrics or pair_metrics. *measured: whether there is one; it may say that there
+ * is nothing to measure. */
 static double metric(Columns *c, int column, const char *name, bool *measured) {
   size_t length;
   *measured = sqlite3_column_type(c->statement, column) != SQLITE_NULL;
-  if (sqlite3_column_type(c->statement, column) != SQLITE_TEXT) return column_real_or_none(c, column, name);
+  if (sqlite3_column_type(c->statement, column) != SQLITE_TEXT)
+    return column_real_or_none(c, column, name);
   const char *text = column_any_text(c, column, name, &length);
-  if (c->status == XT_STATUS_OK && strcmp(text, "none") != 0) c->status = db_damaged(c->db, "text_metrics", c->error, "a value of %s is not a number", name);
+  if (c->status == XT_STATUS_OK && strcmp(text, "none") != 0)
+    c->status = db_damaged(c->db, "text_metrics", c->error, "a value of %s is not a number", name);
   return (double)NAN;
 }
 
 /* Where the question's first row of a text is noted, or may be. */
 static size_t *text_slot(const Reader *r, int64_t text) {
   size_t at = (size_t)(((uint64_t)text * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (r->slot_count - 1);
-  while (r->slots[at] && r->found[r->slots[at] - 1].text_number != text) at = (at + 1) & (r->slot_count - 1);
+  while (r->slots[at] && r->found[r->slots[at] - 1].text_number != text)
+    at = (at + 1) & (r->slot_count - 1);
   return &r->slots[at];
 }
 
@@ -185,13 +214,16 @@ static xt_status grow_slots(Reader *r, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The text and ids of the row that comes next: those of an earlier row of the question, or copied. */
-static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row *row, xt_error *error) {
+/* The text and ids of the row that comes next: those of an earlier row of the question, or
+ * copied. */
+static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row *row,
+                           xt_error *error) {
   TRY(grow_slots(r, error));
   size_t *slot = text_slot(r, row->text_number);
   r->found_bytes += sizeof *row + (*slot ? 0 : row->text_length + row->count * sizeof *row->ids);
   if (r->found_bytes > COPIED_LEAST + COPIED_A_BYTE * c->db->bytes)
-    return db_damaged(c->db, c->table, error, "question %s has more responses than the file has room for", r->key);
+    return db_damaged(c->db, c->table, error,
+                      "question %s has more responses than the file has room for", r->key);
   if (*slot) {
     const xt_store_row *first = &r->found[*slot - 1];
     row->text = first->text;
@@ -209,28 +241,43 @@ static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row
   return c->status;
 }
 
-/* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer, target_layer, strategy, those of
- * `measured`, the text's number, the strategy's site; of a sample its temperature, top_p, seed and number. */
+/* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer,
+ * target_layer, strategy, those of `measured`, the text's number, the strategy's site; of a sample
+ * its temperature, top_p, seed and number. */
 static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
   static const char *const tables[] = {"responses", "sources", "samples", "selections"};
   Columns c = columns_of(&r->store->db, s, tables[r->kind], error);
-  xt_store_row row = {.question = &r->question, .question_number = r->number, .text_number = column_integer(&c, 14, "text", 1, ID_MOST), .correct = -1,
-                      .source_layer = (int)column_integer(&c, 7, "source_layer", -1, XT_STORE_LAYERS_MOST),
-                      .target_layer = (int)column_integer(&c, 8, "target_layer", -1, XT_STORE_LAYERS_MOST), .margin = column_real_or_none(&c, 2, "margin"),
-                      .entropy = column_real_or_none(&c, 3, "entropy"), .mean_entropy = column_real_or_none(&c, 4, "mean_entropy"),
-                      .mean_logprob = column_real_or_none(&c, 5, "mean_logprob"), .language_probability = column_real_or_none(&c, 13, "lang_probability")};
-  const char *site = column_text(&c, 6, "site"), *strategy = column_text_or_null(&c, 9, "strategy"), *language = column_text_or_null(&c, 12, "lang"),
-             *strategy_site = column_text_or_null(&c, 15, "site"), *text = column_any_text(&c, 1, "text", &row.text_length);
+  xt_store_row row = {
+      .question = &r->question,
+      .question_number = r->number,
+      .text_number = column_integer(&c, 14, "text", 1, ID_MOST),
+      .correct = -1,
+      .source_layer = (int)column_integer(&c, 7, "source_layer", -1, XT_STORE_LAYERS_MOST),
+      .target_layer = (int)column_integer(&c, 8, "target_layer", -1, XT_STORE_LAYERS_MOST),
+      .margin = column_real_or_none(&c, 2, "margin"),
+      .entropy = column_real_or_none(&c, 3, "entropy"),
+      .mean_entropy = column_real_or_none(&c, 4, "mean_entropy"),
+      .mean_logprob = column_real_or_none(&c, 5, "mean_logprob"),
+      .language_probability = column_real_or_none(&c, 13, "lang_probability")};
+  const char *site = column_text(&c, 6, "site"), *strategy = column_text_or_null(&c, 9, "strategy"),
+             *language = column_text_or_null(&c, 12, "lang"),
+             *strategy_site = column_text_or_null(&c, 15, "site"),
+             *text = column_any_text(&c, 1, "text", &row.text_length);
   row.nll_standalone = metric(&c, 10, "nll_standalone", &row.standalone_measured);
   row.nll_conditional = metric(&c, 11, "nll_conditional", &row.conditional_measured);
-  const bool plain = strcmp(site, "vanilla") == 0 || strcmp(site, "source") == 0 || strcmp(site, "sample") == 0; /* the queries' own words, too */
+  /* the queries' own words, too */
+  const bool plain =
+      strcmp(site, "vanilla") == 0 || strcmp(site, "source") == 0 || strcmp(site, "sample") == 0;
   if (!plain) store_check_site(&c, site);
-  if (plain && c.status == XT_STATUS_OK && (row.source_layer != -1 || row.target_layer != -1)) c.status = db_damaged(c.db, c.table, error, "\"%s\" is no site", site);
+  if (plain && c.status == XT_STATUS_OK && (row.source_layer != -1 || row.target_layer != -1))
+    c.status = db_damaged(c.db, c.table, error, "\"%s\" is no site", site);
   store_check_layers(&c, store_layers(r->store), plain, row.source_layer, row.target_layer);
   if (strategy_site) store_check_site(&c, strategy_site);
   if (r->kind == ROWS_SAMPLES)
-    row.sample = (xt_store_sample){(int)column_integer(&c, 19, "number", 0, INT32_MAX),
-                                   {column_real(&c, 16, "temperature"), column_real(&c, 17, "top_p"), (unsigned long long)column_integer(&c, 18, "seed", INT64_MIN, INT64_MAX)}};
+    row.sample = (xt_store_sample){
+        (int)column_integer(&c, 19, "number", 0, INT32_MAX),
+        {column_real(&c, 16, "temperature"), column_real(&c, 17, "top_p"),
+         (unsigned long long)column_integer(&c, 18, "seed", INT64_MIN, INT64_MAX)}};
   row.count = column_id_count(&c, 0, "ids");
   TRY(c.status);
   TRY(keep(r, site, strlen(site), &row.site, error));
@@ -260,43 +307,60 @@ static xt_status give_row(Reader *r, xt_store_row *row, xt_error *error) {
   response_id(r, row, row->id);
   if (r->task && r->question.gold && row->text && r->kind != ROWS_SOURCES) {
     bool correct;
-    TRY(xt_task_score(r->task, r->question.choices, r->question.choice_count, row->text, row->text_length, r->question.gold, &correct, error));
+    TRY(xt_task_score(r->task, r->question.choices, r->question.choice_count, row->text,
+                      row->text_length, r->question.gold, &correct, error));
     row->correct = correct;
   }
   return r->row(r->user, row, error);
 }
 
-/* Values of texts (store_metrics.c), or nulls in a store that has none. 'none': measured, and there was nothing to measure. */
+/* Values of texts (store_metrics.c), or nulls in a store that has none. 'none': measured, and there
+ * was nothing to measure. */
 static const char measured[] =
-    "(SELECT ifnull(value, 'none') FROM text_metrics m WHERE m.text = t.id AND m.name = 'nll_standalone'),"
-    " (SELECT ifnull(value, 'none') FROM pair_metrics m WHERE m.instance = ?1 AND m.text = t.id AND m.name = 'nll_conditional'),"
+    "(SELECT ifnull(value, 'none') FROM text_metrics m WHERE m.text = t.id AND m.name = "
+    "'nll_standalone'),"
+    " (SELECT ifnull(value, 'none') FROM pair_metrics m WHERE m.instance = ?1 AND m.text = t.id "
+    "AND m.name = 'nll_conditional'),"
     " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang'),"
     " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang_probability')";
 static const char unmeasured[] = "NULL, NULL, NULL, NULL";
 
 #define OF_RESPONSE "SELECT t.ids, t.text, r.margin, r.entropy, r.mean_entropy, r.mean_logprob, "
-static const char untouched[] = OF_RESPONSE "'vanilla', -1, -1, NULL, %s, t.id, NULL FROM vanilla r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
-static const char of_source[] = OF_RESPONSE "'source', -1, -1, NULL, %s, t.id, NULL FROM sources r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
-static const char transplanted[] = OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r JOIN texts t ON t.id = r.text"
-                                   " WHERE r.instance = ?1 ORDER BY r.site, r.source_layer, r.target_layer";
+static const char untouched[] = OF_RESPONSE "'vanilla', -1, -1, NULL, %s, t.id, NULL FROM vanilla "
+                                            "r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
+static const char of_source[] = OF_RESPONSE "'source', -1, -1, NULL, %s, t.id, NULL FROM sources r "
+                                            "JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
+static const char transplanted[] =
+    OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r "
+                "JOIN texts t ON t.id = r.text"
+                " WHERE r.instance = ?1 ORDER BY r.site, r.source_layer, r.target_layer";
 static const char selected[] =
-    OF_RESPONSE "s.site AS site, s.source_layer, s.target_layer, s.strategy AS strategy, %s, t.id, s.site FROM selections s"
-    " JOIN responses r ON r.instance = s.instance AND r.site = s.site AND r.source_layer = s.source_layer AND r.target_layer = s.target_layer"
-    " JOIN texts t ON t.id = r.text WHERE s.instance = ?1 UNION ALL "
-    OF_RESPONSE "'vanilla', -1, -1, s.strategy, %s, t.id, s.site FROM selections s JOIN vanilla r ON r.instance = s.instance JOIN texts t ON t.id = r.text"
-    " WHERE s.instance = ?1 AND s.source_layer < 0 ORDER BY strategy, site";
+    OF_RESPONSE "s.site AS site, s.source_layer, s.target_layer, s.strategy AS strategy, %s, t.id, "
+                "s.site FROM selections s"
+                " JOIN responses r ON r.instance = s.instance AND r.site = s.site AND "
+                "r.source_layer = s.source_layer AND r.target_layer = s.target_layer"
+                " JOIN texts t ON t.id = r.text WHERE s.instance = ?1 UNION ALL " OF_RESPONSE
+                "'vanilla', -1, -1, s.strategy, %s, t.id, s.site FROM selections s JOIN vanilla r "
+                "ON r.instance = s.instance JOIN texts t ON t.id = r.text"
+                " WHERE s.instance = ?1 AND s.source_layer < 0 ORDER BY strategy, site";
 
 /* Samples have no margins and entropies. */
 static const char sampled[] =
-    "SELECT t.ids, t.text, NULL, NULL, NULL, r.mean_logprob, 'sample', -1, -1, NULL, %s, t.id, NULL, r.temperature, r.top_p, r.seed, r.number FROM samples r"
-    " JOIN texts t ON t.id = r.text WHERE r.instance = ?1 ORDER BY r.temperature, r.top_p, r.seed, r.number";
+    "SELECT t.ids, t.text, NULL, NULL, NULL, r.mean_logprob, 'sample', -1, -1, NULL, %s, t.id, "
+    "NULL, r.temperature, r.top_p, r.seed, r.number FROM samples r"
+    " JOIN texts t ON t.id = r.text WHERE r.instance = ?1 ORDER BY r.temperature, r.top_p, r.seed, "
+    "r.number";
 
-static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool have_metrics, xt_error *error) {
+static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool have_metrics,
+                              xt_error *error) {
   char sql[4 * sizeof measured + sizeof selected];
   const char *columns = have_metrics ? measured : unmeasured;
   const char *first = strstr(format, "%s"), *second = strstr(first + 2, "%s");
-  if (second) snprintf(sql, sizeof sql, "%.*s%s%.*s%s%s", (int)(first - format), format, columns, (int)(second - first - 2), first + 2, columns, second + 2);
-  else snprintf(sql, sizeof sql, "%.*s%s%s", (int)(first - format), format, columns, first + 2);
+  if (second)
+    snprintf(sql, sizeof sql, "%.*s%s%.*s%s%s", (int)(first - format), format, columns,
+             (int)(second - first - 2), first + 2, columns, second + 2);
+  else
+    snprintf(sql, sizeof sql, "%.*s%s%s", (int)(first - format), format, columns, first + 2);
   return db_prepare(&r->store->db, sql, &r->rows[index], error);
 }
 
@@ -308,11 +372,13 @@ static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
   xt_status status = db_step(db, r->questions, there, "cannot read", error);
   if (!status && *there) status = read_question(r, error);
   sqlite3_reset(r->questions);
-  for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i] && !status && *there; i++) status = copy_rows(r, r->rows[i], error);
+  for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i] && !status && *there; i++)
+    status = copy_rows(r, r->rows[i], error);
   return status;
 }
 
-/* One state of the file for a question and its rows. A writer's own reading is within its transaction. */
+/* One state of the file for a question and its rows. A writer's own reading is within its
+ * transaction. */
 static xt_status copy_in_transaction(Reader *r, bool *there, xt_error *error) {
   Db *db = &r->store->db;
   const bool own = sqlite3_get_autocommit(db->handle) != 0;
@@ -326,7 +392,9 @@ static xt_status list_questions(Reader *r, xt_error *error) {
   sqlite3_stmt *statement;
   bool more;
   xt_status status;
-  TRY(db_prepare(&r->store->db, "SELECT id FROM instances ORDER BY task, lang, source_lang, number, doc_id, key", &statement, error));
+  TRY(db_prepare(&r->store->db,
+                 "SELECT id FROM instances ORDER BY task, lang, source_lang, number, doc_id, key",
+                 &statement, error));
   for (;;) {
     Columns c = columns_of(&r->store->db, statement, "instances", error);
     TRY_DONE(db_step(&r->store->db, statement, &more, "cannot read", error));
@@ -335,7 +403,8 @@ static xt_status list_questions(Reader *r, xt_error *error) {
     r->numbers[r->count++] = column_integer(&c, 0, "id", 1, ID_MOST);
     TRY_DONE(c.status);
     if (r->store->mode == XT_STORE_READ && r->count > 1 + r->store->db.bytes / QUESTION_BYTES)
-      TRY_DONE(db_damaged(&r->store->db, "instances", error, "it has more questions than the file has room for"));
+      TRY_DONE(db_damaged(&r->store->db, "instances", error,
+                          "it has more questions than the file has room for"));
   }
 done:
   sqlite3_finalize(statement);
@@ -344,7 +413,10 @@ done:
 
 static xt_status read_all(Reader *r, xt_error *error) {
   TRY(list_questions(r, error));
-  TRY(db_prepare(&r->store->db, "SELECT key, task, lang, source_lang, doc_id, source, target, gold, choices, number FROM instances WHERE id = ?1", &r->questions, error));
+  TRY(db_prepare(&r->store->db,
+                 "SELECT key, task, lang, source_lang, doc_id, source, target, gold, choices, "
+                 "number FROM instances WHERE id = ?1",
+                 &r->questions, error));
   for (size_t i = 0; i < r->count; i++) {
     bool there;
     r->number = r->numbers[i];
@@ -364,26 +436,40 @@ static void reader_deinit(Reader *r) {
   free(r->slots);
 }
 
-static xt_status read_rows(xt_store *s, RowKind kind, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+static xt_status read_rows(xt_store *s, RowKind kind,
+                           xt_status (*row)(void *user, const xt_store_row *row, xt_error *error),
+                           void *user, xt_error *error) {
   static const char *const formats[][ROW_STATEMENTS] = {
-      [ROWS_RESPONSES] = {untouched, transplanted}, [ROWS_SOURCES] = {of_source}, [ROWS_SAMPLES] = {sampled}, [ROWS_SELECTIONS] = {selected}};
+      [ROWS_RESPONSES] = {untouched, transplanted},
+      [ROWS_SOURCES] = {of_source},
+      [ROWS_SAMPLES] = {sampled},
+      [ROWS_SELECTIONS] = {selected}};
   Reader r = {.store = s, .kind = kind, .row = row, .user = user};
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++) status = prepare_rows(&r, i, formats[kind][i], metrics_are_there(s), error);
+  for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++)
+    status = prepare_rows(&r, i, formats[kind][i], metrics_are_there(s), error);
   if (!status) status = read_all(&r, error);
   reader_deinit(&r);
   return status;
 }
 
-xt_status xt_store_read(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+xt_status xt_store_read(xt_store *s,
+                        xt_status (*row)(void *user, const xt_store_row *row, xt_error *error),
+                        void *user, xt_error *error) {
   return s->schema.empty ? XT_STATUS_OK : read_rows(s, ROWS_RESPONSES, row, user, error);
 }
 
-xt_status xt_store_read_sources(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+xt_status xt_store_read_sources(xt_store *s,
+                                xt_status (*row)(void *user, const xt_store_row *row,
+                                                 xt_error *error),
+                                void *user, xt_error *error) {
   return s->schema.has[TABLE_SOURCES] ? read_rows(s, ROWS_SOURCES, row, user, error) : XT_STATUS_OK;
 }
 
-xt_status xt_store_read_samples(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
+xt_status xt_store_read_samples(xt_store *s,
+                                xt_status (*row)(void *user, const xt_store_row *row,
+                                                 xt_error *error),
+                                void *user, xt_error *error) {
   return s->schema.has[TABLE_SAMPLES] ? read_rows(s, ROWS_SAMPLES, row, user, error) : XT_STATUS_OK;
 }
 
@@ -392,7 +478,12 @@ static xt_status ignore_selection(void *user, const Selection *selection, xt_err
   return XT_STATUS_OK;
 }
 
-xt_status xt_store_read_selections(xt_store *s, xt_status (*row)(void *user, const xt_store_row *row, xt_error *error), void *user, xt_error *error) {
-  TRY(selections_read(s, ignore_selection, NULL, error)); /* those without a response are in no row, and have to be right all the same */
+xt_status xt_store_read_selections(xt_store *s,
+                                   xt_status (*row)(void *user, const xt_store_row *row,
+                                                    xt_error *error),
+                                   void *user, xt_error *error) {
+  TRY(selections_read(s, ignore_selection, NULL, error)); /* those without a response are in no
+                                                             row, and have to be right all the
+                                                             same */
   return metrics_are_there(s) ? read_rows(s, ROWS_SELECTIONS, row, user, error) : XT_STATUS_OK;
 }

@@ -8,8 +8,8 @@
 /* Makes the tables where they are missing. The store has to be open for writing. */
 xt_status selections_begin(xt_store *store, xt_error *error);
 /* Layers -1: the untouched run. *changed: the store had another choice, or none. */
-xt_status selections_set(xt_store *store, int64_t question, const char *strategy, const char *site, int source_layer, int target_layer, bool *changed,
-                         xt_error *error);
+xt_status selections_set(xt_store *store, int64_t question, const char *strategy, const char *site,
+                         int source_layer, int target_layer, bool *changed, xt_error *error);
 
 /* One choice. `strategy` and `site` are borrowed for the call. */
 typedef struct Selection {
@@ -19,6 +19,8 @@ typedef struct Selection {
 } Selection;
 
 /* Calls `row` for every choice, by question's number, strategy, site. */
-xt_status selections_read(xt_store *store, xt_status (*row)(void *user, const Selection *selection, xt_error *error), void *user, xt_error *error);
+xt_status selections_read(xt_store *store,
+                          xt_status (*row)(void *user, const Selection *selection, xt_error *error),
+                          void *user, xt_error *error);
 
 #endif

@@ -33,7 +33,9 @@ xt_status store_choices_text(const xt_question *q, char **out, xt_error *error) 
   if (q->choice_count == 0) return XT_STATUS_OK;
   json_t *object = json_object();
   for (size_t i = 0; object && i < q->choice_count; i++) {
-    if (json_object_set_new(object, q->choices[i].label, q->choices[i].text ? json_string(q->choices[i].text) : json_null()) != 0) {
+    if (json_object_set_new(object, q->choices[i].label,
+                            q->choices[i].text ? json_string(q->choices[i].text) : json_null()) !=
+        0) {
       json_decref(object);
       object = NULL;
     }
@@ -56,13 +58,15 @@ static xt_status find(xt_store *s, const char *key, int64_t *number, xt_error *e
   return status;
 }
 
-xt_status xt_store_find_question(xt_store *s, const xt_question *q, int64_t *number, xt_error *error) {
+xt_status xt_store_find_question(xt_store *s, const xt_question *q, int64_t *number,
+                                 xt_error *error) {
   char key[STORE_KEY_SIZE];
   store_question_key(q, key);
   return find(s, key, number, error);
 }
 
-xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_instance *ids, int64_t *number, xt_error *error) {
+xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_instance *ids,
+                                int64_t *number, xt_error *error) {
   char key[STORE_KEY_SIZE], *choices;
   sqlite3_stmt *statement;
   store_question_key(q, key);
@@ -70,7 +74,8 @@ xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_inst
   if (*number >= 0) return XT_STATUS_OK;
   TRY(store_statement(s, STORE_ADD_QUESTION, &statement, error));
   TRY(store_choices_text(q, &choices, error));
-  const char *const texts[] = {key, q->task, q->lang, q->source_lang, NULL, q->id, q->source, q->target, q->gold, choices};
+  const char *const texts[] = {key,   q->task,   q->lang,   q->source_lang, NULL,
+                               q->id, q->source, q->target, q->gold,        choices};
   for (int i = 0; i < 10; i++) db_bind_text(&s->db, statement, i + 1, texts[i]);
   db_bind_integer(&s->db, statement, 5, (int64_t)q->number);
   db_bind_ids(&s->db, statement, 11, ids->source, ids->source_count);
@@ -83,7 +88,8 @@ xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_inst
   return XT_STATUS_OK;
 }
 
-xt_status xt_store_find_responses(xt_store *s, int64_t question, xt_site site, int layers, bool *have, bool *vanilla, xt_error *error) {
+xt_status xt_store_find_responses(xt_store *s, int64_t question, xt_site site, int layers,
+                                  bool *have, bool *vanilla, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
   char name[16];
@@ -110,7 +116,8 @@ done:
 }
 
 /* The number of a response's text, which is stored once however many responses have it. */
-static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *number, xt_error *error) {
+static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *number,
+                             xt_error *error) {
   sqlite3_stmt *find_text, *add_text;
   bool row;
   TRY(store_statement(s, STORE_FIND_TEXT, &find_text, error));
@@ -122,7 +129,8 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
   char *text = NULL;
   size_t length = 0;
   TRY(store_statement(s, STORE_ADD_TEXT, &add_text, error));
-  if (s->tokenizer) TRY(xt_tokenizer_decode(s->tokenizer, g->ids, g->count, true, &text, &length, error));
+  if (s->tokenizer)
+    TRY(xt_tokenizer_decode(s->tokenizer, g->ids, g->count, true, &text, &length, error));
   db_bind_ids(&s->db, add_text, 1, g->ids, g->count);
   db_bind_text_of(&s->db, add_text, 2, text, length);
   status = db_do(&s->db, add_text, error);
@@ -132,7 +140,8 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
 }
 
 /* What is kept of a response's numbers: ?1 question, ?2 text, ?3 to ?6 the numbers, ?7 run. */
-static xt_status bind_response(xt_store *s, sqlite3_stmt *statement, int64_t question, const xt_generation *g, xt_error *error) {
+static xt_status bind_response(xt_store *s, sqlite3_stmt *statement, int64_t question,
+                               const xt_generation *g, xt_error *error) {
   int64_t text = 0;
   double margin = g->count ? (double)g->margins[0] : 0, entropy = 0, logprob = 0;
   for (size_t t = 0; t < g->count; t++) {
@@ -162,7 +171,8 @@ static xt_status finish_adding(xt_store *s, sqlite3_stmt *statement, xt_error *e
   return xt_store_commit(s, STORE_COMMIT_SECONDS, error);
 }
 
-xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *site, int source_layer, int target_layer, const xt_generation *g,
+xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *site,
+                                int source_layer, int target_layer, const xt_generation *g,
                                 xt_error *error) {
   sqlite3_stmt *statement;
   char name[16];
@@ -177,7 +187,8 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
   return finish_adding(s, statement, error);
 }
 
-xt_status xt_store_add_source(xt_store *s, int64_t question, const xt_generation *g, xt_error *error) {
+xt_status xt_store_add_source(xt_store *s, int64_t question, const xt_generation *g,
+                              xt_error *error) {
   sqlite3_stmt *statement;
   if (!s->begun) return not_begun(s, error);
   TRY(store_statement(s, STORE_ADD_SOURCE, &statement, error));
@@ -196,22 +207,26 @@ xt_status xt_store_find_source(xt_store *s, int64_t question, bool *have, xt_err
   return status;
 }
 
-/* ---- samples ---------------------------------------------------------------------------------- */
+/* ---- samples --------------------------------------------------------------------------------- */
 
-static void bind_sample(xt_store *s, sqlite3_stmt *statement, int64_t question, const xt_sample_settings *settings) {
+static void bind_sample(xt_store *s, sqlite3_stmt *statement, int64_t question,
+                        const xt_sample_settings *settings) {
   db_bind_integer(&s->db, statement, 1, question);
   db_bind_real(&s->db, statement, 2, settings->temperature);
   db_bind_real(&s->db, statement, 3, settings->top_p);
   db_bind_integer(&s->db, statement, 4, (int64_t)settings->seed);
 }
 
-xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_settings *settings, int number, const xt_generation *g, xt_error *error) {
+xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_settings *settings,
+                              int number, const xt_generation *g, xt_error *error) {
   sqlite3_stmt *statement;
   int64_t text = 0;
   double logprob = 0;
   if (!s->begun) return not_begun(s, error);
   if (!isfinite(settings->temperature) || !isfinite(settings->top_p) || number < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1, "a sample's temperature and top_p have to be numbers, and its own number 0 at least");
+    return err_set(
+        error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1,
+        "a sample's temperature and top_p have to be numbers, and its own number 0 at least");
   for (size_t t = 0; t < g->count; t++) logprob += (double)g->logprobs[t];
   TRY(text_number(s, g, &text, error));
   TRY(store_statement(s, STORE_ADD_SAMPLE, &statement, error));
@@ -223,7 +238,8 @@ xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_set
   return finish_adding(s, statement, error);
 }
 
-xt_status xt_store_find_samples(xt_store *s, int64_t question, const xt_sample_settings *settings, int count, bool *have, xt_error *error) {
+xt_status xt_store_find_samples(xt_store *s, int64_t question, const xt_sample_settings *settings,
+                                int count, bool *have, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
   xt_status status;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sweep's call: instances in groups that fit memory and time, and what the instances of one group share, their prompts. */
+/* The sweep's call: instances in groups that fit memory and time, and what the instances of one
+ * group share, their prompts. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "sweep/runner.h"
 
-/* ---- prompts ---------------------------------------------------------------------------------- */
+/* ---- prompts --------------------------------------------------------------------------------- */
 
 /* One of an instance's prompts, while equal ones are looked for. */
 typedef struct Asked {
@@ -22,7 +23,8 @@ static int compare_asked(const void *a, const void *b) {
 }
 
 static Asked ask(const int32_t *ids, size_t count, int *index) {
-  return (Asked){.prefix = {.ids = ids, .count = count - 1}, .last = ids[count - 1], .index = index};
+  return (Asked){
+      .prefix = {.ids = ids, .count = count - 1}, .last = ids[count - 1], .index = index};
 }
 
 static xt_status group_prompts(Group *g, xt_error *error) {
@@ -42,7 +44,8 @@ static xt_status group_prompts(Group *g, xt_error *error) {
   for (size_t k = 0; k < 2 * count; k++) {
     const PrefixKey *key = &asked[k].prefix;
     if (k == 0 || compare_asked(&asked[k], &asked[k - 1]) != 0)
-      g->prompts[g->prompt_count++] = (SweepPrompt){.ids = key->ids, .count = key->count + 1, .prefix = prefixes_add(&g->prefixes, key)};
+      g->prompts[g->prompt_count++] = (SweepPrompt){
+          .ids = key->ids, .count = key->count + 1, .prefix = prefixes_add(&g->prefixes, key)};
     *asked[k].index = g->prompt_count - 1;
   }
   return XT_STATUS_OK;
@@ -65,17 +68,19 @@ static xt_status group_prefixes(Group *g, xt_error *error) {
   return forward_reserve(&g->session->forward, 1, (int)longest + g->config->max_new, error);
 }
 
-/* ---- groups ----------------------------------------------------------------------------------- */
+/* ---- groups ---------------------------------------------------------------------------------- */
 
 static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   Backend *be = g->session->backend;
   const ModelConfig *c = &g->session->model->config;
   xt_status status = group_prompts(g, error);
   const size_t taps = ((size_t)c->layers * XT_TAP_COUNT + 1) * (size_t)g->prompt_count;
-  if (!status) status = be->ops->alloc(be, taps * (size_t)c->width * sizeof(float), &g->taps, error);
+  if (!status)
+    status = be->ops->alloc(be, taps * (size_t)c->width * sizeof(float), &g->taps, error);
   if (!status) status = group_prefixes(g, error);
   for (int t = 0; !status && t < g->config->target_count; t += plan->targets_a_pass) {
-    const int end = t + plan->targets_a_pass < g->config->target_count ? t + plan->targets_a_pass : g->config->target_count;
+    const int end = t + plan->targets_a_pass < g->config->target_count ? t + plan->targets_a_pass
+                                                                       : g->config->target_count;
     status = sweep_run_pass(g, t, end, t == 0, error);
   }
   prefixes_release(&g->prefixes);
@@ -89,9 +94,10 @@ static double speed_of(const xt_session *s, const xt_sweep_options *o) {
   return o->flops_per_second > 0 ? o->flops_per_second : SWEEP_GUESSED_SPEED * s->backend->threads;
 }
 
-xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t count, const xt_sweep_options *options,
-                           xt_status (*done)(void *user, const xt_sweep_response *, xt_error *), void *user, xt_sweep_stats *stats,
-                           xt_error *error) {
+xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t count,
+                           const xt_sweep_options *options,
+                           xt_status (*done)(void *user, const xt_sweep_response *, xt_error *),
+                           void *user, xt_sweep_stats *stats, xt_error *error) {
   xt_sweep_stats own;
   Arena arena = {0};
   SweepConfig config;
@@ -111,10 +117,18 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
   for (size_t first = 0; first < count && !status; first += (size_t)plan.instances) {
     config.speed = speed_of(s, options);
     status = sweep_plan_group(s->model, &config, instances, count, first, &plan, error);
-    if (!status && options->begin) status = options->begin(options->user, first, (size_t)plan.instances, error);
+    if (!status && options->begin)
+      status = options->begin(options->user, first, (size_t)plan.instances, error);
     if (status) break;
-    Group group = {.session = s, .config = &config, .instances = instances + first, .first = first, .count = plan.instances,
-                   .done = done, .user = user, .stats = stats, .prompt_flops = prompt_flops};
+    Group group = {.session = s,
+                   .config = &config,
+                   .instances = instances + first,
+                   .first = first,
+                   .count = plan.instances,
+                   .done = done,
+                   .user = user,
+                   .stats = stats,
+                   .prompt_flops = prompt_flops};
     if (plan.bytes > stats->peak_bytes) stats->peak_bytes = plan.bytes;
     status = run_group(&group, &plan, error);
     prompt_flops = group.prompt_flops;

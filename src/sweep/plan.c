@@ -8,76 +8,102 @@
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-static xt_status copy_layers(int **out, int *count, Arena *arena, const xt_model *model, const int *list, size_t n, const char *field,
-                             xt_error *error) {
+static xt_status copy_layers(int **out, int *count, Arena *arena, const xt_model *model,
+                             const int *list, size_t n, const char *field, xt_error *error) {
   const int layers = model->config.layers;
   *count = list ? (int)n : layers;
   if (list && (n == 0 || n > (size_t)layers))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "lists %zu layers; the model has %d", n, layers);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "lists %zu layers; the model has %d",
+                   n, layers);
   TRY(arena_alloc(arena, out, (size_t)*count, sizeof **out, error));
   for (int i = 0; i < *count; i++) {
     (*out)[i] = list ? list[i] : i;
     if ((*out)[i] < 0 || (*out)[i] >= layers)
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "layer %d is out of range; the model has layers 0 to %d", (*out)[i], layers - 1);
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                     "layer %d is out of range; the model has layers 0 to %d", (*out)[i],
+                     layers - 1);
   }
   qsort(*out, (size_t)*count, sizeof **out, compare_ints);
   for (int i = 1; i < *count; i++)
-    if ((*out)[i] == (*out)[i - 1]) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names layer %d twice", (*out)[i]);
+    if ((*out)[i] == (*out)[i - 1])
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "names layer %d twice", (*out)[i]);
   return XT_STATUS_OK;
 }
 
-xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model, const xt_sweep_options *o, xt_error *error) {
-  *c = (SweepConfig){.options = o, .site_count = (int)o->site_count, .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20,
-                     .pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : SWEEP_PASS_SECONDS, .speed = o->flops_per_second};
+xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
+                            const xt_sweep_options *o, xt_error *error) {
+  *c = (SweepConfig){.options = o,
+                     .site_count = (int)o->site_count,
+                     .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20,
+                     .pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : SWEEP_PASS_SECONDS,
+                     .speed = o->flops_per_second};
   if (o->site_count == 0 || o->site_count > 16)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names %zu sites; 1 to 16 are possible", o->site_count);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "names %zu sites; 1 to 16 are possible", o->site_count);
   for (size_t i = 0; i < o->site_count; i++)
     if (o->sites[i].write == XT_TAP_MID && model->config.parallel)
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "write at mid, but %s has no stream between its modules: both read the layer's input",
-                     model->config.architecture);
-  if (o->max_new_tokens < 0) return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1, "is %d; it must not be negative", o->max_new_tokens);
+      return err_set(
+          error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+          "write at mid, but %s has no stream between its modules: both read the layer's input",
+          model->config.architecture);
+  if (o->max_new_tokens < 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
+                   "is %d; it must not be negative", o->max_new_tokens);
   if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1, "is %g; it must be positive", o->repetition_penalty);
-  c->penalty = (float)(o->repetition_penalty > 0 ? o->repetition_penalty : model->config.repetition_penalty);
-  TRY(copy_layers(&c->sources, &c->source_count, arena, model, o->source_layers, o->source_layer_count, "source layers", error));
-  return copy_layers(&c->targets, &c->target_count, arena, model, o->target_layers, o->target_layer_count, "target layers", error);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1,
+                   "is %g; it must be positive", o->repetition_penalty);
+  c->penalty =
+      (float)(o->repetition_penalty > 0 ? o->repetition_penalty : model->config.repetition_penalty);
+  TRY(copy_layers(&c->sources, &c->source_count, arena, model, o->source_layers,
+                  o->source_layer_count, "source layers", error));
+  return copy_layers(&c->targets, &c->target_count, arena, model, o->target_layers,
+                     o->target_layer_count, "target layers", error);
 }
 
-/* Bytes at most of a group of instances with `positions` prompt tokens in all and `untouched` rows, run `targets` target layers at a
- * time: each row keeps its keys and values in as many places as it generates tokens, at every layer - its own above its
- * target layer, its node's below. */
-static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances, uint64_t untouched, uint64_t positions, int targets) {
+/* Bytes at most of a group of instances with `positions` prompt tokens in all and `untouched` rows,
+ * run `targets` target layers at a time: each row keeps its keys and values in as many places as it
+ * generates tokens, at every layer - its own above its target layer, its node's below. */
+static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances,
+                            uint64_t untouched, uint64_t positions, int targets) {
   const ModelConfig *mc = &m->config;
-  const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new, n = (uint64_t)instances;
+  const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new,
+                 n = (uint64_t)instances;
   const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_a_target(c) + untouched;
   const uint64_t entries = 2 * rows + 2 * n;
   const uint64_t least = (uint64_t)m->limits.work_rows, batch = entries > least ? entries : least;
   uint64_t bytes = m->weight_bytes;
-  bytes += sizes_activations(mc, &m->limits, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total * sizeof(float);
+  bytes += sizes_activations(mc, &m->limits, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total *
+           sizeof(float);
   bytes += (positions + rows * max_new + 2 * n) * sizes_position_bytes(mc);
-  bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * 2 * n * width;           /* captured taps */
-  bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32; /* responses, nodes, tables */
+  bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * 2 * n * width; /* captured taps */
+  /* responses, nodes, tables */
+  bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32;
   bytes += c->penalty != 1.0f ? (positions + rows * max_new) * sizeof(int32_t) : 0;
   return bytes;
 }
 
-static double prompt_flops(const ModelConfig *m, uint64_t tokens) { return flops_layer(m) * m->layers * (double)tokens; }
+static double prompt_flops(const ModelConfig *m, uint64_t tokens) {
+  return flops_layer(m) * m->layers * (double)tokens;
+}
 
 double sweep_row_flops(const xt_model *m, const SweepConfig *c) {
   return c->max_new * (flops_layer(&m->config) * m->config.layers + flops_unembed(&m->config));
 }
 
-/* Whether prompts of so many tokens and then so many rows take no longer than a pass should. Few rows may: but the prompts
- * before them may not. */
+/* Whether prompts of so many tokens and then so many rows take no longer than a pass should. Few
+ * rows may: but the prompts before them may not. */
 static bool in_time(const xt_model *m, const SweepConfig *c, uint64_t positions, int64_t rows) {
   if (!(c->speed > 0)) return true;
-  const double prompts = prompt_flops(&m->config, positions) / c->speed, decoding = (double)rows * sweep_row_flops(m, c) / c->speed;
-  return prompts <= c->pass_seconds && (rows <= SWEEP_LEAST_ROWS || prompts + decoding <= c->pass_seconds);
+  const double prompts = prompt_flops(&m->config, positions) / c->speed,
+               decoding = (double)rows * sweep_row_flops(m, c) / c->speed;
+  return prompts <= c->pass_seconds &&
+         (rows <= SWEEP_LEAST_ROWS || prompts + decoding <= c->pass_seconds);
 }
 
-/* As many instances as fit into memory and time with all their target layers; with one, as many target layers as fit. */
-xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_instance *instances, size_t count, size_t first,
-                           SweepGroup *group, xt_error *error) {
+/* As many instances as fit into memory and time with all their target layers; with one, as many
+ * target layers as fit. */
+xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_instance *instances,
+                           size_t count, size_t first, SweepGroup *group, xt_error *error) {
   const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
   const int rows = sweep_rows_a_target(c) * c->target_count;
   uint64_t positions = 0, untouched = 0;
@@ -88,25 +114,29 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
     const uint64_t alone = untouched + 1 + in->run_source;
     const uint64_t bytes = group_bytes(m, c, group->instances + 1, alone, more, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
-    if (group->instances > 0 && (bytes > m->memory_limit || all > limit || !in_time(m, c, more, all))) break;
+    if (group->instances > 0 &&
+        (bytes > m->memory_limit || all > limit || !in_time(m, c, more, all)))
+      break;
     positions = more;
     untouched = alone;
     group->instances++;
     group->bytes = bytes;
   }
   while (group->instances == 1 && group->targets_a_pass > 1 &&
-         (group->bytes > m->memory_limit || group->targets_a_pass * sweep_rows_a_target(c) > limit ||
+         (group->bytes > m->memory_limit ||
+          group->targets_a_pass * sweep_rows_a_target(c) > limit ||
           !in_time(m, c, 0, group->targets_a_pass * (int64_t)sweep_rows_a_target(c))))
     group->bytes = group_bytes(m, c, 1, untouched, positions, --group->targets_a_pass);
   if (group->bytes > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
-                   "one target layer of instance %zu needs %.2f GiB, weights included; the memory limit is %.2f GiB", first,
-                   (double)group->bytes / 0x1p30, (double)m->memory_limit / 0x1p30);
+                   "one target layer of instance %zu needs %.2f GiB, weights included; the memory "
+                   "limit is %.2f GiB",
+                   first, (double)group->bytes / 0x1p30, (double)m->memory_limit / 0x1p30);
   return XT_STATUS_OK;
 }
 
-xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, size_t count, const xt_sweep_options *o, xt_sweep_plan *plan,
-                             xt_error *error) {
+xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, size_t count,
+                             const xt_sweep_options *o, xt_sweep_plan *plan, xt_error *error) {
   Arena arena = {0};
   SweepConfig c;
   SweepGroup group;

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The sweep's runner: one pass, that is rows from their first generated token to their last.
  *
- * An example. One instance; sites attn (A) and ffn (F), one source layer, target layers 0, 1 and 2 of a model of three; V is the
- * untouched run. So A0 is the row whose value goes into attn of target layer 0. The prompts' inner positions are in the prefix pool.
+ * An example. One instance; sites attn (A) and ffn (F), one source layer, target layers 0, 1 and 2
+ * of a model of three; V is the untouched run. So A0 is the row whose value goes into attn of
+ * target layer 0. The prompts' inner positions are in the prefix pool.
  *
- * Step 0, the prompts' last tokens. run_last_tokens runs them untouched through all layers, and keeps every tap. Each row starts
- * where its value goes in, from the untouched run's taps there (join_rows), so that going up the layers the batch grows:
+ * Step 0, the prompts' last tokens. run_last_tokens runs them untouched through all layers, and
+ * keeps every tap. Each row starts where its value goes in, from the untouched run's taps there
+ * (join_rows), so that going up the layers the batch grows:
  *
  *     layer 0   [       ] attention   [ A0    ] feed-forward   A joins before it, F after
  *     layer 1   [ A0 F0 ] attention   [ A0 F0 A1    ] feed-forward
  *     layer 2   [ A0 F0 A1 F1 ] attention   [ A0 F0 A1 F1 A2    ] feed-forward
  *     choice    [ A0 F0 A1 F1 A2 F2 ]   V has had its choice from the untouched run
  *
- * Step 1, a generated token. Say A0 has chosen x, and all others y. What a row computes up to its target layer depends on its tokens
- * alone, so there rows with the same tokens are one node (group_rows); above it each is on its own (part_rows copies the node's
- * state). Nodes stand in order of the layer up to which they are needed, rows in order of the layer at which they part, so that what
- * a layer computes is one range of the batch:
+ * Step 1, a generated token. Say A0 has chosen x, and all others y. What a row computes up to its
+ * target layer depends on its tokens alone, so there rows with the same tokens are one node
+ * (group_rows); above it each is on its own (part_rows copies the node's state). Nodes stand in
+ * order of the layer up to which they are needed, rows in order of the layer at which they part, so
+ * that what a layer computes is one range of the batch:
  *
  *               nodes     rows
  *     layer 0   [ x y ]
@@ -23,7 +26,8 @@
  *     layer 2   [   y  |  A0 F0 A1 F1 ]
  *     choice    [   y  |  A0 F0 A1 F1 ]   y's choice is that of A2, F2 and V, too
  *
- * Rows of several instances share the batch in the same way; nodes and rows know their prompt, whose prefix they see. */
+ * Rows of several instances share the batch in the same way; nodes and rows know their prompt,
+ * whose prefix they see. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -38,14 +42,17 @@ static int32_t tap_index(const Group *g, xt_tap tap, int layer, int prompt) {
 }
 /* The input of a layer: the output of the one below, or the embedding. */
 static int32_t input_index(const Group *g, int layer, int prompt) {
-  return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, prompt) : XT_TAP_COUNT * g->session->model->config.layers * g->prompt_count + prompt;
+  return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, prompt)
+                   : XT_TAP_COUNT * g->session->model->config.layers * g->prompt_count + prompt;
 }
 
-/* ---- batches -------------------------------------------------------------------------------- */
+/* ---- batches --------------------------------------------------------------------------------- */
 
-/* An entry whose newest token is `step` tokens after the prompt's last; `row` has its list of the repetition penalty. */
+/* An entry whose newest token is `step` tokens after the prompt's last; `row` has its list of the
+ * repetition penalty. */
 static void place_entry(Pass *p, int e, int prompt, int step, int32_t token, int slot, int row) {
-  rows_place(&p->table, e, sweep_prefix(p->group, prompt), (int)p->group->prompts[prompt].count - 1, step, token, slot);
+  rows_place(&p->table, e, sweep_prefix(p->group, prompt), (int)p->group->prompts[prompt].count - 1,
+             step, token, slot);
   p->table.column[ROW_LIST][e] = row;
 }
 
@@ -58,24 +65,30 @@ static void choose_entries(Pass *p, int from, int to) {
 static xt_status finish_row(Pass *p, const SweepRow *row, xt_error *error) {
   Group *g = p->group;
   const bool untouched = row->site < 0;
-  const xt_sweep_response response = {.instance = g->first + (size_t)row->instance, .site = row->site, .source_layer = row->source,
-                                      .target_layer = untouched ? -1 : row->target, .generation = &row->out};
+  const xt_sweep_response response = {.instance = g->first + (size_t)row->instance,
+                                      .site = row->site,
+                                      .source_layer = row->source,
+                                      .target_layer = untouched ? -1 : row->target,
+                                      .generation = &row->out};
   g->stats->responses += row->site != XT_SWEEP_SOURCE;
   g->stats->tokens += row->out.count;
   g->stats->row_layers_alone += (row->out.count - 1) * (uint64_t)g->session->model->config.layers;
   return g->done(g->user, &response, error);
 }
 
-/* Appends to every active row the token chosen at its entry; rows that ended are handed out and leave. */
+/* Appends to every active row the token chosen at its entry; rows that ended are handed out and
+ * leave. */
 static xt_status record_rows(Pass *p, bool first, xt_error *error) {
   const Group *g = p->group;
   const int top = pass_layers(p) - 1;
   int left = 0;
   for (int a = 0; a < p->active_count; a++) {
     SweepRow *row = &p->rows[p->active[a]];
-    const Choice *choice = &p->table.chosen[!first && row->target >= top ? p->nodes[row->node].place : row->place];
+    const Choice *choice =
+        &p->table.chosen[!first && row->target >= top ? p->nodes[row->node].place : row->place];
     rows_append(&row->out, choice);
-    row->out.stopped = !g->config->options->ignore_eos && engine_is_eos(&g->session->model->config, choice->best);
+    row->out.stopped =
+        !g->config->options->ignore_eos && engine_is_eos(&g->session->model->config, choice->best);
     if (!row->out.stopped && row->out.count < (size_t)g->config->max_new)
       p->active[left++] = p->active[a];
     else
@@ -85,7 +98,7 @@ static xt_status record_rows(Pass *p, bool first, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* ---- the prompts' last tokens --------------------------------------------------------------- */
+/* ---- the prompts' last tokens ---------------------------------------------------------------- */
 
 /* Runs the last token of every prompt untouched and keeps all taps. Entry e is prompt e. */
 static void run_last_tokens(Pass *p) {
@@ -94,32 +107,42 @@ static void run_last_tokens(Pass *p) {
   const ModelConfig *c = &g->session->model->config;
   const int last = g->prompt_count;
   rows_begin(&p->table, last, 1);
-  for (int e = 0; e < last; e++) place_entry(p, e, e, 0, g->prompts[e].ids[g->prompts[e].count - 1], e, 0);
-  for (int r = p->row_count - p->untouched; r < p->row_count; r++) p->table.column[ROW_LIST][p->rows[r].prompt] = r;
+  for (int e = 0; e < last; e++)
+    place_entry(p, e, e, 0, g->prompts[e].ids[g->prompts[e].count - 1], e, 0);
+  for (int r = p->row_count - p->untouched; r < p->row_count; r++)
+    p->table.column[ROW_LIST][p->rows[r].prompt] = r;
   rows_upload(&p->table);
   Batch batch = rows_batch(&p->table, 0, last);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    batch.capture[tap] = dev_at(g->taps, (size_t)tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
-  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0), last);
-  g->session->backend->ops->copy_rows(g->session->backend, dev_at(g->taps, (size_t)input_index(g, 0, 0) * (size_t)c->width), (IndexList){0},
-                                      forward_x(f, 0), (IndexList){0}, last, c->width);
+    batch.capture[tap] =
+        dev_at(g->taps, (size_t)tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
+  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0),
+                last);
+  g->session->backend->ops->copy_rows(
+      g->session->backend, dev_at(g->taps, (size_t)input_index(g, 0, 0) * (size_t)c->width),
+      (IndexList){0}, forward_x(f, 0), (IndexList){0}, last, c->width);
   forward_layers(f, &batch);
   sweep_count_flops(g, (uint64_t)last, c->layers, false);
 }
 
-/* Which taps row r starts from when it joins: the value; the residual stream that it is added to, where the write adds; and, where the
- * layer is parallel, what the untouched run's feed-forward adds. */
+/* Which taps row r starts from when it joins: the value; the residual stream that it is added to,
+ * where the write adds; and, where the layer is parallel, what the untouched run's feed-forward
+ * adds. */
 static void list_taps(Pass *p, int r) {
   const Group *g = p->group;
   const SweepRow *row = &p->rows[r];
   const xt_site *site = &g->config->options->sites[row->site];
-  p->table.column[ROW_FROM][r] = tap_index(g, site->read, row->source, g->source_prompt[row->instance]);
-  p->table.column[ROW_TO][r] = site->write == XT_TAP_ATTN ? input_index(g, row->target, row->prompt) : tap_index(g, XT_TAP_MID, row->target, row->prompt);
+  p->table.column[ROW_FROM][r] =
+      tap_index(g, site->read, row->source, g->source_prompt[row->instance]);
+  p->table.column[ROW_TO][r] = site->write == XT_TAP_ATTN
+                                   ? input_index(g, row->target, row->prompt)
+                                   : tap_index(g, XT_TAP_MID, row->target, row->prompt);
   p->table.column[ROW_ADD][r] = tap_index(g, XT_TAP_FFN, row->target, row->prompt);
 }
 
-/* Makes rows [first, first+count) of the residual stream what rows of the same write tap start from. The same sums as
- * the plain pass does: the residual stream there plus the value, or the value itself. */
+/* Makes rows [first, first+count) of the residual stream what rows of the same write tap start
+ * from. The same sums as the plain pass does: the residual stream there plus the value, or the
+ * value itself. */
 static void place_values(Pass *p, int first, int count, xt_tap write) {
   const Group *g = p->group;
   Backend *be = g->session->backend;
@@ -128,34 +151,39 @@ static void place_values(Pass *p, int first, int count, xt_tap write) {
   const Forward *f = &g->session->forward;
   const Dev x = forward_x(f, first), branch = dev_at(f->block, f->sizes.branch);
   const bool adds = write == XT_TAP_ATTN || write == XT_TAP_FFN;
-  be->ops->copy_rows(be, adds ? branch : x, (IndexList){0}, g->taps, rows_column(&p->table, ROW_FROM, first), count, width);
+  be->ops->copy_rows(be, adds ? branch : x, (IndexList){0}, g->taps,
+                     rows_column(&p->table, ROW_FROM, first), count, width);
   if (!adds) return;
-  be->ops->copy_rows(be, x, (IndexList){0}, g->taps, rows_column(&p->table, ROW_TO, first), count, width);
+  be->ops->copy_rows(be, x, (IndexList){0}, g->taps, rows_column(&p->table, ROW_TO, first), count,
+                     width);
   be->ops->add(be, x, branch, floats);
   if (write != XT_TAP_ATTN || !g->session->model->config.parallel) return;
-  be->ops->copy_rows(be, branch, (IndexList){0}, g->taps, rows_column(&p->table, ROW_ADD, first), count, width);
+  be->ops->copy_rows(be, branch, (IndexList){0}, g->taps, rows_column(&p->table, ROW_ADD, first),
+                     count, width);
   be->ops->add(be, x, branch, floats);
 }
 
-/* Rows whose value goes into `layer`, before (late false) or after its feed-forward, follow the `joined`
- * ones; returns how many there are now. */
+/* Rows whose value goes into `layer`, before (late false) or after its feed-forward, follow the
+ * `joined` ones; returns how many there are now. */
 static int join_rows(Pass *p, int layer, bool late, int joined) {
   const SweepConfig *c = p->group->config;
-  const int most = p->group->session->backend->limits.work_rows; /* as many as the branch buffer has */
+  /* as many as the branch buffer has */
+  const int most = p->group->session->backend->limits.work_rows;
   while (joined < p->row_count && p->rows[joined].target == layer && p->rows[joined].late == late) {
     const xt_tap write = c->options->sites[p->rows[joined].site].write;
     int end = joined;
     while (end < p->row_count && p->rows[end].target == layer && p->rows[end].late == late &&
            c->options->sites[p->rows[end].site].write == write)
       end++;
-    for (; joined < end; joined += most) place_values(p, joined, end - joined < most ? end - joined : most, write);
+    for (; joined < end; joined += most)
+      place_values(p, joined, end - joined < most ? end - joined : most, write);
     joined = end;
   }
   return joined;
 }
 
-/* The first tokens of the untouched rows, from the prompts' entries as run_last_tokens left them: each stretch of prompts that some row
- * asks for is chosen from at once. */
+/* The first tokens of the untouched rows, from the prompts' entries as run_last_tokens left them:
+ * each stretch of prompts that some row asks for is chosen from at once. */
 static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
   const int prompts = p->group->prompt_count;
   bool *asked;
@@ -206,8 +234,10 @@ static xt_status start_rows(Pass *p, int rows, xt_error *error) {
 static xt_status start_pass(Pass *p, xt_error *error) {
   const int rows = p->row_count - p->untouched;
   run_last_tokens(p);
-  if (p->untouched) TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the buffers */
-  const int waiting = p->active_count; /* untouched rows come last among the active ones */
+  if (p->untouched)
+    TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the
+                                                             buffers */
+  const int waiting = p->active_count;    /* untouched rows come last among the active ones */
   memmove(p->active + rows, p->active, (size_t)waiting * sizeof *p->active);
   p->active_count = 0;
   if (rows) TRY(start_rows(p, rows, error));
@@ -216,10 +246,11 @@ static xt_status start_pass(Pass *p, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* ---- a generated token ---------------------------------------------------------------------- */
+/* ---- a generated token ----------------------------------------------------------------------- */
 
 static int add_node(Pass *p, int parent, int32_t token) {
-  p->nodes[p->node_count] = (Node){.parent = parent, .prompt = p->nodes[parent].prompt, .token = token};
+  p->nodes[p->node_count] =
+      (Node){.parent = parent, .prompt = p->nodes[parent].prompt, .token = token};
   return p->node_count++;
 }
 
@@ -234,8 +265,8 @@ static int child_node(Pass *p, int parent, int32_t token) {
   }
 }
 
-/* Gives every active row the node of its tokens. Rows come in order of their target, so a node's last row
- * says how far up it is needed. Returns the first of the step's nodes. */
+/* Gives every active row the node of its tokens. Rows come in order of their target, so a node's
+ * last row says how far up it is needed. Returns the first of the step's nodes. */
 static int group_rows(Pass *p, int step) {
   const int first = p->node_count;
   memset(p->hash, -1, p->hash_size * sizeof *p->hash);
@@ -245,14 +276,16 @@ static int group_rows(Pass *p, int step) {
     p->nodes[row->node].top = row->target;
     p->nodes[row->node].member = p->active[a];
   }
-  for (int n = first; n < p->node_count; n++) p->nodes[n].slot = pass_tail_slot(p, p->nodes[n].member, step);
+  for (int n = first; n < p->node_count; n++)
+    p->nodes[n].slot = pass_tail_slot(p, p->nodes[n].member, step);
   return first;
 }
 
 static void place_node(Pass *p, int e, int n, int step) {
   Node *node = &p->nodes[n];
   place_entry(p, e, node->prompt, step, node->token, node->slot, node->member);
-  for (int k = step, up = n; k >= 0; k--, up = p->nodes[up].parent) rows_slots(&p->table, e)[k] = p->nodes[up].slot;
+  for (int k = step, up = n; k >= 0; k--, up = p->nodes[up].parent)
+    rows_slots(&p->table, e)[k] = p->nodes[up].slot;
   node->place = e;
 }
 
@@ -267,8 +300,8 @@ static void place_row(Pass *p, int e, int a, int step) {
   p->table.column[ROW_TO][a] = e;
 }
 
-/* Lays out the step's batch: nodes in order of how far up they are needed, then rows in order of where
- * they part; counts both below each layer. */
+/* Lays out the step's batch: nodes in order of how far up they are needed, then rows in order of
+ * where they part; counts both below each layer. */
 static void lay_out(Pass *p, int first_node, int step) {
   const int layers = pass_layers(p), nodes = p->node_count - first_node;
   int parting = 0; /* untouched rows come last, and never part */
@@ -279,8 +312,10 @@ static void lay_out(Pass *p, int first_node, int step) {
   for (int n = first_node; n < p->node_count; n++) p->nodes_below[p->nodes[n].top + 1]++;
   for (int l = 0; l <= layers; l++) p->nodes_below[l + 1] += p->nodes_below[l];
   p->node_entries = nodes;
-  for (int n = first_node; n < p->node_count; n++) place_node(p, p->nodes_below[p->nodes[n].top]++, n, step);
-  for (int l = layers + 1; l > 0; l--) p->nodes_below[l] = p->nodes_below[l - 1]; /* placing moved each on by one */
+  for (int n = first_node; n < p->node_count; n++)
+    place_node(p, p->nodes_below[p->nodes[n].top]++, n, step);
+  /* placing moved each on by one */
+  for (int l = layers + 1; l > 0; l--) p->nodes_below[l] = p->nodes_below[l - 1];
   p->nodes_below[0] = 0;
   for (int a = 0; a < parting; a++) {
     place_row(p, nodes + a, a, step);
@@ -296,7 +331,8 @@ static void part_rows(Pass *p, int layer) {
   const int first = p->rows_below[layer], count = p->rows_below[layer + 1] - first;
   const Dev x = forward_x(&s->forward, 0);
   if (count)
-    s->backend->ops->copy_rows(s->backend, x, rows_column(&p->table, ROW_TO, first), x, rows_column(&p->table, ROW_FROM, first), count,
+    s->backend->ops->copy_rows(s->backend, x, rows_column(&p->table, ROW_TO, first), x,
+                               rows_column(&p->table, ROW_FROM, first), count,
                                s->model->config.width);
 }
 
@@ -305,7 +341,8 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   Forward *f = &g->session->forward;
   const int layers = pass_layers(p);
   lay_out(p, group_rows(p, step), step);
-  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0), p->node_entries);
+  forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0),
+                p->node_entries);
   for (int l = 0; l < layers; l++) {
     const int from = p->nodes_below[l], to = p->node_entries + p->rows_below[l];
     const Batch batch = rows_batch(&p->table, from, to - from);
@@ -319,7 +356,11 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   const int from = p->nodes_below[layers - 1], to = p->node_entries + p->rows_below[layers - 1];
   choose_entries(p, from, to);
   const xt_sweep_options *o = g->config->options;
-  if (o->step) o->step(o->user, &(xt_sweep_step){.step = step, .responses = p->active_count, .rows = p->layer_rows, .layers = layers});
+  if (o->step)
+    o->step(o->user, &(xt_sweep_step){.step = step,
+                                      .responses = p->active_count,
+                                      .rows = p->layer_rows,
+                                      .layers = layers});
   TRY(rows_read(&p->table, (size_t)from, (size_t)(to - from), error));
   return record_rows(p, false, error);
 }
@@ -332,7 +373,8 @@ static double seconds(void) {
 
 /* What a pass has taken says how many rows the next ones may have. Sharing counts as speed. */
 static void learn_speed(Group *g, int rows, double spent) {
-  const double speed = spent > 1e-6 ? rows * sweep_row_flops(g->session->model, g->config) / spent : 0;
+  const double speed =
+      spent > 1e-6 ? rows * sweep_row_flops(g->session->model, g->config) / spent : 0;
   double *known = &g->session->sweep_speed;
   if (speed > 0) *known = *known > 0 ? 0.5 * (*known + speed) : speed;
 }
@@ -340,7 +382,8 @@ static void learn_speed(Group *g, int rows, double spent) {
 /* Responses to source prompts, which are not counted among the sweep's: they come last. */
 static int active_sources(const Pass *p) {
   int n = 0;
-  while (n < p->active_count && p->rows[p->active[p->active_count - 1 - n]].site == XT_SWEEP_SOURCE) n++;
+  while (n < p->active_count && p->rows[p->active[p->active_count - 1 - n]].site == XT_SWEEP_SOURCE)
+    n++;
   return n;
 }
 
@@ -350,7 +393,8 @@ xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *e
   xt_status status = sweep_pass_init(&p, from, to, untouched, error);
   if (!status) status = start_pass(&p, error);
   for (int step = 1; !status && p.active_count > 0; step++) {
-    status = sweep_pause(g, (double)(p.active_count - active_sources(&p)) * step / g->config->max_new, error);
+    status = sweep_pause(
+        g, (double)(p.active_count - active_sources(&p)) * step / g->config->max_new, error);
     if (!status) status = run_step(&p, step, error);
   }
   if (!status) status = sweep_pause(g, 0, error);

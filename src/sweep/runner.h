@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the sweep's own files share.
  *
- * Words. A *row* is one configuration of one instance: it parts from the untouched run at its target
- * layer j. A *node* is a distinct sequence of generated tokens: below the layers where they part, all
- * rows that have generated the same tokens are one row of the batch, the node. A *pass* is a set of rows
- * decoded together; a *group* is the instances whose rows share passes. */
+ * Words. A *row* is one configuration of one instance: it parts from the untouched run at its
+ * target layer j. A *node* is a distinct sequence of generated tokens: below the layers where they
+ * part, all rows that have generated the same tokens are one row of the batch, the node. A *pass*
+ * is a set of rows decoded together; a *group* is the instances whose rows share passes. */
 #ifndef SWEEP_RUNNER_H
 #define SWEEP_RUNNER_H
 
@@ -14,9 +14,11 @@
 #include "xtransplant/sweep.h"
 
 #define SWEEP_DEFAULT_ROWS 4096
-#define SWEEP_LEAST_ROWS 256      /* below which a batch is not cut to save time: it would be less than efficient */
+#define SWEEP_LEAST_ROWS \
+  256 /* below which a batch is not cut to save time: it would be
+                                     less than efficient */
 #define SWEEP_PASS_SECONDS 60.0
-#define SWEEP_GUESSED_SPEED 20e9  /* operations a second of one thread, before any is measured */
+#define SWEEP_GUESSED_SPEED 20e9 /* operations a second of one thread, before any is measured */
 
 /* Options with the defaults filled in and the layer lists made explicit. */
 typedef struct SweepConfig {
@@ -26,12 +28,15 @@ typedef struct SweepConfig {
   int max_new;
   float penalty;
   double pass_seconds;
-  double speed; /* operations a second as sweep_row_flops counts them; 0: passes are not cut by time */
+  double speed; /* operations a second as sweep_row_flops counts them; 0: passes are not cut by
+                   time */
 } SweepConfig;
 
-xt_status sweep_config_init(SweepConfig *config, Arena *arena, const xt_model *model, const xt_sweep_options *options, xt_error *error);
+xt_status sweep_config_init(SweepConfig *config, Arena *arena, const xt_model *model,
+                            const xt_sweep_options *options, xt_error *error);
 
-/* The instances from `first` on that make the next group, and how many target layers a pass takes. */
+/* The instances from `first` on that make the next group, and how many target layers a pass
+ * takes. */
 typedef struct SweepGroup {
   size_t first;
   int instances;
@@ -39,13 +44,15 @@ typedef struct SweepGroup {
   uint64_t bytes; /* at most, weights included */
 } SweepGroup;
 
-xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config, const xt_instance *instances, size_t count,
-                           size_t first, SweepGroup *group, xt_error *error);
+xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config,
+                           const xt_instance *instances, size_t count, size_t first,
+                           SweepGroup *group, xt_error *error);
 
 /* Operations of a row of which nothing is shared. */
 double sweep_row_flops(const xt_model *model, const SweepConfig *config);
 
-/* A prompt of a group. Equal ones, such as the English one that several languages share, are one prompt. */
+/* A prompt of a group. Equal ones, such as the English one that several languages share, are one
+ * prompt. */
 typedef struct SweepPrompt {
   const int32_t *ids;
   size_t count;
@@ -59,36 +66,47 @@ typedef struct Group {
   const xt_instance *instances; /* the group's */
   size_t first;                 /* index of the first among all */
   int count;
-  SweepPrompt *prompts;         /* [prompt_count]: distinct ones, targets' and sources' */
+  SweepPrompt *prompts; /* [prompt_count]: distinct ones, targets' and sources' */
   int prompt_count;
   int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
   PrefixPool prefixes;
-  Dev taps;                     /* of the prompts' last tokens: the four taps [layers, prompts, C], then the embeddings [prompts, C] */
+  Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts,
+                                   C], then the embeddings [prompts, C] */
   Arena arena;
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
   xt_sweep_stats *stats;
-  double prompt_flops;          /* of this call, the groups before included */
+  double prompt_flops; /* of this call, the groups before included */
 } Group;
 
-static inline const KvPrefix *sweep_prefix(const Group *g, int prompt) { return g->prefixes.list[g->prompts[prompt].prefix].kv; }
+static inline const KvPrefix *sweep_prefix(const Group *g, int prompt) {
+  return g->prefixes.list[g->prompts[prompt].prefix].kv;
+}
 
-/* Runs the rows of targets [from, to) of the configuration, of all instances; with `untouched`, the untouched runs too. */
+/* Runs the rows of targets [from, to) of the configuration, of all instances; with `untouched`, the
+ * untouched runs too. */
 xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *error);
 
 void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
-/* Between two prompts or tokens: tells how far it is, and asks whether to go on. `growing`: responses of which a share is there. */
+/* Between two prompts or tokens: tells how far it is, and asks whether to go on. `growing`:
+ * responses of which a share is there. */
 xt_status sweep_pause(const Group *g, double growing, xt_error *error);
 
-static inline int sweep_rows_a_target(const SweepConfig *c) { return c->source_count * c->site_count; }
+static inline int sweep_rows_a_target(const SweepConfig *c) {
+  return c->source_count * c->site_count;
+}
 
-/* Whether a write at this tap comes after the layer's feed-forward module has read its input; the row then joins the batch after
- * that module. In a parallel layer the module reads the layer's input, which no write changes. */
+/* Whether a write at this tap comes after the layer's feed-forward module has read its input; the
+ * row then joins the batch after that module. In a parallel layer the module reads the layer's
+ * input, which no write changes. */
 static inline bool sweep_joins_late(const ModelConfig *config, xt_tap write) {
   return config->parallel || write == XT_TAP_FFN || write == XT_TAP_BLOCK;
 }
 
-/* The most nodes that a pass of `rows` rows, the untouched ones included, can need: those where no two rows have the same tokens. */
-static inline size_t sweep_nodes(size_t prompts, size_t rows, int max_new) { return prompts + rows * (size_t)(max_new - 1); }
+/* The most nodes that a pass of `rows` rows, the untouched ones included, can need: those where no
+ * two rows have the same tokens. */
+static inline size_t sweep_nodes(size_t prompts, size_t rows, int max_new) {
+  return prompts + rows * (size_t)(max_new - 1);
+}
 
 #endif

@@ -3,13 +3,14 @@
 
 #include "sweep/sweep_pass.h"
 
-/* ---- rows ----------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static int compare_rows(const void *a, const void *b) {
   const SweepRow *x = a, *y = b;
   if (x->target != y->target) return x->target - y->target;
   if (x->late != y->late) return x->late - y->late;
-  if (x->site < 0 && x->site != y->site) return y->site - x->site; /* vanilla before the sources' own */
+  /* vanilla before the sources' own */
+  if (x->site < 0 && x->site != y->site) return y->site - x->site;
   if (x->instance != y->instance) return x->instance - y->instance;
   if (x->site != y->site) return x->site - y->site;
   return x->source - y->source;
@@ -17,28 +18,39 @@ static int compare_rows(const void *a, const void *b) {
 
 static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
   const size_t n = (size_t)p->group->config->max_new;
-  row->prompt = row->node = (row->site == XT_SWEEP_SOURCE ? p->group->source_prompt : p->group->target_prompt)[row->instance];
+  row->prompt = row->node = (row->site == XT_SWEEP_SOURCE ? p->group->source_prompt
+                                                          : p->group->target_prompt)[row->instance];
   TRY(arena_alloc(&p->arena, &row->out.ids, n, sizeof *row->out.ids, error));
   TRY(arena_alloc(&p->arena, &row->out.margins, n, sizeof *row->out.margins, error));
   TRY(arena_alloc(&p->arena, &row->out.entropies, n, sizeof *row->out.entropies, error));
   return arena_alloc(&p->arena, &row->out.logprobs, n, sizeof *row->out.logprobs, error);
 }
 
-/* The configurations whose target is one of targets[from..to), of every instance; with `untouched`, the untouched runs too. */
+/* The configurations whose target is one of targets[from..to), of every instance; with `untouched`,
+ * the untouched runs too. */
 static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
   const SweepConfig *c = p->group->config;
   const int layers = p->group->session->model->config.layers;
-  const size_t most = (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 2);
+  const size_t most =
+      (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 2);
   TRY(arena_alloc(&p->arena, &p->rows, most, sizeof *p->rows, error));
   for (int w = 0; w < p->group->count; w++) {
     for (int t = from; t < to; t++)
       for (int s = 0; s < c->site_count; s++)
         for (int i = 0; i < c->source_count; i++)
-          p->rows[p->row_count++] = (SweepRow){.instance = w, .site = s, .source = c->sources[i], .target = c->targets[t],
-                                               .late = sweep_joins_late(&p->group->session->model->config, c->options->sites[s].write)};
+          p->rows[p->row_count++] =
+              (SweepRow){.instance = w,
+                         .site = s,
+                         .source = c->sources[i],
+                         .target = c->targets[t],
+                         .late = sweep_joins_late(&p->group->session->model->config,
+                                                  c->options->sites[s].write)};
     if (!untouched) continue;
-    p->rows[p->row_count++] = (SweepRow){.instance = w, .site = XT_SWEEP_VANILLA, .source = -1, .target = layers};
-    if (p->group->instances[w].run_source) p->rows[p->row_count++] = (SweepRow){.instance = w, .site = XT_SWEEP_SOURCE, .source = -1, .target = layers};
+    p->rows[p->row_count++] =
+        (SweepRow){.instance = w, .site = XT_SWEEP_VANILLA, .source = -1, .target = layers};
+    if (p->group->instances[w].run_source)
+      p->rows[p->row_count++] =
+          (SweepRow){.instance = w, .site = XT_SWEEP_SOURCE, .source = -1, .target = layers};
   }
   qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
   for (int r = 0; r < p->row_count; r++) {
@@ -48,15 +60,17 @@ static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *
   return XT_STATUS_OK;
 }
 
-/* ---- setting up a pass ---------------------------------------------------------------------- */
+/* ---- setting up a pass ----------------------------------------------------------------------- */
 
 static xt_status pass_arrays(Pass *p, xt_error *error) {
-  const size_t layers = (size_t)pass_layers(p), rows = (size_t)p->row_count, prompts = (size_t)p->group->prompt_count;
+  const size_t layers = (size_t)pass_layers(p), rows = (size_t)p->row_count,
+               prompts = (size_t)p->group->prompt_count;
   TRY(arena_alloc(&p->arena, &p->layer_rows, layers, sizeof *p->layer_rows, error));
   TRY(arena_alloc(&p->arena, &p->nodes_below, layers + 2, sizeof *p->nodes_below, error));
   TRY(arena_alloc(&p->arena, &p->rows_below, layers + 2, sizeof *p->rows_below, error));
   TRY(arena_alloc(&p->arena, &p->active, rows, sizeof *p->active, error));
-  TRY(arena_alloc(&p->arena, &p->nodes, sweep_nodes(prompts, rows, p->group->config->max_new), sizeof *p->nodes, error));
+  TRY(arena_alloc(&p->arena, &p->nodes, sweep_nodes(prompts, rows, p->group->config->max_new),
+                  sizeof *p->nodes, error));
   for (p->hash_size = 64; p->hash_size < 4 * rows;) p->hash_size *= 2;
   return arena_alloc(&p->arena, &p->hash, p->hash_size, sizeof *p->hash, error);
 }
@@ -67,9 +81,11 @@ static xt_status pass_penalty(Pass *p, xt_error *error) {
   int32_t *prompt_of_row;
   TRY(arena_alloc(&p->arena, &prompts, (size_t)g->prompt_count, sizeof *prompts, error));
   TRY(arena_alloc(&p->arena, &prompt_of_row, (size_t)p->row_count, sizeof *prompt_of_row, error));
-  for (int k = 0; k < g->prompt_count; k++) prompts[k] = (RowPrompt){.ids = g->prompts[k].ids, .count = g->prompts[k].count};
+  for (int k = 0; k < g->prompt_count; k++)
+    prompts[k] = (RowPrompt){.ids = g->prompts[k].ids, .count = g->prompts[k].count};
   for (int r = 0; r < p->row_count; r++) prompt_of_row[r] = p->rows[r].prompt;
-  return rows_penalize(&p->table, g->config->penalty, prompts, g->prompt_count, prompt_of_row, p->row_count, g->config->max_new, error);
+  return rows_penalize(&p->table, g->config->penalty, prompts, g->prompt_count, prompt_of_row,
+                       p->row_count, g->config->max_new, error);
 }
 
 xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
@@ -77,9 +93,13 @@ xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *e
   TRY(rows_init(p, from, to, untouched, error));
   TRY(pass_arrays(p, error));
   p->node_count = g->prompt_count;
-  for (int n = 0; n < p->node_count; n++) p->nodes[n] = (Node){.parent = -1, .prompt = n, .slot = n};
+  for (int n = 0; n < p->node_count; n++)
+    p->nodes[n] = (Node){.parent = -1, .prompt = n, .slot = n};
   const int entries = 2 * p->row_count > g->prompt_count ? 2 * p->row_count : g->prompt_count;
-  const RowTableSize size = {.rows = entries, .tail = g->config->max_new, .slots = pass_tail_slot(p, p->row_count, 0), .choices = (size_t)entries};
+  const RowTableSize size = {.rows = entries,
+                             .tail = g->config->max_new,
+                             .slots = pass_tail_slot(p, p->row_count, 0),
+                             .choices = (size_t)entries};
   TRY(rows_create(&p->table, g->session, &size, error));
   TRY(pass_penalty(p, error));
   return forward_reserve(&g->session->forward, entries, 0, error);

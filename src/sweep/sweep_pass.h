@@ -9,7 +9,8 @@
 typedef struct SweepRow {
   int instance;       /* of the group */
   int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
-  int source, target; /* layers; an untouched row's target is the number of layers: it never parts */
+  int source, target; /* layers; an untouched row's target is the number of layers: it never
+                         parts */
   bool late;          /* it joins after its target layer's feed-forward */
   int prompt;         /* that its response follows */
   int node;           /* of its tokens so far */
@@ -21,7 +22,8 @@ typedef struct Node {
   int parent, prompt;
   int32_t token;
   int top;    /* the highest target layer among its rows: it is needed up to there */
-  int member; /* the row among them that is needed furthest up; it lends its slot, see pass_tail_slot */
+  int member; /* the row among them that is needed furthest up; it lends its slot, see
+                 pass_tail_slot */
   int slot;
   int place;
 } Node;
@@ -29,28 +31,32 @@ typedef struct Node {
 typedef struct Pass {
   Group *group;
   Arena arena;
-  SweepRow *rows; /* sorted by target, then late; the untouched ones last */
+  SweepRow *rows;            /* sorted by target, then late; the untouched ones last */
   int row_count, untouched;  /* all; of them, those that no value is written into */
   int *active, active_count; /* rows that still generate, in that order */
   RowTable table;            /* the step's batch, by entry: nodes first, then rows */
   int node_entries;
-  Node *nodes;               /* the prompts' last tokens, then generated ones */
+  Node *nodes; /* the prompts' last tokens, then generated ones */
   int node_count;
-  int32_t *hash;             /* (parent, token) -> node; -1: free */
+  int32_t *hash; /* (parent, token) -> node; -1: free */
   size_t hash_size;
-  int *layer_rows;           /* [layers] what the step computed */
-  int *nodes_below;          /* [layers + 2] nodes needed only below layer l */
-  int *rows_below;           /* [layers + 2] active rows that part below layer l */
+  int *layer_rows;  /* [layers] what the step computed */
+  int *nodes_below; /* [layers + 2] nodes needed only below layer l */
+  int *rows_below;  /* [layers + 2] active rows that part below layer l */
 } Pass;
 
 static inline int pass_layers(const Pass *p) { return p->group->session->model->config.layers; }
 
-/* Where keys and values of token k (0: the prompt's last) of row r are kept: the row's own above its target
- * layer and, below, those of the node whose member the row is. The last tokens' slots come first. */
-static inline int pass_tail_slot(const Pass *p, int r, int k) { return p->group->prompt_count + r * p->group->config->max_new + k; }
+/* Where keys and values of token k (0: the prompt's last) of row r are kept: the row's own above
+ * its target layer and, below, those of the node whose member the row is. The last tokens' slots
+ * come first. */
+static inline int pass_tail_slot(const Pass *p, int r, int k) {
+  return p->group->prompt_count + r * p->group->config->max_new + k;
+}
 
-/* The rows whose target is one of targets[from..to) of every instance, with `untouched` the untouched runs too, and the memory that
- * they need. `p` holds its group and is otherwise zero; the caller releases it with sweep_pass_deinit, after an error too. */
+/* The rows whose target is one of targets[from..to) of every instance, with `untouched` the
+ * untouched runs too, and the memory that they need. `p` holds its group and is otherwise zero; the
+ * caller releases it with sweep_pass_deinit, after an error too. */
 xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *error);
 void sweep_pass_deinit(Pass *p);
 

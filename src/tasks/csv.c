@@ -15,7 +15,8 @@ xt_status csv_error(const Csv *csv, const char *column, xt_error *error, const c
   va_start(args, format);
   number_vprint(message, sizeof message, format, args);
   va_end(args);
-  snprintf(field, sizeof field, "line %zu%s%.60s", csv->row_line, column ? ", " : "", column ? column : "");
+  snprintf(field, sizeof field, "line %zu%s%.60s", csv->row_line, column ? ", " : "",
+           column ? column : "");
   return err_set(error, XT_STATUS_INPUT, csv->path, field, -1, "%s", message);
 }
 
@@ -48,7 +49,8 @@ static xt_status read_quoted(Csv *csv, xt_error *error) {
   }
   if (ends_row(csv) || csv->text[csv->at] == csv->separator) return XT_STATUS_OK;
   csv->row_line = csv->line;
-  return csv_error(csv, NULL, error, "text follows a closing quote; a quote within a field is written twice");
+  return csv_error(csv, NULL, error,
+                   "text follows a closing quote; a quote within a field is written twice");
 }
 
 static xt_status read_field(Csv *csv, xt_error *error) {
@@ -60,7 +62,8 @@ static xt_status read_field(Csv *csv, xt_error *error) {
   while (!ends_row(csv) && csv->text[csv->at] != csv->separator) {
     if (csv->quoted && csv->text[csv->at] == '"') {
       csv->row_line = csv->line;
-      return csv_error(csv, NULL, error, "a quote stands within a field that does not begin with one");
+      return csv_error(csv, NULL, error,
+                       "a quote stands within a field that does not begin with one");
     }
     csv->at++;
   }
@@ -80,8 +83,10 @@ static xt_status read_row(Csv *csv, bool *more, xt_error *error) {
     TRY(read_field(csv, error));
     text_buffer_add(&csv->bytes, "", 1);
     last = ends_row(csv);
-    if (last) skip_row_end(csv);
-    else csv->at++;
+    if (last)
+      skip_row_end(csv);
+    else
+      csv->at++;
   }
   return csv->bytes.failed ? err_memory(error, csv->size) : XT_STATUS_OK;
 }
@@ -89,15 +94,24 @@ static xt_status read_row(Csv *csv, bool *more, xt_error *error) {
 xt_status csv_next(Csv *csv, bool *more, xt_error *error) {
   TRY(read_row(csv, more, error));
   if (*more && csv->count != csv->columns)
-    return csv_error(csv, NULL, error, "has %zu field%s, and the first line names %zu columns", csv->count, csv->count == 1 ? "" : "s", csv->columns);
+    return csv_error(csv, NULL, error, "has %zu field%s, and the first line names %zu columns",
+                     csv->count, csv->count == 1 ? "" : "s", csv->columns);
   return XT_STATUS_OK;
 }
 
-xt_status csv_open(Csv *csv, const char *path, const char *text, size_t size, char separator, bool quoted, xt_error *error) {
+xt_status csv_open(Csv *csv, const char *path, const char *text, size_t size, char separator,
+                   bool quoted, xt_error *error) {
   bool more;
-  *csv = (Csv){.path = path, .text = text, .size = size, .line = 1, .separator = separator, .quoted = quoted};
+  *csv = (Csv){.path = path,
+               .text = text,
+               .size = size,
+               .line = 1,
+               .separator = separator,
+               .quoted = quoted};
   xt_status status = read_row(csv, &more, error);
-  if (!status && !more) status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is empty; expected a table whose first line names the columns");
+  if (!status && !more)
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                     "is empty; expected a table whose first line names the columns");
   if (!status) status = mem_alloc(&csv->names, csv->count, sizeof *csv->names, error);
   while (!status && csv->columns < csv->count) {
     const char *name = csv_field(csv, csv->columns);
@@ -123,7 +137,10 @@ xt_status csv_column(const Csv *csv, const char *name, size_t *index, xt_error *
       *index = i;
       return XT_STATUS_OK;
     }
-    if (strlen(have) < 200) snprintf(have + strlen(have), sizeof have - strlen(have), "%s%.60s", i ? ", " : "", csv->names[i]);
+    if (strlen(have) < 200)
+      snprintf(have + strlen(have), sizeof have - strlen(have), "%s%.60s", i ? ", " : "",
+               csv->names[i]);
   }
-  return err_set(error, XT_STATUS_INPUT, csv->path, name, -1, "there is no such column; the first line has %s", have);
+  return err_set(error, XT_STATUS_INPUT, csv->path, name, -1,
+                 "there is no such column; the first line has %s", have);
 }

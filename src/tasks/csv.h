@@ -20,25 +20,30 @@ typedef struct Csv {
   size_t count;     /* fields of the row */
   TextBuffer bytes; /* of its fields, each with a NUL after it */
   size_t *starts, starts_capacity;
-  char **names;     /* of the columns: the first row */
+  char **names; /* of the columns: the first row */
   size_t columns;
 } Csv;
 
 /* Reads the first row as the columns' names. */
-xt_status csv_open(Csv *csv, const char *path, const char *text, size_t size, char separator, bool quoted, xt_error *error);
+xt_status csv_open(Csv *csv, const char *path, const char *text, size_t size, char separator,
+                   bool quoted, xt_error *error);
 void csv_close(Csv *csv);
 
-/* The next row that is not blank; *more is false after the last. A quote that is not closed, a quote within an unquoted field, and a row
- * whose number of fields is not the number of columns are errors that name the line. */
+/* The next row that is not blank; *more is false after the last. A quote that is not closed, a
+ * quote within an unquoted field, and a row whose number of fields is not the number of columns are
+ * errors that name the line. */
 xt_status csv_next(Csv *csv, bool *more, xt_error *error);
 
 /* The index of a column. Where none has that name, the error lists the columns that there are. */
 xt_status csv_column(const Csv *csv, const char *name, size_t *index, xt_error *error);
 
 /* A field of the row, valid until the next. */
-static inline const char *csv_field(const Csv *csv, size_t index) { return csv->bytes.data + csv->starts[index]; }
+static inline const char *csv_field(const Csv *csv, size_t index) {
+  return csv->bytes.data + csv->starts[index];
+}
 
 /* An error of the current row. */
-xt_status csv_error(const Csv *csv, const char *column, xt_error *error, const char *format, ...) __attribute__((format(printf, 4, 5)));
+xt_status csv_error(const Csv *csv, const char *column, xt_error *error, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -12,7 +12,8 @@
 #include "base/text_buffer.h"
 #include "tasks/task_table.h"
 
-xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format, ...) {
+xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format,
+                             ...) {
   char message[400], field[40];
   va_list args;
   va_start(args, format);
@@ -31,59 +32,78 @@ xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, 
   return XT_STATUS_OK;
 }
 
-xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line, const char *what, const char **out,
-                            xt_error *error) {
-  if (!json_is_string(value)) return dataset_line_error(error, path, line, "is %s, expected %s: a JSON string", json_type_name(value), what);
+xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line,
+                            const char *what, const char **out, xt_error *error) {
+  if (!json_is_string(value))
+    return dataset_line_error(error, path, line, "is %s, expected %s: a JSON string",
+                              json_type_name(value), what);
   const char *text = json_string_value(value);
   if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
-  if (strlen(text) != json_string_length(value)) return dataset_line_error(error, path, line, "%s holds a NUL character", what);
+  if (strlen(text) != json_string_length(value))
+    return dataset_line_error(error, path, line, "%s holds a NUL character", what);
   return dataset_copy(dataset, text, out, error);
 }
 
 /* One answer, appended to those that are there. */
-static xt_status add_answer(TextBuffer *answers, const json_t *value, const char *path, size_t line, const char *what, xt_error *error) {
+static xt_status add_answer(TextBuffer *answers, const json_t *value, const char *path, size_t line,
+                            const char *what, xt_error *error) {
   char digits[32];
   const char *text = json_string_value(value);
   snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
   if (json_is_integer(value)) text = digits;
-  if (!text) return dataset_line_error(error, path, line, "%s is %s, expected a string, an integer or an array of them", what, json_type_name(value));
+  if (!text)
+    return dataset_line_error(error, path, line,
+                              "%s is %s, expected a string, an integer or an array of them", what,
+                              json_type_name(value));
   if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
-  if (json_is_string(value) && strlen(text) != json_string_length(value)) return dataset_line_error(error, path, line, "%s holds a NUL character", what);
-  if (strstr(text, XT_GOLD_SEPARATOR)) return dataset_line_error(error, path, line, "%s holds the control character U+001E", what);
+  if (json_is_string(value) && strlen(text) != json_string_length(value))
+    return dataset_line_error(error, path, line, "%s holds a NUL character", what);
+  if (strstr(text, XT_GOLD_SEPARATOR))
+    return dataset_line_error(error, path, line, "%s holds the control character U+001E", what);
   if (answers->size) text_buffer_add_text(answers, XT_GOLD_SEPARATOR);
   text_buffer_add_text(answers, text);
   return answers->failed ? err_memory(error, answers->size) : XT_STATUS_OK;
 }
 
-xt_status dataset_copy_gold(xt_dataset *dataset, const xt_task *task, const json_t *value, const char *path, size_t line, const char *what,
-                            const char **out, xt_error *error) {
+xt_status dataset_copy_gold(xt_dataset *dataset, const xt_task *task, const json_t *value,
+                            const char *path, size_t line, const char *what, const char **out,
+                            xt_error *error) {
   TextBuffer answers = {0};
   const size_t count = json_array_size(value);
-  if (json_is_array(value) && count == 0) return dataset_line_error(error, path, line, "%s is an empty array; leave it out where no answer is known", what);
+  if (json_is_array(value) && count == 0)
+    return dataset_line_error(error, path, line,
+                              "%s is an empty array; leave it out where no answer is known", what);
   if (count > 1 && task && task->kind == XT_TASK_CHOICE)
-    return dataset_line_error(error, path, line, "%s is an array of %zu, and a question of %s has one right option", what, count, task->title);
-  xt_status status = json_is_array(value) ? XT_STATUS_OK : add_answer(&answers, value, path, line, what, error);
-  for (size_t i = 0; i < count && !status; i++) status = add_answer(&answers, json_array_get(value, i), path, line, what, error);
+    return dataset_line_error(error, path, line,
+                              "%s is an array of %zu, and a question of %s has one right option",
+                              what, count, task->title);
+  xt_status status =
+      json_is_array(value) ? XT_STATUS_OK : add_answer(&answers, value, path, line, what, error);
+  for (size_t i = 0; i < count && !status; i++)
+    status = add_answer(&answers, json_array_get(value, i), path, line, what, error);
   if (!status) status = dataset_copy(dataset, answers.data, out, error);
   text_buffer_free(&answers);
   return status;
 }
 
-xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const char *directory, const char *lang, const xt_choice **out,
-                               size_t *count, xt_error *error) {
+xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const char *directory,
+                               const char *lang, const xt_choice **out, size_t *count,
+                               xt_error *error) {
   xt_choice *choices, *copies;
   TRY(xt_task_choices(task, directory, lang, &choices, count, error));
   xt_status status = arena_alloc(&dataset->arena, &copies, *count, sizeof *copies, error);
   for (size_t i = 0; i < *count && !status; i++) {
     status = dataset_copy(dataset, choices[i].label, &copies[i].label, error);
-    if (!status && choices[i].text) status = dataset_copy(dataset, choices[i].text, &copies[i].text, error);
+    if (!status && choices[i].text)
+      status = dataset_copy(dataset, choices[i].text, &copies[i].text, error);
   }
   xt_choices_free(choices, *count);
   *out = *count ? copies : NULL;
   return status;
 }
 
-static xt_status join(xt_dataset *d, const char *text, const char *end, const char **out, xt_error *error) {
+static xt_status join(xt_dataset *d, const char *text, const char *end, const char **out,
+                      xt_error *error) {
   char *joined;
   const size_t size = strlen(text), more = strlen(end);
   TRY(arena_alloc(&d->arena, &joined, size + more + 1, 1, error));
@@ -95,10 +115,12 @@ static xt_status join(xt_dataset *d, const char *text, const char *end, const ch
 
 xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *error) {
   const xt_task *task = xt_task_find(q->task);
-  const char *target_lang = task && task->direction == XT_DIRECTION_FROM_LANGUAGE ? TASK_PIVOT : q->lang;
+  const char *target_lang =
+      task && task->direction == XT_DIRECTION_FROM_LANGUAGE ? TASK_PIVOT : q->lang;
   const char *source = xt_language_cot(q->source_lang), *target = xt_language_cot(target_lang);
   if (!source || !target)
-    return err_set(error, XT_STATUS_INPUT, NULL, source ? "lang" : "source_lang", -1, "'%.40s' is no language in which we know how to ask for reasoning",
+    return err_set(error, XT_STATUS_INPUT, NULL, source ? "lang" : "source_lang", -1,
+                   "'%.40s' is no language in which we know how to ask for reasoning",
                    source ? target_lang : q->source_lang);
   TRY(join(dataset, q->id, "-cot", &q->id, error));
   TRY(join(dataset, q->source, source, &q->source, error));
@@ -106,7 +128,8 @@ xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *e
 }
 
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error) {
-  TRY(mem_grow(&dataset->questions, &dataset->capacity, dataset->count + 1, sizeof *dataset->questions, error));
+  TRY(mem_grow(&dataset->questions, &dataset->capacity, dataset->count + 1,
+               sizeof *dataset->questions, error));
   dataset->questions[dataset->count++] = *question;
   return XT_STATUS_OK;
 }
@@ -122,14 +145,18 @@ xt_status dataset_count_whole(xt_dataset *d, const xt_question *of, size_t n, xt
   if (!d->whole) d->whole = json_object();
   xt_status status = part_name(&name, of, error);
   const json_int_t before = status ? 0 : json_integer_value(json_object_get(d->whole, name.data));
-  if (!status && json_object_set_new(d->whole, name.data, json_integer(before + (json_int_t)n)) != 0) status = err_memory(error, name.size);
+  if (!status &&
+      json_object_set_new(d->whole, name.data, json_integer(before + (json_int_t)n)) != 0)
+    status = err_memory(error, name.size);
   text_buffer_free(&name);
   return status;
 }
 
 size_t dataset_whole(const xt_dataset *d, const xt_question *of) {
   TextBuffer name = {0};
-  const size_t count = part_name(&name, of, NULL) ? 0 : (size_t)json_integer_value(json_object_get(d->whole, name.data));
+  const size_t count = part_name(&name, of, NULL)
+                           ? 0
+                           : (size_t)json_integer_value(json_object_get(d->whole, name.data));
   text_buffer_free(&name);
   return count;
 }
@@ -142,7 +169,9 @@ size_t xt_dataset_repeats(const xt_dataset *dataset, size_t *line, size_t *first
 
 size_t xt_dataset_count(const xt_dataset *dataset) { return dataset->count; }
 
-const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index) { return index < dataset->count ? &dataset->questions[index] : NULL; }
+const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index) {
+  return index < dataset->count ? &dataset->questions[index] : NULL;
+}
 
 void xt_dataset_close(xt_dataset *dataset) {
   if (!dataset) return;
@@ -152,7 +181,7 @@ void xt_dataset_close(xt_dataset *dataset) {
   free(dataset);
 }
 
-/* ---- options ---------------------------------------------------------------------------------- */
+/* ---- options --------------------------------------------------------------------------------- */
 
 /* `text` may be NULL. */
 static xt_status choice_copy(xt_choice *out, const char *label, const char *text, xt_error *error) {
@@ -165,11 +194,14 @@ static xt_status choice_copy(xt_choice *out, const char *label, const char *text
   return XT_STATUS_OK;
 }
 
-static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt_choice **out, size_t *count, xt_error *error) {
+static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt_choice **out,
+                                    size_t *count, xt_error *error) {
   const TaskWords *words = entry->option_words ? task_words(lang) : NULL;
   char label[12];
   if (entry->option_words && !words)
-    return err_set(error, XT_STATUS_INPUT, NULL, "lang", -1, "'%.40s' is none of the languages whose options %s names; give the data folder, with ans_lang",
+    return err_set(error, XT_STATUS_INPUT, NULL, "lang", -1,
+                   "'%.40s' is none of the languages whose options %s names; give the data folder, "
+                   "with ans_lang",
                    lang, entry->task.title);
   TRY(mem_alloc(out, (size_t)entry->options, sizeof **out, error));
   for (int i = 0; i < entry->options; i++) {
@@ -180,19 +212,23 @@ static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt
   return XT_STATUS_OK;
 }
 
-static xt_status choices_from_file(const char *path, xt_choice **out, size_t *count, xt_error *error) {
+static xt_status choices_from_file(const char *path, xt_choice **out, size_t *count,
+                                   xt_error *error) {
   json_t *words;
   const char *label;
   json_t *text;
   TRY(json_parse_file(path, &words, error));
   xt_status status = XT_STATUS_OK;
   if (!json_is_object(words) || json_object_size(words) < 2)
-    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "not a JSON object of the options' words: {\"1\": \"...\", \"2\": \"...\"}");
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                     "not a JSON object of the options' words: {\"1\": \"...\", \"2\": \"...\"}");
   if (!status) status = mem_alloc(out, json_object_size(words), sizeof **out, error);
   json_object_foreach(words, label, text) {
     if (status) break;
-    if (!json_is_string(text) || !json_string_value(text)[0] || strlen(json_string_value(text)) != json_string_length(text))
-      status = err_set(error, XT_STATUS_INPUT, path, label, -1, "is no word: expected a JSON string that is not empty");
+    if (!json_is_string(text) || !json_string_value(text)[0] ||
+        strlen(json_string_value(text)) != json_string_length(text))
+      status = err_set(error, XT_STATUS_INPUT, path, label, -1,
+                       "is no word: expected a JSON string that is not empty");
     else
       status = choice_copy(&(*out)[(*count)++], label, json_string_value(text), error);
   }
@@ -200,7 +236,8 @@ static xt_status choices_from_file(const char *path, xt_choice **out, size_t *co
   return status;
 }
 
-xt_status xt_task_choices(const xt_task *task, const char *directory, const char *lang, xt_choice **out, size_t *count, xt_error *error) {
+xt_status xt_task_choices(const xt_task *task, const char *directory, const char *lang,
+                          xt_choice **out, size_t *count, xt_error *error) {
   *out = NULL;
   *count = 0;
   const TaskEntry *entry = task_entry(task);

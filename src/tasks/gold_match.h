@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One response against many gold answers: the same verdicts as xt_task_score, with the work that they share done once. */
+/* One response against many gold answers: the same verdicts as xt_task_score, with the work that
+ * they share done once. */
 #ifndef TASKS_GOLD_MATCH_H
 #define TASKS_GOLD_MATCH_H
 
@@ -15,7 +16,8 @@ xt_status gold_match_init(const xt_task *task, const char *gold, GoldMatch *out,
 void gold_match_deinit(GoldMatch *match);
 
 /* right[k]: whether the response would be right were matches[k] the answer. */
-xt_status gold_match_all(const xt_task *task, const xt_choice *choices, size_t choice_count, const char *response, size_t length,
-                         const GoldMatch *matches, size_t count, bool *right, xt_error *error);
+xt_status gold_match_all(const xt_task *task, const xt_choice *choices, size_t choice_count,
+                         const char *response, size_t length, const GoldMatch *matches,
+                         size_t count, bool *right, xt_error *error);
 
 #endif

@@ -15,20 +15,24 @@ static bool is_blank(const char *text, size_t size) {
 }
 
 /* The value of one line. */
-static xt_status parse_line(const char *text, size_t size, const char *name, size_t number, json_t **out, xt_error *error) {
+static xt_status parse_line(const char *text, size_t size, const char *name, size_t number,
+                            json_t **out, xt_error *error) {
   xt_error inner = {0};
   const xt_status status = json_parse(text, size, name, out, &inner);
   if (status == XT_STATUS_INPUT) {
     char *near = strstr(inner.message, " near '"); /* what follows repeats the line */
     if (near) *near = 0;
     const char *what = strstr(inner.message, "): ");
-    return dataset_line_error(error, name, number, "not a line of JSON: %.300s (byte %lld of the line)", what ? what + 3 : inner.message, inner.offset);
+    return dataset_line_error(error, name, number,
+                              "not a line of JSON: %.300s (byte %lld of the line)",
+                              what ? what + 3 : inner.message, inner.offset);
   }
   if (status && error) *error = inner;
   return status;
 }
 
-static xt_status parse_all(const TextFile *file, const char *name, JsonLines *out, xt_error *error) {
+static xt_status parse_all(const TextFile *file, const char *name, JsonLines *out,
+                           xt_error *error) {
   const char *text = file->text;
   size_t capacity = 0;
   TRY(json_check_size(text, file->size, name, error)); /* of all lines together */
@@ -36,7 +40,8 @@ static xt_status parse_all(const TextFile *file, const char *name, JsonLines *ou
   if (!out->values) return err_memory(error, file->size);
   for (size_t at = 0, number = 1; at < file->size; number++) {
     const char *end = memchr(text + at, '\n', file->size - at);
-    const size_t size = end ? (size_t)(end - text) - at : file->size - at, count = json_array_size(out->values);
+    const size_t size = end ? (size_t)(end - text) - at : file->size - at,
+                 count = json_array_size(out->values);
     if (!is_blank(text + at, size)) {
       json_t *value;
       TRY(mem_grow(&out->number, &capacity, count + 1, sizeof *out->number, error));
@@ -63,7 +68,8 @@ xt_status json_lines_read(const char *path, JsonLines *out, xt_error *error) {
   return parse_file(&file, path, out, error);
 }
 
-xt_status json_lines_parse(const void *data, size_t size, const char *name, JsonLines *out, xt_error *error) {
+xt_status json_lines_parse(const void *data, size_t size, const char *name, JsonLines *out,
+                           xt_error *error) {
   TextFile file;
   TRY(text_file_parse(data, size, name, &file, error));
   return parse_file(&file, name, out, error);

@@ -10,7 +10,8 @@ typedef struct Language {
   const char *think; /* what follows a prompt to ask for reasoning, with the space before it */
 } Language;
 
-/* Levels as in the paper's tables: the linguisticdiversity taxonomy's class 5 is High, 4 Mid, the rest Low. */
+/* Levels as in the paper's tables: the linguisticdiversity taxonomy's class 5 is High, 4 Mid, the
+ * rest Low. */
 static const Language languages[] = {
     {"am", XT_LEVEL_LOW, " እስኪ ደረጃ በደረጃ እናስብ።"},
     {"ar", XT_LEVEL_HIGH, " لنفكر خطوة بخطوة."},
@@ -52,7 +53,8 @@ static const Language languages[] = {
 static const Language *find_language(const char *code) {
   const size_t length = strcspn(code, "-_");
   for (size_t i = 0; i < sizeof languages / sizeof *languages; i++)
-    if (strlen(languages[i].code) == length && memcmp(languages[i].code, code, length) == 0) return &languages[i];
+    if (strlen(languages[i].code) == length && memcmp(languages[i].code, code, length) == 0)
+      return &languages[i];
   return NULL;
 }
 
@@ -71,34 +73,92 @@ const char *xt_language_cot(const char *lang) {
   return language ? language->think : NULL;
 }
 
-/* ---- countries -------------------------------------------------------------------------------- */
+/* ---- countries ------------------------------------------------------------------------------- */
 
 typedef struct Country {
   const char *name, *lang;
 } Country;
 
-/* As GlobalOpinionQA's selections name them, without "(Non-national sample)" and the like; the languages are those
- * under which the paper's authors released each country's questions. */
+/* As GlobalOpinionQA's selections name them, without "(Non-national sample)" and the like; the
+ * languages are those under which the paper's authors released each country's questions. */
 static const Country opinion_countries[] = {
-    {"Angola", "pt"},         {"Argentina", "es"},   {"Australia", "en"},     {"Austria", "de"},        {"Bolivia", "es"},       {"Brazil", "pt"},
-    {"Britain", "en"},        {"Burkina Faso", "fr"}, {"Canada", "en"},       {"Chile", "es"},          {"China", "zh-CN"},      {"Colombia", "es"},
-    {"Cyprus", "el"},         {"Ecuador", "es"},     {"Egypt", "ar"},         {"El Salvador", "es"},    {"Ethiopia", "am"},      {"France", "fr"},
-    {"Germany", "de"},        {"Ghana", "en"},       {"Great Britain", "en"}, {"Greece", "el"},         {"Guatemala", "es"},     {"Honduras", "es"},
-    {"Hong Kong SAR", "zh-CN"}, {"India", "hi"},     {"Indonesia", "id"},     {"Iraq", "ar"},           {"Ivory Coast", "fr"},   {"Japan", "ja"},
-    {"Jordan", "ar"},         {"Kenya", "sw"},       {"Kuwait", "ar"},        {"Lebanon", "ar"},        {"Libya", "ar"},         {"Macau SAR", "zh-CN"},
-    {"Mali", "fr"},           {"Mexico", "es"},      {"Morocco", "ar"},       {"New Zealand", "en"},    {"Nicaragua", "es"},     {"Nigeria", "en"},
-    {"Northern Ireland", "en"}, {"Pakistan", "ur"},  {"Palest. ter.", "ar"},  {"Peru", "es"},           {"Philippines", "tl"},   {"Portugal", "pt"},
-    {"Puerto Rico", "es"},    {"Russia", "ru"},      {"S. Africa", "en"},     {"Senegal", "fr"},        {"Singapore", "en"},     {"Spain", "es"},
-    {"Sweden", "sv"},         {"Switzerland", "de"}, {"Tanzania", "sw"},      {"Tunisia", "ar"},        {"Turkey", "tr"},        {"Uganda", "en"},
-    {"Ukraine", "uk"},        {"United States", "en"}, {"Uruguay", "es"},     {"Venezuela", "es"},      {"Vietnam", "vi"},       {"Zimbabwe", "en"},
+    {"Angola", "pt"},
+    {"Argentina", "es"},
+    {"Australia", "en"},
+    {"Austria", "de"},
+    {"Bolivia", "es"},
+    {"Brazil", "pt"},
+    {"Britain", "en"},
+    {"Burkina Faso", "fr"},
+    {"Canada", "en"},
+    {"Chile", "es"},
+    {"China", "zh-CN"},
+    {"Colombia", "es"},
+    {"Cyprus", "el"},
+    {"Ecuador", "es"},
+    {"Egypt", "ar"},
+    {"El Salvador", "es"},
+    {"Ethiopia", "am"},
+    {"France", "fr"},
+    {"Germany", "de"},
+    {"Ghana", "en"},
+    {"Great Britain", "en"},
+    {"Greece", "el"},
+    {"Guatemala", "es"},
+    {"Honduras", "es"},
+    {"Hong Kong SAR", "zh-CN"},
+    {"India", "hi"},
+    {"Indonesia", "id"},
+    {"Iraq", "ar"},
+    {"Ivory Coast", "fr"},
+    {"Japan", "ja"},
+    {"Jordan", "ar"},
+    {"Kenya", "sw"},
+    {"Kuwait", "ar"},
+    {"Lebanon", "ar"},
+    {"Libya", "ar"},
+    {"Macau SAR", "zh-CN"},
+    {"Mali", "fr"},
+    {"Mexico", "es"},
+    {"Morocco", "ar"},
+    {"New Zealand", "en"},
+    {"Nicaragua", "es"},
+    {"Nigeria", "en"},
+    {"Northern Ireland", "en"},
+    {"Pakistan", "ur"},
+    {"Palest. ter.", "ar"},
+    {"Peru", "es"},
+    {"Philippines", "tl"},
+    {"Portugal", "pt"},
+    {"Puerto Rico", "es"},
+    {"Russia", "ru"},
+    {"S. Africa", "en"},
+    {"Senegal", "fr"},
+    {"Singapore", "en"},
+    {"Spain", "es"},
+    {"Sweden", "sv"},
+    {"Switzerland", "de"},
+    {"Tanzania", "sw"},
+    {"Tunisia", "ar"},
+    {"Turkey", "tr"},
+    {"Uganda", "en"},
+    {"Ukraine", "uk"},
+    {"United States", "en"},
+    {"Uruguay", "es"},
+    {"Venezuela", "es"},
+    {"Vietnam", "vi"},
+    {"Zimbabwe", "en"},
 };
 
-/* One country for a culture, but for English: the fractions in the paper's tables (of 17, 32, 45, 40, 14, 53, 59, 46, 41,
- * 27, 13, ... questions) are those of these. Of the two Arabic countries with 17, Saudi Arabia is our choice. */
+/* One country for a culture, but for English: the fractions in the paper's tables (of 17, 32, 45,
+ * 40, 14, 53, 59, 46, 41, 27, 13, ... questions) are those of these. Of the two Arabic countries
+ * with 17, Saudi Arabia is our choice. */
 static const Country bench_countries[] = {
-    {"China", "zh"},     {"France", "fr"}, {"Germany", "de"},      {"India", "hi"},        {"Israel", "he"}, {"Japan", "ja"},
-    {"Malaysia", "ms"},  {"Philippines", "tl"}, {"Poland", "pl"},  {"Russia", "ru"},       {"Saudi Arabia", "ar"}, {"South Korea", "ko"},
-    {"Spain", "es"},     {"Turkey", "tr"}, {"United Kingdom", "en"}, {"United States", "en"}, {"Vietnam", "vi"},
+    {"China", "zh"},   {"France", "fr"}, {"Germany", "de"},        {"India", "hi"},
+    {"Israel", "he"},  {"Japan", "ja"},  {"Malaysia", "ms"},       {"Philippines", "tl"},
+    {"Poland", "pl"},  {"Russia", "ru"}, {"Saudi Arabia", "ar"},   {"South Korea", "ko"},
+    {"Spain", "es"},   {"Turkey", "tr"}, {"United Kingdom", "en"}, {"United States", "en"},
+    {"Vietnam", "vi"},
 };
 
 const char *opinion_culture(const char *country) {

@@ -9,7 +9,8 @@
 #include "tasks/task_table.h"
 
 /* A string member that may be absent; then *out keeps its default. */
-static xt_status get_text(xt_dataset *d, const json_t *line, const char *key, const char *path, size_t number, const char **out, xt_error *error) {
+static xt_status get_text(xt_dataset *d, const json_t *line, const char *key, const char *path,
+                          size_t number, const char **out, xt_error *error) {
   const json_t *value = json_object_get(line, key);
   char what[40];
   if (!value || json_is_null(value)) return XT_STATUS_OK;
@@ -18,17 +19,22 @@ static xt_status get_text(xt_dataset *d, const json_t *line, const char *key, co
 }
 
 /* The line's own, else its place among the lines. */
-static xt_status get_id(xt_dataset *d, const json_t *line, const char *path, size_t number, size_t place, const char **out, xt_error *error) {
+static xt_status get_id(xt_dataset *d, const json_t *line, const char *path, size_t number,
+                        size_t place, const char **out, xt_error *error) {
   const json_t *id = json_object_get(line, "id");
   char text[32];
   if (json_is_string(id)) return dataset_copy_text(d, id, path, number, "\"id\"", out, error);
-  if (id && !json_is_null(id) && !json_is_integer(id)) return dataset_line_error(error, path, number, "\"id\" is %s, expected a string or an integer", json_type_name(id));
-  snprintf(text, sizeof text, "%lld", json_is_integer(id) ? (long long)json_integer_value(id) : (long long)place);
+  if (id && !json_is_null(id) && !json_is_integer(id))
+    return dataset_line_error(error, path, number, "\"id\" is %s, expected a string or an integer",
+                              json_type_name(id));
+  snprintf(text, sizeof text, "%lld",
+           json_is_integer(id) ? (long long)json_integer_value(id) : (long long)place);
   return dataset_copy(d, text, out, error);
 }
 
 /* What scoring will need is there, so that a long run does not end in an error. */
-static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, size_t number, xt_error *error) {
+static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, size_t number,
+                            xt_error *error) {
   const xt_task *task = xt_task_find(q->task);
   xt_error inner;
   bool correct;
@@ -36,16 +42,23 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
     char have[160] = "";
     for (size_t i = 0; xt_task_get(i) && strlen(have) < 120; i++) {
       if (task_same_letters(q->task, xt_task_get(i)->name))
-        return dataset_line_error(error, path, number, "\"task\": '%.40s' is written \"%s\"", q->task, xt_task_get(i)->name);
+        return dataset_line_error(error, path, number, "\"task\": '%.40s' is written \"%s\"",
+                                  q->task, xt_task_get(i)->name);
       if (i) strcat(have, ", ");
       strncat(have, xt_task_get(i)->name, 30);
     }
-    return dataset_line_error(error, path, number, "\"task\": '%.40s' is no task whose responses can be scored; leave it out, or give one of %s", q->task, have);
+    return dataset_line_error(error, path, number,
+                              "\"task\": '%.40s' is no task whose responses can be scored; leave "
+                              "it out, or give one of %s",
+                              q->task, have);
   }
   if (!task || !q->gold) return XT_STATUS_OK;
-  xt_status status = dataset_copy_choices(d, task, NULL, q->lang, &q->choices, &q->choice_count, &inner);
-  if (!status) status = xt_task_score(task, q->choices, q->choice_count, "", 0, q->gold, &correct, &inner);
-  if (status == XT_STATUS_INPUT) return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
+  xt_status status =
+      dataset_copy_choices(d, task, NULL, q->lang, &q->choices, &q->choice_count, &inner);
+  if (!status)
+    status = xt_task_score(task, q->choices, q->choice_count, "", 0, q->gold, &correct, &inner);
+  if (status == XT_STATUS_INPUT)
+    return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
   if (status && error) *error = inner;
   return status;
 }
@@ -62,13 +75,16 @@ static xt_status refuse_languages(const json_t *lines, const char *path, xt_erro
     snprintf(have + used, sizeof have - used, "%s%.20s", used ? " " : "", lang);
   }
   json_decref(seen);
-  return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "has no line of these languages; %s%s", have[0] ? "it has " : "no line names its language", have);
+  return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "has no line of these languages; %s%s",
+                 have[0] ? "it has " : "no line names its language", have);
 }
 
-static xt_status ask_reasoning(xt_dataset *d, xt_question *q, const char *path, size_t number, xt_error *error) {
+static xt_status ask_reasoning(xt_dataset *d, xt_question *q, const char *path, size_t number,
+                               xt_error *error) {
   xt_error inner;
   const xt_status status = dataset_ask_reasoning(d, q, &inner);
-  if (status == XT_STATUS_INPUT) return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
+  if (status == XT_STATUS_INPUT)
+    return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
   if (status && error) *error = inner;
   return status;
 }
@@ -80,7 +96,8 @@ typedef struct Reader {
   const char *path;
   JsonLines lines;
   json_t *seen;  /* from a question's id, languages and task to its line's place */
-  json_t *taken; /* from a language to how many of its questions were taken, where there is a limit */
+  json_t *taken; /* from a language to how many of its questions were taken, where there is a
+                    limit */
 } Reader;
 
 static bool wanted(const xt_dataset_options *o, const char *lang) {
@@ -96,24 +113,32 @@ static bool same_member(const json_t *a, const json_t *b, const char *key) {
   return one == two || json_equal(one, two);
 }
 
-/* Whether an earlier line asks this very question. One that has the same name and is another question is an error: in
- * results and exports nothing would tell them apart. */
-static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *repeat, xt_error *error) {
+/* Whether an earlier line asks this very question. One that has the same name and is another
+ * question is an error: in results and exports nothing would tell them apart. */
+static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *repeat,
+                             xt_error *error) {
   TextBuffer name = {0};
   xt_dataset *d = r->dataset;
   text_buffer_format(&name, "%s\x1f%s\x1f%s\x1f%s", q->id, q->lang, q->source_lang, q->task);
   if (name.failed) return err_memory(error, name.size);
-  const json_t *before = json_object_get(r->seen, name.data), *line = json_array_get(r->lines.values, i);
+  const json_t *before = json_object_get(r->seen, name.data),
+               *line = json_array_get(r->lines.values, i);
   *repeat = before != NULL;
   xt_status status = XT_STATUS_OK;
   if (!before) {
-    if (json_object_set_new(r->seen, name.data, json_integer((json_int_t)i)) != 0) status = err_memory(error, name.size);
+    if (json_object_set_new(r->seen, name.data, json_integer((json_int_t)i)) != 0)
+      status = err_memory(error, name.size);
   } else {
-    const size_t at = (size_t)json_integer_value(before), first = r->lines.number[at], number = r->lines.number[i];
+    const size_t at = (size_t)json_integer_value(before), first = r->lines.number[at],
+                 number = r->lines.number[i];
     const json_t *earlier = json_array_get(r->lines.values, at);
     if (d->repeats++ == 0) d->repeat_line = number, d->repeat_of = first;
-    if (!same_member(line, earlier, "source") || !same_member(line, earlier, "target") || !same_member(line, earlier, "gold"))
-      status = dataset_line_error(error, r->path, number, "\"id\": '%.60s' is line %zu's too, which asks another question; give each its own id", q->id, first);
+    if (!same_member(line, earlier, "source") || !same_member(line, earlier, "target") ||
+        !same_member(line, earlier, "gold"))
+      status = dataset_line_error(
+          error, r->path, number,
+          "\"id\": '%.60s' is line %zu's too, which asks another question; give each its own id",
+          q->id, first);
   }
   text_buffer_free(&name);
   return status;
@@ -123,7 +148,8 @@ static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *re
 static xt_status count_language(Reader *r, const char *lang, bool *enough, xt_error *error) {
   const json_int_t before = json_integer_value(json_object_get(r->taken, lang));
   *enough = (uint64_t)before >= r->options->limit;
-  if (*enough || json_object_set_new(r->taken, lang, json_integer(before + 1)) == 0) return XT_STATUS_OK;
+  if (*enough || json_object_set_new(r->taken, lang, json_integer(before + 1)) == 0)
+    return XT_STATUS_OK;
   return err_memory(error, 0);
 }
 
@@ -135,16 +161,22 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   const size_t number = r->lines.number[i];
   xt_question q = {.number = i, .task = "", .lang = "", .source_lang = ""};
   if (!json_is_object(line))
-    return dataset_line_error(error, path, number, "is %s, expected an object with source and target", json_type_name(line));
+    return dataset_line_error(error, path, number,
+                              "is %s, expected an object with source and target",
+                              json_type_name(line));
   TRY(get_id(d, line, path, number, i, &q.id, error));
   TRY(get_text(d, line, "lang", path, number, &q.lang, error));
   if (!wanted(o, q.lang)) return XT_STATUS_OK;
   TRY(get_text(d, line, "source_lang", path, number, &q.source_lang, error));
   TRY(get_text(d, line, "task", path, number, &q.task, error));
-  if (gold && !json_is_null(gold)) TRY(dataset_copy_gold(d, xt_task_find(q.task), gold, path, number, "\"gold\"", &q.gold, error));
+  if (gold && !json_is_null(gold))
+    TRY(dataset_copy_gold(d, xt_task_find(q.task), gold, path, number, "\"gold\"", &q.gold, error));
   TRY(get_text(d, line, "source", path, number, &q.source, error));
   TRY(get_text(d, line, "target", path, number, &q.target, error));
-  if (!q.source || !q.target) return dataset_line_error(error, path, number, "has no \"%s\"; each line needs a source and a target prompt", q.source ? "target" : "source");
+  if (!q.source || !q.target)
+    return dataset_line_error(error, path, number,
+                              "has no \"%s\"; each line needs a source and a target prompt",
+                              q.source ? "target" : "source");
   bool repeat = false;
   TRY(find_repeat(r, i, &q, &repeat, error));
   if (repeat) return XT_STATUS_OK;
@@ -170,26 +202,32 @@ static xt_status add_all(Reader *r, xt_error *error) {
 }
 
 /* Takes `r->lines` over. */
-static xt_status finish(Reader *r, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+static xt_status finish(Reader *r, const xt_dataset_options *options, xt_dataset **out,
+                        xt_error *error) {
   static const xt_dataset_options defaults = {0};
   r->options = options ? options : &defaults;
   const xt_status status = add_all(r, error);
   json_decref(r->seen);
   json_decref(r->taken);
   json_lines_free(&r->lines);
-  if (status) xt_dataset_close(r->dataset);
-  else *out = r->dataset;
+  if (status)
+    xt_dataset_close(r->dataset);
+  else
+    *out = r->dataset;
   return status;
 }
 
-xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options,
+                                xt_dataset **out, xt_error *error) {
   Reader r = {.path = path};
   *out = NULL;
   TRY(json_lines_read(path, &r.lines, error));
   return finish(&r, options, out, error);
 }
 
-xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name, const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name,
+                                 const xt_dataset_options *options, xt_dataset **out,
+                                 xt_error *error) {
   Reader r = {.path = name};
   *out = NULL;
   TRY(json_lines_parse(data, size, name, &r.lines, error));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PilotSets: a benchmark as published, cut into a sample and the unseen rest, in the layout of the paper's release. */
+/* PilotSets: a benchmark as published, cut into a sample and the unseen rest, in the layout of the
+ * paper's release. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,19 +23,25 @@ typedef struct Build {
   xt_pilotset_info *info;
 } Build;
 
-/* ---- one file ---------------------------------------------------------------------------------- */
+/* ---- one file -------------------------------------------------------------------------------- */
 
 typedef enum Part { PART_SAMPLE, PART_UNSEEN, PART_ALL } Part;
 
-static bool belongs(const bool *drawn, size_t i, Part part) { return part == PART_ALL || drawn[i] == (part == PART_SAMPLE); }
+static bool belongs(const bool *drawn, size_t i, Part part) {
+  return part == PART_ALL || drawn[i] == (part == PART_SAMPLE);
+}
 
-/* Appends one line of a folder's file, without its end, of the item or the fields that it is made of. */
-typedef xt_status (*MakeLine)(const Build *b, const char *lang, const json_t *from, TextBuffer *line, xt_error *error);
+/* Appends one line of a folder's file, without its end, of the item or the fields that it is made
+ * of. */
+typedef xt_status (*MakeLine)(const Build *b, const char *lang, const json_t *from,
+                              TextBuffer *line, xt_error *error);
 
 static void add_json(TextBuffer *line, const json_t *value) {
   char *text = value ? number_json(value, JSON_ENCODE_ANY) : NULL;
-  if (text) text_buffer_add_text(line, text);
-  else line->failed = true;
+  if (text)
+    text_buffer_add_text(line, text);
+  else
+    line->failed = true;
   free(text);
 }
 
@@ -49,7 +56,8 @@ static void add_number(TextBuffer *line, double value) {
   if (strspn(digits, "-0123456789") == strlen(digits)) text_buffer_add_text(line, ".0");
 }
 
-static xt_status make_prompt(const Build *b, const char *lang, const json_t *fields, TextBuffer *line, xt_error *error) {
+static xt_status make_prompt(const Build *b, const char *lang, const json_t *fields,
+                             TextBuffer *line, xt_error *error) {
   TextBuffer text = {0};
   const xt_status status = prompt_set_fill(&b->prompts, lang, fields, &text, error);
   json_t *prompt = status ? NULL : json_stringn(text.data, text.size);
@@ -60,15 +68,19 @@ static xt_status make_prompt(const Build *b, const char *lang, const json_t *fie
 }
 
 /* As make_prompt, whatever language the line belongs to. */
-static xt_status make_english(const Build *b, const char *lang, const json_t *fields, TextBuffer *line, xt_error *error) {
+static xt_status make_english(const Build *b, const char *lang, const json_t *fields,
+                              TextBuffer *line, xt_error *error) {
   (void)lang;
   return make_prompt(b, TASK_PIVOT, fields, line, error);
 }
 
-/* Cultures: the English prompt, with its country and, of GlobalOpinionQA, the options' probabilities. */
-static xt_status make_split(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+/* Cultures: the English prompt, with its country and, of GlobalOpinionQA, the options'
+ * probabilities. */
+static xt_status make_split(const Build *b, const char *lang, const json_t *item, TextBuffer *line,
+                            xt_error *error) {
   const json_t *fields = json_object_get(item, "fields"), *label = json_object_get(item, "label");
-  if (b->entry->task.direction == XT_DIRECTION_TO_LANGUAGE) return make_prompt(b, lang, fields, line, error);
+  if (b->entry->task.direction == XT_DIRECTION_TO_LANGUAGE)
+    return make_prompt(b, lang, fields, line, error);
   text_buffer_add_text(line, "{\"input_text\": ");
   TRY(make_prompt(b, TASK_PIVOT, fields, line, error));
   if (label) text_buffer_add_text(line, ", \"label\": [");
@@ -82,13 +94,15 @@ static xt_status make_split(const Build *b, const char *lang, const json_t *item
   return XT_STATUS_OK;
 }
 
-static xt_status make_gold(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+static xt_status make_gold(const Build *b, const char *lang, const json_t *item, TextBuffer *line,
+                           xt_error *error) {
   (void)b, (void)lang, (void)error;
   add_json(line, json_object_get(item, "gold"));
   return XT_STATUS_OK;
 }
 
-static xt_status make_fields(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+static xt_status make_fields(const Build *b, const char *lang, const json_t *item, TextBuffer *line,
+                             xt_error *error) {
   json_t *value;
   (void)b, (void)lang;
   TRY(raw_translation_line(item, &value, error));
@@ -97,7 +111,8 @@ static xt_status make_fields(const Build *b, const char *lang, const json_t *ite
   return XT_STATUS_OK;
 }
 
-static xt_status make_words(const Build *b, const char *lang, const json_t *item, TextBuffer *line, xt_error *error) {
+static xt_status make_words(const Build *b, const char *lang, const json_t *item, TextBuffer *line,
+                            xt_error *error) {
   json_t *words;
   (void)item;
   TRY(prompt_set_words(&b->prompts, lang, &words, error));
@@ -106,27 +121,33 @@ static xt_status make_words(const Build *b, const char *lang, const json_t *item
   return XT_STATUS_OK;
 }
 
-static xt_status put_line(const Build *b, FILE *stream, MakeLine make, const char *lang, const json_t *from, xt_error *error) {
+static xt_status put_line(const Build *b, FILE *stream, MakeLine make, const char *lang,
+                          const json_t *from, xt_error *error) {
   TextBuffer line = {0};
   xt_status status = make(b, lang, from, &line, error);
   text_buffer_add_text(&line, "\n");
   if (!status && line.failed) status = err_memory(error, line.size);
-  if (!status) fwrite(line.data, 1, line.size, stream); /* what fails is told when the file is closed */
+  if (!status)
+    fwrite(line.data, 1, line.size, stream); /* what fails is told when the file is
+                                                           closed */
   text_buffer_free(&line);
   return status;
 }
 
 /* "XQuAD_sample/split/xquad.de.json"; PART_ALL is "fields/de.jsonl". */
-static void file_name(const Build *b, Part part, const char *folder, const char *lang, const char *pattern, char out[256]) {
+static void file_name(const Build *b, Part part, const char *folder, const char *lang,
+                      const char *pattern, char out[256]) {
   static const char *const names[] = {"_sample/", "_unseen/", ""};
   const char *percent = strstr(pattern, "%s"); /* the table's pattern, not a format */
-  snprintf(out, 256, "%s%s%s/%.*s%.40s%s", part == PART_ALL ? "" : b->entry->task.title, names[part], folder, (int)(percent - pattern), pattern, lang,
-           percent + 2);
+  snprintf(out, 256, "%s%s%s/%.*s%.40s%s", part == PART_ALL ? "" : b->entry->task.title,
+           names[part], folder, (int)(percent - pattern), pattern, lang, percent + 2);
 }
 
-/* The lines of a part. `from` are the items, or the source prompts' fields; NULL: one line, of no item. */
-static xt_status write_lines(Build *b, Part part, const char *folder, const char *pattern, const char *lang, const json_t *from, const bool *drawn,
-                             MakeLine make, xt_error *error) {
+/* The lines of a part. `from` are the items, or the source prompts' fields; NULL: one line, of no
+ * item. */
+static xt_status write_lines(Build *b, Part part, const char *folder, const char *pattern,
+                             const char *lang, const json_t *from, const bool *drawn, MakeLine make,
+                             xt_error *error) {
   char name[256];
   FILE *stream;
   size_t i;
@@ -135,22 +156,28 @@ static xt_status write_lines(Build *b, Part part, const char *folder, const char
   file_name(b, part, folder, lang, pattern, name);
   TRY(out_folder_file(&b->out, name, &stream, error));
   xt_status status = from ? XT_STATUS_OK : put_line(b, stream, make, lang, NULL, error);
-  json_array_foreach(from, i, item)
-    if (!status && belongs(drawn, i, part)) status = put_line(b, stream, make, lang, item, error);
+  json_array_foreach(from, i, item) if (!status && belongs(drawn, i, part)) status =
+      put_line(b, stream, make, lang, item, error);
   const xt_status closed = out_folder_close(&b->out, stream, status ? &ignored : error);
   return status ? status : closed;
 }
 
-/* ---- a language -------------------------------------------------------------------------------- */
+/* ---- a language ------------------------------------------------------------------------------ */
 
-static xt_status write_part(Build *b, Part part, const char *lang, const bool *drawn, xt_error *error) {
+static xt_status write_part(Build *b, Part part, const char *lang, const bool *drawn,
+                            xt_error *error) {
   const TaskEntry *e = b->entry;
-  const json_t *items = json_object_get(b->raw.items, lang), *sources = json_object_get(b->raw.sources, lang);
+  const json_t *items = json_object_get(b->raw.items, lang),
+               *sources = json_object_get(b->raw.sources, lang);
   TRY(write_lines(b, part, "split", e->file, lang, items, drawn, make_split, error));
-  if (e->gold == GOLD_ANSWER_FILE) TRY(write_lines(b, part, "ans", e->file, lang, items, drawn, make_gold, error));
-  if (e->option_words) TRY(write_lines(b, part, "ans_lang", "%s.json", lang, NULL, NULL, make_words, error));
+  if (e->gold == GOLD_ANSWER_FILE)
+    TRY(write_lines(b, part, "ans", e->file, lang, items, drawn, make_gold, error));
+  if (e->option_words)
+    TRY(write_lines(b, part, "ans_lang", "%s.json", lang, NULL, NULL, make_words, error));
   if (!sources) return XT_STATUS_OK;
-  if (e->english_folder) return write_lines(b, part, e->english_folder, e->file, lang, sources, drawn, make_english, error);
+  if (e->english_folder)
+    return write_lines(b, part, e->english_folder, e->file, lang, sources, drawn, make_english,
+                       error);
   return write_lines(b, part, e->source_folder, e->file, lang, sources, drawn, make_prompt, error);
 }
 
@@ -161,7 +188,9 @@ static xt_status write_language(Build *b, const char *lang, xt_error *error) {
   bool *drawn = NULL;
   xt_status status;
   if (count > all)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "count", -1, "%zu questions were asked for, and %s has %zu in '%.20s'; ask for fewer, or for 0 to have all of them unseen",
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "count", -1,
+                   "%zu questions were asked for, and %s has %zu in '%.20s'; ask for fewer, or for "
+                   "0 to have all of them unseen",
                    count, b->entry->task.title, all, lang);
   TRY_DONE(mem_alloc(&numbers, count, sizeof *numbers, error));
   TRY_DONE(mem_alloc(&drawn, all, sizeof *drawn, error));
@@ -169,11 +198,15 @@ static xt_status write_language(Build *b, const char *lang, xt_error *error) {
   for (size_t i = 0; i < count; i++) drawn[numbers[i]] = true;
   if (count) TRY_DONE(write_part(b, PART_SAMPLE, lang, drawn, error));
   if (count < all) TRY_DONE(write_part(b, PART_UNSEEN, lang, drawn, error));
-  if (b->entry->task.direction == XT_DIRECTION_FROM_LANGUAGE && !json_object_get(b->raw.sources, lang)) {
+  if (b->entry->task.direction == XT_DIRECTION_FROM_LANGUAGE &&
+      !json_object_get(b->raw.sources, lang)) {
     b->info->untranslated++;
-    TRY_DONE(write_lines(b, PART_ALL, "fields", "%s.jsonl", lang, items, drawn, make_fields, error));
+    TRY_DONE(
+        write_lines(b, PART_ALL, "fields", "%s.jsonl", lang, items, drawn, make_fields, error));
   }
-  if (b->entry->english_folder && strcmp(lang, TASK_PIVOT) != 0 && !json_object_get(b->raw.sources, lang)) b->info->untranslated++;
+  if (b->entry->english_folder && strcmp(lang, TASK_PIVOT) != 0 &&
+      !json_object_get(b->raw.sources, lang))
+    b->info->untranslated++;
   b->info->languages++;
   b->info->sample += count;
   b->info->unseen += all - count;
@@ -183,7 +216,7 @@ done:
   return status;
 }
 
-/* ---- all --------------------------------------------------------------------------------------- */
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static xt_status choose_languages(Build *b, xt_error *error) {
   const xt_pilotset_options *o = b->options;
@@ -192,7 +225,8 @@ static xt_status choose_languages(Build *b, xt_error *error) {
   while (task->languages[count]) count++;
   if (o->languages) count = o->language_count;
   TRY(mem_alloc(&b->languages, count + 1, sizeof *b->languages, error));
-  for (size_t i = 0; i < count; i++) b->languages[i] = o->languages ? o->languages[i] : task->languages[i];
+  for (size_t i = 0; i < count; i++)
+    b->languages[i] = o->languages ? o->languages[i] : task->languages[i];
   return task_check_languages(task, o->languages, o->languages ? count : 0, error);
 }
 
@@ -210,22 +244,30 @@ static xt_status write_templates(Build *b, xt_error *error) {
   return status;
 }
 
-xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output, const xt_pilotset_options *options, xt_pilotset_info *info,
+xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output,
+                            const xt_pilotset_options *options, xt_pilotset_info *info,
                             xt_error *error) {
   const xt_pilotset_options defaults = {.seed = 666, .count = 50};
   xt_pilotset_info ignored;
-  Build b = {.entry = task_entry(task), .options = options ? options : &defaults, .info = info ? info : &ignored};
+  Build b = {.entry = task_entry(task),
+             .options = options ? options : &defaults,
+             .info = info ? info : &ignored};
   *b.info = (xt_pilotset_info){0};
   xt_status status;
   TRY_DONE(task_check_published(task, error));
   TRY_DONE(choose_languages(&b, error));
-  const RawOptions how = {.directory = raw, .split = b.options->split ? b.options->split : "test", .translations = b.options->translations, .english = b.options->english,
+  const RawOptions how = {.directory = raw,
+                          .split = b.options->split ? b.options->split : "test",
+                          .translations = b.options->translations,
+                          .english = b.options->english,
                           .languages = b.languages};
   const char *from = b.options->templates_from;
   if (!from) TRY_DONE(prompt_set_open(b.entry, b.options->templates, &b.prompts, error));
   TRY_DONE(out_folder_open(output, &b.out, error));
   TRY_DONE(raw_read(b.entry, &how, &b.raw, error));
-  if (from) TRY_DONE(derive_templates(b.entry, from, b.languages, &b.raw, b.options, &b.prompts, b.info, error));
+  if (from)
+    TRY_DONE(
+        derive_templates(b.entry, from, b.languages, &b.raw, b.options, &b.prompts, b.info, error));
   if (from) TRY_DONE(write_templates(&b, error));
   b.info->left_out = b.raw.left_out;
   for (size_t i = 0; b.languages[i]; i++) TRY_DONE(write_language(&b, b.languages[i], error));

@@ -22,18 +22,21 @@ typedef struct PromptSet {
   json_t *file;     /* language to template, or, of XCOPA, to {"cause": .., "effect": ..} */
 } PromptSet;
 
-/* `path` NULL: our own. Every template of the file is checked: the fields the task's prompts are made of, each once at
- * least, and no others. */
-xt_status prompt_set_open(const TaskEntry *entry, const char *path, PromptSet *out, xt_error *error);
+/* `path` NULL: our own. Every template of the file is checked: the fields the task's prompts are
+ * made of, each once at least, and no others. */
+xt_status prompt_set_open(const TaskEntry *entry, const char *path, PromptSet *out,
+                          xt_error *error);
 /* That check of a set that came to be otherwise. */
 xt_status prompt_set_check(const PromptSet *set, xt_error *error);
 void prompt_set_close(PromptSet *set);
 
 /* Appends the prompt in `lang` of a question's fields. */
-xt_status prompt_set_fill(const PromptSet *set, const char *lang, const json_t *fields, TextBuffer *out, xt_error *error);
+xt_status prompt_set_fill(const PromptSet *set, const char *lang, const json_t *fields,
+                          TextBuffer *out, xt_error *error);
 
-/* The words of the options "1" to "3" in XNLI's template: what follows "(1) " on the line that begins so; the line where
- * another space follows, as the French one that was released has it. The caller frees *out with json_decref. */
+/* The words of the options "1" to "3" in XNLI's template: what follows "(1) " on the line that
+ * begins so; the line where another space follows, as the French one that was released has it. The
+ * caller frees *out with json_decref. */
 xt_status prompt_set_words(const PromptSet *set, const char *lang, json_t **out, xt_error *error);
 
 #endif

@@ -21,7 +21,8 @@ json_t *raw_item(const char *id, const char *gold, const RawField *fields, size_
   json_t *item = json_object(), *values = json_object();
   bool ok = item && json_object_set_new(item, "id", json_string(id)) == 0;
   ok = ok && (!gold || json_object_set_new(item, "gold", json_string(gold)) == 0);
-  for (size_t i = 0; i < count && ok; i++) ok = json_object_set_new(values, fields[i].name, json_string(fields[i].text)) == 0;
+  for (size_t i = 0; i < count && ok; i++)
+    ok = json_object_set_new(values, fields[i].name, json_string(fields[i].text)) == 0;
   ok = ok && json_object_set(item, "fields", values) == 0;
   json_decref(values);
   if (ok) return item;
@@ -31,7 +32,8 @@ json_t *raw_item(const char *id, const char *gold, const RawField *fields, size_
 
 xt_status raw_add(json_t *by_language, const char *lang, json_t *value, xt_error *error) {
   json_t *array = json_object_get(by_language, lang);
-  if (!array && json_object_set_new(by_language, lang, json_array()) == 0) array = json_object_get(by_language, lang);
+  if (!array && json_object_set_new(by_language, lang, json_array()) == 0)
+    array = json_object_get(by_language, lang);
   if (array && value && json_array_append(array, value) == 0) {
     json_decref(value);
     return XT_STATUS_OK;
@@ -48,7 +50,8 @@ xt_status raw_find(const char *directory, const char *name, char **path, xt_erro
   return XT_STATUS_OK;
 }
 
-xt_status raw_locate(const char *directory, const char *const *names, size_t count, char **path, xt_error *error) {
+xt_status raw_locate(const char *directory, const char *const *names, size_t count, char **path,
+                     xt_error *error) {
   struct stat about;
   char have[200] = "";
   if (stat(directory, &about) != 0) return err_io(error, directory, "cannot open");
@@ -56,18 +59,25 @@ xt_status raw_locate(const char *directory, const char *const *names, size_t cou
   for (size_t i = 0; i < count; i++) {
     TRY(raw_find(directory, names[i], path, error));
     if (*path) return XT_STATUS_OK;
-    snprintf(have + strlen(have), sizeof have - strlen(have), "%s%.60s", i ? " nor " : "", names[i]);
+    snprintf(have + strlen(have), sizeof have - strlen(have), "%s%.60s", i ? " nor " : "",
+             names[i]);
   }
   return err_set(error, XT_STATUS_INPUT, directory, NULL, -1, "has no %s", have);
 }
 
-xt_status raw_text(const json_t *object, const char *key, const char *path, size_t line, const char **out, xt_error *error) {
+xt_status raw_text(const json_t *object, const char *key, const char *path, size_t line,
+                   const char **out, xt_error *error) {
   const json_t *value = json_object_get(object, key);
-  if (!json_is_object(object)) return dataset_line_error(error, path, line, "is %s, expected an object", json_type_name(object));
-  if (!json_is_string(value)) return dataset_line_error(error, path, line, "\"%s\" is %s, expected a string", key, json_type_name(value));
+  if (!json_is_object(object))
+    return dataset_line_error(error, path, line, "is %s, expected an object",
+                              json_type_name(object));
+  if (!json_is_string(value))
+    return dataset_line_error(error, path, line, "\"%s\" is %s, expected a string", key,
+                              json_type_name(value));
   *out = json_string_value(value);
   if (!(*out)[0]) return dataset_line_error(error, path, line, "\"%s\" is empty", key);
-  if (strlen(*out) != json_string_length(value)) return dataset_line_error(error, path, line, "\"%s\" holds a NUL character", key);
+  if (strlen(*out) != json_string_length(value))
+    return dataset_line_error(error, path, line, "\"%s\" holds a NUL character", key);
   return XT_STATUS_OK;
 }
 
@@ -75,8 +85,8 @@ xt_status raw_lettered(const json_t *options, char **out, xt_error *error) {
   TextBuffer text = {0};
   size_t i;
   json_t *option;
-  json_array_foreach(options, i, option)
-    text_buffer_format(&text, "%s(%c) %s", i ? "\n" : "", (char)('A' + i), json_string_value(option));
+  json_array_foreach(options, i, option) text_buffer_format(
+      &text, "%s(%c) %s", i ? "\n" : "", (char)('A' + i), json_string_value(option));
   *out = text.data;
   if (!text.failed && text.data) return XT_STATUS_OK;
   text_buffer_free(&text);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPython's random module: the Mersenne Twister (Matsumoto, Nishimura 1998) seeded by init_by_array with the seed's
- * 32-bit words, numbers below n by drawing as many bits as n has until one fits, and sample's two ways: a pool that shrinks
- * for populations that are small beside the sample, a set of what was drawn for large ones. */
+/* CPython's random module: the Mersenne Twister (Matsumoto, Nishimura 1998) seeded by init_by_array
+ * with the seed's 32-bit words, numbers below n by drawing as many bits as n has until one fits,
+ * and sample's two ways: a pool that shrinks for populations that are small beside the sample, a
+ * set of what was drawn for large ones. */
 #include "tasks/sample.h"
 
 #include <stdbool.h>
@@ -19,7 +20,8 @@ typedef struct Twister {
 
 static void init_number(Twister *t, uint32_t seed) {
   t->state[0] = seed;
-  for (uint32_t i = 1; i < WORDS; i++) t->state[i] = 1812433253u * (t->state[i - 1] ^ (t->state[i - 1] >> 30)) + i;
+  for (uint32_t i = 1; i < WORDS; i++)
+    t->state[i] = 1812433253u * (t->state[i - 1] ^ (t->state[i - 1] >> 30)) + i;
   t->at = WORDS;
 }
 
@@ -79,11 +81,13 @@ static size_t pool_most(size_t count) {
   return 21 + set;
 }
 
-xt_status sample_draw(uint64_t seed, size_t population, size_t count, size_t *out, xt_error *error) {
+xt_status sample_draw(uint64_t seed, size_t population, size_t count, size_t *out,
+                      xt_error *error) {
   const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
   Twister t;
   if (population > UINT32_MAX || count > population)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "count", -1, "%zu of %zu cannot be drawn", count, population);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "count", -1, "%zu of %zu cannot be drawn",
+                   count, population);
   init_array(&t, key, key[1] ? 2 : 1);
   if (population <= pool_most(count)) {
     size_t *pool;

@@ -8,7 +8,8 @@
 
 #include "base/err.h"
 
-/* The `count` numbers in the order Python gives them into out[count]. count <= population < 2^32. */
+/* The `count` numbers in the order Python gives them into out[count]. count <= population <
+ * 2^32. */
 xt_status sample_draw(uint64_t seed, size_t population, size_t count, size_t *out, xt_error *error);
 
 #endif

@@ -20,7 +20,8 @@ static Span span_of(const char *text) { return (Span){text, strlen(text)}; }
 
 static bool holds(Span text, Span part) {
   if (part.length == 0) return true;
-  for (const char *at = text.text, *end = text.text + text.length; (size_t)(end - at) >= part.length; at++) {
+  for (const char *at = text.text, *end = text.text + text.length;
+       (size_t)(end - at) >= part.length; at++) {
     at = memchr(at, part.text[0], (size_t)(end - at) - part.length + 1);
     if (!at) return false;
     if (memcmp(at, part.text, part.length) == 0) return true;
@@ -28,10 +29,13 @@ static bool holds(Span text, Span part) {
   return false;
 }
 
-/* Bytes of the white space that begins at text[at], as Python's str.strip counts it; 0: none does. */
+/* Bytes of the white space that begins at text[at], as Python's str.strip counts it; 0: none
+ * does. */
 static size_t space_at(Span text, size_t at) {
-  static const char *const wide[] = {"\xC2\x85", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
-                                     "\u2007", "\u2008", "\u2009", "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+  static const char *const wide[] = {"\xC2\x85", "\u00a0", "\u1680", "\u2000", "\u2001",
+                                     "\u2002",   "\u2003", "\u2004", "\u2005", "\u2006",
+                                     "\u2007",   "\u2008", "\u2009", "\u200a", "\u2028",
+                                     "\u2029",   "\u202f", "\u205f", "\u3000"};
   const unsigned char c = (unsigned char)text.text[at];
   if ((c >= 9 && c <= 13) || (c >= 28 && c <= 32)) return 1;
   for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) {
@@ -56,14 +60,19 @@ static Span stripped(Span text) {
   return text;
 }
 
-static bool same(Span a, Span b) { return a.length == b.length && memcmp(a.text, b.text, a.length) == 0; }
+static bool same(Span a, Span b) {
+  return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
+}
 
 /* "(x)" within `text`, or all of it x but for white space around. */
 static bool names_option(Span text, Span bare, const char *label) {
   const Span option = span_of(label);
   if (same(bare, option)) return true;
-  for (const char *at = text.text, *end = text.text + text.length; (at = memchr(at, '(', (size_t)(end - at))); at++)
-    if ((size_t)(end - at) >= option.length + 2 && memcmp(at + 1, option.text, option.length) == 0 && at[option.length + 1] == ')') return true;
+  for (const char *at = text.text, *end = text.text + text.length;
+       (at = memchr(at, '(', (size_t)(end - at))); at++)
+    if ((size_t)(end - at) >= option.length + 2 &&
+        memcmp(at + 1, option.text, option.length) == 0 && at[option.length + 1] == ')')
+      return true;
   return false;
 }
 
@@ -81,12 +90,14 @@ static xt_status plain_parentheses(Span text, char **out, Span *plain, xt_error 
   return XT_STATUS_OK;
 }
 
-static xt_status no_such_gold(const xt_task *task, const char *gold, const char *options, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, NULL, "gold", -1, "'%.60s' is none of %s's options, %s", gold, task->title, options);
+static xt_status no_such_gold(const xt_task *task, const char *gold, const char *options,
+                              xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, NULL, "gold", -1, "'%.60s' is none of %s's options, %s",
+                 gold, task->title, options);
 }
 
-static xt_status score_words(const xt_task *task, const xt_choice *choices, size_t count, Span response, const char *gold, bool *correct,
-                             xt_error *error) {
+static xt_status score_words(const xt_task *task, const xt_choice *choices, size_t count,
+                             Span response, const char *gold, bool *correct, xt_error *error) {
   bool right = false, wrong = false, found = false;
   for (size_t i = 0; i < count; i++) found = found || strcmp(choices[i].label, gold) == 0;
   if (!found) {
@@ -102,9 +113,12 @@ static xt_status score_words(const xt_task *task, const xt_choice *choices, size
   TRY(plain_parentheses(response, &copy, &text, error));
   const Span bare = stripped(text);
   for (size_t i = 0; i < count; i++) {
-    const bool named = names_option(text, bare, choices[i].label) || (choices[i].text && holds(text, span_of(choices[i].text)));
-    if (strcmp(choices[i].label, gold) == 0) right = named;
-    else wrong = wrong || named;
+    const bool named = names_option(text, bare, choices[i].label) ||
+                       (choices[i].text && holds(text, span_of(choices[i].text)));
+    if (strcmp(choices[i].label, gold) == 0)
+      right = named;
+    else
+      wrong = wrong || named;
   }
   free(copy);
   *correct = right && !wrong;
@@ -122,7 +136,8 @@ static xt_status map_case(Span text, bool upper, char **out, Span *mapped, xt_er
     free(*out);
     *out = malloc((size_t)capacity);
     if (!*out) break;
-    need = (upper ? ucasemap_utf8ToUpper : ucasemap_utf8ToLower)(map, *out, capacity, text.text, (int32_t)text.length, &code);
+    need = (upper ? ucasemap_utf8ToUpper : ucasemap_utf8ToLower)(map, *out, capacity, text.text,
+                                                                 (int32_t)text.length, &code);
     if (code != U_BUFFER_OVERFLOW_ERROR) break;
     code = U_ZERO_ERROR;
   }
@@ -136,8 +151,10 @@ static xt_status map_case(Span text, bool upper, char **out, Span *mapped, xt_er
   return XT_STATUS_OK;
 }
 
-static xt_status score_letters(const xt_task *task, Span response, const char *gold, bool *correct, xt_error *error) {
-  if (strlen(gold) != 1 || gold[0] < 'A' || gold[0] > 'Z') return no_such_gold(task, gold, "A to Z", error);
+static xt_status score_letters(const xt_task *task, Span response, const char *gold, bool *correct,
+                               xt_error *error) {
+  if (strlen(gold) != 1 || gold[0] < 'A' || gold[0] > 'Z')
+    return no_such_gold(task, gold, "A to Z", error);
   char *copy;
   Span text;
   TRY(map_case(response, true, &copy, &text, error));
@@ -145,8 +162,10 @@ static xt_status score_letters(const xt_task *task, Span response, const char *g
   bool right = false, wrong = false;
   for (char letter = 'A'; letter <= 'Z'; letter++) {
     const bool named = names_option(text, bare, (const char[]){letter, 0});
-    if (letter == gold[0]) right = named;
-    else wrong = wrong || named;
+    if (letter == gold[0])
+      right = named;
+    else
+      wrong = wrong || named;
   }
   free(copy);
   *correct = right && !wrong;
@@ -174,8 +193,9 @@ static xt_status score_contains(Span response, const char *gold, bool *correct, 
   return status;
 }
 
-xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t choice_count, const char *response, size_t length,
-                        const char *gold, bool *correct, xt_error *error) {
+xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t choice_count,
+                        const char *response, size_t length, const char *gold, bool *correct,
+                        xt_error *error) {
   const Span text = {response, length};
   *correct = false;
   switch (task_entry(task)->scoring) {
@@ -200,16 +220,20 @@ void gold_match_deinit(GoldMatch *match) {
   *match = (GoldMatch){0};
 }
 
-xt_status gold_match_all(const xt_task *task, const xt_choice *choices, size_t choice_count, const char *response, size_t length,
-                         const GoldMatch *matches, size_t count, bool *right, xt_error *error) {
+xt_status gold_match_all(const xt_task *task, const xt_choice *choices, size_t choice_count,
+                         const char *response, size_t length, const GoldMatch *matches,
+                         size_t count, bool *right, xt_error *error) {
   char *copy;
   Span text;
   if (task_entry(task)->scoring != SCORING_CONTAINS) {
-    for (size_t k = 0; k < count; k++) TRY(xt_task_score(task, choices, choice_count, response, length, matches[k].gold, &right[k], error));
+    for (size_t k = 0; k < count; k++)
+      TRY(xt_task_score(task, choices, choice_count, response, length, matches[k].gold, &right[k],
+                        error));
     return XT_STATUS_OK;
   }
   TRY(map_case((Span){response, length}, false, &copy, &text, error));
-  for (size_t k = 0; k < count; k++) right[k] = holds_any(text, (Span){matches[k].mapped, matches[k].length});
+  for (size_t k = 0; k < count; k++)
+    right[k] = holds_any(text, (Span){matches[k].mapped, matches[k].length});
   free(copy);
   return XT_STATUS_OK;
 }

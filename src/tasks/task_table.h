@@ -17,12 +17,12 @@ typedef enum Gold {
 } Gold;
 
 typedef enum Raw { /* how the benchmark itself is published (raw.h) */
-  RAW_XNLI,
-  RAW_XQUAD,
-  RAW_OPINION,
-  RAW_XCOPA,
-  RAW_MKQA,
-  RAW_CULTURE
+                   RAW_XNLI,
+                   RAW_XQUAD,
+                   RAW_OPINION,
+                   RAW_XCOPA,
+                   RAW_MKQA,
+                   RAW_CULTURE
 } Raw;
 
 typedef struct TaskEntry {
@@ -30,11 +30,12 @@ typedef struct TaskEntry {
   Scoring scoring;
   Gold gold;
   Raw raw;
-  int options;             /* SCORING_WORDS: "1" to this */
-  bool option_words;       /* which have words in each language too, in ans_lang/<language>.json */
-  const char *file;        /* "%s.json": a language's file name in each folder */
+  int options;       /* SCORING_WORDS: "1" to this */
+  bool option_words; /* which have words in each language too, in ans_lang/<language>.json */
+  const char *file;  /* "%s.json": a language's file name in each folder */
   const char *source_folder, *target_folder;
-  const char *english_folder; /* the English of each language's own file, read where it is there; NULL: none */
+  const char *english_folder; /* the English of each language's own file, read where it is there;
+                                 NULL: none */
 } TaskEntry;
 
 /* An XT_STATUS_ARGUMENT error for a task that only pairs can be of: nobody publishes it. */
@@ -49,7 +50,8 @@ const TaskEntry *task_entry(const xt_task *task);
 bool task_same_letters(const char *a, const char *b);
 
 /* That each is one of the task's, and none comes twice. */
-xt_status task_check_languages(const xt_task *task, const char *const *languages, size_t count, xt_error *error);
+xt_status task_check_languages(const xt_task *task, const char *const *languages, size_t count,
+                               xt_error *error);
 
 /* The words of XNLI's options as released; NULL when the language has none. */
 typedef struct TaskWords {
@@ -58,7 +60,8 @@ typedef struct TaskWords {
 } TaskWords;
 const TaskWords *task_words(const char *lang);
 
-/* The culture that a country's questions belong to, as the task's languages name it; NULL: none of them. */
+/* The culture that a country's questions belong to, as the task's languages name it; NULL: none of
+ * them. */
 const char *opinion_culture(const char *country);
 const char *bench_culture(const char *country);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prompts in our own wording, a language each. {names} are filled in from a question's fields (prompt.c); XNLI's options
- * are the lines that begin with "(1) ". */
+/* Prompts in our own wording, a language each. {names} are filled in from a question's fields
+ * (prompt.c); XNLI's options are the lines that begin with "(1) ". */
 #include <string.h>
 
 #include "tasks/task_table.h"
@@ -9,6 +9,7 @@ typedef struct Template {
   const char *lang, *text;
 } Template;
 
+/* clang-format off */
 static const Template xnli[] = {
     {"ar", "اقرأ الجملتين. هل تستلزم الجملة الأولى الثانية، أم تناقضها، أم لا هذا ولا ذاك؟\n\nالجملة الأولى: {premise}\nالجملة الثانية: {hypothesis}\n\n(1) استلزام\n(2) حياد\n(3) تناقض\n\nالجواب:"},
     {"bg", "Прочетете двете изречения. Следва ли второто от първото, противоречи ли му, или нито едно от двете?\n\nПърво изречение: {premise}\nВторо изречение: {hypothesis}\n\n(1) Следване\n(2) Неутралност\n(3) Противоречие\n\nОтговор:"},
@@ -134,6 +135,7 @@ static const Template culture[] = {
     {"zh", "请选择这个关于{country}的问题的正确答案。\n\n{question}\n\n{options}\n\n答案："},
     {NULL, NULL},
 };
+/* clang-format on */
 
 /* "zh-CN" finds zh's. */
 static const char *find(const Template *table, const char *lang) {
@@ -145,7 +147,8 @@ static const char *find(const Template *table, const char *lang) {
 
 const char *xt_task_template(const xt_task *task, const char *lang) {
   static const Template *const tables[] = {
-      [RAW_XNLI] = xnli, [RAW_XQUAD] = xquad, [RAW_OPINION] = opinion, [RAW_XCOPA] = xcopa, [RAW_MKQA] = mkqa, [RAW_CULTURE] = culture,
+      [RAW_XNLI] = xnli,   [RAW_XQUAD] = xquad, [RAW_OPINION] = opinion,
+      [RAW_XCOPA] = xcopa, [RAW_MKQA] = mkqa,   [RAW_CULTURE] = culture,
   };
   return find(tables[task_entry(task)->raw], lang);
 }

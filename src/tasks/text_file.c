@@ -12,25 +12,31 @@
 #include "base/text_buffer.h"
 #include "text/utf8.h"
 
-/* What a benchmark's file may unpack to: so many times its size, and this much in any case. Text packs to a tenth or so; a hostile
- * file, to a thousandth. */
+/* What a benchmark's file may unpack to: so many times its size, and this much in any case. Text
+ * packs to a tenth or so; a hostile file, to a thousandth. */
 #define UNPACKED_TIMES 64
 #define UNPACKED_FREE ((size_t)16 << 20)
 #define UNPACKED_MOST ((size_t)1 << 30)
 
-static xt_status gzip_error(const char *path, const z_stream *z, size_t size, const char *what, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, path, NULL, (long long)(size - z->avail_in), "broken gzip: %s", what);
+static xt_status gzip_error(const char *path, const z_stream *z, size_t size, const char *what,
+                            xt_error *error) {
+  return err_set(error, XT_STATUS_INPUT, path, NULL, (long long)(size - z->avail_in),
+                 "broken gzip: %s", what);
 }
 
 /* Every member of the file, one after the other. */
-static xt_status unpack(const char *path, const uint8_t *data, size_t size, TextBuffer *out, xt_error *error) {
+static xt_status unpack(const char *path, const uint8_t *data, size_t size, TextBuffer *out,
+                        xt_error *error) {
   char chunk[1 << 15];
   z_stream z = {0};
   xt_status status = XT_STATUS_OK;
   int code = Z_OK;
-  const size_t allowed = UNPACKED_FREE + UNPACKED_TIMES * size, most = allowed < UNPACKED_MOST ? allowed : UNPACKED_MOST;
-  if (size > UINT_MAX) return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is too large: %zu packed bytes", size);
-  if (inflateInit2(&z, 15 + 16) != Z_OK) return err_memory(error, 1 << 16); /* 15: largest window; 16: gzip */
+  const size_t allowed = UNPACKED_FREE + UNPACKED_TIMES * size,
+               most = allowed < UNPACKED_MOST ? allowed : UNPACKED_MOST;
+  if (size > UINT_MAX)
+    return err_set(error, XT_STATUS_INPUT, path, NULL, -1, "is too large: %zu packed bytes", size);
+  /* 15: largest window; 16: gzip */
+  if (inflateInit2(&z, 15 + 16) != Z_OK) return err_memory(error, 1 << 16);
   z.next_in = (Bytef *)(uintptr_t)data;
   z.avail_in = (uInt)size;
   while (!status) {
@@ -38,13 +44,21 @@ static xt_status unpack(const char *path, const uint8_t *data, size_t size, Text
     z.avail_out = sizeof chunk;
     code = inflate(&z, Z_NO_FLUSH);
     text_buffer_add(out, chunk, sizeof chunk - z.avail_out);
-    if (out->failed || code == Z_MEM_ERROR) status = err_memory(error, out->size);
+    if (out->failed || code == Z_MEM_ERROR)
+      status = err_memory(error, out->size);
     else if (out->size > most)
-      status = gzip_error(path, &z, size, most == UNPACKED_MOST ? "unpacks to more than 1 GiB" : "unpacks to more than 64 times its size", error);
-    else if (code == Z_STREAM_END && z.avail_in == 0) break;
-    else if (code == Z_STREAM_END) inflateReset(&z);
-    else if (code == Z_BUF_ERROR) status = gzip_error(path, &z, size, "it ends too early", error);
-    else if (code != Z_OK) status = gzip_error(path, &z, size, z.msg ? z.msg : "it cannot be unpacked", error);
+      status = gzip_error(path, &z, size,
+                          most == UNPACKED_MOST ? "unpacks to more than 1 GiB"
+                                                : "unpacks to more than 64 times its size",
+                          error);
+    else if (code == Z_STREAM_END && z.avail_in == 0)
+      break;
+    else if (code == Z_STREAM_END)
+      inflateReset(&z);
+    else if (code == Z_BUF_ERROR)
+      status = gzip_error(path, &z, size, "it ends too early", error);
+    else if (code != Z_OK)
+      status = gzip_error(path, &z, size, z.msg ? z.msg : "it cannot be unpacked", error);
   }
   inflateEnd(&z);
   return status;
@@ -59,18 +73,24 @@ static xt_status check(const TextFile *f, const char *path, xt_error *error) {
   for (const char *p = f->text; (p = memchr(p, '\n', (size_t)(f->text + at - p))); p++) line++;
   char field[40];
   snprintf(field, sizeof field, "line %zu", line);
-  if (nul) return err_set(error, XT_STATUS_INPUT, path, field, (long long)at, "is a NUL byte; expected UTF-8 text");
-  return err_set(error, XT_STATUS_INPUT, path, field, (long long)at, "is not valid UTF-8 (byte 0x%02X)", (unsigned)(unsigned char)f->text[at]);
+  if (nul)
+    return err_set(error, XT_STATUS_INPUT, path, field, (long long)at,
+                   "is a NUL byte; expected UTF-8 text");
+  return err_set(error, XT_STATUS_INPUT, path, field, (long long)at,
+                 "is not valid UTF-8 (byte 0x%02X)", (unsigned)(unsigned char)f->text[at]);
 }
 
-xt_status text_file_parse(const void *from, size_t size, const char *path, TextFile *out, xt_error *error) {
+xt_status text_file_parse(const void *from, size_t size, const char *path, TextFile *out,
+                          xt_error *error) {
   static const char mark[] = "\xEF\xBB\xBF";
   const uint8_t *data = from;
   TextBuffer buffer = {0};
   *out = (TextFile){0};
   xt_status status = XT_STATUS_OK;
-  if (size >= 2 && data[0] == 0x1F && data[1] == 0x8B) status = unpack(path, data, size, &buffer, error);
-  else text_buffer_add(&buffer, (const char *)data, size);
+  if (size >= 2 && data[0] == 0x1F && data[1] == 0x8B)
+    status = unpack(path, data, size, &buffer, error);
+  else
+    text_buffer_add(&buffer, (const char *)data, size);
   if (!status && buffer.failed) status = err_memory(error, buffer.size);
   if (!status) {
     *out = (TextFile){buffer.data, buffer.size};

@@ -12,11 +12,12 @@ typedef struct TextFile {
   size_t size;
 } TextFile;
 
-/* A byte order mark at the begin is left out. Broken gzip, ill-formed UTF-8 and NUL bytes are XT_STATUS_INPUT errors
- * with line and byte. The caller frees with text_file_free. */
+/* A byte order mark at the begin is left out. Broken gzip, ill-formed UTF-8 and NUL bytes are
+ * XT_STATUS_INPUT errors with line and byte. The caller frees with text_file_free. */
 xt_status text_file_read(const char *path, TextFile *out, xt_error *error);
 /* The same of bytes that are in memory already, which stay the caller's; `name` is for messages. */
-xt_status text_file_parse(const void *data, size_t size, const char *name, TextFile *out, xt_error *error);
+xt_status text_file_parse(const void *data, size_t size, const char *name, TextFile *out,
+                          xt_error *error);
 void text_file_free(TextFile *file);
 
 #endif

@@ -7,14 +7,16 @@
 #include "base/mem.h"
 #include "text/utf8.h"
 
-/* ---- the table ---- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 static AddedToken *find(const AddedTokens *a, const char *text, size_t length) {
   const int32_t index = vocab_find(&a->index, text, length);
   return index < 0 ? NULL : &a->items[index];
 }
 
-const AddedToken *added_find(const AddedTokens *a, const char *text, size_t length) { return find(a, text, length); }
+const AddedToken *added_find(const AddedTokens *a, const char *text, size_t length) {
+  return find(a, text, length);
+}
 
 const AddedToken *added_by_id(const AddedTokens *a, int32_t id) {
   if (id < 0 || (size_t)id >= a->id_end || !a->by_id[id]) return NULL;
@@ -59,7 +61,7 @@ xt_status added_put(AddedTokens *a, const Vocab *vocab, AddedToken flags, xt_err
   return XT_STATUS_OK;
 }
 
-/* ---- the tries ---- */
+/* ---- the tries ------------------------------------------------------------------------------- */
 
 xt_status added_finish(AddedTokens *a, const Normalizer *normalizer, xt_error *error) {
   TextBuffer text = {0}, scratch = {0};
@@ -92,7 +94,7 @@ static int32_t longest(const Trie *t, const char *text, size_t length, size_t at
   return token;
 }
 
-/* ---- the search ---- */
+/* ---- the search ------------------------------------------------------------------------------ */
 
 static bool word_before(const char *text, size_t at) {
   if (at == 0) return false;
@@ -136,7 +138,8 @@ const AddedToken *added_next(AddedScan *s, size_t *start, size_t *end) {
     s->at = to;
     const AddedToken *token = &s->added->items[index];
     if (s->added->ignore_special && token->skipped) continue;
-    if (token->single_word && (word_before(s->text, from) || word_after(s->text, s->length, to))) continue;
+    if (token->single_word && (word_before(s->text, from) || word_after(s->text, s->length, to)))
+      continue;
     if (token->lstrip) from = spaces_before(s->text, from);
     if (from < s->written) from = s->written;
     if (token->rstrip) to = spaces_after(s->text, s->length, to);

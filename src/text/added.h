@@ -18,8 +18,8 @@ typedef struct AddedToken {
   int32_t id;
   bool special, lstrip, rstrip, single_word, normalized;
   bool skipped; /* decoding without special tokens leaves it out: it was special once, if not now */
-  /* `normalized` as it was when the token first was special: Hugging Face goes on searching for that form
-   * beside the present one. Chinese-Alpaca-2's <s> is such a token. */
+  /* `normalized` as it was when the token first was special: Hugging Face goes on searching for
+   * that form beside the present one. Chinese-Alpaca-2's <s> is such a token. */
   bool special_normalized;
 } AddedToken;
 
@@ -29,13 +29,14 @@ typedef struct AddedTokens {
   Vocab index;    /* text -> index in items */
   int32_t *by_id; /* id -> index + 1, or 0 */
   size_t id_end, id_capacity;
-  int32_t largest; /* id, or -1 */
-  bool ignore_special; /* text that spells a special token is text (split_special_tokens) */
+  int32_t largest;      /* id, or -1 */
+  bool ignore_special;  /* text that spells a special token is text (split_special_tokens) */
   Trie raw, normalized; /* indices in items of the tokens matched before and after normalisation */
 } AddedTokens;
 
-/* Zero-initialise and set largest to -1. Adds a token, or replaces the flags of the one with that text.
- * Its id is the vocabulary's where the text is there, else the next free one. `flags.text` is borrowed. */
+/* Zero-initialise and set largest to -1. Adds a token, or replaces the flags of the one with that
+ * text. Its id is the vocabulary's where the text is there, else the next free one. `flags.text` is
+ * borrowed. */
 xt_status added_put(AddedTokens *added, const Vocab *vocab, AddedToken flags, xt_error *error);
 
 /* Call once all are in. */
@@ -54,7 +55,8 @@ typedef struct AddedScan {
   size_t written; /* end of the last token */
 } AddedScan;
 
-/* The next token at [*start, *end), or NULL. Text between tokens is what lies before *start and after the last *end. */
+/* The next token at [*start, *end), or NULL. Text between tokens is what lies before *start and
+ * after the last *end. */
 const AddedToken *added_next(AddedScan *scan, size_t *start, size_t *end);
 
 void added_free(AddedTokens *added);

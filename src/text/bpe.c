@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Outline: a word becomes a doubly linked list of symbols; every neighbouring pair that has a merge waits
- * in a heap ordered by rank, then position. Taking the top joins two symbols and queues the two new pairs;
- * an entry whose symbols changed meanwhile is recognised and skipped. n symbols: O(n log n). */
+/* Outline: a word becomes a doubly linked list of symbols; every neighbouring pair that has a merge
+ * waits in a heap ordered by rank, then position. Taking the top joins two symbols and queues the
+ * two new pairs; an entry whose symbols changed meanwhile is recognised and skipped. n symbols: O(n
+ * log n). */
 #include "text/bpe.h"
 
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #define MERGE_NONE UINT64_MAX
 
 typedef struct BpeSymbol {
-  int32_t id; /* -1: joined to its left neighbour */
+  int32_t id;              /* -1: joined to its left neighbour */
   uint32_t previous, next; /* NO_SYMBOL at the ends */
 } BpeSymbol;
 
@@ -31,7 +32,7 @@ xt_status id_list_add(IdList *list, int32_t id, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* ---- letters for bytes ---- */
+/* ---- letters for bytes ----------------------------------------------------------------------- */
 
 uint32_t bpe_byte_letter(uint8_t b) {
   /* Printable Latin-1 stands for itself; the other 68 bytes take U+0100 onwards, in order. */
@@ -48,15 +49,18 @@ int bpe_letter_byte(uint32_t letter) {
   return letter == 0x143 ? 0xAD : -1;
 }
 
-/* ---- merges ---- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
-static uint64_t pair_of(int32_t left, int32_t right) { return (uint64_t)(uint32_t)left << 32 | (uint32_t)right; }
+static uint64_t pair_of(int32_t left, int32_t right) {
+  return (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
+}
 
 static size_t find_slot(const Merge *merges, size_t slots, uint64_t pair) {
   uint64_t h = pair * 0x9E3779B97F4A7C15u;
   h ^= h >> 32;
   size_t slot = (size_t)h & (slots - 1);
-  while (merges[slot].pair != pair && merges[slot].pair != MERGE_NONE) slot = (slot + 1) & (slots - 1);
+  while (merges[slot].pair != pair && merges[slot].pair != MERGE_NONE)
+    slot = (slot + 1) & (slots - 1);
   return slot;
 }
 
@@ -71,7 +75,8 @@ static xt_status set_slots(Bpe *bpe, size_t slots, xt_error *error) {
   TRY(mem_alloc(&merges, slots, sizeof *merges, error));
   for (size_t i = 0; i < slots; i++) merges[i].pair = MERGE_NONE;
   for (size_t i = 0; i < bpe->merge_slots; i++)
-    if (bpe->merges[i].pair != MERGE_NONE) merges[find_slot(merges, slots, bpe->merges[i].pair)] = bpe->merges[i];
+    if (bpe->merges[i].pair != MERGE_NONE)
+      merges[find_slot(merges, slots, bpe->merges[i].pair)] = bpe->merges[i];
   free(bpe->merges);
   bpe->merges = merges;
   bpe->merge_slots = slots;
@@ -84,9 +89,10 @@ xt_status bpe_reserve_merges(Bpe *bpe, size_t count, xt_error *error) {
   return slots > bpe->merge_slots ? set_slots(bpe, slots, error) : XT_STATUS_OK;
 }
 
-xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank, bool last_wins,
-                        xt_error *error) {
-  if (bpe->merge_count * 2 >= bpe->merge_slots) TRY(set_slots(bpe, bpe->merge_slots ? bpe->merge_slots * 2 : 1024, error));
+xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank,
+                        bool last_wins, xt_error *error) {
+  if (bpe->merge_count * 2 >= bpe->merge_slots)
+    TRY(set_slots(bpe, bpe->merge_slots ? bpe->merge_slots * 2 : 1024, error));
   Merge *m = &bpe->merges[find_slot(bpe->merges, bpe->merge_slots, pair_of(left, right))];
   if (m->pair != MERGE_NONE && !last_wins) return XT_STATUS_OK;
   if (m->pair == MERGE_NONE) bpe->merge_count++;
@@ -110,7 +116,8 @@ void bpe_finish(Bpe *bpe) {
     char piece[8], letter[4];
     snprintf(piece, sizeof piece, "<0x%02X>", (unsigned)b);
     bpe->byte_piece[b] = vocab_find(&bpe->vocab, piece, 6);
-    bpe->byte_symbol[b] = vocab_find(&bpe->vocab, letter, utf8_put(bpe_byte_letter((uint8_t)b), letter));
+    bpe->byte_symbol[b] =
+        vocab_find(&bpe->vocab, letter, utf8_put(bpe_byte_letter((uint8_t)b), letter));
   }
   bpe->words_apart = vocab_find(&bpe->vocab, "\xE2\x96\x81", 3) >= 0;
   for (size_t i = 0; i < bpe->merge_slots && bpe->words_apart; i++) {
@@ -121,7 +128,7 @@ void bpe_finish(Bpe *bpe) {
   }
 }
 
-/* ---- encoding ---- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 static void heap_push(BpeTodo *heap, size_t *size, BpeTodo todo) {
   size_t i = (*size)++;
@@ -178,7 +185,8 @@ static void add_known(Gather *g, int32_t id) {
   add_symbol(g, id);
 }
 
-static size_t gather(const Bpe *bpe, BpeSymbol *symbols, const char *word, size_t length, bool bytes) {
+static size_t gather(const Bpe *bpe, BpeSymbol *symbols, const char *word, size_t length,
+                     bool bytes) {
   Gather g = {bpe, symbols, 0, false};
   for (size_t at = 0; at < length;) {
     char letter[4];
@@ -194,15 +202,18 @@ static size_t gather(const Bpe *bpe, BpeSymbol *symbols, const char *word, size_
     } else {
       id = vocab_find(&bpe->vocab, text, size);
     }
-    if (id >= 0) add_known(&g, id);
-    else add_unknown(&g, text, size);
+    if (id >= 0)
+      add_known(&g, id);
+    else
+      add_unknown(&g, text, size);
   }
   if (g.unknown) add_symbol(&g, bpe->unk);
   if (g.count) symbols[g.count - 1].next = NO_SYMBOL;
   return g.count;
 }
 
-static void queue_pair(const Bpe *bpe, const BpeSymbol *symbols, uint32_t left, BpeTodo *heap, size_t *size) {
+static void queue_pair(const Bpe *bpe, const BpeSymbol *symbols, uint32_t left, BpeTodo *heap,
+                       size_t *size) {
   const Merge *m = find_merge(bpe, symbols[left].id, symbols[symbols[left].next].id);
   if (m) heap_push(heap, size, (BpeTodo){(uint64_t)m->rank << 32 | left, m->id});
 }
@@ -220,13 +231,15 @@ static void merge_all(const Bpe *bpe, BpeSymbol *symbols, size_t count, BpeTodo 
     symbols[at].next = symbols[right].next;
     symbols[right].id = -1;
     if (symbols[at].next != NO_SYMBOL) symbols[symbols[at].next].previous = at;
-    if (symbols[at].previous != NO_SYMBOL) queue_pair(bpe, symbols, symbols[at].previous, heap, &size);
+    if (symbols[at].previous != NO_SYMBOL)
+      queue_pair(bpe, symbols, symbols[at].previous, heap, &size);
     if (symbols[at].next != NO_SYMBOL) queue_pair(bpe, symbols, at, heap, &size);
   }
 }
 
 /* Whole-word lookup of models with ignore_merges. */
-static xt_status find_word(const Bpe *bpe, const char *word, size_t length, bool bytes, int32_t *id, xt_error *error) {
+static xt_status find_word(const Bpe *bpe, const char *word, size_t length, bool bytes, int32_t *id,
+                           xt_error *error) {
   if (!bytes) {
     *id = vocab_find(&bpe->vocab, word, length);
     return XT_STATUS_OK;
@@ -242,12 +255,14 @@ static xt_status find_word(const Bpe *bpe, const char *word, size_t length, bool
   return failed ? err_memory(error, 2 * length) : XT_STATUS_OK;
 }
 
-static xt_status encode_word(const Bpe *bpe, BpeWork *work, const char *word, size_t length, bool bytes, IdList *out,
-                             xt_error *error) {
-  /* A character of n bytes gives at most n symbols (a letter of two bytes: two), and one symbol more
-   * where an unknown stretch ends. A pair is queued once, and at most two more for each join. */
+static xt_status encode_word(const Bpe *bpe, BpeWork *work, const char *word, size_t length,
+                             bool bytes, IdList *out, xt_error *error) {
+  /* A character of n bytes gives at most n symbols (a letter of two bytes: two), and one symbol
+   * more where an unknown stretch ends. A pair is queued once, and at most two more for each
+   * join. */
   const size_t most = (bytes ? 3 : 2) * length + 1;
-  if (most >= NO_SYMBOL / 4) return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
+  if (most >= NO_SYMBOL / 4)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
   TRY(mem_grow(&work->symbols, &work->symbol_capacity, most, sizeof *work->symbols, error));
   BpeSymbol *symbols = work->symbols;
   const size_t count = gather(bpe, symbols, word, length, bytes);
@@ -259,8 +274,8 @@ static xt_status encode_word(const Bpe *bpe, BpeWork *work, const char *word, si
   return XT_STATUS_OK;
 }
 
-xt_status bpe_encode(const Bpe *bpe, BpeWork *work, const char *word, size_t length, bool bytes, IdList *out,
-                     xt_error *error) {
+xt_status bpe_encode(const Bpe *bpe, BpeWork *work, const char *word, size_t length, bool bytes,
+                     IdList *out, xt_error *error) {
   if (!length) return XT_STATUS_OK;
   if (bpe->ignore_merges) {
     int32_t id;

@@ -28,9 +28,9 @@ typedef struct Bpe {
   Vocab vocab;
   Merge *merges; /* open addressing */
   size_t merge_count, merge_slots;
-  int32_t unk;            /* -1: characters without a token are dropped */
-  int32_t byte_piece[256];/* "<0xNN>", or -1 */
-  int32_t byte_symbol[256];/* the token of a byte's letter in byte-level text, or -1 */
+  int32_t unk;              /* -1: characters without a token are dropped */
+  int32_t byte_piece[256];  /* "<0xNN>", or -1 */
+  int32_t byte_symbol[256]; /* the token of a byte's letter in byte-level text, or -1 */
   bool byte_fallback, fuse_unk, ignore_merges;
   bool words_apart; /* no merge joins a U+2581 to what stands before it: text may be cut there */
 } Bpe;
@@ -46,18 +46,18 @@ typedef struct BpeWork {
 /* Makes room for `count` merges. */
 xt_status bpe_reserve_merges(Bpe *bpe, size_t count, xt_error *error);
 
-/* Adds the merge (left, right) -> id at `rank`. A pair that is there already takes the new rank where
- * `last_wins`, else keeps the old one. */
-xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank, bool last_wins,
-                        xt_error *error);
+/* Adds the merge (left, right) -> id at `rank`. A pair that is there already takes the new rank
+ * where `last_wins`, else keeps the old one. */
+xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank,
+                        bool last_wins, xt_error *error);
 
 /* Call once vocabulary, merges and flags are complete. */
 void bpe_finish(Bpe *bpe);
 
-/* Appends the ids of one word. `bytes`: the word is raw bytes of a byte-level vocabulary, whose tokens
- * are written with a letter a byte; else it is text. */
-xt_status bpe_encode(const Bpe *bpe, BpeWork *work, const char *word, size_t length, bool bytes, IdList *out,
-                     xt_error *error);
+/* Appends the ids of one word. `bytes`: the word is raw bytes of a byte-level vocabulary, whose
+ * tokens are written with a letter a byte; else it is text. */
+xt_status bpe_encode(const Bpe *bpe, BpeWork *work, const char *word, size_t length, bool bytes,
+                     IdList *out, xt_error *error);
 
 void bpe_work_free(BpeWork *work);
 void bpe_free(Bpe *bpe);

@@ -15,7 +15,8 @@ typedef struct Reader {
 } Reader;
 
 static void skip_space(Reader *r) {
-  while (r->at < r->end && (r->text[r->at] == ' ' || r->text[r->at] == '\n' || r->text[r->at] == '\r' || r->text[r->at] == '\t'))
+  while (r->at < r->end && (r->text[r->at] == ' ' || r->text[r->at] == '\n' ||
+                            r->text[r->at] == '\r' || r->text[r->at] == '\t'))
     r->at++;
 }
 
@@ -28,10 +29,11 @@ static bool accept(Reader *r, char c) {
 }
 
 static xt_status malformed(const Reader *r, const char *wanted, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, r->file, r->field, (long long)r->at, "expected %s", wanted);
+  return err_set(error, XT_STATUS_INPUT, r->file, r->field, (long long)r->at, "expected %s",
+                 wanted);
 }
 
-/* ---- finding the two members ---- */
+/* ---- finding the two members ----------------------------------------------------------------- */
 
 static bool skip_string(Reader *r, BulkSpan *inside) {
   if (!accept(r, '"')) return false;
@@ -76,19 +78,23 @@ static BulkSpan find_member(const char *text, BulkSpan object, const char *key) 
   do {
     BulkSpan name, value;
     if (!skip_string(&r, &name) || !accept(&r, ':') || !skip_value(&r, &value)) return none;
-    if (name.end - name.start == strlen(key) && memcmp(text + name.start, key, name.end - name.start) == 0) return value;
+    if (name.end - name.start == strlen(key) &&
+        memcmp(text + name.start, key, name.end - name.start) == 0)
+      return value;
   } while (accept(&r, ','));
   return none;
 }
 
-/* Blanks what is inside the brackets, but for the ends of lines: places in error messages stay right. */
+/* Blanks what is inside the brackets, but for the ends of lines: places in error messages stay
+ * right. */
 static void blank(char *text, BulkSpan span) {
   for (size_t i = span.start + 1; i + 1 < span.end; i++)
     if (text[i] != '\n') text[i] = ' ';
 }
 
 static BulkSpan bracketed(const char *text, BulkSpan span, char open, char close) {
-  if (span.end - span.start >= 2 && text[span.start] == open && text[span.end - 1] == close) return span;
+  if (span.end - span.start >= 2 && text[span.start] == open && text[span.end - 1] == close)
+    return span;
   return (BulkSpan){0, 0};
 }
 
@@ -117,13 +123,16 @@ void bulk_close(BulkFile *file) {
   *file = (BulkFile){0};
 }
 
-/* ---- strings ---- */
+/* ---- strings --------------------------------------------------------------------------------- */
 
 static int hex4(const char *p) {
   int value = 0;
   for (int i = 0; i < 4; i++) {
     const char c = p[i];
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) return -1;
     value = value * 16 + digit;
   }
@@ -163,13 +172,17 @@ static bool read_escape(Reader *r, TextBuffer *out) {
 }
 
 /* A string. *text points into the file where nothing is escaped, else into *buffer. */
-static xt_status read_string(Reader *r, TextBuffer *buffer, const char **text, size_t *length, xt_error *error) {
+static xt_status read_string(Reader *r, TextBuffer *buffer, const char **text, size_t *length,
+                             xt_error *error) {
   if (!accept(r, '"')) return malformed(r, "a string", error);
   size_t from = r->at, bad;
   buffer->size = 0;
   for (;;) {
-    while (r->at < r->end && (uint8_t)r->text[r->at] >= 0x20 && r->text[r->at] != '"' && r->text[r->at] != '\\') r->at++;
-    if (r->at >= r->end || (uint8_t)r->text[r->at] < 0x20) return malformed(r, "the end of a string", error);
+    while (r->at < r->end && (uint8_t)r->text[r->at] >= 0x20 && r->text[r->at] != '"' &&
+           r->text[r->at] != '\\')
+      r->at++;
+    if (r->at >= r->end || (uint8_t)r->text[r->at] < 0x20)
+      return malformed(r, "the end of a string", error);
     if (r->text[r->at] == '"') break;
     text_buffer_add(buffer, r->text + from, r->at - from);
     const size_t place = r->at++;
@@ -188,10 +201,11 @@ static xt_status read_string(Reader *r, TextBuffer *buffer, const char **text, s
   }
   r->at++;
   if (buffer->failed) return err_memory(error, *length);
-  return utf8_valid_prefix(*text, *length, &bad) == *length ? XT_STATUS_OK : malformed(r, "UTF-8", error);
+  return utf8_valid_prefix(*text, *length, &bad) == *length ? XT_STATUS_OK
+                                                            : malformed(r, "UTF-8", error);
 }
 
-/* ---- vocabulary ---- */
+/* ---- vocabulary ------------------------------------------------------------------------------ */
 
 static xt_status read_id(Reader *r, int32_t *id, xt_error *error) {
   skip_space(r);
@@ -201,7 +215,8 @@ static xt_status read_id(Reader *r, int32_t *id, xt_error *error) {
     value = value * 10 + (r->text[r->at++] - '0');
   const char next = r->at < r->end ? r->text[r->at] : 0;
   const bool padded = r->at - from > 1 && r->text[from] == '0';
-  if (r->at == from || padded || value >= VOCAB_IDS_MAX || next == '.' || next == 'e' || next == 'E') {
+  if (r->at == from || padded || value >= VOCAB_IDS_MAX || next == '.' || next == 'e' ||
+      next == 'E') {
     r->at = from;
     return malformed(r, "an id, an integer from 0 to 16777215", error);
   }
@@ -222,13 +237,16 @@ static xt_status read_tokens(Reader *r, Vocab *out, TextBuffer *buffer, xt_error
     TRY(read_id(r, &id, error));
     TRY(vocab_add(out, text, length, id, &added, error));
     if (added != VOCAB_NEW)
-      return err_set(error, XT_STATUS_INPUT, r->file, r->field, (long long)r->at, "%s %d is there twice: at \"%.*s\"",
-                     added == VOCAB_ID_TAKEN ? "the id" : "the token of id", id, length < 60 ? (int)length : 60, text);
+      return err_set(error, XT_STATUS_INPUT, r->file, r->field, (long long)r->at,
+                     "%s %d is there twice: at \"%.*s\"",
+                     added == VOCAB_ID_TAKEN ? "the id" : "the token of id", id,
+                     length < 60 ? (int)length : 60, text);
   } while (accept(r, ','));
   return accept(r, '}') ? XT_STATUS_OK : malformed(r, "a comma or a closing brace", error);
 }
 
-xt_status bulk_read_vocab(const FileMap *map, BulkSpan span, const char *field, Vocab *out, xt_error *error) {
+xt_status bulk_read_vocab(const FileMap *map, BulkSpan span, const char *field, Vocab *out,
+                          xt_error *error) {
   Reader r = {(const char *)map->data, span.start, span.end, map->path, field};
   TextBuffer buffer = {0};
   TRY(vocab_reserve(out, (span.end - span.start) / 18, error)); /* about what a token takes */
@@ -239,7 +257,7 @@ xt_status bulk_read_vocab(const FileMap *map, BulkSpan span, const char *field, 
   return status;
 }
 
-/* ---- merges ---- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
 typedef struct MergeText {
   TextBuffer left, right, joined; /* buffers; the texts may be elsewhere */
@@ -272,21 +290,26 @@ static xt_status read_merge(Reader *r, MergeText *m, xt_error *error) {
   return malformed(r, "two tokens with a space between them", error);
 }
 
-static xt_status add_merge(const Reader *r, Bpe *bpe, MergeText *m, uint32_t rank, xt_error *error) {
+static xt_status add_merge(const Reader *r, Bpe *bpe, MergeText *m, uint32_t rank,
+                           xt_error *error) {
   m->joined.size = 0;
   text_buffer_add(&m->joined, m->a, m->a_length);
   text_buffer_add(&m->joined, m->b, m->b_length);
   if (m->joined.failed) return err_memory(error, m->a_length + m->b_length);
-  const int32_t left = vocab_find(&bpe->vocab, m->a, m->a_length), right = vocab_find(&bpe->vocab, m->b, m->b_length);
+  const int32_t left = vocab_find(&bpe->vocab, m->a, m->a_length),
+                right = vocab_find(&bpe->vocab, m->b, m->b_length);
   const int32_t id = vocab_find(&bpe->vocab, m->joined.data, m->joined.size);
   if (left < 0 || right < 0 || id < 0)
     return err_set(error, XT_STATUS_INPUT, r->file, r->field, (long long)r->at,
-                   "merge %u, of \"%.*s\" and \"%.*s\": one of them, or what it makes, is not in the vocabulary", rank,
-                   m->a_length < 60 ? (int)m->a_length : 60, m->a, m->b_length < 60 ? (int)m->b_length : 60, m->b);
+                   "merge %u, of \"%.*s\" and \"%.*s\": one of them, or what it makes, is not in "
+                   "the vocabulary",
+                   rank, m->a_length < 60 ? (int)m->a_length : 60, m->a,
+                   m->b_length < 60 ? (int)m->b_length : 60, m->b);
   return bpe_add_merge(bpe, left, right, id, rank, true, error);
 }
 
-xt_status bulk_read_merges(const FileMap *map, BulkSpan span, const char *field, Bpe *out, xt_error *error) {
+xt_status bulk_read_merges(const FileMap *map, BulkSpan span, const char *field, Bpe *out,
+                           xt_error *error) {
   Reader r = {(const char *)map->data, span.start, span.end, map->path, field};
   MergeText m = {0};
   uint32_t rank = 0;

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "text/utf8.h"
 
-/* ---- reading ---- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int digit_of(char c) {
   if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -40,20 +40,24 @@ static uint32_t unit_at(const Charsmap *m, size_t index) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const char *file, const char *field, xt_error *error) {
+xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const char *file,
+                        const char *field, xt_error *error) {
   size_t bad;
   *out = (Charsmap){0};
   if (!length) return XT_STATUS_OK;
   TRY(mem_alloc(&out->bytes, length, 1, error));
   const bool right = decode(base64, length, out->bytes, &out->size);
   const uint8_t *p = (const uint8_t *)out->bytes;
-  const size_t trie = right && out->size >= 4 ? (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24 : 0;
+  const size_t trie = right && out->size >= 4 ? (size_t)p[0] | (size_t)p[1] << 8 |
+                                                    (size_t)p[2] << 16 | (size_t)p[3] << 24
+                                              : 0;
   out->units = trie / 4;
   if (right && trie >= 4 && trie % 4 == 0 && trie <= out->size - 4 &&
       utf8_valid_prefix(out->bytes + 4 + trie, out->size - 4 - trie, &bad) == out->size - 4 - trie)
     return XT_STATUS_OK;
   charsmap_free(out);
-  return err_set(error, XT_STATUS_INPUT, file, field, -1, "is not a compiled table of SentencePiece's in base64");
+  return err_set(error, XT_STATUS_INPUT, file, field, -1,
+                 "is not a compiled table of SentencePiece's in base64");
 }
 
 void charsmap_free(Charsmap *m) {
@@ -61,7 +65,7 @@ void charsmap_free(Charsmap *m) {
   *m = (Charsmap){0};
 }
 
-/* ---- looking up ---- */
+/* ---- looking up ------------------------------------------------------------------------------ */
 
 /* What the shortest string of the table that begins here becomes; NULL where none does. */
 static const char *find(const Charsmap *m, const char *text, size_t length, size_t *size) {
@@ -100,7 +104,8 @@ static void add_grapheme(const Charsmap *m, const char *text, size_t length, Tex
   }
 }
 
-xt_status charsmap_apply(const Charsmap *m, const char *text, size_t length, TextBuffer *out, xt_error *error) {
+xt_status charsmap_apply(const Charsmap *m, const char *text, size_t length, TextBuffer *out,
+                         xt_error *error) {
   UErrorCode code = U_ZERO_ERROR;
   if (!m->bytes) {
     text_buffer_add(out, text, length);
@@ -115,5 +120,6 @@ xt_status charsmap_apply(const Charsmap *m, const char *text, size_t length, Tex
   utext_close(wrapped);
   if (U_SUCCESS(code)) return XT_STATUS_OK;
   if (code == U_MEMORY_ALLOCATION_ERROR) return err_memory(error, length);
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "the text cannot be cut into graphemes: %s", u_errorName(code));
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "the text cannot be cut into graphemes: %s", u_errorName(code));
 }

@@ -20,7 +20,8 @@ xt_status code_set_add(CodeSet *s, uint32_t start, uint32_t end, xt_error *error
 }
 
 xt_status code_set_add_set(CodeSet *s, const CodeSet *other, xt_error *error) {
-  for (size_t i = 0; i < other->count; i++) TRY(code_set_add(s, other->ranges[i].start, other->ranges[i].end, error));
+  for (size_t i = 0; i < other->count; i++)
+    TRY(code_set_add(s, other->ranges[i].start, other->ranges[i].end, error));
   return XT_STATUS_OK;
 }
 
@@ -61,9 +62,12 @@ xt_status code_set_intersect(CodeSet *s, const CodeSet *other, xt_error *error) 
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0, k = 0; i < s->count && k < other->count && status == XT_STATUS_OK;) {
     const CodeRange a = s->ranges[i], b = other->ranges[k];
-    status = code_set_add(&out, a.start > b.start ? a.start : b.start, a.end < b.end ? a.end : b.end, error);
-    if (a.end < b.end) i++;
-    else k++;
+    status = code_set_add(&out, a.start > b.start ? a.start : b.start,
+                          a.end < b.end ? a.end : b.end, error);
+    if (a.end < b.end)
+      i++;
+    else
+      k++;
   }
   free(s->ranges);
   *s = out;
@@ -74,18 +78,22 @@ bool code_set_has(const CodeSet *s, uint32_t code) {
   size_t low = 0, high = s->count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    if (code < s->ranges[middle].start) high = middle;
-    else if (code >= s->ranges[middle].end) low = middle + 1;
-    else return true;
+    if (code < s->ranges[middle].start)
+      high = middle;
+    else if (code >= s->ranges[middle].end)
+      low = middle + 1;
+    else
+      return true;
   }
   return false;
 }
 
 bool code_set_equal(const CodeSet *a, const CodeSet *b) {
-  return a->count == b->count && (!a->count || memcmp(a->ranges, b->ranges, a->count * sizeof *a->ranges) == 0);
+  return a->count == b->count &&
+         (!a->count || memcmp(a->ranges, b->ranges, a->count * sizeof *a->ranges) == 0);
 }
 
-/* ---- case ---- */
+/* ---- case ------------------------------------------------------------------------------------ */
 
 /* What Unicode 16 added to the pairs; ICU may be older. */
 static uint32_t folded(uint32_t code) {
@@ -96,7 +104,8 @@ static uint32_t folded(uint32_t code) {
   return (uint32_t)u_foldCase((UChar32)code, U_FOLD_CASE_DEFAULT);
 }
 
-/* Of ASCII alone, which is nearly always all there is: the long s and the Kelvin sign are letters' other forms too. */
+/* Of ASCII alone, which is nearly always all there is: the long s and the Kelvin sign are letters'
+ * other forms too. */
 static xt_status fold_ascii(CodeSet *s, xt_error *error) {
   const size_t count = s->count;
   for (size_t i = 0; i < count; i++) {
@@ -122,7 +131,8 @@ xt_status code_set_fold(CodeSet *s, xt_error *error) {
   for (uint32_t code = 0; code < 0x1E944 && status == XT_STATUS_OK; code++) {
     const uint32_t to = folded(code);
     if (to == code) continue;
-    if (code_set_has(s, code) || code_set_has(s, to)) status = code_set_add(&targets, to, to + 1, error);
+    if (code_set_has(s, code) || code_set_has(s, to))
+      status = code_set_add(&targets, to, to + 1, error);
   }
   code_set_order(&targets);
   for (uint32_t code = 0; code < 0x1E944 && status == XT_STATUS_OK && targets.count; code++)
@@ -134,9 +144,10 @@ xt_status code_set_fold(CodeSet *s, xt_error *error) {
   return status;
 }
 
-/* ---- properties ---- */
+/* ---- properties ------------------------------------------------------------------------------ */
 
-static xt_status add_runs(CodeSet *s, const uint32_t *runs, size_t count, uint64_t wanted[4], xt_error *error) {
+static xt_status add_runs(CodeSet *s, const uint32_t *runs, size_t count, uint64_t wanted[4],
+                          xt_error *error) {
   for (size_t i = 0; i < count; i++) {
     const uint32_t value = runs[i] & 0xFF;
     if (wanted[value / 64] >> (value % 64) & 1)
@@ -145,7 +156,8 @@ static xt_status add_runs(CodeSet *s, const uint32_t *runs, size_t count, uint64
   return XT_STATUS_OK;
 }
 
-/* All categories whose names begin with one of the prefixes: "L Mn" is every letter and the nonspacing marks. */
+/* All categories whose names begin with one of the prefixes: "L Mn" is every letter and the
+ * nonspacing marks. */
 static xt_status add_categories(CodeSet *s, const char *prefixes, xt_error *error) {
   uint64_t wanted[4] = {0};
   for (const char *p = prefixes; *p;) {
@@ -162,14 +174,17 @@ static xt_status add_binary(CodeSet *s, const char *name, bool *known, xt_error 
     const UnicodeBinary *b = &unicode_binary[i];
     if (strcmp(b->name, name) != 0) continue;
     *known = true;
-    for (size_t k = 0; k + 1 < b->count; k += 2) TRY(code_set_add(s, b->toggles[k], b->toggles[k + 1], error));
+    for (size_t k = 0; k + 1 < b->count; k += 2)
+      TRY(code_set_add(s, b->toggles[k], b->toggles[k + 1], error));
   }
   return XT_STATUS_OK;
 }
 
 static xt_status add_script(CodeSet *s, const char *name, bool *known, xt_error *error) {
   for (size_t i = 0; i < unicode_scripts; i++) {
-    if (strcmp(unicode_script_names[i][0], name) != 0 && strcmp(unicode_script_names[i][1], name) != 0) continue;
+    if (strcmp(unicode_script_names[i][0], name) != 0 &&
+        strcmp(unicode_script_names[i][1], name) != 0)
+      continue;
     uint64_t wanted[4] = {0};
     wanted[i / 64] |= (uint64_t)1 << (i % 64);
     *known = true;
@@ -183,7 +198,10 @@ typedef struct Named {
   CodeRange more[3];                      /* and of these */
 } Named;
 
-#define SPACES {{0x9, 0xE}, {0x85, 0x86}, {0, 0}}
+#define SPACES                         \
+  {                                    \
+    {0x9, 0xE}, {0x85, 0x86}, { 0, 0 } \
+  }
 static const Named named[] = {
     {"any", NULL, NULL, {{0, UNICODE_END}}},
     {"assigned", "L M N P S Z Cc Cf Cs Co", NULL, {{0, 0}}},
@@ -202,28 +220,52 @@ static const Named named[] = {
     {"word", "M Nd Pc", "alphabetic", {{0, 0}}},
     {"xdigit", NULL, NULL, {{'0', '9' + 1}, {'A', 'F' + 1}, {'a', 'f' + 1}}},
     {"punct", "P", NULL, {{0, 0}}},
-    {"l", "L", NULL, {{0, 0}}}, {"letter", "L", NULL, {{0, 0}}},
-    {"m", "M", NULL, {{0, 0}}}, {"mark", "M", NULL, {{0, 0}}}, {"combiningmark", "M", NULL, {{0, 0}}},
-    {"n", "N", NULL, {{0, 0}}}, {"number", "N", NULL, {{0, 0}}},
-    {"p", "P", NULL, {{0, 0}}}, {"punctuation", "P", NULL, {{0, 0}}},
-    {"s", "S", NULL, {{0, 0}}}, {"symbol", "S", NULL, {{0, 0}}},
-    {"z", "Z", NULL, {{0, 0}}}, {"separator", "Z", NULL, {{0, 0}}},
-    {"c", "C", NULL, {{0, 0}}}, {"other", "C", NULL, {{0, 0}}},
-    {"lc", "Lu Ll Lt", NULL, {{0, 0}}}, {"casedletter", "Lu Ll Lt", NULL, {{0, 0}}},
-    {"uppercaseletter", "Lu", NULL, {{0, 0}}}, {"lowercaseletter", "Ll", NULL, {{0, 0}}},
-    {"titlecaseletter", "Lt", NULL, {{0, 0}}}, {"modifierletter", "Lm", NULL, {{0, 0}}},
-    {"otherletter", "Lo", NULL, {{0, 0}}}, {"nonspacingmark", "Mn", NULL, {{0, 0}}},
-    {"spacingmark", "Mc", NULL, {{0, 0}}}, {"enclosingmark", "Me", NULL, {{0, 0}}},
-    {"decimalnumber", "Nd", NULL, {{0, 0}}}, {"letternumber", "Nl", NULL, {{0, 0}}},
-    {"othernumber", "No", NULL, {{0, 0}}}, {"connectorpunctuation", "Pc", NULL, {{0, 0}}},
-    {"dashpunctuation", "Pd", NULL, {{0, 0}}}, {"openpunctuation", "Ps", NULL, {{0, 0}}},
-    {"closepunctuation", "Pe", NULL, {{0, 0}}}, {"initialpunctuation", "Pi", NULL, {{0, 0}}},
-    {"finalpunctuation", "Pf", NULL, {{0, 0}}}, {"otherpunctuation", "Po", NULL, {{0, 0}}},
-    {"mathsymbol", "Sm", NULL, {{0, 0}}}, {"currencysymbol", "Sc", NULL, {{0, 0}}},
-    {"modifiersymbol", "Sk", NULL, {{0, 0}}}, {"othersymbol", "So", NULL, {{0, 0}}},
-    {"spaceseparator", "Zs", NULL, {{0, 0}}}, {"lineseparator", "Zl", NULL, {{0, 0}}},
-    {"paragraphseparator", "Zp", NULL, {{0, 0}}}, {"control", "Cc", NULL, {{0, 0}}},
-    {"format", "Cf", NULL, {{0, 0}}}, {"privateuse", "Co", NULL, {{0, 0}}}, {"unassigned", "Cn", NULL, {{0, 0}}},
+    {"l", "L", NULL, {{0, 0}}},
+    {"letter", "L", NULL, {{0, 0}}},
+    {"m", "M", NULL, {{0, 0}}},
+    {"mark", "M", NULL, {{0, 0}}},
+    {"combiningmark", "M", NULL, {{0, 0}}},
+    {"n", "N", NULL, {{0, 0}}},
+    {"number", "N", NULL, {{0, 0}}},
+    {"p", "P", NULL, {{0, 0}}},
+    {"punctuation", "P", NULL, {{0, 0}}},
+    {"s", "S", NULL, {{0, 0}}},
+    {"symbol", "S", NULL, {{0, 0}}},
+    {"z", "Z", NULL, {{0, 0}}},
+    {"separator", "Z", NULL, {{0, 0}}},
+    {"c", "C", NULL, {{0, 0}}},
+    {"other", "C", NULL, {{0, 0}}},
+    {"lc", "Lu Ll Lt", NULL, {{0, 0}}},
+    {"casedletter", "Lu Ll Lt", NULL, {{0, 0}}},
+    {"uppercaseletter", "Lu", NULL, {{0, 0}}},
+    {"lowercaseletter", "Ll", NULL, {{0, 0}}},
+    {"titlecaseletter", "Lt", NULL, {{0, 0}}},
+    {"modifierletter", "Lm", NULL, {{0, 0}}},
+    {"otherletter", "Lo", NULL, {{0, 0}}},
+    {"nonspacingmark", "Mn", NULL, {{0, 0}}},
+    {"spacingmark", "Mc", NULL, {{0, 0}}},
+    {"enclosingmark", "Me", NULL, {{0, 0}}},
+    {"decimalnumber", "Nd", NULL, {{0, 0}}},
+    {"letternumber", "Nl", NULL, {{0, 0}}},
+    {"othernumber", "No", NULL, {{0, 0}}},
+    {"connectorpunctuation", "Pc", NULL, {{0, 0}}},
+    {"dashpunctuation", "Pd", NULL, {{0, 0}}},
+    {"openpunctuation", "Ps", NULL, {{0, 0}}},
+    {"closepunctuation", "Pe", NULL, {{0, 0}}},
+    {"initialpunctuation", "Pi", NULL, {{0, 0}}},
+    {"finalpunctuation", "Pf", NULL, {{0, 0}}},
+    {"otherpunctuation", "Po", NULL, {{0, 0}}},
+    {"mathsymbol", "Sm", NULL, {{0, 0}}},
+    {"currencysymbol", "Sc", NULL, {{0, 0}}},
+    {"modifiersymbol", "Sk", NULL, {{0, 0}}},
+    {"othersymbol", "So", NULL, {{0, 0}}},
+    {"spaceseparator", "Zs", NULL, {{0, 0}}},
+    {"lineseparator", "Zl", NULL, {{0, 0}}},
+    {"paragraphseparator", "Zp", NULL, {{0, 0}}},
+    {"control", "Cc", NULL, {{0, 0}}},
+    {"format", "Cf", NULL, {{0, 0}}},
+    {"privateuse", "Co", NULL, {{0, 0}}},
+    {"unassigned", "Cn", NULL, {{0, 0}}},
 };
 
 static xt_status add_named(CodeSet *s, const Named *n, xt_error *error) {
@@ -234,7 +276,8 @@ static xt_status add_named(CodeSet *s, const Named *n, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-xt_status code_set_add_property(CodeSet *s, const char *name, size_t length, bool *known, xt_error *error) {
+xt_status code_set_add_property(CodeSet *s, const char *name, size_t length, bool *known,
+                                xt_error *error) {
   char plain[40];
   size_t n = 0;
   *known = false;
@@ -251,16 +294,19 @@ xt_status code_set_add_property(CodeSet *s, const char *name, size_t length, boo
   }
   if (n == 2) { /* a category by its short name; "Cs" holds what no text has */
     const char short_name[3] = {(char)(plain[0] - 32), plain[1], 0};
-    for (size_t i = 0; i < UNICODE_CATEGORIES; i++) *known = *known || strcmp(unicode_category_names[i], short_name) == 0;
+    for (size_t i = 0; i < UNICODE_CATEGORIES; i++)
+      *known = *known || strcmp(unicode_category_names[i], short_name) == 0;
     if (*known) return add_categories(s, short_name, error);
   }
   TRY(add_binary(s, plain, known, error));
   return *known ? XT_STATUS_OK : add_script(s, plain, known, error);
 }
 
-xt_status code_set_add_posix(CodeSet *s, const char *name, size_t length, bool *known, xt_error *error) {
-  static const char *const posix[] = {"alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph",
-                                      "lower", "print", "punct", "space", "upper", "word",  "xdigit"};
+xt_status code_set_add_posix(CodeSet *s, const char *name, size_t length, bool *known,
+                             xt_error *error) {
+  static const char *const posix[] = {"alnum", "alpha", "ascii", "blank", "cntrl",
+                                      "digit", "graph", "lower", "print", "punct",
+                                      "space", "upper", "word",  "xdigit"};
   *known = false;
   for (size_t i = 0; i < sizeof posix / sizeof *posix; i++) {
     if (strlen(posix[i]) != length || memcmp(posix[i], name, length) != 0) continue;

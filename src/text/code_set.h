@@ -32,10 +32,13 @@ xt_status code_set_fold(CodeSet *set, xt_error *error);
 bool code_set_has(const CodeSet *set, uint32_t code);
 bool code_set_equal(const CodeSet *a, const CodeSet *b);
 
-/* Adds all code points of a property of Unicode 16 by its name as Oniguruma reads it (letters' case, "_", "-" and
- * spaces do not count): categories, scripts, POSIX classes, a few binary ones. *known is false where there is none. */
-xt_status code_set_add_property(CodeSet *set, const char *name, size_t length, bool *known, xt_error *error);
+/* Adds all code points of a property of Unicode 16 by its name as Oniguruma reads it (letters'
+ * case, "_", "-" and spaces do not count): categories, scripts, POSIX classes, a few binary ones.
+ * *known is false where there is none. */
+xt_status code_set_add_property(CodeSet *set, const char *name, size_t length, bool *known,
+                                xt_error *error);
 /* The same for the inside of [: :], whose "punct" has the symbols too. */
-xt_status code_set_add_posix(CodeSet *set, const char *name, size_t length, bool *known, xt_error *error);
+xt_status code_set_add_posix(CodeSet *set, const char *name, size_t length, bool *known,
+                             xt_error *error);
 
 #endif

@@ -28,8 +28,10 @@ static void step_free(DecodeStep *step) {
 
 xt_status decoder_add(Decoder *d, DecodeStep *step, xt_error *error) {
   const xt_status status = mem_grow(&d->steps, &d->capacity, d->count + 1, sizeof *d->steps, error);
-  if (status == XT_STATUS_OK) d->steps[d->count++] = *step;
-  else step_free(step);
+  if (status == XT_STATUS_OK)
+    d->steps[d->count++] = *step;
+  else
+    step_free(step);
   *step = (DecodeStep){0};
   return status;
 }
@@ -69,7 +71,8 @@ static xt_status decode_byte_level(const TokenTexts *in, TokenTexts *out, xt_err
   return failed ? err_memory(error, in->text.size) : token_texts_end(out, error);
 }
 
-static xt_status decode_replace(const DecodeStep *step, const TokenTexts *in, TokenTexts *out, xt_error *error) {
+static xt_status decode_replace(const DecodeStep *step, const TokenTexts *in, TokenTexts *out,
+                                xt_error *error) {
   PatternSearch search = {.pattern = &step->pattern};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < in->count; i++) {
@@ -160,15 +163,19 @@ static void strip(const DecodeStep *step, const char **token, size_t *length) {
   }
 }
 
-static void add_unmarked(const DecodeStep *step, const char *token, size_t length, bool first, TextBuffer *out) {
+static void add_unmarked(const DecodeStep *step, const char *token, size_t length, bool first,
+                         TextBuffer *out) {
   for (size_t at = 0; at < length;) {
     const size_t from = at;
-    if (utf8_next(token, &at) != step->character) text_buffer_add(out, token + from, at - from);
-    else if (!first || !step->drop_first) text_buffer_add(out, " ", 1);
+    if (utf8_next(token, &at) != step->character)
+      text_buffer_add(out, token + from, at - from);
+    else if (!first || !step->drop_first)
+      text_buffer_add(out, " ", 1);
   }
 }
 
-static xt_status decode_each(const DecodeStep *step, const TokenTexts *in, TokenTexts *out, xt_error *error) {
+static xt_status decode_each(const DecodeStep *step, const TokenTexts *in, TokenTexts *out,
+                             xt_error *error) {
   for (size_t i = 0; i < in->count; i++) {
     size_t length;
     const char *token = token_at(in, i, &length);
@@ -183,7 +190,8 @@ static xt_status decode_each(const DecodeStep *step, const TokenTexts *in, Token
   return XT_STATUS_OK;
 }
 
-static xt_status decode_step(const DecodeStep *step, const TokenTexts *in, TokenTexts *out, xt_error *error) {
+static xt_status decode_step(const DecodeStep *step, const TokenTexts *in, TokenTexts *out,
+                             xt_error *error) {
   switch (step->kind) {
     case DECODE_BYTE_LEVEL: return decode_byte_level(in, out, error);
     case DECODE_REPLACE: return decode_replace(step, in, out, error);
@@ -213,8 +221,10 @@ xt_status decoder_apply(const Decoder *d, TokenTexts *texts, TokenTexts *scratch
     *texts = *scratch;
     *scratch = in;
     texts->count = texts->text.size = 0;
-    if (i == d->count) TRY(join_with_spaces(scratch, texts, error));
-    else TRY(decode_step(&d->steps[i], scratch, texts, error));
+    if (i == d->count)
+      TRY(join_with_spaces(scratch, texts, error));
+    else
+      TRY(decode_step(&d->steps[i], scratch, texts, error));
   }
   return XT_STATUS_OK;
 }

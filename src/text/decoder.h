@@ -22,9 +22,9 @@ typedef struct DecodeStep {
   Pattern pattern; /* REPLACE */
   char *text;      /* REPLACE: owned */
   size_t length;
-  uint32_t character;      /* STRIP, METASPACE */
-  uint32_t left, right;    /* STRIP: at most so many */
-  bool drop_first;         /* METASPACE: marks in the first token go */
+  uint32_t character;   /* STRIP, METASPACE */
+  uint32_t left, right; /* STRIP: at most so many */
+  bool drop_first;      /* METASPACE: marks in the first token go */
 } DecodeStep;
 
 typedef struct Decoder {
@@ -48,7 +48,8 @@ void token_texts_free(TokenTexts *texts);
 xt_status decoder_add(Decoder *decoder, DecodeStep *step, xt_error *error);
 
 /* *texts becomes what the decoder makes of it; the text is then all of texts->text. */
-xt_status decoder_apply(const Decoder *decoder, TokenTexts *texts, TokenTexts *scratch, xt_error *error);
+xt_status decoder_apply(const Decoder *decoder, TokenTexts *texts, TokenTexts *scratch,
+                        xt_error *error);
 
 void decoder_free(Decoder *decoder);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Expressions, from the loosest binding to the tightest. Each function passes over what it understands, and where `live` is false
- * does only that. */
+/* Expressions, from the loosest binding to the tightest. Each function passes over what it
+ * understands, and where `live` is false does only that. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +18,8 @@ static bool has_condition(const Jinja *j) {
   for (size_t i = j->at; i < j->count; i++) {
     const JinjaToken *t = &j->tokens[i];
     const char c = t->kind == JINJA_SIGN && t->length == 1 ? j->source[t->at] : 0;
-    if (t->kind == JINJA_END || t->kind == JINJA_VALUE_END || t->kind == JINJA_BLOCK_END) return false;
+    if (t->kind == JINJA_END || t->kind == JINJA_VALUE_END || t->kind == JINJA_BLOCK_END)
+      return false;
     if (c && strchr("([{", c)) open++;
     if (c && strchr(")]}", c) && open-- == 0) return false;
     if (open) continue;
@@ -31,7 +32,9 @@ static bool has_condition(const Jinja *j) {
 json_t *jinja_expression(Jinja *j, bool live) {
   json_t *value = NULL;
   if (!jinja_step(j)) return NULL;
-  if (++j->depth > JINJA_DEPTH_MAX) jinja_fail(j, XT_STATUS_UNSUPPORTED, "brackets and calls within one another beyond %d", JINJA_DEPTH_MAX);
+  if (++j->depth > JINJA_DEPTH_MAX)
+    jinja_fail(j, XT_STATUS_UNSUPPORTED, "brackets and calls within one another beyond %d",
+               JINJA_DEPTH_MAX);
   if (j->status || !has_condition(j)) {
     if (!j->status) value = jinja_or(j, live);
     j->depth--;
@@ -105,15 +108,26 @@ static json_t *and_level(Jinja *j, bool live) {
   return left;
 }
 
-/* ---- comparing ---- */
+/* ---- comparing ------------------------------------------------------------------------------- */
 
-typedef enum Relation { RELATION_NONE, EQUAL, UNEQUAL, LESS, AT_MOST, MORE, AT_LEAST, IN, NOT_IN } Relation;
+typedef enum Relation {
+  RELATION_NONE,
+  EQUAL,
+  UNEQUAL,
+  LESS,
+  AT_MOST,
+  MORE,
+  AT_LEAST,
+  IN,
+  NOT_IN
+} Relation;
 
 static Relation accept_relation(Jinja *j) {
   static const struct {
     const char *sign;
     Relation relation;
-  } signs[] = {{"==", EQUAL}, {"!=", UNEQUAL}, {"<=", AT_MOST}, {">=", AT_LEAST}, {"<", LESS}, {">", MORE}, {"in", IN}};
+  } signs[] = {{"==", EQUAL}, {"!=", UNEQUAL}, {"<=", AT_MOST}, {">=", AT_LEAST},
+               {"<", LESS},   {">", MORE},     {"in", IN}};
   for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
     if (jinja_accept(j, signs[i].sign)) return signs[i].relation;
   if (!jinja_is(j, jinja_token(j), "not")) return RELATION_NONE;
@@ -143,7 +157,8 @@ static json_t *sum(Jinja *j, bool live);
 static json_t *comparison(Jinja *j, bool live) {
   json_t *left = sum(j, live);
   bool truth = true, any = false;
-  for (Relation relation; !j->status && (relation = accept_relation(j)) != RELATION_NONE; any = true) {
+  for (Relation relation; !j->status && (relation = accept_relation(j)) != RELATION_NONE;
+       any = true) {
     json_t *right = sum(j, live);
     if (live && !j->status) truth = truth && holds(j, relation, left, right);
     json_decref(left);
@@ -154,7 +169,7 @@ static json_t *comparison(Jinja *j, bool live) {
   return boolean(j, truth);
 }
 
-/* ---- arithmetic ---- */
+/* ---- arithmetic ------------------------------------------------------------------------------ */
 
 static json_t *unary(Jinja *j, bool live) {
   const bool minus = jinja_is(j, jinja_token(j), "-");
@@ -170,9 +185,14 @@ static json_t *unary(Jinja *j, bool live) {
 static json_t *product(Jinja *j, bool live) {
   json_t *left = unary(j, live);
   while (!j->status) {
-    const char sign = jinja_accept(j, "*") ? '*' : jinja_accept(j, "//") ? 'd' : jinja_accept(j, "/") ? '/' : jinja_accept(j, "%") ? '%' : 0;
+    const char sign = jinja_accept(j, "*")    ? '*'
+                      : jinja_accept(j, "//") ? 'd'
+                      : jinja_accept(j, "/")  ? '/'
+                      : jinja_accept(j, "%")  ? '%'
+                                              : 0;
     if (!sign) break;
-    json_t *right = unary(j, live), *out = live && !j->status ? jinja_calculated(j, left, right, sign) : NULL;
+    json_t *right = unary(j, live),
+           *out = live && !j->status ? jinja_calculated(j, left, right, sign) : NULL;
     json_decref(left);
     json_decref(right);
     left = out;
@@ -183,7 +203,8 @@ static json_t *product(Jinja *j, bool live) {
 static json_t *concatenation(Jinja *j, bool live) {
   json_t *left = product(j, live);
   while (jinja_accept(j, "~")) {
-    json_t *right = product(j, live), *out = live && !j->status ? jinja_concatenated(j, left, right) : NULL;
+    json_t *right = product(j, live),
+           *out = live && !j->status ? jinja_concatenated(j, left, right) : NULL;
     json_decref(left);
     json_decref(right);
     left = out;
@@ -196,7 +217,8 @@ static json_t *sum(Jinja *j, bool live) {
   while (!j->status) {
     const char sign = jinja_accept(j, "+") ? '+' : jinja_accept(j, "-") ? '-' : 0;
     if (!sign) break;
-    json_t *right = concatenation(j, live), *out = live && !j->status ? jinja_calculated(j, left, right, sign) : NULL;
+    json_t *right = concatenation(j, live),
+           *out = live && !j->status ? jinja_calculated(j, left, right, sign) : NULL;
     json_decref(left);
     json_decref(right);
     left = out;
@@ -204,7 +226,7 @@ static json_t *sum(Jinja *j, bool live) {
   return left;
 }
 
-/* ---- calls ---- */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
 void jinja_call_free(JinjaCall *call) {
   json_decref(call->list);
@@ -229,7 +251,8 @@ JinjaCall jinja_arguments(Jinja *j, bool live) {
     json_t *value = jinja_expression(j, live);
     if (live && !j->status) {
       if (!value) value = json_null();
-      if (named ? json_object_setn_new(call.named, j->source + name->at, name->length, value) : json_array_append_new(call.list, value))
+      if (named ? json_object_setn_new(call.named, j->source + name->at, name->length, value)
+                : json_array_append_new(call.list, value))
         jinja_made(j, NULL);
     } else {
       json_decref(value);
@@ -243,18 +266,20 @@ JinjaCall jinja_arguments(Jinja *j, bool live) {
 static json_t *called(Jinja *j, const JinjaToken *name, json_t *self, bool live) {
   JinjaCall call = jinja_arguments(j, live);
   json_t *out = NULL;
-  if (live && !j->status) out = self ? jinja_method(j, self, name, &call) : jinja_function(j, name, &call);
+  if (live && !j->status)
+    out = self ? jinja_method(j, self, name, &call) : jinja_function(j, name, &call);
   jinja_call_free(&call);
   return out;
 }
 
-/* ---- the smallest parts ---- */
+/* ---- the smallest parts ---------------------------------------------------------------------- */
 
 static void add_escaped(Jinja *j, TextBuffer *out, const JinjaToken *token) {
   static const char from[] = "nrtbfv\\'\"", to[] = "\n\r\t\b\f\v\\'\"";
   const char *text = j->source + token->at + 1;
   for (size_t i = 0; i + 2 < token->length; i++) {
-    const char *known = text[i] == '\\' && i + 3 < token->length && text[i + 1] ? strchr(from, text[i + 1]) : NULL;
+    const char *known =
+        text[i] == '\\' && i + 3 < token->length && text[i + 1] ? strchr(from, text[i + 1]) : NULL;
     if (text[i] == '\\' && text[i + 1] && strchr("xuUN01234567a\n", text[i + 1]))
       jinja_fail(j, XT_STATUS_UNSUPPORTED, "the escape \"\\%c\" in a text", text[i + 1]);
     text_buffer_add(out, known ? &to[known - from] : &text[i], 1);
@@ -287,8 +312,10 @@ static json_t *list(Jinja *j, bool live, const char *close) {
   json_t *out = live ? jinja_made(j, json_array()) : NULL;
   while (!j->status && !jinja_is(j, jinja_token(j), close)) {
     json_t *item = jinja_expression(j, live);
-    if (live && !j->status && json_array_append_new(out, item ? item : json_null())) jinja_made(j, NULL);
-    else if (!live || j->status) json_decref(item);
+    if (live && !j->status && json_array_append_new(out, item ? item : json_null()))
+      jinja_made(j, NULL);
+    else if (!live || j->status)
+      json_decref(item);
     if (!jinja_accept(j, ",")) break;
   }
   jinja_expect(j, close);
@@ -302,8 +329,11 @@ static json_t *object(Jinja *j, bool live) {
     jinja_expect(j, ":");
     json_t *value = jinja_expression(j, live);
     if (live && !j->status) {
-      if (!json_is_string(key)) jinja_fail(j, XT_STATUS_UNSUPPORTED, "a key that is %s", jinja_kind_name(key));
-      else if (json_object_setn(out, json_string_value(key), json_string_length(key), value ? value : json_null())) jinja_made(j, NULL);
+      if (!json_is_string(key))
+        jinja_fail(j, XT_STATUS_UNSUPPORTED, "a key that is %s", jinja_kind_name(key));
+      else if (json_object_setn(out, json_string_value(key), json_string_length(key),
+                                value ? value : json_null()))
+        jinja_made(j, NULL);
     }
     json_decref(key);
     json_decref(value);
@@ -335,7 +365,8 @@ static json_t *primary(Jinja *j, bool live) {
     return value;
   }
   if (token->kind != JINJA_NAME) {
-    jinja_fail(j, XT_STATUS_INPUT, "\"%.*s\" where a value should be", token->length < 40 ? (int)token->length : 40, j->source + token->at);
+    jinja_fail(j, XT_STATUS_INPUT, "\"%.*s\" where a value should be",
+               token->length < 40 ? (int)token->length : 40, j->source + token->at);
     return NULL;
   }
   j->at++;
@@ -346,7 +377,7 @@ static json_t *primary(Jinja *j, bool live) {
   return live ? look_up(j, token) : NULL;
 }
 
-/* ---- what follows a value ---- */
+/* ---- what follows a value -------------------------------------------------------------------- */
 
 static json_t *subscript(Jinja *j, const json_t *value, bool live) {
   json_t *parts[3] = {NULL};
@@ -362,7 +393,9 @@ static json_t *subscript(Jinja *j, const json_t *value, bool live) {
   }
   jinja_expect(j, "]");
   json_t *out = NULL;
-  if (live && !j->status) out = colons ? jinja_slice(j, value, (const json_t *const *)parts) : jinja_subscript(j, value, parts[0]);
+  if (live && !j->status)
+    out = colons ? jinja_slice(j, value, (const json_t *const *)parts)
+                 : jinja_subscript(j, value, parts[0]);
   for (int i = 0; i < 3; i++) json_decref(parts[i]);
   return out;
 }
@@ -383,7 +416,8 @@ static bool argument_follows(Jinja *j) {
   const JinjaToken *token = jinja_token(j);
   static const char *const others[] = {"and", "or", "else", "if", "is", "in", "not"};
   if (token->kind == JINJA_STRING || token->kind == JINJA_NUMBER) return true;
-  if (token->kind != JINJA_NAME) return jinja_is(j, token, "(") || jinja_is(j, token, "[") || jinja_is(j, token, "{");
+  if (token->kind != JINJA_NAME)
+    return jinja_is(j, token, "(") || jinja_is(j, token, "[") || jinja_is(j, token, "{");
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (jinja_is(j, token, others[i])) return false;
   return true;
@@ -395,7 +429,9 @@ static json_t *tested(Jinja *j, const json_t *value, bool live) {
   if (name->kind != JINJA_NAME) jinja_fail(j, XT_STATUS_INPUT, "an \"is\" without a test's name");
   j->at++;
   json_t *argument = argument_follows(j) ? primary(j, live) : NULL;
-  json_t *out = live && !j->status ? boolean(j, jinja_test(j, j->source + name->at, name->length, value, argument) != negated) : NULL;
+  json_t *out = live && !j->status ? boolean(j, jinja_test(j, j->source + name->at, name->length,
+                                                           value, argument) != negated)
+                                   : NULL;
   json_decref(argument);
   return out;
 }
@@ -406,10 +442,13 @@ static json_t *postfix(Jinja *j, bool live) {
     json_t *next = NULL;
     if (jinja_accept(j, ".")) {
       const JinjaToken *name = jinja_token(j);
-      if (name->kind != JINJA_NAME && name->kind != JINJA_NUMBER) jinja_fail(j, XT_STATUS_INPUT, "a \".\" without a name");
+      if (name->kind != JINJA_NAME && name->kind != JINJA_NUMBER)
+        jinja_fail(j, XT_STATUS_INPUT, "a \".\" without a name");
       j->at++;
       if (jinja_is(j, jinja_token(j), "(")) {
-        if (live && !value) jinja_fail(j, XT_STATUS_INPUT, "\"%.*s\" of an undefined value", (int)name->length, j->source + name->at);
+        if (live && !value)
+          jinja_fail(j, XT_STATUS_INPUT, "\"%.*s\" of an undefined value", (int)name->length,
+                     j->source + name->at);
         next = called(j, name, value, live);
       } else if (live && !j->status) {
         next = jinja_attribute(j, value, j->source + name->at, name->length);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A template into tokens. White space around tags as Jinja has it with trim_blocks (the newline behind a block or comment goes) and
- * lstrip_blocks (so do the blanks before one that is the first of its line). */
+/* A template into tokens. White space around tags as Jinja has it with trim_blocks (the newline
+ * behind a block or comment goes) and lstrip_blocks (so do the blanks before one that is the first
+ * of its line). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +9,10 @@
 #include "text/jinja_parts.h"
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-static bool is_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80; }
+static bool is_name(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9') ||
+         (unsigned char)c >= 0x80;
+}
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static void add(Jinja *j, JinjaKind kind, size_t at, size_t length) {
@@ -23,7 +27,8 @@ static void fail_at(Jinja *j, size_t at, const char *what) {
   jinja_fail(j, XT_STATUS_INPUT, "%s", what);
 }
 
-/* Text up to a tag at `end`, whose sign may ask for stripping. `line_start`: the text begins a line. */
+/* Text up to a tag at `end`, whose sign may ask for stripping. `line_start`: the text begins a
+ * line. */
 static void add_text(Jinja *j, size_t start, size_t end, char tag, char sign, bool line_start) {
   if (sign == '-') {
     while (end > start && is_space(j->source[end - 1])) end--;
@@ -81,7 +86,8 @@ static size_t lex_tag(Jinja *j, size_t at, char closer) {
     const size_t left = j->length - at;
     const bool sign = c == '-' || (c == '+' && closer == '%');
     const size_t skip = sign ? 1 : 0;
-    if (left >= 2 + skip && open == 0 && j->source[at + skip] == closer && j->source[at + skip + 1] == '}') {
+    if (left >= 2 + skip && open == 0 && j->source[at + skip] == closer &&
+        j->source[at + skip + 1] == '}') {
       add(j, end_kind, at, 0);
       return skip_after(j, at + skip + 2, sign ? c : 0, closer == '%');
     }
@@ -115,7 +121,9 @@ static size_t lex_tag(Jinja *j, size_t at, char closer) {
 static size_t skip_comment(Jinja *j, size_t at) {
   for (size_t end = at; end + 1 < j->length; end++) {
     if (j->source[end] != '#' || j->source[end + 1] != '}') continue;
-    const char sign = end > at && (j->source[end - 1] == '-' || j->source[end - 1] == '+') ? j->source[end - 1] : 0;
+    const char sign = end > at && (j->source[end - 1] == '-' || j->source[end - 1] == '+')
+                          ? j->source[end - 1]
+                          : 0;
     return skip_after(j, end + 2, sign, true);
   }
   fail_at(j, at, "a comment without an end");
@@ -126,7 +134,9 @@ xt_status jinja_lex(Jinja *j) {
   bool line_start = true;
   for (size_t at = 0; !j->status && at < j->length;) {
     size_t tag = at;
-    while (tag + 1 < j->length && !(j->source[tag] == '{' && j->source[tag + 1] && strchr("{%#", j->source[tag + 1]))) tag++;
+    while (tag + 1 < j->length &&
+           !(j->source[tag] == '{' && j->source[tag + 1] && strchr("{%#", j->source[tag + 1])))
+      tag++;
     if (tag + 1 >= j->length) {
       add(j, JINJA_TEXT, at, j->length - at);
       break;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Shared by the files of the template language. A template is a list of tokens that is walked again for every turn of a loop;
- * `live` is false where tokens are only passed over. A value is a json_t that the caller owns; NULL is the undefined value. The
- * first error stays (`status`), and everything ends soon after it. */
+/* Shared by the files of the template language. A template is a list of tokens that is walked again
+ * for every turn of a loop; `live` is false where tokens are only passed over. A value is a json_t
+ * that the caller owns; NULL is the undefined value. The first error stays (`status`), and
+ * everything ends soon after it. */
 #ifndef TEXT_JINJA_PARTS_H
 #define TEXT_JINJA_PARTS_H
 
@@ -9,7 +10,13 @@
 
 #include "text/jinja.h"
 
-enum { JINJA_BYTES_MAX = 1 << 20, JINJA_OUTPUT_MAX = 64 << 20, JINJA_STEPS_MAX = 5000000, JINJA_DEPTH_MAX = 100, JINJA_SCOPES = 128 };
+enum {
+  JINJA_BYTES_MAX = 1 << 20,
+  JINJA_OUTPUT_MAX = 64 << 20,
+  JINJA_STEPS_MAX = 5000000,
+  JINJA_DEPTH_MAX = 100,
+  JINJA_SCOPES = 128
+};
 
 typedef enum JinjaKind {
   JINJA_END,
@@ -41,7 +48,7 @@ typedef struct Jinja {
   size_t length;
   JinjaToken *tokens;
   size_t count, capacity, at;
-  json_t *scopes[JINJA_SCOPES]; /* 0: the caller's variables and what is set at the top */
+  json_t *scopes[JINJA_SCOPES];   /* 0: the caller's variables and what is set at the top */
   size_t scope_count, scope_base; /* names are looked up down to the base, and in 0 */
   JinjaMacro *macros;
   size_t macro_count, macro_capacity;
@@ -59,7 +66,9 @@ typedef struct JinjaCall {
   json_t *list, *named;
 } JinjaCall;
 
-static inline bool jinja_named(const char *text, size_t length, const char *name) { return strlen(name) == length && memcmp(text, name, length) == 0; }
+static inline bool jinja_named(const char *text, size_t length, const char *name) {
+  return strlen(name) == length && memcmp(text, name, length) == 0;
+}
 
 /* The text and its length; NULL: the value is none. */
 static inline const char *jinja_text_of(const json_t *value, size_t *length) {
@@ -70,7 +79,8 @@ static inline const char *jinja_text_of(const json_t *value, size_t *length) {
 xt_status jinja_lex(Jinja *j);
 
 /* Keeps the first error, with the line of the present token. */
-void jinja_fail(Jinja *j, xt_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void jinja_fail(Jinja *j, xt_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The value, after noting that memory ran out where it is NULL. */
 json_t *jinja_made(Jinja *j, json_t *value);
 /* One more step; false when something is wrong. */
@@ -102,7 +112,8 @@ bool jinja_function_known(const Jinja *j, const JinjaToken *name);
 json_t *jinja_filter(Jinja *j, const JinjaToken *name, json_t *value, const JinjaCall *call);
 json_t *jinja_method(Jinja *j, json_t *value, const JinjaToken *name, const JinjaCall *call);
 /* NULL as argument: the test has none. */
-bool jinja_test(Jinja *j, const char *name, size_t length, const json_t *value, const json_t *argument);
+bool jinja_test(Jinja *j, const char *name, size_t length, const json_t *value,
+                const json_t *argument);
 const JinjaMacro *jinja_find_macro(const Jinja *j, const JinjaToken *name);
 
 /* Values. */

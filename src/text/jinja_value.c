@@ -13,7 +13,9 @@ json_t *jinja_made(Jinja *j, json_t *value) {
   return value;
 }
 
-json_t *jinja_text(Jinja *j, const char *text, size_t length) { return jinja_made(j, json_stringn_nocheck(text ? text : "", length)); }
+json_t *jinja_text(Jinja *j, const char *text, size_t length) {
+  return jinja_made(j, json_stringn_nocheck(text ? text : "", length));
+}
 
 json_t *jinja_buffer_text(Jinja *j, TextBuffer *buffer) {
   if (buffer->failed && !j->status) j->status = err_memory(j->error, buffer->size);
@@ -22,7 +24,9 @@ json_t *jinja_buffer_text(Jinja *j, TextBuffer *buffer) {
   return text;
 }
 
-const char *jinja_kind_name(const json_t *value) { return value ? json_type_name(value) : "undefined"; }
+const char *jinja_kind_name(const json_t *value) {
+  return value ? json_type_name(value) : "undefined";
+}
 
 bool jinja_true(const json_t *v) {
   if (!v || json_is_null(v) || json_is_false(v)) return false;
@@ -67,20 +71,25 @@ static const char *find(const char *text, size_t length, const char *part, size_
 
 bool jinja_in(Jinja *j, const json_t *item, const json_t *container) {
   if (json_is_string(container) && json_is_string(item))
-    return find(json_string_value(container), json_string_length(container), json_string_value(item), json_string_length(item)) != NULL;
-  if (json_is_object(container)) return json_is_string(item) && json_object_getn(container, json_string_value(item), json_string_length(item));
+    return find(json_string_value(container), json_string_length(container),
+                json_string_value(item), json_string_length(item)) != NULL;
+  if (json_is_object(container))
+    return json_is_string(item) &&
+           json_object_getn(container, json_string_value(item), json_string_length(item));
   if (json_is_array(container)) {
     for (size_t i = 0; i < json_array_size(container); i++)
       if (jinja_equal(item, json_array_get(container, i))) return true;
     return false;
   }
   if (!container) return false; /* the undefined value is empty */
-  jinja_fail(j, XT_STATUS_INPUT, "%s in %s: there can be none", jinja_kind_name(item), jinja_kind_name(container));
+  jinja_fail(j, XT_STATUS_INPUT, "%s in %s: there can be none", jinja_kind_name(item),
+             jinja_kind_name(container));
   return false;
 }
 
 json_t *jinja_attribute(Jinja *j, const json_t *value, const char *name, size_t length) {
-  if (value) return json_is_object(value) ? json_incref(json_object_getn(value, name, length)) : NULL;
+  if (value)
+    return json_is_object(value) ? json_incref(json_object_getn(value, name, length)) : NULL;
   jinja_fail(j, XT_STATUS_INPUT, "\"%.*s\" of an undefined value", (int)length, name);
   return NULL;
 }
@@ -131,7 +140,8 @@ json_t *jinja_subscript(Jinja *j, const json_t *value, const json_t *key) {
 }
 
 /* One end of a slice, as Python cuts it down to the length. */
-static json_int_t bound(const json_t *value, json_int_t length, json_int_t step, json_int_t preset) {
+static json_int_t bound(const json_t *value, json_int_t length, json_int_t step,
+                        json_int_t preset) {
   if (!json_is_integer(value)) return preset;
   json_int_t n = json_integer_value(value);
   if (n < 0) n += length;
@@ -151,9 +161,11 @@ json_t *jinja_slice(Jinja *j, const json_t *value, const json_t *const bounds[3]
   const json_int_t to = bound(bounds[1], length, step, step < 0 ? -1 : length);
   if (step == 0) jinja_fail(j, XT_STATUS_INPUT, "a slice with steps of 0");
   if (step > length || step < -length) { /* at most the first element */
-    if (step != 0 && (step > 0 ? from < to : from > to)) json_array_append(out, json_array_get(all, (size_t)from));
+    if (step != 0 && (step > 0 ? from < to : from > to))
+      json_array_append(out, json_array_get(all, (size_t)from));
   } else {
-    for (json_int_t i = from; step && (step > 0 ? i < to : i > to); i += step) json_array_append(out, json_array_get(all, (size_t)i));
+    for (json_int_t i = from; step && (step > 0 ? i < to : i > to); i += step)
+      json_array_append(out, json_array_get(all, (size_t)i));
   }
   json_decref(all);
   if (!json_is_string(value)) return out;
@@ -166,7 +178,7 @@ json_t *jinja_slice(Jinja *j, const json_t *value, const json_t *const bounds[3]
   return jinja_buffer_text(j, &text);
 }
 
-/* ---- writing ---- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 /* The shortest decimal that reads back as the same number, with a point in it. */
 static void write_real(TextBuffer *out, double value) {
@@ -187,12 +199,18 @@ static void write_quoted(TextBuffer *out, const json_t *text) {
   text_buffer_add(out, &quote, 1);
   for (size_t i = 0; i < length; i++) {
     const char c = bytes[i];
-    if (c == '\\' || c == quote) text_buffer_format(out, "\\%c", c);
-    else if (c == '\n') text_buffer_add_text(out, "\\n");
-    else if (c == '\t') text_buffer_add_text(out, "\\t");
-    else if (c == '\r') text_buffer_add_text(out, "\\r");
-    else if ((unsigned char)c < 0x20 || c == 0x7F) text_buffer_format(out, "\\x%02x", (unsigned)c);
-    else text_buffer_add(out, &c, 1);
+    if (c == '\\' || c == quote)
+      text_buffer_format(out, "\\%c", c);
+    else if (c == '\n')
+      text_buffer_add_text(out, "\\n");
+    else if (c == '\t')
+      text_buffer_add_text(out, "\\t");
+    else if (c == '\r')
+      text_buffer_add_text(out, "\\r");
+    else if ((unsigned char)c < 0x20 || c == 0x7F)
+      text_buffer_format(out, "\\x%02x", (unsigned)c);
+    else
+      text_buffer_add(out, &c, 1);
   }
   text_buffer_add(out, &quote, 1);
 }
@@ -202,9 +220,12 @@ static void write_json_text(TextBuffer *out, const char *bytes, size_t length) {
   text_buffer_add_text(out, "\"");
   for (size_t i = 0; i < length; i++) {
     const char *known = bytes[i] ? strchr(from, bytes[i]) : NULL;
-    if (known) text_buffer_format(out, "\\%c", to[known - from]);
-    else if ((unsigned char)bytes[i] < 0x20) text_buffer_format(out, "\\u%04x", (unsigned)bytes[i]);
-    else text_buffer_add(out, &bytes[i], 1);
+    if (known)
+      text_buffer_format(out, "\\%c", to[known - from]);
+    else if ((unsigned char)bytes[i] < 0x20)
+      text_buffer_format(out, "\\u%04x", (unsigned)bytes[i]);
+    else
+      text_buffer_add(out, &bytes[i], 1);
   }
   text_buffer_add_text(out, "\"");
 }
@@ -215,17 +236,26 @@ static void new_line(TextBuffer *out, int indent, int level) {
 }
 
 /* Python's str() of a list or an object (python), or JSON; `indent` < 0: all in a line. */
-static void write_value(Jinja *j, TextBuffer *out, const json_t *v, bool python, int indent, int level) {
+static void write_value(Jinja *j, TextBuffer *out, const json_t *v, bool python, int indent,
+                        int level) {
   if (level > JINJA_DEPTH_MAX || out->size > JINJA_OUTPUT_MAX) {
     jinja_fail(j, XT_STATUS_UNSUPPORTED, "a value that is too large");
     return;
   }
-  if (!v || json_is_null(v)) text_buffer_add_text(out, python ? "None" : "null");
-  else if (json_is_boolean(v)) text_buffer_add_text(out, json_is_true(v) ? (python ? "True" : "true") : python ? "False" : "false");
-  else if (json_is_integer(v)) text_buffer_format(out, "%lld", (long long)json_integer_value(v));
-  else if (json_is_real(v)) write_real(out, json_real_value(v));
-  else if (json_is_string(v) && python) write_quoted(out, v);
-  else if (json_is_string(v)) write_json_text(out, json_string_value(v), json_string_length(v));
+  if (!v || json_is_null(v))
+    text_buffer_add_text(out, python ? "None" : "null");
+  else if (json_is_boolean(v))
+    text_buffer_add_text(out, json_is_true(v) ? (python ? "True" : "true")
+                              : python        ? "False"
+                                              : "false");
+  else if (json_is_integer(v))
+    text_buffer_format(out, "%lld", (long long)json_integer_value(v));
+  else if (json_is_real(v))
+    write_real(out, json_real_value(v));
+  else if (json_is_string(v) && python)
+    write_quoted(out, v);
+  else if (json_is_string(v))
+    write_json_text(out, json_string_value(v), json_string_length(v));
   if (!json_is_array(v) && !json_is_object(v)) return;
   const bool list = json_is_array(v);
   const size_t count = list ? json_array_size(v) : json_object_size(v);
@@ -240,7 +270,8 @@ static void write_value(Jinja *j, TextBuffer *out, const json_t *v, bool python,
       json_decref(key);
       text_buffer_add_text(out, ": ");
     }
-    write_value(j, out, list ? json_array_get(v, i) : json_object_iter_value(at), python, indent, level + 1);
+    write_value(j, out, list ? json_array_get(v, i) : json_object_iter_value(at), python, indent,
+                level + 1);
     if (!list) at = json_object_iter_next((json_t *)(uintptr_t)v, at);
   }
   if (indent >= 0 && count) new_line(out, indent, level);
@@ -248,9 +279,14 @@ static void write_value(Jinja *j, TextBuffer *out, const json_t *v, bool python,
 }
 
 void jinja_write(Jinja *j, TextBuffer *out, const json_t *v) {
-  if (json_is_string(v)) text_buffer_add(out, json_string_value(v), json_string_length(v));
-  else if (v) write_value(j, out, v, true, -1, 0);
-  if (out->size > JINJA_OUTPUT_MAX) jinja_fail(j, XT_STATUS_UNSUPPORTED, "more than 64 MiB of text");
+  if (json_is_string(v))
+    text_buffer_add(out, json_string_value(v), json_string_length(v));
+  else if (v)
+    write_value(j, out, v, true, -1, 0);
+  if (out->size > JINJA_OUTPUT_MAX)
+    jinja_fail(j, XT_STATUS_UNSUPPORTED, "more than 64 MiB of text");
 }
 
-void jinja_write_json(Jinja *j, TextBuffer *out, const json_t *v, int indent, int level) { write_value(j, out, v, false, indent, level); }
+void jinja_write_json(Jinja *j, TextBuffer *out, const json_t *v, int indent, int level) {
+  write_value(j, out, v, false, indent, level);
+}

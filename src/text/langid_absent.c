@@ -15,8 +15,9 @@ LangidModel *langid_model_load(const void *data, size_t size, char *message, siz
 
 void langid_model_free(LangidModel *model) { (void)model; }
 
-int langid_model_predict(const LangidModel *model, const char *line, size_t length, char *label, size_t label_size, double *probability,
-                         char *message, size_t message_size) {
+int langid_model_predict(const LangidModel *model, const char *line, size_t length, char *label,
+                         size_t label_size, double *probability, char *message,
+                         size_t message_size) {
   (void)model;
   (void)line;
   (void)length;

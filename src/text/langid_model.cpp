@@ -31,9 +31,11 @@ struct Loader : fasttext::FastText {
   }
 };
 
-void tell(char *message, size_t size, const char *what) { std::snprintf(message, size, "%s", what); }
+void tell(char *message, size_t size, const char *what) {
+  std::snprintf(message, size, "%s", what);
+}
 
-}  // namespace
+} // namespace
 
 struct LangidModel {
   mutable Loader loader; /* predictLine changes nothing but is not const */
@@ -41,7 +43,8 @@ struct LangidModel {
 
 extern "C" int langid_model_built(void) { return 1; }
 
-extern "C" LangidModel *langid_model_load(const void *data, size_t size, char *message, size_t message_size) {
+extern "C" LangidModel *langid_model_load(const void *data, size_t size, char *message,
+                                          size_t message_size) {
   LangidModel *model = nullptr;
   message[0] = 0;
   try {
@@ -60,8 +63,9 @@ extern "C" LangidModel *langid_model_load(const void *data, size_t size, char *m
 
 extern "C" void langid_model_free(LangidModel *model) { delete model; }
 
-extern "C" int langid_model_predict(const LangidModel *model, const char *line, size_t length, char *label, size_t label_size,
-                                    double *probability, char *message, size_t message_size) {
+extern "C" int langid_model_predict(const LangidModel *model, const char *line, size_t length,
+                                    char *label, size_t label_size, double *probability,
+                                    char *message, size_t message_size) {
   label[0] = 0;
   *probability = 0;
   try {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer_config.json, special_tokens_map.json, added_tokens.json and, for the class only, config.json. */
+/* tokenizer_config.json, special_tokens_map.json, added_tokens.json and, for the class only,
+ * config.json. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,16 +12,25 @@
 /* In the order in which Hugging Face adds them. */
 static const char *const special_keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                            "pad_token", "cls_token", "mask_token"};
-enum { KEY_BOS, KEY_EOS, KEY_UNK, KEY_SEP, KEY_PAD, KEYS = sizeof special_keys / sizeof *special_keys };
+enum {
+  KEY_BOS,
+  KEY_EOS,
+  KEY_UNK,
+  KEY_SEP,
+  KEY_PAD,
+  KEYS = sizeof special_keys / sizeof *special_keys
+};
 
-/* ---- reading ---- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-static xt_status read_object(const char *directory, const char *name, char **path, json_t **out, xt_error *error) {
+static xt_status read_object(const char *directory, const char *name, char **path, json_t **out,
+                             xt_error *error) {
   TRY(file_join(directory, name, path, error));
   if (!file_exists(*path)) return XT_STATUS_OK;
   TRY(json_parse_file(*path, out, error));
   if (json_is_object(*out)) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_INPUT, *path, NULL, -1, "is %s, expected an object", json_type_name(*out));
+  return err_set(error, XT_STATUS_INPUT, *path, NULL, -1, "is %s, expected an object",
+                 json_type_name(*out));
 }
 
 static TokenizerClass class_of_name(const char *name) {
@@ -47,7 +57,8 @@ static TokenizerClass class_of_model(const char *type) {
   return TOKENIZER_CLASS_UNKNOWN;
 }
 
-/* The class by name, from tokenizer_config.json or config.json, or by config.json's kind of model. */
+/* The class by name, from tokenizer_config.json or config.json, or by config.json's kind of
+ * model. */
 static xt_status read_class(const char *directory, TokenizerConfig *c, xt_error *error) {
   const char *name = NULL, *model = NULL;
   char *path = NULL;
@@ -67,7 +78,8 @@ done:
   return status;
 }
 
-/* The flag counts for models of Mistral's that an older transformers saved, as transformers 5.23 has it. */
+/* The flag counts for models of Mistral's that an older transformers saved, as transformers 5.23
+ * has it. */
 static xt_status read_mistral_flag(const char *directory, TokenizerConfig *c, xt_error *error) {
   static const char *const types[] = {"mistral", "mistral3", "voxtral", "ministral", "pixtral"};
   const char *type = NULL, *version = NULL;
@@ -115,7 +127,7 @@ void tokenizer_config_free(TokenizerConfig *c) {
   *c = (TokenizerConfig){0};
 }
 
-/* ---- special tokens ---- */
+/* ---- special tokens -------------------------------------------------------------------------- */
 
 /* A special token as some file has it. text NULL: none. */
 typedef struct Special {
@@ -126,8 +138,8 @@ typedef struct Special {
   const char *file;
 } Special;
 
-static xt_status special_of_value(const json_t *value, const char *key, const char *file, bool from_map, Special *out,
-                                  xt_error *error) {
+static xt_status special_of_value(const json_t *value, const char *key, const char *file,
+                                  bool from_map, Special *out, xt_error *error) {
   *out = (Special){.from_map = from_map, .file = file};
   if (json_is_object(value)) {
     out->flags = value;
@@ -137,7 +149,8 @@ static xt_status special_of_value(const json_t *value, const char *key, const ch
     out->text = json_string_value(value);
     out->length = json_string_length(value);
   } else if (value && !json_is_null(value) && !json_is_false(value)) {
-    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %s, expected a string or an object", json_type_name(value));
+    return err_set(error, XT_STATUS_INPUT, file, key, -1, "is %s, expected a string or an object",
+                   json_type_name(value));
   }
   return XT_STATUS_OK;
 }
@@ -145,7 +158,8 @@ static xt_status special_of_value(const json_t *value, const char *key, const ch
 static const char *default_special(TokenizerClass class, int key) {
   static const char *const llama[] = {"<s>", "</s>", "<unk>"};
   if (class == TOKENIZER_CLASS_LLAMA && key <= KEY_UNK) return llama[key];
-  if (class == TOKENIZER_CLASS_QWEN2 && (key == KEY_EOS || key == KEY_UNK || key == KEY_PAD)) return "<|endoftext|>";
+  if (class == TOKENIZER_CLASS_QWEN2 && (key == KEY_EOS || key == KEY_UNK || key == KEY_PAD))
+    return "<|endoftext|>";
   if (class == TOKENIZER_CLASS_GPT2 && key <= KEY_UNK) return "<|endoftext|>";
   return NULL;
 }
@@ -165,9 +179,10 @@ static xt_status find_special(const TokenizerConfig *c, int key, Special *out, x
   return XT_STATUS_OK;
 }
 
-/* ---- adding ---- */
+/* ---- adding ---------------------------------------------------------------------------------- */
 
-static xt_status read_flags(const json_t *object, const char *file, AddedToken *token, xt_error *error) {
+static xt_status read_flags(const json_t *object, const char *file, AddedToken *token,
+                            xt_error *error) {
   TRY(json_get_bool(object, "special", &token->special, file, error));
   token->normalized = !token->special;
   TRY(json_get_bool(object, "normalized", &token->normalized, file, error));
@@ -176,8 +191,8 @@ static xt_status read_flags(const json_t *object, const char *file, AddedToken *
   return json_get_bool(object, "single_word", &token->single_word, file, error);
 }
 
-/* A plain string that is an added token already stays as it is; an object brings its own flags, unless
- * `kept` says that the list of added tokens has described it. */
+/* A plain string that is an added token already stays as it is; an object brings its own flags,
+ * unless `kept` says that the list of added tokens has described it. */
 static xt_status put_special(xt_tokenizer *t, const Special *special, bool kept, xt_error *error) {
   if (!special->text) return XT_STATUS_OK;
   const AddedToken *old = added_find(&t->added, special->text, special->length);
@@ -202,23 +217,27 @@ static int by_id(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-static xt_status read_listed(void *at, bool decoder, const char *file, Listed *out, xt_error *error) {
+static xt_status read_listed(void *at, bool decoder, const char *file, Listed *out,
+                             xt_error *error) {
   const char *key = json_object_iter_key(at);
   const json_t *value = json_object_iter_value(at);
   char *end;
   if (!decoder) { /* "text": id */
     *out = (Listed){json_integer_value(value), key, json_object_iter_key_len(at), NULL};
     if (json_is_integer(value) && out->id >= 0 && out->id < VOCAB_IDS_MAX) return XT_STATUS_OK;
-    return err_set(error, XT_STATUS_INPUT, file, key, -1, "expected an id from 0 to %d", VOCAB_IDS_MAX - 1);
+    return err_set(error, XT_STATUS_INPUT, file, key, -1, "expected an id from 0 to %d",
+                   VOCAB_IDS_MAX - 1);
   }
   out->id = strtoll(key, &end, 10);
   out->flags = value;
   if (end == key || *end || out->id < 0 || out->id >= VOCAB_IDS_MAX)
-    return err_set(error, XT_STATUS_INPUT, file, "added_tokens_decoder", -1, "\"%.40s\" is not an id", key);
+    return err_set(error, XT_STATUS_INPUT, file, "added_tokens_decoder", -1,
+                   "\"%.40s\" is not an id", key);
   if (!json_is_object(value))
-    return err_set(error, XT_STATUS_INPUT, file, "added_tokens_decoder", -1, "%s is %s, expected an object", key,
-                   json_type_name(value));
-  return tokenizer_member_text(value, "content", file, "added_tokens_decoder", &out->text, &out->length, error);
+    return err_set(error, XT_STATUS_INPUT, file, "added_tokens_decoder", -1,
+                   "%s is %s, expected an object", key, json_type_name(value));
+  return tokenizer_member_text(value, "content", file, "added_tokens_decoder", &out->text,
+                               &out->length, error);
 }
 
 /* The texts of all special tokens, sorted. */
@@ -236,14 +255,16 @@ static int by_text(const void *a, const void *b) {
 static xt_status collect_specials(const TokenizerConfig *c, SpecialTexts *out, xt_error *error) {
   const json_t *const lists[] = {json_object_get(map_of(c), "additional_special_tokens"),
                                  json_object_get(c->config, "additional_special_tokens")};
-  TRY(mem_alloc(&out->list, KEYS + json_array_size(lists[0]) + json_array_size(lists[1]), sizeof *out->list, error));
+  TRY(mem_alloc(&out->list, KEYS + json_array_size(lists[0]) + json_array_size(lists[1]),
+                sizeof *out->list, error));
   for (int key = 0; key < KEYS; key++) {
     TRY(find_special(c, key, &out->list[out->count], error));
     out->count += out->list[out->count].text != NULL;
   }
   for (size_t i = 0; i < 2; i++)
     for (size_t k = 0; k < json_array_size(lists[i]); k++) {
-      TRY(special_of_value(json_array_get(lists[i], k), "additional_special_tokens", c->config_path, false, &out->list[out->count], error));
+      TRY(special_of_value(json_array_get(lists[i], k), "additional_special_tokens", c->config_path,
+                           false, &out->list[out->count], error));
       out->count += out->list[out->count].text != NULL;
     }
   qsort(out->list, out->count, sizeof *out->list, by_text);
@@ -262,8 +283,8 @@ static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *e
   const char *file = decoder ? c->config_path : c->added_path;
   if (!object || json_is_null(object)) return XT_STATUS_OK;
   if (!json_is_object(object))
-    return err_set(error, XT_STATUS_INPUT, file, "added_tokens_decoder", -1, "is %s, expected an object",
-                   json_type_name(object));
+    return err_set(error, XT_STATUS_INPUT, file, "added_tokens_decoder", -1,
+                   "is %s, expected an object", json_type_name(object));
   const size_t count = json_object_size(object);
   size_t n = 0;
   Listed *listed = NULL;
@@ -280,7 +301,9 @@ static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *e
     AddedToken token = {.length = listed[i].length};
     const bool special = is_special(&specials, &listed[i]);
     /* tokenizer.json's own tokens come before added_tokens.json's with the same id. */
-    if (!decoder && added_by_id(&t->added, (int32_t)listed[i].id) && strcmp(t->source, "tokenizer.json") == 0) continue;
+    if (!decoder && added_by_id(&t->added, (int32_t)listed[i].id) &&
+        strcmp(t->source, "tokenizer.json") == 0)
+      continue;
     token.special = !decoder && special;
     TRY_DONE(read_flags(listed[i].flags, file, &token, error));
     token.special = token.special || special;
@@ -293,14 +316,15 @@ done:
   return status;
 }
 
-static xt_status put_additional(const TokenizerConfig *c, xt_tokenizer *t, bool kept, xt_error *error) {
+static xt_status put_additional(const TokenizerConfig *c, xt_tokenizer *t, bool kept,
+                                xt_error *error) {
   const json_t *const lists[] = {json_object_get(c->config, "additional_special_tokens"),
                                  json_object_get(map_of(c), "additional_special_tokens")};
   for (size_t i = 0; i < 2; i++)
     for (size_t k = 0; k < json_array_size(lists[i]); k++) {
       Special special;
-      TRY(special_of_value(json_array_get(lists[i], k), "additional_special_tokens", i ? c->map_path : c->config_path,
-                           i == 1, &special, error));
+      TRY(special_of_value(json_array_get(lists[i], k), "additional_special_tokens",
+                           i ? c->map_path : c->config_path, i == 1, &special, error));
       TRY(put_special(t, &special, kept, error));
     }
   return XT_STATUS_OK;
@@ -313,7 +337,8 @@ static xt_status set_bos_eos(const TokenizerConfig *c, xt_tokenizer *t, xt_error
     if (!(key == KEY_BOS ? c->add_bos : c->add_eos)) continue;
     Special special;
     TRY(find_special(c, key, &special, error));
-    const AddedToken *token = special.text ? added_find(&t->added, special.text, special.length) : NULL;
+    const AddedToken *token =
+        special.text ? added_find(&t->added, special.text, special.length) : NULL;
     if (!token)
       return err_set(error, XT_STATUS_INPUT, c->config_path, special_keys[key], -1,
                      "is missing, but add_%s is true", special_keys[key]);
@@ -322,14 +347,14 @@ static xt_status set_bos_eos(const TokenizerConfig *c, xt_tokenizer *t, xt_error
   return XT_STATUS_OK;
 }
 
-/* A class guessed from the kind of model alone brings special tokens only where the vocabulary has them:
- * a Llama 3 has no <s>, and its tokenizer.json says all there is to say. */
+/* A class guessed from the kind of model alone brings special tokens only where the vocabulary has
+ * them: a Llama 3 has no <s>, and its tokenizer.json says all there is to say. */
 static bool guess_fits(const TokenizerConfig *c, const xt_tokenizer *t) {
   if (c->class_name[0] || strcmp(t->source, "tokenizer.json") != 0) return true;
   for (int key = 0; key < KEYS; key++) {
     const char *text = default_special(c->class, key);
-    if (text && !json_object_get(c->config, special_keys[key]) && !json_object_get(c->map, special_keys[key]) &&
-        xt_tokenizer_token_id(t, text) < 0)
+    if (text && !json_object_get(c->config, special_keys[key]) &&
+        !json_object_get(c->map, special_keys[key]) && xt_tokenizer_token_id(t, text) < 0)
       return false;
   }
   return true;
@@ -344,7 +369,8 @@ xt_status tokenizer_config_apply(const TokenizerConfig *given, xt_tokenizer *t, 
     config.class = TOKENIZER_CLASS_LLAMA;
     if (!json_object_get(c->config, "add_bos_token")) config.add_bos = true;
   }
-  if (c->class == TOKENIZER_CLASS_UNKNOWN && strcmp(t->source, "vocab.json") == 0) config.class = TOKENIZER_CLASS_QWEN2;
+  if (c->class == TOKENIZER_CLASS_UNKNOWN && strcmp(t->source, "vocab.json") == 0)
+    config.class = TOKENIZER_CLASS_QWEN2;
   const bool json = strcmp(t->source, "tokenizer.json") == 0;
   const bool kept = json || json_object_get(c->config, "added_tokens_decoder") || c->added;
   t->added.ignore_special = c->split_special;
@@ -353,7 +379,8 @@ xt_status tokenizer_config_apply(const TokenizerConfig *given, xt_tokenizer *t, 
     Special special;
     TRY(find_special(c, key, &special, error));
     TRY(put_special(t, &special, kept, error));
-    if (special.text) TRY(tokenizer_set_chat_token(t, special_keys[key], special.text, special.length, error));
+    if (special.text)
+      TRY(tokenizer_set_chat_token(t, special_keys[key], special.text, special.length, error));
   }
   TRY(put_additional(c, t, kept, error));
   if (c->class == TOKENIZER_CLASS_LLAMA) return set_bos_eos(c, t, error);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tokenizer.model: a SentencePiece model (a protocol buffer) of the BPE or the unigram kind, turned into what Hugging Face's
- * converter for Llama makes of it.
+/* tokenizer.model: a SentencePiece model (a protocol buffer) of the BPE or the unigram kind, turned
+ * into what Hugging Face's converter for Llama makes of it.
  *
  *   ModelProto     1 pieces (repeated)   2 trainer_spec
  *   SentencePiece  1 piece (text)        2 score (float)   3 type (1 normal, 2 unknown, 3 control,
  *                                                                  4 user defined, 6 byte)
  *   TrainerSpec    3 model_type (1 unigram, 2 bpe)         45 unk_piece (text)
  *
- * The file has no merges. Every way to cut a piece into two pieces becomes a merge; they are ranked by the
- * piece's score, then by the longer left part, then by the longer right part. */
+ * The file has no merges. Every way to cut a piece into two pieces becomes a merge; they are ranked
+ * by the piece's score, then by the longer left part, then by the longer right part. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +27,19 @@ typedef struct Model {
   Piece *pieces;
   size_t count, capacity;
   uint64_t model_type;
-  bool trained; /* has a trainer_spec, without which it is no whole model */
+  bool trained;    /* has a trainer_spec, without which it is no whole model */
   const char *unk; /* in the file, or a constant */
   size_t unk_length;
 } Model;
 
-/* ---- protocol buffers ---- */
+/* ---- protocol buffers ------------------------------------------------------------------------ */
 
 typedef struct Field {
   uint64_t number, wire;
   uint64_t value;      /* wire 0, 1 and 5 */
   const uint8_t *data; /* wire 2 */
   size_t size;
-  size_t at;           /* where it began, in the file */
+  size_t at; /* where it began, in the file */
 } Field;
 
 typedef struct Message {
@@ -49,7 +49,8 @@ typedef struct Message {
 } Message;
 
 static xt_status broken(const Message *m, size_t at, const char *what, xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, m->file, NULL, (long long)(m->base + at), "not a SentencePiece model: %s", what);
+  return err_set(error, XT_STATUS_INPUT, m->file, NULL, (long long)(m->base + at),
+                 "not a SentencePiece model: %s", what);
 }
 
 static xt_status read_varint(Message *m, uint64_t *out, xt_error *error) {
@@ -90,7 +91,8 @@ static Message inner(const Message *outer, const Field *field) {
   return (Message){cursor_make(field->data, field->size), field->at, outer->file};
 }
 
-static xt_status read_text(const Message *m, const Field *f, const char **text, size_t *length, xt_error *error) {
+static xt_status read_text(const Message *m, const Field *f, const char **text, size_t *length,
+                           xt_error *error) {
   size_t bad;
   *text = (const char *)f->data;
   *length = f->size;
@@ -114,7 +116,8 @@ static xt_status read_piece(Message *m, Piece *piece, xt_error *error) {
     }
   }
   if (!piece->length) return broken(m, 0, "a piece without text", error);
-  if (piece->length > PIECE_BYTES_MAX) return broken(m, 0, "a piece of more than 4096 bytes", error);
+  if (piece->length > PIECE_BYTES_MAX)
+    return broken(m, 0, "a piece of more than 4096 bytes", error);
   if (!isfinite(piece->score)) return broken(m, 0, "a score that is not a number", error);
   return XT_STATUS_OK;
 }
@@ -124,7 +127,8 @@ static xt_status read_trainer(Message *m, Model *model, xt_error *error) {
     Field f;
     TRY(read_field(m, &f, error));
     if (f.number == 3 && f.wire == 0) model->model_type = f.value;
-    if (f.number == 45 && f.wire == 2) TRY(read_text(m, &f, &model->unk, &model->unk_length, error));
+    if (f.number == 45 && f.wire == 2)
+      TRY(read_text(m, &f, &model->unk, &model->unk_length, error));
   }
   return XT_STATUS_OK;
 }
@@ -150,11 +154,12 @@ static xt_status read_model(const FileMap *map, Model *model, xt_error *error) {
   if (model->count >= VOCAB_IDS_MAX) return broken(&m, 0, "it has too many pieces", error);
   if (model->model_type != 1 && model->model_type != 2)
     return err_set(error, XT_STATUS_UNSUPPORTED, map->path, "trainer_spec.model_type", -1,
-                   "is %llu: only 1 (unigram) and 2 (BPE) are supported", (unsigned long long)model->model_type);
+                   "is %llu: only 1 (unigram) and 2 (BPE) are supported",
+                   (unsigned long long)model->model_type);
   return XT_STATUS_OK;
 }
 
-/* ---- merges ---- */
+/* ---- merges ---------------------------------------------------------------------------------- */
 
 typedef struct Cut {
   float score;
@@ -181,8 +186,8 @@ static int by_rank(const void *a, const void *b) {
   return order;
 }
 
-static xt_status cut_piece(const Vocab *vocab, const Piece *piece, int32_t id, float score, CutList *out,
-                           xt_error *error) {
+static xt_status cut_piece(const Vocab *vocab, const Piece *piece, int32_t id, float score,
+                           CutList *out, xt_error *error) {
   const uint32_t characters = (uint32_t)utf8_count(piece->text, piece->length);
   size_t at = 0;
   utf8_next(piece->text, &at);
@@ -202,11 +207,13 @@ xt_status sentencepiece_merges(Bpe *bpe, const Piece *pieces, size_t count, xt_e
   CutList cuts = {0};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < count; i++)
-    if (pieces[i].length) TRY_DONE(cut_piece(&bpe->vocab, &pieces[i], (int32_t)i, pieces[i].score, &cuts, error));
+    if (pieces[i].length)
+      TRY_DONE(cut_piece(&bpe->vocab, &pieces[i], (int32_t)i, pieces[i].score, &cuts, error));
   TRY_DONE(bpe_reserve_merges(bpe, cuts.size, error));
   if (cuts.size) qsort(cuts.data, cuts.size, sizeof *cuts.data, by_rank);
   for (size_t i = 0; i < cuts.size; i++)
-    TRY_DONE(bpe_add_merge(bpe, cuts.data[i].left, cuts.data[i].right, cuts.data[i].id, (uint32_t)i, true, error));
+    TRY_DONE(bpe_add_merge(bpe, cuts.data[i].left, cuts.data[i].right, cuts.data[i].id, (uint32_t)i,
+                           true, error));
 done:
   free(cuts.data);
   return status;
@@ -215,13 +222,14 @@ done:
 /* A unigram model's pieces; the first is the unknown one. */
 static xt_status make_unigram(Unigram *unigram, const Model *model, xt_error *error) {
   for (size_t i = 0; i < model->count; i++)
-    TRY(unigram_add(unigram, model->pieces[i].text, model->pieces[i].length, (double)model->pieces[i].score, error));
+    TRY(unigram_add(unigram, model->pieces[i].text, model->pieces[i].length,
+                    (double)model->pieces[i].score, error));
   unigram->unk = 0;
   unigram->on = unigram->byte_fallback = true;
   return XT_STATUS_OK;
 }
 
-/* ---- the rest of the converter ---- */
+/* ---- the rest of the converter --------------------------------------------------------------- */
 
 static xt_status add_tokens(xt_tokenizer *t, const Model *model, xt_error *error) {
   TRY(vocab_reserve(&t->bpe.vocab, model->count, error));
@@ -239,7 +247,9 @@ static xt_status add_tokens(xt_tokenizer *t, const Model *model, xt_error *error
   for (size_t i = 0; i < model->count; i++) {
     const Piece *p = &model->pieces[i];
     if (p->type != PIECE_CONTROL && p->type != PIECE_USER_DEFINED) continue;
-    AddedToken token = {.text = (char *)(uintptr_t)p->text, .length = p->length, .special = p->type == PIECE_CONTROL};
+    AddedToken token = {.text = (char *)(uintptr_t)p->text,
+                        .length = p->length,
+                        .special = p->type == PIECE_CONTROL};
     TRY(added_put(&t->added, &t->bpe.vocab, token, error));
   }
   return XT_STATUS_OK;
@@ -257,7 +267,8 @@ static xt_status add_replace(Normalizer *out, xt_error *error) {
 
 xt_status sentencepiece_space_rules(xt_tokenizer *t, bool legacy, bool prefix, xt_error *error) {
   if (!legacy)
-    return pretokenizer_add_metaspace(&t->pre, "\xE2\x96\x81", prefix ? PREPEND_FIRST : PREPEND_NEVER, false, error);
+    return pretokenizer_add_metaspace(&t->pre, "\xE2\x96\x81",
+                                      prefix ? PREPEND_FIRST : PREPEND_NEVER, false, error);
   if (prefix) {
     NormalizeStep step = {.kind = NORMALIZE_PREPEND, .length = 3};
     TRY(mem_copy_text(&step.text, "\xE2\x96\x81", 3, error));
@@ -277,18 +288,21 @@ xt_status sentencepiece_decoder(Decoder *d, bool prefix, xt_error *error) {
   TRY(decoder_add(d, &step, error));
   TRY(decoder_add(d, &(DecodeStep){.kind = DECODE_BYTE_FALLBACK}, error));
   TRY(decoder_add(d, &(DecodeStep){.kind = DECODE_FUSE}, error));
-  return prefix ? decoder_add(d, &(DecodeStep){.kind = DECODE_STRIP, .character = ' ', .left = 1}, error) : XT_STATUS_OK;
+  return prefix ? decoder_add(d, &(DecodeStep){.kind = DECODE_STRIP, .character = ' ', .left = 1},
+                              error)
+                : XT_STATUS_OK;
 }
 
-xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *config, const char *path,
-                                       xt_error *error) {
+xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *config,
+                                       const char *path, xt_error *error) {
   FileMap map;
   Model model = {0};
   xt_status status;
   if (config->class_name[0] && config->class != TOKENIZER_CLASS_LLAMA &&
       strncmp(config->class_name, "PreTrainedTokenizer", 19) != 0)
     return err_set(error, XT_STATUS_UNSUPPORTED, config->config_path, "tokenizer_class", -1,
-                   "\"%s\" from a tokenizer.model: only LlamaTokenizer is supported; a tokenizer.json would do",
+                   "\"%s\" from a tokenizer.model: only LlamaTokenizer is supported; a "
+                   "tokenizer.json would do",
                    config->class_name);
   bool prefix = true;
   TRY(json_get_bool(config->config, "add_prefix_space", &prefix, config->config_path, error));
@@ -298,11 +312,14 @@ xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *c
   t->bpe.byte_fallback = t->bpe.fuse_unk = true;
   t->bpe.unk = vocab_find(&t->bpe.vocab, model.unk, model.unk_length);
   if (t->bpe.unk < 0)
-    TRY_DONE(err_set(error, XT_STATUS_INPUT, path, "trainer_spec.unk_piece", -1, "is not among the pieces"));
+    TRY_DONE(err_set(error, XT_STATUS_INPUT, path, "trainer_spec.unk_piece", -1,
+                     "is not among the pieces"));
   /* The converter writes the first three pieces anew, with score 0. */
   for (size_t i = 0; i < 3 && i < model.count; i++) model.pieces[i].score = 0;
-  if (model.model_type == 1) TRY_DONE(make_unigram(&t->unigram, &model, error));
-  else TRY_DONE(sentencepiece_merges(&t->bpe, model.pieces, model.count, error));
+  if (model.model_type == 1)
+    TRY_DONE(make_unigram(&t->unigram, &model, error));
+  else
+    TRY_DONE(sentencepiece_merges(&t->bpe, model.pieces, model.count, error));
   TRY_DONE(sentencepiece_space_rules(t, config->legacy, prefix, error));
   TRY_DONE(sentencepiece_decoder(&t->decoder, prefix, error));
 done:

@@ -19,8 +19,10 @@ static void step_free(NormalizeStep *step) {
 
 xt_status normalizer_add(Normalizer *n, NormalizeStep *step, xt_error *error) {
   const xt_status status = mem_grow(&n->steps, &n->capacity, n->count + 1, sizeof *n->steps, error);
-  if (status == XT_STATUS_OK) n->steps[n->count++] = *step;
-  else step_free(step);
+  if (status == XT_STATUS_OK)
+    n->steps[n->count++] = *step;
+  else
+    step_free(step);
   *step = (NormalizeStep){0};
   return status;
 }
@@ -42,16 +44,19 @@ static const UNormalizer2 *form(NormalizeKind kind, UErrorCode *code) {
 
 static xt_status unicode_failed(UErrorCode code, size_t bytes, xt_error *error) {
   if (code == U_MEMORY_ALLOCATION_ERROR) return err_memory(error, bytes);
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "Unicode normalisation failed: %s", u_errorName(code));
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "Unicode normalisation failed: %s",
+                 u_errorName(code));
 }
 
 /* ICU's forms work on UTF-16. */
-static xt_status add_form(NormalizeKind kind, const char *text, size_t length, TextBuffer *out, xt_error *error) {
+static xt_status add_form(NormalizeKind kind, const char *text, size_t length, TextBuffer *out,
+                          xt_error *error) {
   if (is_ascii(text, length)) {
     text_buffer_add(out, text, length);
     return XT_STATUS_OK;
   }
-  if (length > INT32_MAX / 64) return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
+  if (length > INT32_MAX / 64)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
   UErrorCode code = U_ZERO_ERROR;
   UChar *wide = NULL, *normal = NULL;
   char *bytes = NULL;
@@ -60,7 +65,9 @@ static xt_status add_form(NormalizeKind kind, const char *text, size_t length, T
   const UNormalizer2 *normalizer = form(kind, &code);
   TRY_DONE(mem_alloc(&wide, length + 1, sizeof *wide, error));
   u_strFromUTF8(wide, (int32_t)length + 1, &wide_size, text, (int32_t)length, &code);
-  if (U_SUCCESS(code) && unorm2_spanQuickCheckYes(normalizer, wide, wide_size, &code) == wide_size && U_SUCCESS(code)) {
+  if (U_SUCCESS(code) &&
+      unorm2_spanQuickCheckYes(normalizer, wide, wide_size, &code) == wide_size &&
+      U_SUCCESS(code)) {
     text_buffer_add(out, text, length);
     goto done;
   }
@@ -72,8 +79,10 @@ static xt_status add_form(NormalizeKind kind, const char *text, size_t length, T
   normal_size = unorm2_normalize(normalizer, wide, wide_size, normal, normal_size + 1, &code);
   TRY_DONE(mem_alloc(&bytes, 3 * (size_t)normal_size + 1, 1, error));
   u_strToUTF8(bytes, 3 * normal_size + 1, &size, normal, normal_size, &code);
-  if (U_FAILURE(code)) status = unicode_failed(code, length, error);
-  else text_buffer_add(out, bytes, (size_t)size);
+  if (U_FAILURE(code))
+    status = unicode_failed(code, length, error);
+  else
+    text_buffer_add(out, bytes, (size_t)size);
 done:
   free(wide);
   free(normal);
@@ -91,7 +100,8 @@ static void add_lowercase(const char *text, size_t length, TextBuffer *out) {
   }
 }
 
-static void add_stripped(const NormalizeStep *step, const char *text, size_t length, TextBuffer *out) {
+static void add_stripped(const NormalizeStep *step, const char *text, size_t length,
+                         TextBuffer *out) {
   size_t start = 0, end = length;
   for (size_t next = 0; step->left && start < end; start = next)
     if (!utf8_is_space(utf8_next(text, &next))) break;
@@ -112,8 +122,8 @@ static void add_without_accents(const char *text, size_t length, TextBuffer *out
   }
 }
 
-static xt_status add_replaced(const NormalizeStep *step, const char *text, size_t length, TextBuffer *out,
-                              xt_error *error) {
+static xt_status add_replaced(const NormalizeStep *step, const char *text, size_t length,
+                              TextBuffer *out, xt_error *error) {
   PatternSearch search = {.pattern = &step->pattern, .text = text, .length = length};
   size_t from = 0, start = 0, end = 0;
   bool found;
@@ -131,8 +141,8 @@ done:
   return status;
 }
 
-static xt_status add_step(const NormalizeStep *step, const char *text, size_t length, TextBuffer *out,
-                          xt_error *error) {
+static xt_status add_step(const NormalizeStep *step, const char *text, size_t length,
+                          TextBuffer *out, xt_error *error) {
   switch (step->kind) {
     case NORMALIZE_NFC:
     case NORMALIZE_NFD:
@@ -157,8 +167,8 @@ static xt_status add_step(const NormalizeStep *step, const char *text, size_t le
   return XT_STATUS_OK;
 }
 
-xt_status normalizer_apply(const Normalizer *n, const char *text, size_t length, TextBuffer *out, TextBuffer *scratch,
-                           xt_error *error) {
+xt_status normalizer_apply(const Normalizer *n, const char *text, size_t length, TextBuffer *out,
+                           TextBuffer *scratch, xt_error *error) {
   out->size = 0;
   if (!n->count) text_buffer_add(out, text, length);
   for (size_t i = 0; i < n->count; i++) {

@@ -39,8 +39,8 @@ typedef struct Normalizer {
 xt_status normalizer_add(Normalizer *normalizer, NormalizeStep *step, xt_error *error);
 
 /* The normalised text into *out, which is emptied first; *scratch is working space. */
-xt_status normalizer_apply(const Normalizer *normalizer, const char *text, size_t length, TextBuffer *out,
-                           TextBuffer *scratch, xt_error *error);
+xt_status normalizer_apply(const Normalizer *normalizer, const char *text, size_t length,
+                           TextBuffer *out, TextBuffer *scratch, xt_error *error);
 
 void normalizer_free(Normalizer *normalizer);
 

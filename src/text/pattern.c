@@ -17,8 +17,8 @@ xt_status pattern_literal(Pattern *pattern, const char *text, size_t length, xt_
   return mem_copy_text(&pattern->literal, text, length, error);
 }
 
-xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, const char *file, const char *field,
-                        xt_error *error) {
+xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, const char *file,
+                        const char *field, xt_error *error) {
   RegexParser parser = {.regex = regex, .length = length, .file = file, .field = field};
   TextBuffer out = {0};
   int code;
@@ -28,14 +28,18 @@ xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, cons
   TRY_DONE(regex_parse(&parser, error));
   TRY_DONE(mem_alloc(&pattern->alphabet, 1, sizeof *pattern->alphabet, error));
   TRY_DONE(regex_write(&parser, &out, pattern->alphabet, error));
-  pattern->code = pcre2_compile((PCRE2_SPTR)(out.data ? out.data : ""), out.size, PCRE2_NEVER_UTF | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_START_OPTIMIZE, &code, &at, NULL);
+  pattern->code = pcre2_compile((PCRE2_SPTR)(out.data ? out.data : ""), out.size,
+                                PCRE2_NEVER_UTF | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_START_OPTIMIZE,
+                                &code, &at, NULL);
   if (pattern->code) {
-    /* Where the JIT is not to be had (no executable memory), matching goes on in the interpreter. */
+    /* Where the JIT is not to be had (no executable memory), matching goes on in the
+     * interpreter. */
     (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
   } else {
     PCRE2_UCHAR message[160];
     pcre2_get_error_message(code, message, sizeof message);
-    status = err_set(error, XT_STATUS_INPUT, file, field, -1, "not a regular expression: %s", (const char *)message);
+    status = err_set(error, XT_STATUS_INPUT, file, field, -1, "not a regular expression: %s",
+                     (const char *)message);
   }
 done:
   if (status != XT_STATUS_OK) pattern_free(pattern);
@@ -44,20 +48,23 @@ done:
   return status;
 }
 
-/* ---- searching ---- */
+/* ---- searching ------------------------------------------------------------------------------- */
 
-/* What a search may cost. The patterns of real tokenizers take a few steps for each byte that they look at; one made to backtrack,
- * (a+)+$ say, takes any number. PCRE2 counts steps from each place in the text anew, and loops over single characters not at all, so
- * that it is called for STARTS places at a time, with few steps. Places that need more are tried one by one, with steps by the text's
- * length. Between two calls the processor time is looked at, which both together are bounded by. PCRE2's own search for places where a
- * match may begin is left out, since it would look through the rest of the text in each call. */
+/* What a search may cost. The patterns of real tokenizers take a few steps for each byte that they
+ * look at; one made to backtrack, (a+)+$ say, takes any number. PCRE2 counts steps from each place
+ * in the text anew, and loops over single characters not at all, so that it is called for STARTS
+ * places at a time, with few steps. Places that need more are tried one by one, with steps by the
+ * text's length. Between two calls the processor time is looked at, which both together are bounded
+ * by. PCRE2's own search for places where a match may begin is left out, since it would look
+ * through the rest of the text in each call. */
 #define STARTS 1024
 #define STEPS_FEW 1000u
 #define STEPS_FREE 20000u
 #define STEPS_PER_BYTE 8u
 #define SECONDS_FREE 1.0
 #define SECONDS_PER_BYTE 2e-6
-/* The JIT's stack is the machine's, of 32 KB; then one of its own; the interpreter, at last, takes memory from the heap. */
+/* The JIT's stack is the machine's, of 32 KB; then one of its own; the interpreter, at last, takes
+ * memory from the heap. */
 #define JIT_STACK (1u << 20)
 #define HEAP_KILOBYTES (256u << 10)
 
@@ -73,10 +80,14 @@ static xt_status gave_up(int code, size_t length, xt_error *error) {
   PCRE2_UCHAR why[160];
   if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_HEAPLIMIT)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
-                   "the tokenizer's regular expression gave up on this text of %zu bytes: it tries too many ways to match (%s)", length,
-                   code == PCRE2_ERROR_MATCHLIMIT ? "the limit of steps or time" : "PCRE2's heap limit");
+                   "the tokenizer's regular expression gave up on this text of %zu bytes: it tries "
+                   "too many ways to match (%s)",
+                   length,
+                   code == PCRE2_ERROR_MATCHLIMIT ? "the limit of steps or time"
+                                                  : "PCRE2's heap limit");
   pcre2_get_error_message(code, why, sizeof why);
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "the tokenizer's regular expression gave up on this text: %s", (const char *)why);
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "the tokenizer's regular expression gave up on this text: %s", (const char *)why);
 }
 
 static xt_status translate(PatternSearch *s, xt_error *error) {
@@ -109,14 +120,19 @@ static int try_places(PatternSearch *s, size_t from, size_t last, uint32_t steps
   if (code == PCRE2_ERROR_JIT_STACKLIMIT && !s->stack) {
     s->stack = pcre2_jit_stack_create(JIT_STACK / 32, JIT_STACK, NULL);
     pcre2_jit_stack_assign(s->limits, NULL, s->stack);
-    if (s->stack) code = pcre2_match(s->pattern->code, text, s->count, from, 0, s->match, s->limits);
+    if (s->stack)
+      code = pcre2_match(s->pattern->code, text, s->count, from, 0, s->match, s->limits);
   }
-  return code == PCRE2_ERROR_JIT_STACKLIMIT ? pcre2_match(s->pattern->code, text, s->count, from, PCRE2_NO_JIT, s->match, s->limits) : code;
+  return code == PCRE2_ERROR_JIT_STACKLIMIT ? pcre2_match(s->pattern->code, text, s->count, from,
+                                                          PCRE2_NO_JIT, s->match, s->limits)
+                                            : code;
 }
 
 static double processor_seconds(void) {
   struct timespec now;
-  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0 ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec : 0;
+  return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0
+             ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec
+             : 0;
 }
 
 /* False once the texts of this search together have taken too long. */
@@ -132,7 +148,8 @@ static bool has_time(PatternSearch *s) {
 /* PCRE2's code for the first match from `from` on. */
 static int search_places(PatternSearch *s, size_t from) {
   const size_t most = UINT32_MAX / STEPS_PER_BYTE / 2;
-  const uint32_t many = STEPS_FREE + STEPS_PER_BYTE * (uint32_t)(s->length < most ? s->length : most);
+  const uint32_t many =
+      STEPS_FREE + STEPS_PER_BYTE * (uint32_t)(s->length < most ? s->length : most);
   for (;;) {
     const size_t last = s->count - from < STARTS ? s->count : from + STARTS - 1;
     int code = try_places(s, from, last, STEPS_FEW);
@@ -147,7 +164,8 @@ static int search_places(PatternSearch *s, size_t from) {
   }
 }
 
-static xt_status search_regex(PatternSearch *s, size_t *start, size_t *end, bool *found, xt_error *error) {
+static xt_status search_regex(PatternSearch *s, size_t *start, size_t *end, bool *found,
+                              xt_error *error) {
   TRY(prepare_search(s, error));
   if (!s->translated) TRY(translate(s, error));
   const int code = search_places(s, character_of(s, s->at));
@@ -180,8 +198,10 @@ static void search_literal(PatternSearch *s, size_t *start, size_t *end, bool *f
 xt_status pattern_next(PatternSearch *s, bool *found, size_t *start, size_t *end, xt_error *error) {
   *found = false;
   while (s->at <= s->length) {
-    if (s->pattern->code) TRY(search_regex(s, start, end, found, error));
-    else search_literal(s, start, end, found);
+    if (s->pattern->code)
+      TRY(search_regex(s, start, end, found, error));
+    else
+      search_literal(s, start, end, found);
     if (!*found) break;
     if (*end == *start && s->matched && s->last_end == *end) {
       s->at += s->at < s->length ? utf8_length(s->text[s->at]) : 1;

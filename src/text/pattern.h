@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What normalisers and pre-tokenisers search for: a literal string, or a regular expression written for
- * Oniguruma (Ruby syntax), as Hugging Face's tokenizer.json has them. */
+/* What normalisers and pre-tokenisers search for: a literal string, or a regular expression written
+ * for Oniguruma (Ruby syntax), as Hugging Face's tokenizer.json has them. */
 #ifndef TEXT_PATTERN_H
 #define TEXT_PATTERN_H
 
@@ -12,7 +12,7 @@
 typedef struct Pattern {
   char *literal; /* or NULL */
   size_t literal_length;
-  void *code; /* pcre2_code, or NULL; immutable once compiled */
+  void *code;                /* pcre2_code, or NULL; immutable once compiled */
   struct Alphabet *alphabet; /* of what it searches; owned */
 } Pattern;
 
@@ -29,7 +29,8 @@ typedef struct PatternSearch {
   bool timed;
   double begun; /* processor seconds of this thread when time was first looked at */
   size_t bytes; /* of the texts so far */
-  /* Of a regular expression: the text in the alphabet's bytes, one a character, and a place in both that only moves on. */
+  /* Of a regular expression: the text in the alphabet's bytes, one a character, and a place in both
+   * that only moves on. */
   char *kinds;
   size_t count, capacity;
   bool translated;
@@ -39,12 +40,13 @@ typedef struct PatternSearch {
 xt_status pattern_literal(Pattern *pattern, const char *text, size_t length, xt_error *error);
 
 /* `file` and `field` say where the expression stands, for messages. */
-xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, const char *file, const char *field,
-                        xt_error *error);
+xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, const char *file,
+                        const char *field, xt_error *error);
 
-/* The next match, left to right, not overlapping. *found is false at the end. An empty match right after
- * the last match is passed over. */
-xt_status pattern_next(PatternSearch *search, bool *found, size_t *start, size_t *end, xt_error *error);
+/* The next match, left to right, not overlapping. *found is false at the end. An empty match right
+ * after the last match is passed over. */
+xt_status pattern_next(PatternSearch *search, bool *found, size_t *start, size_t *end,
+                       xt_error *error);
 /* The same search from the beginning of another text. */
 void pattern_restart(PatternSearch *search, const char *text, size_t length);
 void pattern_search_free(PatternSearch *search);

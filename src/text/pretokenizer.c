@@ -9,9 +9,12 @@
 #include "text/utf8.h"
 
 xt_status pretokenizer_add(PreTokenizer *pre, PreStep *step, xt_error *error) {
-  const xt_status status = mem_grow(&pre->steps, &pre->capacity, pre->count + 1, sizeof *pre->steps, error);
-  if (status == XT_STATUS_OK) pre->steps[pre->count++] = *step;
-  else pattern_free(&step->pattern);
+  const xt_status status =
+      mem_grow(&pre->steps, &pre->capacity, pre->count + 1, sizeof *pre->steps, error);
+  if (status == XT_STATUS_OK)
+    pre->steps[pre->count++] = *step;
+  else
+    pattern_free(&step->pattern);
   *step = (PreStep){0};
   return status;
 }
@@ -23,8 +26,8 @@ static xt_status add_word(WordList *list, Word word, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* A word's pieces arrive alternating between match and gap, in order, and are joined by behaviour. The
- * last piece waits in `held`, since a later one may still join it. */
+/* A word's pieces arrive alternating between match and gap, in order, and are joined by behaviour.
+ * The last piece waits in `held`, since a later one may still join it. */
 typedef struct Joiner {
   SplitBehavior behavior;
   WordList *out;
@@ -54,8 +57,8 @@ static xt_status put_piece(Joiner *j, Word piece, bool delimiter, xt_error *erro
   return XT_STATUS_OK;
 }
 
-static xt_status split_word(const PreStep *step, PatternSearch *search, const TextBuffer *text, Word word,
-                            WordList *out, xt_error *error) {
+static xt_status split_word(const PreStep *step, PatternSearch *search, const TextBuffer *text,
+                            Word word, WordList *out, xt_error *error) {
   Joiner joiner = {.behavior = step->behavior, .out = out};
   size_t from = 0, start = 0, end = 0;
   pattern_restart(search, text->data + word.start, word.length);
@@ -63,9 +66,11 @@ static xt_status split_word(const PreStep *step, PatternSearch *search, const Te
     TRY(pattern_next(search, &found, &start, &end, error));
     if (!found) start = end = word.length;
     if (start > from)
-      TRY(put_piece(&joiner, (Word){word.start + from, start - from, word.first && from == 0}, step->invert, error));
+      TRY(put_piece(&joiner, (Word){word.start + from, start - from, word.first && from == 0},
+                    step->invert, error));
     if (found)
-      TRY(put_piece(&joiner, (Word){word.start + start, end - start, word.first && start == 0}, !step->invert, error));
+      TRY(put_piece(&joiner, (Word){word.start + start, end - start, word.first && start == 0},
+                    !step->invert, error));
     from = end;
   }
   return joiner.holding ? add_word(out, joiner.held, error) : XT_STATUS_OK;
@@ -102,8 +107,10 @@ static xt_status mark_all(const PreStep *step, const WordList *in, WordList *out
   for (size_t i = 0; i < in->count; i++) {
     const Word word = in->words[i];
     const char *text = in->text.data + word.start;
-    const bool marked = (metaspace && text[0] == ' ') || (word.length >= mark_length && memcmp(text, mark, mark_length) == 0);
-    const bool wanted = !metaspace || step->scheme == PREPEND_ALWAYS || (step->scheme == PREPEND_FIRST && word.first);
+    const bool marked = (metaspace && text[0] == ' ') ||
+                        (word.length >= mark_length && memcmp(text, mark, mark_length) == 0);
+    const bool wanted = !metaspace || step->scheme == PREPEND_ALWAYS ||
+                        (step->scheme == PREPEND_FIRST && word.first);
     Word made = {out->text.size, 0, word.first};
     if (wanted && !marked) text_buffer_add(&out->text, mark, mark_length);
     add_marked(&out->text, text, word.length, mark);
@@ -119,7 +126,9 @@ static xt_status letters_all(const WordList *in, WordList *out, xt_error *error)
     Word made = {out->text.size, 0, in->words[i].first};
     for (size_t k = 0; k < in->words[i].length; k++) {
       char letter[4];
-      text_buffer_add(&out->text, letter, utf8_put(bpe_byte_letter((uint8_t)in->text.data[in->words[i].start + k]), letter));
+      text_buffer_add(
+          &out->text, letter,
+          utf8_put(bpe_byte_letter((uint8_t)in->text.data[in->words[i].start + k]), letter));
     }
     if (out->text.failed) return err_memory(error, in->text.size);
     made.length = out->text.size - made.start;
@@ -128,8 +137,8 @@ static xt_status letters_all(const WordList *in, WordList *out, xt_error *error)
   return XT_STATUS_OK;
 }
 
-xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t length, bool first, WordList *out,
-                             WordList *scratch, xt_error *error) {
+xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t length, bool first,
+                             WordList *out, WordList *scratch, xt_error *error) {
   out->count = out->text.size = 0;
   text_buffer_add(&out->text, text, length);
   if (out->text.failed) return err_memory(error, length);
@@ -139,9 +148,12 @@ xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t l
     *out = *scratch;
     *scratch = last;
     out->count = out->text.size = 0;
-    if (pre->steps[i].kind == PRE_SPLIT) TRY(split_all(&pre->steps[i], scratch, out, error));
-    else if (pre->steps[i].kind == PRE_LETTERS) TRY(letters_all(scratch, out, error));
-    else TRY(mark_all(&pre->steps[i], scratch, out, error));
+    if (pre->steps[i].kind == PRE_SPLIT)
+      TRY(split_all(&pre->steps[i], scratch, out, error));
+    else if (pre->steps[i].kind == PRE_LETTERS)
+      TRY(letters_all(scratch, out, error));
+    else
+      TRY(mark_all(&pre->steps[i], scratch, out, error));
   }
   return XT_STATUS_OK;
 }

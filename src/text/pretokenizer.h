@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cutting normalised text into the words that BPE sees, as the "pre_tokenizer" of a tokenizer.json. */
+/* Cutting normalised text into the words that BPE sees, as the "pre_tokenizer" of a
+ * tokenizer.json. */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
 
@@ -18,9 +19,9 @@ typedef enum PrependScheme { PREPEND_FIRST, PREPEND_ALWAYS, PREPEND_NEVER } Prep
 
 typedef enum PreKind {
   PRE_SPLIT,
-  PRE_METASPACE,  /* spaces become `mark`, one more in front by `scheme` */
+  PRE_METASPACE,    /* spaces become `mark`, one more in front by `scheme` */
   PRE_PREFIX_SPACE, /* a space in front unless there is one */
-  PRE_LETTERS /* bytes become the letters of byte-level vocabularies */
+  PRE_LETTERS       /* bytes become the letters of byte-level vocabularies */
 } PreKind;
 
 typedef struct PreStep {
@@ -53,10 +54,10 @@ typedef struct WordList {
 /* Takes over what *step owns, also on failure. */
 xt_status pretokenizer_add(PreTokenizer *pre, PreStep *step, xt_error *error);
 
-/* The words of a text into *out, emptied first; *scratch is working space. `first`: this text is the
- * beginning of what the caller encodes. */
-xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t length, bool first, WordList *out,
-                             WordList *scratch, xt_error *error);
+/* The words of a text into *out, emptied first; *scratch is working space. `first`: this text is
+ * the beginning of what the caller encodes. */
+xt_status pretokenizer_apply(const PreTokenizer *pre, const char *text, size_t length, bool first,
+                             WordList *out, WordList *scratch, xt_error *error);
 
 void word_list_free(WordList *list);
 void pretokenizer_free(PreTokenizer *pre);

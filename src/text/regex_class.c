@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Escapes that stand for characters, and classes: [a-z], [^...], [[:alpha:]], classes within classes, intersections. */
+/* Escapes that stand for characters, and classes: [a-z], [^...], [[:alpha:]], classes within
+ * classes, intersections. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,10 @@
 #include "text/unicode_data.h"
 #include "text/utf8.h"
 
-xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what, xt_error *error) {
-  return err_set(error, kind, p->file, p->field, -1, "the regular expression has %s at its byte %zu", what, at);
+xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what,
+                       xt_error *error) {
+  return err_set(error, kind, p->file, p->field, -1,
+                 "the regular expression has %s at its byte %zu", what, at);
 }
 
 static int hex_digit(char c) {
@@ -38,7 +41,8 @@ static xt_status read_hex(RegexParser *p, uint32_t *code, xt_error *error) {
     p->at++;
     TRY(read_code(p, 16, 8, code, error));
     if (p->at >= p->length || p->regex[p->at] != '}')
-      return regex_refuse(p, XT_STATUS_UNSUPPORTED, from, "an escape that does not end where it should", error);
+      return regex_refuse(p, XT_STATUS_UNSUPPORTED, from,
+                          "an escape that does not end where it should", error);
     p->at++;
     return XT_STATUS_OK;
   }
@@ -58,8 +62,8 @@ static xt_status read_property(RegexParser *p, bool negated, CodeSet *out, xt_er
   TRY(code_set_add_property(out, p->regex + from + caret, end - from - caret, &known, error));
   if (!known) {
     char what[120];
-    snprintf(what, sizeof what, "a property of characters that is not known, \"%.*s\",", end - from < 60 ? (int)(end - from) : 60,
-             p->regex + from);
+    snprintf(what, sizeof what, "a property of characters that is not known, \"%.*s\",",
+             end - from < 60 ? (int)(end - from) : 60, p->regex + from);
     return regex_refuse(p, XT_STATUS_UNSUPPORTED, from, what, error);
   }
   p->at = end + 1;
@@ -74,7 +78,8 @@ static xt_status add_kind(CodeSet *out, const char *name, bool negated, xt_error
   return negated ? code_set_complement(out, error) : XT_STATUS_OK;
 }
 
-/* \w has the superscripts and fractions of Latin-1 where it stands outside of a class, as Oniguruma has it. */
+/* \w has the superscripts and fractions of Latin-1 where it stands outside of a class, as Oniguruma
+ * has it. */
 static xt_status add_word(CodeSet *out, bool in_class, bool negated, xt_error *error) {
   TRY(add_kind(out, "word", false, error));
   if (!in_class) {
@@ -91,10 +96,12 @@ static xt_status add_any(CodeSet *out, bool newline, xt_error *error) {
   return newline ? XT_STATUS_OK : code_set_add(out, '\n' + 1, UNICODE_END, error);
 }
 
-xt_status regex_parse_escape(RegexParser *p, bool in_class, RegexEscape *kind, uint32_t *code, CodeSet *out, xt_error *error) {
+xt_status regex_parse_escape(RegexParser *p, bool in_class, RegexEscape *kind, uint32_t *code,
+                             CodeSet *out, xt_error *error) {
   static const char from[] = "tnrfvae", to[] = "\t\n\r\f\v\a\x1B";
   const size_t start = p->at++;
-  if (p->at >= p->length) return regex_refuse(p, XT_STATUS_INPUT, start, "a backslash at its end,", error);
+  if (p->at >= p->length)
+    return regex_refuse(p, XT_STATUS_INPUT, start, "a backslash at its end,", error);
   const char c = p->regex[p->at];
   *kind = REGEX_ESCAPE_CHARACTER;
   const char *known = c ? strchr(from, c) : NULL;
@@ -129,13 +136,15 @@ xt_status regex_parse_escape(RegexParser *p, bool in_class, RegexEscape *kind, u
   if (!in_class && (c == 'N' || c == 'O')) return add_any(out, c == 'O', error);
   if ((c >= '1' && c <= '9') || (c && strchr("XKkgyYcCMo", c)) || (in_class && c == 'b'))
     return regex_refuse(p, XT_STATUS_UNSUPPORTED, start,
-                        c >= '1' && c <= '9' ? "a reference to a group" : "an escape that is not supported,", error);
+                        c >= '1' && c <= '9' ? "a reference to a group"
+                                             : "an escape that is not supported,",
+                        error);
   *kind = REGEX_ESCAPE_CHARACTER;
   *code = utf8_next(p->regex, &p->at);
   return XT_STATUS_OK;
 }
 
-/* ---- classes ---- */
+/* ---- classes --------------------------------------------------------------------------------- */
 
 /* [:name:] or [:^name:] at p->at; *found is false where that is something else. */
 static xt_status read_posix(RegexParser *p, CodeSet *out, bool *found, xt_error *error) {
@@ -167,7 +176,8 @@ static bool at_text(const RegexParser *p, const char *text) {
 }
 
 /* One character, or an escaped set, of a class. */
-static xt_status read_member(RegexParser *p, RegexEscape *kind, uint32_t *code, CodeSet *out, xt_error *error) {
+static xt_status read_member(RegexParser *p, RegexEscape *kind, uint32_t *code, CodeSet *out,
+                             xt_error *error) {
   *kind = REGEX_ESCAPE_CHARACTER;
   if (p->regex[p->at] != '\\') {
     *code = utf8_next(p->regex, &p->at);
@@ -186,21 +196,26 @@ static xt_status read_range(RegexParser *p, CodeSet *out, xt_error *error) {
   RegexEscape kind;
   uint32_t low = 0, high = 0;
   TRY(read_member(p, &kind, &low, out, error));
-  const bool dash = at_text(p, "-") && p->at + 1 < p->length && p->regex[p->at + 1] != ']' && !at_text(p, "-&&");
+  const bool dash =
+      at_text(p, "-") && p->at + 1 < p->length && p->regex[p->at + 1] != ']' && !at_text(p, "-&&");
   if (kind == REGEX_ESCAPE_SET)
-    return dash ? regex_refuse(p, XT_STATUS_INPUT, p->at, "a range that begins with a set", error) : XT_STATUS_OK;
+    return dash ? regex_refuse(p, XT_STATUS_INPUT, p->at, "a range that begins with a set", error)
+                : XT_STATUS_OK;
   if (!dash) return code_set_add(out, low, low + 1, error);
   p->at++;
-  if (at_text(p, "[")) return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "a range that ends with a class", error);
+  if (at_text(p, "["))
+    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "a range that ends with a class", error);
   TRY(read_member(p, &kind, &high, out, error));
   if (kind == REGEX_ESCAPE_SET || high < low)
     return regex_refuse(p, XT_STATUS_INPUT, from, "a range that is none", error);
   return code_set_add(out, low, high + 1, error);
 }
 
-static xt_status read_members(RegexParser *p, CodeSet *current, CodeSet *left, bool *meets, xt_error *error) {
+static xt_status read_members(RegexParser *p, CodeSet *current, CodeSet *left, bool *meets,
+                              xt_error *error) {
   for (bool first = true;; first = false) {
-    if (p->at >= p->length) return regex_refuse(p, XT_STATUS_INPUT, p->at, "a class without an end", error);
+    if (p->at >= p->length)
+      return regex_refuse(p, XT_STATUS_INPUT, p->at, "a class without an end", error);
     bool posix;
     if (at_text(p, "]") && !first) return XT_STATUS_OK;
     if (at_text(p, "[")) {
@@ -233,7 +248,8 @@ static xt_status read_members(RegexParser *p, CodeSet *current, CodeSet *left, b
 xt_status regex_fold(RegexParser *p, CodeSet *set, xt_error *error) {
   if (!p->flags.fold || !set->count) return XT_STATUS_OK;
   if (set->ranges[set->count - 1].end > 0x80 && p->folds++ == REGEX_FOLDS_MAX)
-    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "(?i) over more classes than are read", error);
+    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "(?i) over more classes than are read",
+                        error);
   return code_set_fold(set, error);
 }
 
@@ -242,7 +258,8 @@ xt_status regex_parse_class(RegexParser *p, CodeSet *out, xt_error *error) {
   bool meets = false;
   xt_status status = XT_STATUS_OK;
   if (++p->depth > REGEX_DEPTH_MAX)
-    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "more brackets within brackets than are read", error);
+    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at,
+                        "more brackets within brackets than are read", error);
   const bool negated = at_text(p, "^");
   p->at += negated;
   TRY_DONE(read_members(p, &current, &left, &meets, error));

@@ -8,7 +8,7 @@
 #include "text/unicode_data.h"
 #include "text/utf8.h"
 
-/* ---- what the parser puts down ---- */
+/* ---- what the parser puts down --------------------------------------------------------------- */
 
 static xt_status put(RegexParser *p, RegexOp op, xt_error *error) {
   TRY(mem_grow(&p->ops, &p->op_capacity, p->op_count + 1, sizeof *p->ops, error));
@@ -29,11 +29,14 @@ static xt_status put_set(RegexParser *p, CodeSet *set, xt_error *error) {
     free(set->ranges);
   } else if (p->set_count == REGEX_SETS_MAX) {
     free(set->ranges);
-    status = regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "more than 1024 different characters and classes", error);
+    status = regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at,
+                          "more than 1024 different characters and classes", error);
   } else {
     status = mem_grow(&p->sets, &p->set_capacity, p->set_count + 1, sizeof *p->sets, error);
-    if (status == XT_STATUS_OK) p->sets[p->set_count++] = *set;
-    else free(set->ranges);
+    if (status == XT_STATUS_OK)
+      p->sets[p->set_count++] = *set;
+    else
+      free(set->ranges);
   }
   *set = (CodeSet){0};
   return status == XT_STATUS_OK ? put(p, (RegexOp){.kind = REGEX_SET, .n = i}, error) : status;
@@ -48,7 +51,9 @@ static xt_status put_one(RegexParser *p, uint32_t code, bool fold, xt_error *err
   return status;
 }
 
-static xt_status put_newline(RegexParser *p, xt_error *error) { return put_one(p, '\n', false, error); }
+static xt_status put_newline(RegexParser *p, xt_error *error) {
+  return put_one(p, '\n', false, error);
+}
 
 /* \w as it is outside of a class. */
 static xt_status put_word(RegexParser *p, xt_error *error) {
@@ -62,7 +67,7 @@ static xt_status put_word(RegexParser *p, xt_error *error) {
   return status;
 }
 
-/* ---- items ---- */
+/* ---- items ----------------------------------------------------------------------------------- */
 
 static bool at_text(const RegexParser *p, const char *text) {
   const size_t n = strlen(text);
@@ -73,7 +78,8 @@ static xt_status parse_alternatives(RegexParser *p, xt_error *error);
 
 /* Between a word's character and something else, or not. */
 static xt_status put_boundary(RegexParser *p, bool wanted, xt_error *error) {
-  static const char *const texts[2][4] = {{"(?:(?<=", ")(?=", ")|(?<!", ")(?!"}, {"(?:(?<=", ")(?!", ")|(?<!", ")(?="}};
+  static const char *const texts[2][4] = {{"(?:(?<=", ")(?=", ")|(?<!", ")(?!"},
+                                          {"(?:(?<=", ")(?!", ")|(?<!", ")(?="}};
   for (int i = 0; i < 4; i++) {
     TRY(put_text(p, texts[wanted][i], error));
     TRY(put_word(p, error));
@@ -117,8 +123,10 @@ static xt_status put_line_end(RegexParser *p, xt_error *error) {
   xt_status status = code_set_add(&set, 0xA, 0xE, error);
   if (status == XT_STATUS_OK) status = code_set_add(&set, 0x85, 0x86, error);
   if (status == XT_STATUS_OK) status = code_set_add(&set, 0x2028, 0x202A, error);
-  if (status == XT_STATUS_OK) status = put_set(p, &set, error);
-  else free(set.ranges);
+  if (status == XT_STATUS_OK)
+    status = put_set(p, &set, error);
+  else
+    free(set.ranges);
   return status == XT_STATUS_OK ? put_text(p, ")", error) : status;
 }
 
@@ -131,7 +139,8 @@ static xt_status parse_character(RegexParser *p, xt_error *error) {
   if (at_text(p, ".")) {
     p->at++;
     status = code_set_add(&set, 0, p->flags.dot_newline ? UNICODE_END : '\n', error);
-    if (status == XT_STATUS_OK && !p->flags.dot_newline) status = code_set_add(&set, '\n' + 1, UNICODE_END, error);
+    if (status == XT_STATUS_OK && !p->flags.dot_newline)
+      status = code_set_add(&set, '\n' + 1, UNICODE_END, error);
     kind = REGEX_ESCAPE_SET;
   } else if (at_text(p, "[")) {
     p->at++;
@@ -145,7 +154,8 @@ static xt_status parse_character(RegexParser *p, xt_error *error) {
   } else {
     code = utf8_next(p->regex, &p->at);
   }
-  if (status == XT_STATUS_OK && kind == REGEX_ESCAPE_CHARACTER) return put_one(p, code, true, error);
+  if (status == XT_STATUS_OK && kind == REGEX_ESCAPE_CHARACTER)
+    return put_one(p, code, true, error);
   if (status == XT_STATUS_OK) return put_set(p, &set, error);
   free(set.ranges);
   return status;
@@ -163,24 +173,29 @@ static xt_status parse_flags(RegexParser *p, RegexFlags *flags, xt_error *error)
       case 'x': flags->extended = on; break;
       case ')':
       case ':': return XT_STATUS_OK;
-      default: return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "a group of a kind that is not supported", error);
+      default:
+        return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at,
+                            "a group of a kind that is not supported", error);
     }
   }
   return regex_refuse(p, XT_STATUS_INPUT, p->at, "a group without an end", error);
 }
 
 /* The inside of a group that `open` begins, and its closing bracket. */
-static xt_status parse_group_rest(RegexParser *p, const char *open, RegexFlags flags, xt_error *error) {
+static xt_status parse_group_rest(RegexParser *p, const char *open, RegexFlags flags,
+                                  xt_error *error) {
   const RegexFlags outer = p->flags;
   const size_t from = p->at;
   if (++p->depth > REGEX_DEPTH_MAX)
-    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "more brackets within brackets than are read", error);
+    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at,
+                        "more brackets within brackets than are read", error);
   TRY(put_text(p, open, error));
   p->flags = flags;
   TRY(parse_alternatives(p, error));
   p->flags = outer;
   p->depth--;
-  if (!at_text(p, ")")) return regex_refuse(p, XT_STATUS_INPUT, from, "a group without an end", error);
+  if (!at_text(p, ")"))
+    return regex_refuse(p, XT_STATUS_INPUT, from, "a group without an end", error);
   p->at++;
   return put_text(p, ")", error);
 }
@@ -197,7 +212,7 @@ static xt_status parse_group(RegexParser *p, bool *place, xt_error *error) {
   static const struct {
     const char *begin, *open;
     bool place;
-  } kinds[] = {{"(?:", "(?:", false}, {"(?=", "(?=", true}, {"(?!", "(?!", true},
+  } kinds[] = {{"(?:", "(?:", false},  {"(?=", "(?=", true},   {"(?!", "(?!", true},
                {"(?<=", "(?<=", true}, {"(?<!", "(?<!", true}, {"(?>", "(?>", false}};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     if (!at_text(p, kinds[i].begin)) continue;
@@ -225,11 +240,13 @@ static xt_status parse_group(RegexParser *p, bool *place, xt_error *error) {
   TRY(parse_flags(p, &flags, error));
   p->at++;
   if (p->regex[p->at - 1] == ':') return parse_group_rest(p, "(?:", flags, error);
-  /* "(?i)" reaches to the end of the group around it, alternatives included: a(?i)b|c is a(?i:b|c). */
+  /* "(?i)" reaches to the end of the group around it, alternatives included: a(?i)b|c is
+   * a(?i:b|c). */
   const RegexFlags outer = p->flags;
   *place = true;
   if (++p->depth > REGEX_DEPTH_MAX)
-    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at, "more brackets within brackets than are read", error);
+    return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at,
+                        "more brackets within brackets than are read", error);
   p->flags = flags;
   TRY(put_text(p, "(?:", error));
   TRY(parse_alternatives(p, error));
@@ -238,9 +255,10 @@ static xt_status parse_group(RegexParser *p, bool *place, xt_error *error) {
   return put_text(p, ")", error);
 }
 
-/* ---- repetition ---- */
+/* ---- repetition ------------------------------------------------------------------------------ */
 
-/* "{n}", "{n,}", "{,m}" or "{n,m}" at p->at, which moves past it; false, and nothing moves, where it is none. */
+/* "{n}", "{n,}", "{,m}" or "{n,m}" at p->at, which moves past it; false, and nothing moves, where
+ * it is none. */
 static bool read_count(RegexParser *p, size_t *n, size_t *m) {
   size_t at = p->at + 1, digits = 0;
   size_t *to = n;
@@ -268,14 +286,17 @@ static bool read_count(RegexParser *p, size_t *n, size_t *m) {
 
 /* White space and comments, where (?x) says that they do not count. */
 static void skip_extended(RegexParser *p) {
-  while (p->flags.extended && p->at < p->length && p->regex[p->at] && strchr(" \t\n\r\f\v#", p->regex[p->at])) {
+  while (p->flags.extended && p->at < p->length && p->regex[p->at] &&
+         strchr(" \t\n\r\f\v#", p->regex[p->at])) {
     if (p->regex[p->at] == '#')
       while (p->at < p->length && p->regex[p->at] != '\n') p->at++;
-    else p->at++;
+    else
+      p->at++;
   }
 }
 
-/* All that repeats the item whose first op is `open`. A second repetition is one of the whole: a{2}+ is (?:a{2})+. */
+/* All that repeats the item whose first op is `open`. A second repetition is one of the whole:
+ * a{2}+ is (?:a{2})+. */
 static xt_status parse_repeats(RegexParser *p, size_t open, bool place, xt_error *error) {
   for (bool again = false;; again = true) {
     skip_extended(p);
@@ -287,11 +308,14 @@ static xt_status parse_repeats(RegexParser *p, size_t open, bool place, xt_error
     if (c == '{') {
       counted = read_count(p, &n, &m);
       if (!counted) return XT_STATUS_OK;
-      if (n > m) return regex_refuse(p, XT_STATUS_UNSUPPORTED, from, "a repetition that ends before it begins", error);
+      if (n > m)
+        return regex_refuse(p, XT_STATUS_UNSUPPORTED, from,
+                            "a repetition that ends before it begins", error);
     } else if (c != '*' && c != '+' && c != '?') {
       return XT_STATUS_OK;
     }
-    if (place) return regex_refuse(p, XT_STATUS_INPUT, from, "a repetition of what is no character", error);
+    if (place)
+      return regex_refuse(p, XT_STATUS_INPUT, from, "a repetition of what is no character", error);
     if (again) {
       p->ops[open].n++;
       TRY(put_text(p, ")", error));
@@ -307,9 +331,12 @@ static xt_status parse_repeats(RegexParser *p, size_t open, bool place, xt_error
     }
     p->at++;
     TRY(put_text(p, c == '*' ? "*" : c == '+' ? "+" : "?", error));
-    if (at_text(p, "?")) TRY(put_text(p, "?", error));
-    else if (at_text(p, "+")) TRY(put_text(p, "+", error));
-    else continue;
+    if (at_text(p, "?"))
+      TRY(put_text(p, "?", error));
+    else if (at_text(p, "+"))
+      TRY(put_text(p, "+", error));
+    else
+      continue;
     p->at++;
   }
 }
@@ -347,10 +374,13 @@ static xt_status parse_alternatives(RegexParser *p, xt_error *error) {
 
 xt_status regex_parse(RegexParser *p, xt_error *error) {
   if (p->length > REGEX_BYTES_MAX)
-    return err_set(error, XT_STATUS_UNSUPPORTED, p->file, p->field, -1, "a regular expression of %zu bytes: at most %d are read",
-                   p->length, REGEX_BYTES_MAX);
+    return err_set(error, XT_STATUS_UNSUPPORTED, p->file, p->field, -1,
+                   "a regular expression of %zu bytes: at most %d are read", p->length,
+                   REGEX_BYTES_MAX);
   TRY(parse_alternatives(p, error));
-  return p->at < p->length ? regex_refuse(p, XT_STATUS_INPUT, p->at, "a closing bracket too many", error) : XT_STATUS_OK;
+  return p->at < p->length
+             ? regex_refuse(p, XT_STATUS_INPUT, p->at, "a closing bracket too many", error)
+             : XT_STATUS_OK;
 }
 
 void regex_parser_free(RegexParser *p) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Regular expressions written for Oniguruma, turned into ones that PCRE2 matches over a small alphabet.
+/* Regular expressions written for Oniguruma, turned into ones that PCRE2 matches over a small
+ * alphabet.
  *
- * An expression tells only so many kinds of characters apart: GPT-2's, for example, the letters of its contractions, the
- * apostrophe, the space, other white space, other letters, numbers, the rest. Each kind becomes a byte; text is translated
- * into such bytes, one a character, before it is searched. So classes mean what Unicode 16 and Oniguruma say, whatever
- * PCRE2 is installed, and matching tests a bit where it would compare hundreds of ranges. */
+ * An expression tells only so many kinds of characters apart: GPT-2's, for example, the letters of
+ * its contractions, the apostrophe, the space, other white space, other letters, numbers, the rest.
+ * Each kind becomes a byte; text is translated into such bytes, one a character, before it is
+ * searched. So classes mean what Unicode 16 and Oniguruma say, whatever PCRE2 is installed, and
+ * matching tests a bit where it would compare hundreds of ranges. */
 #ifndef TEXT_REGEX_SYNTAX_H
 #define TEXT_REGEX_SYNTAX_H
 
@@ -16,7 +18,8 @@ typedef struct Alphabet {
   uint32_t *starts; /* rising, from 0; free() both */
   uint8_t *kinds;
   size_t count;
-  uint32_t page[0x1101]; /* for code >> 8: the last start that is not above the page's first code point */
+  uint32_t page[0x1101]; /* for code >> 8: the last start that is not above the page's first code
+                            point */
 } Alphabet;
 
 uint8_t alphabet_kind(const Alphabet *alphabet, uint32_t code);
@@ -57,22 +60,27 @@ typedef struct RegexParser {
 /* Parses the expression into ops and sets; regex_parser_free also after a failure. */
 xt_status regex_parse(RegexParser *parser, xt_error *error);
 /* The PCRE2 expression (bytes, neither UTF nor UCP) and the alphabet it is written in. */
-xt_status regex_write(const RegexParser *parser, TextBuffer *out, Alphabet *alphabet, xt_error *error);
+xt_status regex_write(const RegexParser *parser, TextBuffer *out, Alphabet *alphabet,
+                      xt_error *error);
 void regex_parser_free(RegexParser *parser);
 
-/* ---- shared by the parser's two files ---- */
+/* ---- shared by the parser's two files -------------------------------------------------------- */
 
 /* At `at`, Oniguruma would refuse (INPUT) or we do (UNSUPPORTED). */
-xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what, xt_error *error);
+xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what,
+                       xt_error *error);
 
-/* A class at p->at, its "[" being passed: all of it, up to the closing bracket, as an ordered set. */
+/* A class at p->at, its "[" being passed: all of it, up to the closing bracket, as an ordered
+ * set. */
 xt_status regex_parse_class(RegexParser *p, CodeSet *out, xt_error *error);
 
 /* Adds the other cases of the set's letters where (?i) is on. */
 xt_status regex_fold(RegexParser *p, CodeSet *set, xt_error *error);
 
 typedef enum RegexEscape { REGEX_ESCAPE_CHARACTER, REGEX_ESCAPE_SET } RegexEscape;
-/* A backslash at p->at and what belongs to it, if that stands for a character or a set of them (added to *out, ordered). */
-xt_status regex_parse_escape(RegexParser *p, bool in_class, RegexEscape *kind, uint32_t *code, CodeSet *out, xt_error *error);
+/* A backslash at p->at and what belongs to it, if that stands for a character or a set of them
+ * (added to *out, ordered). */
+xt_status regex_parse_escape(RegexParser *p, bool in_class, RegexEscape *kind, uint32_t *code,
+                             CodeSet *out, xt_error *error);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The second half of a translation: characters that every class treats alike become one kind, and a kind one byte. */
+/* The second half of a translation: characters that every class treats alike become one kind, and a
+ * kind one byte. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,10 @@ uint8_t alphabet_kind(const Alphabet *a, uint32_t code) {
   size_t low = a->page[code >> 8], high = a->page[(code >> 8) + 1];
   while (low < high) { /* the last start in [low, high] that is not above */
     const size_t middle = low + (high - low + 1) / 2;
-    if (a->starts[middle] <= code) low = middle;
-    else high = middle - 1;
+    if (a->starts[middle] <= code)
+      low = middle;
+    else
+      high = middle - 1;
   }
   return a->kinds[low];
 }
@@ -30,7 +33,8 @@ static int by_number(const void *a, const void *b) {
 }
 
 /* Where any set begins or ends, each place once, from 0. */
-static xt_status find_borders(const RegexParser *p, uint32_t **out, size_t *count, xt_error *error) {
+static xt_status find_borders(const RegexParser *p, uint32_t **out, size_t *count,
+                              xt_error *error) {
   size_t most = 1, n = 0;
   for (size_t i = 0; i < p->set_count; i++) most += 2 * p->sets[i].count;
   TRY(mem_alloc(out, most, sizeof **out, error));
@@ -44,7 +48,8 @@ static xt_status find_borders(const RegexParser *p, uint32_t **out, size_t *coun
   qsort(borders, n, sizeof *borders, by_number);
   *count = 0;
   for (size_t i = 0; i < n; i++)
-    if (borders[i] < UNICODE_END && (!*count || borders[*count - 1] != borders[i])) borders[(*count)++] = borders[i];
+    if (borders[i] < UNICODE_END && (!*count || borders[*count - 1] != borders[i]))
+      borders[(*count)++] = borders[i];
   return XT_STATUS_OK;
 }
 
@@ -61,12 +66,14 @@ static xt_status find_kinds(const RegexParser *p, Alphabet *a, Kinds *kinds, xt_
     for (size_t s = 0; s < p->set_count; s++) {
       const CodeSet *set = &p->sets[s];
       while (at[s] < set->count && set->ranges[at[s]].end <= a->starts[i]) at[s]++;
-      if (at[s] < set->count && set->ranges[at[s]].start <= a->starts[i]) bits[s / 64] |= (uint64_t)1 << (s % 64);
+      if (at[s] < set->count && set->ranges[at[s]].start <= a->starts[i])
+        bits[s / 64] |= (uint64_t)1 << (s % 64);
     }
     size_t kind = 0;
     while (kind < kinds->count && memcmp(kinds->bits[kind], bits, sizeof bits) != 0) kind++;
     if (kind == REGEX_KINDS_MAX)
-      return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->length, "more than 256 kinds of characters to tell apart, seen", error);
+      return regex_refuse(p, XT_STATUS_UNSUPPORTED, p->length,
+                          "more than 256 kinds of characters to tell apart, seen", error);
     if (kind == kinds->count) memcpy(kinds->bits[kinds->count++], bits, sizeof bits);
     if (n && a->kinds[n - 1] == kind) continue;
     a->starts[n] = a->starts[i];
@@ -112,8 +119,10 @@ static void write_op(const RegexOp *op, const Kinds *kinds, TextBuffer *out) {
       for (size_t i = 0; i < op->n; i++) text_buffer_add_text(out, "(?:");
       break;
     case REGEX_COUNT:
-      if (op->m == SIZE_MAX) text_buffer_format(out, "{%zu,}", op->n);
-      else text_buffer_format(out, "{%zu,%zu}", op->n, op->m);
+      if (op->m == SIZE_MAX)
+        text_buffer_format(out, "{%zu,}", op->n);
+      else
+        text_buffer_format(out, "{%zu,%zu}", op->n, op->m);
       break;
   }
 }
@@ -126,9 +135,12 @@ xt_status regex_write(const RegexParser *p, TextBuffer *out, Alphabet *a, xt_err
   TRY_DONE(mem_alloc(&a->kinds, a->count, 1, error));
   TRY_DONE(find_kinds(p, a, &kinds, error));
   set_pages(a);
-  for (size_t i = 0; i < p->op_count && !out->failed && out->size <= REGEX_WRITTEN_MAX; i++) write_op(&p->ops[i], &kinds, out);
-  if (out->failed) status = err_memory(error, out->size);
-  else if (out->size > REGEX_WRITTEN_MAX) status = regex_refuse(p, XT_STATUS_UNSUPPORTED, p->length, "grown too long", error);
+  for (size_t i = 0; i < p->op_count && !out->failed && out->size <= REGEX_WRITTEN_MAX; i++)
+    write_op(&p->ops[i], &kinds, out);
+  if (out->failed)
+    status = err_memory(error, out->size);
+  else if (out->size > REGEX_WRITTEN_MAX)
+    status = regex_refuse(p, XT_STATUS_UNSUPPORTED, p->length, "grown too long", error);
 done:
   free(kinds.bits);
   return status;

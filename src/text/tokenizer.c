@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Outline of encoding: added tokens are cut out of the text; each stretch between them is normalised,
- * searched again for the added tokens that are written in normalised form, cut into words, and each word
- * goes through BPE. */
+/* Outline of encoding: added tokens are cut out of the text; each stretch between them is
+ * normalised, searched again for the added tokens that are written in normalised form, cut into
+ * words, and each word goes through BPE. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +25,12 @@ void xt_tokenizer_close(xt_tokenizer *t) {
   free(t);
 }
 
-/* ---- opening ---- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 enum { FILE_JSON, FILE_MODEL, FILE_VOCAB, FILE_MERGES, FILE_KINDS };
 
-static xt_status read_from(xt_tokenizer *t, const TokenizerConfig *config, char *const path[FILE_KINDS],
-                           const char *directory, xt_error *error) {
+static xt_status read_from(xt_tokenizer *t, const TokenizerConfig *config,
+                           char *const path[FILE_KINDS], const char *directory, xt_error *error) {
   if (file_exists(path[FILE_JSON])) {
     t->source = "tokenizer.json";
     return tokenizer_read_json(t, config, path[FILE_JSON], error);
@@ -44,11 +44,13 @@ static xt_status read_from(xt_tokenizer *t, const TokenizerConfig *config, char 
     return tokenizer_read_vocab_json(t, config, path[FILE_VOCAB], path[FILE_MERGES], error);
   }
   return err_set(error, XT_STATUS_INPUT, directory, NULL, -1,
-                 "no tokenizer here: looked for tokenizer.json, tokenizer.model, and vocab.json with merges.txt");
+                 "no tokenizer here: looked for tokenizer.json, tokenizer.model, and vocab.json "
+                 "with merges.txt");
 }
 
 xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error) {
-  static const char *const names[FILE_KINDS] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt"};
+  static const char *const names[FILE_KINDS] = {"tokenizer.json", "tokenizer.model", "vocab.json",
+                                                "merges.txt"};
   char *files[FILE_KINDS] = {0};
   TokenizerConfig config = {0};
   xt_tokenizer *t = NULL;
@@ -79,7 +81,7 @@ done:
   return status;
 }
 
-/* ---- encoding ---- */
+/* ---- encoding -------------------------------------------------------------------------------- */
 
 /* The buffers of one call. */
 typedef struct Encoding {
@@ -101,23 +103,28 @@ static void encoding_free(Encoding *e) {
   unigram_work_free(&e->unigram);
 }
 
-static xt_status encode_words(Encoding *e, const char *text, size_t length, bool first, xt_error *error) {
+static xt_status encode_words(Encoding *e, const char *text, size_t length, bool first,
+                              xt_error *error) {
   const xt_tokenizer *t = e->tokenizer;
   TRY(pretokenizer_apply(&t->pre, text, length, first, &e->words, &e->word_scratch, error));
   for (size_t i = 0; i < e->words.count; i++) {
     const char *word = e->words.text.data + e->words.words[i].start;
     const size_t size = e->words.words[i].length;
-    if (t->unigram.on) TRY(unigram_encode(&t->unigram, &t->bpe, &e->unigram, word, size, t->pre.bytes, &e->ids, error));
-    else TRY(bpe_encode(&t->bpe, &e->bpe, word, size, t->pre.bytes, &e->ids, error));
+    if (t->unigram.on)
+      TRY(unigram_encode(&t->unigram, &t->bpe, &e->unigram, word, size, t->pre.bytes, &e->ids,
+                         error));
+    else
+      TRY(bpe_encode(&t->bpe, &e->bpe, word, size, t->pre.bytes, &e->ids, error));
   }
   return XT_STATUS_OK;
 }
 
 /* The tokens of one of the two sets, and what `rest` makes of the stretches between them. */
-static xt_status encode_around(Encoding *e, bool normalized, const char *text, size_t length, bool first,
-                               xt_status (*rest)(Encoding *, const char *, size_t, bool, xt_error *),
-                               xt_error *error) {
-  AddedScan scan = {.added = &e->tokenizer->added, .normalized = normalized, .text = text, .length = length};
+static xt_status encode_around(
+    Encoding *e, bool normalized, const char *text, size_t length, bool first,
+    xt_status (*rest)(Encoding *, const char *, size_t, bool, xt_error *), xt_error *error) {
+  AddedScan scan = {
+      .added = &e->tokenizer->added, .normalized = normalized, .text = text, .length = length};
   size_t from = 0, start = 0, end = 0;
   const AddedToken *token;
   while ((token = added_next(&scan, &start, &end))) {
@@ -125,10 +132,12 @@ static xt_status encode_around(Encoding *e, bool normalized, const char *text, s
     TRY(id_list_add(&e->ids, token->id, error));
     from = end;
   }
-  return from < length ? rest(e, text + from, length - from, first && from == 0, error) : XT_STATUS_OK;
+  return from < length ? rest(e, text + from, length - from, first && from == 0, error)
+                       : XT_STATUS_OK;
 }
 
-static xt_status encode_stretch(Encoding *e, const char *text, size_t length, bool first, xt_error *error) {
+static xt_status encode_stretch(Encoding *e, const char *text, size_t length, bool first,
+                                xt_error *error) {
   if (e->tokenizer->normalizer.count) {
     TRY(normalizer_apply(&e->tokenizer->normalizer, text, length, &e->normal, &e->scratch, error));
     text = e->normal.data;
@@ -137,9 +146,10 @@ static xt_status encode_stretch(Encoding *e, const char *text, size_t length, bo
   return encode_around(e, true, text, length, first, encode_words, error);
 }
 
-xt_status xt_tokenizer_encode(const xt_tokenizer *t, const char *text, size_t length, bool add_special, int32_t **ids,
-                              size_t *count, xt_error *error) {
-  if (!ids || !count) return err_set(error, XT_STATUS_ARGUMENT, NULL, "ids", -1, "ids or count is NULL");
+xt_status xt_tokenizer_encode(const xt_tokenizer *t, const char *text, size_t length,
+                              bool add_special, int32_t **ids, size_t *count, xt_error *error) {
+  if (!ids || !count)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "ids", -1, "ids or count is NULL");
   *ids = NULL;
   *count = 0;
   if (!t) return err_set(error, XT_STATUS_ARGUMENT, NULL, "tokenizer", -1, "is NULL");
@@ -147,13 +157,16 @@ xt_status xt_tokenizer_encode(const xt_tokenizer *t, const char *text, size_t le
   size_t bad;
   const size_t valid = length ? utf8_valid_prefix(text, length, &bad) : 0;
   if (valid < length)
-    return err_set(error, XT_STATUS_INPUT, NULL, NULL, (long long)valid, "the text is not valid UTF-8");
+    return err_set(error, XT_STATUS_INPUT, NULL, NULL, (long long)valid,
+                   "the text is not valid UTF-8");
 
   Encoding e = {.tokenizer = t};
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; add_special && i < t->prefix.size; i++) TRY_DONE(id_list_add(&e.ids, t->prefix.data[i], error));
+  for (size_t i = 0; add_special && i < t->prefix.size; i++)
+    TRY_DONE(id_list_add(&e.ids, t->prefix.data[i], error));
   TRY_DONE(encode_around(&e, false, text, length, true, encode_stretch, error));
-  for (size_t i = 0; add_special && i < t->suffix.size; i++) TRY_DONE(id_list_add(&e.ids, t->suffix.data[i], error));
+  for (size_t i = 0; add_special && i < t->suffix.size; i++)
+    TRY_DONE(id_list_add(&e.ids, t->suffix.data[i], error));
   if (!e.ids.data) TRY_DONE(mem_grow(&e.ids.data, &e.ids.capacity, 1, sizeof *e.ids.data, error));
   *ids = e.ids.data;
   *count = e.ids.size;
@@ -163,11 +176,12 @@ done:
   return status;
 }
 
-/* ---- decoding ---- */
+/* ---- decoding -------------------------------------------------------------------------------- */
 
-xt_status xt_tokenizer_decode(const xt_tokenizer *t, const int32_t *ids, size_t count, bool skip_special, char **text,
-                              size_t *length, xt_error *error) {
-  if (!text || !length) return err_set(error, XT_STATUS_ARGUMENT, NULL, "text", -1, "text or length is NULL");
+xt_status xt_tokenizer_decode(const xt_tokenizer *t, const int32_t *ids, size_t count,
+                              bool skip_special, char **text, size_t *length, xt_error *error) {
+  if (!text || !length)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "text", -1, "text or length is NULL");
   *text = NULL;
   *length = 0;
   if (!t) return err_set(error, XT_STATUS_ARGUMENT, NULL, "tokenizer", -1, "is NULL");
@@ -184,7 +198,8 @@ xt_status xt_tokenizer_decode(const xt_tokenizer *t, const int32_t *ids, size_t 
     TRY_DONE(token_texts_end(&texts, error));
   }
   TRY_DONE(decoder_apply(&t->decoder, &texts, &scratch, error));
-  text_buffer_add(&texts.text, "", 0); /* a NUL, and a buffer to give away, also where nothing was added */
+  text_buffer_add(&texts.text, "", 0); /* a NUL, and a buffer to give away, also where nothing
+                                          was added */
   if (texts.text.failed) status = err_memory(error, texts.text.size);
   if (status != XT_STATUS_OK) goto done;
   *text = texts.text.data;
@@ -196,7 +211,7 @@ done:
   return status;
 }
 
-/* ---- asking ---- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 int32_t xt_tokenizer_vocab_size(const xt_tokenizer *t) {
   const int32_t end = (int32_t)t->bpe.vocab.id_end;

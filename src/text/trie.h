@@ -25,7 +25,8 @@ typedef struct Trie {
 /* A string that is there already keeps its token. */
 xt_status trie_add(Trie *trie, const char *text, size_t length, int32_t token, xt_error *error);
 
-/* From *node (0: the root) to its child by that byte; false, and nothing changes, where there is none. */
+/* From *node (0: the root) to its child by that byte; false, and nothing changes, where there is
+ * none. */
 bool trie_step(const Trie *trie, uint32_t *node, uint8_t byte);
 
 void trie_free(Trie *trie);

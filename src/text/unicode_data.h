@@ -8,7 +8,8 @@
 
 #define UNICODE_END 0x110000u
 
-/* General categories: a run begins at `run >> 8` and lasts to the next; its category's index is `run & 0xFF`. */
+/* General categories: a run begins at `run >> 8` and lasts to the next; its category's index is
+ * `run & 0xFF`. */
 enum { UNICODE_CATEGORIES = 30 };
 extern const char unicode_category_names[UNICODE_CATEGORIES][3];
 extern const uint32_t unicode_category_runs[];
@@ -20,7 +21,8 @@ extern const size_t unicode_scripts;
 extern const uint32_t unicode_script_runs[];
 extern const size_t unicode_script_count;
 
-/* A property that a code point has or has not: it begins at the first, ends before the second, and so on. */
+/* A property that a code point has or has not: it begins at the first, ends before the second, and
+ * so on. */
 typedef struct UnicodeBinary {
   const char *name;
   const uint32_t *toggles;

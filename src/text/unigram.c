@@ -49,23 +49,31 @@ static void find_best(const Unigram *u, UnigramNode *nodes, const char *text, si
   }
 }
 
-/* A stretch that no token covers: a token all the same if there is one of that text, its bytes' tokens, or the unknown one. */
-static xt_status add_unknown(const Unigram *u, const Bpe *bpe, const char *text, size_t length, IdList *out, xt_error *error) {
+/* A stretch that no token covers: a token all the same if there is one of that text, its bytes'
+ * tokens, or the unknown one. */
+static xt_status add_unknown(const Unigram *u, const Bpe *bpe, const char *text, size_t length,
+                             IdList *out, xt_error *error) {
   const int32_t id = vocab_find(&bpe->vocab, text, length);
   if (id >= 0) return id_list_add(out, id, error);
   bool all = u->byte_fallback;
   for (size_t i = 0; i < length && all; i++) all = bpe->byte_piece[(uint8_t)text[i]] >= 0;
-  for (size_t i = 0; i < length && all; i++) TRY(id_list_add(out, bpe->byte_piece[(uint8_t)text[i]], error));
+  for (size_t i = 0; i < length && all; i++)
+    TRY(id_list_add(out, bpe->byte_piece[(uint8_t)text[i]], error));
   if (all) return XT_STATUS_OK;
   if (u->unk >= 0) return id_list_add(out, u->unk, error);
-  return err_set(error, XT_STATUS_INPUT, NULL, NULL, -1, "the text has characters that no token covers, and the vocabulary no unknown token");
+  return err_set(
+      error, XT_STATUS_INPUT, NULL, NULL, -1,
+      "the text has characters that no token covers, and the vocabulary no unknown token");
 }
 
-/* The ids are found from the end: a place keeps where the token that ends there begins; turned round, where the next one ends. */
-static xt_status add_path(const Unigram *u, const Bpe *bpe, UnigramNode *nodes, const char *text, size_t length, IdList *out, xt_error *error) {
+/* The ids are found from the end: a place keeps where the token that ends there begins; turned
+ * round, where the next one ends. */
+static xt_status add_path(const Unigram *u, const Bpe *bpe, UnigramNode *nodes, const char *text,
+                          size_t length, IdList *out, xt_error *error) {
   size_t end = length, next = length;
   nodes[0].start = 0;
-  while (end > 0) { /* nodes[start].start: the end of the token that begins there, whose id moves there too */
+  while (end > 0) { /* nodes[start].start: the end of the token that begins there, whose id moves
+                       there too */
     const size_t start = nodes[end].start;
     const int32_t id = nodes[end].id;
     nodes[end].start = (uint32_t)next;
@@ -77,17 +85,20 @@ static xt_status add_path(const Unigram *u, const Bpe *bpe, UnigramNode *nodes, 
     int32_t id = (int32_t)nodes[to].score;
     size_t stop = to;
     if (id == u->unk) /* a run of them is one */
-      while (stop < length && (int32_t)nodes[nodes[stop].start].score == u->unk) stop = nodes[stop].start;
-    if (id == u->unk) TRY(add_unknown(u, bpe, text + start, stop - start, out, error));
-    else TRY(id_list_add(out, id, error));
+      while (stop < length && (int32_t)nodes[nodes[stop].start].score == u->unk)
+        stop = nodes[stop].start;
+    if (id == u->unk)
+      TRY(add_unknown(u, bpe, text + start, stop - start, out, error));
+    else
+      TRY(id_list_add(out, id, error));
     start = stop;
     to = nodes[stop].start;
   }
   return XT_STATUS_OK;
 }
 
-xt_status unigram_encode(const Unigram *u, const Bpe *bpe, UnigramWork *work, const char *word, size_t length, bool bytes, IdList *out,
-                         xt_error *error) {
+xt_status unigram_encode(const Unigram *u, const Bpe *bpe, UnigramWork *work, const char *word,
+                         size_t length, bool bytes, IdList *out, xt_error *error) {
   if (!length) return XT_STATUS_OK;
   if (bytes) {
     work->letters.size = 0;
@@ -99,7 +110,8 @@ xt_status unigram_encode(const Unigram *u, const Bpe *bpe, UnigramWork *work, co
     word = work->letters.data;
     length = work->letters.size;
   }
-  if (length >= UINT32_MAX) return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
+  if (length >= UINT32_MAX)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
   TRY(mem_grow(&work->nodes, &work->capacity, length + 1, sizeof *work->nodes, error));
   find_best(u, work->nodes, word, length);
   return add_path(u, bpe, work->nodes, word, length, out, error);

@@ -8,11 +8,16 @@
 static int sequence(const uint8_t *p, size_t n) {
   if (p[0] < 0x80) return 1;
   int need;
-  uint8_t low = 0x80, high = 0xBF; /* range of the second byte: no overlong form, surrogate or > U+10FFFF */
-  if (p[0] >= 0xC2 && p[0] <= 0xDF) need = 2;
-  else if (p[0] >= 0xE0 && p[0] <= 0xEF) need = 3;
-  else if (p[0] >= 0xF0 && p[0] <= 0xF4) need = 4;
-  else return -1;
+  uint8_t low = 0x80, high = 0xBF; /* range of the second byte: no overlong form, surrogate or >
+                                      U+10FFFF */
+  if (p[0] >= 0xC2 && p[0] <= 0xDF)
+    need = 2;
+  else if (p[0] >= 0xE0 && p[0] <= 0xEF)
+    need = 3;
+  else if (p[0] >= 0xF0 && p[0] <= 0xF4)
+    need = 4;
+  else
+    return -1;
   if (p[0] == 0xE0) low = 0xA0;
   if (p[0] == 0xED) high = 0x9F;
   if (p[0] == 0xF0) low = 0x90;

@@ -33,8 +33,9 @@ static inline size_t utf8_before(const char *text, size_t end) {
   return end;
 }
 
-/* Length of the longest valid prefix: `length` when all of it is valid. *bad: bytes of the ill-formed
- * part that follows (the maximal subpart, as Unicode and Rust count it), 0 when there is none. */
+/* Length of the longest valid prefix: `length` when all of it is valid. *bad: bytes of the
+ * ill-formed part that follows (the maximal subpart, as Unicode and Rust count it), 0 when there is
+ * none. */
 size_t utf8_valid_prefix(const char *text, size_t length, size_t *bad);
 
 /* Writes 1 to 4 bytes; returns how many. */

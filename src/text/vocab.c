@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* The seed is drawn anew for each table: nobody can write a vocabulary whose tokens all meet in one slot. */
+/* The seed is drawn anew for each table: nobody can write a vocabulary whose tokens all meet in one
+ * slot. */
 static uint32_t hash_text(uint64_t seed, const char *text, size_t length) {
   uint64_t h = (seed ^ length) * 0x9E3779B97F4A7C15u;
   while (length >= 8) {
@@ -30,7 +31,8 @@ static size_t find_slot(const Vocab *v, const char *text, size_t length, uint32_
   for (size_t slot = hash & mask;; slot = (slot + 1) & mask) {
     if (!v->slots[slot]) return slot;
     const VocabEntry *e = &v->entries[v->slots[slot] - 1];
-    if (e->hash == hash && e->length == length && memcmp(v->bytes + e->at, text, length) == 0) return slot;
+    if (e->hash == hash && e->length == length && memcmp(v->bytes + e->at, text, length) == 0)
+      return slot;
   }
 }
 
@@ -59,12 +61,14 @@ xt_status vocab_reserve(Vocab *v, size_t count, xt_error *error) {
   return slots > v->slot_count ? set_slots(v, slots, error) : XT_STATUS_OK;
 }
 
-xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, VocabAdded *added, xt_error *error) {
+xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, VocabAdded *added,
+                    xt_error *error) {
   const size_t end = (size_t)id + 1;
   *added = VOCAB_ID_TAKEN;
   if (end <= v->id_end && v->by_id[id]) return XT_STATUS_OK;
   if (v->size + length > UINT32_MAX) return err_memory(error, v->size + length);
-  if (v->count * 2 >= v->slot_count) TRY(set_slots(v, v->slot_count ? v->slot_count * 2 : 1024, error));
+  if (v->count * 2 >= v->slot_count)
+    TRY(set_slots(v, v->slot_count ? v->slot_count * 2 : 1024, error));
   const uint32_t hash = hash_text(v->seed, text, length);
   const size_t slot = find_slot(v, text, length, hash);
   *added = VOCAB_TEXT_TAKEN;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Training of a byte-level BPE vocabulary (Sennrich et al. 2016, over GPT-2's words and bytes).
  *
- * Words are counted once; each pair of neighbours knows how often it occurs and in which words. The most frequent pair is
- * merged in those words, whose other pairs are then counted anew. A heap holds the pairs; an entry whose count has sunk since
- * is put back with the right one when it comes to the top (counts only sink: pairs that gain are new). */
+ * Words are counted once; each pair of neighbours knows how often it occurs and in which words. The
+ * most frequent pair is merged in those words, whose other pairs are then counted anew. A heap
+ * holds the pairs; an entry whose count has sunk since is put back with the right one when it comes
+ * to the top (counts only sink: pairs that gain are new). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,7 +22,7 @@
 typedef struct TrainedWord {
   const char *text; /* in the arena, until its symbols are set */
   int32_t *symbols;
-  int32_t length;   /* symbols left */
+  int32_t length; /* symbols left */
   int64_t count;
 } TrainedWord;
 
@@ -60,7 +61,7 @@ typedef struct BpeTrainer {
   size_t special_count;
 } BpeTrainer;
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static uint64_t hash_bytes(const void *bytes, size_t size) { /* FNV-1a */
   uint64_t h = 0xcbf29ce484222325u;
@@ -111,9 +112,10 @@ static xt_status count_word(BpeTrainer *t, const char *text, size_t length, xt_e
   return XT_STATUS_OK;
 }
 
-/* ---- pairs ------------------------------------------------------------------------------------ */
+/* ---- pairs ----------------------------------------------------------------------------------- */
 
-static xt_status find_pair(BpeTrainer *t, int32_t left, int32_t right, uint32_t *out, xt_error *error) {
+static xt_status find_pair(BpeTrainer *t, int32_t left, int32_t right, uint32_t *out,
+                           xt_error *error) {
   TRY(index_grow(t, &t->pair_index, t->pair_count, error));
   size_t at = pair_hash(left, right) & (t->pair_index.size - 1);
   for (; t->pair_index.slots[at]; at = (at + 1) & (t->pair_index.size - 1)) {
@@ -153,7 +155,8 @@ static xt_status heap_push(BpeTrainer *t, uint32_t pair, xt_error *error) {
   TRY(mem_grow(&t->heap, &t->heap_capacity, t->heap_count + 1, sizeof *t->heap, error));
   const HeapEntry entry = {t->pairs[pair].count, pair};
   size_t at = t->heap_count++;
-  for (; at > 0 && above(t, entry, t->heap[(at - 1) / 2]); at = (at - 1) / 2) t->heap[at] = t->heap[(at - 1) / 2];
+  for (; at > 0 && above(t, entry, t->heap[(at - 1) / 2]); at = (at - 1) / 2)
+    t->heap[at] = t->heap[(at - 1) / 2];
   t->heap[at] = entry;
   return XT_STATUS_OK;
 }
@@ -209,15 +212,18 @@ static xt_status learn(BpeTrainer *t, int vocab, int min_count, xt_error *error)
     const HeapEntry top = heap_pop(t);
     const int64_t now = t->pairs[top.pair].count;
     if (now < min_count) continue;
-    if (now == top.count) TRY(merge_pair(t, top.pair, error));
-    else TRY(heap_push(t, top.pair, error));
+    if (now == top.count)
+      TRY(merge_pair(t, top.pair, error));
+    else
+      TRY(heap_push(t, top.pair, error));
   }
   return XT_STATUS_OK;
 }
 
-/* ---- input ------------------------------------------------------------------------------------ */
+/* ---- input ----------------------------------------------------------------------------------- */
 
-static xt_status count_file(BpeTrainer *t, const PreTokenizer *pre, const char *path, xt_error *error) {
+static xt_status count_file(BpeTrainer *t, const PreTokenizer *pre, const char *path,
+                            xt_error *error) {
   FileMap map;
   WordList list = {0}, scratch = {0};
   xt_error inner;
@@ -226,7 +232,8 @@ static xt_status count_file(BpeTrainer *t, const PreTokenizer *pre, const char *
   const char *text = (const char *)map.data;
   for (size_t at = file_map_mark(&map), bad; at < map.size && !status;) {
     const char *end = memchr(text + at, '\n', map.size - at);
-    const size_t size = end ? (size_t)(end - text) - at : map.size - at, fine = utf8_valid_prefix(text + at, size, &bad);
+    const size_t size = end ? (size_t)(end - text) - at : map.size - at,
+                 fine = utf8_valid_prefix(text + at, size, &bad);
     if (fine != size) {
       status = err_set(error, XT_STATUS_INPUT, path, NULL, (long long)(at + fine), "is not UTF-8");
       break;
@@ -248,13 +255,14 @@ static xt_status begin_symbols(BpeTrainer *t, xt_error *error) {
   for (size_t i = 0; i < t->word_count; i++) {
     TrainedWord *w = &t->words[i];
     TRY(arena_alloc(&t->arena, &w->symbols, (size_t)w->length, sizeof *w->symbols, error));
-    for (int32_t k = 0; k < w->length; k++) w->symbols[k] = t->first_byte + (unsigned char)w->text[k];
+    for (int32_t k = 0; k < w->length; k++)
+      w->symbols[k] = t->first_byte + (unsigned char)w->text[k];
   }
   for (size_t i = 0; i < t->word_count; i++) TRY(count_pairs(t, (uint32_t)i, 1, error));
   return XT_STATUS_OK;
 }
 
-/* ---- output ----------------------------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 static void add_token(const BpeTrainer *t, int32_t id, TextBuffer *out) {
   const int32_t merge = id - t->first_byte - 256;
@@ -290,8 +298,10 @@ static json_t *make_tokenizer(const BpeTrainer *t) {
   json_t *added = json_array(), *vocab = json_object(), *merges = json_array();
   bool ok = added && vocab && merges;
   for (size_t i = 0; i < t->special_count && ok; i++) {
-    ok = json_array_append_new(added, json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (int)i, "content", t->special[i], "single_word", 0, "lstrip", 0,
-                                                "rstrip", 0, "normalized", 0, "special", 1)) == 0;
+    ok =
+        json_array_append_new(added, json_pack("{s:i, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (int)i,
+                                               "content", t->special[i], "single_word", 0, "lstrip",
+                                               0, "rstrip", 0, "normalized", 0, "special", 1)) == 0;
     if (ok) ok = json_object_set_new(vocab, t->special[i], json_integer((json_int_t)i)) == 0;
   }
   ok = ok && add_vocabulary(t, vocab, merges);
@@ -301,14 +311,18 @@ static json_t *make_tokenizer(const BpeTrainer *t) {
     json_decref(merges);
     return NULL;
   }
-  return json_pack("{s:s, s:n, s:n, s:o, s:n, s:{s:s, s:b, s:b, s:b}, s:n, s:{s:s, s:b, s:b, s:b}, s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:o, s:o}}",
-                   "version", "1.0", "truncation", "padding", "added_tokens", added, "normalizer", "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0,
-                   "trim_offsets", 1, "use_regex", 1, "post_processor", "decoder", "type", "ByteLevel", "add_prefix_space", 1, "trim_offsets", 1, "use_regex",
-                   1, "model", "type", "BPE", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", 0, "byte_fallback", 0,
-                   "vocab", vocab, "merges", merges);
+  return json_pack("{s:s, s:n, s:n, s:o, s:n, s:{s:s, s:b, s:b, s:b}, s:n, s:{s:s, s:b, s:b, s:b}, "
+                   "s:{s:s, s:n, s:n, s:n, s:n, s:b, s:b, s:o, s:o}}",
+                   "version", "1.0", "truncation", "padding", "added_tokens", added, "normalizer",
+                   "pre_tokenizer", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1,
+                   "use_regex", 1, "post_processor", "decoder", "type", "ByteLevel",
+                   "add_prefix_space", 1, "trim_offsets", 1, "use_regex", 1, "model", "type", "BPE",
+                   "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
+                   "fuse_unk", 0, "byte_fallback", 0, "vocab", vocab, "merges", merges);
 }
 
-static xt_status write_json(const char *directory, const char *name, json_t *value, xt_error *error) {
+static xt_status write_json(const char *directory, const char *name, json_t *value,
+                            xt_error *error) {
   char *path = NULL, *text = value ? number_json(value, JSON_INDENT(1)) : NULL;
   OutFile file;
   xt_status status = text ? file_join(directory, name, &path, error) : err_memory(error, 0);
@@ -316,8 +330,10 @@ static xt_status write_json(const char *directory, const char *name, json_t *val
   if (!status) {
     status = out_file_write(&file, text, strlen(text), error);
     if (!status) status = out_file_write(&file, "\n", 1, error);
-    if (!status) status = out_file_commit(&file, error);
-    else out_file_discard(&file);
+    if (!status)
+      status = out_file_commit(&file, error);
+    else
+      out_file_discard(&file);
   }
   free(path);
   free(text);
@@ -329,7 +345,8 @@ static xt_status write_tokenizer(const BpeTrainer *t, const char *directory, xt_
   mkdir(directory, 0777); /* one that exists will do; what else is wrong shows when writing */
   TRY(write_json(directory, "tokenizer.json", make_tokenizer(t), error));
   return write_json(directory, "tokenizer_config.json",
-                    json_pack("{s:s, s:b, s:n, s:s}", "tokenizer_class", "PreTrainedTokenizerFast", "clean_up_tokenization_spaces", 0, "bos_token", "eos_token",
+                    json_pack("{s:s, s:b, s:n, s:s}", "tokenizer_class", "PreTrainedTokenizerFast",
+                              "clean_up_tokenization_spaces", 0, "bos_token", "eos_token",
                               t->special[0]),
                     error);
 }
@@ -345,16 +362,21 @@ static void release(BpeTrainer *t) {
   arena_free(&t->arena);
 }
 
-xt_status xt_bpe_train(const char *const *files, size_t count, const xt_bpe_options *options, const char *directory, int *learned, xt_error *error) {
+xt_status xt_bpe_train(const char *const *files, size_t count, const xt_bpe_options *options,
+                       const char *directory, int *learned, xt_error *error) {
   static const char *const end_of_text[] = {"<|endoftext|>"};
   const xt_bpe_options o = options ? *options : (xt_bpe_options){0};
-  BpeTrainer t = {.special = o.special ? o.special : end_of_text, .special_count = o.special ? o.special_count : 1};
+  BpeTrainer t = {.special = o.special ? o.special : end_of_text,
+                  .special_count = o.special ? o.special_count : 1};
   PreTokenizer pre = {0};
   const int vocab = o.vocab ? o.vocab : 4096, least = (int)t.special_count + 256;
   xt_status status;
-  if (t.special_count < 1) return err_set(error, XT_STATUS_ARGUMENT, NULL, "special", -1, "names no token; the first is the EOS");
+  if (t.special_count < 1)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "special", -1,
+                   "names no token; the first is the EOS");
   if (vocab < least || vocab > 1 << 24)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "vocab", -1, "is %d; %d (bytes and special tokens) to %d is possible", vocab, least, 1 << 24);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "vocab", -1,
+                   "is %d; %d (bytes and special tokens) to %d is possible", vocab, least, 1 << 24);
   t.first_byte = (int32_t)t.special_count;
   t.next_id = least;
   TRY_DONE(mem_alloc(&t.merges, (size_t)(vocab - least) + 1, sizeof *t.merges, error));

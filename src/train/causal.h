@@ -8,14 +8,14 @@
 typedef struct CausalArgs {
   const CpuBackend *backend;
   int heads, kv_heads, head_dim;
-  int window;              /* last positions a token sees, its own included; 0: all */
+  int window; /* last positions a token sees, its own included; 0: all */
   float scale;
   int sequences;
-  const int32_t *starts;   /* [sequences + 1] */
-  const float *qkv;        /* [T, (heads + 2 kv_heads) head_dim], rotated */
-  float *out;              /* [T, heads head_dim] */
-  const float *d_out;      /* backward: gradient of out */
-  float *d_qkv;            /* backward: set to the gradient of qkv */
+  const int32_t *starts; /* [sequences + 1] */
+  const float *qkv;      /* [T, (heads + 2 kv_heads) head_dim], rotated */
+  float *out;            /* [T, heads head_dim] */
+  const float *d_out;    /* backward: gradient of out */
+  float *d_qkv;          /* backward: set to the gradient of qkv */
 } CausalArgs;
 
 /* Floats of scratch a thread needs for sequences of up to `length` tokens. */

@@ -6,7 +6,9 @@
 #include "base/parallel.h"
 
 #define PI 3.14159265358979323846
-#define PIECE ((size_t)1 << 16) /* floats of one item; the order of the norm's sum follows from it */
+#define PIECE \
+  ((size_t)1 << 16) /* floats of one item; the order of the norm's sum follows from
+                                   it */
 #define MOST_SUMS 4096
 
 double optimizer_rate(const OptimizerSettings *s, uint64_t step) {
@@ -63,21 +65,31 @@ static void update_piece(void *context, size_t item, int thread) {
   u->backend->kernels->adamw(&a);
 }
 
-double optimizer_step(const OptimizerSettings *s, const CpuBackend *backend, const Params *params, OptimizerState *state,
-                      const float *gradients, size_t counted) {
-  const double mean = 1.0 / (double)(counted ? counted : 1), norm = norm_of(backend, gradients, params->total) * mean;
+double optimizer_step(const OptimizerSettings *s, const CpuBackend *backend, const Params *params,
+                      OptimizerState *state, const float *gradients, size_t counted) {
+  const double mean = 1.0 / (double)(counted ? counted : 1),
+               norm = norm_of(backend, gradients, params->total) * mean;
   if (!isfinite(norm)) return norm;
   const double rate = optimizer_rate(s, state->steps), t = (double)(state->steps + 1);
   const double clip = s->clip > 0 ? s->clip / (norm + 1e-6) : 1.0; /* the 1e-6 is torch's */
   for (size_t i = 0; i < params->count; i++) {
     const Param *p = &params->list[i];
-    const Update u = {.backend = backend,
-                      .args = {.w = state->weights + p->at, .m = state->first + p->at, .v = state->second + p->at, .g = gradients + p->at,
-                               .n = p->count, .factor = (float)(mean * (clip < 1.0 ? clip : 1.0)), .beta1 = (float)s->beta1,
-                               .beta2 = (float)s->beta2, .keep = p->shape.dims == 2 ? (float)(1.0 - rate * s->weight_decay) : 1.0f,
-                               .step = (float)(rate / (1.0 - pow(s->beta1, t))), .root = (float)(1.0 / sqrt(1.0 - pow(s->beta2, t))),
-                               .eps = (float)s->eps}};
-    parallel_for(backend->base.pool, (p->count + PIECE - 1) / PIECE, update_piece, (void *)(uintptr_t)&u);
+    const Update u = {
+        .backend = backend,
+        .args = {.w = state->weights + p->at,
+                 .m = state->first + p->at,
+                 .v = state->second + p->at,
+                 .g = gradients + p->at,
+                 .n = p->count,
+                 .factor = (float)(mean * (clip < 1.0 ? clip : 1.0)),
+                 .beta1 = (float)s->beta1,
+                 .beta2 = (float)s->beta2,
+                 .keep = p->shape.dims == 2 ? (float)(1.0 - rate * s->weight_decay) : 1.0f,
+                 .step = (float)(rate / (1.0 - pow(s->beta1, t))),
+                 .root = (float)(1.0 / sqrt(1.0 - pow(s->beta2, t))),
+                 .eps = (float)s->eps}};
+    parallel_for(backend->base.pool, (p->count + PIECE - 1) / PIECE, update_piece,
+                 (void *)(uintptr_t)&u);
   }
   state->steps++;
   return norm;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AdamW with warm-up, decay and clipping, as transformers' Trainer sets it up: weight decay acts on matrices alone,
- * the schedule is that of get_linear_schedule_with_warmup or get_cosine_schedule_with_warmup (the first step of a
- * warm-up has a rate of 0), clipping that of torch.nn.utils.clip_grad_norm_. */
+/* AdamW with warm-up, decay and clipping, as transformers' Trainer sets it up: weight decay acts on
+ * matrices alone, the schedule is that of get_linear_schedule_with_warmup or
+ * get_cosine_schedule_with_warmup (the first step of a warm-up has a rate of 0), clipping that of
+ * torch.nn.utils.clip_grad_norm_. */
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 
@@ -25,9 +26,10 @@ typedef struct OptimizerState {
   uint64_t steps; /* done */
 } OptimizerState;
 
-/* One step with `gradients`, sums over `counted` tokens. Returns the norm of the mean gradient before clipping; one that
- * is not finite leaves everything as it was. */
-double optimizer_step(const OptimizerSettings *settings, const CpuBackend *backend, const Params *params, OptimizerState *state,
-                      const float *gradients, size_t counted);
+/* One step with `gradients`, sums over `counted` tokens. Returns the norm of the mean gradient
+ * before clipping; one that is not finite leaves everything as it was. */
+double optimizer_step(const OptimizerSettings *settings, const CpuBackend *backend,
+                      const Params *params, OptimizerState *state, const float *gradients,
+                      size_t counted);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All parameters of a model in one row of float32, so that weights, gradients and the optimiser's moments are arrays of
- * one layout. q, k, v of a layer lie one after the other, and so do gate and up: each group is one matrix. */
+/* All parameters of a model in one row of float32, so that weights, gradients and the optimiser's
+ * moments are arrays of one layout. q, k, v of a layer lie one after the other, and so do gate and
+ * up: each group is one matrix. */
 #ifndef TRAIN_PARAMS_H
 #define TRAIN_PARAMS_H
 
@@ -27,14 +28,18 @@ typedef struct Params {
 xt_status params_create(const ModelConfig *config, Params *out, xt_error *error);
 void params_free(Params *params);
 
-/* First float of a parameter, PARAM_ABSENT when the model has none; `layer` is ignored for the model's own. */
+/* First float of a parameter, PARAM_ABSENT when the model has none; `layer` is ignored for the
+ * model's own. */
 size_t params_at(const Params *params, ArchRole role, int layer);
 
-/* Reads all of them from weight files, names, shapes and finite values checked. `directory` is for messages. */
-xt_status params_read(const Params *params, const Checkpoint *checkpoint, const char *directory, float *weights, xt_error *error);
+/* Reads all of them from weight files, names, shapes and finite values checked. `directory` is for
+ * messages. */
+xt_status params_read(const Params *params, const Checkpoint *checkpoint, const char *directory,
+                      float *weights, xt_error *error);
 
-/* Random ones: matrices normal with deviation 0.02, those that write to the residual stream (o, down) smaller by
- * sqrt(2 layers) (Radford et al. 2019), norms 1, biases 0. The same seed gives the same bits. */
+/* Random ones: matrices normal with deviation 0.02, those that write to the residual stream (o,
+ * down) smaller by sqrt(2 layers) (Radford et al. 2019), norms 1, biases 0. The same seed gives the
+ * same bits. */
 void params_randomize(const Params *params, uint64_t seed, float *weights);
 
 #endif

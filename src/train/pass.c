@@ -13,12 +13,14 @@
 #include "train/causal.h"
 #include "train/row_work.h"
 
-/* Logits that are held at once. The sum of a gradient over tokens is taken piece by piece of this size, so the size may not depend on
- * the number of threads: other pieces would round to other bits. */
+/* Logits that are held at once. The sum of a gradient over tokens is taken piece by piece of this
+ * size, so the size may not depend on the number of threads: other pieces would round to other
+ * bits. */
 #define LOGIT_FLOATS ((size_t)2 << 20)
 
 typedef struct Places {
-  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, kept, kept_step, logits, chosen, d_chosen, turn, turn_back, total;
+  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, kept, kept_step, logits,
+      chosen, d_chosen, turn, turn_back, total;
 } Places;
 
 static int logit_rows(const ModelConfig *c, int tokens) {
@@ -28,8 +30,10 @@ static int logit_rows(const ModelConfig *c, int tokens) {
 }
 
 static Places places(const ModelConfig *c, const PassOptions *o) {
-  const size_t t = (size_t)o->tokens, width = (size_t)c->width, feed = (size_t)c->feed_forward, layers = (size_t)c->layers;
-  const size_t query = (size_t)c->heads * (size_t)c->head_dim, key = (size_t)c->kv_heads * (size_t)c->head_dim, qkv = query + 2 * key;
+  const size_t t = (size_t)o->tokens, width = (size_t)c->width, feed = (size_t)c->feed_forward,
+               layers = (size_t)c->layers;
+  const size_t query = (size_t)c->heads * (size_t)c->head_dim,
+               key = (size_t)c->kv_heads * (size_t)c->head_dim, qkv = query + 2 * key;
   const size_t rows = (size_t)logit_rows(c, o->tokens);
   Places p = {0};
   size_t at = 0;
@@ -49,14 +53,17 @@ static Places places(const ModelConfig *c, const PassOptions *o) {
   PLACE(d_chosen, rows * width);
   PLACE(turn, (size_t)o->length * (size_t)c->head_dim);
   PLACE(turn_back, (size_t)o->length * (size_t)c->head_dim);
-  p.kept_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0) + (c->post_norm ? 2 * width : 0));
+  p.kept_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0) +
+                     (c->post_norm ? 2 * width : 0));
   PLACE(kept, p.kept_step * (o->recompute ? 1 : layers));
 #undef PLACE
   p.total = at;
   return p;
 }
 
-size_t pass_bytes(const ModelConfig *config, const PassOptions *options) { return places(config, options).total * sizeof(float); }
+size_t pass_bytes(const ModelConfig *config, const PassOptions *options) {
+  return places(config, options).total * sizeof(float);
+}
 
 static void set_angles(Pass *p) {
   const int half = p->config->head_dim / 2;
@@ -69,15 +76,23 @@ static void set_angles(Pass *p) {
     }
 }
 
-xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptions *options, Pass **out, xt_error *error) {
+xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptions *options,
+                      Pass **out, xt_error *error) {
   const ModelConfig *c = params->config;
   const Places at = places(c, options);
   Pass *p;
   *out = NULL;
   TRY(mem_alloc(&p, 1, sizeof *p, error));
-  *p = (Pass){.params = params, .config = c, .backend = backend, .options = *options, .width = (size_t)c->width,
-              .query = (size_t)c->heads * (size_t)c->head_dim, .key = (size_t)c->kv_heads * (size_t)c->head_dim,
-              .feed = (size_t)c->feed_forward, .vocab = (size_t)c->vocab, .logit_rows = logit_rows(c, options->tokens)};
+  *p = (Pass){.params = params,
+              .config = c,
+              .backend = backend,
+              .options = *options,
+              .width = (size_t)c->width,
+              .query = (size_t)c->heads * (size_t)c->head_dim,
+              .key = (size_t)c->kv_heads * (size_t)c->head_dim,
+              .feed = (size_t)c->feed_forward,
+              .vocab = (size_t)c->vocab,
+              .logit_rows = logit_rows(c, options->tokens)};
   p->qkv = p->query + 2 * p->key;
   int depth = options->tokens;
   if (c->vocab > depth) depth = c->vocab;
@@ -132,53 +147,75 @@ void pass_free(Pass *p) {
 
 double pass_flops(const Pass *p) { return p->flops; }
 
-/* ---- forward ---------------------------------------------------------------------------------- */
+/* ---- forward --------------------------------------------------------------------------------- */
 
 /* The layer's input up to its gate and up products; with `output`, the next layer's input too. */
-static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int layer, bool output) {
+static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int layer,
+                          bool output) {
   Backend *b = &p->backend->base;
   const ModelConfig *c = p->config;
   const Kept kept = pass_kept_of(p, layer);
   const int t = batch->tokens;
-  const float *x = pass_input_of(p, layer), *input = pass_read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
-  pass_linear(p, kept.qkv, input, pass_param(p, w, ARCH_Q, layer), pass_param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
+  const float *x = pass_input_of(p, layer),
+              *input = pass_read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
+  pass_linear(p, kept.qkv, input, pass_param(p, w, ARCH_Q, layer),
+              pass_param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
   if (c->qk_norm) pass_norm_heads(p, w, &kept, layer, t);
   pass_rotate(p, kept.qkv, batch, p->turn);
   const CausalArgs attention = pass_attention_args(p, batch, layer, &kept);
   causal_forward(&attention);
-  pass_add_branch(p, w, kept.mid, x, kept.attn, kept.heads, ARCH_OUT, ARCH_OUT_BIAS, ARCH_POST_ATTN, layer, t, p->query);
+  pass_add_branch(p, w, kept.mid, x, kept.attn, kept.heads, ARCH_OUT, ARCH_OUT_BIAS, ARCH_POST_ATTN,
+                  layer, t, p->query);
   input = pass_read_input(p, w, kept.mid, ARCH_NORM_MLP, layer, t);
-  pass_linear(p, kept.gate_up, input, pass_param(p, w, ARCH_GATE, layer), pass_param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
+  pass_linear(p, kept.gate_up, input, pass_param(p, w, ARCH_GATE, layer),
+              pass_param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
-  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = cpu_dev(p->act), .x = cpu_dev(kept.gate_up), .rows = t,
+  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU,
+                                      .gated = true,
+                                      .y = cpu_dev(p->act),
+                                      .x = cpu_dev(kept.gate_up),
+                                      .rows = t,
                                       .width = c->feed_forward});
-  pass_add_branch(p, w, pass_input_of(p, layer + 1), kept.mid, kept.mlp, p->act, ARCH_DOWN, ARCH_DOWN_BIAS, ARCH_POST_MLP, layer, t, p->feed);
+  pass_add_branch(p, w, pass_input_of(p, layer + 1), kept.mid, kept.mlp, p->act, ARCH_DOWN,
+                  ARCH_DOWN_BIAS, ARCH_POST_MLP, layer, t, p->feed);
 }
 
 static void embed(Pass *p, const float *w, const TokenBatch *batch) {
   const float *table = pass_param(p, w, ARCH_EMBED, -1);
   float *x = pass_input_of(p, 0);
-  for (int t = 0; t < batch->tokens; t++) memcpy(x + (size_t)t * p->width, table + (size_t)batch->ids[t] * p->width, p->width * sizeof *x);
-  if (p->backend->base.compute == XT_COMPUTE_BF16) p->backend->kernels->round_bf16(x, x, (size_t)batch->tokens * p->width);
+  for (int t = 0; t < batch->tokens; t++)
+    memcpy(x + (size_t)t * p->width, table + (size_t)batch->ids[t] * p->width,
+           p->width * sizeof *x);
+  if (p->backend->base.compute == XT_COMPUTE_BF16)
+    p->backend->kernels->round_bf16(x, x, (size_t)batch->tokens * p->width);
 }
 
-/* ---- loss ------------------------------------------------------------------------------------- */
+/* ---- loss ------------------------------------------------------------------------------------ */
 
-/* Up to logit_rows rows of the loss: their loss, and with gradients what goes back to dx and the weights. */
-static double loss_piece(Pass *p, const float *w, float *g, const TokenBatch *batch, const int32_t *rows, int m) {
+/* Up to logit_rows rows of the loss: their loss, and with gradients what goes back to dx and the
+ * weights. */
+static double loss_piece(Pass *p, const float *w, float *g, const TokenBatch *batch,
+                         const int32_t *rows, int m) {
   const ArchRole role = p->config->tied_embeddings ? ARCH_EMBED : ARCH_UNEMBED;
-  const float *unembed = pass_param(p, w, role, -1), *weight = pass_param(p, w, ARCH_FINAL_NORM, -1), *x = pass_input_of(p, p->config->layers);
+  const float *unembed = pass_param(p, w, role, -1),
+              *weight = pass_param(p, w, ARCH_FINAL_NORM, -1),
+              *x = pass_input_of(p, p->config->layers);
   double sum = 0;
-  for (int i = 0; i < m; i++) memcpy(p->chosen + (size_t)i * p->width, x + (size_t)rows[i] * p->width, p->width * sizeof *x);
+  for (int i = 0; i < m; i++)
+    memcpy(p->chosen + (size_t)i * p->width, x + (size_t)rows[i] * p->width, p->width * sizeof *x);
   pass_norm_of(p, p->chosen, weight, m);
   pass_linear(p, p->logits, p->norm, unembed, NULL, m, p->vocab, p->width, false);
   row_cross_entropy(p->backend, p->logits, p->vocab, batch->targets, rows, p->losses, m);
   for (int i = 0; i < m; i++) sum += p->losses[i];
   if (!g) return sum;
-  pass_linear_back(p, p->d_norm, pass_param(p, g, role, -1), NULL, p->logits, p->norm, unembed, m, p->vocab, p->width);
+  pass_linear_back(p, p->d_norm, pass_param(p, g, role, -1), NULL, p->logits, p->norm, unembed, m,
+                   p->vocab, p->width);
   memset(p->d_chosen, 0, (size_t)m * p->width * sizeof *p->d_chosen);
-  pass_norm_gradient(p, p->d_chosen, pass_param(p, g, ARCH_FINAL_NORM, -1), p->d_norm, p->chosen, weight, m);
-  for (int i = 0; i < m; i++) memcpy(p->dx + (size_t)rows[i] * p->width, p->d_chosen + (size_t)i * p->width, p->width * sizeof *x);
+  pass_norm_gradient(p, p->d_chosen, pass_param(p, g, ARCH_FINAL_NORM, -1), p->d_norm, p->chosen,
+                     weight, m);
+  for (int i = 0; i < m; i++)
+    memcpy(p->dx + (size_t)rows[i] * p->width, p->d_chosen + (size_t)i * p->width,
+           p->width * sizeof *x);
   return sum;
 }
 
@@ -188,12 +225,14 @@ static double loss_of(Pass *p, const float *w, float *g, const TokenBatch *batch
   for (int t = 0; t < batch->tokens; t++)
     if (batch->targets[t] >= 0) p->rows[n++] = t;
   if (g) memset(p->dx, 0, (size_t)batch->tokens * p->width * sizeof *p->dx);
-  for (int at = 0; at < n; at += p->logit_rows) sum += loss_piece(p, w, g, batch, p->rows + at, n - at < p->logit_rows ? n - at : p->logit_rows);
+  for (int at = 0; at < n; at += p->logit_rows)
+    sum +=
+        loss_piece(p, w, g, batch, p->rows + at, n - at < p->logit_rows ? n - at : p->logit_rows);
   *counted = (size_t)n;
   return sum;
 }
 
-/* ---- backward --------------------------------------------------------------------------------- */
+/* ---- backward -------------------------------------------------------------------------------- */
 
 /* dx: from the gradient of the layer's output to that of its input. */
 static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *batch, int layer) {
@@ -204,22 +243,30 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   const int t = batch->tokens;
   const float *x = pass_input_of(p, layer);
 
-  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU, .gated = true, .y = cpu_dev(p->act), .x = cpu_dev(kept.gate_up), .rows = t,
+  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU,
+                                      .gated = true,
+                                      .y = cpu_dev(p->act),
+                                      .x = cpu_dev(kept.gate_up),
+                                      .rows = t,
                                       .width = c->feed_forward});
   if (p->options.recompute && c->post_norm)
-    pass_linear(p, kept.mlp, p->act, pass_param(p, w, ARCH_DOWN, layer), pass_param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, false);
+    pass_linear(p, kept.mlp, p->act, pass_param(p, w, ARCH_DOWN, layer),
+                pass_param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, false);
   const float *d = pass_branch_gradient(p, w, g, kept.mlp, ARCH_POST_MLP, layer, t);
-  pass_linear_back(p, p->wide, pass_param(p, g, ARCH_DOWN, layer), pass_param(p, g, ARCH_DOWN_BIAS, layer), d, p->act, pass_param(p, w, ARCH_DOWN, layer), t,
-              p->width, p->feed);
+  pass_linear_back(p, p->wide, pass_param(p, g, ARCH_DOWN, layer),
+                   pass_param(p, g, ARCH_DOWN_BIAS, layer), d, p->act,
+                   pass_param(p, w, ARCH_DOWN, layer), t, p->width, p->feed);
   row_silu_back(p->backend, p->d_gate_up, p->wide, kept.gate_up, p->feed, t);
   const float *input = pass_read_input(p, w, kept.mid, ARCH_NORM_MLP, layer, t);
-  pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_GATE, layer), pass_param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, input, pass_param(p, w, ARCH_GATE, layer), t,
-              2 * p->feed, p->width);
+  pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_GATE, layer),
+                   pass_param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, input,
+                   pass_param(p, w, ARCH_GATE, layer), t, 2 * p->feed, p->width);
   pass_input_gradient(p, w, g, kept.mid, ARCH_NORM_MLP, layer, t);
 
   d = pass_branch_gradient(p, w, g, kept.attn, ARCH_POST_ATTN, layer, t);
-  pass_linear_back(p, p->wide, pass_param(p, g, ARCH_OUT, layer), pass_param(p, g, ARCH_OUT_BIAS, layer), d, kept.heads, pass_param(p, w, ARCH_OUT, layer), t,
-              p->width, p->query);
+  pass_linear_back(p, p->wide, pass_param(p, g, ARCH_OUT, layer),
+                   pass_param(p, g, ARCH_OUT_BIAS, layer), d, kept.heads,
+                   pass_param(p, w, ARCH_OUT, layer), t, p->width, p->query);
   CausalArgs attention = pass_attention_args(p, batch, layer, &kept);
   attention.d_out = p->wide;
   attention.d_qkv = p->d_qkv;
@@ -227,18 +274,21 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   pass_rotate(p, p->d_qkv, batch, p->turn_back);
   if (c->qk_norm) pass_norm_heads_back(p, w, g, &kept, layer, t);
   input = pass_read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
-  pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_Q, layer), pass_param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, input, pass_param(p, w, ARCH_Q, layer), t,
-              p->qkv, p->width);
+  pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_Q, layer),
+                   pass_param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, input,
+                   pass_param(p, w, ARCH_Q, layer), t, p->qkv, p->width);
   pass_input_gradient(p, w, g, x, ARCH_NORM_ATTN, layer, t);
 }
 
-double pass_run(Pass *p, const float *weights, float *gradients, const TokenBatch *batch, size_t *counted) {
+double pass_run(Pass *p, const float *weights, float *gradients, const TokenBatch *batch,
+                size_t *counted) {
   const int layers = p->config->layers;
   embed(p, weights, batch);
   for (int l = 0; l < layers; l++) layer_forward(p, weights, batch, l, true);
   const double loss = loss_of(p, weights, gradients, batch, counted);
   if (!gradients) return loss;
   for (int l = layers - 1; l >= 0; l--) layer_backward(p, weights, gradients, batch, l);
-  row_scatter(p->backend, pass_param(p, gradients, ARCH_EMBED, -1), p->dx, batch->ids, p->width, batch->tokens);
+  row_scatter(p->backend, pass_param(p, gradients, ARCH_EMBED, -1), p->dx, batch->ids, p->width,
+              batch->tokens);
   return loss;
 }

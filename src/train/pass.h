@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Forward and backward through a whole model, for tokens of several sequences side by side.
  *
- * Short names: T tokens of all sequences, C width, F feed-forward, V vocabulary. Sequences lie one after the other
- * without padding; a token sees its own sequence alone. All arrays are float32 and row-major. Gradients are sums over
- * tokens, not means. The bits depend on the batch alone, not on the number of threads. It runs on the CPU alone: gradients are
- * plain memory, and the CPU backend's ops are called with addresses (cpu_dev). */
+ * Short names: T tokens of all sequences, C width, F feed-forward, V vocabulary. Sequences lie one
+ * after the other without padding; a token sees its own sequence alone. All arrays are float32 and
+ * row-major. Gradients are sums over tokens, not means. The bits depend on the batch alone, not on
+ * the number of threads. It runs on the CPU alone: gradients are plain memory, and the CPU
+ * backend's ops are called with addresses (cpu_dev). */
 #ifndef TRAIN_PASS_H
 #define TRAIN_PASS_H
 
@@ -23,18 +24,21 @@ typedef struct TokenBatch {
 typedef struct PassOptions {
   int tokens;     /* most of a batch */
   int length;     /* most of a sequence */
-  bool recompute; /* keep only each layer's input, run the layer again on the way back: the same bits, less memory */
+  bool recompute; /* keep only each layer's input, run the layer again on the way back: the same
+                     bits, less memory */
 } PassOptions;
 
 typedef struct Pass Pass;
 
 /* `params` and `backend` are borrowed. The caller frees *out with pass_free. */
-xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptions *options, Pass **out, xt_error *error);
+xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptions *options,
+                      Pass **out, xt_error *error);
 void pass_free(Pass *pass);
 
-/* The summed loss of the batch's targets, nats; their number in *counted. Adds the gradient to `gradients`, laid out as
- * the parameters; NULL: none is computed. */
-double pass_run(Pass *pass, const float *weights, float *gradients, const TokenBatch *batch, size_t *counted);
+/* The summed loss of the batch's targets, nats; their number in *counted. Adds the gradient to
+ * `gradients`, laid out as the parameters; NULL: none is computed. */
+double pass_run(Pass *pass, const float *weights, float *gradients, const TokenBatch *batch,
+                size_t *counted);
 
 /* Multiplications and additions of matrix products so far. */
 double pass_flops(const Pass *pass);

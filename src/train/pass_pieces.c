@@ -6,11 +6,14 @@
 
 Kept pass_kept_of(const Pass *p, int layer) {
   const size_t step = p->kept_step * (size_t)layer;
-  return (Kept){p->kept.qkv + step, p->kept.heads + step, p->kept.mid + step, p->kept.gate_up + step, p->kept.raw + step,
-                p->kept.attn + step, p->kept.mlp + step};
+  return (Kept){p->kept.qkv + step,     p->kept.heads + step, p->kept.mid + step,
+                p->kept.gate_up + step, p->kept.raw + step,   p->kept.attn + step,
+                p->kept.mlp + step};
 }
 
-float *pass_input_of(const Pass *p, int layer) { return p->x + (size_t)layer * (size_t)p->options.tokens * p->width; }
+float *pass_input_of(const Pass *p, int layer) {
+  return p->x + (size_t)layer * (size_t)p->options.tokens * p->width;
+}
 
 float *pass_param(const Pass *p, const float *array, ArchRole role, int layer) {
   const size_t at = params_at(p->params, role, layer);
@@ -22,33 +25,70 @@ static void product(Pass *p, const ProductArgs *args) {
   cpu_product(p->backend, &p->room, args);
 }
 
-void pass_linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m, size_t n, size_t k, bool accumulate) {
-  product(p, &(ProductArgs){.c = y, .ldc = n, .m = m, .n = (int)n, .k = (int)k, .a = {x, k, false}, .b = {w, k, true}, .bias = bias,
+void pass_linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m,
+                 size_t n, size_t k, bool accumulate) {
+  product(p, &(ProductArgs){.c = y,
+                            .ldc = n,
+                            .m = m,
+                            .n = (int)n,
+                            .k = (int)k,
+                            .a = {x, k, false},
+                            .b = {w, k, true},
+                            .bias = bias,
                             .accumulate = accumulate});
 }
 
-void pass_linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w, int m, size_t n,
-                        size_t k) {
-  if (dx) product(p, &(ProductArgs){.c = dx, .ldc = k, .m = m, .n = (int)k, .k = (int)n, .a = {dy, n, false}, .b = {w, k, false}});
-  product(p, &(ProductArgs){.c = dw, .ldc = k, .m = (int)n, .n = (int)k, .k = m, .a = {dy, n, true}, .b = {x, k, false}, .accumulate = true});
+void pass_linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x,
+                      const float *w, int m, size_t n, size_t k) {
+  if (dx)
+    product(p, &(ProductArgs){.c = dx,
+                              .ldc = k,
+                              .m = m,
+                              .n = (int)k,
+                              .k = (int)n,
+                              .a = {dy, n, false},
+                              .b = {w, k, false}});
+  product(p, &(ProductArgs){.c = dw,
+                            .ldc = k,
+                            .m = (int)n,
+                            .n = (int)k,
+                            .k = m,
+                            .a = {dy, n, true},
+                            .b = {x, k, false},
+                            .accumulate = true});
   if (dbias) row_sums(p->backend, dbias, dy, n, m);
 }
 
 void pass_norm_of(Pass *p, const float *x, const float *weight, int rows) {
   const int width = p->config->width;
-  p->backend->base.ops->norm(&p->backend->base, &(NormArgs){.y = cpu_dev(p->norm), .x = cpu_dev(x), .weight = cpu_dev(weight), .rows = rows, .groups = 1,
-                                                            .width = width, .ld_y = width, .ld_x = width, .eps = (float)p->config->norm_eps});
+  p->backend->base.ops->norm(&p->backend->base, &(NormArgs){.y = cpu_dev(p->norm),
+                                                            .x = cpu_dev(x),
+                                                            .weight = cpu_dev(weight),
+                                                            .rows = rows,
+                                                            .groups = 1,
+                                                            .width = width,
+                                                            .ld_y = width,
+                                                            .ld_x = width,
+                                                            .eps = (float)p->config->norm_eps});
 }
 
 void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles) {
   const ModelConfig *c = p->config;
-  p->backend->base.ops->rope(&p->backend->base, &(RopeArgs){.x = cpu_dev(qkv), .ld = (int)p->qkv, .rows = batch->tokens, .heads = c->heads + c->kv_heads,
-                                                            .head_dim = c->head_dim, .width = c->head_dim, .positions = {cpu_dev(batch->positions)},
-                                                            .cos_sin = cpu_dev(angles)});
+  p->backend->base.ops->rope(&p->backend->base,
+                             &(RopeArgs){.x = cpu_dev(qkv),
+                                         .ld = (int)p->qkv,
+                                         .rows = batch->tokens,
+                                         .heads = c->heads + c->kv_heads,
+                                         .head_dim = c->head_dim,
+                                         .width = c->head_dim,
+                                         .positions = {cpu_dev(batch->positions)},
+                                         .cos_sin = cpu_dev(angles)});
 }
 
-void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x, const float *weight, int rows) {
-  row_norm_back(p->backend, dx, dy, x, weight, p->factors, p->width, rows, (float)p->config->norm_eps);
+void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x,
+                        const float *weight, int rows) {
+  row_norm_back(p->backend, dx, dy, x, weight, p->factors, p->width, rows,
+                (float)p->config->norm_eps);
   row_norm_weight(p->backend, dweight, dy, x, p->factors, p->width, rows);
 }
 
@@ -63,7 +103,9 @@ typedef struct HeadPart {
 static HeadPart head_part(const Pass *p, int tokens, bool keys) {
   const ModelConfig *c = p->config;
   const bool whole = c->qk_norm == QK_NORM_WHOLE;
-  if (keys) return (HeadPart){ARCH_K_NORM, whole ? 1 : c->kv_heads, p->query, p->key, (size_t)tokens * p->query};
+  if (keys)
+    return (HeadPart){ARCH_K_NORM, whole ? 1 : c->kv_heads, p->query, p->key,
+                      (size_t)tokens * p->query};
   return (HeadPart){ARCH_Q_NORM, whole ? 1 : c->heads, 0, p->query, 0};
 }
 
@@ -72,58 +114,88 @@ void pass_norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int t
   for (int keys = 0; keys < 2; keys++) {
     const HeadPart part = head_part(p, tokens, keys);
     float *x = kept->qkv + part.at;
-    for (size_t t = 0; t < (size_t)tokens; t++) memcpy(kept->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
-    b->ops->norm(b, &(NormArgs){.y = cpu_dev(x), .x = cpu_dev(x), .weight = cpu_dev(pass_param(p, w, part.role, layer)), .rows = tokens, .groups = part.groups,
-                                .width = (int)part.width / part.groups, .ld_y = (int)p->qkv, .ld_x = (int)p->qkv, .eps = (float)p->config->norm_eps});
+    for (size_t t = 0; t < (size_t)tokens; t++)
+      memcpy(kept->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
+    b->ops->norm(b, &(NormArgs){.y = cpu_dev(x),
+                                .x = cpu_dev(x),
+                                .weight = cpu_dev(pass_param(p, w, part.role, layer)),
+                                .rows = tokens,
+                                .groups = part.groups,
+                                .width = (int)part.width / part.groups,
+                                .ld_y = (int)p->qkv,
+                                .ld_x = (int)p->qkv,
+                                .eps = (float)p->config->norm_eps});
   }
 }
 
-void pass_norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer, int tokens) {
+void pass_norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer,
+                          int tokens) {
   for (int keys = 0; keys < 2; keys++) {
     const HeadPart part = head_part(p, tokens, keys);
     const float *raw = kept->raw + part.raw, *weight = pass_param(p, w, part.role, layer);
     float *d = p->d_qkv + part.at;
     const int rows = tokens * part.groups;
     const size_t head = part.width / (size_t)part.groups;
-    for (size_t t = 0; t < (size_t)tokens; t++) memcpy(p->wide + t * part.width, d + t * p->qkv, part.width * sizeof *d);
+    for (size_t t = 0; t < (size_t)tokens; t++)
+      memcpy(p->wide + t * part.width, d + t * p->qkv, part.width * sizeof *d);
     memset(p->d_raw, 0, (size_t)tokens * part.width * sizeof *d);
-    row_norm_back(p->backend, p->d_raw, p->wide, raw, weight, p->factors, head, rows, (float)p->config->norm_eps);
-    row_norm_weight(p->backend, pass_param(p, g, part.role, layer), p->wide, raw, p->factors, head, rows);
-    for (size_t t = 0; t < (size_t)tokens; t++) memcpy(d + t * p->qkv, p->d_raw + t * part.width, part.width * sizeof *d);
+    row_norm_back(p->backend, p->d_raw, p->wide, raw, weight, p->factors, head, rows,
+                  (float)p->config->norm_eps);
+    row_norm_weight(p->backend, pass_param(p, g, part.role, layer), p->wide, raw, p->factors, head,
+                    rows);
+    for (size_t t = 0; t < (size_t)tokens; t++)
+      memcpy(d + t * p->qkv, p->d_raw + t * part.width, part.width * sizeof *d);
   }
 }
 
-const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer, int rows) {
+const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer,
+                             int rows) {
   if (!p->config->pre_norm) return x;
   pass_norm_of(p, x, pass_param(p, w, role, layer), rows);
   return p->norm;
 }
 
-void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role, int layer, int rows) {
-  if (p->config->pre_norm) pass_norm_gradient(p, p->dx, pass_param(p, g, role, layer), p->d_norm, x, pass_param(p, w, role, layer), rows);
-  else p->backend->kernels->add(p->dx, p->d_norm, (size_t)rows * p->width);
+void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role,
+                         int layer, int rows) {
+  if (p->config->pre_norm)
+    pass_norm_gradient(p, p->dx, pass_param(p, g, role, layer), p->d_norm, x,
+                       pass_param(p, w, role, layer), rows);
+  else
+    p->backend->kernels->add(p->dx, p->d_norm, (size_t)rows * p->width);
 }
 
-void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *kept, const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
-                       int rows, size_t depth) {
+void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *kept,
+                     const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
+                     int rows, size_t depth) {
   const float *weight = pass_param(p, w, matrix, layer), *shift = pass_param(p, w, bias, layer);
   memcpy(to, x, (size_t)rows * p->width * sizeof *to);
-  pass_linear(p, p->config->post_norm ? kept : to, a, weight, shift, rows, p->width, depth, !p->config->post_norm);
+  pass_linear(p, p->config->post_norm ? kept : to, a, weight, shift, rows, p->width, depth,
+              !p->config->post_norm);
   if (!p->config->post_norm) return;
   pass_norm_of(p, kept, pass_param(p, w, norm, layer), rows);
   p->backend->kernels->add(to, p->norm, (size_t)rows * p->width);
 }
 
-const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *kept, ArchRole norm, int layer, int rows) {
+const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *kept,
+                                  ArchRole norm, int layer, int rows) {
   if (!p->config->post_norm) return p->dx;
   memset(p->d_norm, 0, (size_t)rows * p->width * sizeof *p->d_norm);
-  pass_norm_gradient(p, p->d_norm, pass_param(p, g, norm, layer), p->dx, kept, pass_param(p, w, norm, layer), rows);
+  pass_norm_gradient(p, p->d_norm, pass_param(p, g, norm, layer), p->dx, kept,
+                     pass_param(p, w, norm, layer), rows);
   return p->d_norm;
 }
 
-CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept) {
+CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer,
+                               const Kept *kept) {
   const ModelConfig *c = p->config;
-  return (CausalArgs){.backend = p->backend, .heads = c->heads, .kv_heads = c->kv_heads, .head_dim = c->head_dim,
-                      .window = arch_window(c, layer), .scale = c->score_scale, .sequences = batch->sequences,
-                      .starts = batch->starts, .qkv = kept->qkv, .out = kept->heads};
+  return (CausalArgs){.backend = p->backend,
+                      .heads = c->heads,
+                      .kv_heads = c->kv_heads,
+                      .head_dim = c->head_dim,
+                      .window = arch_window(c, layer),
+                      .scale = c->score_scale,
+                      .sequences = batch->sequences,
+                      .starts = batch->starts,
+                      .qkv = kept->qkv,
+                      .out = kept->heads};
 }

@@ -10,12 +10,14 @@
 
 /* What the way back needs of a layer, beside its input. */
 typedef struct Kept {
-  float *qkv;     /* [T, (heads + 2 kv_heads) head_dim], rotated */
-  float *heads;   /* [T, heads head_dim] */
-  float *mid;     /* [T, C] */
-  float *gate_up; /* [T, 2F] */
-  float *raw;     /* queries [T, heads, head_dim], then keys [T, kv_heads, head_dim], before their norms; only where they have any */
-  float *attn, *mlp; /* [T, C] what the modules give, before their norms; only where norms follow them */
+  float *qkv;        /* [T, (heads + 2 kv_heads) head_dim], rotated */
+  float *heads;      /* [T, heads head_dim] */
+  float *mid;        /* [T, C] */
+  float *gate_up;    /* [T, 2F] */
+  float *raw;        /* queries [T, heads, head_dim], then keys [T, kv_heads, head_dim], before
+                     their norms; only where they have any */
+  float *attn, *mlp; /* [T, C] what the modules give, before their norms; only where norms follow
+                        them */
 } Kept;
 
 struct Pass {
@@ -27,19 +29,20 @@ struct Pass {
   int logit_rows;
   double flops;
   ProductRoom room;
-  float *block;     /* everything below */
-  float *x;         /* [layers + 1][T, C] inputs of the layers; the last is the model's output */
-  Kept kept;        /* of layer 0, or the only one */
-  size_t kept_step; /* floats between layers; 0: there is only one */
-  float *norm, *act;                         /* [T, C], [T, F] */
-  float *dx, *d_norm, *d_qkv, *d_gate_up;    /* [T, ..] gradients; d_act and d_heads use `wide` */
-  float *wide;                               /* [T, max(F, query)] */
-  float *logits, *chosen, *d_chosen;         /* [logit_rows, V], [logit_rows, C] twice */
-  float *factors;                            /* [T], [T, heads] 1/rms of the norm at hand */
-  float *d_raw;                              /* [T, query]; only with norms of queries and keys */
-  float *turn, *turn_back;                   /* rotary angles [length, head_dim]; with negated sines */
-  int32_t *rows;                             /* [T] rows of the loss */
-  double *losses;                            /* [logit_rows] */
+  float *block;      /* everything below */
+  float *x;          /* [layers + 1][T, C] inputs of the layers; the last is the model's output */
+  Kept kept;         /* of layer 0, or the only one */
+  size_t kept_step;  /* floats between layers; 0: there is only one */
+  float *norm, *act; /* [T, C], [T, F] */
+  float *dx, *d_norm, *d_qkv, *d_gate_up; /* [T, ..] gradients; d_act and d_heads use `wide` */
+  float *wide;                            /* [T, max(F, query)] */
+  float *logits, *chosen, *d_chosen;      /* [logit_rows, V], [logit_rows, C] twice */
+  float *factors;                         /* [T], [T, heads] 1/rms of the norm at hand */
+  float *d_raw;                           /* [T, query]; only with norms of queries and keys */
+  float *turn, *turn_back;                /* rotary angles [length, head_dim]; with negated
+                                                sines */
+  int32_t *rows;                          /* [T] rows of the loss */
+  double *losses;                         /* [logit_rows] */
 };
 
 Kept pass_kept_of(const Pass *p, int layer);
@@ -47,28 +50,36 @@ float *pass_input_of(const Pass *p, int layer);
 /* A parameter in an array of the layout; NULL: the model has none. */
 float *pass_param(const Pass *p, const float *array, ArchRole role, int layer);
 /* y[m, n] (+)= x[m, k] W^T + bias, with W [n, k]. */
-void pass_linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m, size_t n, size_t k, bool accumulate);
+void pass_linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m,
+                 size_t n, size_t k, bool accumulate);
 /* Gradients of linear: dx = dy W unless dx is NULL; dW += dy^T x, dbias += columns' sums of dy. */
-void pass_linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x, const float *w, int m, size_t n,
-                        size_t k);
+void pass_linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x,
+                      const float *w, int m, size_t n, size_t k);
 void pass_norm_of(Pass *p, const float *x, const float *weight, int rows);
 /* Turns queries and keys in place. */
 void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles);
 /* dx += gradient of the norm's input, dweight += its weight's, from d_norm. */
-void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x, const float *weight, int rows);
+void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x,
+                        const float *weight, int rows);
 /* Normalises each head of queries and keys in place, and keeps what they were. */
 void pass_norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int tokens);
 /* d_qkv: from the gradient of normalised queries and keys to that of what they were. */
-void pass_norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer, int tokens);
+void pass_norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer,
+                          int tokens);
 /* What a module reads, which is x itself where no norm stands before it. */
-const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer, int rows);
+const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer,
+                             int rows);
 /* dx += the gradient of what a module read, p->d_norm. */
-void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role, int layer, int rows);
-/* to = x + what the module y = a W^T + bias adds, with its norm where one follows; `kept` gets y then. */
-void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *kept, const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
-                       int rows, size_t depth);
+void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role,
+                         int layer, int rows);
+/* to = x + what the module y = a W^T + bias adds, with its norm where one follows; `kept` gets y
+ * then. */
+void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *kept,
+                     const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
+                     int rows, size_t depth);
 /* The gradient of what the module gave, of which dx is that of what was added. */
-const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *kept, ArchRole norm, int layer, int rows);
+const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *kept,
+                                  ArchRole norm, int layer, int rows);
 CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept);
 
 #endif

@@ -3,8 +3,8 @@
 
 #include "base/parallel.h"
 
-#define COLUMNS 64     /* of one item that sums rows */
-#define FLOATS 16384   /* that pay for waking a thread */
+#define COLUMNS 64   /* of one item that sums rows */
+#define FLOATS 16384 /* that pay for waking a thread */
 
 typedef struct Work {
   const CpuBackend *b;
@@ -21,7 +21,8 @@ typedef struct Work {
 static void some_rows(void *context, size_t item, int thread) {
   const Work *w = context;
   (void)thread;
-  const int first = (int)item * w->step, end = w->rows - first < w->step ? w->rows : first + w->step;
+  const int first = (int)item * w->step,
+            end = w->rows - first < w->step ? w->rows : first + w->step;
   for (int r = first; r < end; r++) w->row(w, (size_t)r);
 }
 
@@ -45,7 +46,8 @@ static void sum_columns(void *context, size_t item, int thread) {
   (void)thread;
   float *sums = w->to + item * COLUMNS;
   const size_t n = columns_of(w, item);
-  for (size_t r = 0; r < (size_t)w->rows; r++) w->b->kernels->add(sums, w->x + r * w->width + item * COLUMNS, n);
+  for (size_t r = 0; r < (size_t)w->rows; r++)
+    w->b->kernels->add(sums, w->x + r * w->width + item * COLUMNS, n);
 }
 void row_sums(const CpuBackend *b, float *sums, const float *x, size_t width, int rows) {
   Work w = {.b = b, .to = sums, .x = x, .width = width, .rows = rows};
@@ -54,11 +56,21 @@ void row_sums(const CpuBackend *b, float *sums, const float *x, size_t width, in
 
 static void norm_back_row(const Work *w, size_t r) {
   const size_t at = r * w->width;
-  w->factors[r] = w->b->kernels->norm_back(w->to + at, w->y + at, w->x + at, w->weight, w->width, w->eps);
+  w->factors[r] =
+      w->b->kernels->norm_back(w->to + at, w->y + at, w->x + at, w->weight, w->width, w->eps);
 }
-void row_norm_back(const CpuBackend *b, float *dx, const float *dy, const float *x, const float *weight, float *factors, size_t width,
-                   int rows, float eps) {
-  Work w = {.b = b, .to = dx, .y = dy, .x = x, .weight = weight, .factors = factors, .width = width, .rows = rows, .eps = eps, .row = norm_back_row};
+void row_norm_back(const CpuBackend *b, float *dx, const float *dy, const float *x,
+                   const float *weight, float *factors, size_t width, int rows, float eps) {
+  Work w = {.b = b,
+            .to = dx,
+            .y = dy,
+            .x = x,
+            .weight = weight,
+            .factors = factors,
+            .width = width,
+            .rows = rows,
+            .eps = eps,
+            .row = norm_back_row};
   deal_rows(&w);
 }
 
@@ -68,13 +80,21 @@ static void norm_weight_columns(void *context, size_t item, int thread) {
   const size_t n = columns_of(w, item);
   float sums[COLUMNS] = {0};
   for (size_t r = 0; r < (size_t)w->rows; r++) {
-    const float *x = w->x + r * w->width + item * COLUMNS, *dy = w->y + r * w->width + item * COLUMNS, factor = w->factors[r];
+    const float *x = w->x + r * w->width + item * COLUMNS,
+                *dy = w->y + r * w->width + item * COLUMNS, factor = w->factors[r];
     for (size_t i = 0; i < n; i++) sums[i] += dy[i] * x[i] * factor;
   }
   w->b->kernels->add(w->to + item * COLUMNS, sums, n);
 }
-void row_norm_weight(const CpuBackend *b, float *dweight, const float *dy, const float *x, const float *factors, size_t width, int rows) {
-  Work w = {.b = b, .to = dweight, .y = dy, .x = x, .factors = (float *)(uintptr_t)factors, .width = width, .rows = rows};
+void row_norm_weight(const CpuBackend *b, float *dweight, const float *dy, const float *x,
+                     const float *factors, size_t width, int rows) {
+  Work w = {.b = b,
+            .to = dweight,
+            .y = dy,
+            .x = x,
+            .factors = (float *)(uintptr_t)factors,
+            .width = width,
+            .rows = rows};
   deal_columns(&w, norm_weight_columns);
 }
 
@@ -83,16 +103,32 @@ static void silu_back_row(const Work *w, size_t r) {
   const float *gate = w->x + r * 2 * w->width;
   w->b->kernels->silu_back(d, d + w->width, w->y + r * w->width, gate, gate + w->width, w->width);
 }
-void row_silu_back(const CpuBackend *b, float *d_gate_up, const float *d_act, const float *gate_up, size_t width, int rows) {
-  Work w = {.b = b, .to = d_gate_up, .y = d_act, .x = gate_up, .width = width, .rows = rows, .row = silu_back_row};
+void row_silu_back(const CpuBackend *b, float *d_gate_up, const float *d_act, const float *gate_up,
+                   size_t width, int rows) {
+  Work w = {.b = b,
+            .to = d_gate_up,
+            .y = d_act,
+            .x = gate_up,
+            .width = width,
+            .rows = rows,
+            .row = silu_back_row};
   deal_rows(&w);
 }
 
 static void cross_entropy_row(const Work *w, size_t r) {
-  w->losses[r] = w->b->kernels->cross_entropy(w->to + r * w->width, (int32_t)w->width, w->ids[w->at[r]]);
+  w->losses[r] =
+      w->b->kernels->cross_entropy(w->to + r * w->width, (int32_t)w->width, w->ids[w->at[r]]);
 }
-void row_cross_entropy(const CpuBackend *b, float *logits, size_t width, const int32_t *targets, const int32_t *at, double *losses, int rows) {
-  Work w = {.b = b, .to = logits, .ids = targets, .at = at, .losses = losses, .width = width, .rows = rows, .row = cross_entropy_row};
+void row_cross_entropy(const CpuBackend *b, float *logits, size_t width, const int32_t *targets,
+                       const int32_t *at, double *losses, int rows) {
+  Work w = {.b = b,
+            .to = logits,
+            .ids = targets,
+            .at = at,
+            .losses = losses,
+            .width = width,
+            .rows = rows,
+            .row = cross_entropy_row};
   deal_rows(&w);
 }
 
@@ -101,9 +137,11 @@ static void scatter_columns(void *context, size_t item, int thread) {
   (void)thread;
   const size_t n = columns_of(w, item);
   for (size_t r = 0; r < (size_t)w->rows; r++)
-    w->b->kernels->add(w->to + (size_t)w->ids[r] * w->width + item * COLUMNS, w->x + r * w->width + item * COLUMNS, n);
+    w->b->kernels->add(w->to + (size_t)w->ids[r] * w->width + item * COLUMNS,
+                       w->x + r * w->width + item * COLUMNS, n);
 }
-void row_scatter(const CpuBackend *b, float *table, const float *x, const int32_t *ids, size_t width, int rows) {
+void row_scatter(const CpuBackend *b, float *table, const float *x, const int32_t *ids,
+                 size_t width, int rows) {
   Work w = {.b = b, .to = table, .x = x, .ids = ids, .width = width, .rows = rows};
   deal_columns(&w, scatter_columns);
 }

@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "tasks/dataset.h"
 
-/* ---- texts to examples ------------------------------------------------------------------------ */
+/* ---- texts to examples ----------------------------------------------------------------------- */
 
 void train_data_free(TrainData *data) {
   free(data->ids);
@@ -18,27 +18,32 @@ void train_data_free(TrainData *data) {
 }
 
 static xt_status add_ids(TrainData *data, const int32_t *ids, size_t count, xt_error *error) {
-  TRY(mem_grow(&data->ids, &data->id_capacity, data->id_count + count + 1, sizeof *data->ids, error));
+  TRY(mem_grow(&data->ids, &data->id_capacity, data->id_count + count + 1, sizeof *data->ids,
+               error));
   if (count) memcpy(data->ids + data->id_count, ids, count * sizeof *ids);
   data->id_count += count;
   return XT_STATUS_OK;
 }
 
-static xt_status add_text(TrainData *data, const DataRules *rules, const char *text, size_t length, bool special, xt_error *error) {
+static xt_status add_text(TrainData *data, const DataRules *rules, const char *text, size_t length,
+                          bool special, xt_error *error) {
   int32_t *ids;
   size_t count;
   TRY(xt_tokenizer_encode(rules->tokenizer, text, length, special, &ids, &count, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < count && !status; i++)
     if (ids[i] < 0 || ids[i] >= rules->vocab)
-      status = err_set(error, XT_STATUS_INPUT, NULL, NULL, -1, "token %zu is %d: the model's ids are 0 to %d", i, (int)ids[i], rules->vocab - 1);
+      status =
+          err_set(error, XT_STATUS_INPUT, NULL, NULL, -1,
+                  "token %zu is %d: the model's ids are 0 to %d", i, (int)ids[i], rules->vocab - 1);
   if (!status) status = add_ids(data, ids, count, error);
   free(ids);
   return status;
 }
 
 /* The ids from `at` to the pool's end become an example; too long a one is cut at its end. */
-static xt_status add_example(TrainData *data, const DataRules *rules, size_t at, size_t prompt, xt_error *error) {
+static xt_status add_example(TrainData *data, const DataRules *rules, size_t at, size_t prompt,
+                             xt_error *error) {
   size_t count = data->id_count - at;
   if (count > (size_t)rules->length) {
     count = (size_t)rules->length;
@@ -51,12 +56,14 @@ static xt_status add_example(TrainData *data, const DataRules *rules, size_t at,
     return XT_STATUS_OK;
   }
   TRY(mem_grow(&data->examples, &data->capacity, data->count + 1, sizeof *data->examples, error));
-  data->examples[data->count++] = (Example){.at = at, .count = (int32_t)count, .counted_from = (int32_t)from};
+  data->examples[data->count++] =
+      (Example){.at = at, .count = (int32_t)count, .counted_from = (int32_t)from};
   return XT_STATUS_OK;
 }
 
 /* A prompt that counts not, a response or text that does; then the EOS. */
-static xt_status add_pair(TrainData *data, const DataRules *rules, const char *prompt, const char *response, xt_error *error) {
+static xt_status add_pair(TrainData *data, const DataRules *rules, const char *prompt,
+                          const char *response, xt_error *error) {
   const size_t at = data->id_count;
   size_t length = 0;
   if (prompt) {
@@ -76,26 +83,39 @@ typedef struct PairLine {
 
 static bool is_space(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
-static xt_status read_pair(const json_t *line, const char *path, size_t number, PairLine *out, xt_error *error) {
+static xt_status read_pair(const json_t *line, const char *path, size_t number, PairLine *out,
+                           xt_error *error) {
   static const char *const keys[] = {"prompt", "response", "inputs", "targets", "text"};
   const char *values[5];
-  if (!json_is_object(line)) return dataset_line_error(error, path, number, "is %s, expected an object with prompt and response, or text", json_type_name(line));
+  if (!json_is_object(line))
+    return dataset_line_error(error, path, number,
+                              "is %s, expected an object with prompt and response, or text",
+                              json_type_name(line));
   for (size_t k = 0; k < 5; k++) {
     const json_t *value = json_object_get(line, keys[k]);
-    if (value && !json_is_string(value)) return dataset_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k], json_type_name(value));
+    if (value && !json_is_string(value))
+      return dataset_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k],
+                                json_type_name(value));
     values[k] = json_string_value(value);
   }
   const bool ours = values[0] && values[1], aya = values[2] && values[3], text = values[4];
   const int there = !!values[0] + !!values[1] + !!values[2] + !!values[3] + !!values[4];
   if (ours + aya + text != 1 || there != (text ? 1 : 2))
-    return dataset_line_error(error, path, number, "has to have \"prompt\" and \"response\", \"inputs\" and \"targets\", or \"text\" alone");
-  *out = text ? (PairLine){NULL, values[4], false} : ours ? (PairLine){values[0], values[1], false} : (PairLine){values[2], values[3], true};
+    return dataset_line_error(
+        error, path, number,
+        "has to have \"prompt\" and \"response\", \"inputs\" and \"targets\", or \"text\" alone");
+  *out = text   ? (PairLine){NULL, values[4], false}
+         : ours ? (PairLine){values[0], values[1], false}
+                : (PairLine){values[2], values[3], true};
   /* Aya's prompts end where the question does */
-  if (aya && (!values[2][0] || is_space(values[2][strlen(values[2]) - 1]) || is_space(values[3][0]))) out->apart = false;
+  if (aya &&
+      (!values[2][0] || is_space(values[2][strlen(values[2]) - 1]) || is_space(values[3][0])))
+    out->apart = false;
   return XT_STATUS_OK;
 }
 
-static xt_status add_line(TrainData *data, const DataRules *rules, const PairLine *line, xt_error *error) {
+static xt_status add_line(TrainData *data, const DataRules *rules, const PairLine *line,
+                          xt_error *error) {
   char *prompt;
   if (!line->apart) return add_pair(data, rules, line->prompt, line->response, error);
   const size_t length = strlen(line->prompt);
@@ -107,7 +127,8 @@ static xt_status add_line(TrainData *data, const DataRules *rules, const PairLin
   return status;
 }
 
-static xt_status read_pairs(const char *path, const DataRules *rules, TrainData *data, xt_error *error) {
+static xt_status read_pairs(const char *path, const DataRules *rules, TrainData *data,
+                            xt_error *error) {
   JsonLines lines;
   TRY(json_lines_read(path, &lines, error));
   xt_status status = XT_STATUS_OK;
@@ -117,14 +138,17 @@ static xt_status read_pairs(const char *path, const DataRules *rules, TrainData 
     status = read_pair(json_array_get(lines.values, i), path, lines.number[i], &line, error);
     if (status) break;
     status = add_line(data, rules, &line, &inner);
-    if (status == XT_STATUS_INPUT) status = dataset_line_error(error, path, lines.number[i], "%s", inner.message);
-    else if (status && error) *error = inner;
+    if (status == XT_STATUS_INPUT)
+      status = dataset_line_error(error, path, lines.number[i], "%s", inner.message);
+    else if (status && error)
+      *error = inner;
   }
   json_lines_free(&lines);
   return status;
 }
 
-static xt_status read_lines(const char *path, const DataRules *rules, const FileMap *map, TrainData *data, xt_error *error) {
+static xt_status read_lines(const char *path, const DataRules *rules, const FileMap *map,
+                            TrainData *data, xt_error *error) {
   const char *text = (const char *)map->data;
   for (size_t at = 0, line = 1; at < map->size; line++) {
     const char *end = memchr(text + at, '\n', map->size - at);
@@ -134,7 +158,8 @@ static xt_status read_lines(const char *path, const DataRules *rules, const File
     if (size) {
       xt_error inner;
       xt_status status = add_text(data, rules, text + at, size, true, &inner);
-      if (status == XT_STATUS_INPUT) return dataset_line_error(error, path, line, "%s", inner.message);
+      if (status == XT_STATUS_INPUT)
+        return dataset_line_error(error, path, line, "%s", inner.message);
       if (!status) status = add_ids(data, &rules->eos, 1, &inner);
       if (!status) status = add_example(data, rules, first, 0, &inner);
       if (status) {
@@ -147,13 +172,17 @@ static xt_status read_lines(const char *path, const DataRules *rules, const File
   return XT_STATUS_OK;
 }
 
-static xt_status read_text(const DataRules *rules, const FileMap *map, TrainData *data, xt_error *error) {
+static xt_status read_text(const DataRules *rules, const FileMap *map, TrainData *data,
+                           xt_error *error) {
   TRY(add_text(data, rules, (const char *)map->data, map->size, true, error));
   TRY(add_ids(data, &rules->eos, 1, error));
   for (size_t at = 0; at + 1 < data->id_count; at += (size_t)rules->length) {
     const size_t left = data->id_count - at;
     TRY(mem_grow(&data->examples, &data->capacity, data->count + 1, sizeof *data->examples, error));
-    data->examples[data->count++] = (Example){.at = at, .count = (int32_t)(left < (size_t)rules->length ? left : (size_t)rules->length), .counted_from = 1};
+    data->examples[data->count++] =
+        (Example){.at = at,
+                  .count = (int32_t)(left < (size_t)rules->length ? left : (size_t)rules->length),
+                  .counted_from = 1};
   }
   return XT_STATUS_OK;
 }
@@ -163,10 +192,12 @@ static bool ends_with(const char *text, const char *end) {
   return a >= b && strcmp(text + a - b, end) == 0;
 }
 
-xt_status train_data_read(const char *path, const DataRules *rules, TrainData *out, xt_error *error) {
+xt_status train_data_read(const char *path, const DataRules *rules, TrainData *out,
+                          xt_error *error) {
   xt_train_format format = rules->format;
   xt_status status;
-  if (format == XT_TRAIN_AUTO) format = ends_with(path, ".jsonl") || ends_with(path, ".json") ? XT_TRAIN_PAIRS : XT_TRAIN_TEXT;
+  if (format == XT_TRAIN_AUTO)
+    format = ends_with(path, ".jsonl") || ends_with(path, ".json") ? XT_TRAIN_PAIRS : XT_TRAIN_TEXT;
   *out = (TrainData){0};
   if (format == XT_TRAIN_PAIRS) {
     status = read_pairs(path, rules, out, error);
@@ -180,17 +211,21 @@ xt_status train_data_read(const char *path, const DataRules *rules, TrainData *o
       status = read_lines(path, rules, &text, out, error);
     } else {
       status = read_text(rules, &text, out, &inner);
-      if (status == XT_STATUS_INPUT) err_set(error, status, path, inner.field, inner.offset, "%s", inner.message);
-      else if (status && error) *error = inner;
+      if (status == XT_STATUS_INPUT)
+        err_set(error, status, path, inner.field, inner.offset, "%s", inner.message);
+      else if (status && error)
+        *error = inner;
     }
     file_map_close(&map);
   }
-  if (!status && out->count == 0) status = err_set(error, XT_STATUS_INPUT, path, NULL, -1, "has nothing to learn from: no example has two tokens");
+  if (!status && out->count == 0)
+    status = err_set(error, XT_STATUS_INPUT, path, NULL, -1,
+                     "has nothing to learn from: no example has two tokens");
   if (status) train_data_free(out);
   return status;
 }
 
-/* ---- order ------------------------------------------------------------------------------------ */
+/* ---- order ----------------------------------------------------------------------------------- */
 
 /* Fisher-Yates with a stream of its own for each epoch. */
 static void shuffle(DataOrder *o) {
@@ -209,8 +244,13 @@ void data_order_rewind(DataOrder *o) {
   shuffle(o);
 }
 
-xt_status data_order_create(DataOrder *o, const TrainData *data, const xt_train_options *options, int length, xt_error *error) {
-  *o = (DataOrder){.data = data, .seed = options->seed, .batch = options->batch, .length = length, .pack = options->pack};
+xt_status data_order_create(DataOrder *o, const TrainData *data, const xt_train_options *options,
+                            int length, xt_error *error) {
+  *o = (DataOrder){.data = data,
+                   .seed = options->seed,
+                   .batch = options->batch,
+                   .length = length,
+                   .pack = options->pack};
   TRY(mem_alloc(&o->order, data->count, sizeof *o->order, error));
   data_order_rewind(o);
   return XT_STATUS_OK;

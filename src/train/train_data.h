@@ -8,7 +8,7 @@
 #include "xtransplant/train.h"
 
 typedef struct Example {
-  size_t at;             /* first of `count` ids in the pool */
+  size_t at;                   /* first of `count` ids in the pool */
   int32_t count, counted_from; /* tokens from this index on are part of the loss; at least 1 */
 } Example;
 
@@ -29,7 +29,8 @@ typedef struct DataRules {
   bool all_tokens;
 } DataRules;
 
-xt_status train_data_read(const char *path, const DataRules *rules, TrainData *out, xt_error *error);
+xt_status train_data_read(const char *path, const DataRules *rules, TrainData *out,
+                          xt_error *error);
 void train_data_free(TrainData *data);
 
 /* Steps through the examples, epoch after epoch, each shuffled by seed and epoch. */
@@ -43,11 +44,14 @@ typedef struct DataOrder {
   size_t *order; /* [count] of this epoch */
 } DataOrder;
 
-xt_status data_order_create(DataOrder *order, const TrainData *data, const xt_train_options *options, int length, xt_error *error);
+xt_status data_order_create(DataOrder *order, const TrainData *data,
+                            const xt_train_options *options, int length, xt_error *error);
 void data_order_free(DataOrder *order);
-/* The examples of the next step: `order->order[*first..]`, and their number. They stay until the next call. */
+/* The examples of the next step: `order->order[*first..]`, and their number. They stay until the
+ * next call. */
 size_t data_order_next(DataOrder *order, size_t *first);
-/* How many of these n examples, from `first` on, run together: at most `most` sequences, or when packing `most` * length tokens. */
+/* How many of these n examples, from `first` on, run together: at most `most` sequences, or when
+ * packing `most` * length tokens. */
 size_t data_order_together(const DataOrder *order, size_t first, size_t n, int most);
 /* Steps of `epochs` epochs. Leaves the order at its beginning. */
 uint64_t data_order_count(DataOrder *order, int epochs);

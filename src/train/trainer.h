@@ -22,19 +22,20 @@ typedef struct Trainer {
   Pass *pass;
   TrainData data;
   DataOrder order;
-  int length;                /* most tokens of a sequence */
+  int length; /* most tokens of a sequence */
   int micro_batch;
   OptimizerSettings optimizer;
   OptimizerState state;
   float *gradients;
-  StepRecord *records;       /* [optimizer.total] */
-  bool finished;             /* the output already holds this run's result */
-  TextBuffer settings;       /* a line "name value" for all that the result depends on */
+  StepRecord *records; /* [optimizer.total] */
+  bool finished;       /* the output already holds this run's result */
+  TextBuffer settings; /* a line "name value" for all that the result depends on */
   int32_t *ids, *positions, *targets, *starts; /* of a batch that runs together */
-  int lock;                  /* on the output directory; -1: none */
+  int lock;                                    /* on the output directory; -1: none */
 } Trainer;
 
-/* The output directory: made or empty, or with a state to go on from, which then is read, or `finished`. */
+/* The output directory: made or empty, or with a state to go on from, which then is read, or
+ * `finished`. */
 xt_status run_files_open(Trainer *trainer, xt_error *error);
 /* Keeps the state: replaced whole or not at all. */
 xt_status run_files_save_state(const Trainer *trainer, xt_error *error);

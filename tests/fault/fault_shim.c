@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Preloaded into the program, makes the n-th system call or allocation fail: XT_FAULT=CALL:N:WHAT, where CALL is read (pread too), write
- * (pwrite too), sync, rename, open (for writing) or malloc; N counts from 1, 0 is every call; WHAT is ENOSPC, EIO, EMFILE, EINTR (once for
- * each call), SHORT, KILL, or CUT, which cuts the file XT_FAULT_FILE to 4096 bytes and lets the call be made. XT_FAULT_COUNT=FILE has the
- * calls counted into a file instead. XT_CLOCK=SECONDS has every clock jump by so much, forwards, back and forwards again, each eighth time
- * that it is looked at. glibc alone: stdio's own reads and writes are not seen. */
+/* Preloaded into the program, makes the n-th system call or allocation fail: XT_FAULT=CALL:N:WHAT,
+ * where CALL is read (pread too), write (pwrite too), sync, rename, open (for writing) or malloc; N
+ * counts from 1, 0 is every call; WHAT is ENOSPC, EIO, EMFILE, EINTR (once for each call), SHORT,
+ * KILL, or CUT, which cuts the file XT_FAULT_FILE to 4096 bytes and lets the call be made.
+ * XT_FAULT_COUNT=FILE has the calls counted into a file instead. XT_CLOCK=SECONDS has every clock
+ * jump by so much, forwards, back and forwards again, each eighth time that it is looked at. glibc
+ * alone: stdio's own reads and writes are not seen. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -45,7 +47,8 @@ __attribute__((constructor)) static void begin(void) {
 __attribute__((destructor)) static void end(void) {
   const char *path = getenv("XT_FAULT_COUNT");
   FILE *out = path ? fopen(path, "w") : NULL;
-  for (int i = 0; out && i < CALLS; i++) fprintf(out, "%s %ld\n", names[i], atomic_load(&counts[i]));
+  for (int i = 0; out && i < CALLS; i++)
+    fprintf(out, "%s %ld\n", names[i], atomic_load(&counts[i]));
   if (out) fclose(out);
 }
 
@@ -60,8 +63,11 @@ static int fault(int call) {
     interrupted = !interrupted;
     if (!interrupted) return 0;
   }
-  errno = strcmp(what, "EINTR") == 0 ? EINTR : strcmp(what, "EIO") == 0 ? EIO : strcmp(what, "EMFILE") == 0 ? EMFILE
-          : strcmp(what, "ENOMEM") == 0 ? ENOMEM : ENOSPC;
+  errno = strcmp(what, "EINTR") == 0    ? EINTR
+          : strcmp(what, "EIO") == 0    ? EIO
+          : strcmp(what, "EMFILE") == 0 ? EMFILE
+          : strcmp(what, "ENOMEM") == 0 ? ENOMEM
+                                        : ENOSPC;
   return -1;
 }
 
@@ -102,7 +108,9 @@ ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
 }
 int fsync(int fd) { return fault(CALL_SYNC) < 0 ? -1 : REAL(fsync)(fd); }
 int fdatasync(int fd) { return fault(CALL_SYNC) < 0 ? -1 : REAL(fdatasync)(fd); }
-int rename(const char *from, const char *to) { return fault(CALL_RENAME) < 0 ? -1 : REAL(rename)(from, to); }
+int rename(const char *from, const char *to) {
+  return fault(CALL_RENAME) < 0 ? -1 : REAL(rename)(from, to);
+}
 
 static int writes(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
 int open(const char *path, int flags, ...) {
@@ -121,8 +129,12 @@ int open64(const char *path, int flags, ...) {
 }
 
 void *malloc(size_t size) { return fault(CALL_MALLOC) < 0 ? NULL : __libc_malloc(size); }
-void *calloc(size_t count, size_t size) { return fault(CALL_MALLOC) < 0 ? NULL : __libc_calloc(count, size); }
-void *realloc(void *block, size_t size) { return fault(CALL_MALLOC) < 0 ? NULL : __libc_realloc(block, size); }
+void *calloc(size_t count, size_t size) {
+  return fault(CALL_MALLOC) < 0 ? NULL : __libc_calloc(count, size);
+}
+void *realloc(void *block, size_t size) {
+  return fault(CALL_MALLOC) < 0 ? NULL : __libc_realloc(block, size);
+}
 
 int clock_gettime(clockid_t clock, struct timespec *out) {
   static atomic_long looks;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Allocations that fail, and allocations that must not happen. Linked with malloc's family wrapped. */
+/* Allocations that fail, and allocations that must not happen. Linked with malloc's family
+ * wrapped. */
 #include <unistd.h>
 
 #include "base/json.h"
@@ -22,9 +23,14 @@ static xt_status whole_job(const char *path, xt_error *error) {
   if (!status) status = xt_session_create(model, &session, error);
   if (!status) status = xt_session_capture(session, &plain, &taps, error);
   if (!status) {
-    const xt_intervention iv = {.write = XT_TAP_ATTN, .layer = 1, .position = 3, .value = xt_taps_get(taps, XT_TAP_ATTN, 2)};
-    const xt_request request = {.ids = prompt, .count = 12, .interventions = &iv, .intervention_count = 1};
-    status = xt_session_generate(session, &request, 1, &(xt_generate_options){.lens = true}, &out, error);
+    const xt_intervention iv = {.write = XT_TAP_ATTN,
+                                .layer = 1,
+                                .position = 3,
+                                .value = xt_taps_get(taps, XT_TAP_ATTN, 2)};
+    const xt_request request = {
+        .ids = prompt, .count = 12, .interventions = &iv, .intervention_count = 1};
+    status = xt_session_generate(session, &request, 1, &(xt_generate_options){.lens = true}, &out,
+                                 error);
   }
   xt_generation_deinit(&out);
   xt_taps_free(taps);
@@ -52,17 +58,21 @@ static void test_every_failure(void **state) {
     fail_at = -1;
     if (status != XT_STATUS_OK && status != XT_STATUS_MEMORY) {
       char line[1400];
-      fail_msg("allocation %ld of %ld: status %d, %s", n, total, (int)status, xt_error_format(&error, line, sizeof line));
+      fail_msg("allocation %ld of %ld: status %d, %s", n, total, (int)status,
+               xt_error_format(&error, line, sizeof line));
     }
   }
 }
 
-/* JSON: whatever token an allocation fails in, the text is not to blame; and broken text still is. */
+/* JSON: whatever token an allocation fails in, the text is not to blame; and broken text still
+ * is. */
 static void test_json_says_memory(void **state) {
   (void)state;
-  static const char text[] = "{\"architectures\": [\"Qwen2ForCausalLM\"], \"a\\u00e9 rather long key, beyond a first buffer\": -1.25e3, "
+  static const char text[] = "{\"architectures\": [\"Qwen2ForCausalLM\"], \"a\\u00e9 rather long "
+                             "key, beyond a first buffer\": -1.25e3, "
                              "\"n\": 1234567890123456, \"o\": {\"p\": [true, false, null, []]}}";
-  json_set_alloc_funcs(__wrap_malloc, free); /* a shared library's own calls of malloc are not wrapped */
+  json_set_alloc_funcs(__wrap_malloc, free); /* a shared library's own calls of malloc are not
+                                                wrapped */
   for (long n = 1, failed = 1; failed; n++) {
     xt_error error = {0};
     json_t *root = NULL;
@@ -73,8 +83,10 @@ static void test_json_says_memory(void **state) {
     failed = calls >= n;
     json_decref(root);
     assert_true(failed || n > 20);
-    /* Where a token's buffer cannot grow, jansson 2.14 drops a byte and goes on: that may succeed. */
-    if (status != XT_STATUS_MEMORY && status != XT_STATUS_OK) fail_msg("allocation %ld: status %d, %s", n, (int)status, error.message);
+    /* Where a token's buffer cannot grow, jansson 2.14 drops a byte and goes on: that may
+     * succeed. */
+    if (status != XT_STATUS_MEMORY && status != XT_STATUS_OK)
+      fail_msg("allocation %ld: status %d, %s", n, (int)status, error.message);
   }
   json_set_alloc_funcs(__real_malloc, free);
   for (size_t length = 0; length < sizeof text - 1; length++) {
@@ -107,7 +119,8 @@ static void test_decoding_allocates_nothing(void **state) {
   static Watch watch;
   models_open("tiny-qwen2", "bf16", NULL, &model, &session);
   for (size_t r = 0; r < 50; r++) requests[r] = (xt_request){.ids = prompt, .count = 1 + r % 12};
-  const xt_generate_options o = {.max_new_tokens = 30, .cancel = count_step, .user = &watch, .ignore_eos = true};
+  const xt_generate_options o = {
+      .max_new_tokens = 30, .cancel = count_step, .user = &watch, .ignore_eos = true};
   ASSERT_OK(xt_session_generate(session, requests, 50, &o, out, &error));
   assert_int_equal(watch.steps, 30);
   for (int s = 2; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[2]);
@@ -130,8 +143,10 @@ static xt_status tasks_job(const char *folder, const char *name, xt_error *error
   char out[200], set[300];
   const xt_task *task = xt_task_find(name);
   const char *de = "de";
-  const xt_pilotset_options how = {.languages = &de, .language_count = 1, .count = 1, .translations = folder};
-  const xt_dataset_options options = {.languages = &de, .language_count = 1, .pivot = task->direction ? "en" : "de", .cot = true};
+  const xt_pilotset_options how = {
+      .languages = &de, .language_count = 1, .count = 1, .translations = folder};
+  const xt_dataset_options options = {
+      .languages = &de, .language_count = 1, .pivot = task->direction ? "en" : "de", .cot = true};
   xt_dataset *d = NULL;
   snprintf(out, sizeof out, "%s/out", folder);
   snprintf(set, sizeof set, "%s/%s_sample", out, task->title);
@@ -141,7 +156,8 @@ static xt_status tasks_job(const char *folder, const char *name, xt_error *error
   for (size_t i = 0; !status && i < xt_dataset_count(d); i++) {
     const xt_question *q = xt_dataset_get(d, i);
     bool correct;
-    status = xt_task_score(task, q->choices, q->choice_count, "(A) (1)", 7, q->gold, &correct, error);
+    status =
+        xt_task_score(task, q->choices, q->choice_count, "(A) (1)", 7, q->gold, &correct, error);
   }
   xt_dataset_close(d);
   fail_at = -1;
@@ -153,9 +169,15 @@ static void test_tasks(void **state) {
   (void)state;
   char folder[] = "/tmp/xt-fault-XXXXXX";
   assert_non_null(mkdtemp(folder));
-  put_file(folder, "xnli.test.tsv", "language\tgold_label\tsentence1\tsentence2\tpairID\nde\tneutral\ta\tb\t7\nde\tneutral\ta\tb\t8\n");
-  put_file(folder, "global_opinions.csv", "question,selections,options\n\"a, \"\"b\"\"\",\"defaultdict(<class 'list'>, {'Germany': [0.9, 0.1]})\",\"['x', 1]\"\n");
-  put_file(folder, "de.jsonl", "{\"id\": \"0 Germany\", \"question\": \"f\", \"country\": \"D\", \"options\": [\"x\", \"y\"]}\n");
+  put_file(folder, "xnli.test.tsv",
+           "language\tgold_"
+           "label\tsentence1\tsentence2\tpairID\nde\tneutral\ta\tb\t7\nde\tneutral\ta\tb\t8\n");
+  put_file(folder, "global_opinions.csv",
+           "question,selections,options\n\"a, \"\"b\"\"\",\"defaultdict(<class 'list'>, "
+           "{'Germany': [0.9, 0.1]})\",\"['x', 1]\"\n");
+  put_file(folder, "de.jsonl",
+           "{\"id\": \"0 Germany\", \"question\": \"f\", \"country\": \"D\", \"options\": [\"x\", "
+           "\"y\"]}\n");
   for (int which = 0; which < 2; which++) {
     const char *name = which ? "globalopinionqa" : "xnli";
     xt_error error = {0};
@@ -171,7 +193,9 @@ static void test_tasks(void **state) {
       fail_at = -1;
       if (status == XT_STATUS_MEMORY) continue;
       char line[1400];
-      if (status) fail_msg("%s, allocation %ld of %ld: status %d, %s", name, n, total, (int)status, xt_error_format(&error, line, sizeof line));
+      if (status)
+        fail_msg("%s, allocation %ld of %ld: status %d, %s", name, n, total, (int)status,
+                 xt_error_format(&error, line, sizeof line));
     }
   }
   out_folder_remove(folder);
@@ -189,34 +213,50 @@ static void test_sweep_allocates_nothing(void **state) {
   xt_model *model;
   xt_session *session;
   static Watch watch;
-  const xt_instance instance = {.source = prompt, .source_count = 12, .target = prompt + 3, .target_count = 7};
+  const xt_instance instance = {
+      .source = prompt, .source_count = 12, .target = prompt + 3, .target_count = 7};
   xt_site sites[2];
   ASSERT_OK(xt_site_parse("attn", &sites[0], &error));
   ASSERT_OK(xt_site_parse("block", &sites[1], &error));
   models_open("tiny-qwen2", "bf16", NULL, &model, &session);
-  const xt_sweep_options o = {.sites = sites, .site_count = 2, .max_new_tokens = 30, .repetition_penalty = 1.1, .cancel = count_step,
-                              .user = &watch, .ignore_eos = true};
+  const xt_sweep_options o = {.sites = sites,
+                              .site_count = 2,
+                              .max_new_tokens = 30,
+                              .repetition_penalty = 1.1,
+                              .cancel = count_step,
+                              .user = &watch,
+                              .ignore_eos = true};
   ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, drop_response, NULL, NULL, &error));
-  assert_int_equal(watch.steps, 2 + 29 + 1); /* after each prompt, before each token but the first, at the end */
+  assert_int_equal(watch.steps, 2 + 29 + 1); /* after each prompt, before each token but the
+                                                first, at the end */
   for (int s = 4; s < watch.steps; s++) assert_int_equal(watch.counts[s], watch.counts[4]);
   xt_session_free(session);
   xt_model_close(model);
 }
 
 /* A dataset's own lines, swept into a new store, with samples. */
-static xt_status store_job(xt_model *model, xt_session *session, const char *path, xt_error *error) {
-  static const char lines[] = "{\"source\": \"a\", \"target\": \"b c\"}\n{\"source\": \"a\", \"target\": \"d\", \"lang\": \"sw\"}\n";
+static xt_status store_job(xt_model *model, xt_session *session, const char *path,
+                           xt_error *error) {
+  static const char lines[] = "{\"source\": \"a\", \"target\": \"b c\"}\n{\"source\": \"a\", "
+                              "\"target\": \"d\", \"lang\": \"sw\"}\n";
   static const int first = 0;
   static const xt_site site = {XT_TAP_ATTN, XT_TAP_ATTN};
-  const xt_job_options o = {.sites = &site, .site_count = 1, .source_layers = &first, .source_layer_count = 1, .target_layers = &first,
-                            .target_layer_count = 1, .max_new_tokens = 2, .samples = 2};
+  const xt_job_options o = {.sites = &site,
+                            .site_count = 1,
+                            .source_layers = &first,
+                            .source_layer_count = 1,
+                            .target_layers = &first,
+                            .target_layer_count = 1,
+                            .max_new_tokens = 2,
+                            .samples = 2};
   char hash[XT_MODEL_HASH_SIZE];
   memset(hash, 'a', sizeof hash - 1);
   hash[sizeof hash - 1] = 0;
   xt_dataset *dataset = NULL;
   xt_store *store = NULL;
   xt_job *job = NULL;
-  xt_status status = xt_dataset_parse_pairs(lines, sizeof lines - 1, "lines", NULL, &dataset, error);
+  xt_status status =
+      xt_dataset_parse_pairs(lines, sizeof lines - 1, "lines", NULL, &dataset, error);
   if (!status) status = xt_job_create(model, dataset, &o, &job, error);
   if (!status) status = xt_store_open(path, XT_STORE_WRITE, &store, error);
   if (!status) status = xt_job_plan(job, store, hash, error);
@@ -250,15 +290,20 @@ static void test_jobs(void **state) {
     fail_at = -1;
     if (status == XT_STATUS_MEMORY) continue;
     char line[1400];
-    if (status) fail_msg("allocation %ld of %ld: status %d, %s", n, total, (int)status, xt_error_format(&error, line, sizeof line));
+    if (status)
+      fail_msg("allocation %ld of %ld: status %d, %s", n, total, (int)status,
+               xt_error_format(&error, line, sizeof line));
   }
   xt_session_free(session);
   xt_model_close(model);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure), cmocka_unit_test(test_json_says_memory),
-                                     cmocka_unit_test(test_decoding_allocates_nothing), cmocka_unit_test(test_sweep_allocates_nothing),
-                                     cmocka_unit_test(test_tasks), cmocka_unit_test(test_jobs)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_failure),
+                                     cmocka_unit_test(test_json_says_memory),
+                                     cmocka_unit_test(test_decoding_allocates_nothing),
+                                     cmocka_unit_test(test_sweep_allocates_nothing),
+                                     cmocka_unit_test(test_tasks),
+                                     cmocka_unit_test(test_jobs)};
   return cmocka_run_group_tests_name("allocation", tests, NULL, NULL);
 }

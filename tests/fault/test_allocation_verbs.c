@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What stands behind each verb, as allocations fail one after the other: it succeeds, or says that memory ran out, and a file is
- * whole or not there. (SQLite's own allocations: test_store_faults.) */
+/* What stands behind each verb, as allocations fail one after the other: it succeeds, or says that
+ * memory ran out, and a file is whole or not there. (SQLite's own allocations:
+ * test_store_faults.) */
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -24,12 +25,18 @@ static char gold[2] = "e"; /* of every third question another one */
 static void make_questions(void) {
   for (int q = 0; q < QUESTIONS; q++) {
     snprintf(names[q], sizeof names[q], "q%d", q % 1000);
-    questions[q] = (xt_question){.id = names[q], .task = "facts", .lang = q % 2 ? "sw" : "de", .source_lang = "en", .number = (size_t)q, .source = "the source",
-                                 .target = "das Ziel", .gold = q % 3 ? gold : "zz"};
+    questions[q] = (xt_question){.id = names[q],
+                                 .task = "facts",
+                                 .lang = q % 2 ? "sw" : "de",
+                                 .source_lang = "en",
+                                 .number = (size_t)q,
+                                 .source = "the source",
+                                 .target = "das Ziel",
+                                 .gold = q % 3 ? gold : "zz"};
   }
 }
 
-/* ---- sweep ---------------------------------------------------------------------------------------- */
+/* ---- sweep ----------------------------------------------------------------------------------- */
 
 typedef struct Sink {
   xt_store *store;
@@ -40,11 +47,14 @@ typedef struct Sink {
 static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error *error) {
   const Sink *sink = user;
   const int64_t number = sink->numbers[r->instance];
-  if (r->site == XT_SWEEP_SOURCE) return xt_store_add_source(sink->store, number, r->generation, error);
-  return xt_store_add_response(sink->store, number, r->site == XT_SWEEP_VANILLA ? NULL : sink->site, r->source_layer, r->target_layer, r->generation, error);
+  if (r->site == XT_SWEEP_SOURCE)
+    return xt_store_add_source(sink->store, number, r->generation, error);
+  return xt_store_add_response(sink->store, number, r->site == XT_SWEEP_VANILLA ? NULL : sink->site,
+                               r->source_layer, r->target_layer, r->generation, error);
 }
 
-static xt_status sweep_into(xt_store *store, const int *layers, size_t layer_count, xt_error *error) {
+static xt_status sweep_into(xt_store *store, const int *layers, size_t layer_count,
+                            xt_error *error) {
   const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
   const xt_question *all[QUESTIONS];
   xt_instance instances[QUESTIONS];
@@ -53,16 +63,38 @@ static xt_status sweep_into(xt_store *store, const int *layers, size_t layer_cou
   xt_status status = xt_store_begin(store, model, hash, &settings, "test", error);
   for (size_t q = 0; q < QUESTIONS; q++) {
     all[q] = &questions[q];
-    instances[q] = (xt_instance){.source = source_ids, .source_count = 4 + q % 2, .target = target_ids, .target_count = 2 + q % 3, .run_source = q == 0};
-    if (!status) status = xt_store_add_question(store, &questions[q], &instances[q], &sink.numbers[q], error);
+    instances[q] = (xt_instance){.source = source_ids,
+                                 .source_count = 4 + q % 2,
+                                 .target = target_ids,
+                                 .target_count = 2 + q % 3,
+                                 .run_source = q == 0};
+    if (!status)
+      status = xt_store_add_question(store, &questions[q], &instances[q], &sink.numbers[q], error);
   }
-  const xt_store_plan plan = {.task = "facts", .lang = "de", .source_lang = "en", .questions = all, .question_count = QUESTIONS, .sites = &site, .site_count = 1,
-                              .source_layers = layers, .target_layers = layers, .source_layer_count = layer_count, .target_layer_count = layer_count};
+  const xt_store_plan plan = {.task = "facts",
+                              .lang = "de",
+                              .source_lang = "en",
+                              .questions = all,
+                              .question_count = QUESTIONS,
+                              .sites = &site,
+                              .site_count = 1,
+                              .source_layers = layers,
+                              .target_layers = layers,
+                              .source_layer_count = layer_count,
+                              .target_layer_count = layer_count};
   if (!status) status = xt_store_add_plan(store, &plan, error);
   if (!status) status = xt_session_create(model, &session, error);
-  const xt_sweep_options options = {.sites = &site, .site_count = 1, .source_layers = layers, .source_layer_count = layer_count, .target_layers = layers,
-                                    .target_layer_count = layer_count, .max_new_tokens = 2, .repetition_penalty = 1};
-  if (!status) status = xt_session_sweep(session, instances, QUESTIONS, &options, keep_response, &sink, NULL, error);
+  const xt_sweep_options options = {.sites = &site,
+                                    .site_count = 1,
+                                    .source_layers = layers,
+                                    .source_layer_count = layer_count,
+                                    .target_layers = layers,
+                                    .target_layer_count = layer_count,
+                                    .max_new_tokens = 2,
+                                    .repetition_penalty = 1};
+  if (!status)
+    status = xt_session_sweep(session, instances, QUESTIONS, &options, keep_response, &sink, NULL,
+                              error);
   xt_session_free(session);
   return status ? status : xt_store_commit(store, 0, error);
 }
@@ -81,7 +113,7 @@ static xt_status sweep_job(xt_error *error) {
   return sweep_file(work, layers, 2, error);
 }
 
-/* ---- verbs that read or write a store ------------------------------------------------------------- */
+/* ---- verbs that read or write a store -------------------------------------------------------- */
 
 /* A fresh copy of the store in `work`, without an allocation. */
 static void copy_base(void) {
@@ -97,7 +129,8 @@ static xt_status ignore_row(void *user, const xt_store_row *row, xt_error *error
   (void)user, (void)row, (void)error;
   return XT_STATUS_OK;
 }
-static xt_status ignore_run(void *user, const char *started, const char *provenance, xt_error *error) {
+static xt_status ignore_run(void *user, const char *started, const char *provenance,
+                            xt_error *error) {
   (void)user, (void)started, (void)provenance, (void)error;
   return XT_STATUS_OK;
 }
@@ -162,8 +195,14 @@ static xt_status select_job(xt_error *error) {
   copy_base();
   xt_status status = xt_store_open(work, XT_STORE_WRITE, &store, error);
   for (int s = XT_STRATEGY_COARSE; s <= XT_STRATEGY_STUMPS && !status; s++)
-    status = xt_store_select(store, &(xt_select_options){.strategy = (xt_strategy)s, .candidates = XT_CANDIDATES_TARGET_FIRST, .site = &site, .folds = 2}, &counts, error);
-  if (!status) status = xt_store_summarize_selections(store, &few_samples, ignore_selection, NULL, error);
+    status = xt_store_select(store,
+                             &(xt_select_options){.strategy = (xt_strategy)s,
+                                                  .candidates = XT_CANDIDATES_TARGET_FIRST,
+                                                  .site = &site,
+                                                  .folds = 2},
+                             &counts, error);
+  if (!status)
+    status = xt_store_summarize_selections(store, &few_samples, ignore_selection, NULL, error);
   xt_store_close(store);
   return status;
 }
@@ -190,8 +229,10 @@ static xt_status report_job(xt_error *error) {
   xt_report *report = NULL;
   char *text = NULL;
   size_t length;
-  xt_status status = xt_report_create(base, &(xt_report_options){.analysis = few_samples}, &report, error);
-  if (!status) status = xt_report_text(report, &(xt_report_text_options){.width = 100}, &text, &length, error);
+  xt_status status =
+      xt_report_create(base, &(xt_report_options){.analysis = few_samples}, &report, error);
+  if (!status)
+    status = xt_report_text(report, &(xt_report_text_options){.width = 100}, &text, &length, error);
   if (!status) status = xt_report_write(report, other, NULL, error);
   xt_report_text_free(text);
   xt_report_free(report);
@@ -200,14 +241,15 @@ static xt_status report_job(xt_error *error) {
   return status;
 }
 
-/* ---- verbs that need no store --------------------------------------------------------------------- */
+/* ---- verbs that need no store ---------------------------------------------------------------- */
 
 static xt_status train_job(xt_error *error) {
   char data[200];
   snprintf(data, sizeof data, "%s/lines", models_folder);
   xt_train_options o = {0};
   xt_train_options_init(&o);
-  o.model = model_path, o.data = data, o.output = other, o.steps = 1, o.batch = 1, o.threads = 1, o.format = XT_TRAIN_LINES;
+  o.model = model_path, o.data = data, o.output = other, o.steps = 1, o.batch = 1, o.threads = 1,
+  o.format = XT_TRAIN_LINES;
   const xt_status status = xt_train(&o, NULL, error);
   fail_at = -1;
   out_folder_remove(other);
@@ -218,14 +260,16 @@ static xt_status vocabulary_job(xt_error *error) {
   char data[200];
   snprintf(data, sizeof data, "%s/lines", models_folder);
   const char *const texts[] = {data};
-  const xt_status status = xt_bpe_train(texts, 1, &(xt_bpe_options){.vocab = 260}, other, NULL, error);
+  const xt_status status =
+      xt_bpe_train(texts, 1, &(xt_bpe_options){.vocab = 260}, other, NULL, error);
   fail_at = -1;
   out_folder_remove(other);
   return status;
 }
 
 static xt_status make_job(xt_error *error) {
-  const xt_status status = xt_model_synthesize(&(xt_synth_options){.shape = "tiny-llama", .seed = 1}, other, error);
+  const xt_status status =
+      xt_model_synthesize(&(xt_synth_options){.shape = "tiny-llama", .seed = 1}, other, error);
   fail_at = -1;
   out_folder_remove(other);
   return status;
@@ -251,7 +295,11 @@ static xt_status score_job(xt_error *error) {
   char path[200];
   snprintf(path, sizeof path, "%s/taps", models_folder);
   xt_status status = xt_session_create(model, &session, error);
-  if (!status) status = xt_session_score(session, &(xt_score_request){.ids = source_ids, .count = 5, .first = 1, .logprobs = logprobs}, 1, NULL, NULL, error);
+  if (!status)
+    status = xt_session_score(
+        session,
+        &(xt_score_request){.ids = source_ids, .count = 5, .first = 1, .logprobs = logprobs}, 1,
+        NULL, NULL, error);
   if (!status) status = xt_session_capture(session, &request, &taps, error);
   if (!status) status = xt_taps_save(taps, path, error);
   xt_taps_free(taps);
@@ -263,12 +311,13 @@ static xt_status pairs_job(xt_error *error) {
   char path[200];
   xt_dataset *d = NULL;
   snprintf(path, sizeof path, "%s/pairs", models_folder);
-  const xt_status status = xt_dataset_open_pairs(path, &(xt_dataset_options){.limit = 5}, &d, error);
+  const xt_status status =
+      xt_dataset_open_pairs(path, &(xt_dataset_options){.limit = 5}, &d, error);
   xt_dataset_close(d);
   return status;
 }
 
-/* ---- the tests ------------------------------------------------------------------------------------ */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 /* Every allocation at the beginning and the end, and some between. */
 static void fails_well(const char *name, xt_status (*job)(xt_error *), long between) {
@@ -284,7 +333,8 @@ static void fails_well(const char *name, xt_status (*job)(xt_error *), long betw
     fail_at = -1;
     char line[1400];
     if (status && status != XT_STATUS_MEMORY)
-      fail_msg("%s, allocation %ld of %ld: status %d, %s", name, n, total, (int)status, xt_error_format(&error, line, sizeof line));
+      fail_msg("%s, allocation %ld of %ld: status %d, %s", name, n, total, (int)status,
+               xt_error_format(&error, line, sizeof line));
   }
   printf("# %s: %ld allocations\n", name, total);
   ASSERT_OK(job(&error)); /* nothing is left behind that is in its way */
@@ -318,7 +368,9 @@ static void test_models(void **state) {
 static xt_status count_letters(void *user, const xt_store_row *row, xt_error *error) {
   int *counts = user;
   (void)error;
-  for (size_t i = 0; i < 26; i++) counts[i] += row->text && (memchr(row->text, 'a' + (int)i, row->text_length) || memchr(row->text, 'A' + (int)i, row->text_length));
+  for (size_t i = 0; i < 26; i++)
+    counts[i] += row->text && (memchr(row->text, 'a' + (int)i, row->text_length) ||
+                               memchr(row->text, 'A' + (int)i, row->text_length));
   return XT_STATUS_OK;
 }
 
@@ -352,7 +404,8 @@ static int set_up(void **state) {
   snprintf(path, sizeof path, "%s/lines", models_folder);
   ASSERT_OK(xt_file_write(path, "one two\nthree four\n", 19, &error));
   snprintf(path, sizeof path, "%s/pairs", models_folder);
-  static const char pair[] = "{\"id\":1,\"lang\":\"de\",\"source\":\"a\",\"target\":\"b\",\"gold\":[\"x\",\"y\"]}\n";
+  static const char pair[] =
+      "{\"id\":1,\"lang\":\"de\",\"source\":\"a\",\"target\":\"b\",\"gold\":[\"x\",\"y\"]}\n";
   ASSERT_OK(xt_file_write(path, pair, sizeof pair - 1, &error));
   make_questions();
   int all[32], count = 0;
@@ -373,6 +426,7 @@ static int tear_down(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_stores), cmocka_unit_test(test_report), cmocka_unit_test(test_models)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_stores), cmocka_unit_test(test_report),
+                                     cmocka_unit_test(test_models)};
   return cmocka_run_group_tests_name("allocation_verbs", tests, set_up, tear_down);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a store survives: a loss of power at any write (a VFS of this test's own keeps apart what was synced and what was not), memory that
- * runs out within SQLite, values that cannot be bound, other processes that read or write, clocks that are set back. */
+/* What a store survives: a loss of power at any write (a VFS of this test's own keeps apart what
+ * was synced and what was not), memory that runs out within SQLite, values that cannot be bound,
+ * other processes that read or write, clocks that are set back. */
 #include <errno.h>
 #include <sqlite3.h>
 #include <sys/resource.h>
@@ -13,14 +14,16 @@
 #include "models.h"
 #include "store/store_parts.h"
 
-/* ---- memory that runs out --------------------------------------------------------------------- */
+/* ---- memory that runs out -------------------------------------------------------------------- */
 
 static sqlite3_mem_methods system_memory;
 static long allocations, fail_at = -1; /* the allocation that fails, and all after it; -1: none */
 
 static int refuse(void) { return ++allocations >= fail_at && fail_at > 0; }
 static void *failing_malloc(int size) { return refuse() ? NULL : system_memory.xMalloc(size); }
-static void *failing_realloc(void *block, int size) { return refuse() ? NULL : system_memory.xRealloc(block, size); }
+static void *failing_realloc(void *block, int size) {
+  return refuse() ? NULL : system_memory.xRealloc(block, size);
+}
 
 static void install_memory(void) {
   sqlite3_mem_methods failing;
@@ -32,7 +35,7 @@ static void install_memory(void) {
   sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 0, 0); /* small allocations fail, too */
 }
 
-/* ---- a file system that loses power ------------------------------------------------------------ */
+/* ---- a file system that loses power ---------------------------------------------------------- */
 
 typedef struct Write {
   sqlite3_int64 at, size; /* size -1: the file was cut at `at` */
@@ -41,10 +44,10 @@ typedef struct Write {
 
 typedef struct Shadow { /* a file as the disk has it */
   char path[512];
-  bool there, removed;    /* removed: since, without a sync of the folder */
+  bool there, removed; /* removed: since, without a sync of the folder */
   uint8_t *bytes;
   size_t size;
-  Write *writes;          /* since the last sync */
+  Write *writes; /* since the last sync */
   size_t count;
 } Shadow;
 
@@ -108,7 +111,10 @@ static int shim_close(sqlite3_file *f) {
   free(s->real);
   return code;
 }
-static int shim_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xRead(r, out, n, at); }
+static int shim_read(sqlite3_file *f, void *out, int n, sqlite3_int64 at) {
+  sqlite3_file *r = ((ShimFile *)f)->real;
+  return r->pMethods->xRead(r, out, n, at);
+}
 static int shim_write(sqlite3_file *f, const void *bytes, int n, sqlite3_int64 at) {
   ShimFile *s = (ShimFile *)f;
   if (!next_operation()) return SQLITE_IOERR_WRITE;
@@ -125,30 +131,59 @@ static int shim_sync(sqlite3_file *f, int flags) {
   Shadow *s = ((ShimFile *)f)->shadow;
   (void)flags;
   if (!next_operation()) return SQLITE_IOERR_FSYNC;
-  for (size_t i = 0; i < s->count; i++) apply(s, &s->writes[i], (size_t)(s->writes[i].size > 0 ? s->writes[i].size : 0));
+  for (size_t i = 0; i < s->count; i++)
+    apply(s, &s->writes[i], (size_t)(s->writes[i].size > 0 ? s->writes[i].size : 0));
   forget_writes(s);
   s->there = true; /* SQLite syncs the folder with a new file's first sync */
   s->removed = false;
   return SQLITE_OK;
 }
-static int shim_size(sqlite3_file *f, sqlite3_int64 *out) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xFileSize(r, out); }
+static int shim_size(sqlite3_file *f, sqlite3_int64 *out) {
+  sqlite3_file *r = ((ShimFile *)f)->real;
+  return r->pMethods->xFileSize(r, out);
+}
 static bool locks_fail; /* as of NFS without its lock service */
 static int shim_lock(sqlite3_file *f, int level) {
   if (locks_fail) {
     errno = ENOLCK;
     return SQLITE_BUSY; /* what SQLite's own makes of it */
   }
-  sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xLock(r, level);
+  sqlite3_file *r = ((ShimFile *)f)->real;
+  return r->pMethods->xLock(r, level);
 }
-static int shim_unlock(sqlite3_file *f, int level) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xUnlock(r, level); }
-static int shim_reserved(sqlite3_file *f, int *out) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xCheckReservedLock(r, out); }
-static int shim_control(sqlite3_file *f, int what, void *with) { sqlite3_file *r = ((ShimFile *)f)->real; return r->pMethods->xFileControl(r, what, with); }
-static int shim_sector(sqlite3_file *f) { (void)f; return 512; }
-static int shim_device(sqlite3_file *f) { (void)f; return 0; } /* promises nothing */
+static int shim_unlock(sqlite3_file *f, int level) {
+  sqlite3_file *r = ((ShimFile *)f)->real;
+  return r->pMethods->xUnlock(r, level);
+}
+static int shim_reserved(sqlite3_file *f, int *out) {
+  sqlite3_file *r = ((ShimFile *)f)->real;
+  return r->pMethods->xCheckReservedLock(r, out);
+}
+static int shim_control(sqlite3_file *f, int what, void *with) {
+  sqlite3_file *r = ((ShimFile *)f)->real;
+  return r->pMethods->xFileControl(r, what, with);
+}
+static int shim_sector(sqlite3_file *f) {
+  (void)f;
+  return 512;
+}
+static int shim_device(sqlite3_file *f) {
+  (void)f;
+  return 0;
+} /* promises nothing */
 
-static const sqlite3_io_methods shim_methods = {.iVersion = 1, .xClose = shim_close, .xRead = shim_read, .xWrite = shim_write, .xTruncate = shim_truncate,
-                                                .xSync = shim_sync, .xFileSize = shim_size, .xLock = shim_lock, .xUnlock = shim_unlock,
-                                                .xCheckReservedLock = shim_reserved, .xFileControl = shim_control, .xSectorSize = shim_sector,
+static const sqlite3_io_methods shim_methods = {.iVersion = 1,
+                                                .xClose = shim_close,
+                                                .xRead = shim_read,
+                                                .xWrite = shim_write,
+                                                .xTruncate = shim_truncate,
+                                                .xSync = shim_sync,
+                                                .xFileSize = shim_size,
+                                                .xLock = shim_lock,
+                                                .xUnlock = shim_unlock,
+                                                .xCheckReservedLock = shim_reserved,
+                                                .xFileControl = shim_control,
+                                                .xSectorSize = shim_sector,
                                                 .xDeviceCharacteristics = shim_device};
 
 static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags, int *out) {
@@ -161,8 +196,10 @@ static int shim_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int fl
     free(s->real);
     return code;
   }
-  if (path) s->shadow = shadow_of(path);
-  else s->shadow = shadow_of("temporary");
+  if (path)
+    s->shadow = shadow_of(path);
+  else
+    s->shadow = shadow_of("temporary");
   s->base.pMethods = &shim_methods;
   return SQLITE_OK;
 }
@@ -190,7 +227,8 @@ static void install_shim(void) {
   sqlite3_vfs_register(&shim, 1);
 }
 
-/* The disk after the power came back: of what was not synced some is there, some not, some in part. */
+/* The disk after the power came back: of what was not synced some is there, some not, some in
+ * part. */
 static void lose_power(Rng *rng) {
   for (size_t i = 0; i < shadow_count; i++) {
     Shadow *s = &shadows[i];
@@ -217,12 +255,19 @@ static void lose_power(Rng *rng) {
   shadow_count = 0;
 }
 
-/* ---- a store to work on ------------------------------------------------------------------------ */
+/* ---- a store to work on ---------------------------------------------------------------------- */
 
 static const xt_store_settings settings = {.max_new_tokens = 3};
 static const int32_t ids[] = {1, 104, 35};
-static const xt_instance instance = {.source = ids, .source_count = 3, .target = ids, .target_count = 2};
-static const xt_question question = {.id = "0", .task = "xquad", .lang = "sw", .source_lang = "en", .source = "a", .target = "b", .gold = "e"};
+static const xt_instance instance = {
+    .source = ids, .source_count = 3, .target = ids, .target_count = 2};
+static const xt_question question = {.id = "0",
+                                     .task = "xquad",
+                                     .lang = "sw",
+                                     .source_lang = "en",
+                                     .source = "a",
+                                     .target = "b",
+                                     .gold = "e"};
 static const xt_site attn = {XT_TAP_ATTN, XT_TAP_ATTN};
 static xt_model *model;
 static char hash[XT_MODEL_HASH_SIZE], path[300];
@@ -233,7 +278,8 @@ static int set_up(void **state) {
   char folder[200];
   models_open("tiny-llama", "f32", &(xt_model_options){.threads = 1}, &model, NULL);
   ASSERT_OK(xt_model_hash(model, hash, &error));
-  if (models_folder[0] == '/') snprintf(path, sizeof path, "%s/faults.db", models_folder);
+  if (models_folder[0] == '/')
+    snprintf(path, sizeof path, "%s/faults.db", models_folder);
   else {
     assert_non_null(getcwd(folder, sizeof folder));
     snprintf(path, sizeof path, "%s/%s/faults.db", folder, models_folder);
@@ -257,7 +303,8 @@ static void remove_store(void) {
 static xt_status add(xt_store *store, int64_t number, int i, int j, xt_error *error) {
   int32_t tokens[2] = {60 + i, 60 + j};
   float numbers[2] = {0.5f, 0.25f};
-  const xt_generation g = {.count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
+  const xt_generation g = {
+      .count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
   return xt_store_add_response(store, number, &attn, i, j, &g, error);
 }
 
@@ -278,11 +325,14 @@ static xt_status write_some(int *committed, xt_error *error) {
   return status;
 }
 
-/* How many responses there are, in their order from the first; -1: not in that order, or not as they were added. */
+/* How many responses there are, in their order from the first; -1: not in that order, or not as
+ * they were added. */
 static xt_status count_row(void *user, const xt_store_row *row, xt_error *error) {
   int *count = user;
   (void)error;
-  if (row->source_layer != *count / 6 || row->target_layer != *count % 6 || row->count != 2 || row->ids[0] != 60 + row->source_layer || row->ids[1] != 60 + row->target_layer) *count = -1000;
+  if (row->source_layer != *count / 6 || row->target_layer != *count % 6 || row->count != 2 ||
+      row->ids[0] != 60 + row->source_layer || row->ids[1] != 60 + row->target_layer)
+    *count = -1000;
   ++*count;
   return XT_STATUS_OK;
 }
@@ -292,11 +342,16 @@ static int count_responses(void) {
   xt_error error;
   int count = 0;
   xt_status status = xt_store_open(path, XT_STORE_READ, &store, &error);
-  if (status == XT_STATUS_IO || status == XT_STATUS_INPUT) return strstr(error.message, "holds no results") || strstr(error.message, "No such file") ? 0 : -1;
+  if (status == XT_STATUS_IO || status == XT_STATUS_INPUT)
+    return strstr(error.message, "holds no results") || strstr(error.message, "No such file") ? 0
+                                                                                              : -1;
   ASSERT_OK(status);
   int64_t whole = 0;
   sqlite3_stmt *check;
-  assert_int_equal(sqlite3_prepare_v2(store->db.handle, "SELECT integrity_check = 'ok' FROM pragma_integrity_check", -1, &check, NULL), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(store->db.handle,
+                                      "SELECT integrity_check = 'ok' FROM pragma_integrity_check",
+                                      -1, &check, NULL),
+                   SQLITE_OK);
   assert_int_equal(sqlite3_step(check), SQLITE_ROW);
   whole = sqlite3_column_int64(check, 0);
   sqlite3_finalize(check);
@@ -306,9 +361,10 @@ static int count_responses(void) {
   return count;
 }
 
-/* ---- tests ------------------------------------------------------------------------------------ */
+/* ---- tests ----------------------------------------------------------------------------------- */
 
-/* Whatever write the power fails at: what a commit was reported for is there, and the store goes on. */
+/* Whatever write the power fails at: what a commit was reported for is there, and the store goes
+ * on. */
 static void test_power_loss(void **state) {
   (void)state;
   xt_error error;
@@ -327,7 +383,10 @@ static void test_power_loss(void **state) {
     for (long at = 0; at <= total; at++) {
       Rng rng = {1000 * seed + (uint64_t)at};
       remove_store();
-      for (size_t i = 0; i < shadow_count; i++) { forget_writes(&shadows[i]); free(shadows[i].bytes); }
+      for (size_t i = 0; i < shadow_count; i++) {
+        forget_writes(&shadows[i]);
+        free(shadows[i].bytes);
+      }
       shadow_count = 0;
       operations = 0;
       power_off_at = at;
@@ -336,7 +395,9 @@ static void test_power_loss(void **state) {
       lose_power(&rng);
       power_off_at = -1;
       const int there = count_responses();
-      if (there < committed || there % 6 != 0 || there > committed + 6) fail_msg("power lost at write %ld (seed %d): %d responses, %d were committed", at, (int)seed, there, committed);
+      if (there < committed || there % 6 != 0 || there > committed + 6)
+        fail_msg("power lost at write %ld (seed %d): %d responses, %d were committed", at,
+                 (int)seed, there, committed);
       ASSERT_OK(write_some(&committed, &error));
       assert_int_equal(count_responses(), 18);
     }
@@ -360,7 +421,9 @@ static void test_memory(void **state) {
     fail_at = -1;
     if (status == XT_STATUS_OK) assert_int_equal(committed, 18);
     const int there = count_responses();
-    if (there < committed) fail_msg("allocation %ld of %ld: %d responses, %d were committed", n, total, there, committed);
+    if (there < committed)
+      fail_msg("allocation %ld of %ld: %d responses, %d were committed", n, total, there,
+               committed);
   }
 }
 
@@ -376,8 +439,10 @@ static void test_unbound(void **state) {
   ASSERT_OK(xt_store_add_question(store, &question, &instance, &number, &error));
   const xt_generation nothing = {0};
   ASSERT_OK(xt_store_add_response(store, number, &attn, 0, 0, &nothing, &error));
-  const int limit = sqlite3_limit(store->db.handle, SQLITE_LIMIT_LENGTH, 3); /* "attn" is longer, all else is not */
-  assert_int_equal(xt_store_add_response(store, number, &attn, 0, 1, &nothing, &error), XT_STATUS_IO);
+  /* "attn" is longer, all else is not */
+  const int limit = sqlite3_limit(store->db.handle, SQLITE_LIMIT_LENGTH, 3);
+  assert_int_equal(xt_store_add_response(store, number, &attn, 0, 1, &nothing, &error),
+                   XT_STATUS_IO);
   sqlite3_limit(store->db.handle, SQLITE_LIMIT_LENGTH, limit);
   ASSERT_OK(xt_store_add_response(store, number, &attn, 0, 1, &nothing, &error));
   bool have[36] = {0};
@@ -404,7 +469,8 @@ static void wait_for_child(pid_t child) {
   assert_true(WIFEXITED(code) && WEXITSTATUS(code) == 0);
 }
 
-/* Another program that reads for long: commits are put off, the last waits, and it is told for whom. Nothing is lost. */
+/* Another program that reads for long: commits are put off, the last waits, and it is told for
+ * whom. Nothing is lost. */
 static void test_readers_do_not_end_a_writer(void **state) {
   (void)state;
   xt_store *store;
@@ -420,7 +486,8 @@ static void test_readers_do_not_end_a_writer(void **state) {
   if (child == 0) { /* a shell of SQLite's with a query under way */
     sqlite3 *db;
     sqlite3_stmt *query;
-    bool ok = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK && sqlite3_prepare_v2(db, "SELECT * FROM responses", -1, &query, NULL) == SQLITE_OK &&
+    bool ok = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+              sqlite3_prepare_v2(db, "SELECT * FROM responses", -1, &query, NULL) == SQLITE_OK &&
               sqlite3_step(query) == SQLITE_ROW;
     ok = write(ready[1], "r", 1) == 1 && ok;
     nanosleep(&(struct timespec){.tv_sec = 1, .tv_nsec = 700000000}, NULL);
@@ -460,7 +527,8 @@ static xt_status write_meanwhile(void *user, const xt_store_row *row, xt_error *
   return XT_STATUS_OK;
 }
 
-/* A reader that takes its time with a row holds no lock meanwhile: a writer commits at once, in the same process even. */
+/* A reader that takes its time with a row holds no lock meanwhile: a writer commits at once, in the
+ * same process even. */
 static void test_slow_reader(void **state) {
   (void)state;
   xt_store *reader;
@@ -479,7 +547,8 @@ static void test_slow_reader(void **state) {
   assert_true(slow.rows >= 18);
 }
 
-/* Three writers at once: one writes, the others are refused and told why; readers read whole commits all the while. */
+/* Three writers at once: one writes, the others are refused and told why; readers read whole
+ * commits all the while. */
 static void test_several_processes(void **state) {
   (void)state;
   enum { WRITERS = 3, READERS = 2 };
@@ -494,7 +563,9 @@ static void test_several_processes(void **state) {
     if (children[c] != 0) continue;
     if (c < WRITERS) {
       const xt_status status = write_some(&committed, &error);
-      _exit(status == XT_STATUS_OK ? 0 : status == XT_STATUS_IO && strstr(error.message, "another process is writing") ? 2 : 1);
+      _exit(status == XT_STATUS_OK                                                          ? 0
+            : status == XT_STATUS_IO && strstr(error.message, "another process is writing") ? 2
+                                                                                            : 1);
     }
     for (int n = 0; n < 30; n++)
       if (count_responses() % 6 != 0) _exit(1);
@@ -510,12 +581,15 @@ static void test_several_processes(void **state) {
   assert_int_equal(count_responses(), 18);
 }
 
-/* ---- paths ------------------------------------------------------------------------------------- */
+/* ---- paths ----------------------------------------------------------------------------------- */
 
-/* A name is a file's name, whatever SQLite would make of it; and what is no regular file is left alone. */
+/* A name is a file's name, whatever SQLite would make of it; and what is no regular file is left
+ * alone. */
 static void test_names(void **state) {
   (void)state;
-  static const char *const names[] = {":memory:", "file:faults?mode=memory", "file::memory:?cache=shared", "file:name.db", "a b%20c?d=e#f'g\"h"};
+  static const char *const names[] = {":memory:", "file:faults?mode=memory",
+                                      "file::memory:?cache=shared", "file:name.db",
+                                      "a b%20c?d=e#f'g\"h"};
   char folder[300], name[400];
   xt_error error;
   xt_store *store;
@@ -568,8 +642,10 @@ static void test_reasons(void **state) {
 
 int main(void) {
   install_memory();
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_power_loss), cmocka_unit_test(test_memory), cmocka_unit_test(test_unbound),
-                                     cmocka_unit_test(test_readers_do_not_end_a_writer), cmocka_unit_test(test_slow_reader),
-                                     cmocka_unit_test(test_several_processes), cmocka_unit_test(test_names), cmocka_unit_test(test_reasons)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_power_loss),  cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_unbound),     cmocka_unit_test(test_readers_do_not_end_a_writer),
+      cmocka_unit_test(test_slow_reader), cmocka_unit_test(test_several_processes),
+      cmocka_unit_test(test_names),       cmocka_unit_test(test_reasons)};
   return cmocka_run_group_tests_name("store_faults", tests, set_up, tear_down);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The readers of what strangers write, each as a function of bytes. libFuzzer drives one of them (fuzz_main.c); `make test` runs
- * all of them on the files of corpus/ (test_fuzz_corpus.c). A target aborts when a reader's answer makes no sense: a failure without
- * a message, a result beside a failure. Whatever else goes wrong, the sanitizers see. */
+/* The readers of what strangers write, each as a function of bytes. libFuzzer drives one of them
+ * (fuzz_main.c); `make test` runs all of them on the files of corpus/ (test_fuzz_corpus.c). A
+ * target aborts when a reader's answer makes no sense: a failure without a message, a result beside
+ * a failure. Whatever else goes wrong, the sanitizers see. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 
@@ -19,8 +20,8 @@ typedef struct FuzzTarget {
 extern const FuzzTarget fuzz_targets[]; /* ends with a NULL name */
 const FuzzTarget *fuzz_find(const char *name);
 
-/* Input that stands for several files has them one after the other, with the line "@@" between them. The next one; an empty one
- * when there is none left. *size is left to what follows. */
+/* Input that stands for several files has them one after the other, with the line "@@" between
+ * them. The next one; an empty one when there is none left. *size is left to what follows. */
 typedef struct FuzzParts {
   const uint8_t *at;
   size_t size;
@@ -35,7 +36,8 @@ char *fuzz_text(FuzzPart part);
 
 /* A file in memory with these bytes; the same name each time. */
 const char *fuzz_file(const uint8_t *data, size_t size);
-/* A folder of the process's own; files that are put there replace what was. A part without bytes removes it. */
+/* A folder of the process's own; files that are put there replace what was. A part without bytes
+ * removes it. */
 const char *fuzz_folder(void);
 const char *fuzz_put(const char *name, FuzzPart part);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reference dumps that `verify` reads, with a small model of random weights; what `lens --json` prints, as a figure. */
+/* Reference dumps that `verify` reads, with a small model of random weights; what `lens --json`
+ * prints, as a figure. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@ static xt_session *session_of_random_weights(void) {
   if (session) return session;
   snprintf(path, sizeof path, "%s/model", fuzz_folder());
   if (xt_model_synthesize(&(xt_synth_options){.shape = "tiny-llama", .seed = 1}, path, &error) ||
-      xt_model_open(path, &(xt_model_options){.threads = 1}, &model, &error) || xt_session_create(model, &session, &error))
+      xt_model_open(path, &(xt_model_options){.threads = 1}, &model, &error) ||
+      xt_session_create(model, &session, &error))
     abort();
   return session;
 }

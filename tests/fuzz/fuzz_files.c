@@ -52,14 +52,17 @@ void fuzz_gguf(const uint8_t *data, size_t size) {
     for (size_t at = 0; dtype_is_weight(t->dtype) && at < t->bytes; at += dtype_size(t->dtype))
       dtype_widen(t->dtype, (const uint8_t *)t->data + at, dtype_block(t->dtype), wide);
   }
-  if (status != XT_STATUS_IO) finish(status, &error, checkpoint); /* names of parts may be anything */
+  /* names of parts may be anything */
+  if (status != XT_STATUS_IO) finish(status, &error, checkpoint);
   fuzz_check(model_config_load(path, &config, &error), &error);
   status = xt_tokenizer_open(path, &tokenizer, &error);
   fuzz_check(status, &error);
   if (status) return;
   int32_t *ids;
   size_t count;
-  if (xt_tokenizer_encode(tokenizer, "12 ab  \xE2\x96\x81z", 10, true, &ids, &count, &error) == XT_STATUS_OK) free(ids);
+  if (xt_tokenizer_encode(tokenizer, "12 ab  \xE2\x96\x81z", 10, true, &ids, &count, &error) ==
+      XT_STATUS_OK)
+    free(ids);
   xt_tokenizer_close(tokenizer);
 }
 
@@ -73,10 +76,13 @@ static void open_folder(const char *name, FuzzPart part) {
   finish(status, &error, checkpoint);
 }
 
-void fuzz_torch_zip(const uint8_t *data, size_t size) { open_folder("pytorch_model.bin", (FuzzPart){data, size}); }
+void fuzz_torch_zip(const uint8_t *data, size_t size) {
+  open_folder("pytorch_model.bin", (FuzzPart){data, size});
+}
 
 void fuzz_index(const uint8_t *data, size_t size) {
-  static const char shard[] = "\x40\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}         \1\2\3\4";
+  static const char shard[] = "\x40\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_"
+                              "offsets\":[0,4]}}         \1\2\3\4";
   fuzz_put("s1.safetensors", (FuzzPart){(const uint8_t *)shard, sizeof shard - 1});
   fuzz_put("s2.safetensors", (FuzzPart){(const uint8_t *)shard, sizeof shard - 1});
   open_folder("model.safetensors.index.json", (FuzzPart){data, size});
@@ -87,7 +93,8 @@ static void put(uint8_t *to, size_t bytes, uint64_t value) {
 }
 
 /* An entry that is stored, and its record in the directory. Returns what comes after it. */
-static size_t zip_add(uint8_t *zip, size_t at, uint8_t *central, size_t *central_size, const char *name, const uint8_t *data, size_t size) {
+static size_t zip_add(uint8_t *zip, size_t at, uint8_t *central, size_t *central_size,
+                      const char *name, const uint8_t *data, size_t size) {
   const size_t length = strlen(name);
   uint8_t *local = zip + at, *record = central + *central_size;
   memset(local, 0, 30);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* src/tasks and src/train: benchmarks in both layouts, pairs, templates, tables, answers, training data. */
+/* src/tasks and src/train: benchmarks in both layouts, pairs, templates, tables, answers, training
+ * data. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,10 @@ static void walk(xt_status status, const xt_error *error, xt_dataset *d) {
     xt_error inner = {0};
     bool correct;
     if (!q->source || !q->target || !q->id) abort();
-    if (task && q->gold) fuzz_check(xt_task_score(task, q->choices, q->choice_count, "(A) (1) x", 9, q->gold, &correct, &inner), &inner);
+    if (task && q->gold)
+      fuzz_check(xt_task_score(task, q->choices, q->choice_count, "(A) (1) x", 9, q->gold, &correct,
+                               &inner),
+                 &inner);
   }
   xt_dataset_close(d);
 }
@@ -45,12 +49,17 @@ void fuzz_raw_tasks(const uint8_t *data, size_t size) {
     char name[120];
     const TaskEntry *entry = task_entry(task);
     const FuzzPart file = fuzz_next(&parts);
-    RawOptions options = {.split = "test", .languages = languages, .directory = fuzz_folder(), .translations = fuzz_folder()};
-    snprintf(name, sizeof name, entry->raw == RAW_XQUAD ? "xquad.%.40s.json" : "%.20s/test.%.20s.jsonl", lang, lang);
+    RawOptions options = {.split = "test",
+                          .languages = languages,
+                          .directory = fuzz_folder(),
+                          .translations = fuzz_folder()};
+    snprintf(name, sizeof name,
+             entry->raw == RAW_XQUAD ? "xquad.%.40s.json" : "%.20s/test.%.20s.jsonl", lang, lang);
     fuzz_put(name, file);
     snprintf(name, sizeof name, "%.40s.jsonl", lang);
     fuzz_put(name, fuzz_next(&parts));
-    if (entry->raw != RAW_XQUAD && entry->raw != RAW_XCOPA) options.directory = fuzz_file(file.data, file.size);
+    if (entry->raw != RAW_XQUAD && entry->raw != RAW_XCOPA)
+      options.directory = fuzz_file(file.data, file.size);
     const xt_status status = raw_read(entry, &options, &set, &error);
     if (status != XT_STATUS_IO) fuzz_check(status, &error);
     if (!status) raw_free(&set);
@@ -72,7 +81,8 @@ void fuzz_released(const uint8_t *data, size_t size) {
   for (int i = 0; i < 4; i++) {
     char name[160];
     const bool pivot = i == 0 && task->direction == XT_DIRECTION_TO_LANGUAGE;
-    snprintf(name, sizeof name, "%s/%.*s%s%s", folders[i], i == 3 ? 0 : (int)(percent - entry->file), entry->file, pivot ? TASK_PIVOT : lang,
+    snprintf(name, sizeof name, "%s/%.*s%s%s", folders[i],
+             i == 3 ? 0 : (int)(percent - entry->file), entry->file, pivot ? TASK_PIVOT : lang,
              i == 3 ? ".json" : percent + 2);
     fuzz_put(name, fuzz_next(&parts));
   }
@@ -85,7 +95,8 @@ void fuzz_pairs(const uint8_t *data, size_t size) {
   xt_error error = {0};
   xt_dataset *d;
   const char *de = "de";
-  const xt_dataset_options options = {.languages = size % 3 ? NULL : &de, .language_count = 1, .limit = size % 5, .cot = size % 2};
+  const xt_dataset_options options = {
+      .languages = size % 3 ? NULL : &de, .language_count = 1, .limit = size % 5, .cot = size % 2};
   const xt_status status = xt_dataset_open_pairs(fuzz_file(data, size), &options, &d, &error);
   walk(status, &error, d);
 }
@@ -97,7 +108,8 @@ void fuzz_templates(const uint8_t *data, size_t size) {
   PromptSet set;
   json_t *words = NULL;
   if (!task) return;
-  const xt_status status = prompt_set_open(task_entry(task), fuzz_file(parts.at, parts.size), &set, &error);
+  const xt_status status =
+      prompt_set_open(task_entry(task), fuzz_file(parts.at, parts.size), &set, &error);
   fuzz_check(status, &error);
   if (status) return;
   for (size_t i = 0; task->languages[i] && task_entry(task)->raw == RAW_XNLI; i++) {
@@ -113,7 +125,8 @@ void fuzz_csv(const uint8_t *data, size_t size) {
   xt_error error = {0};
   char *text = fuzz_text((FuzzPart){data, size});
   const bool quoted = size % 2;
-  xt_status status = csv_open(&csv, "x.csv", text, strlen(text), quoted ? ',' : '\t', quoted, &error);
+  xt_status status =
+      csv_open(&csv, "x.csv", text, strlen(text), quoted ? ',' : '\t', quoted, &error);
   fuzz_check(status, &error);
   bool more = !status;
   while (more) {
@@ -148,7 +161,9 @@ void fuzz_score(const uint8_t *data, size_t size) {
   size_t count = 0;
   bool correct;
   if (task && !xt_task_choices(task, NULL, task->languages[0], &choices, &count, &error))
-    fuzz_check(xt_task_score(task, choices, count, (const char *)parts.at, parts.size, gold, &correct, &error), &error);
+    fuzz_check(xt_task_score(task, choices, count, (const char *)parts.at, parts.size, gold,
+                             &correct, &error),
+               &error);
   xt_choices_free(choices, count);
   free(gold);
 }
@@ -165,8 +180,14 @@ void fuzz_train_data(const uint8_t *data, size_t size) {
       abort();
   }
   if (!size) return;
-  const DataRules rules = {.tokenizer = tokenizer, .eos = 0, .vocab = 257, .length = 16, .all_tokens = size % 2,
-                           .format = data[0] == 'p' ? XT_TRAIN_PAIRS : data[0] == 'l' ? XT_TRAIN_LINES : XT_TRAIN_TEXT};
+  const DataRules rules = {.tokenizer = tokenizer,
+                           .eos = 0,
+                           .vocab = 257,
+                           .length = 16,
+                           .all_tokens = size % 2,
+                           .format = data[0] == 'p'   ? XT_TRAIN_PAIRS
+                                     : data[0] == 'l' ? XT_TRAIN_LINES
+                                                      : XT_TRAIN_TEXT};
   const xt_status status = train_data_read(fuzz_file(data + 1, size - 1), &rules, &out, &error);
   fuzz_check(status, &error);
   if (!status) train_data_free(&out);

@@ -10,8 +10,9 @@
 #include "xtransplant/langid.h"
 #include "xtransplant/tokenizer.h"
 
-static const char *const names[] = {"tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json",
-                                    "special_tokens_map.json", "added_tokens.json", "config.json"};
+static const char *const names[] = {
+    "tokenizer.json",        "tokenizer.model",         "vocab.json",        "merges.txt",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "config.json"};
 
 /* The folder's tokenizer encodes `text` and decodes what came of it, and some ids of our own. */
 static void try_tokenizer(FuzzPart text) {
@@ -30,14 +31,17 @@ static void try_tokenizer(FuzzPart text) {
   if (!status && xt_tokenizer_decode(t, ids, count, true, &decoded, &length, &error)) abort();
   free(decoded);
   decoded = NULL;
-  fuzz_check(xt_tokenizer_decode(t, odd, sizeof odd / sizeof *odd, false, &decoded, &length, &error), &error);
+  fuzz_check(
+      xt_tokenizer_decode(t, odd, sizeof odd / sizeof *odd, false, &decoded, &length, &error),
+      &error);
   free(decoded);
   free(ids);
   xt_tokenizer_close(t);
 }
 
 /* The parts go to these files, in this order, `text` after them. */
-static void try_files(const uint8_t *data, size_t size, const int *files, size_t count, bool text_first) {
+static void try_files(const uint8_t *data, size_t size, const int *files, size_t count,
+                      bool text_first) {
   FuzzParts parts = {data, size};
   FuzzPart text = {0};
   bool any = false;
@@ -53,9 +57,15 @@ static void try_files(const uint8_t *data, size_t size, const int *files, size_t
   if (any) try_tokenizer(text);
 }
 
-void fuzz_tokenizer_json(const uint8_t *data, size_t size) { try_files(data, size, (const int[]){0, 4}, 2, false); }
-void fuzz_tokenizer_model(const uint8_t *data, size_t size) { try_files(data, size, (const int[]){4, 6, 1}, 3, true); }
-void fuzz_vocab_merges(const uint8_t *data, size_t size) { try_files(data, size, (const int[]){2, 3, 4, 5, 6, 7}, 6, false); }
+void fuzz_tokenizer_json(const uint8_t *data, size_t size) {
+  try_files(data, size, (const int[]){0, 4}, 2, false);
+}
+void fuzz_tokenizer_model(const uint8_t *data, size_t size) {
+  try_files(data, size, (const int[]){4, 6, 1}, 3, true);
+}
+void fuzz_vocab_merges(const uint8_t *data, size_t size) {
+  try_files(data, size, (const int[]){2, 3, 4, 5, 6, 7}, 6, false);
+}
 
 /* A regular expression, then the text it searches. */
 void fuzz_regex(const uint8_t *data, size_t size) {
@@ -65,8 +75,11 @@ void fuzz_regex(const uint8_t *data, size_t size) {
   Pattern pattern;
   xt_error error = {0};
   size_t bad, start, end, last = 0;
-  if (utf8_valid_prefix((const char *)regex.data, regex.size, &bad) != regex.size || utf8_valid_prefix(text, parts.size, &bad) != parts.size) return;
-  xt_status status = pattern_regex(&pattern, (const char *)regex.data, regex.size, "tokenizer.json", "pattern", &error);
+  if (utf8_valid_prefix((const char *)regex.data, regex.size, &bad) != regex.size ||
+      utf8_valid_prefix(text, parts.size, &bad) != parts.size)
+    return;
+  xt_status status = pattern_regex(&pattern, (const char *)regex.data, regex.size, "tokenizer.json",
+                                   "pattern", &error);
   fuzz_check(status, &error);
   if (status) return;
   PatternSearch search = {.pattern = &pattern, .text = text, .length = parts.size};
@@ -85,11 +98,14 @@ void fuzz_regex(const uint8_t *data, size_t size) {
 void fuzz_chat(const uint8_t *data, size_t size) {
   TextBuffer out = {0};
   xt_error error = {0};
-  json_t *variables = json_pack("{s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:[{s:s, s:s}]}], s:n, s:b, s:s}", "messages", "role", "system", "content", " S\n",
-                                "role", "user", "content", "a b", "role", "assistant", "content", "type", "text", "text", "x", "tools",
-                                "add_generation_prompt", 1, "bos_token", "<s>");
+  json_t *variables = json_pack(
+      "{s:[{s:s, s:s}, {s:s, s:s}, {s:s, s:[{s:s, s:s}]}], s:n, s:b, s:s}", "messages", "role",
+      "system", "content", " S\n", "role", "user", "content", "a b", "role", "assistant", "content",
+      "type", "text", "text", "x", "tools", "add_generation_prompt", 1, "bos_token", "<s>");
   if (!variables) abort();
-  fuzz_check(jinja_render((const char *)data, size, variables, 1719835445, "chat_template.jinja", NULL, &out, &error), &error);
+  fuzz_check(jinja_render((const char *)data, size, variables, 1719835445, "chat_template.jinja",
+                          NULL, &out, &error),
+             &error);
   text_buffer_free(&out);
   json_decref(variables);
 }

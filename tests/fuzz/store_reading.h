@@ -18,12 +18,14 @@ static xt_status touch_row(void *user, const xt_store_row *row, xt_error *error)
   (void)user;
   (void)error;
   for (size_t i = 0; i < row->count; i++) touched += (size_t)row->ids[i];
-  touched += strlen(row->site) + strlen(row->question->id) + row->question->choice_count + (row->text ? strlen(row->text) : 0) + (row->language ? strlen(row->language) : 0) +
+  touched += strlen(row->site) + strlen(row->question->id) + row->question->choice_count +
+             (row->text ? strlen(row->text) : 0) + (row->language ? strlen(row->language) : 0) +
              (row->strategy ? strlen(row->strategy) : 0);
   return XT_STATUS_OK;
 }
 
-static xt_status touch_run(void *user, const char *started, const char *provenance, xt_error *error) {
+static xt_status touch_run(void *user, const char *started, const char *provenance,
+                           xt_error *error) {
   (void)user;
   (void)error;
   touched += strlen(started) + strlen(provenance);
@@ -49,12 +51,14 @@ static inline void read_analysis(xt_store *store) {
   xt_error error;
   xt_analysis *analysis;
   const xt_analysis_options options = {.bootstrap = 1, .permutations = 1, .threads = 1};
-  if (xt_analysis_create(store, &options, &analysis, &error) == XT_STATUS_OK) xt_analysis_free(analysis);
+  if (xt_analysis_create(store, &options, &analysis, &error) == XT_STATUS_OK)
+    xt_analysis_free(analysis);
 }
 
 /* What export, sweep and select read. */
 static inline void read_rows_of_all_kinds(xt_store *store) {
-  static const xt_question question = {.id = "q0", .task = "facts", .lang = "de", .source_lang = "en", .source = "a", .target = "b"};
+  static const xt_question question = {
+      .id = "q0", .task = "facts", .lang = "de", .source_lang = "en", .source = "a", .target = "b"};
   const xt_question *const questions[] = {&question};
   xt_error error;
   xt_store_info info;
@@ -80,7 +84,8 @@ static inline void read_metrics(xt_store *store) {
   xt_store_summarize_metrics(store, touch_metrics, NULL, &error);
 }
 
-/* One of the three, by the input: each execution is the quicker, and none of them is done for nothing. */
+/* One of the three, by the input: each execution is the quicker, and none of them is done for
+ * nothing. */
 static inline void read_some(xt_store *store, const uint8_t *data, size_t size) {
   static void (*const parts[])(xt_store *) = {read_analysis, read_rows_of_all_kinds, read_metrics};
   unsigned sum = 0;
@@ -93,29 +98,55 @@ static inline void read_some(xt_store *store, const uint8_t *data, size_t size) 
 /* Two layers, four questions, every table filled. The caller frees it with sqlite3_free. */
 static inline unsigned char *right_store(sqlite3_int64 *size) {
   static const char rows[] =
-      "INSERT INTO settings VALUES('layers','2'),('model_hash','h'),('compute','f32'),('max_new_tokens','4'),('repetition_penalty','1'),('ignore_eos','0'),('model_name','m');"
+      "INSERT INTO settings "
+      "VALUES('layers','2'),('model_hash','h'),('compute','f32'),('max_new_tokens','4'),('"
+      "repetition_penalty','1'),('ignore_eos','0'),('model_name','m');"
       "INSERT INTO runs VALUES(1,'2026-01-01T00:00:00Z','{\"model\":{\"path\":\"x\"}}');"
-      "INSERT INTO instances VALUES(1,'" RIGHT_KEY(1) "','facts','de','en',0,'q0','src','tgt','A',NULL,x'01000000',x'0100000002000000'),"
-      "(2,'" RIGHT_KEY(2) "','facts','sw','en',0,'q0','src','tgt2','B',NULL,x'01000000',x'0100000002000000'),"
-      "(3,'" RIGHT_KEY(3) "','xnli','de','en',1,'q1','s3','t3','1','{\"1\":\"Entail\",\"2\":\"N\"}',x'01000000',x'01000000'),"
-      "(4,'" RIGHT_KEY(4) "','','sw','sw',1,'q1','s3','t3',NULL,NULL,x'01000000',x'01000000');"
-      "INSERT INTO texts VALUES(1,x'0100000005000000','A yes (1)'),(2,x'02000000','B'),(3,x'',''),(4,x'09000000',NULL);"
-      "INSERT INTO vanilla VALUES(1,1,0.5,1.5,0.25,-0.5,1),(2,2,0.5,1.5,0.25,-0.5,1),(3,1,0.5,1.5,0.25,-0.5,1),(4,2,0.1,0.2,0.3,-0.4,1);"
-      "INSERT INTO sources VALUES(1,1,0.5,1.5,0.25,-0.5,1),(2,1,0.5,1.5,0.25,-0.5,1);"
-      "INSERT INTO responses VALUES(1,'ffn',0,0,1,0.5,1.5,0.2,-0.1,1),(1,'ffn',0,1,2,0.5,1.5,0.2,-0.1,1),(1,'ffn',1,0,3,0.5,1.5,0.2,-0.1,1),(1,'ffn',1,1,4,0.5,1.5,0.2,-0.1,1),"
-      "(2,'ffn',0,0,2,0.5,1.5,0.2,-0.1,1),(2,'ffn',1,0,1,0.5,1.5,0.2,-0.1,1),(3,'attn',0,0,1,0.5,1.5,0.2,-0.1,1),(4,'ffn',0,0,2,0.5,1.5,0.2,-0.1,1);"
-      "INSERT INTO text_metrics VALUES(1,'nll_standalone',1.5),(1,'lang','de'),(1,'lang_probability',0.5);"
-      "INSERT INTO pair_metrics VALUES(1,1,'nll_conditional',2.5);"
-      "INSERT INTO selections VALUES('coarse','ffn',1,0,0),('entropy:ends','ffn',1,1,0),('logistic:ends','ffn',2,-1,-1);"
-      "INSERT INTO samples VALUES(1,0.7,0.9,1,0,2,-0.5,1);"
-      "INSERT INTO plans VALUES(1,'p','facts','de','en',0,10,0,'ffn','0,1','0,1',x'0123456789abcdef0123456789abcde1');";
+      "INSERT INTO instances VALUES(1,'" RIGHT_KEY(
+          1) "','facts','de','en',0,'q0','src','tgt','A',NULL,x'01000000',x'0100000002000000'),"
+             "(2,'" RIGHT_KEY(
+                 2) "','facts','sw','en',0,'q0','src','tgt2','B',NULL,x'01000000',x'"
+                    "0100000002000000'),"
+                    "(3,'" RIGHT_KEY(
+                        3) "','xnli','de','en',1,'q1','s3','t3','1','{\"1\":\"Entail\",\"2\":\"N\"}"
+                           "',x'01000000',x'01000000'),"
+                           "(4,'" RIGHT_KEY(
+                               4) "','','sw','sw',1,'q1','s3','t3',NULL,NULL,x'01000000',x'"
+                                  "01000000');"
+                                  "INSERT INTO texts VALUES(1,x'0100000005000000','A yes "
+                                  "(1)'),(2,x'02000000','B'),(3,x'',''),(4,x'09000000',NULL);"
+                                  "INSERT INTO vanilla "
+                                  "VALUES(1,1,0.5,1.5,0.25,-0.5,1),(2,2,0.5,1.5,0.25,-0.5,1),(3,1,"
+                                  "0.5,1.5,0.25,-0.5,1),(4,2,0.1,0.2,0.3,-0.4,1);"
+                                  "INSERT INTO sources "
+                                  "VALUES(1,1,0.5,1.5,0.25,-0.5,1),(2,1,0.5,1.5,0.25,-0.5,1);"
+                                  "INSERT INTO responses "
+                                  "VALUES(1,'ffn',0,0,1,0.5,1.5,0.2,-0.1,1),(1,'ffn',0,1,2,0.5,1.5,"
+                                  "0.2,-0.1,1),(1,'ffn',1,0,3,0.5,1.5,0.2,-0.1,1),(1,'ffn',1,1,4,0."
+                                  "5,1.5,0.2,-0.1,1),"
+                                  "(2,'ffn',0,0,2,0.5,1.5,0.2,-0.1,1),(2,'ffn',1,0,1,0.5,1.5,0.2,-"
+                                  "0.1,1),(3,'attn',0,0,1,0.5,1.5,0.2,-0.1,1),(4,'ffn',0,0,2,0.5,1."
+                                  "5,0.2,-0.1,1);"
+                                  "INSERT INTO text_metrics "
+                                  "VALUES(1,'nll_standalone',1.5),(1,'lang','de'),(1,'lang_"
+                                  "probability',0.5);"
+                                  "INSERT INTO pair_metrics VALUES(1,1,'nll_conditional',2.5);"
+                                  "INSERT INTO selections "
+                                  "VALUES('coarse','ffn',1,0,0),('entropy:ends','ffn',1,1,0),('"
+                                  "logistic:ends','ffn',2,-1,-1);"
+                                  "INSERT INTO samples VALUES(1,0.7,0.9,1,0,2,-0.5,1);"
+                                  "INSERT INTO plans "
+                                  "VALUES(1,'p','facts','de','en',0,10,0,'ffn','0,1','0,1',x'"
+                                  "0123456789abcdef0123456789abcde1');";
   Db db = {0};
   Schema schema = {0};
   xt_error error;
   db.path = strdup("right");
   unsigned char *bytes = NULL;
-  if (sqlite3_open_v2(":memory:", &db.handle, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK && sqlite3_exec(db.handle, "PRAGMA page_size = 512", NULL, NULL, NULL) == SQLITE_OK &&
-      schema_make(&db, &schema, &error) == XT_STATUS_OK && sqlite3_exec(db.handle, rows, NULL, NULL, NULL) == SQLITE_OK)
+  if (sqlite3_open_v2(":memory:", &db.handle, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+      sqlite3_exec(db.handle, "PRAGMA page_size = 512", NULL, NULL, NULL) == SQLITE_OK &&
+      schema_make(&db, &schema, &error) == XT_STATUS_OK &&
+      sqlite3_exec(db.handle, rows, NULL, NULL, NULL) == SQLITE_OK)
     bytes = sqlite3_serialize(db.handle, "main", size, 0);
   db_close(&db);
   return bytes;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Simulated benchmarks whose questions are asked in 14 languages and have no true effect: how often the intervals hold it, how
- * often the tests reject, and what the best of many configurations seems to be worth. What two languages' outcomes of one
- * question have in common is `rho`, the correlation of their signs where both differ from the untouched model. */
+/* Simulated benchmarks whose questions are asked in 14 languages and have no true effect: how often
+ * the intervals hold it, how often the tests reject, and what the best of many configurations seems
+ * to be worth. What two languages' outcomes of one question have in common is `rho`, the
+ * correlation of their signs where both differ from the untouched model. */
 #include <math.h>
 #include <stdio.h>
 
@@ -16,7 +17,8 @@
 #define COUNT (LANGUAGES * QUESTIONS)
 #define WORDS ((COUNT + BITS_WORD - 1) / BITS_WORD)
 
-static const char *const names[LANGUAGES] = {"ar", "bg", "de", "el", "en", "es", "fr", "hi", "ru", "sw", "tr", "ur", "vi", "zh"};
+static const char *const names[LANGUAGES] = {"ar", "bg", "de", "el", "en", "es", "fr",
+                                             "hi", "ru", "sw", "tr", "ur", "vi", "zh"};
 
 typedef struct Simulated {
   xt_analysis a;
@@ -35,22 +37,46 @@ static double uniform(Rng *rng) { return (double)(rng_next(rng) >> 11) * 0x1p-53
 static void simulated_init(Simulated *m, int layers, int samples, bool parallel, uint64_t seed) {
   memset(m, 0, sizeof *m);
   const size_t cells = (size_t)(layers * layers);
-  m->a = (xt_analysis){.layers = layers, .cells = layers * layers, .texts = &m->text,
-                       .options = {.bootstrap = samples, .permutations = 999, .seed = seed, .confidence = 0.95, .threads = 1, .memory = UINT64_MAX}};
+  m->a = (xt_analysis){.layers = layers,
+                       .cells = layers * layers,
+                       .texts = &m->text,
+                       .options = {.bootstrap = samples,
+                                   .permutations = 999,
+                                   .seed = seed,
+                                   .confidence = 0.95,
+                                   .threads = 1,
+                                   .memory = UINT64_MAX}};
   m->text.nll = NAN;
-  m->site = (AnalysisSite){.name = "block", .capacity = COUNT, .texts = calloc(COUNT * cells, sizeof(uint32_t)), .correct = calloc(cells * WORDS, 8),
+  m->site = (AnalysisSite){.name = "block",
+                           .capacity = COUNT,
+                           .texts = calloc(COUNT * cells, sizeof(uint32_t)),
+                           .correct = calloc(cells * WORDS, 8),
                            .present = calloc(cells * WORDS, 8)};
-  m->g = (AnalysisGroup){.group = {.task = "xnli", .title = "XNLI", .pivot = "en", .benchmark = xt_task_find("xnli"), .layers = layers, .instances = COUNT,
-                                   .scored = COUNT, .language_count = LANGUAGES, .languages = m->languages},
-                         .instances = m->instances, .sites = &m->site, .site_count = 1, .scored = m->scored, .vanilla = m->vanilla};
+  m->g = (AnalysisGroup){.group = {.task = "xnli",
+                                   .title = "XNLI",
+                                   .pivot = "en",
+                                   .benchmark = xt_task_find("xnli"),
+                                   .layers = layers,
+                                   .instances = COUNT,
+                                   .scored = COUNT,
+                                   .language_count = LANGUAGES,
+                                   .languages = m->languages},
+                         .instances = m->instances,
+                         .sites = &m->site,
+                         .site_count = 1,
+                         .scored = m->scored,
+                         .vanilla = m->vanilla};
   for (size_t i = 0; i < COUNT; i++) {
     snprintf(m->ids[i], sizeof m->ids[i], "%zu", parallel ? i % QUESTIONS : i);
     snprintf(m->sources[i], sizeof m->sources[i], "s%zu", i);
-    m->instances[i] = (AnalysisInstance){.id = m->ids[i], .source = m->sources[i], .lang = names[i / QUESTIONS], .scored = true};
+    m->instances[i] = (AnalysisInstance){
+        .id = m->ids[i], .source = m->sources[i], .lang = names[i / QUESTIONS], .scored = true};
     bits_set(m->scored, i);
     for (size_t c = 0; c < cells; c++) bits_set(m->site.present + c * WORDS, i);
   }
-  for (size_t l = 0; l < LANGUAGES; l++) m->languages[l] = (xt_group_language){.name = names[l], .level = level_of(names[l]), .first = l * QUESTIONS, .count = QUESTIONS};
+  for (size_t l = 0; l < LANGUAGES; l++)
+    m->languages[l] = (xt_group_language){
+        .name = names[l], .level = level_of(names[l]), .first = l * QUESTIONS, .count = QUESTIONS};
 }
 
 static void simulated_deinit(Simulated *m) {
@@ -60,8 +86,9 @@ static void simulated_deinit(Simulated *m) {
   free(m->site.present);
 }
 
-/* The untouched model has a half right, at random. Of each configuration a fifth of the instances differ from it, as often for the better
- * as for the worse; a question's languages agree on which as rho has it. */
+/* The untouched model has a half right, at random. Of each configuration a fifth of the instances
+ * differ from it, as often for the better as for the worse; a question's languages agree on which
+ * as rho has it. */
 static void simulate(Simulated *m, double rho, Rng *rng) {
   const double agree = sqrt(rho);
   for (size_t i = 0; i < COUNT; i++) {
@@ -73,7 +100,8 @@ static void simulate(Simulated *m, double rho, Rng *rng) {
       const bool together = rng_next(rng) >> 63;
       for (size_t l = 0; l < LANGUAGES; l++) {
         const size_t i = l * QUESTIONS + q;
-        const bool untouched = m->instances[i].vanilla_correct, differs = uniform(rng) < 0.4; /* half of these are as they were */
+        /* half of these are as they were */
+        const bool untouched = m->instances[i].vanilla_correct, differs = uniform(rng) < 0.4;
         const bool better = uniform(rng) < agree ? together : rng_next(rng) >> 63;
         if (differs ? better : untouched) bits_set(m->site.correct + c * WORDS, i);
       }
@@ -111,18 +139,24 @@ static void test_intervals_cover(void **state) {
   enum { TRIALS = 1000 };
   for (size_t k = 0; k < sizeof rhos / sizeof *rhos; k++) {
     const Rates r = rates_of(rhos[k], true, TRIALS);
-    print_message("# rho %.1f: 95%% intervals by question hold the truth in %.1f%%; p < 0.05: sign flips by question %.1f%%, McNemar %.1f%%\n", rhos[k], 100 * r.covered,
-                  100 * r.flip, 100 * r.mcnemar);
-    if (r.covered < 0.93 || r.covered > 0.97) fail_msg("rho %.1f: %.1f%% of the intervals hold the truth", rhos[k], 100 * r.covered);
-    if (r.flip > 0.065) fail_msg("rho %.1f: the test by question rejects %.1f%%", rhos[k], 100 * r.flip);
+    print_message("# rho %.1f: 95%% intervals by question hold the truth in %.1f%%; p < 0.05: sign "
+                  "flips by question %.1f%%, McNemar %.1f%%\n",
+                  rhos[k], 100 * r.covered, 100 * r.flip, 100 * r.mcnemar);
+    if (r.covered < 0.93 || r.covered > 0.97)
+      fail_msg("rho %.1f: %.1f%% of the intervals hold the truth", rhos[k], 100 * r.covered);
+    if (r.flip > 0.065)
+      fail_msg("rho %.1f: the test by question rejects %.1f%%", rhos[k], 100 * r.flip);
   }
 }
 
-/* What the above is for: with the same questions taken as others in each language, the intervals are too narrow. */
+/* What the above is for: with the same questions taken as others in each language, the intervals
+ * are too narrow. */
 static void test_unrelated_would_not(void **state) {
   (void)state;
   const Rates r = rates_of(0.3, false, 400);
-  print_message("# rho 0.3, languages taken as unrelated: intervals hold the truth in %.1f%%; p < 0.05: %.1f%%\n", 100 * r.covered, 100 * r.flip);
+  print_message("# rho 0.3, languages taken as unrelated: intervals hold the truth in %.1f%%; p < "
+                "0.05: %.1f%%\n",
+                100 * r.covered, 100 * r.flip);
   assert_true(r.covered < 0.92);
   assert_true(r.flip > 0.07);
 }
@@ -149,8 +183,10 @@ static void test_fresh_gain(void **state) {
   (void)state;
   for (size_t k = 0; k < sizeof rhos / sizeof *rhos; k++) {
     const double fresh = fresh_gain(rhos[k], true);
-    print_message("# rho %.1f: gain of the best of 144 on fresh questions %+.1f points\n", rhos[k], fresh);
-    if (fabs(fresh) > 0.6) fail_msg("rho %.1f: %+.2f points on fresh questions, of no true gain", rhos[k], fresh);
+    print_message("# rho %.1f: gain of the best of 144 on fresh questions %+.1f points\n", rhos[k],
+                  fresh);
+    if (fabs(fresh) > 0.6)
+      fail_msg("rho %.1f: %+.2f points on fresh questions, of no true gain", rhos[k], fresh);
   }
   const double unrelated = fresh_gain(0.3, false);
   print_message("# rho 0.3, languages taken as unrelated: %+.1f points\n", unrelated);
@@ -158,6 +194,8 @@ static void test_fresh_gain(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_intervals_cover), cmocka_unit_test(test_unrelated_would_not), cmocka_unit_test(test_fresh_gain)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_intervals_cover),
+                                     cmocka_unit_test(test_unrelated_would_not),
+                                     cmocka_unit_test(test_fresh_gain)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

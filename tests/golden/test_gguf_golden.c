@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GGUF files against transformers: one whose matrices have a quantised type each, and every architecture that GGUF files hold, as
- * files made of the models of tests/golden/models. */
+/* GGUF files against transformers: one whose matrices have a quantised type each, and every
+ * architecture that GGUF files hold, as files made of the models of tests/golden/models. */
 #include "gguf_cases.h"
 #include "gguf_support.h"
 #include "model/arch.h"
@@ -15,27 +15,33 @@ static void mixed(void **state) {
 /* The plain loops, and those without vector instructions. */
 static void mixed_other_kernels(void **state) {
   (void)state;
-  cases_check(GOLDEN "gguf/mixed.json", GOLDEN "gguf/mixed.gguf", &(xt_model_options){.cpu_kernels = "reference"});
-  cases_check(GOLDEN "gguf/mixed.json", GOLDEN "gguf/mixed.gguf", &(xt_model_options){.cpu_kernels = "portable"});
+  cases_check(GOLDEN "gguf/mixed.json", GOLDEN "gguf/mixed.gguf",
+              &(xt_model_options){.cpu_kernels = "reference"});
+  cases_check(GOLDEN "gguf/mixed.json", GOLDEN "gguf/mixed.gguf",
+              &(xt_model_options){.cpu_kernels = "portable"});
 }
 
-/* ---- models of tests/golden/models as GGUF files, as llama.cpp's converter writes them ----------- */
+/* ---- models of tests/golden/models as GGUF files, as llama.cpp's converter writes them ------- */
 
 /* Its name of the architecture; NULL: GGUF has no such. */
 static const char *gguf_architecture(ModelFamily family) {
   static const char *const names[FAMILY_COUNT] = {
-      [FAMILY_LLAMA] = "llama", [FAMILY_MISTRAL] = "llama", [FAMILY_QWEN2] = "qwen2", [FAMILY_QWEN3] = "qwen3", [FAMILY_GEMMA2] = "gemma2",
-      [FAMILY_GEMMA3] = "gemma3", [FAMILY_COHERE] = "command-r", [FAMILY_COHERE2] = "cohere2", [FAMILY_OLMO2] = "olmo2", [FAMILY_OLMO3] = "olmo2",
-      [FAMILY_SMOLLM3] = "smollm3", [FAMILY_GRANITE] = "granite", [FAMILY_GLM4] = "glm4", [FAMILY_EXAONE4] = "exaone4", [FAMILY_PHI3] = "phi3"};
+      [FAMILY_LLAMA] = "llama",      [FAMILY_MISTRAL] = "llama",   [FAMILY_QWEN2] = "qwen2",
+      [FAMILY_QWEN3] = "qwen3",      [FAMILY_GEMMA2] = "gemma2",   [FAMILY_GEMMA3] = "gemma3",
+      [FAMILY_COHERE] = "command-r", [FAMILY_COHERE2] = "cohere2", [FAMILY_OLMO2] = "olmo2",
+      [FAMILY_OLMO3] = "olmo2",      [FAMILY_SMOLLM3] = "smollm3", [FAMILY_GRANITE] = "granite",
+      [FAMILY_GLM4] = "glm4",        [FAMILY_EXAONE4] = "exaone4", [FAMILY_PHI3] = "phi3"};
   return names[family];
 }
 
-/* What a file cannot say: windows of llama's and Qwen's, rules of Gemma's and SmolLM3's layers that are not the usual, angles that go by
- * the sequence's length. */
+/* What a file cannot say: windows of llama's and Qwen's, rules of Gemma's and SmolLM3's layers that
+ * are not the usual, angles that go by the sequence's length. */
 static bool can_be_said(const char *name) {
-  static const char *const not[] = {"mistral-window", "qwen2-window", "qwen3", "gemma2", "gemma3", "smollm3", "ministral", "llama-dynamic", "phi3-longrope"};
-  for (size_t i = 0; i < sizeof not / sizeof *not; i++)
-    if (strcmp(name, not[i]) == 0) return false;
+  static const char *const not [] = {"mistral-window", "qwen2-window",  "qwen3",
+                                     "gemma2",         "gemma3",        "smollm3",
+                                     "ministral",      "llama-dynamic", "phi3-longrope"};
+  for (size_t i = 0; i < sizeof not / sizeof *not ; i++)
+    if (strcmp(name, not [i]) == 0) return false;
   return true;
 }
 
@@ -50,7 +56,9 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
   gguf_put_int(b, "attention.key_length", c->head_dim);
   gguf_put_int(b, "attention.value_length", c->head_dim);
   gguf_put_int(b, "rope.dimension_count", c->rope_width);
-  gguf_put_real(b, c->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", c->norm_eps);
+  gguf_put_real(
+      b, c->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon",
+      c->norm_eps);
   gguf_put_real(b, "rope.freq_base", rotary->theta);
   if (c->sliding_window) {
     gguf_put_int(b, "attention.sliding_window", c->sliding_window);
@@ -58,7 +66,8 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
   }
   if (c->score_cap > 0) gguf_put_real(b, "attn_logit_softcapping", (double)c->score_cap);
   if (c->logit_cap > 0) gguf_put_real(b, "final_logit_softcapping", (double)c->logit_cap);
-  if (c->family == FAMILY_COHERE || c->family == FAMILY_COHERE2) gguf_put_real(b, "logit_scale", (double)c->logit_scale);
+  if (c->family == FAMILY_COHERE || c->family == FAMILY_COHERE2)
+    gguf_put_real(b, "logit_scale", (double)c->logit_scale);
   if (c->family == FAMILY_GRANITE) {
     gguf_put_real(b, "logit_scale", 1 / (double)c->logit_scale);
     gguf_put_real(b, "embedding_scale", (double)c->embedding_scale);
@@ -66,12 +75,14 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
     gguf_put_real(b, "attention.scale", (double)c->score_scale);
   }
   if (rotary->scaling == ROPE_SCALING_LINEAR || rotary->scaling == ROPE_SCALING_YARN) {
-    gguf_put_text(b, "rope.scaling.type", rotary->scaling == ROPE_SCALING_LINEAR ? "linear" : "yarn");
+    gguf_put_text(b, "rope.scaling.type",
+                  rotary->scaling == ROPE_SCALING_LINEAR ? "linear" : "yarn");
     gguf_put_real(b, "rope.scaling.factor", rotary->factor);
   }
   if (rotary->scaling == ROPE_SCALING_YARN) {
     gguf_put_int(b, "rope.scaling.original_context_length", rotary->original_positions);
-    if (rotary->attention_factor > 0) gguf_put_real(b, "rope.scaling.attn_factor", rotary->attention_factor);
+    if (rotary->attention_factor > 0)
+      gguf_put_real(b, "rope.scaling.attn_factor", rotary->attention_factor);
   }
   if (c->bos >= 0) gguf_put_global(b, "tokenizer.ggml.bos_token_id", (uint32_t)c->bos);
   if (c->eos_count > 0) gguf_put_global(b, "tokenizer.ggml.eos_token_id", (uint32_t)c->eos[0]);
@@ -79,17 +90,21 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
   if (c->eos_count > 2) gguf_put_global(b, "tokenizer.ggml.eom_token_id", (uint32_t)c->eos[2]);
 }
 
-/* The tensor's values as the converter writes them: norms that stand for 1 + w with the 1, q and k of llama's with rows in pairs. */
+/* The tensor's values as the converter writes them: norms that stand for 1 + w with the 1, q and k
+ * of llama's with rows in pairs. */
 static float *converted(const ModelConfig *c, ArchRole role, const Tensor *t, size_t *count) {
   const bool turns = role == ARCH_Q || role == ARCH_K || role == ARCH_Q_BIAS || role == ARCH_K_BIAS;
-  const bool paired = turns && (c->family == FAMILY_LLAMA || c->family == FAMILY_MISTRAL || c->family == FAMILY_GRANITE);
-  const size_t cols = t->dims == 2 ? (size_t)t->shape[1] : 1, rows = (size_t)t->shape[0], head = (size_t)c->head_dim;
+  const bool paired = turns && (c->family == FAMILY_LLAMA || c->family == FAMILY_MISTRAL ||
+                                c->family == FAMILY_GRANITE);
+  const size_t cols = t->dims == 2 ? (size_t)t->shape[1] : 1, rows = (size_t)t->shape[0],
+               head = (size_t)c->head_dim;
   *count = rows * cols;
   float *values = malloc(*count * sizeof *values), *out = malloc(*count * sizeof *out);
   assert_true(values && out);
   dtype_widen(t->dtype, t->data, *count, values);
   for (size_t r = 0; r < rows; r++) {
-    const size_t k = r % head, to = paired ? r - k + (k < head / 2 ? 2 * k : 2 * (k - head / 2) + 1) : r;
+    const size_t k = r % head,
+                 to = paired ? r - k + (k < head / 2 ? 2 * k : 2 * (k - head / 2) + 1) : r;
     memcpy(out + to * cols, values + r * cols, cols * sizeof *out);
   }
   for (size_t i = 0; c->norm_adds_one && arch_role_is_norm(role) && i < *count; i++) out[i] += 1.0f;
@@ -104,10 +119,13 @@ static void put_factors(GgufBytes *b, const ModelConfig *c) {
   const int64_t pairs = c->rope_width / 2;
   if (r->scaling != ROPE_SCALING_LLAMA3) return;
   for (int64_t i = 0; i < pairs; i++) {
-    const double wave = 2 * 3.14159265358979323846 * pow(r->theta, (double)(2 * i) / c->rope_width), length = r->original_positions;
+    const double wave = 2 * 3.14159265358979323846 * pow(r->theta, (double)(2 * i) / c->rope_width),
+                 length = r->original_positions;
     const double smooth = (length / wave - r->low_freq) / (r->high_freq - r->low_freq);
     const double mixed_factor = 1 / ((1 - smooth) / r->factor + smooth);
-    factors[i] = (float)(wave < length / r->high_freq ? 1 : wave > length / r->low_freq ? r->factor : mixed_factor);
+    factors[i] = (float)(wave < length / r->high_freq  ? 1
+                         : wave > length / r->low_freq ? r->factor
+                                                       : mixed_factor);
   }
   gguf_add_tensor(b, "rope_freqs.weight", 0, 1, &pairs, factors, (size_t)pairs * sizeof *factors);
 }
@@ -134,7 +152,8 @@ static void put_tensors(GgufBytes *b, const ModelConfig *c, const Checkpoint *fr
 
 static void print_failure(void *user, const xt_verify_row *row) {
   (void)user;
-  if (!row->pass) print_error("%s: largest difference %g, scale %g\n", row->name, row->largest, row->scale);
+  if (!row->pass)
+    print_error("%s: largest difference %g, scale %g\n", row->name, row->largest, row->scale);
 }
 
 static void check_family(const char *name, const Folder *folder) {
@@ -156,10 +175,12 @@ static void check_family(const char *name, const Folder *folder) {
   put_tensors(&b, &config, checkpoint);
   gguf_save(&b, folder, "model.gguf");
   checkpoint_close(checkpoint);
-  ASSERT_OK(xt_model_open(folder_file(folder, "model.gguf", path, sizeof path), NULL, &model, &error));
+  ASSERT_OK(
+      xt_model_open(folder_file(folder, "model.gguf", path, sizeof path), NULL, &model, &error));
   xt_model_info info;
   xt_model_get_info(model, &info);
-  assert_string_equal(info.architecture, config.family == FAMILY_MISTRAL ? "LlamaForCausalLM" : config.architecture);
+  assert_string_equal(info.architecture,
+                      config.family == FAMILY_MISTRAL ? "LlamaForCausalLM" : config.architecture);
   ASSERT_OK(xt_session_create(model, &session, &error));
   ASSERT_OK(xt_session_verify(session, from, print_failure, NULL, &passed, &error));
   if (!passed) fail_msg("%s as a GGUF file does not agree", name);
@@ -179,6 +200,7 @@ static void architectures(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(mixed), cmocka_unit_test(mixed_other_kernels), cmocka_unit_test(architectures)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(mixed), cmocka_unit_test(mixed_other_kernels),
+                                     cmocka_unit_test(architectures)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Teacher-forced log-probabilities against Hugging Face transformers (tools/make_score_goldens.py), and against
- * generation: the same tokens, the same bits. */
+/* Teacher-forced log-probabilities against Hugging Face transformers (tools/make_score_goldens.py),
+ * and against generation: the same tokens, the same bits. */
 #include <dirent.h>
 #include <jansson.h>
 #include <math.h>
@@ -9,7 +9,8 @@
 
 #define MODELS XT_SOURCE_DIR "/tests/golden/models"
 #define GOLDENS XT_SOURCE_DIR "/tests/golden/score"
-/* Of logits, which are below 20 here: how far float32 may be from float64 (MAX_DOUBLE_DIFFERENCE of tools/make_goldens.py). */
+/* Of logits, which are below 20 here: how far float32 may be from float64 (MAX_DOUBLE_DIFFERENCE of
+ * tools/make_goldens.py). */
 #define TOLERANCE (5e-6 * 20)
 
 typedef struct Case {
@@ -24,12 +25,16 @@ static size_t read_cases(const char *path, Case *cases, size_t most) {
   const size_t n = json_array_size(list);
   assert_true(n > 0 && n <= most);
   for (size_t i = 0; i < n; i++) {
-    const json_t *one = json_array_get(list, i), *ids = json_object_get(one, "ids"), *values = json_object_get(one, "logprobs");
+    const json_t *one = json_array_get(list, i), *ids = json_object_get(one, "ids"),
+                 *values = json_object_get(one, "logprobs");
     cases[i].count = json_array_size(ids);
     cases[i].first = (size_t)json_integer_value(json_object_get(one, "first"));
-    assert_true(cases[i].count <= 128 && json_array_size(values) == cases[i].count - cases[i].first);
-    for (size_t k = 0; k < cases[i].count; k++) cases[i].ids[k] = (int32_t)json_integer_value(json_array_get(ids, k));
-    for (size_t k = 0; k < json_array_size(values); k++) cases[i].golden[k] = (float)json_number_value(json_array_get(values, k));
+    assert_true(cases[i].count <= 128 &&
+                json_array_size(values) == cases[i].count - cases[i].first);
+    for (size_t k = 0; k < cases[i].count; k++)
+      cases[i].ids[k] = (int32_t)json_integer_value(json_array_get(ids, k));
+    for (size_t k = 0; k < json_array_size(values); k++)
+      cases[i].golden[k] = (float)json_number_value(json_array_get(values, k));
   }
   json_decref(root);
   return n;
@@ -38,7 +43,11 @@ static size_t read_cases(const char *path, Case *cases, size_t most) {
 static void score(xt_session *session, Case *cases, size_t n) {
   xt_error error;
   xt_score_request requests[64];
-  for (size_t i = 0; i < n; i++) requests[i] = (xt_score_request){.ids = cases[i].ids, .count = cases[i].count, .first = cases[i].first, .logprobs = cases[i].logprobs};
+  for (size_t i = 0; i < n; i++)
+    requests[i] = (xt_score_request){.ids = cases[i].ids,
+                                     .count = cases[i].count,
+                                     .first = cases[i].first,
+                                     .logprobs = cases[i].logprobs};
   ASSERT_OK(xt_session_score(session, requests, n, NULL, NULL, &error));
 }
 
@@ -59,7 +68,8 @@ static void check_model(const char *name) {
     const size_t bytes = (cases[i].count - cases[i].first) * sizeof(float);
     for (size_t k = 0; k < cases[i].count - cases[i].first; k++)
       if (!(fabs((double)(cases[i].logprobs[k] - cases[i].golden[k])) <= TOLERANCE))
-        fail_msg("%s, sequence %zu, token %zu: %.7g, transformers %.7g", name, i, cases[i].first + k, (double)cases[i].logprobs[k], (double)cases[i].golden[k]);
+        fail_msg("%s, sequence %zu, token %zu: %.7g, transformers %.7g", name, i,
+                 cases[i].first + k, (double)cases[i].logprobs[k], (double)cases[i].golden[k]);
     score(session, &alone[i], 1);
     assert_memory_equal(alone[i].logprobs, cases[i].logprobs, bytes);
   }
@@ -84,8 +94,8 @@ static void test_transformers(void **state) {
 static const char *const shapes[] = {"tiny-llama", "tiny-mistral", "tiny-qwen2"};
 static const int32_t prompt[] = {1, 80, 109, 108, 35, 112, 110, 120, 120, 35, 122, 100, 35, 78};
 
-/* What generation chose, scored as given, has the same log-probabilities to the bit; whatever else is scored beside it, in
- * how many waves, by how many threads. */
+/* What generation chose, scored as given, has the same log-probabilities to the bit; whatever else
+ * is scored beside it, in how many waves, by how many threads. */
 static void test_generation(void **state) {
   (void)state;
   for (size_t m = 0; m < sizeof shapes / sizeof *shapes; m++) {
@@ -98,14 +108,17 @@ static void test_generation(void **state) {
     const size_t n = 40, given = sizeof prompt / sizeof *prompt;
     models_open(shapes[m], "bf16", NULL, &model, &session);
     const xt_request request = {.ids = prompt, .count = given};
-    const xt_generate_options how = {.max_new_tokens = 30, .ignore_eos = true, .repetition_penalty = 1};
+    const xt_generate_options how = {
+        .max_new_tokens = 30, .ignore_eos = true, .repetition_penalty = 1};
     ASSERT_OK(xt_session_generate(session, &request, 1, &how, &g, &error));
-    for (size_t i = 0; i < n; i++) { /* i tokens differ from the generated ones; others share no prefix */
+    for (size_t i = 0; i < n; i++) { /* i tokens differ from the generated ones; others share no
+                                        prefix */
       cases[i].count = given + g.count;
       cases[i].first = i % 3 == 2 ? 1 + i : given;
       memcpy(cases[i].ids, prompt, sizeof prompt);
       memcpy(cases[i].ids + given, g.ids, g.count * sizeof *g.ids);
-      for (size_t k = 0; k < i && k < g.count; k++) cases[i].ids[given + k] = (int32_t)(7 + 3 * i + k) % 200;
+      for (size_t k = 0; k < i && k < g.count; k++)
+        cases[i].ids[given + k] = (int32_t)(7 + 3 * i + k) % 200;
     }
     score(session, cases, n);
     assert_memory_equal(cases[0].logprobs, g.logprobs, g.count * sizeof(float));
@@ -116,7 +129,8 @@ static void test_generation(void **state) {
     for (size_t i = 0; i < n; i++) memset(again[i].logprobs, 0, sizeof again[i].logprobs);
     models_open(shapes[m], "bf16", &(xt_model_options){.threads = 2}, &model, &session);
     for (size_t i = 0; i < n; i += 8) score(session, again + i, n - i < 8 ? n - i : 8);
-    for (size_t i = 0; i < n; i++) assert_memory_equal(again[i].logprobs, cases[i].logprobs, sizeof cases[i].logprobs);
+    for (size_t i = 0; i < n; i++)
+      assert_memory_equal(again[i].logprobs, cases[i].logprobs, sizeof cases[i].logprobs);
     xt_generation_deinit(&g);
     xt_session_free(session);
     xt_model_close(model);
@@ -128,7 +142,8 @@ static bool never(void *user) {
   return true;
 }
 
-static void refused(xt_session *session, const int32_t *ids, size_t count, size_t first, const char *part) {
+static void refused(xt_session *session, const int32_t *ids, size_t count, size_t first,
+                    const char *part) {
   xt_error error;
   float out[64];
   const xt_score_request request = {.ids = ids, .count = count, .first = first, .logprobs = out};
@@ -152,12 +167,15 @@ static void test_bad_requests(void **state) {
   assert_int_equal(xt_session_score(session, &one, 1, never, &asked, &error), XT_STATUS_CANCELLED);
   assert_int_equal(asked, 1);
   const xt_score_request empty = {.ids = prompt, .count = 5, .first = 5};
-  ASSERT_OK(xt_session_score(session, &empty, 1, never, &asked, &error)); /* nothing to do, so nothing is asked */
+  /* nothing to do, so nothing is asked */
+  ASSERT_OK(xt_session_score(session, &empty, 1, never, &asked, &error));
   xt_session_free(session);
   xt_model_close(model);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_transformers), cmocka_unit_test(test_generation), cmocka_unit_test(test_bad_requests)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_transformers),
+                                     cmocka_unit_test(test_generation),
+                                     cmocka_unit_test(test_bad_requests)};
   return cmocka_run_group_tests_name("score", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ids and texts against what Hugging Face's fast tokenizers gave (tools/make_tokenizer_goldens.py), with small vocabularies
- * of our own in each form that real models come in. All must be equal. */
+/* Ids and texts against what Hugging Face's fast tokenizers gave (tools/make_tokenizer_goldens.py),
+ * with small vocabularies of our own in each form that real models come in. All must be equal. */
 #include "support.h"
 
 #include <jansson.h>
@@ -20,25 +20,56 @@ static void small(const char *name, const char *source) {
   check_file(t, path, name);
   xt_tokenizer_close(t);
 }
-static void tiny_bytes(void **state) { (void)state; small("tiny-bytes", "tokenizer.json"); }
-static void tiny_pieces(void **state) { (void)state; small("tiny-pieces", "tokenizer.json"); }
-static void llama2_model(void **state) { (void)state; small("llama2-model", "tokenizer.model"); }
-static void llama2_json(void **state) { (void)state; small("llama2-json", "tokenizer.json"); }
-static void mistral_model(void **state) { (void)state; small("mistral-model", "tokenizer.model"); }
-static void mistral_json(void **state) { (void)state; small("mistral-json", "tokenizer.json"); }
-static void extended_model(void **state) { (void)state; small("extended-model", "tokenizer.model"); }
-static void qwen2_bpe(void **state) { (void)state; small("qwen2-bpe", "vocab.json"); }
-static void qwen2_json(void **state) { (void)state; small("qwen2-json", "tokenizer.json"); }
-static void own_json(void **state) { (void)state; small("own-json", "tokenizer.json"); }
+static void tiny_bytes(void **state) {
+  (void)state;
+  small("tiny-bytes", "tokenizer.json");
+}
+static void tiny_pieces(void **state) {
+  (void)state;
+  small("tiny-pieces", "tokenizer.json");
+}
+static void llama2_model(void **state) {
+  (void)state;
+  small("llama2-model", "tokenizer.model");
+}
+static void llama2_json(void **state) {
+  (void)state;
+  small("llama2-json", "tokenizer.json");
+}
+static void mistral_model(void **state) {
+  (void)state;
+  small("mistral-model", "tokenizer.model");
+}
+static void mistral_json(void **state) {
+  (void)state;
+  small("mistral-json", "tokenizer.json");
+}
+static void extended_model(void **state) {
+  (void)state;
+  small("extended-model", "tokenizer.model");
+}
+static void qwen2_bpe(void **state) {
+  (void)state;
+  small("qwen2-bpe", "vocab.json");
+}
+static void qwen2_json(void **state) {
+  (void)state;
+  small("qwen2-json", "tokenizer.json");
+}
+static void own_json(void **state) {
+  (void)state;
+  small("own-json", "tokenizer.json");
+}
 
-/* ---- single components ---- */
+/* ---- single components ----------------------------------------------------------------------- */
 
 static void check_normalizer(const json_t *spec, const json_t *in, const char *want) {
   Normalizer normalizer = {0};
   TextBuffer out = {0}, scratch = {0};
   xt_error error;
   ASSERT_OK(tokenizer_read_normalizer(&normalizer, spec, "golden", &error));
-  ASSERT_OK(normalizer_apply(&normalizer, json_string_value(in), json_string_length(in), &out, &scratch, &error));
+  ASSERT_OK(normalizer_apply(&normalizer, json_string_value(in), json_string_length(in), &out,
+                             &scratch, &error));
   assert_string_equal(out.data, want);
   text_buffer_free(&out);
   text_buffer_free(&scratch);
@@ -51,12 +82,14 @@ static void check_pretokenizer(const json_t *spec, const json_t *in, const json_
   WordList out = {0}, scratch = {0};
   xt_error error;
   ASSERT_OK(tokenizer_read_pretokenizer(&pre, spec, &config, "golden", &error));
-  ASSERT_OK(pretokenizer_apply(&pre, json_string_value(in), json_string_length(in), true, &out, &scratch, &error));
+  ASSERT_OK(pretokenizer_apply(&pre, json_string_value(in), json_string_length(in), true, &out,
+                               &scratch, &error));
   assert_int_equal(out.count, json_array_size(want));
   for (size_t i = 0; i < out.count; i++) {
     const json_t *word = json_array_get(want, i);
     assert_int_equal(out.words[i].length, json_string_length(word));
-    assert_memory_equal(out.text.data + out.words[i].start, json_string_value(word), out.words[i].length);
+    assert_memory_equal(out.text.data + out.words[i].start, json_string_value(word),
+                        out.words[i].length);
   }
   word_list_free(&out);
   word_list_free(&scratch);
@@ -94,9 +127,12 @@ static void components(void **state) {
     number++;
     assert_non_null(kind);
     print_message("# %s\n", text);
-    if (strcmp(kind, "normalizer") == 0) check_normalizer(spec, in, json_string_value(out));
-    else if (strcmp(kind, "pre_tokenizer") == 0) check_pretokenizer(spec, in, out);
-    else check_decoder(spec, in, json_string_value(out));
+    if (strcmp(kind, "normalizer") == 0)
+      check_normalizer(spec, in, json_string_value(out));
+    else if (strcmp(kind, "pre_tokenizer") == 0)
+      check_pretokenizer(spec, in, out);
+    else
+      check_decoder(spec, in, json_string_value(out));
     free(text);
     json_decref(item);
   }
@@ -107,9 +143,12 @@ static void components(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(components),     cmocka_unit_test(tiny_bytes),    cmocka_unit_test(tiny_pieces),  cmocka_unit_test(llama2_model),
-      cmocka_unit_test(llama2_json),    cmocka_unit_test(mistral_model), cmocka_unit_test(mistral_json), cmocka_unit_test(extended_model),
-      cmocka_unit_test(qwen2_bpe),      cmocka_unit_test(qwen2_json),    cmocka_unit_test(own_json),
+      cmocka_unit_test(components),   cmocka_unit_test(tiny_bytes),
+      cmocka_unit_test(tiny_pieces),  cmocka_unit_test(llama2_model),
+      cmocka_unit_test(llama2_json),  cmocka_unit_test(mistral_model),
+      cmocka_unit_test(mistral_json), cmocka_unit_test(extended_model),
+      cmocka_unit_test(qwen2_bpe),    cmocka_unit_test(qwen2_json),
+      cmocka_unit_test(own_json),
   };
   return cmocka_run_group_tests_name("tokenizer goldens", tests, NULL, NULL);
 }

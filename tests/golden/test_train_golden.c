@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Gradients, losses of ten steps and the clipped norm against PyTorch (tools/make_train_goldens.py). */
+/* Gradients, losses of ten steps and the clipped norm against PyTorch
+ * (tools/make_train_goldens.py). */
 #include <dirent.h>
 #include <math.h>
 
@@ -21,7 +22,8 @@ typedef struct Golden {
   int32_t ids[512], positions[512], targets[512], starts[16];
 } Golden;
 
-static void open_golden(Golden *g, const char *name, const char *kernels, int threads, bool recompute) {
+static void open_golden(Golden *g, const char *name, const char *kernels, int threads,
+                        bool recompute) {
   xt_error error;
   char path[512];
   Checkpoint *checkpoint;
@@ -35,7 +37,8 @@ static void open_golden(Golden *g, const char *name, const char *kernels, int th
   ASSERT_OK(checkpoint_open(path, &checkpoint, &error));
   ASSERT_OK(params_read(&g->params, checkpoint, path, g->weights, &error));
   checkpoint_close(checkpoint);
-  ASSERT_OK(backend_create("cpu", &(BackendOptions){.kernels = kernels, .threads = threads}, &g->backend, &error));
+  ASSERT_OK(backend_create("cpu", &(BackendOptions){.kernels = kernels, .threads = threads},
+                           &g->backend, &error));
   ASSERT_OK(pass_create(&g->params, cpu_of(g->backend), &options, &g->pass, &error));
   strcat(path, "/train.json");
   ASSERT_OK(json_parse_file(path, &g->record, &error));
@@ -53,7 +56,11 @@ static void close_golden(Golden *g) {
 /* Sequences first, first + 1, .. of the record, around its end. */
 static TokenBatch make_batch(Golden *g, size_t first, size_t count) {
   const json_t *all = json_object_get(g->record, "sequences");
-  TokenBatch b = {.ids = g->ids, .positions = g->positions, .targets = g->targets, .starts = g->starts, .sequences = (int)count};
+  TokenBatch b = {.ids = g->ids,
+                  .positions = g->positions,
+                  .targets = g->targets,
+                  .starts = g->starts,
+                  .sequences = (int)count};
   g->starts[0] = 0;
   for (size_t s = 0; s < count; s++) {
     const json_t *one = json_array_get(all, (first + s) % json_array_size(all));
@@ -70,9 +77,12 @@ static TokenBatch make_batch(Golden *g, size_t first, size_t count) {
   return b;
 }
 
-static double number(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
+static double number(const json_t *object, const char *key) {
+  return json_number_value(json_object_get(object, key));
+}
 
-/* Every tensor's gradient within 1e-4 of its largest value: float32 sums in another order give some 1e-6. */
+/* Every tensor's gradient within 1e-4 of its largest value: float32 sums in another order give some
+ * 1e-6. */
 static void check_gradients(Golden *g, const char *name, double *worst) {
   xt_error error;
   char path[512], tensor[ARCH_NAME_SIZE];
@@ -80,7 +90,8 @@ static void check_gradients(Golden *g, const char *name, double *worst) {
   size_t counted;
   snprintf(path, sizeof path, "%s/%s/gradients.safetensors", GOLDENS, name);
   ASSERT_OK(checkpoint_open_file(path, &want, &error));
-  const TokenBatch batch = make_batch(g, 0, json_array_size(json_object_get(g->record, "sequences")));
+  const TokenBatch batch =
+      make_batch(g, 0, json_array_size(json_object_get(g->record, "sequences")));
   memset(g->gradients, 0, g->params.total * sizeof *g->gradients);
   const double loss = pass_run(g->pass, g->weights, g->gradients, &batch, &counted);
   assert_true(fabs(loss - number(g->record, "loss_sum")) <= 1e-5 * loss);
@@ -98,7 +109,8 @@ static void check_gradients(Golden *g, const char *name, double *worst) {
     }
     /* a key's bias shifts all scores of a row alike: its gradient is rounding and nothing else */
     if (p->role == ARCH_K_BIAS) scale = fmax(scale, 1.0);
-    if (largest > 1e-4 * scale) print_error("%s %s: differs by %g of %g\n", name, tensor, largest, scale);
+    if (largest > 1e-4 * scale)
+      print_error("%s %s: differs by %g of %g\n", name, tensor, largest, scale);
     assert_true(largest <= 1e-4 * scale);
     *worst = fmax(*worst, largest / scale);
   }
@@ -106,22 +118,37 @@ static void check_gradients(Golden *g, const char *name, double *worst) {
 }
 
 static void check_steps(Golden *g, const char *name) {
-  const json_t *s = json_object_get(g->record, "settings"), *losses = json_object_get(g->record, "losses"), *norms = json_object_get(g->record, "norms");
-  const size_t steps = json_array_size(losses), batch_size = (size_t)json_integer_value(json_object_get(g->record, "batch"));
-  const OptimizerSettings settings = {.rate = number(s, "lr"), .beta1 = number(s, "beta1"), .beta2 = number(s, "beta2"), .eps = number(s, "eps"),
-                                      .weight_decay = number(s, "weight_decay"), .clip = number(s, "clip"), .schedule = XT_TRAIN_COSINE,
-                                      .warmup = (uint64_t)number(s, "warmup"), .total = steps};
-  OptimizerState state = {.weights = g->weights, .first = calloc(g->params.total, sizeof(float)), .second = calloc(g->params.total, sizeof(float))};
+  const json_t *s = json_object_get(g->record, "settings"),
+               *losses = json_object_get(g->record, "losses"),
+               *norms = json_object_get(g->record, "norms");
+  const size_t steps = json_array_size(losses),
+               batch_size = (size_t)json_integer_value(json_object_get(g->record, "batch"));
+  const OptimizerSettings settings = {.rate = number(s, "lr"),
+                                      .beta1 = number(s, "beta1"),
+                                      .beta2 = number(s, "beta2"),
+                                      .eps = number(s, "eps"),
+                                      .weight_decay = number(s, "weight_decay"),
+                                      .clip = number(s, "clip"),
+                                      .schedule = XT_TRAIN_COSINE,
+                                      .warmup = (uint64_t)number(s, "warmup"),
+                                      .total = steps};
+  OptimizerState state = {.weights = g->weights,
+                          .first = calloc(g->params.total, sizeof(float)),
+                          .second = calloc(g->params.total, sizeof(float))};
   assert_true(steps >= 10);
   for (size_t i = 0; i < steps; i++) {
     size_t counted;
     const TokenBatch batch = make_batch(g, i * batch_size, batch_size);
     memset(g->gradients, 0, g->params.total * sizeof *g->gradients);
-    const double loss = pass_run(g->pass, g->weights, g->gradients, &batch, &counted) / (double)counted;
-    const double norm = optimizer_step(&settings, cpu_of(g->backend), &g->params, &state, g->gradients, counted);
-    const double want = json_number_value(json_array_get(losses, i)), want_norm = json_number_value(json_array_get(norms, i));
+    const double loss =
+        pass_run(g->pass, g->weights, g->gradients, &batch, &counted) / (double)counted;
+    const double norm =
+        optimizer_step(&settings, cpu_of(g->backend), &g->params, &state, g->gradients, counted);
+    const double want = json_number_value(json_array_get(losses, i)),
+                 want_norm = json_number_value(json_array_get(norms, i));
     if (fabs(loss - want) > 1e-4 * want || fabs(norm - want_norm) > 1e-3 * want_norm)
-      fail_msg("%s, step %zu: loss %.8f, expected %.8f; norm %.8f, expected %.8f", name, i, loss, want, norm, want_norm);
+      fail_msg("%s, step %zu: loss %.8f, expected %.8f; norm %.8f, expected %.8f", name, i, loss,
+               want, norm, want_norm);
   }
   free(state.first);
   free(state.second);
@@ -157,8 +184,8 @@ static void test_torch_portable(void **state) {
   check_all("portable", 1, true);
 }
 
-/* Directional derivatives by central differences: the loss's own rounding, some 1e-6 of it, over the step bounds what they can
- * show, so the step is large and the bound 1e-2. */
+/* Directional derivatives by central differences: the loss's own rounding, some 1e-6 of it, over
+ * the step bounds what they can show, so the step is large and the bound 1e-2. */
 static void test_finite_differences(void **state) {
   (void)state;
   static const char *const names[] = {"llama3", "mistral-window", "qwen2", "qwen3", "olmo2"};
@@ -172,7 +199,8 @@ static void test_finite_differences(void **state) {
     for (size_t i = 0; i < g->params.count; i++) {
       const Param *p = &g->params.list[i];
       double squares = 0;
-      for (size_t k = 0; k < p->count; k++) squares += (double)g->gradients[p->at + k] * (double)g->gradients[p->at + k];
+      for (size_t k = 0; k < p->count; k++)
+        squares += (double)g->gradients[p->at + k] * (double)g->gradients[p->at + k];
       const double length = sqrt(squares);
       if (p->role == ARCH_K_BIAS || length == 0) continue;
       double sides[2];
@@ -180,11 +208,14 @@ static void test_finite_differences(void **state) {
       for (int side = 0; side < 2; side++) {
         memcpy(at, g->weights, g->params.total * sizeof *at);
         for (size_t k = 0; k < p->count; k++)
-          at[p->at + k] += (float)((side ? -step : step) * (double)g->gradients[p->at + k] / length);
+          at[p->at + k] +=
+              (float)((side ? -step : step) * (double)g->gradients[p->at + k] / length);
         sides[side] = pass_run(g->pass, at, NULL, &batch, &counted);
       }
       const double slope = (sides[0] - sides[1]) / (2 * step);
-      if (fabs(slope - length) > 1e-2 * length) fail_msg("%s, role %d of layer %d: slope %g, gradient %g", names[n], (int)p->role, p->layer, slope, length);
+      if (fabs(slope - length) > 1e-2 * length)
+        fail_msg("%s, role %d of layer %d: slope %g, gradient %g", names[n], (int)p->role, p->layer,
+                 slope, length);
     }
     free(at);
     close_golden(g);
@@ -219,7 +250,8 @@ static void test_same_bits(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_torch), cmocka_unit_test(test_torch_portable), cmocka_unit_test(test_finite_differences),
-                                     cmocka_unit_test(test_same_bits)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_torch), cmocka_unit_test(test_torch_portable),
+      cmocka_unit_test(test_finite_differences), cmocka_unit_test(test_same_bits)};
   return cmocka_run_group_tests_name("training goldens", tests, NULL, NULL);
 }

@@ -10,7 +10,8 @@
 static void print_failure(void *user, const xt_verify_row *row) {
   int *rows = user;
   (*rows)++;
-  if (!row->pass) print_error("%s: largest difference %g, scale %g\n", row->name, row->largest, row->scale);
+  if (!row->pass)
+    print_error("%s: largest difference %g, scale %g\n", row->name, row->largest, row->scale);
 }
 
 static void verify_model(const char *name, const xt_model_options *options) {
@@ -57,6 +58,7 @@ static void test_goldens_reference_kernels(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_goldens), cmocka_unit_test(test_goldens_reference_kernels)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_goldens),
+                                     cmocka_unit_test(test_goldens_reference_kernels)};
   return cmocka_run_group_tests_name("verify", tests, NULL, NULL);
 }

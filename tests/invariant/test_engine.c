@@ -4,8 +4,10 @@
 
 #define PROMPTS 3
 static const int32_t prompts[PROMPTS][40] = {
-    {1, 75, 107, 104, 35, 102, 100, 115, 108, 119, 100, 111, 35, 114, 105, 35, 78, 104, 113, 124, 100, 35, 108, 118},
-    {1, 80, 109, 108, 35, 112, 110, 120, 120, 35, 122, 100, 35, 78, 104, 113, 124, 100, 35, 113, 108, 9, 55, 201, 33, 77, 140, 31, 254, 60, 61, 62, 99},
+    {1,  75,  107, 104, 35, 102, 100, 115, 108, 119, 100, 111,
+     35, 114, 105, 35,  78, 104, 113, 124, 100, 35,  108, 118},
+    {1,   80, 109, 108, 35, 112, 110, 120, 120, 35,  122, 100, 35, 78, 104, 113, 124,
+     100, 35, 113, 108, 9,  55,  201, 33,  77,  140, 31,  254, 60, 61, 62,  99},
     {40}};
 static const size_t lengths[PROMPTS] = {24, 33, 1};
 
@@ -22,7 +24,8 @@ typedef struct Fixture {
 } Fixture;
 
 static Fixture fixture_open(size_t kind, const xt_model_options *options) {
-  static const xt_model_options one = {.threads = 1}; /* tests that are not about threads leave processors to others */
+  static const xt_model_options one = {.threads = 1}; /* tests that are not about threads leave
+                                                         processors to others */
   if (!options) options = &one;
   Fixture f;
   xt_error error;
@@ -44,13 +47,20 @@ static void fixture_close(Fixture *f) {
 }
 
 static xt_intervention put(const Fixture *f, int source, xt_site site, int i, int j) {
-  return (xt_intervention){.write = site.write, .layer = j, .position = XT_POSITION_LAST, .value = xt_taps_get(f->taps[source], site.read, i)};
+  return (xt_intervention){.write = site.write,
+                           .layer = j,
+                           .position = XT_POSITION_LAST,
+                           .value = xt_taps_get(f->taps[source], site.read, i)};
 }
 
-static xt_generation generate_one(const Fixture *f, int prompt, const xt_intervention *ivs, size_t n, const xt_generate_options *o) {
+static xt_generation generate_one(const Fixture *f, int prompt, const xt_intervention *ivs,
+                                  size_t n, const xt_generate_options *o) {
   xt_error error;
   xt_generation out;
-  const xt_request request = {.ids = prompts[prompt], .count = lengths[prompt], .interventions = ivs, .intervention_count = n};
+  const xt_request request = {.ids = prompts[prompt],
+                              .count = lengths[prompt],
+                              .interventions = ivs,
+                              .intervention_count = n};
   ASSERT_OK(xt_session_generate(f->session, &request, 1, o, &out, &error));
   return out;
 }
@@ -87,13 +97,15 @@ static void test_transplant_takes_effect(void **state) {
     for (int tap = 0; tap < XT_TAP_COUNT; tap++)
       for (int j = 0; j < f.layers; j++, total++) {
         const xt_intervention iv = put(&f, 0, (xt_site){(xt_tap)tap, (xt_tap)tap}, 2, j);
-        const xt_request request = {.ids = prompts[1], .count = lengths[1], .interventions = &iv, .intervention_count = 1};
+        const xt_request request = {
+            .ids = prompts[1], .count = lengths[1], .interventions = &iv, .intervention_count = 1};
         xt_taps *taps;
         ASSERT_OK(xt_session_capture(f.session, &request, &taps, &error));
         assert_memory_equal(xt_taps_get(taps, (xt_tap)tap, j), iv.value, 56 * sizeof(float));
         xt_taps_free(taps);
         xt_generation out = generate_one(&f, 1, &iv, 1, NULL);
-        changed += out.count != untouched.count || memcmp(out.ids, untouched.ids, out.count * sizeof *out.ids) != 0;
+        changed += out.count != untouched.count ||
+                   memcmp(out.ids, untouched.ids, out.count * sizeof *out.ids) != 0;
         xt_generation_deinit(&out);
       }
     assert_true(changed * 2 > total);
@@ -132,12 +144,14 @@ static void test_taps_below_are_unchanged(void **state) {
     const size_t bytes = (size_t)info.width * sizeof(float);
     for (int j = 0; j < f.layers; j++) {
       const xt_intervention iv = put(&f, 0, (xt_site){XT_TAP_ATTN, XT_TAP_ATTN}, 3, j);
-      const xt_request request = {.ids = prompts[1], .count = lengths[1], .interventions = &iv, .intervention_count = 1};
+      const xt_request request = {
+          .ids = prompts[1], .count = lengths[1], .interventions = &iv, .intervention_count = 1};
       xt_taps *taps;
       ASSERT_OK(xt_session_capture(f.session, &request, &taps, &error));
       for (int l = 0; l < f.layers; l++)
         for (int tap = 0; tap < XT_TAP_COUNT; tap++) {
-          const int same = memcmp(xt_taps_get(taps, (xt_tap)tap, l), xt_taps_get(f.taps[1], (xt_tap)tap, l), bytes) == 0;
+          const int same = memcmp(xt_taps_get(taps, (xt_tap)tap, l),
+                                  xt_taps_get(f.taps[1], (xt_tap)tap, l), bytes) == 0;
           assert_int_equal(same, l < j);
         }
       xt_taps_free(taps);
@@ -155,12 +169,18 @@ static void mixed_request(const Fixture *f, size_t r, xt_intervention ivs[2], xt
   ivs[1] = put(f, (source + 1) % PROMPTS, site, 0, (int)(r / 11 % (size_t)f->layers));
   ivs[1].rule = r % 2 ? XT_RULE_ADD : XT_RULE_BLEND;
   ivs[1].alpha = 0.25f * (float)(r % 5);
-  if (r % 13 == 0 && target == 1) ivs[1].position = 4;                             /* an inner prompt token */
-  if (r % 17 == 0) ivs[1].position = (int)lengths[target] + (int)(r % 5);          /* a generated token */
-  *out = (xt_request){.ids = prompts[target], .count = lengths[target], .interventions = ivs, .intervention_count = r % 4 == 3 ? 0 : 1 + r % 2};
+  /* an inner prompt token */
+  if (r % 13 == 0 && target == 1) ivs[1].position = 4;
+  /* a generated token */
+  if (r % 17 == 0) ivs[1].position = (int)lengths[target] + (int)(r % 5);
+  *out = (xt_request){.ids = prompts[target],
+                      .count = lengths[target],
+                      .interventions = ivs,
+                      .intervention_count = r % 4 == 3 ? 0 : 1 + r % 2};
 }
 
-static void run_mixed(const Fixture *f, size_t n, const xt_generate_options *o, xt_generation *out) {
+static void run_mixed(const Fixture *f, size_t n, const xt_generate_options *o,
+                      xt_generation *out) {
   static xt_intervention ivs[MANY][2];
   static xt_request requests[MANY];
   xt_error error;
@@ -246,7 +266,8 @@ static void test_kernels_agree(void **state) {
       xt_model *model;
       xt_error error;
       const xt_model_options o = {.cpu_kernels = names[k]};
-      const xt_status status = xt_model_open(models_make(kinds[kind].shape, kinds[kind].dtype, path), &o, &model, &error);
+      const xt_status status = xt_model_open(
+          models_make(kinds[kind].shape, kinds[kind].dtype, path), &o, &model, &error);
       if (status == XT_STATUS_UNSUPPORTED) continue; /* not on this processor */
       assert_int_equal(status, XT_STATUS_OK);
       xt_model_close(model);
@@ -255,7 +276,8 @@ static void test_kernels_agree(void **state) {
         for (int tap = 0; tap < XT_TAP_COUNT; tap++)
           for (int l = 0; l < f.layers; l++)
             for (int c = 0; c < info.width; c++) {
-              const float a = xt_taps_get(plain.taps[p], (xt_tap)tap, l)[c], b = xt_taps_get(f.taps[p], (xt_tap)tap, l)[c];
+              const float a = xt_taps_get(plain.taps[p], (xt_tap)tap, l)[c],
+                          b = xt_taps_get(f.taps[p], (xt_tap)tap, l)[c];
               /* values lie within about 30; sums of 168 float32 products in another order */
               assert_true(a - b < 2e-4f && b - a < 2e-4f);
             }
@@ -266,12 +288,14 @@ static void test_kernels_agree(void **state) {
 }
 
 /* Blending with 1 replaces, with 0 changes nothing; adding 0 times changes nothing. */
-/* A change at a generated token is the same as one at the last token of the prompt with what came before it. Each
- * position is changed in turn; the other requests of the call have changes elsewhere or none. */
+/* A change at a generated token is the same as one at the last token of the prompt with what came
+ * before it. Each position is changed in turn; the other requests of the call have changes
+ * elsewhere or none. */
 static void test_generated_positions(void **state) {
   (void)state;
   enum { NEW = 8, AT = 4 };
-  const xt_generate_options o = {.max_new_tokens = NEW, .repetition_penalty = 1, .ignore_eos = true};
+  const xt_generate_options o = {
+      .max_new_tokens = NEW, .repetition_penalty = 1, .ignore_eos = true};
   for (size_t kind = 0; kind < KINDS; kind++) {
     Fixture f = fixture_open(kind, NULL);
     xt_intervention ivs[AT];
@@ -293,9 +317,11 @@ static void test_generated_positions(void **state) {
       const size_t count = lengths[1] + (size_t)k + 1;
       memcpy(longer, prompts[1], lengths[1] * sizeof *longer);
       memcpy(longer + lengths[1], out[AT].ids, ((size_t)k + 1) * sizeof *longer);
-      assert_memory_equal(out[k].ids, out[AT].ids, ((size_t)k + 1) * sizeof *longer); /* before it, the untouched run's */
+      /* before it, the untouched run's */
+      assert_memory_equal(out[k].ids, out[AT].ids, ((size_t)k + 1) * sizeof *longer);
       ivs[k].position = XT_POSITION_LAST;
-      const xt_request request = {.ids = longer, .count = count, .interventions = &ivs[k], .intervention_count = 1};
+      const xt_request request = {
+          .ids = longer, .count = count, .interventions = &ivs[k], .intervention_count = 1};
       xt_generation same;
       ASSERT_OK(xt_session_generate(f.session, &request, 1, &o, &same, &error));
       assert_memory_equal(out[k].ids + k + 1, same.ids, (size_t)(NEW - k - 1) * sizeof *longer);
@@ -318,12 +344,17 @@ static void test_inner_changes_are_not_shared(void **state) {
     xt_request requests[MANY_INNER];
     static xt_generation out[MANY_INNER];
     xt_error error;
-    for (int r = 0; r < MANY_INNER; r++) { /* other values at one place, then one value at other places */
+    for (int r = 0; r < MANY_INNER; r++) { /* other values at one place, then one value at other
+                                              places */
       const bool values = r < VALUES;
       const xt_tap read = r / 2 % 2 ? XT_TAP_FFN : XT_TAP_ATTN;
-      ivs[r] = put(&f, values ? r % 2 : 0, (xt_site){values ? read : XT_TAP_FFN, XT_TAP_FFN}, values ? r / 4 : 2, values ? 1 : r % 6);
+      ivs[r] = put(&f, values ? r % 2 : 0, (xt_site){values ? read : XT_TAP_FFN, XT_TAP_FFN},
+                   values ? r / 4 : 2, values ? 1 : r % 6);
       ivs[r].position = values ? 3 : 3 + 7 * (r / 6 - VALUES / 6);
-      requests[r] = (xt_request){.ids = prompts[1], .count = lengths[1], .interventions = &ivs[r], .intervention_count = 1};
+      requests[r] = (xt_request){.ids = prompts[1],
+                                 .count = lengths[1],
+                                 .interventions = &ivs[r],
+                                 .intervention_count = 1};
     }
     ASSERT_OK(xt_session_generate(f.session, requests, MANY_INNER, NULL, out, &error));
     for (int r = 0; r < MANY_INNER; r++) {
@@ -337,8 +368,8 @@ static void test_inner_changes_are_not_shared(void **state) {
   }
 }
 
-/* Prompts that begin alike, one of which goes on from the other's keys and values, and an intervention behind or before the place where
- * they part: each generates what it does alone. */
+/* Prompts that begin alike, one of which goes on from the other's keys and values, and an
+ * intervention behind or before the place where they part: each generates what it does alone. */
 static void test_shared_beginnings(void **state) {
   (void)state;
   enum { N = 8 };
@@ -349,16 +380,19 @@ static void test_shared_beginnings(void **state) {
     size_t counts[N] = {24, 24, 24, 12, 31, 5, 24, 24};
     xt_request requests[N];
     xt_generation together[N];
-    xt_intervention ivs[N] = {{.write = XT_TAP_BLOCK, .layer = 1, .value = xt_taps_get(f.taps[1], XT_TAP_BLOCK, 1)}};
+    xt_intervention ivs[N] = {
+        {.write = XT_TAP_BLOCK, .layer = 1, .value = xt_taps_get(f.taps[1], XT_TAP_BLOCK, 1)}};
     for (int r = 0; r < N; r++) {
-      for (size_t i = 0; i < counts[r]; i++) ids[r][i] = i < lengths[0] ? prompts[0][i] : (int32_t)(40 + i);
+      for (size_t i = 0; i < counts[r]; i++)
+        ids[r][i] = i < lengths[0] ? prompts[0][i] : (int32_t)(40 + i);
       requests[r] = (xt_request){.ids = ids[r], .count = counts[r]};
       ivs[r] = ivs[0];
     }
     ids[1][20] = 77; /* parts from request 0 near the end */
     ids[2][2] = 9;   /* near the beginning */
     ivs[6].position = 12, ivs[7].position = 3, ivs[0].position = XT_POSITION_LAST;
-    for (int r = 0; r < N; r += r ? 1 : 6) requests[r].interventions = &ivs[r], requests[r].intervention_count = 1;
+    for (int r = 0; r < N; r += r ? 1 : 6)
+      requests[r].interventions = &ivs[r], requests[r].intervention_count = 1;
     ASSERT_OK(xt_session_generate(f.session, requests, N, NULL, together, &error));
     for (int r = 0; r < N; r++) {
       xt_generation alone;
@@ -391,10 +425,12 @@ static void test_rules(void **state) {
   fixture_close(&f);
 }
 
-static void expect_refused(const Fixture *f, const xt_request *request, const xt_generate_options *o, const char *part) {
+static void expect_refused(const Fixture *f, const xt_request *request,
+                           const xt_generate_options *o, const char *part) {
   xt_error error;
   xt_generation out;
-  assert_int_equal(xt_session_generate(f->session, request, 1, o, &out, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(xt_session_generate(f->session, request, 1, o, &out, &error),
+                   XT_STATUS_ARGUMENT);
   assert_null(out.ids);
   if (!strstr(error.message, part)) fail_msg("'%s' does not say '%s'", error.message, part);
 }
@@ -405,7 +441,8 @@ static void test_bad_requests(void **state) {
   static int32_t far[2100];
   static const int32_t unknown[] = {5, 320};
   xt_intervention iv = put(&f, 0, (xt_site){XT_TAP_FFN, XT_TAP_FFN}, 2, 6);
-  xt_request request = {.ids = prompts[0], .count = lengths[0], .interventions = &iv, .intervention_count = 1};
+  xt_request request = {
+      .ids = prompts[0], .count = lengths[0], .interventions = &iv, .intervention_count = 1};
   expect_refused(&f, &request, NULL, "layers 0 to 5");
   iv.layer = 5;
   iv.position = 24 + 19;
@@ -426,7 +463,8 @@ static void test_bad_requests(void **state) {
   fixture_close(&f);
 }
 
-/* Rotary angles that go by the length of the sequence: prompts that begin alike, on both sides of the length, are as if each were alone. */
+/* Rotary angles that go by the length of the sequence: prompts that begin alike, on both sides of
+ * the length, are as if each were alone. */
 static void test_angles_by_length(void **state) {
   (void)state;
   enum { REQUESTS = 4, LONGEST = 44 };
@@ -447,7 +485,8 @@ static void test_angles_by_length(void **state) {
     snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, cases[k].name);
     ASSERT_OK(xt_model_open(path, NULL, &model, &error));
     ASSERT_OK(xt_session_create(model, &session, &error));
-    for (int r = 0; r < REQUESTS; r++) requests[r] = (xt_request){.ids = ids, .count = cases[k].counts[r]};
+    for (int r = 0; r < REQUESTS; r++)
+      requests[r] = (xt_request){.ids = ids, .count = cases[k].counts[r]};
     ASSERT_OK(xt_session_generate(session, requests, REQUESTS, &o, together, &error));
     for (int r = 0; r < REQUESTS; r++) {
       ASSERT_OK(xt_session_generate(session, &requests[r], 1, &o, &alone, &error));
@@ -459,7 +498,8 @@ static void test_angles_by_length(void **state) {
       const xt_generate_options most = {.max_new_tokens = 7}, beyond = {.max_new_tokens = 8};
       ASSERT_OK(xt_session_generate(session, &requests[1], 1, &most, &alone, &error));
       xt_generation_deinit(&alone);
-      assert_int_equal(xt_session_generate(session, &requests[1], 1, &beyond, &alone, &error), XT_STATUS_ARGUMENT);
+      assert_int_equal(xt_session_generate(session, &requests[1], 1, &beyond, &alone, &error),
+                       XT_STATUS_ARGUMENT);
       assert_non_null(strstr(error.message, "at most 7 new tokens"));
     }
     xt_session_free(session);
@@ -469,7 +509,8 @@ static void test_angles_by_length(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_angles_by_length), cmocka_unit_test(test_identity),
+      cmocka_unit_test(test_angles_by_length),
+      cmocka_unit_test(test_identity),
       cmocka_unit_test(test_transplant_takes_effect),
       cmocka_unit_test(test_block_at_last_layer_is_lens),
       cmocka_unit_test(test_taps_below_are_unchanged),
@@ -477,7 +518,10 @@ int main(void) {
       cmocka_unit_test(test_threads_do_not_matter),
       cmocka_unit_test(test_memory_does_not_matter),
       cmocka_unit_test(test_kernels_agree),
-      cmocka_unit_test(test_generated_positions), cmocka_unit_test(test_inner_changes_are_not_shared), cmocka_unit_test(test_shared_beginnings), cmocka_unit_test(test_rules),
+      cmocka_unit_test(test_generated_positions),
+      cmocka_unit_test(test_inner_changes_are_not_shared),
+      cmocka_unit_test(test_shared_beginnings),
+      cmocka_unit_test(test_rules),
       cmocka_unit_test(test_bad_requests),
   };
   return cmocka_run_group_tests_name("engine", tests, NULL, NULL);

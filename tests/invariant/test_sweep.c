@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every response of a sweep equals the same configuration run alone, bit for bit, however the sweep is
- * cut up. */
+/* Every response of a sweep equals the same configuration run alone, bit for bit, however the sweep
+ * is cut up. */
 #include "models.h"
 
 #define INSTANCES 3
 #define SITES 5
 #define LAYERS 6
-static const int32_t sources[INSTANCES][30] = {
-    {1, 75, 107, 104, 35, 102, 100, 115, 108, 119, 100, 111, 35, 114, 105, 35, 78, 104, 113, 124, 100, 35, 108, 118}, {40}, {9, 9, 61, 130, 17}};
+static const int32_t sources[INSTANCES][30] = {{1,   75,  107, 104, 35,  102, 100, 115,
+                                                108, 119, 100, 111, 35,  114, 105, 35,
+                                                78,  104, 113, 124, 100, 35,  108, 118},
+                                               {40},
+                                               {9, 9, 61, 130, 17}};
 static const int32_t targets[INSTANCES][40] = {
-    {1, 80, 109, 108, 35, 112, 110, 120, 120, 35, 122, 100, 35, 78, 104, 113, 124, 100, 35, 113, 108, 9, 55, 201, 33, 77, 140, 31, 254, 60, 61},
+    {1,   80,  109, 108, 35,  112, 110, 120, 120, 35, 122, 100, 35,  78, 104, 113,
+     124, 100, 35,  113, 108, 9,   55,  201, 33,  77, 140, 31,  254, 60, 61},
     {200, 7, 31, 5},
     {77}};
 static const size_t source_counts[INSTANCES] = {24, 1, 5}, target_counts[INSTANCES] = {31, 4, 1};
@@ -30,12 +34,16 @@ static void fixture_set(Fixture *f) {
   xt_model_get_info(f->model, &info);
   f->layers = info.layers;
   for (int i = 0; i < INSTANCES; i++)
-    f->instances[i] = (xt_instance){.source = sources[i], .source_count = source_counts[i], .target = targets[i], .target_count = target_counts[i]};
+    f->instances[i] = (xt_instance){.source = sources[i],
+                                    .source_count = source_counts[i],
+                                    .target = targets[i],
+                                    .target_count = target_counts[i]};
   for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(site_names[s], &f->sites[s], &error));
   f->options = (xt_sweep_options){.sites = f->sites, .site_count = SITES};
 }
 
-static void fixture_open(Fixture *f, const char *shape, const char *dtype, const xt_model_options *options) {
+static void fixture_open(Fixture *f, const char *shape, const char *dtype,
+                         const xt_model_options *options) {
   *f = (Fixture){0};
   models_open(shape, dtype, options, &f->model, &f->session);
   fixture_set(f);
@@ -59,10 +67,16 @@ static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
   (void)error;
   Results *results = user;
   const xt_generation *g = r->generation;
-  xt_generation *to = r->site == XT_SWEEP_SOURCE ? &results->source[r->instance] : r->site < 0 ? &results->vanilla[r->instance] : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
+  xt_generation *to = r->site == XT_SWEEP_SOURCE ? &results->source[r->instance]
+                      : r->site < 0
+                          ? &results->vanilla[r->instance]
+                          : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
   assert_null(to->ids); /* each once */
-  *to = (xt_generation){.count = g->count, .stopped = g->stopped, .ids = copy(g->ids, g->count * sizeof *g->ids),
-                        .margins = copy(g->margins, g->count * sizeof(float)), .entropies = copy(g->entropies, g->count * sizeof(float)),
+  *to = (xt_generation){.count = g->count,
+                        .stopped = g->stopped,
+                        .ids = copy(g->ids, g->count * sizeof *g->ids),
+                        .margins = copy(g->margins, g->count * sizeof(float)),
+                        .entropies = copy(g->entropies, g->count * sizeof(float)),
                         .logprobs = copy(g->logprobs, g->count * sizeof(float))};
   results->count++;
   return XT_STATUS_OK;
@@ -77,7 +91,8 @@ static Results *sweep(Fixture *f, const xt_sweep_options *options, xt_sweep_stat
 
 static void results_free(Results *r) {
   xt_generation *all = &r->cells[0][0][0][0];
-  for (int i = 0; i < INSTANCES; i++) xt_generation_deinit(&r->vanilla[i]), xt_generation_deinit(&r->source[i]);
+  for (int i = 0; i < INSTANCES; i++)
+    xt_generation_deinit(&r->vanilla[i]), xt_generation_deinit(&r->source[i]);
   for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
   free(r);
 }
@@ -91,7 +106,8 @@ static void same_results(const Results *a, const Results *b) {
 
 static void check_alone(Fixture *f, const Results *r) {
   xt_error error;
-  const xt_generate_options o = {.ignore_eos = f->options.ignore_eos, .max_new_tokens = f->options.max_new_tokens};
+  const xt_generate_options o = {.ignore_eos = f->options.ignore_eos,
+                                 .max_new_tokens = f->options.max_new_tokens};
   for (int n = 0; n < INSTANCES; n++) {
     const xt_request source = {.ids = sources[n], .count = source_counts[n]};
     xt_request target = {.ids = targets[n], .count = target_counts[n]};
@@ -104,7 +120,9 @@ static void check_alone(Fixture *f, const Results *r) {
     for (int s = 0; s < (int)f->options.site_count; s++)
       for (int i = 0; i < f->layers; i++)
         for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
-          const xt_intervention iv = {.write = f->sites[s].write, .layer = j, .position = XT_POSITION_LAST,
+          const xt_intervention iv = {.write = f->sites[s].write,
+                                      .layer = j,
+                                      .position = XT_POSITION_LAST,
                                       .value = xt_taps_get(taps, f->sites[s].read, i)};
           target.interventions = &iv;
           target.intervention_count = 1;
@@ -145,7 +163,8 @@ static uint64_t layers_of(Fixture *f) {
   return stats.row_layers;
 }
 
-/* Responses to source prompts, those that are asked for, are those of generation; instances with the same source share one row. */
+/* Responses to source prompts, those that are asked for, are those of generation; instances with
+ * the same source share one row. */
 static void test_source_responses(void **state) {
   (void)state;
   xt_error error;
@@ -171,7 +190,9 @@ static void test_source_responses(void **state) {
     results_free(r);
   }
   f.options.max_rows = 0;
-  for (int n = 0; n < INSTANCES; n++) f.instances[n].source = sources[0], f.instances[n].source_count = source_counts[0], f.instances[n].run_source = false;
+  for (int n = 0; n < INSTANCES; n++)
+    f.instances[n].source = sources[0], f.instances[n].source_count = source_counts[0],
+    f.instances[n].run_source = false;
   const uint64_t without = layers_of(&f);
   f.instances[1].run_source = true;
   const uint64_t one = layers_of(&f);
@@ -181,12 +202,14 @@ static void test_source_responses(void **state) {
   fixture_close(&f);
 }
 
-/* Every architecture: of each golden model, by another number of rows a pass, each response is that of the configuration alone. A
- * write at mid is refused where the modules are parallel. */
+/* Every architecture: of each golden model, by another number of rows a pass, each response is that
+ * of the configuration alone. A write at mid is refused where the modules are parallel. */
 static void test_architectures(void **state) {
   (void)state;
-  static const char *const names[] = {"qwen3", "gemma2", "gemma3", "cohere", "cohere2", "olmo3", "smollm3", "granite", "glm4", "exaone4", "phi3",
-                                      "apertus", "hunyuan", "ministral3", "neox", "neox-serial", "bloom", "xglm", "llama-dynamic", "phi3-longrope"};
+  static const char *const names[] = {
+      "qwen3",   "gemma2",      "gemma3",  "cohere", "cohere2",       "olmo3",        "smollm3",
+      "granite", "glm4",        "exaone4", "phi3",   "apertus",       "hunyuan",      "ministral3",
+      "neox",    "neox-serial", "bloom",   "xglm",   "llama-dynamic", "phi3-longrope"};
   const bool brief = getenv("XT_TEST_BRIEF");
   for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
     Fixture f = {0};
@@ -203,7 +226,9 @@ static void test_architectures(void **state) {
     f.options.ignore_eos = true;
     if (parallel) {
       Results none = {0};
-      assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error), XT_STATUS_ARGUMENT);
+      assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none,
+                                        NULL, &error),
+                       XT_STATUS_ARGUMENT);
       assert_non_null(strstr(error.message, "mid"));
       f.options.site_count = SITES - 1;
     }
@@ -272,7 +297,8 @@ static void test_memory(void **state) {
   results_free(tight);
   results_free(whole);
   f.options.max_new_tokens = 2000;
-  assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
+                   XT_STATUS_ARGUMENT);
   assert_non_null(strstr(error.message, "memory limit"));
   fixture_close(&f);
 }
@@ -305,7 +331,8 @@ static xt_status keep_of_groups(void *user, const xt_sweep_response *r, xt_error
   return keep(g->results, r, error);
 }
 
-/* Each group is told before it is run, and what the caller does then changes nothing; its error ends the sweep. */
+/* Each group is told before it is run, and what the caller does then changes nothing; its error
+ * ends the sweep. */
 static void test_begin(void **state) {
   (void)state;
   Fixture f;
@@ -317,13 +344,16 @@ static void test_begin(void **state) {
   o.begin = note_group;
   o.user = &g;
   o.max_rows = SITES * LAYERS * LAYERS;
-  ASSERT_OK(xt_session_sweep(f.session, f.instances, INSTANCES, &o, keep_of_groups, &g, NULL, &error));
+  ASSERT_OK(
+      xt_session_sweep(f.session, f.instances, INSTANCES, &o, keep_of_groups, &g, NULL, &error));
   assert_int_equal(g.next, INSTANCES);
   same_results(whole, g.results);
   results_free(g.results);
   results_free(whole);
   g = (Groups){.session = f.session, .results = calloc(1, sizeof *g.results), .most = 1};
-  assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &o, keep_of_groups, &g, NULL, &error), XT_STATUS_IO);
+  assert_int_equal(
+      xt_session_sweep(f.session, f.instances, INSTANCES, &o, keep_of_groups, &g, NULL, &error),
+      XT_STATUS_IO);
   assert_int_equal(g.results->count, 1 + SITES * LAYERS * LAYERS);
   results_free(g.results);
   fixture_close(&f);
@@ -339,16 +369,24 @@ static void test_flops(void **state) {
   xt_sweep_stats stats;
   fixture_open(&f, "tiny-llama", "bf16", NULL);
   xt_model_get_info(f.model, &info);
-  const double c = info.width, parameters = c * 2 * (info.heads + info.kv_heads) * info.head_dim + 3 * c * info.feed_forward;
+  const double c = info.width, parameters = c * 2 * (info.heads + info.kv_heads) * info.head_dim +
+                                            3 * c * info.feed_forward;
   assert_true(info.layer_flops == 2 * parameters && info.unembed_flops == 2 * c * info.vocab);
-  const xt_sweep_options o = {.sites = &f.sites[2], .site_count = 1, .source_layers = &first, .source_layer_count = 1, .target_layers = &last,
-                              .target_layer_count = 1, .max_new_tokens = 1};
+  const xt_sweep_options o = {.sites = &f.sites[2],
+                              .site_count = 1,
+                              .source_layers = &first,
+                              .source_layer_count = 1,
+                              .target_layers = &last,
+                              .target_layer_count = 1,
+                              .max_new_tokens = 1};
   Results *r = calloc(1, sizeof *r);
   ASSERT_OK(xt_session_sweep(f.session, f.instances, 1, &o, keep, r, &stats, &error));
-  /* both prompts through all layers, the token that they both begin with once; the untouched logits, and those of an output that
-   * replaces the last layer's */
+  /* both prompts through all layers, the token that they both begin with once; the untouched
+   * logits, and those of an output that replaces the last layer's */
   assert_int_equal(sources[0][0], targets[0][0]);
-  assert_true(stats.flops == (double)(source_counts[0] + target_counts[0] - 1) * info.layers * info.layer_flops + 2 * info.unembed_flops);
+  assert_true(stats.flops ==
+              (double)(source_counts[0] + target_counts[0] - 1) * info.layers * info.layer_flops +
+                  2 * info.unembed_flops);
   results_free(r);
   fixture_close(&f);
 }
@@ -356,7 +394,9 @@ static void test_flops(void **state) {
 static void expect_refused(Fixture *f, const char *part) {
   xt_error error;
   Results r = {0};
-  assert_int_equal(xt_session_sweep(f->session, f->instances, INSTANCES, &f->options, keep, &r, NULL, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(
+      xt_session_sweep(f->session, f->instances, INSTANCES, &f->options, keep, &r, NULL, &error),
+      XT_STATUS_ARGUMENT);
   assert_int_equal(r.count, 0);
   if (!strstr(error.message, part)) fail_msg("'%s' does not say '%s'", error.message, part);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One model, several threads with a session each: the same results as one after the other; and a child process. */
+/* One model, several threads with a session each: the same results as one after the other; and a
+ * child process. */
 #include <pthread.h>
 #include <sys/wait.h>
 
@@ -25,8 +26,12 @@ static void *work(void *argument) {
   if (w->status) return NULL;
   w->status = xt_session_capture(session, &source, &taps, NULL);
   for (int r = 0; r < 8; r++) {
-    ivs[r] = (xt_intervention){.write = XT_TAP_FFN, .layer = r % 6, .position = XT_POSITION_LAST, .value = xt_taps_get(taps, XT_TAP_FFN, 2)};
-    requests[r] = (xt_request){.ids = prompt, .count = 12, .interventions = &ivs[r], .intervention_count = 1};
+    ivs[r] = (xt_intervention){.write = XT_TAP_FFN,
+                               .layer = r % 6,
+                               .position = XT_POSITION_LAST,
+                               .value = xt_taps_get(taps, XT_TAP_FFN, 2)};
+    requests[r] =
+        (xt_request){.ids = prompt, .count = 12, .interventions = &ivs[r], .intervention_count = 1};
   }
   if (!w->status) w->status = xt_session_generate(session, requests, 8, NULL, w->out, NULL);
   xt_taps_free(taps);
@@ -41,7 +46,8 @@ static void sessions_share_a_model(const xt_model_options options) {
   models_open("tiny-qwen2", "bf16", &options, &model, NULL);
   for (int i = 0; i <= WORKERS; i++) workers[i].model = model;
   work(&workers[WORKERS]);
-  for (int i = 0; i < WORKERS; i++) assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+  for (int i = 0; i < WORKERS; i++)
+    assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
   for (int i = 0; i < WORKERS; i++) pthread_join(threads[i], NULL);
   for (int i = 0; i <= WORKERS; i++) {
     assert_int_equal(workers[i].status, XT_STATUS_OK);
@@ -59,7 +65,8 @@ static void test_sessions_share_a_model(void **state) {
   sessions_share_a_model((xt_model_options){.threads = 2, .compute = XT_COMPUTE_BF16});
 }
 
-/* A child process made by fork() goes on with the parent's session: the same results, and it ends. */
+/* A child process made by fork() goes on with the parent's session: the same results, and it
+ * ends. */
 static void test_fork(void **state) {
   (void)state;
   if (!CAN_FORK_THREADS) skip();
@@ -79,7 +86,8 @@ static void test_fork(void **state) {
     assert_true(child >= 0);
     if (child == 0) {
       alarm(60);
-      status = xt_session_generate(session, &request, 1, NULL, &after, &error) != XT_STATUS_OK || after.count != parent.count ||
+      status = xt_session_generate(session, &request, 1, NULL, &after, &error) != XT_STATUS_OK ||
+               after.count != parent.count ||
                memcmp(after.ids, parent.ids, parent.count * sizeof *parent.ids) != 0 ||
                memcmp(after.margins, parent.margins, parent.count * sizeof *parent.margins) != 0;
       xt_session_free(session);
@@ -113,6 +121,8 @@ static void test_peak_of_many_threads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model), cmocka_unit_test(test_fork), cmocka_unit_test(test_peak_of_many_threads)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sessions_share_a_model),
+                                     cmocka_unit_test(test_fork),
+                                     cmocka_unit_test(test_peak_of_many_threads)};
   return cmocka_run_group_tests_name("threads", tests, NULL, NULL);
 }

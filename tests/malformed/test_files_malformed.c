@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Damaged weight files. Crafted ones have their exact status, field and offset written down; generated
- * ones (every truncation, every flipped bit) must end in a clean error or in views that can be read. */
+/* Damaged weight files. Crafted ones have their exact status, field and offset written down;
+ * generated ones (every truncation, every flipped bit) must end in a clean error or in views that
+ * can be read. */
 #include "files_support.h"
 
 /* What became of a file: the checkpoint is opened, read through, and closed. */
-static xt_status try_file(const Folder *folder, const char *name, const uint8_t *bytes, size_t size, xt_error *error) {
+static xt_status try_file(const Folder *folder, const char *name, const uint8_t *bytes, size_t size,
+                          xt_error *error) {
   Checkpoint *checkpoint;
   folder_write(folder, name, bytes, size);
   *error = (xt_error){0};
@@ -23,16 +25,17 @@ static xt_status try_file(const Folder *folder, const char *name, const uint8_t 
   return status;
 }
 
-static void expect(const Folder *folder, const char *name, const uint8_t *bytes, size_t size, xt_status status,
-                   const char *field, long long offset, const char *text) {
+static void expect(const Folder *folder, const char *name, const uint8_t *bytes, size_t size,
+                   xt_status status, const char *field, long long offset, const char *text) {
   xt_error error;
   const xt_status got = try_file(folder, name, bytes, size, &error);
-  if (got != status || strcmp(error.field, field) != 0 || error.offset != offset || !strstr(error.message, text))
-    fail_msg("wanted status %d, \"%s\", at %lld, \"%s\"; got %d, \"%s\", at %lld, \"%s\"", status, field, offset, text, got,
-             error.field, error.offset, error.message);
+  if (got != status || strcmp(error.field, field) != 0 || error.offset != offset ||
+      !strstr(error.message, text))
+    fail_msg("wanted status %d, \"%s\", at %lld, \"%s\"; got %d, \"%s\", at %lld, \"%s\"", status,
+             field, offset, text, got, error.field, error.offset, error.message);
 }
 
-/* ---- safetensors ------------------------------------------------------------------------- */
+/* ---- safetensors ----------------------------------------------------------------------------- */
 
 #define T(name, dtype, shape, from, to) \
   "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" from "," to "]}"
@@ -56,31 +59,41 @@ static void crafted_safetensors(void **state) {
       {"{}", 1, INPUT, "", 10, "1 bytes follow that belong to no tensor"},
       {"{\"a\" 1}", 0, INPUT, "", 14, "not valid JSON"},
       {"{}x", 0, INPUT, "", 11, "not valid JSON"},
-      {"{" T("a", "F32", "[1]", "0", "4") "," T("a", "F32", "[1]", "0", "4") "}", 4, INPUT, "", 65, "duplicate"},
+      {"{" T("a", "F32", "[1]", "0", "4") "," T("a", "F32", "[1]", "0", "4") "}", 4, INPUT, "", 65,
+       "duplicate"},
       {"{\"a\":3}", 0, INPUT, "a", 9, "is an integer, expected an object"},
       {"{\"a\":{}}", 0, INPUT, "a", 9, "\"dtype\" is nothing"},
       {"{\"a\":{\"dtype\":1}}", 0, INPUT, "a", 9, "\"dtype\" is an integer"},
       {"{" T("a", "F33", "[1]", "0", "4") "}", 4, INPUT, "a", 9, "\"F33\" is not one"},
-      {"{" T("a", "F8_E4M3", "[1]", "0", "1") "}", 1, UNSUPPORTED, "a", 9, "\"F8_E4M3\" is not handled"},
+      {"{" T("a", "F8_E4M3", "[1]", "0", "1") "}", 1, UNSUPPORTED, "a", 9,
+       "\"F8_E4M3\" is not handled"},
       {"{" T("a", "F32", "1", "0", "4") "}", 4, INPUT, "a", 9, "\"shape\" is an integer"},
       {"{" T("a", "F32", "[-1]", "0", "4") "}", 4, INPUT, "a", 9, "dimension 0"},
       {"{" T("a", "F32", "[1,1.0]", "0", "4") "}", 4, INPUT, "a", 9, "dimension 1"},
-      {"{" T("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, UNSUPPORTED, "a", 9, "9 dimensions"},
+      {"{" T("a", "F32", "[1,1,1,1,1,1,1,1,1]", "0", "4") "}", 4, UNSUPPORTED, "a", 9,
+       "9 dimensions"},
       {"{" T("a", "F32", "[4294967296,4294967296]", "0", "4") "}", 4, INPUT, "a", 9, "overflows"},
       {"{" T("a", "F32", "[4611686018427387904]", "0", "4") "}", 4, INPUT, "a", 9, "overflows"},
-      {"{" T("a", "F32", "[9223372036854775808]", "0", "4") "}", 4, INPUT, "a", 9, "dimension 0 of \"shape\" is not a whole number >= 0"},
-      {"{" T("a", "F32", "[1]", "0", "3") "}", 3, INPUT, "a", 9, "needs 4 bytes, \"data_offsets\" give 3"},
-      {"{" T("a", "F32", "[1]", "0", "8") "}", 8, INPUT, "a", 9, "needs 4 bytes, \"data_offsets\" give 8"},
+      {"{" T("a", "F32", "[9223372036854775808]", "0", "4") "}", 4, INPUT, "a", 9,
+       "dimension 0 of \"shape\" is not a whole number >= 0"},
+      {"{" T("a", "F32", "[1]", "0", "3") "}", 3, INPUT, "a", 9,
+       "needs 4 bytes, \"data_offsets\" give 3"},
+      {"{" T("a", "F32", "[1]", "0", "8") "}", 8, INPUT, "a", 9,
+       "needs 4 bytes, \"data_offsets\" give 8"},
       {"{" T("a", "F32", "[1]", "4", "0") "}", 4, INPUT, "a", 9, "do not lie in the 4 bytes"},
       {"{" T("a", "F32", "[1]", "0", "4") "}", 3, INPUT, "a", 9, "do not lie in the 3 bytes"},
       {"{" T("a", "F32", "[1]", "-4", "0") "}", 4, INPUT, "a", 9, "two whole numbers"},
       {"{" T("a", "F32", "[1]", "0", "4,8") "}", 4, INPUT, "a", 9, "two whole numbers"},
-      {"{" T("a", "F32", "[1]", "9223372036854775804", "9223372036854775807") "}", 4, INPUT, "a", 9, "do not lie"},
+      {"{" T("a", "F32", "[1]", "9223372036854775804", "9223372036854775807") "}", 4, INPUT, "a", 9,
+       "do not lie"},
       {"{" T("a", "F32", "[1]", "0", "4") "}", 5, INPUT, "", 66, "1 bytes follow"},
       {"{" T("a", "F32", "[1]", "4", "8") "}", 8, INPUT, "a", 9, "leaves a hole"},
-      {"{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "5", "9") "}", 9, INPUT, "b", 62, "leaves a hole"},
-      {"{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "3", "7") "}", 7, INPUT, "b", 62, "overlaps \"a\""},
-      {"{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "0", "4") "}", 4, INPUT, "b", 62, "overlaps"},
+      {"{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "5", "9") "}", 9, INPUT, "b", 62,
+       "leaves a hole"},
+      {"{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "3", "7") "}", 7, INPUT, "b", 62,
+       "overlaps \"a\""},
+      {"{" T("a", "F32", "[1]", "0", "4") "," T("b", "F32", "[1]", "0", "4") "}", 4, INPUT, "b", 62,
+       "overlaps"},
       {"{\"__metadata__\":[]}", 0, INPUT, "__metadata__", 9, "an array"},
       {"{\"__metadata__\":{\"n\":1}}", 0, INPUT, "__metadata__", 9, "\"n\" is an integer"},
   };
@@ -88,14 +101,20 @@ static void crafted_safetensors(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     size_t size;
     uint8_t *bytes = safetensors_bytes(cases[i].header, cases[i].data, &size);
-    expect(&folder, "model.safetensors", bytes, size, cases[i].status, cases[i].field, cases[i].offset, cases[i].text);
+    expect(&folder, "model.safetensors", bytes, size, cases[i].status, cases[i].field,
+           cases[i].offset, cases[i].text);
     free(bytes);
   }
-  expect(&folder, "model.safetensors", (const uint8_t *)"", 0, INPUT, "", 0, "the file has 0 bytes");
-  expect(&folder, "model.safetensors", (const uint8_t *)"1234567", 7, INPUT, "", 0, "the file has 7 bytes");
-  expect(&folder, "model.safetensors", (const uint8_t *)"\x03\0\0\0\0\0\0\0{}", 10, INPUT, "", 0, "is 3, but only 2");
-  expect(&folder, "model.safetensors", (const uint8_t *)"\x01\xe1\xf5\x05\0\0\0\0{}", 10, INPUT, "", 0, "is 100000001, at most");
-  expect(&folder, "model.safetensors", (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\xff{}", 10, INPUT, "", 0, "at most");
+  expect(&folder, "model.safetensors", (const uint8_t *)"", 0, INPUT, "", 0,
+         "the file has 0 bytes");
+  expect(&folder, "model.safetensors", (const uint8_t *)"1234567", 7, INPUT, "", 0,
+         "the file has 7 bytes");
+  expect(&folder, "model.safetensors", (const uint8_t *)"\x03\0\0\0\0\0\0\0{}", 10, INPUT, "", 0,
+         "is 3, but only 2");
+  expect(&folder, "model.safetensors", (const uint8_t *)"\x01\xe1\xf5\x05\0\0\0\0{}", 10, INPUT, "",
+         0, "is 100000001, at most");
+  expect(&folder, "model.safetensors", (const uint8_t *)"\xff\xff\xff\xff\xff\xff\xff\xff{}", 10,
+         INPUT, "", 0, "at most");
   folder_remove(&folder);
 }
 
@@ -108,19 +127,23 @@ static void nesting_does_not_exhaust_the_stack(void **state) {
   memset(bytes, '[', DEPTH + 8);
   memcpy(bytes, "\0\0\x10\0\0\0\0\0{\"a\":", 13);
   xt_error error;
-  assert_int_equal(try_file(&folder, "model.safetensors", bytes, DEPTH + 8, &error), XT_STATUS_INPUT);
+  assert_int_equal(try_file(&folder, "model.safetensors", bytes, DEPTH + 8, &error),
+                   XT_STATUS_INPUT);
   free(bytes);
   folder_remove(&folder);
 }
 
-/* Every shorter length must fail; every flipped bit must end well. Returns how many flips were still accepted. */
-static size_t damage(const char *name, uint8_t *bytes, size_t size, size_t flip_from, size_t flip_to) {
+/* Every shorter length must fail; every flipped bit must end well. Returns how many flips were
+ * still accepted. */
+static size_t damage(const char *name, uint8_t *bytes, size_t size, size_t flip_from,
+                     size_t flip_to) {
   const Folder folder = folder_make();
   xt_error error;
   size_t accepted = 0;
   assert_int_equal(try_file(&folder, name, bytes, size, &error), XT_STATUS_OK);
   for (size_t length = 0; length < size; length++)
-    if (try_file(&folder, name, bytes, length, &error) == XT_STATUS_OK) fail_msg("accepted when cut to %zu bytes", length);
+    if (try_file(&folder, name, bytes, length, &error) == XT_STATUS_OK)
+      fail_msg("accepted when cut to %zu bytes", length);
   for (size_t bit = flip_from * 8; bit < flip_to * 8; bit++) {
     bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     accepted += try_file(&folder, name, bytes, size, &error) == XT_STATUS_OK;
@@ -133,14 +156,16 @@ static size_t damage(const char *name, uint8_t *bytes, size_t size, size_t flip_
 static void damaged_safetensors(void **state) {
   (void)state;
   size_t size;
-  const char *header = "{\"__metadata__\":{\"k\":\"v\"}," T("w", "F32", "[2,1]", "0", "8") "," T("x", "BF16", "[3]", "8", "14") "}";
+  const char *header = "{\"__metadata__\":{\"k\":\"v\"}," T("w", "F32", "[2,1]", "0", "8") "," T(
+      "x", "BF16", "[3]", "8", "14") "}";
   uint8_t *bytes = safetensors_bytes(header, 14, &size);
   const size_t accepted = damage("model.safetensors", bytes, size, 0, size - 14);
-  assert_true(accepted < (size - 14) * 8 / 3); /* names and metadata may change; most else may not */
+  assert_true(accepted < (size - 14) * 8 / 3); /* names and metadata may change; most else may
+                                                  not */
   free(bytes);
 }
 
-/* ---- torch .bin -------------------------------------------------------------------------- */
+/* ---- torch .bin ------------------------------------------------------------------------------ */
 
 static const char fixture[] = XT_SOURCE_DIR "/tests/data/torch_small.bin";
 
@@ -174,7 +199,8 @@ static void damaged_zip(void **state) {
   (void)state;
   size_t size;
   uint8_t *bytes = read_whole(fixture, &size);
-  damage("pytorch_model.bin", bytes, size, central_of(bytes, size), size); /* the directory and end records */
+  /* the directory and end records */
+  damage("pytorch_model.bin", bytes, size, central_of(bytes, size), size);
   const Folder folder = folder_make();
   xt_error error;
   for (size_t bit = 0; bit < 30 * 8; bit++) { /* the first local header */
@@ -186,7 +212,8 @@ static void damaged_zip(void **state) {
   free(bytes);
 }
 
-/* Flips within data.pkl: with the old CRC each is caught by it, with the right one the unpickler is alone. */
+/* Flips within data.pkl: with the old CRC each is caught by it, with the right one the unpickler is
+ * alone. */
 static void damaged_pickle(void **state) {
   (void)state;
   size_t size;
@@ -201,7 +228,8 @@ static void damaged_pickle(void **state) {
   for (size_t bit = 0; bit < length * 8; bit++) {
     bytes[pickle + bit / 8] ^= (uint8_t)(1u << bit % 8);
     if (bit % 8 == bit / 8 % 8)
-      expect(&folder, "pytorch_model.bin", bytes, size, INPUT, "", (long long)pickle, "is damaged: its CRC-32");
+      expect(&folder, "pytorch_model.bin", bytes, size, INPUT, "", (long long)pickle,
+             "is damaged: its CRC-32");
     put(bytes + central + 16, 4, crc_bitwise(bytes + pickle, length));
     refused += try_file(&folder, "pytorch_model.bin", bytes, size, &error) != XT_STATUS_OK;
     put(bytes + central + 16, 4, crc);
@@ -212,9 +240,10 @@ static void damaged_pickle(void **state) {
   free(bytes);
 }
 
-/* A zip archive of "m/data.pkl" (at byte 40), "m/data/0" with 16 bytes and, if wanted, "m/byteorder". */
-static size_t zip_add(uint8_t *zip, size_t at, uint8_t *central, size_t *central_size, const char *name, const void *data,
-                      size_t size) {
+/* A zip archive of "m/data.pkl" (at byte 40), "m/data/0" with 16 bytes and, if wanted,
+ * "m/byteorder". */
+static size_t zip_add(uint8_t *zip, size_t at, uint8_t *central, size_t *central_size,
+                      const char *name, const void *data, size_t size) {
   const size_t length = strlen(name);
   uint8_t *record = central + *central_size;
   memset(record, 0, 46);
@@ -240,7 +269,8 @@ static size_t zip_make(uint8_t *zip, const void *pickle, size_t size, const char
   size_t central_size = 0, at = 0;
   at = zip_add(zip, at, central, &central_size, "m/data.pkl", pickle, size);
   at = zip_add(zip, at, central, &central_size, "m/data/0", "0123456789abcdef", 16);
-  if (byte_order) at = zip_add(zip, at, central, &central_size, "m/byteorder", byte_order, strlen(byte_order));
+  if (byte_order)
+    at = zip_add(zip, at, central, &central_size, "m/byteorder", byte_order, strlen(byte_order));
   memcpy(zip + at, central, central_size);
   uint8_t *end = zip + at + central_size;
   memset(end, 0, 22);
@@ -253,11 +283,22 @@ static size_t zip_make(uint8_t *zip, const void *pickle, size_t size, const char
 }
 
 /* A state_dict {"w": tensor}; the pickle's pieces from byte 2 on. Ints are BININT1. */
-#define HEAD "\x80\x02" "}" "X\x01\0\0\0" "w"                              /* 9 bytes */
-#define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n"                      /* 33 bytes */
-#define STORAGE(type, key, n) "((X\x07\0\0\0storagec" type "\n" "X\x01\0\0\0" key "X\x03\0\0\0cpuK" n "tQ"
-#define TAIL "\x89" "ccollections\nOrderedDict\n" ")RtR" "s."
-#define TENSOR(type, key, n, offset, shape, strides) HEAD REBUILD STORAGE(type, key, n) "K" offset shape strides TAIL
+#define HEAD    \
+  "\x80\x02"    \
+  "}"           \
+  "X\x01\0\0\0" \
+  "w"                                                 /* 9 bytes */
+#define REBUILD "ctorch._utils\n_rebuild_tensor_v2\n" /* 33 bytes */
+#define STORAGE(type, key, n)       \
+  "((X\x07\0\0\0storagec" type "\n" \
+  "X\x01\0\0\0" key "X\x03\0\0\0cpuK" n "tQ"
+#define TAIL                    \
+  "\x89"                        \
+  "ccollections\nOrderedDict\n" \
+  ")RtR"                        \
+  "s."
+#define TENSOR(type, key, n, offset, shape, strides) \
+  HEAD REBUILD STORAGE(type, key, n) "K" offset shape strides TAIL
 #define F32 "torch\nFloatStorage"
 
 static void crafted_torch(void **state) {
@@ -271,35 +312,63 @@ static void crafted_torch(void **state) {
     const char *text;
   } cases[] = {
 #define CASE(text) text, sizeof text - 1
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02K\x02\x86", "K\x02K\x01\x86")), XT_STATUS_OK, "", -1, ""},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02K\x02\x86", "K\x02K\x01\x86")), XT_STATUS_OK, "",
+       -1, ""},
       {CASE(TENSOR(F32, "0", "\x04", "\x02", "K\x02\x85", "K\x01\x85")), XT_STATUS_OK, "", -1, ""},
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x01K\x04\x86", "K\x09K\x01\x86")), XT_STATUS_OK, "", -1, ""},
-      {CASE(TENSOR(F32, "0", "\x04", "\x03", "K\x02\x85", "K\x01\x85")), INPUT, "w", 94, "from element 3 on do not lie"},
-      {CASE(TENSOR(F32, "0", "\x04", "\x05", "K\0\x85", "K\x01\x85")), INPUT, "w", 94, "from element 5 on"},
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02K\x02\x86", "K\x01K\x02\x86")), UNSUPPORTED, "w", 103, "stride 1 is 2, expected 1"},
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02\x85", "K\x02\x85")), UNSUPPORTED, "w", 99, "not contiguous"},
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02\x85", "K\x02K\x01\x86")), INPUT, "w", 103, "not a tuple of 1"},
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "J\xff\xff\xff\xff\x85", "K\x01\x85")), INPUT, "w", 96, "dimension 0"},
-      {CASE(TENSOR(F32, "0", "\x04", "\0", "\x8a\x08\0\0\0\0\0\0\0\x40\x85", "K\x01\x85")), INPUT, "w", 106, "overflows"},
-      {CASE(TENSOR(F32, "0", "\x05", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "w", 92, "has 16 bytes, but is said to hold 5"},
-      {CASE(TENSOR(F32, "1", "\x04", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "w", 92, "no entry data/1"},
-      {CASE(TENSOR("torch.storage\nUntypedStorage", "0", "\x10", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "w", 141, "has no type"},
-      {CASE(TENSOR("torch\nQInt8Storage", "0", "\x10", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "", 56, "refused: torch.QInt8Storage at byte 56"},
-      {CASE("\x80\x02" "cos\nsystem\nX\x04\0\0\0true\x85R."), INPUT, "", 2, "refused: os.system at byte 2 of the pickle"},
-      {CASE("\x80\x04\x8c\x02os\x8c\x06system\x93."), INPUT, "", 14, "refused: os.system at byte 14"},
-      {CASE("\x80\x02" "c__builtin__\neval\n."), INPUT, "", 2, "refused: __builtin__.eval"},
-      {CASE("\x80\x02" "(S'x'\nios\nsystem\n."), INPUT, "", 3, "refused: pickle opcode 0x53"},
-      {CASE("\x80\x02" "(ios\nsystem\n."), INPUT, "", 3, "refused: pickle opcode 0x69"},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x01K\x04\x86", "K\x09K\x01\x86")), XT_STATUS_OK, "",
+       -1, ""},
+      {CASE(TENSOR(F32, "0", "\x04", "\x03", "K\x02\x85", "K\x01\x85")), INPUT, "w", 94,
+       "from element 3 on do not lie"},
+      {CASE(TENSOR(F32, "0", "\x04", "\x05", "K\0\x85", "K\x01\x85")), INPUT, "w", 94,
+       "from element 5 on"},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02K\x02\x86", "K\x01K\x02\x86")), UNSUPPORTED, "w",
+       103, "stride 1 is 2, expected 1"},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02\x85", "K\x02\x85")), UNSUPPORTED, "w", 99,
+       "not contiguous"},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "K\x02\x85", "K\x02K\x01\x86")), INPUT, "w", 103,
+       "not a tuple of 1"},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "J\xff\xff\xff\xff\x85", "K\x01\x85")), INPUT, "w", 96,
+       "dimension 0"},
+      {CASE(TENSOR(F32, "0", "\x04", "\0", "\x8a\x08\0\0\0\0\0\0\0\x40\x85", "K\x01\x85")), INPUT,
+       "w", 106, "overflows"},
+      {CASE(TENSOR(F32, "0", "\x05", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "w", 92,
+       "has 16 bytes, but is said to hold 5"},
+      {CASE(TENSOR(F32, "1", "\x04", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "w", 92,
+       "no entry data/1"},
+      {CASE(TENSOR("torch.storage\nUntypedStorage", "0", "\x10", "\0", "K\x02\x85", "K\x01\x85")),
+       INPUT, "w", 141, "has no type"},
+      {CASE(TENSOR("torch\nQInt8Storage", "0", "\x10", "\0", "K\x02\x85", "K\x01\x85")), INPUT, "",
+       56, "refused: torch.QInt8Storage at byte 56"},
+      {CASE("\x80\x02"
+            "cos\nsystem\nX\x04\0\0\0true\x85R."),
+       INPUT, "", 2, "refused: os.system at byte 2 of the pickle"},
+      {CASE("\x80\x04\x8c\x02os\x8c\x06system\x93."), INPUT, "", 14,
+       "refused: os.system at byte 14"},
+      {CASE("\x80\x02"
+            "c__builtin__\neval\n."),
+       INPUT, "", 2, "refused: __builtin__.eval"},
+      {CASE("\x80\x02"
+            "(S'x'\nios\nsystem\n."),
+       INPUT, "", 3, "refused: pickle opcode 0x53"},
+      {CASE("\x80\x02"
+            "(ios\nsystem\n."),
+       INPUT, "", 3, "refused: pickle opcode 0x69"},
       {CASE("\x80\x02\x82\x01."), INPUT, "", 2, "refused: pickle opcode 0x82"},
-      {CASE("\x80\x02" "}}b."), INPUT, "", 4, "refused: attributes set on a dict"},
+      {CASE("\x80\x02"
+            "}}b."),
+       INPUT, "", 4, "refused: attributes set on a dict"},
       {CASE("\x80\x02NN\x86)R."), INPUT, "", 6, "calls a tuple with a tuple"},
-      {CASE("\x80\x02" "ccollections\nOrderedDict\n]\x85R."), INPUT, "", 29, "made with arguments"},
+      {CASE("\x80\x02"
+            "ccollections\nOrderedDict\n]\x85R."),
+       INPUT, "", 29, "made with arguments"},
       {CASE("\x80\x07}."), INPUT, "", 0, "protocol 7"},
       {CASE("\x80\x02."), INPUT, "", 2, "empty stack"},
       {CASE("\x80\x02}}."), INPUT, "", 4, "1 values left over"},
       {CASE("\x80\x02}.x"), INPUT, "", 4, "1 bytes follow"},
       {CASE("\x80\x02}"), INPUT, "", 3, "without STOP"},
-      {CASE("\x80\x02X\xff\xff\xff\xff" "."), INPUT, "", 2, "cut short"},
+      {CASE("\x80\x02X\xff\xff\xff\xff"
+            "."),
+       INPUT, "", 2, "cut short"},
       {CASE("\x80\x02h\0."), INPUT, "", 2, "slot 0 is read before"},
       {CASE("\x80\x02}r\xff\xff\xff\x7f."), INPUT, "", 3, "slot 2147483647 is absurd"},
       {CASE("\x80\x02t."), INPUT, "", 2, "closes a MARK"},
@@ -317,10 +386,12 @@ static void crafted_torch(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const size_t size = zip_make(zip, cases[i].pickle, cases[i].size, NULL);
     if (cases[i].status) {
-      expect(&folder, "pytorch_model.bin", zip, size, cases[i].status, cases[i].field, 40 + cases[i].offset, cases[i].text);
+      expect(&folder, "pytorch_model.bin", zip, size, cases[i].status, cases[i].field,
+             40 + cases[i].offset, cases[i].text);
     } else {
       xt_error error;
-      if (try_file(&folder, "pytorch_model.bin", zip, size, &error)) fail_msg("case %zu: %s", i, error.message);
+      if (try_file(&folder, "pytorch_model.bin", zip, size, &error))
+        fail_msg("case %zu: %s", i, error.message);
     }
   }
   folder_remove(&folder);
@@ -334,7 +405,8 @@ static void crafted_zip(void **state) {
   xt_error error;
   const char *const name = "pytorch_model.bin";
   size_t size = zip_make(zip, pickle, sizeof pickle - 1, "little");
-  const long long central = (long long)central_of(zip, size), end = (long long)size - 22, second = central + 56;
+  const long long central = (long long)central_of(zip, size), end = (long long)size - 22,
+                  second = central + 56;
   assert_int_equal(try_file(&folder, name, zip, size, &error), XT_STATUS_OK);
   const struct {
     long long at;
@@ -370,14 +442,16 @@ static void crafted_zip(void **state) {
     uint8_t copy[ZIP_ROOM];
     memcpy(copy, zip, size);
     put(copy + edits[i].at, edits[i].bytes, edits[i].value);
-    expect(&folder, name, copy, size, edits[i].status, edits[i].field, edits[i].offset, edits[i].text);
+    expect(&folder, name, copy, size, edits[i].status, edits[i].field, edits[i].offset,
+           edits[i].text);
   }
   /* An entry whose bytes run into the next one's header. */
   uint8_t copy[ZIP_ROOM];
   memcpy(copy, zip, size);
   put(copy + central + 20, 4, sizeof pickle);
   put(copy + central + 24, 4, sizeof pickle);
-  expect(&folder, name, copy, size, INPUT, "", 40 + (long long)sizeof pickle - 1, "m/data/0 overlaps");
+  expect(&folder, name, copy, size, INPUT, "", 40 + (long long)sizeof pickle - 1,
+         "m/data/0 overlaps");
   size = zip_make(zip, pickle, sizeof pickle - 1, "big");
   xt_status status = try_file(&folder, name, zip, size, &error);
   assert_int_equal(status, UNSUPPORTED);
@@ -393,7 +467,8 @@ static void zip64_is_read(void **state) {
   (void)state;
   static const char pickle[] = TENSOR(F32, "0", "\x04", "\0", "K\x02\x85", "K\x01\x85");
   uint8_t zip[ZIP_ROOM] = {0}, wide[ZIP_ROOM] = {0};
-  const size_t size = zip_make(zip, pickle, sizeof pickle - 1, NULL), central = central_of(zip, size);
+  const size_t size = zip_make(zip, pickle, sizeof pickle - 1, NULL),
+               central = central_of(zip, size);
   memcpy(wide, zip, central);
   size_t from = central, to = central;
   for (int i = 0; i < 2; i++) {
@@ -432,14 +507,10 @@ static void zip64_is_read(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(crafted_safetensors),
-      cmocka_unit_test(nesting_does_not_exhaust_the_stack),
-      cmocka_unit_test(damaged_safetensors),
-      cmocka_unit_test(crafted_torch),
-      cmocka_unit_test(crafted_zip),
-      cmocka_unit_test(zip64_is_read),
-      cmocka_unit_test(damaged_zip),
-      cmocka_unit_test(damaged_pickle),
+      cmocka_unit_test(crafted_safetensors), cmocka_unit_test(nesting_does_not_exhaust_the_stack),
+      cmocka_unit_test(damaged_safetensors), cmocka_unit_test(crafted_torch),
+      cmocka_unit_test(crafted_zip),         cmocka_unit_test(zip64_is_read),
+      cmocka_unit_test(damaged_zip),         cmocka_unit_test(damaged_pickle),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

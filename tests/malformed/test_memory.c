@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files that are made to take much memory or time: each reader stays within the multiple of its file that SECURITY.md states, and
- * ends soon. Each file is read by a child process, whose largest resident size counts. */
+/* Files that are made to take much memory or time: each reader stays within the multiple of its
+ * file that SECURITY.md states, and ends soon. Each file is read by a child process, whose largest
+ * resident size counts. */
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -69,7 +70,8 @@ static int in_child(int (*read)(const char *path), const char *path, size_t *gro
   return WEXITSTATUS(code);
 }
 
-static void bounded_by(const char *what, int (*read)(const char *path), const char *name, int wanted, size_t free_bytes, size_t times) {
+static void bounded_by(const char *what, int (*read)(const char *path), const char *name,
+                       int wanted, size_t free_bytes, size_t times) {
   char path[300];
   struct stat about;
   folder_file(&folder, name, path, sizeof path);
@@ -79,11 +81,14 @@ static void bounded_by(const char *what, int (*read)(const char *path), const ch
   most = SIZE_MAX / 2; /* the sanitizer's own memory is no part of the promise */
 #endif
   const int code = in_child(read, path, &most);
-  if (code == 99) fail_msg("%s: more than %zu MiB for %lld bytes", what, most >> 20, (long long)about.st_size);
+  if (code == 99)
+    fail_msg("%s: more than %zu MiB for %lld bytes", what, most >> 20, (long long)about.st_size);
   if (code != wanted) fail_msg("%s: status %d, expected %d", what, code, wanted);
 }
 
-static void bounded(const char *what, int (*read)(const char *path), const char *name, int wanted) { bounded_by(what, read, name, wanted, FREE, TIMES); }
+static void bounded(const char *what, int (*read)(const char *path), const char *name, int wanted) {
+  bounded_by(what, read, name, wanted, FREE, TIMES);
+}
 
 static int read_checkpoint(const char *path) {
   Checkpoint *checkpoint;
@@ -102,7 +107,8 @@ static int read_folder(const char *path) {
 
 static int read_pairs(const char *path) {
   xt_dataset *d;
-  const xt_status status = xt_dataset_open_pairs(path, &(xt_dataset_options){.limit = 1000000}, &d, NULL);
+  const xt_status status =
+      xt_dataset_open_pairs(path, &(xt_dataset_options){.limit = 1000000}, &d, NULL);
   if (!status) xt_dataset_close(d);
   return (int)status;
 }
@@ -148,7 +154,8 @@ static int read_csv(const char *path) {
 #define MIB ((size_t)1 << 20)
 
 static void safetensors_header(const char *item) {
-  Text text = repeat("........{\"a\":{\"dtype\":\"F32\",\"shape\":[", item, 6 * MIB, "0],\"data_offsets\":[0,4]}}");
+  Text text = repeat("........{\"a\":{\"dtype\":\"F32\",\"shape\":[", item, 6 * MIB,
+                     "0],\"data_offsets\":[0,4]}}");
   const uint64_t length = text.size - 8;
   memcpy(text.bytes, &length, 8); /* the tests run on little-endian machines */
   put("x.safetensors", text);
@@ -161,7 +168,8 @@ static void test_weights(void **state) {
   safetensors_header("{},");
   bounded("safetensors, a shape of objects", read_checkpoint, "x.safetensors", XT_STATUS_INPUT);
   safetensors_header("1,");
-  bounded("safetensors, a shape of numbers", read_checkpoint, "x.safetensors", XT_STATUS_UNSUPPORTED);
+  bounded("safetensors, a shape of numbers", read_checkpoint, "x.safetensors",
+          XT_STATUS_UNSUPPORTED);
 }
 
 /* A stored zip archive with one entry, m/data.pkl. */
@@ -170,7 +178,8 @@ static void put_pickle(const char *item, size_t size) {
   const char name[] = "m/data.pkl";
   const size_t length = sizeof name - 1, central = 30 + length + pickle.size;
   Text zip = {calloc(1, central + 46 + length + 22), central + 46 + length + 22};
-  uint32_t crc = (uint32_t)crc32(0, (const Bytef *)pickle.bytes, (uInt)pickle.size), bytes = (uint32_t)pickle.size, at = (uint32_t)central;
+  uint32_t crc = (uint32_t)crc32(0, (const Bytef *)pickle.bytes, (uInt)pickle.size),
+           bytes = (uint32_t)pickle.size, at = (uint32_t)central;
   uint32_t directory = (uint32_t)(46 + length);
   char *p = zip.bytes, *c = p + central, *e = c + 46 + length;
   memcpy(p, "PK\3\4", 4);
@@ -193,7 +202,8 @@ static void put_pickle(const char *item, size_t size) {
 
 static void test_pickles(void **state) {
   (void)state;
-  static const char *const items[] = {"N", ")", "]", "}", "N\x85", "N2\x86", "(", "(t", "K\1", "C\1x", "]\x94"};
+  static const char *const items[] = {"N", ")",  "]",   "}",    "N\x85", "N2\x86",
+                                      "(", "(t", "K\1", "C\1x", "]\x94"};
   for (size_t i = 0; i < sizeof items / sizeof *items; i++) {
     put_pickle(items[i], 4 * MIB);
     bounded(items[i], read_folder, "pytorch_model.bin", XT_STATUS_INPUT);
@@ -248,9 +258,11 @@ static void test_special_tokens(void **state) {
   const size_t n = 40000;
   Text text = {malloc(n * 100 + 200), 0};
   char *at = text.bytes;
-  put("tokenizer.json", repeat("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", " ", 1, ""));
+  put("tokenizer.json",
+      repeat("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}}", " ", 1, ""));
   at += sprintf(at, "{\"added_tokens_decoder\":{");
-  for (size_t i = 0; i < n; i++) at += sprintf(at, "%s\"%zu\":{\"content\":\"<t%zu>\"}", i ? "," : "", i + 1, i);
+  for (size_t i = 0; i < n; i++)
+    at += sprintf(at, "%s\"%zu\":{\"content\":\"<t%zu>\"}", i ? "," : "", i + 1, i);
   at += sprintf(at, "},\"additional_special_tokens\":[");
   for (size_t i = 0; i < n; i++) at += sprintf(at, "%s\"<s%zu>\"", i ? "," : "", i);
   at += sprintf(at, "]}");
@@ -260,7 +272,8 @@ static void test_special_tokens(void **state) {
   getrusage(RUSAGE_CHILDREN, &before);
   bounded("many special tokens", read_tokenizer, "tokenizer_config.json", XT_STATUS_OK);
   getrusage(RUSAGE_CHILDREN, &after);
-  const double seconds = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) + (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1e6;
+  const double seconds = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
+                         (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec) / 1e6;
 #ifndef SANITIZED
   if (seconds > 2) fail_msg("%zu special tokens take %.1f s", n, seconds);
 #else
@@ -273,7 +286,9 @@ static void test_limited_pairs(void **state) {
   (void)state;
   Text text = {malloc(60000 * 60), 0};
   for (int i = 0; i < 60000; i++)
-    text.size += (size_t)sprintf(text.bytes + text.size, "{\"id\":%d,\"lang\":\"de\",\"source\":\"a\",\"target\":\"b\"}\n", i);
+    text.size +=
+        (size_t)sprintf(text.bytes + text.size,
+                        "{\"id\":%d,\"lang\":\"de\",\"source\":\"a\",\"target\":\"b\"}\n", i);
   put("pairs.jsonl", text);
   struct rusage before, after;
   getrusage(RUSAGE_CHILDREN, &before);
@@ -296,14 +311,16 @@ static int teardown(void **state) {
   return 0;
 }
 
-/* ---- results files ------------------------------------------------------------------------------ */
+/* ---- results files --------------------------------------------------------------------------- */
 
 static int analyse(const char *path) {
   xt_store *store;
   xt_analysis *analysis = NULL;
   xt_error error = {0};
   xt_status status = xt_store_open(path, XT_STORE_READ, &store, &error);
-  if (!status) status = xt_analysis_create(store, &(xt_analysis_options){.permutations = 1, .threads = 1}, &analysis, &error);
+  if (!status)
+    status = xt_analysis_create(store, &(xt_analysis_options){.permutations = 1, .threads = 1},
+                                &analysis, &error);
   if (status) printf("# %s: %s\n", error.field, error.message);
   fflush(stdout);
   xt_analysis_free(analysis);
@@ -318,10 +335,14 @@ static void put_store(const char *name, int count, const char *const *statements
   sqlite3 *db;
   unsigned char *right = right_store(&size);
   assert_int_equal(sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-  assert_int_equal(sqlite3_deserialize(db, "main", right, size, size, SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE), SQLITE_OK);
+  assert_int_equal(
+      sqlite3_deserialize(db, "main", right, size, size,
+                          SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE),
+      SQLITE_OK);
   for (size_t i = 0; statements[i]; i++) {
     snprintf(sql, sizeof sql, statements[i], count);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK) fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+      fail_msg("%s: %s", sql, sqlite3_errmsg(db));
   }
   folder_file(&folder, name, path, sizeof path);
   snprintf(sql, sizeof sql, "VACUUM INTO '%s'", path);
@@ -331,12 +352,17 @@ static void put_store(const char *name, int count, const char *const *statements
 
 #define WIDE "UPDATE settings SET value = '256' WHERE name = 'layers'"
 #define COUNT "WITH RECURSIVE n(i) AS (SELECT 11 UNION ALL SELECT i + 1 FROM n WHERE i < 10 + %d) "
-#define INSTANCES(task, lang) \
-  COUNT "INSERT INTO instances SELECT i, printf('%%032x', i), " task ", " lang ", 'en', i, 'q' || i, 'a', 'b', 'A', NULL, x'01000000', x'01000000' FROM n"
-#define UNTOUCHED "INSERT INTO vanilla SELECT id, 1, 0.5, 1.5, 0.25, -0.5, 1 FROM instances WHERE id > 10"
-#define RESPONSES "INSERT INTO responses SELECT id, 'ffn', 0, 0, 1, 0.5, 1.5, 0.2, -0.1, 1 FROM instances WHERE id > 10"
+#define INSTANCES(task, lang)                                                  \
+  COUNT "INSERT INTO instances SELECT i, printf('%%032x', i), " task ", " lang \
+        ", 'en', i, 'q' || i, 'a', 'b', 'A', NULL, x'01000000', x'01000000' FROM n"
+#define UNTOUCHED \
+  "INSERT INTO vanilla SELECT id, 1, 0.5, 1.5, 0.25, -0.5, 1 FROM instances WHERE id > 10"
+#define RESPONSES                                                                                 \
+  "INSERT INTO responses SELECT id, 'ffn', 0, 0, 1, 0.5, 1.5, 0.2, -0.1, 1 FROM instances WHERE " \
+  "id > 10"
 
-/* Tables by question and configuration, of which a file has few: 512 MiB and 64 times the file, and what reading takes. */
+/* Tables by question and configuration, of which a file has few: 512 MiB and 64 times the file, and
+ * what reading takes. */
 static void test_wide_stores(void **state) {
   (void)state;
   static const struct {
@@ -344,17 +370,37 @@ static void test_wide_stores(void **state) {
     int count, wanted;
     const char *statements[5];
   } stores[] = {
-      {"some questions", 300, XT_STATUS_OK, {WIDE, INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES}},
-      {"many questions", 3000, XT_STATUS_INPUT, {WIDE, INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES}},
-      {"many languages", 2000, XT_STATUS_INPUT, {WIDE, INSTANCES("'facts'", "'l' || i"), UNTOUCHED, "INSERT INTO responses SELECT 20, 'ffn', 0, 0, 1, 1, 1, 1, 1, 1"}},
-      {"many tasks", 1000, XT_STATUS_INPUT, {WIDE, INSTANCES("'facts' || i", "'de'"), UNTOUCHED, RESPONSES}},
-      {"very many tasks", 5000, XT_STATUS_INPUT, {INSTANCES("'facts' || i", "'de'"), UNTOUCHED, RESPONSES}},
-      {"very many strategies", 5000, XT_STATUS_INPUT,
-       {INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES, "INSERT INTO selections SELECT 's' || id, 'ffn', id, 0, 0 FROM instances WHERE id > 10"}}};
+      {"some questions",
+       300,
+       XT_STATUS_OK,
+       {WIDE, INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES}},
+      {"many questions",
+       3000,
+       XT_STATUS_INPUT,
+       {WIDE, INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES}},
+      {"many languages",
+       2000,
+       XT_STATUS_INPUT,
+       {WIDE, INSTANCES("'facts'", "'l' || i"), UNTOUCHED,
+        "INSERT INTO responses SELECT 20, 'ffn', 0, 0, 1, 1, 1, 1, 1, 1"}},
+      {"many tasks",
+       1000,
+       XT_STATUS_INPUT,
+       {WIDE, INSTANCES("'facts' || i", "'de'"), UNTOUCHED, RESPONSES}},
+      {"very many tasks",
+       5000,
+       XT_STATUS_INPUT,
+       {INSTANCES("'facts' || i", "'de'"), UNTOUCHED, RESPONSES}},
+      {"very many strategies",
+       5000,
+       XT_STATUS_INPUT,
+       {INSTANCES("'facts'", "'de'"), UNTOUCHED, RESPONSES,
+        "INSERT INTO selections SELECT 's' || id, 'ffn', id, 0, 0 FROM instances WHERE id > 10"}}};
   char path[300];
   for (size_t i = 0; i < sizeof stores / sizeof *stores; i++) {
     put_store("wide.db", stores[i].count, stores[i].statements);
-    bounded_by(stores[i].what, analyse, "wide.db", stores[i].wanted, FREE + ((size_t)512 << 20), TIMES + 64);
+    bounded_by(stores[i].what, analyse, "wide.db", stores[i].wanted, FREE + ((size_t)512 << 20),
+               TIMES + 64);
     unlink(folder_file(&folder, "wide.db", path, sizeof path));
   }
 }
@@ -362,16 +408,20 @@ static void test_wide_stores(void **state) {
 /* Responses that agree share their text, in the file and in memory. */
 static void test_shared_text(void **state) {
   (void)state;
-  static const char *const statements[] = {WIDE, "UPDATE texts SET text = printf('%%.*c', 200000, 'x') WHERE id = 1",
-                                           COUNT "INSERT OR IGNORE INTO responses SELECT 1, 'attn', i / 256, i %% 256, 1, 0.5, 1.5, 0.2, -0.1, 1 FROM n", NULL};
+  static const char *const statements[] = {
+      WIDE, "UPDATE texts SET text = printf('%%.*c', 200000, 'x') WHERE id = 1",
+      COUNT "INSERT OR IGNORE INTO responses SELECT 1, 'attn', i / 256, i %% 256, 1, 0.5, 1.5, "
+            "0.2, -0.1, 1 FROM n",
+      NULL};
   put_store("shared.db", 1000, statements);
   bounded_by("one text of many responses", analyse, "shared.db", XT_STATUS_OK, FREE, TIMES + 64);
 }
 
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(test_weights), TEST(test_pickles), TEST(test_json), TEST(test_gzip), TEST(test_tables),
-                                     TEST(test_special_tokens), TEST(test_limited_pairs), TEST(test_wide_stores),
-                                     TEST(test_shared_text)};
+  const struct CMUnitTest tests[] = {
+      TEST(test_weights),       TEST(test_pickles),     TEST(test_json),
+      TEST(test_gzip),          TEST(test_tables),      TEST(test_special_tokens),
+      TEST(test_limited_pairs), TEST(test_wide_stores), TEST(test_shared_text)};
   return cmocka_run_group_tests_name("memory", tests, NULL, NULL);
 }

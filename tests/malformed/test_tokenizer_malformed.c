@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Damaged tokenizer files: each one gives an error that names the file, or still is a tokenizer that
- * works; never a crash, a leak or a hang (run under the sanitizers). */
+/* Damaged tokenizer files: each one gives an error that names the file, or still is a tokenizer
+ * that works; never a crash, a leak or a hang (run under the sanitizers). */
 #include "tokenizer_files.h"
 
 #include "base/rng.h"
@@ -34,10 +34,12 @@ static xt_status open_damaged(const NamedFile *files) {
     char *decoded = NULL;
     /* A damaged pattern may run away: that is an error of the call, not of the file. */
     if (xt_tokenizer_encode(t, text, sizeof text - 1, true, &ids, &count, &error) == XT_STATUS_OK)
-      assert_int_equal(xt_tokenizer_decode(t, ids, count, true, &decoded, &length, &error), XT_STATUS_OK);
+      assert_int_equal(xt_tokenizer_decode(t, ids, count, true, &decoded, &length, &error),
+                       XT_STATUS_OK);
     free(decoded);
     free(ids);
-    assert_int_equal(xt_tokenizer_decode(t, odd, 6, false, &decoded, &length, &error), XT_STATUS_OK);
+    assert_int_equal(xt_tokenizer_decode(t, odd, 6, false, &decoded, &length, &error),
+                     XT_STATUS_OK);
     free(decoded);
   } else {
     if (status != XT_STATUS_INPUT && status != XT_STATUS_UNSUPPORTED)
@@ -51,9 +53,10 @@ static xt_status open_damaged(const NamedFile *files) {
   return status;
 }
 
-/* Every `step`-th truncation of file `which`: none of them is complete. Then random flips of a bit and
- * random changes of a byte. */
-static void damage(const NamedFile *original, size_t which, size_t step, int changes, bool cut_is_error) {
+/* Every `step`-th truncation of file `which`: none of them is complete. Then random flips of a bit
+ * and random changes of a byte. */
+static void damage(const NamedFile *original, size_t which, size_t step, int changes,
+                   bool cut_is_error) {
   NamedFile files[5] = {{0}};
   size_t count = 0;
   for (; original[count].name; count++) files[count] = original[count];
@@ -62,7 +65,8 @@ static void damage(const NamedFile *original, size_t which, size_t step, int cha
   for (size_t cut = 0; cut < size; cut += step) {
     files[which].size = cut;
     const xt_status status = open_damaged(files);
-    if (cut_is_error && status == XT_STATUS_OK) fail_msg("%s cut at %zu was accepted", files[which].name, cut);
+    if (cut_is_error && status == XT_STATUS_OK)
+      fail_msg("%s cut at %zu was accepted", files[which].name, cut);
   }
   files[which].size = size;
   char *copy = malloc(size);
@@ -73,8 +77,10 @@ static void damage(const NamedFile *original, size_t which, size_t step, int cha
   for (int i = 0; i < changes; i++) {
     memcpy(copy, original[which].data, size);
     const size_t at = rng_next(&rng) % size;
-    if (i % 2) copy[at] = (char)(copy[at] ^ (1 << (rng_next(&rng) % 8)));
-    else copy[at] = (char)rng_next(&rng);
+    if (i % 2)
+      copy[at] = (char)(copy[at] ^ (1 << (rng_next(&rng) % 8)));
+    else
+      copy[at] = (char)rng_next(&rng);
     refused += open_damaged(files) != XT_STATUS_OK;
   }
   assert_true(refused > 0);
@@ -90,11 +96,18 @@ static void damage_json(const char *name) {
   damage(files, 0, 61, 400, true);
   free(json);
 }
-static void json_bytes(void **state) { (void)state; damage_json("tiny-bytes"); }
-static void json_pieces(void **state) { (void)state; damage_json("tiny-pieces"); }
+static void json_bytes(void **state) {
+  (void)state;
+  damage_json("tiny-bytes");
+}
+static void json_pieces(void **state) {
+  (void)state;
+  damage_json("tiny-pieces");
+}
 
 static void make_model(ModelFile *m, uint8_t kind) {
-  static const char *const pieces[] = {"\xE2\x96\x81", "t", "h", "e", "th", "the", "\xE2\x96\x81the", "\xE7\x8B\x90", "q", "x"};
+  static const char *const pieces[] = {
+      "\xE2\x96\x81", "t", "h", "e", "th", "the", "\xE2\x96\x81the", "\xE7\x8B\x90", "q", "x"};
   *m = (ModelFile){0};
   model_piece(m, "<unk>", 0, 2);
   model_piece(m, "<s>", 0, 3);
@@ -104,7 +117,8 @@ static void make_model(ModelFile *m, uint8_t kind) {
     snprintf(text, sizeof text, "<0x%02X>", b);
     model_piece(m, text, 0, 6);
   }
-  for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) model_piece(m, pieces[i], -(float)i, 1);
+  for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+    model_piece(m, pieces[i], -(float)i, 1);
   model_trainer(m, kind);
 }
 
@@ -116,24 +130,30 @@ static void sentencepiece(void **state) {
   damage(files, 0, 13, 600, true);
 }
 
-static const char vocab[] = "{\"t\":0,\"h\":1,\"e\":2,\"\xC4\xA0\":3,\"th\":4,\"the\":5,\"\xC4\xA0the\":6,\"q\":7}";
+static const char vocab[] =
+    "{\"t\":0,\"h\":1,\"e\":2,\"\xC4\xA0\":3,\"th\":4,\"the\":5,\"\xC4\xA0the\":6,\"q\":7}";
 static const char merges[] = "#version: 0.2\nt h\nth e\n\xC4\xA0 the\n";
 static const char config[] =
-    "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"eos_token\":{\"__type\":\"AddedToken\",\"content\":\"<|endoftext|>\"},"
-    "\"added_tokens_decoder\":{\"8\":{\"content\":\"<|endoftext|>\",\"special\":true,\"lstrip\":false}},"
+    "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"eos_token\":{\"__type\":\"AddedToken\",\"content\":"
+    "\"<|endoftext|>\"},"
+    "\"added_tokens_decoder\":{\"8\":{\"content\":\"<|endoftext|>\",\"special\":true,\"lstrip\":"
+    "false}},"
     "\"additional_special_tokens\":[\"<|a|>\"],\"add_prefix_space\":false}";
-static const char map[] = "{\"eos_token\":\"</s>\",\"bos_token\":{\"content\":\"<s>\",\"normalized\":true}}";
+static const char map[] =
+    "{\"eos_token\":\"</s>\",\"bos_token\":{\"content\":\"<s>\",\"normalized\":true}}";
 static const char added[] = "{\"<pad>\":8,\"</s>\":9}";
 
 static void vocab_json(void **state) {
   (void)state;
-  const NamedFile files[] = {{"vocab.json", vocab, sizeof vocab - 1}, {"merges.txt", merges, sizeof merges - 1}, {0}};
+  const NamedFile files[] = {
+      {"vocab.json", vocab, sizeof vocab - 1}, {"merges.txt", merges, sizeof merges - 1}, {0}};
   damage(files, 0, 1, 300, true);
 }
 
 static void merges_txt(void **state) {
   (void)state;
-  const NamedFile files[] = {{"vocab.json", vocab, sizeof vocab - 1}, {"merges.txt", merges, sizeof merges - 1}, {0}};
+  const NamedFile files[] = {
+      {"vocab.json", vocab, sizeof vocab - 1}, {"merges.txt", merges, sizeof merges - 1}, {0}};
   damage(files, 1, 1, 300, false); /* whole lines may be missing */
 }
 
@@ -153,7 +173,7 @@ static void small_files(void **state) {
   damage(with_map, 3, 1, 200, true);
 }
 
-/* ---- particular damage, with the place the error has to name ---- */
+/* ---- particular damage, with the place the error has to name --------------------------------- */
 
 #define BPE(inside, rest) "{\"model\":{\"type\":\"BPE\"," inside "}" rest "}"
 #define AB "\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]"
@@ -169,10 +189,14 @@ static const struct {
     {"{}", XT_STATUS_INPUT, "model", -1},
     {"{\"model\":{\"type\":\"WordPiece\"}}", XT_STATUS_UNSUPPORTED, "model.type", -1},
     {"{\"model\":{\"type\":\"Unigram\"}}", XT_STATUS_INPUT, "model.vocab", -1},
-    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", XT_STATUS_INPUT, "model.vocab[0]", -1},
-    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"a\",1]]}}", XT_STATUS_INPUT, "model.vocab[1]", -1},
-    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}", XT_STATUS_INPUT, "unk_id", -1},
-    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]},\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"AAAA\"}}",
+    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\"]]}}", XT_STATUS_INPUT, "model.vocab[0]",
+     -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0],[\"a\",1]]}}", XT_STATUS_INPUT,
+     "model.vocab[1]", -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}", XT_STATUS_INPUT,
+     "unk_id", -1},
+    {"{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]},\"normalizer\":{\"type\":"
+     "\"Precompiled\",\"precompiled_charsmap\":\"AAAA\"}}",
      XT_STATUS_INPUT, "normalizer.precompiled_charsmap", -1},
     {BPE("\"vocab\":[]", ""), XT_STATUS_INPUT, "model.vocab", -1},
     {BPE("\"vocab\":{\"a\":-1},\"merges\":[]", ""), XT_STATUS_INPUT, "model.vocab", 36},
@@ -194,25 +218,33 @@ static const struct {
     {BPE("\"vocab\":{\"a\":0},\"merges\":[\"a a\"]", ""), XT_STATUS_INPUT, "model.merges", -1},
     {BPE(AB ",\"dropout\":0.1", ""), XT_STATUS_UNSUPPORTED, "model.dropout", -1},
     {BPE(AB ",\"unk_token\":\"u\"", ""), XT_STATUS_INPUT, "model.unk_token", -1},
-    {BPE(AB ",\"end_of_word_suffix\":\"</w>\"", ""), XT_STATUS_UNSUPPORTED, "end_of_word_suffix", -1},
+    {BPE(AB ",\"end_of_word_suffix\":\"</w>\"", ""), XT_STATUS_UNSUPPORTED, "end_of_word_suffix",
+     -1},
     {BPE(AB, ",\"added_tokens\":{}"), XT_STATUS_INPUT, "added_tokens", -1},
     {BPE(AB, ",\"added_tokens\":[{\"id\":3}]"), XT_STATUS_INPUT, "added_tokens[0].content", -1},
-    {BPE(AB, ",\"normalizer\":{\"type\":\"BertNormalizer\"}"), XT_STATUS_UNSUPPORTED, "normalizer.type", -1},
-    {BPE(AB, ",\"normalizer\":{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"(\"}}"), XT_STATUS_INPUT,
-     "normalizer.pattern", -1},
-    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}"), XT_STATUS_UNSUPPORTED, "pre_tokenizer.type", -1},
-    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"},\"behavior\":\"Removed\"}"),
+    {BPE(AB, ",\"normalizer\":{\"type\":\"BertNormalizer\"}"), XT_STATUS_UNSUPPORTED,
+     "normalizer.type", -1},
+    {BPE(AB,
+         ",\"normalizer\":{\"type\":\"Replace\",\"content\":\"\",\"pattern\":{\"Regex\":\"(\"}}"),
+     XT_STATUS_INPUT, "normalizer.pattern", -1},
+    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}"), XT_STATUS_UNSUPPORTED,
+     "pre_tokenizer.type", -1},
+    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"},"
+             "\"behavior\":\"Removed\"}"),
      XT_STATUS_UNSUPPORTED, "pre_tokenizer.pattern", -1},
-    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Cut\"}"), XT_STATUS_INPUT,
-     "pre_tokenizer.behavior", -1},
-    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"), XT_STATUS_INPUT, "pre_tokenizer", -1},
+    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":"
+             "\"Cut\"}"),
+     XT_STATUS_INPUT, "pre_tokenizer.behavior", -1},
+    {BPE(AB, ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"ab\"}"), XT_STATUS_INPUT,
+     "pre_tokenizer", -1},
     {BPE(AB, ",\"decoder\":{\"type\":\"WordPiece\"}"), XT_STATUS_UNSUPPORTED, "decoder.type", -1},
     {BPE(AB, ",\"decoder\":{\"type\":\"Sequence\"}"), XT_STATUS_INPUT, "decoder", -1},
     {BPE(AB, ",\"decoder\":7"), XT_STATUS_INPUT, "decoder", -1},
-    {BPE(AB, ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}}]}"),
+    {BPE(AB, ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{"
+             "\"id\":\"x\"}}]}"),
      XT_STATUS_INPUT, "post_processor.special_tokens", -1},
-    {BPE(AB, ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"), XT_STATUS_UNSUPPORTED,
-     "post_processor.single", -1},
+    {BPE(AB, ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"),
+     XT_STATUS_UNSUPPORTED, "post_processor.single", -1},
 };
 
 static void named_places(void **state) {
@@ -230,7 +262,8 @@ static void named_places(void **state) {
         strncmp(error.field, cases[i].field, strlen(cases[i].field)) != 0 ||
         (cases[i].offset >= 0 && error.offset != cases[i].offset)) {
       char line[1400];
-      fail_msg("%s: status %d, %s", cases[i].json, (int)status, xt_error_format(&error, line, sizeof line));
+      fail_msg("%s: status %d, %s", cases[i].json, (int)status,
+               xt_error_format(&error, line, sizeof line));
     }
   }
 }
@@ -250,16 +283,19 @@ static void wrong_model(void **state) {
   model_put(&model, "\x0A\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01", 11);
   const NamedFile huge[] = {{"tokenizer.model", (const char *)model.data, model.size}, {0}};
   assert_int_equal(open_damaged(huge), XT_STATUS_INPUT);
-  const NamedFile gemma[] = {{"tokenizer.model", (const char *)model.data, model.size},
-                             {"tokenizer_config.json", "{\"tokenizer_class\":\"GemmaTokenizer\"}", 36}, {0}};
+  const NamedFile gemma[] = {
+      {"tokenizer.model", (const char *)model.data, model.size},
+      {"tokenizer_config.json", "{\"tokenizer_class\":\"GemmaTokenizer\"}", 36},
+      {0}};
   assert_int_equal(open_damaged(gemma), XT_STATUS_UNSUPPORTED);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(json_bytes), cmocka_unit_test(json_pieces), cmocka_unit_test(sentencepiece),
-      cmocka_unit_test(vocab_json), cmocka_unit_test(merges_txt),  cmocka_unit_test(small_files),
-      cmocka_unit_test(named_places), cmocka_unit_test(wrong_model),
+      cmocka_unit_test(json_bytes),    cmocka_unit_test(json_pieces),
+      cmocka_unit_test(sentencepiece), cmocka_unit_test(vocab_json),
+      cmocka_unit_test(merges_txt),    cmocka_unit_test(small_files),
+      cmocka_unit_test(named_places),  cmocka_unit_test(wrong_model),
   };
   return cmocka_run_group_tests_name("damaged tokenizers", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* For the tests that need the released data: benchmarks, real vocabularies, lid.176.ftz. They lie in the folder that
- * the environment's XT_TEST_DATA names; without it these tests are skipped, and no test looks for them elsewhere. */
+/* For the tests that need the released data: benchmarks, real vocabularies, lid.176.ftz. They lie
+ * in the folder that the environment's XT_TEST_DATA names; without it these tests are skipped, and
+ * no test looks for them elsewhere. */
 #ifndef TESTS_RELEASED_H
 #define TESTS_RELEASED_H
 
@@ -17,16 +18,17 @@ static inline const char *released_path(const char *name) {
   return path;
 }
 
-/* Skips the test unless the file or folder is there. The first statement of a test, before it owns anything. */
-#define NEEDS_RELEASED(name)                                               \
-  do {                                                                     \
-    const char *path_ = released_path(name);                               \
-    FILE *probe_ = path_ ? fopen(path_, "rb") : NULL;                      \
-    if (!probe_) {                                                         \
-      print_message("# needs XT_TEST_DATA: a folder with %s\n", name);     \
-      skip();                                                              \
-    }                                                                      \
-    fclose(probe_);                                                        \
+/* Skips the test unless the file or folder is there. The first statement of a test, before it owns
+ * anything. */
+#define NEEDS_RELEASED(name)                                           \
+  do {                                                                 \
+    const char *path_ = released_path(name);                           \
+    FILE *probe_ = path_ ? fopen(path_, "rb") : NULL;                  \
+    if (!probe_) {                                                     \
+      print_message("# needs XT_TEST_DATA: a folder with %s\n", name); \
+      skip();                                                          \
+    }                                                                  \
+    fclose(probe_);                                                    \
   } while (0)
 
 #endif

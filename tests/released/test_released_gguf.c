@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real GGUF models against transformers, in float32. The goldens are in XT_TEST_DATA's folder (goldens/real), the models in that of
- * XT_TEST_MODELS. */
+/* Real GGUF models against transformers, in float32. The goldens are in XT_TEST_DATA's folder
+ * (goldens/real), the models in that of XT_TEST_MODELS. */
 #include <unistd.h>
 
 #include "gguf_cases.h"

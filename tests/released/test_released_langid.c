@@ -31,11 +31,12 @@ static void test_released_prompts(void **state) {
   size_t i;
   ASSERT_OK(xt_langid_open(released_path("data/langid/lid.176.ftz"), &langid, &error));
   json_array_foreach(cases, i, one) {
-    json_t *text = released_text(json_string_value(json_array_get(one, 0)), (size_t)json_integer_value(json_array_get(one, 1)));
+    json_t *text = released_text(json_string_value(json_array_get(one, 0)),
+                                 (size_t)json_integer_value(json_array_get(one, 1)));
     const json_int_t characters = json_integer_value(json_array_get(one, 2));
     char *copy = strdup(json_string_value(text)), *end = copy;
-    for (json_int_t n = 0; *end && (characters < 0 || n < characters); n++)
-      do end++;
+    for (json_int_t n = 0; *end && (characters < 0 || n < characters); n++) do
+        end++;
       while (((unsigned char)*end & 0xC0) == 0x80);
     *end = 0;
     json_t *wanted = json_pack("[O,O]", json_array_get(one, 3), json_array_get(one, 4));

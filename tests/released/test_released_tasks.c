@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verdicts of the released evaluation, the released XQuAD set rebuilt from raw XQuAD, and every published set read. */
+/* Verdicts of the released evaluation, the released XQuAD set rebuilt from raw XQuAD, and every
+ * published set read. */
 #include "released.h"
 
 #include <jansson.h>
@@ -9,7 +10,7 @@
 #include "scoring_lines.h"
 #include "xtransplant/tasks.h"
 
-/* ---- scoring ---- */
+/* ---- scoring --------------------------------------------------------------------------------- */
 
 static void xnli_scores(void **state) {
   (void)state;
@@ -24,10 +25,11 @@ static void xquad_scores(void **state) {
 static void opinion_scores(void **state) {
   (void)state;
   NEEDS_RELEASED("goldens/scoring/globalopinionqa.jsonl");
-  assert_true(check_scores("globalopinionqa", released_path("goldens/scoring/globalopinionqa.jsonl")) > 400);
+  assert_true(check_scores("globalopinionqa",
+                           released_path("goldens/scoring/globalopinionqa.jsonl")) > 400);
 }
 
-/* ---- PilotSets ---- */
+/* ---- PilotSets ------------------------------------------------------------------------------- */
 
 /* The lines of two files, one by one. */
 static size_t same_lines(const char *one, const char *other) {
@@ -36,8 +38,10 @@ static size_t same_lines(const char *one, const char *other) {
   size_t capacity_a = 0, capacity_b = 0, lines = 0;
   if (!a || !b) fail_msg("%s is not there", a ? other : one);
   for (;; lines++) {
-    const ssize_t got_a = getline(&line_a, &capacity_a, a), got_b = getline(&line_b, &capacity_b, b);
-    if (got_a != got_b || (got_a > 0 && strcmp(line_a, line_b) != 0)) fail_msg("%s, line %zu: %.200s", one, lines + 1, got_a > 0 ? line_a : "is missing");
+    const ssize_t got_a = getline(&line_a, &capacity_a, a),
+                  got_b = getline(&line_b, &capacity_b, b);
+    if (got_a != got_b || (got_a > 0 && strcmp(line_a, line_b) != 0))
+      fail_msg("%s, line %zu: %.200s", one, lines + 1, got_a > 0 ? line_a : "is missing");
     if (got_a <= 0) break;
   }
   free(line_a);
@@ -57,7 +61,8 @@ static void published_xquad(void **state) {
   NEEDS_RELEASED("data/xquad/xquad.en.json");
   NEEDS_RELEASED("data/xtransplant/XQuAD/XQuAD_sample/split/xquad.en.json");
   assert_non_null(mkdtemp(folder));
-  const xt_pilotset_options options = {.templates = released_path("data/templates/xquad.json"), .seed = 666, .count = 50};
+  const xt_pilotset_options options = {
+      .templates = released_path("data/templates/xquad.json"), .seed = 666, .count = 50};
   ASSERT_OK(xt_pilotset_build(task, released_path("data/xquad"), folder, &options, &info, &error));
   assert_int_equal(info.languages, 12);
   assert_int_equal(info.sample, 12 * 50);
@@ -66,15 +71,19 @@ static void published_xquad(void **state) {
     for (int part = 0; part < 2; part++)
       for (int answers = 0; answers < 2; answers++) {
         const char *set = part ? "unseen" : "sample", *kind = answers ? "ans" : "split";
-        snprintf(one, sizeof one, "%s/XQuAD_%s/%s/xquad.%s.json", folder, set, kind, task->languages[i]);
-        snprintf(other, sizeof other, "%s/XQuAD_%s/%s/xquad.%s.json", released_path("data/xtransplant/XQuAD"), set, kind, task->languages[i]);
+        snprintf(one, sizeof one, "%s/XQuAD_%s/%s/xquad.%s.json", folder, set, kind,
+                 task->languages[i]);
+        snprintf(other, sizeof other, "%s/XQuAD_%s/%s/xquad.%s.json",
+                 released_path("data/xtransplant/XQuAD"), set, kind, task->languages[i]);
         assert_int_equal(same_lines(one, other), part ? 1140 : 50);
       }
   out_folder_remove(folder);
 }
 
-/* The published sets are read, and every question can be scored. Also with Chinese as the source, and with reasoning. */
-static void check_released(const char *name, const char *folder, const char *pivot, bool cot, size_t want) {
+/* The published sets are read, and every question can be scored. Also with Chinese as the source,
+ * and with reasoning. */
+static void check_released(const char *name, const char *folder, const char *pivot, bool cot,
+                           size_t want) {
   char path[600];
   xt_dataset *d;
   xt_error error;
@@ -107,8 +116,9 @@ static void released_sets(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(xnli_scores),     cmocka_unit_test(xquad_scores),  cmocka_unit_test(opinion_scores),
-      cmocka_unit_test(published_xquad), cmocka_unit_test(released_sets),
+      cmocka_unit_test(xnli_scores),    cmocka_unit_test(xquad_scores),
+      cmocka_unit_test(opinion_scores), cmocka_unit_test(published_xquad),
+      cmocka_unit_test(released_sets),
   };
   return cmocka_run_group_tests_name("tasks against the release", tests, NULL, NULL);
 }

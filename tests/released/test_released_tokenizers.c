@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real models' vocabularies: ids and texts against what Hugging Face's fast tokenizers gave (tools/make_tokenizer_goldens.py),
- * what sentencepiece gave where the two agree, and llama.cpp's vectors. All must be equal. */
+/* Real models' vocabularies: ids and texts against what Hugging Face's fast tokenizers gave
+ * (tools/make_tokenizer_goldens.py), what sentencepiece gave where the two agree, and llama.cpp's
+ * vectors. All must be equal. */
 #include "released.h"
 
 #include <sys/stat.h>
@@ -9,17 +10,20 @@
 #include "tokenizer_lines.h"
 
 /* The tokenizer_config.json of the directories the goldens were made from. */
-#define SPECIAL(key, text)                                                                               \
-  "\"" key "\":{\"__type\":\"AddedToken\",\"content\":\"" text "\",\"lstrip\":false,\"normalized\":true," \
+#define SPECIAL(key, text)                                     \
+  "\"" key "\":{\"__type\":\"AddedToken\",\"content\":\"" text \
+  "\",\"lstrip\":false,\"normalized\":true,"                   \
   "\"rstrip\":false,\"single_word\":false}"
 static const struct {
   const char *name, *config; /* config NULL: the vocabulary has its own */
 } models[] = {
     {"llama-2", "{\"tokenizer_class\":\"LlamaTokenizer\"}"},
-    {"mistral-v0.3", "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false,\"add_prefix_space\":true}"},
-    {"chinese-alpaca-2", "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":true,\"add_bos_token\":true,"
-                         "\"add_eos_token\":false," SPECIAL("bos_token", "<s>") "," SPECIAL("eos_token", "</s>") ","
-                         SPECIAL("unk_token", "<unk>") "}"},
+    {"mistral-v0.3",
+     "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":false,\"add_prefix_space\":true}"},
+    {"chinese-alpaca-2",
+     "{\"tokenizer_class\":\"LlamaTokenizer\",\"legacy\":true,\"add_bos_token\":true,"
+     "\"add_eos_token\":false," SPECIAL("bos_token", "<s>") "," SPECIAL(
+         "eos_token", "</s>") "," SPECIAL("unk_token", "<unk>") "}"},
     {"qwen2", NULL}};
 
 static const char *config_of(const char *name) {
@@ -29,12 +33,14 @@ static const char *config_of(const char *name) {
   return models[m].config;
 }
 
-/* Opens one of the four, from a directory of links beside a tokenizer_config.json of our own (NULL: the
- * vocabulary's). */
+/* Opens one of the four, from a directory of links beside a tokenizer_config.json of our own (NULL:
+ * the vocabulary's). */
 static xt_tokenizer *open_model(const char *name, const char *config) {
-  static const char *const files[] = {"tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json"};
+  static const char *const files[] = {"tokenizer.model", "vocab.json", "merges.txt",
+                                      "tokenizer_config.json"};
   char directory[] = "/tmp/xt-golden-XXXXXX", from[1200], to[600];
-  char *vocabularies = realpath(released_path("data/tokenizers"), NULL); /* a relative path would lead the links astray */
+  /* a relative path would lead the links astray */
+  char *vocabularies = realpath(released_path("data/tokenizers"), NULL);
   xt_tokenizer *tokenizer = NULL;
   xt_error error;
   assert_non_null(vocabularies);
@@ -70,18 +76,28 @@ static void released(const char *name, const char *file) {
   xt_tokenizer_close(t);
   snprintf(path, sizeof path, "%s/%s.jsonl", released_path("goldens/tokenizer"), name);
   if (access(path, R_OK) != 0) return;
-  /* Made from the bare vocabulary: every text gets a space in front, also one that has one (legacy). */
+  /* Made from the bare vocabulary: every text gets a space in front, also one that has one
+   * (legacy). */
   t = open_model(name, models[0].config);
   check_file(t, path, name);
   xt_tokenizer_close(t);
 }
-static void llama_2(void **state) { (void)state; released("llama-2", "data/tokenizers/llama-2/tokenizer.model"); }
-static void mistral(void **state) { (void)state; released("mistral-v0.3", "data/tokenizers/mistral-v0.3/tokenizer.model"); }
+static void llama_2(void **state) {
+  (void)state;
+  released("llama-2", "data/tokenizers/llama-2/tokenizer.model");
+}
+static void mistral(void **state) {
+  (void)state;
+  released("mistral-v0.3", "data/tokenizers/mistral-v0.3/tokenizer.model");
+}
 static void chinese_alpaca_2(void **state) {
   (void)state;
   released("chinese-alpaca-2", "data/tokenizers/chinese-alpaca-2/tokenizer.model");
 }
-static void qwen2(void **state) { (void)state; released("qwen2", "data/tokenizers/qwen2/vocab.json"); }
+static void qwen2(void **state) {
+  (void)state;
+  released("qwen2", "data/tokenizers/qwen2/vocab.json");
+}
 
 static char *read_all(const char *path) {
   FILE *in = fopen(path, "rb");
@@ -116,7 +132,8 @@ static void vectors(const char *model, const char *name) {
       char *after;
       const long want = strtol(line, &after, 10);
       if (after == line || after > rest || want != ids[i])
-        fail_msg("text %zu, id %zu: %d, expected %.*s", checked, i, ids[i], (int)(rest - line), line);
+        fail_msg("text %zu, id %zu: %d, expected %.*s", checked, i, ids[i], (int)(rest - line),
+                 line);
       line = after;
     }
     while (line < rest && *line == ' ') line++;
@@ -129,13 +146,20 @@ static void vectors(const char *model, const char *name) {
   free(texts);
   free(lines);
 }
-static void vectors_llama(void **state) { (void)state; vectors("llama-2", "llama-spm"); }
-static void vectors_qwen2(void **state) { (void)state; vectors("qwen2", "qwen2"); }
+static void vectors_llama(void **state) {
+  (void)state;
+  vectors("llama-2", "llama-spm");
+}
+static void vectors_qwen2(void **state) {
+  (void)state;
+  vectors("qwen2", "qwen2");
+}
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(llama_2), cmocka_unit_test(mistral),       cmocka_unit_test(chinese_alpaca_2),
-      cmocka_unit_test(qwen2),   cmocka_unit_test(vectors_llama), cmocka_unit_test(vectors_qwen2),
+      cmocka_unit_test(llama_2),          cmocka_unit_test(mistral),
+      cmocka_unit_test(chinese_alpaca_2), cmocka_unit_test(qwen2),
+      cmocka_unit_test(vectors_llama),    cmocka_unit_test(vectors_qwen2),
   };
   return cmocka_run_group_tests_name("released vocabularies", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the public headers promise of every call: what frees accepts NULL; errors may be NULL, and are left alone on success;
- * failures give nothing out. */
+/* What the public headers promise of every call: what frees accepts NULL; errors may be NULL, and
+ * are left alone on success; failures give nothing out. */
 #include "made_store.h"
 
 #define FILL 0xAB
@@ -39,11 +39,11 @@ static void test_errors_may_be_null(void **state) {
   xt_site site;
   static const char *const none[] = {"nowhere.txt"};
   char *path = (char *)&path;
-#define FAILS(call) \
-  do { \
-    out = &out; \
+#define FAILS(call)                           \
+  do {                                        \
+    out = &out;                               \
     assert_int_not_equal(call, XT_STATUS_OK); \
-    assert_null(out); \
+    assert_null(out);                         \
   } while (0)
   FAILS(xt_model_open("nowhere", NULL, (xt_model **)&out, NULL));
   FAILS(xt_model_inspect("nowhere", NULL, (xt_model **)&out, NULL));
@@ -59,12 +59,15 @@ static void test_errors_may_be_null(void **state) {
   assert_int_not_equal(xt_file_write("nowhere/x", "", 0, NULL), XT_STATUS_OK);
   assert_int_not_equal(xt_store_merge("nowhere/m.db", none, 1, NULL), XT_STATUS_OK);
   assert_int_not_equal(xt_bpe_train(none, 1, NULL, "nowhere/out", NULL, NULL), XT_STATUS_OK);
-  assert_int_not_equal(xt_pilotset_build(xt_task_find("xquad"), "nowhere", "nowhere/out", NULL, NULL, NULL), XT_STATUS_OK);
+  assert_int_not_equal(
+      xt_pilotset_build(xt_task_find("xquad"), "nowhere", "nowhere/out", NULL, NULL, NULL),
+      XT_STATUS_OK);
   xt_train_options train;
   xt_train_options_init(&train);
   assert_int_equal(xt_train(&train, NULL, NULL), XT_STATUS_ARGUMENT);
   bool correct;
-  assert_int_equal(xt_task_score(xt_task_find("xnli"), NULL, 0, "x", 1, "9", &correct, NULL), XT_STATUS_INPUT);
+  assert_int_equal(xt_task_score(xt_task_find("xnli"), NULL, 0, "x", 1, "9", &correct, NULL),
+                   XT_STATUS_INPUT);
   const xt_synth_options synth = {.shape = "tiny-nothing"};
   assert_int_equal(xt_model_synthesize(&synth, "nowhere/model", NULL), XT_STATUS_ARGUMENT);
 }
@@ -75,7 +78,8 @@ static xt_status ignore_response(void *user, const xt_sweep_response *response, 
   return XT_STATUS_OK;
 }
 
-/* A model loaded, prompts run, a store made, closed, analysed and drawn: nothing writes into the error of a call that succeeds. */
+/* A model loaded, prompts run, a store made, closed, analysed and drawn: nothing writes into the
+ * error of a call that succeeds. */
 static void test_success_leaves_errors_alone(void **state) {
   (void)state;
   xt_error error;
@@ -91,9 +95,9 @@ static void test_success_leaves_errors_alone(void **state) {
   int responses = 0;
   Made m;
   memset(&error, FILL, sizeof error);
-#define SUCCEEDS(call) \
-  do { \
-    assert_int_equal(call, XT_STATUS_OK); \
+#define SUCCEEDS(call)                                                                  \
+  do {                                                                                  \
+    assert_int_equal(call, XT_STATUS_OK);                                               \
     if (!is_untouched(&error)) fail_msg("%s wrote into the error of a success", #call); \
   } while (0)
   models_make("tiny-llama", "bf16", path);
@@ -101,16 +105,24 @@ static void test_success_leaves_errors_alone(void **state) {
   SUCCEEDS(xt_session_create(model, &session, &error));
   SUCCEEDS(xt_tokenizer_encode(xt_model_tokenizer(model), "Habari", 6, true, &ids, &count, &error));
   const xt_request request = {.ids = ids, .count = count};
-  const xt_instance instance = {.source = ids, .target = ids, .source_count = count, .target_count = count};
+  const xt_instance instance = {
+      .source = ids, .target = ids, .source_count = count, .target_count = count};
   static const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
   static const int layers[] = {0, 1};
-  const xt_sweep_options options = {.sites = &site, .site_count = 1, .source_layers = layers, .source_layer_count = 2, .target_layers = layers,
-                                    .target_layer_count = 1, .max_new_tokens = 2, .user = &responses};
+  const xt_sweep_options options = {.sites = &site,
+                                    .site_count = 1,
+                                    .source_layers = layers,
+                                    .source_layer_count = 2,
+                                    .target_layers = layers,
+                                    .target_layer_count = 1,
+                                    .max_new_tokens = 2,
+                                    .user = &responses};
   SUCCEEDS(xt_session_generate(session, &request, 1, NULL, &generation, &error));
   assert_true(generation.count > 0 && generation.count <= 20); /* the default */
   SUCCEEDS(xt_session_capture(session, &request, &taps, &error));
   SUCCEEDS(xt_sweep_make_plan(model, &instance, 1, &options, &plan, &error));
-  SUCCEEDS(xt_session_sweep(session, &instance, 1, &options, ignore_response, &responses, NULL, &error));
+  SUCCEEDS(
+      xt_session_sweep(session, &instance, 1, &options, ignore_response, &responses, NULL, &error));
   assert_int_equal(responses, 3);
   assert_null(xt_taps_get(taps, XT_TAP_FFN, 6)); /* one past the last layer */
   assert_non_null(xt_taps_get(taps, XT_TAP_FFN, 5));
@@ -144,7 +156,8 @@ static void test_defaults(void **state) {
   assert_int_equal(train.seed, 1);
   assert_int_equal(train.save_steps, 100);
   assert_int_equal(train.schedule, XT_TRAIN_LINEAR);
-  assert_true(train.rate >= 1e-5 && train.rate <= 1e-5 && train.warmup >= 0.1 && train.warmup <= 0.1 && train.clip >= 1 && train.clip <= 1);
+  assert_true(train.rate >= 1e-5 && train.rate <= 1e-5 && train.warmup >= 0.1 &&
+              train.warmup <= 0.1 && train.clip >= 1 && train.clip <= 1);
   xt_train_options_paper(&train);
   assert_int_equal(train.schedule, XT_TRAIN_COSINE);
   assert_int_equal(train.compute, XT_COMPUTE_BF16);
@@ -167,14 +180,16 @@ static xt_status check_id(void *user, const xt_store_row *row, xt_error *error) 
   return XT_STATUS_OK;
 }
 
-/* A response's id is the same in every store, on every machine: of model, settings, question, site and layers, numbers lowest byte
- * first. Files that people have made keep their ids. This one is what docs/FORMATS.md's words give, by Python's hashlib. */
+/* A response's id is the same in every store, on every machine: of model, settings, question, site
+ * and layers, numbers lowest byte first. Files that people have made keep their ids. This one is
+ * what docs/FORMATS.md's words give, by Python's hashlib. */
 static void test_ids_stay(void **state) {
   (void)state;
   Made m;
   xt_error error;
   int rows = 0;
-  made_open_of(&m, "ids.db", "xquad", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
+  made_open_of(&m, "ids.db", "xquad",
+               "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef");
   add_response(&m, add_question(&m, 7, "sw", "gold"), 3, 2, "words", 1, 1, -1);
   ASSERT_OK(xt_store_commit(m.store, 0, &error));
   ASSERT_OK(xt_store_read(m.store, check_id, &rows, &error));
@@ -183,7 +198,9 @@ static void test_ids_stay(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_frees_accept_null), cmocka_unit_test(test_errors_may_be_null),
-                                     cmocka_unit_test(test_success_leaves_errors_alone), cmocka_unit_test(test_defaults), cmocka_unit_test(test_ids_stay)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_frees_accept_null), cmocka_unit_test(test_errors_may_be_null),
+      cmocka_unit_test(test_success_leaves_errors_alone), cmocka_unit_test(test_defaults),
+      cmocka_unit_test(test_ids_stay)};
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

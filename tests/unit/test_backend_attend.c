@@ -5,12 +5,12 @@
 
 typedef struct Case {
   int rows, heads, kv_heads, head_dim;
-  int prefix;    /* positions stored; 0: no prefix */
-  int tail;      /* most private positions of a row; 0: no tail */
-  bool causal;   /* row r sees r + 1 positions of the prefix */
-  int window;    /* > 0: sees at most so many, the latest */
-  float cap;     /* of the scores; 0: none */
-  bool slopes;   /* a bias by position, one slope a head */
+  int prefix;  /* positions stored; 0: no prefix */
+  int tail;    /* most private positions of a row; 0: no tail */
+  bool causal; /* row r sees r + 1 positions of the prefix */
+  int window;  /* > 0: sees at most so many, the latest */
+  float cap;   /* of the scores; 0: none */
+  bool slopes; /* a bias by position, one slope a head */
 } Case;
 
 typedef struct Setup {
@@ -24,7 +24,9 @@ enum { LAYERS = 2, LAYER = 1, SLOTS = 97, LD_EXTRA = 3 };
 static const float SCALE = 0.37f, SLOPES[] = {0.25f, -0.5f, 0.0625f, 0.003f};
 
 static Setup make(Case c) {
-  Setup s = {.c = c, .kv_width = (size_t)(c.kv_heads * c.head_dim), .q_width = (size_t)(c.heads * c.head_dim)};
+  Setup s = {.c = c,
+             .kv_width = (size_t)(c.kv_heads * c.head_dim),
+             .q_width = (size_t)(c.heads * c.head_dim)};
   const size_t rows = (size_t)c.rows, ld = (size_t)c.tail + 1;
   s.q = random_floats(rows * (s.q_width + LD_EXTRA), 1);
   s.k = random_floats((size_t)c.prefix * s.kv_width, 2);
@@ -46,7 +48,8 @@ static Setup make(Case c) {
       s.begin[r] = s.end[r] > c.window ? s.end[r] - c.window : 0;
       s.tail_begin[r] = s.tail_end[r] > c.window ? s.tail_end[r] - c.window : 0;
     }
-    for (int i = 0; i < c.tail; i++) s.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
+    for (int i = 0; i < c.tail; i++)
+      s.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
   }
   return s;
 }
@@ -66,11 +69,13 @@ static float *run(Backend *b, const Setup *s) {
   Dev q = to_device(b, s->q, q_floats), out = to_device(b, NULL, rows * s->q_width);
   if (c.prefix) {
     ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix, &prefix, &error));
-    Dev k = to_device(b, s->k, (size_t)c.prefix * s->kv_width), v = to_device(b, s->v, (size_t)c.prefix * s->kv_width);
+    Dev k = to_device(b, s->k, (size_t)c.prefix * s->kv_width),
+        v = to_device(b, s->v, (size_t)c.prefix * s->kv_width);
     const int half = c.prefix / 2; /* in two pieces */
     b->ops->prefix_store(b, prefix, LAYER, k, v, (int)s->kv_width, half, 0);
-    b->ops->prefix_store(b, prefix, LAYER, dev_at(k, (size_t)half * s->kv_width), dev_at(v, (size_t)half * s->kv_width),
-                         (int)s->kv_width, c.prefix - half, half);
+    b->ops->prefix_store(b, prefix, LAYER, dev_at(k, (size_t)half * s->kv_width),
+                         dev_at(v, (size_t)half * s->kv_width), (int)s->kv_width, c.prefix - half,
+                         half);
     b->ops->release(b, k), b->ops->release(b, v);
   }
   if (c.tail) {
@@ -84,19 +89,34 @@ static float *run(Backend *b, const Setup *s) {
     b->ops->release(b, k), b->ops->release(b, v), b->ops->release(b, list.at);
   }
   const size_t ld = (size_t)c.tail + 1;
-  const IndexList lists[] = {to_indices(b, s->begin, rows), to_indices(b, s->end, rows), to_indices(b, s->slots, rows * ld),
-                             to_indices(b, s->tail_begin, rows), to_indices(b, s->tail_end, rows)};
+  const IndexList lists[] = {to_indices(b, s->begin, rows), to_indices(b, s->end, rows),
+                             to_indices(b, s->slots, rows * ld), to_indices(b, s->tail_begin, rows),
+                             to_indices(b, s->tail_end, rows)};
   const IndexList none = {{0}};
   const AttendSpan span = {.rows = c.rows, .prefix = prefix};
-  const AttendArgs args = {.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = SCALE, .cap = c.cap, .slopes = c.slopes ? SLOPES : NULL, .q = q,
-                           .ld_q = (int)s->q_width + LD_EXTRA, .out = out, .spans = &span, .span_count = 1,
-                           .prefix_begin = c.window ? lists[0] : none, .prefix_end = prefix ? lists[1] : none,
-                           .tail = tail, .tail_slots = lists[2], .tail_ld = c.tail + 1,
-                           .tail_begin = c.window ? lists[3] : none, .tail_end = lists[4]};
+  const AttendArgs args = {.layer = LAYER,
+                           .rows = c.rows,
+                           .heads = c.heads,
+                           .scale = SCALE,
+                           .cap = c.cap,
+                           .slopes = c.slopes ? SLOPES : NULL,
+                           .q = q,
+                           .ld_q = (int)s->q_width + LD_EXTRA,
+                           .out = out,
+                           .spans = &span,
+                           .span_count = 1,
+                           .prefix_begin = c.window ? lists[0] : none,
+                           .prefix_end = prefix ? lists[1] : none,
+                           .tail = tail,
+                           .tail_slots = lists[2],
+                           .tail_ld = c.tail + 1,
+                           .tail_begin = c.window ? lists[3] : none,
+                           .tail_end = lists[4]};
   b->ops->attend(b, &args);
   float *got = to_host(b, out, rows * s->q_width);
   for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) b->ops->release(b, lists[i].at);
-  b->ops->release(b, q), b->ops->release(b, out), b->ops->prefix_release(b, prefix), b->ops->tail_release(b, tail);
+  b->ops->release(b, q), b->ops->release(b, out), b->ops->prefix_release(b, prefix),
+      b->ops->tail_release(b, tail);
   return got;
 }
 
@@ -104,7 +124,8 @@ static float *run(Backend *b, const Setup *s) {
 static const float *position(const Setup *s, int r, int i, size_t head, bool value, int *place) {
   const int shared = s->c.prefix ? s->end[r] - s->begin[r] : 0;
   const size_t at = head * (size_t)s->c.head_dim;
-  *place = i < shared ? s->begin[r] + i : (s->c.prefix ? s->end[r] : 0) + s->tail_begin[r] + i - shared;
+  *place =
+      i < shared ? s->begin[r] + i : (s->c.prefix ? s->end[r] : 0) + s->tail_begin[r] + i - shared;
   if (i < shared) return (value ? s->v : s->k) + (size_t)(s->begin[r] + i) * s->kv_width + at;
   i += s->tail_begin[r] - shared;
   if (!s->c.tail || i >= s->tail_end[r]) return NULL;
@@ -120,22 +141,28 @@ static void check_row(const Backend *b, const Setup *s, const float *got, int r,
   for (const float *k; (k = position(s, r, n, kv, false, &place)); n++) {
     double size = 0;
     score[n] = 0;
-    for (int i = 0; i < d; i++) score[n] += (double)q[i] * (double)k[i], size += fabs((double)q[i] * (double)k[i]);
+    for (int i = 0; i < d; i++)
+      score[n] += (double)q[i] * (double)k[i], size += fabs((double)q[i] * (double)k[i]);
     score[n] *= (double)SCALE;
     reach = fmax(reach, size * (double)SCALE);
     if (s->c.cap != 0) score[n] = (double)s->c.cap * tanh(score[n] / (double)s->c.cap);
-    if (s->c.slopes) score[n] += (double)SLOPES[h] * place, reach = fmax(reach, fabs((double)SLOPES[h] * place));
+    if (s->c.slopes)
+      score[n] += (double)SLOPES[h] * place, reach = fmax(reach, fabs((double)SLOPES[h] * place));
     largest = fmax(largest, score[n]);
   }
   for (int i = 0; i < n; i++) sum += score[i] = exp(score[i] - largest);
   for (int i = 0; i < d; i++) {
     double want = 0;
-    for (int j = 0; j < n; j++) want += score[j] / sum * (double)position(s, r, j, kv, true, &place)[i];
-    /* Values are at most 1 and weights add up to 1, so the error is the weights' relative one: of the scores
-     * (d products of `reach` in all, scale, cap, slope, maximum), exp, the sums of n, the merge. Twice, for weight and sum. */
+    for (int j = 0; j < n; j++)
+      want += score[j] / sum * (double)position(s, r, j, kv, true, &place)[i];
+    /* Values are at most 1 and weights add up to 1, so the error is the weights' relative one: of
+     * the scores (d products of `reach` in all, scale, cap, slope, maximum), exp, the sums of n,
+     * the merge. Twice, for weight and sum. */
     const double bound = 2 * 0x1p-24 * ((d + 8) * (reach + 1) + n + 16);
     const double off = fabs((double)got[(size_t)r * s->q_width + (size_t)(h * d + i)] - want);
-    if (!(off <= bound)) fail_msg("%s: row %d head %d element %d is off by %g > %g", b->ops->name, r, h, i, off, bound);
+    if (!(off <= bound))
+      fail_msg("%s: row %d head %d element %d is off by %g > %g", b->ops->name, r, h, i, off,
+               bound);
   }
 }
 
@@ -213,8 +240,8 @@ static void test_blind_row(void **state) {
 
 enum { SPANS = 100, D = 20 };
 
-/* Rows of many spans in one call give what each span's rows give in a call of their own; one span has no prefix, and no row sees
- * another's. */
+/* Rows of many spans in one call give what each span's rows give in a call of their own; one span
+ * has no prefix, and no row sees another's. */
 static void test_spans(void **state) {
   (void)state;
   for (size_t set = 0; set < KERNEL_SETS; set++) {
@@ -228,7 +255,8 @@ static void test_spans(void **state) {
     KvPrefix *prefixes[SPANS] = {0};
     KvTail *tail;
     float *x = random_floats(ROWS * 8 * D, 1);
-    Dev kv = to_device(b, x, ROWS * 4 * D), q = to_device(b, x, ROWS * 4 * D), out = to_device(b, NULL, ROWS * 4 * D), one = to_device(b, NULL, ROWS * 4 * D);
+    Dev kv = to_device(b, x, ROWS * 4 * D), q = to_device(b, x, ROWS * 4 * D),
+        out = to_device(b, NULL, ROWS * 4 * D), one = to_device(b, NULL, ROWS * 4 * D);
     assert_int_equal(b->ops->tail_create(b, shape, slots_of_layers, &tail, NULL), XT_STATUS_OK);
     for (int r = 0; r < ROWS; r++) slots[r] = ROWS - 1 - r, ones[r] = 1;
     for (int s = 0, row = 0; s < SPANS; s++) {
@@ -238,20 +266,35 @@ static void test_spans(void **state) {
       row += spans[s].rows;
       if (s == 7) continue;
       assert_int_equal(b->ops->prefix_create(b, shape, length, &prefixes[s], NULL), XT_STATUS_OK);
-      b->ops->prefix_store(b, prefixes[s], 0, dev_at(kv, (size_t)s * 2 * D), dev_at(kv, (size_t)s * 2 * D + 90), 4 * D, length, 0);
+      b->ops->prefix_store(b, prefixes[s], 0, dev_at(kv, (size_t)s * 2 * D),
+                           dev_at(kv, (size_t)s * 2 * D + 90), 4 * D, length, 0);
       spans[s].prefix = prefixes[s];
     }
-    const IndexList list_ends = to_indices(b, ends, ROWS), list_slots = to_indices(b, slots, ROWS), list_ones = to_indices(b, ones, ROWS);
+    const IndexList list_ends = to_indices(b, ends, ROWS), list_slots = to_indices(b, slots, ROWS),
+                    list_ones = to_indices(b, ones, ROWS);
     b->ops->tail_store(b, tail, 0, kv, dev_at(kv, 2 * D), 4 * D, ROWS, list_slots);
-    AttendArgs args = {.rows = ROWS, .heads = 4, .scale = 0.3f, .q = q, .ld_q = 4 * D, .out = out, .spans = spans, .span_count = SPANS,
-                       .prefix_end = list_ends, .tail = tail, .tail_slots = list_slots, .tail_ld = 1, .tail_end = list_ones};
+    AttendArgs args = {.rows = ROWS,
+                       .heads = 4,
+                       .scale = 0.3f,
+                       .q = q,
+                       .ld_q = 4 * D,
+                       .out = out,
+                       .spans = spans,
+                       .span_count = SPANS,
+                       .prefix_end = list_ends,
+                       .tail = tail,
+                       .tail_slots = list_slots,
+                       .tail_ld = 1,
+                       .tail_end = list_ones};
     b->ops->attend(b, &args);
     for (int s = 0; s < SPANS; s++) {
       const size_t first = (size_t)spans[s].first;
       const AttendSpan alone = {.rows = spans[s].rows, .prefix = spans[s].prefix};
       AttendArgs some = args;
-      some.rows = alone.rows, some.q = dev_at(q, first * 4 * D), some.out = dev_at(one, first * 4 * D), some.spans = &alone, some.span_count = 1;
-      some.prefix_end = index_at(list_ends, first), some.tail_slots = index_at(list_slots, first), some.tail_end = index_at(list_ones, first);
+      some.rows = alone.rows, some.q = dev_at(q, first * 4 * D),
+      some.out = dev_at(one, first * 4 * D), some.spans = &alone, some.span_count = 1;
+      some.prefix_end = index_at(list_ends, first), some.tail_slots = index_at(list_slots, first),
+      some.tail_end = index_at(list_ones, first);
       b->ops->attend(b, &some);
     }
     float *all = to_host(b, out, ROWS * 4 * D), *each = to_host(b, one, ROWS * 4 * D);
@@ -259,12 +302,14 @@ static void test_spans(void **state) {
     for (int s = 0; s < SPANS; s++) b->ops->prefix_release(b, prefixes[s]);
     free(x), free(all), free(each), b->ops->tail_release(b, tail);
     b->ops->release(b, kv), b->ops->release(b, q), b->ops->release(b, out), b->ops->release(b, one);
-    b->ops->release(b, list_ends.at), b->ops->release(b, list_slots.at), b->ops->release(b, list_ones.at);
+    b->ops->release(b, list_ends.at), b->ops->release(b, list_slots.at),
+        b->ops->release(b, list_ones.at);
     b->ops->destroy(b);
   }
 }
 
-/* A prefix that begins as another is the same, to the bit, whether its beginning is stored or copied. */
+/* A prefix that begins as another is the same, to the bit, whether its beginning is stored or
+ * copied. */
 static void test_prefix_copy(void **state) {
   (void)state;
   enum { P = 150, ROWS = 3 };
@@ -274,14 +319,19 @@ static void test_prefix_copy(void **state) {
     if (!b) continue;
     const KvShape shape = {2, 2, D};
     static const int32_t ends[ROWS] = {P, 40, P - 1};
-    float *x = random_floats(P * 4 * D, 1), *q = random_floats(ROWS * 4 * D, 2), *wrong = random_floats(P * 4 * D, 3);
-    Dev kv = to_device(b, x, P * 4 * D), dq = to_device(b, q, ROWS * 4 * D), out = to_device(b, NULL, ROWS * 4 * D), other = to_device(b, wrong, P * 4 * D);
+    float *x = random_floats(P * 4 * D, 1), *q = random_floats(ROWS * 4 * D, 2),
+          *wrong = random_floats(P * 4 * D, 3);
+    Dev kv = to_device(b, x, P * 4 * D), dq = to_device(b, q, ROWS * 4 * D),
+        out = to_device(b, NULL, ROWS * 4 * D), other = to_device(b, wrong, P * 4 * D);
     const IndexList list = to_indices(b, ends, ROWS);
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
       const int n = counts[i];
-      KvPrefix *kinds[3]; /* whole; the one that is copied from, which goes on otherwise; the one that is copied to */
+      KvPrefix *kinds[3]; /* whole; the one that is copied from, which goes on otherwise; the one
+                             that is copied to */
       float *got[2];
-      for (int k = 0; k < 3; k++) assert_int_equal(b->ops->prefix_create(b, shape, k == 1 ? P + 70 : P, &kinds[k], NULL), XT_STATUS_OK);
+      for (int k = 0; k < 3; k++)
+        assert_int_equal(b->ops->prefix_create(b, shape, k == 1 ? P + 70 : P, &kinds[k], NULL),
+                         XT_STATUS_OK);
       for (int l = 0; l < 2; l++) {
         b->ops->prefix_store(b, kinds[0], l, kv, dev_at(kv, 2 * D), 4 * D, P, 0);
         b->ops->prefix_store(b, kinds[1], l, kv, dev_at(kv, 2 * D), 4 * D, n, 0);
@@ -289,11 +339,20 @@ static void test_prefix_copy(void **state) {
       }
       b->ops->prefix_copy(b, kinds[2], kinds[1], n);
       const Dev rest = dev_at(kv, (size_t)n * 4 * D);
-      for (int l = 0; l < 2; l++) b->ops->prefix_store(b, kinds[2], l, rest, dev_at(rest, 2 * D), 4 * D, P - n, n);
+      for (int l = 0; l < 2; l++)
+        b->ops->prefix_store(b, kinds[2], l, rest, dev_at(rest, 2 * D), 4 * D, P - n, n);
       for (int k = 0; k < 2; k++) {
         const AttendSpan span = {.rows = ROWS, .prefix = kinds[2 * k]};
-        b->ops->attend(b, &(AttendArgs){.layer = 1, .rows = ROWS, .heads = 4, .scale = 0.3f, .q = dq, .ld_q = 4 * D, .out = out, .spans = &span,
-                                        .span_count = 1, .prefix_end = list});
+        b->ops->attend(b, &(AttendArgs){.layer = 1,
+                                        .rows = ROWS,
+                                        .heads = 4,
+                                        .scale = 0.3f,
+                                        .q = dq,
+                                        .ld_q = 4 * D,
+                                        .out = out,
+                                        .spans = &span,
+                                        .span_count = 1,
+                                        .prefix_end = list});
         got[k] = to_host(b, out, ROWS * 4 * D);
       }
       assert_memory_equal(got[0], got[1], ROWS * 4 * D * sizeof **got);
@@ -301,7 +360,8 @@ static void test_prefix_copy(void **state) {
       for (int k = 0; k < 3; k++) b->ops->prefix_release(b, kinds[k]);
     }
     free(x), free(q), free(wrong);
-    b->ops->release(b, kv), b->ops->release(b, dq), b->ops->release(b, out), b->ops->release(b, other), b->ops->release(b, list.at);
+    b->ops->release(b, kv), b->ops->release(b, dq), b->ops->release(b, out),
+        b->ops->release(b, other), b->ops->release(b, list.at);
     b->ops->destroy(b);
   }
 }
@@ -315,11 +375,15 @@ static void test_cache_arguments(void **state) {
     KvTail *t;
     assert_int_equal(b->ops->prefix_create(b, (KvShape){2, 2, 0}, 5, &p, NULL), XT_STATUS_ARGUMENT);
     const int32_t below[2] = {3, -1}, none[2] = {0, 0}, huge[2] = {INT32_MAX, INT32_MAX};
-    assert_int_equal(b->ops->tail_create(b, (KvShape){2, 2, 4}, below, &t, NULL), XT_STATUS_ARGUMENT);
+    assert_int_equal(b->ops->tail_create(b, (KvShape){2, 2, 4}, below, &t, NULL),
+                     XT_STATUS_ARGUMENT);
     assert_int_equal(b->ops->tail_create(b, (KvShape){2, 2, 4}, none, &t, NULL), XT_STATUS_OK);
     b->ops->tail_release(b, t);
-    assert_int_equal(b->ops->prefix_create(b, (KvShape){1 << 30, 1 << 30, 1 << 20}, 1 << 30, &p, NULL), XT_STATUS_MEMORY);
-    assert_int_equal(b->ops->tail_create(b, (KvShape){2, 1 << 20, 1 << 20}, huge, &t, NULL), XT_STATUS_MEMORY);
+    assert_int_equal(
+        b->ops->prefix_create(b, (KvShape){1 << 30, 1 << 30, 1 << 20}, 1 << 30, &p, NULL),
+        XT_STATUS_MEMORY);
+    assert_int_equal(b->ops->tail_create(b, (KvShape){2, 1 << 20, 1 << 20}, huge, &t, NULL),
+                     XT_STATUS_MEMORY);
     b->ops->prefix_release(b, NULL), b->ops->tail_release(b, NULL), b->ops->weight_release(b, NULL);
     b->ops->table_release(b, NULL), b->ops->release(b, (Dev){0}), b->ops->destroy(b);
   }
@@ -329,15 +393,19 @@ static void test_names(void **state) {
   (void)state;
   Backend *b;
   xt_error error = {0};
-  assert_int_equal(backend_create("cpu", &(BackendOptions){.kernels = "mmx", .threads = 1}, &b, &error), XT_STATUS_UNSUPPORTED);
+  assert_int_equal(
+      backend_create("cpu", &(BackendOptions){.kernels = "mmx", .threads = 1}, &b, &error),
+      XT_STATUS_UNSUPPORTED);
   assert_non_null(strstr(error.message, "portable"));
   assert_null(b);
   assert_int_equal(backend_create("abacus", &(BackendOptions){0}, &b, &error), XT_STATUS_ARGUMENT);
   assert_non_null(strstr(error.message, "abacus"));
   assert_null(b);
-  assert_int_equal(backend_create(NULL, &(BackendOptions){.threads = -1}, &b, &error), XT_STATUS_ARGUMENT);
+  assert_int_equal(backend_create(NULL, &(BackendOptions){.threads = -1}, &b, &error),
+                   XT_STATUS_ARGUMENT);
   Backend *like;
-  ASSERT_OK(backend_create(NULL, &(BackendOptions){.kernels = "portable", .threads = 3}, &like, &error));
+  ASSERT_OK(
+      backend_create(NULL, &(BackendOptions){.kernels = "portable", .threads = 3}, &like, &error));
   ASSERT_OK(backend_create_alike(like, &b, &error));
   assert_string_equal(b->ops->name, "cpu:portable");
   assert_int_equal(b->threads, 3);
@@ -350,9 +418,15 @@ static void test_names(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_causal), cmocka_unit_test(test_shared_prefix), cmocka_unit_test(test_tail),
-      cmocka_unit_test(test_both), cmocka_unit_test(test_bent_scores), cmocka_unit_test(test_spans),
-      cmocka_unit_test(test_prefix_copy), cmocka_unit_test(test_blind_row), cmocka_unit_test(test_cache_arguments),
+      cmocka_unit_test(test_causal),
+      cmocka_unit_test(test_shared_prefix),
+      cmocka_unit_test(test_tail),
+      cmocka_unit_test(test_both),
+      cmocka_unit_test(test_bent_scores),
+      cmocka_unit_test(test_spans),
+      cmocka_unit_test(test_prefix_copy),
+      cmocka_unit_test(test_blind_row),
+      cmocka_unit_test(test_cache_arguments),
       cmocka_unit_test(test_names),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a decoding step asks of the backend: a recording op table around the CPU's counts calls, transfers and waits. On a device
- * each transfer costs microseconds and each wait an idle moment, so their number may not grow with layers, rows or instances. */
+/* What a decoding step asks of the backend: a recording op table around the CPU's counts calls,
+ * transfers and waits. On a device each transfer costs microseconds and each wait an idle moment,
+ * so their number may not grow with layers, rows or instances. */
 #include "engine/session.h"
 #include "models.h"
 
@@ -46,7 +47,8 @@ static void record_choose(Backend *b, const ChooseArgs *args) {
   calls.ops++;
   inner->choose(b, args);
 }
-static void record_copy_rows(Backend *b, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width) {
+static void record_copy_rows(Backend *b, Dev to, IndexList to_rows, Dev from, IndexList from_rows,
+                             int m, int width) {
   calls.ops++;
   inner->copy_rows(b, to, to_rows, from, from_rows, m, width);
 }
@@ -67,24 +69,32 @@ static void model_of(int layers, xt_model **model, xt_session **session) {
   char path[128];
   if (!models_folder[0]) models_make("tiny-mistral", "f32", path);
   snprintf(path, sizeof path, "%s/layers-%d", models_folder, layers);
-  const xt_synth_options options = {.shape = "tiny-mistral", .layers = layers, .seed = 3}; /* with a sliding window */
+  /* with a sliding window */
+  const xt_synth_options options = {.shape = "tiny-mistral", .layers = layers, .seed = 3};
   if (access(path, F_OK) != 0) ASSERT_OK(xt_model_synthesize(&options, path, &error));
   ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 1}, model, &error));
   ASSERT_OK(xt_session_create(*model, session, &error));
   inner = (*session)->backend->ops;
   recording = *inner;
-  recording.upload = record_upload, recording.download = record_download, recording.status = record_status, recording.matmul = record_matmul;
-  recording.attend = record_attend, recording.mix = record_mix, recording.choose = record_choose, recording.copy_rows = record_copy_rows;
+  recording.upload = record_upload, recording.download = record_download,
+  recording.status = record_status, recording.matmul = record_matmul;
+  recording.attend = record_attend, recording.mix = record_mix, recording.choose = record_choose,
+  recording.copy_rows = record_copy_rows;
   (*session)->backend->ops = &recording;
   calls = (Calls){0};
   step_count = 0;
   fails_after = -1;
 }
 
-static const int32_t prompts[ROWS][8] = {{1, 5, 9, 33, 20, 8, 14, 2}, {1, 5, 9, 33, 7, 8}, {4}, {1, 5, 9, 33, 20, 8, 14, 3}, {60, 61, 62}};
+static const int32_t prompts[ROWS][8] = {{1, 5, 9, 33, 20, 8, 14, 2},
+                                         {1, 5, 9, 33, 7, 8},
+                                         {4},
+                                         {1, 5, 9, 33, 20, 8, 14, 3},
+                                         {60, 61, 62}};
 static const size_t lengths[ROWS] = {8, 6, 1, 8, 3};
 
-/* The last `count` steps have at most four uploads, one download, and as many ops for each layer. */
+/* The last `count` steps have at most four uploads, one download, and as many ops for each
+ * layer. */
 static Calls check_steps(int count) {
   assert_true(step_count >= count);
   const Calls last = steps[step_count - 1];
@@ -113,12 +123,24 @@ static void test_sweep_steps(void **state) {
     xt_site sites[3];
     xt_instance instances[ROWS];
     model_of(layer_counts[k], &model, &session);
-    for (int s = 0; s < 3; s++) ASSERT_OK(xt_site_parse(((const char *[]){"attn", "ffn", "block"})[s], &sites[s], &error));
+    for (int s = 0; s < 3; s++)
+      ASSERT_OK(xt_site_parse(((const char *[]){"attn", "ffn", "block"})[s], &sites[s], &error));
     for (int i = 0; i < ROWS; i++)
-      instances[i] = (xt_instance){.source = prompts[i], .source_count = lengths[i], .target = prompts[(i + 1) % ROWS],
-                                   .target_count = lengths[(i + 1) % ROWS], .run_source = true};
-    const xt_sweep_options o = {.sites = sites, .site_count = 3, .source_layers = sources, .source_layer_count = 2, .target_layers = targets,
-                                .target_layer_count = 2, .max_new_tokens = 6, .ignore_eos = true, .repetition_penalty = 1.3, .cancel = mark};
+      instances[i] = (xt_instance){.source = prompts[i],
+                                   .source_count = lengths[i],
+                                   .target = prompts[(i + 1) % ROWS],
+                                   .target_count = lengths[(i + 1) % ROWS],
+                                   .run_source = true};
+    const xt_sweep_options o = {.sites = sites,
+                                .site_count = 3,
+                                .source_layers = sources,
+                                .source_layer_count = 2,
+                                .target_layers = targets,
+                                .target_layer_count = 2,
+                                .max_new_tokens = 6,
+                                .ignore_eos = true,
+                                .repetition_penalty = 1.3,
+                                .cancel = mark};
     ASSERT_OK(xt_session_sweep(session, instances, ROWS, &o, ignore, NULL, NULL, &error));
     found[k] = check_steps(5);
     xt_session_free(session), xt_model_close(model);
@@ -142,14 +164,25 @@ static void test_generation_steps(void **state) {
     xt_model_get_info(model, &info);
     float *value = calloc((size_t)info.width, sizeof *value);
     xt_intervention ivs[ROWS];
-    for (int r = 0; r < ROWS; r++) { /* all at a generated token, so that a step has edits of every row */
-      ivs[r] = (xt_intervention){.write = XT_TAP_MID, .layer = 1, .position = (int)lengths[r] + 2, .rule = XT_RULE_ADD, .alpha = 1, .value = value};
-      requests[r] = (xt_request){.ids = prompts[r], .count = lengths[r], .interventions = &ivs[r], .intervention_count = 1};
+    for (int r = 0; r < ROWS; r++) { /* all at a generated token, so that a step has edits of
+                                        every row */
+      ivs[r] = (xt_intervention){.write = XT_TAP_MID,
+                                 .layer = 1,
+                                 .position = (int)lengths[r] + 2,
+                                 .rule = XT_RULE_ADD,
+                                 .alpha = 1,
+                                 .value = value};
+      requests[r] = (xt_request){.ids = prompts[r],
+                                 .count = lengths[r],
+                                 .interventions = &ivs[r],
+                                 .intervention_count = 1};
     }
-    const xt_generate_options o = {.max_new_tokens = 6, .ignore_eos = true, .repetition_penalty = 1.3, .cancel = mark};
+    const xt_generate_options o = {
+        .max_new_tokens = 6, .ignore_eos = true, .repetition_penalty = 1.3, .cancel = mark};
     ASSERT_OK(xt_session_generate(session, requests, ROWS, &o, out, &error));
     mark(NULL);
-    assert_int_equal(steps[step_count - 3].ops, steps[step_count - 2].ops + 1); /* of all rows in one call of mix */
+    /* of all rows in one call of mix */
+    assert_int_equal(steps[step_count - 3].ops, steps[step_count - 2].ops + 1);
     found[k] = check_steps(6);
     for (int r = 0; r < ROWS; r++) xt_generation_deinit(&out[r]);
     free(value);
@@ -159,7 +192,8 @@ static void test_generation_steps(void **state) {
   assert_int_equal(found[1].ops - found[0].ops, 5 * (layer_counts[1] - layer_counts[0]));
 }
 
-/* An op that fails in the middle is an error of the call that meets it, and of every call after it. */
+/* An op that fails in the middle is an error of the call that meets it, and of every call after
+ * it. */
 static void test_failures(void **state) {
   (void)state;
   static const int after[] = {0, 2, 5, 7};
@@ -173,11 +207,17 @@ static void test_failures(void **state) {
     model_of(2, &model, &session);
     fails_after = after[i];
     xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
-    const xt_instance instance = {.source = prompts[1], .source_count = lengths[1], .target = prompts[0], .target_count = lengths[0]};
-    const xt_sweep_options o = {.sites = &site, .site_count = 1, .max_new_tokens = 8, .ignore_eos = true};
-    assert_int_equal(xt_session_sweep(session, &instance, 1, &o, ignore, NULL, NULL, &error), XT_STATUS_MEMORY);
+    const xt_instance instance = {.source = prompts[1],
+                                  .source_count = lengths[1],
+                                  .target = prompts[0],
+                                  .target_count = lengths[0]};
+    const xt_sweep_options o = {
+        .sites = &site, .site_count = 1, .max_new_tokens = 8, .ignore_eos = true};
+    assert_int_equal(xt_session_sweep(session, &instance, 1, &o, ignore, NULL, NULL, &error),
+                     XT_STATUS_MEMORY);
     assert_non_null(strstr(error.message, "out of memory"));
-    assert_int_equal(xt_session_generate(session, &request, 1, NULL, &out, &error), XT_STATUS_MEMORY);
+    assert_int_equal(xt_session_generate(session, &request, 1, NULL, &out, &error),
+                     XT_STATUS_MEMORY);
     assert_null(out.ids);
     assert_int_equal(xt_session_capture(session, &request, &taps, &error), XT_STATUS_MEMORY);
     assert_null(taps);
@@ -193,13 +233,16 @@ typedef struct Sum {
 static xt_status add_response(void *user, const xt_sweep_response *r, xt_error *error) {
   Sum *sum = user;
   (void)error;
-  const double place = 1 + 100 * (double)r->instance + 10 * r->site + 3 * r->source_layer + r->target_layer;
+  const double place =
+      1 + 100 * (double)r->instance + 10 * r->site + 3 * r->source_layer + r->target_layer;
   for (size_t t = 0; t < r->generation->count; t++, sum->tokens++)
-    sum->value += place * ((double)r->generation->ids[t] + (double)r->generation->margins[t] + (double)r->generation->entropies[t]);
+    sum->value += place * ((double)r->generation->ids[t] + (double)r->generation->margins[t] +
+                           (double)r->generation->entropies[t]);
   return XT_STATUS_OK;
 }
 
-/* A backend that works on few rows at a time, or on many, gives the same; its limits are what the buffers are made for. */
+/* A backend that works on few rows at a time, or on many, gives the same; its limits are what the
+ * buffers are made for. */
 static void test_limits(void **state) {
   (void)state;
   static const int limits[][2] = {{512, 256}, {3, 2}, {1, 1}, {2000, 700}};
@@ -214,14 +257,23 @@ static void test_limits(void **state) {
     session->backend->limits.work_rows = limits[k][0];
     session->backend->limits.logit_rows = limits[k][1];
     for (int i = 0; i < ROWS; i++)
-      instances[i] = (xt_instance){.source = prompts[i], .source_count = lengths[i], .target = prompts[0], .target_count = lengths[0], .run_source = true};
-    const xt_sweep_options o = {.sites = &site, .site_count = 1, .max_new_tokens = 5, .ignore_eos = true, .repetition_penalty = 1.3};
+      instances[i] = (xt_instance){.source = prompts[i],
+                                   .source_count = lengths[i],
+                                   .target = prompts[0],
+                                   .target_count = lengths[0],
+                                   .run_source = true};
+    const xt_sweep_options o = {.sites = &site,
+                                .site_count = 1,
+                                .max_new_tokens = 5,
+                                .ignore_eos = true,
+                                .repetition_penalty = 1.3};
     ASSERT_OK(xt_session_sweep(session, instances, ROWS, &o, add_response, &sums[k], NULL, &error));
     assert_int_equal(sums[k].tokens, 5 * ROWS * (2 + 2 * 2));
     xt_model_info info;
     xt_model_get_info(model, &info);
     const int held = limits[k][1] < session->forward.rows ? limits[k][1] : session->forward.rows;
-    assert_int_equal(session->forward.sizes.total - session->forward.sizes.logits, (held * info.vocab + 15) / 16 * 16);
+    assert_int_equal(session->forward.sizes.total - session->forward.sizes.logits,
+                     (held * info.vocab + 15) / 16 * 16);
     xt_session_free(session), xt_model_close(model);
   }
   for (int k = 1; k < 4; k++) assert_true(sums[k].value == sums[0].value);
@@ -229,7 +281,9 @@ static void test_limits(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_sweep_steps), cmocka_unit_test(test_generation_steps), cmocka_unit_test(test_failures),
+      cmocka_unit_test(test_sweep_steps),
+      cmocka_unit_test(test_generation_steps),
+      cmocka_unit_test(test_failures),
       cmocka_unit_test(test_limits),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

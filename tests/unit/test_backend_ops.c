@@ -5,13 +5,16 @@
 
 static const double U = 0x1p-24;
 
-#define EACH_BACKEND(b, threads, compute)                                    \
-  for (size_t set_ = 0; set_ < KERNEL_SETS; set_++)                          \
-    for (Backend *b = backend_or_null(kernel_sets[set_], threads, compute); b; b->ops->destroy(b), b = NULL)
+#define EACH_BACKEND(b, threads, compute)                                      \
+  for (size_t set_ = 0; set_ < KERNEL_SETS; set_++)                            \
+    for (Backend *b = backend_or_null(kernel_sets[set_], threads, compute); b; \
+         b->ops->destroy(b), b = NULL)
 
-static void check(const char *what, const Backend *b, size_t i, float got, double want, double bound) {
+static void check(const char *what, const Backend *b, size_t i, float got, double want,
+                  double bound) {
   if (!(fabs((double)got - want) <= bound))
-    fail_msg("%s, %s: element %zu is %.9g, not %.9g within %.3g", what, b->ops->name, i, (double)got, want, bound);
+    fail_msg("%s, %s: element %zu is %.9g, not %.9g within %.3g", what, b->ops->name, i,
+             (double)got, want, bound);
 }
 
 static double rounded(float x, bool bf16) { return (double)(bf16 ? bf16_value(bf16_of(x)) : x); }
@@ -36,7 +39,8 @@ static void matmul_case(Backend *b, Dtype type, int m, int n, int k, bool with_b
         size += fabs(p);
       }
       /* A product, at most 512 roundings of a block, one a block sum, one for the bias. */
-      const double roundings = 1 + (k < BACKEND_K_BLOCK ? k : BACKEND_K_BLOCK) + k / BACKEND_K_BLOCK + 2;
+      const double roundings =
+          1 + (k < BACKEND_K_BLOCK ? k : BACKEND_K_BLOCK) + k / BACKEND_K_BLOCK + 2;
       check("matmul", b, (size_t)(r * n + c), y[r * n + c], sum, roundings * U * size);
     }
   free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
@@ -46,25 +50,36 @@ static void matmul_case(Backend *b, Dtype type, int m, int n, int k, bool with_b
 
 static void test_matmul(void **state) {
   (void)state;
-  static const int shapes[][3] = {{1, 1, 1}, {1, 100, 37}, {2, 33, 513}, {3, 7, 1030}, {4, 65, 64}, {5, 16, 511},
-                                  {6, 96, 512}, {7, 47, 100}, {13, 49, 1100}, {12, 64, 30}, {100, 50, 40},
-                                  {97, 17, 520}, {200, 5, 3},
-                                  {110, 700, 1030},  /* several groups of panels, blocks of rows and of depth */
-                                  {2830, 3, 600}};   /* more rows than are packed at once */
+  static const int shapes[][3] = {{1, 1, 1},
+                                  {1, 100, 37},
+                                  {2, 33, 513},
+                                  {3, 7, 1030},
+                                  {4, 65, 64},
+                                  {5, 16, 511},
+                                  {6, 96, 512},
+                                  {7, 47, 100},
+                                  {13, 49, 1100},
+                                  {12, 64, 30},
+                                  {100, 50, 40},
+                                  {97, 17, 520},
+                                  /* several groups of panels, blocks of rows and of depth */
+                                  {200, 5, 3},
+                                  {110, 700, 1030},
+                                  {2830, 3, 600}}; /* more rows than are packed at once */
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
-      for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
-        matmul_case(b, (Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0);
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+      matmul_case(b, (Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0);
 }
 
 static void test_matmul_bf16(void **state) {
   (void)state;
   EACH_BACKEND(b, 2, XT_COMPUTE_BF16)
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
-      matmul_case(b, (Dtype)type, 1, 40, 700, true);
-      matmul_case(b, (Dtype)type, 9, 65, 513, false);
-      matmul_case(b, (Dtype)type, 70, 30, 64, true);
-    }
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+    matmul_case(b, (Dtype)type, 1, 40, 700, true);
+    matmul_case(b, (Dtype)type, 9, 65, 513, false);
+    matmul_case(b, (Dtype)type, 70, 30, 64, true);
+  }
 }
 
 /* Parts of one weight are stacked; sources may lie at odd addresses. */
@@ -73,35 +88,35 @@ static void test_weight_parts(void **state) {
   enum { K = 21, M = 3 };
   static const int rows[3] = {5, 30, 18};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
-      MatrixSource parts[3];
-      float *values[3], *x = random_floats(M * K, 1);
-      char *shifted[3];
-      for (int p = 0; p < 3; p++) {
-        parts[p] = random_matrix((Dtype)type, rows[p], K, (uint64_t)p + 20, &values[p]);
-        const size_t bytes = (size_t)(rows[p] * K) * (type == DTYPE_F32 ? 4 : 2);
-        shifted[p] = malloc(bytes + 1);
-        memcpy(shifted[p] + 1, parts[p].data, bytes);
-        free((void *)(uintptr_t)parts[p].data);
-        parts[p].data = shifted[p] + 1;
-      }
-      Weight *w;
-      xt_error error;
-      ASSERT_OK(b->ops->weight_create(b, parts, 3, &w, &error));
-      assert_true(b->ops->weight_bytes(w) >= (size_t)(53 * K) * (type == DTYPE_F32 ? 4 : 2));
-      Dev dx = to_device(b, x, M * K), dy = to_device(b, NULL, M * 53);
-      b->ops->matmul(b, dy, dx, w, (Dev){0}, M);
-      float *y = to_host(b, dy, M * 53);
-      for (int r = 0; r < M; r++)
-        for (int p = 0, first = 0; p < 3; first += rows[p], p++)
-          for (int n = 0; n < rows[p]; n++) {
-            double sum = 0;
-            for (int k = 0; k < K; k++) sum += (double)x[r * K + k] * (double)values[p][n * K + k];
-            check("parts", b, (size_t)n, y[r * 53 + first + n], sum, 30 * U * K * 2);
-          }
-      for (int p = 0; p < 3; p++) free(values[p]), free(shifted[p]);
-      free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy), b->ops->weight_release(b, w);
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
+    MatrixSource parts[3];
+    float *values[3], *x = random_floats(M * K, 1);
+    char *shifted[3];
+    for (int p = 0; p < 3; p++) {
+      parts[p] = random_matrix((Dtype)type, rows[p], K, (uint64_t)p + 20, &values[p]);
+      const size_t bytes = (size_t)(rows[p] * K) * (type == DTYPE_F32 ? 4 : 2);
+      shifted[p] = malloc(bytes + 1);
+      memcpy(shifted[p] + 1, parts[p].data, bytes);
+      free((void *)(uintptr_t)parts[p].data);
+      parts[p].data = shifted[p] + 1;
     }
+    Weight *w;
+    xt_error error;
+    ASSERT_OK(b->ops->weight_create(b, parts, 3, &w, &error));
+    assert_true(b->ops->weight_bytes(w) >= (size_t)(53 * K) * (type == DTYPE_F32 ? 4 : 2));
+    Dev dx = to_device(b, x, M * K), dy = to_device(b, NULL, M * 53);
+    b->ops->matmul(b, dy, dx, w, (Dev){0}, M);
+    float *y = to_host(b, dy, M * 53);
+    for (int r = 0; r < M; r++)
+      for (int p = 0, first = 0; p < 3; first += rows[p], p++)
+        for (int n = 0; n < rows[p]; n++) {
+          double sum = 0;
+          for (int k = 0; k < K; k++) sum += (double)x[r * K + k] * (double)values[p][n * K + k];
+          check("parts", b, (size_t)n, y[r * 53 + first + n], sum, 30 * U * K * 2);
+        }
+    for (int p = 0; p < 3; p++) free(values[p]), free(shifted[p]);
+    free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy), b->ops->weight_release(b, w);
+  }
 }
 
 /* A value that is not finite is named by part and byte, the first one where there are several. */
@@ -111,24 +126,28 @@ static void test_weight_not_finite(void **state) {
   static const uint32_t f32[] = {0x7fc00000u, 0x7f800000u, 0xff800000u};
   static const uint16_t f16[] = {0x7e00, 0x7c00, 0xfc00}, bf16[] = {0x7fc0, 0x7f80, 0xff80};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
-      for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
-        const int p = at[i][0], e = at[i][1];
-        MatrixSource parts[2] = {random_matrix((Dtype)type, 4, 19, 3, NULL), random_matrix((Dtype)type, 90, 19, 4, NULL)};
-        for (int twice = 0; twice < 2; twice++) { /* a later one, in the last row, does not hide the first */
-          const int q = twice ? 1 : p, j = twice ? 1709 : e;
-          char *to = (char *)(uintptr_t)parts[q].data + (size_t)j * (type == DTYPE_F32 ? 4 : 2);
-          if (type == DTYPE_F32) memcpy(to, &f32[i % 3], 4);
-          else memcpy(to, type == DTYPE_F16 ? &f16[i % 3] : &bf16[i % 3], 2);
-          Weight *w;
-          xt_error error = {0};
-          assert_int_equal(b->ops->weight_create(b, parts, 2, &w, &error), XT_STATUS_INPUT);
-          assert_null(w);
-          assert_int_equal(error.offset, (long long)e * (type == DTYPE_F32 ? 4 : 2));
-          assert_string_equal(error.field, p ? "1" : "0");
-        }
-        free((void *)(uintptr_t)parts[0].data), free((void *)(uintptr_t)parts[1].data);
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
+      const int p = at[i][0], e = at[i][1];
+      MatrixSource parts[2] = {random_matrix((Dtype)type, 4, 19, 3, NULL),
+                               random_matrix((Dtype)type, 90, 19, 4, NULL)};
+      for (int twice = 0; twice < 2; twice++) { /* a later one, in the last row, does not hide
+                                                     the first */
+        const int q = twice ? 1 : p, j = twice ? 1709 : e;
+        char *to = (char *)(uintptr_t)parts[q].data + (size_t)j * (type == DTYPE_F32 ? 4 : 2);
+        if (type == DTYPE_F32)
+          memcpy(to, &f32[i % 3], 4);
+        else
+          memcpy(to, type == DTYPE_F16 ? &f16[i % 3] : &bf16[i % 3], 2);
+        Weight *w;
+        xt_error error = {0};
+        assert_int_equal(b->ops->weight_create(b, parts, 2, &w, &error), XT_STATUS_INPUT);
+        assert_null(w);
+        assert_int_equal(error.offset, (long long)e * (type == DTYPE_F32 ? 4 : 2));
+        assert_string_equal(error.field, p ? "1" : "0");
       }
+      free((void *)(uintptr_t)parts[0].data), free((void *)(uintptr_t)parts[1].data);
+    }
   EACH_BACKEND(b, 1, XT_COMPUTE_BF16) { /* finite as float32, not as bfloat16 */
     float x[3] = {1, 2, 3.4e38f};
     const MatrixSource part = {.dtype = DTYPE_F32, .rows = 1, .cols = 3, .data = x};
@@ -143,7 +162,8 @@ static void test_weight_arguments(void **state) {
   (void)state;
   float x[8] = {0};
   EACH_BACKEND(b, 1, XT_COMPUTE_F32) {
-    const MatrixSource unlike[2] = {{DTYPE_F32, 1, 4, x, 0}, {DTYPE_F32, 1, 3, x, 0}}, ints = {DTYPE_I32, 1, 4, x, 0};
+    const MatrixSource unlike[2] = {{DTYPE_F32, 1, 4, x, 0}, {DTYPE_F32, 1, 3, x, 0}},
+                       ints = {DTYPE_I32, 1, 4, x, 0};
     Weight *w;
     Table *t;
     assert_int_equal(b->ops->weight_create(b, unlike, 2, &w, NULL), XT_STATUS_ARGUMENT);
@@ -157,37 +177,43 @@ static void test_embed(void **state) {
   (void)state;
   static const int32_t ids[] = {4, 0, 6, 4};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
-      for (int c = 1; c < 40; c += 6) {
-        float *values;
-        MatrixSource s = random_matrix((Dtype)type, 7, c, 5, &values);
-        Table *t;
-        xt_error error;
-        ASSERT_OK(b->ops->table_create(b, &s, &t, &error));
-        Dev y = to_device(b, NULL, (size_t)(4 * c));
-        const IndexList list = to_indices(b, ids, 4);
-        b->ops->embed(b, y, t, list, 4);
-        float *got = to_host(b, y, (size_t)(4 * c));
-        for (int r = 0; r < 4; r++) assert_memory_equal(got + r * c, values + ids[r] * c, (size_t)c * sizeof *got);
-        free(got), free(values), free((void *)(uintptr_t)s.data);
-        b->ops->release(b, y), b->ops->release(b, list.at), b->ops->table_release(b, t);
-      }
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+    for (int c = 1; c < 40; c += 6) {
+      float *values;
+      MatrixSource s = random_matrix((Dtype)type, 7, c, 5, &values);
+      Table *t;
+      xt_error error;
+      ASSERT_OK(b->ops->table_create(b, &s, &t, &error));
+      Dev y = to_device(b, NULL, (size_t)(4 * c));
+      const IndexList list = to_indices(b, ids, 4);
+      b->ops->embed(b, y, t, list, 4);
+      float *got = to_host(b, y, (size_t)(4 * c));
+      for (int r = 0; r < 4; r++)
+        assert_memory_equal(got + r * c, values + ids[r] * c, (size_t)c * sizeof *got);
+      free(got), free(values), free((void *)(uintptr_t)s.data);
+      b->ops->release(b, y), b->ops->release(b, list.at), b->ops->table_release(b, t);
+    }
 }
 
 /* One group of `c` floats: what a norm has to give for it. */
-static void check_norm(const Backend *b, NormKind kind, const float *x, const float *w, const float *bias, const float *got, int c) {
+static void check_norm(const Backend *b, NormKind kind, const float *x, const float *w,
+                       const float *bias, const float *got, int c) {
   double sum = 0, mean = 0, size = 0;
-  for (int i = 0; kind == NORM_LAYER && i < c; i++) mean += (double)x[i] / c, size += fabs((double)x[i]) / c;
+  for (int i = 0; kind == NORM_LAYER && i < c; i++)
+    mean += (double)x[i] / c, size += fabs((double)x[i]) / c;
   for (int i = 0; i < c; i++) sum += ((double)x[i] - mean) * ((double)x[i] - mean);
   const double factor = 1 / sqrt(sum / c + (double)1e-5f);
   for (int i = 0; i < c; i++) {
     const double scaled = ((double)x[i] - mean) * factor * (double)w[i];
-    /* Squares are positive: the sum's relative error is its additions', halved by the root; six more. A mean is off by its additions, and
-     * so is what it is taken from. */
+    /* Squares are positive: the sum's relative error is its additions', halved by the root; six
+     * more. A mean is off by its additions, and so is what it is taken from. */
     double bound = (0.5 * (c / 64 + 9) + 6) * U * fabs(scaled);
     if (kind == NORM_LAYER)
-      bound += (c / 64 + 9) * U * size * factor * fabs((double)w[i]) * (1 + fabs(((double)x[i] - mean) * factor)) +
-               2 * U * (fabs((double)x[i]) * factor * fabs((double)w[i]) + fabs(scaled) + (bias ? fabs((double)bias[i]) : 0));
+      bound += (c / 64 + 9) * U * size * factor * fabs((double)w[i]) *
+                   (1 + fabs(((double)x[i] - mean) * factor)) +
+               2 * U *
+                   (fabs((double)x[i]) * factor * fabs((double)w[i]) + fabs(scaled) +
+                    (bias ? fabs((double)bias[i]) : 0));
     check("norm", b, (size_t)i, got[i], scaled + (bias ? (double)bias[i] : 0), bound);
   }
 }
@@ -198,9 +224,20 @@ static void norm_case(Backend *b, NormKind kind, int c, int groups, bool own, bo
   const int ld = groups * c + (groups > 1 ? 3 : 0);
   const size_t n = (size_t)(M * ld), weights = (size_t)((own ? groups : 1) * c);
   float *x = random_floats(n, 2), *w = random_floats(weights, 3), *bias = random_floats(weights, 4);
-  Dev dx = to_device(b, x, n), dw = to_device(b, w, weights), db = to_device(b, bias, weights), dy = to_device(b, x, n);
-  NormArgs args = {.kind = kind, .y = dy, .x = dx, .weight = dw, .bias = with_bias ? db : (Dev){0}, .weight_of_group = own, .rows = M,
-                   .groups = groups, .width = c, .ld_y = ld, .ld_x = ld, .eps = 1e-5f};
+  Dev dx = to_device(b, x, n), dw = to_device(b, w, weights), db = to_device(b, bias, weights),
+      dy = to_device(b, x, n);
+  NormArgs args = {.kind = kind,
+                   .y = dy,
+                   .x = dx,
+                   .weight = dw,
+                   .bias = with_bias ? db : (Dev){0},
+                   .weight_of_group = own,
+                   .rows = M,
+                   .groups = groups,
+                   .width = c,
+                   .ld_y = ld,
+                   .ld_x = ld,
+                   .eps = 1e-5f};
   b->ops->norm(b, &args);
   float *apart = to_host(b, dy, n);
   args.y = dx;
@@ -222,13 +259,13 @@ static void test_norm(void **state) {
   (void)state;
   static const int widths[] = {1, 7, 16, 33, 64, 100, 2048, 2050};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (size_t s = 0; s < sizeof widths / sizeof *widths; s++) {
-      norm_case(b, NORM_RMS, widths[s], 1, false, false);
-      norm_case(b, NORM_LAYER, widths[s], 1, false, false);
-      norm_case(b, NORM_LAYER, widths[s], 1, false, true);
-      norm_case(b, NORM_RMS, widths[s], 3, false, false);
-      norm_case(b, NORM_LAYER, widths[s], 3, true, false);
-    }
+  for (size_t s = 0; s < sizeof widths / sizeof *widths; s++) {
+    norm_case(b, NORM_RMS, widths[s], 1, false, false);
+    norm_case(b, NORM_LAYER, widths[s], 1, false, false);
+    norm_case(b, NORM_LAYER, widths[s], 1, false, true);
+    norm_case(b, NORM_RMS, widths[s], 3, false, false);
+    norm_case(b, NORM_LAYER, widths[s], 3, true, false);
+  }
 }
 
 /* Heads of d floats of which the first `width` turn. */
@@ -239,7 +276,14 @@ static void rope_case(Backend *b, RopeStyle style, int d, int width) {
   float *x = random_floats(n, 4), *table = random_floats((size_t)(5 * width), 5);
   Dev dx = to_device(b, x, n), dt = to_device(b, table, (size_t)(5 * width));
   const IndexList at = to_indices(b, positions, 3);
-  b->ops->rope(b, &(RopeArgs){.style = style, .x = dx, .ld = ld, .rows = 3, .heads = heads, .head_dim = d, .width = width, .positions = at,
+  b->ops->rope(b, &(RopeArgs){.style = style,
+                              .x = dx,
+                              .ld = ld,
+                              .rows = 3,
+                              .heads = heads,
+                              .head_dim = d,
+                              .width = width,
+                              .positions = at,
                               .cos_sin = dt});
   float *got = to_host(b, dx, n);
   for (int r = 0; r < 3; r++)
@@ -257,17 +301,18 @@ static void rope_case(Backend *b, RopeStyle style, int d, int width) {
       }
       check("rope", b, (size_t)(r * ld + i), got[r * ld + i], want, 2 * U * size);
     }
-  free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt), b->ops->release(b, at.at);
+  free(x), free(table), free(got), b->ops->release(b, dx), b->ops->release(b, dt),
+      b->ops->release(b, at.at);
 }
 
 static void test_rope(void **state) {
   (void)state;
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int style = ROPE_HALVES; style <= ROPE_PAIRS; style++)
-      for (int d = 2; d <= 128; d += d < 40 ? 6 : 24) {
-        rope_case(b, (RopeStyle)style, d, d);
-        if (d >= 8) rope_case(b, (RopeStyle)style, d, d / 8 * 2);
-      }
+  for (int style = ROPE_HALVES; style <= ROPE_PAIRS; style++)
+    for (int d = 2; d <= 128; d += d < 40 ? 6 : 24) {
+      rope_case(b, (RopeStyle)style, d, d);
+      if (d >= 8) rope_case(b, (RopeStyle)style, d, d / 8 * 2);
+    }
 }
 
 static const XieluNumbers xielu = {0.75f, 1.3f, 0.5f, -1e-6f};
@@ -281,106 +326,136 @@ static double activation_of(Activation act, double x, double *bound) {
     return x / (1 + exp(-x));
   }
   if (act == ACTIVATION_GELU) {
-    /* x / sqrt 2 is off by 1.5 u of itself, which erf passes on by its slope; erf by 2 u; sum and products by u each. */
+    /* x / sqrt 2 is off by 1.5 u of itself, which erf passes on by its slope; erf by 2 u; sum and
+     * products by u each. */
     *bound = 5 * U * fabs(x);
     return 0.5 * x * (1 + erf(x / sqrt(2)));
   }
   if (act == ACTIVATION_XIELU) {
-    const double p = (double)xielu.positive, n = (double)xielu.negative, beta = (double)xielu.beta, eps = (double)xielu.eps;
-    /* Below zero expm1 is off by 8 u of itself (tanh by 3, sums and a quotient), and the difference cancels near zero. */
+    const double p = (double)xielu.positive, n = (double)xielu.negative, beta = (double)xielu.beta,
+                 eps = (double)xielu.eps;
+    /* Below zero expm1 is off by 8 u of itself (tanh by 3, sums and a quotient), and the difference
+     * cancels near zero. */
     *bound = x > 0 ? 4 * U * (p * x * x + beta * x) : 12 * U * (n + beta) * (fabs(x) + fabs(eps));
     return x > 0 ? p * x * x + beta * x : n * (expm1(fmin(x, eps)) - x) + beta * x;
   }
-  /* The argument of tanh is off by 4 u of itself and of its cube; tanh by 3 u; 1 + tanh cancels for x < 0. */
-  const double inner = sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x), t = tanh(inner);
+  /* The argument of tanh is off by 4 u of itself and of its cube; tanh by 3 u; 1 + tanh cancels for
+   * x < 0. */
+  const double inner = sqrt(2 / 3.14159265358979323846) * (x + 0.044715 * x * x * x),
+               t = tanh(inner);
   *bound = fabs(x) * (4 * U + 8 * U * fmin(fabs(inner) * (1 - t * t), 1));
   return 0.5 * x * (1 + t);
 }
 
 static void test_activate(void **state) {
   (void)state;
-  static const float special[] = {0, -0.0f, 87, -87, 88.5f, -88.5f, 200, -200, 1e30f, -1e30f, 1e-30f};
+  static const float special[] = {0,   -0.0f, 87,    -87,    88.5f, -88.5f,
+                                  200, -200,  1e30f, -1e30f, 1e-30f};
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int act = 0; act < ACTIVATION_COUNT; act++)
-      for (int gated = 0; gated < 2; gated++)
-        for (int f = 1; f < 12000; f = f * 3 + 1) {
-          enum { M = 5 };
-          const int ld = (1 + gated) * f;
-          float *x = random_floats((size_t)(M * ld), 6);
-          for (int i = 0; i < M * ld; i++) x[i] *= 20;
-          for (size_t i = 0; i < sizeof special / sizeof *special && (int)i < f; i++) x[i] = act && fabsf(special[i]) > 1e9f ? 100 : special[i];
-          Dev dx = to_device(b, x, (size_t)(M * ld)), dy = to_device(b, NULL, (size_t)(M * f));
-          b->ops->activate(b, &(ActivateArgs){.kind = (Activation)act, .gated = gated, .y = dy, .x = dx, .rows = M, .width = f, .xielu = xielu});
-          float *y = to_host(b, dy, (size_t)(M * f));
-          for (int r = 0; r < M; r++)
-            for (int i = 0; i < f; i++) {
-              double bound;
-              const double u = gated ? (double)x[r * ld + f + i] : 1, want = activation_of((Activation)act, (double)x[r * ld + i], &bound) * u;
-              check("activate", b, (size_t)i, y[r * f + i], want, bound * fabs(u) + U * fabs(want));
-            }
-          free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy);
-        }
+  for (int act = 0; act < ACTIVATION_COUNT; act++)
+    for (int gated = 0; gated < 2; gated++)
+      for (int f = 1; f < 12000; f = f * 3 + 1) {
+        enum { M = 5 };
+        const int ld = (1 + gated) * f;
+        float *x = random_floats((size_t)(M * ld), 6);
+        for (int i = 0; i < M * ld; i++) x[i] *= 20;
+        for (size_t i = 0; i < sizeof special / sizeof *special && (int)i < f; i++)
+          x[i] = act && fabsf(special[i]) > 1e9f ? 100 : special[i];
+        Dev dx = to_device(b, x, (size_t)(M * ld)), dy = to_device(b, NULL, (size_t)(M * f));
+        b->ops->activate(b, &(ActivateArgs){.kind = (Activation)act,
+                                            .gated = gated,
+                                            .y = dy,
+                                            .x = dx,
+                                            .rows = M,
+                                            .width = f,
+                                            .xielu = xielu});
+        float *y = to_host(b, dy, (size_t)(M * f));
+        for (int r = 0; r < M; r++)
+          for (int i = 0; i < f; i++) {
+            double bound;
+            const double u = gated ? (double)x[r * ld + f + i] : 1,
+                         want = activation_of((Activation)act, (double)x[r * ld + i], &bound) * u;
+            check("activate", b, (size_t)i, y[r * f + i], want, bound * fabs(u) + U * fabs(want));
+          }
+        free(x), free(y), b->ops->release(b, dx), b->ops->release(b, dy);
+      }
 }
 
 static void test_scale(void **state) {
   (void)state;
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int capped = 0; capped < 2; capped++)
-      for (size_t n = 1; n < 100000; n = n * 5 + 2) {
-        float *x = random_floats(n, 1);
-        for (size_t i = 0; i < n; i++) x[i] *= i % 3 ? 40 : 0.01f;
-        Dev d = to_device(b, x, n);
-        b->ops->scale(b, d, n, 1.75f, capped ? 30 : 0);
-        float *y = to_host(b, d, n);
-        for (size_t i = 0; i < n; i++) {
-          const double scaled = (double)x[i] * 1.75, want = capped ? 30 * tanh(scaled / 30) : scaled;
-          /* Scaling, division, tanh within 3 u of itself, product; tanh passes an error on at most as it is. */
-          check("scale", b, i, y[i], want, (capped ? 7 : 1) * U * fabs(want));
-        }
-        free(x), free(y), b->ops->release(b, d);
+  for (int capped = 0; capped < 2; capped++)
+    for (size_t n = 1; n < 100000; n = n * 5 + 2) {
+      float *x = random_floats(n, 1);
+      for (size_t i = 0; i < n; i++) x[i] *= i % 3 ? 40 : 0.01f;
+      Dev d = to_device(b, x, n);
+      b->ops->scale(b, d, n, 1.75f, capped ? 30 : 0);
+      float *y = to_host(b, d, n);
+      for (size_t i = 0; i < n; i++) {
+        const double scaled = (double)x[i] * 1.75, want = capped ? 30 * tanh(scaled / 30) : scaled;
+        /* Scaling, division, tanh within 3 u of itself, product; tanh passes an error on at most
+           * as it is. */
+        check("scale", b, i, y[i], want, (capped ? 7 : 1) * U * fabs(want));
       }
+      free(x), free(y), b->ops->release(b, d);
+    }
 }
 
 static void test_add(void **state) {
   (void)state;
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (size_t n = 1; n < 100000; n = n * 7 + 3) {
-      float *x = random_floats(n, 1), *y = random_floats(n, 2);
-      Dev dx = to_device(b, x, n), dy = to_device(b, y, n);
-      b->ops->add(b, dx, dy, n);
-      float *sum = to_host(b, dx, n);
-      for (size_t i = 0; i < n; i++) assert_true(sum[i] == x[i] + y[i]);
-      free(x), free(y), free(sum), b->ops->release(b, dx), b->ops->release(b, dy);
-    }
+  for (size_t n = 1; n < 100000; n = n * 7 + 3) {
+    float *x = random_floats(n, 1), *y = random_floats(n, 2);
+    Dev dx = to_device(b, x, n), dy = to_device(b, y, n);
+    b->ops->add(b, dx, dy, n);
+    float *sum = to_host(b, dx, n);
+    for (size_t i = 0; i < n; i++) assert_true(sum[i] == x[i] + y[i]);
+    free(x), free(y), free(sum), b->ops->release(b, dx), b->ops->release(b, dy);
+  }
 }
 
 /* Edits of rows 2 to 4 of a batch, in order; those of other rows are passed over. */
 static void test_mix(void **state) {
   (void)state;
-  static const MixEdit edits[] = {{3, 1, 0, 1}, {1, 0, 0, 1}, {2, 2, 0.25f, -3}, {3, 0, 1, 0.5f}, {5, 1, 0, 1}, {4, 0, 1, 1}};
+  static const MixEdit edits[] = {{3, 1, 0, 1},    {1, 0, 0, 1}, {2, 2, 0.25f, -3},
+                                  {3, 0, 1, 0.5f}, {5, 1, 0, 1}, {4, 0, 1, 1}};
   enum { COUNT = sizeof edits / sizeof *edits };
   EACH_BACKEND(b, 2, XT_COMPUTE_F32)
-    for (int width = 1; width < 5000; width = width * 6 + 1) {
-      const size_t n = 3 * (size_t)width;
-      float *x = random_floats(n, 1), *values = random_floats(n, 2);
-      Dev dx = to_device(b, x, n), dv = to_device(b, values, n);
-      const IndexList list = to_indices(b, (const int32_t *)edits, 4 * COUNT);
-      const MixArgs all = {.x = dx, .first = 2, .rows = 3, .width = width, .values = dv, .edits = index_at(list, 4), .count = COUNT - 1};
-      b->ops->mix(b, &(MixArgs){.x = dx, .first = 2, .rows = 3, .width = width, .values = dv, .edits = list, .count = 1});
-      float *copied = to_host(b, dx, n);
-      assert_memory_equal(copied, x, (size_t)width * sizeof *x);
-      assert_memory_equal(copied + width, values + width, (size_t)width * sizeof *x);
-      b->ops->mix(b, &all);
-      float *got = to_host(b, dx, n);
-      for (int i = 0; i < width; i++) {
-        const double first = (double)x[i], third = (double)x[2 * width + i], v0 = (double)values[i];
-        check("mix", b, (size_t)i, got[i], 0.25 * first - 3 * (double)values[2 * width + i], 3 * U * 3.25);
-        check("mix in order", b, (size_t)i, got[width + i], (double)values[width + i] + 0.5 * v0, 3 * U * 1.5);
-        check("mix", b, (size_t)i, got[2 * width + i], third + v0, 3 * U * 2);
-      }
-      free(x), free(values), free(copied), free(got);
-      b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
+  for (int width = 1; width < 5000; width = width * 6 + 1) {
+    const size_t n = 3 * (size_t)width;
+    float *x = random_floats(n, 1), *values = random_floats(n, 2);
+    Dev dx = to_device(b, x, n), dv = to_device(b, values, n);
+    const IndexList list = to_indices(b, (const int32_t *)edits, 4 * COUNT);
+    const MixArgs all = {.x = dx,
+                         .first = 2,
+                         .rows = 3,
+                         .width = width,
+                         .values = dv,
+                         .edits = index_at(list, 4),
+                         .count = COUNT - 1};
+    b->ops->mix(b, &(MixArgs){.x = dx,
+                              .first = 2,
+                              .rows = 3,
+                              .width = width,
+                              .values = dv,
+                              .edits = list,
+                              .count = 1});
+    float *copied = to_host(b, dx, n);
+    assert_memory_equal(copied, x, (size_t)width * sizeof *x);
+    assert_memory_equal(copied + width, values + width, (size_t)width * sizeof *x);
+    b->ops->mix(b, &all);
+    float *got = to_host(b, dx, n);
+    for (int i = 0; i < width; i++) {
+      const double first = (double)x[i], third = (double)x[2 * width + i], v0 = (double)values[i];
+      check("mix", b, (size_t)i, got[i], 0.25 * first - 3 * (double)values[2 * width + i],
+            3 * U * 3.25);
+      check("mix in order", b, (size_t)i, got[width + i], (double)values[width + i] + 0.5 * v0,
+            3 * U * 1.5);
+      check("mix", b, (size_t)i, got[2 * width + i], third + v0, 3 * U * 2);
     }
+    free(x), free(values), free(copied), free(got);
+    b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
+  }
 }
 
 static void test_copy_rows(void **state) {
@@ -403,11 +478,12 @@ static void test_copy_rows(void **state) {
     b->ops->copy_rows(b, dy, (IndexList){0}, dx, list_from, 3, W);
     y = to_host(b, dy, 6 * W);
     assert_memory_equal(y, x + W, W * sizeof *y);
-    free(y), free(x), b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, list_to.at), b->ops->release(b, list_from.at);
+    free(y), free(x), b->ops->release(b, dx), b->ops->release(b, dy),
+        b->ops->release(b, list_to.at), b->ops->release(b, list_from.at);
   }
 }
 
-/* ---- choice ---- */
+/* ---- choice ---------------------------------------------------------------------------------- */
 
 enum { CHOICES = 5 };
 
@@ -427,18 +503,28 @@ static void check_choice(const Backend *b, const float *row, int v, const Choice
   /* Blocks of 1024 in 16 lanes: 64 + 4 additions, exp 2 u and x - best 1 u of |t| <= 100. */
   check("logprob", b, 0, got->logprob, -log(mass), 2e-5);
   check("entropy", b, 0, got->entropy, log(mass) - moment / mass, 2e-5 * (1 + fabs(moment / mass)));
-  check("wanted", b, 0, got->wanted_logprob, (double)row[wanted] - (double)row[want] - log(mass), 4e-5);
+  check("wanted", b, 0, got->wanted_logprob, (double)row[wanted] - (double)row[want] - log(mass),
+        4e-5);
 }
 
-/* Each id of a row's list is lowered once, whether its prompt has it or it came as the newest, and however often it comes. */
+/* Each id of a row's list is lowered once, whether its prompt has it or it came as the newest, and
+ * however often it comes. */
 static void choose_case(Backend *b, int v) {
   const size_t n = (size_t)(CHOICES * v);
-  const int32_t ids[] = {0, v - 1, v / 2}, second = v < 3 ? 2 : 3, start[] = {0, 1, second, second}; /* distinct; the third prompt has none */
-  const int32_t prompt[] = {2, 0, 1, 0, 2}, list[CHOICES] = {4, 1, 2, 3, 0}, wanted[CHOICES] = {0, v - 1, v / 2, v / 3, 0};
-  const int32_t newest[3][CHOICES] = {{v / 4, 0, v / 3, v / 3, v / 5}, {v / 4, v / 7, 0, v / 3, v / 5}, {v - 1, v / 7, v / 3, v / 2, 0}};
+  /* distinct; the third prompt has none */
+  const int32_t ids[] = {0, v - 1, v / 2}, second = v < 3 ? 2 : 3, start[] = {0, 1, second, second};
+  const int32_t prompt[] = {2, 0, 1, 0, 2}, list[CHOICES] = {4, 1, 2, 3, 0},
+                wanted[CHOICES] = {0, v - 1, v / 2, v / 3, 0};
+  const int32_t newest[3][CHOICES] = {{v / 4, 0, v / 3, v / 3, v / 5},
+                                      {v / 4, v / 7, 0, v / 3, v / 5},
+                                      {v - 1, v / 7, v / 3, v / 2, 0}};
   SeenIds *seen;
   xt_error error;
-  ASSERT_OK(b->ops->seen_create(b, &(SeenSource){.ids = ids, .start = start, .prompts = 3, .prompt = prompt, .lists = 5, .capacity = 3}, &seen, &error));
+  ASSERT_OK(b->ops->seen_create(
+      b,
+      &(SeenSource){
+          .ids = ids, .start = start, .prompts = 3, .prompt = prompt, .lists = 5, .capacity = 3},
+      &seen, &error));
   float *x = random_floats(n, 11), *row = malloc((size_t)v * sizeof *row);
   for (size_t i = 0; i < n; i++) x[i] *= 12;
   x[4 * v + v / 2] = x[4 * v + v - 1] = 50; /* a tie: the lower id, margin 0 */
@@ -448,8 +534,15 @@ static void choose_case(Backend *b, int v) {
     Choice got[CHOICES];
     const IndexList latest = to_indices(b, newest[round], CHOICES);
     b->ops->upload(b, d, x, n * sizeof *x);
-    b->ops->choose(b, &(ChooseArgs){.rows = CHOICES, .vocab = v, .logits = d, .penalty = 1.3f, .seen = seen, .lists = lists, .newest = latest,
-                                    .wanted = asked, .out = out});
+    b->ops->choose(b, &(ChooseArgs){.rows = CHOICES,
+                                    .vocab = v,
+                                    .logits = d,
+                                    .penalty = 1.3f,
+                                    .seen = seen,
+                                    .lists = lists,
+                                    .newest = latest,
+                                    .wanted = asked,
+                                    .out = out});
     b->ops->download(b, got, out, sizeof got);
     ASSERT_OK(b->ops->status(b, &error));
     float *after = to_host(b, d, n);
@@ -467,7 +560,8 @@ static void choose_case(Backend *b, int v) {
     }
     free(after), b->ops->release(b, latest.at);
   }
-  free(x), free(row), b->ops->release(b, d), b->ops->release(b, out), b->ops->release(b, lists.at), b->ops->release(b, asked.at);
+  free(x), free(row), b->ops->release(b, d), b->ops->release(b, out), b->ops->release(b, lists.at),
+      b->ops->release(b, asked.at);
   b->ops->seen_release(b, seen);
 }
 
@@ -482,10 +576,20 @@ static void test_choose(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_matmul), cmocka_unit_test(test_matmul_bf16), cmocka_unit_test(test_weight_parts),
-      cmocka_unit_test(test_weight_not_finite), cmocka_unit_test(test_weight_arguments), cmocka_unit_test(test_embed),
-      cmocka_unit_test(test_norm), cmocka_unit_test(test_rope), cmocka_unit_test(test_activate), cmocka_unit_test(test_scale),
-      cmocka_unit_test(test_add), cmocka_unit_test(test_mix), cmocka_unit_test(test_copy_rows), cmocka_unit_test(test_choose),
+      cmocka_unit_test(test_matmul),
+      cmocka_unit_test(test_matmul_bf16),
+      cmocka_unit_test(test_weight_parts),
+      cmocka_unit_test(test_weight_not_finite),
+      cmocka_unit_test(test_weight_arguments),
+      cmocka_unit_test(test_embed),
+      cmocka_unit_test(test_norm),
+      cmocka_unit_test(test_rope),
+      cmocka_unit_test(test_activate),
+      cmocka_unit_test(test_scale),
+      cmocka_unit_test(test_add),
+      cmocka_unit_test(test_mix),
+      cmocka_unit_test(test_copy_rows),
+      cmocka_unit_test(test_choose),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,8 @@
 /* The value a binary16 pattern stands for, by the definition of the format. */
 static double half_value(unsigned bits) {
   const unsigned exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const double magnitude = exponent ? ldexp(1024 + fraction, (int)exponent - 25) : ldexp(fraction, -24);
+  const double magnitude =
+      exponent ? ldexp(1024 + fraction, (int)exponent - 25) : ldexp(fraction, -24);
   return bits & 0x8000 ? -magnitude : magnitude;
 }
 
@@ -21,19 +22,23 @@ static void every_half_is_exact_and_returns(void **state) {
       assert_true(isnan(dtype_from_f16(dtype_to_f16(value))));
       continue;
     }
-    if (special) assert_true(isinf(value));
-    else assert_true((double)value == half_value(bits));
+    if (special)
+      assert_true(isinf(value));
+    else
+      assert_true((double)value == half_value(bits));
     assert_int_equal(!!signbit(value), bits >> 15);
     assert_int_equal(dtype_to_f16(value), bits);
   }
 }
 
-/* Rounding is monotone, so the two sides of each midpoint, and the midpoint, decide it everywhere. */
+/* Rounding is monotone, so the two sides of each midpoint, and the midpoint, decide it
+ * everywhere. */
 static void half_rounds_to_nearest_even(void **state) {
   (void)state;
   for (unsigned bits = 0; bits < 0x7c00; bits++) {
     const double next = bits == 0x7bff ? 65536 : half_value(bits + 1);
-    const float middle = (float)((half_value(bits) + next) / 2); /* exact: one bit more than a half has */
+    /* exact: one bit more than a half has */
+    const float middle = (float)((half_value(bits) + next) / 2);
     const unsigned even = bits & 1 ? bits + 1 : bits;
     for (unsigned sign = 0; sign < 2; sign++) {
       const float s = sign ? -1.0f : 1.0f;
@@ -56,7 +61,8 @@ static void every_bf16_is_exact_and_rounds_to_nearest_even(void **state) {
     }
     assert_int_equal(dtype_to_bf16(value), bits);
     if (isinf(value)) continue;
-    const uint32_t below = bits << 16 | 0x7fff, middle = bits << 16 | 0x8000, above = bits << 16 | 0x8001;
+    const uint32_t below = bits << 16 | 0x7fff, middle = bits << 16 | 0x8000,
+                   above = bits << 16 | 0x8001;
     float b, m, a;
     memcpy(&b, &below, 4);
     memcpy(&m, &middle, 4);
@@ -73,7 +79,8 @@ static void every_bf16_is_exact_and_rounds_to_nearest_even(void **state) {
 
 static void names_and_sizes(void **state) {
   (void)state;
-  static const size_t sizes[DTYPE_COUNT] = {4, 2, 2, 8, 8, 4, 2, 1, 8, 4, 2, 1, 1, 18, 20, 22, 24, 34, 84, 110, 144, 176, 210, 18, 136};
+  static const size_t sizes[DTYPE_COUNT] = {4,  2,  2,  8,  8,  4,  2,   1,   8,   4,   2,  1,  1,
+                                            18, 20, 22, 24, 34, 84, 110, 144, 176, 210, 18, 136};
   for (int i = 0; i < DTYPE_COUNT; i++) {
     assert_int_equal(dtype_find(dtype_name((Dtype)i)), i < DTYPE_Q4_0 ? i : DTYPE_COUNT);
     assert_int_equal(dtype_size((Dtype)i), sizes[i]);
@@ -83,7 +90,8 @@ static void names_and_sizes(void **state) {
   assert_int_equal(dtype_size(DTYPE_COUNT), 0);
 }
 
-/* Blocks of every quantised type, scales of every size, against the Python package gguf: equal to the bit. */
+/* Blocks of every quantised type, scales of every size, against the Python package gguf: equal to
+ * the bit. */
 static void quantised_blocks_are_ggufs(void **state) {
   (void)state;
   FILE *file = fopen(XT_SOURCE_DIR "/tests/golden/gguf/blocks.bin", "rb");
@@ -103,7 +111,8 @@ static void quantised_blocks_are_ggufs(void **state) {
     assert_int_equal(fread(want, sizeof *want, values, file), values);
     dtype_widen(type, blocks, values, got);
     for (size_t i = 0; i < values; i++)
-      if (memcmp(&got[i], &want[i], sizeof *got) != 0) fail_msg("%s: value %zu is %a, expected %a", name, i, (double)got[i], (double)want[i]);
+      if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+        fail_msg("%s: value %zu is %a, expected %a", name, i, (double)got[i], (double)want[i]);
     types++;
   }
   fclose(file);
@@ -114,7 +123,8 @@ static void quantised_names_are_not_safetensors(void **state) {
   (void)state;
   assert_int_equal(dtype_find("BF16"), DTYPE_BF16);
   assert_int_equal(dtype_find("Q4_K"), DTYPE_COUNT);
-  for (int type = 0; type < DTYPE_COUNT; type++) assert_true(dtype_block((Dtype)type) <= DTYPE_BLOCK_MAX);
+  for (int type = 0; type < DTYPE_COUNT; type++)
+    assert_true(dtype_block((Dtype)type) <= DTYPE_BLOCK_MAX);
   assert_int_equal(dtype_bytes(DTYPE_Q4_K, 512), 288);
 }
 

@@ -35,7 +35,8 @@ static void test_formats(void **state) {
       {csv, "-", "'-"},
       {csv, "-1-1", "'-1-1"},
       {csv, "1=1", "1=1"},
-      {latex, "a_b & 50% {x} $y$ #1 ~ ^", "a\\_b \\& 50\\% \\{x\\} \\$y\\$ \\#1 \\textasciitilde{} \\textasciicircum{}"},
+      {latex, "a_b & 50% {x} $y$ #1 ~ ^",
+       "a\\_b \\& 50\\% \\{x\\} \\$y\\$ \\#1 \\textasciitilde{} \\textasciicircum{}"},
       {latex, "\\input{x}", "\\textbackslash{}input\\{x\\}"},
       {latex, "[x] *", "{[}x{]} {*}"},
       {latex, "a − b → c ± d² Δ", "a $-$ b $\\rightarrow$ c $\\pm$ d$^2$ $\\Delta$"},
@@ -60,11 +61,13 @@ static void test_ids(void **state) {
   (void)state;
   escape_id("configurations-globalopinionqa-attn-released", one);
   assert_string_equal(one, "configurations-globalopinionqa-attn-released");
-  const char *const bad[] = {"", "../../x", "zh/tw", "\"><script>", "日本", "-rf", "a b", "a.b", "..", "é", "a\n"};
+  const char *const bad[] = {"",    "../../x", "zh/tw", "\"><script>", "日本", "-rf",
+                             "a b", "a.b",     "..",    "é",           "a\n"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     escape_id(bad[i], one);
     assert_true(one[0] != 0 && one[0] != '-');
-    assert_int_equal(one[strspn(one, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")], 0);
+    assert_int_equal(
+        one[strspn(one, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")], 0);
     for (size_t k = 0; k < i; k++) {
       escape_id(bad[k], two);
       assert_string_not_equal(one, two);
@@ -87,6 +90,7 @@ static void test_policy(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_ids), cmocka_unit_test(test_policy)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_formats), cmocka_unit_test(test_ids),
+                                     cmocka_unit_test(test_policy)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

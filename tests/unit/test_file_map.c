@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Input files: only regular ones, opened without waiting, of bounded size; mapped ones that shrink; links out of a folder. */
+/* Input files: only regular ones, opened without waiting, of bounded size; mapped ones that shrink;
+ * links out of a folder. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -15,7 +16,9 @@
 static Folder folder;
 static char path[200], other[200];
 
-static const char *in_folder(const char *name, char *to) { return folder_file(&folder, name, to, sizeof path); }
+static const char *in_folder(const char *name, char *to) {
+  return folder_file(&folder, name, to, sizeof path);
+}
 
 static int setup(void **state) {
   (void)state;
@@ -87,7 +90,10 @@ static void on_bus_error(int number, siginfo_t *about, void *context) {
   char name[200];
   uint64_t offset;
   (void)number, (void)context;
-  _exit(xt_mapped_file(about->si_addr, name, sizeof name, &offset) && strcmp(name, path) == 0 && offset == 20000 ? 3 : 4);
+  _exit(xt_mapped_file(about->si_addr, name, sizeof name, &offset) && strcmp(name, path) == 0 &&
+                offset == 20000
+            ? 3
+            : 4);
 }
 
 /* Cut short while it is mapped: the check says so, and a handler is told which file it was. */
@@ -109,7 +115,8 @@ static void test_shrinks(void **state) {
   assert_false(xt_mapped_file(bytes, name, sizeof name, &offset));
   assert_int_equal(truncate(path, 100), 0);
   assert_int_equal(file_map_check(&map, &error), XT_STATUS_IO);
-  assert_string_equal(error.message, "the file was cut short while it was in use: it had 40000 bytes");
+  assert_string_equal(error.message,
+                      "the file was cut short while it was in use: it had 40000 bytes");
   assert_int_equal(error.offset, 100);
   const pid_t child = fork();
   if (child == 0) {
@@ -148,20 +155,25 @@ static void test_leaves(void **state) {
   assert_true(leaves(model, "outer"));
   assert_true(leaves(model, "whole"));
   assert_true(leaves(model, "none"));
-  assert_int_equal(symlink("m", in_folder("mm", other)), 0); /* the folder itself may be reached by a link */
+  /* the folder itself may be reached by a link */
+  assert_int_equal(symlink("m", in_folder("mm", other)), 0);
   assert_false(leaves(other, "own"));
   /* the cache of the Hugging Face hub */
-  const char *const made[] = {"models--a--b", "models--a--b/blobs", "models--a--b/snapshots", "models--a--b/snapshots/0f"};
+  const char *const made[] = {"models--a--b", "models--a--b/blobs", "models--a--b/snapshots",
+                              "models--a--b/snapshots/0f"};
   for (size_t i = 0; i < 4; i++) assert_int_equal(mkdir(in_folder(made[i], other), 0700), 0);
   folder_text(&folder, "models--a--b/blobs/77", "x");
-  assert_int_equal(symlink("../../blobs/77", in_folder("models--a--b/snapshots/0f/vocab.json", other)), 0);
-  assert_int_equal(symlink("../../../secret", in_folder("models--a--b/snapshots/0f/merges.txt", other)), 0);
+  assert_int_equal(
+      symlink("../../blobs/77", in_folder("models--a--b/snapshots/0f/vocab.json", other)), 0);
+  assert_int_equal(
+      symlink("../../../secret", in_folder("models--a--b/snapshots/0f/merges.txt", other)), 0);
   assert_false(leaves(in_folder("models--a--b/snapshots/0f", other), "vocab.json"));
   assert_true(leaves(other, "merges.txt"));
 }
 
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(test_not_regular), TEST(test_read), TEST(test_shrinks), TEST(test_leaves)};
+  const struct CMUnitTest tests[] = {TEST(test_not_regular), TEST(test_read), TEST(test_shrinks),
+                                     TEST(test_leaves)};
   return cmocka_run_group_tests_name("input files", tests, NULL, NULL);
 }

@@ -83,7 +83,8 @@ static void tensors_have_rows_first(void **state) {
   xt_error error;
   float values[32];
   folder_write(&folder, "a.gguf", file.data, file.size);
-  ASSERT_OK(checkpoint_open(folder_file(&folder, "a.gguf", path, sizeof path), &checkpoint, &error));
+  ASSERT_OK(
+      checkpoint_open(folder_file(&folder, "a.gguf", path, sizeof path), &checkpoint, &error));
   assert_string_equal(checkpoint_format(checkpoint), "GGUF");
   assert_int_equal(checkpoint_count(checkpoint), 2);
   const Tensor *t = checkpoint_find(checkpoint, "bytes");
@@ -104,7 +105,8 @@ static xt_status open_bytes(const Folder *folder, const void *data, size_t size,
   char path[200];
   Checkpoint *checkpoint = NULL;
   folder_write(folder, "a.gguf", data, size);
-  const xt_status status = checkpoint_open(folder_file(folder, "a.gguf", path, sizeof path), &checkpoint, error);
+  const xt_status status =
+      checkpoint_open(folder_file(folder, "a.gguf", path, sizeof path), &checkpoint, error);
   assert_int_equal(status == XT_STATUS_OK, checkpoint != NULL);
   checkpoint_close(checkpoint);
   return status;
@@ -117,9 +119,11 @@ static void cut_short_anywhere(void **state) {
   GgufPart file = small_file();
   xt_error error;
   assert_int_equal(open_bytes(&folder, file.data, file.size, &error), XT_STATUS_OK);
-  for (size_t size = 0; size < file.size - 30; size++) { /* what pads the last tensor may be missing */
+  for (size_t size = 0; size < file.size - 30; size++) { /* what pads the last tensor may be
+                                                            missing */
     error.message[0] = 0;
-    if (open_bytes(&folder, file.data, size, &error) != XT_STATUS_INPUT) fail_msg("%zu bytes: no error of input", size);
+    if (open_bytes(&folder, file.data, size, &error) != XT_STATUS_INPUT)
+      fail_msg("%zu bytes: no error of input", size);
     assert_true(error.message[0] != 0);
   }
   free(file.data);
@@ -140,7 +144,8 @@ static void refused(const Folder *folder, const GgufPart *file, Damage d) {
   memcpy(copy, file->data, file->size);
   for (size_t i = 0; i < d.size; i++) copy[d.at + i] = (uint8_t)(d.value >> (8 * i));
   const xt_status status = open_bytes(folder, copy, file->size, &error);
-  if (status != d.status || !strstr(error.message, d.message)) fail_msg("%s: got status %d, \"%s\"", d.message, (int)status, error.message);
+  if (status != d.status || !strstr(error.message, d.message))
+    fail_msg("%s: got status %d, \"%s\"", d.message, (int)status, error.message);
   free(copy);
 }
 
@@ -155,7 +160,8 @@ static void damaged_headers(void **state) {
   (void)state;
   const Folder folder = folder_make();
   GgufPart file = small_file();
-  const size_t floats = find_text(&file, "floats") + 6, bytes = find_text(&file, "bytes") + 5; /* dims u32, sizes u64, type u32, offset u64 */
+  /* dims u32, sizes u64, type u32, offset u64 */
+  const size_t floats = find_text(&file, "floats") + 6, bytes = find_text(&file, "bytes") + 5;
   const size_t count = find_text(&file, "llama.block_count") + 17;
   const Damage damages[] = {
       {0, 1, 'g', XT_STATUS_INPUT, "does not begin with \"GGUF\""},
@@ -175,7 +181,8 @@ static void damaged_headers(void **state) {
       {floats + 20, 4, 5000, XT_STATUS_UNSUPPORTED, "no type of ggml's"},
       {floats + 20, 4, 12, XT_STATUS_INPUT, "not whole blocks of Q4_K"},
       {floats + 24, 8, 32, XT_STATUS_INPUT, "said to begin at 32, but those before end at 0"},
-      {floats + 12, 8, 1 << 20, XT_STATUS_INPUT, "said to begin at 32, but those before end at 8388608"},
+      {floats + 12, 8, 1 << 20, XT_STATUS_INPUT,
+       "said to begin at 32, but those before end at 8388608"},
       {bytes + 12, 8, 1 << 20, XT_STATUS_INPUT, "reach beyond the end of the file"},
       {bytes + 24, 8, UINT64_MAX, XT_STATUS_INPUT, "said to begin at"},
   };
@@ -192,7 +199,8 @@ static void damaged_headers(void **state) {
 
 /* ---- split files ----------------------------------------------------------------------------- */
 
-static void write_part(const Folder *folder, const char *file, const char *tensor, int number, int count, int tensors) {
+static void write_part(const Folder *folder, const char *file, const char *tensor, int number,
+                       int count, int tensors) {
   static const float row[8] = {0};
   GgufBytes b = {.architecture = "llama"};
   gguf_put_key(&b, "split.no", true, GGUF_U16);
@@ -245,11 +253,14 @@ static void ids_of(const xt_tokenizer *t, const char *text, const int32_t *want,
   xt_error error;
   ASSERT_OK(xt_tokenizer_encode(t, text, strlen(text), true, &ids, &count, &error));
   for (size_t i = 0; i < count && i < n; i++)
-    if (ids[i] != want[i]) fail_msg("\"%s\": id %zu is %d, expected %d", text, i, (int)ids[i], (int)want[i]);
+    if (ids[i] != want[i])
+      fail_msg("\"%s\": id %zu is %d, expected %d", text, i, (int)ids[i], (int)want[i]);
   assert_int_equal(count, n);
   free(ids);
 }
-#define IDS(t, text, ...) ids_of(t, text, (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
+#define IDS(t, text, ...)                         \
+  ids_of(t, text, (const int32_t[]){__VA_ARGS__}, \
+         sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t))
 
 static xt_tokenizer *open_vocabulary(const Folder *folder, GgufBytes *b) {
   char path[200];
@@ -261,7 +272,8 @@ static xt_tokenizer *open_vocabulary(const Folder *folder, GgufBytes *b) {
   return t;
 }
 
-static void put_numbers(GgufBytes *b, const char *key, GgufType type, const int32_t *values, size_t count) {
+static void put_numbers(GgufBytes *b, const char *key, GgufType type, const int32_t *values,
+                        size_t count) {
   gguf_put_key(b, key, true, GGUF_ARRAY);
   gguf_number(&b->keys, type, 4);
   gguf_number(&b->keys, count, 8);
@@ -275,11 +287,14 @@ static void put_numbers(GgufBytes *b, const char *key, GgufType type, const int3
 
 #define MARK "\xE2\x96\x81"
 
-/* Scores rank merges; digits' bytes stand in for what there is no token of; Gemma takes the order of the tokens, and no space. */
+/* Scores rank merges; digits' bytes stand in for what there is no token of; Gemma takes the order
+ * of the tokens, and no space. */
 static void sentencepiece_tokenizers(void **state) {
   (void)state;
-  static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x31>", "a", "b", "c", MARK, "ab", "bc", MARK "a", "<turn>"};
-  static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 4}, scores[] = {0, 0, 0, 0, -20, -21, -22, -23, -2, -1, -3, 0};
+  static const char *const tokens[] = {"<unk>", "<s>", "</s>", "<0x31>", "a",      "b",
+                                       "c",     MARK,  "ab",   "bc",     MARK "a", "<turn>"};
+  static const int32_t types[] = {2, 3, 3, 6, 1, 1, 1, 1, 1, 1, 1, 4},
+                       scores[] = {0, 0, 0, 0, -20, -21, -22, -23, -2, -1, -3, 0};
   const Folder folder = folder_make();
   for (int gemma = 0; gemma < 2; gemma++) {
     GgufBytes b = {.architecture = gemma ? "gemma3" : "llama"};
@@ -291,10 +306,15 @@ static void sentencepiece_tokenizers(void **state) {
     gguf_put_global(&b, "tokenizer.ggml.eos_token_id", 2);
     gguf_put_global(&b, "tokenizer.ggml.unknown_token_id", 0);
     xt_tokenizer *t = open_vocabulary(&folder, &b);
-    if (gemma) IDS(t, "abc a", 1, 8, 6, 10); /* "ab" comes before "bc" in the file */
-    else IDS(t, "abc a", 1, 10, 9, 10);      /* "bc" scores above "ab", and a mark is put in front */
-    if (gemma) IDS(t, "1</s><turn>b", 1, 3, 2, 11, 5);
-    else IDS(t, "1</s><turn>b", 1, 7, 3, 2, 11, 5);
+    if (gemma)
+      IDS(t, "abc a", 1, 8, 6, 10); /* "ab" comes before "bc" in the file */
+    else
+      IDS(t, "abc a", 1, 10, 9, 10); /* "bc" scores above "ab", and a mark is put in
+                                                front */
+    if (gemma)
+      IDS(t, "1</s><turn>b", 1, 3, 2, 11, 5);
+    else
+      IDS(t, "1</s><turn>b", 1, 7, 3, 2, 11, 5);
     xt_tokenizer_close(t);
   }
   folder_remove(&folder);
@@ -303,13 +323,25 @@ static void sentencepiece_tokenizers(void **state) {
 /* `pre` says how words are cut: each digit by itself, up to three together, or all. */
 static void byte_level_tokenizers(void **state) {
   (void)state;
-  static const char *const tokens[] = {"1", "2", "12", "121", "\xC4\xA0", ("\xC4\xA0" "1"), "<end>", "1212"}, *const merges[] = {"1 2", "12 1", "\xC4\xA0 1", "12 12"};
+  static const char *const tokens[] = {"1",
+                                       "2",
+                                       "12",
+                                       "121",
+                                       "\xC4\xA0",
+                                       ("\xC4\xA0"
+                                        "1"),
+                                       "<end>",
+                                       "1212"},
+                           *const merges[] = {"1 2", "12 1", "\xC4\xA0 1", "12 12"};
   static const int32_t types[] = {1, 1, 1, 1, 1, 1, 3, 1};
   static const struct {
     const char *pre;
     size_t count;
     int32_t ids[8];
-  } cases[] = {{"gpt-2", 3, {7, 6, 5}}, {"smollm", 7, {0, 1, 0, 1, 6, 4, 0}}, {"qwen2", 7, {0, 1, 0, 1, 6, 4, 0}}, {"llama-bpe", 6, {6, 3, 1, 6, 4, 0}}};
+  } cases[] = {{"gpt-2", 3, {7, 6, 5}},
+               {"smollm", 7, {0, 1, 0, 1, 6, 4, 0}},
+               {"qwen2", 7, {0, 1, 0, 1, 6, 4, 0}},
+               {"llama-bpe", 6, {6, 3, 1, 6, 4, 0}}};
   const Folder folder = folder_make();
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     GgufBytes b = {.architecture = "llama"};
@@ -331,8 +363,10 @@ static void refused_tokenizer(const Folder *folder, GgufBytes *b, const char *me
   xt_tokenizer *t;
   xt_error error;
   gguf_save(b, folder, "v.gguf");
-  const xt_status status = xt_tokenizer_open(folder_file(folder, "v.gguf", path, sizeof path), &t, &error);
-  if (!status || !strstr(error.message, message)) fail_msg("expected \"%s\", got \"%s\"", message, status ? error.message : "success");
+  const xt_status status =
+      xt_tokenizer_open(folder_file(folder, "v.gguf", path, sizeof path), &t, &error);
+  if (!status || !strstr(error.message, message))
+    fail_msg("expected \"%s\", got \"%s\"", message, status ? error.message : "success");
 }
 
 static void refused_tokenizers(void **state) {
@@ -342,8 +376,9 @@ static void refused_tokenizers(void **state) {
   GgufBytes none = {.architecture = "llama"};
   refused_tokenizer(&folder, &none, "has no tokenizer");
   for (int i = 0; i < 5; i++) {
-    static const char *const messages[] = {"\"t5\" is not handled", "\"unheard-of\" is not known", "not two tokens that make a third",
-                                           "has not one for each of the 2 tokens", "is 9, but there are 2 tokens"};
+    static const char *const messages[] = {
+        "\"t5\" is not handled", "\"unheard-of\" is not known", "not two tokens that make a third",
+        "has not one for each of the 2 tokens", "is 9, but there are 2 tokens"};
     GgufBytes b = {.architecture = "llama"};
     gguf_put_global_text(&b, "tokenizer.ggml.model", i == 0 ? "t5" : "gpt2");
     if (i == 1) gguf_put_global_text(&b, "tokenizer.ggml.pre", "unheard-of");
@@ -364,7 +399,8 @@ static void refused_models(void **state) {
   xt_error error;
   ModelConfig config;
   static const float row[8] = {0};
-  static const char *const fields[] = {"general.architecture", "llama.embedding_length", "token_embd.weight"};
+  static const char *const fields[] = {"general.architecture", "llama.embedding_length",
+                                       "token_embd.weight"};
   for (int i = 0; i < 3; i++) {
     GgufBytes b = {.architecture = i == 0 ? "bert" : "llama"};
     gguf_put_int(&b, "block_count", 1);
@@ -373,14 +409,17 @@ static void refused_models(void **state) {
     if (i > 1) gguf_put_int(&b, "attention.head_count", 2);
     gguf_add_tensor(&b, "x", 0, 1, (const int64_t[]){8}, row, sizeof row);
     gguf_save(&b, &folder, "m.gguf");
-    assert_int_not_equal(model_config_load(folder_file(&folder, "m.gguf", path, sizeof path), &config, &error), XT_STATUS_OK);
+    assert_int_not_equal(
+        model_config_load(folder_file(&folder, "m.gguf", path, sizeof path), &config, &error),
+        XT_STATUS_OK);
     assert_string_equal(error.field, fields[i]);
   }
   folder_remove(&folder);
 }
 
-/* What the file says, and what only llama.cpp's code does: Gemma's norms hold the 1 already, its scores scale by the head but in the
- * models of 27 billion; a window and its pattern; the ids that end a text. */
+/* What the file says, and what only llama.cpp's code does: Gemma's norms hold the 1 already, its
+ * scores scale by the head but in the models of 27 billion; a window and its pattern; the ids that
+ * end a text. */
 static void gemmas_description(void **state) {
   (void)state;
   const Folder folder = folder_make();
@@ -422,8 +461,11 @@ static void gemmas_description(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(values_of_every_kind), cmocka_unit_test(tensors_have_rows_first), cmocka_unit_test(cut_short_anywhere),
-                                     cmocka_unit_test(damaged_headers), cmocka_unit_test(split_files), cmocka_unit_test(sentencepiece_tokenizers),
-                                     cmocka_unit_test(byte_level_tokenizers), cmocka_unit_test(refused_tokenizers), cmocka_unit_test(refused_models), cmocka_unit_test(gemmas_description)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(values_of_every_kind),  cmocka_unit_test(tensors_have_rows_first),
+      cmocka_unit_test(cut_short_anywhere),    cmocka_unit_test(damaged_headers),
+      cmocka_unit_test(split_files),           cmocka_unit_test(sentencepiece_tokenizers),
+      cmocka_unit_test(byte_level_tokenizers), cmocka_unit_test(refused_tokenizers),
+      cmocka_unit_test(refused_models),        cmocka_unit_test(gemmas_description)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

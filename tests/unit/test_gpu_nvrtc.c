@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels as NVIDIA's compiler sees them: they compile for cards that are in use, and no register is spilled to memory. Nothing but
- * libnvrtc is needed; XT_TEST_VERBOSE prints the table that docs/GPU.md has. */
+/* The kernels as NVIDIA's compiler sees them: they compile for cards that are in use, and no
+ * register is spilled to memory. Nothing but libnvrtc is needed; XT_TEST_VERBOSE prints the table
+ * that docs/GPU.md has. */
 #include "support.h"
 
 #include "backend/gpu/gpu.h"
@@ -43,13 +44,16 @@ static void check_architecture(int architecture) {
     snprintf(entry, sizeof entry, "entry function '%s'", gpu_kernel_names[k]);
     const char *at = strstr(log, entry);
     if (!at) fail_msg("sm_%d: the compiler says nothing of %s", architecture, gpu_kernel_names[k]);
-    const int spilled = number_before(at, "bytes spill stores") + number_before(at, "bytes spill loads");
+    const int spilled =
+        number_before(at, "bytes spill stores") + number_before(at, "bytes spill loads");
     const int registers = number_before(strstr(at, "Used"), "registers");
-    if (getenv("XT_TEST_VERBOSE")) print_message("sm_%d %s %d\n", architecture, gpu_kernel_names[k], registers);
+    if (getenv("XT_TEST_VERBOSE"))
+      print_message("sm_%d %s %d\n", architecture, gpu_kernel_names[k], registers);
     if (spilled) fail_msg("sm_%d: %s spills %d bytes", architecture, gpu_kernel_names[k], spilled);
     /* Two work-groups of 256 share 65536 registers. */
     if (strstr(gpu_kernel_names[k], "_large_") && registers > 128)
-      fail_msg("sm_%d: %s uses %d registers, so that no two work-groups fit", architecture, gpu_kernel_names[k], registers);
+      fail_msg("sm_%d: %s uses %d registers, so that no two work-groups fit", architecture,
+               gpu_kernel_names[k], registers);
   }
   free(image), free(log);
 }
@@ -71,11 +75,14 @@ static void test_error(void **state) {
   char *image;
   size_t size;
   if (!nvrtc_version(&version)) skip();
-  assert_int_equal(nvrtc_compile("extern \"C\" __global__ void f() { nonsense; }", 90, false, &image, &size, NULL, &error), XT_STATUS_UNSUPPORTED);
+  assert_int_equal(nvrtc_compile("extern \"C\" __global__ void f() { nonsense; }", 90, false,
+                                 &image, &size, NULL, &error),
+                   XT_STATUS_UNSUPPORTED);
   assert_non_null(strstr(error.message, "nonsense"));
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sm_80), cmocka_unit_test(test_sm_90), cmocka_unit_test(test_error)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_sm_80), cmocka_unit_test(test_sm_90),
+                                     cmocka_unit_test(test_error)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every op on every GPU against the processor's kernels, bit for bit. Where OpenCL has no device there is nothing to test; PoCL
- * (Debian's pocl-opencl-icd) is a device on any machine. XT_TEST_GPU names one device to take; XT_TEST_TINY keeps to shapes that an
- * interpreter of kernels is done with in seconds. */
+/* Every op on every GPU against the processor's kernels, bit for bit. Where OpenCL has no device
+ * there is nothing to test; PoCL (Debian's pocl-opencl-icd) is a device on any machine. XT_TEST_GPU
+ * names one device to take; XT_TEST_TINY keeps to shapes that an interpreter of kernels is done
+ * with in seconds. */
 #include "backend_support.h"
 
 #include "backend/gpu/gpu_backend.h"
@@ -43,8 +44,9 @@ static Backend *each(int side) { return side ? gpu : cpu; }
 static void same(const char *what, float *got[2], size_t n) {
   for (size_t i = 0; i < n; i++)
     if (bits_of(got[0][i]) != bits_of(got[1][i]))
-      fail_msg("%s: number %zu of %zu is %.9g (%08x) on the processor, %.9g (%08x) on %s", what, i, n, (double)got[0][i], bits_of(got[0][i]),
-               (double)got[1][i], bits_of(got[1][i]), gpu->ops->name);
+      fail_msg("%s: number %zu of %zu is %.9g (%08x) on the processor, %.9g (%08x) on %s", what, i,
+               n, (double)got[0][i], bits_of(got[0][i]), (double)got[1][i], bits_of(got[1][i]),
+               gpu->ops->name);
   free(got[0]), free(got[1]);
 }
 
@@ -57,17 +59,20 @@ static float *wild_floats(size_t n, uint64_t seed) {
 
 static void product_case(Dtype type, int m, int n, int k, bool with_bias, bool wild) {
   const MatrixSource source = random_matrix(type, n, k, 9, NULL);
-  float *x = wild ? wild_floats((size_t)m * (size_t)k, 7) : random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8), *got[2];
+  float *x = wild ? wild_floats((size_t)m * (size_t)k, 7) : random_floats((size_t)m * (size_t)k, 7),
+        *bias = random_floats((size_t)n, 8), *got[2];
   xt_error error;
   char what[80];
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
     Weight *w;
     ASSERT_OK(b->ops->weight_create(b, &source, 1, &w, &error));
-    Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n), db = to_device(b, bias, (size_t)n);
+    Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n),
+        db = to_device(b, bias, (size_t)n);
     b->ops->matmul(b, dy, dx, w, with_bias ? db : (Dev){0}, m);
     got[side] = to_host(b, dy, (size_t)m * (size_t)n);
-    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db), b->ops->weight_release(b, w);
+    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db),
+        b->ops->weight_release(b, w);
   }
   snprintf(what, sizeof what, "product of %d rows, %d x %d, %s", m, n, k, dtype_name(type));
   same(what, got, (size_t)m * (size_t)n);
@@ -76,12 +81,14 @@ static void product_case(Dtype type, int m, int n, int k, bool with_bias, bool w
 
 static void test_products(void **state) {
   NEEDS_GPU();
-  static const int shapes[][3] = {{1, 1, 1}, {1, 100, 37}, {2, 33, 513}, {3, 7, 1030}, {5, 40, 4700}, {8, 64, 512}, {9, 64, 64}, {13, 49, 1100},
-                                  {33, 31, 16}, {70, 100, 1500}, {130, 70, 512}, {131, 129, 530}, {100, 50, 40}, {300, 3, 600}, {1030, 5, 20},
-                                  {4096, 3, 24}};
+  static const int shapes[][3] = {{1, 1, 1},     {1, 100, 37},    {2, 33, 513},   {3, 7, 1030},
+                                  {5, 40, 4700}, {8, 64, 512},    {9, 64, 64},    {13, 49, 1100},
+                                  {33, 31, 16},  {70, 100, 1500}, {130, 70, 512}, {131, 129, 530},
+                                  {100, 50, 40}, {300, 3, 600},   {1030, 5, 20},  {4096, 3, 24}};
   const size_t count = tiny ? 4 : sizeof shapes / sizeof *shapes;
   for (size_t i = 0; i < count; i++)
-    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) product_case((Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0, i % 3 == 1);
+    for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+      product_case((Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0, i % 3 == 1);
   if (tiny) product_case(DTYPE_BF16, 34, 36, 24, true, false);
 }
 
@@ -105,8 +112,11 @@ static void test_other_weights(void **state) {
   enum { COLS = 64, M = 3 };
   uint8_t quantised[5 * COLS / 32 * 34];
   Rng rng = {4};
-  for (size_t i = 0; i < sizeof quantised; i++) quantised[i] = i % 34 == 1 ? 0x2c : (uint8_t)rng_next(&rng); /* the second byte of a scale */
-  MatrixSource parts[2] = {random_matrix(DTYPE_F16, 8, COLS, 3, NULL), {.dtype = DTYPE_Q8_0, .rows = 5, .cols = COLS, .data = quantised}};
+  /* the second byte of a scale */
+  for (size_t i = 0; i < sizeof quantised; i++)
+    quantised[i] = i % 34 == 1 ? 0x2c : (uint8_t)rng_next(&rng);
+  MatrixSource parts[2] = {random_matrix(DTYPE_F16, 8, COLS, 3, NULL),
+                           {.dtype = DTYPE_Q8_0, .rows = 5, .cols = COLS, .data = quantised}};
   parts[0].paired = 4;
   float *x = random_floats(M * COLS, 5), *got[2];
   for (int which = 0; which < 3; which++) { /* both, the first, the second */
@@ -115,7 +125,8 @@ static void test_other_weights(void **state) {
       Backend *b = each(side);
       xt_error error;
       Weight *w;
-      ASSERT_OK(b->ops->weight_create(b, which == 2 ? &parts[1] : parts, which ? 1 : 2, &w, &error));
+      ASSERT_OK(
+          b->ops->weight_create(b, which == 2 ? &parts[1] : parts, which ? 1 : 2, &w, &error));
       Dev dx = to_device(b, x, M * COLS), dy = to_device(b, NULL, M * (size_t)n);
       b->ops->matmul(b, dy, dx, w, (Dev){0}, M);
       got[side] = to_host(b, dy, M * (size_t)n);
@@ -129,12 +140,24 @@ static void test_other_weights(void **state) {
 static void norm_case(NormKind kind, int rows, int groups, int width, bool own, bool with_bias) {
   const int ld = groups * width + 5;
   const size_t n = (size_t)rows * (size_t)ld, weights = (size_t)(own ? groups : 1) * (size_t)width;
-  float *x = wild_floats(n, 3), *weight = random_floats(weights, 4), *bias = random_floats(weights, 5), *got[2];
+  float *x = wild_floats(n, 3), *weight = random_floats(weights, 4),
+        *bias = random_floats(weights, 5), *got[2];
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
-    Dev dx = to_device(b, x, n), dw = to_device(b, weight, weights), db = to_device(b, bias, weights);
-    b->ops->norm(b, &(NormArgs){.kind = kind, .y = dx, .x = dx, .weight = dw, .bias = with_bias ? db : (Dev){0}, .weight_of_group = own, .rows = rows,
-                                .groups = groups, .width = width, .ld_y = ld, .ld_x = ld, .eps = 1e-5f});
+    Dev dx = to_device(b, x, n), dw = to_device(b, weight, weights),
+        db = to_device(b, bias, weights);
+    b->ops->norm(b, &(NormArgs){.kind = kind,
+                                .y = dx,
+                                .x = dx,
+                                .weight = dw,
+                                .bias = with_bias ? db : (Dev){0},
+                                .weight_of_group = own,
+                                .rows = rows,
+                                .groups = groups,
+                                .width = width,
+                                .ld_y = ld,
+                                .ld_x = ld,
+                                .eps = 1e-5f});
     got[side] = to_host(b, dx, n);
     b->ops->release(b, dx), b->ops->release(b, dw), b->ops->release(b, db);
   }
@@ -155,10 +178,13 @@ static void test_norms(void **state) {
 
 static void test_rope(void **state) {
   NEEDS_GPU();
-  static const int shapes[][4] = {{1, 1, 2, 2}, {5, 3, 8, 8}, {7, 2, 20, 12}, {33, 4, 64, 64}, {9, 5, 80, 32}}; /* rows, heads, head_dim, width */
+  /* rows, heads, head_dim, width */
+  static const int shapes[][4] = {
+      {1, 1, 2, 2}, {5, 3, 8, 8}, {7, 2, 20, 12}, {33, 4, 64, 64}, {9, 5, 80, 32}};
   for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
     for (int style = 0; style < 2; style++) {
-      const int rows = shapes[i][0], heads = shapes[i][1], d = shapes[i][2], width = shapes[i][3], ld = heads * d + 3;
+      const int rows = shapes[i][0], heads = shapes[i][1], d = shapes[i][2], width = shapes[i][3],
+                ld = heads * d + 3;
       const size_t n = (size_t)rows * (size_t)ld;
       float *x = random_floats(n, 1), *angles = random_floats(50 * (size_t)width, 2), *got[2];
       int32_t positions[64] = {0};
@@ -167,8 +193,15 @@ static void test_rope(void **state) {
         Backend *b = each(side);
         Dev dx = to_device(b, x, n), da = to_device(b, angles, 50 * (size_t)width);
         const IndexList list = to_indices(b, positions, 64);
-        b->ops->rope(b, &(RopeArgs){.style = (RopeStyle)style, .x = dx, .ld = ld, .rows = rows, .heads = heads, .head_dim = d, .width = width,
-                                    .positions = list, .cos_sin = da});
+        b->ops->rope(b, &(RopeArgs){.style = (RopeStyle)style,
+                                    .x = dx,
+                                    .ld = ld,
+                                    .rows = rows,
+                                    .heads = heads,
+                                    .head_dim = d,
+                                    .width = width,
+                                    .positions = list,
+                                    .cos_sin = da});
         got[side] = to_host(b, dx, n);
         b->ops->release(b, dx), b->ops->release(b, da), b->ops->release(b, list.at);
       }
@@ -180,7 +213,12 @@ static void test_rope(void **state) {
 /* Inputs over the whole range, where e^x and tanh begin and end too. */
 static float *range_floats(size_t n, uint64_t seed) {
   float *x = random_floats(n, seed);
-  for (size_t i = 0; i < n; i++) x[i] *= i % 5 == 0 ? 200.0f : i % 5 == 1 ? 20.0f : i % 5 == 2 ? 1.5f : i % 5 == 3 ? 0.0f : 90.0f;
+  for (size_t i = 0; i < n; i++)
+    x[i] *= i % 5 == 0   ? 200.0f
+            : i % 5 == 1 ? 20.0f
+            : i % 5 == 2 ? 1.5f
+            : i % 5 == 3 ? 0.0f
+                         : 90.0f;
   return x;
 }
 
@@ -194,7 +232,12 @@ static void test_activations(void **state) {
       for (int side = 0; side < 2; side++) {
         Backend *b = each(side);
         Dev dx = to_device(b, x, n), dy = to_device(b, NULL, (size_t)m * (size_t)f);
-        b->ops->activate(b, &(ActivateArgs){.kind = (Activation)act, .gated = gated, .y = dy, .x = dx, .rows = m, .width = f,
+        b->ops->activate(b, &(ActivateArgs){.kind = (Activation)act,
+                                            .gated = gated,
+                                            .y = dy,
+                                            .x = dx,
+                                            .rows = m,
+                                            .width = f,
                                             .xielu = {0.8f, 0.7f, 0.5f, -1e-6f}});
         got[side] = to_host(b, dy, (size_t)m * (size_t)f);
         b->ops->release(b, dx), b->ops->release(b, dy);
@@ -227,7 +270,9 @@ static void test_elementwise(void **state) {
 /* Edits of some rows, several of one among them, of rows outside too. */
 static void test_edits(void **state) {
   NEEDS_GPU();
-  static const MixEdit edits[] = {{7, 0, 0, 1}, {3, 1, 1, 2.5f}, {9, 2, 0.3f, 0.7f}, {7, 3, 0.5f, 0.25f}, {2, 0, 1, 1}, {3, 2, 0, 1}, {12, 1, 0, 1}, {7, 1, 1, -1}};
+  static const MixEdit edits[] = {{7, 0, 0, 1},        {3, 1, 1, 2.5f}, {9, 2, 0.3f, 0.7f},
+                                  {7, 3, 0.5f, 0.25f}, {2, 0, 1, 1},    {3, 2, 0, 1},
+                                  {12, 1, 0, 1},       {7, 1, 1, -1}};
   enum { FIRST = 3, ROWS = 8, COUNT = sizeof edits / sizeof *edits };
   const int width = tiny ? 17 : 301;
   float *x = wild_floats(ROWS * (size_t)width, 1), *v = wild_floats(4 * (size_t)width, 2), *got[2];
@@ -235,7 +280,13 @@ static void test_edits(void **state) {
     Backend *b = each(side);
     Dev dx = to_device(b, x, ROWS * (size_t)width), dv = to_device(b, v, 4 * (size_t)width);
     const IndexList list = to_indices(b, (const int32_t *)(const void *)edits, 4 * COUNT);
-    b->ops->mix(b, &(MixArgs){.x = dx, .first = FIRST, .rows = ROWS, .width = width, .values = dv, .edits = index_at(list, 4), .count = COUNT - 1});
+    b->ops->mix(b, &(MixArgs){.x = dx,
+                              .first = FIRST,
+                              .rows = ROWS,
+                              .width = width,
+                              .values = dv,
+                              .edits = index_at(list, 4),
+                              .count = COUNT - 1});
     got[side] = to_host(b, dx, ROWS * (size_t)width);
     b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
   }
@@ -253,10 +304,13 @@ static void test_rows(void **state) {
     for (int side = 0; side < 2; side++) {
       Backend *b = each(side);
       Dev dx = to_device(b, x, ROWS * WIDTH), dy = to_device(b, NULL, ROWS * WIDTH);
-      const IndexList none = {{0}}, to_list = to_indices(b, to, 4), from_list = to_indices(b, from, 4);
-      b->ops->copy_rows(b, dy, lists & 1 ? to_list : none, dx, lists & 2 ? from_list : none, 4, WIDTH);
+      const IndexList none = {{0}}, to_list = to_indices(b, to, 4),
+                      from_list = to_indices(b, from, 4);
+      b->ops->copy_rows(b, dy, lists & 1 ? to_list : none, dx, lists & 2 ? from_list : none, 4,
+                        WIDTH);
       got[side] = to_host(b, dy, ROWS * WIDTH);
-      b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, to_list.at), b->ops->release(b, from_list.at);
+      b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, to_list.at),
+          b->ops->release(b, from_list.at);
     }
     same("copy of rows", got, ROWS * WIDTH);
   }
@@ -273,7 +327,8 @@ static void test_embeddings(void **state) {
     uint16_t *data = malloc(1024 * COLS * 4);
     float *x = random_floats(1024 * COLS, 1), *got[2];
     int32_t *ids = malloc(1024 * sizeof *ids);
-    if (type == DTYPE_F32) memcpy(data, x, 1024 * COLS * 4);
+    if (type == DTYPE_F32)
+      memcpy(data, x, 1024 * COLS * 4);
     else
       for (int i = 0; i < 1024 * COLS; i++) {
         const int spread = tiny ? i * 251 % 65536 : i;
@@ -297,7 +352,7 @@ static void test_embeddings(void **state) {
   }
 }
 
-/* ---- attention ---- */
+/* ---- attention ------------------------------------------------------------------------------- */
 
 typedef struct Case {
   int rows, heads, kv_heads, head_dim, prefix, tail;
@@ -316,7 +371,8 @@ typedef struct Lists {
 
 static Lists make_lists(Case c) {
   const size_t rows = (size_t)c.rows, ld = (size_t)c.tail + 1;
-  Lists l = {calloc(rows, 4), calloc(rows, 4), calloc(rows * ld, 4), calloc(rows, 4), calloc(rows, 4)};
+  Lists l = {calloc(rows, 4), calloc(rows, 4), calloc(rows * ld, 4), calloc(rows, 4),
+             calloc(rows, 4)};
   Rng rng = {6};
   for (int r = 0; r < c.rows; r++) {
     l.end[r] = c.causal ? r + 1 : c.prefix - (int)(rng_next(&rng) % 3) * (c.prefix / 3);
@@ -326,23 +382,29 @@ static Lists make_lists(Case c) {
       l.begin[r] = l.end[r] > c.window ? l.end[r] - c.window : 0;
       l.tail_begin[r] = l.tail_end[r] > c.window ? l.tail_end[r] - c.window : 0;
     }
-    for (int i = 0; i < c.tail; i++) l.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
+    for (int i = 0; i < c.tail; i++)
+      l.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
   }
   return l;
 }
 
-/* The rows in spans: of the prefix, of a copy of it that is longer, and, where the rows have private positions, of none. */
+/* The rows in spans: of the prefix, of a copy of it that is longer, and, where the rows have
+ * private positions, of none. */
 static float *attend(Backend *b, Case c, const Lists *l) {
   const KvShape shape = {LAYERS, c.kv_heads, c.head_dim};
-  const size_t rows = (size_t)c.rows, kv = (size_t)c.kv_heads * (size_t)c.head_dim, width = (size_t)c.heads * (size_t)c.head_dim;
-  float *q = random_floats(rows * (width + LD_EXTRA), 1), *k = random_floats(((size_t)c.prefix + SLOTS) * (kv + 2), 2);
+  const size_t rows = (size_t)c.rows, kv = (size_t)c.kv_heads * (size_t)c.head_dim,
+               width = (size_t)c.heads * (size_t)c.head_dim;
+  float *q = random_floats(rows * (width + LD_EXTRA), 1),
+        *k = random_floats(((size_t)c.prefix + SLOTS) * (kv + 2), 2);
   KvPrefix *prefix = NULL, *copy = NULL;
   KvTail *tail = NULL;
   xt_error error;
   Dev dq = to_device(b, q, rows * (width + LD_EXTRA)), out = to_device(b, NULL, rows * width);
   Dev dk = to_device(b, k, ((size_t)c.prefix + SLOTS) * (kv + 2));
-  const IndexList none = {{0}}, begin = to_indices(b, l->begin, rows), end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
-  const IndexList tail_begin = to_indices(b, l->tail_begin, rows), slots = to_indices(b, l->slots, rows * ((size_t)c.tail + 1));
+  const IndexList none = {{0}}, begin = to_indices(b, l->begin, rows),
+                  end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
+  const IndexList tail_begin = to_indices(b, l->tail_begin, rows),
+                  slots = to_indices(b, l->slots, rows * ((size_t)c.tail + 1));
   IndexList stored = none;
   if (c.prefix) {
     ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix, &prefix, &error));
@@ -350,7 +412,8 @@ static float *attend(Backend *b, Case c, const Lists *l) {
     const int half = c.prefix / 2; /* in two pieces, rows two floats further apart than wide */
     const Dev rest = dev_at(dk, (size_t)half * (kv + 2));
     b->ops->prefix_store(b, prefix, LAYER, dk, dev_at(dk, 2), (int)kv + 2, half, 0);
-    b->ops->prefix_store(b, prefix, LAYER, rest, dev_at(rest, 1), (int)kv + 2, c.prefix - half, half);
+    b->ops->prefix_store(b, prefix, LAYER, rest, dev_at(rest, 1), (int)kv + 2, c.prefix - half,
+                         half);
     b->ops->prefix_copy(b, copy, prefix, c.prefix);
   }
   if (c.tail) {
@@ -362,14 +425,30 @@ static float *attend(Backend *b, Case c, const Lists *l) {
     b->ops->tail_store(b, tail, LAYER, dev_at(dk, 1), dk, (int)kv + 2, SLOTS, stored);
   }
   const int third = c.rows / 3;
-  const AttendSpan spans[] = {{0, third, prefix}, {third, third, copy}, {2 * third, c.rows - 2 * third, tail && third ? NULL : prefix}};
-  b->ops->attend(b, &(AttendArgs){.layer = LAYER, .rows = c.rows, .heads = c.heads, .scale = 0.37f, .cap = c.cap, .slopes = c.slopes ? SLOPES : NULL,
-                                  .q = dq, .ld_q = (int)width + LD_EXTRA, .out = out, .spans = spans, .span_count = 3,
-                                  .prefix_begin = c.window ? begin : none, .prefix_end = prefix ? end : none, .tail = tail,
-                                  .tail_slots = tail ? slots : none, .tail_ld = c.tail + 1, .tail_begin = c.window ? tail_begin : none,
+  const AttendSpan spans[] = {{0, third, prefix},
+                              {third, third, copy},
+                              {2 * third, c.rows - 2 * third, tail && third ? NULL : prefix}};
+  b->ops->attend(b, &(AttendArgs){.layer = LAYER,
+                                  .rows = c.rows,
+                                  .heads = c.heads,
+                                  .scale = 0.37f,
+                                  .cap = c.cap,
+                                  .slopes = c.slopes ? SLOPES : NULL,
+                                  .q = dq,
+                                  .ld_q = (int)width + LD_EXTRA,
+                                  .out = out,
+                                  .spans = spans,
+                                  .span_count = 3,
+                                  .prefix_begin = c.window ? begin : none,
+                                  .prefix_end = prefix ? end : none,
+                                  .tail = tail,
+                                  .tail_slots = tail ? slots : none,
+                                  .tail_ld = c.tail + 1,
+                                  .tail_begin = c.window ? tail_begin : none,
                                   .tail_end = tail ? tail_end : none});
   float *got = to_host(b, out, rows * width);
-  const Dev used[] = {dq, out, dk, begin.at, end.at, tail_begin.at, tail_end.at, slots.at, stored.at};
+  const Dev used[] = {dq,          out,      dk,       begin.at, end.at, tail_begin.at,
+                      tail_end.at, slots.at, stored.at};
   for (size_t i = 0; i < sizeof used / sizeof *used; i++) b->ops->release(b, used[i]);
   b->ops->prefix_release(b, prefix), b->ops->prefix_release(b, copy), b->ops->tail_release(b, tail);
   free(q), free(k);
@@ -379,13 +458,17 @@ static float *attend(Backend *b, Case c, const Lists *l) {
 static void test_attention(void **state) {
   NEEDS_GPU();
   static const Case cases[] = {
-      {3, 2, 1, 4, 9, 0, true, 0, 0, false},      {2, 2, 2, 5, 0, 3, false, 0, 0, false},     {6, 4, 2, 8, 7, 5, false, 0, 0, false},
-      {5, 4, 2, 6, 12, 4, false, 3, 0.7f, true},  {1, 1, 1, 1, 1, 0, true, 0, 0, false},      {50, 6, 2, 20, 53, 0, true, 0, 0, false},
-      {120, 4, 4, 64, 120, 0, true, 0, 0, false}, {70, 7, 1, 33, 70, 0, true, 13, 0, false},  {3, 2, 1, 48, 1200, 0, false, 0, 0, false},
-      {3, 2, 1, 16, 1200, 0, false, 300, 0, false}, {2, 75, 1, 8, 30, 0, false, 0, 0, false}, {5, 4, 2, 16, 0, 20, false, 0, 0, false},
-      {4, 4, 1, 40, 0, 300, false, 0, 0, false},  {4, 4, 1, 16, 0, 100, false, 70, 0, false}, {64, 8, 2, 64, 130, 20, false, 0, 0, false},
-      {33, 4, 4, 24, 17, 70, false, 0, 0, false}, {33, 4, 2, 24, 600, 70, false, 40, 0, false}, {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
-      {33, 4, 2, 24, 600, 70, false, 40, 0, true}, {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false}, {1500, 2, 2, 16, 40, 3, false, 0, 0, false}};
+      {3, 2, 1, 4, 9, 0, true, 0, 0, false},        {2, 2, 2, 5, 0, 3, false, 0, 0, false},
+      {6, 4, 2, 8, 7, 5, false, 0, 0, false},       {5, 4, 2, 6, 12, 4, false, 3, 0.7f, true},
+      {1, 1, 1, 1, 1, 0, true, 0, 0, false},        {50, 6, 2, 20, 53, 0, true, 0, 0, false},
+      {120, 4, 4, 64, 120, 0, true, 0, 0, false},   {70, 7, 1, 33, 70, 0, true, 13, 0, false},
+      {3, 2, 1, 48, 1200, 0, false, 0, 0, false},   {3, 2, 1, 16, 1200, 0, false, 300, 0, false},
+      {2, 75, 1, 8, 30, 0, false, 0, 0, false},     {5, 4, 2, 16, 0, 20, false, 0, 0, false},
+      {4, 4, 1, 40, 0, 300, false, 0, 0, false},    {4, 4, 1, 16, 0, 100, false, 70, 0, false},
+      {64, 8, 2, 64, 130, 20, false, 0, 0, false},  {33, 4, 4, 24, 17, 70, false, 0, 0, false},
+      {33, 4, 2, 24, 600, 70, false, 40, 0, false}, {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
+      {33, 4, 2, 24, 600, 70, false, 40, 0, true},  {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false},
+      {1500, 2, 2, 16, 40, 3, false, 0, 0, false}};
   for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) {
     Lists l = make_lists(cases[i]);
     char what[40];
@@ -396,35 +479,48 @@ static void test_attention(void **state) {
   }
 }
 
-/* ---- choice ---- */
+/* ---- choice ---------------------------------------------------------------------------------- */
 
 /* Two choices, so that the lists of the penalty grow, read in pieces. */
 static void choose_case(int rows, int vocab, float penalty, bool ties) {
   const size_t n = (size_t)rows * (size_t)vocab;
   float *logits = random_floats(n, 3), *got[2];
-  int32_t *lists = calloc((size_t)rows, 4), *newest = calloc((size_t)rows, 4), *wanted = calloc((size_t)rows, 4), ids[8], start[] = {0, 0, 8};
+  int32_t *lists = calloc((size_t)rows, 4), *newest = calloc((size_t)rows, 4),
+          *wanted = calloc((size_t)rows, 4), ids[8], start[] = {0, 0, 8};
   Choice *chosen[2];
-  for (size_t i = 0; i < n; i++) logits[i] *= ties ? 2 : 30, logits[i] = ties ? rintf(logits[i]) : logits[i];
+  for (size_t i = 0; i < n; i++)
+    logits[i] *= ties ? 2 : 30, logits[i] = ties ? rintf(logits[i]) : logits[i];
   for (int i = 0; i < 8; i++) ids[i] = vocab < 40 ? i : i * 5;
   if (vocab < 8) start[2] = 1;
-  for (int r = 0; r < rows; r++) lists[r] = rows - 1 - r, newest[r] = r * 7 % vocab, wanted[r] = r * 3 % vocab;
+  for (int r = 0; r < rows; r++)
+    lists[r] = rows - 1 - r, newest[r] = r * 7 % vocab, wanted[r] = r * 3 % vocab;
   int32_t *prompt = calloc((size_t)rows, 4);
   for (int r = 0; r < rows; r++) prompt[r] = r % 2;
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
     xt_error error;
     SeenIds *seen = NULL;
-    const SeenSource source = {.ids = ids, .start = start, .prompts = 2, .prompt = prompt, .lists = rows, .capacity = 2};
+    const SeenSource source = {
+        .ids = ids, .start = start, .prompts = 2, .prompt = prompt, .lists = rows, .capacity = 2};
     if (penalty != 1) ASSERT_OK(b->ops->seen_create(b, &source, &seen, &error));
     Dev d = to_device(b, logits, n), out = to_device(b, NULL, 2 * (size_t)rows * CHOICE_WORDS);
     const IndexList l = to_indices(b, lists, (size_t)rows), w = to_indices(b, wanted, (size_t)rows);
     const IndexList asked[2] = {to_indices(b, newest, (size_t)rows), w};
     for (int step = 0; step < 2; step++)
-      b->ops->choose(b, &(ChooseArgs){.rows = rows, .vocab = vocab, .logits = d, .penalty = penalty, .seen = seen, .lists = l, .newest = asked[step],
-                                      .wanted = step ? (IndexList){{0}} : w, .out = dev_at(out, (size_t)step * (size_t)rows * CHOICE_WORDS)});
+      b->ops->choose(b,
+                     &(ChooseArgs){.rows = rows,
+                                   .vocab = vocab,
+                                   .logits = d,
+                                   .penalty = penalty,
+                                   .seen = seen,
+                                   .lists = l,
+                                   .newest = asked[step],
+                                   .wanted = step ? (IndexList){{0}} : w,
+                                   .out = dev_at(out, (size_t)step * (size_t)rows * CHOICE_WORDS)});
     chosen[side] = calloc(2 * (size_t)rows, sizeof(Choice));
     b->ops->download(b, chosen[side], out, (size_t)rows * sizeof(Choice));
-    b->ops->download(b, chosen[side] + rows, dev_at(out, (size_t)rows * CHOICE_WORDS), (size_t)rows * sizeof(Choice));
+    b->ops->download(b, chosen[side] + rows, dev_at(out, (size_t)rows * CHOICE_WORDS),
+                     (size_t)rows * sizeof(Choice));
     got[side] = to_host(b, d, n);
     ASSERT_OK(b->ops->status(b, &error));
     const Dev used[] = {d, out, l.at, w.at, asked[0].at};
@@ -432,8 +528,10 @@ static void choose_case(int rows, int vocab, float penalty, bool ties) {
     b->ops->seen_release(b, seen);
   }
   same("penalised logits", got, n);
-  for (int r = 0; r < 2 * rows; r++) assert_memory_equal(&chosen[0][r], &chosen[1][r], sizeof(Choice));
-  free(chosen[0]), free(chosen[1]), free(logits), free(lists), free(newest), free(wanted), free(prompt);
+  for (int r = 0; r < 2 * rows; r++)
+    assert_memory_equal(&chosen[0][r], &chosen[1][r], sizeof(Choice));
+  free(chosen[0]), free(chosen[1]), free(logits), free(lists), free(newest), free(wanted),
+      free(prompt);
 }
 
 static void test_choice(void **state) {
@@ -447,7 +545,7 @@ static void test_choice(void **state) {
   choose_case(300, 5000, 1, false);
 }
 
-/* ---- errors ---- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void test_errors(void **state) {
   NEEDS_GPU();
@@ -462,16 +560,23 @@ static void test_errors(void **state) {
   assert_int_equal(backend_create("opencl:x", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(backend_create("vulkan", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(gpu->ops->alloc(gpu, (size_t)1 << 60, &d, &error), XT_STATUS_MEMORY);
-  assert_int_equal(gpu->ops->weight_create(gpu, &(MatrixSource){.dtype = DTYPE_F32, .rows = 2, .cols = 2, .data = broken}, 1, &w, &error), XT_STATUS_INPUT);
+  assert_int_equal(gpu->ops->weight_create(
+                       gpu,
+                       &(MatrixSource){.dtype = DTYPE_F32, .rows = 2, .cols = 2, .data = broken}, 1,
+                       &w, &error),
+                   XT_STATUS_INPUT);
   assert_int_equal(error.offset, 8);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_products), cmocka_unit_test(test_large_tiles), cmocka_unit_test(test_other_weights),
-      cmocka_unit_test(test_norms), cmocka_unit_test(test_rope),
-      cmocka_unit_test(test_activations), cmocka_unit_test(test_elementwise), cmocka_unit_test(test_edits), cmocka_unit_test(test_rows), cmocka_unit_test(test_embeddings),
-      cmocka_unit_test(test_attention), cmocka_unit_test(test_choice), cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_products),      cmocka_unit_test(test_large_tiles),
+      cmocka_unit_test(test_other_weights), cmocka_unit_test(test_norms),
+      cmocka_unit_test(test_rope),          cmocka_unit_test(test_activations),
+      cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_edits),
+      cmocka_unit_test(test_rows),          cmocka_unit_test(test_embeddings),
+      cmocka_unit_test(test_attention),     cmocka_unit_test(test_choice),
+      cmocka_unit_test(test_errors),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Jobs: what is stored does not depend on where a job was stopped or how it was split, and nothing is done twice. */
+/* Jobs: what is stored does not depend on where a job was stopped or how it was split, and nothing
+ * is done twice. */
 #include <sys/stat.h>
 
 #include "models.h"
@@ -7,10 +8,14 @@
 #define ALL 100000
 
 static const char pairs[] =
-    "{\"id\": \"a\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"The capital of France is\", \"target\": \"Mji mkuu ni\", \"gold\": \"e\", \"task\": \"xquad\"}\n"
-    "{\"id\": \"b\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"The capital of France is\", \"target\": \"Mji\", \"gold\": \"a\", \"task\": \"xquad\"}\n"
-    "{\"id\": \"c\", \"lang\": \"tr\", \"source_lang\": \"en\", \"source\": \"Two\", \"target\": \"Iki arti iki\", \"gold\": \"i\", \"task\": \"xquad\"}\n"
-    "{\"id\": \"d\", \"lang\": \"tr\", \"source_lang\": \"en\", \"source\": \"Three and three\", \"target\": \"Uc\", \"gold\": \"u\", \"task\": \"xquad\"}\n";
+    "{\"id\": \"a\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"The capital of "
+    "France is\", \"target\": \"Mji mkuu ni\", \"gold\": \"e\", \"task\": \"xquad\"}\n"
+    "{\"id\": \"b\", \"lang\": \"sw\", \"source_lang\": \"en\", \"source\": \"The capital of "
+    "France is\", \"target\": \"Mji\", \"gold\": \"a\", \"task\": \"xquad\"}\n"
+    "{\"id\": \"c\", \"lang\": \"tr\", \"source_lang\": \"en\", \"source\": \"Two\", \"target\": "
+    "\"Iki arti iki\", \"gold\": \"i\", \"task\": \"xquad\"}\n"
+    "{\"id\": \"d\", \"lang\": \"tr\", \"source_lang\": \"en\", \"source\": \"Three and three\", "
+    "\"target\": \"Uc\", \"gold\": \"u\", \"task\": \"xquad\"}\n";
 
 static xt_model *model;
 static xt_session *session;
@@ -59,7 +64,13 @@ static xt_store *open_store(const char *name) {
 static bool count_down(void *user) { return --*(int *)user < 0; }
 
 static xt_job_options options_for(int *patience) {
-  return (xt_job_options){.sites = sites, .site_count = 2, .max_new_tokens = 4, .max_rows = 40, .commit_seconds = -1, .cancel = count_down, .user = patience};
+  return (xt_job_options){.sites = sites,
+                          .site_count = 2,
+                          .max_new_tokens = 4,
+                          .max_rows = 40,
+                          .commit_seconds = -1,
+                          .cancel = count_down,
+                          .user = patience};
 }
 
 static xt_job *create(const xt_job_options *options) {
@@ -80,7 +91,7 @@ static xt_status run_once(const char *name, const xt_job_options *options, xt_jo
   return status;
 }
 
-/* ---- what a store holds, as text ---------------------------------------------------------------- */
+/* ---- what a store holds, as text ------------------------------------------------------------- */
 
 typedef struct Text {
   char *data;
@@ -92,7 +103,8 @@ static xt_status add_row(void *user, const xt_store_row *r, xt_error *error) {
   Text *t = user;
   t->data = realloc(t->data, t->size + 400 + r->text_length);
   assert_non_null(t->data);
-  t->size += (size_t)sprintf(t->data + t->size, "%s %s %s %d %d %d %a %a %a %a ", r->id, r->question->id, r->site, r->source_layer, r->target_layer, r->correct,
+  t->size += (size_t)sprintf(t->data + t->size, "%s %s %s %d %d %d %a %a %a %a ", r->id,
+                             r->question->id, r->site, r->source_layer, r->target_layer, r->correct,
                              r->margin, r->entropy, r->mean_entropy, r->mean_logprob);
   t->size += (size_t)sprintf(t->data + t->size, "%.*s\n", (int)r->text_length, r->text);
   return XT_STATUS_OK;
@@ -116,7 +128,7 @@ static void same_export(const char *a, const char *b) {
   free(y);
 }
 
-/* ---- the tests ---------------------------------------------------------------------------------- */
+/* ---- the tests ------------------------------------------------------------------------------- */
 
 static void whole(void) {
   struct stat info;
@@ -205,7 +217,8 @@ static void test_nothing_to_do(void **state) {
   same_export("whole.db", "again.db");
 }
 
-/* What is missing before there is a store, for a model whose weights were not read, and with the defaults. */
+/* What is missing before there is a store, for a model whose weights were not read, and with the
+ * defaults. */
 static void test_plan(void **state) {
   (void)state;
   xt_error error;
@@ -229,7 +242,8 @@ static void test_plan(void **state) {
   assert_int_equal(info.sources_to_run, 4);
   ASSERT_OK(xt_job_get_estimate(job, model, 0, &estimate, &error));
   assert_int_equal(estimate.plan.responses, info.to_run);
-  assert_true(estimate.prompt_flops > 0 && estimate.least_flops > 0 && estimate.least_flops < estimate.most_flops);
+  assert_true(estimate.prompt_flops > 0 && estimate.least_flops > 0 &&
+              estimate.least_flops < estimate.most_flops);
   assert_string_equal(xt_job_question(job, 3)->id, "d");
   assert_null(xt_job_question(job, 4));
   assert_true(xt_job_instance(job, 0)->target_count > 0);
@@ -255,7 +269,8 @@ static void follow(void *user, const xt_job_progress *p) {
   t->calls++;
 }
 
-/* A question is left out with a word, and repeated lines are told; progress ends with everything. */
+/* A question is left out with a word, and repeated lines are told; progress ends with
+ * everything. */
 static void test_told(void **state) {
   (void)state;
   static char text[sizeof pairs + 10000];
@@ -264,11 +279,14 @@ static void test_told(void **state) {
   xt_job_info info;
   Told told = {0};
   const char *const last = strstr(pairs, "{\"id\": \"d\"");
-  int used = sprintf(text, "%s%s{\"id\": \"long\", \"lang\": \"tr\", \"source\": \"x\", \"target\": \"", pairs, last);
+  int used =
+      sprintf(text, "%s%s{\"id\": \"long\", \"lang\": \"tr\", \"source\": \"x\", \"target\": \"",
+              pairs, last);
   memset(text + used, 'y', 5000);
   strcpy(text + used + 5000, "\"}\n");
   xt_dataset *with = parse(text, NULL);
-  xt_job_options o = {.max_new_tokens = 2, .name = "pairs", .warn = hear, .progress = follow, .user = &told};
+  xt_job_options o = {
+      .max_new_tokens = 2, .name = "pairs", .warn = hear, .progress = follow, .user = &told};
   assert_int_equal(xt_job_create(model, with, &o, &job, &error), XT_STATUS_INPUT);
   assert_non_null(strstr(error.message, "; skip_long leaves such questions out"));
   assert_string_equal(error.file, "pairs");
@@ -278,7 +296,8 @@ static void test_told(void **state) {
   xt_job_get_info(job, &info);
   assert_int_equal(info.questions, 4);
   assert_int_equal(info.too_long, 1);
-  assert_non_null(strstr(told.text, "pairs: line 5 is the same question as line 4; it is asked once|"));
+  assert_non_null(
+      strstr(told.text, "pairs: line 5 is the same question as line 4; it is asked once|"));
   assert_non_null(strstr(told.text, "left out: pairs: tr, line 6, target prompt: is too long"));
   assert_non_null(strstr(told.text, "1 of 5 questions are too long"));
   xt_store *store = open_store("told.db");
@@ -305,7 +324,8 @@ static void test_edited(void **state) {
   xt_store *store = open_store("edited.db");
   ASSERT_OK(xt_job_create(model, edited, &o, &job, &error));
   assert_int_equal(xt_job_plan(job, store, hash, &error), XT_STATUS_INPUT);
-  assert_non_null(strstr(error.message, "has question a (xquad sw) with another prompt or gold answer than the questions. replace drops"));
+  assert_non_null(strstr(error.message, "has question a (xquad sw) with another prompt or gold "
+                                        "answer than the questions. replace drops"));
   xt_job_free(job);
   o.replace = true;
   ASSERT_OK(xt_job_create(model, edited, &o, &job, &error));
@@ -323,7 +343,7 @@ static void test_edited(void **state) {
   xt_dataset_close(edited);
 }
 
-/* ---- samples ------------------------------------------------------------------------------------ */
+/* ---- samples --------------------------------------------------------------------------------- */
 
 static const xt_sample_settings warm = {.temperature = 0.8, .top_p = 0.95, .seed = 7};
 
@@ -346,10 +366,13 @@ static xt_status add_sample(void *user, const xt_store_row *r, xt_error *error) 
   (void)error;
   Samples *s = user;
   const size_t used = strlen(s->ids);
-  assert_true(r->sample.settings.temperature == warm.temperature && r->sample.settings.top_p == warm.top_p && r->sample.settings.seed == warm.seed);
+  assert_true(r->sample.settings.temperature == warm.temperature &&
+              r->sample.settings.top_p == warm.top_p && r->sample.settings.seed == warm.seed);
   s->count++;
-  snprintf(s->ids + used, sizeof s->ids - used, "%s %d %a:", r->question->id, r->sample.number, r->mean_logprob);
-  for (size_t t = 0; t < r->count; t++) snprintf(s->ids + strlen(s->ids), sizeof s->ids - strlen(s->ids), " %d", (int)r->ids[t]);
+  snprintf(s->ids + used, sizeof s->ids - used, "%s %d %a:", r->question->id, r->sample.number,
+           r->mean_logprob);
+  for (size_t t = 0; t < r->count; t++)
+    snprintf(s->ids + strlen(s->ids), sizeof s->ids - strlen(s->ids), " %d", (int)r->ids[t]);
   return XT_STATUS_OK;
 }
 
@@ -367,25 +390,34 @@ static void draw_alone(int samples, Samples *out) {
   xt_error error;
   int patience = ALL;
   const xt_job_options o = sampling_for(&patience, samples);
-  const xt_generate_options how = {.max_new_tokens = o.max_new_tokens, .temperature = warm.temperature, .top_p = warm.top_p, .seed = warm.seed};
+  const xt_generate_options how = {.max_new_tokens = o.max_new_tokens,
+                                   .temperature = warm.temperature,
+                                   .top_p = warm.top_p,
+                                   .seed = warm.seed};
   xt_job *job = create(&o);
   *out = (Samples){0};
   for (size_t q = 0; xt_job_question(job, q); q++)
     for (int k = 0; k < samples; k++) {
       const xt_instance *in = xt_job_instance(job, q);
-      const xt_request request = {.ids = in->target, .count = in->target_count, .sample = (uint64_t)k};
+      const xt_request request = {
+          .ids = in->target, .count = in->target_count, .sample = (uint64_t)k};
       xt_generation g;
       double sum = 0;
       ASSERT_OK(xt_session_generate(session, &request, 1, &how, &g, &error));
       for (size_t t = 0; t < g.count; t++) sum += (double)g.logprobs[t];
-      const xt_store_row row = {.question = xt_job_question(job, q), .ids = g.ids, .count = g.count, .mean_logprob = sum / (double)g.count, .sample = {k, warm}};
+      const xt_store_row row = {.question = xt_job_question(job, q),
+                                .ids = g.ids,
+                                .count = g.count,
+                                .mean_logprob = sum / (double)g.count,
+                                .sample = {k, warm}};
       add_sample(out, &row, &error);
       xt_generation_deinit(&g);
     }
   xt_job_free(job);
 }
 
-/* More samples than a batch has, stopped and gone on with, then more of them: each is what generating it alone gives. */
+/* More samples than a batch has, stopped and gone on with, then more of them: each is what
+ * generating it alone gives. */
 static void test_samples(void **state) {
   (void)state;
   static Samples stored, alone;
@@ -443,7 +475,8 @@ static void test_bad_options(void **state) {
   refused((xt_job_options){.samples = 1, .sampling = {.top_p = 1.5}}, "sampling");
 }
 
-/* A store of other settings, and a session of another model, are refused before anything is written. */
+/* A store of other settings, and a session of another model, are refused before anything is
+ * written. */
 static void test_others(void **state) {
   (void)state;
   xt_error error;
@@ -468,8 +501,11 @@ static void test_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_stopped), cmocka_unit_test(test_shards), cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_plan),
-      cmocka_unit_test(test_told),    cmocka_unit_test(test_edited), cmocka_unit_test(test_samples), cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_others),
+      cmocka_unit_test(test_stopped),       cmocka_unit_test(test_shards),
+      cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_plan),
+      cmocka_unit_test(test_told),          cmocka_unit_test(test_edited),
+      cmocka_unit_test(test_samples),       cmocka_unit_test(test_bad_options),
+      cmocka_unit_test(test_others),
   };
   return cmocka_run_group_tests_name("job", tests, set_up, tear_down);
 }

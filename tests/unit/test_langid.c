@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Language identification: the fasttext package's answers with our own tiny models (tools/make_langid_fixtures.py); every way a
- * model file can be cut short or damaged. */
+/* Language identification: the fasttext package's answers with our own tiny models
+ * (tools/make_langid_fixtures.py); every way a model file can be cut short or damaged. */
 #include <unistd.h>
 
 #include "langid_goldens.h"
 #include "text/langid_model.h"
 
-#define NEEDS_FASTTEXT()                                                    \
-  do {                                                                      \
-    if (!langid_model_built()) {                                            \
-      print_message("# needs a build with fastText (XT_FASTTEXT)\n");       \
-      skip();                                                               \
-    }                                                                       \
+#define NEEDS_FASTTEXT()                                              \
+  do {                                                                \
+    if (!langid_model_built()) {                                      \
+      print_message("# needs a build with fastText (XT_FASTTEXT)\n"); \
+      skip();                                                         \
+    }                                                                 \
   } while (0)
 
 #define TINY XT_SOURCE_DIR "/tests/data/langid/tiny."
@@ -29,13 +29,14 @@ static void test_tiny(void **state) {
     snprintf(path, sizeof path, "%s%s", TINY, kinds[k]);
     ASSERT_OK(xt_langid_open(path, &langid, &error));
     assert_int_equal(strlen(xt_langid_hash(langid)), 64);
-    json_array_foreach(cases, i, one) check_answer(langid, json_string_value(json_object_get(one, "text")), json_object_get(one, kinds[k]));
+    json_array_foreach(cases, i, one) check_answer(
+        langid, json_string_value(json_object_get(one, "text")), json_object_get(one, kinds[k]));
     xt_langid_close(langid);
   }
   json_decref(cases);
 }
 
-/* ---- damaged files ---------------------------------------------------------------------------- */
+/* ---- damaged files --------------------------------------------------------------------------- */
 
 typedef struct Bytes {
   unsigned char *data;
@@ -94,7 +95,8 @@ static void test_cut_short(void **state) {
   }
 }
 
-/* Each byte set to each of some values: refused or answered, nothing worse (the sanitizers watch). */
+/* Each byte set to each of some values: refused or answered, nothing worse (the sanitizers
+ * watch). */
 static void test_damaged(void **state) {
   (void)state;
   NEEDS_FASTTEXT();
@@ -122,7 +124,8 @@ static void refuse(Bytes *b, size_t at, uint32_t value, const char *part) {
   uint32_t before;
   memcpy(&before, b->data + at, 4);
   memcpy(b->data + at, &value, 4);
-  if (try_bytes(b, &error) == XT_STATUS_OK || !strstr(error.message, part)) fail_msg("at %zu: '%s' does not say '%s'", at, error.message, part);
+  if (try_bytes(b, &error) == XT_STATUS_OK || !strstr(error.message, part))
+    fail_msg("at %zu: '%s' does not say '%s'", at, error.message, part);
   memcpy(b->data + at, &before, 4);
 }
 
@@ -177,16 +180,21 @@ static void test_asked(void **state) {
 
 static void test_too_short(void **state) {
   (void)state;
-  static const char *const shorts[] = {"", "(1)", "B", "1991", "abc", "是", "  a b c  ", "\xff\xfe", "१२३४५"};
+  static const char *const shorts[] = {"",   "(1)",       "B",        "1991", "abc",
+                                       "是", "  a b c  ", "\xff\xfe", "१२३४५"};
   static const char *const longs[] = {"abcd", "是的", "a b c d", "नहीं है", "예요", "yes 1 no"};
-  for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++) assert_true(xt_language_too_short(shorts[i], strlen(shorts[i])));
-  for (size_t i = 0; i < sizeof longs / sizeof *longs; i++) assert_false(xt_language_too_short(longs[i], strlen(longs[i])));
+  for (size_t i = 0; i < sizeof shorts / sizeof *shorts; i++)
+    assert_true(xt_language_too_short(shorts[i], strlen(shorts[i])));
+  for (size_t i = 0; i < sizeof longs / sizeof *longs; i++)
+    assert_false(xt_language_too_short(longs[i], strlen(longs[i])));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tiny),      cmocka_unit_test(test_cut_short), cmocka_unit_test(test_damaged),   cmocka_unit_test(test_messages),
-      cmocka_unit_test(test_not_built), cmocka_unit_test(test_asked),     cmocka_unit_test(test_too_short),
+      cmocka_unit_test(test_tiny),      cmocka_unit_test(test_cut_short),
+      cmocka_unit_test(test_damaged),   cmocka_unit_test(test_messages),
+      cmocka_unit_test(test_not_built), cmocka_unit_test(test_asked),
+      cmocka_unit_test(test_too_short),
   };
   return cmocka_run_group_tests_name("langid", tests, NULL, NULL);
 }

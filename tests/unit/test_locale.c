@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A host program's locale changes nothing: every writer gives the same bytes under a German and a Turkish one, made here. */
+/* A host program's locale changes nothing: every writer gives the same bytes under a German and a
+ * Turkish one, made here. */
 #include <locale.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -41,7 +42,8 @@ static int make_locales(void **state) {
   assert_non_null(mkdtemp(made));
   for (size_t i = 0; i < 2; i++) {
     if (make_locale(locales[i])) continue;
-    print_message("localedef cannot make %s; Debian has it in the packages libc-bin and locales\n", locales[i]);
+    print_message("localedef cannot make %s; Debian has it in the packages libc-bin and locales\n",
+                  locales[i]);
     return 0;
   }
   setenv("LOCPATH", made, 1);
@@ -77,12 +79,15 @@ static void write_opinions(const char *folder) {
   char path[240];
   mkdir(folder, 0777);
   snprintf(path, sizeof path, "%s/global_opinions.csv", folder);
-  write_text(path, "question,selections,options\n\"a\",\"defaultdict(<class 'list'>, {'Germany': [0.125, 0.875]})\",\"['x', 1.5]\"\n");
+  write_text(path, "question,selections,options\n\"a\",\"defaultdict(<class 'list'>, {'Germany': "
+                   "[0.125, 0.875]})\",\"['x', 1.5]\"\n");
   snprintf(path, sizeof path, "%s/de.jsonl", folder);
-  write_text(path, "{\"id\": \"0 Germany\", \"question\": \"f\", \"country\": \"D\", \"options\": [\"x\", \"1.5\"]}\n");
+  write_text(path, "{\"id\": \"0 Germany\", \"question\": \"f\", \"country\": \"D\", \"options\": "
+                   "[\"x\", \"1.5\"]}\n");
 }
 
-/* A sweep of one question into a store, under a penalty that has a fraction. Its runs are dated, so that its bytes differ. */
+/* A sweep of one question into a store, under a penalty that has a fraction. Its runs are dated, so
+ * that its bytes differ. */
 static void write_store(const char *model_path, const char *path) {
   xt_error error;
   xt_model *model;
@@ -91,7 +96,13 @@ static void write_store(const char *model_path, const char *path) {
   char hash[XT_MODEL_HASH_SIZE];
   const int32_t ids[] = {1, 104, 35};
   const xt_instance instance = {.source = ids, .source_count = 3, .target = ids, .target_count = 2};
-  const xt_question question = {.id = "0", .task = "xquad", .lang = "sw", .source_lang = "en", .source = "a", .target = "b", .gold = "e"};
+  const xt_question question = {.id = "0",
+                                .task = "xquad",
+                                .lang = "sw",
+                                .source_lang = "en",
+                                .source = "a",
+                                .target = "b",
+                                .gold = "e"};
   const xt_store_settings settings = {.max_new_tokens = 3, .repetition_penalty = 1.1};
   ASSERT_OK(xt_model_open(model_path, &(xt_model_options){.threads = 1}, &model, &error));
   ASSERT_OK(xt_model_hash(model, hash, &error));
@@ -101,9 +112,11 @@ static void write_store(const char *model_path, const char *path) {
   for (int cell = -1; cell < 36; cell++) {
     int32_t tokens[] = {70 + cell % 7, 2};
     float numbers[] = {0.5f, 0.25f};
-    const xt_generation g = {.count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
+    const xt_generation g = {
+        .count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
     const xt_site attn = {XT_TAP_ATTN, XT_TAP_ATTN};
-    ASSERT_OK(xt_store_add_response(store, number, cell < 0 ? NULL : &attn, cell < 0 ? 0 : cell / 6, cell < 0 ? 0 : cell % 6, &g, &error));
+    ASSERT_OK(xt_store_add_response(store, number, cell < 0 ? NULL : &attn, cell < 0 ? 0 : cell / 6,
+                                    cell < 0 ? 0 : cell % 6, &g, &error));
   }
   ASSERT_OK(xt_store_commit(store, 0, &error));
   xt_store_close(store);
@@ -111,19 +124,22 @@ static void write_store(const char *model_path, const char *path) {
   xt_store_info info;
   ASSERT_OK(xt_store_get_info(store, &info, &error));
   assert_true(info.repetition_penalty == 1.1);
-  ASSERT_OK(xt_store_check(store, model, hash, &settings, &error)); /* the setting was written so that it is read as it was */
+  /* the setting was written so that it is read as it was */
+  ASSERT_OK(xt_store_check(store, model, hash, &settings, &error));
   xt_store_close(store);
   xt_model_close(model);
 }
 
-/* Everything that the library writes with fractions in it, into a folder. `store`: one whose report is written. */
+/* Everything that the library writes with fractions in it, into a folder. `store`: one whose report
+ * is written. */
 static void write_all(const char *folder, const char *store) {
   xt_error error;
   char model[200], path[200], data[200];
   const char *de = "de";
   mkdir(folder, 0777);
   snprintf(model, sizeof model, "%s/model", folder);
-  ASSERT_OK(xt_model_synthesize(&(xt_synth_options){.shape = "tiny-qwen2", .seed = 3}, model, &error));
+  ASSERT_OK(
+      xt_model_synthesize(&(xt_synth_options){.shape = "tiny-qwen2", .seed = 3}, model, &error));
   snprintf(data, sizeof data, "%s/data.txt", folder);
   write_text(data, "one two three\nfour five six\n");
   snprintf(path, sizeof path, "%s/trained", folder);
@@ -144,8 +160,11 @@ static void write_all(const char *folder, const char *store) {
   snprintf(data, sizeof data, "%s/opinions", folder);
   write_opinions(data);
   snprintf(path, sizeof path, "%s/pilotset", folder);
-  ASSERT_OK(xt_pilotset_build(xt_task_find("globalopinionqa"), data, path,
-                              &(xt_pilotset_options){.languages = &de, .language_count = 1, .count = 1, .translations = data}, NULL, &error));
+  ASSERT_OK(xt_pilotset_build(
+      xt_task_find("globalopinionqa"), data, path,
+      &(xt_pilotset_options){
+          .languages = &de, .language_count = 1, .count = 1, .translations = data},
+      NULL, &error));
   snprintf(path, sizeof path, "%s/report", folder);
   xt_report *report;
   ASSERT_OK(xt_report_create(store, NULL, &report, &error));
@@ -171,7 +190,8 @@ static int compare_one(const char *path, const struct stat *info, int flag, stru
   snprintf(other, sizeof other, "%s%s", other_folder, path + strlen(first_folder));
   ASSERT_OK(file_read(path, FILE_SMALL, &a, &error));
   ASSERT_OK(file_read(other, FILE_SMALL, &b, &error));
-  if (a.size != b.size || memcmp(a.data, b.data, a.size) != 0) fail_msg("%s differs from %s", other, path);
+  if (a.size != b.size || memcmp(a.data, b.data, a.size) != 0)
+    fail_msg("%s differs from %s", other, path);
   file_map_close(&a);
   file_map_close(&b);
   compared++;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products by oneDNN in the types it has on this processor: right within float's error, and the promise
- * that it does not make but we rely on: a row's bits do not depend on rows beside it or threads. */
+/* Products by oneDNN in the types it has on this processor: right within float's error, and the
+ * promise that it does not make but we rely on: a row's bits do not depend on rows beside it or
+ * threads. */
 #include "backend_support.h"
 
 #include "backend/cpu/onednn_matmul.h"
@@ -8,13 +9,13 @@
 enum { N = 1360, K = 1100, MOST = 512 }; /* a weight of several strips, and a narrower one */
 
 /* A build without the library has onednn_absent.c. */
-#define NEEDS_ONEDNN \
-  do { \
-    int version[3]; \
-    if (!onednn_version(version)) { \
+#define NEEDS_ONEDNN                                              \
+  do {                                                            \
+    int version[3];                                               \
+    if (!onednn_version(version)) {                               \
       print_message("# needs a build with oneDNN (XT_ONEDNN)\n"); \
-      skip(); \
-    } \
+      skip();                                                     \
+    }                                                             \
   } while (0)
 
 static const Dtype types[] = {DTYPE_F32, DTYPE_BF16};
@@ -33,7 +34,8 @@ static void *make_values(Dtype type, size_t n, uint64_t seed, float **values) {
 static void test_values(void **state) {
   (void)state;
   NEEDS_ONEDNN;
-  static const int shapes[][3] = {{1, 1, 1}, {5, 33, 70}, {17, 100, 513}, {40, 16, 32}, {200, 70, 9}, {300, 1100, 40}};
+  static const int shapes[][3] = {{1, 1, 1},    {5, 33, 70},  {17, 100, 513},
+                                  {40, 16, 32}, {200, 70, 9}, {300, 1100, 40}};
   int tried = 0;
   ThreadPool *pool;
   assert_int_equal(pool_create(2, &pool, NULL), XT_STATUS_OK);
@@ -46,7 +48,8 @@ static void test_values(void **state) {
       ASSERT_OK(onednn_cache_create(pool, &c, &error));
       if (onednn_has(c, types[t])) {
         float *wv, *xv, *y = calloc((size_t)(m * n), sizeof *y);
-        void *rows = make_values(types[t], (size_t)(n * k), 1, &wv), *x = make_values(types[t], (size_t)(m * k), 2, &xv);
+        void *rows = make_values(types[t], (size_t)(n * k), 1, &wv),
+             *x = make_values(types[t], (size_t)(m * k), 2, &xv);
         ASSERT_OK(onednn_weight_create(c, types[t], n, k, rows, &w, &error));
         assert_true(onednn_weight_bytes(w) >= (size_t)(n * k) * (types[t] == DTYPE_F32 ? 4 : 2));
         assert_true(onednn_multiply(c, w, x, y, m));
@@ -72,21 +75,24 @@ static void test_values(void **state) {
   if (!tried) skip();
 }
 
-/* Larger than the sample that onednn_keeps_order goes by. The weight is packed by one cache and used by others, one of which outlives the first. */
+/* Larger than the sample that onednn_keeps_order goes by. The weight is packed by one cache and
+ * used by others, one of which outlives the first. */
 static void test_rows_and_threads(void **state) {
   (void)state;
   NEEDS_ONEDNN;
   static const int counts[] = {1, 2, 5, 6, 7, 16, 37, 64, 130, 512};
   int tried = 0;
   ThreadPool *pools[4] = {NULL}; /* by threads */
-  for (int threads = 2; threads < 4; threads++) assert_int_equal(pool_create(threads, &pools[threads], NULL), XT_STATUS_OK);
+  for (int threads = 2; threads < 4; threads++)
+    assert_int_equal(pool_create(threads, &pools[threads], NULL), XT_STATUS_OK);
   for (int t = 0; t < 2; t++) {
     OnednnCache *maker;
     OnednnWeight *w;
     xt_error error;
     ASSERT_OK(onednn_cache_create(pools[2], &maker, &error));
     bool keeps = false;
-    if (onednn_has(maker, types[t])) ASSERT_OK(onednn_keeps_order(pools[2], types[t], &keeps, &error));
+    if (onednn_has(maker, types[t]))
+      ASSERT_OK(onednn_keeps_order(pools[2], types[t], &keeps, &error));
     if (!keeps) { /* then the backend does not use it */
       onednn_cache_free(maker);
       continue;
@@ -125,7 +131,9 @@ static void test_nothing(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_values), cmocka_unit_test(test_rows_and_threads), cmocka_unit_test(test_nothing),
+      cmocka_unit_test(test_values),
+      cmocka_unit_test(test_rows_and_threads),
+      cmocka_unit_test(test_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Output files and folders: whole or not at all, links kept, devices and FIFOs written into, nothing left over. */
+/* Output files and folders: whole or not at all, links kept, devices and FIFOs written into,
+ * nothing left over. */
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -15,7 +16,9 @@
 static Folder folder;
 static char path[200], other[200];
 
-static const char *in_folder(const char *name, char *to) { return folder_file(&folder, name, to, sizeof path); }
+static const char *in_folder(const char *name, char *to) {
+  return folder_file(&folder, name, to, sizeof path);
+}
 
 static int setup(void **state) {
   (void)state;
@@ -161,7 +164,9 @@ static void *read_fifo(void *argument) {
   Reading *r = argument;
   const int fd = open(r->path, O_RDONLY);
   r->size = 0;
-  for (ssize_t got; fd >= 0 && (got = read(fd, r->text + r->size, sizeof r->text - (size_t)r->size)) > 0;) r->size += got;
+  for (ssize_t got;
+       fd >= 0 && (got = read(fd, r->text + r->size, sizeof r->text - (size_t)r->size)) > 0;)
+    r->size += got;
   close(fd);
   return NULL;
 }
@@ -289,8 +294,18 @@ static void test_lock(void **state) {
 
 int main(void) {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
-  const struct CMUnitTest tests[] = {TEST(test_new_and_replaced), TEST(test_discarded), TEST(test_planted_link), TEST(test_created_alone), TEST(test_temporary_names),
-                                     TEST(test_links_stay), TEST(test_fifo), TEST(test_devices), TEST(test_own_descriptor), TEST(test_what_fails),
-                                     TEST(test_long_name), TEST(test_folders), TEST(test_lock)};
+  const struct CMUnitTest tests[] = {TEST(test_new_and_replaced),
+                                     TEST(test_discarded),
+                                     TEST(test_planted_link),
+                                     TEST(test_created_alone),
+                                     TEST(test_temporary_names),
+                                     TEST(test_links_stay),
+                                     TEST(test_fifo),
+                                     TEST(test_devices),
+                                     TEST(test_own_descriptor),
+                                     TEST(test_what_fails),
+                                     TEST(test_long_name),
+                                     TEST(test_folders),
+                                     TEST(test_lock)};
   return cmocka_run_group_tests_name("output files", tests, NULL, NULL);
 }

@@ -22,7 +22,8 @@ typedef struct Count {
 
 static void count_item(void *context, size_t item, int thread) {
   Count *c = context;
-  if (thread < 0 || thread >= THREADS || atomic_fetch_add(&c->inside[thread], 1) != 0) atomic_fetch_add(&c->wrong, 1);
+  if (thread < 0 || thread >= THREADS || atomic_fetch_add(&c->inside[thread], 1) != 0)
+    atomic_fetch_add(&c->wrong, 1);
   atomic_fetch_add(&c->of[item], 1);
   if (thread >= 0 && thread < THREADS) atomic_fetch_sub(&c->inside[thread], 1);
 }
@@ -66,7 +67,8 @@ static void test_each_item_once(void **state) {
   pool_free(one);
   pool_free(pool);
   pool_free(NULL);
-  for (int round = 0; round < 3000; round++) { /* ended while workers are about to look for work, or to sleep */
+  for (int round = 0; round < 3000; round++) { /* ended while workers are about to look for work,
+                                                  or to sleep */
     pool = make_pool(THREADS);
     parallel_for(pool, 8, count_item, &c);
     if (round % 4 == 0) doze(60000 + round * 10);
@@ -76,7 +78,8 @@ static void test_each_item_once(void **state) {
   pool_free(make_pool(THREADS)); /* never used */
 }
 
-/* Plain memory written by the items is read after the loop, and the other way round: the thread sanitizer looks on. */
+/* Plain memory written by the items is read after the loop, and the other way round: the thread
+ * sanitizer looks on. */
 typedef struct Sum {
   int values[64];
   int factor;
@@ -148,12 +151,14 @@ static void test_several_host_threads(void **state) {
   }
   for (int i = 0; i < 3; i++) {
     pthread_join(threads[i], NULL);
-    for (int k = 0; k < 20; k++) assert_int_equal(atomic_load(&hosts[i].own.of[k]) + atomic_load(&hosts[i].common.of[k]), 600);
+    for (int k = 0; k < 20; k++)
+      assert_int_equal(atomic_load(&hosts[i].own.of[k]) + atomic_load(&hosts[i].common.of[k]), 600);
   }
   pool_free(shared);
 }
 
-/* In a child the workers are gone; a loop there ends all the same, also after the parent's pool was made and used. */
+/* In a child the workers are gone; a loop there ends all the same, also after the parent's pool was
+ * made and used. */
 static void test_fork(void **state) {
   (void)state;
   if (!CAN_FORK_THREADS) skip();
@@ -233,8 +238,10 @@ static void test_signals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_each_item_once), cmocka_unit_test(test_memory_is_visible), cmocka_unit_test(test_nested),
-      cmocka_unit_test(test_several_host_threads), cmocka_unit_test(test_many_threads), cmocka_unit_test(test_fork), cmocka_unit_test(test_signals),
+      cmocka_unit_test(test_each_item_once), cmocka_unit_test(test_memory_is_visible),
+      cmocka_unit_test(test_nested),         cmocka_unit_test(test_several_host_threads),
+      cmocka_unit_test(test_many_threads),   cmocka_unit_test(test_fork),
+      cmocka_unit_test(test_signals),
   };
   return cmocka_run_group_tests_name("parallel", tests, NULL, NULL);
 }

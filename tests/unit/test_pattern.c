@@ -12,8 +12,10 @@
 #include "support.h"
 #include "text/pattern.h"
 
-/* The matches of a regular expression in `count` times `unit`, and `tail`. *status is of the last search; *first: the first match's length. */
-static size_t search(const char *regex, const char *unit, size_t count, const char *tail, xt_status *status, size_t *first) {
+/* The matches of a regular expression in `count` times `unit`, and `tail`. *status is of the last
+ * search; *first: the first match's length. */
+static size_t search(const char *regex, const char *unit, size_t count, const char *tail,
+                     xt_status *status, size_t *first) {
   Pattern pattern;
   xt_error error = {0};
   const size_t size = strlen(unit), length = count * size + strlen(tail);
@@ -25,7 +27,8 @@ static size_t search(const char *regex, const char *unit, size_t count, const ch
   memcpy(text + count * size, tail, strlen(tail) + 1);
   ASSERT_OK(pattern_regex(&pattern, regex, strlen(regex), "tokenizer.json", "pattern", &error));
   PatternSearch search = {.pattern = &pattern, .text = text, .length = length};
-  while (found && (*status = pattern_next(&search, &found, &start, &end, &error)) == XT_STATUS_OK && found)
+  while (found && (*status = pattern_next(&search, &found, &start, &end, &error)) == XT_STATUS_OK &&
+         found)
     if (matches++ == 0) *first = end - start;
   pattern_search_free(&search);
   pattern_free(&pattern);
@@ -48,7 +51,8 @@ static void test_total_work(void **state) {
   }
 }
 
-/* Long matches, long stretches without one, and matches across the places that are tried together. */
+/* Long matches, long stretches without one, and matches across the places that are tried
+ * together. */
 static void test_long_texts(void **state) {
   (void)state;
   xt_status status;
@@ -77,12 +81,16 @@ static void test_stack(void **state) {
     const size_t matches = search("(?:(a)|(ab))+c", "a", n, "c", &status, &first);
     assert_int_equal(matches, status == XT_STATUS_OK);
     if (n <= 10000) assert_int_equal(status, XT_STATUS_OK);
-    if (status == XT_STATUS_OK) assert_int_equal(first, n + 1);
-    else assert_int_equal(status, XT_STATUS_UNSUPPORTED);
+    if (status == XT_STATUS_OK)
+      assert_int_equal(first, n + 1);
+    else
+      assert_int_equal(status, XT_STATUS_UNSUPPORTED);
   }
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_total_work), cmocka_unit_test(test_long_texts), cmocka_unit_test(test_stack)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_total_work),
+                                     cmocka_unit_test(test_long_texts),
+                                     cmocka_unit_test(test_stack)};
   return cmocka_run_group_tests_name("pattern", tests, NULL, NULL);
 }

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products by quantised weights are, bit for bit, the products by the float32 values they stand for: every type, every set of
- * kernels, any number of rows; and their panels take little more memory than the file. */
+/* Products by quantised weights are, bit for bit, the products by the float32 values they stand
+ * for: every type, every set of kernels, any number of rows; and their panels take little more
+ * memory than the file. */
 #include "backend/cpu/quantised.h"
 #include "backend_support.h"
 
-static const Dtype types[] = {DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0, DTYPE_Q5_1, DTYPE_Q8_0, DTYPE_Q2_K,
-                              DTYPE_Q3_K, DTYPE_Q4_K, DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
+static const Dtype types[] = {DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,
+                              DTYPE_Q8_0, DTYPE_Q2_K, DTYPE_Q3_K,   DTYPE_Q4_K,
+                              DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
 #define TYPES (sizeof types / sizeof *types)
 enum { DEPTH = 1280, MOST_ROWS = 201 }; /* two whole blocks of K, and a half */
 
 /* Where a block has its f16 numbers; -1: none. */
 static void halves(Dtype type, int at[2]) {
   at[0] = type == DTYPE_Q2_K ? 80 : type == DTYPE_Q3_K ? 108 : type == DTYPE_Q6_K ? 208 : 0;
-  at[1] = type == DTYPE_Q2_K ? 82 : type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K ? 2 : -1;
+  at[1] = type == DTYPE_Q2_K ? 82
+          : type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K
+              ? 2
+              : -1;
 }
 
 /* Random blocks, their scales among them. The caller frees `data`. */
@@ -38,19 +43,23 @@ static MatrixSource widened(const MatrixSource *s) {
   float *values = malloc((size_t)s->rows * cols * sizeof *values);
   assert_non_null(values);
   for (int r = 0; r < s->rows; r++)
-    dtype_widen(s->dtype, (const uint8_t *)s->data + (size_t)matrix_source_place(s, r) * stride, cols, values + (size_t)r * cols);
+    dtype_widen(s->dtype, (const uint8_t *)s->data + (size_t)matrix_source_place(s, r) * stride,
+                cols, values + (size_t)r * cols);
   return (MatrixSource){.dtype = DTYPE_F32, .rows = s->rows, .cols = s->cols, .data = values};
 }
 
-static float *product(Backend *b, const MatrixSource *parts, int n_parts, int n, const float *x, const float *bias, int m, size_t *bytes) {
+static float *product(Backend *b, const MatrixSource *parts, int n_parts, int n, const float *x,
+                      const float *bias, int m, size_t *bytes) {
   Weight *w;
   xt_error error;
   ASSERT_OK(b->ops->weight_create(b, parts, n_parts, &w, &error));
-  Dev from = to_device(b, x, (size_t)m * DEPTH), to = to_device(b, NULL, (size_t)m * (size_t)n), added = to_device(b, bias, (size_t)n);
+  Dev from = to_device(b, x, (size_t)m * DEPTH), to = to_device(b, NULL, (size_t)m * (size_t)n),
+      added = to_device(b, bias, (size_t)n);
   b->ops->matmul(b, to, from, w, added, m);
   float *got = to_host(b, to, (size_t)m * (size_t)n);
   if (bytes) *bytes = b->ops->weight_bytes(w);
-  b->ops->release(b, from), b->ops->release(b, to), b->ops->release(b, added), b->ops->weight_release(b, w);
+  b->ops->release(b, from), b->ops->release(b, to), b->ops->release(b, added),
+      b->ops->weight_release(b, w);
   return got;
 }
 
@@ -65,10 +74,12 @@ static void same_product(Backend *b, const char *what, const MatrixSource *parts
   float *x = random_floats((size_t)MOST_ROWS * DEPTH, 5), *bias = random_floats((size_t)n, 6);
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     const size_t count = (size_t)counts[i] * (size_t)n;
-    float *got = product(b, parts, n_parts, n, x, bias, counts[i], NULL), *want = product(b, wide, n_parts, n, x, bias, counts[i], NULL);
+    float *got = product(b, parts, n_parts, n, x, bias, counts[i], NULL),
+          *want = product(b, wide, n_parts, n, x, bias, counts[i], NULL);
     for (size_t k = 0; k < count; k++)
       if (bits_of(got[k]) != bits_of(want[k]))
-        fail_msg("%s, %s, %d rows: element %zu is %a, expected %a", b->ops->name, what, counts[i], k, (double)got[k], (double)want[k]);
+        fail_msg("%s, %s, %d rows: element %zu is %a, expected %a", b->ops->name, what, counts[i],
+                 k, (double)got[k], (double)want[k]);
     free(got);
     free(want);
   }
@@ -78,7 +89,8 @@ static void same_product(Backend *b, const char *what, const MatrixSource *parts
 }
 
 static void every_type_and_kernel(xt_compute compute) {
-  for (size_t set = 0; set < KERNEL_SETS - 1; set++) { /* the plain loops widen the weights themselves */
+  for (size_t set = 0; set < KERNEL_SETS - 1; set++) { /* the plain loops widen the weights
+                                                          themselves */
     Backend *b = backend_or_null(kernel_sets[set], 2, compute);
     if (!b) continue;
     for (size_t t = 0; t < TYPES; t++) {
@@ -100,17 +112,21 @@ static void products_in_bfloat16_too(void **state) {
   every_type_and_kernel(XT_COMPUTE_BF16);
 }
 
-/* As Q4_K_M files have q, k and v: three types, rows of the first in pairs; and with one that is not quantised. */
+/* As Q4_K_M files have q, k and v: three types, rows of the first in pairs; and with one that is
+ * not quantised. */
 static void parts_of_several_types(void **state) {
   (void)state;
   for (size_t set = 0; set < KERNEL_SETS - 1; set++) {
     Backend *b = backend_or_null(kernel_sets[set], 2, XT_COMPUTE_F32);
     if (!b) continue;
-    MatrixSource parts[3] = {random_blocks(DTYPE_Q4_K, 96, DEPTH, 1), random_blocks(DTYPE_Q5_0, 24, DEPTH, 2), random_blocks(DTYPE_Q6_K, 24, DEPTH, 3)};
+    MatrixSource parts[3] = {random_blocks(DTYPE_Q4_K, 96, DEPTH, 1),
+                             random_blocks(DTYPE_Q5_0, 24, DEPTH, 2),
+                             random_blocks(DTYPE_Q6_K, 24, DEPTH, 3)};
     float *plain = random_floats((size_t)24 * DEPTH, 4);
     parts[0].paired = 24;
     same_product(b, "three types", parts, 3);
-    const MatrixSource mixed[3] = {parts[0], parts[1], {.dtype = DTYPE_F32, .rows = 24, .cols = DEPTH, .data = plain}};
+    const MatrixSource mixed[3] = {
+        parts[0], parts[1], {.dtype = DTYPE_F32, .rows = 24, .cols = DEPTH, .data = plain}};
     same_product(b, "one plain part", mixed, 3);
     for (int p = 0; p < 3; p++) free((void *)(uintptr_t)parts[p].data);
     free(plain);
@@ -151,8 +167,11 @@ static void panels_stay_small(void **state) {
       float *x = random_floats(DEPTH, 1), *bias = random_floats(64, 1);
       size_t bytes;
       free(product(b, &s, 1, 64, x, bias, 1, &bytes));
-      const double size = (double)dtype_bytes(types[t], (size_t)64 * DEPTH), most = types[t] >= DTYPE_IQ4_NL ? 2.0 : 1.2; /* IQ4's take a byte each */
-      if ((double)bytes > size * most) fail_msg("%s: %zu bytes of %g", dtype_name(types[t]), bytes, size);
+      /* IQ4's take a byte each */
+      const double size = (double)dtype_bytes(types[t], (size_t)64 * DEPTH),
+                   most = types[t] >= DTYPE_IQ4_NL ? 2.0 : 1.2;
+      if ((double)bytes > size * most)
+        fail_msg("%s: %zu bytes of %g", dtype_name(types[t]), bytes, size);
       free((void *)(uintptr_t)s.data);
       free(x);
       free(bias);
@@ -161,7 +180,9 @@ static void panels_stay_small(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(products_are_those_of_the_values), cmocka_unit_test(products_in_bfloat16_too),
-                                     cmocka_unit_test(parts_of_several_types), cmocka_unit_test(scales_are_finite), cmocka_unit_test(panels_stay_small)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(products_are_those_of_the_values),
+      cmocka_unit_test(products_in_bfloat16_too), cmocka_unit_test(parts_of_several_types),
+      cmocka_unit_test(scales_are_finite), cmocka_unit_test(panels_stay_small)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The report's tables of stores made for them: blank responses, pivots beside one another, several models, grids that lack cells. */
+/* The report's tables of stores made for them: blank responses, pivots beside one another, several
+ * models, grids that lack cells. */
 #include <math.h>
 
 #include "files_support.h"
@@ -24,12 +25,14 @@ static char *table_text(xt_report *r, const char *name) {
   xt_error error;
   char *text;
   size_t length;
-  ASSERT_OK(xt_report_text(r, &(xt_report_text_options){.table = name, .width = 200}, &text, &length, &error));
+  ASSERT_OK(xt_report_text(r, &(xt_report_text_options){.table = name, .width = 200}, &text,
+                           &length, &error));
   return text;
 }
 
 static void assert_holds(const char *text, const char *part, bool wanted) {
-  if ((strstr(text, part) != NULL) != wanted) fail_msg("'%s' is%s in\n%s", part, wanted ? " not" : "", text);
+  if ((strstr(text, part) != NULL) != wanted)
+    fail_msg("'%s' is%s in\n%s", part, wanted ? " not" : "", text);
 }
 
 static size_t count_of(const char *text, const char *part) {
@@ -38,7 +41,8 @@ static size_t count_of(const char *text, const char *part) {
   return n;
 }
 
-/* A .csv file of the report, written into a folder of its own; NULL: there is none. Freed by the caller. */
+/* A .csv file of the report, written into a folder of its own; NULL: there is none. Freed by the
+ * caller. */
 static char *csv_of(xt_report *r, const char *folder, const char *name) {
   xt_error error;
   char path[256];
@@ -52,7 +56,7 @@ static char *csv_of(xt_report *r, const char *folder, const char *name) {
   return text;
 }
 
-/* ---- blank responses -------------------------------------------------------------------------- */
+/* ---- blank responses ------------------------------------------------------------------------- */
 
 /* What a store of an earlier version has: a language for every text, blank ones too. */
 static void identify_all(Made *m, const char *lang) {
@@ -80,7 +84,8 @@ static xt_status check_metrics(void *user, const xt_metrics_row *row, xt_error *
   return XT_STATUS_OK;
 }
 
-/* Empty, spaces, line ends: looked at, and in no language, whatever the store says; and they answer nothing. */
+/* Empty, spaces, line ends: looked at, and in no language, whatever the store says; and they answer
+ * nothing. */
 static void test_blank(void **state) {
   (void)state;
   static const char *const texts[] = {"jibu ni gold", "   ", " \n\t ", ""};
@@ -120,20 +125,23 @@ static void test_table1_rows(void **state) {
   Made m;
   xt_report *report;
   made_open(&m, "table1.db", "xquad");
-  for (int i = 0; i < 4; i++) add_response(&m, add_question(&m, i, "sw", "gold"), -1, -1, i % 2 ? "gold" : "tin", 1, 1, -1);
+  for (int i = 0; i < 4; i++)
+    add_response(&m, add_question(&m, i, "sw", "gold"), -1, -1, i % 2 ? "gold" : "tin", 1, 1, -1);
   identify_all(&m, "sw");
   report_of(&m, NULL, &report);
   char *csv = csv_of(report, "table1", "table1.csv");
   assert_non_null(csv);
-  static const char *const rows[] = {"Vanilla (no transplant),perplexity,", "Vanilla (no transplant),\"perplexity, geometric\",",
-                                     "Vanilla (no transplant),\"perplexity, median\",", "Vanilla (no transplant),consistency,"};
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) assert_int_equal(count_of(csv, rows[i]), 1);
+  static const char *const rows[] = {
+      "Vanilla (no transplant),perplexity,", "Vanilla (no transplant),\"perplexity, geometric\",",
+      "Vanilla (no transplant),\"perplexity, median\",", "Vanilla (no transplant),consistency,"};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    assert_int_equal(count_of(csv, rows[i]), 1);
   assert_int_equal(count_of(csv, "Vanilla (no transplant),"), 4);
   free(csv);
   xt_report_free(report);
 }
 
-/* ---- table 8 ---------------------------------------------------------------------------------- */
+/* ---- table 8 --------------------------------------------------------------------------------- */
 
 /* Two pivots of three languages each, of which English is not the first in the store's order. */
 static void fill_pivots(Made *m, const char *name, bool same) {
@@ -142,7 +150,8 @@ static void fill_pivots(Made *m, const char *name, bool same) {
   for (int pivot = 0; pivot < 2; pivot++)
     for (int l = 0; l < 3; l++)
       for (int i = 0; i < 4; i++) {
-        const int64_t q = add_pivot_question(m, 10 * pivot + i, pivot ? "zh" : "en", languages[l], "gold");
+        const int64_t q =
+            add_pivot_question(m, 10 * pivot + i, pivot ? "zh" : "en", languages[l], "gold");
         add_response(m, q, -1, -1, i < 1 + l + (same ? 0 : pivot) ? "gold" : "tin", 1, 1, -1);
         add_response(m, q, 0, 0, i < 2 + pivot ? "gold" : "tin", 1, 1, -1);
       }
@@ -155,12 +164,14 @@ static void test_table8(void **state) {
   fill_pivots(&m, "pivots.db", true);
   report_of(&m, NULL, &report);
   char *csv = csv_of(report, "pivots", "table8-xquad.csv");
-  /* English first, as in the paper, then the store's order; the untouched model once, as its prompts do not depend on the pivot */
+  /* English first, as in the paper, then the store's order; the untouched model once, as its
+   * prompts do not depend on the pivot */
   assert_non_null(csv);
   assert_ptr_equal(strstr(csv, "XQuAD,en,en se,ar,ar se,zh,zh se,Avg.,Avg. se\n"), csv);
   assert_int_equal(count_of(csv, "\nvanilla,0.5,"), 1);
   assert_int_equal(count_of(csv, "\nvanilla"), 1);
-  const char *english = strstr(csv, "\ncoarse (en),0.5,"), *chinese = strstr(csv, "\ncoarse (zh),0.75,");
+  const char *english = strstr(csv, "\ncoarse (en),0.5,"),
+             *chinese = strstr(csv, "\ncoarse (zh),0.75,");
   assert_true(english && chinese && english < chinese);
   free(csv);
   xt_report_free(report);
@@ -173,7 +184,8 @@ static void test_table8(void **state) {
   free(csv);
   xt_report_free(report);
 
-  /* another model: rows of one name are told apart, in the terminal by the model above them, in the file by a column */
+  /* another model: rows of one name are told apart, in the terminal by the model above them, in the
+   * file by a column */
   fill_pivots(&other, "other.db", true);
   xt_error error;
   ASSERT_OK(xt_store_commit(other.store, 0, &error));
@@ -189,7 +201,7 @@ static void test_table8(void **state) {
   xt_report_free(report);
 }
 
-/* ---- grids that lack cells -------------------------------------------------------------------- */
+/* ---- grids that lack cells ------------------------------------------------------------------- */
 
 static void fill_grid(Made *m, const char *name, bool first_is_whole) {
   made_open(m, name, "xquad");
@@ -197,13 +209,16 @@ static void fill_grid(Made *m, const char *name, bool first_is_whole) {
     const int64_t q = add_question(m, i, "sw", "gold");
     add_response(m, q, -1, -1, "tin", 1, 1, -1);
     for (int layer = 0; layer < (first_is_whole && i < 3 ? LAYERS : LAYERS - 1); layer++) {
-      add_response(m, q, layer, 0, layer == i ? "gold" : "tin", 1, 1, -1);                 /* TargetFirst */
-      if (layer) add_response(m, q, LAYERS - 1, layer, layer == i ? "gold" : "tin", 1, 1, -1); /* SourceLast, but for the first layer */
+      /* TargetFirst */
+      add_response(m, q, layer, 0, layer == i ? "gold" : "tin", 1, 1, -1);
+      /* SourceLast, but for the first layer */
+      if (layer) add_response(m, q, LAYERS - 1, layer, layer == i ? "gold" : "tin", 1, 1, -1);
     }
   }
 }
 
-/* A bound is of the questions that have all candidates; without any it is left out, and both are said. */
+/* A bound is of the questions that have all candidates; without any it is left out, and both are
+ * said. */
 static void test_bounds_of_incomplete_grids(void **state) {
   (void)state;
   Made m;
@@ -212,7 +227,8 @@ static void test_bounds_of_incomplete_grids(void **state) {
   report_of(&m, NULL, &report);
   char *text = table_text(report, "table4");
   assert_holds(text, "SourceLast of XQuAD (ffn) is left out: of 6 candidates there are 4.0 ", true);
-  assert_holds(text, "TargetFirst of XQuAD (ffn) is left out: of 6 candidates there are 5.0 ", true);
+  assert_holds(text, "TargetFirst of XQuAD (ffn) is left out: of 6 candidates there are 5.0 ",
+               true);
   assert_holds(text, "\nSourceLast  ", false);
   assert_holds(text, "\nTargetFirst  ", false);
   xt_report_text_free(text);
@@ -224,18 +240,22 @@ static void test_bounds_of_incomplete_grids(void **state) {
   fill_grid(&m, "some.db", true);
   report_of(&m, NULL, &report);
   text = table_text(report, "table4");
-  assert_holds(text, "TargetFirst of XQuAD (ffn) is of the 3 of 5 questions that have all 6 candidates", true);
+  assert_holds(text,
+               "TargetFirst of XQuAD (ffn) is of the 3 of 5 questions that have all 6 candidates",
+               true);
   assert_holds(text, "\nTargetFirst  ", true);
   assert_holds(text, "by chance", true);
   xt_report_text_free(text);
   site = &xt_analysis_get(xt_report_analysis(report), 0)->sites[0];
   assert_int_equal(site->targets[0].complete, 3);
-  assert_true(fabs(site->targets[0].bound.overall.value - 1) < 1e-12); /* each of the three has one right layer */
+  /* each of the three has one right layer */
+  assert_true(fabs(site->targets[0].bound.overall.value - 1) < 1e-12);
   xt_report_free(report);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_blank), cmocka_unit_test(test_table1_rows), cmocka_unit_test(test_table8),
-                                     cmocka_unit_test(test_bounds_of_incomplete_grids)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_blank), cmocka_unit_test(test_table1_rows),
+      cmocka_unit_test(test_table8), cmocka_unit_test(test_bounds_of_incomplete_grids)};
   return cmocka_run_group_tests_name("report_tables", tests, NULL, NULL);
 }

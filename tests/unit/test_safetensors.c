@@ -10,7 +10,8 @@ static void write_two(const char *path) {
   ASSERT_OK(safetensors_writer_open(path, &writer, &error));
   ASSERT_OK(safetensors_writer_metadata(writer, "format", "pt", &error));
   ASSERT_OK(safetensors_writer_declare(writer, "b", DTYPE_BF16, 1, (const int64_t[]){3}, &error));
-  ASSERT_OK(safetensors_writer_declare(writer, "a \"quoted\" \xc3\xa9", DTYPE_F32, 2, (const int64_t[]){2, 3}, &error));
+  ASSERT_OK(safetensors_writer_declare(writer, "a \"quoted\" \xc3\xa9", DTYPE_F32, 2,
+                                       (const int64_t[]){2, 3}, &error));
   ASSERT_OK(safetensors_writer_declare(writer, "scalar", DTYPE_U8, 0, NULL, &error));
   ASSERT_OK(safetensors_writer_declare(writer, "none", DTYPE_I64, 1, (const int64_t[]){0}, &error));
   ASSERT_OK(safetensors_writer_data(writer, b, 5, &error)); /* pieces need not end with a tensor */
@@ -84,22 +85,30 @@ static void misuse_of_the_writer_is_refused(void **state) {
   static const struct {
     const char *name;
     int64_t shape[2];
-  } bad[] = {{"a", {1, 1}}, {"__metadata__", {1, 1}}, {"n", {-1, 1}}, {"o", {1LL << 40, 1LL << 40}}, {"\xff", {1, 1}}};
+  } bad[] = {{"a", {1, 1}},
+             {"__metadata__", {1, 1}},
+             {"n", {-1, 1}},
+             {"o", {1LL << 40, 1LL << 40}},
+             {"\xff", {1, 1}}};
   for (size_t i = 0; i <= sizeof bad / sizeof *bad; i++) {
     const Folder folder = folder_make();
     char path[100];
     xt_error error;
     SafetensorsWriter *writer;
-    ASSERT_OK(safetensors_writer_open(folder_file(&folder, "x", path, sizeof path), &writer, &error));
+    ASSERT_OK(
+        safetensors_writer_open(folder_file(&folder, "x", path, sizeof path), &writer, &error));
     ASSERT_OK(safetensors_writer_declare(writer, "a", DTYPE_U8, 0, NULL, &error));
     if (i < sizeof bad / sizeof *bad) {
-      assert_int_equal(safetensors_writer_declare(writer, bad[i].name, DTYPE_F32, 2, bad[i].shape, &error), XT_STATUS_ARGUMENT);
+      assert_int_equal(
+          safetensors_writer_declare(writer, bad[i].name, DTYPE_F32, 2, bad[i].shape, &error),
+          XT_STATUS_ARGUMENT);
       assert_string_equal(error.field, bad[i].name);
       ASSERT_OK(safetensors_writer_data(writer, "x", 1, &error));
     } else {
       assert_int_equal(safetensors_writer_data(writer, "xy", 2, &error), XT_STATUS_ARGUMENT);
     }
-    assert_int_equal(safetensors_writer_commit(writer, &error), XT_STATUS_ARGUMENT); /* a failure sticks */
+    /* a failure sticks */
+    assert_int_equal(safetensors_writer_commit(writer, &error), XT_STATUS_ARGUMENT);
     assert_int_equal(rmdir(folder.path), 0);
   }
 }
@@ -142,8 +151,10 @@ static void contradictory_indexes_are_refused(void **state) {
       {"{\"a\":3}", "index.json", "a", "an integer"},
       {"{}", "index.json", "weight_map", "empty"},
       {"[]", "index.json", "weight_map", "an array"},
-      {"{\"a\":\"two.safetensors\",\"b\":\"one.safetensors\"}", "two.safetensors", "a", "but it is in"},
-      {"{\"a\":\"one.safetensors\",\"b\":\"three\",\"c\":\"three\"}", "three", "b", "2 tensors need it: b, c"},
+      {"{\"a\":\"two.safetensors\",\"b\":\"one.safetensors\"}", "two.safetensors", "a",
+       "but it is in"},
+      {"{\"a\":\"one.safetensors\",\"b\":\"three\",\"c\":\"three\"}", "three", "b",
+       "2 tensors need it: b, c"},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const Folder folder = make_shards(cases[i].map);
@@ -158,13 +169,16 @@ static void contradictory_indexes_are_refused(void **state) {
   }
 }
 
-/* Rotary tables that old files have beside their weights: the index names one too many, a shard has one too many. */
+/* Rotary tables that old files have beside their weights: the index names one too many, a shard has
+ * one too many. */
 static void an_index_and_its_shards_may_each_have_more(void **state) {
   (void)state;
-  const Folder folder = make_shards("{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\",\"gone\":\"two.safetensors\"}");
+  const Folder folder = make_shards(
+      "{\"a\":\"one.safetensors\",\"b\":\"two.safetensors\",\"gone\":\"two.safetensors\"}");
   folder_safetensors(&folder, "one.safetensors",
                      "{\"a\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[0,1]},"
-                     "\"extra\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}", 2);
+                     "\"extra\":{\"dtype\":\"U8\",\"shape\":[],\"data_offsets\":[1,2]}}",
+                     2);
   xt_error error;
   Checkpoint *checkpoint;
   ASSERT_OK(checkpoint_open(folder.path, &checkpoint, &error));
@@ -182,7 +196,8 @@ static void a_directory_without_weights_says_what_was_looked_for(void **state) {
   Checkpoint *checkpoint;
   assert_int_equal(checkpoint_open(folder.path, &checkpoint, &error), XT_STATUS_INPUT);
   assert_non_null(strstr(error.message, "pytorch_model.bin.index.json"));
-  folder_text(&folder, "model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  folder_text(&folder, "model.safetensors",
+              "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
   assert_int_equal(checkpoint_open(folder.path, &checkpoint, &error), XT_STATUS_INPUT);
   assert_non_null(strstr(error.message, "git lfs pull"));
   folder_remove(&folder);

@@ -8,7 +8,8 @@
 #define VOCAB 5
 #define DRAWS 20000
 
-/* Chi-square of 20,000 draws against softmax(logits / temperature) cut at top_p; 4 degrees of freedom at most, 23.5 is p = 1e-4. */
+/* Chi-square of 20,000 draws against softmax(logits / temperature) cut at top_p; 4 degrees of
+ * freedom at most, 23.5 is p = 1e-4. */
 static void check_distribution(double temperature, double top_p) {
   static const float logits[VOCAB] = {0.3f, -1.0f, 1.2f, 0.0f, -2.5f};
   xt_error error;
@@ -29,8 +30,10 @@ static void check_distribution(double temperature, double top_p) {
   }
   for (int v = 0; v < VOCAB; v++) {
     const double want = DRAWS * p[v] / mass;
-    if (want == 0) assert_int_equal(seen[v], 0);
-    else chi += (seen[v] - want) * (seen[v] - want) / want;
+    if (want == 0)
+      assert_int_equal(seen[v], 0);
+    else
+      chi += (seen[v] - want) * (seen[v] - want) / want;
   }
   if (chi > 23.5) fail_msg("temperature %g, top-p %g: chi-square %.1f", temperature, top_p, chi);
   sampling_deinit(&s);
@@ -49,7 +52,8 @@ static void test_distribution(void **state) {
 
 #define SAMPLES 24
 
-static void generate(xt_session *session, size_t n, bool backwards, const xt_generate_options *how, xt_generation *out) {
+static void generate(xt_session *session, size_t n, bool backwards, const xt_generate_options *how,
+                     xt_generation *out) {
   static const int32_t ids[2][5] = {{1, 5, 9, 2, 7}, {1, 5, 8, 8, 3}};
   xt_error error;
   xt_request requests[SAMPLES];
@@ -60,11 +64,13 @@ static void generate(xt_session *session, size_t n, bool backwards, const xt_gen
   ASSERT_OK(xt_session_generate(session, requests, n, how, out, &error));
 }
 
-/* The same bits alone, together, in any order and with any number of threads; other seeds and samples differ. */
+/* The same bits alone, together, in any order and with any number of threads; other seeds and
+ * samples differ. */
 static void test_invariance(void **state) {
   (void)state;
   xt_error error;
-  const xt_generate_options how = {.max_new_tokens = 8, .temperature = 1.3, .top_p = 0.95, .seed = 3, .repetition_penalty = 1.1};
+  const xt_generate_options how = {
+      .max_new_tokens = 8, .temperature = 1.3, .top_p = 0.95, .seed = 3, .repetition_penalty = 1.1};
   xt_generation all[SAMPLES], again[SAMPLES];
   xt_model *model;
   xt_session *session;
@@ -79,7 +85,9 @@ static void test_invariance(void **state) {
     xt_generation_deinit(&again[i]);
   }
   bool differ = false;
-  for (int i = 2; i < SAMPLES; i += 2) differ = differ || all[i].count != all[0].count || memcmp(all[i].ids, all[0].ids, all[0].count * sizeof *all[0].ids) != 0;
+  for (int i = 2; i < SAMPLES; i += 2)
+    differ = differ || all[i].count != all[0].count ||
+             memcmp(all[i].ids, all[0].ids, all[0].count * sizeof *all[0].ids) != 0;
   assert_true(differ);
   xt_session_free(session);
   xt_model_close(model);
@@ -93,12 +101,16 @@ static void test_invariance(void **state) {
   }
   const xt_generate_options wrong[] = {{.temperature = -1}, {.temperature = 1, .top_p = 1.5}};
   for (int i = 0; i < 2; i++)
-    assert_int_equal(xt_session_generate(session, &(xt_request){.ids = (const int32_t[]){1}, .count = 1}, 1, &wrong[i], again, &error), XT_STATUS_ARGUMENT);
+    assert_int_equal(xt_session_generate(session,
+                                         &(xt_request){.ids = (const int32_t[]){1}, .count = 1}, 1,
+                                         &wrong[i], again, &error),
+                     XT_STATUS_ARGUMENT);
   xt_session_free(session);
   xt_model_close(model);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_distribution), cmocka_unit_test(test_invariance)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_distribution),
+                                     cmocka_unit_test(test_invariance)};
   return cmocka_run_group_tests_name("sampling", tests, NULL, NULL);
 }

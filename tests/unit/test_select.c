@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Strategies on stores made for them: what is right is known, and so is what each rule has to choose. */
+/* Strategies on stores made for them: what is right is known, and so is what each rule has to
+ * choose. */
 #include <math.h>
 
 #include "base/rng.h"
@@ -8,7 +9,7 @@
 #define LAYERS 6
 #define QUESTIONS 60
 
-/* ---- what was chosen -------------------------------------------------------------------------- */
+/* ---- what was chosen ------------------------------------------------------------------------- */
 
 typedef struct Chosen {
   const char *strategy;
@@ -34,10 +35,12 @@ static Chosen chosen(Made *m, const char *strategy) {
   return c;
 }
 
-static xt_select_counts select_by(Made *m, xt_strategy strategy, xt_candidates candidates, const xt_selector *selector) {
+static xt_select_counts select_by(Made *m, xt_strategy strategy, xt_candidates candidates,
+                                  const xt_selector *selector) {
   xt_error error;
   xt_select_counts counts;
-  const xt_select_options o = {.strategy = strategy, .candidates = candidates, .selector = selector};
+  const xt_select_options o = {
+      .strategy = strategy, .candidates = candidates, .selector = selector};
   ASSERT_OK(xt_store_select(m->store, &o, &counts, &error));
   return counts;
 }
@@ -65,7 +68,7 @@ static xt_selection_row summary(Made *m, const char *strategy) {
   return w.row;
 }
 
-/* ---- rules ------------------------------------------------------------------------------------ */
+/* ---- rules ----------------------------------------------------------------------------------- */
 
 /* One question in which every rule has to choose another candidate. */
 static void test_rules(void **state) {
@@ -77,9 +80,11 @@ static void test_rules(void **state) {
   static const struct {
     const char *text;
     float entropy, mean, logprob;
-  } cells[LAYERS] = {{"first text", 3.0f, 2.0f, -2.0f}, {"common gold", 2.5f, 2.0f, -1.9f}, {" common gold\n", 2.0f, 2.0f, -1.5f},
-                     {"sure text", 1.5f, 2.0f, -0.1f},  {"calm text", 2.2f, 0.5f, -3.0f},   {"last text", 2.9f, 1.0f, -2.5f}};
-  for (int i = 0; i < LAYERS; i++) add_response(&m, q, i, 0, cells[i].text, cells[i].entropy, cells[i].mean, cells[i].logprob);
+  } cells[LAYERS] = {{"first text", 3.0f, 2.0f, -2.0f},     {"common gold", 2.5f, 2.0f, -1.9f},
+                     {" common gold\n", 2.0f, 2.0f, -1.5f}, {"sure text", 1.5f, 2.0f, -0.1f},
+                     {"calm text", 2.2f, 0.5f, -3.0f},      {"last text", 2.9f, 1.0f, -2.5f}};
+  for (int i = 0; i < LAYERS; i++)
+    add_response(&m, q, i, 0, cells[i].text, cells[i].entropy, cells[i].mean, cells[i].logprob);
   add_response(&m, q, LAYERS - 1, 3, "deep gold", 0.1f, 0.1f, -0.01f);
   static const struct {
     xt_strategy strategy;
@@ -87,23 +92,28 @@ static void test_rules(void **state) {
     const char *name;
     int source, target, right;
   } wanted[] = {
-      {XT_STRATEGY_COARSE, XT_CANDIDATES_ENDS, "coarse", 0, 0, 0}, /* generation: first into first */
+      /* generation: first into first */
+      {XT_STRATEGY_COARSE, XT_CANDIDATES_ENDS, "coarse", 0, 0, 0},
       {XT_STRATEGY_ENTROPY, XT_CANDIDATES_ENDS, "entropy:ends", 5, 0, 0},
       {XT_STRATEGY_ENTROPY, XT_CANDIDATES_TARGET_FIRST, "entropy:target-first", 3, 0, 0},
       {XT_STRATEGY_MEAN_ENTROPY, XT_CANDIDATES_TARGET_FIRST, "mean-entropy:target-first", 4, 0, 0},
       {XT_STRATEGY_MEAN_ENTROPY, XT_CANDIDATES_ENDS, "mean-entropy:ends", 5, 0, 0},
       {XT_STRATEGY_LOGPROB, XT_CANDIDATES_TARGET_FIRST, "logprob:target-first", 3, 0, 0},
       {XT_STRATEGY_LOGPROB, XT_CANDIDATES_ENDS, "logprob:ends", 0, 0, 0},
-      {XT_STRATEGY_VOTE, XT_CANDIDATES_TARGET_FIRST, "vote:target-first", 2, 0, 1}, /* of the two that agree, the likelier */
-      {XT_STRATEGY_VOTE, XT_CANDIDATES_ENDS, "vote:ends", 0, 0, 0},                 /* no two agree: the likelier */
+      /* of the two that agree, the likelier */
+      {XT_STRATEGY_VOTE, XT_CANDIDATES_TARGET_FIRST, "vote:target-first", 2, 0, 1},
+      /* no two agree: the likelier */
+      {XT_STRATEGY_VOTE, XT_CANDIDATES_ENDS, "vote:ends", 0, 0, 0},
   };
   for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
     const xt_select_counts counts = select_by(&m, wanted[i].strategy, wanted[i].candidates, NULL);
     assert_int_equal(counts.selected, 1);
     assert_int_equal(counts.changed, 1);
     const Chosen c = chosen(&m, wanted[i].name);
-    if (c.count != 1 || c.source[0] != wanted[i].source || c.target[0] != wanted[i].target || c.right != wanted[i].right)
-      fail_msg("%s: %d chosen, layer %d into %d", wanted[i].name, c.count, c.source[0], c.target[0]);
+    if (c.count != 1 || c.source[0] != wanted[i].source || c.target[0] != wanted[i].target ||
+        c.right != wanted[i].right)
+      fail_msg("%s: %d chosen, layer %d into %d", wanted[i].name, c.count, c.source[0],
+               c.target[0]);
     assert_int_equal(select_by(&m, wanted[i].strategy, wanted[i].candidates, NULL).changed, 0);
   }
   const xt_select_counts none = select_by(&m, XT_STRATEGY_ENTROPY, XT_CANDIDATES_ALL, NULL);
@@ -114,7 +124,8 @@ static void test_rules(void **state) {
   assert_int_equal(row.selected, 1);
   assert_int_equal(row.vanilla, 0);
   row = summary(&m, "entropy:ends");
-  assert_int_equal(row.bound, 0); /* neither first nor last is right; some layer into the first is */
+  assert_int_equal(row.bound, 0); /* neither first nor last is right; some layer into the first
+                                     is */
   assert_int_equal(row.with_target_first, 1);
   assert_int_equal(row.target_first, 1);
   assert_int_equal(row.target_first_selected, 0);
@@ -128,8 +139,10 @@ static void test_vote_of_options(void **state) {
   made_open(&m, "vote.db", "globalopinionqa");
   const int64_t q = add_question(&m, 0, "sw", "B");
   add_response(&m, q, -1, -1, "(A)", 1, 1, -1);
-  static const char *const texts[LAYERS] = {"(A) x", "it is (B)", "(B)", "  b ", "(A) and (B)", "(C)"};
-  for (int i = 0; i < LAYERS; i++) add_response(&m, q, i, 0, texts[i], 1, 1, i == 3 ? -0.5f : -0.1f * (float)(i + 1));
+  static const char *const texts[LAYERS] = {"(A) x", "it is (B)",   "(B)",
+                                            "  b ",  "(A) and (B)", "(C)"};
+  for (int i = 0; i < LAYERS; i++)
+    add_response(&m, q, i, 0, texts[i], 1, 1, i == 3 ? -0.5f : -0.1f * (float)(i + 1));
   select_by(&m, XT_STRATEGY_VOTE, XT_CANDIDATES_TARGET_FIRST, NULL);
   const Chosen c = chosen(&m, "vote:target-first");
   assert_int_equal(c.source[0], 1); /* of 1, 2 and 3 the likeliest */
@@ -137,19 +150,21 @@ static void test_vote_of_options(void **state) {
   made_close(&m);
 }
 
-/* ---- learning --------------------------------------------------------------------------------- */
+/* ---- learning -------------------------------------------------------------------------------- */
 
-/* Right responses are surer than others of their question, but for noise; untouched ones right in a fifth of the questions, and then
- * very sure. */
+/* Right responses are surer than others of their question, but for noise; untouched ones right in a
+ * fifth of the questions, and then very sure. */
 static void add_lesson(Made *m, int index, const char *lang, Rng *rng) {
   const int64_t q = add_question(m, index, lang, "gold");
   const bool easy = index % 5 == 0;
-  add_response(m, q, -1, -1, easy ? "gold itself" : "plain", 2, 2, easy ? -0.05f : -1.5f + 0.2f * rng_symmetric(rng));
+  add_response(m, q, -1, -1, easy ? "gold itself" : "plain", 2, 2,
+               easy ? -0.05f : -1.5f + 0.2f * rng_symmetric(rng));
   for (int i = 0; i < LAYERS; i++) {
     char text[32];
     const bool right = !easy && i == index % LAYERS;
     snprintf(text, sizeof text, "%s %d", right ? "gold" : "tin", i);
-    add_response(m, q, i, 0, text, 2 + rng_symmetric(rng), 2, (right ? -0.8f : -1.2f) + 0.3f * rng_symmetric(rng));
+    add_response(m, q, i, 0, text, 2 + rng_symmetric(rng), 2,
+                 (right ? -0.8f : -1.2f) + 0.3f * rng_symmetric(rng));
   }
 }
 
@@ -171,7 +186,8 @@ static void test_learning(void **state) {
   fill(&pilot, "pilot.db", 3);
   fill(&unseen, "unseen.db", 4);
   for (int s = XT_STRATEGY_LOGISTIC; s <= XT_STRATEGY_STUMPS; s++) {
-    const xt_select_options o = {.strategy = (xt_strategy)s, .candidates = XT_CANDIDATES_TARGET_FIRST};
+    const xt_select_options o = {.strategy = (xt_strategy)s,
+                                 .candidates = XT_CANDIDATES_TARGET_FIRST};
     char name[XT_STRATEGY_NAME_SIZE];
     xt_selector *selector;
     xt_strategy_format(&o, name);
@@ -182,8 +198,10 @@ static void test_learning(void **state) {
     assert_int_equal(row.questions, 2 * QUESTIONS);
     assert_int_equal(row.vanilla, 2 * QUESTIONS / 5);
     assert_int_equal(row.bound, 2 * QUESTIONS * 4 / 5);
-    /* chance would get one in seven of the rest, the rule of the highest log-probability finds about two thirds */
-    if (row.selected < 2 * QUESTIONS * 3 / 5) fail_msg("%s: %d right of %d", name, (int)row.selected, 2 * QUESTIONS);
+    /* chance would get one in seven of the rest, the rule of the highest log-probability finds
+     * about two thirds */
+    if (row.selected < 2 * QUESTIONS * 3 / 5)
+      fail_msg("%s: %d right of %d", name, (int)row.selected, 2 * QUESTIONS);
     assert_true(counts.kept >= 20 && counts.kept <= 40); /* 24 questions are right untouched */
     xt_selector_free(selector);
     /* again, and by folds: the same choices each time */
@@ -198,7 +216,7 @@ static void test_learning(void **state) {
   made_close(&pilot);
 }
 
-/* ---- what the choices gain -------------------------------------------------------------------- */
+/* ---- what the choices gain ------------------------------------------------------------------- */
 
 typedef struct Gains {
   const xt_analysis *analysis;
@@ -210,8 +228,13 @@ static void assert_same_difference(const xt_difference *got, const xt_difference
   assert_int_equal(got->questions, wanted->questions);
   assert_int_equal(got->won, wanted->won);
   assert_int_equal(got->lost, wanted->lost);
-  const double pairs[][2] = {{got->gain, wanted->gain}, {got->low, wanted->low}, {got->high, wanted->high}, {got->p, wanted->p}, {got->mcnemar, wanted->mcnemar}};
-  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) assert_true(fabs(pairs[i][0] - pairs[i][1]) <= 0);
+  const double pairs[][2] = {{got->gain, wanted->gain},
+                             {got->low, wanted->low},
+                             {got->high, wanted->high},
+                             {got->p, wanted->p},
+                             {got->mcnemar, wanted->mcnemar}};
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+    assert_true(fabs(pairs[i][0] - pairs[i][1]) <= 0);
   assert_true(isnan(got->holm) && isnan(got->bh));
 }
 
@@ -235,28 +258,35 @@ static xt_status check_gain(void *user, const xt_selection_row *row, xt_error *e
     }
   }
   assert_int_equal(row->vanilla_gain.count, row->questions);
-  assert_true(fabs(row->vanilla_gain.gain - ((double)row->selected - (double)row->vanilla) / (double)row->questions) < 1e-12);
-  if (!row->lang) assert_int_equal(2 * row->vanilla_gain.questions, row->questions); /* two languages ask the same */
-  if (strcmp(row->strategy, "coarse") == 0) assert_int_equal(row->coarse_gain.won + row->coarse_gain.lost, 0);
+  assert_true(fabs(row->vanilla_gain.gain - ((double)row->selected - (double)row->vanilla) /
+                                                (double)row->questions) < 1e-12);
+  /* two languages ask the same */
+  if (!row->lang) assert_int_equal(2 * row->vanilla_gain.questions, row->questions);
+  if (strcmp(row->strategy, "coarse") == 0)
+    assert_int_equal(row->coarse_gain.won + row->coarse_gain.lost, 0);
   g->pivots[strcmp(row->pivot, "zh") == 0]++;
   g->rows++;
   return XT_STATUS_OK;
 }
 
-/* Gains, intervals and p-values are those of the report, pivot by pivot, by question: two languages' instances of one count as one. */
+/* Gains, intervals and p-values are those of the report, pivot by pivot, by question: two
+ * languages' instances of one count as one. */
 static void test_gains(void **state) {
   (void)state;
   Made m;
   xt_error error;
   Gains g = {0};
   xt_analysis *analysis;
-  const xt_analysis_options options = {.bootstrap = 200, .permutations = 99, .seed = 7, .threads = 1};
+  const xt_analysis_options options = {
+      .bootstrap = 200, .permutations = 99, .seed = 7, .threads = 1};
   fill(&m, "gains.db", 5);
   for (int i = 0; i < 20; i++)
     for (int k = 0; k < 2; k++) {
       const int64_t q = add_pivot_question(&m, 100 + i, "zh", k ? "tr" : "sw", "gold");
       add_response(&m, q, -1, -1, i % 4 ? "plain" : "gold", 2, 2, -1);
-      for (int layer = 0; layer < LAYERS; layer++) add_response(&m, q, layer, 0, layer == i % LAYERS ? "gold" : "tin", 1 + (float)((i + layer) % 3), 2, -1);
+      for (int layer = 0; layer < LAYERS; layer++)
+        add_response(&m, q, layer, 0, layer == i % LAYERS ? "gold" : "tin",
+                     1 + (float)((i + layer) % 3), 2, -1);
     }
   ASSERT_OK(xt_store_commit(m.store, 0, &error));
   select_by(&m, XT_STRATEGY_COARSE, XT_CANDIDATES_ENDS, NULL);
@@ -270,7 +300,8 @@ static void test_gains(void **state) {
   made_close(&m);
 }
 
-/* The answer of a question must not reach the selector that chooses for it: with answers drawn by lot, cross-validation finds nothing. */
+/* The answer of a question must not reach the selector that chooses for it: with answers drawn by
+ * lot, cross-validation finds nothing. */
 static void test_folds_do_not_leak(void **state) {
   (void)state;
   Made m;
@@ -282,14 +313,17 @@ static void test_folds_do_not_leak(void **state) {
     for (int l = 0; l < 2; l++) { /* the same question in two languages: the same answer */
       const int64_t q = add_question(&m, i, l ? "sw" : "tr", "gold");
       add_response(&m, q, -1, -1, "plain", 2, 2, -1);
-      for (int s = 0; s < LAYERS; s++) add_response(&m, q, s, 0, s == lucky ? "gold" : "dirt", 2 + (float)i / 1000, 2, -1 - (float)i / 1000);
+      for (int s = 0; s < LAYERS; s++)
+        add_response(&m, q, s, 0, s == lucky ? "gold" : "dirt", 2 + (float)i / 1000, 2,
+                     -1 - (float)i / 1000);
     }
   }
   ASSERT_OK(xt_store_commit(m.store, 0, &error));
   for (int s = XT_STRATEGY_LOGISTIC; s <= XT_STRATEGY_STUMPS; s++) {
     /* the vote tells the lucky one apart (it is alone), so leave two candidates */
     select_by(&m, (xt_strategy)s, XT_CANDIDATES_ENDS, NULL);
-    const xt_selection_row row = summary(&m, s == XT_STRATEGY_LOGISTIC ? "logistic:ends" : "stumps:ends");
+    const xt_selection_row row =
+        summary(&m, s == XT_STRATEGY_LOGISTIC ? "logistic:ends" : "stumps:ends");
     assert_int_equal(row.questions, 2 * QUESTIONS);
     assert_true(row.selected <= row.bound * 3 / 4);
   }
@@ -298,7 +332,8 @@ static void test_folds_do_not_leak(void **state) {
 
 static void refused(Made *m, const xt_select_options *o, const char *part) {
   xt_error error;
-  if (xt_store_select(m->store, o, NULL, &error) == XT_STATUS_OK || !strstr(error.message, part)) fail_msg("'%s' does not say '%s'", error.message, part);
+  if (xt_store_select(m->store, o, NULL, &error) == XT_STATUS_OK || !strstr(error.message, part))
+    fail_msg("'%s' does not say '%s'", error.message, part);
 }
 
 static void test_refusals(void **state) {
@@ -309,7 +344,10 @@ static void test_refusals(void **state) {
   made_open(&m, "few.db", "xquad");
   Rng rng = {1};
   for (int i = 0; i < 10; i++) add_lesson(&m, i, "sw", &rng);
-  refused(&m, &(xt_select_options){.strategy = XT_STRATEGY_LOGISTIC, .candidates = XT_CANDIDATES_TARGET_FIRST}, "learning needs 20");
+  refused(&m,
+          &(xt_select_options){.strategy = XT_STRATEGY_LOGISTIC,
+                               .candidates = XT_CANDIDATES_TARGET_FIRST},
+          "learning needs 20");
   refused(&m, &(xt_select_options){.strategy = (xt_strategy)77}, "77 is none");
   refused(&m, &(xt_select_options){.folds = 1}, "2 to 1000");
   const xt_select_options rule = {.strategy = XT_STRATEGY_VOTE};
@@ -321,7 +359,11 @@ static void test_refusals(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_vote_of_options), cmocka_unit_test(test_learning), cmocka_unit_test(test_gains),
-                                     cmocka_unit_test(test_folds_do_not_leak), cmocka_unit_test(test_refusals)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules),
+                                     cmocka_unit_test(test_vote_of_options),
+                                     cmocka_unit_test(test_learning),
+                                     cmocka_unit_test(test_gains),
+                                     cmocka_unit_test(test_folds_do_not_leak),
+                                     cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests_name("select", tests, NULL, NULL);
 }

@@ -16,11 +16,16 @@ typedef struct Data {
 
 static double sigmoid(double t) { return 1 / (1 + exp(-t)); }
 
-static double linear(const float *x) { return 0.4 + 1.5 * (double)x[0] - 2.0 * (double)x[1] + 0.7 * (double)x[2]; }
+static double linear(const float *x) {
+  return 0.4 + 1.5 * (double)x[0] - 2.0 * (double)x[1] + 0.7 * (double)x[2];
+}
 /* steps and a bump, which no linear function follows */
-static double steps(const float *x) { return (x[0] > 0.3f ? 2.0 : -1.0) + (fabsf(x[1]) < 0.4f ? 1.5 : -1.5); }
+static double steps(const float *x) {
+  return (x[0] > 0.3f ? 2.0 : -1.0) + (fabsf(x[1]) < 0.4f ? 1.5 : -1.5);
+}
 
-/* Features 3 is noise, 4 a constant, 5 of another size than the rest (a copy of 0 times 1000 plus noise). */
+/* Features 3 is noise, 4 a constant, 5 of another size than the rest (a copy of 0 times 1000 plus
+ * noise). */
 static void draw(Data *d, size_t n, uint64_t seed, double (*log_odds)(const float *x)) {
   xt_error error;
   Rng rng = {seed};
@@ -33,7 +38,8 @@ static void draw(Data *d, size_t n, uint64_t seed, double (*log_odds)(const floa
     x[5] = 1000 * x[5];
     d->truth[i] = sigmoid(log_odds(x));
     d->rows[i] = i;
-    ASSERT_OK(examples_add(&d->examples, x, (double)rng_symmetric(&rng) / 2 + 0.5 < d->truth[i], &error));
+    ASSERT_OK(
+        examples_add(&d->examples, x, (double)rng_symmetric(&rng) / 2 + 0.5 < d->truth[i], &error));
   }
 }
 
@@ -42,7 +48,8 @@ static double distance(const Learner *l, double (*log_odds)(const float *x)) {
   static Data d;
   double sum = 0;
   draw(&d, 4000, 99, log_odds);
-  for (size_t i = 0; i < d.examples.count; i++) sum += fabs(learner_probability(l, d.examples.features + i * WIDTH) - d.truth[i]);
+  for (size_t i = 0; i < d.examples.count; i++)
+    sum += fabs(learner_probability(l, d.examples.features + i * WIDTH) - d.truth[i]);
   examples_free(&d.examples);
   return sum / 4000;
 }
@@ -60,7 +67,8 @@ static void test_logistic(void **state) {
   (void)state;
   draw(&data, 20000, 5, linear);
   Learner *l = train(LEARNER_LOGISTIC, &data, 20000);
-  /* 20,000 examples leave each of 4 weights a standard error of about 0.03, a probability of about 0.01 */
+  /* 20,000 examples leave each of 4 weights a standard error of about 0.03, a probability of about
+   * 0.01 */
   assert_true(distance(l, linear) < 0.015);
   /* the bias and slopes themselves, from probabilities at points along the axes */
   static const float zero[WIDTH] = {0, 0, 0, 0, 3, 0}, one[WIDTH] = {0, 1, 0, 0, 3, 0};
@@ -74,7 +82,8 @@ static void test_logistic(void **state) {
 static void test_stumps(void **state) {
   (void)state;
   draw(&data, 20000, 5, steps);
-  Learner *stumps = train(LEARNER_STUMPS, &data, 20000), *logistic = train(LEARNER_LOGISTIC, &data, 20000);
+  Learner *stumps = train(LEARNER_STUMPS, &data, 20000),
+          *logistic = train(LEARNER_LOGISTIC, &data, 20000);
   const double by_stumps = distance(stumps, steps), by_logistic = distance(logistic, steps);
   assert_true(by_stumps < 0.04);
   assert_true(by_logistic > 0.1); /* the truth is not linear, so the test can tell the two apart */
@@ -95,13 +104,15 @@ static void test_deterministic(void **state) {
   for (int kind = 0; kind < 2; kind++) {
     Learner *a = train((LearnerKind)kind, &data, 1500), *b = train((LearnerKind)kind, &data, 1500);
     for (size_t i = 0; i < 100; i++) {
-      const double x = learner_probability(a, data.examples.features + i * WIDTH), y = learner_probability(b, data.examples.features + i * WIDTH);
+      const double x = learner_probability(a, data.examples.features + i * WIDTH),
+                   y = learner_probability(b, data.examples.features + i * WIDTH);
       assert_memory_equal(&x, &y, sizeof x);
     }
     learner_free(b);
     for (size_t i = 1500; i < 3000; i++) data.examples.right[i] ^= 1;
     b = train((LearnerKind)kind, &data, 1500);
-    const double x = learner_probability(a, data.examples.features), y = learner_probability(b, data.examples.features);
+    const double x = learner_probability(a, data.examples.features),
+                 y = learner_probability(b, data.examples.features);
     assert_memory_equal(&x, &y, sizeof x);
     learner_free(a);
     learner_free(b);
@@ -123,7 +134,8 @@ static void test_extremes(void **state) {
   for (int kind = 0; kind < 2; kind++)
     for (size_t n = 2; n <= 40; n += 38) {
       Learner *l = train((LearnerKind)kind, &data, n);
-      const double low = learner_probability(l, (const float[]){0, 1e30f}), high = learner_probability(l, (const float[]){39, 1e30f});
+      const double low = learner_probability(l, (const float[]){0, 1e30f}),
+                   high = learner_probability(l, (const float[]){39, 1e30f});
       assert_true(low >= 0 && low <= 1 && high >= 0 && high <= 1);
       if (n == 40) assert_true(low < 0.1 && high > 0.9);
       learner_free(l);
@@ -132,7 +144,8 @@ static void test_extremes(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_logistic), cmocka_unit_test(test_stumps), cmocka_unit_test(test_deterministic),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_logistic), cmocka_unit_test(test_stumps),
+                                     cmocka_unit_test(test_deterministic),
                                      cmocka_unit_test(test_extremes)};
   return cmocka_run_group_tests_name("select_learn", tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The store by itself: what it says is there is there, for the question, site and layers asked about and no
- * other; what was not committed is gone; what does not belong together is refused; damaged files end in an error. */
+/* The store by itself: what it says is there is there, for the question, site and layers asked
+ * about and no other; what was not committed is gone; what does not belong together is refused;
+ * damaged files end in an error. */
 #include <sys/stat.h>
 
 #include "models.h"
@@ -15,15 +16,29 @@ typedef struct Fixture {
 } Fixture;
 
 static const xt_store_settings settings = {.max_new_tokens = 3};
-static const xt_question questions[2] = {
-    {.id = "0", .number = 0, .task = "xquad", .lang = "sw", .source_lang = "en", .source = "a", .target = "b", .gold = "e"},
-    {.id = "1", .number = 1, .task = "xquad", .lang = "sw", .source_lang = "en", .source = "a", .target = "c"}};
+static const xt_question questions[2] = {{.id = "0",
+                                          .number = 0,
+                                          .task = "xquad",
+                                          .lang = "sw",
+                                          .source_lang = "en",
+                                          .source = "a",
+                                          .target = "b",
+                                          .gold = "e"},
+                                         {.id = "1",
+                                          .number = 1,
+                                          .task = "xquad",
+                                          .lang = "sw",
+                                          .source_lang = "en",
+                                          .source = "a",
+                                          .target = "c"}};
 static const int32_t ids[] = {1, 104, 35};
-static const xt_instance instance = {.source = ids, .source_count = 3, .target = ids, .target_count = 2};
+static const xt_instance instance = {
+    .source = ids, .source_count = 3, .target = ids, .target_count = 2};
 static const xt_site attn = {XT_TAP_ATTN, XT_TAP_ATTN}, ffn = {XT_TAP_FFN, XT_TAP_FFN};
 
 static xt_generation response(int32_t *tokens, float *numbers) {
-  return (xt_generation){.count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
+  return (xt_generation){
+      .count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
 }
 
 static void add(Fixture *f, int question, const xt_site *site, int i, int j, int32_t token) {
@@ -38,7 +53,8 @@ static void begin(Fixture *f) {
   xt_error error;
   ASSERT_OK(xt_store_open(f->path, XT_STORE_WRITE, &f->store, &error));
   ASSERT_OK(xt_store_begin(f->store, f->model, f->hash, &settings, "test", &error));
-  for (int q = 0; q < 2; q++) ASSERT_OK(xt_store_add_question(f->store, &questions[q], &instance, &f->questions[q], &error));
+  for (int q = 0; q < 2; q++)
+    ASSERT_OK(xt_store_add_question(f->store, &questions[q], &instance, &f->questions[q], &error));
 }
 
 static Fixture fixture_open(const char *name) {
@@ -61,9 +77,11 @@ static void expect(Fixture *f, int question, xt_site site, const char *want, boo
   bool have[LAYERS * LAYERS] = {0}, untouched = !vanilla;
   xt_error error;
   char got[256] = "";
-  ASSERT_OK(xt_store_find_responses(f->store, f->questions[question], site, LAYERS, have, &untouched, &error));
+  ASSERT_OK(xt_store_find_responses(f->store, f->questions[question], site, LAYERS, have,
+                                    &untouched, &error));
   for (int c = 0; c < LAYERS * LAYERS; c++)
-    if (have[c]) snprintf(got + strlen(got), sizeof got - strlen(got), "%d,%d ", c / LAYERS, c % LAYERS);
+    if (have[c])
+      snprintf(got + strlen(got), sizeof got - strlen(got), "%d,%d ", c / LAYERS, c % LAYERS);
   assert_string_equal(got, want);
   assert_int_equal(untouched, vanilla);
 }
@@ -112,17 +130,22 @@ static void test_uncommitted_is_gone(void **state) {
 
 static void test_others_are_refused(void **state) {
   (void)state;
-  static const xt_store_settings other[] = {{.max_new_tokens = 4}, {.max_new_tokens = 3, .repetition_penalty = 1.3}, {.max_new_tokens = 3, .ignore_eos = true},
+  static const xt_store_settings other[] = {{.max_new_tokens = 4},
+                                            {.max_new_tokens = 3, .repetition_penalty = 1.3},
+                                            {.max_new_tokens = 3, .ignore_eos = true},
                                             {.max_new_tokens = 3, .compute = XT_COMPUTE_BF16}};
-  static const char *const names[] = {"max_new_tokens", "repetition_penalty", "ignore_eos", "compute"};
+  static const char *const names[] = {"max_new_tokens", "repetition_penalty", "ignore_eos",
+                                      "compute"};
   Fixture f = fixture_open("settings.db");
   xt_error error;
   add(&f, 0, &attn, 0, 1, 70);
   ASSERT_OK(xt_store_commit(f.store, 0, &error));
   ASSERT_OK(xt_store_check(f.store, f.model, f.hash, &settings, &error));
   for (size_t i = 0; i < 4; i++) {
-    assert_int_equal(xt_store_check(f.store, f.model, f.hash, &other[i], &error), XT_STATUS_ARGUMENT);
-    if (!strstr(error.message, names[i]) && !strstr(error.field, names[i])) fail_msg("%s is not named: %s: %s", names[i], error.field, error.message);
+    assert_int_equal(xt_store_check(f.store, f.model, f.hash, &other[i], &error),
+                     XT_STATUS_ARGUMENT);
+    if (!strstr(error.message, names[i]) && !strstr(error.field, names[i]))
+      fail_msg("%s is not named: %s: %s", names[i], error.field, error.message);
   }
   char hash[XT_MODEL_HASH_SIZE];
   memcpy(hash, f.hash, sizeof hash);
@@ -133,11 +156,12 @@ static void test_others_are_refused(void **state) {
 
 static xt_status count_row(void *user, const xt_store_row *row, xt_error *error) {
   (void)error;
-  *(size_t *)user += row->count + row->text_length + strlen(row->site) + strlen(row->question->source);
+  *(size_t *)user +=
+      row->count + row->text_length + strlen(row->site) + strlen(row->question->source);
   return XT_STATUS_OK;
 }
 
-/* ---- whose responses they are ------------------------------------------------------------------- */
+/* ---- whose responses they are ---------------------------------------------------------------- */
 
 typedef struct Found {
   char id[XT_RESPONSE_ID_SIZE], text[32], provenance[4096];
@@ -149,11 +173,13 @@ static xt_status find_row(void *user, const xt_store_row *row, xt_error *error) 
   Found *found = user;
   memcpy(found->id, row->id, sizeof found->id);
   found->decoded = row->text != NULL;
-  if (row->text) snprintf(found->text, sizeof found->text, "%.*s", (int)row->text_length, row->text);
+  if (row->text)
+    snprintf(found->text, sizeof found->text, "%.*s", (int)row->text_length, row->text);
   return XT_STATUS_OK;
 }
 
-static xt_status find_run(void *user, const char *started, const char *provenance, xt_error *error) {
+static xt_status find_run(void *user, const char *started, const char *provenance,
+                          xt_error *error) {
   (void)started, (void)error;
   snprintf(((Found *)user)->provenance, sizeof((Found *)user)->provenance, "%s", provenance);
   return XT_STATUS_OK;
@@ -176,7 +202,8 @@ static Found found_of(const char *name, const xt_store_identity *identity) {
   return found;
 }
 
-/* A model whose weights were never read will do, and so will none at all: responses are the same, by id and by text. */
+/* A model whose weights were never read will do, and so will none at all: responses are the same,
+ * by id and by text. */
 static void test_needs_no_weights(void **state) {
   (void)state;
   xt_error error;
@@ -193,7 +220,8 @@ static void test_needs_no_weights(void **state) {
   xt_store_identity_deinit(&identity);
   ASSERT_OK(xt_store_identify(inspected, hash, &settings, "test", &identity, &error));
   const Found bare = found_of("inspected.db", &identity);
-  const xt_store_identity plain = {.hash = hash, .name = "elsewhere", .layers = LAYERS, .settings = identity.settings};
+  const xt_store_identity plain = {
+      .hash = hash, .name = "elsewhere", .layers = LAYERS, .settings = identity.settings};
   const Found none = found_of("plain.db", &plain);
   xt_store_identity_deinit(&identity);
   assert_string_equal(whole.id, bare.id);
@@ -211,12 +239,17 @@ static void test_needs_no_weights(void **state) {
 /* What no reader would take is not written. */
 static void test_bad_identities(void **state) {
   (void)state;
-  static const xt_store_settings good = {.max_new_tokens = 3, .repetition_penalty = 1}, no_penalty = {.max_new_tokens = 3},
+  static const xt_store_settings good = {.max_new_tokens = 3, .repetition_penalty = 1},
+                                 no_penalty = {.max_new_tokens = 3},
                                  negative = {.max_new_tokens = -1, .repetition_penalty = 1};
-  const xt_store_identity bad[] = {{.hash = NULL, .layers = 6, .settings = good},      {.hash = "", .layers = 6, .settings = good},
-                                   {.hash = "a", .layers = 0, .settings = good},       {.hash = "a", .layers = 257, .settings = good},
-                                   {.hash = "a", .layers = 6, .settings = no_penalty}, {.hash = "a", .layers = 6, .settings = negative}};
-  static const char *const fields[] = {"hash", "hash", "layers", "layers", "repetition_penalty", "max_new_tokens"};
+  const xt_store_identity bad[] = {{.hash = NULL, .layers = 6, .settings = good},
+                                   {.hash = "", .layers = 6, .settings = good},
+                                   {.hash = "a", .layers = 0, .settings = good},
+                                   {.hash = "a", .layers = 257, .settings = good},
+                                   {.hash = "a", .layers = 6, .settings = no_penalty},
+                                   {.hash = "a", .layers = 6, .settings = negative}};
+  static const char *const fields[] = {
+      "hash", "hash", "layers", "layers", "repetition_penalty", "max_new_tokens"};
   char path[200];
   xt_error error;
   xt_store *store;
@@ -258,7 +291,8 @@ static void test_damaged(void **state) {
     const size_t at = random / 8 % size;
     memcpy(bytes, whole, size);
     const bool cut = n % 3 == 0;
-    for (int k = 0; k < 16 && !cut; k++) bytes[(at + (size_t)k * 7) % size] ^= (uint8_t)(random >> (8 + k));
+    for (int k = 0; k < 16 && !cut; k++)
+      bytes[(at + (size_t)k * 7) % size] ^= (uint8_t)(random >> (8 + k));
     unlink(path);
     file = fopen(path, "wb");
     assert_true(file && fwrite(bytes, 1, cut ? at : size, file) == (cut ? at : size));
@@ -272,16 +306,19 @@ static void test_damaged(void **state) {
       xt_store_close(store);
     }
     refused += status != XT_STATUS_OK;
-    if (status && (!error.message[0] || !strstr(error.file, "damaged.db"))) fail_msg("%d: status %d, '%s': '%s'", n, (int)status, error.file, error.message);
-    if (status && status != XT_STATUS_INPUT && status != XT_STATUS_IO) fail_msg("%d: status %d, %s", n, (int)status, error.message);
+    if (status && (!error.message[0] || !strstr(error.file, "damaged.db")))
+      fail_msg("%d: status %d, '%s': '%s'", n, (int)status, error.file, error.message);
+    if (status && status != XT_STATUS_INPUT && status != XT_STATUS_IO)
+      fail_msg("%d: status %d, %s", n, (int)status, error.message);
   }
   assert_true(refused > 50);
   xt_model_close(f.model);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_knows_what_is_there), cmocka_unit_test(test_uncommitted_is_gone),
-                                     cmocka_unit_test(test_others_are_refused), cmocka_unit_test(test_needs_no_weights),
-                                     cmocka_unit_test(test_bad_identities), cmocka_unit_test(test_damaged)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_knows_what_is_there), cmocka_unit_test(test_uncommitted_is_gone),
+      cmocka_unit_test(test_others_are_refused),  cmocka_unit_test(test_needs_no_weights),
+      cmocka_unit_test(test_bad_identities),      cmocka_unit_test(test_damaged)};
   return cmocka_run_group_tests_name("store", tests, NULL, NULL);
 }

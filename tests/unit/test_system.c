@@ -55,7 +55,8 @@ static void test_version_2(void **state) {
   (void)state;
   put("/proc/meminfo", meminfo);
   put("/proc/self/cgroup", "0::/slurm/job_7/step_0\n");
-  put("/proc/self/mountinfo", "23 1 0:21 / /proc rw - proc proc rw\n30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n");
+  put("/proc/self/mountinfo", "23 1 0:21 / /proc rw - proc proc rw\n30 23 0:26 / /sys/fs/cgroup "
+                              "rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n");
   put("/sys/fs/cgroup/slurm/job_7/step_0/memory.max", "max\n");
   put("/sys/fs/cgroup/slurm/job_7/step_0/memory.current", "3000\n");
   put("/sys/fs/cgroup/slurm/job_7/step_0/cpu.max", "max 100000\n");
@@ -65,7 +66,9 @@ static void test_version_2(void **state) {
   put("/sys/fs/cgroup/slurm/job_7/memory.max", "8000000\n");
   put("/sys/fs/cgroup/slurm/job_7/memory.current", "3000000\n");
   assert_int_equal(system_available_memory_at(root), 5000000);
-  put("/sys/fs/cgroup/slurm/job_7/memory.stat", "anon 500\nfile 9\ninactive_file 1000000\nactive_file 7\n"); /* can be dropped */
+  /* can be dropped */
+  put("/sys/fs/cgroup/slurm/job_7/memory.stat",
+      "anon 500\nfile 9\ninactive_file 1000000\nactive_file 7\n");
   assert_int_equal(system_available_memory_at(root), 6000000);
   put("/sys/fs/cgroup/slurm/job_7/step_0/memory.high", "4000\n"); /* the step's own, less */
   assert_int_equal(system_available_memory_at(root), 1000);
@@ -80,15 +83,19 @@ static void test_version_2(void **state) {
 static void test_version_1(void **state) {
   (void)state;
   put("/proc/meminfo", meminfo);
-  put("/proc/self/cgroup", "9:name=systemd:/x\n4:cpu,cpuacct:/job:3\n3:memory:/batch/job:3\n2:cpuset:/\n0::/\n");
+  put("/proc/self/cgroup",
+      "9:name=systemd:/x\n4:cpu,cpuacct:/job:3\n3:memory:/batch/job:3\n2:cpuset:/\n0::/\n");
   put("/proc/self/mountinfo",
-      "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n35 31 0:32 / /sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n"
+      "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n35 31 0:32 / "
+      "/sys/fs/cgroup/my\\040memory rw - cgroup cgroup rw,memory\n"
       "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n");
-  put("/sys/fs/cgroup/my memory/memory.limit_in_bytes", "9223372036854771712\n"); /* as much as none */
+  /* as much as none */
+  put("/sys/fs/cgroup/my memory/memory.limit_in_bytes", "9223372036854771712\n");
   put("/sys/fs/cgroup/my memory/memory.usage_in_bytes", "70000000\n");
   put("/sys/fs/cgroup/my memory/batch/job:3/memory.limit_in_bytes", "5000000\n");
   put("/sys/fs/cgroup/my memory/batch/job:3/memory.usage_in_bytes", "2000000\n");
-  put("/sys/fs/cgroup/my memory/batch/job:3/memory.stat", "inactive_file 1\ntotal_inactive_file 500000\n");
+  put("/sys/fs/cgroup/my memory/batch/job:3/memory.stat",
+      "inactive_file 1\ntotal_inactive_file 500000\n");
   assert_int_equal(system_available_memory_at(root), 3500000);
   put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "-1\n");
   put("/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000\n");
@@ -98,11 +105,14 @@ static void test_version_1(void **state) {
   assert_int_equal(system_cpu_quota_at(root), 1500);
 }
 
-/* A container sees its own group as the top: named in full (Docker, version 1), or outside of what it sees. */
+/* A container sees its own group as the top: named in full (Docker, version 1), or outside of what
+ * it sees. */
 static void test_containers(void **state) {
   (void)state;
-  static const char *const groups[] = {"4:memory:/docker/abc\n", "4:memory:/docker/abc/inner\n", "4:memory:/../../elsewhere\n", "4:memory:/docker/abcdef\n"};
-  put("/proc/self/mountinfo", "35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
+  static const char *const groups[] = {"4:memory:/docker/abc\n", "4:memory:/docker/abc/inner\n",
+                                       "4:memory:/../../elsewhere\n", "4:memory:/docker/abcdef\n"};
+  put("/proc/self/mountinfo",
+      "35 31 0:32 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
   put("/sys/fs/cgroup/memory/memory.limit_in_bytes", "4096000\n");
   put("/sys/fs/cgroup/memory/memory.usage_in_bytes", "96000\n");
   for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
@@ -113,11 +123,13 @@ static void test_containers(void **state) {
 
 static void test_broken_files(void **state) {
   (void)state;
-  static const char *const texts[] = {"", "\n", ":", "0::", "0::/\0", "4:memory", "\xff\xfe:::", "4:memory:/a\n0::/b"};
+  static const char *const texts[] = {
+      "", "\n", ":", "0::", "0::/\0", "4:memory", "\xff\xfe:::", "4:memory:/a\n0::/b"};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
     for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) {
       put("/proc/self/cgroup", texts[i]);
-      put("/proc/self/mountinfo", k ? texts[k] : "35 31 0:32 / /sys/fs/cgroup rw - cgroup2 cgroup2\n");
+      put("/proc/self/mountinfo",
+          k ? texts[k] : "35 31 0:32 / /sys/fs/cgroup rw - cgroup2 cgroup2\n");
       assert_true(system_available_memory_at(root) == UINT64_MAX);
       assert_true(system_cpu_quota_at(root) == UINT64_MAX);
     }
@@ -137,9 +149,12 @@ static void test_this_machine(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),    cmocka_unit_test_setup_teardown(test_version_2, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_version_1, setup, teardown),  cmocka_unit_test_setup_teardown(test_containers, setup, teardown),
-      cmocka_unit_test_setup_teardown(test_broken_files, setup, teardown), cmocka_unit_test(test_this_machine),
+      cmocka_unit_test_setup_teardown(test_nothing, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_version_2, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_version_1, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_containers, setup, teardown),
+      cmocka_unit_test_setup_teardown(test_broken_files, setup, teardown),
+      cmocka_unit_test(test_this_machine),
   };
   return cmocka_run_group_tests_name("system", tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The benchmarks as data, what makes their prompts, and their scoring rules that the goldens do not cover. */
+/* The benchmarks as data, what makes their prompts, and their scoring rules that the goldens do not
+ * cover. */
 #include "support.h"
 
 #include "base/text_buffer.h"
@@ -9,7 +10,7 @@
 #include "tasks/sample.h"
 #include "xtransplant/tasks.h"
 
-/* ---- tables ---- */
+/* ---- tables ---------------------------------------------------------------------------------- */
 
 static size_t count_of(const char *const *list) {
   size_t n = 0;
@@ -20,7 +21,12 @@ static size_t count_of(const char *const *list) {
 /* Languages and cultures, levels, site and direction as in the paper's tables. */
 static void test_table(void **state) {
   (void)state;
-  static const struct { const char *name, *site; size_t languages, levels[4]; xt_task_kind kind; xt_direction direction; } want[] = {
+  static const struct {
+    const char *name, *site;
+    size_t languages, levels[4];
+    xt_task_kind kind;
+    xt_direction direction;
+  } want[] = {
       {"xnli", "attn", 14, {0, 6, 4, 4}, XT_TASK_CHOICE, XT_DIRECTION_TO_LANGUAGE},
       {"xquad", "ffn", 12, {0, 5, 4, 3}, XT_TASK_GENERATION, XT_DIRECTION_TO_LANGUAGE},
       {"globalopinionqa", "ffn", 20, {0, 7, 6, 7}, XT_TASK_CHOICE, XT_DIRECTION_FROM_LANGUAGE},
@@ -42,8 +48,10 @@ static void test_table(void **state) {
     assert_int_equal(count_of(task->languages), want[i].languages);
     for (size_t k = 0; task->languages[k]; k++) {
       levels[xt_language_level(task->languages[k])]++;
-      if (!xt_task_template(task, task->languages[k])) fail_msg("%s has no template in %s", task->name, task->languages[k]);
-      if (!xt_language_cot(task->languages[k])) fail_msg("%s has no reasoning prompt", task->languages[k]);
+      if (!xt_task_template(task, task->languages[k]))
+        fail_msg("%s has no template in %s", task->name, task->languages[k]);
+      if (!xt_language_cot(task->languages[k]))
+        fail_msg("%s has no reasoning prompt", task->languages[k]);
     }
     assert_memory_equal(levels, want[i].levels, sizeof levels);
   }
@@ -53,7 +61,8 @@ static void test_table(void **state) {
 
 static void test_levels(void **state) {
   (void)state;
-  static const char *const of[] = {"ar de en es fr ja zh zh-CN", "hi it ko pt ru sv tr vi", "am bg el fi he ht hu id ms nl no pl ro sw ta th tl uk ur"};
+  static const char *const of[] = {"ar de en es fr ja zh zh-CN", "hi it ko pt ru sv tr vi",
+                                   "am bg el fi he ht hu id ms nl no pl ro sw ta th tl uk ur"};
   static const char *const names[] = {"High", "Mid", "Low"};
   for (size_t i = 0; i < 3; i++) {
     char list[80], *save = NULL;
@@ -68,7 +77,8 @@ static void test_levels(void **state) {
   assert_null(xt_language_cot("xx"));
 }
 
-/* Every template of ours has the fields of its task's questions and nothing else, as a file's have to. */
+/* Every template of ours has the fields of its task's questions and nothing else, as a file's have
+ * to. */
 static void test_templates_complete(void **state) {
   (void)state;
   xt_error error;
@@ -80,7 +90,8 @@ static void test_templates_complete(void **state) {
     FILE *out = fdopen(file, "w");
     json_t *object = json_object();
     for (size_t k = 0; task->languages[k]; k++)
-      json_object_set_new(object, task->languages[k], json_string(xt_task_template(task, task->languages[k])));
+      json_object_set_new(object, task->languages[k],
+                          json_string(xt_task_template(task, task->languages[k])));
     assert_int_equal(json_dumpf(object, out, 0), 0);
     fclose(out);
     json_decref(object);
@@ -105,7 +116,9 @@ static void test_option_words(void **state) {
         char one[4], two[4];
         snprintf(one, sizeof one, "%d", a & 3);
         snprintf(two, sizeof two, "%d", b & 3);
-        if (a != b) assert_null(strstr(json_string_value(json_object_get(words, one)), json_string_value(json_object_get(words, two))));
+        if (a != b)
+          assert_null(strstr(json_string_value(json_object_get(words, one)),
+                             json_string_value(json_object_get(words, two))));
       }
     json_decref(words);
   }
@@ -120,25 +133,29 @@ static void test_fill(void **state) {
   json_t *fields = json_pack("{s:s, s:s}", "context", "{question}", "question", "why?");
   TextBuffer out = {0};
   ASSERT_OK(prompt_set_fill(&set, "en", fields, &out, &error));
-  assert_string_equal(out.data, "{question}{why?} { } why?\n{x"); /* what is filled in is not looked at again */
+  /* what is filled in is not looked at again */
+  assert_string_equal(out.data, "{question}{why?} { } why?\n{x");
   assert_int_equal(prompt_set_fill(&set, "de", fields, &out, &error), XT_STATUS_INPUT);
   text_buffer_free(&out);
   json_decref(fields);
   prompt_set_close(&set);
 }
 
-/* ---- scoring ---- */
+/* ---- scoring --------------------------------------------------------------------------------- */
 
-static void check_score(const char *name, const char *lang, const char *response, const char *gold, bool want) {
+static void check_score(const char *name, const char *lang, const char *response, const char *gold,
+                        bool want) {
   const xt_task *task = xt_task_find(name);
   xt_choice *choices;
   size_t count;
   bool correct;
   xt_error error;
   ASSERT_OK(xt_task_choices(task, NULL, lang, &choices, &count, &error));
-  ASSERT_OK(xt_task_score(task, choices, count, response, strlen(response), gold, &correct, &error));
+  ASSERT_OK(
+      xt_task_score(task, choices, count, response, strlen(response), gold, &correct, &error));
   xt_choices_free(choices, count);
-  if (correct != want) fail_msg("%s: '%s' for '%s' is %s", name, response, gold, correct ? "right" : "wrong");
+  if (correct != want)
+    fail_msg("%s: '%s' for '%s' is %s", name, response, gold, correct ? "right" : "wrong");
 }
 
 static void test_xcopa_rule(void **state) {
@@ -148,7 +165,7 @@ static void test_xcopa_rule(void **state) {
   check_score("xcopa", "zh", "答案是（2）。", "2", true);
   check_score("xcopa", "it", "(1) o (2)", "1", false);
   check_score("xcopa", "en", "Option 1 is more likely", "1", false); /* the paper's case of 0.00 */
-  check_score("xcopa", "it", "(3) (1)", "1", true);                 /* there is no third option */
+  check_score("xcopa", "it", "(3) (1)", "1", true);                  /* there is no third option */
   check_score("xcopa", "it", "", "1", false);
 }
 
@@ -161,15 +178,17 @@ static void test_culture_rule(void **state) {
   check_score("culturalbench", "de", "", "B", false);
 }
 
-/* Lower-casing is Unicode's full one, of no language: a final sigma, a dotted I of two characters. */
+/* Lower-casing is Unicode's full one, of no language: a final sigma, a dotted I of two
+ * characters. */
 static void test_mkqa_rule(void **state) {
   (void)state;
   check_score("mkqa", "en", "It was NEW YORK, then.", "new york", true);
   check_score("mkqa", "en", "New  York", "new york", false);
   check_score("mkqa", "tr", "\u0130stanbul", "i\u0307stanbul", true);
   check_score("mkqa", "tr", "istanbul", "\u0130stanbul", false);
-  check_score("mkqa", "el", "Ο ΑΧΙΛΛΕΑΣ", "αχιλλεας", true);  /* a sigma that ends a word */
-  check_score("mkqa", "el", "ΑΧΙΛΛΕΑΣ1", "αχιλλεασ", false); /* a digit is not cased: the sigma is final */
+  check_score("mkqa", "el", "Ο ΑΧΙΛΛΕΑΣ", "αχιλλεας", true); /* a sigma that ends a word */
+  /* a digit is not cased: the sigma is final */
+  check_score("mkqa", "el", "ΑΧΙΛΛΕΑΣ1", "αχιλλεασ", false);
   check_score("mkqa", "de", "STRASSE", "straße", false);
   check_score("mkqa", "en", "", "x", false);
 }
@@ -184,7 +203,9 @@ static void test_choices(void **state) {
   assert_int_equal(count, 2);
   assert_string_equal(choices[1].label, "2");
   assert_null(choices[1].text);
-  assert_int_equal(xt_task_score(xt_task_find("xcopa"), choices, count, "(3)", 3, "3", &correct, &error), XT_STATUS_INPUT);
+  assert_int_equal(
+      xt_task_score(xt_task_find("xcopa"), choices, count, "(3)", 3, "3", &correct, &error),
+      XT_STATUS_INPUT);
   assert_string_equal(error.message, "'3' is none of XCOPA's options, 1, 2");
   xt_choices_free(choices, count);
   ASSERT_OK(xt_task_choices(xt_task_find("culturalbench"), NULL, "de", &choices, &count, &error));
@@ -192,7 +213,7 @@ static void test_choices(void **state) {
   xt_choices_free(choices, count);
 }
 
-/* ---- Python's samples ---- */
+/* ---- Python's samples ------------------------------------------------------------------------ */
 
 typedef struct Drawn {
   uint64_t seed;
@@ -204,7 +225,7 @@ static void test_sample(void **state) {
   (void)state;
   static const Drawn want[] = {
       {666, 1190, 50, {934, 772, 889, 580, 1025, 29, 1121, 1133}, 864, 657000},
-      {666, 53, 50, {29, 24, 27, 18, 32, 0, 35, 46}, 42, 34571}, /* from a pool */
+      {666, 53, 50, {29, 24, 27, 18, 32, 0, 35, 46}, 42, 34571},          /* from a pool */
       {0, 277, 50, {197, 215, 20, 132, 261, 248, 207, 155}, 211, 181024}, /* the largest pool */
       {0, 278, 50, {197, 215, 20, 132, 261, 248, 207, 155}, 260, 169923}, /* the smallest set */
       {1, 21, 5, {4, 18, 2, 8, 3}, 3, 93},
@@ -230,12 +251,14 @@ static void test_sample(void **state) {
   assert_int_equal(sample_draw(1, 1, 2, out, NULL), XT_STATUS_ARGUMENT);
 }
 
-/* ---- tables as text ---- */
+/* ---- tables as text -------------------------------------------------------------------------- */
 
 static void test_csv(void **state) {
   (void)state;
-  static const char text[] = "a,\"b \"\"x\"\"\",c\r\n1,\"two\nlines, one \"\"field\"\"\",\r\n\n,,\n\"\",\"\",\"last\"";
-  static const char *const want[][3] = {{"1", "two\nlines, one \"field\"", ""}, {"", "", ""}, {"", "", "last"}};
+  static const char text[] =
+      "a,\"b \"\"x\"\"\",c\r\n1,\"two\nlines, one \"\"field\"\"\",\r\n\n,,\n\"\",\"\",\"last\"";
+  static const char *const want[][3] = {
+      {"1", "two\nlines, one \"field\"", ""}, {"", "", ""}, {"", "", "last"}};
   static const size_t lines[] = {2, 5, 6};
   Csv csv;
   xt_error error;
@@ -269,7 +292,8 @@ static void check_literal(const char *text, const char *json) {
   json_t *value;
   size_t at;
   const char *what;
-  if (python_literal_read(text, &value, &at, &what) != XT_STATUS_OK) fail_msg("%s: %s at %zu", text, what, at);
+  if (python_literal_read(text, &value, &at, &what) != XT_STATUS_OK)
+    fail_msg("%s: %s at %zu", text, what, at);
   char *got = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
   assert_string_equal(got, json);
   free(got);
@@ -278,8 +302,10 @@ static void check_literal(const char *text, const char *json) {
 
 static void test_python_literal(void **state) {
   (void)state;
-  check_literal("['Yes', \"Don't know\", 'a \"b\" \\'c\\'']", "[\"Yes\",\"Don't know\",\"a \\\"b\\\" 'c'\"]");
-  check_literal("defaultdict(<class 'list'>, {'A (x)': [0.25, 1, 1e-05], 'B': []})", "{\"A (x)\":[0.25,1,1.0000000000000001e-5],\"B\":[]}");
+  check_literal("['Yes', \"Don't know\", 'a \"b\" \\'c\\'']",
+                "[\"Yes\",\"Don't know\",\"a \\\"b\\\" 'c'\"]");
+  check_literal("defaultdict(<class 'list'>, {'A (x)': [0.25, 1, 1e-05], 'B': []})",
+                "{\"A (x)\":[0.25,1,1.0000000000000001e-5],\"B\":[]}");
   check_literal(" ( 1 , -2.5, None, nan, True, False,) ", "[1,-2.5,null,null,true,false]");
   check_literal("'\\xe9\\u20ac\\U0001f600\\n\\\\ é'", "\"é€😀\\n\\\\ é\"");
   check_literal("{}", "{}");
@@ -287,10 +313,18 @@ static void test_python_literal(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_table),      cmocka_unit_test(test_levels),       cmocka_unit_test(test_templates_complete),
-      cmocka_unit_test(test_option_words), cmocka_unit_test(test_fill),       cmocka_unit_test(test_xcopa_rule),
-      cmocka_unit_test(test_culture_rule), cmocka_unit_test(test_mkqa_rule),  cmocka_unit_test(test_choices),
-      cmocka_unit_test(test_sample),     cmocka_unit_test(test_csv),          cmocka_unit_test(test_python_literal),
+      cmocka_unit_test(test_table),
+      cmocka_unit_test(test_levels),
+      cmocka_unit_test(test_templates_complete),
+      cmocka_unit_test(test_option_words),
+      cmocka_unit_test(test_fill),
+      cmocka_unit_test(test_xcopa_rule),
+      cmocka_unit_test(test_culture_rule),
+      cmocka_unit_test(test_mkqa_rule),
+      cmocka_unit_test(test_choices),
+      cmocka_unit_test(test_sample),
+      cmocka_unit_test(test_csv),
+      cmocka_unit_test(test_python_literal),
   };
   return cmocka_run_group_tests_name("tasks", tests, NULL, NULL);
 }

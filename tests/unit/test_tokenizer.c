@@ -30,7 +30,8 @@ static void expect_ids(const xt_tokenizer *t, const char *text, bool special, co
   if (strcmp(got, want) != 0) fail_msg("\"%s\" gave \"%s\", expected \"%s\"", text, got, want);
 }
 
-static void expect_text(const xt_tokenizer *t, const int32_t *ids, size_t count, bool skip, const char *want) {
+static void expect_text(const xt_tokenizer *t, const int32_t *ids, size_t count, bool skip,
+                        const char *want) {
   char *text;
   size_t length;
   xt_error error;
@@ -39,15 +40,16 @@ static void expect_text(const xt_tokenizer *t, const int32_t *ids, size_t count,
   assert_int_equal(length, strlen(want));
   free(text);
 }
-#define EXPECT_TEXT(t, skip, want, ...) \
-  expect_text(t, (const int32_t[]){__VA_ARGS__}, sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t), skip, want)
+#define EXPECT_TEXT(t, skip, want, ...)          \
+  expect_text(t, (const int32_t[]){__VA_ARGS__}, \
+              sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t), skip, want)
 
 #define LETTERS "\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"bc\":4,\"abc\":5,\"aa\":6"
 
 static void merges_by_rank_then_leftmost(void **state) {
   (void)state;
   xt_tokenizer *t = open_json(JSON(LETTERS, "\"b c\",\"a b\",[\"a\",\"bc\"],\"a a\"", "", ""));
-  expect_ids(t, "abc", false, "5");   /* b c is first, then a + bc */
+  expect_ids(t, "abc", false, "5"); /* b c is first, then a + bc */
   expect_ids(t, "ab", false, "3");
   expect_ids(t, "aaa", false, "6 0"); /* equal rank: leftmost */
   expect_ids(t, "aaabc", false, "6 5");
@@ -66,7 +68,8 @@ static void merges_by_rank_then_leftmost(void **state) {
 
 static void escaped_tokens(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON("\"\\u00e9\":0,\"a\\n\":1,\"\\ud83e\\udd99\":2,\"\\\"\\/\":3,\"\\\"\":4,\"/\":5,\"{[,\\\\\":6",
+  xt_tokenizer *t = open_json(JSON("\"\\u00e9\":0,\"a\\n\":1,\"\\ud83e\\udd99\":2,\"\\\"\\/"
+                                   "\":3,\"\\\"\":4,\"/\":5,\"{[,\\\\\":6",
                                    "[\"\\\"\",\"\\u002f\"]", "", ""));
   expect_ids(t, "\xC3\xA9\xF0\x9F\xA6\x99\"/", false, "0 2 3");
   assert_int_equal(xt_tokenizer_token_id(t, "a\n"), 1);
@@ -76,30 +79,35 @@ static void escaped_tokens(void **state) {
 
 static void unknown_characters(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON("\"u\":0,\"a\":1", "", ",\"unk_token\":\"u\",\"fuse_unk\":true", ""));
+  xt_tokenizer *t =
+      open_json(JSON("\"u\":0,\"a\":1", "", ",\"unk_token\":\"u\",\"fuse_unk\":true", ""));
   expect_ids(t, "xxaxx", false, "0 1 0");
   xt_tokenizer_close(t);
   t = open_json(JSON("\"u\":0,\"a\":1", "", ",\"unk_token\":\"u\"", ""));
   expect_ids(t, "xxax", false, "0 0 1 0");
   xt_tokenizer_close(t);
   /* Bytes where all of a character's are there, else unknown. */
-  t = open_json(JSON("\"u\":0,\"<0xC3>\":1,\"<0xA9>\":2,\"a\":3", "", ",\"unk_token\":\"u\",\"byte_fallback\":true", ""));
+  t = open_json(JSON("\"u\":0,\"<0xC3>\":1,\"<0xA9>\":2,\"a\":3", "",
+                     ",\"unk_token\":\"u\",\"byte_fallback\":true", ""));
   expect_ids(t, "a\xC3\xA9\xC3\xA8", false, "3 1 2 0");
   xt_tokenizer_close(t);
 }
 
 #define MARK "\xE2\x96\x81"
-#define MARKED "\"" MARK "\":0,\"a\":1,\"" MARK "a\":2,\"b\":3,\"" MARK "b\":4,\"" MARK MARK "\":5,\"</s>\":6"
+#define MARKED \
+  "\"" MARK "\":0,\"a\":1,\"" MARK "a\":2,\"b\":3,\"" MARK "b\":4,\"" MARK MARK "\":5,\"</s>\":6"
 #define MARKED_MERGES "\"" MARK " a\",\"" MARK " b\",\"" MARK " " MARK "\""
-#define METASPACE(scheme) \
-  ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK "\",\"prepend_scheme\":\"" scheme "\",\"split\":false}"
-#define END_TOKEN ",\"added_tokens\":[{\"id\":6,\"content\":\"</s>\",\"special\":true,\"normalized\":false}]"
+#define METASPACE(scheme)                                              \
+  ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK \
+  "\",\"prepend_scheme\":\"" scheme "\",\"split\":false}"
+#define END_TOKEN \
+  ",\"added_tokens\":[{\"id\":6,\"content\":\"</s>\",\"special\":true,\"normalized\":false}]"
 
 static void spaces_and_marks(void **state) {
   (void)state;
   xt_tokenizer *t = open_json(JSON(MARKED, MARKED_MERGES, "", METASPACE("first") END_TOKEN));
   expect_ids(t, "a b", false, "2 4");
-  expect_ids(t, " a", false, "2");        /* has its mark already */
+  expect_ids(t, " a", false, "2");         /* has its mark already */
   expect_ids(t, "a</s>b", false, "2 6 3"); /* only the beginning of all */
   expect_ids(t, "</s>a", false, "6 1");
   xt_tokenizer_close(t);
@@ -110,8 +118,10 @@ static void spaces_and_marks(void **state) {
   expect_ids(t, "a b</s>b", false, "1 4 6 3");
   xt_tokenizer_close(t);
   t = open_json(JSON(MARKED, MARKED_MERGES, "",
-                     ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"" MARK
-                     "\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK "\"}]}" END_TOKEN));
+                     ",\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":"
+                     "\"Prepend\",\"prepend\":\"" MARK
+                     "\"},{\"type\":\"Replace\",\"pattern\":{\"String\":\" \"},\"content\":\"" MARK
+                     "\"}]}" END_TOKEN));
   expect_ids(t, " a", false, "0 2"); /* one more in front, whatever stands there */
   expect_ids(t, "a</s>b", false, "2 6 4");
   expect_ids(t, "</s>", false, "6");
@@ -121,8 +131,9 @@ static void spaces_and_marks(void **state) {
 /* A vocabulary with a merge across the beginning of a word: words are not cut apart. */
 static void merge_across_words(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON("\"" MARK "\":0,\"a\":1,\"a" MARK "\":2,\"b\":3,\"a" MARK "b\":4",
-                                   "\"a " MARK "\",\"a" MARK " b\"", "", METASPACE("never")));
+  xt_tokenizer *t =
+      open_json(JSON("\"" MARK "\":0,\"a\":1,\"a" MARK "\":2,\"b\":3,\"a" MARK "b\":4",
+                     "\"a " MARK "\",\"a" MARK " b\"", "", METASPACE("never")));
   expect_ids(t, "a b a", false, "4 0 1");
   xt_tokenizer_close(t);
 }
@@ -132,7 +143,8 @@ static void merge_across_words(void **state) {
 
 static void added_tokens(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON(SPACED, "", "", ADDED("xx", ",\"lstrip\":true,\"rstrip\":true")));
+  xt_tokenizer *t =
+      open_json(JSON(SPACED, "", "", ADDED("xx", ",\"lstrip\":true,\"rstrip\":true")));
   expect_ids(t, "a  xx a", false, "1 3 1"); /* a new token takes the next id, not the file's */
   expect_ids(t, "xxx", false, "3 2");
   assert_int_equal(xt_tokenizer_vocab_size(t), 4);
@@ -141,35 +153,48 @@ static void added_tokens(void **state) {
   expect_ids(t, "ax x a", false, "1 2 0 2 0 1");
   xt_tokenizer_close(t);
   /* Longest first; a token written in normal form is looked for after normalising. */
-  t = open_json(JSON(SPACED, "", "", ",\"added_tokens\":[{\"id\":3,\"content\":\"xa\"},{\"id\":4,\"content\":\"xaa\"}]"));
+  t = open_json(
+      JSON(SPACED, "", "",
+           ",\"added_tokens\":[{\"id\":3,\"content\":\"xa\"},{\"id\":4,\"content\":\"xaa\"}]"));
   expect_ids(t, "xaaxa", false, "4 3");
   xt_tokenizer_close(t);
-  t = open_json(JSON(SPACED, "", "", ADDED("XA", ",\"normalized\":true") ",\"normalizer\":{\"type\":\"Lowercase\"}"));
+  t = open_json(
+      JSON(SPACED, "", "",
+           ADDED("XA", ",\"normalized\":true") ",\"normalizer\":{\"type\":\"Lowercase\"}"));
   expect_ids(t, "AxaXA", false, "1 3 3");
   xt_tokenizer_close(t);
-  t = open_json(JSON(SPACED, "", "", ADDED("XA", ",\"normalized\":false") ",\"normalizer\":{\"type\":\"Lowercase\"}"));
+  t = open_json(
+      JSON(SPACED, "", "",
+           ADDED("XA", ",\"normalized\":false") ",\"normalizer\":{\"type\":\"Lowercase\"}"));
   expect_ids(t, "xaXA", false, "2 1 3");
   xt_tokenizer_close(t);
 }
 
-#define LLAMA_DECODER                                                                                              \
-  ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"" MARK        \
-  "\"},\"content\":\" \"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \"," \
+#define LLAMA_DECODER                                                                          \
+  ",\"decoder\":{\"type\":\"Sequence\",\"decoders\":[{\"type\":\"Replace\",\"pattern\":{"      \
+  "\"String\":\"" MARK "\"},\"content\":\" "                                                   \
+  "\"},{\"type\":\"ByteFallback\"},{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \"," \
   "\"start\":1,\"stop\":0}]}"
 
 static void decoding(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON("\"" MARK "a\":0,\"<0xE4>\":1,\"<0xBD>\":2,\"<0xA0>\":3,\"b\":4,\"</s>\":5", "", "",
-                                   ",\"added_tokens\":[{\"id\":5,\"content\":\"</s>\",\"special\":true}]" LLAMA_DECODER));
+  xt_tokenizer *t = open_json(
+      JSON("\"" MARK "a\":0,\"<0xE4>\":1,\"<0xBD>\":2,\"<0xA0>\":3,\"b\":4,\"</s>\":5", "", "",
+           ",\"added_tokens\":[{\"id\":5,\"content\":\"</s>\",\"special\":true}]" LLAMA_DECODER));
   EXPECT_TEXT(t, true, "a a", 0, 0);
   EXPECT_TEXT(t, true, "\xE4\xBD\xA0 a", 1, 2, 3, 0);
-  EXPECT_TEXT(t, true, "\xEF\xBF\xBD\xEF\xBF\xBD" "b", 1, 2, 4); /* one for each bad byte token */
+  EXPECT_TEXT(t, true,
+              "\xEF\xBF\xBD\xEF\xBF\xBD"
+              "b",
+              1, 2, 4); /* one for each bad byte token */
   EXPECT_TEXT(t, true, "b", 5, 4, 5);
   EXPECT_TEXT(t, false, "</s>b</s>", 5, 4, 5);
   EXPECT_TEXT(t, true, "b", 99, 4, -1, INT32_MAX, INT32_MIN);
   expect_text(t, NULL, 0, true, "");
   xt_tokenizer_close(t);
-  t = open_json(JSON("\"\xC3\xA4\xC2\xBD\":0,\"\xC5\x82\":1,\"\xC4\xA0" "a\":2", "", "", ",\"decoder\":{\"type\":\"ByteLevel\"}"));
+  t = open_json(JSON("\"\xC3\xA4\xC2\xBD\":0,\"\xC5\x82\":1,\"\xC4\xA0"
+                     "a\":2",
+                     "", "", ",\"decoder\":{\"type\":\"ByteLevel\"}"));
   EXPECT_TEXT(t, true, "\xE4\xBD\xA0 a", 0, 1, 2);
   EXPECT_TEXT(t, true, "\xEF\xBF\xBD a", 0, 2); /* one for the whole unfinished character */
   EXPECT_TEXT(t, true, "\xEF\xBF\xBD", 1);
@@ -179,10 +204,13 @@ static void decoding(void **state) {
   xt_tokenizer_close(t);
 }
 
-#define TEMPLATE                                                                                                     \
-  ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"c\",\"type_id\":0}}," \
-  "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"b\",\"type_id\":0}}],\"special_tokens\":" \
-  "{\"c\":{\"id\":\"c\",\"ids\":[2],\"tokens\":[\"c\"]},\"b\":{\"id\":\"b\",\"ids\":[1],\"tokens\":[\"b\"]}}}"
+#define TEMPLATE                                                                                  \
+  ",\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":"   \
+  "\"c\",\"type_id\":0}},"                                                                        \
+  "{\"Sequence\":{\"id\":\"A\",\"type_id\":0}},{\"SpecialToken\":{\"id\":\"b\",\"type_id\":0}}]," \
+  "\"special_tokens\":"                                                                           \
+  "{\"c\":{\"id\":\"c\",\"ids\":[2],\"tokens\":[\"c\"]},\"b\":{\"id\":\"b\",\"ids\":[1],"         \
+  "\"tokens\":[\"b\"]}}}"
 
 static void begin_and_end_tokens(void **state) {
   (void)state;
@@ -194,9 +222,12 @@ static void begin_and_end_tokens(void **state) {
   assert_int_equal(xt_tokenizer_bos(t), 2);
   xt_tokenizer_close(t);
   /* Llama's class has its own way. */
-  const char *config = "{\"tokenizer_class\":\"LlamaTokenizerFast\",\"bos_token\":\"b\",\"eos_token\":\"c\","
-                       "\"unk_token\":\"a\",\"add_eos_token\":true}";
-  const NamedFile files[] = {{"tokenizer.json", json, strlen(json)}, {"tokenizer_config.json", config, strlen(config)}, {0}};
+  const char *config =
+      "{\"tokenizer_class\":\"LlamaTokenizerFast\",\"bos_token\":\"b\",\"eos_token\":\"c\","
+      "\"unk_token\":\"a\",\"add_eos_token\":true}";
+  const NamedFile files[] = {{"tokenizer.json", json, strlen(json)},
+                             {"tokenizer_config.json", config, strlen(config)},
+                             {0}};
   t = open_files(files);
   expect_ids(t, "ab", true, "1 0 1 2");
   assert_int_equal(xt_tokenizer_bos(t), 1);
@@ -211,18 +242,18 @@ static void sentencepiece_ties(void **state) {
   model_piece(&model, "<unk>", 0, 2);
   model_piece(&model, "<s>", 0, 3);
   model_piece(&model, "</s>", 0, 3);
-  model_piece(&model, MARK, -9, 1);  /* 3 */
-  model_piece(&model, "x", -9, 1);   /* 4 */
-  model_piece(&model, "y", -9, 1);   /* 5 */
-  model_piece(&model, "z", -9, 1);   /* 6 */
-  model_piece(&model, "xy", 0, 1);   /* 7 */
-  model_piece(&model, "yz", 0, 1);   /* 8 */
-  model_piece(&model, "xyz", 0, 1);  /* 9 */
-  model_piece(&model, "yzx", 0, 1);  /* 10: y z joins as early as x y, and stands further right */
+  model_piece(&model, MARK, -9, 1); /* 3 */
+  model_piece(&model, "x", -9, 1);  /* 4 */
+  model_piece(&model, "y", -9, 1);  /* 5 */
+  model_piece(&model, "z", -9, 1);  /* 6 */
+  model_piece(&model, "xy", 0, 1);  /* 7 */
+  model_piece(&model, "yz", 0, 1);  /* 8 */
+  model_piece(&model, "xyz", 0, 1); /* 9 */
+  model_piece(&model, "yzx", 0, 1); /* 10: y z joins as early as x y, and stands further right */
   model_piece(&model, "<0xC3>", 0, 6);
   model_piece(&model, "<0xA9>", 0, 6);
-  model_piece(&model, "w", -9, 1);   /* 13 */
-  model_piece(&model, "zw", 0, 1);   /* 14 */
+  model_piece(&model, "w", -9, 1); /* 13 */
+  model_piece(&model, "zw", 0, 1); /* 14 */
   model_trainer(&model, 2);
   const NamedFile files[] = {{"tokenizer.model", (const char *)model.data, model.size}, {0}};
   xt_tokenizer *t = open_files(files);
@@ -257,10 +288,14 @@ static void sentencepiece_first_pieces(void **state) {
 
 static void vocab_and_merges(void **state) {
   (void)state;
-  const char *vocab = "{\"a\":0,\"b\":1,\"\xC4\xA0\":2,\"ab\":3,\"\xC4\xA0" "ab\":4,\"1\":5,\"\xC3\x83\":6,\"\xC2\xA9\":7}";
+  const char *vocab = "{\"a\":0,\"b\":1,\"\xC4\xA0\":2,\"ab\":3,\"\xC4\xA0"
+                      "ab\":4,\"1\":5,\"\xC3\x83\":6,\"\xC2\xA9\":7}";
   const char *merges = "#version: 0.2\na b\n\n\xC4\xA0 ab\n";
-  const char *config = "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"model_max_length\":1000000000000000019884624838656,\"eos_token\":\"<|e|>\",\"unk_token\":null,\"pad_token\":null,"
-                       "\"added_tokens_decoder\":{\"8\":{\"content\":\"<|e|>\",\"special\":true,\"normalized\":false}}}";
+  const char *config = "{\"tokenizer_class\":\"Qwen2Tokenizer\",\"model_max_length\":"
+                       "1000000000000000019884624838656,\"eos_token\":\"<|e|>\",\"unk_token\":null,"
+                       "\"pad_token\":null,"
+                       "\"added_tokens_decoder\":{\"8\":{\"content\":\"<|e|>\",\"special\":true,"
+                       "\"normalized\":false}}}";
   const NamedFile files[] = {{"vocab.json", vocab, strlen(vocab)},
                              {"merges.txt", merges, strlen(merges)},
                              {"tokenizer_config.json", config, strlen(config)},
@@ -301,12 +336,16 @@ static void bad_arguments(void **state) {
   int32_t *ids;
   size_t count;
   xt_error error;
-  assert_int_equal(xt_tokenizer_encode(t, "ab\xC3(", 4, true, &ids, &count, &error), XT_STATUS_INPUT);
+  assert_int_equal(xt_tokenizer_encode(t, "ab\xC3(", 4, true, &ids, &count, &error),
+                   XT_STATUS_INPUT);
   assert_int_equal(error.offset, 2);
   assert_null(ids);
-  assert_int_equal(xt_tokenizer_encode(t, "a\xED\xA0\x80", 4, true, &ids, &count, NULL), XT_STATUS_INPUT);
-  assert_int_equal(xt_tokenizer_encode(NULL, "a", 1, true, &ids, &count, &error), XT_STATUS_ARGUMENT);
-  assert_int_equal(xt_tokenizer_encode(t, "a\0b", 3, true, &ids, &count, &error), XT_STATUS_OK); /* NUL is text */
+  assert_int_equal(xt_tokenizer_encode(t, "a\xED\xA0\x80", 4, true, &ids, &count, NULL),
+                   XT_STATUS_INPUT);
+  assert_int_equal(xt_tokenizer_encode(NULL, "a", 1, true, &ids, &count, &error),
+                   XT_STATUS_ARGUMENT);
+  /* NUL is text */
+  assert_int_equal(xt_tokenizer_encode(t, "a\0b", 3, true, &ids, &count, &error), XT_STATUS_OK);
   assert_int_equal(count, 2);
   free(ids);
   xt_tokenizer_close(t);
@@ -327,20 +366,24 @@ static void bad_arguments(void **state) {
 /* A pattern that backtracks for ever gives up with an error. */
 static void runaway_pattern(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON(LETTERS, "", "",
-                                   ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?:a|aa)+[cd]\"},"
-                                   "\"behavior\":\"Isolated\",\"invert\":false}"));
+  xt_tokenizer *t = open_json(
+      JSON(LETTERS, "", "",
+           ",\"pre_tokenizer\":{\"type\":\"Split\",\"pattern\":{\"Regex\":\"(?:a|aa)+[cd]\"},"
+           "\"behavior\":\"Isolated\",\"invert\":false}"));
   int32_t *ids;
   size_t count;
   xt_error error;
-  assert_int_equal(xt_tokenizer_encode(t, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabc", 42, true, &ids, &count, &error),
+  assert_int_equal(xt_tokenizer_encode(t, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaabc", 42, true,
+                                       &ids, &count, &error),
                    XT_STATUS_UNSUPPORTED);
   xt_tokenizer_close(t);
 }
 
-#define UNIGRAM(vocab, rest) "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0]," vocab "]" rest "}"
+#define UNIGRAM(vocab, rest) \
+  "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0]," vocab "]" rest "}"
 
-/* The best sum of scores; the first found of equals; unknown stretches as one. Ids are from tokenizers 0.23.3. */
+/* The best sum of scores; the first found of equals; unknown stretches as one. Ids are from
+ * tokenizers 0.23.3. */
 static void unigram(void **state) {
   (void)state;
   xt_tokenizer *t = open_json(UNIGRAM("[\"a\",-1],[\"b\",-1],[\"ab\",-2],[\"abc\",-2]", "}"));
@@ -351,21 +394,27 @@ static void unigram(void **state) {
   expect_ids(t, "abc", false, "4");
   expect_ids(t, "", false, "");
   xt_tokenizer_close(t);
-  t = open_json(UNIGRAM("[\"" MARK "\",-2],[\"\u65e5\u672c\",-3],[\"" MARK "\u65e5\",-3.5],[\"\u65e5\",-4],[\"\u672c\",-4],[\"\u8a9e\",-4.5],"
-                        "[\"\u672c\u8a9e\",-5]", "}" METASPACE("always")));
+  t = open_json(UNIGRAM("[\"" MARK "\",-2],[\"\u65e5\u672c\",-3],[\"" MARK
+                        "\u65e5\",-3.5],[\"\u65e5\",-4],[\"\u672c\",-4],[\"\u8a9e\",-4.5],"
+                        "[\"\u672c\u8a9e\",-5]",
+                        "}" METASPACE("always")));
   expect_ids(t, "\u65E5\u672C\u8A9E", false, "3 7");
   xt_tokenizer_close(t);
   t = open_json(UNIGRAM("[\"a\",-1],[\"<0xC3>\",0],[\"<0xA9>\",0]", ",\"byte_fallback\":true}"));
   expect_ids(t, "a\u00E9a\u00E8", false, "1 2 3 1 0");
   xt_tokenizer_close(t);
-  /* a aa and aa a are equally good, but for the last bits of sums of the numbers as serde_json reads them. */
-  t = open_json(UNIGRAM("[\"b\",-8.361429219497932],[\"a\",-7.780559528529837],[\"aa\",-7.4064101513638665]", "}"));
+  /* a aa and aa a are equally good, but for the last bits of sums of the numbers as serde_json
+   * reads them. */
+  t = open_json(UNIGRAM(
+      "[\"b\",-8.361429219497932],[\"a\",-7.780559528529837],[\"aa\",-7.4064101513638665]", "}"));
   expect_ids(t, "baaa", false, "1 3 2");
   xt_tokenizer_close(t);
 }
 
 #define PRE(steps) ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" steps "]}"
-#define PLAIN "\"a\":0,\"b\":1,\"ab\":2,\".\":3,\"..\":4,\"\u00e0\":5,\"\u00b2\":6,\"\u00c2\":7,\"\u00c2\u00b2\":8,\"aba\":9,\" \":10"
+#define PLAIN                                                                         \
+  "\"a\":0,\"b\":1,\"ab\":2,\".\":3,\"..\":4,\"\u00e0\":5,\"\u00b2\":6,\"\u00c2\":7," \
+  "\"\u00c2\u00b2\":8,\"aba\":9,\" \":10"
 #define PLAIN_MERGES "\"a b\",\". .\",\"\u00c2 \u00b2\",\"ab a\""
 
 /* Pre-tokenisers and normalisers of other families. */
@@ -374,20 +423,24 @@ static void other_parts(void **state) {
   xt_tokenizer *t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"Punctuation\"}")));
   expect_ids(t, "ab..", false, "2 3 3");
   xt_tokenizer_close(t);
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}")));
+  t = open_json(
+      JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}")));
   expect_ids(t, "ab..", false, "2 4");
   xt_tokenizer_close(t);
   t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"FixedLength\",\"length\":2}")));
   expect_ids(t, "aba", false, "2 0");
   xt_tokenizer_close(t);
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"CharDelimiterSplit\",\"delimiter\":\" \"}")));
+  t = open_json(
+      JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"CharDelimiterSplit\",\"delimiter\":\" \"}")));
   expect_ids(t, "ab a", false, "2 0");
   xt_tokenizer_close(t);
   t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"BertPreTokenizer\"}")));
   expect_ids(t, "ab .a", false, "2 3 0");
   xt_tokenizer_close(t);
   /* Behind ByteLevel, Digits sees a byte's letter: half of U+00B2 is a number. Falcon has that. */
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"ByteLevel\",\"add_prefix_space\":false},{\"type\":\"Digits\"}")));
+  t = open_json(
+      JSON(PLAIN, PLAIN_MERGES, "",
+           PRE("{\"type\":\"ByteLevel\",\"add_prefix_space\":false},{\"type\":\"Digits\"}")));
   expect_ids(t, "\u00B2", false, "7 6");
   xt_tokenizer_close(t);
   t = open_json(JSON(PLAIN, PLAIN_MERGES, "", ",\"normalizer\":{\"type\":\"ByteLevel\"}"));
@@ -401,16 +454,22 @@ static void other_parts(void **state) {
 /* The flag of Mistral's tokenizers counts where transformers 5 lets it: "aB" is two words then. */
 static void mistral_flag(void **state) {
   (void)state;
-  static const char json[] = JSON("\"a\":0,\"B\":1,\"aB\":2", "\"a B\"", "",
-                                  PRE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x\"},\"behavior\":\"Isolated\",\"invert\":false},"
-                                      "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"));
-  static const char flag[] = "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"fix_mistral_regex\":true}";
-  static const char *const configs[] = {"{\"model_type\":\"mistral\",\"transformers_version\":\"4.52.1\"}",
-                                        "{\"model_type\":\"mistral\",\"transformers_version\":\"5.0.0\"}",
-                                        "{\"model_type\":\"llama\",\"transformers_version\":\"4.52.1\"}"};
+  static const char json[] =
+      JSON("\"a\":0,\"B\":1,\"aB\":2", "\"a B\"", "",
+           PRE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x\"},\"behavior\":\"Isolated\","
+               "\"invert\":false},"
+               "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"));
+  static const char flag[] =
+      "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"fix_mistral_regex\":true}";
+  static const char *const configs[] = {
+      "{\"model_type\":\"mistral\",\"transformers_version\":\"4.52.1\"}",
+      "{\"model_type\":\"mistral\",\"transformers_version\":\"5.0.0\"}",
+      "{\"model_type\":\"llama\",\"transformers_version\":\"4.52.1\"}"};
   for (int i = 0; i < 3; i++) {
-    const NamedFile files[] = {{"tokenizer.json", json, strlen(json)}, {"tokenizer_config.json", flag, strlen(flag)},
-                               {"config.json", configs[i], strlen(configs[i])}, {0}};
+    const NamedFile files[] = {{"tokenizer.json", json, strlen(json)},
+                               {"tokenizer_config.json", flag, strlen(flag)},
+                               {"config.json", configs[i], strlen(configs[i])},
+                               {0}};
     xt_tokenizer *t = open_files(files);
     expect_ids(t, "aB", false, i ? "2" : "0 1");
     xt_tokenizer_close(t);
@@ -421,7 +480,9 @@ static void *encode_often(void *tokenizer) {
   for (int i = 0; i < 300; i++) {
     int32_t *ids;
     size_t count;
-    if (xt_tokenizer_encode(tokenizer, "abc aaabc abc", 13, true, &ids, &count, NULL) != XT_STATUS_OK) return tokenizer;
+    if (xt_tokenizer_encode(tokenizer, "abc aaabc abc", 13, true, &ids, &count, NULL) !=
+        XT_STATUS_OK)
+      return tokenizer;
     const bool right = count == 6 && ids[0] == 2 && ids[1] == 5 && ids[2] == 6 && ids[4] == 5;
     free(ids);
     if (!right) return tokenizer;
@@ -431,11 +492,14 @@ static void *encode_often(void *tokenizer) {
 
 static void threads(void **state) {
   (void)state;
-  xt_tokenizer *t = open_json(JSON(LETTERS, "\"b c\",\"a bc\",\"a a\"", "",
-                                   TEMPLATE ",\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Split\","
-                                   "\"pattern\":{\"Regex\":\"\\\\p{L}+\"},\"behavior\":\"Isolated\",\"invert\":false}"));
+  xt_tokenizer *t = open_json(
+      JSON(LETTERS, "\"b c\",\"a bc\",\"a a\"", "",
+           TEMPLATE
+           ",\"normalizer\":{\"type\":\"NFC\"},\"pre_tokenizer\":{\"type\":\"Split\","
+           "\"pattern\":{\"Regex\":\"\\\\p{L}+\"},\"behavior\":\"Isolated\",\"invert\":false}"));
   pthread_t thread[4];
-  for (int i = 0; i < 4; i++) assert_int_equal(pthread_create(&thread[i], NULL, encode_often, t), 0);
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(pthread_create(&thread[i], NULL, encode_often, t), 0);
   for (int i = 0; i < 4; i++) {
     void *failed;
     assert_int_equal(pthread_join(thread[i], &failed), 0);
@@ -446,17 +510,24 @@ static void threads(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(merges_by_rank_then_leftmost), cmocka_unit_test(unknown_characters),
+      cmocka_unit_test(merges_by_rank_then_leftmost),
+      cmocka_unit_test(unknown_characters),
       cmocka_unit_test(escaped_tokens),
-      cmocka_unit_test(unigram),                      cmocka_unit_test(other_parts),
+      cmocka_unit_test(unigram),
+      cmocka_unit_test(other_parts),
       cmocka_unit_test(mistral_flag),
       cmocka_unit_test(merge_across_words),
       cmocka_unit_test(sentencepiece_first_pieces),
-      cmocka_unit_test(spaces_and_marks),             cmocka_unit_test(added_tokens),
-      cmocka_unit_test(decoding),                     cmocka_unit_test(begin_and_end_tokens),
-      cmocka_unit_test(sentencepiece_ties),           cmocka_unit_test(vocab_and_merges),
-      cmocka_unit_test(long_words),                   cmocka_unit_test(bad_arguments),
-      cmocka_unit_test(runaway_pattern),              cmocka_unit_test(threads),
+      cmocka_unit_test(spaces_and_marks),
+      cmocka_unit_test(added_tokens),
+      cmocka_unit_test(decoding),
+      cmocka_unit_test(begin_and_end_tokens),
+      cmocka_unit_test(sentencepiece_ties),
+      cmocka_unit_test(vocab_and_merges),
+      cmocka_unit_test(long_words),
+      cmocka_unit_test(bad_arguments),
+      cmocka_unit_test(runaway_pattern),
+      cmocka_unit_test(threads),
   };
   return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

@@ -15,7 +15,8 @@ static Checkpoint *open_small(Folder *folder) {
   return checkpoint;
 }
 
-static void check(const Checkpoint *checkpoint, const char *name, Dtype dtype, int dims, int64_t d0, int64_t d1) {
+static void check(const Checkpoint *checkpoint, const char *name, Dtype dtype, int dims, int64_t d0,
+                  int64_t d1) {
   const Tensor *tensor = checkpoint_find(checkpoint, name);
   assert_non_null(tensor);
   assert_int_equal(tensor->dtype, dtype);
@@ -95,7 +96,8 @@ static void expect(const char *directory, xt_status status, const char *field, c
 static void what_is_no_state_dict_is_refused(void **state) {
   (void)state;
   expect(TORCH_DIR "evil", XT_STATUS_INPUT, "", "refused: posix.system at byte 13 ");
-  expect(TORCH_DIR "transposed", XT_STATUS_UNSUPPORTED, "a", "not contiguous: stride 1 is 3, expected 1");
+  expect(TORCH_DIR "transposed", XT_STATUS_UNSUPPORTED, "a",
+         "not contiguous: stride 1 is 3, expected 1");
   expect(TORCH_DIR "trainer", XT_STATUS_UNSUPPORTED, "state", "is a dict, expected a tensor");
   expect(TORCH_DIR "legacy", XT_STATUS_UNSUPPORTED, "", "before version 1.6");
 }

@@ -10,11 +10,13 @@
 
 /* Packed rows of activations that a thread works on in a block of K: they live in its L2 cache. */
 #define CPU_ROW_BLOCK 96
-/* Panels of a weight that a thread takes at once: with those rows and their sums they fit in its L2. */
+/* Panels of a weight that a thread takes at once: with those rows and their sums they fit in its
+ * L2. */
 #define CPU_GROUP_PANELS 32
 /* Rows in a block of K that a product packs at most at once; products of more rows go in pieces. */
 #define CPU_PACKED_ROWS ((size_t)5632)
-/* Floats between packed rows: not a power of two, so that rows spread over the cache's sets and banks. */
+/* Floats between packed rows: not a power of two, so that rows spread over the cache's sets and
+ * banks. */
 #define CPU_PACKED_LD (BACKEND_K_BLOCK + 16)
 
 typedef struct CpuBackend {
@@ -31,9 +33,14 @@ typedef struct CpuBackend {
 
 static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
 /* A Dev is an address here: `buffer` points to memory. */
-static inline float *cpu_floats(Dev d) { return d.buffer ? (float *)((char *)d.buffer + d.offset) : NULL; }
-static inline const int32_t *cpu_ints(IndexList list) { return (const int32_t *)cpu_floats(list.at); }
-/* Memory that is not from `alloc`, as an op's argument: for code that knows that it runs on the CPU. */
+static inline float *cpu_floats(Dev d) {
+  return d.buffer ? (float *)((char *)d.buffer + d.offset) : NULL;
+}
+static inline const int32_t *cpu_ints(IndexList list) {
+  return (const int32_t *)cpu_floats(list.at);
+}
+/* Memory that is not from `alloc`, as an op's argument: for code that knows that it runs on the
+ * CPU. */
 static inline Dev cpu_dev(const void *at) { return (Dev){.buffer = (void *)(uintptr_t)at}; }
 static inline float *cpu_scratch(const CpuBackend *b, int thread) {
   return b->scratch + (size_t)thread * b->scratch_floats;
@@ -52,10 +59,12 @@ void cpu_release(Backend *, Dev);
 void cpu_upload(Backend *, Dev to, const void *from, size_t bytes);
 void cpu_download(Backend *, void *to, Dev from, size_t bytes);
 xt_status cpu_status(Backend *, xt_error *error);
-void cpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width);
+void cpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m,
+                   int width);
 
 /* cpu_matmul.c */
-xt_status cpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error);
+xt_status cpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out,
+                            xt_error *error);
 void cpu_weight_release(Backend *, Weight *);
 size_t cpu_weight_bytes(const Weight *);
 void cpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
@@ -78,7 +87,8 @@ void cpu_choose(Backend *, const ChooseArgs *);
 /* cpu_seen.c */
 xt_status cpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt_error *error);
 void cpu_seen_release(Backend *, SeenIds *);
-void cpu_penalize(const ChooseArgs *args, int row); /* the newest id listed, and the penalty; nothing without lists */
+void cpu_penalize(const ChooseArgs *args, int row); /* the newest id listed, and the penalty;
+                                                       nothing without lists */
 
 /* cpu_attend.c */
 xt_status cpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);

@@ -13,18 +13,20 @@
 #include "base/mem.h"
 #include "base/system.h"
 
-#define OPS(kernel_name)                                                                              \
-  {                                                                                                   \
-    .name = "cpu:" kernel_name, .destroy = cpu_destroy, .alloc = cpu_alloc, .release = cpu_release,       \
-    .upload = cpu_upload, .download = cpu_download, .status = cpu_status, .copy_rows = cpu_copy_rows, \
-    .weight_create = cpu_weight_create, .weight_release = cpu_weight_release,                         \
-    .weight_bytes = cpu_weight_bytes, .matmul = cpu_matmul, .table_create = cpu_table_create,         \
-    .table_release = cpu_table_release, .embed = cpu_embed, .norm = cpu_norm, .rope = cpu_rope,       \
-    .activate = cpu_activate, .scale = cpu_scale, .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,     \
-    .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store, .prefix_copy = cpu_prefix_copy, \
-    .tail_create = cpu_tail_create, .tail_release = cpu_tail_release, .tail_store = cpu_tail_store,   \
-    .attend = cpu_attend, .seen_create = cpu_seen_create, .seen_release = cpu_seen_release,           \
-    .choose = cpu_choose, .peak = cpu_peak,                                                           \
+#define OPS(kernel_name)                                                                          \
+  {                                                                                               \
+    .name = "cpu:" kernel_name, .destroy = cpu_destroy, .alloc = cpu_alloc,                       \
+    .release = cpu_release, .upload = cpu_upload, .download = cpu_download, .status = cpu_status, \
+    .copy_rows = cpu_copy_rows, .weight_create = cpu_weight_create,                               \
+    .weight_release = cpu_weight_release, .weight_bytes = cpu_weight_bytes, .matmul = cpu_matmul, \
+    .table_create = cpu_table_create, .table_release = cpu_table_release, .embed = cpu_embed,     \
+    .norm = cpu_norm, .rope = cpu_rope, .activate = cpu_activate, .scale = cpu_scale,             \
+    .add = cpu_add, .mix = cpu_mix, .prefix_create = cpu_prefix_create,                           \
+    .prefix_release = cpu_prefix_release, .prefix_store = cpu_prefix_store,                       \
+    .prefix_copy = cpu_prefix_copy, .tail_create = cpu_tail_create,                               \
+    .tail_release = cpu_tail_release, .tail_store = cpu_tail_store, .attend = cpu_attend,         \
+    .seen_create = cpu_seen_create, .seen_release = cpu_seen_release, .choose = cpu_choose,       \
+    .peak = cpu_peak,                                                                             \
   }
 
 typedef struct KernelSet {
@@ -57,8 +59,8 @@ static bool processor_has(const char *name) {
 #if defined(__x86_64__)
   if (strcmp(name, "avx512") == 0)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("fma") &&
-           has_f16c();
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("fma") && has_f16c();
   if (strcmp(name, "avx2") == 0)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 #endif
@@ -74,17 +76,20 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
       strcat(have, ", ");
     }
   return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
-                 "no CPU kernels \"%s\" on this processor or in this build; there are %sreference", name, have);
+                 "no CPU kernels \"%s\" on this processor or in this build; there are %sreference",
+                 name, have);
 }
 
-/* bfloat16 products go to oneDNN where it is faster than our own kernels, that is with the processor's bfloat16 instructions, and
- * where it gives the same bits for any number of rows. A caller who names other kernels than the best gets those instead. */
+/* bfloat16 products go to oneDNN where it is faster than our own kernels, that is with the
+ * processor's bfloat16 instructions, and where it gives the same bits for any number of rows. A
+ * caller who names other kernels than the best gets those instead. */
 static xt_status use_onednn(CpuBackend *b, xt_error *error) {
   int version[3];
   if (!onednn_version(version)) return XT_STATUS_OK;
   TRY(onednn_cache_create(b->base.pool, &b->onednn, error));
   bool keeps = false;
-  if (onednn_has(b->onednn, DTYPE_BF16)) TRY(onednn_keeps_order(b->base.pool, DTYPE_BF16, &keeps, error));
+  if (onednn_has(b->onednn, DTYPE_BF16))
+    TRY(onednn_keeps_order(b->base.pool, DTYPE_BF16, &keeps, error));
   if (keeps) return cpu_block_create(CPU_NARROW * sizeof *b->narrow, &b->narrow, error);
   onednn_cache_free(b->onednn);
   b->onednn = NULL;
@@ -113,22 +118,29 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
     }
   if (!ops) return no_such_kernels(kernels, error);
   if (threads < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "%d threads; 0 means one per processor", threads);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                   "%d threads; 0 means one per processor", threads);
   CpuBackend *b;
   TRY(mem_alloc(&b, 1, sizeof *b, error));
   b->base.ops = ops;
   b->base.threads = threads > 0 ? threads : system_processors();
   b->base.compute = compute;
   b->base.device = "cpu";
-  b->base.options = (BackendOptions){.kernels = strchr(ops->name, ':') + 1, .threads = b->base.threads, .compute = compute};
+  b->base.options = (BackendOptions){
+      .kernels = strchr(ops->name, ':') + 1, .threads = b->base.threads, .compute = compute};
   b->base.limits = BACKEND_CPU_LIMITS;
   b->base.limits.exact = compute == XT_COMPUTE_F32 && table;
   b->kernels = table;
   const size_t sums = CPU_GROUP_PANELS * (size_t)(table ? table->tile_columns : 0) + 16;
   xt_status status = pool_create(b->base.threads, &b->base.pool, error);
-  if (!status) status = cpu_scratch_reserve(b, CPU_ROW_BLOCK * (sums > CPU_PACKED_LD ? sums : CPU_PACKED_LD), error);
-  if (!status) status = cpu_block_create(CPU_PACKED_ROWS * CPU_PACKED_LD * sizeof *b->packed, &b->packed, error);
-  if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 && processor_has_bf16())
+  if (!status)
+    status = cpu_scratch_reserve(b, CPU_ROW_BLOCK * (sums > CPU_PACKED_LD ? sums : CPU_PACKED_LD),
+                                 error);
+  if (!status)
+    status =
+        cpu_block_create(CPU_PACKED_ROWS * CPU_PACKED_LD * sizeof *b->packed, &b->packed, error);
+  if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 &&
+      processor_has_bf16())
     status = use_onednn(b, error);
   if (status != XT_STATUS_OK) {
     cpu_destroy(&b->base);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The matrix product's blocking.
  *
- * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type. The rows
- * are packed once, a block of K after the other, where all threads read them. A thread takes a group of
- * panels and a block of rows, and goes through the blocks of K; the sums lie beside the packed rows in its
- * L2 until the last one, which writes them into y. The sums of a block of K are added to those before,
- * so neither rows nor groups nor threads change an element's order. With bfloat16 products and a processor
- * that has instructions for them, oneDNN does the product instead. */
+ * A weight [N,K] is stored as ceil(N / tile_columns) panels of [K][tile_columns] in its own type.
+ * The rows are packed once, a block of K after the other, where all threads read them. A thread
+ * takes a group of panels and a block of rows, and goes through the blocks of K; the sums lie
+ * beside the packed rows in its L2 until the last one, which writes them into y. The sums of a
+ * block of K are added to those before, so neither rows nor groups nor threads change an element's
+ * order. With bfloat16 products and a processor that has instructions for them, oneDNN does the
+ * product instead. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -18,10 +19,14 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-#define MOST_SHARING 128                                 /* threads that the last groups are cut up for */
-#define LEAST_SHARE 16                                   /* panels for each thread; else rows are divided too */
+#define MOST_SHARING \
+  128 /* threads that the last groups are cut
+                                                            up for */
+#define LEAST_SHARE \
+  16 /* panels for each thread; else rows are
+                                                            divided too */
 
-/* ---- the product by oneDNN ---- */
+/* ---- the product by oneDNN ------------------------------------------------------------------- */
 
 typedef struct Around {
   const CpuBackend *b;
@@ -41,29 +46,32 @@ static void add_bias(void *context, size_t row, int thread) {
   a->b->kernels->add(a->y + row * a->n, a->bias, a->n);
 }
 
-static void onednn_product(const CpuBackend *b, float *y, const float *x, const Weight *w, const float *bias, int m) {
+static void onednn_product(const CpuBackend *b, float *y, const float *x, const Weight *w,
+                           const float *bias, int m) {
   Around a = {b, x, bias, y, (size_t)w->n, (size_t)w->k};
   size_t most = CPU_NARROW / a.k;
   most = most >= ONEDNN_MOST_ROWS ? ONEDNN_MOST_ROWS : most >= 16 ? most / 16 * 16 : most;
   for (int row = 0; row < m; row += (int)most, a.x += most * a.k, a.y += most * a.n) {
     const int rows = m - row < (int)most ? m - row : (int)most;
     parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, narrow_activations, &a);
-    if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows)) /* oneDNN had no memory: NaN, so that nobody takes the row for a result */
+    /* oneDNN had no memory: NaN, so that nobody takes the row for a result */
+    if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows))
       for (size_t i = 0; i < (size_t)rows * a.n; i++) a.y[i] = NAN;
     if (bias) parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, add_bias, &a);
   }
 }
 
-/* ---- the product ---- */
+/* ---- the product ----------------------------------------------------------------------------- */
 
 typedef struct Product {
   const CpuBackend *b;
   const Weight *w;
   const float *x, *bias;
   float *y;
-  int m, blocks;                    /* rows; blocks of K */
-  int row_block, row_blocks;        /* rows worked on together; how many times that is */
-  int parts;                        /* of the row blocks, where there are few panels for the threads */
+  int m, blocks;             /* rows; blocks of K */
+  int row_block, row_blocks; /* rows worked on together; how many times that is */
+  int parts;                 /* of the row blocks, where there are few panels for the
+                                       threads */
   int groups;
   int first_panel[CPU_MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
@@ -73,21 +81,30 @@ static int block_depth(const Weight *w, int block) {
   return left < BACKEND_K_BLOCK ? left : BACKEND_K_BLOCK;
 }
 static const char *panel_at(const Weight *w, int columns, int panel, int block) {
-  return w->data + (size_t)panel * w->panel_stride + (size_t)block * BACKEND_K_BLOCK * (size_t)columns * dtype_size(w->type);
+  return w->data + (size_t)panel * w->panel_stride +
+         (size_t)block * BACKEND_K_BLOCK * (size_t)columns * dtype_size(w->type);
 }
 
-/* Rows [row, row + rows), lda apart, against panels [panel, panel + panels) in one block of K. Sums of the blocks before
- * are in `sums`, and the result goes there until the last block. */
-static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, int rows, int panel, int panels, int block, float *sums, size_t ld) {
+/* Rows [row, row + rows), lda apart, against panels [panel, panel + panels) in one block of K. Sums
+ * of the blocks before are in `sums`, and the result goes there until the last block. */
+static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, int rows, int panel,
+                        int panels, int block, float *sums, size_t ld) {
   const Weight *w = p->w;
   const int columns = p->b->kernels->tile_columns, first = panel * columns;
   const bool last = block == p->blocks - 1;
-  return (GemmArgs){
-      .a = a, .lda = lda, .rows = rows, .depth = block_depth(w, block), .type = w->type,
-      .columns = w->n - first < panels * columns ? w->n - first : panels * columns,
-      .b = panel_at(w, columns, panel, block), .panel_stride = w->panel_stride,
-      .c = last ? p->y + (size_t)row * (size_t)w->n + first : sums, .ldc = last ? (size_t)w->n : ld,
-      .add = block > 0 ? sums : NULL, .ld_add = ld, .bias = last && p->bias ? p->bias + first : NULL};
+  return (GemmArgs){.a = a,
+                    .lda = lda,
+                    .rows = rows,
+                    .depth = block_depth(w, block),
+                    .type = w->type,
+                    .columns = w->n - first < panels * columns ? w->n - first : panels * columns,
+                    .b = panel_at(w, columns, panel, block),
+                    .panel_stride = w->panel_stride,
+                    .c = last ? p->y + (size_t)row * (size_t)w->n + first : sums,
+                    .ldc = last ? (size_t)w->n : ld,
+                    .add = block > 0 ? sums : NULL,
+                    .ld_add = ld,
+                    .bias = last && p->bias ? p->bias + first : NULL};
 }
 
 /* Packed: [block of K][m][CPU_PACKED_LD]. */
@@ -102,21 +119,26 @@ static void pack_row(void *context, size_t row, int thread) {
   for (int i = 0; i < p->blocks; i++, from += BACKEND_K_BLOCK) {
     float *to = packed_at(p, i, (int)row);
     const size_t depth = (size_t)block_depth(p->w, i);
-    if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(to, from, depth);
-    else memcpy(to, from, depth * sizeof *to);
+    if (p->b->base.compute == XT_COMPUTE_BF16)
+      p->b->kernels->round_bf16(to, from, depth);
+    else
+      memcpy(to, from, depth * sizeof *to);
   }
 }
 
-/* Few rows: the weights' speed from memory decides. Panels are read from end to end; so few rows as four need no packing. */
+/* Few rows: the weights' speed from memory decides. Panels are read from end to end; so few rows as
+ * four need no packing. */
 static void stream_group(void *context, size_t group, int thread) {
   const Product *p = context;
   const int end = p->first_panel[group + 1], together = p->m == 1 ? 3 : p->m == 2 ? 2 : 1;
   const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4;
   for (int q = p->first_panel[group]; q < end; q += together)
     for (int i = 0; i < p->blocks; i++) {
-      const GemmArgs g = part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * BACKEND_K_BLOCK, packed ? CPU_PACKED_LD : (size_t)p->w->k,
-                                 0, p->m, q, end - q < together ? end - q : together, i, cpu_scratch(p->b, thread),
-                                 3 * (size_t)p->b->kernels->tile_columns);
+      const GemmArgs g =
+          part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * BACKEND_K_BLOCK,
+                  packed ? CPU_PACKED_LD : (size_t)p->w->k, 0, p->m, q,
+                  end - q < together ? end - q : together, i, cpu_scratch(p->b, thread),
+                  3 * (size_t)p->b->kernels->tile_columns);
       p->b->kernels->gemm(&g);
     }
 }
@@ -126,17 +148,23 @@ static void multiply_group(void *context, size_t item, int thread) {
   const Product *p = context;
   const int group = (int)item / p->parts, part = (int)item % p->parts;
   const int first = p->first_panel[group], panels = p->first_panel[group + 1] - first;
-  const int begin = p->row_blocks * part / p->parts * p->row_block, columns = p->b->kernels->tile_columns;
+  const int begin = p->row_blocks * part / p->parts * p->row_block,
+            columns = p->b->kernels->tile_columns;
   int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
   const size_t ld = CPU_GROUP_PANELS * (size_t)columns + 16;
   if (stop > p->m) stop = p->m;
   for (int row = begin; row < stop; row += p->row_block)
     for (int i = 0; i < p->blocks; i++) {
       const int end = row + p->row_block < stop ? row + p->row_block : stop;
-      GemmArgs g = part_of(p, packed_at(p, i, row), CPU_PACKED_LD, row, end - row, first, panels, i, cpu_scratch(p->b, thread), ld);
+      GemmArgs g = part_of(p, packed_at(p, i, row), CPU_PACKED_LD, row, end - row, first, panels, i,
+                           cpu_scratch(p->b, thread), ld);
       const bool last = i == p->blocks - 1;
-      const int next = !last ? row : end < stop ? end : begin, next_end = next + p->row_block < stop ? next + p->row_block : stop;
-      g.next_panel = panel_at(p->w, columns, last && end == stop ? first + panels : first, last ? 0 : i + 1);
+      const int next = !last        ? row
+                       : end < stop ? end
+                                    : begin,
+                next_end = next + p->row_block < stop ? next + p->row_block : stop;
+      g.next_panel =
+          panel_at(p->w, columns, last && end == stop ? first + panels : first, last ? 0 : i + 1);
       g.next_rows = packed_at(p, last ? 0 : i + 1, next);
       g.next_rows_bytes = (size_t)(next_end - next) * CPU_PACKED_LD * sizeof(float);
       p->b->kernels->gemm(&g);
@@ -157,20 +185,23 @@ static void stream_quantised(void *context, size_t group, int thread) {
       const size_t block_bytes = quantised_block_bytes(f, p->b->kernels->tile_columns);
       float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
       for (int i = 0; i < p->blocks; i++) {
-        p->b->kernels->stream(panel->type, p->x + (size_t)row * (size_t)w->k + (size_t)i * BACKEND_K_BLOCK,
-                              panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) * block_bytes, block_depth(w, i), sums);
+        p->b->kernels->stream(panel->type,
+                              p->x + (size_t)row * (size_t)w->k + (size_t)i * BACKEND_K_BLOCK,
+                              panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) * block_bytes,
+                              block_depth(w, i), sums);
         for (int j = 0; j < panel->columns; j++) y[j] = i > 0 ? y[j] + sums[j] : sums[j];
       }
       for (int j = 0; p->bias && j < panel->columns; j++) y[j] += p->bias[panel->first + j];
     }
 }
 
-/* Many rows: a panel's block of K is expanded into the scratch memory, from where all rows of a block of them
- * read it. Sums go from block to block of K in y itself. */
+/* Many rows: a panel's block of K is expanded into the scratch memory, from where all rows of a
+ * block of them read it. Sums go from block to block of K in y itself. */
 static void quantised_group(void *context, size_t item, int thread) {
   const Product *p = context;
   const Weight *w = p->w;
-  const int group = (int)item / p->parts, part = (int)item % p->parts, end = p->first_panel[group + 1], columns = p->b->kernels->tile_columns;
+  const int group = (int)item / p->parts, part = (int)item % p->parts,
+            end = p->first_panel[group + 1], columns = p->b->kernels->tile_columns;
   const bool packed = p->b->base.compute == XT_COMPUTE_BF16 || p->m > 4;
   float *wide = cpu_scratch(p->b, thread);
   int stop = p->row_blocks * (part + 1) / p->parts * p->row_block;
@@ -180,13 +211,28 @@ static void quantised_group(void *context, size_t item, int thread) {
       for (int q = p->first_panel[group]; q < end; q++) {
         const QuantisedPanel *panel = &w->quantised[q];
         const QuantisedFormat *f = quantised_format(panel->type);
-        const int depth = block_depth(w, i), rows = stop - row < p->row_block ? stop - row : p->row_block;
-        p->b->kernels->expand(panel->type, wide, panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) * quantised_block_bytes(f, columns), depth);
-        if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
+        const int depth = block_depth(w, i),
+                  rows = stop - row < p->row_block ? stop - row : p->row_block;
+        p->b->kernels->expand(panel->type, wide,
+                              panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) *
+                                              quantised_block_bytes(f, columns),
+                              depth);
+        if (p->b->base.compute == XT_COMPUTE_BF16)
+          p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
         float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
-        const GemmArgs g = {.a = packed ? packed_at(p, i, row) : p->x + (size_t)row * (size_t)w->k + (size_t)i * BACKEND_K_BLOCK,
-                            .lda = packed ? CPU_PACKED_LD : (size_t)w->k, .rows = rows, .columns = panel->columns, .depth = depth, .type = DTYPE_F32,
-                            .b = wide, .c = y, .ldc = (size_t)w->n, .add = i > 0 ? y : NULL, .ld_add = (size_t)w->n,
+        const GemmArgs g = {.a = packed ? packed_at(p, i, row)
+                                        : p->x + (size_t)row * (size_t)w->k +
+                                              (size_t)i * BACKEND_K_BLOCK,
+                            .lda = packed ? CPU_PACKED_LD : (size_t)w->k,
+                            .rows = rows,
+                            .columns = panel->columns,
+                            .depth = depth,
+                            .type = DTYPE_F32,
+                            .b = wide,
+                            .c = y,
+                            .ldc = (size_t)w->n,
+                            .add = i > 0 ? y : NULL,
+                            .ld_add = (size_t)w->n,
                             .bias = i == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL};
         p->b->kernels->gemm(&g);
       }
@@ -215,8 +261,12 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
     onednn_product(b, cpu_floats(y), cpu_floats(x), w, cpu_floats(bias), m);
     return;
   }
-  Product p = {.b = b, .w = w, .bias = cpu_floats(bias), .blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK};
-  const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks), threads = backend->threads;
+  Product p = {.b = b,
+               .w = w,
+               .bias = cpu_floats(bias),
+               .blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK};
+  const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks),
+            threads = backend->threads;
   const bool streams = (m < most ? m : most) * p.blocks <= CPU_ROW_BLOCK;
   for (int first = 0; first < m; first += most) {
     p.m = m - first < most ? m - first : most;
@@ -231,7 +281,10 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
     if (p.m > 4 || backend->compute == XT_COMPUTE_BF16)
       parallel_for(p.m * w->k < 8192 ? NULL : backend->pool, (size_t)p.m, pack_row, &p);
     ParallelBody *body = streams ? stream_group : multiply_group;
-    if (w->quantised) body = streams && p.m <= STREAMED_ROWS && backend->compute == XT_COMPUTE_F32 ? stream_quantised : quantised_group;
+    if (w->quantised)
+      body = streams && p.m <= STREAMED_ROWS && backend->compute == XT_COMPUTE_F32
+                 ? stream_quantised
+                 : quantised_group;
     parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, body, &p);
   }
 }

@@ -12,8 +12,8 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-/* A block begins with a header of one cache line. Large ones are mapped: zero pages come when they are
- * touched, and huge pages spare the matrix product most of its TLB misses. */
+/* A block begins with a header of one cache line. Large ones are mapped: zero pages come when they
+ * are touched, and huge pages spare the matrix product most of its TLB misses. */
 typedef struct BlockHeader {
   void *base;
   size_t mapped; /* bytes; 0: from aligned_alloc */
@@ -35,7 +35,8 @@ xt_status cpu_block_create(size_t bytes, void *out, xt_error *error) {
     memset(header, 0, whole);
     header->base = header;
   } else {
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (whole + page - 1) / page * page; /* ends in small pages */
+    /* ends in small pages */
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (whole + page - 1) / page * page;
     void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) return err_memory(error, bytes);
 #ifdef MADV_HUGEPAGE
@@ -53,8 +54,10 @@ xt_status cpu_block_create(size_t bytes, void *out, xt_error *error) {
 void cpu_block_free(void *block) {
   if (!block) return;
   BlockHeader *header = (BlockHeader *)block - 1;
-  if (header->mapped) munmap(header->base, header->mapped);
-  else free(header->base);
+  if (header->mapped)
+    munmap(header->base, header->mapped);
+  else
+    free(header->base);
 }
 
 xt_status cpu_scratch_reserve(CpuBackend *b, size_t floats, xt_error *error) {
@@ -114,10 +117,17 @@ static void copy_some(void *context, size_t item, int thread) {
   }
 }
 
-void cpu_copy_rows(Backend *b, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width) {
+void cpu_copy_rows(Backend *b, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m,
+                   int width) {
   if (m <= 0) return;
   const int step = 65536 / (width > 0 ? width : 1) + 1;
-  CopyRows c = {cpu_floats(to), cpu_floats(from), cpu_ints(to_rows), cpu_ints(from_rows), (size_t)width, m, step};
+  CopyRows c = {cpu_floats(to),
+                cpu_floats(from),
+                cpu_ints(to_rows),
+                cpu_ints(from_rows),
+                (size_t)width,
+                m,
+                step};
   parallel_for(b->pool, (size_t)((m - 1) / step + 1), copy_some, &c);
 }
 
@@ -126,21 +136,26 @@ xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *erro
   for (int p = 0; p < n_parts; p++) {
     const MatrixSource *s = &parts[p];
     if (!dtype_is_weight(s->dtype))
-      return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "weights must be F32, F16, BF16 or quantised, not %s", dtype_name(s->dtype));
-    if (s->cols != parts[0].cols || s->cols <= 0 || s->rows <= 0 || (size_t)s->cols % dtype_block(s->dtype) ||
+      return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                     "weights must be F32, F16, BF16 or quantised, not %s", dtype_name(s->dtype));
+    if (s->cols != parts[0].cols || s->cols <= 0 || s->rows <= 0 ||
+        (size_t)s->cols % dtype_block(s->dtype) ||
         (s->paired && (s->paired < 0 || s->paired % 2 || s->rows % s->paired)))
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "parts of one weight differ in columns, or are not whole blocks or heads");
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                     "parts of one weight differ in columns, or are not whole blocks or heads");
     rows += s->rows;
   }
   if (n_parts <= 0 || rows > INT32_MAX - 64)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "a weight of %d parts, %lld rows", n_parts, rows);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "a weight of %d parts, %lld rows",
+                   n_parts, rows);
   return XT_STATUS_OK;
 }
 
 xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error) {
   if (shape.layers <= 0 || shape.kv_heads <= 0 || shape.head_dim <= 0 || positions <= 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "a cache of %d layers, %d heads of %d, %d positions",
-                   shape.layers, shape.kv_heads, shape.head_dim, positions);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                   "a cache of %d layers, %d heads of %d, %d positions", shape.layers,
+                   shape.kv_heads, shape.head_dim, positions);
   return XT_STATUS_OK;
 }
 
@@ -158,7 +173,8 @@ static int broken_column(const MatrixSource *s, const char *row, bool bf16, floa
   return s->cols;
 }
 
-xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16, xt_error *error) {
+xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16,
+                              xt_error *error) {
   int first = 0; /* stacked row of the part's first row */
   for (int p = 0; p < n_parts; first += parts[p].rows, p++) {
     const MatrixSource *s = &parts[p];
@@ -170,8 +186,10 @@ xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, 
       if (c == s->cols) continue;
       char field[16];
       snprintf(field, sizeof field, "%d", p);
-      return err_set(error, XT_STATUS_INPUT, NULL, field, (long long)(place + (size_t)c / block * dtype_size(s->dtype)),
-                     "row %d, column %d is %s: weights must be finite%s", r, c, isnan(x) ? "NaN" : "infinite", bf16 ? " (as bfloat16)" : "");
+      return err_set(error, XT_STATUS_INPUT, NULL, field,
+                     (long long)(place + (size_t)c / block * dtype_size(s->dtype)),
+                     "row %d, column %d is %s: weights must be finite%s", r, c,
+                     isnan(x) ? "NaN" : "infinite", bf16 ? " (as bfloat16)" : "");
     }
   }
   return XT_STATUS_OK;

@@ -22,8 +22,8 @@ static double now(int threads) {
 typedef struct Peak {
   const Kernels *kernels;
   const uint64_t *buffer;
-  float (*sinks)[16];   /* [threads] what each computes: someone could look at it */
-  double operations;    /* of one thread */
+  float (*sinks)[16]; /* [threads] what each computes: someone could look at it */
+  double operations;  /* of one thread */
   atomic_uint_least64_t sum;
 } Peak;
 
@@ -46,10 +46,12 @@ static void read_piece(void *context, size_t item, int thread) {
   const size_t quarter = PEAK_PIECE / 32;
   for (size_t i = 0; i < quarter; i += 8)
     for (size_t s = 0; s < 4; s++) sum ^= at[s * quarter + i];
-  if (sum == 1) atomic_store_explicit(&p->sum, sum, memory_order_relaxed); /* never: the buffer is zero */
+  /* never: the buffer is zero */
+  if (sum == 1) atomic_store_explicit(&p->sum, sum, memory_order_relaxed);
 }
 
-/* A large product: what the processor's bfloat16 instructions reach has no simple loop of its own here. */
+/* A large product: what the processor's bfloat16 instructions reach has no simple loop of its own
+ * here. */
 static xt_status measure_onednn(Backend *b, int times, double *flops, xt_error *error) {
   enum { SIDE = 2048 };
   const size_t count = (size_t)SIDE * SIDE;
@@ -76,11 +78,13 @@ done:
   return status;
 }
 
-static xt_status measure_bytes(Peak *p, ThreadPool *pool, int threads, double *bytes, xt_error *error) {
+static xt_status measure_bytes(Peak *p, ThreadPool *pool, int threads, double *bytes,
+                               xt_error *error) {
   uint64_t *buffer;
   *bytes = 0;
   TRY(cpu_block_create(PEAK_BYTES, &buffer, error));
-  for (size_t i = 0; i < PEAK_BYTES / 8; i += 512) buffer[i] = 0; /* its own pages, not the zero page */
+  /* its own pages, not the zero page */
+  for (size_t i = 0; i < PEAK_BYTES / 8; i += 512) buffer[i] = 0;
   p->buffer = buffer;
   for (int i = 0; i < 5; i++) {
     const double from = now(threads);

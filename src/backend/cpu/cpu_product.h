@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Products of matrices that change with every step, in any orientation: what training needs. The inner loops
- * are those of the engine's product; both operands are packed on the way.
+/* Products of matrices that change with every step, in any orientation: what training needs. The
+ * inner loops are those of the engine's product; both operands are packed on the way.
  *
- * The order of sums is the engine's: one chain of fused multiply-adds a block of BACKEND_K_BLOCK along K,
- * block sums added in order, whatever the number of rows and threads. */
+ * The order of sums is the engine's: one chain of fused multiply-adds a block of BACKEND_K_BLOCK
+ * along K, block sums added in order, whatever the number of rows and threads. */
 #ifndef CPU_CPU_PRODUCT_H
 #define CPU_CPU_PRODUCT_H
 
@@ -17,7 +17,7 @@ typedef struct Operand {
 } Operand;
 
 typedef struct ProductArgs {
-  float *c;          /* [m, n], rows ldc apart */
+  float *c; /* [m, n], rows ldc apart */
   size_t ldc;
   int m, n, k;
   Operand a, b;      /* [m, k] and [k, n] */
@@ -38,8 +38,8 @@ void cpu_product_room_free(ProductRoom *room);
 /* With compute bf16, both operands are rounded to bfloat16 on the way; sums stay float32. */
 void cpu_product(const CpuBackend *b, const ProductRoom *room, const ProductArgs *args);
 
-/* The same on the calling thread, float32, with `panels` for the second operand (product_panel_floats) and without
- * packing the first, which may not be transposed. */
+/* The same on the calling thread, float32, with `panels` for the second operand
+ * (product_panel_floats) and without packing the first, which may not be transposed. */
 size_t product_panel_floats(const Kernels *kernels, int n, int k);
 void product_pack(const Kernels *kernels, float *panels, Operand b, int n, int k);
 void product_packed(const Kernels *kernels, const ProductArgs *args, const float *panels);

@@ -29,7 +29,8 @@ typedef struct Rows {
 static void some_rows(void *context, size_t item, int thread) {
   const Rows *rows = context;
   (void)thread;
-  const int first = (int)item * rows->step, end = rows->m - first < rows->step ? rows->m : first + rows->step;
+  const int first = (int)item * rows->step,
+            end = rows->m - first < rows->step ? rows->m : first + rows->step;
   for (int r = first; r < end; r++) rows->row(rows, r);
 }
 
@@ -58,10 +59,13 @@ void cpu_table_release(Backend *b, Table *table) {
 
 static void embed_row(const Rows *a, int r) {
   const MatrixSource *s = &a->table->source;
-  const char *from = (const char *)s->data + (size_t)a->ids[r] * dtype_bytes(s->dtype, (size_t)s->cols);
+  const char *from =
+      (const char *)s->data + (size_t)a->ids[r] * dtype_bytes(s->dtype, (size_t)s->cols);
   float *to = a->y + (size_t)r * (size_t)s->cols;
-  if (dtype_is_quantised(s->dtype)) dtype_widen(s->dtype, from, (size_t)s->cols, to);
-  else a->kernels->widen(to, from, s->dtype, (size_t)s->cols);
+  if (dtype_is_quantised(s->dtype))
+    dtype_widen(s->dtype, from, (size_t)s->cols, to);
+  else
+    a->kernels->widen(to, from, s->dtype, (size_t)s->cols);
 }
 void cpu_embed(Backend *b, Dev y, const Table *table, IndexList ids, int m) {
   Rows a = {.y = cpu_floats(y), .table = table, .ids = cpu_ints(ids), .m = m, .row = embed_row};
@@ -76,12 +80,19 @@ static void norm_row(const Rows *a, int r) {
     const float *x = a->x + (size_t)r * (size_t)n->ld_x + g * width;
     const size_t own = n->weight_of_group ? g * width : 0;
     const float *weight = cpu_floats(n->weight) + own;
-    if (n->kind == NORM_RMS) a->kernels->norm(y, x, weight, width, n->eps);
-    else a->kernels->layer_norm(y, x, weight, dev_is_none(n->bias) ? NULL : cpu_floats(n->bias) + own, width, n->eps);
+    if (n->kind == NORM_RMS)
+      a->kernels->norm(y, x, weight, width, n->eps);
+    else
+      a->kernels->layer_norm(y, x, weight, dev_is_none(n->bias) ? NULL : cpu_floats(n->bias) + own,
+                             width, n->eps);
   }
 }
 void cpu_norm(Backend *b, const NormArgs *args) {
-  Rows a = {.y = cpu_floats(args->y), .x = cpu_floats(args->x), .norm = args, .m = args->rows, .row = norm_row};
+  Rows a = {.y = cpu_floats(args->y),
+            .x = cpu_floats(args->x),
+            .norm = args,
+            .m = args->rows,
+            .row = norm_row};
   deal(b, &a, args->groups * args->width);
 }
 
@@ -89,10 +100,16 @@ static void rope_row(const Rows *a, int r) {
   const RopeArgs *p = a->rope;
   float *x = a->y + (size_t)r * (size_t)p->ld;
   const float *cos_sin = a->other + (size_t)a->ids[r] * (size_t)p->width;
-  (p->style == ROPE_HALVES ? a->kernels->rope : a->kernels->rope_pairs)(x, p->heads, p->head_dim, p->width, cos_sin);
+  (p->style == ROPE_HALVES ? a->kernels->rope : a->kernels->rope_pairs)(x, p->heads, p->head_dim,
+                                                                        p->width, cos_sin);
 }
 void cpu_rope(Backend *b, const RopeArgs *args) {
-  Rows a = {.y = cpu_floats(args->x), .other = cpu_floats(args->cos_sin), .ids = cpu_ints(args->positions), .rope = args, .m = args->rows, .row = rope_row};
+  Rows a = {.y = cpu_floats(args->x),
+            .other = cpu_floats(args->cos_sin),
+            .ids = cpu_ints(args->positions),
+            .rope = args,
+            .m = args->rows,
+            .row = rope_row};
   deal(b, &a, args->heads * args->head_dim);
 }
 
@@ -103,7 +120,12 @@ static void activate_row(const Rows *a, int r) {
   a->kernels->activate(p->kind, &p->xielu, a->y + (size_t)r * f, x, p->gated ? x + f : NULL, f);
 }
 void cpu_activate(Backend *b, const ActivateArgs *args) {
-  Rows a = {.y = cpu_floats(args->y), .x = cpu_floats(args->x), .m = args->rows, .width = args->width, .activate = args, .row = activate_row};
+  Rows a = {.y = cpu_floats(args->y),
+            .x = cpu_floats(args->x),
+            .m = args->rows,
+            .width = args->width,
+            .activate = args,
+            .row = activate_row};
   deal(b, &a, 2 * args->width);
 }
 
@@ -121,8 +143,10 @@ static void some_floats(void *context, size_t item, int thread) {
   (void)thread;
   const size_t first = item * CPU_PARALLEL_FLOATS;
   const size_t n = a->n - first < CPU_PARALLEL_FLOATS ? a->n - first : CPU_PARALLEL_FLOATS;
-  if (a->y) a->kernels->add(a->x + first, a->y + first, n);
-  else a->kernels->scale(a->x + first, n, a->factor, a->cap);
+  if (a->y)
+    a->kernels->add(a->x + first, a->y + first, n);
+  else
+    a->kernels->scale(a->x + first, n, a->factor, a->cap);
 }
 
 static void deal_floats(Backend *b, Floats a) {
@@ -130,7 +154,9 @@ static void deal_floats(Backend *b, Floats a) {
   parallel_for(b->pool, (a.n + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, some_floats, &a);
 }
 
-void cpu_add(Backend *b, Dev x, Dev y, size_t floats) { deal_floats(b, (Floats){.x = cpu_floats(x), .y = cpu_floats(y), .n = floats}); }
+void cpu_add(Backend *b, Dev x, Dev y, size_t floats) {
+  deal_floats(b, (Floats){.x = cpu_floats(x), .y = cpu_floats(y), .n = floats});
+}
 
 void cpu_scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
   deal_floats(b, (Floats){.x = cpu_floats(x), .n = floats, .factor = factor, .cap = cap});
@@ -143,8 +169,10 @@ void cpu_mix(Backend *b, const MixArgs *a) {
     if (edits[e].row < a->first || edits[e].row >= a->first + a->rows) continue;
     float *x = cpu_floats(a->x) + (size_t)(edits[e].row - a->first) * width;
     const float *v = cpu_floats(a->values) + (size_t)edits[e].value * width;
-    if (edits[e].keep == 0.0f && edits[e].gain == 1.0f) memmove(x, v, width * sizeof *x);
-    else cpu_of(b)->kernels->mix(x, v, width, edits[e].keep, edits[e].gain);
+    if (edits[e].keep == 0.0f && edits[e].gain == 1.0f)
+      memmove(x, v, width * sizeof *x);
+    else
+      cpu_of(b)->kernels->mix(x, v, width, edits[e].keep, edits[e].gain);
   }
 }
 
@@ -161,8 +189,11 @@ static void choose_row(void *context, size_t item, int thread) {
   ChosenToken token;
   const float *logits = cpu_floats(a->logits) + item * (size_t)a->vocab;
   c->kernels->choose(logits, a->vocab, true, &token);
-  const float wanted = index_is_none(a->wanted) ? 0 : logits[cpu_ints(a->wanted)[item]] - logits[token.best] + token.logprob;
-  ((Choice *)cpu_floats(a->out))[item] = (Choice){token.best, token.margin, token.entropy, token.logprob, wanted};
+  const float wanted = index_is_none(a->wanted)
+                           ? 0
+                           : logits[cpu_ints(a->wanted)[item]] - logits[token.best] + token.logprob;
+  ((Choice *)cpu_floats(a->out))[item] =
+      (Choice){token.best, token.margin, token.entropy, token.logprob, wanted};
 }
 void cpu_choose(Backend *b, const ChooseArgs *args) {
   if (args->rows <= 0 || args->vocab <= 0) return;

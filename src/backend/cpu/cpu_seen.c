@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The repetition penalty's lists: a prompt's distinct ids, shared by its lists, and those that each list has got since. */
+/* The repetition penalty's lists: a prompt's distinct ids, shared by its lists, and those that each
+ * list has got since. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +9,14 @@
 
 struct SeenIds {
   int lists, capacity;
-  int32_t *ids, *start, *prompt, *added, *counts; /* as SeenSource has them; [lists, capacity], [lists] */
+  int32_t *ids, *start, *prompt, *added, *counts; /* as SeenSource has them; [lists, capacity],
+                                                     [lists] */
 };
 
 xt_status cpu_seen_create(Backend *b, const SeenSource *source, SeenIds **out, xt_error *error) {
   (void)b;
-  const size_t prompts = (size_t)source->prompts, lists = (size_t)source->lists, capacity = (size_t)source->capacity;
+  const size_t prompts = (size_t)source->prompts, lists = (size_t)source->lists,
+               capacity = (size_t)source->capacity;
   const size_t ids = (size_t)source->start[prompts];
   SeenIds *s;
   *out = NULL;
@@ -62,10 +65,13 @@ static void lower(float *logits, const int32_t *ids, int32_t count, float penalt
 void cpu_penalize(const ChooseArgs *args, int row) {
   SeenIds *s = args->seen;
   if (!s) return;
-  const int32_t list = cpu_ints(args->lists)[row], newest = cpu_ints(args->newest)[row], prompt = s->prompt[list];
+  const int32_t list = cpu_ints(args->lists)[row], newest = cpu_ints(args->newest)[row],
+                prompt = s->prompt[list];
   const int32_t *first = s->ids + s->start[prompt], count = s->start[prompt + 1] - s->start[prompt];
   int32_t *added = s->added + (size_t)list * (size_t)s->capacity;
-  if (!listed(first, count, newest) && !listed(added, s->counts[list], newest) && s->counts[list] < s->capacity) added[s->counts[list]++] = newest;
+  if (!listed(first, count, newest) && !listed(added, s->counts[list], newest) &&
+      s->counts[list] < s->capacity)
+    added[s->counts[list]++] = newest;
   float *logits = cpu_floats(args->logits) + (size_t)row * (size_t)args->vocab;
   lower(logits, first, count, args->penalty);
   lower(logits, added, s->counts[list], args->penalty);

@@ -10,7 +10,9 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-#define PACK_STRIP DTYPE_BLOCK_MAX                       /* values of a row that are packed at once: whole blocks of any type */
+#define PACK_STRIP \
+  DTYPE_BLOCK_MAX /* values of a row that are packed at
+                                                            once: whole blocks of any type */
 
 typedef struct Pack {
   const MatrixSource *parts;
@@ -29,10 +31,13 @@ typedef struct StackedRow {
 static StackedRow stacked_row(const Pack *p, int n) {
   const MatrixSource *s = p->parts;
   while (n >= s->rows) n -= (s++)->rows;
-  return (StackedRow){(const char *)s->data + (size_t)matrix_source_place(s, n) * dtype_bytes(s->dtype, (size_t)s->cols), s->dtype};
+  return (StackedRow){(const char *)s->data + (size_t)matrix_source_place(s, n) *
+                                                  dtype_bytes(s->dtype, (size_t)s->cols),
+                      s->dtype};
 }
 
-/* Copies `count` values of a row into every `step`-th place of the panel. False: one is not finite. */
+/* Copies `count` values of a row into every `step`-th place of the panel. False: one is not
+ * finite. */
 static bool pack_words(uint16_t *to, int step, const char *from, int count, uint16_t exponent) {
   unsigned broken = 0;
   for (int i = 0; i < count; i++) {
@@ -92,33 +97,42 @@ static void pack_panel(void *context, size_t item, int thread) {
     const int depth = w->k - k < PACK_STRIP ? w->k - k : PACK_STRIP;
     char *out = w->data + item * w->panel_stride + (size_t)(k * p->columns) * dtype_size(w->type);
     for (int j = 0; j < count; j++)
-      fine &= pack_strip(out + (size_t)kernels_panel_slot(j, p->lanes, w->type) * dtype_size(w->type), w->type, p->columns, rows[j], k, depth);
+      fine &=
+          pack_strip(out + (size_t)kernels_panel_slot(j, p->lanes, w->type) * dtype_size(w->type),
+                     w->type, p->columns, rows[j], k, depth);
   }
   if (fine) return;
   int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
+  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {
+  }
 }
 
 static xt_status check_product(const CpuBackend *b, const Weight *w, xt_error *error) {
-  if (w->panels <= CPU_MOST_PANELS && w->k <= (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK) return XT_STATUS_OK;
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "a product of %d columns and depth %d; at most %d and %d are possible", w->n, w->k,
-                 CPU_MOST_PANELS * b->kernels->tile_columns, (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
+  if (w->panels <= CPU_MOST_PANELS && w->k <= (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK)
+    return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "a product of %d columns and depth %d; at most %d and %d are possible", w->n, w->k,
+                 CPU_MOST_PANELS * b->kernels->tile_columns,
+                 (int)CPU_PACKED_ROWS * BACKEND_K_BLOCK);
 }
 
 /* Panels of n columns from the parts; finite values only. */
-static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
+static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w,
+                             xt_error *error) {
   const int columns = b->kernels->tile_columns;
   w->panels = (w->n + columns - 1) / columns;
   TRY(check_product(b, w, error));
   w->panel_stride = (size_t)w->k * (size_t)columns * dtype_size(w->type);
   w->bytes = w->panel_stride * (size_t)w->panels;
   TRY(cpu_block_create(w->bytes, &w->data, error));
-  Pack p = {.parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
+  Pack p = {
+      .parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
   atomic_init(&p.first_broken, w->panels);
   parallel_for(b->base.pool, (size_t)w->panels, pack_panel, &p);
   const int broken = atomic_load(&p.first_broken);
   if (broken == w->panels) return XT_STATUS_OK;
-  return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns, b->base.compute == XT_COMPUTE_BF16, error);
+  return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns,
+                             b->base.compute == XT_COMPUTE_BF16, error);
 }
 
 static void pack_quantised(void *context, size_t item, int thread) {
@@ -127,14 +141,17 @@ static void pack_quantised(void *context, size_t item, int thread) {
   const QuantisedPanel *panel = &p->w->quantised[item];
   bool fine = true;
   for (int j = 0; j < panel->columns; j++)
-    fine &= quantised_pack(panel->type, stacked_row(p, panel->first + j).at, p->w->k, panel->at, p->columns, j);
+    fine &= quantised_pack(panel->type, stacked_row(p, panel->first + j).at, p->w->k, panel->at,
+                           p->columns, j);
   if (fine) return;
   int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
+  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {
+  }
 }
 
 /* Panels of quantised parts, each of its own type. */
-static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
+static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, int n_parts,
+                                Weight *w, xt_error *error) {
   const int columns = b->kernels->tile_columns;
   for (int i = 0; i < n_parts; i++) w->panels += (parts[i].rows + columns - 1) / columns;
   TRY(check_product(b, w, error));
@@ -144,7 +161,8 @@ static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, 
   for (int i = 0; i < n_parts; first += parts[i].rows, i++)
     for (int row = 0; row < parts[i].rows; row += columns, panel++) {
       const QuantisedFormat *f = quantised_format(parts[i].dtype);
-      *panel = (QuantisedPanel){(char *)w->bytes, parts[i].dtype, first + row, parts[i].rows - row < columns ? parts[i].rows - row : columns};
+      *panel = (QuantisedPanel){(char *)w->bytes, parts[i].dtype, first + row,
+                                parts[i].rows - row < columns ? parts[i].rows - row : columns};
       w->bytes += (size_t)(w->k / f->block) * quantised_block_bytes(f, columns);
     }
   TRY(cpu_block_create(w->bytes, &w->data, error));
@@ -155,7 +173,8 @@ static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, 
   const int broken = atomic_load(&p.first_broken);
   if (broken == w->panels) return XT_STATUS_OK;
   panel = &w->quantised[broken];
-  return cpu_find_not_finite(parts, n_parts, panel->first, panel->first + panel->columns, b->base.compute == XT_COMPUTE_BF16, error);
+  return cpu_find_not_finite(parts, n_parts, panel->first, panel->first + panel->columns,
+                             b->base.compute == XT_COMPUTE_BF16, error);
 }
 
 /* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
@@ -172,13 +191,16 @@ static void narrow_row(void *context, size_t item, int thread) {
   const StackedRow row = stacked_row(p->pack, (int)item);
   bool fine = true;
   for (int at = 0; at < k; at += PACK_STRIP)
-    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, row, at, k - at < PACK_STRIP ? k - at : PACK_STRIP);
+    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, row, at,
+                       k - at < PACK_STRIP ? k - at : PACK_STRIP);
   if (fine) return;
   int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {}
+  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {
+  }
 }
 
-static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w, xt_error *error) {
+static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w,
+                             xt_error *error) {
   const Pack pack = {.parts = parts, .n_parts = n_parts, .w = w};
   uint16_t *rows;
   TRY(cpu_block_create((size_t)w->n * (size_t)w->k * sizeof *rows, &rows, error));
@@ -186,9 +208,11 @@ static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int
   atomic_init(&p.first_broken, w->n);
   parallel_for(b->base.pool, (size_t)w->n, narrow_row, &p);
   const int broken = atomic_load(&p.first_broken);
-  xt_status status = broken == w->n ? XT_STATUS_OK
-                                    : cpu_find_not_finite(parts, n_parts, broken, broken + 1, true, error);
-  if (!status) status = onednn_weight_create(b->onednn, DTYPE_BF16, w->n, w->k, rows, &w->onednn, error);
+  xt_status status = broken == w->n
+                         ? XT_STATUS_OK
+                         : cpu_find_not_finite(parts, n_parts, broken, broken + 1, true, error);
+  if (!status)
+    status = onednn_weight_create(b->onednn, DTYPE_BF16, w->n, w->k, rows, &w->onednn, error);
   if (!status) w->bytes = onednn_weight_bytes(w->onednn);
   cpu_block_free(rows);
   return status;
@@ -207,7 +231,8 @@ static Dtype common_type(const MatrixSource *parts, int n_parts) {
   return parts[0].dtype;
 }
 
-xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error) {
+xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_parts, Weight **out,
+                            xt_error *error) {
   const CpuBackend *b = cpu_of(backend);
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
@@ -217,9 +242,12 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
   xt_status status;
-  if (b->onednn) status = make_onednn(b, parts, n_parts, w, error);
-  else if (all_quantised(parts, n_parts)) status = make_quantised(b, parts, n_parts, w, error);
-  else status = make_panels(b, parts, n_parts, w, error);
+  if (b->onednn)
+    status = make_onednn(b, parts, n_parts, w, error);
+  else if (all_quantised(parts, n_parts))
+    status = make_quantised(b, parts, n_parts, w, error);
+  else
+    status = make_panels(b, parts, n_parts, w, error);
   if (status != XT_STATUS_OK) {
     cpu_weight_release(backend, w);
     return status;

@@ -5,8 +5,9 @@
 
 #include "backend/cpu/cpu.h"
 
-#define CPU_MOST_GROUPS 4096                                 /* of a product's panels */
-#define CPU_MOST_PANELS (CPU_GROUP_PANELS * CPU_MOST_GROUPS / 2) /* the other half is for the small groups at the end */
+#define CPU_MOST_GROUPS 4096 /* of a product's panels */
+/* the other half is for the small groups at the end */
+#define CPU_MOST_PANELS (CPU_GROUP_PANELS * CPU_MOST_GROUPS / 2)
 
 /* A panel of a quantised weight; its columns are of one part. */
 typedef struct QuantisedPanel {
@@ -21,8 +22,9 @@ struct Weight {
   int panels;
   size_t panel_stride, bytes;
   char *data;
-  QuantisedPanel *quantised; /* [panels], in `data`; NULL: panels follow one another, panel_stride apart */
-  OnednnWeight *onednn; /* instead of panels */
+  QuantisedPanel *quantised; /* [panels], in `data`; NULL: panels follow one another,
+                                panel_stride apart */
+  OnednnWeight *onednn;      /* instead of panels */
 };
 
 #endif

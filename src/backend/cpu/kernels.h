@@ -12,38 +12,40 @@
 #include "files/model_config.h"
 
 /* c[rows, columns] = (add ? add : 0) + a[rows, depth] * panels, then + bias.
- * A panel holds `tile_columns` columns, [depth][tile_columns]; bfloat16 panels hold them in the order
- * that kernels_panel_slot gives. Each element is one chain of fused multiply-adds over depth. */
+ * A panel holds `tile_columns` columns, [depth][tile_columns]; bfloat16 panels hold them in the
+ * order that kernels_panel_slot gives. Each element is one chain of fused multiply-adds over
+ * depth. */
 typedef struct GemmArgs {
   const float *a;
-  size_t lda;          /* floats between rows */
+  size_t lda; /* floats between rows */
   int rows, columns, depth;
   const void *b;       /* first panel, at the block's first k */
   size_t panel_stride; /* bytes between panels */
-  /* What is read after this product, asked for while it runs: the block of the panel after the last, and rows. NULL: nothing. */
+  /* What is read after this product, asked for while it runs: the block of the panel after the
+   * last, and rows. NULL: nothing. */
   const void *next_panel, *next_rows;
   size_t next_rows_bytes;
-  Dtype type;          /* F32, F16 or BF16 */
+  Dtype type; /* F32, F16 or BF16 */
   float *c;
   size_t ldc;
-  const float *add;    /* [rows, columns], may be c; or NULL */
+  const float *add; /* [rows, columns], may be c; or NULL */
   size_t ld_add;
-  const float *bias;   /* [columns] or NULL */
+  const float *bias; /* [columns] or NULL */
 } GemmArgs;
 
 /* The private positions of one row, for `heads` query heads that share one kv head. */
 typedef struct TailArgs {
-  const float *q;      /* [heads][head_dim] */
+  const float *q; /* [heads][head_dim] */
   int heads, head_dim;
-  const float *keys;   /* of slot 0; the value follows `value_offset` floats later */
+  const float *keys; /* of slot 0; the value follows `value_offset` floats later */
   size_t slot_stride, value_offset;
   const int32_t *slots;
   int count;
-  float scale, cap;    /* as AttendArgs has them */
-  const float *slopes; /* [heads] or NULL */
-  int position;        /* of the first of the positions: only with slopes */
-  float *out;          /* [heads][head_dim] weighted values, not yet divided by the sum */
-  float *largest, *sum;/* [heads] */
+  float scale, cap;     /* as AttendArgs has them */
+  const float *slopes;  /* [heads] or NULL */
+  int position;         /* of the first of the positions: only with slopes */
+  float *out;           /* [heads][head_dim] weighted values, not yet divided by the sum */
+  float *largest, *sum; /* [heads] */
 } TailArgs;
 
 typedef struct ChosenToken {
@@ -51,9 +53,9 @@ typedef struct ChosenToken {
   float margin, entropy, logprob;
 } ChosenToken;
 
-/* One step of AdamW (Loshchilov & Hutter 2019) over n parameters: g' = g factor; m and v are its moving averages;
- * w := w keep - step m / (sqrt(v) root + eps), with keep = 1 - lr decay, step = lr / (1 - beta1^t),
- * root = 1 / sqrt(1 - beta2^t). */
+/* One step of AdamW (Loshchilov & Hutter 2019) over n parameters: g' = g factor; m and v are its
+ * moving averages; w := w keep - step m / (sqrt(v) root + eps), with keep = 1 - lr decay, step = lr
+ * / (1 - beta1^t), root = 1 / sqrt(1 - beta2^t). */
 typedef struct AdamArgs {
   float *w, *m, *v;
   const float *g;
@@ -68,46 +70,57 @@ typedef struct Kernels {
   void (*gemm)(const GemmArgs *);
   /* Whole blocks of a quantised panel as [values][tile_columns] (quantised.h). */
   void (*expand)(Dtype type, float *to, const void *panel, int values);
-  /* One row's product with them, sums[tile_columns], without that detour: gemm's sums of the expanded values, to the bit. */
+  /* One row's product with them, sums[tile_columns], without that detour: gemm's sums of the
+   * expanded values, to the bit. */
   void (*stream)(Dtype type, const float *x, const void *panel, int values, float *sums);
   /* y[n] = x[n] rounded to bfloat16 */
   void (*round_bf16)(float *y, const float *x, size_t n);
   void (*narrow)(uint16_t *y, const float *x, size_t n); /* the same, as 16 bits */
   void (*widen)(float *y, const void *x, Dtype type, size_t n);
   void (*norm)(float *y, const float *x, const float *weight, size_t c, float eps);
-  void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t c, float eps); /* bias may be NULL */
+  /* bias may be NULL */
+  void (*layer_norm)(float *y, const float *x, const float *weight, const float *bias, size_t c,
+                     float eps);
   void (*rope)(float *x, int heads, int head_dim, int width, const float *cos_sin);
   void (*rope_pairs)(float *x, int heads, int head_dim, int width, const float *cos_sin);
   /* y = act(x) * up; up may be NULL */
-  void (*activate)(Activation act, const XieluNumbers *numbers, float *y, const float *x, const float *up, size_t n);
+  void (*activate)(Activation act, const XieluNumbers *numbers, float *y, const float *x,
+                   const float *up, size_t n);
   void (*scale)(float *x, size_t n, float factor, float cap);
   void (*add)(float *x, const float *y, size_t n);
   void (*mix)(float *x, const float *v, size_t n, float keep, float gain);
-  /* Scores s[0, count) are scaled, capped (cap 0: not) and biased by slope * (position + i), before a softmax of scale 1. */
+  /* Scores s[0, count) are scaled, capped (cap 0: not) and biased by slope * (position + i), before
+   * a softmax of scale 1. */
   void (*bend)(float *s, int count, float scale, float cap, float slope, int position);
   /* Scores s[0, count) become exp(scale * s - largest) inside [begin, end), 0 outside. s[0] is at a
    * position that is a multiple of 16, so that a position's lane never changes. */
   void (*softmax)(float *s, int count, int begin, int end, float scale, float *largest, float *sum);
   void (*tail)(const TailArgs *);
-  float (*exponential)(float x); /* simd.h's, as everywhere: the C library's differs from one machine to the next */
+  float (*exponential)(float x); /* simd.h's, as everywhere: the C library's differs from one
+                                    machine to the next */
   /* out[n] = (keep * x + gain * y) * scale; y may be NULL: x * scale. */
-  void (*merge)(float *out, const float *x, float keep, const float *y, float gain, float scale, size_t n);
+  void (*merge)(float *out, const float *x, float keep, const float *y, float gain, float scale,
+                size_t n);
   /* Best, second best, entropy and log-probability of a row of logits. */
   void (*choose)(const float *logits, int32_t vocab, bool entropy, ChosenToken *out);
 
-  /* ---- training ---- */
+  /* ---- training ------------------------------------------------------------------------------ */
   float (*dot)(const float *x, const float *y, size_t n);
   /* dx += gradient of norm's x, given dy; returns 1/sqrt(mean(x^2) + eps). */
-  float (*norm_back)(float *dx, const float *dy, const float *x, const float *weight, size_t c, float eps);
-  void (*silu_back)(float *dgate, float *dup, const float *dact, const float *gate, const float *up, size_t n);
-  void (*softmax_back)(float *ds, const float *p, float mean, float scale, size_t n); /* ds = p (ds - mean) scale */
+  float (*norm_back)(float *dx, const float *dy, const float *x, const float *weight, size_t c,
+                     float eps);
+  void (*silu_back)(float *dgate, float *dup, const float *dact, const float *gate, const float *up,
+                    size_t n);
+  /* ds = p (ds - mean) scale */
+  void (*softmax_back)(float *ds, const float *p, float mean, float scale, size_t n);
   void (*scale_by)(float *x, size_t n, float factor);
   void (*add_scaled)(float *x, const float *y, size_t n, float factor); /* x += y factor */
   /* -log softmax(logits)[target], nats; the logits become their gradient, softmax - onehot. */
   double (*cross_entropy)(float *logits, int32_t vocab, int32_t target);
   double (*sum_squares)(const float *x, size_t n);
   void (*adamw)(const AdamArgs *);
-  void (*transpose)(float *to, size_t ld_to, const float *from, size_t ld_from, int rows, int columns);
+  void (*transpose)(float *to, size_t ld_to, const float *from, size_t ld_from, int rows,
+                    int columns);
   /* A register-resident loop of `rounds` * returned-value floating point operations. */
   double (*spin)(long rounds, float *sink);
 } Kernels;
@@ -119,8 +132,8 @@ extern const Kernels kernels_avx2, kernels_avx512;
 extern const Kernels kernels_neon;
 #endif
 
-/* Where a panel keeps column j: bfloat16 panels put columns j and j + lanes side by side, so that one
- * load with a shift and a mask widens both. */
+/* Where a panel keeps column j: bfloat16 panels put columns j and j + lanes side by side, so that
+ * one load with a shift and a mask widens both. */
 static inline int kernels_panel_slot(int column, int lanes, Dtype type) {
   if (type != DTYPE_BF16) return column;
   const int pair = column / (2 * lanes), in_pair = column % (2 * lanes);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels for AVX-512 (F, BW, VL, DQ). CMakeLists.txt sets the compiler's flags for this file. */
+/* The kernels for AVX-512 (F, BW, VL, DQ). CMakeLists.txt sets the compiler's flags for this
+ * file. */
 #if defined(__x86_64__)
 #define KERNELS kernels_avx512
 #include "backend/cpu/kernels_table.inc"

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of onednn_matmul.c in a build without oneDNN: bfloat16 products are then our own kernels'. */
+/* In place of onednn_matmul.c in a build without oneDNN: bfloat16 products are then our own
+ * kernels'. */
 #include "backend/cpu/onednn_matmul.h"
 
 static xt_status absent(xt_error *error) {
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "this build has no oneDNN (configured with XT_ONEDNN=OFF, or not found)");
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "this build has no oneDNN (configured with XT_ONEDNN=OFF, or not found)");
 }
 
 bool onednn_version(int version[3]) {
@@ -32,7 +34,8 @@ xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error
   return absent(error);
 }
 
-xt_status onednn_weight_create(OnednnCache *cache, Dtype type, int n, int k, const void *rows, OnednnWeight **out, xt_error *error) {
+xt_status onednn_weight_create(OnednnCache *cache, Dtype type, int n, int k, const void *rows,
+                               OnednnWeight **out, xt_error *error) {
   (void)cache;
   (void)type;
   (void)n;
@@ -49,7 +52,8 @@ size_t onednn_weight_bytes(const OnednnWeight *weight) {
   return 0;
 }
 
-bool onednn_multiply(OnednnCache *cache, const OnednnWeight *weight, const void *x, float *y, int m) {
+bool onednn_multiply(OnednnCache *cache, const OnednnWeight *weight, const void *x, float *y,
+                     int m) {
   (void)cache;
   (void)weight;
   (void)x;

@@ -12,10 +12,10 @@
 #include "backend/cpu/onednn_layout.h"
 #include "base/mem.h"
 
-#define STRIP_MOST 512  /* columns of a strip */
-#define STRIP_STEP 64   /* strips are multiples of: what oneDNN works on at once */
+#define STRIP_MOST 512 /* columns of a strip */
+#define STRIP_STEP 64  /* strips are multiples of: what oneDNN works on at once */
 #define STRIPS_A_THREAD 4
-#define ROWS_LEAST 64   /* of one item of work, where a product has few strips */
+#define ROWS_LEAST 64 /* of one item of work, where a product has few strips */
 
 /* The memories that a primitive is run on, one set for each thread. */
 typedef struct Memories {
@@ -28,7 +28,7 @@ typedef struct Entry {
   int n, k, rows;
   dnnl_primitive_t primitive;
   Memories *memories; /* [threads] */
-  Layout packed; /* the weights' */
+  Layout packed;      /* the weights' */
   size_t scratch_bytes;
 } Entry;
 
@@ -41,7 +41,8 @@ struct OnednnCache {
   size_t count, capacity;
   char *scratch; /* [threads][scratch_bytes] */
   size_t scratch_bytes;
-  float *results; /* [threads][ONEDNN_MOST_ROWS][STRIP_MOST] a strip's, before they get to their place */
+  float *results; /* [threads][ONEDNN_MOST_ROWS][STRIP_MOST] a strip's, before they get to their
+                     place */
 };
 
 /* Columns [first, first + n) of a weight. */
@@ -49,8 +50,8 @@ typedef struct Strip {
   int first, n;
   Layout packed;
   size_t at; /* bytes into the data */
-  /* Set once, because setting a memory's address writes zeros into its padding, which threads that share the weight
-   * must not do. */
+  /* Set once, because setting a memory's address writes zeros into its padding, which threads that
+   * share the weight must not do. */
   dnnl_memory_t memory;
 } Strip;
 
@@ -66,10 +67,12 @@ struct OnednnWeight {
 
 static xt_status failed(xt_error *error, dnnl_status_t status, const char *doing) {
   if (status == dnnl_out_of_memory) return err_memory(error, 0);
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "oneDNN cannot %s (its status %d)", doing, (int)status);
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "oneDNN cannot %s (its status %d)",
+                 doing, (int)status);
 }
 
-/* oneDNN takes its number of threads from the calling thread's OpenMP setting: one, around a call; then it is put back. */
+/* oneDNN takes its number of threads from the calling thread's OpenMP setting: one, around a call;
+ * then it is put back. */
 static int single_enter(void) {
   const int before = omp_get_max_threads();
   if (before != 1) omp_set_num_threads(1);
@@ -94,13 +97,19 @@ xt_status onednn_cache_create(ThreadPool *pool, OnednnCache **out, xt_error *err
   c->pool = pool;
   c->threads = pool_threads(pool);
   xt_status status = mem_alloc(&c->streams, (size_t)c->threads, sizeof *c->streams, error);
-  if (!status) status = cpu_block_create((size_t)c->threads * ONEDNN_MOST_ROWS * STRIP_MOST * sizeof *c->results, &c->results, error);
+  if (!status)
+    status =
+        cpu_block_create((size_t)c->threads * ONEDNN_MOST_ROWS * STRIP_MOST * sizeof *c->results,
+                         &c->results, error);
   dnnl_status_t made = dnnl_success;
   if (!status) made = dnnl_engine_create(&c->engine, dnnl_cpu, 0);
-  for (int t = 0; t < c->threads && !status && !made; t++) made = dnnl_stream_create(&c->streams[t], c->engine, dnnl_stream_default_flags);
+  for (int t = 0; t < c->threads && !status && !made; t++)
+    made = dnnl_stream_create(&c->streams[t], c->engine, dnnl_stream_default_flags);
   if (made) status = failed(error, made, "start");
-  if (status) onednn_cache_free(c);
-  else *out = c;
+  if (status)
+    onednn_cache_free(c);
+  else
+    *out = c;
   return status;
 }
 
@@ -131,7 +140,8 @@ void onednn_cache_free(OnednnCache *c) {
 static dnnl_data_type_t type_of(Dtype type) { return type == DTYPE_BF16 ? dnnl_bf16 : dnnl_f32; }
 
 /* packed NULL: oneDNN chooses the weights' layout. */
-static dnnl_status_t describe(OnednnCache *c, Dtype type, int n, int k, int rows, ConstLayout packed, dnnl_primitive_desc_t *out) {
+static dnnl_status_t describe(OnednnCache *c, Dtype type, int n, int k, int rows,
+                              ConstLayout packed, dnnl_primitive_desc_t *out) {
   const dnnl_dims_t src_dims = {rows, k}, w_dims = {k, n}, dst_dims = {rows, n};
   Layout src = NULL, w = NULL, dst = NULL;
   dnnl_primitive_attr_t attr = NULL;
@@ -155,8 +165,8 @@ bool onednn_has(OnednnCache *c, Dtype type) {
   dnnl_primitive_desc_t desc = NULL;
   const char *name = NULL;
   bool has = describe(c, type, 256, 256, 64, NULL, &desc) == dnnl_success &&
-             dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success && name &&
-             !strstr(name, "ref");
+             dnnl_primitive_desc_query(desc, dnnl_query_impl_info_str, 0, &name) == dnnl_success &&
+             name && !strstr(name, "ref");
   if (desc) dnnl_primitive_desc_destroy(desc);
   single_leave(before);
   return has;
@@ -172,7 +182,8 @@ static dnnl_status_t entry_make(OnednnCache *c, ConstLayout packed, Entry *e) {
   ConstLayout dst = dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0);
   ConstLayout scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
   status = dnnl_primitive_create(&e->primitive, desc);
-  if (!status && mem_alloc(&e->memories, (size_t)c->threads, sizeof *e->memories, NULL)) status = dnnl_out_of_memory;
+  if (!status && mem_alloc(&e->memories, (size_t)c->threads, sizeof *e->memories, NULL))
+    status = dnnl_out_of_memory;
   for (int t = 0; t < c->threads && !status; t++) {
     Memories *m = &e->memories[t];
     status = dnnl_memory_create(&m->src, src, c->engine, DNNL_MEMORY_NONE);
@@ -194,8 +205,8 @@ static const Entry *entry_find(const OnednnCache *c, Dtype type, int n, int k, i
 }
 
 /* The entry for these rows, made when there is none; NULL when it cannot be. */
-static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows, ConstLayout packed,
-                              dnnl_status_t *status) {
+static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows,
+                              ConstLayout packed, dnnl_status_t *status) {
   const Entry *known = entry_find(c, type, n, k, rows);
   *status = dnnl_success;
   if (known) return known;
@@ -206,7 +217,8 @@ static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows
   const size_t bytes = (made.scratch_bytes + 63) / 64 * 64;
   if (!*status && bytes > c->scratch_bytes) {
     char *scratch;
-    if (cpu_block_create(bytes * (size_t)c->threads, &scratch, NULL)) *status = dnnl_out_of_memory;
+    if (cpu_block_create(bytes * (size_t)c->threads, &scratch, NULL))
+      *status = dnnl_out_of_memory;
     else {
       cpu_block_free(c->scratch);
       c->scratch = scratch;
@@ -221,17 +233,20 @@ static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows
   return &c->entries[c->count++];
 }
 
-/* ---- weights ---------------------------------------------------------------------------------- */
+/* ---- weights --------------------------------------------------------------------------------- */
 
 /* From [n,k] row-major into the packed layout. */
-static dnnl_status_t reorder(const OnednnCache *c, const OnednnWeight *w, const Strip *strip, dnnl_stream_t stream, const char *rows) {
+static dnnl_status_t reorder(const OnednnCache *c, const OnednnWeight *w, const Strip *strip,
+                             dnnl_stream_t stream, const char *rows) {
   const dnnl_dims_t dims = {w->k, strip->n}, strides = {1, w->k};
   Layout plain = NULL;
   dnnl_primitive_desc_t desc = NULL;
   dnnl_primitive_t primitive = NULL;
   dnnl_memory_t from = NULL;
   dnnl_status_t status = layout_by_strides(&plain, dims, type_of(w->type), strides);
-  if (!status) status = dnnl_reorder_primitive_desc_create(&desc, plain, c->engine, strip->packed, c->engine, NULL);
+  if (!status)
+    status =
+        dnnl_reorder_primitive_desc_create(&desc, plain, c->engine, strip->packed, c->engine, NULL);
   if (!status) status = dnnl_primitive_create(&primitive, desc);
   /* oneDNN only reads from it; its interface has no const. */
   if (!status) status = dnnl_memory_create(&from, plain, c->engine, (void *)(uintptr_t)rows);
@@ -247,25 +262,30 @@ static dnnl_status_t reorder(const OnednnCache *c, const OnednnWeight *w, const 
   return status;
 }
 
-/* Columns of a strip: several strips for each thread, so that threads end together, in as large pieces as that allows. */
+/* Columns of a strip: several strips for each thread, so that threads end together, in as large
+ * pieces as that allows. */
 static int strip_columns(const OnednnCache *c, int n) {
-  const int pieces = STRIPS_A_THREAD * c->threads, each = ((n + pieces - 1) / pieces + STRIP_STEP - 1) / STRIP_STEP * STRIP_STEP;
+  const int pieces = STRIPS_A_THREAD * c->threads,
+            each = ((n + pieces - 1) / pieces + STRIP_STEP - 1) / STRIP_STEP * STRIP_STEP;
   return each < STRIP_MOST ? each : STRIP_MOST;
 }
 
-/* Sets the strips and finds their layout: the one preferred for many rows; fewer rows are then bound to it. */
+/* Sets the strips and finds their layout: the one preferred for many rows; fewer rows are then
+ * bound to it. */
 static xt_status lay_out_strips(OnednnCache *c, OnednnWeight *w, xt_error *error) {
   const int columns = strip_columns(c, w->n);
   TRY(mem_alloc(&w->strips, (size_t)((w->n + columns - 1) / columns), sizeof *w->strips, error));
   for (int first = 0; first < w->n; first += columns) {
     dnnl_status_t made = dnnl_success;
     Strip *strip = &w->strips[w->strip_count++];
-    *strip = (Strip){.first = first, .n = w->n - first < columns ? w->n - first : columns, .at = w->bytes};
+    *strip = (Strip){
+        .first = first, .n = w->n - first < columns ? w->n - first : columns, .at = w->bytes};
     const Entry *many = entry_get(c, w->type, strip->n, w->k, ONEDNN_MOST_ROWS, NULL, &made);
     if (!many) return failed(error, made, "make a product");
     made = layout_copy(&strip->packed, many->packed);
     if (made) return failed(error, made, "make a product");
-    if (!entry_get(c, w->type, strip->n, w->k, 1, strip->packed, &made)) return failed(error, made, "make a product of one row");
+    if (!entry_get(c, w->type, strip->n, w->k, 1, strip->packed, &made))
+      return failed(error, made, "make a product of one row");
     w->bytes += (dnnl_memory_desc_get_size(strip->packed) + 63) / 64 * 64;
   }
   return XT_STATUS_OK;
@@ -284,14 +304,17 @@ static void pack_strip(void *context, size_t item, int thread) {
   Strip *strip = &w->strips[item];
   const size_t row = (size_t)w->k * (w->type == DTYPE_BF16 ? 2 : 4);
   const int before = single_enter();
-  dnnl_status_t status = dnnl_memory_create(&strip->memory, strip->packed, w->engine, w->data + strip->at);
-  if (!status) status = reorder(p->cache, w, strip, p->cache->streams[thread], p->rows + (size_t)strip->first * row);
+  dnnl_status_t status =
+      dnnl_memory_create(&strip->memory, strip->packed, w->engine, w->data + strip->at);
+  if (!status)
+    status = reorder(p->cache, w, strip, p->cache->streams[thread],
+                     p->rows + (size_t)strip->first * row);
   if (status) atomic_store(&p->failed, (int)status);
   single_leave(before);
 }
 
-xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const void *rows, OnednnWeight **out,
-                               xt_error *error) {
+xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const void *rows,
+                               OnednnWeight **out, xt_error *error) {
   *out = NULL;
   OnednnWeight *w;
   TRY(mem_alloc(&w, 1, sizeof *w, error));
@@ -333,7 +356,7 @@ void onednn_weight_free(OnednnWeight *w) {
 
 size_t onednn_weight_bytes(const OnednnWeight *w) { return w->bytes; }
 
-/* ---- products --------------------------------------------------------------------------------- */
+/* ---- products -------------------------------------------------------------------------------- */
 
 /* The next piece of m rows: multiples of 16, then what is left. */
 static int piece(int m) { return m >= 16 ? m / 16 * 16 : m; }
@@ -348,25 +371,35 @@ typedef struct Work {
   atomic_bool failed;
 } Work;
 
-/* Rows [row, row + rows of e). A strip's result is computed as a matrix of its own and then copied: for a result inside a
- * wider matrix oneDNN has another kernel, whose bits depend on the number of rows. */
-static dnnl_status_t run(const Work *work, const Strip *strip, const Entry *e, int row, int thread) {
+/* Rows [row, row + rows of e). A strip's result is computed as a matrix of its own and then copied:
+ * for a result inside a wider matrix oneDNN has another kernel, whose bits depend on the number of
+ * rows. */
+static dnnl_status_t run(const Work *work, const Strip *strip, const Entry *e, int row,
+                         int thread) {
   const OnednnWeight *w = work->weight;
   const Memories *m = &e->memories[thread];
   const dnnl_stream_t stream = work->cache->streams[thread];
   const size_t size = w->type == DTYPE_BF16 ? 2 : 4, n = (size_t)strip->n;
   float *to = work->y + (size_t)row * (size_t)w->n + strip->first;
-  float *at = e->rows == 1 || strip->n == w->n ? to : work->cache->results + (size_t)thread * ONEDNN_MOST_ROWS * STRIP_MOST;
+  float *at = e->rows == 1 || strip->n == w->n
+                  ? to
+                  : work->cache->results + (size_t)thread * ONEDNN_MOST_ROWS * STRIP_MOST;
   /* oneDNN only reads from the former; its interface has no const. */
-  dnnl_status_t status = dnnl_memory_set_data_handle(m->src, (void *)(uintptr_t)(work->x + (size_t)row * (size_t)w->k * size));
+  dnnl_status_t status = dnnl_memory_set_data_handle(
+      m->src, (void *)(uintptr_t)(work->x + (size_t)row * (size_t)w->k * size));
   if (!status) status = dnnl_memory_set_data_handle(m->dst, at);
-  if (!status) status = dnnl_memory_set_data_handle(m->scratch, work->cache->scratch + (size_t)thread * work->cache->scratch_bytes);
+  if (!status)
+    status = dnnl_memory_set_data_handle(
+        m->scratch, work->cache->scratch + (size_t)thread * work->cache->scratch_bytes);
   if (status) return status;
-  const dnnl_exec_arg_t args[4] = {{DNNL_ARG_SRC, m->src}, {DNNL_ARG_WEIGHTS, strip->memory}, {DNNL_ARG_DST, m->dst},
+  const dnnl_exec_arg_t args[4] = {{DNNL_ARG_SRC, m->src},
+                                   {DNNL_ARG_WEIGHTS, strip->memory},
+                                   {DNNL_ARG_DST, m->dst},
                                    {DNNL_ARG_SCRATCHPAD, m->scratch}};
   status = dnnl_primitive_execute(e->primitive, stream, 4, args);
   if (!status) status = dnnl_stream_wait(stream);
-  for (int r = 0; at != to && r < e->rows; r++) memcpy(to + (size_t)r * (size_t)w->n, at + (size_t)r * n, n * sizeof *to);
+  for (int r = 0; at != to && r < e->rows; r++)
+    memcpy(to + (size_t)r * (size_t)w->n, at + (size_t)r * n, n * sizeof *to);
   return status;
 }
 
@@ -375,7 +408,8 @@ static void multiply_strip(void *context, size_t item, int thread) {
   const OnednnWeight *w = work->weight;
   const Strip *strip = &w->strips[item / (size_t)work->parts];
   int row = (int)(item % (size_t)work->parts) * work->part_rows;
-  const int end = work->m - row < work->part_rows ? work->m : row + work->part_rows, before = single_enter();
+  const int end = work->m - row < work->part_rows ? work->m : row + work->part_rows,
+            before = single_enter();
   while (row < end) {
     int rows = piece(end - row);
     const Entry *e = entry_find(work->cache, w->type, strip->n, w->k, rows);
@@ -406,7 +440,8 @@ static void prepare_rows(OnednnCache *c, const OnednnWeight *w, int rows) {
 
 bool onednn_multiply(OnednnCache *c, const OnednnWeight *w, const void *x, float *y, int m) {
   Work work = {.cache = c, .weight = w, .x = x, .y = y, .m = m, .parts = 1, .part_rows = m};
-  const int before = single_enter(), wanted = (STRIPS_A_THREAD * c->threads + w->strip_count - 1) / w->strip_count;
+  const int before = single_enter(),
+            wanted = (STRIPS_A_THREAD * c->threads + w->strip_count - 1) / w->strip_count;
   if (wanted > 1 && c->threads > 1 && m >= 2 * ROWS_LEAST) {
     const int parts = m / ROWS_LEAST < wanted ? m / ROWS_LEAST : wanted;
     work.part_rows = ((m + parts - 1) / parts + 15) / 16 * 16;

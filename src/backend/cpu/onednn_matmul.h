@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Matrix products by oneDNN: weights packed once in the layout it prefers, one primitive kept for each
- * number of rows that it is asked for. Rows are split into pieces of few sizes, because making a
- * primitive costs 0.2 ms and its run-time-sized one is slow. A build without the library has onednn_absent.c in its place.
+/* Matrix products by oneDNN: weights packed once in the layout it prefers, one primitive kept for
+ * each number of rows that it is asked for. Rows are split into pieces of few sizes, because making
+ * a primitive costs 0.2 ms and its run-time-sized one is slow. A build without the library has
+ * onednn_absent.c in its place.
  *
- * Threads. A weight is packed as strips of columns, and the strips of a product are dealt to the backend's own pool; oneDNN
- * works with one thread inside each. So its OpenMP never starts a team: none that fights our workers or those of a host
- * program for the processors, and none that a child process made by fork() would wait for in vain. */
+ * Threads. A weight is packed as strips of columns, and the strips of a product are dealt to the
+ * backend's own pool; oneDNN works with one thread inside each. So its OpenMP never starts a team:
+ * none that fights our workers or those of a host program for the processors, and none that a child
+ * process made by fork() would wait for in vain. */
 #ifndef CPU_ONEDNN_MATMUL_H
 #define CPU_ONEDNN_MATMUL_H
 
@@ -24,25 +26,30 @@ typedef struct OnednnWeight OnednnWeight; /* immutable: may be shared */
 /* The library's version. False: this build has none, and every function below refuses. */
 bool onednn_version(int version[3]);
 
-/* Products run on `pool`, which has to outlive the cache; NULL: on the calling thread. Caller frees *out with onednn_cache_free. */
+/* Products run on `pool`, which has to outlive the cache; NULL: on the calling thread. Caller frees
+ * *out with onednn_cache_free. */
 xt_status onednn_cache_create(ThreadPool *pool, OnednnCache **out, xt_error *error);
 void onednn_cache_free(OnednnCache *cache); /* accepts NULL */
 
 /* Whether oneDNN has more than its plain reference for products of this type (F32 or BF16) here. */
 bool onednn_has(OnednnCache *cache, Dtype type);
 
-/* Whether a row's bits stay the same whatever rows stand beside it and however many threads work: tried on a
- * sample, since oneDNN does not promise it (with AVX-512's bfloat16 it holds; its AVX2 product breaks it). */
+/* Whether a row's bits stay the same whatever rows stand beside it and however many threads work:
+ * tried on a sample, since oneDNN does not promise it (with AVX-512's bfloat16 it holds; its AVX2
+ * product breaks it). */
 xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error *error);
 
-/* Packs [n,k] of `type`, row-major, 4-byte aligned. Makes the primitive for one row, so that a product can be
- * had even if there is no memory for others later. Caller frees *out with onednn_weight_free. */
-xt_status onednn_weight_create(OnednnCache *cache, Dtype type, int n, int k, const void *rows, OnednnWeight **out,
-                               xt_error *error);
+/* Packs [n,k] of `type`, row-major, 4-byte aligned. Makes the primitive for one row, so that a
+ * product can be had even if there is no memory for others later. Caller frees *out with
+ * onednn_weight_free. */
+xt_status onednn_weight_create(OnednnCache *cache, Dtype type, int n, int k, const void *rows,
+                               OnednnWeight **out, xt_error *error);
 void onednn_weight_free(OnednnWeight *weight); /* accepts NULL */
 size_t onednn_weight_bytes(const OnednnWeight *weight);
 
-/* y[m,n] = x[m,k] W^T with x of the weight's type; m <= ONEDNN_MOST_ROWS. False: no memory was left. */
-bool onednn_multiply(OnednnCache *cache, const OnednnWeight *weight, const void *x, float *y, int m);
+/* y[m,n] = x[m,k] W^T with x of the weight's type; m <= ONEDNN_MOST_ROWS. False: no memory was
+ * left. */
+bool onednn_multiply(OnednnCache *cache, const OnednnWeight *weight, const void *x, float *y,
+                     int m);
 
 #endif

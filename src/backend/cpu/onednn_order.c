@@ -12,13 +12,14 @@
 enum { SAMPLE_N = 160, SAMPLE_K = 1100, SAMPLE_ROWS = 64 };
 
 /* Products of several row counts against those of all rows at once. */
-static bool sample_agrees(OnednnCache *c, const OnednnWeight *w, const char *x, size_t row_bytes, const float *all,
-                          float *some) {
+static bool sample_agrees(OnednnCache *c, const OnednnWeight *w, const char *x, size_t row_bytes,
+                          const float *all, float *some) {
   static const int counts[] = {1, 2, 5, 7, 16, 37, SAMPLE_ROWS};
   for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
     const int first = SAMPLE_ROWS - counts[i];
     if (!onednn_multiply(c, w, x + (size_t)first * row_bytes, some, counts[i])) return false;
-    if (memcmp(some, all + first * SAMPLE_N, (size_t)(counts[i] * SAMPLE_N) * sizeof *some) != 0) return false;
+    if (memcmp(some, all + first * SAMPLE_N, (size_t)(counts[i] * SAMPLE_N) * sizeof *some) != 0)
+      return false;
   }
   return true;
 }
@@ -45,7 +46,8 @@ xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error
   TRY_DONE(onednn_weight_create(many, type, SAMPLE_N, SAMPLE_K, data, &w, error));
   TRY_DONE(onednn_weight_create(one, type, SAMPLE_N, SAMPLE_K, data, &whole, error));
   const char *x = data + SAMPLE_N * row_bytes;
-  *keeps = onednn_multiply(many, w, x, all, SAMPLE_ROWS) && sample_agrees(many, w, x, row_bytes, all, all + sums) &&
+  *keeps = onednn_multiply(many, w, x, all, SAMPLE_ROWS) &&
+           sample_agrees(many, w, x, row_bytes, all, all + sums) &&
            sample_agrees(one, whole, x, row_bytes, all, all + sums);
 done:
   onednn_weight_free(w);

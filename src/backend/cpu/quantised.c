@@ -14,7 +14,8 @@ typedef struct Codes {
   uint8_t q[DTYPE_BLOCK_MAX];
 } Codes;
 
-static const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+static const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                      1,    13,   25,  38,  53,  69,  89,  113};
 
 static uint16_t load_u16(const uint8_t *b) { return (uint16_t)(b[0] | b[1] << 8); }
 
@@ -27,7 +28,8 @@ static void read_nibbles(const uint8_t *b, uint8_t *q) {
 }
 
 static void read_small(Dtype type, const uint8_t *b, Codes *c) {
-  const bool least = type == DTYPE_Q4_1 || type == DTYPE_Q5_1, five = type == DTYPE_Q5_0 || type == DTYPE_Q5_1;
+  const bool least = type == DTYPE_Q4_1 || type == DTYPE_Q5_1,
+             five = type == DTYPE_Q5_0 || type == DTYPE_Q5_1;
   const uint8_t *at = b + 2 + 2 * least;
   c->d = load_u16(b);
   if (least) c->m = load_u16(b + 2);
@@ -48,7 +50,8 @@ static void read_q2_k(const uint8_t *b, Codes *c) {
   for (int g = 0; g < 16; g++) {
     c->scale[g] = (int8_t)(b[g] & 15);
     c->least[g] = (int8_t)(b[g] >> 4);
-    for (int i = 0; i < 16; i++) c->q[16 * g + i] = b[16 + g / 8 * 32 + g % 2 * 16 + i] >> (g / 2 % 4 * 2) & 3;
+    for (int i = 0; i < 16; i++)
+      c->q[16 * g + i] = b[16 + g / 8 * 32 + g % 2 * 16 + i] >> (g / 2 % 4 * 2) & 3;
   }
 }
 
@@ -56,9 +59,12 @@ static void read_q3_k(const uint8_t *b, Codes *c) {
   const uint8_t *packed = b + 96;
   c->d = load_u16(b + 108);
   for (int g = 0; g < 16; g++) {
-    c->scale[g] = (int8_t)(((packed[g % 8] >> (g / 8 * 4) & 15) | (packed[8 + g % 4] >> (g / 4 * 2) & 3) << 4) - 32);
+    c->scale[g] = (int8_t)(((packed[g % 8] >> (g / 8 * 4) & 15) |
+                            (packed[8 + g % 4] >> (g / 4 * 2) & 3) << 4) -
+                           32);
     for (int i = 0; i < 16; i++) {
-      const int low = b[32 + g / 8 * 32 + g % 2 * 16 + i] >> (g / 2 % 4 * 2) & 3, third = b[g % 2 * 16 + i] >> (g / 2) & 1;
+      const int low = b[32 + g / 8 * 32 + g % 2 * 16 + i] >> (g / 2 % 4 * 2) & 3,
+                third = b[g % 2 * 16 + i] >> (g / 2) & 1;
       c->q[16 * g + i] = (uint8_t)(low | third << 2);
     }
   }
@@ -85,7 +91,9 @@ static void read_q6_k(const uint8_t *b, Codes *c) {
     const int half = g / 8, part = g / 2 % 4, at = g % 2 * 16;
     const uint8_t *low = b + half * 64 + part % 2 * 32 + at, *high = b + 128 + half * 32 + at;
     c->scale[g] = (int8_t)b[192 + g];
-    for (int i = 0; i < 16; i++) c->q[16 * g + i] = (uint8_t)((low[i] >> (part / 2 * 4) & 15) | (high[i] >> (part * 2) & 3) << 4);
+    for (int i = 0; i < 16; i++)
+      c->q[16 * g + i] =
+          (uint8_t)((low[i] >> (part / 2 * 4) & 15) | (high[i] >> (part * 2) & 3) << 4);
   }
 }
 
@@ -115,7 +123,8 @@ static void read_codes(Dtype type, const uint8_t *b, Codes *c) {
 static char *put_bits(char *at, const uint8_t *q, int bits, int from, int columns, int column) {
   for (int w = 0; w < bits; w++, at += 4 * columns) {
     uint32_t word = 0;
-    for (int i = 0; i < 32 / bits; i++) word |= (uint32_t)(q[w * (32 / bits) + i] >> from & ((1 << bits) - 1)) << (i * bits);
+    for (int i = 0; i < 32 / bits; i++)
+      word |= (uint32_t)(q[w * (32 / bits) + i] >> from & ((1 << bits) - 1)) << (i * bits);
     memcpy(at + 4 * column, &word, sizeof word);
   }
   return at;
@@ -125,7 +134,8 @@ bool quantised_pack(Dtype type, const void *row, int values, char *panel, int co
   const QuantisedFormat *f = quantised_format(type);
   const uint8_t *from = row;
   bool finite = true;
-  for (int k = 0; k < values; k += f->block, from += dtype_size(type), panel += quantised_block_bytes(f, columns)) {
+  for (int k = 0; k < values;
+       k += f->block, from += dtype_size(type), panel += quantised_block_bytes(f, columns)) {
     Codes c = {0};
     char *at = panel;
     read_codes(type, from, &c);

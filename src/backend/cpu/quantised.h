@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How panels hold quantised weights: ggml's blocks with the bits of the columns side by side.
  *
- * A value is (d scale) (q - offset), then + m, or - (m least): d and m are 16-bit floats of a block, scale and least bytes of a
- * group of values. q is an unsigned code, its low and high bits apart. A block of a panel of C columns is, in this order,
+ * A value is (d scale) (q - offset), then + m, or - (m least): d and m are 16-bit floats of a
+ * block, scale and least bytes of a group of values. q is an unsigned code, its low and high bits
+ * apart. A block of a panel of C columns is, in this order,
  *
  *   d f16[C];  m f16[C], with a minimum;  for each group scale i8[C], then least i8[C], with those
- *   for each 32 values: low bits as u32[`low`][C], value k of them in word k / (32/low) at bit k % (32/low) * low; high bits likewise
+ *   for each 32 values: low bits as u32[`low`][C], value k of them in word k / (32/low) at bit k %
+ *   (32/low) * low; high bits likewise
  *
  * IQ4's levels are codes of eight bits here. */
 #ifndef CPU_QUANTISED_H
@@ -15,7 +17,8 @@
 
 #include "files/dtype.h"
 
-/* X(type, values of a block, low bits, high bits, values of a group, offset, scales, + m, - m least) */
+/* X(type, values of a block, low bits, high bits, values of a group, offset, scales, + m, - m
+ * least) */
 #define QUANTISED_FORMATS(X)            \
   X(Q4_0, 32, 4, 0, 32, 8, 0, 0, 0)     \
   X(Q4_1, 32, 4, 0, 32, 0, 0, 1, 0)     \
@@ -40,12 +43,14 @@ const QuantisedFormat *quantised_format(Dtype type);
 
 /* Bytes of one block of a panel. */
 static inline size_t quantised_block_bytes(const QuantisedFormat *f, int columns) {
-  const int groups = f->block / f->group, of_column = 2 + 2 * (f->plus | f->minus) + groups * (f->scales + f->minus) + f->block / 8 * (f->low + f->high);
+  const int groups = f->block / f->group, of_column = 2 + 2 * (f->plus | f->minus) +
+                                                      groups * (f->scales + f->minus) +
+                                                      f->block / 8 * (f->low + f->high);
   return (size_t)of_column * (size_t)columns;
 }
 
-/* Column `column` of a panel's blocks from a stored row of `values` values; the panel was zero there. False: a d or an m is not
- * finite. */
+/* Column `column` of a panel's blocks from a stored row of `values` values; the panel was zero
+ * there. False: a d or an m is not finite. */
 bool quantised_pack(Dtype type, const void *row, int values, char *panel, int columns, int column);
 
 #endif

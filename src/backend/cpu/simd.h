@@ -39,8 +39,8 @@ INLINE vf vf_below(vf x, vf bound, vf yes, vf no) { /* x < bound ? yes : no */
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, bound, _CMP_LT_OQ), no, yes);
 }
 INLINE vf vf_power_of_two(vf t) { /* t = 1.5*2^23 + n: 2^n */
-  return _mm512_castsi512_ps(
-      _mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(t), 23), _mm512_set1_epi32(0x3f800000)));
+  return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_slli_epi32(_mm512_castps_si512(t), 23),
+                                              _mm512_set1_epi32(0x3f800000)));
 }
 /* 2*VF bfloat16: column j in the low, column j + VF in the high half of 32-bit lane j. */
 INLINE void vf_load_bf16_pair(const uint16_t *p, vf *low, vf *high) {
@@ -48,9 +48,12 @@ INLINE void vf_load_bf16_pair(const uint16_t *p, vf *low, vf *high) {
   *low = _mm512_castsi512_ps(_mm512_slli_epi32(raw, 16));
   *high = _mm512_castsi512_ps(_mm512_and_si512(raw, _mm512_set1_epi32((int)0xffff0000u)));
 }
-INLINE vf vf_load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+INLINE vf vf_load_f16(const uint16_t *p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
 INLINE vf vf_load_bf16(const uint16_t *p) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
+  return _mm512_castsi512_ps(
+      _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16));
 }
 INLINE vf vf_round_bf16(vf x) { /* nearest, ties to even; x is finite */
   const __m512i bits = _mm512_castps_si512(x);
@@ -59,7 +62,8 @@ INLINE vf vf_round_bf16(vf x) { /* nearest, ties to even; x is finite */
   return _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32((int)0xffff0000u)));
 }
 INLINE float vf_sum(vf x) {
-  const __m256 lower = _mm512_castps512_ps256(x), upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
+  const __m256 lower = _mm512_castps512_ps256(x),
+               upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
   const __m256 e = _mm256_add_ps(lower, upper);
   const __m128 q = _mm_add_ps(_mm256_castps256_ps128(e), _mm256_extractf128_ps(e, 1));
   const __m128 d = _mm_add_ps(q, _mm_movehl_ps(q, q));
@@ -87,17 +91,20 @@ INLINE vf vf_below(vf x, vf bound, vf yes, vf no) {
   return _mm256_blendv_ps(no, yes, _mm256_cmp_ps(x, bound, _CMP_LT_OQ));
 }
 INLINE vf vf_power_of_two(vf t) {
-  return _mm256_castsi256_ps(
-      _mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(t), 23), _mm256_set1_epi32(0x3f800000)));
+  return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_slli_epi32(_mm256_castps_si256(t), 23),
+                                              _mm256_set1_epi32(0x3f800000)));
 }
 INLINE void vf_load_bf16_pair(const uint16_t *p, vf *low, vf *high) {
   const __m256i raw = _mm256_loadu_si256((const __m256i *)p);
   *low = _mm256_castsi256_ps(_mm256_slli_epi32(raw, 16));
   *high = _mm256_castsi256_ps(_mm256_and_si256(raw, _mm256_set1_epi32((int)0xffff0000u)));
 }
-INLINE vf vf_load_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
+INLINE vf vf_load_f16(const uint16_t *p) {
+  return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
 INLINE vf vf_load_bf16(const uint16_t *p) {
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
+  return _mm256_castsi256_ps(
+      _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
 INLINE vf vf_round_bf16(vf x) {
   const __m256i bits = _mm256_castps_si256(x);
@@ -122,7 +129,9 @@ typedef uint32_t vu __attribute__((vector_size(16)));
 #define SIMD_NAME "neon"
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
-INLINE vf vf_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+INLINE vf vf_fma(vf a, vf b, vf c) {
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+}
 INLINE vf vf_load_f16(const uint16_t *p) {
   return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
@@ -130,10 +139,11 @@ INLINE vf vf_load_f16(const uint16_t *p) {
 #define SIMD_NAME "portable"
 #define TILE_ROWS 4
 #define TILE_VECTORS 2
-/* One rounding, as every other set has it, also where that means a call of the C library for each element: results must not depend on
- * the processor. */
+/* One rounding, as every other set has it, also where that means a call of the C library for each
+ * element: results must not depend on the processor. */
 INLINE vf vf_fma(vf a, vf b, vf c) {
-  return (vf){__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]), __builtin_fmaf(a[2], b[2], c[2]), __builtin_fmaf(a[3], b[3], c[3])};
+  return (vf){__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]),
+              __builtin_fmaf(a[2], b[2], c[2]), __builtin_fmaf(a[3], b[3], c[3])};
 }
 /* Finite halves only: exponent and mantissa moved into place, then the bias set right by an exact
  * product with 2^112 (which normalises subnormals too). */
@@ -175,7 +185,7 @@ INLINE float vf_sum(vf x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 
 #define TILE_COLUMNS (TILE_VECTORS * VF)
 
-/* ---- sixteen lanes ---- */
+/* ---- sixteen lanes --------------------------------------------------------------------------- */
 #define V16_PARTS (16 / VF)
 typedef struct v16 {
   vf part[V16_PARTS];
@@ -247,8 +257,9 @@ INLINE float v16_largest(v16 x) {
   return m;
 }
 
-/* e^x, within 1.5 ulp for x in [-87.33, 88.37]; 0 below, e^88.37 above. Range reduction and polynomial of
- * Cephes' expf (S. L. Moshier): x = n ln 2 + r, |r| <= ln(2)/2, n found by adding 1.5*2^23. */
+/* e^x, within 1.5 ulp for x in [-87.33, 88.37]; 0 below, e^88.37 above. Range reduction and
+ * polynomial of Cephes' expf (S. L. Moshier): x = n ln 2 + r, |r| <= ln(2)/2, n found by adding
+ * 1.5*2^23. */
 INLINE vf vf_exp(vf x) {
   const vf magic = vf_set(0x1.8p23f);
   const vf bounded = vf_min(vf_set(88.37f), x);
@@ -270,7 +281,8 @@ INLINE v16 v16_exp(v16 x) {
   return x;
 }
 
-/* tanh x: a polynomial of Cephes' tanhf (S. L. Moshier) for |x| < 0.625, else 1 - 2 / (e^2|x| + 1) with x's sign. Odd to the bit. */
+/* tanh x: a polynomial of Cephes' tanhf (S. L. Moshier) for |x| < 0.625, else 1 - 2 / (e^2|x| + 1)
+ * with x's sign. Odd to the bit. */
 INLINE vf vf_tanh(vf x) {
   const vf zero = vf_set(0), a = vf_max(x, vf_sub(zero, x)), z = vf_mul(x, x);
   vf p = vf_set(-5.70498872745e-3f);
@@ -288,8 +300,9 @@ INLINE v16 v16_tanh(v16 x) {
   return x;
 }
 
-/* erf x: x + x P(x^2) for |x| < 1, else 1 - e^-Q(|x|) with x's sign; from 4 on it is 1 in float. P and Q are least-squares fits at
- * Chebyshev nodes, weighted towards the largest error; within 2 ulp. Odd to the bit. */
+/* erf x: x + x P(x^2) for |x| < 1, else 1 - e^-Q(|x|) with x's sign; from 4 on it is 1 in float. P
+ * and Q are least-squares fits at Chebyshev nodes, weighted towards the largest error; within 2
+ * ulp. Odd to the bit. */
 INLINE vf vf_erf(vf x) {
   const vf zero = vf_set(0), a = vf_min(vf_max(x, vf_sub(zero, x)), vf_set(4)), z = vf_mul(a, a);
   vf p = vf_set(-5.647976e-4f), q = vf_set(-1.7888032e-4f);

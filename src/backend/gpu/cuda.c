@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seam on the CUDA driver. Kernels are compiled by NVRTC when they are first used on a kind of card, and kept. */
+/* The seam on the CUDA driver. Kernels are compiled by NVRTC when they are first used on a kind of
+ * card, and kept. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include "base/number.h"
 
 typedef struct CudaDevice {
-  GpuDevice base; /* first */
+  GpuDevice base;         /* first */
   int number, capability; /* 90: sm_90 */
   CudaContext context;
   CudaStream stream;
@@ -33,19 +34,22 @@ static pthread_once_t cuda_once = PTHREAD_ONCE_INIT;
 static void open_library(void) {
   void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
   if (!library) {
-    snprintf(cuda_missing, sizeof cuda_missing, "no CUDA (libcuda.so.1, which NVIDIA's driver brings, is not installed)");
+    snprintf(cuda_missing, sizeof cuda_missing,
+             "no CUDA (libcuda.so.1, which NVIDIA's driver brings, is not installed)");
     return;
   }
-#define CUDA_FIND(result, name, parameters)                                                                  \
-  {                                                                                                          \
-    void *address = dlsym(library, #name);                                                                   \
-    if (!address) snprintf(cuda_missing, sizeof cuda_missing, "libcuda.so.1 is too old: it lacks " #name);   \
-    memcpy(&cuda.name, &address, sizeof address);                                                            \
+#define CUDA_FIND(result, name, parameters)                                                    \
+  {                                                                                            \
+    void *address = dlsym(library, #name);                                                     \
+    if (!address)                                                                              \
+      snprintf(cuda_missing, sizeof cuda_missing, "libcuda.so.1 is too old: it lacks " #name); \
+    memcpy(&cuda.name, &address, sizeof address);                                              \
   }
   CUDA_CALLS(CUDA_FIND)
   if (cuda_missing[0]) return;
   const CudaResult code = cuda.cuInit(0);
-  if (code) snprintf(cuda_missing, sizeof cuda_missing, "CUDA's driver does not start (error %d)", code);
+  if (code)
+    snprintf(cuda_missing, sizeof cuda_missing, "CUDA's driver does not start (error %d)", code);
   cuda.there = code == 0;
 }
 
@@ -54,9 +58,11 @@ static xt_status failed(const CudaDevice *d, CudaResult code, const char *doing,
   cuda.cuGetErrorName(code, &name);
   if (!name) name = "unknown";
   if (code == CUDA_OUT_OF_MEMORY)
-    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) ran out of memory (%s, %s)", d->base.info.id, d->base.info.name, doing, name);
-  return err_set(error, XT_STATUS_IO, NULL, NULL, -1, "%s (%s) failed (%s, %s): the device or its driver may have been lost", d->base.info.id,
-                 d->base.info.name, doing, name);
+    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) ran out of memory (%s, %s)",
+                   d->base.info.id, d->base.info.name, doing, name);
+  return err_set(error, XT_STATUS_IO, NULL, NULL, -1,
+                 "%s (%s) failed (%s, %s): the device or its driver may have been lost",
+                 d->base.info.id, d->base.info.name, doing, name);
 }
 
 static int attribute(int device, int which) {
@@ -70,7 +76,8 @@ static void describe(int device, GpuInfo *out) {
   cuda.cuDeviceGetName(out->name, sizeof out->name - 1, device);
   cuda.cuDeviceTotalMem_v2(&bytes, device);
   cuda.cuDriverGetVersion(&version);
-  snprintf(out->driver, sizeof out->driver, "CUDA %d.%d, sm_%d%d", version / 1000, version % 1000 / 10, attribute(device, CUDA_CAPABILITY_MAJOR),
+  snprintf(out->driver, sizeof out->driver, "CUDA %d.%d, sm_%d%d", version / 1000,
+           version % 1000 / 10, attribute(device, CUDA_CAPABILITY_MAJOR),
            attribute(device, CUDA_CAPABILITY_MINOR));
   out->memory = out->largest = bytes;
   out->local = (uint64_t)attribute(device, CUDA_SHARED_MEMORY_PER_BLOCK);
@@ -127,8 +134,10 @@ static xt_status load_module(CudaDevice *d, const GpuOptions *options, xt_error 
     status = nvrtc_compile(source, d->capability, false, &image, &size, NULL, error);
     if (!status) {
       const CudaResult code = cuda.cuModuleLoadData(&d->module, image);
-      if (code) status = failed(d, code, "loading the kernels", error);
-      else gpu_cache_keep(&cache, image, size);
+      if (code)
+        status = failed(d, code, "loading the kernels", error);
+      else
+        gpu_cache_keep(&cache, image, size);
     }
   }
   gpu_cache_close(&cache);
@@ -137,7 +146,8 @@ static xt_status load_module(CudaDevice *d, const GpuOptions *options, xt_error 
   return status;
 }
 
-static xt_status open_device(int index, const GpuOptions *options, GpuDevice **out, xt_error *error) {
+static xt_status open_device(int index, const GpuOptions *options, GpuDevice **out,
+                             xt_error *error) {
   CudaDevice *d;
   TRY(mem_alloc(&d, 1, sizeof *d, error));
   snprintf(d->base.info.id, sizeof d->base.info.id, "cuda:%d", index);
@@ -145,7 +155,8 @@ static xt_status open_device(int index, const GpuOptions *options, GpuDevice **o
   CudaResult code = cuda.cuDeviceGet(&d->number, index);
   if (code) TRY_DONE(failed(d, code, "opening the device", error));
   describe(d->number, &d->base.info);
-  d->capability = 10 * attribute(d->number, CUDA_CAPABILITY_MAJOR) + attribute(d->number, CUDA_CAPABILITY_MINOR);
+  d->capability = 10 * attribute(d->number, CUDA_CAPABILITY_MAJOR) +
+                  attribute(d->number, CUDA_CAPABILITY_MINOR);
   code = cuda.cuDevicePrimaryCtxRetain(&d->context, d->number);
   if (code) {
     d->context = NULL;
@@ -176,7 +187,9 @@ static uint64_t free_memory(GpuDevice *base) {
   return code || cuda.cuMemGetInfo_v2(&left, &all) ? 0 : left;
 }
 
-static CudaPointer pointer_of(const GpuBuffer *buffer) { return buffer ? (CudaPointer)(uintptr_t)buffer->memory : 0; }
+static CudaPointer pointer_of(const GpuBuffer *buffer) {
+  return buffer ? (CudaPointer)(uintptr_t)buffer->memory : 0;
+}
 
 static xt_status make_buffer(GpuDevice *base, GpuBuffer *buffer, xt_error *error) {
   CudaResult code;
@@ -198,7 +211,8 @@ static void free_buffer(GpuDevice *base, GpuBuffer *buffer) {
   cuda.cuMemFree_v2(pointer_of(buffer)); /* waits for the commands that use it */
 }
 
-static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, const void *from, size_t bytes, xt_error *error) {
+static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, const void *from,
+                              size_t bytes, xt_error *error) {
   CudaResult code;
   CudaDevice *d = enter(base, &code);
   /* Host memory that is not pinned is copied aside before the call returns. */
@@ -206,7 +220,8 @@ static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, con
   return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
 }
 
-static xt_status read_buffer(GpuDevice *base, void *to, const GpuBuffer *from, size_t offset, size_t bytes, xt_error *error) {
+static xt_status read_buffer(GpuDevice *base, void *to, const GpuBuffer *from, size_t offset,
+                             size_t bytes, xt_error *error) {
   CudaResult code;
   CudaDevice *d = enter(base, &code);
   if (!code) code = cuda.cuMemcpyDtoHAsync_v2(to, pointer_of(from) + offset, bytes, d->stream);
@@ -226,9 +241,11 @@ static xt_status start(GpuDevice *base, const GpuLaunch *launch, xt_error *error
     pointers[i] = pointer_of(launch->buffers[i]);
     parameters[i] = &pointers[i];
   }
-  memcpy(&parameters[launch->buffer_count], &launch->args, sizeof launch->args); /* the driver only reads it */
+  /* the driver only reads it */
+  memcpy(&parameters[launch->buffer_count], &launch->args, sizeof launch->args);
   if (!code)
-    code = cuda.cuLaunchKernel(*function, launch->groups[0], launch->groups[1], launch->groups[2], launch->items, 1, 1, 0, d->stream, parameters, NULL);
+    code = cuda.cuLaunchKernel(*function, launch->groups[0], launch->groups[1], launch->groups[2],
+                               launch->items, 1, 1, 0, d->stream, parameters, NULL);
   return code ? failed(d, code, name, error) : XT_STATUS_OK;
 }
 
@@ -240,6 +257,15 @@ static xt_status finish(GpuDevice *base, xt_error *error) {
 }
 
 const GpuDriver gpu_cuda = {
-    .name = "cuda", .list = list, .open = open_device, .close = close_device, .free_memory = free_memory, .buffer = make_buffer,
-    .buffer_free = free_buffer, .write = write_buffer, .read = read_buffer, .launch = start, .finish = finish,
+    .name = "cuda",
+    .list = list,
+    .open = open_device,
+    .close = close_device,
+    .free_memory = free_memory,
+    .buffer = make_buffer,
+    .buffer_free = free_buffer,
+    .write = write_buffer,
+    .read = read_buffer,
+    .launch = start,
+    .finish = finish,
 };

@@ -25,7 +25,8 @@ int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
     char reason[256] = "";
     count += drivers[d]->list(out + count, GPU_DEVICES_MAX - count, reason);
     const size_t used = strlen(why);
-    if (reason[0] && used + 3 < 256) snprintf(why + used, 256 - used, "%s%.100s", used ? "; " : "", reason);
+    if (reason[0] && used + 3 < 256)
+      snprintf(why + used, 256 - used, "%s%.100s", used ? "; " : "", reason);
   }
   return count;
 }
@@ -52,11 +53,14 @@ static xt_status no_such_device(const char *name, xt_error *error) {
   char why[256];
   TextBuffer list = {0};
   const int count = gpu_devices(found, why);
-  for (int i = 0; i < count; i++) text_buffer_format(&list, "%s%s (%.60s)", i ? ", " : "", found[i].id, found[i].name);
-  const xt_status status =
-      count == 0 ? err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "there is no device \"%.40s\": %.200s", name, why)
-                 : err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "there is no device \"%.40s\"; there are cpu, %.400s", name,
-                           list.failed ? "" : list.data);
+  for (int i = 0; i < count; i++)
+    text_buffer_format(&list, "%s%s (%.60s)", i ? ", " : "", found[i].id, found[i].name);
+  const xt_status status = count == 0
+                               ? err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                                         "there is no device \"%.40s\": %.200s", name, why)
+                               : err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                                         "there is no device \"%.40s\"; there are cpu, %.400s",
+                                         name, list.failed ? "" : list.data);
   text_buffer_free(&list);
   return status;
 }
@@ -69,10 +73,13 @@ xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out,
   *out = NULL;
   if (!options) options = &defaults;
   const GpuDriver *driver = find_driver(name, &index);
-  if (!driver || index >= driver->list(found, GPU_DEVICES_MAX, why)) return no_such_device(name, error);
+  if (!driver || index >= driver->list(found, GPU_DEVICES_MAX, why))
+    return no_such_device(name, error);
   if (found[index].lacks[0] && !options->inexact)
-    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "%s (%s) does not promise %s, so that its results could differ from the CPU's; "
-                   "--inexact takes it all the same", found[index].id, found[index].name, found[index].lacks);
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "%s (%s) does not promise %s, so that its results could differ from the CPU's; "
+                   "--inexact takes it all the same",
+                   found[index].id, found[index].name, found[index].lacks);
   GpuState *state;
   TRY(mem_alloc(&state, 1, sizeof *state, error));
   const xt_status status = driver->open(index, options, out, error);
@@ -120,15 +127,19 @@ xt_status gpu_buffer(GpuDevice *device, size_t bytes, GpuBuffer **out, xt_error 
   GpuBuffer *buffer;
   *out = NULL;
   if (bytes > device->info.largest)
-    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) has no room for %.2f GiB at once; it gives at most %.2f GiB", device->info.id,
-                   device->info.name, (double)bytes / 0x1p30, (double)device->info.largest / 0x1p30);
+    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1,
+                   "%s (%s) has no room for %.2f GiB at once; it gives at most %.2f GiB",
+                   device->info.id, device->info.name, (double)bytes / 0x1p30,
+                   (double)device->info.largest / 0x1p30);
   TRY(mem_alloc(&buffer, 1, sizeof *buffer, error));
   buffer->bytes = bytes ? bytes : 1;
   pthread_mutex_lock(&device->state->lock);
   const xt_status status = device->driver->buffer(device, buffer, error);
   pthread_mutex_unlock(&device->state->lock);
-  if (status) free(buffer);
-  else *out = buffer;
+  if (status)
+    free(buffer);
+  else
+    *out = buffer;
   return status;
 }
 
@@ -141,13 +152,13 @@ void gpu_buffer_free(GpuDevice *device, GpuBuffer *buffer) {
 }
 
 /* A command, unless an earlier one failed. */
-#define COMMAND(device, call)                                             \
-  do {                                                                    \
-    GpuState *state_ = (device)->state;                                   \
-    pthread_mutex_lock(&state_->lock);                                    \
-    xt_error error_;                                                      \
+#define COMMAND(device, call)                                                        \
+  do {                                                                               \
+    GpuState *state_ = (device)->state;                                              \
+    pthread_mutex_lock(&state_->lock);                                               \
+    xt_error error_;                                                                 \
     if (!state_->failure.status && (call) != XT_STATUS_OK) state_->failure = error_; \
-    pthread_mutex_unlock(&state_->lock);                                  \
+    pthread_mutex_unlock(&state_->lock);                                             \
   } while (0)
 
 void gpu_write(GpuDevice *d, GpuBuffer *to, size_t offset, const void *from, size_t bytes) {
@@ -159,7 +170,8 @@ void gpu_read(GpuDevice *d, void *to, const GpuBuffer *from, size_t offset, size
 }
 
 void gpu_launch(GpuDevice *d, const GpuLaunch *launch) {
-  if (launch->groups[0] && launch->groups[1] && launch->groups[2]) COMMAND(d, d->driver->launch(d, launch, &error_));
+  if (launch->groups[0] && launch->groups[1] && launch->groups[2])
+    COMMAND(d, d->driver->launch(d, launch, &error_));
 }
 
 void gpu_fail(GpuDevice *device, const xt_error *error) {

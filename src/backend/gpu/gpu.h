@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seam between the op table and the drivers of GPUs: a device, its buffers, and kernels that are started on them.
+/* The seam between the op table and the drivers of GPUs: a device, its buffers, and kernels that
+ * are started on them.
  *
- * Drivers (OpenCL, CUDA) are opened while the program runs, so that nothing of a GPU is needed to build it. Commands of a device
- * run one after the other, in the order of the calls, after the calls have returned; gpu_read and gpu_finish wait for them. The first
- * command that fails makes those after it do nothing, until gpu_status tells. A device may be used from several threads. */
+ * Drivers (OpenCL, CUDA) are opened while the program runs, so that nothing of a GPU is needed to
+ * build it. Commands of a device run one after the other, in the order of the calls, after the
+ * calls have returned; gpu_read and gpu_finish wait for them. The first command that fails makes
+ * those after it do nothing, until gpu_status tells. A device may be used from several threads. */
 #ifndef GPU_GPU_H
 #define GPU_GPU_H
 
@@ -22,7 +24,7 @@ typedef struct GpuBuffer {
 } GpuBuffer;
 
 typedef struct GpuInfo {
-  char id[24];      /* "opencl:0", "cuda:1" */
+  char id[24]; /* "opencl:0", "cuda:1" */
   char name[128], driver[192];
   uint64_t memory;  /* bytes in all */
   uint64_t largest; /* bytes of one buffer */
@@ -30,7 +32,8 @@ typedef struct GpuInfo {
   int units;        /* compute units (streaming multiprocessors) */
   int items;        /* most work-items of a work-group */
   bool processor;   /* the machine's processor, driven as a device */
-  char lacks[128];  /* what float32 needs to give the CPU's bits and the device does not promise; "": nothing */
+  char lacks[128];  /* what float32 needs to give the CPU's bits and the device does not promise;
+                       "": nothing */
 } GpuInfo;
 
 typedef struct GpuOptions {
@@ -39,9 +42,11 @@ typedef struct GpuOptions {
 } GpuOptions;
 
 /* The kernels, by function name; the program (gpu_source.c) is one for every device. */
-#define GPU_PRODUCTS(X, type) \
-  X(product_##type##_large_vector) X(product_##type##_large_single) X(product_##type##_small_vector) X(product_##type##_small_single) \
-  X(few_##type##_vector) X(few_##type##_single)
+#define GPU_PRODUCTS(X, type)      \
+  X(product_##type##_large_vector) \
+  X(product_##type##_large_single) \
+  X(product_##type##_small_vector) \
+  X(product_##type##_small_single) X(few_##type##_vector) X(few_##type##_single)
 /* clang-format off */
 #define GPU_KERNELS(X) \
   GPU_PRODUCTS(X, f32) GPU_PRODUCTS(X, f16) GPU_PRODUCTS(X, bf16) \
@@ -57,17 +62,20 @@ extern const char *const gpu_kernel_names[GPU_KERNEL_COUNT];
 xt_status gpu_source(char **out, xt_error *error);
 
 #define GPU_DEVICES_MAX 32
-/* Devices of every driver that is here, in the drivers' order. No driver: 0 of them, and `why` says so. */
+/* Devices of every driver that is here, in the drivers' order. No driver: 0 of them, and `why` says
+ * so. */
 int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]);
 
-/* `name`: "opencl", "opencl:K", "cuda" or "cuda:K". A device that is not there is an XT_STATUS_ARGUMENT error that lists those
- * that are; one that lacks what exact float32 needs is refused with XT_STATUS_UNSUPPORTED unless options allow it. */
+/* `name`: "opencl", "opencl:K", "cuda" or "cuda:K". A device that is not there is an
+ * XT_STATUS_ARGUMENT error that lists those that are; one that lacks what exact float32 needs is
+ * refused with XT_STATUS_UNSUPPORTED unless options allow it. */
 xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out, xt_error *error);
 /* One more user; each calls gpu_close. */
 GpuDevice *gpu_share(GpuDevice *device);
 void gpu_close(GpuDevice *device); /* accepts NULL */
 const GpuInfo *gpu_info(const GpuDevice *device);
-/* Bytes that can still be had, as far as the driver tells; what this process has taken is counted. */
+/* Bytes that can still be had, as far as the driver tells; what this process has taken is
+ * counted. */
 uint64_t gpu_free_memory(GpuDevice *device);
 
 /* Zeroed. Too large for the device is an XT_STATUS_MEMORY error. */
@@ -80,11 +88,12 @@ void gpu_read(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset,
 #define GPU_BUFFERS_MAX 12
 typedef struct GpuLaunch {
   GpuKernel kernel;
-  uint32_t groups[3];  /* work-groups; one that is 0 starts nothing */
-  uint32_t items;      /* of a work-group, as the kernel declares it */
-  const GpuBuffer *buffers[GPU_BUFFERS_MAX]; /* its first arguments; an array that is not there may be NULL */
+  uint32_t groups[3];                        /* work-groups; one that is 0 starts nothing */
+  uint32_t items;                            /* of a work-group, as the kernel declares it */
+  const GpuBuffer *buffers[GPU_BUFFERS_MAX]; /* its first arguments; an array that is not there
+                                                may be NULL */
   int buffer_count;
-  const void *args;    /* its last: a structure of args.h */
+  const void *args; /* its last: a structure of args.h */
   size_t args_size;
 } GpuLaunch;
 void gpu_launch(GpuDevice *device, const GpuLaunch *launch);
@@ -97,19 +106,22 @@ xt_status gpu_status(GpuDevice *device, xt_error *error);
 /* Counts as the failure of a command. */
 void gpu_fail(GpuDevice *device, const xt_error *error);
 
-/* ---- what a driver provides ---- */
+/* ---- what a driver provides ------------------------------------------------------------------ */
 
 typedef struct GpuDriver {
   const char *name; /* "opencl" */
   int (*list)(GpuInfo *out, int most, char why[256]);
-  xt_status (*open)(int index, const GpuOptions *options, GpuDevice **out, xt_error *error); /* fills info, too */
+  /* fills info, too */
+  xt_status (*open)(int index, const GpuOptions *options, GpuDevice **out, xt_error *error);
   void (*close)(GpuDevice *device);
   uint64_t (*free_memory)(GpuDevice *device);
   xt_status (*buffer)(GpuDevice *device, GpuBuffer *buffer, xt_error *error);
   void (*buffer_free)(GpuDevice *device, GpuBuffer *buffer);
   /* These give what went wrong, or OK. */
-  xt_status (*write)(GpuDevice *device, GpuBuffer *to, size_t offset, const void *from, size_t bytes, xt_error *error);
-  xt_status (*read)(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset, size_t bytes, xt_error *error);
+  xt_status (*write)(GpuDevice *device, GpuBuffer *to, size_t offset, const void *from,
+                     size_t bytes, xt_error *error);
+  xt_status (*read)(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset, size_t bytes,
+                    xt_error *error);
   xt_status (*launch)(GpuDevice *device, const GpuLaunch *launch, xt_error *error);
   xt_status (*finish)(GpuDevice *device, xt_error *error);
 } GpuDriver;
@@ -117,7 +129,7 @@ typedef struct GpuDriver {
 struct GpuDevice {
   const GpuDriver *driver; /* the driver's own fields follow in its structure */
   GpuInfo info;
-  struct GpuState *state;  /* gpu.c's: users, lock, first failure */
+  struct GpuState *state; /* gpu.c's: users, lock, first failure */
 };
 
 extern const GpuDriver gpu_opencl, gpu_cuda;

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 
-/* ---- memory ---- */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static xt_status alloc(Backend *backend, size_t bytes, Dev *out, xt_error *error) {
   GpuBuffer *buffer;
@@ -33,9 +33,11 @@ static void download(Backend *backend, void *to, Dev from, size_t bytes) {
   if (gpu_status(b->device, NULL)) memset(to, 0, bytes);
 }
 
-static xt_status status_of(Backend *backend, xt_error *error) { return gpu_finish(gpu_of(backend)->device, error); }
+static xt_status status_of(Backend *backend, xt_error *error) {
+  return gpu_finish(gpu_of(backend)->device, error);
+}
 
-/* ---- what it gives ---- */
+/* ---- what it gives --------------------------------------------------------------------------- */
 
 static double now(void) {
   struct timespec t;
@@ -65,24 +67,37 @@ static xt_status peak(Backend *backend, double *flops, double *bytes, xt_error *
   TRY(gpu_buffer(b->device, floats * sizeof(float), &buffer, error));
   const GpuSpin spin = {.rounds = processor ? 2000 : 20000};
   const uint32_t groups = (uint32_t)(processor ? 32 : 64 * b->device->info.units);
-  const GpuLaunch work = {.kernel = KERNEL_spin, .groups = {groups, 1, 1}, .items = 256, .buffers = {buffer}, .buffer_count = 1, .args = &spin,
+  const GpuLaunch work = {.kernel = KERNEL_spin,
+                          .groups = {groups, 1, 1},
+                          .items = 256,
+                          .buffers = {buffer},
+                          .buffer_count = 1,
+                          .args = &spin,
                           .args_size = sizeof spin};
-  *flops = 2.0 * GPU_SPIN_CHAINS * (double)spin.rounds * 256 * groups / time_launch(b->device, &work);
-  const GpuAdd halves = {.y = floats / 2, .floats = floats / 2}; /* two reads and a write of each number */
-  const GpuLaunch sum = {.kernel = KERNEL_add, .groups = {gpu_groups(floats / 2), 1, 1}, .items = 256, .buffers = {buffer, buffer}, .buffer_count = 2,
-                         .args = &halves, .args_size = sizeof halves};
+  *flops =
+      2.0 * GPU_SPIN_CHAINS * (double)spin.rounds * 256 * groups / time_launch(b->device, &work);
+  /* two reads and a write of each number */
+  const GpuAdd halves = {.y = floats / 2, .floats = floats / 2};
+  const GpuLaunch sum = {.kernel = KERNEL_add,
+                         .groups = {gpu_groups(floats / 2), 1, 1},
+                         .items = 256,
+                         .buffers = {buffer, buffer},
+                         .buffer_count = 2,
+                         .args = &halves,
+                         .args_size = sizeof halves};
   if (bytes) *bytes = 1.5 * (double)(floats * sizeof(float)) / time_launch(b->device, &sum);
   gpu_buffer_free(b->device, buffer);
   return gpu_status(b->device, error);
 }
 
-/* ---- making it ---- */
+/* ---- making it ------------------------------------------------------------------------------- */
 
 static void destroy(Backend *backend) {
   if (!backend) return;
   GpuBackend *b = gpu_of(backend);
   GpuRoom *const rooms[] = {&b->scores, &b->shared, &b->slopes};
-  for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++) gpu_buffer_free(b->device, rooms[i]->buffer);
+  for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++)
+    gpu_buffer_free(b->device, rooms[i]->buffer);
   gpu_pending_free(b);
   free(b->slopes_host);
   gpu_close(b->device);
@@ -90,17 +105,43 @@ static void destroy(Backend *backend) {
 }
 
 static const BackendOps table = {
-    .destroy = destroy, .alloc = alloc, .release = release, .upload = upload, .download = download, .status = status_of, .copy_rows = gpu_copy_rows,
-    .weight_create = gpu_weight_create, .weight_release = gpu_weight_release, .weight_bytes = gpu_weight_bytes, .matmul = gpu_matmul,
-    .table_create = gpu_table_create, .table_release = gpu_table_release, .embed = gpu_embed, .norm = gpu_norm, .rope = gpu_rope,
-    .activate = gpu_activate, .scale = gpu_scale, .add = gpu_add, .mix = gpu_mix, .prefix_create = gpu_prefix_create,
-    .prefix_release = gpu_prefix_release, .prefix_store = gpu_prefix_store, .prefix_copy = gpu_prefix_copy, .tail_create = gpu_tail_create, .tail_release = gpu_tail_release,
-    .tail_store = gpu_tail_store, .attend = gpu_attend, .seen_create = gpu_seen_create,
-    .seen_release = gpu_seen_release, .choose = gpu_choose, .peak = peak,
+    .destroy = destroy,
+    .alloc = alloc,
+    .release = release,
+    .upload = upload,
+    .download = download,
+    .status = status_of,
+    .copy_rows = gpu_copy_rows,
+    .weight_create = gpu_weight_create,
+    .weight_release = gpu_weight_release,
+    .weight_bytes = gpu_weight_bytes,
+    .matmul = gpu_matmul,
+    .table_create = gpu_table_create,
+    .table_release = gpu_table_release,
+    .embed = gpu_embed,
+    .norm = gpu_norm,
+    .rope = gpu_rope,
+    .activate = gpu_activate,
+    .scale = gpu_scale,
+    .add = gpu_add,
+    .mix = gpu_mix,
+    .prefix_create = gpu_prefix_create,
+    .prefix_release = gpu_prefix_release,
+    .prefix_store = gpu_prefix_store,
+    .prefix_copy = gpu_prefix_copy,
+    .tail_create = gpu_tail_create,
+    .tail_release = gpu_tail_release,
+    .tail_store = gpu_tail_store,
+    .attend = gpu_attend,
+    .seen_create = gpu_seen_create,
+    .seen_release = gpu_seen_release,
+    .choose = gpu_choose,
+    .peak = peak,
 };
 
 /* A backend that takes over a use of the device. */
-static xt_status make(GpuDevice *device, const BackendOptions *options, Backend **out, xt_error *error) {
+static xt_status make(GpuDevice *device, const BackendOptions *options, Backend **out,
+                      xt_error *error) {
   GpuBackend *b;
   const GpuInfo *info = &device->info;
   const xt_status status = mem_alloc(&b, 1, sizeof *b, error);
@@ -111,24 +152,33 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
   b->device = device;
   b->ops = table;
   b->ops.name = info->id;
-  b->base = (Backend){.ops = &b->ops, .device = info->id, .options = *options, .compute = XT_COMPUTE_F32, .threads = options->threads};
+  b->base = (Backend){.ops = &b->ops,
+                      .device = info->id,
+                      .options = *options,
+                      .compute = XT_COMPUTE_F32,
+                      .threads = options->threads};
   if (b->base.threads == 0) b->base.threads = b->base.options.threads = system_processors();
   /* Rows enough for the products; a processor likes fewer, which stay in its cache. */
-  b->base.limits = (BackendLimits){.work_rows = info->processor ? 512 : 4096, .logit_rows = info->processor ? 256 : 1024,
-                                   .memory = gpu_free_memory(device), .exact = !info->lacks[0]};
+  b->base.limits = (BackendLimits){.work_rows = info->processor ? 512 : 4096,
+                                   .logit_rows = info->processor ? 256 : 1024,
+                                   .memory = gpu_free_memory(device),
+                                   .exact = !info->lacks[0]};
   b->small_tiles = info->processor || info->local < 40 << 10 || info->items < 256;
   *out = &b->base;
   return XT_STATUS_OK;
 }
 
-xt_status backend_gpu_create(const char *device, const BackendOptions *options, Backend **out, xt_error *error) {
+xt_status backend_gpu_create(const char *device, const BackendOptions *options, Backend **out,
+                             xt_error *error) {
   const GpuOptions wanted = {.cache = options->kernel_cache, .inexact = options->inexact};
   GpuDevice *opened;
   *out = NULL;
   if (options->compute != XT_COMPUTE_F32)
-    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "%.40s computes in float32; products in bfloat16 are the cpu's alone", device);
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "%.40s computes in float32; products in bfloat16 are the cpu's alone", device);
   if (options->kernels)
-    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "kernels \"%.40s\" are the cpu's; %.40s has its own", options->kernels, device);
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "kernels \"%.40s\" are the cpu's; %.40s has its own", options->kernels, device);
   TRY(gpu_open(device, &wanted, &opened, error));
   return make(opened, options, out, error);
 }

@@ -12,16 +12,17 @@ typedef struct GpuRoom {
   size_t bytes;
 } GpuRoom;
 
-/* A choice whose entropy and log-probabilities the host has still to finish, where it lies and what its weights' sums are. */
+/* A choice whose entropy and log-probabilities the host has still to finish, where it lies and what
+ * its weights' sums are. */
 typedef struct GpuPending {
   GpuBuffer *out;
   size_t first, rows; /* Choices of `out`, from its byte `first` on */
   bool wanted;
   size_t blocks;
-  GpuRoom mass;       /* [rows][blocks][2] */
-  float *host;        /* room for the same */
+  GpuRoom mass; /* [rows][blocks][2] */
+  float *host;  /* room for the same */
   size_t host_floats;
-  bool read;          /* it is there */
+  bool read; /* it is there */
 } GpuPending;
 
 typedef struct GpuBackend {
@@ -30,12 +31,13 @@ typedef struct GpuBackend {
   GpuDevice *device;
   GpuRoom scores, shared; /* attention's scores, and its shared part: of one span at a time */
   GpuRoom slopes;
-  float *slopes_host;     /* what `slopes` holds */
+  float *slopes_host; /* what `slopes` holds */
   int slope_count;
-  GpuPending *pending;    /* [pending_capacity], of which the first pending_count are in use */
+  GpuPending *pending; /* [pending_capacity], of which the first pending_count are in use */
   size_t pending_count, pending_capacity;
-  bool pending_read;      /* a download has finished some: the next choice begins anew */
-  bool small_tiles;       /* for products of any size: the device has little local memory, or is a processor */
+  bool pending_read; /* a download has finished some: the next choice begins anew */
+  bool small_tiles;  /* for products of any size: the device has little local memory, or is
+                             a processor */
 } GpuBackend;
 
 static inline GpuBackend *gpu_of(Backend *b) { return (GpuBackend *)b; }
@@ -47,29 +49,39 @@ typedef struct GpuPlace {
 } GpuPlace;
 static inline GpuPlace gpu_place(Dev d) { return (GpuPlace){d.buffer, d.offset / sizeof(float)}; }
 
-/* Makes room for `bytes`; the contents are not kept. False: there is none, and the device's failure says so. */
+/* Makes room for `bytes`; the contents are not kept. False: there is none, and the device's failure
+ * says so. */
 bool gpu_room(GpuBackend *b, GpuRoom *room, size_t bytes);
 
 /* Work-groups of 256 with an item for each of `count`. */
 static inline uint32_t gpu_groups(uint64_t count) { return (uint32_t)((count + 255) / 256); }
 
-#define GPU_LAUNCH(b, name, gx, gy, gz, item_count, arguments, ...)                                                            \
-  gpu_launch((b)->device, &(GpuLaunch){.kernel = KERNEL_##name, .groups = {gx, gy, gz}, .items = item_count,                   \
-                                       .buffers = {__VA_ARGS__},                                                               \
-                                       .buffer_count = (int)(sizeof((const GpuBuffer *[]){__VA_ARGS__}) / sizeof(GpuBuffer *)), \
-                                       .args = &(arguments), .args_size = sizeof(arguments)})
+#define GPU_LAUNCH(b, name, gx, gy, gz, item_count, arguments, ...)                          \
+  gpu_launch((b)->device,                                                                    \
+             &(GpuLaunch){.kernel = KERNEL_##name,                                           \
+                          .groups = {gx, gy, gz},                                            \
+                          .items = item_count,                                               \
+                          .buffers = {__VA_ARGS__},                                          \
+                          .buffer_count = (int)(sizeof((const GpuBuffer *[]){__VA_ARGS__}) / \
+                                                sizeof(GpuBuffer *)),                        \
+                          .args = &(arguments),                                              \
+                          .args_size = sizeof(arguments)})
 
 /* gpu_product.c */
 typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16 } GpuType;
-/* The parts' rows one after the other in the device's memory: in their own type where they agree in one of 16 bits, else, and of quantised
- * ones, as float32. They pass through a few megabytes of the host's memory. */
-xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuType *type, GpuBuffer **out, xt_error *error);
-xt_status gpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out, xt_error *error);
+/* The parts' rows one after the other in the device's memory: in their own type where they agree in
+ * one of 16 bits, else, and of quantised ones, as float32. They pass through a few megabytes of the
+ * host's memory. */
+xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuType *type,
+                     GpuBuffer **out, xt_error *error);
+xt_status gpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out,
+                            xt_error *error);
 void gpu_weight_release(Backend *, Weight *);
 size_t gpu_weight_bytes(const Weight *);
 void gpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
 /* Which of the kernels multiplies: `few`, those for few rows. */
-void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches, GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias);
+void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches,
+                  GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias);
 
 /* gpu_rows.c */
 xt_status gpu_table_create(Backend *, const MatrixSource *source, Table **out, xt_error *error);
@@ -81,7 +93,8 @@ void gpu_activate(Backend *, const ActivateArgs *);
 void gpu_scale(Backend *, Dev x, size_t floats, float factor, float cap);
 void gpu_add(Backend *, Dev x, Dev y, size_t floats);
 void gpu_mix(Backend *, const MixArgs *);
-void gpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m, int width);
+void gpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList from_rows, int m,
+                   int width);
 
 /* gpu_attend.c */
 xt_status gpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);
@@ -98,7 +111,8 @@ xt_status gpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt
 void gpu_seen_release(Backend *, SeenIds *);
 void gpu_choose(Backend *, const ChooseArgs *);
 /* Finishes the choices among `bytes` of the buffer from `offset` on, which were read into `to`. */
-void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to, size_t bytes);
+void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to,
+                        size_t bytes);
 void gpu_pending_free(GpuBackend *b);
 
 #endif

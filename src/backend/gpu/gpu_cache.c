@@ -24,7 +24,8 @@ void gpu_cache_open(GpuCache *cache, const char *folder, const char *const *key)
   hash_hex(digest, 16, hex);
   snprintf(name, sizeof name, "kernels-%s.bin", hex);
   if (file_join(folder, name, &cache->path, NULL)) return;
-  if (file_read(cache->path, FILE_SMALL, &cache->file, NULL) || cache->file.size <= HASH_BYTES) return;
+  if (file_read(cache->path, FILE_SMALL, &cache->file, NULL) || cache->file.size <= HASH_BYTES)
+    return;
   hash_init(&hash);
   hash_raw(&hash, cache->file.data + HASH_BYTES, cache->file.size - HASH_BYTES);
   hash_finish(&hash, digest);
@@ -52,7 +53,8 @@ void gpu_cache_keep(const GpuCache *cache, const void *data, size_t size) {
   hash_raw(&hash, data, size);
   hash_finish(&hash, bytes);
   make_folders(cache->path);
-  (void)out_file_save(cache->path, bytes, size + HASH_BYTES, NULL); /* without it the next run builds them anew */
+  /* without it the next run builds them anew */
+  (void)out_file_save(cache->path, bytes, size + HASH_BYTES, NULL);
   free(bytes);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Compiled kernels kept between runs: a file in a folder of the user's, named by the hash of all that they depend on. What cannot
- * be read or written, or is not what was written, counts as not there: the kernels are then built anew. */
+/* Compiled kernels kept between runs: a file in a folder of the user's, named by the hash of all
+ * that they depend on. What cannot be read or written, or is not what was written, counts as not
+ * there: the kernels are then built anew. */
 #ifndef GPU_GPU_CACHE_H
 #define GPU_GPU_CACHE_H
 
@@ -9,7 +10,7 @@
 #include "base/file_map.h"
 
 typedef struct GpuCache {
-  char *path;                /* NULL: nothing is kept */
+  char *path; /* NULL: nothing is kept */
   FileMap file;
   const unsigned char *data; /* what was kept; NULL: nothing */
   size_t size;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The choice of a token: the logits stay on the device. Sums of blocks of 1024 logits' weights are added in double, and their logarithm
- * is taken, when a choice is downloaded: by the host, so that a device needs no double, and no logarithm that gives the host's bits. */
+/* The choice of a token: the logits stay on the device. Sums of blocks of 1024 logits' weights are
+ * added in double, and their logarithm is taken, when a choice is downloaded: by the host, so that
+ * a device needs no double, and no logarithm that gives the host's bits. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,16 +9,18 @@
 #include "backend/gpu/gpu_backend.h"
 #include "base/mem.h"
 
-/* ---- the repetition penalty's lists ---- */
+/* ---- the repetition penalty's lists ---------------------------------------------------------- */
 
 struct SeenIds {
   GpuBuffer *data;
   GpuPenalize places; /* of the lists in it */
 };
 
-xt_status gpu_seen_create(Backend *backend, const SeenSource *source, SeenIds **out, xt_error *error) {
+xt_status gpu_seen_create(Backend *backend, const SeenSource *source, SeenIds **out,
+                          xt_error *error) {
   GpuBackend *b = gpu_of(backend);
-  const size_t prompts = (size_t)source->prompts, lists = (size_t)source->lists, ids = (size_t)source->start[prompts];
+  const size_t prompts = (size_t)source->prompts, lists = (size_t)source->lists,
+               ids = (size_t)source->start[prompts];
   SeenIds *s;
   *out = NULL;
   TRY(mem_alloc(&s, 1, sizeof *s, error));
@@ -25,14 +28,17 @@ xt_status gpu_seen_create(Backend *backend, const SeenSource *source, SeenIds **
   s->places.prompt = s->places.start + prompts + 1;
   s->places.added = s->places.prompt + lists;
   s->places.counts = s->places.added + lists * (size_t)source->capacity;
-  const xt_status status = gpu_buffer(b->device, (size_t)(s->places.counts + lists) * sizeof(int32_t), &s->data, error);
+  const xt_status status =
+      gpu_buffer(b->device, (size_t)(s->places.counts + lists) * sizeof(int32_t), &s->data, error);
   if (status) {
     free(s);
     return status;
   }
   gpu_write(b->device, s->data, 0, source->ids, ids * sizeof(int32_t));
-  gpu_write(b->device, s->data, (size_t)s->places.start * sizeof(int32_t), source->start, (prompts + 1) * sizeof(int32_t));
-  gpu_write(b->device, s->data, (size_t)s->places.prompt * sizeof(int32_t), source->prompt, lists * sizeof(int32_t));
+  gpu_write(b->device, s->data, (size_t)s->places.start * sizeof(int32_t), source->start,
+            (prompts + 1) * sizeof(int32_t));
+  gpu_write(b->device, s->data, (size_t)s->places.prompt * sizeof(int32_t), source->prompt,
+            lists * sizeof(int32_t));
   *out = s;
   return XT_STATUS_OK;
 }
@@ -44,17 +50,19 @@ void gpu_seen_release(Backend *backend, SeenIds *s) {
 }
 
 static void penalize(GpuBackend *b, const ChooseArgs *a) {
-  const GpuPlace logits = gpu_place(a->logits), lists = gpu_place(a->lists.at), newest = gpu_place(a->newest.at);
+  const GpuPlace logits = gpu_place(a->logits), lists = gpu_place(a->lists.at),
+                 newest = gpu_place(a->newest.at);
   GpuPenalize args = a->seen->places;
   args.logits = logits.at;
   args.lists = lists.at;
   args.newest = newest.at;
   args.vocab = a->vocab;
   args.penalty = a->penalty;
-  GPU_LAUNCH(b, penalize, (uint32_t)a->rows, 1, 1, 64, args, logits.buffer, a->seen->data, lists.buffer, newest.buffer);
+  GPU_LAUNCH(b, penalize, (uint32_t)a->rows, 1, 1, 64, args, logits.buffer, a->seen->data,
+             lists.buffer, newest.buffer);
 }
 
-/* ---- the choice ---- */
+/* ---- the choice ------------------------------------------------------------------------------ */
 
 void gpu_pending_free(GpuBackend *b) {
   for (size_t i = 0; i < b->pending_capacity; i++) {
@@ -64,15 +72,18 @@ void gpu_pending_free(GpuBackend *b) {
   free(b->pending);
 }
 
-/* A place to note a choice in; those that were read are forgotten first, their memory is used again. NULL: no memory. */
+/* A place to note a choice in; those that were read are forgotten first, their memory is used
+ * again. NULL: no memory. */
 static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks) {
   const size_t rows = (size_t)a->rows, before = b->pending_capacity, floats = rows * blocks * 2;
   xt_error error;
   if (b->pending_read) b->pending_count = 0;
   b->pending_read = false;
   for (size_t i = 0; i < b->pending_count; i++) /* what it overwrites is no longer asked for */
-    if (b->pending[i].out == a->out.buffer && b->pending[i].first == a->out.offset) b->pending[i].out = NULL;
-  xt_status status = mem_grow(&b->pending, &b->pending_capacity, b->pending_count + 1, sizeof *b->pending, &error);
+    if (b->pending[i].out == a->out.buffer && b->pending[i].first == a->out.offset)
+      b->pending[i].out = NULL;
+  xt_status status =
+      mem_grow(&b->pending, &b->pending_capacity, b->pending_count + 1, sizeof *b->pending, &error);
   if (!status) memset(b->pending + before, 0, (b->pending_capacity - before) * sizeof *b->pending);
   GpuPending *p = status ? NULL : &b->pending[b->pending_count];
   if (p && p->host_floats < floats) {
@@ -99,12 +110,20 @@ void gpu_choose(Backend *backend, const ChooseArgs *a) {
   const size_t blocks = (size_t)(a->vocab + GPU_MASS_BLOCK - 1) / GPU_MASS_BLOCK;
   const GpuPending *p = note_choice(b, a, blocks);
   if (!p) return;
-  const GpuPlace logits = gpu_place(a->logits), wanted = gpu_place(a->wanted.at), out = gpu_place(a->out);
+  const GpuPlace logits = gpu_place(a->logits), wanted = gpu_place(a->wanted.at),
+                 out = gpu_place(a->out);
   if (a->seen) penalize(b, a);
-  const GpuChoose args = {.logits = logits.at, .chosen = out.at, .wanted = wanted.at, .rows = a->rows, .vocab = a->vocab, .blocks = (int)blocks,
+  const GpuChoose args = {.logits = logits.at,
+                          .chosen = out.at,
+                          .wanted = wanted.at,
+                          .rows = a->rows,
+                          .vocab = a->vocab,
+                          .blocks = (int)blocks,
                           .has_wanted = wanted.buffer != NULL};
-  GPU_LAUNCH(b, two_largest, (uint32_t)a->rows, 1, 1, 256, args, logits.buffer, out.buffer, wanted.buffer);
-  GPU_LAUNCH(b, weigh, (uint32_t)((blocks + 3) / 4), (uint32_t)a->rows, 1, 64, args, logits.buffer, out.buffer, p->mass.buffer);
+  GPU_LAUNCH(b, two_largest, (uint32_t)a->rows, 1, 1, 256, args, logits.buffer, out.buffer,
+             wanted.buffer);
+  GPU_LAUNCH(b, weigh, (uint32_t)((blocks + 3) / 4), (uint32_t)a->rows, 1, 64, args, logits.buffer,
+             out.buffer, p->mass.buffer);
 }
 
 static void finish_choice(Choice *c, const float *mass, size_t blocks, bool wanted) {
@@ -118,12 +137,15 @@ static void finish_choice(Choice *c, const float *mass, size_t blocks, bool want
   c->wanted_logprob = wanted ? c->wanted_logprob + c->logprob : 0;
 }
 
-void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to, size_t bytes) {
+void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to,
+                        size_t bytes) {
   for (size_t i = 0; i < b->pending_count; i++) {
     GpuPending *p = &b->pending[i];
-    const size_t from = p->first > offset ? p->first : offset, end = p->first + p->rows * sizeof(Choice);
+    const size_t from = p->first > offset ? p->first : offset,
+                 end = p->first + p->rows * sizeof(Choice);
     if (p->out != buffer || from >= offset + bytes || end <= offset) continue;
-    if (!p->read) gpu_read(b->device, p->host, p->mass.buffer, 0, p->rows * p->blocks * 2 * sizeof(float));
+    if (!p->read)
+      gpu_read(b->device, p->host, p->mass.buffer, 0, p->rows * p->blocks * 2 * sizeof(float));
     p->read = b->pending_read = true;
     for (size_t r = (from - p->first + sizeof(Choice) - 1) / sizeof(Choice); r < p->rows; r++) {
       const size_t at = p->first + r * sizeof(Choice) - offset;

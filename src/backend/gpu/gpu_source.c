@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernels' program: the files of kernels/, compiled in as text, those of the products once for each kind. */
+/* The kernels' program: the files of kernels/, compiled in as text, those of the products once for
+ * each kind. */
 #include "backend/gpu/gpu.h"
 #include "backend/gpu/kernel_assets.h"
 #include "base/text_buffer.h"
@@ -17,12 +18,18 @@ static void add_products(TextBuffer *t, const char *type, const char *capital, c
   for (int vector = 0; vector < 2; vector++) {
     const char *kind = vector ? "VECTOR" : "SINGLE", *suffix = vector ? "vector" : "single";
     for (int i = 0; i < 2; i++) {
-      text_buffer_format(t, "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define LOAD_X LOAD_X_%s\n#define WEIGHT %s\n"
-                         "#define SIDE %d\n#define QUADS %d\n", type, sizes[i].name, suffix, capital, kind, kind, stored, sizes[i].side, sizes[i].quads);
+      text_buffer_format(t,
+                         "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define "
+                         "LOAD_X LOAD_X_%s\n#define WEIGHT %s\n"
+                         "#define SIDE %d\n#define QUADS %d\n",
+                         type, sizes[i].name, suffix, capital, kind, kind, stored, sizes[i].side,
+                         sizes[i].quads);
       ADD(t, product_cl);
     }
-    text_buffer_format(t, "#define FEW few_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define LOAD_X LOAD_X_%s\n#define WEIGHT %s\n", type, suffix,
-                       capital, kind, kind, stored);
+    text_buffer_format(t,
+                       "#define FEW few_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define LOAD_X "
+                       "LOAD_X_%s\n#define WEIGHT %s\n",
+                       type, suffix, capital, kind, kind, stored);
     ADD(t, product_few_cl);
   }
 }

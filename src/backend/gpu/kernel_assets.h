@@ -3,7 +3,9 @@
 #ifndef GPU_KERNEL_ASSETS_H
 #define GPU_KERNEL_ASSETS_H
 
-#define GPU_ASSET(name) extern const unsigned char asset_##name[]; extern const unsigned long asset_##name##_size
+#define GPU_ASSET(name)                      \
+  extern const unsigned char asset_##name[]; \
+  extern const unsigned long asset_##name##_size
 GPU_ASSET(dialect_cl);
 GPU_ASSET(args_h);
 GPU_ASSET(numbers_cl);

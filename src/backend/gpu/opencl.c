@@ -31,11 +31,12 @@ static void open_library(void) {
     snprintf(cl_missing, sizeof cl_missing, "no OpenCL (libOpenCL.so.1 is not installed)");
     return;
   }
-#define OPENCL_FIND(result, name, parameters)                                                       \
-  {                                                                                                 \
-    void *address = dlsym(library, #name);                                                          \
-    if (!address) snprintf(cl_missing, sizeof cl_missing, "libOpenCL.so.1 is too old: it lacks " #name); \
-    memcpy(&cl.name, &address, sizeof address);                                                     \
+#define OPENCL_FIND(result, name, parameters)                                                \
+  {                                                                                          \
+    void *address = dlsym(library, #name);                                                   \
+    if (!address)                                                                            \
+      snprintf(cl_missing, sizeof cl_missing, "libOpenCL.so.1 is too old: it lacks " #name); \
+    memcpy(&cl.name, &address, sizeof address);                                              \
   }
   OPENCL_CALLS(OPENCL_FIND)
   if (!cl_missing[0]) cl.library = library;
@@ -48,20 +49,24 @@ static bool is_there(void) {
 
 static xt_status failed(const OpenClDevice *d, ClInt code, const char *doing, xt_error *error) {
   if (code == CL_OUT_OF_DEVICE_MEMORY || code == CL_OUT_OF_HOST_MEMORY_)
-    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1, "%s (%s) ran out of memory (%s, OpenCL error %d)", d->base.info.id, d->base.info.name,
-                   doing, (int)code);
-  return err_set(error, XT_STATUS_IO, NULL, NULL, -1, "%s (%s) failed (%s, OpenCL error %d): the device or its driver may have been lost",
-                 d->base.info.id, d->base.info.name, doing, (int)code);
+    return err_set(error, XT_STATUS_MEMORY, NULL, NULL, -1,
+                   "%s (%s) ran out of memory (%s, OpenCL error %d)", d->base.info.id,
+                   d->base.info.name, doing, (int)code);
+  return err_set(
+      error, XT_STATUS_IO, NULL, NULL, -1,
+      "%s (%s) failed (%s, OpenCL error %d): the device or its driver may have been lost",
+      d->base.info.id, d->base.info.name, doing, (int)code);
 }
 
-/* ---- devices ---- */
+/* ---- devices --------------------------------------------------------------------------------- */
 
 static void device_text(ClDeviceId id, uint32_t what, char *out, size_t size) {
   out[0] = 0;
   if (cl.clGetDeviceInfo(id, what, size, out, NULL)) snprintf(out, size, "?");
   out[size - 1] = 0;
 }
-static uint64_t device_number(ClDeviceId id, uint32_t what) { /* of any size: the host is little-endian */
+/* of any size: the host is little-endian */
+static uint64_t device_number(ClDeviceId id, uint32_t what) {
   uint64_t value = 0;
   return cl.clGetDeviceInfo(id, what, sizeof value, &value, NULL) ? 0 : value;
 }
@@ -83,13 +88,16 @@ static void describe(ClPlatformId platform, ClDeviceId id, GpuInfo *out) {
   static const struct {
     int bit;
     const char *what;
-  } needs[] = {{CL_FP_DENORM_, "subnormal numbers"}, {CL_FP_ROUND_TO_NEAREST_, "rounding to nearest"}, {CL_FP_FMA_, "fused multiply-add"},
+  } needs[] = {{CL_FP_DENORM_, "subnormal numbers"},
+               {CL_FP_ROUND_TO_NEAREST_, "rounding to nearest"},
+               {CL_FP_FMA_, "fused multiply-add"},
                {CL_FP_CORRECTLY_ROUNDED_, "correctly rounded division and square root"}};
   const uint64_t has = device_number(id, CL_DEVICE_SINGLE_FP_CONFIG_);
   for (size_t i = 0; i < sizeof needs / sizeof *needs; i++)
     if (!(has & (uint64_t)needs[i].bit)) {
       const size_t used = strlen(out->lacks);
-      snprintf(out->lacks + used, sizeof out->lacks - used, "%s%s", used ? ", " : "", needs[i].what);
+      snprintf(out->lacks + used, sizeof out->lacks - used, "%s%s", used ? ", " : "",
+               needs[i].what);
     }
 }
 
@@ -105,7 +113,8 @@ static int find_devices(ClDeviceId ids[GPU_DEVICES_MAX], ClPlatformId of[GPU_DEV
     uint32_t n = 0;
     if (cl.clGetDeviceIDs(platforms[p], 0xFFFFFFFF, GPU_DEVICES_MAX, here, &n)) continue;
     for (uint32_t i = 0; i < n && i < GPU_DEVICES_MAX && found < GPU_DEVICES_MAX; i++)
-      if (device_number(here[i], CL_DEVICE_AVAILABLE_) && device_number(here[i], CL_DEVICE_COMPILER_AVAILABLE_) &&
+      if (device_number(here[i], CL_DEVICE_AVAILABLE_) &&
+          device_number(here[i], CL_DEVICE_COMPILER_AVAILABLE_) &&
           device_number(here[i], CL_DEVICE_ENDIAN_LITTLE_)) {
         of[found] = platforms[p];
         ids[found++] = here[i];
@@ -122,7 +131,8 @@ static int list(GpuInfo *out, int most, char why[256]) {
     return 0;
   }
   int count = find_devices(ids, platforms);
-  if (count == 0) snprintf(why, 256, "OpenCL has no device (no driver is installed beside libOpenCL.so.1)");
+  if (count == 0)
+    snprintf(why, 256, "OpenCL has no device (no driver is installed beside libOpenCL.so.1)");
   if (count > most) count = most;
   for (int i = 0; i < count; i++) {
     out[i] = (GpuInfo){0};
@@ -132,9 +142,10 @@ static int list(GpuInfo *out, int most, char why[256]) {
   return count;
 }
 
-/* ---- the program ---- */
+/* ---- the program ----------------------------------------------------------------------------- */
 
-static xt_status build_source(OpenClDevice *d, ClDeviceId id, const char *source, const char *flags, xt_error *error) {
+static xt_status build_source(OpenClDevice *d, ClDeviceId id, const char *source, const char *flags,
+                              xt_error *error) {
   ClInt code;
   d->program = cl.clCreateProgramWithSource(d->context, 1, &source, NULL, &code);
   if (!d->program) return failed(d, code, "making the kernels' program", error);
@@ -144,7 +155,8 @@ static xt_status build_source(OpenClDevice *d, ClDeviceId id, const char *source
   cl.clGetProgramBuildInfo(d->program, id, CL_PROGRAM_BUILD_LOG_, sizeof log, log, NULL);
   log[sizeof log - 1] = 0;
   const char *where = strstr(log, "error");
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "%s (%s): its compiler does not build the kernels (OpenCL error %d): %.300s",
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                 "%s (%s): its compiler does not build the kernels (OpenCL error %d): %.300s",
                  d->base.info.id, d->base.info.name, (int)code, where ? where : log);
 }
 
@@ -152,8 +164,11 @@ static bool build_binary(OpenClDevice *d, ClDeviceId id, const GpuCache *cache, 
   ClInt code, of_device = 0;
   const unsigned char *data = cache->data;
   if (!data) return false;
-  d->program = cl.clCreateProgramWithBinary(d->context, 1, &id, &cache->size, &data, &of_device, &code);
-  if (d->program && !code && !of_device && !cl.clBuildProgram(d->program, 1, &id, flags, NULL, NULL)) return true;
+  d->program =
+      cl.clCreateProgramWithBinary(d->context, 1, &id, &cache->size, &data, &of_device, &code);
+  if (d->program && !code && !of_device &&
+      !cl.clBuildProgram(d->program, 1, &id, flags, NULL, NULL))
+    return true;
   if (d->program) cl.clReleaseProgram(d->program);
   d->program = NULL;
   return false;
@@ -162,17 +177,22 @@ static bool build_binary(OpenClDevice *d, ClDeviceId id, const GpuCache *cache, 
 static void keep_binary(OpenClDevice *d, GpuCache *cache) {
   size_t size = 0;
   unsigned char *data;
-  if (cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARY_SIZES_, sizeof size, &size, NULL) || size == 0) return;
+  if (cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARY_SIZES_, sizeof size, &size, NULL) ||
+      size == 0)
+    return;
   if (mem_alloc(&data, size, 1, NULL)) return;
-  if (!cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARIES_, sizeof data, &data, NULL)) gpu_cache_keep(cache, data, size);
+  if (!cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARIES_, sizeof data, &data, NULL))
+    gpu_cache_keep(cache, data, size);
   free(data);
 }
 
-static xt_status make_program(OpenClDevice *d, ClDeviceId id, const GpuOptions *options, xt_error *error) {
+static xt_status make_program(OpenClDevice *d, ClDeviceId id, const GpuOptions *options,
+                              xt_error *error) {
   char flags[96] = "-cl-std=CL1.2";
   char *source;
   TRY(gpu_source(&source, error));
-  if (device_number(id, CL_DEVICE_SINGLE_FP_CONFIG_) & CL_FP_CORRECTLY_ROUNDED_) strcat(flags, " -cl-fp32-correctly-rounded-divide-sqrt");
+  if (device_number(id, CL_DEVICE_SINGLE_FP_CONFIG_) & CL_FP_CORRECTLY_ROUNDED_)
+    strcat(flags, " -cl-fp32-correctly-rounded-divide-sqrt");
   const char *const key[] = {source, flags, d->base.info.name, d->base.info.driver, NULL};
   GpuCache cache;
   gpu_cache_open(&cache, options->cache, key);
@@ -197,12 +217,14 @@ static void close_device(GpuDevice *base) {
   free(d);
 }
 
-static xt_status open_device(int index, const GpuOptions *options, GpuDevice **out, xt_error *error) {
+static xt_status open_device(int index, const GpuOptions *options, GpuDevice **out,
+                             xt_error *error) {
   ClDeviceId ids[GPU_DEVICES_MAX];
   ClPlatformId platforms[GPU_DEVICES_MAX];
   OpenClDevice *d;
   ClInt code;
-  if (index >= find_devices(ids, platforms)) return err_set(error, XT_STATUS_IO, NULL, NULL, -1, "opencl:%d is gone", index);
+  if (index >= find_devices(ids, platforms))
+    return err_set(error, XT_STATUS_IO, NULL, NULL, -1, "opencl:%d is gone", index);
   TRY(mem_alloc(&d, 1, sizeof *d, error));
   snprintf(d->base.info.id, sizeof d->base.info.id, "opencl:%d", index);
   describe(platforms[index], ids[index], &d->base.info);
@@ -219,7 +241,7 @@ done:
   return status;
 }
 
-/* ---- buffers and commands ---- */
+/* ---- buffers and commands -------------------------------------------------------------------- */
 
 static uint64_t free_memory(GpuDevice *base) { /* OpenCL does not tell what others have taken */
   const OpenClDevice *d = (const OpenClDevice *)base;
@@ -232,14 +254,16 @@ static xt_status make_buffer(GpuDevice *base, GpuBuffer *buffer, xt_error *error
   ClInt code;
   const size_t bytes = (buffer->bytes + 3) / 4 * 4;
   ClMem memory = cl.clCreateBuffer(d->context, CL_MEM_READ_WRITE_BIT, bytes, NULL, &code);
-  if (memory && !code) code = cl.clEnqueueFillBuffer(d->queue, memory, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
+  if (memory && !code)
+    code = cl.clEnqueueFillBuffer(d->queue, memory, &zero, sizeof zero, 0, bytes, 0, NULL, NULL);
   if (!code) {
     buffer->memory = memory;
     d->used += buffer->bytes;
     return XT_STATUS_OK;
   }
   if (memory) cl.clReleaseMemObject(memory);
-  if (code == CL_INVALID_BUFFER_SIZE_ || code == CL_OUT_OF_RESOURCES_) code = CL_OUT_OF_DEVICE_MEMORY;
+  if (code == CL_INVALID_BUFFER_SIZE_ || code == CL_OUT_OF_RESOURCES_)
+    code = CL_OUT_OF_DEVICE_MEMORY;
   char doing[64];
   number_print(doing, sizeof doing, "asked for %.2f MiB more", (double)buffer->bytes / 0x1p20);
   return failed(d, code, doing, error);
@@ -250,15 +274,19 @@ static void free_buffer(GpuDevice *base, GpuBuffer *buffer) {
   cl.clReleaseMemObject(buffer->memory);
 }
 
-static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, const void *from, size_t bytes, xt_error *error) {
+static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, const void *from,
+                              size_t bytes, xt_error *error) {
   OpenClDevice *d = (OpenClDevice *)base;
-  const ClInt code = cl.clEnqueueWriteBuffer(d->queue, to->memory, 1, offset, bytes, from, 0, NULL, NULL);
+  const ClInt code =
+      cl.clEnqueueWriteBuffer(d->queue, to->memory, 1, offset, bytes, from, 0, NULL, NULL);
   return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
 }
 
-static xt_status read_buffer(GpuDevice *base, void *to, const GpuBuffer *from, size_t offset, size_t bytes, xt_error *error) {
+static xt_status read_buffer(GpuDevice *base, void *to, const GpuBuffer *from, size_t offset,
+                             size_t bytes, xt_error *error) {
   OpenClDevice *d = (OpenClDevice *)base;
-  const ClInt code = cl.clEnqueueReadBuffer(d->queue, from->memory, 1, offset, bytes, to, 0, NULL, NULL);
+  const ClInt code =
+      cl.clEnqueueReadBuffer(d->queue, from->memory, 1, offset, bytes, to, 0, NULL, NULL);
   return code ? failed(d, code, "reading", error) : XT_STATUS_OK;
 }
 
@@ -273,10 +301,14 @@ static xt_status start(GpuDevice *base, const GpuLaunch *launch, xt_error *error
     ClMem memory = launch->buffers[i] ? launch->buffers[i]->memory : NULL;
     code = cl.clSetKernelArg(*kernel, (uint32_t)i, sizeof memory, &memory);
   }
-  if (!code) code = cl.clSetKernelArg(*kernel, (uint32_t)launch->buffer_count, launch->args_size, launch->args);
+  if (!code)
+    code =
+        cl.clSetKernelArg(*kernel, (uint32_t)launch->buffer_count, launch->args_size, launch->args);
   const size_t local[3] = {launch->items, 1, 1};
-  const size_t global[3] = {(size_t)launch->groups[0] * launch->items, launch->groups[1], launch->groups[2]};
-  if (!code) code = cl.clEnqueueNDRangeKernel(d->queue, *kernel, 3, NULL, global, local, 0, NULL, NULL);
+  const size_t global[3] = {(size_t)launch->groups[0] * launch->items, launch->groups[1],
+                            launch->groups[2]};
+  if (!code)
+    code = cl.clEnqueueNDRangeKernel(d->queue, *kernel, 3, NULL, global, local, 0, NULL, NULL);
   return code ? failed(d, code, name, error) : XT_STATUS_OK;
 }
 
@@ -287,6 +319,15 @@ static xt_status finish(GpuDevice *base, xt_error *error) {
 }
 
 const GpuDriver gpu_opencl = {
-    .name = "opencl", .list = list, .open = open_device, .close = close_device, .free_memory = free_memory,
-    .buffer = make_buffer, .buffer_free = free_buffer, .write = write_buffer, .read = read_buffer, .launch = start, .finish = finish,
+    .name = "opencl",
+    .list = list,
+    .open = open_device,
+    .close = close_device,
+    .free_memory = free_memory,
+    .buffer = make_buffer,
+    .buffer_free = free_buffer,
+    .write = write_buffer,
+    .read = read_buffer,
+    .launch = start,
+    .finish = finish,
 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a kernel is told beside its buffers: a structure by value, the same text on the host and on the device.
- * gpu_size counts elements (floats, or what a buffer holds); the first fields say where in its buffer each array begins.
- * ld: elements between rows. Fields are ordered so that no compiler pads between them. */
+/* What a kernel is told beside its buffers: a structure by value, the same text on the host and on
+ * the device. gpu_size counts elements (floats, or what a buffer holds); the first fields say where
+ * in its buffer each array begins. ld: elements between rows. Fields are ordered so that no
+ * compiler pads between them. */
 #ifndef GPU_KERNELS_ARGS_H
 #define GPU_KERNELS_ARGS_H
 #ifndef GPU_DEVICE_CODE
@@ -11,16 +12,19 @@ typedef uint64_t gpu_size;
 typedef ulong gpu_size;
 #endif
 
-#define GPU_K_BLOCK 512   /* BACKEND_K_BLOCK */
-#define GPU_LANES 16      /* of every reduction */
-#define GPU_MASS_BLOCK 1024 /* logits whose weights are added in float32 before they are added in double */
-#define GPU_TAIL_BLOCK 64 /* private positions that are reduced together */
+#define GPU_K_BLOCK 512 /* BACKEND_K_BLOCK */
+#define GPU_LANES 16    /* of every reduction */
+#define GPU_MASS_BLOCK \
+  1024                     /* logits whose weights are added in float32 before they are added in
+                               double */
+#define GPU_TAIL_BLOCK 64  /* private positions that are reduced together */
 #define GPU_FEW_COLUMNS 32 /* of a work-group in the product for few rows */
 #define GPU_FEW_BLOCKS 8   /* blocks of K side by side there */
 #define GPU_FEW_ROWS 4     /* rows of one work-item there */
 
-/* y[m,n] = x[m,k] w[n,k]^T, in `batch`es y_z, x_z, w_z apart. Row r of x begins at (r / group) ldx + (r % group) ldx_in. Sums of
- * `chain` products at a time, added in order; from_zero: the first of them to +0. */
+/* y[m,n] = x[m,k] w[n,k]^T, in `batch`es y_z, x_z, w_z apart. Row r of x begins at (r / group) ldx
+ * + (r % group) ldx_in. Sums of `chain` products at a time, added in order; from_zero: the first of
+ * them to +0. */
 typedef struct GpuProduct {
   gpu_size y, x, w, bias, y_z, x_z, w_z;
   int m, n, k, chain, ldy, ldx, ldx_in, group, ldw, has_bias, from_zero, pad;
@@ -39,7 +43,7 @@ typedef struct GpuRope {
 
 typedef struct GpuActivate {
   gpu_size y, x;
-  int rows, width, kind, gated; /* kind: Activation */
+  int rows, width, kind, gated;        /* kind: Activation */
   float positive, negative, beta, eps; /* of xIELU */
 } GpuActivate;
 
@@ -83,31 +87,35 @@ typedef struct GpuTailStore {
   int ld, m, width, pad;
 } GpuTailStore;
 
-/* scores [kv_heads][stacked][ld]: stacked row s is query head s % group of row s / group. Positions [0, ld) are written. */
+/* scores [kv_heads][stacked][ld]: stacked row s is query head s % group of row s / group. Positions
+ * [0, ld) are written. */
 typedef struct GpuSoftmax {
   gpu_size begin, end, slopes, largest, sum;
   int stacked, group, ld, has_begin, has_slopes, pad;
   float scale, cap;
 } GpuSoftmax;
 
-/* The private positions of each row of a span, merged with the shared part [kv_heads][stacked][head_dim]. */
+/* The private positions of each row of a span, merged with the shared part
+ * [kv_heads][stacked][head_dim]. */
 typedef struct GpuFinish {
   gpu_size out, q, shared, largest, sum, tail, slots, tail_begin, tail_end, prefix_end, slopes;
-  int rows, heads, group, head_dim, ldq, slots_ld, tail_width; /* tail_width: floats of a slot's key, then of its value */
+  /* tail_width: floats of a slot's key, then of its value */
+  int rows, heads, group, head_dim, ldq, slots_ld, tail_width;
   int has_prefix, has_tail, has_begin, has_prefix_end, has_slopes;
   float scale, cap;
 } GpuFinish;
 
-/* The lists of SeenIds lie in one buffer: all prompts' ids, where each prompt's begin, each list's prompt, what each list got since
- * ([lists][capacity]), and how many those are. */
+/* The lists of SeenIds lie in one buffer: all prompts' ids, where each prompt's begin, each list's
+ * prompt, what each list got since ([lists][capacity]), and how many those are. */
 typedef struct GpuPenalize {
   gpu_size logits, lists, newest, start, prompt, added, counts;
   int vocab, capacity;
   float penalty, pad;
 } GpuPenalize;
 
-/* chosen: [rows][5] Choice, of which the host finishes entropy and log-probabilities; here they are the largest logit, unused, and the
- * difference of the logit asked about to the largest. mass: [rows][blocks][2]. */
+/* chosen: [rows][5] Choice, of which the host finishes entropy and log-probabilities; here they are
+ * the largest logit, unused, and the difference of the logit asked about to the largest. mass:
+ * [rows][blocks][2]. */
 typedef struct GpuChoose {
   gpu_size logits, chosen, wanted;
   int rows, vocab, blocks, has_wanted;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys, values and attention. Attention over a shared prefix is two products (product.cl) with `softmax` between; `finish` reduces
- * each row's private positions and merges the two by log-sum-exp. */
+/* Keys, values and attention. Attention over a shared prefix is two products (product.cl) with
+ * `softmax` between; `finish` reduces each row's private positions and merges the two by
+ * log-sum-exp. */
 
-KERNEL(256) prefix_store(GLOBAL float *data, GLOBAL const float *k, GLOBAL const float *v, GpuPrefixStore a) {
+KERNEL(256)
+prefix_store(GLOBAL float *data, GLOBAL const float *k, GLOBAL const float *v, GpuPrefixStore a) {
   const uint width = (uint)(a.kv_heads * a.head_dim);
   const gpu_size each = EACH, row = each / width;
   const int column = (int)(each % width), head = column / a.head_dim, i = column % a.head_dim;
@@ -13,11 +15,14 @@ KERNEL(256) prefix_store(GLOBAL float *data, GLOBAL const float *k, GLOBAL const
   data[keys + (gpu_size)i * a.capacity + position] = v[a.v + row * a.ld + column];
 }
 
-/* Positions [0, count) of every head of every layer; each item has a number of a key and of a value. */
+/* Positions [0, count) of every head of every layer; each item has a number of a key and of a
+ * value. */
 KERNEL(256) prefix_copy(GLOBAL float *to, GLOBAL const float *from, GpuPrefixCopy a) {
-  const gpu_size each = EACH, floats = (gpu_size)a.count * a.head_dim, head = each / floats, at = each % floats;
+  const gpu_size each = EACH, floats = (gpu_size)a.count * a.head_dim, head = each / floats,
+                 at = each % floats;
   if (head >= (gpu_size)a.heads) return;
-  const gpu_size to_keys = (gpu_size)a.to_capacity * a.head_dim, from_keys = (gpu_size)a.from_capacity * a.head_dim;
+  const gpu_size to_keys = (gpu_size)a.to_capacity * a.head_dim,
+                 from_keys = (gpu_size)a.from_capacity * a.head_dim;
   to += head * 2 * to_keys;
   from += head * 2 * from_keys;
   to[at] = from[at];
@@ -25,7 +30,9 @@ KERNEL(256) prefix_copy(GLOBAL float *to, GLOBAL const float *from, GpuPrefixCop
   to[to_keys + i * a.to_capacity + position] = from[from_keys + i * a.from_capacity + position];
 }
 
-KERNEL(256) tail_store(GLOBAL float *data, GLOBAL const float *k, GLOBAL const float *v, GLOBAL const int *slots, GpuTailStore a) {
+KERNEL(256)
+tail_store(GLOBAL float *data, GLOBAL const float *k, GLOBAL const float *v,
+           GLOBAL const int *slots, GpuTailStore a) {
   const gpu_size each = EACH, row = each / (uint)a.width, i = each % (uint)a.width;
   if (row >= (gpu_size)a.m) return;
   data += a.at + (gpu_size)slots[a.slots + row] * 2 * a.width + i;
@@ -46,7 +53,8 @@ FUNCTION float largest_of(LOCAL_POINTER(float) lanes, float own, int item) {
   lanes[item] = own;
   for (int half_way = GPU_LANES / 2; half_way > 0; half_way /= 2) {
     BARRIER();
-    if (item % GPU_LANES < half_way) lanes[item] = lanes[item] > lanes[item + half_way] ? lanes[item] : lanes[item + half_way];
+    if (item % GPU_LANES < half_way)
+      lanes[item] = lanes[item] > lanes[item + half_way] ? lanes[item] : lanes[item + half_way];
   }
   BARRIER();
   return lanes[item / GPU_LANES * GPU_LANES];
@@ -58,18 +66,23 @@ FUNCTION float sum_of(LOCAL_POINTER(float) lanes, float own, int item) {
   return lanes[item / GPU_LANES * GPU_LANES];
 }
 
-/* Scores become e^(scale s - largest) inside of [begin, end), 0 outside. A work-group has four stacked rows of a kv head; position p is
- * lane p % 16. */
-KERNEL(64) softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const int *ends, GLOBAL const float *slopes, GLOBAL float *largest,
-                   GLOBAL float *sums, GpuSoftmax a) {
+/* Scores become e^(scale s - largest) inside of [begin, end), 0 outside. A work-group has four
+ * stacked rows of a kv head; position p is lane p % 16. */
+KERNEL(64)
+softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const int *ends,
+        GLOBAL const float *slopes, GLOBAL float *largest, GLOBAL float *sums, GpuSoftmax a) {
   LOCAL float lanes[64];
-  const int item = ITEM, lane = item % GPU_LANES, stacked = (int)GROUP_X * 4 + item / GPU_LANES, head = (int)GROUP_Y;
+  const int item = ITEM, lane = item % GPU_LANES, stacked = (int)GROUP_X * 4 + item / GPU_LANES,
+            head = (int)GROUP_Y;
   const int exists = stacked < a.stacked, row = exists ? stacked / a.group : 0;
-  const int end = exists ? ends[a.end + row] : 0, begin = a.has_begin && exists ? begins[a.begin + row] : 0;
+  const int end = exists ? ends[a.end + row] : 0,
+            begin = a.has_begin && exists ? begins[a.begin + row] : 0;
   const gpu_size at = (gpu_size)head * a.stacked + (exists ? stacked : 0);
   const int bends = a.cap != 0.0f || a.has_slopes;
-  const float slope = a.has_slopes ? slopes[a.slopes + head * a.group + stacked % a.group] : 0.0f, factor = bends ? 1.0f : a.scale;
-  const int first = begin / GPU_LANES * GPU_LANES + lane; /* this lane's first position that may be seen */
+  const float slope = a.has_slopes ? slopes[a.slopes + head * a.group + stacked % a.group] : 0.0f,
+              factor = bends ? 1.0f : a.scale;
+  const int first = begin / GPU_LANES * GPU_LANES + lane; /* this lane's first position that may
+                                                             be seen */
   float top = -INFINITY, total = 0.0f;
   scores += at * a.ld;
   for (int p = first; p < end; p += GPU_LANES)
@@ -94,16 +107,22 @@ KERNEL(64) softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const 
   sums[a.sum + at] = begin < end ? total : 0.0f;
 }
 
-/* A work-group for each row and query head: 64 items are four times 16 lanes for the dot products, one item a position for the
- * softmax of a block, and one item a number of the value. */
-KERNEL(64) finish(GLOBAL float *out, GLOBAL const float *q, GLOBAL const float *shared, GLOBAL const float *largest, GLOBAL const float *sums,
-                  GLOBAL const float *tail, GLOBAL const int *slots, GLOBAL const int *begins, GLOBAL const int *ends,
-                  GLOBAL const int *prefix_ends, GLOBAL const float *slopes, GpuFinish a) {
+/* A work-group for each row and query head: 64 items are four times 16 lanes for the dot products,
+ * one item a position for the softmax of a block, and one item a number of the value. */
+KERNEL(64)
+finish(GLOBAL float *out, GLOBAL const float *q, GLOBAL const float *shared,
+       GLOBAL const float *largest, GLOBAL const float *sums, GLOBAL const float *tail,
+       GLOBAL const int *slots, GLOBAL const int *begins, GLOBAL const int *ends,
+       GLOBAL const int *prefix_ends, GLOBAL const float *slopes, GpuFinish a) {
   LOCAL float lanes[64], weights[GPU_TAIL_BLOCK];
-  const int item = ITEM, lane = item % GPU_LANES, part = item / GPU_LANES, row = (int)GROUP_X, head = (int)GROUP_Y, kv = head / a.group;
-  const int d = a.head_dim, begin = a.has_tail && a.has_begin ? begins[a.tail_begin + row] : 0, end = a.has_tail ? ends[a.tail_end + row] : 0;
-  const int count = end > begin ? end - begin : 0, position = (a.has_prefix_end ? prefix_ends[a.prefix_end + row] : 0) + begin;
-  const gpu_size stacked = (gpu_size)kv * a.rows * a.group + (gpu_size)row * a.group + head % a.group;
+  const int item = ITEM, lane = item % GPU_LANES, part = item / GPU_LANES, row = (int)GROUP_X,
+            head = (int)GROUP_Y, kv = head / a.group;
+  const int d = a.head_dim, begin = a.has_tail && a.has_begin ? begins[a.tail_begin + row] : 0,
+            end = a.has_tail ? ends[a.tail_end + row] : 0;
+  const int count = end > begin ? end - begin : 0,
+            position = (a.has_prefix_end ? prefix_ends[a.prefix_end + row] : 0) + begin;
+  const gpu_size stacked =
+      (gpu_size)kv * a.rows * a.group + (gpu_size)row * a.group + head % a.group;
   const float slope = a.has_slopes ? slopes[a.slopes + head] : 0.0f;
   out += a.out + ((gpu_size)row * a.heads + head) * d;
   q += a.q + (gpu_size)row * a.ldq + (gpu_size)head * d;
@@ -134,22 +153,30 @@ KERNEL(64) finish(GLOBAL float *out, GLOBAL const float *q, GLOBAL const float *
       for (int i = lane; i < block; i += GPU_LANES) total = total + weights[i];
     sum_of(lanes, total, item);
     sum = sum * shrink + lanes[0];
-    for (int c = item; c < d; c += 64) { /* an item's numbers are its own: `out` holds them between blocks */
+    for (int c = item; c < d; c += 64) { /* an item's numbers are its own: `out` holds them
+                                            between blocks */
       float value = at ? out[c] * shrink : 0.0f;
       for (int i = 0; i < block; i++)
-        value = fma(weights[i], tail[(gpu_size)slots[at + i] * 2 * a.tail_width + a.tail_width + c], value);
+        value = fma(weights[i], tail[(gpu_size)slots[at + i] * 2 * a.tail_width + a.tail_width + c],
+                    value);
       out[c] = value;
     }
     BARRIER();
   }
-  const float s = a.has_prefix ? sums[a.sum + stacked] : 0.0f, m = a.has_prefix ? largest[a.largest + stacked] : 0.0f;
-  const float higher = m > top ? m : top, keep = exponential(m - higher), gain = exponential(top - higher);
-  const float factor = s > 0.0f && sum > 0.0f ? 1.0f / (s * keep + sum * gain) : s > 0.0f ? 1.0f / s : 1.0f / sum;
+  const float s = a.has_prefix ? sums[a.sum + stacked] : 0.0f,
+              m = a.has_prefix ? largest[a.largest + stacked] : 0.0f;
+  const float higher = m > top ? m : top, keep = exponential(m - higher),
+              gain = exponential(top - higher);
+  const float factor = s > 0.0f && sum > 0.0f ? 1.0f / (s * keep + sum * gain)
+                       : s > 0.0f             ? 1.0f / s
+                                              : 1.0f / sum;
   for (int c = item; c < d; c += 64) {
     float t = 0.0f;
     if (s > 0.0f) t = shared[a.shared + stacked * d + c];
-    if (s > 0.0f && sum > 0.0f) t = fma(out[c], gain, t * keep);
-    else if (sum > 0.0f) t = out[c];
+    if (s > 0.0f && sum > 0.0f)
+      t = fma(out[c], gain, t * keep);
+    else if (sum > 0.0f)
+      t = out[c];
     out[c] = s > 0.0f || sum > 0.0f ? t * factor : 0.0f;
   }
 }

@@ -4,9 +4,12 @@
 FUNCTION float lowered(float s, float penalty) { return s < 0.0f ? s * penalty : s / penalty; }
 
 /* A work-group for each row. Every id is listed once; the newest is added unless it is there. */
-KERNEL(64) penalize(GLOBAL float *logits, GLOBAL int *seen, GLOBAL const int *lists, GLOBAL const int *newest, GpuPenalize a) {
+KERNEL(64)
+penalize(GLOBAL float *logits, GLOBAL int *seen, GLOBAL const int *lists, GLOBAL const int *newest,
+         GpuPenalize a) {
   LOCAL int known[2]; /* whether the newest is listed; how many were added before */
-  const int item = ITEM, row = (int)GROUP_X, list = lists[a.lists + row], id = newest[a.newest + row], prompt = seen[a.prompt + list];
+  const int item = ITEM, row = (int)GROUP_X, list = lists[a.lists + row],
+            id = newest[a.newest + row], prompt = seen[a.prompt + list];
   const int from = seen[a.start + prompt], end = seen[a.start + prompt + 1];
   GLOBAL int *added = seen + a.added + (gpu_size)list * a.capacity;
   logits += a.logits + (gpu_size)row * a.vocab;
@@ -31,8 +34,11 @@ KERNEL(64) penalize(GLOBAL float *logits, GLOBAL int *seen, GLOBAL const int *li
   logits[id] = lowered(logits[id], a.penalty);
 }
 
-/* The two largest of a row, ties counted twice, and the lowest id of the first. One work-group a row. */
-KERNEL(256) two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL const int *wanted, GpuChoose a) {
+/* The two largest of a row, ties counted twice, and the lowest id of the first. One work-group a
+ * row. */
+KERNEL(256)
+two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL const int *wanted,
+            GpuChoose a) {
   LOCAL float firsts[256], seconds[256];
   LOCAL int ids[256];
   const int item = ITEM, row = (int)GROUP_X;
@@ -45,7 +51,8 @@ KERNEL(256) two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL 
       second = first;
       first = x;
       id = i;
-    } else if (x > second) second = x;
+    } else if (x > second)
+      second = x;
   }
   firsts[item] = first;
   seconds[item] = second;
@@ -54,8 +61,12 @@ KERNEL(256) two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL 
     BARRIER();
     if (item < half_way) {
       const int other = item + half_way;
-      const float x = firsts[item], y = firsts[other], low = x < y ? x : y, u = seconds[item], v = seconds[other];
-      ids[item] = x > y ? ids[item] : y > x ? ids[other] : ids[item] < ids[other] ? ids[item] : ids[other];
+      const float x = firsts[item], y = firsts[other], low = x < y ? x : y, u = seconds[item],
+                  v = seconds[other];
+      ids[item] = x > y                    ? ids[item]
+                  : y > x                  ? ids[other]
+                  : ids[item] < ids[other] ? ids[item]
+                                           : ids[other];
       firsts[item] = x < y ? y : x;
       seconds[item] = u > v ? (u > low ? u : low) : (v > low ? v : low);
     }
@@ -69,11 +80,15 @@ KERNEL(256) two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL 
   chosen[4] = a.has_wanted ? as_uint(logits[wanted[a.wanted + row]] - firsts[0]) : 0u;
 }
 
-/* Sums of e^(x - best) and of e^(x - best) (x - best), a block of 1024 logits in 16 lanes; a work-group has four blocks of a row. */
-KERNEL(64) weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass, GpuChoose a) {
+/* Sums of e^(x - best) and of e^(x - best) (x - best), a block of 1024 logits in 16 lanes; a
+ * work-group has four blocks of a row. */
+KERNEL(64)
+weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass, GpuChoose a) {
   LOCAL float lanes[64];
-  const int item = ITEM, lane = item % GPU_LANES, block = (int)GROUP_X * 4 + item / GPU_LANES, row = (int)GROUP_Y;
-  const int from = block * GPU_MASS_BLOCK, end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
+  const int item = ITEM, lane = item % GPU_LANES, block = (int)GROUP_X * 4 + item / GPU_LANES,
+            row = (int)GROUP_Y;
+  const int from = block * GPU_MASS_BLOCK,
+            end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
   const float best = as_float(chosen[a.chosen + (gpu_size)row * 5 + 2]);
   float sum = 0.0f, moment = 0.0f;
   logits += a.logits + (gpu_size)row * a.vocab;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* OpenCL C and CUDA C++: the few words that differ. The rest of the kernels is common to both.
  *
- * The bits are the CPU's: nothing is contracted, fma is written where the CPU has one, division and square root are
- * correctly rounded, reductions run in 16 lanes that are folded 8, 4, 2, 1. */
+ * The bits are the CPU's: nothing is contracted, fma is written where the CPU has one, division and
+ * square root are correctly rounded, reductions run in 16 lanes that are folded 8, 4, 2, 1. */
 #define GPU_DEVICE_CODE
 #define UNROLL _Pragma("unroll")
 #define UNROLL_BY_2 _Pragma("unroll 2")
@@ -23,7 +23,8 @@
 #define GROUP_Z get_group_id(2)
 #else
 #define KERNEL(items) extern "C" __global__ void __launch_bounds__(items)
-#define KERNEL_OF(items, together) extern "C" __global__ void __launch_bounds__(items, together) /* so many work-groups share the registers */
+/* so many work-groups share the registers */
+#define KERNEL_OF(items, together) extern "C" __global__ void __launch_bounds__(items, together)
 #define FUNCTION static __device__ __forceinline__
 #define GLOBAL
 #define LOCAL __shared__

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The CPU's functions (simd.h), one number at a time. */
 
-/* Finite halves: exponent and mantissa moved into place, then the bias set right by an exact product. */
-FUNCTION float from_f16(uint h) { return as_float(as_uint(as_float((h & 0x7fffu) << 13) * 0x1p112f) | (h & 0x8000u) << 16); }
+/* Finite halves: exponent and mantissa moved into place, then the bias set right by an exact
+ * product. */
+FUNCTION float from_f16(uint h) {
+  return as_float(as_uint(as_float((h & 0x7fffu) << 13) * 0x1p112f) | (h & 0x8000u) << 16);
+}
 FUNCTION float from_bf16(uint h) { return as_float(h << 16); }
 
 FUNCTION float exponential(float x) {
@@ -35,7 +38,8 @@ FUNCTION float hyperbolic_tangent(float x) {
 }
 
 FUNCTION float error_function(float x) {
-  const float minus = 0.0f - x, size = x > minus ? x : minus, a = size < 4.0f ? size : 4.0f, z = a * a;
+  const float minus = 0.0f - x, size = x > minus ? x : minus, a = size < 4.0f ? size : 4.0f,
+              z = a * a;
   float p = -5.647976e-4f, q = -1.7888032e-4f;
   p = fma(p, z, 4.9209073e-3f);
   p = fma(p, z, -2.6713438e-2f);
@@ -55,7 +59,8 @@ FUNCTION float error_function(float x) {
 
 FUNCTION float capped(float x, float cap) { return hyperbolic_tangent(x / cap) * cap; }
 
-/* Folds 16 lanes of each of the work-group's sets of 16 in local memory; all of its items come here. The sum is in lane 0. */
+/* Folds 16 lanes of each of the work-group's sets of 16 in local memory; all of its items come
+ * here. The sum is in lane 0. */
 FUNCTION void fold(LOCAL_POINTER(float) lanes, int item) {
   for (int half_way = GPU_LANES / 2; half_way > 0; half_way /= 2) {
     BARRIER();

@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One product of matrices, read once for each type of the second operand and each size of tile:
- * PRODUCT its name, LOAD4 reads four numbers of w, WEIGHT their stored type, SIDE x SIDE work-items, QUADS^2 times 4 x 4 sums in
- * each one's registers, VECTOR where rows are whole quadruples at aligned places.
+ * PRODUCT its name, LOAD4 reads four numbers of w, WEIGHT their stored type, SIDE x SIDE
+ * work-items, QUADS^2 times 4 x 4 sums in each one's registers, VECTOR where rows are whole
+ * quadruples at aligned places.
  *
- * Both operands go through local memory, STEP of k at a time, the next step's being read while this one's is multiplied. Every sum
- * is one work-item's own chain over k; after each `chain` of them it is added to y. What lies beyond k is padded with +0 and -0, whose
- * product -0 leaves every sum as it is. */
+ * Both operands go through local memory, STEP of k at a time, the next step's being read while this
+ * one's is multiplied. Every sum is one work-item's own chain over k; after each `chain` of them it
+ * is added to y. What lies beyond k is padded with +0 and -0, whose product -0 leaves every sum as
+ * it is. */
 #define TILE (SIDE * 4 * QUADS)
 #define ITEMS (SIDE * SIDE)
 #define STEP 8
 #define LD (TILE + 4)
-#define READS (TILE * STEP / 4 / ITEMS) /* quadruples that an item reads of each operand in a step */
+#define READS \
+  (TILE * STEP / 4 / ITEMS) /* quadruples that an item reads of each operand in a
+                                           step */
 
-KERNEL_OF(ITEMS, 512 / ITEMS) PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RESTRICT w, GLOBAL const float *RESTRICT bias,
-                      GpuProduct a) {
+KERNEL_OF(ITEMS, 512 / ITEMS)
+PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RESTRICT w,
+        GLOBAL const float *RESTRICT bias, GpuProduct a) {
   LOCAL float rows[2][STEP * LD] ALIGNED, columns[2][STEP * LD] ALIGNED;
   const int item = ITEM, down = item / SIDE * 4, across = item % SIDE * 4;
   const int row0 = (int)GROUP_Y * TILE, column0 = (int)GROUP_X * TILE, batch = (int)GROUP_Z;
@@ -21,14 +26,15 @@ KERNEL_OF(ITEMS, 512 / ITEMS) PRODUCT(GLOBAL float *y, GLOBAL const float *RESTR
   gpu_size at_x[READS], at_w[READS];
   UNROLL
   for (int i = 0; i < READS; i++) {
-    const int place = (item + i * ITEMS) / (STEP / 4), r = min(row0 + place, a.m - 1), c = min(column0 + place, a.n - 1);
-    at_x[i] = a.x + batch * a.x_z + (gpu_size)(r / a.group) * a.ldx + (gpu_size)(r % a.group) * a.ldx_in;
+    const int place = (item + i * ITEMS) / (STEP / 4), r = min(row0 + place, a.m - 1),
+              c = min(column0 + place, a.n - 1);
+    at_x[i] =
+        a.x + batch * a.x_z + (gpu_size)(r / a.group) * a.ldx + (gpu_size)(r % a.group) * a.ldx_in;
     at_w[i] = a.w + batch * a.w_z + (gpu_size)c * a.ldw;
   }
   UNROLL
-  for (int i = 0; i < 4 * QUADS; i++)
-    UNROLL
-    for (int j = 0; j < 4 * QUADS; j++) sums[i][j] = 0.0f;
+  for (int i = 0; i < 4 * QUADS; i++) UNROLL
+  for (int j = 0; j < 4 * QUADS; j++) sums[i][j] = 0.0f;
   y += a.y + batch * a.y_z;
   const int depth = item % (STEP / 4) * 4; /* the same in all of its reads */
   for (int k0 = -STEP, turn = 1; k0 < a.k; k0 += STEP, turn ^= 1) {
@@ -47,18 +53,19 @@ KERNEL_OF(ITEMS, 512 / ITEMS) PRODUCT(GLOBAL float *y, GLOBAL const float *RESTR
       for (int k = 0; k < STEP; k++) {
         float4 p[QUADS], q[QUADS];
         UNROLL
-        for (int i = 0; i < QUADS; i++) p[i] = *(LOCAL_POINTER(const float4))(from_x + k * LD + i * SIDE * 4);
-        UNROLL
-        for (int i = 0; i < QUADS; i++) q[i] = *(LOCAL_POINTER(const float4))(from_w + k * LD + i * SIDE * 4);
+        for (int i = 0; i < QUADS; i++)
+          p[i] = *(LOCAL_POINTER(const float4))(from_x + k * LD + i * SIDE * 4);
         UNROLL
         for (int i = 0; i < QUADS; i++)
-          UNROLL
-          for (int j = 0; j < QUADS; j++) {
-            MULTIPLY4(sums[4 * i], 4 * j, p[i].x, q[j]);
-            MULTIPLY4(sums[4 * i + 1], 4 * j, p[i].y, q[j]);
-            MULTIPLY4(sums[4 * i + 2], 4 * j, p[i].z, q[j]);
-            MULTIPLY4(sums[4 * i + 3], 4 * j, p[i].w, q[j]);
-          }
+          q[i] = *(LOCAL_POINTER(const float4))(from_w + k * LD + i * SIDE * 4);
+        UNROLL
+        for (int i = 0; i < QUADS; i++) UNROLL
+        for (int j = 0; j < QUADS; j++) {
+          MULTIPLY4(sums[4 * i], 4 * j, p[i].x, q[j]);
+          MULTIPLY4(sums[4 * i + 1], 4 * j, p[i].y, q[j]);
+          MULTIPLY4(sums[4 * i + 2], 4 * j, p[i].z, q[j]);
+          MULTIPLY4(sums[4 * i + 3], 4 * j, p[i].w, q[j]);
+        }
       }
     }
     if (next < a.k) {
@@ -73,7 +80,8 @@ KERNEL_OF(ITEMS, 512 / ITEMS) PRODUCT(GLOBAL float *y, GLOBAL const float *RESTR
       }
     }
     if (k0 >= 0 && (next % a.chain == 0 || next >= a.k)) {
-      const int mode = next <= a.chain ? a.from_zero : 2; /* 0: the first sums; 1: to +0; 2: to those before */
+      const int mode = next <= a.chain ? a.from_zero : 2; /* 0: the first sums; 1: to +0; 2: to
+                                                             those before */
       GLOBAL const float *plus = a.has_bias && next >= a.k ? bias + a.bias : 0;
       UNROLL
       for (int i = 0; i < 4 * QUADS; i++) {

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The product for few rows, where reading the weights is what takes time. A work-item has one column and one block of K; eight blocks lie
- * side by side in a work-group, and their sums are added in order. Read once for each type: FEW its name, LOAD_W, WEIGHT. */
-KERNEL(GPU_FEW_COLUMNS * GPU_FEW_BLOCKS)
-FEW(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RESTRICT w, GLOBAL const float *RESTRICT bias, GpuProduct a) {
+/* The product for few rows, where reading the weights is what takes time. A work-item has one
+ * column and one block of K; eight blocks lie side by side in a work-group, and their sums are
+ * added in order. Read once for each type: FEW its name, LOAD_W, WEIGHT. */
+KERNEL(GPU_FEW_COLUMNS *GPU_FEW_BLOCKS)
+FEW(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RESTRICT w,
+    GLOBAL const float *RESTRICT bias, GpuProduct a) {
   LOCAL float sums[GPU_FEW_BLOCKS][GPU_FEW_ROWS][GPU_FEW_COLUMNS];
   const int column = ITEM % GPU_FEW_COLUMNS, own = ITEM / GPU_FEW_COLUMNS;
   const int c = (int)GROUP_X * GPU_FEW_COLUMNS + column, row0 = (int)GROUP_Y * GPU_FEW_ROWS;

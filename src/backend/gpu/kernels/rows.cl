@@ -2,12 +2,14 @@
 /* Row-wise operations. Those on single numbers have an item for each, in groups of 256. */
 #define EACH ((gpu_size)GROUP_X * 256 + ITEM)
 
-/* Four times 16 lanes, as the CPU has them: number i goes to lane i % 64. All 64 items come here; the sum is returned to each. */
+/* Four times 16 lanes, as the CPU has them: number i goes to lane i % 64. All 64 items come here;
+ * the sum is returned to each. */
 FUNCTION float sum_of_64(LOCAL_POINTER(float) lanes, float own, int item) {
   BARRIER();
   lanes[item] = own;
   BARRIER();
-  if (item < GPU_LANES) lanes[item] = (lanes[item] + lanes[item + 32]) + (lanes[item + 16] + lanes[item + 48]);
+  if (item < GPU_LANES)
+    lanes[item] = (lanes[item] + lanes[item + 32]) + (lanes[item + 16] + lanes[item + 48]);
   for (int half_way = GPU_LANES / 2; half_way > 0; half_way /= 2) {
     BARRIER();
     if (item < half_way) lanes[item] = lanes[item] + lanes[item + half_way];
@@ -17,11 +19,11 @@ FUNCTION float sum_of_64(LOCAL_POINTER(float) lanes, float own, int item) {
 }
 
 /* A work-group for each group of each row, which these find. */
-#define NORM_PLACES()                                                              \
-  const int item = ITEM, group = (int)GROUP_X % a.groups;                          \
+#define NORM_PLACES()                                                                         \
+  const int item = ITEM, group = (int)GROUP_X % a.groups;                                     \
   const gpu_size row = GROUP_X / (uint)a.groups, own = a.own ? (gpu_size)group * a.width : 0; \
-  x += a.x + row * a.ldx + (gpu_size)group * a.width;                              \
-  y += a.y + row * a.ldy + (gpu_size)group * a.width;                              \
+  x += a.x + row * a.ldx + (gpu_size)group * a.width;                                         \
+  y += a.y + row * a.ldy + (gpu_size)group * a.width;                                         \
   weight += a.weight + own
 
 KERNEL(64) norm_rms(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *weight, GpuNorm a) {
@@ -33,7 +35,9 @@ KERNEL(64) norm_rms(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *
   for (int i = item; i < a.width; i += 64) y[i] = x[i] * factor * weight[i];
 }
 
-KERNEL(64) norm_layer(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *weight, GLOBAL const float *bias, GpuNorm a) {
+KERNEL(64)
+norm_layer(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float *weight,
+           GLOBAL const float *bias, GpuNorm a) {
   LOCAL float lanes[64];
   NORM_PLACES();
   float sum = 0.0f, squares = 0.0f;
@@ -51,7 +55,8 @@ KERNEL(64) norm_layer(GLOBAL float *y, GLOBAL const float *x, GLOBAL const float
 }
 
 /* An item for each pair of each head of each row. */
-KERNEL(256) rope(GLOBAL float *x, GLOBAL const int *positions, GLOBAL const float *cos_sin, GpuRope a) {
+KERNEL(256)
+rope(GLOBAL float *x, GLOBAL const int *positions, GLOBAL const float *cos_sin, GpuRope a) {
   const int half_width = a.width / 2;
   const gpu_size each = EACH, head = each / (uint)half_width;
   const int i = (int)(each % (uint)half_width), row = (int)(head / (uint)a.heads);
@@ -66,7 +71,8 @@ KERNEL(256) rope(GLOBAL float *x, GLOBAL const int *positions, GLOBAL const floa
 
 FUNCTION float xielu(float x, const GpuActivate *a) {
   const float below = x < 0.0f ? x : 0.0f, above = x > 0.0f ? x : 0.0f;
-  const float t = hyperbolic_tangent((below < a->eps ? below : a->eps) * 0.5f), curve = (t + t) / (1.0f - t) - below;
+  const float t = hyperbolic_tangent((below < a->eps ? below : a->eps) * 0.5f),
+              curve = (t + t) / (1.0f - t) - below;
   return fma(a->beta, x, 0.0f < x ? a->positive * (above * above) : a->negative * curve);
 }
 
@@ -77,10 +83,15 @@ KERNEL(256) activate(GLOBAL float *y, GLOBAL const float *x, GpuActivate a) {
   x += a.x + row * (a.gated ? 2 : 1) * a.width + i;
   const float g = x[0], u = a.gated ? x[a.width] : 1.0f;
   float result;
-  if (a.kind == 0) result = g / (1.0f + exponential(0.0f - g));
-  else if (a.kind == 1) result = 0.5f * g * (1.0f + hyperbolic_tangent(fma(g * g * g, 0.044715f, g) * 0.797884560802865f));
-  else if (a.kind == 2) result = 0.5f * g * (1.0f + error_function(g * 0.70710678118654752f));
-  else result = xielu(g, &a);
+  if (a.kind == 0)
+    result = g / (1.0f + exponential(0.0f - g));
+  else if (a.kind == 1)
+    result =
+        0.5f * g * (1.0f + hyperbolic_tangent(fma(g * g * g, 0.044715f, g) * 0.797884560802865f));
+  else if (a.kind == 2)
+    result = 0.5f * g * (1.0f + error_function(g * 0.70710678118654752f));
+  else
+    result = xielu(g, &a);
   y[a.y + each] = result * u;
 }
 
@@ -97,7 +108,8 @@ KERNEL(256) add(GLOBAL float *x, GLOBAL const float *y, GpuAdd a) {
 }
 
 /* The edits of one row apply in their order: the first of them does all. */
-KERNEL(256) mix_rows(GLOBAL float *x, GLOBAL const float *values, GLOBAL const int *edits, GpuMix a) {
+KERNEL(256)
+mix_rows(GLOBAL float *x, GLOBAL const float *values, GLOBAL const int *edits, GpuMix a) {
   const gpu_size i = EACH;
   const int edit = (int)GROUP_Y;
   edits += a.edits;
@@ -114,10 +126,13 @@ KERNEL(256) mix_rows(GLOBAL float *x, GLOBAL const float *values, GLOBAL const i
     }
 }
 
-KERNEL(256) copy_rows(GLOBAL float *to, GLOBAL const float *from, GLOBAL const int *to_rows, GLOBAL const int *from_rows, GpuCopy a) {
+KERNEL(256)
+copy_rows(GLOBAL float *to, GLOBAL const float *from, GLOBAL const int *to_rows,
+          GLOBAL const int *from_rows, GpuCopy a) {
   const gpu_size each = EACH, row = each / (uint)a.width, i = each % (uint)a.width;
   if (row >= (gpu_size)a.m) return;
-  const gpu_size r = a.has_to ? (gpu_size)to_rows[a.to_rows + row] : row, s = a.has_from ? (gpu_size)from_rows[a.from_rows + row] : row;
+  const gpu_size r = a.has_to ? (gpu_size)to_rows[a.to_rows + row] : row,
+                 s = a.has_from ? (gpu_size)from_rows[a.from_rows + row] : row;
   to[a.to + r * a.width + i] = from[a.from + s * a.width + i];
 }
 
@@ -125,7 +140,8 @@ KERNEL(256) embed(GLOBAL float *y, GLOBAL const ushort *table, GLOBAL const int 
   const gpu_size each = EACH, row = each / (uint)a.width;
   if (row >= (gpu_size)a.m) return;
   const gpu_size at = (gpu_size)ids[a.ids + row] * a.width + each % (uint)a.width;
-  y[a.y + each] = a.type == 0 ? ((GLOBAL const float *)table)[at] : from_half(table[at], a.type == 2);
+  y[a.y + each] =
+      a.type == 0 ? ((GLOBAL const float *)table)[at] : from_half(table[at], a.type == 2);
 }
 
 /* Multiply-adds that wait for nothing: what the device can do at most. */
