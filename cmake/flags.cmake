@@ -4,7 +4,7 @@ include(CheckCCompilerFlag)
 include(CheckPIESupported)
 
 # No -ffast-math; contraction is off so that a product and a sum fuse only where the code says so.
-add_compile_options(-Wall -Wextra -Wshadow -Wconversion -g -ffp-contract=off -fno-math-errno
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion -g -ffp-contract=off -fno-math-errno -fvisibility=hidden
                     $<$<COMPILE_LANGUAGE:C>:-Werror=implicit-function-declaration>)
 if(XT_WERROR)
   add_compile_options(-Werror)

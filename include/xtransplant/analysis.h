@@ -28,7 +28,7 @@ extern "C" {
 /* Two-sided exact McNemar test: the binomial probability, at 1/2, of a split at least as uneven as
  * that of the instances on which two systems differ. 1 where there are none. Takes the instances as
  * independent. */
-double xt_mcnemar_exact(size_t won, size_t lost);
+XT_API double xt_mcnemar_exact(size_t won, size_t lost);
 /* Two-sided sign-flip permutation test (Fisher 1935) of `count` independent differences: the
  * probability, with each sign drawn anew, of a sum at least as far from 0 as theirs. 1 where all
  * are 0.
@@ -39,17 +39,17 @@ double xt_mcnemar_exact(size_t won, size_t lost);
  *   Else `draws` draws of the signs, (1 + as far) / (1 + draws): SplitMix64 begun with `seed`; each
  *   draw takes one number for every 64 differences that are not 0, in order; a set bit, lowest
  *   first, flips. */
-xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsigned long long seed,
-                       double *p, xt_error *error);
+XT_API xt_status xt_sign_flip(const double *differences, size_t count, int draws,
+                              unsigned long long seed, double *p, xt_error *error);
 /* The chance that at least one of n answers is right, when `right` of `drawn` sampled ones are: 1 -
  * C(drawn - right, n) / C(drawn, n), unbiased (Chen et al. 2021, "pass@k"). NaN: fewer were
  * drawn. */
-double xt_pass_at(size_t drawn, size_t right, size_t n);
+XT_API double xt_pass_at(size_t drawn, size_t right, size_t n);
 /* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false
  * rejection is kept. Benjamini and Hochberg (1995): the share of false rejections is. Both in
  * place. */
-xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
-xt_status xt_adjust_bh(double *p, size_t count, xt_error *error);
+XT_API xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
+XT_API xt_status xt_adjust_bh(double *p, size_t count, xt_error *error);
 
 /* ---- how much is there ----------------------------------------------------------------------- */
 
@@ -87,24 +87,24 @@ typedef struct xt_coverage_row {
 } xt_coverage_row;
 
 /* The caller frees *out with xt_coverage_free; the store may be closed before. */
-xt_status xt_coverage_create(xt_store *store, xt_coverage **out, xt_error *error);
-void xt_coverage_free(xt_coverage *coverage);
+XT_API xt_status xt_coverage_create(xt_store *store, xt_coverage **out, xt_error *error);
+XT_API void xt_coverage_free(xt_coverage *coverage);
 
 /* By task, pivot, languages in order of name, then their sum. */
-size_t xt_coverage_count(const xt_coverage *coverage);
-const xt_coverage_row *xt_coverage_get(const xt_coverage *coverage, size_t index);
+XT_API size_t xt_coverage_count(const xt_coverage *coverage);
+XT_API const xt_coverage_row *xt_coverage_get(const xt_coverage *coverage, size_t index);
 /* "XNLI, from zh, CoT": what a row is about, without its language. */
-const char *xt_coverage_title(const xt_coverage_row *row, char *buffer, size_t size);
+XT_API const char *xt_coverage_title(const xt_coverage_row *row, char *buffer, size_t size);
 /* Whether all that was planned is there. */
-bool xt_coverage_is_whole(const xt_coverage *coverage);
+XT_API bool xt_coverage_is_whole(const xt_coverage *coverage);
 
 /* One line each, in plain words, for whatever is missing: questions, by language; responses;
  * measurements of some responses but not of all. None where everything is there. */
-size_t xt_coverage_note_count(const xt_coverage *coverage);
-const char *xt_coverage_note(const xt_coverage *coverage, size_t index);
+XT_API size_t xt_coverage_note_count(const xt_coverage *coverage);
+XT_API const char *xt_coverage_note(const xt_coverage *coverage, size_t index);
 
-/* All of it as JSON (docs/FORMATS.md). The caller frees *text with free(). */
-xt_status xt_coverage_json(const xt_coverage *coverage, char **text, xt_error *error);
+/* All of it as JSON (docs/FORMATS.md). The caller frees *text with xt_free. */
+XT_API xt_status xt_coverage_json(const xt_coverage *coverage, char **text, xt_error *error);
 
 /* ---- a store's figures ----------------------------------------------------------------------- */
 
@@ -289,6 +289,7 @@ typedef struct xt_analysis xt_analysis;
  * Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow for few
  * questions. */
 typedef struct xt_analysis_options {
+  size_t size;             /* sizeof this, or 0: see api.h */
   int bootstrap;           /* samples; 0: 2000 */
   int permutations;        /* draws of a sign-flip test that is not exact; 0: 9999 */
   unsigned long long seed; /* 0: 1 */
@@ -302,24 +303,24 @@ typedef struct xt_analysis_options {
 /* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT
  * error, and so is one whose tables would take more than `memory`; where nothing can be scored,
  * xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
-xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out,
-                             xt_error *error);
-void xt_analysis_free(xt_analysis *analysis);
+XT_API xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options,
+                                    xt_analysis **out, xt_error *error);
+XT_API void xt_analysis_free(xt_analysis *analysis);
 
 /* In order of task, pivot, and prompts that ask for reasoning last. Groups without a scored
  * instance are not among them: xt_analysis_get_unscored gives those, of which only what names them,
  * `instances`, `languages` and `texts` and, of each site, `site`, `responses`, `changed` and
  * `texts` are filled in. NULL: there is no such index. */
-size_t xt_analysis_count(const xt_analysis *analysis);
-const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
-size_t xt_analysis_unscored(const xt_analysis *analysis);
-const xt_group *xt_analysis_get_unscored(const xt_analysis *analysis, size_t index);
+XT_API size_t xt_analysis_count(const xt_analysis *analysis);
+XT_API const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
+XT_API size_t xt_analysis_unscored(const xt_analysis *analysis);
+XT_API const xt_group *xt_analysis_get_unscored(const xt_analysis *analysis, size_t index);
 /* Owned by the analysis. */
-const xt_coverage *xt_analysis_coverage(const xt_analysis *analysis);
+XT_API const xt_coverage *xt_analysis_coverage(const xt_analysis *analysis);
 
 /* The coarse strategy's site and layers for a benchmark (the paper's table 2). */
-void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer,
-               int *target_layer);
+XT_API void xt_coarse(const xt_task *task, int layers, const char **site, int *source_layer,
+                      int *target_layer);
 
 #ifdef __cplusplus
 }

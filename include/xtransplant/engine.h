@@ -36,9 +36,9 @@ typedef struct xt_site {
 
 /* Parses "attn", "ffn", "block", "attn-released" (reads m, writes a) or "READ:WRITE" with each of
  * a, m, f, o. */
-xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
+XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
 /* The shortest name that xt_site_parse reads back; written into `buffer` (>= 16 bytes). */
-const char *xt_site_format(xt_site site, char *buffer);
+XT_API const char *xt_site_format(xt_site site, char *buffer);
 
 typedef enum xt_rule {
   XT_RULE_REPLACE = 0, /* x := value */
@@ -72,6 +72,7 @@ typedef struct xt_request {
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_generate_options {
+  size_t size;                /* sizeof this, or 0: see api.h */
   int max_new_tokens;         /* 0: 20 */
   bool ignore_eos;            /* benchmarks: always generate max_new_tokens */
   double repetition_penalty;  /* 0: the model's */
@@ -100,62 +101,35 @@ typedef struct xt_generation {
   int32_t *lens_ids;    /* [count][layers] most likely token after final norm + unembedding of o */
   float *lens_logprobs; /* [count][layers] its log-probability */
 } xt_generation;
-void xt_generation_deinit(xt_generation *generation);
+XT_API void xt_generation_deinit(xt_generation *generation);
 
 /* The model has to be loaded (xt_model_open) and to outlive the session. The caller frees *out with
  * xt_session_free. */
-xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
-void xt_session_free(xt_session *session);
+XT_API xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
+XT_API void xt_session_free(xt_session *session);
 
 /* Generates for `n` requests at once, greedily unless `options` say otherwise; `options` may be
  * NULL. out: [n], filled in order; on failure all are empty. A prompt of no tokens, or longer than
  * the model's positions with what it may generate, is an XT_STATUS_ARGUMENT error before any
  * work. */
-xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,
-                              const xt_generate_options *options, xt_generation *out,
-                              xt_error *error);
+XT_API xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,
+                                     const xt_generate_options *options, xt_generation *out,
+                                     xt_error *error);
 
 /* Runs one prompt, under its interventions where it has some, and keeps every tap of its last
  * token. The caller frees *out with xt_taps_free. */
-xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
-                             xt_error *error);
-void xt_taps_free(xt_taps *taps);
+XT_API xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
+                                    xt_error *error);
+XT_API void xt_taps_free(xt_taps *taps);
 
 /* [width], borrowed; NULL when layer or tap is out of range. */
-const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
-const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
-const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */
+XT_API const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
+XT_API const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
+XT_API const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */
 /* Writes a safetensors file: F32 `embed` [C], `attn`, `mid`, `ffn`, `block` [N, C], `logits` [V];
  * the prompt's ids as a JSON array under `ids` in the metadata. Replaces the file at once or not at
  * all. */
-xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
-
-/* ---- comparison with dumps from Hugging Face transformers ------------------------------------ */
-
-/* One line of a comparison. `largest` is the largest absolute difference, `scale` the tap's largest
- * absolute reference value; for greedy tokens `largest` counts the differing sequences. */
-typedef struct xt_verify_row {
-  char name[96];
-  double largest, scale;
-  bool pass; /* largest <= 5e-5 * scale, ten times that for margins; greedy: no difference */
-} xt_verify_row;
-
-/* Compares with every case of `directory`/reference.json (docs/FORMATS.md). Calls `row` for each
- * line. *passed tells whether all did. */
-xt_status xt_session_verify(xt_session *session, const char *directory,
-                            void (*row)(void *user, const xt_verify_row *row), void *user,
-                            bool *passed, xt_error *error);
-
-/* ---- speed ----------------------------------------------------------------------------------- */
-
-/* Measures what this machine gives with the session's threads and compute type: operations per
- * second (a multiplication and an addition are two) of multiply-adds from registers, which no
- * matrix product can exceed - for bf16 products by oneDNN, of a large product - and bytes per
- * second read from memory; the best of several. Takes about a second and 512 MiB. bytes_per_second
- * may be NULL: then the former alone, once, in a few milliseconds, so that it can be asked for
- * between the steps of a run (in `cancel` or `step`) to see what the machine gives at that time. */
-xt_status xt_session_peak(xt_session *session, double *flops_per_second, double *bytes_per_second,
-                          xt_error *error);
+XT_API xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "xtransplant/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -35,7 +37,7 @@ typedef struct xt_error {
 
 /* Writes "file: field: at byte N: message" (parts that are absent are left out) into `buffer`,
  * always NUL-terminated. Returns `buffer`. */
-const char *xt_error_format(const xt_error *error, char *buffer, size_t size);
+XT_API const char *xt_error_format(const xt_error *error, char *buffer, size_t size);
 
 #ifdef __cplusplus
 }

@@ -14,7 +14,7 @@
  * replaced. What exists and is no regular file (a device, a FIFO, /dev/stdout) is written into and
  * never replaced.
  * XT_STATUS_IO when that fails; then nothing new is there, and what was there stays. */
-xt_status xt_file_write(const char *path, const void *data, size_t size, xt_error *error);
+XT_API xt_status xt_file_write(const char *path, const void *data, size_t size, xt_error *error);
 
 /* Weights and training texts are mapped into memory while they are read. When such a file is cut
  * short by another process, or its disk fails, the system sends SIGBUS to the thread that reads it,
@@ -22,6 +22,6 @@ xt_status xt_file_write(const char *path, const void *data, size_t size, xt_erro
  * si_addr; it only reads memory. True: `address` lies in the mapped file whose name goes into
  * path[size], cut where it is longer, at *offset. Nothing of the library can be used after such a
  * signal: end the process. */
-bool xt_mapped_file(const void *address, char *path, size_t size, uint64_t *offset);
+XT_API bool xt_mapped_file(const void *address, char *path, size_t size, uint64_t *offset);
 
 #endif

@@ -38,6 +38,7 @@ typedef struct xt_job_progress {
  * each language there are, and whether their prompts ask for reasoning, is the dataset's
  * (xt_dataset_options.limit, cot). */
 typedef struct xt_job_options {
+  size_t size;              /* sizeof this, or 0: see api.h */
   const xt_site *sites;     /* none: the paper's for the first question's task, attn where it has
                                none */
   size_t site_count;        /* 16 at most */
@@ -81,15 +82,15 @@ typedef struct xt_job_options {
  * told before any work: a prompt that is too long, a layer that the model does not have. An
  * inspected model will do; it is not needed afterwards. The dataset has to outlive the job.
  * `options` may be NULL. The caller frees *out with xt_job_free. */
-xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
-                        const xt_job_options *options, xt_job **out, xt_error *error);
-void xt_job_free(xt_job *job); /* accepts NULL */
+XT_API xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
+                               const xt_job_options *options, xt_job **out, xt_error *error);
+XT_API void xt_job_free(xt_job *job); /* accepts NULL */
 
 /* Finds what the store lacks, and changes nothing. NULL: there is no store yet, and all is missing.
  * `hash`: xt_model_hash's of the model, needed with a store: one of another model or other settings
  * is refused (XT_STATUS_ARGUMENT), and so is one with questions that were edited since
  * (XT_STATUS_INPUT), unless they are to be replaced. */
-xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *error);
+XT_API xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *error);
 
 /* Facts about a job; what xt_job_plan finds is 0 before it was called. */
 typedef struct xt_job_info {
@@ -108,10 +109,10 @@ typedef struct xt_job_info {
   size_t edited; /* questions of the store that will be replaced */
   bool has_work; /* there is something to run or to replace */
 } xt_job_info;
-void xt_job_get_info(const xt_job *job, xt_job_info *info);
+XT_API void xt_job_get_info(const xt_job *job, xt_job_info *info);
 /* The index-th question, and its prompts' ids, borrowed; NULL past the last. */
-const xt_question *xt_job_question(const xt_job *job, size_t index);
-const xt_instance *xt_job_instance(const xt_job *job, size_t index);
+XT_API const xt_question *xt_job_question(const xt_job *job, size_t index);
+XT_API const xt_instance *xt_job_instance(const xt_job *job, size_t index);
 
 /* What a planned job will take. */
 typedef struct xt_job_estimate {
@@ -123,8 +124,9 @@ typedef struct xt_job_estimate {
 } xt_job_estimate;
 /* For a loaded model, by memory and, where the machine's speed is given (else 0), by time. Refuses
  * what cannot fit. */
-xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double flops_per_second,
-                              xt_job_estimate *out, xt_error *error);
+XT_API xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model,
+                                     double flops_per_second, xt_job_estimate *out,
+                                     xt_error *error);
 
 /* What a run did. */
 typedef struct xt_job_result {
@@ -142,8 +144,8 @@ typedef struct xt_job_result {
  * was computed is committed when this returns, whatever it returns; XT_STATUS_CANCELLED: the
  * callback asked to stop, and another run goes on from there. The session has to be of the model
  * that the job was made for. With nothing to do the store is left alone. `result` may be NULL. */
-xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_result *result,
-                     xt_error *error);
+XT_API xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store,
+                            xt_job_result *result, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -18,27 +18,28 @@ typedef struct xt_langid xt_langid;
  * damaged, or of another kind is an XT_STATUS_INPUT error that names the place; in a build without
  * fastText every file is an XT_STATUS_UNSUPPORTED one. The caller frees *out with
  * xt_langid_close. */
-xt_status xt_langid_open(const char *path, xt_langid **out, xt_error *error);
-void xt_langid_close(xt_langid *langid);
+XT_API xt_status xt_langid_open(const char *path, xt_langid **out, xt_error *error);
+XT_API void xt_langid_close(xt_langid *langid);
 
 #define XT_LANGUAGE_SIZE 32
 
 /* The likeliest language of `length` bytes of UTF-8, as the fasttext package's predict has it; line
  * breaks count as spaces. `lang` is the label without "__label__"; "" and 0 where the model says
  * nothing. May be called by several threads at once. */
-xt_status xt_langid_identify(const xt_langid *langid, const char *text, size_t length,
-                             char lang[XT_LANGUAGE_SIZE], double *probability, xt_error *error);
+XT_API xt_status xt_langid_identify(const xt_langid *langid, const char *text, size_t length,
+                                    char lang[XT_LANGUAGE_SIZE], double *probability,
+                                    xt_error *error);
 
 /* SHA-256 of the file, in lower-case hexadecimal. Borrowed. */
-const char *xt_langid_hash(const xt_langid *langid);
+XT_API const char *xt_langid_hash(const xt_langid *langid);
 
 /* Whether an identified language is the one that was asked for: codes are compared up to a hyphen
  * or underscore ("zh-CN" is "zh"), and "nb" counts as "no", "iw" as "he", "fil" as "tl". */
-bool xt_language_is(const char *identified, const char *asked);
+XT_API bool xt_language_is(const char *identified, const char *asked);
 
 /* Whether a text is too short for its language to be told: fewer than 4 letters, those of scripts
  * that write syllables or words (Han, kana, Hangul) counting as 2. */
-bool xt_language_too_short(const char *text, size_t length);
+XT_API bool xt_language_too_short(const char *text, size_t length);
 
 #ifdef __cplusplus
 }

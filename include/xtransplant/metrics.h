@@ -29,12 +29,13 @@ typedef enum xt_metric {
 #define XT_METRIC_COUNT 3
 
 /* How many texts (conditional: texts of a question) the store has no value of. */
-xt_status xt_store_count_unmeasured(xt_store *store, xt_metric metric, uint64_t *count,
-                                    xt_error *error);
+XT_API xt_status xt_store_count_unmeasured(xt_store *store, xt_metric metric, uint64_t *count,
+                                           xt_error *error);
 
 /* `tick` (may be NULL) is called now and then with how many values were added; true stops with
  * XT_STATUS_CANCELLED, and what was added is kept. */
 typedef struct xt_measure_options {
+  size_t size; /* sizeof this, or 0: see api.h */
   bool (*tick)(void *user, uint64_t done);
   void *user;
 } xt_measure_options;
@@ -43,10 +44,10 @@ typedef struct xt_measure_options {
  * model (xt_store_check tells); or languages. The store has to be open for writing; all is
  * committed at the end. A store takes the languages of one identification file only. `options` may
  * be NULL. */
-xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_metric metric,
-                                      const xt_measure_options *options, xt_error *error);
-xt_status xt_store_measure_languages(xt_store *store, const xt_langid *langid,
-                                     const xt_measure_options *options, xt_error *error);
+XT_API xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_metric metric,
+                                             const xt_measure_options *options, xt_error *error);
+XT_API xt_status xt_store_measure_languages(xt_store *store, const xt_langid *langid,
+                                            const xt_measure_options *options, xt_error *error);
 
 /* Sums over the responses of one site in one language, or in all (lang NULL). Untouched runs have
  * the site "vanilla". */
@@ -67,13 +68,13 @@ typedef struct xt_metrics_row {
 
 /* Calls `row` for each task, language and site of the store, vanilla first, languages before their
  * sum. Strings are borrowed for the call. */
-xt_status xt_store_summarize_metrics(xt_store *store,
-                                     xt_status (*row)(void *user, const xt_metrics_row *row,
-                                                      xt_error *error),
-                                     void *user, xt_error *error);
+XT_API xt_status xt_store_summarize_metrics(xt_store *store,
+                                            xt_status (*row)(void *user, const xt_metrics_row *row,
+                                                             xt_error *error),
+                                            void *user, xt_error *error);
 
 /* The language that a question is to be answered in: that of its target prompt. */
-const char *xt_question_answer_language(const xt_question *question);
+XT_API const char *xt_question_answer_language(const xt_question *question);
 
 #ifdef __cplusplus
 }

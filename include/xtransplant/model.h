@@ -23,6 +23,7 @@ typedef enum xt_compute {
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_model_options {
+  size_t size; /* sizeof this, or 0: see api.h */
   int threads; /* 0: one per processor this process may use */
   xt_compute compute;
   uint64_t memory_limit;    /* bytes that weights and sessions may take; 0: what the machine has
@@ -48,7 +49,7 @@ typedef struct xt_device {
 
 /* Writes up to `most` devices of the drivers that this machine has, and returns how many there are
  * in all. None is no error: `why` (may be NULL), of `why_size` bytes, then says what is missing. */
-int xt_devices(xt_device *out, int most, char *why, size_t why_size);
+XT_API int xt_devices(xt_device *out, int most, char *why, size_t why_size);
 
 #define XT_EOS_MAX 16
 
@@ -86,19 +87,19 @@ typedef struct xt_model_info {
  * looked for in `cache`, the folder of models--* folders (NULL: none). Nothing is downloaded. What
  * is no such thing is refused with a message that says what to give. The caller frees *path with
  * free(). */
-xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error);
+XT_API xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error);
 
 /* Loads a Hugging Face model directory, or a GGUF file (of a split one, the first part). `options`
  * may be NULL. The caller frees *out with xt_model_close, after the sessions made from it. */
-xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out,
-                        xt_error *error);
+XT_API xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out,
+                               xt_error *error);
 /* As xt_model_open, but checks and describes the model without reading the weights. Such a
  * model has no sessions. */
-xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out,
-                           xt_error *error);
-void xt_model_close(xt_model *model);
+XT_API xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out,
+                                  xt_error *error);
+XT_API void xt_model_close(xt_model *model);
 
-void xt_model_get_info(const xt_model *model, xt_model_info *info);
+XT_API void xt_model_get_info(const xt_model *model, xt_model_info *info);
 
 /* What the files hold of one stored type. `name` is static. */
 typedef struct xt_dtype_use {
@@ -109,47 +110,23 @@ typedef struct xt_dtype_use {
 
 /* The types that the files hold, by falling bytes: as many as fit into out[most]; returns how many
  * there are. */
-size_t xt_model_dtypes(const xt_model *model, xt_dtype_use *out, size_t most);
+XT_API size_t xt_model_dtypes(const xt_model *model, xt_dtype_use *out, size_t most);
 
 /* Bytes that a session with one prompt of `positions` tokens and `rows` rows generating
  * `max_new_tokens` needs beside the weights. */
-uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows, int max_new_tokens);
+XT_API uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows,
+                                       int max_new_tokens);
 
 #define XT_MODEL_HASH_SIZE 65
 
 /* SHA-256 of the model's content, in lower-case hexadecimal: the configuration and tokenizer files
  * and every byte of every tensor, by name (docs/FORMATS.md). Reads all weight files once; an
  * inspected model will do. The same weights in other shards have the same hash. */
-xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE], xt_error *error);
+XT_API xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE],
+                               xt_error *error);
 
 /* The model's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
-const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
-
-/* ---- random models of a real shape, for benchmarks and tests --------------------------------- */
-
-typedef struct xt_synth_options {
-  const char *shape; /* "llama-2-7b", "mistral-7b-v0.3", "qwen2-7b", "qwen2-0.5b",
-                            "tinyllama-1.1b", "tiny-llama", "tiny-mistral", "tiny-qwen2" */
-  int layers;        /* 0: the shape's */
-  const char *dtype; /* "f32", "bf16", "f16"; NULL: the shape's */
-  uint64_t seed;
-  const char *tokenizer; /* directory whose tokenizer files are copied; NULL: a byte-level one is
-                            written */
-  int threads;           /* 0: one per processor; the bytes written do not depend on it */
-  /* Called now and then with how many bytes of weights are written; false stops with
-   * XT_STATUS_CANCELLED. May be NULL */
-  bool (*progress)(void *user, uint64_t done, uint64_t total);
-  void *user;
-} xt_synth_options;
-
-/* Writes a Hugging Face directory with random weights, piece by piece: needs a few MB of memory per
- * thread. `directory` is made; an existing one that is not empty is an error. On failure nothing of
- * it stays. */
-xt_status xt_model_synthesize(const xt_synth_options *options, const char *directory,
-                              xt_error *error);
-
-/* The shape names above, NULL-terminated; static. */
-const char *const *xt_model_shapes(void);
+XT_API const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
 
 #ifdef __cplusplus
 }

@@ -12,7 +12,8 @@ extern "C" {
 /* Zero-initialise for the defaults. Borrowed for the call. Paths are of stores; NULL: rows that
  * need one are left out. */
 typedef struct xt_report_options {
-  xt_analysis_options analysis;
+  size_t size;                         /* sizeof this, or 0: see api.h */
+  const xt_analysis_options *analysis; /* NULL: the defaults */
   const char *cot;    /* the same model on prompts that ask for reasoning: a row of tables 4, 6,
                          7 */
   const char *tuned;  /* the model after fine-tuning: another row there, and table 11 */
@@ -28,15 +29,16 @@ typedef struct xt_report_options {
 typedef struct xt_report xt_report;
 
 /* Reads the stores and computes everything. The caller frees *out with xt_report_free. */
-xt_status xt_report_create(const char *store, const xt_report_options *options, xt_report **out,
-                           xt_error *error);
-void xt_report_free(xt_report *report);
+XT_API xt_status xt_report_create(const char *store, const xt_report_options *options,
+                                  xt_report **out, xt_error *error);
+XT_API void xt_report_free(xt_report *report);
 
 /* The analysis of the first store; borrowed. */
-const xt_analysis *xt_report_analysis(const xt_report *report);
+XT_API const xt_analysis *xt_report_analysis(const xt_report *report);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_write_options {
+  size_t size;   /* sizeof this, or 0: see api.h */
   bool png, pdf; /* each figure so too, and figures.pdf with all of them; XT_STATUS_UNSUPPORTED
                     where librsvg or Cairo is not there */
 } xt_report_write_options;
@@ -46,11 +48,12 @@ typedef struct xt_report_write_options {
  * is not there. All files are put in place together when all are made; on failure the folder is as
  * it was. Files of an earlier report that this one does not have are removed. `options` may be
  * NULL. */
-xt_status xt_report_write(xt_report *report, const char *directory,
-                          const xt_report_write_options *options, xt_error *error);
+XT_API xt_status xt_report_write(xt_report *report, const char *directory,
+                                 const xt_report_write_options *options, xt_error *error);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_text_options {
+  size_t size;       /* sizeof this, or 0: see api.h */
   const char *table; /* one table by the name of its files, "table4", or "summary"; NULL: the
                         summary, then all tables */
   int width;         /* columns of the terminal; 0: 80 */
@@ -60,11 +63,9 @@ typedef struct xt_report_text_options {
 
 /* What the report says, for a terminal: a summary in words with a map of the gains, what is
  * lacking, the tables. No control characters come out but line ends and, with `colour`, those of
- * colours. `options` may be NULL. The caller frees *text with xt_report_text_free. */
-xt_status xt_report_text(xt_report *report, const xt_report_text_options *options, char **text,
-                         size_t *length, xt_error *error);
-void xt_report_text_free(char *text);
-
+ * colours. `options` may be NULL. The caller frees *text with xt_free. */
+XT_API xt_status xt_report_text(xt_report *report, const xt_report_text_options *options,
+                                char **text, size_t *length, xt_error *error);
 #ifdef __cplusplus
 }
 #endif

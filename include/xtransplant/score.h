@@ -22,8 +22,8 @@ typedef struct xt_score_request {
  * Those of one sequence do not depend on the others. Sequences that agree in all that stands before
  * their token first-1 share that work. No repetition penalty is applied. `cancel` (may be NULL) is
  * asked between batches; true stops with XT_STATUS_CANCELLED. */
-xt_status xt_session_score(xt_session *session, const xt_score_request *requests, size_t n,
-                           bool (*cancel)(void *user), void *user, xt_error *error);
+XT_API xt_status xt_session_score(xt_session *session, const xt_score_request *requests, size_t n,
+                                  bool (*cancel)(void *user), void *user, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -36,19 +36,20 @@ typedef enum xt_candidates {
 } xt_candidates;
 
 /* The names above, in their order, NULL-terminated; static. */
-const char *const *xt_strategy_names(void);
-const char *const *xt_candidates_names(void);
+XT_API const char *const *xt_strategy_names(void);
+XT_API const char *const *xt_candidates_names(void);
 
 /* What a strategy has to choose among where nothing is said: "ends" for the entropies, as the paper
  * has it, else "target-first". */
-xt_candidates xt_strategy_candidates(xt_strategy strategy);
+XT_API xt_candidates xt_strategy_candidates(xt_strategy strategy);
 /* Whether it learns from answered questions. */
-bool xt_strategy_learns(xt_strategy strategy);
+XT_API bool xt_strategy_learns(xt_strategy strategy);
 
 typedef struct xt_selector xt_selector;
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_select_options {
+  size_t size; /* sizeof this, or 0: see api.h */
   xt_strategy strategy;
   xt_candidates candidates;    /* no meaning for coarse */
   const xt_site *site;         /* NULL: the paper's for each task */
@@ -63,8 +64,8 @@ typedef struct xt_select_options {
 
 #define XT_STRATEGY_NAME_SIZE 48
 /* How the store names the strategy: "coarse", "entropy:ends", ... */
-const char *xt_strategy_format(const xt_select_options *options,
-                               char buffer[XT_STRATEGY_NAME_SIZE]);
+XT_API const char *xt_strategy_format(const xt_select_options *options,
+                                      char buffer[XT_STRATEGY_NAME_SIZE]);
 
 /* The site and layers that `options` need of a question of `task` (its name; "" where there is
  * none). */
@@ -73,7 +74,8 @@ typedef struct xt_select_need {
   bool source_first, source_last, source_all; /* layers to take from */
   bool target_first, target_all;              /* and to put into */
 } xt_select_need;
-void xt_select_get_need(const xt_select_options *options, const char *task, xt_select_need *out);
+XT_API void xt_select_get_need(const xt_select_options *options, const char *task,
+                               xt_select_need *out);
 
 #define XT_SELECT_LEAST_QUESTIONS \
   20 /* with a gold answer and their candidates, that learning
@@ -84,9 +86,9 @@ void xt_select_get_need(const xt_select_options *options, const char *task, xt_s
  * untouched run, its share of the vote, layers, and language. Deterministic.
  * Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or none right, or none wrong, is an
  * XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
-xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out,
-                            xt_error *error);
-void xt_selector_free(xt_selector *selector);
+XT_API xt_status xt_selector_train(xt_store *store, const xt_select_options *options,
+                                   xt_selector **out, xt_error *error);
+XT_API void xt_selector_free(xt_selector *selector);
 
 typedef struct xt_select_counts {
   uint64_t selected;   /* questions that a choice was made for */
@@ -97,8 +99,8 @@ typedef struct xt_select_counts {
 
 /* Chooses for every question of the store that has its candidates, and writes the choices into the
  * store, which has to be open for writing. `counts` may be NULL. */
-xt_status xt_store_select(xt_store *store, const xt_select_options *options,
-                          xt_select_counts *counts, xt_error *error);
+XT_API xt_status xt_store_select(xt_store *store, const xt_select_options *options,
+                                 xt_select_counts *counts, xt_error *error);
 
 /* Of the questions that a strategy chose for and that have a gold answer, in one language or in all
  * (lang NULL): how many are right. */
@@ -122,10 +124,11 @@ typedef struct xt_selection_row {
 /* Calls `row` for each task, pivot, site, strategy and language, languages before their sum.
  * Strings are borrowed for the call. `options` say how intervals and p-values are computed; NULL:
  * the defaults. */
-xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_options *options,
-                                        xt_status (*row)(void *user, const xt_selection_row *row,
-                                                         xt_error *error),
-                                        void *user, xt_error *error);
+XT_API xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_options *options,
+                                               xt_status (*row)(void *user,
+                                                                const xt_selection_row *row,
+                                                                xt_error *error),
+                                               void *user, xt_error *error);
 
 #ifdef __cplusplus
 }

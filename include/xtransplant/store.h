@@ -32,9 +32,10 @@ typedef enum xt_store_mode {
  * a newer schema, is an XT_STATUS_INPUT error. A store of an older schema is read as it is, and
  * gets the tables it lacks when it is first written to. The caller frees *out with
  * xt_store_close. */
-xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt_error *error);
+XT_API xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out,
+                               xt_error *error);
 /* Gives up what was not committed. Accepts NULL. */
-void xt_store_close(xt_store *store);
+XT_API void xt_store_close(xt_store *store);
 
 /* What all responses of a store have in common, beside the model. */
 typedef struct xt_store_settings {
@@ -47,15 +48,16 @@ typedef struct xt_store_settings {
 /* Whether the store may take responses of this model under these settings; an XT_STATUS_ARGUMENT
  * error names the first that differs. An empty store takes any. An inspected model will do. `hash`
  * is xt_model_hash's. */
-xt_status xt_store_check(const xt_store *store, const xt_model *model, const char *hash,
-                         const xt_store_settings *settings, xt_error *error);
+XT_API xt_status xt_store_check(const xt_store *store, const xt_model *model, const char *hash,
+                                const xt_store_settings *settings, xt_error *error);
 
 /* Begins to write: checks as xt_store_check, and records the run with where its responses come from
  * (model files, build, processor, library versions, settings, `command`). The model has to outlive
  * the store, whose texts its tokenizer decodes; an inspected one will do, but then the record does
  * not say which kernels and how many threads computed. */
-xt_status xt_store_begin(xt_store *store, const xt_model *model, const char *hash,
-                         const xt_store_settings *settings, const char *command, xt_error *error);
+XT_API xt_status xt_store_begin(xt_store *store, const xt_model *model, const char *hash,
+                                const xt_store_settings *settings, const char *command,
+                                xt_error *error);
 
 /* All that a store takes from a model, so that responses can be added where the model itself is
  * not: by another program, or from another machine's results. */
@@ -72,49 +74,52 @@ typedef struct xt_store_identity {
 /* Fills an identity from a loaded or an inspected model. The strings are the identity's own:
  * xt_store_identity_deinit frees them; the tokenizer is the model's. On failure there is nothing to
  * free. */
-xt_status xt_store_identify(const xt_model *model, const char *hash,
-                            const xt_store_settings *settings, const char *command,
-                            xt_store_identity *out, xt_error *error);
-void xt_store_identity_deinit(xt_store_identity *identity); /* accepts NULL */
+XT_API xt_status xt_store_identify(const xt_model *model, const char *hash,
+                                   const xt_store_settings *settings, const char *command,
+                                   xt_store_identity *out, xt_error *error);
+XT_API void xt_store_identity_deinit(xt_store_identity *identity); /* accepts NULL */
 /* xt_store_begin by an identity, of which nothing but the tokenizer is needed afterwards. */
-xt_status xt_store_begin_as(xt_store *store, const xt_store_identity *identity, xt_error *error);
+XT_API xt_status xt_store_begin_as(xt_store *store, const xt_store_identity *identity,
+                                   xt_error *error);
 
 /* The store's number of a question, which is added where it is new. Ids are of its prompts. */
-xt_status xt_store_add_question(xt_store *store, const xt_question *question,
-                                const xt_instance *ids, int64_t *number, xt_error *error);
+XT_API xt_status xt_store_add_question(xt_store *store, const xt_question *question,
+                                       const xt_instance *ids, int64_t *number, xt_error *error);
 /* The same without adding: -1 where the store has none. */
-xt_status xt_store_find_question(xt_store *store, const xt_question *question, int64_t *number,
-                                 xt_error *error);
+XT_API xt_status xt_store_find_question(xt_store *store, const xt_question *question,
+                                        int64_t *number, xt_error *error);
 
 /* Questions of the store that have the task, languages and id of one of these, and neither are one
  * of them: edited since, or from another dataset. Calls `edited` with the index of the question
  * that has its place, and the store's number of the old one. */
-xt_status xt_store_find_edited(xt_store *store, const xt_question *const *questions, size_t count,
-                               xt_status (*edited)(void *user, size_t index, int64_t number,
-                                                   xt_error *error),
-                               void *user, xt_error *error);
+XT_API xt_status xt_store_find_edited(xt_store *store, const xt_question *const *questions,
+                                      size_t count,
+                                      xt_status (*edited)(void *user, size_t index, int64_t number,
+                                                          xt_error *error),
+                                      void *user, xt_error *error);
 /* Takes questions out, with their responses and all that was measured of them, and out of the
  * plans. */
-xt_status xt_store_remove_questions(xt_store *store, const int64_t *numbers, size_t count,
-                                    xt_error *error);
+XT_API xt_status xt_store_remove_questions(xt_store *store, const int64_t *numbers, size_t count,
+                                           xt_error *error);
 
 /* Which responses of a question there are: have[i * layers + j] is set for source layer i and
  * target layer j at the site, the others are left alone. *vanilla (may be NULL): whether the
  * untouched run is there. */
-xt_status xt_store_find_responses(xt_store *store, int64_t question, xt_site site, int layers,
-                                  bool *have, bool *vanilla, xt_error *error);
+XT_API xt_status xt_store_find_responses(xt_store *store, int64_t question, xt_site site,
+                                         int layers, bool *have, bool *vanilla, xt_error *error);
 
 /* Adds one response; one that is there already stays as it is. `site` NULL: the untouched run. */
-xt_status xt_store_add_response(xt_store *store, int64_t question, const xt_site *site,
-                                int source_layer, int target_layer, const xt_generation *generation,
-                                xt_error *error);
+XT_API xt_status xt_store_add_response(xt_store *store, int64_t question, const xt_site *site,
+                                       int source_layer, int target_layer,
+                                       const xt_generation *generation, xt_error *error);
 
 /* Adds the untouched model's response to the question's source prompt; one that is there already
  * stays. */
-xt_status xt_store_add_source(xt_store *store, int64_t question, const xt_generation *generation,
-                              xt_error *error);
+XT_API xt_status xt_store_add_source(xt_store *store, int64_t question,
+                                     const xt_generation *generation, xt_error *error);
 /* *have: whether it is there. */
-xt_status xt_store_find_source(xt_store *store, int64_t question, bool *have, xt_error *error);
+XT_API xt_status xt_store_find_source(xt_store *store, int64_t question, bool *have,
+                                      xt_error *error);
 
 /* How responses were drawn at random. */
 typedef struct xt_sample_settings {
@@ -124,12 +129,13 @@ typedef struct xt_sample_settings {
 
 /* Adds the number-th (from 0) of the responses to the question's target prompt that were drawn with
  * these settings; one that is there already stays. Only its ids and log-probabilities are kept. */
-xt_status xt_store_add_sample(xt_store *store, int64_t question, const xt_sample_settings *settings,
-                              int number, const xt_generation *generation, xt_error *error);
+XT_API xt_status xt_store_add_sample(xt_store *store, int64_t question,
+                                     const xt_sample_settings *settings, int number,
+                                     const xt_generation *generation, xt_error *error);
 /* have[k] is set for each of the numbers below `count` that is there; the others are left alone. */
-xt_status xt_store_find_samples(xt_store *store, int64_t question,
-                                const xt_sample_settings *settings, int count, bool *have,
-                                xt_error *error);
+XT_API xt_status xt_store_find_samples(xt_store *store, int64_t question,
+                                       const xt_sample_settings *settings, int count, bool *have,
+                                       xt_error *error);
 
 /* What a sweep sets out to do with the questions of one task, language and source language. All is
  * borrowed for the call. */
@@ -150,12 +156,12 @@ typedef struct xt_store_plan {
 
 /* Records a plan, so that what is missing can be told from what was never wanted (analysis.h:
  * xt_coverage). The same plan again changes nothing. */
-xt_status xt_store_add_plan(xt_store *store, const xt_store_plan *plan, xt_error *error);
+XT_API xt_status xt_store_add_plan(xt_store *store, const xt_store_plan *plan, xt_error *error);
 
 /* Makes what was added durable, if the oldest of it was added at least `seconds` ago; 0: in any
  * case. Also called by each call that adds a response, with 2. On failure what was not committed is
  * lost; the store stays as it was. */
-xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
+XT_API xt_status xt_store_commit(xt_store *store, double seconds, xt_error *error);
 
 /* A commit that cannot be made because another process is reading the file. */
 #define XT_STORE_NAME_SIZE 64
@@ -169,8 +175,8 @@ typedef struct xt_store_wait {
 /* What is called, about once a second, while a commit has to wait; true gives up, and what was not
  * committed is lost. Commits that may come later are put off and only told. Without it a commit
  * waits half a minute. */
-void xt_store_on_wait(xt_store *store, bool (*wait)(void *user, const xt_store_wait *wait),
-                      void *user);
+XT_API void xt_store_on_wait(xt_store *store, bool (*wait)(void *user, const xt_store_wait *wait),
+                             void *user);
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -184,7 +190,7 @@ typedef struct xt_store_info {
   int64_t questions, responses, vanilla, texts, runs; /* responses: without the untouched runs */
   uint64_t bytes;                                     /* of the file when it was opened */
 } xt_store_info;
-xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *error);
+XT_API xt_status xt_store_get_info(xt_store *store, xt_store_info *info, xt_error *error);
 
 #define XT_RESPONSE_ID_SIZE 33
 
@@ -229,48 +235,49 @@ typedef struct xt_store_row {
 /* Calls `row` for every response, in an order that depends on content alone: task, language, number
  * in the language, id; then the untouched run, then by site, source layer, target layer. What it
  * returns other than XT_STATUS_OK ends the reading with that status. */
-xt_status xt_store_read(xt_store *store,
-                        xt_status (*row)(void *user, const xt_store_row *row, xt_error *error),
-                        void *user, xt_error *error);
+XT_API xt_status xt_store_read(xt_store *store,
+                               xt_status (*row)(void *user, const xt_store_row *row,
+                                                xt_error *error),
+                               void *user, xt_error *error);
 
 /* The same for the untouched model's responses to the source prompts; their `correct` is -1, as a
  * gold answer is the target prompt's. */
-xt_status xt_store_read_sources(xt_store *store,
-                                xt_status (*row)(void *user, const xt_store_row *row,
-                                                 xt_error *error),
-                                void *user, xt_error *error);
+XT_API xt_status xt_store_read_sources(xt_store *store,
+                                       xt_status (*row)(void *user, const xt_store_row *row,
+                                                        xt_error *error),
+                                       void *user, xt_error *error);
 /* The same for responses drawn at random, in order of temperature, top_p, seed, number. */
-xt_status xt_store_read_samples(xt_store *store,
-                                xt_status (*row)(void *user, const xt_store_row *row,
-                                                 xt_error *error),
-                                void *user, xt_error *error);
+XT_API xt_status xt_store_read_samples(xt_store *store,
+                                       xt_status (*row)(void *user, const xt_store_row *row,
+                                                        xt_error *error),
+                                       void *user, xt_error *error);
 
 /* SHA-256 of a text in hexadecimal, as lm-evaluation-harness has it in doc_hash, prompt_hash and
  * target_hash. */
 #define XT_TEXT_HASH_SIZE 65
-void xt_text_hash(const char *text, size_t length, char out[XT_TEXT_HASH_SIZE]);
+XT_API void xt_text_hash(const char *text, size_t length, char out[XT_TEXT_HASH_SIZE]);
 
 /* ---- what other verbs leave beside the responses --------------------------------------------- */
 
 /* A run: when it began and, as JSON, where its responses come from. Borrowed for the callback. */
-xt_status xt_store_read_runs(xt_store *store,
-                             xt_status (*run)(void *user, const char *started,
-                                              const char *provenance, xt_error *error),
-                             void *user, xt_error *error);
+XT_API xt_status xt_store_read_runs(xt_store *store,
+                                    xt_status (*run)(void *user, const char *started,
+                                                     const char *provenance, xt_error *error),
+                                    void *user, xt_error *error);
 
 /* Calls `row` for every response that a strategy of select.h selected, in order of question as
  * xt_store_read, then strategy, then site. A row's site and layers are those of the response:
  * "vanilla" where the strategy kept the untouched run. */
-xt_status xt_store_read_selections(xt_store *store,
-                                   xt_status (*row)(void *user, const xt_store_row *row,
-                                                    xt_error *error),
-                                   void *user, xt_error *error);
+XT_API xt_status xt_store_read_selections(xt_store *store,
+                                          xt_status (*row)(void *user, const xt_store_row *row,
+                                                           xt_error *error),
+                                          void *user, xt_error *error);
 
 /* Joins stores of one model and settings into a new one at `path`, which appears whole or not at
  * all. Different models or settings, or two different responses for one configuration, are an
  * XT_STATUS_INPUT error that names what differs. */
-xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count,
-                         xt_error *error);
+XT_API xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count,
+                                xt_error *error);
 
 #ifdef __cplusplus
 }

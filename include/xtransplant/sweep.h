@@ -43,6 +43,7 @@ typedef struct xt_sweep_progress {
 
 /* Zero-initialise for the defaults; at least one site is needed. */
 typedef struct xt_sweep_options {
+  size_t size; /* sizeof this, or 0: see api.h */
   const xt_site *sites;
   size_t site_count;
   const int *source_layers; /* NULL: all; else distinct */
@@ -108,16 +109,17 @@ typedef struct xt_sweep_plan {
 } xt_sweep_plan;
 
 /* Refuses what cannot fit, with the figure that would. */
-xt_status xt_sweep_make_plan(const xt_model *model, const xt_instance *instances, size_t count,
-                             const xt_sweep_options *options, xt_sweep_plan *plan, xt_error *error);
+XT_API xt_status xt_sweep_make_plan(const xt_model *model, const xt_instance *instances,
+                                    size_t count, const xt_sweep_options *options,
+                                    xt_sweep_plan *plan, xt_error *error);
 
 /* Runs the sweep. `done` is called once for each response, in no particular order; what it returns
  * other than XT_STATUS_OK ends the sweep with that status. `stats` may be NULL. */
-xt_status xt_session_sweep(xt_session *session, const xt_instance *instances, size_t count,
-                           const xt_sweep_options *options,
-                           xt_status (*done)(void *user, const xt_sweep_response *response,
-                                             xt_error *error),
-                           void *user, xt_sweep_stats *stats, xt_error *error);
+XT_API xt_status xt_session_sweep(xt_session *session, const xt_instance *instances, size_t count,
+                                  const xt_sweep_options *options,
+                                  xt_status (*done)(void *user, const xt_sweep_response *response,
+                                                    xt_error *error),
+                                  void *user, xt_sweep_stats *stats, xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -40,12 +40,12 @@ typedef struct xt_task {
 /* The task of a name, in lower case; NULL when there is none. Beside the benchmarks these are
  * "facts" (sources in English) and "local-facts" (sources in the language), whose questions come as
  * pairs only; a response that holds the gold answer is right. */
-const xt_task *xt_task_find(const char *name);
+XT_API const xt_task *xt_task_find(const char *name);
 /* The index-th task; NULL past the last. */
-const xt_task *xt_task_get(size_t index);
+XT_API const xt_task *xt_task_get(size_t index);
 
 /* Their names, NULL-terminated; static. */
-const char *const *xt_task_names(void);
+XT_API const char *const *xt_task_names(void);
 
 /* ---- languages ------------------------------------------------------------------------------- */
 
@@ -58,16 +58,16 @@ typedef enum xt_level {
 } xt_level;
 
 /* By code; what follows a hyphen does not count ("zh-CN"). */
-xt_level xt_language_level(const char *lang);
-const char *xt_level_name(xt_level level); /* "High", "Mid", "Low"; "" of XT_LEVEL_UNKNOWN */
+XT_API xt_level xt_language_level(const char *lang);
+XT_API const char *xt_level_name(xt_level level); /* "High", "Mid", "Low"; "" of XT_LEVEL_UNKNOWN */
 
 /* "Let's think step by step." in the language, with the space that parts it from a prompt, in
  * languages that have spaces. NULL: no language of any task here. */
-const char *xt_language_cot(const char *lang);
+XT_API const char *xt_language_cot(const char *lang);
 
 /* Our own prompt of a task in one of its languages, with {names} of a question's fields in it
  * (docs/FORMATS.md); NULL: it has none in that language. */
-const char *xt_task_template(const xt_task *task, const char *lang);
+XT_API const char *xt_task_template(const xt_task *task, const char *lang);
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
@@ -101,6 +101,7 @@ typedef struct xt_dataset xt_dataset;
 
 /* Zero-initialise for the defaults. Borrowed for the call. */
 typedef struct xt_dataset_options {
+  size_t size;                  /* sizeof this, or 0: see api.h */
   const char *const *languages; /* NULL: all of the task's */
   size_t language_count;
   const char *pivot; /* the source language of tasks that go to a language; NULL: "en" */
@@ -114,51 +115,52 @@ typedef struct xt_dataset_options {
  * another number of lines than its partner has, or a gold answer that is none of the options is an
  * error that names file and line.
  * `options` may be NULL. The caller frees *out with xt_dataset_close. */
-xt_status xt_dataset_open(const xt_task *task, const char *directory,
-                          const xt_dataset_options *options, xt_dataset **out, xt_error *error);
+XT_API xt_status xt_dataset_open(const xt_task *task, const char *directory,
+                                 const xt_dataset_options *options, xt_dataset **out,
+                                 xt_error *error);
 /* Opens a file of JSON lines {"id", "lang", "source_lang", "source", "target", "gold", "task"};
  * only source and target have to be there. `options->languages` and `limit` choose among them;
  * `pivot` is not used. "gold" may be an array: any of its answers is right. A line that repeats an
  * earlier one is left out (xt_dataset_repeats); one with an earlier line's id, languages and task
  * but other prompts or another answer is an XT_STATUS_INPUT error. */
-xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options,
-                                xt_dataset **out, xt_error *error);
+XT_API xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *options,
+                                       xt_dataset **out, xt_error *error);
 /* The same of `size` bytes in memory, such as were read from standard input; `name` is for
  * messages. */
-xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name,
-                                 const xt_dataset_options *options, xt_dataset **out,
-                                 xt_error *error);
+XT_API xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name,
+                                        const xt_dataset_options *options, xt_dataset **out,
+                                        xt_error *error);
 /* Puts every prompt into the chat template of a model's tokenizer (xt_tokenizer_chat), after
  * `system` unless that is NULL; `now` is the date that a template may write. The prompts are then
  * encoded without BOS and EOS, which the template has. Not twice; a failure leaves the set to be
  * closed. */
-xt_status xt_dataset_chat(xt_dataset *dataset, const xt_tokenizer *tokenizer, const char *system,
-                          int64_t now, xt_error *error);
-bool xt_dataset_is_chat(const xt_dataset *dataset);
-void xt_dataset_close(xt_dataset *dataset);
+XT_API xt_status xt_dataset_chat(xt_dataset *dataset, const xt_tokenizer *tokenizer,
+                                 const char *system, int64_t now, xt_error *error);
+XT_API bool xt_dataset_is_chat(const xt_dataset *dataset);
+XT_API void xt_dataset_close(xt_dataset *dataset);
 
 /* In order of language (as the options or the task list them), then number; of pairs, in the file's
  * order. */
-size_t xt_dataset_count(const xt_dataset *dataset);
-const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index);
+XT_API size_t xt_dataset_count(const xt_dataset *dataset);
+XT_API const xt_question *xt_dataset_get(const xt_dataset *dataset, size_t index);
 /* How many lines of pairs were left out because they repeat an earlier one; of the first of them,
  * *line is its number and *first the number of the line that it repeats, both from 1 (0: there is
  * none). */
-size_t xt_dataset_repeats(const xt_dataset *dataset, size_t *line, size_t *first);
+XT_API size_t xt_dataset_repeats(const xt_dataset *dataset, size_t *line, size_t *first);
 
 /* The options of a task in a language, as scoring needs them: read from `directory` where one is
  * given and the task keeps them there, else those of the release. None (0) for tasks that need
  * none. The caller frees *out with xt_choices_free. */
-xt_status xt_task_choices(const xt_task *task, const char *directory, const char *lang,
-                          xt_choice **out, size_t *count, xt_error *error);
-void xt_choices_free(xt_choice *choices, size_t count);
+XT_API xt_status xt_task_choices(const xt_task *task, const char *directory, const char *lang,
+                                 xt_choice **out, size_t *count, xt_error *error);
+XT_API void xt_choices_free(xt_choice *choices, size_t count);
 
 /* Whether a response is right, exactly as the released evaluation has it. `response` has `length`
  * bytes of UTF-8; `gold` and `choices` are a question's; where it has several answers, any of them
  * is right. A gold that is none of the options is an XT_STATUS_INPUT error. */
-xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t choice_count,
-                        const char *response, size_t length, const char *gold, bool *correct,
-                        xt_error *error);
+XT_API xt_status xt_task_score(const xt_task *task, const xt_choice *choices, size_t choice_count,
+                               const char *response, size_t length, const char *gold, bool *correct,
+                               xt_error *error);
 
 /* ---- PilotSets ------------------------------------------------------------------------------- */
 
@@ -168,6 +170,7 @@ typedef void (*xt_pilotset_misfit)(void *user, const char *file, size_t line, co
 
 /* Borrowed for the call. */
 typedef struct xt_pilotset_options {
+  size_t size;                  /* sizeof this, or 0: see api.h */
   const char *const *languages; /* NULL: all of the task's */
   size_t language_count;
   const char *templates;      /* file: a JSON object from each language to its prompt's text;
@@ -203,9 +206,9 @@ typedef struct xt_pilotset_info {
 /* Makes OUTPUT/<title>_sample and OUTPUT/<title>_unseen, as xt_dataset_open reads them, from a
  * benchmark as its makers publish it. OUTPUT appears whole or not at all; a folder that is not
  * empty is refused. `options` NULL: 50 questions by seed 666, all languages. `info` may be NULL. */
-xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output,
-                            const xt_pilotset_options *options, xt_pilotset_info *info,
-                            xt_error *error);
+XT_API xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output,
+                                   const xt_pilotset_options *options, xt_pilotset_info *info,
+                                   xt_error *error);
 
 #ifdef __cplusplus
 }

@@ -43,6 +43,7 @@ typedef struct xt_train_step {
 /* Zero-initialise, then xt_train_options_init for the defaults. Strings are borrowed for the
  * call. */
 typedef struct xt_train_options {
+  size_t size;        /* sizeof this, or 0: see api.h */
   const char *model;  /* a Hugging Face directory; with from_scratch its weights are not
                               read */
   const char *data;   /* file */
@@ -83,11 +84,11 @@ typedef struct xt_train_options {
 
 /* Batch 16, 3 epochs, rate 1e-5 falling linearly after a warm-up of 0.1 (the paper's), AdamW 0.9,
  * 0.999, 1e-8, no weight decay, clip 1, seed 1, a state every 100 steps; all else is 0. */
-void xt_train_options_init(xt_train_options *options);
+XT_API void xt_train_options_init(xt_train_options *options);
 /* The paper's ML-SFT as far as it is known: 3 epochs, batch 16, rate 1e-5, warm-up 0.1, products in
  * bf16. Its schedule is not: cosine, as in the example of LLaMA-Factory that has all these values,
  * is a guess. Other members stay. */
-void xt_train_options_paper(xt_train_options *options);
+XT_API void xt_train_options_paper(xt_train_options *options);
 
 /* What a run did. */
 typedef struct xt_train_stats {
@@ -109,10 +110,11 @@ typedef struct xt_train_stats {
  * called with the same settings; with others it is refused, naming the one that differs. One that
  * is finished does nothing when called again.
  * `stats` may be NULL. */
-xt_status xt_train(const xt_train_options *options, xt_train_stats *stats, xt_error *error);
+XT_API xt_status xt_train(const xt_train_options *options, xt_train_stats *stats, xt_error *error);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_bpe_options {
+  size_t size;                /* sizeof this, or 0: see api.h */
   int vocab;                  /* ids in all, bytes and special tokens included; 0: 4096 */
   const char *const *special; /* first ids, in order; the first is EOS. NULL:
                                       "<|endoftext|>" alone */
@@ -123,8 +125,8 @@ typedef struct xt_bpe_options {
 /* Trains a byte-level BPE tokenizer on `count` texts (each a line or a document) and writes
  * `directory`/tokenizer.json and tokenizer_config.json. Deterministic: of pairs that are equally
  * frequent, the one with the lower ids is merged. *learned: merges, may be NULL. */
-xt_status xt_bpe_train(const char *const *files, size_t count, const xt_bpe_options *options,
-                       const char *directory, int *learned, xt_error *error);
+XT_API xt_status xt_bpe_train(const char *const *files, size_t count, const xt_bpe_options *options,
+                              const char *directory, int *learned, xt_error *error);
 
 #ifdef __cplusplus
 }

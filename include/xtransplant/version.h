@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #ifndef XTRANSPLANT_VERSION_H
 #define XTRANSPLANT_VERSION_H
+#include "xtransplant/api.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -11,9 +13,9 @@ extern "C" {
 #define XT_VERSION_PATCH 0
 /* The library's own XT_VERSION; static. A program can compare it with the XT_VERSION that it was
  * compiled with. */
-const char *xt_version(void);
+XT_API const char *xt_version(void);
 /* The commit that the library was built from, or "" where that is not known; static. */
-const char *xt_git_hash(void);
+XT_API const char *xt_git_hash(void);
 #ifdef __cplusplus
 }
 #endif

@@ -23,10 +23,12 @@
  * language.
  * store.h: results in a file. job.h: a benchmark swept into one. metrics.h: their perplexity and
  * language. select.h: choosing layers for each question. analysis.h: what results say. report.h:
- * tables and figures. train.h: fine-tuning. file.h: writing a file. */
+ * tables and figures. train.h: fine-tuning. verify.h: a comparison with transformers. speed.h: what
+ * the machine gives. synth.h: random models. file.h: writing a file. api.h: what all share. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"
+#include "xtransplant/api.h"
 #include "xtransplant/engine.h"
 #include "xtransplant/error.h"
 #include "xtransplant/file.h"
@@ -37,10 +39,13 @@
 #include "xtransplant/report.h"
 #include "xtransplant/score.h"
 #include "xtransplant/select.h"
+#include "xtransplant/speed.h"
 #include "xtransplant/store.h"
 #include "xtransplant/sweep.h"
+#include "xtransplant/synth.h"
 #include "xtransplant/tasks.h"
 #include "xtransplant/tokenizer.h"
 #include "xtransplant/train.h"
+#include "xtransplant/verify.h"
 #include "xtransplant/version.h"
 #endif

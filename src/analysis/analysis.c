@@ -6,6 +6,7 @@
 
 #include "analysis/analysis_parts.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/system.h"
 
 static void free_group(AnalysisGroup *g) {
@@ -158,6 +159,8 @@ static xt_status create(xt_store *store, const xt_analysis_options *options,
 
 xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options, xt_analysis **out,
                              xt_error *error) {
+  *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   return create(store, options, fill, out, error);
 }
 

@@ -247,7 +247,7 @@ static xt_status strategy_name(Loader *l, const char *name, const char **out, xt
 
 static xt_status load_selection(void *user, const xt_store_row *row, xt_error *error) {
   Loader *l = user;
-  const char *name;
+  const char *name = NULL;
   TRY(strategy_name(l, row->strategy, &name, error));
   const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count,
                                sizeof *l->places, by_number);

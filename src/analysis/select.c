@@ -8,6 +8,7 @@
 #include "analysis/select_gather.h"
 #include "analysis/select_learn.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "store/store_selections.h"
 
 #define DEFAULT_FOLDS 5
@@ -261,6 +262,7 @@ xt_status xt_selector_train(xt_store *store, const xt_select_options *options, x
   xt_selector *selector;
   School school;
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   if (!xt_strategy_learns(options->strategy))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "is not one that learns");
   TRY(mem_alloc(&selector, 1, sizeof *selector, error));
@@ -376,6 +378,7 @@ static xt_status check_options(const xt_store *store, const xt_select_options *o
 
 xt_status xt_store_select(xt_store *store, const xt_select_options *options,
                           xt_select_counts *counts, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   Picks p = {.options = options};
   xt_select_counts count = {0};
   char name[XT_STRATEGY_NAME_SIZE];

@@ -9,6 +9,7 @@
 #include "analysis/groups.h"
 #include "analysis/select_gather.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "store/store_selections.h"
 
 #define NAME_SIZE 64
@@ -245,6 +246,7 @@ xt_status xt_store_summarize_selections(xt_store *store, const xt_analysis_optio
                                         xt_status (*row)(void *user, const xt_selection_row *row,
                                                          xt_error *error),
                                         void *user, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   Summary m = {0};
   xt_analysis *analysis = NULL;
   xt_store_info info;

@@ -8,6 +8,7 @@
 
 #include "analysis/blank.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "engine/session.h"
 #include "store/store_metrics.h"
 #include "xtransplant/score.h"
@@ -130,6 +131,7 @@ static xt_status measure(Measure *m, xt_error *error) {
 
 xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_metric metric,
                                       const xt_measure_options *options, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   Measure m = {.store = store, .metric = metric, .options = options, .session = session};
   if (metric != XT_METRIC_STANDALONE && metric != XT_METRIC_CONDITIONAL)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "metric", -1, "%d is no perplexity",
@@ -143,6 +145,7 @@ xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_m
 
 xt_status xt_store_measure_languages(xt_store *store, const xt_langid *langid,
                                      const xt_measure_options *options, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   Measure m = {.store = store, .metric = XT_METRIC_LANGUAGE, .options = options, .langid = langid};
   TRY(metrics_make_tables(store, error));
   TRY(metrics_claim_langid(store, xt_langid_hash(langid), error));

@@ -342,8 +342,8 @@ static xt_status choose(const Demo *d, xt_error *error) {
 
 /* The stores are closed: what reads them opens them anew. */
 static xt_status report(const Demo *d, bool tuned, xt_error *error) {
-  const xt_report_options how = {.tuned = tuned ? d->tuned.database : NULL,
-                                 .analysis = {.threads = d->arguments->model.threads}};
+  const xt_analysis_options analysis = {.threads = d->arguments->model.threads};
+  const xt_report_options how = {.tuned = tuned ? d->tuned.database : NULL, .analysis = &analysis};
   xt_report *made = NULL;
   char *text;
   size_t length;
@@ -356,7 +356,7 @@ static xt_status report(const Demo *d, bool tuned, xt_error *error) {
                           &text, &length, error));
   printf("\n== Beside other methods, at the paper's site ==\n\n");
   fwrite(text, 1, length, stdout);
-  xt_report_text_free(text);
+  xt_free(text);
 done:
   xt_report_free(made);
   return status;

@@ -69,7 +69,7 @@ static const Option options[] = {
 
 static bool tell(void *progress, uint64_t done, uint64_t total) {
   progress_bytes(progress, done, total);
-  return !interrupt_asked();
+  return interrupt_asked();
 }
 
 static int run(const Cli *cli, void *opaque) {

@@ -136,7 +136,7 @@ static xt_status print_tables(xt_report *report, xt_error *error) {
       &length, error);
   if (status) return status;
   fwrite(text, 1, length, stdout);
-  xt_report_text_free(text);
+  xt_free(text);
   return XT_STATUS_OK;
 }
 
@@ -174,6 +174,12 @@ static int run(const Cli *cli, void *opaque) {
   if (cli->rest_count == 0) return cli_usage(cli, "give a results file");
   if ((a->png || a->pdf) && !a->output)
     return cli_usage(cli, "--png and --pdf need a folder: -o DIR");
+  const xt_analysis_options analysis = {.bootstrap = a->bootstrap,
+                                        .permutations = a->permutations,
+                                        .seed = a->seed,
+                                        .confidence = a->confidence,
+                                        .threads = a->threads,
+                                        .memory = a->memory};
   const xt_report_options how = {.cot = a->cot,
                                  .tuned = a->tuned,
                                  .beside = a->beside,
@@ -181,12 +187,7 @@ static int run(const Cli *cli, void *opaque) {
                                  .more_count = cli->rest_count - 1,
                                  .lens = a->lens,
                                  .one_based = a->one_based,
-                                 .analysis = {.bootstrap = a->bootstrap,
-                                              .permutations = a->permutations,
-                                              .seed = a->seed,
-                                              .confidence = a->confidence,
-                                              .threads = a->threads,
-                                              .memory = a->memory}};
+                                 .analysis = &analysis};
   cli_progress(a->quiet, "reading %s", cli->rest[0]);
   TRY_DONE(xt_report_create(cli->rest[0], &how, &report, &error));
   print_notes(a, report);

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "engine/prefixes.h"
 #include "engine/rows.h"
 #include "engine/sampling.h"
@@ -347,6 +348,7 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
   SortKey *keys;
   for (size_t i = 0; i < n; i++) out[i] = (xt_generation){0};
+  TRY(OPTIONS_CHECK(options, error));
   if (o->max_new_tokens < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
                    "is %d; it must not be negative", o->max_new_tokens);

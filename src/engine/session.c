@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "xtransplant/speed.h"
 
 xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error) {
   xt_session *s;

@@ -11,6 +11,7 @@
 #include "base/number.h"
 #include "engine/session.h"
 #include "files/checkpoint.h"
+#include "xtransplant/verify.h"
 
 #define TOLERANCE 5e-5 /* of a tap's largest value: float32 sums in another order differ by less */
 #define FORMAT 1

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/options.h"
 #include "model/model.h"
 #include "tasks/dataset.h"
 
@@ -267,6 +268,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
                         const xt_job_options *options, xt_job **out, xt_error *error) {
   xt_job *job;
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   TRY(mem_alloc(&job, 1, sizeof *job, error));
   job->dataset = dataset;
   xt_status status = set_options(job, options, error);

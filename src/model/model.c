@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/system.h"
 #include "files/hub_folder.h"
 #include "model/arch.h"
@@ -74,6 +75,7 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   if (!options) options = &defaults;
   xt_model *m;
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   TRY(mem_alloc(&m, 1, sizeof *m, error));
   m->limits = BACKEND_CPU_LIMITS;
   xt_status status = XT_STATUS_OK;

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/options.h"
 #include "report/escape.h"
 #include "report/report_parts.h"
 #include "text/utf8.h"
@@ -66,7 +67,7 @@ static xt_status open_store(xt_report *r, const char *path, const xt_report_opti
                          "vanilla", (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
   if (!out->runs || !out->about) TRY_DONE(err_memory(error, 0));
   TRY_DONE(xt_store_read_runs(store, add_run, &(RunList){r, out->runs}, error));
-  TRY_DONE(xt_analysis_create(store, &options->analysis, &out->analysis, error));
+  TRY_DONE(xt_analysis_create(store, options->analysis, &out->analysis, error));
 done:
   xt_store_close(store);
   return status;
@@ -103,6 +104,7 @@ xt_status xt_report_create(const char *store, const xt_report_options *options, 
                            xt_error *error) {
   xt_report *r;
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   TRY(mem_alloc(&r, 1, sizeof *r, error));
   const xt_status status = build(r, store, options ? options : &(xt_report_options){0}, error);
   if (status)
@@ -148,6 +150,8 @@ static void report_missing(xt_report *r, const xt_coverage *coverage,
 
 xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, char **text,
                          size_t *length, xt_error *error) {
+  *text = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   xt_report_text_options how = options ? *options : (xt_report_text_options){0};
   TextBuffer out = {0};
   const xt_coverage *coverage = r->main.analysis->coverage;
@@ -169,5 +173,3 @@ xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, ch
   *length = out.size;
   return XT_STATUS_OK;
 }
-
-void xt_report_text_free(char *text) { free(text); }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/out_name.h"
 #include "base/out_stream.h"
 #include "report/raster.h"
@@ -290,6 +291,7 @@ done:
 
 xt_status xt_report_write(xt_report *r, const char *directory,
                           const xt_report_write_options *options, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   const xt_report_write_options how = options ? *options : (xt_report_write_options){0};
   Output out;
   xt_status status;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "sweep/runner.h"
 
 /* ---- prompts --------------------------------------------------------------------------------- */
@@ -98,6 +99,7 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
                            const xt_sweep_options *options,
                            xt_status (*done)(void *user, const xt_sweep_response *, xt_error *),
                            void *user, xt_sweep_stats *stats, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   xt_sweep_stats own;
   Arena arena = {0};
   SweepConfig config;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "model/flops.h"
 #include "sweep/runner.h"
 
@@ -141,6 +142,7 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
   SweepConfig c;
   SweepGroup group;
   *plan = (xt_sweep_plan){0};
+  TRY(OPTIONS_CHECK(o, error));
   xt_status status = sweep_config_init(&c, &arena, m, o, error);
   for (size_t first = 0; first < count && !status; first += (size_t)group.instances) {
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);

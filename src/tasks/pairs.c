@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/text_buffer.h"
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
@@ -221,6 +222,7 @@ xt_status xt_dataset_open_pairs(const char *path, const xt_dataset_options *opti
                                 xt_dataset **out, xt_error *error) {
   Reader r = {.path = path};
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   TRY(json_lines_read(path, &r.lines, error));
   return finish(&r, options, out, error);
 }
@@ -230,6 +232,7 @@ xt_status xt_dataset_parse_pairs(const void *data, size_t size, const char *name
                                  xt_error *error) {
   Reader r = {.path = name};
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   TRY(json_lines_parse(data, size, name, &r.lines, error));
   return finish(&r, options, out, error);
 }

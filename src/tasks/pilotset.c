@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/options.h"
 #include "base/out_folder.h"
 #include "tasks/derive.h"
 #include "tasks/prompt_set.h"
@@ -247,6 +248,7 @@ static xt_status write_templates(Build *b, xt_error *error) {
 xt_status xt_pilotset_build(const xt_task *task, const char *raw, const char *output,
                             const xt_pilotset_options *options, xt_pilotset_info *info,
                             xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   const xt_pilotset_options defaults = {.seed = 666, .count = 50};
   xt_pilotset_info ignored;
   Build b = {.entry = task_entry(task),

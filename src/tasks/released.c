@@ -7,6 +7,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
 
@@ -252,6 +253,7 @@ xt_status xt_dataset_open(const xt_task *task, const char *directory,
   const xt_dataset_options *o = options ? options : &defaults;
   xt_dataset *d;
   *out = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   TRY(check_options(task, directory, o, error));
   TRY(mem_alloc(&d, 1, sizeof *d, error));
   d->cot = o->cot;

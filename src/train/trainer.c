@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/system.h"
 #include "files/checkpoint.h"
 
@@ -377,6 +378,7 @@ static void release(Trainer *t) {
 }
 
 xt_status xt_train(const xt_train_options *options, xt_train_stats *out, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   Trainer t = {.options = options, .lock = -1};
   xt_train_stats stats = {0};
   xt_status status;

@@ -230,11 +230,11 @@ static xt_status report_job(xt_error *error) {
   char *text = NULL;
   size_t length;
   xt_status status =
-      xt_report_create(base, &(xt_report_options){.analysis = few_samples}, &report, error);
+      xt_report_create(base, &(xt_report_options){.analysis = &few_samples}, &report, error);
   if (!status)
     status = xt_report_text(report, &(xt_report_text_options){.width = 100}, &text, &length, error);
   if (!status) status = xt_report_write(report, other, NULL, error);
-  xt_report_text_free(text);
+  xt_free(text);
   xt_report_free(report);
   fail_at = -1;
   out_folder_remove(other);

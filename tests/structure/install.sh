@@ -48,7 +48,7 @@ check "both say the same" cmp "$work/static.out" "$work/shared.out"
 nm -D --defined-only "$(find "$work/inst" -name libxtransplant.so)" | awk '{print $NF}' | sed 's/@.*//' | grep -vE '^(xt_[a-z0-9_]+|XTRANSPLANT.*)$' >"$work/others"
 check "the shared library gives out xt_* alone" test ! -s "$work/others"
 # Every function that the headers declare is there.
-sed -n 's/^[a-z].*[ *]\(xt_[a-z0-9_]*\)(.*/\1/p' "$work"/inst/include/xtransplant/*.h | grep -v '^typedef' | sort -u >"$work/declared"
+sed -n 's/^XT_API .*[ *]\(xt_[a-z0-9_]*\)(.*/\1/p' "$work"/inst/include/xtransplant/*.h | grep -v '^typedef' | sort -u >"$work/declared"
 nm -D --defined-only "$(find "$work/inst" -name libxtransplant.so)" | awk '{print $NF}' | sed 's/@.*//' | sort -u >"$work/defined"
 check "the shared library has every declared function" sh -c "test -s '$work/declared' && test -z \"\$(comm -23 '$work/declared' '$work/defined')\""
 [ $failures -eq 0 ]

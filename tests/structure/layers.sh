@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # A folder of src/ may include itself and the folders before it in this order; src/cli only include/.
 cd "$(dirname "$0")/../../src" || exit 1
-order="base files text backend model engine sweep tasks store job analysis report train"
+order="base files text backend model synth engine sweep tasks store job analysis report train"
 allowed=
 bad=0
 for folder in $order; do

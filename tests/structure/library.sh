@@ -19,6 +19,8 @@ fi
 undeclared=$(nm -g --defined-only "$build/libxtransplant.a" | awk 'NF == 3 && $3 ~ /^xt_/ {print $3}' | sort -u |
   while read -r name; do grep -rqw "$name" include || echo "$name"; done)
 report "$undeclared" "every function that leaves the library is in a public header"
+unmarked=$(grep -nE '^[a-z].*[ *]xt_[a-z0-9_]+\(' include/xtransplant/*.h | grep -vE ':typedef|XT_API')
+report "$unmarked" "every function of the public headers is XT_API"
 numbers=$(awk '/define XT_VERSION_M|define XT_VERSION_P/ {printf "%s%s", dot, $3; dot = "."}' include/xtransplant/version.h)
 report "$(grep -q "define XT_VERSION \"$numbers\"" include/xtransplant/version.h || echo "$numbers")" "the version is one"
 exit $failed

@@ -29,7 +29,7 @@ static void test_frees_accept_null(void **state) {
   xt_coverage_free(NULL);
   xt_analysis_free(NULL);
   xt_report_free(NULL);
-  xt_report_text_free(NULL);
+  xt_free(NULL);
 }
 
 /* Each fails, says so by its status alone, and leaves NULL in its result. */
@@ -197,10 +197,68 @@ static void test_ids_stay(void **state) {
   made_close(&m);
 }
 
+/* Options say their size. One that is too small, or that sets what a later version may know, is
+ * refused by every call before it does anything; a larger one that sets nothing new is taken. */
+static void test_options_grow(void **state) {
+  (void)state;
+  union {
+    unsigned char bytes[1024];
+    size_t size;
+    xt_synth_options synth;
+  } o = {.bytes = {0}};
+  void *out = &out;
+  xt_error error;
+  xt_sweep_plan plan;
+  xt_pilotset_info info;
+#define REFUSED(type, call)                                       \
+  do {                                                            \
+    o.size = sizeof(type) - 8;                                    \
+    assert_int_equal(call, XT_STATUS_ARGUMENT);                   \
+    assert_string_equal(error.field, "size");                     \
+    o.size = sizeof(type) + 64;                                   \
+    o.bytes[sizeof(type) + 40] = 1;                               \
+    assert_int_equal(call, XT_STATUS_UNSUPPORTED);                \
+    assert_int_equal(error.offset, (long long)sizeof(type) + 40); \
+    o.bytes[sizeof(type) + 40] = 0;                               \
+  } while (0)
+  REFUSED(xt_model_options, xt_model_open("nowhere", (void *)&o, (xt_model **)&out, &error));
+  assert_null(out);
+  REFUSED(xt_generate_options, xt_session_generate(NULL, NULL, 0, (void *)&o, NULL, &error));
+  REFUSED(xt_sweep_options, xt_sweep_make_plan(NULL, NULL, 0, (void *)&o, &plan, &error));
+  REFUSED(xt_sweep_options, xt_session_sweep(NULL, NULL, 0, (void *)&o, NULL, NULL, NULL, &error));
+  REFUSED(xt_job_options, xt_job_create(NULL, NULL, (void *)&o, (xt_job **)&out, &error));
+  REFUSED(xt_analysis_options, xt_analysis_create(NULL, (void *)&o, (xt_analysis **)&out, &error));
+  REFUSED(xt_analysis_options, xt_store_summarize_selections(NULL, (void *)&o, NULL, NULL, &error));
+  REFUSED(xt_select_options, xt_selector_train(NULL, (void *)&o, (xt_selector **)&out, &error));
+  REFUSED(xt_select_options, xt_store_select(NULL, (void *)&o, NULL, &error));
+  REFUSED(xt_measure_options, xt_store_measure_languages(NULL, NULL, (void *)&o, &error));
+  REFUSED(xt_measure_options,
+          xt_store_measure_perplexity(NULL, NULL, XT_METRIC_STANDALONE, (void *)&o, &error));
+  REFUSED(xt_report_options, xt_report_create("nowhere", (void *)&o, (xt_report **)&out, &error));
+  REFUSED(xt_report_text_options, xt_report_text(NULL, (void *)&o, (char **)&out, NULL, &error));
+  REFUSED(xt_report_write_options, xt_report_write(NULL, "nowhere", (void *)&o, &error));
+  REFUSED(xt_dataset_options, xt_dataset_open(xt_task_find("xnli"), "nowhere", (void *)&o,
+                                              (xt_dataset **)&out, &error));
+  REFUSED(xt_dataset_options,
+          xt_dataset_open_pairs("nowhere", (void *)&o, (xt_dataset **)&out, &error));
+  REFUSED(xt_pilotset_options, xt_pilotset_build(xt_task_find("xnli"), "nowhere", "nowhere/out",
+                                                 (void *)&o, &info, &error));
+  REFUSED(xt_train_options, xt_train((void *)&o, NULL, &error));
+  REFUSED(xt_bpe_options, xt_bpe_train(NULL, 0, (void *)&o, "nowhere/out", NULL, &error));
+  REFUSED(xt_synth_options, xt_model_synthesize(&o.synth, "nowhere/out", &error));
+  o.synth.size = sizeof o.synth + 64; /* goes on to what is wrong with the shape */
+  o.synth.shape = "tiny-nothing";
+  assert_int_equal(xt_model_synthesize(&o.synth, "nowhere/out", &error), XT_STATUS_ARGUMENT);
+  assert_string_not_equal(error.field, "size");
+  xt_free(NULL);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_frees_accept_null), cmocka_unit_test(test_errors_may_be_null),
-      cmocka_unit_test(test_success_leaves_errors_alone), cmocka_unit_test(test_defaults),
-      cmocka_unit_test(test_ids_stay)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_frees_accept_null),
+                                     cmocka_unit_test(test_errors_may_be_null),
+                                     cmocka_unit_test(test_success_leaves_errors_alone),
+                                     cmocka_unit_test(test_defaults),
+                                     cmocka_unit_test(test_ids_stay),
+                                     cmocka_unit_test(test_options_grow)};
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);
 }

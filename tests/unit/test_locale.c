@@ -174,7 +174,7 @@ static void write_all(const char *folder, const char *store) {
   ASSERT_OK(xt_report_text(report, NULL, &shown, &length, &error));
   snprintf(path, sizeof path, "%s/report.txt", folder);
   write_text(path, shown);
-  xt_report_text_free(shown);
+  xt_free(shown);
   xt_report_free(report);
 }
 

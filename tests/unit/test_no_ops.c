@@ -99,7 +99,7 @@ static void test_nothing_wrong(void **state) {
   add_response(&m, other, "ffn", 0, 0, "yes");
   char *text = table(&m);
   if (text) assert_null(strstr(text, "cannot be"));
-  xt_report_text_free(text);
+  xt_free(text);
 }
 
 static void test_told(void **state) {
@@ -132,7 +132,7 @@ static void test_told(void **state) {
   assert_string_equal(lang, "en");
   assert_int_equal(layer, 3);
   assert_int_equal(others, 1);
-  xt_report_text_free(text);
+  xt_free(text);
 }
 
 int main(void) {

@@ -14,13 +14,13 @@
 static void report_of(Made *m, const xt_report_options *more, xt_report **out) {
   xt_error error;
   xt_report_options options = more ? *more : (xt_report_options){0};
-  options.analysis = (xt_analysis_options){.bootstrap = 20, .permutations = 20, .threads = 1};
+  options.analysis = &(xt_analysis_options){.bootstrap = 20, .permutations = 20, .threads = 1};
   ASSERT_OK(xt_store_commit(m->store, 0, &error));
   made_close(m);
   ASSERT_OK(xt_report_create(m->path, &options, out, &error));
 }
 
-/* One table as text; freed by the caller with xt_report_text_free. */
+/* One table as text; freed by the caller with xt_free. */
 static char *table_text(xt_report *r, const char *name) {
   xt_error error;
   char *text;
@@ -115,7 +115,7 @@ static void test_blank(void **state) {
   char *text = table_text(report, "table1");
   assert_holds(text, "a blank one is in none", true);
   assert_int_equal(count_of(text, " 25.0 "), 2); /* consistency, untouched and transplanted */
-  xt_report_text_free(text);
+  xt_free(text);
   xt_report_free(report);
 }
 
@@ -231,7 +231,7 @@ static void test_bounds_of_incomplete_grids(void **state) {
                true);
   assert_holds(text, "\nSourceLast  ", false);
   assert_holds(text, "\nTargetFirst  ", false);
-  xt_report_text_free(text);
+  xt_free(text);
   const xt_site_result *site = &xt_analysis_get(xt_report_analysis(report), 0)->sites[0];
   assert_int_equal(site->targets[0].complete, 0);
   assert_true(isnan(site->targets[0].bound.overall.value));
@@ -245,7 +245,7 @@ static void test_bounds_of_incomplete_grids(void **state) {
                true);
   assert_holds(text, "\nTargetFirst  ", true);
   assert_holds(text, "by chance", true);
-  xt_report_text_free(text);
+  xt_free(text);
   site = &xt_analysis_get(xt_report_analysis(report), 0)->sites[0];
   assert_int_equal(site->targets[0].complete, 3);
   /* each of the three has one right layer */

@@ -13,6 +13,7 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/out_file.h"
 #include "base/parallel.h"
 #include "base/system.h"
@@ -21,7 +22,8 @@
 #include "files/model_files.h"
 #include "files/safetensors_writer.h"
 #include "model/arch.h"
-#include "model/synth_tokenizer.h"
+#include "synth/synth_tokenizer.h"
+#include "xtransplant/synth.h"
 #include "xtransplant/model.h"
 
 #define BLOCK_FLOATS (1 << 18)
@@ -232,7 +234,7 @@ static xt_status write_tensor(Synth *s, SafetensorsWriter *w, ArchRole role, int
         dtype_size(s->dtype);
     TRY(safetensors_writer_data(w, s->stored, bytes, error));
     s->done += bytes;
-    if (s->options->progress && !s->options->progress(s->options->user, s->done, s->total))
+    if (s->options->progress && s->options->progress(s->options->user, s->done, s->total))
       return err_set(error, XT_STATUS_CANCELLED, s->directory, NULL, -1,
                      "stopped; nothing was kept");
   }
@@ -440,6 +442,7 @@ static void remove_written(const Synth *s) {
 }
 
 xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, xt_error *error) {
+  TRY(OPTIONS_CHECK(o, error));
   Synth s = {.directory = directory,
              .seed = o->seed,
              .options = o,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef MODEL_SYNTH_TOKENIZER_H
-#define MODEL_SYNTH_TOKENIZER_H
+#ifndef SYNTH_SYNTH_TOKENIZER_H
+#define SYNTH_SYNTH_TOKENIZER_H
 
 #include "base/text_buffer.h"
 

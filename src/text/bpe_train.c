@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/options.h"
 #include "base/out_file.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
@@ -364,6 +365,7 @@ static void release(BpeTrainer *t) {
 
 xt_status xt_bpe_train(const char *const *files, size_t count, const xt_bpe_options *options,
                        const char *directory, int *learned, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
   static const char *const end_of_text[] = {"<|endoftext|>"};
   const xt_bpe_options o = options ? *options : (xt_bpe_options){0};
   BpeTrainer t = {.special = o.special ? o.special : end_of_text,

@@ -4,7 +4,7 @@
 
 #include "base/out_file.h"
 #include "base/file_map.h"
-#include "model/synth_tokenizer.h"
+#include "synth/synth_tokenizer.h"
 
 xt_status synth_save(const char *directory, const char *name, const TextBuffer *text,
                      xt_error *error) {
