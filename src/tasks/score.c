@@ -160,7 +160,8 @@ static xt_status score_letters(const xt_task *task, Span response, const char *g
   TRY(map_case(response, true, &copy, &text, error));
   const Span bare = stripped(text);
   bool right = false, wrong = false;
-  for (char letter = 'A'; letter <= 'Z'; letter++) {
+  for (int k = 0; k < 26; k++) {
+    const char letter = (char)('A' + k);
     const bool named = names_option(text, bare, (const char[]){letter, 0});
     if (letter == gold[0])
       right = named;
