@@ -63,7 +63,7 @@ typedef struct xt_metrics_row {
   uint64_t consistent;      /* of them, in the language the task asks for
                           (xt_question_answer_language) */
   uint64_t too_short;       /* of them, xt_language_too_short */
-  uint64_t consistent_told; /* consistent ones among those long enough to tell */
+  uint64_t consistent_long; /* consistent ones among those long enough to tell */
 } xt_metrics_row;
 
 /* Calls `row` for each task, language and site of the store, vanilla first, languages before their

@@ -133,7 +133,7 @@ static int compare_sites(const void *a, const void *b) {
   return rank ? rank : strcmp(x, y);
 }
 
-static xt_status give_row(CoverageBuilder *b, const CoverageRow *row, xt_error *error) {
+static xt_status report_row(CoverageBuilder *b, const CoverageRow *row, xt_error *error) {
   xt_coverage *c = b->out;
   xt_coverage_site *sites;
   TRY(arena_alloc(&c->arena, &sites, row->site_count, sizeof *sites, error));
@@ -172,7 +172,7 @@ static bool same_group(const xt_coverage_row *x, const xt_coverage_row *y) {
 }
 
 /* Rows of one group, [at, end), and after them their sum. */
-static xt_status give_group(CoverageBuilder *b, size_t at, size_t end, xt_error *error) {
+static xt_status report_group(CoverageBuilder *b, size_t at, size_t end, xt_error *error) {
   CoverageRow sum = {.out = b->rows[at].out};
   xt_status status = XT_STATUS_OK;
   sum.out.lang = NULL;
@@ -181,23 +181,23 @@ static xt_status give_group(CoverageBuilder *b, size_t at, size_t end, xt_error 
   for (size_t i = at; i < end && !status; i++) {
     CoverageRow *row = &b->rows[i];
     qsort(row->sites, row->site_count, sizeof *row->sites, compare_sites);
-    status = give_row(b, row, error);
+    status = report_row(b, row, error);
     if (!status) status = add_to_sum(b, &sum, row, error);
   }
   if (!status) {
     qsort(sum.sites, sum.site_count, sizeof *sum.sites, compare_sites);
-    status = give_row(b, &sum, error);
+    status = report_row(b, &sum, error);
   }
   free(sum.sites);
   return status;
 }
 
-static xt_status give_rows(CoverageBuilder *b, xt_error *error) {
+static xt_status report_rows(CoverageBuilder *b, xt_error *error) {
   if (b->row_count) qsort(b->rows, b->row_count, sizeof *b->rows, compare_rows);
   for (size_t at = 0, end; at < b->row_count; at = end) {
     for (end = at + 1; end < b->row_count && same_group(&b->rows[at].out, &b->rows[end].out);)
       end++;
-    TRY(give_group(b, at, end, error));
+    TRY(report_group(b, at, end, error));
   }
   return XT_STATUS_OK;
 }
@@ -217,7 +217,7 @@ static xt_status build(CoverageBuilder *b, xt_store *store, xt_error *error) {
   TRY(plans_read(store, add_plan, b, error));
   sum_questions(b);
   TRY(coverage_count_planned(b, error));
-  TRY(give_rows(b, error));
+  TRY(report_rows(b, error));
   return coverage_make_notes(b->out, error);
 }
 

@@ -36,7 +36,7 @@ static void join(size_t *parent, size_t i, size_t k) {
 
 /* Instances are in order of language, so that two of one language are neighbours in a run of equal
  * keys. */
-static bool once_a_language(const AnalysisGroup *g, const Keyed *run, size_t count) {
+static bool once_per_language(const AnalysisGroup *g, const Keyed *run, size_t count) {
   for (size_t i = 1; i < count; i++)
     if (strcmp(g->instances[run[i].instance].lang, g->instances[run[i - 1].instance].lang) == 0)
       return false;
@@ -50,7 +50,7 @@ static void join_equal(const AnalysisGroup *g, Keyed *keyed, bool ids, size_t *p
   qsort(keyed, n, sizeof *keyed, by_key);
   for (size_t first = 0, end; first < n; first = end) {
     for (end = first + 1; end < n && strcmp(keyed[end].key, keyed[first].key) == 0;) end++;
-    if (!ids && !once_a_language(g, keyed + first, end - first)) continue;
+    if (!ids && !once_per_language(g, keyed + first, end - first)) continue;
     for (size_t i = first + 1; i < end; i++) join(parent, keyed[first].instance, keyed[i].instance);
   }
 }

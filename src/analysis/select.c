@@ -135,8 +135,8 @@ static xt_status choose_by_learner(const Learner *learner, const Layout *l, cons
   return XT_STATUS_OK;
 }
 
-/* All questions of a store in memory, and each candidate as an example. */
-typedef struct School {
+/* All questions of a store in memory, with each candidate as an example. */
+typedef struct TrainingData {
   const xt_select_options *options;
   Layout layout;
   Gathered *questions;       /* candidates owned; lang points into the layout's languages */
@@ -145,7 +145,7 @@ typedef struct School {
   Examples examples;
   size_t *example_question; /* [examples] */
   size_t example_capacity;
-} School;
+} TrainingData;
 
 static xt_status add_language(Layout *l, const char *lang, size_t *index, xt_error *error) {
   for (*index = 0; *index < l->language_count; ++*index)
@@ -156,70 +156,70 @@ static xt_status add_language(Layout *l, const char *lang, size_t *index, xt_err
   return XT_STATUS_OK;
 }
 
-static xt_status enrol(void *user, const Gathered *q, xt_error *error) {
-  School *s = user;
+static xt_status add_question(void *user, const Gathered *q, xt_error *error) {
+  TrainingData *d = user;
   if (!gathered_is_complete(q)) return XT_STATUS_OK;
   Candidate *candidates;
   size_t language;
-  TRY(add_language(&s->layout, q->lang, &language, error));
-  TRY(mem_grow(&s->questions, &s->capacity, s->count + 1, sizeof *s->questions, error));
-  TRY(mem_grow(&s->question_language, &s->language_capacity, s->count + 1,
-               sizeof *s->question_language, error));
+  TRY(add_language(&d->layout, q->lang, &language, error));
+  TRY(mem_grow(&d->questions, &d->capacity, d->count + 1, sizeof *d->questions, error));
+  TRY(mem_grow(&d->question_language, &d->language_capacity, d->count + 1,
+               sizeof *d->question_language, error));
   TRY(mem_alloc(&candidates, q->count, sizeof *candidates, error));
   memcpy(candidates, q->candidates, q->count * sizeof *candidates);
-  s->question_language[s->count] = language;
-  s->questions[s->count] = *q;
-  s->questions[s->count].task = s->questions[s->count].lang = ""; /* borrowed for this call */
-  s->questions[s->count++].candidates = candidates;
+  d->question_language[d->count] = language;
+  d->questions[d->count] = *q;
+  d->questions[d->count].task = d->questions[d->count].lang = ""; /* borrowed for this call */
+  d->questions[d->count++].candidates = candidates;
   return XT_STATUS_OK;
 }
 
-static xt_status add_examples(School *s, size_t question, float *features, xt_error *error) {
-  const Gathered *q = &s->questions[question];
+static xt_status add_examples(TrainingData *d, size_t question, float *features, xt_error *error) {
+  const Gathered *q = &d->questions[question];
   for (size_t i = 0; i <= q->count; i++) {
     const Candidate *c = i < q->count ? &q->candidates[i] : &q->vanilla;
     if (c->correct < 0) return XT_STATUS_OK;
-    fill_features(&s->layout, q, c, features);
-    TRY(mem_grow(&s->example_question, &s->example_capacity, s->examples.count + 1,
-                 sizeof *s->example_question, error));
-    s->example_question[s->examples.count] = question;
-    TRY(examples_add(&s->examples, features, c->correct == 1, error));
+    fill_features(&d->layout, q, c, features);
+    TRY(mem_grow(&d->example_question, &d->example_capacity, d->examples.count + 1,
+                 sizeof *d->example_question, error));
+    d->example_question[d->examples.count] = question;
+    TRY(examples_add(&d->examples, features, c->correct == 1, error));
   }
   return XT_STATUS_OK;
 }
 
-static xt_status school_open(School *s, xt_store *store, const xt_select_options *options,
-                             xt_error *error) {
+static xt_status training_data_load(TrainingData *d, xt_store *store,
+                                    const xt_select_options *options, xt_error *error) {
   xt_store_info info;
   xt_select_need need;
   float *features = NULL;
-  *s = (School){.options = options};
+  *d = (TrainingData){.options = options};
   TRY(xt_store_get_info(store, &info, error));
   xt_select_get_need(options, "", &need);
-  s->layout.layers = info.layers;
-  s->layout.all_targets = need.target_all;
-  TRY(gather_questions(store, options, enrol, s, error));
-  for (size_t i = 0; i < s->count; i++)
-    s->questions[i].lang = s->layout.languages[s->question_language[i]];
-  s->examples.width = (int)layout_width(&s->layout);
-  TRY(mem_alloc(&features, layout_width(&s->layout), sizeof *features, error));
+  d->layout.layers = info.layers;
+  d->layout.all_targets = need.target_all;
+  TRY(gather_questions(store, options, add_question, d, error));
+  for (size_t i = 0; i < d->count; i++)
+    d->questions[i].lang = d->layout.languages[d->question_language[i]];
+  d->examples.width = (int)layout_width(&d->layout);
+  TRY(mem_alloc(&features, layout_width(&d->layout), sizeof *features, error));
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; i < s->count && !status; i++) status = add_examples(s, i, features, error);
+  for (size_t i = 0; i < d->count && !status; i++) status = add_examples(d, i, features, error);
   free(features);
   return status;
 }
 
-static void school_close(School *s) {
-  for (size_t i = 0; i < s->count; i++) free(s->questions[i].candidates);
-  free(s->questions);
-  free(s->question_language);
-  free(s->layout.languages);
-  free(s->example_question);
-  examples_free(&s->examples);
+static void training_data_free(TrainingData *d) {
+  for (size_t i = 0; i < d->count; i++) free(d->questions[i].candidates);
+  free(d->questions);
+  free(d->question_language);
+  free(d->layout.languages);
+  free(d->example_question);
+  examples_free(&d->examples);
 }
 
-/* Questions of one number are the same question in several languages, and have to be in one fold.
- * fold < 0: the whole is one. */
+/* Questions with one number are the same question in several languages and must be in one fold.
+ * fold < 0: the whole data set is one fold. */
 static bool in_fold(const Gathered *q, int fold, int folds) {
   if (fold < 0) return false;
   uint64_t hash = (uint64_t)q->place * 0x9E3779B97F4A7C15u;
@@ -227,16 +227,16 @@ static bool in_fold(const Gathered *q, int fold, int folds) {
   return (hash ^ (hash >> 29)) % (uint64_t)folds == (uint64_t)fold;
 }
 
-/* Trains on every question outside the fold. */
-static xt_status teach(const School *s, const char *path, int fold, int folds, Learner **out,
-                       xt_error *error) {
+/* Trains a learner on every question outside the fold. */
+static xt_status fit(const TrainingData *d, const char *path, int fold, int folds, Learner **out,
+                     xt_error *error) {
   size_t *rows, n = 0, right = 0, questions = 0;
   *out = NULL;
-  TRY(mem_alloc(&rows, s->examples.count, sizeof *rows, error));
-  for (size_t i = 0; i < s->examples.count; i++) {
-    if (in_fold(&s->questions[s->example_question[i]], fold, folds)) continue;
-    questions += n == 0 || s->example_question[rows[n - 1]] != s->example_question[i];
-    right += s->examples.right[i];
+  TRY(mem_alloc(&rows, d->examples.count, sizeof *rows, error));
+  for (size_t i = 0; i < d->examples.count; i++) {
+    if (in_fold(&d->questions[d->example_question[i]], fold, folds)) continue;
+    questions += n == 0 || d->example_question[rows[n - 1]] != d->example_question[i];
+    right += d->examples.right[i];
     rows[n++] = i;
   }
   xt_status status = XT_STATUS_OK;
@@ -250,9 +250,9 @@ static xt_status teach(const School *s, const char *path, int fold, int folds, L
         err_set(error, XT_STATUS_INPUT, path, NULL, -1,
                 "all candidates are %s: there is nothing to learn from", right ? "right" : "wrong");
   else
-    status = learner_train(s->options->strategy == XT_STRATEGY_LOGISTIC ? LEARNER_LOGISTIC
+    status = learner_train(d->options->strategy == XT_STRATEGY_LOGISTIC ? LEARNER_LOGISTIC
                                                                         : LEARNER_STUMPS,
-                           &s->examples, rows, n, out, error);
+                           &d->examples, rows, n, out, error);
   free(rows);
   return status;
 }
@@ -260,22 +260,22 @@ static xt_status teach(const School *s, const char *path, int fold, int folds, L
 xt_status xt_selector_train(xt_store *store, const xt_select_options *options, xt_selector **out,
                             xt_error *error) {
   xt_selector *selector;
-  School school;
+  TrainingData data;
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
   if (!xt_strategy_learns(options->strategy))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "is not one that learns");
   TRY(mem_alloc(&selector, 1, sizeof *selector, error));
-  xt_status status = school_open(&school, store, options, error);
-  if (!status) status = teach(&school, store->db.path, -1, 1, &selector->learner, error);
+  xt_status status = training_data_load(&data, store, options, error);
+  if (!status) status = fit(&data, store->db.path, -1, 1, &selector->learner, error);
   if (!status) {
-    selector->layout = school.layout;
-    school.layout.languages = NULL;
+    selector->layout = data.layout;
+    data.layout.languages = NULL;
     *out = selector;
   } else {
     free(selector);
   }
-  school_close(&school);
+  training_data_free(&data);
   return status;
 }
 
@@ -334,20 +334,20 @@ static xt_status count_incomplete(void *user, const Gathered *q, xt_error *error
 /* Each fold's questions by a selector that saw none of them. */
 static xt_status pick_by_folds(Picks *p, xt_store *store, xt_error *error) {
   const int folds = p->options->folds ? p->options->folds : DEFAULT_FOLDS;
-  School school;
-  xt_status status = school_open(&school, store, p->options, error);
+  TrainingData data;
+  xt_status status = training_data_load(&data, store, p->options, error);
   for (int fold = 0; fold < folds && !status; fold++) {
     Learner *learner = NULL;
-    status = teach(&school, store->db.path, fold, folds, &learner, error);
-    for (size_t i = 0; i < school.count && !status; i++) {
+    status = fit(&data, store->db.path, fold, folds, &learner, error);
+    for (size_t i = 0; i < data.count && !status; i++) {
       const Candidate *best;
-      if (!in_fold(&school.questions[i], fold, folds)) continue;
-      status = choose_by_learner(learner, &school.layout, &school.questions[i], &best, error);
-      if (!status) status = add_pick(p, &school.questions[i], best, error);
+      if (!in_fold(&data.questions[i], fold, folds)) continue;
+      status = choose_by_learner(learner, &data.layout, &data.questions[i], &best, error);
+      if (!status) status = add_pick(p, &data.questions[i], best, error);
     }
     learner_free(learner);
   }
-  school_close(&school);
+  training_data_free(&data);
   return status ? status : gather_questions(store, p->options, count_incomplete, p, error);
 }
 

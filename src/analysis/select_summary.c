@@ -30,10 +30,10 @@ typedef struct Sum {
 } Sum;
 
 /* A site's responses to one question. */
-typedef struct SiteRow {
+typedef struct SiteSummary {
   char name[16];
   int8_t *right; /* [layers, layers] 1, 0, or -1: no such response */
-} SiteRow;
+} SiteSummary;
 
 typedef struct Summary {
   Choice *choices; /* by question */
@@ -46,7 +46,7 @@ typedef struct Summary {
   char task[NAME_SIZE], lang[NAME_SIZE], pivot[NAME_SIZE];
   bool cot;
   int vanilla;
-  SiteRow sites[SITES_MAX];
+  SiteSummary sites[SITES_MAX];
   int site_count;
 } Summary;
 
@@ -172,7 +172,7 @@ static xt_status keep_response(Summary *m, const xt_store_row *row, xt_error *er
   if (at == SITES_MAX || row->source_layer >= m->layers || row->target_layer < 0 ||
       row->target_layer >= m->layers)
     return XT_STATUS_OK;
-  SiteRow *site = &m->sites[at];
+  SiteSummary *site = &m->sites[at];
   if (at == m->site_count) {
     if (!site->right) TRY(mem_alloc(&site->right, cells, sizeof *site->right, error));
     memset(site->right, -1, cells);

@@ -215,7 +215,7 @@ static void add_row(xt_metrics_row *sum, const xt_store_row *row) {
   sum->identified++;
   sum->consistent += consistent;
   sum->too_short += too_short;
-  sum->consistent_told += consistent && !too_short;
+  sum->consistent_long += consistent && !too_short;
 }
 
 static xt_status sum_row(void *user, const xt_store_row *row, xt_error *error) {

@@ -204,7 +204,7 @@ xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
   LayerList sources = {0}, targets = {0};
   SweepSpeed found = {0}, none = {0};
   Machine machine;
-  double bytes_a_second;
+  double bytes_per_second;
   xt_sweep_plan plan;
   xt_status status = XT_STATUS_OK;
   int32_t *ids = random_prompts(bench);
@@ -231,7 +231,7 @@ xt_status bench_sweep(const SweepBench *bench, xt_error *error) {
   TRY_DONE(measure(bench, instances, options, true, &none, error));
   machine.most_resident = most_resident(); /* before the measurement of the peak takes some */
   cli_progress(bench->quiet, "measuring the machine's peak ...");
-  TRY_DONE(xt_session_peak(bench->model->session, &machine.peak_flops, &bytes_a_second, error));
+  TRY_DONE(xt_session_peak(bench->model->session, &machine.peak_flops, &bytes_per_second, error));
   if (found.meter.best > machine.peak_flops) machine.peak_flops = found.meter.best;
   if (none.meter.best > machine.peak_flops) machine.peak_flops = none.meter.best;
   if (bench->json)

@@ -67,7 +67,7 @@ static const Option options[] = {
     OPTION_QUIET(Arguments, quiet),
 };
 
-static bool tell(void *progress, uint64_t done, uint64_t total) {
+static bool show_tensors_written(void *progress, uint64_t done, uint64_t total) {
   progress_bytes(progress, done, total);
   return interrupt_asked();
 }
@@ -87,7 +87,7 @@ static int run(const Cli *cli, void *opaque) {
                                 .seed = arguments->seed,
                                 .tokenizer = tokenizer,
                                 .threads = arguments->threads,
-                                .progress = tell,
+                                .progress = show_tensors_written,
                                 .user = &progress};
   const double begin = seconds_now();
   interrupt_watch();

@@ -128,7 +128,7 @@ static xt_status measure(Metrics *m, xt_error *error) {
   const uint64_t scored = m->missing[XT_METRIC_STANDALONE] + m->missing[XT_METRIC_CONDITIONAL];
   xt_status status = XT_STATUS_OK;
   interrupt_watch();
-  store_tell_waiting(m->store, m->arguments->model.quiet);
+  store_report_waiting(m->store, m->arguments->model.quiet);
   if (scored) {
     TRY_DONE(model_load(&m->arguments->model, &m->model, error));
     TRY_DONE(
@@ -191,7 +191,7 @@ static xt_status row_json(const xt_metrics_row *r, xt_error *error) {
   ok = json_add(object, "identified", json_integer((json_int_t)r->identified)) && ok;
   ok = json_add(object, "consistent", json_integer((json_int_t)r->consistent)) && ok;
   ok = json_add(object, "too_short", json_integer((json_int_t)r->too_short)) && ok;
-  ok = json_add(object, "consistent_told", json_integer((json_int_t)r->consistent_told)) && ok;
+  ok = json_add(object, "consistent_long", json_integer((json_int_t)r->consistent_long)) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -211,7 +211,7 @@ static xt_status print_row(void *user, const xt_metrics_row *r, xt_error *error)
   print_mean(r->self.mean, r->self.count, true);
   print_share(r->consistent, r->identified, identified);
   print_share(r->too_short, r->identified, identified);
-  print_share(r->consistent_told, r->identified - r->too_short, identified);
+  print_share(r->consistent_long, r->identified - r->too_short, identified);
   putchar('\n');
   return XT_STATUS_OK;
 }

@@ -104,7 +104,7 @@ typedef struct Misfits {
   size_t count;
 } Misfits;
 
-static void tell_misfit(void *user, const char *file, size_t line, const char *what) {
+static void report_misfit(void *user, const char *file, size_t line, const char *what) {
   Misfits *m = user;
   if (m->count++ < MISFITS_SHOWN) cli_note(m->quiet, "%s: line %zu: %s", file, line, what);
 }
@@ -181,7 +181,7 @@ static int run(const Cli *cli, void *opaque) {
                                    .language_count = count,
                                    .templates = a->templates,
                                    .templates_from = a->templates_from,
-                                   .misfit = tell_misfit,
+                                   .misfit = report_misfit,
                                    .user = &misfits,
                                    .translations = a->translations,
                                    .english = a->english,

@@ -368,7 +368,7 @@ static xt_status execute(Select *s, xt_error *error) {
   if (!status) status = train(s, error);
   for (int i = 0; i < s->count && runs && !status; i++)
     status = complete(s, &s->strategies[i], error);
-  if (!status) store_tell_waiting(s->store, a->model.quiet);
+  if (!status) store_report_waiting(s->store, a->model.quiet);
   if (s->added)
     cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
   for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);

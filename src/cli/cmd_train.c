@@ -100,7 +100,7 @@ static const Option options[] = {
 
 typedef struct Watch {
   Progress progress;
-  bool quiet, told;
+  bool quiet, stop_reported;
   double loss;
   uint64_t tokens, steps;
 } Watch;
@@ -122,8 +122,8 @@ static void show_step(void *user, const xt_train_step *s) {
 
 static bool wants_stop(void *user) {
   Watch *w = user;
-  if (interrupt_asked() && !w->told) {
-    w->told = true;
+  if (interrupt_asked() && !w->stop_reported) {
+    w->stop_reported = true;
     progress_break(&w->progress);
     cli_note(w->quiet, "stopping after this step; once more, and it ends at once");
   }

@@ -13,7 +13,7 @@ static const char *kind_of(const xt_question *q) {
   return comma ? comma : "";
 }
 
-static bool may_lend(const xt_question *to, const xt_question *from, bool same_kind) {
+static bool is_compatible(const xt_question *to, const xt_question *from, bool same_kind) {
   if (strcmp(to->lang, from->lang) != 0 || strcmp(to->source, from->source) == 0) return false;
   if (to->gold && from->gold && strcmp(to->gold, from->gold) == 0) return false;
   return !same_kind || strcmp(kind_of(to), kind_of(from)) == 0;
@@ -23,7 +23,7 @@ static const xt_question *lender(const SweepJob *job, size_t q) {
   for (int same_kind = 1; same_kind >= 0; same_kind--)
     for (size_t step = 1; step < job->info.questions; step++) {
       const xt_question *other = xt_job_question(job->job, (q + step) % job->info.questions);
-      if (may_lend(xt_job_question(job->job, q), other, same_kind)) return other;
+      if (is_compatible(xt_job_question(job->job, q), other, same_kind)) return other;
     }
   return NULL;
 }

@@ -76,9 +76,9 @@ xt_status cli_json_parse(const char *text, size_t length, const char *name, cons
 
 int terminal_width(void) {
   enum { LEAST = 40, MOST = 1000, USUAL = 80 };
-  const char *told = getenv("COLUMNS");
+  const char *given = getenv("COLUMNS");
   struct winsize size;
-  long columns = told ? strtol(told, NULL, 10) : 0;
+  long columns = given ? strtol(given, NULL, 10) : 0;
   if (columns <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) columns = size.ws_col;
   return columns <= 0 ? USUAL : columns < LEAST ? LEAST : columns > MOST ? MOST : (int)columns;
 }

@@ -74,7 +74,7 @@ json_t *coverage_value(const xt_coverage *coverage) {
 
 #define WAIT_TOLD_EVERY 30 /* seconds */
 
-static bool tell_waiting(void *user, const xt_store_wait *w) {
+static bool report_waiting(void *user, const xt_store_wait *w) {
   static const char what[] =
       "which is reading it. Nothing is lost meanwhile; it is written as soon as it may be";
   const bool quiet = user != NULL;
@@ -88,6 +88,6 @@ static bool tell_waiting(void *user, const xt_store_wait *w) {
   return stop;
 }
 
-void store_tell_waiting(xt_store *store, bool quiet) {
-  xt_store_on_wait(store, tell_waiting, quiet ? store : NULL);
+void store_report_waiting(xt_store *store, bool quiet) {
+  xt_store_on_wait(store, report_waiting, quiet ? store : NULL);
 }

@@ -24,7 +24,7 @@ xt_status store_begin_model(xt_store *store, const ModelArguments *arguments,
 
 /* Says who keeps the store from being written to, while somebody does. After a signal it waits half
  * a minute at most. */
-void store_tell_waiting(xt_store *store, bool quiet);
+void store_report_waiting(xt_store *store, bool quiet);
 /* Says what is missing of what the store's sweeps set out to do, a line each. */
 void cli_coverage(bool quiet, const xt_coverage *coverage);
 xt_status store_note_coverage(xt_store *store, bool quiet, xt_error *error);

@@ -63,8 +63,8 @@ static void warn(void *user, const char *message) {
 
 static bool wants_stop(void *user) {
   SweepJob *job = user;
-  if (interrupt_asked() && !job->told) {
-    job->told = true;
+  if (interrupt_asked() && !job->stop_reported) {
+    job->stop_reported = true;
     progress_break(&job->line);
     cli_note(job->arguments->model.quiet,
              "stopping after this token; once more, and it ends at once");
@@ -154,7 +154,7 @@ xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *e
 xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result,
                   xt_error *error) {
   interrupt_watch();
-  store_tell_waiting(store, job->arguments->model.quiet);
+  store_report_waiting(store, job->arguments->model.quiet);
   progress_begin(&job->line, job->arguments->model.progress, job->arguments->model.quiet);
   const xt_status status = xt_job_run(job->job, model->session, store, result, error);
   progress_end(&job->line);

@@ -26,7 +26,7 @@ typedef struct SweepJob {
   xt_job *job;      /* once created */
   xt_job_info info; /* of it; what is missing once it is planned */
   Progress line;
-  bool told; /* that it stops */
+  bool stop_reported; /* that it stops */
 } SweepJob;
 
 /* Reads the questions. */

@@ -238,7 +238,7 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
-static void tell_repeats(const xt_job *job) {
+static void report_repeats(const xt_job *job) {
   size_t line, first;
   const size_t repeats = xt_dataset_repeats(job->dataset, &line, &first);
   if (repeats == 1)
@@ -272,7 +272,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
   TRY(mem_alloc(&job, 1, sizeof *job, error));
   job->dataset = dataset;
   xt_status status = set_options(job, options, error);
-  if (!status) tell_repeats(job);
+  if (!status) report_repeats(job);
   if (!status) status = take_model(job, model, error);
   if (!status) status = choose_questions(job, error);
   if (!status) status = encode_all(job, model->tokenizer, error);

@@ -54,7 +54,7 @@ static double share_done(const Run *run, double responses) {
   return share < 1 ? share : 1;
 }
 
-static void tell_progress(const Run *run) {
+static void report_progress(const Run *run) {
   const xt_job *job = run->job;
   const double responses = run->before.responses + run->now.responses;
   if (!job->options.progress) return;
@@ -71,13 +71,13 @@ static void tell_progress(const Run *run) {
 static void show_progress(void *user, const xt_sweep_progress *now) {
   Run *run = user;
   run->now = *now;
-  tell_progress(run);
+  report_progress(run);
 }
 
 static void count_samples(void *user, size_t count) {
   Run *run = user;
   run->result->samples += count;
-  tell_progress(run);
+  report_progress(run);
 }
 
 /* A call is over. */

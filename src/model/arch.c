@@ -42,13 +42,13 @@ typedef enum Presence {
   IF_GATE_BIAS
 } Presence;
 
-typedef struct Row {
+typedef struct RoleEntry {
   const char *name, *gguf; /* %d: the layer */
   Dim rows, cols;
   Presence presence;
-} Row;
+} RoleEntry;
 
-static const Row rows[ARCH_ROLE_COUNT] = {
+static const RoleEntry entries[ARCH_ROLE_COUNT] = {
     [ARCH_EMBED] = {"model.embed_tokens.weight", "token_embd.weight", DIM_VOCAB, DIM_WIDTH, ALWAYS},
     [ARCH_EMBED_NORM] = {"transformer.word_embeddings_layernorm.weight", "token_embd_norm.weight",
                          DIM_WIDTH, DIM_NONE, IF_EMBED_NORM},
@@ -174,7 +174,7 @@ static const struct {
 };
 
 bool arch_has(const ModelConfig *c, ArchRole role) {
-  switch (rows[role].presence) {
+  switch (entries[role].presence) {
     case ALWAYS: return true;
     case IF_UNTIED: return !c->tied_embeddings;
     case IF_EMBED_NORM: return c->embed_norm;
@@ -203,7 +203,7 @@ bool arch_has(const ModelConfig *c, ArchRole role) {
 
 void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[ARCH_NAME_SIZE]) {
   const bool gguf = c->names == NAMES_GGUF;
-  const char *pattern = gguf ? rows[role].gguf : rows[role].name;
+  const char *pattern = gguf ? entries[role].gguf : entries[role].name;
   for (size_t i = 0; !gguf && i < sizeof other_names / sizeof *other_names; i++)
     if (other_names[i].family == c->family && other_names[i].role == role)
       pattern = other_names[i].name;
@@ -216,7 +216,7 @@ void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[
 }
 
 const char *arch_other_name(ArchRole role, const char *name) {
-  return role == ARCH_UNEMBED ? rows[ARCH_UNEMBED].name : strchr(name, '.') + 1;
+  return role == ARCH_UNEMBED ? entries[ARCH_UNEMBED].name : strchr(name, '.') + 1;
 }
 
 bool arch_head_differs(const ModelConfig *c, const Checkpoint *checkpoint) {
@@ -248,17 +248,17 @@ static int64_t dim_size(const ModelConfig *c, Dim dim) {
 }
 
 ArchShape arch_shape(const ModelConfig *c, ArchRole role) {
-  const Row *row = &rows[role];
+  const RoleEntry *entry = &entries[role];
   /* of a head: one weight for all, or one each */
-  if (rows[role].presence == IF_QK_NORM && c->qk_norm != QK_NORM_WHOLE) {
+  if (entries[role].presence == IF_QK_NORM && c->qk_norm != QK_NORM_WHOLE) {
     const bool own = c->qk_norm == QK_NORM_OWN_HEAD;
     const int64_t heads = role == ARCH_Q_NORM ? c->heads : c->kv_heads;
     return (ArchShape){
         .dims = own ? 2 : 1, .rows = own ? heads : c->head_dim, .cols = own ? c->head_dim : 1};
   }
-  return (ArchShape){.dims = row->cols == DIM_NONE ? 1 : 2,
-                     .rows = dim_size(c, row->rows),
-                     .cols = dim_size(c, row->cols)};
+  return (ArchShape){.dims = entry->cols == DIM_NONE ? 1 : 2,
+                     .rows = dim_size(c, entry->rows),
+                     .cols = dim_size(c, entry->cols)};
 }
 
 int arch_window(const ModelConfig *c, int layer) {

@@ -10,7 +10,7 @@
 static void bound_row(Table *t, const char *label, const xt_group *g,
                       const xt_layer_result *layer) {
   if (layer->candidates <= 0) return;
-  Row *row = table_row(t, label);
+  TableRow *row = table_row(t, label);
   if (!row) return;
   const bool all = layer->complete > 0; /* else the row says why it has no bound */
   const Cell cells[] = {cell_value(CELL_NUMBER, layer->candidates),
@@ -31,7 +31,7 @@ static void bound_row(Table *t, const char *label, const xt_group *g,
 
 /* The untouched model as a bound of its one response. */
 static void vanilla_bound_row(Table *t, const char *label, const xt_group *g) {
-  Row *row = table_row(t, label);
+  TableRow *row = table_row(t, label);
   if (!row) return;
   const Cell cells[] = {cell_value(CELL_NUMBER, 1),
                         cell_value(CELL_COUNT, (double)g->scored),
@@ -89,7 +89,7 @@ xt_status report_bounds_table(xt_report *r, xt_error *error) {
 /* ---- what needs no transplant ---------------------------------------------------------------- */
 
 static void baseline_row(Table *t, const char *label, const xt_scores *scores) {
-  Row *row = scores->overall.count ? table_row(t, label) : NULL;
+  TableRow *row = scores->overall.count ? table_row(t, label) : NULL;
   if (!row) return;
   for (size_t level = 0; level < XT_LEVEL_COUNT; level++)
     row->cells[level] = cell_estimate(CELL_SHARE, scores->levels[level]);
@@ -98,7 +98,7 @@ static void baseline_row(Table *t, const char *label, const xt_scores *scores) {
 }
 
 static void difference_cells(Table *t, const xt_difference *d) {
-  Row *row = t->row_count ? &t->rows[t->row_count - 1] : NULL;
+  TableRow *row = t->row_count ? &t->rows[t->row_count - 1] : NULL;
   if (!row || row->section || d->count == 0) return;
   const Cell cells[] = {cell_value(CELL_GAIN, d->gain), cell_value(CELL_GAIN, d->low),
                         cell_value(CELL_GAIN, d->high), cell_value(CELL_P, d->p)};
@@ -175,7 +175,7 @@ static void best_row(Table *t, xt_report *r, const xt_group *group, const xt_sit
     if (k->holm < 0.05) counts[k->gain < 0]++;
     if (k->bh < 0.05) counts[2 + (k->gain < 0)]++;
   }
-  Row *row = table_row(t, table_format(t, "%s, %s", report_group_title(r, group), site->site));
+  TableRow *row = table_row(t, table_format(t, "%s, %s", report_group_title(r, group), site->site));
   if (!row) return;
   const Cell cells[] = {cell_value(CELL_SHARE, (double)best->vanilla_correct / (double)best->count),
                         cell_estimate(CELL_SHARE, site->mean.overall),

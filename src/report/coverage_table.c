@@ -26,7 +26,7 @@ static Cell count_cell(uint64_t n) { return cell_value(CELL_COUNT, (double)n); }
 
 /* Calls `fill` for each row under its task's heading. */
 static void add_rows(Table *t, const xt_coverage *c, const char *const *sites, size_t site_count,
-                     void (*fill)(Table *t, Row *out, const xt_coverage_row *row,
+                     void (*fill)(Table *t, TableRow *out, const xt_coverage_row *row,
                                   const char *const *sites, size_t site_count)) {
   for (size_t i = 0, first = 0; i < xt_coverage_count(c); i++) {
     const xt_coverage_row *row = xt_coverage_get(c, i);
@@ -35,9 +35,9 @@ static void add_rows(Table *t, const xt_coverage *c, const char *const *sites, s
     table_section(t, table_format(t, "%s", xt_coverage_title(row, title, sizeof title)));
     for (size_t l = first; l <= i; l++) {
       const char *lang = xt_coverage_get(c, l)->lang;
-      Row *out = table_row(t, !lang     ? "all"
-                              : lang[0] ? table_format(t, "%s", lang)
-                                        : "no language");
+      TableRow *out = table_row(t, !lang     ? "all"
+                                   : lang[0] ? table_format(t, "%s", lang)
+                                             : "no language");
       if (out) fill(t, out, xt_coverage_get(c, l), sites, site_count);
     }
     first = i + 1;
@@ -53,8 +53,8 @@ static Cell share_cell(Table *t, uint64_t present, uint64_t planned) {
                                                      (unsigned long long)planned));
 }
 
-static void fill_shares(Table *t, Row *out, const xt_coverage_row *row, const char *const *sites,
-                        size_t site_count) {
+static void fill_shares(Table *t, TableRow *out, const xt_coverage_row *row,
+                        const char *const *sites, size_t site_count) {
   out->cells[0] = row->dataset ? share_cell(t, row->planned, row->dataset) : cell_text("?");
   out->cells[1] = share_cell(t, row->present, row->planned);
   out->cells[2] = share_cell(t, row->scored, row->present);
@@ -83,8 +83,8 @@ static xt_status share_table(xt_report *r, const char *const *sites, size_t site
 
 /* ---- as numbers ------------------------------------------------------------------------------ */
 
-static void fill_counts(Table *t, Row *out, const xt_coverage_row *row, const char *const *sites,
-                        size_t site_count) {
+static void fill_counts(Table *t, TableRow *out, const xt_coverage_row *row,
+                        const char *const *sites, size_t site_count) {
   const uint64_t questions[QUESTION_COLUMNS] = {row->dataset, row->too_long, row->planned,
                                                 row->present, row->scored};
   (void)t;

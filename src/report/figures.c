@@ -128,7 +128,7 @@ static xt_status figure2_table(xt_report *r, const TallyRow *rows, size_t count,
       const xt_group *group = rows[k].group;
       const xt_site_result *site = rows[k].site;
       const xt_tally *tally = l ? &site->languages[l - 1] : &site->all;
-      Row *row = table_row(t, table_format(t, "%s %s", report_slug(r, group), site->site));
+      TableRow *row = table_row(t, table_format(t, "%s %s", report_slug(r, group), site->site));
       if (!row) break;
       const Cell cells[] = {
           cell_text(rows[k].store->model),

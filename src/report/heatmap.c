@@ -103,7 +103,7 @@ static xt_status configurations_table(xt_report *r, const xt_group *g, const xt_
   for (int c = 0; c < a->cells; c++) {
     const xt_configuration *k = &site->configurations[c];
     if (k->count == 0) continue;
-    Row *row = table_row(t, table_format(t, "%d", c / a->layers + r->first_layer));
+    TableRow *row = table_row(t, table_format(t, "%d", c / a->layers + r->first_layer));
     if (!row) break;
     const Cell cells[] = {cell_value(CELL_COUNT, c % a->layers + r->first_layer),
                           cell_value(CELL_COUNT, (double)k->count),

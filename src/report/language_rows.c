@@ -25,7 +25,8 @@ void report_language_columns(Table *t, const xt_group *g) {
   table_column(t, "All", "instances");
 }
 
-void report_language_cells(Row *row, CellKind kind, const xt_group *g, const xt_scores *scores) {
+void report_language_cells(TableRow *row, CellKind kind, const xt_group *g,
+                           const xt_scores *scores) {
   size_t at = 0;
   if (!row) return;
   for (int level = 0; level < XT_LEVEL_COUNT; level++) {
@@ -68,7 +69,7 @@ static Cell difference_cell(const xt_difference *d, size_t which) {
 void report_comparison_rows(Table *t, const xt_group *g, const char *label,
                             const xt_comparison *c) {
   for (size_t which = 0; which < sizeof comparison_rows / sizeof *comparison_rows; which++) {
-    Row *row = table_row(t, table_format(t, "%s%s", label, comparison_rows[which].ending));
+    TableRow *row = table_row(t, table_format(t, "%s%s", label, comparison_rows[which].ending));
     size_t at = 0;
     if (!row) return;
     for (int level = 0; level < XT_LEVEL_COUNT; level++) {

@@ -137,7 +137,7 @@ static xt_status figure3_table(xt_report *r, const xt_group *g, const xt_site_re
       table_column(t, target ? "target" : "source", g->languages[l].name);
   }
   for (int layer = 0; layer < a->layers; layer++) {
-    Row *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
+    TableRow *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
     for (size_t target = 0; target < 2 && row; target++) {
       const xt_layer_result *result = target ? &site->targets[layer] : &site->sources[layer];
       Cell *cells = row->cells + target * (g->language_count + 1);
@@ -302,7 +302,7 @@ xt_status report_figure4_table(xt_report *r, const xt_group *g, const xt_site_re
   for (int target = 0; target < 2; target++)
     for (size_t c = 0; c < COLUMNS; c++) table_column(t, target ? "target" : "source", columns[c]);
   for (int layer = 0; layer < g->layers; layer++) {
-    Row *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
+    TableRow *row = table_row(t, table_format(t, "%d", layer + r->first_layer));
     for (size_t target = 0; target < 2 && row; target++) {
       const xt_layer_result *k = target ? &site->targets[layer] : &site->sources[layer];
       if (k->bound.overall.count == 0) continue;

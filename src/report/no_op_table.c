@@ -5,7 +5,8 @@
 
 static void add_row(Table *t, xt_report *r, const AnalysisGroup *g, const AnalysisSite *s,
                     const NoOps *found) {
-  Row *row = table_row(t, report_format(r, "%s, %s", report_group_title(r, &g->group), s->name));
+  TableRow *row =
+      table_row(t, report_format(r, "%s, %s", report_group_title(r, &g->group), s->name));
   if (!row) return;
   row->cells[0] = cell_value(CELL_COUNT, (double)found->questions);
   row->cells[1] = cell_value(CELL_COUNT, (double)found->responses);

@@ -57,7 +57,7 @@ static const char *measured_text(Table *t, const xt_report *r, const xt_group *g
 /* A row that says of how many responses the row above is, if it is not of all. */
 static void measured_row(Table *t, const xt_report *r, const AnalysisGroup *const *groups,
                          size_t count, const char *site, Figure figure) {
-  Row *row = NULL;
+  TableRow *row = NULL;
   for (size_t g = 0; g < count; g++) {
     const char *text = measured_text(t, r, &groups[g]->group, site, figure != FIGURE_CONSISTENCY);
     if (!text) continue;
@@ -79,7 +79,7 @@ static void metric_rows(Table *t, const xt_report *r, const AnalysisGroup *const
   /* the paper's rows; the second where it was swept */
   static const char *const sites[] = {"attn", "attn-released", "ffn", "block"};
   table_section(t, figures[figure].title);
-  Row *row = table_row(t, "Vanilla (no transplant)");
+  TableRow *row = table_row(t, "Vanilla (no transplant)");
   if (row) row->cells[0] = cell_text(figures[figure].name);
   for (size_t g = 0; g < count && row; g++)
     row->cells[1 + g] = figure_cell(figure, &groups[g]->group.texts);
@@ -177,7 +177,7 @@ static xt_status table2(xt_report *r, const AnalysisGroup *const *groups, size_t
     const char *site;
     int source, target;
     xt_coarse(in, layers, &site, &source, &target);
-    Row *row = table_row(t, kinds[k].type);
+    TableRow *row = table_row(t, kinds[k].type);
     if (!row) break;
     const Cell cells[] = {cell_text(report_site_title(site)),
                           cell_value(CELL_COUNT, source + r->first_layer),
@@ -239,7 +239,7 @@ static xt_status table3(xt_report *r, const AnalysisGroup *group, xt_error *erro
 
 /* ---- tables 4, 6, 7 -------------------------------------------------------------------------- */
 
-static void level_cells(Row *row, size_t group, const xt_scores *scores) {
+static void level_cells(TableRow *row, size_t group, const xt_scores *scores) {
   for (int level = 0; row && level < XT_LEVEL_COUNT; level++)
     row->cells[XT_LEVEL_COUNT * group + (size_t)level] =
         cell_estimate(CELL_SHARE, scores->levels[level]);
@@ -247,7 +247,7 @@ static void level_cells(Row *row, size_t group, const xt_scores *scores) {
 
 static void other_store_row(Table *t, const char *label, const ReportStore *store, bool cot,
                             const AnalysisGroup *const *groups, size_t count) {
-  Row *row = NULL;
+  TableRow *row = NULL;
   for (size_t g = 0; g < count; g++) {
     const AnalysisGroup *same = store->analysis ? report_same_task(store, cot, groups[g]) : NULL;
     if (!same) continue;
@@ -259,7 +259,7 @@ static void other_store_row(Table *t, const char *label, const ReportStore *stor
 static void strategy_rows(Table *t, const xt_analysis *a, const AnalysisGroup *const *groups,
                           size_t count) {
   for (size_t k = 0; k < a->strategy_count; k++) {
-    Row *row = NULL;
+    TableRow *row = NULL;
     for (size_t g = 0; g < count; g++) {
       const xt_site_result *site = report_site(&groups[g]->group);
       for (size_t i = 0; site && i < site->strategy_count; i++) {
@@ -275,7 +275,7 @@ static void strategy_rows(Table *t, const xt_analysis *a, const AnalysisGroup *c
  * says of how many. */
 static void bound_rows(Table *t, const char *name, const xt_analysis *a,
                        const AnalysisGroup *const *groups, size_t count, bool source) {
-  Row *bound = NULL, *chance = NULL;
+  TableRow *bound = NULL, *chance = NULL;
   for (size_t g = 0; g < count; g++) {
     const xt_site_result *site = report_site(&groups[g]->group);
     if (!site) continue;
@@ -335,7 +335,7 @@ static xt_status table4(xt_report *r, const AnalysisGroup *const *groups, size_t
   for (size_t g = 0; g < count; g++)
     for (int level = 0; level < XT_LEVEL_COUNT; level++)
       table_column(t, groups[g]->group.title, level_name(level));
-  Row *row = table_row(t, "Vanilla"), *chance = table_row(t, "Vanilla by chance");
+  TableRow *row = table_row(t, "Vanilla"), *chance = table_row(t, "Vanilla by chance");
   for (size_t g = 0; g < count; g++) {
     level_cells(row, g, &groups[g]->group.vanilla);
     level_cells(chance, g, &groups[g]->group.vanilla_chance_scores);

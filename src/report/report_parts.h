@@ -100,7 +100,8 @@ xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error);
 /* A column for each language under its level, then an average; and the cells of a row for
  * scores. */
 void report_language_columns(Table *t, const xt_group *group);
-void report_language_cells(Row *row, CellKind kind, const xt_group *group, const xt_scores *scores);
+void report_language_cells(TableRow *row, CellKind kind, const xt_group *group,
+                           const xt_scores *scores);
 /* Rows of a comparison under the same columns: the gain, then its interval and p-values. */
 void report_comparison_rows(Table *t, const xt_group *group, const char *label,
                             const xt_comparison *comparison);

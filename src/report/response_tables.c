@@ -59,7 +59,7 @@ static void response_row(Table *t, const xt_analysis *a, const AnalysisGroup *g,
   const uint32_t after = coarse->site->texts[i * (size_t)a->cells + coarse->cell];
   const size_t words = bits_words(g->group.instances);
   if (instance->vanilla_text == TEXT_ABSENT || after == TEXT_ABSENT) return;
-  Row *row = table_row(t, instance->lang);
+  TableRow *row = table_row(t, instance->lang);
   if (!row) return;
   const bool right = bits_get(coarse->site->correct + coarse->cell * words, i);
   const Cell cells[] = {

@@ -13,7 +13,7 @@ static void add_group(Table *t, const xt_report *r, const xt_group *g) {
                                 g->instances, g->scored ? "" : ", none of which can be scored"));
   for (size_t s = 0; s <= g->site_count; s++) {
     const xt_site_result *site = s ? &g->sites[s - 1] : NULL;
-    Row *row = table_row(t, site ? report_site_title(site->site) : "Untouched");
+    TableRow *row = table_row(t, site ? report_site_title(site->site) : "Untouched");
     if (!row) return;
     size_t at = 0;
     size_t untouched = 0;

@@ -27,7 +27,7 @@ static const xt_estimate *estimate_of(const xt_group *g, const xt_scores *scores
  * the table has several models. */
 static void plain_row(Table *t, const ReportStore *store, const char *label,
                       const xt_group *columns, const xt_group *g, const xt_scores *scores) {
-  Row *row = table_row(t, label);
+  TableRow *row = table_row(t, label);
   double sum = 0;
   size_t n = 0;
   if (!row) return;

@@ -17,15 +17,15 @@
 /* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it
  * is. Lines have the opacity of their stroke, since ImageMagick fills what has an opacity of the
  * whole; it knows none of a fill, so that bands are of a light colour. */
-typedef struct Look {
+typedef struct Style {
   const char *name, *fill, *stroke, *width, *dash, *seen, *filled,
       *weight; /* seen, filled: opacity of stroke and fill */
-} Look;
+} Style;
 
 #define INK "#1c2024"
 #define SOFT "#60646c"
 #define LINE "#d9dbe0"
-static const Look looks[] = {
+static const Style styles[] = {
     {.name = "paper", .fill = "#ffffff"},
     {.name = "t", .fill = INK},
     {.name = "s", .fill = SOFT},
@@ -68,24 +68,24 @@ static void set_attribute(TextBuffer *out, const char *name, const char *value) 
   if (value) text_buffer_format(out, " %s=\"%s\"", name, value);
 }
 
-static void look_take(const char **to, const char *from) {
+static void style_take(const char **to, const char *from) {
   if (from) *to = from;
 }
 
 void svg_class(TextBuffer *out, const char *class) {
-  Look all = {0};
+  Style all = {0};
   for (const char *word = class; *word; word += strspn(word, " ")) {
     const size_t length = strcspn(word, " ");
-    for (size_t i = 0; i < sizeof looks / sizeof *looks; i++) {
-      const Look *look = &looks[i];
-      if (strlen(look->name) != length || memcmp(look->name, word, length) != 0) continue;
-      look_take(&all.fill, look->fill);
-      look_take(&all.stroke, look->stroke);
-      look_take(&all.width, look->width);
-      look_take(&all.dash, look->dash);
-      look_take(&all.seen, look->seen);
-      look_take(&all.filled, look->filled);
-      look_take(&all.weight, look->weight);
+    for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
+      const Style *style = &styles[i];
+      if (strlen(style->name) != length || memcmp(style->name, word, length) != 0) continue;
+      style_take(&all.fill, style->fill);
+      style_take(&all.stroke, style->stroke);
+      style_take(&all.width, style->width);
+      style_take(&all.dash, style->dash);
+      style_take(&all.seen, style->seen);
+      style_take(&all.filled, style->filled);
+      style_take(&all.weight, style->weight);
     }
     word += length;
   }

@@ -67,7 +67,7 @@ void table_column(Table *t, const char *group, const char *name) {
       (Column){table_format(t, "%s", group), table_format(t, "%s", name)};
 }
 
-Row *table_row(Table *t, const char *label) {
+TableRow *table_row(Table *t, const char *label) {
   Cell *cells;
   if (mem_grow(&t->rows, &t->row_capacity, t->row_count + 1, sizeof *t->rows, NULL) !=
           XT_STATUS_OK ||
@@ -75,13 +75,13 @@ Row *table_row(Table *t, const char *label) {
     t->failed = true;
     return NULL;
   }
-  Row *row = &t->rows[t->row_count++];
-  *row = (Row){.label = table_format(t, "%s", label), .cells = cells};
+  TableRow *row = &t->rows[t->row_count++];
+  *row = (TableRow){.label = table_format(t, "%s", label), .cells = cells};
   return row;
 }
 
 void table_section(Table *t, const char *label) {
-  Row *row = table_row(t, label);
+  TableRow *row = table_row(t, label);
   if (row) row->section = true;
 }
 

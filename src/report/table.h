@@ -29,11 +29,11 @@ typedef struct Column {
   const char *group, *name; /* columns of one group stand together under its name; "": none */
 } Column;
 
-typedef struct Row {
+typedef struct TableRow {
   const char *label;
   bool section; /* a heading: no cells */
   Cell *cells;  /* [columns] */
-} Row;
+} TableRow;
 
 typedef struct Table {
   const char *id; /* file name without its ending */
@@ -42,7 +42,7 @@ typedef struct Table {
   bool data;          /* the numbers behind a figure: in files, not on the page or the terminal */
   Column *columns;
   size_t column_count, column_capacity;
-  Row *rows;
+  TableRow *rows;
   size_t row_count, row_capacity;
   Arena *arena; /* of its strings and cells; borrowed */
   bool failed;  /* memory ran out; asked for at the end */
@@ -65,7 +65,7 @@ const char *table_format(Table *table, const char *format, ...)
 /* All columns come before the first row. */
 void table_column(Table *table, const char *group, const char *name);
 /* A row with empty cells; NULL when memory ran out. */
-Row *table_row(Table *table, const char *label);
+TableRow *table_row(Table *table, const char *label);
 void table_section(Table *table, const char *label);
 
 Cell cell_text(const char *text);

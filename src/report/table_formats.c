@@ -37,7 +37,7 @@ void table_to_csv(const Table *t, TextBuffer *out) {
   }
   text_buffer_add_text(out, "\n");
   for (size_t r = 0; r < t->row_count; r++) {
-    const Row *row = &t->rows[r];
+    const TableRow *row = &t->rows[r];
     if (row->section) continue;
     escape_csv(out, row->label);
     for (size_t c = 0; c < t->column_count; c++) {
@@ -61,7 +61,7 @@ void table_to_csv(const Table *t, TextBuffer *out) {
 static void html_rows(const Table *t, TextBuffer *out) {
   char text[256];
   for (size_t r = 0; r < t->row_count; r++) {
-    const Row *row = &t->rows[r];
+    const TableRow *row = &t->rows[r];
     if (row->section) {
       text_buffer_format(out, "<tr class=\"section\"><th colspan=\"%zu\" scope=\"colgroup\">",
                          t->column_count + 1);

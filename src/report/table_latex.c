@@ -47,7 +47,7 @@ static void latex_head(const Table *t, TextBuffer *out) {
 static void latex_rows(const Table *t, TextBuffer *out) {
   char text[256];
   for (size_t r = 0; r < t->row_count; r++) {
-    const Row *row = &t->rows[r];
+    const TableRow *row = &t->rows[r];
     if (row->section) {
       text_buffer_format(out, "%s\\multicolumn{%zu}{l}{\\textit{", r ? "\\midrule\n" : "",
                          t->column_count + 1);

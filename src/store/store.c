@@ -216,14 +216,14 @@ xt_status store_make_tables(xt_store *s, xt_error *error) {
   for (int t = 0; t < STORE_TABLE_COUNT; t++) {
     if (s->schema.has[t]) continue;
     TRY(schema_make(&s->db, &s->schema, error));
-    store_touched(s);
+    store_mark_dirty(s);
   }
   return XT_STATUS_OK;
 }
 
 /* ---- transactions ---------------------------------------------------------------------------- */
 
-void store_touched(xt_store *s) {
+void store_mark_dirty(xt_store *s) {
   if (!s->dirty) s->dirty_since = seconds();
   s->dirty = true;
 }
@@ -238,8 +238,9 @@ static bool give_up(xt_store *s, double now) {
   xt_store_wait wait = {.path = s->db.path, .seconds = now - s->waiting_since};
   char name[XT_STORE_NAME_SIZE] = "";
   if (!s->wait) return now - s->waiting_since > READER_PATIENCE / 1000.0;
-  if (s->waiting_told > 0 && now >= s->waiting_told && now - s->waiting_told < 0.9) return false;
-  s->waiting_told = now;
+  if (s->waiting_reported > 0 && now >= s->waiting_reported && now - s->waiting_reported < 0.9)
+    return false;
+  s->waiting_reported = now;
   wait.process = store_lock_holder(s->db.path, name);
   wait.name = name;
   return s->wait(s->wait_user, &wait);

@@ -159,6 +159,6 @@ xt_status xt_store_remove_questions(xt_store *s, const int64_t *numbers, size_t 
     TRY(remove_from_plans(s, numbers[i], error));
     TRY(remove_one(s, numbers[i], error));
   }
-  store_touched(s);
+  store_mark_dirty(s);
   return db_run(&s->db, orphans, "cannot write", error);
 }

@@ -47,7 +47,7 @@ xt_status xt_store_count_unmeasured(xt_store *s, xt_metric metric, uint64_t *cou
   sqlite3_stmt *statement;
   *count = 0;
   if (s->schema.empty) return XT_STATUS_OK;
-  if (metrics_are_there(s))
+  if (metrics_exist(s))
     snprintf(sql, sizeof sql, "SELECT count(*) %s", pairs ? unmeasured_pairs : unmeasured_texts);
   else if (pairs)
     snprintf(sql, sizeof sql,
@@ -158,7 +158,7 @@ void metrics_free(MetricItems *items) {
 
 static xt_status finish_value(xt_store *s, sqlite3_stmt *statement, xt_error *error) {
   TRY(db_do(&s->db, statement, error));
-  store_touched(s);
+  store_mark_dirty(s);
   return xt_store_commit(s, STORE_COMMIT_SECONDS, error);
 }
 
@@ -208,6 +208,6 @@ xt_status metrics_claim_langid(xt_store *s, const char *hash, xt_error *error) {
   db_bind_text(&s->db, statement, 1, hash);
   status = db_do(&s->db, statement, error);
   sqlite3_finalize(statement);
-  store_touched(s);
+  store_mark_dirty(s);
   return status;
 }

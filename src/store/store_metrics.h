@@ -28,7 +28,7 @@ typedef struct MetricItems {
 /* Makes the tables where they are missing. The store has to be open for writing. */
 xt_status metrics_make_tables(xt_store *store, xt_error *error);
 /* Whether the store has them. */
-static inline bool metrics_are_there(const xt_store *store) {
+static inline bool metrics_exist(const xt_store *store) {
   return store->schema.has[TABLE_TEXT_METRICS] && store->schema.has[TABLE_PAIR_METRICS] &&
          store->schema.has[TABLE_SELECTIONS];
 }

@@ -58,8 +58,8 @@ struct xt_store {
   bool in_transaction;
   bool dirty; /* something was added since the last commit */
   double dirty_since;
-  double waiting_since; /* when a commit first had to wait for readers; 0: it did not */
-  double waiting_told;  /* when `wait` was last called */
+  double waiting_since;    /* when a commit first had to wait for readers; 0: it did not */
+  double waiting_reported; /* when `wait` was last called */
   bool (*wait)(void *user, const xt_store_wait *wait);
   void *wait_user;
   sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
@@ -82,7 +82,7 @@ xt_status store_make_tables(xt_store *store, xt_error *error);
 void store_copy_name(const char *name, char *out, size_t size);
 xt_status store_write_settings(xt_store *store, xt_error *error);
 xt_status store_begin_transaction(xt_store *store, xt_error *error);
-void store_touched(xt_store *store);
+void store_mark_dirty(xt_store *store);
 
 /* That a text is a site as sweeps write it. */
 void store_check_site(Columns *columns, const char *site);

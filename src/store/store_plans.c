@@ -68,7 +68,7 @@ static xt_status insert_plan(xt_store *s, const xt_store_plan *plan, const char 
   for (int i = 0; i < 3; i++) db_bind_text(&s->db, statement, 8 + i, lists[i]);
   db_bind_blob(&s->db, statement, 11, questions, plan->question_count * STORE_DIGEST_BYTES);
   TRY(db_do(&s->db, statement, error));
-  if (sqlite3_changes(s->db.handle)) store_touched(s);
+  if (sqlite3_changes(s->db.handle)) store_mark_dirty(s);
   return XT_STATUS_OK;
 }
 
@@ -252,7 +252,7 @@ static xt_status measured_text(xt_store *s, const char *name, xt_metric metric, 
   int64_t any = 0;
   uint64_t missing;
   snprintf(out, 160, "0");
-  if (!metrics_are_there(s)) return XT_STATUS_OK;
+  if (!metrics_exist(s)) return XT_STATUS_OK;
   const char *table = metric == XT_METRIC_CONDITIONAL ? "pair_metrics" : "text_metrics";
   snprintf(sql, sizeof sql, "SELECT EXISTS(SELECT 1 FROM %s WHERE name = '%s')", table, name);
   TRY(db_number(&s->db, sql, &any, error));

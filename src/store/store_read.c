@@ -303,7 +303,7 @@ static xt_status copy_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) 
 }
 
 /* A gold answer is the target prompt's. */
-static xt_status give_row(Reader *r, xt_store_row *row, xt_error *error) {
+static xt_status hand_out_row(Reader *r, xt_store_row *row, xt_error *error) {
   response_id(r, row, row->id);
   if (r->task && r->question.gold && row->text && r->kind != ROWS_SOURCES) {
     bool correct;
@@ -421,7 +421,7 @@ static xt_status read_all(Reader *r, xt_error *error) {
     bool there;
     r->number = r->numbers[i];
     TRY(copy_in_transaction(r, &there, error));
-    for (size_t k = 0; k < r->found_count && there; k++) TRY(give_row(r, &r->found[k], error));
+    for (size_t k = 0; k < r->found_count && there; k++) TRY(hand_out_row(r, &r->found[k], error));
   }
   return XT_STATUS_OK;
 }
@@ -447,7 +447,7 @@ static xt_status read_rows(xt_store *s, RowKind kind,
   Reader r = {.store = s, .kind = kind, .row = row, .user = user};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++)
-    status = prepare_rows(&r, i, formats[kind][i], metrics_are_there(s), error);
+    status = prepare_rows(&r, i, formats[kind][i], metrics_exist(s), error);
   if (!status) status = read_all(&r, error);
   reader_deinit(&r);
   return status;
@@ -485,5 +485,5 @@ xt_status xt_store_read_selections(xt_store *s,
   TRY(selections_read(s, ignore_selection, NULL, error)); /* those without a response are in no
                                                              row, and have to be right all the
                                                              same */
-  return metrics_are_there(s) ? read_rows(s, ROWS_SELECTIONS, row, user, error) : XT_STATUS_OK;
+  return metrics_exist(s) ? read_rows(s, ROWS_SELECTIONS, row, user, error) : XT_STATUS_OK;
 }

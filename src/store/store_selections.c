@@ -25,7 +25,7 @@ xt_status selections_set(xt_store *s, int64_t question, const char *strategy, co
   db_bind_integer(&s->db, add, 4, source_layer);
   db_bind_integer(&s->db, add, 5, target_layer);
   TRY(db_do(&s->db, add, error));
-  store_touched(s);
+  store_mark_dirty(s);
   return XT_STATUS_OK;
 }
 
@@ -35,7 +35,7 @@ xt_status selections_read(xt_store *s,
   sqlite3_stmt *statement;
   bool more;
   xt_status status;
-  if (!metrics_are_there(s)) return XT_STATUS_OK;
+  if (!metrics_exist(s)) return XT_STATUS_OK;
   TRY(db_prepare(&s->db,
                  "SELECT instance, strategy, site, source_layer, target_layer FROM selections "
                  "ORDER BY instance, strategy, site",

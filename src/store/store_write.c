@@ -84,7 +84,7 @@ xt_status xt_store_add_question(xt_store *s, const xt_question *q, const xt_inst
   free(choices);
   if (status) return status;
   *number = sqlite3_last_insert_rowid(s->db.handle);
-  store_touched(s);
+  store_mark_dirty(s);
   return XT_STATUS_OK;
 }
 
@@ -167,7 +167,7 @@ static xt_status not_begun(const xt_store *s, xt_error *error) {
 
 static xt_status finish_adding(xt_store *s, sqlite3_stmt *statement, xt_error *error) {
   TRY(db_do(&s->db, statement, error));
-  store_touched(s);
+  store_mark_dirty(s);
   return xt_store_commit(s, STORE_COMMIT_SECONDS, error);
 }
 

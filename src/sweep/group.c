@@ -11,43 +11,43 @@
 /* ---- prompts --------------------------------------------------------------------------------- */
 
 /* One of an instance's prompts, while equal ones are looked for. */
-typedef struct Asked {
+typedef struct PromptKey {
   PrefixKey prefix;
   int32_t last; /* id of the last token */
   int *index;   /* where the prompt's index goes */
-} Asked;
+} PromptKey;
 
-static int compare_asked(const void *a, const void *b) {
-  const Asked *x = a, *y = b;
+static int compare_prompts(const void *a, const void *b) {
+  const PromptKey *x = a, *y = b;
   const int order = prefix_compare(&x->prefix, &y->prefix);
   return order ? order : (x->last > y->last) - (x->last < y->last);
 }
 
-static Asked ask(const int32_t *ids, size_t count, int *index) {
-  return (Asked){
+static PromptKey prompt_key(const int32_t *ids, size_t count, int *index) {
+  return (PromptKey){
       .prefix = {.ids = ids, .count = count - 1}, .last = ids[count - 1], .index = index};
 }
 
 static xt_status group_prompts(Group *g, xt_error *error) {
   const size_t count = (size_t)g->count;
-  Asked *asked;
-  TRY(arena_alloc(&g->arena, &asked, 2 * count, sizeof *asked, error));
+  PromptKey *keys;
+  TRY(arena_alloc(&g->arena, &keys, 2 * count, sizeof *keys, error));
   TRY(arena_alloc(&g->arena, &g->prompts, 2 * count, sizeof *g->prompts, error));
   TRY(arena_alloc(&g->arena, &g->target_prompt, count, sizeof *g->target_prompt, error));
   TRY(arena_alloc(&g->arena, &g->source_prompt, count, sizeof *g->source_prompt, error));
   for (size_t w = 0; w < count; w++) {
     const xt_instance *in = &g->instances[w];
-    asked[2 * w] = ask(in->target, in->target_count, &g->target_prompt[w]);
-    asked[2 * w + 1] = ask(in->source, in->source_count, &g->source_prompt[w]);
+    keys[2 * w] = prompt_key(in->target, in->target_count, &g->target_prompt[w]);
+    keys[2 * w + 1] = prompt_key(in->source, in->source_count, &g->source_prompt[w]);
   }
-  qsort(asked, 2 * count, sizeof *asked, compare_asked);
+  qsort(keys, 2 * count, sizeof *keys, compare_prompts);
   TRY(prefixes_create(&g->prefixes, g->session, 2 * count, error));
   for (size_t k = 0; k < 2 * count; k++) {
-    const PrefixKey *key = &asked[k].prefix;
-    if (k == 0 || compare_asked(&asked[k], &asked[k - 1]) != 0)
+    const PrefixKey *key = &keys[k].prefix;
+    if (k == 0 || compare_prompts(&keys[k], &keys[k - 1]) != 0)
       g->prompts[g->prompt_count++] = (SweepPrompt){
           .ids = key->ids, .count = key->count + 1, .prefix = prefixes_add(&g->prefixes, key)};
-    *asked[k].index = g->prompt_count - 1;
+    *keys[k].index = g->prompt_count - 1;
   }
   return XT_STATUS_OK;
 }
@@ -79,9 +79,10 @@ static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   if (!status)
     status = be->ops->alloc(be, taps * (size_t)c->width * sizeof(float), &g->taps, error);
   if (!status) status = group_prefixes(g, error);
-  for (int t = 0; !status && t < g->config->target_count; t += plan->targets_a_pass) {
-    const int end = t + plan->targets_a_pass < g->config->target_count ? t + plan->targets_a_pass
-                                                                       : g->config->target_count;
+  for (int t = 0; !status && t < g->config->target_count; t += plan->targets_per_pass) {
+    const int end = t + plan->targets_per_pass < g->config->target_count
+                        ? t + plan->targets_per_pass
+                        : g->config->target_count;
     status = sweep_run_pass(g, t, end, t == 0, error);
   }
   prefixes_release(&g->prefixes);

@@ -69,7 +69,7 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instanc
   const ModelConfig *mc = &m->config;
   const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new,
                  n = (uint64_t)instances;
-  const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_a_target(c) + untouched;
+  const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_per_target(c) + untouched;
   const uint64_t entries = 2 * rows + 2 * n;
   const uint64_t least = (uint64_t)m->limits.work_rows, batch = entries > least ? entries : least;
   uint64_t bytes = m->weight_bytes;
@@ -106,9 +106,9 @@ static bool in_time(const xt_model *m, const SweepConfig *c, uint64_t positions,
 xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_instance *instances,
                            size_t count, size_t first, SweepGroup *group, xt_error *error) {
   const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
-  const int rows = sweep_rows_a_target(c) * c->target_count;
+  const int rows = sweep_rows_per_target(c) * c->target_count;
   uint64_t positions = 0, untouched = 0;
-  *group = (SweepGroup){.first = first, .targets_a_pass = c->target_count};
+  *group = (SweepGroup){.first = first, .targets_per_pass = c->target_count};
   while (first + (size_t)group->instances < count) {
     const xt_instance *in = &instances[first + (size_t)group->instances];
     const uint64_t more = positions + in->source_count + in->target_count;
@@ -123,11 +123,11 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
     group->instances++;
     group->bytes = bytes;
   }
-  while (group->instances == 1 && group->targets_a_pass > 1 &&
+  while (group->instances == 1 && group->targets_per_pass > 1 &&
          (group->bytes > m->memory_limit ||
-          group->targets_a_pass * sweep_rows_a_target(c) > limit ||
-          !in_time(m, c, 0, group->targets_a_pass * (int64_t)sweep_rows_a_target(c))))
-    group->bytes = group_bytes(m, c, 1, untouched, positions, --group->targets_a_pass);
+          group->targets_per_pass * sweep_rows_per_target(c) > limit ||
+          !in_time(m, c, 0, group->targets_per_pass * (int64_t)sweep_rows_per_target(c))))
+    group->bytes = group_bytes(m, c, 1, untouched, positions, --group->targets_per_pass);
   if (group->bytes > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "one target layer of instance %zu needs %.2f GiB, weights included; the memory "
@@ -147,13 +147,13 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
   for (size_t first = 0; first < count && !status; first += (size_t)group.instances) {
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);
     if (status) break;
-    const int rows = group.instances * group.targets_a_pass * sweep_rows_a_target(&c);
+    const int rows = group.instances * group.targets_per_pass * sweep_rows_per_target(&c);
     if (group.instances > plan->instances_together) plan->instances_together = group.instances;
     if (rows > plan->rows_together) plan->rows_together = rows;
-    plan->passes += (c.target_count + group.targets_a_pass - 1) / group.targets_a_pass;
+    plan->passes += (c.target_count + group.targets_per_pass - 1) / group.targets_per_pass;
     if (group.bytes > plan->bytes) plan->bytes = group.bytes;
   }
-  plan->responses = count * (1 + (uint64_t)c.target_count * (uint64_t)sweep_rows_a_target(&c));
+  plan->responses = count * (1 + (uint64_t)c.target_count * (uint64_t)sweep_rows_per_target(&c));
   arena_free(&arena);
   return status;
 }

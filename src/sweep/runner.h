@@ -40,7 +40,7 @@ xt_status sweep_config_init(SweepConfig *config, Arena *arena, const xt_model *m
 typedef struct SweepGroup {
   size_t first;
   int instances;
-  int targets_a_pass;
+  int targets_per_pass;
   uint64_t bytes; /* at most, weights included */
 } SweepGroup;
 
@@ -92,7 +92,7 @@ void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
  * responses of which a share is there. */
 xt_status sweep_pause(const Group *g, double growing, xt_error *error);
 
-static inline int sweep_rows_a_target(const SweepConfig *c) {
+static inline int sweep_rows_per_target(const SweepConfig *c) {
   return c->source_count * c->site_count;
 }
 

@@ -32,7 +32,7 @@ static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *
   const SweepConfig *c = p->group->config;
   const int layers = p->group->session->model->config.layers;
   const size_t most =
-      (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_a_target(c) + 2);
+      (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_per_target(c) + 2);
   TRY(arena_alloc(&p->arena, &p->rows, most, sizeof *p->rows, error));
   for (int w = 0; w < p->group->count; w++) {
     for (int t = from; t < to; t++)

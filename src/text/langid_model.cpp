@@ -31,7 +31,7 @@ struct Loader : fasttext::FastText {
   }
 };
 
-void tell(char *message, size_t size, const char *what) {
+void set_message(char *message, size_t size, const char *what) {
   std::snprintf(message, size, "%s", what);
 }
 
@@ -52,10 +52,10 @@ extern "C" LangidModel *langid_model_load(const void *data, size_t size, char *m
     std::istream in(&buffer);
     model = new LangidModel;
     if (model->loader.load(in)) return model;
-    tell(message, message_size, "the library cannot read it");
+    set_message(message, message_size, "the library cannot read it");
   } catch (const std::bad_alloc &) {
   } catch (const std::exception &error) {
-    tell(message, message_size, error.what());
+    set_message(message, message_size, error.what());
   }
   delete model;
   return nullptr;
@@ -79,7 +79,7 @@ extern "C" int langid_model_predict(const LangidModel *model, const char *line, 
   } catch (const std::bad_alloc &) {
     message[0] = 0;
   } catch (const std::exception &error) {
-    tell(message, message_size, error.what());
+    set_message(message, message_size, error.what());
   }
   return -1;
 }

@@ -76,7 +76,7 @@ static xt_status prepare_search(PatternSearch *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static xt_status gave_up(int code, size_t length, xt_error *error) {
+static xt_status search_error(int code, size_t length, xt_error *error) {
   PCRE2_UCHAR why[160];
   if (code == PCRE2_ERROR_MATCHLIMIT || code == PCRE2_ERROR_HEAPLIMIT)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
@@ -172,7 +172,7 @@ static xt_status search_regex(PatternSearch *s, size_t *start, size_t *end, bool
   *found = code >= 0;
   if (code == PCRE2_ERROR_NOMATCH) return XT_STATUS_OK;
   if (code == PCRE2_ERROR_NOMEMORY) return err_memory(error, s->length);
-  if (code < 0) return gave_up(code, s->length, error);
+  if (code < 0) return search_error(code, s->length, error);
   const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
   *start = byte_of(s, at[0]);
   *end = byte_of(s, at[1]);

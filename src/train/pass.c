@@ -19,8 +19,8 @@
 #define LOGIT_FLOATS ((size_t)2 << 20)
 
 typedef struct Places {
-  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, kept, kept_step, logits,
-      chosen, d_chosen, turn, turn_back, total;
+  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, saved, saved_step,
+      logits, chosen, d_chosen, cos_sin, cos_sin_back, total;
 } Places;
 
 static int logit_rows(const ModelConfig *c, int tokens) {
@@ -51,11 +51,11 @@ static Places places(const ModelConfig *c, const PassOptions *o) {
   PLACE(logits, rows * (size_t)c->vocab);
   PLACE(chosen, rows * width);
   PLACE(d_chosen, rows * width);
-  PLACE(turn, (size_t)o->length * (size_t)c->head_dim);
-  PLACE(turn_back, (size_t)o->length * (size_t)c->head_dim);
-  p.kept_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0) +
-                     (c->post_norm ? 2 * width : 0));
-  PLACE(kept, p.kept_step * (o->recompute ? 1 : layers));
+  PLACE(cos_sin, (size_t)o->length * (size_t)c->head_dim);
+  PLACE(cos_sin_back, (size_t)o->length * (size_t)c->head_dim);
+  p.saved_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0) +
+                      (c->post_norm ? 2 * width : 0));
+  PLACE(saved, p.saved_step * (o->recompute ? 1 : layers));
 #undef PLACE
   p.total = at;
   return p;
@@ -67,12 +67,12 @@ size_t pass_bytes(const ModelConfig *config, const PassOptions *options) {
 
 static void set_angles(Pass *p) {
   const int half = p->config->head_dim / 2;
-  rope_table(&p->config->rotary[0], p->config->rope_width, 0, p->options.length, 0, p->turn);
+  rope_table(&p->config->rotary[0], p->config->rope_width, 0, p->options.length, 0, p->cos_sin);
   for (int t = 0; t < p->options.length; t++)
     for (int i = 0; i < half; i++) {
       const size_t at = (size_t)t * (size_t)p->config->head_dim + (size_t)i;
-      p->turn_back[at] = p->turn[at];
-      p->turn_back[at + (size_t)half] = -p->turn[at + (size_t)half];
+      p->cos_sin_back[at] = p->cos_sin[at];
+      p->cos_sin_back[at + (size_t)half] = -p->cos_sin[at + (size_t)half];
     }
 }
 
@@ -117,17 +117,17 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   p->logits = p->block + at.logits;
   p->chosen = p->block + at.chosen;
   p->d_chosen = p->block + at.d_chosen;
-  p->turn = p->block + at.turn;
-  p->turn_back = p->block + at.turn_back;
+  p->cos_sin = p->block + at.cos_sin;
+  p->cos_sin_back = p->block + at.cos_sin_back;
   const size_t t = (size_t)options->tokens;
-  p->kept.qkv = p->block + at.kept;
-  p->kept.heads = p->kept.qkv + t * p->qkv;
-  p->kept.mid = p->kept.heads + t * p->query;
-  p->kept.gate_up = p->kept.mid + t * p->width;
-  p->kept.raw = p->kept.gate_up + t * 2 * p->feed;
-  p->kept.attn = p->kept.raw + (c->qk_norm ? t * (p->query + p->key) : 0);
-  p->kept.mlp = p->kept.attn + t * p->width;
-  p->kept_step = options->recompute ? 0 : at.kept_step;
+  p->saved.qkv = p->block + at.saved;
+  p->saved.heads = p->saved.qkv + t * p->qkv;
+  p->saved.mid = p->saved.heads + t * p->query;
+  p->saved.gate_up = p->saved.mid + t * p->width;
+  p->saved.raw = p->saved.gate_up + t * 2 * p->feed;
+  p->saved.attn = p->saved.raw + (c->qk_norm ? t * (p->query + p->key) : 0);
+  p->saved.mlp = p->saved.attn + t * p->width;
+  p->saved_step = options->recompute ? 0 : at.saved_step;
   set_angles(p);
   *out = p;
   return XT_STATUS_OK;
@@ -154,29 +154,29 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
                           bool output) {
   Backend *b = &p->backend->base;
   const ModelConfig *c = p->config;
-  const Kept kept = pass_kept_of(p, layer);
+  const SavedActivations saved = pass_saved_of(p, layer);
   const int t = batch->tokens;
   const float *x = pass_input_of(p, layer),
               *input = pass_read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
-  pass_linear(p, kept.qkv, input, pass_param(p, w, ARCH_Q, layer),
+  pass_linear(p, saved.qkv, input, pass_param(p, w, ARCH_Q, layer),
               pass_param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
-  if (c->qk_norm) pass_norm_heads(p, w, &kept, layer, t);
-  pass_rotate(p, kept.qkv, batch, p->turn);
-  const CausalArgs attention = pass_attention_args(p, batch, layer, &kept);
+  if (c->qk_norm) pass_norm_heads(p, w, &saved, layer, t);
+  pass_rotate(p, saved.qkv, batch, p->cos_sin);
+  const CausalArgs attention = pass_attention_args(p, batch, layer, &saved);
   causal_forward(&attention);
-  pass_add_branch(p, w, kept.mid, x, kept.attn, kept.heads, ARCH_OUT, ARCH_OUT_BIAS, ARCH_POST_ATTN,
-                  layer, t, p->query);
-  input = pass_read_input(p, w, kept.mid, ARCH_NORM_MLP, layer, t);
-  pass_linear(p, kept.gate_up, input, pass_param(p, w, ARCH_GATE, layer),
+  pass_add_branch(p, w, saved.mid, x, saved.attn, saved.heads, ARCH_OUT, ARCH_OUT_BIAS,
+                  ARCH_POST_ATTN, layer, t, p->query);
+  input = pass_read_input(p, w, saved.mid, ARCH_NORM_MLP, layer, t);
+  pass_linear(p, saved.gate_up, input, pass_param(p, w, ARCH_GATE, layer),
               pass_param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
   b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU,
                                       .gated = true,
                                       .y = cpu_dev(p->act),
-                                      .x = cpu_dev(kept.gate_up),
+                                      .x = cpu_dev(saved.gate_up),
                                       .rows = t,
                                       .width = c->feed_forward});
-  pass_add_branch(p, w, pass_input_of(p, layer + 1), kept.mid, kept.mlp, p->act, ARCH_DOWN,
+  pass_add_branch(p, w, pass_input_of(p, layer + 1), saved.mid, saved.mlp, p->act, ARCH_DOWN,
                   ARCH_DOWN_BIAS, ARCH_POST_MLP, layer, t, p->feed);
 }
 
@@ -239,40 +239,40 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   Backend *b = &p->backend->base;
   const ModelConfig *c = p->config;
   if (p->options.recompute) layer_forward(p, w, batch, layer, false);
-  const Kept kept = pass_kept_of(p, layer);
+  const SavedActivations saved = pass_saved_of(p, layer);
   const int t = batch->tokens;
   const float *x = pass_input_of(p, layer);
 
   b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU,
                                       .gated = true,
                                       .y = cpu_dev(p->act),
-                                      .x = cpu_dev(kept.gate_up),
+                                      .x = cpu_dev(saved.gate_up),
                                       .rows = t,
                                       .width = c->feed_forward});
   if (p->options.recompute && c->post_norm)
-    pass_linear(p, kept.mlp, p->act, pass_param(p, w, ARCH_DOWN, layer),
+    pass_linear(p, saved.mlp, p->act, pass_param(p, w, ARCH_DOWN, layer),
                 pass_param(p, w, ARCH_DOWN_BIAS, layer), t, p->width, p->feed, false);
-  const float *d = pass_branch_gradient(p, w, g, kept.mlp, ARCH_POST_MLP, layer, t);
+  const float *d = pass_branch_gradient(p, w, g, saved.mlp, ARCH_POST_MLP, layer, t);
   pass_linear_back(p, p->wide, pass_param(p, g, ARCH_DOWN, layer),
                    pass_param(p, g, ARCH_DOWN_BIAS, layer), d, p->act,
                    pass_param(p, w, ARCH_DOWN, layer), t, p->width, p->feed);
-  row_silu_back(p->backend, p->d_gate_up, p->wide, kept.gate_up, p->feed, t);
-  const float *input = pass_read_input(p, w, kept.mid, ARCH_NORM_MLP, layer, t);
+  row_silu_back(p->backend, p->d_gate_up, p->wide, saved.gate_up, p->feed, t);
+  const float *input = pass_read_input(p, w, saved.mid, ARCH_NORM_MLP, layer, t);
   pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_GATE, layer),
                    pass_param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, input,
                    pass_param(p, w, ARCH_GATE, layer), t, 2 * p->feed, p->width);
-  pass_input_gradient(p, w, g, kept.mid, ARCH_NORM_MLP, layer, t);
+  pass_input_gradient(p, w, g, saved.mid, ARCH_NORM_MLP, layer, t);
 
-  d = pass_branch_gradient(p, w, g, kept.attn, ARCH_POST_ATTN, layer, t);
+  d = pass_branch_gradient(p, w, g, saved.attn, ARCH_POST_ATTN, layer, t);
   pass_linear_back(p, p->wide, pass_param(p, g, ARCH_OUT, layer),
-                   pass_param(p, g, ARCH_OUT_BIAS, layer), d, kept.heads,
+                   pass_param(p, g, ARCH_OUT_BIAS, layer), d, saved.heads,
                    pass_param(p, w, ARCH_OUT, layer), t, p->width, p->query);
-  CausalArgs attention = pass_attention_args(p, batch, layer, &kept);
+  CausalArgs attention = pass_attention_args(p, batch, layer, &saved);
   attention.d_out = p->wide;
   attention.d_qkv = p->d_qkv;
   causal_backward(&attention);
-  pass_rotate(p, p->d_qkv, batch, p->turn_back);
-  if (c->qk_norm) pass_norm_heads_back(p, w, g, &kept, layer, t);
+  pass_rotate(p, p->d_qkv, batch, p->cos_sin_back);
+  if (c->qk_norm) pass_norm_heads_back(p, w, g, &saved, layer, t);
   input = pass_read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
   pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_Q, layer),
                    pass_param(p, g, ARCH_Q_BIAS, layer), p->d_qkv, input,

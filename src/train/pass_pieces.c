@@ -4,11 +4,11 @@
 #include "train/pass_pieces.h"
 #include "train/row_work.h"
 
-Kept pass_kept_of(const Pass *p, int layer) {
-  const size_t step = p->kept_step * (size_t)layer;
-  return (Kept){p->kept.qkv + step,     p->kept.heads + step, p->kept.mid + step,
-                p->kept.gate_up + step, p->kept.raw + step,   p->kept.attn + step,
-                p->kept.mlp + step};
+SavedActivations pass_saved_of(const Pass *p, int layer) {
+  const size_t step = p->saved_step * (size_t)layer;
+  return (SavedActivations){p->saved.qkv + step,     p->saved.heads + step, p->saved.mid + step,
+                            p->saved.gate_up + step, p->saved.raw + step,   p->saved.attn + step,
+                            p->saved.mlp + step};
 }
 
 float *pass_input_of(const Pass *p, int layer) {
@@ -97,7 +97,7 @@ typedef struct HeadPart {
   ArchRole role;
   int groups;       /* that are normalised each by itself: heads, or all of them as one */
   size_t at, width; /* floats of all */
-  size_t raw;       /* where they begin in Kept.raw */
+  size_t raw;       /* where they begin in SavedActivations.raw */
 } HeadPart;
 
 static HeadPart head_part(const Pass *p, int tokens, bool keys) {
@@ -109,13 +109,14 @@ static HeadPart head_part(const Pass *p, int tokens, bool keys) {
   return (HeadPart){ARCH_Q_NORM, whole ? 1 : c->heads, 0, p->query, 0};
 }
 
-void pass_norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int tokens) {
+void pass_norm_heads(Pass *p, const float *w, const SavedActivations *saved, int layer,
+                     int tokens) {
   Backend *b = &p->backend->base;
   for (int keys = 0; keys < 2; keys++) {
     const HeadPart part = head_part(p, tokens, keys);
-    float *x = kept->qkv + part.at;
+    float *x = saved->qkv + part.at;
     for (size_t t = 0; t < (size_t)tokens; t++)
-      memcpy(kept->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
+      memcpy(saved->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
     b->ops->norm(b, &(NormArgs){.y = cpu_dev(x),
                                 .x = cpu_dev(x),
                                 .weight = cpu_dev(pass_param(p, w, part.role, layer)),
@@ -128,11 +129,11 @@ void pass_norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int t
   }
 }
 
-void pass_norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer,
-                          int tokens) {
+void pass_norm_heads_back(Pass *p, const float *w, float *g, const SavedActivations *saved,
+                          int layer, int tokens) {
   for (int keys = 0; keys < 2; keys++) {
     const HeadPart part = head_part(p, tokens, keys);
-    const float *raw = kept->raw + part.raw, *weight = pass_param(p, w, part.role, layer);
+    const float *raw = saved->raw + part.raw, *weight = pass_param(p, w, part.role, layer);
     float *d = p->d_qkv + part.at;
     const int rows = tokens * part.groups;
     const size_t head = part.width / (size_t)part.groups;
@@ -164,29 +165,29 @@ void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, Arch
     p->backend->kernels->add(p->dx, p->d_norm, (size_t)rows * p->width);
 }
 
-void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *kept,
+void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *saved,
                      const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
                      int rows, size_t depth) {
   const float *weight = pass_param(p, w, matrix, layer), *shift = pass_param(p, w, bias, layer);
   memcpy(to, x, (size_t)rows * p->width * sizeof *to);
-  pass_linear(p, p->config->post_norm ? kept : to, a, weight, shift, rows, p->width, depth,
+  pass_linear(p, p->config->post_norm ? saved : to, a, weight, shift, rows, p->width, depth,
               !p->config->post_norm);
   if (!p->config->post_norm) return;
-  pass_norm_of(p, kept, pass_param(p, w, norm, layer), rows);
+  pass_norm_of(p, saved, pass_param(p, w, norm, layer), rows);
   p->backend->kernels->add(to, p->norm, (size_t)rows * p->width);
 }
 
-const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *kept,
+const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *saved,
                                   ArchRole norm, int layer, int rows) {
   if (!p->config->post_norm) return p->dx;
   memset(p->d_norm, 0, (size_t)rows * p->width * sizeof *p->d_norm);
-  pass_norm_gradient(p, p->d_norm, pass_param(p, g, norm, layer), p->dx, kept,
+  pass_norm_gradient(p, p->d_norm, pass_param(p, g, norm, layer), p->dx, saved,
                      pass_param(p, w, norm, layer), rows);
   return p->d_norm;
 }
 
 CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer,
-                               const Kept *kept) {
+                               const SavedActivations *saved) {
   const ModelConfig *c = p->config;
   return (CausalArgs){.backend = p->backend,
                       .heads = c->heads,
@@ -196,6 +197,6 @@ CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer
                       .scale = c->score_scale,
                       .sequences = batch->sequences,
                       .starts = batch->starts,
-                      .qkv = kept->qkv,
-                      .out = kept->heads};
+                      .qkv = saved->qkv,
+                      .out = saved->heads};
 }

@@ -9,7 +9,7 @@
 #include "train/pass.h"
 
 /* What the way back needs of a layer, beside its input. */
-typedef struct Kept {
+typedef struct SavedActivations {
   float *qkv;        /* [T, (heads + 2 kv_heads) head_dim], rotated */
   float *heads;      /* [T, heads head_dim] */
   float *mid;        /* [T, C] */
@@ -18,7 +18,7 @@ typedef struct Kept {
                      their norms; only where they have any */
   float *attn, *mlp; /* [T, C] what the modules give, before their norms; only where norms follow
                         them */
-} Kept;
+} SavedActivations;
 
 struct Pass {
   const Params *params;
@@ -29,23 +29,23 @@ struct Pass {
   int logit_rows;
   double flops;
   ProductRoom room;
-  float *block;      /* everything below */
-  float *x;          /* [layers + 1][T, C] inputs of the layers; the last is the model's output */
-  Kept kept;         /* of layer 0, or the only one */
-  size_t kept_step;  /* floats between layers; 0: there is only one */
-  float *norm, *act; /* [T, C], [T, F] */
+  float *block; /* everything below */
+  float *x;     /* [layers + 1][T, C] inputs of the layers; the last is the model's output */
+  SavedActivations saved;                 /* of layer 0, or the only one */
+  size_t saved_step;                      /* floats between layers; 0: there is only one */
+  float *norm, *act;                      /* [T, C], [T, F] */
   float *dx, *d_norm, *d_qkv, *d_gate_up; /* [T, ..] gradients; d_act and d_heads use `wide` */
   float *wide;                            /* [T, max(F, query)] */
   float *logits, *chosen, *d_chosen;      /* [logit_rows, V], [logit_rows, C] twice */
   float *factors;                         /* [T], [T, heads] 1/rms of the norm at hand */
   float *d_raw;                           /* [T, query]; only with norms of queries and keys */
-  float *turn, *turn_back;                /* rotary angles [length, head_dim]; with negated
+  float *cos_sin, *cos_sin_back;          /* rotary angles [length, head_dim]; with negated
                                                 sines */
   int32_t *rows;                          /* [T] rows of the loss */
   double *losses;                         /* [logit_rows] */
 };
 
-Kept pass_kept_of(const Pass *p, int layer);
+SavedActivations pass_saved_of(const Pass *p, int layer);
 float *pass_input_of(const Pass *p, int layer);
 /* A parameter in an array of the layout; NULL: the model has none. */
 float *pass_param(const Pass *p, const float *array, ArchRole role, int layer);
@@ -62,24 +62,25 @@ void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angl
 void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x,
                         const float *weight, int rows);
 /* Normalises each head of queries and keys in place, and keeps what they were. */
-void pass_norm_heads(Pass *p, const float *w, const Kept *kept, int layer, int tokens);
+void pass_norm_heads(Pass *p, const float *w, const SavedActivations *saved, int layer, int tokens);
 /* d_qkv: from the gradient of normalised queries and keys to that of what they were. */
-void pass_norm_heads_back(Pass *p, const float *w, float *g, const Kept *kept, int layer,
-                          int tokens);
+void pass_norm_heads_back(Pass *p, const float *w, float *g, const SavedActivations *saved,
+                          int layer, int tokens);
 /* What a module reads, which is x itself where no norm stands before it. */
 const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer,
                              int rows);
 /* dx += the gradient of what a module read, p->d_norm. */
 void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role,
                          int layer, int rows);
-/* to = x + what the module y = a W^T + bias adds, with its norm where one follows; `kept` gets y
+/* to = x + what the module y = a W^T + bias adds, with its norm where one follows; `saved` gets y
  * then. */
-void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *kept,
+void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *saved,
                      const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
                      int rows, size_t depth);
 /* The gradient of what the module gave, of which dx is that of what was added. */
-const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *kept,
+const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *saved,
                                   ArchRole norm, int layer, int rows);
-CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer, const Kept *kept);
+CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer,
+                               const SavedActivations *saved);
 
 #endif

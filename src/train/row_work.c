@@ -26,13 +26,13 @@ static void some_rows(void *context, size_t item, int thread) {
   for (int r = first; r < end; r++) w->row(w, (size_t)r);
 }
 
-static void deal_rows(Work *w) {
+static void for_each_row(Work *w) {
   if (w->rows <= 0) return;
   w->step = (int)(FLOATS / w->width) + 1;
   parallel_for(w->b->base.pool, (size_t)((w->rows - 1) / w->step + 1), some_rows, w);
 }
 
-static void deal_columns(Work *w, void (*body)(void *, size_t, int)) {
+static void for_each_column(Work *w, void (*body)(void *, size_t, int)) {
   const bool small = w->width * (size_t)w->rows < FLOATS;
   parallel_for(small ? NULL : w->b->base.pool, (w->width + COLUMNS - 1) / COLUMNS, body, w);
 }
@@ -51,7 +51,7 @@ static void sum_columns(void *context, size_t item, int thread) {
 }
 void row_sums(const CpuBackend *b, float *sums, const float *x, size_t width, int rows) {
   Work w = {.b = b, .to = sums, .x = x, .width = width, .rows = rows};
-  deal_columns(&w, sum_columns);
+  for_each_column(&w, sum_columns);
 }
 
 static void norm_back_row(const Work *w, size_t r) {
@@ -71,7 +71,7 @@ void row_norm_back(const CpuBackend *b, float *dx, const float *dy, const float 
             .rows = rows,
             .eps = eps,
             .row = norm_back_row};
-  deal_rows(&w);
+  for_each_row(&w);
 }
 
 static void norm_weight_columns(void *context, size_t item, int thread) {
@@ -95,7 +95,7 @@ void row_norm_weight(const CpuBackend *b, float *dweight, const float *dy, const
             .factors = (float *)(uintptr_t)factors,
             .width = width,
             .rows = rows};
-  deal_columns(&w, norm_weight_columns);
+  for_each_column(&w, norm_weight_columns);
 }
 
 static void silu_back_row(const Work *w, size_t r) {
@@ -112,7 +112,7 @@ void row_silu_back(const CpuBackend *b, float *d_gate_up, const float *d_act, co
             .width = width,
             .rows = rows,
             .row = silu_back_row};
-  deal_rows(&w);
+  for_each_row(&w);
 }
 
 static void cross_entropy_row(const Work *w, size_t r) {
@@ -129,7 +129,7 @@ void row_cross_entropy(const CpuBackend *b, float *logits, size_t width, const i
             .width = width,
             .rows = rows,
             .row = cross_entropy_row};
-  deal_rows(&w);
+  for_each_row(&w);
 }
 
 static void scatter_columns(void *context, size_t item, int thread) {
@@ -143,5 +143,5 @@ static void scatter_columns(void *context, size_t item, int thread) {
 void row_scatter(const CpuBackend *b, float *table, const float *x, const int32_t *ids,
                  size_t width, int rows) {
   Work w = {.b = b, .to = table, .x = x, .ids = ids, .width = width, .rows = rows};
-  deal_columns(&w, scatter_columns);
+  for_each_column(&w, scatter_columns);
 }

@@ -276,11 +276,11 @@ static TokenBatch gather(Trainer *t, size_t first, size_t n) {
   return b;
 }
 
-static xt_status run_step(Trainer *t, xt_train_step *told, xt_error *error) {
+static xt_status run_step(Trainer *t, xt_train_step *step, xt_error *error) {
   const double began = seconds_now();
   size_t first, counted = 0;
   double loss = 0;
-  *told = (xt_train_step){.steps = t->optimizer.total,
+  *step = (xt_train_step){.steps = t->optimizer.total,
                           .rate = optimizer_rate(&t->optimizer, t->state.steps)};
   memset(t->gradients, 0, t->params.total * sizeof *t->gradients);
   for (size_t left = data_order_next(&t->order, &first); left > 0;) {
@@ -289,23 +289,23 @@ static xt_status run_step(Trainer *t, xt_train_step *told, xt_error *error) {
     size_t here;
     loss += pass_run(t->pass, t->state.weights, t->gradients, &batch, &here);
     counted += here;
-    told->tokens += (uint64_t)batch.tokens;
+    step->tokens += (uint64_t)batch.tokens;
     first += n;
     left -= n;
   }
-  told->loss = loss / (double)counted;
-  told->norm = optimizer_step(&t->optimizer, cpu_of(t->backend), &t->params, &t->state,
+  step->loss = loss / (double)counted;
+  step->norm = optimizer_step(&t->optimizer, cpu_of(t->backend), &t->params, &t->state,
                               t->gradients, counted);
-  if (!isfinite(told->norm) || !isfinite(told->loss))
+  if (!isfinite(step->norm) || !isfinite(step->loss))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "step %" PRIu64
                    ": the loss or its gradient is not finite; a lower learning rate may help",
                    t->state.steps + 1);
-  told->step = t->state.steps;
-  told->counted = counted;
-  told->seconds = seconds_now() - began;
+  step->step = t->state.steps;
+  step->counted = counted;
+  step->seconds = seconds_now() - began;
   t->records[t->state.steps - 1] =
-      (StepRecord){told->loss, told->norm, told->rate, (double)counted};
+      (StepRecord){step->loss, step->norm, step->rate, (double)counted};
   return XT_STATUS_OK;
 }
 
@@ -315,11 +315,11 @@ static xt_status run_steps(Trainer *t, xt_train_stats *stats, xt_error *error) {
   stats->resumed = t->state.steps;
   for (uint64_t s = 0; s < t->state.steps; s++) data_order_next(&t->order, &first);
   while (t->state.steps < t->optimizer.total) {
-    xt_train_step told;
-    TRY(run_step(t, &told, error));
-    stats->tokens += told.tokens;
-    stats->seconds += told.seconds;
-    if (o->progress) o->progress(o->user, &told);
+    xt_train_step step;
+    TRY(run_step(t, &step, error));
+    stats->tokens += step.tokens;
+    stats->seconds += step.seconds;
+    if (o->progress) o->progress(o->user, &step);
     const bool stop = o->cancel && o->cancel(o->user);
     if (stop || (o->save_steps && t->state.steps % o->save_steps == 0))
       TRY(run_files_save_state(t, error));

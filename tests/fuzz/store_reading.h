@@ -78,7 +78,7 @@ static inline void read_metrics(xt_store *store) {
     uint64_t count;
     int64_t after = 0;
     xt_store_count_unmeasured(store, (xt_metric)m, &count, &error);
-    if (metrics_are_there(store)) metrics_next(store, (xt_metric)m, 16, &after, &items, &error);
+    if (metrics_exist(store)) metrics_next(store, (xt_metric)m, 16, &after, &items, &error);
     metrics_free(&items);
   }
   xt_store_summarize_metrics(store, touch_metrics, NULL, &error);

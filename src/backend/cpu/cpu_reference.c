@@ -259,19 +259,19 @@ static void tail_store(Backend *b, KvTail *t, int layer, Dev k, Dev v, int ld, i
 }
 
 /* What row r sees: positions of a prefix, then its own. */
-typedef struct Sight {
+typedef struct VisiblePositions {
   const KvPrefix *prefix, *own;
   int begin, shared;    /* of the prefix */
   const int32_t *slots; /* from the first that it sees */
   int count, after;     /* own positions; the first one's place in the sequence */
-} Sight;
-static Sight sight_of(const AttendArgs *a, const KvPrefix *prefix, int r) {
+} VisiblePositions;
+static VisiblePositions visible_positions(const AttendArgs *a, const KvPrefix *prefix, int r) {
   const int begin = index_is_none(a->prefix_begin) ? 0 : cpu_ints(a->prefix_begin)[r],
             end = index_is_none(a->prefix_end) ? 0 : cpu_ints(a->prefix_end)[r];
-  Sight s = {.prefix = prefix,
-             .begin = begin,
-             .shared = prefix && end > begin ? end - begin : 0,
-             .after = end};
+  VisiblePositions s = {.prefix = prefix,
+                        .begin = begin,
+                        .shared = prefix && end > begin ? end - begin : 0,
+                        .after = end};
   if (!a->tail) return s;
   const int first = index_is_none(a->tail_begin) ? 0 : cpu_ints(a->tail_begin)[r],
             last = cpu_ints(a->tail_end)[r];
@@ -286,7 +286,7 @@ typedef struct Position {
   const float *key, *value;
   int at; /* in the sequence */
 } Position;
-static Position position_of(const Sight *s, int layer, int i) {
+static Position position_of(const VisiblePositions *s, int layer, int i) {
   const bool shared = i < s->shared;
   const KvPrefix *p = shared ? s->prefix : s->own;
   const float *key = kv_at(p, layer, shared ? s->begin + i : s->slots[i - s->shared]);
@@ -299,22 +299,23 @@ static double score(const AttendArgs *a, const float *q, Position p, size_t kv, 
          (a->slopes ? (double)a->slopes[h] * p.at : 0);
 }
 
-static void attend_head(const AttendArgs *a, const Sight *sight, KvShape shape, int r, int h) {
-  const int d = shape.head_dim, count = sight->shared + sight->count;
+static void attend_head(const AttendArgs *a, const VisiblePositions *seen, KvShape shape, int r,
+                        int h) {
+  const int d = shape.head_dim, count = seen->shared + seen->count;
   const size_t kv = (size_t)(h / (a->heads / shape.kv_heads)) * (size_t)d;
   const float *q = cpu_floats(a->q) + (size_t)r * (size_t)a->ld_q + (size_t)h * (size_t)d;
   float *out = cpu_floats(a->out) + ((size_t)r * (size_t)a->heads + (size_t)h) * (size_t)d;
   double largest = -INFINITY, sum = 0;
   for (int i = 0; i < count; i++)
-    largest = fmax(largest, score(a, q, position_of(sight, a->layer, i), kv, h, d));
+    largest = fmax(largest, score(a, q, position_of(seen, a->layer, i), kv, h, d));
   for (int i = 0; i < count; i++)
-    sum += exp(score(a, q, position_of(sight, a->layer, i), kv, h, d) - largest);
+    sum += exp(score(a, q, position_of(seen, a->layer, i), kv, h, d) - largest);
   /* Elements in groups of 64, the scores computed again for each: nothing needs to be kept. */
   for (int first = 0; first < d; first += 64) {
     const int n = d - first < 64 ? d - first : 64;
     double value[64] = {0};
     for (int i = 0; i < count; i++) {
-      const Position p = position_of(sight, a->layer, i);
+      const Position p = position_of(seen, a->layer, i);
       const double weight = exp(score(a, q, p, kv, h, d) - largest);
       for (int c = 0; c < n; c++) value[c] += weight * (double)p.value[kv + (size_t)(first + c)];
     }
@@ -329,8 +330,8 @@ static void attend(Backend *b, const AttendArgs *a) {
     if (!span->prefix && !a->tail) continue;
     const KvShape shape = span->prefix ? span->prefix->shape : a->tail->store.shape;
     for (int r = span->first; r < span->first + span->rows; r++) {
-      const Sight sight = sight_of(a, span->prefix, r);
-      for (int h = 0; h < a->heads; h++) attend_head(a, &sight, shape, r, h);
+      const VisiblePositions seen = visible_positions(a, span->prefix, r);
+      for (int h = 0; h < a->heads; h++) attend_head(a, &seen, shape, r, h);
     }
   }
 }

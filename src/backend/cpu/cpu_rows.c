@@ -12,7 +12,7 @@
 /* Floats that pay for waking a thread. */
 #define CPU_PARALLEL_FLOATS 16384
 
-typedef struct Rows {
+typedef struct RowLoop {
   const Kernels *kernels;
   float *y;
   const float *x, *other; /* rope: cos_sin */
@@ -23,21 +23,21 @@ typedef struct Rows {
   int m, step; /* rows of one item */
   int width;
   const ActivateArgs *activate;
-  void (*row)(const struct Rows *, int r);
-} Rows;
+  void (*row)(const struct RowLoop *, int r);
+} RowLoop;
 
 static void some_rows(void *context, size_t item, int thread) {
-  const Rows *rows = context;
+  const RowLoop *rows = context;
   (void)thread;
   const int first = (int)item * rows->step,
             end = rows->m - first < rows->step ? rows->m : first + rows->step;
   for (int r = first; r < end; r++) rows->row(rows, r);
 }
 
-static void deal(Backend *b, Rows *rows, int floats_a_row) {
+static void for_each_row(Backend *b, RowLoop *rows, int floats_per_row) {
   if (rows->m <= 0) return;
   rows->kernels = cpu_of(b)->kernels;
-  rows->step = CPU_PARALLEL_FLOATS / (floats_a_row > 0 ? floats_a_row : 1) + 1;
+  rows->step = CPU_PARALLEL_FLOATS / (floats_per_row > 0 ? floats_per_row : 1) + 1;
   parallel_for(b->pool, (size_t)((rows->m - 1) / rows->step + 1), some_rows, rows);
 }
 
@@ -57,7 +57,7 @@ void cpu_table_release(Backend *b, Table *table) {
   free(table);
 }
 
-static void embed_row(const Rows *a, int r) {
+static void embed_row(const RowLoop *a, int r) {
   const MatrixSource *s = &a->table->source;
   const char *from =
       (const char *)s->data + (size_t)a->ids[r] * dtype_bytes(s->dtype, (size_t)s->cols);
@@ -68,11 +68,11 @@ static void embed_row(const Rows *a, int r) {
     a->kernels->widen(to, from, s->dtype, (size_t)s->cols);
 }
 void cpu_embed(Backend *b, Dev y, const Table *table, IndexList ids, int m) {
-  Rows a = {.y = cpu_floats(y), .table = table, .ids = cpu_ints(ids), .m = m, .row = embed_row};
-  deal(b, &a, table->source.cols);
+  RowLoop a = {.y = cpu_floats(y), .table = table, .ids = cpu_ints(ids), .m = m, .row = embed_row};
+  for_each_row(b, &a, table->source.cols);
 }
 
-static void norm_row(const Rows *a, int r) {
+static void norm_row(const RowLoop *a, int r) {
   const NormArgs *n = a->norm;
   const size_t width = (size_t)n->width;
   for (size_t g = 0; g < (size_t)n->groups; g++) {
@@ -88,15 +88,15 @@ static void norm_row(const Rows *a, int r) {
   }
 }
 void cpu_norm(Backend *b, const NormArgs *args) {
-  Rows a = {.y = cpu_floats(args->y),
-            .x = cpu_floats(args->x),
-            .norm = args,
-            .m = args->rows,
-            .row = norm_row};
-  deal(b, &a, args->groups * args->width);
+  RowLoop a = {.y = cpu_floats(args->y),
+               .x = cpu_floats(args->x),
+               .norm = args,
+               .m = args->rows,
+               .row = norm_row};
+  for_each_row(b, &a, args->groups * args->width);
 }
 
-static void rope_row(const Rows *a, int r) {
+static void rope_row(const RowLoop *a, int r) {
   const RopeArgs *p = a->rope;
   float *x = a->y + (size_t)r * (size_t)p->ld;
   const float *cos_sin = a->other + (size_t)a->ids[r] * (size_t)p->width;
@@ -104,29 +104,29 @@ static void rope_row(const Rows *a, int r) {
                                                                         p->width, cos_sin);
 }
 void cpu_rope(Backend *b, const RopeArgs *args) {
-  Rows a = {.y = cpu_floats(args->x),
-            .other = cpu_floats(args->cos_sin),
-            .ids = cpu_ints(args->positions),
-            .rope = args,
-            .m = args->rows,
-            .row = rope_row};
-  deal(b, &a, args->heads * args->head_dim);
+  RowLoop a = {.y = cpu_floats(args->x),
+               .other = cpu_floats(args->cos_sin),
+               .ids = cpu_ints(args->positions),
+               .rope = args,
+               .m = args->rows,
+               .row = rope_row};
+  for_each_row(b, &a, args->heads * args->head_dim);
 }
 
-static void activate_row(const Rows *a, int r) {
+static void activate_row(const RowLoop *a, int r) {
   const size_t f = (size_t)a->width;
   const ActivateArgs *p = a->activate;
   const float *x = a->x + (size_t)r * (p->gated ? 2 : 1) * f;
   a->kernels->activate(p->kind, &p->xielu, a->y + (size_t)r * f, x, p->gated ? x + f : NULL, f);
 }
 void cpu_activate(Backend *b, const ActivateArgs *args) {
-  Rows a = {.y = cpu_floats(args->y),
-            .x = cpu_floats(args->x),
-            .m = args->rows,
-            .width = args->width,
-            .activate = args,
-            .row = activate_row};
-  deal(b, &a, 2 * args->width);
+  RowLoop a = {.y = cpu_floats(args->y),
+               .x = cpu_floats(args->x),
+               .m = args->rows,
+               .width = args->width,
+               .activate = args,
+               .row = activate_row};
+  for_each_row(b, &a, 2 * args->width);
 }
 
 /* All floats of a buffer, a chunk at a time: x += y, or, with y NULL, x is scaled and capped. */
@@ -149,17 +149,17 @@ static void some_floats(void *context, size_t item, int thread) {
     a->kernels->scale(a->x + first, n, a->factor, a->cap);
 }
 
-static void deal_floats(Backend *b, Floats a) {
+static void for_each_float(Backend *b, Floats a) {
   a.kernels = cpu_of(b)->kernels;
   parallel_for(b->pool, (a.n + CPU_PARALLEL_FLOATS - 1) / CPU_PARALLEL_FLOATS, some_floats, &a);
 }
 
 void cpu_add(Backend *b, Dev x, Dev y, size_t floats) {
-  deal_floats(b, (Floats){.x = cpu_floats(x), .y = cpu_floats(y), .n = floats});
+  for_each_float(b, (Floats){.x = cpu_floats(x), .y = cpu_floats(y), .n = floats});
 }
 
 void cpu_scale(Backend *b, Dev x, size_t floats, float factor, float cap) {
-  deal_floats(b, (Floats){.x = cpu_floats(x), .n = floats, .factor = factor, .cap = cap});
+  for_each_float(b, (Floats){.x = cpu_floats(x), .n = floats, .factor = factor, .cap = cap});
 }
 
 void cpu_mix(Backend *b, const MixArgs *a) {
