@@ -171,28 +171,50 @@ static void multiply_group(void *context, size_t item, int thread) {
     }
 }
 
-/* Few rows by quantised weights: expanding costs more than reading the codes once for each row. */
-#define STREAMED_ROWS 3
+/* Few rows by quantised weights: they are expanded in registers, two panels of one type at a
+ * time. */
+#define STREAMED_ROWS 8
+
+static const char *quantised_at(const Product *p, int panel, int block) {
+  const QuantisedPanel *q = &p->w->quantised[panel];
+  const QuantisedFormat *f = quantised_format(q->type);
+  return q->at + (size_t)(block * BACKEND_K_BLOCK / f->block) *
+                     quantised_block_bytes(f, p->b->kernels->tile_columns);
+}
+
+/* Sums of a block of K to those before, and the bias to the last. */
+static void add_sums(const Product *p, const QuantisedPanel *panel, int block, const float *sums,
+                     size_t ld) {
+  const float *bias = block == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL;
+  for (int row = 0; row < p->m; row++, sums += ld) {
+    float *y = p->y + (size_t)row * (size_t)p->w->n + panel->first;
+    for (int j = 0; j < panel->columns; j++) y[j] = block > 0 ? y[j] + sums[j] : sums[j];
+    for (int j = 0; bias && j < panel->columns; j++) y[j] += bias[j];
+  }
+}
 
 static void stream_quantised(void *context, size_t group, int thread) {
   const Product *p = context;
-  const Weight *w = p->w;
+  const QuantisedPanel *panels = p->w->quantised;
+  const size_t columns = (size_t)p->b->kernels->tile_columns, ld = STREAM_PANELS * columns;
+  const bool packed = p->m > 4;
   float *sums = cpu_scratch(p->b, thread);
-  for (int q = p->first_panel[group]; q < p->first_panel[group + 1]; q++)
-    for (int row = 0; row < p->m; row++) {
-      const QuantisedPanel *panel = &w->quantised[q];
-      const QuantisedFormat *f = quantised_format(panel->type);
-      const size_t block_bytes = quantised_block_bytes(f, p->b->kernels->tile_columns);
-      float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
-      for (int i = 0; i < p->blocks; i++) {
-        p->b->kernels->stream(panel->type,
-                              p->x + (size_t)row * (size_t)w->k + (size_t)i * BACKEND_K_BLOCK,
-                              panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) * block_bytes,
-                              block_depth(w, i), sums);
-        for (int j = 0; j < panel->columns; j++) y[j] = i > 0 ? y[j] + sums[j] : sums[j];
-      }
-      for (int j = 0; p->bias && j < panel->columns; j++) y[j] += p->bias[panel->first + j];
+  for (int q = p->first_panel[group], next; q < p->first_panel[group + 1]; q = next) {
+    const bool two = q + 1 < p->first_panel[group + 1] && panels[q + 1].type == panels[q].type;
+    next = q + 1 + two;
+    for (int i = 0; i < p->blocks; i++) {
+      const StreamArgs g = {.type = panels[q].type,
+                            .x = packed ? packed_at(p, i, 0) : p->x + (size_t)i * BACKEND_K_BLOCK,
+                            .ldx = packed ? CPU_PACKED_LD : (size_t)p->w->k,
+                            .rows = p->m,
+                            .values = block_depth(p->w, i),
+                            .panels = {quantised_at(p, q, i), quantised_at(p, next - 1, i)},
+                            .sums = sums};
+      p->b->kernels->stream(&g);
+      add_sums(p, &panels[q], i, sums, ld);
+      if (two) add_sums(p, &panels[q + 1], i, sums + columns, ld);
     }
+  }
 }
 
 /* Many rows: a panel's block of K is expanded into the scratch memory, from where all rows of a
@@ -210,13 +232,9 @@ static void quantised_group(void *context, size_t item, int thread) {
     for (int i = 0; i < p->blocks; i++)
       for (int q = p->first_panel[group]; q < end; q++) {
         const QuantisedPanel *panel = &w->quantised[q];
-        const QuantisedFormat *f = quantised_format(panel->type);
         const int depth = block_depth(w, i),
                   rows = stop - row < p->row_block ? stop - row : p->row_block;
-        p->b->kernels->expand(panel->type, wide,
-                              panel->at + (size_t)(i * BACKEND_K_BLOCK / f->block) *
-                                              quantised_block_bytes(f, columns),
-                              depth);
+        p->b->kernels->expand(panel->type, wide, quantised_at(p, q, i), depth);
         if (p->b->base.compute == XT_COMPUTE_BF16)
           p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
         float *y = p->y + (size_t)row * (size_t)w->n + panel->first;

@@ -33,6 +33,19 @@ typedef struct GemmArgs {
   const float *bias; /* [columns] or NULL */
 } GemmArgs;
 
+#define STREAM_PANELS 2
+
+/* A few rows by quantised panels (quantised.h) without expanding them first: gemm's sums of the
+ * expanded values, to the bit. */
+typedef struct StreamArgs {
+  Dtype type;
+  const float *x;                    /* [rows, values] */
+  size_t ldx;                        /* floats between rows */
+  int rows, values;                  /* whole blocks */
+  const void *panels[STREAM_PANELS]; /* may be the same */
+  float *sums;                       /* [rows][STREAM_PANELS * tile_columns] */
+} StreamArgs;
+
 /* The private positions of one row, for `heads` query heads that share one kv head. */
 typedef struct TailArgs {
   const float *q; /* [heads][head_dim] */
@@ -70,9 +83,7 @@ typedef struct Kernels {
   void (*gemm)(const GemmArgs *);
   /* Whole blocks of a quantised panel as [values][tile_columns] (quantised.h). */
   void (*expand)(Dtype type, float *to, const void *panel, int values);
-  /* One row's product with them, sums[tile_columns], without that detour: gemm's sums of the
-   * expanded values, to the bit. */
-  void (*stream)(Dtype type, const float *x, const void *panel, int values, float *sums);
+  void (*stream)(const StreamArgs *);
   /* y[n] = x[n] rounded to bfloat16 */
   void (*round_bf16)(float *y, const float *x, size_t n);
   void (*narrow)(uint16_t *y, const float *x, size_t n); /* the same, as 16 bits */

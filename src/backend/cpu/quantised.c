@@ -119,15 +119,17 @@ static void read_codes(Dtype type, const uint8_t *b, Codes *c) {
   }
 }
 
-/* `bits` of 32 codes, from bit `from` of each on, as words of a column. */
-static char *put_bits(char *at, const uint8_t *q, int bits, int from, int columns, int column) {
-  for (int w = 0; w < bits; w++, at += 4 * columns) {
-    uint32_t word = 0;
-    for (int i = 0; i < 32 / bits; i++)
-      word |= (uint32_t)(q[w * (32 / bits) + i] >> from & ((1 << bits) - 1)) << (i * bits);
-    memcpy(at + 4 * column, &word, sizeof word);
+/* The low and then the high bits of 32 codes as words of a column, `columns` words apart. */
+static void put_codes(char *at, const uint8_t *q, const QuantisedFormat *f, int columns) {
+  const int in_word = 32 / f->low, together = f->high ? f->low / f->high : 1;
+  uint32_t words[16] = {0};
+  for (int k = 0; k < 32; k++) {
+    const int i = k / in_word, bit = k % in_word * f->low;
+    words[i] |= (uint32_t)(q[k] & ((1 << f->low) - 1)) << bit;
+    words[f->low + i / together] |= (uint32_t)(q[k] >> f->low) << (bit + i % together * f->high);
   }
-  return at;
+  for (int i = 0; i < f->low + f->high; i++)
+    memcpy(at + (size_t)(4 * i * columns), &words[i], sizeof *words);
 }
 
 bool quantised_pack(Dtype type, const void *row, int values, char *panel, int columns, int column) {
@@ -150,10 +152,8 @@ bool quantised_pack(Dtype type, const void *row, int values, char *panel, int co
       if (f->scales) at[column] = (char)c.scale[g], at += columns;
       if (f->minus) at[column] = (char)c.least[g], at += columns;
     }
-    for (int i = 0; i < f->block; i += 32) {
-      at = put_bits(at, c.q + i, f->low, 0, columns, column);
-      at = put_bits(at, c.q + i, f->high, f->low, columns, column);
-    }
+    for (int i = 0; i < f->block; i += 32, at += 4 * (f->low + f->high) * columns)
+      put_codes(at + 4 * column, c.q + i, f, columns);
   }
   return finite;
 }

@@ -6,10 +6,15 @@
  * apart. A block of a panel of C columns is, in this order,
  *
  *   d f16[C];  m f16[C], with a minimum;  for each group scale i8[C], then least i8[C], with those
- *   for each 32 values: low bits as u32[`low`][C], value k of them in word k / (32/low) at bit k %
- *   (32/low) * low; high bits likewise
+ *   for each 32 values: low bits as u32[`low`][C], then high bits as u32[`high`][C]
  *
- * IQ4's levels are codes of eight bits here. */
+ * Low bits of value k are in word i = k / (32/low) at bit j low, j = k % (32/low). A word of high
+ * bits goes with low/high words of low ones: value k's are at bit j low + (i % (low/high)) high, so
+ * that one shift of the word brings those of all j above their low bits. IQ4's levels are codes of
+ * eight bits here.
+ *
+ * d scale (q - offset) is exact in float32: d has 11 significant bits, scale and code have 13 at
+ * most together. */
 #ifndef CPU_QUANTISED_H
 #define CPU_QUANTISED_H
 

@@ -17,13 +17,15 @@
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* TILE_ROWS x (TILE_VECTORS * VF) is the tile of a matrix product that fills the registers. */
+/* TILE_ROWS x (TILE_VECTORS * VF) is the tile of a matrix product that fills the registers; with
+ * quantised weights, STREAM_SUMS vectors of sums leave room for what expands them. */
 #if defined(__AVX512F__) && defined(__AVX512BW__)
 #include <immintrin.h>
 #define SIMD_NAME "avx512"
 #define VF 16
 #define TILE_ROWS 12
 #define TILE_VECTORS 2
+#define STREAM_SUMS 16
 typedef __m512 vf;
 INLINE vf vf_set(float x) { return _mm512_set1_ps(x); }
 INLINE vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
@@ -61,6 +63,11 @@ INLINE vf vf_round_bf16(vf x) { /* nearest, ties to even; x is finite */
   const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
   return _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32((int)0xffff0000u)));
 }
+typedef uint32_t vn __attribute__((vector_size(64)));
+INLINE vn vn_pick(vn x, uint32_t mask, vn with) { /* (x & mask) | with */
+  return (vn)_mm512_ternarylogic_epi32((__m512i)x, _mm512_set1_epi32((int)mask), (__m512i)with,
+                                       0xea);
+}
 INLINE float vf_sum(vf x) {
   const __m256 lower = _mm512_castps512_ps256(x),
                upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
@@ -76,6 +83,7 @@ INLINE float vf_sum(vf x) {
 #define VF 8
 #define TILE_ROWS 6
 #define TILE_VECTORS 2
+#define STREAM_SUMS 8
 typedef __m256 vf;
 INLINE vf vf_set(float x) { return _mm256_set1_ps(x); }
 INLINE vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
@@ -129,6 +137,7 @@ typedef uint32_t vu __attribute__((vector_size(16)));
 #define SIMD_NAME "neon"
 #define TILE_ROWS 6
 #define TILE_VECTORS 4
+#define STREAM_SUMS 16
 INLINE vf vf_fma(vf a, vf b, vf c) {
   return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 }
@@ -139,6 +148,7 @@ INLINE vf vf_load_f16(const uint16_t *p) {
 #define SIMD_NAME "portable"
 #define TILE_ROWS 4
 #define TILE_VECTORS 2
+#define STREAM_SUMS 4 /* one row: unrolled calls of the C library would be all that there is */
 /* One rounding, as every other set has it, also where that means a call of the C library for each
  * element: results must not depend on the processor. */
 INLINE vf vf_fma(vf a, vf b, vf c) {
@@ -184,6 +194,31 @@ INLINE float vf_sum(vf x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 #endif
 
 #define TILE_COLUMNS (TILE_VECTORS * VF)
+
+#if VF < 16
+typedef uint32_t vn __attribute__((vector_size(VF * 4)));
+INLINE vn vn_pick(vn x, uint32_t mask, vn with) { return (x & mask) | with; }
+#endif
+INLINE vn vn_load(const char *p) {
+  vn x;
+  memcpy(&x, p, sizeof x);
+  return x;
+}
+INLINE vf vf_load_i8(const char *p) {
+  typedef int8_t Bytes __attribute__((vector_size(VF)));
+  typedef float Floats __attribute__((vector_size(VF * 4)));
+  Bytes x;
+  memcpy(&x, p, sizeof x);
+  return (vf) __builtin_convertvector(x, Floats);
+}
+/* a b + c where a b is exact: fused or not, the bits are the same. */
+INLINE vf vf_add_exact(vf a, vf b, vf c) {
+#ifdef SIMD_PORTABLE
+  return vf_add(vf_mul(a, b), c);
+#else
+  return vf_fma(a, b, c);
+#endif
+}
 
 /* ---- sixteen lanes --------------------------------------------------------------------------- */
 #define V16_PARTS (16 / VF)
