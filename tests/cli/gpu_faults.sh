@@ -1,0 +1,92 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# GPUs that fail: lost devices, memory that runs out, drivers that lack something. A shim (tests/fault/opencl_shim.c) before a real OpenCL
+# makes a call fail in the middle of a sweep. The sweep ends with one line and 1 or 3, gives back all that it made on the device, and the
+# same command goes on from its results file, on either device, to the bytes of an undisturbed run.
+. "$(dirname "$0")/lib.sh"
+shim=$XT_BUILD/tests/libopencl_shim.so
+if [ ! -e "$shim" ] || grep -q __asan_init "$X" || grep -q __tsan_init "$X" || ! "$X" devices --json | grep -q '"opencl:0"'; then
+  skip "GPUs that fail" "an OpenCL device, and a build without sanitizers, whose allocator cannot be preloaded over"
+  exit 0
+fi
+make_model tiny-llama
+choice_pairs 8 >pairs.jsonl
+sweep="$X sweep -m $model --threads 1 --site ffn -n 3 --quiet --pairs pairs.jsonl"
+POCL_CACHE_DIR=${POCL_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pocl/kcache} # PoCL's own is used again, this program's is not
+export POCL_CACHE_DIR XDG_CACHE_HOME="$work/cache"
+memory=4500000 # too little for all questions in one pass: some are done when a later one fails
+
+# shimmed SETTING... -- COMMAND...: the command on the shim
+shimmed() {
+  settings=
+  while [ "$1" != -- ]; do settings="$settings $1"; shift; done
+  shift
+  run env LD_PRELOAD="$shim" XT_CL_COUNT="$work/counts" $settings "$@"
+}
+count_of() { sed -n "s/^$1 //p" counts; }
+left_over() { awk '/^live/ && $3 != 0 { print $2, $3 }' counts; }
+exported() { "$X" export "$1" | sort; }
+
+$sweep -o cpu.db
+exported cpu.db >wanted
+shimmed XT_CL_MEMORY=$memory -- $sweep --device opencl -o s.db
+expect "on a device of $memory bytes" 0
+same "it gives the cpu's bytes" "$(exported s.db | cksum)" "$(cksum <wanted)"
+same "all that was made is released" "$(left_over)" ""
+cp counts clean
+
+bad= tried=0 kept=0
+# try CALL N CODE: the sweep with that fault, then again without it, on the other device than last time
+try() {
+  rm -f s.db
+  shimmed XT_CL_MEMORY=$memory XT_CL_FAULT="$1:$2:$3" -- $sweep --device opencl -o s.db
+  tried=$((tried + 1))
+  if [ $code -ne 1 ] && [ $code -ne 3 ]; then bad="$bad $1:$2:$3: exit code $code;"; fi
+  [ "$(wc -l <err)" -eq 1 ] && grep -q 'opencl:0 (.*) \(failed\|ran out of memory\) (.*OpenCL error -' err || bad="$bad $1:$2:$3: $(cat err);"
+  [ -z "$(left_over)" ] || bad="$bad $1:$2:$3 leaves $(left_over);"
+  [ ! -e s.db ] || [ "$("$X" export s.db 2>/dev/null | wc -l)" -eq 0 ] || kept=$((kept + 1))
+  device=cpu
+  [ $((tried % 2)) -eq 0 ] || device=opencl
+  $sweep --device $device -o s.db 2>err || bad="$bad $1:$2:$3, then without on $device: $(cat err);"
+  exported s.db | cmp -s - wanted || bad="$bad $1:$2:$3, then without on $device: another result;"
+}
+
+for fault in clCreateBuffer:-4 clCreateBuffer:-61 clEnqueueFillBuffer:-36:lost clEnqueueWriteBuffer:-36:lost clEnqueueNDRangeKernel:-36:lost \
+  clEnqueueNDRangeKernel:-5 clEnqueueReadBuffer:-14 clEnqueueReadBuffer:-9999:lost clFinish:-36:lost clCreateKernel:-5 clSetKernelArg:-38; do
+  call=${fault%%:*}
+  n=$(sed -n "s/^$call //p" clean)
+  for at in 1 $((n / 2)) $((n - 1)); do
+    case $call:$at in clFinish:$((n - 1))) continue ;; esac # closing the device waits, and has nothing to tell any more
+    [ "$at" -lt 1 ] || try $call $at "${fault#*:}"
+  done
+done
+for call in clCreateContext clCreateCommandQueue; do try $call 1 -6; done
+[ -z "$bad" ] && pass "$tried faults" || fail "$tried faults" "$bad"
+[ $kept -ge 5 ] && pass "responses that were done are kept" || fail "responses that were done are kept" "after $kept faults"
+
+# Kernels that were kept and are no longer taken are built anew; a compiler that fails is told.
+shimmed XT_CL_LACKS=binaries -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+expect "compiled kernels that the driver refuses" 0
+shimmed XT_CL_LACKS=binaries XT_CL_FAULT=clBuildProgram:1:-11 -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+expect "a compiler that fails" 3
+same "a compiler that fails: lines" "$(grep -c 'its compiler does not build the kernels (OpenCL error -11)' err)/$(wc -l <err)" "1/1"
+same "a compiler that fails: all is released" "$(left_over)" ""
+
+# What the driver lacks. Kernels that named double or half would not build; that they are built is seen by the next call, which fails.
+shimmed XT_CL_LACKS=double,half,binaries XT_CL_FAULT=clCreateKernel:1:-46 -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+same "neither double nor half is needed" "$(grep -c 'OpenCL error -46' err)/$(wc -l <err)" "1/1"
+bad=
+for lack in denormals:"subnormal numbers" rounding:"rounding to nearest" fma:"fused multiply-add" division:"correctly rounded division and square root"; do
+  shimmed XT_CL_LACKS="${lack%%:*}" -- $sweep --device opencl -o lacks.db
+  [ $code -eq 3 ] && [ "$(wc -l <err)" -eq 1 ] && grep -q "does not promise ${lack#*:}," err || bad="$bad ${lack%%:*}: $code $(cat err);"
+  [ ! -e lacks.db ] || bad="$bad ${lack%%:*}: leaves a results file;"
+  shimmed XT_CL_LACKS="${lack%%:*}" -- "$X" devices
+  grep -q "${lack#*:}" out || bad="$bad ${lack%%:*}: not listed;"
+done
+[ -z "$bad" ] && pass "what a driver lacks is named" || fail "what a driver lacks is named" "$bad"
+shimmed XT_CL_LACKS=denormals -- $sweep --device opencl --inexact -o inexact.db
+expect "--inexact takes it" 0
+shimmed XT_CL_MEMORY=100000 -- $sweep --device opencl -o small.db
+expect "a device that is too small" 3
+same "a device that is too small: lines" "$(grep -c 'what the device has free' err)/$(wc -l <err)" "1/1"
+finish
