@@ -48,19 +48,20 @@ static const GpuDriver *find_driver(const char *name, int *index) {
   return NULL;
 }
 
-static xt_status no_such_device(const char *name, xt_error *error) {
+/* `why`: what its driver says where it has no device at all; "": nothing. */
+static xt_status no_such_device(const char *name, const char *why, xt_error *error) {
   GpuInfo found[GPU_DEVICES_MAX];
-  char why[256];
+  char all[256];
   TextBuffer list = {0};
-  const int count = gpu_devices(found, why);
+  const int count = gpu_devices(found, all);
   for (int i = 0; i < count; i++)
     text_buffer_format(&list, "%s%s (%.60s)", i ? ", " : "", found[i].id, found[i].name);
-  const xt_status status = count == 0
-                               ? err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
-                                         "there is no device \"%.40s\": %.200s", name, why)
-                               : err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
-                                         "there is no device \"%.40s\"; there are cpu, %.400s",
-                                         name, list.failed ? "" : list.data);
+  const xt_status status =
+      count == 0 ? err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                           "there is no device \"%.40s\": %.200s", name, all)
+                 : err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                           "there is no device \"%.40s\"%s%.200s; there are cpu, %.400s", name,
+                           why[0] ? ": " : "", why, list.failed ? "" : list.data);
   text_buffer_free(&list);
   return status;
 }
@@ -74,7 +75,7 @@ xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out,
   if (!options) options = &defaults;
   const GpuDriver *driver = find_driver(name, &index);
   if (!driver || index >= driver->list(found, GPU_DEVICES_MAX, why))
-    return no_such_device(name, error);
+    return no_such_device(name, why, error);
   if (found[index].lacks[0] && !options->inexact)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
                    "%s (%s) does not promise %s, so that its results could differ from the CPU's; "

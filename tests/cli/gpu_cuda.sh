@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# The calls of the CUDA driver, on a shim (tests/fault/cuda_shim.c) that stops the program where one is out of order, and computes nothing:
+# what comes out is not looked at. Two cards are pretended.
+. "$(dirname "$0")/lib.sh"
+shim=$XT_BUILD/tests/libcuda_shim.so
+if [ ! -e "$shim" ] || grep -q __asan_init "$X" || grep -q __tsan_init "$X"; then
+  skip "CUDA's calls" "a build without sanitizers, whose allocator cannot be preloaded over"
+  exit 0
+fi
+make_model tiny-llama
+choice_pairs 2 >pairs.jsonl
+export XDG_CACHE_HOME="$work/cache"
+shimmed() { # SETTING... -- COMMAND...
+  settings=
+  while [ "$1" != -- ]; do settings="$settings $1"; shift; done
+  shift
+  run env LD_PRELOAD="$shim" XT_CUDA_COUNT="$work/counts" $settings "$@"
+}
+count_of() { sed -n "s/^$1 //p" counts; }
+left_over() { awk '/^live/ && $3 != 0 { print $2, $3 }' counts; }
+generate="$X generate -m $model --threads 1 --quiet --prompt Hello -n 3"
+
+shimmed -- "$X" devices
+prints "cards are listed" '^cuda:1 .*Pretended card 1: 1.1 GB, 132 compute units, CUDA 13.0, sm_90'
+shimmed -- $generate --device cuda:1
+expect "tokens are generated" 0
+same "all that was made is released" "$(left_over)" ""
+same "kernels are compiled once" "$(count_of nvrtcCompileProgram)" 1
+shimmed -- $generate --device cuda:0 --repetition-penalty 1.2
+expect "and again" 0
+same "kept kernels are used" "$(count_of nvrtcCompileProgram)/$(count_of cuModuleLoadData)" 0/1
+cp counts clean
+for name in gemma2 neox mistral-window cohere2; do
+  golden=$here/../golden/models/$name
+  shimmed -- "$X" capture -m "$golden" --threads 1 --ids --prompt "[3, 4, 5]" --device cuda --quiet -o "taps-$name"
+  expect "$name" 0
+done
+shimmed -- "$X" sweep -m "$model" --threads 1 --quiet --pairs pairs.jsonl --site attn,ffn,block,attn-released -n 3 --device cuda -o s.db
+expect "a sweep" 0
+same "a sweep: all is released" "$(left_over)" ""
+shimmed -- "$X" bench -m "$model" --threads 1 --quiet --rows 1,40 --prompt-tokens 40 -n 2 --repeats 1 --device cuda
+expect "bench" 0
+
+bad= tried=0
+for fault in cuMemAlloc_v2:2 cuMemsetD8Async:700 cuMemcpyHtoDAsync_v2:719:lost cuMemcpyDtoHAsync_v2:719:lost cuLaunchKernel:701 \
+  cuLaunchKernel:719:lost cuStreamSynchronize:700:lost cuModuleGetFunction:500 cuCtxSetCurrent:709:lost cuDevicePrimaryCtxRetain:2 cuStreamCreate:2; do
+  call=${fault%%:*}
+  n=$(sed -n "s/^$call //p" clean)
+  for at in 1 $(((n + 1) / 2)) $((n - 2)); do
+    [ "$at" -ge 1 ] || continue
+    shimmed XT_CUDA_FAULT="$call:$at:${fault#*:}" -- $generate --device cuda --repetition-penalty 1.2
+    tried=$((tried + 1))
+    case $call:$code in cuCtxSetCurrent:0) continue ;; esac # those of releases: nothing is lost by them
+    if [ $code -ne 1 ] && [ $code -ne 3 ]; then bad="$bad $call:$at: exit code $code;"; fi
+    [ "$(wc -l <err)" -eq 1 ] && grep -q 'cuda:0 (.*) \(failed\|ran out of memory\) (.*CUDA_ERROR_' err || bad="$bad $call:$at: $(cat err);"
+    case $call in cuCtxSetCurrent) ;; *) [ -z "$(left_over)" ] || bad="$bad $call:$at leaves $(left_over);" ;; esac
+  done
+done
+[ -z "$bad" ] && pass "$tried faults" || fail "$tried faults" "$bad"
+shimmed XT_CUDA_FAULT=cuInit:1:100 -- $generate --device cuda
+expect "a driver that does not start" 3
+same "a driver that does not start: what is said" "$(grep -c "no device \"cuda\": CUDA's driver does not start (error 100)" err)" 1
+rm -r cache
+shimmed XT_CUDA_FAULT=nvrtcCompileProgram:1:6 -- $generate --device cuda
+expect "kernels that do not compile" 3
+same "kernels that do not compile: what is said" "$(grep -c 'NVRTC 13.0 does not build the kernels for sm_90 (error 6): error: pretended' err)" 1
+same "kernels that do not compile: all is released" "$(left_over)" ""
+finish
