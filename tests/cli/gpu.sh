@@ -35,13 +35,6 @@ sort cpu.jsonl >sorted.jsonl
 "$X" export mixed.db | sort >mixed.jsonl
 cmp -s sorted.jsonl mixed.jsonl && pass "begun on the cpu, finished on a gpu" || fail "begun on the cpu, finished on a gpu"
 cmp -s sorted.jsonl both.jsonl && pass "shards of a gpu and of a cpu merge" || fail "shards of a gpu and of a cpu merge"
-# ---- models that were compared with transformers, at every site
-for name in llama2 qwen3 gemma2 cohere2 mistral-window; do
-  golden=$here/../golden/models/$name
-  run "$X" verify -m "$golden" --reference "$golden" --device opencl --quiet
-  expect "verify $name" 0
-done
-
 # ---- Oclgrind runs the kernels in an interpreter that sees data races and reads or writes beyond a buffer. It comes as an OpenCL driver.
 grind=/usr/lib/oclgrind/liboclgrind-rt-icd.so
 if [ ! -e $grind ] || [ ! -x "$XT_BUILD/tests/test_gpu_ops" ]; then
