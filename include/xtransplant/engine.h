@@ -47,10 +47,12 @@ typedef enum xt_rule {
 } xt_rule;
 
 #define XT_POSITION_LAST (-1) /* the prompt's last token */
+#define XT_POSITION_ALL (-2)  /* every token, those that are generated too */
 
 /* One change to the forward pass: at `write` of `layer`, for the token at `position` (0-based in
- * the prompt; generated tokens follow it). Several that name the same place apply in list order.
- * One that names a place the run never reaches is an XT_STATUS_ARGUMENT error. */
+ * the prompt; generated tokens follow it; or one of the above). Several that name the same place
+ * apply in list order. One that names a place the run never reaches is an XT_STATUS_ARGUMENT
+ * error. */
 typedef struct xt_intervention {
   xt_tap write;
   int layer;
@@ -83,8 +85,11 @@ typedef struct xt_generate_options {
                                 make up this share */
   uint64_t seed;              /* of what is drawn */
   bool lens;                  /* keep the logit lens of every generated token */
-  bool (*cancel)(void *user); /* asked between steps; true stops with XT_STATUS_CANCELLED. May be
-                                NULL */
+  bool (*cancel)(void *user); /* asked between steps, and between the pieces of a prompt; true
+                                stops with XT_STATUS_CANCELLED. May be NULL */
+  /* Told after each step how many requests have ended; of those that still grow, the share of their
+   * tokens that is there. May be NULL */
+  void (*progress)(void *user, double requests);
   void *user;
 } xt_generate_options;
 
@@ -122,7 +127,8 @@ XT_API xt_status xt_session_capture(xt_session *session, const xt_request *reque
                                     xt_error *error);
 XT_API void xt_taps_free(xt_taps *taps);
 
-/* [width], borrowed; NULL when layer or tap is out of range. */
+/* [width], borrowed; NULL when layer or tap is out of range. A tap's layers follow one another:
+ * that of layer 0 is the beginning of [layers, width]. */
 XT_API const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
 XT_API const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
 XT_API const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */

@@ -64,7 +64,7 @@ static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix
   rows_begin(t, 1, 1);
   rows_place(t, 0, prefix, inner, 0, r->ids[inner], 0);
   for (size_t i = 0; i < r->intervention_count; i++)
-    if (intervention_position(r, &r->interventions[i]) == (size_t)inner)
+    if (intervention_is_at(r, &r->interventions[i], (size_t)inner))
       rows_edit(t, 0, &r->interventions[i], (int32_t)i);
   rows_upload(t);
   Batch batch = rows_batch(t, 0, 1);

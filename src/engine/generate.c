@@ -36,6 +36,7 @@ typedef struct Wave {
   xt_session *session;
   const xt_generate_options *options;
   int max_new;
+  size_t done;        /* requests of earlier waves */
   Sampling *sampling; /* NULL: greedy */
   Arena arena;
   Row *rows;
@@ -122,9 +123,11 @@ static xt_status wave_rows(Wave *w, const SortKey *keys, xt_generation *out, siz
         .request = request, .out = &out[keys[r].index], .first_value = (int32_t)*interventions};
     key.first_value = row->first_value;
     row->prefix = prefixes_add(&w->prefixes, &key);
-    for (size_t i = 0; i < request->intervention_count; i++)
-      if (intervention_position(request, &request->interventions[i]) >= request->count)
+    for (size_t i = 0; i < request->intervention_count; i++) {
+      const xt_intervention *iv = &request->interventions[i];
+      if (iv->position == XT_POSITION_ALL || intervention_first(request, iv) >= request->count)
         row->edits_later = true;
+    }
     if (w->sampling) row->key = sampling_key(request->ids, request->count, request->sample);
     *interventions += request->intervention_count;
   }
@@ -202,7 +205,7 @@ static void place_rows(Wave *w, int step) {
                first_slot + step);
     t->column[ROW_LIST][a] = r;
     for (size_t i = 0; (step == 0 || row->edits_later) && i < q->intervention_count; i++)
-      if (intervention_position(q, &q->interventions[i]) == (size_t)t->column[ROW_POSITION][a])
+      if (intervention_is_at(q, &q->interventions[i], (size_t)t->column[ROW_POSITION][a]))
         rows_edit(t, a, &q->interventions[i], row->first_value + (int32_t)i);
   }
   rows_upload(t);
@@ -295,6 +298,9 @@ static xt_status wave_run(Wave *w, xt_error *error) {
                   (size_t)batch.rows * (o->lens ? 1 + (size_t)w->session->model->config.layers : 1),
                   error));
     record_rows(w);
+    const double ended = (double)(w->row_count - w->active_count),
+                 grown = (double)(step + 1) / w->max_new;
+    if (o->progress) o->progress(o->user, (double)w->done + ended + grown * w->active_count);
   }
   return XT_STATUS_OK;
 }
@@ -332,7 +338,8 @@ static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
       o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
   for (size_t from = 0, count; from < n; from += count) {
     TRY(wave_plan(s, keys, from, n, max_new, o->lens, &count, error));
-    Wave wave = {.session = s, .options = o, .max_new = max_new, .sampling = sampling};
+    Wave wave = {
+        .session = s, .options = o, .max_new = max_new, .done = from, .sampling = sampling};
     xt_status status = wave_init(&wave, keys + from, count, (float)penalty, out, error);
     if (!status) status = wave_run(&wave, error);
     wave_deinit(&wave);
@@ -371,12 +378,14 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
     status = generation_init(&out[i], max_new, o->lens ? s->model->config.layers : 0, error);
   }
   qsort(keys, n, sizeof *keys, compare_keys);
+  s->cancel = o->cancel, s->cancel_user = o->user;
   Sampling sampling = {0};
   if (!status && o->temperature > 0)
     status =
         sampling_init(&sampling, o->temperature, o->top_p, o->seed, s->model->config.vocab, error);
   if (!status)
     status = generate_waves(s, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
+  s->cancel = NULL;
   sampling_deinit(&sampling);
   free(keys);
   for (size_t i = 0; i < n && status; i++) xt_generation_deinit(&out[i]);

@@ -15,7 +15,7 @@ static int compare_sizes(size_t a, size_t b) { return a < b ? -1 : a > b; }
 static const xt_intervention *next_inner(const PrefixKey *k, size_t *at) {
   while (k->request && *at < k->request->intervention_count) {
     const xt_intervention *iv = &k->request->interventions[(*at)++];
-    if (intervention_position(k->request, iv) < k->count) return iv;
+    if (intervention_first(k->request, iv) < k->count) return iv;
   }
   return NULL;
 }
@@ -52,8 +52,7 @@ int prefix_compare(const PrefixKey *a, const PrefixKey *b) {
 static size_t first_changed(const PrefixKey *k) {
   size_t first = k->count, at = 0;
   for (const xt_intervention *iv; (iv = next_inner(k, &at));)
-    if (intervention_position(k->request, iv) < first)
-      first = intervention_position(k->request, iv);
+    if (intervention_first(k->request, iv) < first) first = intervention_first(k->request, iv);
   return first;
 }
 
@@ -102,10 +101,10 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
     t->column[ROW_PREFIX_END][r] = position + 1;
   }
   for (size_t i = 0; key->request && i < key->request->intervention_count; i++) {
-    const size_t p = intervention_position(key->request, &key->request->interventions[i]);
-    if (p >= first && p < first + (size_t)rows)
-      rows_edit(t, (int)(p - first), &key->request->interventions[i],
-                key->first_value + (int32_t)i);
+    const xt_intervention *iv = &key->request->interventions[i];
+    for (int r = 0; r < rows; r++)
+      if (intervention_is_at(key->request, iv, first + (size_t)r))
+        rows_edit(t, r, iv, key->first_value + (int32_t)i);
   }
   rows_upload(t);
   Batch batch = rows_batch(t, 0, rows);
@@ -148,16 +147,25 @@ static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *co
   return ops->status(s->backend, error);
 }
 
+/* The most changes that one piece of so many positions can have. */
+static size_t inner_edits(const PrefixKey *k, size_t positions) {
+  const size_t most = positions < k->count ? positions : k->count;
+  size_t edits = 0, at = 0;
+  for (const xt_intervention *iv; (iv = next_inner(k, &at));)
+    edits += iv->position == XT_POSITION_ALL ? most : 1;
+  return edits;
+}
+
 xt_status prefixes_run(PrefixPool *pool, Dev values,
                        xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user,
                        xt_error *error) {
   xt_session *s = pool->session;
-  size_t longest = 0, edits = 0;
+  size_t longest = 0, most_edits = 0;
   for (int p = 0; p < pool->count; p++) {
     const PrefixKey *key = &pool->list[p].key;
     if (key->count > longest) longest = key->count;
-    if (key->request && key->request->intervention_count > edits)
-      edits = key->request->intervention_count;
+    const size_t edits = inner_edits(key, (size_t)s->backend->limits.work_rows);
+    if (edits > most_edits) most_edits = edits;
   }
   if (longest == 0) return XT_STATUS_OK;
   const int most =
@@ -165,7 +173,7 @@ xt_status prefixes_run(PrefixPool *pool, Dev values,
   RowTable table = {0};
   xt_status status = forward_reserve(&s->forward, most, (int)longest, error);
   if (!status)
-    status = rows_create(&table, s, &(RowTableSize){.rows = most, .edits = edits}, error);
+    status = rows_create(&table, s, &(RowTableSize){.rows = most, .edits = most_edits}, error);
   table.edit_values = values;
   for (int p = 0; p < pool->count && !status; p++) {
     size_t computed;

@@ -53,7 +53,7 @@ static xt_status check_intervention(const xt_model *model, const xt_request *req
   if ((unsigned)iv->rule > XT_RULE_BLEND)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "%d is no rule", (int)iv->rule);
   const size_t reach = request->count + (size_t)(max_new_tokens > 0 ? max_new_tokens - 1 : 0);
-  if (iv->position < XT_POSITION_LAST || (iv->position >= 0 && (size_t)iv->position >= reach))
+  if (iv->position < XT_POSITION_ALL || (iv->position >= 0 && (size_t)iv->position >= reach))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
                    "position %d is never reached; the run has positions 0 to %zu", iv->position,
                    reach - 1);

@@ -21,9 +21,16 @@ struct xt_session {
 xt_status request_check(const xt_model *model, const xt_request *request, size_t index,
                         int max_new_tokens, xt_error *error);
 
-/* The absolute position that an intervention names. */
-static inline size_t intervention_position(const xt_request *request, const xt_intervention *iv) {
+/* The first absolute position that an intervention changes. */
+static inline size_t intervention_first(const xt_request *request, const xt_intervention *iv) {
+  if (iv->position == XT_POSITION_ALL) return 0;
   return iv->position == XT_POSITION_LAST ? request->count - 1 : (size_t)iv->position;
+}
+
+/* Whether it changes the token at this absolute position. */
+static inline bool intervention_is_at(const xt_request *request, const xt_intervention *iv,
+                                      size_t position) {
+  return iv->position == XT_POSITION_ALL || intervention_first(request, iv) == position;
 }
 
 /* The keys and values of this model's layers. */

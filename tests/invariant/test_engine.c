@@ -404,6 +404,100 @@ static void test_shared_beginnings(void **state) {
   }
 }
 
+/* A change of all positions is the same change at each of them, and is shared by none but its
+ * equals. */
+static void test_all_positions(void **state) {
+  (void)state;
+  enum { NEW = 8, EACH = 40, N = 4 };
+  const xt_generate_options o = {.max_new_tokens = NEW, .ignore_eos = true};
+  for (size_t kind = 0; kind < KINDS; kind++) {
+    Fixture f = fixture_open(kind, NULL);
+    xt_intervention all[2], each[2 * EACH];
+    xt_generation together[N], listed;
+    xt_error error;
+    const size_t reach = lengths[1] + NEW - 1;
+    assert_true(reach <= EACH);
+    for (int k = 0; k < 2; k++) {
+      all[k] = put(&f, 0, (xt_site){XT_TAP_FFN, XT_TAP_BLOCK}, 2, 1);
+      all[k].position = XT_POSITION_ALL, all[k].rule = XT_RULE_ADD, all[k].alpha = k ? 0.25f : 0.5f;
+      for (size_t p = 0; p < reach; p++)
+        each[2 * p + (size_t)k] = all[k], each[2 * p + (size_t)k].position = (int)p;
+    }
+    const xt_request changed = {
+        .ids = prompts[1], .count = lengths[1], .interventions = all, .intervention_count = 2};
+    xt_request requests[N] = {changed, changed, changed, changed};
+    requests[1].intervention_count = 1;
+    requests[2].intervention_count = 0;
+    ASSERT_OK(xt_session_generate(f.session, requests, N, &o, together, &error));
+    const xt_request by_one = {.ids = prompts[1],
+                               .count = lengths[1],
+                               .interventions = each,
+                               .intervention_count = 2 * reach};
+    ASSERT_OK(xt_session_generate(f.session, &by_one, 1, &o, &listed, &error));
+    models_same(&listed, &together[0]);
+    models_same(&listed, &together[3]);
+    assert_memory_not_equal(together[0].margins, together[1].margins, NEW * sizeof(float));
+    assert_memory_not_equal(together[1].margins, together[2].margins, NEW * sizeof(float));
+    xt_taps *by_all, *by_each;
+    xt_request captured = by_one;
+    captured.intervention_count = 2 * lengths[1]; /* a capture goes no further */
+    ASSERT_OK(xt_session_capture(f.session, &changed, &by_all, &error));
+    ASSERT_OK(xt_session_capture(f.session, &captured, &by_each, &error));
+    xt_model_info info;
+    xt_model_get_info(f.model, &info);
+    assert_memory_equal(xt_taps_logits(by_all), xt_taps_logits(by_each),
+                        (size_t)info.vocab * sizeof(float));
+    for (int l = 0; l < info.layers; l++) /* [layers, width] lies as one piece */
+      assert_ptr_equal(xt_taps_get(by_all, XT_TAP_FFN, l),
+                       xt_taps_get(by_all, XT_TAP_FFN, 0) + l * info.width);
+    xt_taps_free(by_all), xt_taps_free(by_each);
+    xt_generation_deinit(&listed);
+    for (int r = 0; r < N; r++) xt_generation_deinit(&together[r]);
+    fixture_close(&f);
+  }
+}
+
+typedef struct Followed {
+  double last;
+  int told, stop_after;
+} Followed;
+static void follow(void *user, double requests) {
+  Followed *f = user;
+  assert_true(requests > f->last);
+  f->last = requests;
+  f->told++;
+}
+static bool enough(void *user) {
+  return ((Followed *)user)->told == ((Followed *)user)->stop_after;
+}
+
+/* Progress rises to the number of requests, a step at a time, and cancel stops between two. */
+static void test_progress(void **state) {
+  (void)state;
+  enum { N = 3, NEW = 5 };
+  Fixture f = fixture_open(0, NULL);
+  xt_request requests[N];
+  xt_generation out[N];
+  xt_error error;
+  Followed followed = {.stop_after = -1};
+  for (int r = 0; r < N; r++) requests[r] = (xt_request){.ids = prompts[r], .count = lengths[r]};
+  xt_generate_options o = {.max_new_tokens = NEW,
+                           .ignore_eos = true,
+                           .progress = follow,
+                           .cancel = enough,
+                           .user = &followed};
+  ASSERT_OK(xt_session_generate(f.session, requests, N, &o, out, &error));
+  assert_int_equal(followed.told, NEW);
+  assert_true(followed.last == N);
+  for (int r = 0; r < N; r++) xt_generation_deinit(&out[r]);
+  followed = (Followed){.stop_after = 2};
+  assert_int_equal(xt_session_generate(f.session, requests, N, &o, out, &error),
+                   XT_STATUS_CANCELLED);
+  assert_int_equal(followed.told, 2);
+  assert_null(out[0].ids);
+  fixture_close(&f);
+}
+
 static void test_rules(void **state) {
   (void)state;
   Fixture f = fixture_open(0, NULL);
@@ -447,7 +541,7 @@ static void test_bad_requests(void **state) {
   iv.layer = 5;
   iv.position = 24 + 19;
   expect_refused(&f, &request, NULL, "never reached");
-  iv.position = -2;
+  iv.position = -3;
   expect_refused(&f, &request, NULL, "never reached");
   iv.position = 3;
   iv.value = NULL;
@@ -521,6 +615,8 @@ int main(void) {
       cmocka_unit_test(test_generated_positions),
       cmocka_unit_test(test_inner_changes_are_not_shared),
       cmocka_unit_test(test_shared_beginnings),
+      cmocka_unit_test(test_all_positions),
+      cmocka_unit_test(test_progress),
       cmocka_unit_test(test_rules),
       cmocka_unit_test(test_bad_requests),
   };
