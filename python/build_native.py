@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the C source of the extension module: build_native.py INCLUDE OUTPUT
+
+The public headers are what the module is made of, so that a declaration stands in one place. cffi reads plain C: comments,
+includes and what is for C++ are taken out, and of the macros the numbers stay.
+"""
+import pathlib
+import re
+import sys
+
+import cffi
+
+# In an order in which each finds the types of those before it.
+HEADERS = ("error", "version", "tokenizer", "model", "engine", "score", "sweep", "tasks", "langid", "store", "job", "metrics",
+           "analysis", "select", "report")
+
+# What the library calls back. `user` is a handle of the Python object that the call belongs to.
+CALLBACKS = """
+extern "Python" {
+bool xtpy_cancel(void *user);
+void xtpy_generate_progress(void *user, double requests);
+void xtpy_job_progress(void *user, const xt_job_progress *progress);
+void xtpy_warn(void *user, const char *message);
+bool xtpy_store_wait(void *user, const xt_store_wait *wait);
+xt_status xtpy_row(void *user, const xt_store_row *row, xt_error *error);
+}
+void free(void *pointer);
+"""
+
+
+def declarations(header: str) -> str:
+    """A header as cffi reads it."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.DOTALL)
+    numbers = re.findall(r"^#define +(\w+) +\(?(-?\d+)\)? *$", text, flags=re.MULTILINE)
+    text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    return "".join(f"#define {name} {value}\n" for name, value in numbers) + text
+
+
+def main() -> None:
+    include, output = map(pathlib.Path, sys.argv[1:])
+    builder = cffi.FFI()
+    for name in HEADERS:
+        builder.cdef(declarations((include / "xtransplant" / f"{name}.h").read_text(encoding="utf-8")))
+    builder.cdef(CALLBACKS)
+    builder.set_source("xtransplant._native", "#include <stdlib.h>\n#include <xtransplant/xt.h>\n", py_limited_api=True)
+    builder.emit_c_code(str(output))
+
+
+main()

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+import xtransplant as xt
+from conftest import FACTS
+
+GREECE = "Greece, country number ="
+
+
+def test_generates_one_and_many(model):
+    one = model.generate(GREECE)
+    assert one.text == " 300" and one.stopped
+    assert one.ids.dtype == np.int32 and one.margins.dtype == one.entropies.dtype == one.logprobs.dtype == np.float32
+    assert one.ids.shape == one.margins.shape == one.entropies.shape == one.logprobs.shape
+    many = model.generate([GREECE, "Nigeria, country number =", GREECE])
+    assert [each.text for each in many] == [" 300", " 566", " 300"]
+    for name in ("ids", "margins", "entropies", "logprobs"):  # a response does not depend on the others
+        assert np.array_equal(getattr(many[0], name), getattr(one, name)) and np.array_equal(getattr(many[2], name), getattr(one, name))
+    assert model.generate([]) == []
+
+
+def test_prompts_are_text_or_ids(model):
+    ids = model.encode(GREECE)
+    assert model.decode(ids) == GREECE
+    for prompt in (ids, list(ids), tuple(int(each) for each in ids), ids.astype(np.int64)):
+        assert model.generate(prompt).text == " 300"
+    assert [each.text for each in model.generate([ids, list(ids)])] == [" 300", " 300"]
+    assert len(model.generate([GREECE])) == 1
+
+
+def test_arrays_are_the_library_s_memory(model):
+    taps = model.capture(GREECE)
+    layers, width = model.info.layers, model.info.width
+    from xtransplant._library import ffi, lib
+    for number, name in enumerate(("attn", "mid", "ffn", "block")):
+        array = taps[name]
+        assert array.shape == (layers, width) and array.dtype == np.float32 and array is getattr(taps, name)
+        for layer in range(layers):
+            assert array[layer].ctypes.data == int(ffi.cast("uintptr_t", lib.xt_taps_get(taps._taps, number, layer)))
+    assert taps.logits.shape == (model.info.vocab,) and taps.embed.shape == (width,)
+    assert int(taps.logits.argmax()) == model.generate(GREECE, repetition_penalty=1).ids[0]
+    with pytest.raises(ValueError):
+        taps.ffn[0, 0] = 1
+
+
+def test_arrays_outlive_what_gave_them():
+    with xt.load(FACTS, threads=1) as model:
+        taps = model.capture(GREECE)
+        kept, before = taps.ffn, taps.ffn.copy()
+        ids = model.generate(GREECE).ids
+        assert list(ids) == list(model.generate(GREECE).ids)
+    del taps
+    gc.collect()
+    assert np.array_equal(kept, before) and len(ids) > 0
+
+
+def test_handles_free_themselves():
+    model = xt.load(FACTS, threads=1)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
+    with xt.load(FACTS, threads=1) as model:
+        pass
+    model.close()
+    with pytest.raises(xt.Error, match="closed"):
+        model.generate(GREECE)
+
+
+def test_memory_is_given_back(model):
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    for _ in range(20):
+        model.capture(GREECE)
+    before = resident()
+    for _ in range(300):
+        model.capture(GREECE), model.generate([GREECE] * 4, max_new_tokens=2)
+    assert resident() - before < 4 << 20  # 300 captures are 60 MB
+
+
+def test_interventions(model):
+    el = "Ελλάδα, αριθμός χώρας ="
+    taps, vanilla = model.capture(GREECE), model.generate(el, ignore_eos=True)
+    run = model.transplant(GREECE, el, site="ffn", source_layer=1, target_layer=3)
+    put = model.generate(el, interventions=[xt.Replace("ffn", layer=3, value=taps.ffn[1])])
+    assert np.array_equal(run.transplanted.margins, put.margins) and run.source.text == " 300"
+    same = model.generate(el, interventions=[xt.Replace("ffn", 3, model.capture(el).ffn[3])], ignore_eos=True)
+    assert np.array_equal(same.margins, vanilla.margins)
+    vector = np.linspace(-1, 1, model.info.width)  # any array of numbers
+    last = model.generate(el, interventions=[xt.Add("block", 2, vector)], ignore_eos=True)
+    everywhere = model.generate(el, interventions=[xt.Add("block", 2, vector, position="all")], ignore_eos=True)
+    listed = model.generate(el, ignore_eos=True, interventions=[
+        xt.Add("block", 2, vector, position=position) for position in range(len(model.encode(el)) + 19)])
+    assert np.array_equal(everywhere.margins, listed.margins) and not np.array_equal(everywhere.margins, last.margins)
+    half = model.generate(el, interventions=[xt.Blend("ffn", 3, taps.ffn[1], alpha=1.0)])
+    assert np.array_equal(half.margins, put.margins)
+    changed = model.capture(el, interventions=[xt.Replace("ffn", 3, taps.ffn[1])])
+    assert np.array_equal(changed.ffn[3], taps.ffn[1])
+    own = model.generate([el, el], interventions=[[], [xt.Replace("ffn", 3, taps.ffn[1])]])
+    assert np.array_equal(own[1].margins, put.margins) and np.array_equal(own[0].ids, model.generate(el).ids)
+
+
+def test_drawn_tokens_follow_the_seed(model):
+    drawn = [model.generate(GREECE, temperature=2.0, seed=seed, ignore_eos=True).text for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert drawn[0] != model.generate(GREECE, temperature=2.0, seed=1, sample=1, ignore_eos=True).text
+
+
+@pytest.mark.parametrize("use, status, field, message", [
+    (lambda m: m.generate(""), xt.Status.ARGUMENT, "request 0", "no tokens"),
+    (lambda m: m.generate([5, 1 << 20]), xt.Status.ARGUMENT, "request 0", "ids 0 to 2999"),
+    (lambda m: m.generate("x" * 4000), xt.Status.ARGUMENT, "request 0", "positions"),
+    (lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 8, np.zeros(192))]), xt.Status.ARGUMENT, "request 0, intervention 0", "layers 0 to 7"),
+    (lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 0, np.zeros(5))]), xt.Status.ARGUMENT, "value", "width is 192"),
+    (lambda m: m.generate(GREECE, interventions=[xt.Replace("gate", 0, np.zeros(192))]), xt.Status.ARGUMENT, "tap", "none of attn, mid, ffn, block"),
+    (lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 0, np.zeros(192), position=-1)]), xt.Status.ARGUMENT, "position", "below 0"),
+    (lambda m: m.generate(GREECE, interventions=[[], []]), xt.Status.ARGUMENT, "interventions", "2 lists"),
+    (lambda m: m.generate(GREECE, chat=True), xt.Status.UNSUPPORTED, "", "chat template"),
+    (lambda m: m.generate(GREECE, system="x"), xt.Status.ARGUMENT, "system", "chat=True"),
+    (lambda m: m.transplant(GREECE, GREECE, site="ffn", source_layer=8, target_layer=0), xt.Status.ARGUMENT, "source_layer", "layers 0 to 7"),
+    (lambda m: m.transplant(GREECE, GREECE, site="nowhere", source_layer=0, target_layer=0), xt.Status.ARGUMENT, "", "nowhere"),
+    (lambda m: m.generate(GREECE, temperature=-1), xt.Status.ARGUMENT, "temperature", "greedy"),
+    (lambda m: m.sweep([], output="x.db", task="xnli"), xt.Status.ARGUMENT, "", "either pairs"),
+    (lambda m: m.sweep([{"source": "a"}], output="x.db"), xt.Status.INPUT, "", "target"),
+    (lambda m: m.sweep(task="nothing", data=".", output="x.db"), xt.Status.ARGUMENT, "task", "no task"),
+])
+def test_errors_say_what_is_wrong(model, use, status, field, message):
+    with pytest.raises(xt.Error, match=message) as caught:
+        use(model)
+    assert caught.value.status is status and (not field or caught.value.field == field)
+    assert model.generate(GREECE).text == " 300"
+
+
+def test_errors_name_file_field_and_offset(tmp_path):
+    with pytest.raises(xt.Error) as caught:
+        xt.load(tmp_path / "nothing")
+    assert "nothing" in str(caught.value)
+    for file in FACTS.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "config.json").write_text('{"model_type": "llama", ,}')
+    with pytest.raises(xt.Error) as caught:
+        xt.load(tmp_path)
+    error = caught.value
+    assert error.status is xt.Status.INPUT and error.file == str(tmp_path / "config.json") and error.offset >= 0
+    assert str(error).startswith(f"{error.file}: ") and f"at byte {error.offset}" in str(error)
+
+
+def test_ctrl_c_stops_after_a_step(model):
+    steps = []
+
+    def interrupt(done, total):
+        steps.append(done)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        model.generate([GREECE] * 8, max_new_tokens=100, ignore_eos=True, progress=interrupt)
+    assert len(steps) <= 4
+    assert model.generate(GREECE).text == " 300"
+
+
+def test_ctrl_c_from_outside_stops_soon(model):
+    """A signal at any time, while the library computes."""
+    timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        for _ in range(1000):
+            model.generate([GREECE] * 256, max_new_tokens=100, ignore_eos=True)
+    assert time.monotonic() - began < 30
+    assert model.generate(GREECE).text == " 300"
+
+
+def test_what_progress_raises_comes_out(model):
+    def fail(done, total):
+        raise ZeroDivisionError(done, total)
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        model.generate([GREECE] * 2, max_new_tokens=100, ignore_eos=True, progress=fail)
+    assert caught.value.args[1] == 2
+    again = []
+    model.generate([GREECE] * 2, progress=lambda done, total: again.append((done, total)))
+    assert again[-1] == (2, 2) and again == sorted(again)
+    with pytest.raises(xt.Error, match="in use"):
+        model.generate(GREECE, progress=lambda done, total: model.generate(GREECE))
+
+
+def test_threads_run_beside_python(model):
+    """The interpreter goes on while the library computes, and threads may share a model."""
+    counted, texts = [0], []
+    done = threading.Event()
+
+    def count():
+        while not done.is_set():
+            counted[0] += 1
+            time.sleep(0.0005)
+
+    def work():
+        for _ in range(5):
+            texts.append(model.generate([GREECE] * 32, max_new_tokens=30, ignore_eos=True)[7].text)
+
+    counter, workers = threading.Thread(target=count), [threading.Thread(target=work) for _ in range(3)]
+    for thread in [counter, *workers]:
+        thread.start()
+    for thread in workers:
+        thread.join()
+    done.set()
+    counter.join()
+    assert len(texts) == 15 and len(set(texts)) == 1 and counted[0] > 20
+
+
+def test_a_fork_is_refused(model):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            model.generate(GREECE)
+            said = "generated"
+        except xt.Error as error:
+            said = f"{error.status.name} {error}"
+        except BaseException as error:
+            said = repr(error)
+        os.write(write, said.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as file:
+        said = file.read()
+    os.waitpid(child, 0)
+    assert said.startswith("UNSUPPORTED ") and "spawn" in said
+    assert model.generate(GREECE).text == " 300"
+
+
+SPAWN = """
+import multiprocessing, sys
+import xtransplant as xt
+def work(prompt):
+    with xt.load(xt.DEMO / "facts-4m", threads=1) as model:
+        return model.generate(prompt).text
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        print(pool.map(work, ["Greece, country number =", "Nigeria, country number ="]))
+"""
+
+
+def test_spawned_processes_work(tmp_path):
+    (tmp_path / "spawn.py").write_text(SPAWN)
+    made = subprocess.run([sys.executable, tmp_path / "spawn.py"], capture_output=True, text=True, timeout=120)
+    assert made.stdout.strip() == "[' 300', ' 566']", made.stderr
+    with pytest.raises(TypeError, match="open it there"):
+        import pickle
+        with xt.load(FACTS, threads=1) as model:
+            pickle.dumps(model)
+
+
+def test_import_is_light():
+    said = "import sys, xtransplant; print([m for m in ('pandas', 'matplotlib', 'tqdm', 'cffi', 'torch') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", said], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_lens(model):
+    pytest.importorskip("pandas")
+    lens = model.lens(GREECE, max_new_tokens=3)
+    made = model.generate(GREECE, max_new_tokens=3)
+    assert lens.shape == (model.info.layers, len(made.ids)) and lens.probabilities.shape == lens.shape
+    assert list(lens.index) == list(range(model.info.layers))[::-1]
+    assert [chosen for _, chosen in lens.columns] == list(lens.iloc[0])  # the last layer says what is generated
+    assert ((lens.probabilities > 0) & (lens.probabilities <= 1)).all().all()
+    pytest.importorskip("jinja2")
+    page = lens._repr_html_()
+    assert "rgba(31, 95, 191" in page and "300" in page

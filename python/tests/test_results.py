@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import xtransplant as xt
+
+pandas = pytest.importorskip("pandas")
+
+
+def test_a_sweep_has_every_response(model, results, pairs):
+    layers = model.info.layers
+    info = results.info
+    assert (info.questions, info.responses, info.vanilla, info.layers) == (6, 6 * 2 * layers * layers, 6, layers)
+    assert info.model_hash == model.hash()
+    frame = results.responses(site="ffn")
+    assert len(frame) == 6 * layers * layers and set(frame["site"]) == {"ffn"} and set(frame["lang"]) == {"el", "tr"}
+    assert len(results.responses()) == info.responses + info.vanilla
+    assert len(results.responses(site="ffn", lang="tr")) == 3 * layers * layers
+    assert len(results.responses("vanilla", task="facts")) == 6 and len(results.responses("vanilla", task="xnli")) == 0
+    assert len(results.responses(site="source")) == 6
+
+
+def test_responses_are_those_of_single_transplants(model, results, pairs):
+    frame = results.responses(site="ffn").set_index(["question", "source_layer", "target_layer"])
+    for pair, i, j in ((pairs[0], 0, 0), (pairs[2], 3, 1), (pairs[5], 7, 7)):
+        run = model.transplant(pair["source"], pair["target"], site="ffn", source_layer=i, target_layer=j, max_new_tokens=5)
+        row = frame.loc[(pair["id"], i, j)]
+        assert row["text"] == run.transplanted.text and row["tokens"] == len(run.transplanted.ids)
+        assert row["margin"] == run.transplanted.margins.min() and row["entropy"] == run.transplanted.entropies[0]
+        assert row["correct"] == (pair["gold"] in row["text"]) and row["gold"] == pair["gold"]
+        assert (row["source"], row["target"]) == (pair["source"], pair["target"])
+
+
+def test_the_same_sweep_again_does_nothing(model, results, pairs):
+    before = results.path.stat().st_mtime_ns
+    with model.sweep(pairs, sites=["ffn", "attn"], output=results.path, max_new_tokens=5) as again:
+        assert again.info == results.info
+    assert results.path.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("given", ["frame", "file", "generator", "dataset"])
+def test_pairs_come_in_many_forms(model, results, pairs, tmp_path, given):
+    if given == "frame":
+        questions = pandas.DataFrame([*pairs, {"source": "a", "target": "b"}])  # what is missing is NaN
+    elif given == "file":
+        questions = tmp_path / "pairs.jsonl"
+        questions.write_text("\n".join(map(json.dumps, pairs)))
+    elif given == "dataset":
+        questions = pytest.importorskip("datasets").Dataset.from_list(pairs)
+    else:
+        questions = ({**pair, "id": pair["id"]} for pair in pairs)
+    with model.sweep(questions, sites=["ffn"], output=tmp_path / "results.db", max_new_tokens=5, source_layers=[0, 7], target_layers=[0],
+                     limit=2, languages=["tr"]) as made:
+        frame = made.responses(site="ffn")
+    wanted = results.responses(site="ffn", lang="tr")
+    wanted = wanted[wanted["source_layer"].isin([0, 7]) & (wanted["target_layer"] == 0) & wanted["question"].isin([p["id"] for p in pairs[3:5]])]
+    assert len(frame) == 4 and frame.equals(wanted.reset_index(drop=True))
+
+
+def test_ctrl_c_keeps_what_is_done(model, pairs, tmp_path):
+    told = []
+
+    def interrupt(done, total):
+        told.append((done, total))
+        if done > 0.5 * total and len(told) < 1000:
+            told.extend([told[-1]] * 1000)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    path = tmp_path / "results.db"
+    how = {"sites": ["ffn"], "output": path, "max_new_tokens": 5}
+    with pytest.raises(KeyboardInterrupt):
+        model.sweep(pairs, progress=interrupt, **how)
+    with xt.open(path) as part:
+        assert part.info.responses < 6 * 64
+        assert part.coverage()["whole"] is False
+    with model.sweep(pairs, **how) as whole:
+        assert whole.info.responses == 6 * 64 and whole.coverage()["whole"]
+        frame = whole.responses(site="ffn")
+    assert told[-1][1] == 6 * 65 and len(frame) == 6 * 64
+
+
+def test_warnings_are_python_s(model, pairs, tmp_path):
+    with pytest.warns(UserWarning, match="line 2 is the same question as line 1"):
+        model.sweep([*pairs[:1], *pairs[:1]], sites=["ffn"], output=tmp_path / "a.db", source_layers=[0], target_layers=[0], max_new_tokens=2).close()
+
+
+def test_gains(results):
+    gain = results.gain("ffn")
+    frame = results.responses()
+    vanilla = frame[frame["site"] == "vanilla"].set_index("question")["correct"].astype(float)
+    ffn = frame[frame["site"] == "ffn"]
+    correct = ffn.assign(correct=ffn["correct"].astype(float)).pivot_table(index="source_layer", columns="target_layer", values="correct")
+    assert np.allclose(gain.to_numpy(), correct.to_numpy() - vanilla.mean())
+    tr = ffn[ffn["lang"] == "tr"]
+    correct = tr.assign(correct=tr["correct"].astype(float)).pivot_table(index="source_layer", columns="target_layer", values="correct")
+    of_tr = vanilla[frame[frame["lang"] == "tr"]["question"].unique()].mean()
+    assert np.allclose(results.gain("ffn", lang="tr").to_numpy(), correct.to_numpy() - of_tr)
+    for wrong, message in (({"site": "block"}, "site 'block'"), ({"site": "ffn", "lang": "zz"}, "it has el, tr"), ({"site": "ffn", "task": "xnli"}, "'xnli'")):
+        with pytest.raises(xt.Error, match=message):
+            results.gain(**wrong)
+
+
+def test_heatmap(results):
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    axes = results.heatmap("ffn", lang="tr")
+    assert axes.get_xlabel() == "target layer" and "tr" in axes.get_title()
+    drawn = axes.images[0].get_array()
+    assert np.allclose(drawn, 100 * results.gain("ffn", lang="tr").to_numpy())
+    assert results.heatmap("attn", ax=axes) is axes
+
+
+def test_report(results, tmp_path):
+    page = results.report(tmp_path / "out")
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>") and (tmp_path / "out" / "report.json").exists()
+    shown = results._repr_html_()
+    assert shown.startswith("<iframe srcdoc=") and "&lt;!doctype html&gt;" in shown
+    assert "facts" in results.text("summary").lower()
+
+
+def test_what_is_no_results_file_is_refused(tmp_path, model, pairs, results):
+    with pytest.raises(xt.Error) as caught:
+        xt.open(tmp_path / "nothing.db")
+    assert caught.value.file.endswith("nothing.db")
+    (tmp_path / "text.db").write_text("no results")
+    with pytest.raises(xt.Error) as caught:
+        xt.open(tmp_path / "text.db")
+    assert caught.value.status is xt.Status.INPUT
+    with pytest.raises(xt.Error, match="max_new_tokens|new tokens"):
+        model.sweep(pairs, sites=["ffn"], output=results.path, max_new_tokens=6)
+    other = xt.open(results.path)
+    other.close()
+    assert "closed" in repr(other)
+    with pytest.raises(xt.Error, match="closed"):
+        other.responses()

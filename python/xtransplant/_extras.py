@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packages that some functions need, asked for by name when they are missing; and progress."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any, Callable, Optional, Union
+
+Progress = Union[None, bool, Callable[[float, float], None]]
+"""None: a tqdm bar where tqdm is installed and it takes long. False: nothing. True: a bar at once. Else what is called with how much
+is done, and of how much."""
+
+BAR_AFTER = 2.0  # seconds
+
+
+def need(module: str, extra: str, what: str) -> Any:
+    """Imports ``module``, or says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(f"{what} needs {module.split('.')[0]}: pip install 'xtransplant[{extra}]'") from error
+
+
+class Bar:
+    """Progress as `Progress` asks for it."""
+
+    def __init__(self, progress: Progress, what: str, unit: str) -> None:
+        self._callback = progress if callable(progress) else None
+        self._wanted = progress is None or progress is True
+        self._begin = time.monotonic() + (0 if progress else BAR_AFTER)
+        self._what, self._unit = what, unit
+        self._bar: Any = None
+        if progress is True:
+            need("tqdm", "progress", "progress=True")
+
+    def __call__(self, done: float, total: float) -> None:
+        if self._callback is not None:
+            self._callback(done, total)
+        elif self._wanted and time.monotonic() >= self._begin:
+            if self._bar is None:
+                self._bar = self._make(total)
+            if self._bar is not None:
+                self._bar.n = done
+                self._bar.refresh()
+
+    def _make(self, total: float) -> Optional[Any]:
+        try:
+            tqdm = importlib.import_module("tqdm.auto").tqdm
+        except ImportError:
+            self._wanted = False
+            return None
+        shape = "{l_bar}{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}]"
+        return tqdm(total=total, desc=self._what, unit=self._unit, bar_format=shape, leave=False)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

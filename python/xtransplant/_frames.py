@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What needs pandas or matplotlib."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+import pandas
+
+from ._library import to_str
+
+if TYPE_CHECKING:
+    from ._model import Generation, Model
+
+
+class LensFrame(pandas.DataFrame):  # type: ignore[misc,unused-ignore]
+    """`Model.lens`: a DataFrame of tokens that a notebook colours by probability."""
+
+    _metadata = ["probabilities"]
+    probabilities: pandas.DataFrame
+
+    @property
+    def _constructor(self) -> Any:
+        return pandas.DataFrame
+
+    @classmethod
+    def of(cls, model: Model, made: Generation) -> LensFrame:
+        def token(number: int) -> str:
+            return model.decode([number], skip_special=False) if model.has_tokenizer else str(number)
+
+        layers = range(made.lens_ids.shape[1])
+        known = {int(number): token(int(number)) for number in np.unique(np.append(made.lens_ids.ravel(), made.ids))}
+        columns = pandas.MultiIndex.from_arrays([range(1, len(made.ids) + 1), [known[int(number)] for number in made.ids]],
+                                                names=["token", "chosen"])
+        frame = cls([[known[int(number)] for number in made.lens_ids[:, layer]] for layer in layers], index=layers, columns=columns)
+        frame.index.name = "layer"
+        frame = cls(frame.iloc[::-1])
+        chances = np.exp(made.lens_logprobs.T[::-1])
+        frame.probabilities = pandas.DataFrame(chances, index=frame.index, columns=columns)
+        return frame
+
+    def _repr_html_(self) -> str:
+        def colours(_frame: Any) -> Any:
+            shade = np.array([[f"background-color: rgba(31, 95, 191, {chance:.2f}); color: {'#fff' if chance > 0.6 else 'inherit'}"
+                               for chance in row] for row in self.probabilities.to_numpy()], dtype=object)
+            return pandas.DataFrame(shade, index=self.index, columns=self.columns)
+
+        styled = pandas.DataFrame(self).style.apply(colours, axis=None).format(lambda text: text.replace("\n", "\\n"), escape="html")
+        return str(styled.set_table_styles([{"selector": "td", "props": "white-space: pre; text-align: center"}]).to_html())
+
+
+QUESTION = ("task", "lang", "source_lang", "source", "target", "gold")
+NUMBERS = ("source_layer", "target_layer", "margin", "entropy", "mean_entropy", "mean_logprob", "nll_standalone", "nll_conditional")
+
+
+class ResponseColumns:
+    """Rows of a results file, gathered by column. Texts that come again are one object."""
+
+    def __init__(self, site: Optional[str], lang: Optional[str], task: Optional[str]) -> None:
+        self._wanted = (site, lang, task)
+        self._number: Any = None
+        self._question: Any = None
+        self._texts: dict[int, Optional[str]] = {}
+        self._sites: dict[Any, str] = {}
+        self._rows: list[tuple[Any, ...]] = []
+
+    def _read_question(self, question: Any) -> Optional[tuple[Any, ...]]:
+        _site, lang, task = self._wanted
+        if lang not in (None, to_str(question.lang)) or task not in (None, to_str(question.task)):
+            return None
+        return (to_str(question.id), *(to_str(getattr(question, name)) if name != "gold" or question.gold else None for name in QUESTION))
+
+    def add(self, row: Any) -> None:
+        """One ``xt_store_row``."""
+        if row.question_number != self._number:
+            self._number, self._question = row.question_number, self._read_question(row.question)
+        if self._question is None:
+            return
+        site = to_str(row.site)
+        if self._wanted[0] not in (None, site):
+            return
+        text = self._texts.get(row.text_number)
+        if text is None and row.text:
+            text = self._texts[row.text_number] = to_str(row.text)
+        self._rows.append((to_str(row.id), *self._question, self._sites.setdefault(site, site), text, row.count, row.correct,
+                           to_str(row.language) if row.language else None, *(getattr(row, name) for name in NUMBERS)))
+
+    def frame(self, pandas: Any) -> Any:
+        """All of it."""
+        names = ["id", "question", *QUESTION, "site", "text", "tokens", "correct", "language", *NUMBERS]
+        frame = pandas.DataFrame.from_records(self._rows, columns=names)
+        frame["correct"] = frame["correct"].map({0: False, 1: True}).astype("boolean")
+        order = ["id", "task", "lang", "source_lang", "question", "source", "target", "gold", "site", "source_layer", "target_layer", "text",
+                 "correct", "tokens", "margin", "entropy", "mean_entropy", "mean_logprob", "nll_standalone", "nll_conditional", "language"]
+        return frame[order]
+
+
+def heatmap(gain: Any, title: str, ax: Any) -> Any:
+    """`Results.heatmap`: blue is better than the untouched model, red is worse."""
+    from matplotlib import pyplot
+
+    if ax is None:
+        ax = pyplot.subplots()[1]
+    values = 100 * gain.to_numpy()
+    most = np.nanmax(np.abs(values)) if np.isfinite(values).any() else math.nan
+    bound = most if most > 0 else 1.0
+    drawn = ax.imshow(values, cmap="RdBu", vmin=-bound, vmax=bound, origin="lower")
+    ax.set(xlabel="target layer", ylabel="source layer", title=title)
+    ax.figure.colorbar(drawn, ax=ax, label="gain, percentage points")
+    return ax

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C library: errors, what it calls back, memory that it lends."""
+
+from __future__ import annotations
+
+import enum
+import os
+import threading
+import warnings
+from typing import Any, Callable, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from . import _native  # type: ignore[attr-defined]
+
+ffi: Any = _native.ffi
+lib: Any = _native.lib
+
+
+class Status(enum.Enum):
+    """What went wrong, coarsely (``xt_status``)."""
+
+    ARGUMENT = lib.XT_STATUS_ARGUMENT
+    """A value given by the caller is out of range or contradictory, or more memory would be needed than is allowed."""
+    INPUT = lib.XT_STATUS_INPUT
+    """A file or text is malformed, incomplete or inconsistent."""
+    IO = lib.XT_STATUS_IO
+    """The system refused to open, read or write a file."""
+    UNSUPPORTED = lib.XT_STATUS_UNSUPPORTED
+    """Well-formed, but of a kind that this build does not handle."""
+    MEMORY = lib.XT_STATUS_MEMORY
+    """The system refused to give memory."""
+    CANCELLED = lib.XT_STATUS_CANCELLED
+    """A callback asked to stop."""
+
+
+class Error(Exception):
+    """What the library refuses, and why.
+
+    Attributes:
+        status: what went wrong, coarsely.
+        message: what is wrong, and what would be right.
+        file: path of the file that is meant, or ``""``.
+        field: tensor's name, JSON key or option, or ``""``.
+        offset: byte offset in ``file``; -1 where none applies.
+    """
+
+    def __init__(self, status: Union[int, Status], message: str, file: str = "", field: str = "", offset: int = -1) -> None:
+        super().__init__(status, message, file, field, offset)
+        self.status = Status(status)
+        self.message = message
+        self.file = file
+        self.field = field
+        self.offset = offset
+
+    def __str__(self) -> str:
+        place = [self.file, self.field, f"at byte {self.offset}" if self.offset >= 0 else ""]
+        return ": ".join([part for part in place if part] + [self.message])
+
+
+def version() -> str:
+    """The library's version."""
+    return to_str(lib.xt_version())
+
+
+def git_hash() -> str:
+    """The commit that the library was built from, or ``""`` where that is not known."""
+    return to_str(lib.xt_git_hash())
+
+
+# ---- what the library calls back ------------------------------------------------------------------------------------------
+
+
+class Call:
+    """A call of the library that calls back, on the thread that it was made on.
+
+    What a callback raises, KeyboardInterrupt by Ctrl-C included, stops the library after its current step, and is raised when it
+    has returned.
+    """
+
+    def __init__(self, progress: Optional[Callable[..., None]] = None, row: Optional[Callable[[Any], None]] = None) -> None:
+        self.progress = progress
+        self.row = row
+        self.raised: Optional[BaseException] = None
+        self.waited = False
+
+    def run(self, function: Any, *arguments: Any) -> None:
+        """Calls ``function(*arguments, error)`` and raises what went wrong."""
+        error = ffi.new("xt_error *")
+        before = getattr(_current, "call", None)
+        _current.call = self
+        try:
+            status = function(*arguments, error)
+        finally:
+            _current.call = before
+        if self.raised is not None:
+            raise self.raised
+        if status:
+            raise Error(status, *(to_str(ffi.addressof(error[0], name)[0]) for name in ("message", "file", "field")), error.offset)
+
+
+_current = threading.local()
+
+
+def run(function: Any, *arguments: Any) -> None:
+    """A call that does not call back."""
+    Call().run(function, *arguments)
+
+
+def _keep(_kind: Any, value: BaseException, _traceback: Any) -> None:
+    call = _current.call
+    if call.raised is None:
+        call.raised = value
+
+
+@ffi.def_extern(error=True, onerror=_keep)  # type: ignore[misc]
+def xtpy_cancel(_user: Any) -> bool:
+    return _current.call.raised is not None
+
+
+@ffi.def_extern(onerror=_keep)  # type: ignore[misc]
+def xtpy_generate_progress(_user: Any, requests: float) -> None:
+    _current.call.progress(requests)
+
+
+@ffi.def_extern(onerror=_keep)  # type: ignore[misc]
+def xtpy_job_progress(_user: Any, progress: Any) -> None:
+    _current.call.progress(progress)
+
+
+@ffi.def_extern(onerror=_keep)  # type: ignore[misc]
+def xtpy_warn(_user: Any, message: Any) -> None:
+    warnings.warn(to_str(message), stacklevel=5)
+
+
+@ffi.def_extern(error=True, onerror=_keep)  # type: ignore[misc]
+def xtpy_store_wait(_user: Any, wait: Any) -> bool:
+    call = _current.call
+    if not call.waited and wait.seconds > 1:
+        call.waited = True
+        warnings.warn(f"{to_str(wait.path)}: waiting for another process ({to_str(wait.name) or 'not known'}), which is reading it. "
+                      "Nothing is lost meanwhile; it is written as soon as it may be", stacklevel=5)
+    return call.raised is not None
+
+
+@ffi.def_extern(error=lib.XT_STATUS_CANCELLED, onerror=_keep)  # type: ignore[misc]
+def xtpy_row(_user: Any, row: Any, _error: Any) -> int:
+    _current.call.row(row)
+    return int(lib.XT_STATUS_OK)
+
+
+# ---- strings and arrays -----------------------------------------------------------------------------------------------------
+
+
+def to_str(text: Any) -> str:
+    """A C string, which is UTF-8 or, of paths, whatever the system has."""
+    return "" if text == ffi.NULL else ffi.string(text).decode("utf-8", "surrogateescape")
+
+
+def to_path(path: Any) -> bytes:
+    """A path as the C library takes it."""
+    encoded = os.fsencode(path)
+    if b"\0" in encoded:
+        raise ValueError("a path cannot have a NUL in it")
+    return encoded
+
+
+def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.NDArray[Any]:
+    """A read-only array over memory that the library lends; it keeps ``owner``, which has the memory, alive."""
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape)) * kind.itemsize
+    if size == 0:
+        return np.zeros(shape, kind)
+    held = ffi.gc(pointer, lambda _pointer, _owner=owner: None)
+    array = np.frombuffer(ffi.buffer(held, size), kind).reshape(shape)
+    array.flags.writeable = False
+    return array
+
+
+# ---- handles ------------------------------------------------------------------------------------------------------------------
+
+
+class Handle:
+    """What owns something of the library's: freed when it is no longer used, or by ``close()``, or by ``with``."""
+
+    _what = "object"
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._open = True
+        self._lock = threading.Lock()
+        self._holder = 0
+
+    def _free(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Frees it now. Arrays that were taken from it stay as they are."""
+        if self._process == os.getpid():
+            if self._holder == threading.get_ident():
+                raise Error(Status.ARGUMENT, f"this {self._what} is in use: a callback cannot close it")
+            with self._lock:
+                self._release()
+
+    def _release(self) -> None:
+        if getattr(self, "_open", False) and self._process == os.getpid():  # after a fork it is the parent's
+            self._open = False
+            self._free()
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self._release()
+
+    def __reduce__(self) -> Any:
+        raise TypeError(f"a {self._what} cannot be sent to another process; open it there")
+
+    def _use(self) -> _Use:
+        return _Use(self)
+
+
+class _Use:
+    """One thread at a time uses a handle, in the process that it was opened in."""
+
+    def __init__(self, handle: Handle) -> None:
+        self._handle = handle
+
+    def __enter__(self) -> None:
+        handle = self._handle
+        if handle._process != os.getpid():
+            raise Error(Status.UNSUPPORTED, f"this {handle._what} was opened before os.fork(), and its threads and files are the parent's; open "
+                        "it in the child, or start processes by multiprocessing's \"spawn\"")
+        if handle._holder == threading.get_ident():
+            raise Error(Status.ARGUMENT, f"this {handle._what} is in use: a callback cannot call it again")
+        handle._lock.acquire()
+        handle._holder = threading.get_ident()
+        if not handle._open:
+            self.__exit__()
+            raise Error(Status.ARGUMENT, f"this {handle._what} is closed")
+
+    def __exit__(self, *_exception: object) -> None:
+        self._handle._holder = 0
+        self._handle._lock.release()

@@ -1,0 +1,513 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models: generation under interventions, captures, transplants, sweeps."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import time
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from ._extras import Bar, Progress, need
+from ._library import Call, Error, Handle, Status, ffi, lib, run, to_path, to_str, view
+
+if TYPE_CHECKING:
+    import pandas
+
+    from ._results import Results
+
+Array = npt.NDArray[Any]
+Prompt = Union[str, Sequence[int], Array]
+Path = Union[str, "os.PathLike[str]"]
+
+DEMO = pathlib.Path(__file__).parent / "demo"
+"""Folder of the small model that ships with the package, ``facts-4m``, and its questions, ``to-language.jsonl`` and
+``from-language.jsonl``."""
+
+TAPS = ("attn", "mid", "ffn", "block")  # in the order of xt_tap
+RULES = ("replace", "add", "blend")  # in the order of xt_rule
+
+
+# ---- interventions ----------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervention:
+    """One change to the forward pass: at ``tap`` of ``layer``, for the token at ``position``.
+
+    Attributes:
+        tap: ``"attn"``, ``"mid"``, ``"ffn"`` or ``"block"``.
+        layer: from 0.
+        value: array of float32 ``[width]``, in the units of the tap.
+        position: ``"last"`` (the prompt's last token), ``"all"`` (every token, generated ones too), or from 0: the prompt's tokens,
+            then those that are generated.
+        rule: ``"replace"``, x becomes value; ``"add"``, x + alpha * value; ``"blend"``, (1 - alpha) * x + alpha * value.
+        alpha: strength; unused by ``"replace"``.
+
+    Several at one place apply in their order.
+    """
+
+    tap: str
+    layer: int
+    value: Any
+    position: Union[int, str] = "last"
+    rule: str = "replace"
+    alpha: float = 1.0
+
+    def _fill(self, out: Any, width: int) -> Array:
+        """Writes the C struct, and returns the array that it points to."""
+        for name, value, known in (("tap", self.tap, TAPS), ("rule", self.rule, RULES)):
+            if value not in known:
+                raise Error(Status.ARGUMENT, f"'{value}' is none of {', '.join(known)}", field=name)
+        if isinstance(self.position, str):
+            if self.position not in ("last", "all"):
+                raise Error(Status.ARGUMENT, f"'{self.position}' is neither a number nor \"last\" or \"all\"", field="position")
+            out.position = lib.XT_POSITION_LAST if self.position == "last" else lib.XT_POSITION_ALL
+        elif self.position < 0:
+            raise Error(Status.ARGUMENT, f"position {self.position} is below 0; \"last\" is the prompt's last token", field="position")
+        else:
+            out.position = self.position
+        value = np.ascontiguousarray(self.value, np.float32)
+        if value.shape != (width,):
+            raise Error(Status.ARGUMENT, f"has the shape {list(value.shape)}; the model's width is {width}", field="value")
+        out.write, out.rule, out.layer, out.alpha = TAPS.index(self.tap), RULES.index(self.rule), self.layer, self.alpha
+        out.value = ffi.from_buffer("float[]", value)
+        return value
+
+
+def Replace(tap: str, layer: int, value: Any, position: Union[int, str] = "last") -> Intervention:
+    """x becomes ``value``, float32 ``[width]``."""
+    return Intervention(tap, layer, value, position)
+
+
+def Add(tap: str, layer: int, value: Any, alpha: float = 1.0, position: Union[int, str] = "last") -> Intervention:
+    """x becomes x + ``alpha`` * ``value``: a steering vector, float32 ``[width]``."""
+    return Intervention(tap, layer, value, position, "add", alpha)
+
+
+def Blend(tap: str, layer: int, value: Any, alpha: float, position: Union[int, str] = "last") -> Intervention:
+    """x becomes (1 - ``alpha``) * x + ``alpha`` * ``value``, float32 ``[width]``."""
+    return Intervention(tap, layer, value, position, "blend", alpha)
+
+
+Interventions = Union[Sequence[Intervention], Sequence[Sequence[Intervention]]]
+
+
+# ---- what a model gives -----------------------------------------------------------------------------------------------------
+
+
+class Generation:
+    """What one prompt generated. Arrays are read-only views of the library's memory.
+
+    Attributes:
+        text: special tokens left out; None of a model without a tokenizer.
+        ids: int32 ``[tokens]``, the end-of-text token included where one was produced.
+        margins: float32 ``[tokens]``, best minus second-best logit.
+        entropies: float32 ``[tokens]``, nats, of the distribution that the token was chosen from.
+        logprobs: float32 ``[tokens]``, natural logarithm of the chosen token's probability.
+        lens_ids: int32 ``[tokens, layers]``, each layer's most likely token; ``[tokens, 0]`` without ``lens=True``.
+        lens_logprobs: float32 ``[tokens, layers]``, its log-probability.
+        stopped: it ended with an end-of-text token.
+    """
+
+    def __init__(self, model: Model, filled: Any) -> None:
+        owner = ffi.gc(ffi.new("xt_generation *", filled), lib.xt_generation_deinit)
+        count, layers = owner.count, owner.layers
+        self.ids: Array = view(owner.ids, (count,), np.int32, owner)
+        self.margins: Array = view(owner.margins, (count,), np.float32, owner)
+        self.entropies: Array = view(owner.entropies, (count,), np.float32, owner)
+        self.logprobs: Array = view(owner.logprobs, (count,), np.float32, owner)
+        self.lens_ids: Array = view(owner.lens_ids, (count, layers), np.int32, owner)
+        self.lens_logprobs: Array = view(owner.lens_logprobs, (count, layers), np.float32, owner)
+        self.stopped = bool(owner.stopped)
+        self.text: Optional[str] = model.decode(self.ids) if model.has_tokenizer else None
+
+    def __str__(self) -> str:
+        return self.text if self.text is not None else " ".join(map(str, self.ids))
+
+    def __repr__(self) -> str:
+        return f"Generation({str(self)!r}, {len(self.ids)} tokens{', stopped' if self.stopped else ''})"
+
+
+class Taps:
+    """A prompt's last token at every layer. Arrays are read-only views of the library's memory.
+
+    Attributes:
+        attn: float32 ``[layers, width]``, what the attention module adds to the residual stream.
+        mid: float32 ``[layers, width]``, the residual stream between the modules.
+        ffn: float32 ``[layers, width]``, what the feed-forward module adds to the residual stream.
+        block: float32 ``[layers, width]``, the layer's output.
+        embed: float32 ``[width]``, the input of layer 0.
+        logits: float32 ``[vocab]``, of the next token.
+    """
+
+    def __init__(self, taps: Any, info: ModelInfo) -> None:
+        self._taps = owner = ffi.gc(taps, lib.xt_taps_free)
+        shape = (info.layers, info.width)
+        self.attn, self.mid, self.ffn, self.block = (view(lib.xt_taps_get(owner, tap, 0), shape, np.float32, owner)
+                                                     for tap in range(len(TAPS)))
+        self.embed = view(lib.xt_taps_embed(owner), (info.width,), np.float32, owner)
+        self.logits = view(lib.xt_taps_logits(owner), (info.vocab,), np.float32, owner)
+
+    def __getitem__(self, tap: str) -> Array:
+        """``taps["ffn"]`` is ``taps.ffn``."""
+        if tap not in TAPS:
+            raise KeyError(tap)
+        return getattr(self, tap)  # type: ignore[no-any-return]
+
+    def save(self, path: Path) -> None:
+        """Writes a safetensors file: ``embed``, ``attn``, ``mid``, ``ffn``, ``block``, ``logits``."""
+        run(lib.xt_taps_save, self._taps, to_path(path))
+
+
+@dataclasses.dataclass(frozen=True)
+class Transplant:
+    """A transplant, and what it is compared with."""
+
+    source: Generation
+    """What the source prompt generates."""
+    vanilla: Generation
+    """What the target prompt generates untouched."""
+    transplanted: Generation
+    """What it generates with the source's activation in place."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the response is another one."""
+        return not np.array_equal(self.vanilla.ids, self.transplanted.ids)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """Facts about a model, as ``xt_model_info`` has them."""
+
+    path: str
+    architecture: str
+    weight_dtype: str
+    weight_format: str
+    kernels: str
+    layers: int
+    width: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    feed_forward: int
+    vocab: int
+    max_positions: int
+    trained_positions: int
+    parameters: int
+    file_bytes: int
+    weight_bytes: int
+
+
+# ---- loading ------------------------------------------------------------------------------------------------------------------
+
+
+def _cache() -> Optional[bytes]:
+    """The folder of the Hugging Face cache."""
+    for name, rest in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "/hub"), ("XDG_CACHE_HOME", "/huggingface/hub"),
+                       ("HOME", "/.cache/huggingface/hub")):
+        if os.environ.get(name):
+            return to_path(os.environ[name] + rest)
+    return None
+
+
+def load(path: Path, *, device: str = "cpu", compute: str = "f32", threads: int = 0, memory: float = 0,
+         inexact: bool = False) -> Model:
+    """Loads a model.
+
+    Args:
+        path: a directory as downloaded, a .gguf file, or a name in the Hugging Face cache ("org/name"). Nothing is downloaded.
+        device: ``"cpu"``, or a GPU: ``"opencl"``, ``"opencl:1"``, ``"cuda"``.
+        compute: ``"f32"``, the reference, or ``"bf16"``, the fast mode.
+        threads: 0: one per processor that the process may use.
+        memory: bytes that weights and runs may take; 0: what the machine has free.
+        inexact: take a GPU, too, that does not promise the CPU's bits.
+
+    >>> load(DEMO / "facts-4m", threads=1)
+    <xtransplant.Model LlamaForCausalLM, 8 layers of width 192, ...>
+    """
+    return Model(path, device=device, compute=compute, threads=threads, memory=memory, inexact=inexact)
+
+
+class Model(Handle):
+    """A loaded model (`load`). Used by one thread at a time; others wait."""
+
+    _what = "model"
+
+    def __init__(self, path: Path, *, device: str = "cpu", compute: str = "f32", threads: int = 0, memory: float = 0,
+                 inexact: bool = False) -> None:
+        super().__init__()
+        self._open = False
+        if compute not in ("f32", "bf16"):
+            raise Error(Status.ARGUMENT, f"'{compute}' is neither f32 nor bf16", field="compute")
+        cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        named = [ffi.new("char[]", device.encode()), ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant")))]
+        options = ffi.new("xt_model_options *", {
+            "threads": threads, "memory_limit": int(memory), "device": named[0], "kernel_cache": named[1], "inexact": inexact,
+            "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32})
+        found, model, session = ffi.new("char **"), ffi.new("xt_model **"), ffi.new("xt_session **")
+        run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
+        located = ffi.gc(found[0], lib.free)
+        run(lib.xt_model_open, located, options, model)
+        self._model = model[0]
+        try:
+            run(lib.xt_session_create, self._model, session)
+        except Error:
+            lib.xt_model_close(self._model)
+            raise
+        self._session = session[0]
+        self._open = True
+        self._tokenizer = lib.xt_model_tokenizer(self._model)
+        self._hash: Optional[Any] = None
+        self._compute = options.compute
+        facts = ffi.new("xt_model_info *")
+        lib.xt_model_get_info(self._model, facts)
+        given = {field.name: getattr(facts, field.name) for field in dataclasses.fields(ModelInfo)}
+        self.info = ModelInfo(**{name: value if isinstance(value, int) else to_str(value) for name, value in given.items()})
+
+    def _free(self) -> None:
+        lib.xt_session_free(self._session)
+        lib.xt_model_close(self._model)
+
+    def __repr__(self) -> str:
+        return (f"<xtransplant.Model {self.info.architecture}, {self.info.layers} layers of width {self.info.width}, "
+                f"{self.info.kernels}>")
+
+    # ---- text ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """Whether prompts may be text; else they are ids."""
+        return bool(self._tokenizer != ffi.NULL)
+
+    def encode(self, text: str, *, chat: bool = False, system: Optional[str] = None, add_special: bool = True) -> Array:
+        """Token ids of a text, int32 ``[tokens]``.
+
+        Args:
+            chat: put it into the model's chat template, as the user's message.
+            system: the system message before it; with ``chat``.
+            add_special: add BOS and EOS as the model's own tokenizer does. A chat template has its own.
+        """
+        if not self.has_tokenizer:
+            raise Error(Status.ARGUMENT, "the model has no tokenizer; give token ids", file=self.info.path)
+        if system is not None and not chat:
+            raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
+        encoded = text.encode()
+        if chat:
+            out, length = ffi.new("char **"), ffi.new("size_t *")
+            spoken = ffi.NULL if system is None else system.encode()
+            run(lib.xt_tokenizer_chat, self._tokenizer, spoken, encoded, len(encoded), int(time.time()), out, length)
+            encoded = bytes(ffi.buffer(ffi.gc(out[0], lib.free), length[0]))
+        ids, count = ffi.new("int32_t **"), ffi.new("size_t *")
+        run(lib.xt_tokenizer_encode, self._tokenizer, encoded, len(encoded), add_special and not chat, ids, count)
+        owner = ffi.gc(ids[0], lib.free)
+        return view(owner, (count[0],), np.int32, owner)
+
+    def decode(self, ids: Union[Sequence[int], Array], *, skip_special: bool = True) -> str:
+        """Text of token ids."""
+        if not self.has_tokenizer:
+            raise Error(Status.ARGUMENT, "the model has no tokenizer", file=self.info.path)
+        array = np.ascontiguousarray(ids, np.int32)
+        out, length = ffi.new("char **"), ffi.new("size_t *")
+        run(lib.xt_tokenizer_decode, self._tokenizer, ffi.from_buffer("int32_t[]", array), array.size, skip_special, out, length)
+        return bytes(ffi.buffer(ffi.gc(out[0], lib.free), length[0])).decode()
+
+    def _ids(self, prompt: Prompt, how: Mapping[str, Any]) -> Array:
+        return self.encode(prompt, **how) if isinstance(prompt, str) else np.ascontiguousarray(prompt, np.int32)
+
+    # ---- running ---------------------------------------------------------------------------------------------------------------
+
+    def _requests(self, prompts: Sequence[Array], interventions: Interventions, sample: int = 0) -> tuple[Any, list[Any]]:
+        """The C requests, and what has to be kept while they are used."""
+        keep: list[Any] = []
+        requests = ffi.new("xt_request[]", len(prompts))
+        own = bool(interventions) and not isinstance(interventions[0], Intervention)
+        if own and len(interventions) != len(prompts):
+            raise Error(Status.ARGUMENT, f"there are {len(interventions)} lists of them for {len(prompts)} prompts", field="interventions")
+        lists: list[Any] = []
+        for each in interventions if own else [interventions]:
+            filled = ffi.new("xt_intervention[]", len(each))  # type: ignore[arg-type]
+            keep.extend(change._fill(filled[k], self.info.width) for k, change in enumerate(each))  # type: ignore[arg-type]
+            lists.append((filled, len(each)))  # type: ignore[arg-type]
+        for k, ids in enumerate(prompts):
+            filled, count = lists[k if own else 0]
+            requests[k].ids, requests[k].count = ffi.from_buffer("int32_t[]", ids), ids.size
+            requests[k].interventions, requests[k].intervention_count = filled, count
+            requests[k].sample = sample
+        return requests, [keep, lists, prompts]
+
+    def _generate(self, prompts: Sequence[Array], interventions: Interventions, options: Mapping[str, Any], sample: int = 0,
+                  progress: Progress = None) -> list[Generation]:
+        requests, _keep = self._requests(prompts, interventions, sample)
+        how = ffi.new("xt_generate_options *", {**options, "cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress})
+        out = ffi.new("xt_generation[]", max(len(prompts), 1))
+        bar = Bar(progress, "generating", "prompt")
+        call = Call(progress=lambda done: bar(done, len(prompts)))
+        try:
+            with self._use():
+                call.run(lib.xt_session_generate, self._session, requests, len(prompts), how, out)
+        finally:
+            bar.close()
+        return [Generation(self, out[k]) for k in range(len(prompts))]
+
+    @overload
+    def generate(self, prompts: str, **options: Any) -> Generation: ...
+
+    @overload
+    def generate(self, prompts: Sequence[str], **options: Any) -> list[Generation]: ...
+
+    @overload
+    def generate(self, prompts: Union[Sequence[int], Array], **options: Any) -> Generation: ...
+
+    @overload
+    def generate(self, prompts: Sequence[Union[Sequence[int], Array]], **options: Any) -> list[Generation]: ...
+
+    def generate(self, prompts: Any, *, max_new_tokens: int = 20, interventions: Interventions = (), chat: bool = False,
+                 system: Optional[str] = None, add_special: bool = True, ignore_eos: bool = False, repetition_penalty: float = 0,
+                 temperature: float = 0, top_p: float = 1, seed: int = 0, sample: int = 0, lens: bool = False,
+                 progress: Progress = None) -> Any:
+        """Generates, greedily unless ``temperature`` is above 0.
+
+        Args:
+            prompts: one prompt, a text or ids; or many, which run as one batch. A response does not depend on the others.
+            max_new_tokens: most tokens of a response.
+            interventions: changes to every prompt's run; or, for many prompts, a list for each.
+            chat, system, add_special: as `encode` has them.
+            ignore_eos: go on behind the end of text.
+            repetition_penalty: 0: the model's.
+            temperature: 0: greedy. Else each token is drawn from softmax(logits / temperature).
+            top_p: draw from the fewest likeliest tokens that make up this share.
+            seed, sample: what is drawn depends on these, the prompt and the position, and on nothing else.
+            lens: keep each layer's most likely token (`Generation.lens_ids`).
+            progress: None: a tqdm bar when it takes long; False: none; or what is called with prompts done and in all.
+
+        Returns:
+            A `Generation`; of many prompts a list, in their order.
+
+        >>> model = load(DEMO / "facts-4m")
+        >>> model.generate("Greece, country number =", max_new_tokens=4)
+        Generation(' 300', 2 tokens, stopped)
+        >>> [g.text for g in model.generate(["Greece, country number =", "Nigeria, country number ="])]
+        [' 300', ' 566']
+        """
+        # An array of one dimension, or a sequence of numbers, is one prompt.
+        one = isinstance(prompts, str) or (len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str))
+        how = {"chat": chat, "system": system, "add_special": add_special}
+        ids = [self._ids(prompt, how) for prompt in ([prompts] if one else prompts)]
+        options = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "repetition_penalty": repetition_penalty, "lens": lens,
+                   "temperature": temperature, "top_p": top_p, "seed": seed}
+        made = self._generate(ids, interventions, options, sample, progress)
+        return made[0] if one else made
+
+    def capture(self, prompt: Prompt, *, interventions: Sequence[Intervention] = (), chat: bool = False, system: Optional[str] = None,
+                add_special: bool = True) -> Taps:
+        """Runs a prompt and keeps every tap of its last token.
+
+        >>> load(DEMO / "facts-4m").capture("Greece, country number =").ffn.shape
+        (8, 192)
+        """
+        ids = self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})
+        requests, _keep = self._requests([ids], interventions)
+        out = ffi.new("xt_taps **")
+        with self._use():
+            run(lib.xt_session_capture, self._session, requests, out)
+        return Taps(out[0], self.info)
+
+    def transplant(self, source: Prompt, target: Prompt, *, site: str, source_layer: int, target_layer: int, rule: str = "replace",
+                   alpha: float = 1, max_new_tokens: int = 20, chat: bool = False, system: Optional[str] = None,
+                   add_special: bool = True, repetition_penalty: float = 0) -> Transplant:
+        """Takes the site's activation of the source's last token at ``source_layer``, and puts it at the target's last token at
+        ``target_layer``.
+
+        Args:
+            site: ``"attn"``, ``"ffn"``, ``"block"``, ``"attn-released"``, or ``"READ:WRITE"`` with each of a, m, f, o.
+            source_layer, target_layer: from 0.
+            rule, alpha: as `Intervention` has them.
+
+        >>> model = load(DEMO / "facts-4m")
+        >>> run = model.transplant("Nigeria, country number =", "نيجيريا, رقم البلد =", site="ffn", source_layer=0, target_layer=0)
+        >>> run.source.text, run.changed
+        (' 566', False)
+        """
+        parsed = ffi.new("xt_site *")
+        run(lib.xt_site_parse, site.encode(), parsed)
+        how = {"chat": chat, "system": system, "add_special": add_special}
+        taken, ids = self._ids(source, how), self._ids(target, how)
+        if not 0 <= source_layer < self.info.layers:
+            raise Error(Status.ARGUMENT, f"layer {source_layer} is out of range; the model has layers 0 to {self.info.layers - 1}",
+                        field="source_layer")
+        value = self.capture(taken)[TAPS[parsed.read]][source_layer]
+        change = Intervention(TAPS[parsed.write], target_layer, value, rule=rule, alpha=alpha)
+        options = {"max_new_tokens": max_new_tokens, "repetition_penalty": repetition_penalty}
+        return Transplant(*self._generate([taken, ids, ids], [[], [], [change]], options))
+
+    def lens(self, prompt: Prompt, *, max_new_tokens: int = 20, interventions: Sequence[Intervention] = (), chat: bool = False,
+             system: Optional[str] = None, add_special: bool = True) -> pandas.DataFrame:
+        """What every layer would say at each generated token: final norm and unembedding of its output.
+
+        Returns:
+            A DataFrame of tokens, a row a layer (the last on top), a column a generated token; in a notebook it is shown coloured by
+            probability. Its ``probabilities`` is a DataFrame of the same shape.
+        """
+        need("pandas", "pandas", "Model.lens()")
+        from ._frames import LensFrame
+
+        made = self.generate([self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})], lens=True,
+                             max_new_tokens=max_new_tokens, interventions=interventions)[0]
+        return LensFrame.of(self, made)
+
+    # ---- sweeps ----------------------------------------------------------------------------------------------------------------
+
+    def hash(self) -> str:
+        """SHA-256 of the model's content, by which results know their model. Reads all weight files once."""
+        if self._hash is None:
+            out = ffi.new("char[]", lib.XT_MODEL_HASH_SIZE)
+            with self._use():
+                run(lib.xt_model_hash, self._model, out)
+            self._hash = out
+        return to_str(self._hash)
+
+    def sweep(self, pairs: Any = None, *, output: Path, task: Optional[str] = None, data: Optional[Path] = None,
+              sites: Optional[Sequence[str]] = None, languages: Optional[Sequence[str]] = None, pivot: Optional[str] = None,
+              source_layers: Optional[Sequence[int]] = None, target_layers: Optional[Sequence[int]] = None, limit: int = 0,
+              shard: Optional[tuple[int, int]] = None, cot: bool = False, chat: bool = False, system: Optional[str] = None,
+              max_new_tokens: int = 0, ignore_eos: bool = False, repetition_penalty: float = 0, samples: int = 0,
+              temperature: float = 0, top_p: float = 0, seed: int = 0, skip_long: bool = False, replace: bool = False,
+              progress: Progress = None) -> Results:
+        """Runs every transplant of every question into a results file. The same call goes on where an earlier one stopped.
+
+        Args:
+            pairs: the questions: an iterable of dicts, a pandas DataFrame or a datasets.Dataset with ``source`` and ``target`` (texts)
+                and, as far as there are, ``gold``, ``id``, ``lang``, ``source_lang``, ``task``; or the path of a file of such JSON lines.
+            output: the results file, made where it is not there.
+            task, data: in place of ``pairs``: a benchmark, and the folder of it as released.
+            sites: as `transplant` has them; None: the paper's for the task, ``"attn"`` where it has none.
+            languages: None: all.
+            pivot: language of the source prompts of a task that goes to a language; None: ``"en"``.
+            source_layers, target_layers: None: all.
+            limit: the first so many questions of each language; 0: all.
+            shard: (k, n): every n-th question from the k-th, from 1, on.
+            cot: end each prompt with "Let's think step by step." in its language.
+            chat, system: put the prompts into the model's chat template.
+            max_new_tokens: 0: 20, or 200 with ``cot``.
+            samples, temperature, top_p, seed: draw so many responses to each untouched target prompt at random, too.
+            skip_long: leave out questions for which the model has too few positions.
+            replace: questions that were edited take the place of the file's.
+            progress: None: a tqdm bar when it takes long; False: none; or what is called with work done and in all, in responses.
+
+        Raises:
+            KeyboardInterrupt: after the current token. What was computed is in the file.
+        """
+        from ._results import open as open_results
+        from ._sweep import sweep
+
+        sweep(self, pairs, output, progress, replace=replace, dataset={"languages": languages, "pivot": pivot, "limit": limit, "cot": cot},
+              benchmark=(task, data), chat=chat, system=system, sites=sites, layers=(source_layers, target_layers), shard=shard, job={
+                  "max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "repetition_penalty": repetition_penalty,
+                  "samples": samples, "sampling": {"temperature": temperature, "top_p": top_p, "seed": seed}, "skip_long": skip_long})
+        return open_results(output)
