@@ -11,7 +11,7 @@ import sys
 import cffi
 
 # In an order in which each finds the types of those before it.
-HEADERS = ("error", "version", "tokenizer", "model", "engine", "score", "sweep", "tasks", "langid", "store", "job", "metrics",
+HEADERS = ("api", "error", "version", "tokenizer", "model", "engine", "score", "sweep", "tasks", "langid", "store", "job", "metrics",
            "analysis", "select", "report")
 
 # What the library calls back. `user` is a handle of the Python object that the call belongs to.
@@ -24,7 +24,6 @@ void xtpy_warn(void *user, const char *message);
 bool xtpy_store_wait(void *user, const xt_store_wait *wait);
 xt_status xtpy_row(void *user, const xt_store_row *row, xt_error *error);
 }
-void free(void *pointer);
 """
 
 
@@ -34,6 +33,7 @@ def declarations(header: str) -> str:
     text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.DOTALL)
     numbers = re.findall(r"^#define +(\w+) +\(?(-?\d+)\)? *$", text, flags=re.MULTILINE)
     text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"\bXT_API\b", "", text)
     return "".join(f"#define {name} {value}\n" for name, value in numbers) + text
 
 

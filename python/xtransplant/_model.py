@@ -252,7 +252,7 @@ class Model(Handle):
             "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32})
         found, model, session = ffi.new("char **"), ffi.new("xt_model **"), ffi.new("xt_session **")
         run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
-        located = ffi.gc(found[0], lib.free)
+        located = ffi.gc(found[0], lib.xt_free)
         run(lib.xt_model_open, located, options, model)
         self._model = model[0]
         try:
@@ -302,10 +302,10 @@ class Model(Handle):
             out, length = ffi.new("char **"), ffi.new("size_t *")
             spoken = ffi.NULL if system is None else system.encode()
             run(lib.xt_tokenizer_chat, self._tokenizer, spoken, encoded, len(encoded), int(time.time()), out, length)
-            encoded = bytes(ffi.buffer(ffi.gc(out[0], lib.free), length[0]))
+            encoded = bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0]))
         ids, count = ffi.new("int32_t **"), ffi.new("size_t *")
         run(lib.xt_tokenizer_encode, self._tokenizer, encoded, len(encoded), add_special and not chat, ids, count)
-        owner = ffi.gc(ids[0], lib.free)
+        owner = ffi.gc(ids[0], lib.xt_free)
         return view(owner, (count[0],), np.int32, owner)
 
     def decode(self, ids: Union[Sequence[int], Array], *, skip_special: bool = True) -> str:
@@ -315,7 +315,7 @@ class Model(Handle):
         array = np.ascontiguousarray(ids, np.int32)
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(lib.xt_tokenizer_decode, self._tokenizer, ffi.from_buffer("int32_t[]", array), array.size, skip_special, out, length)
-        return bytes(ffi.buffer(ffi.gc(out[0], lib.free), length[0])).decode()
+        return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
 
     def _ids(self, prompt: Prompt, how: Mapping[str, Any]) -> Array:
         return self.encode(prompt, **how) if isinstance(prompt, str) else np.ascontiguousarray(prompt, np.int32)

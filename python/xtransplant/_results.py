@@ -181,7 +181,7 @@ class Results(Handle):
             run(lib.xt_coverage_create, self._store, out)
         coverage = ffi.gc(out[0], lib.xt_coverage_free)
         run(lib.xt_coverage_json, coverage, text)
-        return json.loads(to_str(ffi.gc(text[0], lib.free)))
+        return json.loads(to_str(ffi.gc(text[0], lib.xt_free)))
 
     # ---- reports ---------------------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Results(Handle):
         named = ffi.new("char[]", table.encode()) if table is not None else ffi.NULL
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(lib.xt_report_text, self._report(False), ffi.new("xt_report_text_options *", {"table": named}), out, length)
-        return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_report_text_free), length[0])).decode()
+        return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
 
     def _repr_html_(self) -> str:
         with tempfile.TemporaryDirectory() as folder:
