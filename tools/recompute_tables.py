@@ -6,11 +6,15 @@ Nothing is shared with the C code but what the documentation says: the definitio
 numbers are drawn (docs/FORMATS.md). Scoring against permuted answers is done here as well.
 
     xtransplant export results.db > results.jsonl
-    xtransplant report results.db -o out
-    tools/recompute_tables.py results.jsonl out/report.json results.db
+    xtransplant report results.db --tuned tuned.db -o out
+    xtransplant select --strategy vote -o results.db --json > chosen.jsonl
+    tools/recompute_tables.py results.jsonl out/report.json results.db --select chosen.jsonl --store tuned tuned.jsonl tuned.db
 
-Needs numpy. Strategies, perplexities and languages are not in the lines: they are compared where the results file is given.
+Strategies, perplexities and languages are not in the lines: they are compared where the results file is given. What the report was made with
+beside is compared where --store names it, its lines and its results file: cot, tuned, beside, and the other models' as more1, more2 and so on.
+Needs numpy.
 """
+import argparse
 import functools
 import json
 import math
@@ -22,11 +26,11 @@ from fractions import Fraction
 import numpy as np
 
 LEVELS = {"High": "ar de en es fr ja zh", "Mid": "hi it ko pt ru sv tr vi", "Low": "am bg el fi he ht hu id ms nl no pl ro sw ta th tl uk ur"}
-FROM_LANGUAGE = {"globalopinionqa", "culturalbench"}
-CONTAINS = {"xquad", "mkqa"}
+FROM_LANGUAGE = {"globalopinionqa", "culturalbench", "local-facts"}
+CONTAINS = {"xquad", "mkqa", "facts", "local-facts"}
 LETTERS = {"globalopinionqa", "culturalbench"}
 COARSE = {"xnli": ("attn", -1, 0), "xcopa": ("attn", -1, 0)}  # the others: ffn, first, first
-ORDER = ["xnli", "xquad", "globalopinionqa", "xcopa", "mkqa", "culturalbench"]
+ORDER = ["xnli", "xquad", "globalopinionqa", "xcopa", "mkqa", "culturalbench", "facts", "local-facts"]
 
 
 class Random:
@@ -455,12 +459,12 @@ class Comparison:
     def __init__(self):
         self.compared, self.wrong = 0, []
 
-    def same(self, where, got, wanted):
+    def same(self, where, got, wanted, tolerance=1e-11):
         self.compared += 1
         wanted = None if isinstance(wanted, float) and math.isnan(wanted) else wanted
         numbers = isinstance(got, (int, float)) and isinstance(wanted, (int, float))
         # twelve digits: sums of thousands of terms may be taken in another order
-        if not (math.isclose(got, wanted, rel_tol=1e-11, abs_tol=1e-13) if numbers else got == wanted):
+        if not (math.isclose(got, wanted, rel_tol=tolerance, abs_tol=1e-13) if numbers else got == wanted):
             self.wrong.append(f"{where}: report has {got}, recomputed {wanted}")
 
     def estimate(self, where, got, wanted):
@@ -477,9 +481,9 @@ class Comparison:
                 self.estimate(f"{where} {name}", got[part][name], e)
 
 
-    def difference(self, where, got, wanted):
+    def difference(self, where, got, wanted, tolerance=1e-11):
         for name, value in wanted.items():
-            self.same(f"{where} {name}", got[name], value)
+            self.same(f"{where} {name}", got[name], value, tolerance)
 
     def comparison(self, where, got, wanted):
         if not wanted["overall"]["count"]:
@@ -503,6 +507,7 @@ class Store:
         for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections") if self.has(db, "selections") else []:
             self.chosen[tuple(instances[k]), site][strategy] = (i, j)
         words = dict(db.execute("SELECT id, text FROM texts"))
+        self.model = db.execute("SELECT value FROM settings WHERE name = 'model_name'").fetchone()[0]
         for k, text in db.execute("SELECT instance, text FROM vanilla"):
             self.texts[tuple(instances[k]), "vanilla"].append((words[text], known[text]))
         self.sources, self.samples = {}, defaultdict(lambda: defaultdict(list))
@@ -512,7 +517,6 @@ class Store:
             self.samples[tuple(settings)][tuple(instances[k])].append(words[text])
         for k, site, text in db.execute("SELECT instance, site, text FROM responses"):
             self.texts[tuple(instances[k]), site].append((words[text], known[text]))
-
 
     @staticmethod
     def has(db, table):
@@ -546,24 +550,81 @@ def compare_texts(c, where, got, g, texts):
     c.estimate(where + " consistency", got["consistency"], g.measured(sums["consistent"], sums["looked"], True)["overall"])
 
 
+def chosen_right(g, site, strategy, keys, store):
+    """Of each question's choice whether it is right, NaN where there is none; and the same of the coarse strategy's layers at the site."""
+    _, i, j = COARSE.get(g.task, ("ffn", 0, 0))
+    there, correct = g.sites[site]
+    coarse = (i % g.layers) * g.layers + j
+    right = np.full(len(keys), math.nan)
+    for n, key in enumerate(keys):
+        at = store.chosen[key, site].get(strategy)
+        if at is None or not g.scored[n]:
+            continue
+        if at[0] < 0 or there[at[0] * g.layers + at[1], n]:
+            right[n] = g.right[n] if at[0] < 0 else correct[at[0] * g.layers + at[1], n]
+    return right, there[coarse], correct[coarse]
+
+
 def compare_strategies(c, where, g, got, keys, store, family):
     site = got["site"]
     names = sorted({s for key in keys for s in store.chosen[key, site]})
     c.same(f"{where} {site} strategies", sorted(got["strategies"]), names)
-    _, i, j = COARSE.get(g.task, ("ffn", 0, 0))
-    coarse_there, coarse_right = (x[(i % g.layers) * g.layers + j] for x in g.sites[site])
     for strategy, scores in got["strategies"].items():
-        right = np.full(len(keys), math.nan)
-        for n, key in enumerate(keys):
-            at = store.chosen[key, site].get(strategy)
-            if at is None or not g.scored[n]:
-                continue
-            if at[0] < 0 or g.sites[site][0][at[0] * g.layers + at[1], n]:
-                right[n] = g.right[n] if at[0] < 0 else g.sites[site][1][at[0] * g.layers + at[1], n]
+        right, coarse_there, coarse_right = chosen_right(g, site, strategy, keys, store)
         c.scores(f"{where} {site} {strategy}", scores, g.scores(right))
         there, right = ~np.isnan(right), right == 1
         family.add(c, f"{where} {site} {strategy} against vanilla", scores["against_vanilla"], g.compare(right, g.right, there), "vanilla")
         family.add(c, f"{where} {site} {strategy} against coarse", scores["against_coarse"], g.compare(right, coarse_right, there & coarse_there), "coarse")
+
+
+def candidates_of(g, strategy):
+    """The cells that a strategy chooses among, by its name."""
+    n, first = g.layers, range(1)
+    if ":" not in strategy:
+        _, i, j = COARSE.get(g.task, ("ffn", 0, 0))
+        return [(i % n) * n + j]
+    sources, targets = {"ends": ((0, n - 1), first), "target-first": (range(n), first), "source-last": ((n - 1,), range(n)),
+                        "all": (range(n), range(n))}[strategy.split(":")[1]]
+    return sorted({i * n + j for i in sources for j in targets})
+
+
+NINE_DIGITS = 1e-8  # that lines of select have
+
+
+def closed(vanilla, selected, bound):
+    return (selected - vanilla) / (bound - vanilla) if bound > vanilla else None
+
+
+def compare_selection(c, g, line, keys, store):
+    """A line of `select --json`: what was chosen, what could have been, and what it gains over the untouched runs and the coarse layers."""
+    site, strategy = line["site"], line["strategy"]
+    where = " ".join(str(line[k]) for k in ("task", "pivot", "lang", "site", "strategy"))
+    parts = [x for x in g.languages if line["lang"] in (None, x[0])]
+    inside = np.zeros(len(keys), bool)
+    for _, first, count in parts:
+        inside[first:first + count] = True
+    right, coarse_there, coarse_right = chosen_right(g, site, strategy, keys, store)
+    there, right = ~np.isnan(right) & inside, right == 1
+    site_there, correct = g.sites[site]
+    some = correct[candidates_of(g, strategy)].any(0)
+    first = [k * g.layers for k in range(g.layers)]
+    full = there & site_there[first].all(0)
+    counts = dict(questions=there, vanilla=there & g.right, selected=there & right, bound=there & some, with_target_first=full,
+                  target_first=full & correct[first].any(0))
+    counts = {name: int(at.sum()) for name, at in counts.items()}
+    for name, value in counts.items():
+        c.same(f"{where} {name}", line[name], value)
+    c.same(where + " gap closed", line["gap_closed"], closed(counts["vanilla"], counts["selected"], counts["bound"]), NINE_DIGITS)
+    c.same(where + " gap to TargetFirst closed", line["target_first_gap_closed"],
+           closed(int((full & g.right).sum()), int((full & right).sum()), counts["target_first"]), NINE_DIGITS)
+    whole = [(None, 0, len(keys))] if line["lang"] is None else parts
+    for name, baseline, both in (("vanilla_gain", g.right, there), ("coarse_gain", coarse_right, there & coarse_there)):
+        wanted = g.difference(whole, np.where(both, right.astype(float) - baseline.astype(float), 0.0), both)
+        wanted.pop("mcnemar")
+        if not wanted["count"]:
+            c.same(f"{where} {name}", line[name], None)
+        else:
+            c.difference(f"{where} {name}", line[name], wanted, NINE_DIGITS)
 
 
 def gold_of(doc):
@@ -605,9 +666,13 @@ def compare_samples(c, where, g, group, keys, store):
         c.scores(f"{where} pass@{key[-1]}", found[key], wanted[key])
 
 
+def keys_of(g):
+    return [(g.task, d["lang"], d["source_lang"], d["id"], d["source_prompt"], d["target_prompt"]) for d in g.docs]
+
+
 def compare_store(c, g, group, store, family):
     where = f"{g.task} {g.pivot}"
-    keys = [(g.task, d["lang"], d["source_lang"], d["id"], d["source_prompt"], d["target_prompt"]) for d in g.docs]
+    keys = keys_of(g)
     compare_sources(c, where, g, group, keys, store, family)
     compare_samples(c, where, g, group, keys, store)
     compare_texts(c, where + " vanilla", group, g, [store.texts[key, "vanilla"] for key in keys])
@@ -837,29 +902,102 @@ def compare_tables(c, report, groups):
             c.same(f"configurations {name}", [r["cells"] for r in tables["configurations-" + name]["rows"]], wanted)
 
 
-def main():
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
-    store = Store(sys.argv[3]) if len(sys.argv) == 4 else None
-    report = json.load(open(sys.argv[2], encoding="utf-8"))
-    layers = report["store"]["about"]["layers"]
+def compare_table8(c, report, groups):
+    """Rows by model and pivot: English first among the columns, the mean of the languages, and the model where there are several."""
+    stores = [report[name] for name in ("store", "beside") if name in report] + report.get("more", [])
+    tables = {t["id"]: t for t in report["tables"]}
+    for task in dict.fromkeys(g["task"] for g in groups if g["task"] not in FROM_LANGUAGE and not g["cot"]):
+        of = [[g for g in s["groups"] if g["task"] == task and not g["cot"]] for s in stores]
+        table = tables.get("table8-" + task)
+        if sum(map(len, of)) < 2:
+            c.same("table 8 " + task, table, None)
+            continue
+        names = [l["name"] for l in of[0][0]["languages"]]
+        names = [n for n in names if n == "en"] + [n for n in names if n != "en"]
+        several = sum(map(bool, of)) > 1
+        wanted = []
+        for s, some in zip(stores, of):
+            if not some:
+                continue
+            model = s["about"]["model"]
+
+            def row(label, scores):
+                cells = [shown(scores["languages"].get(n)) for n in names]
+                values = [x["value"] for x in cells if x]
+                mean = shown(scores["average"]) if len(values) == scores["average"]["count"] else plain(sum(values) / len(values)) if values else None
+                wanted.append((label, cells + [mean] + ([model] if several else [])))
+
+            wanted.append((model, None))
+            untouched = [{n: (e["value"], e["count"]) for n, e in g["vanilla"]["languages"].items() if e["count"]} for g in some]
+            same = all(x == untouched[0] for x in untouched)
+            for g in some[:1] if same else some:
+                row("vanilla" if same else f"vanilla ({g['pivot']})", g["vanilla"])
+            for g in some:
+                for key, name in (("coarse", "coarse"), ("coarse_released", "coarse, attn-released")):
+                    if g[key]:
+                        row(f"{name} ({g['pivot']})", g[key])
+                for name, scores in (paper_site(g)["strategies"] if paper_site(g) else {}).items():
+                    row(f"{name} ({g['pivot']})", scores)
+        c.same(f"table 8 {task} columns", [x["name"] for x in table["columns"]], names + ["Avg."] + (["model"] if several else []))
+        found = [(r["label"], None if r["section"] else r["cells"]) for r in table["rows"]]
+        c.same(f"table 8 {task} rows", [label for label, _ in found], [label for label, _ in wanted])
+        for (label, cells), (_, right) in zip(found, wanted):
+            for k, cell in enumerate(right or []):
+                c.same(f"table 8 {task} {label} [{k}]", cells[k], cell)
+
+
+def read_groups(path, layers, options):
     rows = defaultdict(list)
-    for line in open(sys.argv[1], encoding="utf-8"):
+    for line in open(path, encoding="utf-8"):
         row = json.loads(line)
         rows[row["task"], "" if row["task"] in FROM_LANGUAGE else row["source_lang"], row["doc_id"].endswith("-cot")].append(row)
-    groups = {key: Group(key, some, layers, report["options"]) for key, some in rows.items()}
-    groups = {key: g for key, g in groups.items() if g.scored.any()}
-    c, family = Comparison(), Families()
-    found = [(g["task"], g["pivot"], g["cot"]) for g in report["store"]["groups"]]
-    c.same("groups", sorted(found), sorted(groups))
-    for group in report["store"]["groups"]:
+    groups = {key: Group(key, some, layers, options) for key, some in rows.items()}
+    return {key: g for key, g in groups.items() if g.scored.any()}
+
+
+def compare_one(c, name, part, groups, store):
+    """One results file's figures: `part` is what the report has of it, `groups` are its lines', `store` the file itself."""
+    family = Families()
+    found = [(g["task"], g["pivot"], g["cot"]) for g in part["groups"]]
+    c.same(name + " groups", sorted(found), sorted(groups))
+    for group in part["groups"]:
         g = groups[group["task"], group["pivot"], group["cot"]]
         compare_group(c, g, group, g.chance(), family)
         if store:
             compare_store(c, g, group, store, family)
-    if store or not any(g["source"] or any(s["strategies"] for s in g["sites"]) for g in report["store"]["groups"]):
+    if store:
+        c.same(name + " model", part["about"]["model"], store.model)
+    if store or not any(g["source"] or any(s["strategies"] for s in g["sites"]) for g in part["groups"]):
         family.compare(c)
+
+
+def part_of(report, name):
+    return report["more"][int(name[4:]) - 1] if name.startswith("more") else report[name]
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("lines")
+    arguments.add_argument("report")
+    arguments.add_argument("results", nargs="?")
+    arguments.add_argument("--select", metavar="LINES", help="what `select --json` printed of the results file")
+    arguments.add_argument("--store", nargs=3, action="append", default=[], metavar=("NAME", "LINES", "RESULTS"))
+    a = arguments.parse_args()
+    if a.select and not a.results:
+        arguments.error("--select needs the results file")
+    report = json.load(open(a.report, encoding="utf-8"))
+    c, store = Comparison(), Store(a.results) if a.results else None
+    groups = read_groups(a.lines, report["store"]["about"]["layers"], report["options"])
+    compare_one(c, "store", report["store"], groups, store)
+    for name, lines, results in a.store:
+        part = part_of(report, name)
+        compare_one(c, name, part, read_groups(lines, part["about"]["layers"], report["options"]), Store(results))
+    for line in open(a.select, encoding="utf-8") if a.select else []:
+        line = json.loads(line)
+        g = groups[line["task"], line["pivot"], line["cot"]]
+        compare_selection(c, g, line, keys_of(g), store)
     compare_tables(c, report, report["store"]["groups"])
+    compare_table8(c, report, report["store"]["groups"])
     for line in c.wrong[:20]:
         print(line)
     print(f"{c.compared} figures compared, {len(c.wrong)} differ")

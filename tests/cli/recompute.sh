@@ -1,0 +1,54 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Every figure of a report and of select, computed anew from the exported lines by tools/recompute_tables.py, which shares no code with the
+# program: several tasks, two pivots, strategies, samples, texts' measures, and the results files of other models beside.
+. "$(dirname "$0")/lib.sh"
+tools=$here/../../tools
+if ! "$python" -c 'import numpy, sqlite3' 2>/dev/null; then
+  skip "figures computed anew" "needs Python with numpy"
+  finish
+fi
+[ -z "${XT_TEST_BRIEF:-}" ] || finish # the figures are the same, whatever the build
+anew() { # NAME, then the arguments: all figures agree
+  name=$1
+  shift
+  run "$python" "$tools/recompute_tables.py" "$@"
+  expect "$name: $(cat out)" 0
+}
+varied() { # NAME: the figures are no trivial ones, lines of chosen.jsonl gain or lose something over both baselines
+  count=$(grep -c '"vanilla_gain": {[^}]*"gain": -*0\.[0-9]*[1-9][^}]*}, "coarse_gain": {[^}]*"gain": -*0\.[0-9]*[1-9]' chosen.jsonl)
+  if [ "$count" -ge 8 ]; then pass "$1: choices that differ"; else fail "$1: choices that differ" "$count lines"; fi
+}
+
+# ---- options and words, responses made up; two pivots, another model beside and after
+simulate="$python $tools/simulate_store.py --lang de,sw,en --sites attn,ffn,attn-released"
+$simulate -o results.db --tasks xnli,xquad,globalopinionqa --pivots en,zh --layers 3 --per-language 8 --missing-gold 0.1 --extras
+$simulate -o other.db --tasks xquad,xnli --layers 3 --per-language 7 --model Qwen2-7B-simulated --seed 2 --extras
+run "$X" select --quiet --strategy entropy,vote,coarse,stumps --candidates target-first --by-lang --json -o results.db
+expect "select" 0
+cp out chosen.jsonl
+varied select
+for db in results other; do "$X" export $db.db >$db.jsonl; done
+run "$X" report results.db other.db --beside other.db -o rep --quiet
+expect "report" 0
+same "table 8: models" "$(sed 's/.*,//' rep/table8-xquad.csv | sort -u | tr '\n' ' ')" "Llama-2-7b-simulated Qwen2-7B-simulated model "
+anew "tasks" results.jsonl rep/report.json results.db --select chosen.jsonl --store beside other.jsonl other.db --store more1 other.jsonl other.db
+
+# ---- responses of a model: short answers, source prompts, samples
+"$X" init-model --like tiny-llama --layers 3 --quiet -o model
+for task in facts local-facts; do
+  awk -v task=$task 'BEGIN { split("v _ m 2 s", gold, " "); split("sw tr en de", lang, " ")
+    for (i = 0; i < 48; i++) printf "{\"id\": \"q%d\", \"lang\": \"%s\", \"source_lang\": \"%s\", \"source\": \"Question %d?\\nAnswer:\", \"target\": \"Swali la %d:\\nJibu %s:\", \"gold\": \"%s\", \"task\": \"%s\"}\n",
+      int(i / 4), lang[i % 4 + 1], task == "facts" ? "en" : "tr", int(i / 4), int(i / 4), lang[i % 4 + 1], gold[i % 5 + 1], task }'
+done >pairs.jsonl
+"$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --site attn,ffn -o facts.db
+"$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --samples 4 --temperature 1.5 -o facts.db
+run "$X" select --quiet --strategy logprob,vote,coarse --candidates target-first --by-lang --json -o facts.db
+expect "facts: select" 0
+cp out chosen.jsonl
+varied facts
+"$X" export facts.db >facts.jsonl
+run "$X" report facts.db -o facts --quiet
+expect "facts: report" 0
+anew "facts" facts.jsonl facts/report.json facts.db --select chosen.jsonl
+finish
