@@ -24,15 +24,16 @@ varied() { # NAME: the figures are no trivial ones, lines of chosen.jsonl gain o
 simulate="$python $tools/simulate_store.py --lang de,sw,en --sites attn,ffn,attn-released"
 $simulate -o results.db --tasks xnli,xquad,globalopinionqa --pivots en,zh --layers 3 --per-language 8 --missing-gold 0.1 --extras
 $simulate -o other.db --tasks xquad,xnli --layers 3 --per-language 7 --model Qwen2-7B-simulated --seed 2 --extras
+$simulate -o third.db --tasks xquad --layers 2 --per-language 4 --model Mistral-7B-simulated --seed 3
 run "$X" select --quiet --strategy entropy,vote,coarse,stumps --candidates target-first --by-lang --json -o results.db
 expect "select" 0
 cp out chosen.jsonl
 varied select
-for db in results other; do "$X" export $db.db >$db.jsonl; done
-run "$X" report results.db other.db --beside other.db -o rep --quiet
+for db in results other third; do "$X" export $db.db >$db.jsonl; done
+run "$X" report results.db third.db --beside other.db -o rep --quiet
 expect "report" 0
-same "table 8: models" "$(sed 's/.*,//' rep/table8-xquad.csv | sort -u | tr '\n' ' ')" "Llama-2-7b-simulated Qwen2-7B-simulated model "
-anew "tasks" results.jsonl rep/report.json results.db --select chosen.jsonl --store beside other.jsonl other.db --store more1 other.jsonl other.db
+same "table 8: models" "$(sed 's/.*,//' rep/table8-xquad.csv | sort -u | tr '\n' ' ')" "Llama-2-7b-simulated Mistral-7B-simulated Qwen2-7B-simulated model "
+anew "tasks" results.jsonl rep/report.json results.db --select chosen.jsonl --store beside other.jsonl other.db --store more1 third.jsonl third.db
 
 # ---- responses of a model: short answers, source prompts, samples
 "$X" init-model --like tiny-llama --layers 3 --quiet -o model
