@@ -56,9 +56,10 @@ xt_status xt_store_count_unmeasured(xt_store *s, xt_metric metric, uint64_t *cou
   else
     snprintf(sql, sizeof sql, "SELECT count(*) FROM texts");
   TRY(db_prepare(&s->db, sql, &statement, error));
-  db_bind_integer(&s->db, statement, 1, 0); /* no such parameter where there are no tables, which
-                                               does no harm */
-  db_bind_text(&s->db, statement, 2, names[metric]);
+  if (metrics_exist(s)) {
+    db_bind_integer(&s->db, statement, 1, 0);
+    db_bind_text(&s->db, statement, 2, names[metric]);
+  }
   const xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
   if (!status && row) *count = (uint64_t)sqlite3_column_int64(statement, 0);
   sqlite3_finalize(statement);

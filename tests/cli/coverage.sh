@@ -89,6 +89,14 @@ if [ "$have_python" ]; then
   same "schema 1: reading changes nothing" "$(cksum <old.db)" "$before"
   "$X" merge joined.db old.db s1.db --quiet
   "$X" export joined.db | cmp -s - old.jsonl && pass "schema 1: merged with schema 2" || fail "schema 1: merged with schema 2"
+  # what is written into it is what a file of today gets
+  for verb in "metrics -m $model --threads 1 --perplexity standalone,conditional --json --by-lang" "select --strategy coarse --site attn --json -o"; do
+    cp old.db written.db
+    cp whole.db today.db
+    "$X" $verb today.db --quiet >wanted
+    run "$X" $verb written.db --quiet
+    same "schema 1: ${verb%% *}" "$code $(cat err) $(cksum <out)" "0  $(cksum <wanted)"
+  done
   run "$X" sweep $small $pairs -o old.db --json
   same "schema 1: the sweep adds what it lacks" "$code $(field computed <out)" "0 0"
   same "schema 1: sources" "$("$X" export old.db --sources | cksum)" "$("$X" export whole.db --sources | cksum)"
