@@ -95,6 +95,7 @@ static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
                   : json_null()},
       {"eos", json_ids(info->eos, (size_t)info->eos_count)},
       {"repetition_penalty", json_number(info->repetition_penalty)},
+      {"generation_settings", json_string(info->generation_settings)},
       {"weight_bytes", json_integer((json_int_t)info->weight_bytes)},
       {"session_bytes", json_integer((json_int_t)xt_model_session_bytes(
                             model->model, plan_prompt(info), PLAN_ROWS, PLAN_NEW))},
@@ -132,6 +133,7 @@ static void print_tokens(const LoadedModel *model) {
     puts("none");
   else
     printf("%g for repeated tokens\n", info->repetition_penalty);
+  if (info->generation_settings[0]) printf("generation     %s\n", info->generation_settings);
 }
 
 /* Only where there are several. */

@@ -160,6 +160,10 @@ static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty
   TRY(arena_alloc(&w->arena, &w->drawn_logprob, n, sizeof *w->drawn_logprob, error));
   TRY(wave_rows(w, keys, out, &interventions, error));
   TRY(wave_values(w, interventions, error));
+  size_t longest = 0;
+  for (size_t r = 0; r < n; r++)
+    if (w->rows[r].request->count + (size_t)w->max_new > longest)
+      longest = w->rows[r].request->count + (size_t)w->max_new;
   const size_t lens_layers = w->options->lens ? (size_t)c->layers : 0;
   TRY(rows_create(&w->table, w->session,
                   &(RowTableSize){.rows = w->row_count,
@@ -170,13 +174,10 @@ static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty
                   error));
   w->table.edit_values = w->values;
   TRY(wave_penalty(w, penalty, error));
+  TRY(rows_restrict(&w->table, longest, error));
   if (lens_layers)
     TRY(be->ops->alloc(be, n * lens_layers * (size_t)c->width * sizeof(float), &w->lens, error));
-  int positions = 0;
-  for (int r = 0; r < w->row_count; r++)
-    if ((int)w->rows[r].request->count + w->max_new > positions)
-      positions = (int)w->rows[r].request->count + w->max_new;
-  return forward_reserve(&w->session->forward, (int)n, positions, error);
+  return forward_reserve(&w->session->forward, (int)n, (int)longest, error);
 }
 
 static void wave_deinit(Wave *w) {
@@ -204,6 +205,12 @@ static void place_rows(Wave *w, int step) {
                step == 0 ? q->ids[q->count - 1] : row->out->ids[row->out->count - 1],
                first_slot + step);
     t->column[ROW_LIST][a] = r;
+    rows_text(t, a,
+              &(RowText){.prompt = q->ids,
+                         .prompt_count = (int)q->count,
+                         .generated = row->out->ids,
+                         .generated_count = step,
+                         .max_new = w->max_new});
     for (size_t i = 0; (step == 0 || row->edits_later) && i < q->intervention_count; i++)
       if (intervention_is_at(q, &q->interventions[i], (size_t)t->column[ROW_POSITION][a]))
         rows_edit(t, a, &q->interventions[i], row->first_value + (int32_t)i);
@@ -264,7 +271,7 @@ static void record_rows(Wave *w) {
     xt_generation *out = w->rows[w->active[a]].out;
     Choice *choice = &w->table.chosen[a];
     if (w->options->lens) record_lens(w, out, a);
-    if (w->sampling) {
+    if (w->sampling && !rows_forced(&w->table, a)) {
       choice->best = w->drawn[a];
       choice->logprob = w->drawn_logprob[a];
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/rows.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -45,6 +46,12 @@ void rows_release(RowTable *t) {
   be->ops->seen_release(be, t->seen);
   be->ops->release(be, t->device);
   be->ops->release(be, t->chosen_dev);
+  be->ops->release(be, t->rules.places_dev);
+  be->ops->release(be, t->rules.impossible);
+  free(t->rules.texts);
+  free(t->rules.allowed);
+  free(t->rules.banned);
+  free(t->rules.places);
   free(t->host);
   free(t->prefix);
   free(t->spans);
@@ -95,6 +102,65 @@ xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, in
   free(ids);
   free(start);
   return status;
+}
+
+/* ---- generation settings --------------------------------------------------------------------- */
+
+xt_status rows_restrict(RowTable *t, size_t longest, xt_error *error) {
+  const ModelConfig *c = &t->session->model->config;
+  Backend *be = t->session->backend;
+  RowRules *r = &t->rules;
+  if (!c->rules.any) return XT_STATUS_OK;
+  TRY(mem_alloc(&r->allowed, (size_t)t->most, sizeof *r->allowed, error));
+  TRY(mem_alloc(&r->banned, rules_most(c, longest), sizeof *r->banned, error));
+  TRY(mem_alloc(&r->places, RULES_PLACES, sizeof *r->places, error));
+  TRY(be->ops->alloc(be, RULES_PLACES * sizeof *r->places, &r->places_dev, error));
+  TRY(be->ops->alloc(be, RULES_PLACES * sizeof(float), &r->impossible, error));
+  for (int i = 0; i < RULES_PLACES; i++) {
+    const float impossible = RULES_IMPOSSIBLE;
+    memcpy(&r->places[i], &impossible, sizeof impossible);
+  }
+  be->ops->upload(be, r->impossible, r->places, RULES_PLACES * sizeof(float));
+  return mem_alloc(&r->texts, (size_t)t->most, sizeof *r->texts, error);
+}
+
+static void make_impossible(const RowTable *t, Dev logits, int places) {
+  Backend *be = t->session->backend;
+  const RowRules *r = &t->rules;
+  if (places == 0) return;
+  be->ops->upload(be, r->places_dev, r->places, (size_t)places * sizeof *r->places);
+  be->ops->copy_rows(be, logits, (IndexList){r->places_dev}, r->impossible, (IndexList){0}, places,
+                     1);
+}
+
+/* Rows [first, first + count) of the table, whose logits are given: what their rules forbid becomes
+ * impossible. */
+static void restrict_rows(RowTable *t, Dev logits, int first, int count) {
+  const ModelConfig *c = &t->session->model->config;
+  RowRules *r = &t->rules;
+  int places = 0, base = 0; /* places count from row first + base */
+  for (int k = 0; k < count; k++) {
+    const Allowed a = rules_apply(c, &r->texts[first + k], r->banned);
+    r->allowed[first + k] = a;
+    for (int i = 0; i < a.banned_count; i++) {
+      if (places == RULES_PLACES || (int64_t)(k - base + 1) * c->vocab > INT32_MAX) {
+        make_impossible(t, dev_at(logits, (size_t)base * (size_t)c->vocab), places);
+        places = 0;
+      }
+      if (places == 0) base = k;
+      r->places[places++] = (k - base) * c->vocab + r->banned[i];
+    }
+  }
+  make_impossible(t, dev_at(logits, (size_t)base * (size_t)c->vocab), places);
+}
+
+/* What was chosen where only some tokens are possible, whose logits are alike. */
+static Choice forced_choice(const Allowed *a) {
+  const float choices = logf((float)a->forced);
+  return (Choice){.best = a->id,
+                  .margin = a->forced > 1 ? 0 : -RULES_IMPOSSIBLE,
+                  .entropy = choices,
+                  .logprob = -choices};
 }
 
 /* ---- laying out a step ----------------------------------------------------------------------- */
@@ -208,6 +274,7 @@ Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool 
                      .penalty = t->penalty,
                      .wanted = rows_column(t, ROW_WANTED, first),
                      .out = dev_at(t->chosen_dev, at * CHOICE_WORDS)};
+  if (!plain && t->rules.texts) restrict_rows(t, args.logits, first, count);
   if (!plain && t->seen) {
     args.seen = t->seen;
     args.lists = rows_column(t, ROW_LIST, first);
@@ -230,6 +297,8 @@ xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error) {
   Backend *be = t->session->backend;
   be->ops->download(be, t->chosen + first, dev_at(t->chosen_dev, first * CHOICE_WORDS),
                     count * sizeof *t->chosen);
+  for (size_t r = first; r < first + count && r < (size_t)t->rows; r++)
+    if (rows_forced(t, (int)r)) t->chosen[r] = forced_choice(&t->rules.allowed[r]);
   return be->ops->status(be, error);
 }
 

@@ -8,6 +8,7 @@
 #ifndef ENGINE_ROWS_H
 #define ENGINE_ROWS_H
 
+#include "engine/rules.h"
 #include "engine/session.h"
 
 typedef enum RowColumn {
@@ -31,6 +32,21 @@ typedef struct PlacedEdit {
   MixEdit edit;
 } PlacedEdit;
 
+/* What the model's generation settings forbid. */
+typedef struct RowRules {
+  RowText *texts;   /* [rows] of the step; NULL: there are no such settings */
+  Allowed *allowed; /* [rows] what rows_choose has found */
+  int32_t *banned;  /* ids of one row */
+  int32_t *places;  /* [RULES_PLACES] of logits that become impossible, on their way to the
+                         device */
+  Dev places_dev, impossible; /* [RULES_PLACES] both */
+} RowRules;
+
+#define RULES_PLACES 16384
+#define RULES_IMPOSSIBLE \
+  (-1e30f) /* far from all logits, and a number still when it is weighed
+                                     or penalised */
+
 typedef struct RowTable {
   xt_session *session;
   int most; /* rows at most */
@@ -38,6 +54,7 @@ typedef struct RowTable {
   KvTail *tail;  /* the rows' private keys and values; NULL: they have none */
   SeenIds *seen; /* NULL: no repetition penalty */
   float penalty;
+  RowRules rules;
   /* the step that is laid out */
   int rows, tail_ld;            /* tail_ld: private positions of a row at most */
   int32_t *column[ROW_COLUMNS]; /* [rows] each */
@@ -76,6 +93,16 @@ typedef struct RowPrompt {
 xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, int prompt_count,
                         const int32_t *prompt_of_list, int lists, int capacity, xt_error *error);
 
+/* The model's generation settings hold, for texts of at most `longest` tokens; rows_text then says
+ * each row's. */
+xt_status rows_restrict(RowTable *t, size_t longest, xt_error *error);
+static inline void rows_text(RowTable *t, int row, const RowText *text) {
+  if (t->rules.texts) t->rules.texts[row] = *text;
+}
+static inline bool rows_forced(const RowTable *t, int row) {
+  return t->rules.texts && t->rules.allowed[row].forced;
+}
+
 void rows_begin(RowTable *t, int rows, int tail_ld);
 /* Row `row` has a prefix of `inner` positions and is at private position `step`, whose key and
  * value go to `slot`; the caller sets its slots before that one. */
@@ -95,7 +122,7 @@ IndexList rows_column(const RowTable *t, RowColumn column, int first);
 
 /* Chooses from the logits of rows [first, first + count) of the table, whose layers' output is `x`
  * [count, C], into choices [at, at + count); count is at most the backend's logit_rows. With
- * `plain`, without the penalty. Returns the logits. */
+ * `plain`, without the penalty and the settings. Returns the logits. */
 Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool plain);
 /* The same for any number of rows of the residual stream; row r's choice is choice r. */
 void rows_choose(RowTable *t, int first, int count);

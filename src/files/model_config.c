@@ -360,7 +360,7 @@ done:
 }
 
 xt_status model_config_load(const char *path, ModelConfig *out, xt_error *error) {
-  ModelConfig config = {.repetition_penalty = 1};
+  ModelConfig config = {.repetition_penalty = 1, .rules = {.forced_bos = -1}};
   xt_status status;
   if (gguf_is_file(path)) {
     status = read_gguf(path, &config, error);

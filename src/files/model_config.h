@@ -104,6 +104,32 @@ typedef struct LayerKind {
   int8_t rotary; /* index into ModelConfig.rotary; -1: queries and keys are not rotated */
 } LayerKind;
 
+#define GENERATION_IDS_MAX 4096 /* in all lists of a generation_config.json together */
+
+/* Entries of GenerationRules.ids. */
+typedef struct IdRange {
+  int start, count;
+} IdRange;
+
+/* Settings of generate that make some tokens impossible at some step, or all but some. "The text"
+ * is the prompt and what has been generated of the response. */
+typedef struct GenerationRules {
+  bool any;            /* whether one of those below is there */
+  int no_repeat_ngram; /* so many tokens in a row are not there twice in the text; 0: no such
+                           rule */
+  int min_length;      /* no EOS before the text has so many tokens */
+  int min_new_tokens;  /* no EOS before so many new ones; where it is given, min_length does not
+                           count */
+  int32_t forced_bos;  /* the one token that may follow a text of one token; -1: none */
+  IdRange forced_eos;  /* one of these is a response's last possible token */
+  IdRange suppressed, begin_suppressed; /* never; not as the first */
+  IdRange bad_words; /* each its length and its ids, whose last does not follow those before
+                           it */
+  int id_count;
+  int32_t ids[GENERATION_IDS_MAX];
+  char names[200]; /* of those that are there, with commas between */
+} GenerationRules;
+
 typedef struct ModelConfig {
   ModelFamily family; /* names of tensors go by it, nothing else does */
   TensorNames names;
@@ -155,6 +181,7 @@ typedef struct ModelConfig {
   int32_t eos[XT_EOS_MAX];   /* generation_config.json's when it gives any, else
                                      config.json's */
   double repetition_penalty; /* 1: none */
+  GenerationRules rules;
 } ModelConfig;
 
 /* Of a Hugging Face directory, or of a GGUF file. */

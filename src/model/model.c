@@ -223,6 +223,7 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
                           .qkv_bias = c->qkv_bias,
                           .eos_count = c->eos_count,
                           .repetition_penalty = c->repetition_penalty,
+                          .generation_settings = c->rules.names,
                           .files = checkpoint_files(m->checkpoint),
                           .tensors = (int)checkpoint_count(m->checkpoint),
                           .parameters = count_parameters(m),

@@ -54,6 +54,12 @@ static void place_entry(Pass *p, int e, int prompt, int step, int32_t token, int
   rows_place(&p->table, e, sweep_prefix(p->group, prompt), (int)p->group->prompts[prompt].count - 1,
              step, token, slot);
   p->table.column[ROW_LIST][e] = row;
+  rows_text(&p->table, e,
+            &(RowText){.prompt = p->group->prompts[prompt].ids,
+                       .prompt_count = (int)p->group->prompts[prompt].count,
+                       .generated = p->rows[row].out.ids,
+                       .generated_count = step,
+                       .max_new = p->group->config->max_new});
 }
 
 /* Picks the next token of entries [from, to), into the choices of the same numbers. */

@@ -95,6 +95,10 @@ xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *e
   p->node_count = g->prompt_count;
   for (int n = 0; n < p->node_count; n++)
     p->nodes[n] = (Node){.parent = -1, .prompt = n, .slot = n};
+  size_t longest = 0;
+  for (int k = 0; k < g->prompt_count; k++)
+    if (g->prompts[k].count + (size_t)g->config->max_new > longest)
+      longest = g->prompts[k].count + (size_t)g->config->max_new;
   const int entries = 2 * p->row_count > g->prompt_count ? 2 * p->row_count : g->prompt_count;
   const RowTableSize size = {.rows = entries,
                              .tail = g->config->max_new,
@@ -102,6 +106,7 @@ xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *e
                              .choices = (size_t)entries};
   TRY(rows_create(&p->table, g->session, &size, error));
   TRY(pass_penalty(p, error));
+  TRY(rows_restrict(&p->table, longest, error));
   return forward_reserve(&g->session->forward, entries, 0, error);
 }
 

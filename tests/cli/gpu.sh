@@ -35,6 +35,12 @@ sort cpu.jsonl >sorted.jsonl
 "$X" export mixed.db | sort >mixed.jsonl
 cmp -s sorted.jsonl mixed.jsonl && pass "begun on the cpu, finished on a gpu" || fail "begun on the cpu, finished on a gpu"
 cmp -s sorted.jsonl both.jsonl && pass "shards of a gpu and of a cpu merge" || fail "shards of a gpu and of a cpu merge"
+# ---- settings that make tokens impossible
+printf '{"eos_token_id": 2, "no_repeat_ngram_size": 2, "min_new_tokens": 5, "suppress_tokens": [61, 9], "forced_eos_token_id": 3}' >"$model/generation_config.json"
+"$X" sweep $small $pairs -o cpu-settings.db && "$X" export cpu-settings.db >cpu-settings.jsonl
+"$X" sweep $small $pairs -o gpu-settings.db --device opencl && "$X" export gpu-settings.db >gpu-settings.jsonl
+cmp -s cpu-settings.jsonl gpu-settings.jsonl && pass "generation settings" || fail "generation settings"
+same "they matter" "$(cmp -s cpu.jsonl cpu-settings.jsonl; echo $?)" 1
 # ---- Oclgrind runs the kernels in an interpreter that sees data races and reads or writes beyond a buffer. It comes as an OpenCL driver.
 grind=/usr/lib/oclgrind/liboclgrind-rt-icd.so
 if [ ! -e $grind ] || [ ! -x "$XT_BUILD/tests/test_gpu_ops" ]; then

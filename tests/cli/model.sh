@@ -29,6 +29,10 @@ same "inspect --json: tied embeddings, biases" "$(field tied_embeddings <out) $(
 same "inspect --json: no BOS" "$(field bos <out)" null
 run "$X" inspect -m tiny-mistral --json
 same "inspect --json: sliding window" "$(field sliding_window <out)" 24
+printf '{"eos_token_id": 2, "no_repeat_ngram_size": 3, "suppress_tokens": [7], "min_length": 0}' >tiny-llama/generation_config.json
+run "$X" inspect -m tiny-llama
+prints "inspect: generation settings" '^generation     no_repeat_ngram_size, suppress_tokens$'
+rm tiny-llama/generation_config.json
 
 run "$X" init-model --like tiny-llama --layers 3 --dtype bf16 --seed 7 --quiet -o small
 same "init-model --quiet says nothing" "$code $(cat out err)" "0 "

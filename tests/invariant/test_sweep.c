@@ -240,6 +240,42 @@ static void test_architectures(void **state) {
   }
 }
 
+/* Settings of generation that look at a row's own tokens: rows that share nodes, rows cut into
+ * passes, and rows alone agree. */
+static void test_generation_settings(void **state) {
+  (void)state;
+  static const char settings[] = "{\"eos_token_id\": [2, 60], \"repetition_penalty\": 1.1, "
+                                 "\"no_repeat_ngram_size\": 2, \"min_new_tokens\": 4, "
+                                 "\"bad_words_ids\": [[61], [5, 7]], \"begin_suppress_tokens\": "
+                                 "[9], \"forced_eos_token_id\": 3}";
+  Fixture f = {0};
+  char path[128], file[160];
+  xt_error error;
+  xt_sweep_stats stats;
+  const xt_synth_options options = {.shape = "tiny-llama", .dtype = "f32", .seed = 11};
+  models_make("tiny-llama", "f32", path);
+  snprintf(path, sizeof path, "%s/settings", models_folder);
+  ASSERT_OK(xt_model_synthesize(&options, path, &error));
+  snprintf(file, sizeof file, "%s/generation_config.json", path);
+  FILE *out = fopen(file, "wb");
+  assert_true(out && fwrite(settings, 1, sizeof settings - 1, out) == sizeof settings - 1 &&
+              fclose(out) == 0);
+  ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 2}, &f.model, &error));
+  ASSERT_OK(xt_session_create(f.model, &f.session, &error));
+  fixture_set(&f);
+  f.options.max_new_tokens = 8;
+  Results *whole = sweep(&f, &f.options, &stats);
+  assert_true(stats.row_layers < stats.row_layers_alone);
+  assert_int_equal(whole->vanilla[0].ids[7], 3);
+  check_alone(&f, whole);
+  f.options.max_rows = 31;
+  Results *cut = sweep(&f, &f.options, NULL);
+  same_results(whole, cut);
+  results_free(cut);
+  results_free(whole);
+  fixture_close(&f);
+}
+
 /* The whole at once on two threads; cut up in several ways, and with nothing shared, on one. */
 static void test_cutting_does_not_matter(void **state) {
   (void)state;
@@ -425,6 +461,7 @@ int main(void) {
       cmocka_unit_test(test_equals_run_alone),
       cmocka_unit_test(test_source_responses),
       cmocka_unit_test(test_architectures),
+      cmocka_unit_test(test_generation_settings),
       cmocka_unit_test(test_cutting_does_not_matter),
       cmocka_unit_test(test_memory),
       cmocka_unit_test(test_begin),

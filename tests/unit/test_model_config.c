@@ -252,6 +252,36 @@ static void tokens_and_penalty(void **state) {
   assert_string_equal(c.dtype, "bfloat16");
 }
 
+/* Lists of token ids, as rules; which ids do not count. */
+static void rules_of_generation(void **state) {
+  (void)state;
+  const ModelConfig c = good(
+      "{" LLAMA "}",
+      "{\"eos_token_id\":[5,6],\"bad_words_ids\":[[6],[5,6],[7]],\"suppress_tokens\":[9,-1,320,3],"
+      "\"begin_suppress_tokens\":[4],\"min_length\":7,\"no_repeat_ngram_size\":3,\"forced_eos_"
+      "token_id\":2}");
+  const GenerationRules *r = &c.rules;
+  static const int32_t words[] = {2, 5, 6, 1, 7}, never[] = {9, 3};
+  assert_true(r->any && r->no_repeat_ngram == 3 && r->min_length == 7 && r->min_new_tokens == 0 &&
+              r->forced_bos == -1);
+  assert_int_equal(r->bad_words.count, 5);
+  assert_memory_equal(r->ids + r->bad_words.start, words, sizeof words);
+  assert_int_equal(r->suppressed.count, 2);
+  assert_memory_equal(r->ids + r->suppressed.start, never, sizeof never);
+  assert_true(r->begin_suppressed.count == 1 && r->ids[r->begin_suppressed.start] == 4);
+  assert_true(r->forced_eos.count == 1 && r->ids[r->forced_eos.start] == 2);
+  assert_true(good("{" LLAMA "}", "{\"min_length\":7,\"min_new_tokens\":0}").rules.any == false);
+  assert_true(good("{" LLAMA ",\"min_length\":7}", NULL).rules.min_length == 7);
+  assert_false(good("{" LLAMA "}", NULL).rules.any);
+  char many[40000] = "{\"suppress_tokens\":[1";
+  for (int i = 0; i < GENERATION_IDS_MAX; i++) strcat(many, ",1");
+  strcat(many, "]}");
+  ModelConfig refused;
+  xt_error error;
+  assert_int_equal(load("{" LLAMA "}", many, &refused, &error), XT_STATUS_UNSUPPORTED);
+  assert_non_null(strstr(error.message, "4096"));
+}
+
 /* What transformers takes the settings of a file without generation_config.json from, and what
  * changes nothing. */
 static void settings_of_generation(void **state) {
@@ -350,16 +380,25 @@ static void contradictions_are_refused_by_name(void **state) {
       {"{" MISTRAL ",\"sliding_window\":16,\"layer_types\":[\"sliding_attention\",\"full_"
        "attention\",\"sliding_attention\",\"full_attention\"]}",
        NULL, UNSUPPORTED, "layer_types", "layer 1"},
-      {"{" LLAMA "}", "{\"no_repeat_ngram_size\":2}", UNSUPPORTED, "no_repeat_ngram_size",
-       "greedy"},
-      {"{" LLAMA "}", "{\"bad_words_ids\":[[3]]}", UNSUPPORTED, "bad_words_ids", "greedy"},
-      {"{" LLAMA "}", "{\"suppress_tokens\":[3]}", UNSUPPORTED, "suppress_tokens", "greedy"},
-      {"{" LLAMA "}", "{\"begin_suppress_tokens\":[3]}", UNSUPPORTED, "begin_suppress_tokens",
-       "greedy"},
-      {"{" LLAMA "}", "{\"min_new_tokens\":3}", UNSUPPORTED, "min_new_tokens", "greedy"},
-      {"{" LLAMA "}", "{\"min_length\":3}", UNSUPPORTED, "min_length", "greedy"},
-      {"{" LLAMA "}", "{\"forced_eos_token_id\":2}", UNSUPPORTED, "forced_eos_token_id", "greedy"},
-      {"{" LLAMA "}", "{\"forced_bos_token_id\":0}", UNSUPPORTED, "forced_bos_token_id", "greedy"},
+      {"{" LLAMA "}", "{\"no_repeat_ngram_size\":-2}", INPUT, "no_repeat_ngram_size", "is -2"},
+      {"{" LLAMA "}", "{\"bad_words_ids\":[3]}", INPUT, "bad_words_ids", "entry 0 is no list"},
+      {"{" LLAMA "}", "{\"bad_words_ids\":[[3],[]]}", INPUT, "bad_words_ids", "entry 1 is no list"},
+      {"{" LLAMA "}", "{\"bad_words_ids\":[[3,320]]}", INPUT, "bad_words_ids",
+       "token id 320 is outside the vocabulary of 320"},
+      {"{" LLAMA "}", "{\"bad_words_ids\":{\"3\":1}}", INPUT, "bad_words_ids", "an object"},
+      {"{" LLAMA "}", "{\"suppress_tokens\":3}", INPUT, "suppress_tokens",
+       "an integer, expected a list"},
+      {"{" LLAMA "}", "{\"begin_suppress_tokens\":[\"3\"]}", INPUT, "begin_suppress_tokens",
+       "a string"},
+      {"{" LLAMA "}", "{\"min_new_tokens\":1.5}", INPUT, "min_new_tokens", "a number"},
+      {"{" LLAMA "}", "{\"min_length\":[3]}", INPUT, "min_length", "an array"},
+      {"{" LLAMA "}", "{\"forced_eos_token_id\":[2,-1]}", INPUT, "forced_eos_token_id",
+       "-1 is outside"},
+      {"{" LLAMA "}", "{\"forced_eos_token_id\":[2,4],\"suppress_tokens\":[4,9,2]}", INPUT,
+       "forced_eos_token_id", "suppress_tokens"},
+      {"{" LLAMA "}", "{\"forced_bos_token_id\":4,\"suppress_tokens\":[4]}", INPUT,
+       "forced_bos_token_id", "suppress_tokens"},
+      {"{" LLAMA "}", "{\"forced_bos_token_id\":320}", INPUT, "forced_bos_token_id", "outside"},
       {"{" LLAMA "}", "{\"num_beams\":3}", UNSUPPORTED, "num_beams", "greedy"},
       {"{" LLAMA "}", "{\"sequence_bias\":[[[3],-5.0]]}", UNSUPPORTED, "sequence_bias", "greedy"},
       {"{" LLAMA "}", "{\"guidance_scale\":1.5}", UNSUPPORTED, "guidance_scale", "greedy"},
@@ -438,6 +477,7 @@ int main(void) {
       cmocka_unit_test(families_with_keys_of_their_own),
       cmocka_unit_test(tokens_and_penalty),
       cmocka_unit_test(settings_of_generation),
+      cmocka_unit_test(rules_of_generation),
       cmocka_unit_test(json_as_python_reads_it),
       cmocka_unit_test(both_spellings_of_rope),
       cmocka_unit_test(contradictions_are_refused_by_name),
