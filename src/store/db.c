@@ -42,6 +42,8 @@ void db_bound_work(Db *db, uint64_t bytes) {
   db->steps_most = STEPS_LEAST + STEPS_A_BYTE * (int64_t)(bytes < most ? bytes : most);
 }
 
+void db_watch(Db *db) { sqlite3_progress_handler(db->handle, STEPS_TOGETHER, too_long, db); }
+
 xt_status db_harden(Db *db, xt_error *error) {
   static const struct {
     int limit, most;
@@ -64,7 +66,7 @@ xt_status db_harden(Db *db, xt_error *error) {
   sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, NULL);
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
     sqlite3_limit(db->handle, limits[i].limit, limits[i].most);
-  sqlite3_progress_handler(db->handle, STEPS_TOGETHER, too_long, db);
+  db_watch(db);
   /* A mapped file that shrinks would end the process. */
   return db_run(db, "PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0", "cannot open", error);
 }
@@ -86,7 +88,10 @@ xt_status db_open(Db *db, const char *path, int flags, xt_error *error) {
 }
 
 void db_close(Db *db) {
-  sqlite3_close(db->handle);
+  if (db->borrowed)
+    sqlite3_progress_handler(db->handle, 0, NULL, NULL);
+  else
+    sqlite3_close(db->handle);
   free(db->path);
   *db = (Db){0};
 }

@@ -13,6 +13,7 @@
 
 typedef struct Db {
   sqlite3 *handle;
+  bool borrowed;             /* the handle is the caller's, and stays open */
   char *path;                /* as the user gave it */
   int bind_code;             /* of the first parameter since the last step that could not be bound;
                          SQLITE_OK: none */
@@ -29,6 +30,9 @@ xt_status db_file_name(const char *path, char **out, xt_error *error);
 xt_status db_open(Db *db, const char *path, int flags, xt_error *error);
 /* The defences, for a handle that was opened in another way. */
 xt_status db_harden(Db *db, xt_error *error);
+/* Has the handle's work counted here: a part of db_harden, for a handle that has been hardened by
+ * another Db. */
+void db_watch(Db *db);
 /* Bounds the work of each run of a statement, its rows together, by the size of the data that there
  * is: far above what any of our queries takes. A damaged tree may have rows without end. */
 void db_bound_work(Db *db, uint64_t bytes);

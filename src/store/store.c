@@ -168,29 +168,22 @@ xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt
   return status;
 }
 
-static xt_status open_bytes(xt_store *s, const void *bytes, size_t size, xt_error *error) {
-  static const char name[] = "memory";
-  TRY(mem_copy_text(&s->db.path, name, sizeof name - 1, error));
-  int code = sqlite3_open_v2(":memory:", &s->db.handle, SQLITE_OPEN_READWRITE, NULL);
-  if (code != SQLITE_OK) return db_error(&s->db, code, "cannot open", error);
-  uint8_t *copy = sqlite3_malloc64(size + 1);
-  if (!copy) return err_memory(error, size);
-  memcpy(copy, bytes, size);
-  code = sqlite3_deserialize(s->db.handle, "main", copy, (sqlite3_int64)size, (sqlite3_int64)size,
-                             SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_READONLY);
-  if (code != SQLITE_OK) return db_error(&s->db, code, "cannot open", error);
-  TRY(db_harden(&s->db, error));
+static xt_status enter_handle(xt_store *s, size_t size, xt_error *error) {
+  TRY(mem_copy_text(&s->db.path, "memory", 6, error));
+  db_watch(&s->db);
   db_bound_work(&s->db, size);
   TRY(schema_read(&s->db, &s->schema, error));
-  if (s->schema.empty) return err_set(error, XT_STATUS_INPUT, name, NULL, -1, "holds no results");
+  if (s->schema.empty)
+    return err_set(error, XT_STATUS_INPUT, s->db.path, NULL, -1, "holds no results");
   return read_settings(s, error);
 }
 
-xt_status store_open_bytes(const void *bytes, size_t size, xt_store **out, xt_error *error) {
+xt_status store_open_handle(sqlite3 *handle, size_t size, xt_store **out, xt_error *error) {
   xt_store *s;
   *out = NULL;
   TRY(mem_alloc(&s, 1, sizeof *s, error));
-  const xt_status status = open_bytes(s, bytes, size, error);
+  s->db = (Db){.handle = handle, .borrowed = true};
+  const xt_status status = enter_handle(s, size, error);
   if (status)
     xt_store_close(s);
   else

@@ -70,8 +70,10 @@ struct xt_store {
   int64_t run;
 };
 
-/* A file's bytes as a store for reading, without a file. The bytes are copied. */
-xt_status store_open_bytes(const void *bytes, size_t size, xt_store **out, xt_error *error);
+/* A store for reading in a database that is open and hardened (db_harden) already, which stays the
+ * caller's and outlives the store: for one in memory. `size`: bytes of its data, by which work is
+ * bounded. */
+xt_status store_open_handle(sqlite3 *handle, size_t size, xt_store **out, xt_error *error);
 xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out,
                           xt_error *error);
 /* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for

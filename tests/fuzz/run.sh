@@ -15,12 +15,12 @@ for reader; do
   work=$build/fuzz/work/$reader
   mkdir -p "$work"
   most=65536
-  [ "$reader" = verify ] && most=4096
+  case $reader in verify) most=4096 ;; store_rows) most=96 ;; esac # eight changes and a text
   set -- -max_total_time="$seconds" -max_len=$most -timeout=20 -rss_limit_mb=3000 -malloc_limit_mb=2500 -print_final_stats=1 \
     -artifact_prefix="$build/findings/$reader-"
   [ -e "$here/$reader.dict" ] && set -- "$@" -dict="$here/$reader.dict"
   before=$(find "$build/findings" -name "$reader-*" | wc -l)
-  ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:malloc_context_size=2:quarantine_size_mb=4:max_malloc_fill_size=512 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
+  ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:malloc_context_size=1:quarantine_size_mb=4:max_malloc_fill_size=64 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive \
     "$build/fuzz/fuzz-$reader" "$@" "$work" "$here/corpus/$reader" >"$work.log" 2>&1
   [ $? -ne 0 ] && failed=1
   printf '%-18s %12s %8s %9s\n' "$reader" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$work.log")" "$seconds" \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Everything that is ever read of a store, and a small right store in memory to begin from. */
+/* Everything that is ever read of a store, a file's bytes as a database, and a small right store in
+ * memory to begin from. */
 #ifndef TESTS_STORE_READING_H
 #define TESTS_STORE_READING_H
 
@@ -11,6 +12,28 @@
 #include "store/store_metrics.h"
 #include "xtransplant/analysis.h"
 #include "xtransplant/metrics.h"
+
+static inline void harden(sqlite3 *handle) {
+  Db db = {.handle = handle, .borrowed = true};
+  xt_error error;
+  if (db_harden(&db, &error) != XT_STATUS_OK) abort();
+  db_close(&db);
+}
+
+/* Of a copy of the bytes; NULL: they are none of a database. The caller closes it. */
+static inline sqlite3 *database_of(const void *bytes, size_t size) {
+  sqlite3 *handle = NULL;
+  unsigned char *copy = sqlite3_malloc64(size + 1);
+  if (!copy || sqlite3_open_v2(":memory:", &handle, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK)
+    abort();
+  if (size) memcpy(copy, bytes, size);
+  if (sqlite3_deserialize(handle, "main", copy, (sqlite3_int64)size, (sqlite3_int64)size,
+                          SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE) ==
+      SQLITE_OK)
+    return handle;
+  sqlite3_close(handle);
+  return NULL;
+}
 
 static volatile size_t touched; /* so that no read is left out */
 

@@ -19,7 +19,9 @@ static void test_right_store_is_read(void **state) {
   xt_error error;
   unsigned char *bytes = right_store(&size);
   assert_non_null(bytes);
-  assert_int_equal(store_open_bytes(bytes, (size_t)size, &store, &error), XT_STATUS_OK);
+  sqlite3 *db = database_of(bytes, (size_t)size);
+  harden(db);
+  assert_int_equal(store_open_handle(db, (size_t)size, &store, &error), XT_STATUS_OK);
   assert_int_equal(xt_store_read(store, touch_row, NULL, &error), XT_STATUS_OK);
   assert_int_equal(xt_analysis_create(store,
                                       &(xt_analysis_options){.bootstrap = 1, .permutations = 1},
@@ -32,6 +34,7 @@ static void test_right_store_is_read(void **state) {
   read_rows_of_all_kinds(store);
   read_metrics(store);
   xt_store_close(store);
+  sqlite3_close(db);
   sqlite3_free(bytes);
 }
 
@@ -98,25 +101,17 @@ static void test_values_are_refused(void **state) {
       "DROP TABLE responses; CREATE VIEW responses AS SELECT random()",
       "DROP TABLE vanilla",
       "PRAGMA user_version = 3"};
-  sqlite3_int64 size, changed_size;
+  sqlite3_int64 size;
   unsigned char *right = right_store(&size);
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-    sqlite3 *db;
     xt_store *store = NULL;
     xt_analysis *analysis = NULL;
     xt_error error = {0};
-    assert_int_equal(sqlite3_open_v2(":memory:", &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    unsigned char *copy = sqlite3_malloc64((sqlite3_uint64)size);
-    memcpy(copy, right, (size_t)size);
-    assert_int_equal(
-        sqlite3_deserialize(db, "main", copy, size, size,
-                            SQLITE_DESERIALIZE_FREEONCLOSE | SQLITE_DESERIALIZE_RESIZEABLE),
-        SQLITE_OK);
+    sqlite3 *db = database_of(right, (size_t)size);
     if (sqlite3_exec(db, changes[i], NULL, NULL, NULL) != SQLITE_OK)
       fail_msg("%s: %s", changes[i], sqlite3_errmsg(db));
-    unsigned char *changed = sqlite3_serialize(db, "main", &changed_size, 0);
-    sqlite3_close(db);
-    xt_status status = store_open_bytes(changed, (size_t)changed_size, &store, &error);
+    harden(db);
+    xt_status status = store_open_handle(db, (size_t)size, &store, &error);
     if (!status)
       status = xt_analysis_create(store, &(xt_analysis_options){.bootstrap = 1, .permutations = 1},
                                   &analysis, &error);
@@ -125,7 +120,7 @@ static void test_values_are_refused(void **state) {
       fail_msg("%s: status %d, %s", changes[i], (int)status, error.message);
     xt_analysis_free(analysis);
     xt_store_close(store);
-    sqlite3_free(changed);
+    sqlite3_close(db);
   }
   sqlite3_free(right);
 }
