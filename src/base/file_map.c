@@ -231,3 +231,8 @@ xt_status file_leaves(const char *directory, const char *name, bool *leaves, xt_
   free(real);
   return XT_STATUS_OK;
 }
+
+bool file_name_ends(const char *name, const char *end) {
+  const size_t a = strlen(name), b = strlen(end);
+  return a >= b && strcmp(name + a - b, end) == 0;
+}

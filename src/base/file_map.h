@@ -53,4 +53,7 @@ xt_status file_join(const char *directory, const char *name, char **out, xt_erro
 /* *leaves: whether links take directory/name out of the directory, or `name` is no file there. */
 xt_status file_leaves(const char *directory, const char *name, bool *leaves, xt_error *error);
 
+/* Whether a file's name ends so. */
+bool file_name_ends(const char *name, const char *end);
+
 #endif

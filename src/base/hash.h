@@ -28,4 +28,11 @@ void hash_finish(Hash *hash, uint8_t digest[HASH_BYTES]);
 /* Lower-case hexadecimal of the first `bytes` of a digest; out: 2 * bytes + 1. */
 void hash_hex(const uint8_t *digest, size_t bytes, char *out);
 
+/* FNV-1a, for tables in memory: fast, and no protection against texts made to collide. */
+static inline uint64_t hash_fnv(const void *bytes, size_t size) {
+  uint64_t h = 0xcbf29ce484222325u;
+  for (size_t i = 0; i < size; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+  return h;
+}
+
 #endif

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 typedef char Path[PATH_MAX];
 
@@ -250,4 +251,10 @@ int system_processors(void) {
   const uint64_t quota = system_cpu_quota_at("");
   const uint64_t whole = quota == UINT64_MAX ? UINT64_MAX : (quota + 999) / 1000;
   return whole == 0 ? 1 : whole < (uint64_t)allowed ? (int)whole : allowed;
+}
+
+double system_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }

@@ -20,4 +20,7 @@ uint64_t system_available_memory_at(const char *root);
 /* UINT64_MAX: no quota; else the least quota in thousandths of a processor. */
 uint64_t system_cpu_quota_at(const char *root);
 
+/* Seconds of a clock that nobody sets; only differences mean something. */
+double system_seconds(void);
+
 #endif

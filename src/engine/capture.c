@@ -17,7 +17,7 @@ struct xt_taps {
   size_t count;
 };
 
-static const char *const tap_names[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block"};
+const char *const engine_tap_names[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block"};
 
 void xt_taps_free(xt_taps *t) {
   if (!t) return;
@@ -129,7 +129,7 @@ static xt_status write_taps(const xt_taps *t, SafetensorsWriter *w, xt_error *er
   TRY(status);
   TRY(safetensors_writer_declare(w, "embed", DTYPE_F32, 1, &width, error));
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    TRY(safetensors_writer_declare(w, tap_names[tap], DTYPE_F32, 2, layered, error));
+    TRY(safetensors_writer_declare(w, engine_tap_names[tap], DTYPE_F32, 2, layered, error));
   TRY(safetensors_writer_declare(w, "logits", DTYPE_F32, 1, &vocab, error));
   TRY(safetensors_writer_data(w, t->embed, (size_t)t->width * sizeof(float), error));
   TRY(safetensors_writer_data(

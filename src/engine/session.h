@@ -42,4 +42,7 @@ static inline KvShape session_kv_shape(const xt_session *s) {
 /* Whether the configuration ends a response at this id. */
 bool engine_is_eos(const ModelConfig *config, int32_t id);
 
+/* "attn", "mid", "ffn", "block": names of the taps in files. */
+extern const char *const engine_tap_names[XT_TAP_COUNT];
+
 #endif

@@ -96,7 +96,6 @@ static xt_status compare_values(Verify *v, const Checkpoint *dump, const Prompt 
 }
 
 static xt_status compare_taps(Verify *v, const json_t *entry, const Prompt *p, xt_error *error) {
-  static const char *const names[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block"};
   const ModelConfig *c = &v->session->model->config;
   const char *file = json_string_value(json_object_get(entry, "taps"));
   if (!file || strchr(file, '/'))
@@ -110,7 +109,7 @@ static xt_status compare_taps(Verify *v, const json_t *entry, const Prompt *p, x
   status = compare_values(v, dump, p, "embed", xt_taps_embed(p->taps), (size_t)c->width, error);
   for (int tap = 0; tap < XT_TAP_COUNT && !status; tap++) /* a tap's layers lie one after the
                                                              other */
-    status = compare_values(v, dump, p, names[tap], xt_taps_get(p->taps, (xt_tap)tap, 0),
+    status = compare_values(v, dump, p, engine_tap_names[tap], xt_taps_get(p->taps, (xt_tap)tap, 0),
                             (size_t)c->layers * (size_t)c->width, error);
   if (!status)
     status = compare_values(v, dump, p, "logits", xt_taps_logits(p->taps), (size_t)c->vocab, error);
@@ -175,7 +174,6 @@ static xt_status read_transplant(Verify *v, const json_t *entry, xt_request *req
 
 static xt_status read_rule(Verify *v, const json_t *item, xt_intervention *iv, xt_error *error) {
   static const char *const rules[] = {"replace", "add", "blend"};
-  static const char *const taps[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block"};
   const ModelConfig *c = &v->session->model->config;
   const char *read = json_string_value(json_object_get(item, "read")),
              *write = json_string_value(json_object_get(item, "write"));
@@ -190,8 +188,8 @@ static xt_status read_rule(Verify *v, const json_t *item, xt_intervention *iv, x
   TRY(json_get_int(item, "position", -1, INT32_MAX, &position, v->file, error));
   TRY(json_get_real(item, "alpha", -1e6, 1e6, &alpha, v->file, error));
   for (int i = 0; i < XT_TAP_COUNT; i++) {
-    if (read && strcmp(read, taps[i]) == 0) read_tap = i;
-    if (write && strcmp(write, taps[i]) == 0) write_tap = i;
+    if (read && strcmp(read, engine_tap_names[i]) == 0) read_tap = i;
+    if (write && strcmp(write, engine_tap_names[i]) == 0) write_tap = i;
   }
   for (int i = 0; i < 3; i++)
     if (rule && strcmp(rule, rules[i]) == 0) rule_index = i;

@@ -47,27 +47,6 @@ Dtype dtype_find(const char *name) {
   return DTYPE_COUNT;
 }
 
-static float float_of(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-static uint32_t bits_of(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, sizeof bits);
-  return bits;
-}
-
-float dtype_from_f16(uint16_t bits) {
-  const uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 31u, fraction = bits & 1023u;
-  if (exponent == 31) return float_of(sign | 0x7f800000u | fraction << 13);
-  if (exponent) return float_of(sign | (exponent + 112) << 23 | fraction << 13);
-  /* Zero and subnormals are fraction * 2^-24, exact in float. */
-  const float small = (float)fraction * 0x1p-24f;
-  return sign ? -small : small;
-}
-
 /* value >> shift, rounded to nearest, ties to even. 0 < shift < 32 */
 static uint32_t shift_round(uint32_t value, unsigned shift) {
   const uint32_t kept = value >> shift, rest = value & ((1u << shift) - 1),
@@ -76,7 +55,8 @@ static uint32_t shift_round(uint32_t value, unsigned shift) {
 }
 
 uint16_t dtype_to_f16(float value) {
-  const uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
+  const uint32_t bits = float_bits(value), sign = bits >> 16 & 0x8000u,
+                 magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
   /* 65520 and above round to infinity */
   if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
@@ -86,10 +66,4 @@ uint16_t dtype_to_f16(float value) {
   if (magnitude < 0x33000000u) return (uint16_t)sign; /* below 2^-25, half the least subnormal */
   const unsigned exponent = magnitude >> 23;
   return (uint16_t)(sign | shift_round((magnitude & 0x7fffffu) | 0x800000u, 126 - exponent));
-}
-
-uint16_t dtype_to_bf16(float value) {
-  const uint32_t bits = bits_of(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u);
-  return (uint16_t)shift_round(bits, 16);
 }

@@ -62,14 +62,44 @@ static inline size_t dtype_bytes(Dtype dtype, size_t values) {
  * of them (dequantize.c). */
 void dtype_widen(Dtype dtype, const void *from, size_t values, float *to);
 
-static inline float dtype_from_bf16(uint16_t bits) {
-  const uint32_t wide = (uint32_t)bits << 16;
-  float value;
-  memcpy(&value, &wide, sizeof value);
-  return value;
+static inline uint32_t float_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
 }
-float dtype_from_f16(uint16_t bits);
-uint16_t dtype_to_f16(float value);  /* nearest, ties to even */
-uint16_t dtype_to_bf16(float value); /* nearest, ties to even; NaN stays NaN */
+static inline float float_of_bits(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+/* Exponent and mantissa moved into place, then the bias set right by an exact product. */
+static inline float dtype_from_f16(uint16_t h) {
+  const uint32_t magnitude = (uint32_t)(h & 0x7fff) << 13, sign = (uint32_t)(h & 0x8000) << 16;
+  if ((h & 0x7c00) == 0x7c00) return float_of_bits(sign | 0x7f800000u | magnitude);
+  return float_of_bits(sign | float_bits(float_of_bits(magnitude) * 0x1p112f));
+}
+
+/* Nearest, ties to even; infinities stay, NaN stays NaN. */
+static inline uint16_t dtype_to_bf16(float x) {
+  const uint32_t bits = float_bits(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+static inline float dtype_from_bf16(uint16_t bits) { return float_of_bits((uint32_t)bits << 16); }
+uint16_t dtype_to_f16(float value); /* nearest, ties to even */
+
+/* Element i of a stored array of F32, F16 or BF16. */
+static inline float dtype_load(const void *data, Dtype type, size_t i) {
+  const char *at = data;
+  if (type == DTYPE_F32) {
+    float x;
+    memcpy(&x, at + 4 * i, sizeof x);
+    return x;
+  }
+  uint16_t h;
+  memcpy(&h, at + 2 * i, sizeof h);
+  return type == DTYPE_F16 ? dtype_from_f16(h) : dtype_from_bf16(h);
+}
 
 #endif

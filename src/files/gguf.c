@@ -215,12 +215,6 @@ xt_status gguf_int(const Gguf *gguf, const char *key, int64_t low, int64_t high,
   return XT_STATUS_OK;
 }
 
-static float float_bits(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, sizeof value);
-  return value;
-}
-
 xt_status gguf_real(const Gguf *gguf, const char *key, double *out, xt_error *error) {
   const GgufValue *v = gguf_find(gguf, key);
   if (!v) return XT_STATUS_OK;
@@ -229,7 +223,7 @@ xt_status gguf_real(const Gguf *gguf, const char *key, double *out, xt_error *er
   const uint64_t bits = load(gguf->map->data + v->at, types[v->type].size);
   double value;
   memcpy(&value, &bits, sizeof value);
-  if (v->type == GGUF_F32) value = (double)float_bits((uint32_t)bits);
+  if (v->type == GGUF_F32) value = (double)float_of_bits((uint32_t)bits);
   if (!isfinite(value))
     return err_set(error, XT_STATUS_INPUT, gguf->map->path, key, (long long)v->at,
                    "is not a finite number");
@@ -277,7 +271,7 @@ int32_t gguf_item_i32(const Gguf *gguf, const GgufValue *value, uint64_t index) 
   return (int32_t)load(gguf->map->data + value->at + 4 * index, 4);
 }
 float gguf_item_f32(const Gguf *gguf, const GgufValue *value, uint64_t index) {
-  return float_bits((uint32_t)load(gguf->map->data + value->at + 4 * index, 4));
+  return float_of_bits((uint32_t)load(gguf->map->data + value->at + 4 * index, 4));
 }
 
 /* ---- parts ----------------------------------------------------------------------------------- */

@@ -21,11 +21,6 @@ static bool is_folder(const char *path) {
   return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-static bool ends_with(const char *text, const char *end) {
-  const size_t a = strlen(text), b = strlen(end);
-  return a >= b && strcmp(text + a - b, end) == 0;
-}
-
 /* ---- snapshots ------------------------------------------------------------------------------- */
 
 /* The commit that refs/main names, or "" where there is none. */
@@ -127,10 +122,10 @@ static xt_status cache_folder(const char *cache, const char *id, char **out, xt_
 
 static xt_status refuse_file(const char *path, xt_error *error) {
   const char *what = "is a file";
-  if (ends_with(path, ".safetensors") || ends_with(path, ".bin") || ends_with(path, ".pt") ||
-      ends_with(path, ".pth"))
+  if (file_name_ends(path, ".safetensors") || file_name_ends(path, ".bin") ||
+      file_name_ends(path, ".pt") || file_name_ends(path, ".pth"))
     what = "is a file of weights";
-  if (ends_with(path, ".json")) what = "is one file of a model";
+  if (file_name_ends(path, ".json")) what = "is one file of a model";
   return err_set(error, XT_STATUS_INPUT, path, NULL, -1,
                  "%s; give the folder that holds it, with config.json and the weights", what);
 }
@@ -141,7 +136,7 @@ static xt_status refuse_file(const char *path, xt_error *error) {
  * one. */
 static bool is_gguf_name(const char *name) {
   const char *of = strstr(name, "-of-");
-  return ends_with(name, ".gguf") &&
+  return file_name_ends(name, ".gguf") &&
          (!of || of - name < 6 || of[-6] != '-' || memcmp(of - 5, "00001", 5) == 0);
 }
 

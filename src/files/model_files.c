@@ -6,9 +6,17 @@
 #include "base/file_map.h"
 #include "base/out_file.h"
 
-const char *const model_files_tokenizer[] = {
-    "tokenizer.json",        "tokenizer.model",         "vocab.json",        "merges.txt",
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", NULL};
+const char *const model_files_small[] = {"config.json",
+                                         "generation_config.json",
+                                         "tokenizer.json",
+                                         "tokenizer.model",
+                                         "vocab.json",
+                                         "merges.txt",
+                                         "tokenizer_config.json",
+                                         "special_tokens_map.json",
+                                         "added_tokens.json",
+                                         NULL};
+const char *const *const model_files_tokenizer = model_files_small + 2;
 
 xt_status model_files_check(const char *from, const char *name, xt_error *error) {
   char *path;

@@ -5,8 +5,11 @@
 
 #include "base/err.h"
 
-/* What a tokenizer may consist of; NULL-terminated. */
-extern const char *const model_files_tokenizer[];
+/* The files beside the weights that decide what a prompt gives: the configuration, then what a
+ * tokenizer may consist of, most telling first. NULL-terminated, and so is the part that is the
+ * tokenizer's. Hashes of models depend on the order. */
+extern const char *const model_files_small[];
+extern const char *const *const model_files_tokenizer;
 
 /* An error when `from`/name is a link that leads out of the model's folder: an archive of a
  * stranger's could so have any file of ours copied into what we pass on. Links of the Hugging Face

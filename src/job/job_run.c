@@ -3,9 +3,9 @@
  * out of it into the store. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 #include "engine/session.h"
 #include "job/job_samples.h"
 #include "job/job_sources.h"
@@ -27,12 +27,6 @@ typedef struct Run {
   xt_sweep_progress before; /* sums of the calls that are over */
   xt_sweep_progress now;    /* of the one under way */
 } Run;
-
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
@@ -254,7 +248,7 @@ xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_r
                      xt_error *error) {
   xt_job_result own;
   Run run = {.job = job, .session = session, .store = store, .result = result ? result : &own};
-  const double began = seconds();
+  const double began = system_seconds();
   *run.result = (xt_job_result){0};
   TRY(prepare(job, session, store, error));
   job->planned = NULL; /* what was found is no longer so */
@@ -263,6 +257,6 @@ xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_r
   const bool stopped = status == XT_STATUS_CANCELLED;
   const xt_status committed = xt_store_commit(store, 0, !status || stopped ? error : NULL);
   source_runs_deinit(&run.sources);
-  run.result->seconds = seconds() - began;
+  run.result->seconds = system_seconds() - began;
   return committed && (!status || stopped) ? committed : status;
 }

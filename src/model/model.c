@@ -11,11 +11,10 @@
 #include "base/options.h"
 #include "base/system.h"
 #include "files/hub_folder.h"
+#include "files/model_files.h"
 #include "model/arch.h"
 #include "model/model_weights.h"
 #include "model/sizes.h"
-
-static const char *const tokenizer_files[] = {"tokenizer.json", "tokenizer.model", "vocab.json"};
 
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
@@ -59,9 +58,9 @@ static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_e
 
 static xt_status open_tokenizer(xt_model *m, xt_error *error) {
   if (m->config.names == NAMES_GGUF) return xt_tokenizer_open(m->path, &m->tokenizer, error);
-  for (size_t i = 0; i < sizeof tokenizer_files / sizeof *tokenizer_files; i++) {
+  for (size_t i = 0; i < 3; i++) { /* tokenizer.json, tokenizer.model, vocab.json */
     char *path;
-    TRY(file_join(m->path, tokenizer_files[i], &path, error));
+    TRY(file_join(m->path, model_files_tokenizer[i], &path, error));
     const bool found = file_exists(path);
     free(path);
     if (found) return xt_tokenizer_open(m->path, &m->tokenizer, error);

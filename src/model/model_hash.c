@@ -13,20 +13,8 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 #include "base/system.h"
+#include "files/model_files.h"
 #include "model/model.h"
-
-/* Files beside the weights that decide what a prompt gives; those that a directory has go in. */
-static const char *const small_files[] = {
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-};
 
 typedef struct Leaf {
   const Tensor *tensor;
@@ -106,8 +94,8 @@ xt_status xt_model_hash(const xt_model *m, char out[XT_MODEL_HASH_SIZE], xt_erro
   if (m->config.names == NAMES_GGUF) {
     add_head(m, &hash);
   } else {
-    for (size_t i = 0; i < sizeof small_files / sizeof *small_files; i++)
-      TRY(add_file(m, small_files[i], &hash, error));
+    for (const char *const *name = model_files_small; *name; name++)
+      TRY(add_file(m, *name, &hash, error));
   }
   TRY(add_tensors(m, &hash, error));
   hash_finish(&hash, digest);

@@ -25,6 +25,7 @@
 #include <zlib.h>
 
 #include "analysis/bits.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "report/escape.h"
 #include "report/report_parts.h"
@@ -120,14 +121,8 @@ typedef struct Interner {
   size_t slot_count, count, capacity;
 } Interner;
 
-static uint64_t text_hash(const char *text) { /* FNV-1a */
-  uint64_t hash = 0xcbf29ce484222325u;
-  for (; *text; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-  return hash;
-}
-
 static xt_status intern(Interner *in, const char *text, size_t *number, xt_error *error) {
-  size_t at = (size_t)text_hash(text) % in->slot_count;
+  size_t at = (size_t)hash_fnv(text, strlen(text)) % in->slot_count;
   while (in->slots[at] && strcmp(in->texts[in->slots[at] - 1], text) != 0)
     at = (at + 1) % in->slot_count;
   if (!in->slots[at]) {

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "files/model_files.h"
 #include "model/model.h"
 #include "store/store_parts.h"
 #include "xtransplant/version.h"
@@ -133,21 +134,19 @@ static json_t *weight_files(const xt_model *model) {
 
 /* What sha256sum prints for the files beside the weights. */
 static json_t *small_files(const xt_model *model) {
-  static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json",
-                                      "tokenizer.model", "tokenizer_config.json"};
   json_t *object = json_object();
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+  for (const char *const *name = model_files_small; *name; name++) {
     char *path = NULL, text[HASH_TEXT_SIZE];
     uint8_t digest[HASH_BYTES];
     FileMap map;
     Hash hash;
-    if (file_join(model->path, names[i], &path, NULL) == XT_STATUS_OK && file_exists(path) &&
+    if (file_join(model->path, *name, &path, NULL) == XT_STATUS_OK && file_exists(path) &&
         file_read(path, FILE_SMALL, &map, NULL) == XT_STATUS_OK) {
       hash_init(&hash);
       hash_raw(&hash, map.data, map.size);
       hash_finish(&hash, digest);
       hash_hex(digest, HASH_BYTES, text);
-      put_text(&object, names[i], "%s", text);
+      put_text(&object, *name, "%s", text);
       file_map_close(&map);
     }
     free(path);

@@ -10,12 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/system.h"
 #include "store/store_parts.h"
 #include "text/utf8.h"
 
@@ -32,12 +32,6 @@ const char *const store_setting_names[STORE_SETTING_COUNT] = {
     [STORE_PENALTY] = "repetition_penalty",
     [STORE_IGNORE_EOS] = "ignore_eos",
 };
-
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -217,7 +211,7 @@ xt_status store_make_tables(xt_store *s, xt_error *error) {
 /* ---- transactions ---------------------------------------------------------------------------- */
 
 void store_mark_dirty(xt_store *s) {
-  if (!s->dirty) s->dirty_since = seconds();
+  if (!s->dirty) s->dirty_since = system_seconds();
   s->dirty = true;
 }
 
@@ -253,7 +247,7 @@ static xt_status commit(xt_store *s, bool must, double now, bool *committed, xt_
     if ((code & 0xff) != SQLITE_BUSY || sqlite3_get_autocommit(s->db.handle))
       return db_error(&s->db, code, "cannot write", error);
     if (s->waiting_since == 0) s->waiting_since = now;
-    now = seconds();
+    now = system_seconds();
     if (!must && now - s->waiting_since < 1) return XT_STATUS_OK;
     const bool stop = give_up(s, now);
     if (!must) return XT_STATUS_OK;
@@ -265,7 +259,7 @@ static xt_status commit(xt_store *s, bool must, double now, bool *committed, xt_
 }
 
 xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
-  const double now = seconds();
+  const double now = system_seconds();
   if (!s->dirty) return XT_STATUS_OK;
   if (now < s->dirty_since)
     s->dirty_since = now; /* a clock that was set back must not put

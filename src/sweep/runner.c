@@ -30,9 +30,9 @@
  * whose prefix they see. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
+#include "base/system.h"
 #include "model/flops.h"
 #include "sweep/sweep_pass.h"
 
@@ -371,12 +371,6 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   return record_rows(p, false, error);
 }
 
-static double seconds(void) {
-  struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 /* What a pass has taken says how many rows the next ones may have. Sharing counts as speed. */
 static void learn_speed(Group *g, int rows, double spent) {
   const double speed =
@@ -395,7 +389,7 @@ static int active_sources(const Pass *p) {
 
 xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *error) {
   Pass p = {.group = g};
-  const double begin = seconds();
+  const double begin = system_seconds();
   xt_status status = sweep_pass_init(&p, from, to, untouched, error);
   if (!status) status = start_pass(&p, error);
   for (int step = 1; !status && p.active_count > 0; step++) {
@@ -404,7 +398,7 @@ xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *e
     if (!status) status = run_step(&p, step, error);
   }
   if (!status) status = sweep_pause(g, 0, error);
-  if (!status) learn_speed(g, p.row_count, seconds() - begin);
+  if (!status) learn_speed(g, p.row_count, system_seconds() - begin);
   sweep_pass_deinit(&p);
   return status;
 }

@@ -11,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/file_map.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/number.h"
@@ -64,9 +65,8 @@ typedef struct BpeTrainer {
 
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-static uint64_t hash_bytes(const void *bytes, size_t size) { /* FNV-1a */
-  uint64_t h = 0xcbf29ce484222325u;
-  for (size_t i = 0; i < size; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
+static uint64_t hash_bytes(const void *bytes, size_t size) {
+  const uint64_t h = hash_fnv(bytes, size);
   return h ^ (h >> 29);
 }
 

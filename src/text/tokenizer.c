@@ -8,6 +8,7 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "files/gguf.h"
+#include "files/model_files.h"
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
@@ -27,6 +28,7 @@ void xt_tokenizer_close(xt_tokenizer *t) {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
+/* As model_files_tokenizer has them. */
 enum { FILE_JSON, FILE_MODEL, FILE_VOCAB, FILE_MERGES, FILE_KINDS };
 
 static xt_status read_from(xt_tokenizer *t, const TokenizerConfig *config,
@@ -49,8 +51,6 @@ static xt_status read_from(xt_tokenizer *t, const TokenizerConfig *config,
 }
 
 xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error) {
-  static const char *const names[FILE_KINDS] = {"tokenizer.json", "tokenizer.model", "vocab.json",
-                                                "merges.txt"};
   char *files[FILE_KINDS] = {0};
   TokenizerConfig config = {0};
   xt_tokenizer *t = NULL;
@@ -64,7 +64,8 @@ xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *erro
     t->source = "GGUF";
     TRY_DONE(tokenizer_read_gguf(t, path, error));
   } else {
-    for (int i = 0; i < FILE_KINDS; i++) TRY_DONE(file_join(path, names[i], &files[i], error));
+    for (int i = 0; i < FILE_KINDS; i++)
+      TRY_DONE(file_join(path, model_files_tokenizer[i], &files[i], error));
     TRY_DONE(tokenizer_config_read(path, &config, error));
     TRY_DONE(read_from(t, &config, files, path, error));
     TRY_DONE(tokenizer_config_apply(&config, t, error));

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "base/mem.h"
 #include "base/rng.h"
 
@@ -64,7 +64,7 @@ static xt_status read_one(const ModelConfig *config, const Param *p, const Check
     return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t),
                    "has dtype %s; weights may be F32, F16 or BF16", dtype_name(t->dtype));
   for (size_t i = 0; i < p->count; i++) {
-    to[i] = half_load(t->data, t->dtype, i);
+    to[i] = dtype_load(t->data, t->dtype, i);
     if (!isfinite(to[i]))
       return err_set(error, XT_STATUS_INPUT, t->map->path, name,
                      tensor_offset(t) + (long long)(i * dtype_size(t->dtype)),

@@ -187,17 +187,13 @@ static xt_status read_text(const DataRules *rules, const FileMap *map, TrainData
   return XT_STATUS_OK;
 }
 
-static bool ends_with(const char *text, const char *end) {
-  const size_t a = strlen(text), b = strlen(end);
-  return a >= b && strcmp(text + a - b, end) == 0;
-}
-
 xt_status train_data_read(const char *path, const DataRules *rules, TrainData *out,
                           xt_error *error) {
   xt_train_format format = rules->format;
   xt_status status;
   if (format == XT_TRAIN_AUTO)
-    format = ends_with(path, ".jsonl") || ends_with(path, ".json") ? XT_TRAIN_PAIRS : XT_TRAIN_TEXT;
+    format = file_name_ends(path, ".jsonl") || file_name_ends(path, ".json") ? XT_TRAIN_PAIRS
+                                                                             : XT_TRAIN_TEXT;
   *out = (TrainData){0};
   if (format == XT_TRAIN_PAIRS) {
     status = read_pairs(path, rules, out, error);

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <time.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
@@ -36,12 +35,6 @@ void xt_train_options_init(xt_train_options *o) {
                           .eps = 1e-8,
                           .clip = 1.0,
                           .save_steps = 100};
-}
-
-static double seconds_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 /* ---- checks ---------------------------------------------------------------------------------- */
@@ -277,7 +270,7 @@ static TokenBatch gather(Trainer *t, size_t first, size_t n) {
 }
 
 static xt_status run_step(Trainer *t, xt_train_step *step, xt_error *error) {
-  const double began = seconds_now();
+  const double began = system_seconds();
   size_t first, counted = 0;
   double loss = 0;
   *step = (xt_train_step){.steps = t->optimizer.total,
@@ -303,7 +296,7 @@ static xt_status run_step(Trainer *t, xt_train_step *step, xt_error *error) {
                    t->state.steps + 1);
   step->step = t->state.steps;
   step->counted = counted;
-  step->seconds = seconds_now() - began;
+  step->seconds = system_seconds() - began;
   t->records[t->state.steps - 1] =
       (StepRecord){step->loss, step->norm, step->rate, (double)counted};
   return XT_STATUS_OK;

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_weight.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "backend/cpu/quantised.h"
 #include "base/mem.h"
 #include "base/parallel.h"

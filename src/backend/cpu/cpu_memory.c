@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 
@@ -166,7 +166,7 @@ static int broken_column(const MatrixSource *s, const char *row, bool bf16, floa
     const int count = s->cols - c < DTYPE_BLOCK_MAX ? s->cols - c : DTYPE_BLOCK_MAX;
     dtype_widen(s->dtype, row + dtype_bytes(s->dtype, (size_t)c), (size_t)count, wide);
     for (int i = 0; i < count; i++) {
-      *value = bf16 ? dtype_from_bf16(half_to_bf16(wide[i])) : wide[i];
+      *value = bf16 ? dtype_from_bf16(dtype_to_bf16(wide[i])) : wide[i];
       if (!isfinite(*value)) return c + i;
     }
   }

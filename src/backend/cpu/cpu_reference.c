@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "base/mem.h"
 
 struct Weight {
@@ -46,7 +46,7 @@ static xt_status weight_create(Backend *b, const MatrixSource *parts, int n_part
       dtype_widen(parts[p].dtype,
                   (const char *)parts[p].data + place * dtype_bytes(parts[p].dtype, (size_t)w->k),
                   (size_t)w->k, to);
-      for (int i = 0; rounded && i < w->k; i++) to[i] = dtype_from_bf16(half_to_bf16(to[i]));
+      for (int i = 0; rounded && i < w->k; i++) to[i] = dtype_from_bf16(dtype_to_bf16(to[i]));
     }
   *out = w;
   return XT_STATUS_OK;
@@ -68,7 +68,7 @@ static void matmul(Backend *b, Dev y, Dev x, const Weight *w, Dev bias, int m) {
                   *c = w->data + (size_t)n * (size_t)w->k;
       double sum = 0;
       for (int k = 0; k < w->k; k++) {
-        const float v = b->compute == XT_COMPUTE_BF16 ? dtype_from_bf16(half_to_bf16(a[k])) : a[k];
+        const float v = b->compute == XT_COMPUTE_BF16 ? dtype_from_bf16(dtype_to_bf16(a[k])) : a[k];
         sum += (double)v * (double)c[k];
       }
       if (!dev_is_none(bias)) sum += (double)cpu_floats(bias)[n];

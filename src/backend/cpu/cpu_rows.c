@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "base/mem.h"
 #include "base/parallel.h"
 

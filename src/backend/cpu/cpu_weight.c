@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_weight.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "backend/cpu/quantised.h"
 #include "base/mem.h"
 #include "base/parallel.h"
@@ -61,7 +61,7 @@ static bool pack_floats(uint32_t *to, int step, const char *from, int count) {
 static bool pack_rounded(uint16_t *to, int step, const char *from, Dtype type, int count) {
   unsigned broken = 0;
   for (int i = 0; i < count; i++) {
-    const uint16_t h = half_to_bf16(half_load(from, type, (size_t)i));
+    const uint16_t h = dtype_to_bf16(dtype_load(from, type, (size_t)i));
     broken |= (h & 0x7f80) == 0x7f80;
     to[i * step] = h;
   }

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "backend/cpu/onednn_layout.h"
 #include "base/mem.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/half.h"
+#include "files/dtype.h"
 #include "backend/cpu/onednn_matmul.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -38,7 +38,7 @@ xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error
   Rng rng = {1};
   for (size_t i = 0; i < values; i++) {
     const float x = rng_symmetric(&rng);
-    const uint16_t h = half_to_bf16(x);
+    const uint16_t h = dtype_to_bf16(x);
     memcpy(data + i * size, type == DTYPE_BF16 ? (const void *)&h : (const void *)&x, size);
   }
   TRY_DONE(onednn_cache_create(pool, &many, error));

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/system.h"
@@ -39,21 +38,15 @@ static xt_status status_of(Backend *backend, xt_error *error) {
 
 /* ---- what it gives --------------------------------------------------------------------------- */
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* Seconds that a launch takes, the best of three after one that makes the kernel ready. */
 static double time_launch(GpuDevice *device, const GpuLaunch *launch) {
   double best = 0;
   for (int i = 0; i < 4; i++) {
     gpu_finish(device, NULL);
-    const double begin = now();
+    const double begin = system_seconds();
     gpu_launch(device, launch);
     gpu_finish(device, NULL);
-    const double took = now() - begin;
+    const double took = system_seconds() - begin;
     if (i > 0 && (i == 1 || took < best)) best = took;
   }
   return best > 0 ? best : 1e-9;
