@@ -29,6 +29,7 @@ is_here() { # PROBE
     python:*) /usr/bin/python3 -c "import $what" 2>/dev/null || python3 -c "import $what" 2>/dev/null ;;
     cc:* | clang:*) compiles "${1%%:*}" "$what" ;;
     file:*) [ -e "$what" ] ;;
+    coder:*) find /usr/lib* -path '*ImageMagick*' -name "$what.so" 2>/dev/null | grep -q . ;;
     font:*) find /usr/share/fonts /usr/local/share/fonts -iname "*$what*" 2>/dev/null | grep -q . ;;
   esac
 }

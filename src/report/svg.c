@@ -33,7 +33,7 @@ static const Style styles[] = {
     {.name = "in", .fill = "#ffffff", .weight = "bold"},
     {.name = "g", .stroke = LINE},
     {.name = "z", .stroke = SOFT},
-    {.name = "d", .stroke = SOFT, .dash = "2 3"},
+    {.name = "d", .fill = "none", .stroke = SOFT, .dash = "2 3"},
     {.name = "c", .fill = "none", .width = "1.2", .seen = "0.75"},
     {.name = "w", .fill = "none", .width = "2.4"},
     {.name = "dash", .dash = "5 4", .seen = "0.8"},

@@ -24,11 +24,14 @@ expect "report" 0
 
 # ---- drawings: no style sheet, no variables, nothing that a drawing would have to fetch
 same "svg: no style, variables or links" "$(cat rep/*.svg | grep -cE '<style|var\(|style=|href|@import|url\(|currentColor')" 0
+# ImageMagick's program has a name of its own in some versions; another program may be called convert.
+magick=convert
+for name in convert-im6.q16 magick; do command -v $name >/dev/null && magick=$name; done
 render() { # PROGRAM IN OUT
   case $1 in
     rsvg) rsvg-convert -o "$3" "$2" ;;
     cairosvg) "$python" -m cairosvg "$2" -o "$3" ;;
-    magick) convert "msvg:$2" -depth 8 "png32:$3" ;;
+    magick) $magick -font DejaVu-Sans "msvg:$2" -depth 8 "png32:$3" ;;
   esac
 }
 has() {
@@ -37,14 +40,15 @@ has() {
     cairosvg) "$python" -c 'import cairosvg' ;;
     magick) # its part that reads SVG is a package of its own
       echo '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="5" height="5"/></svg>' >probe.svg
-      convert -version | grep ImageMagick && convert msvg:probe.svg png32:probe.png ;;
+      $magick -version | grep '^Version: ImageMagick' && $magick msvg:probe.svg png32:probe.png ;;
   esac >/dev/null 2>&1
 }
 figures="figure2 figure3-xnli-attn figure4 heatmap-xnli-attn"
+# ImageMagick takes bands, whose colours are pale, for opaque: it knows no opacity of a fill.
 if has rsvg && has cairosvg; then # CairoSVG brings what compares them
   for figure in $figures; do render rsvg rep/$figure.svg rsvg-$figure.png; done
   for program in cairosvg magick; do
-    case $program in cairosvg) limits="--mean 0.005 --worst 0.3" name=CairoSVG ;; magick) limits="--mean 0.04 --worst 0.4" name=ImageMagick ;; esac
+    case $program in cairosvg) limits="--mean 0.005 --worst 0.3" name=CairoSVG ;; magick) limits="--mean 0.05 --worst 0.4" name=ImageMagick ;; esac
     if has $program; then
       for figure in $figures; do
         render $program rep/$figure.svg $program-$figure.png
@@ -64,7 +68,8 @@ if "$X" report results.db -o shots --bootstrap 10 --quiet --png --pdf >/dev/null
   same "a png and a pdf of each figure" "$(ls shots/*.png | wc -l) $(ls shots/*.pdf | wc -l)" "$figures_there $((figures_there + 1))"
   same "figures.pdf has a page a figure" "$(LC_ALL=C grep -ac '/Type /Page\( \|$\)' shots/figures.pdf)" "$figures_there"
   same "every pdf is whole" "$(for file in shots/*.pdf; do head -c 5 "$file"; tail -c 6 "$file"; done | tr -d '\0' | grep -c 'EOF')" $((figures_there + 1))
-  if has rsvg && has cairosvg; then
+  # ImageMagick takes bands, whose colours are pale, for opaque: it knows no opacity of a fill.
+if has rsvg && has cairosvg; then
     rsvg-convert --zoom 2 -o twice.png rep/figure2.svg
     run "$python" "$tools/compare_drawings.py" twice.png shots/figure2.png --mean 0.001 --worst 0.01
     expect "png: two pixels a unit, as rsvg-convert draws them" 0

@@ -38,4 +38,26 @@ refuses "a link out of the model's folder is not copied" 3 \
   "$X" train -m linked --format lines --data lines --steps 1 --batch 1 --threads 1 -o trained --quiet
 same "and nothing is begun" "$(ls -d trained 2>/dev/null)" ""
 
+# ---- byte order marks are part of no text: as without them
+marked() { # FILE: a file marked-FILE
+  { printf '\357\273\277'; cat "$1"; } >"marked-${1##*/}"
+}
+printf '{"prompt": "One two", "response": "three"}\n' >pairs.jsonl
+printf '{"id": "q", "lang": "sw", "source": "What is it?", "target": "Ni nini?", "gold": "e", "task": "facts"}\n' >questions.jsonl
+for file in lines pairs.jsonl questions.jsonl "$model/config.json" "$model/generation_config.json"; do marked "$file"; done
+for file in lines pairs.jsonl; do
+  case $file in lines) how="--format lines" ;; *) how="--format pairs" ;; esac
+  for data in $file marked-$file; do "$X" train -m "$model" $how --data $data --steps 1 --batch 1 --threads 1 -o trained-$data --quiet; done
+  same "training data behind a mark: $file" "$(cksum <trained-marked-$file/model.safetensors)" "$(cksum <trained-$file/model.safetensors)"
+done
+"$X" train-tokenizer lines --vocab 260 -o words --quiet
+"$X" train-tokenizer marked-lines --vocab 260 -o marked-words --quiet
+same "a tokenizer's texts behind a mark" "$(cksum <marked-words/tokenizer.json)" "$(cksum <words/tokenizer.json)"
+for data in questions.jsonl marked-questions.jsonl; do "$X" sweep -m "$model" --pairs $data --site ffn -i 0 -j 0 -n 2 --threads 1 --quiet -o $data.db; done
+same "questions behind a mark" "$("$X" export marked-questions.jsonl.db | cksum)" "$("$X" export questions.jsonl.db | cksum)"
+cp -r "$model" marked
+for file in config.json generation_config.json; do mv marked-$file marked/$file; done
+run "$X" generate -m marked --threads 1 -n 2 --quiet --prompt-file prompt
+same "a model's files behind marks" "$code $(cat out)" "0 $(cat wanted)"
+
 finish

@@ -147,6 +147,7 @@ same "--one-based: report.json's configurations" "$(sed -n '/"best": {/,/}/p' on
 "$X" report sparse.db -o sparse --bootstrap 50 --permutations 8 --quiet >sparse.out 2>&1
 # of three languages and all of them: three source layers alone, and target layer 4; two gaps by source, one by target
 same "figure 3: isolated layers" "$(grep -c '<circle' sparse/figure3-xnli-attn.svg) $(grep -c 'class="gap' sparse/figure3-xnli-attn.svg) $(grep -c '<path' sparse/figure3-xnli-attn.svg)" "16 12 3"
+same "figure 3: no line over a gap" "$(grep -o '<path[^>]* d="[^"]*"' sparse/figure3-xnli-attn.svg | sed 's/.* d="//' | tr -cd 'ML\n' | sort | uniq -c | tr -s ' ')" " 3 MLLM"
 same "figure 4: nothing of incomplete grids" "$(ls sparse | grep -c figure4.svg)" 0
 "$X" sweep $small --pairs pairs.jsonl --site attn --source-layers 0,2-3,5 -o sources.db
 "$X" report sources.db -o sparse --bootstrap 50 --quiet >sparse.out 2>&1
