@@ -36,6 +36,13 @@ while [ $i -lt 60 ]; do ask "n$i" "Swali la $i, refu kidogo ili mstari uwe mrefu
 "$X" sweep $small --pairs many.jsonl -o many.db
 { "$X" export many.db 2>pipe.err; echo $? >pipe.code; } | head -1 >/dev/null
 same "export | head" "$(cat pipe.code) $(cat pipe.err)" "1 xtransplant export: stdout: cannot write: Broken pipe"
+if "$python" -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute(sys.argv[2]); d.commit()' many.db \
+  "UPDATE responses SET margin = 'wide' WHERE instance = (SELECT max(id) FROM instances)" 2>/dev/null; then
+  refuses_like "an export that comes to a damaged response" 3 "margin" sh -c "'$X' export many.db >many.jsonl"
+  { "$X" export many.db 2>pipe.err; echo $? >pipe.code; } | head -1 >/dev/null
+  same "export | head: does not come so far" "$(cat pipe.code) $(cat pipe.err)" "1 xtransplant export: stdout: cannot write: Broken pipe"
+  same "it has more than a pipe holds before it" "$(($(wc -c <many.jsonl) > 131072))" 1
+else skip "export | head: does not come so far" "needs Python"; fi
 
 # ---- names that SQLite would take for something else
 mkdir names && cd names || exit 1
