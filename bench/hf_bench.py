@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Hugging Face transformers in float32 on the CPU: prefill, decoding, and transplants with forward hooks.
+"""Hugging Face transformers on the CPU or a GPU: prefill, decoding, and transplants with forward hooks.
 
 One JSON object a line on stdout. Prefill is timed over --prefill tokens; decoding is --new-tokens steps a row
 behind a shared prompt of --prompt tokens, whose prefill is not counted; a transplant is what the published code
@@ -16,7 +16,8 @@ import time
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+if "--device" not in sys.argv:
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import torch
 from transformers import AutoModelForCausalLM, DynamicCache
@@ -26,16 +27,26 @@ def emit(what, **fields):
     print(json.dumps({"peer": "transformers", "what": what, **fields}), flush=True)
 
 
+device = "cpu"
+
+
 def random_ids(vocab, count, seed=0):
     rng = random.Random(seed)
-    return torch.tensor([[rng.randrange(3, vocab) for _ in range(count)]])
+    return torch.tensor([[rng.randrange(3, vocab) for _ in range(count)]], device=device)
+
+
+def now():
+    """Seconds, after all that the device was asked for."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 @torch.no_grad()
 def prefill(model, ids):
-    begin = time.perf_counter()
+    begin = now()
     model(ids, use_cache=True, logits_to_keep=1)
-    return time.perf_counter() - begin
+    return now() - begin
 
 
 @torch.no_grad()
@@ -44,11 +55,11 @@ def decode(model, ids, rows, count):
     cache = DynamicCache(config=model.config)
     model(ids, past_key_values=cache, use_cache=True, logits_to_keep=1)
     cache.batch_repeat_interleave(rows)
-    step = torch.arange(3, 3 + rows).remainder(model.config.vocab_size)[:, None]
-    begin = time.perf_counter()
+    step = torch.arange(3, 3 + rows, device=device).remainder(model.config.vocab_size)[:, None]
+    begin = now()
     for _ in range(count):
         step = model(step, past_key_values=cache, use_cache=True).logits[:, -1].argmax(-1, keepdim=True)
-    return time.perf_counter() - begin
+    return now() - begin
 
 
 @torch.no_grad()
@@ -60,7 +71,7 @@ def transplant(model, source, target, i, j, count):
     def write(_, __, output):
         output[:, -1] = kept[0]
 
-    begin = time.perf_counter()
+    begin = now()
     handle = layers[i].mlp.register_forward_hook(lambda _, __, output: kept.append(output[:, -1].clone()))
     model(source, use_cache=False, logits_to_keep=1)
     handle.remove()
@@ -70,10 +81,29 @@ def transplant(model, source, target, i, j, count):
     handle.remove()
     for _ in range(count - 1):
         step = model(step, past_key_values=cache, use_cache=True).logits[:, -1].argmax(-1, keepdim=True)
-    return time.perf_counter() - begin
+    return now() - begin
+
+
+def best_of(call, count=3):
+    return min(call() for _ in range(count))
+
+
+@torch.no_grad()
+def product_peak(dtype, size):
+    """Operations a second of a large product of the library's own."""
+    a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+
+    def once():
+        begin = now()
+        torch.mm(a, b)
+        return now() - begin
+
+    once()
+    return 2 * size**3 / best_of(once)
 
 
 def main():
+    global device
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-m", "--model", required=True)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -82,9 +112,16 @@ def main():
     parser.add_argument("--new-tokens", type=int, default=20)
     parser.add_argument("--rows", default="1,8,64,256")
     parser.add_argument("--transplants", type=int, default=3, help="size of the sample; 0: none")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:K")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16", "float16"])
+    parser.add_argument("--product", type=int, default=0, help="measure a product of so many rows and columns; 0: none")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).eval()
+    device, dtype = arguments.device, getattr(torch, arguments.dtype)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    if arguments.product:
+        emit("product", size=arguments.product, flops_per_second=product_peak(dtype, arguments.product))
+    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype).eval().to(device)
     vocab, layers, count = model.config.vocab_size, model.config.num_hidden_layers, arguments.new_tokens
     prefill(model, random_ids(vocab, 64))  # warm up
     if arguments.prefill:

@@ -1,0 +1,41 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# bench/gpu.sh, small: one JSON comes out with every step in it, also where a step fails, where time is up, and where nothing is installed.
+. "$(dirname "$0")/lib.sh"
+script=$here/../../bench/gpu.sh
+make_model tiny-llama
+if ! command -v bash >/dev/null || ! "$X" devices --json | grep -q '"opencl:0"' || grep -q __asan_init "$X" || grep -q __tsan_init "$X"; then
+  skip "bench/gpu.sh" "bash, an OpenCL device and a build without sanitizers"
+  exit 0
+fi
+export XT_BUILD
+status_of() { sed -n "s/.*\"step\": \"$1\", \"status\": \"\([a-z]*\)\".*/\1/p" gpu.json; }
+whole() { tr -d '\n' <gpu.json >one; is_json "$1: the JSON" one; }
+
+run bash "$script" -s -d opencl:0 -w "$work/scratch" -p no-python -o gpu.json
+expect "a small run" 0
+whole "a small run"
+for name in machine build devices bits_ops bits_goldens bits_sweep model speed_f32; do same "$name" "$(status_of $name)" ok; done
+for name in hf_f32 speed_bf16 two_cards; do same "$name" "$(status_of $name)" skipped; done
+same "what was measured" "$(grep -c '"instance_seconds_none_agreeing": [0-9]' gpu.json)" 1
+
+run bash "$script" -s -d opencl:7 -w "$work/scratch" -p no-python -o gpu.json
+expect "a device that is not there" 1
+whole "a device that is not there"
+same "it is the step that says so" "$(status_of devices)" failed
+same "steps that need none go on" "$(status_of model)" ok
+
+run bash "$script" -s -d opencl:0 -w "$work/scratch" -p no-python -o gpu.json -t 0
+expect "no time at all" 1
+whole "no time at all"
+same "it is said" "$(status_of machine)" timeout
+
+# What is packed runs where there is no build folder, and no variable says anything.
+run bash "$script" pack "$work/packed"
+expect "packed" 0
+env -i PATH=/usr/bin:/bin HOME="$HOME" bash "$work/packed/bench/gpu.sh" -s -d opencl:0 -w "$work/scratch2" -p no-python -o gpu.json >out 2>err
+code=$?
+expect "what was packed" 0
+same "what was packed: ops" "$(status_of bits_ops)" ok
+same "what was packed: models" "$(status_of bits_goldens)" ok
+finish
