@@ -16,8 +16,11 @@
 #include "model/model_weights.h"
 #include "model/sizes.h"
 
+/* Embeddings stay in the file, but a device has a copy of its own, beside a tied unembedding. */
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
+  const Tensor *embed;
+  if (m->limits.memory && !model_find_tensor(m, ARCH_EMBED, 0, &embed, NULL)) bytes = embed->bytes;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
     if (!arch_has(&m->config, (ArchRole)role) || (role == ARCH_EMBED && !m->config.tied_embeddings))
       continue;

@@ -344,6 +344,7 @@ xt_status model_load_weights(xt_model *m, xt_error *error) {
   if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
   const MatrixSource source = matrix_source(&m->config, ARCH_EMBED, embed);
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));
+  if (m->limits.memory) m->weight_bytes += embed->bytes; /* else it stays in the file */
   /* The largest matrix first: while a matrix is prepared it is in memory twice, as file pages
    * too. */
   if (m->config.tied_embeddings)

@@ -50,8 +50,9 @@ static void check_architecture(int architecture) {
     if (getenv("XT_TEST_VERBOSE"))
       print_message("sm_%d %s %d\n", architecture, gpu_kernel_names[k], registers);
     if (spilled) fail_msg("sm_%d: %s spills %d bytes", architecture, gpu_kernel_names[k], spilled);
-    /* Two work-groups of 256 share 65536 registers. */
-    if (strstr(gpu_kernel_names[k], "_large_") && registers > 128)
+    /* Two work-groups of 256 share 65536 registers; of those that expand quantised weights, one. */
+    if (strstr(gpu_kernel_names[k], "_large_") && !strstr(gpu_kernel_names[k], "quantised") &&
+        registers > 128)
       fail_msg("sm_%d: %s uses %d registers, so that no two work-groups fit", architecture,
                gpu_kernel_names[k], registers);
   }

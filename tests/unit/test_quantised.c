@@ -3,39 +3,9 @@
  * for: every type, every set of kernels, any number of rows; and their panels take little more
  * memory than the file. */
 #include "backend/cpu/quantised.h"
-#include "backend_support.h"
+#include "quantised_support.h"
 
-static const Dtype types[] = {DTYPE_Q4_0, DTYPE_Q4_1, DTYPE_Q5_0,   DTYPE_Q5_1,
-                              DTYPE_Q8_0, DTYPE_Q2_K, DTYPE_Q3_K,   DTYPE_Q4_K,
-                              DTYPE_Q5_K, DTYPE_Q6_K, DTYPE_IQ4_NL, DTYPE_IQ4_XS};
-#define TYPES (sizeof types / sizeof *types)
 enum { DEPTH = 1280, MOST_ROWS = 201 }; /* two whole blocks of K, and a half */
-
-/* Where a block has its f16 numbers; -1: none. */
-static void halves(Dtype type, int at[2]) {
-  at[0] = type == DTYPE_Q2_K ? 80 : type == DTYPE_Q3_K ? 108 : type == DTYPE_Q6_K ? 208 : 0;
-  at[1] = type == DTYPE_Q2_K ? 82
-          : type == DTYPE_Q4_1 || type == DTYPE_Q5_1 || type == DTYPE_Q4_K || type == DTYPE_Q5_K
-              ? 2
-              : -1;
-}
-
-/* Random blocks, their scales among them. The caller frees `data`. */
-static MatrixSource random_blocks(Dtype type, int rows, int cols, uint64_t seed) {
-  const size_t size = dtype_bytes(type, (size_t)rows * (size_t)cols), block = dtype_size(type);
-  uint8_t *data = malloc(size);
-  Rng rng = {seed};
-  int at[2];
-  assert_non_null(data);
-  halves(type, at);
-  for (size_t i = 0; i < size; i++) data[i] = (uint8_t)(rng_next(&rng) >> 24);
-  for (size_t i = 0; i < size; i += block)
-    for (int h = 0; h < 2 && at[h] >= 0; h++) {
-      const uint16_t value = f16_random(&rng);
-      memcpy(data + i + at[h], &value, 2);
-    }
-  return (MatrixSource){.dtype = type, .rows = rows, .cols = cols, .data = data};
-}
 
 /* The same matrix as float32, its rows in order. The caller frees `data`. */
 static MatrixSource widened(const MatrixSource *s) {
@@ -93,9 +63,9 @@ static void every_type_and_kernel(xt_compute compute) {
                                                           themselves */
     Backend *b = backend_or_null(kernel_sets[set], 2, compute);
     if (!b) continue;
-    for (size_t t = 0; t < TYPES; t++) {
-      const MatrixSource s = random_blocks(types[t], 83, DEPTH, 10 + t);
-      same_product(b, dtype_name(types[t]), &s, 1);
+    for (size_t t = 0; t < QUANTISED_TYPES; t++) {
+      const MatrixSource s = random_blocks(quantised_types[t], 83, DEPTH, 10 + t);
+      same_product(b, dtype_name(quantised_types[t]), &s, 1);
       free((void *)(uintptr_t)s.data);
     }
     b->ops->destroy(b);
@@ -138,16 +108,16 @@ static void parts_of_several_types(void **state) {
 static void scales_are_finite(void **state) {
   (void)state;
   for (size_t set = 0; set < KERNEL_SETS; set++)
-    for (size_t t = 0; t < TYPES; t++) {
+    for (size_t t = 0; t < QUANTISED_TYPES; t++) {
       Backend *b = backend_or_null(kernel_sets[set], 1, XT_COMPUTE_F32);
       if (!b) continue;
-      const MatrixSource s = random_blocks(types[t], 3, DEPTH, 20);
-      const size_t at = dtype_bytes(types[t], DEPTH) + dtype_size(types[t]);
+      const MatrixSource s = random_blocks(quantised_types[t], 3, DEPTH, 20);
+      const size_t at = dtype_bytes(quantised_types[t], DEPTH) + dtype_size(quantised_types[t]);
       const uint16_t infinite = 0x7c00;
       int half[2];
       Weight *w;
       xt_error error;
-      halves(types[t], half);
+      halves(quantised_types[t], half);
       memcpy((uint8_t *)(uintptr_t)s.data + at + (half[1] >= 0 ? half[1] : half[0]), &infinite, 2);
       assert_int_equal(b->ops->weight_create(b, &s, 1, &w, &error), XT_STATUS_INPUT);
       assert_int_equal(error.offset, at);
@@ -160,18 +130,18 @@ static void scales_are_finite(void **state) {
 static void panels_stay_small(void **state) {
   (void)state;
   for (size_t set = 0; set < KERNEL_SETS - 1; set++)
-    for (size_t t = 0; t < TYPES; t++) {
+    for (size_t t = 0; t < QUANTISED_TYPES; t++) {
       Backend *b = backend_or_null(kernel_sets[set], 1, XT_COMPUTE_F32);
       if (!b) continue;
-      const MatrixSource s = random_blocks(types[t], 64, DEPTH, 20);
+      const MatrixSource s = random_blocks(quantised_types[t], 64, DEPTH, 20);
       float *x = random_floats(DEPTH, 1), *bias = random_floats(64, 1);
       size_t bytes;
       free(product(b, &s, 1, 64, x, bias, 1, &bytes));
       /* IQ4's take a byte each */
-      const double size = (double)dtype_bytes(types[t], (size_t)64 * DEPTH),
-                   most = types[t] >= DTYPE_IQ4_NL ? 2.0 : 1.2;
+      const double size = (double)dtype_bytes(quantised_types[t], (size_t)64 * DEPTH),
+                   most = quantised_types[t] >= DTYPE_IQ4_NL ? 2.0 : 1.2;
       if ((double)bytes > size * most)
-        fail_msg("%s: %zu bytes of %g", dtype_name(types[t]), bytes, size);
+        fail_msg("%s: %zu bytes of %g", dtype_name(quantised_types[t]), bytes, size);
       free((void *)(uintptr_t)s.data);
       free(x);
       free(bias);

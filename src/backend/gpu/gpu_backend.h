@@ -68,12 +68,18 @@ static inline uint32_t gpu_groups(uint64_t count) { return (uint32_t)((count + 2
                           .args_size = sizeof(arguments)})
 
 /* gpu_product.c */
-typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16 } GpuType;
-/* The parts' rows one after the other in the device's memory: in their own type where they agree in
- * one of 16 bits, else, and of quantised ones, as float32. They pass through a few megabytes of the
- * host's memory. */
-xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuType *type,
-                     GpuBuffer **out, xt_error *error);
+typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16, GPU_QUANTISED } GpuType;
+/* Rows of one stored type in the device's memory: quantised ones as their blocks (GPU_FORMAT). */
+typedef struct GpuMatrix {
+  GpuType type;
+  int format, rows;
+  size_t row; /* elements from one row to the next; bytes of quantised ones */
+  GpuBuffer *data;
+} GpuMatrix;
+/* The rows of the parts, which are of one type, one after the other. They pass through a few megabytes
+ * of the host's memory. */
+xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuMatrix *out,
+                     xt_error *error);
 xt_status gpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out,
                             xt_error *error);
 void gpu_weight_release(Backend *, Weight *);

@@ -4,56 +4,68 @@
 #include <string.h>
 
 #include "backend/cpu/cpu_checks.h"
+#include "backend/cpu/quantised.h"
 #include "backend/gpu/gpu_backend.h"
 #include "base/mem.h"
 
+/* Parts of one type that follow one another are one matrix. */
 struct Weight {
-  int n, k;
-  GpuType type;
-  GpuBuffer *data;
+  int n, k, count;
+  GpuMatrix parts[];
 };
 
-static GpuType type_of(const MatrixSource *parts, int n_parts) {
-  for (int p = 1; p < n_parts; p++)
-    if (parts[p].dtype != parts[0].dtype) return GPU_F32;
-  return parts->dtype == DTYPE_F16 ? GPU_F16 : parts->dtype == DTYPE_BF16 ? GPU_BF16 : GPU_F32;
+static GpuType type_of(Dtype dtype) {
+  return dtype == DTYPE_F32    ? GPU_F32
+         : dtype == DTYPE_F16  ? GPU_F16
+         : dtype == DTYPE_BF16 ? GPU_BF16
+                               : GPU_QUANTISED;
+}
+
+static int format_of(Dtype dtype) {
+  if (!dtype_is_quantised(dtype)) return 0;
+  const QuantisedFormat *f = quantised_format(dtype);
+  return GPU_FORMAT(f->block, f->low, f->high, f->group, f->offset, f->scales, f->plus, f->minus);
 }
 
 #define STAGE_BYTES ((size_t)4 << 20)
 
-/* Rows [first, first + count) as they are in the device's memory: in order, in a type that it
- * reads. */
-static void stage_rows(char *to, const MatrixSource *s, int first, int count, GpuType type) {
-  const size_t cols = (size_t)s->cols, stored = dtype_bytes(s->dtype, cols),
-               row = cols * (type == GPU_F32 ? 4 : 2);
+/* Rows [first, first + count), in order, as they are in the device's memory. */
+static void stage_rows(char *to, const MatrixSource *s, int first, int count, size_t row) {
+  const size_t stored = dtype_bytes(s->dtype, (size_t)s->cols);
   for (int r = first; r < first + count; r++, to += row) {
     const char *from = (const char *)s->data + (size_t)matrix_source_place(s, r) * stored;
-    if (type == GPU_F32)
-      dtype_widen(s->dtype, from, cols, (float *)(void *)to);
+    if (dtype_is_quantised(s->dtype))
+      quantised_pack(s->dtype, from, s->cols, to, 1, 0);
     else
       memcpy(to, from, row);
   }
 }
 
-xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuType *type,
-                     GpuBuffer **out, xt_error *error) {
-  *type = type_of(parts, n_parts);
-  const size_t row = (size_t)parts->cols * (*type == GPU_F32 ? 4 : 2), most = STAGE_BYTES / row + 1;
-  size_t rows = 0, at = 0;
+xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuMatrix *out,
+                     xt_error *error) {
+  const Dtype dtype = parts->dtype;
+  const size_t cols = (size_t)parts->cols;
+  size_t row = dtype_bytes(dtype, cols), at = 0;
   char *stage;
-  for (int p = 0; p < n_parts; p++) rows += (size_t)parts[p].rows;
+  *out = (GpuMatrix){.type = type_of(dtype), .format = format_of(dtype), .row = cols};
+  if (out->type == GPU_QUANTISED)
+    out->row = row = cols / dtype_block(dtype) * quantised_block_bytes(quantised_format(dtype), 1);
+  const size_t most = STAGE_BYTES / row + 1;
+  for (int p = 0; p < n_parts; p++) out->rows += parts[p].rows;
   TRY(mem_alloc(&stage, most, row, error));
-  xt_status status = gpu_buffer(b->device, rows * row, out, error);
+  xt_status status = gpu_buffer(b->device, (size_t)out->rows * row, &out->data, error);
   for (int p = 0; p < n_parts && !status; p++)
     for (int first = 0, count; first < parts[p].rows; first += count, at += (size_t)count * row) {
       count = (size_t)(parts[p].rows - first) < most ? parts[p].rows - first : (int)most;
-      stage_rows(stage, &parts[p], first, count, *type);
-      gpu_write(b->device, *out, at, stage, (size_t)count * row);
+      stage_rows(stage, &parts[p], first, count, row);
+      gpu_write(b->device, out->data, at, stage, (size_t)count * row);
     }
   free(stage);
-  if (status) return status;
-  status = gpu_status(b->device, error);
-  if (status) gpu_buffer_free(b->device, *out);
+  if (!status) status = gpu_status(b->device, error);
+  if (status) {
+    gpu_buffer_free(b->device, out->data);
+    out->data = NULL;
+  }
   return status;
 }
 
@@ -63,12 +75,17 @@ xt_status gpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
   TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, false, error));
-  TRY(mem_alloc(&w, 1, sizeof *w, error));
-  for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
+  TRY(mem_alloc(&w, 1, sizeof *w + (size_t)n_parts * sizeof *w->parts, error));
   w->k = parts->cols;
-  const xt_status status = gpu_matrix(gpu_of(backend), parts, n_parts, &w->type, &w->data, error);
+  xt_status status = XT_STATUS_OK;
+  for (int p = 0, next; p < n_parts && !status; p = next) {
+    for (next = p + 1; next < n_parts && parts[next].dtype == parts[p].dtype;) next++;
+    status = gpu_matrix(gpu_of(backend), &parts[p], next - p, &w->parts[w->count], error);
+    w->n += w->parts[w->count].rows;
+    w->count += status == XT_STATUS_OK;
+  }
   if (status)
-    free(w);
+    gpu_weight_release(backend, w);
   else
     *out = w;
   return status;
@@ -76,22 +93,26 @@ xt_status gpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
 
 void gpu_weight_release(Backend *backend, Weight *w) {
   if (!w) return;
-  gpu_buffer_free(gpu_of(backend)->device, w->data);
+  for (int p = 0; p < w->count; p++) gpu_buffer_free(gpu_of(backend)->device, w->parts[p].data);
   free(w);
 }
 
-size_t gpu_weight_bytes(const Weight *w) { return w->data->bytes; }
+size_t gpu_weight_bytes(const Weight *w) {
+  size_t bytes = 0;
+  for (int p = 0; p < w->count; p++) bytes += w->parts[p].data->bytes;
+  return bytes;
+}
 
-/* Rows of whole quadruples at aligned places. */
-static bool in_quadruples(const GpuProduct *a) {
-  const gpu_size bits = a->x | a->w | a->x_z | a->w_z | (gpu_size)a->ldx | (gpu_size)a->ldx_in |
-                        (gpu_size)a->ldw | (gpu_size)a->k;
+/* Rows of whole quadruples at aligned places; quantised ones always are. */
+static bool in_quadruples(GpuType type, const GpuProduct *a) {
+  gpu_size bits = a->x | a->x_z | (gpu_size)a->ldx | (gpu_size)a->ldx_in | (gpu_size)a->k;
+  if (type != GPU_QUANTISED) bits |= a->w | a->w_z | (gpu_size)a->ldw;
   return bits % 4 == 0;
 }
 
 void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches,
                   GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias) {
-  static const GpuKernel kernels[3][3][2] = {/* type; large, small, few; single, vector */
+  static const GpuKernel kernels[4][3][2] = {/* type; large, small, few; single, vector */
 #define KINDS(type)                                                                     \
   {                                                                                     \
     {KERNEL_product_##type##_large_single, KERNEL_product_##type##_large_vector},       \
@@ -99,10 +120,10 @@ void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args,
       KERNEL_few_##type##_single, KERNEL_few_##type##_vector                            \
     }                                                                                   \
   }
-                                             KINDS(f32), KINDS(f16), KINDS(bf16)};
+                                             KINDS(f32), KINDS(f16), KINDS(bf16), KINDS(quantised)};
   const bool small = b->small_tiles || args->m <= 48 || args->n <= 48;
   const int tile = small ? 32 : 128;
-  GpuLaunch launch = {.kernel = kernels[type][few ? 2 : small][in_quadruples(args)],
+  GpuLaunch launch = {.kernel = kernels[type][few ? 2 : small][in_quadruples(type, args)],
                       .items = few     ? GPU_FEW_COLUMNS * GPU_FEW_BLOCKS
                                : small ? 64
                                        : 256,
@@ -123,18 +144,23 @@ void gpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
   GpuBackend *b = gpu_of(backend);
   if (m <= 0) return;
   const GpuPlace to = gpu_place(y), from = gpu_place(x), plus = gpu_place(bias);
-  const GpuProduct args = {.y = to.at,
-                           .x = from.at,
-                           .bias = plus.at,
-                           .m = m,
-                           .n = w->n,
-                           .k = w->k,
-                           .chain = GPU_K_BLOCK,
-                           .ldy = w->n,
-                           .ldx = w->k,
-                           .group = 1,
-                           .ldw = w->k,
-                           .has_bias = plus.buffer != NULL};
-  gpu_multiply(b, w->type, m <= 2 * GPU_FEW_ROWS, &args, 1, to.buffer, from.buffer, w->data,
-               plus.buffer);
+  gpu_size first = 0;
+  for (int p = 0; p < w->count; first += (gpu_size)w->parts[p++].rows) {
+    const GpuMatrix *part = &w->parts[p];
+    const GpuProduct args = {.y = to.at + first,
+                             .x = from.at,
+                             .bias = plus.at + first,
+                             .m = m,
+                             .n = part->rows,
+                             .k = w->k,
+                             .chain = GPU_K_BLOCK,
+                             .ldy = w->n,
+                             .ldx = w->k,
+                             .group = 1,
+                             .ldw = (int)part->row,
+                             .has_bias = plus.buffer != NULL,
+                             .format = part->format};
+    gpu_multiply(b, part->type, m <= 2 * GPU_FEW_ROWS, &args, 1, to.buffer, from.buffer, part->data,
+                 plus.buffer);
+  }
 }

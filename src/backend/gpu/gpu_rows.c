@@ -7,9 +7,8 @@
 #include "base/mem.h"
 
 struct Table {
-  GpuBuffer *data;
+  GpuMatrix matrix;
   int cols;
-  GpuType type;
 };
 
 xt_status gpu_table_create(Backend *backend, const MatrixSource *source, Table **out,
@@ -19,7 +18,7 @@ xt_status gpu_table_create(Backend *backend, const MatrixSource *source, Table *
   TRY(cpu_check_parts(source, 1, error));
   TRY(mem_alloc(&t, 1, sizeof *t, error));
   t->cols = source->cols;
-  const xt_status status = gpu_matrix(gpu_of(backend), source, 1, &t->type, &t->data, error);
+  const xt_status status = gpu_matrix(gpu_of(backend), source, 1, &t->matrix, error);
   if (status)
     free(t);
   else
@@ -29,7 +28,7 @@ xt_status gpu_table_create(Backend *backend, const MatrixSource *source, Table *
 
 void gpu_table_release(Backend *backend, Table *t) {
   if (!t) return;
-  gpu_buffer_free(gpu_of(backend)->device, t->data);
+  gpu_buffer_free(gpu_of(backend)->device, t->matrix.data);
   free(t);
 }
 
@@ -37,10 +36,14 @@ void gpu_embed(Backend *backend, Dev y, const Table *t, IndexList ids, int m) {
   GpuBackend *b = gpu_of(backend);
   if (m <= 0) return;
   const GpuPlace to = gpu_place(y), list = gpu_place(ids.at);
-  const GpuEmbed args = {
-      .y = to.at, .ids = list.at, .m = m, .width = t->cols, .type = (int)t->type};
+  const GpuEmbed args = {.y = to.at,
+                         .ids = list.at,
+                         .m = m,
+                         .width = t->cols,
+                         .type = (int)t->matrix.type,
+                         .format = t->matrix.format};
   GPU_LAUNCH(b, embed, gpu_groups((uint64_t)m * (uint64_t)t->cols), 1, 1, 256, args, to.buffer,
-             t->data, list.buffer);
+             t->matrix.data, list.buffer);
 }
 
 void gpu_norm(Backend *backend, const NormArgs *a) {

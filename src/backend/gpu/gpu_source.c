@@ -10,7 +10,9 @@ const char *const gpu_kernel_names[GPU_KERNEL_COUNT] = {GPU_KERNELS(NAME)};
 
 #define ADD(text, asset) text_buffer_add(text, asset_##asset, asset_##asset##_size)
 
-static void add_products(TextBuffer *t, const char *type, const char *capital, const char *stored) {
+/* `together`: so many items share a multiprocessor's registers, as far as the compiler can bring it about. */
+static void add_products(TextBuffer *t, const char *type, const char *capital, const char *stored,
+                         int together) {
   static const struct {
     const char *name;
     int side, quads;
@@ -21,9 +23,9 @@ static void add_products(TextBuffer *t, const char *type, const char *capital, c
       text_buffer_format(t,
                          "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define "
                          "LOAD_X LOAD_X_%s\n#define WEIGHT %s\n"
-                         "#define SIDE %d\n#define QUADS %d\n",
+                         "#define SIDE %d\n#define QUADS %d\n#define TOGETHER %d\n",
                          type, sizes[i].name, suffix, capital, kind, kind, stored, sizes[i].side,
-                         sizes[i].quads);
+                         sizes[i].quads, together);
       ADD(t, product_cl);
     }
     text_buffer_format(t,
@@ -40,9 +42,10 @@ xt_status gpu_source(char **out, xt_error *error) {
   ADD(&t, args_h);
   ADD(&t, numbers_cl);
   ADD(&t, loads_cl);
-  add_products(&t, "f32", "F32", "float");
-  add_products(&t, "f16", "F16", "ushort");
-  add_products(&t, "bf16", "BF16", "ushort");
+  add_products(&t, "f32", "F32", "float", 512);
+  add_products(&t, "f16", "F16", "ushort", 512);
+  add_products(&t, "bf16", "BF16", "ushort", 512);
+  add_products(&t, "quantised", "QUANTISED", "uchar", 256);
   ADD(&t, rows_cl);
   ADD(&t, attend_cl);
   ADD(&t, choose_cl);

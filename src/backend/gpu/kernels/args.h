@@ -22,12 +22,20 @@ typedef ulong gpu_size;
 #define GPU_FEW_BLOCKS 8   /* blocks of K side by side there */
 #define GPU_FEW_ROWS 4     /* rows of one work-item there */
 
+/* A quantised type (QUANTISED_FORMATS in backend/cpu/quantised.h) as one int: bits 0-3 its low bits, 4-5
+ * its high bits, then one bit each for groups of 32 (else 16), blocks of 256 (else 32), scales, + m, - m
+ * least; from bit 11 on the offset. Rows lie as a panel of one column has them: what precedes the codes of
+ * a block is an even number of bytes, and so is a block. */
+#define GPU_FORMAT(block, low, high, group, offset, scales, plus, minus)                \
+  ((low) | (high) << 4 | ((group) == 32) << 6 | ((block) == 256) << 7 | (scales) << 8 | \
+   (plus) << 9 | (minus) << 10 | (offset) << 11)
+
 /* y[m,n] = x[m,k] w[n,k]^T, in `batch`es y_z, x_z, w_z apart. Row r of x begins at (r / group) ldx
  * + (r % group) ldx_in. Sums of `chain` products at a time, added in order; from_zero: the first of
- * them to +0. */
+ * them to +0. Quantised w: w and ldw count bytes. */
 typedef struct GpuProduct {
   gpu_size y, x, w, bias, y_z, x_z, w_z;
-  int m, n, k, chain, ldy, ldx, ldx_in, group, ldw, has_bias, from_zero, pad;
+  int m, n, k, chain, ldy, ldx, ldx_in, group, ldw, has_bias, from_zero, format;
 } GpuProduct;
 
 typedef struct GpuNorm {
@@ -69,7 +77,7 @@ typedef struct GpuCopy {
 
 typedef struct GpuEmbed {
   gpu_size y, ids;
-  int m, width, type, pad; /* 0 float32, 1 float16, 2 bfloat16 */
+  int m, width, type, format; /* 0 float32, 1 float16, 2 bfloat16, 3 quantised */
 } GpuEmbed;
 
 /* A prefix's head of a layer: keys [capacity][head_dim], then values [head_dim][capacity]. */

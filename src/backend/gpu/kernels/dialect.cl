@@ -41,5 +41,6 @@
 #define INFINITY __int_as_float(0x7f800000)
 typedef unsigned int uint;
 typedef unsigned short ushort;
+typedef unsigned char uchar;
 typedef unsigned long ulong;
 #endif

@@ -9,6 +9,8 @@
 #define LOAD_W_F16_SINGLE(to, from, at, k, end) load_half_single(to, from, at, k, end, false)
 #define LOAD_W_BF16_VECTOR(to, from, at, k, end) load_halves(to, from, at, k, end, true)
 #define LOAD_W_BF16_SINGLE(to, from, at, k, end) load_half_single(to, from, at, k, end, true)
+#define LOAD_W_QUANTISED_VECTOR(to, from, at, k, end) load_quantised(to, from, at, k, end, a.format)
+#define LOAD_W_QUANTISED_SINGLE(to, from, at, k, end) load_quantised(to, from, at, k, end, a.format)
 #define MULTIPLY4(sums, j, factor, four)                      \
   do {                                                        \
     (sums)[(j)] = fma(factor, (four).x, (sums)[(j)]);         \
@@ -48,5 +50,50 @@ FUNCTION void load_halves(float *to, GLOBAL const ushort *RESTRICT from, gpu_siz
     to[1] = from_half(v.x >> 16, brain);
     to[2] = from_half(v.y & 0xffffu, brain);
     to[3] = from_half(v.y >> 16, brain);
+  }
+}
+
+FUNCTION uint half_at(GLOBAL const uchar *p) { return *(GLOBAL const ushort *)p; }
+FUNCTION float signed_byte(uint b) { return (float)((int)(b ^ 128u) - 128); }
+/* A row's bytes of quantised values (GPU_FORMAT): rows are whole blocks, and so whole quadruples. Every
+ * product and sum is rounded, as the CPU's are. */
+FUNCTION int quantised_header(int format) {
+  const int groups = (format & 128 ? 256 : 32) / (format & 64 ? 32 : 16);
+  return (format & 0x600 ? 4 : 2) + groups * ((format >> 8 & 1) + (format >> 10 & 1));
+}
+FUNCTION int quantised_block(int format) {
+  return quantised_header(format) + (format & 128 ? 32 : 4) * ((format & 15) + (format >> 4 & 3));
+}
+FUNCTION void load_quantised(float *to, GLOBAL const uchar *RESTRICT from, gpu_size at, int k,
+                             int end, int format) {
+  to[0] = to[1] = to[2] = to[3] = -0.0f;
+  if (k >= end) return;
+  const int low = format & 15, high = format >> 4 & 3, block = format & 128 ? 256 : 32;
+  const int inside = k % block, j = inside % 32;
+  GLOBAL const uchar *first = from + at + (gpu_size)(k / block) * quantised_block(format);
+  GLOBAL const uchar *group =
+      first + (format & 0x600 ? 4 : 2) +
+      inside / (format & 64 ? 32 : 16) * ((format >> 8 & 1) + (format >> 10 & 1));
+  GLOBAL const uchar *codes = first + quantised_header(format) + inside / 32 * 4 * (low + high);
+  float by = from_f16(half_at(first)), less = 0.0f;
+  if (format & 0x100) by = by * signed_byte(group[0]);
+  if (format & 0x600) less = from_f16(half_at(first + 2));
+  if (format & 0x400) less = less * signed_byte(group[1]);
+  /* the half of a word that holds the four, or the word */
+  uint q = half_at(codes + j * low / 16 * 2) >> (j * low % 16), h = 0u;
+  if (low == 8) q |= half_at(codes + j + 2) << 16;
+  if (high > 0) {
+    const int word = j * low / 32, words = low / high;
+    GLOBAL const uchar *bits = codes + 4 * (low + word / words);
+    h = (half_at(bits) | half_at(bits + 2) << 16) >> (j * low % 32 + word % words * high);
+  }
+  UNROLL
+  for (int i = 0; i < 4; i++) {
+    const uint code = (q >> (i * low) & ((1u << low) - 1u)) | (h >> (i * low) & ((1u << high) - 1u))
+                                                                  << low;
+    float w = by * (float)((int)code - (format >> 11));
+    if (format & 0x200) w = w + less;
+    if (format & 0x400) w = w - less;
+    to[i] = w;
   }
 }

@@ -16,7 +16,7 @@
   (TILE * STEP / 4 / ITEMS) /* quadruples that an item reads of each operand in a
                                            step */
 
-KERNEL_OF(ITEMS, 512 / ITEMS)
+KERNEL_OF(ITEMS, TOGETHER / ITEMS)
 PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RESTRICT w,
         GLOBAL const float *RESTRICT bias, GpuProduct a) {
   LOCAL float rows[2][STEP * LD] ALIGNED, columns[2][STEP * LD] ALIGNED;
@@ -109,6 +109,7 @@ PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RE
 #undef LOAD_X
 #undef WEIGHT
 #undef SIDE
+#undef TOGETHER
 #undef QUADS
 #undef TILE
 #undef ITEMS

@@ -139,7 +139,21 @@ copy_rows(GLOBAL float *to, GLOBAL const float *from, GLOBAL const int *to_rows,
 KERNEL(256) embed(GLOBAL float *y, GLOBAL const ushort *table, GLOBAL const int *ids, GpuEmbed a) {
   const gpu_size each = EACH, row = each / (uint)a.width;
   if (row >= (gpu_size)a.m) return;
-  const gpu_size at = (gpu_size)ids[a.ids + row] * a.width + each % (uint)a.width;
+  const gpu_size id = (gpu_size)ids[a.ids + row];
+  const int column = (int)(each % (uint)a.width);
+  if (a.type == 3) {
+    const gpu_size bytes =
+        (gpu_size)(a.width / (a.format & 128 ? 256 : 32)) * quantised_block(a.format);
+    float four[4];
+    load_quantised(four, (GLOBAL const uchar *)table, id * bytes, column / 4 * 4, a.width,
+                   a.format);
+    y[a.y + each] = column % 4 == 0   ? four[0]
+                    : column % 4 == 1 ? four[1]
+                    : column % 4 == 2 ? four[2]
+                                      : four[3];
+    return;
+  }
+  const gpu_size at = id * a.width + column;
   y[a.y + each] =
       a.type == 0 ? ((GLOBAL const float *)table)[at] : from_half(table[at], a.type == 2);
 }
