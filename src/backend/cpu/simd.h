@@ -68,6 +68,13 @@ INLINE vn vn_pick(vn x, uint32_t mask, vn with) { /* (x & mask) | with */
   return (vn)_mm512_ternarylogic_epi32((__m512i)x, _mm512_set1_epi32((int)mask), (__m512i)with,
                                        0xea);
 }
+#define SIMD_TABLE_BITS 4
+INLINE vf vf_of_table(vf table, vn index) { /* the last four bits of each index count */
+  return _mm512_permutexvar_ps((__m512i)index, table);
+}
+INLINE vf vf_load_i8(const char *p) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+}
 INLINE float vf_sum(vf x) {
   const __m256 lower = _mm512_castps512_ps256(x),
                upper = _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(x), 1));
@@ -119,6 +126,9 @@ INLINE vf vf_round_bf16(vf x) {
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
   const __m256i up = _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7fff));
   return _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32((int)0xffff0000u)));
+}
+INLINE vf vf_load_i8(const char *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
 INLINE float vf_sum(vf x) {
   const __m128 q = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
@@ -190,6 +200,11 @@ INLINE vf vf_round_bf16(vf x) {
   const vu bits = (vu)x;
   return (vf)((bits + ((bits >> 16) & 1u) + 0x7fffu) & 0xffff0000u);
 }
+INLINE vf vf_load_i8(const char *p) {
+  int8_t x[4];
+  memcpy(x, p, sizeof x);
+  return (vf){x[0], x[1], x[2], x[3]};
+}
 INLINE float vf_sum(vf x) { return (x[0] + x[2]) + (x[1] + x[3]); }
 #endif
 
@@ -203,13 +218,6 @@ INLINE vn vn_load(const char *p) {
   vn x;
   memcpy(&x, p, sizeof x);
   return x;
-}
-INLINE vf vf_load_i8(const char *p) {
-  typedef int8_t Bytes __attribute__((vector_size(VF)));
-  typedef float Floats __attribute__((vector_size(VF * 4)));
-  Bytes x;
-  memcpy(&x, p, sizeof x);
-  return (vf) __builtin_convertvector(x, Floats);
 }
 /* a b + c where a b is exact: fused or not, the bits are the same. */
 INLINE vf vf_add_exact(vf a, vf b, vf c) {
