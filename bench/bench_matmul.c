@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix products of TinyLlama's shapes: GFLOP/s beside the peak measured in the same run, rounds
- * of all cases interleaved, best of them. usage: bench_matmul [KERNELS|best [THREADS [ROUNDS
- * [f32|f16|bf16]]]] */
+ * of all cases interleaved, best of them. usage: bench_matmul [KERNELS|best [THREADS [ROUNDS [TYPE]]]]
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,9 +30,10 @@ static const struct {
   const char *name;
   Dtype dtype;
   int half; /* where a quantised block has its f16 scale */
-} types[] = {{"f32", DTYPE_F32, 0},   {"f16", DTYPE_F16, 0},    {"bf16", DTYPE_BF16, 0},
-             {"q4_0", DTYPE_Q4_0, 0}, {"q8_0", DTYPE_Q8_0, 0},  {"q4_k", DTYPE_Q4_K, 0},
-             {"q5_k", DTYPE_Q5_K, 0}, {"q6_k", DTYPE_Q6_K, 208}};
+} types[] = {{"f32", DTYPE_F32, 0},    {"f16", DTYPE_F16, 0},   {"bf16", DTYPE_BF16, 0},
+             {"q4_0", DTYPE_Q4_0, 0},  {"q4_1", DTYPE_Q4_1, 0}, {"q5_0", DTYPE_Q5_0, 0},
+             {"q8_0", DTYPE_Q8_0, 0},  {"q4_k", DTYPE_Q4_K, 0}, {"q5_k", DTYPE_Q5_K, 0},
+             {"q6_k", DTYPE_Q6_K, 208}};
 enum {
   SHAPES = 4,
   ROWS = 7,
@@ -49,7 +50,8 @@ static void fill_blocks(uint8_t *data, size_t bytes, int t) {
   for (size_t i = 0; i < bytes; i++) data[i] = (uint8_t)(rng_next(&rng) >> 24);
   for (size_t i = 0; i < bytes; i += block)
     for (size_t h = 0; h < 2; h++)
-      if (h == 0 || types[t].dtype == DTYPE_Q4_K || types[t].dtype == DTYPE_Q5_K)
+      if (h == 0 || types[t].dtype == DTYPE_Q4_1 || types[t].dtype == DTYPE_Q4_K ||
+          types[t].dtype == DTYPE_Q5_K)
         memcpy(data + i + (size_t)types[t].half + 2 * h, &scale, 2);
 }
 

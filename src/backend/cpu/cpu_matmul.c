@@ -300,9 +300,8 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
       parallel_for(p.m * w->k < 8192 ? NULL : backend->pool, (size_t)p.m, pack_row, &p);
     ParallelBody *body = streams ? stream_group : multiply_group;
     if (w->quantised)
-      body = streams && p.m <= STREAMED_ROWS && backend->compute == XT_COMPUTE_F32
-                 ? stream_quantised
-                 : quantised_group;
+      body = p.m <= STREAMED_ROWS && backend->compute == XT_COMPUTE_F32 ? stream_quantised
+                                                                        : quantised_group;
     parallel_for(backend->pool, (size_t)p.groups * (size_t)p.parts, body, &p);
   }
 }

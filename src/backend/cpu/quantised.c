@@ -38,10 +38,12 @@ static void read_small(Dtype type, const uint8_t *b, Codes *c) {
     return;
   }
   read_nibbles(at + 4 * five, c->q);
-  for (int i = 0; i < 32; i++) {
-    if (five) c->q[i] = (uint8_t)(c->q[i] | (at[i / 8] >> (i % 8) & 1) << 4);
-    if (type == DTYPE_IQ4_NL) c->q[i] = (uint8_t)(iq4_levels[c->q[i]] + 127);
+  if (five) {
+    const uint32_t fifth = load_u16(at) | (uint32_t)load_u16(at + 2) << 16;
+    for (int i = 0; i < 32; i++) c->q[i] = (uint8_t)(c->q[i] | (fifth >> i & 1) << 4);
   }
+  for (int i = 0; i < 32 && type == DTYPE_IQ4_NL; i++)
+    c->q[i] = (uint8_t)(iq4_levels[c->q[i]] + 127);
 }
 
 static void read_q2_k(const uint8_t *b, Codes *c) {
@@ -121,15 +123,23 @@ static void read_codes(Dtype type, const uint8_t *b, Codes *c) {
 
 /* The low and then the high bits of 32 codes as words of a column, `columns` words apart. */
 static void put_codes(char *at, const uint8_t *q, const QuantisedFormat *f, int columns) {
-  const int in_word = 32 / f->low, together = f->high ? f->low / f->high : 1;
-  uint32_t words[16] = {0};
-  for (int k = 0; k < 32; k++) {
-    const int i = k / in_word, bit = k % in_word * f->low;
-    words[i] |= (uint32_t)(q[k] & ((1 << f->low) - 1)) << bit;
-    words[f->low + i / together] |= (uint32_t)(q[k] >> f->low) << (bit + i % together * f->high);
+  const int in_word = 32 / f->low, together = f->high ? f->low / f->high : f->low;
+  const uint32_t mask = (1u << f->low) - 1;
+  char *high_at = at + (size_t)(4 * f->low * columns);
+  uint32_t high = 0;
+  for (int i = 0; i < f->low; i++, at += 4 * columns, q += in_word) {
+    uint32_t low = 0, above = 0;
+    for (int j = 0; j < in_word; j++) {
+      low |= (q[j] & mask) << (j * f->low);
+      above |= (uint32_t)(q[j] >> f->low) << (j * f->low);
+    }
+    memcpy(at, &low, sizeof low);
+    high |= above << (i % together * f->high);
+    if (!f->high || i % together < together - 1) continue;
+    memcpy(high_at, &high, sizeof high);
+    high_at += 4 * columns;
+    high = 0;
   }
-  for (int i = 0; i < f->low + f->high; i++)
-    memcpy(at + (size_t)(4 * i * columns), &words[i], sizeof *words);
 }
 
 bool quantised_pack(Dtype type, const void *row, int values, char *panel, int columns, int column) {
