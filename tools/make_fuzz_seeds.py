@@ -5,6 +5,7 @@ usage: python3 tools/make_fuzz_seeds.py    (from the repository's root; needs no
 """
 import gzip
 import json
+import math
 import pathlib
 import struct
 
@@ -36,6 +37,23 @@ def tensors():
         "b": {"dtype": "F16", "shape": [2], "data_offsets": [12, 16]}, "s": {"dtype": "I64", "shape": [], "data_offsets": [16, 24]},
         "e": {"dtype": "F32", "shape": [0, 7], "data_offsets": [24, 24]}}, bytes(24)))
     put("safetensors", "shape-of-lists", safetensors({"a": {"dtype": "F32", "shape": [[]] * 40, "data_offsets": [0, 4]}}, b"\1\2\3\4"))
+    packed = {
+        "gptq": [("qweight", "I32", [4, 8]), ("qzeros", "I32", [2, 1]), ("scales", "F16", [2, 8]), ("g_idx", "I32", [32])],
+        "awq": [("qweight", "I32", [8, 2]), ("qzeros", "I32", [2, 2]), ("scales", "F16", [2, 16])],
+        "fp8": [("weight", "F8_E4M3", [8, 6]), ("weight_scale_inv", "F32", [2, 2])],
+        "int8": [("weight", "I8", [4, 6]), ("weight_scale", "BF16", [4, 1]), ("weight_zero_point", "I8", [4, 1])],
+        "words": [("weight_packed", "I32", [4, 3]), ("weight_scale", "F16", [4, 1]), ("weight_shape", "I64", [2]),
+                  ("weight_zero_point", "I32", [1, 1])]}
+    sizes = {"I32": 4, "F16": 2, "BF16": 2, "F32": 4, "I8": 1, "F8_E4M3": 1, "I64": 8}
+    for kind, parts in packed.items():
+        header, data = {}, b""
+        for part, dtype, shape in parts:
+            count = math.prod(shape)
+            value = struct.pack("<2q", 4, 30) if part == "weight_shape" else bytes(i % 2 if part == "g_idx" and i % 4 == 0 else 0 if part == "g_idx"
+                                                                                    else 40 + i % 9 for i in range(count * sizes[dtype]))
+            header["m." + part] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(value)]}
+            data += value
+        put("safetensors", "packed-" + kind, safetensors(header, data))
     index = {"metadata": {"total_size": 8}, "weight_map": {"a": "s1.safetensors"}}
     put("index", "one", dump(index))
     put("index", "two", dump({"weight_map": {"a": "s1.safetensors", "b": "s2.safetensors"}}))
@@ -210,7 +228,7 @@ def others():
 
 DICTS = {
     "json": ['{', '}', '[', ']', ':', ',', '"', 'true', 'false', 'null', '\\\\u0000', '\\\\ud83d\\\\ude00', '1e308', '-0', '9223372036854775808'],
-    "safetensors": ['"dtype"', '"shape"', '"data_offsets"', '"__metadata__"', '"F32"', '"BF16"', '"F16"', '"I64"', '[0,0]', '[]'],
+    "safetensors": ['.qweight"', '.qzeros"', '.scales"', '.g_idx"', '.weight_scale"', '.weight_scale_inv"', '.weight_packed"', '"F8_E4M3"', '"I32"', '"dtype"', '"shape"', '"data_offsets"', '"__metadata__"', '"F32"', '"BF16"', '"F16"', '"I64"', '[0,0]', '[]'],
     "torch_pickle": ['\\x80\\x02', 'ctorch._utils\\x0a_rebuild_tensor_v2\\x0a', 'ctorch._utils\\x0a_rebuild_tensor_v3\\x0a', 'ctorch._utils\\x0a_rebuild_parameter\\x0a',
                      'ccollections\\x0aOrderedDict\\x0a', 'ctorch\\x0aFloatStorage\\x0a', 'ctorch.storage\\x0aUntypedStorage\\x0a', 'ctorch\\x0afloat32\\x0a',
                      'X\\x07\\x00\\x00\\x00storage', '\\x85', '\\x86', '\\x87', '\\x89', ')R', 'tR', 'Q', '\\x8a\\x08', 'h\\x00', 'q\\x00', '\\x94', '\\x93'],

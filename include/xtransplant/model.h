@@ -71,7 +71,9 @@ typedef struct xt_model_info {
   bool tied_embeddings, qkv_bias;
   int eos_count;
   int32_t eos[XT_EOS_MAX];
-  double repetition_penalty;       /* 1: none */
+  double repetition_penalty; /* 1: none */
+  const char *quantisation;  /* of safetensors files, in words: "GPTQ, 4 bits"; "": none. Lives
+                                as long as the model */
   const char *generation_settings; /* names of other settings of generation_config.json that are
                                       honoured, with commas between; lives as long as the model */
   int files, tensors;

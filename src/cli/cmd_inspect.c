@@ -95,6 +95,7 @@ static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
                   : json_null()},
       {"eos", json_ids(info->eos, (size_t)info->eos_count)},
       {"repetition_penalty", json_number(info->repetition_penalty)},
+      {"quantisation", json_string(info->quantisation)},
       {"generation_settings", json_string(info->generation_settings)},
       {"weight_bytes", json_integer((json_int_t)info->weight_bytes)},
       {"session_bytes", json_integer((json_int_t)xt_model_session_bytes(
@@ -165,6 +166,8 @@ static void print_as_text(const LoadedModel *model) {
   printf("weights        %s in %d %s file%s, %d tensors, %s\n", info->weight_dtype, info->files,
          info->weight_format, info->files == 1 ? "" : "s", info->tensors,
          size_text(info->file_bytes, size));
+  if (info->quantisation[0])
+    printf("quantisation   %s; made floats when it is loaded\n", info->quantisation);
   print_types(model->model);
   print_tokens(model);
   const uint64_t session =

@@ -226,6 +226,10 @@ void checkpoint_close(Checkpoint *checkpoint) {
     file_map_close(checkpoint->files[i]);
     free(checkpoint->files[i]);
   }
+  for (size_t i = 0; i < checkpoint->made; i++)
+    free((void *)(uintptr_t)checkpoint->unpacked[i].name);
+  free(checkpoint->unpacked);
+  free(checkpoint->packed);
   free(checkpoint->tensors);
   free(checkpoint->files);
   free(checkpoint->by_name);
@@ -245,7 +249,16 @@ const Tensor *checkpoint_get(const Checkpoint *checkpoint, size_t index) {
   return index < checkpoint->count ? &checkpoint->tensors[index] : NULL;
 }
 
+static int compare_name(const void *name, const void *tensor) {
+  return strcmp(name, ((const Tensor *)tensor)->name);
+}
+
 const Tensor *checkpoint_find(const Checkpoint *checkpoint, const char *name) {
+  const size_t made = checkpoint->unpacked_count;
+  const Tensor *unpacked =
+      made ? bsearch(name, checkpoint->unpacked, made, sizeof *checkpoint->unpacked, compare_name)
+           : NULL;
+  if (unpacked) return unpacked;
   size_t low = 0, high = checkpoint->count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;

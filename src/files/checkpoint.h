@@ -6,13 +6,16 @@
 #ifndef FILES_CHECKPOINT_H
 #define FILES_CHECKPOINT_H
 
-#include "files/tensor.h"
+#include "files/packed.h"
 
 typedef struct Checkpoint Checkpoint;
 
 xt_status checkpoint_open(const char *path, Checkpoint **out, xt_error *error);
 /* One .safetensors file alone. */
 xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error);
+/* From here on checkpoint_find gives quantised matrices, too, by the name that they have as floats;
+ * checkpoint_get gives what is stored. */
+xt_status checkpoint_unpack(Checkpoint *checkpoint, const PackedFormat *packing, xt_error *error);
 void checkpoint_close(Checkpoint *checkpoint);
 
 /* An XT_STATUS_IO error when a file has become shorter since it was opened: what was read of its

@@ -14,7 +14,10 @@ struct Checkpoint {
   size_t file_count, file_capacity;
   Tensor *tensors; /* names owned */
   size_t count, capacity;
-  size_t *by_name;  /* indices sorted by name, once all are read */
+  size_t *by_name;             /* indices sorted by name, once all are read */
+  Tensor *unpacked;            /* quantised matrices by name, sorted; names owned */
+  size_t unpacked_count, made; /* once they are sorted; that have a name */
+  PackedMatrix *packed;
   json_t *metadata; /* of the first file; may be NULL */
 };
 

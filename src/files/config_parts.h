@@ -125,6 +125,8 @@ xt_status gguf_config_finish(const char *path, ModelConfig *config, xt_error *er
 xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelConfig *out);
 /* config_generation.c: settings of generate, of either file. */
 xt_status config_read_generation(const ConfigSource *s, ModelConfig *out);
+/* config_packing.c: quantization_config, or compression_config. */
+xt_status config_read_packing(const ConfigSource *s, ModelConfig *out);
 /* config_layers.c: windows, and which layer is rotated by what. After config_read_rope. */
 xt_status config_read_layers(const ConfigSource *s, const Family *family, ModelConfig *out);
 

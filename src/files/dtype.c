@@ -9,23 +9,23 @@ typedef struct DtypeEntry {
 } DtypeEntry;
 
 static const DtypeEntry dtype_table[] = {
-    [DTYPE_F32] = {"F32", 4, 1},           [DTYPE_F16] = {"F16", 2, 1},
-    [DTYPE_BF16] = {"BF16", 2, 1},         [DTYPE_F64] = {"F64", 8, 1},
-    [DTYPE_I64] = {"I64", 8, 1},           [DTYPE_I32] = {"I32", 4, 1},
-    [DTYPE_I16] = {"I16", 2, 1},           [DTYPE_I8] = {"I8", 1, 1},
-    [DTYPE_U64] = {"U64", 8, 1},           [DTYPE_U32] = {"U32", 4, 1},
-    [DTYPE_U16] = {"U16", 2, 1},           [DTYPE_U8] = {"U8", 1, 1},
-    [DTYPE_BOOL] = {"BOOL", 1, 1},         [DTYPE_Q4_0] = {"Q4_0", 18, 32},
-    [DTYPE_Q4_1] = {"Q4_1", 20, 32},       [DTYPE_Q5_0] = {"Q5_0", 22, 32},
-    [DTYPE_Q5_1] = {"Q5_1", 24, 32},       [DTYPE_Q8_0] = {"Q8_0", 34, 32},
-    [DTYPE_Q2_K] = {"Q2_K", 84, 256},      [DTYPE_Q3_K] = {"Q3_K", 110, 256},
-    [DTYPE_Q4_K] = {"Q4_K", 144, 256},     [DTYPE_Q5_K] = {"Q5_K", 176, 256},
-    [DTYPE_Q6_K] = {"Q6_K", 210, 256},     [DTYPE_IQ4_NL] = {"IQ4_NL", 18, 32},
-    [DTYPE_IQ4_XS] = {"IQ4_XS", 136, 256},
+    [DTYPE_F32] = {"F32", 4, 1},         [DTYPE_F16] = {"F16", 2, 1},
+    [DTYPE_BF16] = {"BF16", 2, 1},       [DTYPE_F64] = {"F64", 8, 1},
+    [DTYPE_I64] = {"I64", 8, 1},         [DTYPE_I32] = {"I32", 4, 1},
+    [DTYPE_I16] = {"I16", 2, 1},         [DTYPE_I8] = {"I8", 1, 1},
+    [DTYPE_U64] = {"U64", 8, 1},         [DTYPE_U32] = {"U32", 4, 1},
+    [DTYPE_U16] = {"U16", 2, 1},         [DTYPE_U8] = {"U8", 1, 1},
+    [DTYPE_BOOL] = {"BOOL", 1, 1},       [DTYPE_F8_E4M3] = {"F8_E4M3", 1, 1},
+    [DTYPE_Q4_0] = {"Q4_0", 18, 32},     [DTYPE_Q4_1] = {"Q4_1", 20, 32},
+    [DTYPE_Q5_0] = {"Q5_0", 22, 32},     [DTYPE_Q5_1] = {"Q5_1", 24, 32},
+    [DTYPE_Q8_0] = {"Q8_0", 34, 32},     [DTYPE_Q2_K] = {"Q2_K", 84, 256},
+    [DTYPE_Q3_K] = {"Q3_K", 110, 256},   [DTYPE_Q4_K] = {"Q4_K", 144, 256},
+    [DTYPE_Q5_K] = {"Q5_K", 176, 256},   [DTYPE_Q6_K] = {"Q6_K", 210, 256},
+    [DTYPE_IQ4_NL] = {"IQ4_NL", 18, 32}, [DTYPE_IQ4_XS] = {"IQ4_XS", 136, 256},
 };
 _Static_assert(sizeof dtype_table / sizeof *dtype_table == DTYPE_COUNT,
                "one entry for every dtype");
-_Static_assert(DTYPE_COUNT == 25, "a new dtype needs its sizes in dtype_table");
+_Static_assert(DTYPE_COUNT == 26, "a new dtype needs its sizes in dtype_table");
 _Static_assert(sizeof(float) == 4 && sizeof(double) == 8,
                "F32 and F64 are this machine's float and double");
 

@@ -24,6 +24,7 @@ typedef enum Dtype {
   DTYPE_U16,
   DTYPE_U8,
   DTYPE_BOOL,
+  DTYPE_F8_E4M3,
   DTYPE_Q4_0,
   DTYPE_Q4_1,
   DTYPE_Q5_0,

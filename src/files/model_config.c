@@ -289,14 +289,7 @@ static xt_status read_config(const ConfigSource *s, ModelConfig *out) {
     return CONFIG_REFUSE(s, XT_STATUS_INPUT, NULL, "is %s, expected an object",
                          json_type_name(s->root));
   TRY(find_family(s, out, &family));
-  if (config_given(s->root, "quantization_config")) {
-    const char *method = json_string_value(
-        json_object_get(json_object_get(s->root, "quantization_config"), "quant_method"));
-    return CONFIG_REFUSE(
-        s, XT_STATUS_UNSUPPORTED, "quantization_config",
-        "quantised weights (%.32s) are not handled; use the F32, F16 or BF16 checkpoint",
-        method ? method : "method not named");
-  }
+  TRY(config_read_packing(s, out));
   TRY(read_sizes(s, family, out));
   TRY(read_layer(s, family, out));
   TRY(read_dtype(s, out));

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "files/packed.h"
 #include "xtransplant/model.h"
 
 #define MODEL_LAYERS_MAX 1024 /* no model has a third of that */
@@ -175,8 +176,9 @@ typedef struct ModelConfig {
   int sliding_window; /* 0: no layer slides; a key is seen while query - key < window */
   LayerKind kinds[MODEL_LAYERS_MAX]; /* [layers] */
 
-  char dtype[16]; /* torch_dtype / dtype, "" when absent */
-  int bos;        /* -1: none */
+  PackedFormat packing; /* quantised matrices in the files */
+  char dtype[16];       /* torch_dtype / dtype, "" when absent */
+  int bos;              /* -1: none */
   int eos_count;
   int32_t eos[XT_EOS_MAX];   /* generation_config.json's when it gives any, else
                                      config.json's */

@@ -49,7 +49,7 @@ static long long entry_offset(const Header *header, const char *name) {
 
 static xt_status read_dtype(const Header *header, const char *name, const json_t *entry,
                             Tensor *tensor, xt_error *error) {
-  static const char *const known[] = {"F4",      "F6_E2M3",     "F6_E3M2",     "F8_E5M2", "F8_E4M3",
+  static const char *const known[] = {"F4",      "F6_E2M3",     "F6_E3M2",     "F8_E5M2",
                                       "F8_E8M0", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "C64"};
   const json_t *value = json_object_get(entry, "dtype");
   if (!json_is_string(value))

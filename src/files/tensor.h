@@ -15,7 +15,9 @@ typedef struct Tensor {
   int64_t shape[TENSOR_MAX_DIMS];
   const void *data; /* row-major, contiguous; NOT necessarily aligned to the element */
   size_t bytes;
-  const FileMap *map; /* the file it lies in, borrowed */
+  const FileMap *map;                /* the file it lies in, borrowed */
+  const struct PackedMatrix *packed; /* not NULL: `data` and the file have the codes, from which
+                                        packed_expand makes the `bytes` */
 } Tensor;
 
 /* Byte offset of the data in its file. */

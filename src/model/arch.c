@@ -228,7 +228,7 @@ bool arch_head_differs(const ModelConfig *c, const Checkpoint *checkpoint) {
   if (!e) e = checkpoint_find(checkpoint, arch_other_name(ARCH_EMBED, embed));
   if (!u) u = checkpoint_find(checkpoint, arch_other_name(ARCH_UNEMBED, unembed));
   if (!e || !u) return false;
-  return e->dtype != u->dtype || e->bytes != u->bytes ||
+  return u->packed || e->dtype != u->dtype || e->bytes != u->bytes ||
          (e->data != u->data && memcmp(e->data, u->data, e->bytes) != 0);
 }
 

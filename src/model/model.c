@@ -86,6 +86,7 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   TRY_DONE(hub_folder_refuse_adapter(path, error));
   TRY_DONE(model_config_load(path, &m->config, error));
   TRY_DONE(checkpoint_open(path, &m->checkpoint, error));
+  if (m->config.packing.kind) TRY_DONE(checkpoint_unpack(m->checkpoint, &m->config.packing, error));
   /* as transformers 5 does */
   if (arch_head_differs(&m->config, m->checkpoint)) m->config.tied_embeddings = false;
   TRY_DONE(model_check_tensors(m, error));
@@ -226,6 +227,7 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
                           .eos_count = c->eos_count,
                           .repetition_penalty = c->repetition_penalty,
                           .generation_settings = c->rules.names,
+                          .quantisation = c->packing.about,
                           .files = checkpoint_files(m->checkpoint),
                           .tensors = (int)checkpoint_count(m->checkpoint),
                           .parameters = count_parameters(m),

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/parallel.h"
 #include "model/arch.h"
 #include "model/model_weights.h"
 
@@ -44,8 +45,10 @@ xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const T
   }
   if (!dtype_is_weight(t->dtype))
     return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t),
-                   "has dtype %s; weights may be F32, F16 or BF16, or of a quantised type",
-                   dtype_name(t->dtype));
+                   "has dtype %s; weights may be F32, F16 or BF16, or quantised as %s says",
+                   dtype_name(t->dtype),
+                   m->config.names == NAMES_GGUF ? "the file"
+                                                 : "config.json's quantization_config");
   *out = t;
   return XT_STATUS_OK;
 }
@@ -151,8 +154,8 @@ done:
 
 /* A tensor with q, k, v of each head in turn, as parts of a head each: all q, then all k, then all
  * v. The caller frees *out. */
-static xt_status split_heads(const xt_model *m, const Tensor *t, MatrixSource **out,
-                             xt_error *error) {
+static xt_status split_heads(const xt_model *m, const Tensor *t, const void *data,
+                             MatrixSource **out, xt_error *error) {
   const int heads = m->config.heads, rows = m->config.head_dim;
   const size_t bytes = dtype_bytes(t->dtype, (size_t)rows * (size_t)m->config.width);
   TRY(mem_alloc(out, 3 * (size_t)heads, sizeof **out, error));
@@ -162,32 +165,75 @@ static xt_status split_heads(const xt_model *m, const Tensor *t, MatrixSource **
           (MatrixSource){.dtype = t->dtype,
                          .rows = rows,
                          .cols = m->config.width,
-                         .data = (const uint8_t *)t->data + (size_t)(3 * h + kind) * bytes};
+                         .data = (const uint8_t *)data + (size_t)(3 * h + kind) * bytes};
   return XT_STATUS_OK;
+}
+
+typedef struct Expansion {
+  const PackedMatrix *matrix;
+  Dtype dtype;
+  char *to;
+} Expansion;
+
+#define EXPANDED_ROWS 64
+
+static void expand_some(void *context, size_t item, int thread) {
+  const Expansion *e = context;
+  const int first = (int)item * EXPANDED_ROWS, left = e->matrix->rows - first;
+  (void)thread;
+  packed_expand(e->matrix, e->dtype, first, left < EXPANDED_ROWS ? left : EXPANDED_ROWS,
+                e->to + dtype_bytes(e->dtype, (size_t)first * (size_t)e->matrix->cols));
+}
+
+/* A tensor's values as they are in the file or, in memory that the caller frees, made from its
+ * codes. */
+static xt_status open_values(const xt_model *m, const Tensor *t, const void **data, void **owned,
+                             xt_error *error) {
+  *data = t->data;
+  *owned = NULL;
+  if (!t->packed) return XT_STATUS_OK;
+  TRY(mem_alloc(owned, t->bytes, 1, error));
+  Expansion e = {t->packed, t->dtype, *owned};
+  parallel_for_once(m->backend->threads,
+                    (size_t)(t->packed->rows + EXPANDED_ROWS - 1) / EXPANDED_ROWS, expand_some, &e);
+  *data = *owned;
+  return XT_STATUS_OK;
+}
+
+static void forget_file(const Tensor *t) {
+  if (!t->packed) file_map_forget(t->map, t->data, t->bytes);
+  for (int i = 0; t->packed && i < 4; i++) {
+    const Tensor *stored = t->packed->stored[i];
+    if (stored) file_map_forget(stored->map, stored->data, stored->bytes);
+  }
 }
 
 /* One product's matrix out of a tensor with q, k, v of each head in turn. */
 static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *error) {
   const Tensor *t;
-  MatrixSource *parts;
+  MatrixSource *parts = NULL;
+  const void *data;
+  void *owned;
   TRY(model_find_tensor(m, ARCH_QKV, layer, &t, error));
-  TRY(split_heads(m, t, &parts, error));
+  TRY(open_values(m, t, &data, &owned, error));
   xt_error inner = {0};
   const int count = 3 * m->config.heads;
-  xt_status status = m->backend->ops->weight_create(m->backend, parts, count, out, &inner);
+  xt_status status = split_heads(m, t, data, &parts, &inner);
+  if (!status) status = m->backend->ops->weight_create(m->backend, parts, count, out, &inner);
   if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the place in the file */
     const int part = atoi(inner.field);
     const uint8_t *from = parts[part >= 0 && part < count ? part : 0].data;
-    status = err_set(error, status, t->map->path, t->name,
-                     tensor_offset(t) + (from - (const uint8_t *)t->data) + inner.offset, "%s",
-                     inner.message);
+    const long long at = t->packed ? 0 : from - (const uint8_t *)t->data + inner.offset;
+    status =
+        err_set(error, status, t->map->path, t->name, tensor_offset(t) + at, "%s", inner.message);
   } else if (status) {
     if (error) *error = inner;
   } else {
     m->weight_bytes += m->backend->ops->weight_bytes(*out);
-    file_map_forget(t->map, t->data, t->bytes);
+    forget_file(t);
   }
   free(parts);
+  free(owned);
   return status;
 }
 
@@ -196,25 +242,31 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
                              xt_error *error) {
   MatrixSource parts[3];
   const Tensor *tensors[3];
-  for (int i = 0; i < n; i++) {
-    TRY(model_find_tensor(m, roles[i], layer, &tensors[i], error));
+  void *owned[3] = {0};
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < n && !status; i++) {
+    status = model_find_tensor(m, roles[i], layer, &tensors[i], error);
+    if (status) break;
     parts[i] = matrix_source(&m->config, roles[i], tensors[i]);
+    status = open_values(m, tensors[i], &parts[i].data, &owned[i], error);
   }
   xt_error inner = {0};
-  const xt_status status = m->backend->ops->weight_create(m->backend, parts, n, out, &inner);
-  if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the tensor and the place
-                                      in its file */
-    const int part = atoi(inner.field);
-    const Tensor *t = tensors[part >= 0 && part < n ? part : 0];
-    return err_set(error, status, t->map->path, t->name, tensor_offset(t) + inner.offset, "%s",
-                   inner.message);
+  if (!status) {
+    status = m->backend->ops->weight_create(m->backend, parts, n, out, &inner);
+    if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the tensor and the place
+                                        in its file */
+      const int part = atoi(inner.field);
+      const Tensor *t = tensors[part >= 0 && part < n ? part : 0];
+      status = err_set(error, status, t->map->path, t->name,
+                       tensor_offset(t) + (t->packed ? 0 : inner.offset), "%s", inner.message);
+    } else if (status && error) {
+      *error = inner;
+    }
   }
-  if (status) {
-    if (error) *error = inner;
-    return status;
-  }
+  for (int i = 0; i < n; i++) free(owned[i]);
+  if (status) return status;
   m->weight_bytes += m->backend->ops->weight_bytes(*out);
-  for (int i = 0; i < n; i++) file_map_forget(tensors[i]->map, tensors[i]->data, tensors[i]->bytes);
+  for (int i = 0; i < n; i++) forget_file(tensors[i]);
   return XT_STATUS_OK;
 }
 
@@ -341,6 +393,10 @@ xt_status model_load_weights(xt_model *m, xt_error *error) {
   TRY(mem_alloc(&m->layers, (size_t)m->config.layers, sizeof *m->layers, error));
   const Tensor *embed;
   TRY(model_find_tensor(m, ARCH_EMBED, 0, &embed, error));
+  if (embed->packed)
+    return err_set(error, XT_STATUS_UNSUPPORTED, embed->map->path, embed->packed->stored[0]->name,
+                   tensor_offset(embed),
+                   "quantised embeddings are not handled; those of a GGUF file are");
   if (!m->config.tied_embeddings) TRY(check_embedding(embed, error));
   const MatrixSource source = matrix_source(&m->config, ARCH_EMBED, embed);
   TRY(m->backend->ops->table_create(m->backend, &source, &m->embedding, error));

@@ -104,6 +104,9 @@ static xt_status read_inputs(Trainer *t, xt_error *error) {
   if (t->config.names != NAMES_HUGGING_FACE)
     return err_set(error, XT_STATUS_UNSUPPORTED, o->model, NULL, -1,
                    "training starts from a Hugging Face folder, not from a GGUF file");
+  if (t->config.packing.kind)
+    return err_set(error, XT_STATUS_UNSUPPORTED, o->model, "quantization_config", -1,
+                   "training starts from weights that are not quantised");
   TRY(check_differentiable(t, error));
   TRY(xt_tokenizer_open(o->model, &t->tokenizer, error));
   if (t->config.eos_count == 0)

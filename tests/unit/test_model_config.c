@@ -367,8 +367,8 @@ static void contradictions_are_refused_by_name(void **state) {
        NULL, UNSUPPORTED, "apply_residual_connection_post_layernorm", "not handled"},
       {"{\"model_type\":\"xglm\",\"ffn_dim\":8,\"add_cross_attention\":true," SIZES "}", NULL,
        UNSUPPORTED, "add_cross_attention", "not handled"},
-      {"{" LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}}", NULL, UNSUPPORTED,
-       "quantization_config", "gptq"},
+      {"{" LLAMA ",\"quantization_config\":{\"quant_method\":\"hqq\"}}", NULL, UNSUPPORTED,
+       "quantization_config", "hqq"},
       {"{" LLAMA ",\"rope_theta\":0}", NULL, INPUT, "rope_theta", "expected 1"},
       {"{" LLAMA ",\"rope_scaling\":3}", NULL, INPUT, "rope_scaling", "an object"},
       {"{" LLAMA ",\"rope_scaling\":{\"type\":\"linear\",\"factor\":2},\"rope_parameters\":{"
