@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the C source of the extension module: build_native.py INCLUDE OUTPUT
 
-The public headers are what the module is made of, so that a declaration stands in one place. cffi reads plain C: comments,
-includes and what is for C++ are taken out, and of the macros the numbers stay.
+The public headers are what the module is made of, so that a declaration stands in one place. cffi
+reads plain C: comments, includes and what is for C++ are taken out, and of the macros the numbers
+stay.
 """
+
 import pathlib
 import re
 import sys
@@ -11,8 +13,24 @@ import sys
 import cffi
 
 # In an order in which each finds the types of those before it.
-HEADERS = ("api", "error", "version", "tokenizer", "model", "engine", "score", "sweep", "tasks", "langid", "store", "job", "metrics",
-           "analysis", "select", "report")
+HEADERS = (
+    "api",
+    "error",
+    "version",
+    "tokenizer",
+    "model",
+    "engine",
+    "score",
+    "sweep",
+    "tasks",
+    "langid",
+    "store",
+    "job",
+    "metrics",
+    "analysis",
+    "select",
+    "report",
+)
 
 # What the library calls back. `user` is a handle of the Python object that the call belongs to.
 CALLBACKS = """
@@ -41,9 +59,15 @@ def main() -> None:
     include, output = map(pathlib.Path, sys.argv[1:])
     builder = cffi.FFI()
     for name in HEADERS:
-        builder.cdef(declarations((include / "xtransplant" / f"{name}.h").read_text(encoding="utf-8")))
+        builder.cdef(
+            declarations((include / "xtransplant" / f"{name}.h").read_text(encoding="utf-8"))
+        )
     builder.cdef(CALLBACKS)
-    builder.set_source("xtransplant._native", "#include <stdlib.h>\n#include <xtransplant/xt.h>\n", py_limited_api=True)
+    builder.set_source(
+        "xtransplant._native",
+        "#include <stdlib.h>\n#include <xtransplant/xt.h>\n",
+        py_limited_api=True,
+    )
     builder.emit_c_code(str(output))
 
 

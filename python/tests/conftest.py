@@ -17,12 +17,24 @@ def model():
 @pytest.fixture(scope="session")
 def pairs():
     """Three questions in each of two languages."""
-    lines = [json.loads(line) for line in (xt.DEMO / "to-language.jsonl").read_text(encoding="utf-8").splitlines()]
-    return [line for lang in ("el", "tr") for line in [each for each in lines if each["lang"] == lang][:3]]
+    lines = [
+        json.loads(line)
+        for line in (xt.DEMO / "to-language.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
+    return [
+        line
+        for lang in ("el", "tr")
+        for line in [each for each in lines if each["lang"] == lang][:3]
+    ]
 
 
 @pytest.fixture(scope="session")
 def results(model, pairs, tmp_path_factory):
-    made = model.sweep(pairs, sites=["ffn", "attn"], output=tmp_path_factory.mktemp("sweep") / "results.db", max_new_tokens=5)
+    made = model.sweep(
+        pairs,
+        sites=["ffn", "attn"],
+        output=tmp_path_factory.mktemp("sweep") / "results.db",
+        max_new_tokens=5,
+    )
     yield made
     made.close()

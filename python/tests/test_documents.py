@@ -21,14 +21,21 @@ def test_docstrings_run(name):
 def test_the_document_s_code_runs(tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib").use("Agg")
     document = pathlib.Path(__file__).parents[2] / "docs" / "PYTHON.md"
-    blocks = re.findall(r"^```python\n(.*?)^```$", document.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$",
+        document.read_text(encoding="utf-8"),
+        flags=re.DOTALL | re.MULTILINE,
+    )
     assert len(blocks) >= 4
     monkeypatch.chdir(tmp_path)
     names = {}
     for block in blocks:
         exec(block, names)
     assert capsys.readouterr().out.splitlines() == [
-        " 300  300  300", "Status.IO no/such/folder no/such/folder: cannot open the model's folder: No such file or directory"]
+        " 300  300  300",
+        "Status.IO no/such/folder no/such/folder: "
+        "cannot open the model's folder: No such file or directory",
+    ]
 
 
 def test_everything_public_is_documented_and_typed():
@@ -39,17 +46,38 @@ def test_everything_public_is_documented_and_typed():
             continue
         members = [(name, thing)]
         if inspect.isclass(thing):
-            members += [(f"{name}.{key}", value) for key, value in vars(thing).items() if inspect.isfunction(value) and not key.startswith("_")]
+            members += [
+                (f"{name}.{key}", value)
+                for key, value in vars(thing).items()
+                if inspect.isfunction(value) and not key.startswith("_")
+            ]
         for path, member in members:
             signature = inspect.signature(member) if inspect.isfunction(member) else None
             if not member.__doc__:
                 bare.append(path)
-            if signature and any(p.annotation is p.empty for key, p in signature.parameters.items() if key != "self"):
+            if signature and any(
+                p.annotation is p.empty for key, p in signature.parameters.items() if key != "self"
+            ):
                 bare.append(f"{path}: types")
             if signature and signature.return_annotation is signature.empty:
                 bare.append(f"{path}: type")
     assert bare == []
 
 
+def test_types(tmp_path):
+    """What mypy says of the package in its strict mode."""
+    api = pytest.importorskip("mypy.api")
+    said, errors, code = api.run(["--strict", "--cache-dir", str(tmp_path), "-p", "xtransplant"])
+    assert (code, errors) == (0, ""), said
+
+
 def test_all_modules_are_in_the_wheel():
-    assert {module.name for module in pkgutil.iter_modules(xt.__path__)} >= {"_extras", "_frames", "_library", "_model", "_native", "_results", "_sweep"}
+    assert {module.name for module in pkgutil.iter_modules(xt.__path__)} >= {
+        "_extras",
+        "_frames",
+        "_library",
+        "_model",
+        "_native",
+        "_results",
+        "_sweep",
+    }

@@ -20,12 +20,22 @@ GREECE = "Greece, country number ="
 def test_generates_one_and_many(model):
     one = model.generate(GREECE)
     assert one.text == " 300" and one.stopped
-    assert one.ids.dtype == np.int32 and one.margins.dtype == one.entropies.dtype == one.logprobs.dtype == np.float32
+    assert (
+        one.ids.dtype == np.int32
+        and one.margins.dtype == one.entropies.dtype == one.logprobs.dtype == np.float32
+    )
     assert one.ids.shape == one.margins.shape == one.entropies.shape == one.logprobs.shape
     many = model.generate([GREECE, "Nigeria, country number =", GREECE])
     assert [each.text for each in many] == [" 300", " 566", " 300"]
-    for name in ("ids", "margins", "entropies", "logprobs"):  # a response does not depend on the others
-        assert np.array_equal(getattr(many[0], name), getattr(one, name)) and np.array_equal(getattr(many[2], name), getattr(one, name))
+    for name in (
+        "ids",
+        "margins",
+        "entropies",
+        "logprobs",
+    ):  # a response does not depend on the others
+        assert np.array_equal(getattr(many[0], name), getattr(one, name)) and np.array_equal(
+            getattr(many[2], name), getattr(one, name)
+        )
     assert model.generate([]) == []
 
 
@@ -42,11 +52,18 @@ def test_arrays_are_the_library_s_memory(model):
     taps = model.capture(GREECE)
     layers, width = model.info.layers, model.info.width
     from xtransplant._library import ffi, lib
+
     for number, name in enumerate(("attn", "mid", "ffn", "block")):
         array = taps[name]
-        assert array.shape == (layers, width) and array.dtype == np.float32 and array is getattr(taps, name)
+        assert (
+            array.shape == (layers, width)
+            and array.dtype == np.float32
+            and array is getattr(taps, name)
+        )
         for layer in range(layers):
-            assert array[layer].ctypes.data == int(ffi.cast("uintptr_t", lib.xt_taps_get(taps._taps, number, layer)))
+            assert array[layer].ctypes.data == int(
+                ffi.cast("uintptr_t", lib.xt_taps_get(taps._taps, number, layer))
+            )
     assert taps.logits.shape == (model.info.vocab,) and taps.embed.shape == (width,)
     assert int(taps.logits.argmax()) == model.generate(GREECE, repetition_penalty=1).ids[0]
     with pytest.raises(ValueError):
@@ -96,46 +113,110 @@ def test_interventions(model):
     run = model.transplant(GREECE, el, site="ffn", source_layer=1, target_layer=3)
     put = model.generate(el, interventions=[xt.Replace("ffn", layer=3, value=taps.ffn[1])])
     assert np.array_equal(run.transplanted.margins, put.margins) and run.source.text == " 300"
-    same = model.generate(el, interventions=[xt.Replace("ffn", 3, model.capture(el).ffn[3])], ignore_eos=True)
+    same = model.generate(
+        el, interventions=[xt.Replace("ffn", 3, model.capture(el).ffn[3])], ignore_eos=True
+    )
     assert np.array_equal(same.margins, vanilla.margins)
     vector = np.linspace(-1, 1, model.info.width)  # any array of numbers
     last = model.generate(el, interventions=[xt.Add("block", 2, vector)], ignore_eos=True)
-    everywhere = model.generate(el, interventions=[xt.Add("block", 2, vector, position="all")], ignore_eos=True)
-    listed = model.generate(el, ignore_eos=True, interventions=[
-        xt.Add("block", 2, vector, position=position) for position in range(len(model.encode(el)) + 19)])
-    assert np.array_equal(everywhere.margins, listed.margins) and not np.array_equal(everywhere.margins, last.margins)
+    everywhere = model.generate(
+        el, interventions=[xt.Add("block", 2, vector, position="all")], ignore_eos=True
+    )
+    listed = model.generate(
+        el,
+        ignore_eos=True,
+        interventions=[
+            xt.Add("block", 2, vector, position=position)
+            for position in range(len(model.encode(el)) + 19)
+        ],
+    )
+    assert np.array_equal(everywhere.margins, listed.margins) and not np.array_equal(
+        everywhere.margins, last.margins
+    )
     half = model.generate(el, interventions=[xt.Blend("ffn", 3, taps.ffn[1], alpha=1.0)])
     assert np.array_equal(half.margins, put.margins)
     changed = model.capture(el, interventions=[xt.Replace("ffn", 3, taps.ffn[1])])
     assert np.array_equal(changed.ffn[3], taps.ffn[1])
     own = model.generate([el, el], interventions=[[], [xt.Replace("ffn", 3, taps.ffn[1])]])
-    assert np.array_equal(own[1].margins, put.margins) and np.array_equal(own[0].ids, model.generate(el).ids)
+    assert np.array_equal(own[1].margins, put.margins) and np.array_equal(
+        own[0].ids, model.generate(el).ids
+    )
 
 
 def test_drawn_tokens_follow_the_seed(model):
-    drawn = [model.generate(GREECE, temperature=2.0, seed=seed, ignore_eos=True).text for seed in (1, 1, 2)]
+    drawn = [
+        model.generate(GREECE, temperature=2.0, seed=seed, ignore_eos=True).text
+        for seed in (1, 1, 2)
+    ]
     assert drawn[0] == drawn[1] != drawn[2]
-    assert drawn[0] != model.generate(GREECE, temperature=2.0, seed=1, sample=1, ignore_eos=True).text
+    assert (
+        drawn[0] != model.generate(GREECE, temperature=2.0, seed=1, sample=1, ignore_eos=True).text
+    )
 
 
-@pytest.mark.parametrize("use, status, field, message", [
-    (lambda m: m.generate(""), xt.Status.ARGUMENT, "request 0", "no tokens"),
-    (lambda m: m.generate([5, 1 << 20]), xt.Status.ARGUMENT, "request 0", "ids 0 to 2999"),
-    (lambda m: m.generate("x" * 4000), xt.Status.ARGUMENT, "request 0", "positions"),
-    (lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 8, np.zeros(192))]), xt.Status.ARGUMENT, "request 0, intervention 0", "layers 0 to 7"),
-    (lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 0, np.zeros(5))]), xt.Status.ARGUMENT, "value", "width is 192"),
-    (lambda m: m.generate(GREECE, interventions=[xt.Replace("gate", 0, np.zeros(192))]), xt.Status.ARGUMENT, "tap", "none of attn, mid, ffn, block"),
-    (lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 0, np.zeros(192), position=-1)]), xt.Status.ARGUMENT, "position", "below 0"),
-    (lambda m: m.generate(GREECE, interventions=[[], []]), xt.Status.ARGUMENT, "interventions", "2 lists"),
-    (lambda m: m.generate(GREECE, chat=True), xt.Status.UNSUPPORTED, "", "chat template"),
-    (lambda m: m.generate(GREECE, system="x"), xt.Status.ARGUMENT, "system", "chat=True"),
-    (lambda m: m.transplant(GREECE, GREECE, site="ffn", source_layer=8, target_layer=0), xt.Status.ARGUMENT, "source_layer", "layers 0 to 7"),
-    (lambda m: m.transplant(GREECE, GREECE, site="nowhere", source_layer=0, target_layer=0), xt.Status.ARGUMENT, "", "nowhere"),
-    (lambda m: m.generate(GREECE, temperature=-1), xt.Status.ARGUMENT, "temperature", "greedy"),
-    (lambda m: m.sweep([], output="x.db", task="xnli"), xt.Status.ARGUMENT, "", "either pairs"),
-    (lambda m: m.sweep([{"source": "a"}], output="x.db"), xt.Status.INPUT, "", "target"),
-    (lambda m: m.sweep(task="nothing", data=".", output="x.db"), xt.Status.ARGUMENT, "task", "no task"),
-])
+@pytest.mark.parametrize(
+    "use, status, field, message",
+    [
+        (lambda m: m.generate(""), xt.Status.ARGUMENT, "request 0", "no tokens"),
+        (lambda m: m.generate([5, 1 << 20]), xt.Status.ARGUMENT, "request 0", "ids 0 to 2999"),
+        (lambda m: m.generate("x" * 4000), xt.Status.ARGUMENT, "request 0", "positions"),
+        (
+            lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 8, np.zeros(192))]),
+            xt.Status.ARGUMENT,
+            "request 0, intervention 0",
+            "layers 0 to 7",
+        ),
+        (
+            lambda m: m.generate(GREECE, interventions=[xt.Replace("ffn", 0, np.zeros(5))]),
+            xt.Status.ARGUMENT,
+            "value",
+            "width is 192",
+        ),
+        (
+            lambda m: m.generate(GREECE, interventions=[xt.Replace("gate", 0, np.zeros(192))]),
+            xt.Status.ARGUMENT,
+            "tap",
+            "none of attn, mid, ffn, block",
+        ),
+        (
+            lambda m: m.generate(
+                GREECE, interventions=[xt.Replace("ffn", 0, np.zeros(192), position=-1)]
+            ),
+            xt.Status.ARGUMENT,
+            "position",
+            "below 0",
+        ),
+        (
+            lambda m: m.generate(GREECE, interventions=[[], []]),
+            xt.Status.ARGUMENT,
+            "interventions",
+            "2 lists",
+        ),
+        (lambda m: m.generate(GREECE, chat=True), xt.Status.UNSUPPORTED, "", "chat template"),
+        (lambda m: m.generate(GREECE, system="x"), xt.Status.ARGUMENT, "system", "chat=True"),
+        (
+            lambda m: m.transplant(GREECE, GREECE, site="ffn", source_layer=8, target_layer=0),
+            xt.Status.ARGUMENT,
+            "source_layer",
+            "layers 0 to 7",
+        ),
+        (
+            lambda m: m.transplant(GREECE, GREECE, site="nowhere", source_layer=0, target_layer=0),
+            xt.Status.ARGUMENT,
+            "",
+            "nowhere",
+        ),
+        (lambda m: m.generate(GREECE, temperature=-1), xt.Status.ARGUMENT, "temperature", "greedy"),
+        (lambda m: m.sweep([], output="x.db", task="xnli"), xt.Status.ARGUMENT, "", "either pairs"),
+        (lambda m: m.sweep([{"source": "a"}], output="x.db"), xt.Status.INPUT, "", "target"),
+        (
+            lambda m: m.sweep(task="nothing", data=".", output="x.db"),
+            xt.Status.ARGUMENT,
+            "task",
+            "no task",
+        ),
+    ],
+)
 def test_errors_say_what_is_wrong(model, use, status, field, message):
     with pytest.raises(xt.Error, match=message) as caught:
         use(model)
@@ -153,7 +234,11 @@ def test_errors_name_file_field_and_offset(tmp_path):
     with pytest.raises(xt.Error) as caught:
         xt.load(tmp_path)
     error = caught.value
-    assert error.status is xt.Status.INPUT and error.file == str(tmp_path / "config.json") and error.offset >= 0
+    assert (
+        error.status is xt.Status.INPUT
+        and error.file == str(tmp_path / "config.json")
+        and error.offset >= 0
+    )
     assert str(error).startswith(f"{error.file}: ") and f"at byte {error.offset}" in str(error)
 
 
@@ -211,7 +296,9 @@ def test_threads_run_beside_python(model):
         for _ in range(5):
             texts.append(model.generate([GREECE] * 32, max_new_tokens=30, ignore_eos=True)[7].text)
 
-    counter, workers = threading.Thread(target=count), [threading.Thread(target=work) for _ in range(3)]
+    counter, workers = threading.Thread(target=count), [
+        threading.Thread(target=work) for _ in range(3)
+    ]
     for thread in [counter, *workers]:
         thread.start()
     for thread in workers:
@@ -256,26 +343,37 @@ if __name__ == "__main__":
 
 def test_spawned_processes_work(tmp_path):
     (tmp_path / "spawn.py").write_text(SPAWN)
-    made = subprocess.run([sys.executable, tmp_path / "spawn.py"], capture_output=True, text=True, timeout=120)
+    made = subprocess.run(
+        [sys.executable, tmp_path / "spawn.py"], capture_output=True, text=True, timeout=120
+    )
     assert made.stdout.strip() == "[' 300', ' 566']", made.stderr
     with pytest.raises(TypeError, match="open it there"):
         import pickle
+
         with xt.load(FACTS, threads=1) as model:
             pickle.dumps(model)
 
 
 def test_import_is_light():
-    said = "import sys, xtransplant; print([m for m in ('pandas', 'matplotlib', 'tqdm', 'cffi', 'torch') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", said], capture_output=True, text=True).stdout.strip() == "[]"
+    heavy = ("pandas", "matplotlib", "tqdm", "cffi", "torch")
+    said = f"import sys, xtransplant; print([name for name in {heavy} if name in sys.modules])"
+    assert (
+        subprocess.run([sys.executable, "-c", said], capture_output=True, text=True).stdout.strip()
+        == "[]"
+    )
 
 
 def test_lens(model):
     pytest.importorskip("pandas")
     lens = model.lens(GREECE, max_new_tokens=3)
     made = model.generate(GREECE, max_new_tokens=3)
-    assert lens.shape == (model.info.layers, len(made.ids)) and lens.probabilities.shape == lens.shape
+    assert (
+        lens.shape == (model.info.layers, len(made.ids)) and lens.probabilities.shape == lens.shape
+    )
     assert list(lens.index) == list(range(model.info.layers))[::-1]
-    assert [chosen for _, chosen in lens.columns] == list(lens.iloc[0])  # the last layer says what is generated
+    assert [chosen for _, chosen in lens.columns] == list(
+        lens.iloc[0]
+    )  # the last layer says what is generated
     assert ((lens.probabilities > 0) & (lens.probabilities <= 1)).all().all()
     pytest.importorskip("jinja2")
     page = lens._repr_html_()

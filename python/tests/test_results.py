@@ -14,23 +14,45 @@ pandas = pytest.importorskip("pandas")
 def test_a_sweep_has_every_response(model, results, pairs):
     layers = model.info.layers
     info = results.info
-    assert (info.questions, info.responses, info.vanilla, info.layers) == (6, 6 * 2 * layers * layers, 6, layers)
+    assert (info.questions, info.responses, info.vanilla, info.layers) == (
+        6,
+        6 * 2 * layers * layers,
+        6,
+        layers,
+    )
     assert info.model_hash == model.hash()
     frame = results.responses(site="ffn")
-    assert len(frame) == 6 * layers * layers and set(frame["site"]) == {"ffn"} and set(frame["lang"]) == {"el", "tr"}
+    assert (
+        len(frame) == 6 * layers * layers
+        and set(frame["site"]) == {"ffn"}
+        and set(frame["lang"]) == {"el", "tr"}
+    )
     assert len(results.responses()) == info.responses + info.vanilla
     assert len(results.responses(site="ffn", lang="tr")) == 3 * layers * layers
-    assert len(results.responses("vanilla", task="facts")) == 6 and len(results.responses("vanilla", task="xnli")) == 0
+    assert (
+        len(results.responses("vanilla", task="facts")) == 6
+        and len(results.responses("vanilla", task="xnli")) == 0
+    )
     assert len(results.responses(site="source")) == 6
 
 
 def test_responses_are_those_of_single_transplants(model, results, pairs):
     frame = results.responses(site="ffn").set_index(["question", "source_layer", "target_layer"])
     for pair, i, j in ((pairs[0], 0, 0), (pairs[2], 3, 1), (pairs[5], 7, 7)):
-        run = model.transplant(pair["source"], pair["target"], site="ffn", source_layer=i, target_layer=j, max_new_tokens=5)
+        run = model.transplant(
+            pair["source"],
+            pair["target"],
+            site="ffn",
+            source_layer=i,
+            target_layer=j,
+            max_new_tokens=5,
+        )
         row = frame.loc[(pair["id"], i, j)]
         assert row["text"] == run.transplanted.text and row["tokens"] == len(run.transplanted.ids)
-        assert row["margin"] == run.transplanted.margins.min() and row["entropy"] == run.transplanted.entropies[0]
+        assert (
+            row["margin"] == run.transplanted.margins.min()
+            and row["entropy"] == run.transplanted.entropies[0]
+        )
         assert row["correct"] == (pair["gold"] in row["text"]) and row["gold"] == pair["gold"]
         assert (row["source"], row["target"]) == (pair["source"], pair["target"])
 
@@ -45,7 +67,9 @@ def test_the_same_sweep_again_does_nothing(model, results, pairs):
 @pytest.mark.parametrize("given", ["frame", "file", "generator", "dataset"])
 def test_pairs_come_in_many_forms(model, results, pairs, tmp_path, given):
     if given == "frame":
-        questions = pandas.DataFrame([*pairs, {"source": "a", "target": "b"}])  # what is missing is NaN
+        questions = pandas.DataFrame(
+            [*pairs, {"source": "a", "target": "b"}]
+        )  # what is missing is NaN
     elif given == "file":
         questions = tmp_path / "pairs.jsonl"
         questions.write_text("\n".join(map(json.dumps, pairs)))
@@ -53,11 +77,23 @@ def test_pairs_come_in_many_forms(model, results, pairs, tmp_path, given):
         questions = pytest.importorskip("datasets").Dataset.from_list(pairs)
     else:
         questions = ({**pair, "id": pair["id"]} for pair in pairs)
-    with model.sweep(questions, sites=["ffn"], output=tmp_path / "results.db", max_new_tokens=5, source_layers=[0, 7], target_layers=[0],
-                     limit=2, languages=["tr"]) as made:
+    with model.sweep(
+        questions,
+        sites=["ffn"],
+        output=tmp_path / "results.db",
+        max_new_tokens=5,
+        source_layers=[0, 7],
+        target_layers=[0],
+        limit=2,
+        languages=["tr"],
+    ) as made:
         frame = made.responses(site="ffn")
     wanted = results.responses(site="ffn", lang="tr")
-    wanted = wanted[wanted["source_layer"].isin([0, 7]) & (wanted["target_layer"] == 0) & wanted["question"].isin([p["id"] for p in pairs[3:5]])]
+    wanted = wanted[
+        wanted["source_layer"].isin([0, 7])
+        & (wanted["target_layer"] == 0)
+        & wanted["question"].isin([p["id"] for p in pairs[3:5]])
+    ]
     assert len(frame) == 4 and frame.equals(wanted.reset_index(drop=True))
 
 
@@ -85,7 +121,14 @@ def test_ctrl_c_keeps_what_is_done(model, pairs, tmp_path):
 
 def test_warnings_are_python_s(model, pairs, tmp_path):
     with pytest.warns(UserWarning, match="line 2 is the same question as line 1"):
-        model.sweep([*pairs[:1], *pairs[:1]], sites=["ffn"], output=tmp_path / "a.db", source_layers=[0], target_layers=[0], max_new_tokens=2).close()
+        model.sweep(
+            [*pairs[:1], *pairs[:1]],
+            sites=["ffn"],
+            output=tmp_path / "a.db",
+            source_layers=[0],
+            target_layers=[0],
+            max_new_tokens=2,
+        ).close()
 
 
 def test_gains(results):
@@ -93,13 +136,21 @@ def test_gains(results):
     frame = results.responses()
     vanilla = frame[frame["site"] == "vanilla"].set_index("question")["correct"].astype(float)
     ffn = frame[frame["site"] == "ffn"]
-    correct = ffn.assign(correct=ffn["correct"].astype(float)).pivot_table(index="source_layer", columns="target_layer", values="correct")
+    correct = ffn.assign(correct=ffn["correct"].astype(float)).pivot_table(
+        index="source_layer", columns="target_layer", values="correct"
+    )
     assert np.allclose(gain.to_numpy(), correct.to_numpy() - vanilla.mean())
     tr = ffn[ffn["lang"] == "tr"]
-    correct = tr.assign(correct=tr["correct"].astype(float)).pivot_table(index="source_layer", columns="target_layer", values="correct")
+    correct = tr.assign(correct=tr["correct"].astype(float)).pivot_table(
+        index="source_layer", columns="target_layer", values="correct"
+    )
     of_tr = vanilla[frame[frame["lang"] == "tr"]["question"].unique()].mean()
     assert np.allclose(results.gain("ffn", lang="tr").to_numpy(), correct.to_numpy() - of_tr)
-    for wrong, message in (({"site": "block"}, "site 'block'"), ({"site": "ffn", "lang": "zz"}, "it has el, tr"), ({"site": "ffn", "task": "xnli"}, "'xnli'")):
+    for wrong, message in (
+        ({"site": "block"}, "site 'block'"),
+        ({"site": "ffn", "lang": "zz"}, "it has el, tr"),
+        ({"site": "ffn", "task": "xnli"}, "'xnli'"),
+    ):
         with pytest.raises(xt.Error, match=message):
             results.gain(**wrong)
 
@@ -116,7 +167,10 @@ def test_heatmap(results):
 
 def test_report(results, tmp_path):
     page = results.report(tmp_path / "out")
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>") and (tmp_path / "out" / "report.json").exists()
+    assert (
+        page.read_text(encoding="utf-8").startswith("<!doctype html>")
+        and (tmp_path / "out" / "report.json").exists()
+    )
     shown = results._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and "&lt;!doctype html&gt;" in shown
     assert "facts" in results.text("summary").lower()

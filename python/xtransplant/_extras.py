@@ -8,8 +8,8 @@ import time
 from typing import Any, Callable, Optional, Union
 
 Progress = Union[None, bool, Callable[[float, float], None]]
-"""None: a tqdm bar where tqdm is installed and it takes long. False: nothing. True: a bar at once. Else what is called with how much
-is done, and of how much."""
+"""None: a tqdm bar where tqdm is installed and it takes long. False: nothing. True: a bar at once.
+Else what is called with how much is done, and of how much."""
 
 BAR_AFTER = 2.0  # seconds
 
@@ -19,7 +19,9 @@ def need(module: str, extra: str, what: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError(f"{what} needs {module.split('.')[0]}: pip install 'xtransplant[{extra}]'") from error
+        raise ImportError(
+            f"{what} needs {module.split('.')[0]}: pip install 'xtransplant[{extra}]'"
+        ) from error
 
 
 class Bar:

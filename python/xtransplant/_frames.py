@@ -28,13 +28,24 @@ class LensFrame(pandas.DataFrame):  # type: ignore[misc,unused-ignore]
     @classmethod
     def of(cls, model: Model, made: Generation) -> LensFrame:
         def token(number: int) -> str:
-            return model.decode([number], skip_special=False) if model.has_tokenizer else str(number)
+            return (
+                model.decode([number], skip_special=False) if model.has_tokenizer else str(number)
+            )
 
         layers = range(made.lens_ids.shape[1])
-        known = {int(number): token(int(number)) for number in np.unique(np.append(made.lens_ids.ravel(), made.ids))}
-        columns = pandas.MultiIndex.from_arrays([range(1, len(made.ids) + 1), [known[int(number)] for number in made.ids]],
-                                                names=["token", "chosen"])
-        frame = cls([[known[int(number)] for number in made.lens_ids[:, layer]] for layer in layers], index=layers, columns=columns)
+        known = {
+            int(number): token(int(number))
+            for number in np.unique(np.append(made.lens_ids.ravel(), made.ids))
+        }
+        columns = pandas.MultiIndex.from_arrays(
+            [range(1, len(made.ids) + 1), [known[int(number)] for number in made.ids]],
+            names=["token", "chosen"],
+        )
+        frame = cls(
+            [[known[int(number)] for number in made.lens_ids[:, layer]] for layer in layers],
+            index=layers,
+            columns=columns,
+        )
         frame.index.name = "layer"
         frame = cls(frame.iloc[::-1])
         chances = np.exp(made.lens_logprobs.T[::-1])
@@ -43,16 +54,42 @@ class LensFrame(pandas.DataFrame):  # type: ignore[misc,unused-ignore]
 
     def _repr_html_(self) -> str:
         def colours(_frame: Any) -> Any:
-            shade = np.array([[f"background-color: rgba(31, 95, 191, {chance:.2f}); color: {'#fff' if chance > 0.6 else 'inherit'}"
-                               for chance in row] for row in self.probabilities.to_numpy()], dtype=object)
+            shade = np.array(
+                [
+                    [
+                        f"background-color: rgba(31, 95, 191, {chance:.2f})"
+                        + ("; color: #fff" if chance > 0.6 else "")
+                        for chance in row
+                    ]
+                    for row in self.probabilities.to_numpy()
+                ],
+                dtype=object,
+            )
             return pandas.DataFrame(shade, index=self.index, columns=self.columns)
 
-        styled = pandas.DataFrame(self).style.apply(colours, axis=None).format(lambda text: text.replace("\n", "\\n"), escape="html")
-        return str(styled.set_table_styles([{"selector": "td", "props": "white-space: pre; text-align: center"}]).to_html())
+        styled = (
+            pandas.DataFrame(self)
+            .style.apply(colours, axis=None)
+            .format(lambda text: str(text).replace("\n", "\\n"), escape="html")
+        )
+        return str(
+            styled.set_table_styles(
+                [{"selector": "td", "props": "white-space: pre; text-align: center"}]
+            ).to_html()
+        )
 
 
 QUESTION = ("task", "lang", "source_lang", "source", "target", "gold")
-NUMBERS = ("source_layer", "target_layer", "margin", "entropy", "mean_entropy", "mean_logprob", "nll_standalone", "nll_conditional")
+NUMBERS = (
+    "source_layer",
+    "target_layer",
+    "margin",
+    "entropy",
+    "mean_entropy",
+    "mean_logprob",
+    "nll_standalone",
+    "nll_conditional",
+)
 
 
 class ResponseColumns:
@@ -70,7 +107,13 @@ class ResponseColumns:
         _site, lang, task = self._wanted
         if lang not in (None, to_str(question.lang)) or task not in (None, to_str(question.task)):
             return None
-        return (to_str(question.id), *(to_str(getattr(question, name)) if name != "gold" or question.gold else None for name in QUESTION))
+        return (
+            to_str(question.id),
+            *(
+                to_str(getattr(question, name)) if name != "gold" or question.gold else None
+                for name in QUESTION
+            ),
+        )
 
     def add(self, row: Any) -> None:
         """One ``xt_store_row``."""
@@ -84,17 +127,65 @@ class ResponseColumns:
         text = self._texts.get(row.text_number)
         if text is None and row.text:
             text = self._texts[row.text_number] = to_str(row.text)
-        self._rows.append((to_str(row.id), *self._question, self._sites.setdefault(site, site), text, row.count, row.correct,
-                           to_str(row.language) if row.language else None, *(getattr(row, name) for name in NUMBERS)))
+        self._rows.append(
+            (
+                to_str(row.id),
+                *self._question,
+                self._sites.setdefault(site, site),
+                text,
+                row.count,
+                row.correct,
+                to_str(row.language) if row.language else None,
+                *(getattr(row, name) for name in NUMBERS),
+            )
+        )
 
-    def frame(self, pandas: Any) -> Any:
+    def frame(self) -> pandas.DataFrame:
         """All of it."""
-        names = ["id", "question", *QUESTION, "site", "text", "tokens", "correct", "language", *NUMBERS]
+        names = [
+            "id",
+            "question",
+            *QUESTION,
+            "site",
+            "text",
+            "tokens",
+            "correct",
+            "language",
+            *NUMBERS,
+        ]
         frame = pandas.DataFrame.from_records(self._rows, columns=names)
         frame["correct"] = frame["correct"].map({0: False, 1: True}).astype("boolean")
-        order = ["id", "task", "lang", "source_lang", "question", "source", "target", "gold", "site", "source_layer", "target_layer", "text",
-                 "correct", "tokens", "margin", "entropy", "mean_entropy", "mean_logprob", "nll_standalone", "nll_conditional", "language"]
+        order = [
+            "id",
+            "task",
+            "lang",
+            "source_lang",
+            "question",
+            "source",
+            "target",
+            "gold",
+            "site",
+            "source_layer",
+            "target_layer",
+            "text",
+            "correct",
+            "tokens",
+            "margin",
+            "entropy",
+            "mean_entropy",
+            "mean_logprob",
+            "nll_standalone",
+            "nll_conditional",
+            "language",
+        ]
         return frame[order]
+
+
+def layer_frame(values: Any) -> pandas.DataFrame:
+    """A DataFrame of an array [source layer, target layer]."""
+    frame = pandas.DataFrame(values)
+    frame.index.name, frame.columns.name = "source layer", "target layer"
+    return frame
 
 
 def heatmap(gain: Any, title: str, ax: Any) -> Any:

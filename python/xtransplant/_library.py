@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import os
 import threading
 import warnings
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +17,16 @@ from . import _native  # type: ignore[attr-defined]
 
 ffi: Any = _native.ffi
 lib: Any = _native.lib
+F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 class Status(enum.Enum):
     """What went wrong, coarsely (``xt_status``)."""
 
     ARGUMENT = lib.XT_STATUS_ARGUMENT
-    """A value given by the caller is out of range or contradictory, or more memory would be needed than is allowed."""
+    """A value given by the caller is out of range or contradictory, or more memory would be needed
+    than is allowed."""
     INPUT = lib.XT_STATUS_INPUT
     """A file or text is malformed, incomplete or inconsistent."""
     IO = lib.XT_STATUS_IO
@@ -46,7 +50,14 @@ class Error(Exception):
         offset: byte offset in ``file``; -1 where none applies.
     """
 
-    def __init__(self, status: Union[int, Status], message: str, file: str = "", field: str = "", offset: int = -1) -> None:
+    def __init__(
+        self,
+        status: Union[int, Status],
+        message: str,
+        file: str = "",
+        field: str = "",
+        offset: int = -1,
+    ) -> None:
         super().__init__(status, message, file, field, offset)
         self.status = Status(status)
         self.message = message
@@ -69,17 +80,21 @@ def git_hash() -> str:
     return to_str(lib.xt_git_hash())
 
 
-# ---- what the library calls back ------------------------------------------------------------------------------------------
+# ---- what the library calls back
 
 
 class Call:
     """A call of the library that calls back, on the thread that it was made on.
 
-    What a callback raises, KeyboardInterrupt by Ctrl-C included, stops the library after its current step, and is raised when it
-    has returned.
+    What a callback raises, KeyboardInterrupt by Ctrl-C included, stops the library after its
+    current step, and is raised when it has returned.
     """
 
-    def __init__(self, progress: Optional[Callable[..., None]] = None, row: Optional[Callable[[Any], None]] = None) -> None:
+    def __init__(
+        self,
+        progress: Optional[Callable[..., None]] = None,
+        row: Optional[Callable[[Any], None]] = None,
+    ) -> None:
         self.progress = progress
         self.row = row
         self.raised: Optional[BaseException] = None
@@ -97,7 +112,9 @@ class Call:
         if self.raised is not None:
             raise self.raised
         if status:
-            raise Error(status, *(to_str(ffi.addressof(error[0], name)[0]) for name in ("message", "file", "field")), error.offset)
+            parts = (to_str(part) for part in (error.message, error.file, error.field))
+            message, file, field = parts
+            raise Error(status, message, file, field, error.offset)
 
 
 _current = threading.local()
@@ -114,48 +131,65 @@ def _keep(_kind: Any, value: BaseException, _traceback: Any) -> None:
         call.raised = value
 
 
-@ffi.def_extern(error=True, onerror=_keep)  # type: ignore[misc]
+def _callback(**failed: Any) -> Callable[[F], F]:
+    """What follows is called by the library by its name; ``error`` is returned when it raises."""
+    register: Callable[[F], F] = ffi.def_extern(onerror=_keep, **failed)
+    return register
+
+
+@_callback(error=True)
 def xtpy_cancel(_user: Any) -> bool:
-    return _current.call.raised is not None
+    return bool(_current.call.raised is not None)
 
 
-@ffi.def_extern(onerror=_keep)  # type: ignore[misc]
+@_callback()
 def xtpy_generate_progress(_user: Any, requests: float) -> None:
     _current.call.progress(requests)
 
 
-@ffi.def_extern(onerror=_keep)  # type: ignore[misc]
+@_callback()
 def xtpy_job_progress(_user: Any, progress: Any) -> None:
     _current.call.progress(progress)
 
 
-@ffi.def_extern(onerror=_keep)  # type: ignore[misc]
+@_callback()
 def xtpy_warn(_user: Any, message: Any) -> None:
     warnings.warn(to_str(message), stacklevel=5)
 
 
-@ffi.def_extern(error=True, onerror=_keep)  # type: ignore[misc]
+@_callback(error=True)
 def xtpy_store_wait(_user: Any, wait: Any) -> bool:
     call = _current.call
     if not call.waited and wait.seconds > 1:
         call.waited = True
-        warnings.warn(f"{to_str(wait.path)}: waiting for another process ({to_str(wait.name) or 'not known'}), which is reading it. "
-                      "Nothing is lost meanwhile; it is written as soon as it may be", stacklevel=5)
-    return call.raised is not None
+        warnings.warn(
+            f"{to_str(wait.path)}: waiting for another process, {to_str(wait.name)}, which reads it. "
+            "Nothing is lost meanwhile; it is written as soon as it may be",
+            stacklevel=5,
+        )
+    return bool(call.raised is not None)
 
 
-@ffi.def_extern(error=lib.XT_STATUS_CANCELLED, onerror=_keep)  # type: ignore[misc]
+@_callback(error=lib.XT_STATUS_CANCELLED)
 def xtpy_row(_user: Any, row: Any, _error: Any) -> int:
     _current.call.row(row)
     return int(lib.XT_STATUS_OK)
 
 
-# ---- strings and arrays -----------------------------------------------------------------------------------------------------
+# ---- strings and arrays
 
 
 def to_str(text: Any) -> str:
     """A C string, which is UTF-8 or, of paths, whatever the system has."""
     return "" if text == ffi.NULL else ffi.string(text).decode("utf-8", "surrogateescape")
+
+
+def to_facts(kind: type[T], struct: Any) -> T:
+    """A dataclass of the fields of a C struct that have its fields' names."""
+    names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    given = {name: getattr(struct, name) for name in names}
+    texts = {name: to_str(value) for name, value in given.items() if isinstance(value, ffi.CData)}
+    return kind(**{**given, **texts})
 
 
 def to_path(path: Any) -> bytes:
@@ -167,7 +201,8 @@ def to_path(path: Any) -> bytes:
 
 
 def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.NDArray[Any]:
-    """A read-only array over memory that the library lends; it keeps ``owner``, which has the memory, alive."""
+    """A read-only array over memory that the library lends; it keeps ``owner``, which has the
+    memory, alive."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     if size == 0:
@@ -178,11 +213,12 @@ def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.ND
     return array
 
 
-# ---- handles ------------------------------------------------------------------------------------------------------------------
+# ---- handles
 
 
 class Handle:
-    """What owns something of the library's: freed when it is no longer used, or by ``close()``, or by ``with``."""
+    """What owns something of the library's: freed when it is no longer used, or by ``close()``, or
+    by ``with``."""
 
     _what = "object"
 
@@ -199,12 +235,16 @@ class Handle:
         """Frees it now. Arrays that were taken from it stay as they are."""
         if self._process == os.getpid():
             if self._holder == threading.get_ident():
-                raise Error(Status.ARGUMENT, f"this {self._what} is in use: a callback cannot close it")
+                raise Error(
+                    Status.ARGUMENT, f"this {self._what} is in use: a callback cannot close it"
+                )
             with self._lock:
                 self._release()
 
     def _release(self) -> None:
-        if getattr(self, "_open", False) and self._process == os.getpid():  # after a fork it is the parent's
+        if (
+            getattr(self, "_open", False) and self._process == os.getpid()
+        ):  # after a fork it is the parent's
             self._open = False
             self._free()
 
@@ -233,10 +273,15 @@ class _Use:
     def __enter__(self) -> None:
         handle = self._handle
         if handle._process != os.getpid():
-            raise Error(Status.UNSUPPORTED, f"this {handle._what} was opened before os.fork(), and its threads and files are the parent's; open "
-                        "it in the child, or start processes by multiprocessing's \"spawn\"")
+            raise Error(
+                Status.UNSUPPORTED,
+                f"this {handle._what} was opened before os.fork(); its threads and files are the "
+                "parent's. Open it in the child, or start processes by multiprocessing's 'spawn'",
+            )
         if handle._holder == threading.get_ident():
-            raise Error(Status.ARGUMENT, f"this {handle._what} is in use: a callback cannot call it again")
+            raise Error(
+                Status.ARGUMENT, f"this {handle._what} is in use: a callback cannot call it again"
+            )
         handle._lock.acquire()
         handle._holder = threading.get_ident()
         if not handle._open:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._extras import Bar, Progress, need
-from ._library import Call, Error, Handle, Status, ffi, lib, run, to_path, to_str, view
+from ._library import Call, Error, Handle, Status, ffi, lib, run, to_facts, to_path, to_str, view
 
 if TYPE_CHECKING:
     import pandas
@@ -25,14 +25,14 @@ Prompt = Union[str, Sequence[int], Array]
 Path = Union[str, "os.PathLike[str]"]
 
 DEMO = pathlib.Path(__file__).parent / "demo"
-"""Folder of the small model that ships with the package, ``facts-4m``, and its questions, ``to-language.jsonl`` and
-``from-language.jsonl``."""
+"""Folder of the small model that ships with the package, ``facts-4m``, and its questions,
+``to-language.jsonl`` and ``from-language.jsonl``."""
 
 TAPS = ("attn", "mid", "ffn", "block")  # in the order of xt_tap
 RULES = ("replace", "add", "blend")  # in the order of xt_rule
 
 
-# ---- interventions ----------------------------------------------------------------------------------------------------------
+# ---- interventions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Intervention:
         tap: ``"attn"``, ``"mid"``, ``"ffn"`` or ``"block"``.
         layer: from 0.
         value: array of float32 ``[width]``, in the units of the tap.
-        position: ``"last"`` (the prompt's last token), ``"all"`` (every token, generated ones too), or from 0: the prompt's tokens,
-            then those that are generated.
-        rule: ``"replace"``, x becomes value; ``"add"``, x + alpha * value; ``"blend"``, (1 - alpha) * x + alpha * value.
+        position: ``"last"`` (the prompt's last token), ``"all"`` (every token, generated ones too),
+            or from 0: the prompt's tokens, then those that are generated.
+        rule: ``"replace"``, x becomes value; ``"add"``, x + alpha * value; ``"blend"``, (1 - alpha)
+            * x + alpha * value.
         alpha: strength; unused by ``"replace"``.
 
     Several at one place apply in their order.
@@ -65,18 +66,35 @@ class Intervention:
                 raise Error(Status.ARGUMENT, f"'{value}' is none of {', '.join(known)}", field=name)
         if isinstance(self.position, str):
             if self.position not in ("last", "all"):
-                raise Error(Status.ARGUMENT, f"'{self.position}' is neither a number nor \"last\" or \"all\"", field="position")
+                raise Error(
+                    Status.ARGUMENT,
+                    f'\'{self.position}\' is neither a number nor "last" or "all"',
+                    field="position",
+                )
             out.position = lib.XT_POSITION_LAST if self.position == "last" else lib.XT_POSITION_ALL
         elif self.position < 0:
-            raise Error(Status.ARGUMENT, f"position {self.position} is below 0; \"last\" is the prompt's last token", field="position")
+            raise Error(
+                Status.ARGUMENT,
+                f'position {self.position} is below 0; "last" is the prompt\'s last token',
+                field="position",
+            )
         else:
             out.position = self.position
-        value = np.ascontiguousarray(self.value, np.float32)
-        if value.shape != (width,):
-            raise Error(Status.ARGUMENT, f"has the shape {list(value.shape)}; the model's width is {width}", field="value")
-        out.write, out.rule, out.layer, out.alpha = TAPS.index(self.tap), RULES.index(self.rule), self.layer, self.alpha
-        out.value = ffi.from_buffer("float[]", value)
-        return value
+        vector: Array = np.ascontiguousarray(self.value, np.float32)
+        if vector.shape != (width,):
+            raise Error(
+                Status.ARGUMENT,
+                f"has the shape {list(vector.shape)}; the model's width is {width}",
+                field="value",
+            )
+        out.write, out.rule, out.layer, out.alpha = (
+            TAPS.index(self.tap),
+            RULES.index(self.rule),
+            self.layer,
+            self.alpha,
+        )
+        out.value = ffi.from_buffer("float[]", vector)
+        return vector
 
 
 def Replace(tap: str, layer: int, value: Any, position: Union[int, str] = "last") -> Intervention:
@@ -84,12 +102,16 @@ def Replace(tap: str, layer: int, value: Any, position: Union[int, str] = "last"
     return Intervention(tap, layer, value, position)
 
 
-def Add(tap: str, layer: int, value: Any, alpha: float = 1.0, position: Union[int, str] = "last") -> Intervention:
+def Add(
+    tap: str, layer: int, value: Any, alpha: float = 1.0, position: Union[int, str] = "last"
+) -> Intervention:
     """x becomes x + ``alpha`` * ``value``: a steering vector, float32 ``[width]``."""
     return Intervention(tap, layer, value, position, "add", alpha)
 
 
-def Blend(tap: str, layer: int, value: Any, alpha: float, position: Union[int, str] = "last") -> Intervention:
+def Blend(
+    tap: str, layer: int, value: Any, alpha: float, position: Union[int, str] = "last"
+) -> Intervention:
     """x becomes (1 - ``alpha``) * x + ``alpha`` * ``value``, float32 ``[width]``."""
     return Intervention(tap, layer, value, position, "blend", alpha)
 
@@ -97,7 +119,7 @@ def Blend(tap: str, layer: int, value: Any, alpha: float, position: Union[int, s
 Interventions = Union[Sequence[Intervention], Sequence[Sequence[Intervention]]]
 
 
-# ---- what a model gives -----------------------------------------------------------------------------------------------------
+# ---- what a model gives
 
 
 class Generation:
@@ -109,7 +131,8 @@ class Generation:
         margins: float32 ``[tokens]``, best minus second-best logit.
         entropies: float32 ``[tokens]``, nats, of the distribution that the token was chosen from.
         logprobs: float32 ``[tokens]``, natural logarithm of the chosen token's probability.
-        lens_ids: int32 ``[tokens, layers]``, each layer's most likely token; ``[tokens, 0]`` without ``lens=True``.
+        lens_ids: int32 ``[tokens, layers]``, each layer's most likely token; ``[tokens, 0]``
+            without ``lens=True``.
         lens_logprobs: float32 ``[tokens, layers]``, its log-probability.
         stopped: it ended with an end-of-text token.
     """
@@ -130,7 +153,8 @@ class Generation:
         return self.text if self.text is not None else " ".join(map(str, self.ids))
 
     def __repr__(self) -> str:
-        return f"Generation({str(self)!r}, {len(self.ids)} tokens{', stopped' if self.stopped else ''})"
+        ended = ", stopped" if self.stopped else ""
+        return f"Generation({str(self)!r}, {len(self.ids)} tokens{ended})"
 
 
 class Taps:
@@ -148,8 +172,10 @@ class Taps:
     def __init__(self, taps: Any, info: ModelInfo) -> None:
         self._taps = owner = ffi.gc(taps, lib.xt_taps_free)
         shape = (info.layers, info.width)
-        self.attn, self.mid, self.ffn, self.block = (view(lib.xt_taps_get(owner, tap, 0), shape, np.float32, owner)
-                                                     for tap in range(len(TAPS)))
+        self.attn, self.mid, self.ffn, self.block = (
+            view(lib.xt_taps_get(owner, tap, 0), shape, np.float32, owner)
+            for tap in range(len(TAPS))
+        )
         self.embed = view(lib.xt_taps_embed(owner), (info.width,), np.float32, owner)
         self.logits = view(lib.xt_taps_logits(owner), (info.vocab,), np.float32, owner)
 
@@ -160,7 +186,8 @@ class Taps:
         return getattr(self, tap)  # type: ignore[no-any-return]
 
     def save(self, path: Path) -> None:
-        """Writes a safetensors file: ``embed``, ``attn``, ``mid``, ``ffn``, ``block``, ``logits``."""
+        """Writes a safetensors file: ``embed``, ``attn``, ``mid``, ``ffn``, ``block``,
+        ``logits``."""
         run(lib.xt_taps_save, self._taps, to_path(path))
 
 
@@ -204,24 +231,37 @@ class ModelInfo:
     weight_bytes: int
 
 
-# ---- loading ------------------------------------------------------------------------------------------------------------------
+# ---- loading
 
 
 def _cache() -> Optional[bytes]:
     """The folder of the Hugging Face cache."""
-    for name, rest in (("HF_HUB_CACHE", ""), ("HUGGINGFACE_HUB_CACHE", ""), ("HF_HOME", "/hub"), ("XDG_CACHE_HOME", "/huggingface/hub"),
-                       ("HOME", "/.cache/huggingface/hub")):
+    for name, rest in (
+        ("HF_HUB_CACHE", ""),
+        ("HUGGINGFACE_HUB_CACHE", ""),
+        ("HF_HOME", "/hub"),
+        ("XDG_CACHE_HOME", "/huggingface/hub"),
+        ("HOME", "/.cache/huggingface/hub"),
+    ):
         if os.environ.get(name):
             return to_path(os.environ[name] + rest)
     return None
 
 
-def load(path: Path, *, device: str = "cpu", compute: str = "f32", threads: int = 0, memory: float = 0,
-         inexact: bool = False) -> Model:
+def load(
+    path: Path,
+    *,
+    device: str = "cpu",
+    compute: str = "f32",
+    threads: int = 0,
+    memory: float = 0,
+    inexact: bool = False,
+) -> Model:
     """Loads a model.
 
     Args:
-        path: a directory as downloaded, a .gguf file, or a name in the Hugging Face cache ("org/name"). Nothing is downloaded.
+        path: a directory as downloaded, a .gguf file, or a name in the Hugging Face cache
+            ("org/name"). Nothing is downloaded.
         device: ``"cpu"``, or a GPU: ``"opencl"``, ``"opencl:1"``, ``"cuda"``.
         compute: ``"f32"``, the reference, or ``"bf16"``, the fast mode.
         threads: 0: one per processor that the process may use.
@@ -231,7 +271,9 @@ def load(path: Path, *, device: str = "cpu", compute: str = "f32", threads: int 
     >>> load(DEMO / "facts-4m", threads=1)
     <xtransplant.Model LlamaForCausalLM, 8 layers of width 192, ...>
     """
-    return Model(path, device=device, compute=compute, threads=threads, memory=memory, inexact=inexact)
+    return Model(
+        path, device=device, compute=compute, threads=threads, memory=memory, inexact=inexact
+    )
 
 
 class Model(Handle):
@@ -239,17 +281,36 @@ class Model(Handle):
 
     _what = "model"
 
-    def __init__(self, path: Path, *, device: str = "cpu", compute: str = "f32", threads: int = 0, memory: float = 0,
-                 inexact: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        device: str = "cpu",
+        compute: str = "f32",
+        threads: int = 0,
+        memory: float = 0,
+        inexact: bool = False,
+    ) -> None:
         super().__init__()
         self._open = False
         if compute not in ("f32", "bf16"):
             raise Error(Status.ARGUMENT, f"'{compute}' is neither f32 nor bf16", field="compute")
         cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        named = [ffi.new("char[]", device.encode()), ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant")))]
-        options = ffi.new("xt_model_options *", {
-            "threads": threads, "memory_limit": int(memory), "device": named[0], "kernel_cache": named[1], "inexact": inexact,
-            "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32})
+        named = [
+            ffi.new("char[]", device.encode()),
+            ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant"))),
+        ]
+        options = ffi.new(
+            "xt_model_options *",
+            {
+                "threads": threads,
+                "memory_limit": int(memory),
+                "device": named[0],
+                "kernel_cache": named[1],
+                "inexact": inexact,
+                "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32,
+            },
+        )
         found, model, session = ffi.new("char **"), ffi.new("xt_model **"), ffi.new("xt_session **")
         run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
         located = ffi.gc(found[0], lib.xt_free)
@@ -267,44 +328,72 @@ class Model(Handle):
         self._compute = options.compute
         facts = ffi.new("xt_model_info *")
         lib.xt_model_get_info(self._model, facts)
-        given = {field.name: getattr(facts, field.name) for field in dataclasses.fields(ModelInfo)}
-        self.info = ModelInfo(**{name: value if isinstance(value, int) else to_str(value) for name, value in given.items()})
+        self.info = to_facts(ModelInfo, facts)
 
     def _free(self) -> None:
         lib.xt_session_free(self._session)
         lib.xt_model_close(self._model)
 
     def __repr__(self) -> str:
-        return (f"<xtransplant.Model {self.info.architecture}, {self.info.layers} layers of width {self.info.width}, "
-                f"{self.info.kernels}>")
+        return (
+            f"<xtransplant.Model {self.info.architecture}, {self.info.layers} layers of width "
+            f"{self.info.width}, {self.info.kernels}>"
+        )
 
-    # ---- text ------------------------------------------------------------------------------------------------------------------
+    # ---- text
 
     @property
     def has_tokenizer(self) -> bool:
         """Whether prompts may be text; else they are ids."""
         return bool(self._tokenizer != ffi.NULL)
 
-    def encode(self, text: str, *, chat: bool = False, system: Optional[str] = None, add_special: bool = True) -> Array:
+    def encode(
+        self,
+        text: str,
+        *,
+        chat: bool = False,
+        system: Optional[str] = None,
+        add_special: bool = True,
+    ) -> Array:
         """Token ids of a text, int32 ``[tokens]``.
 
         Args:
             chat: put it into the model's chat template, as the user's message.
             system: the system message before it; with ``chat``.
-            add_special: add BOS and EOS as the model's own tokenizer does. A chat template has its own.
+            add_special: add BOS and EOS as the model's own tokenizer does. A chat template has its
+                own.
         """
         if not self.has_tokenizer:
-            raise Error(Status.ARGUMENT, "the model has no tokenizer; give token ids", file=self.info.path)
+            raise Error(
+                Status.ARGUMENT, "the model has no tokenizer; give token ids", file=self.info.path
+            )
         if system is not None and not chat:
             raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
         encoded = text.encode()
         if chat:
             out, length = ffi.new("char **"), ffi.new("size_t *")
             spoken = ffi.NULL if system is None else system.encode()
-            run(lib.xt_tokenizer_chat, self._tokenizer, spoken, encoded, len(encoded), int(time.time()), out, length)
+            run(
+                lib.xt_tokenizer_chat,
+                self._tokenizer,
+                spoken,
+                encoded,
+                len(encoded),
+                int(time.time()),
+                out,
+                length,
+            )
             encoded = bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0]))
         ids, count = ffi.new("int32_t **"), ffi.new("size_t *")
-        run(lib.xt_tokenizer_encode, self._tokenizer, encoded, len(encoded), add_special and not chat, ids, count)
+        run(
+            lib.xt_tokenizer_encode,
+            self._tokenizer,
+            encoded,
+            len(encoded),
+            add_special and not chat,
+            ids,
+            count,
+        )
         owner = ffi.gc(ids[0], lib.xt_free)
         return view(owner, (count[0],), np.int32, owner)
 
@@ -314,26 +403,45 @@ class Model(Handle):
             raise Error(Status.ARGUMENT, "the model has no tokenizer", file=self.info.path)
         array = np.ascontiguousarray(ids, np.int32)
         out, length = ffi.new("char **"), ffi.new("size_t *")
-        run(lib.xt_tokenizer_decode, self._tokenizer, ffi.from_buffer("int32_t[]", array), array.size, skip_special, out, length)
+        run(
+            lib.xt_tokenizer_decode,
+            self._tokenizer,
+            ffi.from_buffer("int32_t[]", array),
+            array.size,
+            skip_special,
+            out,
+            length,
+        )
         return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
 
     def _ids(self, prompt: Prompt, how: Mapping[str, Any]) -> Array:
-        return self.encode(prompt, **how) if isinstance(prompt, str) else np.ascontiguousarray(prompt, np.int32)
+        return (
+            self.encode(prompt, **how)
+            if isinstance(prompt, str)
+            else np.ascontiguousarray(prompt, np.int32)
+        )
 
-    # ---- running ---------------------------------------------------------------------------------------------------------------
+    # ---- running
 
-    def _requests(self, prompts: Sequence[Array], interventions: Interventions, sample: int = 0) -> tuple[Any, list[Any]]:
+    def _requests(
+        self, prompts: Sequence[Array], interventions: Interventions, sample: int = 0
+    ) -> tuple[Any, list[Any]]:
         """The C requests, and what has to be kept while they are used."""
         keep: list[Any] = []
         requests = ffi.new("xt_request[]", len(prompts))
         own = bool(interventions) and not isinstance(interventions[0], Intervention)
         if own and len(interventions) != len(prompts):
-            raise Error(Status.ARGUMENT, f"there are {len(interventions)} lists of them for {len(prompts)} prompts", field="interventions")
+            raise Error(
+                Status.ARGUMENT,
+                f"there are {len(interventions)} lists of them for {len(prompts)} prompts",
+                field="interventions",
+            )
         lists: list[Any] = []
-        for each in interventions if own else [interventions]:
-            filled = ffi.new("xt_intervention[]", len(each))  # type: ignore[arg-type]
-            keep.extend(change._fill(filled[k], self.info.width) for k, change in enumerate(each))  # type: ignore[arg-type]
-            lists.append((filled, len(each)))  # type: ignore[arg-type]
+        given: Any = interventions if own else [interventions]
+        for each in given:
+            filled = ffi.new("xt_intervention[]", len(each))
+            keep.extend(change._fill(filled[k], self.info.width) for k, change in enumerate(each))
+            lists.append((filled, len(each)))
         for k, ids in enumerate(prompts):
             filled, count = lists[k if own else 0]
             requests[k].ids, requests[k].count = ffi.from_buffer("int32_t[]", ids), ids.size
@@ -341,10 +449,19 @@ class Model(Handle):
             requests[k].sample = sample
         return requests, [keep, lists, prompts]
 
-    def _generate(self, prompts: Sequence[Array], interventions: Interventions, options: Mapping[str, Any], sample: int = 0,
-                  progress: Progress = None) -> list[Generation]:
+    def _generate(
+        self,
+        prompts: Sequence[Array],
+        interventions: Interventions,
+        options: Mapping[str, Any],
+        sample: int = 0,
+        progress: Progress = None,
+    ) -> list[Generation]:
         requests, _keep = self._requests(prompts, interventions, sample)
-        how = ffi.new("xt_generate_options *", {**options, "cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress})
+        how = ffi.new(
+            "xt_generate_options *",
+            {**options, "cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress},
+        )
         out = ffi.new("xt_generation[]", max(len(prompts), 1))
         bar = Bar(progress, "generating", "prompt")
         call = Call(progress=lambda done: bar(done, len(prompts)))
@@ -359,22 +476,39 @@ class Model(Handle):
     def generate(self, prompts: str, **options: Any) -> Generation: ...
 
     @overload
-    def generate(self, prompts: Sequence[str], **options: Any) -> list[Generation]: ...
+    def generate(self, prompts: list[str], **options: Any) -> list[Generation]: ...
 
     @overload
     def generate(self, prompts: Union[Sequence[int], Array], **options: Any) -> Generation: ...
 
     @overload
-    def generate(self, prompts: Sequence[Union[Sequence[int], Array]], **options: Any) -> list[Generation]: ...
+    def generate(
+        self, prompts: Sequence[Union[Sequence[int], Array]], **options: Any
+    ) -> list[Generation]: ...
 
-    def generate(self, prompts: Any, *, max_new_tokens: int = 20, interventions: Interventions = (), chat: bool = False,
-                 system: Optional[str] = None, add_special: bool = True, ignore_eos: bool = False, repetition_penalty: float = 0,
-                 temperature: float = 0, top_p: float = 1, seed: int = 0, sample: int = 0, lens: bool = False,
-                 progress: Progress = None) -> Any:
+    def generate(  # type: ignore[misc]
+        self,
+        prompts: Any,
+        *,
+        max_new_tokens: int = 20,
+        interventions: Interventions = (),
+        chat: bool = False,
+        system: Optional[str] = None,
+        add_special: bool = True,
+        ignore_eos: bool = False,
+        repetition_penalty: float = 0,
+        temperature: float = 0,
+        top_p: float = 1,
+        seed: int = 0,
+        sample: int = 0,
+        lens: bool = False,
+        progress: Progress = None,
+    ) -> Any:
         """Generates, greedily unless ``temperature`` is above 0.
 
         Args:
-            prompts: one prompt, a text or ids; or many, which run as one batch. A response does not depend on the others.
+            prompts: one prompt, a text or ids; or many, which run as one batch. A response does not
+                depend on the others.
             max_new_tokens: most tokens of a response.
             interventions: changes to every prompt's run; or, for many prompts, a list for each.
             chat, system, add_special: as `encode` has them.
@@ -382,9 +516,11 @@ class Model(Handle):
             repetition_penalty: 0: the model's.
             temperature: 0: greedy. Else each token is drawn from softmax(logits / temperature).
             top_p: draw from the fewest likeliest tokens that make up this share.
-            seed, sample: what is drawn depends on these, the prompt and the position, and on nothing else.
+            seed, sample: what is drawn depends on these, the prompt and the position, and on
+                nothing else.
             lens: keep each layer's most likely token (`Generation.lens_ids`).
-            progress: None: a tqdm bar when it takes long; False: none; or what is called with prompts done and in all.
+            progress: None: a tqdm bar when it takes long; False: none; or what is called with
+                prompts done and in all.
 
         Returns:
             A `Generation`; of many prompts a list, in their order.
@@ -392,20 +528,37 @@ class Model(Handle):
         >>> model = load(DEMO / "facts-4m")
         >>> model.generate("Greece, country number =", max_new_tokens=4)
         Generation(' 300', 2 tokens, stopped)
-        >>> [g.text for g in model.generate(["Greece, country number =", "Nigeria, country number ="])]
+        >>> prompts = ["Greece, country number =", "Nigeria, country number ="]
+        >>> [made.text for made in model.generate(prompts)]
         [' 300', ' 566']
         """
         # An array of one dimension, or a sequence of numbers, is one prompt.
-        one = isinstance(prompts, str) or (len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str))
+        one = isinstance(prompts, str) or (
+            len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str)
+        )
         how = {"chat": chat, "system": system, "add_special": add_special}
         ids = [self._ids(prompt, how) for prompt in ([prompts] if one else prompts)]
-        options = {"max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "repetition_penalty": repetition_penalty, "lens": lens,
-                   "temperature": temperature, "top_p": top_p, "seed": seed}
+        options = {
+            "max_new_tokens": max_new_tokens,
+            "ignore_eos": ignore_eos,
+            "repetition_penalty": repetition_penalty,
+            "lens": lens,
+            "temperature": temperature,
+            "top_p": top_p,
+            "seed": seed,
+        }
         made = self._generate(ids, interventions, options, sample, progress)
         return made[0] if one else made
 
-    def capture(self, prompt: Prompt, *, interventions: Sequence[Intervention] = (), chat: bool = False, system: Optional[str] = None,
-                add_special: bool = True) -> Taps:
+    def capture(
+        self,
+        prompt: Prompt,
+        *,
+        interventions: Sequence[Intervention] = (),
+        chat: bool = False,
+        system: Optional[str] = None,
+        add_special: bool = True,
+    ) -> Taps:
         """Runs a prompt and keeps every tap of its last token.
 
         >>> load(DEMO / "facts-4m").capture("Greece, country number =").ffn.shape
@@ -418,19 +571,34 @@ class Model(Handle):
             run(lib.xt_session_capture, self._session, requests, out)
         return Taps(out[0], self.info)
 
-    def transplant(self, source: Prompt, target: Prompt, *, site: str, source_layer: int, target_layer: int, rule: str = "replace",
-                   alpha: float = 1, max_new_tokens: int = 20, chat: bool = False, system: Optional[str] = None,
-                   add_special: bool = True, repetition_penalty: float = 0) -> Transplant:
-        """Takes the site's activation of the source's last token at ``source_layer``, and puts it at the target's last token at
-        ``target_layer``.
+    def transplant(
+        self,
+        source: Prompt,
+        target: Prompt,
+        *,
+        site: str,
+        source_layer: int,
+        target_layer: int,
+        rule: str = "replace",
+        alpha: float = 1,
+        max_new_tokens: int = 20,
+        chat: bool = False,
+        system: Optional[str] = None,
+        add_special: bool = True,
+        repetition_penalty: float = 0,
+    ) -> Transplant:
+        """Takes the site's activation of the source's last token at ``source_layer``, and puts it
+        at the target's last token at ``target_layer``.
 
         Args:
-            site: ``"attn"``, ``"ffn"``, ``"block"``, ``"attn-released"``, or ``"READ:WRITE"`` with each of a, m, f, o.
+            site: ``"attn"``, ``"ffn"``, ``"block"``, ``"attn-released"``, or ``"READ:WRITE"`` with
+                each of a, m, f, o.
             source_layer, target_layer: from 0.
             rule, alpha: as `Intervention` has them.
 
         >>> model = load(DEMO / "facts-4m")
-        >>> run = model.transplant("Nigeria, country number =", "نيجيريا, رقم البلد =", site="ffn", source_layer=0, target_layer=0)
+        >>> source, target = "Nigeria, country number =", "نيجيريا, رقم البلد ="
+        >>> run = model.transplant(source, target, site="ffn", source_layer=0, target_layer=0)
         >>> run.source.text, run.changed
         (' 566', False)
         """
@@ -439,32 +607,51 @@ class Model(Handle):
         how = {"chat": chat, "system": system, "add_special": add_special}
         taken, ids = self._ids(source, how), self._ids(target, how)
         if not 0 <= source_layer < self.info.layers:
-            raise Error(Status.ARGUMENT, f"layer {source_layer} is out of range; the model has layers 0 to {self.info.layers - 1}",
-                        field="source_layer")
+            raise Error(
+                Status.ARGUMENT,
+                f"layer {source_layer} is out of range; the model has layers 0 to "
+                f"{self.info.layers - 1}",
+                field="source_layer",
+            )
         value = self.capture(taken)[TAPS[parsed.read]][source_layer]
         change = Intervention(TAPS[parsed.write], target_layer, value, rule=rule, alpha=alpha)
         options = {"max_new_tokens": max_new_tokens, "repetition_penalty": repetition_penalty}
         return Transplant(*self._generate([taken, ids, ids], [[], [], [change]], options))
 
-    def lens(self, prompt: Prompt, *, max_new_tokens: int = 20, interventions: Sequence[Intervention] = (), chat: bool = False,
-             system: Optional[str] = None, add_special: bool = True) -> pandas.DataFrame:
-        """What every layer would say at each generated token: final norm and unembedding of its output.
+    def lens(
+        self,
+        prompt: Prompt,
+        *,
+        max_new_tokens: int = 20,
+        interventions: Sequence[Intervention] = (),
+        chat: bool = False,
+        system: Optional[str] = None,
+        add_special: bool = True,
+    ) -> pandas.DataFrame:
+        """What every layer would say at each generated token: final norm and unembedding of its
+        output.
 
         Returns:
-            A DataFrame of tokens, a row a layer (the last on top), a column a generated token; in a notebook it is shown coloured by
-            probability. Its ``probabilities`` is a DataFrame of the same shape.
+            A DataFrame of tokens, a row a layer (the last on top), a column a generated token; in a
+            notebook it is shown coloured by probability. Its ``probabilities`` is a DataFrame of
+            the same shape.
         """
         need("pandas", "pandas", "Model.lens()")
         from ._frames import LensFrame
 
-        made = self.generate([self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})], lens=True,
-                             max_new_tokens=max_new_tokens, interventions=interventions)[0]
+        made = self.generate(
+            [self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})],
+            lens=True,
+            max_new_tokens=max_new_tokens,
+            interventions=interventions,
+        )[0]
         return LensFrame.of(self, made)
 
-    # ---- sweeps ----------------------------------------------------------------------------------------------------------------
+    # ---- sweeps
 
     def hash(self) -> str:
-        """SHA-256 of the model's content, by which results know their model. Reads all weight files once."""
+        """SHA-256 of the model's content, by which results know their model. Reads all weight files
+        once."""
         if self._hash is None:
             out = ffi.new("char[]", lib.XT_MODEL_HASH_SIZE)
             with self._use():
@@ -472,21 +659,45 @@ class Model(Handle):
             self._hash = out
         return to_str(self._hash)
 
-    def sweep(self, pairs: Any = None, *, output: Path, task: Optional[str] = None, data: Optional[Path] = None,
-              sites: Optional[Sequence[str]] = None, languages: Optional[Sequence[str]] = None, pivot: Optional[str] = None,
-              source_layers: Optional[Sequence[int]] = None, target_layers: Optional[Sequence[int]] = None, limit: int = 0,
-              shard: Optional[tuple[int, int]] = None, cot: bool = False, chat: bool = False, system: Optional[str] = None,
-              max_new_tokens: int = 0, ignore_eos: bool = False, repetition_penalty: float = 0, samples: int = 0,
-              temperature: float = 0, top_p: float = 0, seed: int = 0, skip_long: bool = False, replace: bool = False,
-              progress: Progress = None) -> Results:
-        """Runs every transplant of every question into a results file. The same call goes on where an earlier one stopped.
+    def sweep(
+        self,
+        pairs: Any = None,
+        *,
+        output: Path,
+        task: Optional[str] = None,
+        data: Optional[Path] = None,
+        sites: Optional[Sequence[str]] = None,
+        languages: Optional[Sequence[str]] = None,
+        pivot: Optional[str] = None,
+        source_layers: Optional[Sequence[int]] = None,
+        target_layers: Optional[Sequence[int]] = None,
+        limit: int = 0,
+        shard: Optional[tuple[int, int]] = None,
+        cot: bool = False,
+        chat: bool = False,
+        system: Optional[str] = None,
+        max_new_tokens: int = 0,
+        ignore_eos: bool = False,
+        repetition_penalty: float = 0,
+        samples: int = 0,
+        temperature: float = 0,
+        top_p: float = 0,
+        seed: int = 0,
+        skip_long: bool = False,
+        replace: bool = False,
+        progress: Progress = None,
+    ) -> Results:
+        """Runs every transplant of every question into a results file. The same call goes on where
+        an earlier one stopped.
 
         Args:
-            pairs: the questions: an iterable of dicts, a pandas DataFrame or a datasets.Dataset with ``source`` and ``target`` (texts)
-                and, as far as there are, ``gold``, ``id``, ``lang``, ``source_lang``, ``task``; or the path of a file of such JSON lines.
+            pairs: the questions: an iterable of dicts, a pandas DataFrame or a datasets.Dataset
+                with ``source`` and ``target`` (texts) and, as far as there are, ``gold``, ``id``,
+                ``lang``, ``source_lang``, ``task``; or the path of a file of such JSON lines.
             output: the results file, made where it is not there.
             task, data: in place of ``pairs``: a benchmark, and the folder of it as released.
-            sites: as `transplant` has them; None: the paper's for the task, ``"attn"`` where it has none.
+            sites: as `transplant` has them; None: the paper's for the task, ``"attn"`` where it has
+                none.
             languages: None: all.
             pivot: language of the source prompts of a task that goes to a language; None: ``"en"``.
             source_layers, target_layers: None: all.
@@ -495,10 +706,12 @@ class Model(Handle):
             cot: end each prompt with "Let's think step by step." in its language.
             chat, system: put the prompts into the model's chat template.
             max_new_tokens: 0: 20, or 200 with ``cot``.
-            samples, temperature, top_p, seed: draw so many responses to each untouched target prompt at random, too.
+            samples, temperature, top_p, seed: draw so many responses to each untouched target
+                prompt at random, too.
             skip_long: leave out questions for which the model has too few positions.
             replace: questions that were edited take the place of the file's.
-            progress: None: a tqdm bar when it takes long; False: none; or what is called with work done and in all, in responses.
+            progress: None: a tqdm bar when it takes long; False: none; or what is called with work
+                done and in all, in responses.
 
         Raises:
             KeyboardInterrupt: after the current token. What was computed is in the file.
@@ -506,8 +719,26 @@ class Model(Handle):
         from ._results import open as open_results
         from ._sweep import sweep
 
-        sweep(self, pairs, output, progress, replace=replace, dataset={"languages": languages, "pivot": pivot, "limit": limit, "cot": cot},
-              benchmark=(task, data), chat=chat, system=system, sites=sites, layers=(source_layers, target_layers), shard=shard, job={
-                  "max_new_tokens": max_new_tokens, "ignore_eos": ignore_eos, "repetition_penalty": repetition_penalty,
-                  "samples": samples, "sampling": {"temperature": temperature, "top_p": top_p, "seed": seed}, "skip_long": skip_long})
+        sweep(
+            self,
+            pairs,
+            output,
+            progress,
+            replace=replace,
+            dataset={"languages": languages, "pivot": pivot, "limit": limit, "cot": cot},
+            benchmark=(task, data),
+            chat=chat,
+            system=system,
+            sites=sites,
+            layers=(source_layers, target_layers),
+            shard=shard,
+            job={
+                "max_new_tokens": max_new_tokens,
+                "ignore_eos": ignore_eos,
+                "repetition_penalty": repetition_penalty,
+                "samples": samples,
+                "sampling": {"temperature": temperature, "top_p": top_p, "seed": seed},
+                "skip_long": skip_long,
+            },
+        )
         return open_results(output)

@@ -4,22 +4,21 @@
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import math
+import os
 import pathlib
-import tempfile
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
 
 from ._extras import need
-from ._library import Call, Error, Handle, Status, ffi, lib, run, to_path, to_str
+from ._library import Call, Error, Handle, Status, ffi, lib, run, to_facts, to_path, to_str
 
 if TYPE_CHECKING:
     import pandas
 
-Path = Union[str, "pathlib.Path"]
+Path = Union[str, "os.PathLike[str]"]
 
 SHOWN_MOST = 32 << 20  # bytes of a page in a notebook
 
@@ -72,7 +71,10 @@ class Results(Handle):
         if not self._open:
             return f"<xtransplant.Results {self.path}, closed>"
         info = self.info
-        return f"<xtransplant.Results {info.path}: {info.responses} responses of {info.questions} questions, {info.layers} layers, {info.model_name}>"
+        return (
+            f"<xtransplant.Results {info.path}: {info.responses} responses of {info.questions} "
+            f"questions, {info.layers} layers, {info.model_name}>"
+        )
 
     @property
     def info(self) -> ResultsInfo:
@@ -80,35 +82,38 @@ class Results(Handle):
         facts = ffi.new("xt_store_info *")
         with self._use():
             run(lib.xt_store_get_info, self._store, facts)
-            given = {field.name: getattr(facts, field.name) for field in dataclasses.fields(ResultsInfo)}
-            return ResultsInfo(**{name: to_str(value) if isinstance(value, ffi.CData) else value for name, value in given.items()})
+            return to_facts(ResultsInfo, facts)
 
-    # ---- responses -------------------------------------------------------------------------------------------------------------
+    # ---- responses
 
-    def responses(self, site: Optional[str] = None, *, lang: Optional[str] = None, task: Optional[str] = None) -> pandas.DataFrame:
+    def responses(
+        self, site: Optional[str] = None, *, lang: Optional[str] = None, task: Optional[str] = None
+    ) -> pandas.DataFrame:
         """The responses, a row each, in an order that depends on content alone.
 
         Args:
-            site: ``"vanilla"`` are the untouched runs, ``"source"`` the source prompts' own responses; None: all but the latter.
+            site: ``"vanilla"`` are the untouched runs, ``"source"`` the source prompts' own
+                responses; None: all but the latter.
             lang, task: None: all.
 
         Returns:
-            A DataFrame with the columns ``id``, ``task``, ``lang``, ``source_lang``, ``question``, ``source``, ``target``, ``gold``,
-            ``site``, ``source_layer`` and ``target_layer`` (-1: no transplant), ``text``, ``correct`` (missing where there is no gold),
-            ``tokens``, ``margin`` (the smallest of the response), ``entropy`` (nats, of the first token's distribution),
-            ``mean_entropy``, ``mean_logprob``, and where they were measured ``nll_standalone``, ``nll_conditional`` (nats per token) and
-            ``language``.
+            A DataFrame with the columns ``id``, ``task``, ``lang``, ``source_lang``, ``question``,
+            ``source``, ``target``, ``gold``, ``site``, ``source_layer`` and ``target_layer`` (-1:
+            no transplant), ``text``, ``correct`` (missing where there is no gold), ``tokens``,
+            ``margin`` (the smallest of the response), ``entropy`` (nats, of the first token's
+            distribution), ``mean_entropy``, ``mean_logprob``, and where they were measured
+            ``nll_standalone``, ``nll_conditional`` (nats per token) and ``language``.
         """
-        pandas = need("pandas", "pandas", "Results.responses()")
+        need("pandas", "pandas", "Results.responses()")
         from ._frames import ResponseColumns
 
         columns = ResponseColumns(site, lang, task)
         read = lib.xt_store_read_sources if site == "source" else lib.xt_store_read
         with self._use():
             Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
-        return columns.frame(pandas)
+        return columns.frame()
 
-    # ---- what they say ---------------------------------------------------------------------------------------------------------
+    # ---- what they say
 
     def _groups(self) -> list[Any]:
         """The tasks with scored questions, as ``xt_group``. Held by the results file."""
@@ -117,21 +122,52 @@ class Results(Handle):
                 out = ffi.new("xt_analysis **")
                 run(lib.xt_analysis_create, self._store, ffi.NULL, out)
                 self._analysis = out[0]
-            return [lib.xt_analysis_get(self._analysis, k) for k in range(lib.xt_analysis_count(self._analysis))]
+            return [
+                lib.xt_analysis_get(self._analysis, k)
+                for k in range(lib.xt_analysis_count(self._analysis))
+            ]
 
     def _site(self, site: str, task: Optional[str], pivot: Optional[str]) -> tuple[Any, Any]:
         """The one group of a task and pivot that has the site, and the site in it."""
-        found = [(group, group.sites[k]) for group in self._groups() for k in range(group.site_count)
-                 if to_str(group.sites[k].site) == site and task in (None, to_str(group.task)) and pivot in (None, to_str(group.pivot))]
+        found = [
+            (group, group.sites[k])
+            for group in self._groups()
+            for k in range(group.site_count)
+            if to_str(group.sites[k].site) == site
+            and task in (None, to_str(group.task))
+            and pivot in (None, to_str(group.pivot))
+        ]
         if not found:
-            raise Error(Status.ARGUMENT, f"has no scored responses at site '{site}'" + (f" of task '{task}'" if task else ""), file=str(self.path))
+            raise Error(
+                Status.ARGUMENT,
+                f"has no scored responses at site '{site}'"
+                + (f" of task '{task}'" if task else ""),
+                file=str(self.path),
+            )
         if len(found) > 1:
-            several = ", ".join(f"{to_str(group.task)} from {to_str(group.pivot) or 'its languages'}{', cot' if group.cot else ''}" for group, _ in found)
-            raise Error(Status.ARGUMENT, f"has several: {several}; name task= and pivot=", file=str(self.path), field="task")
+            several = ", ".join(
+                f"{to_str(group.task)} from {to_str(group.pivot) or 'its languages'}"
+                + (", cot" if group.cot else "")
+                for group, _ in found
+            )
+            raise Error(
+                Status.ARGUMENT,
+                f"has several: {several}; name task= and pivot=",
+                file=str(self.path),
+                field="task",
+            )
         return found[0]
 
-    def gain(self, site: str, *, lang: Optional[str] = None, task: Optional[str] = None, pivot: Optional[str] = None) -> pandas.DataFrame:
-        """Accuracy with each transplant minus the untouched model's, over the questions that have both.
+    def gain(
+        self,
+        site: str,
+        *,
+        lang: Optional[str] = None,
+        task: Optional[str] = None,
+        pivot: Optional[str] = None,
+    ) -> pandas.DataFrame:
+        """Accuracy with each transplant minus the untouched model's, over the questions that have
+        both.
 
         Args:
             site: of the transplants.
@@ -139,10 +175,13 @@ class Results(Handle):
             task, pivot: where the file has several.
 
         Returns:
-            A DataFrame of fractions, not per cent: a row a source layer, a column a target layer, both from 0; missing where there is
+            A DataFrame of fractions, not per cent: a row a source layer, a column a target layer,
+                both from 0; missing where there is
             no response.
         """
-        pandas = need("pandas", "pandas", "Results.gain()")
+        need("pandas", "pandas", "Results.gain()")
+        from ._frames import layer_frame
+
         group, found = self._site(site, task, pivot)
         layers = group.layers
         if lang is None:
@@ -150,29 +189,45 @@ class Results(Handle):
             values = np.array([cell.gain if cell.count else math.nan for cell in cells])
         else:
             values = self._language_gain(group, found, lang)
-        frame = pandas.DataFrame(values.reshape(layers, layers))
-        frame.index.name, frame.columns.name = "source layer", "target layer"
-        return frame
+        return layer_frame(values.reshape(layers, layers))
 
     def _language_gain(self, group: Any, found: Any, lang: str) -> Any:
         names = [to_str(group.languages[k].name) for k in range(group.language_count)]
         if lang not in names:
-            raise Error(Status.ARGUMENT, f"has no language '{lang}'; it has {', '.join(names)}", file=str(self.path), field="lang")
+            raise Error(
+                Status.ARGUMENT,
+                f"has no language '{lang}'; it has {', '.join(names)}",
+                file=str(self.path),
+                field="lang",
+            )
         size = group.layers * group.layers
         at = names.index(lang) * size
-        correct, vanilla, count = (np.frombuffer(ffi.buffer(pointer + at, size * 4), np.int32).astype(float)
-                                   for pointer in (found.language_correct, found.language_vanilla, found.language_count))
+        correct, vanilla, count = (
+            np.frombuffer(ffi.buffer(pointer + at, size * 4), np.int32).astype(float)
+            for pointer in (found.language_correct, found.language_vanilla, found.language_count)
+        )
         with np.errstate(invalid="ignore"):
             return (correct - vanilla) / np.where(count > 0, count, math.nan)
 
-    def heatmap(self, site: str, *, lang: Optional[str] = None, task: Optional[str] = None, pivot: Optional[str] = None,
-                ax: Any = None) -> Any:
+    def heatmap(
+        self,
+        site: str,
+        *,
+        lang: Optional[str] = None,
+        task: Optional[str] = None,
+        pivot: Optional[str] = None,
+        ax: Any = None,
+    ) -> Any:
         """Draws `gain` as a heatmap, in percentage points, and returns the matplotlib Axes."""
         need("pandas", "plot", "Results.heatmap()")
         need("matplotlib", "plot", "Results.heatmap()")
         from ._frames import heatmap
 
-        return heatmap(self.gain(site, lang=lang, task=task, pivot=pivot), f"{site}{', ' + lang if lang else ''}", ax)
+        return heatmap(
+            self.gain(site, lang=lang, task=task, pivot=pivot),
+            f"{site}{', ' + lang if lang else ''}",
+            ax,
+        )
 
     def coverage(self) -> Any:
         """How much is there of what was planned, as ``docs/FORMATS.md`` has it."""
@@ -183,7 +238,7 @@ class Results(Handle):
         run(lib.xt_coverage_json, coverage, text)
         return json.loads(to_str(ffi.gc(text[0], lib.xt_free)))
 
-    # ---- reports ---------------------------------------------------------------------------------------------------------------
+    # ---- reports
 
     def _report(self, one_based: bool) -> Any:
         out = ffi.new("xt_report **")
@@ -192,7 +247,9 @@ class Results(Handle):
             run(lib.xt_report_create, to_path(self.path), options, out)
         return ffi.gc(out[0], lib.xt_report_free)
 
-    def report(self, directory: Path, *, png: bool = False, pdf: bool = False, one_based: bool = False) -> pathlib.Path:
+    def report(
+        self, directory: Path, *, png: bool = False, pdf: bool = False, one_based: bool = False
+    ) -> pathlib.Path:
         """Writes the paper's tables and figures, and one page with every response.
 
         Args:
@@ -208,15 +265,27 @@ class Results(Handle):
         return pathlib.Path(directory) / "report.html"
 
     def text(self, table: Optional[str] = None) -> str:
-        """What the report says, for a terminal: ``"summary"``, a table by its name, or all of it."""
+        """What the report says, for a terminal: ``"summary"``, a table by its name, or all of
+        it."""
         named = ffi.new("char[]", table.encode()) if table is not None else ffi.NULL
         out, length = ffi.new("char **"), ffi.new("size_t *")
-        run(lib.xt_report_text, self._report(False), ffi.new("xt_report_text_options *", {"table": named}), out, length)
+        run(
+            lib.xt_report_text,
+            self._report(False),
+            ffi.new("xt_report_text_options *", {"table": named}),
+            out,
+            length,
+        )
         return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
 
     def _repr_html_(self) -> str:
+        import html
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             page = self.report(pathlib.Path(folder) / "report").read_text(encoding="utf-8")
         if len(page) > SHOWN_MOST:
-            return f"<p>{html.escape(repr(self))}: too large to be shown here; write it with <code>report()</code></p>"
-        return f'<iframe srcdoc="{html.escape(page)}" style="width:100%;height:720px;border:1px solid #ccc"></iframe>'
+            said = f"{self!r}: its page is too large to be shown here; write it with report()"
+            return f"<p>{html.escape(said)}</p>"
+        style = "width:100%;height:720px;border:1px solid #ccc"
+        return f'<iframe srcdoc="{html.escape(page)}" style="{style}"></iframe>'

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 def _records(pairs: Any) -> Iterable[Mapping[str, Any]]:
     """Dicts of a DataFrame, a datasets.Dataset, or any iterable of dicts."""
-    return pairs.to_dict("records") if hasattr(pairs, "to_dict") and hasattr(pairs, "columns") else pairs
+    frame = hasattr(pairs, "to_dict") and hasattr(pairs, "columns")
+    records: Iterable[Mapping[str, Any]] = pairs.to_dict("records") if frame else pairs
+    return records
 
 
 def _plain(value: Any) -> Any:
@@ -30,7 +32,11 @@ def _lines(pairs: Any) -> bytes:
     """JSON lines of pairs; what is missing in a DataFrame is left out."""
     lines = []
     for record in _records(pairs):
-        there = {key: value for key, value in record.items() if value is not None and not (isinstance(value, float) and math.isnan(value))}
+        there = {
+            key: value
+            for key, value in record.items()
+            if value is not None and not (isinstance(value, float) and math.isnan(value))
+        }
         lines.append(json.dumps(there, ensure_ascii=False, default=_plain))
     return ("\n".join(lines) + "\n").encode()
 
@@ -49,13 +55,24 @@ class _Names:
         return ffi.NULL if value is None else self.keep("char[]", value.encode())
 
 
-def _open_dataset(names: _Names, pairs: Any, benchmark: tuple[Any, Any], settings: Mapping[str, Any]) -> Any:
+def _open_dataset(
+    names: _Names, pairs: Any, benchmark: tuple[Any, Any], settings: Mapping[str, Any]
+) -> Any:
     languages = settings["languages"]
     if isinstance(languages, str):
         raise Error(Status.ARGUMENT, "is one text; give a list of languages", field="languages")
-    options = ffi.new("xt_dataset_options *", {"pivot": names.text(settings["pivot"]), "limit": settings["limit"], "cot": settings["cot"]})
+    options = ffi.new(
+        "xt_dataset_options *",
+        {
+            "pivot": names.text(settings["pivot"]),
+            "limit": settings["limit"],
+            "cot": settings["cot"],
+        },
+    )
     if languages is not None:
-        options.languages = names.keep("const char *[]", [names.text(each) for each in languages] + [ffi.NULL])
+        options.languages = names.keep(
+            "const char *[]", [names.text(each) for each in languages] + [ffi.NULL]
+        )
         options.language_count = len(languages)
     task, data = benchmark
     out = ffi.new("xt_dataset **")
@@ -64,8 +81,15 @@ def _open_dataset(names: _Names, pairs: Any, benchmark: tuple[Any, Any], setting
     if task is not None:
         found = lib.xt_task_find(task.encode())
         if found == ffi.NULL or data is None:
-            raise Error(Status.ARGUMENT, f"'{task}' is no task" if data is not None else "is missing: the benchmark's folder",
-                        field="task" if data is not None else "data")
+            raise Error(
+                Status.ARGUMENT,
+                (
+                    f"'{task}' is no task"
+                    if data is not None
+                    else "is missing: the benchmark's folder"
+                ),
+                field="task" if data is not None else "data",
+            )
         run(lib.xt_dataset_open, found, to_path(data), options, out)
     elif isinstance(pairs, (str, os.PathLike)):
         run(lib.xt_dataset_open_pairs, to_path(pairs), options, out)
@@ -75,11 +99,23 @@ def _open_dataset(names: _Names, pairs: Any, benchmark: tuple[Any, Any], setting
     return ffi.gc(out[0], lib.xt_dataset_close)
 
 
-def _job_options(names: _Names, sites: Optional[Sequence[str]], layers: tuple[Any, Any], shard: Optional[tuple[int, int]],
-                 job: Mapping[str, Any]) -> Any:
-    options = ffi.new("xt_job_options *", {
-        **job, "command": names.text(json.dumps({"verb": "sweep", "from": "python"})), "warn": lib.xtpy_warn,
-        "progress": lib.xtpy_job_progress, "cancel": lib.xtpy_cancel})
+def _job_options(
+    names: _Names,
+    sites: Optional[Sequence[str]],
+    layers: tuple[Any, Any],
+    shard: Optional[tuple[int, int]],
+    job: Mapping[str, Any],
+) -> Any:
+    options = ffi.new(
+        "xt_job_options *",
+        {
+            **job,
+            "command": names.text(json.dumps({"verb": "sweep", "from": "python"})),
+            "warn": lib.xtpy_warn,
+            "progress": lib.xtpy_job_progress,
+            "cancel": lib.xtpy_cancel,
+        },
+    )
     if isinstance(sites, str):
         sites = [sites]
     if sites is not None:
@@ -96,9 +132,22 @@ def _job_options(names: _Names, sites: Optional[Sequence[str]], layers: tuple[An
     return options
 
 
-def sweep(model: Model, pairs: Any, output: Any, progress: Progress, *, dataset: Mapping[str, Any], benchmark: tuple[Any, Any],
-          chat: bool, system: Optional[str], sites: Optional[Sequence[str]], layers: tuple[Any, Any], shard: Optional[tuple[int, int]],
-          replace: bool, job: Mapping[str, Any]) -> None:
+def sweep(
+    model: Model,
+    pairs: Any,
+    output: Any,
+    progress: Progress,
+    *,
+    dataset: Mapping[str, Any],
+    benchmark: tuple[Any, Any],
+    chat: bool,
+    system: Optional[str],
+    sites: Optional[Sequence[str]],
+    layers: tuple[Any, Any],
+    shard: Optional[tuple[int, int]],
+    replace: bool,
+    job: Mapping[str, Any],
+) -> None:
     """What `Model.sweep` says."""
     names = _Names()
     questions = _open_dataset(names, pairs, benchmark, dataset)
