@@ -81,3 +81,15 @@ def test_all_modules_are_in_the_wheel():
         "_results",
         "_sweep",
     }
+
+
+def test_bars(capsys):
+    pytest.importorskip("tqdm")
+    from xtransplant._extras import Bar
+
+    for progress, seen in ((True, True), (None, False), (False, False)):
+        bar = Bar(progress, "sweep", "response")
+        for done in (1.5, 7):
+            bar(done, 10)
+        bar.close()
+        assert ("sweep" in capsys.readouterr().err) is seen

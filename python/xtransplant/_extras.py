@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import time
+import warnings
 from typing import Any, Callable, Optional, Union
 
 Progress = Union[None, bool, Callable[[float, float], None]]
@@ -30,7 +31,8 @@ class Bar:
     def __init__(self, progress: Progress, what: str, unit: str) -> None:
         self._callback = progress if callable(progress) else None
         self._wanted = progress is None or progress is True
-        self._begin = time.monotonic() + (0 if progress else BAR_AFTER)
+        self._began = time.monotonic()
+        self._begin = self._began + (0 if progress else BAR_AFTER)
         self._what, self._unit = what, unit
         self._bar: Any = None
         if progress is True:
@@ -43,17 +45,21 @@ class Bar:
             if self._bar is None:
                 self._bar = self._make(total)
             if self._bar is not None:
-                self._bar.n = done
-                self._bar.refresh()
+                self._bar.update(done - self._bar.n)  # which draws twice a second at most
 
     def _make(self, total: float) -> Optional[Any]:
         try:
-            tqdm = importlib.import_module("tqdm.auto").tqdm
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # a notebook without widgets gets a bar of text
+                tqdm = importlib.import_module("tqdm.auto").tqdm
         except ImportError:
             self._wanted = False
             return None
         shape = "{l_bar}{bar}| {n:.0f}/{total:.0f} [{elapsed}<{remaining}]"
-        return tqdm(total=total, desc=self._what, unit=self._unit, bar_format=shape, leave=False)
+        how = {"desc": self._what, "unit": self._unit, "bar_format": shape, "mininterval": 0.5}
+        bar = tqdm(total=total, leave=False, **how)
+        bar.start_t -= time.monotonic() - self._began
+        return bar
 
     def close(self) -> None:
         if self._bar is not None:

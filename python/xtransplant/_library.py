@@ -163,8 +163,8 @@ def xtpy_store_wait(_user: Any, wait: Any) -> bool:
     if not call.waited and wait.seconds > 1:
         call.waited = True
         warnings.warn(
-            f"{to_str(wait.path)}: waiting for another process, {to_str(wait.name)}, which reads it. "
-            "Nothing is lost meanwhile; it is written as soon as it may be",
+            f"{to_str(wait.path)}: waiting for another process, {to_str(wait.name)}, which reads "
+            "it. Nothing is lost meanwhile; it is written as soon as it may be",
             stacklevel=5,
         )
     return bool(call.raised is not None)
