@@ -164,7 +164,7 @@ def xtpy_store_wait(_user: Any, wait: Any) -> bool:
         call.waited = True
         warnings.warn(
             f"{to_str(wait.path)}: waiting for another process, {to_str(wait.name)}, which reads "
-            "it. Nothing is lost meanwhile; it is written as soon as it may be",
+            "it. No response is lost; they are written as soon as it stops reading",
             stacklevel=5,
         )
     return bool(call.raised is not None)

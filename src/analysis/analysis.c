@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole of it: reads a store, then fills group after group. */
+/* The analysis: reads a store, then computes group after group. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,11 +39,11 @@ void xt_analysis_free(xt_analysis *a) {
   free(a);
 }
 
-/* Of tables, where the caller sets no bound. */
+/* The memory of tables, if the caller sets no limit. */
 #define TABLES_LEAST (UINT64_C(512) << 20)
 #define TABLES_A_BYTE 64
 
-/* What makes a store one that nothing can be said of. */
+/* Refuses a store that cannot be analysed. */
 static xt_status check(const xt_analysis *a, const xt_store_info *info, xt_error *error) {
   size_t instances = 0, untouched = 0;
   for (size_t i = 0; i < a->count; i++)
@@ -53,20 +53,20 @@ static xt_status check(const xt_analysis *a, const xt_store_info *info, xt_error
     }
   if (instances == 0)
     return err_set(error, XT_STATUS_INPUT, info->path, NULL, -1,
-                   "holds no responses yet; let sweep go on first");
+                   "holds no responses yet; continue the sweep first");
   if (untouched == 0)
     return err_set(error, XT_STATUS_INPUT, info->path, "vanilla", -1,
-                   "has no untouched run, which everything is compared with; the same sweep "
+                   "has no untouched runs, with which everything is compared; the same sweep "
                    "command adds them");
   return XT_STATUS_OK;
 }
 
-/* Groups without a scored instance go to the end of the list, and out of the count. */
+/* Moves groups without a scored instance to the end of the list, where they are not counted. */
 static void set_unscored_apart(xt_analysis *a) {
   for (size_t pass = 0, kept = 0; pass < a->count; pass++) {
     const AnalysisGroup group = a->groups[pass];
     if (group.group.scored == 0) continue;
-    /* the others keep their order */
+    /* the others stay in order */
     memmove(a->groups + kept + 1, a->groups + kept, (pass - kept) * sizeof group);
     a->groups[kept++] = group;
   }
@@ -139,7 +139,8 @@ static xt_status create(xt_store *store, const xt_analysis_options *options,
       wanted.confidence >= 1 || wanted.threads < 0)
     return err_set(
         error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
-        "analysis options out of range: a confidence is below 1, and nothing is negative");
+        "analysis options out of range: the confidence must be below 1, and no option may be "
+        "negative");
   TRY(mem_alloc(&a, 1, sizeof *a, error));
   a->options =
       (xt_analysis_options){.bootstrap = wanted.bootstrap ? wanted.bootstrap : 2000,

@@ -15,8 +15,7 @@ xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *er
   }
   return err_set(error, XT_STATUS_INPUT, NULL, NULL, -1,
                  "the tables of %zu and more questions in %zu tasks, of %zu sites and %d x %d "
-                 "layers, would take more than the %.1f GiB of memory that "
-                 "they may have",
+                 "layers, would need more than the %.1f GiB of memory that are allowed",
                  questions, a->count, sites, a->layers, a->layers, (double)most / (1 << 30));
 }
 

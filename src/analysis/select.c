@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The strategies, and keeping what they chose. */
+/* The strategies, and storing their choices. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,13 +22,13 @@ static size_t votes(const Gathered *q, uint64_t answer) {
   return n;
 }
 
-/* The larger the better; ties go to the earlier candidate. */
+/* Larger is better; ties go to the earlier candidate. */
 static double rule_score(xt_strategy strategy, const Gathered *q, const Candidate *c) {
   switch (strategy) {
     case XT_STRATEGY_ENTROPY: return -c->entropy;
     case XT_STRATEGY_MEAN_ENTROPY: return -c->mean_entropy;
     case XT_STRATEGY_LOGPROB: return c->mean_logprob;
-    /* e^logprob is below 1: votes decide, then the log-probability */
+    /* e^logprob is below 1, so that votes decide first, then the log-probability */
     case XT_STRATEGY_VOTE:
       return (double)votes(q, c->answer) + (c->mean_logprob < 0 ? exp(c->mean_logprob) : 0.999999);
     default: return 0; /* coarse has one candidate */
@@ -50,9 +50,9 @@ static const Candidate *choose_by_rule(xt_strategy strategy, const Gathered *q) 
 /* ---- learned selectors ----------------------------------------------------------------------- */
 
 #define NAME_SIZE 64
-typedef struct Layout { /* what a feature's place means */
+typedef struct Layout { /* the meaning of a feature's index */
   int layers;
-  bool all_targets; /* candidates differ in their target layer */
+  bool all_targets; /* candidates have different target layers */
   char (*languages)[NAME_SIZE];
   size_t language_count, language_capacity;
 } Layout;
@@ -74,8 +74,7 @@ enum {
   FEATURE_PROMPT,
   FEATURE_SOURCE_DEPTH,
   FEATURE_TARGET_DEPTH,
-  FEATURE_COUNT /* then each source layer, target
-                                                               layer, language */
+  FEATURE_COUNT /* then each source layer, target layer, language */
 };
 
 struct xt_selector {
@@ -264,7 +263,8 @@ xt_status xt_selector_train(xt_store *store, const xt_select_options *options, x
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
   if (!xt_strategy_learns(options->strategy))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1, "is not one that learns");
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1,
+                   "is not a strategy that learns");
   TRY(mem_alloc(&selector, 1, sizeof *selector, error));
   xt_status status = training_data_load(&data, store, options, error);
   if (!status) status = fit(&data, store->db.path, -1, 1, &selector->learner, error);
@@ -331,7 +331,7 @@ static xt_status count_incomplete(void *user, const Gathered *q, xt_error *error
   return XT_STATUS_OK;
 }
 
-/* Each fold's questions by a selector that saw none of them. */
+/* Chooses for the questions of each fold by a selector that was trained without them. */
 static xt_status pick_by_folds(Picks *p, xt_store *store, xt_error *error) {
   const int folds = p->options->folds ? p->options->folds : DEFAULT_FOLDS;
   TrainingData data;
@@ -362,7 +362,7 @@ static xt_status check_options(const xt_store *store, const xt_select_options *o
                    o->folds);
   if (!o->selector) return XT_STATUS_OK;
   if (!xt_strategy_learns(o->strategy))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1, "the strategy takes none");
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1, "the strategy does not use it");
   const int layers = atoi(store->settings.of[STORE_LAYERS]);
   if (o->selector->layout.layers != layers)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "selector", -1,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Perplexity and language of what a store holds: measuring what is missing, and sums for the
+/* Perplexity and language of a store's responses: measuring missing values, and sums for the
  * tables. */
 #include <math.h>
 #include <stdio.h>
@@ -13,7 +13,8 @@
 #include "store/store_metrics.h"
 #include "xtransplant/score.h"
 
-/* Texts measured between two chances to stop: a batch or two of tokens. */
+/* The number of texts that are measured between two checks whether to stop: a batch or two of
+ * tokens. */
 #define TEXTS_TOGETHER 128
 
 typedef struct Measure {
@@ -134,11 +135,11 @@ xt_status xt_store_measure_perplexity(xt_store *store, xt_session *session, xt_m
   TRY(OPTIONS_CHECK(options, error));
   Measure m = {.store = store, .metric = metric, .options = options, .session = session};
   if (metric != XT_METRIC_STANDALONE && metric != XT_METRIC_CONDITIONAL)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "metric", -1, "%d is no perplexity",
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "metric", -1, "%d is not a perplexity",
                    (int)metric);
   if (metric == XT_METRIC_STANDALONE && !xt_model_tokenizer(session->model))
     return err_set(error, XT_STATUS_ARGUMENT, session->model->path, NULL, -1,
-                   "has no tokenizer, which texts by themselves need");
+                   "has no tokenizer, which scoring a text alone needs");
   TRY(metrics_make_tables(store, error));
   return measure(&m, error);
 }
@@ -162,7 +163,7 @@ const char *xt_question_answer_language(const xt_question *q) {
 #define NAME_SIZE 64
 typedef struct Sum {
   char task[NAME_SIZE], lang[NAME_SIZE], site[NAME_SIZE]; /* lang "": all */
-  xt_metrics_row row; /* means are sums until they are given out */
+  xt_metrics_row row; /* means are sums until they are reported */
 } Sum;
 
 typedef struct Sums {
@@ -170,7 +171,8 @@ typedef struct Sums {
   size_t count, capacity;
 } Sums;
 
-/* Sums of other tasks, languages and sites are few: looked for from the newest. */
+/* There are few sums of other tasks, languages and sites, so that they are searched from the
+ * newest. */
 static xt_status find_sum(Sums *s, const char *task, const char *lang, const char *site, Sum **out,
                           xt_error *error) {
   for (size_t i = s->count; i-- > 0;) {
@@ -208,7 +210,7 @@ static void add_row(xt_metrics_row *sum, const xt_store_row *row) {
     sum->self.count++;
   }
   if (!row->language) return;
-  /* whatever a store of an earlier version says of a blank response */
+  /* even if a store of an earlier version gives a blank response a language */
   const bool consistent = !text_is_blank(row->text ? row->text : "", row->text_length) &&
                           xt_language_is(row->language, xt_question_answer_language(row->question));
   const bool too_short = xt_language_too_short(row->text ? row->text : "", row->text_length);

@@ -29,10 +29,11 @@ static bool read_date(const char *text, time_t *out) {
 int chat_usage(const Cli *cli, const ChatArguments *arguments) {
   time_t when;
   const char *without = arguments->system ? "system" : arguments->date ? "date" : NULL;
-  if (!arguments->chat && without) return cli_usage(cli, "--%s: only with --chat", without);
+  if (!arguments->chat && without) return cli_usage(cli, "--%s: needs --chat", without);
   if (arguments->chat && arguments->no_special)
     return cli_usage(
-        cli, "--no-special: not together with --chat, whose template has all special tokens");
+        cli, "--no-special: cannot be combined with --chat, because the template writes all "
+             "special tokens");
   if (!read_date(arguments->date, &when))
     return cli_usage(cli, "--date: \"%s\" is not a day such as 2026-05-17", arguments->date);
   return EXIT_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What every verb uses: exit codes, errors, messages, loading a model. */
+/* Shared by all verbs: exit codes, errors, messages, loading a model. */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
@@ -48,18 +48,18 @@ extern const char *const compute_names[];
 /* clang-format off */
 #define OPTION_MODEL(Arguments, member) \
   {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
-   .value = "PATH", .required = true, .help = "model: a Hugging Face directory as downloaded, a GGUF file, a folder of Hugging Face's cache, or the name of a model there"}
+   .value = "PATH", .required = true, .help = "the model: a downloaded Hugging Face directory, a GGUF file, a folder of Hugging Face's cache, or the name of a model in that cache"}
 #define OPTIONS_COMPUTE(Arguments, member) \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
    .low = 1, .high = 1024, .help = "the number of threads to compute with; without it, as many as processors may be used (affinity, CPU quota)"}, \
   {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
-   .help = "refuse, before any work, what would need more memory, e.g. 4G or 512M; without it, more than the machine has free"}, \
+   .help = "the memory limit, e.g. 4G or 512M: work that would need more is refused before it begins; without it, the memory that is free"}, \
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
    .choices = compute_names, .preset = "f32", .help = "the type that products are computed in: f32 is the reference, bf16 is faster"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
-   .preset = "cpu", .help = "where to compute: cpu, or a GPU, opencl, opencl:K, cuda or cuda:K, as the verb devices lists them"}, \
+   .preset = "cpu", .help = "the device to compute on: cpu, opencl, opencl:K, cuda or cuda:K, as the verb devices lists them"}, \
   {.name = "inexact", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member.inexact), \
-   .help = "expert: use a GPU, too, that does not promise the cpu's bits in float32; the results file names it"}, \
+   .help = "expert: also accept a GPU that does not promise the same bits as the CPU in float32; the results file then names the GPU"}, \
   {.name = "kernels", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.kernels), .value = "NAME", \
    .help = "expert: the CPU kernels, e.g. avx512, avx2, neon, portable, reference; without it, the best for this processor"}
 #define OPTION_QUIET(Arguments, member) \
@@ -68,7 +68,7 @@ extern const char *const compute_names[];
   {.name = "json", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), .help = "print the result as one line of JSON"}
 /* clang-format on */
 
-/* Where -m's model, or --tokenizer's, is: xt_model_locate with the Hugging Face cache that the
+/* Finds the model of -m or --tokenizer: xt_model_locate with the Hugging Face cache that the
  * environment names (HF_HUB_CACHE, HF_HOME/hub, XDG_CACHE_HOME/huggingface/hub,
  * ~/.cache/huggingface/hub). Caller frees *path. */
 xt_status model_locate(const char *given, char **path, xt_error *error);
@@ -79,8 +79,8 @@ typedef struct LoadedModel {
   xt_model_info info;
 } LoadedModel;
 
-/* Reads everything but the weights, so that what is wrong with the command is found before the
- * minutes that weights may take. */
+/* Reads everything but the weights, so that errors in the command are found before the minutes that
+ * loading weights may take. */
 xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_error *error);
 /* Replaces a described model by the loaded one and makes a session. */
 xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_error *error);

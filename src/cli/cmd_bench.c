@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* bench: prefill and decode speed through the public API, beside the machine's measured peak. */
+/* bench: prefill and decode speed through the public API, compared with the machine's measured
+ * peak. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -26,7 +27,7 @@ static const Option options[] = {
      .low = 1,
      .high = 1e6,
      .preset = "512",
-     .help = "length of the prompt, of random ids"},
+     .help = "the number of prompt tokens, which have random ids"},
     {.name = "rows",
      .type = OPTION_INTS,
      .field = OPTION_FIELD(Arguments, IntList, rows),
@@ -34,7 +35,7 @@ static const Option options[] = {
      .low = 1,
      .high = 65536,
      .preset = "1,8,64,256",
-     .help = "numbers of rows to decode together"},
+     .help = "the numbers of rows to decode together"},
     {.name = "new-tokens",
      .letter = 'n',
      .type = OPTION_INT,
@@ -43,7 +44,7 @@ static const Option options[] = {
      .low = 2,
      .high = 1e6,
      .preset = "20",
-     .help = "tokens that every row generates"},
+     .help = "the number of tokens that every row generates"},
     {.name = "repeats",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, repeats),
@@ -51,12 +52,12 @@ static const Option options[] = {
      .low = 1,
      .high = 1000,
      .preset = "3",
-     .help = "measure everything N times and keep the fastest"},
+     .help = "measure everything N times and report the fastest"},
     {.name = "sweep",
      .type = OPTION_SITES,
      .field = OPTION_FIELD(Arguments, SiteList, sweep),
      .value = "SITES",
-     .help = "measure instead a sweep at these sites, with the sharing found and with none"},
+     .help = "measure a sweep at these sites instead, as it is and without shared computation"},
     {.name = "instances",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, instances),
@@ -135,7 +136,7 @@ static xt_status make_inputs(Bench *bench, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Asked before each token: before the second one, the prompt and the rows' first tokens are
+/* Called before each token: before the second one, the prompt and the first tokens of the rows are
  * done. */
 typedef struct StepClock {
   PeakMeter meter;
@@ -152,11 +153,10 @@ static bool note_step(void *user) {
   return meter_ask(&clock->meter);
 }
 
-/* Seconds of `rows` rows over the one prompt, generating n tokens each: of the prompt and the first
- * token (n 1), or of the tokens after it, which the same run tells apart. The least of the repeats,
- * and the peak then.
- * Every row's first layer gives another output at the last token, so that no row can share the
- * layers above with another. */
+/* The seconds of `rows` rows that generate n tokens each from one prompt: for the prompt and the
+ * first token (n 1), or for the tokens after it, which the same run measures separately. The
+ * smallest of the repeats, and the peak at that time. The first layer's output at the last token is
+ * different in each row, so that rows cannot share the layers above. */
 static xt_status measure(Bench *bench, int rows, int n, bool changed, double *seconds,
                          double *peak_then, xt_error *error) {
   const Arguments *arguments = bench->arguments;
@@ -188,7 +188,7 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
     if (clock.meter.best > bench->peak_flops) bench->peak_flops = clock.meter.best;
     if (n > 1 && clock.steps != n) {
       status = error_set(error, XT_STATUS_ARGUMENT, NULL, "--rows", -1,
-                         "%d rows do not fit the memory at once; try fewer", rows);
+                         "%d rows together do not fit into memory; try fewer", rows);
       goto done;
     }
     const double took = n > 1 ? end - clock.first - (spent - clock.spent) : end - begin - spent;
@@ -205,7 +205,7 @@ done:
   return status;
 }
 
-/* Keeps the largest of all measurements. */
+/* Keeps the largest measurement. */
 static xt_status measure_peak(Bench *bench, xt_error *error) {
   double flops, bytes;
   cli_progress(bench->arguments->model.quiet, "measuring the machine's peak ...");
@@ -241,7 +241,7 @@ static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *er
   speed->rows = rows;
   speed->tokens_per_second = steps * rows / speed->seconds;
   speed->flops = flops * steps * rows;
-  /* a step reads every matrix once, whatever the rows */
+  /* a step reads every matrix once, for any number of rows */
   speed->bytes = (double)info->weight_bytes * flops / 2 / (double)info->parameters * steps;
   return XT_STATUS_OK;
 }
@@ -316,7 +316,7 @@ static xt_status check_length(const Arguments *arguments, const xt_model_info *i
   if (arguments->prompt_tokens <= info->max_positions - (arguments->new_tokens - 1))
     return XT_STATUS_OK;
   return error_set(error, XT_STATUS_ARGUMENT, NULL, "--prompt-tokens", -1,
-                   "%d, and %d new ones, are more than the model's %d positions",
+                   "%d, and %d new tokens, are more than the model's %d positions",
                    arguments->prompt_tokens, arguments->new_tokens, info->max_positions);
 }
 
@@ -351,7 +351,8 @@ static int run(const Cli *cli, void *opaque) {
     cli_progress(quiet, "decode, %d rows ...", arguments->rows.at[i]);
     TRY_DONE(bench_decode(&bench, arguments->rows.at[i], &speeds[i + 1], &error));
   }
-  TRY_DONE(measure_peak(&bench, &error)); /* once more: a machine that others use changes */
+  TRY_DONE(measure_peak(&bench, &error)); /* measured again, because the speed of a shared
+                                             machine changes */
   for (int i = 0; i <= arguments->rows.count; i++) relate(&bench, &speeds[i]);
   if (arguments->model.json)
     TRY_DONE(print_as_json(&bench, speeds, &error));
@@ -366,12 +367,12 @@ done:
 
 const Verb verb_bench = {
     .name = "bench",
-    .summary = "prefill, decode and sweep speed, and the fraction of this machine's peak",
-    .about =
-        "Measures, with random ids, how many prompt tokens per second are read and how many tokens "
-        "per second are generated for several numbers of rows, and what fraction that is of the "
-        "float32 products per second and of the memory reads per second measured on this machine "
-        "with the same threads. All rows have one prompt and another value at its last token.",
+    .summary = "measure prefill, decode and sweep speed, as a share of the machine's peak",
+    .about = "Measures how many prompt tokens are processed per second, and how many tokens are "
+             "generated per second for several numbers of rows, with random ids. Also prints these "
+             "speeds as a share of the float32 operations and of the memory reads per second that "
+             "this machine reaches with the same number of threads. All rows have the same prompt, "
+             "with a different activation written at its last token.",
     .example = "xtransplant bench -m TinyLlama-1.1B --rows 1,64,256 --json",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

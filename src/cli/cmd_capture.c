@@ -22,7 +22,7 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, output),
      .value = "FILE",
      .required = true,
-     .help = "safetensors file to write; one that exists is replaced"},
+     .help = "the safetensors file to write; an existing file is replaced"},
     OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
     OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
     OPTION_IDS(Arguments, prompt.ids),
@@ -85,12 +85,13 @@ done:
 
 const Verb verb_capture = {
     .name = "capture",
-    .summary = "a prompt's last-token activations into a safetensors file",
+    .summary = "write a prompt's last-token activations into a safetensors file",
     .about =
-        "Runs one prompt and writes what its last token gives as float32 tensors: embed [C], the "
-        "input of layer 0; attn (attention output), mid (residual stream between the modules), ffn "
-        "(feed-forward output) and block (layer output), each [N, C]; logits [V]. The prompt's ids "
-        "are in the metadata under ids. The file appears whole or not at all.",
+        "Runs one prompt and writes the values at its last token as float32 tensors: embed [C], "
+        "the input of layer 0; attn (attention output), mid (residual stream between the "
+        "modules), ffn (feed-forward output) and block (layer output), each [N, C]; and logits "
+        "[V]. The file's metadata holds the prompt's ids under the name ids. The file is written "
+        "completely or not at all.",
     .example = "xtransplant capture -m Qwen2-7B-Instruct --prompt-file en.txt -o taps.safetensors",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -31,8 +31,8 @@ static const Option options[] = {
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, data),
      .value = "DIR",
-     .help =
-         "folder with facts-4m/ and the questions; left out: the one that ships with the program"},
+     .help = "the folder with facts-4m/ and the questions; without it, the one that ships with the "
+             "program"},
     {.name = "model",
      .letter = 'm',
      .type = OPTION_TEXT,
@@ -45,14 +45,14 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, SiteList, sites),
      .value = "LIST",
      .preset = "attn,ffn,block,attn-released",
-     .help = "where activations are taken and put"},
+     .help = "the sites where activations are read and written"},
     {.name = "limit",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, limit),
      .value = "N",
      .low = 1,
      .high = 1e9,
-     .help = "only the first N questions of each language"},
+     .help = "run only the first N questions of each language"},
     {.name = "no-tuning",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, no_tuning),
@@ -63,13 +63,13 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, output),
      .value = "DIR",
      .preset = "demo-out",
-     .help = "folder for the results; a run that was stopped in it is resumed"},
+     .help = "the folder for the results; a stopped run there is resumed"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
 };
 
-/* The answers are one token and an end; what is longer is wrong already. */
+/* The answers are one token and the end of text; longer responses are wrong. */
 #define NEW_TOKENS 8
 #define TUNING_RATE 2e-4
 
@@ -128,7 +128,7 @@ done:
 
 /* ---- where things are ------------------------------------------------------------------------ */
 
-/* Beside the program: in the source tree one above the build folder, or where `make install` puts
+/* Beside the program: in the source tree above the build folder, or where `make install` puts
  * it. */
 static xt_status find_folder(Demo *d, xt_error *error) {
   static const char *const places[] = {"/../demo", "/../share/xtransplant/demo"};
@@ -148,7 +148,8 @@ static xt_status find_folder(Demo *d, xt_error *error) {
     return XT_STATUS_OK;
   }
   return error_set(error, XT_STATUS_IO, program, NULL, -1,
-                   "the demo's files are not beside the program; give their folder with --data");
+                   "the demo's files are not beside the program; give the folder that has them "
+                   "with --data");
 }
 
 static xt_status make_output(const char *output, xt_error *error) {
@@ -192,7 +193,7 @@ static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally 
   return status;
 }
 
-/* Runs what the store lacks of a file of questions. */
+/* Runs the responses to a file of questions that the store lacks. */
 static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments *how,
                            xt_store *store, const char *command, SweepJob *job, xt_error *error) {
   xt_job_result result = {0};
@@ -202,15 +203,17 @@ static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments
   TRY_DONE(job_plan(job, store, subject->hash, error));
   if (job->info.has_work) status = job_run(job, &subject->loaded, store, &result, error);
   if (status == XT_STATUS_CANCELLED)
-    error_set(error, status, how->output, NULL, -1, "stopped; the same command goes on from there");
+    error_set(error, status, how->output, NULL, -1,
+              "stopped; the same command continues from "
+              "there");
   d->responses += job->info.responses;
   d->computed += result.responses;
 done:
   return status;
 }
 
-/* The first layer into the first again, at the sites of one module, with other questions' source
- * prompts. */
+/* The first layer into the first, at the sites of one module, with the source prompts of other
+ * questions. */
 static xt_status run_control(Demo *d, const Subject *subject, const Direction *direction,
                              const SweepJob *asked, Tally *tally, xt_error *error) {
   char path[1200], database[1200];
@@ -289,8 +292,8 @@ static bool wants_stop(void *user) {
   return interrupt_asked();
 }
 
-/* The paper's ML-SFT: on facts in the languages that no question asks for. A small model needs a
- * larger rate than its 1e-5. */
+/* The paper's ML-SFT, on facts in the languages for which no question asks. A small model needs a
+ * larger rate than the paper's 1e-5. */
 static xt_status fine_tune(Demo *d, bool *done, xt_error *error) {
   const Arguments *a = d->arguments;
   char data[1200], record[1300];
@@ -321,7 +324,7 @@ done:
   return status;
 }
 
-/* Choices for each question into the results file: the paper's, and those beyond it. */
+/* Stores choices for each question: by the paper's strategies, and by others. */
 static xt_status choose(const Demo *d, xt_error *error) {
   static const xt_select_options strategies[] = {
       {.strategy = XT_STRATEGY_COARSE},
@@ -340,7 +343,7 @@ static xt_status choose(const Demo *d, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The stores are closed: what reads them opens them anew. */
+/* The stores are closed; their readers open them again. */
 static xt_status report(const Demo *d, bool tuned, xt_error *error) {
   const xt_analysis_options analysis = {.threads = d->arguments->model.threads};
   const xt_report_options how = {.tuned = tuned ? d->tuned.database : NULL, .analysis = &analysis};
@@ -402,13 +405,14 @@ done:
 
 const Verb verb_demo = {
     .name = "demo",
-    .summary = "the model and questions that ship with the program",
+    .summary = "run the experiment with the model and questions that ship with the program",
     .about =
-        "Runs every transplant of every question with the small multilingual model that ships with "
-        "the program, and prints what comes of it: accuracies by language and by pair of layers, "
-        "with their uncertainty. Fine-tunes the model too, to compare with. The responses go into "
-        "DIR/demo.db and DIR/tuned.db, as a sweep's, and DIR/report.html shows them all; "
-        "DIR/control.db has the control, transplants from other questions' prompts.",
+        "Runs every transplant of every question with the small multilingual model that ships "
+        "with the program, and prints the accuracies by language and by pair of layers, with "
+        "their uncertainty. Also fine-tunes the model, for comparison. The responses are stored "
+        "in DIR/demo.db and DIR/tuned.db, as those of a sweep are, and DIR/report.html shows "
+        "them all. DIR/control.db holds the control: transplants from the prompts of other "
+        "questions.",
     .example = "xtransplant demo",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -37,9 +37,9 @@ static int run(const Cli *cli, void *arguments) {
     printf("%-10s  %s: %.1f GB, %d compute units, %s\n", found[i].id, found[i].name,
            (double)found[i].memory / 1e9, found[i].units, found[i].driver);
     if (found[i].lacks[0])
-      printf("%-10s  does not promise %s: --inexact takes it\n", "", found[i].lacks);
+      printf("%-10s  does not promise %s: use it with --inexact\n", "", found[i].lacks);
     else
-      printf("%-10s  float32 gives the cpu's bits\n", "");
+      printf("%-10s  float32 results have the same bits as the CPU's\n", "");
   }
   if (why[0]) printf("%s\n", why);
   return cli_exit(cli, XT_STATUS_OK, &error);
@@ -47,10 +47,11 @@ static int run(const Cli *cli, void *arguments) {
 
 const Verb verb_devices = {
     .name = "devices",
-    .summary = "the GPUs that models can run on",
-    .about = "Lists what --device may name on this machine: the cpu, and the devices of the OpenCL "
-             "and CUDA drivers that are installed, with their memory and whether they promise the "
-             "cpu's bits in float32. A machine without any is no error.",
+    .summary = "list the devices that models can run on",
+    .about = "Lists the devices that --device accepts on this machine: the CPU, and the devices "
+             "of the installed OpenCL and CUDA drivers, with their memory and whether they "
+             "promise the same bits as the CPU in float32. It is no error when there is only the "
+             "CPU.",
     .example = "xtransplant devices",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* export: a results file as lines, one per response; and its summary, as lm-evaluation-harness
- * writes one. */
+/* export: a results file as lines, one per response, and its summary in the form of
+ * lm-evaluation-harness. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,24 +32,24 @@ static const Option options[] = {
     {.name = "no-docs",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, no_docs),
-     .help = "JSON lines without the prompts (doc and arguments), which are most of them; their "
-             "hashes stay"},
+     .help = "leave the prompts (doc and arguments), which are most of the output, out of JSON "
+             "lines; their hashes stay"},
     {.name = "results",
      .letter = 'r',
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, results),
      .value = "FILE",
-     .help = "also write what lm-evaluation-harness calls results: each task's and site's metrics "
-             "with standard errors, settings, versions"},
+     .help = "also write a results file in the form of lm-evaluation-harness: the metrics of "
+             "each task and site with standard errors, the settings and the versions"},
     {.name = "selections",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, selections),
-     .help = "instead of all responses those that select chose, each with its strategy"},
+     .help = "print only the responses that the verb select chose, each with its strategy"},
     {.name = "sources",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, sources),
-     .help = "instead of all responses what the untouched model answers to each source prompt by "
-             "itself"},
+     .help = "print the untouched model's response to each source prompt, instead of those to "
+             "target prompts"},
     OPTION_QUIET(Arguments, quiet),
 };
 
@@ -57,7 +57,7 @@ static const Option options[] = {
 typedef struct Exporter {
   const Arguments *arguments;
   int max_new_tokens;
-  int64_t question; /* that the rest is of; -1: none */
+  int64_t question; /* the question of the other members; -1: none */
   json_t *doc;
   char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
 } Exporter;
@@ -97,14 +97,14 @@ static json_t *metrics_json(const xt_store_row *row) {
   return NULL;
 }
 
-/* [[prompt, how it was answered]] */
+/* [[prompt, settings]] */
 static json_t *arguments_json(const Exporter *e, const xt_question *q) {
   return json_pack("[[s, {s:b, s:i}]]", e->arguments->sources ? q->source : q->target, "do_sample",
                    0, "max_gen_toks", e->max_new_tokens);
 }
 
-/* The hashes are of what lm-evaluation-harness takes: the doc as JSON of two spaces' indent, the
- * prompt, the answer. */
+/* The hashes are those of lm-evaluation-harness: of the doc as JSON with an indent of two spaces,
+ * the prompt, and the answer. */
 static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *error) {
   const xt_question *q = row->question;
   if (e->question == row->question_number) return XT_STATUS_OK;
@@ -176,7 +176,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
 
 /* ---- comma-separated values (RFC 4180) ------------------------------------------------------- */
 
-/* Whether a spreadsheet would take a text for a formula: it begins like one and is no number. */
+/* Whether a spreadsheet would read a text as a formula: it begins like one and is not a number. */
 static bool is_formula(const char *text, size_t length) {
   char start[64], *end;
   if (length == 0 || !memchr("=+-@\t\r", text[0], 6)) return false;
@@ -202,7 +202,7 @@ static void print_cell(const char *text, size_t length, char end) {
 
 static void print_text(const char *text) { print_cell(text, strlen(text), ','); }
 
-/* Several answers are parted by " | ". */
+/* Several answers are separated by " | ". */
 static void print_gold(const char *gold) {
   char *joined = NULL;
   size_t size;
@@ -259,7 +259,7 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
   if (arguments->selections && arguments->sources)
-    return cli_usage(cli, "--sources: not together with --selections");
+    return cli_usage(cli, "--sources: cannot be combined with --selections");
   TRY_DONE(xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error));
   TRY_DONE(xt_store_get_info(store, &info, &error));
   exporter.max_new_tokens = info.max_new_tokens;
@@ -284,16 +284,17 @@ done:
 const Verb verb_export = {
     .name = "export",
     .summary = "print a results file as JSON lines or CSV, one line per response",
-    .about = "Prints every response of a results file, in an order that depends on what it holds "
-             "and not on how it was made. Fields: the question (doc_id, lang, task), the "
-             "transplant (site, source_layer, target_layer; vanilla and nulls for the untouched "
-             "run), the response (resps, ids), margin (smallest of the response), entropy (of the "
-             "first token, in nats), mean_entropy and mean_logprob over the tokens, what metrics "
-             "measured (perplexity_standalone, perplexity_conditional, language as identified, "
-             "language_probability; null where it did not) and perplexity_self, target (the gold "
-             "answer), metrics.acc by the task's own scoring, id, the same for the same model, "
-             "settings, question and transplant everywhere, and lm-evaluation-harness' "
-             "filtered_resps, doc, arguments, doc_hash, prompt_hash and target_hash.",
+    .about = "Prints every response of a results file, in an order that depends on the content "
+             "of the file alone, not on how it was made. Fields: the question (doc_id, lang, "
+             "task), the transplant (site, source_layer, target_layer; vanilla and nulls for the "
+             "untouched run), the response (resps, ids), margin (smallest of the response), "
+             "entropy (of the first token, in nats), mean_entropy and mean_logprob over the "
+             "tokens, what the verb metrics measured (perplexity_standalone, "
+             "perplexity_conditional, language, language_probability; null where nothing was "
+             "measured), perplexity_self, target (the gold answer), metrics.acc by the task's "
+             "own scoring, id (equal everywhere for the same model, settings, question and "
+             "transplant), and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, "
+             "prompt_hash and target_hash.",
     .example = "xtransplant export xnli.db --format csv > xnli.csv",
     .rest_name = "RESULTS.db",
     .rest_max = 1,

@@ -31,7 +31,8 @@ static const Option options[] = {
      .value = "N",
      .low = 1,
      .high = 1e6,
-     .help = "draw N responses at random in place of the greedy one; they share the prompt's pass"},
+     .help = "draw N responses at random instead of the greedy one; the prompt is run once for "
+             "all"},
     OPTIONS_SAMPLING(Arguments),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
@@ -52,7 +53,7 @@ static xt_status print_response(const Response *response, const ModelArguments *
   cli_note(model->quiet,
            "%zu prompt tokens, last token %s; %zu new ones%s in %.2f s, smallest margin %.3g",
            response->prompt->count, last, response->generation.count,
-           response->generation.stopped ? " (to the end of text)" : "", seconds,
+           response->generation.stopped ? " (up to the end of text)" : "", seconds,
            (double)response_smallest_margin(response));
   free(last);
   return XT_STATUS_OK;
@@ -134,13 +135,14 @@ done:
 
 const Verb verb_generate = {
     .name = "generate",
-    .summary = "the untouched model's response to a prompt",
-    .about = "Generates greedily (or draws --samples responses) from one prompt, given raw "
-             "(special tokens as the model's own tokenizer adds them) or, with --chat, in the "
-             "model's chat template. Prints the response without special tokens, and on stderr "
-             "what the prompt's last token is; with --json also the prompt's and the generated "
-             "ids, and for every token the margin (best minus second-best logit), the entropy of "
-             "its distribution in nats and its log-probability.",
+    .summary = "print the untouched model's response to a prompt",
+    .about = "Generates a response to one prompt greedily, or draws several with --samples. The "
+             "prompt is used as it is, with the special tokens that the model's own tokenizer "
+             "adds, or with --chat in the model's chat template. Prints the response without "
+             "special tokens, and the prompt's last token on stderr. With --json also prints the "
+             "ids of the prompt and of the response, and for every generated token the margin "
+             "(best minus second-best logit), the entropy of its distribution in nats and its "
+             "log-probability.",
     .example =
         "xtransplant generate -m Llama-2-7b-chat-hf --prompt-file split/en.json --line 3 --json",
     OPTION_TABLE(options),

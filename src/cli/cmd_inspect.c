@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* inspect: what a model directory holds, without reading the weights. */
+/* inspect: describes a model without reading the weights. */
 #include "output.h"
 #include "verbs.h"
 
@@ -14,7 +14,7 @@ static const Option options[] = {
     OPTION_JSON(Arguments, model.json),
 };
 
-/* The session that memory is told for: a usual prompt, a wide batch, the paper's 20 new tokens. */
+/* The session whose memory is printed: a usual prompt, a large batch, the paper's 20 new tokens. */
 #define PLAN_PROMPT 512
 #define PLAN_ROWS 1024
 #define PLAN_NEW 20
@@ -137,7 +137,7 @@ static void print_tokens(const LoadedModel *model) {
   if (info->generation_settings[0]) printf("generation     %s\n", info->generation_settings);
 }
 
-/* Only where there are several. */
+/* Only if there are several. */
 static void print_types(const xt_model *model) {
   xt_dtype_use uses[MOST_TYPES];
   char size[32];
@@ -193,11 +193,11 @@ static int run(const Cli *cli, void *opaque) {
 
 const Verb verb_inspect = {
     .name = "inspect",
-    .summary = "architecture, sizes, files, tokenizer and memory of a model",
-    .about = "Checks a model (config, every tensor's name and shape, tokenizer) without reading "
-             "the weights, and prints what it holds, by type where several are stored, and how "
-             "much memory it needs: the weights, and a session with one prompt of 512 tokens and "
-             "1024 rows generating 20 tokens each.",
+    .summary = "print a model's architecture, sizes, files, tokenizer and memory needs",
+    .about = "Checks a model (config, name and shape of every tensor, tokenizer) without reading "
+             "the weights. Prints what the model holds, with a line per type where the weights "
+             "have several, and how much memory it needs: for the weights, and for a session "
+             "with one prompt of 512 tokens and 1024 rows that generate 20 tokens each.",
     .example = "xtransplant inspect -m Mistral-7B-Instruct-v0.3",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

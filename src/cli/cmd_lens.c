@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* lens: what every layer would say at every generated token. */
+/* lens: what each layer would predict at each generated token. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 typedef struct Arguments {
   ModelArguments model;
-  PromptInput prompt; /* line, ids and keep_newline are the transplant's */
+  PromptInput prompt; /* line, ids and keep_newline are those of the transplant */
   const char *layers, *html;
   int width;
   TransplantArguments transplant;
@@ -25,8 +25,8 @@ static const Option options[] = {
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, prompt.text),
      .value = "TEXT",
-     .help = "one prompt alone, without a transplant"},
-    OPTION_PROMPT_FILE(Arguments, prompt, "the file it is in, instead; - is stdin"),
+     .help = "a single prompt, which is run without a transplant"},
+    OPTION_PROMPT_FILE(Arguments, prompt, "the file with that prompt; - is stdin"),
     OPTIONS_TRANSPLANT(Arguments, transplant, false),
     {.name = "layers",
      .type = OPTION_LAYERS,
@@ -47,8 +47,8 @@ static const Option options[] = {
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, html),
      .value = "FILE",
-     .help =
-         "write the tables as a page, its cells coloured by probability, instead of printing them"},
+     .help = "write the tables as an HTML page with cells coloured by probability instead of "
+             "printing them"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -122,7 +122,7 @@ static json_t *text_json(const LensView *view, int32_t id) {
   return value;
 }
 
-/* G with "lens": arrays with a row a generated token, in it an item a shown layer. */
+/* G with "lens": arrays with a row per generated token, which has an item per shown layer. */
 static json_t *lens_json(const LensView *view, const Response *response) {
   const xt_generation *g = &response->generation;
   json_t *object = response_json(response), *lens = json_object();
@@ -245,9 +245,10 @@ static int check_arguments(const Cli *cli, const Arguments *arguments) {
       missing = needed[i];
   }
   if (single && given)
-    return cli_usage(cli, "--%s: not together with --prompt%s", given,
+    return cli_usage(cli, "--%s: cannot be combined with --prompt%s", given,
                      arguments->prompt.file ? "-file" : "");
-  PromptInput input = arguments->prompt; /* the transplant's rows are of a single prompt too */
+  PromptInput input = arguments->prompt; /* the transplant's options also belong to a single
+                                            prompt */
   input.ids = arguments->transplant.ids;
   input.chat = arguments->transplant.chat;
   if (single) return prompt_usage(cli, &input, "prompt");
@@ -314,7 +315,7 @@ done:
 
 const Verb verb_lens = {
     .name = "lens",
-    .summary = "what every layer would say, with and without a transplant",
+    .summary = "show what each layer would predict, with and without a transplant",
     .about = "Shows the intermediate decoding (logit lens): the model's final norm and unembedding "
              "are applied to the output of every layer, at every generated token. Prints one table "
              "for each run: of the source prompt, of the untouched target prompt and of the "

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* merge: results files of shards into one. */
+/* merge: join the results files of shards into one. */
 #include "output.h"
 #include "verbs.h"
 
@@ -41,8 +41,8 @@ static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
   xt_error error;
   if (cli->rest_count < 2)
-    return cli_usage(
-        cli, "give the file to write and then the files to join: merge OUT.db A.db B.db ...");
+    return cli_usage(cli,
+                     "give the file to write, then the files to join: merge OUT.db A.db B.db ...");
   xt_status status = xt_store_merge(cli->rest[0], cli->rest + 1, cli->rest_count - 1, &error);
   if (!status) status = print_summary(arguments, cli->rest[0], cli->rest_count - 1, &error);
   return cli_exit(cli, status, &error);
@@ -50,10 +50,11 @@ static int run(const Cli *cli, void *opaque) {
 
 const Verb verb_merge = {
     .name = "merge",
-    .summary = "results files of shards into one",
+    .summary = "join the results files of shards into one",
     .about = "Joins results files, such as those of sweep --shard, into a new one. Files of "
              "different models or settings are refused, and so are files that have different "
-             "responses for the same transplant. The new file appears whole or not at all.",
+             "responses for the same transplant. The new file is written completely or not at "
+             "all.",
     .example = "xtransplant merge xnli.db shard1.db shard2.db shard3.db shard4.db",
     .rest_name = "OUT.db A.db B.db ...",
     .rest_max = 10000,

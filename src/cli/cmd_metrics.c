@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* metrics: perplexity and language of a results file's responses. */
+/* metrics: measure the perplexity and language of stored responses. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +19,7 @@ typedef struct Arguments {
 static const Option options[] = {
     OPTION_MODEL_OPTIONAL(
         Arguments, model,
-        "the model that made the responses; it is needed as long as perplexities are missing"),
+        "the model that made the responses, which is needed as long as perplexities are missing"),
     {.name = "perplexity",
      .letter = 'p',
      .type = OPTION_TEXT,
@@ -37,7 +37,7 @@ static const Option options[] = {
     {.name = "by-lang",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, by_language),
-     .help = "print a row for each language too, not only for all together"},
+     .help = "print a row for each language, besides the one for all languages together"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
@@ -57,7 +57,7 @@ typedef struct Metrics {
   uint64_t total;
 } Metrics;
 
-/* EXIT_OK, or EXIT_USAGE after saying which name is none. */
+/* EXIT_OK, or EXIT_USAGE after naming the unknown name. */
 static int read_wanted(const Cli *cli, Metrics *m) {
   static const char *const names[] = {"standalone", "conditional", "self", "none", NULL};
   const char *list = m->arguments->perplexity;
@@ -73,7 +73,7 @@ static int read_wanted(const Cli *cli, Metrics *m) {
     snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), list);
     while (names[which] && strcmp(names[which], name) != 0) which++;
     if (!names[which])
-      return cli_usage(cli, "--perplexity: '%s' is none of standalone, conditional, self, none",
+      return cli_usage(cli, "--perplexity: '%s' is not one of standalone, conditional, self, none",
                        name);
     if (which <= XT_METRIC_CONDITIONAL) m->wanted[which] = true; /* self needs no work */
     list += length + (list[length] == ',');
@@ -92,7 +92,7 @@ static bool tick(void *user, uint64_t done) {
   return interrupt_asked();
 }
 
-/* What there is to do, and everything that can be wrong before the weights are read. */
+/* Finds what there is to do, and reports errors before the weights are read. */
 static xt_status prepare(Metrics *m, const char *path, xt_error *error) {
   xt_status status;
   if (m->arguments->lid) TRY_DONE(xt_langid_open(m->arguments->lid, &m->langid, error));
@@ -104,7 +104,7 @@ static xt_status prepare(Metrics *m, const char *path, xt_error *error) {
   if (texts && !m->arguments->model.model) {
     status = error_set(
         error, XT_STATUS_ARGUMENT, path, "--model", -1,
-        "missing: %llu perplexities are to be computed; give the model that made the responses",
+        "missing: %llu perplexities must be computed; give the model that made the responses",
         (unsigned long long)texts);
     goto done;
   }
@@ -112,7 +112,7 @@ static xt_status prepare(Metrics *m, const char *path, xt_error *error) {
     TRY_DONE(model_describe(&m->arguments->model, &m->model, error));
     TRY_DONE(store_check_model(m->store, &m->arguments->model, &m->model, m->hash, error));
   }
-  /* --lid: also to see that it is the file of before */
+  /* --lid: also to check that it is the same file as before */
   const bool write = texts || m->missing[XT_METRIC_LANGUAGE] || m->langid;
   if (write) {
     xt_store_close(m->store);
@@ -151,7 +151,7 @@ done:
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
-/* A star marks what is not of all responses. */
+/* A star marks figures that do not cover all responses. */
 static void print_mean(double mean, uint64_t count, bool all) {
   char text[40];
   snprintf(text, sizeof text, count ? "%.2f%s" : "-", mean, all ? "" : "*");
@@ -246,12 +246,14 @@ static int run(const Cli *cli, void *opaque) {
     cli_note(arguments->model.quiet, "%s: %llu values added", cli->rest[0],
              (unsigned long long)missing);
   else if (m.wanted[0] || m.wanted[1] || m.wanted[2])
-    cli_note(arguments->model.quiet, "%s: all values are there; nothing to do", cli->rest[0]);
+    cli_note(arguments->model.quiet, "%s: all values are present; nothing to do", cli->rest[0]);
   TRY_DONE(print_all(&m, &error));
 done:
   if (began && status == XT_STATUS_CANCELLED) {
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
-    cli_note(arguments->model.quiet, "%s keeps what was done; the same command goes on from there",
+    cli_note(arguments->model.quiet,
+             "%s keeps the finished work; the same command continues "
+             "from there",
              cli->rest[0]);
   }
   const int code = began && status == XT_STATUS_CANCELLED ? interrupt_exit_code()
@@ -264,18 +266,19 @@ done:
 
 const Verb verb_metrics = {
     .name = "metrics",
-    .summary = "perplexity and language of a results file's responses",
+    .summary = "measure the perplexity and language of stored responses",
     .about =
-        "Measures the responses of a results file that were not measured yet, keeps the values in "
-        "the file, and prints means for each task and site. There are three perplexities: "
-        "standalone is that of the response's text alone, scored by the untouched model; "
-        "conditional is that of the response given the prompt; self is that of the response under "
-        "the run that made it. With --lid there are three shares of languages: of all responses, "
-        "those in the language that the task asks for; of all responses, those with fewer than 4 "
-        "letters, which are too short to tell; and of the remaining ones, those in that language. "
-        "A blank response is in no language. A star marks a figure that is of a part of the "
-        "responses, because the others were not measured yet. A command that was stopped goes on "
-        "where it was when it is given again; when everything is measured, it only prints.",
+        "Measures the responses of a results file that have not been measured yet, stores the "
+        "values in the file, and prints means for each task and site. There are three "
+        "perplexities: standalone is that of the response's text alone, scored by the untouched "
+        "model; conditional is that of the response given the prompt; self is that of the "
+        "response under the run that made it. With --lid there are three shares of languages: of "
+        "all responses, those in the language that the task asks for; of all responses, those "
+        "with fewer than 4 letters, which are too short to tell; and of the remaining ones, "
+        "those in that language. A blank response is in no language. A star marks a figure that "
+        "covers only a part of the responses, because the others have not been measured yet. A "
+        "command that was stopped continues when it is given again; when everything is measured, "
+        "it only prints.",
     .example = "xtransplant metrics xnli.db -m Llama-2-7b-chat-hf --perplexity "
                "standalone,conditional --lid lid.176.bin",
     .rest_name = "RESULTS.db",

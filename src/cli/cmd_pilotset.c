@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pilotset: a benchmark as published, cut into a PilotSet and its unseen rest. */
+/* pilotset: divides a published benchmark into a PilotSet and an unseen set. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,7 +24,7 @@ static const Option options[] = {
      .value = "T",
      .required = true,
      .choices_from = xt_task_names,
-     .help = "the benchmark that the raw files are of"},
+     .help = "the benchmark that the raw files belong to"},
     {.name = "raw",
      .letter = 'r',
      .type = OPTION_TEXT,
@@ -38,21 +38,22 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, templates),
      .value = "FILE",
      .help = "a JSON object that maps each language to the text of its prompt, with {context}, "
-             "{question} and so on in it; without it, prompts have the words of this project"},
+             "{question} and so on as placeholders; without it, the prompts have this project's "
+             "wording"},
     {.name = "templates-from",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, templates_from),
      .value = "DIR",
-     .help = "your copy of the paper's released prompts (XQuAD, XNLI or GlobalOpinionQA): the "
-             "templates are read off them, as the text around each question's own, and every "
-             "released prompt is compared with the one that its template makes"},
+     .help = "your copy of the paper's released prompts (XQuAD, XNLI or GlobalOpinionQA): each "
+             "template is derived from them as the text that surrounds a question's own text, "
+             "and every released prompt is compared with the prompt that the template makes"},
     {.name = "translations",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, translations),
      .value = "DIR",
-     .help = "a folder with your translations: of the questions about cultures, "
-             "fields/<language>.jsonl translated; of xcopa, the English of each language in "
-             "<language>/test.<language>.jsonl"},
+     .help = "a folder with your translations: for globalopinionqa and culturalbench, the "
+             "translated fields/<language>.jsonl; for xcopa, the English version of each "
+             "language in <language>/test.<language>.jsonl"},
     {.name = "english",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, english),
@@ -75,7 +76,7 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, uint64_t, seed),
      .value = "N",
      .preset = "666",
-     .help = "the seed of the sample, which is the one that Python's random.sample draws"},
+     .help = "the seed of the sample; the sample is the one that Python's random.sample draws"},
     {.name = "count",
      .letter = 'n',
      .type = OPTION_INT,
@@ -117,23 +118,22 @@ static xt_status print_info(const Arguments *a, const xt_task *task, const xt_pi
   if (info->misfits > MISFITS_SHOWN)
     cli_note(a->quiet, "and %zu more that do not fit", info->misfits - MISFITS_SHOWN);
   if (a->templates_from)
-    cli_note(a->quiet,
-             "%s: %zu template%s, with which %zu of %zu released prompts come out to the character",
+    cli_note(a->quiet, "%s: %zu template%s, which reproduce %zu of %zu released prompts exactly",
              a->templates_from, info->templates, info->templates == 1 ? "" : "s",
              info->checked - info->misfits, info->checked);
   if (info->left_out)
     cli_note(a->quiet,
-             "%zu question%s left out: they have no answer, or not one probability per option",
+             "%zu question%s left out: without an answer, or without one probability per option",
              info->left_out, info->left_out == 1 ? "" : "s");
   if (info->untranslated && task->direction == XT_DIRECTION_FROM_LANGUAGE)
     cli_note(a->quiet,
-             "%zu language%s without source prompts: translate %s/fields and give the folder with "
-             "--translations",
+             "%zu language%s without source prompts: translate the files of %s/fields and give "
+             "the folder with --translations",
              info->untranslated, info->untranslated == 1 ? "" : "s", a->output);
   else if (info->untranslated)
     cli_note(a->quiet,
-             "%zu language%s without English of their own: split/en.json, or another --pivot, is "
-             "their source",
+             "%zu language%s without their own English version: their source is split/en.json, "
+             "or another --pivot",
              info->untranslated, info->untranslated == 1 ? "" : "s");
   if (!a->json) return XT_STATUS_OK;
   json_t *object = json_object();
@@ -165,10 +165,10 @@ static int run(const Cli *cli, void *opaque) {
   xt_status status;
   size_t count = 0;
   if (a->english && strcmp(task->name, "xcopa") != 0)
-    return cli_usage(cli, "--english: only of xcopa; %s has an English file or is English",
+    return cli_usage(cli, "--english: only xcopa uses it; %s has an English file or is English",
                      task->title);
   if (a->templates && a->templates_from)
-    return cli_usage(cli, "--templates-from: not together with --templates");
+    return cli_usage(cli, "--templates-from: cannot be combined with --templates");
   if (a->languages && !copy) return cli_exit(cli, error_memory(&error), &error);
   for (char *name = copy ? strtok_r(copy, ",", &save) : NULL; name && count < LANGUAGES_MOST;
        name = strtok_r(NULL, ",", &save))
@@ -197,13 +197,13 @@ done:
 
 const Verb verb_pilotset = {
     .name = "pilotset",
-    .summary = "a PilotSet and its unseen rest, from a benchmark's own files",
+    .summary = "make a PilotSet and an unseen set from a benchmark's own files",
     .about = "Reads a benchmark as its makers publish it, makes prompts of its questions, and "
-             "writes a sample of each language (the PilotSet) and the rest (the unseen set) in the "
-             "layout that sweep --task reads. Unless you give templates, the prompts have the "
-             "words of this project, which are not the paper's; with the templates of the paper's "
-             "release (--templates-from), seed 666 and 50 questions, the result is the published "
-             "XQuAD set. The folder appears whole or not at all.",
+             "writes a sample of each language (the PilotSet) and the rest (the unseen set) in "
+             "the layout that sweep --task reads. Unless you give templates, the prompts have "
+             "this project's wording, which is not the paper's. With the templates of the "
+             "paper's release (--templates-from), seed 666 and 50 questions, the result is the "
+             "published XQuAD set. The folder is written completely or not at all.",
     .example = "xtransplant pilotset --task xquad --raw xquad -o XQuAD",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -28,23 +28,23 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, cot),
      .value = "FILE",
      .help = "results of the same model on prompts that ask for reasoning (sweep --cot), which "
-             "tables 4, 6 and 7 then have as a row"},
+             "become a row of tables 4, 6 and 7"},
     {.name = "tuned",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, tuned),
      .value = "FILE",
-     .help = "results of the fine-tuned model, which tables 4, 6 and 7 then have as a row, and "
-             "from which table 11 is made"},
+     .help = "results of the fine-tuned model, which become a row of tables 4, 6 and 7 and make "
+             "table 11"},
     {.name = "beside",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, beside),
      .value = "FILE",
-     .help = "results of another model, which table 8 then has as rows"},
+     .help = "results of another model, which become rows of table 8"},
     {.name = "lens",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, lens),
      .value = "FILE",
-     .help = "what lens --json printed for a transplant, from which figure 8 is made"},
+     .help = "the output of lens --json for a transplant, which makes figure 8"},
     {.name = "png",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, png),
@@ -69,7 +69,8 @@ static const Option options[] = {
      .low = 1,
      .high = 1000000,
      .preset = "9999",
-     .help = "the number of draws of a sign-flip test that is too large to be exact"},
+     .help = "the number of random draws of a sign-flip test that has too many questions to be "
+             "exact"},
     {.name = "confidence",
      .type = OPTION_REAL,
      .field = OPTION_FIELD(Arguments, double, confidence),
@@ -77,7 +78,7 @@ static const Option options[] = {
      .low = 0.5,
      .high = 0.9999,
      .preset = "0.95",
-     .help = "the confidence of intervals"},
+     .help = "the confidence level of intervals"},
     {.name = "seed",
      .type = OPTION_U64,
      .field = OPTION_FIELD(Arguments, uint64_t, seed),
@@ -87,8 +88,8 @@ static const Option options[] = {
     {.name = "one-based",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, one_based),
-     .help = "count layers from 1 in whatever is shown, as the paper does; without it, they count "
-             "from 0, as in all options"},
+     .help = "count layers from 1 in all output, as the paper does; without it, from 0, as in "
+             "all options"},
     {.name = "threads",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, threads),
@@ -140,13 +141,13 @@ static xt_status print_tables(xt_report *report, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* What a reader should know before trusting the figures. */
+/* Warnings that a reader should know before trusting the figures. */
 static void print_notes(const Arguments *a, const xt_report *report) {
   const xt_analysis *analysis = xt_report_analysis(report);
   if (a->json) cli_coverage(a->quiet, xt_analysis_coverage(analysis)); /* tables begin with it */
   if (xt_analysis_unscored(analysis))
     cli_note(a->quiet,
-             "%zu task%s without a scored question: of its responses, not of right and wrong",
+             "%zu task%s without scored questions: shown by changed responses, not by accuracy",
              xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
   for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
     const xt_group *g = xt_analysis_get(analysis, i);
@@ -159,8 +160,8 @@ static void print_notes(const Arguments *a, const xt_report *report) {
       const size_t all = g->instances * (size_t)g->sites[s].configuration_count;
       if (g->sites[s].responses < all)
         cli_note(a->quiet,
-                 "%s, %s: not every question has every configuration: %zu of %zu responses; each "
-                 "is compared on the questions it has",
+                 "%s, %s: not every question has every configuration (%zu of %zu responses); "
+                 "each configuration is compared on the questions that have it",
                  g->title, g->sites[s].site, g->sites[s].responses, all);
     }
   }
@@ -207,17 +208,18 @@ done:
 
 const Verb verb_report = {
     .name = "report",
-    .summary = "a results file's tables and figures, as one page and as files",
+    .summary = "print the tables of a results file; write a page, tables and figures",
     .about =
-        "Prints what a results file says: a summary in words with a map of the gains, then the "
-        "paper's tables, as far as the file has what they need. With -o it also writes them and "
-        "the figures: report.html is one file that opens anywhere, with every response behind each "
-        "cell of its heatmaps; report.json has all numbers with all digits; and each table and "
-        "figure has a .csv, .tex or .svg file. Accuracies have standard errors by question, where "
-        "the same question in several languages counts as one. Each configuration is tested "
-        "against the untouched model, and the p-values are adjusted for the number of "
-        "configurations. Upper bounds stand beside what guessing would give. Further results files "
-        "are taken as those of other models, which figures 2 and 4 and table 8 then have too.",
+        "Prints a summary of a results file in words, a map of the gains, and those of the "
+        "paper's tables that the file has the data for. With -o it also writes the tables and "
+        "figures: report.html is a single page that needs no other file and shows the responses "
+        "behind each cell of its heatmaps; report.json has all numbers with all their digits; "
+        "and each table and figure has a .csv, .tex or .svg file. Accuracies have standard "
+        "errors by question, where the same question in several languages counts as one. Each "
+        "configuration is tested against the untouched model, and the p-values are adjusted for "
+        "the number of configurations. Upper bounds are shown beside the accuracy of guessing. "
+        "Further results files are those of other models, which are added to figures 2 and 4 and "
+        "to table 8.",
     .example = "xtransplant report xnli.db -o xnli-report",
     .rest_name = "RESULTS.db",
     .rest_max = 16,

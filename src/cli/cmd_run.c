@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* run: one transplant beside what both prompts give without it. */
+/* run: one transplant, and the responses to both prompts without it. */
 #include "output.h"
 #include "transplant.h"
 #include "verbs.h"
@@ -72,12 +72,13 @@ done:
 
 const Verb verb_run = {
     .name = "run",
-    .summary = "one transplant: source's, untouched and transplanted response",
-    .about = "Runs the source prompt, takes the value of the site at layer I of its last token, "
-             "and runs the target prompt with that value put at layer J of its last token; "
-             "generation then goes on by itself. Prints what the source prompt alone, the "
-             "untouched target prompt and the transplanted one give, each with its smallest margin "
-             "(best minus second-best logit), and on stderr what the last token of each prompt is.",
+    .summary = "run one transplant and print the source, untouched and transplanted responses",
+    .about = "Runs the source prompt, reads the activation of the site at layer I of its last "
+             "token, and runs the target prompt with that activation written at layer J of its "
+             "last token. The tokens that follow are generated without further change. Prints "
+             "the responses to the source prompt alone, to the untouched target prompt and to "
+             "the transplanted one, each with its smallest margin (best minus second-best "
+             "logit), and the last token of each prompt on stderr.",
     .example = "xtransplant run -m Llama-2-7b-chat-hf --source-file en.txt --target-file sw.txt "
                "--site ffn --source-layer first --target-layer first",
     OPTION_TABLE(options),

@@ -22,17 +22,17 @@ static const Option options[] = {
      .value = "T",
      .required = true,
      .choices_from = xt_task_names,
-     .help = "whose rule decides"},
+     .help = "the task whose rule is used"},
     {.name = "data",
      .letter = 'd',
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, data),
      .value = "DIR",
-     .help = "the benchmark's folder, for the options' words in each language (ans_lang); left "
-             "out: those released"},
+     .help = "the benchmark's folder, with the words of the options in each language (ans_lang); "
+             "without it, the released words"},
 };
 
-/* The options of one language, kept for the lines that follow. */
+/* The options of one language, kept for the following lines. */
 typedef struct Scorer {
   const xt_task *task;
   const char *data;
@@ -71,11 +71,11 @@ static xt_status score_line(Scorer *s, const LineReader *reader, xt_error *error
   char *answers = gold_from_json(gold);
   if (!json_is_string(pred) || !gold || (lang && !json_is_string(lang)))
     status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1,
-                       "is no object {\"lang\": \"..\", \"pred\": \"..\", \"gold\": \"..\"}");
+                       "is not an object {\"lang\": \"..\", \"pred\": \"..\", \"gold\": \"..\"}");
   else if (!answers)
     status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1,
-                       "\"gold\" is no answer: expected a string that is not empty, an integer, or "
-                       "an array of them");
+                       "\"gold\" is not an answer: expected a string that is not empty, an "
+                       "integer, or an array of them");
   else if (json_array_size(gold) > 1 && s->task->kind == XT_TASK_CHOICE)
     status = error_set(error, XT_STATUS_INPUT, reader->name, field, -1,
                        "\"gold\" is an array of %zu, and a question of %s has one right option",
@@ -117,12 +117,12 @@ done:
 
 const Verb verb_score = {
     .name = "score",
-    .summary = "judges responses on stdin by a task's own rule",
+    .summary = "judge responses on stdin by a task's own rule",
     .about = "Reads JSON lines {\"lang\": .., \"pred\": .., \"gold\": ..} from stdin and prints "
-             "{\"correct\": true} or {\"correct\": false} for each, exactly as the task's released "
-             "evaluation judges. lang is needed by xnli alone, whose options have words in each "
-             "language. gold may be a number, or an array of which any answer counts. Blank lines "
-             "are skipped.",
+             "{\"correct\": true} or {\"correct\": false} for each, exactly as the task's "
+             "released evaluation does. Only xnli needs lang, because the words of its options "
+             "depend on the language. gold may be a number, or an array of answers of which each "
+             "is right. Blank lines are skipped.",
     .example = "echo '{\"lang\": \"sw\", \"pred\": \"(2)\", \"gold\": \"2\"}' | xtransplant score "
                "--task xnli",
     OPTION_TABLE(options),

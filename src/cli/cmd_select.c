@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* select: choosing layers for each question, running what that needs, and how much of the gap it
- * closes. */
+/* select: runs what strategies need, lets them choose layers for each question, and prints the
+ * gain. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ typedef struct Arguments {
 
 static const Option options[] = {
     OPTION_MODEL_OPTIONAL(Arguments, sweep.model,
-                          "the model; it is needed as long as responses are missing"),
+                          "the model, which is needed as long as responses are missing"),
     {.name = "strategy",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, strategies),
@@ -54,8 +54,8 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, int, sweep.task),
      .value = "T",
      .choices_from = xt_task_names,
-     .help = "the benchmark to run; without it, choices are made for the questions of the results "
-             "file, and nothing is run"},
+     .help = "the benchmark to run; without it, the strategies choose for the questions of the "
+             "results file, and nothing is run"},
     {.name = "data",
      .letter = 'd',
      .type = OPTION_TEXT,
@@ -66,37 +66,37 @@ static const Option options[] = {
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, sweep.pairs),
      .value = "FILE",
-     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}"},
+     .help = "JSON lines {id, lang, source, target, gold, task}, instead of --task and --data"},
     {.name = "lang",
      .letter = 'l',
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, sweep.languages),
      .value = "LIST",
-     .help = "languages to run, with commas; left out: all of the task's"},
+     .help = "the languages to run, separated by commas; without it, all languages of the task"},
     {.name = "pivot",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, sweep.pivot),
      .value = "LANG",
-     .help = "language of the source prompts of tasks that go to a language; left out: en"},
+     .help = "the language of the source prompts of xnli, xquad, xcopa and mkqa; without it, en"},
     {.name = "limit",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, sweep.limit),
      .value = "N",
      .low = 1,
      .high = 1e9,
-     .help = "only the first N instances of each language"},
+     .help = "run run only the first N questions of each language"},
     {.name = "site",
      .letter = 's',
      .type = OPTION_SITES,
      .field = OPTION_FIELD(Arguments, SiteList, sweep.sites),
      .value = "SITE",
-     .help = "the site, one alone; without it, the one that the paper uses for the task"},
+     .help = "the site (only one); without it, the site that the paper uses for the task"},
     {.name = "train",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, train),
      .value = "FILE",
      .help = "for logistic and stumps: the results file of a PilotSet to learn from; without it, "
-             "they learn by cross-validation within the output"},
+             "they are cross-validated on the output file"},
     {.name = "folds",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, folds),
@@ -108,7 +108,7 @@ static const Option options[] = {
     {.name = "by-lang",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, by_language),
-     .help = "print a row for each language too, not only for all together"},
+     .help = "print a row for each language, besides the one for all languages together"},
     {.name = "cot",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, sweep.cot),
@@ -122,12 +122,13 @@ static const Option options[] = {
      .value = "N",
      .low = 1,
      .high = 1e6,
-     .help = "expert: configurations run together; left out: 4096, or what memory allows"},
+     .help = "expert: the largest number of configurations that run together; without it, 4096, "
+             "or as many as memory allows"},
     OPTIONS_COMPUTE(Arguments, sweep.model),
     {.name = "skip-long",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(Arguments, bool, sweep.skip_long),
-     .help = "leave out, and list, the questions for which the model has too few positions"},
+     .help = "leave out and list the questions that are longer than the model's context"},
     OPTION_PROGRESS(Arguments, sweep.model.progress),
     OPTION_QUIET(Arguments, sweep.model.quiet),
     OPTION_JSON(Arguments, sweep.model.json),
@@ -142,12 +143,12 @@ typedef struct Select {
   bool loaded, begun;
   char hash[XT_MODEL_HASH_SIZE];
   xt_store *store, *pilot;
-  xt_selector *selectors[STRATEGIES_MAX]; /* trained on --train's file; NULL: of strategies that
+  xt_selector *selectors[STRATEGIES_MAX]; /* trained on --train's file; NULL for strategies that
                                              do not learn */
   uint64_t added;                         /* responses */
 } Select;
 
-/* EXIT_OK, or EXIT_USAGE after saying which name is none. */
+/* EXIT_OK, or EXIT_USAGE after naming the unknown name. */
 static int read_strategies(const Cli *cli, Select *s) {
   const char *const *known = xt_strategy_names();
   for (const char *list = s->arguments->strategies; *list;) {
@@ -159,8 +160,8 @@ static int read_strategies(const Cli *cli, Select *s) {
     if (!known[which]) {
       const char *meant = nearest_name(name, known);
       return cli_usage(cli,
-                       "--strategy: no strategy '%s'%s%s; there are coarse, entropy, mean-entropy, "
-                       "logprob, vote, logistic, stumps",
+                       "--strategy: unknown strategy '%s'%s%s; strategies are coarse, entropy, "
+                       "mean-entropy, logprob, vote, logistic, stumps",
                        name, meant ? "; did you mean " : "", meant ? meant : "");
     }
     if (s->count == STRATEGIES_MAX)
@@ -175,21 +176,23 @@ static int read_strategies(const Cli *cli, Select *s) {
     xt_strategy_format(o, s->names[s->count++]);
     list += length + (list[length] == ',');
   }
-  return s->count ? EXIT_OK : cli_usage(cli, "--strategy: names none");
+  return s->count ? EXIT_OK : cli_usage(cli, "--strategy: names no strategy");
 }
 
 static int check_usage(const Cli *cli, const Arguments *a) {
   const SweepArguments *s = &a->sweep;
   if (s->pairs && (s->has_task || s->data))
-    return cli_usage(cli, "--pairs: not together with --%s", s->has_task ? "task" : "data");
+    return cli_usage(cli, "--pairs: cannot be combined with --%s", s->has_task ? "task" : "data");
   if (s->pairs && s->pivot)
-    return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
+    return cli_usage(cli, "--pivot: cannot be combined with --pairs, whose lines have their own "
+                          "source prompts");
   if (s->has_task && !s->data)
-    return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+    return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
   if (s->data && !s->has_task)
-    return cli_usage(cli, "--task: missing; --data is a benchmark's folder");
+    return cli_usage(cli, "--task: missing; --data needs the name of the benchmark");
   if (s->sites.count > 1)
-    return cli_usage(cli, "--site: give one; choices are made among the responses of one site");
+    return cli_usage(cli, "--site: give only one; a strategy chooses among the responses of one "
+                          "site");
   return EXIT_OK;
 }
 
@@ -228,7 +231,7 @@ static xt_status describe(Select *s, xt_error *error) {
   return xt_model_hash(s->model.model, s->hash, error);
 }
 
-/* Runs what one strategy's questions lack. */
+/* Runs the responses that one strategy lacks. */
 static xt_status complete(Select *s, const xt_select_options *o, xt_error *error) {
   SweepArguments how = s->arguments->sweep;
   SweepJob job = {0};
@@ -250,7 +253,7 @@ done:
 
 /* ---- checks before anything is run ----------------------------------------------------------- */
 
-/* The hash that every response has to have: the model's, or the results file's own. */
+/* The hash that every response must have: the model's, or that of the results file. */
 static xt_status own_hash(Select *s, const char **hash, const char **name, xt_error *error) {
   xt_store_info own;
   *hash = s->hash;
@@ -284,8 +287,8 @@ done:
   return status;
 }
 
-/* Fewer questions with a gold answer than learning needs: found now, and not when all has been run.
- * The file's own may have answers too. */
+/* Finds now, and not after everything was run, that there are fewer questions with a gold answer
+ * than learning needs. The results file may have such questions too. */
 static xt_status check_answers(Select *s, xt_error *error) {
   SweepJob job = {0};
   size_t answered = 0;
@@ -300,7 +303,7 @@ static xt_status check_answers(Select *s, xt_error *error) {
   if (answered < XT_SELECT_LEAST_QUESTIONS)
     TRY_DONE(error_set(
         error, XT_STATUS_INPUT, job_input(&s->arguments->sweep), NULL, -1,
-        "%zu questions have a gold answer; learning needs %d, or another file's with --train",
+        "%zu questions have a gold answer; learning needs %d, or another file with --train",
         answered, XT_SELECT_LEAST_QUESTIONS));
 done:
   job_deinit(&job);
@@ -359,7 +362,7 @@ static xt_status execute(Select *s, xt_error *error) {
   const bool runs = a->has_task || a->pairs;
   if (runs && !a->model.model)
     return error_set(error, XT_STATUS_ARGUMENT, NULL, "--model", -1,
-                     "missing: it may have to run what %s lacks", a->output);
+                     "missing: responses that %s lacks may have to be run", a->output);
   if (!runs && access(a->output, F_OK) != 0)
     return xt_store_open(a->output, XT_STORE_READ, &s->store, error);
   if (runs) status = check_answers(s, error);
@@ -392,7 +395,7 @@ static int run(const Cli *cli, void *opaque) {
   if (status == XT_STATUS_CANCELLED && s.begun) {
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
     cli_note(s.arguments->sweep.model.quiet,
-             "%s keeps what was done; the same command goes on from there",
+             "%s keeps the finished work; the same command continues from there",
              s.arguments->sweep.output);
     code = interrupt_exit_code();
   } else {
@@ -407,23 +410,25 @@ static int run(const Cli *cli, void *opaque) {
 
 const Verb verb_select = {
     .name = "select",
-    .summary = "choose layers for each question, and tell how much of the gap that closes",
+    .summary = "choose layers for each question and print how much accuracy that gains",
     .about =
-        "Runs the transplants that a strategy chooses among, where the results file lacks them, "
-        "lets it choose one for each question, keeps the choices in the file, and prints how many "
-        "are right: untouched, as chosen, and at most (bound: some candidate is right; N bound: "
-        "some layer into the first is), with the share of the way from untouched to bound that the "
-        "choices went. The line below says what the choices gain over the untouched model (minus "
-        "vanilla) and over the coarse strategy (minus coarse), in percentage points, with the 95% "
-        "bootstrap interval and the p-value of a sign-flip test, both by question: the same "
-        "question in several languages counts as one. These p-values are not adjusted for the "
-        "number of comparisons; those of report are. The strategies: coarse takes fixed layers by "
-        "kind of task; entropy, mean-entropy and logprob take the candidate that the model was "
-        "surest of; vote takes the answer that most candidates give; logistic and stumps learn "
-        "from answered questions what a right response looks like, and may keep the untouched run. "
-        "The candidates: ends (first or last layer into the first), target-first (every layer into "
-        "the first), source-last (the last layer into every one), all (every layer into every "
-        "one).",
+        "A strategy chooses one transplant for each question among several candidates. This verb "
+        "runs the candidates that the results file does not have yet, lets each strategy choose, "
+        "stores the choices in the file, and prints the accuracy of the untouched responses, of "
+        "the chosen ones, and of two upper bounds (bound: some candidate is right; N bound: some "
+        "source layer is right when written into the first layer), with the share of the gap "
+        "between untouched and bound that the choices close. The next line gives the gain of the "
+        "choices over the untouched model (minus vanilla) and over the coarse strategy (minus "
+        "coarse) in percentage points, with the 95% bootstrap interval and the p-value of a "
+        "sign-flip test. Both are by question: the same question in several languages counts as "
+        "one. These p-values are not adjusted for the number of comparisons; those of the verb "
+        "report are. Strategies: coarse uses fixed layers that depend on the kind of task; "
+        "entropy, mean-entropy and logprob choose the candidate that the model is most certain "
+        "of; vote chooses the answer that most candidates give; logistic and stumps learn from "
+        "questions with known answers what a right response looks like, and may also choose the "
+        "untouched run. Candidates: ends (first or last layer into the first layer), "
+        "target-first (every layer into the first), source-last (the last layer into every "
+        "layer), all (every layer into every layer).",
     .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen "
                "--strategy coarse,entropy,vote -o unseen.db",
     OPTION_TABLE(options),

@@ -19,68 +19,69 @@ static const Option options[] = {
      .field = OPTION_FIELD(SweepArguments, int, task),
      .value = "T",
      .choices_from = xt_task_names,
-     .help = "benchmark to run; --data has its prompts"},
+     .help = "the benchmark to run; its prompts are in the folder of --data"},
     {.name = "data",
      .letter = 'd',
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, data),
      .value = "DIR",
-     .help = "the benchmark's folder as released, with split and ans or translated in it"},
+     .help = "the benchmark's folder as released, which contains split, and ans or translated"},
     {.name = "pairs",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, pairs),
      .value = "FILE",
-     .help = "instead of --task and --data: JSON lines {id, lang, source, target, gold, task}; - "
+     .help = "JSON lines {id, lang, source, target, gold, task}, instead of --task and --data; - "
              "reads standard input"},
     {.name = "lang",
      .letter = 'l',
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, languages),
      .value = "LIST",
-     .help = "languages, with commas; left out: all of the task's"},
+     .help = "the languages, separated by commas; without it, all languages of the task"},
     {.name = "pivot",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, pivot),
      .value = "LANG",
-     .help = "language of the source prompts of xnli, xquad, xcopa and mkqa; left out: en"},
+     .help = "the language of the source prompts of xnli, xquad, xcopa and mkqa; without it, en"},
     {.name = "site",
      .letter = 's',
      .type = OPTION_SITES,
      .field = OPTION_FIELD(SweepArguments, SiteList, sites),
      .value = "LIST",
-     .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o; several with "
-             "commas; left out: the paper's for the task"},
+     .help = "the sites, separated by commas: attn, ffn, block, attn-released, or READ:WRITE "
+             "with each of a, m, f, o; without it, the site that the paper uses for the task"},
     {.name = "source-layers",
      .letter = 'i',
      .type = OPTION_LAYERS,
      .field = OPTION_FIELD(SweepArguments, const char *, source_layers),
      .value = "LIST",
      .preset = "all",
-     .help = "layers to take from: all, first, last, 3, 0-7 or 0,5,31"},
+     .help = "the source layers, which are read: all, first, last, 3, 0-7 or 0,5,31"},
     {.name = "target-layers",
      .letter = 'j',
      .type = OPTION_LAYERS,
      .field = OPTION_FIELD(SweepArguments, const char *, target_layers),
      .value = "LIST",
      .preset = "all",
-     .help = "layers to put into"},
+     .help = "the target layers, which are written, in the same form"},
     {.name = "limit",
      .type = OPTION_INT,
      .field = OPTION_FIELD(SweepArguments, int, limit),
      .value = "N",
      .low = 1,
      .high = 1e9,
-     .help = "only the first N instances of each language"},
+     .help = "run run only the first N questions of each language"},
     {.name = "shard",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, shard),
      .value = "K/N",
-     .help = "only every N-th instance, from the K-th (from 1) on; merge joins the files"},
+     .help = "run only every N-th question, beginning with the K-th (from 1); the verb merge "
+             "joins the files of the shards"},
     {.name = "cot",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(SweepArguments, bool, cot),
      .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens "
-             "unless said otherwise"},
+             "by default"},
     OPTIONS_CHAT(SweepArguments, chat),
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
@@ -90,36 +91,37 @@ static const Option options[] = {
      .value = "N",
      .low = 1,
      .high = 1e6,
-     .help = "besides, draw N responses to each untouched target prompt at random: the report's "
-             "pass@n"},
+     .help = "also draw N responses at random to each untouched target prompt, for pass@n in the "
+             "report"},
     OPTIONS_SAMPLING(SweepArguments),
     {.name = "skip-long",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(SweepArguments, bool, skip_long),
-     .help = "leave out, and list, the questions for which the model has too few positions"},
+     .help = "leave out and list the questions that are longer than the model's context"},
     {.name = "output",
      .letter = 'o',
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, output),
      .value = "FILE",
      .required = true,
-     .help = "results file; an existing one is resumed"},
+     .help = "the results file; an existing one is resumed"},
     {.name = "replace",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(SweepArguments, bool, replace),
-     .help = "questions that were edited since take the place of the old ones, whose responses are "
-             "dropped; without it they are refused"},
+     .help = "replace questions that were edited since the file was made, and drop their old "
+             "responses; without it, edited questions are refused"},
     {.name = "dry-run",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(SweepArguments, bool, dry_run),
-     .help = "print what would be run, the memory and the time it needs; write nothing"},
+     .help = "print what would be run and how much memory and time that needs; write nothing"},
     {.name = "max-rows",
      .type = OPTION_INT,
      .field = OPTION_FIELD(SweepArguments, int, max_rows),
      .value = "N",
      .low = 1,
      .high = 1e6,
-     .help = "expert: configurations run together; left out: 4096, or what memory allows"},
+     .help = "expert: the largest number of configurations that run together; without it, 4096, "
+             "or as many as memory allows"},
     {.name = "pass-seconds",
      .type = OPTION_REAL,
      .field = OPTION_FIELD(SweepArguments, double, pass_seconds),
@@ -127,8 +129,8 @@ static const Option options[] = {
      .low = 0.001,
      .high = 86400,
      .preset = "60",
-     .help = "expert: about how long configurations are run together before the next ones begin, "
-             "but for 256 of them; a kill loses no more"},
+     .help = "expert: about how long configurations that run together may take, as long as there "
+             "are more than 256 of them; a kill loses no more than this"},
     {.name = "commit-seconds",
      .type = OPTION_REAL,
      .field = OPTION_FIELD(SweepArguments, double, commit_seconds),
@@ -136,7 +138,7 @@ static const Option options[] = {
      .low = 0,
      .high = 3600,
      .preset = "1",
-     .help = "expert: responses older than this are written to disk between two steps"},
+     .help = "expert: how many seconds may pass before finished responses are written to disk"},
     OPTIONS_COMPUTE(SweepArguments, model),
     OPTION_PROGRESS(SweepArguments, model.progress),
     OPTION_QUIET(SweepArguments, model.quiet),
@@ -169,7 +171,7 @@ static bool parse_shard(const char *text, int *shard, int *shards) {
   return true;
 }
 
-/* A folder that cannot be written to is found before the model is read. */
+/* Reports a folder that cannot be written to before the model is read. */
 static xt_status check_folder(const char *output, xt_error *error) {
   const char *slash = strrchr(output, '/');
   char *folder =
@@ -232,7 +234,8 @@ done:
 static int count_languages(const SweepJob *job) {
   int languages = 0;
   for (size_t i = 0; i < job->info.questions; i++) {
-    bool seen = false; /* questions of a language follow one another, but for pairs in any order */
+    bool seen = false; /* questions of a language follow one another, except for pairs in any
+                          order */
     for (size_t k = i; k-- > 0 && !seen;)
       seen = strcmp(xt_job_question(job->job, k)->lang, xt_job_question(job->job, i)->lang) == 0;
     languages += !seen;
@@ -306,7 +309,8 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
   if (job->to_run)
     printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9,
            (double)s->model.info.weight_bytes / 1e9);
-  printf("time        %s to %s at %.0f GFLOP/s: from all responses agreeing to no two of them\n",
+  printf("time        %s to %s at %.0f GFLOP/s: the less, the more responses have the same "
+         "tokens\n",
          format_seconds(least / speed, low), format_seconds(most / speed, high), speed / 1e9);
   return XT_STATUS_OK;
 }
@@ -318,15 +322,15 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
   const double rate = o->seconds > 0 ? (double)o->responses / o->seconds : 0;
   if (s->result.begun)
     cli_note(quiet,
-             "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing left %.0f%% of the "
-             "layers to compute while decoding",
+             "%s: %llu responses of %llu instance%s in %.1f s (%.1f/s); sharing reduced the "
+             "layers computed while decoding to %.0f%%",
              s->arguments->output, (unsigned long long)o->responses,
              (unsigned long long)o->questions, o->questions == 1 ? "" : "s", o->seconds, rate,
              o->stats.row_layers_alone
                  ? 100 * (double)o->stats.row_layers / (double)o->stats.row_layers_alone
                  : 100.0);
   else
-    cli_note(quiet, "%s: all %llu responses are there; nothing to do", s->arguments->output,
+    cli_note(quiet, "%s: all %llu responses are present; nothing to do", s->arguments->output,
              (unsigned long long)job->responses);
   if (o->samples)
     cli_note(quiet, "%s: %llu samples", s->arguments->output, (unsigned long long)o->samples);
@@ -360,29 +364,32 @@ static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int 
   const int wrong_chat = chat_usage(cli, &a->chat);
   if (wrong_chat) return wrong_chat;
   if (a->pairs && (a->has_task || a->data))
-    return cli_usage(cli, "--pairs: not together with --%s", a->has_task ? "task" : "data");
+    return cli_usage(cli, "--pairs: cannot be combined with --%s", a->has_task ? "task" : "data");
   if (a->pairs && a->pivot)
-    return cli_usage(cli, "--pivot: not together with --pairs, which has its source prompts");
+    return cli_usage(cli, "--pivot: cannot be combined with --pairs, whose lines have their own "
+                          "source prompts");
   if (!a->pairs && !a->has_task)
     return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
   if (!a->pairs && !a->data)
-    return cli_usage(cli, "--data: missing; --task needs the folder with its prompts");
+    return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
   const int idle = sampling_usage(cli, a->samples);
   if (idle) return idle;
   if (!parse_shard(a->shard, shard, shards))
-    return cli_usage(cli, "--shard: '%s' is no K/N with K from 1 to N", a->shard);
+    return cli_usage(cli, "--shard: '%s' is not K/N with K from 1 to N", a->shard);
   return EXIT_OK;
 }
 
-/* After work has begun, failing is not the input's fault: whatever is wrong, the same command goes
- * on later. */
+/* After work has begun, a failure is not the input's fault: after any error the same command
+ * continues later. */
 static int finish_early(const Cli *cli, const Sweep *s, xt_status status, const xt_error *error) {
   const bool stopped = status == XT_STATUS_CANCELLED && interrupt_asked();
   if (!stopped)
     cli_exit(cli, status, error);
   else
     fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
-  cli_note(s->arguments->model.quiet, "%s keeps what was done; the same command goes on from there",
+  cli_note(s->arguments->model.quiet,
+           "%s keeps the finished work; the same command continues "
+           "from there",
            s->arguments->output);
   return stopped ? interrupt_exit_code() : EXIT_FAILED;
 }
@@ -425,14 +432,15 @@ done:
 
 const Verb verb_sweep = {
     .name = "sweep",
-    .summary = "every transplant of every question into a results file",
+    .summary = "run every transplant of every question and store the responses",
     .about =
         "Runs each question's target prompt untouched and with each transplant (site, source "
         "layer, target layer) from its source prompt, and writes every response into the results "
-        "file as it goes. Killed or stopped at any moment, the same command goes on where it was; "
-        "a finished one does nothing. Ctrl-C, SIGTERM, SIGHUP and Slurm's SIGUSR1 stop it after "
-        "the token under way, with exit code 128 + the signal's number; a second one ends it at "
-        "once. The questions are a benchmark's in its released layout, or any pairs of prompts.",
+        "file as soon as it is complete. A sweep that was stopped or killed is resumed by the "
+        "same command; when all responses are present, the command does nothing. Ctrl-C, "
+        "SIGTERM, SIGHUP and Slurm's SIGUSR1 stop the sweep after the current token, with exit "
+        "code 128 + the signal's number; a second signal ends it at once. The questions are "
+        "those of a benchmark in its released layout, or any pairs of prompts.",
     .example = "xtransplant sweep -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_sample --lang "
                "sw,zh --site attn -o xnli.db",
     OPTION_TABLE(options),

@@ -17,7 +17,7 @@ typedef struct Arguments {
 /* clang-format off */
 #define OPTION_TOKENIZER \
   {.name = "tokenizer", .letter = 't', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, tokenizer), \
-   .value = "DIR", .required = true, .help = "a model as -m takes it elsewhere, or a directory of tokenizer files alone"}
+   .value = "DIR", .required = true, .help = "a model, in any form that -m of other verbs accepts, or a directory with tokenizer files only"}
 /* clang-format on */
 
 static const Option tokenize_options[] = {
@@ -38,7 +38,8 @@ static const Option detokenize_options[] = {
      .help = "leave special tokens out of the text"},
 };
 
-/* By hand: for large inputs, building JSON values costs more than tokenizing. */
+/* Written without JSON values, because building them costs more than tokenizing for large
+ * inputs. */
 static void print_ids(const int32_t *ids, size_t count) {
   putchar('[');
   for (size_t i = 0; i < count; i++) printf(i ? ", %d" : "%d", (int)ids[i]);
@@ -88,8 +89,8 @@ static xt_status tokenize_line(const xt_tokenizer *tokenizer, const Arguments *a
   return status;
 }
 
-/* Hugging Face's decode leaves out what is no token; here such an id is more likely another
- * model's. */
+/* Hugging Face's decode leaves out ids that are not tokens; here such an id more likely belongs to
+ * another model. */
 static xt_status check_ids(const xt_tokenizer *tokenizer, const int32_t *ids, size_t count,
                            const char *name, const char *field, xt_error *error) {
   const int32_t size = xt_tokenizer_vocab_size(tokenizer);
@@ -101,8 +102,9 @@ static xt_status check_ids(const xt_tokenizer *tokenizer, const int32_t *ids, si
     if (!xt_tokenizer_has_id(tokenizer, ids[i]))
       return error_set(
           error, XT_STATUS_INPUT, name, field, -1,
-          "item %zu of the array is %d, which is no token's id in this vocabulary of %d ids", i,
-          (int)ids[i], (int)size);
+          "item %zu of the array is %d, which is not the id of a token in this vocabulary of %d "
+          "ids",
+          i, (int)ids[i], (int)size);
   }
   return XT_STATUS_OK;
 }
@@ -184,11 +186,11 @@ static int run_detokenize(const Cli *cli, void *opaque) {
 
 const Verb verb_tokenize = {
     .name = "tokenize",
-    .summary = "text from stdin to token ids",
-    .about = "Reads UTF-8 text from stdin and prints the token ids that the model's own tokenizer "
-             "gives, as a JSON array. The whole input is one text, its last newline included (a "
-             "byte order mark is not); with --jsonl every line is a text of its own. With --chat "
-             "the ids are those of the text in the model's chat template.",
+    .summary = "convert text on stdin to token ids",
+    .about = "Reads UTF-8 text from stdin and prints the token ids of the model's own tokenizer "
+             "as a JSON array. The whole input is one text, including its last newline but not a "
+             "byte order mark; with --jsonl every line is a separate text. With --chat the text "
+             "is first put into the model's chat template.",
     .example =
         "echo '\"Habari ya dunia\"' | xtransplant tokenize --tokenizer Llama-2-7b-chat-hf --jsonl",
     OPTION_TABLE(tokenize_options),
@@ -198,10 +200,10 @@ const Verb verb_tokenize = {
 
 const Verb verb_detokenize = {
     .name = "detokenize",
-    .summary = "token ids from stdin to text",
-    .about = "Reads a JSON array of token ids per line from stdin and prints the text of each as a "
-             "JSON string per line. Spaces are not cleaned up; bytes that are not UTF-8 become "
-             "U+FFFD. An id that the vocabulary does not have is an error.",
+    .summary = "convert token ids on stdin to text",
+    .about = "Reads a JSON array of token ids per line from stdin and prints the text of each as "
+             "a JSON string per line. Spaces are not cleaned up. Bytes that are not UTF-8 become "
+             "U+FFFD. An id that is not in the vocabulary is an error.",
     .example = "echo '[1, 15043, 3186]' | xtransplant detokenize --tokenizer Llama-2-7b-chat-hf "
                "--skip-special",
     OPTION_TABLE(detokenize_options),

@@ -43,53 +43,65 @@ static const char *const dtypes[] = {"f32", "bf16", "f16", NULL};
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
     TEXT("data", 'd', data, "FILE",
-         "JSON lines {prompt, response}, {inputs, targets} (Aya) or {text}, or plain text",
+         "the training data: JSON lines {prompt, response}, {inputs, targets} (Aya) or {text}, "
+         "or plain text",
          .required = true),
-    TEXT("output", 'o', output, "DIR", "directory to make; a run that was stopped in it is resumed",
+    TEXT("output", 'o', output, "DIR", "the directory to make; a stopped run there is resumed",
          .required = true),
     CHOICE("format", format, "F", formats,
-           "pairs: JSON lines; lines: each line of text an example; text: one text, cut into "
-           "pieces; auto: by the file's ending",
+           "the form of the data: pairs is JSON lines; lines is text with an example per line; "
+           "text is one text, which is cut into pieces; auto decides by the file's ending",
            .preset = "auto"),
     CHOICE("recipe", recipe, "NAME", recipes,
-           "paper: --schedule cosine --compute bf16 where they are not given. The paper names 3 "
-           "epochs, batch 16, rate 1e-5, warm-up 0.1 (the defaults here) and bf16; cosine is a "
-           "guess, the schedule of the LLaMA-Factory example that has all these values"),
+           "paper sets --schedule cosine and --compute bf16 unless they are given. The paper "
+           "names 3 epochs, batch 16, rate 1e-5, warm-up 0.1 (the defaults here) and bf16; "
+           "cosine is a guess: it is the schedule of the LLaMA-Factory example that has all "
+           "these values"),
     FLAG("from-scratch", from_scratch,
-         "start from random weights: of the model only config.json and the tokenizer are read"),
-    COUNT("epochs", train.epochs, 1, 1e6, "times through the data", .preset = "3"),
-    COUNT("steps", steps, 1, 1e9, "instead of --epochs: steps in all"),
-    COUNT("batch", train.batch, 1, 1e6, "sequences per step", .preset = "16"),
+         "start from random weights; only the model's config.json and tokenizer are read"),
+    COUNT("epochs", train.epochs, 1, 1e6, "the number of passes over the data", .preset = "3"),
+    COUNT("steps", steps, 1, 1e9, "the number of steps, instead of --epochs"),
+    COUNT("batch", train.batch, 1, 1e6, "the number of sequences per step", .preset = "16"),
     COUNT("micro-batch", train.micro_batch, 1, 1e6,
-          "sequences run together, gradients added up over the step; left out: all"),
+          "the number of sequences that run together; gradients are summed over the step; "
+          "without it, all of the step"),
     COUNT("length", train.length, 2, 1e6,
-          "most tokens of a sequence, longer ones are cut; left out: the model's positions, at "
-          "most 1024"),
+          "the largest number of tokens of a sequence; longer ones are cut; without it, the "
+          "model's context, at most 1024"),
     FLAG("pack", pack,
-         "a step takes examples until batch times length tokens are full; each still sees itself "
-         "alone"),
-    FLAG("all-tokens", all_tokens, "the loss counts prompts too, not responses alone"),
-    REAL("lr", rate, 1e-12, 10, "largest learning rate", "1e-5"),
-    REAL("warmup", warmup, 0, 1, "share of the steps over which the rate rises from 0", "0.1"),
+         "fill each step with examples up to batch times length tokens; each example still "
+         "attends only to itself"),
+    FLAG("all-tokens", all_tokens,
+         "count the tokens of prompts in the loss, not only those of "
+         "responses"),
+    REAL("lr", rate, 1e-12, 10, "the largest learning rate", "1e-5"),
+    REAL("warmup", warmup, 0, 1, "the share of the steps in which the rate rises from 0", "0.1"),
     CHOICE("schedule", schedule, "S", schedules,
-           "how the rate falls to 0 after that; the paper does not say", .preset = "linear"),
+           "how the rate changes after the warm-up: linear and cosine fall to 0; the paper does "
+           "not name a schedule",
+           .preset = "linear"),
     REAL("beta1", beta1, 0, 0.999999, "AdamW's first decay", "0.9"),
     REAL("beta2", beta2, 0, 0.99999999, "AdamW's second decay", "0.999"),
     REAL("eps", eps, 1e-30, 1, "AdamW's epsilon", "1e-8"),
-    REAL("weight-decay", weight_decay, 0, 10, "AdamW's weight decay, of matrices alone", "0"),
-    REAL("clip", clip, 0, 1e9, "largest norm of the gradient; 0: no bound", "1"),
+    REAL("weight-decay", weight_decay, 0, 10,
+         "AdamW's weight decay, which applies to matrices "
+         "only",
+         "0"),
+    REAL("clip", clip, 0, 1e9, "the largest norm of the gradient; 0 is no limit", "1"),
     FLAG("recompute", recompute,
-         "compute each layer again in the backward pass: less memory, the same bits"),
+         "compute each layer again in the backward pass, which needs less memory and gives the "
+         "same bits"),
     {.name = "seed",
      .type = OPTION_U64,
      .field = OPTION_FIELD(Arguments, uint64_t, train.seed),
      .value = "N",
      .preset = "1",
-     .help = "order of the data, and random weights"},
+     .help = "the seed of the data's order and of random weights"},
     CHOICE("dtype", dtype, "TYPE", dtypes,
-           "type of the weights written; left out: the model's own"),
+           "the type of the weights that are written; without it, the model's own"),
     COUNT("save-steps", save_steps, 0, 1e9,
-          "keep a state to resume from every N steps; 0: only when stopped", .preset = "100"),
+          "save a state to resume from every N steps; with 0, only when the run is stopped",
+          .preset = "100"),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_PROGRESS(Arguments, model.progress),
     OPTION_QUIET(Arguments, model.quiet),
@@ -107,12 +119,12 @@ typedef struct Watch {
 
 static void show_step(void *user, const xt_train_step *s) {
   Watch *w = user;
-  /* reading is no part of the steps' speed */
+  /* reading does not count in the speed of steps */
   if (w->steps++ == 0) w->progress.began = seconds_now() - s->seconds;
   w->tokens += s->tokens;
   w->loss = w->steps == 1 ? s->loss : w->loss + 0.05 * (s->loss - w->loss);
   if (!progress_due(&w->progress)) return;
-  /* steps of an earlier run cost nothing in this one */
+  /* steps of an earlier run take no time in this one */
   const double share = (double)w->steps / (double)(w->steps + s->steps - s->step);
   progress_print(&w->progress, share,
                  "step %llu/%llu  loss %.4f  rate %.2e  norm %.2f  %.0f tokens/s",
@@ -125,7 +137,7 @@ static bool wants_stop(void *user) {
   if (interrupt_asked() && !w->stop_reported) {
     w->stop_reported = true;
     progress_break(&w->progress);
-    cli_note(w->quiet, "stopping after this step; once more, and it ends at once");
+    cli_note(w->quiet, "stopping after this step; a second signal ends it at once");
   }
   return interrupt_asked();
 }
@@ -174,7 +186,7 @@ static int run(const Cli *cli, void *opaque) {
   char *path;
   Watch watch = {.quiet = a->model.quiet};
   if (option_is_given(cli, "steps") && option_is_given(cli, "epochs"))
-    return cli_usage(cli, "--steps: not together with --epochs");
+    return cli_usage(cli, "--steps: cannot be combined with --epochs");
   if (strcmp(a->model.device, "cpu") != 0)
     return cli_usage(cli, "--device: training runs on the cpu");
   xt_status status = model_locate(a->model.model, &path, &error);
@@ -212,7 +224,8 @@ static int run(const Cli *cli, void *opaque) {
   if (!status) status = print_result(a, &stats, &error);
   if (status == XT_STATUS_CANCELLED) {
     const int code = cli_exit(cli, status, &error);
-    cli_note(a->model.quiet, "%s keeps the state; the same command goes on from there", a->output);
+    cli_note(a->model.quiet, "%s keeps the state; the same command continues from there",
+             a->output);
     return code;
   }
   return cli_exit(cli, status, &error);
@@ -220,13 +233,14 @@ static int run(const Cli *cli, void *opaque) {
 
 const Verb verb_train = {
     .name = "train",
-    .summary = "fine-tuning of all weights, or training from scratch",
-    .about = "Trains all weights of a model on pairs of prompt and response, or on plain text, and "
-             "writes a model directory in Hugging Face layout. Epochs, batch, rate and warm-up are "
-             "the paper's by default; --recipe paper adds what else its fine-tuning (ML-SFT) most "
-             "likely was. The result does not depend on the number of threads; a run that was "
-             "stopped, by Ctrl-C or otherwise, resumes from its last state when the same command "
-             "is given, and ends with the same bits.",
+    .summary = "fine-tune all weights of a model, or train one from scratch",
+    .about = "Trains all weights of a model on pairs of prompt and response, or on plain text, "
+             "and writes a model directory in Hugging Face layout. By default, the epochs, batch "
+             "size, learning rate and warm-up are the paper's; --recipe paper also sets what the "
+             "paper's fine-tuning (ML-SFT) most likely used. The result does not depend on the "
+             "number of threads. A run that was stopped resumes from its last saved state when "
+             "the same command is given, and its result has the same bits as that of an "
+             "uninterrupted run.",
     .example =
         "xtransplant train -m Qwen2-0.5B -d train.jsonl -o tuned --epochs 3 --batch 16 --lr 1e-5",
     OPTION_TABLE(options),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* train-tokenizer: a byte-level BPE vocabulary of one's own texts. */
+/* train-tokenizer: learn a byte-level BPE vocabulary from your own texts. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,8 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, output),
      .value = "DIR",
      .required = true,
-     .help = "directory for tokenizer.json and tokenizer_config.json; made where it is not there"},
+     .help = "the directory for tokenizer.json and tokenizer_config.json; it is made if it does "
+             "not exist"},
     {.name = "vocab",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, vocab),
@@ -28,13 +29,14 @@ static const Option options[] = {
      .low = 257,
      .high = 1 << 24,
      .preset = "4096",
-     .help = "ids in all, the 256 bytes and the special tokens included"},
+     .help = "the size of the vocabulary, including the 256 bytes and the special tokens"},
     {.name = "special",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, special),
      .value = "LIST",
      .preset = "<|endoftext|>",
-     .help = "special tokens, with commas; they take the first ids, the first of them is EOS"},
+     .help = "the special tokens, separated by commas; they have the first ids, and the first of "
+             "them is EOS"},
     {.name = "min-count",
      .type = OPTION_INT,
      .field = OPTION_FIELD(Arguments, int, min_count),
@@ -42,7 +44,7 @@ static const Option options[] = {
      .low = 1,
      .high = 1e9,
      .preset = "2",
-     .help = "pairs seen less often are not merged"},
+     .help = "the number of times that a pair must occur to be merged"},
     OPTION_QUIET(Arguments, quiet),
 };
 
@@ -66,10 +68,10 @@ static int run(const Cli *cli, void *opaque) {
 
 const Verb verb_train_tokenizer = {
     .name = "train-tokenizer",
-    .summary = "a byte-level BPE vocabulary of one's own texts",
-    .about = "Learns a byte-level BPE vocabulary from plain text and writes tokenizer.json, as "
-             "Hugging Face's tokenizers read it. Words are cut as GPT-2 cuts them, and never "
-             "across lines. The same texts give the same bytes.",
+    .summary = "learn a byte-level BPE vocabulary from your own texts",
+    .about = "Learns a byte-level BPE vocabulary from plain text and writes tokenizer.json in "
+             "the form of Hugging Face's tokenizers library. Text is split into words as GPT-2 "
+             "does, and no token spans two lines. The same texts give the same bytes.",
     .example = "xtransplant train-tokenizer --vocab 4096 -o model texts.txt",
     .rest_name = "FILE...",
     .rest_max = FILES_MAX,

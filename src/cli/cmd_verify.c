@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* verify: this engine against dumps from Hugging Face transformers. */
+/* verify: compares this engine with dumps from Hugging Face transformers. */
 #include "output.h"
 #include "verbs.h"
 
@@ -16,13 +16,13 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, reference),
      .value = "DIR",
      .required = true,
-     .help = "directory with reference.json and the dumps it names"},
+     .help = "the directory with reference.json and the dumps that it names"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
 
-/* Rows are printed as they come in text, gathered in JSON. */
+/* Rows are printed immediately as text, or collected as JSON. */
 typedef struct Printer {
   json_t *rows; /* NULL for text */
   bool ok;
@@ -90,12 +90,13 @@ done:
 
 const Verb verb_verify = {
     .name = "verify",
-    .summary = "compare with dumps from Hugging Face transformers",
+    .summary = "compare a model's values with dumps of Hugging Face transformers",
     .about =
         "Runs every case of the reference directory and compares taps, logits and greedy tokens. "
         "Prints a line for each tap: the largest absolute difference, the tap's largest absolute "
-        "value (scale), their ratio, and whether it is within tolerance. For greedy tokens the "
-        "difference counts the sequences that differ. Exits 1 when anything fails.",
+        "value (scale), their ratio, and whether that is within the tolerance. For greedy tokens "
+        "the difference is the number of sequences that differ. The exit code is 1 when any "
+        "comparison fails.",
     .example = "xtransplant verify -m TinyLlama-1.1B --reference dumps/tinyllama",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

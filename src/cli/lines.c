@@ -31,8 +31,8 @@ static xt_status open_stdin(FILE **out, xt_error *error) {
   return error_set(error, XT_STATUS_IO, "stdin", NULL, -1, "cannot read: is a directory");
 }
 
-/* Opened without waiting, then read with waiting. A FIFO that nobody has open for writing is at its
- * end at once, which would count as an empty text. */
+/* Opened without waiting, then read with waiting. A FIFO without a writer is at its end at once,
+ * and would otherwise count as an empty text. */
 static xt_status prepare(const char *path, int fd, unsigned char *first, size_t *begun,
                          xt_error *error) {
   struct stat about;
@@ -44,7 +44,7 @@ static xt_status prepare(const char *path, int fd, unsigned char *first, size_t 
     const ssize_t got = read(fd, first, 1);
     if (got == 0)
       return error_set(error, XT_STATUS_INPUT, path, NULL, -1,
-                       "is a pipe that nobody writes into, or with nothing in it");
+                       "is an empty pipe, or one that nobody writes into");
     *begun = got == 1;
   }
   return fcntl(fd, F_SETFL, 0) == 0 ? XT_STATUS_OK : system_error(path, "cannot open", error);

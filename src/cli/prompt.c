@@ -73,7 +73,9 @@ static xt_status read_line(const char *path, int line, bool ids, Prompt *out, xt
     status = lines_next(&reader, &more, error);
   char field[32];
   if (!status && !more) {
-    status = error_set(error, XT_STATUS_INPUT, out->name, NULL, -1, "has no line %d: it has %zu",
+    status = error_set(error, XT_STATUS_INPUT, out->name, NULL, -1,
+                       "has no line %d; it has %zu "
+                       "lines",
                        line, reader.number);
   } else if (!status) {
     line_field(reader.number, field);
@@ -89,15 +91,16 @@ int prompt_usage(const Cli *cli, const PromptInput *input, const char *option) {
   const int wrong = chat_usage(cli, &input->chat);
   if (wrong) return wrong;
   if (input->ids && (input->chat.chat || input->chat.no_special))
-    return cli_usage(cli, "--%s: not together with --ids, which are taken as they are",
+    return cli_usage(cli, "--%s: cannot be combined with --ids, which uses the ids as they are",
                      input->chat.chat ? "chat" : "no-special");
   if (input->text && input->file)
-    return cli_usage(cli, "--%s: not together with --%s-file", option, option);
+    return cli_usage(cli, "--%s: cannot be combined with --%s-file", option, option);
   if (!input->text && !input->file)
     return cli_usage(cli, "--%s-file: missing; give it, or the prompt itself with --%s", option,
                      option);
   if (input->text && input->line)
-    return cli_usage(cli, "--line: is of a prompt file; --%s has none", option);
+    return cli_usage(cli, "--line: selects a line of a prompt file, and --%s is not a file",
+                     option);
   return EXIT_OK;
 }
 
@@ -113,7 +116,7 @@ static void drop_line_end(Prompt *prompt) {
 }
 
 xt_status prompt_read(const PromptInput *input, Prompt *out, xt_error *error) {
-  *out = (Prompt){.name = input->text ? "the command line's prompt" : input_name(input->file),
+  *out = (Prompt){.name = input->text ? "the prompt on the command line" : input_name(input->file),
                   .chat = input->chat};
   if (!input->text && input->line > 0)
     return read_line(input->file, input->line, input->ids, out, error);

@@ -34,13 +34,13 @@ typedef struct Prompt {
   {.name = option, .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member), .value = "K", .low = 1, \
    .high = 1e9, .help = text}
 /* clang-format on */
-#define LINE_HELP                                                                               \
-  "take line K (from 1) of a file of JSON lines: a string, or an object with input_text; left " \
-  "out: the whole file is the prompt"
+#define LINE_HELP                                                                                \
+  "take line K (from 1) of a file of JSON lines, which are strings or objects with input_text; " \
+  "without it, the whole file is the prompt"
 /* clang-format off */
 #define OPTION_KEEP_NEWLINE(Arguments, member) \
   {.name = "keep-newline", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member), \
-   .help = "keep the line end at the end of a prompt file in the prompt; without it, one is taken off"}
+   .help = "keep the line end at the end of a prompt file as part of the prompt"}
 /* The rows of a verb with one prompt, which fill the PromptInput `member`. */
 #define OPTION_PROMPT(Arguments, member) \
   {.name = "prompt", .letter = 'p', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.text), \
@@ -50,7 +50,7 @@ typedef struct Prompt {
    .value = "FILE", .help = text}
 /* clang-format on */
 #define PROMPT_FILE_HELP \
-  "the prompt, as the file has it but for one line end at its end; - is stdin"
+  "the file with the prompt; one line end at the file's end is removed; - is stdin"
 
 /* EXIT_OK, or EXIT_USAGE after saying that neither or both of --OPTION and --OPTION-file were
  * given. */

@@ -9,7 +9,7 @@ int sampling_usage(const Cli *cli, int samples) {
   static const char *const drawing[] = {"temperature", "top-p", "seed"};
   for (int i = 0; i < 3; i++)
     if (!samples && option_is_given(cli, drawing[i]))
-      return cli_usage(cli, "--%s: only with --samples, without which nothing is drawn",
+      return cli_usage(cli, "--%s: needs --samples, because nothing is drawn without it",
                        drawing[i]);
   return EXIT_OK;
 }

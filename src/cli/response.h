@@ -19,16 +19,16 @@ typedef struct Response {
    .low = 1, .high = 1e6, .preset = "20", .help = "generate at most N tokens"}
 #define OPTION_PENALTY(Arguments, member) \
   {.name = "repetition-penalty", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, member), .value = "X", \
-   .low = 0.01, .high = 100, .help = "penalise repeated tokens; 1 is no penalty; without it, the model's generation_config.json decides"}
+   .low = 0.01, .high = 100, .help = "the penalty on repeated tokens; 1 is none; without it, the value in the model's generation_config.json"}
 
 /* Fields temperature, top_p and seed of `Arguments`, beside an option --samples. */
 #define OPTIONS_SAMPLING(Arguments) \
   {.name = "temperature", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, temperature), .value = "T", .low = 1e-6, \
-   .high = 1e6, .preset = "1", .help = "with --samples: logits are divided by it"}, \
+   .high = 1e6, .preset = "1", .help = "with --samples: the number that logits are divided by"}, \
   {.name = "top-p", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, top_p), .value = "P", .low = 1e-9, .high = 1, \
-   .preset = "1", .help = "with --samples: draw from the fewest likeliest tokens that make up this share"}, \
+   .preset = "1", .help = "with --samples: draw from the smallest set of most likely tokens whose probabilities add up to P"}, \
   {.name = "seed", .type = OPTION_U64, .field = OPTION_FIELD(Arguments, uint64_t, seed), .value = "N", .preset = "1", \
-   .help = "with --samples: of what is drawn, which does not depend on threads or on how many are drawn"}
+   .help = "with --samples: the seed of the draws; they depend neither on the number of threads nor on the number of samples"}
 /* clang-format on */
 /* EXIT_USAGE, after saying so, where one of them is given and nothing is drawn. */
 int sampling_usage(const Cli *cli, int samples);

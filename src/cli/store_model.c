@@ -76,7 +76,7 @@ json_t *coverage_value(const xt_coverage *coverage) {
 
 static bool report_waiting(void *user, const xt_store_wait *w) {
   static const char what[] =
-      "which is reading it. Nothing is lost meanwhile; it is written as soon as it may be";
+      "which is reading it. No response is lost; they are written as soon as it stops reading";
   const bool quiet = user != NULL;
   const int second = (int)w->seconds;
   const bool stop = interrupt_asked() && w->seconds > WAIT_TOLD_EVERY;

@@ -67,7 +67,7 @@ static bool wants_stop(void *user) {
     job->stop_reported = true;
     progress_break(&job->line);
     cli_note(job->arguments->model.quiet,
-             "stopping after this token; once more, and it ends at once");
+             "stopping after this token; a second signal ends it at once");
   }
   return interrupt_asked();
 }

@@ -13,8 +13,8 @@ const char *const rule_names[] = {
 
 int transplant_usage(const Cli *cli, const TransplantArguments *arguments) {
   if (arguments->rule == XT_RULE_REPLACE && option_is_given(cli, "alpha"))
-    return cli_usage(
-        cli, "--alpha: has no meaning with --rule replace; give --rule add or --rule blend");
+    return cli_usage(cli,
+                     "--alpha: has no effect with --rule replace; give --rule add or --rule blend");
   PromptInput source = arguments->source; /* the rows below are of both */
   source.ids = arguments->ids;
   source.chat = arguments->chat;

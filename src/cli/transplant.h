@@ -24,26 +24,26 @@ typedef struct TransplantArguments {
 /* clang-format off */
 #define OPTIONS_TRANSPLANT(Arguments, member, needed) \
   {.name = "source", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source.text), \
-   .value = "TEXT", .help = "the prompt whose activation is taken"}, \
+   .value = "TEXT", .help = "the prompt that the activation is read from"}, \
   {.name = "source-file", .letter = 'a', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source.file), \
    .value = "FILE", .help = "the file with that prompt; - is stdin"}, \
   {.name = "target", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.target.text), \
-   .value = "TEXT", .help = "the prompt that it is put into"}, \
+   .value = "TEXT", .help = "the prompt that the activation is written into"}, \
   {.name = "target-file", .letter = 'b', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.target.file), \
    .value = "FILE", .help = "the file with that prompt; - is stdin"}, \
   {.name = "site", .letter = 's', .type = OPTION_SITE, .field = OPTION_FIELD(Arguments, xt_site, member.site), \
    .value = "SITE", .required = needed, .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o"}, \
   {.name = "source-layer", .letter = 'i', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.source_layer), \
-   .value = "I", .required = needed, .help = "the layer to take from: 0 to N-1, first or last"}, \
+   .value = "I", .required = needed, .help = "the source layer, which is read: 0 to N-1, first or last"}, \
   {.name = "target-layer", .letter = 'j', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.target_layer), \
-   .value = "J", .required = needed, .help = "the layer to put into: 0 to N-1, first or last"}, \
+   .value = "J", .required = needed, .help = "the target layer, which is written: 0 to N-1, first or last"}, \
   {.name = "rule", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.rule), .value = "RULE", \
-   .choices = rule_names, .preset = "replace", .help = "what becomes of the value x there, given the source's value v: v, x + A v, or (1 - A) x + A v"}, \
+   .choices = rule_names, .preset = "replace", .help = "how the source's value v changes the target's value x: to v, to x + A v, or to (1 - A) x + A v"}, \
   {.name = "alpha", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, member.alpha), .value = "A", \
    .low = -1e6, .high = 1e6, .preset = "1", .help = "the factor A of the rules add and blend"}, \
   OPTION_LINE(Arguments, member.line, "line", LINE_HELP), \
-  OPTION_LINE(Arguments, member.source.line, "source-line", "the same for the source file alone"), \
-  OPTION_LINE(Arguments, member.target.line, "target-line", "the same for the target file alone"), \
+  OPTION_LINE(Arguments, member.source.line, "source-line", "like --line, for the source file only"), \
+  OPTION_LINE(Arguments, member.target.line, "target-line", "like --line, for the target file only"), \
   OPTION_KEEP_NEWLINE(Arguments, member.keep_newline), \
   OPTION_IDS(Arguments, member.ids), \
   OPTIONS_CHAT(Arguments, member.chat), \

@@ -2,10 +2,10 @@
 /* Teacher-forced scoring of many sequences at once.
  *
  * A sequence's first `first - 1` tokens are its prefix, as a prompt's inner positions are in
- * generation, run once for all sequences that share them (prefixes.h). The others but the last
- * (whose successor nobody asks for) are rows of one batch; each has its slot, and sees the slots of
- * those before it in its own sequence. So prefix and tail are parted where generation parts them,
- * and the sums are the same. A wave is as many sequences as memory allows at a time. */
+ * generation, run once for all sequences that share them (prefixes.h). The others, except the last
+ * (whose successor is not needed), are rows of one batch; each has its slot, and sees the slots of
+ * the tokens before it in its sequence. Prefix and tail are thus divided at the same place as in
+ * generation, and the sums are the same. A wave is as many sequences as memory allows at a time. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "xtransplant/score.h"
 #include "model/rope.h"
 
-#define WAVE_ROWS 1024 /* products gain nothing from more */
+#define WAVE_ROWS 1024 /* more rows do not make products faster */
 
 typedef struct Key {
   PrefixKey prefix;
@@ -146,8 +146,8 @@ static xt_status check_request(const xt_model *m, const xt_score_request *r, siz
   snprintf(field, sizeof field, "text %zu", index);
   if (r->first < 1 || r->first > r->count)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
-                   "tokens from the %zu-th on cannot be scored: there are %zu, and one at least "
-                   "has to stand before",
+                   "tokens from the %zu-th on cannot be scored: there are %zu, and at least one "
+                   "must come before",
                    r->first, r->count);
   if (r->count == r->first) return XT_STATUS_OK;
   const int32_t last = r->ids[r->count - 1];
@@ -157,9 +157,8 @@ static xt_status check_request(const xt_model *m, const xt_score_request *r, siz
                    m->config.vocab - 1);
   if (rope_class(&m->config, (int)r->first) != rope_class(&m->config, (int)r->count))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
-                   "has %zu tokens; rotary angles of sequences beyond %d go by their length, and "
-                   "such texts are "
-                   "not scored",
+                   "has %zu tokens; the rotary angles of sequences longer than %d depend on "
+                   "their length, and such texts are not scored",
                    r->count, m->config.rotary[0].original_positions);
   return request_check(m, &(xt_request){.ids = r->ids, .count = r->count - 1}, index, 0, error);
 }

@@ -48,7 +48,8 @@ static xt_status check_intervention(const xt_model *model, const xt_request *req
   if (iv->write == XT_TAP_MID && c->parallel)
     return err_set(
         error, XT_STATUS_ARGUMENT, NULL, field, -1,
-        "writes at mid, but %s has no stream between its modules: both read the layer's input",
+        "writes at mid, but %s has no residual stream between its modules: both read the layer's "
+        "input",
         c->architecture);
   if ((unsigned)iv->rule > XT_RULE_BLEND)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "%d is no rule", (int)iv->rule);
@@ -78,9 +79,9 @@ xt_status request_check(const xt_model *model, const xt_request *request, size_t
   const size_t original = (size_t)c->rotary[0].original_positions;
   if (c->begins_anew && request->count <= original && positions > original)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
-                   "the prompt's %zu tokens and %d new ones go beyond %zu positions, from where on "
-                   "%s has other angles for all of them; "
-                   "at most %zu new tokens are possible",
+                   "the prompt's %zu tokens and %d new ones exceed %zu positions, beyond which "
+                   "%s uses other rotary angles for all positions; at most %zu new tokens are "
+                   "possible",
                    request->count, max_new_tokens, original, c->architecture,
                    original - request->count + 1);
   if (positions > (size_t)c->max_positions && !c->unbounded)

@@ -31,8 +31,8 @@ xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error) {
     }
   }
   return err_set(error, XT_STATUS_ARGUMENT, NULL, "site", -1,
-                 "'%s' is no site; one of attn, ffn, block, attn-released, or READ:WRITE with each "
-                 "of a, m, f, o",
+                 "'%s' is not a site; sites are attn, ffn, block, attn-released, or READ:WRITE "
+                 "with each of a, m, f, o",
                  text);
 }
 

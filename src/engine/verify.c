@@ -54,7 +54,7 @@ static xt_status read_ids(Verify *v, const json_t *array, const char *field, int
   for (size_t i = 0; i < *count; i++) {
     const json_t *id = json_array_get(array, i);
     if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
-      return bad(v, field, "has an element that is no id", error);
+      return bad(v, field, "has an element that is not an id", error);
     (*ids)[i] = (int32_t)json_integer_value(id);
   }
   return XT_STATUS_OK;
@@ -107,8 +107,8 @@ static xt_status compare_taps(Verify *v, const json_t *entry, const Prompt *p, x
   free(path);
   TRY(status);
   status = compare_values(v, dump, p, "embed", xt_taps_embed(p->taps), (size_t)c->width, error);
-  for (int tap = 0; tap < XT_TAP_COUNT && !status; tap++) /* a tap's layers lie one after the
-                                                             other */
+  for (int tap = 0; tap < XT_TAP_COUNT && !status; tap++) /* the layers of a tap follow one
+                                                             another */
     status = compare_values(v, dump, p, engine_tap_names[tap], xt_taps_get(p->taps, (xt_tap)tap, 0),
                             (size_t)c->layers * (size_t)c->width, error);
   if (!status)
@@ -137,8 +137,8 @@ static xt_status load_prompts(Verify *v, xt_error *error) {
 
 /* ---- greedy tokens --------------------------------------------------------------------------- */
 
-/* Cases of one kind, run as one call per penalty: many requests at once is the case that
- * matters. */
+/* Cases of one kind run as one call per penalty, because many requests at once is the important
+ * case. */
 typedef struct Cases {
   xt_request *requests;
   const json_t **entries;
@@ -252,7 +252,7 @@ static xt_status compare_cases(Verify *v, const char *kind, double penalty, cons
     different += !same;
     const json_t *margins = json_object_get(c->entries[i], "margins");
     if (margins && (!json_is_array(margins) || json_array_size(margins) != count)) {
-      status = bad(v, "margins", "is no array of as many numbers as there are ids", error);
+      status = bad(v, "margins", "is not an array with one number per id", error);
       break;
     }
     for (size_t k = 0; same && margins && k < count; k++) {
@@ -265,7 +265,8 @@ static xt_status compare_cases(Verify *v, const char *kind, double penalty, cons
   char name[96];
   number_print(name, sizeof name, "%s, penalty %g: %zu sequences", kind, penalty, c->count);
   report(v, name, (double)different, (double)c->count, different == 0);
-  if (margin_scale > 0) { /* logits, and so margins, are as large as some tens of the best margin */
+  if (margin_scale > 0) { /* logits, and therefore margins, can be tens of times as large as the
+                             best margin */
     number_print(name, sizeof name, "%s, penalty %g: margins", kind, penalty);
     report(v, name, margin, margin_scale, margin <= 10 * TOLERANCE * margin_scale);
   }

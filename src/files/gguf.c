@@ -150,7 +150,7 @@ xt_status gguf_read(const FileMap *map, Gguf *out, xt_error *error) {
   for (size_t i = 1; i < out->count; i++) {
     const GgufValue *v = &out->values[i];
     if (compare_keys(v - 1, v) == 0)
-      TRY_DONE(BROKEN(map, v->at, "the key \"%.*s\" is there twice",
+      TRY_DONE(BROKEN(map, v->at, "the key \"%.*s\" occurs twice",
                       v->key_length < 100 ? (int)v->key_length : 100, v->key));
   }
 done:

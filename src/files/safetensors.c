@@ -62,7 +62,7 @@ static xt_status read_dtype(const Header *header, const char *name, const json_t
     if (strcmp(text, known[i]) == 0)
       return ENTRY_ERROR(XT_STATUS_UNSUPPORTED, header, name,
                          "dtype \"%s\" is not handled; weights may be F32, F16 or BF16", text);
-  return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "dtype \"%.32s\" is not one of the format's",
+  return ENTRY_ERROR(XT_STATUS_INPUT, header, name, "dtype \"%.32s\" does not exist in the format",
                      text);
 }
 
@@ -220,8 +220,7 @@ xt_status safetensors_read(Checkpoint *checkpoint, const FileMap *map, xt_error 
   const xt_status parsed = json_parse(header.text, header.size, map->path, &root, error);
   if (parsed) {
     if (error && error->offset >= 0)
-      error->offset += 8; /* json_parse counts from the header's
-                                                            start */
+      error->offset += 8; /* json_parse counts from the header's start */
     return parsed;
   }
   const xt_status status = read_root(checkpoint, &header, root, error);

@@ -217,8 +217,7 @@ static xt_status check_distinct(const ZipArchive *archive, xt_error *error) {
   for (size_t i = 1; i < archive->count; i++)
     if (compare_names(&entries[i - 1], &entries[i]) == 0)
       return ZIP_ERROR(XT_STATUS_INPUT, archive->map, entries[i].header,
-                       "zip entry %.*s is there twice", (int)entries[i].name_length,
-                       entries[i].name);
+                       "zip entry %.*s occurs twice", (int)entries[i].name_length, entries[i].name);
   return XT_STATUS_OK;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A job's questions: which they are, and their prompts as ids. */
+/* The questions of a job, and their prompts as ids. */
 #include "job/job.h"
 
 #include <stdarg.h>
@@ -33,14 +33,14 @@ static xt_status copy_text(xt_job *job, const char **text, const char *preset, x
   return XT_STATUS_OK;
 }
 
-/* Those that were given, else the paper's for the task. */
+/* The given sites, else the one that the paper uses for the task. */
 static xt_status choose_sites(xt_job *job, xt_error *error) {
   xt_job_options *o = &job->options;
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
   if (o->site_count > JOB_SITES_MOST)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "names %zu sites; %d at most are possible", o->site_count, JOB_SITES_MOST);
+                   "names %zu sites; at most %d are allowed", o->site_count, JOB_SITES_MOST);
   if (o->site_count)
     memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
   else
@@ -83,22 +83,22 @@ static xt_status set_options(xt_job *job, const xt_job_options *options, xt_erro
   if (!o->shard && !o->shards) o->shard = o->shards = 1;
   if (o->shard < 1 || o->shards < o->shard)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "shard", -1,
-                   "is %d of %d; it has to be from 1 to their number", o->shard, o->shards);
+                   "is %d of %d; it must be from 1 to the number of shards", o->shard, o->shards);
   if (o->max_new_tokens < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
                    "is %d; it must not be negative", o->max_new_tokens);
   if (!o->max_new_tokens)
     o->max_new_tokens = job->dataset->cot ? XT_JOB_COT_TOKENS : XT_JOB_NEW_TOKENS;
   if (o->samples < 0 || o->samples > SAMPLES_MOST)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1,
-                   "is %d; it has to be from 0 to %d", o->samples, SAMPLES_MOST);
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "samples", -1, "is %d; it must be from 0 to %d",
+                   o->samples, SAMPLES_MOST);
   if (o->sampling.temperature == 0) o->sampling.temperature = 1;
   if (o->sampling.top_p == 0) o->sampling.top_p = 1;
   if (!(o->sampling.temperature > 0 && o->sampling.temperature <= 1e6 && o->sampling.top_p > 0 &&
         o->sampling.top_p <= 1))
     return err_set(
         error, XT_STATUS_ARGUMENT, NULL, "sampling", -1,
-        "has a temperature of %g and a top_p of %g; they have to be above 0, top_p 1 at most",
+        "has a temperature of %g and a top_p of %g; both must be above 0, and top_p at most 1",
         o->sampling.temperature, o->sampling.top_p);
   if (o->commit_seconds == 0) o->commit_seconds = 1;
   return choose_sites(job, error);
@@ -148,7 +148,7 @@ static void free_ids(const xt_instance *in) {
   free((void *)(uintptr_t)in->target);
 }
 
-/* *too_long: the model has no positions for it; *error then says so too. */
+/* *too_long: the prompt is longer than the model's context; *error then says so too. */
 static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const xt_question *q,
                         bool target, const int32_t **ids, size_t *count, bool *too_long,
                         xt_error *error) {
@@ -185,10 +185,10 @@ static void leave_out(xt_job *job, const xt_question *q, const xt_error *why) {
   if (job->too_long_count <= LONG_TOLD)
     job_warn(job, "left out: %s", xt_error_format(why, line, sizeof line));
   else if (job->too_long_count == LONG_TOLD + 1)
-    job_warn(job, "left out: more of them, which are not listed");
+    job_warn(job, "more questions are left out, which are not listed");
 }
 
-/* Whether a prompt has a BOS of its own behind the one that is put in front. */
+/* Whether a prompt begins with a BOS after the one that the tokenizer adds. */
 static bool starts_twice(const xt_tokenizer *tokenizer, const xt_instance *in) {
   const int32_t bos = xt_tokenizer_bos(tokenizer);
   if (bos < 0) return false;
@@ -220,11 +220,10 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
     }
   }
   const size_t all = job->count;
-  job->count = kept; /* those whose ids there are, also after an error */
+  job->count = kept; /* those that have ids, also after an error */
   if (status && error) *error = own;
   if (doubled && !job->dataset->chat)
-    job_warn(job,
-             "%s: a prompt begins with a BOS of its own, and the tokenizer puts another in front",
+    job_warn(job, "%s: a prompt begins with its own BOS token, and the tokenizer adds another",
              job->options.name);
   if (status || !job->too_long_count) return status;
   if (!kept)
@@ -242,13 +241,12 @@ static void report_repeats(const xt_job *job) {
   size_t line, first;
   const size_t repeats = xt_dataset_repeats(job->dataset, &line, &first);
   if (repeats == 1)
-    job_warn(job, "%s: line %zu is the same question as line %zu; it is asked once",
+    job_warn(job, "%s: line %zu is the same question as line %zu; it is run once",
              job->options.name, line, first);
   else if (repeats)
     job_warn(job,
-             "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same question "
-             "as line %zu); each "
-             "question is asked once",
+             "%s: %zu lines repeat earlier ones (the first of them: line %zu is the same "
+             "question as line %zu); each question is run once",
              job->options.name, repeats, line, first);
 }
 

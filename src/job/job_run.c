@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Running a job: questions that need the same go into one call of xt_session_sweep, and what comes
- * out of it into the store. */
+/* Running a job: questions that need the same configurations go into one call of xt_session_sweep,
+ * and its responses into the store. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,19 +19,19 @@ typedef struct Run {
   const Wanted *wanted;   /* of the call under way */
   int64_t *numbers;       /* of its questions in the store */
   size_t at;              /* its first question */
-  size_t first, together; /* those being run: questions [first, first + together) */
+  size_t first, together; /* being run: questions [first, first + together) */
   xt_status store_status; /* of a commit between steps */
   xt_error store_error;
   xt_job_result *result;
   xt_job_estimate work;
-  xt_sweep_progress before; /* sums of the calls that are over */
+  xt_sweep_progress before; /* sums of the finished calls */
   xt_sweep_progress now;    /* of the one under way */
 } Run;
 
 /* ---- progress -------------------------------------------------------------------------------- */
 
-/* The prompts' work is known beforehand; that of the responses depends on how many of them agree,
- * and is taken to go on as it was so far. */
+/* The work of the prompts is known beforehand. That of the responses depends on how many of them
+ * have the same tokens, and is estimated from the work so far. */
 static double share_done(const Run *run, double responses) {
   const double prompts = run->before.prompt_flops + run->now.prompt_flops,
                rows = run->before.row_flops + run->now.row_flops;
@@ -102,7 +102,8 @@ static bool is_cancelled(const Run *run) {
   return o->cancel && o->cancel(o->user);
 }
 
-/* Between tokens: what has come is made durable before it gets old, also while no more comes. */
+/* Called between tokens: commits responses before they get old, even if no more responses
+ * arrive. */
 static bool between_steps(void *user) {
   Run *run = user;
   const double age = run->job->options.commit_seconds;
@@ -124,8 +125,8 @@ static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error 
   return XT_STATUS_OK;
 }
 
-/* Before questions of the call are run together: the store has to have them, with the responses to
- * their source prompts that earlier questions have given. */
+/* Called before questions of the call are run together: adds them to the store, with the responses
+ * to their source prompts that earlier questions have given. */
 static xt_status begin_together(void *user, size_t first, size_t count, xt_error *error) {
   Run *run = user;
   const xt_job *job = run->job;
@@ -223,7 +224,7 @@ static xt_status prepare(xt_job *job, xt_session *session, xt_store *store, xt_e
       strncmp(info.architecture, job->architecture, sizeof job->architecture - 1) != 0 ||
       model->compute != job->identity.settings.compute)
     return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1,
-                   "is not the model that the job was made for, or computes in another type");
+                   "is not the model that the job was made for, or computes in a different type");
   if (job->planned == store) return XT_STATUS_OK;
   if (job->hash[0])
     memcpy(hash, job->hash, sizeof hash);
@@ -251,7 +252,7 @@ xt_status xt_job_run(xt_job *job, xt_session *session, xt_store *store, xt_job_r
   const double began = system_seconds();
   *run.result = (xt_job_result){0};
   TRY(prepare(job, session, store, error));
-  job->planned = NULL; /* what was found is no longer so */
+  job->planned = NULL; /* what was found before is no longer true */
   if (!job_has_work(job)) return XT_STATUS_OK;
   const xt_status status = run_job(&run, error);
   const bool stopped = status == XT_STATUS_CANCELLED;

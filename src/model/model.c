@@ -53,8 +53,8 @@ static xt_status check_memory(xt_model *m, const xt_model_options *options, xt_e
     return err_set(error, XT_STATUS_ARGUMENT, m->path, NULL, -1,
                    "needs %.2f GiB to load and run one row, %s is %.2f GiB", (double)need / 0x1p30,
                    options->memory_limit ? "the memory limit"
-                   : m->limits.memory    ? "what the device has free"
-                                         : "what the machine has free",
+                   : m->limits.memory    ? "the device's free memory"
+                                         : "the machine's free memory",
                    (double)m->memory_limit / 0x1p30);
   return XT_STATUS_OK;
 }

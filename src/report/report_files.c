@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A report's files: made in a folder inside of the one asked for, then moved into place together,
- * the page last. A report that is stopped leaves that folder to the next one, which removes it;
- * files of an earlier report that this one has not are removed too. */
+/* A report's files are made in a folder inside the requested one, and then moved into place
+ * together, the page last. If a report is stopped, the next one removes that folder; files of an
+ * earlier report that the new one does not have are removed too. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@
 typedef struct Output {
   const char *directory;
   char *temporary;
-  int lock;      /* the temporary folder, locked while its maker lives */
+  int lock;      /* the temporary folder, locked as long as its process runs */
   json_t *names; /* of files, in the order in which they are put in place */
 } Output;
 
@@ -51,7 +51,7 @@ static void remove_folder(const char *path) {
   rmdir(path);
 }
 
-/* Removes what reports that were killed have left; one that still runs holds its folder's lock. */
+/* Removes the folders of killed reports; a running report holds its folder's lock. */
 static void remove_leftovers(const char *directory) {
   DIR *folder = opendir(directory);
   for (const struct dirent *entry; folder && (entry = readdir(folder));) {
@@ -82,8 +82,8 @@ static xt_status output_open(const char *directory, Output *out, xt_error *error
   }
   out->lock = open(out->temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (out->lock >= 0)
-    flock(out->lock, LOCK_EX | LOCK_NB); /* a file system without locks has its leftovers removed
-                                            a little early */
+    flock(out->lock, LOCK_EX | LOCK_NB); /* on a file system without locks the folder of a
+                                            running report may be removed */
   return XT_STATUS_OK;
 }
 
@@ -96,7 +96,7 @@ static void output_close(Output *out) {
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* Notes a file of the report; *path is where to write it for now, to be freed. */
+/* Records a file of the report; *path is its temporary path, to be freed. */
 static xt_status output_name(Output *out, const char *id, const char *ending, char **path,
                              xt_error *error) {
   char *name;
@@ -121,7 +121,7 @@ static xt_status write_file(Output *out, const char *id, const char *ending, con
   xt_status status = fd < 0 ? err_io(error, path, "cannot write") : XT_STATUS_OK;
   if (!status && !out_stream_open(fd, &to)) status = err_memory(error, BUFSIZ);
   if (!status) {
-    fwrite(text->data, 1, text->size, to.stream); /* what fails is told when it is closed */
+    fwrite(text->data, 1, text->size, to.stream); /* a failure is reported when it is closed */
     if (!out_stream_close(&to, true)) status = err_io(error, path, "cannot write");
   }
   free(path);
@@ -157,7 +157,7 @@ static xt_status write_tables(Output *out, const TableList *list, xt_error *erro
   return status;
 }
 
-/* Each figure as .png and .pdf, and all of them in figures.pdf, a page each. */
+/* Each figure as .png and .pdf, and all of them in figures.pdf, one per page. */
 static xt_status write_rasters(Output *out, const xt_report *r, const xt_report_write_options *how,
                                xt_error *error) {
   Raster *raster;
@@ -193,8 +193,8 @@ done:
 
 /* ---- putting in place ------------------------------------------------------------------------ */
 
-/* Whether a name is one that a report can have written, so that a list from a file leads nowhere
- * else. */
+/* Whether a report can have written a file with this name, so that a list from a file cannot name
+ * other files. */
 static bool is_ours(const char *name) {
   static const char *const endings[] = {"csv", "tex", "svg", "png", "pdf"};
   const size_t length =
@@ -213,7 +213,7 @@ static bool has_name(const json_t *names, const char *name) {
   return false;
 }
 
-/* Files that the folder's earlier report says it wrote, and that this one has not. */
+/* Removes files that the folder's earlier report lists, and that this report does not have. */
 static void remove_earlier(const Output *out, const json_t *earlier) {
   size_t i;
   const json_t *value;
@@ -229,7 +229,7 @@ static void remove_earlier(const Output *out, const json_t *earlier) {
   }
 }
 
-/* Nothing that is no regular file is replaced: a link's target, a pipe, a folder. */
+/* Only regular files are replaced, not the target of a link, a pipe or a folder. */
 static xt_status check_targets(const Output *out, xt_error *error) {
   size_t i;
   json_t *value;
@@ -239,8 +239,8 @@ static xt_status check_targets(const Output *out, xt_error *error) {
     TRY(join(out->directory, json_string_value(value), &path, error));
     const bool bad = lstat(path, &about) == 0 && !S_ISREG(about.st_mode);
     const xt_status status = bad ? err_set(error, XT_STATUS_IO, path, NULL, -1,
-                                           "is no regular file, so that a report's file cannot "
-                                           "replace it; remove it, or give another folder")
+                                           "is not a regular file, so that a report's file "
+                                           "cannot replace it; remove it, or give another folder")
                                  : XT_STATUS_OK;
     free(path);
     TRY(status);
@@ -255,7 +255,7 @@ static xt_status publish(const Output *out, xt_error *error) {
   char *path;
   TRY(check_targets(out, error));
   TRY(join(out->directory, "report.json", &path, error));
-  /* there is none, or it is not ours */
+  /* there is none, or it is not a report's */
   if (json_parse_file(path, &earlier, NULL) != XT_STATUS_OK) earlier = NULL;
   free(path);
   json_array_foreach(out->names, i, value) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one place where a store's values are taken for what they should be. SQLite keeps any type in
- * any column. */
+/* The one place where a store's values are checked as they are read, because SQLite keeps any type
+ * in any column. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -134,7 +134,7 @@ void store_check_site(Columns *c, const char *site) {
   if (c->status != XT_STATUS_OK) return;
   if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK ||
       strcmp(xt_site_format(parsed, name), site) != 0)
-    c->status = db_damaged(c->db, c->table, c->error, "\"%.40s\" is no site", site);
+    c->status = db_damaged(c->db, c->table, c->error, "\"%.40s\" is not a site", site);
 }
 
 void store_check_layers(Columns *c, int layers, bool vanilla, int source_layer, int target_layer) {

@@ -10,13 +10,11 @@
 
 #include "base/mem.h"
 
-#define STEPS_TOGETHER 100000 /* of the virtual machine between two looks at the bound */
+#define STEPS_TOGETHER 100000 /* steps of the virtual machine between two checks of the limit */
 #define STEPS_LEAST \
-  INT64_C(2000000) /* a fraction of a second, which no query of a small store
-                                        takes */
+  INT64_C(2000000) /* a fraction of a second, more than any query of a small store needs */
 #define STEPS_A_BYTE \
-  100 /* a row of a store has tens of bytes, and a query takes
-                                        tens of steps for it */
+  100 /* a row of a store has tens of bytes, and a query needs tens of steps for it */
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
@@ -98,7 +96,7 @@ void db_close(Db *db) {
 
 /* ---- errors ---------------------------------------------------------------------------------- */
 
-/* SQLite forgets why it could not open a file when it looks for others afterwards. */
+/* SQLite loses the reason why it could not open a file when it looks for other files afterwards. */
 static int reason(const Db *db) {
   const int system = db->handle ? sqlite3_system_errno(db->handle) : 0;
   const int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -115,8 +113,8 @@ static xt_status system_failure(const Db *db, const char *doing, const char *tex
                  system ? ": " : "", system ? err_system_text(system, words) : "");
 }
 
-/* SQLite takes a file system without locks for one where somebody else has them, and keeps the
- * reason nowhere but in errno. */
+/* SQLite treats a file system without locks like one where another process has the lock, and the
+ * reason is only in errno. */
 static xt_status busy(const Db *db, int system, xt_error *error) {
   if (system == ENOLCK)
     return err_set(error, XT_STATUS_IO, db->path, NULL, -1,
@@ -145,12 +143,13 @@ xt_status db_error(const Db *db, int code, const char *doing, xt_error *error) {
           doing);
     case SQLITE_NOTADB:
       return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
-                     "is no results store: not an SQLite file");
+                     "is not a results store: not an SQLite file");
     case SQLITE_CORRUPT:
       return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1, "the store is damaged: %s", text);
     case SQLITE_INTERRUPT:
       return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
-                     "the store is damaged: reading it does not end");
+                     "the store is damaged: reading it takes far more steps than a file of its "
+                     "size needs");
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:
@@ -191,7 +190,7 @@ xt_status db_step(Db *db, sqlite3_stmt *statement, bool *row, const char *doing,
 xt_status db_do(Db *db, sqlite3_stmt *statement, xt_error *error) {
   bool row;
   const xt_status status = db_step(db, statement, &row, "cannot write", error);
-  sqlite3_reset(statement); /* gives the step's code again, which has been told */
+  sqlite3_reset(statement); /* returns the step's code again, which has been reported */
   return status;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Joining stores. What is the same in several of them is known by its content: questions by their
- * key, texts by their ids, responses by question, site and layers. */
+/* Joining stores. Equal items are recognised by their content: questions by their key, texts by
+ * their ids, responses by question, site and layers. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +20,7 @@
 
 #define PARTIAL_LENGTH 15 /* of ".123abc.partial" */
 
-/* Takes over the settings of the first input, and checks the others' against them. */
+/* Takes the settings of the first input, and checks those of the others against them. */
 static xt_status same_settings(xt_store *out, const char *input, const char *first, Schema *schema,
                                xt_error *error) {
   xt_store *in;
@@ -41,7 +41,7 @@ static xt_status same_settings(xt_store *out, const char *input, const char *fir
   return status;
 }
 
-/* The numbers that questions and texts of the attached store have in the joined one. */
+/* Maps the numbers of questions and texts of the attached store to those of the joined one. */
 static const char add_and_map[] =
     "INSERT INTO main.instances(key, task, lang, source_lang, number, doc_id, source, target, "
     "gold, choices, source_ids, target_ids)"
@@ -73,7 +73,7 @@ static const char source_conflicts[] =
     " JOIN main.instances i ON i.id = q.new WHERE m.text != t.new OR m.margin IS NOT p.margin "
     "LIMIT 1";
 
-/* %lld: how far the numbers of the attached store's runs move. */
+/* %lld: the offset that is added to the numbers of the attached store's runs. */
 static const char add_responses[] =
     "INSERT INTO main.runs(id, started, provenance) SELECT id + %lld, started, provenance FROM "
     "part.runs ORDER BY id;"
@@ -90,7 +90,7 @@ static const char add_responses[] =
     "q.new, site, source_layer, target_layer ON CONFLICT(instance, site, source_layer, "
     "target_layer) DO NOTHING;";
 
-/* What stores have since schema 2. %lld as above. */
+/* The tables since schema 2. %lld as above. */
 static const char add_since_2[] =
     "INSERT INTO main.sources(instance, text, margin, entropy, mean_entropy, mean_logprob, run)"
     " SELECT q.new, t.new, margin, entropy, mean_entropy, mean_logprob, run + %lld FROM "
@@ -107,7 +107,7 @@ static const char add_since_2[] =
     " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, "
     "target_layers, questions FROM part.plans WHERE 1 ORDER BY id ON CONFLICT(key) DO NOTHING;";
 
-/* What was measured of texts, and selected; where the attached store has any. */
+/* Measurements of texts, and selections, if the attached store has any. */
 static const char add_measured[] =
     "INSERT INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM "
     "part.text_metrics p JOIN text_map t ON t.old = p.text WHERE 1 ON CONFLICT(text, name) DO "
@@ -143,11 +143,12 @@ static xt_status add_metrics(xt_store *s, const char *input, const Schema *part,
   if (status) return status;
   if (hash[0] && metrics_claim_langid(s, hash, NULL))
     return err_set(error, XT_STATUS_INPUT, input, "lid", -1,
-                   "its languages were identified by another file than an earlier store's");
+                   "its languages were identified with another fastText file than those of an "
+                   "earlier store");
   TRY(db_number(&s->db, other_selections, &differ, error));
   if (differ)
     return err_set(error, XT_STATUS_INPUT, input, NULL, -1,
-                   "%lld selections differ from an earlier file's of the same strategy",
+                   "%lld selections differ from those of the same strategy in an earlier file",
                    (long long)differ);
   return db_run(&s->db, add_measured, "cannot write", error);
 }
@@ -164,8 +165,8 @@ static xt_status refuse_conflicts(xt_store *s, const char *input, const char *qu
       snprintf(layers, sizeof layers, ", layer %d into %d", sqlite3_column_int(statement, 4),
                sqlite3_column_int(statement, 5));
     status = err_set(error, XT_STATUS_INPUT, input, NULL, -1,
-                     "another response than an earlier file's for %.40s %.40s, question %.60s, "
-                     "%.20s%s; which is right cannot be told",
+                     "a different response than an earlier file for %.40s %.40s, question %.60s, "
+                     "%.20s%s; it is not known which one is right",
                      db_text(statement, 0), db_text(statement, 1), db_text(statement, 2),
                      db_text(statement, 3), layers);
   }
@@ -233,11 +234,12 @@ done:
 
 /* ---- the file while it is made --------------------------------------------------------------- */
 
-/* A new file beside the final name, kept locked as long as this process works on it. One that
- * nobody has locked was left by a process that was killed. */
+/* A new file beside the final name, kept locked as long as this process works on it. A file that is
+ * not locked was left by a process that was killed. */
 typedef struct Partial {
   char *path;
-  int fd; /* closed after SQLite's own, as closing any drops a process's locks of that file */
+  int fd; /* closed after SQLite's descriptor, because closing any descriptor drops the process's
+             locks of that file */
 } Partial;
 
 static void remove_with_journals(const char *path) {
@@ -258,7 +260,7 @@ static void remove_if_left(const char *path) {
   close(fd);
 }
 
-/* PATH.123abc.partial: what earlier processes left of it goes. */
+/* Removes files PATH.123abc.partial that earlier processes left. */
 static void remove_left(const char *path) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   const size_t length = strlen(name);
@@ -294,7 +296,7 @@ static xt_status partial_open(Partial *p, const char *path, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Gives the file its final name, unless one of that name has come since; durable when it
+/* Gives the file its final name, unless a file with that name exists by now; durable when it
  * returns. */
 static xt_status partial_finish(Partial *p, const char *path, xt_error *error) {
   const char *slash = strrchr(path, '/');
@@ -332,8 +334,8 @@ xt_status xt_store_merge(const char *path, const char *const *inputs, size_t cou
                    "exists already; the joined store has to be a new file");
   xt_status status = partial_open(&partial, path, error);
   if (!status) status = xt_store_open(partial.path, XT_STORE_WRITE, &s, error);
-  /* a file that is not there until it is whole needs no journal on the disk, and no file to go with
-   * two databases' commit */
+  /* a file that gets its name only when it is complete needs no journal on the disk, and no
+   * super-journal for a commit of two databases */
   if (!status)
     status = db_run(&s->db,
                     "COMMIT; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA "

@@ -5,9 +5,8 @@
 #include <string.h>
 
 typedef struct TableText {
-  const char *name, *columns; /* SQLite keeps the text, so that it is also what a file is
-                                 compared with */
-  int schema;                 /* the first that has the table */
+  const char *name, *columns; /* SQLite keeps the text, so that a file can be compared with it */
+  int schema;                 /* first schema with the table */
   bool optional;              /* a store of that schema may lack it */
 } TableText;
 
@@ -78,8 +77,8 @@ static const TableText tables[STORE_TABLE_COUNT] = {
                        2, false},
 };
 
-/* That one object of the file is a table of ours, as we make it, or the index of its primary
- * key. */
+/* Checks that an object of the file is a table exactly as this program makes it, or the index of
+ * its primary key. */
 static xt_status check_object(const Db *db, sqlite3_stmt *object, Schema *schema, xt_error *error) {
   const char *type = db_text(object, 0), *name = db_text(object, 1), *sql = db_text(object, 3);
   char expected[1024];
@@ -91,13 +90,13 @@ static xt_status check_object(const Db *db, sqlite3_stmt *object, Schema *schema
     if (strcmp(sql, expected) != 0)
       return err_set(
           error, XT_STATUS_INPUT, db->path, name, -1,
-          "is no results store that this program made: its table is defined as \"%.200s\"", sql);
+          "is not a results store that this program made: its table is defined as \"%.200s\"", sql);
     schema->has[t] = true;
     return XT_STATUS_OK;
   }
   return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
-                 "is no results store that this program made: it has the %.20s \"%.60s\", which no "
-                 "results store has",
+                 "is not a results store that this program made: it has the %.20s \"%.60s\", "
+                 "which a results store does not have",
                  type, name);
 }
 
@@ -119,8 +118,8 @@ done:
 xt_status schema_read(Db *db, Schema *schema, xt_error *error) {
   int64_t application = 0, version = 0, objects = 0;
   *schema = (Schema){0};
-  /* Objects first: where a writer makes the store between the looks, what is read after them is
-   * what it made them with. */
+  /* Objects are read first: if a writer makes the store between the two reads, what is read after
+   * the objects belongs to them. */
   TRY(db_number(db, "SELECT count(*) FROM sqlite_master", &objects, error));
   TRY(db_number(db, "PRAGMA application_id", &application, error));
   TRY(db_number(db, "PRAGMA user_version", &version, error));
@@ -128,7 +127,7 @@ xt_status schema_read(Db *db, Schema *schema, xt_error *error) {
   if (schema->empty) return XT_STATUS_OK;
   if (application != STORE_APPLICATION_ID)
     return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
-                   "is no results store: an SQLite file of another program");
+                   "is not a results store: an SQLite file of another program");
   if (version < 1 || version > STORE_SCHEMA)
     return err_set(error, XT_STATUS_INPUT, db->path, NULL, -1,
                    "has schema %lld; this build reads schemas 1 to %d. A newer version of this "
@@ -139,7 +138,7 @@ xt_status schema_read(Db *db, Schema *schema, xt_error *error) {
   for (int t = 0; t < STORE_TABLE_COUNT; t++)
     if (!schema->has[t] && !tables[t].optional && tables[t].schema <= version)
       return err_set(error, XT_STATUS_INPUT, db->path, tables[t].name, -1,
-                     "is no whole results store: it lacks this table");
+                     "is not a complete results store: it lacks this table");
   return XT_STATUS_OK;
 }
 

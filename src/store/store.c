@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening, the schema, transactions.
  *
- * Why a rollback journal and not a write-ahead log: it works on network file systems, and leaves
- * one file behind. The writer keeps a transaction open all the time (RESERVED lock), so that a
- * second writer is refused at once while readers see what was committed last. */
+ * The store uses a rollback journal and not a write-ahead log, because that works on network file
+ * systems and leaves only one file. The writer keeps a transaction open all the time (RESERVED
+ * lock), so that a second writer is refused at once, while readers see the last committed state. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -21,8 +21,7 @@
 
 #define WRITER_BYTES (UINT64_C(4) << 20)
 #define READER_PATIENCE \
-  30000 /* milliseconds that a commit waits for readers, and a reader for a
-                                 commit */
+  30000 /* milliseconds that a commit waits for readers, and a reader for a commit */
 
 const char *const store_setting_names[STORE_SETTING_COUNT] = {
     [STORE_MODEL_HASH] = "model_hash",
@@ -35,7 +34,7 @@ const char *const store_setting_names[STORE_SETTING_COUNT] = {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-/* That the settings are what a sweep writes: readers take them for numbers. */
+/* Checks that the settings are such as a sweep writes, because readers convert them to numbers. */
 static xt_status check_settings(const xt_store *s, xt_error *error) {
   static const struct {
     StoreSetting setting;
@@ -102,14 +101,14 @@ xt_status store_begin_transaction(xt_store *s, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* A file that grows: what is not committed yet comes on top of what stat says. */
+/* The file may grow: what is not committed yet is not in the size that stat gives. */
 static void bound_writer(xt_store *s) {
   struct stat file;
   db_bound_work(&s->db, (stat(s->db.path, &file) == 0 ? (uint64_t)file.st_size : 0) + WRITER_BYTES);
 }
 
-/* A writer that was killed in the middle of a commit left a journal, which the next to come has to
- * roll back: a reader needs to write for that, and for nothing else. */
+/* A writer that was killed in the middle of a commit leaves a journal, which the next process has
+ * to roll back: this is the only case in which a reader needs to write. */
 static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
   TRY(db_open(&s->db, path, SQLITE_OPEN_READONLY, error));
   sqlite3_busy_timeout(s->db.handle, READER_PATIENCE);
@@ -121,8 +120,8 @@ static xt_status open_reader(xt_store *s, const char *path, xt_error *error) {
   return schema_read(&s->db, &s->schema, error);
 }
 
-/* No spilling, which would lock readers out; and the commit has to survive a loss of power too, the
- * journal's removal with it. */
+/* No spilling, which would lock readers out. The commit, including the removal of the journal, must
+ * also survive a power loss. */
 static xt_status open_writer(xt_store *s, const char *path, xt_error *error) {
   TRY(db_open(&s->db, path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, error));
   bound_writer(s);
@@ -145,7 +144,8 @@ static xt_status open_store(xt_store *s, const char *path, xt_error *error) {
   s->fresh = s->fresh && s->schema.empty;
   if (s->schema.empty && !writes)
     return err_set(error, XT_STATUS_INPUT, path, NULL, -1,
-                   "holds no results: whatever began it was stopped before its first");
+                   "holds no results: the program that made it was stopped before its first "
+                   "result");
   return read_settings(s, error);
 }
 
@@ -189,8 +189,7 @@ void xt_store_close(xt_store *s) {
   if (!s) return;
   for (int i = 0; i < STORE_STATEMENT_COUNT; i++) sqlite3_finalize(s->statements[i]);
   if (s->in_transaction && s->fresh)
-    unlink(s->db.path); /* while the lock keeps others from
-                                                            having begun it */
+    unlink(s->db.path); /* while the lock prevents other processes from beginning it */
   if (s->in_transaction) sqlite3_exec(s->db.handle, "ROLLBACK", NULL, NULL, NULL);
   db_close(&s->db);
   free(s);
@@ -233,9 +232,9 @@ static bool give_up(xt_store *s, double now) {
   return s->wait(s->wait_user, &wait);
 }
 
-/* Readers hold the file for milliseconds, other programs for as long as they like. Until they let
- * go nothing can be written, but what was added stays in memory: a commit that may come later is
- * tried again then, and one that must come now waits. */
+/* Readers hold the file for milliseconds, but other programs may hold it for any time. Until they
+ * release it nothing can be written, but what was added stays in memory: a commit that may happen
+ * later is tried again then, and one that must happen now waits. */
 static xt_status commit(xt_store *s, bool must, double now, bool *committed, xt_error *error) {
   for (*committed = false;;) {
     sqlite3_busy_timeout(s->db.handle, must ? 1000 : 20);
@@ -262,8 +261,7 @@ xt_status xt_store_commit(xt_store *s, double least_seconds, xt_error *error) {
   const double now = system_seconds();
   if (!s->dirty) return XT_STATUS_OK;
   if (now < s->dirty_since)
-    s->dirty_since = now; /* a clock that was set back must not put
-                                                     commits off */
+    s->dirty_since = now; /* commits must not be postponed because a clock was set back */
   if (least_seconds > 0 && now - s->dirty_since < least_seconds) return XT_STATUS_OK;
   bool committed;
   const xt_status status = commit(s, least_seconds <= 0, now, &committed, error);

@@ -8,7 +8,7 @@
 
 #include "base/mem.h"
 
-/* The rows that a metric's values have in the tables. */
+/* The rows of the tables that hold a metric's values. */
 static const char *const names[XT_METRIC_COUNT] = {[XT_METRIC_STANDALONE] = "nll_standalone",
                                                    [XT_METRIC_CONDITIONAL] = "nll_conditional",
                                                    [XT_METRIC_LANGUAGE] = "lang"};
@@ -117,8 +117,8 @@ static xt_status next_pairs(xt_store *s, size_t most, int64_t *after, MetricItem
     int64_t question = 0;
     snprintf(sql, sizeof sql, "SELECT min(id) FROM instances WHERE id > %lld", (long long)*after);
     TRY(db_number(&s->db, sql, &question, error));
-    if (question == 0) return XT_STATUS_OK; /* min of none is null, which reads as 0 */
-    if (question <= *after) /* a damaged file, in which the search would go on without end */
+    if (question == 0) return XT_STATUS_OK; /* the minimum of no rows is null, which is read as 0 */
+    if (question <= *after) /* a damaged file, in which the search would never end */
       return db_damaged(&s->db, "instances", error, "question %lld follows question %lld",
                         (long long)question, (long long)*after);
     TRY(read_items(s, texts_of_question, question, names[XT_METRIC_CONDITIONAL], most - out->count,
@@ -200,8 +200,8 @@ xt_status metrics_claim_langid(xt_store *s, const char *hash, xt_error *error) {
   if (status) return status;
   if (known[0] && strcmp(known, hash) != 0)
     return err_set(error, XT_STATUS_ARGUMENT, s->db.path, "lid", -1,
-                   "the store's languages were identified by another file, hash %.12s...; this "
-                   "one's is %.12s... Give that file",
+                   "the store's languages were identified with another fastText file, with hash "
+                   "%.12s...; this file's hash is %.12s... Give that file",
                    known, hash);
   if (known[0]) return XT_STATUS_OK;
   TRY(db_prepare(&s->db, "INSERT INTO settings VALUES('" LANGID_SETTING "', ?1)", &statement,

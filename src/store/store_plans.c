@@ -15,7 +15,7 @@
 /* ---- adding ---------------------------------------------------------------------------------- */
 
 static void layers_text(TextBuffer *out, const int *layers, size_t count) {
-  text_buffer_add_text(out, ""); /* makes a text of none, too */
+  text_buffer_add_text(out, ""); /* an empty list gives a text too */
   for (size_t i = 0; i < count; i++) text_buffer_format(out, i ? ",%d" : "%d", layers[i]);
 }
 
@@ -37,7 +37,7 @@ static int compare_digests(const void *a, const void *b) {
   return memcmp(a, b, STORE_DIGEST_BYTES);
 }
 
-/* What tells plans apart: all that they say. */
+/* Plans are equal if all their columns are. */
 static void plan_key(const xt_store_plan *plan, const char *const lists[3],
                      const uint8_t *questions, char out[STORE_KEY_SIZE]) {
   Hash hash;
@@ -112,10 +112,11 @@ typedef struct PlanLists {
 } PlanLists;
 
 static xt_status bad_plan(const xt_store *s, const char *column, xt_error *error) {
-  return db_damaged(&s->db, "plans", error, "a plan's %s is no list that a sweep writes", column);
+  return db_damaged(&s->db, "plans", error, "a plan's %s is not a list that a sweep writes",
+                    column);
 }
 
-/* Ascending layers of the model, with commas; none is a text of nothing. */
+/* Ascending layers of the model, separated by commas; no layers give an empty text. */
 static bool parse_layers(const char *text, int layers, int *out, size_t *count) {
   *count = 0;
   while (*text) {
@@ -244,8 +245,8 @@ done:
   return status;
 }
 
-/* How many of a query's rows r were measured: "0" and "1" where that is known of all of them, which
- * is quick. */
+/* An expression that says whether a query's row r was measured; it is "0" or "1" if that is known
+ * for all rows, which is quick. */
 static xt_status measured_text(xt_store *s, const char *name, xt_metric metric, char out[160],
                                xt_error *error) {
   char sql[160];
@@ -266,7 +267,8 @@ static xt_status measured_text(xt_store *s, const char *name, xt_metric metric, 
   return XT_STATUS_OK;
 }
 
-/* A transplant's site as sweeps write it, or one of the words for what is none. */
+/* A transplant's site as sweeps write it, or one of the words for responses without a
+ * transplant. */
 static const char *column_site(Columns *c, int column) {
   const char *site = column_text(c, column, "site");
   if (strcmp(site, "vanilla") != 0 && strcmp(site, "source") != 0) store_check_site(c, site);

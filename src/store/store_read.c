@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Responses, out: in an order of their content alone.
+/* Reading responses, in an order that depends only on their content.
  *
- * A question is copied with all its rows before the first is given out, and no lock on the file is
- * held meanwhile: whoever reads may take all the time it likes, such as a pager at the end of a
- * pipe, without a writer ever having to wait for it. */
+ * A question is copied with all its rows before the first row is given out, and no lock on the file
+ * is held during the calls. A slow reader, such as a pager at the end of a pipe, therefore never
+ * makes a writer wait. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,14 +39,15 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
 
 #define ROW_STATEMENTS 2 /* at most */
 
-/* The most memory that the rows of a question take, by the file's size: a row has at least twenty
- * bytes there, and an xt_store_row here. Responses that agree share a text in both. */
+/* The largest memory that the rows of a question may take, by the file's size: a row has at least
+ * twenty bytes in the file, and is an xt_store_row in memory. Equal responses share a text in
+ * both. */
 #define COPIED_LEAST (UINT64_C(64) << 20)
 #define COPIED_A_BYTE 32
 #define SLOTS_KEPT 4096
-#define QUESTION_BYTES 48 /* at least, of a question in the file: its key alone has 32 */
+#define QUESTION_BYTES 48 /* smallest size of a question in the file: its key has 32 */
 
-/* What rows a Reader gives. */
+/* The kinds of rows that a Reader gives. */
 typedef enum RowKind { ROWS_RESPONSES = 0, ROWS_SOURCES, ROWS_SAMPLES, ROWS_SELECTIONS } RowKind;
 
 typedef struct Reader {
@@ -63,8 +64,8 @@ typedef struct Reader {
   json_t *json;        /* the question's choices, whose strings they borrow */
   xt_store_row *found; /* of the question */
   size_t found_count, found_capacity;
-  size_t *slots;        /* hash table: 1 + the first row whose text's number falls there; 0:
-                             none */
+  size_t *slots;        /* hash table: 1 + the first row whose text's number has this slot; 0:
+                           none */
   size_t slot_count;    /* a power of two; 0: none yet */
   uint64_t found_bytes; /* of their texts and ids */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
@@ -88,7 +89,7 @@ static void forget_question(Reader *r) {
   json_decref(r->json);
   arena_reset(&r->arena);
   r->json = NULL;
-  if (r->slot_count > SLOTS_KEPT) { /* one question with many rows does not make all later ones
+  if (r->slot_count > SLOTS_KEPT) { /* a question with many rows must not make all later ones
                                        slow */
     free(r->slots);
     r->slots = NULL;
@@ -177,8 +178,8 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* A value of text_metrics or pair_metrics. *measured: whether there is one; it may say that there
- * is nothing to measure. */
+/* A value of text_metrics or pair_metrics. *measured: whether there is a value, which may mean that
+ * there is nothing to measure. */
 static double metric(Columns *c, int column, const char *name, bool *measured) {
   size_t length;
   *measured = sqlite3_column_type(c->statement, column) != SQLITE_NULL;
@@ -190,7 +191,7 @@ static double metric(Columns *c, int column, const char *name, bool *measured) {
   return (double)NAN;
 }
 
-/* Where the question's first row of a text is noted, or may be. */
+/* The slot of the question's first row with a text, or the free slot for it. */
 static size_t *text_slot(const Reader *r, int64_t text) {
   size_t at = (size_t)(((uint64_t)text * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (r->slot_count - 1);
   while (r->slots[at] && r->found[r->slots[at] - 1].text_number != text)
@@ -214,8 +215,7 @@ static xt_status grow_slots(Reader *r, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The text and ids of the row that comes next: those of an earlier row of the question, or
- * copied. */
+/* Sets the text and ids of the next row, from an earlier row of the question or as a copy. */
 static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row *row,
                            xt_error *error) {
   TRY(grow_slots(r, error));
@@ -223,7 +223,7 @@ static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row
   r->found_bytes += sizeof *row + (*slot ? 0 : row->text_length + row->count * sizeof *row->ids);
   if (r->found_bytes > COPIED_LEAST + COPIED_A_BYTE * c->db->bytes)
     return db_damaged(c->db, c->table, error,
-                      "question %s has more responses than the file has room for", r->key);
+                      "question %s has more responses than a file of its size can hold", r->key);
   if (*slot) {
     const xt_store_row *first = &r->found[*slot - 1];
     row->text = first->text;
@@ -265,12 +265,12 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
              *text = column_any_text(&c, 1, "text", &row.text_length);
   row.nll_standalone = metric(&c, 10, "nll_standalone", &row.standalone_measured);
   row.nll_conditional = metric(&c, 11, "nll_conditional", &row.conditional_measured);
-  /* the queries' own words, too */
+  /* also the words that the queries use */
   const bool plain =
       strcmp(site, "vanilla") == 0 || strcmp(site, "source") == 0 || strcmp(site, "sample") == 0;
   if (!plain) store_check_site(&c, site);
   if (plain && c.status == XT_STATUS_OK && (row.source_layer != -1 || row.target_layer != -1))
-    c.status = db_damaged(c.db, c.table, error, "\"%s\" is no site", site);
+    c.status = db_damaged(c.db, c.table, error, "\"%s\" is not a site", site);
   store_check_layers(&c, store_layers(r->store), plain, row.source_layer, row.target_layer);
   if (strategy_site) store_check_site(&c, strategy_site);
   if (r->kind == ROWS_SAMPLES)
@@ -302,7 +302,7 @@ static xt_status copy_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) 
   return status;
 }
 
-/* A gold answer is the target prompt's. */
+/* A gold answer belongs to the target prompt. */
 static xt_status hand_out_row(Reader *r, xt_store_row *row, xt_error *error) {
   response_id(r, row, row->id);
   if (r->task && r->question.gold && row->text && r->kind != ROWS_SOURCES) {
@@ -314,7 +314,7 @@ static xt_status hand_out_row(Reader *r, xt_store_row *row, xt_error *error) {
   return r->row(r->user, row, error);
 }
 
-/* Values of texts (store_metrics.c), or nulls in a store that has none. 'none': measured, and there
+/* Values of texts (store_metrics.c), or nulls in a store without them. 'none': measured, but there
  * was nothing to measure. */
 static const char measured[] =
     "(SELECT ifnull(value, 'none') FROM text_metrics m WHERE m.text = t.id AND m.name = "
@@ -364,7 +364,7 @@ static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool 
   return db_prepare(&r->store->db, sql, &r->rows[index], error);
 }
 
-/* The question r->number and its rows. *there: it still is. */
+/* Reads the question r->number and its rows. *there: whether it still exists. */
 static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
   Db *db = &r->store->db;
   forget_question(r);
@@ -377,7 +377,7 @@ static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
   return status;
 }
 
-/* One state of the file for a question and its rows. A writer's own reading is within its
+/* A question and its rows are read in one transaction. A writer reads within its own
  * transaction. */
 static xt_status copy_in_transaction(Reader *r, bool *there, xt_error *error) {
   Db *db = &r->store->db;
@@ -404,7 +404,7 @@ static xt_status list_questions(Reader *r, xt_error *error) {
     TRY_DONE(c.status);
     if (r->store->mode == XT_STORE_READ && r->count > 1 + r->store->db.bytes / QUESTION_BYTES)
       TRY_DONE(db_damaged(&r->store->db, "instances", error,
-                          "it has more questions than the file has room for"));
+                          "it has more questions than a file of its size can hold"));
   }
 done:
   sqlite3_finalize(statement);
@@ -482,8 +482,7 @@ xt_status xt_store_read_selections(xt_store *s,
                                    xt_status (*row)(void *user, const xt_store_row *row,
                                                     xt_error *error),
                                    void *user, xt_error *error) {
-  TRY(selections_read(s, ignore_selection, NULL, error)); /* those without a response are in no
-                                                             row, and have to be right all the
-                                                             same */
+  TRY(selections_read(s, ignore_selection, NULL, error)); /* questions without a response are in
+                                                             no row, but must be valid too */
   return metrics_exist(s) ? read_rows(s, ROWS_SELECTIONS, row, user, error) : XT_STATUS_OK;
 }

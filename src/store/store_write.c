@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Questions and responses, in. */
+/* Writing questions and responses. */
 #include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
@@ -115,7 +115,7 @@ done:
   return status;
 }
 
-/* The number of a response's text, which is stored once however many responses have it. */
+/* The number of a response's text, which is stored once for all responses that have it. */
 static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *number,
                              xt_error *error) {
   sqlite3_stmt *find_text, *add_text;
@@ -139,7 +139,7 @@ static xt_status text_number(xt_store *s, const xt_generation *g, int64_t *numbe
   return status;
 }
 
-/* What is kept of a response's numbers: ?1 question, ?2 text, ?3 to ?6 the numbers, ?7 run. */
+/* The stored numbers of a response: ?1 question, ?2 text, ?3 to ?6 the numbers, ?7 run. */
 static xt_status bind_response(xt_store *s, sqlite3_stmt *statement, int64_t question,
                                const xt_generation *g, xt_error *error) {
   int64_t text = 0;
@@ -226,7 +226,7 @@ xt_status xt_store_add_sample(xt_store *s, int64_t question, const xt_sample_set
   if (!isfinite(settings->temperature) || !isfinite(settings->top_p) || number < 0)
     return err_set(
         error, XT_STATUS_ARGUMENT, s->db.path, NULL, -1,
-        "a sample's temperature and top_p have to be numbers, and its own number 0 at least");
+        "a sample's temperature and top_p must be numbers, and its index must not be negative");
   for (size_t t = 0; t < g->count; t++) logprob += (double)g->logprobs[t];
   TRY(text_number(s, g, &text, error));
   TRY(store_statement(s, STORE_ADD_SAMPLE, &statement, error));

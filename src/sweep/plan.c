@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cutting a sweep up so that it fits the memory there is. */
+/* Dividing a sweep so that it fits into memory. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -40,12 +40,13 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
                      .speed = o->flops_per_second};
   if (o->site_count == 0 || o->site_count > 16)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "names %zu sites; 1 to 16 are possible", o->site_count);
+                   "names %zu sites; 1 to 16 are allowed", o->site_count);
   for (size_t i = 0; i < o->site_count; i++)
     if (o->sites[i].write == XT_TAP_MID && model->config.parallel)
       return err_set(
           error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-          "write at mid, but %s has no stream between its modules: both read the layer's input",
+          "write at mid, but %s has no residual stream between its modules: both read the "
+          "layer's input",
           model->config.architecture);
   if (o->max_new_tokens < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
@@ -61,9 +62,10 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
                      o->target_layer_count, "target layers", error);
 }
 
-/* Bytes at most of a group of instances with `positions` prompt tokens in all and `untouched` rows,
- * run `targets` target layers at a time: each row keeps its keys and values in as many places as it
- * generates tokens, at every layer - its own above its target layer, its node's below. */
+/* The largest memory, in bytes, of a group of instances with `positions` prompt tokens in all and
+ * `untouched` rows, if `targets` target layers run at a time. Each row has keys and values for each
+ * token that it generates, at every layer: its own above its target layer, and those of its node
+ * below. */
 static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances,
                             uint64_t untouched, uint64_t positions, int targets) {
   const ModelConfig *mc = &m->config;
@@ -91,8 +93,8 @@ double sweep_row_flops(const xt_model *m, const SweepConfig *c) {
   return c->max_new * (flops_layer(&m->config) * m->config.layers + flops_unembed(&m->config));
 }
 
-/* Whether prompts of so many tokens and then so many rows take no longer than a pass should. Few
- * rows may: but the prompts before them may not. */
+/* Whether prompts with this many tokens and this many rows take no longer than a pass should. A
+ * small number of rows may take longer, but not the prompts before them. */
 static bool in_time(const xt_model *m, const SweepConfig *c, uint64_t positions, int64_t rows) {
   if (!(c->speed > 0)) return true;
   const double prompts = prompt_flops(&m->config, positions) / c->speed,

@@ -236,7 +236,7 @@ static xt_status write_tensor(Synth *s, SafetensorsWriter *w, ArchRole role, int
     s->done += bytes;
     if (s->options->progress && s->options->progress(s->options->user, s->done, s->total))
       return err_set(error, XT_STATUS_CANCELLED, s->directory, NULL, -1,
-                     "stopped; nothing was kept");
+                     "stopped; nothing was written");
   }
   return XT_STATUS_OK;
 }
@@ -387,7 +387,9 @@ static xt_status set_config(Synth *s, const xt_synth_options *o, xt_error *error
                                                                    : FAMILY_LLAMA;
   c->qkv_bias = is_qwen(s);
   if (c->layers < 1 || c->layers > 1000)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "layers", -1, "is %d; 1 to 1000 are possible",
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "layers", -1,
+                   "is %d; it must be from 1 to "
+                   "1000",
                    c->layers);
   s->dtype = strcmp(dtype, "f32") == 0    ? DTYPE_F32
              : strcmp(dtype, "f16") == 0  ? DTYPE_F16

@@ -120,7 +120,7 @@ xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *e
   const char *source = xt_language_cot(q->source_lang), *target = xt_language_cot(target_lang);
   if (!source || !target)
     return err_set(error, XT_STATUS_INPUT, NULL, source ? "lang" : "source_lang", -1,
-                   "'%.40s' is no language in which we know how to ask for reasoning",
+                   "'%.40s' is not a language in which the program can ask for reasoning",
                    source ? target_lang : q->source_lang);
   TRY(join(dataset, q->id, "-cot", &q->id, error));
   TRY(join(dataset, q->source, source, &q->source, error));
@@ -200,8 +200,8 @@ static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt
   char label[12];
   if (entry->option_words && !words)
     return err_set(error, XT_STATUS_INPUT, NULL, "lang", -1,
-                   "'%.40s' is none of the languages whose options %s names; give the data folder, "
-                   "with ans_lang",
+                   "'%.40s' is not one of the languages whose options %s names; give the data "
+                   "folder, with ans_lang",
                    lang, entry->task.title);
   TRY(mem_alloc(out, (size_t)entry->options, sizeof **out, error));
   for (int i = 0; i < entry->options; i++) {
@@ -228,7 +228,7 @@ static xt_status choices_from_file(const char *path, xt_choice **out, size_t *co
     if (!json_is_string(text) || !json_string_value(text)[0] ||
         strlen(json_string_value(text)) != json_string_length(text))
       status = err_set(error, XT_STATUS_INPUT, path, label, -1,
-                       "is no word: expected a JSON string that is not empty");
+                       "is not a word: expected a JSON string that is not empty");
     else
       status = choice_copy(&(*out)[(*count)++], label, json_string_value(text), error);
   }

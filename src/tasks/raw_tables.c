@@ -154,7 +154,7 @@ static xt_status literal(const Table *t, size_t column, const char *name, json_t
   const xt_status status = python_literal_read(cell(t, column), out, &at, &what);
   if (status == XT_STATUS_MEMORY) return err_memory(error, 0);
   if (status)
-    return csv_error(&t->csv, name, error, "is no Python literal: %s, at byte %zu of the field",
+    return csv_error(&t->csv, name, error, "is not a Python literal: %s, at byte %zu of the field",
                      what, at);
   return XT_STATUS_OK;
 }

@@ -173,7 +173,7 @@ static xt_status check_language(const xt_task *task, const char *lang, const cha
     strcat(have, task->languages[i]);
   }
   return err_set(error, XT_STATUS_ARGUMENT, NULL, option, -1,
-                 "'%.40s' is no language of %s; it has %s", lang, task->title, have);
+                 "'%.40s' is not a language of %s; it has %s", lang, task->title, have);
 }
 
 xt_status task_check_languages(const xt_task *task, const char *const *languages, size_t count,

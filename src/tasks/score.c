@@ -92,7 +92,9 @@ static xt_status plain_parentheses(Span text, char **out, Span *plain, xt_error 
 
 static xt_status no_such_gold(const xt_task *task, const char *gold, const char *options,
                               xt_error *error) {
-  return err_set(error, XT_STATUS_INPUT, NULL, "gold", -1, "'%.60s' is none of %s's options, %s",
+  return err_set(error, XT_STATUS_INPUT, NULL, "gold", -1,
+                 "'%.60s' is not one of %s's options, "
+                 "%s",
                  gold, task->title, options);
 }
 

@@ -238,7 +238,7 @@ static xt_status read_tokens(Reader *r, Vocab *out, TextBuffer *buffer, xt_error
     TRY(vocab_add(out, text, length, id, &added, error));
     if (added != VOCAB_NEW)
       return err_set(error, XT_STATUS_INPUT, r->file, r->field, (long long)r->at,
-                     "%s %d is there twice: at \"%.*s\"",
+                     "%s %d occurs twice: at \"%.*s\"",
                      added == VOCAB_ID_TAKEN ? "the id" : "the token of id", id,
                      length < 60 ? (int)length : 60, text);
   } while (accept(r, ','));

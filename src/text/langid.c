@@ -70,7 +70,7 @@ static xt_status whole(const Reader *r, xt_error *error) {
 static xt_status check_header(Reader *r, xt_error *error) {
   const int32_t magic = read_i32(r), version = read_i32(r);
   if (r->in.failed || magic != MAGIC)
-    return bad(r, 0, "is no fastText model: expected a file such as lid.176.bin or lid.176.ftz",
+    return bad(r, 0, "is not a fastText model: expected a file such as lid.176.bin or lid.176.ftz",
                error);
   if (version != VERSION)
     return err_set(error, XT_STATUS_UNSUPPORTED, r->map->path, NULL, 4,

@@ -160,7 +160,7 @@ static xt_status add_vocabulary(const Loading *l, xt_error *error) {
     snprintf(name, sizeof name, "[UNUSED%zu]", i);
     TRY(vocab_add(vocab, name, strlen(name), (int32_t)i, &added, error));
     if (added != VOCAB_NEW)
-      return err_set(error, XT_STATUS_INPUT, l->file, KEY("tokens"), -1, "token %zu is there twice",
+      return err_set(error, XT_STATUS_INPUT, l->file, KEY("tokens"), -1, "token %zu occurs twice",
                      i);
   }
   return XT_STATUS_OK;

@@ -71,7 +71,7 @@ static xt_status read_pieces(xt_tokenizer *t, const json_t *vocab, const char *f
     TRY(vocab_add(&t->bpe.vocab, json_string_value(text), json_string_length(text), (int32_t)i,
                   &added, error));
     if (added != VOCAB_NEW)
-      return err_set(error, XT_STATUS_INPUT, file, where, -1, "\"%.60s\" is there twice",
+      return err_set(error, XT_STATUS_INPUT, file, where, -1, "\"%.60s\" occurs twice",
                      json_string_value(text));
     TRY(unigram_add(&t->unigram, json_string_value(text), json_string_length(text),
                     twice_rounded(json_number_value(score)), error));

@@ -324,7 +324,8 @@ xt_status tokenizer_read_pretokenizer(PreTokenizer *out, const json_t *object,
   if (config->fix_mistral_regex) {
     if (!json_is_array(list))
       return err_set(error, XT_STATUS_UNSUPPORTED, file, "pre_tokenizer", -1,
-                     "is no Sequence, and fix_mistral_regex replaces the first of one");
+                     "is not a Sequence, and fix_mistral_regex replaces the first element of a "
+                     "Sequence");
     TRY(add_split(out, MISTRAL_REGEX, SPLIT_ISOLATED, false, error));
     for (size_t i = 1; i < json_array_size(list); i++)
       TRY(read_pre(out, json_array_get(list, i), NULL, file, error));

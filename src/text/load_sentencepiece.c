@@ -240,7 +240,7 @@ static xt_status add_tokens(xt_tokenizer *t, const Model *model, xt_error *error
     if (added != VOCAB_NEW) {
       char where[160];
       snprintf(where, sizeof where, "pieces[%zu]", i);
-      return err_set(error, XT_STATUS_INPUT, model->file, where, -1, "\"%.*s\" is there twice",
+      return err_set(error, XT_STATUS_INPUT, model->file, where, -1, "\"%.*s\" occurs twice",
                      p->length < 80 ? (int)p->length : 80, p->text);
     }
   }

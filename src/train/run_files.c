@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a run keeps on disk. While it runs, `output` holds training-state.safetensors:
+/* The files of a training run. While it runs, `output` holds training-state.safetensors:
  *     weights, first, second  F32 [parameters]   in the layout of params.h
  *     history                 F64 [steps done, 4] loss, gradient's norm, learning rate, tokens that
  *                             count
@@ -58,8 +58,8 @@ xt_status run_files_save_state(const Trainer *t, xt_error *error) {
   return status;
 }
 
-/* The first line in which two settings differ, as "name: was A, is B". `ended`: what the run in
- * `path` did, "stopped" or "finished". */
+/* Reports the first line in which two settings differ, as "name: was A, is B". `ended`: how the run
+ * in `path` ended, "stopped" or "finished". */
 static xt_status compare_settings(const char *path, const char *was, const char *is,
                                   const char *ended, xt_error *error) {
   while (*was && *is) {
@@ -69,7 +69,8 @@ static xt_status compare_settings(const char *path, const char *was, const char 
       snprintf(field, sizeof field, "%.*s", (int)(name < 60 ? name : 60), was);
       if (strcmp(field, "data") == 0 || strcmp(field, "model") == 0)
         return err_set(error, XT_STATUS_INPUT, path, field, -1,
-                       "the run that %s there had another; give the same, or another output",
+                       "the run that %s there had a different value; give the same one, or "
+                       "another output",
                        ended);
       return err_set(
           error, XT_STATUS_INPUT, path, field, -1,
@@ -81,7 +82,7 @@ static xt_status compare_settings(const char *path, const char *was, const char 
     is += b + (is[b] == '\n');
   }
   if (*was || *is)
-    return err_set(error, XT_STATUS_INPUT, path, "settings", -1, "are those of another version");
+    return err_set(error, XT_STATUS_INPUT, path, "settings", -1, "were written by another version");
   return XT_STATUS_OK;
 }
 
@@ -90,7 +91,7 @@ static xt_status read_array(const Checkpoint *file, const char *path, const char
   const Tensor *tensor = checkpoint_find(file, name);
   if (!tensor || tensor->dtype != dtype || tensor->bytes != bytes)
     return err_set(error, XT_STATUS_INPUT, path, name, -1,
-                   "is not there, or not what a state of this run holds");
+                   "is missing, or does not belong to a state of this run");
   if (bytes) memcpy(out, tensor->data, bytes);
   return XT_STATUS_OK;
 }
@@ -105,7 +106,7 @@ static xt_status read_state(Trainer *t, const char *path, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   if (!settings || !steps)
     TRY_DONE(
-        err_set(error, XT_STATUS_INPUT, path, "settings", -1, "is no state of a training run"));
+        err_set(error, XT_STATUS_INPUT, path, "settings", -1, "is not a state of a training run"));
   TRY_DONE(compare_settings(path, settings, t->settings.data, "stopped", error));
   t->state.steps = strtoull(steps, &end, 10);
   if (*end || t->state.steps > t->optimizer.total) {
@@ -144,12 +145,12 @@ static xt_status choose_dtype(const Trainer *t, Dtype *out, xt_error *error) {
                  "'%s' is not known; one of f32, bf16, f16", wanted);
 }
 
-/* What a run writes there, beside the tokenizer's files. */
+/* The files that a run writes, besides those of the tokenizer. */
 static const char *const written[] = {STATE_FILE,       "model.safetensors",
                                       "config.json",    "generation_config.json",
                                       "training.jsonl", "loss.svg"};
 
-/* Whether `name` is a file that a killed run was just writing; it may be as large as the state. */
+/* Whether `name` is a file that a killed run was writing; it may be as large as the state. */
 static bool is_leftover(const char *name, bool state_only) {
   for (size_t i = 0; i < (state_only ? 1 : sizeof written / sizeof *written); i++)
     if (out_name_is_temporary(name, written[i])) return true;
@@ -175,7 +176,7 @@ static xt_status remove_leftovers(const char *output, bool state_only, bool *emp
   return XT_STATUS_OK;
 }
 
-/* Whether `output` holds the result of this very run. That of a run with other settings is an error
+/* Whether `output` has the result of this run. The result of a run with other settings is an error
  * that names one of them. */
 static xt_status find_finished(Trainer *t, xt_error *error) {
   Checkpoint *file;
@@ -183,7 +184,7 @@ static xt_status find_finished(Trainer *t, xt_error *error) {
   char *path;
   TRY(file_join(t->options->output, MODEL_FILE, &path, error));
   xt_status status = XT_STATUS_OK;
-  /* what cannot be read is the user's own */
+  /* a file that cannot be read belongs to the user */
   if (file_exists(path) && checkpoint_open_file(path, &file, &ignored) == XT_STATUS_OK) {
     const char *settings = checkpoint_metadata(file, TRAINED);
     if (settings) status = compare_settings(path, settings, t->settings.data, "finished", error);
@@ -200,7 +201,7 @@ xt_status run_files_open(Trainer *t, xt_error *error) {
   char *state;
   bool empty = true;
   TRY(choose_dtype(t, &dtype, error));
-  /* now rather than after hours */
+  /* report it now rather than after hours */
   TRY(model_files_check(t->options->model, "generation_config.json", error));
   for (const char *const *name = model_files_tokenizer; *name; name++)
     TRY(model_files_check(t->options->model, *name, error));
@@ -217,12 +218,12 @@ xt_status run_files_open(Trainer *t, xt_error *error) {
   }
   free(state);
   TRY(remove_leftovers(output, true, &empty, error)); /* of a run that was killed before its
-                                                         first state was whole */
+                                                         first state was complete */
   if (empty) return XT_STATUS_OK;
   TRY(find_finished(t, error));
   if (t->finished) return XT_STATUS_OK;
   return err_set(error, XT_STATUS_IO, output, NULL, -1,
-                 "exists, is not empty and holds no state to go on from; nothing was written");
+                 "exists, is not empty and holds no state to resume from; nothing was written");
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -273,7 +274,7 @@ static xt_status write_weights(const Trainer *t, Dtype dtype, xt_error *error) {
   return status;
 }
 
-/* The model's own config.json, with the dtype that was written. */
+/* Writes the model's config.json with the dtype of the written weights. */
 static xt_status write_config(const Trainer *t, Dtype dtype, xt_error *error) {
   static const char *const names[] = {
       [DTYPE_F32] = "float32", [DTYPE_F16] = "float16", [DTYPE_BF16] = "bfloat16"};

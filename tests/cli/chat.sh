@@ -54,17 +54,17 @@ END
   )
   printf '%s' "${text}Hi" >doubled
   run sh -c "$t <doubled"
-  same "a BOS twice is told" "$(cat err)" "warning: the text begins with a BOS of its own, and the tokenizer puts another in front; --no-special leaves that out"
+  same "a BOS twice is told" "$(cat err)" "warning: the text begins with its own BOS token, and the tokenizer adds another; --no-special leaves that one out"
   run sh -c "$t --no-special <doubled"
   same "--no-special: no warning" "$(cat err)" ""
 fi
 
 # ---- refusals
-refuses "--system alone" 2 "xtransplant tokenize: --system: only with --chat" $c --system x
-refuses "--date alone" 2 "xtransplant tokenize: --date: only with --chat" $c --date 2026-05-17
+refuses "--system alone" 2 "xtransplant tokenize: --system: needs --chat" $c --system x
+refuses "--date alone" 2 "xtransplant tokenize: --date: needs --chat" $c --date 2026-05-17
 refuses "no date" 2 "xtransplant tokenize: --date: \"2026-02-30\" is not a day such as 2026-05-17" $c --chat --date 2026-02-30
-refuses "--no-special with --chat" 2 "xtransplant tokenize: --no-special: not together with --chat, whose template has all special tokens" $c --chat --no-special
-refuses "--chat with --ids" 2 "xtransplant generate: --chat: not together with --ids, which are taken as they are" "$X" generate -m chat --prompt a --ids --chat
+refuses "--no-special with --chat" 2 "xtransplant tokenize: --no-special: cannot be combined with --chat, because the template writes all special tokens" $c --chat --no-special
+refuses "--chat with --ids" 2 "xtransplant generate: --chat: cannot be combined with --ids, which uses the ids as they are" "$X" generate -m chat --prompt a --ids --chat
 printf 'a\n{%% include "x" %%}' >chat/chat_template.jinja
 refuses "a template that is not understood" 3 \
   'xtransplant tokenize: chat/chat_template.jinja: in the template'"'"'s line 2: the statement "include", which is not understood here' sh -c "printf a | $c --chat"

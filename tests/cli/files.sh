@@ -22,7 +22,7 @@ cat prompt >data & writer=$!
 run timeout 20 "$X" generate $at --prompt-file /dev/fd/3 3<data
 wait $writer
 same "a prompt from a pipe that a shell has open" "$code $(cat out)" "0 $(cat wanted)"
-refuses "a FIFO that nobody writes to: no waiting" 3 "xtransplant generate: data: is a pipe that nobody writes into, or with nothing in it" \
+refuses "a FIFO that nobody writes to: no waiting" 3 "xtransplant generate: data: is an empty pipe, or one that nobody writes into" \
   timeout 20 "$X" generate $at --prompt-file data
 refuses "/dev/zero as a prompt" 3 "xtransplant generate: /dev/zero: is too large: more than 64 MiB" timeout 60 "$X" generate $at --prompt-file /dev/zero
 refuses "/dev/zero as lines" 3 "xtransplant generate: /dev/zero: line 1: is too large: more than 64 MiB" timeout 60 "$X" generate $at --prompt-file /dev/zero --line 1

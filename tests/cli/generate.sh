@@ -71,7 +71,7 @@ g="$X generate -m $model --prompt-file"
 refuses "no such file" 3 "xtransplant generate: nowhere: cannot open: No such file or directory" $g nowhere
 refuses "a folder as prompt" 3 "xtransplant generate: .: cannot read: is a directory" $g .
 : >empty
-refuses "no line there" 3 "xtransplant generate: split.json: has no line 3: it has 2" $g split.json --line 3
+refuses "no line there" 3 "xtransplant generate: split.json: has no line 3; it has 2 lines" $g split.json --line 3
 refuses "line that is no JSON" 3 "xtransplant generate: prompt: line 1: at byte 4: not JSON: invalid token" $g prompt --line 1
 refuses "line without input_text" 3 "xtransplant generate: ids.jsonl: line 1: neither a JSON string nor an object with a string input_text" $g ids.jsonl --line 1
 refuses "no ids" 3 "xtransplant generate: split.json: line 1: not a JSON array of token ids" $g split.json --ids --line 1
@@ -131,6 +131,6 @@ same "samples: another seed, others" "$($g --samples 5 --json --seed 2 | cmp -s 
 $g --json | sed -n 's/.*"ids": \(\[[^]]*\]\).*/\1/p' >greedy
 $g --samples 1 --temperature 1e-6 --json | sed -n 's/.*"ids": \(\[[^]]*\]\).*/\1/p' >cold
 same "samples: without temperature the greedy one" "$(cmp greedy cold 2>&1)" ""
-refuses "samples: a seed without" 2 "xtransplant generate: --seed: only with --samples, without which nothing is drawn" $g --seed 3
+refuses "samples: a seed without" 2 "xtransplant generate: --seed: needs --samples, because nothing is drawn without it" $g --seed 3
 
 finish

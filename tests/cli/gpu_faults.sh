@@ -88,5 +88,5 @@ shimmed XT_CL_LACKS=denormals -- $sweep --device opencl --inexact -o inexact.db
 expect "--inexact takes it" 0
 shimmed XT_CL_MEMORY=100000 -- $sweep --device opencl -o small.db
 expect "a device that is too small" 3
-same "a device that is too small: lines" "$(grep -c 'what the device has free' err)/$(wc -l <err)" "1/1"
+same "a device that is too small: lines" "$(grep -c "the device's free memory" err)/$(wc -l <err)" "1/1"
 finish

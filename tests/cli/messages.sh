@@ -92,7 +92,7 @@ refuses "a task of pairs" 3 "xtransplant sweep: upper.jsonl: line 1: \"task\": '
 
 # ---- select checks before it runs anything
 select="$X select -m $model --threads 1 --quiet --pairs pairs.jsonl -o new.db"
-refuses "learning from too few" 3 "xtransplant select: pairs.jsonl: 1 questions have a gold answer; learning needs 20, or another file's with --train" $select --strategy entropy,stumps
+refuses "learning from too few" 3 "xtransplant select: pairs.jsonl: 1 questions have a gold answer; learning needs 20, or another file with --train" $select --strategy entropy,stumps
 refuses "--train of no file" 3 "xtransplant select: nowhere.db: cannot open: No such file or directory" $select --strategy entropy,stumps --train nowhere.db
 "$X" init-model --like tiny-llama --seed 9 --quiet -o second
 "$X" sweep -m second --pairs pairs.jsonl --site ffn --target-layers first -n 1 --quiet -o second.db

@@ -36,7 +36,7 @@ conditional=$(echo "$vanilla" | sed 's/.*"conditional": {"mean": \([0-9.e+-]*\).
 close "$conditional" "$self" && pass "conditional is self of an untouched run" || fail "conditional is self of an untouched run" "$conditional $self"
 before=$(cksum <r.db)
 run "$X" metrics r.db -m "$model" --threads 1 --perplexity standalone,conditional
-same "a finished one does nothing" "$(cat err) $(cksum <r.db)" "r.db: all values are there; nothing to do $before"
+same "a finished one does nothing" "$(cat err) $(cksum <r.db)" "r.db: all values are present; nothing to do $before"
 # in two steps, by other threads, after more responses: the same
 cp plain.db steps.db
 "$X" metrics steps.db -m "$model" --threads 2 --quiet --perplexity conditional >/dev/null
@@ -65,9 +65,9 @@ expect "languages" 0
 same "languages: all are identified" "$(grep '"site": "attn"' out | field identified)" 144
 before=$(cksum <r.db)
 run "$X" metrics r.db $lid
-same "languages: a finished one does nothing" "$(cat err) $(cksum <r.db)" "r.db: all values are there; nothing to do $before"
+same "languages: a finished one does nothing" "$(cat err) $(cksum <r.db)" "r.db: all values are present; nothing to do $before"
 prints "languages: table" '^xnli +all +block +144 .* [0-9.]+ +[0-9.]+ +([0-9.]+|-)$'
-refuses_like "another identification file" 3 "^xtransplant metrics: r.db: lid: the store's languages were identified by another file, hash [0-9a-f]{12}\.\.\.; this one's is " \
+refuses_like "another identification file" 3 "^xtransplant metrics: r.db: lid: the store's languages were identified with another fastText file, with hash [0-9a-f]{12}\.\.\.; this file's hash is " \
   "$X" metrics r.db --lid "$data/tiny.bin"
 else
   skip "languages" "needs a build with fastText (XT_FASTTEXT)"
@@ -88,23 +88,23 @@ same "merged shards lack nothing" "$code $(cat err)" "0 "
 if [ "$lid" ]; then
 "$X" sweep $small --pairs pairs.jsonl --site attn --limit 1 --source-layers 0 --target-layers 0 -o other2.db
 "$X" metrics other2.db --lid "$data/tiny.bin" --quiet >/dev/null
-refuses "merge: another identification file" 3 "xtransplant merge: other2.db: lid: its languages were identified by another file than an earlier store's" \
+refuses "merge: another identification file" 3 "xtransplant merge: other2.db: lid: its languages were identified with another fastText file than those of an earlier store" \
   "$X" merge new.db shard1.db other2.db
 else skip "merge: another identification file" "needs a build with fastText (XT_FASTTEXT)"; fi
 
 # ---- refusals
 cp plain.db r.db
-refuses_like "no model" 3 "^xtransplant metrics: r.db: --model: missing: [0-9]+ perplexities are to be computed; give the model that made the responses$" \
+refuses_like "no model" 3 "^xtransplant metrics: r.db: --model: missing: [0-9]+ perplexities must be computed; give the model that made the responses$" \
   "$X" metrics r.db --perplexity conditional
 "$X" init-model --like tiny-llama --seed 9 --quiet -o other
 refuses_like "another model" 3 "^xtransplant metrics: r.db: model: the store has results of another model: tiny-llama, hash " "$X" metrics r.db -m other
 refuses_like "another type" 3 "^xtransplant metrics: r.db: compute: the store's results were made with f32, not bf16" "$X" metrics r.db -m "$model" --compute bf16
 refuses "no such file" 3 "xtransplant metrics: none.db: cannot open: No such file or directory" "$X" metrics none.db
-refuses "no such perplexity" 2 "xtransplant metrics: --perplexity: 'sad' is none of standalone, conditional, self, none" "$X" metrics r.db --perplexity sad
+refuses "no such perplexity" 2 "xtransplant metrics: --perplexity: 'sad' is not one of standalone, conditional, self, none" "$X" metrics r.db --perplexity sad
 if [ "$lid" ]; then
 refuses "no identification file" 3 "xtransplant metrics: none.bin: cannot open: No such file or directory" "$X" metrics r.db --lid none.bin
 printf 'not a model' >bad.bin
-refuses "no fastText file" 3 "xtransplant metrics: bad.bin: at byte 0: is no fastText model: expected a file such as lid.176.bin or lid.176.ftz" "$X" metrics r.db --lid bad.bin
+refuses "no fastText file" 3 "xtransplant metrics: bad.bin: at byte 0: is not a fastText model: expected a file such as lid.176.bin or lid.176.ftz" "$X" metrics r.db --lid bad.bin
 head -c 5000 "$data/tiny.ftz" >cut.ftz
 refuses_like "a file cut short" 3 "^xtransplant metrics: cut.ftz: at byte [0-9]+: the file ends here, in the middle of the model; it has 5000 bytes" "$X" metrics r.db --lid cut.ftz
 else skip "no fastText file" "needs a build with fastText (XT_FASTTEXT)"; fi

@@ -63,7 +63,7 @@ if [ -z "${XT_TEST_BRIEF:-}" ]; then # a real shape: 300 MB, in blocks
   while [ ! -e stopped/config.json ] && kill -0 $! 2>/dev/null; do :; done
   kill -TERM $!
   wait $!
-  same "init-model: stopped" "$? $(cat err)" "143 xtransplant init-model: stopped: stopped; nothing was kept"
+  same "init-model: stopped" "$? $(cat err)" "143 xtransplant init-model: stopped: stopped; nothing was written"
   [ -e stopped ] && fail "init-model: nothing stays of one that was stopped" "$(ls stopped)" || pass "init-model: nothing stays of one that was stopped"
 fi
 [ -e fresh ] && fail "init-model: refused, nothing made" "fresh exists" || pass "init-model: refused, nothing made"

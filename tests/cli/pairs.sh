@@ -37,13 +37,13 @@ same "score: any of them counts" "$(score mkqa '{"pred": "it is obama", "gold": 
   '{"correct": true} {"correct": true} {"correct": false} {"correct": true} {"correct": true}'
 list='"gold" is an array of 2, and a question of XNLI has one right option'
 refuses "score: a list of options" 3 "xtransplant score: stdin: line 1: $list" score xnli '{"lang": "en", "pred": "(2)", "gold": ["1", "2"]}'
-refuses "score: no answer" 3 'xtransplant score: stdin: line 1: "gold" is no answer: expected a string that is not empty, an integer, or an array of them' score mkqa '{"pred": "x", "gold": []}'
+refuses "score: no answer" 3 'xtransplant score: stdin: line 1: "gold" is not an answer: expected a string that is not empty, an integer, or an array of them' score mkqa '{"pred": "x", "gold": []}'
 gold() { # NAME GOLD MESSAGE
   printf '{"source":"a","target":"b","lang":"en","task":"%s","gold":%s}\n' "$1" "$2" >bad.jsonl
   refuses "gold $2 of $1" 3 "xtransplant sweep: bad.jsonl: line 1: $3" $s --quiet --pairs bad.jsonl -o new.db
 }
 gold xnli '["1", "2"]' "$list"
-gold xnli 0 "\"gold\": '0' is none of XNLI's options, 1, 2, 3"
+gold xnli 0 "\"gold\": '0' is not one of XNLI's options, 1, 2, 3"
 gold mkqa '[]' '"gold" is an empty array; leave it out where no answer is known'
 gold mkqa '["a", ""]' '"gold" is empty'
 gold mkqa 1.5 '"gold" is a number, expected a string, an integer or an array of them'
@@ -53,7 +53,7 @@ gold mkqa '"a\u001eb"' '"gold" holds the control character U+001E'
 # ---- repeated lines
 printf '{"id":"q1","lang":"sw","source":"Hello","target":"Habari"}\n\n{"target":"Habari","id":"q1","lang":"sw","source":"Hello","gold":null}\n' >twice.jsonl
 run $s --pairs twice.jsonl --json -o twice.db
-same "a repeated line is asked once" "$code $(field instances <out) $(field computed <out) $(grep -c 'twice.jsonl: line 3 is the same question as line 1; it is asked once' err)" "0 1 2 1"
+same "a repeated line is asked once" "$code $(field instances <out) $(field computed <out) $(grep -c 'twice.jsonl: line 3 is the same question as line 1; it is run once' err)" "0 1 2 1"
 cat twice.jsonl twice.jsonl >four.jsonl
 run $s --pairs four.jsonl --json -o four.db
 same "several" "$code $(field instances <out) $(grep -c 'four.jsonl: 3 lines repeat earlier ones (the first of them: line 3 is the same question as line 1)' err)" "0 1 1"

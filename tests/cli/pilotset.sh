@@ -57,7 +57,7 @@ run "$X" pilotset --task xquad --raw xquad --lang de --templates t.json -n 0 --q
 same "xquad: own templates, all unseen" "$code $(head -1 own/XQuAD_unseen/split/xquad.de.json) $(wc -l <own/XQuAD_unseen/split/xquad.de.json) $(ls own)" '0 "F de question 0?de text" 4 XQuAD_unseen'
 refuses "a folder that is not empty" 3 "xtransplant pilotset: own: exists and is not an empty folder; nothing was written" "$X" pilotset --task xquad --raw xquad --lang de -n 1 -o own
 refuses "a language that is not there" 3 "xtransplant pilotset: xquad/xquad.ar.json: cannot open: No such file or directory" "$X" pilotset --task xquad --raw xquad -n 1 -o new
-refuses "no such language" 3 "xtransplant pilotset: lang: 'it' is no language of XQuAD; it has ar de el en es hi ro ru th tr vi zh" "$X" pilotset --task xquad --raw xquad --lang it -o new
+refuses "no such language" 3 "xtransplant pilotset: lang: 'it' is not a language of XQuAD; it has ar de el en es hi ro ru th tr vi zh" "$X" pilotset --task xquad --raw xquad --lang it -o new
 refuses "more than there are" 3 "xtransplant pilotset: count: 50 questions were asked for, and XQuAD has 4 in 'de'; ask for fewer, or for 0 to have all of them unseen" \
   "$X" pilotset --task xquad --raw xquad --lang de -o new
 refuses_like "no such task" 2 "^xtransplant pilotset: --task: 'xqad'" "$X" pilotset --task xqad --raw xquad -o new
@@ -68,7 +68,7 @@ exit 3 "
 
 run "$X" pilotset --task xcopa --raw xcopa --lang en,it,zh -n 2 -o XCOPA
 expect "xcopa" 0
-same "xcopa: what it says" "$(sed -n 2p err)" "2 languages without English of their own: split/en.json, or another --pivot, is their source"
+same "xcopa: what it says" "$(sed -n 2p err)" "2 languages without their own English version: their source is split/en.json, or another --pivot"
 same "xcopa: prompts" "$(cat XCOPA/XCOPA_sample/split/it.json | tr '\n' ' ')$(cat XCOPA/XCOPA_sample/ans/it.json | tr '\n' ' ')" \
   '"it premise 1.\nQual è stata la causa?\n\n(1) one\n(2) two\n\nRispondi con (1) o (2).\nRisposta:" "it premise 3.\nChe cosa è successo di conseguenza?\n\n(1) one\n(2) two\n\nRispondi con (1) o (2).\nRisposta:" "2" "2" '
 mkdir -p gmt/it gmt/zh
@@ -79,7 +79,7 @@ same "xcopa: English of each language" "$code $(head -1 XCOPA2/XCOPA_sample/en/i
 
 run "$X" pilotset --task mkqa --raw mkqa --lang en,de,zh -n 2 -o MKQA
 expect "mkqa" 0
-same "mkqa: what has no answer is left out" "$(sed -n 2p err) $(cat MKQA/MKQA_unseen/ans/zh.json | tr '\n' ' ')" '1 question left out: they have no answer, or not one probability per option "answer 0" "answer 3" '
+same "mkqa: what has no answer is left out" "$(sed -n 2p err) $(cat MKQA/MKQA_unseen/ans/zh.json | tr '\n' ' ')" '1 question left out: without an answer, or without one probability per option "answer 0" "answer 3" '
 same "mkqa: a prompt" "$(head -1 MKQA/MKQA_sample/split/zh.json)" '"请简短地回答问题。\n\n问题：zh 1\n\n答案："'
 # several answers and their aliases: any of them is right
 mkdir many
@@ -103,7 +103,7 @@ same "xnli: answers, words, a prompt" "$(cat XNLI/XNLI_sample/ans/de.json | tr '
 run "$X" pilotset --task globalopinionqa --raw opinions.csv --lang en,de,hi -n 1 -o GOQA
 expect "globalopinionqa" 0
 same "globalopinionqa: what it says" "$(tail -2 err | tr '\n' ';')" \
-  '1 question left out: they have no answer, or not one probability per option;2 languages without source prompts: translate GOQA/fields and give the folder with --translations;'
+  '1 question left out: without an answer, or without one probability per option;2 languages without source prompts: translate the files of GOQA/fields and give the folder with --translations;'
 same "globalopinionqa: probability of 0.8 at least" "$(sed 's/.*"label"/"label"/' GOQA/GlobalOpinionQA_*/split/de.json | sort | tr '\n' ' ')" \
   '"label": [0.1, 0.9], "country": "Austria"} "label": [0.9, 0.06, 0.04], "country": "Germany"} '
 same "globalopinionqa: what to translate" "$(head -1 GOQA/fields/de.jsonl)" '{"id": "0 Germany", "question": "Is it, \"really\", so?", "options": ["Yes", "Don'"'"'t know", "No"], "country": "Germany"}'
@@ -145,10 +145,10 @@ same "reasoning is another question" "$code $(field present_before <out) $(field
 same "and each is told apart" "$(cat out)" "0 attn en;0 attn zh;0 vanilla en;0 vanilla zh;0-cot attn en;0-cot vanilla en;1 attn en;1 attn zh;1 vanilla en;1 vanilla zh;1-cot attn en;1-cot vanilla en;"
 run $x -o cot.db --cot --limit 1
 refuses "reasoning takes 200 new tokens" 3 "xtransplant sweep: cot.db: max_new_tokens: the store's results were made with 200, not 20. Give the same, or another results file" $x -o cot.db
-refuses "no such pivot" 3 "xtransplant sweep: pivot: 'it' is no language of XNLI; it has ar bg de el en es fr hi ru sw tr ur vi zh" $x --pivot it -o new.db
+refuses "no such pivot" 3 "xtransplant sweep: pivot: 'it' is not a language of XNLI; it has ar bg de el en es fr hi ru sw tr ur vi zh" $x --pivot it -o new.db
 refuses "a pivot that is not there" 3 "xtransplant sweep: XNLI/XNLI_sample/split/tr.json: cannot open: No such file or directory" $x --pivot tr -o new.db
 printf '{"source": "a", "target": "b", "lang": "sw", "source_lang": "en"}\n{"source": "a", "target": "b", "lang": "sw"}\n' >pairs.jsonl
-refuses "reasoning in no language" 3 "xtransplant sweep: pairs.jsonl: line 2: \"source_lang\": '' is no language in which we know how to ask for reasoning" \
+refuses "reasoning in no language" 3 "xtransplant sweep: pairs.jsonl: line 2: \"source_lang\": '' is not a language in which the program can ask for reasoning" \
   $s --pairs pairs.jsonl --cot -o new.db
 
 # ---- score
@@ -156,7 +156,7 @@ judge() { printf '{"lang": "it", "pred": "%s", "gold": "%s"}\n' "$2" "$3" | "$X"
 same "score: xcopa" "$(judge xcopa '(1)' 1) $(judge xcopa '(1) (2)' 1) $(judge xcopa '' 1)" '{"correct": true} {"correct": false} {"correct": false}'
 same "score: culturalbench" "$(judge culturalbench '(c)' C) $(judge culturalbench '(C) (A)' C)" '{"correct": true} {"correct": false}'
 same "score: mkqa" "$(judge mkqa 'IN ROMA' 'Roma') $(judge mkqa 'in Rome' 'Roma')" '{"correct": true} {"correct": false}'
-refuses "score: gold is no option" 3 "xtransplant score: stdin: line 1: gold: '3' is none of XCOPA's options, 1, 2" judge xcopa '(1)' 3
+refuses "score: gold is no option" 3 "xtransplant score: stdin: line 1: gold: '3' is not one of XCOPA's options, 1, 2" judge xcopa '(1)' 3
 printf '{"pred": "\303\050", "gold": "x"}\n' >bad.jsonl
 "$X" score --task mkqa <bad.jsonl >out 2>err
 same "score: not UTF-8" "$? $(grep -c '^xtransplant score: stdin: line 1: ' err)" "3 1"

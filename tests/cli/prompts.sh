@@ -62,10 +62,10 @@ same "lens of a prompt: its last token on stderr" "$(cat err)" "prompt: last tok
 # ---- refusals
 g="$X generate -m $model"
 refuses "no prompt" 2 "xtransplant generate: --prompt-file: missing; give it, or the prompt itself with --prompt" $g
-refuses "two prompts" 2 "xtransplant generate: --prompt: not together with --prompt-file" $g --prompt a -f plain
-refuses "a line of no file" 2 "xtransplant generate: --line: is of a prompt file; --prompt has none" $g --prompt a --line 1
+refuses "two prompts" 2 "xtransplant generate: --prompt: cannot be combined with --prompt-file" $g --prompt a -f plain
+refuses "a line of no file" 2 "xtransplant generate: --line: selects a line of a prompt file, and --prompt is not a file" $g --prompt a --line 1
 refuses "no target" 2 "xtransplant run: --target-file: missing; give it, or the prompt itself with --target" "$X" run -m "$model" --source a $transplant
-refuses "two sources" 2 "xtransplant run: --source: not together with --source-file" "$X" run -m "$model" --source a --source-file plain --target b $transplant
+refuses "two sources" 2 "xtransplant run: --source: cannot be combined with --source-file" "$X" run -m "$model" --source a --source-file plain --target b $transplant
 refuses "stdin twice" 2 "xtransplant run: --target-file: stdin is the source prompt already" "$X" run -m "$model" --source-file - --target-file - $transplant
 cp -r "$model" bare && rm bare/tokenizer*
 refuses "nothing but a line end, and no BOS" 3 "xtransplant generate: none: the prompt has no tokens" sh -c "echo '[]' >none; $g -f none --ids"

@@ -241,7 +241,7 @@ same "a killed report's leftovers go" "$(ls -A keep | grep -c partial)" 0
 same "an earlier report's files go, others stay" "$(ls keep/heatmap-xnli-attn.svg 2>&1 | grep -c 'No such') $(cat keep/notes.csv) $(ls keep/heatmap-xnli-ffn.svg)" "1 mine keep/heatmap-xnli-ffn.svg"
 before=$(cat keep/report.json | cksum)
 rm keep/report.html && mkdir keep/report.html
-refuses "a folder in the place of a file" 3 "xtransplant report: keep/report.html: is no regular file, so that a report's file cannot replace it; remove it, or give another folder" $X report results.db -o keep --bootstrap 10 --quiet
+refuses "a folder in the place of a file" 3 "xtransplant report: keep/report.html: is not a regular file, so that a report's file cannot replace it; remove it, or give another folder" $X report results.db -o keep --bootstrap 10 --quiet
 same "and nothing is replaced" "$(cat keep/report.json | cksum) $(ls keep/heatmap-xnli-attn.svg 2>/dev/null) $(ls -A keep | grep -c partial)" "$before  0"
 
 # ---- part of a sweep
@@ -269,7 +269,7 @@ refuses "no file" 2 "xtransplant report: give a results file" $r
 refuses "not there" 3 "xtransplant report: nowhere.db: cannot open: No such file or directory" $r nowhere.db
 : >empty.db
 refuses_like "empty" 3 "^xtransplant report: empty.db: holds no results" $r empty.db -o new
-refuses "no store" 3 "xtransplant report: pairs.jsonl: is no results store: not an SQLite file" $r pairs.jsonl -o new
+refuses "no store" 3 "xtransplant report: pairs.jsonl: is not a results store: not an SQLite file" $r pairs.jsonl -o new
 cp results.db schema.db
 printf '\0\0\0\11' | dd of=schema.db bs=1 seek=60 conv=notrunc 2>/dev/null
 refuses_like "another schema" 3 "^xtransplant report: schema.db: has schema 9; this build reads" $r schema.db -o new
@@ -284,11 +284,11 @@ same "no task: a report of the responses" "$code $(grep -c 'none of which can be
 (head -5 pairs.jsonl; tail -n +6 nogold.jsonl) >somegold.jsonl
 "$X" sweep $small --pairs somegold.jsonl --site attn --source-layers last --target-layers first -o somegold.db
 run "$X" report somegold.db --bootstrap 10
-same "some gold: said" "$code $(grep -c 'tasks without a scored question: of its responses' err) $(grep -c 'XNLI: 1 of 6 questions left out' err)" "0 1 1"
+same "some gold: said" "$code $(grep -c 'tasks without scored questions: shown by changed responses' err) $(grep -c 'XNLI: 1 of 6 questions left out' err)" "0 1 1"
 if "$python" -c 'import sqlite3' 2>/dev/null; then
   cp results.db plain.db
   "$python" -c 'import sqlite3; d = sqlite3.connect("plain.db"); d.execute("DELETE FROM vanilla"); d.commit()'
-  refuses "no untouched runs" 3 "xtransplant report: plain.db: vanilla: has no untouched run, which everything is compared with; the same sweep command adds them" $r plain.db -o new
+  refuses "no untouched runs" 3 "xtransplant report: plain.db: vanilla: has no untouched runs, with which everything is compared; the same sweep command adds them" $r plain.db -o new
   cp results.db select.db
   "$python" - <<'EOF'
 import sqlite3

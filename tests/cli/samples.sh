@@ -26,6 +26,6 @@ run "$X" $sweep --shard 2/2 --samples 2 -o two.db --quiet
 run "$X" merge both.db one.db two.db --quiet
 run "$X" $sweep --samples 2 -o both.db --json
 same "shards are joined" "$code $(field computed <out) $(field samples <out)" "0 0 0"
-refuses "settings without samples" 2 "xtransplant sweep: --top-p: only with --samples, without which nothing is drawn" "$X" $sweep --top-p 0.5 -o new.db
+refuses "settings without samples" 2 "xtransplant sweep: --top-p: needs --samples, because nothing is drawn without it" "$X" $sweep --top-p 0.5 -o new.db
 refuses_like "a temperature of 0" 2 "^xtransplant sweep: .*temperature" "$X" $sweep --samples 2 --temperature 0 -o new.db
 finish

@@ -109,9 +109,9 @@ same "--train leaves the other file alone" "$("$X" export pilot.db --selections 
 cmp -s both.jsonl ends.jsonl && pass "merged shards keep their choices" || fail "merged shards keep their choices"
 
 # ---- refusals
-refuses "no such strategy" 2 "xtransplant select: --strategy: no strategy 'entropi'; did you mean entropy; there are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps" \
+refuses "no such strategy" 2 "xtransplant select: --strategy: unknown strategy 'entropi'; did you mean entropy; strategies are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps" \
   "$X" select $small $pairs --strategy entropi -o new.db
-refuses "no model" 3 "xtransplant select: --model: missing: it may have to run what new.db lacks" "$X" select $pairs --strategy vote -o new.db
+refuses "no model" 3 "xtransplant select: --model: missing: responses that new.db lacks may have to be run" "$X" select $pairs --strategy vote -o new.db
 refuses "no file and nothing to run" 3 "xtransplant select: new.db: cannot open: No such file or directory" "$X" select --strategy vote -o new.db
 refuses "candidates that are not there" 3 "xtransplant select: both.db: no question has the responses that vote:all chooses among; give --model with --task and --data, or --pairs, to run them" \
   "$X" select --quiet --strategy vote --candidates all -o both.db
@@ -122,7 +122,7 @@ refuses_like "another model" 3 "^xtransplant select: s.db: model: the store has 
 "$X" sweep -m other --threads 1 --quiet $pairs --site ffn --target-layers first --limit 2 -o other.db
 refuses "learned from another model" 3 "xtransplant select: other.db: model: has responses of another model (other) than s.db (tiny-llama)" \
   "$X" select --quiet --strategy stumps --train other.db -o s.db
-refuses "two sites" 2 "xtransplant select: --site: give one; choices are made among the responses of one site" "$X" select $small $pairs --site attn,ffn --strategy vote -o new.db
+refuses "two sites" 2 "xtransplant select: --site: give only one; a strategy chooses among the responses of one site" "$X" select $small $pairs --site attn,ffn --strategy vote -o new.db
 same "a refused one leaves nothing" "$(ls new.db* 2>/dev/null)" ""
 
 finish

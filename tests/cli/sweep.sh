@@ -44,7 +44,7 @@ same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,sourc
 before=$(cksum <whole.db; ls -l --time-style=full-iso whole.db)
 run "$X" sweep -m "$model" $pairs -o whole.db
 expect "a finished sweep" 0
-same "a finished sweep does nothing" "$(cat err) $(cksum <whole.db; ls -l --time-style=full-iso whole.db)" "whole.db: all 730 responses are there; nothing to do $before"
+same "a finished sweep does nothing" "$(cat err) $(cksum <whole.db; ls -l --time-style=full-iso whole.db)" "whole.db: all 730 responses are present; nothing to do $before"
 
 # ---- kernels: each set writes the same bytes
 for kernels in avx512 avx2 neon portable; do
@@ -68,7 +68,7 @@ same "a merged file is a finished sweep" "$code $(field computed <out)" "0 0"
 refuses "merge: the file exists" 3 "xtransplant merge: merged.db: exists already; the joined store has to be a new file" "$X" merge merged.db shard1.db
 refuses_like "merge: no inputs" 2 "merge OUT.db A.db B.db" "$X" merge new.db
 refuses "merge: missing input" 3 "xtransplant merge: nowhere.db: cannot open: No such file or directory" "$X" merge new.db shard1.db nowhere.db
-refuses "merge: no store" 3 "xtransplant merge: pairs.jsonl: is no results store: not an SQLite file" "$X" merge new.db shard1.db pairs.jsonl
+refuses "merge: no store" 3 "xtransplant merge: pairs.jsonl: is not a results store: not an SQLite file" "$X" merge new.db shard1.db pairs.jsonl
 
 # ---- grown: more sites and layers in the same file
 "$X" sweep $small --pairs pairs.jsonl --site attn --source-layers 0,5 --target-layers first -o grown.db
@@ -132,7 +132,7 @@ same "Ctrl-C: goes on from there" "$code $(field present <out)" "0 $lines"
 code=$?
 expect "disk full: fails" 1
 same "disk full: two lines" "$(sed -n 1p err | grep -c '^xtransplant sweep: full.db: cannot write: ') $(sed -n 2p err)" \
-  "1 full.db keeps what was done; the same command goes on from there"
+  "1 full.db keeps the finished work; the same command continues from there"
 run "$X" sweep $small $pairs -o full.db
 expect "disk full: goes on" 0
 "$X" export full.db >full.jsonl
@@ -149,14 +149,14 @@ refuses_like "another compute type" 3 "^xtransplant sweep: whole.db: compute: .*
 refuses "layer out of range" 3 "xtransplant sweep: --source-layers: layer 6 is out of range: this model has layers 0 to 5" $s $pairs --source-layers 4-6 -o new.db
 refuses_like "no such site" 2 "^xtransplant sweep: --site: 'attn,mlp' is not a list of different sites" $s --pairs pairs.jsonl --site attn,mlp -o new.db
 refuses "no task" 2 "xtransplant sweep: --task: missing; give --task and --data, or --pairs" $s -o new.db
-refuses "bad shard" 2 "xtransplant sweep: --shard: '5/4' is no K/N with K from 1 to N" $s $pairs --shard 5/4 -o new.db
+refuses "bad shard" 2 "xtransplant sweep: --shard: '5/4' is not K/N with K from 1 to N" $s $pairs --shard 5/4 -o new.db
 refuses "a folder that is not there" 3 "xtransplant sweep: nowhere/new.db: cannot write: No such file or directory" $s $pairs -o nowhere/new.db
-refuses "a file of something else" 3 "xtransplant sweep: source: is no results store: not an SQLite file" $s $pairs -o source
+refuses "a file of something else" 3 "xtransplant sweep: source: is not a results store: not an SQLite file" $s $pairs -o source
 refuses "too little memory" 3 "$("$X" sweep $small $pairs --memory 100K -o new.db 2>&1)" $s $pairs --memory 100K -o new.db
 printf '{"source": "a", "target": "b"}\n{"source": "a"}\n' >bad.jsonl
 refuses "pairs: no target" 3 'xtransplant sweep: bad.jsonl: line 2: has no "target"; each line needs a source and a target prompt' $s --pairs bad.jsonl -o new.db
 printf '{"source": "a", "target": "b", "lang": "sw", "task": "xnli", "gold": "4"}\n' >bad.jsonl
-refuses "pairs: gold is no option" 3 "xtransplant sweep: bad.jsonl: line 1: \"gold\": '4' is none of XNLI's options, 1, 2, 3" $s --pairs bad.jsonl -o new.db
+refuses "pairs: gold is no option" 3 "xtransplant sweep: bad.jsonl: line 1: \"gold\": '4' is not one of XNLI's options, 1, 2, 3" $s --pairs bad.jsonl -o new.db
 same "refusals write nothing" "$(ls new.db* 2>/dev/null)" ""
 refuses "export: not there" 3 "xtransplant export: nowhere.db: cannot open: No such file or directory" "$X" export nowhere.db
 : >empty.db
@@ -182,7 +182,7 @@ expect "released layout" 0
 same "released layout: lines" "$(sed 's/.*"doc_id": "\([^"]*\)", "lang": "\([^"]*\)".*"site": "\([^"]*\)".*"target": "\([^"]*\)".*/\2 \1 \3 \4/' xnli.jsonl | tr '\n' ';')" \
   "en 0 vanilla 1;en 0 attn 1;en 1 vanilla 3;en 1 attn 3;sw 0 vanilla 1;sw 0 attn 1;sw 1 vanilla 3;sw 1 attn 3;"
 refuses "released layout: a language that is not there" 3 "xtransplant sweep: xnli/ans_lang/tr.json: cannot open: No such file or directory" $x --lang tr -o new.db
-refuses_like "released layout: no such language" 3 "^xtransplant sweep: lang: 'xx' is no language of XNLI; it has ar bg " $x --lang xx -o new.db
+refuses_like "released layout: no such language" 3 "^xtransplant sweep: lang: 'xx' is not a language of XNLI; it has ar bg " $x --lang xx -o new.db
 printf '"3"\n' >xnli/ans/sw.json
 refuses "released layout: lines that do not match" 3 "xtransplant sweep: xnli/split/sw.json: has 2 lines, and xnli/ans/sw.json, whose lines belong to them, has 1" $x --lang sw -o new.db
 refuses "released layout: not the folder" 3 "xtransplant sweep: xnli/split: no such folder, or it has no folder split; XNLI is read from a folder with split and ans" \
@@ -193,6 +193,6 @@ printf '{"lang": "zh", "pred": "（2）", "gold": "2"}\n{"lang": "zh", "pred": "
 same "score" "$(tr '\n' ' ' <out)" '{"correct": true} {"correct": false} '
 printf '{"lang": "zh", "pred": "x", "gold": "2"}\n{"lang": "zh", "pred": "x"}\n' >lines
 run "$X" score --task xnli <lines
-same "score: a bad line" "$code $(cat err)" '3 xtransplant score: stdin: line 2: is no object {"lang": "..", "pred": "..", "gold": ".."}'
+same "score: a bad line" "$code $(cat err)" '3 xtransplant score: stdin: line 2: is not an object {"lang": "..", "pred": "..", "gold": ".."}'
 
 finish

@@ -27,7 +27,7 @@ for lang in en de; do
 done
 run $p --task xquad --raw raw --lang en,de -n 2 --json --templates-from release -o plain
 same "every prompt comes out" "$code $(field templates <out) $(field checked <out) $(field misfits <out)" "0 2 12 0"
-same "and is told" "$(grep -c '^release: 2 templates, with which 12 of 12 released prompts come out to the character$' err)" 1
+same "and is told" "$(grep -c '^release: 2 templates, which reproduce 12 of 12 released prompts exactly$' err)" 1
 same "the templates" "$(tr -d '\n' <plain/templates.json)" '{ "de": "Warum?\n{context}\nFrage: {question} \nAlso:", "en": "Say why:\n{context}\nAsked: {question}\nSo:"}'
 cat release/XQuAD/XQuAD_*/split/xquad.de.json | sort >want
 cat plain/XQuAD_*/split/xquad.de.json | sort >got
@@ -57,7 +57,7 @@ refuses "no release" 3 "xtransplant pilotset: raw: en: has no released prompts o
 printf '{"no": "prompt"}\n' >alien/split/xquad.en.json
 refuses "a line that is no prompt" 3 "xtransplant pilotset: alien/split/xquad.en.json: line 1: is nothing, expected a prompt: a JSON string" \
   $p --task xquad --raw raw --lang en --templates-from alien -o new
-refuses "two sources" 2 "xtransplant pilotset: --templates-from: not together with --templates" $p --task xquad --raw raw --templates-from release --templates plain/templates.json -o new
+refuses "two sources" 2 "xtransplant pilotset: --templates-from: cannot be combined with --templates" $p --task xquad --raw raw --templates-from release --templates plain/templates.json -o new
 same "nothing is written" "$(ls -d new* 2>/dev/null)" ""
 
 # ---- GlobalOpinionQA's: one English template of all cultures; options and countries that stand elsewhere too
@@ -101,6 +101,6 @@ same "xcopa: the file copied by hand" "$code $(cmp XCOPA/XCOPA_unseen/split/en.j
 refuses "xcopa: no such translation" 3 "xtransplant pilotset: xcopa: has no data-gmt/qu/test.qu.jsonl with the English of that language's file" $p --task xcopa --raw xcopa --lang en --english qu -o new
 refuses "xcopa: its prompts were not released" 3 "xtransplant pilotset: templates_from: XCOPA's prompts were not released, and each has words for cause or effect that are no text of its question" \
   $p --task xcopa --raw xcopa --lang en --templates-from xcopa -o new
-refuses "--english of another task" 2 "xtransplant pilotset: --english: only of xcopa; XQuAD has an English file or is English" $p --task xquad --raw raw --english zh -o new
+refuses "--english of another task" 2 "xtransplant pilotset: --english: only xcopa uses it; XQuAD has an English file or is English" $p --task xquad --raw raw --english zh -o new
 
 finish

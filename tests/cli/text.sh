@@ -65,7 +65,7 @@ refuses "detokenize: id beyond the vocabulary" 3 "xtransplant detokenize: stdin:
 refuses "detokenize: the largest int" 3 "xtransplant detokenize: stdin: line 1: item 0 of the array is 2147483647: the vocabulary has 259 ids, 0 to 258" \
   sh -c "echo '[2147483647]' | \"$X\" detokenize --tokenizer \"$model\""
 cp -r "$model" gap && sed 's/: 258\([,}]\)/: 400\1/g' "$model/tokenizer.json" >gap/tokenizer.json
-refuses "detokenize: an id within that no token has" 3 "xtransplant detokenize: stdin: line 1: item 0 of the array is 258, which is no token's id in this vocabulary of 401 ids" \
+refuses "detokenize: an id within that no token has" 3 "xtransplant detokenize: stdin: line 1: item 0 of the array is 258, which is not the id of a token in this vocabulary of 401 ids" \
   sh -c "echo '[258]' | \"$X\" detokenize --tokenizer gap"
 
 # A byte order mark is no text.

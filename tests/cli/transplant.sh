@@ -58,8 +58,8 @@ same "run --line, one side overridden" "$(cat out)" "$(cat json)"
 r="$X run $pair --site ffn"
 refuses "run: source layer out of range" 3 "xtransplant run: --source-layer: layer 6 is out of range: this model has layers 0 to 5" $r --source-layer 6 --target-layer 0
 refuses "run: target layer out of range" 3 "xtransplant run: --target-layer: layer 99 is out of range: this model has layers 0 to 5" $r --source-layer 0 --target-layer 99
-refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: the layer to put into: 0 to N-1, first or last (required)" $r --source-layer 0
-refuses "run: alpha without its rule" 2 "xtransplant run: --alpha: has no meaning with --rule replace; give --rule add or --rule blend" $r --source-layer 0 --target-layer 0 --alpha 0.5
+refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: the target layer, which is written: 0 to N-1, first or last (required)" $r --source-layer 0
+refuses "run: alpha without its rule" 2 "xtransplant run: --alpha: has no effect with --rule replace; give --rule add or --rule blend" $r --source-layer 0 --target-layer 0 --alpha 0.5
 refuses "run: stdin twice" 2 "xtransplant run: --target-file: stdin is the source prompt already" \
   "$X" run -m "$model" --source-file - --target-file - --site ffn --source-layer 0 --target-layer 0
 refuses "run: no such target" 3 "xtransplant run: nowhere: cannot open: No such file or directory" \
@@ -90,7 +90,7 @@ same "lens --json: three runs" "$(grep -o '"lens": ' out | wc -l) $(field site <
 
 refuses "lens: nothing to do" 2 "xtransplant lens: --prompt-file: missing; give it, or --source-file, --target-file, --site, --source-layer and --target-layer" "$X" lens -m "$model"
 refuses "lens: half a transplant" 2 "xtransplant lens: --site: missing; a transplant needs it beside --target-file" "$X" lens $pair
-refuses "lens: prompt and transplant" 2 "xtransplant lens: --target-file: not together with --prompt-file" "$X" lens $pair --prompt-file en
+refuses "lens: prompt and transplant" 2 "xtransplant lens: --target-file: cannot be combined with --prompt-file" "$X" lens $pair --prompt-file en
 refuses "lens: layers out of range" 3 "xtransplant lens: --layers: layer 7 is out of range: this model has layers 0 to 5" "$X" lens -m "$model" --prompt-file en --layers 2-7
 
 finish

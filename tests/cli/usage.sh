@@ -67,8 +67,8 @@ refuses "unknown option" 2 "xtransplant generate: unknown option '--promt-file';
 refuses "unknown letter" 2 "xtransplant version: unknown option '-x'; see xtransplant version --help" "$X" version -x
 refuses "single dash before a long name" 2 "xtransplant generate: unknown option '-quiet'; did you mean --quiet?" "$X" generate -quiet
 refuses "stray argument" 2 "xtransplant inspect: unexpected argument 'model'; see xtransplant inspect --help" "$X" inspect model
-refuses "value missing" 2 "xtransplant inspect: --model: needs a value; -m, --model PATH: model: a Hugging Face directory as downloaded, a GGUF file, a folder of Hugging Face's cache, or the name of a model there (required)" "$X" inspect --model
-refuses "required option missing" 2 "xtransplant generate: --model: missing; -m, --model PATH: model: a Hugging Face directory as downloaded, a GGUF file, a folder of Hugging Face's cache, or the name of a model there (required)" "$X" generate
+refuses "value missing" 2 "xtransplant inspect: --model: needs a value; -m, --model PATH: the model: a downloaded Hugging Face directory, a GGUF file, a folder of Hugging Face's cache, or the name of a model in that cache (required)" "$X" inspect --model
+refuses "required option missing" 2 "xtransplant generate: --model: missing; -m, --model PATH: the model: a downloaded Hugging Face directory, a GGUF file, a folder of Hugging Face's cache, or the name of a model in that cache (required)" "$X" generate
 refuses "flag with a value" 2 "xtransplant inspect: --json: takes no value; --json: print the result as one line of JSON" "$X" inspect -m x --json=1
 run "$X" inspect -mnowhere --threads=2
 same "-mPATH and --name=value" "$code $(grep -c nowhere err)" "3 1"

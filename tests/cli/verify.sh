@@ -44,7 +44,7 @@ same "verify --json of a failure" "$code $(field passed <out)" "1 false"
 # margins belong to the ids: as many of them, or the file is wrong
 for margins in "[1.5]" "$(seq -s, -f '%g' 1 300 | sed 's/.*/[&]/')" '"many"'; do
   reference "$(field ids <en.json), \"margins\": $margins"
-  refuses_like "verify: other margins than ids, $(echo "$margins" | head -c 12)" 3 '^xtransplant verify: reference/reference\.json: .*margins: is no array of as many numbers as there are ids$' \
+  refuses_like "verify: other margins than ids, $(echo "$margins" | head -c 12)" 3 '^xtransplant verify: reference/reference\.json: .*margins: is not an array with one number per id$' \
     "$X" verify -m "$model" --reference reference --json
 done
 
@@ -68,7 +68,7 @@ speed=$(sed 's/.*"decode": \[{[^}]*"tokens_per_second": \([0-9.e+]*\).*/\1/' out
 # (null: other programs took more time than the tokens did, and bench says that it does not know)
 case $speed in *null*) speed=2 ;; esac
 same "bench: a token has a speed that can be" "$code $(awk "BEGIN {print ($speed > 1 && $speed < 1e6)}")" "0 1"
-refuses "bench: too long" 3 "xtransplant bench: --prompt-tokens: 2040, and 20 new ones, are more than the model's 2048 positions" \
+refuses "bench: too long" 3 "xtransplant bench: --prompt-tokens: 2040, and 20 new tokens, are more than the model's 2048 positions" \
   "$X" bench -m "$model" --prompt-tokens 2040
 
 finish

@@ -97,13 +97,13 @@ static const Released released[] = {
       {"ans/it.json", "\"1\"\n\"2\"\n", 0}}},
     {"xcopa",
      "it",
-     "ans/it.json: line 1: '3' is none of XCOPA's options, 1, 2",
+     "ans/it.json: line 1: '3' is not one of XCOPA's options, 1, 2",
      {{"split/it.json", "\"p\"\n", 0},
       {"split/en.json", "\"a\"\n", 0},
       {"ans/it.json", "\"3\"\n", 0}}},
     {"culturalbench",
      "de",
-     "ans/de.json: line 1: 'Berlin' is none of CulturalBench's options, A to Z",
+     "ans/de.json: line 1: 'Berlin' is not one of CulturalBench's options, A to Z",
      {{"split/de.json", "\"p\"\n", 0},
       {"translated/de.json", "\"a\"\n", 0},
       {"ans/de.json", "\"Berlin\"\n", 0}}},
@@ -148,14 +148,14 @@ static const Released released[] = {
      {{"split/it.json", "", 0}, {"split/en.json", "", 0}, {"ans/it.json", "", 0}}},
     {"xnli",
      "de",
-     "ans/de.json: line 1: '4' is none of XNLI's options, 1, 2, 3",
+     "ans/de.json: line 1: '4' is not one of XNLI's options, 1, 2, 3",
      {{"split/de.json", "\"p\"\n", 0},
       {"split/en.json", "\"a\"\n", 0},
       {"ans/de.json", "\"4\"\n", 0},
       {"ans_lang/de.json", "{\"1\": \"a\", \"2\": \"b\", \"3\": \"c\"}", 0}}},
     {"xnli",
      "de",
-     "ans_lang/de.json: 2: is no word: expected a JSON string that is not empty",
+     "ans_lang/de.json: 2: is not a word: expected a JSON string that is not empty",
      {{"split/de.json", "\"p\"\n", 0},
       {"split/en.json", "\"a\"\n", 0},
       {"ans/de.json", "\"1\"\n", 0},
@@ -211,13 +211,14 @@ static void test_options(void **state) {
                "pivot: CulturalBench goes from each language into English; its pivot is en");
   o.pivot = "pl";
   expect_error(xt_dataset_open(xt_task_find("xquad"), root, &o, &d, &error), &error,
-               "pivot: 'pl' is no language of XQuAD; it has ar de el en es hi ro ru th tr vi zh");
+               "pivot: 'pl' is not a language of XQuAD; it has ar de el en es hi ro ru th tr vi "
+               "zh");
   o = (xt_dataset_options){.languages = two, .language_count = 2};
   expect_error(xt_dataset_open(xt_task_find("xquad"), root, &o, &d, &error), &error,
                "lang: names de twice");
   o = (xt_dataset_options){.languages = &none, .language_count = 1};
   expect_error(xt_dataset_open(xt_task_find("xcopa"), root, &o, &d, &error), &error,
-               "lang: 'xx' is no language of XCOPA; it has en ht id it sw ta tr vi zh");
+               "lang: 'xx' is not a language of XCOPA; it has en ht id it sw ta tr vi zh");
   remove_files();
 }
 
@@ -391,8 +392,8 @@ static const Published published[] = {
      {{"raw/global_opinions.csv", OPINION "\"a\n\"b,,,\n", 0}}},
     {"globalopinionqa",
      "de",
-     "raw/global_opinions.csv: line 2, options: is no Python literal: a string that does not end, "
-     "at byte 3 of the field",
+     "raw/global_opinions.csv: line 2, options: is not a Python literal: a string that does not "
+     "end, at byte 3 of the field",
      {{"raw/global_opinions.csv", OPINION "a,{},['x,WVS\n", 0}}},
     {"globalopinionqa",
      "de",

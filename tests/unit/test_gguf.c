@@ -192,7 +192,7 @@ static void damaged_headers(void **state) {
   gguf_put_int(&twice, "x", 1);
   gguf_put_int(&twice, "x", 1);
   file = gguf_whole(&twice);
-  refused(&folder, &file, (Damage){0, 1, 'G', XT_STATUS_INPUT, "\"llama.x\" is there twice"});
+  refused(&folder, &file, (Damage){0, 1, 'G', XT_STATUS_INPUT, "\"llama.x\" occurs twice"});
   free(file.data);
   folder_remove(&folder);
 }
@@ -309,8 +309,7 @@ static void sentencepiece_tokenizers(void **state) {
     if (gemma)
       IDS(t, "abc a", 1, 8, 6, 10); /* "ab" comes before "bc" in the file */
     else
-      IDS(t, "abc a", 1, 10, 9, 10); /* "bc" scores above "ab", and a mark is put in
-                                                front */
+      IDS(t, "abc a", 1, 10, 9, 10); /* "bc" scores above "ab", and a mark is put in front */
     if (gemma)
       IDS(t, "1</s><turn>b", 1, 3, 2, 11, 5);
     else

@@ -297,7 +297,7 @@ static void test_told(void **state) {
   assert_int_equal(info.questions, 4);
   assert_int_equal(info.too_long, 1);
   assert_non_null(
-      strstr(told.text, "pairs: line 5 is the same question as line 4; it is asked once|"));
+      strstr(told.text, "pairs: line 5 is the same question as line 4; it is run once|"));
   assert_non_null(strstr(told.text, "left out: pairs: tr, line 6, target prompt: is too long"));
   assert_non_null(strstr(told.text, "1 of 5 questions are too long"));
   xt_store *store = open_store("told.db");

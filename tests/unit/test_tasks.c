@@ -206,7 +206,7 @@ static void test_choices(void **state) {
   assert_int_equal(
       xt_task_score(xt_task_find("xcopa"), choices, count, "(3)", 3, "3", &correct, &error),
       XT_STATUS_INPUT);
-  assert_string_equal(error.message, "'3' is none of XCOPA's options, 1, 2");
+  assert_string_equal(error.message, "'3' is not one of XCOPA's options, 1, 2");
   xt_choices_free(choices, count);
   ASSERT_OK(xt_task_choices(xt_task_find("culturalbench"), NULL, "de", &choices, &count, &error));
   assert_int_equal(count, 0);
