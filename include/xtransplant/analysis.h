@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sweep's responses say: accuracies, comparisons with the untouched model, layer-wise gains,
- * upper bounds.
+/* Statistics of a sweep's responses: accuracies, comparisons with the untouched model, layer-wise
+ * gains, upper bounds.
  *
  * Every figure is computed from a store's responses alone, and is the same on every machine: what
  * is drawn at random (bootstrap, sign flips) comes from a seed. Accuracies and gains are fractions,
  * not per cent. A figure that cannot be computed, such as the standard error of one instance, is
  * NaN.
  *
- * Instances that ask the same question in several languages are one question: they are right and
- * wrong together more often than others. Standard errors, intervals and tests are by question. Of
- * tasks that go to a language, instances of one id are one question, and so are those of several
- * languages that share a source prompt, if no language has it twice. Of tasks that come from a
- * language (cultures), whose questions are not parallel, each instance is a question of its own.
+ * Instances that ask the same question in several languages are one question: their results agree
+ * more often than those of different questions. Standard errors, intervals and tests are by
+ * question. In tasks that go to a language, instances with the same id are one question, and so are
+ * instances of several languages that share a source prompt, if no language has it twice. In tasks
+ * that come from a language (cultures), whose questions are not parallel, each instance is a
+ * separate question.
  *
  * An analysis owns everything that its structs point to, and is immutable. */
 #ifndef XTRANSPLANT_ANALYSIS_H
@@ -26,12 +27,12 @@ extern "C" {
 /* ---- statistics by themselves ---------------------------------------------------------------- */
 
 /* Two-sided exact McNemar test: the binomial probability, at 1/2, of a split at least as uneven as
- * that of the instances on which two systems differ. 1 where there are none. Takes the instances as
- * independent. */
+ * that of the instances on which two systems differ. 1 if there are none. Assumes that the
+ * instances are independent. */
 XT_API double xt_mcnemar_exact(size_t won, size_t lost);
 /* Two-sided sign-flip permutation test (Fisher 1935) of `count` independent differences: the
- * probability, with each sign drawn anew, of a sum at least as far from 0 as theirs. 1 where all
- * are 0.
+ * probability, with each sign drawn anew, of a sum at least as far from 0 as theirs. 1 if all are
+ * 0.
  *   Integers (`differences` are all whole): exact, by convolution (Pagano and Tritchler 1983), as
  *   long as that takes at most 2^24 steps (differences that are not 0 times twice the sum of their
  *   sizes). If they are all of one size it is xt_mcnemar_exact.
@@ -45,23 +46,24 @@ XT_API xt_status xt_sign_flip(const double *differences, size_t count, int draws
  * C(drawn - right, n) / C(drawn, n), unbiased (Chen et al. 2021, "pass@k"). NaN: fewer were
  * drawn. */
 XT_API double xt_pass_at(size_t drawn, size_t right, size_t n);
-/* Adjusts p-values for there being `count` of them. Holm (1979): the probability of any false
- * rejection is kept. Benjamini and Hochberg (1995): the share of false rejections is. Both in
- * place. */
+/* Adjust `count` p-values for multiple comparisons, in place. Holm (1979) controls the probability
+ * of any false rejection, and Benjamini and Hochberg (1995) the share of false rejections. */
 XT_API xt_status xt_adjust_holm(double *p, size_t count, xt_error *error);
 XT_API xt_status xt_adjust_bh(double *p, size_t count, xt_error *error);
 
-/* ---- how much is there ----------------------------------------------------------------------- */
+/* ---- how much is present
+ * ----------------------------------------------------------------------- */
 
-/* What a store holds of what its sweeps set out to do. A sweep that was stopped, or responses that
- * were not all measured, are seen here and nowhere else: every other figure is of what is there. */
+/* How much a store has of what its sweeps were to run. Only this shows that a sweep was stopped, or
+ * that some responses were not measured: all other figures are computed from the responses that are
+ * present. */
 typedef struct xt_coverage xt_coverage;
 
-/* The responses at one site: "vanilla" (untouched), "source" (the source prompts' own), or a
- * transplant's. */
+/* The responses at one site: "vanilla" (untouched), "source" (responses to source prompts), or
+ * those of a transplant. */
 typedef struct xt_coverage_site {
   const char *site;
-  uint64_t planned;                           /* that sweeps set out to compute */
+  uint64_t planned;                           /* that sweeps were to compute */
   uint64_t present;                           /* of them, in the store */
   uint64_t standalone, conditional, language; /* of the present ones, measured (metrics.h) */
 } xt_coverage_site;
@@ -72,34 +74,32 @@ typedef struct xt_coverage_row {
   const char *pivot;        /* source language of a task that goes to a language; "" elsewhere */
   bool cot;
   const char *lang; /* NULL: all together */
-  bool known;       /* whether the store has its sweeps' plans. If not (schema 1), what
-                               is there counts as planned, and a site's largest number of
-                               configurations as that of each question */
-  size_t dataset;   /* questions that the dataset has, whatever a limit or shards left of
-                               them; 0: not known */
+  bool known;       /* whether the store has the plans of its sweeps. If not (schema 1), what is
+                       present counts as planned, and the largest number of configurations of a
+                       site is taken for each question */
+  size_t dataset;   /* questions in the dataset, before limits and shards; 0: not known */
   size_t planned;   /* questions to be run */
   size_t too_long;  /* questions left out of the plan as too long for the model */
   size_t present;   /* of the planned ones, with any response */
-  size_t scored;    /* of them, with a gold answer and an untouched response, which can
-                               be compared with it */
+  size_t scored;    /* of them, with a gold answer and an untouched response */
   size_t site_count;
   const xt_coverage_site *sites; /* "vanilla", "source", then transplants by name */
 } xt_coverage_row;
 
-/* The caller frees *out with xt_coverage_free; the store may be closed before. */
+/* The caller frees *out with xt_coverage_free; the store may be closed earlier. */
 XT_API xt_status xt_coverage_create(xt_store *store, xt_coverage **out, xt_error *error);
 XT_API void xt_coverage_free(xt_coverage *coverage);
 
 /* By task, pivot, languages in order of name, then their sum. */
 XT_API size_t xt_coverage_count(const xt_coverage *coverage);
 XT_API const xt_coverage_row *xt_coverage_get(const xt_coverage *coverage, size_t index);
-/* "XNLI, from zh, CoT": what a row is about, without its language. */
+/* The title of a row without its language, e.g. "XNLI, from zh, CoT". */
 XT_API const char *xt_coverage_title(const xt_coverage_row *row, char *buffer, size_t size);
-/* Whether all that was planned is there. */
+/* Whether everything that was planned is present. */
 XT_API bool xt_coverage_is_whole(const xt_coverage *coverage);
 
-/* One line each, in plain words, for whatever is missing: questions, by language; responses;
- * measurements of some responses but not of all. None where everything is there. */
+/* One line in plain words for each thing that is missing: questions, by language; responses;
+ * measurements that only some responses have. None if everything is present. */
 XT_API size_t xt_coverage_note_count(const xt_coverage *coverage);
 XT_API const char *xt_coverage_note(const xt_coverage *coverage, size_t index);
 
@@ -115,9 +115,9 @@ XT_API xt_status xt_coverage_json(const xt_coverage *coverage, char **text, xt_e
  * instances it is sqrt(p (1 - p) / (n - 1)). */
 typedef struct xt_estimate {
   double value;
-  double error; /* standard error */
-  size_t count; /* instances, or languages, that it is a mean of; 0: there are none, and value is
-                   NaN */
+  double error;     /* standard error */
+  size_t count;     /* number of instances or languages that the mean is over; 0: none, and value
+                       is NaN */
   double low, high; /* of a proportion: Wilson's interval (1927), n being 1 + p (1 - p) /
                        error^2, or the number of questions where the error is 0; 0 and 0: not a
                        proportion */
@@ -125,16 +125,16 @@ typedef struct xt_estimate {
 
 enum { XT_LEVEL_COUNT = 3 }; /* High, Mid, Low */
 
-/* Accuracies of one system. A level's is the unweighted mean over its languages, as in the paper's
- * tables; its count is theirs, and its error takes the languages as given. `overall` is over
- * instances. */
+/* Accuracies of one system. The accuracy of a level is the unweighted mean over its languages, as
+ * in the paper's tables; its count is the number of languages, and its error treats the languages
+ * as fixed. `overall` is over instances. */
 typedef struct xt_scores {
   xt_estimate overall, levels[XT_LEVEL_COUNT];
   xt_estimate average;          /* unweighted mean over all languages */
   const xt_estimate *languages; /* [languages of the group] */
 } xt_scores;
 
-/* How many configurations have more, as many, or fewer instances right than the untouched model. */
+/* How many configurations have more, as many, or fewer right instances than the untouched model. */
 typedef struct xt_tally {
   int win, tie, lose;
 } xt_tally;
@@ -152,17 +152,17 @@ typedef struct xt_configuration {
                               tasks, pivots and sites */
 } xt_configuration;
 
-/* A system against another, over the instances that have both; of a language, a level or all. */
+/* Two systems compared over the instances that have both, for a language, a level or all. */
 typedef struct xt_difference {
-  size_t count, questions; /* count 0: there are none, and all else is NaN */
+  size_t count, questions; /* count 0: there are none, and the other members are NaN */
   size_t won, lost;        /* instances right only with the first system, only with the second */
   double gain;             /* of accuracy; of a level: mean of its languages' gains */
   double low, high;        /* of the gain: bootstrap over questions, paired */
   double p;                /* xt_sign_flip, question by question, of what each adds to the gain */
   double mcnemar;          /* xt_mcnemar_exact over the instances */
   double holm, bh;         /* p adjusted over all comparisons of the store with the same kind of
-                              baseline, those of languages, of levels and of all each by
-                              themselves */
+                              baseline; those of languages, of levels and overall ones are
+                              adjusted separately */
 } xt_difference;
 
 typedef struct xt_comparison {
@@ -174,18 +174,20 @@ typedef struct xt_comparison {
 typedef struct xt_layer_result {
   xt_estimate gain;                  /* mean over the other layer, then over instances */
   const xt_estimate *language_gains; /* [languages] */
-  double candidates;                 /* mean number of them, of the instances that have one */
-  size_t complete;                   /* scored instances that have all of them; what follows is
-                                        over these alone */
+  double candidates;                 /* mean number of candidates, over the instances that have
+                                        one */
+  size_t complete;                   /* scored instances that have all candidates; the following
+                                        members are only over these */
   xt_scores bound;                   /* an instance counts if any of the candidates is right */
-  xt_estimate vanilla;               /* the untouched model's, of the same instances */
+  xt_estimate vanilla;               /* of the untouched model, over the same instances */
   double bound_low, bound_high;      /* of bound.overall: bootstrap over questions */
-  /* What guessing gives: the share of the other scored questions of the language whose gold answer
-   * some candidate has; mean over instances that have such others. Exact: nothing is drawn. */
+  /* The same bound for guesses: the share of the other scored questions of the language whose gold
+   * answer some candidate has, as a mean over instances that have such other questions. It is
+   * exact: nothing is drawn. */
   xt_scores chance_scores;
   double chance, chance_low, chance_high; /* chance_scores.overall, and its bootstrap interval */
-  double above, above_low, above_high;    /* bound - chance, of the instances that have both:
-                                             bootstrap over questions */
+  double above, above_low, above_high;    /* bound - chance, over the instances that have both,
+                                             with its bootstrap interval over questions */
 } xt_layer_result;
 
 typedef struct xt_strategy_result {
@@ -197,39 +199,41 @@ typedef struct xt_strategy_result {
 
 /* Perplexity and language of responses. Means are over responses, errors by question. */
 typedef struct xt_text_summary {
-  xt_estimate perplexity;  /* mean of e^nll: single texts may rule it; count 0: the store has
-                              none */
-  xt_estimate geometric;   /* e^(mean nll); its error is the mean's, times it */
+  xt_estimate perplexity;  /* mean of e^nll, which single texts can dominate; count 0: the store
+                              has none */
+  xt_estimate geometric;   /* e^(mean nll); its error is the error of the mean times this value */
   double median;           /* of e^nll */
-  xt_estimate consistency; /* responses in the language asked for; a blank one is in none */
+  xt_estimate consistency; /* share of responses in the requested language; a blank response is
+                              in none */
 } xt_text_summary;
 
 typedef struct xt_site_result {
   const char *site;
-  size_t responses;                       /* that are there; all: instances * layers * layers */
+  size_t responses;                       /* that are present; at most instances * layers *
+                                             layers */
   const xt_configuration *configurations; /* [layers * layers], at source * layers + target;
-                                             count 0: none there */
-  int configuration_count;                /* those that are there */
+                                             count 0: none is present */
+  int configuration_count;                /* those that are present */
   /* [languages][layers * layers] */
   const int32_t *language_correct, *language_count, *language_vanilla;
   xt_tally all;
   const xt_tally *languages;
   xt_scores mean;    /* accuracy averaged over the configurations */
-  int best;          /* the configuration of the largest gain, the first of several; -1: none
-                          is there */
+  int best;          /* the configuration with the largest gain, the first of several; -1: there
+                        is none */
   double best_fresh; /* the gain, on instances left out of a bootstrap sample, of the
-                          configuration that is best in the sample: what is left of the best gain
-                          once it is not chosen on the same instances */
+                        configuration that is best in the sample: the best gain without the bias
+                        of choosing it on the same instances */
   const xt_layer_result *sources, *targets; /* [layers] */
   size_t strategy_count;
   const xt_strategy_result *strategies; /* from the store's selections */
   xt_text_summary texts;                /* over all responses */
-  xt_estimate changed;                  /* share of responses that differ from the untouched
-                                               one, of questions that have it */
+  xt_estimate changed;                  /* share of responses that differ from the untouched one,
+                                           over questions that have one */
 } xt_site_result;
 
-/* At least one of n sampled responses is right: xt_pass_at, mean over the instances that have as
- * many samples under these settings. */
+/* The chance that at least one of n sampled responses is right (xt_pass_at), as a mean over the
+ * instances that have at least n samples with these settings. */
 typedef struct xt_pass_result {
   double temperature, top_p;
   unsigned long long seed;
@@ -239,39 +243,40 @@ typedef struct xt_pass_result {
 
 typedef struct xt_group_language {
   const char *name;
-  int level;           /* 0 High, 1 Mid, 2 Low; -1: in no level */
+  int level;           /* 0 High, 1 Mid, 2 Low; -1: no level */
   size_t first, count; /* its instances */
 } xt_group_language;
 
 /* The instances of one task under one pivot language. */
 typedef struct xt_group {
   const char *task, *title; /* "xnli", "XNLI" */
-  const xt_task *benchmark; /* NULL: of none */
+  const xt_task *benchmark; /* NULL: none */
   const char *pivot;        /* source language of a task that goes to a language; "" elsewhere */
   bool cot;                 /* prompts that ask for reasoning */
   int layers;
-  size_t instances; /* all of them; scored: with a gold answer and an untouched run */
+  size_t instances; /* all; scored: those with a gold answer and an untouched run */
   size_t scored;
   size_t language_count;
   const xt_group_language *languages;
-  size_t questions; /* of the scored instances: fewer where several ask the same one */
-  bool parallel;    /* some do */
+  size_t questions; /* questions of the scored instances: fewer than these if several ask the
+                       same one */
+  bool parallel;    /* whether some instances ask the same question */
   xt_scores vanilla;
   xt_scores coarse;          /* xt_coarse's configuration; count 0: the store does not have it */
   xt_comparison coarse_gain; /* over the untouched model */
-  xt_scores coarse_released; /* the same layers at "attn-released", where xt_coarse's site is
-                                "attn" */
+  xt_scores coarse_released; /* the same layers at "attn-released", if xt_coarse's site is "attn" */
   xt_comparison coarse_released_gain;
-  /* What needs no transplant. The untouched model's answer to the source prompt, scored as the same
-   * question in the source's language where the group has it, else as the instance; and whether
-   * that or the untouched target prompt is right (the oracle of two candidates). Over the instances
-   * whose source prompt was run; count 0: none was. */
+  /* Scores that need no transplant: of the untouched model's response to the source prompt, scored
+   * as the same question in the source's language if the group has it, else as the instance; and
+   * whether that response or the untouched one to the target prompt is right (the oracle of two
+   * candidates). Over the instances whose source prompt was run; count 0: none was. */
   xt_scores source, oracle;
   xt_comparison source_gain, oracle_gain; /* over the untouched model */
   size_t pass_count;
-  const xt_pass_result *passes;    /* by settings, then n: 1, 2, 4 and so on, the model's layers,
-                                   and as many as there are */
-  xt_scores vanilla_chance_scores; /* as xt_layer_result's, of the untouched run's one response */
+  const xt_pass_result *passes;    /* by settings, then n: 1, 2, 4 and so on, the number of
+                                      layers, and the number of samples */
+  xt_scores vanilla_chance_scores; /* like those of xt_layer_result, for the single response of
+                                      the untouched run */
   double vanilla_chance, vanilla_above, vanilla_above_low, vanilla_above_high; /* likewise */
   xt_text_summary texts; /* of the untouched runs */
   size_t site_count;
@@ -282,35 +287,35 @@ typedef struct xt_analysis xt_analysis;
 
 /* Zero-initialise for the defaults.
  *
- * Bootstrap: a sample draws as many questions as there are, with replacement; where no two
- * instances are one question it draws within each language, as many as that has, since a
- * benchmark's number of questions per language is by design. Intervals are expanded percentiles
- * (Hesterberg 2015): each end cuts off Phi(-t sqrt(n / (n - h))), n questions in h strata, t
- * Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow for few
- * questions. */
+ * Bootstrap: a sample draws as many questions as there are, with replacement. If no two instances
+ * are one question, it draws as many questions within each language as the language has, because
+ * the number of questions per language is a design of the benchmark. Intervals are expanded
+ * percentiles (Hesterberg 2015): each end cuts off Phi(-t sqrt(n / (n - h))), n questions in h
+ * strata, t Student's quantile for n - h degrees of freedom, since plain percentiles are too narrow
+ * for few questions. */
 typedef struct xt_analysis_options {
   size_t size;             /* sizeof this, or 0: see api.h */
   int bootstrap;           /* samples; 0: 2000 */
   int permutations;        /* draws of a sign-flip test that is not exact; 0: 9999 */
   unsigned long long seed; /* 0: 1 */
   double confidence;       /* of intervals; 0: 0.95 */
-  int threads;     /* 0: one per processor that the process may use; figures do not depend on
-                        it */
-  uint64_t memory; /* most bytes of tables by question and configuration; 0: 512 MiB and 64
-                        times the store's size */
+  int threads;     /* 0: one per processor that the process may use; figures do not depend on the
+                      number */
+  uint64_t memory; /* the largest memory of tables by question and configuration, in bytes; 0:
+                      512 MiB plus 64 times the store's size */
 } xt_analysis_options;
 
-/* Reads the store, which may be closed after. One without untouched runs is an XT_STATUS_INPUT
- * error, and so is one whose tables would take more than `memory`; where nothing can be scored,
- * xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
+/* Reads the store, which may be closed afterwards. A store without untouched runs is an
+ * XT_STATUS_INPUT error, and so is one whose tables would take more than `memory`; if nothing can
+ * be scored, xt_analysis_count is 0. The caller frees *out with xt_analysis_free. */
 XT_API xt_status xt_analysis_create(xt_store *store, const xt_analysis_options *options,
                                     xt_analysis **out, xt_error *error);
 XT_API void xt_analysis_free(xt_analysis *analysis);
 
-/* In order of task, pivot, and prompts that ask for reasoning last. Groups without a scored
- * instance are not among them: xt_analysis_get_unscored gives those, of which only what names them,
- * `instances`, `languages` and `texts` and, of each site, `site`, `responses`, `changed` and
- * `texts` are filled in. NULL: there is no such index. */
+/* The groups in order of task and pivot, those with prompts that ask for reasoning last. Groups
+ * without a scored instance are not among them: xt_analysis_get_unscored gives these. Only their
+ * names, `instances`, `languages` and `texts` and, for each site, `site`, `responses`, `changed`
+ * and `texts` are filled in. NULL if there is no such index. */
 XT_API size_t xt_analysis_count(const xt_analysis *analysis);
 XT_API const xt_group *xt_analysis_get(const xt_analysis *analysis, size_t index);
 XT_API size_t xt_analysis_unscored(const xt_analysis *analysis);

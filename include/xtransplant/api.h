@@ -6,7 +6,7 @@
  * structure, or 0 for the structure as version 0.1 has it. Later versions append fields: a library
  * reads those that `size` covers, and refuses a structure that sets fields it does not know.
  *
- * Callbacks. Each gets the `user` pointer that stands beside it. One that returns a bool stops the
+ * Callbacks. Each gets the `user` pointer that is given with it. One that returns a bool stops the
  * call by returning true (the call then fails with XT_STATUS_CANCELLED); one that returns an
  * xt_status stops it by any but XT_STATUS_OK, which the call then returns. */
 #ifndef XTRANSPLANT_API_H
@@ -26,7 +26,7 @@
 extern "C" {
 #endif
 
-/* Frees memory that a call gave to the caller, where its description says so. Accepts NULL. */
+/* Frees memory that a call gave to the caller, if the call's description says so. Accepts NULL. */
 XT_API void xt_free(void *memory);
 
 #ifdef __cplusplus

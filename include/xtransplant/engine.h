@@ -6,10 +6,10 @@
  *     m = the residual stream between the modules, h + a            ("mid")
  *     f = what the feed-forward module adds to the residual stream  ("ffn")
  *     o = the layer's output, m + f                                 ("block")
- * a and f are taken after a norm or scale that the architecture puts behind the module;
- * docs/MODELS.md has each architecture. A transplant captures a tap at layer i of the source
+ * a and f are taken after a norm or scale that the architecture applies to the module's output;
+ * docs/MODELS.md describes each architecture. A transplant captures a tap at layer i of the source
  * prompt's last token and writes it at layer j of the target prompt's last token; the forward pass
- * goes on from there, and generation is not changed further.
+ * continues from there, and generation is not changed further.
  *
  * A session holds the keys, values and buffers of one caller: use it from one thread at a time; any
  * number of sessions may share a model. Results are bit-identical whatever the number of requests
@@ -29,7 +29,7 @@ typedef struct xt_taps xt_taps;
 typedef enum xt_tap { XT_TAP_ATTN = 0, XT_TAP_MID, XT_TAP_FFN, XT_TAP_BLOCK } xt_tap;
 #define XT_TAP_COUNT 4
 
-/* Where a transplant reads and where it writes. */
+/* The taps that a transplant reads and writes. */
 typedef struct xt_site {
   xt_tap read, write;
 } xt_site;
@@ -47,12 +47,12 @@ typedef enum xt_rule {
 } xt_rule;
 
 #define XT_POSITION_LAST (-1) /* the prompt's last token */
-#define XT_POSITION_ALL (-2)  /* every token, those that are generated too */
+#define XT_POSITION_ALL (-2)  /* every token, including generated ones */
 
 /* One change to the forward pass: at `write` of `layer`, for the token at `position` (0-based in
  * the prompt; generated tokens follow it; or one of the above). Several that name the same place
- * apply in list order. One that names a place the run never reaches is an XT_STATUS_ARGUMENT
- * error. */
+ * apply in list order. An intervention at a place that the run never reaches is an
+ * XT_STATUS_ARGUMENT error. */
 typedef struct xt_intervention {
   xt_tap write;
   int layer;
@@ -63,13 +63,14 @@ typedef struct xt_intervention {
 } xt_intervention;
 
 /* One prompt to run. Ids and interventions are borrowed for the call. Requests of one call whose
- * prompts start alike and are not changed there share that work. */
+ * prompts begin with the same tokens share the work for these tokens, unless interventions change
+ * them. */
 typedef struct xt_request {
   const int32_t *ids;
   size_t count;
   const xt_intervention *interventions;
   size_t intervention_count;
-  uint64_t sample; /* which of several samples of this prompt it is, where tokens are drawn */
+  uint64_t sample; /* number of the sample, when several are drawn for this prompt */
 } xt_request;
 
 /* Zero-initialise for the defaults. */
@@ -79,16 +80,17 @@ typedef struct xt_generate_options {
   bool ignore_eos;            /* benchmarks: always generate max_new_tokens */
   double repetition_penalty;  /* 0: the model's */
   double temperature;         /* 0: greedy. Else each token is drawn from softmax(logits /
-                                temperature), after the penalty: the same whatever else is in the
-                                batch, by seed, prompt, request's sample and step */
-  double top_p;               /* 0 or 1: from all tokens; else from the fewest likeliest ones that
-                                make up this share */
-  uint64_t seed;              /* of what is drawn */
-  bool lens;                  /* keep the logit lens of every generated token */
-  bool (*cancel)(void *user); /* asked between steps, and between the pieces of a prompt; true
-                                stops with XT_STATUS_CANCELLED. May be NULL */
-  /* Told after each step how many requests have ended; of those that still grow, the share of their
-   * tokens that is there. May be NULL */
+                                 temperature), after the penalty. The draw depends only on seed,
+                                 prompt, the request's sample and step, not on the rest of the
+                                 batch */
+  double top_p;               /* 0 or 1: all tokens; else tokens are drawn from the smallest set
+                                 of most likely tokens whose probabilities add up to this */
+  uint64_t seed;              /* of the draws */
+  bool lens;                  /* record the logit lens of every generated token */
+  bool (*cancel)(void *user); /* called between steps, and between the pieces of a prompt; true
+                                 stops with XT_STATUS_CANCELLED. May be NULL */
+  /* Called after each step with the number of finished requests; an unfinished one counts as the
+   * share of its tokens that exist. May be NULL */
   void (*progress)(void *user, double requests);
   void *user;
 } xt_generate_options;
@@ -96,11 +98,11 @@ typedef struct xt_generate_options {
 /* What one request generated. Arrays are owned by the object: xt_generation_deinit frees them. */
 typedef struct xt_generation {
   size_t count;
-  int32_t *ids;         /* [count], the EOS included when one was produced */
+  int32_t *ids;         /* [count], including the EOS if one was generated */
   float *margins;       /* [count] best minus second-best logit, after the penalty */
-  float *entropies;     /* [count] nats, of the distribution the token was chosen from */
+  float *entropies;     /* [count] nats, of the distribution that the token was chosen from */
   float *logprobs;      /* [count] natural log of the chosen token's probability, at temperature
-                            1 */
+                           1 */
   bool stopped;         /* ended by an EOS id */
   int layers;           /* of lens_*, 0 without a lens */
   int32_t *lens_ids;    /* [count][layers] most likely token after final norm + unembedding of o */
@@ -108,33 +110,33 @@ typedef struct xt_generation {
 } xt_generation;
 XT_API void xt_generation_deinit(xt_generation *generation);
 
-/* The model has to be loaded (xt_model_open) and to outlive the session. The caller frees *out with
+/* The model must be loaded (xt_model_open) and must outlive the session. The caller frees *out with
  * xt_session_free. */
 XT_API xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *error);
 XT_API void xt_session_free(xt_session *session);
 
 /* Generates for `n` requests at once, greedily unless `options` say otherwise; `options` may be
- * NULL. out: [n], filled in order; on failure all are empty. A prompt of no tokens, or longer than
- * the model's positions with what it may generate, is an XT_STATUS_ARGUMENT error before any
- * work. */
+ * NULL. out: [n], filled in order; on failure all are empty. A prompt without tokens, or one that
+ * together with the new tokens exceeds the model's positions, is an XT_STATUS_ARGUMENT error, which
+ * is found before any work. */
 XT_API xt_status xt_session_generate(xt_session *session, const xt_request *requests, size_t n,
                                      const xt_generate_options *options, xt_generation *out,
                                      xt_error *error);
 
-/* Runs one prompt, under its interventions where it has some, and keeps every tap of its last
- * token. The caller frees *out with xt_taps_free. */
+/* Runs one prompt, with its interventions if it has any, and records every tap of its last token.
+ * The caller frees *out with xt_taps_free. */
 XT_API xt_status xt_session_capture(xt_session *session, const xt_request *request, xt_taps **out,
                                     xt_error *error);
 XT_API void xt_taps_free(xt_taps *taps);
 
-/* [width], borrowed; NULL when layer or tap is out of range. A tap's layers follow one another:
- * that of layer 0 is the beginning of [layers, width]. */
+/* [width], borrowed; NULL when layer or tap is out of range. The layers of a tap follow one
+ * another: that of layer 0 is the beginning of [layers, width]. */
 XT_API const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
 XT_API const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
 XT_API const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */
 /* Writes a safetensors file: F32 `embed` [C], `attn`, `mid`, `ffn`, `block` [N, C], `logits` [V];
- * the prompt's ids as a JSON array under `ids` in the metadata. Replaces the file at once or not at
- * all. */
+ * the prompt's ids as a JSON array under `ids` in the metadata. The file is replaced completely or
+ * not at all. */
 XT_API xt_status xt_taps_save(const xt_taps *taps, const char *path, xt_error *error);
 
 #ifdef __cplusplus

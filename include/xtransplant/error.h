@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-/* What went wrong, coarsely; the xt_error beside it says where and why. */
+/* The kind of an error; the xt_error says where and why it happened. */
 typedef enum xt_status {
   XT_STATUS_OK = 0,
   XT_STATUS_ARGUMENT,    /* a value given by the caller is out of range or contradictory, or a
@@ -24,9 +24,8 @@ typedef enum xt_status {
 } xt_status;
 
 /* Filled when a call fails; plain values, nothing to free. Every function that takes an `xt_error
- * *` accepts NULL. On success the object is left as it was. A call that fails gives nothing out:
- * what it would have given to the caller is NULL or empty, and every function that frees or closes
- * accepts NULL. */
+ * *` accepts NULL. On success the object is left as it was. A call that fails returns no object:
+ * its outputs are NULL or empty, and every function that frees or closes accepts NULL. */
 typedef struct xt_error {
   xt_status status;
   long long offset;  /* byte offset in `file`; -1 where none applies */

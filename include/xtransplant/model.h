@@ -26,15 +26,16 @@ typedef struct xt_model_options {
   size_t size; /* sizeof this, or 0: see api.h */
   int threads; /* 0: one per processor this process may use */
   xt_compute compute;
-  uint64_t memory_limit;    /* bytes that weights and sessions may take; 0: what the machine has
-                              free when the model is opened. Checked before loading */
-  const char *cpu_kernels;  /* NULL: the best this processor has; or "avx512", "avx2", "neon",
-                              "portable", "reference" */
+  uint64_t memory_limit;    /* bytes that weights and sessions may take; 0: the machine's free
+                               memory when the model is opened. Checked before loading */
+  const char *cpu_kernels;  /* NULL: the best for this processor; or "avx512", "avx2", "neon",
+                               "portable", "reference" */
   const char *device;       /* NULL or "cpu"; "opencl", "opencl:K", "cuda", "cuda:K": a GPU as
-                              xt_devices lists it, float32 alone */
-  const char *kernel_cache; /* folder in which a GPU's compiled kernels are kept between runs,
-                              made when missing; NULL: nowhere */
-  bool inexact;             /* take a GPU, too, that does not promise the CPU's bits in float32 */
+                               xt_devices lists it, for float32 only */
+  const char *kernel_cache; /* folder in which a GPU's compiled kernels are kept between runs; it
+                               is made if it does not exist. NULL: they are not kept */
+  bool inexact;             /* also accept a GPU that does not promise the same bits as the CPU
+                               in float32 */
 } xt_model_options;
 
 /* A GPU that models can run on. */
@@ -43,12 +44,12 @@ typedef struct xt_device {
   char name[128], driver[192];
   uint64_t memory; /* bytes */
   int units;       /* compute units */
-  char lacks[128]; /* what float32 needs to give the CPU's bits and this does not
-                              promise; "": nothing */
+  char lacks[128]; /* what is missing for the same float32 bits as the CPU; "": nothing */
 } xt_device;
 
-/* Writes up to `most` devices of the drivers that this machine has, and returns how many there are
- * in all. None is no error: `why` (may be NULL), of `why_size` bytes, then says what is missing. */
+/* Writes up to `most` devices of this machine's drivers, and returns how many there are in all. It
+ * is no error when there are none: `why` (may be NULL), of `why_size` bytes, then says what is
+ * missing. */
 XT_API int xt_devices(xt_device *out, int most, char *why, size_t why_size);
 
 #define XT_EOS_MAX 16
@@ -59,11 +60,10 @@ typedef struct xt_model_info {
   const char *architecture;  /* "LlamaForCausalLM", ... */
   const char *weight_dtype;  /* the stored dtype of most of the bytes: "BF16", "Q4_K", ... */
   const char *weight_format; /* "safetensors", "pytorch .bin" or "GGUF" */
-  const char *kernels;       /* in use: the CPU's ("avx2", ...), or the GPU ("opencl:0"); ""
-                               before weights are loaded */
+  const char *kernels;       /* in use: those of the CPU ("avx2", ...), or the GPU ("opencl:0");
+                                "" before weights are loaded */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
-  int max_positions;     /* that can be run: more than any memory holds where positions have
-                               no bound */
+  int max_positions;     /* that can be run; a huge number if positions are not limited */
   int trained_positions; /* max_position_embeddings */
   int sliding_window;    /* 0: none */
   double rope_theta, norm_eps;
@@ -80,44 +80,43 @@ typedef struct xt_model_info {
   uint64_t parameters;
   uint64_t file_bytes;   /* of all weight files */
   uint64_t weight_bytes; /* resident, once loaded */
-  /* Operations of one token's matrix products, a multiplication and an addition counting as two */
+  /* Operations of the matrix products of one token; a multiplication and an addition are two */
   double layer_flops;   /* in one layer */
   double unembed_flops; /* of its logits */
 } xt_model_info;
 
-/* Finds a model's files. `name` is a GGUF file; or a model's folder, which may hold one GGUF file
- * in place of config.json; or a model's folder in the Hugging Face cache (models--ORG--NAME), whose
- * snapshot is taken: the one that refs/main names, else the only one; or a hub id ("ORG/NAME"),
- * looked for in `cache`, the folder of models--* folders (NULL: none). Nothing is downloaded. What
- * is no such thing is refused with a message that says what to give. The caller frees *path with
- * free(). */
+/* Finds a model's files. `name` is a GGUF file; or a model's folder, which may have one GGUF file
+ * instead of config.json; or a model's folder in the Hugging Face cache (models--ORG--NAME), of
+ * which the snapshot that refs/main names is used, else the only one; or a hub id ("ORG/NAME"),
+ * which is looked for in `cache`, the folder of the models--* folders (NULL: none). Nothing is
+ * downloaded. For anything else the error says what to give. The caller frees *path with free(). */
 XT_API xt_status xt_model_locate(const char *name, const char *cache, char **path, xt_error *error);
 
-/* Loads a Hugging Face model directory, or a GGUF file (of a split one, the first part). `options`
+/* Loads a Hugging Face model directory, or a GGUF file (the first part of a split one). `options`
  * may be NULL. The caller frees *out with xt_model_close, after the sessions made from it. */
 XT_API xt_status xt_model_open(const char *path, const xt_model_options *options, xt_model **out,
                                xt_error *error);
-/* As xt_model_open, but checks and describes the model without reading the weights. Such a
- * model has no sessions. */
+/* Like xt_model_open, but checks and describes the model without reading the weights. No session
+ * can be made for such a model. */
 XT_API xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt_model **out,
                                   xt_error *error);
 XT_API void xt_model_close(xt_model *model);
 
 XT_API void xt_model_get_info(const xt_model *model, xt_model_info *info);
 
-/* What the files hold of one stored type. `name` is static. */
+/* How much of a model's weights has one stored type. `name` is static. */
 typedef struct xt_dtype_use {
   const char *name; /* "F32", "Q4_K", ... */
   int tensors;
   uint64_t bytes;
 } xt_dtype_use;
 
-/* The types that the files hold, by falling bytes: as many as fit into out[most]; returns how many
- * there are. */
+/* The types of the stored weights, from most to fewest bytes, as many as fit into out[most];
+ * returns how many there are. */
 XT_API size_t xt_model_dtypes(const xt_model *model, xt_dtype_use *out, size_t most);
 
 /* Bytes that a session with one prompt of `positions` tokens and `rows` rows generating
- * `max_new_tokens` needs beside the weights. */
+ * `max_new_tokens` needs in addition to the weights. */
 XT_API uint64_t xt_model_session_bytes(const xt_model *model, int positions, int rows,
                                        int max_new_tokens);
 
@@ -125,7 +124,8 @@ XT_API uint64_t xt_model_session_bytes(const xt_model *model, int positions, int
 
 /* SHA-256 of the model's content, in lower-case hexadecimal: the configuration and tokenizer files
  * and every byte of every tensor, by name (docs/FORMATS.md). Reads all weight files once; an
- * inspected model will do. The same weights in other shards have the same hash. */
+ * inspected model is sufficient. The hash does not depend on how the weights are divided into
+ * shards. */
 XT_API xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE],
                                xt_error *error);
 

@@ -9,21 +9,21 @@
 extern "C" {
 #endif
 
-/* Zero-initialise for the defaults. Borrowed for the call. Paths are of stores; NULL: rows that
- * need one are left out. */
+/* Zero-initialise for the defaults. Borrowed for the call. Paths are those of stores; NULL: rows
+ * that need the store are left out. */
 typedef struct xt_report_options {
   size_t size;                         /* sizeof this, or 0: see api.h */
   const xt_analysis_options *analysis; /* NULL: the defaults */
-  const char *cot;    /* the same model on prompts that ask for reasoning: a row of tables 4, 6,
-                         7 */
-  const char *tuned;  /* the model after fine-tuning: another row there, and table 11 */
-  const char *beside; /* another model: its rows in table 8 */
+  const char *cot;         /* the same model on prompts that ask for reasoning: a row of tables
+                              4, 6 and 7 */
+  const char *tuned;       /* the model after fine-tuning: another row there, and table 11 */
+  const char *beside;      /* another model: its rows in table 8 */
   const char *const *more; /* other models: their rows in figure 2 and table 8, and a figure 4
                               for each task, by model; at most 15 */
   size_t more_count;
-  const char *lens; /* what `lens --json` printed: figure 8 */
-  bool one_based;   /* layers count from 1 in everything that is shown, as in the paper;
-                         report.json keeps 0 */
+  const char *lens; /* the output of `lens --json`: figure 8 */
+  bool one_based;   /* layers are counted from 1 in everything that is shown, as in the paper;
+                       report.json counts from 0 */
 } xt_report_options;
 
 typedef struct xt_report xt_report;
@@ -39,14 +39,14 @@ XT_API const xt_analysis *xt_report_analysis(const xt_report *report);
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_write_options {
   size_t size;   /* sizeof this, or 0: see api.h */
-  bool png, pdf; /* each figure so too, and figures.pdf with all of them; XT_STATUS_UNSUPPORTED
-                    where librsvg or Cairo is not there */
+  bool png, pdf; /* write each figure in this format too, and figures.pdf with all of them;
+                    XT_STATUS_UNSUPPORTED if librsvg or Cairo is not installed */
 } xt_report_write_options;
 
 /* Writes report.html (one file that needs no other), report.json, a .csv, .tex or .svg for each
- * table and figure, and tables.tex, a document of all tables, into a folder, which is made where it
- * is not there. All files are put in place together when all are made; on failure the folder is as
- * it was. Files of an earlier report that this one does not have are removed. `options` may be
+ * table and figure, and tables.tex, a document of all tables, into a folder, which is made if it
+ * does not exist. All files are put in place together when all are made; on failure the folder is
+ * unchanged. Files of an earlier report that this one does not have are removed. `options` may be
  * NULL. */
 XT_API xt_status xt_report_write(xt_report *report, const char *directory,
                                  const xt_report_write_options *options, xt_error *error);
@@ -54,15 +54,15 @@ XT_API xt_status xt_report_write(xt_report *report, const char *directory,
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_text_options {
   size_t size;       /* sizeof this, or 0: see api.h */
-  const char *table; /* one table by the name of its files, "table4", or "summary"; NULL: the
+  const char *table; /* one table, by the name of its files ("table4"), or "summary"; NULL: the
                         summary, then all tables */
   int width;         /* columns of the terminal; 0: 80 */
-  bool colour;       /* the summary's map in a terminal's colours; left out: in numbers, where
+  bool colour;       /* draw the summary's map in the colours of a terminal; else in numbers, if
                         they fit */
 } xt_report_text_options;
 
-/* What the report says, for a terminal: a summary in words with a map of the gains, what is
- * lacking, the tables. No control characters come out but line ends and, with `colour`, those of
+/* The report as text for a terminal: a summary in words with a map of the gains, what is missing,
+ * and the tables. The only control characters in it are line ends and, with `colour`, those of
  * colours. `options` may be NULL. The caller frees *text with xt_free. */
 XT_API xt_status xt_report_text(xt_report *report, const xt_report_text_options *options,
                                 char **text, size_t *length, xt_error *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Teacher-forced scoring: how likely a model finds given tokens. */
+/* Teacher-forced scoring: the log-probabilities of given tokens. */
 #ifndef XTRANSPLANT_SCORE_H
 #define XTRANSPLANT_SCORE_H
 
@@ -9,19 +9,19 @@
 extern "C" {
 #endif
 
-/* Tokens first..count-1 are scored, each given all that stand before it. Borrowed for the call. */
+/* Tokens first..count-1 are scored, each given all tokens before it. Borrowed for the call. */
 typedef struct xt_score_request {
   const int32_t *ids;
-  size_t count, first; /* 1 <= first <= count: something has to stand before the first that is
-                          scored */
+  size_t count, first; /* 1 <= first <= count: at least one token must come before the first
+                          scored one */
   float *logprobs;     /* [count - first], filled: natural logs of the tokens' probabilities */
 } xt_score_request;
 
 /* Scores `n` sequences in batches through the forward pass that generation uses: the
- * log-probabilities of what xt_session_generate chose without a penalty come out the same bits.
- * Those of one sequence do not depend on the others. Sequences that agree in all that stands before
- * their token first-1 share that work. No repetition penalty is applied. `cancel` (may be NULL) is
- * asked between batches; true stops with XT_STATUS_CANCELLED. */
+ * log-probabilities of tokens that xt_session_generate chose without a penalty have the same bits.
+ * The result for a sequence does not depend on the other sequences. Sequences that agree in all
+ * tokens before token first-1 share that work. No repetition penalty is applied. `cancel` (may be
+ * NULL) is asked between batches; true stops with XT_STATUS_CANCELLED. */
 XT_API xt_status xt_session_score(xt_session *session, const xt_score_request *requests, size_t n,
                                   bool (*cancel)(void *user), void *user, xt_error *error);
 

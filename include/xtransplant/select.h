@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Choosing layers for each question, from what is known when it is asked: no strategy looks at the
- * gold answer of a question that it chooses for.
+/* Choosing layers for each question, from what is known when it is asked: no strategy uses the gold
+ * answer of a question that it chooses for.
  *
- * A strategy chooses one of a question's candidates: responses that the store has at a site for
- * some layers. What it chose is kept in the store as layers; whether that was right follows from
- * the responses, and is told by xt_store_summarize_selections. */
+ * A strategy chooses one of a question's candidates, which are responses that the store has at a
+ * site for some layers. The chosen layers are stored; whether the choice is right follows from the
+ * response, and xt_store_summarize_selections reports it. */
 #ifndef XTRANSPLANT_SELECT_H
 #define XTRANSPLANT_SELECT_H
 
@@ -21,28 +21,28 @@ typedef enum xt_strategy {
                                paper's section F, with candidates "ends") */
   XT_STRATEGY_MEAN_ENTROPY, /* "mean-entropy": lowest mean over the response's tokens */
   XT_STRATEGY_LOGPROB,      /* "logprob": highest mean log-probability of the response's tokens */
-  XT_STRATEGY_VOTE,         /* "vote": the answer that most candidates give; of those who give it
-                               the highest mean log-probability */
+  XT_STRATEGY_VOTE,         /* "vote": the answer that most candidates give; among those that
+                               give it, the highest mean log-probability */
   XT_STRATEGY_LOGISTIC,     /* "logistic": highest probability of being right by a logistic
                                regression; may keep the untouched run */
-  XT_STRATEGY_STUMPS        /* "stumps": the same by gradient-boosted stumps */
+  XT_STRATEGY_STUMPS        /* "stumps": the same, by gradient-boosted stumps */
 } xt_strategy;
 
 typedef enum xt_candidates {
   XT_CANDIDATES_ENDS = 0,     /* "ends": first or last layer into the first */
   XT_CANDIDATES_TARGET_FIRST, /* "target-first": every layer into the first */
-  XT_CANDIDATES_SOURCE_LAST,  /* "source-last": the last layer into every one */
-  XT_CANDIDATES_ALL           /* "all": every layer into every one */
+  XT_CANDIDATES_SOURCE_LAST,  /* "source-last": the last layer into every layer */
+  XT_CANDIDATES_ALL           /* "all": every layer into every layer */
 } xt_candidates;
 
 /* The names above, in their order, NULL-terminated; static. */
 XT_API const char *const *xt_strategy_names(void);
 XT_API const char *const *xt_candidates_names(void);
 
-/* What a strategy has to choose among where nothing is said: "ends" for the entropies, as the paper
- * has it, else "target-first". */
+/* The default candidates of a strategy: "ends" for the entropies, as in the paper, else
+ * "target-first". */
 XT_API xt_candidates xt_strategy_candidates(xt_strategy strategy);
-/* Whether it learns from answered questions. */
+/* Whether the strategy learns from questions with known answers. */
 XT_API bool xt_strategy_learns(xt_strategy strategy);
 
 typedef struct xt_selector xt_selector;
@@ -51,15 +51,15 @@ typedef struct xt_selector xt_selector;
 typedef struct xt_select_options {
   size_t size; /* sizeof this, or 0: see api.h */
   xt_strategy strategy;
-  xt_candidates candidates;    /* no meaning for coarse */
-  const xt_site *site;         /* NULL: the paper's for each task */
+  xt_candidates candidates;    /* not used by coarse */
+  const xt_site *site;         /* NULL: the site that the paper uses for each task */
   const xt_selector *selector; /* learning strategies: trained on other questions. NULL:
                                   cross-validation within the store, each question by a selector
                                   that was trained on the other folds */
-  bool uncommitted;            /* xt_store_select leaves its choices to xt_store_commit, so that
-                                  those of several strategies come or go together */
-  int folds;                   /* of the cross-validation; 0: 5. Questions of one number are in
-                                  one fold in every language */
+  bool uncommitted;            /* xt_store_select does not commit its choices, so that those of
+                                  several strategies can be committed together by xt_store_commit */
+  int folds;                   /* of the cross-validation; 0: 5. Questions with the same number
+                                  are in the same fold in every language */
 } xt_select_options;
 
 #define XT_STRATEGY_NAME_SIZE 48
@@ -67,56 +67,54 @@ typedef struct xt_select_options {
 XT_API const char *xt_strategy_format(const xt_select_options *options,
                                       char buffer[XT_STRATEGY_NAME_SIZE]);
 
-/* The site and layers that `options` need of a question of `task` (its name; "" where there is
- * none). */
+/* The site and layers that `options` need for a question of `task` (its name, or ""). */
 typedef struct xt_select_need {
   xt_site site;
-  bool source_first, source_last, source_all; /* layers to take from */
-  bool target_first, target_all;              /* and to put into */
+  bool source_first, source_last, source_all; /* source layers */
+  bool target_first, target_all;              /* target layers */
 } xt_select_need;
 XT_API void xt_select_get_need(const xt_select_options *options, const char *task,
                                xt_select_need *out);
 
 #define XT_SELECT_LEAST_QUESTIONS \
-  20 /* with a gold answer and their candidates, that learning
-                                        needs */
+  20 /* with a gold answer and their candidates, that learning needs */
 
-/* Trains a selector on every question of the store that has its candidates and a gold answer:
- * features are entropies, log-probability, margin and length of the candidate and against the
- * untouched run, its share of the vote, layers, and language. Deterministic.
- * Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or none right, or none wrong, is an
- * XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
+/* Trains a selector on every question of the store that has its candidates and a gold answer: the
+ * features are the entropies, log-probability, margin and length of the candidate, their
+ * differences from the untouched run, its share of the vote, its layers, and the language.
+ * Deterministic. Fewer than XT_SELECT_LEAST_QUESTIONS such questions, or only right or only wrong
+ * candidates, are an XT_STATUS_INPUT error. The caller frees *out with xt_selector_free. */
 XT_API xt_status xt_selector_train(xt_store *store, const xt_select_options *options,
                                    xt_selector **out, xt_error *error);
 XT_API void xt_selector_free(xt_selector *selector);
 
 typedef struct xt_select_counts {
-  uint64_t selected;   /* questions that a choice was made for */
-  uint64_t kept;       /* of them, whose untouched run was kept */
+  uint64_t selected;   /* questions for which a choice was made */
+  uint64_t kept;       /* of them, those whose untouched run was chosen */
   uint64_t incomplete; /* questions that lack candidates or the untouched run */
   uint64_t changed;    /* choices that the store did not have yet */
 } xt_select_counts;
 
 /* Chooses for every question of the store that has its candidates, and writes the choices into the
- * store, which has to be open for writing. `counts` may be NULL. */
+ * store, which must be open for writing. `counts` may be NULL. */
 XT_API xt_status xt_store_select(xt_store *store, const xt_select_options *options,
                                  xt_select_counts *counts, xt_error *error);
 
-/* Of the questions that a strategy chose for and that have a gold answer, in one language or in all
- * (lang NULL): how many are right. */
+/* How many questions are right, among those for which a strategy chose and that have a gold answer,
+ * in one language or in all (lang NULL). */
 typedef struct xt_selection_row {
   const char *strategy, *site, *task, *lang;
   const char *pivot; /* source language of a task that goes to a language; "" elsewhere */
   bool cot;          /* prompts that ask for reasoning */
   uint64_t questions;
   uint64_t vanilla, selected; /* right untouched; right as chosen */
-  uint64_t bound;             /* some candidate of the strategy is right: the most it could have
-                                 reached */
-  uint64_t with_target_first; /* questions that have every layer into the first; and of those: */
-  /* some of these right (the paper's TargetFirst); untouched; chosen */
+  uint64_t bound;             /* some candidate of the strategy is right: the upper bound of its
+                                 choices */
+  uint64_t with_target_first; /* questions that have every layer into the first; of these: */
+  /* one of those candidates is right (the paper's TargetFirst); right untouched; right as chosen */
   uint64_t target_first, target_first_vanilla, target_first_selected;
-  /* What the choices gain over the untouched model, and over the coarse strategy at the same site,
-   * where the store has its responses. The report has the same figures. `holm` and `bh` are NaN:
+  /* The gain of the choices over the untouched model, and over the coarse strategy at the same
+   * site, if the store has its responses. The report has the same figures. `holm` and `bh` are NaN:
    * only the report adjusts p-values. */
   xt_difference vanilla_gain, coarse_gain;
 } xt_selection_row;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the machine gives, beside which a program can state its speed. */
+/* The machine's peak speed, with which a program can compare its own. */
 #ifndef XTRANSPLANT_SPEED_H
 #define XTRANSPLANT_SPEED_H
 
@@ -9,12 +9,13 @@
 extern "C" {
 #endif
 
-/* Measures what this machine gives with the session's threads and compute type: operations per
- * second (a multiplication and an addition are two) of multiply-adds from registers, which no
- * matrix product can exceed - for bf16 products by oneDNN, of a large product - and bytes per
- * second read from memory; the best of several. Takes about a second and 512 MiB. bytes_per_second
- * may be NULL: then the former alone, once, in a few milliseconds, so that it can be asked for
- * between the steps of a run (in `cancel` or `step`) to see what the machine gives at that time. */
+/* Measures the machine's peak speed with the session's threads and compute type: operations per
+ * second (a multiplication and an addition are two) and bytes per second read from memory, each the
+ * best of several measurements. The operations are multiply-adds from registers, which no matrix
+ * product can exceed, or a large matrix product if oneDNN computes bf16 products. Takes about a
+ * second and 512 MiB. If bytes_per_second is NULL, only the operations are measured, once, in a few
+ * milliseconds; this can be called between the steps of a run (in `cancel` or `step`) to measure
+ * the speed at that time. */
 XT_API xt_status xt_session_peak(xt_session *session, double *flops_per_second,
                                  double *bytes_per_second, xt_error *error);
 

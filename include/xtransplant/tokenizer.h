@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Text <-> token ids, exactly as Hugging Face's fast tokenizers.
+/* Text <-> token ids, exactly like Hugging Face's fast tokenizers.
  *
  * A tokenizer is immutable after opening: any number of threads may use one at once. */
 #ifndef XTRANSPLANT_TOKENIZER_H
@@ -17,10 +17,10 @@ extern "C" {
 
 typedef struct xt_tokenizer xt_tokenizer;
 
-/* Opens the tokenizer in a GGUF file, or that of a directory, from the first of: tokenizer.json;
- * tokenizer.model (SentencePiece, BPE or unigram); vocab.json + merges.txt; each completed by
- * tokenizer_config.json, special_tokens_map.json and added_tokens.json where present.
- * The caller frees *out with xt_tokenizer_close. */
+/* Opens the tokenizer of a GGUF file, or that of a directory, from the first of: tokenizer.json;
+ * tokenizer.model (SentencePiece, BPE or unigram); vocab.json + merges.txt; each together with
+ * tokenizer_config.json, special_tokens_map.json and added_tokens.json if they exist. The caller
+ * frees *out with xt_tokenizer_close. */
 XT_API xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *error);
 XT_API void xt_tokenizer_close(xt_tokenizer *tokenizer);
 
@@ -31,15 +31,15 @@ XT_API xt_status xt_tokenizer_encode(const xt_tokenizer *tokenizer, const char *
                                      bool add_special, int32_t **ids, size_t *count,
                                      xt_error *error);
 
-/* Whether the model brings a chat template. */
+/* Whether the model has a chat template. */
 XT_API bool xt_tokenizer_has_chat(const xt_tokenizer *tokenizer);
 
 /* Puts a prompt into the model's own chat template, as the user's message, after `system` unless
- * that is NULL, up to where the assistant begins: Hugging Face's
- * apply_chat_template(add_generation_prompt=True, tokenize=False). The text has its special tokens
- * in it: encode it without add_special. `now`, in seconds since 1970, is the date that a template
- * may write (Llama 3's does), in the local time zone. A template of this kind that is not
- * understood, or that refuses the messages, is an error with its line; a model without one is
+ * that is NULL, up to where the assistant begins, like Hugging Face's
+ * apply_chat_template(add_generation_prompt=True, tokenize=False). The text contains its special
+ * tokens: encode it without add_special. `now`, in seconds since 1970, is the date that a template
+ * may write (Llama 3's does), in the local time zone. A template that is not understood, or that
+ * refuses the messages, is an error with the template's line; a model without a template is
  * XT_STATUS_UNSUPPORTED. The caller frees *text (NUL-terminated) with xt_free. */
 XT_API xt_status xt_tokenizer_chat(const xt_tokenizer *tokenizer, const char *system,
                                    const char *prompt, size_t length, int64_t now, char **text,
@@ -55,17 +55,17 @@ XT_API xt_status xt_tokenizer_decode(const xt_tokenizer *tokenizer, const int32_
 /* Number of ids: one more than the largest id of vocabulary and added tokens. */
 XT_API int32_t xt_tokenizer_vocab_size(const xt_tokenizer *tokenizer);
 
-/* Whether an id is some token's; vocabularies may have gaps. */
+/* Whether a token has this id; vocabularies may have gaps. */
 XT_API bool xt_tokenizer_has_id(const xt_tokenizer *tokenizer, int32_t id);
 
 /* The id of a token's exact text ("</s>"), or -1. */
 XT_API int32_t xt_tokenizer_token_id(const xt_tokenizer *tokenizer, const char *token);
 
-/* "tokenizer.json", "tokenizer.model", "vocab.json" or "GGUF": what it was loaded from.
+/* "tokenizer.json", "tokenizer.model", "vocab.json" or "GGUF": the file that it was loaded from.
  * Borrowed. */
 XT_API const char *xt_tokenizer_source(const xt_tokenizer *tokenizer);
 
-/* The BOS id that xt_tokenizer_encode adds in front, or -1 when it adds none. */
+/* The BOS id that xt_tokenizer_encode adds at the beginning, or -1 if it adds none. */
 XT_API int32_t xt_tokenizer_bos(const xt_tokenizer *tokenizer);
 
 #ifdef __cplusplus

@@ -18,7 +18,7 @@ typedef struct xt_verify_row {
 } xt_verify_row;
 
 /* Compares with every case of `directory`/reference.json (docs/FORMATS.md). Calls `row` for each
- * line. *passed tells whether all did. */
+ * line. *passed says whether all lines pass. */
 XT_API xt_status xt_session_verify(xt_session *session, const char *directory,
                                    void (*row)(void *user, const xt_verify_row *row), void *user,
                                    bool *passed, xt_error *error);

@@ -14,7 +14,7 @@ extern "C" {
 /* The library's own XT_VERSION; static. A program can compare it with the XT_VERSION that it was
  * compiled with. */
 XT_API const char *xt_version(void);
-/* The commit that the library was built from, or "" where that is not known; static. */
+/* The commit that the library was built from, or "" if it is not known; static. */
 XT_API const char *xt_git_hash(void);
 #ifdef __cplusplus
 }

@@ -17,14 +17,14 @@
  *     xt_generation out;
  *     xt_session_generate(session, &target, 1, NULL, &out, &e);
  *
- * error.h: status and messages. tokenizer.h: text and ids. model.h: loading.
- * engine.h: sessions, taps, interventions, generation. score.h: how likely given tokens are.
- * sweep.h: every transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's
- * language.
- * store.h: results in a file. job.h: a benchmark swept into one. metrics.h: their perplexity and
- * language. select.h: choosing layers for each question. analysis.h: what results say. report.h:
- * tables and figures. train.h: fine-tuning. verify.h: a comparison with transformers. speed.h: what
- * the machine gives. synth.h: random models. file.h: writing a file. api.h: what all share. */
+ * error.h: status and messages. tokenizer.h: text and ids. model.h: loading. engine.h: sessions,
+ * taps, interventions, generation. score.h: log-probabilities of given tokens. sweep.h: every
+ * transplant of an instance. tasks.h: benchmarks and scoring. langid.h: a text's language. store.h:
+ * results in a file. job.h: a benchmark swept into a store. metrics.h: perplexity and language of
+ * responses. select.h: choosing layers for each question. analysis.h: statistics of results.
+ * report.h: tables and figures. train.h: fine-tuning. verify.h: a comparison with transformers.
+ * speed.h: what the machine gives. synth.h: random models. file.h: writing a file. api.h: what all
+ * share. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
 #include "xtransplant/analysis.h"
