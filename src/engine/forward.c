@@ -94,7 +94,7 @@ void forward_release(Forward *f) {
   free(f->spans);
 }
 
-/* Buffer `at` of the activations, from its row `row` of `width` floats on. */
+/* Row `row`, of `width` floats, of the activation buffer `at`. */
 static Dev buffer_row(const Forward *f, size_t at, int row, int width) {
   return dev_at(f->block, at + (size_t)row * (size_t)width);
 }
@@ -118,14 +118,14 @@ static Slice slice_at(const Forward *f, const Batch *b, int first) {
 static Dev slice_x(const Forward *f, const Batch *b, Slice s) {
   return forward_x(f, b->first + s.first);
 }
-/* Where a slice of a parallel layer's input is kept until its feed-forward reads it: beside the
- * stream, row for row. */
+/* The place that keeps the input of a parallel layer for its feed-forward module, row for row like
+ * the residual stream. */
 static Dev slice_input(const Forward *f, const Batch *b, Slice s) {
   return buffer_row(f, f->sizes.input, b->first + s.first, f->model->config.width);
 }
 
-/* The one place where a pass can be watched and changed: interventions first, then captures, which
- * so see what the rest of the pass sees. values: [s.rows, C]. */
+/* The one place where activations are changed and recorded: interventions first, then captures,
+ * which therefore see what the rest of the pass sees. values: [s.rows, C]. */
 static void tap_dispatch(Forward *f, const Batch *b, Slice s, int layer, xt_tap tap, Dev values) {
   const BackendOps *ops = f->backend->ops;
   const int width = f->model->config.width;
@@ -150,7 +150,7 @@ static IndexList from_row(IndexList list, int row) {
   return index_is_none(list) ? list : index_at(list, (size_t)row);
 }
 
-/* Those of the batch's spans that lie in the slice, counted from its first row. */
+/* The batch's spans that lie in the slice, counted from its first row. */
 static int slice_spans(Forward *f, const Batch *b, Slice s) {
   int count = 0;
   for (int k = 0; k < b->span_count; k++) {
@@ -223,7 +223,7 @@ void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows) {
   if (c->embed_norm) norm_rows(f, x, x, f->model->embed_norm, rows);
 }
 
-/* Queries and keys, normalised where they lie: heads of one row follow one another. */
+/* Normalises queries and keys in place; the heads of one row follow one another. */
 static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int rows) {
   const ModelConfig *c = &f->model->config;
   const bool whole = c->qk_norm == QK_NORM_WHOLE;
@@ -245,7 +245,7 @@ static void norm_queries(Forward *f, const LayerWeights *w, Dev q, Dev k, int ro
   f->backend->ops->norm(f->backend, &args);
 }
 
-/* Queries and keys, rotated where they lie. */
+/* Rotates queries and keys in place. */
 static void rotate_queries(Forward *f, const Batch *b, Slice s, int rotary, Dev q, Dev k) {
   const ModelConfig *c = &f->model->config;
   const Dev *angles = b->store && f->prompt_class ? f->prompt_cos_sin : f->cos_sin;
@@ -269,7 +269,7 @@ static void rotate_queries(Forward *f, const Batch *b, Slice s, int rotary, Dev 
   f->backend->ops->rope(f->backend, &args);
 }
 
-/* Queries, keys and values of a slice; keys and values are stored. */
+/* Computes the queries, keys and values of a slice, and stores the keys and values. */
 static void project_slice(Forward *f, const Batch *b, Slice s, int layer) {
   const ModelConfig *c = &f->model->config;
   const LayerWeights *w = &f->model->layers[layer];
@@ -295,7 +295,7 @@ void forward_keys(Forward *f, const Batch *b, int layer) {
     EACH_SLICE (s, f, b) project_slice(f, b, s, layer);
 }
 
-/* What a module gave becomes what is added to the stream. */
+/* Turns a module's output into what is added to the residual stream. */
 static void finish_branch(Forward *f, Dev branch, NormWeights post_norm, int rows) {
   const ModelConfig *c = &f->model->config;
   if (c->post_norm) norm_rows(f, branch, branch, post_norm, rows);

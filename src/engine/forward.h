@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* THE forward pass: every architecture, every backend, prompts and generated tokens alike.
  *
- * A Batch is rows of the residual stream, each a token at its position. forward_attention and
- * forward_ffn are the two halves of a layer; whoever drives them may add rows between halves. Taps
- * are offered in one place, tap_dispatch in forward.c. */
+ * A Batch is a range of rows of the residual stream, each of which is a token at its position.
+ * forward_attention and forward_ffn are the two halves of a layer; their caller may add rows
+ * between the halves. Taps are handled in one place, tap_dispatch in forward.c. */
 #ifndef ENGINE_FORWARD_H
 #define ENGINE_FORWARD_H
 
@@ -12,7 +12,7 @@
 #include "model/sizes.h"
 #include "xtransplant/engine.h"
 
-/* Buffers that a pass works in. */
+/* The buffers of a pass. */
 typedef struct Forward {
   const xt_model *model;
   Backend *backend;
@@ -20,23 +20,23 @@ typedef struct Forward {
   ActivationSizes sizes;
   Dev block;                          /* all activation buffers, at the offsets of `sizes` */
   Dev cos_sin[MODEL_ROTARIES];        /* rotary angles of positions 0..positions-1, by
-                                  ModelConfig.rotary */
-  Dev prompt_cos_sin[MODEL_ROTARIES]; /* of the prompt whose inner positions run
-                                         (forward_prompt), where they are others: */
+                                         ModelConfig.rotary */
+  Dev prompt_cos_sin[MODEL_ROTARIES]; /* of the prompt whose inner positions are run
+                                         (forward_prompt), if they differ: */
   int prompt_class;                   /* 0: they are the same; else rope_class's */
-  Dev sinusoids; /* the same positions' [positions, C], where the architecture has them */
+  Dev sinusoids; /* [positions, C] of the same positions, if the architecture has them */
   int positions;
   AttendSpan *spans; /* [work_rows] of the rows that a layer's half works on */
 } Forward;
 
 typedef struct Batch {
-  int first, rows;         /* rows first..first+rows-1 of the residual stream's buffer,
-                                 changed in place */
+  int first, rows;         /* rows first..first+rows-1 of the residual stream's buffer, changed
+                              in place */
   IndexList positions;     /* [rows] absolute */
   const AttendSpan *spans; /* cover all rows, in order */
   int span_count;
-  IndexList prefix_begin, prefix_end; /* [rows] prefix positions that a row sees; the former for
-                                         layers that slide */
+  IndexList prefix_begin, prefix_end; /* [rows] the range of prefix positions that a row sees;
+                                         the begin is for layers with a sliding window */
 
   /* Where new keys and values go: into `store`, the rows being its positions store_first... in
    * order; or, with store NULL, into the tail slots. */
@@ -44,37 +44,37 @@ typedef struct Batch {
   int store_first;
   KvTail *tail;
   IndexList slots;      /* [rows] slot that the row's own key and value go to */
-  IndexList tail_slots; /* [rows, tail_ld] the row's private positions, its own included */
+  IndexList tail_slots; /* [rows, tail_ld] the row's private positions, including its own */
   int tail_ld;
-  IndexList tail_begin, tail_end; /* [rows] which of them it sees; the former for layers that
-                                     slide */
+  IndexList tail_begin, tail_end; /* [rows] the range of them that it sees; the begin is for
+                                     layers with a sliding window */
 
-  IndexList edits;           /* MixEdit, sorted by layer, then tap; rows count from the batch's
-                                 first */
+  IndexList edits;           /* MixEdit, sorted by layer, then tap; rows are counted from the
+                                batch's first */
   const int32_t *edit_start; /* [layers * XT_TAP_COUNT + 1], on the host; NULL: there are none */
   Dev edit_values;           /* [.., C] what the edits put in */
-  Dev capture[XT_TAP_COUNT]; /* each none or [layers, rows, C]: keeps that tap of every row */
+  Dev capture[XT_TAP_COUNT]; /* each none or [layers, rows, C]: records that tap of every row */
 } Batch;
 
-/* Zeroed `f` first. Growing keeps nothing of the buffers' contents. */
+/* `f` must be zeroed before the first call. Growing discards the contents of the buffers. */
 xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error);
-/* What is stored from here on (Batch.store) are inner positions of a prompt of `length` tokens, by
- * which rotary angles may go. */
+/* Says that the following stored positions (Batch.store) are inner positions of a prompt of
+ * `length` tokens, on which rotary angles may depend. */
 xt_status forward_prompt(Forward *f, int length, xt_error *error);
 void forward_release(Forward *f);
 
 /* Row `row` of the pass's own residual stream buffer, [rows, C]. */
 Dev forward_x(const Forward *f, int row);
 
-/* Rows 0.. of the residual stream := embeddings of ids at positions, [rows] each. */
+/* Sets rows 0.. of the residual stream to the embeddings of ids at positions, [rows] each. */
 void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows);
 /* a := what the attention module adds to the stream; x += a: taps attn and mid. */
 void forward_attention(Forward *f, const Batch *b, int layer);
-/* Only stores the keys and values of the layer: all that a prompt's inner positions owe to the
- * last. */
+/* Only stores the keys and values of the layer, which is all that is needed of a prompt's inner
+ * positions in the last layer. */
 void forward_keys(Forward *f, const Batch *b, int layer);
 /* f := what the feed-forward module adds; x += f: taps ffn and block. In a parallel layer
- * (ModelConfig) it reads what x was before forward_attention. */
+ * (ModelConfig) the module reads x as it was before forward_attention. */
 void forward_ffn(Forward *f, const Batch *b, int layer);
 /* All layers. */
 void forward_layers(Forward *f, const Batch *b);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Generation of many requests at once.
  *
- * Requests are sorted by their prompts' inner positions, so that those that share them lie
- * together; each such prefix is run once (prefixes.h). Then all rows advance together: step 0 takes
- * the prompts' last tokens, step k the k-th generated ones; rows leave at EOS. A wave is as many
- * requests as memory allows at a time; what a request generates does not depend on its wave. */
+ * Requests are sorted by the inner positions of their prompts, so that requests that share them are
+ * neighbours; each such prefix is run once (prefixes.h). Then all rows advance together: the input
+ * of step 0 is the last token of each prompt, and that of step k the k-th generated token; rows
+ * leave at EOS. A wave is as many requests as memory allows at a time; the response to a request
+ * does not depend on its wave. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@
 #include "engine/sampling.h"
 
 #define DEFAULT_NEW_TOKENS 20
-#define WAVE_ROWS 1024 /* products gain nothing from more */
+#define WAVE_ROWS 1024 /* more rows do not make products faster */
 
 typedef struct SortKey {
   PrefixKey prefix;
@@ -218,7 +219,7 @@ static void place_rows(Wave *w, int step) {
   rows_upload(t);
 }
 
-/* Draws tokens of rows [first, first + rows) from their logits, [rows, vocab], which have the
+/* Draws tokens for rows [first, first + rows) from their logits, [rows, vocab], after the
  * penalty. */
 static void draw_rows(Wave *w, Dev logits, int first, int rows) {
   Backend *be = w->session->backend;
@@ -231,7 +232,7 @@ static void draw_rows(Wave *w, Dev logits, int first, int rows) {
   }
 }
 
-/* Choices 0.. are the active rows'. */
+/* Choices 0.. belong to the active rows. */
 static void choose_tokens(Wave *w) {
   const int most = w->session->backend->limits.logit_rows;
   for (int first = 0; first < w->active_count; first += most) {
@@ -242,8 +243,8 @@ static void choose_tokens(Wave *w) {
   }
 }
 
-/* The logit lens of the step: final norm and unembedding of every layer's output. Choices from
- * active_count on, a layer's after the other. */
+/* The logit lens of the step: final norm and unembedding of every layer's output. Its choices
+ * follow those of the active rows, layer by layer. */
 static void choose_lens(Wave *w) {
   const ModelConfig *c = &w->session->model->config;
   const int most = w->session->backend->limits.logit_rows, n = w->active_count;

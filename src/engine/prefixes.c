@@ -56,8 +56,8 @@ static size_t first_changed(const PrefixKey *k) {
   return first;
 }
 
-/* Positions that both compute alike: a position's keys and values follow from the ids up to it and
- * the interventions up to it. */
+/* The number of positions that have the same keys and values in both: these depend on the ids and
+ * the interventions up to the position. */
 static size_t shared_positions(const PrefixKey *a, const PrefixKey *b) {
   const size_t ids = common_ids(a, b), x = first_changed(a), y = first_changed(b);
   const size_t unchanged = x < y ? x : y;
@@ -86,8 +86,8 @@ int prefixes_add(PrefixPool *pool, const PrefixKey *key) {
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-/* Positions [first, first + rows) through the layers. Nothing but keys and values is wanted of
- * them, so the last layer ends there. */
+/* Runs positions [first, first + rows) through the layers. Only their keys and values are needed,
+ * so that the last layer ends there. */
 static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows) {
   const PrefixKey *key = &prefix->key;
   Forward *f = &t->session->forward;
@@ -118,7 +118,7 @@ static void run_piece(RowTable *t, const Prefix *prefix, size_t first, int rows)
   forward_keys(f, &batch, layers - 1);
 }
 
-/* Whether rotary angles of both prompts, which have a last token more, are the same. */
+/* Whether both prompts, which have one more token than the prefixes, use the same rotary angles. */
 static bool same_angles(const xt_session *s, const PrefixKey *a, const PrefixKey *b) {
   return rope_class(&s->model->config, (int)a->count + 1) ==
          rope_class(&s->model->config, (int)b->count + 1);
@@ -147,7 +147,7 @@ static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *co
   return ops->status(s->backend, error);
 }
 
-/* The most changes that one piece of so many positions can have. */
+/* The largest number of edits in one piece of this many positions. */
 static size_t inner_edits(const PrefixKey *k, size_t positions) {
   const size_t most = positions < k->count ? positions : k->count;
   size_t edits = 0, at = 0;

@@ -68,7 +68,7 @@ static int compare_ids(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-/* Writes the distinct ones of `ids` (count of them at most) and returns how many. */
+/* Writes the distinct ids among `ids` (at most count) and returns their number. */
 static int32_t distinct_ids(int32_t *out, const RowPrompt *prompt) {
   int32_t distinct = 0;
   memcpy(out, prompt->ids, prompt->count * sizeof *out);
@@ -197,15 +197,15 @@ void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value) {
                                                     .gain = add || blend ? iv->alpha : 1.0f}};
 }
 
-/* Sorts the edits by place, keeping the order of those at one place. */
+/* Sorts the edits by place, and keeps the order of edits at the same place. */
 static void lay_out_edits(RowTable *t) {
   const int places = t->session->model->config.layers * XT_TAP_COUNT;
   int32_t *start = t->edit_start, *to = t->host + t->ints;
   memset(start, 0, ((size_t)places + 1) * sizeof *start);
   for (size_t e = 0; e < t->edit_count; e++) start[t->edits[e].place + 1]++;
   for (int p = 0; p < places; p++) start[p + 1] += start[p];
-  for (size_t e = 0; e < t->edit_count; e++) /* start[p] runs ahead while placing, and is set
-                                                back below */
+  for (size_t e = 0; e < t->edit_count; e++) /* start[p] advances while edits are placed, and is
+                                                restored below */
     memcpy(to + (size_t)start[t->edits[e].place]++ * EDIT_INTS, &t->edits[e].edit, sizeof(MixEdit));
   for (int p = places; p > 0; p--) start[p] = start[p - 1];
   start[0] = 0;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The rows of a batch, one table for generation, scoring, capture and the sweep.
+/* The rows of a batch: the same table for generation, scoring, capture and the sweep.
  *
- * At each step a caller lays the table out (rows_begin, rows_place for each row, rows_edit),
- * uploads it (rows_upload: one transfer), runs layers on ranges of it (rows_batch), chooses tokens
- * (rows_choose) and reads what was chosen (rows_read: one transfer, the only wait). Columns are
+ * At each step a caller fills the table (rows_begin, rows_place for each row, rows_edit), uploads
+ * it (rows_upload: one transfer), runs layers on ranges of it (rows_batch), chooses tokens
+ * (rows_choose) and reads the choices (rows_read: one transfer, and the only wait). Columns are
  * plain host arrays between rows_begin and rows_upload, and IndexLists for ops afterwards. */
 #ifndef ENGINE_ROWS_H
 #define ENGINE_ROWS_H
@@ -38,14 +38,13 @@ typedef struct RowRules {
   Allowed *allowed; /* [rows] what rows_choose has found */
   int32_t *banned;  /* ids of one row */
   int32_t *places;  /* [RULES_PLACES] of logits that become impossible, on their way to the
-                         device */
+                       device */
   Dev places_dev, impossible; /* [RULES_PLACES] both */
 } RowRules;
 
 #define RULES_PLACES 16384
 #define RULES_IMPOSSIBLE \
-  (-1e30f) /* far from all logits, and a number still when it is weighed
-                                     or penalised */
+  (-1e30f) /* far from all logits, and a number still when it is weighed or penalised */
 
 typedef struct RowTable {
   xt_session *session;
@@ -56,7 +55,7 @@ typedef struct RowTable {
   float penalty;
   RowRules rules;
   /* the step that is laid out */
-  int rows, tail_ld;            /* tail_ld: private positions of a row at most */
+  int rows, tail_ld;            /* tail_ld: the largest number of private positions of a row */
   int32_t *column[ROW_COLUMNS]; /* [rows] each */
   int32_t *tail_slots;          /* [rows, tail_ld] */
   const KvPrefix **prefix;      /* [rows] NULL: none */
@@ -72,7 +71,7 @@ typedef struct RowTable {
   AttendSpan *spans;
 } RowTable;
 
-/* What a table has room for. */
+/* The capacity of a table. */
 typedef struct RowTableSize {
   int rows, tail; /* rows of a step; private positions of a row */
   int slots;      /* of private keys and values, in every layer; 0: no tail */
@@ -80,12 +79,12 @@ typedef struct RowTableSize {
   size_t choices; /* that are read at once */
 } RowTableSize;
 
-/* *t is zero before. The caller calls rows_release whatever is returned. */
+/* *t is zero before. The caller calls rows_release even after an error. */
 xt_status rows_create(RowTable *t, xt_session *session, const RowTableSize *size, xt_error *error);
 void rows_release(RowTable *t);
 
-/* The repetition penalty, from a list of ids for each of `lists` rows: prompt r's ids, and up to
- * `capacity` more. A penalty of 1 makes no lists. */
+/* Prepares the repetition penalty: a list of ids for each of `lists` rows, which has the ids of the
+ * row's prompt and room for `capacity` more. A penalty of 1 makes no lists. */
 typedef struct RowPrompt {
   const int32_t *ids;
   size_t count;
@@ -115,8 +114,9 @@ static inline int32_t *rows_slots(const RowTable *t, int row) {
 void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value);
 void rows_upload(RowTable *t);
 
-/* Rows [first, first + count), which lie in the same rows of the residual stream. With edits it
- * must be all rows. Valid until the next call: its spans are the table's. */
+/* The batch of rows [first, first + count), which are the same rows of the residual stream. If
+ * there are edits, it must contain all rows. Valid until the next call, because its spans are in
+ * the table. */
 Batch rows_batch(RowTable *t, int first, int count);
 IndexList rows_column(const RowTable *t, RowColumn column, int first);
 
@@ -126,7 +126,7 @@ IndexList rows_column(const RowTable *t, RowColumn column, int first);
 Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool plain);
 /* The same for any number of rows of the residual stream; row r's choice is choice r. */
 void rows_choose(RowTable *t, int first, int count);
-/* Reads choices [first, first + count), and whether the backend is well. */
+/* Reads choices [first, first + count), and the backend's status. */
 xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error);
 
 /* Appends a choice to a response whose arrays have room, with or without its further numbers. */

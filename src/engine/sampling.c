@@ -41,7 +41,8 @@ static double uniform(uint64_t seed, uint64_t key, uint64_t step) {
   return (double)(rng_next(&rng) >> 11) * 0x1p-53;
 }
 
-/* Likelier tokens first, of equals the lower id: a heap sort, as qsort takes no context. */
+/* More likely tokens first, and among equals the lower id. It is a heap sort, because qsort has no
+ * context argument. */
 static bool before(const Sampling *s, int32_t a, int32_t b) {
   return s->weight[a] > s->weight[b] || (s->weight[a] == s->weight[b] && a < b);
 }
@@ -66,9 +67,11 @@ static void sort_order(const Sampling *s, size_t count) {
   }
 }
 
-/* The tokens that may be drawn, into s->order; returns their number and in *mass their weight. */
+/* Puts the tokens that may be drawn into s->order; returns their number, and their total weight in
+ * *mass. */
 static size_t candidates(Sampling *s, double total, double *mass) {
-  /* Those below the bound make up less than 1 - top_p together, so that none of them is needed. */
+  /* The tokens below the bound have together less than 1 - top_p, so that none of them is
+   * needed. */
   const double bound = s->top_p < 1 ? total * (1 - s->top_p) / s->vocab : 0;
   size_t count = 0, kept = 0;
   for (int32_t v = 0; v < s->vocab; v++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the engine's own files share: a session, and what requests may ask of it. */
+/* Shared by the files of the engine: a session, and the checks of requests. */
 #ifndef ENGINE_SESSION_H
 #define ENGINE_SESSION_H
 
@@ -9,11 +9,11 @@ struct xt_session {
   const xt_model *model;
   Backend *backend;
   Forward forward;
-  bool (*cancel)(void *user); /* of the call under way: asked between the pieces of a prompt; may
+  bool (*cancel)(void *user); /* of the current call: called between the pieces of a prompt; may
                                  be NULL */
   void *cancel_user;
-  double sweep_speed; /* what sweeps of this session have measured so far (SweepConfig.speed); 0:
-                         nothing yet */
+  double sweep_speed; /* the speed that sweeps of this session have measured (SweepConfig.speed);
+                         0: none yet */
 };
 
 /* Checks ids, lengths and interventions of a request that may generate `max_new_tokens`. `index` is

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the job's own files share. */
+/* Shared by the files of the job. */
 #ifndef JOB_JOB_H
 #define JOB_JOB_H
 
@@ -38,10 +38,10 @@ struct xt_job {
   Todo all;                     /* every site and layer asked for */
   const xt_question **too_long; /* left out of `questions` */
   size_t too_long_count;
-  const xt_store *planned; /* the store that what follows is about; NULL: none */
+  const xt_store *planned; /* the store that the following members describe; NULL: none */
   /* as xt_job_info has them */
   uint64_t present, to_run, questions_to_run, sources_to_run, samples_to_run;
-  int64_t *edited; /* questions of the store that questions of the job take the place of */
+  int64_t *edited; /* questions of the store that will be replaced by questions of the job */
   size_t edited_count, edited_capacity;
 };
 
@@ -52,24 +52,24 @@ void job_warn(const xt_job *job, const char *format, ...) __attribute__((format(
 int job_set_size(const LayerSet *set, int layers);
 int job_site_count(const Todo *todo);
 
-/* A Todo as the sweep's options, with their lists. */
+/* The options of a sweep that runs a Todo, with their lists. */
 typedef struct Wanted {
   xt_site sites[JOB_SITES_MOST];
   int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];
   xt_sweep_options options;
 } Wanted;
 void job_want(Wanted *wanted, const xt_job *job, const Todo *todo);
-/* How many questions from `at` on need the same. */
+/* The number of questions from `at` on that need the same responses. */
 size_t job_alike(const xt_job *job, size_t at);
-/* What is to run, in operations. */
+/* The remaining work, in operations. */
 void job_work(const xt_job *job, xt_job_estimate *out);
 
 /* ---- what is written down beside the transplants (job_record.c) ------------------------------ */
 
-/* Records what the job is about, so that reports can tell how much of it is there. */
+/* Records the plan of the job, so that reports can say how much of it is present. */
 xt_status job_add_plans(const xt_job *job, xt_store *store, xt_error *error);
-/* Questions that the store has with another prompt or answer: refused, or put on job->edited to be
- * replaced. */
+/* Finds questions that the store has with a different prompt or answer; they are refused, or put on
+ * job->edited to be replaced. */
 xt_status job_find_edited(xt_job *job, xt_store *store, xt_error *error);
 
 #endif

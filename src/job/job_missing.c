@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the store lacks, and what running it will take. */
+/* What the store lacks, and the work of running it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -73,8 +73,8 @@ static xt_status find_one(xt_job *job, xt_store *store, const xt_question *quest
 static void count_work(xt_job *job, size_t index) {
   const int layers = job->identity.layers;
   Todo *todo = &job->todo[index];
-  /* a source prompt that fills the model's positions can be transplanted from, and generates
-   * nothing */
+  /* a source prompt that fills the model's positions can be the source of transplants, but
+   * generates nothing */
   if (job->instances[index].source_count + (size_t)job->options.max_new_tokens >
       (size_t)job->positions + 1)
     todo->source = 0;

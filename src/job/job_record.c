@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a job writes down of itself, and questions that were edited since. */
+/* The plan that a job records, and questions that were edited since. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +22,8 @@ static size_t list_layers(const LayerSet *set, int layers, int *out) {
   return n;
 }
 
-/* One plan for each task and pair of languages. `part` has room for all questions; those that were
- * planned are taken out of `left`. */
+/* One plan for each task and pair of languages. `part` has room for all questions; planned
+ * questions are removed from `left`. */
 static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question **left,
                           size_t *left_count, const xt_question **part, xt_error *error) {
   int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];

@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-/* Samples drawn together. Those of a question lie together, so that its prompt is run once; what is
- * lost when the process is killed is a batch. */
+/* The number of samples that are drawn together. The samples of a question are neighbours, so that
+ * its prompt is run once. A killed process loses one batch. */
 #define SAMPLES_TOGETHER 256
 
 typedef struct Place {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Responses to source prompts. Of questions with equal ones, such as the English one of every
- * language, the first that needs it asks for it: xt_instance.run_source, where the question is
- * swept. */
+/* Responses to source prompts. Among questions with the same source prompt, such as the English one
+ * of every language, the first that needs the response asks for it: xt_instance.run_source, if the
+ * question is swept. */
 #ifndef JOB_JOB_SOURCES_H
 #define JOB_JOB_SOURCES_H
 
@@ -16,8 +16,8 @@ typedef struct SourceRuns {
 xt_status source_runs_init(SourceRuns *runs, xt_job *job, xt_error *error);
 void source_runs_deinit(SourceRuns *runs); /* accepts a zeroed one */
 
-/* Adds to the store what is known of those that questions [at, at + n) need; they are the store's
- * `numbers`. */
+/* Adds the known responses that questions [at, at + n) need to the store, in which the questions
+ * have these `numbers`. */
 xt_status source_runs_store_known(const SourceRuns *runs, xt_store *store, size_t at, size_t n,
                                   const int64_t *numbers, xt_error *error);
 /* Keeps a copy of the response to question `index`'s source prompt, for later questions, and adds
@@ -25,7 +25,8 @@ xt_status source_runs_store_known(const SourceRuns *runs, xt_store *store, size_
 xt_status source_runs_take(SourceRuns *runs, xt_store *store, size_t index,
                            const xt_generation *generation, size_t at, size_t n,
                            const int64_t *numbers, xt_error *error);
-/* Runs those that questions [at, at + n) need, without a sweep. `cancel` is asked between steps. */
+/* Runs the responses that questions [at, at + n) need, without a sweep. `cancel` is called between
+ * steps. */
 xt_status source_runs_alone(SourceRuns *runs, xt_session *session, size_t at, size_t n,
                             bool (*cancel)(void *user), void *user, xt_error *error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a sweep counts and tells on its way. */
+/* Counting a sweep's work and reporting its progress. */
 #include "model/flops.h"
 #include "sweep/runner.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The sweep's call: instances in groups that fit memory and time, and what the instances of one
- * group share, their prompts. */
+/* The call of a sweep: it divides the instances into groups that fit memory and time, and runs the
+ * prompts that the instances of a group share. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,11 +10,11 @@
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
-/* One of an instance's prompts, while equal ones are looked for. */
+/* A prompt of an instance, for finding equal prompts. */
 typedef struct PromptKey {
   PrefixKey prefix;
   int32_t last; /* id of the last token */
-  int *index;   /* where the prompt's index goes */
+  int *index;   /* receives the prompt's index */
 } PromptKey;
 
 static int compare_prompts(const void *a, const void *b) {

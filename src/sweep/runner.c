@@ -2,12 +2,12 @@
 /* The sweep's runner: one pass, that is rows from their first generated token to their last.
  *
  * An example. One instance; sites attn (A) and ffn (F), one source layer, target layers 0, 1 and 2
- * of a model of three; V is the untouched run. So A0 is the row whose value goes into attn of
+ * of a model of three; V is the untouched run. A0 is the row whose value is written at attn of
  * target layer 0. The prompts' inner positions are in the prefix pool.
  *
  * Step 0, the prompts' last tokens. run_last_tokens runs them untouched through all layers, and
- * keeps every tap. Each row starts where its value goes in, from the untouched run's taps there
- * (join_rows), so that going up the layers the batch grows:
+ * records every tap. Each row starts where its value is written, from the taps of the untouched run
+ * there (join_rows), so that the batch grows from layer to layer:
  *
  *     layer 0   [       ] attention   [ A0    ] feed-forward   A joins before it, F after
  *     layer 1   [ A0 F0 ] attention   [ A0 F0 A1    ] feed-forward
@@ -15,10 +15,10 @@
  *     choice    [ A0 F0 A1 F1 A2 F2 ]   V has had its choice from the untouched run
  *
  * Step 1, a generated token. Say A0 has chosen x, and all others y. What a row computes up to its
- * target layer depends on its tokens alone, so there rows with the same tokens are one node
- * (group_rows); above it each is on its own (part_rows copies the node's state). Nodes stand in
- * order of the layer up to which they are needed, rows in order of the layer at which they part, so
- * that what a layer computes is one range of the batch:
+ * target layer depends only on its tokens, so that rows with the same tokens are one node there
+ * (group_rows); above that layer each row is separate (part_rows copies the node's state). Nodes
+ * stand in order of the layer up to which they are needed, rows in order of the layer at which they
+ * part, so that what a layer computes is one range of the batch:
  *
  *               nodes     rows
  *     layer 0   [ x y ]
@@ -62,7 +62,7 @@ static void place_entry(Pass *p, int e, int prompt, int step, int32_t token, int
                        .max_new = p->group->config->max_new});
 }
 
-/* Picks the next token of entries [from, to), into the choices of the same numbers. */
+/* Chooses the next token of entries [from, to), into the choices with the same numbers. */
 static void choose_entries(Pass *p, int from, int to) {
   rows_choose(&p->table, from, to - from);
   sweep_count_flops(p->group, (uint64_t)(to - from), 0, true);
@@ -106,7 +106,7 @@ static xt_status record_rows(Pass *p, bool first, xt_error *error) {
 
 /* ---- the prompts' last tokens ---------------------------------------------------------------- */
 
-/* Runs the last token of every prompt untouched and keeps all taps. Entry e is prompt e. */
+/* Runs the last token of every prompt untouched and records all taps. Entry e is prompt e. */
 static void run_last_tokens(Pass *p) {
   Group *g = p->group;
   Forward *f = &g->session->forward;
@@ -131,9 +131,9 @@ static void run_last_tokens(Pass *p) {
   sweep_count_flops(g, (uint64_t)last, c->layers, false);
 }
 
-/* Which taps row r starts from when it joins: the value; the residual stream that it is added to,
- * where the write adds; and, where the layer is parallel, what the untouched run's feed-forward
- * adds. */
+/* The taps from which row r starts when it joins: the value; the residual stream to which the value
+ * is added, if the write adds; and, if the layer is parallel, what the untouched run's feed-forward
+ * module adds. */
 static void list_taps(Pass *p, int r) {
   const Group *g = p->group;
   const SweepRow *row = &p->rows[r];
@@ -146,9 +146,9 @@ static void list_taps(Pass *p, int r) {
   p->table.column[ROW_ADD][r] = tap_index(g, XT_TAP_FFN, row->target, row->prompt);
 }
 
-/* Makes rows [first, first+count) of the residual stream what rows of the same write tap start
- * from. The same sums as the plain pass does: the residual stream there plus the value, or the
- * value itself. */
+/* Sets rows [first, first+count) of the residual stream to the start of rows with the same write
+ * tap. The sums are those of a plain pass: the residual stream there plus the value, or the value
+ * itself. */
 static void place_values(Pass *p, int first, int count, xt_tap write) {
   const Group *g = p->group;
   Backend *be = g->session->backend;
@@ -169,8 +169,8 @@ static void place_values(Pass *p, int first, int count, xt_tap write) {
   be->ops->add(be, x, branch, floats);
 }
 
-/* Rows whose value goes into `layer`, before (late false) or after its feed-forward, follow the
- * `joined` ones; returns how many there are now. */
+/* Rows whose value is written at `layer`, before (late false) or after its feed-forward module,
+ * follow the `joined` ones; returns the new number of joined rows. */
 static int join_rows(Pass *p, int layer, bool late, int joined) {
   const SweepConfig *c = p->group->config;
   /* as many as the branch buffer has */
@@ -188,8 +188,8 @@ static int join_rows(Pass *p, int layer, bool late, int joined) {
   return joined;
 }
 
-/* The first tokens of the untouched rows, from the prompts' entries as run_last_tokens left them:
- * each stretch of prompts that some row asks for is chosen from at once. */
+/* Chooses the first tokens of the untouched rows from the prompts' entries that run_last_tokens has
+ * computed, for each range of adjacent prompts that rows need at once. */
 static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
   const int prompts = p->group->prompt_count;
   bool *asked;
@@ -208,7 +208,7 @@ static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
   return record_rows(p, true, error);
 }
 
-/* The rows into which something is written: each from its target layer on. */
+/* Runs the rows with a transplant, each from its target layer on. */
 static xt_status start_rows(Pass *p, int rows, xt_error *error) {
   Group *g = p->group;
   Forward *f = &g->session->forward;
@@ -241,8 +241,7 @@ static xt_status start_pass(Pass *p, xt_error *error) {
   const int rows = p->row_count - p->untouched;
   run_last_tokens(p);
   if (p->untouched)
-    TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the
-                                                             buffers */
+    TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the buffers */
   const int waiting = p->active_count;    /* untouched rows come last among the active ones */
   memmove(p->active + rows, p->active, (size_t)waiting * sizeof *p->active);
   p->active_count = 0;
@@ -260,7 +259,7 @@ static int add_node(Pass *p, int parent, int32_t token) {
   return p->node_count++;
 }
 
-/* The node of `token` after `parent`, made when new. */
+/* The node of `token` after `parent`, which is made if it is new. */
 static int child_node(Pass *p, int parent, int32_t token) {
   if (p->group->config->options->no_sharing) return add_node(p, parent, token);
   uint64_t hash = ((uint64_t)(uint32_t)parent << 32 | (uint32_t)token) * 0x9E3779B97F4A7C15u;
@@ -271,8 +270,9 @@ static int child_node(Pass *p, int parent, int32_t token) {
   }
 }
 
-/* Gives every active row the node of its tokens. Rows come in order of their target, so a node's
- * last row says how far up it is needed. Returns the first of the step's nodes. */
+/* Gives every active row the node of its tokens. Rows are in order of their target layers, so that
+ * the last row of a node determines up to which layer the node is needed. Returns the first of the
+ * step's nodes. */
 static int group_rows(Pass *p, int step) {
   const int first = p->node_count;
   memset(p->hash, -1, p->hash_size * sizeof *p->hash);
@@ -306,8 +306,8 @@ static void place_row(Pass *p, int e, int a, int step) {
   p->table.column[ROW_TO][a] = e;
 }
 
-/* Lays out the step's batch: nodes in order of how far up they are needed, then rows in order of
- * where they part; counts both below each layer. */
+/* Lays out the step's batch: nodes in order of the layer up to which they are needed, then rows in
+ * order of the layer at which they part. Counts both below each layer. */
 static void lay_out(Pass *p, int first_node, int step) {
   const int layers = pass_layers(p), nodes = p->node_count - first_node;
   int parting = 0; /* untouched rows come last, and never part */
@@ -320,7 +320,7 @@ static void lay_out(Pass *p, int first_node, int step) {
   p->node_entries = nodes;
   for (int n = first_node; n < p->node_count; n++)
     place_node(p, p->nodes_below[p->nodes[n].top]++, n, step);
-  /* placing moved each on by one */
+  /* placing advanced each by one */
   for (int l = layers + 1; l > 0; l--) p->nodes_below[l] = p->nodes_below[l - 1];
   p->nodes_below[0] = 0;
   for (int a = 0; a < parting; a++) {
@@ -371,7 +371,7 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   return record_rows(p, false, error);
 }
 
-/* What a pass has taken says how many rows the next ones may have. Sharing counts as speed. */
+/* The time of a pass determines how many rows the next passes may have. Sharing counts as speed. */
 static void learn_speed(Group *g, int rows, double spent) {
   const double speed =
       spent > 1e-6 ? rows * sweep_row_flops(g->session->model, g->config) / spent : 0;
@@ -379,7 +379,7 @@ static void learn_speed(Group *g, int rows, double spent) {
   if (speed > 0) *known = *known > 0 ? 0.5 * (*known + speed) : speed;
 }
 
-/* Responses to source prompts, which are not counted among the sweep's: they come last. */
+/* Responses to source prompts are not counted as the sweep's; they come last. */
 static int active_sources(const Pass *p) {
   int n = 0;
   while (n < p->active_count && p->rows[p->active[p->active_count - 1 - n]].site == XT_SWEEP_SOURCE)

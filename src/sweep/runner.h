@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the sweep's own files share.
+/* Shared by the files of the sweep.
  *
  * Words. A *row* is one configuration of one instance: it parts from the untouched run at its
  * target layer j. A *node* is a distinct sequence of generated tokens: below the layers where they
@@ -15,10 +15,10 @@
 
 #define SWEEP_DEFAULT_ROWS 4096
 #define SWEEP_LEAST_ROWS \
-  256 /* below which a batch is not cut to save time: it would be
-                                     less than efficient */
+  256 /* below which a batch is not made smaller to save time, because it would be inefficient */
 #define SWEEP_PASS_SECONDS 60.0
-#define SWEEP_GUESSED_SPEED 20e9 /* operations a second of one thread, before any is measured */
+#define SWEEP_GUESSED_SPEED \
+  20e9 /* operations per second of one thread, before a speed is measured */
 
 /* Options with the defaults filled in and the layer lists made explicit. */
 typedef struct SweepConfig {
@@ -28,27 +28,27 @@ typedef struct SweepConfig {
   int max_new;
   float penalty;
   double pass_seconds;
-  double speed; /* operations a second as sweep_row_flops counts them; 0: passes are not cut by
-                   time */
+  double speed; /* operations per second as sweep_row_flops counts them; 0: passes are not
+                   limited by time */
 } SweepConfig;
 
 xt_status sweep_config_init(SweepConfig *config, Arena *arena, const xt_model *model,
                             const xt_sweep_options *options, xt_error *error);
 
-/* The instances from `first` on that make the next group, and how many target layers a pass
- * takes. */
+/* The instances from `first` on that make up the next group, and the number of target layers per
+ * pass. */
 typedef struct SweepGroup {
   size_t first;
   int instances;
   int targets_per_pass;
-  uint64_t bytes; /* at most, weights included */
+  uint64_t bytes; /* at most, including weights */
 } SweepGroup;
 
 xt_status sweep_plan_group(const xt_model *model, const SweepConfig *config,
                            const xt_instance *instances, size_t count, size_t first,
                            SweepGroup *group, xt_error *error);
 
-/* Operations of a row of which nothing is shared. */
+/* Operations of a row that shares nothing. */
 double sweep_row_flops(const xt_model *model, const SweepConfig *config);
 
 /* A prompt of a group. Equal ones, such as the English one that several languages share, are one
@@ -59,24 +59,24 @@ typedef struct SweepPrompt {
   int prefix; /* of the group's pool: of all but the last token */
 } SweepPrompt;
 
-/* The instances of one group, as long as it takes. */
+/* One group of instances while it runs. */
 typedef struct Group {
   xt_session *session;
   const SweepConfig *config;
   const xt_instance *instances; /* the group's */
   size_t first;                 /* index of the first among all */
   int count;
-  SweepPrompt *prompts; /* [prompt_count]: distinct ones, targets' and sources' */
+  SweepPrompt *prompts; /* [prompt_count] distinct ones, of targets and sources */
   int prompt_count;
   int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
   PrefixPool prefixes;
-  Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts,
-                                   C], then the embeddings [prompts, C] */
+  Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
+               embeddings [prompts, C] */
   Arena arena;
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
   xt_sweep_stats *stats;
-  double prompt_flops; /* of this call, the groups before included */
+  double prompt_flops; /* of this call, including earlier groups */
 } Group;
 
 static inline const KvPrefix *sweep_prefix(const Group *g, int prompt) {
@@ -88,8 +88,8 @@ static inline const KvPrefix *sweep_prefix(const Group *g, int prompt) {
 xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *error);
 
 void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
-/* Between two prompts or tokens: tells how far it is, and asks whether to go on. `growing`:
- * responses of which a share is there. */
+/* Between two prompts or tokens: reports the progress, and asks whether to continue. `growing`:
+ * unfinished responses, each counted as the share of its tokens that exist. */
 xt_status sweep_pause(const Group *g, double growing, xt_error *error);
 
 static inline int sweep_rows_per_target(const SweepConfig *c) {
@@ -103,8 +103,8 @@ static inline bool sweep_joins_late(const ModelConfig *config, xt_tap write) {
   return config->parallel || write == XT_TAP_FFN || write == XT_TAP_BLOCK;
 }
 
-/* The most nodes that a pass of `rows` rows, the untouched ones included, can need: those where no
- * two rows have the same tokens. */
+/* The largest number of nodes that a pass of `rows` rows, including untouched ones, can need: that
+ * is when no two rows have the same tokens. */
 static inline size_t sweep_nodes(size_t prompts, size_t rows, int max_new) {
   return prompts + rows * (size_t)(max_new - 1);
 }

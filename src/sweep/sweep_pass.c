@@ -9,7 +9,7 @@ static int compare_rows(const void *a, const void *b) {
   const SweepRow *x = a, *y = b;
   if (x->target != y->target) return x->target - y->target;
   if (x->late != y->late) return x->late - y->late;
-  /* vanilla before the sources' own */
+  /* vanilla before those of source prompts */
   if (x->site < 0 && x->site != y->site) return y->site - x->site;
   if (x->instance != y->instance) return x->instance - y->instance;
   if (x->site != y->site) return x->site - y->site;

@@ -11,8 +11,8 @@ typedef struct SweepRow {
   int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
   int source, target; /* layers; an untouched row's target is the number of layers: it never
                          parts */
-  bool late;          /* it joins after its target layer's feed-forward */
-  int prompt;         /* that its response follows */
+  bool late;          /* it joins after its target layer's feed-forward module */
+  int prompt;         /* its response continues this prompt */
   int node;           /* of its tokens so far */
   int place;          /* its entry in the step's batch */
   xt_generation out;  /* arrays in the pass's arena */
@@ -22,7 +22,7 @@ typedef struct Node {
   int parent, prompt;
   int32_t token;
   int top;    /* the highest target layer among its rows: it is needed up to there */
-  int member; /* the row among them that is needed furthest up; it lends its slot, see
+  int member; /* the row among them that is needed up to the highest layer; its slot is used, see
                  pass_tail_slot */
   int slot;
   int place;
@@ -32,8 +32,8 @@ typedef struct Pass {
   Group *group;
   Arena arena;
   SweepRow *rows;            /* sorted by target, then late; the untouched ones last */
-  int row_count, untouched;  /* all; of them, those that no value is written into */
-  int *active, active_count; /* rows that still generate, in that order */
+  int row_count, untouched;  /* all rows, and those without a transplant */
+  int *active, active_count; /* unfinished rows, in that order */
   RowTable table;            /* the step's batch, by entry: nodes first, then rows */
   int node_entries;
   Node *nodes; /* the prompts' last tokens, then generated ones */
