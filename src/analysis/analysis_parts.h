@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the analysis' own files, and the report, share. */
+/* Shared by the files of the analysis and the report. */
 #ifndef ANALYSIS_ANALYSIS_PARTS_H
 #define ANALYSIS_ANALYSIS_PARTS_H
 
@@ -15,7 +15,7 @@ typedef struct AnalysisText {
   const char *text; /* NULL: the model had no tokenizer */
   size_t length;
   const char *language; /* from the store's text metrics; NULL: not known */
-  double nll;           /* nats per token, by itself; NaN: not known */
+  double nll;           /* nats per token of the text alone; NaN: not known */
 } AnalysisText;
 
 typedef struct AnalysisInstance {
@@ -25,11 +25,11 @@ typedef struct AnalysisInstance {
   size_t choice_count;
   uint32_t vanilla_text;                 /* TEXT_ABSENT: no untouched run */
   float vanilla_margin, vanilla_entropy; /* as in xt_store_row */
-  uint32_t source_text; /* the source prompt's own response; TEXT_ABSENT: the store has none */
+  uint32_t source_text; /* the response to the source prompt; TEXT_ABSENT: the store has none */
   bool vanilla_correct;
   bool scored;       /* has a gold answer and an untouched run */
-  uint32_t question; /* in [0, the group's questions): instances that ask the same have the
-                            same */
+  uint32_t question; /* in [0, the group's questions): instances that ask the same question have
+                        the same number */
 } AnalysisInstance;
 
 /* The choice of one strategy. */
@@ -42,13 +42,13 @@ typedef struct AnalysisSelection {
 
 typedef struct AnalysisSite {
   const char *name;
-  size_t capacity;            /* instances that there is room for */
+  size_t capacity;            /* capacity in instances */
   uint32_t *texts;            /* [instances][cells]: index of the response's text, or TEXT_ABSENT */
-  float *margins, *entropies; /* [instances][cells]: of each response that is there, as in
+  float *margins, *entropies; /* [instances][cells]: of each response that is present, as in
                                  xt_store_row */
   uint64_t *right;            /* [instances][words of cells]: is right */
-  uint64_t *correct, *present; /* [cells][words of instances]: of scored instances, is right, is
-                                 there */
+  uint64_t *correct, *present; /* [cells][words of instances]: of scored instances: is right, is
+                                  present */
   AnalysisSelection *selections;
   size_t selection_count, selection_capacity;
 } AnalysisSite;
@@ -62,7 +62,7 @@ typedef struct AnalysisSamples {
 } AnalysisSamples;
 
 typedef struct AnalysisGroup {
-  xt_group group; /* languages and sites lie in the arena */
+  xt_group group; /* languages and sites are in the arena */
   AnalysisInstance *instances;
   size_t instance_capacity;
   AnalysisSite *sites;
@@ -71,49 +71,48 @@ typedef struct AnalysisGroup {
   AnalysisSamples *samples;
   size_t sample_count, sample_capacity;
   size_t questions;  /* in order of their first instance */
-  uint32_t *stratum; /* [questions]: where some are parallel all are in one; else the
-                            language */
+  uint32_t *stratum; /* [questions]: one stratum for all if some are parallel; else one per
+                        language */
   size_t strata;
 } AnalysisGroup;
 
 struct xt_analysis {
   Arena arena; /* of strings, and of everything that public structs point to */
   AnalysisGroup *groups;
-  size_t count, capacity, unscored; /* unscored groups lie behind the others, once they were set
-                                       apart */
+  size_t count, capacity, unscored; /* unscored groups are at the end, once they were moved */
   bool apart;
   AnalysisText *texts;
   size_t text_count, text_capacity;
-  uint32_t *text_slots;   /* hash table: index of the text whose number in the store falls there,
-                           or TEXT_ABSENT */
-  size_t text_slot_count; /* a power of two; 0: none yet */
+  uint32_t *text_slots;          /* hash table: index of the text whose number in the store has
+                                    this slot, or TEXT_ABSENT */
+  size_t text_slot_count;        /* a power of two; 0: none yet */
   const char *const *strategies; /* names, each once */
   size_t strategy_count;
   int layers, cells;           /* cells: layers * layers */
   xt_analysis_options options; /* with the defaults filled in */
-  uint64_t claimed;            /* bytes of tables that are in memory or about to be */
+  uint64_t claimed;            /* bytes of tables that are in memory or will be next */
   bool has_perplexity, has_language;
   xt_coverage *coverage;
 };
 
-/* Before a table of count * size bytes is made whose size goes by layers, questions or languages: a
- * small file may have many of each. Fails where all tables together would be above options.memory.
- * What does not stay is given back by analysis_release. */
+/* Called before a table of count * size bytes is made whose size depends on layers, questions or
+ * languages, because a small file may have many of each. Fails if all tables together would exceed
+ * options.memory. analysis_release takes back what is not kept. */
 xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *error);
 void analysis_release(xt_analysis *a, size_t count, size_t size);
 
 xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error);
 
-/* Reads questions, responses, selections and metrics; puts what is right into bits. */
+/* Reads questions, responses, selections and metrics; stores in bits which responses are right. */
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error);
 
-/* Which instances ask the same question (analysis.h), and the strata. */
+/* Finds which instances ask the same question (analysis.h), and the strata. */
 xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 
-/* What can be said of a group without scores. */
+/* Computes what is possible for a group without scores. */
 xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 
-/* Each fills its part of a group, whose data is loaded; in this order. */
+/* Each computes its part of a group whose data is loaded; they are called in this order. */
 xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *error);
 xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error);
@@ -132,11 +131,11 @@ typedef struct Measured {
  * weights. */
 xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool proportion,
                     xt_scores *out, xt_error *error);
-/* Of a system that has the instances `correct` right among `present`. */
+/* Scores of a system that answers the instances `correct` among `present` right. */
 xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t *correct,
                          const uint64_t *present, xt_scores *out, xt_error *error);
 
-/* How many questions, and strata, some instances are in. */
+/* The number of questions and strata of some instances. */
 typedef struct Extent {
   size_t questions, strata;
 } Extent;
@@ -144,7 +143,7 @@ typedef struct Extent {
 /* ---- the bootstrap --------------------------------------------------------------------------- */
 
 typedef struct Bootstrap {
-  uint8_t *weights; /* [samples][questions]: how often each was drawn; at most 255 */
+  uint8_t *weights; /* [samples][questions]: how often each is drawn; at most 255 */
   int samples;
   size_t questions;
 } Bootstrap;
@@ -152,7 +151,7 @@ xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap
                          xt_error *error);
 void bootstrap_free(Bootstrap *b);
 
-/* A system against another, [instances]: present (both are there), and right by each. */
+/* Two systems compared, [instances]: present (both have a response), and right by each. */
 xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
                           const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
                           xt_comparison *out, xt_error *error);
@@ -161,13 +160,13 @@ xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison 
                           xt_error *error);
 
 /* A weighted mean over the instances [first, first + count) in each sample, into out [samples]; NaN
- * where none is drawn. */
+ * if none is drawn. */
 xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first,
                           size_t count, double *out, xt_error *error);
-/* The interval of sampled means, of instances of that extent; sorts `samples`, leaving NaN out. */
+/* The interval of sampled means, for instances of that extent; sorts `samples`, without NaN. */
 void samples_interval(const xt_analysis *a, double *samples, size_t count, Extent extent,
                       double *low, double *high);
-/* Both; `samples` has room for the samples' means. NaN where there is no interval. */
+/* Both; `samples` has room for the samples' means. NaN if there is no interval. */
 xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
                              Measured m, size_t first, size_t count, double *samples, double *low,
                              double *high, xt_error *error);
@@ -176,14 +175,14 @@ xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const
 Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, size_t count,
                  uint8_t *seen);
 
-/* The source prompt's own answer, the oracle of two, sampled answers. */
+/* The response to the source prompt, the oracle of two, sampled responses. */
 xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 /* Coarse and strategies against the untouched model. */
 xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
                                xt_error *error);
 
-/* An analysis in which only what analysis_comparisons fills in is there, which takes a small part
- * of the time of the whole. */
+/* An analysis with only what analysis_comparisons computes, which takes a small part of the time of
+ * a whole one. */
 xt_status analysis_create_comparisons(xt_store *store, const xt_analysis_options *options,
                                       xt_analysis **out, xt_error *error);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What needs no transplant: the source prompt's own answer, the better of it and the target's, and
- * several sampled answers. They decide what an upper bound means. */
+/* Baselines that need no transplant: the response to the source prompt, the better of it and the
+ * response to the target prompt, and several sampled responses. They show what an upper bound
+ * means. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +12,8 @@
 
 /* ---- the source prompt's own answer ---------------------------------------------------------- */
 
-/* What a source's answer is scored with: the instance of the same question in the source's own
- * language, where the group has it. */
+/* The instance with which a source's response is scored: that of the same question in the source's
+ * own language, if the group has it. */
 static const AnalysisInstance *scored_as(const AnalysisGroup *g, size_t i) {
   const AnalysisInstance *instance = &g->instances[i];
   if (!g->group.parallel || strcmp(instance->lang, instance->source_lang) == 0) return instance;
@@ -26,7 +27,7 @@ static const AnalysisInstance *scored_as(const AnalysisGroup *g, size_t i) {
   return instance;
 }
 
-/* bits: [3][words of instances]: there, right, right or right untouched. */
+/* bits: [3][words of instances]: present, right, right or right untouched. */
 static xt_status score_sources(const xt_analysis *a, const AnalysisGroup *g, uint64_t *bits,
                                xt_error *error) {
   const size_t words = bits_words(g->group.instances);
@@ -90,7 +91,7 @@ static xt_status pass_scores(xt_analysis *a, const AnalysisGroup *g, const Analy
   return scores_of(a, g, (Measured){values, values + count}, false, &out->scores, error);
 }
 
-/* n: 1, 2, 4 and so on, the model's layers, and as many as any instance has. */
+/* n: 1, 2, 4 and so on, the number of layers, and the largest number of samples of any instance. */
 static bool is_asked(const xt_analysis *a, size_t n, size_t most) {
   return (n & (n - 1)) == 0 || n == (size_t)a->layers || n == most;
 }
@@ -100,8 +101,7 @@ static xt_status passes(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   size_t room = 0;
   xt_pass_result *results;
   for (size_t s = 0; s < g->sample_count; s++)
-    room += 66; /* powers of two below 2^64, and two
-                                                              more */
+    room += 66; /* powers of two below 2^64, and two more */
   TRY(arena_alloc(&a->arena, &results, room, sizeof *results, error));
   TRY(mem_alloc(&values, 2 * g->group.instances, sizeof *values, error));
   xt_status status = XT_STATUS_OK;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Responses that say nothing. */
+/* Blank responses. */
 #ifndef ANALYSIS_BLANK_H
 #define ANALYSIS_BLANK_H
 
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* Whether a text is empty, or white space alone: it is in no language, though fastText calls it
+/* Whether a text is empty or only white space: it is in no language, although fastText calls it
  * English. */
 static inline bool text_is_blank(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)

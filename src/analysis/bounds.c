@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Instance-aware upper bounds: for each fixed source or target layer, an instance counts if any of
- * its N candidates is right. Instances that lack a candidate are left out: fewer candidates are
- * another, smaller bound.
+ * its N candidates is right. Instances that lack a candidate are left out, because fewer candidates
+ * give a different, smaller bound.
  *
- * Such a bound grows with the number of candidates even where they are guesses. What guessing gives
- * is the same responses scored against the gold answers of the other questions of the language,
- * each of them in turn. */
+ * Such a bound grows with the number of candidates even if they are guesses. The bound by chance is
+ * that of the same responses, scored against the gold answers of the other questions of the
+ * language, each in turn. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +31,7 @@ static xt_layer_result *layer_results(const xt_site_result *site, bool source) {
 /* One language's gold answers, each once. */
 typedef struct Golds {
   GoldMatch *matches; /* [distinct] */
-  size_t *counts;     /* [distinct]: scored instances that have it */
+  size_t *counts;     /* [distinct]: number of scored instances that have it */
   size_t distinct, scored;
   size_t *own; /* [instances of the language]: which of them each scored instance has */
 } Golds;
@@ -45,7 +45,7 @@ typedef struct Chance {
   double *values;       /* [sites][source or target][layers][instances], then [instances] of the
                            untouched run; NaN: none */
   uint64_t **masks;     /* [threads][texts of an instance, and 1][words] */
-  uint32_t **seen;      /* [threads][texts of the analysis]: which mask, while `stamp` is the
+  uint32_t **seen;      /* [threads][texts of the analysis]: the text's mask, if `stamp` is the
                            instance */
   uint32_t **stamp;
   xt_error *errors; /* [threads] */
@@ -56,7 +56,7 @@ static double *values_of(const Chance *k, size_t site, bool source, size_t layer
   return k->values + ((site * 2 + source) * k->layers + layer) * k->g->group.instances;
 }
 
-/* Against which distinct golds a text is right. */
+/* The distinct gold answers for which a text is right. */
 static xt_status text_mask(const Chance *k, const AnalysisInstance *instance, uint32_t text,
                            uint64_t *mask, xt_error *error) {
   const AnalysisText *t = &k->a->texts[text];
@@ -73,7 +73,7 @@ static xt_status text_mask(const Chance *k, const AnalysisInstance *instance, ui
   return status;
 }
 
-/* The share of the others' golds that are in a mask. */
+/* The share of the other instances' gold answers that are in a mask. */
 static double share_of(const Chance *k, size_t own, const uint64_t *mask) {
   size_t hits = 0;
   for (size_t d = 0; d < k->golds.distinct; d++)
@@ -81,7 +81,7 @@ static double share_of(const Chance *k, size_t own, const uint64_t *mask) {
   return k->golds.scored > 1 ? (double)hits / (double)(k->golds.scored - 1) : (double)NAN;
 }
 
-/* The mask of a text, made once for each that an instance has. */
+/* The mask of a text, which is made once for each text of an instance. */
 static xt_status find_mask(Chance *k, size_t instance, uint32_t text, int thread, size_t *made,
                            const uint64_t **out, xt_error *error) {
   uint32_t *seen = k->seen[thread], *stamp = k->stamp[thread];
@@ -165,12 +165,12 @@ static xt_status find_golds(Chance *k, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Masks of an instance, the untouched run's, and one to collect in. */
+/* The masks of an instance and of its untouched run, and one for unions. */
 static size_t masks_most(const Chance *k) { return k->g->site_count * (size_t)k->a->cells + 2; }
 
 static xt_status alloc_masks(Chance *k, size_t threads, xt_error *error) {
   TRY(analysis_claim(k->a, threads * masks_most(k), k->words * sizeof **k->masks, error));
-  /* they do not outlive the language */
+  /* they are freed after the language */
   analysis_release(k->a, threads * masks_most(k), k->words * sizeof **k->masks);
   for (size_t t = 0; t < threads; t++) {
     free(k->masks[t]);
@@ -239,11 +239,11 @@ typedef struct Bounds {
   const Bootstrap *b;
   double *chance;                        /* of find_chance */
   uint64_t *right, *complete;            /* [words of instances] */
-  double *sums, *above, *weights, *both; /* [instances]; both: have a chance too */
+  double *sums, *above, *weights, *both; /* [instances]; both: those that also have a chance */
   double *samples;
 } Bounds;
 
-/* Intervals of `chance` and of `right` - `chance`, of the instances in `complete` that have a
+/* Intervals of `chance` and of `right` - `chance`, over the instances in `complete` that have a
  * chance. */
 static xt_status above_chance(Bounds *k, const double *chance, xt_scores *scores,
                               double interval[2], double *above, double above_interval[2],
@@ -266,7 +266,7 @@ static xt_status above_chance(Bounds *k, const double *chance, xt_scores *scores
                             &above_interval[0], &above_interval[1], error);
 }
 
-/* Which instances have all candidates of a layer, and which of them a right one. */
+/* Finds which instances have all candidates of a layer, and which of them have a right one. */
 static void find_complete(Bounds *k, const AnalysisSite *s, bool source, size_t layer,
                           xt_layer_result *out) {
   const size_t words = bits_words(k->g->group.instances);

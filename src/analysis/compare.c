@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One system against another on the instances that both answered: the coarse strategy and those of
+/* Comparing two systems on the instances that both answered: the coarse strategy and those of
  * `select` against the untouched model, by language and level. */
 #include <math.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static xt_status pair_alloc(Pair *k, xt_error *error) {
   return mem_alloc(&k->seen, g->questions + g->strata, sizeof *k->seen, error);
 }
 
-/* Counts over [first, first + count), and adds each question's differences, times `share`. */
+/* Counts over [first, first + count), and adds the differences of each question, times `share`. */
 static void count_range(Pair *k, size_t first, size_t count, double share, xt_difference *d) {
   for (size_t i = first; i < first + count; i++) {
     d->count += k->there[i] > 0;
@@ -61,7 +61,8 @@ static void clear_questions(Pair *k) {
   memset(k->by_question, 0, k->g->questions * sizeof *k->by_question);
 }
 
-/* A language, or all. Leaves the sampled gains in `samples`, in the samples' order. */
+/* A language, or all languages. Leaves the sampled gains in `samples`, in the order of the
+ * samples. */
 static xt_status compare_range(Pair *k, size_t first, size_t count, double *samples,
                                xt_difference *out, xt_error *error) {
   const size_t number = (size_t)k->b->samples;
@@ -86,7 +87,7 @@ static bool in_level(const Pair *k, const xt_difference *languages, size_t l, in
   return k->g->group.languages[l].level == level && languages[l].count;
 }
 
-/* Of a level's instances alone. */
+/* The comparison over only a level's instances. */
 static xt_status level_extent(Pair *k, const xt_difference *languages, int level, Extent *out,
                               xt_error *error) {
   double *weights;
@@ -102,8 +103,8 @@ static xt_status level_extent(Pair *k, const xt_difference *languages, int level
   return XT_STATUS_OK;
 }
 
-/* Mean of the languages' gains. Where all have as many instances the differences are counted whole,
- * which tests exactly. */
+/* Mean of the languages' gains. If all have the same number of instances, the differences are whole
+ * numbers, which are tested exactly. */
 static xt_status compare_level(Pair *k, const xt_difference *languages, int level,
                                xt_difference *out, xt_error *error) {
   const size_t number = (size_t)k->b->samples;
@@ -178,7 +179,7 @@ done:
 
 /* ---- what is compared ------------------------------------------------------------------------ */
 
-/* The instances that each of several systems answered, and those that it has right. */
+/* The instances that each of several systems answered, and those that it answered right. */
 typedef struct System {
   const uint64_t *present, *right;
 } System;
@@ -198,7 +199,7 @@ static const AnalysisSite *find_site(const AnalysisGroup *g, const char *name) {
   return NULL;
 }
 
-/* Scores of a site's coarse configuration, and what it gains. */
+/* The scores of a site's coarse configuration, and its gain. */
 static xt_status coarse_at(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, const char *site,
                            uint64_t *none, xt_scores *scores, xt_comparison *gain,
                            xt_error *error) {

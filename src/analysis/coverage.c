@@ -91,7 +91,7 @@ static xt_status add_count(void *user, const StoredCount *c, xt_error *error) {
     q = bsearch(&(CoverageQuestion){.number = c->question}, b->questions, b->question_count,
                 sizeof *b->questions, by_number);
   CoverageSite *site;
-  if (!q) return XT_STATUS_OK; /* a response without its question is in no figure either */
+  if (!q) return XT_STATUS_OK; /* a response without its question is not in other figures either */
   CoverageRow *row = &b->rows[q->row];
   TRY(find_site(b, row, c->site, &site, error));
   site->out.present += c->present;

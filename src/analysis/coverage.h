@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files that compute coverage share. */
+/* Shared by the files that compute coverage. */
 #ifndef ANALYSIS_COVERAGE_H
 #define ANALYSIS_COVERAGE_H
 
@@ -19,7 +19,7 @@ struct xt_coverage {
 
 typedef struct CoverageSite {
   xt_coverage_site out;
-  uint64_t most; /* responses of the question that has most */
+  uint64_t most; /* responses of the question that has the most */
 } CoverageSite;
 
 /* One task, pivot and language. */
@@ -68,7 +68,7 @@ typedef struct CoverageBuilder {
 xt_status coverage_add_plan(CoverageBuilder *builder, const StoredPlan *plan, size_t row,
                             xt_error *error);
 void coverage_plan_deinit(CoveragePlan *plan);
-/* Fills in what was planned, of questions and of responses. */
+/* Fills in the planned questions and responses. */
 xt_status coverage_count_planned(CoverageBuilder *builder, xt_error *error);
 
 /* NULL when memory ran out. */

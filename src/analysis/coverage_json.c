@@ -4,7 +4,7 @@
 #include "base/number.h"
 #include "analysis/coverage.h"
 
-/* Both leave *container NULL when memory runs out, and do nothing from then on. */
+/* Both leave *container NULL when memory runs out, and then do nothing. */
 static void put(json_t **object, const char *key, json_t *value) {
   if (*object && json_object_set_new(*object, key, value) == 0) return;
   if (!*object) json_decref(value);
@@ -46,7 +46,7 @@ static json_t *coverage_row_json(const xt_coverage_row *row) {
   return object;
 }
 
-/* What share of everything is there. */
+/* The share of everything that is present. */
 json_t *coverage_to_json(const xt_coverage *c) {
   json_t *object = json_object(), *notes = json_array(), *rows = json_array();
   for (size_t i = 0; i < xt_coverage_note_count(c); i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Coverage in words. What is missing has to be read by people who never asked, so each line begins
- * with a word that stands out. */
+/* Coverage in words. People who did not ask must notice what is missing, so that each line begins
+ * with a conspicuous word. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,7 @@ static const xt_coverage_site *site_of(const xt_coverage_row *row, const char *n
   return NULL;
 }
 
-/* ", de 10 of 40, sw 0 of 40" of the languages that lack something. `site` NULL: questions. */
+/* ", de 10 of 40, sw 0 of 40" for the languages that lack something. `site` NULL: questions. */
 static void add_languages(TextBuffer *out, const xt_coverage_row *languages, size_t count,
                           const char *site) {
   const char *before = ": ";

@@ -15,7 +15,7 @@ void coverage_plan_deinit(CoveragePlan *plan) {
   free(plan->has_target);
 }
 
-/* The row's site of this name, made where it is new. */
+/* The row's site with this name, which is made if it is new. */
 static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *name, size_t *out,
                             xt_error *error) {
   CoverageRow *row = &b->rows[row_index];
@@ -55,7 +55,7 @@ xt_status coverage_add_plan(CoverageBuilder *b, const StoredPlan *from, size_t r
 
 /* ---- questions, each with the plans that name it --------------------------------------------- */
 
-#define THE_STORE SIZE_MAX /* in place of a plan: the store has the question */
+#define THE_STORE SIZE_MAX /* instead of a plan: the store has the question */
 
 typedef struct Mention {
   const uint8_t *digest;
@@ -95,12 +95,12 @@ static xt_status list_mentions(const CoverageBuilder *b, Mention **out, size_t *
 
 typedef struct Cells {
   uint64_t *planned; /* [sites of the row]: by the plans alone */
-  uint64_t *wanted;  /* the same, and what is there */
+  uint64_t *wanted;  /* the same, and what is present */
   size_t capacity, wanted_capacity;
   uint8_t *cells; /* [layers][layers], work space */
 } Cells;
 
-/* Pairs of layers that some of the plans want at a site. */
+/* The pairs of layers that any of the plans asks for at a site. */
 static uint64_t count_union(const CoverageBuilder *b, const Mention *mentions, size_t count,
                             size_t site, uint8_t *cells) {
   const size_t layers = (size_t)b->layers;
@@ -120,8 +120,8 @@ static uint64_t count_union(const CoverageBuilder *b, const Mention *mentions, s
   return n;
 }
 
-/* What the plans (none: a store without them) want of a question. The first two sites are "vanilla"
- * and "source". */
+/* What the plans (none: a store without plans) ask for a question. The first two sites are
+ * "vanilla" and "source". */
 static void count_cells(const CoverageBuilder *b, const CoverageRow *row, const Mention *mentions,
                         size_t count, Cells *cells) {
   for (size_t s = 0; s < row->site_count; s++) {

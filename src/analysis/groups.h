@@ -8,7 +8,7 @@
 
 /* The source language of a task that goes to a language; "" elsewhere. */
 const char *group_pivot(const char *task, const char *source_lang);
-/* "XNLI"; a task that is not known by its own name; "questions" without one. */
+/* "XNLI"; the name of an unknown task; "questions" without a task. */
 const char *group_title(const char *task);
 /* By a question's id. */
 bool group_is_cot(const char *id);

@@ -5,7 +5,7 @@
 
 #include "xtransplant/tasks.h"
 
-/* 0 High, 1 Mid, 2 Low; -1: a language of no benchmark here. */
+/* 0 High, 1 Mid, 2 Low; -1: not a language of any benchmark. */
 static inline int level_of(const char *lang) {
   return (int)xt_language_level(lang) - (int)XT_LEVEL_HIGH;
 }

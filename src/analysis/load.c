@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A store's rows, into arrays: groups of instances, and what each response is and whether it is
+/* Loads a store's rows into arrays: groups of instances, their responses, and whether each is
  * right. */
 #include <math.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "analysis/levels.h"
 #include "base/mem.h"
 
-#define NAMES_MOST 4096 /* names that are looked for one by one */
+#define NAMES_MOST 4096 /* names that are searched one by one */
 
 typedef struct Place {
   int64_t number; /* of a question in the store */
@@ -26,9 +26,9 @@ static int by_number(const void *a, const void *b) {
 
 typedef struct Loader {
   xt_analysis *a;
-  int64_t question; /* of the row before; -1: none */
+  int64_t question; /* of the previous row; -1: none */
   AnalysisGroup *group;
-  size_t site; /* of the row before, within the group */
+  size_t site; /* of the previous row, within the group */
   size_t strategy_capacity;
   Place *places; /* in order of number */
   size_t place_count;
@@ -49,8 +49,8 @@ xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out,
 
 /* ---- texts ----------------------------------------------------------------------------------- */
 
-/* Where a text of this number is, or may be put. Numbers come from the file, so that no array is as
- * long as the largest. */
+/* The slot of a text with this number, or the free slot for it. Numbers come from the file, so that
+ * no array is as long as the largest number. */
 static size_t text_slot(const xt_analysis *a, int64_t number) {
   const size_t mask = a->text_slot_count - 1;
   size_t at = (size_t)(((uint64_t)number * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & mask;
@@ -177,7 +177,7 @@ static xt_status find_site(Loader *l, const char *name, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Room for the group's first `instances` instances; what was not there is absent. */
+/* Makes room for the group's first `instances` instances; new elements are absent. */
 static xt_status site_reserve(xt_analysis *a, AnalysisSite *s, size_t instances, xt_error *error) {
   const size_t cells = (size_t)a->cells, words = bits_words(cells), old = s->capacity;
   size_t capacity = old * cells, margin_capacity = capacity, entropy_capacity = capacity,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which instances ask the same question, and what follows from it: standard errors and bootstrap
+/* Finding which instances ask the same question, and computing standard errors and bootstrap
  * samples by question. */
 #include <math.h>
 #include <stdlib.h>
@@ -110,7 +110,7 @@ done:
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 typedef struct Spread {   /* of one mean, question by question */
-  double *u;              /* [questions]: what each adds, linearised */
+  double *u;              /* [questions]: the contribution of each, linearised */
   uint8_t *touched;       /* [questions]: has an instance in the mean */
   double *sums, *squares; /* [strata] */
   size_t *counts;         /* [strata] */
@@ -158,7 +158,7 @@ static double spread_add(const AnalysisGroup *g, Measured m, size_t first, size_
 
 #define ROUNDING 1e-12 /* errors below are those of sums that should be 0 */
 
-/* A stratum of one question has no spread of its own: it is taken as one around the mean. */
+/* A stratum of one question has no spread: its deviation is taken from the overall mean. */
 static double spread_error(const AnalysisGroup *g, Spread *s, size_t *questions) {
   double variance = 0;
   *questions = 0;
@@ -296,7 +296,7 @@ xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap
       const size_t count = first[h + 1] - first[h];
       for (size_t k = 0; k < count; k++) {
         uint8_t *weight = &weights[pool[first[h] + rng_below(&rng, count)]];
-        if (*weight < UINT8_MAX) ++*weight; /* 256 draws of one question: never */
+        if (*weight < UINT8_MAX) ++*weight; /* 256 draws of one question do not occur */
       }
     }
   }
@@ -330,7 +330,7 @@ Extent extent_of(const AnalysisGroup *g, const double *weights, size_t first, si
 xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m, size_t first,
                           size_t count, double *out, xt_error *error) {
   double *sums = NULL, *weights = NULL;
-  size_t low = g->questions, high = 0; /* the questions that there are */
+  size_t low = g->questions, high = 0; /* number of questions */
   xt_status status;
   TRY_DONE(mem_alloc(&sums, g->questions, sizeof *sums, error));
   TRY_DONE(mem_alloc(&weights, g->questions, sizeof *weights, error));

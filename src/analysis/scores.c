@@ -19,7 +19,7 @@ static size_t count_in(const uint64_t *bits, const uint64_t *among, size_t first
   return n;
 }
 
-/* A number per instance, NaN where it has none. */
+/* A number per instance, or NaN. */
 static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double *values,
                                   xt_scores *out, xt_error *error) {
   const size_t n = g->group.instances;
@@ -113,8 +113,8 @@ static Cells cells_of(const xt_analysis *a, bool source, int layer) {
   return source ? (Cells){at * n, 1} : (Cells){at, n};
 }
 
-/* Per scored instance, the mean over `count` configurations of being right, as a gain less the
- * untouched run's; NaN where none is there. */
+/* For each scored instance, the share of right responses among `count` configurations, minus the
+ * untouched run's result if it is a gain; NaN if there are no responses. */
 static void instance_means(const AnalysisGroup *g, const AnalysisSite *s, Cells cells, size_t count,
                            bool gain, double *out) {
   const size_t n = g->group.instances, words = bits_words(n);
@@ -156,12 +156,12 @@ static xt_status layer_gains(xt_analysis *a, const AnalysisGroup *g, const Analy
 
 /* ---- text metrics ---------------------------------------------------------------------------- */
 
-/* Per instance, over its responses. */
+/* For each instance, over its responses. */
 typedef struct TextSums {
   double *perplexity, *nll, *measured; /* [instances]: sums of e^nll and nll, and over how many
                                           responses */
   double *consistent, *looked;         /* [instances]: responses in the language, of those whose
-                                          language was looked for */
+                                          language was identified */
   double *all;                         /* e^nll of every response */
   size_t count, capacity;
 } TextSums;
@@ -222,7 +222,7 @@ static xt_status summarize_texts(xt_analysis *a, const AnalysisGroup *g, TextSum
   return XT_STATUS_OK;
 }
 
-/* `site` NULL: the untouched runs. *responses (may be NULL): how many there are. */
+/* `site` NULL: the untouched runs. *responses (may be NULL): their number. */
 static xt_status summarize(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *site,
                            xt_text_summary *out, size_t *responses, xt_error *error) {
   const size_t cells = site ? (size_t)a->cells : 1;

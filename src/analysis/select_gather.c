@@ -98,7 +98,7 @@ size_t need_count(const xt_select_need *n, int layers) {
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* FNV-1a: answers of one question are told apart, nothing more. */
+/* FNV-1a, which only has to distinguish the answers of one question. */
 static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size) {
   for (size_t i = 0; i < size; i++) hash = (hash ^ (uint8_t)bytes[i]) * 0x100000001B3u;
   return hash;

@@ -6,13 +6,13 @@
 #include "base/err.h"
 #include "xtransplant/select.h"
 
-/* One response, as a strategy may see it; and whether it was right, which it may not. */
+/* One response, as a strategy may see it, and whether it is right, which a strategy may not see. */
 typedef struct Candidate {
   int source_layer, target_layer; /* -1: the untouched run */
   double entropy, mean_entropy, mean_logprob, margin;
   size_t count;    /* tokens */
   uint64_t answer; /* equal numbers: the same answer */
-  bool answered;   /* it names one of the options; or, where there are none, is not empty */
+  bool answered;   /* it names one of the options or, if there are none, is not empty */
   int correct;     /* 1, 0, or -1: not known */
 } Candidate;
 
@@ -39,7 +39,7 @@ xt_status gather_questions(xt_store *store, const xt_select_options *options,
                                               xt_error *error),
                            void *user, xt_error *error);
 
-/* Whether a question's strategy may choose these layers. */
+/* Whether the strategy may choose these layers for a question. */
 bool need_has(const xt_select_need *need, int layers, int source_layer, int target_layer);
 size_t need_count(const xt_select_need *need, int layers);
 

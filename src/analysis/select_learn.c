@@ -20,7 +20,7 @@
 #define RATE 0.1
 #define LEAF_RIDGE 1.0
 #define LEAF_CURVATURE 1.0 /* least sum of p (1 - p) in a leaf */
-#define THRESHOLDS 63      /* at most, of a feature: quantiles of its values */
+#define THRESHOLDS 63      /* largest number per feature: quantiles of its values */
 
 typedef struct Stump {
   int feature;

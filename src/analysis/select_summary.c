@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How good the choices were: beside the untouched runs, and beside what could have been chosen. */
+/* The accuracy of the choices, compared with the untouched runs and with the best possible
+ * choices. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,8 +90,8 @@ static const int8_t *site_right(const Summary *m, const char *site) {
   return NULL;
 }
 
-/* Whether some response is right among those that `need` may choose; *all: whether they are all
- * there. */
+/* Whether some response is right among those that `need` may choose; *all: whether all of them are
+ * present. */
 static bool any_right(const Summary *m, const int8_t *right, const xt_select_need *need,
                       bool *all) {
   bool any = false;
@@ -217,7 +218,8 @@ static int compare_sums(const void *a, const void *b) {
 static const xt_difference no_gain = {
     .gain = NAN, .low = NAN, .high = NAN, .p = NAN, .mcnemar = NAN, .holm = NAN, .bh = NAN};
 
-/* Of a language, or of all (""). Languages are compared as far as a sum keeps their names. */
+/* The sums of a language, or of all (""). Languages are compared up to the length in which sums
+ * keep their names. */
 static xt_difference gain_of(const xt_group *g, const xt_comparison *c, const char *lang) {
   xt_difference out = lang[0] ? no_gain : c->overall;
   for (size_t l = 0; lang[0] && l < g->language_count; l++)

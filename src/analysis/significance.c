@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Configurations against the untouched model: tests by question, bootstrap intervals, and what the
- * best of them is worth. */
+/* Configurations against the untouched model: tests by question, bootstrap intervals, and the gain
+ * of the best on fresh questions. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-/* Cells that are sampled before the best of them is kept, so that memory does not go by their
+/* Cells that are sampled before the best of them is kept, so that memory does not depend on their
  * number. */
 #define BLOCK 256
 
@@ -23,12 +23,13 @@ typedef struct Intervals {
   const uint8_t *left; /* [samples][questions]: 1 where the sample leaves the question out */
   xt_configuration *configurations;
   double *tails; /* [cells]: interval_tail of each */
-  size_t first;  /* of the BLOCK cells that are under way */
-  double *gains; /* [BLOCK][samples]: of accuracy, in the sample; NaN: none of it is there */
+  size_t first;  /* of the current BLOCK cells */
+  double *gains; /* [BLOCK][samples]: of accuracy, in the sample; NaN: no responses */
   double *fresh; /* [BLOCK][samples]: on the questions that the sample leaves out */
   double *best_gains, *best_fresh; /* [samples]: of the best cell so far; NaN: none */
   double **samples;                /* [threads][samples], then [questions] */
-  int16_t **sums;                  /* [threads][2][questions]: won - lost, and instances there */
+  int16_t **sums;                  /* [threads][2][questions]: won - lost, and number of
+                                      instances */
   xt_error *errors;                /* [threads] */
   xt_status *statuses;
 } Intervals;
@@ -43,7 +44,7 @@ static int64_t weighted(const uint8_t *weights, const int16_t *values, size_t co
   return sum;
 }
 
-/* Question by question: won - lost, and the instances that are there. */
+/* For each question: won - lost, and the number of instances. */
 static void sum_questions(const Intervals *k, size_t cell, int16_t *gained, int16_t *there) {
   const size_t words = bits_words(k->g->group.instances);
   const uint64_t *right = k->s->correct + cell * words, *present = k->s->present + cell * words;
@@ -87,7 +88,7 @@ static void cell_body(void *context, size_t item, int thread) {
     k->statuses[thread] = cell_intervals(k, cell, thread, &k->errors[thread]);
 }
 
-/* In each sample the best configuration so far; the first of several. */
+/* Updates the best configuration of each sample; the first of several is kept. */
 static void keep_best(const Intervals *k, size_t count) {
   const size_t samples = (size_t)k->b->samples;
   for (size_t c = 0; c < count; c++) {
@@ -101,8 +102,8 @@ static void keep_best(const Intervals *k, size_t count) {
   }
 }
 
-/* Each sample's best, judged on what the sample left out; NaN where there is nothing to judge
- * on. */
+/* The gain of each sample's best configuration on the questions that the sample left out; NaN if
+ * there are none. */
 static double mean_fresh(const Intervals *k) {
   double sum = 0;
   size_t count = 0;
@@ -114,7 +115,7 @@ static double mean_fresh(const Intervals *k) {
   return count ? sum / (double)count : (double)NAN;
 }
 
-/* Most configurations have the same instances, so that the last one's tail serves the next. */
+/* Most configurations have the same instances, so that the last one's tail is used for the next. */
 static xt_status find_tails(Intervals *k, size_t cells, xt_error *error) {
   const size_t n = k->g->group.instances, words = bits_words(n);
   Extent last = {0, 0};
@@ -228,7 +229,7 @@ done:
 
 /* ---- corrections ----------------------------------------------------------------------------- */
 
-typedef struct Test { /* one p-value, and where it goes adjusted */
+typedef struct Test { /* a p-value, and the place for the adjusted one */
   double p, *holm, *bh;
 } Test;
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 
 #define PI 3.14159265358979323846
-#define BISECTIONS 200 /* more than halve a double's range until nothing is between the ends */
+#define BISECTIONS 200 /* enough halvings of a double's range that nothing is between the ends */
 
 /* ---- quantiles of distributions -------------------------------------------------------------- */
 
@@ -27,7 +27,7 @@ static double student_tail(double t, size_t freedom) {
   return (1 - between) / 2;
 }
 
-/* Where a falling tail is `share`, at most one half. */
+/* The argument at which a falling tail is `share`, at most one half. */
 static double tail_quantile(double share, size_t freedom) {
   double low = 0, high = 1;
   while ((freedom ? student_tail(high, freedom) : normal_tail(high)) > share) high *= 2;
@@ -88,7 +88,7 @@ double xt_mcnemar_exact(size_t won, size_t lost) {
   const size_t n = won + lost, least = won < lost ? won : lost;
   if (won == lost) return 1;
   double sum = 0;
-  /* from the largest term down; each is the one above times k / (n - k + 1) */
+  /* from the largest term down; each is the previous one times k / (n - k + 1) */
   const double top = lgamma((double)n + 1) - lgamma((double)least + 1) -
                      lgamma((double)(n - least) + 1) - (double)n * log(2);
   double ratio = 1;
@@ -105,8 +105,8 @@ double xt_mcnemar_exact(size_t won, size_t lost) {
 #define CONVOLVE_MOST ((size_t)1 << 24)
 #define ENUMERATE_MOST 16
 
-/* The sizes of whole numbers, exactly; the distribution of their sum under random signs is
- * convolved one after another. */
+/* The sizes are whole numbers, so that the distribution of their sum under random signs is computed
+ * exactly, by convolution with one after another. */
 static xt_status flip_exactly(const double *d, size_t count, size_t total, double sum, double *p,
                               xt_error *error) {
   const size_t width = 2 * total + 1;
@@ -138,7 +138,7 @@ done:
   return status;
 }
 
-/* Sums that are equal but for rounding are as far. */
+/* Sums that are equal except for rounding count as equally far. */
 static bool as_far(double sum, double observed) {
   return fabs(sum) >= fabs(observed) * (1 - 1e-12);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small statistics, each over plain arrays. */
+/* Statistical functions of plain arrays. */
 #ifndef ANALYSIS_STATISTICS_H
 #define ANALYSIS_STATISTICS_H
 
@@ -13,11 +13,11 @@
 double normal_quantile(double probability);
 double student_quantile(double probability, size_t freedom);
 
-/* Wilson's interval of the proportion p of n, which may be no whole number. */
+/* Wilson's interval of the proportion p of n, which need not be a whole number. */
 void wilson_interval(double p, double n, double confidence, double *low, double *high);
 
-/* What each end of an expanded percentile interval cuts off (analysis.h), of `questions` in
- * `strata`; NaN: none can be given. */
+/* The share that each end of an expanded percentile interval cuts off (analysis.h), for `questions`
+ * in `strata`; NaN: there is no interval. */
 double interval_tail(double confidence, size_t questions, size_t strata);
 
 /* Sorts `values` and gives the quantile by linear interpolation between order statistics (type 7 of

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Whose responses a store has: the model and the settings, as the rows of `settings` have them. */
+/* The model and the settings of a store's responses, as in the table `settings`. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +11,7 @@
 
 /* ---- of a model ------------------------------------------------------------------------------ */
 
-/* Without the provenance, which takes reading files. `name` has room for the folder's. */
+/* Without the provenance, which needs files to be read. `name` has room for the folder's name. */
 static xt_store_identity describe(const xt_model *model, const char *hash,
                                   const xt_store_settings *settings, char name[HUB_NAME_SIZE]) {
   xt_store_identity out = {.hash = hash,
@@ -123,7 +123,7 @@ static xt_status add_run(xt_store *s, const char *provenance, xt_error *error) {
   return status;
 }
 
-/* What no reader would take. */
+/* Refuses what readers would refuse. */
 static xt_status check_values(const xt_store *s, const xt_store_identity *identity,
                               xt_error *error) {
   const char *field = NULL;

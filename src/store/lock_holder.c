@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who holds a file: from the kernel's list of locks. Asking the file itself would take opening it,
- * and closing it again would drop the locks that this process has. */
+/* Finds the process that holds a file in the kernel's list of locks. To ask the file itself it
+ * would have to be opened, and closing it again would drop the locks of this process. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where responses come from: enough to make them again, or to see why others differ. */
+/* The provenance of responses: enough to make them again, or to find out why others differ. */
 #include <jansson.h>
 #include <nettle/version.h>
 #include <stdarg.h>
@@ -43,7 +43,7 @@ static void put_text(json_t **object, const char *key, const char *format, ...) 
   put(object, key, value);
 }
 
-/* A line "key : value" of /proc/cpuinfo; "" where there is none. */
+/* A line "key : value" of /proc/cpuinfo; "" if there is none. */
 static void processor_line(const char *key, char *out, size_t size) {
   FILE *file = fopen("/proc/cpuinfo", "re");
   char line[8192];
@@ -110,7 +110,8 @@ static json_t *build(void) {
   return object;
 }
 
-/* The weight files, each once: name and size, and their tensors' names are in the model's hash. */
+/* The weight files, each once, with name and size; the names of their tensors are in the model's
+ * hash. */
 static json_t *weight_files(const xt_model *model) {
   json_t *array = json_array();
   const FileMap *last = NULL;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of a store: what a file has to have to be one, and what older files lack. */
+/* The tables of a store: those that a file must have, and those that older files lack. */
 #ifndef STORE_SCHEMA_H
 #define STORE_SCHEMA_H
 
@@ -30,11 +30,11 @@ typedef struct Schema {
   bool has[STORE_TABLE_COUNT];
 } Schema;
 
-/* Which tables the file has. One that holds anything but a store's tables, exactly as this program
- * makes them, is an XT_STATUS_INPUT error: views, triggers, indexes and other tables of strangers
+/* Finds which tables the file has. A file with anything but a store's tables, exactly as this
+ * program makes them, is an XT_STATUS_INPUT error, because foreign views, triggers and indexes
  * would run with every query. */
 xt_status schema_read(Db *db, Schema *out, xt_error *error);
-/* Makes the tables that are missing, and the file one of STORE_SCHEMA. It has to be within a
+/* Makes the missing tables, and marks the file as one of STORE_SCHEMA. Must be called within a
  * transaction. */
 xt_status schema_make(Db *db, Schema *schema, xt_error *error);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What lies beside the responses: runs, and what later verbs add to a store. Tables that a store
- * does not have count as empty ones. */
+/* Tables besides the responses: runs, and those that later verbs add to a store. Tables that a
+ * store does not have count as empty. */
 #include "store/store_parts.h"
 
-/* Calls `row` for each row of a query, unless the table is not there. */
+/* Calls `row` for each row of a query, if the table exists. */
 static xt_status read_table(xt_store *s, StoreTable table, const char *sql,
                             xt_status (*row)(sqlite3_stmt *statement, const void *callback,
                                              void *user, xt_error *error),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Questions that were edited after they were run: the same place in the same dataset, another
- * prompt or answer. */
+/* Questions that were edited after they were run: they have the same place in the same dataset, but
+ * a different prompt or answer. */
 #include <stdio.h>
 #include <string.h>
 
@@ -87,7 +87,8 @@ static xt_status remove_one(xt_store *s, int64_t number, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Out of the plan that the statement's row is: *out is its questions without this one's. */
+/* Removes a question from the plan in the statement's row: *out is the plan's questions without
+ * this one. */
 static xt_status without(Columns *c, const uint8_t digest[STORE_DIGEST_BYTES], uint8_t **out,
                          size_t *size, bool *changed, xt_error *error) {
   size_t all;

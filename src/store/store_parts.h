@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the store's own files share. */
+/* Shared by the files of the store. */
 #ifndef STORE_STORE_PARTS_H
 #define STORE_STORE_PARTS_H
 
@@ -11,7 +11,7 @@
 #define STORE_KEY_SIZE 33
 #define STORE_COMMIT_SECONDS 2.0
 
-/* What has to agree within a store, as text: rows of the table `settings`. */
+/* What must be the same within a store, as text: rows of the table `settings`. */
 typedef enum StoreSetting {
   STORE_MODEL_HASH = 0,
   STORE_LAYERS,
@@ -52,13 +52,13 @@ typedef enum StoreStatement {
 struct xt_store {
   Db db;
   xt_store_mode mode;
-  Schema schema;         /* the tables that there are */
+  Schema schema;         /* the tables that the file has */
   uint64_t merged_bytes; /* of the stores that were joined into it */
-  bool fresh;            /* this object made the file, and committed nothing to it */
+  bool fresh;            /* this object made the file, and has committed nothing */
   bool in_transaction;
   bool dirty; /* something was added since the last commit */
   double dirty_since;
-  double waiting_since;    /* when a commit first had to wait for readers; 0: it did not */
+  double waiting_since;    /* when a commit began to wait for readers; 0: no commit waits */
   double waiting_reported; /* when `wait` was last called */
   bool (*wait)(void *user, const xt_store_wait *wait);
   void *wait_user;
@@ -76,19 +76,20 @@ struct xt_store {
 xt_status store_open_handle(sqlite3 *handle, size_t size, xt_store **out, xt_error *error);
 xt_status store_statement(xt_store *store, StoreStatement which, sqlite3_stmt **out,
                           xt_error *error);
-/* Makes the tables that are missing: all of a new file, those that an older file lacks. Open for
- * writing only. */
+/* Makes the missing tables: all of them in a new file, and those that an older file lacks. Only if
+ * the store is open for writing. */
 xt_status store_make_tables(xt_store *store, xt_error *error);
-/* A folder's name is any bytes; what is stored and shown is UTF-8, with a question mark for each
- * that is not. */
+/* The name of a folder can be any bytes; the stored and shown name is UTF-8, with a question mark
+ * for each other byte. */
 void store_copy_name(const char *name, char *out, size_t size);
 xt_status store_write_settings(xt_store *store, xt_error *error);
 xt_status store_begin_transaction(xt_store *store, xt_error *error);
 void store_mark_dirty(xt_store *store);
 
-/* That a text is a site as sweeps write it. */
+/* Checks that a text is a site as sweeps write it. */
 void store_check_site(Columns *columns, const char *site);
-/* A choice's or a response's layers, `vanilla`: or -1 both, for the untouched run. */
+/* Checks the layers of a choice or of a response; with `vanilla`, both may be -1 for the untouched
+ * run. */
 void store_check_layers(Columns *columns, int layers, bool vanilla, int source_layer,
                         int target_layer);
 
@@ -96,20 +97,21 @@ static inline int store_layers(const xt_store *store) {
   return atoi(store->settings.of[STORE_LAYERS]);
 }
 
-/* Another process that holds a lock on the file, and its name; 0: none is known of. Linux only. */
+/* Another process that holds a lock on the file, and its name; 0: none is known. Linux only. */
 long store_lock_holder(const char *path, char name[XT_STORE_NAME_SIZE]);
 
-/* xt_store_check by an identity, of which the hash, the layers and the settings count. */
+/* Like xt_store_check, with an identity, of which the hash, the layers and the settings are
+ * compared. */
 xt_status store_check_identity(const xt_store *store, const xt_store_identity *identity,
                                xt_error *error);
 
 /* Identity of a question by its content. */
 void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
-/* A question's options as the column `choices` has them; NULL: none. The caller frees *out with
+/* A question's options as in the column `choices`; NULL: none. The caller frees *out with
  * free(). */
 xt_status store_choices_text(const xt_question *question, char **out, xt_error *error);
 
-/* Where responses come from, as JSON; kernels and threads only of a model that is loaded. The
+/* The provenance of responses as JSON; it contains kernels and threads only for a loaded model. The
  * caller frees *out with free(). */
 xt_status store_provenance(const xt_model *model, const char *hash,
                            const xt_store_settings *settings, const char *command, char **out,

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What sweeps set out to do, and how much of it is there. */
+/* What sweeps were to run, and how much of it is present. */
 #ifndef STORE_STORE_PLANS_H
 #define STORE_STORE_PLANS_H
 
 #include "store/store_parts.h"
 
-/* A question's key as bytes: what a plan keeps of it. */
+/* A question's key as bytes, which plans store. */
 #define STORE_DIGEST_BYTES ((STORE_KEY_SIZE - 1) / 2)
 
 /* A key's digits as bytes. */
@@ -20,17 +20,17 @@ typedef struct StoredPlan {
   const int *source_layers, *target_layers;
   const char *const *sites;
 } StoredPlan;
-/* Calls `plan` for each, in the order in which they were made. */
+/* Calls `plan` for each plan, in the order in which they were made. */
 xt_status plans_read(xt_store *store,
                      xt_status (*plan)(void *user, const StoredPlan *plan, xt_error *error),
                      void *user, xt_error *error);
 
-/* One question, and what there is of it beside transplants. Borrowed for the call. */
+/* One question, and its responses other than transplants. Borrowed for the call. */
 typedef struct StoredQuestion {
   int64_t number;
   uint8_t digest[STORE_DIGEST_BYTES];
   const char *task, *lang, *source_lang, *id;
-  bool gold, vanilla, vanilla_decoded, source; /* whether they are there; decoded: as text */
+  bool gold, vanilla, vanilla_decoded, source; /* whether they are present; decoded: as text */
 } StoredQuestion;
 /* In order of number. */
 xt_status plans_read_questions(xt_store *store,

@@ -17,7 +17,7 @@ xt_status selections_set(xt_store *s, int64_t question, const char *strategy, co
   *changed = !row || sqlite3_column_int(find, 0) != source_layer ||
              sqlite3_column_int(find, 1) != target_layer;
   sqlite3_reset(find);
-  if (status || !*changed) return status; /* a store that has it all stays the same file */
+  if (status || !*changed) return status; /* a store that has all choices is not changed */
   TRY(store_statement(s, STORE_ADD_SELECTION, &add, error));
   db_bind_integer(&s->db, add, 1, question);
   db_bind_text(&s->db, add, 2, strategy);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What strategies chose, in and out. */
+/* Writing and reading the choices of strategies. */
 #ifndef STORE_STORE_SELECTIONS_H
 #define STORE_STORE_SELECTIONS_H
 
 #include "store/store_parts.h"
 
-/* Makes the tables where they are missing. The store has to be open for writing. */
+/* Makes the tables if they are missing. The store must be open for writing. */
 xt_status selections_begin(xt_store *store, xt_error *error);
-/* Layers -1: the untouched run. *changed: the store had another choice, or none. */
+/* Layers -1: the untouched run. *changed: whether the store had a different choice, or none. */
 xt_status selections_set(xt_store *store, int64_t question, const char *strategy, const char *site,
                          int source_layer, int target_layer, bool *changed, xt_error *error);
 
