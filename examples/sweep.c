@@ -2,7 +2,7 @@
 /* Sweeps a benchmark into a results file: sweep MODEL TASK DATA-FOLDER LANGUAGE RESULTS
  *
  * Every source layer into every target layer, at the paper's site. Ctrl-C stops it after the token
- * under way; the same command goes on from there. */
+ * under way; the same command continues from there. */
 #include <signal.h>
 #include <stdio.h>
 

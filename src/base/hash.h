@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (libnettle), over parts that are framed by their length: no two lists of parts that
- * differ give the same bytes. */
+/* SHA-256 (libnettle) of parts that are framed by their length: two different lists of parts never
+ * give the same bytes. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

@@ -60,7 +60,7 @@ static bool skip_number(Scan *s) {
   return skip_digits(s);
 }
 
-/* Escaped surrogates count as wrong: this need not tell pairs from halves. */
+/* Escaped surrogates count as wrong, because pairs need not be distinguished from halves here. */
 static bool skip_string(Scan *s) {
   if (!accept(s, "\"")) return false;
   while (s->at < s->end && *s->at != '"') {
@@ -117,7 +117,7 @@ static bool is_wellformed(const void *data, size_t size) {
 
 /* ---- what it will take ----------------------------------------------------------------------- */
 
-/* What jansson 2.14 allocates, malloc's own included. */
+/* What jansson 2.14 allocates, including malloc's overhead. */
 enum {
   COST_ARRAY = 128,
   COST_OBJECT = 224,
@@ -127,8 +127,8 @@ enum {
   COST_NUMBER = 32
 };
 
-/* Bytes of memory that the values of a text take at most, broken or not. Arrays and objects of next
- * to nothing are the dear ones. */
+/* The largest memory that the values of a text can take, whether the text is valid or not. Small
+ * arrays and objects take the most. */
 static size_t cost_of(const char *text, size_t size) {
   size_t cost = 0;
   for (size_t at = 0; at < size; at++) {
@@ -189,7 +189,7 @@ static xt_status parse(const void *data, size_t size, size_t flags, const char *
     free(copy);
   }
   if (*out) return XT_STATUS_OK;
-  /* Where jansson runs out of memory it mostly says nothing at all, and within a token "invalid
+  /* When jansson runs out of memory it mostly gives no message, and within a token "invalid
    * token". */
   const enum json_error_code code = json_error_code(&e);
   if (!e.text[0] || code == json_error_out_of_memory ||
@@ -214,7 +214,7 @@ xt_status json_parse_file(const char *path, json_t **out, xt_error *error) {
   return status;
 }
 
-/* Constants that JSON has not become strings of the same length. */
+/* Constants that JSON does not have become strings of the same length. */
 static void quote_constants(char *text, size_t size) {
   static const char *const constants[] = {"-Infinity", "Infinity", "NaN"};
   bool in_string = false;

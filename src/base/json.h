@@ -9,30 +9,31 @@
 
 #include "base/err.h"
 
-/* What values may take: so many times the text's bytes, and this much in any case. Dense but honest
- * JSON (arrays of small numbers) takes about 28 times its bytes; a text of "[],[],.." would take 43
- * times, one of "{},{},.." 75 times. */
+/* The memory that values may take: this many times the text's bytes, and at least this much. Dense
+ * but honest JSON (arrays of small numbers) takes about 28 times its bytes; a text of "[],[],.."
+ * would take 43 times, one of "{},{},.." 75 times. */
 #define JSON_MEMORY_TIMES 32
 #define JSON_MEMORY_FREE ((size_t)64 << 20)
 
-/* An XT_STATUS_INPUT error when the values of a text, which may be many lines, would take more.
- * json_parse asks, too. */
+/* An XT_STATUS_INPUT error if the values of a text, which may have many lines, would take more.
+ * json_parse checks this, too. */
 xt_status json_check_size(const void *text, size_t size, const char *file, xt_error *error);
 
 /* Parses `size` bytes. `file` is for messages. Duplicate keys and invalid UTF-8 are errors.
  * The caller frees *out with json_decref. */
 xt_status json_parse(const void *data, size_t size, const char *file, json_t **out,
                      xt_error *error);
-/* The same of a file; a byte order mark at its begin is skipped. */
+/* The same for a file; a byte order mark at its beginning is skipped. */
 xt_status json_parse_file(const char *path, json_t **out, xt_error *error);
 
-/* The same as Python's json reads it: the last of equal keys counts, and NaN, Infinity and
- * -Infinity may stand where numbers do. Those become strings, so that whoever wants a number there
- * refuses them. */
+/* The same, as Python's json reads it: the last of equal keys counts, and NaN, Infinity and
+ * -Infinity are accepted as numbers. They become strings, so that code that needs a number refuses
+ * them. */
 xt_status json_parse_python(const char *path, json_t **out, xt_error *error);
 
-/* Typed members of `object`. An absent member or a null keeps *out (the default) and succeeds; a
- * wrong type or a value outside [low, high] is an XT_STATUS_INPUT error naming `file` and `key`. */
+/* Typed members of `object`. An absent member or a null leaves *out (the default) unchanged and
+ * succeeds; a wrong type or a value outside [low, high] is an XT_STATUS_INPUT error naming `file`
+ * and `key`. */
 xt_status json_get_int(const json_t *object, const char *key, int64_t low, int64_t high,
                        int64_t *out, const char *file, xt_error *error);
 xt_status json_get_real(const json_t *object, const char *key, double low, double high, double *out,

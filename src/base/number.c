@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The C locale is built into the C library: this neither allocates nor fails. */
+/* The C locale is part of the C library, so that this neither allocates nor fails. */
 static locale_t c_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 locale_t number_enter(void) { return uselocale(c_locale()); }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Numbers as text, in the C locale whatever locale the host program has set: a point, no grouping.
- * The host's locale is not touched, other threads' neither. Every number with a fraction that src/
- * writes or reads goes through here. */
+/* Numbers as text in the C locale (a point, no grouping), whatever locale the host program has set.
+ * The locale of the host and of other threads is not changed. Every number with a fraction that
+ * src/ writes or reads goes through here. */
 #ifndef BASE_NUMBER_H
 #define BASE_NUMBER_H
 
@@ -19,11 +19,11 @@ int number_vprint(char *out, size_t size, const char *format, va_list args)
 /* strtod. */
 double number_read(const char *text, char **end);
 
-/* What a system call's error number means, in English; lives until the thread's next call. */
+/* The meaning of a system call's error number, in English; valid until the thread's next call. */
 const char *number_error(int code);
 
-/* json_dumps, which would write as the host's locale has it. The caller frees; NULL: memory ran
- * out, or text is not UTF-8. */
+/* json_dumps, which by itself would use the host's locale. The caller frees the result; NULL:
+ * memory ran out, or text is not UTF-8. */
 char *number_json(const json_t *value, size_t flags);
 
 /* Puts this thread into the C locale; give the result to number_leave. For calls into other

@@ -14,8 +14,8 @@
 #include "xtransplant/file.h"
 
 /* The number N where `path` names this process's own descriptor N (/dev/stdout, /dev/fd/N,
- * /proc/self/fd/N), else -1. Opening that name anew would begin at the start of a file that another
- * writer is in the middle of. */
+ * /proc/self/fd/N), else -1. Opening that name again would begin at the start of a file that
+ * another writer is writing. */
 static int own_descriptor(const char *path) {
   char folder[PATH_MAX], own[64];
   const char *slash = strrchr(path, '/');
@@ -30,8 +30,8 @@ static int own_descriptor(const char *path) {
   return same ? atoi(slash + 1) : -1;
 }
 
-/* As `path` is, or leads by links to, one of this process's own descriptors: a duplicate of it,
- * else -1. */
+/* If `path` is one of this process's own descriptors, or links lead to one: a duplicate of it, else
+ * -1. */
 static int open_own(const char *path) {
   char at[PATH_MAX], target[PATH_MAX];
   if (strlen(path) >= sizeof at) return -1;
@@ -55,8 +55,8 @@ static void forget_temporary(OutFile *file) {
   file->name.temporary = NULL;
 }
 
-/* Opens what is to be written: the final name itself where it is no regular file, a temporary one
- * else. */
+/* Opens the file to be written: the final name itself if it is not a regular file, else a temporary
+ * one. */
 static xt_status open_target(OutFile *file, int *fd, xt_error *error) {
   struct stat about;
   xt_status status = XT_STATUS_OK;

@@ -15,7 +15,7 @@
 #include "base/mem.h"
 #include "base/out_stream.h"
 
-/* An error unless the folder is empty or not there. */
+/* An error unless the folder is empty or does not exist. */
 static xt_status check_empty(const char *path, const char *shown, xt_error *error) {
   DIR *folder = opendir(path);
   bool empty = true;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An output folder that appears whole or not at all: filled beside its final name, synced, then
- * renamed. */
+/* An output folder that is written completely or not at all: it is filled beside its final name,
+ * synced, and renamed. */
 #ifndef BASE_OUT_FOLDER_H
 #define BASE_OUT_FOLDER_H
 
@@ -13,7 +13,7 @@ typedef struct OutFolder {
   OutName name; /* name.temporary: the folder that is filled */
 } OutFolder;
 
-/* A folder of that name, or a link to one, may be there if it is empty. */
+/* A folder with that name, or a link to one, may exist if it is empty. */
 xt_status out_folder_open(const char *path, OutFolder *out, xt_error *error);
 /* A new file in it, for writing; `name` may have folders in it, which are made. Close with
  * out_folder_close. */
@@ -27,8 +27,8 @@ xt_status out_folder_commit(OutFolder *folder, xt_error *error);
 /* Removes what was written, unless committed. Accepts a zeroed one. */
 void out_folder_discard(OutFolder *folder);
 
-/* Locks a folder that is there against a second process that wants to write into it, until *lock is
- * closed. *lock is -1 where the file system knows no locks. An XT_STATUS_IO error when another
+/* Locks an existing folder against a second process that wants to write into it, until *lock is
+ * closed. *lock is -1 if the file system does not support locks. An XT_STATUS_IO error when another
  * process holds it. */
 xt_status out_folder_lock(const char *path, int *lock, xt_error *error);
 

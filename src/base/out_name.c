@@ -19,7 +19,7 @@
 #define LINKS_MOST 40                                 /* as many as Linux follows */
 #define TRIES 100
 
-/* What the link at `path` leads to, beside it where it is relative. */
+/* The target of the link at `path`, in the same folder if it is relative. */
 static xt_status read_link(const char *path, char **out, xt_error *error) {
   char target[PATH_MAX];
   const ssize_t length = readlink(path, target, sizeof target - 1);
@@ -36,7 +36,7 @@ static xt_status read_link(const char *path, char **out, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Follows the links that end `path`, also to a file that is not there yet. */
+/* Follows the links at the end of `path`, also to a file that does not exist yet. */
 static xt_status follow(const char *path, char **out, xt_error *error) {
   struct stat about;
   TRY(mem_copy_text(out, path, strlen(path), error));
@@ -54,7 +54,7 @@ static xt_status follow(const char *path, char **out, xt_error *error) {
   return err_io(error, path, "cannot write");
 }
 
-/* Shortened where the file system would refuse the longer name; never within a UTF-8 character. */
+/* Shortens a name that the file system would refuse, but never within a UTF-8 character. */
 static size_t kept_length(const char *final) {
   const char *slash = strrchr(final, '/');
   const size_t folder = slash ? (size_t)(slash - final) + 1 : 0;
@@ -66,7 +66,8 @@ static size_t kept_length(const char *final) {
   return folder + base;
 }
 
-/* Of a number that nobody can foretell, so that nobody can plant a file or link of that name. */
+/* The name has a number that nobody can predict, so that nobody can make a file or link with that
+ * name beforehand. */
 static void draw_temporary(OutName *name) {
   const size_t kept = kept_length(name->final);
   snprintf(name->temporary, kept + TAIL_SIZE, "%.*s.%016llx%s", (int)kept, name->final,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where an output is written before it has its final name, and how it gets that name. */
+/* The temporary name of an output, and the renaming to its final name. */
 #ifndef BASE_OUT_NAME_H
 #define BASE_OUT_NAME_H
 
@@ -8,8 +8,8 @@
 #include "base/err.h"
 
 typedef struct OutName {
-  char *path;      /* as asked for, for messages */
-  char *final;     /* what is replaced: `path` with the links that end it followed */
+  char *path;      /* as given, for messages */
+  char *final;     /* the file that is replaced: `path` after following the links at its end */
   char *temporary; /* final.<16 random hexadecimal digits>.partial, in the same folder */
 } OutName;
 
@@ -28,13 +28,14 @@ xt_status out_name_create_folder(OutName *name, xt_error *error);
  * contents. */
 xt_status out_name_publish(const OutName *name, xt_error *error);
 
-/* Makes a file of this very name, which must not be there; its descriptor, or -1 with errno. */
+/* Makes a file with exactly this name, which must not exist; returns its descriptor, or -1 with
+ * errno. */
 int out_create(const char *path);
-/* rename, made again when interrupted. On failure errno says why. */
+/* rename, which is repeated when it is interrupted. On failure errno says why. */
 bool out_rename(const char *from, const char *to);
 
-/* fsync, gone on with when interrupted; true where a file system cannot do it. On failure errno
- * says why. */
+/* fsync, which is repeated when it is interrupted; true if a file system cannot do it. On failure
+ * errno says why. */
 bool out_sync(int fd);
 /* The same of a file or folder by name. */
 bool out_sync_path(const char *path, bool folder);

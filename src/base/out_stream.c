@@ -8,7 +8,7 @@
 
 #include "base/out_name.h"
 
-/* All of it, whatever interrupts. */
+/* Writes everything, despite interruptions. */
 static ssize_t put(void *cookie, const char *data, size_t size) {
   OutStream *out = cookie;
   size_t done = 0;

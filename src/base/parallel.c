@@ -16,17 +16,17 @@
 
 #include "base/mem.h"
 
-/* Nanoseconds that a thread waits actively before it sleeps: about what waking it costs. */
+/* The nanoseconds that a thread waits actively before it sleeps: about the cost of waking it. */
 #define SPIN_LONGEST 60000
 #define SPIN_SHORTEST 2000
-/* Between two looks at the clock a waiting thread needs far less than this; a longer gap means that
- * another process had the processor, and that active waiting takes it from those who would do the
- * work. */
+/* Between two readings of the clock a waiting thread needs far less than this. A longer gap means
+ * that another process had the processor, and that active waiting takes time from threads that
+ * would do the work. */
 #define SPIN_GAP 100000
-#define SPIN_LOOKS 16 /* at the state, for one at the clock */
+#define SPIN_LOOKS 16 /* readings of the state per reading of the clock */
 
-/* ThreadPool.state: how many workers are inside the loop, whether more may enter, whether the
- * caller sleeps until the last has left, and the loop's number. */
+/* ThreadPool.state: the number of workers in the loop, whether more may enter, whether the caller
+ * sleeps until the last has left, and the loop's number. */
 #define STATE_WORKERS UINT64_C(0xFFFFFF)
 #define STATE_OPEN (UINT64_C(1) << 24)
 #define STATE_CALLER_SLEEPS (UINT64_C(1) << 25)
@@ -40,18 +40,19 @@ typedef struct Worker {
 } Worker;
 
 struct ThreadPool {
-  /* Written by the caller alone, before it opens a loop. */
+  /* Only the caller writes these, before it opens a loop. */
   ParallelBody *body;
   void *context;
   size_t items;
-  int threads, workers; /* workers that run: fewer than threads - 1 where the system refused */
+  int threads, workers; /* running workers: fewer than threads - 1 if the system refused some */
   Worker *worker;       /* [threads - 1] */
   atomic_uint born;     /* fork_count + 1 when the workers were started; 0: not yet */
   pthread_mutex_t in_use;
   _Alignas(64) _Atomic uint64_t state;
   atomic_bool ended;
   _Alignas(64) atomic_size_t next;    /* item to hand out */
-  _Alignas(64) _Atomic uint32_t bell; /* number of the loop, for those who sleep until it changes */
+  _Alignas(64) _Atomic uint32_t bell; /* number of the loop, for workers that sleep until it
+                                         changes */
   _Atomic uint32_t sleepers;
   _Alignas(64) _Atomic uint32_t left; /* changes when the last worker left a loop whose caller
                                          sleeps */
@@ -81,7 +82,7 @@ static int64_t now(void) {
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Waits actively until `is_over`; false: not within the time for it. */
+/* Waits actively until `is_over`; false: it is not over within the time. */
 static bool spin_until(ThreadPool *p, bool (*is_over)(const ThreadPool *, uint32_t),
                        uint32_t loop) {
   const int64_t begin = now(), longest = atomic_load_explicit(&p->spin, memory_order_relaxed);
@@ -91,7 +92,7 @@ static bool spin_until(ThreadPool *p, bool (*is_over)(const ThreadPool *, uint32
       relax();
     }
     const int64_t at = now();
-    if (at - before > SPIN_GAP) { /* the processor is wanted by others: wait less */
+    if (at - before > SPIN_GAP) { /* other processes need the processor: wait less */
       atomic_store_explicit(&p->spin, SPIN_SHORTEST, memory_order_relaxed);
       return is_over(p, loop);
     }
@@ -110,7 +111,7 @@ static void take_items(ThreadPool *p, int thread) {
   }
 }
 
-/* Takes part in the loop that is open, if one newer than `seen` is. */
+/* Takes part in the open loop, if there is one newer than `seen`. */
 static void join_loop(ThreadPool *p, int thread, uint32_t *seen) {
   uint64_t state = atomic_load_explicit(&p->state, memory_order_relaxed);
   do {
@@ -135,8 +136,8 @@ static void *work(void *argument) {
   ThreadPool *p = w->pool;
   uint32_t seen = 0; /* loops count from 1 */
   for (;;) {
-    /* Before `ended`: who reads the bell's last value sees what was written before it, and does not
-     * wait for another. */
+    /* Before `ended`: a thread that reads the bell's last value sees what was written before it,
+     * and does not wait for another. */
     const uint32_t bell = atomic_load_explicit(&p->bell, memory_order_acquire);
     if (atomic_load_explicit(&p->ended, memory_order_acquire)) return NULL;
     join_loop(p, w->index, &seen);
@@ -149,8 +150,8 @@ static void *work(void *argument) {
 
 /* ---- fork ------------------------------------------------------------------------------------ */
 
-static atomic_uint fork_count; /* how often this process is a child since the library came:
-                                  threads do not survive fork() */
+static atomic_uint fork_count; /* the number of forks that led to this process since the library
+                                  was loaded: threads do not survive fork() */
 static pthread_once_t fork_watched = PTHREAD_ONCE_INIT;
 
 static void note_fork(void) { atomic_fetch_add_explicit(&fork_count, 1, memory_order_relaxed); }
@@ -176,7 +177,7 @@ xt_status pool_create(int threads, ThreadPool **out, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Whether the workers that were started are in this process. */
+/* Whether the started workers belong to this process. */
 static bool has_workers(const ThreadPool *p) {
   return atomic_load_explicit(&p->born, memory_order_relaxed) ==
          atomic_load_explicit(&fork_count, memory_order_relaxed) + 1;
@@ -197,7 +198,7 @@ void pool_free(ThreadPool *p) {
 
 int pool_threads(const ThreadPool *p) { return p ? p->threads : 1; }
 
-/* Starts the workers; also in a child process, which has none of its parent's. */
+/* Starts the workers; also in a child process, which does not have its parent's. */
 static void start_workers(ThreadPool *p) {
   sigset_t all, before;
   atomic_store(&p->state, 0);
@@ -210,7 +211,7 @@ static void start_workers(ThreadPool *p) {
   for (p->workers = 0; p->workers < p->threads - 1; p->workers++) {
     Worker *w = &p->worker[p->workers];
     *w = (Worker){.pool = p, .index = p->workers + 1};
-    if (pthread_create(&w->thread, NULL, work, w) != 0) break; /* the loop is done by fewer */
+    if (pthread_create(&w->thread, NULL, work, w) != 0) break; /* fewer workers do the loop */
   }
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -238,11 +239,11 @@ static bool all_left(const ThreadPool *p, uint32_t ignored) {
   return (atomic_load_explicit(&p->state, memory_order_acquire) & STATE_WORKERS) == 0;
 }
 
-/* Lets nobody in any more and waits for those who are. */
+/* Lets no more workers in, and waits for those in the loop. */
 static void close_loop(ThreadPool *p) {
   const uint64_t state = atomic_fetch_and_explicit(&p->state, ~STATE_OPEN, memory_order_acq_rel);
   if ((state & STATE_WORKERS) == 0 || spin_until(p, all_left, 0)) {
-    /* each loop without a long wait earns more of active waiting */
+    /* each loop without a long wait allows more active waiting */
     const uint32_t spin = atomic_load_explicit(&p->spin, memory_order_relaxed);
     if (spin < SPIN_LONGEST) atomic_store_explicit(&p->spin, spin + 200, memory_order_relaxed);
     return;
@@ -260,7 +261,7 @@ void parallel_for(ThreadPool *p, size_t items, ParallelBody *body, void *context
     return;
   }
   if (atomic_load_explicit(&p->born, memory_order_relaxed) && !has_workers(p))
-    pthread_mutex_init(&p->in_use, NULL); /* a child process: whoever held it stayed in the
+    pthread_mutex_init(&p->in_use, NULL); /* a child process: the thread that held it is in the
                                              parent */
   if (pthread_mutex_trylock(&p->in_use) != 0) {
     do_alone(items, body, context);

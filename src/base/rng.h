@@ -20,7 +20,7 @@ static inline float rng_symmetric(Rng *rng) {
   return (float)((int64_t)rng_next(rng) >> 40) * 0x1p-23f;
 }
 
-/* A number that nobody can foretell: for names and hash tables, never for results. */
+/* A number that nobody can predict: for names and hash tables, never for results. */
 uint64_t rng_unpredictable(void);
 
 #endif

@@ -21,7 +21,7 @@ typedef char Path[PATH_MAX];
 
 /* ---- small files ----------------------------------------------------------------------------- */
 
-/* False where it does not fit. */
+/* False if it does not fit. */
 static bool join(Path out, const char *a, const char *b) {
   const int n = snprintf(out, sizeof(Path), "%s%s", a, b);
   return n >= 0 && (size_t)n < sizeof(Path);
@@ -32,7 +32,7 @@ static FILE *open_in(const char *folder, const char *name) {
   return join(path, folder, name) ? fopen(path, "re") : NULL;
 }
 
-/* The number that is all of a file. UINT64_MAX: none, among others for "max" and -1, which mean no
+/* The number that a file consists of. UINT64_MAX: none, also for "max" and -1, which mean no
  * limit. */
 static uint64_t read_number(const char *folder, const char *name) {
   FILE *file = open_in(folder, name);
@@ -43,7 +43,7 @@ static uint64_t read_number(const char *folder, const char *name) {
   return got == 1 && *word >= '0' && *word <= '9' ? strtoull(word, NULL, 10) : UINT64_MAX;
 }
 
-/* The number behind `key` in a file of lines "key number"; 0: not there. */
+/* The number after `key` in a file of lines "key number"; 0: none. */
 static uint64_t read_entry(const char *folder, const char *name, const char *key) {
   FILE *file = open_in(folder, name);
   char line[256];
@@ -59,7 +59,7 @@ static uint64_t read_entry(const char *folder, const char *name, const char *key
 
 /* ---- where the groups are -------------------------------------------------------------------- */
 
-/* Whether a list with commas has the word. */
+/* Whether a list that is separated by commas has the word. */
 static bool lists(const char *list, const char *word) {
   const size_t length = strlen(word);
   for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',')
@@ -88,7 +88,7 @@ static bool find_group(const char *root, const char *controller, Path out) {
   return found;
 }
 
-/* Undoes mountinfo's \040 and the like. */
+/* Decodes mountinfo's escapes, such as \040. */
 static void unescape(char *text) {
   char *to = text;
   for (; *text; to++) {
@@ -103,7 +103,7 @@ static void unescape(char *text) {
   *to = 0;
 }
 
-/* Where the hierarchy is mounted, and its group that is seen there. */
+/* The place where the hierarchy is mounted, and the group that is its top there. */
 static bool find_mount(const char *root, const char *controller, Path top, Path point) {
   FILE *file = open_in(root, "/proc/self/mountinfo");
   char *line = NULL;
@@ -137,8 +137,8 @@ static bool group_folder(const char *root, const char *controller, Path folder,
   if (!find_group(root, controller, group) || !find_mount(root, controller, top, point))
     return false;
   const size_t length = strcmp(top, "/") == 0 ? 0 : strlen(top);
-  /* A group outside what is mounted (a container that sees its own group as the top): the top is
-   * all that can be seen. */
+  /* The group is outside the mounted part (a container that sees its own group as the top): only
+   * the top can be seen. */
   const bool below = strncmp(group, top, length) == 0 && (group[length] == '/' || !group[length]) &&
                      !strstr(group, "/..");
   Path inner;
@@ -150,7 +150,7 @@ static bool group_folder(const char *root, const char *controller, Path folder,
   return true;
 }
 
-/* The least of `of(folder)` over the process's group and those above it. */
+/* The smallest `of(folder)` of the process's group and the groups above it. */
 static uint64_t least_of_groups(const char *root, const char *controller,
                                 uint64_t (*of)(const char *folder)) {
   Path folder;
@@ -213,7 +213,8 @@ static uint64_t thousandths(uint64_t quota, uint64_t period) {
   return quota * 1000 / period;
 }
 
-/* "150000 100000": microseconds of processor time in each so many; "max 100000": no quota. */
+/* "150000 100000": microseconds of processor time per period, and the period; "max 100000": no
+ * quota. */
 static uint64_t cpu_quota_2(const char *folder) {
   FILE *file = open_in(folder, "/cpu.max");
   unsigned long long quota = 0, period = 0;

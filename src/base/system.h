@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Facts about the machine, as far as this process may use it. */
+/* The memory and processors of the machine that this process may use. */
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H
 
 #include <stdint.h>
 
 /* Bytes that can be had without swapping: MemAvailable, bounded by the limits of the process's
- * control group and of all groups above it (version 1 or 2), less what those have in use; file
- * pages that can be dropped do not count as used. UINT64_MAX when the system does not tell. */
+ * control group and of all groups above it (version 1 or 2), minus what these groups use; file
+ * pages that can be dropped do not count as used. UINT64_MAX if the system does not say. */
 uint64_t system_available_memory(void);
 
 /* Processors that this process may use: those it may run on, and no more than the CPU quotas of its

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A growing byte string. Zero-initialise; sticky failure, asked for at the end. */
+/* A growing byte string. Zero-initialise it; a failure is remembered and checked at the end. */
 #ifndef BASE_TEXT_BUFFER_H
 #define BASE_TEXT_BUFFER_H
 
@@ -20,7 +20,7 @@ void text_buffer_format(TextBuffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void text_buffer_free(TextBuffer *buffer);
 
-/* Whether two texts are the same but for the case of ASCII letters, whatever the locale. */
+/* Whether two texts are equal except for the case of ASCII letters, whatever the locale is. */
 bool text_same_letters(const char *a, const char *b);
 
 #endif

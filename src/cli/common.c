@@ -41,7 +41,7 @@ static int exit_code(xt_status status) {
   return EXIT_FAILED;
 }
 
-/* One line on stderr, whatever a file name, a tensor's name or a language holds. */
+/* One line on stderr, whatever characters a file name, a tensor's name or a language has. */
 static void print_line(const char *verb, const char *line) {
   for (; *line == '\n'; line++) fputc('\n', stderr); /* leaves a line that shows progress */
   char *safe = text_escape(line, strlen(line));
@@ -60,7 +60,7 @@ int cli_exit(const Cli *cli, xt_status status, const xt_error *error) {
   /* a signal stopped it, or interrupted a system call */
   if (interrupt_asked() && (status == XT_STATUS_CANCELLED || status == XT_STATUS_IO))
     return interrupt_exit_code();
-  /* output that failed is no bad input */
+  /* failed output is not bad input */
   return status == XT_STATUS_IO && ferror(stdout) ? EXIT_FAILED : exit_code(status);
 }
 
@@ -77,7 +77,7 @@ int cli_usage(const Cli *cli, const char *format, ...) {
 static void note(const char *format, va_list args) {
   char line[1400];
   vsnprintf(line, sizeof line, format, args);
-  fflush(stdout); /* keeps the order where both go to one terminal */
+  fflush(stdout); /* keeps the order if both go to the same terminal */
   print_line(NULL, line);
 }
 
@@ -119,7 +119,7 @@ xt_status model_locate(const char *given, char **path, xt_error *error) {
   return xt_model_locate(given, cache[0] ? cache : NULL, path, error);
 }
 
-/* Where a GPU's compiled kernels are kept; NULL where the user has no cache folder. */
+/* The folder for a GPU's compiled kernels; NULL if the user has no cache folder. */
 static const char *kernel_cache(char *buffer, size_t size) {
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   if (cache && *cache)

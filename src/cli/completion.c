@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completions: what may follow an option is known from its type, and from how help names its
- * value. */
+/* Completions: the possible values of an option follow from its type, and from the name of its
+ * value in help. */
 #include <string.h>
 
 #include "manual.h"
@@ -38,8 +38,8 @@ static void put_words(FILE *to, const char *const *words) {
   for (size_t i = 0; words[i]; i++) fprintf(to, i ? " %s" : "%s", words[i]);
 }
 
-/* Text within '..' of a shell. `special`: characters that the place gives a meaning, and a
- * backslash takes it. */
+/* Text within '..' of a shell. `special`: characters with a meaning at that place, which a
+ * backslash removes. */
 static void put_quoted(FILE *to, const char *text, const char *special, const char *quote) {
   for (; *text; text++) {
     if (*text == '\'')

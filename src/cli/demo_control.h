@@ -6,9 +6,9 @@
 #include "sweep_job.h"
 
 /* Writes the job's questions to `path` as pairs, each with the source prompt of another one: the
- * next of the same language and kind (the words after the source's last comma) that has another
- * answer; where there is none, of the same language. `count`: of the lines that are written; with
- * one question a language, none. */
+ * next one of the same language and kind (the words after the source's last comma) that has a
+ * different answer; if there is none, of the same language. `count`: number of written lines, which
+ * is 0 if there is one question per language. */
 xt_status control_write(const SweepJob *job, const char *path, size_t *count, xt_error *error);
 
 #endif

@@ -12,7 +12,7 @@
 typedef struct Reading {
   Tally *tally;
   const char *task;
-  size_t index; /* of the question whose rows are being read */
+  size_t index; /* the question whose rows are being read */
 } Reading;
 
 void tally_deinit(Tally *t) {
@@ -121,7 +121,7 @@ xt_status tally_read_control(Tally *t, xt_store *store, const char *task, xt_err
   return xt_store_read(store, read_control, &reading, error);
 }
 
-/* "ffn" and "attn" move a module's output; so does "f:o", which reads one. */
+/* "ffn" and "attn" transplant a module's output; so does "f:o", which reads one. */
 static bool one_module(const char *site) {
   return strcmp(site, "attn") == 0 || strcmp(site, "ffn") == 0 || strncmp(site, "a:", 2) == 0 ||
          strncmp(site, "f:", 2) == 0;
@@ -151,7 +151,8 @@ static int right_of(const Tally *t, Config c, int lang, int half) {
   return n;
 }
 
-/* Most right; of equals the first by site, source, target. `headline`: of those sites alone. */
+/* The configuration with the most right answers; among equals the first by site, source, target.
+ * `headline`: only those sites. */
 static Config best_config(const Tally *t, int half, bool headline) {
   Config best = {0};
   int most = -1;
@@ -190,7 +191,7 @@ static Compared compare(const Tally *t, Config config, int lang) {
   return c;
 }
 
-/* Each half of the questions answered by what was best on the other half. */
+/* Each half of the questions, answered by the configuration that is best on the other half. */
 static Compared compare_chosen(const Tally *t, const Config chosen[2], int lang) {
   Compared c = {0};
   for (size_t q = 0; q < t->count; q++) {
@@ -332,7 +333,7 @@ static void print_gain(const char *lead, const Compared *c) {
     printf("  That is not distinguishable from untouched at %d questions.\n", c->n);
 }
 
-/* What is left of the coarse transplants when their source prompt asks something else. */
+/* The accuracy of the coarse transplants when their source prompt asks something else. */
 static void print_control(const Tally *t) {
   for (int s = 0; s < t->sites && t->has_control; s++) {
     if (!tally_is_headline(t, s)) continue;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a demo's results file says: who answered what, tables of it, and the same in words. */
+/* The results of the demo: which system answered which question, as tables and in words. */
 #ifndef CLI_DEMO_TALLY_H
 #define CLI_DEMO_TALLY_H
 
@@ -15,10 +15,9 @@ typedef struct Tally {
   size_t count, capacity;
   char (*ids)[64];
   int *lang;              /* index in `langs` */
-  bool *source, *vanilla; /* right: the source prompt by itself, the target prompt
-                                    untouched */
-  bool *control;          /* [question][site]: right with another question's source
-                                    prompt, first layer into first */
+  bool *source, *vanilla; /* right: the source prompt by itself, the target prompt untouched */
+  bool *control;          /* [question][site]: right with another question's source prompt, first
+                             layer into first */
   bool has_control;
   bool *right; /* [question][site][source layer][target layer] */
   char langs[TALLY_LANGUAGES][16];
@@ -32,9 +31,9 @@ void tally_deinit(Tally *tally);
 /* Index of a question, or -1. */
 long tally_find(const Tally *tally, const char *id);
 
-/* Whether the site moves a module's own output alone. The others (block, attn-released) move the
- * whole residual stream, which at late layers is the source prompt's answer; where none but such
- * were run, all count. */
+/* Whether the site transplants only a module's output. The others (block, attn-released) transplant
+ * the whole residual stream, which at late layers contains the source prompt's answer; if only such
+ * sites were run, all count. */
 bool tally_is_headline(const Tally *tally, int site);
 
 /* Reads the same questions' transplants from other questions' prompts, of the first layer into the
@@ -47,7 +46,7 @@ typedef struct TallyWords {
   const char *asking;      /* begins a sentence: "Asking in English" */
 } TallyWords;
 
-/* Prints the direction's tables to stdout, then what they say. */
+/* Prints the direction's tables to stdout, then a summary in words. */
 void tally_print(const Tally *tally, const TallyWords *words);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "xtransplant/tasks.h"
 
-/* The text of one answer, in `digits` where it is a number; NULL: it is none. */
+/* The text of one answer, in `digits` if it is a number; NULL: it is not an answer. */
 static const char *answer_text(const json_t *value, char digits[32]) {
   const char *text = json_string_value(value);
   if (json_is_integer(value)) {

@@ -23,8 +23,7 @@ void interrupt_watch(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
   struct sigaction action, before;
   memset(&action, 0, sizeof action);
-  action.sa_handler = ask; /* no SA_RESTART: reading from a pipe that gives nothing must not
-                              outlast a signal */
+  action.sa_handler = ask; /* no SA_RESTART: a signal must end a read from an empty pipe */
   sigemptyset(&action.sa_mask);
   asked = 0;
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {

@@ -6,7 +6,7 @@
 
 #include "cli.h"
 
-/* One number, "first" or "last" at *text, which moves behind it. */
+/* Reads one number, "first" or "last" at *text, and moves *text past it. */
 static bool read_layer(const char **text, int *out) {
   if (strncmp(*text, "first", 5) == 0) {
     *out = LAYER_FIRST;
@@ -25,7 +25,7 @@ static bool read_layer(const char **text, int *out) {
   return true;
 }
 
-/* One item of a list, "3" or "0-7"; *text moves behind it. */
+/* Reads one item of a list, "3" or "0-7", and moves *text past it. */
 static bool read_range(const char **text, int *from, int *to) {
   if (!read_layer(text, from)) return false;
   *to = *from;

@@ -7,9 +7,9 @@
 
 #include "output.h"
 
-/* One hue for probability, mixed into the ground: 0 is the ground itself. Text changes to the other
- * ink where that has the better contrast (WCAG) with the mix: from 80 % on in light, from 65 % on
- * in dark colours. */
+/* One hue for probability, mixed into the ground: 0 is the ground itself. The text changes to the
+ * other colour where that has a better contrast (WCAG) with the mixed colour: from 80 % on in
+ * light, from 65 % on in dark colours. */
 static const char style[] =
     ":root{color-scheme:light "
     "dark;--ground:#fcfcfb;--panel:#fff;--ink:#1b1f24;--soft:#5b6570;--line:#d9dde2;--hue:#1f5fbf;-"
@@ -56,7 +56,7 @@ xt_status lens_token_text(const LensView *view, int32_t id, char **text, size_t 
   return XT_STATUS_OK;
 }
 
-/* Characters that HTML gives a meaning; control characters and what is no UTF-8 have been escaped
+/* Characters that HTML gives a meaning; control characters and invalid UTF-8 have been escaped
  * before (text_escape). */
 static void put_escaped(FILE *to, const char *text) {
   for (const char *c = text; *c; c++) switch (*c) {
@@ -78,8 +78,8 @@ static xt_status put_line(FILE *to, const char *text, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* A token as cell text: control characters by name, a blank one as an open box, so that it is
- * seen. */
+/* A token as cell text: control characters by name, a space as an open box, so that it is
+ * visible. */
 static xt_status put_token(FILE *to, const LensView *view, int32_t id, xt_error *error) {
   char *text = NULL;
   size_t length;
@@ -175,8 +175,8 @@ static xt_status put_run(FILE *to, const LensView *view, const LensRun *run, xt_
   return status;
 }
 
-/* The style with a class for each per cent of probability: the page's policy allows this one style
- * and no attributes. */
+/* The style, with a class for each per cent of probability: the page's policy allows only this
+ * style and no style attributes. */
 static char *make_style(void) {
   char *out = malloc(sizeof style + 101 * 20);
   if (!out) return NULL;
@@ -185,7 +185,7 @@ static char *make_style(void) {
   return out;
 }
 
-/* SHA-256 as a Content-Security-Policy names it: base64 of its 32 bytes. */
+/* SHA-256 in the form of a Content-Security-Policy: base64 of its 32 bytes. */
 static void put_hash(FILE *to, const char *text) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   char hex[XT_TEXT_HASH_SIZE];

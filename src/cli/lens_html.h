@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The paper's figure 8 as one HTML page: what each layer would say at each generated token, of one
- * run or several. */
+/* The paper's figure 8 as one HTML page: what each layer would predict at each generated token, for
+ * one run or several. */
 #ifndef CLI_LENS_HTML_H
 #define CLI_LENS_HTML_H
 
 #include "response.h"
 
-/* What is shown of a response: which layers of its lens. */
+/* The layers of a response's lens that are shown. */
 typedef struct LensView {
   const xt_tokenizer *tokenizer; /* NULL: tokens are shown as ids */
   bool *keep;                    /* [layers] */
@@ -23,7 +23,7 @@ typedef struct LensRun {
   const Response *response;
 } LensRun;
 
-/* Writes the page, which needs nothing but itself; it appears whole or not at all. */
+/* Writes the page, which needs no other file; it is written completely or not at all. */
 xt_status lens_write_html(const char *path, const LensView *view, const char *title,
                           const LensRun *runs, size_t count, xt_error *error);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading text: whole files and single lines, from a path or from stdin ("-"). A byte order mark at
- * the begin is skipped. A path may be a FIFO that somebody has open for writing, such as a shell's
- * <(command); opening one never waits. */
+ * the beginning is skipped. A path may be a FIFO with a writer, such as a shell's <(command);
+ * opening it never waits. */
 #ifndef CLI_LINES_H
 #define CLI_LINES_H
 
@@ -11,8 +11,7 @@
 
 #include "xtransplant/error.h"
 
-/* Most bytes of a prompt, or of a line: one that goes on for ever, as /dev/zero does, ends
- * there. */
+/* The largest size of a prompt or of a line; an endless one, such as /dev/zero, ends there. */
 #define LINES_MOST ((size_t)64 << 20)
 
 /* How errors name the path: "stdin" for "-". */

@@ -114,7 +114,7 @@ static const RoleEntry entries[ARCH_ROLE_COUNT] = {
                         DIM_NONE, IF_MLP_BIAS},
 };
 
-/* Where a family calls a tensor otherwise. */
+/* Tensors that have another name in a family. */
 static const struct {
   ModelFamily family;
   ArchRole role;
@@ -249,7 +249,7 @@ static int64_t dim_size(const ModelConfig *c, Dim dim) {
 
 ArchShape arch_shape(const ModelConfig *c, ArchRole role) {
   const RoleEntry *entry = &entries[role];
-  /* of a head: one weight for all, or one each */
+  /* norms of heads: one weight for all heads, or one for each */
   if (entries[role].presence == IF_QK_NORM && c->qk_norm != QK_NORM_WHOLE) {
     const bool own = c->qk_norm == QK_NORM_OWN_HEAD;
     const int64_t heads = role == ARCH_Q_NORM ? c->heads : c->kv_heads;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The architectures: what each calls its tensors, and what shape they must have. A table, so that
- * loading, checking and synthesising a model walk the same rows. */
+/* The architectures: the names and shapes of their tensors. This is a table, so that loading,
+ * checking and synthesising a model use the same entries. */
 #ifndef MODEL_ARCH_H
 #define MODEL_ARCH_H
 
@@ -10,7 +10,7 @@
 #include "files/checkpoint.h"
 #include "files/model_config.h"
 
-/* What a tensor is to the forward pass. */
+/* The role of a tensor in the forward pass. */
 typedef enum ArchRole {
   /* one a model */
   ARCH_EMBED = 0,
@@ -30,7 +30,7 @@ typedef enum ArchRole {
   ARCH_UP,
   ARCH_DOWN,
   ARCH_QKV,
-  ARCH_GATE_UP, /* in place of the three and the two */
+  ARCH_GATE_UP, /* instead of the three and the two */
   ARCH_POST_ATTN,
   ARCH_POST_MLP,
   ARCH_Q_NORM,
@@ -63,27 +63,26 @@ static inline bool arch_role_is_norm(ArchRole role) {
 /* Whether a model of this configuration has the tensor (norms, biases, untied unembedding). */
 bool arch_has(const ModelConfig *config, ArchRole role);
 
-/* A number that is kept as a tensor, of no dimension or of one. */
+/* A number that is stored as a tensor with no dimension or with one. */
 static inline bool arch_role_is_number(ArchRole role) {
   return role >= ARCH_XIELU_POSITIVE && role <= ARCH_XIELU_EPS;
 }
 
-/* Its name in the model's file; `layer` is ignored for the model's own tensors. Written into
- * `name`. */
+/* Its name in the model's file, which is written into `name`; `layer` is ignored for tensors
+ * outside the layers. */
 #define ARCH_NAME_SIZE 96
 void arch_tensor_name(const ModelConfig *config, ArchRole role, int layer,
                       char name[ARCH_NAME_SIZE]);
 
-/* The other name that a tensor may have in its place: files of a model without its head (BLOOM's)
- * have names without the model's prefix, and transformers 5 calls every unembedding lm_head.weight.
+/* The other name that a tensor may have instead: files of a model without its head (BLOOM's) have
+ * names without the model's prefix, and transformers 5 calls every unembedding lm_head.weight.
  * Points into `name`, or is constant. */
 const char *arch_other_name(ArchRole role, const char *name);
 
-/* Whether the file has an unembedding that is not the embedding's matrix, though config.json ties
- * the two. */
+/* Whether the file has a separate unembedding although config.json ties it to the embedding. */
 bool arch_head_differs(const ModelConfig *config, const Checkpoint *checkpoint);
 
-/* Its shape: dims 1 (norms, biases: rows alone, cols 1) or 2 (row-major [rows, cols]). */
+/* Its shape: dims 1 (norms, biases: only rows, cols 1) or 2 (row-major [rows, cols]). */
 typedef struct ArchShape {
   int dims;
   int64_t rows, cols;
@@ -93,7 +92,7 @@ ArchShape arch_shape(const ModelConfig *config, ArchRole role);
 /* The number of last positions that layer `layer` sees; 0: all. */
 int arch_window(const ModelConfig *config, int layer);
 
-/* Sets of rotary angles that the layers use: up to MODEL_ROTARIES. */
+/* The number of sets of rotary angles that the layers use, up to MODEL_ROTARIES. */
 int arch_rotaries(const ModelConfig *config);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations of the matrix products, a multiplication and an addition counting as two. Whatever is
- * told of speed or work counts by these. What grows with the number of positions (attention's sums)
- * is not in them. */
+/* Operations of the matrix products; a multiplication and an addition are two. All reported speeds
+ * and amounts of work use these counts. They do not include what grows with the number of positions
+ * (the sums of attention). */
 #ifndef MODEL_FLOPS_H
 #define MODEL_FLOPS_H
 

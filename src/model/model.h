@@ -13,12 +13,12 @@ typedef struct NormWeights {
 } NormWeights;
 
 typedef struct LayerWeights {
-  NormWeights norm_attn, norm_mlp, post_attn, post_mlp; /* [C]; none where the architecture has
-                                                           none, as all below */
+  NormWeights norm_attn, norm_mlp, post_attn, post_mlp; /* [C]; none if the architecture does not
+                                                           have it, as for all members below */
   Dev q_norm, k_norm;                                   /* as ModelConfig.qk_norm says */
   Weight *qkv;     /* q, k, v stacked: [(heads + 2 kv_heads) head_dim, C] */
   Weight *out;     /* [C, heads head_dim] */
-  Weight *gate_up; /* gate, up stacked: [2F, C]; up alone where there is no gate */
+  Weight *gate_up; /* gate, up stacked: [2F, C]; only up if there is no gate */
   Weight *down;    /* [C, F] */
   Dev qkv_bias, out_bias, gate_up_bias, down_bias;
   XieluNumbers xielu;
@@ -27,11 +27,12 @@ typedef struct LayerWeights {
 struct xt_model {
   char *path;
   ModelConfig config;
-  Checkpoint *checkpoint;  /* stays open: embeddings are looked up in the mapped file */
+  Checkpoint *checkpoint;  /* stays open, because embeddings are looked up in the mapped file */
   xt_tokenizer *tokenizer; /* NULL: the directory has none */
   Backend *backend;        /* prepared the weights; its ops are not called after loading. NULL:
-                               inspected only */
-  BackendLimits limits;    /* the backend's; of a model that is only inspected, the CPU's */
+                              inspected only */
+  BackendLimits limits;    /* those of the backend; for a model that is only inspected, those of
+                              the CPU */
   LayerWeights *layers;
   Table *embedding;
   NormWeights embed_norm, final_norm;
@@ -39,7 +40,7 @@ struct xt_model {
   Weight *unembed;
   xt_compute compute; /* type that products are, or would be, computed in */
   uint64_t weight_bytes;
-  uint64_t memory_limit; /* bytes for everything, weights included */
+  uint64_t memory_limit; /* bytes for everything, including weights */
 };
 
 /* A backend for a session: made like the one that prepared the weights. */

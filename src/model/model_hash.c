@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What makes a model this model and no other, as one number: docs/FORMATS.md says exactly what goes
- * in.
+/* The hash that identifies a model; docs/FORMATS.md says exactly what it contains.
  *
  * Every byte of every tensor is hashed, so that two models that differ in one weight differ here.
- * That reads the weights once, all threads together, which is a small part of loading them. Tensors
- * go in by name, not by file: the same weights in other shards are the same model. */
+ * All threads together read the weights once, which is a small part of the time of loading them.
+ * Tensors are hashed by name, not by file: the same weights in other shards are the same model. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -10,7 +10,7 @@
 #include "model/arch.h"
 #include "model/model_weights.h"
 
-/* What describes the architecture, for messages. */
+/* The name of what describes the architecture, for messages. */
 static const char *said_by(const xt_model *m) {
   return m->config.names == NAMES_GGUF ? "the file's header" : "config.json";
 }
@@ -53,7 +53,7 @@ xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const T
   return XT_STATUS_OK;
 }
 
-/* Every tensor that the architecture has is there and fits. */
+/* Checks that every tensor of the architecture exists and has the right shape. */
 xt_status model_check_tensors(const xt_model *m, xt_error *error) {
   const Tensor *t;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
@@ -73,7 +73,7 @@ xt_status model_check_tensors(const xt_model *m, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Rows of q and k that stand in pairs in the file; 0: those of this role do not. */
+/* The rows of a head of q and k, if the file stores them in pairs; 0: this role's rows are not. */
 static int paired_rows(const ModelConfig *c, ArchRole role) {
   const bool turned =
       role == ARCH_Q || role == ARCH_K || role == ARCH_Q_BIAS || role == ARCH_K_BIAS;
@@ -118,8 +118,8 @@ static xt_status read_values(const xt_model *m, ArchRole role, int layer, float 
   return XT_STATUS_OK;
 }
 
-/* Biases of q, k, v of each head in turn become all q, all k, all v. `spare` has room for as
- * many. */
+/* Reorders biases that are stored as q, k, v of each head in turn to all q, all k, all v. `spare`
+ * has room for as many. */
 static void gather_heads(const ModelConfig *c, float *values, float *spare) {
   const size_t heads = (size_t)c->heads, d = (size_t)c->head_dim;
   memcpy(spare, values, 3 * heads * d * sizeof *values);
@@ -128,7 +128,7 @@ static void gather_heads(const ModelConfig *c, float *values, float *spare) {
       memcpy(values + (kind * heads + h) * d, spare + (3 * h + kind) * d, d * sizeof *values);
 }
 
-/* Norms and biases: `n` tensors one after the other, as float32 in the backend's memory. */
+/* Loads norms and biases: `n` tensors one after the other, as float32 in the backend's memory. */
 static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int layer, Dev *out,
                              xt_error *error) {
   const BackendOps *ops = m->backend->ops;
@@ -152,8 +152,8 @@ done:
   return status;
 }
 
-/* A tensor with q, k, v of each head in turn, as parts of a head each: all q, then all k, then all
- * v. The caller frees *out. */
+/* Divides a tensor with q, k, v of each head in turn into parts of one head: all q, then all k,
+ * then all v. The caller frees *out. */
 static xt_status split_heads(const xt_model *m, const Tensor *t, const void *data,
                              MatrixSource **out, xt_error *error) {
   const int heads = m->config.heads, rows = m->config.head_dim;
@@ -208,7 +208,7 @@ static void forget_file(const Tensor *t) {
   }
 }
 
-/* One product's matrix out of a tensor with q, k, v of each head in turn. */
+/* Makes one product's matrix from a tensor with q, k, v of each head in turn. */
 static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *error) {
   const Tensor *t;
   MatrixSource *parts = NULL;
@@ -237,7 +237,8 @@ static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *er
   return status;
 }
 
-/* One product's matrix out of `n` tensors stacked along rows; drops their file pages afterwards. */
+/* Makes one product's matrix from `n` tensors stacked along rows; drops their file pages
+ * afterwards. */
 static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int layer, Weight **out,
                              xt_error *error) {
   MatrixSource parts[3];
@@ -327,7 +328,7 @@ static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   return load_vector(m, ROLES(ARCH_DOWN_BIAS), l, &w->down_bias, error);
 }
 
-/* Values of one row of an embedding that are not finite: their exponent bits are all ones. */
+/* Finds a value in one row of an embedding that is not finite: its exponent bits are all ones. */
 static bool row_is_finite(const Tensor *t, const uint8_t *row) {
   const size_t count = (size_t)t->shape[1];
   uint32_t bad = 0;
@@ -355,8 +356,8 @@ static bool row_is_finite(const Tensor *t, const uint8_t *row) {
   return !bad;
 }
 
-/* An embedding that is only looked up stays in the file: no product's preparation has seen its
- * values. */
+/* An embedding that is only looked up stays in the file, so that its values were not checked when a
+ * product was prepared. */
 static xt_status check_embedding(const Tensor *t, xt_error *error) {
   const size_t size = dtype_size(t->dtype), block = dtype_block(t->dtype),
                width = dtype_bytes(t->dtype, (size_t)t->shape[1]);

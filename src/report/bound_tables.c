@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables that say what the paper's upper bounds are worth: beside chance, beside what needs no
- * transplant, and the best of N x N. */
+/* Tables that put the paper's upper bounds into context: chance, baselines that need no transplant,
+ * and the best of N x N. */
 #include <string.h>
 
 #include "report/report_parts.h"
@@ -29,7 +29,7 @@ static void bound_row(Table *t, const char *label, const xt_group *g,
   memcpy(row->cells, cells, (all ? sizeof cells / sizeof *cells : 3) * sizeof *cells);
 }
 
-/* The untouched model as a bound of its one response. */
+/* The untouched model's row: the bound of its single response. */
 static void vanilla_bound_row(Table *t, const char *label, const xt_group *g) {
   TableRow *row = table_row(t, label);
   if (!row) return;
@@ -133,7 +133,7 @@ static void baseline_rows(Table *t, const xt_group *g) {
   baseline_row(t, "TargetFirst by chance", &site->targets[0].chance_scores);
 }
 
-/* Only of stores that have something beside the transplants. */
+/* Only for stores that have baselines besides the transplants. */
 xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                                  xt_error *error) {
   static const char *const columns[][2] = {
@@ -163,7 +163,7 @@ xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *group
 
 /* ---- the best of N x N ----------------------------------------------------------------------- */
 
-/* Of one site; none where no configuration is there. */
+/* For one site; nothing if no configuration is present. */
 static void best_row(Table *t, xt_report *r, const xt_group *group, const xt_site_result *site) {
   const xt_analysis *a = r->main.analysis;
   if (site->best < 0) return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What share of the questions, responses and measurements every other table is of. */
+/* The share of the questions, responses and measurements that all other tables are computed
+ * from. */
 #include <math.h>
 #include <string.h>
 

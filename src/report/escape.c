@@ -19,16 +19,16 @@ typedef struct Character {
   size_t length;
 } Character;
 
-/* Characters that are no part of a text, but say how the text around them is to be read:
- * directions, and Unicode's line ends. */
+/* Characters that are not visible but change how the text around them is read: directions, and
+ * Unicode's line ends. */
 static bool is_hidden(uint32_t code) {
   return (code >= 0x80 && code < 0xA0) || code == 0x061C || code == 0x200E || code == 0x200F ||
          (code >= 0x2028 && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069) ||
          code == 0xFEFF || (code & 0xFFFE) == 0xFFFE;
 }
 
-/* The next character, made harmless; false at the end. C0 control characters are left to the
- * caller. */
+/* The next character, with dangerous ones replaced; false at the end. The caller handles C0 control
+ * characters. */
 static bool next_character(const char **text, size_t *left, Character *out) {
   size_t at = 0, bad;
   if (*left == 0) return false;
@@ -208,7 +208,7 @@ static void add_code_point(TextBuffer *codes, uint32_t code) {
   text_buffer_format(codes, "%sU+%04X", codes->size ? " " : "", code);
 }
 
-/* A run of characters that pdfTeX has not. */
+/* A run of characters that pdfTeX does not have. */
 static void end_run(TextBuffer *out, TextBuffer *run, TextBuffer *codes) {
   if (run->size) {
     text_buffer_add_text(out, "\\xtchar{");
@@ -305,6 +305,6 @@ void escape_csp_hash(const void *bytes, size_t size, char out[ESCAPE_CSP_SIZE]) 
   hash_finish(&hash, digest);
   escape_base64(&text, digest, sizeof digest);
   snprintf(out, ESCAPE_CSP_SIZE, "sha256-%s",
-           text.data ? text.data : ""); /* of memory that ran out nothing is allowed to run */
+           text.data ? text.data : ""); /* if memory ran out, nothing is allowed to run */
   text_buffer_free(&text);
 }

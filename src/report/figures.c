@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The paper's figure 2 (5, 6) with the table of numbers behind it, and which of the other figures
- * there are. */
+/* The paper's figure 2 (5, 6) with the table of its numbers, and the list of the other figures. */
 #include <math.h>
 #include <string.h>
 
@@ -56,7 +55,7 @@ typedef struct TallyRow {
   const xt_site_result *site;
 } TallyRow;
 
-/* Of all stores, the first one's first. out: NULL: to count. */
+/* The rows of all stores, beginning with the first store. `out` NULL: only counts them. */
 static size_t tally_rows(const xt_report *r, TallyRow *out) {
   size_t n = 0;
   for (size_t k = 0; k <= r->more_count; k++) {
@@ -70,7 +69,7 @@ static size_t tally_rows(const xt_report *r, TallyRow *out) {
   return n;
 }
 
-/* With several models their names stand over the tasks. */
+/* If there are several models, their names are above the tasks. */
 static void figure2_row(xt_report *r, TextBuffer *out, const TallyRow *row, double y, double low,
                         double high) {
   const char *title = report_group_title(r, row->group), *site = report_site_title(row->site->site);

@@ -8,7 +8,7 @@
 #include "report/svg.h"
 #include "text/utf8.h"
 
-/* What is more than chance after correction for there being many configurations. */
+/* Marks of configurations that are significant after correction for multiple comparisons. */
 static void mark(TextBuffer *out, double x, double y, double radius, const xt_configuration *k) {
   if (k->holm < 0.05)
     svg_circle(out, x, y, radius, "f", "");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Columns of languages, and the rows under them that scores and comparisons make. */
+/* The columns of languages, and the rows of scores and comparisons under them. */
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -45,7 +45,7 @@ void report_language_cells(TableRow *row, CellKind kind, const xt_group *g,
 
 /* ---- comparisons ----------------------------------------------------------------------------- */
 
-/* The rows of a comparison: a number of each difference, by its place in the struct. */
+/* The rows of a comparison: a member of each difference, by its offset in the structure. */
 static const struct {
   const char *ending;
   CellKind kind;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Figures over layers: the paper's 3 (9, 10) and 4, and the tables of numbers behind them. */
+/* Figures over layers: the paper's figures 3 (9, 10) and 4, and the tables of their numbers. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -149,7 +149,7 @@ static xt_status figure3_table(xt_report *r, const xt_group *g, const xt_site_re
   return table_check(t, error);
 }
 
-/* `main`: the paper has it; the others stand folded on the page. */
+/* `main`: the paper has the figure; others are folded on the page. */
 xt_status report_figure3(xt_report *r, const xt_group *g, const xt_site_result *site, bool main,
                          xt_error *error) {
   TRY(draw_figure3(r, g, site, main, error));
@@ -158,7 +158,7 @@ xt_status report_figure3(xt_report *r, const xt_group *g, const xt_site_result *
 
 /* ---- figure 4 -------------------------------------------------------------------------------- */
 
-/* What one colour stands for: a task, or a task of one of several models. */
+/* The meaning of a colour: a task, or a task of one of several models. */
 typedef struct Series {
   const AnalysisGroup *group;
   const xt_site_result *site; /* NULL: there is none */
@@ -188,7 +188,7 @@ static void bound_curves(TextBuffer *out, const Plot *plot, const Series *series
   plot_curve(out, plot, chance, count, "c dash", colour, "by chance");
 }
 
-/* The range of all that is drawn, and the most layers; false: nothing is drawn. */
+/* The range of all that is drawn, and the largest number of layers; false: nothing is drawn. */
 static bool figure4_range(const Series *series, size_t count, double *low, double *high,
                           int *layers) {
   for (size_t g = 0; g < count; g++) {
@@ -212,7 +212,7 @@ static void figure4_panel(xt_report *r, TextBuffer *out, const Series *series, s
                           const Plot *plot, double step, bool right, double *values) {
   plot_axes(out, plot, step, right ? "fixed target layer" : "fixed source layer",
             report_layer_column(r, right ? "target layer" : "source layer"), "accuracy, %");
-  for (size_t k = 0; k < 2 * count; k++) { /* all bands lie below all curves */
+  for (size_t k = 0; k < 2 * count; k++) { /* all bands are below all curves */
     const size_t g = k % count;
     char class[32];
     if (!series[g].site) continue;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Figure 8: what each layer would say at each generated token, from what `lens --json` prints. */
+/* Figure 8: what each layer would predict at each generated token, from the output of `lens
+ * --json`. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

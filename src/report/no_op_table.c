@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A table of transplants that had to change nothing and did; a store without such has none. */
+/* A table of transplants that should change nothing but did; a store without such transplants has
+ * no such table. */
 #include "analysis/no_ops.h"
 #include "report/report_parts.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* report.html: the template with its places filled; page_data.c packs the responses beside. */
+/* report.html: the template with its places filled in; page_data.c packs the responses. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,7 +51,7 @@ static const char *grouped(json_int_t value, char out[32]) {
   return out;
 }
 
-/* What the report has not, below its tables. */
+/* The list of what the report lacks, below its tables. */
 static void add_lacks(const xt_report *r, TextBuffer *out) {
   if (!r->lack_count) return;
   text_buffer_add_text(
@@ -124,7 +124,7 @@ static void add_provenance(const xt_report *r, TextBuffer *out) {
   }
 }
 
-/* What stands between the tags of the page's one style or script. */
+/* The text between the tags of the page's style or script. */
 static void add_asset(TextBuffer *out, bool script) {
   if (script) {
     text_buffer_add(out, asset_page_measures_js, asset_page_measures_js_size);

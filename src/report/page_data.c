@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is packed beside the page: <script type="application/octet-stream"> elements that hold
- * base64 of zlib streams, which browsers undo by themselves. Numbers in them are little-endian. For
- * group g and site s:
+/* The packed data of the page: <script type="application/octet-stream"> elements that hold base64
+ * of zlib streams, which browsers undo by themselves. Numbers in them are little-endian. For group
+ * g and site s:
  *
  *   meta     JSON: what page.js says of it
  *   texts    JSON: every response text once
@@ -67,7 +67,7 @@ static xt_status add_numbers(TextBuffer *out, const char *name, const void *valu
   return status;
 }
 
-/* Values from 0 on in hundredths; what is not there, or no number, is 65535. */
+/* Values from 0 on in hundredths; missing values, and those that are not numbers, are 65535. */
 static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values,
                                 const uint32_t *texts, size_t count, xt_error *error) {
   enum { MOST = 65534, NONE = 65535 };
@@ -160,7 +160,7 @@ static xt_status spoken_fill(Spoken *s, const xt_analysis *a, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Those that count as the language asked for. */
+/* The languages that count as the requested one. */
 static void wanted_meta(TextBuffer *out, const Spoken *s, const char *asked) {
   bool any = false;
   for (size_t k = 0; k < s->count; k++) {
@@ -217,7 +217,7 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
   text_buffer_add_text(out, "}");
 }
 
-/* Of those whose questions a data folder has; the others come as pairs. */
+/* For tasks whose questions are in a data folder; the others are given as pairs. */
 static bool is_benchmark(const char *name) {
   const xt_task *task;
   for (size_t t = 0; (task = xt_task_get(t)); t++)
@@ -276,7 +276,7 @@ static xt_status add_texts(TextBuffer *out, const xt_analysis *a, xt_error *erro
   return status;
 }
 
-/* Responses without a transplant: the untouched run's and the source prompt's own. */
+/* Responses without a transplant: to the untouched target prompt and to the source prompt. */
 static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g, xt_error *error) {
   const size_t n = group->group.instances;
   char name[48];
@@ -318,7 +318,7 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
   return XT_STATUS_OK;
 }
 
-/* Perplexities and languages of the texts, where anything was measured. */
+/* Perplexities and languages of the texts, if any were measured. */
 static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoken *spoken,
                               xt_error *error) {
   uint32_t *values;

@@ -16,7 +16,7 @@ typedef enum Figure {
   FIGURE_COUNT
 } Figure;
 
-/* Headings, and what the rows under them are called in files. */
+/* Headings, and the names of the rows under them in files. */
 static const struct {
   const char *title, *name;
 } figures[FIGURE_COUNT] = {{"Perplexity (mean of e^nll)", "perplexity"},
@@ -33,7 +33,7 @@ static Cell figure_cell(Figure figure, const xt_text_summary *s) {
   }
 }
 
-/* "160 of 400" where not all of a group's responses at a site were measured; NULL: all or none
+/* "160 of 400" if only some of a group's responses at a site were measured; NULL: all or none
  * were. */
 static const char *measured_text(Table *t, const xt_report *r, const xt_group *g, const char *name,
                                  bool perplexity) {
@@ -54,7 +54,7 @@ static const char *measured_text(Table *t, const xt_report *r, const xt_group *g
   return NULL;
 }
 
-/* A row that says of how many responses the row above is, if it is not of all. */
+/* A row that says how many responses the row above covers, if not all. */
 static void measured_row(Table *t, const xt_report *r, const AnalysisGroup *const *groups,
                          size_t count, const char *site, Figure figure) {
   TableRow *row = NULL;
@@ -76,7 +76,7 @@ static bool any_site(const AnalysisGroup *const *groups, size_t count, const cha
 
 static void metric_rows(Table *t, const xt_report *r, const AnalysisGroup *const *groups,
                         size_t count, Figure figure) {
-  /* the paper's rows; the second where it was swept */
+  /* the paper's rows; the second if it was swept */
   static const char *const sites[] = {"attn", "attn-released", "ffn", "block"};
   table_section(t, figures[figure].title);
   TableRow *row = table_row(t, "Vanilla (no transplant)");
@@ -127,7 +127,7 @@ static const struct {
              {"Multilingual generation", "xquad", "mkqa"},
              {"Cultural adaptability", "globalopinionqa", "culturalbench"}};
 
-/* "ID data": of a benchmark that layers were chosen on; "OOD data" of the other; "" of others. */
+/* "ID data" for a benchmark that layers were chosen on, "OOD data" for the other, "" for others. */
 static const char *data_kind(const char *task) {
   for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
     if (strcmp(kinds[k].in, task) == 0) return "ID data";
@@ -136,7 +136,7 @@ static const char *data_kind(const char *task) {
   return "";
 }
 
-/* Which coarse configurations of a task the store has: "attn", "attn, attn-released"; "no". */
+/* The coarse configurations of a task that the store has: "attn", "attn, attn-released"; "no". */
 static const char *coarse_sites(Table *t, const AnalysisGroup *const *groups, size_t count,
                                 const char *task) {
   for (size_t g = 0; g < count; g++) {
@@ -271,8 +271,8 @@ static void strategy_rows(Table *t, const xt_analysis *a, const AnalysisGroup *c
   }
 }
 
-/* A bound, and what guessing gives; of groups where some instances have all candidates. The label
- * says of how many. */
+/* A bound, and that of guesses, for groups where some instances have all candidates. The label says
+ * how many candidates there are. */
 static void bound_rows(Table *t, const char *name, const xt_analysis *a,
                        const AnalysisGroup *const *groups, size_t count, bool source) {
   TableRow *bound = NULL, *chance = NULL;
@@ -294,7 +294,7 @@ static void bound_rows(Table *t, const char *name, const xt_analysis *a,
   }
 }
 
-/* Why a bound is left out, or of how many questions it is; "" where it is of all. */
+/* Why a bound is left out, or how many questions it covers; "" if it covers all. */
 static const char *incomplete_note(Table *t, const xt_analysis *a,
                                    const AnalysisGroup *const *groups, size_t count) {
   const char *note = "";

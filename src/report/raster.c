@@ -26,7 +26,7 @@ typedef struct LibraryError { /* GError */
 
 enum { FORMAT_ARGB32 = 0, METADATA_CREATE_DATE = 5 };
 #define PNG_SCALE 2.0
-#define POINTS_A_UNIT 0.75 /* 96 units, or 72 points, an inch */
+#define POINTS_A_UNIT 0.75 /* 96 units, or 72 points, per inch */
 
 struct Raster {
   void *rsvg, *cairo, *gobject;
@@ -127,7 +127,7 @@ xt_status raster_open(Raster **out, xt_error *error) {
 }
 
 void raster_close(Raster *r) {
-  /* The libraries stay: GLib registers types for good and cannot be unloaded. */
+  /* The libraries stay loaded, because GLib registers types permanently and cannot be unloaded. */
   free(r);
 }
 
@@ -200,7 +200,7 @@ xt_status raster_pages_open(const Raster *r, const char *path, RasterPages **out
   (*out)->surface = r->pdf_create(path, 1, 1);
   (*out)->context = r->context_create((*out)->surface);
   r->pdf_set_metadata((*out)->surface, METADATA_CREATE_DATE,
-                      "2000-01-01T00:00:00Z"); /* the same report is the same bytes */
+                      "2000-01-01T00:00:00Z"); /* the same report gives the same bytes */
   return XT_STATUS_OK;
 }
 

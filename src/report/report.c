@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A report: stores in, tables and figures made, files out. */
+/* A report: reads stores, and makes tables and figures. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,11 +11,11 @@
 #include "report/report_parts.h"
 #include "text/utf8.h"
 
-#define TEXT_WIDTH 80 /* columns, where nobody says */
+#define TEXT_WIDTH 80 /* default number of columns */
 
 /* ---- stores ---------------------------------------------------------------------------------- */
 
-/* Valid UTF-8: names of models are names of folders, which may be any bytes. */
+/* Makes valid UTF-8, because names of models are names of folders, which may be any bytes. */
 static const char *report_utf8(xt_report *r, const char *text, xt_status *status) {
   TextBuffer valid = {0};
   char *copy = NULL;
@@ -136,7 +136,7 @@ void xt_report_free(xt_report *r) {
 
 const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analysis; }
 
-/* What is not there, before anything else: bold and red where there are colours. */
+/* What is missing, before anything else: bold and red if there are colours. */
 static void report_missing(xt_report *r, const xt_coverage *coverage,
                            const xt_report_text_options *how, TextBuffer *out) {
   const size_t count = xt_coverage_note_count(coverage);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* report.json: every figure, in fractions and with all their digits; layers from 0. */
+/* report.json: all numbers, as fractions with all their digits; layers are counted from 0. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -122,8 +122,8 @@ static json_t *layers(const xt_group *g, const xt_layer_result *results) {
   return array;
 }
 
-/* One array a field, over the configurations in order of source * layers + target; null where one
- * is not there. */
+/* One array per field, over the configurations in order of source * layers + target; null if one is
+ * missing. */
 static json_t *configurations(const xt_group *g, const xt_site_result *site) {
   static const char *const names[] = {
       "count", "correct", "vanilla_correct", "won",  "lost", "gain",     "low",

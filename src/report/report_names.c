@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What groups, sites and layers are called in a report, and which groups its tables are about. */
+/* The names of groups, sites and layers in a report, and the groups of its tables. */
 #include <stdarg.h>
 #include <string.h>
 
@@ -14,7 +14,7 @@ const char *report_format(xt_report *r, const char *format, ...) {
   va_start(args, format);
   const char *text = arena_vformat(&r->arena, format, args);
   va_end(args);
-  return text ? text : ""; /* the next allocation that has an error to fill will fail too, or the
+  return text ? text : ""; /* the next allocation that can report an error will fail too, or the
                               name is only shown */
 }
 
@@ -84,7 +84,7 @@ size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *ou
         report_same_task(store, cot, &(AnalysisGroup){.group = {.task = task->name}});
     if (found) out[count++] = found;
   }
-  /* then tasks that are known but no benchmarks */
+  /* then known tasks that are not benchmarks */
   for (size_t i = 0; i < store->analysis->count && count < GROUPS_MOST; i++) {
     const AnalysisGroup *found = &store->analysis->groups[i];
     if (!found->group.benchmark || found->group.cot != cot ||

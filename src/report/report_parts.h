@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the report's own files share. */
+/* Shared by the files of the report. */
 #ifndef REPORT_REPORT_PARTS_H
 #define REPORT_REPORT_PARTS_H
 
@@ -17,11 +17,11 @@ typedef struct ReportStore {
 
 typedef struct ReportFigure {
   const char *id, *title, *note;
-  const char *section; /* heading on the page that it stands under */
+  const char *section; /* its heading on the page */
   TextBuffer svg;
 } ReportFigure;
 
-/* A table or row of the paper that a report has not, and what would add it. */
+/* A table or row of the paper that a report lacks, and how to add it. */
 typedef struct ReportLack {
   const char *what, *how;
 } ReportLack;
@@ -39,14 +39,13 @@ struct xt_report {
   ReportLack *lacks;
   size_t lack_count, lack_capacity;
   json_t *lens;    /* what figure 8 shows; NULL: not given */
-  int first_layer; /* what the first layer is called: 0, or 1 */
+  int first_layer; /* the number of the first layer: 0, or 1 */
 };
 
 #define GROUPS_MOST 64
 
-/* The groups that the paper's tables are about: of each task one, in the order of the paper.
- * English as the pivot where there are several; prompts that ask for reasoning only where `cot`.
- * Returns their number. */
+/* The groups of the paper's tables: one for each task, in the paper's order. The pivot is English
+ * if there are several; prompts that ask for reasoning only with `cot`. Returns their number. */
 size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *out[GROUPS_MOST]);
 /* The store's group of the same task; NULL: it has none. */
 const AnalysisGroup *report_same_task(const ReportStore *store, bool cot,
@@ -60,17 +59,17 @@ const char *report_slug(xt_report *r, const xt_group *group);
 const char *report_site_slug(xt_report *r, const char *site);
 /* "XNLI", "XNLI, from zh". */
 const char *report_group_title(xt_report *r, const xt_group *group);
-/* "Self-Attention" of "attn"; others by themselves. */
+/* "Self-Attention" for "attn"; other sites by their own names. */
 const char *report_site_title(const char *site);
 const char *report_format(xt_report *r, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* How layers are counted, as a sentence for notes. */
+/* A sentence for notes that says from which number layers are counted. */
 const char *report_layers_note(const xt_report *r);
-/* "source layer", or "source layer (from 1)": a column of a file that has no note. */
+/* "source layer", or "source layer (from 1)": the column's name in a file that has no note. */
 const char *report_layer_column(xt_report *r, const char *name);
 
-/* Each adds its tables, or figures with the tables behind them. */
+/* Each adds its tables, or figures with the tables of their numbers. */
 xt_status report_coverage_table(xt_report *r, xt_error *error);
 xt_status report_responses_table(xt_report *r, xt_error *error);
 xt_status report_no_op_table(xt_report *r, xt_error *error);
@@ -86,12 +85,11 @@ xt_status report_lens_figure(xt_report *r, xt_error *error);
 
 xt_status report_find_lacks(xt_report *r, xt_error *error);
 
-/* What the report says in words, with a map of the gains at each task's site. `how->width` is
- * set. */
+/* The summary in words, with a map of the gains at each task's site. `how->width` is set. */
 void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer *out);
 
 /* The whole of report.json and report.html. */
-/* `files`: names of all others, which report.json lists. */
+/* `files`: the names of all other files, which report.json lists. */
 xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out, xt_error *error);
 /* The packed data of the page. */
 xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error);
@@ -105,9 +103,9 @@ void report_language_cells(TableRow *row, CellKind kind, const xt_group *group,
 /* Rows of a comparison under the same columns: the gain, then its interval and p-values. */
 void report_comparison_rows(Table *t, const xt_group *group, const char *label,
                             const xt_comparison *comparison);
-/* What the rows of comparisons are; a sentence for a table's note. */
+/* An explanation of the rows of comparisons, for a table's note. */
 const char *report_comparison_note(Table *t, const xt_analysis *a);
-/* Which of several tables or figures that differ by the model alone. */
+/* Distinguishes tables or figures that differ only in the model. */
 const char *report_numbered(const ReportStore *store, const char *llama, const char *mistral,
                             const char *qwen);
 
@@ -117,7 +115,7 @@ xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_resu
                          xt_error *error);
 xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                          xt_error *error);
-/* A figure 4 for each task, by model; nothing of one store. */
+/* A figure 4 for each task, by model; nothing if there is only one store. */
 xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                                 xt_error *error);
 /* The numbers of one model; `prefix` begins the file's name. */

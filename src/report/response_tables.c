@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The paper's figure 7: responses before and after the coarse strategy. A few of the language that
- * it changes most, and all as a file. */
+ * it changes most are shown, and all are in a file. */
 #include <math.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 #define SHOWN_CHARACTERS 60
 #define SHOWN_ROWS 6 /* at most, of each kind */
 
-/* What a group's coarse strategy is in this store. */
+/* The coarse strategy of a group in this store. */
 typedef struct Coarse {
   const AnalysisSite *site;
   const xt_comparison *gain;
@@ -23,7 +23,7 @@ static const AnalysisSite *find_site(const AnalysisGroup *g, const char *name) {
   return NULL;
 }
 
-/* The paper's site; else attn-released, where it has that instead of attn. */
+/* The paper's site; else attn-released, if the store has it instead of attn. */
 static Coarse find_coarse(const AnalysisGroup *g) {
   const char *site;
   int source, target;
@@ -80,7 +80,7 @@ static void response_columns(Table *t) {
     table_column(t, columns[c][0], columns[c][1]);
 }
 
-/* Right before as `before` has it and the reverse after; in the questions' order. */
+/* Questions that are right before (if `before`) and wrong after, or the reverse, in order. */
 static void changed_rows(Table *t, const xt_analysis *a, const AnalysisGroup *g,
                          const Coarse *coarse, const xt_group_language *language, bool before) {
   const size_t words = bits_words(g->group.instances);

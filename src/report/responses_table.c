@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What can be said of every task, whether or not its responses can be scored. */
+/* Statistics for every task, whether or not its responses can be scored. */
 #include <math.h>
 #include <string.h>
 

@@ -48,8 +48,8 @@ static void plain_row(Table *t, const ReportStore *store, const char *label,
     *mean = cell_value(CELL_SHARE, sum / (double)n);
 }
 
-/* Whether two groups' untouched models did the same, language by language: the target prompts do
- * not depend on the pivot. */
+/* Whether the untouched accuracies of two groups are equal in each language, because target prompts
+ * do not depend on the pivot. */
 static bool same_vanilla(const xt_group *a, const xt_group *b) {
   if (a->language_count != b->language_count) return false;
   for (size_t l = 0; l < a->language_count; l++) {
@@ -62,7 +62,7 @@ static bool same_vanilla(const xt_group *a, const xt_group *b) {
   return true;
 }
 
-/* Vanilla once where it is the same under each pivot, else under each. */
+/* Vanilla once if it is the same for each pivot, else for each pivot. */
 static void vanilla_rows(Table *t, const ReportStore *store, const AnalysisGroup *columns) {
   const xt_group *groups[GROUPS_MOST];
   size_t count = 0;

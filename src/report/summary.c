@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a report says in words, with a map of gains for the terminal; and what it lacks. */
+/* The summary of a report in words, with a map of gains for the terminal, and the list of what the
+ * report lacks. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,7 +128,7 @@ static const xt_configuration *map_at(const Map *m, int source, int target) {
                                    : NULL;
 }
 
-/* "38;2;R;G;B": a gain's colour as a terminal's; false: nothing is there. */
+/* "38;2;R;G;B": the terminal colour of a gain; false: there is no value. */
 static bool map_colour(const Map *m, const xt_configuration *k, int kind, char out[32]) {
   char hex[8];
   unsigned rgb[3];
@@ -146,7 +147,7 @@ static void map_label(const Map *m, TextBuffer *out, int layer) {
     text_buffer_add_text(out, "     ");
 }
 
-/* Layers across, as far apart as their numbers are wide. */
+/* The layers across, spaced by the width of their numbers. */
 static void map_across(const Map *m, TextBuffer *out, int cell) {
   const int layers = m->group->layers, every = cell >= 3 || (cell == 2 && layers <= 10) ? 1 : 4;
   text_buffer_add_text(out, "     ");
@@ -158,7 +159,7 @@ static void map_across(const Map *m, TextBuffer *out, int cell) {
   text_buffer_add_text(out, "  target layer\n");
 }
 
-/* A block a configuration; two source layers in a line where they are many. */
+/* One block per configuration; two source layers per line if there are many. */
 static void map_blocks(const Map *m, int width, TextBuffer *out) {
   const int layers = m->group->layers;
   int cell = (width - 20) / layers;
@@ -200,7 +201,7 @@ static void map_blocks(const Map *m, int width, TextBuffer *out) {
                      half ? "" : "     • p < 0.05 (Holm)  ◦ q < 0.05 (Benjamini-Hochberg)\n");
 }
 
-/* The same in numbers, where they fit. */
+/* The same in numbers, if they fit. */
 static bool map_numbers(const Map *m, int width, TextBuffer *out) {
   const int layers = m->group->layers;
   if (5 + 6 * layers > width) return false;
@@ -250,7 +251,7 @@ static bool has_table(const xt_report *r, const char *start) {
   return false;
 }
 
-/* Each row or table of the paper that is not there, and what would add it. */
+/* Each row or table of the paper that is missing, and how to add it. */
 xt_status report_find_lacks(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   if (!has_table(r, "table1"))
@@ -309,7 +310,7 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
   if (main && main->best >= 0) map(r, g, main, how, out);
 }
 
-/* Questions without a gold answer, or of no task that is known: what changed. */
+/* For questions without a gold answer or of an unknown task: the responses that changed. */
 static void unscored_words(xt_report *r, const xt_group *g, int width, TextBuffer *out) {
   text_buffer_add_text(out, "\n");
   text_to_lines(report_format(r, "== %s ==", report_group_title(r, g)), width, out);

@@ -11,12 +11,12 @@
 #include "base/number.h"
 #include "report/escape.h"
 
-/* Names that browsers, librsvg, Inkscape and Cairo find something for. */
+/* Font names that browsers, librsvg, Inkscape and Cairo can resolve. */
 #define SVG_FONTS "Helvetica, Arial, Liberation Sans, DejaVu Sans, sans-serif"
 
-/* What the classes of a drawing mean on white paper; page.css has the same names. NULL: left as it
- * is. Lines have the opacity of their stroke, since ImageMagick fills what has an opacity of the
- * whole; it knows none of a fill, so that bands are of a light colour. */
+/* The style of each class of a drawing on white paper; page.css has the same names. NULL: not set.
+ * Lines use stroke opacity, because ImageMagick fills elements that have an opacity; it does not
+ * support fill opacity, so that bands have a light colour. */
 typedef struct Style {
   const char *name, *fill, *stroke, *width, *dash, *seen, *filled,
       *weight; /* seen, filled: opacity of stroke and fill */
@@ -205,13 +205,13 @@ void plot_axes(TextBuffer *out, const Plot *p, double y_step, const char *title,
   svg_text(out, p->left + p->width / 2, p->top + p->height + 35, "middle", "s", x_name);
 }
 
-/* The next value from `at` on that is there; `count`: none. */
+/* The index of the next value from `at` on that is not NaN; `count`: none. */
 static int next_there(const double *y, int at, int count) {
   while (at < count && isnan(y[at])) at++;
   return at;
 }
 
-/* Dotted lines over the gaps, and points where a value stands alone. */
+/* Dotted lines over the gaps, and points for values without neighbours. */
 static void curve_gaps(TextBuffer *out, const Plot *p, const double *y, int count, bool wide,
                        const char *colour, const char *title) {
   char class[32];
@@ -243,7 +243,7 @@ void plot_curve(TextBuffer *out, const Plot *p, const double *y, int count, cons
   text_buffer_add_text(out, wide ? ">" : " d=\"");
   for (int i = 0; i < count; i++) {
     const double x = plot_x(p, p->x_low + i), at = isnan(y[i]) ? 0 : plot_y(p, y[i]);
-    if (wide && open && !isnan(y[i])) /* a line each: ImageMagick closes wide paths */
+    if (wide && open && !isnan(y[i])) /* separate lines, because ImageMagick closes wide paths */
       text_buffer_format(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>",
                          plot_x(p, p->x_low + i - 1), plot_y(p, y[i - 1]), x, at);
     else if (!wide && !isnan(y[i]))
@@ -288,8 +288,8 @@ static int by_height(const void *left, const void *right) {
   return strcmp(a->text, b->text);
 }
 
-/* Places labels, sorted by where their lines end: those that would meet stand together around the
- * middle of their lines. */
+/* Places labels, which are sorted by the ends of their lines: labels that would overlap are stacked
+ * around the middle of their lines. */
 static void place_labels(const PlotLabel *labels, double *at, size_t count, double top,
                          double bottom) {
   for (size_t i = 0; i < count; i++) {

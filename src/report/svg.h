@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Drawing in SVG. Every element has its class, by which a page's style sheet gives it colours of
- * light or dark, and the same looks as presentation attributes, so that a drawing by itself needs
- * no style sheet: programs outside of a browser know neither variables nor media queries. */
+/* Drawing in SVG. Every element has a class, by which a page's style sheet sets light or dark
+ * colours, and the same style as presentation attributes, so that a separate drawing needs no style
+ * sheet: programs other than browsers support neither variables nor media queries. */
 #ifndef REPORT_SVG_H
 #define REPORT_SVG_H
 
@@ -9,7 +9,8 @@
 
 void svg_open(TextBuffer *out, double width, double height, const char *title);
 void svg_close(TextBuffer *out);
-/* `class`="a b" with what the classes mean; of several that set the same the last one counts. */
+/* `class`="a b" with the attributes of the classes; if several set the same attribute, the last one
+ * counts. */
 void svg_class(TextBuffer *out, const char *class);
 /* `anchor`: "start", "middle", "end". */
 void svg_text(TextBuffer *out, double x, double y, const char *anchor, const char *class,
@@ -35,20 +36,20 @@ double plot_y(const Plot *plot, double y);
 /* Grid, ticks and names. x ticks stand at whole numbers; y is in per cent. */
 void plot_axes(TextBuffer *out, const Plot *plot, double y_step, const char *title,
                const char *x_name, const char *y_name);
-/* A line through (x_low + i, y[i]). NaN interrupts it: dots lead over the gap, and a value without
- * a neighbour is a point. `colour`: "0" to "5", or "" for the ink. */
+/* A line through (x_low + i, y[i]). NaN interrupts it: the gap is dotted, and a value without a
+ * neighbour is a point. `colour`: "0" to "5", or "" for the ink. */
 void plot_curve(TextBuffer *out, const Plot *plot, const double *y, int count, const char *class,
                 const char *colour, const char *title);
 /* The band between two of them; a bar where a value has no neighbour. */
 void plot_band(TextBuffer *out, const Plot *plot, const double *low, const double *high, int count,
                const char *colour);
 
-/* A name beside the end of a line. */
+/* A label beside the end of a line. */
 typedef struct PlotLabel {
   double y; /* where the line ends */
   const char *text, *colour;
 } PlotLabel;
-/* Writes them to the right of the plot, moved apart where they would meet. Sorts the array. */
+/* Writes them to the right of the plot, moved apart if they would overlap. Sorts the array. */
 xt_status plot_labels(TextBuffer *out, const Plot *plot, PlotLabel *labels, size_t count,
                       xt_error *error);
 

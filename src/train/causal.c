@@ -6,17 +6,17 @@
 #include "backend/cpu/cpu_product.h"
 #include "base/parallel.h"
 
-/* One thread takes one key head of one sequence, and the query heads that read it, in blocks of
- * rows. Per block the scores of all visible positions are there at once; they are small, since
- * sequences are.
+/* One thread computes one key head of one sequence, and the query heads that read it, in blocks of
+ * rows. For each block, the scores of all visible positions are in memory at once; they are small,
+ * because sequences are short.
  *
  *   S = scale Q K^T, P = softmax(S), O = P V dV = P^T dO, dP = dO V^T, dS = P (dP - rowsum(dO O))
  *   scale, dQ = dS K, dK = dS^T Q */
 
 #define BLOCK_ROWS 64
 #define ALIGN \
-  32 /* of the first position looked at: a multiple of the tile's columns and of the
-                    softmax's 16 lanes */
+  32 /* first position that is read: a multiple of the tile's columns and of the softmax's 16
+        lanes */
 
 static size_t round_up(int n) { return (size_t)((n + ALIGN - 1) / ALIGN * ALIGN); }
 
@@ -25,13 +25,13 @@ size_t causal_scratch(int length, int head_dim) {
   return 4 * t * d + 2 * BLOCK_ROWS * (t + 16) + (t + d) * BLOCK_ROWS + 64;
 }
 
-/* One key head of one sequence, while it is worked on. Panels are as product_pack makes them. */
+/* One key head of one sequence during the computation. Panels are such as product_pack makes. */
 typedef struct Item {
   const CausalArgs *args;
   const Kernels *kernels;
   int length;
   size_t ld, ld_out, ld_scores;
-  const float *q, *k, *v;             /* of the first token; q of the head at hand */
+  const float *q, *k, *v;             /* of the first token; q of the current head */
   float *keys_across, *values_across; /* panels of K^T and V^T: [positions / tile][d][tile] */
   float *keys_down, *values_down;     /* panels of K and V: [d / tile][T][tile] */
   float *scores, *slopes;             /* [BLOCK_ROWS][ld_scores]: P and dS */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Causal attention within sequences that lie side by side, and its gradient. */
+/* Causal attention within the sequences of a batch, and its gradient. */
 #ifndef TRAIN_CAUSAL_H
 #define TRAIN_CAUSAL_H
 
@@ -8,7 +8,7 @@
 typedef struct CausalArgs {
   const CpuBackend *backend;
   int heads, kv_heads, head_dim;
-  int window; /* last positions a token sees, its own included; 0: all */
+  int window; /* number of last positions that a token sees, including its own; 0: all */
   float scale;
   int sequences;
   const int32_t *starts; /* [sequences + 1] */
@@ -23,7 +23,7 @@ size_t causal_scratch(int length, int head_dim);
 
 /* Fills out. */
 void causal_forward(const CausalArgs *args);
-/* Fills d_qkv; reads out. The scores are computed again. */
+/* Computes d_qkv from `out`. The scores are computed again. */
 void causal_backward(const CausalArgs *args);
 
 #endif

@@ -47,7 +47,7 @@ static void draw_axes(const Scale *s, TextBuffer *out) {
                      (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8);
 }
 
-/* Exponential mean over about a fiftieth of the run; 1: every step by itself. */
+/* Exponential mean over about a fiftieth of the run; 1: no averaging. */
 static void draw_line(const Scale *s, const StepRecord *records, uint64_t count, double weight,
                       const char *class, TextBuffer *out) {
   double mean = records[0].loss;

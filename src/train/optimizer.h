@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* AdamW with warm-up, decay and clipping, as transformers' Trainer sets it up: weight decay acts on
- * matrices alone, the schedule is that of get_linear_schedule_with_warmup or
- * get_cosine_schedule_with_warmup (the first step of a warm-up has a rate of 0), clipping that of
- * torch.nn.utils.clip_grad_norm_. */
+/* AdamW with warm-up, decay and clipping, as transformers' Trainer sets it up: weight decay acts
+ * only on matrices, the schedule is that of get_linear_schedule_with_warmup or
+ * get_cosine_schedule_with_warmup (the first step of a warm-up has a rate of 0), and clipping that
+ * of torch.nn.utils.clip_grad_norm_. */
 #ifndef TRAIN_OPTIMIZER_H
 #define TRAIN_OPTIMIZER_H
 
@@ -12,7 +12,7 @@
 
 typedef struct OptimizerSettings {
   double rate, beta1, beta2, eps, weight_decay;
-  double clip; /* largest norm of the mean gradient; 0: no bound */
+  double clip; /* largest norm of the mean gradient; 0: no limit */
   xt_train_schedule schedule;
   uint64_t warmup, total; /* steps */
 } OptimizerSettings;
@@ -26,8 +26,8 @@ typedef struct OptimizerState {
   uint64_t steps; /* done */
 } OptimizerState;
 
-/* One step with `gradients`, sums over `counted` tokens. Returns the norm of the mean gradient
- * before clipping; one that is not finite leaves everything as it was. */
+/* Makes one step with `gradients`, which are sums over `counted` tokens. Returns the norm of the
+ * mean gradient before clipping; if it is not finite, nothing is changed. */
 double optimizer_step(const OptimizerSettings *settings, const CpuBackend *backend,
                       const Params *params, OptimizerState *state, const float *gradients,
                       size_t counted);

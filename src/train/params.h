@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* All parameters of a model in one row of float32, so that weights, gradients and the optimiser's
- * moments are arrays of one layout. q, k, v of a layer lie one after the other, and so do gate and
- * up: each group is one matrix. */
+/* All parameters of a model in one array of float32, so that weights, gradients and the optimiser's
+ * moments are arrays with the same layout. q, k, v of a layer follow one another, and so do gate
+ * and up: each group is one matrix. */
 #ifndef TRAIN_PARAMS_H
 #define TRAIN_PARAMS_H
 
@@ -28,12 +28,12 @@ typedef struct Params {
 xt_status params_create(const ModelConfig *config, Params *out, xt_error *error);
 void params_free(Params *params);
 
-/* First float of a parameter, PARAM_ABSENT when the model has none; `layer` is ignored for the
- * model's own. */
+/* First float of a parameter, or PARAM_ABSENT if the model does not have it; `layer` is ignored for
+ * parameters outside the layers. */
 size_t params_at(const Params *params, ArchRole role, int layer);
 
-/* Reads all of them from weight files, names, shapes and finite values checked. `directory` is for
- * messages. */
+/* Reads all parameters from weight files, and checks names, shapes and that values are finite.
+ * Messages use `directory`. */
 xt_status params_read(const Params *params, const Checkpoint *checkpoint, const char *directory,
                       float *weights, xt_error *error);
 

@@ -13,8 +13,8 @@
 #include "train/causal.h"
 #include "train/row_work.h"
 
-/* Logits that are held at once. The sum of a gradient over tokens is taken piece by piece of this
- * size, so the size may not depend on the number of threads: other pieces would round to other
+/* The number of logits in memory at once. The gradient is summed over tokens in pieces of this
+ * size. The size may not depend on the number of threads, because other pieces would give other
  * bits. */
 #define LOGIT_FLOATS ((size_t)2 << 20)
 
@@ -149,7 +149,7 @@ double pass_flops(const Pass *p) { return p->flops; }
 
 /* ---- forward --------------------------------------------------------------------------------- */
 
-/* The layer's input up to its gate and up products; with `output`, the next layer's input too. */
+/* Computes a layer up to its gate and up products; with `output`, also the next layer's input. */
 static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int layer,
                           bool output) {
   Backend *b = &p->backend->base;
@@ -192,7 +192,7 @@ static void embed(Pass *p, const float *w, const TokenBatch *batch) {
 
 /* ---- loss ------------------------------------------------------------------------------------ */
 
-/* Up to logit_rows rows of the loss: their loss, and with gradients what goes back to dx and the
+/* Computes the loss of up to logit_rows rows, and with gradients also those of dx and the
  * weights. */
 static double loss_piece(Pass *p, const float *w, float *g, const TokenBatch *batch,
                          const int32_t *rows, int m) {
@@ -234,7 +234,7 @@ static double loss_of(Pass *p, const float *w, float *g, const TokenBatch *batch
 
 /* ---- backward -------------------------------------------------------------------------------- */
 
-/* dx: from the gradient of the layer's output to that of its input. */
+/* Changes dx from the gradient of the layer's output to that of its input. */
 static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *batch, int layer) {
   Backend *b = &p->backend->base;
   const ModelConfig *c = p->config;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Forward and backward through a whole model, for tokens of several sequences side by side.
+/* The forward and backward pass of a whole model, for the tokens of several sequences.
  *
- * Short names: T tokens of all sequences, C width, F feed-forward, V vocabulary. Sequences lie one
- * after the other without padding; a token sees its own sequence alone. All arrays are float32 and
- * row-major. Gradients are sums over tokens, not means. The bits depend on the batch alone, not on
- * the number of threads. It runs on the CPU alone: gradients are plain memory, and the CPU
- * backend's ops are called with addresses (cpu_dev). */
+ * Short names: T tokens of all sequences, C width, F feed-forward, V vocabulary. Sequences follow
+ * one another without padding; a token sees only its own sequence. All arrays are float32 and
+ * row-major. Gradients are sums over tokens, not means. The bits depend only on the batch, not on
+ * the number of threads. It runs only on the CPU: gradients are plain memory, and the CPU backend's
+ * ops are called with addresses (cpu_dev). */
 #ifndef TRAIN_PASS_H
 #define TRAIN_PASS_H
 
@@ -24,8 +24,8 @@ typedef struct TokenBatch {
 typedef struct PassOptions {
   int tokens;     /* most of a batch */
   int length;     /* most of a sequence */
-  bool recompute; /* keep only each layer's input, run the layer again on the way back: the same
-                     bits, less memory */
+  bool recompute; /* save only each layer's input, and run the layer again in the backward pass:
+                     the same bits, less memory */
 } PassOptions;
 
 typedef struct Pass Pass;
@@ -35,8 +35,9 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
                       Pass **out, xt_error *error);
 void pass_free(Pass *pass);
 
-/* The summed loss of the batch's targets, nats; their number in *counted. Adds the gradient to
- * `gradients`, laid out as the parameters; NULL: none is computed. */
+/* Computes the summed loss of the batch's targets in nats, and their number in *counted. Adds the
+ * gradient to `gradients`, which has the layout of the parameters; NULL: no gradient is
+ * computed. */
 double pass_run(Pass *pass, const float *weights, float *gradients, const TokenBatch *batch,
                 size_t *counted);
 

@@ -92,10 +92,10 @@ void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, con
   row_norm_weight(p->backend, dweight, dy, x, p->factors, p->width, rows);
 }
 
-/* Queries or keys of all tokens: `at` is where a token's begin in a row of q, k, v. */
+/* The queries or keys of all tokens: `at` is their place in a row of q, k, v. */
 typedef struct HeadPart {
   ArchRole role;
-  int groups;       /* that are normalised each by itself: heads, or all of them as one */
+  int groups;       /* groups that are normalised separately: heads, or all heads as one */
   size_t at, width; /* floats of all */
   size_t raw;       /* where they begin in SavedActivations.raw */
 } HeadPart;

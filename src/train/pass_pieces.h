@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the forward and the backward pass are made of. */
+/* The parts of the forward and the backward pass. */
 #ifndef TRAIN_PASS_PIECES_H
 #define TRAIN_PASS_PIECES_H
 
@@ -8,16 +8,15 @@
 #include "train/causal.h"
 #include "train/pass.h"
 
-/* What the way back needs of a layer, beside its input. */
+/* What the backward pass needs of a layer, besides its input. */
 typedef struct SavedActivations {
   float *qkv;        /* [T, (heads + 2 kv_heads) head_dim], rotated */
   float *heads;      /* [T, heads head_dim] */
   float *mid;        /* [T, C] */
   float *gate_up;    /* [T, 2F] */
   float *raw;        /* queries [T, heads, head_dim], then keys [T, kv_heads, head_dim], before
-                     their norms; only where they have any */
-  float *attn, *mlp; /* [T, C] what the modules give, before their norms; only where norms follow
-                        them */
+                        their norms; only if they have norms */
+  float *attn, *mlp; /* [T, C] the modules' outputs before their norms; only if norms follow them */
 } SavedActivations;
 
 struct Pass {
@@ -37,17 +36,16 @@ struct Pass {
   float *dx, *d_norm, *d_qkv, *d_gate_up; /* [T, ..] gradients; d_act and d_heads use `wide` */
   float *wide;                            /* [T, max(F, query)] */
   float *logits, *chosen, *d_chosen;      /* [logit_rows, V], [logit_rows, C] twice */
-  float *factors;                         /* [T], [T, heads] 1/rms of the norm at hand */
+  float *factors;                         /* [T], [T, heads] 1/rms of the current norm */
   float *d_raw;                           /* [T, query]; only with norms of queries and keys */
-  float *cos_sin, *cos_sin_back;          /* rotary angles [length, head_dim]; with negated
-                                                sines */
+  float *cos_sin, *cos_sin_back;          /* rotary angles [length, head_dim]; with negated sines */
   int32_t *rows;                          /* [T] rows of the loss */
   double *losses;                         /* [logit_rows] */
 };
 
 SavedActivations pass_saved_of(const Pass *p, int layer);
 float *pass_input_of(const Pass *p, int layer);
-/* A parameter in an array of the layout; NULL: the model has none. */
+/* A parameter in an array with the layout; NULL: the model does not have it. */
 float *pass_param(const Pass *p, const float *array, ArchRole role, int layer);
 /* y[m, n] (+)= x[m, k] W^T + bias, with W [n, k]. */
 void pass_linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m,
@@ -56,28 +54,30 @@ void pass_linear(Pass *p, float *y, const float *x, const float *w, const float 
 void pass_linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x,
                       const float *w, int m, size_t n, size_t k);
 void pass_norm_of(Pass *p, const float *x, const float *weight, int rows);
-/* Turns queries and keys in place. */
+/* Rotates queries and keys in place. */
 void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles);
-/* dx += gradient of the norm's input, dweight += its weight's, from d_norm. */
+/* dx += gradient of the norm's input, dweight += gradient of its weight, from d_norm. */
 void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x,
                         const float *weight, int rows);
-/* Normalises each head of queries and keys in place, and keeps what they were. */
+/* Normalises each head of queries and keys in place, and saves the values before that. */
 void pass_norm_heads(Pass *p, const float *w, const SavedActivations *saved, int layer, int tokens);
-/* d_qkv: from the gradient of normalised queries and keys to that of what they were. */
+/* Changes d_qkv from the gradient of normalised queries and keys to that of the values before the
+ * norm. */
 void pass_norm_heads_back(Pass *p, const float *w, float *g, const SavedActivations *saved,
                           int layer, int tokens);
-/* What a module reads, which is x itself where no norm stands before it. */
+/* The input of a module, which is x itself if no norm comes before the module. */
 const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer,
                              int rows);
-/* dx += the gradient of what a module read, p->d_norm. */
+/* dx += the gradient of a module's input, p->d_norm. */
 void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, ArchRole role,
                          int layer, int rows);
-/* to = x + what the module y = a W^T + bias adds, with its norm where one follows; `saved` gets y
- * then. */
+/* to = x + the output of the module y = a W^T + bias. If a norm follows, it is applied to y, and
+ * `saved` gets y. */
 void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *saved,
                      const float *a, ArchRole matrix, ArchRole bias, ArchRole norm, int layer,
                      int rows, size_t depth);
-/* The gradient of what the module gave, of which dx is that of what was added. */
+/* The gradient of a module's output; dx is the gradient of what was added to the residual
+ * stream. */
 const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float *saved,
                                   ArchRole norm, int layer, int rows);
 CausalArgs pass_attention_args(const Pass *p, const TokenBatch *batch, int layer,

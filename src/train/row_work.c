@@ -4,7 +4,7 @@
 #include "base/parallel.h"
 
 #define COLUMNS 64   /* of one item that sums rows */
-#define FLOATS 16384 /* that pay for waking a thread */
+#define FLOATS 16384 /* enough work to wake a thread for */
 
 typedef struct Work {
   const CpuBackend *b;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Training's row-wise work, dealt to threads: by rows where a row's result is its own, by columns
- * where rows are summed, so that a sum always runs over the rows in order. `width` floats a row,
- * `rows` rows, all contiguous. */
+/* Row-wise operations of training, divided among threads: by rows if each row has its own result,
+ * by columns if rows are summed, so that a sum always runs over the rows in order. There are `rows`
+ * contiguous rows of `width` floats. */
 #ifndef TRAIN_ROW_WORK_H
 #define TRAIN_ROW_WORK_H
 
@@ -18,7 +18,8 @@ void row_norm_weight(const CpuBackend *b, float *dweight, const float *dy, const
 /* d_gate_up [rows, 2 width] from d_act [rows, width] and gate_up */
 void row_silu_back(const CpuBackend *b, float *d_gate_up, const float *d_act, const float *gate_up,
                    size_t width, int rows);
-/* Row i of logits: its loss for targets[at[i]] into losses[i]; the row becomes the gradient. */
+/* Computes the loss of each row i of logits for targets[at[i]] into losses[i]; the row becomes the
+ * gradient. */
 void row_cross_entropy(const CpuBackend *b, float *logits, size_t width, const int32_t *targets,
                        const int32_t *at, double *losses, int rows);
 /* table[ids[r]] += x[r], r in order */

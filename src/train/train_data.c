@@ -41,7 +41,8 @@ static xt_status add_text(TrainData *data, const DataRules *rules, const char *t
   return status;
 }
 
-/* The ids from `at` to the pool's end become an example; too long a one is cut at its end. */
+/* Makes an example from the ids from `at` to the pool's end; an example that is too long is cut at
+ * its end. */
 static xt_status add_example(TrainData *data, const DataRules *rules, size_t at, size_t prompt,
                              xt_error *error) {
   size_t count = data->id_count - at;
@@ -61,7 +62,7 @@ static xt_status add_example(TrainData *data, const DataRules *rules, size_t at,
   return XT_STATUS_OK;
 }
 
-/* A prompt that counts not, a response or text that does; then the EOS. */
+/* Adds a prompt, which does not count in the loss, a response or text, which does, and the EOS. */
 static xt_status add_pair(TrainData *data, const DataRules *rules, const char *prompt,
                           const char *response, xt_error *error) {
   const size_t at = data->id_count;
@@ -75,9 +76,9 @@ static xt_status add_pair(TrainData *data, const DataRules *rules, const char *p
   return add_example(data, rules, at, length, error);
 }
 
-/* A line's texts by the names that a file may have for them. */
+/* The names that a file may have for a line's texts. */
 typedef struct PairLine {
-  const char *prompt, *response; /* prompt NULL: the response alone is there, and counts */
+  const char *prompt, *response; /* prompt NULL: there is only the response, which counts */
   bool apart;                    /* a line end goes between */
 } PairLine;
 
@@ -107,7 +108,7 @@ static xt_status read_pair(const json_t *line, const char *path, size_t number, 
   *out = text   ? (PairLine){NULL, values[4], false}
          : ours ? (PairLine){values[0], values[1], false}
                 : (PairLine){values[2], values[3], true};
-  /* Aya's prompts end where the question does */
+  /* Aya's prompts end with the question */
   if (aya &&
       (!values[2][0] || is_space(values[2][strlen(values[2]) - 1]) || is_space(values[3][0])))
     out->apart = false;
@@ -223,7 +224,7 @@ xt_status train_data_read(const char *path, const DataRules *rules, TrainData *o
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
-/* Fisher-Yates with a stream of its own for each epoch. */
+/* Fisher-Yates, with a separate random stream for each epoch. */
 static void shuffle(DataOrder *o) {
   Rng rng = {o->seed ^ (0xD1B54A32D192ED03u * (o->epoch + 1))};
   for (size_t i = 0; i < o->data->count; i++) o->order[i] = i;

@@ -47,11 +47,11 @@ typedef struct DataOrder {
 xt_status data_order_create(DataOrder *order, const TrainData *data,
                             const xt_train_options *options, int length, xt_error *error);
 void data_order_free(DataOrder *order);
-/* The examples of the next step: `order->order[*first..]`, and their number. They stay until the
- * next call. */
+/* The examples of the next step, `order->order[*first..]`, and their number. They are valid until
+ * the next call. */
 size_t data_order_next(DataOrder *order, size_t *first);
-/* How many of these n examples, from `first` on, run together: at most `most` sequences, or when
- * packing `most` * length tokens. */
+/* The number of these n examples, from `first` on, that run together: at most `most` sequences, or
+ * when packing `most` * length tokens. */
 size_t data_order_together(const DataOrder *order, size_t first, size_t n, int most);
 /* Steps of `epochs` epochs. Leaves the order at its beginning. */
 uint64_t data_order_count(DataOrder *order, int epochs);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The run: reads model and data, goes through the steps, leaves the rest to run_files.c. */
+/* A training run: reads model and data, and makes the steps; run_files.c does the rest. */
 #include "train/trainer.h"
 
 #include <inttypes.h>
@@ -68,7 +68,7 @@ static xt_status check_options(const xt_train_options *o, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The backward pass is that of Llama's layer, its norms before the modules or after them. */
+/* The backward pass is that of a Llama layer, with norms before the modules or after them. */
 static xt_status check_differentiable(const Trainer *t, xt_error *error) {
   const ModelConfig *c = &t->config;
   const struct {
@@ -133,7 +133,7 @@ static int longer_first(const void *a, const void *b) {
   return *(const int32_t *)b - *(const int32_t *)a;
 }
 
-/* Most tokens that run together. */
+/* The largest number of tokens that run together. */
 static xt_status most_tokens(const Trainer *t, int *out, xt_error *error) {
   int32_t *lengths;
   TRY(mem_alloc(&lengths, t->data.count, sizeof *lengths, error));
@@ -169,7 +169,7 @@ static xt_status check_memory(const Trainer *t, const PassOptions *pass, xt_erro
                  (double)limit / 0x1p30, pass->recompute ? "" : " or with recomputation of layers");
 }
 
-/* What the result depends on; two runs with the same text give the same bits. */
+/* All that the result depends on, as text: two runs with the same text give the same bits. */
 static xt_status describe(Trainer *t, xt_error *error) {
   static const char *const schedules[] = {"linear", "cosine", "constant"};
   const xt_train_options *o = t->options;
@@ -210,7 +210,7 @@ static xt_status prepare(Trainer *t, xt_error *error) {
   const char *kernels =
       o->cpu_kernels && strcmp(o->cpu_kernels, "reference") == 0 ? "portable" : o->cpu_kernels;
   const BackendOptions options = {.kernels = kernels, .threads = o->threads, .compute = o->compute};
-  TRY(backend_cpu_create(&options, &t->backend, error)); /* training runs on the CPU alone: see
+  TRY(backend_cpu_create(&options, &t->backend, error)); /* training runs only on the CPU: see
                                                             pass.h */
   TRY(pass_create(&t->params, cpu_of(t->backend), &pass, &t->pass, error));
   const size_t bytes = t->params.total * sizeof(float);

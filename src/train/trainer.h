@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A training run: what trainer.c drives and run_files.c reads and writes. */
+/* A training run, which trainer.c drives and whose files run_files.c reads and writes. */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
@@ -28,18 +28,18 @@ typedef struct Trainer {
   OptimizerState state;
   float *gradients;
   StepRecord *records; /* [optimizer.total] */
-  bool finished;       /* the output already holds this run's result */
+  bool finished;       /* the output already has this run's result */
   TextBuffer settings; /* a line "name value" for all that the result depends on */
   int32_t *ids, *positions, *targets, *starts; /* of a batch that runs together */
   int lock;                                    /* on the output directory; -1: none */
 } Trainer;
 
-/* The output directory: made or empty, or with a state to go on from, which then is read, or
- * `finished`. */
+/* Prepares the output directory: it is made, or is empty, or has a state to resume from, which is
+ * then read, or is `finished`. */
 xt_status run_files_open(Trainer *trainer, xt_error *error);
-/* Keeps the state: replaced whole or not at all. */
+/* Saves the state: it is replaced completely or not at all. */
 xt_status run_files_save_state(const Trainer *trainer, xt_error *error);
-/* Everything that a finished run leaves; removes the state. */
+/* Writes all files of a finished run, and removes the state. */
 xt_status run_files_finish(const Trainer *trainer, xt_error *error);
 
 /* A loss curve over steps as SVG: each step, and a running mean. */
