@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tables as text: RFC 4180 with commas, and the tab-separated form that has no quoting. */
+/* Tables as text: RFC 4180 with commas, and the tab-separated form without quoting. */
 #ifndef TASKS_CSV_H
 #define TASKS_CSV_H
 
@@ -34,7 +34,7 @@ void csv_close(Csv *csv);
  * errors that name the line. */
 xt_status csv_next(Csv *csv, bool *more, xt_error *error);
 
-/* The index of a column. Where none has that name, the error lists the columns that there are. */
+/* The index of a column. If none has that name, the error lists the existing columns. */
 xt_status csv_column(const Csv *csv, const char *name, size_t *index, xt_error *error);
 
 /* A field of the row, valid until the next. */

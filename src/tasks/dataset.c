@@ -134,7 +134,7 @@ xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error
   return XT_STATUS_OK;
 }
 
-/* Parts are told apart by texts, any of which may be anybody's own. */
+/* The key consists of texts that users may choose freely, so that it must not be ambiguous. */
 static xt_status part_name(TextBuffer *name, const xt_question *q, xt_error *error) {
   text_buffer_format(name, "%s\x1f%s\x1f%s", q->task, q->lang, q->source_lang);
   return name->failed ? err_memory(error, name->size) : XT_STATUS_OK;
@@ -205,7 +205,7 @@ static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt
                    lang, entry->task.title);
   TRY(mem_alloc(out, (size_t)entry->options, sizeof **out, error));
   for (int i = 0; i < entry->options; i++) {
-    ++*count; /* before it is filled: a half-filled one is freed like the others */
+    ++*count; /* before it is filled, so that a half-filled one is freed like the others */
     snprintf(label, sizeof label, "%d", i + 1);
     TRY(choice_copy(&(*out)[i], label, words ? words->words[i] : NULL, error));
   }

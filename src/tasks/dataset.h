@@ -13,8 +13,8 @@ struct xt_dataset {
   size_t count, capacity;
   bool cot;      /* prompts ask for reasoning */
   bool chat;     /* prompts are in a chat template, special tokens included */
-  json_t *whole; /* how many questions there are of each task and languages, whatever the limit
-                    left; NULL: none were counted */
+  json_t *whole; /* the number of questions of each task and languages, before the limit; NULL:
+                    none were counted */
   size_t repeats, repeat_line, repeat_of; /* xt_dataset_repeats */
 };
 
@@ -22,14 +22,14 @@ struct xt_dataset {
 xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format,
                              ...) __attribute__((format(printf, 4, 5)));
 
-/* A string of line `line`, copied. `what` says what it should have been: "a prompt". Empty ones and
- * such with a NUL are refused. */
+/* A string of line `line`, copied. `what` says what it should have been: "a prompt". Empty texts
+ * and those with a NUL are refused. */
 xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line,
                             const char *what, const char **out, xt_error *error);
 
 /* A gold answer of line `line`: a string, an integer as its digits, or an array of them, of which
- * any is right, parted by XT_GOLD_SEPARATOR. `what` is what messages call it; a choice task's
- * (`task` may be NULL) has one. */
+ * each is right, separated by XT_GOLD_SEPARATOR. Messages call it `what`; a question of a choice
+ * task (`task` may be NULL) has only one. */
 xt_status dataset_copy_gold(xt_dataset *dataset, const xt_task *task, const json_t *value,
                             const char *path, size_t line, const char *what, const char **out,
                             xt_error *error);
@@ -42,10 +42,10 @@ xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const c
                                const char *lang, const xt_choice **out, size_t *count,
                                xt_error *error);
 
-/* Ends both prompts by asking for reasoning, each in its language, and the id by "-cot". */
+/* Adds a request for reasoning to both prompts, each in its language, and "-cot" to the id. */
 xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *question, xt_error *error);
 
-/* Counts `n` questions of this one's task and languages, taken or not. */
+/* Counts `n` questions with this one's task and languages, whether they are taken or not. */
 xt_status dataset_count_whole(xt_dataset *dataset, const xt_question *of, size_t n,
                               xt_error *error);
 /* How many were counted. */

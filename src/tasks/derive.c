@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A prompt that holds all fields of a question is, with names put in the fields' places, a
- * candidate for the template. A field may also occur by chance, so each of the first prompts has a
- * vote. */
+/* A prompt that contains all fields of a question becomes a candidate for the template when the
+ * fields are replaced by their names. A field may also occur by chance, so that each of the first
+ * prompts has a vote. */
 #include "tasks/derive.h"
 
 #include <stdio.h>
@@ -27,7 +27,7 @@ typedef struct Derive {
 
 /* ---- one prompt as a template ---------------------------------------------------------------- */
 
-/* Of a prompt: its own text, or a field's value and name. */
+/* A piece of a prompt: its own text, or a field's value and name. */
 typedef struct Piece {
   const char *text, *field;
   size_t size;
@@ -48,7 +48,7 @@ static const char *find_bytes(const char *text, size_t size, const char *part, s
   return NULL;
 }
 
-/* Parts the first piece that holds the value at it. */
+/* Splits the first piece that contains the value. */
 static bool place_field(Pieces *p, const char *name, const char *value) {
   const size_t length = strlen(value);
   for (size_t i = 0; i < p->count; i++) {
@@ -67,8 +67,8 @@ static bool place_field(Pieces *p, const char *name, const char *value) {
   return false;
 }
 
-/* The fields that the task's prompts may have, the longest values first: a short one may stand
- * within a long one. */
+/* The fields that the task's prompts may have, the longest values first, because a short one may
+ * occur within a long one. */
 static size_t order_fields(const FieldNames *names, const json_t *fields,
                            const char *out[FIELDS_MOST]) {
   size_t count = 0;
@@ -84,8 +84,8 @@ static size_t order_fields(const FieldNames *names, const json_t *fields,
   return count;
 }
 
-/* Appends the template that the prompt has if it asks this question; false: it does not hold all
- * that is needed. */
+/* Appends the template that the prompt has if it asks this question; false: it does not contain all
+ * fields that are needed. */
 static bool as_template(const TaskEntry *entry, const char *prompt, const json_t *fields,
                         TextBuffer *out) {
   const FieldNames *names = prompt_fields(entry);
@@ -120,7 +120,7 @@ static void released_close(Released *r) {
   *r = (Released){0};
 }
 
-/* Where a release's prompts may lie; the title is filled in as often as it is asked for. */
+/* The places of a release's prompts; every %s is the task's title. */
 static const char *const places[] = {"split/", "%s_sample/split/", "%s_unseen/split/",
                                      "%s/%s_sample/split/", "%s/%s_unseen/split/"};
 #define PLACES (sizeof places / sizeof *places)
@@ -185,7 +185,7 @@ static xt_status vote(const Derive *d, const Released *r, const json_t *items, s
   return XT_STATUS_OK;
 }
 
-/* Of the most votes; the first of several. NULL: there are none. */
+/* The template with the most votes; the first of several. NULL: there are none. */
 static const char *most_votes(const json_t *votes) {
   const char *text, *best = NULL;
   json_t *count;
@@ -295,7 +295,7 @@ static xt_status check_language(const Derive *d, const char *name, const char *l
 
 /* ---- all ------------------------------------------------------------------------------------- */
 
-/* Prompts of cultures are English, so that all of them vote for one template. */
+/* Prompts about cultures are English, so that all of them vote for one template. */
 static xt_status derive_all(const Derive *d, xt_error *error) {
   size_t count = 0;
   while (d->languages[count]) count++;

@@ -10,11 +10,11 @@ typedef struct JsonLines {
   size_t *number; /* each element's line in the file, from 1 */
 } JsonLines;
 
-/* The whole file, which may be gzip. Lines of white space alone are skipped, as pandas, datasets
- * and jq do; what follows them keeps its line number in messages. The caller frees with
+/* The whole file, which may be gzip. Lines with only white space are skipped, as in pandas,
+ * datasets and jq; the lines after them keep their numbers in messages. The caller frees with
  * json_lines_free. */
 xt_status json_lines_read(const char *path, JsonLines *out, xt_error *error);
-/* The same of bytes that are in memory already; `name` is for messages. */
+/* The same for bytes in memory; messages use `name`. */
 xt_status json_lines_parse(const void *data, size_t size, const char *name, JsonLines *out,
                            xt_error *error);
 void json_lines_free(JsonLines *lines); /* accepts a zeroed one */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The languages of all benchmarks, and the countries whose people are asked about in each. */
+/* The languages of all benchmarks, and the countries of each language's questions about
+ * cultures. */
 #include <string.h>
 
 #include "tasks/task_table.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Anybody's own pairs of prompts: JSON lines {"id", "lang", "source", "target", "gold", "task"}. */
+/* A user's own pairs of prompts: JSON lines {"id", "lang", "source", "target", "gold", "task"}. */
 #include <stdio.h>
 #include <string.h>
 
@@ -33,7 +33,7 @@ static xt_status get_id(xt_dataset *d, const json_t *line, const char *path, siz
   return dataset_copy(d, text, out, error);
 }
 
-/* What scoring will need is there, so that a long run does not end in an error. */
+/* Checks that scoring will have what it needs, so that a long run does not end in an error. */
 static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, size_t number,
                             xt_error *error) {
   const xt_task *task = xt_task_find(q->task);
@@ -64,7 +64,7 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
   return status;
 }
 
-/* No line has one of the languages asked for: which there are. */
+/* Reports the languages that exist, when no line has a requested one. */
 static xt_status refuse_languages(const json_t *lines, const char *path, xt_error *error) {
   char have[300] = "";
   json_t *seen = json_object();
@@ -114,8 +114,8 @@ static bool same_member(const json_t *a, const json_t *b, const char *key) {
   return one == two || json_equal(one, two);
 }
 
-/* Whether an earlier line asks this very question. One that has the same name and is another
- * question is an error: in results and exports nothing would tell them apart. */
+/* Whether an earlier line asks the same question. A different question with the same id, languages
+ * and task is an error, because results and exports could not distinguish the two. */
 static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *repeat,
                              xt_error *error) {
   TextBuffer name = {0};

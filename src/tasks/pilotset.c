@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* PilotSets: a benchmark as published, cut into a sample and the unseen rest, in the layout of the
- * paper's release. */
+/* PilotSets: a benchmark as published, divided into a sample and the unseen questions, in the
+ * layout of the paper's release. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,8 +129,7 @@ static xt_status put_line(const Build *b, FILE *stream, MakeLine make, const cha
   text_buffer_add_text(&line, "\n");
   if (!status && line.failed) status = err_memory(error, line.size);
   if (!status)
-    fwrite(line.data, 1, line.size, stream); /* what fails is told when the file is
-                                                           closed */
+    fwrite(line.data, 1, line.size, stream); /* a failure is reported when the file is closed */
   text_buffer_free(&line);
   return status;
 }
@@ -231,14 +230,14 @@ static xt_status choose_languages(Build *b, xt_error *error) {
   return task_check_languages(task, o->languages, o->languages ? count : 0, error);
 }
 
-/* What was derived, as --templates reads it. */
+/* Writes the derived templates in the form that --templates reads. */
 static xt_status write_templates(Build *b, xt_error *error) {
   FILE *stream;
   char *text = number_json(b->prompts.file, JSON_INDENT(1) | JSON_SORT_KEYS);
   if (!text) return err_memory(error, 0);
   xt_status status = out_folder_file(&b->out, "templates.json", &stream, error);
   if (!status) {
-    fprintf(stream, "%s\n", text); /* what fails is told when the file is closed */
+    fprintf(stream, "%s\n", text); /* a failure is reported when the file is closed */
     status = out_folder_close(&b->out, stream, error);
   }
   free(text);

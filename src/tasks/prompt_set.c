@@ -115,8 +115,8 @@ xt_status prompt_set_fill(const PromptSet *set, const char *lang, const json_t *
   size_t size;
   TRY(find(set, lang, json_string_value(json_object_get(fields, "kind")), &text, error));
   while (*text) {
-    const size_t plain = strcspn(text + 1, "{") + 1; /* up to the next brace, if this one is none
-                                                        of a name */
+    const size_t plain = strcspn(text + 1, "{") + 1; /* up to the next brace, if this one does
+                                                        not begin a name */
     const size_t length = placeholder(text, &name, &size);
     if (!length) {
       text_buffer_add(out, text, plain);

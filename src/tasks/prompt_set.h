@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The templates of one benchmark, a language each: our own, or a file's. */
+/* The templates of one benchmark, one per language: this project's own, or those of a file. */
 #ifndef TASKS_PROMPT_SET_H
 #define TASKS_PROMPT_SET_H
 
@@ -22,11 +22,11 @@ typedef struct PromptSet {
   json_t *file;     /* language to template, or, of XCOPA, to {"cause": .., "effect": ..} */
 } PromptSet;
 
-/* `path` NULL: our own. Every template of the file is checked: the fields the task's prompts are
- * made of, each once at least, and no others. */
+/* `path` NULL: this project's own. Every template of the file is checked: it must have all fields
+ * of the task's prompts, each at least once, and no others. */
 xt_status prompt_set_open(const TaskEntry *entry, const char *path, PromptSet *out,
                           xt_error *error);
-/* That check of a set that came to be otherwise. */
+/* The same check for a set from elsewhere. */
 xt_status prompt_set_check(const PromptSet *set, xt_error *error);
 void prompt_set_close(PromptSet *set);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What Python's repr() writes of lists, dicts, strings and numbers, as JSON values. */
+/* Reading what Python's repr() writes for lists, dicts, strings and numbers as JSON values. */
 #ifndef TASKS_PYTHON_LITERAL_H
 #define TASKS_PYTHON_LITERAL_H
 
@@ -9,9 +9,9 @@
 #define LITERAL_MOST ((size_t)1 << 20)
 
 /* Reads all of `text`: a literal, or defaultdict(<class '...'>, {...}), which is its dict. Tuples
- * are arrays, a dict's keys have to be strings, nan is null. On failure *at is the byte that is
- * wrong and *what says why; *out is NULL. XT_STATUS_MEMORY has no place. The caller frees *out with
- * json_decref. */
+ * become arrays, a dict's keys must be strings, and nan becomes null. On failure *at is the byte
+ * that is wrong, *what says why, and *out is NULL; for XT_STATUS_MEMORY these are not set. The
+ * caller frees *out with json_decref. */
 xt_status python_literal_read(const char *text, json_t **out, size_t *at, const char **what);
 
 #endif

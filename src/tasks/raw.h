@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Benchmarks as their makers publish them (docs/FORMATS.md), read into the fields that prompts are
- * made of. */
+/* Reading benchmarks as their makers publish them (docs/FORMATS.md) into the fields of prompts. */
 #ifndef TASKS_RAW_H
 #define TASKS_RAW_H
 
@@ -11,9 +10,9 @@ typedef struct RawOptions {
   const char *directory;        /* or, of benchmarks that are one file, the file */
   const char *split;            /* "test": part of the file names of XNLI and XCOPA */
   const char *translations;     /* folder of <language>.jsonl (cultures), or of XCOPA's English;
-                               NULL: none */
+                                   NULL: none */
   const char *english;          /* XCOPA: the language whose file's translation is the English of
-                               all; NULL: each its own */
+                                   all; NULL: each its own */
   const char *const *languages; /* NULL-terminated */
 } RawOptions;
 
@@ -25,8 +24,8 @@ typedef struct RawSet {
   json_t *sources; /* arrays of "fields" alone, parallel to items': of the prompt that the
                       transplant comes from, where it is not another language's split; a language
                       without is absent */
-  size_t left_out; /* questions that the task cannot ask: no answer, or not a probability for
-                      each option */
+  size_t left_out; /* questions that the task cannot ask: without an answer, or without a
+                      probability for each option */
 } RawSet;
 
 xt_status raw_read(const TaskEntry *entry, const RawOptions *options, RawSet *out, xt_error *error);
@@ -57,11 +56,11 @@ json_t *raw_item(const char *id, const char *gold, const RawField *fields, size_
 /* Appends `value` (taken over; NULL: memory ran out) to the array of `lang`. */
 xt_status raw_add(json_t *by_language, const char *lang, json_t *value, xt_error *error);
 
-/* "directory/name" where it is there, else NULL in *path. The caller frees. */
+/* "directory/name" if it exists, else NULL in *path. The caller frees it. */
 xt_status raw_find(const char *directory, const char *name, char **path, xt_error *error);
 
-/* The file itself, or the first of `names` in the directory; an error that lists them where there
- * is none. */
+/* The file itself, or the first of `names` in the directory; an error that lists them if there is
+ * none. */
 xt_status raw_locate(const char *directory, const char *const *names, size_t count, char **path,
                      xt_error *error);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the readers of the benchmarks' own files share: items, their fields, and finding files. */
+/* Shared by the readers of the benchmarks' own files: items, their fields, and finding files. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

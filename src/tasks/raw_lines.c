@@ -154,7 +154,7 @@ xt_status raw_read_xcopa(const RawOptions *options, RawSet *out, xt_error *error
 /* The file's name of a language. */
 static const char *mkqa_key(const char *lang) { return strcmp(lang, "zh") == 0 ? "zh_cn" : lang; }
 
-/* Adds a text that could be found in a response, unless it is there already; false: memory ran
+/* Adds a text that could be found in a response, unless it is present already; false: memory ran
  * out. */
 static bool mkqa_add(json_t *answers, const json_t *text) {
   const char *value = json_string_value(text);

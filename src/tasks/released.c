@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The layout that the paper's authors released their prompts in (docs/FORMATS.md). */
+/* The layout in which the paper's authors released their prompts (docs/FORMATS.md). */
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>

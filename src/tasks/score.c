@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a response is right: the released evaluation's rules, one for one.
  *
- * The rules look odd and stay so: figures are comparable only when the same answers count. */
+ * The rules look odd but must not change: figures are comparable only if the same answers count. */
 #include <stdlib.h>
 #include <string.h>
 #include <unicode/ucasemap.h>
@@ -127,7 +127,7 @@ static xt_status score_words(const xt_task *task, const xt_choice *choices, size
   return XT_STATUS_OK;
 }
 
-/* Full Unicode case mapping, of no language. The caller frees *out. */
+/* Full Unicode case mapping, independent of language. The caller frees *out. */
 static xt_status map_case(Span text, bool upper, char **out, Span *mapped, xt_error *error) {
   UErrorCode code = U_ZERO_ERROR;
   UCaseMap *map = ucasemap_open("", 0, &code);
@@ -175,7 +175,7 @@ static xt_status score_letters(const xt_task *task, Span response, const char *g
   return XT_STATUS_OK;
 }
 
-/* Whether the text holds any of the answers that XT_GOLD_SEPARATOR parts. */
+/* Whether the text contains any of the answers, which XT_GOLD_SEPARATOR separates. */
 static bool holds_any(Span text, Span answers) {
   for (const char *at = answers.text, *end = answers.text + answers.length;; at++) {
     const char *stop = memchr(at, XT_GOLD_SEPARATOR[0], (size_t)(end - at));

@@ -73,8 +73,8 @@ static const TaskEntry entries[] = {
 };
 #define ENTRY_COUNT (sizeof entries / sizeof *entries)
 
-/* No published benchmarks, so their questions come as pairs only: the demo's, and anybody's with
- * short answers. */
+/* These are not published benchmarks, so that their questions can only be given as pairs: those of
+ * the demo, and users' own with short answers. */
 static const char *const facts_languages[] = {"ar", "bg", "el", "en", "hi",
                                               "ja", "tr", "vi", "zh", NULL};
 static const TaskEntry pair_entries[] = {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The benchmarks as data: everything that tells one from another. */
+/* The benchmarks as data: everything in which they differ. */
 #ifndef TASKS_TASK_TABLE_H
 #define TASKS_TASK_TABLE_H
 
@@ -8,7 +8,7 @@
 typedef enum Scoring {
   SCORING_WORDS,   /* "(1)", "1" or the option's word, and nothing of the other options */
   SCORING_LETTERS, /* "(A)" or "A" whatever the case, and no other letter so */
-  SCORING_CONTAINS /* the gold answer within the response, whatever the case */
+  SCORING_CONTAINS /* the gold answer within the response, in any case of letters */
 } Scoring;
 
 typedef enum Gold {

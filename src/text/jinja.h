@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of Jinja that chat templates are written in, with the settings of transformers:
  * trim_blocks, lstrip_blocks, break and continue, no escaping. Statements: if, for, set, macro,
- * generation, break, continue. What is not understood is refused by its name and line. Steps, depth
- * and output are bounded. */
+ * generation, break, continue. Anything else is refused with its name and line. Steps, depth and
+ * output are limited. */
 #ifndef TEXT_JINJA_H
 #define TEXT_JINJA_H
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shared by the files of the template language. A template is a list of tokens that is walked again
- * for every turn of a loop; `live` is false where tokens are only passed over. A value is a json_t
- * that the caller owns; NULL is the undefined value. The first error stays (`status`), and
- * everything ends soon after it. */
+ * for every turn of a loop; `live` is false where tokens are only skipped. A value is a json_t that
+ * the caller owns; NULL is the undefined value. The first error is kept (`status`), and evaluation
+ * ends soon after it. */
 #ifndef TEXT_JINJA_PARTS_H
 #define TEXT_JINJA_PARTS_H
 
@@ -88,7 +88,7 @@ bool jinja_step(Jinja *j);
 
 bool jinja_is(const Jinja *j, const JinjaToken *token, const char *text);
 const JinjaToken *jinja_token(const Jinja *j);
-/* Passes over the present token if it is this sign or name. */
+/* Skips the current token if it is this sign or name. */
 bool jinja_accept(Jinja *j, const char *text);
 void jinja_expect(Jinja *j, const char *text);
 

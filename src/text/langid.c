@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Language identification: fastText's file is checked here, byte by byte of what its library
- * trusts, and only then handed over.
+/* Language identification. Everything in the file that fastText's library trusts is checked here
+ * before the library gets the file.
  *
  * The file, little-endian (fastText 0.9):
  *

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* In place of langid_model.cpp in a build without fastText: every model is refused, by name. */
+/* Used instead of langid_model.cpp in a build without fastText: every model is refused with a
+ * message that names fastText. */
 #include <stdio.h>
 
 #include "text/langid_model.h"

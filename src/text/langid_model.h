@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* libfasttext behind C functions: nothing else of the project knows C++. No exception leaves these.
- * A build without the library has langid_absent.c in place of langid_model.cpp. */
+/* C functions for libfasttext, the only part of the project in C++. No exception leaves them. A
+ * build without the library has langid_absent.c in place of langid_model.cpp. */
 #ifndef TEXT_LANGID_MODEL_H
 #define TEXT_LANGID_MODEL_H
 
@@ -12,7 +12,7 @@ extern "C" {
 
 typedef struct LangidModel LangidModel;
 
-/* 0: this build has no fastText, and nothing below works. */
+/* 0: this build has no fastText, and the functions below fail. */
 int langid_model_built(void);
 
 /* Loads a model from memory, which has been checked (langid.c): the library trusts every count in
@@ -20,8 +20,8 @@ int langid_model_built(void);
 LangidModel *langid_model_load(const void *data, size_t size, char *message, size_t message_size);
 void langid_model_free(LangidModel *model);
 
-/* The likeliest label of one line, which ends in '\n'. `label` is cut to its size; "" where there
- * is none. Returns 0, or -1 with why in `message`. */
+/* The most likely label of one line, which ends in '\n'. `label` is cut to its size; "" if there is
+ * none. Returns 0, or -1 with why in `message`. */
 int langid_model_predict(const LangidModel *model, const char *line, size_t length, char *label,
                          size_t label_size, double *probability, char *message,
                          size_t message_size);

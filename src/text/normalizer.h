@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A chain of text normalisations, as the "normalizer" of a tokenizer.json. */
+/* A chain of text normalisations, like the "normalizer" of a tokenizer.json. */
 #ifndef TEXT_NORMALIZER_H
 #define TEXT_NORMALIZER_H
 
@@ -35,7 +35,7 @@ typedef struct Normalizer {
   size_t count, capacity;
 } Normalizer;
 
-/* Takes over what *step owns, also on failure. */
+/* Takes ownership of what *step owns, also on failure. */
 xt_status normalizer_add(Normalizer *normalizer, NormalizeStep *step, xt_error *error);
 
 /* The normalised text into *out, which is emptied first; *scratch is working space. */

@@ -32,8 +32,7 @@ xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, cons
                                 PCRE2_NEVER_UTF | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_START_OPTIMIZE,
                                 &code, &at, NULL);
   if (pattern->code) {
-    /* Where the JIT is not to be had (no executable memory), matching goes on in the
-     * interpreter. */
+    /* If the JIT is not available (no executable memory), the interpreter is used. */
     (void)pcre2_jit_compile(pattern->code, PCRE2_JIT_COMPLETE);
   } else {
     PCRE2_UCHAR message[160];

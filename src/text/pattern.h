@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What normalisers and pre-tokenisers search for: a literal string, or a regular expression written
- * for Oniguruma (Ruby syntax), as Hugging Face's tokenizer.json has them. */
+/* The patterns of normalisers and pre-tokenisers: a literal string, or a regular expression for
+ * Oniguruma (Ruby syntax), as in Hugging Face's tokenizer.json. */
 #ifndef TEXT_PATTERN_H
 #define TEXT_PATTERN_H
 
@@ -44,7 +44,7 @@ xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, cons
                         const char *field, xt_error *error);
 
 /* The next match, left to right, not overlapping. *found is false at the end. An empty match right
- * after the last match is passed over. */
+ * after the last match is skipped. */
 xt_status pattern_next(PatternSearch *search, bool *found, size_t *start, size_t *end,
                        xt_error *error);
 /* The same search from the beginning of another text. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Cutting normalised text into the words that BPE sees, as the "pre_tokenizer" of a
+/* Splitting normalised text into the words that BPE sees, like the "pre_tokenizer" of a
  * tokenizer.json. */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
@@ -51,7 +51,7 @@ typedef struct WordList {
   size_t count, capacity;
 } WordList;
 
-/* Takes over what *step owns, also on failure. */
+/* Takes ownership of what *step owns, also on failure. */
 xt_status pretokenizer_add(PreTokenizer *pre, PreStep *step, xt_error *error);
 
 /* The words of a text into *out, emptied first; *scratch is working space. `first`: this text is
