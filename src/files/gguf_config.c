@@ -309,25 +309,69 @@ done:
   return status;
 }
 
-/* Factors of the frequencies, which Llama 3's converter works out. */
-static xt_status read_factors(const Checkpoint *checkpoint, ModelConfig *config, xt_error *error) {
-  const Tensor *t = checkpoint_find(checkpoint, "rope_freqs.weight");
-  if (!t) return XT_STATUS_OK;
+/* One factor for each pair of a head; *found is false where there is no such tensor. */
+static xt_status read_factors(const Checkpoint *checkpoint, const char *name,
+                              const ModelConfig *config, float *out, bool *found, xt_error *error) {
+  const Tensor *t = checkpoint_find(checkpoint, name);
   const int pairs = config->rope_width / 2;
+  *found = t != NULL;
+  if (!t) return XT_STATUS_OK;
   if (t->dtype != DTYPE_F32 || t->dims != 1 || t->shape[0] != pairs || pairs > ROPE_FACTORS_MAX)
     return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t),
                    "expected %d values of F32", pairs);
-  Rotary *rotary = &config->rotary[0];
-  if (rotary->scaling != ROPE_SCALING_NONE)
+  if (config->rotary[0].scaling != ROPE_SCALING_NONE)
     return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, t->name, tensor_offset(t),
                    "stands beside rope.scaling.type, which is not handled");
-  memcpy(rotary->short_factor, t->data, t->bytes);
-  rotary->scaling = ROPE_SCALING_TABLE;
+  memcpy(out, t->data, t->bytes);
   for (int i = 0; i < pairs; i++)
-    if (!(rotary->short_factor[i] >= 1e-6f && rotary->short_factor[i] <= 1e6f))
+    if (!(out[i] >= 1e-6f && out[i] <= 1e6f))
       return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t) + 4 * i,
                      "value %d is no factor of a frequency", i);
   return XT_STATUS_OK;
+}
+
+/* Longrope, as Phi-3's converter writes it: two tensors, the length from which the second counts,
+ * and the factor of cosines and sines. */
+static xt_status read_longrope(const char *path, const Checkpoint *checkpoint, ModelConfig *config,
+                               xt_error *error) {
+  static const char original_key[] = "phi3.rope.scaling.original_context_length",
+                    factor_key[] = "phi3.rope.scaling.attn_factor";
+  Rotary *rotary = &config->rotary[0];
+  bool small, large;
+  Gguf gguf;
+  int64_t original = 0;
+  TRY(read_factors(checkpoint, "rope_factors_short.weight", config, rotary->short_factor, &small,
+                   error));
+  TRY(read_factors(checkpoint, "rope_factors_long.weight", config, rotary->long_factor, &large,
+                   error));
+  if (!small && !large) return XT_STATUS_OK;
+  if (!small || !large || config->family != FAMILY_PHI3)
+    return err_set(error, XT_STATUS_UNSUPPORTED, path,
+                   small ? "rope_factors_short.weight" : "rope_factors_long.weight", -1,
+                   "is handled in Phi-3's files alone, which have both");
+  TRY(gguf_read(checkpoint_first_file(checkpoint), &gguf, error));
+  xt_status status = gguf_int(&gguf, original_key, 1, INT32_MAX, &original, error);
+  rotary->attention_factor = 1;
+  if (!status) status = gguf_real(&gguf, factor_key, &rotary->attention_factor, error);
+  gguf_free(&gguf);
+  TRY(status);
+  if (!original || !(rotary->attention_factor > 0 && rotary->attention_factor < 1e6))
+    return err_set(error, XT_STATUS_INPUT, path, original ? factor_key : original_key, -1,
+                   original ? "is not above 0" : "is missing; rope_factors_long.weight needs it");
+  rotary->scaling = ROPE_SCALING_LONGROPE;
+  rotary->original_positions = (int)original;
+  config->begins_anew = true;
+  return XT_STATUS_OK;
+}
+
+/* Tables of factors: those that Llama 3's converter works out, and Phi-3's. */
+static xt_status read_tables(const char *path, const Checkpoint *checkpoint, ModelConfig *config,
+                             xt_error *error) {
+  bool found;
+  TRY(read_factors(checkpoint, "rope_freqs.weight", config, config->rotary[0].short_factor, &found,
+                   error));
+  if (found) config->rotary[0].scaling = ROPE_SCALING_TABLE;
+  return read_longrope(path, checkpoint, config, error);
 }
 
 xt_status gguf_config_finish(const char *path, ModelConfig *config, xt_error *error) {
@@ -335,7 +379,7 @@ xt_status gguf_config_finish(const char *path, ModelConfig *config, xt_error *er
   config->names = NAMES_GGUF;
   config->norm_adds_one = false; /* the converter has added it */
   TRY(checkpoint_open(path, &checkpoint, error));
-  const xt_status status = read_factors(checkpoint, config, error);
+  const xt_status status = read_tables(path, checkpoint, config, error);
   checkpoint_close(checkpoint);
   return status;
 }

@@ -35,11 +35,11 @@ static const char *gguf_architecture(ModelFamily family) {
 }
 
 /* What a file cannot say: windows of llama's and Qwen's, rules of Gemma's and SmolLM3's layers that
- * are not the usual, angles that go by the sequence's length. */
+ * are not the usual, dynamic scaling. */
 static bool can_be_said(const char *name) {
-  static const char *const not [] = {"mistral-window", "qwen2-window",  "qwen3",
-                                     "gemma2",         "gemma3",        "smollm3",
-                                     "ministral",      "llama-dynamic", "phi3-longrope"};
+  static const char *const not [] = {"mistral-window", "qwen2-window", "qwen3",
+                                     "gemma2",         "gemma3",       "smollm3",
+                                     "ministral",      "llama-dynamic"};
   for (size_t i = 0; i < sizeof not / sizeof *not ; i++)
     if (strcmp(name, not [i]) == 0) return false;
   return true;
@@ -84,6 +84,11 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
     if (rotary->attention_factor > 0)
       gguf_put_real(b, "rope.scaling.attn_factor", rotary->attention_factor);
   }
+  if (rotary->scaling == ROPE_SCALING_LONGROPE) {
+    gguf_put_int(b, "rope.scaling.original_context_length", rotary->original_positions);
+    gguf_put_real(b, "rope.scaling.attn_factor",
+                  sqrt(1 + log(rotary->factor) / log((double)rotary->original_positions)));
+  }
   if (c->bos >= 0) gguf_put_global(b, "tokenizer.ggml.bos_token_id", (uint32_t)c->bos);
   if (c->eos_count > 0) gguf_put_global(b, "tokenizer.ggml.eos_token_id", (uint32_t)c->eos[0]);
   if (c->eos_count > 1) gguf_put_global(b, "tokenizer.ggml.eot_token_id", (uint32_t)c->eos[1]);
@@ -117,6 +122,12 @@ static void put_factors(GgufBytes *b, const ModelConfig *c) {
   const Rotary *r = &c->rotary[0];
   float factors[ROPE_FACTORS_MAX];
   const int64_t pairs = c->rope_width / 2;
+  if (r->scaling == ROPE_SCALING_LONGROPE) {
+    gguf_add_tensor(b, "rope_factors_short.weight", 0, 1, &pairs, r->short_factor,
+                    (size_t)pairs * sizeof *factors);
+    gguf_add_tensor(b, "rope_factors_long.weight", 0, 1, &pairs, r->long_factor,
+                    (size_t)pairs * sizeof *factors);
+  }
   if (r->scaling != ROPE_SCALING_LLAMA3) return;
   for (int64_t i = 0; i < pairs; i++) {
     const double wave = 2 * 3.14159265358979323846 * pow(r->theta, (double)(2 * i) / c->rope_width),

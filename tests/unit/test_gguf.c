@@ -416,6 +416,53 @@ static void refused_models(void **state) {
   folder_remove(&folder);
 }
 
+/* Longrope's tensors: both, of Phi-3, with the length from which the second counts. */
+static void longrope(void **state) {
+  (void)state;
+  static const float small[2] = {1, 1.5f}, large[3] = {1, 6}, zero[2] = {1, 0}, embedding[64] = {0};
+  static const int64_t pairs = 2, three = 3;
+  static const char *const messages[] = {NULL,
+                                         "Phi-3's files alone",
+                                         "is missing",
+                                         "value 1 is no factor",
+                                         "expected 2 values",
+                                         "Phi-3's files alone"};
+  const Folder folder = folder_make();
+  for (int i = 0; i < 6; i++) {
+    char path[200];
+    xt_error error;
+    ModelConfig c;
+    GgufBytes b = {.architecture = i == 5 ? "llama" : "phi3"};
+    gguf_put_int(&b, "block_count", 1);
+    gguf_put_int(&b, "context_length", 64);
+    gguf_put_int(&b, "embedding_length", 8);
+    gguf_put_int(&b, "feed_forward_length", 8);
+    gguf_put_int(&b, "attention.head_count", 2);
+    gguf_put_real(&b, "attention.layer_norm_rms_epsilon", 1e-5);
+    if (i != 2) gguf_put_int(&b, "rope.scaling.original_context_length", 16);
+    gguf_put_real(&b, "rope.scaling.attn_factor", 1.25);
+    gguf_add_tensor(&b, "token_embd.weight", 0, 2, (const int64_t[]){8, 8}, embedding,
+                    sizeof embedding);
+    gguf_add_tensor(&b, "rope_factors_short.weight", 0, 1, &pairs, small, sizeof small);
+    if (i != 1)
+      gguf_add_tensor(&b, "rope_factors_long.weight", 0, 1, i == 4 ? &three : &pairs,
+                      i == 3 ? zero : large, i == 4 ? 12 : 8);
+    gguf_save(&b, &folder, "m.gguf");
+    const xt_status status =
+        model_config_load(folder_file(&folder, "m.gguf", path, sizeof path), &c, &error);
+    if (messages[i] && (!status || !strstr(error.message, messages[i])))
+      fail_msg("%d: expected \"%s\", got \"%s\"", i, messages[i], status ? error.message : "");
+    if (messages[i]) continue;
+    if (status) fail_msg("%s: %s", error.field, error.message);
+    const Rotary *r = &c.rotary[0];
+    assert_true(r->scaling == ROPE_SCALING_LONGROPE && r->original_positions == 16 &&
+                c.begins_anew);
+    assert_true(r->short_factor[1] == 1.5f && r->long_factor[1] == 6 &&
+                r->attention_factor == 1.25);
+  }
+  folder_remove(&folder);
+}
+
 /* What the file says, and what only llama.cpp's code does: Gemma's norms hold the 1 already, its
  * scores scale by the head but in the models of 27 billion; a window and its pattern; the ids that
  * end a text. */
@@ -460,11 +507,16 @@ static void gemmas_description(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_of_every_kind),  cmocka_unit_test(tensors_have_rows_first),
-      cmocka_unit_test(cut_short_anywhere),    cmocka_unit_test(damaged_headers),
-      cmocka_unit_test(split_files),           cmocka_unit_test(sentencepiece_tokenizers),
-      cmocka_unit_test(byte_level_tokenizers), cmocka_unit_test(refused_tokenizers),
-      cmocka_unit_test(refused_models),        cmocka_unit_test(gemmas_description)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(values_of_every_kind),
+                                     cmocka_unit_test(tensors_have_rows_first),
+                                     cmocka_unit_test(cut_short_anywhere),
+                                     cmocka_unit_test(damaged_headers),
+                                     cmocka_unit_test(split_files),
+                                     cmocka_unit_test(sentencepiece_tokenizers),
+                                     cmocka_unit_test(byte_level_tokenizers),
+                                     cmocka_unit_test(refused_tokenizers),
+                                     cmocka_unit_test(longrope),
+                                     cmocka_unit_test(refused_models),
+                                     cmocka_unit_test(gemmas_description)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
