@@ -277,20 +277,22 @@ CudaResult cuModuleUnload(CudaModule module) {
 static const char *declaration(const char *source, const char *name, unsigned *items) {
   char text[120];
   const bool few = strncmp(name, "few_", 4) == 0, product = strncmp(name, "product_", 8) == 0;
-  *items = strstr(name, "_small_") ? 64 : 256;
   if (few || product) { /* declared once for all types, by a macro */
     snprintf(text, sizeof text, "#define %s %s\n", few ? "FEW" : "PRODUCT", name);
-    const char *macro = strstr(source, text);
-    return macro ? strstr(macro, few ? "\nFEW(" : " PRODUCT(") + (few ? 4 : 8) : NULL;
+    source = strstr(source, text);
+    name = few ? "FEW" : "PRODUCT";
+    *items = source && strstr(text, "_small_") ? 64 : 256;
   }
-  snprintf(text, sizeof text, ") %s(", name);
-  const char *at = strstr(source, text);
-  for (const char *open = at; open && open > source && *open != '\n'; open--)
-    if (*open == '(') {
-      *items = (unsigned)strtoul(open + 1, NULL, 10);
-      break;
-    }
-  return at ? at + strlen(text) - 1 : NULL;
+  snprintf(text, sizeof text, "%s(", name);
+  for (const char *at = source; at && (at = strstr(at, text)); at++) {
+    const char *open = at - 2;
+    if ((at[-1] != ' ' && at[-1] != '\n') || *open != ')') continue;
+    while (open > source && *open != '(') open--;
+    if (strncmp(open - 6, "KERNEL", 6) != 0 && strncmp(open - 9, "KERNEL_OF", 9) != 0) continue;
+    if (!few && !product) *items = (unsigned)strtoul(open + 1, NULL, 10);
+    return at + strlen(name);
+  }
+  return NULL;
 }
 
 CudaResult cuModuleGetFunction(CudaFunction *out, CudaModule module, const char *name) {
