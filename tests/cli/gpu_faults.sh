@@ -14,7 +14,7 @@ choice_pairs 8 >pairs.jsonl
 sweep="$X sweep -m $model --threads 1 --site ffn -n 3 --quiet --pairs pairs.jsonl"
 POCL_CACHE_DIR=${POCL_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pocl/kcache} # PoCL's own is used again, this program's is not
 export POCL_CACHE_DIR XDG_CACHE_HOME="$work/cache"
-memory=4500000 # too little for all questions in one pass: some are done when a later one fails
+memory=5200000 # too little for all questions in one pass: some are done when a later one fails
 
 # shimmed SETTING... -- COMMAND...: the command on the shim
 shimmed() {

@@ -532,6 +532,40 @@ static void test_attention(void **state) {
   }
 }
 
+static GpuDriver counting;
+static const GpuDriver *counted;
+static int launches;
+static xt_status count_launch(GpuDevice *d, const GpuLaunch *launch, xt_error *error) {
+  launches++;
+  return counted->launch(d, launch, error);
+}
+
+/* Three launches a prefix and one for the rows of all; scores that do not fit the room are made in
+ * parts, and change no bit. */
+static void test_attention_launches(void **state) {
+  NEEDS_GPU();
+  GpuBackend *b = gpu_of(gpu);
+  const Case c = {12, 4, 2, 8, 40, 5, false, 0, 0, false};
+  const size_t before = b->score_bytes, n = (size_t)(c.rows * c.heads * c.head_dim);
+  Lists l = make_lists(c);
+  counted = b->device->driver;
+  counting = *counted;
+  counting.launch = count_launch;
+  b->device->driver = &counting;
+  for (int small = 0; small < 2; small++) {
+    b->score_bytes = small ? 1 : before;
+    launches = 0;
+    float *got[2] = {attend(cpu, c, &l), attend(gpu, c, &l)};
+    /* 4 for keys and values; two prefixes, of four rows each, a row at a time or all; two of rows
+     * with and without a prefix */
+    assert_int_equal(launches, 4 + 3 * (small ? 8 : 2) + 2);
+    same("attention in parts", got, n);
+  }
+  b->device->driver = counted;
+  b->score_bytes = before;
+  free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
+}
+
 /* ---- choice ---------------------------------------------------------------------------------- */
 
 /* Two choices, so that the lists of the penalty grow, read in pieces. */
@@ -636,6 +670,7 @@ int main(void) {
       cmocka_unit_test(test_rows),
       cmocka_unit_test(test_embeddings),
       cmocka_unit_test(test_attention),
+      cmocka_unit_test(test_attention_launches),
       cmocka_unit_test(test_choice),
       cmocka_unit_test(test_errors),
   };

@@ -162,131 +162,152 @@ typedef struct Lists {
   GpuPlace prefix_begin, prefix_end, slots, tail_begin, tail_end, slopes;
 } Lists;
 
-/* One span of a call, and where the largest scores and the sums of its stacked rows lie in the
- * shared room. */
-typedef struct Span {
+/* A call, and where its largest scores and sums lie in the shared room, which is laid out as
+ * [kv_heads][rows * group] of all its rows, so that what follows the products is one launch. */
+typedef struct Call {
   const AttendArgs *args;
-  const AttendSpan *span;
-  const Lists *lists;
-  int heads, group, d, stacked;
-  gpu_size largest, sum;
-} Span;
+  Lists lists;
+  int heads, group, d;
+  gpu_size stacked, largest, sum; /* stacked rows of a kv head; places in `shared` */
+} Call;
 
-/* Softmax over the whole capacity, since the host does not know what the rows see; weights outside
- * of it are 0. */
-static void attend_shared(GpuBackend *b, const Span *s) {
-  const AttendArgs *a = s->args;
-  const KvPrefix *p = s->span->prefix;
-  const Lists *l = s->lists;
-  const gpu_size head = 2 * (gpu_size)p->capacity * (gpu_size)s->d,
-                 layer = prefix_layer(p, a->layer), rows = (gpu_size)s->stacked;
-  const gpu_size first = (gpu_size)s->span->first;
+/* Some rows of a span over its prefix. Softmax over the whole capacity, since the host does not know
+ * what the rows see; weights outside of it are 0. */
+static void attend_shared(GpuBackend *b, const Call *c, const KvPrefix *p, int first_row,
+                          int rows) {
+  const AttendArgs *a = c->args;
+  const Lists *l = &c->lists;
+  const int stacked = rows * c->group;
+  const gpu_size head = 2 * (gpu_size)p->capacity * (gpu_size)c->d,
+                 layer = prefix_layer(p, a->layer), first = (gpu_size)first_row,
+                 place = first * (gpu_size)c->group;
   const GpuPlace q = gpu_place(a->q);
   const GpuProduct scores = {.x = q.at + first * (gpu_size)a->ld_q,
                              .w = layer,
-                             .y_z = rows * (gpu_size)p->capacity,
-                             .x_z = (gpu_size)s->group * (gpu_size)s->d,
+                             .y_z = (gpu_size)stacked * (gpu_size)p->capacity,
+                             .x_z = (gpu_size)c->group * (gpu_size)c->d,
                              .w_z = head,
-                             .m = s->stacked,
+                             .m = stacked,
                              .n = p->capacity,
-                             .k = s->d,
+                             .k = c->d,
                              .chain = 1 << 30,
                              .ldy = p->capacity,
                              .ldx = a->ld_q,
-                             .ldx_in = s->d,
-                             .group = s->group,
-                             .ldw = s->d};
-  gpu_multiply(b, GPU_F32, false, &scores, s->heads, b->scores.buffer, q.buffer, p->data, NULL);
+                             .ldx_in = c->d,
+                             .group = c->group,
+                             .ldw = c->d};
+  gpu_multiply(b, GPU_F32, false, &scores, c->heads, b->scores.buffer, q.buffer, p->data, NULL);
   const GpuSoftmax softmax = {.begin = l->prefix_begin.at + first,
                               .end = l->prefix_end.at + first,
                               .slopes = l->slopes.at,
-                              .largest = s->largest,
-                              .sum = s->sum,
-                              .stacked = s->stacked,
-                              .group = s->group,
+                              .largest = c->largest + place,
+                              .sum = c->sum + place,
+                              .stacked = stacked,
+                              .all = (int)c->stacked,
+                              .group = c->group,
                               .ld = p->capacity,
                               .has_begin = l->prefix_begin.buffer != NULL,
                               .has_slopes = a->slopes != NULL,
                               .scale = a->scale,
                               .cap = a->cap};
-  GPU_LAUNCH(b, softmax, (uint32_t)((s->stacked + 3) / 4), (uint32_t)s->heads, 1, 64, softmax,
+  GPU_LAUNCH(b, softmax, (uint32_t)((stacked + 3) / 4), (uint32_t)c->heads, 1, 64, softmax,
              b->scores.buffer, l->prefix_begin.buffer, l->prefix_end.buffer, l->slopes.buffer,
              b->shared.buffer, b->shared.buffer);
-  const GpuProduct values = {.w = layer + (gpu_size)p->capacity * (gpu_size)s->d,
-                             .y_z = rows * (gpu_size)s->d,
-                             .x_z = rows * (gpu_size)p->capacity,
+  const GpuProduct values = {.y = place * (gpu_size)c->d,
+                             .w = layer + (gpu_size)p->capacity * (gpu_size)c->d,
+                             .y_z = c->stacked * (gpu_size)c->d,
+                             .x_z = (gpu_size)stacked * (gpu_size)p->capacity,
                              .w_z = head,
-                             .m = s->stacked,
-                             .n = s->d,
+                             .m = stacked,
+                             .n = c->d,
                              .k = p->capacity,
                              .chain = GPU_K_BLOCK,
-                             .ldy = s->d,
+                             .ldy = c->d,
                              .ldx = p->capacity,
                              .group = 1,
                              .ldw = p->capacity,
                              .from_zero = 1};
-  gpu_multiply(b, GPU_F32, false, &values, s->heads, b->shared.buffer, b->scores.buffer, p->data,
+  gpu_multiply(b, GPU_F32, false, &values, c->heads, b->shared.buffer, b->scores.buffer, p->data,
                NULL);
 }
 
-static void attend_span(GpuBackend *b, Span *s) {
-  const AttendArgs *a = s->args;
-  const KvPrefix *p = s->span->prefix;
-  const Lists *l = s->lists;
-  const KvShape shape = p ? p->shape : a->tail->shape;
-  const gpu_size first = (gpu_size)s->span->first,
-                 all = (gpu_size)s->span->rows * (gpu_size)a->heads;
-  s->heads = shape.kv_heads;
-  s->d = shape.head_dim;
-  s->group = a->heads / s->heads;
-  s->stacked = s->span->rows * s->group;
-  s->largest = all * (gpu_size)s->d;
-  s->sum = s->largest + all;
-  if (p && (!gpu_room(b, &b->scores, (size_t)all * (size_t)p->capacity * sizeof(float)) ||
-            !gpu_room(b, &b->shared, (size_t)(s->sum + all) * sizeof(float))))
-    return;
-  if (p) attend_shared(b, s);
+/* As many rows at a time as the room for scores has. */
+static void attend_span(GpuBackend *b, const Call *c, const AttendSpan *span) {
+  const size_t row = (size_t)c->args->heads * (size_t)span->prefix->capacity * sizeof(float),
+               fit = b->score_bytes / row;
+  const int most = fit < 1 ? 1 : fit < (size_t)span->rows ? (int)fit : span->rows;
+  if (!gpu_room(b, &b->scores, (size_t)most * row)) return;
+  for (int done = 0, rows; done < span->rows; done += rows) {
+    rows = span->rows - done < most ? span->rows - done : most;
+    attend_shared(b, c, span->prefix, span->first + done, rows);
+  }
+}
+
+/* The private positions of rows [first_row, first_row + rows), merged with what they share. */
+static void finish_rows(GpuBackend *b, const Call *c, int first_row, int rows, bool has_prefix) {
+  const AttendArgs *a = c->args;
+  const Lists *l = &c->lists;
+  const gpu_size first = (gpu_size)first_row, place = first * (gpu_size)c->group;
   const GpuPlace out = gpu_place(a->out), q = gpu_place(a->q);
-  const GpuFinish finish = {.out = out.at + first * (gpu_size)a->heads * (gpu_size)s->d,
+  const GpuFinish finish = {.out = out.at + first * (gpu_size)a->heads * (gpu_size)c->d,
                             .q = q.at + first * (gpu_size)a->ld_q,
-                            .largest = s->largest,
-                            .sum = s->sum,
+                            .shared = place * (gpu_size)c->d,
+                            .largest = c->largest + place,
+                            .sum = c->sum + place,
                             .tail = a->tail ? a->tail->layer_at[a->layer] : 0,
                             .slots = l->slots.at + first * (gpu_size)a->tail_ld,
                             .tail_begin = l->tail_begin.at + first,
                             .tail_end = l->tail_end.at + first,
                             .prefix_end = l->prefix_end.at + first,
                             .slopes = l->slopes.at,
-                            .rows = s->span->rows,
+                            .rows = a->rows,
                             .heads = a->heads,
-                            .group = s->group,
-                            .head_dim = s->d,
+                            .group = c->group,
+                            .head_dim = c->d,
                             .ldq = a->ld_q,
                             .slots_ld = a->tail_ld,
-                            .tail_width = s->heads * s->d,
-                            .has_prefix = p != NULL,
+                            .tail_width = c->heads * c->d,
+                            .has_prefix = has_prefix,
                             .has_tail = a->tail != NULL,
                             .has_begin = l->tail_begin.buffer != NULL,
                             .has_prefix_end = l->prefix_end.buffer != NULL,
                             .has_slopes = a->slopes != NULL,
                             .scale = a->scale,
                             .cap = a->cap};
-  GPU_LAUNCH(b, finish, (uint32_t)s->span->rows, (uint32_t)a->heads, 1, 64, finish, out.buffer,
-             q.buffer, b->shared.buffer, b->shared.buffer, b->shared.buffer,
-             a->tail ? a->tail->data : NULL, l->slots.buffer, l->tail_begin.buffer,
-             l->tail_end.buffer, l->prefix_end.buffer, l->slopes.buffer);
+  GPU_LAUNCH(b, finish, (uint32_t)rows, (uint32_t)a->heads, 1, 64, finish, out.buffer, q.buffer,
+             b->shared.buffer, b->shared.buffer, b->shared.buffer, a->tail ? a->tail->data : NULL,
+             l->slots.buffer, l->tail_begin.buffer, l->tail_end.buffer, l->prefix_end.buffer,
+             l->slopes.buffer);
 }
 
+/* Three launches for each prefix, and one for all rows that lie side by side and have one. */
 void gpu_attend(Backend *backend, const AttendArgs *a) {
   GpuBackend *b = gpu_of(backend);
-  const Lists lists = {.prefix_begin = gpu_place(a->prefix_begin.at),
-                       .prefix_end = gpu_place(a->prefix_end.at),
-                       .slots = gpu_place(a->tail_slots.at),
-                       .tail_begin = gpu_place(a->tail_begin.at),
-                       .tail_end = gpu_place(a->tail_end.at),
-                       .slopes = place_slopes(b, a->slopes, a->heads)};
-  for (int i = 0; i < a->span_count; i++) {
-    Span s = {.args = a, .span = &a->spans[i], .lists = &lists};
-    if (s.span->rows > 0 && (s.span->prefix || a->tail)) attend_span(b, &s);
+  const KvPrefix *any = NULL;
+  for (int i = 0; i < a->span_count && !any; i++) any = a->spans[i].prefix;
+  if (!any && !a->tail) return;
+  const KvShape shape = any ? any->shape : a->tail->shape;
+  Call c = {
+      .args = a, .heads = shape.kv_heads, .group = a->heads / shape.kv_heads, .d = shape.head_dim};
+  c.lists = (Lists){.prefix_begin = gpu_place(a->prefix_begin.at),
+                    .prefix_end = gpu_place(a->prefix_end.at),
+                    .slots = gpu_place(a->tail_slots.at),
+                    .tail_begin = gpu_place(a->tail_begin.at),
+                    .tail_end = gpu_place(a->tail_end.at),
+                    .slopes = place_slopes(b, a->slopes, a->heads)};
+  const gpu_size all = (gpu_size)a->rows * (gpu_size)a->heads;
+  c.stacked = (gpu_size)a->rows * (gpu_size)c.group;
+  c.largest = all * (gpu_size)c.d;
+  c.sum = c.largest + all;
+  if (any && !gpu_room(b, &b->shared, (size_t)(c.sum + all) * sizeof(float))) return;
+  for (int i = 0, next; i < a->span_count; i = next) {
+    const bool has_prefix = a->spans[i].prefix != NULL;
+    int rows = 0;
+    for (next = i; next < a->span_count && (a->spans[next].prefix != NULL) == has_prefix; next++) {
+      if (has_prefix && a->spans[next].rows > 0) attend_span(b, &c, &a->spans[next]);
+      rows += a->spans[next].rows;
+    }
+    if (rows > 0 && (has_prefix || a->tail))
+      finish_rows(b, &c, a->spans[i].first, rows, has_prefix);
   }
 }

@@ -151,10 +151,14 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
                       .compute = XT_COMPUTE_F32,
                       .threads = options->threads};
   if (b->base.threads == 0) b->base.threads = b->base.options.threads = system_processors();
+  /* An eighth of what is free is for what no plan counts: attention's scores and shared part, the
+   * choice's sums. */
+  const uint64_t left = gpu_free_memory(device);
+  b->score_bytes = left / 16 < (1u << 30) ? (size_t)(left / 16) : 1u << 30;
   /* Rows enough for the products; a processor likes fewer, which stay in its cache. */
   b->base.limits = (BackendLimits){.work_rows = info->processor ? 512 : 4096,
                                    .logit_rows = info->processor ? 256 : 1024,
-                                   .memory = gpu_free_memory(device),
+                                   .memory = left - left / 8,
                                    .exact = !info->lacks[0]};
   b->small_tiles = info->processor || info->local < 40 << 10 || info->items < 256;
   *out = &b->base;

@@ -29,7 +29,8 @@ typedef struct GpuBackend {
   Backend base; /* first: a Backend* is a GpuBackend* */
   BackendOps ops;
   GpuDevice *device;
-  GpuRoom scores, shared; /* attention's scores, and its shared part: of one span at a time */
+  GpuRoom scores, shared; /* attention's scores of one span, and the shared part of a call */
+  size_t score_bytes;     /* what attention's scores may take; more rows are worked on in parts */
   GpuRoom slopes;
   float *slopes_host; /* what `slopes` holds */
   int slope_count;

@@ -99,7 +99,9 @@ typedef struct GpuTailStore {
  * [0, ld) are written. */
 typedef struct GpuSoftmax {
   gpu_size begin, end, slopes, largest, sum;
-  int stacked, group, ld, has_begin, has_slopes, pad;
+  int stacked, group, ld, has_begin, has_slopes,
+      all; /* all: stacked rows of the call, which largest and
+                                                         sum are laid out for */
   float scale, cap;
 } GpuSoftmax;
 

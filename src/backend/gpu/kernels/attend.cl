@@ -103,8 +103,9 @@ softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const int *ends,
       if (p < begin || p >= end) scores[p] = 0.0f;
   total = sum_of(lanes, total, item);
   if (!exists || lane > 0) return;
-  largest[a.largest + at] = top;
-  sums[a.sum + at] = begin < end ? total : 0.0f;
+  const gpu_size place = (gpu_size)head * a.all + stacked;
+  largest[a.largest + place] = top;
+  sums[a.sum + place] = begin < end ? total : 0.0f;
 }
 
 /* A work-group for each row and query head: 64 items are four times 16 lanes for the dot products,
