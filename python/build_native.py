@@ -47,7 +47,7 @@ xt_status xtpy_row(void *user, const xt_store_row *row, xt_error *error);
 
 def declarations(header: str) -> str:
     """A header as cffi reads it."""
-    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL).replace("\\\n", "")
     text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.DOTALL)
     numbers = re.findall(r"^#define +(\w+) +\(?(-?\d+)\)? *$", text, flags=re.MULTILINE)
     text = re.sub(r"^#.*$", "", text, flags=re.MULTILINE)

@@ -197,7 +197,7 @@ def heatmap(gain: Any, title: str, ax: Any) -> Any:
     values = 100 * gain.to_numpy()
     most = np.nanmax(np.abs(values)) if np.isfinite(values).any() else math.nan
     bound = most if most > 0 else 1.0
-    drawn = ax.imshow(values, cmap="RdBu", vmin=-bound, vmax=bound, origin="lower")
+    drawn = ax.imshow(values, cmap="RdBu", vmin=-bound, vmax=bound)
     ax.set(xlabel="target layer", ylabel="source layer", title=title)
     ax.figure.colorbar(drawn, ax=ax, label="gain, percentage points")
     return ax
