@@ -234,10 +234,11 @@ static void quantised_group(void *context, size_t item, int thread) {
         const QuantisedPanel *panel = &w->quantised[q];
         const int depth = block_depth(w, i),
                   rows = stop - row < p->row_block ? stop - row : p->row_block;
+        const size_t values = (size_t)depth * (size_t)columns;
         p->b->kernels->expand(panel->type, wide, quantised_at(p, q, i), depth);
-        if (p->b->base.compute == XT_COMPUTE_BF16)
-          p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
+        if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(wide, wide, values);
         float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
+        const void *next = q + 1 < end ? quantised_at(p, q + 1, i) : NULL; /* asked for meanwhile */
         const GemmArgs g = {.a = packed ? packed_at(p, i, row)
                                         : p->x + (size_t)row * (size_t)w->k +
                                               (size_t)i * BACKEND_K_BLOCK,
@@ -251,6 +252,8 @@ static void quantised_group(void *context, size_t item, int thread) {
                             .ldc = (size_t)w->n,
                             .add = i > 0 ? y : NULL,
                             .ld_add = (size_t)w->n,
+                            .next_rows = next,
+                            .next_rows_bytes = next ? dtype_bytes(panel[1].type, values) : 0,
                             .bias = i == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL};
         p->b->kernels->gemm(&g);
       }
