@@ -138,6 +138,7 @@ typedef struct Select {
   Arguments *arguments;
   xt_select_options strategies[STRATEGIES_MAX];
   char names[STRATEGIES_MAX][XT_STRATEGY_NAME_SIZE];
+  xt_select_counts counts[STRATEGIES_MAX];
   int count;
   LoadedModel model;
   bool loaded, begun;
@@ -313,21 +314,31 @@ done:
 /* ---- choosing -------------------------------------------------------------------------------- */
 
 static xt_status choose(Select *s, int index, xt_error *error) {
-  xt_select_counts counts;
-  xt_status status;
-  TRY_DONE(xt_store_select(s->store, &s->strategies[index], &counts, error));
-  if (counts.selected == 0)
-    TRY_DONE(error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
-                       "no question has the responses that %s chooses among; give --model with "
-                       "--task and --data, or --pairs, to run them",
-                       s->names[index]));
+  xt_select_counts *counts = &s->counts[index];
+  const xt_status status = xt_store_select(s->store, &s->strategies[index], counts, error);
+  if (status || counts->selected) return status;
+  return error_set(error, XT_STATUS_INPUT, s->arguments->sweep.output, NULL, -1,
+                   "no question has the responses that %s chooses among; give --model with "
+                   "--task and --data, or --pairs, to run them",
+                   s->names[index]);
+}
+
+static void tell(const Select *s, int index) {
+  const xt_select_counts *counts = &s->counts[index];
   cli_note(s->arguments->sweep.model.quiet,
            "%s: %s: %llu questions, %llu choices new, %llu untouched runs kept; %llu questions "
            "lack candidates",
-           s->arguments->sweep.output, s->names[index], (unsigned long long)counts.selected,
-           (unsigned long long)counts.changed, (unsigned long long)counts.kept,
-           (unsigned long long)counts.incomplete);
-done:
+           s->arguments->sweep.output, s->names[index], (unsigned long long)counts->selected,
+           (unsigned long long)counts->changed, (unsigned long long)counts->kept,
+           (unsigned long long)counts->incomplete);
+}
+
+/* The choices of all strategies, or of none; nothing is told of choices that are not kept. */
+static xt_status choose_all(Select *s, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
+  if (!status) status = xt_store_commit(s->store, 0, error);
+  for (int i = 0; i < s->count && !status; i++) tell(s, i);
   return status;
 }
 
@@ -374,9 +385,7 @@ static xt_status execute(Select *s, xt_error *error) {
   if (!status) store_report_waiting(s->store, a->model.quiet);
   if (s->added)
     cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
-  for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
-  /* the choices of all strategies, or of none */
-  if (!status) status = xt_store_commit(s->store, 0, error);
+  if (!status) status = choose_all(s, error);
   if (!status) status = store_note_coverage(s->store, a->model.quiet, error);
   return status ? status : print_all(s, error);
 }

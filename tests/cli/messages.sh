@@ -102,7 +102,7 @@ same "nothing was run" "$(ls new.db* 2>/dev/null)" ""
 # from what is there: choices of all strategies, or of none
 "$X" sweep -m "$model" --pairs pairs.jsonl --site ffn --source-layers first,last --target-layers first -n 1 --quiet -o some.db
 refuses_like "the second strategy lacks candidates" 3 "^xtransplant select: some.db: no question has the responses that vote:target-first chooses among" \
-  "$X" select --quiet --strategy entropy,vote -o some.db
+  "$X" select --strategy entropy,vote -o some.db
 same "no choice of the first was kept" "$("$X" export some.db --selections | wc -l | tr -d ' ')" 0
 
 finish

@@ -193,6 +193,7 @@ cp -r "$model" "$(printf 'mod\350le<script>')"
 "$X" sweep -m "$(printf 'mod\350le<script>')" --threads 1 --quiet --pairs hostile.jsonl --site ffn,a:m --source-layers 0-2 --target-layers 0-2 -n 4 -o hostile.db
 run "$X" report hostile.db -o hostile --bootstrap 10 --permutations 8
 expect "hostile names, and a model's that is no UTF-8" 0
+same "hostile: the model's name as text" "$(grep -c '"model": "mod?le<script>"' hostile/report.json)" 1
 same "hostile: file names" "$(ls hostile | grep -vE '^[A-Za-z0-9_-]{1,90}\.(html|json|csv|tex|svg)$'; ls hostile | wc -l | awk '{ print ($1 > 20) }'; ls -d ./*PWN* ../zh 2>/dev/null)" 1
 same "hostile: the terminal gets no controls" "$(cat out err | LC_ALL=C tr -d '\n\40-\176\200-\377' | wc -c) $(cat out err | grep -c "$(printf '\302\233\|\342\200\256')")" "0 0"
 same "hostile: no formula in csv" "$(cat hostile/*.csv | grep -cE '(^|,)"?[=+@]')" 0

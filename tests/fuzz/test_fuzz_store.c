@@ -30,9 +30,7 @@ static void test_right_store_is_read(void **state) {
   assert_int_equal(xt_analysis_count(analysis), 2);
   assert_int_equal(xt_analysis_unscored(analysis), 1);
   xt_analysis_free(analysis);
-  read_analysis(store);
-  read_rows_of_all_kinds(store);
-  read_metrics(store);
+  for (int i = 0; i < READING_PARTS; i++) reading_parts[i](store);
   xt_store_close(store);
   sqlite3_close(db);
   sqlite3_free(bytes);
