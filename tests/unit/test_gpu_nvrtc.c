@@ -46,9 +46,13 @@ static void check_architecture(int architecture) {
     if (!at) fail_msg("sm_%d: the compiler says nothing of %s", architecture, gpu_kernel_names[k]);
     const int spilled =
         number_before(at, "bytes spill stores") + number_before(at, "bytes spill loads");
-    const int registers = number_before(strstr(at, "Used"), "registers");
+    const char *used = strstr(at, "Used"), *shared = strstr(used, "bytes smem"),
+               *line = strchr(used, '\n');
+    const int registers = number_before(used, "registers");
     if (getenv("XT_TEST_VERBOSE"))
-      print_message("sm_%d %s %d\n", architecture, gpu_kernel_names[k], registers);
+      print_message("sm_%d %s: %d registers, %d bytes of shared memory\n", architecture,
+                    gpu_kernel_names[k], registers,
+                    shared && (!line || shared < line) ? number_before(used, "bytes smem") : 0);
     if (spilled) fail_msg("sm_%d: %s spills %d bytes", architecture, gpu_kernel_names[k], spilled);
     /* Two work-groups of 256 share 65536 registers; of those that expand quantised weights, one. */
     if (strstr(gpu_kernel_names[k], "_large_") && !strstr(gpu_kernel_names[k], "quantised") &&
