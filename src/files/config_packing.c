@@ -131,6 +131,12 @@ static xt_status read_scheme(const ConfigSource *w, bool packed, PackedFormat *o
   return XT_STATUS_OK;
 }
 
+static bool same_scheme(const PackedFormat *a, const PackedFormat *b) {
+  return a->kind == b->kind && a->bits == b->bits && a->group == b->group &&
+         a->block_rows == b->block_rows && a->block_cols == b->block_cols &&
+         a->symmetric == b->symmetric;
+}
+
 static xt_status read_compressed(const ConfigSource *q, PackedFormat *out) {
   static const char *const formats[] = {"pack-quantized",  "float-quantized", "int-quantized",
                                         "naive-quantized", "dense",           NULL};
@@ -149,7 +155,7 @@ static xt_status read_compressed(const ConfigSource *q, PackedFormat *out) {
     if (!json_is_object(weights)) continue;
     TRY(read_scheme(&(ConfigSource){q->path, weights, q->error},
                     strcasecmp(format, "pack-quantized") == 0, &scheme));
-    if (out->kind && memcmp(&scheme, out, sizeof scheme) != 0)
+    if (out->kind && !same_scheme(&scheme, out))
       return CONFIG_REFUSE(q, XT_STATUS_UNSUPPORTED, "config_groups",
                            "groups of modules with different schemes are not handled; " INSTEAD);
     *out = scheme;

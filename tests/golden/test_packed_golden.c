@@ -238,6 +238,20 @@ static void test_damage(void **state) {
   assert_int_equal(wrong, 0);
 }
 
+/* Two groups of modules may say the same. */
+static void test_equal_schemes(void **state) {
+  (void)state;
+  static const char group[] =
+      "\"a\": {\"weights\": {\"num_bits\": 4, \"type\": \"int\", \"symmetric\": "
+      "false, \"strategy\": \"group\", \"group_size\": 16}}, \"group_0\": {";
+  const Folder folder = damage("compressed-words", "config.json", "\"group_0\": {", group);
+  xt_error error;
+  xt_model *model;
+  ASSERT_OK(xt_model_open(folder.path, NULL, &model, &error));
+  xt_model_close(model);
+  folder_remove(&folder);
+}
+
 /* A group that a column names is one of those that there are; a scale that is not finite is told. */
 static void test_bad_numbers(void **state) {
   (void)state;
@@ -267,8 +281,9 @@ static void test_bad_numbers(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_tokens),
-                                     cmocka_unit_test(test_fp8), cmocka_unit_test(test_damage),
-                                     cmocka_unit_test(test_bad_numbers)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_values),      cmocka_unit_test(test_tokens),
+      cmocka_unit_test(test_fp8),         cmocka_unit_test(test_damage),
+      cmocka_unit_test(test_bad_numbers), cmocka_unit_test(test_equal_schemes)};
   return cmocka_run_group_tests_name("packed weights", tests, NULL, NULL);
 }
