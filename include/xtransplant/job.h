@@ -33,6 +33,14 @@ typedef struct xt_job_progress {
   uint64_t samples, samples_in_all;
 } xt_job_progress;
 
+/* How questions are dealt to shards. Both depend on the questions and the tokenizer alone, so that
+ * shard 3 of 8 is always the same questions. */
+typedef enum xt_deal {
+  XT_DEAL_LENGTHS, /* so that all shards have as many questions, but for one, and about as many
+                      tokens: they differ by no more than the longest question has */
+  XT_DEAL_TURNS    /* every shards-th question, from the shard-th on */
+} xt_deal;
+
 /* Zero-initialise for the defaults. Everything is copied except what `user` points to. The dataset
  * determines how many questions there are of each language, and whether their prompts ask for
  * reasoning (xt_dataset_options.limit, cot). */
@@ -45,8 +53,8 @@ typedef struct xt_job_options {
   size_t source_layer_count;
   const int *target_layers; /* the same */
   size_t target_layer_count;
-  int shard, shards;  /* only every shards-th question, beginning with the shard-th (from 1); 0
-                         and 0: all. xt_store_merge joins the stores of the shards */
+  int shard, shards;  /* only the questions of this one (from 1) of so many shards; 0 and 0: all.
+                         xt_store_merge joins them */
   bool skip_long;     /* leave out questions that are longer than the model's context; without it
                          they are an error */
   bool replace;       /* replace questions of the store that were edited since, and drop their
@@ -75,6 +83,7 @@ typedef struct xt_job_options {
   /* Called between tokens; true stops xt_job_run with XT_STATUS_CANCELLED. May be NULL */
   bool (*cancel)(void *user);
   void *user;
+  xt_deal deal; /* which questions a shard has */
 } xt_job_options;
 
 /* Chooses the questions and converts their prompts to ids, so that errors are reported before any

@@ -702,7 +702,7 @@ class Model(Handle):
             pivot: language of the source prompts of a task that goes to a language; None: ``"en"``.
             source_layers, target_layers: None: all.
             limit: the first so many questions of each language; 0: all.
-            shard: (k, n): every n-th question from the k-th, from 1, on.
+            shard: (k, n): the k-th, from 1, of n parts that take about as long as one another.
             cot: end each prompt with "Let's think step by step." in its language.
             chat, system: put the prompts into the model's chat template.
             max_new_tokens: 0: 20, or 200 with ``cot``.

@@ -199,7 +199,7 @@ static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments
   xt_job_result result = {0};
   xt_status status;
   TRY_DONE(job_read(job, how, error));
-  TRY_DONE(job_create(job, &subject->loaded, 1, 1, command, error));
+  TRY_DONE(job_create(job, &subject->loaded, NULL, command, error));
   TRY_DONE(job_plan(job, store, subject->hash, error));
   if (job->info.has_work) status = job_run(job, &subject->loaded, store, &result, error);
   if (status == XT_STATUS_CANCELLED)

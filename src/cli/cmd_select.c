@@ -243,7 +243,7 @@ static xt_status complete(Select *s, const xt_select_options *o, xt_error *error
   how.sites = (SiteList){.count = 1, .at = {need.site}};
   how.source_layers = source_layers(&need);
   how.target_layers = need.target_all ? "all" : "first";
-  TRY_DONE(job_create(&job, &s->model, 1, 1, "{\"verb\": \"select\"}", error));
+  TRY_DONE(job_create(&job, &s->model, NULL, "{\"verb\": \"select\"}", error));
   TRY_DONE(open_store(s, error));
   TRY_DONE(job_plan(&job, s->store, s->hash, error));
   if (job.info.has_work) TRY_DONE(run_job(s, &job, error));

@@ -8,6 +8,7 @@
 #include "interrupt.h"
 #include "output.h"
 #include "response.h"
+#include "shard.h"
 #include "sweep_job.h"
 #include "verbs.h"
 
@@ -75,8 +76,9 @@ static const Option options[] = {
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(SweepArguments, const char *, shard),
      .value = "K/N",
-     .help = "run only every N-th question, beginning with the K-th (from 1); the verb merge "
-             "joins the files of the shards"},
+     .help = "only the K-th (from 1) of N parts that take about as long as one another; merge "
+             "joins the files. auto: as Slurm, mpirun or Kubernetes numbers this process; %k and "
+             "%n in --output are the two numbers"},
     {.name = "cot",
      .type = OPTION_FLAG,
      .field = OPTION_FIELD(SweepArguments, bool, cot),
@@ -147,6 +149,7 @@ static const Option options[] = {
 
 typedef struct Sweep {
   const SweepArguments *arguments;
+  Shard shard;
   LoadedModel model;
   SweepJob job;
   xt_store *store;
@@ -155,21 +158,6 @@ typedef struct Sweep {
   xt_job_estimate estimate;
   xt_job_result result;
 } Sweep;
-
-/* "2/8" */
-static bool parse_shard(const char *text, int *shard, int *shards) {
-  char *end;
-  *shard = *shards = 1;
-  if (!text) return true;
-  if (*text < '0' || *text > '9') return false;
-  const long k = strtol(text, &end, 10);
-  if (*end != '/' || end[1] < '0' || end[1] > '9') return false;
-  const long n = strtol(end + 1, &end, 10);
-  if (*end || k < 1 || n < k || n > 1000000) return false;
-  *shard = (int)k;
-  *shards = (int)n;
-  return true;
-}
 
 /* Reports a folder that cannot be written to before the model is read. */
 static xt_status check_folder(const char *output, xt_error *error) {
@@ -184,38 +172,44 @@ static xt_status check_folder(const char *output, xt_error *error) {
   return status;
 }
 
-static char *command_text(const SweepArguments *a) {
+static char *command_text(const SweepArguments *a, const Shard *shard) {
+  char part[32];
+  snprintf(part, sizeof part, "%d/%d", shard->k, shard->n);
   json_t *object = json_object();
   bool ok = json_add(object, "verb", json_string("sweep"));
   const char *const names[] = {"model", "data",  "pairs",         "lang",
                                "pivot", "shard", "source-layers", "target-layers"};
-  const char *const values[] = {a->model.model, a->data,  a->pairs,         a->languages,
-                                a->pivot,       a->shard, a->source_layers, a->target_layers};
+  const char *const values[] = {a->model.model,   a->data,         a->pairs,
+                                a->languages,     a->pivot,        a->shard ? part : NULL,
+                                a->source_layers, a->target_layers};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
   if (a->cot) ok = json_add(object, "cot", json_true()) && ok;
+  if (a->shard && shard->deal == XT_DEAL_LENGTHS)
+    ok = json_add(object, "deal", json_string("lengths")) && ok;
   char *text = ok ? json_dumps(object, JSON_COMPACT) : NULL;
   json_decref(object);
   return text;
 }
 
 /* Everything that can be known without the weights. */
-static xt_status prepare(Sweep *s, int shard, int shards, xt_error *error) {
+static xt_status prepare(Sweep *s, xt_error *error) {
   const SweepArguments *a = s->arguments;
   xt_status status;
   TRY_DONE(job_read(&s->job, a, error));
   TRY_DONE(model_describe(&a->model, &s->model, error));
-  s->command = command_text(a);
-  TRY_DONE(job_create(&s->job, &s->model, shard, shards, s->command, error));
   const bool exists = access(a->output, F_OK) == 0;
+  if (exists)
+    TRY_DONE(
+        xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
+  if (exists) TRY_DONE(shard_as_begun(s->store, &s->shard, error));
+  s->command = command_text(a, &s->shard);
+  TRY_DONE(job_create(&s->job, &s->model, &s->shard, s->command, error));
   if (!exists && !a->dry_run) TRY_DONE(check_folder(a->output, error));
   if (exists || !a->dry_run) {
     cli_progress(a->model.quiet, "reading the model's hash ...");
     TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
   }
-  if (exists)
-    TRY_DONE(
-        xt_store_open(a->output, a->dry_run ? XT_STORE_READ : XT_STORE_WRITE, &s->store, error));
   TRY_DONE(job_plan(&s->job, s->store, s->hash, error));
 done:
   return status;
@@ -360,7 +354,7 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
 
 /* ---- the verb -------------------------------------------------------------------------------- */
 
-static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int *shards) {
+static int check_usage(const Cli *cli, const SweepArguments *a, Shard *shard) {
   const int wrong_chat = chat_usage(cli, &a->chat);
   if (wrong_chat) return wrong_chat;
   if (a->pairs && (a->has_task || a->data))
@@ -374,9 +368,7 @@ static int check_usage(const Cli *cli, const SweepArguments *a, int *shard, int 
     return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
   const int idle = sampling_usage(cli, a->samples);
   if (idle) return idle;
-  if (!parse_shard(a->shard, shard, shards))
-    return cli_usage(cli, "--shard: '%s' is not K/N with K from 1 to N", a->shard);
-  return EXIT_OK;
+  return shard_read(cli, a->shard, shard);
 }
 
 /* After work has begun, a failure is not the input's fault: after any error the same command
@@ -399,13 +391,21 @@ static int run(const Cli *cli, void *opaque) {
   Sweep s = {.arguments = arguments};
   xt_error error;
   xt_status status;
-  int shard, shards, code;
+  char *output = NULL;
+  int code;
   arguments->has_task = option_is_given(cli, "task");
   if (arguments->cot && !option_is_given(cli, "max-new-tokens"))
     arguments->max_new_tokens = XT_JOB_COT_TOKENS;
-  code = check_usage(cli, arguments, &shard, &shards);
+  code = check_usage(cli, arguments, &s.shard);
   if (code != EXIT_OK) return code;
-  TRY_DONE(prepare(&s, shard, shards, &error));
+  if (arguments->shard) {
+    output = shard_name(arguments->output, &s.shard);
+    if (!output) TRY_DONE(error_memory(&error));
+    arguments->output = output;
+  }
+  if (s.shard.by[0])
+    cli_note(arguments->model.quiet, "shard %d of %d, by %s", s.shard.k, s.shard.n, s.shard.by);
+  TRY_DONE(prepare(&s, &error));
   if (s.job.info.has_work) {
     TRY_DONE(model_load(&arguments->model, &s.model, &error));
     TRY_DONE(xt_job_get_estimate(s.job.job, s.model.model, 0, &s.estimate, &error));
@@ -426,6 +426,7 @@ done:
   xt_store_close(s.store);
   job_deinit(&s.job);
   free(s.command);
+  free(output);
   model_deinit(&s.model);
   return code;
 }

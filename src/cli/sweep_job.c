@@ -100,7 +100,7 @@ static xt_status list_layers(const char *text, int layers, const char *option, i
   return status;
 }
 
-xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards,
+xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error) {
   const SweepArguments *a = job->arguments;
   const int layers = model->info.layers;
@@ -111,8 +111,9 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int sha
       .site_count = (size_t)a->sites.count,
       .source_layers = sources,
       .target_layers = targets,
-      .shard = shard,
-      .shards = shards,
+      .shard = shard ? shard->k : 1,
+      .shards = shard ? shard->n : 1,
+      .deal = shard ? shard->deal : XT_DEAL_LENGTHS,
       .skip_long = a->skip_long,
       .replace = a->replace,
       .max_new_tokens = a->max_new_tokens,

@@ -5,6 +5,7 @@
 
 #include "chat.h"
 #include "progress.h"
+#include "shard.h"
 
 typedef struct SweepArguments {
   ModelArguments model;
@@ -31,9 +32,9 @@ typedef struct SweepJob {
 
 /* Reads the questions. */
 xt_status job_read(SweepJob *job, const SweepArguments *arguments, xt_error *error);
-/* Reads their prompts and the layers, for a described model. The shard is K of N, both from 1.
+/* Reads their prompts and the layers, for a described model. A NULL shard is all of it.
  * `command` is recorded with the run. */
-xt_status job_create(SweepJob *job, const LoadedModel *model, int shard, int shards,
+xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error);
 /* xt_job_plan; fills `info`. */
 xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *error);

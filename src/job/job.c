@@ -84,6 +84,9 @@ static xt_status set_options(xt_job *job, const xt_job_options *options, xt_erro
   if (o->shard < 1 || o->shards < o->shard)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "shard", -1,
                    "is %d of %d; it must be from 1 to the number of shards", o->shard, o->shards);
+  if (o->deal != XT_DEAL_LENGTHS && o->deal != XT_DEAL_TURNS)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "deal", -1, "is no way to deal: %d",
+                   (int)o->deal);
   if (o->max_new_tokens < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
                    "is %d; it must not be negative", o->max_new_tokens);
@@ -250,16 +253,14 @@ static void report_repeats(const xt_job *job) {
              job->options.name, repeats, line, first);
 }
 
-static xt_status choose_questions(xt_job *job, xt_error *error) {
+static xt_status choose_questions(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error) {
   const size_t all = xt_dataset_count(job->dataset);
   TRY(mem_alloc(&job->questions, all, sizeof *job->questions, error));
   TRY(mem_alloc(&job->instances, all, sizeof *job->instances, error));
   TRY(mem_alloc(&job->todo, all, sizeof *job->todo, error));
   TRY(mem_alloc(&job->samples_missing, all, sizeof *job->samples_missing, error));
   TRY(mem_alloc(&job->too_long, all, sizeof *job->too_long, error));
-  for (size_t i = (size_t)job->options.shard - 1; i < all; i += (size_t)job->options.shards)
-    job->questions[job->count++] = xt_dataset_get(job->dataset, i);
-  return XT_STATUS_OK;
+  return job_deal(job, tokenizer, error);
 }
 
 xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
@@ -272,7 +273,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
   xt_status status = set_options(job, options, error);
   if (!status) report_repeats(job);
   if (!status) status = take_model(job, model, error);
-  if (!status) status = choose_questions(job, error);
+  if (!status) status = choose_questions(job, model->tokenizer, error);
   if (!status) status = encode_all(job, model->tokenizer, error);
   if (status)
     xt_job_free(job);

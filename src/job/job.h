@@ -61,6 +61,9 @@ typedef struct Wanted {
 void job_want(Wanted *wanted, const xt_job *job, const Todo *todo);
 /* The number of questions from `at` on that need the same responses. */
 size_t job_alike(const xt_job *job, size_t at);
+/* Puts the shard's questions into job->questions, which has room for all, in the dataset's order
+ * (job_deal.c). */
+xt_status job_deal(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error);
 /* The remaining work, in operations. */
 void job_work(const xt_job *job, xt_job_estimate *out);
 

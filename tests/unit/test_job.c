@@ -181,6 +181,63 @@ static void test_shards(void **state) {
   same_export("whole.db", "merged.db");
 }
 
+#define DEALT 41
+
+/* Marks the questions of a shard in `seen`, counts them, and sums their prompts' tokens. */
+static uint64_t take_shard(const xt_dataset *of, int k, int n, bool seen[DEALT], size_t *count,
+                           uint64_t *longest) {
+  xt_error error;
+  xt_job *job;
+  uint64_t sum = 0;
+  const xt_question *before = NULL;
+  ASSERT_OK(xt_job_create(model, of, &(xt_job_options){.shard = k, .shards = n}, &job, &error));
+  *count = 0;
+  for (const xt_question *q; (q = xt_job_question(job, *count)); before = q, ++*count) {
+    const xt_instance *in = xt_job_instance(job, *count);
+    const uint64_t tokens = in->source_count + in->target_count;
+    assert_true(!before || before->number < q->number); /* in the dataset's order */
+    assert_false(seen[q->number]);
+    seen[q->number] = true;
+    if (tokens > *longest) *longest = tokens;
+    sum += tokens;
+  }
+  xt_job_free(job);
+  return sum;
+}
+
+/* Every question is in one shard, and shards differ by one question and the longest one's tokens at
+ * most; lengths come in an order in which dealing by turns would give one shard all long ones. */
+static void test_deal(void **state) {
+  (void)state;
+  static const int shards[] = {1, 2, 3, 4, 7, DEALT, DEALT + 9};
+  char text[DEALT * 400], *end = text;
+  for (int i = 0; i < DEALT; i++)
+    end += sprintf(end, "{\"id\": \"q%d\", \"source\": \"S\", \"target\": \"%.*s\"}\n", i,
+                   i % 4 ? 3 + i % 5 : 90 - i,
+                   "A long prompt of which more or less is taken, so that questions differ very "
+                   "much in how long they are");
+  xt_dataset *of = parse(text, NULL);
+  assert_int_equal(xt_dataset_count(of), DEALT);
+  for (size_t s = 0; s < sizeof shards / sizeof *shards; s++) {
+    bool seen[DEALT] = {false};
+    uint64_t least = UINT64_MAX, most = 0, longest = 0;
+    size_t fewest = SIZE_MAX, largest = 0, all = 0;
+    for (int k = 1; k <= shards[s]; k++) {
+      size_t count;
+      const uint64_t sum = take_shard(of, k, shards[s], seen, &count, &longest);
+      least = sum < least ? sum : least;
+      most = sum > most ? sum : most;
+      fewest = count < fewest ? count : fewest;
+      largest = count > largest ? count : largest;
+      all += count;
+    }
+    assert_int_equal(all, DEALT);
+    assert_true(largest - fewest <= 1 && most - least <= longest);
+    if (shards[s] <= 4) assert_true(most < 2 * least);
+  }
+  xt_dataset_close(of);
+}
+
 /* A store with everything in it is not written to, and a second run of one job plans anew. */
 static void test_nothing_to_do(void **state) {
   (void)state;
@@ -467,6 +524,7 @@ static void test_bad_options(void **state) {
   refused((xt_job_options){.target_layers = twice}, "target_layers");
   refused((xt_job_options){.shard = 3, .shards = 2}, "shard");
   refused((xt_job_options){.shards = 2}, "shard");
+  refused((xt_job_options){.deal = 7}, "deal");
   refused((xt_job_options){.sites = same, .site_count = 2}, "sites");
   refused((xt_job_options){.sites = same, .site_count = 17}, "sites");
   refused((xt_job_options){.max_new_tokens = -1}, "max_new_tokens");
@@ -501,11 +559,11 @@ static void test_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_stopped),       cmocka_unit_test(test_shards),
-      cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_plan),
-      cmocka_unit_test(test_told),          cmocka_unit_test(test_edited),
-      cmocka_unit_test(test_samples),       cmocka_unit_test(test_bad_options),
-      cmocka_unit_test(test_others),
+      cmocka_unit_test(test_stopped),     cmocka_unit_test(test_shards),
+      cmocka_unit_test(test_deal),        cmocka_unit_test(test_nothing_to_do),
+      cmocka_unit_test(test_plan),        cmocka_unit_test(test_told),
+      cmocka_unit_test(test_edited),      cmocka_unit_test(test_samples),
+      cmocka_unit_test(test_bad_options), cmocka_unit_test(test_others),
   };
   return cmocka_run_group_tests_name("job", tests, set_up, tear_down);
 }
