@@ -129,6 +129,12 @@ XT_API uint64_t xt_model_session_bytes(const xt_model *model, int positions, int
 XT_API xt_status xt_model_hash(const xt_model *model, char out[XT_MODEL_HASH_SIZE],
                                xt_error *error);
 
+/* The same, taken from `folder` where an earlier call has kept it there, for the same path, inode,
+ * size and times of change of every file, and kept there otherwise; whatever keeps it from being
+ * kept is no error. NULL: xt_model_hash. */
+XT_API xt_status xt_model_hash_kept(const xt_model *model, const char *folder,
+                                    char out[XT_MODEL_HASH_SIZE], xt_error *error);
+
 /* The model's tokenizer, borrowed; NULL when it has none (the model then works on ids). */
 XT_API const xt_tokenizer *xt_model_tokenizer(const xt_model *model);
 

@@ -280,6 +280,21 @@ XT_API xt_status xt_store_read_selections(xt_store *store,
 XT_API xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count,
                                 xt_error *error);
 
+/* Zero-initialise for xt_store_merge's behaviour. */
+typedef struct xt_store_merge_options {
+  size_t size; /* sizeof this, or 0: see api.h */
+  /* Told of a store that is missing, is none, or is damaged; with true the others are joined
+   * without it, and nothing of it is kept. NULL: it is an error. At least one has to be left */
+  bool (*leave_out)(void *user, const char *input, const xt_error *why);
+  /* Told after each store, of so many. May be NULL */
+  void (*progress)(void *user, size_t done, size_t count);
+  void *user;
+} xt_store_merge_options;
+
+/* xt_store_merge under options, which may be NULL. */
+XT_API xt_status xt_store_merge_with(const char *path, const char *const *inputs, size_t count,
+                                     const xt_store_merge_options *options, xt_error *error);
+
 #ifdef __cplusplus
 }
 #endif

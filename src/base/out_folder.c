@@ -143,3 +143,12 @@ void out_folder_discard(OutFolder *folder) {
   if (folder->name.temporary) out_folder_remove(folder->name.temporary);
   out_name_free(&folder->name);
 }
+
+void out_private_folders(char *path) {
+  for (char *at = path + 1; *at; at++)
+    if (*at == '/') {
+      *at = 0;
+      (void)mkdir(path, 0700);
+      *at = '/';
+    }
+}

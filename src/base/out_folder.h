@@ -35,4 +35,8 @@ xt_status out_folder_lock(const char *path, int *lock, xt_error *error);
 /* Removes a folder and what is in it; links are removed, not followed. */
 void out_folder_remove(const char *path);
 
+/* Makes the folders that a file's name leads through, for this user alone, as far as that can be
+ * done; `path` is as before when it returns. */
+void out_private_folders(char *path);
+
 #endif

@@ -84,6 +84,10 @@ typedef struct LoadedModel {
 xt_status model_describe(const ModelArguments *arguments, LoadedModel *out, xt_error *error);
 /* Replaces a described model by the loaded one and makes a session. */
 xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_error *error);
+/* Its hash, which the user's cache folder keeps (XDG_CACHE_HOME/xtransplant,
+ * ~/.cache/xtransplant). */
+xt_status model_hash(const LoadedModel *model, bool quiet, char out[XT_MODEL_HASH_SIZE],
+                     xt_error *error);
 void model_deinit(LoadedModel *model);
 
 #endif

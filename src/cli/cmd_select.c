@@ -228,8 +228,7 @@ static xt_status describe(Select *s, xt_error *error) {
   const ModelArguments *how = &s->arguments->sweep.model;
   const xt_status status = model_describe(how, &s->model, error);
   if (status) return status;
-  cli_progress(how->quiet, "reading the model's hash ...");
-  return xt_model_hash(s->model.model, s->hash, error);
+  return model_hash(&s->model, how->quiet, s->hash, error);
 }
 
 /* Runs the responses that one strategy lacks. */

@@ -207,8 +207,7 @@ static xt_status prepare(Sweep *s, xt_error *error) {
   TRY_DONE(job_create(&s->job, &s->model, &s->shard, s->command, error));
   if (!exists && !a->dry_run) TRY_DONE(check_folder(a->output, error));
   if (exists || !a->dry_run) {
-    cli_progress(a->model.quiet, "reading the model's hash ...");
-    TRY_DONE(xt_model_hash(s->model.model, s->hash, error));
+    TRY_DONE(model_hash(&s->model, a->model.quiet, s->hash, error));
   }
   TRY_DONE(job_plan(&s->job, s->store, s->hash, error));
 done:

@@ -119,8 +119,9 @@ xt_status model_locate(const char *given, char **path, xt_error *error) {
   return xt_model_locate(given, cache[0] ? cache : NULL, path, error);
 }
 
-/* The folder for a GPU's compiled kernels; NULL if the user has no cache folder. */
-static const char *kernel_cache(char *buffer, size_t size) {
+/* The folder for a GPU's compiled kernels and models' hashes; NULL if the user has no cache
+ * folder. */
+static const char *user_cache(char *buffer, size_t size) {
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   if (cache && *cache)
     snprintf(buffer, size, "%s/xtransplant", cache);
@@ -129,6 +130,13 @@ static const char *kernel_cache(char *buffer, size_t size) {
   else
     return NULL;
   return buffer;
+}
+
+xt_status model_hash(const LoadedModel *model, bool quiet, char out[XT_MODEL_HASH_SIZE],
+                     xt_error *error) {
+  char cache[4096];
+  cli_progress(quiet, "reading the model's hash ...");
+  return xt_model_hash_kept(model->model, user_cache(cache, sizeof cache), out, error);
 }
 
 static xt_model_options model_options(const ModelArguments *arguments) {
@@ -157,7 +165,7 @@ xt_status model_load(const ModelArguments *arguments, LoadedModel *model, xt_err
   char cache[4096];
   model_deinit(model);
   xt_model_options options = model_options(arguments);
-  options.kernel_cache = kernel_cache(cache, sizeof cache);
+  options.kernel_cache = user_cache(cache, sizeof cache);
   const double begin = seconds_now();
   char *path;
   xt_status status = model_locate(arguments->model, &path, error);

@@ -23,8 +23,7 @@ xt_status store_check_model(xt_store *store, const ModelArguments *arguments,
                             xt_error *error) {
   xt_store_settings settings;
   xt_status status;
-  cli_progress(arguments->quiet, "reading the model's hash ...");
-  TRY_DONE(xt_model_hash(model->model, hash, error));
+  TRY_DONE(model_hash(model, arguments->quiet, hash, error));
   TRY_DONE(own_settings(store, arguments, &settings, error));
   TRY_DONE(xt_store_check(store, model->model, hash, &settings, error));
 done:

@@ -15,19 +15,38 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/out_name.h"
 #include "store/store_metrics.h"
 
 #define PARTIAL_LENGTH 15 /* of ".123abc.partial" */
 
+/* A store that is to be joined. */
+typedef struct Part {
+  const char *path;
+  Schema schema;
+  bool left_out;
+} Part;
+
+/* Whether the joining goes on without a part; `why` says what is wrong with it. */
+static bool leave_out(const xt_store_merge_options *options, Part *part, const xt_error *why) {
+  part->left_out = options->leave_out && options->leave_out(options->user, part->path, why);
+  return part->left_out;
+}
+
 /* Takes the settings of the first input, and checks those of the others against them. */
-static xt_status same_settings(xt_store *out, const char *input, const char *first, Schema *schema,
-                               xt_error *error) {
+static xt_status same_settings(xt_store *out, const char **first, Part *part,
+                               const xt_store_merge_options *options, xt_error *error) {
+  const char *input = part->path;
   xt_store *in;
-  TRY(xt_store_open(input, XT_STORE_READ, &in, error));
-  xt_status status = XT_STATUS_OK;
-  *schema = in->schema;
+  xt_error why = {0};
+  xt_status status = xt_store_open(input, XT_STORE_READ, &in, &why);
+  if (status && status != XT_STATUS_MEMORY && leave_out(options, part, &why)) return XT_STATUS_OK;
+  if (status && error) *error = why;
+  if (status) return status;
+  part->schema = in->schema;
   if (!out->settings.of[STORE_MODEL_HASH][0]) {
+    *first = input;
     out->settings = in->settings;
     memcpy(out->model_name, in->model_name, sizeof out->model_name);
   }
@@ -36,7 +55,7 @@ static xt_status same_settings(xt_store *out, const char *input, const char *fir
       status = err_set(error, XT_STATUS_INPUT, input, store_setting_names[i], -1,
                        "is %.64s, and %.200s has %.64s; only results of one model under the same "
                        "settings can be joined",
-                       in->settings.of[i], first, out->settings.of[i]);
+                       in->settings.of[i], *first, out->settings.of[i]);
   xt_store_close(in);
   return status;
 }
@@ -217,18 +236,48 @@ static xt_status add_store(xt_store *s, const char *input, const Schema *part, x
   return store_begin_transaction(s, error);
 }
 
-static xt_status merge_into(xt_store *s, const char *const *inputs, size_t count, xt_error *error) {
-  Schema *schemas;
-  xt_status status;
-  TRY(mem_alloc(&schemas, count, sizeof *schemas, error));
-  for (size_t i = 0; i < count; i++)
-    TRY_DONE(same_settings(s, inputs[i], inputs[0], &schemas[i], error));
-  TRY_DONE(store_make_tables(s, error));
-  TRY_DONE(store_write_settings(s, error));
-  for (size_t i = 0; i < count; i++) TRY_DONE(add_store(s, inputs[i], &schemas[i], error));
-  status = xt_store_commit(s, 0, error);
-done:
-  free(schemas);
+/* As add_store. A damaged part is named, and nothing of it is kept. */
+static xt_status add_part(xt_store *s, Part *part, const xt_store_merge_options *options,
+                          xt_error *error) {
+  xt_error why = {0};
+  const xt_status status = add_store(s, part->path, &part->schema, &why);
+  const int code = sqlite3_errcode(s->db.handle) & 0xff;
+  if (!status) return XT_STATUS_OK;
+  const bool damaged = code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_CANTOPEN;
+  if (damaged) snprintf(why.file, sizeof why.file, "%s", part->path);
+  if (error) *error = why;
+  if (!damaged || !leave_out(options, part, &why)) return status;
+  if (s->in_transaction) TRY(db_run(&s->db, "ROLLBACK", "cannot write", error));
+  s->in_transaction = false;
+  sqlite3_exec(s->db.handle, "DETACH part", NULL, NULL, NULL); /* it may not be attached */
+  return store_begin_transaction(s, error);
+}
+
+static xt_status merge_parts(xt_store *s, Part *parts, size_t count,
+                             const xt_store_merge_options *options, xt_error *error) {
+  const char *first = NULL;
+  size_t joined = 0;
+  for (size_t i = 0; i < count; i++) TRY(same_settings(s, &first, &parts[i], options, error));
+  TRY(store_make_tables(s, error));
+  TRY(store_write_settings(s, error));
+  for (size_t i = 0; i < count; i++) {
+    if (!parts[i].left_out) TRY(add_part(s, &parts[i], options, error));
+    joined += !parts[i].left_out;
+    if (options->progress) options->progress(options->user, i + 1, count);
+  }
+  if (!joined)
+    return err_set(error, XT_STATUS_INPUT, parts[0].path, NULL, -1,
+                   "none of the %zu stores can be read; nothing is joined", count);
+  return xt_store_commit(s, 0, error);
+}
+
+static xt_status merge_into(xt_store *s, const char *const *inputs, size_t count,
+                            const xt_store_merge_options *options, xt_error *error) {
+  Part *parts;
+  TRY(mem_alloc(&parts, count, sizeof *parts, error));
+  for (size_t i = 0; i < count; i++) parts[i].path = inputs[i];
+  const xt_status status = merge_parts(s, parts, count, options, error);
+  free(parts);
   return status;
 }
 
@@ -325,8 +374,15 @@ static void partial_close(Partial *p) {
 
 xt_status xt_store_merge(const char *path, const char *const *inputs, size_t count,
                          xt_error *error) {
+  return xt_store_merge_with(path, inputs, count, NULL, error);
+}
+
+xt_status xt_store_merge_with(const char *path, const char *const *inputs, size_t count,
+                              const xt_store_merge_options *options, xt_error *error) {
+  static const xt_store_merge_options none = {0};
   Partial partial;
   xt_store *s = NULL;
+  TRY(OPTIONS_CHECK(options, error));
   if (count == 0)
     return err_set(error, XT_STATUS_ARGUMENT, path, NULL, -1, "nothing to join: give the stores");
   if (file_exists(path))
@@ -341,7 +397,7 @@ xt_status xt_store_merge(const char *path, const char *const *inputs, size_t cou
                     "COMMIT; PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA "
                     "temp_store = MEMORY; BEGIN IMMEDIATE",
                     "cannot write", error);
-  if (!status) status = merge_into(s, inputs, count, error);
+  if (!status) status = merge_into(s, inputs, count, options ? options : &none, error);
   if (status && error && partial.path && strcmp(error->file, partial.path) == 0)
     snprintf(error->file, sizeof error->file, "%s", path);
   xt_store_close(s);

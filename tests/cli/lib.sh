@@ -10,6 +10,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
+export XDG_CACHE_HOME="$work/cache" # not the user's own
 failures=0
 # Debian's own Python has Debian's numpy; another one before it on PATH may have none.
 python=${XT_PYTHON:-python3}

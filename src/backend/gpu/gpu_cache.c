@@ -9,6 +9,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/out_file.h"
+#include "base/out_folder.h"
 
 /* The file: the SHA-256 of the rest, then the rest. */
 
@@ -34,16 +35,6 @@ void gpu_cache_open(GpuCache *cache, const char *folder, const char *const *key)
   cache->size = cache->file.size - HASH_BYTES;
 }
 
-/* The folder and those it lies in, for this user alone. */
-static void make_folders(char *path) {
-  for (char *at = path + 1; *at; at++)
-    if (*at == '/') {
-      *at = 0;
-      (void)mkdir(path, 0700);
-      *at = '/';
-    }
-}
-
 void gpu_cache_keep(const GpuCache *cache, const void *data, size_t size) {
   uint8_t *bytes;
   Hash hash;
@@ -52,7 +43,7 @@ void gpu_cache_keep(const GpuCache *cache, const void *data, size_t size) {
   hash_init(&hash);
   hash_raw(&hash, data, size);
   hash_finish(&hash, bytes);
-  make_folders(cache->path);
+  out_private_folders(cache->path);
   /* without it the next run builds them anew */
   (void)out_file_save(cache->path, bytes, size + HASH_BYTES, NULL);
   free(bytes);

@@ -1,0 +1,62 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# merge of many files: folders, patterns, files that are missing or damaged; and the model's hash, which is kept.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama
+choice_pairs 12 >pairs.jsonl
+sweep="sweep -m $model --threads 1 --quiet --pairs pairs.jsonl --site attn --max-new-tokens 4"
+mkdir parts empty
+for k in 1 2 3 4; do "$X" $sweep --shard $k/4 -o parts/shard-%k.db || fail "shard $k"; done
+rm -f parts/*-wal parts/*-shm
+"$X" $sweep -o whole.db && "$X" export whole.db >whole.jsonl
+
+# ---- by folder, by pattern
+run "$X" merge folder.db parts --quiet --json
+same "a folder" "$code $(field responses <out)" "0 432"
+"$X" export folder.db | cmp -s - whole.jsonl && pass "a folder's files are joined" || fail "a folder's files are joined"
+run "$X" merge pattern.db 'parts/shard-[1-3].db' parts/shard-4.db --quiet
+expect "a pattern" 0
+"$X" export pattern.db | cmp -s - whole.jsonl && pass "a pattern's files are joined" || fail "a pattern's files are joined"
+run "$X" merge told.db parts
+same "how many files" "$(cat err)" "told.db: 432 responses and 12 untouched runs of 12 questions, from 4 files"
+refuses "an empty folder" 3 "xtransplant merge: empty: has no files named *.db" "$X" merge new.db empty
+refuses "a pattern of nothing" 3 "xtransplant merge: parts/x*.db: no file has such a name" "$X" merge new.db 'parts/x*.db'
+
+# ---- what is missing or damaged is named, and the rest is joined
+cp parts/shard-2.db damaged.db
+pages=$(($(wc -c <damaged.db) / 4096))
+dd if=/dev/zero of=damaged.db bs=4096 seek=3 count=$((pages - 3)) conv=notrunc 2>/dev/null
+refuses_like "a damaged file" 3 "^xtransplant merge: damaged.db: " "$X" merge new.db parts/shard-1.db damaged.db parts/shard-3.db
+same "nothing is left of it" "$(ls new.db* 2>/dev/null)" ""
+run "$X" merge rest.db parts/shard-1.db damaged.db parts/shard-3.db nowhere.db --skip-damaged --quiet
+expect "--skip-damaged" 1
+same "--skip-damaged names them" "$(sed 's/^\(left out: [a-z.]*\): .*/\1/' err | sort | tr '\n' ';')" "left out: damaged.db;left out: nowhere.db;"
+"$X" merge two.db parts/shard-1.db parts/shard-3.db --quiet
+"$X" export two.db >two.jsonl
+"$X" export rest.db | cmp -s - two.jsonl && pass "--skip-damaged joins the others" || fail "--skip-damaged joins the others"
+refuses_like "--skip-damaged: none is left" 3 "none of the 1 stores can be read" sh -c '"$1" merge new.db nowhere.db --skip-damaged 2>&1 >/dev/null | tail -1 >&2; exit 3' sh "$X"
+"$X" $sweep --max-new-tokens 3 -o other.db
+refuses_like "--skip-damaged: other settings are refused" 3 "^xtransplant merge: other.db: max_new_tokens: is 3" "$X" merge new.db parts/shard-1.db other.db --skip-damaged
+
+# ---- the hash is kept by what the files are, once they are some seconds old
+hash_of() { rm -f hash.db hash2.db; "$X" $sweep --limit 1 -o hash.db && "$X" merge hash2.db hash.db --quiet --json | field model_hash; }
+true_hash=$(hash_of)
+sleep 3
+hash_of >first
+same "one hash is kept" "$(cat first) $(cat cache/xtransplant/hash-* | wc -c)" "$true_hash 64"
+kept=$(ls cache/xtransplant/hash-*)
+made_up=$(printf '%064d' 7)
+printf '%s' "$made_up" >"$kept"
+same "it is used" "$(hash_of)" "\"$made_up\""
+printf 'short' >"$kept"
+same "what is no hash is not" "$(hash_of)" "$true_hash"
+printf '%s' "$made_up" >"$kept"
+cp -p "$model/model.safetensors" same && mv same "$model/model.safetensors"
+same "another inode of the same time and size is another file" "$(hash_of)" "$true_hash"
+sleep 3
+hash_of >first
+for kept in cache/xtransplant/hash-*; do printf '%s' "$made_up" >"$kept"; done
+same "that one is kept, too" "$(hash_of)" "\"$made_up\""
+touch "$model/config.json"
+same "another time of change" "$(hash_of)" "$true_hash"
+finish
