@@ -135,7 +135,7 @@ static void test_messages(void **state) {
   xt_error error;
   xt_langid *langid;
   Bytes b = read_bytes("ftz");
-  refuse(&b, 0, 7, "is no fastText model");
+  refuse(&b, 0, 7, "is not a fastText model");
   refuse(&b, 4, 11, "format 11");
   refuse(&b, 8, 0, "vectors' size");
   refuse(&b, 8 + 24, 2, "its loss");
