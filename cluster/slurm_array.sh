@@ -31,6 +31,7 @@ while kill -0 "$sweep" 2>/dev/null; do # a signal ends the shell's wait before t
 done
 if [ "$code" -eq 138 ]; then # 128 + SIGUSR1: stopped before the limit
   # by its place in the array: the job id of an array's last task is that of the whole array
-  scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && code=0
+  # Slurm ends this script then; one that ended by itself before would not be queued again.
+  scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID" && code=0 && sleep 30
 fi
 exit "$code"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Runs the test programs and scripts on the given build folders, and adds up their TAP lines. The
 # first folder runs everything; a thread-sanitizer folder runs the tests that use threads, which are all that is built there
-# (target threaded_tests); the others run everything but the slow comparisons.
+# (target threaded_tests); the others run everything but the slow comparisons, clang's of the scripts those alone that run models:
+# what it may compile otherwise is arithmetic.
 # As many run at once as there are processors; one that takes longer than XT_TEST_LIMIT seconds (900) is stopped, and has failed.
 # Nothing outside the repository is read, but for the tests of tests/released: they need the folder that XT_TEST_DATA names,
 # and are skipped without it. --released runs them alone.
@@ -48,6 +49,7 @@ first=1
 for build in "$@"; do
   case $build in
     *tsan*) list="$build/tests/test_*" ;;
+    *clang*) list="$build/tests/test_*"; for name in bench demo generate metrics model sweep text tokenizer train transplant usage verify; do list="$list $here/cli/$name.sh"; done ;;
     *) list="$build/tests/test_* $here/cli/*.sh" ;;
   esac
   [ $first -eq 1 ] && list="$list $here/structure/*.sh $here/released/*.sh"

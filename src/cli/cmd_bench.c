@@ -136,22 +136,23 @@ static xt_status make_inputs(Bench *bench, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Called before each token: before the second one, the prompt and the first tokens of the rows are
- * done. */
+/* A run's steps; after the first one, the prompt and the first tokens of the rows are done. */
 typedef struct StepClock {
   PeakMeter meter;
   int steps;
   double first, spent; /* seconds_now; in measurements of the peak until then */
 } StepClock;
 
-static bool note_step(void *user) {
+static void note_step(void *user, double requests) {
   StepClock *clock = user;
-  if (clock->steps++ == 1) {
-    clock->first = seconds_now();
-    clock->spent = clock->meter.spent;
-  }
-  return meter_ask(&clock->meter);
+  (void)requests;
+  if (clock->steps++ > 0) return;
+  clock->first = seconds_now();
+  clock->spent = clock->meter.spent;
 }
+
+/* Measures the peak now and then; never stops. */
+static bool ask_meter(void *user) { return meter_ask(&((StepClock *)user)->meter); }
 
 /* The seconds of `rows` rows that generate n tokens each from one prompt: for the prompt and the
  * first token (n 1), or for the tokens after it, which the same run measures separately. The
@@ -175,8 +176,11 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
                                .intervention_count = changed};
   }
   StepClock clock;
-  const xt_generate_options how = {
-      .max_new_tokens = n, .ignore_eos = true, .cancel = note_step, .user = &clock};
+  const xt_generate_options how = {.max_new_tokens = n,
+                                   .ignore_eos = true,
+                                   .cancel = ask_meter,
+                                   .progress = note_step,
+                                   .user = &clock};
   *seconds = INFINITY;
   for (int i = 0; i < arguments->repeats; i++) {
     const double begin = seconds_now();

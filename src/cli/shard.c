@@ -109,7 +109,7 @@ int shard_read(const Cli *cli, const char *text, Shard *out) {
   if (!text) return EXIT_OK;
   if (strcmp(text, "auto") == 0) return read_environment(cli, out);
   if (parse(text, out)) return EXIT_OK;
-  return cli_usage(cli, "--shard: '%s' is no K/N with K from 1 to N, nor auto", text);
+  return cli_usage(cli, "--shard: '%s' is not auto, nor K/N with K from 1 to N", text);
 }
 
 char *shard_name(const char *name, const Shard *shard) {

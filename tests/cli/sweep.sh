@@ -149,7 +149,7 @@ refuses_like "another compute type" 3 "^xtransplant sweep: whole.db: compute: .*
 refuses "layer out of range" 3 "xtransplant sweep: --source-layers: layer 6 is out of range: this model has layers 0 to 5" $s $pairs --source-layers 4-6 -o new.db
 refuses_like "no such site" 2 "^xtransplant sweep: --site: 'attn,mlp' is not a list of different sites" $s --pairs pairs.jsonl --site attn,mlp -o new.db
 refuses "no task" 2 "xtransplant sweep: --task: missing; give --task and --data, or --pairs" $s -o new.db
-refuses "bad shard" 2 "xtransplant sweep: --shard: '5/4' is not K/N with K from 1 to N" $s $pairs --shard 5/4 -o new.db
+refuses "bad shard" 2 "xtransplant sweep: --shard: '5/4' is not auto, nor K/N with K from 1 to N" $s $pairs --shard 5/4 -o new.db
 refuses "a folder that is not there" 3 "xtransplant sweep: nowhere/new.db: cannot write: No such file or directory" $s $pairs -o nowhere/new.db
 refuses "a file of something else" 3 "xtransplant sweep: source: is not a results store: not an SQLite file" $s $pairs -o source
 refuses "too little memory" 3 "$("$X" sweep $small $pairs --memory 100K -o new.db 2>&1)" $s $pairs --memory 100K -o new.db

@@ -159,7 +159,7 @@ static void test_bad_requests(void **state) {
   int asked = 0;
   float out[16];
   models_open("tiny-llama", "bf16", NULL, &model, &session);
-  refused(session, prompt, 5, 0, "has to stand before");
+  refused(session, prompt, 5, 0, "must come before");
   refused(session, prompt, 5, 6, "cannot be scored");
   refused(session, (const int32_t[]){1, 2, -1}, 3, 1, "token 2 is id -1");
   refused(session, (const int32_t[]){1, 999999, 3}, 3, 1, "id 999999");

@@ -5,6 +5,8 @@
 . "$(dirname "$0")/../cli/lib.sh"
 root=$(cd "$here/../.." && pwd)
 what="the Python package"
+# A wheel compiles the library once more, for minutes.
+[ -n "${XT_TEST_WHEEL:-}" ] || { skip "$what" "needs XT_TEST_WHEEL=1: it compiles the library once more, and asks a package index"; finish; }
 for python in ${XT_PYTHON:-python3 /usr/bin/python3} none; do
   if [ "$python" = none ]; then
     skip "$what" "needs Python 3.9 with venv and headers (python3-venv, python3-dev)"
