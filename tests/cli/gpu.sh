@@ -3,6 +3,7 @@
 # GPUs: what is listed, what is refused, and sweeps on OpenCL that give the CPU's bytes. Without an OpenCL device (Debian's pocl-opencl-icd
 # is one on any machine) only the former two.
 . "$(dirname "$0")/lib.sh"
+[ -z "${XT_TEST_BRIEF:-}" ] || finish # kernels and sweeps are the same in every build; test_gpu_ops runs in the sanitizers'
 # An OpenCL driver that compiles a kernel for the first time leaks memory of its own; ours is still looked for.
 export LSAN_OPTIONS="suppressions=$here/../fault/opencl_leaks.txt:print_suppressions=0"
 make_model tiny-llama

@@ -23,7 +23,9 @@ cut_passes=$(field passes <out) cut_rows=$(field rows_together <out)
 same "passes are cut by time, down to 256 rows" "$whole_passes of $whole_rows, cut $cut_passes of $cut_rows" "1 of 432, cut 2 of 216"
 
 # ---- signals. A sweep that takes long enough is begun, and is stopped once it has committed something.
-long="$pairs --max-new-tokens 100"
+tokens=100
+[ -n "${XT_TEST_BRIEF:-}" ] && tokens=40
+long="$pairs --max-new-tokens $tokens"
 slow="$long --max-rows 12 --commit-seconds 0.01"
 signals="TERM:143 USR1:138"
 [ -z "${XT_TEST_BRIEF:-}" ] && signals="$signals INT:130 HUP:129"
