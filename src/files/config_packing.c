@@ -4,19 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text_buffer.h"
 #include "files/config_parts.h"
 
 #define INSTEAD "use a checkpoint with F32, F16 or BF16 weights, or a GGUF file"
-
-/* Equal but for the case of ASCII letters, in every locale. */
-static bool same_word(const char *a, const char *b) {
-  for (; *a && *b; a++, b++) {
-    const char x = *a >= 'A' && *a <= 'Z' ? (char)(*a + 32) : *a;
-    const char y = *b >= 'A' && *b <= 'Z' ? (char)(*b + 32) : *b;
-    if (x != y) return false;
-  }
-  return *a == *b;
-}
 
 static xt_status one_of(const ConfigSource *q, const char *key, const char *const *known,
                         const char **out) {
@@ -24,7 +15,7 @@ static xt_status one_of(const ConfigSource *q, const char *key, const char *cons
   TRY(json_get_text(q->root, key, &text, q->path, q->error));
   *out = text;
   for (int i = 0; text && known[i]; i++)
-    if (same_word(text, known[i])) return XT_STATUS_OK;
+    if (text_same_letters(text, known[i])) return XT_STATUS_OK;
   return text ? CONFIG_REFUSE(q, XT_STATUS_UNSUPPORTED, key, "\"%.40s\" is not handled; " INSTEAD,
                               text)
               : XT_STATUS_OK;
@@ -59,7 +50,7 @@ static xt_status read_gptq(const ConfigSource *q, PackedFormat *out) {
   if (json_object_size(dynamic))
     return CONFIG_REFUSE(q, XT_STATUS_UNSUPPORTED, "dynamic",
                          "settings of single modules are not handled; " INSTEAD);
-  out->zero_more = !same_word(format, "gptq_v2");
+  out->zero_more = !text_same_letters(format, "gptq_v2");
   snprintf(out->about, sizeof out->about, "GPTQ, %d bits", out->bits);
   return XT_STATUS_OK;
 }
@@ -157,13 +148,13 @@ static xt_status read_compressed(const ConfigSource *q, PackedFormat *out) {
                *sparsity = json_object_get(q->root, "sparsity_config");
   if (json_object_size(sparsity))
     TRY(one_of(&(ConfigSource){q->path, sparsity, q->error}, "format", dense, &sparse));
-  if (same_word(format, "dense")) return XT_STATUS_OK;
+  if (text_same_letters(format, "dense")) return XT_STATUS_OK;
   json_object_foreach((json_t *)(uintptr_t)groups, name, group) {
     PackedFormat scheme;
     const json_t *weights = json_object_get(group, "weights");
     if (!json_is_object(weights)) continue;
     TRY(read_scheme(&(ConfigSource){q->path, weights, q->error},
-                    same_word(format, "pack-quantized"), &scheme));
+                    text_same_letters(format, "pack-quantized"), &scheme));
     if (out->kind && !same_scheme(&scheme, out))
       return CONFIG_REFUSE(q, XT_STATUS_UNSUPPORTED, "config_groups",
                            "groups of modules with different schemes are not handled; " INSTEAD);

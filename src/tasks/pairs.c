@@ -42,7 +42,7 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
   if (!task && q->task[0]) {
     char have[160] = "";
     for (size_t i = 0; xt_task_get(i) && strlen(have) < 120; i++) {
-      if (task_same_letters(q->task, xt_task_get(i)->name))
+      if (text_same_letters(q->task, xt_task_get(i)->name))
         return dataset_line_error(error, path, number, "\"task\": '%.40s' is written \"%s\"",
                                   q->task, xt_task_get(i)->name);
       if (i) strcat(have, ", ");

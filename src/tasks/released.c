@@ -8,6 +8,7 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "base/options.h"
+#include "base/text_buffer.h"
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
 
@@ -166,7 +167,7 @@ static xt_status check_language(const xt_task *task, const char *lang, const cha
   char have[256] = "";
   for (size_t i = 0; task->languages[i]; i++) {
     if (strcmp(task->languages[i], lang) == 0) return XT_STATUS_OK;
-    if (task_same_letters(task->languages[i], lang))
+    if (text_same_letters(task->languages[i], lang))
       return err_set(error, XT_STATUS_ARGUMENT, NULL, option, -1, "'%.40s' is written %s", lang,
                      task->languages[i]);
     if (i) strcat(have, " ");

@@ -105,15 +105,6 @@ static const TaskWords xnli_words[] = {
     {"zh", {"蕴涵", "中立", "矛盾"}},
 };
 
-bool task_same_letters(const char *a, const char *b) {
-  for (; *a; a++, b++) {
-    const char x = *a >= 'A' && *a <= 'Z' ? (char)(*a - 'A' + 'a') : *a,
-               y = *b >= 'A' && *b <= 'Z' ? (char)(*b - 'A' + 'a') : *b;
-    if (x != y) return false;
-  }
-  return !*b;
-}
-
 const xt_task *xt_task_get(size_t index) {
   return index < ENTRY_COUNT ? &entries[index].task : NULL;
 }

@@ -46,9 +46,6 @@ xt_status task_check_published(const xt_task *task, xt_error *error);
 
 const TaskEntry *task_entry(const xt_task *task);
 
-/* Whether two names differ at most in the case of ASCII letters. */
-bool task_same_letters(const char *a, const char *b);
-
 /* That each is one of the task's, and none comes twice. */
 xt_status task_check_languages(const xt_task *task, const char *const *languages, size_t count,
                                xt_error *error);
