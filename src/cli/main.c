@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bus_error.h"
-#include "cli.h"
-#include "manual.h"
-#include "verbs.h"
+#include "shell/bus_error.h"
+#include "shell/cli.h"
+#include "shell/manual.h"
+#include "verbs/verbs.h"
 
 static int run_help(const Cli *cli, void *arguments);
 static int run_version(const Cli *cli, void *arguments);

@@ -27,7 +27,7 @@ for verb in $verbs; do
   same "help $verb is $verb --help" "$(cat out)" "$(cat long)"
   awk 'length($0) > 150 {exit 1}' out && pass "$verb --help: lines are short" || fail "$verb --help: lines are short"
 done
-for source in "$here"/../../src/cli/cmd_*.c; do
+for source in "$here"/../../src/cli/verbs/cmd_*.c; do
   verb=$(basename "$source" .c | sed 's/^cmd_//; s/_/-/g')
   [ "$verb" = tokenize ] && continue # two verbs in one file: checked below
   "$X" "$verb" --help >long 2>/dev/null

@@ -12,7 +12,7 @@ say() { # NAME, then what is missing
   fi
 }
 missing=
-for verb in $(sed -n 's/^ *\.name = "\([a-z-]*\)",$/\1/p' src/cli/*.c); do
+for verb in $(sed -n 's/^ *\.name = "\([a-z-]*\)",$/\1/p' src/cli/verbs/*.c); do
   case $verb in help | version) continue ;; esac
   grep -q "^| .*\`$verb\`" README.md || missing="$missing $verb"
 done
@@ -24,7 +24,7 @@ missing=
 for table in $(grep -ohE 'CREATE TABLE (IF NOT EXISTS )?[a-z_]+' src/store/*.c | awk '{print $NF}'); do grep -q "^| \`$table\` |" docs/FORMATS.md || missing="$missing $table"; done
 say "FORMATS has every table" "$missing"
 missing=
-for field in $(sed -n 's/.*json_add(object, "\([a-z_]*\)".*/\1/p' src/cli/cmd_export.c); do grep -q "\`$field\`\|\"$field\"" docs/FORMATS.md || missing="$missing $field"; done
+for field in $(sed -n 's/.*json_add(object, "\([a-z_]*\)".*/\1/p' src/cli/verbs/cmd_export.c); do grep -q "\`$field\`\|\"$field\"" docs/FORMATS.md || missing="$missing $field"; done
 say "FORMATS has every exported field" "$missing"
 missing=
 for name in $(grep -ohE '\b(src|tests|tools|docs|examples|bench|cmake)/[A-Za-z0-9_/.-]*[A-Za-z0-9_]' README.md docs/*.md tools/README.md); do

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# A folder of src/ may include itself and the folders before it in this order; src/cli only include/.
+# A folder of src/ may include itself and the folders before it in this order; src/cli only include/, and its own folders in their
+# order.
 cd "$(dirname "$0")/../../src" || exit 1
 order="base files text backend model synth engine sweep tasks store job analysis report train"
 allowed=
@@ -14,11 +15,20 @@ for folder in $order; do
     done
   done
 done
-for file in cli/*.[ch]; do
-  for target in $(sed -n 's/^ *# *include *"\([a-z_]*\)\/.*/\1/p' "$file"); do
-    case $target in xtransplant | cli) ;; *) echo "# src/$file includes $target/; the program may use include/ only"; bad=1 ;; esac
+allowed=xtransplant
+for folder in shell inputs results verbs .; do
+  allowed="$allowed $folder"
+  for file in cli/"$folder"/*.[ch]; do
+    [ -e "$file" ] || continue
+    for target in $(sed -n 's/^ *# *include *"\([a-z_]*\)\/.*/\1/p' "$file"); do
+      case " $allowed " in
+        *" $target "*) ;;
+        *) echo "# src/$file includes $target/; of the library the program may use include/ only, of its own folders those before"; bad=1 ;;
+      esac
+    done
   done
 done
+for file in cli/*/*/*; do [ -e "$file" ] && { echo "# $file: src/cli has one level of folders"; bad=1; }; done
 [ $bad -eq 0 ] && echo "ok - folders include only the folders before them" || { echo "not ok - folders include only the folders before them"; exit 1; }
 # File names are unique, so that one can be named without its path.
 twice=$(find . -name '*.[ch]' -exec basename {} \; | sort | uniq -d)

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* export: a results file as lines, one per response, and its summary in the form of
+ * lm-evaluation-harness. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inputs/gold.h"
+#include "shell/output.h"
+#include "results/results_json.h"
+#include "results/store_model.h"
+#include "verbs/verbs.h"
+
+typedef enum Format { FORMAT_JSONL = 0, FORMAT_CSV } Format;
+static const char *const format_names[] = {[FORMAT_JSONL] = "jsonl", [FORMAT_CSV] = "csv", NULL};
+
+typedef struct Arguments {
+  int format;
+  const char *results;
+  bool selections, sources, no_docs, quiet;
+} Arguments;
+
+static const Option options[] = {
+    {.name = "format",
+     .letter = 'f',
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(Arguments, int, format),
+     .value = "FORMAT",
+     .choices = format_names,
+     .preset = "jsonl",
+     .help = "JSON lines with lm-evaluation-harness field names, or comma-separated values"},
+    {.name = "no-docs",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, no_docs),
+     .help = "leave the prompts (doc and arguments), which are most of the output, out of JSON "
+             "lines; their hashes stay"},
+    {.name = "results",
+     .letter = 'r',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, results),
+     .value = "FILE",
+     .help = "also write a results file in the form of lm-evaluation-harness: the metrics of "
+             "each task and site with standard errors, the settings and the versions"},
+    {.name = "selections",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, selections),
+     .help = "print only the responses that the verb select chose, each with its strategy"},
+    {.name = "sources",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, sources),
+     .help = "print the untouched model's response to each source prompt, instead of those to "
+             "target prompts"},
+    OPTION_QUIET(Arguments, quiet),
+};
+
+/* What is the same for all responses of a question. */
+typedef struct Exporter {
+  const Arguments *arguments;
+  int max_new_tokens;
+  int64_t question; /* the question of the other members; -1: none */
+  json_t *doc;
+  char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
+} Exporter;
+
+/* ---- what was measured ----------------------------------------------------------------------- */
+
+enum { PERPLEXITIES = 3 };
+static const char *const perplexity_names[PERPLEXITIES] = {
+    "perplexity_standalone", "perplexity_conditional", "perplexity_self"};
+
+/* NaN: not measured, or nothing to measure. */
+static double perplexity(const xt_store_row *row, int which) {
+  const double nll[PERPLEXITIES] = {row->nll_standalone, row->nll_conditional,
+                                    row->count ? -row->mean_logprob : (double)NAN};
+  return exp(nll[which]);
+}
+
+/* ---- JSON lines ------------------------------------------------------------------------------ */
+
+static json_t *layer_json(int layer) { return layer < 0 ? json_null() : json_integer(layer); }
+
+/* [["response"]] */
+static json_t *responses_json(const xt_store_row *row) {
+  json_t *outer = json_array(), *inner = json_array();
+  bool ok = inner && json_array_append_new(inner, json_text(row->text, row->text_length)) == 0;
+  ok = outer && inner && json_array_append_new(outer, inner) == 0 && ok;
+  if (ok) return outer;
+  json_decref(outer);
+  return NULL;
+}
+
+static json_t *metrics_json(const xt_store_row *row) {
+  json_t *object = json_object();
+  if (json_add(object, "acc", row->correct < 0 ? json_null() : json_integer(row->correct)))
+    return object;
+  json_decref(object);
+  return NULL;
+}
+
+/* [[prompt, settings]] */
+static json_t *arguments_json(const Exporter *e, const xt_question *q) {
+  return json_pack("[[s, {s:b, s:i}]]", e->arguments->sources ? q->source : q->target, "do_sample",
+                   0, "max_gen_toks", e->max_new_tokens);
+}
+
+/* The hashes are those of lm-evaluation-harness: of the doc as JSON with an indent of two spaces,
+ * the prompt, and the answer. */
+static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *error) {
+  const xt_question *q = row->question;
+  if (e->question == row->question_number) return XT_STATUS_OK;
+  json_decref(e->doc);
+  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o?}", "id", q->id, "lang", q->lang, "source_lang",
+                     q->source_lang, "source_prompt", q->source, "target_prompt", q->target, "gold",
+                     q->gold ? gold_to_json(q->gold) : json_null());
+  if (e->doc && q->choice_count) {
+    json_t *choices = json_object();
+    bool ok = true;
+    for (size_t i = 0; i < q->choice_count; i++)
+      ok = json_add(choices, q->choices[i].label,
+                    q->choices[i].text ? json_string(q->choices[i].text) : json_null()) &&
+           ok;
+    if (!json_add(e->doc, "choices", choices) || !ok) return error_memory(error);
+  }
+  char *text = e->doc ? json_dumps(e->doc, JSON_INDENT(2)) : NULL;
+  if (!text) return error_memory(error);
+  xt_text_hash(text, strlen(text), e->doc_hash);
+  const char *prompt = e->arguments->sources ? q->source : q->target;
+  xt_text_hash(prompt, strlen(prompt), e->prompt_hash);
+  xt_text_hash(q->gold ? q->gold : "", q->gold ? strlen(q->gold) : 0, e->target_hash);
+  free(text);
+  e->question = row->question_number;
+  return XT_STATUS_OK;
+}
+
+static xt_status print_line(void *user, const xt_store_row *row, xt_error *error) {
+  Exporter *e = user;
+  const xt_question *q = row->question;
+  const xt_status status = next_question(e, row, error);
+  if (status) return status;
+  json_t *object = json_object();
+  bool ok = json_add(object, "doc_id", json_string(q->id));
+  ok = json_add(object, "lang", json_string(q->lang)) && ok;
+  ok = json_add(object, "task", json_string(q->task)) && ok;
+  ok = json_add(object, "site", json_string(row->site)) && ok;
+  ok = json_add(object, "source_layer", layer_json(row->source_layer)) && ok;
+  ok = json_add(object, "target_layer", layer_json(row->target_layer)) && ok;
+  ok = json_add(object, "resps", responses_json(row)) && ok;
+  ok = json_add(object, "ids", json_ids(row->ids, row->count)) && ok;
+  ok = json_add(object, "margin", json_number(row->margin)) && ok;
+  ok = json_add(object, "entropy", json_number(row->entropy)) && ok;
+  ok = json_add(object, "mean_entropy", json_number(row->mean_entropy)) && ok;
+  ok = json_add(object, "mean_logprob", json_number(row->mean_logprob)) && ok;
+  for (int i = 0; i < PERPLEXITIES; i++)
+    ok = json_add(object, perplexity_names[i], json_number(perplexity(row, i))) && ok;
+  ok = json_add(object, "language", row->language ? json_string(row->language) : json_null()) && ok;
+  ok = json_add(object, "language_probability", json_number(row->language_probability)) && ok;
+  ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
+  ok = json_add(object, "metrics", metrics_json(row)) && ok;
+  ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
+  ok = json_add(object, "id", json_string(row->id)) && ok;
+  ok = json_add(object, "filtered_resps",
+                json_pack("[o]", json_text(row->text, row->text_length))) &&
+       ok;
+  ok = json_add(object, "doc_hash", json_string(e->doc_hash)) && ok;
+  ok = json_add(object, "prompt_hash", json_string(e->prompt_hash)) && ok;
+  ok = json_add(object, "target_hash", json_string(e->target_hash)) && ok;
+  if (!e->arguments->no_docs) {
+    ok = json_add(object, "doc", json_incref(e->doc)) && ok;
+    ok = json_add(object, "arguments", arguments_json(e, q)) && ok;
+  }
+  if (row->strategy) ok = json_add(object, "strategy", json_string(row->strategy)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+/* ---- comma-separated values (RFC 4180) ------------------------------------------------------- */
+
+/* Whether a spreadsheet would read a text as a formula: it begins like one and is not a number. */
+static bool is_formula(const char *text, size_t length) {
+  char start[64], *end;
+  if (length == 0 || !memchr("=+-@\t\r", text[0], 6)) return false;
+  if (length >= sizeof start) return true;
+  memcpy(start, text, length);
+  start[length] = 0;
+  strtod(start, &end);
+  return end != start + length;
+}
+
+static void print_cell(const char *text, size_t length, char end) {
+  bool quoted = false;
+  for (size_t i = 0; i < length; i++) quoted = quoted || strchr(",\"\r\n", text[i]) || text[i] == 0;
+  if (quoted) putchar('"');
+  if (is_formula(text, length)) putchar('\'');
+  for (size_t i = 0; i < length; i++) {
+    if (text[i] == '"') putchar('"');
+    putchar(text[i]);
+  }
+  if (quoted) putchar('"');
+  putchar(end);
+}
+
+static void print_text(const char *text) { print_cell(text, strlen(text), ','); }
+
+/* Several answers are separated by " | ". */
+static void print_gold(const char *gold) {
+  char *joined = NULL;
+  size_t size;
+  FILE *out = strstr(gold, XT_GOLD_SEPARATOR) ? open_memstream(&joined, &size) : NULL;
+  for (const char *at = gold; out && *at; at++)
+    fputs(*at == XT_GOLD_SEPARATOR[0] ? " | " : (const char[]){*at, 0}, out);
+  if (out && fclose(out) != 0) out = NULL;
+  print_text(out ? joined : gold);
+  free(joined);
+}
+
+static void print_number(double value) {
+  if (isfinite(value)) printf("%.9g", value);
+  putchar(',');
+}
+
+static xt_status print_values(void *user, const xt_store_row *row, xt_error *error) {
+  (void)user;
+  const xt_question *q = row->question;
+  print_text(q->id);
+  print_text(q->lang);
+  print_text(q->task);
+  print_text(row->site);
+  if (row->source_layer >= 0)
+    printf("%d,%d,", row->source_layer, row->target_layer);
+  else
+    fputs(",,", stdout);
+  print_cell(row->text ? row->text : "", row->text_length, ',');
+  for (size_t i = 0; i < row->count; i++) printf("%s%d", i ? " " : "", (int)row->ids[i]);
+  putchar(',');
+  print_number(row->margin);
+  print_number(row->entropy);
+  print_number(row->mean_entropy);
+  print_number(row->mean_logprob);
+  print_gold(q->gold ? q->gold : "");
+  if (row->correct >= 0) printf("%d", row->correct);
+  putchar(',');
+  print_text(q->source_lang);
+  print_text(row->id);
+  for (int i = 0; i < PERPLEXITIES; i++) print_number(perplexity(row, i));
+  print_text(row->language ? row->language : "");
+  if (isfinite(row->language_probability)) printf("%.9g", row->language_probability);
+  putchar(row->strategy ? ',' : '\n');
+  if (row->strategy) print_cell(row->strategy, strlen(row->strategy), '\n');
+  return output_status(error);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  Exporter exporter = {.arguments = arguments, .question = -1};
+  xt_store *store = NULL;
+  xt_store_info info;
+  xt_error error;
+  xt_status status;
+  if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  if (arguments->selections && arguments->sources)
+    return cli_usage(cli, "--sources: cannot be combined with --selections");
+  TRY_DONE(xt_store_open(cli->rest[0], XT_STORE_READ, &store, &error));
+  TRY_DONE(xt_store_get_info(store, &info, &error));
+  exporter.max_new_tokens = info.max_new_tokens;
+  TRY_DONE(store_note_coverage(store, arguments->quiet, &error));
+  if (arguments->results) TRY_DONE(results_json_write(store, arguments->results, &error));
+  if (arguments->format == FORMAT_CSV)
+    printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_"
+           "entropy,mean_logprob,target,acc,source_lang,id,"
+           "perplexity_standalone,perplexity_conditional,perplexity_self,language,language_"
+           "probability%s\n",
+           arguments->selections ? ",strategy" : "");
+  TRY_DONE((arguments->selections ? xt_store_read_selections
+            : arguments->sources  ? xt_store_read_sources
+                                  : xt_store_read)(
+      store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
+done:
+  json_decref(exporter.doc);
+  xt_store_close(store);
+  return cli_exit(cli, status, &error);
+}
+
+const Verb verb_export = {
+    .name = "export",
+    .summary = "print a results file as JSON lines or CSV, one line per response",
+    .about = "Prints every response of a results file, in an order that depends on the content "
+             "of the file alone, not on how it was made. Fields: the question (doc_id, lang, "
+             "task), the transplant (site, source_layer, target_layer; vanilla and nulls for the "
+             "untouched run), the response (resps, ids), margin (smallest of the response), "
+             "entropy (of the first token, in nats), mean_entropy and mean_logprob over the "
+             "tokens, what the verb metrics measured (perplexity_standalone, "
+             "perplexity_conditional, language, language_probability; null where nothing was "
+             "measured), perplexity_self, target (the gold answer), metrics.acc by the task's "
+             "own scoring, id (equal everywhere for the same model, settings, question and "
+             "transplant), and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, "
+             "prompt_hash and target_hash.",
+    .example = "xtransplant export xnli.db --format csv > xnli.csv",
+    .rest_name = "RESULTS.db",
+    .rest_max = 1,
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

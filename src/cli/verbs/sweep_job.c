@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "verbs/sweep_job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "shell/interrupt.h"
+#include "shell/layers.h"
+#include "inputs/lines.h"
+#include "results/store_model.h"
+
+/* ---- questions ------------------------------------------------------------------------------- */
+
+/* The languages of a list with commas, as pointers into `copy`. */
+static size_t split_languages(char *copy, const char **out, size_t most) {
+  size_t n = 0;
+  char *save = NULL;
+  for (char *name = strtok_r(copy, ",", &save); name && n < most; name = strtok_r(NULL, ",", &save))
+    out[n++] = name;
+  return n;
+}
+
+static xt_status read_stdin(const xt_dataset_options *options, xt_dataset **out, xt_error *error) {
+  char *text;
+  size_t size;
+  xt_status status = read_whole("-", &text, &size, error);
+  if (status) return status;
+  status = xt_dataset_parse_pairs(text, size, input_name("-"), options, out, error);
+  free(text);
+  return status;
+}
+
+xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
+  const char *languages[64];
+  char *copy = a->languages ? strdup(a->languages) : NULL;
+  job->arguments = a;
+  if (a->languages && !copy) return error_memory(error);
+  const xt_dataset_options options = {.languages = copy ? languages : NULL,
+                                      .language_count =
+                                          copy ? split_languages(copy, languages, 64) : 0,
+                                      .pivot = a->pivot,
+                                      .limit = (size_t)a->limit,
+                                      .cot = a->cot};
+  xt_status status;
+  if (a->pairs && strcmp(a->pairs, "-") == 0)
+    status = read_stdin(&options, &job->dataset, error);
+  else if (a->pairs)
+    status = xt_dataset_open_pairs(a->pairs, &options, &job->dataset, error);
+  else
+    status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
+  free(copy);
+  return status;
+}
+
+const char *job_input(const SweepArguments *a) { return a->pairs ? input_name(a->pairs) : a->data; }
+
+/* ---- what the job tells and asks ------------------------------------------------------------- */
+
+static void warn(void *user, const char *message) {
+  const SweepJob *job = user;
+  cli_note(job->arguments->model.quiet, "%s", message);
+}
+
+static bool wants_stop(void *user) {
+  SweepJob *job = user;
+  if (interrupt_asked() && !job->stop_reported) {
+    job->stop_reported = true;
+    progress_break(&job->line);
+    cli_note(job->arguments->model.quiet,
+             "stopping after this token; a second signal ends it at once");
+  }
+  return interrupt_asked();
+}
+
+static void show_progress(void *user, const xt_job_progress *now) {
+  SweepJob *job = user;
+  char samples[64] = "";
+  if (!progress_due(&job->line)) return;
+  if (now->samples_in_all)
+    snprintf(samples, sizeof samples, "  %llu/%llu samples", (unsigned long long)now->samples,
+             (unsigned long long)now->samples_in_all);
+  progress_print(
+      &job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB",
+      100 * now->share, now->responses, (unsigned long long)now->responses_in_all,
+      (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
+      now->responses / (seconds_now() - job->line.began + 1e-9), (double)resident_bytes() / 1e9);
+}
+
+/* ---- the job --------------------------------------------------------------------------------- */
+
+/* A list as text into `out`, which has room for all layers. */
+static xt_status list_layers(const char *text, int layers, const char *option, int *out,
+                             size_t *count, xt_error *error) {
+  bool *keep = calloc((size_t)layers, sizeof *keep);
+  xt_status status = keep ? layers_resolve(text, layers, option, keep, error) : error_memory(error);
+  *count = 0;
+  for (int l = 0; l < layers && !status; l++)
+    if (keep[l]) out[(*count)++] = l;
+  free(keep);
+  return status;
+}
+
+xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
+                     const char *command, xt_error *error) {
+  const SweepArguments *a = job->arguments;
+  const int layers = model->info.layers;
+  int *sources = calloc((size_t)layers, sizeof *sources),
+      *targets = calloc((size_t)layers, sizeof *targets);
+  xt_job_options o = {
+      .sites = a->sites.at,
+      .site_count = (size_t)a->sites.count,
+      .source_layers = sources,
+      .target_layers = targets,
+      .shard = shard ? shard->k : 1,
+      .shards = shard ? shard->n : 1,
+      .deal = shard ? shard->deal : XT_DEAL_LENGTHS,
+      .skip_long = a->skip_long,
+      .replace = a->replace,
+      .max_new_tokens = a->max_new_tokens,
+      .repetition_penalty = a->penalty,
+      .samples = a->samples,
+      .sampling = {.temperature = a->temperature, .top_p = a->top_p, .seed = a->seed},
+      .max_rows = a->max_rows,
+      .pass_seconds = a->pass_seconds,
+      .commit_seconds = a->commit_seconds > 0 ? a->commit_seconds : -1,
+      .command = command,
+      .name = job_input(a),
+      .skip_long_name = "--skip-long",
+      .replace_name = "sweep --replace",
+      .warn = warn,
+      .progress = show_progress,
+      .cancel = wants_stop,
+      .user = job};
+  xt_status status;
+  if (!sources || !targets) TRY_DONE(error_memory(error));
+  if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
+  TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count,
+                       error));
+  TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count,
+                       error));
+  TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));
+  xt_job_get_info(job->job, &job->info);
+done:
+  free(sources);
+  free(targets);
+  return status;
+}
+
+xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *error) {
+  const xt_status status = xt_job_plan(job->job, store, hash, error);
+  if (!status) xt_job_get_info(job->job, &job->info);
+  return status;
+}
+
+xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_job_result *result,
+                  xt_error *error) {
+  interrupt_watch();
+  store_report_waiting(store, job->arguments->model.quiet);
+  progress_begin(&job->line, job->arguments->model.progress, job->arguments->model.quiet);
+  const xt_status status = xt_job_run(job->job, model->session, store, result, error);
+  progress_end(&job->line);
+  return status;
+}
+
+void job_deinit(SweepJob *job) {
+  xt_job_free(job->job);
+  xt_dataset_close(job->dataset);
+  *job = (SweepJob){0};
+}
