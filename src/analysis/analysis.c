@@ -113,7 +113,7 @@ static xt_status fill(xt_analysis *a, xt_error *error) {
 static xt_status compare_alone(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   Bootstrap b = {0};
   xt_site_result *sites;
-  TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
+  TRY(ARENA_ALLOC(&a->arena, &sites, g->site_count, error));
   for (size_t s = 0; s < g->site_count; s++) sites[s].site = g->sites[s].name;
   g->group.sites = sites;
   g->group.site_count = g->site_count;
@@ -141,7 +141,7 @@ static xt_status create(xt_store *store, const xt_analysis_options *options,
         error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
         "analysis options out of range: the confidence must be below 1, and no option may be "
         "negative");
-  TRY(mem_alloc(&a, 1, sizeof *a, error));
+  TRY(MEM_ALLOC(&a, 1, error));
   a->options =
       (xt_analysis_options){.bootstrap = wanted.bootstrap ? wanted.bootstrap : 2000,
                             .permutations = wanted.permutations ? wanted.permutations : 9999,

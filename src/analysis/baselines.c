@@ -51,7 +51,7 @@ static xt_status score_sources(const xt_analysis *a, const AnalysisGroup *g, uin
 static xt_status sources(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error) {
   const size_t words = bits_words(g->group.instances);
   uint64_t *bits;
-  TRY(mem_alloc(&bits, 3 * words, sizeof *bits, error));
+  TRY(MEM_ALLOC(&bits, 3 * words, error));
   xt_status status = g->group.benchmark ? score_sources(a, g, bits, error) : XT_STATUS_OK;
   if (!status) status = scores_of_bits(a, g, bits + words, bits, &g->group.source, error);
   if (!status)
@@ -102,8 +102,8 @@ static xt_status passes(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   xt_pass_result *results;
   for (size_t s = 0; s < g->sample_count; s++)
     room += 66; /* powers of two below 2^64, and two more */
-  TRY(arena_alloc(&a->arena, &results, room, sizeof *results, error));
-  TRY(mem_alloc(&values, 2 * g->group.instances, sizeof *values, error));
+  TRY(ARENA_ALLOC(&a->arena, &results, room, error));
+  TRY(MEM_ALLOC(&values, 2 * g->group.instances, error));
   xt_status status = XT_STATUS_OK;
   for (size_t s = 0; s < g->sample_count && !status; s++) {
     size_t most = 0;

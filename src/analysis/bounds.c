@@ -63,7 +63,7 @@ static xt_status text_mask(const Chance *k, const AnalysisInstance *instance, ui
   bool *right = NULL;
   memset(mask, 0, k->words * sizeof *mask);
   if (!t->text) return XT_STATUS_OK;
-  TRY(mem_alloc(&right, k->golds.distinct, sizeof *right, error));
+  TRY(MEM_ALLOC(&right, k->golds.distinct, error));
   const xt_status status =
       gold_match_all(k->g->group.benchmark, instance->choices, instance->choice_count, t->text,
                      t->length, k->golds.matches, k->golds.distinct, right, error);
@@ -146,9 +146,9 @@ static xt_status find_golds(Chance *k, xt_error *error) {
   const xt_group_language *language = k->language;
   const AnalysisInstance *instances = k->g->instances + language->first;
   Golds *golds = &k->golds;
-  TRY(mem_alloc(&golds->matches, language->count, sizeof *golds->matches, error));
-  TRY(mem_alloc(&golds->counts, language->count, sizeof *golds->counts, error));
-  TRY(mem_alloc(&golds->own, language->count, sizeof *golds->own, error));
+  TRY(MEM_ALLOC(&golds->matches, language->count, error));
+  TRY(MEM_ALLOC(&golds->counts, language->count, error));
+  TRY(MEM_ALLOC(&golds->own, language->count, error));
   for (size_t i = 0; i < language->count; i++) {
     size_t known = 0;
     if (!instances[i].scored) continue;
@@ -175,7 +175,7 @@ static xt_status alloc_masks(Chance *k, size_t threads, xt_error *error) {
   for (size_t t = 0; t < threads; t++) {
     free(k->masks[t]);
     k->masks[t] = NULL;
-    TRY(mem_alloc(&k->masks[t], masks_most(k) * k->words, sizeof **k->masks, error));
+    TRY(MEM_ALLOC(&k->masks[t], masks_most(k) * k->words, error));
   }
   return XT_STATUS_OK;
 }
@@ -204,16 +204,16 @@ static xt_status find_chance(xt_analysis *a, const AnalysisGroup *g, double **ou
                count = (g->site_count * 2 * (size_t)a->layers + 1) * g->group.instances;
   Chance k = {.a = a, .g = g, .layers = (size_t)a->layers};
   xt_status status;
-  TRY_DONE(mem_alloc(&k.values, count, sizeof *k.values, error));
+  TRY_DONE(MEM_ALLOC(&k.values, count, error));
   for (size_t i = 0; i < count; i++) k.values[i] = NAN;
-  TRY_DONE(mem_alloc(&k.masks, threads, sizeof *k.masks, error));
-  TRY_DONE(mem_alloc(&k.seen, threads, sizeof *k.seen, error));
-  TRY_DONE(mem_alloc(&k.stamp, threads, sizeof *k.stamp, error));
-  TRY_DONE(mem_alloc(&k.errors, threads, sizeof *k.errors, error));
-  TRY_DONE(mem_alloc(&k.statuses, threads, sizeof *k.statuses, error));
+  TRY_DONE(MEM_ALLOC(&k.masks, threads, error));
+  TRY_DONE(MEM_ALLOC(&k.seen, threads, error));
+  TRY_DONE(MEM_ALLOC(&k.stamp, threads, error));
+  TRY_DONE(MEM_ALLOC(&k.errors, threads, error));
+  TRY_DONE(MEM_ALLOC(&k.statuses, threads, error));
   for (size_t t = 0; t < threads; t++) {
-    TRY_DONE(mem_alloc(&k.seen[t], a->text_count, sizeof **k.seen, error));
-    TRY_DONE(mem_alloc(&k.stamp[t], a->text_count, sizeof **k.stamp, error));
+    TRY_DONE(MEM_ALLOC(&k.seen[t], a->text_count, error));
+    TRY_DONE(MEM_ALLOC(&k.stamp[t], a->text_count, error));
   }
   if (g->group.benchmark) TRY_DONE(chance_of_languages(&k, threads, error));
 done:
@@ -334,9 +334,9 @@ xt_status analysis_bounds(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   xt_status status;
   TRY_DONE(bootstrap_draw(a, g, &b, error));
   TRY_DONE(find_chance(a, g, &k.chance, error));
-  TRY_DONE(mem_alloc(&k.right, 2 * bits_words(n), sizeof *k.right, error));
-  TRY_DONE(mem_alloc(&k.sums, 4 * n, sizeof *k.sums, error));
-  TRY_DONE(mem_alloc(&k.samples, (size_t)b.samples, sizeof *k.samples, error));
+  TRY_DONE(MEM_ALLOC(&k.right, 2 * bits_words(n), error));
+  TRY_DONE(MEM_ALLOC(&k.sums, 4 * n, error));
+  TRY_DONE(MEM_ALLOC(&k.samples, (size_t)b.samples, error));
   k.complete = k.right + bits_words(n);
   k.above = k.sums + n;
   k.weights = k.above + n;

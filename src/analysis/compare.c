@@ -33,12 +33,11 @@ static void pair_free(Pair *k) {
 
 static xt_status pair_alloc(Pair *k, xt_error *error) {
   const AnalysisGroup *g = k->g;
-  TRY(mem_alloc(&k->gained, g->group.instances, sizeof *k->gained, error));
-  TRY(mem_alloc(&k->there, g->group.instances, sizeof *k->there, error));
-  TRY(mem_alloc(&k->samples, (g->group.language_count + 1) * (size_t)k->b->samples,
-                sizeof *k->samples, error));
-  TRY(mem_alloc(&k->by_question, g->questions, sizeof *k->by_question, error));
-  return mem_alloc(&k->seen, g->questions + g->strata, sizeof *k->seen, error);
+  TRY(MEM_ALLOC(&k->gained, g->group.instances, error));
+  TRY(MEM_ALLOC(&k->there, g->group.instances, error));
+  TRY(MEM_ALLOC(&k->samples, (g->group.language_count + 1) * (size_t)k->b->samples, error));
+  TRY(MEM_ALLOC(&k->by_question, g->questions, error));
+  return MEM_ALLOC(&k->seen, g->questions + g->strata, error);
 }
 
 /* Counts over [first, first + count), and adds the differences of each question, times `share`. */
@@ -74,7 +73,7 @@ static xt_status compare_range(Pair *k, size_t first, size_t count, double *samp
   out->gain = ((double)out->won - (double)out->lost) / (double)out->count;
   TRY(test(k, out, error));
   TRY(bootstrap_means(k->g, k->b, (Measured){k->gained, k->there}, first, count, samples, error));
-  TRY(mem_alloc(&sorted, number, sizeof *sorted, error));
+  TRY(MEM_ALLOC(&sorted, number, error));
   memcpy(sorted, samples, number * sizeof *sorted);
   const Extent extent = extent_of(k->g, k->there, first, count, k->seen);
   samples_interval(k->a, sorted, number, extent, &out->low, &out->high);
@@ -91,7 +90,7 @@ static bool in_level(const Pair *k, const xt_difference *languages, size_t l, in
 static xt_status level_extent(Pair *k, const xt_difference *languages, int level, Extent *out,
                               xt_error *error) {
   double *weights;
-  TRY(mem_alloc(&weights, k->g->group.instances, sizeof *weights, error));
+  TRY(MEM_ALLOC(&weights, k->g->group.instances, error));
   for (size_t l = 0; l < k->g->group.language_count; l++) {
     const xt_group_language *language = &k->g->group.languages[l];
     if (in_level(k, languages, l, level))
@@ -141,7 +140,7 @@ static xt_status compare_level(Pair *k, const xt_difference *languages, int leve
 xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison *out,
                           xt_error *error) {
   xt_difference *languages;
-  TRY(arena_alloc(&a->arena, &languages, g->group.language_count, sizeof *languages, error));
+  TRY(ARENA_ALLOC(&a->arena, &languages, g->group.language_count, error));
   for (size_t l = 0; l < g->group.language_count; l++) languages[l] = nothing;
   *out = (xt_comparison){
       .overall = nothing, .levels = {nothing, nothing, nothing}, .languages = languages};
@@ -232,7 +231,7 @@ static xt_status compare_strategies(xt_analysis *a, AnalysisGroup *g, const Boot
   const System coarse = coarse_of(a, g, s);
   xt_strategy_result *results;
   uint64_t *present = bits, *right = bits + words, *both = bits + 2 * words;
-  TRY(arena_alloc(&a->arena, &results, a->strategy_count, sizeof *results, error));
+  TRY(ARENA_ALLOC(&a->arena, &results, a->strategy_count, error));
   out->strategies = results;
   for (size_t k = 0; k < a->strategy_count; k++) {
     xt_strategy_result *result = &results[out->strategy_count];
@@ -257,7 +256,7 @@ xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap
   const char *site = NULL;
   int source, target;
   uint64_t *bits;
-  TRY(mem_alloc(&bits, 3 * bits_words(g->group.instances), sizeof *bits, error));
+  TRY(MEM_ALLOC(&bits, 3 * bits_words(g->group.instances), error));
   if (g->group.benchmark) xt_coarse(g->group.benchmark, a->layers, &site, &source, &target);
   const char *released = site && strcmp(site, "attn") == 0 ? "attn-released" : NULL;
   xt_status status = coarse_at(a, g, b, site, bits, &g->group.coarse, &g->group.coarse_gain, error);

@@ -18,7 +18,7 @@ static xt_status copy_text(CoverageBuilder *b, const char *text, const char **ou
                            xt_error *error) {
   const size_t length = strlen(text);
   char *copy;
-  TRY(arena_alloc(&b->out->arena, &copy, length + 1, 1, error));
+  TRY(ARENA_ALLOC(&b->out->arena, &copy, length + 1, error));
   memcpy(copy, text, length);
   *out = copy;
   return XT_STATUS_OK;
@@ -31,7 +31,7 @@ static xt_status find_site(CoverageBuilder *b, CoverageRow *row, const char *nam
       *out = &row->sites[i];
       return XT_STATUS_OK;
     }
-  TRY(mem_grow(&row->sites, &row->site_capacity, row->site_count + 1, sizeof *row->sites, error));
+  TRY(MEM_GROW(&row->sites, &row->site_capacity, row->site_count + 1, error));
   CoverageSite *site = &row->sites[row->site_count];
   *site = (CoverageSite){0};
   TRY(copy_text(b, name, &site->out.site, error));
@@ -51,7 +51,7 @@ static xt_status find_row(CoverageBuilder *b, const char *task, const char *sour
       return XT_STATUS_OK;
   }
   CoverageSite *site;
-  TRY(mem_grow(&b->rows, &b->row_capacity, b->row_count + 1, sizeof *b->rows, error));
+  TRY(MEM_GROW(&b->rows, &b->row_capacity, b->row_count + 1, error));
   CoverageRow *row = &b->rows[b->row_count];
   *row = (CoverageRow){.out = {.cot = cot}};
   *out = b->row_count++;
@@ -67,8 +67,7 @@ static xt_status find_row(CoverageBuilder *b, const char *task, const char *sour
 
 static xt_status add_question(void *user, const StoredQuestion *q, xt_error *error) {
   CoverageBuilder *b = user;
-  TRY(mem_grow(&b->questions, &b->question_capacity, b->question_count + 1, sizeof *b->questions,
-               error));
+  TRY(MEM_GROW(&b->questions, &b->question_capacity, b->question_count + 1, error));
   CoverageQuestion *question = &b->questions[b->question_count];
   *question = (CoverageQuestion){.number = q->number};
   memcpy(question->digest, q->digest, STORE_DIGEST_BYTES);
@@ -100,7 +99,7 @@ static xt_status add_count(void *user, const StoredCount *c, xt_error *error) {
   site->out.language += c->language;
   if (c->present > site->most) site->most = c->present;
   q->present = true;
-  TRY(mem_grow(&b->counts, &b->count_capacity, b->count_count + 1, sizeof *b->counts, error));
+  TRY(MEM_GROW(&b->counts, &b->count_capacity, b->count_count + 1, error));
   b->counts[b->count_count++] =
       (CoverageCount){(size_t)(q - b->questions), (size_t)(site - row->sites), c->present};
   return XT_STATUS_OK;
@@ -136,9 +135,9 @@ static int compare_sites(const void *a, const void *b) {
 static xt_status report_row(CoverageBuilder *b, const CoverageRow *row, xt_error *error) {
   xt_coverage *c = b->out;
   xt_coverage_site *sites;
-  TRY(arena_alloc(&c->arena, &sites, row->site_count, sizeof *sites, error));
+  TRY(ARENA_ALLOC(&c->arena, &sites, row->site_count, error));
   for (size_t i = 0; i < row->site_count; i++) sites[i] = row->sites[i].out;
-  TRY(mem_grow(&c->rows, &c->capacity, c->count + 1, sizeof *c->rows, error));
+  TRY(MEM_GROW(&c->rows, &c->capacity, c->count + 1, error));
   c->rows[c->count] = row->out;
   c->rows[c->count].site_count = row->site_count;
   c->rows[c->count++].sites = sites;
@@ -235,7 +234,7 @@ xt_status xt_coverage_create(xt_store *store, xt_coverage **out, xt_error *error
   xt_store_info info;
   *out = NULL;
   TRY(xt_store_get_info(store, &info, error));
-  TRY(mem_alloc(&b.out, 1, sizeof *b.out, error));
+  TRY(MEM_ALLOC(&b.out, 1, error));
   b.layers = info.layers;
   const xt_status status = build(&b, store, error);
   builder_deinit(&b);

@@ -31,8 +31,8 @@ bool xt_coverage_is_whole(const xt_coverage *c) {
 static xt_status add_note(xt_coverage *c, const TextBuffer *text, xt_error *error) {
   char *copy;
   if (text->failed) return err_memory(error, 0);
-  TRY(mem_grow(&c->notes, &c->note_capacity, c->note_count + 1, sizeof *c->notes, error));
-  TRY(arena_alloc(&c->arena, &copy, text->size + 1, 1, error));
+  TRY(MEM_GROW(&c->notes, &c->note_capacity, c->note_count + 1, error));
+  TRY(ARENA_ALLOC(&c->arena, &copy, text->size + 1, error));
   memcpy(copy, text->data, text->size);
   c->notes[c->note_count++] = copy;
   return XT_STATUS_OK;

@@ -22,8 +22,8 @@ static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *na
   char *copy;
   for (*out = 0; *out < row->site_count; (*out)++)
     if (strcmp(row->sites[*out].out.site, name) == 0) return XT_STATUS_OK;
-  TRY(mem_grow(&row->sites, &row->site_capacity, row->site_count + 1, sizeof *row->sites, error));
-  TRY(arena_alloc(&b->out->arena, &copy, strlen(name) + 1, 1, error));
+  TRY(MEM_GROW(&row->sites, &row->site_capacity, row->site_count + 1, error));
+  TRY(ARENA_ALLOC(&b->out->arena, &copy, strlen(name) + 1, error));
   strcpy(copy, name);
   row->sites[row->site_count++] = (CoverageSite){.out = {.site = copy}};
   return XT_STATUS_OK;
@@ -32,14 +32,14 @@ static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *na
 xt_status coverage_add_plan(CoverageBuilder *b, const StoredPlan *from, size_t row,
                             xt_error *error) {
   xt_coverage_row *out = &b->rows[row].out;
-  TRY(mem_grow(&b->plans, &b->plan_capacity, b->plan_count + 1, sizeof *b->plans, error));
+  TRY(MEM_GROW(&b->plans, &b->plan_capacity, b->plan_count + 1, error));
   CoveragePlan *plan = &b->plans[b->plan_count++];
   *plan = (CoveragePlan){
       .row = row, .question_count = from->question_count, .site_count = from->site_count};
   TRY(mem_alloc(&plan->questions, from->question_count + 1, STORE_DIGEST_BYTES, error));
-  TRY(mem_alloc(&plan->sites, from->site_count, sizeof *plan->sites, error));
-  TRY(mem_alloc(&plan->has_source, (size_t)b->layers, 1, error));
-  TRY(mem_alloc(&plan->has_target, (size_t)b->layers, 1, error));
+  TRY(MEM_ALLOC(&plan->sites, from->site_count, error));
+  TRY(MEM_ALLOC(&plan->has_source, (size_t)b->layers, error));
+  TRY(MEM_ALLOC(&plan->has_target, (size_t)b->layers, error));
   if (from->question_count)
     memcpy(plan->questions, from->questions, from->question_count * STORE_DIGEST_BYTES);
   for (size_t i = 0; i < from->site_count; i++)
@@ -78,7 +78,7 @@ static xt_status list_mentions(const CoverageBuilder *b, Mention **out, size_t *
                                xt_error *error) {
   size_t all = b->question_count, n = 0;
   for (size_t p = 0; p < b->plan_count; p++) all += b->plans[p].question_count;
-  TRY(mem_alloc(out, all + 1, sizeof **out, error));
+  TRY(MEM_ALLOC(out, all + 1, error));
   for (size_t p = 0; p < b->plan_count; p++)
     for (size_t q = 0; q < b->plans[p].question_count; q++)
       (*out)[n++] =
@@ -181,10 +181,8 @@ static xt_status count_mentions(CoverageBuilder *b, const Mention *mentions, siz
     size_t plans = 0;
     for (end = at; end < count && same_question(&mentions[at], &mentions[end]); end++)
       plans += mentions[end].plan != THE_STORE;
-    TRY(mem_grow(&cells->planned, &cells->capacity, row->site_count, sizeof *cells->planned,
-                 error));
-    TRY(mem_grow(&cells->wanted, &cells->wanted_capacity, row->site_count, sizeof *cells->wanted,
-                 error));
+    TRY(MEM_GROW(&cells->planned, &cells->capacity, row->site_count, error));
+    TRY(MEM_GROW(&cells->wanted, &cells->wanted_capacity, row->site_count, error));
     if (!before || before_plans != plans || before->row != mentions[at].row ||
         !same_plans(before, &mentions[at], plans))
       count_cells(b, row, mentions + at, plans, cells);
@@ -202,7 +200,7 @@ xt_status coverage_count_planned(CoverageBuilder *b, xt_error *error) {
   xt_status status;
   for (size_t r = 0; r < b->row_count; r++) b->rows[r].out.known = true;
   if (b->count_count) qsort(b->counts, b->count_count, sizeof *b->counts, by_question);
-  TRY_DONE(mem_alloc(&cells.cells, (size_t)b->layers * (size_t)b->layers, 1, error));
+  TRY_DONE(MEM_ALLOC(&cells.cells, (size_t)b->layers * (size_t)b->layers, error));
   TRY_DONE(list_mentions(b, &mentions, &count, error));
   TRY_DONE(count_mentions(b, mentions, count, &cells, error));
   for (size_t r = 0; r < b->row_count; r++) {

@@ -37,7 +37,7 @@ typedef struct Loader {
 static xt_status copy_text(xt_analysis *a, const char *text, size_t length, const char **out,
                            xt_error *error) {
   char *copy;
-  TRY(arena_alloc(&a->arena, &copy, length + 1, 1, error));
+  TRY(ARENA_ALLOC(&a->arena, &copy, length + 1, error));
   memcpy(copy, text, length);
   *out = copy;
   return XT_STATUS_OK;
@@ -64,7 +64,7 @@ static xt_status grow_slots(xt_analysis *a, xt_error *error) {
   if (2 * (a->text_count + 1) <= a->text_slot_count) return XT_STATUS_OK;
   const size_t count = a->text_slot_count ? 2 * a->text_slot_count : 1024;
   uint32_t *slots;
-  TRY(mem_alloc(&slots, count, sizeof *slots, error));
+  TRY(MEM_ALLOC(&slots, count, error));
   memset(slots, 0xff, count * sizeof *slots);
   free(a->text_slots);
   a->text_slots = slots;
@@ -79,7 +79,7 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
   const size_t slot = text_slot(a, row->text_number);
   *out = a->text_slots[slot];
   if (*out != TEXT_ABSENT) return XT_STATUS_OK;
-  TRY(mem_grow(&a->texts, &a->text_capacity, a->text_count + 1, sizeof *a->texts, error));
+  TRY(MEM_GROW(&a->texts, &a->text_capacity, a->text_count + 1, error));
   AnalysisText *text = &a->texts[a->text_count];
   *text = (AnalysisText){.number = row->text_number, .length = row->text_length, .nll = NAN};
   if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
@@ -112,7 +112,7 @@ static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
   if (a->count == NAMES_MOST)
     return err_set(error, XT_STATUS_INPUT, NULL, "instances", -1,
                    "more than %d tasks and source languages", NAMES_MOST);
-  TRY(mem_grow(&a->groups, &a->capacity, a->count + 1, sizeof *a->groups, error));
+  TRY(MEM_GROW(&a->groups, &a->capacity, a->count + 1, error));
   l->group = &a->groups[a->count++];
   *l->group = (AnalysisGroup){.group = {.benchmark = task, .cot = cot, .layers = a->layers}};
   TRY(analysis_text_copy(a, q->task, &l->group->group.task, error));
@@ -123,7 +123,7 @@ static xt_status find_group(Loader *l, const xt_question *q, xt_error *error) {
 static xt_status copy_choices(xt_analysis *a, const xt_question *q, AnalysisInstance *out,
                               xt_error *error) {
   xt_choice *choices;
-  TRY(arena_alloc(&a->arena, &choices, q->choice_count, sizeof *choices, error));
+  TRY(ARENA_ALLOC(&a->arena, &choices, q->choice_count, error));
   for (size_t i = 0; i < q->choice_count; i++) {
     TRY(analysis_text_copy(a, q->choices[i].label, &choices[i].label, error));
     if (q->choices[i].text) TRY(analysis_text_copy(a, q->choices[i].text, &choices[i].text, error));
@@ -138,8 +138,7 @@ static xt_status add_instance(Loader *l, const xt_store_row *row, xt_error *erro
   const xt_question *q = row->question;
   TRY(find_group(l, q, error));
   AnalysisGroup *g = l->group;
-  TRY(mem_grow(&g->instances, &g->instance_capacity, g->group.instances + 1, sizeof *g->instances,
-               error));
+  TRY(MEM_GROW(&g->instances, &g->instance_capacity, g->group.instances + 1, error));
   AnalysisInstance *instance = &g->instances[g->group.instances];
   *instance = (AnalysisInstance){
       .number = row->question_number, .vanilla_text = TEXT_ABSENT, .source_text = TEXT_ABSENT};
@@ -170,7 +169,7 @@ static xt_status find_site(Loader *l, const char *name, xt_error *error) {
   if (l->site < g->site_count && strcmp(g->sites[l->site].name, name) == 0) return XT_STATUS_OK;
   for (l->site = 0; l->site < g->site_count; l->site++)
     if (strcmp(g->sites[l->site].name, name) == 0) return XT_STATUS_OK;
-  TRY(mem_grow(&g->sites, &g->site_capacity, g->site_count + 1, sizeof *g->sites, error));
+  TRY(MEM_GROW(&g->sites, &g->site_capacity, g->site_count + 1, error));
   g->sites[g->site_count] = (AnalysisSite){0};
   TRY(analysis_text_copy(l->a, name, &g->sites[g->site_count].name, error));
   g->site_count++;
@@ -188,10 +187,10 @@ static xt_status site_reserve(xt_analysis *a, AnalysisSite *s, size_t instances,
                      cells * (sizeof *s->texts + sizeof *s->margins + sizeof *s->entropies) +
                          words * sizeof *s->right,
                      error));
-  TRY(mem_grow(&s->texts, &capacity, instances * cells, sizeof *s->texts, error));
-  TRY(mem_grow(&s->margins, &margin_capacity, instances * cells, sizeof *s->margins, error));
-  TRY(mem_grow(&s->entropies, &entropy_capacity, instances * cells, sizeof *s->entropies, error));
-  TRY(mem_grow(&s->right, &bit_capacity, instances * words, sizeof *s->right, error));
+  TRY(MEM_GROW(&s->texts, &capacity, instances * cells, error));
+  TRY(MEM_GROW(&s->margins, &margin_capacity, instances * cells, error));
+  TRY(MEM_GROW(&s->entropies, &entropy_capacity, instances * cells, error));
+  TRY(MEM_GROW(&s->right, &bit_capacity, instances * words, error));
   memset(s->texts + old * cells, 0xff, (instances - old) * cells * sizeof *s->texts);
   memset(s->right + old * words, 0, (instances - old) * words * sizeof *s->right);
   s->capacity = instances;
@@ -238,8 +237,7 @@ static xt_status strategy_name(Loader *l, const char *name, const char **out, xt
   if (a->strategy_count == NAMES_MOST)
     return err_set(error, XT_STATUS_INPUT, NULL, "selections", -1, "more than %d strategies",
                    NAMES_MOST);
-  TRY(mem_grow((void *)&a->strategies, &l->strategy_capacity, a->strategy_count + 1,
-               sizeof *a->strategies, error));
+  TRY(MEM_GROW(&a->strategies, &l->strategy_capacity, a->strategy_count + 1, error));
   TRY(analysis_text_copy(a, name, out, error));
   ((const char **)(uintptr_t)a->strategies)[a->strategy_count++] = *out;
   return XT_STATUS_OK;
@@ -254,8 +252,7 @@ static xt_status load_selection(void *user, const xt_store_row *row, xt_error *e
   for (size_t s = 0; place && s < place->group->site_count; s++) {
     AnalysisSite *site = &place->group->sites[s];
     if (strcmp(site->name, row->strategy_site) != 0) continue;
-    TRY(mem_grow(&site->selections, &site->selection_capacity, site->selection_count + 1,
-                 sizeof *site->selections, error));
+    TRY(MEM_GROW(&site->selections, &site->selection_capacity, site->selection_count + 1, error));
     site->selections[site->selection_count++] = (AnalysisSelection){
         name, place->instance,
         row->source_layer < 0 ? ANALYSIS_VANILLA
@@ -282,11 +279,11 @@ static xt_status find_samples(xt_analysis *a, AnalysisGroup *g, const xt_sample_
         memcmp(&known->top_p, &settings->top_p, sizeof known->top_p) == 0)
       return XT_STATUS_OK;
   }
-  TRY(mem_grow(&g->samples, &g->sample_capacity, g->sample_count + 1, sizeof *g->samples, error));
+  TRY(MEM_GROW(&g->samples, &g->sample_capacity, g->sample_count + 1, error));
   *out = &g->samples[g->sample_count];
   **out = (AnalysisSamples){.settings = *settings};
   TRY(analysis_claim(a, g->group.instances, sizeof *(*out)->counts, error));
-  TRY(mem_alloc(&(*out)->counts, g->group.instances, sizeof *(*out)->counts, error));
+  TRY(MEM_ALLOC(&(*out)->counts, g->group.instances, error));
   g->sample_count++;
   return XT_STATUS_OK;
 }
@@ -307,7 +304,7 @@ static xt_status load_sample(void *user, const xt_store_row *row, xt_error *erro
 static xt_status find_places(Loader *l, xt_error *error) {
   size_t count = 0;
   for (size_t i = 0; i < l->a->count; i++) count += l->a->groups[i].group.instances;
-  TRY(mem_alloc(&l->places, count, sizeof *l->places, error));
+  TRY(MEM_ALLOC(&l->places, count, error));
   for (size_t i = 0; i < l->a->count; i++) {
     AnalysisGroup *g = &l->a->groups[i];
     for (size_t k = 0; k < g->group.instances; k++)
@@ -319,7 +316,7 @@ static xt_status find_places(Loader *l, xt_error *error) {
 
 static xt_status find_languages(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   xt_group_language *languages = NULL;
-  TRY(arena_alloc(&a->arena, &languages, g->group.instances, sizeof *languages, error));
+  TRY(ARENA_ALLOC(&a->arena, &languages, g->group.instances, error));
   for (size_t i = 0; i < g->group.instances; i++) {
     const char *lang = g->instances[i].lang;
     if (i == 0 || strcmp(lang, g->instances[i - 1].lang) != 0)
@@ -337,8 +334,8 @@ static xt_status transpose(xt_analysis *a, const AnalysisGroup *g, AnalysisSite 
   const size_t n = g->group.instances, words = bits_words(n), cells = (size_t)a->cells;
   TRY(site_reserve(a, s, n, error));
   TRY(analysis_claim(a, cells * words, sizeof *s->correct + sizeof *s->present, error));
-  TRY(mem_alloc(&s->correct, cells * words, sizeof *s->correct, error));
-  TRY(mem_alloc(&s->present, cells * words, sizeof *s->present, error));
+  TRY(MEM_ALLOC(&s->correct, cells * words, error));
+  TRY(MEM_ALLOC(&s->present, cells * words, error));
   for (size_t i = 0; i < n; i++) {
     if (!g->instances[i].scored) continue;
     const uint64_t *right = s->right + i * bits_words(cells);
@@ -359,8 +356,8 @@ static xt_status finish_group(xt_analysis *a, AnalysisGroup *g, xt_error *error)
   const size_t words = bits_words(g->group.instances);
   if (g->site_count) qsort(g->sites, g->site_count, sizeof *g->sites, by_name);
   TRY(find_languages(a, g, error));
-  TRY(mem_alloc(&g->scored, words, sizeof *g->scored, error));
-  TRY(mem_alloc(&g->vanilla, words, sizeof *g->vanilla, error));
+  TRY(MEM_ALLOC(&g->scored, words, error));
+  TRY(MEM_ALLOC(&g->vanilla, words, error));
   for (size_t i = 0; i < g->group.instances; i++) {
     if (!g->instances[i].scored) continue;
     bits_set(g->scored, i);

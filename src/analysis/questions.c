@@ -66,8 +66,8 @@ static xt_status number_questions(xt_analysis *a, AnalysisGroup *g, size_t *pare
                                   xt_error *error) {
   const size_t n = g->group.instances;
   uint8_t *scored;
-  TRY(arena_alloc(&a->arena, &g->stratum, n, sizeof *g->stratum, error));
-  TRY(mem_alloc(&scored, n, sizeof *scored, error));
+  TRY(ARENA_ALLOC(&a->arena, &g->stratum, n, error));
+  TRY(MEM_ALLOC(&scored, n, error));
   g->questions = 0;
   g->group.parallel = false;
   for (size_t i = 0; i < n; i++) {
@@ -93,8 +93,8 @@ xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error) 
   size_t *parent = NULL;
   Keyed *keyed = NULL;
   xt_status status;
-  TRY_DONE(mem_alloc(&parent, n, sizeof *parent, error));
-  TRY_DONE(mem_alloc(&keyed, n, sizeof *keyed, error));
+  TRY_DONE(MEM_ALLOC(&parent, n, error));
+  TRY_DONE(MEM_ALLOC(&keyed, n, error));
   for (size_t i = 0; i < n; i++) parent[i] = i;
   if (task && task->direction == XT_DIRECTION_TO_LANGUAGE && n) {
     join_equal(g, keyed, true, parent);
@@ -125,11 +125,11 @@ static void spread_free(Spread *s) {
 }
 
 static xt_status spread_alloc(const AnalysisGroup *g, Spread *s, xt_error *error) {
-  TRY(mem_alloc(&s->u, g->questions, sizeof *s->u, error));
-  TRY(mem_alloc(&s->touched, g->questions, sizeof *s->touched, error));
-  TRY(mem_alloc(&s->sums, g->strata, sizeof *s->sums, error));
-  TRY(mem_alloc(&s->squares, g->strata, sizeof *s->squares, error));
-  return mem_alloc(&s->counts, g->strata, sizeof *s->counts, error);
+  TRY(MEM_ALLOC(&s->u, g->questions, error));
+  TRY(MEM_ALLOC(&s->touched, g->questions, error));
+  TRY(MEM_ALLOC(&s->sums, g->strata, error));
+  TRY(MEM_ALLOC(&s->squares, g->strata, error));
+  return MEM_ALLOC(&s->counts, g->strata, error);
 }
 
 static void spread_clear(const AnalysisGroup *g, Spread *s) {
@@ -228,7 +228,7 @@ xt_status scores_of(xt_analysis *a, const AnalysisGroup *g, Measured m, bool pro
   size_t questions;
   double weight;
   xt_status status;
-  TRY_DONE(arena_alloc(&a->arena, &languages, g->group.language_count, sizeof *languages, error));
+  TRY_DONE(ARENA_ALLOC(&a->arena, &languages, g->group.language_count, error));
   TRY_DONE(spread_alloc(g, &s, error));
   for (size_t l = 0; l <= g->group.language_count; l++) {
     const bool all = l == g->group.language_count;
@@ -256,7 +256,7 @@ xt_status scores_of_bits(xt_analysis *a, const AnalysisGroup *g, const uint64_t 
                          const uint64_t *present, xt_scores *out, xt_error *error) {
   const size_t n = g->group.instances;
   double *values;
-  TRY(mem_alloc(&values, 2 * n, sizeof *values, error));
+  TRY(MEM_ALLOC(&values, 2 * n, error));
   for (size_t i = 0; i < n; i++) {
     values[n + i] = bits_get(present, i);
     values[i] = bits_get(correct, i) && bits_get(present, i);
@@ -276,11 +276,10 @@ xt_status bootstrap_draw(const xt_analysis *a, const AnalysisGroup *g, Bootstrap
   uint8_t *scored = NULL;
   xt_status status;
   *out = (Bootstrap){.samples = a->options.bootstrap, .questions = g->questions};
-  TRY_DONE(
-      mem_alloc(&out->weights, (size_t)out->samples * g->questions, sizeof *out->weights, error));
-  TRY_DONE(mem_alloc(&pool, g->questions, sizeof *pool, error));
-  TRY_DONE(mem_alloc(&first, g->strata + 1, sizeof *first, error));
-  TRY_DONE(mem_alloc(&scored, g->questions, sizeof *scored, error));
+  TRY_DONE(MEM_ALLOC(&out->weights, (size_t)out->samples * g->questions, error));
+  TRY_DONE(MEM_ALLOC(&pool, g->questions, error));
+  TRY_DONE(MEM_ALLOC(&first, g->strata + 1, error));
+  TRY_DONE(MEM_ALLOC(&scored, g->questions, error));
   for (size_t i = 0; i < g->group.instances; i++)
     if (g->instances[i].scored) scored[g->instances[i].question] = 1;
   size_t at = 0;
@@ -332,8 +331,8 @@ xt_status bootstrap_means(const AnalysisGroup *g, const Bootstrap *b, Measured m
   double *sums = NULL, *weights = NULL;
   size_t low = g->questions, high = 0; /* number of questions */
   xt_status status;
-  TRY_DONE(mem_alloc(&sums, g->questions, sizeof *sums, error));
-  TRY_DONE(mem_alloc(&weights, g->questions, sizeof *weights, error));
+  TRY_DONE(MEM_ALLOC(&sums, g->questions, error));
+  TRY_DONE(MEM_ALLOC(&weights, g->questions, error));
   for (size_t i = first; i < first + count; i++) {
     const size_t q = g->instances[i].question;
     if (m.weights[i] <= 0) continue;
@@ -372,7 +371,7 @@ xt_status bootstrap_interval(const xt_analysis *a, const AnalysisGroup *g, const
                              double *high, xt_error *error) {
   uint8_t *seen;
   TRY(bootstrap_means(g, b, m, first, count, samples, error));
-  TRY(mem_alloc(&seen, g->questions + g->strata, sizeof *seen, error));
+  TRY(MEM_ALLOC(&seen, g->questions + g->strata, error));
   samples_interval(a, samples, (size_t)b->samples, extent_of(g, m.weights, first, count, seen), low,
                    high);
   free(seen);

@@ -24,7 +24,7 @@ static xt_status scores_of_values(xt_analysis *a, const AnalysisGroup *g, double
                                   xt_scores *out, xt_error *error) {
   const size_t n = g->group.instances;
   double *weights;
-  TRY(mem_alloc(&weights, n, sizeof *weights, error));
+  TRY(MEM_ALLOC(&weights, n, error));
   for (size_t i = 0; i < n; i++) {
     weights[i] = !isnan(values[i]);
     if (isnan(values[i])) values[i] = 0;
@@ -55,11 +55,11 @@ static xt_status configurations(xt_analysis *a, const AnalysisGroup *g, const An
   TRY(analysis_claim(a, cells,
                      sizeof *all + languages * (sizeof *correct + sizeof *count + sizeof *vanilla),
                      error));
-  TRY(arena_alloc(&a->arena, &all, cells, sizeof *all, error));
-  TRY(arena_alloc(&a->arena, &tallies, languages, sizeof *tallies, error));
-  TRY(arena_alloc(&a->arena, &correct, languages * cells, sizeof *correct, error));
-  TRY(arena_alloc(&a->arena, &count, languages * cells, sizeof *count, error));
-  TRY(arena_alloc(&a->arena, &vanilla, languages * cells, sizeof *vanilla, error));
+  TRY(ARENA_ALLOC(&a->arena, &all, cells, error));
+  TRY(ARENA_ALLOC(&a->arena, &tallies, languages, error));
+  TRY(ARENA_ALLOC(&a->arena, &correct, languages * cells, error));
+  TRY(ARENA_ALLOC(&a->arena, &count, languages * cells, error));
+  TRY(ARENA_ALLOC(&a->arena, &vanilla, languages * cells, error));
   out->best = -1;
   for (size_t c = 0; c < cells; c++) {
     const uint64_t *right = s->correct + c * words, *there = s->present + c * words;
@@ -135,7 +135,7 @@ static void instance_means(const AnalysisGroup *g, const AnalysisSite *s, Cells 
 static xt_status layer_gains(xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s,
                              bool source, double *values, xt_layer_result **out, xt_error *error) {
   xt_scores scores;
-  TRY(arena_alloc(&a->arena, out, (size_t)a->layers, sizeof **out, error));
+  TRY(ARENA_ALLOC(&a->arena, out, (size_t)a->layers, error));
   for (int layer = 0; layer < a->layers; layer++) {
     xt_layer_result *result = &(*out)[layer];
     *result = (xt_layer_result){.bound_low = NAN,
@@ -169,7 +169,7 @@ typedef struct TextSums {
 static xt_status text_sums_alloc(TextSums *t, size_t instances, xt_error *error) {
   double **const arrays[] = {&t->perplexity, &t->nll, &t->measured, &t->consistent, &t->looked};
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-    TRY(mem_alloc(arrays[i], instances, sizeof **arrays[i], error));
+    TRY(MEM_ALLOC(arrays[i], instances, error));
   return XT_STATUS_OK;
 }
 
@@ -199,7 +199,7 @@ static xt_status add_text(const xt_analysis *a, const AnalysisGroup *g, size_t i
     sums->consistent[instance] += is_consistent(&g->group, &g->instances[instance], t);
   }
   if (isnan(t->nll)) return XT_STATUS_OK;
-  TRY(mem_grow(&sums->all, &sums->capacity, sums->count + 1, sizeof *sums->all, error));
+  TRY(MEM_GROW(&sums->all, &sums->capacity, sums->count + 1, error));
   sums->all[sums->count++] = exp(t->nll);
   sums->perplexity[instance] += exp(t->nll);
   sums->nll[instance] += t->nll;
@@ -247,7 +247,7 @@ static xt_status find_changed(xt_analysis *a, const AnalysisGroup *g, const Anal
   const size_t n = g->group.instances, cells = (size_t)a->cells;
   double *changed;
   xt_scores scores;
-  TRY(mem_alloc(&changed, 2 * n, sizeof *changed, error));
+  TRY(MEM_ALLOC(&changed, 2 * n, error));
   for (size_t i = 0; i < n; i++)
     for (size_t c = 0; c < cells; c++) {
       const uint32_t text = s->texts[i * cells + c], untouched = g->instances[i].vanilla_text;
@@ -270,7 +270,7 @@ static xt_status summarize_site(xt_analysis *a, const AnalysisGroup *g, const An
 xt_status analysis_texts(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   xt_site_result *sites;
   TRY(analysis_questions(a, g, error));
-  TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
+  TRY(ARENA_ALLOC(&a->arena, &sites, g->site_count, error));
   for (size_t s = 0; s < g->site_count; s++) {
     sites[s] = (xt_site_result){.site = g->sites[s].name, .best = -1, .best_fresh = NAN};
     TRY(summarize_site(a, g, &g->sites[s], &sites[s], error));
@@ -284,13 +284,13 @@ xt_status analysis_scores(xt_analysis *a, AnalysisGroup *g, xt_error *error) {
   double *values;
   xt_site_result *sites;
   xt_status status = XT_STATUS_OK;
-  TRY(arena_alloc(&a->arena, &sites, g->site_count, sizeof *sites, error));
+  TRY(ARENA_ALLOC(&a->arena, &sites, g->site_count, error));
   g->group.sites = sites;
   g->group.site_count = g->site_count;
   TRY(analysis_questions(a, g, error));
   TRY(scores_of_bits(a, g, g->vanilla, g->scored, &g->group.vanilla, error));
   TRY(summarize(a, g, NULL, &g->group.texts, NULL, error));
-  TRY(mem_alloc(&values, g->group.instances, sizeof *values, error));
+  TRY(MEM_ALLOC(&values, g->group.instances, error));
   for (size_t i = 0; i < g->site_count; i++) {
     AnalysisSite *s = &g->sites[i];
     xt_layer_result *sources, *targets;

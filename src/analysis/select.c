@@ -119,7 +119,7 @@ static void fill_features(const Layout *l, const Gathered *q, const Candidate *c
 static xt_status choose_by_learner(const Learner *learner, const Layout *l, const Gathered *q,
                                    const Candidate **out, xt_error *error) {
   float *features;
-  TRY(mem_alloc(&features, layout_width(l), sizeof *features, error));
+  TRY(MEM_ALLOC(&features, layout_width(l), error));
   fill_features(l, q, &q->vanilla, features);
   double highest = learner_probability(learner, features);
   *out = &q->vanilla;
@@ -149,8 +149,7 @@ typedef struct TrainingData {
 static xt_status add_language(Layout *l, const char *lang, size_t *index, xt_error *error) {
   for (*index = 0; *index < l->language_count; ++*index)
     if (strncmp(l->languages[*index], lang, NAME_SIZE - 1) == 0) return XT_STATUS_OK;
-  TRY(mem_grow(&l->languages, &l->language_capacity, l->language_count + 1, sizeof *l->languages,
-               error));
+  TRY(MEM_GROW(&l->languages, &l->language_capacity, l->language_count + 1, error));
   snprintf(l->languages[l->language_count++], NAME_SIZE, "%s", lang);
   return XT_STATUS_OK;
 }
@@ -161,10 +160,9 @@ static xt_status add_question(void *user, const Gathered *q, xt_error *error) {
   Candidate *candidates;
   size_t language;
   TRY(add_language(&d->layout, q->lang, &language, error));
-  TRY(mem_grow(&d->questions, &d->capacity, d->count + 1, sizeof *d->questions, error));
-  TRY(mem_grow(&d->question_language, &d->language_capacity, d->count + 1,
-               sizeof *d->question_language, error));
-  TRY(mem_alloc(&candidates, q->count, sizeof *candidates, error));
+  TRY(MEM_GROW(&d->questions, &d->capacity, d->count + 1, error));
+  TRY(MEM_GROW(&d->question_language, &d->language_capacity, d->count + 1, error));
+  TRY(MEM_ALLOC(&candidates, q->count, error));
   memcpy(candidates, q->candidates, q->count * sizeof *candidates);
   d->question_language[d->count] = language;
   d->questions[d->count] = *q;
@@ -179,8 +177,7 @@ static xt_status add_examples(TrainingData *d, size_t question, float *features,
     const Candidate *c = i < q->count ? &q->candidates[i] : &q->vanilla;
     if (c->correct < 0) return XT_STATUS_OK;
     fill_features(&d->layout, q, c, features);
-    TRY(mem_grow(&d->example_question, &d->example_capacity, d->examples.count + 1,
-                 sizeof *d->example_question, error));
+    TRY(MEM_GROW(&d->example_question, &d->example_capacity, d->examples.count + 1, error));
     d->example_question[d->examples.count] = question;
     TRY(examples_add(&d->examples, features, c->correct == 1, error));
   }
@@ -201,7 +198,7 @@ static xt_status training_data_load(TrainingData *d, xt_store *store,
   for (size_t i = 0; i < d->count; i++)
     d->questions[i].lang = d->layout.languages[d->question_language[i]];
   d->examples.width = (int)layout_width(&d->layout);
-  TRY(mem_alloc(&features, layout_width(&d->layout), sizeof *features, error));
+  TRY(MEM_ALLOC(&features, layout_width(&d->layout), error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < d->count && !status; i++) status = add_examples(d, i, features, error);
   free(features);
@@ -231,7 +228,7 @@ static xt_status fit(const TrainingData *d, const char *path, int fold, int fold
                      xt_error *error) {
   size_t *rows, n = 0, right = 0, questions = 0;
   *out = NULL;
-  TRY(mem_alloc(&rows, d->examples.count, sizeof *rows, error));
+  TRY(MEM_ALLOC(&rows, d->examples.count, error));
   for (size_t i = 0; i < d->examples.count; i++) {
     if (in_fold(&d->questions[d->example_question[i]], fold, folds)) continue;
     questions += n == 0 || d->example_question[rows[n - 1]] != d->example_question[i];
@@ -265,7 +262,7 @@ xt_status xt_selector_train(xt_store *store, const xt_select_options *options, x
   if (!xt_strategy_learns(options->strategy))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategy", -1,
                    "is not a strategy that learns");
-  TRY(mem_alloc(&selector, 1, sizeof *selector, error));
+  TRY(MEM_ALLOC(&selector, 1, error));
   xt_status status = training_data_load(&data, store, options, error);
   if (!status) status = fit(&data, store->db.path, -1, 1, &selector->learner, error);
   if (!status) {
@@ -302,7 +299,7 @@ typedef struct Picks {
 } Picks;
 
 static xt_status add_pick(Picks *p, const Gathered *q, const Candidate *c, xt_error *error) {
-  TRY(mem_grow(&p->picks, &p->capacity, p->count + 1, sizeof *p->picks, error));
+  TRY(MEM_GROW(&p->picks, &p->capacity, p->count + 1, error));
   Pick *pick = &p->picks[p->count++];
   *pick = (Pick){
       .question = q->number, .source_layer = c->source_layer, .target_layer = c->target_layer};

@@ -202,7 +202,7 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
     g->now.has_vanilla = true;
     return XT_STATUS_OK;
   }
-  TRY(mem_grow(&g->now.candidates, &g->now.capacity, g->now.count + 1, sizeof c, error));
+  TRY(MEM_GROW(&g->now.candidates, &g->now.capacity, g->now.count + 1, error));
   g->now.candidates[g->now.count++] = c;
   return XT_STATUS_OK;
 }

@@ -40,9 +40,8 @@ struct Learner {
 
 xt_status examples_add(Examples *e, const float *features, bool right, xt_error *error) {
   const size_t width = (size_t)e->width;
-  TRY(mem_grow(&e->right, &e->capacity, e->count + 1, sizeof *e->right, error));
-  TRY(mem_grow(&e->features, &e->feature_capacity, (e->count + 1) * width, sizeof *e->features,
-               error));
+  TRY(MEM_GROW(&e->right, &e->capacity, e->count + 1, error));
+  TRY(MEM_GROW(&e->features, &e->feature_capacity, (e->count + 1) * width, error));
   memcpy(e->features + e->count * width, features, width * sizeof *features);
   e->right[e->count++] = right;
   return XT_STATUS_OK;
@@ -173,10 +172,10 @@ static xt_status train_logistic(Learner *l, const Examples *e, const size_t *row
   Fit f = {.examples = e, .rows = rows, .count = count, .size = (size_t)e->width + 1};
   Arena scratch = {0};
   double **const vectors[] = {&f.mean, &f.scale, &f.weights, &f.trial, &f.gradient, &f.step, &f.x};
-  xt_status status = arena_alloc(&scratch, &f.hessian, f.size * f.size, sizeof(double), error);
+  xt_status status = ARENA_ALLOC(&scratch, &f.hessian, f.size * f.size, error);
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors && !status; i++)
-    status = arena_alloc(&scratch, vectors[i], f.size, sizeof(double), error);
-  if (!status) status = arena_alloc(&l->arena, &l->weights, f.size, sizeof(double), error);
+    status = ARENA_ALLOC(&scratch, vectors[i], f.size, error);
+  if (!status) status = ARENA_ALLOC(&l->arena, &l->weights, f.size, error);
   if (!status) {
     standardise(&f);
     newton(&f);
@@ -287,12 +286,12 @@ static bool add_stump(Boost *b, Learner *l) {
 
 static xt_status boost_init(Boost *b, Arena *scratch, xt_error *error) {
   const size_t width = (size_t)b->width;
-  TRY(arena_alloc(scratch, &b->thresholds, width * THRESHOLDS, sizeof *b->thresholds, error));
-  TRY(arena_alloc(scratch, &b->threshold_count, width, sizeof *b->threshold_count, error));
-  TRY(arena_alloc(scratch, &b->bins, width * b->count, sizeof *b->bins, error));
-  TRY(arena_alloc(scratch, &b->margin, b->count, sizeof *b->margin, error));
-  TRY(arena_alloc(scratch, &b->slope, b->count, sizeof *b->slope, error));
-  return arena_alloc(scratch, &b->curve, b->count, sizeof *b->curve, error);
+  TRY(ARENA_ALLOC(scratch, &b->thresholds, width * THRESHOLDS, error));
+  TRY(ARENA_ALLOC(scratch, &b->threshold_count, width, error));
+  TRY(ARENA_ALLOC(scratch, &b->bins, width * b->count, error));
+  TRY(ARENA_ALLOC(scratch, &b->margin, b->count, error));
+  TRY(ARENA_ALLOC(scratch, &b->slope, b->count, error));
+  return ARENA_ALLOC(scratch, &b->curve, b->count, error);
 }
 
 static xt_status train_stumps(Learner *l, const Examples *e, const size_t *rows, size_t count,
@@ -301,8 +300,8 @@ static xt_status train_stumps(Learner *l, const Examples *e, const size_t *rows,
   Arena scratch = {0};
   float *sorted = NULL;
   xt_status status = boost_init(&b, &scratch, error);
-  if (!status) status = arena_alloc(&scratch, &sorted, count, sizeof *sorted, error);
-  if (!status) status = arena_alloc(&l->arena, &l->stumps, ROUNDS, sizeof *l->stumps, error);
+  if (!status) status = ARENA_ALLOC(&scratch, &sorted, count, error);
+  if (!status) status = ARENA_ALLOC(&l->arena, &l->stumps, ROUNDS, error);
   if (!status) {
     double right = 0.5;
     for (size_t i = 0; i < count; i++) right += e->right[rows[i]] ? 1 : 0;
@@ -321,7 +320,7 @@ xt_status learner_train(LearnerKind kind, const Examples *examples, const size_t
                         size_t count, Learner **out, xt_error *error) {
   Learner *l;
   *out = NULL;
-  TRY(mem_alloc(&l, 1, sizeof *l, error));
+  TRY(MEM_ALLOC(&l, 1, error));
   l->kind = kind;
   l->width = examples->width;
   const xt_status status =

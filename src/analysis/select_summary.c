@@ -53,7 +53,7 @@ typedef struct Summary {
 
 static xt_status keep_choice(void *user, const Selection *s, xt_error *error) {
   Summary *m = user;
-  TRY(mem_grow(&m->choices, &m->capacity, m->count + 1, sizeof *m->choices, error));
+  TRY(MEM_GROW(&m->choices, &m->capacity, m->count + 1, error));
   Choice *c = &m->choices[m->count++];
   *c = (Choice){
       .question = s->question, .source_layer = s->source_layer, .target_layer = s->target_layer};
@@ -72,7 +72,7 @@ static xt_status find_sum(Summary *m, const Choice *c, const char *lang, xt_sele
         compare_groups(s->task, s->pivot, s->cot, m->task, m->pivot, m->cot) == 0)
       return XT_STATUS_OK;
   }
-  TRY(mem_grow(&m->sums, &m->sum_capacity, m->sum_count + 1, sizeof *m->sums, error));
+  TRY(MEM_GROW(&m->sums, &m->sum_capacity, m->sum_count + 1, error));
   Sum *s = &m->sums[m->sum_count++];
   *s = (Sum){.cot = m->cot};
   memcpy(s->strategy, c->strategy, sizeof s->strategy);
@@ -175,7 +175,7 @@ static xt_status keep_response(Summary *m, const xt_store_row *row, xt_error *er
     return XT_STATUS_OK;
   SiteSummary *site = &m->sites[at];
   if (at == m->site_count) {
-    if (!site->right) TRY(mem_alloc(&site->right, cells, sizeof *site->right, error));
+    if (!site->right) TRY(MEM_ALLOC(&site->right, cells, error));
     memset(site->right, -1, cells);
     snprintf(site->name, sizeof site->name, "%s", row->site);
     m->site_count++;

@@ -122,8 +122,8 @@ static xt_status find_tails(Intervals *k, size_t cells, xt_error *error) {
   double *weights = NULL, tail = NAN;
   uint8_t *seen = NULL;
   xt_status status;
-  TRY_DONE(mem_alloc(&weights, n, sizeof *weights, error));
-  TRY_DONE(mem_alloc(&seen, k->g->questions + k->g->strata, sizeof *seen, error));
+  TRY_DONE(MEM_ALLOC(&weights, n, error));
+  TRY_DONE(MEM_ALLOC(&seen, k->g->questions + k->g->strata, error));
   for (size_t c = 0; c < cells; c++) {
     if (!k->configurations[c].count) continue;
     for (size_t i = 0; i < n; i++) weights[i] = bits_get(k->s->present + c * words, i);
@@ -142,19 +142,19 @@ done:
 static xt_status intervals_alloc(Intervals *k, size_t cells, size_t threads, xt_error *error) {
   const size_t samples = (size_t)k->b->samples, questions = k->b->questions,
                block = cells < BLOCK ? cells : BLOCK;
-  TRY(mem_alloc(&k->tails, cells, sizeof *k->tails, error));
-  TRY(mem_alloc(&k->gains, block * samples, sizeof *k->gains, error));
-  TRY(mem_alloc(&k->fresh, block * samples, sizeof *k->fresh, error));
-  TRY(mem_alloc(&k->best_gains, samples, sizeof *k->best_gains, error));
-  TRY(mem_alloc(&k->best_fresh, samples, sizeof *k->best_fresh, error));
-  TRY(mem_alloc(&k->samples, threads, sizeof *k->samples, error));
-  TRY(mem_alloc(&k->sums, threads, sizeof *k->sums, error));
-  TRY(mem_alloc(&k->errors, threads, sizeof *k->errors, error));
-  TRY(mem_alloc(&k->statuses, threads, sizeof *k->statuses, error));
+  TRY(MEM_ALLOC(&k->tails, cells, error));
+  TRY(MEM_ALLOC(&k->gains, block * samples, error));
+  TRY(MEM_ALLOC(&k->fresh, block * samples, error));
+  TRY(MEM_ALLOC(&k->best_gains, samples, error));
+  TRY(MEM_ALLOC(&k->best_fresh, samples, error));
+  TRY(MEM_ALLOC(&k->samples, threads, error));
+  TRY(MEM_ALLOC(&k->sums, threads, error));
+  TRY(MEM_ALLOC(&k->errors, threads, error));
+  TRY(MEM_ALLOC(&k->statuses, threads, error));
   for (size_t i = 0; i < samples; i++) k->best_gains[i] = k->best_fresh[i] = NAN;
   for (size_t t = 0; t < threads; t++) {
-    TRY(mem_alloc(&k->samples[t], samples + questions, sizeof **k->samples, error));
-    TRY(mem_alloc(&k->sums[t], 2 * questions, sizeof **k->sums, error));
+    TRY(MEM_ALLOC(&k->samples[t], samples + questions, error));
+    TRY(MEM_ALLOC(&k->sums[t], 2 * questions, error));
   }
   return XT_STATUS_OK;
 }
@@ -214,7 +214,7 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
   TRY_DONE(analysis_claim(a, g->questions, 2 * samples, error));
   analysis_release(a, g->questions, 2 * samples);
   TRY_DONE(bootstrap_draw(a, g, &b, error));
-  TRY_DONE(mem_alloc(&left, (size_t)b.samples * b.questions, sizeof *left, error));
+  TRY_DONE(MEM_ALLOC(&left, (size_t)b.samples * b.questions, error));
   for (size_t i = 0; i < (size_t)b.samples * b.questions; i++) left[i] = b.weights[i] == 0;
   for (size_t i = 0; i < g->site_count; i++)
     TRY_DONE(intervals(a, g, &g->sites[i], &b, left,
@@ -241,7 +241,7 @@ typedef struct Family {
 static xt_status family_add(Family *f, double p, const double *holm, const double *bh,
                             xt_error *error) {
   if (isnan(p)) return XT_STATUS_OK;
-  TRY(mem_grow(&f->tests, &f->capacity, f->count + 1, sizeof *f->tests, error));
+  TRY(MEM_GROW(&f->tests, &f->capacity, f->count + 1, error));
   f->tests[f->count++] = (Test){p, (double *)(uintptr_t)holm, (double *)(uintptr_t)bh};
   return XT_STATUS_OK;
 }
@@ -250,7 +250,7 @@ static xt_status family_add(Family *f, double p, const double *holm, const doubl
 static xt_status family_adjust(Family *f, xt_error *error) {
   double *p;
   xt_status status;
-  TRY(mem_alloc(&p, f->count, sizeof *p, error));
+  TRY(MEM_ALLOC(&p, f->count, error));
   for (int step = 0; step < 2; step++) {
     for (size_t i = 0; i < f->count; i++) p[i] = f->tests[i].p;
     TRY_DONE((step ? xt_adjust_bh : xt_adjust_holm)(p, f->count, error));

@@ -113,8 +113,8 @@ static xt_status flip_exactly(const double *d, size_t count, size_t total, doubl
   double *now = NULL, *next = NULL;
   size_t reached = 0; /* sums of up to this are possible so far */
   xt_status status;
-  TRY_DONE(mem_alloc(&now, width, sizeof *now, error));
-  TRY_DONE(mem_alloc(&next, width, sizeof *next, error));
+  TRY_DONE(MEM_ALLOC(&now, width, error));
+  TRY_DONE(MEM_ALLOC(&next, width, error));
   now[total] = 1;
   for (size_t k = 0; k < count; k++) {
     const size_t size = (size_t)fabs(d[k]);
@@ -175,7 +175,7 @@ xt_status xt_sign_flip(const double *differences, size_t count, int draws, unsig
   double *d, sum = 0, total = 0;
   size_t kept = 0, positive = 0;
   bool whole = true, alike = true;
-  TRY(mem_alloc(&d, count, sizeof *d, error));
+  TRY(MEM_ALLOC(&d, count, error));
   for (size_t i = 0; i < count; i++) {
     if (fabs(differences[i]) <= 0) continue;
     d[kept++] = differences[i];
@@ -212,7 +212,7 @@ static int by_p(const void *a, const void *b) {
 }
 
 static xt_status rank(const double *p, size_t count, Ranked **out, xt_error *error) {
-  TRY(mem_alloc(out, count, sizeof **out, error));
+  TRY(MEM_ALLOC(out, count, error));
   for (size_t i = 0; i < count; i++) (*out)[i] = (Ranked){p[i], i};
   qsort(*out, count, sizeof **out, by_p);
   return XT_STATUS_OK;

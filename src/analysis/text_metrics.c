@@ -48,7 +48,7 @@ static xt_status make_request(const Measure *m, const MetricItem *item, int32_t 
     return XT_STATUS_OK;
   }
   const size_t count = item->prompt_count + item->count;
-  TRY(mem_alloc(ids, count, sizeof **ids, error));
+  TRY(MEM_ALLOC(ids, count, error));
   memcpy(*ids, item->prompt, item->prompt_count * sizeof **ids);
   memcpy(*ids + item->prompt_count, item->ids, item->count * sizeof **ids);
   *out = (xt_score_request){.ids = *ids, .count = count, .first = item->prompt_count};
@@ -74,7 +74,7 @@ static xt_status score_chunk(Measure *m, Chunk *c, xt_error *error) {
     TRY(make_request(m, &m->items.items[i], &c->ids[i], &c->requests[i], error));
     xt_score_request *r = &c->requests[i];
     if (r->count == r->first) continue;
-    TRY(mem_alloc(&r->logprobs, r->count - r->first, sizeof *r->logprobs, error));
+    TRY(MEM_ALLOC(&r->logprobs, r->count - r->first, error));
     c->scored[c->scored_count++] = *r;
   }
   TRY(xt_session_score(m->session, c->scored, c->scored_count, stopped, m, error));
@@ -86,7 +86,7 @@ static xt_status score_chunk(Measure *m, Chunk *c, xt_error *error) {
 
 static xt_status measure_nll(Measure *m, xt_error *error) {
   Chunk *c;
-  TRY(mem_alloc(&c, 1, sizeof *c, error));
+  TRY(MEM_ALLOC(&c, 1, error));
   const xt_status status = score_chunk(m, c, error);
   for (size_t i = 0; i < m->items.count; i++) {
     free(c->ids[i]);
@@ -183,7 +183,7 @@ static xt_status find_sum(Sums *s, const char *task, const char *lang, const cha
         strncmp(one->task, task, NAME_SIZE - 1) == 0)
       return XT_STATUS_OK;
   }
-  TRY(mem_grow(&s->sums, &s->capacity, s->count + 1, sizeof *s->sums, error));
+  TRY(MEM_GROW(&s->sums, &s->capacity, s->count + 1, error));
   *out = &s->sums[s->count++];
   memset(*out, 0, sizeof **out);
   snprintf((*out)->task, NAME_SIZE, "%s", task);

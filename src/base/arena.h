@@ -13,7 +13,11 @@ typedef struct Arena {
   ArenaBlock *blocks; /* newest first */
 } Arena;
 
-/* Zeroed, 16-byte aligned, count * size bytes into *out; overflow counts as out of memory. */
+/* Zeroed memory, aligned to 16 bytes, for `count` elements of the type that *out points to. An
+ * overflow counts as out of memory. */
+#define ARENA_ALLOC(arena, out, count, error) \
+  arena_alloc((arena), (out), (count), sizeof **(out), (error))
+/* The same for elements of `size` bytes; `out` is the address of a pointer. */
 xt_status arena_alloc(Arena *arena, void *out, size_t count, size_t size, xt_error *error);
 void arena_free(Arena *arena);
 /* The same, with memory for what comes next kept. */

@@ -8,7 +8,7 @@ const char *arena_vformat(Arena *arena, const char *format, va_list args) {
   char *text = NULL;
   va_copy(again, args);
   const int length = number_vprint(NULL, 0, format, args);
-  if (length >= 0 && arena_alloc(arena, &text, (size_t)length + 1, 1, NULL) == XT_STATUS_OK)
+  if (length >= 0 && ARENA_ALLOC(arena, &text, (size_t)length + 1, NULL) == XT_STATUS_OK)
     number_vprint(text, (size_t)length + 1, format, again);
   else
     text = NULL;

@@ -121,7 +121,7 @@ static xt_status read_all(int fd, const char *path, size_t size, size_t most, ui
                           size_t *used, xt_error *error) {
   size_t capacity = size + 1; /* one more byte shows the end */
   uint8_t *data;
-  TRY(mem_alloc(&data, capacity, 1, error));
+  TRY(MEM_ALLOC(&data, capacity, error));
   for (;;) {
     const ssize_t got = read(fd, data + *used, capacity - *used);
     xt_status status = XT_STATUS_OK;
@@ -132,8 +132,7 @@ static xt_status read_all(int fd, const char *path, size_t size, size_t most, ui
     else
       *used += (size_t)got;
     if (!status && *used > most) status = too_large(path, most, error);
-    if (!status && *used == capacity)
-      status = mem_grow(&data, &capacity, capacity + 4096, 1, error);
+    if (!status && *used == capacity) status = MEM_GROW(&data, &capacity, capacity + 4096, error);
     if (status) {
       free(data);
       *used = 0;
@@ -200,7 +199,7 @@ bool file_exists(const char *path) {
 
 xt_status file_join(const char *directory, const char *name, char **out, xt_error *error) {
   const size_t size = strlen(directory) + strlen(name) + 2;
-  TRY(mem_alloc(out, size, 1, error));
+  TRY(MEM_ALLOC(out, size, error));
   snprintf(*out, size, "%s/%s", directory, name);
   return XT_STATUS_OK;
 }

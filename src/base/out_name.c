@@ -31,7 +31,7 @@ static xt_status read_link(const char *path, char **out, xt_error *error) {
   target[length] = 0;
   const char *slash = target[0] == '/' ? NULL : strrchr(path, '/');
   const size_t folder = slash ? (size_t)(slash - path) + 1 : 0, size = folder + (size_t)length + 1;
-  TRY(mem_alloc(out, size, 1, error));
+  TRY(MEM_ALLOC(out, size, error));
   snprintf(*out, size, "%.*s%s", (int)folder, path, target);
   return XT_STATUS_OK;
 }
@@ -79,7 +79,7 @@ xt_status out_name_make(const char *path, OutName *out, xt_error *error) {
   xt_status status;
   TRY_DONE(mem_copy_text(&out->path, path, strlen(path), error));
   TRY_DONE(follow(out->path, &out->final, error));
-  TRY_DONE(mem_alloc(&out->temporary, strlen(out->final) + TAIL_SIZE, 1, error));
+  TRY_DONE(MEM_ALLOC(&out->temporary, strlen(out->final) + TAIL_SIZE, error));
   draw_temporary(out);
 done:
   if (status) out_name_free(out);

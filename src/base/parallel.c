@@ -166,7 +166,7 @@ xt_status pool_create(int threads, ThreadPool **out, xt_error *error) {
   *p = (ThreadPool){.threads = threads > 1 ? threads : 1};
   pthread_mutex_init(&p->in_use, NULL);
   if (threads > 1) {
-    const xt_status status = mem_alloc(&p->worker, (size_t)threads - 1, sizeof *p->worker, error);
+    const xt_status status = MEM_ALLOC(&p->worker, (size_t)threads - 1, error);
     if (status) {
       pool_free(p);
       return status;

@@ -11,7 +11,7 @@
 
 void text_buffer_add(TextBuffer *buffer, const void *bytes, size_t count) {
   if (buffer->failed ||
-      mem_grow(&buffer->data, &buffer->capacity, buffer->size + count + 1, 1, NULL)) {
+      MEM_GROW(&buffer->data, &buffer->capacity, buffer->size + count + 1, NULL)) {
     buffer->failed = true;
     return;
   }
@@ -31,7 +31,7 @@ void text_buffer_format(TextBuffer *buffer, const char *format, ...) {
   const int need = number_vprint(NULL, 0, format, args);
   va_end(args);
   if (need < 0 ||
-      mem_grow(&buffer->data, &buffer->capacity, buffer->size + (size_t)need + 1, 1, NULL)) {
+      MEM_GROW(&buffer->data, &buffer->capacity, buffer->size + (size_t)need + 1, NULL)) {
     buffer->failed = true;
   } else {
     number_vprint(buffer->data + buffer->size, (size_t)need + 1, format, again);

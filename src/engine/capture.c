@@ -38,13 +38,13 @@ const float *xt_taps_logits(const xt_taps *t) { return t->logits; }
 static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps **out,
                              xt_error *error) {
   xt_taps *t;
-  TRY(mem_alloc(&t, 1, sizeof *t, error));
+  TRY(MEM_ALLOC(&t, 1, error));
   *t = (xt_taps){.layers = c->layers, .width = c->width, .vocab = c->vocab, .count = r->count};
-  xt_status status = mem_alloc(&t->values, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width,
-                               sizeof *t->values, error);
-  if (!status) status = mem_alloc(&t->embed, (size_t)c->width, sizeof *t->embed, error);
-  if (!status) status = mem_alloc(&t->logits, (size_t)c->vocab, sizeof *t->logits, error);
-  if (!status) status = mem_alloc(&t->ids, r->count, sizeof *t->ids, error);
+  xt_status status =
+      MEM_ALLOC(&t->values, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width, error);
+  if (!status) status = MEM_ALLOC(&t->embed, (size_t)c->width, error);
+  if (!status) status = MEM_ALLOC(&t->logits, (size_t)c->vocab, error);
+  if (!status) status = MEM_ALLOC(&t->ids, r->count, error);
   for (size_t i = 0; i < r->count && !status; i++) t->ids[i] = r->ids[i];
   if (status)
     xt_taps_free(t);

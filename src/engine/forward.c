@@ -32,7 +32,7 @@ static xt_status reserve_angles(Forward *f, int positions, xt_error *error) {
   const size_t floats = (size_t)positions * (size_t)c->rope_width,
                wide = c->sinusoids ? (size_t)positions * (size_t)c->width : 0;
   float *table;
-  TRY(mem_alloc(&table, floats > wide ? floats : wide, sizeof *table, error));
+  TRY(MEM_ALLOC(&table, floats > wide ? floats : wide, error));
   xt_status status = XT_STATUS_OK;
   release_angles(f);
   for (int i = 0; i < arch_rotaries(c); i++) {
@@ -58,7 +58,7 @@ xt_status forward_prompt(Forward *f, int length, xt_error *error) {
   float *table;
   release_prompt_angles(f);
   if (kind == 0) return XT_STATUS_OK;
-  TRY(mem_alloc(&table, floats, sizeof *table, error));
+  TRY(MEM_ALLOC(&table, floats, error));
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i < arch_rotaries(c); i++) {
     TRY_DONE(
@@ -79,8 +79,7 @@ xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error) 
   f->block = (Dev){0};
   f->rows = 0;
   f->sizes = sizes_activations(&f->model->config, &f->backend->limits, rows);
-  if (!f->spans)
-    TRY(mem_alloc(&f->spans, (size_t)f->backend->limits.work_rows, sizeof *f->spans, error));
+  if (!f->spans) TRY(MEM_ALLOC(&f->spans, (size_t)f->backend->limits.work_rows, error));
   TRY(f->backend->ops->alloc(f->backend, f->sizes.total * sizeof(float), &f->block, error));
   f->rows = rows;
   return XT_STATUS_OK;

@@ -139,8 +139,8 @@ static xt_status wave_penalty(Wave *w, float penalty, xt_error *error) {
   const size_t n = (size_t)w->row_count;
   RowPrompt *prompts;
   int32_t *own;
-  TRY(arena_alloc(&w->arena, &prompts, n, sizeof *prompts, error));
-  TRY(arena_alloc(&w->arena, &own, n, sizeof *own, error));
+  TRY(ARENA_ALLOC(&w->arena, &prompts, n, error));
+  TRY(ARENA_ALLOC(&w->arena, &own, n, error));
   for (int r = 0; r < w->row_count; r++) {
     prompts[r] = (RowPrompt){.ids = w->rows[r].request->ids, .count = w->rows[r].request->count};
     own[r] = r;
@@ -155,10 +155,10 @@ static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty
   Backend *be = w->session->backend;
   size_t interventions;
   w->row_count = (int)n;
-  TRY(arena_alloc(&w->arena, &w->rows, n, sizeof *w->rows, error));
-  TRY(arena_alloc(&w->arena, &w->active, n, sizeof *w->active, error));
-  TRY(arena_alloc(&w->arena, &w->drawn, n, sizeof *w->drawn, error));
-  TRY(arena_alloc(&w->arena, &w->drawn_logprob, n, sizeof *w->drawn_logprob, error));
+  TRY(ARENA_ALLOC(&w->arena, &w->rows, n, error));
+  TRY(ARENA_ALLOC(&w->arena, &w->active, n, error));
+  TRY(ARENA_ALLOC(&w->arena, &w->drawn, n, error));
+  TRY(ARENA_ALLOC(&w->arena, &w->drawn_logprob, n, error));
   TRY(wave_rows(w, keys, out, &interventions, error));
   TRY(wave_values(w, interventions, error));
   size_t longest = 0;
@@ -329,13 +329,13 @@ void xt_generation_deinit(xt_generation *g) {
 static xt_status generation_init(xt_generation *g, int max_new, int lens_layers, xt_error *error) {
   const size_t n = (size_t)max_new, cells = n * (size_t)lens_layers;
   g->layers = lens_layers;
-  TRY(mem_alloc(&g->ids, n, sizeof *g->ids, error));
-  TRY(mem_alloc(&g->margins, n, sizeof *g->margins, error));
-  TRY(mem_alloc(&g->entropies, n, sizeof *g->entropies, error));
-  TRY(mem_alloc(&g->logprobs, n, sizeof *g->logprobs, error));
+  TRY(MEM_ALLOC(&g->ids, n, error));
+  TRY(MEM_ALLOC(&g->margins, n, error));
+  TRY(MEM_ALLOC(&g->entropies, n, error));
+  TRY(MEM_ALLOC(&g->logprobs, n, error));
   if (lens_layers == 0) return XT_STATUS_OK;
-  TRY(mem_alloc(&g->lens_ids, cells, sizeof *g->lens_ids, error));
-  return mem_alloc(&g->lens_logprobs, cells, sizeof *g->lens_logprobs, error);
+  TRY(MEM_ALLOC(&g->lens_ids, cells, error));
+  return MEM_ALLOC(&g->lens_logprobs, cells, error);
 }
 
 static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
@@ -377,7 +377,7 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "top_p", -1, "is %g; it must be from 0 to 1",
                    o->top_p);
   for (size_t i = 0; i < n; i++) TRY(request_check(s->model, &requests[i], i, max_new, error));
-  TRY(mem_alloc(&keys, n, sizeof *keys, error));
+  TRY(MEM_ALLOC(&keys, n, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < n && !status; i++) {
     keys[i] = (SortKey){

@@ -68,7 +68,7 @@ static size_t shared_positions(const PrefixKey *a, const PrefixKey *b) {
 
 xt_status prefixes_create(PrefixPool *pool, xt_session *session, size_t most, xt_error *error) {
   *pool = (PrefixPool){.session = session};
-  return mem_alloc(&pool->list, most, sizeof *pool->list, error);
+  return MEM_ALLOC(&pool->list, most, error);
 }
 
 void prefixes_release(PrefixPool *pool) {

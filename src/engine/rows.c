@@ -19,19 +19,18 @@ xt_status rows_create(RowTable *t, xt_session *s, const RowTableSize *size, xt_e
                   .penalty = 1,
                   .most_edits = size->edits,
                   .most_ints = rows * (ROW_COLUMNS + (size_t)size->tail) + size->edits * EDIT_INTS};
-  TRY(mem_alloc(&t->host, t->most_ints, sizeof *t->host, error));
-  TRY(mem_alloc(&t->prefix, rows, sizeof *t->prefix, error));
-  TRY(mem_alloc(&t->spans, rows, sizeof *t->spans, error));
-  TRY(mem_alloc(&t->chosen, size->choices, sizeof *t->chosen, error));
-  TRY(mem_alloc(&t->edits, size->edits, sizeof *t->edits, error));
-  TRY(mem_alloc(&t->edit_start, (size_t)c->layers * XT_TAP_COUNT + 1, sizeof *t->edit_start,
-                error));
+  TRY(MEM_ALLOC(&t->host, t->most_ints, error));
+  TRY(MEM_ALLOC(&t->prefix, rows, error));
+  TRY(MEM_ALLOC(&t->spans, rows, error));
+  TRY(MEM_ALLOC(&t->chosen, size->choices, error));
+  TRY(MEM_ALLOC(&t->edits, size->edits, error));
+  TRY(MEM_ALLOC(&t->edit_start, (size_t)c->layers * XT_TAP_COUNT + 1, error));
   TRY(ops->alloc(s->backend, t->most_ints * sizeof *t->host, &t->device, error));
   if (size->choices)
     TRY(ops->alloc(s->backend, size->choices * sizeof *t->chosen, &t->chosen_dev, error));
   if (size->slots == 0) return XT_STATUS_OK;
   int32_t *slots;
-  TRY(mem_alloc(&slots, (size_t)c->layers, sizeof *slots, error));
+  TRY(MEM_ALLOC(&slots, (size_t)c->layers, error));
   for (int l = 0; l < c->layers; l++) slots[l] = size->slots;
   const xt_status status =
       ops->tail_create(s->backend, session_kv_shape(s), slots, &t->tail, error);
@@ -86,8 +85,8 @@ xt_status rows_penalize(RowTable *t, float penalty, const RowPrompt *prompts, in
   t->penalty = penalty;
   if (penalty == 1.0f) return XT_STATUS_OK;
   for (int p = 0; p < prompt_count; p++) total += prompts[p].count;
-  TRY(mem_alloc(&ids, total, sizeof *ids, error));
-  xt_status status = mem_alloc(&start, (size_t)prompt_count + 1, sizeof *start, error);
+  TRY(MEM_ALLOC(&ids, total, error));
+  xt_status status = MEM_ALLOC(&start, (size_t)prompt_count + 1, error);
   for (int p = 0; p < prompt_count && !status; p++)
     start[p + 1] = start[p] + distinct_ids(ids + start[p], &prompts[p]);
   if (!status)
@@ -111,9 +110,9 @@ xt_status rows_restrict(RowTable *t, size_t longest, xt_error *error) {
   Backend *be = t->session->backend;
   RowRules *r = &t->rules;
   if (!c->rules.any) return XT_STATUS_OK;
-  TRY(mem_alloc(&r->allowed, (size_t)t->most, sizeof *r->allowed, error));
-  TRY(mem_alloc(&r->banned, rules_most(c, longest), sizeof *r->banned, error));
-  TRY(mem_alloc(&r->places, RULES_PLACES, sizeof *r->places, error));
+  TRY(MEM_ALLOC(&r->allowed, (size_t)t->most, error));
+  TRY(MEM_ALLOC(&r->banned, rules_most(c, longest), error));
+  TRY(MEM_ALLOC(&r->places, RULES_PLACES, error));
   TRY(be->ops->alloc(be, RULES_PLACES * sizeof *r->places, &r->places_dev, error));
   TRY(be->ops->alloc(be, RULES_PLACES * sizeof(float), &r->impossible, error));
   for (int i = 0; i < RULES_PLACES; i++) {
@@ -121,7 +120,7 @@ xt_status rows_restrict(RowTable *t, size_t longest, xt_error *error) {
     memcpy(&r->places[i], &impossible, sizeof impossible);
   }
   be->ops->upload(be, r->impossible, r->places, RULES_PLACES * sizeof(float));
-  return mem_alloc(&r->texts, (size_t)t->most, sizeof *r->texts, error);
+  return MEM_ALLOC(&r->texts, (size_t)t->most, error);
 }
 
 static void make_impossible(const RowTable *t, Dev logits, int places) {

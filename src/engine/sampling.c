@@ -12,9 +12,9 @@ xt_status sampling_init(Sampling *s, double temperature, double top_p, uint64_t 
                         xt_error *error) {
   *s = (Sampling){
       .temperature = temperature, .top_p = top_p > 0 ? top_p : 1, .seed = seed, .vocab = vocab};
-  xt_status status = mem_alloc(&s->logits, (size_t)vocab, sizeof *s->logits, error);
-  if (!status) status = mem_alloc(&s->weight, (size_t)vocab, sizeof *s->weight, error);
-  if (!status) status = mem_alloc(&s->order, (size_t)vocab, sizeof *s->order, error);
+  xt_status status = MEM_ALLOC(&s->logits, (size_t)vocab, error);
+  if (!status) status = MEM_ALLOC(&s->weight, (size_t)vocab, error);
+  if (!status) status = MEM_ALLOC(&s->order, (size_t)vocab, error);
   if (status) sampling_deinit(s);
   return status;
 }

@@ -168,7 +168,7 @@ xt_status xt_session_score(xt_session *s, const xt_score_request *requests, size
   Key *keys;
   size_t count = 0;
   for (size_t i = 0; i < n; i++) TRY(check_request(s->model, &requests[i], i, error));
-  TRY(mem_alloc(&keys, n, sizeof *keys, error));
+  TRY(MEM_ALLOC(&keys, n, error));
   for (size_t i = 0; i < n; i++)
     if (row_count(&requests[i]))
       keys[count++] = (Key){.prefix = {.ids = requests[i].ids, .count = requests[i].first - 1},

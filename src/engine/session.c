@@ -15,7 +15,7 @@ xt_status xt_session_create(const xt_model *model, xt_session **out, xt_error *e
   if (!model->backend)
     return err_set(error, XT_STATUS_ARGUMENT, model->path, NULL, -1,
                    "the model was opened for inspection only; its weights are not loaded");
-  TRY(mem_alloc(&s, 1, sizeof *s, error));
+  TRY(MEM_ALLOC(&s, 1, error));
   s->model = model;
   const xt_status status = model_backend_create(model, &s->backend, error);
   if (status) {

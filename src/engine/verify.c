@@ -50,7 +50,7 @@ static xt_status read_ids(Verify *v, const json_t *array, const char *field, int
                           size_t *count, xt_error *error) {
   if (!json_is_array(array)) return bad(v, field, "is missing or not an array of ids", error);
   *count = json_array_size(array);
-  TRY(arena_alloc(&v->arena, ids, *count + 1, sizeof **ids, error));
+  TRY(ARENA_ALLOC(&v->arena, ids, *count + 1, error));
   for (size_t i = 0; i < *count; i++) {
     const json_t *id = json_array_get(array, i);
     if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT32_MAX)
@@ -120,7 +120,7 @@ static xt_status compare_taps(Verify *v, const json_t *entry, const Prompt *p, x
 static xt_status load_prompts(Verify *v, xt_error *error) {
   const json_t *list = json_object_get(v->root, "prompts");
   if (!json_is_array(list)) return bad(v, "prompts", "is missing or not an array", error);
-  TRY(arena_alloc(&v->arena, &v->prompts, json_array_size(list) + 1, sizeof *v->prompts, error));
+  TRY(ARENA_ALLOC(&v->arena, &v->prompts, json_array_size(list) + 1, error));
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *entry = json_array_get(list, i);
     Prompt *p = &v->prompts[i];
@@ -162,7 +162,7 @@ static xt_status read_transplant(Verify *v, const json_t *entry, xt_request *req
   if (!name || from < 0 || to < 0)
     return bad(v, "transplants", "an entry lacks site, source_layer or target_layer", error);
   TRY(xt_site_parse(name, &site, error));
-  TRY(arena_alloc(&v->arena, &iv, 1, sizeof *iv, error));
+  TRY(ARENA_ALLOC(&v->arena, &iv, 1, error));
   *iv = (xt_intervention){.write = site.write,
                           .layer = (int)to,
                           .position = XT_POSITION_LAST,
@@ -212,7 +212,7 @@ static xt_status read_interventions(Verify *v, const json_t *entry, xt_request *
   TRY(find_prompt(v, entry, "target", &target, error));
   if (!json_is_array(list))
     return bad(v, "interventions.list", "is missing or not an array", error);
-  TRY(arena_alloc(&v->arena, &ivs, json_array_size(list) + 1, sizeof *ivs, error));
+  TRY(ARENA_ALLOC(&v->arena, &ivs, json_array_size(list) + 1, error));
   for (size_t i = 0; i < json_array_size(list); i++)
     TRY(read_rule(v, json_array_get(list, i), &ivs[i], error));
   *request = (xt_request){.ids = target->ids,
@@ -281,10 +281,10 @@ static xt_status verify_kind(Verify *v, const char *kind,
   const size_t n = json_array_size(list);
   bool *done;
   Cases cases = {0};
-  TRY(arena_alloc(&v->arena, &cases.requests, n + 1, sizeof *cases.requests, error));
-  TRY(arena_alloc(&v->arena, &cases.entries, n + 1, sizeof *cases.entries, error));
-  TRY(arena_alloc(&v->arena, &cases.out, n + 1, sizeof *cases.out, error));
-  TRY(arena_alloc(&v->arena, &done, n + 1, sizeof *done, error));
+  TRY(ARENA_ALLOC(&v->arena, &cases.requests, n + 1, error));
+  TRY(ARENA_ALLOC(&v->arena, &cases.entries, n + 1, error));
+  TRY(ARENA_ALLOC(&v->arena, &cases.out, n + 1, error));
+  TRY(ARENA_ALLOC(&v->arena, &done, n + 1, error));
   for (size_t first = 0; first < n; first++) {
     if (done[first]) continue;
     const double penalty = entry_penalty(json_array_get(list, first));

@@ -33,9 +33,9 @@ static int compare_names(const void *a, const void *b) {
 
 static xt_status sort_names(Checkpoint *checkpoint, xt_error *error) {
   NameEntry *entries;
-  TRY(mem_alloc(&entries, checkpoint->count, sizeof *entries, error));
+  TRY(MEM_ALLOC(&entries, checkpoint->count, error));
   xt_status status;
-  TRY_DONE(mem_alloc(&checkpoint->by_name, checkpoint->count, sizeof *checkpoint->by_name, error));
+  TRY_DONE(MEM_ALLOC(&checkpoint->by_name, checkpoint->count, error));
   for (size_t i = 0; i < checkpoint->count; i++)
     entries[i] = (NameEntry){checkpoint->tensors[i].name, i};
   qsort(entries, checkpoint->count, sizeof *entries, compare_names);
@@ -204,14 +204,14 @@ static xt_status finish_open(Checkpoint *checkpoint, xt_status status, Checkpoin
 xt_status checkpoint_open(const char *directory, Checkpoint **out, xt_error *error) {
   Checkpoint *checkpoint;
   *out = NULL;
-  TRY(mem_alloc(&checkpoint, 1, sizeof *checkpoint, error));
+  TRY(MEM_ALLOC(&checkpoint, 1, error));
   return finish_open(checkpoint, read_directory(checkpoint, directory, error), out);
 }
 
 xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error) {
   Checkpoint *checkpoint;
   *out = NULL;
-  TRY(mem_alloc(&checkpoint, 1, sizeof *checkpoint, error));
+  TRY(MEM_ALLOC(&checkpoint, 1, error));
   checkpoint->format = formats[0].name;
   xt_status status = checkpoint_add_file(checkpoint, path, formats[0].read, error);
   if (!status) status = sort_names(checkpoint, error);

@@ -19,8 +19,7 @@ bool tensor_byte_count(const int64_t *shape, int dims, size_t size, uint64_t *by
 
 xt_status checkpoint_add(Checkpoint *checkpoint, const Tensor *tensor, const char *name,
                          size_t length, xt_error *error) {
-  TRY(mem_grow(&checkpoint->tensors, &checkpoint->capacity, checkpoint->count + 1,
-               sizeof *checkpoint->tensors, error));
+  TRY(MEM_GROW(&checkpoint->tensors, &checkpoint->capacity, checkpoint->count + 1, error));
   char *copy;
   TRY(mem_copy_text(&copy, name, length, error));
   Tensor *to = &checkpoint->tensors[checkpoint->count++];
@@ -32,10 +31,9 @@ xt_status checkpoint_add(Checkpoint *checkpoint, const Tensor *tensor, const cha
 xt_status checkpoint_add_file(Checkpoint *checkpoint, const char *path, TensorReader read,
                               xt_error *error) {
   static const char pointer[] = "version https://git-lfs";
-  TRY(mem_grow(&checkpoint->files, &checkpoint->file_capacity, checkpoint->file_count + 1,
-               sizeof *checkpoint->files, error));
+  TRY(MEM_GROW(&checkpoint->files, &checkpoint->file_capacity, checkpoint->file_count + 1, error));
   FileMap *map;
-  TRY(mem_alloc(&map, 1, sizeof *map, error));
+  TRY(MEM_ALLOC(&map, 1, error));
   const xt_status opened = file_map_open(path, map, error);
   if (opened) {
     free(map);

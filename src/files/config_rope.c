@@ -250,7 +250,7 @@ xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelCon
   json_t *root = json_copy((json_t *)(uintptr_t)s->root);
   if (!root) return err_memory(s->error, sizeof *root);
   json_object_del(root, "rope_scaling");
-  xt_status status = mem_alloc(&other, 1, sizeof *other, s->error);
+  xt_status status = MEM_ALLOC(&other, 1, s->error);
   if (!status) {
     *other = *out;
     status = read_rope(&(ConfigSource){s->path, root, s->error}, family, other);

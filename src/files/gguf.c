@@ -141,7 +141,7 @@ xt_status gguf_read(const FileMap *map, Gguf *out, xt_error *error) {
   uint64_t values = 0;
   *out = (Gguf){.map = map};
   TRY(read_begin(map, &c, out, &values, error));
-  TRY(mem_alloc(&out->values, (size_t)values, sizeof *out->values, error));
+  TRY(MEM_ALLOC(&out->values, (size_t)values, error));
   xt_status status = XT_STATUS_OK;
   for (; out->count < values; out->count++)
     TRY_DONE(read_value(map, &c, &out->values[out->count], error));

@@ -112,7 +112,7 @@ static bool is_hub_id(const char *name) {
 static xt_status cache_folder(const char *cache, const char *id, char **out, xt_error *error) {
   const size_t size = strlen(cache) + strlen(id) + 16;
   const char *slash = strchr(id, '/');
-  TRY(mem_alloc(out, size, 1, error));
+  TRY(MEM_ALLOC(out, size, error));
   if (slash)
     snprintf(*out, size, "%s/models--%.*s--%s", cache, (int)(slash - id), id, slash + 1);
   else

@@ -242,7 +242,7 @@ static xt_status find_one(Finder *f, Tensor *out, PackedMatrix *matrix) {
   out->bytes = (size_t)f->m.rows * (size_t)f->m.cols * dtype_size(out->dtype);
   out->packed = matrix;
   char *text;
-  TRY(mem_alloc(&text, (size_t)f->length + sizeof ".weight", 1, f->error));
+  TRY(MEM_ALLOC(&text, (size_t)f->length + sizeof ".weight", f->error));
   memcpy(text, name, (size_t)f->length);
   memcpy(text + f->length, ".weight", sizeof ".weight");
   out->name = text;
@@ -260,8 +260,8 @@ xt_status checkpoint_unpack(Checkpoint *checkpoint, const PackedFormat *packing,
   for (size_t i = 0; i < checkpoint->count; i++)
     count += is_codes(packing, &checkpoint->tensors[i]);
   if (count == 0) return XT_STATUS_OK;
-  TRY(mem_alloc(&checkpoint->packed, count, sizeof *checkpoint->packed, error));
-  TRY(mem_alloc(&checkpoint->unpacked, count, sizeof *checkpoint->unpacked, error));
+  TRY(MEM_ALLOC(&checkpoint->packed, count, error));
+  TRY(MEM_ALLOC(&checkpoint->unpacked, count, error));
   size_t found = 0;
   for (size_t i = 0; i < checkpoint->count; i++) {
     f.codes = &checkpoint->tensors[i];

@@ -37,7 +37,7 @@ static size_t floor_of(const Machine *m) { return m->mark_count ? m->marks[m->ma
 static PickleValue *value_at(const Machine *m, uint32_t index) { return &m->pickle->values[index]; }
 
 static xt_status push(Machine *m, uint32_t index) {
-  TRY(mem_grow(&m->stack, &m->stack_capacity, m->depth + 1, sizeof *m->stack, m->error));
+  TRY(MEM_GROW(&m->stack, &m->stack_capacity, m->depth + 1, m->error));
   m->stack[m->depth++] = index;
   return XT_STATUS_OK;
 }
@@ -52,7 +52,7 @@ static xt_status pop(Machine *m, uint32_t *out) {
 static xt_status make(Machine *m, PickleKind kind, uint32_t *out) {
   Pickle *p = m->pickle;
   if (p->count >= NO_VALUE) return PICKLE_ERROR(m, "the pickle holds too many values");
-  TRY(mem_grow(&p->values, &p->capacity, p->count + 1, sizeof *p->values, m->error));
+  TRY(MEM_GROW(&p->values, &p->capacity, p->count + 1, m->error));
   p->values[p->count] = (PickleValue){.kind = kind, .offset = (uint32_t)m->at};
   *out = (uint32_t)p->count++;
   return XT_STATUS_OK;
@@ -278,7 +278,7 @@ static xt_status op_put(Machine *m, uint64_t slot) {
   /* A pickler numbers its slots from 0, and each takes a byte at least. */
   if (slot >= m->source->size)
     return PICKLE_ERROR(m, "memo slot %llu is absurd", (unsigned long long)slot);
-  TRY(mem_grow(&m->memo, &m->memo_capacity, (size_t)slot + 1, sizeof *m->memo, m->error));
+  TRY(MEM_GROW(&m->memo, &m->memo_capacity, (size_t)slot + 1, m->error));
   while (m->memo_count <= slot) m->memo[m->memo_count++] = NO_VALUE;
   m->memo[slot] = m->stack[m->depth - 1];
   m->memo_next++;
@@ -293,7 +293,7 @@ static xt_status op_get(Machine *m, uint64_t slot) {
 }
 
 static xt_status op_mark(Machine *m) {
-  TRY(mem_grow(&m->marks, &m->mark_capacity, m->mark_count + 1, sizeof *m->marks, m->error));
+  TRY(MEM_GROW(&m->marks, &m->mark_capacity, m->mark_count + 1, m->error));
   m->marks[m->mark_count++] = m->depth;
   return XT_STATUS_OK;
 }

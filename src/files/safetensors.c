@@ -180,7 +180,7 @@ static xt_status read_root(Checkpoint *checkpoint, const Header *header, json_t 
   size_t count = 0;
   const char *name;
   json_t *entry;
-  TRY_DONE(mem_alloc(&intervals, json_object_size(root), sizeof *intervals, error));
+  TRY_DONE(MEM_ALLOC(&intervals, json_object_size(root), error));
   json_object_foreach(root, name, entry) {
     if (strcmp(name, "__metadata__") == 0) {
       TRY_DONE(check_metadata(header, entry, error));

@@ -20,7 +20,7 @@ struct SafetensorsWriter {
 xt_status safetensors_writer_open(const char *path, SafetensorsWriter **out, xt_error *error) {
   SafetensorsWriter *writer;
   *out = NULL;
-  TRY(mem_alloc(&writer, 1, sizeof *writer, error));
+  TRY(MEM_ALLOC(&writer, 1, error));
   xt_status status = XT_STATUS_OK;
   writer->header = json_object();
   if (!writer->header) status = err_memory(error, sizeof(json_t));

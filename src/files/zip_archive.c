@@ -225,7 +225,7 @@ xt_status zip_archive_open(const FileMap *map, ZipArchive *out, xt_error *error)
   Directory directory;
   *out = (ZipArchive){.map = map};
   TRY(read_end(map, &directory, error));
-  TRY(mem_alloc(&out->entries, (size_t)directory.count, sizeof *out->entries, error));
+  TRY(MEM_ALLOC(&out->entries, (size_t)directory.count, error));
   xt_status status = XT_STATUS_OK;
   Cursor cursor = cursor_make(map->data, (size_t)(directory.offset + directory.size));
   cursor.at = (size_t)directory.offset;

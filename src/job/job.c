@@ -28,7 +28,7 @@ void job_warn(const xt_job *job, const char *format, ...) {
 static xt_status copy_text(xt_job *job, const char **text, const char *preset, xt_error *error) {
   const char *from = *text ? *text : preset;
   char *copy;
-  TRY(arena_alloc(&job->arena, &copy, strlen(from) + 1, 1, error));
+  TRY(ARENA_ALLOC(&job->arena, &copy, strlen(from) + 1, error));
   *text = strcpy(copy, from);
   return XT_STATUS_OK;
 }
@@ -255,11 +255,11 @@ static void report_repeats(const xt_job *job) {
 
 static xt_status choose_questions(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error) {
   const size_t all = xt_dataset_count(job->dataset);
-  TRY(mem_alloc(&job->questions, all, sizeof *job->questions, error));
-  TRY(mem_alloc(&job->instances, all, sizeof *job->instances, error));
-  TRY(mem_alloc(&job->todo, all, sizeof *job->todo, error));
-  TRY(mem_alloc(&job->samples_missing, all, sizeof *job->samples_missing, error));
-  TRY(mem_alloc(&job->too_long, all, sizeof *job->too_long, error));
+  TRY(MEM_ALLOC(&job->questions, all, error));
+  TRY(MEM_ALLOC(&job->instances, all, error));
+  TRY(MEM_ALLOC(&job->todo, all, error));
+  TRY(MEM_ALLOC(&job->samples_missing, all, error));
+  TRY(MEM_ALLOC(&job->too_long, all, error));
   return job_deal(job, tokenizer, error);
 }
 
@@ -268,7 +268,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
   xt_job *job;
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
-  TRY(mem_alloc(&job, 1, sizeof *job, error));
+  TRY(MEM_ALLOC(&job, 1, error));
   job->dataset = dataset;
   xt_status status = set_options(job, options, error);
   if (!status) report_repeats(job);

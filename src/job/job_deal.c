@@ -65,8 +65,8 @@ static xt_status deal_by_length(xt_job *job, const xt_tokenizer *tokenizer, size
                                 xt_error *error) {
   const size_t shard_count = (size_t)job->options.shards;
   Length *questions, *shards = NULL;
-  TRY(mem_alloc(&questions, count, sizeof *questions, error));
-  xt_status status = mem_alloc(&shards, shard_count, sizeof *shards, error);
+  TRY(MEM_ALLOC(&questions, count, error));
+  xt_status status = MEM_ALLOC(&shards, shard_count, error);
   for (size_t i = 0; i < count && !status; i++) {
     const xt_question *q = xt_dataset_get(job->dataset, i);
     questions[i].index = i;

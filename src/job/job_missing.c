@@ -90,7 +90,7 @@ static void count_work(xt_job *job, size_t index) {
 static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
   const size_t layers = (size_t)job->identity.layers;
   bool *have;
-  TRY(mem_alloc(&have, layers * layers, sizeof *have, error));
+  TRY(MEM_ALLOC(&have, layers * layers, error));
   xt_status status = store ? job_find_edited(job, store, error) : XT_STATUS_OK;
   for (size_t i = 0; i < job->count && !status; i++) {
     job->todo[i] = store ? (Todo){0} : job->all;

@@ -59,8 +59,8 @@ static xt_status add_plan(const xt_job *job, xt_store *store, const xt_question 
 
 xt_status job_add_plans(const xt_job *job, xt_store *store, xt_error *error) {
   const xt_question **left, **part = NULL;
-  TRY(mem_alloc(&left, job->count, sizeof *left, error));
-  xt_status status = mem_alloc(&part, job->count, sizeof *part, error);
+  TRY(MEM_ALLOC(&left, job->count, error));
+  xt_status status = MEM_ALLOC(&part, job->count, error);
   if (!status) memcpy(left, job->questions, job->count * sizeof *left);
   for (size_t count = job->count; count && !status;)
     status = add_plan(job, store, left, &count, part, error);
@@ -79,8 +79,7 @@ typedef struct Edited {
 static xt_status note_edited(void *user, size_t index, int64_t number, xt_error *error) {
   Edited *e = user;
   xt_job *job = e->job;
-  TRY(mem_grow(&job->edited, &job->edited_capacity, job->edited_count + 1, sizeof *job->edited,
-               error));
+  TRY(MEM_GROW(&job->edited, &job->edited_capacity, job->edited_count + 1, error));
   if (job->edited_count == 0) e->first = index;
   job->edited[job->edited_count++] = number;
   return XT_STATUS_OK;

@@ -176,7 +176,7 @@ static xt_status run_alike(Run *run, size_t at, size_t n, xt_error *error) {
   Wanted wanted;
   run->at = at;
   run->wanted = &wanted;
-  TRY(mem_alloc(&run->numbers, n, sizeof *run->numbers, error));
+  TRY(MEM_ALLOC(&run->numbers, n, error));
   job_want(&wanted, run->job, &run->job->todo[at]);
   xt_status status =
       wanted.options.site_count ? sweep_alike(run, &wanted, n, error) : run_sources(run, n, error);

@@ -30,7 +30,7 @@ typedef struct Batch {
 static xt_status find(const xt_job *job, xt_store *store, int64_t number, bool **have,
                       xt_error *error) {
   const xt_job_options *o = &job->options;
-  TRY(mem_alloc(have, (size_t)o->samples, sizeof **have, error));
+  TRY(MEM_ALLOC(have, (size_t)o->samples, error));
   const xt_status status =
       xt_store_find_samples(store, number, &o->sampling, o->samples, *have, error);
   if (status) free(*have);
@@ -87,7 +87,7 @@ xt_status job_run_samples(const xt_job *job, xt_session *session, xt_store *stor
   const xt_job_options *o = &job->options;
   Batch *b;
   if (!job->samples_to_run) return XT_STATUS_OK;
-  TRY(mem_alloc(&b, 1, sizeof *b, error));
+  TRY(MEM_ALLOC(&b, 1, error));
   b->job = job;
   b->session = session;
   b->store = store;

@@ -78,7 +78,7 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   xt_model *m;
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
-  TRY(mem_alloc(&m, 1, sizeof *m, error));
+  TRY(MEM_ALLOC(&m, 1, error));
   m->limits = BACKEND_CPU_LIMITS;
   xt_status status = XT_STATUS_OK;
   m->compute = options->compute;

@@ -40,7 +40,7 @@ static xt_status add_tensors(const xt_model *m, Hash *hash, xt_error *error) {
   const size_t count = checkpoint_count(m->checkpoint);
   Leaf *leaves;
   TRY(checkpoint_check(m->checkpoint, error));
-  TRY(mem_alloc(&leaves, count, sizeof *leaves, error));
+  TRY(MEM_ALLOC(&leaves, count, error));
   for (size_t i = 0; i < count; i++) leaves[i].tensor = checkpoint_get(m->checkpoint, i);
   qsort(leaves, count, sizeof *leaves, compare_leaves);
   parallel_for_once(m->backend ? m->backend->threads : system_processors(), count, hash_leaf,

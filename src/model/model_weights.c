@@ -137,7 +137,7 @@ static xt_status load_vector(xt_model *m, const ArchRole *roles, int n, int laye
   size_t total = 0, at = 0;
   if (!arch_has(&m->config, roles[0])) return XT_STATUS_OK;
   for (int i = 0; i < n; i++) total += shape_count(arch_shape(&m->config, roles[i]));
-  TRY_DONE(mem_alloc(&values, 2 * total, sizeof *values, error));
+  TRY_DONE(MEM_ALLOC(&values, 2 * total, error));
   for (int i = 0; i < n; i++) {
     TRY_DONE(read_values(m, roles[i], layer, values + at, error));
     at += shape_count(arch_shape(&m->config, roles[i]));
@@ -158,7 +158,7 @@ static xt_status split_heads(const xt_model *m, const Tensor *t, const void *dat
                              MatrixSource **out, xt_error *error) {
   const int heads = m->config.heads, rows = m->config.head_dim;
   const size_t bytes = dtype_bytes(t->dtype, (size_t)rows * (size_t)m->config.width);
-  TRY(mem_alloc(out, 3 * (size_t)heads, sizeof **out, error));
+  TRY(MEM_ALLOC(out, 3 * (size_t)heads, error));
   for (int kind = 0; kind < 3; kind++)
     for (int h = 0; h < heads; h++)
       (*out)[kind * heads + h] =
@@ -192,7 +192,7 @@ static xt_status open_values(const xt_model *m, const Tensor *t, const void **da
   *data = t->data;
   *owned = NULL;
   if (!t->packed) return XT_STATUS_OK;
-  TRY(mem_alloc(owned, t->bytes, 1, error));
+  TRY(MEM_ALLOC(owned, t->bytes, error));
   Expansion e = {t->packed, t->dtype, *owned};
   parallel_for_once(m->backend->threads,
                     (size_t)(t->packed->rows + EXPANDED_ROWS - 1) / EXPANDED_ROWS, expand_some, &e);
@@ -381,7 +381,7 @@ static xt_status check_embedding(const Tensor *t, xt_error *error) {
 static xt_status make_slopes(xt_model *m, xt_error *error) {
   const int heads = m->config.heads;
   int power = 1;
-  TRY(mem_alloc(&m->slopes, (size_t)heads, sizeof *m->slopes, error));
+  TRY(MEM_ALLOC(&m->slopes, (size_t)heads, error));
   while (2 * power <= heads) power *= 2;
   const float base = (float)exp2(-8.0 / power), between = (float)exp2(-4.0 / power);
   for (int h = 0; h < heads; h++)
@@ -391,7 +391,7 @@ static xt_status make_slopes(xt_model *m, xt_error *error) {
 }
 
 xt_status model_load_weights(xt_model *m, xt_error *error) {
-  TRY(mem_alloc(&m->layers, (size_t)m->config.layers, sizeof *m->layers, error));
+  TRY(MEM_ALLOC(&m->layers, (size_t)m->config.layers, error));
   const Tensor *embed;
   TRY(model_find_tensor(m, ARCH_EMBED, 0, &embed, error));
   if (embed->packed)

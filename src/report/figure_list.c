@@ -18,7 +18,7 @@ xt_status report_figure_add(xt_report *r, const char *id, const char *section, c
   escape_id(id, safe);
   const char *name = report_format(r, "%s", safe);
   for (int k = 2; is_taken(r, name); k++) name = report_format(r, "%s-%d", safe, k);
-  TRY(mem_grow(&r->figures, &r->figure_capacity, r->figure_count + 1, sizeof *r->figures, error));
+  TRY(MEM_GROW(&r->figures, &r->figure_capacity, r->figure_count + 1, error));
   *out = &r->figures[r->figure_count++];
   **out = (ReportFigure){.id = name,
                          .section = section,

@@ -145,7 +145,7 @@ static xt_status figure2_table(xt_report *r, const TallyRow *rows, size_t count,
 static xt_status figure2(xt_report *r, xt_error *error) {
   const size_t count = tally_rows(r, NULL);
   TallyRow *rows;
-  TRY(mem_alloc(&rows, count, sizeof *rows, error));
+  TRY(MEM_ALLOC(&rows, count, error));
   tally_rows(r, rows);
   xt_status status = draw_figure2(r, rows, count, error);
   if (!status) status = figure2_table(r, rows, count, error);

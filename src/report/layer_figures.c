@@ -49,9 +49,9 @@ static xt_status gain_curves(TextBuffer *out, const Plot *plot, const xt_group *
   PlotLabel *labels;
   double *values;
   size_t named = 0;
-  xt_status status = mem_alloc(&labels, g->language_count, sizeof *labels, error);
+  xt_status status = MEM_ALLOC(&labels, g->language_count, error);
   if (status) return status;
-  status = mem_alloc(&values, (size_t)count, sizeof *values, error);
+  status = MEM_ALLOC(&values, (size_t)count, error);
   for (size_t l = 0; l < g->language_count && !status; l++) {
     const xt_group_language *language = &g->languages[l];
     for (int k = 0; k < count; k++) values[k] = layers[k].language_gains[l].value;
@@ -238,7 +238,7 @@ static xt_status draw_figure4(xt_report *r, const char *id, const char *title, c
       "against the gold answers of other questions. Dotted: the untouched model. %s",
       report_layers_note(r));
   TRY(report_figure_add(r, id, "bounds", title, note, &f, error));
-  TRY(mem_alloc(&values, 4 * (size_t)layers, sizeof *values, error));
+  TRY(MEM_ALLOC(&values, 4 * (size_t)layers, error));
   TextBuffer *out = &f->svg;
   svg_open(out, FIGURE_WIDTH, FIGURE_HEIGHT, f->title);
   for (int right = 0; right < 2; right++) {

@@ -37,7 +37,7 @@ static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes
                             xt_error *error) {
   uLongf packed_size = compressBound((uLong)size);
   unsigned char *packed;
-  TRY(mem_alloc(&packed, packed_size, 1, error));
+  TRY(MEM_ALLOC(&packed, packed_size, error));
   const int code = compress2(packed, &packed_size, bytes, (uLong)size, 6);
   if (code != Z_OK) {
     free(packed);
@@ -126,7 +126,7 @@ static xt_status intern(Interner *in, const char *text, size_t *number, xt_error
   while (in->slots[at] && strcmp(in->texts[in->slots[at] - 1], text) != 0)
     at = (at + 1) % in->slot_count;
   if (!in->slots[at]) {
-    TRY(mem_grow(&in->texts, &in->capacity, in->count + 1, sizeof *in->texts, error));
+    TRY(MEM_GROW(&in->texts, &in->capacity, in->count + 1, error));
     in->texts[in->count++] = text;
     in->slots[at] = (uint32_t)in->count;
     text_buffer_add_text(&in->json, in->count > 1 ? "," : "[");
@@ -147,7 +147,7 @@ typedef struct Spoken {
 #define NOT_KNOWN UINT32_MAX
 
 static xt_status spoken_fill(Spoken *s, const xt_analysis *a, xt_error *error) {
-  TRY(mem_alloc(&s->texts, a->text_count, sizeof *s->texts, error));
+  TRY(MEM_ALLOC(&s->texts, a->text_count, error));
   for (size_t i = 0; i < a->text_count; i++) {
     const char *name = a->texts[i].language;
     size_t k = 0;
@@ -282,7 +282,7 @@ static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g
   char name[48];
   uint32_t *texts;
   bool any = false;
-  TRY(mem_alloc(&texts, n, sizeof *texts, error));
+  TRY(MEM_ALLOC(&texts, n, error));
   for (size_t i = 0; i < n; i++) texts[i] = group->instances[i].vanilla_text;
   snprintf(name, sizeof name, "v%zu", g);
   xt_status status = add_numbers(out, name, texts, 4, n, error);
@@ -322,7 +322,7 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
 static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoken *spoken,
                               xt_error *error) {
   uint32_t *values;
-  TRY(mem_alloc(&values, a->text_count, sizeof *values, error));
+  TRY(MEM_ALLOC(&values, a->text_count, error));
   for (size_t i = 0; i < a->text_count; i++) {
     const float perplexity = (float)exp(a->texts[i].nll); /* NaN: not known */
     memcpy(&values[i], &perplexity, sizeof perplexity);
@@ -401,7 +401,7 @@ xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
   for (size_t g = 0; g < a->count + a->unscored; g++)
     prompts.slot_count += 4 * a->groups[g].group.instances;
   prompts.slot_count += 1;
-  TRY_DONE(mem_alloc(&prompts.slots, prompts.slot_count, sizeof *prompts.slots, error));
+  TRY_DONE(MEM_ALLOC(&prompts.slots, prompts.slot_count, error));
   TRY_DONE(spoken_fill(&spoken, a, error));
   TRY_DONE(add_meta(r, out, &spoken, &prompts, error));
   text_buffer_add_text(&prompts.json, prompts.count ? "]" : "[]");

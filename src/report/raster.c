@@ -108,7 +108,7 @@ static xt_status find_all(Raster *r, xt_error *error) {
 xt_status raster_open(Raster **out, xt_error *error) {
   Raster *r;
   *out = NULL;
-  TRY(mem_alloc(&r, 1, sizeof *r, error));
+  TRY(MEM_ALLOC(&r, 1, error));
   xt_status status = XT_STATUS_OK;
   r->rsvg = dlopen("librsvg-2.so.2", RTLD_NOW | RTLD_LOCAL);
   r->cairo = dlopen("libcairo.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -190,7 +190,7 @@ xt_status raster_png(const Raster *r, const TextBuffer *svg, const char *path, x
 }
 
 xt_status raster_pages_open(const Raster *r, const char *path, RasterPages **out, xt_error *error) {
-  TRY(mem_alloc(out, 1, sizeof **out, error));
+  TRY(MEM_ALLOC(out, 1, error));
   const xt_status status = mem_copy_text(&(*out)->path, path, strlen(path), error);
   if (status) {
     free(*out);

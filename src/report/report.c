@@ -20,7 +20,7 @@ static const char *report_utf8(xt_report *r, const char *text, xt_status *status
   TextBuffer valid = {0};
   char *copy = NULL;
   utf8_add_lossy(&valid, text, strlen(text));
-  if (valid.failed || arena_alloc(&r->arena, &copy, valid.size + 1, 1, NULL) != XT_STATUS_OK)
+  if (valid.failed || ARENA_ALLOC(&r->arena, &copy, valid.size + 1, NULL) != XT_STATUS_OK)
     *status = XT_STATUS_MEMORY;
   else if (valid.size)
     memcpy(copy, valid.data, valid.size);
@@ -105,7 +105,7 @@ xt_status xt_report_create(const char *store, const xt_report_options *options, 
   xt_report *r;
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
-  TRY(mem_alloc(&r, 1, sizeof *r, error));
+  TRY(MEM_ALLOC(&r, 1, error));
   const xt_status status = build(r, store, options ? options : &(xt_report_options){0}, error);
   if (status)
     xt_report_free(r);

@@ -31,7 +31,7 @@ typedef struct Output {
 /* `folder`/`name`, to be freed. */
 static xt_status join(const char *folder, const char *name, char **out, xt_error *error) {
   const size_t size = strlen(folder) + strlen(name) + 2;
-  TRY(mem_alloc(out, size, 1, error));
+  TRY(MEM_ALLOC(out, size, error));
   snprintf(*out, size, "%s/%s", folder, name);
   return XT_STATUS_OK;
 }
@@ -101,7 +101,7 @@ static xt_status output_name(Output *out, const char *id, const char *ending, ch
                              xt_error *error) {
   char *name;
   const size_t size = strlen(id) + strlen(ending) + 2;
-  TRY(mem_alloc(&name, size, 1, error));
+  TRY(MEM_ALLOC(&name, size, error));
   snprintf(name, size, "%s.%s", id, ending);
   xt_status status = json_array_append_new(out->names, json_string(name)) == 0
                          ? XT_STATUS_OK

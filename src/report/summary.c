@@ -240,7 +240,7 @@ static void map(xt_report *r, const xt_group *g, const xt_site_result *site,
 /* ---- what is lacking ------------------------------------------------------------------------- */
 
 static xt_status lack(xt_report *r, const char *what, const char *how, xt_error *error) {
-  TRY(mem_grow(&r->lacks, &r->lack_capacity, r->lack_count + 1, sizeof *r->lacks, error));
+  TRY(MEM_GROW(&r->lacks, &r->lack_capacity, r->lack_count + 1, error));
   r->lacks[r->lack_count++] = (ReportLack){what, how};
   return XT_STATUS_OK;
 }

@@ -314,7 +314,7 @@ xt_status plot_labels(TextBuffer *out, const Plot *p, PlotLabel *labels, size_t 
   const double right = p->left + p->width;
   double *at;
   char class[32];
-  TRY(mem_alloc(&at, count, sizeof *at, error));
+  TRY(MEM_ALLOC(&at, count, error));
   qsort(labels, count, sizeof *labels, by_height);
   place_labels(labels, at, count, p->top - 6, p->top + p->height + 4);
   for (size_t i = 0; i < count; i++) {

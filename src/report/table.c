@@ -23,8 +23,8 @@ static bool is_taken(const TableList *list, const Table *table) {
 xt_status table_add(TableList *list, Arena *arena, const char *id, const char *corner, Table **out,
                     xt_error *error) {
   char safe[ESCAPE_ID_SIZE];
-  TRY(mem_grow(&list->tables, &list->capacity, list->count + 1, sizeof *list->tables, error));
-  TRY(mem_alloc(out, 1, sizeof **out, error));
+  TRY(MEM_GROW(&list->tables, &list->capacity, list->count + 1, error));
+  TRY(MEM_ALLOC(out, 1, error));
   list->tables[list->count++] = *out;
   **out = (Table){.arena = arena, .note = "", .title = ""};
   escape_id(id, safe);
@@ -58,8 +58,7 @@ const char *table_format(Table *t, const char *format, ...) {
 }
 
 void table_column(Table *t, const char *group, const char *name) {
-  if (mem_grow(&t->columns, &t->column_capacity, t->column_count + 1, sizeof *t->columns, NULL) !=
-      XT_STATUS_OK) {
+  if (MEM_GROW(&t->columns, &t->column_capacity, t->column_count + 1, NULL) != XT_STATUS_OK) {
     t->failed = true;
     return;
   }
@@ -69,9 +68,8 @@ void table_column(Table *t, const char *group, const char *name) {
 
 TableRow *table_row(Table *t, const char *label) {
   Cell *cells;
-  if (mem_grow(&t->rows, &t->row_capacity, t->row_count + 1, sizeof *t->rows, NULL) !=
-          XT_STATUS_OK ||
-      arena_alloc(t->arena, &cells, t->column_count, sizeof *cells, NULL) != XT_STATUS_OK) {
+  if (MEM_GROW(&t->rows, &t->row_capacity, t->row_count + 1, NULL) != XT_STATUS_OK ||
+      ARENA_ALLOC(t->arena, &cells, t->column_count, NULL) != XT_STATUS_OK) {
     t->failed = true;
     return NULL;
   }

@@ -57,7 +57,7 @@ static const char *shown(Grid *g, const char *text, xt_status *status) {
   TextBuffer buffer = {0};
   char *copy = NULL;
   escape_terminal(&buffer, text);
-  if (buffer.failed || arena_alloc(&g->arena, &copy, buffer.size + 1, 1, NULL) != XT_STATUS_OK)
+  if (buffer.failed || ARENA_ALLOC(&g->arena, &copy, buffer.size + 1, NULL) != XT_STATUS_OK)
     *status = XT_STATUS_MEMORY;
   else if (buffer.size)
     memcpy(copy, buffer.data, buffer.size);
@@ -77,11 +77,11 @@ static const char *shown_cell(Grid *g, const Cell *cell, xt_status *status) {
 static xt_status grid_fill(Grid *g, const Table *t) {
   xt_status status = XT_STATUS_OK;
   g->table = t;
-  TRY(arena_alloc(&g->arena, &g->groups, t->column_count, sizeof *g->groups, NULL));
-  TRY(arena_alloc(&g->arena, &g->names, t->column_count, sizeof *g->names, NULL));
-  TRY(arena_alloc(&g->arena, &g->widths, t->column_count, sizeof *g->widths, NULL));
-  TRY(arena_alloc(&g->arena, &g->labels, t->row_count, sizeof *g->labels, NULL));
-  TRY(arena_alloc(&g->arena, &g->cells, t->row_count * t->column_count, sizeof *g->cells, NULL));
+  TRY(ARENA_ALLOC(&g->arena, &g->groups, t->column_count, NULL));
+  TRY(ARENA_ALLOC(&g->arena, &g->names, t->column_count, NULL));
+  TRY(ARENA_ALLOC(&g->arena, &g->widths, t->column_count, NULL));
+  TRY(ARENA_ALLOC(&g->arena, &g->labels, t->row_count, NULL));
+  TRY(ARENA_ALLOC(&g->arena, &g->cells, t->row_count * t->column_count, NULL));
   g->corner = shown(g, t->corner, &status);
   g->label = width_of(g->corner);
   for (size_t r = 0; r < t->row_count; r++) {

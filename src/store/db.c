@@ -21,7 +21,7 @@
 xt_status db_file_name(const char *path, char **out, xt_error *error) {
   const size_t length = strlen(path);
   char *name;
-  TRY(mem_alloc(&name, length + 3, 1, error));
+  TRY(MEM_ALLOC(&name, length + 3, error));
   if (path[0] != '/') memcpy(name, "./", 2);
   memcpy(name + (path[0] != '/' ? 2 : 0), path, length + 1);
   *out = name;

@@ -274,7 +274,7 @@ static xt_status merge_parts(xt_store *s, Part *parts, size_t count,
 static xt_status merge_into(xt_store *s, const char *const *inputs, size_t count,
                             const xt_store_merge_options *options, xt_error *error) {
   Part *parts;
-  TRY(mem_alloc(&parts, count, sizeof *parts, error));
+  TRY(MEM_ALLOC(&parts, count, error));
   for (size_t i = 0; i < count; i++) parts[i].path = inputs[i];
   const xt_status status = merge_parts(s, parts, count, options, error);
   free(parts);
@@ -333,7 +333,7 @@ static xt_status partial_open(Partial *p, const char *path, xt_error *error) {
   const size_t size = strlen(path) + PARTIAL_LENGTH + 1;
   *p = (Partial){.fd = -1};
   remove_left(path);
-  TRY(mem_alloc(&p->path, size, 1, error));
+  TRY(MEM_ALLOC(&p->path, size, error));
   for (int tries = 0; p->fd < 0 && tries < 100; tries++) {
     unsigned number;
     if (getrandom(&number, sizeof number, 0) != sizeof number) break;

@@ -152,7 +152,7 @@ static xt_status open_store(xt_store *s, const char *path, xt_error *error) {
 xt_status xt_store_open(const char *path, xt_store_mode mode, xt_store **out, xt_error *error) {
   xt_store *s;
   *out = NULL;
-  TRY(mem_alloc(&s, 1, sizeof *s, error));
+  TRY(MEM_ALLOC(&s, 1, error));
   s->mode = mode;
   const xt_status status = open_store(s, path, error);
   if (status)
@@ -175,7 +175,7 @@ static xt_status enter_handle(xt_store *s, size_t size, xt_error *error) {
 xt_status store_open_handle(sqlite3 *handle, size_t size, xt_store **out, xt_error *error) {
   xt_store *s;
   *out = NULL;
-  TRY(mem_alloc(&s, 1, sizeof *s, error));
+  TRY(MEM_ALLOC(&s, 1, error));
   s->db = (Db){.handle = handle, .borrowed = true};
   const xt_status status = enter_handle(s, size, error);
   if (status)

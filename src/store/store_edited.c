@@ -57,7 +57,7 @@ xt_status xt_store_find_edited(xt_store *s, const xt_question *const *questions,
                                                    xt_error *error),
                                void *user, xt_error *error) {
   Given *given;
-  TRY(mem_alloc(&given, count + 1, sizeof *given, error));
+  TRY(MEM_ALLOC(&given, count + 1, error));
   for (size_t i = 0; i < count; i++) {
     const xt_question *q = questions[i];
     place_of(q->task, q->lang, q->source_lang, q->id, given[i].place);
@@ -96,7 +96,7 @@ static xt_status without(Columns *c, const uint8_t digest[STORE_DIGEST_BYTES], u
   *size = 0;
   *out = NULL;
   TRY(c->status);
-  TRY(mem_alloc(out, all + 1, 1, error));
+  TRY(MEM_ALLOC(out, all + 1, error));
   for (size_t at = 0; at < all; at += STORE_DIGEST_BYTES) {
     if (memcmp(questions + at, digest, STORE_DIGEST_BYTES) == 0) continue;
     memcpy(*out + *size, questions + at, STORE_DIGEST_BYTES);

@@ -70,7 +70,7 @@ static xt_status copy_ids(Columns *c, int column, const char *name, int32_t **ou
                           xt_error *error) {
   *count = column_id_count(c, column, name);
   TRY(c->status);
-  TRY(mem_alloc(out, *count, sizeof **out, error));
+  TRY(MEM_ALLOC(out, *count, error));
   column_ids(c, column, name, *out, *count);
   return c->status;
 }
@@ -79,7 +79,7 @@ static xt_status copy_ids(Columns *c, int column, const char *name, int32_t **ou
 static xt_status add_item(const Db *db, MetricItems *out, sqlite3_stmt *statement,
                           xt_error *error) {
   Columns c = columns_of(db, statement, "texts", error);
-  TRY(mem_grow(&out->items, &out->capacity, out->count + 1, sizeof *out->items, error));
+  TRY(MEM_GROW(&out->items, &out->capacity, out->count + 1, error));
   MetricItem *item = &out->items[out->count++];
   *item = (MetricItem){.question = column_integer(&c, 0, "id", 0, ID_MOST),
                        .text = column_integer(&c, 1, "id", 1, ID_MOST)};

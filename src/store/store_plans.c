@@ -185,7 +185,7 @@ xt_status plans_read(xt_store *s,
   bool row;
   xt_status status;
   if (!s->schema.has[TABLE_PLANS]) return XT_STATUS_OK;
-  TRY_DONE(mem_alloc(&lists, 1, sizeof *lists, error));
+  TRY_DONE(MEM_ALLOC(&lists, 1, error));
   TRY_DONE(db_prepare(&s->db, sql, &statement, error));
   for (;;) {
     StoredPlan one;

@@ -79,7 +79,7 @@ static xt_status keep(Reader *r, const char *text, size_t length, const char **o
   char *copy;
   *out = NULL;
   if (!text) return XT_STATUS_OK;
-  TRY(arena_alloc(&r->arena, &copy, length + 1, 1, error));
+  TRY(ARENA_ALLOC(&r->arena, &copy, length + 1, error));
   memcpy(copy, text, length);
   *out = copy;
   return XT_STATUS_OK;
@@ -109,7 +109,7 @@ static xt_status read_choices(Reader *r, const char *text, xt_error *error) {
   if (!json_is_object(r->json))
     return db_damaged(&r->store->db, "instances", error,
                       "the choices of question %s are not a JSON object", r->key);
-  TRY(arena_alloc(&r->arena, &choices, json_object_size(r->json) + 1, sizeof *choices, error));
+  TRY(ARENA_ALLOC(&r->arena, &choices, json_object_size(r->json) + 1, error));
   size_t n = 0;
   json_object_foreach(r->json, label, value) choices[n++] =
       (xt_choice){label, json_string_value(value)};
@@ -204,7 +204,7 @@ static xt_status grow_slots(Reader *r, xt_error *error) {
   if (2 * (r->found_count + 1) <= r->slot_count) return XT_STATUS_OK;
   const size_t count = r->slot_count ? 2 * r->slot_count : 256;
   size_t *slots;
-  TRY(mem_alloc(&slots, count, sizeof *slots, error));
+  TRY(MEM_ALLOC(&slots, count, error));
   free(r->slots);
   r->slots = slots;
   r->slot_count = count;
@@ -234,7 +234,7 @@ static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row
   }
   int32_t *ids;
   TRY(keep(r, text, row->text_length, &row->text, error));
-  TRY(arena_alloc(&r->arena, &ids, row->count, sizeof *ids, error));
+  TRY(ARENA_ALLOC(&r->arena, &ids, row->count, error));
   column_ids(c, 0, "ids", ids, row->count);
   row->ids = ids;
   if (c->status == XT_STATUS_OK) *slot = r->found_count + 1;
@@ -284,7 +284,7 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
   TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
   TRY(keep(r, strategy_site, strategy_site ? strlen(strategy_site) : 0, &row.strategy_site, error));
   TRY(keep(r, language, language ? strlen(language) : 0, &row.language, error));
-  TRY(mem_grow(&r->found, &r->found_capacity, r->found_count + 1, sizeof *r->found, error));
+  TRY(MEM_GROW(&r->found, &r->found_capacity, r->found_count + 1, error));
   TRY(copy_text(r, &c, text, &row, error));
   r->found[r->found_count++] = row;
   return XT_STATUS_OK;
@@ -399,7 +399,7 @@ static xt_status list_questions(Reader *r, xt_error *error) {
     Columns c = columns_of(&r->store->db, statement, "instances", error);
     TRY_DONE(db_step(&r->store->db, statement, &more, "cannot read", error));
     if (!more) break;
-    TRY_DONE(mem_grow(&r->numbers, &r->capacity, r->count + 1, sizeof *r->numbers, error));
+    TRY_DONE(MEM_GROW(&r->numbers, &r->capacity, r->count + 1, error));
     r->numbers[r->count++] = column_integer(&c, 0, "id", 1, ID_MOST);
     TRY_DONE(c.status);
     if (r->store->mode == XT_STORE_READ && r->count > 1 + r->store->db.bytes / QUESTION_BYTES)

@@ -31,10 +31,10 @@ static PromptKey prompt_key(const int32_t *ids, size_t count, int *index) {
 static xt_status group_prompts(Group *g, xt_error *error) {
   const size_t count = (size_t)g->count;
   PromptKey *keys;
-  TRY(arena_alloc(&g->arena, &keys, 2 * count, sizeof *keys, error));
-  TRY(arena_alloc(&g->arena, &g->prompts, 2 * count, sizeof *g->prompts, error));
-  TRY(arena_alloc(&g->arena, &g->target_prompt, count, sizeof *g->target_prompt, error));
-  TRY(arena_alloc(&g->arena, &g->source_prompt, count, sizeof *g->source_prompt, error));
+  TRY(ARENA_ALLOC(&g->arena, &keys, 2 * count, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->prompts, 2 * count, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->target_prompt, count, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->source_prompt, count, error));
   for (size_t w = 0; w < count; w++) {
     const xt_instance *in = &g->instances[w];
     keys[2 * w] = prompt_key(in->target, in->target_count, &g->target_prompt[w]);

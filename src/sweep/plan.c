@@ -16,7 +16,7 @@ static xt_status copy_layers(int **out, int *count, Arena *arena, const xt_model
   if (list && (n == 0 || n > (size_t)layers))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "lists %zu layers; the model has %d",
                    n, layers);
-  TRY(arena_alloc(arena, out, (size_t)*count, sizeof **out, error));
+  TRY(ARENA_ALLOC(arena, out, (size_t)*count, error));
   for (int i = 0; i < *count; i++) {
     (*out)[i] = list ? list[i] : i;
     if ((*out)[i] < 0 || (*out)[i] >= layers)

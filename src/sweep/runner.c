@@ -193,7 +193,7 @@ static int join_rows(Pass *p, int layer, bool late, int joined) {
 static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
   const int prompts = p->group->prompt_count;
   bool *asked;
-  TRY(arena_alloc(&p->arena, &asked, (size_t)prompts, sizeof *asked, error));
+  TRY(ARENA_ALLOC(&p->arena, &asked, (size_t)prompts, error));
   p->active_count = 0;
   for (int r = rows; r < p->row_count; r++) {
     p->rows[r].place = p->rows[r].prompt;

@@ -20,10 +20,10 @@ static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
   const size_t n = (size_t)p->group->config->max_new;
   row->prompt = row->node = (row->site == XT_SWEEP_SOURCE ? p->group->source_prompt
                                                           : p->group->target_prompt)[row->instance];
-  TRY(arena_alloc(&p->arena, &row->out.ids, n, sizeof *row->out.ids, error));
-  TRY(arena_alloc(&p->arena, &row->out.margins, n, sizeof *row->out.margins, error));
-  TRY(arena_alloc(&p->arena, &row->out.entropies, n, sizeof *row->out.entropies, error));
-  return arena_alloc(&p->arena, &row->out.logprobs, n, sizeof *row->out.logprobs, error);
+  TRY(ARENA_ALLOC(&p->arena, &row->out.ids, n, error));
+  TRY(ARENA_ALLOC(&p->arena, &row->out.margins, n, error));
+  TRY(ARENA_ALLOC(&p->arena, &row->out.entropies, n, error));
+  return ARENA_ALLOC(&p->arena, &row->out.logprobs, n, error);
 }
 
 /* The configurations whose target is one of targets[from..to), of every instance; with `untouched`,
@@ -33,7 +33,7 @@ static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *
   const int layers = p->group->session->model->config.layers;
   const size_t most =
       (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_per_target(c) + 2);
-  TRY(arena_alloc(&p->arena, &p->rows, most, sizeof *p->rows, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->rows, most, error));
   for (int w = 0; w < p->group->count; w++) {
     for (int t = from; t < to; t++)
       for (int s = 0; s < c->site_count; s++)
@@ -65,22 +65,22 @@ static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *
 static xt_status pass_arrays(Pass *p, xt_error *error) {
   const size_t layers = (size_t)pass_layers(p), rows = (size_t)p->row_count,
                prompts = (size_t)p->group->prompt_count;
-  TRY(arena_alloc(&p->arena, &p->layer_rows, layers, sizeof *p->layer_rows, error));
-  TRY(arena_alloc(&p->arena, &p->nodes_below, layers + 2, sizeof *p->nodes_below, error));
-  TRY(arena_alloc(&p->arena, &p->rows_below, layers + 2, sizeof *p->rows_below, error));
-  TRY(arena_alloc(&p->arena, &p->active, rows, sizeof *p->active, error));
-  TRY(arena_alloc(&p->arena, &p->nodes, sweep_nodes(prompts, rows, p->group->config->max_new),
-                  sizeof *p->nodes, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->layer_rows, layers, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->nodes_below, layers + 2, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->rows_below, layers + 2, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->active, rows, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->nodes, sweep_nodes(prompts, rows, p->group->config->max_new),
+                  error));
   for (p->hash_size = 64; p->hash_size < 4 * rows;) p->hash_size *= 2;
-  return arena_alloc(&p->arena, &p->hash, p->hash_size, sizeof *p->hash, error);
+  return ARENA_ALLOC(&p->arena, &p->hash, p->hash_size, error);
 }
 
 static xt_status pass_penalty(Pass *p, xt_error *error) {
   const Group *g = p->group;
   RowPrompt *prompts;
   int32_t *prompt_of_row;
-  TRY(arena_alloc(&p->arena, &prompts, (size_t)g->prompt_count, sizeof *prompts, error));
-  TRY(arena_alloc(&p->arena, &prompt_of_row, (size_t)p->row_count, sizeof *prompt_of_row, error));
+  TRY(ARENA_ALLOC(&p->arena, &prompts, (size_t)g->prompt_count, error));
+  TRY(ARENA_ALLOC(&p->arena, &prompt_of_row, (size_t)p->row_count, error));
   for (int k = 0; k < g->prompt_count; k++)
     prompts[k] = (RowPrompt){.ids = g->prompts[k].ids, .count = g->prompts[k].count};
   for (int r = 0; r < p->row_count; r++) prompt_of_row[r] = p->rows[r].prompt;

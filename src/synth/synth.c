@@ -253,8 +253,7 @@ static xt_status list_items(const Synth *s, Item **out, size_t *count, int *shar
   Item *items;
   size_t n = 0;
   uint64_t filled = 0;
-  TRY(mem_alloc(&items, (size_t)ARCH_ROLE_COUNT * (size_t)(s->config.layers + 1), sizeof *items,
-                error));
+  TRY(MEM_ALLOC(&items, (size_t)ARCH_ROLE_COUNT * (size_t)(s->config.layers + 1), error));
   for (int layer = -1; layer <= s->config.layers; layer++)
     for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
       const bool inside = layer >= 0 && layer < s->config.layers;
@@ -452,7 +451,7 @@ xt_status xt_model_synthesize(const xt_synth_options *o, const char *directory, 
   TRY(find_shape(o->shape, &s.shape, error));
   TRY(set_config(&s, o, error));
   const size_t block = (size_t)s.threads * BLOCK_FLOATS;
-  xt_status status = mem_alloc(&s.values, block, sizeof *s.values, error);
+  xt_status status = MEM_ALLOC(&s.values, block, error);
   if (!status) status = mem_alloc(&s.stored, block, dtype_size(s.dtype), error);
   if (!status) status = pool_create(s.threads, &s.pool, error);
   if (!status) status = make_directory(directory, &s.made, error);

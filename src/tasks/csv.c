@@ -78,7 +78,7 @@ static xt_status read_row(Csv *csv, bool *more, xt_error *error) {
   csv->bytes.size = 0;
   csv->row_line = csv->line;
   for (bool last = !*more; !last;) {
-    TRY(mem_grow(&csv->starts, &csv->starts_capacity, csv->count + 1, sizeof *csv->starts, error));
+    TRY(MEM_GROW(&csv->starts, &csv->starts_capacity, csv->count + 1, error));
     csv->starts[csv->count++] = csv->bytes.size;
     TRY(read_field(csv, error));
     text_buffer_add(&csv->bytes, "", 1);
@@ -112,7 +112,7 @@ xt_status csv_open(Csv *csv, const char *path, const char *text, size_t size, ch
   if (!status && !more)
     status = err_set(error, XT_STATUS_INPUT, path, NULL, -1,
                      "is empty; expected a table whose first line names the columns");
-  if (!status) status = mem_alloc(&csv->names, csv->count, sizeof *csv->names, error);
+  if (!status) status = MEM_ALLOC(&csv->names, csv->count, error);
   while (!status && csv->columns < csv->count) {
     const char *name = csv_field(csv, csv->columns);
     status = mem_copy_text(&csv->names[csv->columns], name, strlen(name), error);

@@ -26,7 +26,7 @@ xt_status dataset_line_error(xt_error *error, const char *path, size_t line, con
 xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, xt_error *error) {
   char *copy;
   const size_t size = strlen(text) + 1;
-  TRY(arena_alloc(&dataset->arena, &copy, size, 1, error));
+  TRY(ARENA_ALLOC(&dataset->arena, &copy, size, error));
   memcpy(copy, text, size);
   *out = copy;
   return XT_STATUS_OK;
@@ -91,7 +91,7 @@ xt_status dataset_copy_choices(xt_dataset *dataset, const xt_task *task, const c
                                xt_error *error) {
   xt_choice *choices, *copies;
   TRY(xt_task_choices(task, directory, lang, &choices, count, error));
-  xt_status status = arena_alloc(&dataset->arena, &copies, *count, sizeof *copies, error);
+  xt_status status = ARENA_ALLOC(&dataset->arena, &copies, *count, error);
   for (size_t i = 0; i < *count && !status; i++) {
     status = dataset_copy(dataset, choices[i].label, &copies[i].label, error);
     if (!status && choices[i].text)
@@ -106,7 +106,7 @@ static xt_status join(xt_dataset *d, const char *text, const char *end, const ch
                       xt_error *error) {
   char *joined;
   const size_t size = strlen(text), more = strlen(end);
-  TRY(arena_alloc(&d->arena, &joined, size + more + 1, 1, error));
+  TRY(ARENA_ALLOC(&d->arena, &joined, size + more + 1, error));
   memcpy(joined, text, size);
   memcpy(joined + size, end, more + 1);
   *out = joined;
@@ -128,8 +128,7 @@ xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *e
 }
 
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error) {
-  TRY(mem_grow(&dataset->questions, &dataset->capacity, dataset->count + 1,
-               sizeof *dataset->questions, error));
+  TRY(MEM_GROW(&dataset->questions, &dataset->capacity, dataset->count + 1, error));
   dataset->questions[dataset->count++] = *question;
   return XT_STATUS_OK;
 }
@@ -203,7 +202,7 @@ static xt_status choices_from_table(const TaskEntry *entry, const char *lang, xt
                    "'%.40s' is not one of the languages whose options %s names; give the data "
                    "folder, with ans_lang",
                    lang, entry->task.title);
-  TRY(mem_alloc(out, (size_t)entry->options, sizeof **out, error));
+  TRY(MEM_ALLOC(out, (size_t)entry->options, error));
   for (int i = 0; i < entry->options; i++) {
     ++*count; /* before it is filled, so that a half-filled one is freed like the others */
     snprintf(label, sizeof label, "%d", i + 1);
@@ -222,7 +221,7 @@ static xt_status choices_from_file(const char *path, xt_choice **out, size_t *co
   if (!json_is_object(words) || json_object_size(words) < 2)
     status = err_set(error, XT_STATUS_INPUT, path, NULL, -1,
                      "not a JSON object of the options' words: {\"1\": \"...\", \"2\": \"...\"}");
-  if (!status) status = mem_alloc(out, json_object_size(words), sizeof **out, error);
+  if (!status) status = MEM_ALLOC(out, json_object_size(words), error);
   json_object_foreach(words, label, text) {
     if (status) break;
     if (!json_is_string(text) || !json_string_value(text)[0] ||

@@ -17,7 +17,7 @@ static xt_status render(xt_dataset *d, const xt_tokenizer *tokenizer, const char
     status =
         err_set(error, XT_STATUS_UNSUPPORTED, NULL, "chat_template", -1, "writes a NUL character");
   else
-    status = arena_alloc(&d->arena, &copy, length + 1, 1, error);
+    status = ARENA_ALLOC(&d->arena, &copy, length + 1, error);
   if (copy) memcpy(copy, text, length + 1);
   if (copy) *prompt = copy;
   free(text);

@@ -44,7 +44,7 @@ static xt_status parse_all(const TextFile *file, const char *name, JsonLines *ou
                  count = json_array_size(out->values);
     if (!is_blank(text + at, size)) {
       json_t *value;
-      TRY(mem_grow(&out->number, &capacity, count + 1, sizeof *out->number, error));
+      TRY(MEM_GROW(&out->number, &capacity, count + 1, error));
       TRY(parse_line(text + at, size, name, number, &value, error));
       if (json_array_append_new(out->values, value) != 0) return err_memory(error, file->size);
       out->number[count] = number;

@@ -194,7 +194,7 @@ static xt_status add_all(Reader *r, xt_error *error) {
   r->seen = json_object();
   r->taken = json_object();
   if (!r->seen || !r->taken) return err_memory(error, 0);
-  TRY(mem_alloc(&r->dataset, 1, sizeof *r->dataset, error));
+  TRY(MEM_ALLOC(&r->dataset, 1, error));
   r->dataset->cot = r->options->cot;
   for (size_t i = 0; i < json_array_size(r->lines.values); i++) TRY(add_line(r, i, error));
   if (r->dataset->count) return XT_STATUS_OK;

@@ -192,8 +192,8 @@ static xt_status write_language(Build *b, const char *lang, xt_error *error) {
                    "%zu questions were asked for, and %s has %zu in '%.20s'; ask for fewer, or for "
                    "0 to have all of them unseen",
                    count, b->entry->task.title, all, lang);
-  TRY_DONE(mem_alloc(&numbers, count, sizeof *numbers, error));
-  TRY_DONE(mem_alloc(&drawn, all, sizeof *drawn, error));
+  TRY_DONE(MEM_ALLOC(&numbers, count, error));
+  TRY_DONE(MEM_ALLOC(&drawn, all, error));
   TRY_DONE(sample_draw(b->options->seed, all, count, numbers, error));
   for (size_t i = 0; i < count; i++) drawn[numbers[i]] = true;
   if (count) TRY_DONE(write_part(b, PART_SAMPLE, lang, drawn, error));
@@ -224,7 +224,7 @@ static xt_status choose_languages(Build *b, xt_error *error) {
   size_t count = 0;
   while (task->languages[count]) count++;
   if (o->languages) count = o->language_count;
-  TRY(mem_alloc(&b->languages, count + 1, sizeof *b->languages, error));
+  TRY(MEM_ALLOC(&b->languages, count + 1, error));
   for (size_t i = 0; i < count; i++)
     b->languages[i] = o->languages ? o->languages[i] : task->languages[i];
   return task_check_languages(task, o->languages, o->languages ? count : 0, error);

@@ -256,7 +256,7 @@ xt_status xt_dataset_open(const xt_task *task, const char *directory,
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
   TRY(check_options(task, directory, o, error));
-  TRY(mem_alloc(&d, 1, sizeof *d, error));
+  TRY(MEM_ALLOC(&d, 1, error));
   d->cot = o->cot;
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; !status && (o->languages ? i < o->language_count : task->languages[i] != NULL);

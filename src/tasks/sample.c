@@ -91,7 +91,7 @@ xt_status sample_draw(uint64_t seed, size_t population, size_t count, size_t *ou
   init_array(&t, key, key[1] ? 2 : 1);
   if (population <= pool_most(count)) {
     size_t *pool;
-    TRY(mem_alloc(&pool, population, sizeof *pool, error));
+    TRY(MEM_ALLOC(&pool, population, error));
     for (size_t i = 0; i < population; i++) pool[i] = i;
     for (size_t i = 0; i < count; i++) {
       const size_t j = below(&t, population - i);
@@ -102,7 +102,7 @@ xt_status sample_draw(uint64_t seed, size_t population, size_t count, size_t *ou
     return XT_STATUS_OK;
   }
   bool *drawn;
-  TRY(mem_alloc(&drawn, population, sizeof *drawn, error));
+  TRY(MEM_ALLOC(&drawn, population, error));
   for (size_t i = 0; i < count; i++) {
     do out[i] = below(&t, population);
     while (drawn[out[i]]);

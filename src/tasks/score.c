@@ -78,7 +78,7 @@ static bool names_option(Span text, Span bare, const char *label) {
 
 /* Full-width parentheses become ASCII ones. The caller frees *out. */
 static xt_status plain_parentheses(Span text, char **out, Span *plain, xt_error *error) {
-  TRY(mem_alloc(out, text.length + 1, 1, error));
+  TRY(MEM_ALLOC(out, text.length + 1, error));
   size_t to = 0;
   for (size_t at = 0; at < text.length; to++) {
     const bool wide = text.length - at >= 3 && memcmp(text.text + at, "\xEF\xBC", 2) == 0 &&

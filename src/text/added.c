@@ -47,11 +47,11 @@ xt_status added_put(AddedTokens *a, const Vocab *vocab, AddedToken flags, xt_err
   if (flags.id >= VOCAB_IDS_MAX) return err_memory(error, (size_t)flags.id);
   const size_t end = (size_t)flags.id + 1;
   if (end > a->id_end) {
-    TRY(mem_grow(&a->by_id, &a->id_capacity, end, sizeof *a->by_id, error));
+    TRY(MEM_GROW(&a->by_id, &a->id_capacity, end, error));
     memset(a->by_id + a->id_end, 0, (end - a->id_end) * sizeof *a->by_id);
     a->id_end = end;
   }
-  TRY(mem_grow(&a->items, &a->capacity, a->count + 1, sizeof *a->items, error));
+  TRY(MEM_GROW(&a->items, &a->capacity, a->count + 1, error));
   VocabAdded result;
   TRY(vocab_add(&a->index, flags.text, flags.length, (int32_t)a->count, &result, error));
   TRY(mem_copy_text(&flags.text, flags.text, flags.length, error));

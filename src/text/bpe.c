@@ -27,7 +27,7 @@ typedef struct BpeTodo {
 #define NO_SYMBOL UINT32_MAX
 
 xt_status id_list_add(IdList *list, int32_t id, xt_error *error) {
-  TRY(mem_grow(&list->data, &list->capacity, list->size + 1, sizeof *list->data, error));
+  TRY(MEM_GROW(&list->data, &list->capacity, list->size + 1, error));
   list->data[list->size++] = id;
   return XT_STATUS_OK;
 }
@@ -72,7 +72,7 @@ static const Merge *find_merge(const Bpe *bpe, int32_t left, int32_t right) {
 
 static xt_status set_slots(Bpe *bpe, size_t slots, xt_error *error) {
   Merge *merges;
-  TRY(mem_alloc(&merges, slots, sizeof *merges, error));
+  TRY(MEM_ALLOC(&merges, slots, error));
   for (size_t i = 0; i < slots; i++) merges[i].pair = MERGE_NONE;
   for (size_t i = 0; i < bpe->merge_slots; i++)
     if (bpe->merges[i].pair != MERGE_NONE)
@@ -263,12 +263,12 @@ static xt_status encode_word(const Bpe *bpe, BpeWork *work, const char *word, si
   const size_t most = (bytes ? 3 : 2) * length + 1;
   if (most >= NO_SYMBOL / 4)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
-  TRY(mem_grow(&work->symbols, &work->symbol_capacity, most, sizeof *work->symbols, error));
+  TRY(MEM_GROW(&work->symbols, &work->symbol_capacity, most, error));
   BpeSymbol *symbols = work->symbols;
   const size_t count = gather(bpe, symbols, word, length, bytes);
-  TRY(mem_grow(&work->heap, &work->heap_capacity, 3 * count + 1, sizeof *work->heap, error));
+  TRY(MEM_GROW(&work->heap, &work->heap_capacity, 3 * count + 1, error));
   merge_all(bpe, symbols, count, work->heap);
-  TRY(mem_grow(&out->data, &out->capacity, out->size + count, sizeof *out->data, error));
+  TRY(MEM_GROW(&out->data, &out->capacity, out->size + count, error));
   for (size_t i = 0; i < count; i++)
     if (symbols[i].id >= 0) out->data[out->size++] = symbols[i].id;
   return XT_STATUS_OK;

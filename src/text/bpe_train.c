@@ -84,7 +84,7 @@ static uint64_t hash_of(const BpeTrainer *t, const Index *index, size_t i) {
 static xt_status index_grow(const BpeTrainer *t, Index *index, size_t count, xt_error *error) {
   if (2 * (count + 1) <= index->size) return XT_STATUS_OK;
   Index larger = {.size = index->size ? 2 * index->size : 1024};
-  TRY(mem_alloc(&larger.slots, larger.size, sizeof *larger.slots, error));
+  TRY(MEM_ALLOC(&larger.slots, larger.size, error));
   for (size_t i = 0; i < count; i++) {
     size_t at = hash_of(t, index, i) & (larger.size - 1);
     while (larger.slots[at]) at = (at + 1) & (larger.size - 1);
@@ -105,9 +105,9 @@ static xt_status count_word(BpeTrainer *t, const char *text, size_t length, xt_e
     return XT_STATUS_OK;
   }
   char *copy;
-  TRY(arena_alloc(&t->arena, &copy, length, 1, error));
+  TRY(ARENA_ALLOC(&t->arena, &copy, length, error));
   memcpy(copy, text, length);
-  TRY(mem_grow(&t->words, &t->word_capacity, t->word_count + 1, sizeof *t->words, error));
+  TRY(MEM_GROW(&t->words, &t->word_capacity, t->word_count + 1, error));
   t->words[t->word_count++] = (TrainedWord){.text = copy, .length = (int32_t)length, .count = 1};
   t->word_index.slots[at] = (uint32_t)t->word_count;
   return XT_STATUS_OK;
@@ -123,7 +123,7 @@ static xt_status find_pair(BpeTrainer *t, int32_t left, int32_t right, uint32_t 
     *out = t->pair_index.slots[at] - 1;
     if (t->pairs[*out].left == left && t->pairs[*out].right == right) return XT_STATUS_OK;
   }
-  TRY(mem_grow(&t->pairs, &t->pair_capacity, t->pair_count + 1, sizeof *t->pairs, error));
+  TRY(MEM_GROW(&t->pairs, &t->pair_capacity, t->pair_count + 1, error));
   *out = (uint32_t)t->pair_count;
   t->pairs[t->pair_count++] = (Pair){.left = left, .right = right};
   t->pair_index.slots[at] = (uint32_t)t->pair_count;
@@ -139,7 +139,7 @@ static xt_status count_pairs(BpeTrainer *t, uint32_t word, int sign, xt_error *e
     Pair *p = &t->pairs[at];
     p->count += sign * w->count;
     if (sign < 0 || (p->word_count && p->words[p->word_count - 1] == word)) continue;
-    TRY(mem_grow(&p->words, &p->word_capacity, p->word_count + 1, sizeof *p->words, error));
+    TRY(MEM_GROW(&p->words, &p->word_capacity, p->word_count + 1, error));
     p->words[p->word_count++] = word;
   }
   return XT_STATUS_OK;
@@ -153,7 +153,7 @@ static bool above(const BpeTrainer *t, HeapEntry a, HeapEntry b) {
 }
 
 static xt_status heap_push(BpeTrainer *t, uint32_t pair, xt_error *error) {
-  TRY(mem_grow(&t->heap, &t->heap_capacity, t->heap_count + 1, sizeof *t->heap, error));
+  TRY(MEM_GROW(&t->heap, &t->heap_capacity, t->heap_count + 1, error));
   const HeapEntry entry = {t->pairs[pair].count, pair};
   size_t at = t->heap_count++;
   for (; at > 0 && above(t, entry, t->heap[(at - 1) / 2]); at = (at - 1) / 2)
@@ -255,7 +255,7 @@ static xt_status count_file(BpeTrainer *t, const PreTokenizer *pre, const char *
 static xt_status begin_symbols(BpeTrainer *t, xt_error *error) {
   for (size_t i = 0; i < t->word_count; i++) {
     TrainedWord *w = &t->words[i];
-    TRY(arena_alloc(&t->arena, &w->symbols, (size_t)w->length, sizeof *w->symbols, error));
+    TRY(ARENA_ALLOC(&t->arena, &w->symbols, (size_t)w->length, error));
     for (int32_t k = 0; k < w->length; k++)
       w->symbols[k] = t->first_byte + (unsigned char)w->text[k];
   }
@@ -381,7 +381,7 @@ xt_status xt_bpe_train(const char *const *files, size_t count, const xt_bpe_opti
                    "is %d; %d (bytes and special tokens) to %d is possible", vocab, least, 1 << 24);
   t.first_byte = (int32_t)t.special_count;
   t.next_id = least;
-  TRY_DONE(mem_alloc(&t.merges, (size_t)(vocab - least) + 1, sizeof *t.merges, error));
+  TRY_DONE(MEM_ALLOC(&t.merges, (size_t)(vocab - least) + 1, error));
   TRY_DONE(pretokenizer_add_gpt2(&pre, error));
   for (size_t i = 0; i < count; i++) TRY_DONE(count_file(&t, &pre, files[i], error));
   TRY_DONE(begin_symbols(&t, error));

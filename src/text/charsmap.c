@@ -45,7 +45,7 @@ xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const 
   size_t bad;
   *out = (Charsmap){0};
   if (!length) return XT_STATUS_OK;
-  TRY(mem_alloc(&out->bytes, length, 1, error));
+  TRY(MEM_ALLOC(&out->bytes, length, error));
   const bool right = decode(base64, length, out->bytes, &out->size);
   const uint8_t *p = (const uint8_t *)out->bytes;
   const size_t trie = right && out->size >= 4 ? (size_t)p[0] | (size_t)p[1] << 8 |

@@ -14,7 +14,7 @@ xt_status code_set_add(CodeSet *s, uint32_t start, uint32_t end, xt_error *error
     s->ranges[s->count - 1].end = end;
     return XT_STATUS_OK;
   }
-  TRY(mem_grow(&s->ranges, &s->capacity, s->count + 1, sizeof *s->ranges, error));
+  TRY(MEM_GROW(&s->ranges, &s->capacity, s->count + 1, error));
   s->ranges[s->count++] = (CodeRange){start, end};
   return XT_STATUS_OK;
 }

@@ -10,7 +10,7 @@
 
 xt_status token_texts_end(TokenTexts *t, xt_error *error) {
   if (t->text.failed) return err_memory(error, t->text.size);
-  TRY(mem_grow(&t->ends, &t->capacity, t->count + 1, sizeof *t->ends, error));
+  TRY(MEM_GROW(&t->ends, &t->capacity, t->count + 1, error));
   t->ends[t->count++] = t->text.size;
   return XT_STATUS_OK;
 }
@@ -27,7 +27,7 @@ static void step_free(DecodeStep *step) {
 }
 
 xt_status decoder_add(Decoder *d, DecodeStep *step, xt_error *error) {
-  const xt_status status = mem_grow(&d->steps, &d->capacity, d->count + 1, sizeof *d->steps, error);
+  const xt_status status = MEM_GROW(&d->steps, &d->capacity, d->count + 1, error);
   if (status == XT_STATUS_OK)
     d->steps[d->count++] = *step;
   else

@@ -304,7 +304,7 @@ static void run_macro(Jinja *j, bool live) {
   jinja_expect(j, "endmacro");
   expect_kind(j, JINJA_BLOCK_END);
   if (!live || j->status || jinja_find_macro(j, macro.name)) return;
-  j->status = mem_grow(&j->macros, &j->macro_capacity, j->macro_count + 1, sizeof macro, j->error);
+  j->status = MEM_GROW(&j->macros, &j->macro_capacity, j->macro_count + 1, j->error);
   if (!j->status) j->macros[j->macro_count++] = macro;
 }
 
@@ -428,7 +428,7 @@ static void run_block(Jinja *j, bool live, const char *const *ends) {
 /* Line ends become "\n", and the last one is not part of the template. */
 static xt_status copy_source(const char *template, size_t length, char **out, size_t *size,
                              xt_error *error) {
-  TRY(mem_alloc(out, length + 1, 1, error));
+  TRY(MEM_ALLOC(out, length + 1, error));
   *size = 0;
   for (size_t i = 0; i < length; i++) {
     if (template[i] == '\r') {

@@ -17,7 +17,7 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 static void add(Jinja *j, JinjaKind kind, size_t at, size_t length) {
   if (j->status) return;
-  j->status = mem_grow(&j->tokens, &j->capacity, j->count + 2, sizeof *j->tokens, j->error);
+  j->status = MEM_GROW(&j->tokens, &j->capacity, j->count + 2, j->error);
   if (!j->status) j->tokens[j->count++] = (JinjaToken){kind, at, length};
 }
 

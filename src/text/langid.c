@@ -231,7 +231,7 @@ xt_status xt_langid_open(const char *path, xt_langid **out, xt_error *error) {
                    "this build cannot tell languages apart: it has no fastText library. Install it "
                    "(Debian: libfasttext-dev) and build again");
   TRY(file_read(path, FILE_LARGE, &map, error));
-  xt_status status = mem_alloc(&l, 1, sizeof *l, error);
+  xt_status status = MEM_ALLOC(&l, 1, error);
   if (!status) {
     status = load(l, &map, error);
     if (status)
@@ -255,7 +255,7 @@ const char *xt_langid_hash(const xt_langid *l) { return l->hash; }
 xt_status xt_langid_identify(const xt_langid *l, const char *text, size_t length,
                              char lang[XT_LANGUAGE_SIZE], double *probability, xt_error *error) {
   char *line, label[sizeof LABEL + XT_LANGUAGE_SIZE], message[256];
-  TRY(mem_alloc(&line, length + 2, 1, error));
+  TRY(MEM_ALLOC(&line, length + 2, error));
   for (size_t i = 0; i < length; i++) line[i] = text[i] == '\n' ? ' ' : text[i];
   line[length] = '\n';
   const int failed = langid_model_predict(l->model, line, length + 1, label, sizeof label,

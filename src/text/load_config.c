@@ -255,8 +255,7 @@ static int by_text(const void *a, const void *b) {
 static xt_status collect_specials(const TokenizerConfig *c, SpecialTexts *out, xt_error *error) {
   const json_t *const lists[] = {json_object_get(map_of(c), "additional_special_tokens"),
                                  json_object_get(c->config, "additional_special_tokens")};
-  TRY(mem_alloc(&out->list, KEYS + json_array_size(lists[0]) + json_array_size(lists[1]),
-                sizeof *out->list, error));
+  TRY(MEM_ALLOC(&out->list, KEYS + json_array_size(lists[0]) + json_array_size(lists[1]), error));
   for (int key = 0; key < KEYS; key++) {
     TRY(find_special(c, key, &out->list[out->count], error));
     out->count += out->list[out->count].text != NULL;
@@ -290,7 +289,7 @@ static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *e
   Listed *listed = NULL;
   SpecialTexts specials = {0};
   xt_status status;
-  TRY_DONE(mem_alloc(&listed, count, sizeof *listed, error));
+  TRY_DONE(MEM_ALLOC(&listed, count, error));
   TRY_DONE(collect_specials(c, &specials, error));
   void *at = json_object_iter((json_t *)(uintptr_t)object);
   for (; at && n < count; at = json_object_iter_next((json_t *)(uintptr_t)object, at))

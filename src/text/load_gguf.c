@@ -107,7 +107,7 @@ static xt_status respell_spaces(Loading *l, xt_error *error) {
   size_t bytes = 0, used = 0;
   for (size_t i = 0; i < l->count; i++)
     if (all_spaces(l->pieces[i].text, l->pieces[i].length)) bytes += 3 * l->pieces[i].length;
-  TRY(mem_alloc(&l->respelled, bytes, 1, error));
+  TRY(MEM_ALLOC(&l->respelled, bytes, error));
   for (size_t i = 0; i < l->count; i++) {
     Piece *p = &l->pieces[i];
     if (!all_spaces(p->text, p->length)) continue;
@@ -131,7 +131,7 @@ static xt_status read_pieces(Loading *l, xt_error *error) {
     return err_set(error, XT_STATUS_INPUT, l->file,
                    scores && scores->count != tokens->count ? KEY("scores") : KEY("token_type"), -1,
                    "has not one for each of the %zu tokens", l->count);
-  TRY(mem_alloc(&l->pieces, l->count, sizeof *l->pieces, error));
+  TRY(MEM_ALLOC(&l->pieces, l->count, error));
   size_t at = tokens->at, bad;
   for (size_t i = 0; i < l->count; i++) {
     Piece *p = &l->pieces[i];

@@ -146,7 +146,7 @@ static xt_status read_model(const FileMap *map, Model *model, xt_error *error) {
       TRY(read_trainer(&part, model, error));
       continue;
     }
-    TRY(mem_grow(&model->pieces, &model->capacity, model->count + 1, sizeof *model->pieces, error));
+    TRY(MEM_GROW(&model->pieces, &model->capacity, model->count + 1, error));
     TRY(read_piece(&part, &model->pieces[model->count++], error));
   }
   if (!model->count) return broken(&m, 0, "it has no pieces", error);
@@ -195,7 +195,7 @@ static xt_status cut_piece(const Vocab *vocab, const Piece *piece, int32_t id, f
     const int32_t left = vocab_find(vocab, piece->text, at);
     const int32_t right = left < 0 ? -1 : vocab_find(vocab, piece->text + at, piece->length - at);
     if (right >= 0) {
-      TRY(mem_grow(&out->data, &out->capacity, out->size + 1, sizeof *out->data, error));
+      TRY(MEM_GROW(&out->data, &out->capacity, out->size + 1, error));
       out->data[out->size++] = (Cut){score, n, characters - n, left, right, id};
     }
     utf8_next(piece->text, &at);

@@ -18,7 +18,7 @@ static void step_free(NormalizeStep *step) {
 }
 
 xt_status normalizer_add(Normalizer *n, NormalizeStep *step, xt_error *error) {
-  const xt_status status = mem_grow(&n->steps, &n->capacity, n->count + 1, sizeof *n->steps, error);
+  const xt_status status = MEM_GROW(&n->steps, &n->capacity, n->count + 1, error);
   if (status == XT_STATUS_OK)
     n->steps[n->count++] = *step;
   else
@@ -63,7 +63,7 @@ static xt_status add_form(NormalizeKind kind, const char *text, size_t length, T
   int32_t wide_size = 0, normal_size = 0, size = 0;
   xt_status status;
   const UNormalizer2 *normalizer = form(kind, &code);
-  TRY_DONE(mem_alloc(&wide, length + 1, sizeof *wide, error));
+  TRY_DONE(MEM_ALLOC(&wide, length + 1, error));
   u_strFromUTF8(wide, (int32_t)length + 1, &wide_size, text, (int32_t)length, &code);
   if (U_SUCCESS(code) &&
       unorm2_spanQuickCheckYes(normalizer, wide, wide_size, &code) == wide_size &&
@@ -75,9 +75,9 @@ static xt_status add_form(NormalizeKind kind, const char *text, size_t length, T
     normal_size = unorm2_normalize(normalizer, wide, wide_size, NULL, 0, &code);
     if (code == U_BUFFER_OVERFLOW_ERROR) code = U_ZERO_ERROR;
   }
-  TRY_DONE(mem_alloc(&normal, (size_t)normal_size + 1, sizeof *normal, error));
+  TRY_DONE(MEM_ALLOC(&normal, (size_t)normal_size + 1, error));
   normal_size = unorm2_normalize(normalizer, wide, wide_size, normal, normal_size + 1, &code);
-  TRY_DONE(mem_alloc(&bytes, 3 * (size_t)normal_size + 1, 1, error));
+  TRY_DONE(MEM_ALLOC(&bytes, 3 * (size_t)normal_size + 1, error));
   u_strToUTF8(bytes, 3 * normal_size + 1, &size, normal, normal_size, &code);
   if (U_FAILURE(code))
     status = unicode_failed(code, length, error);

@@ -26,7 +26,7 @@ xt_status pattern_regex(Pattern *pattern, const char *regex, size_t length, cons
   xt_status status;
   *pattern = (Pattern){0};
   TRY_DONE(regex_parse(&parser, error));
-  TRY_DONE(mem_alloc(&pattern->alphabet, 1, sizeof *pattern->alphabet, error));
+  TRY_DONE(MEM_ALLOC(&pattern->alphabet, 1, error));
   TRY_DONE(regex_write(&parser, &out, pattern->alphabet, error));
   pattern->code = pcre2_compile((PCRE2_SPTR)(out.data ? out.data : ""), out.size,
                                 PCRE2_NEVER_UTF | PCRE2_USE_OFFSET_LIMIT | PCRE2_NO_START_OPTIMIZE,
@@ -90,7 +90,7 @@ static xt_status search_error(int code, size_t length, xt_error *error) {
 }
 
 static xt_status translate(PatternSearch *s, xt_error *error) {
-  TRY(mem_grow(&s->kinds, &s->capacity, s->length + 1, 1, error));
+  TRY(MEM_GROW(&s->kinds, &s->capacity, s->length + 1, error));
   s->count = s->byte = s->character = 0;
   for (size_t at = 0; at < s->length;)
     s->kinds[s->count++] = (char)alphabet_kind(s->pattern->alphabet, utf8_next(s->text, &at));

@@ -9,8 +9,7 @@
 #include "text/utf8.h"
 
 xt_status pretokenizer_add(PreTokenizer *pre, PreStep *step, xt_error *error) {
-  const xt_status status =
-      mem_grow(&pre->steps, &pre->capacity, pre->count + 1, sizeof *pre->steps, error);
+  const xt_status status = MEM_GROW(&pre->steps, &pre->capacity, pre->count + 1, error);
   if (status == XT_STATUS_OK)
     pre->steps[pre->count++] = *step;
   else
@@ -21,7 +20,7 @@ xt_status pretokenizer_add(PreTokenizer *pre, PreStep *step, xt_error *error) {
 
 static xt_status add_word(WordList *list, Word word, xt_error *error) {
   if (!word.length) return XT_STATUS_OK; /* empty pieces vanish, as there */
-  TRY(mem_grow(&list->words, &list->capacity, list->count + 1, sizeof *list->words, error));
+  TRY(MEM_GROW(&list->words, &list->capacity, list->count + 1, error));
   list->words[list->count++] = word;
   return XT_STATUS_OK;
 }

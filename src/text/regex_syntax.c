@@ -11,7 +11,7 @@
 /* ---- what the parser puts down --------------------------------------------------------------- */
 
 static xt_status put(RegexParser *p, RegexOp op, xt_error *error) {
-  TRY(mem_grow(&p->ops, &p->op_capacity, p->op_count + 1, sizeof *p->ops, error));
+  TRY(MEM_GROW(&p->ops, &p->op_capacity, p->op_count + 1, error));
   p->ops[p->op_count++] = op;
   return XT_STATUS_OK;
 }
@@ -32,7 +32,7 @@ static xt_status put_set(RegexParser *p, CodeSet *set, xt_error *error) {
     status = regex_refuse(p, XT_STATUS_UNSUPPORTED, p->at,
                           "more than 1024 different characters and classes", error);
   } else {
-    status = mem_grow(&p->sets, &p->set_capacity, p->set_count + 1, sizeof *p->sets, error);
+    status = MEM_GROW(&p->sets, &p->set_capacity, p->set_count + 1, error);
     if (status == XT_STATUS_OK)
       p->sets[p->set_count++] = *set;
     else

@@ -37,7 +37,7 @@ static xt_status find_borders(const RegexParser *p, uint32_t **out, size_t *coun
                               xt_error *error) {
   size_t most = 1, n = 0;
   for (size_t i = 0; i < p->set_count; i++) most += 2 * p->sets[i].count;
-  TRY(mem_alloc(out, most, sizeof **out, error));
+  TRY(MEM_ALLOC(out, most, error));
   uint32_t *borders = *out;
   borders[n++] = 0;
   for (size_t i = 0; i < p->set_count; i++)
@@ -130,9 +130,9 @@ static void write_op(const RegexOp *op, const Kinds *kinds, TextBuffer *out) {
 xt_status regex_write(const RegexParser *p, TextBuffer *out, Alphabet *a, xt_error *error) {
   Kinds kinds = {0};
   xt_status status;
-  TRY_DONE(mem_alloc(&kinds.bits, REGEX_KINDS_MAX, sizeof *kinds.bits, error));
+  TRY_DONE(MEM_ALLOC(&kinds.bits, REGEX_KINDS_MAX, error));
   TRY_DONE(find_borders(p, &a->starts, &a->count, error));
-  TRY_DONE(mem_alloc(&a->kinds, a->count, 1, error));
+  TRY_DONE(MEM_ALLOC(&a->kinds, a->count, error));
   TRY_DONE(find_kinds(p, a, &kinds, error));
   set_pages(a);
   for (size_t i = 0; i < p->op_count && !out->failed && out->size <= REGEX_WRITTEN_MAX; i++)

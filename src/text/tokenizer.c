@@ -58,7 +58,7 @@ xt_status xt_tokenizer_open(const char *path, xt_tokenizer **out, xt_error *erro
   if (!out) return err_set(error, XT_STATUS_ARGUMENT, NULL, "out", -1, "is NULL");
   *out = NULL;
   if (!path) return err_set(error, XT_STATUS_ARGUMENT, NULL, "path", -1, "is NULL");
-  TRY_DONE(mem_alloc(&t, 1, sizeof *t, error));
+  TRY_DONE(MEM_ALLOC(&t, 1, error));
   t->bpe.unk = t->added.largest = -1;
   if (gguf_is_file(path)) {
     t->source = "GGUF";
@@ -168,7 +168,7 @@ xt_status xt_tokenizer_encode(const xt_tokenizer *t, const char *text, size_t le
   TRY_DONE(encode_around(&e, false, text, length, true, encode_stretch, error));
   for (size_t i = 0; add_special && i < t->suffix.size; i++)
     TRY_DONE(id_list_add(&e.ids, t->suffix.data[i], error));
-  if (!e.ids.data) TRY_DONE(mem_grow(&e.ids.data, &e.ids.capacity, 1, sizeof *e.ids.data, error));
+  if (!e.ids.data) TRY_DONE(MEM_GROW(&e.ids.data, &e.ids.capacity, 1, error));
   *ids = e.ids.data;
   *count = e.ids.size;
   e.ids.data = NULL;

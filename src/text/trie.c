@@ -6,7 +6,7 @@
 #include "base/mem.h"
 
 static xt_status new_node(Trie *t, uint8_t byte, uint32_t *node, xt_error *error) {
-  TRY(mem_grow(&t->nodes, &t->capacity, t->count + 1, sizeof *t->nodes, error));
+  TRY(MEM_GROW(&t->nodes, &t->capacity, t->count + 1, error));
   t->nodes[t->count] = (TrieNode){0, 0, -1, byte};
   *node = (uint32_t)t->count++;
   return XT_STATUS_OK;

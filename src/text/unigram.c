@@ -18,7 +18,7 @@ typedef struct UnigramNode {
 #define NO_ID (-2) /* -1 is the unknown token of a model that has none */
 
 xt_status unigram_add(Unigram *u, const char *text, size_t length, double score, xt_error *error) {
-  TRY(mem_grow(&u->scores, &u->capacity, u->count + 1, sizeof *u->scores, error));
+  TRY(MEM_GROW(&u->scores, &u->capacity, u->count + 1, error));
   if (!u->count || score < u->lowest) u->lowest = score;
   TRY(trie_add(&u->trie, text, length, (int32_t)u->count, error));
   u->scores[u->count++] = score;
@@ -112,7 +112,7 @@ xt_status unigram_encode(const Unigram *u, const Bpe *bpe, UnigramWork *work, co
   }
   if (length >= UINT32_MAX)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1, "the text is too long");
-  TRY(mem_grow(&work->nodes, &work->capacity, length + 1, sizeof *work->nodes, error));
+  TRY(MEM_GROW(&work->nodes, &work->capacity, length + 1, error));
   find_best(u, work->nodes, word, length);
   return add_path(u, bpe, work->nodes, word, length, out, error);
 }

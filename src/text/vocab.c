@@ -39,7 +39,7 @@ static size_t find_slot(const Vocab *v, const char *text, size_t length, uint32_
 static xt_status set_slots(Vocab *v, size_t count, xt_error *error) {
   uint32_t *slots;
   if (!v->slots) v->seed = rng_unpredictable();
-  TRY(mem_alloc(&slots, count, sizeof *slots, error));
+  TRY(MEM_ALLOC(&slots, count, error));
   for (size_t i = 0; i < v->count; i++) {
     size_t slot = v->entries[i].hash & (count - 1);
     while (slots[slot]) slot = (slot + 1) & (count - 1);
@@ -53,9 +53,9 @@ static xt_status set_slots(Vocab *v, size_t count, xt_error *error) {
 
 xt_status vocab_reserve(Vocab *v, size_t count, xt_error *error) {
   if (count >= VOCAB_IDS_MAX) return XT_STATUS_OK; /* adding will say so */
-  TRY(mem_grow(&v->bytes, &v->capacity, 8 * count, 1, error));
-  TRY(mem_grow(&v->entries, &v->entry_capacity, count, sizeof *v->entries, error));
-  TRY(mem_grow(&v->by_id, &v->id_capacity, count, sizeof *v->by_id, error));
+  TRY(MEM_GROW(&v->bytes, &v->capacity, 8 * count, error));
+  TRY(MEM_GROW(&v->entries, &v->entry_capacity, count, error));
+  TRY(MEM_GROW(&v->by_id, &v->id_capacity, count, error));
   size_t slots = 1024;
   while (slots < 2 * count) slots *= 2;
   return slots > v->slot_count ? set_slots(v, slots, error) : XT_STATUS_OK;
@@ -74,10 +74,10 @@ xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, Vocab
   *added = VOCAB_TEXT_TAKEN;
   if (v->slots[slot]) return XT_STATUS_OK;
 
-  TRY(mem_grow(&v->bytes, &v->capacity, v->size + length + 1, 1, error));
-  TRY(mem_grow(&v->entries, &v->entry_capacity, v->count + 1, sizeof *v->entries, error));
+  TRY(MEM_GROW(&v->bytes, &v->capacity, v->size + length + 1, error));
+  TRY(MEM_GROW(&v->entries, &v->entry_capacity, v->count + 1, error));
   if (end > v->id_end) {
-    TRY(mem_grow(&v->by_id, &v->id_capacity, end, sizeof *v->by_id, error));
+    TRY(MEM_GROW(&v->by_id, &v->id_capacity, end, error));
     memset(v->by_id + v->id_end, 0, (end - v->id_end) * sizeof *v->by_id);
     v->id_end = end;
   }

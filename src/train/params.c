@@ -12,8 +12,8 @@
 xt_status params_create(const ModelConfig *config, Params *out, xt_error *error) {
   const size_t places = (size_t)(config->layers + 1) * ARCH_ROLE_COUNT;
   *out = (Params){.config = config};
-  TRY(mem_alloc(&out->list, places, sizeof *out->list, error));
-  const xt_status status = mem_alloc(&out->index, places, sizeof *out->index, error);
+  TRY(MEM_ALLOC(&out->list, places, error));
+  const xt_status status = MEM_ALLOC(&out->index, places, error);
   if (status) {
     params_free(out);
     return status;

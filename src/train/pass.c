@@ -82,7 +82,7 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   const Places at = places(c, options);
   Pass *p;
   *out = NULL;
-  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  TRY(MEM_ALLOC(&p, 1, error));
   *p = (Pass){.params = params,
               .config = c,
               .backend = backend,
@@ -100,8 +100,8 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   if ((int)p->qkv > depth) depth = (int)p->qkv;
   xt_status status;
   TRY_DONE(cpu_block_create(at.total * sizeof(float), &p->block, error));
-  TRY_DONE(mem_alloc(&p->rows, (size_t)options->tokens, sizeof *p->rows, error));
-  TRY_DONE(mem_alloc(&p->losses, (size_t)p->logit_rows, sizeof *p->losses, error));
+  TRY_DONE(MEM_ALLOC(&p->rows, (size_t)options->tokens, error));
+  TRY_DONE(MEM_ALLOC(&p->losses, (size_t)p->logit_rows, error));
   TRY_DONE(cpu_product_room(backend, depth, &p->room, error));
   TRY_DONE(cpu_scratch_reserve(backend, causal_scratch(options->length, c->head_dim), error));
   p->x = p->block + at.x;

@@ -242,7 +242,7 @@ static xt_status write_weights(const Trainer *t, Dtype dtype, xt_error *error) {
   char *path, name[ARCH_NAME_SIZE];
   SafetensorsWriter *w;
   uint16_t *half;
-  TRY(mem_alloc(&half, PIECE, sizeof *half, error));
+  TRY(MEM_ALLOC(&half, PIECE, error));
   xt_status status = file_join(t->options->output, MODEL_FILE, &path, error);
   if (!status) {
     status = safetensors_writer_open(path, &w, error);

@@ -18,8 +18,7 @@ void train_data_free(TrainData *data) {
 }
 
 static xt_status add_ids(TrainData *data, const int32_t *ids, size_t count, xt_error *error) {
-  TRY(mem_grow(&data->ids, &data->id_capacity, data->id_count + count + 1, sizeof *data->ids,
-               error));
+  TRY(MEM_GROW(&data->ids, &data->id_capacity, data->id_count + count + 1, error));
   if (count) memcpy(data->ids + data->id_count, ids, count * sizeof *ids);
   data->id_count += count;
   return XT_STATUS_OK;
@@ -56,7 +55,7 @@ static xt_status add_example(TrainData *data, const DataRules *rules, size_t at,
     data->id_count = at;
     return XT_STATUS_OK;
   }
-  TRY(mem_grow(&data->examples, &data->capacity, data->count + 1, sizeof *data->examples, error));
+  TRY(MEM_GROW(&data->examples, &data->capacity, data->count + 1, error));
   data->examples[data->count++] =
       (Example){.at = at, .count = (int32_t)count, .counted_from = (int32_t)from};
   return XT_STATUS_OK;
@@ -120,7 +119,7 @@ static xt_status add_line(TrainData *data, const DataRules *rules, const PairLin
   char *prompt;
   if (!line->apart) return add_pair(data, rules, line->prompt, line->response, error);
   const size_t length = strlen(line->prompt);
-  TRY(mem_alloc(&prompt, length + 2, 1, error));
+  TRY(MEM_ALLOC(&prompt, length + 2, error));
   memcpy(prompt, line->prompt, length);
   prompt[length] = '\n';
   const xt_status status = add_pair(data, rules, prompt, line->response, error);
@@ -179,7 +178,7 @@ static xt_status read_text(const DataRules *rules, const FileMap *map, TrainData
   TRY(add_ids(data, &rules->eos, 1, error));
   for (size_t at = 0; at + 1 < data->id_count; at += (size_t)rules->length) {
     const size_t left = data->id_count - at;
-    TRY(mem_grow(&data->examples, &data->capacity, data->count + 1, sizeof *data->examples, error));
+    TRY(MEM_GROW(&data->examples, &data->capacity, data->count + 1, error));
     data->examples[data->count++] =
         (Example){.at = at,
                   .count = (int32_t)(left < (size_t)rules->length ? left : (size_t)rules->length),
@@ -248,7 +247,7 @@ xt_status data_order_create(DataOrder *o, const TrainData *data, const xt_train_
                    .batch = options->batch,
                    .length = length,
                    .pack = options->pack};
-  TRY(mem_alloc(&o->order, data->count, sizeof *o->order, error));
+  TRY(MEM_ALLOC(&o->order, data->count, error));
   data_order_rewind(o);
   return XT_STATUS_OK;
 }

@@ -136,7 +136,7 @@ static int longer_first(const void *a, const void *b) {
 /* The largest number of tokens that run together. */
 static xt_status most_tokens(const Trainer *t, int *out, xt_error *error) {
   int32_t *lengths;
-  TRY(mem_alloc(&lengths, t->data.count, sizeof *lengths, error));
+  TRY(MEM_ALLOC(&lengths, t->data.count, error));
   for (size_t i = 0; i < t->data.count; i++) lengths[i] = t->data.examples[i].count;
   qsort(lengths, t->data.count, sizeof *lengths, longer_first);
   size_t total = 0;
@@ -218,10 +218,10 @@ static xt_status prepare(Trainer *t, xt_error *error) {
   TRY(cpu_block_create(bytes, &t->state.first, error));
   TRY(cpu_block_create(bytes, &t->state.second, error));
   TRY(cpu_block_create(bytes, &t->gradients, error));
-  TRY(mem_alloc(&t->ids, (size_t)pass.tokens, sizeof *t->ids, error));
-  TRY(mem_alloc(&t->positions, (size_t)pass.tokens, sizeof *t->positions, error));
-  TRY(mem_alloc(&t->targets, (size_t)pass.tokens, sizeof *t->targets, error));
-  TRY(mem_alloc(&t->starts, (size_t)pass.tokens + 1, sizeof *t->starts, error));
+  TRY(MEM_ALLOC(&t->ids, (size_t)pass.tokens, error));
+  TRY(MEM_ALLOC(&t->positions, (size_t)pass.tokens, error));
+  TRY(MEM_ALLOC(&t->targets, (size_t)pass.tokens, error));
+  TRY(MEM_ALLOC(&t->starts, (size_t)pass.tokens + 1, error));
   if (o->from_scratch) {
     params_randomize(&t->params, o->seed, t->state.weights);
   } else {
@@ -246,7 +246,7 @@ static xt_status prepare(Trainer *t, xt_error *error) {
                                      .schedule = o->schedule,
                                      .warmup = (uint64_t)ceil(o->warmup * (double)total),
                                      .total = total};
-  TRY(mem_alloc(&t->records, total, sizeof *t->records, error));
+  TRY(MEM_ALLOC(&t->records, total, error));
   return describe(t, error);
 }
 

@@ -51,7 +51,7 @@ xt_status cpu_prefix_create(Backend *backend, KvShape shape, int capacity, KvPre
   const int align = columns > 16 ? columns : 16;
   if (capacity > INT32_MAX - align) return err_memory(error, SIZE_MAX);
   KvPrefix *p;
-  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  TRY(MEM_ALLOC(&p, 1, error));
   p->shape = shape;
   p->align = align;
   p->capacity = (capacity + align - 1) / align * align;

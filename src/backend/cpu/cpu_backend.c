@@ -121,7 +121,7 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "%d threads; 0 means one per processor", threads);
   CpuBackend *b;
-  TRY(mem_alloc(&b, 1, sizeof *b, error));
+  TRY(MEM_ALLOC(&b, 1, error));
   b->base.ops = ops;
   b->base.threads = threads > 0 ? threads : system_processors();
   b->base.compute = compute;

@@ -59,7 +59,7 @@ static xt_status measure_onednn(Backend *b, int times, double *flops, xt_error *
   Weight *w = NULL;
   Dev x = {0}, y = {0};
   xt_status status;
-  TRY(mem_alloc(&values, count, sizeof *values, error));
+  TRY(MEM_ALLOC(&values, count, error));
   const MatrixSource source = {.dtype = DTYPE_BF16, .rows = SIDE, .cols = SIDE, .data = values};
   TRY_DONE(b->ops->weight_create(b, &source, 1, &w, error));
   TRY_DONE(b->ops->alloc(b, count * sizeof(float), &x, error));
@@ -101,8 +101,8 @@ xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *err
   xt_status status = XT_STATUS_OK;
   const int threads = backend->threads, times = bytes ? 5 : 1;
   *flops = 0;
-  TRY(mem_alloc(&p, 1, sizeof *p, error));
-  TRY_DONE(mem_alloc(&p->sinks, (size_t)threads, sizeof *p->sinks, error));
+  TRY(MEM_ALLOC(&p, 1, error));
+  TRY_DONE(MEM_ALLOC(&p->sinks, (size_t)threads, error));
   p->kernels = cpu_of(backend)->kernels ? cpu_of(backend)->kernels : &kernels_portable;
   for (int i = 0; i < times; i++) {
     const double from = now(threads);

@@ -30,7 +30,7 @@ static xt_status weight_create(Backend *b, const MatrixSource *parts, int n_part
   const bool rounded = b->compute == XT_COMPUTE_BF16;
   TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, rounded, error));
   Weight *w;
-  TRY(mem_alloc(&w, 1, sizeof *w, error));
+  TRY(MEM_ALLOC(&w, 1, error));
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
   w->bytes = (size_t)w->n * (size_t)w->k * sizeof(float);
@@ -218,7 +218,7 @@ static xt_status prefix_create(Backend *b, KvShape shape, int capacity, KvPrefix
                                xt_error *error) {
   *out = NULL;
   KvPrefix *p;
-  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  TRY(MEM_ALLOC(&p, 1, error));
   const xt_status status = kv_create(shape, capacity, p, error);
   if (status != XT_STATUS_OK)
     prefix_release(b, p);

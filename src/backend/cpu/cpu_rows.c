@@ -46,7 +46,7 @@ xt_status cpu_table_create(Backend *b, const MatrixSource *source, Table **out, 
   *out = NULL;
   TRY(cpu_check_parts(source, 1, error));
   Table *table;
-  TRY(mem_alloc(&table, 1, sizeof *table, error));
+  TRY(MEM_ALLOC(&table, 1, error));
   table->source = *source;
   *out = table;
   return XT_STATUS_OK;

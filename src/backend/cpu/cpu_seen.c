@@ -20,13 +20,13 @@ xt_status cpu_seen_create(Backend *b, const SeenSource *source, SeenIds **out, x
   const size_t ids = (size_t)source->start[prompts];
   SeenIds *s;
   *out = NULL;
-  TRY(mem_alloc(&s, 1, sizeof *s, error));
+  TRY(MEM_ALLOC(&s, 1, error));
   *s = (SeenIds){.lists = source->lists, .capacity = source->capacity};
-  xt_status status = mem_alloc(&s->ids, ids + 1, sizeof *s->ids, error);
-  if (!status) status = mem_alloc(&s->start, prompts + 1, sizeof *s->start, error);
-  if (!status) status = mem_alloc(&s->prompt, lists + 1, sizeof *s->prompt, error);
-  if (!status) status = mem_alloc(&s->added, lists * capacity + 1, sizeof *s->added, error);
-  if (!status) status = mem_alloc(&s->counts, lists + 1, sizeof *s->counts, error);
+  xt_status status = MEM_ALLOC(&s->ids, ids + 1, error);
+  if (!status) status = MEM_ALLOC(&s->start, prompts + 1, error);
+  if (!status) status = MEM_ALLOC(&s->prompt, lists + 1, error);
+  if (!status) status = MEM_ALLOC(&s->added, lists * capacity + 1, error);
+  if (!status) status = MEM_ALLOC(&s->counts, lists + 1, error);
   if (status) {
     cpu_seen_release(b, s);
     return status;

@@ -155,7 +155,7 @@ static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, 
   const int columns = b->kernels->tile_columns;
   for (int i = 0; i < n_parts; i++) w->panels += (parts[i].rows + columns - 1) / columns;
   TRY(check_product(b, w, error));
-  TRY(mem_alloc(&w->quantised, (size_t)w->panels, sizeof *w->quantised, error));
+  TRY(MEM_ALLOC(&w->quantised, (size_t)w->panels, error));
   QuantisedPanel *panel = w->quantised;
   int first = 0;
   for (int i = 0; i < n_parts; first += parts[i].rows, i++)
@@ -237,7 +237,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
   Weight *w;
-  TRY(mem_alloc(&w, 1, sizeof *w, error));
+  TRY(MEM_ALLOC(&w, 1, error));
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);

@@ -93,10 +93,10 @@ bool onednn_version(int version[3]) {
 xt_status onednn_cache_create(ThreadPool *pool, OnednnCache **out, xt_error *error) {
   *out = NULL;
   OnednnCache *c;
-  TRY(mem_alloc(&c, 1, sizeof *c, error));
+  TRY(MEM_ALLOC(&c, 1, error));
   c->pool = pool;
   c->threads = pool_threads(pool);
-  xt_status status = mem_alloc(&c->streams, (size_t)c->threads, sizeof *c->streams, error);
+  xt_status status = MEM_ALLOC(&c->streams, (size_t)c->threads, error);
   if (!status)
     status =
         cpu_block_create((size_t)c->threads * ONEDNN_MOST_ROWS * STRIP_MOST * sizeof *c->results,
@@ -182,8 +182,7 @@ static dnnl_status_t entry_make(OnednnCache *c, ConstLayout packed, Entry *e) {
   ConstLayout dst = dnnl_primitive_desc_query_md(desc, dnnl_query_dst_md, 0);
   ConstLayout scratch = dnnl_primitive_desc_query_md(desc, dnnl_query_scratchpad_md, 0);
   status = dnnl_primitive_create(&e->primitive, desc);
-  if (!status && mem_alloc(&e->memories, (size_t)c->threads, sizeof *e->memories, NULL))
-    status = dnnl_out_of_memory;
+  if (!status && MEM_ALLOC(&e->memories, (size_t)c->threads, NULL)) status = dnnl_out_of_memory;
   for (int t = 0; t < c->threads && !status; t++) {
     Memories *m = &e->memories[t];
     status = dnnl_memory_create(&m->src, src, c->engine, DNNL_MEMORY_NONE);
@@ -211,7 +210,7 @@ static const Entry *entry_get(OnednnCache *c, Dtype type, int n, int k, int rows
   *status = dnnl_success;
   if (known) return known;
   *status = dnnl_out_of_memory;
-  if (mem_grow(&c->entries, &c->capacity, c->count + 1, sizeof *c->entries, NULL)) return NULL;
+  if (MEM_GROW(&c->entries, &c->capacity, c->count + 1, NULL)) return NULL;
   Entry made = {.type = type, .n = n, .k = k, .rows = rows};
   *status = entry_make(c, packed, &made);
   const size_t bytes = (made.scratch_bytes + 63) / 64 * 64;
@@ -274,7 +273,7 @@ static int strip_columns(const OnednnCache *c, int n) {
  * bound to it. */
 static xt_status lay_out_strips(OnednnCache *c, OnednnWeight *w, xt_error *error) {
   const int columns = strip_columns(c, w->n);
-  TRY(mem_alloc(&w->strips, (size_t)((w->n + columns - 1) / columns), sizeof *w->strips, error));
+  TRY(MEM_ALLOC(&w->strips, (size_t)((w->n + columns - 1) / columns), error));
   for (int first = 0; first < w->n; first += columns) {
     dnnl_status_t made = dnnl_success;
     Strip *strip = &w->strips[w->strip_count++];
@@ -317,7 +316,7 @@ xt_status onednn_weight_create(OnednnCache *c, Dtype type, int n, int k, const v
                                OnednnWeight **out, xt_error *error) {
   *out = NULL;
   OnednnWeight *w;
-  TRY(mem_alloc(&w, 1, sizeof *w, error));
+  TRY(MEM_ALLOC(&w, 1, error));
   w->type = type;
   w->n = n;
   w->k = k;

@@ -34,7 +34,7 @@ xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error
   float *all = NULL;
   xt_status status = XT_STATUS_OK;
   TRY_DONE(cpu_block_create(values * size, &data, error));
-  TRY_DONE(mem_alloc(&all, 2 * sums, sizeof *all, error));
+  TRY_DONE(MEM_ALLOC(&all, 2 * sums, error));
   Rng rng = {1};
   for (size_t i = 0; i < values; i++) {
     const float x = rng_symmetric(&rng);

@@ -149,7 +149,7 @@ static xt_status load_module(CudaDevice *d, const GpuOptions *options, xt_error 
 static xt_status open_device(int index, const GpuOptions *options, GpuDevice **out,
                              xt_error *error) {
   CudaDevice *d;
-  TRY(mem_alloc(&d, 1, sizeof *d, error));
+  TRY(MEM_ALLOC(&d, 1, error));
   snprintf(d->base.info.id, sizeof d->base.info.id, "cuda:%d", index);
   xt_status status = XT_STATUS_OK;
   CudaResult code = cuda.cuDeviceGet(&d->number, index);

@@ -82,7 +82,7 @@ xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out,
                    "--inexact takes it all the same",
                    found[index].id, found[index].name, found[index].lacks);
   GpuState *state;
-  TRY(mem_alloc(&state, 1, sizeof *state, error));
+  TRY(MEM_ALLOC(&state, 1, error));
   const xt_status status = driver->open(index, options, out, error);
   if (status) {
     free(state);
@@ -132,7 +132,7 @@ xt_status gpu_buffer(GpuDevice *device, size_t bytes, GpuBuffer **out, xt_error 
                    "%s (%s) has no room for %.2f GiB at once; it gives at most %.2f GiB",
                    device->info.id, device->info.name, (double)bytes / 0x1p30,
                    (double)device->info.largest / 0x1p30);
-  TRY(mem_alloc(&buffer, 1, sizeof *buffer, error));
+  TRY(MEM_ALLOC(&buffer, 1, error));
   buffer->bytes = bytes ? bytes : 1;
   pthread_mutex_lock(&device->state->lock);
   const xt_status status = device->driver->buffer(device, buffer, error);

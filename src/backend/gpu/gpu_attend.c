@@ -27,7 +27,7 @@ xt_status gpu_prefix_create(Backend *backend, KvShape shape, int capacity, KvPre
   *out = NULL;
   TRY(cpu_check_kv(shape, capacity, error));
   if (capacity > INT32_MAX - 4) return err_memory(error, SIZE_MAX);
-  TRY(mem_alloc(&p, 1, sizeof *p, error));
+  TRY(MEM_ALLOC(&p, 1, error));
   p->shape = shape;
   p->capacity = (capacity + 3) / 4 * 4;
   const size_t heads = (size_t)shape.layers * (size_t)shape.kv_heads,
@@ -146,7 +146,7 @@ static GpuPlace place_slopes(GpuBackend *b, const float *slopes, int count) {
   free(b->slopes_host);
   b->slope_count = 0;
   xt_error error;
-  if (mem_alloc(&b->slopes_host, (size_t)count, sizeof *slopes, &error)) {
+  if (MEM_ALLOC(&b->slopes_host, (size_t)count, &error)) {
     gpu_fail(b->device, &error);
     return (GpuPlace){0};
   }

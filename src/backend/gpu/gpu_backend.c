@@ -137,7 +137,7 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
                       xt_error *error) {
   GpuBackend *b;
   const GpuInfo *info = &device->info;
-  const xt_status status = mem_alloc(&b, 1, sizeof *b, error);
+  const xt_status status = MEM_ALLOC(&b, 1, error);
   if (status) {
     gpu_close(device);
     return status;

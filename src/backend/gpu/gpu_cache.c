@@ -38,7 +38,7 @@ void gpu_cache_open(GpuCache *cache, const char *folder, const char *const *key)
 void gpu_cache_keep(const GpuCache *cache, const void *data, size_t size) {
   uint8_t *bytes;
   Hash hash;
-  if (!cache->path || mem_alloc(&bytes, size + HASH_BYTES, 1, NULL)) return;
+  if (!cache->path || MEM_ALLOC(&bytes, size + HASH_BYTES, NULL)) return;
   memcpy(bytes + HASH_BYTES, data, size);
   hash_init(&hash);
   hash_raw(&hash, data, size);

@@ -23,7 +23,7 @@ xt_status gpu_seen_create(Backend *backend, const SeenSource *source, SeenIds **
                ids = (size_t)source->start[prompts];
   SeenIds *s;
   *out = NULL;
-  TRY(mem_alloc(&s, 1, sizeof *s, error));
+  TRY(MEM_ALLOC(&s, 1, error));
   s->places = (GpuPenalize){.start = ids, .capacity = source->capacity};
   s->places.prompt = s->places.start + prompts + 1;
   s->places.added = s->places.prompt + lists;
@@ -82,14 +82,13 @@ static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks
   for (size_t i = 0; i < b->pending_count; i++) /* what it overwrites is no longer asked for */
     if (b->pending[i].out == a->out.buffer && b->pending[i].first == a->out.offset)
       b->pending[i].out = NULL;
-  xt_status status =
-      mem_grow(&b->pending, &b->pending_capacity, b->pending_count + 1, sizeof *b->pending, &error);
+  xt_status status = MEM_GROW(&b->pending, &b->pending_capacity, b->pending_count + 1, &error);
   if (!status) memset(b->pending + before, 0, (b->pending_capacity - before) * sizeof *b->pending);
   GpuPending *p = status ? NULL : &b->pending[b->pending_count];
   if (p && p->host_floats < floats) {
     free(p->host);
     p->host_floats = 0;
-    status = mem_alloc(&p->host, floats, sizeof *p->host, &error);
+    status = MEM_ALLOC(&p->host, floats, &error);
     if (!status) p->host_floats = floats;
   }
   if (status) gpu_fail(b->device, &error);

@@ -16,7 +16,7 @@ xt_status gpu_table_create(Backend *backend, const MatrixSource *source, Table *
   Table *t;
   *out = NULL;
   TRY(cpu_check_parts(source, 1, error));
-  TRY(mem_alloc(&t, 1, sizeof *t, error));
+  TRY(MEM_ALLOC(&t, 1, error));
   t->cols = source->cols;
   const xt_status status = gpu_matrix(gpu_of(backend), source, 1, &t->matrix, error);
   if (status)

@@ -50,7 +50,7 @@ bool nvrtc_version(int *version) {
 static char *program_log(NvrtcProgram program) {
   size_t size = 0;
   char *log = NULL;
-  if (rtc.nvrtcGetProgramLogSize(program, &size) || size < 2 || mem_alloc(&log, size + 1, 1, NULL))
+  if (rtc.nvrtcGetProgramLogSize(program, &size) || size < 2 || MEM_ALLOC(&log, size + 1, NULL))
     return NULL;
   if (rtc.nvrtcGetProgramLog(program, log)) log[0] = 0;
   return log;

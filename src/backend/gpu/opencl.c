@@ -225,7 +225,7 @@ static xt_status open_device(int index, const GpuOptions *options, GpuDevice **o
   ClInt code;
   if (index >= find_devices(ids, platforms))
     return err_set(error, XT_STATUS_IO, NULL, NULL, -1, "opencl:%d is gone", index);
-  TRY(mem_alloc(&d, 1, sizeof *d, error));
+  TRY(MEM_ALLOC(&d, 1, error));
   snprintf(d->base.info.id, sizeof d->base.info.id, "opencl:%d", index);
   describe(platforms[index], ids[index], &d->base.info);
   xt_status status = XT_STATUS_OK;
