@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tasks/dataset.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,17 +9,7 @@
 #include "base/number.h"
 #include "base/text_buffer.h"
 #include "tasks/task_table.h"
-
-xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format,
-                             ...) {
-  char message[400], field[40];
-  va_list args;
-  va_start(args, format);
-  number_vprint(message, sizeof message, format, args);
-  va_end(args);
-  snprintf(field, sizeof field, "line %zu", line);
-  return err_set(error, XT_STATUS_INPUT, path, field, -1, "%s", message);
-}
+#include "text/text_file.h"
 
 xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, xt_error *error) {
   char *copy;
@@ -35,12 +23,12 @@ xt_status dataset_copy(xt_dataset *dataset, const char *text, const char **out, 
 xt_status dataset_copy_text(xt_dataset *dataset, const json_t *value, const char *path, size_t line,
                             const char *what, const char **out, xt_error *error) {
   if (!json_is_string(value))
-    return dataset_line_error(error, path, line, "is %s, expected %s: a JSON string",
-                              json_type_name(value), what);
+    return text_line_error(error, path, line, "is %s, expected %s: a JSON string",
+                           json_type_name(value), what);
   const char *text = json_string_value(value);
-  if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
+  if (!text[0]) return text_line_error(error, path, line, "%s is empty", what);
   if (strlen(text) != json_string_length(value))
-    return dataset_line_error(error, path, line, "%s holds a NUL character", what);
+    return text_line_error(error, path, line, "%s holds a NUL character", what);
   return dataset_copy(dataset, text, out, error);
 }
 
@@ -52,14 +40,14 @@ static xt_status add_answer(TextBuffer *answers, const json_t *value, const char
   snprintf(digits, sizeof digits, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
   if (json_is_integer(value)) text = digits;
   if (!text)
-    return dataset_line_error(error, path, line,
-                              "%s is %s, expected a string, an integer or an array of them", what,
-                              json_type_name(value));
-  if (!text[0]) return dataset_line_error(error, path, line, "%s is empty", what);
+    return text_line_error(error, path, line,
+                           "%s is %s, expected a string, an integer or an array of them", what,
+                           json_type_name(value));
+  if (!text[0]) return text_line_error(error, path, line, "%s is empty", what);
   if (json_is_string(value) && strlen(text) != json_string_length(value))
-    return dataset_line_error(error, path, line, "%s holds a NUL character", what);
+    return text_line_error(error, path, line, "%s holds a NUL character", what);
   if (strstr(text, XT_GOLD_SEPARATOR))
-    return dataset_line_error(error, path, line, "%s holds the control character U+001E", what);
+    return text_line_error(error, path, line, "%s holds the control character U+001E", what);
   if (answers->size) text_buffer_add_text(answers, XT_GOLD_SEPARATOR);
   text_buffer_add_text(answers, text);
   return answers->failed ? err_memory(error, answers->size) : XT_STATUS_OK;
@@ -71,12 +59,12 @@ xt_status dataset_copy_gold(xt_dataset *dataset, const xt_task *task, const json
   TextBuffer answers = {0};
   const size_t count = json_array_size(value);
   if (json_is_array(value) && count == 0)
-    return dataset_line_error(error, path, line,
-                              "%s is an empty array; leave it out where no answer is known", what);
+    return text_line_error(error, path, line,
+                           "%s is an empty array; leave it out where no answer is known", what);
   if (count > 1 && task && task->kind == XT_TASK_CHOICE)
-    return dataset_line_error(error, path, line,
-                              "%s is an array of %zu, and a question of %s has one right option",
-                              what, count, task->title);
+    return text_line_error(error, path, line,
+                           "%s is an array of %zu, and a question of %s has one right option", what,
+                           count, task->title);
   xt_status status =
       json_is_array(value) ? XT_STATUS_OK : add_answer(&answers, value, path, line, what, error);
   for (size_t i = 0; i < count && !status; i++)

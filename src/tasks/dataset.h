@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A dataset while it is filled, and the files of JSON lines that it is filled from. */
+/* A dataset while it is filled. */
 #ifndef TASKS_DATASET_H
 #define TASKS_DATASET_H
 
 #include "base/arena.h"
-#include "tasks/json_lines.h"
+#include "base/json.h"
 #include "xtransplant/tasks.h"
 
 struct xt_dataset {
@@ -17,10 +17,6 @@ struct xt_dataset {
                     none were counted */
   size_t repeats, repeat_line, repeat_of; /* xt_dataset_repeats */
 };
-
-/* An XT_STATUS_INPUT error that names file and line (from 1). */
-xt_status dataset_line_error(xt_error *error, const char *path, size_t line, const char *format,
-                             ...) __attribute__((format(printf, 4, 5)));
 
 /* A string of line `line`, copied. `what` says what it should have been: "a prompt". Empty texts
  * and those with a NUL are refused. */

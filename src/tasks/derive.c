@@ -10,6 +10,8 @@
 
 #include "base/mem.h"
 #include "tasks/dataset.h"
+#include "text/json_lines.h"
+#include "text/text_file.h"
 
 #define VOTERS 60 /* prompts that choose a template */
 #define FIELDS_MOST (PROMPT_FIELDS_MOST + 1)
@@ -154,9 +156,9 @@ static xt_status released_prompt(const Released *r, size_t i, const char **out, 
                *prompt = json_is_object(line) ? json_object_get(line, "input_text") : line;
   *out = json_string_value(prompt);
   if (*out && strlen(*out) == json_string_length(prompt)) return XT_STATUS_OK;
-  return dataset_line_error(error, r->path, r->lines.number[i],
-                            "is %s, expected a prompt: a JSON string",
-                            *out ? "a string with a NUL" : json_type_name(prompt));
+  return text_line_error(error, r->path, r->lines.number[i],
+                         "is %s, expected a prompt: a JSON string",
+                         *out ? "a string with a NUL" : json_type_name(prompt));
 }
 
 /* ---- a template by vote ---------------------------------------------------------------------- */

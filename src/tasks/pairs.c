@@ -8,6 +8,8 @@
 #include "base/text_buffer.h"
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
+#include "text/json_lines.h"
+#include "text/text_file.h"
 
 /* A string member that may be absent; then *out keeps its default. */
 static xt_status get_text(xt_dataset *d, const json_t *line, const char *key, const char *path,
@@ -26,8 +28,8 @@ static xt_status get_id(xt_dataset *d, const json_t *line, const char *path, siz
   char text[32];
   if (json_is_string(id)) return dataset_copy_text(d, id, path, number, "\"id\"", out, error);
   if (id && !json_is_null(id) && !json_is_integer(id))
-    return dataset_line_error(error, path, number, "\"id\" is %s, expected a string or an integer",
-                              json_type_name(id));
+    return text_line_error(error, path, number, "\"id\" is %s, expected a string or an integer",
+                           json_type_name(id));
   snprintf(text, sizeof text, "%lld",
            json_is_integer(id) ? (long long)json_integer_value(id) : (long long)place);
   return dataset_copy(d, text, out, error);
@@ -43,15 +45,15 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
     char have[160] = "";
     for (size_t i = 0; xt_task_get(i) && strlen(have) < 120; i++) {
       if (text_same_letters(q->task, xt_task_get(i)->name))
-        return dataset_line_error(error, path, number, "\"task\": '%.40s' is written \"%s\"",
-                                  q->task, xt_task_get(i)->name);
+        return text_line_error(error, path, number, "\"task\": '%.40s' is written \"%s\"", q->task,
+                               xt_task_get(i)->name);
       if (i) strcat(have, ", ");
       strncat(have, xt_task_get(i)->name, 30);
     }
-    return dataset_line_error(error, path, number,
-                              "\"task\": '%.40s' is no task whose responses can be scored; leave "
-                              "it out, or give one of %s",
-                              q->task, have);
+    return text_line_error(error, path, number,
+                           "\"task\": '%.40s' is no task whose responses can be scored; leave "
+                           "it out, or give one of %s",
+                           q->task, have);
   }
   if (!task || !q->gold) return XT_STATUS_OK;
   xt_status status =
@@ -59,7 +61,7 @@ static xt_status check_gold(xt_dataset *d, xt_question *q, const char *path, siz
   if (!status)
     status = xt_task_score(task, q->choices, q->choice_count, "", 0, q->gold, &correct, &inner);
   if (status == XT_STATUS_INPUT)
-    return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
+    return text_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
   if (status && error) *error = inner;
   return status;
 }
@@ -85,7 +87,7 @@ static xt_status ask_reasoning(xt_dataset *d, xt_question *q, const char *path, 
   xt_error inner;
   const xt_status status = dataset_ask_reasoning(d, q, &inner);
   if (status == XT_STATUS_INPUT)
-    return dataset_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
+    return text_line_error(error, path, number, "\"%s\": %s", inner.field, inner.message);
   if (status && error) *error = inner;
   return status;
 }
@@ -136,7 +138,7 @@ static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *re
     if (d->repeats++ == 0) d->repeat_line = number, d->repeat_of = first;
     if (!same_member(line, earlier, "source") || !same_member(line, earlier, "target") ||
         !same_member(line, earlier, "gold"))
-      status = dataset_line_error(
+      status = text_line_error(
           error, r->path, number,
           "\"id\": '%.60s' is line %zu's too, which asks another question; give each its own id",
           q->id, first);
@@ -162,9 +164,8 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   const size_t number = r->lines.number[i];
   xt_question q = {.number = i, .task = "", .lang = "", .source_lang = ""};
   if (!json_is_object(line))
-    return dataset_line_error(error, path, number,
-                              "is %s, expected an object with source and target",
-                              json_type_name(line));
+    return text_line_error(error, path, number, "is %s, expected an object with source and target",
+                           json_type_name(line));
   TRY(get_id(d, line, path, number, i, &q.id, error));
   TRY(get_text(d, line, "lang", path, number, &q.lang, error));
   if (!wanted(o, q.lang)) return XT_STATUS_OK;
@@ -175,9 +176,9 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   TRY(get_text(d, line, "source", path, number, &q.source, error));
   TRY(get_text(d, line, "target", path, number, &q.target, error));
   if (!q.source || !q.target)
-    return dataset_line_error(error, path, number,
-                              "has no \"%s\"; each line needs a source and a target prompt",
-                              q.source ? "target" : "source");
+    return text_line_error(error, path, number,
+                           "has no \"%s\"; each line needs a source and a target prompt",
+                           q.source ? "target" : "source");
   bool repeat = false;
   TRY(find_repeat(r, i, &q, &repeat, error));
   if (repeat) return XT_STATUS_OK;

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/text_buffer.h"
 #include "tasks/dataset.h"
+#include "text/json_lines.h"
+#include "text/text_file.h"
 
 /* ---- translations of the cultures' questions ------------------------------------------------- */
 
@@ -40,10 +42,10 @@ static xt_status translated_fields(const json_t *line, const json_t *item, const
   TRY(raw_text(line, "question", path, number, &question, error));
   TRY(raw_text(line, "country", path, number, &country, error));
   if (!json_is_array(options) || json_array_size(options) != wanted)
-    return dataset_line_error(error, path, number,
-                              "\"options\" is %s of %zu, expected an array of %zu strings",
-                              json_type_name(options), json_array_size(options), wanted);
-  json_array_foreach(options, i, option) if (!json_is_string(option)) return dataset_line_error(
+    return text_line_error(error, path, number,
+                           "\"options\" is %s of %zu, expected an array of %zu strings",
+                           json_type_name(options), json_array_size(options), wanted);
+  json_array_foreach(options, i, option) if (!json_is_string(option)) return text_line_error(
       error, path, number, "item %zu of \"options\" is %s, expected a string", i,
       json_type_name(option));
   TRY(raw_lettered(options, &text, error));
@@ -67,7 +69,7 @@ static xt_status index_lines(const JsonLines *lines, const char *path, json_t **
     const size_t number = lines->number[i];
     TRY(raw_text(line, "id", path, number, &id, error));
     if (json_object_get(*out, id))
-      return dataset_line_error(error, path, number, "\"id\": '%.60s' came before", id);
+      return text_line_error(error, path, number, "\"id\": '%.60s' came before", id);
     if (json_object_set_new(*out, id, json_integer((json_int_t)i + 1)) != 0)
       return err_memory(error, 0);
   }

@@ -10,6 +10,7 @@
 #include "base/text_buffer.h"
 #include "tasks/dataset.h"
 #include "tasks/raw.h"
+#include "text/text_file.h"
 
 bool raw_wants(const RawOptions *options, const char *lang) {
   for (size_t i = 0; options->languages[i]; i++)
@@ -69,15 +70,14 @@ xt_status raw_text(const json_t *object, const char *key, const char *path, size
                    const char **out, xt_error *error) {
   const json_t *value = json_object_get(object, key);
   if (!json_is_object(object))
-    return dataset_line_error(error, path, line, "is %s, expected an object",
-                              json_type_name(object));
+    return text_line_error(error, path, line, "is %s, expected an object", json_type_name(object));
   if (!json_is_string(value))
-    return dataset_line_error(error, path, line, "\"%s\" is %s, expected a string", key,
-                              json_type_name(value));
+    return text_line_error(error, path, line, "\"%s\" is %s, expected a string", key,
+                           json_type_name(value));
   *out = json_string_value(value);
-  if (!(*out)[0]) return dataset_line_error(error, path, line, "\"%s\" is empty", key);
+  if (!(*out)[0]) return text_line_error(error, path, line, "\"%s\" is empty", key);
   if (strlen(*out) != json_string_length(value))
-    return dataset_line_error(error, path, line, "\"%s\" holds a NUL character", key);
+    return text_line_error(error, path, line, "\"%s\" holds a NUL character", key);
   return XT_STATUS_OK;
 }
 

@@ -7,6 +7,8 @@
 #include "base/file_map.h"
 #include "tasks/dataset.h"
 #include "tasks/raw.h"
+#include "text/json_lines.h"
+#include "text/text_file.h"
 
 /* ---- XCOPA: <language>/test.<language>.jsonl ------------------------------------------------- */
 
@@ -22,11 +24,11 @@ static xt_status copa_item(const json_t *line, const char *lang, const char *pat
   const json_t *label = json_object_get(line, "label");
   const json_int_t right = json_integer_value(label);
   if (!json_is_integer(label) || right < 0 || right > 1)
-    return dataset_line_error(error, path, number, "\"label\" is not 0 or 1");
+    return text_line_error(error, path, number, "\"label\" is not 0 or 1");
   const char *relation = template_relation(kind, lang);
   if (!relation)
-    return dataset_line_error(error, path, number,
-                              "\"question\" is '%.40s', expected cause or effect", kind);
+    return text_line_error(error, path, number, "\"question\" is '%.40s', expected cause or effect",
+                           kind);
   snprintf(id, sizeof id, "%zu", number - 1);
   const RawField fields[] = {{"premise", premise},
                              {"choice1", first},
@@ -202,7 +204,7 @@ static xt_status mkqa_line(const RawOptions *options, const json_t *line, const 
                *named = json_object_get(line, "example_id");
   char id[40];
   if (!json_is_object(queries) || !json_is_object(answers))
-    return dataset_line_error(
+    return text_line_error(
         error, path, number,
         "has no objects \"queries\" and \"answers\"; expected a line of mkqa.jsonl");
   if (json_is_integer(named))
@@ -213,7 +215,7 @@ static xt_status mkqa_line(const RawOptions *options, const json_t *line, const 
   for (size_t i = 0; options->languages[i]; i++) {
     const char *key = mkqa_key(options->languages[i]);
     if (!json_is_array(json_object_get(answers, key)))
-      return dataset_line_error(error, path, number, "\"answers\" has no array \"%s\"", key);
+      return text_line_error(error, path, number, "\"answers\" has no array \"%s\"", key);
     json_t *texts = mkqa_answers(line, key);
     if (!texts) return err_memory(error, 0);
     answered = answered && json_array_size(texts) > 0;

@@ -7,7 +7,7 @@
 
 #include "base/file_map.h"
 #include "tasks/raw.h"
-#include "tasks/text_file.h"
+#include "text/text_file.h"
 
 typedef struct Place {
   const char *path, *lang;

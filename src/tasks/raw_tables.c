@@ -12,7 +12,8 @@
 #include "tasks/dataset.h"
 #include "tasks/python_literal.h"
 #include "tasks/raw.h"
-#include "tasks/text_file.h"
+#include "text/text_file.h"
+#include "text/json_lines.h"
 
 /* A table file while its rows are read. */
 typedef struct Table {
@@ -88,7 +89,7 @@ static xt_status nli_line(const RawOptions *options, const json_t *line, const c
   TRY(raw_text(line, "pairID", path, number, &id, error));
   const char *gold = nli_gold(label);
   if (!gold)
-    return dataset_line_error(
+    return text_line_error(
         error, path, number,
         "\"gold_label\" is '%.40s', expected entailment, neutral or contradiction", label);
   return nli_add(id, lang, gold, premise, hypothesis, out, error);

@@ -11,6 +11,8 @@
 #include "base/text_buffer.h"
 #include "tasks/dataset.h"
 #include "tasks/task_table.h"
+#include "text/json_lines.h"
+#include "text/text_file.h"
 
 /* One language's files, a JSON value per line each. */
 typedef struct Files {
@@ -92,16 +94,15 @@ static xt_status likeliest(const json_t *line, const char *path, size_t number, 
   const json_t *label = json_is_object(line) ? json_object_get(line, "label") : NULL;
   const size_t count = json_array_size(label);
   if (count == 0 || count > TASK_LETTERS)
-    return dataset_line_error(error, path, number,
-                              "\"label\" is %s of %zu, expected an array of 1 to %d probabilities",
-                              json_type_name(label), count, TASK_LETTERS);
+    return text_line_error(error, path, number,
+                           "\"label\" is %s of %zu, expected an array of 1 to %d probabilities",
+                           json_type_name(label), count, TASK_LETTERS);
   size_t best = 0;
   for (size_t i = 0; i < count; i++) {
     const json_t *value = json_array_get(label, i);
     if (!json_is_number(value))
-      return dataset_line_error(error, path, number,
-                                "item %zu of \"label\" is %s, expected a number", i,
-                                json_type_name(value));
+      return text_line_error(error, path, number, "item %zu of \"label\" is %s, expected a number",
+                             i, json_type_name(value));
     if (json_number_value(value) > json_number_value(json_array_get(label, best))) best = i;
   }
   out[0] = (char)('A' + best);
@@ -125,7 +126,7 @@ static xt_status read_gold(xt_dataset *d, const TaskEntry *entry, const Files *f
   const xt_status status =
       xt_task_score(&entry->task, q->choices, q->choice_count, "", 0, q->gold, &ignored, &inner);
   if (status == XT_STATUS_INPUT)
-    return dataset_line_error(error, f->gold_path, f->gold.number[i], "%s", inner.message);
+    return text_line_error(error, f->gold_path, f->gold.number[i], "%s", inner.message);
   if (status && error) *error = inner;
   return status;
 }

@@ -7,7 +7,8 @@
 #include "base/file_map.h"
 #include "base/mem.h"
 #include "base/rng.h"
-#include "tasks/dataset.h"
+#include "text/json_lines.h"
+#include "text/text_file.h"
 
 /* ---- texts to examples ----------------------------------------------------------------------- */
 
@@ -88,20 +89,20 @@ static xt_status read_pair(const json_t *line, const char *path, size_t number, 
   static const char *const keys[] = {"prompt", "response", "inputs", "targets", "text"};
   const char *values[5];
   if (!json_is_object(line))
-    return dataset_line_error(error, path, number,
-                              "is %s, expected an object with prompt and response, or text",
-                              json_type_name(line));
+    return text_line_error(error, path, number,
+                           "is %s, expected an object with prompt and response, or text",
+                           json_type_name(line));
   for (size_t k = 0; k < 5; k++) {
     const json_t *value = json_object_get(line, keys[k]);
     if (value && !json_is_string(value))
-      return dataset_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k],
-                                json_type_name(value));
+      return text_line_error(error, path, number, "\"%s\" is %s, expected a string", keys[k],
+                             json_type_name(value));
     values[k] = json_string_value(value);
   }
   const bool ours = values[0] && values[1], aya = values[2] && values[3], text = values[4];
   const int there = !!values[0] + !!values[1] + !!values[2] + !!values[3] + !!values[4];
   if (ours + aya + text != 1 || there != (text ? 1 : 2))
-    return dataset_line_error(
+    return text_line_error(
         error, path, number,
         "has to have \"prompt\" and \"response\", \"inputs\" and \"targets\", or \"text\" alone");
   *out = text   ? (PairLine){NULL, values[4], false}
@@ -139,7 +140,7 @@ static xt_status read_pairs(const char *path, const DataRules *rules, TrainData 
     if (status) break;
     status = add_line(data, rules, &line, &inner);
     if (status == XT_STATUS_INPUT)
-      status = dataset_line_error(error, path, lines.number[i], "%s", inner.message);
+      status = text_line_error(error, path, lines.number[i], "%s", inner.message);
     else if (status && error)
       *error = inner;
   }
@@ -158,8 +159,7 @@ static xt_status read_lines(const char *path, const DataRules *rules, const File
     if (size) {
       xt_error inner;
       xt_status status = add_text(data, rules, text + at, size, true, &inner);
-      if (status == XT_STATUS_INPUT)
-        return dataset_line_error(error, path, line, "%s", inner.message);
+      if (status == XT_STATUS_INPUT) return text_line_error(error, path, line, "%s", inner.message);
       if (!status) status = add_ids(data, &rules->eos, 1, &inner);
       if (!status) status = add_example(data, rules, first, 0, &inner);
       if (status) {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tasks/json_lines.h"
+#include "text/json_lines.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "tasks/dataset.h"
-#include "tasks/text_file.h"
+#include "text/text_file.h"
 
 static bool is_blank(const char *text, size_t size) {
   for (size_t i = 0; i < size; i++)
@@ -23,9 +22,9 @@ static xt_status parse_line(const char *text, size_t size, const char *name, siz
     char *near = strstr(inner.message, " near '"); /* what follows repeats the line */
     if (near) *near = 0;
     const char *what = strstr(inner.message, "): ");
-    return dataset_line_error(error, name, number,
-                              "not a line of JSON: %.300s (byte %lld of the line)",
-                              what ? what + 3 : inner.message, inner.offset);
+    return text_line_error(error, name, number,
+                           "not a line of JSON: %.300s (byte %lld of the line)",
+                           what ? what + 3 : inner.message, inner.offset);
   }
   if (status && error) *error = inner;
   return status;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "tasks/text_file.h"
+#include "text/text_file.h"
 
 #include <limits.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,11 +10,12 @@
 
 #include "base/file_map.h"
 #include "base/mem.h"
+#include "base/number.h"
 #include "base/text_buffer.h"
 #include "text/utf8.h"
 
-/* What a benchmark's file may unpack to: so many times its size, and this much in any case. Text
- * packs to a tenth or so; a hostile file, to a thousandth. */
+/* The size that a file may unpack to: this many times its own size, and this much in any case. Text
+ * is packed to about a tenth of its size; a hostile file, to a thousandth. */
 #define UNPACKED_TIMES 64
 #define UNPACKED_FREE ((size_t)16 << 20)
 #define UNPACKED_MOST ((size_t)1 << 30)
@@ -120,4 +122,14 @@ xt_status text_file_read(const char *path, TextFile *out, xt_error *error) {
 void text_file_free(TextFile *file) {
   free(file->text);
   *file = (TextFile){0};
+}
+
+xt_status text_line_error(xt_error *error, const char *path, size_t line, const char *format, ...) {
+  char message[400], field[40];
+  va_list args;
+  va_start(args, format);
+  number_vprint(message, sizeof message, format, args);
+  va_end(args);
+  snprintf(field, sizeof field, "line %zu", line);
+  return err_set(error, XT_STATUS_INPUT, path, field, -1, "%s", message);
 }

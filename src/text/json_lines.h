@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files of JSON lines: a value per line, blank lines aside. */
-#ifndef TASKS_JSON_LINES_H
-#define TASKS_JSON_LINES_H
+#ifndef TEXT_JSON_LINES_H
+#define TEXT_JSON_LINES_H
 
 #include "base/json.h"
 
