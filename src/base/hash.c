@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/hash.h"
 
+#include <nettle/version.h>
+#include <stdio.h>
 #include <string.h>
 
 void hash_init(Hash *hash) { sha256_init(&hash->state); }
@@ -35,4 +37,8 @@ void hash_hex(const uint8_t *digest, size_t bytes, char *out) {
     *out++ = digits[digest[i] & 15];
   }
   *out = 0;
+}
+
+void hash_library_version(char *out, size_t size) {
+  snprintf(out, size, "%d.%d", nettle_version_major(), nettle_version_minor());
 }

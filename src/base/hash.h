@@ -27,6 +27,8 @@ void hash_number(Hash *hash, uint64_t number);
 void hash_finish(Hash *hash, uint8_t digest[HASH_BYTES]);
 /* Lower-case hexadecimal of the first `bytes` of a digest; out: 2 * bytes + 1. */
 void hash_hex(const uint8_t *digest, size_t bytes, char *out);
+/* The version of libnettle. */
+void hash_library_version(char *out, size_t size);
 
 /* FNV-1a, for tables in memory: fast, and no protection against texts made to collide. */
 static inline uint64_t hash_fnv(const void *bytes, size_t size) {

@@ -254,6 +254,19 @@ int system_processors(void) {
   return whole == 0 ? 1 : whole < (uint64_t)allowed ? (int)whole : allowed;
 }
 
+void system_processor_line(const char *key, char *out, size_t size) {
+  FILE *file = fopen("/proc/cpuinfo", "re");
+  char line[8192];
+  out[0] = 0;
+  while (file && !out[0] && fgets(line, sizeof line, file)) {
+    char *colon = strchr(line, ':');
+    if (strncmp(line, key, strlen(key)) != 0 || !colon) continue;
+    line[strcspn(line, "\n")] = 0;
+    snprintf(out, size, "%s", colon + 1 + (colon[1] == ' '));
+  }
+  if (file) fclose(file);
+}
+
 double system_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

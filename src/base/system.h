@@ -3,6 +3,7 @@
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Bytes that can be had without swapping: MemAvailable, bounded by the limits of the process's
@@ -19,6 +20,9 @@ int system_processors(void);
 uint64_t system_available_memory_at(const char *root);
 /* UINT64_MAX: no quota; else the least quota in thousandths of a processor. */
 uint64_t system_cpu_quota_at(const char *root);
+
+/* The value of the first line "key : value" of /proc/cpuinfo; "" if there is none. */
+void system_processor_line(const char *key, char *out, size_t size);
 
 /* Seconds of a clock that nobody sets; only differences mean something. */
 double system_seconds(void);

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The provenance of responses: enough to make them again, or to find out why others differ. */
 #include <jansson.h>
-#include <nettle/version.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unicode/uversion.h>
 
-#include "backend/cpu/onednn_matmul.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/system.h"
 #include "files/model_files.h"
 #include "model/model.h"
 #include "store/store_parts.h"
+#include "text/utf8.h"
 #include "xtransplant/version.h"
 
 /* Sets a member; on failure *object is freed and NULL, and further calls do nothing. */
@@ -43,20 +42,6 @@ static void put_text(json_t **object, const char *key, const char *format, ...) 
   put(object, key, value);
 }
 
-/* A line "key : value" of /proc/cpuinfo; "" if there is none. */
-static void processor_line(const char *key, char *out, size_t size) {
-  FILE *file = fopen("/proc/cpuinfo", "re");
-  char line[8192];
-  out[0] = 0;
-  while (file && !out[0] && fgets(line, sizeof line, file)) {
-    char *colon = strchr(line, ':');
-    if (strncmp(line, key, strlen(key)) != 0 || !colon) continue;
-    line[strcspn(line, "\n")] = 0;
-    snprintf(out, size, "%s", colon + 1 + (colon[1] == ' '));
-  }
-  if (file) fclose(file);
-}
-
 static json_t *processor(const xt_model *model) {
   static const char *const features[] = {
       "sse4_2",   "avx",      "avx2",        "fma",         "f16c",        "avx512f",  "avx512bw",
@@ -64,9 +49,9 @@ static json_t *processor(const xt_model *model) {
       "amx_bf16", "asimd",    "bf16",        "i8mm",        "sve"};
   char name[256], flags[8192], padded[8200];
   json_t *object = json_object(), *have = json_array();
-  processor_line("model name", name, sizeof name);
-  processor_line("flags", flags, sizeof flags);
-  if (!flags[0]) processor_line("Features", flags, sizeof flags);
+  system_processor_line("model name", name, sizeof name);
+  system_processor_line("flags", flags, sizeof flags);
+  if (!flags[0]) system_processor_line("Features", flags, sizeof flags);
   snprintf(padded, sizeof padded, " %s ", flags);
   for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
     char word[32];
@@ -85,13 +70,14 @@ static json_t *processor(const xt_model *model) {
 
 static json_t *libraries(void) {
   json_t *object = json_object();
-  int onednn[3];
+  char nettle[32], onednn[48];
+  hash_library_version(nettle, sizeof nettle);
+  backend_onednn_version(onednn, sizeof onednn);
   put_text(&object, "sqlite", "%s", sqlite3_libversion());
   put_text(&object, "jansson", "%s", JANSSON_VERSION);
-  put_text(&object, "icu", "%s", U_ICU_VERSION);
-  put_text(&object, "nettle", "%d.%d", nettle_version_major(), nettle_version_minor());
-  if (onednn_version(onednn))
-    put_text(&object, "onednn", "%d.%d.%d", onednn[0], onednn[1], onednn[2]);
+  put_text(&object, "icu", "%s", utf8_icu_version());
+  put_text(&object, "nettle", "%s", nettle);
+  if (onednn[0]) put_text(&object, "onednn", "%s", onednn);
   return object;
 }
 

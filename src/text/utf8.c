@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <unicode/uchar.h>
+#include <unicode/uversion.h>
 
 /* Bytes of the character at p (n > 0 bytes left), or minus the bytes of the ill-formed part. */
 static int sequence(const uint8_t *p, size_t n) {
@@ -91,3 +92,5 @@ bool utf8_is_word(uint32_t code) {
   return u_hasBinaryProperty(c, UCHAR_ALPHABETIC) || u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL) ||
          (U_GET_GC_MASK(c) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
 }
+
+const char *utf8_icu_version(void) { return U_ICU_VERSION; }

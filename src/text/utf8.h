@@ -53,4 +53,7 @@ bool utf8_is_space(uint32_t code);
 /* What \w of Rust's regex matches: alphabetic, mark, decimal digit, connector, join control. */
 bool utf8_is_word(uint32_t code);
 
+/* The version of ICU, which decides what characters are. */
+const char *utf8_icu_version(void);
+
 #endif
