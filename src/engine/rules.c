@@ -49,9 +49,16 @@ static int compare_ids(const void *a, const void *b) {
   return x < y ? -1 : x > y;
 }
 
-static void sort_distinct(Banned *b) {
+/* Adds ids that ascend, as those in *b do. */
+static void merge(Banned *b, const int32_t *ids, int count) {
+  int from = b->count - 1, to = b->count + count - 1;
+  b->count += count;
+  for (int i = count - 1; i >= 0;)
+    b->ids[to--] = from >= 0 && b->ids[from] > ids[i] ? b->ids[from--] : ids[i--];
+}
+
+static void make_distinct(Banned *b) {
   int left = 0;
-  qsort(b->ids, (size_t)b->count, sizeof *b->ids, compare_ids);
   for (int i = 0; i < b->count; i++)
     if (i == 0 || b->ids[i] != b->ids[left - 1]) b->ids[left++] = b->ids[i];
   b->count = left;
@@ -85,10 +92,11 @@ Allowed rules_apply(const ModelConfig *c, const RowText *t, int32_t *banned) {
     if (length < r->min_length || t->generated_count < r->min_new_tokens)
       ban(&b, c->eos, c->eos_count);
   }
-  ban(&b, r->ids + r->suppressed.start, r->suppressed.count);
+  if (b.count > 1) qsort(b.ids, (size_t)b.count, sizeof *b.ids, compare_ids);
+  merge(&b, r->ids + r->suppressed.start, r->suppressed.count);
   if (t->generated_count == (t->prompt_count == 1 && r->forced_bos >= 0))
-    ban(&b, r->ids + r->begin_suppressed.start, r->begin_suppressed.count);
-  sort_distinct(&b);
+    merge(&b, r->ids + r->begin_suppressed.start, r->begin_suppressed.count);
+  make_distinct(&b);
   if (forces_eos) return force(r->ids + r->forced_eos.start, r->forced_eos.count, &b);
   if (forces_bos) return force(&r->forced_bos, 1, &b);
   if (b.count == c->vocab) return (Allowed){.forced = 1};

@@ -4,6 +4,7 @@
 #include "files/config_parts.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Settings of transformers' GenerationConfig that change what greedy decoding gives and are not
@@ -61,8 +62,13 @@ static xt_status open_list(const ConfigSource *s, const char *key, const json_t 
   return XT_STATUS_OK;
 }
 
-/* Ids that are never chosen. Those outside of the vocabulary never are: transformers passes over
- * them, too. */
+static int compare_ids(const void *a, const void *b) {
+  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Ids that are never chosen, ascending. Ids outside the vocabulary are left out, as in
+ * transformers. */
 static xt_status read_suppressed(const ConfigSource *s, const char *key, int vocab,
                                  GenerationRules *rules, IdRange *out) {
   const json_t *list;
@@ -74,6 +80,7 @@ static xt_status read_suppressed(const ConfigSource *s, const char *key, int voc
     if (id < 0 || id >= vocab) rules->id_count--;
   }
   out->count = rules->id_count - out->start;
+  qsort(rules->ids + out->start, (size_t)out->count, sizeof *rules->ids, compare_ids);
   return XT_STATUS_OK;
 }
 

@@ -123,7 +123,7 @@ typedef struct GenerationRules {
                            count */
   int32_t forced_bos;  /* the one token that may follow a text of one token; -1: none */
   IdRange forced_eos;  /* one of these is a response's last possible token */
-  IdRange suppressed, begin_suppressed; /* never; not as the first */
+  IdRange suppressed, begin_suppressed; /* never; not as the first. Each ascending */
   IdRange bad_words; /* each its length and its ids, whose last does not follow those before
                            it */
   int id_count;

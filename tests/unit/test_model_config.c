@@ -261,7 +261,7 @@ static void rules_of_generation(void **state) {
       "\"begin_suppress_tokens\":[4],\"min_length\":7,\"no_repeat_ngram_size\":3,\"forced_eos_"
       "token_id\":2}");
   const GenerationRules *r = &c.rules;
-  static const int32_t words[] = {2, 5, 6, 1, 7}, never[] = {9, 3};
+  static const int32_t words[] = {2, 5, 6, 1, 7}, never[] = {3, 9};
   assert_true(r->any && r->no_repeat_ngram == 3 && r->min_length == 7 && r->min_new_tokens == 0 &&
               r->forced_bos == -1);
   assert_int_equal(r->bad_words.count, 5);
