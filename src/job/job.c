@@ -146,36 +146,28 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
-static void free_ids(const xt_instance *in) {
-  free((void *)(uintptr_t)in->source);
-  free((void *)(uintptr_t)in->target);
-}
-
-/* *too_long: the prompt is longer than the model's context; *error then says so too. */
-static xt_status encode(const xt_job *job, const xt_tokenizer *tokenizer, const xt_question *q,
-                        bool target, const int32_t **ids, size_t *count, bool *too_long,
-                        xt_error *error) {
+/* Whether the model can run the prompt. *too_long: it is longer than the model's context; *error
+ * then says so too. */
+static xt_status check_prompt(const xt_job *job, const xt_question *q, const xt_instance *in,
+                              bool target, bool *too_long, xt_error *error) {
   const xt_job_options *o = &job->options;
-  const char *text = target ? q->target : q->source;
-  const size_t generated = target ? (size_t)o->max_new_tokens - 1 : 0;
-  int32_t *out;
+  const int32_t *ids = target ? in->target : in->source;
+  const size_t count = target ? in->target_count : in->source_count,
+               generated = target ? (size_t)o->max_new_tokens - 1 : 0;
   char place[120];
-  /* a chat's template has its special tokens */
-  TRY(xt_tokenizer_encode(tokenizer, text, strlen(text), !job->dataset->chat, &out, count, error));
-  *ids = out;
   snprintf(place, sizeof place, "%.40s, line %zu, %s prompt", q->lang, q->number + 1,
            target ? "target" : "source");
-  if (*count == 0) return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "has no tokens");
-  for (size_t i = 0; i < *count; i++)
-    if (out[i] < 0 || out[i] >= job->vocab)
+  if (count == 0) return err_set(error, XT_STATUS_INPUT, o->name, place, -1, "has no tokens");
+  for (size_t i = 0; i < count; i++)
+    if (ids[i] < 0 || ids[i] >= job->vocab)
       return err_set(error, XT_STATUS_INPUT, o->name, place, -1,
-                     "token %zu is %d: the model's ids are 0 to %d", i, (int)out[i],
+                     "token %zu is %d: the model's ids are 0 to %d", i, (int)ids[i],
                      job->vocab - 1);
-  if (*count + generated <= (size_t)job->positions) return XT_STATUS_OK;
+  if (count + generated <= (size_t)job->positions) return XT_STATUS_OK;
   *too_long = true;
   return err_set(error, XT_STATUS_INPUT, o->name, place, -1,
                  "is too long: %zu tokens and %zu more to run, the model has %d positions%s%s%s",
-                 *count, generated, job->positions, o->skip_long ? "" : "; ",
+                 count, generated, job->positions, o->skip_long ? "" : "; ",
                  o->skip_long ? "" : o->skip_long_name,
                  o->skip_long ? "" : " leaves such questions out");
 }
@@ -207,12 +199,13 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < job->count && !status; i++) {
     const xt_question *q = job->questions[i];
-    xt_instance in = {0};
+    xt_instance in = job->instances[i]; /* empty, unless questions were dealt by length */
     bool too_long = false;
-    status = encode(job, tokenizer, q, false, &in.source, &in.source_count, &too_long, &own);
-    if (!status)
-      status = encode(job, tokenizer, q, true, &in.target, &in.target_count, &too_long, &own);
-    if (status) free_ids(&in);
+    job->instances[i] = (xt_instance){0};
+    status = job_tokenize(job, tokenizer, q, &in, &own);
+    if (!status) status = check_prompt(job, q, &in, false, &too_long, &own);
+    if (!status) status = check_prompt(job, q, &in, true, &too_long, &own);
+    if (status) job_free_tokens(&in);
     if (status && too_long && job->options.skip_long) {
       leave_out(job, q, &own);
       status = XT_STATUS_OK;
@@ -223,6 +216,7 @@ static xt_status encode_all(xt_job *job, const xt_tokenizer *tokenizer, xt_error
     }
   }
   const size_t all = job->count;
+  for (size_t i = kept; i < all; i++) job_free_tokens(&job->instances[i]);
   job->count = kept; /* those that have ids, also after an error */
   if (status && error) *error = own;
   if (doubled && !job->dataset->chat)
@@ -284,7 +278,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
 
 void xt_job_free(xt_job *job) {
   if (!job) return;
-  for (size_t i = 0; job->instances && i < job->count; i++) free_ids(&job->instances[i]);
+  for (size_t i = 0; job->instances && i < job->count; i++) job_free_tokens(&job->instances[i]);
   free(job->instances);
   free(job->too_long);
   free(job->samples_missing);

@@ -61,8 +61,13 @@ typedef struct Wanted {
 void job_want(Wanted *wanted, const xt_job *job, const Todo *todo);
 /* The number of questions from `at` on that need the same responses. */
 size_t job_alike(const xt_job *job, size_t at);
+/* The ids of those of a question's prompts that *in does not have yet (job_tokens.c). The caller
+ * frees them with job_free_tokens, also after an error. */
+xt_status job_tokenize(const xt_job *job, const xt_tokenizer *tokenizer,
+                       const xt_question *question, xt_instance *in, xt_error *error);
+void job_free_tokens(xt_instance *in); /* zeroes *in */
 /* Puts the shard's questions into job->questions, which has room for all, in the dataset's order
- * (job_deal.c). */
+ * (job_deal.c), and into job->instances the ids of those prompts that it had to tokenise. */
 xt_status job_deal(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error);
 /* The remaining work, in operations. */
 void job_work(const xt_job *job, xt_job_estimate *out);

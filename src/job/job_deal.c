@@ -8,7 +8,6 @@
  * they differ by less than that before a round, so they do after it. The deal depends on the
  * questions and the tokenizer alone, not on what is to be run of them or is already there. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "job/job.h"
@@ -17,6 +16,7 @@
 typedef struct Length {
   size_t index; /* of a question in the dataset, or of a shard */
   uint64_t tokens;
+  xt_instance ids; /* of a question */
 } Length;
 
 static int by_index(const Length *x, const Length *y) {
@@ -35,17 +35,8 @@ static int emptiest_first(const void *a, const void *b) {
 
 static int first_first(const void *a, const void *b) { return by_index(a, b); }
 
-static xt_status count_tokens(const xt_job *job, const xt_tokenizer *tokenizer, const char *text,
-                              uint64_t *sum, xt_error *error) {
-  int32_t *ids;
-  size_t count;
-  TRY(xt_tokenizer_encode(tokenizer, text, strlen(text), !job->dataset->chat, &ids, &count, error));
-  free(ids);
-  *sum += count;
-  return XT_STATUS_OK;
-}
-
-/* Moves the shard's questions to the front of `questions`, and returns their number. */
+/* Moves the shard's questions to the front of `questions`, and returns their number. The others
+ * lose their ids. */
 static size_t deal(Length *questions, size_t count, Length *shards, size_t shard_count,
                    size_t shard) {
   size_t kept = 0;
@@ -55,7 +46,10 @@ static size_t deal(Length *questions, size_t count, Length *shards, size_t shard
     if (at) qsort(shards, shard_count, sizeof *shards, emptiest_first);
     for (size_t k = 0; k < shard_count && at + k < count; k++) {
       shards[k].tokens += questions[at + k].tokens;
-      if (shards[k].index == shard) questions[kept++] = questions[at + k];
+      if (shards[k].index == shard)
+        questions[kept++] = questions[at + k];
+      else
+        job_free_tokens(&questions[at + k].ids);
     }
   }
   return kept;
@@ -68,17 +62,20 @@ static xt_status deal_by_length(xt_job *job, const xt_tokenizer *tokenizer, size
   TRY(MEM_ALLOC(&questions, count, error));
   xt_status status = MEM_ALLOC(&shards, shard_count, error);
   for (size_t i = 0; i < count && !status; i++) {
-    const xt_question *q = xt_dataset_get(job->dataset, i);
-    questions[i].index = i;
-    status = count_tokens(job, tokenizer, q->source, &questions[i].tokens, error);
-    if (!status) status = count_tokens(job, tokenizer, q->target, &questions[i].tokens, error);
+    Length *q = &questions[i];
+    q->index = i;
+    status = job_tokenize(job, tokenizer, xt_dataset_get(job->dataset, i), &q->ids, error);
+    q->tokens = q->ids.source_count + q->ids.target_count;
   }
   if (!status) {
     job->count = deal(questions, count, shards, shard_count, (size_t)job->options.shard - 1);
     qsort(questions, job->count, sizeof *questions, first_first);
-    for (size_t i = 0; i < job->count; i++)
+    for (size_t i = 0; i < job->count; i++) {
       job->questions[i] = xt_dataset_get(job->dataset, questions[i].index);
+      job->instances[i] = questions[i].ids;
+    }
   }
+  for (size_t i = 0; i < count && status; i++) job_free_tokens(&questions[i].ids);
   free(questions);
   free(shards);
   return status;
