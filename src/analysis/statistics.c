@@ -7,7 +7,6 @@
 #include "base/mem.h"
 
 #define PI 3.14159265358979323846
-#define BISECTIONS 200 /* enough halvings of a double's range that nothing is between the ends */
 
 /* ---- quantiles of distributions -------------------------------------------------------------- */
 
@@ -31,15 +30,14 @@ static double student_tail(double t, size_t freedom) {
 static double tail_quantile(double share, size_t freedom) {
   double low = 0, high = 1;
   while ((freedom ? student_tail(high, freedom) : normal_tail(high)) > share) high *= 2;
-  for (int i = 0; i < BISECTIONS; i++) {
+  for (;;) {
     const double middle = low + (high - low) / 2;
+    if (!(middle > low && middle < high)) return middle; /* nothing is between the ends */
     if ((freedom ? student_tail(middle, freedom) : normal_tail(middle)) > share)
       low = middle;
     else
       high = middle;
-    if (middle <= low && middle >= high) break;
   }
-  return low + (high - low) / 2;
 }
 
 double normal_quantile(double probability) {

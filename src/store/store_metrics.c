@@ -110,14 +110,24 @@ done:
   return status;
 }
 
+/* *out: 0 if there is none. */
+static xt_status question_after(xt_store *s, int64_t after, int64_t *out, xt_error *error) {
+  sqlite3_stmt *statement;
+  bool row;
+  TRY(db_prepare(&s->db, "SELECT min(id) FROM instances WHERE id > ?1", &statement, error));
+  db_bind_integer(&s->db, statement, 1, after);
+  const xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
+  if (!status) *out = sqlite3_column_int64(statement, 0); /* a null is read as 0 */
+  sqlite3_finalize(statement);
+  return status;
+}
+
 static xt_status next_pairs(xt_store *s, size_t most, int64_t *after, MetricItems *out,
                             xt_error *error) {
-  char sql[96];
   while (out->count < most) {
-    int64_t question = 0;
-    snprintf(sql, sizeof sql, "SELECT min(id) FROM instances WHERE id > %lld", (long long)*after);
-    TRY(db_number(&s->db, sql, &question, error));
-    if (question == 0) return XT_STATUS_OK; /* the minimum of no rows is null, which is read as 0 */
+    int64_t question;
+    TRY(question_after(s, *after, &question, error));
+    if (question == 0) return XT_STATUS_OK;
     if (question <= *after) /* a damaged file, in which the search would never end */
       return db_damaged(&s->db, "instances", error, "question %lld follows question %lld",
                         (long long)question, (long long)*after);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "fuzz.h"
+#include "fuzz_statements.h"
 #include "store_reading.h"
 
 void fuzz_store_bytes(const uint8_t *data, size_t size) {
@@ -84,21 +85,14 @@ static void bind_value(sqlite3_stmt *s, int index, uint8_t kind, const uint8_t *
   }
 }
 
-/* Statements are prepared once: those of a change by its table and column. */
-enum { BEGIN, ROLLBACK, FEW_LAYERS, CHANGES, COLUMNS_MOST = 16 };
-static sqlite3_stmt *prepared[CHANGES + 2 * COLUMNS_MOST * (sizeof targets / sizeof *targets)];
-static int prepared_count;
-
-static sqlite3_stmt *statement_of(sqlite3 *db, size_t which, const char *sql) {
-  if (prepared[which]) return prepared[which];
-  if (sqlite3_prepare_v2(db, sql, -1, &prepared[which], NULL) != SQLITE_OK) abort();
-  prepared_count++;
-  return prepared[which];
+static sqlite3_stmt *prepare(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *statement;
+  if (sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK) abort();
+  return statement;
 }
 
 static void change(sqlite3 *db, const uint8_t *data, size_t left) {
-  const size_t table = data[0] % (sizeof targets / sizeof *targets);
-  const Target *t = &targets[table];
+  const Target *t = &targets[data[0] % (sizeof targets / sizeof *targets)];
   const int column = data[1] % t->columns;
   const bool settings = t == targets, take = !settings && data[2] >= 250;
   char sql[200];
@@ -107,84 +101,25 @@ static void change(sqlite3 *db, const uint8_t *data, size_t left) {
   else
     snprintf(sql, sizeof sql, "UPDATE OR REPLACE %s SET %s = ?1 WHERE %s = ?2", t->table,
              t->names[column], t->key);
-  sqlite3_stmt *s = statement_of(
-      db, CHANGES + (2 * table + take) * COLUMNS_MOST + (size_t)(take ? 0 : column), sql);
+  sqlite3_stmt *s = prepare(db, sql);
   bind_value(s, 1, data[3], data + 4, left - 4);
   if (settings)
     sqlite3_bind_text(s, 2, setting_names[data[2] % 5], -1, SQLITE_STATIC);
   else
     sqlite3_bind_int(s, 2, data[2] % 5);
   sqlite3_step(s);
-  sqlite3_reset(s);
-  sqlite3_clear_bindings(s);
+  sqlite3_finalize(s);
 }
-
-/* SQLite's memory from lists of pieces that were given back: under the address sanitizer half of
- * the time was its allocator's, for what SQLite makes while it parses. Values are read out of
- * SQLite's pages, where the sanitizer sees nothing in any case. */
-typedef union Piece {
-  struct {
-    int class;
-    union Piece *next;
-  } head;
-  long double aligned;
-} Piece;
-
-enum { PIECE_LEAST = 32, PIECE_CLASSES = 22 };
-static Piece *pieces[PIECE_CLASSES];
-
-static int piece_class(int size) {
-  int class = 0;
-  while (class + 1 < PIECE_CLASSES && PIECE_LEAST << class < size) class ++;
-  return class;
-}
-
-static int piece_size(void *memory) { return PIECE_LEAST << ((Piece *)memory - 1)->head.class; }
-
-static void *piece_take(int size) {
-  const int class = piece_class(size);
-  Piece *p = pieces[class];
-  if (PIECE_LEAST << class < size) return NULL;
-  if (p)
-    pieces[class] = p->head.next;
-  else if (!(p = malloc(sizeof *p + ((size_t)PIECE_LEAST << class))))
-    return NULL;
-  p->head.class = class;
-  return p + 1;
-}
-
-static void piece_give(void *memory) {
-  Piece *p = (Piece *)memory - 1;
-  p->head.next = pieces[p->head.class];
-  pieces[p->head.class] = p;
-}
-
-static void *piece_resize(void *memory, int size) {
-  if (size <= piece_size(memory)) return memory;
-  void *more = piece_take(size);
-  if (!more) return NULL;
-  memcpy(more, memory, (size_t)piece_size(memory));
-  piece_give(memory);
-  return more;
-}
-
-static int piece_round(int size) {
-  return size <= PIECE_LEAST << (PIECE_CLASSES - 1) ? PIECE_LEAST << piece_class(size) : size;
-}
-static int piece_begin(void *none) { return none ? SQLITE_ERROR : SQLITE_OK; }
-static void piece_end(void *none) { (void)none; }
 
 /* Refused, and no matter, where SQLite is in use already. */
 static void configure(void) {
-  static const sqlite3_mem_methods memory = {piece_take,  piece_give,  piece_resize, piece_size,
-                                             piece_round, piece_begin, piece_end,    NULL};
   sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* quicker by a third */
   sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-  sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
 }
 
 /* The right store, of which every execution changes some values, and takes the changes back when
- * they have been read. One database for all of them: its schema is read once. */
+ * they have been read. One database for all of them: its schema is read once, and statements are
+ * prepared once. */
 static sqlite3 *open_right(size_t *size) {
   configure();
   sqlite3_int64 bytes;
@@ -201,6 +136,7 @@ static sqlite3 *open_right(size_t *size) {
   sqlite3_close(from);
   sqlite3_free(right);
   harden(to);
+  statements_keep(to);
   return to;
 }
 
@@ -209,15 +145,9 @@ static sqlite3 *open_right(size_t *size) {
 static const char few_layers[] = "UPDATE settings SET value = '9' WHERE name = 'layers' AND "
                                  "CAST(value AS INTEGER) BETWEEN 10 AND 256";
 
-static void run(sqlite3 *db, size_t which, const char *sql) {
-  sqlite3_stmt *s = statement_of(db, which, sql);
-  if (sqlite3_step(s) != SQLITE_DONE || sqlite3_reset(s) != SQLITE_OK) abort();
-}
-
-static int statements_of(sqlite3 *db) {
-  int count = 0;
-  for (sqlite3_stmt *s = sqlite3_next_stmt(db, NULL); s; s = sqlite3_next_stmt(db, s)) count++;
-  return count;
+static void run(sqlite3 *db, const char *sql) {
+  sqlite3_stmt *s = prepare(db, sql);
+  if (sqlite3_step(s) != SQLITE_DONE || sqlite3_finalize(s) != SQLITE_OK) abort();
 }
 
 void fuzz_store_rows(const uint8_t *data, size_t size) {
@@ -226,13 +156,13 @@ void fuzz_store_rows(const uint8_t *data, size_t size) {
   xt_store *store;
   xt_error error;
   if (!db) db = open_right(&right_size);
-  run(db, BEGIN, "BEGIN");
+  run(db, "BEGIN");
   for (size_t at = 0; at + 4 <= size && at < 32; at += 4) change(db, data + at, size - at);
-  run(db, FEW_LAYERS, few_layers);
+  run(db, few_layers);
   if (store_open_handle(db, right_size, &store, &error) == XT_STATUS_OK) {
     read_some(store, data, size);
     xt_store_close(store);
   }
-  if (statements_of(db) != prepared_count) abort(); /* one was left open */
-  run(db, ROLLBACK, "ROLLBACK");
+  if (statements_lent()) abort(); /* one was left open */
+  run(db, "ROLLBACK");
 }
