@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
 import golden_models
-from golden_models import GoldenModel, like, llama, mistral, qwen2
+from golden_models import GoldenModel, gemma, like, llama, mistral, qwen2
 
 SMALL = dict(hidden_size=36, intermediate_size=52, num_hidden_layers=2, num_attention_heads=6, num_key_value_heads=2, vocab_size=83)
 MODELS = [
@@ -30,7 +30,13 @@ MODELS = [
     GoldenModel("qwen2-tied-window", qwen2(**SMALL, tie_word_embeddings=True, use_sliding_window=True, sliding_window=6,
                                            max_window_layers=1), 6, dtype="f32"),
     GoldenModel("qwen3", like("Qwen3ForCausalLM", **SMALL, head_dim=8, attention_bias=False), 7, dtype="f32"),
+    GoldenModel("gemma3", gemma("Gemma3ForCausalLM", **{**SMALL, "num_hidden_layers": 4, "hidden_size": 24, "num_attention_heads": 2,
+                                                        "num_key_value_heads": 1}, tie_word_embeddings=True, sliding_window_pattern=3,
+                                rope_local_base_freq=1000.0, rope_scaling={"rope_type": "linear", "factor": 4.0}, attention_bias=False,
+                                pad_token_id=None), 9, dtype="f32"),
     GoldenModel("olmo2", like("Olmo2ForCausalLM", **SMALL, attention_bias=False, pad_token_id=None), 8, dtype="f32"),
+    GoldenModel("olmo3", like("Olmo3ForCausalLM", **{**SMALL, "num_hidden_layers": 4}, sliding_window=7, attention_bias=False, pad_token_id=None,
+                              rope_scaling={"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}), 10, dtype="f32"),
 ]
 # One sequence is longer than a block of attention rows (64).
 LENGTHS = [13, 97, 7, 24, 1, 40]

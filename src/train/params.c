@@ -96,7 +96,8 @@ void params_randomize(const Params *params, uint64_t seed, float *weights) {
     rng_next(&rng);
     const bool writes = p->role == ARCH_OUT || p->role == ARCH_DOWN;
     const float deviation = writes ? 0.02f / sqrtf(2.0f * (float)params->config->layers) : 0.02f;
-    const float constant = p->role >= ARCH_Q_BIAS ? 0.0f : 1.0f; /* of vectors: biases, norms */
+    /* of vectors: biases, norms */
+    const float constant = p->role >= ARCH_Q_BIAS || params->config->norm_adds_one ? 0.0f : 1.0f;
     for (size_t k = 0; k < p->count; k++)
       weights[p->at + k] = p->shape.dims == 2 ? deviation * near_normal(&rng) : constant;
   }

@@ -38,8 +38,8 @@ xt_status params_read(const Params *params, const Checkpoint *checkpoint, const 
                       float *weights, xt_error *error);
 
 /* Random ones: matrices normal with deviation 0.02, those that write to the residual stream (o,
- * down) smaller by sqrt(2 layers) (Radford et al. 2019), norms 1, biases 0. The same seed gives the
- * same bits. */
+ * down) smaller by sqrt(2 layers) (Radford et al. 2019), norms 1 (stored as 0 where they stand for
+ * 1 + w), biases 0. The same seed gives the same bits. */
 void params_randomize(const Params *params, uint64_t seed, float *weights);
 
 #endif

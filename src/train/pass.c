@@ -19,8 +19,8 @@
 #define LOGIT_FLOATS ((size_t)2 << 20)
 
 typedef struct Places {
-  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, saved, saved_step,
-      logits, chosen, d_chosen, cos_sin, cos_sin_back, total;
+  size_t x, norm, act, wide, dx, d_norm, d_qkv, d_gate_up, factors, d_raw, shifted, saved,
+      saved_step, logits, chosen, d_chosen, cos_sin, cos_sin_back, total;
 } Places;
 
 static int logit_rows(const ModelConfig *c, int tokens) {
@@ -48,11 +48,12 @@ static Places places(const ModelConfig *c, const PassOptions *o) {
   PLACE(d_gate_up, t * 2 * feed);
   PLACE(factors, t * (c->qk_norm ? (size_t)c->heads : 1));
   PLACE(d_raw, c->qk_norm ? t * query : 0);
+  PLACE(shifted, width > query ? width : query);
   PLACE(logits, rows * (size_t)c->vocab);
   PLACE(chosen, rows * width);
   PLACE(d_chosen, rows * width);
-  PLACE(cos_sin, (size_t)o->length * (size_t)c->head_dim);
-  PLACE(cos_sin_back, (size_t)o->length * (size_t)c->head_dim);
+  PLACE(cos_sin, (size_t)arch_rotaries(c) * (size_t)o->length * (size_t)c->head_dim);
+  PLACE(cos_sin_back, (size_t)arch_rotaries(c) * (size_t)o->length * (size_t)c->head_dim);
   p.saved_step = t * (qkv + query + width + 2 * feed + (c->qk_norm ? query + key : 0) +
                       (c->post_norm ? 2 * width : 0));
   PLACE(saved, p.saved_step * (o->recompute ? 1 : layers));
@@ -66,13 +67,17 @@ size_t pass_bytes(const ModelConfig *config, const PassOptions *options) {
 }
 
 static void set_angles(Pass *p) {
-  const int half = p->config->head_dim / 2;
-  rope_table(&p->config->rotary[0], p->config->rope_width, 0, p->options.length, 0, p->cos_sin);
-  for (int t = 0; t < p->options.length; t++)
-    for (int i = 0; i < half; i++) {
-      const size_t at = (size_t)t * (size_t)p->config->head_dim + (size_t)i;
+  const ModelConfig *c = p->config;
+  const int length = p->options.length, rotaries = arch_rotaries(c);
+  const size_t wide = (size_t)c->head_dim, half = wide / 2;
+  for (int r = 0; r < rotaries; r++)
+    rope_table(&c->rotary[r], c->rope_width, 0, length, 0,
+               p->cos_sin + (size_t)r * (size_t)length * wide);
+  for (size_t row = 0; row < (size_t)rotaries * (size_t)length; row++)
+    for (size_t i = 0; i < half; i++) {
+      const size_t at = row * wide + i;
       p->cos_sin_back[at] = p->cos_sin[at];
-      p->cos_sin_back[at + (size_t)half] = -p->cos_sin[at + (size_t)half];
+      p->cos_sin_back[at + half] = -p->cos_sin[at + half];
     }
 }
 
@@ -114,6 +119,7 @@ xt_status pass_create(const Params *params, CpuBackend *backend, const PassOptio
   p->d_gate_up = p->block + at.d_gate_up;
   p->factors = p->block + at.factors;
   p->d_raw = p->block + at.d_raw;
+  p->shifted = p->block + at.shifted;
   p->logits = p->block + at.logits;
   p->chosen = p->block + at.chosen;
   p->d_chosen = p->block + at.d_chosen;
@@ -161,7 +167,7 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   pass_linear(p, saved.qkv, input, pass_param(p, w, ARCH_Q, layer),
               pass_param(p, w, ARCH_Q_BIAS, layer), t, p->qkv, p->width, false);
   if (c->qk_norm) pass_norm_heads(p, w, &saved, layer, t);
-  pass_rotate(p, saved.qkv, batch, p->cos_sin);
+  pass_rotate(p, saved.qkv, batch, layer, p->cos_sin);
   const CausalArgs attention = pass_attention_args(p, batch, layer, &saved);
   causal_forward(&attention);
   pass_add_branch(p, w, saved.mid, x, saved.attn, saved.heads, ARCH_OUT, ARCH_OUT_BIAS,
@@ -170,7 +176,7 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
   pass_linear(p, saved.gate_up, input, pass_param(p, w, ARCH_GATE, layer),
               pass_param(p, w, ARCH_GATE_BIAS, layer), t, 2 * p->feed, p->width, false);
   if (!output) return;
-  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU,
+  b->ops->activate(b, &(ActivateArgs){.kind = c->activation,
                                       .gated = true,
                                       .y = cpu_dev(p->act),
                                       .x = cpu_dev(saved.gate_up),
@@ -178,6 +184,12 @@ static void layer_forward(Pass *p, const float *w, const TokenBatch *batch, int 
                                       .width = c->feed_forward});
   pass_add_branch(p, w, pass_input_of(p, layer + 1), saved.mid, saved.mlp, p->act, ARCH_DOWN,
                   ARCH_DOWN_BIAS, ARCH_POST_MLP, layer, t, p->feed);
+}
+
+/* Of the forward pass, or of its gradient. */
+static void scale_embeddings(Pass *p, float *x, int tokens) {
+  if (p->config->embedding_scale != 1)
+    p->backend->kernels->scale_by(x, (size_t)tokens * p->width, p->config->embedding_scale);
 }
 
 static void embed(Pass *p, const float *w, const TokenBatch *batch) {
@@ -188,6 +200,7 @@ static void embed(Pass *p, const float *w, const TokenBatch *batch) {
            p->width * sizeof *x);
   if (p->backend->base.compute == XT_COMPUTE_BF16)
     p->backend->kernels->round_bf16(x, x, (size_t)batch->tokens * p->width);
+  scale_embeddings(p, x, batch->tokens);
 }
 
 /* ---- loss ------------------------------------------------------------------------------------ */
@@ -198,7 +211,7 @@ static double loss_piece(Pass *p, const float *w, float *g, const TokenBatch *ba
                          const int32_t *rows, int m) {
   const ArchRole role = p->config->tied_embeddings ? ARCH_EMBED : ARCH_UNEMBED;
   const float *unembed = pass_param(p, w, role, -1),
-              *weight = pass_param(p, w, ARCH_FINAL_NORM, -1),
+              *weight = pass_norm_weight(p, w, ARCH_FINAL_NORM, -1),
               *x = pass_input_of(p, p->config->layers);
   double sum = 0;
   for (int i = 0; i < m; i++)
@@ -243,7 +256,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   const int t = batch->tokens;
   const float *x = pass_input_of(p, layer);
 
-  b->ops->activate(b, &(ActivateArgs){.kind = ACTIVATION_SILU,
+  b->ops->activate(b, &(ActivateArgs){.kind = c->activation,
                                       .gated = true,
                                       .y = cpu_dev(p->act),
                                       .x = cpu_dev(saved.gate_up),
@@ -256,7 +269,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   pass_linear_back(p, p->wide, pass_param(p, g, ARCH_DOWN, layer),
                    pass_param(p, g, ARCH_DOWN_BIAS, layer), d, p->act,
                    pass_param(p, w, ARCH_DOWN, layer), t, p->width, p->feed);
-  row_silu_back(p->backend, p->d_gate_up, p->wide, saved.gate_up, p->feed, t);
+  row_activate_back(p->backend, c->activation, p->d_gate_up, p->wide, saved.gate_up, p->feed, t);
   const float *input = pass_read_input(p, w, saved.mid, ARCH_NORM_MLP, layer, t);
   pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_GATE, layer),
                    pass_param(p, g, ARCH_GATE_BIAS, layer), p->d_gate_up, input,
@@ -271,7 +284,7 @@ static void layer_backward(Pass *p, const float *w, float *g, const TokenBatch *
   attention.d_out = p->wide;
   attention.d_qkv = p->d_qkv;
   causal_backward(&attention);
-  pass_rotate(p, p->d_qkv, batch, p->cos_sin_back);
+  pass_rotate(p, p->d_qkv, batch, layer, p->cos_sin_back);
   if (c->qk_norm) pass_norm_heads_back(p, w, g, &saved, layer, t);
   input = pass_read_input(p, w, x, ARCH_NORM_ATTN, layer, t);
   pass_linear_back(p, p->d_norm, pass_param(p, g, ARCH_Q, layer),
@@ -288,6 +301,7 @@ double pass_run(Pass *p, const float *weights, float *gradients, const TokenBatc
   const double loss = loss_of(p, weights, gradients, batch, counted);
   if (!gradients) return loss;
   for (int l = layers - 1; l >= 0; l--) layer_backward(p, weights, gradients, batch, l);
+  scale_embeddings(p, p->dx, batch->tokens);
   row_scatter(p->backend, pass_param(p, gradients, ARCH_EMBED, -1), p->dx, batch->ids, p->width,
               batch->tokens);
   return loss;

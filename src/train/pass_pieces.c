@@ -20,6 +20,14 @@ float *pass_param(const Pass *p, const float *array, ArchRole role, int layer) {
   return at == PARAM_ABSENT ? NULL : (float *)(uintptr_t)array + at;
 }
 
+const float *pass_norm_weight(Pass *p, const float *w, ArchRole role, int layer) {
+  const float *weight = pass_param(p, w, role, layer);
+  if (!p->config->norm_adds_one) return weight;
+  const size_t count = (size_t)arch_shape(p->config, role).rows;
+  for (size_t i = 0; i < count; i++) p->shifted[i] = 1.0f + weight[i];
+  return p->shifted;
+}
+
 static void product(Pass *p, const ProductArgs *args) {
   p->flops += 2.0 * args->m * args->n * args->k;
   cpu_product(p->backend, &p->room, args);
@@ -72,8 +80,9 @@ void pass_norm_of(Pass *p, const float *x, const float *weight, int rows) {
                                                             .eps = (float)p->config->norm_eps});
 }
 
-void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles) {
+void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, int layer, const float *angles) {
   const ModelConfig *c = p->config;
+  angles += (size_t)c->kinds[layer].rotary * (size_t)p->options.length * (size_t)c->head_dim;
   p->backend->base.ops->rope(&p->backend->base,
                              &(RopeArgs){.x = cpu_dev(qkv),
                                          .ld = (int)p->qkv,
@@ -119,7 +128,7 @@ void pass_norm_heads(Pass *p, const float *w, const SavedActivations *saved, int
       memcpy(saved->raw + part.raw + t * part.width, x + t * p->qkv, part.width * sizeof *x);
     b->ops->norm(b, &(NormArgs){.y = cpu_dev(x),
                                 .x = cpu_dev(x),
-                                .weight = cpu_dev(pass_param(p, w, part.role, layer)),
+                                .weight = cpu_dev(pass_norm_weight(p, w, part.role, layer)),
                                 .rows = tokens,
                                 .groups = part.groups,
                                 .width = (int)part.width / part.groups,
@@ -133,7 +142,7 @@ void pass_norm_heads_back(Pass *p, const float *w, float *g, const SavedActivati
                           int layer, int tokens) {
   for (int keys = 0; keys < 2; keys++) {
     const HeadPart part = head_part(p, tokens, keys);
-    const float *raw = saved->raw + part.raw, *weight = pass_param(p, w, part.role, layer);
+    const float *raw = saved->raw + part.raw, *weight = pass_norm_weight(p, w, part.role, layer);
     float *d = p->d_qkv + part.at;
     const int rows = tokens * part.groups;
     const size_t head = part.width / (size_t)part.groups;
@@ -152,7 +161,7 @@ void pass_norm_heads_back(Pass *p, const float *w, float *g, const SavedActivati
 const float *pass_read_input(Pass *p, const float *w, const float *x, ArchRole role, int layer,
                              int rows) {
   if (!p->config->pre_norm) return x;
-  pass_norm_of(p, x, pass_param(p, w, role, layer), rows);
+  pass_norm_of(p, x, pass_norm_weight(p, w, role, layer), rows);
   return p->norm;
 }
 
@@ -160,7 +169,7 @@ void pass_input_gradient(Pass *p, const float *w, float *g, const float *x, Arch
                          int layer, int rows) {
   if (p->config->pre_norm)
     pass_norm_gradient(p, p->dx, pass_param(p, g, role, layer), p->d_norm, x,
-                       pass_param(p, w, role, layer), rows);
+                       pass_norm_weight(p, w, role, layer), rows);
   else
     p->backend->kernels->add(p->dx, p->d_norm, (size_t)rows * p->width);
 }
@@ -173,7 +182,7 @@ void pass_add_branch(Pass *p, const float *w, float *to, const float *x, float *
   pass_linear(p, p->config->post_norm ? saved : to, a, weight, shift, rows, p->width, depth,
               !p->config->post_norm);
   if (!p->config->post_norm) return;
-  pass_norm_of(p, saved, pass_param(p, w, norm, layer), rows);
+  pass_norm_of(p, saved, pass_norm_weight(p, w, norm, layer), rows);
   p->backend->kernels->add(to, p->norm, (size_t)rows * p->width);
 }
 
@@ -182,7 +191,7 @@ const float *pass_branch_gradient(Pass *p, const float *w, float *g, const float
   if (!p->config->post_norm) return p->dx;
   memset(p->d_norm, 0, (size_t)rows * p->width * sizeof *p->d_norm);
   pass_norm_gradient(p, p->d_norm, pass_param(p, g, norm, layer), p->dx, saved,
-                     pass_param(p, w, norm, layer), rows);
+                     pass_norm_weight(p, w, norm, layer), rows);
   return p->d_norm;
 }
 

@@ -38,7 +38,9 @@ struct Pass {
   float *logits, *chosen, *d_chosen;      /* [logit_rows, V], [logit_rows, C] twice */
   float *factors;                         /* [T], [T, heads] 1/rms of the current norm */
   float *d_raw;                           /* [T, query]; only with norms of queries and keys */
-  float *cos_sin, *cos_sin_back;          /* rotary angles [length, head_dim]; with negated sines */
+  float *shifted;                         /* [max(C, query)] 1 + w of the current norm */
+  float *cos_sin, *cos_sin_back;          /* rotary angles [rotaries, length, head_dim]; with
+                                             negated sines */
   int32_t *rows;                          /* [T] rows of the loss */
   double *losses;                         /* [logit_rows] */
 };
@@ -47,6 +49,8 @@ SavedActivations pass_saved_of(const Pass *p, int layer);
 float *pass_input_of(const Pass *p, int layer);
 /* A parameter in an array with the layout; NULL: the model does not have it. */
 float *pass_param(const Pass *p, const float *array, ArchRole role, int layer);
+/* What a norm multiplies by, which is 1 + w in some models; valid until the next call. */
+const float *pass_norm_weight(Pass *p, const float *w, ArchRole role, int layer);
 /* y[m, n] (+)= x[m, k] W^T + bias, with W [n, k]. */
 void pass_linear(Pass *p, float *y, const float *x, const float *w, const float *bias, int m,
                  size_t n, size_t k, bool accumulate);
@@ -54,8 +58,8 @@ void pass_linear(Pass *p, float *y, const float *x, const float *w, const float 
 void pass_linear_back(Pass *p, float *dx, float *dw, float *dbias, const float *dy, const float *x,
                       const float *w, int m, size_t n, size_t k);
 void pass_norm_of(Pass *p, const float *x, const float *weight, int rows);
-/* Rotates queries and keys in place. */
-void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, const float *angles);
+/* Rotates queries and keys in place, by the layer's part of `angles` (cos_sin or cos_sin_back). */
+void pass_rotate(Pass *p, float *qkv, const TokenBatch *batch, int layer, const float *angles);
 /* dx += gradient of the norm's input, dweight += gradient of its weight, from d_norm. */
 void pass_norm_gradient(Pass *p, float *dx, float *dweight, const float *dy, const float *x,
                         const float *weight, int rows);

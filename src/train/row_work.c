@@ -12,6 +12,7 @@ typedef struct Work {
   const float *x, *y, *weight;
   const int32_t *ids, *at;
   double *losses;
+  Activation activation;
   size_t width;
   int rows, step; /* rows of one item */
   float eps;
@@ -98,20 +99,22 @@ void row_norm_weight(const CpuBackend *b, float *dweight, const float *dy, const
   for_each_column(&w, norm_weight_columns);
 }
 
-static void silu_back_row(const Work *w, size_t r) {
+static void activate_back_row(const Work *w, size_t r) {
   float *d = w->to + r * 2 * w->width;
   const float *gate = w->x + r * 2 * w->width;
-  w->b->kernels->silu_back(d, d + w->width, w->y + r * w->width, gate, gate + w->width, w->width);
+  w->b->kernels->activate_back(w->activation, d, d + w->width, w->y + r * w->width, gate,
+                               gate + w->width, w->width);
 }
-void row_silu_back(const CpuBackend *b, float *d_gate_up, const float *d_act, const float *gate_up,
-                   size_t width, int rows) {
+void row_activate_back(const CpuBackend *b, Activation activation, float *d_gate_up,
+                       const float *d_act, const float *gate_up, size_t width, int rows) {
   Work w = {.b = b,
             .to = d_gate_up,
             .y = d_act,
             .x = gate_up,
+            .activation = activation,
             .width = width,
             .rows = rows,
-            .row = silu_back_row};
+            .row = activate_back_row};
   for_each_row(&w);
 }
 

@@ -15,9 +15,9 @@ void row_norm_back(const CpuBackend *b, float *dx, const float *dy, const float 
 /* dweight[width] += sum over rows of dy x factor */
 void row_norm_weight(const CpuBackend *b, float *dweight, const float *dy, const float *x,
                      const float *factors, size_t width, int rows);
-/* d_gate_up [rows, 2 width] from d_act [rows, width] and gate_up */
-void row_silu_back(const CpuBackend *b, float *d_gate_up, const float *d_act, const float *gate_up,
-                   size_t width, int rows);
+/* d_gate_up [rows, 2 width] from d_act [rows, width] and gate_up; see Kernels.activate_back */
+void row_activate_back(const CpuBackend *b, Activation activation, float *d_gate_up,
+                       const float *d_act, const float *gate_up, size_t width, int rows);
 /* Computes the loss of each row i of logits for targets[at[i]] into losses[i]; the row becomes the
  * gradient. */
 void row_cross_entropy(const CpuBackend *b, float *logits, size_t width, const int32_t *targets,

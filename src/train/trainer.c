@@ -68,23 +68,22 @@ static xt_status check_options(const xt_train_options *o, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The backward pass is that of a Llama layer, with norms before the modules or after them. */
+/* The backward pass is that of a Llama layer, with norms before the modules, after them, or both. */
 static xt_status check_differentiable(const Trainer *t, xt_error *error) {
   const ModelConfig *c = &t->config;
   const struct {
     bool has;
     const char *what;
   } others[] = {
-      {c->norm != NORM_RMS || c->norm_adds_one || c->pre_norm == c->post_norm || c->embed_norm,
-       "norms"},
+      {c->norm != NORM_RMS || !(c->pre_norm || c->post_norm) || c->embed_norm, "norms"},
       {c->parallel, "parallel modules"},
       {c->qk_norm == QK_NORM_OWN_HEAD || c->qk_norm_late, "norms of queries and keys"},
-      {c->activation != ACTIVATION_SILU || c->no_gate, "activation"},
+      {(c->activation != ACTIVATION_SILU && c->activation != ACTIVATION_GELU_TANH) || c->no_gate,
+       "activation"},
       {c->fused_qkv || c->fused_gate_up, "fused tensors"},
-      {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || arch_rotaries(c) != 1,
+      {c->rope_style != ROPE_HALVES || c->rope_width != c->head_dim || c->queries_apart,
        "rotary positions"},
-      {c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1 ||
-           c->score_cap != 0 || c->logit_cap != 0,
+      {c->residual_scale != 1 || c->logit_scale != 1 || c->score_cap != 0 || c->logit_cap != 0,
        "scales and caps"},
   };
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)

@@ -120,8 +120,9 @@ typedef struct Kernels {
   /* dx += gradient of norm's x, given dy; returns 1/sqrt(mean(x^2) + eps). */
   float (*norm_back)(float *dx, const float *dy, const float *x, const float *weight, size_t c,
                      float eps);
-  void (*silu_back)(float *dgate, float *dup, const float *dact, const float *gate, const float *up,
-                    size_t n);
+  /* Gradient of act(gate) * up, with SiLU or GELU's form with tanh. */
+  void (*activate_back)(Activation act, float *dgate, float *dup, const float *dact,
+                        const float *gate, const float *up, size_t n);
   /* ds = p (ds - mean) scale */
   void (*softmax_back)(float *ds, const float *p, float mean, float scale, size_t n);
   void (*scale_by)(float *x, size_t n, float factor);
