@@ -94,6 +94,8 @@ def ggufs():
     put("gguf", "bpe", gguf({**model, **bpe}, embed))
     put("gguf", "gemma", gguf({**{k.replace("llama", "gemma3"): v for k, v in model.items()}, "general.architecture": text("gemma3"), **spm, **special},
                               embed, version=2))
+    charsmap = struct.pack("<III", 8, 0, 0) + b"x\0"
+    put("gguf", "unigram", gguf({**model, **spm, "tokenizer.ggml.model": text("t5"), "tokenizer.ggml.precompiled_charsmap": numbers(0, "<B", charsmap), **special}, embed))
     put("gguf", "scaled", gguf({**model, "llama.rope.scaling.type": text("yarn"), "llama.rope.scaling.factor": f32(4.0),
                                 "llama.attention.head_count_kv": numbers(5, "<i", [1]), "llama.rope.scaling.original_context_length": u32(32),
                                 "general.alignment": u32(64)}, {"rope_freqs.weight": ((8,), 0, bytes(32)), **embed}))

@@ -40,13 +40,10 @@ static uint32_t unit_at(const Charsmap *m, size_t index) {
   return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const char *file,
-                        const char *field, xt_error *error) {
+/* `right`: out->bytes and out->size are what the file has. */
+static xt_status check(Charsmap *out, bool right, const char *file, const char *field,
+                       xt_error *error) {
   size_t bad;
-  *out = (Charsmap){0};
-  if (!length) return XT_STATUS_OK;
-  TRY(MEM_ALLOC(&out->bytes, length, error));
-  const bool right = decode(base64, length, out->bytes, &out->size);
   const uint8_t *p = (const uint8_t *)out->bytes;
   const size_t trie = right && out->size >= 4 ? (size_t)p[0] | (size_t)p[1] << 8 |
                                                     (size_t)p[2] << 16 | (size_t)p[3] << 24
@@ -57,7 +54,25 @@ xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const 
     return XT_STATUS_OK;
   charsmap_free(out);
   return err_set(error, XT_STATUS_INPUT, file, field, -1,
-                 "is not a compiled table of SentencePiece's in base64");
+                 "is not a compiled table of SentencePiece's");
+}
+
+xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const char *file,
+                        const char *field, xt_error *error) {
+  *out = (Charsmap){0};
+  if (!length) return XT_STATUS_OK;
+  TRY(MEM_ALLOC(&out->bytes, length, error));
+  const bool right = decode(base64, length, out->bytes, &out->size);
+  return check(out, right, file, field, error);
+}
+
+xt_status charsmap_copy(Charsmap *out, const void *bytes, size_t size, const char *file,
+                        const char *field, xt_error *error) {
+  *out = (Charsmap){.size = size};
+  if (!size) return XT_STATUS_OK;
+  TRY(MEM_ALLOC(&out->bytes, size, error));
+  memcpy(out->bytes, bytes, size);
+  return check(out, true, file, field, error);
 }
 
 void charsmap_free(Charsmap *m) {

@@ -15,8 +15,11 @@ typedef struct Charsmap {
   size_t size, units; /* units of the trie */
 } Charsmap;
 
-/* From base64. Zero-initialised where it is empty: everything stays as it is. */
+/* From base64, or from the bytes themselves, which are copied. Zero-initialised where it is empty:
+ * everything stays as it is. */
 xt_status charsmap_read(Charsmap *out, const char *base64, size_t length, const char *file,
+                        const char *field, xt_error *error);
+xt_status charsmap_copy(Charsmap *out, const void *bytes, size_t size, const char *file,
                         const char *field, xt_error *error);
 
 /* Appends the normalised text, a grapheme at a time, as Hugging Face does: one of fewer than six

@@ -6,7 +6,9 @@
  *   model "llama"  SentencePiece BPE. No merges: every cut of a token into two becomes one, ranked
  *   by the token's score; in Gemma's
  *                  files, whose scores do not say it, by the token's place.
- *   model "gpt2"   byte-level BPE, merges in tokenizer.ggml.merges. */
+ *   model "gpt2"   byte-level BPE, merges in tokenizer.ggml.merges.
+ *   model "t5"     SentencePiece Unigram, with its compiled normalisation
+ *                  (precompiled_charsmap), as transformers converts it from tokenizer.model. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +19,7 @@
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
-enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
+enum { TYPE_NORMAL = 1, TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4, TYPE_BYTE = 6 };
 
 #define CONTRACTIONS "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 #define BREAKS "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -299,11 +301,71 @@ static xt_status read_gpt2(Loading *l, xt_error *error) {
   return add_ends(l, cutting->bos, false, error);
 }
 
+/* Text is mapped by the file's table, and blanks at its end go and those in it become one, unless
+ * the file says that they stay. */
+static xt_status add_t5_rules(const Loading *l, xt_error *error) {
+  NormalizeStep step = {.kind = NORMALIZE_CHARSMAP};
+  const GgufValue *map = gguf_find(l->gguf, KEY("precompiled_charsmap"));
+  bool squeeze = true;
+  TRY(gguf_bool(l->gguf, KEY("remove_extra_whitespaces"), &squeeze, error));
+  if (map && (!map->array || (map->type != GGUF_U8 && map->type != GGUF_I8)))
+    return err_set(error, XT_STATUS_INPUT, l->file, KEY("precompiled_charsmap"), (long long)map->at,
+                   "is no array of bytes");
+  if (map) {
+    TRY(charsmap_copy(&step.map, l->gguf->map->data + map->at, map->size, l->file,
+                      KEY("precompiled_charsmap"), error));
+    TRY(normalizer_add(&l->t->normalizer, &step, error));
+  }
+  if (!squeeze) return XT_STATUS_OK;
+  TRY(normalizer_add(&l->t->normalizer, &(NormalizeStep){.kind = NORMALIZE_STRIP, .right = true},
+                     error));
+  return normalizer_add_replacement(&l->t->normalizer, " {2,}", "\xE2\x96\x81", error);
+}
+
+/* The file's padding scores far below all tokens, and an unknown character no lower for it. */
+static xt_status add_scores(const Loading *l, xt_error *error) {
+  Unigram *u = &l->t->unigram;
+  double lowest = INFINITY;
+  for (size_t i = 0; i < l->count; i++) {
+    size_t length;
+    const char *text = vocab_text(&l->t->bpe.vocab, (int32_t)i, &length);
+    TRY(unigram_add(u, text, length, (double)l->pieces[i].score, error));
+    if (l->pieces[i].type == TYPE_NORMAL && u->scores[i] < lowest) lowest = u->scores[i];
+    if (l->pieces[i].type == TYPE_UNKNOWN) u->unk = (int32_t)i;
+    u->byte_fallback = u->byte_fallback || l->pieces[i].type == TYPE_BYTE;
+  }
+  if (isfinite(lowest)) u->lowest = lowest;
+  return XT_STATUS_OK;
+}
+
+static xt_status read_t5(Loading *l, xt_error *error) {
+  xt_tokenizer *t = l->t;
+  const Piece *unknown;
+  bool prefix = true;
+  if (!gguf_find(l->gguf, KEY("scores")))
+    return err_set(error, XT_STATUS_INPUT, l->file, KEY("scores"), -1, "is missing");
+  TRY(gguf_bool(l->gguf, KEY("add_space_prefix"), &prefix, error));
+  t->unigram.on = true;
+  t->unigram.unk = -1;
+  TRY(add_scores(l, error));
+  TRY(token_of(l, KEY("unknown_token_id"), &unknown, &t->unigram.unk, error));
+  TRY(add_t5_rules(l, error));
+  TRY(pretokenizer_add_metaspace(&t->pre, "\xE2\x96\x81", prefix ? PREPEND_ALWAYS : PREPEND_NEVER,
+                                 true, error));
+  TRY(t->unigram.byte_fallback
+          ? sentencepiece_decoder(&t->decoder, prefix, error)
+          : decoder_add(
+                &t->decoder,
+                &(DecodeStep){.kind = DECODE_METASPACE, .character = 0x2581, .drop_first = prefix},
+                error));
+  return add_ends(l, false, true, error);
+}
+
 /* tokenizer.ggml.model */
 static const struct {
   const char *name;
   xt_status (*read)(Loading *l, xt_error *error);
-} kinds[] = {{"llama", read_llama}, {"gpt2", read_gpt2}};
+} kinds[] = {{"llama", read_llama}, {"gpt2", read_gpt2}, {"t5", read_t5}};
 
 static xt_status read_kind(Loading *l, const char *model, xt_error *error) {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
@@ -313,10 +375,10 @@ static xt_status read_kind(Loading *l, const char *model, xt_error *error) {
     TRY(kinds[i].read(l, error));
     return add_added(l, error);
   }
-  return err_set(
-      error, XT_STATUS_UNSUPPORTED, l->file, KEY("model"), -1,
-      "\"%.60s\" is not handled; \"llama\" (SentencePiece BPE) and \"gpt2\" (byte-level BPE) are",
-      model);
+  return err_set(error, XT_STATUS_UNSUPPORTED, l->file, KEY("model"), -1,
+                 "\"%.60s\" is not handled; \"llama\" (SentencePiece BPE), \"gpt2\" (byte-level "
+                 "BPE) and \"t5\" (SentencePiece Unigram) are",
+                 model);
 }
 
 static xt_status read_chat(const Loading *l, xt_error *error) {

@@ -122,8 +122,8 @@ static xt_status read_normalize_step(const json_t *object, const char *type, con
   return XT_STATUS_OK;
 }
 
-static xt_status add_replacement(Normalizer *out, const char *regex, const char *text,
-                                 xt_error *error) {
+xt_status normalizer_add_replacement(Normalizer *out, const char *regex, const char *text,
+                                     xt_error *error) {
   NormalizeStep step = {.kind = NORMALIZE_REPLACE, .length = strlen(text)};
   TRY(mem_copy_text(&step.text, text, step.length, error));
   const xt_status status = pattern_regex(&step.pattern, regex, strlen(regex), NULL, NULL, error);
@@ -134,8 +134,9 @@ static xt_status add_replacement(Normalizer *out, const char *regex, const char 
 
 /* SentencePiece's nmt rules: control characters go, other white space becomes a space. */
 static xt_status add_nmt(Normalizer *out, xt_error *error) {
-  TRY(add_replacement(out, "[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\u008f\\u009f]", "", error));
-  return add_replacement(
+  TRY(normalizer_add_replacement(out, "[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\u008f\\u009f]", "",
+                                 error));
+  return normalizer_add_replacement(
       out, "[\\t\\n\\f\\r\\u1680\\u200b-\\u200f\\u2028\\u2029\\u2581\\ufeff\\ufffd]", " ", error);
 }
 

@@ -105,6 +105,9 @@ xt_status sentencepiece_decoder(Decoder *decoder, bool prefix, xt_error *error);
  * none. The vocabulary must be there already for the post-processor. */
 xt_status tokenizer_read_normalizer(Normalizer *out, const json_t *object, const char *file,
                                     xt_error *error);
+/* Matches of a regular expression become the text. */
+xt_status normalizer_add_replacement(Normalizer *out, const char *regex, const char *text,
+                                     xt_error *error);
 xt_status tokenizer_read_pretokenizer(PreTokenizer *out, const json_t *object,
                                       const TokenizerConfig *config, const char *file,
                                       xt_error *error);

@@ -8,12 +8,13 @@
 #include "text/tokenizer_parts.h"
 #include "tokenizer_lines.h"
 
-/* The vocabulary in the folder `name`, read from the file `source`. */
+/* The vocabulary in the folder `name`, read from its file `source`; GGUF files are given by name. */
 static void small(const char *name, const char *source) {
+  const bool gguf = strcmp(source, "GGUF") == 0;
   char path[600];
   xt_tokenizer *t;
   xt_error error;
-  snprintf(path, sizeof path, "%s/%s", TOKENIZER_GOLDENS, name);
+  snprintf(path, sizeof path, "%s/%s%s", TOKENIZER_GOLDENS, name, gguf ? "/vocabulary.gguf" : "");
   ASSERT_OK(xt_tokenizer_open(path, &t, &error));
   assert_string_equal(xt_tokenizer_source(t), source);
   snprintf(path, sizeof path, "%s/%s.jsonl", TOKENIZER_GOLDENS, name);
@@ -59,6 +60,12 @@ static void qwen2_json(void **state) {
 static void own_json(void **state) {
   (void)state;
   small("own-json", "tokenizer.json");
+}
+
+static void unigram_gguf(void **state) {
+  (void)state;
+  small("unigram-mapped-gguf", "GGUF");
+  small("unigram-bytes-gguf", "GGUF");
 }
 
 /* ---- single components ----------------------------------------------------------------------- */
@@ -148,7 +155,7 @@ int main(void) {
       cmocka_unit_test(llama2_json),  cmocka_unit_test(mistral_model),
       cmocka_unit_test(mistral_json), cmocka_unit_test(extended_model),
       cmocka_unit_test(qwen2_bpe),    cmocka_unit_test(qwen2_json),
-      cmocka_unit_test(own_json),
+      cmocka_unit_test(own_json),     cmocka_unit_test(unigram_gguf),
   };
   return cmocka_run_group_tests_name("tokenizer goldens", tests, NULL, NULL);
 }

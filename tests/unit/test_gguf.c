@@ -375,16 +375,34 @@ static void refused_tokenizers(void **state) {
   GgufBytes none = {.architecture = "llama"};
   refused_tokenizer(&folder, &none, "has no tokenizer");
   for (int i = 0; i < 5; i++) {
-    static const char *const messages[] = {
-        "\"t5\" is not handled", "\"unheard-of\" is not known", "not two tokens that make a third",
-        "has not one for each of the 2 tokens", "is 9, but there are 2 tokens"};
+    static const char *const messages[] = {"\"rwkv\" is not handled", "\"unheard-of\" is not known",
+                                           "not two tokens that make a third",
+                                           "has not one for each of the 2 tokens",
+                                           "is 9, but there are 2 tokens"};
     GgufBytes b = {.architecture = "llama"};
-    gguf_put_global_text(&b, "tokenizer.ggml.model", i == 0 ? "t5" : "gpt2");
+    gguf_put_global_text(&b, "tokenizer.ggml.model", i == 0 ? "rwkv" : "gpt2");
     if (i == 1) gguf_put_global_text(&b, "tokenizer.ggml.pre", "unheard-of");
     gguf_put_texts(&b, "tokenizer.ggml.tokens", tokens, 2);
     gguf_put_texts(&b, "tokenizer.ggml.merges", merges, i == 2 ? 1 : 0);
     if (i == 3) put_numbers(&b, "tokenizer.ggml.token_type", GGUF_I32, (const int32_t[]){1}, 1);
     if (i == 4) gguf_put_global(&b, "tokenizer.ggml.bos_token_id", 9);
+    refused_tokenizer(&folder, &b, messages[i]);
+  }
+  for (int i = 0; i < 4; i++) { /* Unigram: no scores, a table that is none, one that breaks off */
+    static const char *const messages[] = {"is missing", "is no array of bytes",
+                                           "is not a compiled table", "is not a compiled table"};
+    GgufBytes b = {.architecture = "llama"};
+    gguf_put_global_text(&b, "tokenizer.ggml.model", "t5");
+    gguf_put_texts(&b, "tokenizer.ggml.tokens", tokens, 2);
+    if (i) put_numbers(&b, "tokenizer.ggml.scores", GGUF_F32, (const int32_t[]){-1, -2}, 2);
+    if (i == 1) gguf_put_global(&b, "tokenizer.ggml.precompiled_charsmap", 4);
+    if (i > 1) {
+      gguf_put_key(&b, "tokenizer.ggml.precompiled_charsmap", true, GGUF_ARRAY);
+      gguf_number(&b.keys, i == 2 ? GGUF_U8 : GGUF_I8, 4);
+      gguf_number(&b.keys, 6, 8);
+      gguf_number(&b.keys, i == 2 ? 8 : 3, 4); /* the bytes of a trie; two follow */
+      gguf_number(&b.keys, 0, 2);
+    }
     refused_tokenizer(&folder, &b, messages[i]);
   }
   folder_remove(&folder);
