@@ -18,8 +18,9 @@ typedef struct xt_report_options {
                               4, 6 and 7 */
   const char *tuned;       /* the model after fine-tuning: another row there, and table 11 */
   const char *beside;      /* another model: its rows in table 8 */
-  const char *const *more; /* other models: their rows in figure 2 and table 8, and a figure 4
-                              for each task, by model; at most 15 */
+  const char *const *more; /* other models, or other tasks or sites of the same: the table of
+                              models, their rows in figure 2 and table 8, and, of at most six
+                              models, a figure 4 for each task; at most 63 */
   size_t more_count;
   const char *lens; /* the output of `lens --json`: figure 8 */
   bool one_based;   /* layers are counted from 1 in everything that is shown, as in the paper;

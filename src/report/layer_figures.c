@@ -11,6 +11,7 @@
 
 #define FIGURE_WIDTH 960
 #define FIGURE_HEIGHT 372
+#define SERIES_COLOURS 6
 
 /* ---- figure 3 -------------------------------------------------------------------------------- */
 
@@ -179,7 +180,7 @@ static void bound_curves(TextBuffer *out, const Plot *plot, const Series *series
     high[k] = there ? layers[k].bound_high : NAN;
     chance[k] = there ? layers[k].chance : NAN;
   }
-  snprintf(colour, sizeof colour, "%zu", number % 6);
+  snprintf(colour, sizeof colour, "%zu", number % SERIES_COLOURS);
   if (band) {
     plot_band(out, plot, low, high, count, colour);
     return;
@@ -218,7 +219,7 @@ static void figure4_panel(xt_report *r, TextBuffer *out, const Series *series, s
     if (!series[g].site) continue;
     bound_curves(out, plot, &series[g], right, g, k < count, values);
     if (k < count) continue;
-    snprintf(class, sizeof class, "d k%zu", g % 6);
+    snprintf(class, sizeof class, "d k%zu", g % SERIES_COLOURS);
     const double y = plot_y(plot, series[g].group->group.vanilla.overall.value);
     svg_line(out, plot->left, y, plot->left + plot->width, y, class);
   }
@@ -248,7 +249,7 @@ static xt_status draw_figure4(xt_report *r, const char *id, const char *title, c
   free(values);
   for (size_t g = 0; g < count; g++) {
     char class[32];
-    snprintf(class, sizeof class, "w k%zu", g % 6);
+    snprintf(class, sizeof class, "w k%zu", g % SERIES_COLOURS);
     if (series[g].site)
       legend(out, &x, FIGURE_HEIGHT - 12, class,
              report_format(r, "%s (%s)", series[g].title, series[g].site->site));
@@ -266,11 +267,12 @@ xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_
                       count, error);
 }
 
-/* A figure per task, with a colour per model. */
+/* A figure per task, with a colour per model, as long as there are colours. */
 xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                                 xt_error *error) {
-  for (size_t g = 0; g < count && r->more_count; g++) {
-    Series series[1 + REPORT_MORE_MOST];
+  if (r->more_count == 0 || r->more_count >= SERIES_COLOURS) return XT_STATUS_OK;
+  for (size_t g = 0; g < count; g++) {
+    Series series[SERIES_COLOURS];
     size_t n = 0;
     for (size_t k = 0; k <= r->more_count; k++) {
       const ReportStore *store = k ? &r->more[k - 1] : &r->main;

@@ -55,6 +55,7 @@ static xt_status open_store(xt_report *r, const char *path, const xt_report_opti
   TRY(xt_store_open(path, XT_STORE_READ, &store, error));
   TRY_DONE(xt_store_get_info(store, &info, error));
   out->model = report_utf8(r, info.model_name, &status);
+  out->file = report_utf8(r, path, &status);
   const char *hash = report_utf8(r, info.model_hash, &status),
              *compute = report_utf8(r, info.compute, &status);
   if (status) TRY_DONE(err_memory(error, 0));
@@ -89,6 +90,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   }
   r->first_layer = options->one_based ? 1 : 0;
   if (options->lens) TRY(json_parse_file(options->lens, &r->lens, error));
+  TRY(report_models_table(r, error));
   TRY(report_coverage_table(r, error));
   TRY(report_responses_table(r, error));
   TRY(report_no_op_table(r, error));

@@ -9,10 +9,10 @@
 
 /* A store with its analysis. */
 typedef struct ReportStore {
-  xt_analysis *analysis; /* NULL: not given */
-  json_t *about;         /* path, model, settings, counts */
-  json_t *runs;          /* [{"started", "provenance"}] */
-  const char *model;     /* in the arena */
+  xt_analysis *analysis;    /* NULL: not given */
+  json_t *about;            /* path, model, settings, counts */
+  json_t *runs;             /* [{"started", "provenance"}] */
+  const char *model, *file; /* in the arena; file: the path as it was given */
 } ReportStore;
 
 typedef struct ReportFigure {
@@ -26,7 +26,7 @@ typedef struct ReportLack {
   const char *what, *how;
 } ReportLack;
 
-#define REPORT_MORE_MOST 15 /* other models' stores */
+#define REPORT_MORE_MOST 63 /* stores besides the first */
 
 struct xt_report {
   Arena arena;
@@ -71,6 +71,8 @@ const char *report_layer_column(xt_report *r, const char *name);
 
 /* Each adds its tables, or figures with the tables of their numbers. */
 xt_status report_coverage_table(xt_report *r, xt_error *error);
+/* Several stores beside one another; nothing if there is only one. */
+xt_status report_models_table(xt_report *r, xt_error *error);
 xt_status report_responses_table(xt_report *r, xt_error *error);
 xt_status report_no_op_table(xt_report *r, xt_error *error);
 xt_status report_paper_tables(xt_report *r, xt_error *error);
@@ -115,7 +117,8 @@ xt_status report_figure3(xt_report *r, const xt_group *group, const xt_site_resu
                          xt_error *error);
 xt_status report_figure4(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                          xt_error *error);
-/* A figure 4 for each task, by model; nothing if there is only one store. */
+/* A figure 4 for each task, by model; nothing if there is only one store, or more than there are
+ * colours. */
 xt_status report_figure4_models(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                                 xt_error *error);
 /* The numbers of one model; `prefix` begins the file's name. */

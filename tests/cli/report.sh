@@ -90,8 +90,20 @@ same "two models: figure 2 has both" "$(sed 1d models/figure2.csv | cut -d, -f2 
 same "two models: a figure 4 a task" "$(grep -o 'bounds by fixed layer, by model' models/figure4-models-xquad.svg | sort -u) $(grep -c '>tuned (ffn)<' models/figure4-models-xquad.svg)" "bounds by fixed layer, by model 1"
 same "two models: the other's numbers" "$(sed -n 2,3p models/figure4-model2-xnli-attn.csv)" "$("$X" report tuned.db --bootstrap 50 --quiet -o tunedonly >/dev/null; sed -n 2,3p tunedonly/figure4-xnli-attn.csv)"
 prints "two models: table 8" '^Table 8\. XNLI'
+same "two models: a row of each, and columns by task and site" "$(sed -n 's/^\([^,]*\),accuracy,.*/\1/p' models/models.csv | tr '\n' ' ')$(head -1 models/models.csv | grep -c '^Model,figure,XNLI untouched,.*XNLI attn,.*,XQuAD ffn,')" "tiny-llama tuned 1"
+same "two models: what the second lacks" "$(grep -c '^tuned,tuned.db,XNLI,attn-released,no responses$' models/models-lacks.csv)" 1
+same "two models: on the page, in LaTeX and JSON" "$(grep -c '<figure class="table" id="models' models/report.html) $(grep -c '^\\label{tab:models' models/models.tex models/models-lacks.tex | cut -d: -f2 | tr '\n' ' ')$(grep -c '"id": "models' models/report.json)" "2 1 1 2"
 prints "baselines: the source prompt's own answer" "^Source prompt's own answer "
 prints "baselines: the oracle of two" '^Either right: target alone, source alone '
+mkdir -p folder/none
+cp results.db folder/a.db
+cp tuned.db folder/b.db
+run "$X" report folder --bootstrap 50 --quiet -o of-folder
+expect "report of a folder" 0
+prints "report of a folder: the models" '^Models\. Accuracies'
+same "report of a folder: as of its files" "$(sed 's/folder.a.db/results.db/;s/folder.b.db/tuned.db/' of-folder/models-lacks.csv | cksum)" "$(cksum <models/models-lacks.csv)"
+same "report of one file has no such table" "$(ls rep | grep -c '^models')" 0
+refuses_like "report of a folder without results files" 3 '^xtransplant report: folder/none: has no files named \*\.db' "$X" report folder/none -o new
 if "$python" -c 'import numpy, sqlite3' 2>/dev/null; then
   cp results.db samples.db
   "$python" - <<'EOF'

@@ -201,6 +201,105 @@ static void test_table8(void **state) {
   xt_report_free(report);
 }
 
+/* ---- models beside one another --------------------------------------------------------------- */
+
+/* A store of `task` in Swahili: one configuration at `site`, which is right where vanilla is and at
+ * `more` further questions; closed. */
+static void made_model(Made *m, const char *name, const char *task, const char *hash,
+                       const char *site, int more) {
+  xt_error error;
+  made_open_of(m, name, task, hash);
+  ASSERT_OK(xt_site_parse(site, &m->site, &error));
+  for (int i = 0; i < 4; i++) {
+    const int64_t q = add_question(m, i, "sw", "gold");
+    add_response(m, q, -1, -1, i < 1 ? "gold" : "tin", 1, 1, -1);
+    add_response(m, q, 0, 0, i < 1 + more ? "gold" : "tin", 1, 1, -1);
+  }
+  ASSERT_OK(xt_store_commit(m->store, 0, &error));
+  made_close(m);
+}
+
+/* Stores of one model that have different tasks or sites are one row, another model is another, and
+ * the same cell twice too; what a row has not is empty, and named. */
+static void test_models(void **state) {
+  (void)state;
+  Made m, second, other, again;
+  xt_report *report;
+  made_model(&second, "site.db", "xquad", NULL, "attn", 2);
+  made_model(&other, "other-model.db", "mkqa", "other", "ffn", 1);
+  made_model(&again, "again.db", "xquad", NULL, "attn", 0);
+  made_open(&m, "models.db", "xquad");
+  for (int i = 0; i < 4; i++) {
+    const int64_t q = add_question(&m, i, "sw", "gold");
+    add_response(&m, q, -1, -1, i < 1 ? "gold" : "tin", 1, 1, -1);
+    add_response(&m, q, 0, 0, i < 2 ? "gold" : "tin", 1, 1, -1);
+  }
+  const char *const more[] = {second.path, other.path, again.path};
+  report_of(&m, &(xt_report_options){.more = more, .more_count = 3}, &report);
+  char *csv = csv_of(report, "compared", "models.csv");
+  assert_non_null(csv);
+  assert_ptr_equal(strstr(csv, "Model,figure,XQuAD untouched,XQuAD untouched se,XQuAD ffn,"
+                               "XQuAD ffn se,XQuAD attn,XQuAD attn se,MKQA untouched,"),
+                   csv);
+  char row[512];
+  const struct {
+    const char *file, *cells; /* the label's, and how the row of accuracies goes on */
+  } rows[] = {{m.path, "0.25,0.25,0.5,0.2886751346,0.75,0.25,,,,\n"},
+              {other.path, ",,,,,,0.25,0.25,0.5,0.2886751346\n"},
+              {again.path, "0.25,0.25,,,0.25,0.25,,,,\n"}};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    snprintf(row, sizeof row, "\ntiny-llama-bf16 (%s),accuracy,%s", rows[i].file, rows[i].cells);
+    assert_holds(csv, row, true);
+  }
+  assert_int_equal(count_of(csv, ",accuracy,"), 3);
+  snprintf(row, sizeof row, "\ntiny-llama-bf16 (%s),better,,,1,,1,,,,,\n", m.path);
+  assert_holds(csv, row, true);
+  free(csv);
+  csv = csv_of(report, "compared", "models-lacks.csv");
+  snprintf(row, sizeof row, "(%s),%s,MKQA,all,no results\n", m.path, m.path);
+  assert_holds(csv, row, true);
+  snprintf(row, sizeof row, "(%s),%s,XQuAD,attn,1 of 36 configurations\n", m.path, second.path);
+  assert_holds(csv, row, true);
+  snprintf(row, sizeof row, "(%s),%s,XQuAD,all,no results\n", other.path, other.path);
+  assert_holds(csv, row, true);
+  snprintf(row, sizeof row, "(%s),%s,XQuAD,ffn,no responses\n", again.path, again.path);
+  assert_holds(csv, row, true);
+  free(csv);
+  char *text = table_text(report, "models");
+  snprintf(row, sizeof row, "tiny-llama-bf16 (%s).", m.path);
+  assert_holds(text, row, true);
+  xt_free(text);
+  xt_report_free(report);
+}
+
+/* Questions that another model has: by language, else by their number. */
+static void test_models_questions(void **state) {
+  (void)state;
+  Made m, fewer;
+  xt_error error;
+  xt_report *report;
+  for (int lacks_language = 0; lacks_language < 2; lacks_language++) {
+    made_open_of(&fewer, "fewer.db", "xquad", "other");
+    made_open(&m, "every.db", "xquad");
+    for (int i = 0; i < 8; i++) {
+      const char *lang = i % 2 ? "sw" : "hi";
+      add_response(&m, add_question(&m, i, lang, "gold"), -1, -1, "gold", 1, 1, -1);
+      if (lacks_language ? i % 2 : i < 6)
+        add_response(&fewer, add_question(&fewer, i, lang, "gold"), -1, -1, "gold", 1, 1, -1);
+    }
+    ASSERT_OK(xt_store_commit(fewer.store, 0, &error));
+    made_close(&fewer);
+    const char *const more[] = {fewer.path};
+    report_of(&m, &(xt_report_options){.more = more, .more_count = 1}, &report);
+    char *csv = csv_of(report, "fewer", "models-lacks.csv");
+    assert_holds(csv, ",XQuAD,all,no questions in hi; another model has some\n", lacks_language);
+    assert_holds(csv, ",XQuAD,all,6 scored questions; another model has 8\n", !lacks_language);
+    assert_int_equal(count_of(csv, "\n"), 2);
+    free(csv);
+    xt_report_free(report);
+  }
+}
+
 /* ---- grids that lack cells ------------------------------------------------------------------- */
 
 static void fill_grid(Made *m, const char *name, bool first_is_whole) {
@@ -254,8 +353,11 @@ static void test_bounds_of_incomplete_grids(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_blank), cmocka_unit_test(test_table1_rows),
-      cmocka_unit_test(test_table8), cmocka_unit_test(test_bounds_of_incomplete_grids)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_blank),
+                                     cmocka_unit_test(test_table1_rows),
+                                     cmocka_unit_test(test_table8),
+                                     cmocka_unit_test(test_models),
+                                     cmocka_unit_test(test_models_questions),
+                                     cmocka_unit_test(test_bounds_of_incomplete_grids)};
   return cmocka_run_group_tests_name("report_tables", tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 /* report: a results file's tables and figures. */
 #include <string.h>
 
+#include "inputs/file_list.h"
 #include "shell/output.h"
 #include "results/store_model.h"
 #include "verbs/verbs.h"
@@ -170,6 +171,7 @@ static void print_notes(const Arguments *a, const xt_report *report) {
 static int run(const Cli *cli, void *opaque) {
   const Arguments *a = opaque;
   xt_report *report = NULL;
+  FileList files = {0};
   xt_error error;
   xt_status status;
   if (cli->rest_count == 0) return cli_usage(cli, "give a results file");
@@ -181,16 +183,18 @@ static int run(const Cli *cli, void *opaque) {
                                         .confidence = a->confidence,
                                         .threads = a->threads,
                                         .memory = a->memory};
+  for (size_t i = 0; i < cli->rest_count; i++)
+    TRY_DONE(file_list_add(&files, cli->rest[i], ".db", &error));
   const xt_report_options how = {.cot = a->cot,
                                  .tuned = a->tuned,
                                  .beside = a->beside,
-                                 .more = cli->rest + 1,
-                                 .more_count = cli->rest_count - 1,
+                                 .more = (const char *const *)files.names + 1,
+                                 .more_count = files.count - 1,
                                  .lens = a->lens,
                                  .one_based = a->one_based,
                                  .analysis = &analysis};
-  cli_progress(a->quiet, "reading %s", cli->rest[0]);
-  TRY_DONE(xt_report_create(cli->rest[0], &how, &report, &error));
+  cli_progress(a->quiet, "reading %s", files.names[0]);
+  TRY_DONE(xt_report_create(files.names[0], &how, &report, &error));
   print_notes(a, report);
   if (a->output)
     TRY_DONE(xt_report_write(report, a->output,
@@ -203,6 +207,7 @@ static int run(const Cli *cli, void *opaque) {
     cli_note(a->quiet, "wrote %s/report.html and a file for each table and figure", a->output);
 done:
   xt_report_free(report);
+  file_list_deinit(&files);
   return cli_exit(cli, status, &error);
 }
 
@@ -218,11 +223,14 @@ const Verb verb_report = {
         "errors by question, where the same question in several languages counts as one. Each "
         "configuration is tested against the untouched model, and the p-values are adjusted for "
         "the number of configurations. Upper bounds are shown beside the accuracy of guessing. "
-        "Further results files are those of other models, which are added to figures 2 and 4 and "
-        "to table 8.",
+        "Several results files, or a folder, which stands for its *.db files, are compared: a "
+        "table "
+        "has a row for each model and a column for each task and site, another names what the "
+        "files lack of it, and figures 2 and 4 and table 8 have every model. Everything else is "
+        "of the first file.",
     .example = "xtransplant report xnli.db -o xnli-report",
-    .rest_name = "RESULTS.db",
-    .rest_max = 16,
+    .rest_name = "RESULTS.db ...",
+    .rest_max = 64,
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,
