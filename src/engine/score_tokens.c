@@ -19,12 +19,32 @@
 #define WAVE_ROWS 1024 /* more rows do not make products faster */
 
 typedef struct Key {
-  PrefixKey prefix;
+  PrefixKey prefix; /* of the request that generation would have */
   const xt_score_request *request;
   size_t index;
 } Key;
 
 static size_t row_count(const xt_score_request *r) { return r->count - r->first; }
+
+/* The request to which the scored tokens would be a response. */
+static xt_request as_prompt(const xt_score_request *r) {
+  return (xt_request){.ids = r->ids,
+                      .count = r->first,
+                      .interventions = r->interventions,
+                      .intervention_count = r->intervention_count};
+}
+
+/* The number of rows that a request's interventions change. */
+static size_t edit_count(const xt_score_request *r) {
+  const xt_request prompt = as_prompt(r);
+  size_t n = 0;
+  for (size_t i = 0; i < r->intervention_count; i++) {
+    const xt_intervention *iv = &r->interventions[i];
+    n += iv->position == XT_POSITION_ALL ? row_count(r)
+                                         : intervention_first(&prompt, iv) >= r->first - 1;
+  }
+  return n;
+}
 
 static int compare_keys(const void *a, const void *b) {
   const Key *x = a, *y = b;
@@ -35,12 +55,13 @@ static int compare_keys(const void *a, const void *b) {
 /* ---- planning -------------------------------------------------------------------------------- */
 
 typedef struct Size {
-  size_t sequences, rows, longest;
+  size_t sequences, rows, longest, interventions, edits;
   uint64_t positions; /* of prefixes */
 } Size;
 
 static uint64_t wave_bytes(const xt_model *m, const Size *s) {
   return xt_model_session_bytes(m, (int)s->positions, (int)s->rows, 1) +
+         s->interventions * (uint64_t)m->config.width * sizeof(float) +
          (uint64_t)s->rows * (s->longest + 8) * sizeof(int32_t);
 }
 
@@ -57,6 +78,8 @@ static xt_status wave_plan(const xt_session *s, const Key *keys, size_t from, si
     const Size more = {.sequences = out->sequences + 1,
                        .rows = out->rows + row_count(r),
                        .longest = row_count(r) > out->longest ? row_count(r) : out->longest,
+                       .interventions = out->interventions + r->intervention_count,
+                       .edits = out->edits + edit_count(r),
                        .positions = out->positions + (shared ? 0 : r->first - 1)};
     if (out->sequences && more.rows > WAVE_ROWS) break;
     const uint64_t need = wave_bytes(m, &more);
@@ -79,19 +102,48 @@ typedef struct Wave {
   const Key *keys;
   Size size;
   PrefixPool prefixes;
+  Dev values;     /* interventions' of all sequences, [.., C] */
   RowTable table; /* a row and a slot for each token that is read */
 } Wave;
 
-static xt_status wave_init(Wave *w, xt_error *error) {
+/* Uploads the values of every sequence's interventions. */
+static xt_status wave_values(Wave *w, xt_error *error) {
+  Backend *be = w->session->backend;
+  const size_t width = (size_t)w->session->model->config.width;
+  size_t at = 0;
+  if (w->size.interventions == 0) return XT_STATUS_OK;
+  TRY(be->ops->alloc(be, w->size.interventions * width * sizeof(float), &w->values, error));
+  for (size_t s = 0; s < w->size.sequences; s++)
+    for (size_t i = 0; i < w->keys[s].request->intervention_count; i++, at++)
+      be->ops->upload(be, dev_at(w->values, at * width), w->keys[s].request->interventions[i].value,
+                      width * sizeof(float));
+  return XT_STATUS_OK;
+}
+
+static xt_status wave_prefixes(Wave *w, xt_error *error) {
+  int32_t first_value = 0;
+  TRY(wave_values(w, error));
   TRY(prefixes_create(&w->prefixes, w->session, w->size.sequences, error));
-  for (size_t s = 0; s < w->size.sequences; s++) prefixes_add(&w->prefixes, &w->keys[s].prefix);
-  TRY(prefixes_run(&w->prefixes, (Dev){0}, NULL, NULL, error));
+  for (size_t s = 0; s < w->size.sequences; s++) {
+    PrefixKey key = w->keys[s].prefix;
+    key.first_value = first_value;
+    prefixes_add(&w->prefixes, &key);
+    first_value += (int32_t)w->keys[s].request->intervention_count;
+  }
+  return prefixes_run(&w->prefixes, w->values, NULL, NULL, error);
+}
+
+static xt_status wave_init(Wave *w, xt_error *error) {
+  TRY(wave_prefixes(w, error));
   const int rows = (int)w->size.rows;
-  TRY(rows_create(
-      &w->table, w->session,
-      &(RowTableSize){
-          .rows = rows, .tail = (int)w->size.longest, .slots = rows, .choices = w->size.rows},
-      error));
+  TRY(rows_create(&w->table, w->session,
+                  &(RowTableSize){.rows = rows,
+                                  .tail = (int)w->size.longest,
+                                  .slots = rows,
+                                  .edits = w->size.edits,
+                                  .choices = w->size.rows},
+                  error));
+  w->table.edit_values = w->values;
   size_t longest = 0;
   for (size_t s = 0; s < w->size.sequences; s++)
     if (w->keys[s].request->count > longest) longest = w->keys[s].request->count;
@@ -99,25 +151,32 @@ static xt_status wave_init(Wave *w, xt_error *error) {
 }
 
 /* Places the rows of one sequence from row `at` on: row `at + k` is in slot `at + k`, and sees
- * those before it. */
-static void place_sequence(RowTable *t, const xt_score_request *r, const KvPrefix *prefix, int at) {
+ * those before it. `first_value`: of its interventions. */
+static void place_sequence(RowTable *t, const xt_score_request *r, const KvPrefix *prefix, int at,
+                           int32_t first_value) {
+  const xt_request prompt = as_prompt(r);
   const int inner = (int)r->first - 1, rows = (int)row_count(r);
   for (int k = 0; k < rows; k++) {
     rows_place(t, at + k, prefix, inner, k, r->ids[inner + k], at + k);
     for (int before = 0; before < k; before++) rows_slots(t, at + k)[before] = at + before;
     t->column[ROW_WANTED][at + k] = r->ids[inner + k + 1];
+    for (size_t i = 0; i < r->intervention_count; i++)
+      if (intervention_is_at(&prompt, &r->interventions[i], (size_t)(inner + k)))
+        rows_edit(t, at + k, &r->interventions[i], first_value + (int32_t)i);
   }
 }
 
 static xt_status wave_run(Wave *w, xt_error *error) {
   RowTable *t = &w->table;
   int at = 0, prefix = 0;
+  int32_t first_value = 0;
   TRY(wave_init(w, error));
   rows_begin(t, (int)w->size.rows, (int)w->size.longest);
   for (size_t s = 0; s < w->size.sequences; s++) {
     if (s && prefix_compare(&w->keys[s].prefix, &w->keys[s - 1].prefix) != 0) prefix++;
-    place_sequence(t, w->keys[s].request, w->prefixes.list[prefix].kv, at);
+    place_sequence(t, w->keys[s].request, w->prefixes.list[prefix].kv, at, first_value);
     at += (int)row_count(w->keys[s].request);
+    first_value += (int32_t)w->keys[s].request->intervention_count;
   }
   rows_upload(t);
   const Batch batch = rows_batch(t, 0, at);
@@ -127,15 +186,21 @@ static xt_status wave_run(Wave *w, xt_error *error) {
   rows_choose(t, 0, at);
   TRY(rows_read(t, 0, (size_t)at, error));
   const Choice *from = t->chosen;
-  for (size_t s = 0; s < w->size.sequences; s++)
-    for (size_t k = 0; k < row_count(w->keys[s].request); k++)
-      w->keys[s].request->logprobs[k] = (from++)->wanted_logprob;
+  for (size_t s = 0; s < w->size.sequences; s++) {
+    const xt_score_request *r = w->keys[s].request;
+    for (size_t k = 0; k < row_count(r); k++, from++) {
+      r->logprobs[k] = from->wanted_logprob;
+      if (r->best) r->best[k] = from->best;
+    }
+  }
   return XT_STATUS_OK;
 }
 
 static void wave_deinit(Wave *w) {
+  Backend *be = w->session->backend;
   prefixes_release(&w->prefixes);
   rows_release(&w->table);
+  be->ops->release(be, w->values);
 }
 
 /* ---- the public call ------------------------------------------------------------------------- */
@@ -160,22 +225,29 @@ static xt_status check_request(const xt_model *m, const xt_score_request *r, siz
                    "has %zu tokens; the rotary angles of sequences longer than %d depend on "
                    "their length, and such texts are not scored",
                    r->count, m->config.rotary[0].original_positions);
-  return request_check(m, &(xt_request){.ids = r->ids, .count = r->count - 1}, index, 0, error);
+  TRY(request_check(m, &(xt_request){.ids = r->ids, .count = r->count - 1}, index, 0, error));
+  const xt_request prompt = as_prompt(r);
+  return request_check(m, &prompt, index, (int)row_count(r), error);
 }
 
 xt_status xt_session_score(xt_session *s, const xt_score_request *requests, size_t n,
                            bool (*cancel)(void *user), void *user, xt_error *error) {
   Key *keys;
+  xt_request *prompts;
   size_t count = 0;
   for (size_t i = 0; i < n; i++) TRY(check_request(s->model, &requests[i], i, error));
   TRY(MEM_ALLOC(&keys, n, error));
-  for (size_t i = 0; i < n; i++)
+  xt_status status = MEM_ALLOC(&prompts, n, error);
+  for (size_t i = 0; i < n && !status; i++) {
+    prompts[i] = as_prompt(&requests[i]);
     if (row_count(&requests[i]))
-      keys[count++] = (Key){.prefix = {.ids = requests[i].ids, .count = requests[i].first - 1},
+      keys[count++] = (Key){.prefix = {.ids = requests[i].ids,
+                                       .count = requests[i].first - 1,
+                                       .request = &prompts[i]},
                             .request = &requests[i],
                             .index = i};
+  }
   qsort(keys, count, sizeof *keys, compare_keys);
-  xt_status status = XT_STATUS_OK;
   for (size_t from = 0; from < count && !status;) {
     Wave wave = {.session = s, .keys = keys + from};
     if (cancel && cancel(user))
@@ -185,6 +257,7 @@ xt_status xt_session_score(xt_session *s, const xt_score_request *requests, size
     wave_deinit(&wave);
     from += wave.size.sequences;
   }
+  free(prompts);
   free(keys);
   return status;
 }

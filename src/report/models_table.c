@@ -113,7 +113,7 @@ static xt_status add_column(Models *m, const AnalysisGroup *group, const char *s
     if (name == site || (name && site && strcmp(name, site) == 0)) return XT_STATUS_OK;
     at = c + 1;
   }
-  TRY(mem_grow(&m->columns, &m->column_capacity, m->column_count + 1, sizeof *m->columns, error));
+  TRY(MEM_GROW(&m->columns, &m->column_capacity, m->column_count + 1, error));
   memmove(m->columns + at + 1, m->columns + at, (m->column_count - at) * sizeof *m->columns);
   m->columns[at] = (ModelColumn){group, site};
   m->column_count++;
@@ -352,7 +352,7 @@ xt_status report_models_table(xt_report *r, xt_error *error) {
   Models m = {0};
   xt_status status;
   if (r->more_count == 0) return XT_STATUS_OK;
-  TRY(mem_alloc(&m.rows, 1 + r->more_count, sizeof *m.rows, error));
+  TRY(MEM_ALLOC(&m.rows, 1 + r->more_count, error));
   find_rows(r, &m);
   TRY_DONE(find_columns(&m, error));
   if (m.column_count) TRY_DONE(models_table(r, &m, error));

@@ -229,8 +229,10 @@ static xt_status report_job(xt_error *error) {
   xt_report *report = NULL;
   char *text = NULL;
   size_t length;
-  xt_status status =
-      xt_report_create(base, &(xt_report_options){.analysis = &few_samples}, &report, error);
+  const char *const others[] = {base};
+  xt_status status = xt_report_create(
+      base, &(xt_report_options){.more = others, .more_count = 1, .analysis = &few_samples},
+      &report, error);
   if (!status)
     status = xt_report_text(report, &(xt_report_text_options){.width = 100}, &text, &length, error);
   if (!status) status = xt_report_write(report, other, NULL, error);
@@ -291,15 +293,21 @@ static xt_status score_job(xt_error *error) {
   xt_session *session = NULL;
   xt_taps *taps = NULL;
   float logprobs[4];
+  static const float value[512];
+  const xt_intervention change = {XT_TAP_FFN, 0, XT_POSITION_ALL, XT_RULE_REPLACE, 0, value};
   const xt_request request = {.ids = source_ids, .count = 5};
   char path[200];
   snprintf(path, sizeof path, "%s/taps", models_folder);
   xt_status status = xt_session_create(model, &session, error);
   if (!status)
-    status = xt_session_score(
-        session,
-        &(xt_score_request){.ids = source_ids, .count = 5, .first = 1, .logprobs = logprobs}, 1,
-        NULL, NULL, error);
+    status = xt_session_score(session,
+                              &(xt_score_request){.ids = source_ids,
+                                                  .count = 5,
+                                                  .first = 1,
+                                                  .interventions = &change,
+                                                  .intervention_count = 1,
+                                                  .logprobs = logprobs},
+                              1, NULL, NULL, error);
   if (!status) status = xt_session_capture(session, &request, &taps, error);
   if (!status) status = xt_taps_save(taps, path, error);
   xt_taps_free(taps);

@@ -137,6 +137,73 @@ static void test_generation(void **state) {
   }
 }
 
+/* Under interventions in the prompt, at its last token, at scored tokens and at all of them: what
+ * generation chose has generation's log-probabilities to the bit and is the most likely token, alone
+ * and beside the same tokens under others. */
+static void test_interventions(void **state) {
+  (void)state;
+  enum { GIVEN = sizeof prompt / sizeof *prompt, NEW = 12, CASES = 6 };
+  for (size_t m = 0; m < sizeof shapes / sizeof *shapes; m++) {
+    xt_error error;
+    xt_model *model;
+    xt_session *session;
+    xt_taps *taps;
+    models_open(shapes[m], "bf16", NULL, &model, &session);
+    ASSERT_OK(xt_session_capture(
+        session, &(xt_request){.ids = (const int32_t[]){1, 90, 40}, .count = 3}, &taps, &error));
+    const float *block = xt_taps_get(taps, XT_TAP_BLOCK, 2),
+                *ffn = xt_taps_get(taps, XT_TAP_FFN, 1);
+    const xt_intervention changes[] = {
+        {XT_TAP_BLOCK, 1, XT_POSITION_LAST, XT_RULE_REPLACE, 0, block},
+        {XT_TAP_FFN, 2, 3, XT_RULE_ADD, 8, ffn},
+        {XT_TAP_ATTN, 0, XT_POSITION_ALL, XT_RULE_BLEND, 0.4f, ffn},
+        {XT_TAP_BLOCK, 2, GIVEN + 4, XT_RULE_REPLACE, 0, block}};
+    /* none, each alone, all */
+    const struct {
+      size_t first, count;
+    } lists[CASES] = {{0, 0}, {0, 1}, {1, 1}, {2, 1}, {3, 1}, {0, 4}};
+    xt_request requests[CASES];
+    xt_generation g[CASES];
+    xt_score_request scores[CASES];
+    int32_t ids[CASES][GIVEN + NEW], best[CASES][NEW];
+    float logprobs[CASES][NEW], alone[NEW];
+    for (size_t i = 0; i < CASES; i++)
+      requests[i] = (xt_request){.ids = prompt,
+                                 .count = GIVEN,
+                                 .interventions = changes + lists[i].first,
+                                 .intervention_count = lists[i].count};
+    const xt_generate_options how = {
+        .max_new_tokens = NEW, .ignore_eos = true, .repetition_penalty = 1};
+    ASSERT_OK(xt_session_generate(session, requests, CASES, &how, g, &error));
+    for (size_t i = 0; i < CASES; i++) {
+      memcpy(ids[i], prompt, sizeof prompt);
+      memcpy(ids[i] + GIVEN, g[i].ids, NEW * sizeof *g[i].ids);
+      if (i) assert_memory_not_equal(g[i].logprobs, g[0].logprobs, NEW * sizeof(float));
+      scores[i] = (xt_score_request){.ids = ids[i],
+                                     .count = GIVEN + NEW,
+                                     .first = GIVEN,
+                                     .interventions = requests[i].interventions,
+                                     .intervention_count = requests[i].intervention_count,
+                                     .logprobs = logprobs[i],
+                                     .best = best[i]};
+    }
+    ASSERT_OK(xt_session_score(session, scores, CASES, NULL, NULL, &error));
+    for (size_t i = 0; i < CASES; i++) {
+      assert_memory_equal(logprobs[i], g[i].logprobs, sizeof logprobs[i]);
+      assert_memory_equal(best[i], g[i].ids, sizeof best[i]);
+      xt_score_request one = scores[i];
+      one.logprobs = alone;
+      one.best = NULL;
+      ASSERT_OK(xt_session_score(session, &one, 1, NULL, NULL, &error));
+      assert_memory_equal(alone, logprobs[i], sizeof alone);
+      xt_generation_deinit(&g[i]);
+    }
+    xt_taps_free(taps);
+    xt_session_free(session);
+    xt_model_close(model);
+  }
+}
+
 static bool never(void *user) {
   ++*(int *)user;
   return true;
@@ -169,13 +236,25 @@ static void test_bad_requests(void **state) {
   const xt_score_request empty = {.ids = prompt, .count = 5, .first = 5};
   /* nothing to do, so nothing is asked */
   ASSERT_OK(xt_session_score(session, &empty, 1, never, &asked, &error));
+  /* the last token is not run: only its probability is asked for */
+  const float value[512] = {0};
+  const xt_score_request beyond = {
+      .ids = prompt,
+      .count = 5,
+      .first = 2,
+      .interventions = &(xt_intervention){XT_TAP_FFN, 0, 4, XT_RULE_REPLACE, 0, value},
+      .intervention_count = 1,
+      .logprobs = out};
+  assert_int_equal(xt_session_score(session, &beyond, 1, NULL, NULL, &error), XT_STATUS_ARGUMENT);
+  assert_non_null(
+      strstr(error.message, "position 4 is never reached; the run has positions 0 to 3"));
   xt_session_free(session);
   xt_model_close(model);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_transformers),
-                                     cmocka_unit_test(test_generation),
-                                     cmocka_unit_test(test_bad_requests)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_transformers), cmocka_unit_test(test_generation),
+      cmocka_unit_test(test_interventions), cmocka_unit_test(test_bad_requests)};
   return cmocka_run_group_tests_name("score", tests, NULL, NULL);
 }
