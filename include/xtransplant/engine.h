@@ -93,6 +93,9 @@ typedef struct xt_generate_options {
    * share of its tokens that exist. May be NULL */
   void (*progress)(void *user, double requests);
   void *user;
+  /* Called after each token with the tokens that a request has so far; true ends its response
+   * there. May be NULL */
+  bool (*stop)(void *user, size_t request, const int32_t *ids, size_t count);
 } xt_generate_options;
 
 /* What one request generated. Arrays are owned by the object: xt_generation_deinit frees them. */

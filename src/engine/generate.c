@@ -27,6 +27,7 @@ typedef struct SortKey {
 typedef struct Row {
   const xt_request *request;
   xt_generation *out;
+  size_t index;        /* of the request */
   int prefix;          /* of the pool */
   int32_t first_value; /* of its interventions' values */
   bool edits_later;    /* some intervention names a generated token */
@@ -120,8 +121,10 @@ static xt_status wave_rows(Wave *w, const SortKey *keys, xt_generation *out, siz
     const xt_request *request = keys[r].prefix.request;
     Row *row = &w->rows[r];
     PrefixKey key = keys[r].prefix;
-    *row = (Row){
-        .request = request, .out = &out[keys[r].index], .first_value = (int32_t)*interventions};
+    *row = (Row){.request = request,
+                 .out = &out[keys[r].index],
+                 .index = keys[r].index,
+                 .first_value = (int32_t)*interventions};
     key.first_value = row->first_value;
     row->prefix = prefixes_add(&w->prefixes, &key);
     for (size_t i = 0; i < request->intervention_count; i++) {
@@ -267,19 +270,21 @@ static void record_lens(Wave *w, xt_generation *out, int a) {
 
 /* Appends the chosen tokens; rows that ended leave `active`. */
 static void record_rows(Wave *w) {
+  const xt_generate_options *o = w->options;
   int left = 0;
   for (int a = 0; a < w->active_count; a++) {
-    xt_generation *out = w->rows[w->active[a]].out;
+    const Row *row = &w->rows[w->active[a]];
+    xt_generation *out = row->out;
     Choice *choice = &w->table.chosen[a];
-    if (w->options->lens) record_lens(w, out, a);
+    if (o->lens) record_lens(w, out, a);
     if (w->sampling && !rows_forced(&w->table, a)) {
       choice->best = w->drawn[a];
       choice->logprob = w->drawn_logprob[a];
     }
     rows_append(out, choice);
-    out->stopped =
-        !w->options->ignore_eos && engine_is_eos(&w->session->model->config, choice->best);
-    if (!out->stopped && out->count < (size_t)w->max_new) w->active[left++] = w->active[a];
+    out->stopped = !o->ignore_eos && engine_is_eos(&w->session->model->config, choice->best);
+    if (out->stopped || (o->stop && o->stop(o->user, row->index, out->ids, out->count))) continue;
+    if (out->count < (size_t)w->max_new) w->active[left++] = w->active[a];
   }
   w->active_count = left;
 }

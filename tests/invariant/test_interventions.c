@@ -213,6 +213,41 @@ static void test_progress(void **state) {
 }
 
 /* Blending with 1 replaces, with 0 changes nothing; adding 0 times changes nothing. */
+/* Ends request r after r + 2 tokens, and sees each of them once. */
+static bool end_at(void *user, size_t request, const int32_t *ids, size_t count) {
+  size_t *seen = user;
+  assert_int_equal(count, ++seen[request]);
+  assert_in_range(ids[count - 1], 0, 100000);
+  return count == request + 2;
+}
+
+/* A response that is ended early is the beginning of the whole one; the others go on. */
+static void test_stop(void **state) {
+  (void)state;
+  enum { N = 3, NEW = 4 };
+  Fixture f = fixture_open(0, NULL);
+  xt_request requests[N];
+  xt_generation whole[N], out[N];
+  xt_error error;
+  size_t seen[N] = {0};
+  for (int r = 0; r < N; r++) requests[r] = (xt_request){.ids = prompts[r], .count = lengths[r]};
+  xt_generate_options o = {.max_new_tokens = NEW, .ignore_eos = true};
+  ASSERT_OK(xt_session_generate(f.session, requests, N, &o, whole, &error));
+  o.stop = end_at;
+  o.user = seen;
+  ASSERT_OK(xt_session_generate(f.session, requests, N, &o, out, &error));
+  for (size_t r = 0; r < N; r++) {
+    assert_int_equal(out[r].count, r + 2);
+    assert_int_equal(seen[r], r + 2);
+    assert_false(out[r].stopped);
+    assert_memory_equal(out[r].ids, whole[r].ids, out[r].count * sizeof *out[r].ids);
+    assert_memory_equal(out[r].logprobs, whole[r].logprobs, out[r].count * sizeof *out[r].logprobs);
+    xt_generation_deinit(&whole[r]);
+    xt_generation_deinit(&out[r]);
+  }
+  fixture_close(&f);
+}
+
 static void test_rules(void **state) {
   (void)state;
   Fixture f = fixture_open(0, NULL);
@@ -323,6 +358,7 @@ int main(void) {
                                      cmocka_unit_test(test_shared_beginnings),
                                      cmocka_unit_test(test_all_positions),
                                      cmocka_unit_test(test_progress),
+      cmocka_unit_test(test_stop),
                                      cmocka_unit_test(test_rules),
                                      cmocka_unit_test(test_bad_requests)};
   return cmocka_run_group_tests_name("interventions", tests, NULL, NULL);
