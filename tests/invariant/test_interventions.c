@@ -358,7 +358,7 @@ int main(void) {
                                      cmocka_unit_test(test_shared_beginnings),
                                      cmocka_unit_test(test_all_positions),
                                      cmocka_unit_test(test_progress),
-      cmocka_unit_test(test_stop),
+                                     cmocka_unit_test(test_stop),
                                      cmocka_unit_test(test_rules),
                                      cmocka_unit_test(test_bad_requests)};
   return cmocka_run_group_tests_name("interventions", tests, NULL, NULL);
