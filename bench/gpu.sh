@@ -24,7 +24,7 @@ pack() {
   cp "$here/gpu.sh" "$here/hf_bench.py" "$to/bench/"
   cp -r "$root/tests/golden/models" "$to/tests/golden/"
   cp "$build/xtransplant" "$to/bin/" || exit 1
-  for file in test_gpu_ops test_gpu_nvrtc; do [ ! -e "$build/tests/$file" ] || cp "$build/tests/$file" "$to/bin/"; done
+  for file in test_gpu_ops test_gpu_attend test_gpu_nvrtc; do [ ! -e "$build/tests/$file" ] || cp "$build/tests/$file" "$to/bin/"; done
   for file in "$to"/bin/*; do
     ldd "$file" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p'
   done | sort -u | while read -r file; do cp -L "$file" "$to/lib/"; done
@@ -183,8 +183,11 @@ step_devices() {
 # Every op against the processor's kernels, bit for bit.
 step_bits_ops() {
   [ -x "$XT_TESTS/test_gpu_ops" ] || skipped "the test program is not built: cmocka is not there"
-  CMOCKA_MESSAGE_OUTPUT=TAP XT_TEST_GPU=$device tests test_gpu_ops >"$work/ops" 2>&1
-  local code=$?
+  local code=0 part
+  : >"$work/ops"
+  for part in test_gpu_ops test_gpu_attend; do
+    CMOCKA_MESSAGE_OUTPUT=TAP XT_TEST_GPU=$device tests $part >>"$work/ops" 2>&1 || code=$?
+  done
   cat "$work/ops"
   figure passed "$(grep -c '^ok' "$work/ops")"
   figure failed "$(grep -c '^not ok.* - ' "$work/ops")"

@@ -16,7 +16,6 @@
 
 #include "xtransplant/error.h"
 
-/* Asserts success of a call and prints its error otherwise. Needs a local `xt_error error`. */
 /* The thread sanitizer cannot start threads in a forked child. */
 #if defined(__SANITIZE_THREAD__)
 #define CAN_FORK_THREADS 0
@@ -24,6 +23,7 @@
 #define CAN_FORK_THREADS 1
 #endif
 
+/* Asserts success of a call and prints its error otherwise. Needs a local `xt_error error`. */
 #define ASSERT_OK(call)                                                        \
   do {                                                                         \
     if ((call) != XT_STATUS_OK) {                                              \

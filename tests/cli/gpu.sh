@@ -3,7 +3,7 @@
 # GPUs: what is listed, what is refused, and sweeps on OpenCL that give the CPU's bytes. Without an OpenCL device (Debian's pocl-opencl-icd
 # is one on any machine) only the former two.
 . "$(dirname "$0")/lib.sh"
-[ -z "${XT_TEST_BRIEF:-}" ] || finish # kernels and sweeps are the same in every build; test_gpu_ops runs in the sanitizers'
+[ -z "${XT_TEST_BRIEF:-}" ] || finish # kernels and sweeps are the same in every build; test_gpu_ops and test_gpu_attend run in the sanitizers'
 # An OpenCL driver that compiles a kernel for the first time leaks memory of its own; ours is still looked for.
 export LSAN_OPTIONS="suppressions=$here/../fault/opencl_leaks.txt:print_suppressions=0"
 make_model tiny-llama
@@ -51,8 +51,10 @@ if [ ! -e $grind ] || [ ! -x "$XT_BUILD/tests/test_gpu_ops" ]; then
 else
   mkdir drivers
   echo $grind >drivers/oclgrind.icd
-  OCL_ICD_VENDORS=$work/drivers OCLGRIND_DATA_RACES=1 XT_TEST_TINY=1 XT_TEST_GPU=opencl:0 "$XT_BUILD/tests/test_gpu_ops" >grind 2>&1
-  code=$?
+  OCL_ICD_VENDORS=$work/drivers OCLGRIND_DATA_RACES=1 XT_TEST_TINY=1 XT_TEST_GPU=opencl:0
+  export OCL_ICD_VENDORS OCLGRIND_DATA_RACES XT_TEST_TINY XT_TEST_GPU
+  code=0
+  for ops in test_gpu_ops test_gpu_attend; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
   same "Oclgrind: exit code" $code 0
   same "Oclgrind: complaints" "$(grep -cE 'data race|Invalid|FATAL|ERROR|^not ok.*Fail' grind)" 0
 fi

@@ -3,7 +3,7 @@
 # Every model that was compared with transformers, on OpenCL: it agrees with its dumps; a full sweep of all four sites exports the
 # cpu's bytes; begun on one device and finished on the other, and as shards of both, it does too.
 . "$(dirname "$0")/lib.sh"
-[ -z "${XT_TEST_BRIEF:-}" ] || finish # kernels and sweeps are the same in every build; test_gpu_ops runs in the sanitizers'
+[ -z "${XT_TEST_BRIEF:-}" ] || finish # kernels and sweeps are the same in every build; test_gpu_ops and test_gpu_attend run in the sanitizers'
 # An OpenCL driver that compiles a kernel for the first time leaks memory of its own; ours is still looked for.
 export LSAN_OPTIONS="suppressions=$here/../fault/opencl_leaks.txt:print_suppressions=0"
 if ! "$X" devices --json | grep -q '"opencl:0"'; then

@@ -34,7 +34,7 @@ static Shadow shadows[16];
 static size_t shadow_count;
 static long operations, power_off_at = -1;
 
-static bool power_is_off(void) { return power_off_at >= 0 && operations >= power_off_at; }
+static inline bool power_is_off(void) { return power_off_at >= 0 && operations >= power_off_at; }
 static inline bool next_operation(void) {
   const bool off = power_is_off();
   operations++;

@@ -20,7 +20,7 @@ static void test_generated_positions(void **state) {
     for (int k = 0; k <= AT; k++) {
       requests[k] = (xt_request){.ids = prompts[1], .count = lengths[1]};
       if (k == AT) break;
-      ivs[k] = put(&f, 0, (xt_site){XT_TAP_BLOCK, XT_TAP_BLOCK}, 1, k);
+      ivs[k] = put(&f, 0, (xt_site){.read = XT_TAP_BLOCK, .write = XT_TAP_BLOCK}, 1, k);
       ivs[k].position = (int)lengths[1] + k;
       requests[k].interventions = &ivs[k];
       requests[k].intervention_count = 1;
@@ -62,7 +62,8 @@ static void test_inner_changes_are_not_shared(void **state) {
                                               places */
       const bool values = r < VALUES;
       const xt_tap read = r / 2 % 2 ? XT_TAP_FFN : XT_TAP_ATTN;
-      ivs[r] = put(&f, values ? r % 2 : 0, (xt_site){values ? read : XT_TAP_FFN, XT_TAP_FFN},
+      ivs[r] = put(&f, values ? r % 2 : 0,
+                   (xt_site){.read = values ? read : XT_TAP_FFN, .write = XT_TAP_FFN},
                    values ? r / 4 : 2, values ? 1 : r % 6);
       ivs[r].position = values ? 3 : 3 + 7 * (r / 6 - VALUES / 6);
       requests[r] = (xt_request){.ids = prompts[1],
@@ -132,7 +133,7 @@ static void test_all_positions(void **state) {
     const size_t reach = lengths[1] + NEW - 1;
     assert_true(reach <= EACH);
     for (int k = 0; k < 2; k++) {
-      all[k] = put(&f, 0, (xt_site){XT_TAP_FFN, XT_TAP_BLOCK}, 2, 1);
+      all[k] = put(&f, 0, (xt_site){.read = XT_TAP_FFN, .write = XT_TAP_BLOCK}, 2, 1);
       all[k].position = XT_POSITION_ALL, all[k].rule = XT_RULE_ADD, all[k].alpha = k ? 0.25f : 0.5f;
       for (size_t p = 0; p < reach; p++)
         each[2 * p + (size_t)k] = all[k], each[2 * p + (size_t)k].position = (int)p;
@@ -252,7 +253,7 @@ static void test_rules(void **state) {
   (void)state;
   Fixture f = fixture_open(0, NULL);
   xt_generation untouched = generate_one(&f, 1, NULL, 0, NULL);
-  xt_intervention iv = put(&f, 0, (xt_site){XT_TAP_FFN, XT_TAP_FFN}, 2, 1);
+  xt_intervention iv = put(&f, 0, (xt_site){.read = XT_TAP_FFN, .write = XT_TAP_FFN}, 2, 1);
   xt_generation replaced = generate_one(&f, 1, &iv, 1, NULL);
   iv.rule = XT_RULE_BLEND;
   iv.alpha = 1;
@@ -284,7 +285,7 @@ static void test_bad_requests(void **state) {
   Fixture f = fixture_open(0, NULL);
   static int32_t far[2100];
   static const int32_t unknown[] = {5, 320};
-  xt_intervention iv = put(&f, 0, (xt_site){XT_TAP_FFN, XT_TAP_FFN}, 2, 6);
+  xt_intervention iv = put(&f, 0, (xt_site){.read = XT_TAP_FFN, .write = XT_TAP_FFN}, 2, 6);
   xt_request request = {
       .ids = prompts[0], .count = lengths[0], .interventions = &iv, .intervention_count = 1};
   expect_refused(&f, &request, NULL, "layers 0 to 5");

@@ -36,7 +36,7 @@ static inline void write_files(const File *files) {
   }
 }
 
-static void remove_files(void) { out_folder_remove(root); }
+static inline void remove_files(void) { out_folder_remove(root); }
 
 /* The error without the folder's name. */
 static const char *shown(const xt_error *error, char *line, size_t size) {

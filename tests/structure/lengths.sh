@@ -4,10 +4,10 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 cd "$(dirname "$0")/../.." || exit 1
-sources=$(find src include examples demo bench -name build -prune -o \( -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' \) -print | sort)
+sources=$(find src include examples demo bench tests -name build -prune -o \( -name '*.[ch]' -o -name '*.inc' -o -name '*.cpp' \) -print | sort)
 # A function begins at the left margin with a line that does not end in ";", and ends with "}" there.
 report "$(awk 'FNR == 1 {begin = 0}
-               /^[A-Za-z_][^=]*\(/ && !/;$/ && !begin {begin = FNR}
+               /^[A-Za-z_][^=]*\(/ && !/;$/ {begin = FNR}
                /^[A-Za-z_].*;$/ {begin = 0}
                /^}/ {if (begin && FNR - begin + 1 > 60 && $0 == "}") printf "%s:%d: %d lines\n", FILENAME, begin, FNR - begin + 1; begin = 0}' $sources)" \
   "no function is longer than 60 lines"

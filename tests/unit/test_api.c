@@ -78,28 +78,47 @@ static xt_status ignore_response(void *user, const xt_sweep_response *response, 
   return XT_STATUS_OK;
 }
 
-/* A model loaded, prompts run, a store made, closed, analysed and drawn: nothing writes into the
- * error of a call that succeeds. */
-static void test_success_leaves_errors_alone(void **state) {
-  (void)state;
-  xt_error error;
-  char path[128], folder[160];
-  xt_model *model;
-  xt_session *session;
-  xt_taps *taps;
-  xt_generation generation;
-  xt_sweep_plan plan;
-  xt_report *report;
-  int32_t *ids;
-  size_t count;
-  int responses = 0;
-  Made m;
-  memset(&error, FILL, sizeof error);
 #define SUCCEEDS(call)                                                                  \
   do {                                                                                  \
     assert_int_equal(call, XT_STATUS_OK);                                               \
     if (!is_untouched(&error)) fail_msg("%s wrote into the error of a success", #call); \
   } while (0)
+
+static void store_succeeds(void) {
+  xt_error error;
+  char folder[160];
+  xt_report *report;
+  Made m;
+  memset(&error, FILL, sizeof error);
+  made_open(&m, "api.db", "xquad");
+  for (int i = 0; i < 4; i++) {
+    const int64_t q = add_question(&m, i, "sw", "gold");
+    add_response(&m, q, -1, -1, i % 2 ? "gold" : "tin", 1, 1, -1);
+    add_response(&m, q, 0, 0, "gold", 1, 1, -1);
+  }
+  SUCCEEDS(xt_store_commit(m.store, 0, &error));
+  made_close(&m);
+  SUCCEEDS(xt_report_create(m.path, NULL, &report, &error));
+  snprintf(folder, sizeof folder, "%s/api-report", models_folder);
+  SUCCEEDS(xt_report_write(report, folder, NULL, &error));
+  xt_report_free(report);
+}
+
+/* A model loaded, prompts run, a store made, closed, analysed and drawn: nothing writes into the
+ * error of a call that succeeds. */
+static void test_success_leaves_errors_alone(void **state) {
+  (void)state;
+  xt_error error;
+  char path[128];
+  xt_model *model;
+  xt_session *session;
+  xt_taps *taps;
+  xt_generation generation;
+  xt_sweep_plan plan;
+  int32_t *ids;
+  size_t count;
+  int responses = 0;
+  memset(&error, FILL, sizeof error);
   models_make("tiny-llama", "bf16", path);
   SUCCEEDS(xt_model_open(path, NULL, &model, &error));
   SUCCEEDS(xt_session_create(model, &session, &error));
@@ -126,18 +145,7 @@ static void test_success_leaves_errors_alone(void **state) {
   assert_int_equal(responses, 3);
   assert_null(xt_taps_get(taps, XT_TAP_FFN, 6)); /* one past the last layer */
   assert_non_null(xt_taps_get(taps, XT_TAP_FFN, 5));
-  made_open(&m, "api.db", "xquad");
-  for (int i = 0; i < 4; i++) {
-    const int64_t q = add_question(&m, i, "sw", "gold");
-    add_response(&m, q, -1, -1, i % 2 ? "gold" : "tin", 1, 1, -1);
-    add_response(&m, q, 0, 0, "gold", 1, 1, -1);
-  }
-  SUCCEEDS(xt_store_commit(m.store, 0, &error));
-  made_close(&m);
-  SUCCEEDS(xt_report_create(m.path, NULL, &report, &error));
-  snprintf(folder, sizeof folder, "%s/api-report", models_folder);
-  SUCCEEDS(xt_report_write(report, folder, NULL, &error));
-  xt_report_free(report);
+  store_succeeds();
   xt_generation_deinit(&generation);
   assert_null(generation.ids);
   xt_taps_free(taps);

@@ -240,6 +240,22 @@ static void test_blind_row(void **state) {
 
 enum { SPANS = 100, D = 20 };
 
+/* Attends to each span in a call of its own, into `out`. */
+static void attend_one_by_one(Backend *b, const AttendArgs *all, Dev out) {
+  const size_t width = (size_t)all->ld_q;
+  for (int s = 0; s < all->span_count; s++) {
+    const size_t first = (size_t)all->spans[s].first;
+    const AttendSpan alone = {.rows = all->spans[s].rows, .prefix = all->spans[s].prefix};
+    AttendArgs some = *all;
+    some.rows = alone.rows, some.q = dev_at(all->q, first * width),
+    some.out = dev_at(out, first * width), some.spans = &alone, some.span_count = 1;
+    some.prefix_end = index_at(all->prefix_end, first),
+    some.tail_slots = index_at(all->tail_slots, first),
+    some.tail_end = index_at(all->tail_end, first);
+    b->ops->attend(b, &some);
+  }
+}
+
 /* Rows of many spans in one call give what each span's rows give in a call of their own; one span
  * has no prefix, and no row sees another's. */
 static void test_spans(void **state) {
@@ -273,30 +289,21 @@ static void test_spans(void **state) {
     const IndexList list_ends = to_indices(b, ends, ROWS), list_slots = to_indices(b, slots, ROWS),
                     list_ones = to_indices(b, ones, ROWS);
     b->ops->tail_store(b, tail, 0, kv, dev_at(kv, 2 * D), 4 * D, ROWS, list_slots);
-    AttendArgs args = {.rows = ROWS,
-                       .heads = 4,
-                       .scale = 0.3f,
-                       .q = q,
-                       .ld_q = 4 * D,
-                       .out = out,
-                       .spans = spans,
-                       .span_count = SPANS,
-                       .prefix_end = list_ends,
-                       .tail = tail,
-                       .tail_slots = list_slots,
-                       .tail_ld = 1,
-                       .tail_end = list_ones};
+    const AttendArgs args = {.rows = ROWS,
+                             .heads = 4,
+                             .scale = 0.3f,
+                             .q = q,
+                             .ld_q = 4 * D,
+                             .out = out,
+                             .spans = spans,
+                             .span_count = SPANS,
+                             .prefix_end = list_ends,
+                             .tail = tail,
+                             .tail_slots = list_slots,
+                             .tail_ld = 1,
+                             .tail_end = list_ones};
     b->ops->attend(b, &args);
-    for (int s = 0; s < SPANS; s++) {
-      const size_t first = (size_t)spans[s].first;
-      const AttendSpan alone = {.rows = spans[s].rows, .prefix = spans[s].prefix};
-      AttendArgs some = args;
-      some.rows = alone.rows, some.q = dev_at(q, first * 4 * D),
-      some.out = dev_at(one, first * 4 * D), some.spans = &alone, some.span_count = 1;
-      some.prefix_end = index_at(list_ends, first), some.tail_slots = index_at(list_slots, first),
-      some.tail_end = index_at(list_ones, first);
-      b->ops->attend(b, &some);
-    }
+    attend_one_by_one(b, &args, one);
     float *all = to_host(b, out, ROWS * 4 * D), *each = to_host(b, one, ROWS * 4 * D);
     assert_memory_equal(all, each, ROWS * 4 * D * sizeof *all);
     for (int s = 0; s < SPANS; s++) b->ops->prefix_release(b, prefixes[s]);

@@ -3,52 +3,7 @@
  * there is nothing to test; PoCL (Debian's pocl-opencl-icd) is a device on any machine. XT_TEST_GPU
  * names one device to take; XT_TEST_TINY keeps to shapes that an interpreter of kernels is done
  * with in seconds. */
-#include "quantised_support.h"
-
-#include "backend/gpu/gpu_backend.h"
-
-static Backend *cpu, *gpu;
-static bool tiny;
-
-static int set_up(void **state) {
-  (void)state;
-  xt_error error;
-  tiny = getenv("XT_TEST_TINY") != NULL;
-  const char *name = getenv("XT_TEST_GPU");
-  GpuInfo found[GPU_DEVICES_MAX];
-  char why[256];
-  if (gpu_devices(found, why) == 0) {
-    print_message("# no device: %s\n", why);
-    return 0;
-  }
-  const BackendOptions options = {.threads = 1, .inexact = tiny};
-  if (backend_create(name ? name : found[0].id, &options, &gpu, &error)) {
-    print_message("# %s\n", error.message);
-    return -1;
-  }
-  return backend_create("cpu", &options, &cpu, &error) == XT_STATUS_OK ? 0 : -1;
-}
-static int tear_down(void **state) {
-  (void)state;
-  if (gpu) gpu->ops->destroy(gpu);
-  if (cpu) cpu->ops->destroy(cpu);
-  return 0;
-}
-#define NEEDS_GPU() \
-  (void)state;      \
-  if (!gpu) skip()
-
-static Backend *each(int side) { return side ? gpu : cpu; }
-
-/* What an op left in both memories, compared; frees both. */
-static void same(const char *what, float *got[2], size_t n) {
-  for (size_t i = 0; i < n; i++)
-    if (bits_of(got[0][i]) != bits_of(got[1][i]))
-      fail_msg("%s: number %zu of %zu is %.9g (%08x) on the processor, %.9g (%08x) on %s", what, i,
-               n, (double)got[0][i], bits_of(got[0][i]), (double)got[1][i], bits_of(got[1][i]),
-               gpu->ops->name);
-  free(got[0]), free(got[1]);
-}
+#include "gpu_sides.h"
 
 /* Numbers of every size, subnormal ones and both zeros among them. */
 static float *wild_floats(size_t n, uint64_t seed) {
@@ -405,167 +360,6 @@ static void test_embeddings(void **state) {
   }
 }
 
-/* ---- attention ------------------------------------------------------------------------------- */
-
-typedef struct Case {
-  int rows, heads, kv_heads, head_dim, prefix, tail;
-  bool causal;
-  int window;
-  float cap;
-  bool slopes;
-} Case;
-
-enum { LAYERS = 2, LAYER = 1, SLOTS = 97, LD_EXTRA = 3 };
-static const float SLOPES[] = {0.25f, -0.5f, 0.0f, 0.003f};
-
-typedef struct Lists {
-  int32_t *begin, *end, *slots, *tail_begin, *tail_end;
-} Lists;
-
-static Lists make_lists(Case c) {
-  const size_t rows = (size_t)c.rows, ld = (size_t)c.tail + 1;
-  Lists l = {calloc(rows, 4), calloc(rows, 4), calloc(rows * ld, 4), calloc(rows, 4),
-             calloc(rows, 4)};
-  Rng rng = {6};
-  for (int r = 0; r < c.rows; r++) {
-    l.end[r] = c.causal ? r + 1 : c.prefix - (int)(rng_next(&rng) % 3) * (c.prefix / 3);
-    if (r % 11 == 5) l.end[r] = 0; /* sees none of the prefix */
-    l.tail_end[r] = c.tail ? (int)(rng_next(&rng) % (uint64_t)(c.tail + 1)) : 0;
-    if (c.window) {
-      l.begin[r] = l.end[r] > c.window ? l.end[r] - c.window : 0;
-      l.tail_begin[r] = l.tail_end[r] > c.window ? l.tail_end[r] - c.window : 0;
-    }
-    for (int i = 0; i < c.tail; i++)
-      l.slots[(size_t)r * ld + (size_t)i] = (int32_t)(rng_next(&rng) % SLOTS);
-  }
-  return l;
-}
-
-/* The rows in spans: of the prefix, of a copy of it that is longer, and, where the rows have
- * private positions, of none. */
-static float *attend(Backend *b, Case c, const Lists *l) {
-  const KvShape shape = {LAYERS, c.kv_heads, c.head_dim};
-  const size_t rows = (size_t)c.rows, kv = (size_t)c.kv_heads * (size_t)c.head_dim,
-               width = (size_t)c.heads * (size_t)c.head_dim;
-  float *q = random_floats(rows * (width + LD_EXTRA), 1),
-        *k = random_floats(((size_t)c.prefix + SLOTS) * (kv + 2), 2);
-  KvPrefix *prefix = NULL, *copy = NULL;
-  KvTail *tail = NULL;
-  xt_error error;
-  Dev dq = to_device(b, q, rows * (width + LD_EXTRA)), out = to_device(b, NULL, rows * width);
-  Dev dk = to_device(b, k, ((size_t)c.prefix + SLOTS) * (kv + 2));
-  const IndexList none = {{0}}, begin = to_indices(b, l->begin, rows),
-                  end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
-  const IndexList tail_begin = to_indices(b, l->tail_begin, rows),
-                  slots = to_indices(b, l->slots, rows * ((size_t)c.tail + 1));
-  IndexList stored = none;
-  if (c.prefix) {
-    ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix, &prefix, &error));
-    ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix + 21, &copy, &error));
-    const int half = c.prefix / 2; /* in two pieces, rows two floats further apart than wide */
-    const Dev rest = dev_at(dk, (size_t)half * (kv + 2));
-    b->ops->prefix_store(b, prefix, LAYER, dk, dev_at(dk, 2), (int)kv + 2, half, 0);
-    b->ops->prefix_store(b, prefix, LAYER, rest, dev_at(rest, 1), (int)kv + 2, c.prefix - half,
-                         half);
-    b->ops->prefix_copy(b, copy, prefix, c.prefix);
-  }
-  if (c.tail) {
-    int32_t places[SLOTS];
-    const int32_t counts[LAYERS] = {5, SLOTS};
-    for (int i = 0; i < SLOTS; i++) places[i] = (i * 5 + 3) % SLOTS;
-    stored = to_indices(b, places, SLOTS);
-    ASSERT_OK(b->ops->tail_create(b, shape, counts, &tail, &error));
-    b->ops->tail_store(b, tail, LAYER, dev_at(dk, 1), dk, (int)kv + 2, SLOTS, stored);
-  }
-  const int third = c.rows / 3;
-  const AttendSpan spans[] = {{0, third, prefix},
-                              {third, third, copy},
-                              {2 * third, c.rows - 2 * third, tail && third ? NULL : prefix}};
-  b->ops->attend(b, &(AttendArgs){.layer = LAYER,
-                                  .rows = c.rows,
-                                  .heads = c.heads,
-                                  .scale = 0.37f,
-                                  .cap = c.cap,
-                                  .slopes = c.slopes ? SLOPES : NULL,
-                                  .q = dq,
-                                  .ld_q = (int)width + LD_EXTRA,
-                                  .out = out,
-                                  .spans = spans,
-                                  .span_count = 3,
-                                  .prefix_begin = c.window ? begin : none,
-                                  .prefix_end = prefix ? end : none,
-                                  .tail = tail,
-                                  .tail_slots = tail ? slots : none,
-                                  .tail_ld = c.tail + 1,
-                                  .tail_begin = c.window ? tail_begin : none,
-                                  .tail_end = tail ? tail_end : none});
-  float *got = to_host(b, out, rows * width);
-  const Dev used[] = {dq,          out,      dk,       begin.at, end.at, tail_begin.at,
-                      tail_end.at, slots.at, stored.at};
-  for (size_t i = 0; i < sizeof used / sizeof *used; i++) b->ops->release(b, used[i]);
-  b->ops->prefix_release(b, prefix), b->ops->prefix_release(b, copy), b->ops->tail_release(b, tail);
-  free(q), free(k);
-  return got;
-}
-
-static void test_attention(void **state) {
-  NEEDS_GPU();
-  static const Case cases[] = {
-      {3, 2, 1, 4, 9, 0, true, 0, 0, false},        {2, 2, 2, 5, 0, 3, false, 0, 0, false},
-      {6, 4, 2, 8, 7, 5, false, 0, 0, false},       {5, 4, 2, 6, 12, 4, false, 3, 0.7f, true},
-      {1, 1, 1, 1, 1, 0, true, 0, 0, false},        {50, 6, 2, 20, 53, 0, true, 0, 0, false},
-      {120, 4, 4, 64, 120, 0, true, 0, 0, false},   {70, 7, 1, 33, 70, 0, true, 13, 0, false},
-      {3, 2, 1, 48, 1200, 0, false, 0, 0, false},   {3, 2, 1, 16, 1200, 0, false, 300, 0, false},
-      {2, 75, 1, 8, 30, 0, false, 0, 0, false},     {5, 4, 2, 16, 0, 20, false, 0, 0, false},
-      {4, 4, 1, 40, 0, 300, false, 0, 0, false},    {4, 4, 1, 16, 0, 100, false, 70, 0, false},
-      {64, 8, 2, 64, 130, 20, false, 0, 0, false},  {33, 4, 4, 24, 17, 70, false, 0, 0, false},
-      {33, 4, 2, 24, 600, 70, false, 40, 0, false}, {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
-      {33, 4, 2, 24, 600, 70, false, 40, 0, true},  {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false},
-      {1500, 2, 2, 16, 40, 3, false, 0, 0, false}};
-  for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) {
-    Lists l = make_lists(cases[i]);
-    char what[40];
-    float *got[2] = {attend(cpu, cases[i], &l), attend(gpu, cases[i], &l)};
-    snprintf(what, sizeof what, "attention, case %zu", i);
-    same(what, got, (size_t)(cases[i].rows * cases[i].heads * cases[i].head_dim));
-    free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
-  }
-}
-
-static GpuDriver counting;
-static const GpuDriver *counted;
-static int launches;
-static xt_status count_launch(GpuDevice *d, const GpuLaunch *launch, xt_error *error) {
-  launches++;
-  return counted->launch(d, launch, error);
-}
-
-/* Three launches a prefix and one for the rows of all; scores that do not fit the room are made in
- * parts, and change no bit. */
-static void test_attention_launches(void **state) {
-  NEEDS_GPU();
-  GpuBackend *b = gpu_of(gpu);
-  const Case c = {12, 4, 2, 8, 40, 5, false, 0, 0, false};
-  const size_t before = b->score_bytes, n = (size_t)(c.rows * c.heads * c.head_dim);
-  Lists l = make_lists(c);
-  counted = b->device->driver;
-  counting = *counted;
-  counting.launch = count_launch;
-  b->device->driver = &counting;
-  for (int small = 0; small < 2; small++) {
-    b->score_bytes = small ? 1 : before;
-    launches = 0;
-    float *got[2] = {attend(cpu, c, &l), attend(gpu, c, &l)};
-    /* 4 for keys and values; two prefixes, of four rows each, a row at a time or all; two of rows
-     * with and without a prefix */
-    assert_int_equal(launches, 4 + 3 * (small ? 8 : 2) + 2);
-    same("attention in parts", got, n);
-  }
-  b->device->driver = counted;
-  b->score_bytes = before;
-  free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
-}
-
 /* ---- choice ---------------------------------------------------------------------------------- */
 
 /* Two choices, so that the lists of the penalty grow, read in pieces. */
@@ -656,23 +450,19 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_products),
-      cmocka_unit_test(test_large_tiles),
-      cmocka_unit_test(test_other_weights),
-      cmocka_unit_test(test_quantised),
-      cmocka_unit_test(test_quantised_bytes),
-      cmocka_unit_test(test_norms),
-      cmocka_unit_test(test_rope),
-      cmocka_unit_test(test_activations),
-      cmocka_unit_test(test_elementwise),
-      cmocka_unit_test(test_edits),
-      cmocka_unit_test(test_rows),
-      cmocka_unit_test(test_embeddings),
-      cmocka_unit_test(test_attention),
-      cmocka_unit_test(test_attention_launches),
-      cmocka_unit_test(test_choice),
-      cmocka_unit_test(test_errors),
-  };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_products),
+                                     cmocka_unit_test(test_large_tiles),
+                                     cmocka_unit_test(test_other_weights),
+                                     cmocka_unit_test(test_quantised),
+                                     cmocka_unit_test(test_quantised_bytes),
+                                     cmocka_unit_test(test_norms),
+                                     cmocka_unit_test(test_rope),
+                                     cmocka_unit_test(test_activations),
+                                     cmocka_unit_test(test_elementwise),
+                                     cmocka_unit_test(test_edits),
+                                     cmocka_unit_test(test_rows),
+                                     cmocka_unit_test(test_embeddings),
+                                     cmocka_unit_test(test_choice),
+                                     cmocka_unit_test(test_errors)};
+  return cmocka_run_group_tests_name("gpu ops", tests, set_up, tear_down);
 }

@@ -1,50 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The tokenizer on small vocabularies written here, so that each rule is seen at work by itself. */
-#include "support.h"
-
 #include <pthread.h>
 #include <unistd.h>
 
-#include "tokenizer_files.h"
-#include "xtransplant/tokenizer.h"
-
-/* A tokenizer.json around a model: `rest` are further members, each with a comma in front. */
-#define JSON(vocab, merges, model, rest) \
-  "{\"model\":{\"type\":\"BPE\",\"vocab\":{" vocab "},\"merges\":[" merges "]" model "}" rest "}"
-
-static xt_tokenizer *open_json(const char *json) {
-  const NamedFile files[] = {{"tokenizer.json", json, strlen(json)}, {0}};
-  return open_files(files);
-}
-
-/* "1 2 3" for the ids of a text. */
-static void expect_ids(const xt_tokenizer *t, const char *text, bool special, const char *want) {
-  char got[4096] = "";
-  int32_t *ids;
-  size_t count, at = 0;
-  xt_error error;
-  ASSERT_OK(xt_tokenizer_encode(t, text, strlen(text), special, &ids, &count, &error));
-  for (size_t i = 0; i < count && at < sizeof got - 16; i++)
-    at += (size_t)snprintf(got + at, sizeof got - at, "%s%d", i ? " " : "", ids[i]);
-  free(ids);
-  if (strcmp(got, want) != 0) fail_msg("\"%s\" gave \"%s\", expected \"%s\"", text, got, want);
-}
-
-static void expect_text(const xt_tokenizer *t, const int32_t *ids, size_t count, bool skip,
-                        const char *want) {
-  char *text;
-  size_t length;
-  xt_error error;
-  ASSERT_OK(xt_tokenizer_decode(t, ids, count, skip, &text, &length, &error));
-  assert_string_equal(text, want);
-  assert_int_equal(length, strlen(want));
-  free(text);
-}
-#define EXPECT_TEXT(t, skip, want, ...)          \
-  expect_text(t, (const int32_t[]){__VA_ARGS__}, \
-              sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t), skip, want)
-
-#define LETTERS "\"a\":0,\"b\":1,\"c\":2,\"ab\":3,\"bc\":4,\"abc\":5,\"aa\":6"
+#include "small_tokenizers.h"
 
 static void merges_by_rank_then_leftmost(void **state) {
   (void)state;
@@ -93,13 +52,6 @@ static void unknown_characters(void **state) {
   xt_tokenizer_close(t);
 }
 
-#define MARK "\xE2\x96\x81"
-#define MARKED \
-  "\"" MARK "\":0,\"a\":1,\"" MARK "a\":2,\"b\":3,\"" MARK "b\":4,\"" MARK MARK "\":5,\"</s>\":6"
-#define MARKED_MERGES "\"" MARK " a\",\"" MARK " b\",\"" MARK " " MARK "\""
-#define METASPACE(scheme)                                              \
-  ",\"pre_tokenizer\":{\"type\":\"Metaspace\",\"replacement\":\"" MARK \
-  "\",\"prepend_scheme\":\"" scheme "\",\"split\":false}"
 #define END_TOKEN \
   ",\"added_tokens\":[{\"id\":6,\"content\":\"</s>\",\"special\":true,\"normalized\":false}]"
 
@@ -379,103 +331,6 @@ static void runaway_pattern(void **state) {
   xt_tokenizer_close(t);
 }
 
-#define UNIGRAM(vocab, rest) \
-  "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"<unk>\",0]," vocab "]" rest "}"
-
-/* The best sum of scores; the first found of equals; unknown stretches as one. Ids are from
- * tokenizers 0.23.3. */
-static void unigram(void **state) {
-  (void)state;
-  xt_tokenizer *t = open_json(UNIGRAM("[\"a\",-1],[\"b\",-1],[\"ab\",-2],[\"abc\",-2]", "}"));
-  expect_ids(t, "ab", false, "3");
-  expect_ids(t, "abab", false, "3 3");
-  expect_ids(t, "xyab", false, "0 3");
-  expect_ids(t, "axxb", false, "1 0 2");
-  expect_ids(t, "abc", false, "4");
-  expect_ids(t, "", false, "");
-  xt_tokenizer_close(t);
-  t = open_json(UNIGRAM("[\"" MARK "\",-2],[\"\u65e5\u672c\",-3],[\"" MARK
-                        "\u65e5\",-3.5],[\"\u65e5\",-4],[\"\u672c\",-4],[\"\u8a9e\",-4.5],"
-                        "[\"\u672c\u8a9e\",-5]",
-                        "}" METASPACE("always")));
-  expect_ids(t, "\u65E5\u672C\u8A9E", false, "3 7");
-  xt_tokenizer_close(t);
-  t = open_json(UNIGRAM("[\"a\",-1],[\"<0xC3>\",0],[\"<0xA9>\",0]", ",\"byte_fallback\":true}"));
-  expect_ids(t, "a\u00E9a\u00E8", false, "1 2 3 1 0");
-  xt_tokenizer_close(t);
-  /* a aa and aa a are equally good, but for the last bits of sums of the numbers as serde_json
-   * reads them. */
-  t = open_json(UNIGRAM(
-      "[\"b\",-8.361429219497932],[\"a\",-7.780559528529837],[\"aa\",-7.4064101513638665]", "}"));
-  expect_ids(t, "baaa", false, "1 3 2");
-  xt_tokenizer_close(t);
-}
-
-#define PRE(steps) ",\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" steps "]}"
-#define PLAIN                                                                         \
-  "\"a\":0,\"b\":1,\"ab\":2,\".\":3,\"..\":4,\"\u00e0\":5,\"\u00b2\":6,\"\u00c2\":7," \
-  "\"\u00c2\u00b2\":8,\"aba\":9,\" \":10"
-#define PLAIN_MERGES "\"a b\",\". .\",\"\u00c2 \u00b2\",\"ab a\""
-
-/* Pre-tokenisers and normalisers of other families. */
-static void other_parts(void **state) {
-  (void)state;
-  xt_tokenizer *t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"Punctuation\"}")));
-  expect_ids(t, "ab..", false, "2 3 3");
-  xt_tokenizer_close(t);
-  t = open_json(
-      JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}")));
-  expect_ids(t, "ab..", false, "2 4");
-  xt_tokenizer_close(t);
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"FixedLength\",\"length\":2}")));
-  expect_ids(t, "aba", false, "2 0");
-  xt_tokenizer_close(t);
-  t = open_json(
-      JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"CharDelimiterSplit\",\"delimiter\":\" \"}")));
-  expect_ids(t, "ab a", false, "2 0");
-  xt_tokenizer_close(t);
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", PRE("{\"type\":\"BertPreTokenizer\"}")));
-  expect_ids(t, "ab .a", false, "2 3 0");
-  xt_tokenizer_close(t);
-  /* Behind ByteLevel, Digits sees a byte's letter: half of U+00B2 is a number. Falcon has that. */
-  t = open_json(
-      JSON(PLAIN, PLAIN_MERGES, "",
-           PRE("{\"type\":\"ByteLevel\",\"add_prefix_space\":false},{\"type\":\"Digits\"}")));
-  expect_ids(t, "\u00B2", false, "7 6");
-  xt_tokenizer_close(t);
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", ",\"normalizer\":{\"type\":\"ByteLevel\"}"));
-  expect_ids(t, "\u00B2", false, "8");
-  xt_tokenizer_close(t);
-  t = open_json(JSON(PLAIN, PLAIN_MERGES, "", ",\"normalizer\":{\"type\":\"Nmt\"}"));
-  expect_ids(t, "a\u200Bb\x01", false, "0 10 1");
-  xt_tokenizer_close(t);
-}
-
-/* The flag of Mistral's tokenizers counts where transformers 5 lets it: "aB" is two words then. */
-static void mistral_flag(void **state) {
-  (void)state;
-  static const char json[] =
-      JSON("\"a\":0,\"B\":1,\"aB\":2", "\"a B\"", "",
-           PRE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x\"},\"behavior\":\"Isolated\","
-               "\"invert\":false},"
-               "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":false}"));
-  static const char flag[] =
-      "{\"tokenizer_class\":\"PreTrainedTokenizerFast\",\"fix_mistral_regex\":true}";
-  static const char *const configs[] = {
-      "{\"model_type\":\"mistral\",\"transformers_version\":\"4.52.1\"}",
-      "{\"model_type\":\"mistral\",\"transformers_version\":\"5.0.0\"}",
-      "{\"model_type\":\"llama\",\"transformers_version\":\"4.52.1\"}"};
-  for (int i = 0; i < 3; i++) {
-    const NamedFile files[] = {{"tokenizer.json", json, strlen(json)},
-                               {"tokenizer_config.json", flag, strlen(flag)},
-                               {"config.json", configs[i], strlen(configs[i])},
-                               {0}};
-    xt_tokenizer *t = open_files(files);
-    expect_ids(t, "aB", false, i ? "2" : "0 1");
-    xt_tokenizer_close(t);
-  }
-}
-
 static void *encode_often(void *tokenizer) {
   for (int i = 0; i < 300; i++) {
     int32_t *ids;
@@ -509,25 +364,20 @@ static void threads(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(merges_by_rank_then_leftmost),
-      cmocka_unit_test(unknown_characters),
-      cmocka_unit_test(escaped_tokens),
-      cmocka_unit_test(unigram),
-      cmocka_unit_test(other_parts),
-      cmocka_unit_test(mistral_flag),
-      cmocka_unit_test(merge_across_words),
-      cmocka_unit_test(sentencepiece_first_pieces),
-      cmocka_unit_test(spaces_and_marks),
-      cmocka_unit_test(added_tokens),
-      cmocka_unit_test(decoding),
-      cmocka_unit_test(begin_and_end_tokens),
-      cmocka_unit_test(sentencepiece_ties),
-      cmocka_unit_test(vocab_and_merges),
-      cmocka_unit_test(long_words),
-      cmocka_unit_test(bad_arguments),
-      cmocka_unit_test(runaway_pattern),
-      cmocka_unit_test(threads),
-  };
+  const struct CMUnitTest tests[] = {cmocka_unit_test(merges_by_rank_then_leftmost),
+                                     cmocka_unit_test(unknown_characters),
+                                     cmocka_unit_test(escaped_tokens),
+                                     cmocka_unit_test(merge_across_words),
+                                     cmocka_unit_test(sentencepiece_first_pieces),
+                                     cmocka_unit_test(spaces_and_marks),
+                                     cmocka_unit_test(added_tokens),
+                                     cmocka_unit_test(decoding),
+                                     cmocka_unit_test(begin_and_end_tokens),
+                                     cmocka_unit_test(sentencepiece_ties),
+                                     cmocka_unit_test(vocab_and_merges),
+                                     cmocka_unit_test(long_words),
+                                     cmocka_unit_test(bad_arguments),
+                                     cmocka_unit_test(runaway_pattern),
+                                     cmocka_unit_test(threads)};
   return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The processor and a GPU side by side. XT_TEST_GPU names one device to take; XT_TEST_TINY keeps to
+ * shapes that an interpreter of kernels is done with in seconds. */
+#ifndef TESTS_GPU_SIDES_H
+#define TESTS_GPU_SIDES_H
+
+#include "quantised_support.h"
+
+#include "backend/gpu/gpu_backend.h"
+
+static Backend *cpu, *gpu;
+static bool tiny;
+
+static inline int set_up(void **state) {
+  (void)state;
+  xt_error error;
+  tiny = getenv("XT_TEST_TINY") != NULL;
+  const char *name = getenv("XT_TEST_GPU");
+  GpuInfo found[GPU_DEVICES_MAX];
+  char why[256];
+  if (gpu_devices(found, why) == 0) {
+    print_message("# no device: %s\n", why);
+    return 0;
+  }
+  const BackendOptions options = {.threads = 1, .inexact = tiny};
+  if (backend_create(name ? name : found[0].id, &options, &gpu, &error)) {
+    print_message("# %s\n", error.message);
+    return -1;
+  }
+  return backend_create("cpu", &options, &cpu, &error) == XT_STATUS_OK ? 0 : -1;
+}
+static inline int tear_down(void **state) {
+  (void)state;
+  if (gpu) gpu->ops->destroy(gpu);
+  if (cpu) cpu->ops->destroy(cpu);
+  return 0;
+}
+#define NEEDS_GPU() \
+  (void)state;      \
+  if (!gpu) skip()
+
+static inline Backend *each(int side) { return side ? gpu : cpu; }
+
+/* What an op left in both memories, compared; frees both. */
+static inline void same(const char *what, float *got[2], size_t n) {
+  for (size_t i = 0; i < n; i++)
+    if (bits_of(got[0][i]) != bits_of(got[1][i]))
+      fail_msg("%s: number %zu of %zu is %.9g (%08x) on the processor, %.9g (%08x) on %s", what, i,
+               n, (double)got[0][i], bits_of(got[0][i]), (double)got[1][i], bits_of(got[1][i]),
+               gpu->ops->name);
+  free(got[0]), free(got[1]);
+}
+
+#endif
