@@ -9,6 +9,8 @@ import math
 import pathlib
 import struct
 
+from tokenizer_kinds import charsmap
+
 ROOT = pathlib.Path(__file__).parent.parent
 CORPUS = ROOT / "tests/fuzz/corpus"
 SEP = b"\n@@\n"
@@ -54,6 +56,13 @@ def tensors():
             header["m." + part] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(value)]}
             data += value
         put("safetensors", "packed-" + kind, safetensors(header, data))
+    # kind, bits, group, rows, columns, block's rows and columns, scales and what is beside them; nothing wrong; values
+    for name, settings in {"fp8": [0, 0, 0, 71, 20, 0, 0, 18], "fp8-blocks": [0, 0, 0, 71, 20, 8, 5, 18], "gptq": [1, 8, 4, 31, 47, 0, 0, 0],
+                           "gptq3": [1, 2, 3, 31, 47, 0, 0, 4], "gptq8": [1, 3, 0, 70, 31, 0, 0, 2], "awq": [2, 0, 4, 71, 31, 0, 0, 0],
+                           "int8": [3, 0, 0, 70, 30, 0, 0, 1], "bytes": [3, 16, 0, 70, 30, 0, 0, 12], "tensor": [3, 16, 0, 70, 30, 0, 0, 36],
+                           "words": [4, 16, 5, 70, 40, 0, 0, 0], "words3": [4, 2, 2, 70, 40, 0, 0, 1], "words-order": [4, 20, 3, 9, 40, 0, 0, 6]}.items():
+        put("packed", name, bytes(settings) + bytes(4) + bytes((37 * i + 60) % 256 for i in range(67)))
+    put("packed", "any-order", bytes([1, 2, 3, 31, 47, 0, 0, 4, 0, 0, 0, 2]) + bytes((37 * i + 60) % 256 for i in range(67)))
     index = {"metadata": {"total_size": 8}, "weight_map": {"a": "s1.safetensors"}}
     put("index", "one", dump(index))
     put("index", "two", dump({"weight_map": {"a": "s1.safetensors", "b": "s2.safetensors"}}))
@@ -99,6 +108,17 @@ def ggufs():
     put("gguf", "scaled", gguf({**model, "llama.rope.scaling.type": text("yarn"), "llama.rope.scaling.factor": f32(4.0),
                                 "llama.attention.head_count_kv": numbers(5, "<i", [1]), "llama.rope.scaling.original_context_length": u32(32),
                                 "general.alignment": u32(64)}, {"rope_freqs.weight": ((8,), 0, bytes(32)), **embed}))
+    blocks = {2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 20: (32, 18), 10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176),
+              14: (256, 210), 23: (256, 136), 1: (1, 2), 30: (1, 2)}
+    put("gguf", "blocks", gguf({"general.architecture": text("llama")}, {"t%d" % kind: ((values,), kind, bytes((7 * i + kind) % 256 for i in range(size)))
+                                                                       for kind, (values, size) in blocks.items()}))
+    put("gguf", "phi3", gguf({**{k.replace("llama", "phi3"): v for k, v in model.items()}, "general.architecture": text("phi3"),
+                              "phi3.rope.scaling.original_context_length": u32(32), "phi3.context_length": u32(128), "phi3.rope.scaling.attn_factor": f32(1.2)},
+                             {**embed, "rope_factors_short.weight": ((8,), 0, struct.pack("<8f", *[1.0] * 8)),
+                              "rope_factors_long.weight": ((8,), 0, struct.pack("<8f", *[2.0] * 8))}))
+    put("gguf", "layers", gguf({**{k.replace("llama", "gemma3"): v for k, v in model.items()}, "general.architecture": text("gemma3"),
+                                "gemma3.attention.sliding_window": u32(16), "gemma3.attention.sliding_window_pattern": numbers(7, "<B", [1]),
+                                "gemma3.rope.scaling.type": text("linear"), "gemma3.rope.scaling.factor": f32(8.0)}, embed))
     put("gguf", "part", gguf({"split.no": (2, b"\0\0"), "split.count": (2, b"\2\0"), "split.tensors.count": (5, b"\2\0\0\0")}, {"a": ((1,), 0, bytes(4))}))
 
 
@@ -137,6 +157,31 @@ def configs():
     put("config", "qwen2", dump({**LLAMA, "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 8,
                                  "max_window_layers": 1, "layer_types": ["full_attention", "sliding_attention"], "head_dim": 16}))
     put("config", "mistral", dump({**LLAMA, "architectures": ["MistralForCausalLM"], "model_type": "mistral", "sliding_window": 16, "attention_bias": True}))
+    quantised = {
+        "gptq": {"quant_method": "gptq", "bits": 4, "group_size": 128, "desc_act": True, "checkpoint_format": "gptq", "is_marlin_format": False, "dynamic": {}},
+        "awq": {"quant_method": "awq", "bits": 4, "q_group_size": 64, "version": "gemm", "zero_point": True},
+        "fp8": {"quant_method": "fp8", "fmt": "e4m3", "scale_fmt": "float", "weight_block_size": [128, 128]},
+        "compressed": {"quant_method": "compressed-tensors", "format": "pack-quantized", "sparsity_config": {"format": "dense"}, "config_groups": {
+            "group_0": {"targets": ["Linear"], "weights": {"type": "int", "num_bits": 4, "strategy": "group", "group_size": 32, "symmetric": False}},
+            "group_1": {"weights": {"type": "int", "num_bits": 4, "strategy": "group", "group_size": 32, "symmetric": False}}}},
+        "compressed-block": {"quant_method": "compressed-tensors", "format": "float-quantized", "config_groups": {
+            "a": {"weights": {"type": "float", "num_bits": 8, "strategy": "block", "block_structure": [2, 4]}}}}}
+    for name, packing in quantised.items():
+        put("config", "packed-" + name, dump({**LLAMA, "quantization_config": packing}))
+    def rope(name, family, parameters, key="rope_parameters", **more):
+        put("config", "rope-" + name, dump({**LLAMA, "architectures": [family], "model_type": name, key: parameters, **more}))
+    rope("phi3", "Phi3ForCausalLM", {"type": "longrope", "short_factor": [1.0] * 8, "long_factor": [2.5] * 8}, "rope_scaling", original_max_position_embeddings=32)
+    rope("gemma3_text", "Gemma3ForCausalLM", {"full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                                              "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}}, head_dim=16, sliding_window=16,
+         layer_types=["sliding_attention", "full_attention"], query_pre_attn_scalar=16)
+    rope("ministral3", "Ministral3ForCausalLM", {"rope_type": "yarn", "rope_theta": 1e6, "factor": 16.0, "original_max_position_embeddings": 16, "beta_fast": 32,
+                                                 "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.1}, head_dim=16)
+    rope("hunyuan_v1_dense", "HunYuanDenseV1ForCausalLM", {"type": "dynamic", "alpha": 1000.0, "factor": 1.0}, "rope_scaling", head_dim=16)
+    rope("glm4", "Glm4ForCausalLM", {"rope_type": "default", "partial_rotary_factor": 0.5}, head_dim=16)
+    rope("llama-both", "LlamaForCausalLM", {"rope_type": "linear", "factor": 2.0}, rope_scaling={"type": "linear", "factor": 2.0}, model_type="llama")
+    put("config", "rules", dump(LLAMA), dump({
+        "no_repeat_ngram_size": 3, "min_length": 2, "min_new_tokens": 1, "bad_words_ids": [[5, 6], [2], [7]], "forced_bos_token_id": 9, "forced_eos_token_id": [2, 3],
+        "suppress_tokens": [11, 300, -1], "begin_suppress_tokens": [12], "num_beams": 1, "penalty_alpha": None, "sequence_bias": {}, "guidance_scale": 1}))
     put("json", "all", '{"a":[1,-2.5e-3,true,false,null,"\\u00e9\\ud83d\\ude00\\n"],"b":{"c":{}},"long":1000000000000000019884624838656}')
     put("json", "nul", '{"a\\u0000":"\\u0000"}')
     put("json", "deep", "[" * 2100)
@@ -164,18 +209,39 @@ def tokenizers():
                                                                                {"type": "Fuse"}, {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
                   model={"type": "BPE", "unk_token": "<unk>", "byte_fallback": True, "fuse_unk": True,
                          "vocab": {"<unk>": 0, "<0x0A>": 1, "\u2581": 2, "a": 3, "\u2581a": 4}, "merges": ["\u2581 a"]})
+    meta = {"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "first", "split": True}
+    vocab = [["<unk>", 0.0], ["\u2581", -2.5], ["a", -1.25], ["\u2581a", -1e-3], ["fi", -3], ["<0x0A>", 0], ["ab", -7.125e1]]
+    unigram = dict(BYTES, pre_tokenizer=meta, decoder=meta, normalizer={"type": "Sequence", "normalizers": [
+        {"type": "Precompiled", "precompiled_charsmap": charsmap({"\u00a0": " ", "\ufb01": "fi", "e\u0301": "\u00e9", "\u2026": "..."})}, {"type": "Nmt"},
+        {"type": "StripAccents"}, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+        model={"type": "Unigram", "unk_id": 0, "byte_fallback": False, "vocab": vocab})
+    put("tokenizer_json", "unigram", dump(unigram), "", "\ufb01 a\u00a0ab  e\u0301\u2026 \u72d0")
+    put("tokenizer_json", "unigram-bytes", dump(dict(unigram, normalizer={"type": "NFKD"}, model={"type": "Unigram", "unk_id": 0, "byte_fallback": True, "vocab": vocab})), "",
+        "a\n ab")
+    splits = [{"type": "Whitespace"}, {"type": "Punctuation", "behavior": "Contiguous"}, {"type": "Digits", "individual_digits": False}, {"type": "BertPreTokenizer"},
+              {"type": "CharDelimiterSplit", "delimiter": "a"}, {"type": "FixedLength", "length": 3}, {"type": "WhitespaceSplit"},
+              *({"type": "Split", "pattern": {"Regex": "\\p{N}+|b"}, "behavior": b, "invert": b == "Removed"}
+                for b in ("Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"))]
+    put("tokenizer_json", "splits", dump(dict(BYTES, normalizer={"type": "Lowercase"}, pre_tokenizer={"type": "Sequence", "pretokenizers": splits + [
+        {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}]}, added_tokens=[
+            {"id": 0, "content": "</s>", "special": True, "normalized": False, "lstrip": True, "rstrip": True, "single_word": False},
+            {"id": 7, "content": "ab", "special": False, "normalized": True, "lstrip": False, "rstrip": False, "single_word": True}])), "",
+        "ab 12b\u3002 aabb  ab, x ab </s> y")
     put("tokenizer_json", "pieces", dump(pieces), dump({"tokenizer_class": "LlamaTokenizer", "legacy": False}), "a\na")
     piece = lambda text, score, kind: b"\x0a" + bytes([len(text.encode()) + 9]) + b"\x0a" + bytes([len(text.encode())]) + text.encode() + b"\x15" + struct.pack("<f", score) + b"\x18" + bytes([kind])
     model = (piece("<unk>", 0, 2) + piece("<s>", 0, 3) + piece("</s>", 0, 3) + piece("<0x0A>", 0, 6) + piece("\u2581", -1, 1) + piece("a", -2, 1) +
              piece("\u2581a", -3, 1) + b"\x12\x02\x18\x02" + b"\x1a\x02\x18\x01")
     put("tokenizer_model", "llama", " a\na", dump({"tokenizer_class": "LlamaTokenizer", "legacy": True}), dump({"<added>": 7}), model)
     put("tokenizer_model", "plain", "aa", "", "", model)
+    put("tokenizer_model", "unigram", "\ufb01 a", "", "", model.replace(b"\x12\x02\x18\x02", b"\x12\x02\x18\x01"))
     put("vocab_merges", "gpt2", dump(BYTES["model"]["vocab"]), "#version: 0.2\na b\n\u0120 a\n", dump({"tokenizer_class": "GPT2Tokenizer"}),
         dump({"eos_token": "</s>", "additional_special_tokens": [{"content": "<m>", "normalized": True}]}), dump({"<added>": 9}), dump({"model_type": "qwen2"}), "ab a<m>")
     put("vocab_merges", "qwen2", dump(BYTES["model"]["vocab"]), "a b\n", "", "", "", dump({"model_type": "qwen2"}), "ab")
     for name, regex, text in (("qwen2", "(?i:'s|'t)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+", "it's 12\n\n x"),
                               ("backtracks", "(a+)+$", "a" * 40 + "b"), ("empty", "x*", "axxb"), ("class", "[[:alpha:]\\s&&[a]]|\\h", "a b"),
-                              ("repeat", "(?:a{1000}){60}", "aaa"), ("look", "(?<=a)b(?=c)|^|$", "abc\nab")):
+                              ("repeat", "(?:a{1000}){60}", "aaa"), ("look", "(?<=a)b(?=c)|^|$", "abc\nab"),
+                              ("flags", "(?i)stra\u00dfe|(?x: \\w + # c\n)|(?m:.)|\\x{43}\\u0042(?<n>\\d)", "STRASSE CB1"),
+                              ("classes", "[\\p{L}&&[^a-z]]+|[^&a-]|[]a]|[[:^alnum:][:digit:]]|[\\p{Han}\\p{^Lu}\\P{L}\\H\\D\\S\\W]|\\p{Emoji}|\\p{Extended_Pictographic}|\\R|\\N|\\b\\B\\A\\Z", "A-]\u72d01 z")):
         put("regex", name, regex, text)
     for kind in ("bin", "ftz"):
         put("langid", "tiny-" + kind, (ROOT / ("tests/data/langid/tiny." + kind)).read_bytes())
@@ -237,7 +303,13 @@ DICTS = {
     "torch_zip": ['PK\\x03\\x04', 'PK\\x01\\x02', 'PK\\x05\\x06', 'PK\\x06\\x06', 'PK\\x06\\x07', '\\xff\\xff\\xff\\xff', 'archive/data.pkl', 'byteorder', 'little'],
     "index": ['"weight_map"', '"s1.safetensors"', '"s2.safetensors"', '"../x"'],
     "config": ['"%s"' % k for k in list(LLAMA) + ["rope_scaling", "rope_type", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "yarn",
-                                               "linear", "llama3", "sliding_window", "layer_types", "head_dim", "partial_rotary_factor", "repetition_penalty"]],
+                                               "linear", "llama3", "sliding_window", "layer_types", "head_dim", "partial_rotary_factor", "repetition_penalty",
+                                               "quantization_config", "compression_config", "quant_method", "gptq", "awq", "fp8", "compressed-tensors", "bits", "w_bit",
+                                               "group_size", "q_group_size", "checkpoint_format", "gptq_v2", "zero_point", "weight_block_size", "fmt", "config_groups",
+                                               "rope_parameters", "longrope", "dynamic", "short_factor", "long_factor", "mscale", "mscale_all_dim", "attention_factor", "alpha",
+                                               "llama_4_scaling_beta", "full_attention", "sliding_attention", "bad_words_ids", "suppress_tokens", "forced_bos_token_id",
+                                               "forced_eos_token_id", "begin_suppress_tokens", "min_length", "no_repeat_ngram_size",
+                                               "weights", "num_bits", "strategy", "symmetric", "group", "block", "block_structure", "channel", "format"]],
     "tokenizer_json": ['"%s"' % k for k in ["added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder", "model", "vocab", "merges", "type", "Sequence", "Split",
                                          "Regex", "String", "ByteLevel", "Metaspace", "Replace", "Prepend", "Strip", "Fuse", "ByteFallback", "NFKC", "TemplateProcessing",
                                          "Isolated", "Removed", "MergedWithNext", "Digits", "Lowercase", "BPE", "unk_token", "byte_fallback", "special", "content"]] + ['\\x0a@@\\x0a'],

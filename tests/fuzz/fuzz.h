@@ -41,12 +41,15 @@ const char *fuzz_file(const uint8_t *data, size_t size);
 const char *fuzz_folder(void);
 const char *fuzz_put(const char *name, FuzzPart part);
 
+/* Reads the packed matrices of a safetensors file as each kind, and expands their values. */
+void fuzz_unpack_all(const char *path);
+
 /* Aborts unless a failure has a message and fits `status`. */
 void fuzz_check(xt_status status, const xt_error *error);
 
 /* clang-format off */
 #define FUZZ_TARGETS(X) \
-  X(safetensors) X(gguf) X(torch_zip) X(torch_pickle) X(index) X(config) X(json) X(tokenizer_json) X(tokenizer_model) X(vocab_merges) X(regex) \
+  X(safetensors) X(packed) X(gguf) X(torch_zip) X(torch_pickle) X(index) X(config) X(json) X(tokenizer_json) X(tokenizer_model) X(vocab_merges) X(regex) \
   X(langid) X(chat) X(raw_tasks) X(released) X(pairs) X(templates) X(csv) X(python_literal) X(score) X(train_data) X(lens) X(verify) \
   X(store_bytes) X(store_rows)
 /* clang-format on */

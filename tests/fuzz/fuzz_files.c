@@ -30,42 +30,12 @@ static void finish(xt_status status, const xt_error *error, Checkpoint *checkpoi
   checkpoint_close(checkpoint);
 }
 
-static void expand_all(const Checkpoint *c) {
-  for (size_t i = 0; i < c->unpacked_count; i++) {
-    const Tensor *t = &c->unpacked[i];
-    float *row = malloc((size_t)t->shape[1] * sizeof *row);
-    if (!row) abort();
-    for (int r = 0; r < t->shape[0] && r < 200; r++) packed_expand(t->packed, t->dtype, r, 1, row);
-    free(row);
-  }
-}
-
-/* Matrices of each kind, whatever a configuration would say. */
-static void unpack_all(const uint8_t *data, size_t size) {
-  static const PackedFormat formats[] = {
-      {.kind = PACKING_GPTQ, .bits = 4, .group = 16, .zero_more = 1},
-      {.kind = PACKING_GPTQ, .bits = 3},
-      {.kind = PACKING_AWQ, .bits = 4, .group = 4},
-      {.kind = PACKING_FP8, .symmetric = true, .block_rows = 4, .block_cols = 4},
-      {.kind = PACKING_PLAIN},
-      {.kind = PACKING_WORDS, .bits = 3}};
-  for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
-    Checkpoint *checkpoint;
-    xt_error error = {0};
-    if (checkpoint_open_file(fuzz_file(data, size), &checkpoint, &error)) return;
-    const xt_status status = checkpoint_unpack(checkpoint, &formats[i], &error);
-    fuzz_check(status, &error);
-    if (!status) expand_all(checkpoint);
-    checkpoint_close(checkpoint);
-  }
-}
-
 void fuzz_safetensors(const uint8_t *data, size_t size) {
   Checkpoint *checkpoint;
   xt_error error = {0};
   const xt_status status = checkpoint_open_file(fuzz_file(data, size), &checkpoint, &error);
   finish(status, &error, checkpoint);
-  if (!status) unpack_all(data, size);
+  if (!status) fuzz_unpack_all(fuzz_file(data, size));
 }
 
 /* A file's tensors, as float32 too, its configuration and its tokenizer. */
