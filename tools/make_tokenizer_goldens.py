@@ -83,6 +83,10 @@ NORMALIZERS = [
     ({"type": "Strip", "strip_left": False, "strip_right": True}, " a b \u2028\n"),
     ({"type": "Strip", "strip_left": True, "strip_right": True}, " \t "),
     (sequence("normalizers", {"type": "NFD"}, {"type": "StripAccents"}), "Crème é\u0903"),
+    # Characters that came after Unicode 9, and three whose category changed.
+    ({"type": "NFC"}, "a\u0d3b\u0301 \u0301\u0d3b \u09fe\u09bc \U00011935\U00011930"), ({"type": "NFD"}, "\u09fe\u09bc\u0d3b\u093c \U00011938"),
+    ({"type": "NFKC"}, "\u32ff \U0001e030 ﬁ"), ({"type": "NFKD"}, "\u32ff\U0001f16c \U000105c9 ½"),
+    ({"type": "StripAccents"}, "a\u0301 \u09fe \u0d00 \u1cf2\u1cf3 \U000111c9 \u0898"),
     (PREPEND, "x"), (PREPEND, ""),
     ({"type": "Replace", "pattern": {"String": "ab"}, "content": "<>"}, "aababab"),
     ({"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": "▁"}, "a  b   c d"),

@@ -5,20 +5,65 @@
 #include <string.h>
 #include <unicode/uchar.h>
 #include <unicode/unorm2.h>
+#include <unicode/uset.h>
 #include <unicode/ustring.h>
 
 #include "base/mem.h"
 #include "text/bpe.h"
 #include "text/utf8.h"
 
+/* Hugging Face's forms have the data of Unicode 9, whatever ICU has: later characters stay as they
+ * are, and nothing moves past them. */
+struct UnicodeForm {
+  USet *known;
+  UNormalizer2 *normalizer; /* borrows `known` */
+};
+
+static void form_free(struct UnicodeForm *form) {
+  if (!form) return;
+  unorm2_close(form->normalizer);
+  uset_close(form->known);
+  free(form);
+}
+
 static void step_free(NormalizeStep *step) {
   pattern_free(&step->pattern);
   charsmap_free(&step->map);
+  form_free(step->form);
   free(step->text);
 }
 
+static xt_status unicode_failed(UErrorCode code, size_t bytes, xt_error *error) {
+  if (code == U_MEMORY_ALLOCATION_ERROR) return err_memory(error, bytes);
+  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "Unicode normalisation failed: %s",
+                 u_errorName(code));
+}
+
+static const UNormalizer2 *whole_form(NormalizeKind kind, UErrorCode *code) {
+  switch (kind) {
+    case NORMALIZE_NFC: return unorm2_getNFCInstance(code);
+    case NORMALIZE_NFD: return unorm2_getNFDInstance(code);
+    case NORMALIZE_NFKC: return unorm2_getNFKCInstance(code);
+    default: return unorm2_getNFKDInstance(code);
+  }
+}
+
+static xt_status form_open(NormalizeKind kind, struct UnicodeForm **out, xt_error *error) {
+  static const UChar age[] = u"[:Age=9.0:]";
+  UErrorCode code = U_ZERO_ERROR;
+  TRY(MEM_ALLOC(out, 1, error));
+  struct UnicodeForm *form = *out;
+  form->known = uset_openPattern(age, -1, &code);
+  if (U_SUCCESS(code)) uset_freeze(form->known);
+  const UNormalizer2 *whole = whole_form(kind, &code);
+  form->normalizer = unorm2_openFiltered(whole, form->known, &code);
+  return U_SUCCESS(code) ? XT_STATUS_OK : unicode_failed(code, 0, error);
+}
+
 xt_status normalizer_add(Normalizer *n, NormalizeStep *step, xt_error *error) {
-  const xt_status status = MEM_GROW(&n->steps, &n->capacity, n->count + 1, error);
+  xt_status status = MEM_GROW(&n->steps, &n->capacity, n->count + 1, error);
+  if (status == XT_STATUS_OK && step->kind <= NORMALIZE_NFKD)
+    status = form_open(step->kind, &step->form, error);
   if (status == XT_STATUS_OK)
     n->steps[n->count++] = *step;
   else
@@ -33,24 +78,9 @@ static bool is_ascii(const char *text, size_t length) {
   return true;
 }
 
-static const UNormalizer2 *form(NormalizeKind kind, UErrorCode *code) {
-  switch (kind) {
-    case NORMALIZE_NFC: return unorm2_getNFCInstance(code);
-    case NORMALIZE_NFD: return unorm2_getNFDInstance(code);
-    case NORMALIZE_NFKC: return unorm2_getNFKCInstance(code);
-    default: return unorm2_getNFKDInstance(code);
-  }
-}
-
-static xt_status unicode_failed(UErrorCode code, size_t bytes, xt_error *error) {
-  if (code == U_MEMORY_ALLOCATION_ERROR) return err_memory(error, bytes);
-  return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1, "Unicode normalisation failed: %s",
-                 u_errorName(code));
-}
-
 /* ICU's forms work on UTF-16. */
-static xt_status add_form(NormalizeKind kind, const char *text, size_t length, TextBuffer *out,
-                          xt_error *error) {
+static xt_status add_form(const UNormalizer2 *normalizer, const char *text, size_t length,
+                          TextBuffer *out, xt_error *error) {
   if (is_ascii(text, length)) {
     text_buffer_add(out, text, length);
     return XT_STATUS_OK;
@@ -62,7 +92,6 @@ static xt_status add_form(NormalizeKind kind, const char *text, size_t length, T
   char *bytes = NULL;
   int32_t wide_size = 0, normal_size = 0, size = 0;
   xt_status status;
-  const UNormalizer2 *normalizer = form(kind, &code);
   TRY_DONE(MEM_ALLOC(&wide, length + 1, error));
   u_strFromUTF8(wide, (int32_t)length + 1, &wide_size, text, (int32_t)length, &code);
   if (U_SUCCESS(code) &&
@@ -77,7 +106,7 @@ static xt_status add_form(NormalizeKind kind, const char *text, size_t length, T
   }
   TRY_DONE(MEM_ALLOC(&normal, (size_t)normal_size + 1, error));
   normal_size = unorm2_normalize(normalizer, wide, wide_size, normal, normal_size + 1, &code);
-  TRY_DONE(MEM_ALLOC(&bytes, 3 * (size_t)normal_size + 1, error));
+  TRY_DONE(mem_alloc(&bytes, 3 * (size_t)normal_size + 1, 1, error));
   u_strToUTF8(bytes, 3 * normal_size + 1, &size, normal, normal_size, &code);
   if (U_FAILURE(code))
     status = unicode_failed(code, length, error);
@@ -114,11 +143,21 @@ static void add_stripped(const NormalizeStep *step, const char *text, size_t len
   text_buffer_add(out, text + start, end - start);
 }
 
+/* Marks as Unicode 9 has them, the data of Hugging Face's StripAccents: three characters have another
+ * category since. */
+static bool is_mark(UChar32 c) {
+  UVersionInfo age;
+  if (c == 0x1CF2 || c == 0x1CF3) return true;
+  if (c == 0x111C9 || !(U_GET_GC_MASK(c) & U_GC_M_MASK)) return false;
+  u_charAge(c, age);
+  return age[0] <= 9;
+}
+
 static void add_without_accents(const char *text, size_t length, TextBuffer *out) {
   for (size_t at = 0; at < length;) {
     const size_t from = at;
     const uint32_t c = utf8_next(text, &at);
-    if (!(U_GET_GC_MASK((UChar32)c) & U_GC_M_MASK)) text_buffer_add(out, text + from, at - from);
+    if (!is_mark((UChar32)c)) text_buffer_add(out, text + from, at - from);
   }
 }
 
@@ -147,7 +186,7 @@ static xt_status add_step(const NormalizeStep *step, const char *text, size_t le
     case NORMALIZE_NFC:
     case NORMALIZE_NFD:
     case NORMALIZE_NFKC:
-    case NORMALIZE_NFKD: return add_form(step->kind, text, length, out, error);
+    case NORMALIZE_NFKD: return add_form(step->form->normalizer, text, length, out, error);
     case NORMALIZE_LOWERCASE: add_lowercase(text, length, out); break;
     case NORMALIZE_STRIP: add_stripped(step, text, length, out); break;
     case NORMALIZE_STRIP_ACCENTS: add_without_accents(text, length, out); break;

@@ -8,7 +8,7 @@
 #include "text/pattern.h"
 
 typedef enum NormalizeKind {
-  NORMALIZE_NFC,
+  NORMALIZE_NFC, /* the four forms come first */
   NORMALIZE_NFD,
   NORMALIZE_NFKC,
   NORMALIZE_NFKD,
@@ -27,7 +27,8 @@ typedef struct NormalizeStep {
   Pattern pattern;  /* REPLACE */
   char *text;       /* PREPEND, REPLACE: owned */
   size_t length;
-  Charsmap map; /* CHARSMAP */
+  Charsmap map;             /* CHARSMAP */
+  struct UnicodeForm *form; /* NFC, NFD, NFKC, NFKD: normalizer_add makes it */
 } NormalizeStep;
 
 typedef struct Normalizer {
