@@ -106,7 +106,7 @@ static xt_status add_form(const UNormalizer2 *normalizer, const char *text, size
   }
   TRY_DONE(MEM_ALLOC(&normal, (size_t)normal_size + 1, error));
   normal_size = unorm2_normalize(normalizer, wide, wide_size, normal, normal_size + 1, &code);
-  TRY_DONE(mem_alloc(&bytes, 3 * (size_t)normal_size + 1, 1, error));
+  TRY_DONE(MEM_ALLOC(&bytes, 3 * (size_t)normal_size + 1, error));
   u_strToUTF8(bytes, 3 * normal_size + 1, &size, normal, normal_size, &code);
   if (U_FAILURE(code))
     status = unicode_failed(code, length, error);
