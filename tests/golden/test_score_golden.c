@@ -137,12 +137,24 @@ static void test_generation(void **state) {
   }
 }
 
+enum { GIVEN = sizeof prompt / sizeof *prompt, NEW = 12, CASES = 6 };
+
+/* Scores alone what was scored beside others: the same bits. */
+static void score_alone(xt_session *session, const xt_score_request *request) {
+  float alone[NEW];
+  xt_score_request one = *request;
+  one.logprobs = alone;
+  one.best = NULL;
+  xt_error error;
+  ASSERT_OK(xt_session_score(session, &one, 1, NULL, NULL, &error));
+  assert_memory_equal(alone, request->logprobs, sizeof alone);
+}
+
 /* Under interventions in the prompt, at its last token, at scored tokens and at all of them: what
  * generation chose has generation's log-probabilities to the bit and is the most likely token, alone
  * and beside the same tokens under others. */
 static void test_interventions(void **state) {
   (void)state;
-  enum { GIVEN = sizeof prompt / sizeof *prompt, NEW = 12, CASES = 6 };
   for (size_t m = 0; m < sizeof shapes / sizeof *shapes; m++) {
     xt_error error;
     xt_model *model;
@@ -166,7 +178,7 @@ static void test_interventions(void **state) {
     xt_generation g[CASES];
     xt_score_request scores[CASES];
     int32_t ids[CASES][GIVEN + NEW], best[CASES][NEW];
-    float logprobs[CASES][NEW], alone[NEW];
+    float logprobs[CASES][NEW];
     for (size_t i = 0; i < CASES; i++)
       requests[i] = (xt_request){.ids = prompt,
                                  .count = GIVEN,
@@ -191,11 +203,7 @@ static void test_interventions(void **state) {
     for (size_t i = 0; i < CASES; i++) {
       assert_memory_equal(logprobs[i], g[i].logprobs, sizeof logprobs[i]);
       assert_memory_equal(best[i], g[i].ids, sizeof best[i]);
-      xt_score_request one = scores[i];
-      one.logprobs = alone;
-      one.best = NULL;
-      ASSERT_OK(xt_session_score(session, &one, 1, NULL, NULL, &error));
-      assert_memory_equal(alone, logprobs[i], sizeof alone);
+      score_alone(session, &scores[i]);
       xt_generation_deinit(&g[i]);
     }
     xt_taps_free(taps);
