@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shell/output.h"
 #include "results/store_model.h"
+#include "shell/output.h"
 
 /* `of`: what was counted, "samples" or "languages". */
 static json_t *metrics(const char *alias, const char *of, xt_estimate e) {

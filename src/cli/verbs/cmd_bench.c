@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "verbs/bench_sweep.h"
 #include "shell/output.h"
+#include "verbs/bench_sweep.h"
 #include "verbs/peak_meter.h"
 #include "verbs/verbs.h"
 

@@ -2,8 +2,8 @@
 /* capture: the taps of one prompt's last token, into a safetensors file. */
 #include <stdlib.h>
 
-#include "shell/output.h"
 #include "inputs/prompt.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 
 typedef struct Arguments {

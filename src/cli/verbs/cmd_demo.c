@@ -7,10 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "verbs/demo_control.h"
-#include "verbs/demo_tally.h"
 #include "shell/interrupt.h"
 #include "shell/output.h"
+#include "verbs/demo_control.h"
+#include "verbs/demo_tally.h"
 #include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
 #include "xtransplant/report.h"

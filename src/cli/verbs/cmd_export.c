@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "inputs/gold.h"
-#include "shell/output.h"
 #include "results/results_json.h"
 #include "results/store_model.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 
 typedef enum Format { FORMAT_JSONL = 0, FORMAT_CSV } Format;

@@ -2,8 +2,8 @@
 /* generate: the untouched model's response to one prompt. */
 #include <stdlib.h>
 
-#include "shell/output.h"
 #include "results/response.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 
 typedef struct Arguments {

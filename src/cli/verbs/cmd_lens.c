@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shell/layers.h"
 #include "results/lens_html.h"
+#include "shell/layers.h"
 #include "shell/output.h"
 #include "verbs/transplant.h"
 #include "verbs/verbs.h"

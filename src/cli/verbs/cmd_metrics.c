@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "results/store_model.h"
 #include "shell/interrupt.h"
 #include "shell/output.h"
 #include "shell/progress.h"
-#include "results/store_model.h"
 #include "verbs/verbs.h"
 
 typedef struct Arguments {

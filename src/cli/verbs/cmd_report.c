@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "inputs/file_list.h"
-#include "shell/output.h"
 #include "results/store_model.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 #include "xtransplant/report.h"
 
@@ -224,10 +224,9 @@ const Verb verb_report = {
         "configuration is tested against the untouched model, and the p-values are adjusted for "
         "the number of configurations. Upper bounds are shown beside the accuracy of guessing. "
         "Several results files, or a folder, which stands for its *.db files, are compared: a "
-        "table "
-        "has a row for each model and a column for each task and site, another names what the "
-        "files lack of it, and figures 2 and 4 and table 8 have every model. Everything else is "
-        "of the first file.",
+        "table has a row for each model and a column for each task and site, another names what "
+        "the files lack of it, and figures 2 and 4 and table 8 have every model. Everything else "
+        "is of the first file.",
     .example = "xtransplant report xnli.db -o xnli-report",
     .rest_name = "RESULTS.db ...",
     .rest_max = 64,

@@ -5,8 +5,8 @@
 
 #include "inputs/gold.h"
 #include "inputs/lines.h"
-#include "shell/output.h"
 #include "inputs/prompt.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 
 typedef struct Arguments {

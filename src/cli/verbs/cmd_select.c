@@ -6,11 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "results/response.h"
+#include "results/store_model.h"
 #include "shell/interrupt.h"
 #include "shell/output.h"
-#include "results/response.h"
 #include "verbs/selection_row.h"
-#include "results/store_model.h"
 #include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
 

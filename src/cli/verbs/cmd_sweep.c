@@ -5,10 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "inputs/shard.h"
+#include "results/response.h"
 #include "shell/interrupt.h"
 #include "shell/output.h"
-#include "results/response.h"
-#include "inputs/shard.h"
 #include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
 

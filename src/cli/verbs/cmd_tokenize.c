@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "inputs/lines.h"
-#include "shell/output.h"
 #include "inputs/prompt.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 
 typedef struct Arguments {

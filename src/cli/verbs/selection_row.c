@@ -2,8 +2,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "shell/output.h"
 #include "verbs/selection_row.h"
+#include "shell/output.h"
 #include "verbs/verbs.h"
 
 static double percent(uint64_t part, uint64_t all) {

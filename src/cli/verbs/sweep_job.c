@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "shell/interrupt.h"
-#include "shell/layers.h"
 #include "inputs/lines.h"
 #include "results/store_model.h"
+#include "shell/interrupt.h"
+#include "shell/layers.h"
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
