@@ -36,6 +36,7 @@ HEADERS = (
 CALLBACKS = """
 extern "Python" {
 bool xtpy_cancel(void *user);
+bool xtpy_stop(void *user, size_t request, const int32_t *ids, size_t count);
 void xtpy_generate_progress(void *user, double requests);
 void xtpy_job_progress(void *user, const xt_job_progress *progress);
 void xtpy_warn(void *user, const char *message);

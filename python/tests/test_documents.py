@@ -80,6 +80,7 @@ def test_all_modules_are_in_the_wheel():
         "_native",
         "_results",
         "_sweep",
+        "lm_eval",
     }
 
 

@@ -378,3 +378,39 @@ def test_lens(model):
     pytest.importorskip("jinja2")
     page = lens._repr_html_()
     assert "rgba(31, 95, 191" in page and "300" in page
+
+
+def test_scores_are_of_what_was_generated(model, pairs):
+    """Under interventions too: the same bits, and the likeliest tokens."""
+    value = model.capture(pairs[0]["source"]).ffn[1]
+    changes = [xt.Replace("ffn", 2, value), xt.Add("block", 3, value, 0.5, position="all")]
+    prompts = [pair["target"] for pair in pairs]
+    for interventions in ((), changes, [changes[:k] for k in (0, 1, 2) * 2]):
+        made = model.generate(
+            prompts, interventions=interventions, repetition_penalty=1, max_new_tokens=6
+        )
+        scores = model.score(prompts, [each.ids for each in made], interventions=interventions)
+        for score, each in zip(scores, made):
+            assert score.greedy and np.array_equal(score.ids, each.ids)
+            assert score.logprobs.tobytes() == each.logprobs.tobytes()
+    alone = model.score(prompts[2], made[2].ids, interventions=changes)
+    assert alone.logprobs.tobytes() == made[2].logprobs.tobytes()
+    text = model.score(prompts[0], " 300")
+    both = model.encode(prompts[0] + " 300")
+    assert list(text.ids) == list(both[len(model.encode(prompts[0])) :])
+    with pytest.raises(xt.Error, match="for 6 prompts"):
+        model.score(prompts, [" 300"])
+    with pytest.raises(xt.Error, match="at least one must come before"):
+        model.score("", "300")
+
+
+def test_stop_texts(model, pairs):
+    prompts = [pair["target"] for pair in pairs]
+    whole = model.generate(prompts, max_new_tokens=6, ignore_eos=True)
+    ends = [each.text[2:4] for each in whole]
+    some = model.generate(prompts, max_new_tokens=6, ignore_eos=True, stop=ends[0])
+    assert some[0].text == whole[0].text.split(ends[0])[0] and len(some[0].ids) < 6
+    for part, each in zip(some, whole):
+        assert list(part.ids) == list(each.ids)[: len(part.ids)]
+        assert part.text == each.text.split(ends[0])[0]
+    assert model.generate(prompts, max_new_tokens=6, stop=["", "☃"])[1].ids.size > 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -174,6 +175,19 @@ def test_report(results, tmp_path):
     shown = results._repr_html_()
     assert shown.startswith("<iframe srcdoc=") and "&lt;!doctype html&gt;" in shown
     assert "facts" in results.text("summary").lower()
+
+
+def test_report_of_several(results, tmp_path):
+    """The same store twice is two rows, told apart by their files."""
+    shutil.copy(results.path, tmp_path / "other.db")
+    results.report(tmp_path / "out", others=[tmp_path / "other.db"])
+    rows = (tmp_path / "out" / "models.csv").read_text(encoding="utf-8").splitlines()
+    assert rows[0].startswith("Model,figure,")
+    assert [row.split(",")[0] for row in rows if ",accuracy," in row] == [
+        f"facts-4m ({path})" for path in (results.path, tmp_path / "other.db")
+    ]
+    assert results.text("models", others=[tmp_path / "other.db"]).startswith("Models.")
+    assert results.text("models") == ""
 
 
 def test_what_is_no_results_file_is_refused(tmp_path, model, pairs, results):

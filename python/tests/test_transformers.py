@@ -89,6 +89,29 @@ def test_the_same_tokens(model, oracle, record_property):
     assert differ == []
 
 
+def test_scores_under_a_transplant(model, oracle):
+    """Teacher-forced: the source's activation goes to the prompt's last token, no further."""
+    pair = questions(1)[0]
+    source, target, response = pair["source"], pair["target"], " " + pair["gold"]
+    prompt = oracle.tokenizer(target)["input_ids"]
+    whole = oracle.tokenizer(target + response, return_tensors="pt")["input_ids"]
+    for i, j in ((0, 0), (1, 2), (model.info.layers - 1, 1)):
+        value = model.capture(source).ffn[i]
+
+        def put(module, given, made, value=value):
+            made[0, len(prompt) - 1] = torch.from_numpy(value.copy())
+
+        held = oracle.model.model.layers[j].mlp.register_forward_hook(put)
+        with torch.no_grad():
+            logits = oracle.model(whole).logits[0].log_softmax(-1)
+        held.remove()
+        after = whole[0, len(prompt) :]
+        theirs = logits[len(prompt) - 1 : -1].gather(1, after[:, None])[:, 0].numpy()
+        ours = model.score(target, response, interventions=[xt.Replace("ffn", j, value)])
+        assert list(ours.ids) == after.tolist()
+        assert abs(ours.logprobs - theirs).max() < 1e-4
+
+
 def test_all_pairs_of_layers_at_once(model, oracle, tmp_path):
     """A sweep against a loop over hooks, of one question; the loop is timed on a part of it."""
     pair, layers = questions(1)[0], model.info.layers

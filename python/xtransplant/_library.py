@@ -94,9 +94,11 @@ class Call:
         self,
         progress: Optional[Callable[..., None]] = None,
         row: Optional[Callable[[Any], None]] = None,
+        stop: Optional[Callable[[Any], bool]] = None,
     ) -> None:
         self.progress = progress
         self.row = row
+        self.stop = stop
         self.raised: Optional[BaseException] = None
         self.waited = False
 
@@ -140,6 +142,15 @@ def _callback(**failed: Any) -> Callable[[F], F]:
 @_callback(error=True)
 def xtpy_cancel(_user: Any) -> bool:
     return bool(_current.call.raised is not None)
+
+
+@_callback(error=True)
+def xtpy_stop(_user: Any, _request: int, ids: Any, count: int) -> bool:
+    call = _current.call
+    if call.raised is not None:
+        return True
+    stopped: bool = call.stop(np.frombuffer(ffi.buffer(ids, 4 * count), np.int32))
+    return stopped
 
 
 @_callback()

@@ -119,6 +119,20 @@ def Blend(
 Interventions = Union[Sequence[Intervention], Sequence[Sequence[Intervention]]]
 
 
+def parse_site(site: str) -> tuple[str, str]:
+    """The taps that a site reads and writes."""
+    parsed = ffi.new("xt_site *")
+    run(lib.xt_site_parse, site.encode(), parsed)
+    return TAPS[parsed.read], TAPS[parsed.write]
+
+
+def _is_one(prompts: Any) -> bool:
+    """Whether it is one prompt: a text, an array of one dimension, or a sequence of numbers."""
+    return isinstance(prompts, str) or (
+        len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str)
+    )
+
+
 # ---- what a model gives
 
 
@@ -126,7 +140,8 @@ class Generation:
     """What one prompt generated. Arrays are read-only views of the library's memory.
 
     Attributes:
-        text: special tokens left out; None of a model without a tokenizer.
+        text: special tokens left out, and what begins with a text of ``stop``; None of a model
+            without a tokenizer.
         ids: int32 ``[tokens]``, the end-of-text token included where one was produced.
         margins: float32 ``[tokens]``, best minus second-best logit.
         entropies: float32 ``[tokens]``, nats, of the distribution that the token was chosen from.
@@ -137,7 +152,7 @@ class Generation:
         stopped: it ended with an end-of-text token.
     """
 
-    def __init__(self, model: Model, filled: Any) -> None:
+    def __init__(self, model: Model, filled: Any, stop: Sequence[str] = ()) -> None:
         owner = ffi.gc(ffi.new("xt_generation *", filled), lib.xt_generation_deinit)
         count, layers = owner.count, owner.layers
         self.ids: Array = view(owner.ids, (count,), np.int32, owner)
@@ -147,7 +162,11 @@ class Generation:
         self.lens_ids: Array = view(owner.lens_ids, (count, layers), np.int32, owner)
         self.lens_logprobs: Array = view(owner.lens_logprobs, (count, layers), np.float32, owner)
         self.stopped = bool(owner.stopped)
-        self.text: Optional[str] = model.decode(self.ids) if model.has_tokenizer else None
+        self.text: Optional[str] = None
+        if model.has_tokenizer:
+            text = model.decode(self.ids)
+            ends = [text.index(each) for each in stop if each in text]
+            self.text = text[: min(ends)] if ends else text
 
     def __str__(self) -> str:
         return self.text if self.text is not None else " ".join(map(str, self.ids))
@@ -155,6 +174,28 @@ class Generation:
     def __repr__(self) -> str:
         ended = ", stopped" if self.stopped else ""
         return f"Generation({str(self)!r}, {len(self.ids)} tokens{ended})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """How probable a response is."""
+
+    ids: Array
+    """int32 ``[tokens]``, of the response."""
+    logprobs: Array
+    """float32 ``[tokens]``, natural logarithms of their probabilities, each given all before it."""
+    best: Array
+    """int32 ``[tokens]``, the most likely token in each place."""
+
+    @property
+    def total(self) -> float:
+        """The logarithm of the whole response's probability."""
+        return float(self.logprobs.sum(dtype=np.float64))
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the model says it: each token is the most likely one."""
+        return np.array_equal(self.ids, self.best)
 
 
 class Taps:
@@ -329,6 +370,11 @@ class Model(Handle):
         facts = ffi.new("xt_model_info *")
         lib.xt_model_get_info(self._model, facts)
         self.info = to_facts(ModelInfo, facts)
+        self.eos_ids: tuple[int, ...] = tuple(facts.eos[0 : facts.eos_count])
+        """Ids that end a text."""
+        bos = lib.xt_tokenizer_bos(self._tokenizer) if self.has_tokenizer else -1
+        self.bos_id: Optional[int] = bos if bos >= 0 else None
+        """The id that `encode` begins with; None: it adds none."""
 
     def _free(self) -> None:
         lib.xt_session_free(self._session)
@@ -363,27 +409,12 @@ class Model(Handle):
             add_special: add BOS and EOS as the model's own tokenizer does. A chat template has its
                 own.
         """
-        if not self.has_tokenizer:
-            raise Error(
-                Status.ARGUMENT, "the model has no tokenizer; give token ids", file=self.info.path
-            )
         if system is not None and not chat:
             raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
-        encoded = text.encode()
         if chat:
-            out, length = ffi.new("char **"), ffi.new("size_t *")
-            spoken = ffi.NULL if system is None else system.encode()
-            run(
-                lib.xt_tokenizer_chat,
-                self._tokenizer,
-                spoken,
-                encoded,
-                len(encoded),
-                int(time.time()),
-                out,
-                length,
-            )
-            encoded = bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0]))
+            text = self.chat(text, system=system)
+        self._need_tokenizer()
+        encoded = text.encode()
         ids, count = ffi.new("int32_t **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_encode,
@@ -397,10 +428,32 @@ class Model(Handle):
         owner = ffi.gc(ids[0], lib.xt_free)
         return view(owner, (count[0],), np.int32, owner)
 
+    def chat(self, text: str, *, system: Optional[str] = None) -> str:
+        """A text as the user's message in the model's chat template, after a system message if
+        there is one, up to where the assistant begins. It contains its special tokens."""
+        self._need_tokenizer()
+        out, length, encoded = ffi.new("char **"), ffi.new("size_t *"), text.encode()
+        run(
+            lib.xt_tokenizer_chat,
+            self._tokenizer,
+            ffi.NULL if system is None else system.encode(),
+            encoded,
+            len(encoded),
+            int(time.time()),
+            out,
+            length,
+        )
+        return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
+
+    def _need_tokenizer(self) -> None:
+        if not self.has_tokenizer:
+            raise Error(
+                Status.ARGUMENT, "the model has no tokenizer; give token ids", file=self.info.path
+            )
+
     def decode(self, ids: Union[Sequence[int], Array], *, skip_special: bool = True) -> str:
         """Text of token ids."""
-        if not self.has_tokenizer:
-            raise Error(Status.ARGUMENT, "the model has no tokenizer", file=self.info.path)
+        self._need_tokenizer()
         array = np.ascontiguousarray(ids, np.int32)
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
@@ -423,12 +476,10 @@ class Model(Handle):
 
     # ---- running
 
-    def _requests(
-        self, prompts: Sequence[Array], interventions: Interventions, sample: int = 0
-    ) -> tuple[Any, list[Any]]:
-        """The C requests, and what has to be kept while they are used."""
+    def _fill(self, requests: Any, prompts: Sequence[Array], interventions: Interventions) -> Any:
+        """Gives C requests their ids and interventions. Returns what has to be kept while they are
+        used."""
         keep: list[Any] = []
-        requests = ffi.new("xt_request[]", len(prompts))
         own = bool(interventions) and not isinstance(interventions[0], Intervention)
         if own and len(interventions) != len(prompts):
             raise Error(
@@ -446,8 +497,7 @@ class Model(Handle):
             filled, count = lists[k if own else 0]
             requests[k].ids, requests[k].count = ffi.from_buffer("int32_t[]", ids), ids.size
             requests[k].interventions, requests[k].intervention_count = filled, count
-            requests[k].sample = sample
-        return requests, [keep, lists, prompts]
+        return [keep, lists, prompts]
 
     def _generate(
         self,
@@ -455,22 +505,32 @@ class Model(Handle):
         interventions: Interventions,
         options: Mapping[str, Any],
         sample: int = 0,
+        stop: Sequence[str] = (),
         progress: Progress = None,
     ) -> list[Generation]:
-        requests, _keep = self._requests(prompts, interventions, sample)
+        requests = ffi.new("xt_request[]", len(prompts))
+        _keep = self._fill(requests, prompts, interventions)
+        for k in range(len(prompts)):
+            requests[k].sample = sample
+        if stop:
+            self._need_tokenizer()
         how = ffi.new(
             "xt_generate_options *",
             {**options, "cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress},
         )
+        how.stop = lib.xtpy_stop if stop else ffi.NULL
         out = ffi.new("xt_generation[]", max(len(prompts), 1))
         bar = Bar(progress, "generating", "prompt")
-        call = Call(progress=lambda done: bar(done, len(prompts)))
+        call = Call(
+            progress=lambda done: bar(done, len(prompts)),
+            stop=lambda ids: any(each in self.decode(ids) for each in stop),
+        )
         try:
             with self._use():
                 call.run(lib.xt_session_generate, self._session, requests, len(prompts), how, out)
         finally:
             bar.close()
-        return [Generation(self, out[k]) for k in range(len(prompts))]
+        return [Generation(self, out[k], stop) for k in range(len(prompts))]
 
     @overload
     def generate(self, prompts: str, **options: Any) -> Generation: ...
@@ -501,6 +561,7 @@ class Model(Handle):
         top_p: float = 1,
         seed: int = 0,
         sample: int = 0,
+        stop: Union[str, Sequence[str]] = (),
         lens: bool = False,
         progress: Progress = None,
     ) -> Any:
@@ -518,6 +579,7 @@ class Model(Handle):
             top_p: draw from the fewest likeliest tokens that make up this share.
             seed, sample: what is drawn depends on these, the prompt and the position, and on
                 nothing else.
+            stop: texts that end a response: its text ends before the first of them.
             lens: keep each layer's most likely token (`Generation.lens_ids`).
             progress: None: a tqdm bar when it takes long; False: none; or what is called with
                 prompts done and in all.
@@ -532,10 +594,7 @@ class Model(Handle):
         >>> [made.text for made in model.generate(prompts)]
         [' 300', ' 566']
         """
-        # An array of one dimension, or a sequence of numbers, is one prompt.
-        one = isinstance(prompts, str) or (
-            len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str)
-        )
+        one = _is_one(prompts)
         how = {"chat": chat, "system": system, "add_special": add_special}
         ids = [self._ids(prompt, how) for prompt in ([prompts] if one else prompts)]
         options = {
@@ -547,8 +606,76 @@ class Model(Handle):
             "top_p": top_p,
             "seed": seed,
         }
-        made = self._generate(ids, interventions, options, sample, progress)
+        ends = [each for each in ([stop] if isinstance(stop, str) else stop) if each]
+        made = self._generate(ids, interventions, options, sample, ends, progress)
         return made[0] if one else made
+
+    def score(
+        self,
+        prompts: Any,
+        responses: Any,
+        *,
+        interventions: Interventions = (),
+        add_special: bool = True,
+    ) -> Any:
+        """How probable given responses are.
+
+        Args:
+            prompts: one prompt, a text or ids; or a list of many, which run together. A score does
+                not depend on the others.
+            responses: one response to each, a text or ids. A text is what follows the prompt in
+                the ids of both together.
+            interventions: changes to every prompt's run, as if the model generated the response:
+                ``"last"`` is the prompt's last token. Or, for many prompts, a list for each.
+            add_special: as `encode` has it, for the prompt.
+
+        Returns:
+            A `Score`; of many prompts a list, in their order.
+
+        >>> model = load(DEMO / "facts-4m")
+        >>> scores = model.score(["Greece, country number ="] * 2, [" 300", " 301"])
+        >>> [score.greedy for score in scores], scores[0].total > scores[1].total
+        ([True, False], True)
+        """
+        one = _is_one(prompts)
+        given = [(prompts, responses)] if one else list(zip(prompts, responses))
+        if not one and len(prompts) != len(responses):
+            raise Error(
+                Status.ARGUMENT,
+                f"there are {len(responses)} of them for {len(prompts)} prompts",
+                field="responses",
+            )
+        how = {"add_special": add_special}
+        whole, firsts = [], []
+        for prompt, response in given:
+            ids = self._ids(prompt, how)
+            if isinstance(prompt, str) and isinstance(response, str):
+                both = self.encode(prompt + response, add_special=add_special)
+            else:
+                both = np.concatenate([ids, self._ids(response, {"add_special": False})])
+            whole.append(both)
+            firsts.append(min(ids.size, both.size))
+        made = self._score(whole, firsts, interventions)
+        return made[0] if one else made
+
+    def _score(
+        self, whole: Sequence[Array], firsts: Sequence[int], interventions: Interventions
+    ) -> list[Score]:
+        requests = ffi.new("xt_score_request[]", max(len(whole), 1))
+        _keep = self._fill(requests, whole, interventions)
+        out = [
+            Score(ids[first:], np.zeros(ids.size - first, np.float32), np.zeros_like(ids[first:]))
+            for ids, first in zip(whole, firsts)
+        ]
+        for k, score in enumerate(out):
+            requests[k].first = firsts[k]
+            requests[k].logprobs = ffi.from_buffer("float[]", score.logprobs)
+            requests[k].best = ffi.from_buffer("int32_t[]", score.best)
+        with self._use():
+            Call().run(
+                lib.xt_session_score, self._session, requests, len(whole), lib.xtpy_cancel, ffi.NULL
+            )
+        return out
 
     def capture(
         self,
@@ -565,7 +692,8 @@ class Model(Handle):
         (8, 192)
         """
         ids = self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})
-        requests, _keep = self._requests([ids], interventions)
+        requests = ffi.new("xt_request[1]")
+        _keep = self._fill(requests, [ids], interventions)
         out = ffi.new("xt_taps **")
         with self._use():
             run(lib.xt_session_capture, self._session, requests, out)
@@ -602,8 +730,7 @@ class Model(Handle):
         >>> run.source.text, run.changed
         (' 566', False)
         """
-        parsed = ffi.new("xt_site *")
-        run(lib.xt_site_parse, site.encode(), parsed)
+        read, write = parse_site(site)
         how = {"chat": chat, "system": system, "add_special": add_special}
         taken, ids = self._ids(source, how), self._ids(target, how)
         if not 0 <= source_layer < self.info.layers:
@@ -613,8 +740,8 @@ class Model(Handle):
                 f"{self.info.layers - 1}",
                 field="source_layer",
             )
-        value = self.capture(taken)[TAPS[parsed.read]][source_layer]
-        change = Intervention(TAPS[parsed.write], target_layer, value, rule=rule, alpha=alpha)
+        value = self.capture(taken)[read][source_layer]
+        change = Intervention(write, target_layer, value, rule=rule, alpha=alpha)
         options = {"max_new_tokens": max_new_tokens, "repetition_penalty": repetition_penalty}
         return Transplant(*self._generate([taken, ids, ids], [[], [], [change]], options))
 

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 
 import numpy as np
 
@@ -240,15 +240,26 @@ class Results(Handle):
 
     # ---- reports
 
-    def _report(self, one_based: bool) -> Any:
+    def _report(self, one_based: bool, others: Sequence[Path]) -> Any:
         out = ffi.new("xt_report **")
-        options = ffi.new("xt_report_options *", {"one_based": one_based})
+        paths = [ffi.new("char[]", to_path(path)) for path in others]
+        more = ffi.new("char *[]", paths)
+        options = ffi.new(
+            "xt_report_options *",
+            {"one_based": one_based, "more": more, "more_count": len(paths)},
+        )
         with self._use():
             run(lib.xt_report_create, to_path(self.path), options, out)
         return ffi.gc(out[0], lib.xt_report_free)
 
     def report(
-        self, directory: Path, *, png: bool = False, pdf: bool = False, one_based: bool = False
+        self,
+        directory: Path,
+        *,
+        png: bool = False,
+        pdf: bool = False,
+        one_based: bool = False,
+        others: Sequence[Path] = (),
     ) -> pathlib.Path:
         """Writes the paper's tables and figures, and one page with every response.
 
@@ -256,22 +267,24 @@ class Results(Handle):
             directory: made where it is not there.
             png, pdf: each figure so too.
             one_based: layers count from 1 in everything that is shown.
+            others: results files of other models, or of other tasks or sites of this one: a table
+                compares them, another names what they lack.
 
         Returns:
             The path of the page, ``report.html``.
         """
         how = ffi.new("xt_report_write_options *", {"png": png, "pdf": pdf})
-        run(lib.xt_report_write, self._report(one_based), to_path(directory), how)
+        run(lib.xt_report_write, self._report(one_based, others), to_path(directory), how)
         return pathlib.Path(directory) / "report.html"
 
-    def text(self, table: Optional[str] = None) -> str:
-        """What the report says, for a terminal: ``"summary"``, a table by its name, or all of
-        it."""
+    def text(self, table: Optional[str] = None, *, others: Sequence[Path] = ()) -> str:
+        """What the report says, for a terminal: ``"summary"``, a table by its name, or all of it;
+        with ``others`` as `report` has them, ``"models"`` and ``"models-lacks"`` too."""
         named = ffi.new("char[]", table.encode()) if table is not None else ffi.NULL
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
             lib.xt_report_text,
-            self._report(False),
+            self._report(False, others),
             ffi.new("xt_report_text_options *", {"table": named}),
             out,
             length,
