@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares `xtransplant tokenize` and `detokenize` with the library tokenizers on generated texts: many scripts, marks, emoji,
 code, odd white space. By default for one small tokenizer.json of every kind (tokenizer_kinds.py); with --tokenizer for
-directories that hold one, and with --transformers as transformers.AutoTokenizer reads them.
+directories that hold one, and with --transformers as transformers.AutoTokenizer reads them; with --gguf for GGUF files, as
+transformers' GGUF reader has them, with what it leaves out of the models' own tokenizers (OWN).
 
 Ends with exit code 1 when anything differs.
 """
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 from tokenizer_kinds import KINDS, PATTERNS, pattern_kind
 
@@ -111,6 +112,20 @@ def of_transformers(directory):
             lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip, clean_up_tokenization_spaces=False))
 
 
+# What the models' own tokenizers do to text and transformers' GGUF reader (5.23) does not, by tokenizer.ggml.pre.
+OWN = {"smollm": lambda t: setattr(t, "pre_tokenizer", pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), t.pre_tokenizer])),
+       "qwen2": lambda t: setattr(t, "normalizer", normalizers.NFC())}
+
+
+def of_gguf(path):
+    from transformers import AutoTokenizer
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import get_gguf_tokenizer
+    tokenizer = AutoTokenizer.from_pretrained(os.path.dirname(path), gguf_file=os.path.basename(path)).backend_tokenizer
+    OWN.get(get_gguf_tokenizer(path)[1].get("pre_tokenizer_type"), lambda t: None)(tokenizer)
+    return (lambda text, special: tokenizer.encode(text, add_special_tokens=special).ids,
+            lambda ids, skip: tokenizer.decode(ids, skip_special_tokens=skip))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=os.path.join(HERE, "..", "build", "xtransplant"))
@@ -119,13 +134,16 @@ def main():
     parser.add_argument("--only", nargs="*", help="kinds with one of these in their names")
     parser.add_argument("--tokenizer", nargs="*", help="directories with a tokenizer, in place of the kinds")
     parser.add_argument("--transformers", action="store_true", help="AutoTokenizer is the oracle")
+    parser.add_argument("--gguf", nargs="*", default=[], help="GGUF files, in place of the kinds; needs transformers 5")
     parser.add_argument("--show", type=int, default=2)
     arguments = parser.parse_args()
     texts, rng, bad = make_texts(arguments.texts, arguments.seed), random.Random(7), 0
     for directory in arguments.tokenizer or []:
         oracle = of_transformers(directory) if arguments.transformers else of_library(os.path.join(directory, "tokenizer.json"))
         bad += compare(os.path.basename(directory), arguments.binary, directory, oracle, texts, arguments.show, rng)
-    kinds = {} if arguments.tokenizer else dict(KINDS)
+    for path in arguments.gguf:
+        bad += compare(os.path.basename(path), arguments.binary, path, of_gguf(path), texts, arguments.show, rng)
+    kinds = {} if arguments.tokenizer or arguments.gguf else dict(KINDS)
     if kinds:
         kinds.update({f"regex {regex}"[:60]: pattern_kind(regex) for regex in PATTERNS})
     for name, kind in kinds.items():
