@@ -334,7 +334,17 @@ class Group:
                     p=sign_flip(by_question, self.options["permutations"], self.options["seed"]), mcnemar=mcnemar(won, lost))
 
     def compare(self, right, baseline, there):
-        d = np.where(there, right.astype(float) - baseline.astype(float), 0.0)
+        return self.compare_values(np.where(there, right.astype(float) - baseline.astype(float), 0.0), there)
+
+    def compare_sites(self, site, other, cells):
+        """Of each instance the mean difference over the cells that both have; other None: the untouched model."""
+        there, right = (x[cells] for x in self.sites[site])
+        other_there, other_right = (x[cells] for x in self.sites[other]) if other else (self.scored[None], self.right[None])
+        both = there & other_there
+        gained, count = ((right.astype(int) - other_right) * both).sum(0), both.sum(0)
+        return self.compare_values(np.where(count > 0, gained / np.maximum(count, 1), 0.0), count > 0)
+
+    def compare_values(self, d, there):
         languages = {x[0]: self.difference([x], d, there) for x in self.languages}
         levels = {level: self.difference([x for x in self.languages if level_of(x[0]) == level], d, there) for level in LEVELS}
         return {"overall": self.difference([(None, 0, len(self.docs))], d, there), "levels": levels, "languages": languages}
@@ -743,7 +753,19 @@ def compare_site(c, name, g, got, chance, family):
     c.same(name + " tally", got["tally"], g.tally(site, 0, n))
     c.same(name + " best", got.get("best"), {"source_layer": best // g.layers, "target_layer": best % g.layers})
     c.same(name + " best_fresh", got["best_fresh"], fresh)
-    c.scores(name + " mean", got["mean"], g.scores(g.mean(site, list(range(g.layers**2)), False), False))
+    cells = list(range(g.layers**2))
+    c.scores(name + " mean", got["mean"], g.scores(g.mean(site, cells, False), False))
+    family.add(c, name + " mean gain", got["mean_gain"], g.compare_sites(site, None, cells), "all, vanilla")
+    base = site.split("+")[0]
+    c.same(name + " control of", got.get("control_of"), base if base != site and base in g.sites else None)
+    if "control_of" in got:
+        family.add(c, name + " over control", got["over_control"], g.compare_sites(base, site, cells), "controls")
+        at, i, j = COARSE.get(g.task, ("ffn", 0, 0))
+        if at == base:
+            cell = (i % g.layers) * g.layers + j
+            family.add(c, name + " coarse over control", got["coarse_over_control"], g.compare_sites(base, site, [cell]), "controls")
+        else:
+            c.same(name + " coarse over control", got["coarse_over_control"], None)
     for source, key in ((True, "sources"), (False, "targets")):
         for layer in range(g.layers):
             compare_layer(c, f"{name} {key}[{layer}]", g, got[key][layer], site, source, layer, chance)
@@ -885,7 +907,7 @@ def compare_tables(c, report, groups):
     for g in groups:
         slug = g["task"] + ("" if g["pivot"] in ("", "en") else "-" + g["pivot"]) + ("-cot" if g["cot"] else "")
         for s in g["sites"]:
-            name = f"{slug}-{s['site'].replace(':', '-')}"
+            name = f"{slug}-{s['site'].replace(':', '-').replace('+', '-')}"
             for layer, row in enumerate(tables["figure3-" + name]["rows"]):
                 cells = [x for key in ("sources", "targets") for x in [shown(s[key][layer]["gain"])] + [shown(s[key][layer]["language_gains"][l["name"]]) for l in g["languages"]]]
                 c.same(f"figure 3 {name} {layer}", row["cells"], cells)

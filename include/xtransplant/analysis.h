@@ -218,7 +218,16 @@ typedef struct xt_site_result {
   const int32_t *language_correct, *language_count, *language_vanilla;
   xt_tally all;
   const xt_tally *languages;
-  xt_scores mean;    /* accuracy averaged over the configurations */
+  xt_scores mean; /* accuracy averaged over the configurations */
+  /* The gain of that accuracy over the untouched model. In this comparison and those with a
+   * control, an instance's difference is a mean over the configurations that both have; it is won
+   * if that is above 0, and `mcnemar` is the sign test of won and lost */
+  xt_comparison mean_gain;
+  const char *transplant; /* the site that this one is a control of (xt_site.control); NULL: it is
+                             no control, or the group does not have that site */
+  xt_comparison over_control; /* of a control: the gain of `transplant` over it, configuration
+                                        by configuration */
+  xt_comparison coarse_over_control; /* the same of xt_coarse's layers alone */
   int best;          /* the configuration with the largest gain, the first of several; -1: there
                         is none */
   double best_fresh; /* the gain, on instances left out of a bootstrap sample, of the

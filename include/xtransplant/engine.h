@@ -29,16 +29,36 @@ typedef struct xt_taps xt_taps;
 typedef enum xt_tap { XT_TAP_ATTN = 0, XT_TAP_MID, XT_TAP_FFN, XT_TAP_BLOCK } xt_tap;
 #define XT_TAP_COUNT 4
 
-/* The taps that a transplant reads and writes. */
+/* What a control writes where the transplant would write the source prompt's value: it shows whether
+ * an effect is due to the source's content, to its language, or to the disturbance alone. */
+typedef enum xt_control {
+  XT_CONTROL_NONE = 0, /* no control: the source prompt's value */
+  XT_CONTROL_SELF,     /* the target prompt's own value at the source layer */
+  XT_CONTROL_SHUFFLED, /* the value of another question's source prompt */
+  XT_CONTROL_RANDOM,   /* a vector of random direction, as long as the source prompt's value */
+  XT_CONTROL_MEAN      /* the mean of the values of other questions' source prompts */
+} xt_control;
+#define XT_CONTROL_COUNT 5
+
+/* The taps that a transplant reads and writes, and what a control writes instead. Zero-initialise
+ * what is not needed. */
 typedef struct xt_site {
   xt_tap read, write;
+  xt_control control;
+  uint32_t seed; /* of what a control draws; 0 for XT_CONTROL_NONE and XT_CONTROL_SELF */
 } xt_site;
 
+#define XT_SITE_NAME_SIZE 48
+
 /* Parses "attn", "ffn", "block", "attn-released" (reads m, writes a) or "READ:WRITE" with each of
- * a, m, f, o. */
+ * a, m, f, o. Behind it there may be a control: "+self", "+shuffled", "+random" or "+mean", the last
+ * three with a seed that is not 0 ("+random7"). */
 XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
-/* The shortest name that xt_site_parse reads back; written into `buffer` (>= 16 bytes). */
+/* The shortest name that xt_site_parse reads back; written into `buffer`, of XT_SITE_NAME_SIZE
+ * bytes. */
 XT_API const char *xt_site_format(xt_site site, char *buffer);
+/* "self", "shuffled", "random", "mean"; NULL for XT_CONTROL_NONE and what is none. */
+XT_API const char *xt_control_name(xt_control control);
 
 typedef enum xt_rule {
   XT_RULE_REPLACE = 0, /* x := value */

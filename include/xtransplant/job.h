@@ -48,7 +48,7 @@ typedef struct xt_job_options {
   size_t size;              /* sizeof this, or 0: see api.h */
   const xt_site *sites;     /* none: the site that the paper uses for the task of the first
                                question, or attn if it uses none */
-  size_t site_count;        /* 16 at most */
+  size_t site_count;        /* 32 at most, with those that `controls` adds */
   const int *source_layers; /* NULL: all; else distinct ones, in any order */
   size_t source_layer_count;
   const int *target_layers; /* the same */
@@ -84,6 +84,13 @@ typedef struct xt_job_options {
   bool (*cancel)(void *user);
   void *user;
   xt_deal deal; /* which questions a shard has */
+  /* Each site is also run with each of these controls; of the elements only `control` and `seed`
+   * are used. XT_CONTROL_SHUFFLED and XT_CONTROL_MEAN take questions of the same task and languages
+   * with another source prompt: which ones depends on the dataset (xt_dataset_options.others) and
+   * the seed. A mean is over 32 of them, or all if there are fewer; the question's own is left
+   * out. */
+  const xt_site *controls;
+  size_t control_count;
 } xt_job_options;
 
 /* Chooses the questions and converts their prompts to ids, so that errors are reported before any

@@ -22,6 +22,18 @@ typedef struct xt_instance {
                       the batch; instances with equal source prompts that run together share it */
 } xt_instance;
 
+/* What a site with a control writes for one instance, borrowed for the call. Members that the
+ * control does not need are 0. */
+typedef struct xt_control_input {
+  const int32_t *ids; /* XT_CONTROL_SHUFFLED: the other question's source prompt */
+  size_t count;
+  const float *values; /* XT_CONTROL_MEAN: [layers][width], of the tap that the site reads */
+  uint64_t seed;       /* XT_CONTROL_RANDOM: of the directions, together with the tap and layer that
+                          are read. Component c of a direction is the number of bits that are set in
+                          the c-th number of SplitMix64, minus 32: to the fourth moment a normal
+                          distribution, so that all directions are as likely */
+} xt_control_input;
+
 /* One decoding step of a batch: the number of unfinished responses, and of distinct rows that each
  * layer computed for them. */
 typedef struct xt_sweep_step {
@@ -40,7 +52,7 @@ typedef struct xt_sweep_progress {
   double row_flops;    /* for everything else */
 } xt_sweep_progress;
 
-/* Zero-initialise for the defaults; at least one site is needed. */
+/* Zero-initialise for the defaults; at least one site is needed, at most 32. */
 typedef struct xt_sweep_options {
   size_t size; /* sizeof this, or 0: see api.h */
   const xt_site *sites;
@@ -72,6 +84,8 @@ typedef struct xt_sweep_options {
   void (*step)(void *user, const xt_sweep_step *step); /* called after each decoding step. May be
                                                           NULL */
   void *user;
+  const xt_control_input *controls; /* [instances][sites]; may be NULL if no site has a control but
+                                       XT_CONTROL_SELF */
 } xt_sweep_options;
 
 /* Values of xt_sweep_response.site for responses into which nothing was transplanted. */

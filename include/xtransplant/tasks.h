@@ -109,6 +109,8 @@ typedef struct xt_dataset_options {
   size_t limit;      /* questions per language, the first ones; 0: all */
   bool cot;          /* add xt_language_cot to each prompt, in its language; ids then end in
                         "-cot" */
+  bool others;       /* also keep the source prompts of the questions beyond `limit`, so that what a
+                        job's controls take from other questions does not depend on it */
 } xt_dataset_options;
 
 /* Opens a benchmark in the layout of its release: DIR/split, DIR/ans, DIR/ans_lang, DIR/translated,

@@ -155,6 +155,11 @@ void bootstrap_free(Bootstrap *b);
 xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
                           const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
                           xt_comparison *out, xt_error *error);
+/* The same with any differences and, 1 or 0, whether both systems have the instance; a difference
+ * is 0 where they have not. */
+xt_status compare_values(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
+                         const double *gained, const double *there, xt_comparison *out,
+                         xt_error *error);
 /* One that has nothing. */
 xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison *out,
                           xt_error *error);
@@ -180,6 +185,9 @@ xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *
 /* Coarse and strategies against the untouched model. */
 xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
                                xt_error *error);
+
+/* Sites against the untouched model over all configurations, and against their controls. */
+xt_status analysis_controls(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 
 /* An analysis with only what analysis_comparisons computes, which takes a small part of the time of
  * a whole one. */

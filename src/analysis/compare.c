@@ -17,15 +17,13 @@ typedef struct Pair {
   xt_analysis *a;
   const AnalysisGroup *g;
   const Bootstrap *b;
-  double *gained, *there; /* [instances]: 1, 0, -1; and whether both answered */
-  double *samples;        /* [languages + 1][samples] */
-  double *by_question;    /* [questions] */
-  uint8_t *seen;          /* [questions + strata] */
+  const double *gained, *there; /* [instances]: the difference; and whether both answered */
+  double *samples;              /* [languages + 1][samples] */
+  double *by_question;          /* [questions] */
+  uint8_t *seen;                /* [questions + strata] */
 } Pair;
 
 static void pair_free(Pair *k) {
-  free(k->gained);
-  free(k->there);
   free(k->samples);
   free(k->by_question);
   free(k->seen);
@@ -33,21 +31,23 @@ static void pair_free(Pair *k) {
 
 static xt_status pair_alloc(Pair *k, xt_error *error) {
   const AnalysisGroup *g = k->g;
-  TRY(MEM_ALLOC(&k->gained, g->group.instances, error));
-  TRY(MEM_ALLOC(&k->there, g->group.instances, error));
   TRY(MEM_ALLOC(&k->samples, (g->group.language_count + 1) * (size_t)k->b->samples, error));
   TRY(MEM_ALLOC(&k->by_question, g->questions, error));
   return MEM_ALLOC(&k->seen, g->questions + g->strata, error);
 }
 
-/* Counts over [first, first + count), and adds the differences of each question, times `share`. */
-static void count_range(Pair *k, size_t first, size_t count, double share, xt_difference *d) {
+/* Counts over [first, first + count), and adds the differences of each question, times `share`.
+ * Returns the sum of the differences. */
+static double count_range(Pair *k, size_t first, size_t count, double share, xt_difference *d) {
+  double sum = 0;
   for (size_t i = first; i < first + count; i++) {
     d->count += k->there[i] > 0;
     d->won += k->gained[i] > 0;
     d->lost += k->gained[i] < 0;
     k->by_question[k->g->instances[i].question] += share * k->gained[i];
+    sum += k->gained[i];
   }
+  return sum;
 }
 
 static xt_status test(Pair *k, xt_difference *d, xt_error *error) {
@@ -68,9 +68,9 @@ static xt_status compare_range(Pair *k, size_t first, size_t count, double *samp
   double *sorted;
   *out = nothing;
   clear_questions(k);
-  count_range(k, first, count, 1, out);
+  const double sum = count_range(k, first, count, 1, out);
   if (out->count == 0) return XT_STATUS_OK;
-  out->gain = ((double)out->won - (double)out->lost) / (double)out->count;
+  out->gain = sum / (double)out->count;
   TRY(test(k, out, error));
   TRY(bootstrap_means(k->g, k->b, (Measured){k->gained, k->there}, first, count, samples, error));
   TRY(MEM_ALLOC(&sorted, number, error));
@@ -147,21 +147,16 @@ xt_status comparison_none(xt_analysis *a, const AnalysisGroup *g, xt_comparison 
   return XT_STATUS_OK;
 }
 
-xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
-                          const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
-                          xt_comparison *out, xt_error *error) {
-  Pair k = {.a = a, .g = g, .b = b};
+xt_status compare_values(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
+                         const double *gained, const double *there, xt_comparison *out,
+                         xt_error *error) {
+  Pair k = {.a = a, .g = g, .b = b, .gained = gained, .there = there};
   xt_status status;
   TRY(comparison_none(a, g, out, error));
   TRY(analysis_claim(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples,
                      error));
   analysis_release(a, g->group.language_count + 1, (size_t)b->samples * sizeof *k.samples);
   TRY_DONE(pair_alloc(&k, error));
-  for (size_t i = 0; i < g->group.instances; i++) {
-    k.there[i] = bits_get(present, i);
-    k.gained[i] =
-        bits_get(present, i) ? (double)bits_get(right, i) - (double)bits_get(baseline, i) : 0;
-  }
   xt_difference *languages = (xt_difference *)(uintptr_t)out->languages;
   for (size_t l = 0; l < g->group.language_count; l++)
     TRY_DONE(compare_range(&k, g->group.languages[l].first, g->group.languages[l].count,
@@ -173,6 +168,22 @@ xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstra
                          error));
 done:
   pair_free(&k);
+  return status;
+}
+
+xt_status compare_systems(xt_analysis *a, const AnalysisGroup *g, const Bootstrap *b,
+                          const uint64_t *present, const uint64_t *right, const uint64_t *baseline,
+                          xt_comparison *out, xt_error *error) {
+  const size_t n = g->group.instances;
+  double *gained; /* 1, 0, -1; then whether both answered */
+  TRY(MEM_ALLOC(&gained, 2 * n, error));
+  for (size_t i = 0; i < n; i++) {
+    gained[n + i] = bits_get(present, i);
+    gained[i] =
+        bits_get(present, i) ? (double)bits_get(right, i) - (double)bits_get(baseline, i) : 0;
+  }
+  const xt_status status = compare_values(a, g, b, gained, gained + n, out, error);
+  free(gained);
   return status;
 }
 

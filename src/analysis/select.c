@@ -287,7 +287,7 @@ void xt_selector_free(xt_selector *selector) {
 
 typedef struct Pick {
   int64_t question;
-  char site[16];
+  char site[XT_SITE_NAME_SIZE];
   int source_layer, target_layer;
 } Pick;
 

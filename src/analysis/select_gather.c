@@ -67,7 +67,7 @@ void xt_select_get_need(const xt_select_options *o, const char *task_name, xt_se
   if (o->site)
     out->site = *o->site;
   else if (xt_site_parse(task ? task->site : "attn", &out->site, NULL) != XT_STATUS_OK)
-    out->site = (xt_site){XT_TAP_ATTN, XT_TAP_ATTN};
+    out->site = (xt_site){.read = XT_TAP_ATTN, .write = XT_TAP_ATTN};
   if (o->strategy == XT_STRATEGY_COARSE) {
     out->source_first = !understanding;
     out->source_last = understanding;

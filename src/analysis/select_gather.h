@@ -20,7 +20,7 @@ typedef struct Gathered {
   int64_t number; /* the store's, of the question */
   size_t place;   /* xt_question.number: the same in every language */
   const char *task, *lang;
-  char site[16];
+  char site[XT_SITE_NAME_SIZE];
   size_t prompt_length; /* bytes of the target prompt */
   bool has_vanilla;
   Candidate vanilla;

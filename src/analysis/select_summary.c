@@ -18,13 +18,13 @@
 
 typedef struct Choice {
   int64_t question;
-  char strategy[XT_STRATEGY_NAME_SIZE], site[16];
+  char strategy[XT_STRATEGY_NAME_SIZE], site[XT_SITE_NAME_SIZE];
   int source_layer, target_layer;
 } Choice;
 
 typedef struct Sum {
   /* lang "": all */
-  char strategy[XT_STRATEGY_NAME_SIZE], site[16], task[NAME_SIZE], lang[NAME_SIZE],
+  char strategy[XT_STRATEGY_NAME_SIZE], site[XT_SITE_NAME_SIZE], task[NAME_SIZE], lang[NAME_SIZE],
       pivot[NAME_SIZE];
   bool cot;
   xt_selection_row row;
@@ -32,7 +32,7 @@ typedef struct Sum {
 
 /* A site's responses to one question. */
 typedef struct SiteSummary {
-  char name[16];
+  char name[XT_SITE_NAME_SIZE];
   int8_t *right; /* [layers, layers] 1, 0, or -1: no such response */
 } SiteSummary;
 

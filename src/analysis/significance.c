@@ -220,6 +220,7 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
     TRY_DONE(intervals(a, g, &g->sites[i], &b, left,
                        (xt_site_result *)(uintptr_t)&g->group.sites[i], error));
   TRY_DONE(analysis_comparisons(a, g, &b, error));
+  TRY_DONE(analysis_controls(a, g, &b, error));
   TRY_DONE(analysis_baselines(a, g, &b, error));
 done:
   bootstrap_free(&b);
@@ -291,9 +292,25 @@ static xt_status add_comparison(const xt_group *g, const xt_comparison *c, int p
   return XT_STATUS_OK;
 }
 
-static xt_status add_comparisons(const xt_group *g, bool with_coarse, int part, Family *f,
+/* What systems are compared with. Comparisons with one kind of baseline are adjusted together. */
+enum { WITH_VANILLA = 0, WITH_COARSE, ALL_WITH_VANILLA, ALL_WITH_CONTROLS, BASELINE_COUNT };
+
+/* Those of all configurations of a site together, and the coarse ones with controls. */
+static xt_status add_sites(const xt_group *g, int baseline, int part, Family *f, xt_error *error) {
+  for (size_t s = 0; s < g->site_count; s++) {
+    const xt_site_result *site = &g->sites[s];
+    if (baseline == ALL_WITH_VANILLA) TRY(add_comparison(g, &site->mean_gain, part, f, error));
+    if (baseline == ALL_WITH_VANILLA) continue;
+    TRY(add_comparison(g, &site->over_control, part, f, error));
+    TRY(add_comparison(g, &site->coarse_over_control, part, f, error));
+  }
+  return XT_STATUS_OK;
+}
+
+static xt_status add_comparisons(const xt_group *g, int baseline, int part, Family *f,
                                  xt_error *error) {
-  if (!with_coarse) {
+  if (baseline >= ALL_WITH_VANILLA) return add_sites(g, baseline, part, f, error);
+  if (baseline == WITH_VANILLA) {
     TRY(add_comparison(g, &g->coarse_gain, part, f, error));
     TRY(add_comparison(g, &g->coarse_released_gain, part, f, error));
     TRY(add_comparison(g, &g->source_gain, part, f, error));
@@ -301,7 +318,8 @@ static xt_status add_comparisons(const xt_group *g, bool with_coarse, int part, 
   for (size_t s = 0; s < g->site_count; s++)
     for (size_t k = 0; k < g->sites[s].strategy_count; k++) {
       const xt_strategy_result *strategy = &g->sites[s].strategies[k];
-      TRY(add_comparison(g, with_coarse ? &strategy->coarse : &strategy->vanilla, part, f, error));
+      TRY(add_comparison(g, baseline == WITH_COARSE ? &strategy->coarse : &strategy->vanilla, part,
+                         f, error));
     }
   return XT_STATUS_OK;
 }
@@ -310,10 +328,10 @@ xt_status analysis_adjust(xt_analysis *a, xt_error *error) {
   Family f = {0};
   xt_status status;
   TRY_DONE(adjust_configurations(a, &f, error));
-  for (int with_coarse = 0; with_coarse < 2; with_coarse++)
+  for (int baseline = 0; baseline < BASELINE_COUNT; baseline++)
     for (int part = 0; part < PART_COUNT; part++) {
       for (size_t g = 0; g < a->count; g++)
-        TRY_DONE(add_comparisons(&a->groups[g].group, with_coarse, part, &f, error));
+        TRY_DONE(add_comparisons(&a->groups[g].group, baseline, part, &f, error));
       TRY_DONE(family_adjust(&f, error));
     }
 done:

@@ -9,8 +9,10 @@ typedef struct Rng {
   uint64_t state;
 } Rng;
 
+#define RNG_STEP UINT64_C(0x9E3779B97F4A7C15) /* of the state, for each number */
+
 static inline uint64_t rng_next(Rng *rng) {
-  uint64_t z = (rng->state += 0x9E3779B97F4A7C15u);
+  uint64_t z = (rng->state += RNG_STEP);
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
   z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
   return z ^ (z >> 31);

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/options.h"
+#include "job/job_controls.h"
 #include "model/model.h"
 #include "tasks/dataset.h"
 
@@ -33,20 +34,40 @@ static xt_status copy_text(xt_job *job, const char **text, const char *preset, x
   return XT_STATUS_OK;
 }
 
+/* Adds each site with each control; returns the number of all. */
+static size_t add_controls(xt_site *sites, size_t given, const xt_site *controls, size_t count) {
+  size_t all = given;
+  for (size_t c = 0; c < count; c++)
+    for (size_t s = 0; s < given; s++) {
+      sites[all] = sites[s];
+      sites[all].control = controls[c].control;
+      sites[all++].seed = controls[c].seed;
+    }
+  return all;
+}
+
 /* The given sites, else the one that the paper uses for the task. */
 static xt_status choose_sites(xt_job *job, xt_error *error) {
   xt_job_options *o = &job->options;
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
-  if (o->site_count > JOB_SITES_MOST)
+  const size_t given = o->site_count ? o->site_count : 1;
+  if (given > JOB_SITES_MOST || given * (1 + o->control_count) > JOB_SITES_MOST)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "names %zu sites; at most %d are allowed", o->site_count, JOB_SITES_MOST);
+                   "names %zu sites with controls; at most %d are allowed",
+                   given * (1 + o->control_count), JOB_SITES_MOST);
   if (o->site_count)
     memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
   else
     TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
-  if (!o->site_count) o->site_count = 1;
+  o->site_count = add_controls(job->sites, given, o->controls, o->control_count);
   o->sites = job->sites;
+  o->controls = NULL; /* the caller's */
+  for (size_t i = 0; i < o->site_count; i++)
+    if ((unsigned)job->sites[i].control >= XT_CONTROL_COUNT ||
+        (job->sites[i].control <= XT_CONTROL_SELF && job->sites[i].seed))
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                     "have no such control, or a seed with a control that draws nothing");
   for (size_t i = 0; i < o->site_count; i++)
     for (size_t k = 0; k < i; k++)
       if (memcmp(&job->sites[i], &job->sites[k], sizeof *job->sites) == 0)
@@ -125,7 +146,7 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
   if (!model->tokenizer)
     return err_set(error, XT_STATUS_INPUT, model->path, NULL, -1,
                    "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
-  job->all.sites = (1u << o->site_count) - 1;
+  job->all.sites = UINT32_MAX >> (JOB_SITES_MOST - o->site_count);
   job->all.source = 1;
   job->vocab = info.vocab;
   job->positions = info.max_positions;
@@ -269,6 +290,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
   if (!status) status = take_model(job, model, error);
   if (!status) status = choose_questions(job, model->tokenizer, error);
   if (!status) status = encode_all(job, model->tokenizer, error);
+  if (!status) status = job_find_controls(job, model->tokenizer, error);
   if (status)
     xt_job_free(job);
   else
@@ -279,6 +301,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
 void xt_job_free(xt_job *job) {
   if (!job) return;
   for (size_t i = 0; job->instances && i < job->count; i++) job_free_tokens(&job->instances[i]);
+  job_free_controls(job);
   free(job->instances);
   free(job->too_long);
   free(job->samples_missing);

@@ -6,7 +6,7 @@
 #include "base/arena.h"
 #include "xtransplant/job.h"
 
-#define JOB_SITES_MOST 16
+#define JOB_SITES_MOST 32
 
 typedef struct LayerSet {
   bool has[XT_STORE_LAYERS_MOST];
@@ -18,6 +18,8 @@ typedef struct Todo {
   uint32_t source; /* 1: the source prompt's own response is missing */
   LayerSet sources, targets;
 } Todo;
+
+typedef struct JobMean JobMean;
 
 struct xt_job {
   Arena arena;            /* of the options' copies */
@@ -32,7 +34,10 @@ struct xt_job {
   double layer_flops, unembed_flops;
   size_t count; /* questions of this shard */
   const xt_question **questions;
-  xt_instance *instances; /* their prompts' ids, owned */
+  xt_instance *instances;     /* their prompts' ids, owned */
+  xt_control_input *controls; /* [count][sites], with ids owned; NULL: none is needed */
+  JobMean *means;
+  size_t mean_count, mean_capacity;
   Todo *todo;
   uint32_t *samples_missing;    /* [count] how many */
   Todo all;                     /* every site and layer asked for */
@@ -50,15 +55,21 @@ static inline bool job_has_work(const xt_job *job) {
 }
 void job_warn(const xt_job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int job_set_size(const LayerSet *set, int layers);
-int job_site_count(const Todo *todo);
+static inline int job_site_count(const Todo *todo) {
+  int n = 0;
+  for (uint32_t bits = todo->sites; bits; bits &= bits - 1) n++;
+  return n;
+}
 
 /* The options of a sweep that runs a Todo, with their lists. */
 typedef struct Wanted {
   xt_site sites[JOB_SITES_MOST];
   int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];
+  xt_control_input *controls; /* owned */
   xt_sweep_options options;
 } Wanted;
-void job_want(Wanted *wanted, const xt_job *job, const Todo *todo);
+/* For questions [at, at + count), which lack the same. The caller frees wanted->controls. */
+xt_status job_want(Wanted *wanted, const xt_job *job, size_t at, size_t count, xt_error *error);
 /* The number of questions from `at` on that need the same responses. */
 size_t job_alike(const xt_job *job, size_t at);
 /* The ids of those of a question's prompts that *in does not have yet (job_tokens.c). The caller

@@ -4,18 +4,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "job/job_controls.h"
 #include "job/job_samples.h"
 #include "store/store_parts.h"
 
 int job_set_size(const LayerSet *set, int layers) {
   int n = 0;
   for (int l = 0; l < layers; l++) n += set->has[l];
-  return n;
-}
-
-int job_site_count(const Todo *todo) {
-  int n = 0;
-  for (uint32_t bits = todo->sites; bits; bits &= bits - 1) n++;
   return n;
 }
 
@@ -120,8 +115,9 @@ xt_status xt_job_plan(xt_job *job, xt_store *store, const char *hash, xt_error *
 
 /* ---- what it takes --------------------------------------------------------------------------- */
 
-void job_want(Wanted *w, const xt_job *job, const Todo *todo) {
+xt_status job_want(Wanted *w, const xt_job *job, size_t at, size_t count, xt_error *error) {
   const xt_job_options *o = &job->options;
+  const Todo *todo = &job->todo[at];
   size_t sites = 0, from = 0, to = 0;
   for (size_t s = 0; s < o->site_count; s++)
     if (todo->sites >> s & 1) w->sites[sites++] = job->sites[s];
@@ -129,6 +125,7 @@ void job_want(Wanted *w, const xt_job *job, const Todo *todo) {
     if (todo->sources.has[l]) w->sources[from++] = l;
     if (todo->targets.has[l]) w->targets[to++] = l;
   }
+  TRY(job_list_controls(job, todo, at, count, &w->controls, error));
   w->options = (xt_sweep_options){.sites = w->sites,
                                   .site_count = sites,
                                   .source_layers = w->sources,
@@ -140,7 +137,9 @@ void job_want(Wanted *w, const xt_job *job, const Todo *todo) {
                                   .repetition_penalty = o->repetition_penalty,
                                   .max_rows = o->max_rows,
                                   .pass_seconds = o->pass_seconds,
-                                  .flops_per_second = o->flops_per_second};
+                                  .flops_per_second = o->flops_per_second,
+                                  .controls = w->controls};
+  return XT_STATUS_OK;
 }
 
 size_t job_alike(const xt_job *job, size_t at) {
@@ -161,8 +160,10 @@ void job_work(const xt_job *job, xt_job_estimate *out) {
       out->sample_flops += layer * layers * (double)job->instances[n].target_count;
     if (!todo->sites) continue;
     const double rows = (double)job_site_count(todo) * job_set_size(&todo->sources, layers);
-    out->prompt_flops +=
-        layer * layers * (double)(job->instances[n].source_count + job->instances[n].target_count);
+    size_t tokens = job->instances[n].source_count + job->instances[n].target_count;
+    for (size_t s = 0; s < job->options.site_count && job->controls; s++)
+      if (todo->sites >> s & 1) tokens += job->controls[n * job->options.site_count + s].count;
+    out->prompt_flops += layer * layers * (double)tokens;
     for (int j = 0; j < layers; j++) {
       if (!todo->targets.has[j]) continue;
       const double above = layers - 1 - j, first = rows * (layer * above + unembed);
@@ -181,9 +182,12 @@ xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double f
     xt_sweep_plan part;
     n = job_alike(job, at);
     if (!job->todo[at].sites) continue;
-    job_want(&wanted, job, &job->todo[at]);
+    TRY(job_want(&wanted, job, at, n, error));
     wanted.options.flops_per_second = flops_per_second;
-    TRY(xt_sweep_make_plan(model, job->instances + at, n, &wanted.options, &part, error));
+    const xt_status status =
+        xt_sweep_make_plan(model, job->instances + at, n, &wanted.options, &part, error);
+    free(wanted.controls);
+    TRY(status);
     if (part.instances_together > out->plan.instances_together)
       out->plan.instances_together = part.instances_together;
     if (part.rows_together > out->plan.rows_together) out->plan.rows_together = part.rows_together;

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "engine/session.h"
+#include "job/job_controls.h"
 #include "job/job_samples.h"
 #include "job/job_sources.h"
 #include "store/store_parts.h"
@@ -176,16 +177,18 @@ static xt_status run_alike(Run *run, size_t at, size_t n, xt_error *error) {
   Wanted wanted;
   run->at = at;
   run->wanted = &wanted;
-  TRY(MEM_ALLOC(&run->numbers, n, error));
-  job_want(&wanted, run->job, &run->job->todo[at]);
-  xt_status status =
-      wanted.options.site_count ? sweep_alike(run, &wanted, n, error) : run_sources(run, n, error);
+  TRY(job_want(&wanted, run->job, at, n, error));
+  xt_status status = MEM_ALLOC(&run->numbers, n, error);
+  if (!status)
+    status = wanted.options.site_count ? sweep_alike(run, &wanted, n, error)
+                                       : run_sources(run, n, error);
   if (run->store_status) {
     status = run->store_status;
     if (error) *error = run->store_error;
   }
   if (!status) count_done(run);
   free(run->numbers);
+  free(wanted.controls);
   return status;
 }
 
@@ -241,6 +244,7 @@ static xt_status run_job(Run *run, xt_error *error) {
   TRY(xt_store_remove_questions(run->store, job->edited, job->edited_count, error));
   TRY(job_add_plans(job, run->store, error));
   TRY(source_runs_init(&run->sources, job, error));
+  TRY(job_measure_means(job, run->session, error));
   TRY(run_all(run, error));
   return run_samples(run, error);
 }

@@ -43,8 +43,8 @@
   let shown = null;   // per cell: what the map is coloured by; NaN: nothing is there
   // The colouring chosen; of questions that cannot be scored another one than of scores.
   const colouring = () => {
-    const wanted = colourings.find(k => k.id === state.colour);
-    return wanted.scored && totals && !totals.there.some(n => n) ? colourings.find(k => k.each) : wanted;
+    const wanted = colourings.find(k => k.id === state.colour && (!k.has || k.has(meta, site()))) || colourings[0];
+    return wanted.scored && totals && !totals.there.some(n => n) ? colourings.find(k => k.each && !k.has) : wanted;
   };
   function isRight(i, c) { return current.right[i * current.words + (c >> 5)] >>> (c & 31) & 1; }
 
@@ -74,7 +74,7 @@
   // What the map shows, by the colouring chosen.
   async function measure() {
     const how = colouring(), n = meta.layers * meta.layers, name = `${state.group}-${state.site}-${state.language}-${how.id}`;
-    const own = need => need.endsWith('-') ? `${need.slice(0, -1)}${state.group}-${state.site}` : need;
+    const own = need => /[-+]$/.test(need) ? `${need.slice(0, -1)}${state.group}-${need.endsWith('-') ? state.site : site().transplant}` : need;
     const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
     if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
     shown = new Float64Array(n).fill(NaN);
@@ -88,7 +88,8 @@
         for (let c = 0; c < n; c++) {
           const text = current.texts[i * n + c];
           if (text === ABSENT) continue;
-          const value = how.each({ text, plain: plain[i], wanted, at: i * n + c }, ...data);
+          const bit = right => right[i * current.words + (c >> 5)] >>> (c & 31) & 1;
+          const value = how.each({ text, plain: plain[i], wanted, at: i * n + c, scored: group().instances[i][2] !== 2, bit }, ...data);
           if (Number.isNaN(value)) continue;
           sums[c] += value;
           counts[c]++;
@@ -329,8 +330,8 @@
     });
     for (const l of group().languages) if (l[1] < 0) select.append(element('option', { value: 'l:' + l[0] }, l[0] || 'not given'));
     select.value = state.language;
-    $('colour').replaceChildren(...colourings.filter(k => !k.has || k.has(meta)).map(k => element('option', { value: k.id }, k.title)));
-    $('colour').value = state.colour;
+    $('colour').replaceChildren(...colourings.filter(k => !k.has || k.has(meta, site())).map(k => element('option', { value: k.id }, k.title)));
+    $('colour').value = colouring().id;
     if (focus === 'groups' || focus === 'sites') $(focus).querySelector('[aria-checked=true]').focus();
   }
 
@@ -405,7 +406,7 @@
 
   // ---- files -----------------------------------------------------------------------------------------
   function saveMap(kind) {
-    const n = meta.layers, how = colouring(), name = ['map', group().slug, site().site.replace(':', '-'), how.id].join('-');
+    const n = meta.layers, how = colouring(), name = ['map', group().slug, site().site.replace(/[:+]/g, '-'), how.id].join('-');
     if (kind === 'csv') {
       const lines = [`source layer,target layer,${how.id},count,p,holm,bh`];
       for (let c = 0; c < n * n; c++)

@@ -52,10 +52,12 @@ const measures = (() => {
 
   // Colourings of the map. `scored`: from the counts of a cell {there, right, vanilla}. `each`: the mean over responses of what it gives, NaN
   // to leave one out; `needs` are packed data, given to it in order after the response {text, plain, wanted, at}; a name that ends in "-" is that of the
-  // site's own, with a value a response, at `at`. Another colouring is another entry.
+  // site's own, with a value a response, at `at`, or a bit a response, read by `bit`; one that ends in "+" is that of the site whose control it is. Another colouring is another entry.
   const colourings = [
     { id: 'gain', title: 'Gain over the untouched model', unit: 'points', diverging: true, show: points, scored: t => (t.right - t.vanilla) / t.there },
     { id: 'accuracy', title: 'Accuracy', unit: '%', show: percent, scored: t => t.right / t.there },
+    { id: 'control', title: 'Gain of the transplant over this control', unit: 'points', diverging: true, show: points, has: (meta, site) => site && site.transplant !== undefined,
+      needs: ['r-', 'r+', 't+'], each: (r, right, other, there) => !r.scored || there[r.at] === 0xffffffff ? NaN : r.bit(other) - r.bit(right) },
     { id: 'changed', title: 'Share of responses that changed', unit: '%', show: percent, each: r => r.text === r.plain ? 0 : 1 },
     { id: 'language', title: 'Share in the language asked for', unit: '%', show: percent, has: meta => meta.language, needs: ['w'],
       each: (r, spoken) => spoken[r.text] === 0xffffffff ? NaN : r.wanted.includes(spoken[r.text]) ? 1 : 0 },

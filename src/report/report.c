@@ -95,6 +95,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(report_responses_table(r, error));
   TRY(report_no_op_table(r, error));
   TRY(report_paper_tables(r, error));
+  TRY(report_control_tables(r, error));
   TRY(report_strategy_tables(r, error));
   TRY(report_response_tables(r, error));
   TRY(report_figures(r, error));

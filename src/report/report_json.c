@@ -175,6 +175,12 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   put(&object, "tally", tally(&site->all));
   put(&object, "language_tallies", tallies);
   put(&object, "mean", scores(g, &site->mean));
+  put(&object, "mean_gain", comparison(g, &site->mean_gain));
+  if (site->transplant) {
+    put(&object, "control_of", json_string(site->transplant));
+    put(&object, "over_control", comparison(g, &site->over_control));
+    put(&object, "coarse_over_control", comparison(g, &site->coarse_over_control));
+  }
   if (site->best >= 0)
     put(&object, "best",
         json_pack("{s:i, s:i}", "source_layer", site->best / g->layers, "target_layer",

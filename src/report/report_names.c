@@ -34,7 +34,7 @@ const char *report_slug(xt_report *r, const xt_group *g) {
 const char *report_site_slug(xt_report *r, const char *site) {
   const char *text = report_format(r, "%s", site);
   for (char *c = (char *)(uintptr_t)text; *c; c++)
-    if (*c == ':') *c = '-';
+    if (*c == ':' || *c == '+') *c = '-';
   return report_id(r, text);
 }
 

@@ -55,7 +55,7 @@ const xt_site_result *report_site(const xt_group *group);
 
 /* "xnli", "xnli-zh", "xnli-cot": an identifier, a part of file names. */
 const char *report_slug(xt_report *r, const xt_group *group);
-/* "attn", "a-m". */
+/* "attn", "a-m", "attn-shuffled". */
 const char *report_site_slug(xt_report *r, const char *site);
 /* "XNLI", "XNLI, from zh". */
 const char *report_group_title(xt_report *r, const xt_group *group);
@@ -80,6 +80,7 @@ xt_status report_bounds_table(xt_report *r, xt_error *error);
 xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *groups, size_t count,
                                  xt_error *error);
 xt_status report_best_table(xt_report *r, xt_error *error);
+xt_status report_control_tables(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);
 xt_status report_response_tables(xt_report *r, xt_error *error);
 xt_status report_figures(xt_report *r, xt_error *error);

@@ -114,6 +114,18 @@ static void site_words(xt_report *r, const xt_group *g, const xt_site_result *si
            percent((double)best->correct / (double)best->count), fresh);
 }
 
+static void control_words(xt_report *r, const xt_site_result *site, int width, TextBuffer *out) {
+  const xt_difference *gain = &site->mean_gain.overall, *over = &site->over_control.overall;
+  char interval[24];
+  sentence(out, width,
+           "%s, a control of %s: the mean of its configurations is %.1f%%, %+.1f points against "
+           "the untouched model (%s %+.1f to %+.1f). The transplants gain %+.1f points over it "
+           "(%+.1f to %+.1f); by chance so much comes with probability %.2g.",
+           site->site, site->transplant, percent(site->mean.overall.value), percent(gain->gain),
+           interval_name(r, interval), percent(gain->low), percent(gain->high), percent(over->gain),
+           percent(over->low), percent(over->high), over->p);
+}
+
 /* ---- the map --------------------------------------------------------------------------------- */
 
 typedef struct Map {
@@ -304,7 +316,10 @@ static void group_words(xt_report *r, const xt_group *g, const xt_report_text_op
   coarse_words(r, g, how->width, out);
   for (size_t s = 0; s < g->site_count; s++) {
     if (g->sites[s].best < 0) continue;
-    site_words(r, g, &g->sites[s], how->width, out);
+    if (g->sites[s].transplant && g->sites[s].over_control.overall.count)
+      control_words(r, &g->sites[s], how->width, out);
+    else
+      site_words(r, g, &g->sites[s], how->width, out);
     if (&g->sites[s] == main) where_words(g, main, how->width, out);
   }
   if (main && main->best >= 0) map(r, g, main, how, out);

@@ -130,7 +130,7 @@ void column_ids(Columns *c, int column, const char *name, int32_t *out, size_t c
 
 void store_check_site(Columns *c, const char *site) {
   xt_site parsed;
-  char name[16];
+  char name[XT_SITE_NAME_SIZE];
   if (c->status != XT_STATUS_OK) return;
   if (xt_site_parse(site, &parsed, NULL) != XT_STATUS_OK ||
       strcmp(xt_site_format(parsed, name), site) != 0)

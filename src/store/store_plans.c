@@ -20,7 +20,7 @@ static void layers_text(TextBuffer *out, const int *layers, size_t count) {
 }
 
 static void sites_text(TextBuffer *out, const xt_site *sites, size_t count) {
-  char name[16];
+  char name[XT_SITE_NAME_SIZE];
   text_buffer_add_text(out, "");
   for (size_t i = 0; i < count; i++)
     text_buffer_format(out, i ? ",%s" : "%s", xt_site_format(sites[i], name));
@@ -102,11 +102,11 @@ xt_status xt_store_add_plan(xt_store *s, const xt_store_plan *plan, xt_error *er
 
 /* ---- reading plans --------------------------------------------------------------------------- */
 
-#define PLAN_SITES_MOST 16 /* four taps read, four written */
+#define PLAN_SITES_MOST 32 /* as many as a job takes */
 #define PLAN_LAYERS_MOST 1000
 
 typedef struct PlanLists {
-  char sites[PLAN_SITES_MOST * 16];
+  char sites[PLAN_SITES_MOST * XT_SITE_NAME_SIZE];
   const char *names[PLAN_SITES_MOST];
   int sources[PLAN_LAYERS_MOST], targets[PLAN_LAYERS_MOST];
 } PlanLists;

@@ -92,7 +92,7 @@ xt_status xt_store_find_responses(xt_store *s, int64_t question, xt_site site, i
                                   bool *have, bool *vanilla, xt_error *error) {
   sqlite3_stmt *statement;
   bool row;
-  char name[16];
+  char name[XT_SITE_NAME_SIZE];
   xt_status status;
   TRY(store_statement(s, STORE_FIND_RESPONSES, &statement, error));
   db_bind_integer(&s->db, statement, 1, question);
@@ -175,7 +175,7 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
                                 int source_layer, int target_layer, const xt_generation *g,
                                 xt_error *error) {
   sqlite3_stmt *statement;
-  char name[16];
+  char name[XT_SITE_NAME_SIZE];
   if (!s->begun) return not_begun(s, error);
   TRY(store_statement(s, site ? STORE_ADD_RESPONSE : STORE_ADD_VANILLA, &statement, error));
   TRY(bind_response(s, statement, question, g, error));

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/options.h"
-#include "sweep/runner.h"
+#include "sweep/controls.h"
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
@@ -29,26 +29,35 @@ static PromptKey prompt_key(const int32_t *ids, size_t count, int *index) {
 }
 
 static xt_status group_prompts(Group *g, xt_error *error) {
-  const size_t count = (size_t)g->count;
-  PromptKey *keys;
-  TRY(ARENA_ALLOC(&g->arena, &keys, 2 * count, error));
-  TRY(ARENA_ALLOC(&g->arena, &g->prompts, 2 * count, error));
+  const size_t count = (size_t)g->count, sites = (size_t)g->config->site_count,
+               most = (2 + (size_t)g->config->controls.prompts) * count;
+  PromptKey *keys, *last;
+  TRY(ARENA_ALLOC(&g->arena, &keys, most, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->prompts, most, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->value_prompt, sites * count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->target_prompt, count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->source_prompt, count, error));
+  last = keys;
   for (size_t w = 0; w < count; w++) {
     const xt_instance *in = &g->instances[w];
-    keys[2 * w] = prompt_key(in->target, in->target_count, &g->target_prompt[w]);
-    keys[2 * w + 1] = prompt_key(in->source, in->source_count, &g->source_prompt[w]);
+    *last++ = prompt_key(in->target, in->target_count, &g->target_prompt[w]);
+    *last++ = prompt_key(in->source, in->source_count, &g->source_prompt[w]);
+    for (size_t s = 0; s < sites; s++) {
+      if (g->config->options->sites[s].control != XT_CONTROL_SHUFFLED) continue;
+      const xt_control_input *other = sweep_control_input(g->config, g->first + w, (int)s);
+      *last++ = prompt_key(other->ids, other->count, &g->value_prompt[w * sites + s]);
+    }
   }
-  qsort(keys, 2 * count, sizeof *keys, compare_prompts);
-  TRY(prefixes_create(&g->prefixes, g->session, 2 * count, error));
-  for (size_t k = 0; k < 2 * count; k++) {
+  qsort(keys, most, sizeof *keys, compare_prompts);
+  TRY(prefixes_create(&g->prefixes, g->session, most, error));
+  for (size_t k = 0; k < most; k++) {
     const PrefixKey *key = &keys[k].prefix;
     if (k == 0 || compare_prompts(&keys[k], &keys[k - 1]) != 0)
       g->prompts[g->prompt_count++] = (SweepPrompt){
           .ids = key->ids, .count = key->count + 1, .prefix = prefixes_add(&g->prefixes, key)};
     *keys[k].index = g->prompt_count - 1;
   }
+  sweep_value_prompts(g);
   return XT_STATUS_OK;
 }
 
@@ -75,9 +84,10 @@ static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   Backend *be = g->session->backend;
   const ModelConfig *c = &g->session->model->config;
   xt_status status = group_prompts(g, error);
-  const size_t taps = ((size_t)c->layers * XT_TAP_COUNT + 1) * (size_t)g->prompt_count;
+  const size_t made = (size_t)g->config->controls.made * (size_t)c->layers * (size_t)g->count;
   if (!status)
-    status = be->ops->alloc(be, taps * (size_t)c->width * sizeof(float), &g->taps, error);
+    status = be->ops->alloc(be, (sweep_tap_rows(g) + made) * (size_t)c->width * sizeof(float),
+                            &g->taps, error);
   if (!status) status = group_prefixes(g, error);
   for (int t = 0; !status && t < g->config->target_count; t += plan->targets_per_pass) {
     const int end = t + plan->targets_per_pass < g->config->target_count
@@ -114,6 +124,7 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
     status = request_check(s->model, &source, i, 1, error);
     if (!status) status = request_check(s->model, &target, i, config.max_new, error);
   }
+  if (!status) status = sweep_check_controls(s->model, options, count, true, error);
   s->cancel = options->cancel;
   s->cancel_user = options->user;
   double prompt_flops = 0;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "model/flops.h"
-#include "sweep/runner.h"
+#include "sweep/controls.h"
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
@@ -38,16 +38,19 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
                      .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20,
                      .pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : SWEEP_PASS_SECONDS,
                      .speed = o->flops_per_second};
-  if (o->site_count == 0 || o->site_count > 16)
+  if (o->site_count == 0 || o->site_count > SWEEP_SITES_MOST)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "names %zu sites; 1 to 16 are allowed", o->site_count);
-  for (size_t i = 0; i < o->site_count; i++)
+                   "names %zu sites; 1 to %d are allowed", o->site_count, SWEEP_SITES_MOST);
+  for (size_t i = 0; i < o->site_count; i++) {
+    c->controls.prompts += o->sites[i].control == XT_CONTROL_SHUFFLED;
+    c->controls.made += sweep_is_made(o->sites[i].control);
     if (o->sites[i].write == XT_TAP_MID && model->config.parallel)
       return err_set(
           error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
           "write at mid, but %s has no residual stream between its modules: both read the "
           "layer's input",
           model->config.architecture);
+  }
   if (o->max_new_tokens < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
                    "is %d; it must not be negative", o->max_new_tokens);
@@ -70,15 +73,17 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instanc
                             uint64_t untouched, uint64_t positions, int targets) {
   const ModelConfig *mc = &m->config;
   const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new,
-                 n = (uint64_t)instances;
+                 n = (uint64_t)instances, prompts = (2 + (uint64_t)c->controls.prompts) * n;
   const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_per_target(c) + untouched;
-  const uint64_t entries = 2 * rows + 2 * n;
+  const uint64_t entries = 2 * rows + prompts;
   const uint64_t least = (uint64_t)m->limits.work_rows, batch = entries > least ? entries : least;
   uint64_t bytes = m->weight_bytes;
   bytes += sizes_activations(mc, &m->limits, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total *
            sizeof(float);
-  bytes += (positions + rows * max_new + 2 * n) * sizes_position_bytes(mc);
-  bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * 2 * n * width; /* captured taps */
+  bytes += (positions + rows * max_new + prompts) * sizes_position_bytes(mc);
+  bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * prompts * width; /* captured taps */
+  if (c->controls.made) /* values made from them, and on their way */
+    bytes += (uint64_t)mc->layers * (((uint64_t)c->controls.made + 1) * n + prompts) * width;
   /* responses, nodes, tables */
   bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32;
   bytes += c->penalty != 1.0f ? (positions + rows * max_new) * sizeof(int32_t) : 0;
@@ -113,7 +118,8 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
   *group = (SweepGroup){.first = first, .targets_per_pass = c->target_count};
   while (first + (size_t)group->instances < count) {
     const xt_instance *in = &instances[first + (size_t)group->instances];
-    const uint64_t more = positions + in->source_count + in->target_count;
+    const uint64_t more = positions + in->source_count + in->target_count +
+                          sweep_control_tokens(c, first + (size_t)group->instances);
     const uint64_t alone = untouched + 1 + in->run_source;
     const uint64_t bytes = group_bytes(m, c, group->instances + 1, alone, more, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
@@ -146,6 +152,7 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
   *plan = (xt_sweep_plan){0};
   TRY(OPTIONS_CHECK(o, error));
   xt_status status = sweep_config_init(&c, &arena, m, o, error);
+  if (!status) status = sweep_check_controls(m, o, count, false, error);
   for (size_t first = 0; first < count && !status; first += (size_t)group.instances) {
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);
     if (status) break;

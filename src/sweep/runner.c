@@ -34,15 +34,12 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "model/flops.h"
+#include "sweep/controls.h"
 #include "sweep/sweep_pass.h"
 
-/* The captured taps as one matrix of rows: the four taps [layers, prompts], then the embeddings. */
-static int32_t tap_index(const Group *g, xt_tap tap, int layer, int prompt) {
-  return ((int32_t)tap * g->session->model->config.layers + layer) * g->prompt_count + prompt;
-}
 /* The input of a layer: the output of the one below, or the embedding. */
 static int32_t input_index(const Group *g, int layer, int prompt) {
-  return layer > 0 ? tap_index(g, XT_TAP_BLOCK, layer - 1, prompt)
+  return layer > 0 ? sweep_tap_index(g, XT_TAP_BLOCK, layer - 1, prompt)
                    : XT_TAP_COUNT * g->session->model->config.layers * g->prompt_count + prompt;
 }
 
@@ -121,7 +118,7 @@ static void run_last_tokens(Pass *p) {
   Batch batch = rows_batch(&p->table, 0, last);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     batch.capture[tap] =
-        dev_at(g->taps, (size_t)tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
+        dev_at(g->taps, (size_t)sweep_tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
   forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0),
                 last);
   g->session->backend->ops->copy_rows(
@@ -138,12 +135,11 @@ static void list_taps(Pass *p, int r) {
   const Group *g = p->group;
   const SweepRow *row = &p->rows[r];
   const xt_site *site = &g->config->options->sites[row->site];
-  p->table.column[ROW_FROM][r] =
-      tap_index(g, site->read, row->source, g->source_prompt[row->instance]);
+  p->table.column[ROW_FROM][r] = sweep_value_index(g, row->instance, row->site, row->source);
   p->table.column[ROW_TO][r] = site->write == XT_TAP_ATTN
                                    ? input_index(g, row->target, row->prompt)
-                                   : tap_index(g, XT_TAP_MID, row->target, row->prompt);
-  p->table.column[ROW_ADD][r] = tap_index(g, XT_TAP_FFN, row->target, row->prompt);
+                                   : sweep_tap_index(g, XT_TAP_MID, row->target, row->prompt);
+  p->table.column[ROW_ADD][r] = sweep_tap_index(g, XT_TAP_FFN, row->target, row->prompt);
 }
 
 /* Sets rows [first, first+count) of the residual stream to the start of rows with the same write
@@ -240,6 +236,7 @@ static xt_status start_rows(Pass *p, int rows, xt_error *error) {
 static xt_status start_pass(Pass *p, xt_error *error) {
   const int rows = p->row_count - p->untouched;
   run_last_tokens(p);
+  if (p->untouched) TRY(sweep_make_values(p->group, error)); /* the group's first pass */
   if (p->untouched)
     TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the buffers */
   const int waiting = p->active_count;    /* untouched rows come last among the active ones */

@@ -13,6 +13,7 @@
 #include "engine/rows.h"
 #include "xtransplant/sweep.h"
 
+#define SWEEP_SITES_MOST 32
 #define SWEEP_DEFAULT_ROWS 4096
 #define SWEEP_LEAST_ROWS \
   256 /* below which a batch is not made smaller to save time, because it would be inefficient */
@@ -20,11 +21,22 @@
 #define SWEEP_GUESSED_SPEED \
   20e9 /* operations per second of one thread, before a speed is measured */
 
+/* How many sites have a control that needs something for each instance. */
+typedef struct SweepControls {
+  int prompts; /* another prompt */
+  int made;    /* values that are no prompt's taps */
+} SweepControls;
+
+static inline bool sweep_is_made(xt_control control) {
+  return control == XT_CONTROL_RANDOM || control == XT_CONTROL_MEAN;
+}
+
 /* Options with the defaults filled in and the layer lists made explicit. */
 typedef struct SweepConfig {
   const xt_sweep_options *options;
   int *sources, *targets; /* sorted ascending */
   int source_count, target_count, site_count;
+  SweepControls controls;
   int max_new;
   float penalty;
   double pass_seconds;
@@ -69,9 +81,12 @@ typedef struct Group {
   SweepPrompt *prompts; /* [prompt_count] distinct ones, of targets and sources */
   int prompt_count;
   int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
+  int *value_prompt; /* [count][sites] of the prompt from which a site's value is read; below 0:
+                        the value is made (controls.c) */
   PrefixPool prefixes;
   Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
-               embeddings [prompts, C] */
+               embeddings [prompts, C], then what is made for controls [sites, layers, count, C]
+             */
   Arena arena;
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
@@ -81,6 +96,14 @@ typedef struct Group {
 
 static inline const KvPrefix *sweep_prefix(const Group *g, int prompt) {
   return g->prefixes.list[g->prompts[prompt].prefix].kv;
+}
+
+/* The captured taps as one matrix of rows: the four taps [layers, prompts], then the embeddings. */
+static inline int32_t sweep_tap_index(const Group *g, xt_tap tap, int layer, int prompt) {
+  return ((int32_t)tap * g->session->model->config.layers + layer) * g->prompt_count + prompt;
+}
+static inline size_t sweep_tap_rows(const Group *g) {
+  return ((size_t)g->session->model->config.layers * XT_TAP_COUNT + 1) * (size_t)g->prompt_count;
 }
 
 /* Runs the rows of targets [from, to) of the configuration, of all instances; with `untouched`, the

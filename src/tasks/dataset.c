@@ -121,6 +121,15 @@ xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error
   return XT_STATUS_OK;
 }
 
+xt_status dataset_add_other(xt_dataset *dataset, const xt_question *question, xt_error *error) {
+  xt_question q = *question;
+  q.target = "";
+  if (dataset->cot) TRY(dataset_ask_reasoning(dataset, &q, error));
+  TRY(MEM_GROW(&dataset->others, &dataset->other_capacity, dataset->other_count + 1, error));
+  dataset->others[dataset->other_count++] = q;
+  return XT_STATUS_OK;
+}
+
 /* The key consists of texts that users may choose freely, so that it must not be ambiguous. */
 static xt_status part_name(TextBuffer *name, const xt_question *q, xt_error *error) {
   text_buffer_format(name, "%s\x1f%s\x1f%s", q->task, q->lang, q->source_lang);
@@ -165,6 +174,7 @@ void xt_dataset_close(xt_dataset *dataset) {
   arena_free(&dataset->arena);
   json_decref(dataset->whole);
   free(dataset->questions);
+  free(dataset->others);
   free(dataset);
 }
 

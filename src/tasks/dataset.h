@@ -11,6 +11,9 @@ struct xt_dataset {
   Arena arena; /* of every string and choice */
   xt_question *questions;
   size_t count, capacity;
+  xt_question *others; /* those beyond the limit, if they are kept: without a gold answer, and not
+                          to be run */
+  size_t other_count, other_capacity;
   bool cot;      /* prompts ask for reasoning */
   bool chat;     /* prompts are in a chat template, special tokens included */
   json_t *whole; /* the number of questions of each task and languages, before the limit; NULL:
@@ -49,5 +52,7 @@ size_t dataset_whole(const xt_dataset *dataset, const xt_question *of);
 
 /* Appends a copy of *question. */
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error);
+/* The same to those beyond the limit. The question's source prompt is asked for reasoning here. */
+xt_status dataset_add_other(xt_dataset *dataset, const xt_question *question, xt_error *error);
 
 #endif

@@ -33,6 +33,8 @@ xt_status xt_dataset_chat(xt_dataset *d, const xt_tokenizer *tokenizer, const ch
     TRY(render(d, tokenizer, system, now, &d->questions[i].source, error));
     TRY(render(d, tokenizer, system, now, &d->questions[i].target, error));
   }
+  for (size_t i = 0; i < d->other_count; i++)
+    TRY(render(d, tokenizer, system, now, &d->others[i].source, error));
   d->chat = true;
   return XT_STATUS_OK;
 }

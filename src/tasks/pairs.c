@@ -185,7 +185,7 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   TRY(dataset_count_whole(d, &q, 1, error));
   bool enough = false;
   if (o->limit) TRY(count_language(r, q.lang, &enough, error));
-  if (enough) return XT_STATUS_OK;
+  if (enough) return o->others ? dataset_add_other(d, &q, error) : XT_STATUS_OK;
   TRY(check_gold(d, &q, path, number, error));
   if (o->cot) TRY(ask_reasoning(d, &q, path, number, error));
   return dataset_add(d, &q, error);

@@ -131,6 +131,20 @@ static xt_status read_gold(xt_dataset *d, const TaskEntry *entry, const Files *f
   return status;
 }
 
+/* Questions [from, lines), of which only the source prompt is needed: what is no prompt is passed
+ * over, as it is without a need for others. */
+static xt_status add_others(xt_dataset *d, const Files *f, xt_question q, size_t from,
+                            xt_error *error) {
+  for (size_t i = from; i < json_array_size(f->source.values); i++) {
+    const char *text = json_string_value(prompt_of(json_array_get(f->source.values, i)));
+    if (!text || !text[0]) continue;
+    q.id = "";
+    TRY(dataset_copy(d, text, &q.source, error));
+    TRY(dataset_add_other(d, &q, error));
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char *directory,
                               const char *lang, const xt_dataset_options *o, xt_error *error) {
   const char *pivot = o->pivot ? o->pivot : TASK_PIVOT;
@@ -158,6 +172,7 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
     if (o->cot) TRY_DONE(dataset_ask_reasoning(d, &q, error));
     TRY_DONE(dataset_add(d, &q, error));
   }
+  if (o->others && o->limit) TRY_DONE(add_others(d, &f, q, o->limit, error));
 done:
   files_close(&f);
   return status;

@@ -42,7 +42,7 @@ for task in facts local-facts; do
     for (i = 0; i < 48; i++) printf "{\"id\": \"q%d\", \"lang\": \"%s\", \"source_lang\": \"%s\", \"source\": \"Question %d?\\nAnswer:\", \"target\": \"Swali la %d:\\nJibu %s:\", \"gold\": \"%s\", \"task\": \"%s\"}\n",
       int(i / 4), lang[i % 4 + 1], task == "facts" ? "en" : "tr", int(i / 4), int(i / 4), lang[i % 4 + 1], gold[i % 5 + 1], task }'
 done >pairs.jsonl
-"$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --site attn,ffn -o facts.db
+"$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --site attn,ffn --control self,shuffled,random,mean2 -o facts.db
 "$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --samples 4 --temperature 1.5 -o facts.db
 run "$X" select --quiet --strategy logprob,vote,coarse --candidates target-first --by-lang --json -o facts.db
 expect "facts: select" 0
@@ -51,5 +51,6 @@ varied facts
 "$X" export facts.db >facts.jsonl
 run "$X" report facts.db -o facts --quiet
 expect "facts: report" 0
+same "controls have rows" "$(grep -c '^"\(Facts\|Local facts\), ' facts/controls.csv)" 20
 anew "facts" facts.jsonl facts/report.json facts.db --select chosen.jsonl
 finish

@@ -29,6 +29,18 @@ is_json "export is JSON" whole.jsonl
 same "export: first line" "$(head -1 whole.jsonl | sed 's/"resps.*"target"/"target"/; s/, "id".*/}/')" \
   '{"doc_id": "q0", "lang": "sw", "task": "xnli", "site": "vanilla", "source_layer": null, "target_layer": null, "target": "1", "metrics": {"acc": 0}, "source_lang": ""}'
 same "export: sites" "$(sed 's/.*"site": "\([^"]*\)".*/\1/' whole.jsonl | sort | uniq -c | tr -s ' \n' ' ')" " 360 attn 360 block 10 vanilla "
+# controls: added to a finished sweep, they are sites of their own, and self is a transplant from the target prompt
+cp whole.db controls.db
+run "$X" sweep $small $pairs --control self,random2 -o controls.db --dry-run
+prints "controls: planned" '^sites +attn,block,attn\+self,block\+self,attn\+random2,block\+random2$'
+prints "controls: what is there" '^responses +2170, untouched runs included; 730 are in controls.db, 1450 to run$'
+run "$X" sweep $small $pairs --control self,random2 -o controls.db
+expect "controls" 0
+same "controls: sites" "$("$X" export controls.db | sed 's/.*"site": "\([^"]*\)".*/\1/' | sort | uniq -c | tr -s ' \n' ' ')" \
+  " 360 attn 360 attn+random2 360 attn+self 360 block 360 block+random2 360 block+self 10 vanilla "
+printf 'Swali la 3:\nJibu:' >target
+"$X" run -m "$model" --threads 1 --source-file target --target-file target --site attn --source-layer 5 --target-layer 1 --json >alone
+same "controls: self is run" "$("$X" export controls.db | grep '"doc_id": "q3".*"site": "attn+self", "source_layer": 5, "target_layer": 1,' | field ids)" "$(object_field transplanted ids <alone)"
 # what the file says is what the transplant alone gives
 printf 'Question 3: (1) yes (2) no (3) maybe\nAnswer:' >source
 printf 'Swali la 3:\nJibu:' >target
@@ -148,6 +160,11 @@ refuses_like "another penalty" 3 "^xtransplant sweep: whole.db: repetition_penal
 refuses_like "another compute type" 3 "^xtransplant sweep: whole.db: compute: .* made with f32, not bf16" $s $pairs --compute bf16 -o whole.db
 refuses "layer out of range" 3 "xtransplant sweep: --source-layers: layer 6 is out of range: this model has layers 0 to 5" $s $pairs --source-layers 4-6 -o new.db
 refuses_like "no such site" 2 "^xtransplant sweep: --site: 'attn,mlp' is not a list of different sites" $s --pairs pairs.jsonl --site attn,mlp -o new.db
+head -1 pairs.jsonl >source-only.jsonl
+refuses "no such control" 3 "xtransplant sweep: --control: 'selves' is not a control; controls are self, shuffled, random and mean, the last three with a seed from 1 on if they have one (random7)" \
+  $s --pairs pairs.jsonl --control random,selves -o new.db
+refuses_like "no other question" 3 "^xtransplant sweep: source-only.jsonl: control: 'shuffled' takes the source prompts of other questions, and there is one only in sw" \
+  $s --pairs source-only.jsonl --control self,shuffled -o new.db
 refuses "no task" 2 "xtransplant sweep: --task: missing; give --task and --data, or --pairs" $s -o new.db
 refuses "bad shard" 2 "xtransplant sweep: --shard: '5/4' is not auto, nor K/N with K from 1 to N" $s $pairs --shard 5/4 -o new.db
 refuses "a folder that is not there" 3 "xtransplant sweep: nowhere/new.db: cannot write: No such file or directory" $s $pairs -o nowhere/new.db

@@ -240,7 +240,7 @@ static xt_status store_job(xt_model *model, xt_session *session, const char *pat
   static const char lines[] = "{\"source\": \"a\", \"target\": \"b c\"}\n{\"source\": \"a\", "
                               "\"target\": \"d\", \"lang\": \"sw\"}\n";
   static const int first = 0;
-  static const xt_site site = {XT_TAP_ATTN, XT_TAP_ATTN};
+  static const xt_site site = {.read = XT_TAP_ATTN, .write = XT_TAP_ATTN};
   const xt_job_options o = {.sites = &site,
                             .site_count = 1,
                             .source_layers = &first,

@@ -55,7 +55,7 @@ static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error 
 
 static xt_status sweep_into(xt_store *store, const int *layers, size_t layer_count,
                             xt_error *error) {
-  const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+  const xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
   const xt_question *all[QUESTIONS];
   xt_instance instances[QUESTIONS];
   xt_session *session = NULL;
@@ -189,7 +189,7 @@ static xt_status metrics_job(xt_error *error) {
 static const xt_analysis_options few_samples = {.bootstrap = 5, .permutations = 5, .threads = 1};
 
 static xt_status select_job(xt_error *error) {
-  const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+  const xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
   xt_store *store;
   xt_select_counts counts;
   copy_base();

@@ -46,7 +46,7 @@ static const xt_question question = {.id = "0",
                                      .source = "a",
                                      .target = "b",
                                      .gold = "e"};
-static const xt_site attn = {XT_TAP_ATTN, XT_TAP_ATTN};
+static const xt_site attn = {.read = XT_TAP_ATTN, .write = XT_TAP_ATTN};
 static xt_model *model;
 static char hash[XT_MODEL_HASH_SIZE], path[300];
 

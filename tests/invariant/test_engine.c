@@ -12,7 +12,8 @@ static void test_identity(void **state) {
       assert_true(untouched.count > 0);
       for (int tap = 0; tap < XT_TAP_COUNT; tap++)
         for (int l = 0; l < f.layers; l++) {
-          const xt_intervention iv = put(&f, p, (xt_site){(xt_tap)tap, (xt_tap)tap}, l, l);
+          const xt_intervention iv =
+              put(&f, p, (xt_site){.read = (xt_tap)tap, .write = (xt_tap)tap}, l, l);
           xt_generation same = generate_one(&f, p, &iv, 1, NULL);
           models_same(&untouched, &same);
           xt_generation_deinit(&same);
@@ -33,7 +34,8 @@ static void test_transplant_takes_effect(void **state) {
     int changed = 0, total = 0;
     for (int tap = 0; tap < XT_TAP_COUNT; tap++)
       for (int j = 0; j < f.layers; j++, total++) {
-        const xt_intervention iv = put(&f, 0, (xt_site){(xt_tap)tap, (xt_tap)tap}, 2, j);
+        const xt_intervention iv =
+            put(&f, 0, (xt_site){.read = (xt_tap)tap, .write = (xt_tap)tap}, 2, j);
         const xt_request request = {
             .ids = prompts[1], .count = lengths[1], .interventions = &iv, .intervention_count = 1};
         xt_taps *taps;
@@ -59,7 +61,8 @@ static void test_block_at_last_layer_is_lens(void **state) {
     Fixture f = fixture_open(kind, NULL);
     xt_generation source = generate_one(&f, 0, NULL, 0, &lens);
     for (int i = 0; i < f.layers; i++) {
-      const xt_intervention iv = put(&f, 0, (xt_site){XT_TAP_BLOCK, XT_TAP_BLOCK}, i, f.layers - 1);
+      const xt_intervention iv =
+          put(&f, 0, (xt_site){.read = XT_TAP_BLOCK, .write = XT_TAP_BLOCK}, i, f.layers - 1);
       xt_generation out = generate_one(&f, 1, &iv, 1, &lens);
       assert_int_equal(out.ids[0], source.lens_ids[i]);
       assert_memory_equal(&out.logprobs[0], &source.lens_logprobs[i], sizeof(float));
@@ -80,7 +83,8 @@ static void test_taps_below_are_unchanged(void **state) {
     xt_model_get_info(f.model, &info);
     const size_t bytes = (size_t)info.width * sizeof(float);
     for (int j = 0; j < f.layers; j++) {
-      const xt_intervention iv = put(&f, 0, (xt_site){XT_TAP_ATTN, XT_TAP_ATTN}, 3, j);
+      const xt_intervention iv =
+          put(&f, 0, (xt_site){.read = XT_TAP_ATTN, .write = XT_TAP_ATTN}, 3, j);
       const xt_request request = {
           .ids = prompts[1], .count = lengths[1], .interventions = &iv, .intervention_count = 1};
       xt_taps *taps;
@@ -101,7 +105,7 @@ static void test_taps_below_are_unchanged(void **state) {
 /* Request r of a mixed batch: prompt, site, layers, rule and position vary. */
 static void mixed_request(const Fixture *f, size_t r, xt_intervention ivs[2], xt_request *out) {
   const int target = (int)(r % PROMPTS), source = (int)(r / 3 % PROMPTS);
-  const xt_site site = {(xt_tap)(r / 2 % 4), (xt_tap)(r / 5 % 4)};
+  const xt_site site = {.read = (xt_tap)(r / 2 % 4), .write = (xt_tap)(r / 5 % 4)};
   ivs[0] = put(f, source, site, (int)(r % (size_t)f->layers), (int)(r / 7 % (size_t)f->layers));
   ivs[1] = put(f, (source + 1) % PROMPTS, site, 0, (int)(r / 11 % (size_t)f->layers));
   ivs[1].rule = r % 2 ? XT_RULE_ADD : XT_RULE_BLEND;

@@ -26,7 +26,7 @@ make_set() { # TASK FOLDER PATTERN GOLD
     file=$(printf "$3" "$lang")
     case $1 in
       globalopinionqa) lines '{"input_text": "A question in English:", "label": [0.9, 0.1], "country": "somewhere"}' "$2/split/$file" ;;
-      *) lines "\"Question in $lang:\"" "$2/split/$file" ;;
+      *) for n in 1 2 3; do echo "\"Question $n in $lang:\""; done >"$2/split/$file" ;;
     esac
     lines "\"Translated question in $lang:\"" "$2/translated/$file"
     lines "\"$4\"" "$2/ans/$file"

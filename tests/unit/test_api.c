@@ -126,7 +126,7 @@ static void test_success_leaves_errors_alone(void **state) {
   const xt_request request = {.ids = ids, .count = count};
   const xt_instance instance = {
       .source = ids, .target = ids, .source_count = count, .target_count = count};
-  static const xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+  static const xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
   static const int layers[] = {0, 1};
   const xt_sweep_options options = {.sites = &site,
                                     .site_count = 1,
@@ -170,14 +170,22 @@ static void test_defaults(void **state) {
   assert_int_equal(train.schedule, XT_TRAIN_COSINE);
   assert_int_equal(train.compute, XT_COMPUTE_BF16);
   assert_string_equal(xt_version(), XT_VERSION);
-  char buffer[16];
+  char buffer[XT_SITE_NAME_SIZE];
   xt_error error;
   xt_site site;
-  static const char *const names[] = {"attn", "ffn", "block", "attn-released", "a:o"};
+  static const char *const names[] = {"attn",     "ffn",           "block",
+                                      "a:o",      "attn+self",     "attn-released+random4294967295",
+                                      "ffn+mean", "f:a+shuffled7", "attn-released"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     ASSERT_OK(xt_site_parse(names[i], &site, &error));
     assert_string_equal(xt_site_format(site, buffer), names[i]);
   }
+  static const char *const wrong[] = {
+      "",          "attn+",      "attn+none",    "+self",         "attn+self2",
+      "ffn+mean0", "ffn+mean01", "ffn+random-1", "ffn+self+mean", "ffn+random4294967296",
+      "attn-",     "a:x"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_equal(xt_site_parse(wrong[i], &site, &error), XT_STATUS_ARGUMENT);
 }
 
 static xt_status check_id(void *user, const xt_store_row *row, xt_error *error) {

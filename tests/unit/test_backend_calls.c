@@ -206,7 +206,7 @@ static void test_failures(void **state) {
     const xt_request request = {.ids = prompts[0], .count = lengths[0]};
     model_of(2, &model, &session);
     fails_after = after[i];
-    xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+    xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
     const xt_instance instance = {.source = prompts[1],
                                   .source_count = lengths[1],
                                   .target = prompts[0],
@@ -251,7 +251,7 @@ static void test_limits(void **state) {
     xt_model *model;
     xt_session *session;
     xt_error error;
-    xt_site site = {XT_TAP_FFN, XT_TAP_FFN};
+    xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
     xt_instance instances[ROWS];
     model_of(2, &model, &session);
     session->backend->limits.work_rows = limits[k][0];

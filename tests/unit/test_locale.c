@@ -114,7 +114,7 @@ static void write_store(const char *model_path, const char *path) {
     float numbers[] = {0.5f, 0.25f};
     const xt_generation g = {
         .count = 2, .ids = tokens, .margins = numbers, .entropies = numbers, .logprobs = numbers};
-    const xt_site attn = {XT_TAP_ATTN, XT_TAP_ATTN};
+    const xt_site attn = {.read = XT_TAP_ATTN, .write = XT_TAP_ATTN};
     ASSERT_OK(xt_store_add_response(store, number, cell < 0 ? NULL : &attn, cell < 0 ? 0 : cell / 6,
                                     cell < 0 ? 0 : cell % 6, &g, &error));
   }

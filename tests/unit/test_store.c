@@ -34,7 +34,8 @@ static const xt_question questions[2] = {{.id = "0",
 static const int32_t ids[] = {1, 104, 35};
 static const xt_instance instance = {
     .source = ids, .source_count = 3, .target = ids, .target_count = 2};
-static const xt_site attn = {XT_TAP_ATTN, XT_TAP_ATTN}, ffn = {XT_TAP_FFN, XT_TAP_FFN};
+static const xt_site attn = {.read = XT_TAP_ATTN, .write = XT_TAP_ATTN},
+                     ffn = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
 
 static xt_generation response(int32_t *tokens, float *numbers) {
   return (xt_generation){

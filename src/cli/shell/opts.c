@@ -175,7 +175,7 @@ static bool same_letters(const char *a, const char *b) {
 }
 
 static bool parse_site(const char *text, size_t length, xt_site *out) {
-  char name[32];
+  char name[XT_SITE_NAME_SIZE];
   if (length >= sizeof name) return false;
   for (size_t i = 0; i < length; i++) name[i] = lower(text[i]);
   name[length] = 0;
@@ -189,7 +189,7 @@ static bool parse_sites(const char *text, SiteList *out) {
     xt_site site;
     if (out->count == SITE_LIST_MAX || !parse_site(text, length, &site)) return false;
     for (int i = 0; i < out->count; i++)
-      if (out->at[i].read == site.read && out->at[i].write == site.write) return false;
+      if (memcmp(&out->at[i], &site, sizeof site) == 0) return false;
     out->at[out->count++] = site;
     if (!text[length]) return true;
     text += length + 1;
@@ -299,7 +299,9 @@ static bool store(const Option *option, const char *text, void *arguments) {
     case OPTION_REAL: return parse_real(text, option->low, option->high, field);
     case OPTION_SIZE: return parse_size(text, field);
     case OPTION_ENUM: return parse_choice(text, option_choices(option), field);
-    case OPTION_SITE: return parse_site(text, strlen(text), field);
+    case OPTION_SITE:
+      return parse_site(text, strlen(text), field) &&
+             ((const xt_site *)field)->control == XT_CONTROL_NONE;
     case OPTION_SITES: return parse_sites(text, field);
     case OPTION_LAYER: return layer_parse(text, field);
     case OPTION_LAYERS: *(const char **)field = text; return layers_check(text);

@@ -32,7 +32,7 @@ typedef struct IntList {
   int at[INT_LIST_MAX];
 } IntList;
 
-#define SITE_LIST_MAX 16
+#define SITE_LIST_MAX 32
 typedef struct SiteList {
   int count;
   xt_site at[SITE_LIST_MAX];

@@ -250,7 +250,7 @@ static xt_status run_direction(Demo *d, const Subject *subject, const Direction 
                                bool show, xt_error *error) {
   const Arguments *a = d->arguments;
   const char *site_names[SITE_LIST_MAX];
-  char path[1200], names[SITE_LIST_MAX][16];
+  char path[1200], names[SITE_LIST_MAX][XT_SITE_NAME_SIZE];
   snprintf(path, sizeof path, "%s/%s.jsonl", d->folder, direction->name);
   const SweepArguments sweep = {.model = subject->how,
                                 .pairs = path,

@@ -159,7 +159,7 @@ static json_t *lens_json(const LensView *view, const Response *response) {
 
 static xt_status draw_transplant(const Arguments *arguments, const LensView *view,
                                  const Transplant *t, xt_error *error) {
-  char site[16], title[160], taken[80], put[120];
+  char site[XT_SITE_NAME_SIZE], title[160], taken[80], put[120];
   xt_site_format(arguments->transplant.site, site);
   snprintf(title, sizeof title, "%s: layer %d of the source into layer %d of the target", site,
            t->source_layer, t->target_layer);

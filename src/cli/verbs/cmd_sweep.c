@@ -51,6 +51,14 @@ static const Option options[] = {
      .value = "LIST",
      .help = "the sites, separated by commas: attn, ffn, block, attn-released, or READ:WRITE "
              "with each of a, m, f, o; without it, the site that the paper uses for the task"},
+    {.name = "control",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, controls),
+     .value = "LIST",
+     .help = "also run each site with what is written exchanged: self (the target prompt's own "
+             "value), shuffled (that of another question's source prompt), random (a vector of "
+             "random direction, as long as the value), mean (that of other questions' source "
+             "prompts); a number behind one of the last three is a seed: random2"},
     {.name = "source-layers",
      .letter = 'i',
      .type = OPTION_LAYERS,
@@ -177,11 +185,11 @@ static char *command_text(const SweepArguments *a, const Shard *shard) {
   snprintf(part, sizeof part, "%d/%d", shard->k, shard->n);
   json_t *object = json_object();
   bool ok = json_add(object, "verb", json_string("sweep"));
-  const char *const names[] = {"model", "data",  "pairs",         "lang",
-                               "pivot", "shard", "source-layers", "target-layers"};
-  const char *const values[] = {a->model.model,   a->data,         a->pairs,
-                                a->languages,     a->pivot,        a->shard ? part : NULL,
-                                a->source_layers, a->target_layers};
+  const char *const names[] = {"model", "data",          "pairs",         "lang",   "pivot",
+                               "shard", "source-layers", "target-layers", "control"};
+  const char *const values[] = {a->model.model,   a->data,          a->pairs,
+                                a->languages,     a->pivot,         a->shard ? part : NULL,
+                                a->source_layers, a->target_layers, a->controls};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
   if (a->cot) ok = json_add(object, "cot", json_true()) && ok;
@@ -268,7 +276,8 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
   const xt_sweep_plan *plan = &s->estimate.plan;
   const int languages = count_languages(&s->job);
   double flops = 0, bytes = 0;
-  char low[32], high[32], names[200] = "", site[16];
+  char low[32], high[32], names[SITE_LIST_MAX * XT_SITE_NAME_SIZE] = "";
+  char site[XT_SITE_NAME_SIZE];
   xt_status status = XT_STATUS_OK;
   if (job->to_run || job->samples_to_run) {
     cli_progress(s->arguments->model.quiet, "measuring the machine's peak ...");

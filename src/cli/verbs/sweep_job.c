@@ -40,7 +40,8 @@ xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
                                           copy ? split_languages(copy, languages, 64) : 0,
                                       .pivot = a->pivot,
                                       .limit = (size_t)a->limit,
-                                      .cot = a->cot};
+                                      .cot = a->cot,
+                                      .others = a->controls != NULL};
   xt_status status;
   if (a->pairs && strcmp(a->pairs, "-") == 0)
     status = read_stdin(&options, &job->dataset, error);
@@ -100,6 +101,28 @@ static xt_status list_layers(const char *text, int layers, const char *option, i
   return status;
 }
 
+/* "shuffled,random7": behind a site's name they are parsed as the library names them. */
+static xt_status list_controls(const char *text, xt_site out[SITE_LIST_MAX], size_t *count,
+                               xt_error *error) {
+  *count = 0;
+  while (text) {
+    char name[XT_SITE_NAME_SIZE];
+    const int length = (int)strcspn(text, ",");
+    if (*count == SITE_LIST_MAX)
+      return error_set(error, XT_STATUS_ARGUMENT, NULL, "--control", -1, "names more than %d",
+                       SITE_LIST_MAX);
+    snprintf(name, sizeof name, "attn+%.*s", length, text);
+    if (xt_site_parse(name, &out[*count], NULL) != XT_STATUS_OK)
+      return error_set(error, XT_STATUS_ARGUMENT, NULL, "--control", -1,
+                       "'%.*s' is not a control; controls are self, shuffled, random and mean, the "
+                       "last three with a seed from 1 on if they have one (random7)",
+                       length, text);
+    ++*count;
+    text = text[length] ? text + length + 1 : NULL;
+  }
+  return XT_STATUS_OK;
+}
+
 xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error) {
   const SweepArguments *a = job->arguments;
@@ -131,8 +154,11 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
       .progress = show_progress,
       .cancel = wants_stop,
       .user = job};
+  xt_site controls[SITE_LIST_MAX];
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
+  TRY_DONE(list_controls(a->controls, controls, &o.control_count, error));
+  o.controls = controls;
   if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
   TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count,
                        error));

@@ -106,7 +106,7 @@ long transplant_first_change(const Transplant *transplant) {
 
 bool transplant_json(const TransplantArguments *arguments, const Transplant *transplant,
                      json_t *object) {
-  char site[16];
+  char site[XT_SITE_NAME_SIZE];
   bool ok = json_add(object, "site", json_string(xt_site_format(arguments->site, site)));
   ok = json_add(object, "source_layer", json_integer(transplant->source_layer)) && ok;
   ok = json_add(object, "target_layer", json_integer(transplant->target_layer)) && ok;
@@ -131,7 +131,7 @@ static void print_prompt(const char *label, const Prompt *prompt) {
 }
 
 void transplant_print_head(const TransplantArguments *arguments, const Transplant *transplant) {
-  char site[16];
+  char site[XT_SITE_NAME_SIZE];
   print_prompt("source", &transplant->source_prompt);
   print_prompt("target", &transplant->target_prompt);
   printf("%s: layer %d of the source into layer %d of the target, %s",

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "job/job_controls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "engine/session.h"
+#include "tasks/dataset.h"
+
+/* A question that another one's control may take. */
+typedef struct Other {
+  const xt_question *question;
+  uint64_t hash; /* of its source prompt: those with the same one are one question here */
+} Other;
+
+/* The mean over questions of one task and pair of languages, under one seed. */
+struct JobMean {
+  const xt_question *of; /* one of them */
+  uint32_t seed;
+  Other members[JOB_MEAN_MOST];
+  size_t count;
+  /* by tap: [count + 1][layers][width], of all but member k, and then of all; NULL: not measured */
+  float *values[XT_TAP_COUNT];
+};
+
+typedef struct Finder {
+  xt_job *job;
+  const xt_tokenizer *tokenizer;
+  Other *pool; /* by task and languages, then hash; each hash of a part once */
+  size_t count;
+  const xt_question *of; /* whose part was searched for last: pool[first, end) */
+  size_t first, end;
+} Finder;
+
+/* ---- the questions that there are ------------------------------------------------------------ */
+
+static uint64_t digest_of(Hash *hash) {
+  uint8_t digest[HASH_BYTES];
+  uint64_t out = 0;
+  hash_finish(hash, digest);
+  for (int i = 0; i < 8; i++) out |= (uint64_t)digest[i] << (8 * i);
+  return out;
+}
+
+static uint64_t source_hash(const xt_question *q) {
+  Hash hash;
+  hash_init(&hash);
+  hash_text(&hash, "xtransplant control 1");
+  hash_text(&hash, q->source);
+  return digest_of(&hash);
+}
+
+static uint64_t question_hash(const xt_question *q) {
+  const char *const parts[] = {q->task, q->lang, q->source_lang, q->id, q->source, q->target};
+  Hash hash;
+  hash_init(&hash);
+  hash_text(&hash, "xtransplant control 1");
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) hash_text(&hash, parts[i]);
+  return digest_of(&hash);
+}
+
+/* A number as good as drawn, from three. */
+static uint64_t score_of(uint64_t question, uint64_t other, uint32_t seed) {
+  Rng rng = {question ^ other};
+  rng.state = rng_next(&rng) + seed * RNG_STEP;
+  return rng_next(&rng);
+}
+
+static int compare_parts(const xt_question *a, const xt_question *b) {
+  int order = strcmp(a->task, b->task);
+  if (!order) order = strcmp(a->lang, b->lang);
+  return order ? order : strcmp(a->source_lang, b->source_lang);
+}
+
+static int compare_others(const void *a, const void *b) {
+  const Other *x = a, *y = b;
+  const int order = compare_parts(x->question, y->question);
+  return order ? order : (x->hash > y->hash) - (x->hash < y->hash);
+}
+
+static xt_status find_pool(Finder *f, xt_error *error) {
+  const xt_dataset *d = f->job->dataset;
+  const size_t own = d->count, all = own + d->other_count;
+  TRY(MEM_ALLOC(&f->pool, all, error));
+  for (size_t i = 0; i < all; i++) {
+    const xt_question *q = i < own ? &d->questions[i] : &d->others[i - own];
+    f->pool[i] = (Other){q, source_hash(q)};
+  }
+  qsort(f->pool, all, sizeof *f->pool, compare_others);
+  for (size_t i = 0; i < all; i++)
+    if (i == 0 || compare_others(&f->pool[i], &f->pool[f->count - 1]) != 0)
+      f->pool[f->count++] = f->pool[i];
+  return XT_STATUS_OK;
+}
+
+/* The first place of the pool from which `q`'s part is not after it. */
+static size_t lower_bound(const Finder *f, const xt_question *q, bool past) {
+  size_t low = 0, high = f->count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    const int order = compare_parts(f->pool[middle].question, q);
+    if (order < 0 || (past && order == 0))
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+static xt_status find_part(Finder *f, const xt_question *q, const char *control, xt_error *error) {
+  if (!f->of || compare_parts(f->of, q) != 0) {
+    f->first = lower_bound(f, q, false);
+    f->end = lower_bound(f, q, true);
+    f->of = q;
+  }
+  if (f->end - f->first > 1) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, f->job->options.name, "control", -1,
+                 "'%s' takes the source prompts of other questions, and there is one only in "
+                 "%.40s from %.40s",
+                 control, q->lang[0] ? q->lang : "no language",
+                 q->source_lang[0] ? q->source_lang : "no language");
+}
+
+/* ---- another question ------------------------------------------------------------------------ */
+
+static xt_status encode_source(const Finder *f, const xt_question *q, int32_t **ids, size_t *count,
+                               xt_error *error) {
+  return xt_tokenizer_encode(f->tokenizer, q->source, strlen(q->source), !f->job->dataset->chat,
+                             ids, count, error);
+}
+
+/* The question with the lowest score above `above` (NULL: any); NULL: there is none. */
+static const Other *next_other(const Finder *f, const xt_question *q, uint32_t seed,
+                               const uint64_t *above, uint64_t *score) {
+  const uint64_t own = source_hash(q), question = question_hash(q);
+  const Other *best = NULL;
+  for (const Other *o = f->pool + f->first; o < f->pool + f->end; o++) {
+    const uint64_t one = score_of(question, o->hash, seed);
+    if (o->hash == own || (above && one <= *above) || (best && one >= *score)) continue;
+    best = o;
+    *score = one;
+  }
+  return best;
+}
+
+/* One that fits into the model's positions. */
+static xt_status find_shuffled(Finder *f, const xt_question *q, uint32_t seed,
+                               xt_control_input *out, xt_error *error) {
+  uint64_t score = 0, above;
+  TRY(find_part(f, q, "shuffled", error));
+  const Other *other = next_other(f, q, seed, NULL, &score);
+  for (; other; above = score, other = next_other(f, q, seed, &above, &score)) {
+    int32_t *ids;
+    TRY(encode_source(f, other->question, &ids, &out->count, error));
+    out->ids = ids;
+    if (out->count && out->count <= (size_t)f->job->positions) return XT_STATUS_OK;
+    free(ids);
+    *out = (xt_control_input){0};
+  }
+  return err_set(error, XT_STATUS_INPUT, f->job->options.name, "control", -1,
+                 "'shuffled' finds no other source prompt for question %.60s (%.20s) that the "
+                 "model has positions for",
+                 q->id, q->lang);
+}
+
+/* ---- means ----------------------------------------------------------------------------------- */
+
+/* Puts a question among the members, which are in order of score. */
+static void take_member(JobMean *mean, uint64_t *scores, const Other *other, uint64_t score) {
+  size_t at = mean->count < JOB_MEAN_MOST ? mean->count++ : JOB_MEAN_MOST - 1;
+  for (; at > 0 && scores[at - 1] > score; at--) {
+    scores[at] = scores[at - 1];
+    mean->members[at] = mean->members[at - 1];
+  }
+  scores[at] = score;
+  mean->members[at] = *other;
+}
+
+static xt_status find_mean(Finder *f, const xt_question *q, uint32_t seed, xt_error *error) {
+  xt_job *job = f->job;
+  uint64_t scores[JOB_MEAN_MOST];
+  for (size_t i = 0; i < job->mean_count; i++)
+    if (job->means[i].seed == seed && compare_parts(job->means[i].of, q) == 0) return XT_STATUS_OK;
+  TRY(find_part(f, q, "mean", error));
+  TRY(MEM_GROW(&job->means, &job->mean_capacity, job->mean_count + 1, error));
+  JobMean *mean = &job->means[job->mean_count++];
+  *mean = (JobMean){.of = q, .seed = seed};
+  for (const Other *o = f->pool + f->first; o < f->pool + f->end; o++) {
+    const uint64_t score = score_of(0, o->hash, seed);
+    if (mean->count == JOB_MEAN_MOST && score >= scores[JOB_MEAN_MOST - 1]) continue;
+    int32_t *ids;
+    size_t count;
+    TRY(encode_source(f, o->question, &ids, &count, error));
+    free(ids);
+    if (count && count <= (size_t)job->positions) take_member(mean, scores, o, score);
+  }
+  if (mean->count > 1) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_INPUT, job->options.name, "control", -1,
+                 "'mean' finds no two source prompts in %.40s from %.40s that the model has "
+                 "positions for",
+                 q->lang, q->source_lang);
+}
+
+/* All but one member, and all of them. */
+static void fill_means(const JobMean *mean, float *values, double *sum, size_t size) {
+  memset(sum, 0, size * sizeof *sum);
+  for (size_t k = 0; k < mean->count; k++)
+    for (size_t c = 0; c < size; c++) sum[c] += (double)values[k * size + c];
+  for (size_t c = 0; c < size; c++)
+    values[mean->count * size + c] = (float)(sum[c] / (double)mean->count);
+  for (size_t k = 0; k < mean->count; k++)
+    for (size_t c = 0; c < size; c++)
+      values[k * size + c] =
+          (float)((sum[c] - (double)values[k * size + c]) / (double)(mean->count - 1));
+}
+
+static xt_status capture_member(const xt_job *job, xt_session *session, JobMean *mean, size_t k,
+                                size_t size, xt_error *error) {
+  const Finder f = {.job = (xt_job *)(uintptr_t)job, .tokenizer = session->model->tokenizer};
+  const xt_job_options *o = &job->options;
+  int32_t *ids;
+  xt_request request = {0};
+  xt_taps *taps;
+  if (o->cancel && o->cancel(o->user))
+    return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
+  TRY(encode_source(&f, mean->members[k].question, &ids, &request.count, error));
+  request.ids = ids;
+  const xt_status status = xt_session_capture(session, &request, &taps, error);
+  free(ids);
+  TRY(status);
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+    if (mean->values[tap])
+      memcpy(mean->values[tap] + k * size, xt_taps_get(taps, (xt_tap)tap, 0),
+             size * sizeof **mean->values);
+  xt_taps_free(taps);
+  return XT_STATUS_OK;
+}
+
+/* taps: bit t: of tap t. */
+static xt_status measure(const xt_job *job, xt_session *session, JobMean *mean, unsigned taps,
+                         xt_error *error) {
+  const ModelConfig *c = &session->model->config;
+  const size_t size = (size_t)c->layers * (size_t)c->width;
+  double *sum;
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+    if (taps >> tap & 1)
+      TRY(mem_alloc(&mean->values[tap], (mean->count + 1) * size, sizeof **mean->values, error));
+  for (size_t k = 0; k < mean->count; k++) TRY(capture_member(job, session, mean, k, size, error));
+  TRY(MEM_ALLOC(&sum, size, error));
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+    if (mean->values[tap]) fill_means(mean, mean->values[tap], sum, size);
+  free(sum);
+  return XT_STATUS_OK;
+}
+
+static void forget(JobMean *mean) {
+  for (int tap = 0; tap < XT_TAP_COUNT; tap++) {
+    free(mean->values[tap]);
+    mean->values[tap] = NULL;
+  }
+}
+
+static const float *mean_without(const JobMean *mean, const xt_question *q, xt_tap tap,
+                                 size_t size) {
+  const uint64_t own = source_hash(q);
+  size_t k = 0;
+  while (k < mean->count && mean->members[k].hash != own) k++;
+  return mean->values[tap] + k * size;
+}
+
+xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error) {
+  const ModelConfig *c = &session->model->config;
+  const size_t sites = job->options.site_count, size = (size_t)c->layers * (size_t)c->width;
+  for (size_t m = 0; m < job->mean_count; m++) {
+    JobMean *mean = &job->means[m];
+    unsigned taps = 0;
+    forget(mean);
+    for (int measured = 0; measured < 2; measured++) {
+      if (measured && taps) TRY(measure(job, session, mean, taps, error));
+      for (size_t i = 0; i < job->count; i++)
+        for (size_t s = 0; s < sites; s++) {
+          const xt_site *site = &job->sites[s];
+          if (site->control != XT_CONTROL_MEAN || site->seed != mean->seed ||
+              !(job->todo[i].sites >> s & 1) || compare_parts(mean->of, job->questions[i]) != 0)
+            continue;
+          taps |= 1u << site->read;
+          if (measured)
+            job->controls[i * sites + s].values =
+                mean_without(mean, job->questions[i], site->read, size);
+        }
+    }
+  }
+  return XT_STATUS_OK;
+}
+
+/* ---- all of them ----------------------------------------------------------------------------- */
+
+static xt_status find_input(Finder *f, size_t question, size_t s, xt_error *error) {
+  const xt_job *job = f->job;
+  const xt_question *q = job->questions[question];
+  const xt_site *site = &job->sites[s];
+  xt_control_input *out = &job->controls[question * job->options.site_count + s];
+  switch (site->control) {
+    case XT_CONTROL_SHUFFLED: return find_shuffled(f, q, site->seed, out, error);
+    case XT_CONTROL_MEAN: return find_mean(f, q, site->seed, error);
+    case XT_CONTROL_RANDOM: out->seed = score_of(question_hash(q), 0, site->seed); break;
+    default: break;
+  }
+  return XT_STATUS_OK;
+}
+
+xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error) {
+  const size_t sites = job->options.site_count;
+  Finder f = {.job = job, .tokenizer = tokenizer};
+  bool any = false;
+  for (size_t s = 0; s < sites; s++) any = any || job->sites[s].control > XT_CONTROL_SELF;
+  if (!any) return XT_STATUS_OK;
+  xt_status status = MEM_ALLOC(&job->controls, job->count * sites, error);
+  if (!status) status = find_pool(&f, error);
+  for (size_t i = 0; i < job->count && !status; i++)
+    for (size_t s = 0; s < sites && !status; s++) status = find_input(&f, i, s, error);
+  free(f.pool);
+  return status;
+}
+
+void job_free_controls(xt_job *job) {
+  for (size_t i = 0; job->controls && i < job->count * job->options.site_count; i++)
+    free((void *)(uintptr_t)job->controls[i].ids);
+  free(job->controls);
+  for (size_t m = 0; m < job->mean_count; m++) forget(&job->means[m]);
+  free(job->means);
+}
+
+xt_status job_list_controls(const xt_job *job, const Todo *todo, size_t at, size_t count,
+                            xt_control_input **out, xt_error *error) {
+  const size_t sites = job->options.site_count, wanted = (size_t)job_site_count(todo);
+  xt_control_input *next;
+  *out = NULL;
+  if (!job->controls || !wanted) return XT_STATUS_OK;
+  TRY(MEM_ALLOC(out, count * wanted, error));
+  next = *out;
+  for (size_t i = at; i < at + count; i++)
+    for (size_t s = 0; s < sites; s++)
+      if (todo->sites >> s & 1) *next++ = job->controls[i * sites + s];
+  return XT_STATUS_OK;
+}

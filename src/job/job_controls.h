@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the controls of a job's sites write: other questions' source prompts, their mean, seeds.
+ *
+ * Which questions these are depends on the dataset and the seed alone, not on the limit, the shard
+ * or what is missing, so that a response is the same whenever it is run. */
+#ifndef JOB_JOB_CONTROLS_H
+#define JOB_JOB_CONTROLS_H
+
+#include "job/job.h"
+
+#define JOB_MEAN_MOST 32 /* questions that a mean is over */
+
+/* Finds what each question needs, once the job has its questions and their ids. */
+xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error);
+/* Runs the source prompts whose mean is needed by something that is missing. */
+xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error);
+void job_free_controls(xt_job *job);
+
+/* The inputs of questions [at, at + count) for the sites of a Todo, for a sweep of them. The caller
+ * frees *out with free(); NULL: none is needed. */
+xt_status job_list_controls(const xt_job *job, const Todo *todo, size_t at, size_t count,
+                            xt_control_input **out, xt_error *error);
+
+#endif

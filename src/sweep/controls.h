@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The values that the rows of a group write: taps of prompts, or values made for controls. */
+#ifndef SWEEP_CONTROLS_H
+#define SWEEP_CONTROLS_H
+
+#include "sweep/runner.h"
+
+/* Checks that each instance has what the controls of the sites need; a plan needs no `values`. */
+xt_status sweep_check_controls(const xt_model *model, const xt_sweep_options *options, size_t count,
+                               bool values, xt_error *error);
+
+static inline const xt_control_input *sweep_control_input(const SweepConfig *c, size_t instance,
+                                                          int site) {
+  return &c->options->controls[instance * (size_t)c->site_count + (size_t)site];
+}
+
+/* Tokens of the prompts that controls add to an instance's own. */
+uint64_t sweep_control_tokens(const SweepConfig *config, size_t instance);
+
+/* Fills g->value_prompt, once the prompts have their indices; those of shuffled controls are there
+ * already. */
+void sweep_value_prompts(Group *g);
+
+/* The row of g->taps with the value that a site reads at a layer for an instance. */
+int32_t sweep_value_index(const Group *g, int instance, int site, int layer);
+
+/* Puts the values that are made into g->taps, behind the taps, which have been recorded. */
+xt_status sweep_make_values(Group *g, xt_error *error);
+
+#endif

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Controls in a sweep: each response is that of the same value written alone, bit for bit, however
+ * the sweep is cut up. */
+#include <math.h>
+
+#include "models.h"
+
+#define INSTANCES 3
+#define SITES 8
+#define LAYERS 6
+#define PROMPTS 7
+
+static const int32_t prompts[PROMPTS][12] = {
+    {1, 75, 107, 104, 35, 102},
+    {40},
+    {9, 9, 61, 130, 17}, /* sources */
+    {1, 80, 109, 108, 35, 112, 110},
+    {200, 7, 31, 5},
+    {77},                            /* targets */
+    {1, 66, 33, 90, 12, 61, 7, 18}}; /* another question's source */
+static const size_t counts[PROMPTS] = {6, 1, 5, 7, 4, 1, 8};
+/* The other prompt of each instance: a source of the same group, a prompt of its own. */
+static const int others[INSTANCES] = {2, 6, 0};
+static const char *const names[SITES] = {"attn",          "ffn+self",    "block+shuffled",
+                                         "a:m+shuffled7", "ffn+random3", "o:o+mean",
+                                         "attn+random",   "ffn"};
+
+typedef struct Fixture {
+  xt_model *model;
+  xt_session *session;
+  xt_instance instances[INSTANCES];
+  xt_site sites[SITES];
+  xt_control_input controls[INSTANCES][SITES];
+  xt_sweep_options options;
+  float *mean; /* [layers, width] */
+  size_t width;
+  int layers;
+} Fixture;
+
+static void fixture_open(Fixture *f, const char *path, int threads) {
+  xt_error error;
+  xt_model_info info;
+  char made[128];
+  *f = (Fixture){0};
+  if (!path) path = models_make("tiny-llama", "bf16", made);
+  ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = threads}, &f->model, &error));
+  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
+  xt_model_get_info(f->model, &info);
+  f->layers = info.layers;
+  f->width = (size_t)info.width;
+  f->mean = calloc((size_t)f->layers * f->width, sizeof *f->mean);
+  for (size_t k = 0; k < (size_t)f->layers * f->width; k++)
+    f->mean[k] = 0.01f * (float)((k * 7919) % 201) - 1;
+  for (int i = 0; i < INSTANCES; i++)
+    f->instances[i] = (xt_instance){.source = prompts[i],
+                                    .source_count = counts[i],
+                                    .target = prompts[INSTANCES + i],
+                                    .target_count = counts[INSTANCES + i]};
+  for (int s = 0; s < SITES; s++) {
+    ASSERT_OK(xt_site_parse(names[s], &f->sites[s], &error));
+    for (int i = 0; i < INSTANCES; i++)
+      f->controls[i][s] = (xt_control_input){.ids = prompts[others[i]],
+                                             .count = counts[others[i]],
+                                             .values = f->mean,
+                                             .seed = UINT64_C(0x123456789) * (unsigned)(s + i)};
+  }
+  f->options = (xt_sweep_options){
+      .sites = f->sites, .site_count = SITES, .max_new_tokens = 6, .controls = f->controls[0]};
+}
+
+static void fixture_close(Fixture *f) {
+  free(f->mean);
+  xt_session_free(f->session);
+  xt_model_close(f->model);
+}
+
+typedef struct Results {
+  xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
+  int count;
+} Results;
+
+static void *copy(const void *from, size_t bytes) { return memcpy(malloc(bytes), from, bytes); }
+
+static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
+  (void)error;
+  Results *results = user;
+  const xt_generation *g = r->generation;
+  results->count++;
+  if (r->site < 0) return XT_STATUS_OK;
+  results->cells[r->instance][r->site][r->source_layer][r->target_layer] =
+      (xt_generation){.count = g->count,
+                      .stopped = g->stopped,
+                      .ids = copy(g->ids, g->count * sizeof *g->ids),
+                      .margins = copy(g->margins, g->count * sizeof(float)),
+                      .entropies = copy(g->entropies, g->count * sizeof(float)),
+                      .logprobs = copy(g->logprobs, g->count * sizeof(float))};
+  return XT_STATUS_OK;
+}
+
+static Results *sweep(Fixture *f, const xt_sweep_options *options) {
+  xt_error error;
+  Results *r = calloc(1, sizeof *r);
+  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, options, keep, r, NULL, &error));
+  return r;
+}
+
+static void results_free(Results *r) {
+  xt_generation *all = &r->cells[0][0][0][0];
+  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
+  free(r);
+}
+
+static xt_taps *taps_of(Fixture *f, int prompt) {
+  xt_taps *taps;
+  xt_error error;
+  const xt_request request = {.ids = prompts[prompt], .count = counts[prompt]};
+  ASSERT_OK(xt_session_capture(f->session, &request, &taps, &error));
+  return taps;
+}
+
+static uint64_t next(uint64_t *state) {
+  uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+/* A vector of random direction as sweep.h describes it, as long as `like`. */
+static void random_like(uint64_t seed, xt_tap tap, int layer, const float *like, size_t width,
+                        float *out) {
+  uint64_t state = 0;
+  double norm = 0, length = 0;
+  for (int place = 0; place <= 4 * layer + (int)tap; place++) state = next(&seed);
+  for (size_t c = 0; c < width; c++) {
+    out[c] = (float)(__builtin_popcountll(next(&state)) - 32);
+    length += (double)out[c] * (double)out[c];
+    norm += (double)like[c] * (double)like[c];
+  }
+  for (size_t c = 0; c < width; c++) out[c] = (float)((double)out[c] * (sqrt(norm) / sqrt(length)));
+}
+
+static void check_alone(Fixture *f, const Results *r) {
+  xt_error error;
+  float *made = calloc(f->width, sizeof *made);
+  for (int n = 0; n < INSTANCES; n++) {
+    xt_taps *taps[3] = {taps_of(f, n), taps_of(f, INSTANCES + n), taps_of(f, others[n])};
+    for (int s = 0; s < (int)f->options.site_count; s++)
+      for (int i = 0; i < f->layers; i++) {
+        const xt_site *site = &f->sites[s];
+        const float *value = xt_taps_get(taps[site->control == XT_CONTROL_SELF       ? 1
+                                              : site->control == XT_CONTROL_SHUFFLED ? 2
+                                                                                     : 0],
+                                         site->read, i);
+        if (site->control == XT_CONTROL_MEAN) value = f->mean + (size_t)i * f->width;
+        if (site->control == XT_CONTROL_RANDOM) {
+          random_like(f->controls[n][s].seed, site->read, i, value, f->width, made);
+          value = made;
+        }
+        for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
+          const xt_intervention iv = {
+              .write = site->write, .layer = j, .position = XT_POSITION_LAST, .value = value};
+          const xt_request target = {.ids = prompts[INSTANCES + n],
+                                     .count = counts[INSTANCES + n],
+                                     .interventions = &iv,
+                                     .intervention_count = 1};
+          const xt_generate_options o = {.max_new_tokens = f->options.max_new_tokens};
+          xt_generation alone;
+          ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
+          models_same(&alone, &r->cells[n][s][i][j]);
+          xt_generation_deinit(&alone);
+        }
+      }
+    for (int k = 0; k < 3; k++) xt_taps_free(taps[k]);
+  }
+  free(made);
+}
+
+static void test_equals_run_alone(void **state) {
+  (void)state;
+  static const char *const paths[] = {NULL, XT_SOURCE_DIR "/tests/golden/models/neox"};
+  xt_error error;
+  for (size_t k = 0; k < 2; k++) {
+    Fixture f;
+    fixture_open(&f, paths[k], 1);
+    /* no writes at mid where modules are parallel */
+    if (paths[k]) ASSERT_OK(xt_site_parse("m:a+shuffled7", &f.sites[3], &error));
+    Results *r = sweep(&f, &f.options);
+    assert_int_equal(r->count, INSTANCES * (1 + SITES * f.layers * f.layers));
+    check_alone(&f, r);
+    results_free(r);
+    fixture_close(&f);
+  }
+}
+
+static void test_cutting_does_not_matter(void **state) {
+  (void)state;
+  static const int rows[] = {1, 31, 60};
+  Fixture f;
+  fixture_open(&f, NULL, 2);
+  Results *whole = sweep(&f, &f.options);
+  fixture_close(&f);
+  fixture_open(&f, NULL, 1);
+  for (size_t k = getenv("XT_TEST_BRIEF") ? 1 : 0; k < sizeof rows / sizeof *rows; k++) {
+    f.options.max_rows = rows[k];
+    Results *r = sweep(&f, &f.options);
+    for (int c = 0; c < INSTANCES * SITES * LAYERS * LAYERS; c++)
+      if ((&whole->cells[0][0][0][0])[c].ids)
+        models_same(&(&whole->cells[0][0][0][0])[c], &(&r->cells[0][0][0][0])[c]);
+    assert_int_equal(whole->count, r->count);
+    results_free(r);
+  }
+  results_free(whole);
+  fixture_close(&f);
+}
+
+/* What a control needs and does not get is told before any work, and a plan counts its prompts. */
+static void test_inputs(void **state) {
+  (void)state;
+  Fixture f;
+  xt_error error;
+  xt_sweep_plan plan, more;
+  Results none = {0};
+  fixture_open(&f, NULL, 1);
+  f.controls[1][5].values = NULL;
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &more, &error));
+  f.options.site_count = 1;
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
+  f.options.site_count = SITES;
+  assert_true(more.bytes > plan.bytes);
+  assert_int_equal(more.responses, INSTANCES * (1 + SITES * f.layers * f.layers));
+  const struct {
+    int instance, site;
+    xt_control_input input;
+    const char *message;
+  } wrong[] = {{1, 5, {.ids = prompts[0], .count = 1}, "mean of instance 1"},
+               {2, 2, {.values = f.mean}, ""}};
+  for (size_t k = 0; k < 2; k++) {
+    const xt_control_input before = f.controls[wrong[k].instance][wrong[k].site];
+    f.controls[1][5].values = f.mean;
+    f.controls[wrong[k].instance][wrong[k].site] = wrong[k].input;
+    assert_int_equal(
+        xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error),
+        XT_STATUS_ARGUMENT);
+    assert_non_null(strstr(error.message, wrong[k].message));
+    f.controls[wrong[k].instance][wrong[k].site] = before;
+  }
+  f.options.controls = NULL;
+  assert_int_equal(
+      xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error),
+      XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "shuffled"));
+  assert_int_equal(none.count, 0);
+  fixture_close(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_run_alone),
+                                     cmocka_unit_test(test_cutting_does_not_matter),
+                                     cmocka_unit_test(test_inputs)};
+  return cmocka_run_group_tests_name("controls", tests, NULL, NULL);
+}
