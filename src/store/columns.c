@@ -92,6 +92,15 @@ double column_real(Columns *c, int column, const char *name) {
   return column_real_or_none(c, column, name);
 }
 
+double column_metric(Columns *c, int column, const char *name, bool *measured) {
+  size_t length;
+  const int type = sqlite3_column_type(c->statement, column);
+  *measured = type != SQLITE_NULL;
+  if (type != SQLITE_TEXT) return column_real_or_none(c, column, name);
+  if (strcmp(column_any_text(c, column, name, &length), "none") != 0) wrong(c, name, "a number");
+  return (double)NAN;
+}
+
 const void *column_blob(Columns *c, int column, const char *name, size_t multiple, size_t *size) {
   *size = 0;
   if (sqlite3_column_type(c->statement, column) != SQLITE_BLOB) {

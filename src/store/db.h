@@ -98,6 +98,9 @@ const char *column_text_or_null(Columns *columns, int column, const char *name);
 const char *column_any_text(Columns *columns, int column, const char *name, size_t *length);
 double column_real(Columns *columns, int column, const char *name);         /* finite */
 double column_real_or_none(Columns *columns, int column, const char *name); /* NaN: a null */
+/* A number, or the text "none": measured, but there was nothing to measure. *measured: whether it is
+ * no null. */
+double column_metric(Columns *columns, int column, const char *name, bool *measured);
 const void *column_blob(Columns *columns, int column, const char *name, size_t multiple,
                         size_t *size);
 /* The number of ids of a column, and the ids, [count]. */

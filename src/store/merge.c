@@ -41,6 +41,8 @@ static xt_status same_settings(xt_store *out, const char **first, Part *part,
   xt_store *in;
   xt_error why = {0};
   xt_status status = xt_store_open(input, XT_STORE_READ, &in, &why);
+  if (!status) status = store_check_values(in, &why);
+  if (status) xt_store_close(in);
   if (status && status != XT_STATUS_MEMORY && leave_out(options, part, &why)) return XT_STATUS_OK;
   if (status && error) *error = why;
   if (status) return status;

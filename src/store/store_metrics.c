@@ -22,6 +22,15 @@ xt_status metrics_make_tables(xt_store *s, xt_error *error) {
   return store_make_tables(s, error);
 }
 
+void metrics_check(Columns *c, const char *name, int column) {
+  bool measured;
+  if (strcmp(name, names[XT_METRIC_LANGUAGE]) == 0) column_text_or_null(c, column, name);
+  if (strcmp(name, LANGUAGE_PROBABILITY) == 0) column_real_or_none(c, column, name);
+  if (strcmp(name, names[XT_METRIC_STANDALONE]) == 0 ||
+      strcmp(name, names[XT_METRIC_CONDITIONAL]) == 0)
+    column_metric(c, column, name, &measured);
+}
+
 /* ---- what is missing ------------------------------------------------------------------------- */
 
 static const char unmeasured_texts[] = "FROM texts t WHERE t.id > ?1 AND NOT EXISTS (SELECT 1 FROM "

@@ -32,6 +32,9 @@ static inline bool metrics_exist(const xt_store *store) {
          store->schema.has[TABLE_SELECTIONS];
 }
 
+/* Checks a value by its name; names that are not known may have any. */
+void metrics_check(Columns *columns, const char *name, int column);
+
 /* Reads up to `most` items that have no value of the metric, beginning after *after (0: from the
  * start), and advances *after. */
 xt_status metrics_next(xt_store *store, xt_metric metric, size_t most, int64_t *after,

@@ -93,6 +93,10 @@ void store_check_site(Columns *columns, const char *site);
 void store_check_layers(Columns *columns, int layers, bool vanilla, int source_layer,
                         int target_layer);
 
+/* Reads every value of the store, and checks it as it is checked where it is used; an
+ * XT_STATUS_INPUT error names the table, the column and the row. */
+xt_status store_check_values(xt_store *store, xt_error *error);
+
 static inline int store_layers(const xt_store *store) {
   return atoi(store->settings.of[STORE_LAYERS]);
 }

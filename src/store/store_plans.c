@@ -192,7 +192,7 @@ xt_status plans_read(xt_store *s,
     TRY_DONE(db_step(&s->db, statement, &row, "cannot read", error));
     if (!row) break;
     TRY_DONE(read_plan(s, statement, lists, &one, error));
-    TRY_DONE(plan(user, &one, error));
+    if (plan) TRY_DONE(plan(user, &one, error));
   }
 done:
   sqlite3_finalize(statement);

@@ -20,7 +20,7 @@ typedef struct StoredPlan {
   const int *source_layers, *target_layers;
   const char *const *sites;
 } StoredPlan;
-/* Calls `plan` for each plan, in the order in which they were made. */
+/* Calls `plan`, if it is not NULL, for each plan, in the order in which they were made. */
 xt_status plans_read(xt_store *store,
                      xt_status (*plan)(void *user, const StoredPlan *plan, xt_error *error),
                      void *user, xt_error *error);

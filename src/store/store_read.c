@@ -178,19 +178,6 @@ static void response_id(const Reader *r, const xt_store_row *row, char out[XT_RE
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
-/* A value of text_metrics or pair_metrics. *measured: whether there is a value, which may mean that
- * there is nothing to measure. */
-static double metric(Columns *c, int column, const char *name, bool *measured) {
-  size_t length;
-  *measured = sqlite3_column_type(c->statement, column) != SQLITE_NULL;
-  if (sqlite3_column_type(c->statement, column) != SQLITE_TEXT)
-    return column_real_or_none(c, column, name);
-  const char *text = column_any_text(c, column, name, &length);
-  if (c->status == XT_STATUS_OK && strcmp(text, "none") != 0)
-    c->status = db_damaged(c->db, "text_metrics", c->error, "a value of %s is not a number", name);
-  return (double)NAN;
-}
-
 /* The slot of the question's first row with a text, or the free slot for it. */
 static size_t *text_slot(const Reader *r, int64_t text) {
   size_t at = (size_t)(((uint64_t)text * UINT64_C(0x9E3779B97F4A7C15)) >> 32) & (r->slot_count - 1);
@@ -263,8 +250,8 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
              *language = column_text_or_null(&c, 12, "lang"),
              *strategy_site = column_text_or_null(&c, 15, "site"),
              *text = column_any_text(&c, 1, "text", &row.text_length);
-  row.nll_standalone = metric(&c, 10, "nll_standalone", &row.standalone_measured);
-  row.nll_conditional = metric(&c, 11, "nll_conditional", &row.conditional_measured);
+  row.nll_standalone = column_metric(&c, 10, "nll_standalone", &row.standalone_measured);
+  row.nll_conditional = column_metric(&c, 11, "nll_conditional", &row.conditional_measured);
   /* also the words that the queries use */
   const bool plain =
       strcmp(site, "vanilla") == 0 || strcmp(site, "source") == 0 || strcmp(site, "sample") == 0;
@@ -473,16 +460,11 @@ xt_status xt_store_read_samples(xt_store *s,
   return s->schema.has[TABLE_SAMPLES] ? read_rows(s, ROWS_SAMPLES, row, user, error) : XT_STATUS_OK;
 }
 
-static xt_status ignore_selection(void *user, const Selection *selection, xt_error *error) {
-  (void)user, (void)selection, (void)error;
-  return XT_STATUS_OK;
-}
-
 xt_status xt_store_read_selections(xt_store *s,
                                    xt_status (*row)(void *user, const xt_store_row *row,
                                                     xt_error *error),
                                    void *user, xt_error *error) {
-  TRY(selections_read(s, ignore_selection, NULL, error)); /* questions without a response are in
+  TRY(selections_read(s, NULL, NULL, error)); /* questions without a response are in
                                                              no row, but must be valid too */
   return metrics_exist(s) ? read_rows(s, ROWS_SELECTIONS, row, user, error) : XT_STATUS_OK;
 }

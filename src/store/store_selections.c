@@ -53,7 +53,7 @@ xt_status selections_read(xt_store *s,
     store_check_site(&c, selection.site);
     store_check_layers(&c, store_layers(s), true, selection.source_layer, selection.target_layer);
     TRY_DONE(c.status);
-    TRY_DONE(row(user, &selection, error));
+    if (row) TRY_DONE(row(user, &selection, error));
   }
 done:
   sqlite3_finalize(statement);

@@ -18,7 +18,7 @@ typedef struct Selection {
   int source_layer, target_layer;
 } Selection;
 
-/* Calls `row` for every choice, by question's number, strategy, site. */
+/* Calls `row`, if it is not NULL, for every choice, by question's number, strategy, site. */
 xt_status selections_read(xt_store *store,
                           xt_status (*row)(void *user, const Selection *selection, xt_error *error),
                           void *user, xt_error *error);

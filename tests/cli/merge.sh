@@ -35,6 +35,19 @@ same "--skip-damaged names them" "$(sed 's/^\(left out: [a-z.]*\): .*/\1/' err |
 "$X" export two.db >two.jsonl
 "$X" export rest.db | cmp -s - two.jsonl && pass "--skip-damaged joins the others" || fail "--skip-damaged joins the others"
 refuses_like "--skip-damaged: none is left" 3 "none of the 1 stores can be read" sh -c '"$1" merge new.db nowhere.db --skip-damaged 2>&1 >/dev/null | tail -1 >&2; exit 3' sh "$X"
+# a value that readers refuse: the file and the row are named, and no joined file has it
+change() { "$python" -c 'import sqlite3, sys; d = sqlite3.connect(sys.argv[1]); d.execute(sys.argv[2]); d.commit()' "$@" 2>/dev/null; }
+cp parts/shard-2.db value.db && cp parts/shard-4.db site.db
+if change value.db "UPDATE responses SET margin = 'wide' WHERE instance = 2 AND source_layer = 1 AND target_layer = 0" &&
+  change site.db "UPDATE responses SET site = x'1b' || ']0;x' WHERE instance = 1 AND source_layer = 0 AND target_layer = 0"; then
+  refuses "a damaged value" 3 "xtransplant merge: value.db: responses: the store is damaged: a value of margin is not a number, in the row of instance 2, site attn, source_layer 1, target_layer 0" \
+    "$X" merge new.db parts/shard-1.db value.db parts/shard-3.db
+  same "a damaged value: nothing is left" "$(ls new.db* 2>/dev/null)" ""
+  run "$X" merge rest2.db value.db parts/shard-1.db site.db parts/shard-3.db --skip-damaged --quiet
+  same "damaged values: what is left out" "$code $(cut -c1-36 err | tr '\n' ';')" "1 left out: value.db: responses: the s;left out: site.db: responses: the st;"
+  same "damaged values: no controls for the terminal" "$(tr -d '\n[:print:]' <err | wc -c)" 0
+  "$X" export rest2.db | cmp -s - two.jsonl && pass "damaged values: the others are joined" || fail "damaged values: the others are joined"
+else skip "a damaged value" "needs Python"; fi
 "$X" $sweep --max-new-tokens 3 -o other.db
 refuses_like "--skip-damaged: other settings are refused" 3 "^xtransplant merge: other.db: max_new_tokens: is 3" "$X" merge new.db parts/shard-1.db other.db --skip-damaged
 

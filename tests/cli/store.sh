@@ -73,7 +73,7 @@ chmod 755 ro
 printf 'left' >merged.db.0a1b2c.partial
 printf 'left' >merged.db.0a1b2c.partial-journal
 printf 'mine' >merged.db.mine.partial
-"$X" merge merged.db r.db many.db --quiet
+"$X" merge merged.db r.db fresh.db --quiet
 same "merge: leaves nothing, and others' files alone" "$(ls merged.db* | tr '\n' ' ')" "merged.db merged.db.mine.partial "
 refuses_like "merge: a folder that is not there" 3 "^xtransplant merge: nowhere/m.db: cannot write: No such file or directory" "$X" merge nowhere/m.db r.db
 finish

@@ -59,7 +59,7 @@ static bool leave_out(void *user, const char *input, const xt_error *why) {
   (void)input;
   if (!m->arguments->skip_damaged) return false;
   progress_break(&m->line);
-  fprintf(stderr, "left out: %s\n", xt_error_format(why, line, sizeof line));
+  cli_note(false, "left out: %s", xt_error_format(why, line, sizeof line));
   m->left_out++;
   return true;
 }
