@@ -9,13 +9,14 @@
  * Ops may be asynchronous: they run in the order in which they were called, and only `download` and
  * `status` wait. What the arguments point to on the host is read during the call. An op that fails
  * leaves the backend failed: ops after it do nothing of use, and `status`, read at a step's end,
- * says why. So a decoding step is one upload (the row tables of all layers), ops, and one download
- * (what was chosen for all rows).
+ * says why. A decoding step is therefore one upload (the row tables of all layers), ops, and one
+ * download (what was chosen for all rows).
  *
- * The numerics promise. Every output row depends on its own inputs only: the same bits whatever the
- * number of rows beside it, the number of threads, or how rows are tiled. So the order of every
- * reduction is a function of its length alone. matmul: one chain of fused multiply-adds a block of
- * BACKEND_K_BLOCK along K, block sums added in order. argmax takes the lowest id on ties. */
+ * The numerics promise: every output row depends on its own inputs only. It has the same bits
+ * whatever the number of other rows, the number of threads, or how rows are tiled. Therefore the
+ * order of every reduction depends on its length alone. matmul: one chain of fused multiply-adds
+ * per block of BACKEND_K_BLOCK along K, block sums added in order. argmax takes the lowest id on
+ * ties. */
 #ifndef BACKEND_BACKEND_H
 #define BACKEND_BACKEND_H
 
@@ -218,7 +219,7 @@ typedef struct BackendOps {
   void (*release)(Backend *, Dev);
   void (*upload)(Backend *, Dev to, const void *from, size_t bytes);
   void (*download)(Backend *, void *to, Dev from, size_t bytes);
-  /* Waits, and tells the first failure of the ops so far (device lost, out of memory); it stays
+  /* Waits, and returns the first failure of the ops so far (device lost, out of memory); it stays
    * until the backend is destroyed. */
   xt_status (*status)(Backend *, xt_error *);
   /* to[to_rows[r]] = from[from_rows[r]] for r in [0, m), rows of `width` floats; no list means
@@ -323,8 +324,8 @@ void backend_onednn_version(char *out, size_t size);
 /* The GPU's, backend/gpu/: its limits.exact says whether the device promises the CPU's bits. */
 xt_status backend_gpu_create(const char *device, const BackendOptions *options, Backend **out,
                              xt_error *error);
-/* One more backend on the device of `like`, for another thread; weights and tables of the one are
- * the other's. */
+/* One more backend on the device of `like`, for another thread. Both can use the same weights and
+ * tables. */
 xt_status backend_gpu_share(const Backend *like, Backend **out, xt_error *error);
 /* The CPU's, backend/cpu/. */
 xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error);

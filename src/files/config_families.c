@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The families, as transformers 5.23 has them: a row of differences each. Defaults are those of its
- * configuration classes, except that the sizes a checkpoint is bound by (layers, widths,
- * vocabulary) must be given: a default there could only be wrong. */
+/* The families, as transformers 5.23 has them: one entry per family, with what it differs in.
+ * Defaults are those of its configuration classes, except that the sizes that the weights determine
+ * (layers, widths, vocabulary) must be given, because a default could only be wrong. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Generation settings: what changes a greedy response is honoured or refused by name, never passed
- * over. */
+/* Generation settings: each one that changes a greedy response is applied or refused by name, and
+ * none is ignored. */
 #include "files/config_parts.h"
 
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* Settings of transformers' GenerationConfig that change what greedy decoding gives and are not
- * handled here, with the number at which they do nothing. Sampling's (temperature, top_k, top_p,
- * ...), lengths' upper bounds and caches' change nothing of it. */
+ * handled here, with the value at which they have no effect. Settings of sampling (temperature,
+ * top_k, top_p, ...), upper bounds of lengths and settings of caches do not change it. */
 static const struct {
   const char *key;
   int idle;
@@ -90,7 +90,7 @@ static bool is_eos(const ModelConfig *c, int32_t id) {
   return false;
 }
 
-/* A word that is one EOS is none: transformers takes it out. */
+/* A word that is a single EOS token does not count: transformers removes it. */
 static xt_status read_bad_words(const ConfigSource *s, ModelConfig *out) {
   static const char key[] = "bad_words_ids";
   GenerationRules *rules = &out->rules;
@@ -131,7 +131,7 @@ static xt_status read_forced(const ConfigSource *s, ModelConfig *out) {
   return XT_STATUS_OK;
 }
 
-/* Where all of what is forced is never chosen, generate fails. */
+/* If all forced tokens are suppressed, generate fails. */
 static xt_status check_forced(const ConfigSource *s, const char *key, const int32_t *ids, int count,
                               const GenerationRules *r) {
   bool possible = count == 0;

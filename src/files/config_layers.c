@@ -4,7 +4,7 @@
 
 #include "files/config_parts.h"
 
-/* "layer_types", where given, says which layers slide. */
+/* "layer_types", where given, says which layers have a sliding window. */
 static xt_status read_layer_types(const ConfigSource *s, ModelConfig *out, bool *given) {
   const json_t *types = json_object_get(s->root, "layer_types");
   *given = config_given(s->root, "layer_types");
@@ -36,9 +36,9 @@ static xt_status read_window(const ConfigSource *s, const Family *family, ModelC
   return XT_STATUS_OK;
 }
 
-/* Keys of windows that the class does not know: its attention passes over them, but transformers 5
- * makes its cache by them, which then drops positions. What it computes with such a file is
- * neither. */
+/* Keys of windows that the class does not know. Its attention ignores them, but the cache of
+ * transformers 5 follows them and drops positions, so that its results with such a file are those
+ * of neither. */
 static xt_status refuse_windows(const ConfigSource *s, const Family *family,
                                 const ModelConfig *out) {
   int window = 0;

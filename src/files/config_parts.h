@@ -21,7 +21,8 @@ typedef enum AttentionBias {
   BIAS_QKV_BY_KEY
 } AttentionBias;
 
-/* Which layers have a sliding window; where the class knows "layer_types", those go before. */
+/* Which layers have a sliding window; where the class knows "layer_types", these take precedence.
+ */
 typedef enum WindowRule {
   WINDOW_NONE = 0, /* the class knows no window */
   WINDOW_ALL,
@@ -35,8 +36,8 @@ typedef enum WindowRule {
 typedef enum RotaryRule {
   ROTARY_ALL = 0,
   ROTARY_NONE,
-  ROTARY_SLIDING,        /* those that slide */
-  ROTARY_SLIDING_OR_ALL, /* those that slide; all where there is no window */
+  ROTARY_SLIDING,        /* those with a sliding window */
+  ROTARY_SLIDING_OR_ALL, /* those with a sliding window; all where there is no window */
   ROTARY_LISTED,         /* no_rope_layers, no_rope_layer_interval */
   ROTARY_BY_TYPE         /* all; sliding layers by the second set of angles */
 } RotaryRule;
@@ -60,8 +61,8 @@ typedef struct ScaleKey {
   double value; /* where the file does not say; a null stands for 0, none */
 } ScaleKey;
 
-/* A row holds what a class of transformers does, and what it takes where config.json has no such
- * key. */
+/* An entry says what a class of transformers does, and which value it takes where config.json lacks
+ * a key. */
 typedef struct Family {
   const char *architecture, *model_type;
   NormKind norm;

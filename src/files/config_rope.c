@@ -245,7 +245,7 @@ xt_status config_read_rope(const ConfigSource *s, const Family *family, ModelCon
   TRY(read_rope(s, family, out));
   if (!config_given(s->root, "rope_scaling") || !config_given(s->root, "rope_parameters"))
     return XT_STATUS_OK;
-  /* Files for transformers 4 and 5 have both: they must come to the same. */
+  /* Files for both transformers 4 and 5 have both, which must agree. */
   ModelConfig *other;
   json_t *root = json_copy((json_t *)(uintptr_t)s->root);
   if (!root) return err_memory(s->error, sizeof *root);

@@ -51,7 +51,7 @@ Dtype dtype_find(const char *name) {
 static uint32_t shift_round(uint32_t value, unsigned shift) {
   const uint32_t kept = value >> shift, rest = value & ((1u << shift) - 1),
                  half = 1u << (shift - 1);
-  return kept + (rest + (kept & 1) > half); /* no branch: nobody can predict it */
+  return kept + (rest + (kept & 1) > half); /* no branch, since it could not be predicted */
 }
 
 uint16_t dtype_to_f16(float value) {
@@ -60,8 +60,8 @@ uint16_t dtype_to_f16(float value) {
   if (magnitude > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (magnitude >> 13 & 0x3ffu));
   /* 65520 and above round to infinity */
   if (magnitude >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
-  if (magnitude >= 0x38800000u) /* 2^-14: normal; a carry out of the fraction moves the exponent
-                                   up, rightly */
+  if (magnitude >=
+      0x38800000u) /* 2^-14: normal; a carry out of the fraction correctly raises the exponent */
     return (uint16_t)(sign | shift_round(magnitude - (112u << 23), 13));
   if (magnitude < 0x33000000u) return (uint16_t)sign; /* below 2^-25, half the least subnormal */
   const unsigned exponent = magnitude >> 23;

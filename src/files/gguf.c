@@ -36,7 +36,7 @@ bool gguf_is_file(const char *path) {
 #define BROKEN(map, at, ...) \
   err_set(error, XT_STATUS_INPUT, (map)->path, NULL, (long long)(at), __VA_ARGS__)
 
-/* Passes over a string of at least `least` bytes. */
+/* Skips a string of at least `least` bytes. */
 static xt_status take_text(const FileMap *map, Cursor *c, const char *what, const char **text,
                            size_t *length, xt_error *error) {
   const size_t at = c->at;
@@ -51,7 +51,7 @@ static xt_status take_text(const FileMap *map, Cursor *c, const char *what, cons
   return XT_STATUS_OK;
 }
 
-/* Passes over what a value of `type` takes `count` times. */
+/* Skips `count` values of `type`. */
 static xt_status skip_items(const FileMap *map, Cursor *c, GgufType type, uint64_t count,
                             xt_error *error) {
   const size_t at = c->at, size = types[type].size, least = size ? size : 8;

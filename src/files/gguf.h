@@ -64,8 +64,8 @@ void gguf_free(Gguf *gguf);
 const GgufValue *gguf_find(const Gguf *gguf, const char *key);
 
 /* Typed values. An absent one keeps *out and succeeds; another type, or a value outside [low,
- * high], is an XT_STATUS_INPUT error naming file, key and offset. Any type of whole number will
- * do. */
+ * high], is an XT_STATUS_INPUT error naming file, key and offset. Any type of whole number is
+ * accepted. */
 xt_status gguf_int(const Gguf *gguf, const char *key, int64_t low, int64_t high, int64_t *out,
                    xt_error *error);
 xt_status gguf_real(const Gguf *gguf, const char *key, double *out, xt_error *error);

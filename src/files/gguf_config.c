@@ -51,7 +51,7 @@ static const Key keys[] = {
     {"residual_scale", "residual_multiplier", true},
     {"attention.scale", "attention_multiplier", true},
 };
-#define NEEDED 5 /* of the first so many, those that no model can do without */
+#define NEEDED 5 /* the first five, which every model needs */
 
 typedef struct Source {
   const char *path;
@@ -74,7 +74,7 @@ static xt_status put(json_t *object, const char *key, json_t *value, xt_error *e
                                                       : err_memory(error, sizeof(json_t));
 }
 
-/* A value by layer is refused unless all layers have the same. */
+/* A value per layer is refused unless all layers have the same. */
 static xt_status by_layer(const Source *s, const char *name, const GgufValue *v, int64_t *out) {
   if (v->type != GGUF_I32 && v->type != GGUF_U32)
     return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, name, (long long)v->at,
@@ -89,7 +89,7 @@ static xt_status by_layer(const Source *s, const char *name, const GgufValue *v,
   return XT_STATUS_OK;
 }
 
-/* A flag by layer says which slide. */
+/* A flag per layer says which layers have a sliding window. */
 static xt_status put_layer_types(Source *s, const GgufValue *v) {
   json_t *list = json_array();
   bool ok = list != NULL;
@@ -150,7 +150,7 @@ static bool has_tensor(const Source *s, const char *name) {
   return checkpoint_find(s->checkpoint, name) != NULL;
 }
 
-/* What tensors there are says what config.json says in words. */
+/* The tensors that are present say what config.json says in words. */
 static xt_status put_tensors(Source *s) {
   const Tensor *embed = checkpoint_find(s->checkpoint, "token_embd.weight");
   if (!embed || embed->dims != 2)
@@ -228,7 +228,7 @@ static xt_status put_family(Source *s) {
   const json_int_t width = json_integer_value(json_object_get(s->root, "hidden_size")),
                    heads = json_integer_value(json_object_get(s->root, "num_attention_heads"));
   double scale = 0;
-  /* the two of 27 billion scale by the width, the others by the head */
+  /* the models of 27 billion parameters scale by the width, the others by the head's width */
   if (s->family == FAMILY_GEMMA2 || s->family == FAMILY_GEMMA3) {
     const bool largest = layers == (s->family == FAMILY_GEMMA2 ? 46 : 62);
     const json_int_t scalar =
@@ -249,7 +249,7 @@ static xt_status put_family(Source *s) {
              s->error);
 }
 
-/* The ids that end a text: its end, a turn's, a message's. */
+/* The ids that end a text: the end of the text, of a turn, of a message. */
 static xt_status put_tokens(Source *s) {
   static const char *const ends[] = {"tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id",
                                      "tokenizer.ggml.eom_token_id"};

@@ -179,7 +179,7 @@ done:
 
 /* ---- split files ----------------------------------------------------------------------------- */
 
-/* What a part says of itself; a file that is whole says nothing: part 0 of 1. */
+/* What a part says about itself. A file that is whole says nothing, and counts as part 0 of 1. */
 typedef struct Split {
   int64_t number, count, tensors;
 } Split;

@@ -132,8 +132,8 @@ static xt_status refuse_file(const char *path, xt_error *error) {
 
 /* ---- folders with a GGUF file ---------------------------------------------------------------- */
 
-/* Whether a name is of a GGUF file that can be given: not a split one's second part or a later
- * one. */
+/* Whether the name is that of a GGUF file that can be opened, which the second and later parts of a
+ * split file cannot. */
 static bool is_gguf_name(const char *name) {
   const char *of = strstr(name, "-of-");
   return file_name_ends(name, ".gguf") &&

@@ -66,7 +66,7 @@ typedef struct XieluNumbers {
   float positive, negative, beta, eps;
 } XieluNumbers;
 
-/* what turns together: k and k + width/2, or 2k and 2k + 1 */
+/* which numbers are rotated together: k and k + width/2, or 2k and 2k + 1 */
 typedef enum RopeStyle { ROPE_HALVES = 0, ROPE_PAIRS } RopeStyle;
 
 typedef enum RopeScaling {
@@ -91,12 +91,13 @@ typedef struct Rotary {
   double low_freq, high_freq;  /* llama3 */
   double attention_factor;     /* yarn, longrope: 0: derived from factor */
   double beta_fast, beta_slow; /* yarn */
-  int original_positions;      /* llama3, yarn; dynamic, longrope: the length beyond which
-                                     angles are others */
+  /* llama3, yarn; dynamic, longrope: the length beyond which the angles differ */
+  int original_positions;
   /* [width/2]: longrope up to that length, and beyond; table: the former alone */
   float short_factor[ROPE_FACTORS_MAX], long_factor[ROPE_FACTORS_MAX];
-  double query_beta; /* 0: none; else angles' cosines and sines are times 1 +
-                                     query_beta ln(1 + floor(position / original_positions)) */
+  /* 0: none; else cosines and sines are multiplied by 1 + query_beta ln(1 + floor(position /
+   * original_positions)) */
+  double query_beta;
 } Rotary;
 
 /* What layers of one model differ in. */
@@ -115,37 +116,37 @@ typedef struct IdRange {
 /* Settings of generate that make some tokens impossible at some step, or all but some. "The text"
  * is the prompt and what has been generated of the response. */
 typedef struct GenerationRules {
-  bool any;            /* whether one of those below is there */
-  int no_repeat_ngram; /* so many tokens in a row are not there twice in the text; 0: no such
-                           rule */
-  int min_length;      /* no EOS before the text has so many tokens */
-  int min_new_tokens;  /* no EOS before so many new ones; where it is given, min_length does not
-                           count */
-  int32_t forced_bos;  /* the one token that may follow a text of one token; -1: none */
-  IdRange forced_eos;  /* one of these is a response's last possible token */
-  IdRange suppressed, begin_suppressed; /* never; not as the first. Each ascending */
-  IdRange bad_words; /* each its length and its ids, whose last does not follow those before
-                           it */
+  bool any; /* whether any of those below is present */
+  /* no sequence of this many tokens occurs twice in the text; 0: no such rule */
+  int no_repeat_ngram;
+  int min_length; /* no EOS before the text has this many tokens */
+  /* no EOS before this many new tokens; if it is given, min_length does not count */
+  int min_new_tokens;
+  int32_t forced_bos; /* the one token that may follow a text of one token; -1: none */
+  IdRange forced_eos; /* one of these is a response's last possible token */
+  IdRange suppressed, begin_suppressed; /* never chosen; not as the first token. Both ascending */
+  /* for each its length and its ids; the last id does not follow those before it */
+  IdRange bad_words;
   int id_count;
   int32_t ids[GENERATION_IDS_MAX];
-  char names[200]; /* of those that are there, with commas between */
+  char names[200]; /* of the settings that are present, with commas between */
 } GenerationRules;
 
 typedef struct ModelConfig {
-  ModelFamily family; /* names of tensors go by it, nothing else does */
+  ModelFamily family; /* decides the names of tensors and nothing else */
   TensorNames names;
   bool rows_in_pairs;    /* the file has row k of a head's queries and keys beside row k
                                      + head_dim/2 (llama.cpp's "permuted" weights); reading puts
                                      them in order */
   char architecture[64]; /* first of "architectures" */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab, max_positions;
-  bool unbounded; /* more than max_positions can be run */
+  bool unbounded; /* longer prompts than max_positions can be run */
 
   /* A layer: with n1, n2 its norms before the modules (pre_norm) and p1, p2 those after
    * (post_norm),
    *   serial    m = h + r p1(attention(n1(h))),  o = m + r p2(mlp(n2(m)))
    *   parallel  o = h + attention(n1(h)) + mlp(n2(h)), or with shared_norm mlp(n1(h))
-   * r is residual_scale; norms that are not there leave things as they are. */
+   * r is residual_scale; absent norms change nothing. */
   NormKind norm;
   bool norm_bias;
   bool norm_adds_one; /* the stored norm weight w stands for 1 + w */
@@ -168,12 +169,13 @@ typedef struct ModelConfig {
   bool tied_embeddings;
 
   RopeStyle rope_style;
-  int rope_width;     /* floats of a head that are rotated */
-  bool begins_anew;   /* what goes beyond longrope's original positions would be run
-                                     again from its beginning (Phi-3) */
+  int rope_width; /* floats of a head that are rotated */
+  /* a text that grows beyond longrope's original positions would be run again from its beginning
+   * (Phi-3) */
+  bool begins_anew;
   bool queries_apart; /* queries are rotated by the set after their layer's */
   Rotary rotary[MODEL_ROTARIES];
-  int sliding_window; /* 0: no layer slides; a key is seen while query - key < window */
+  int sliding_window;                /* 0: none; a key is seen while query - key < window */
   LayerKind kinds[MODEL_LAYERS_MAX]; /* [layers] */
 
   PackedFormat packing; /* quantised matrices in the files */

@@ -64,8 +64,8 @@ static void store(Dtype dtype, void *to, size_t at, float value) {
     memcpy((char *)to + 2 * at, &half, sizeof half);
 }
 
-/* Rows [first, first + count), at most ROWS_AT_A_TIME, a column at a time: what its group has is
- * looked up once. */
+/* Rows [first, first + count), at most ROWS_AT_A_TIME, a column at a time, so that the values of
+ * its group are looked up once. */
 static void expand_rows(const PackedMatrix *m, Dtype dtype, const float *fp8, int first, int count,
                         void *to) {
   float scale[ROWS_AT_A_TIME];

@@ -26,8 +26,8 @@ typedef enum PickleKind {
   PICKLE_PERSISTENT /* items[0]: the persistent id */
 } PickleKind;
 
-/* Values may be shared, and a list may hold itself: walk to a fixed depth only. Kept small, since a
- * pickle may make one of every byte: which members mean something depends on the kind. */
+/* Values may be shared, and a list may hold itself: walk to a fixed depth only. They are small,
+ * because a pickle may make one from every byte; which members are used depends on the kind. */
 typedef struct PickleValue {
   uint32_t kind;   /* a PickleKind */
   uint32_t offset; /* of the opcode that made it, in the pickle */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Outline: a word becomes a doubly linked list of symbols; every neighbouring pair that has a merge
- * waits in a heap ordered by rank, then position. Taking the top joins two symbols and queues the
- * two new pairs; an entry whose symbols changed meanwhile is recognised and skipped. n symbols: O(n
- * log n). */
+ * is in a heap that is ordered by rank, then position. The pair at the top is taken out, its two
+ * symbols are joined, and the two new pairs are added; an entry whose symbols have changed since is
+ * recognised and skipped. n symbols: O(n log n). */
 #include "text/bpe.h"
 
 #include <stdio.h>
@@ -283,7 +283,7 @@ xt_status bpe_encode(const Bpe *bpe, BpeWork *work, const char *word, size_t len
     if (id >= 0) return id_list_add(out, id, error);
   }
   if (bytes || !bpe->words_apart) return encode_word(bpe, work, word, length, bytes, out, error);
-  /* Short words stay in the cache; the ids are the same as of the whole. */
+  /* Short words stay in the cache; the ids are the same as those of the whole text. */
   size_t from = 0;
   bool other = false;
   for (size_t at = 0; at < length;) {

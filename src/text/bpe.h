@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte-pair encoding: the one core under byte-level and SentencePiece-style vocabularies.
- * Merges are applied lowest rank first, leftmost first, as Hugging Face's BPE model does. */
+/* Byte-pair encoding: the common code for byte-level and SentencePiece-style vocabularies. Merges
+ * are applied lowest rank first, leftmost first, as Hugging Face's BPE model does. */
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H
 
@@ -32,7 +32,7 @@ typedef struct Bpe {
   int32_t byte_piece[256];  /* "<0xNN>", or -1 */
   int32_t byte_symbol[256]; /* the token of a byte's letter in byte-level text, or -1 */
   bool byte_fallback, fuse_unk, ignore_merges;
-  bool words_apart; /* no merge joins a U+2581 to what stands before it: text may be cut there */
+  bool words_apart; /* no merge joins a U+2581 to what precedes it, so that text may be cut there */
 } Bpe;
 
 /* Scratch of one call; zero-initialise. */
@@ -46,8 +46,8 @@ typedef struct BpeWork {
 /* Makes room for `count` merges. */
 xt_status bpe_reserve_merges(Bpe *bpe, size_t count, xt_error *error);
 
-/* Adds the merge (left, right) -> id at `rank`. A pair that is there already takes the new rank
- * where `last_wins`, else keeps the old one. */
+/* Adds the merge (left, right) -> id at `rank`. A pair that is present takes the new rank if
+ * `last_wins`, else keeps the old one. */
 xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint32_t rank,
                         bool last_wins, xt_error *error);
 
@@ -55,7 +55,7 @@ xt_status bpe_add_merge(Bpe *bpe, int32_t left, int32_t right, int32_t id, uint3
 void bpe_finish(Bpe *bpe);
 
 /* Appends the ids of one word. `bytes`: the word is raw bytes of a byte-level vocabulary, whose
- * tokens are written with a letter a byte; else it is text. */
+ * tokens are written with a letter per byte; else it is text. */
 xt_status bpe_encode(const Bpe *bpe, BpeWork *work, const char *word, size_t length, bool bytes,
                      IdList *out, xt_error *error);
 

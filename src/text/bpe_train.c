@@ -2,9 +2,9 @@
 /* Training of a byte-level BPE vocabulary (Sennrich et al. 2016, over GPT-2's words and bytes).
  *
  * Words are counted once; each pair of neighbours knows how often it occurs and in which words. The
- * most frequent pair is merged in those words, whose other pairs are then counted anew. A heap
- * holds the pairs; an entry whose count has sunk since is put back with the right one when it comes
- * to the top (counts only sink: pairs that gain are new). */
+ * most frequent pair is merged in those words, whose other pairs are then counted again. A heap
+ * holds the pairs; an entry whose count has decreased since is put back with the right count when
+ * it comes to the top (counts only decrease: pairs that gain occurrences are new). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -130,7 +130,7 @@ static xt_status find_pair(BpeTrainer *t, int32_t left, int32_t right, uint32_t 
   return XT_STATUS_OK;
 }
 
-/* Adds the word's pairs to their counts, `sign` times; at +1 the pairs learn of the word. */
+/* Adds the word's pairs to their counts, `sign` times; with +1 the pairs also record the word. */
 static xt_status count_pairs(BpeTrainer *t, uint32_t word, int sign, xt_error *error) {
   const TrainedWord *w = &t->words[word];
   for (int32_t i = 0; i + 1 < w->length; i++) {
@@ -343,7 +343,8 @@ static xt_status write_json(const char *directory, const char *name, json_t *val
 }
 
 static xt_status write_tokenizer(const BpeTrainer *t, const char *directory, xt_error *error) {
-  mkdir(directory, 0777); /* one that exists will do; what else is wrong shows when writing */
+  mkdir(directory,
+        0777); /* a folder that exists is fine; other problems show when a file is written */
   TRY(write_json(directory, "tokenizer.json", make_tokenizer(t), error));
   return write_json(directory, "tokenizer_config.json",
                     json_pack("{s:s, s:b, s:n, s:s}", "tokenizer_class", "PreTrainedTokenizerFast",

@@ -33,7 +33,7 @@ xt_status tokenizer_set_chat_token(xt_tokenizer *t, const char *name, const char
   return err_memory(error, length);
 }
 
-/* Of a list, the template named "default". */
+/* The template named "default" of a list. */
 static const json_t *default_of(const json_t *list) {
   for (size_t i = 0; i < json_array_size(list); i++) {
     const json_t *name = json_object_get(json_array_get(list, i), "name");
@@ -83,7 +83,8 @@ static int add_message(json_t *messages, const char *role, const char *text, siz
                                                    json_stringn_nocheck(text, length)));
 }
 
-/* What templates are given by Hugging Face's apply_chat_template, or NULL: out of memory. */
+/* The variables that Hugging Face's apply_chat_template gives to templates. NULL: memory ran out.
+ */
 static json_t *make_variables(const xt_tokenizer *t, const char *system, const char *prompt,
                               size_t length) {
   json_t *out = t->chat.tokens ? json_copy(t->chat.tokens) : json_object(),
@@ -130,7 +131,7 @@ xt_status xt_tokenizer_chat(const xt_tokenizer *t, const char *system, const cha
   xt_status status = jinja_render(t->chat.text, t->chat.length, variables, (time_t)now,
                                   t->chat.file, t->chat.field, &out, error);
   json_decref(variables);
-  text_buffer_add(&out, "", 0); /* a NUL, and a buffer to give away */
+  text_buffer_add(&out, "", 0); /* a NUL, so that the caller can take over the buffer */
   if (status == XT_STATUS_OK && out.failed) status = err_memory(error, out.size);
   if (status != XT_STATUS_OK) {
     text_buffer_free(&out);

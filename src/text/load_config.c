@@ -78,8 +78,8 @@ done:
   return status;
 }
 
-/* The flag counts for models of Mistral's that an older transformers saved, as transformers 5.23
- * has it. */
+/* The flag has an effect on models of Mistral that an older transformers saved, as in transformers
+ * 5.23. */
 static xt_status read_mistral_flag(const char *directory, TokenizerConfig *c, xt_error *error) {
   static const char *const types[] = {"mistral", "mistral3", "voxtral", "ministral", "pixtral"};
   const char *type = NULL, *version = NULL;
@@ -129,7 +129,7 @@ void tokenizer_config_free(TokenizerConfig *c) {
 
 /* ---- special tokens -------------------------------------------------------------------------- */
 
-/* A special token as some file has it. text NULL: none. */
+/* A special token as a file describes it. text NULL: none. */
 typedef struct Special {
   const char *text;
   size_t length;
@@ -191,8 +191,8 @@ static xt_status read_flags(const json_t *object, const char *file, AddedToken *
   return json_get_bool(object, "single_word", &token->single_word, file, error);
 }
 
-/* A plain string that is an added token already stays as it is; an object brings its own flags,
- * unless `kept` says that the list of added tokens has described it. */
+/* A plain string that already is an added token stays as it is. An object has its own flags, unless
+ * `kept` says that the list of added tokens has described it. */
 static xt_status put_special(xt_tokenizer *t, const Special *special, bool kept, xt_error *error) {
   if (!special->text) return XT_STATUS_OK;
   const AddedToken *old = added_find(&t->added, special->text, special->length);
@@ -275,7 +275,7 @@ static bool is_special(const SpecialTexts *specials, const Listed *listed) {
   return bsearch(&wanted, specials->list, specials->count, sizeof wanted, by_text) != NULL;
 }
 
-/* Every token of the list, by rising id. */
+/* Every token of the list, in ascending order of ids. */
 static xt_status put_list(const TokenizerConfig *c, xt_tokenizer *t, xt_error *error) {
   const json_t *decoder = json_object_get(c->config, "added_tokens_decoder");
   const json_t *object = decoder ? decoder : c->added;
@@ -346,8 +346,8 @@ static xt_status set_bos_eos(const TokenizerConfig *c, xt_tokenizer *t, xt_error
   return XT_STATUS_OK;
 }
 
-/* A class guessed from the kind of model alone brings special tokens only where the vocabulary has
- * them: a Llama 3 has no <s>, and its tokenizer.json says all there is to say. */
+/* A class that is guessed from the kind of model alone adds special tokens only if the vocabulary
+ * has them: Llama 3 has no <s>, and its tokenizer.json is complete. */
 static bool guess_fits(const TokenizerConfig *c, const xt_tokenizer *t) {
   if (c->class_name[0] || strcmp(t->source, "tokenizer.json") != 0) return true;
   for (int key = 0; key < KEYS; key++) {
@@ -363,7 +363,8 @@ xt_status tokenizer_config_apply(const TokenizerConfig *given, xt_tokenizer *t, 
   TokenizerConfig config = *given;
   const TokenizerConfig *c = &config;
   if (!guess_fits(given, t)) config.class = TOKENIZER_CLASS_GENERIC;
-  /* Nothing says what this SentencePiece model is: the converter made for Llama is the one used. */
+  /* Nothing says which model this SentencePiece file belongs to, so the converter for Llama is
+   * used. */
   if (c->class == TOKENIZER_CLASS_UNKNOWN && strcmp(t->source, "tokenizer.model") == 0) {
     config.class = TOKENIZER_CLASS_LLAMA;
     if (!json_object_get(c->config, "add_bos_token")) config.add_bos = true;

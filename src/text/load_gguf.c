@@ -42,7 +42,7 @@ typedef struct Cutting {
   bool digits;       /* each digit is a word of its own, before */
   bool nfc;          /* text is put into NFC, as the models' own tokenizers do */
   bool whole_words;  /* a word that is a token is not cut (ignore_merges) */
-  bool bos;          /* BOS in front where the file does not say */
+  bool bos;          /* BOS in front if the file does not say */
 } Cutting;
 
 static const Cutting cuttings[] = {
@@ -149,7 +149,7 @@ static xt_status read_pieces(Loading *l, xt_error *error) {
   return l->gemma ? respell_spaces(l, error) : XT_STATUS_OK;
 }
 
-/* Texts that come twice, or are empty, keep their ids by a name that no text has. */
+/* Texts that occur twice, or are empty, keep their ids under a name that no text has. */
 static xt_status add_vocabulary(const Loading *l, xt_error *error) {
   Vocab *vocab = &l->t->bpe.vocab;
   TRY(vocab_reserve(vocab, l->count, error));

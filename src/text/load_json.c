@@ -29,8 +29,8 @@ static xt_status refuse_affix(const json_t *model, const char *key, const char *
 }
 
 /* A number as serde_json reads it: its digits as an integer, rounded, and that divided by a power
- * of ten, rounded again. The last bit, which may differ from the nearest double's, decides between
- * ways to cut a word that are equally good but for it. */
+ * of ten, rounded again. The last bit, which may differ from that of the nearest double, decides
+ * between ways to cut a word that are otherwise equally good. */
 static double twice_rounded(double value) {
   char text[40], power[16], *end;
   for (int digits = 0; digits < 17; digits++) {
@@ -148,7 +148,7 @@ static xt_status read_added(xt_tokenizer *t, const json_t *list, const char *fil
     TRY(json_get_bool(item, "rstrip", &token.rstrip, file, error));
     TRY(json_get_bool(item, "single_word", &token.single_word, file, error));
     token.text = (char *)(uintptr_t)text;
-    /* The id is worked out anew, as Hugging Face does; the file's own is not used. */
+    /* The id is computed, as in Hugging Face's code; the one in the file is not used. */
     TRY(added_put(&t->added, &t->bpe.vocab, token, error));
   }
   return XT_STATUS_OK;

@@ -8,15 +8,14 @@
 #include "text/tokenizer_parts.h"
 #include "text/utf8.h"
 
-/* What OpenAI's GPT-2 cuts words with, and ByteLevel with use_regex. */
+/* The expression that cuts words in OpenAI's GPT-2, and in ByteLevel with use_regex. */
 #define GPT2_REGEX \
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
 
-/* ASCII's punctuation has symbols among it. */
+/* The punctuation of ASCII includes symbols. */
 #define PUNCTUATION "[!-/:-@\\[-`{-~\\p{P}]"
 
-/* What transformers 5 puts in place of the first pre-tokeniser where "fix_mistral_regex" says
- * so. */
+/* What transformers 5 puts in place of the first pre-tokeniser if "fix_mistral_regex" is set. */
 #define MISTRAL_REGEX                                                                              \
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|"     \
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{" \
@@ -132,7 +131,8 @@ xt_status normalizer_add_replacement(Normalizer *out, const char *regex, const c
   return status;
 }
 
-/* SentencePiece's nmt rules: control characters go, other white space becomes a space. */
+/* SentencePiece's nmt rules: control characters are removed, and other white space becomes a space.
+ */
 static xt_status add_nmt(Normalizer *out, xt_error *error) {
   TRY(normalizer_add_replacement(out, "[\\x01-\\x08\\x0b\\x0e-\\x1f\\x7f\\u008f\\u009f]", "",
                                  error));
@@ -189,7 +189,7 @@ xt_status pretokenizer_add_metaspace(PreTokenizer *pre, const char *mark, Prepen
 static xt_status read_scheme(const json_t *object, const char *file, const char *field,
                              PrependScheme *scheme, xt_error *error) {
   const char *text = "always";
-  bool prefix = true; /* before there were schemes */
+  bool prefix = true; /* the key of older files, which have no schemes */
   TRY(json_get_bool(object, "add_prefix_space", &prefix, file, error));
   if (!prefix) text = "never";
   TRY(json_get_text(object, "prepend_scheme", &text, file, error));
@@ -218,7 +218,7 @@ static xt_status read_metaspace(PreTokenizer *out, const json_t *object, const c
   return pretokenizer_add_metaspace(out, text, scheme, split, error);
 }
 
-/* An absent behaviour is the one given. */
+/* An absent behaviour is the given default. */
 static xt_status read_behavior(const json_t *object, const char *file, SplitBehavior *out,
                                xt_error *error) {
   static const char *const names[] = {"Removed", "Isolated", "MergedWithPrevious", "MergedWithNext",
@@ -268,8 +268,8 @@ static xt_status read_byte_level(PreTokenizer *out, const json_t *object, const 
   return XT_STATUS_OK;
 }
 
-/* `prefix_space`: what tokenizer_config.json says, which overrules an outermost ByteLevel; or
- * NULL. */
+/* `prefix_space`: what tokenizer_config.json says, which takes precedence over an outermost
+ * ByteLevel; or NULL. */
 static xt_status read_pre(PreTokenizer *out, const json_t *object, const bool *prefix_space,
                           const char *file, xt_error *error) {
   const char *type;
@@ -279,7 +279,7 @@ static xt_status read_pre(PreTokenizer *out, const json_t *object, const bool *p
   for (size_t i = 0; list && i < json_array_size(list); i++)
     TRY(read_pre(out, json_array_get(list, i), NULL, file, error));
   if (list) return XT_STATUS_OK;
-  if (out->bytes) { /* what comes behind ByteLevel sees its letters */
+  if (out->bytes) { /* a component after ByteLevel sees its letters */
     TRY(pretokenizer_add(out, &(PreStep){.kind = PRE_LETTERS}, error));
     out->bytes = false;
   }

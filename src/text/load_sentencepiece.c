@@ -27,7 +27,7 @@ typedef struct Model {
   Piece *pieces;
   size_t count, capacity;
   uint64_t model_type;
-  bool trained;    /* has a trainer_spec, without which it is no whole model */
+  bool trained;    /* has a trainer_spec; without one it is not a complete model */
   const char *unk; /* in the file, or a constant */
   size_t unk_length;
 } Model;
@@ -179,7 +179,7 @@ static int by_rank(const void *a, const void *b) {
   int order = (x->score < y->score) - (x->score > y->score);
   if (!order) order = descending(x->left_length, y->left_length);
   if (!order) order = descending(x->right_length, y->right_length);
-  /* Equal ones stay in the order they were made in: by piece, then by the parts' ids. */
+  /* Equal ones stay in the order in which they were made: by piece, then by the parts' ids. */
   if (!order) order = (x->id > y->id) - (x->id < y->id);
   if (!order) order = (x->left > y->left) - (x->left < y->left);
   if (!order) order = (x->right > y->right) - (x->right < y->right);
@@ -314,7 +314,7 @@ xt_status tokenizer_read_sentencepiece(xt_tokenizer *t, const TokenizerConfig *c
   if (t->bpe.unk < 0)
     TRY_DONE(err_set(error, XT_STATUS_INPUT, path, "trainer_spec.unk_piece", -1,
                      "is not among the pieces"));
-  /* The converter writes the first three pieces anew, with score 0. */
+  /* The converter replaces the first three pieces, with score 0. */
   for (size_t i = 0; i < 3 && i < model.count; i++) model.pieces[i].score = 0;
   if (model.model_type == 1)
     TRY_DONE(make_unigram(&t->unigram, &model, error));

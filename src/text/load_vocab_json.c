@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* vocab.json + merges.txt: the byte-level vocabularies of Qwen2 and GPT-2, as Hugging Face's
- * converters for them put the rest together. */
+/* vocab.json + merges.txt: the byte-level vocabularies of Qwen2 and GPT-2, with the other parts as
+ * in Hugging Face's converters for them. */
 #include <string.h>
 
 #include "base/file_map.h"
@@ -52,11 +52,12 @@ static xt_status read_line(Bpe *bpe, MergesFile *f, size_t at, size_t end, xt_er
   if (a < 0 || b < 0 || id < 0)
     return err_set(error, XT_STATUS_INPUT, f->path, NULL, where,
                    "a token of the merge, or what it makes, is not in vocab.json");
-  /* A merge that comes twice keeps its first place. */
+  /* A merge that occurs twice keeps its first place. */
   return bpe_add_merge(bpe, a, b, id, f->rank++, false, error);
 }
 
-/* `gpt2`: its reader drops the first line, whatever it says, and what follows the last newline. */
+/* `gpt2`: GPT-2's reader ignores the first line, whatever it says, and what follows the last
+ * newline. */
 static xt_status read_merges(Bpe *bpe, const char *path, bool gpt2, xt_error *error) {
   FileMap map;
   TRY(file_read(path, FILE_SMALL, &map, error));

@@ -49,13 +49,13 @@ done:
 
 /* ---- searching ------------------------------------------------------------------------------- */
 
-/* What a search may cost. The patterns of real tokenizers take a few steps for each byte that they
- * look at; one made to backtrack, (a+)+$ say, takes any number. PCRE2 counts steps from each place
- * in the text anew, and loops over single characters not at all, so that it is called for STARTS
- * places at a time, with few steps. Places that need more are tried one by one, with steps by the
- * text's length. Between two calls the processor time is looked at, which both together are bounded
- * by. PCRE2's own search for places where a match may begin is left out, since it would look
- * through the rest of the text in each call. */
+/* The limits of a search. The patterns of real tokenizers take a few steps for each byte that they
+ * look at; a pattern that is made to backtrack, such as (a+)+$, takes any number. PCRE2 begins to
+ * count again at each place in the text, and does not count loops over single characters. It is
+ * therefore called for STARTS places at a time, with few steps. Places that need more are tried one
+ * by one, with steps by the text's length. Between two calls the processor time is checked, which
+ * bounds both together. PCRE2's own search for places where a match may begin is left out, since it
+ * would look through the rest of the text in each call. */
 #define STARTS 1024
 #define STEPS_FEW 1000u
 #define STEPS_FREE 20000u
@@ -110,7 +110,8 @@ static size_t character_of(PatternSearch *s, size_t byte) {
   return s->character;
 }
 
-/* Tries the places from `from` up to `last`, each with so many steps. PCRE2's code. */
+/* Tries the places from `from` up to `last`, each with the given number of steps. Returns PCRE2's
+ * code. */
 static int try_places(PatternSearch *s, size_t from, size_t last, uint32_t steps) {
   PCRE2_SPTR text = (PCRE2_SPTR)s->kinds;
   pcre2_set_match_limit(s->limits, steps);

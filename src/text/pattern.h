@@ -29,8 +29,8 @@ typedef struct PatternSearch {
   bool timed;
   double begun; /* processor seconds of this thread when time was first looked at */
   size_t bytes; /* of the texts so far */
-  /* Of a regular expression: the text in the alphabet's bytes, one a character, and a place in both
-   * that only moves on. */
+  /* Of a regular expression: the text in the alphabet's bytes, one per character, and a place in
+   * both that only moves forwards. */
   char *kinds;
   size_t count, capacity;
   bool translated;

@@ -87,7 +87,7 @@ static xt_status put_boundary(RegexParser *p, bool wanted, xt_error *error) {
   return put_text(p, "))", error);
 }
 
-/* A place rather than a character; *found is false where it is none. */
+/* A place and not a character, such as ^; *found is false if it is none. */
 static xt_status parse_place(RegexParser *p, bool *found, xt_error *error) {
   const char c = p->regex[p->at], next = p->at + 1 < p->length ? p->regex[p->at + 1] : 0;
   *found = true;
@@ -161,7 +161,7 @@ static xt_status parse_character(RegexParser *p, xt_error *error) {
   return status;
 }
 
-/* "(?imx-imx" up to ")" or ":", which is left. */
+/* "(?imx-imx" up to ")" or ":", which is not read. */
 static xt_status parse_flags(RegexParser *p, RegexFlags *flags, xt_error *error) {
   bool on = true;
   *flags = p->flags;
@@ -225,7 +225,8 @@ static xt_status parse_group(RegexParser *p, bool *place, xt_error *error) {
     *place = true;
     return skip_name(p, ')', error);
   }
-  if (at_text(p, "(?<") || at_text(p, "(?'")) { /* nothing refers to it by its name */
+  if (at_text(p, "(?<") ||
+      at_text(p, "(?'")) { /* its name is ignored, since nothing refers to it */
     const char close = p->regex[p->at + 2] == '<' ? '>' : '\'';
     p->at += 3;
     TRY(skip_name(p, close, error));
@@ -257,8 +258,8 @@ static xt_status parse_group(RegexParser *p, bool *place, xt_error *error) {
 
 /* ---- repetition ------------------------------------------------------------------------------ */
 
-/* "{n}", "{n,}", "{,m}" or "{n,m}" at p->at, which moves past it; false, and nothing moves, where
- * it is none. */
+/* "{n}", "{n,}", "{,m}" or "{n,m}" at p->at, which moves past it; false, and p->at stays, if there
+ * is none. */
 static bool read_count(RegexParser *p, size_t *n, size_t *m) {
   size_t at = p->at + 1, digits = 0;
   size_t *to = n;
@@ -284,7 +285,7 @@ static bool read_count(RegexParser *p, size_t *n, size_t *m) {
   return true;
 }
 
-/* White space and comments, where (?x) says that they do not count. */
+/* Skips white space and comments, if (?x) says that they do not count. */
 static void skip_extended(RegexParser *p) {
   while (p->flags.extended && p->at < p->length && p->regex[p->at] &&
          strchr(" \t\n\r\f\v#", p->regex[p->at])) {
@@ -295,7 +296,7 @@ static void skip_extended(RegexParser *p) {
   }
 }
 
-/* All that repeats the item whose first op is `open`. A second repetition is one of the whole:
+/* All repetitions of the item whose first op is `open`. A second repetition repeats the whole:
  * a{2}+ is (?:a{2})+. */
 static xt_status parse_repeats(RegexParser *p, size_t open, bool place, xt_error *error) {
   for (bool again = false;; again = true) {

@@ -2,11 +2,12 @@
 /* Regular expressions written for Oniguruma, turned into ones that PCRE2 matches over a small
  * alphabet.
  *
- * An expression tells only so many kinds of characters apart: GPT-2's, for example, the letters of
- * its contractions, the apostrophe, the space, other white space, other letters, numbers, the rest.
- * Each kind becomes a byte; text is translated into such bytes, one a character, before it is
- * searched. So classes mean what Unicode 16 and Oniguruma say, whatever PCRE2 is installed, and
- * matching tests a bit where it would compare hundreds of ranges. */
+ * An expression distinguishes few kinds of characters. GPT-2's, for example, distinguishes the
+ * letters of its contractions, the apostrophe, the space, other white space, other letters,
+ * numbers, and the rest. Each kind becomes a byte; text is translated into such bytes, one per
+ * character, before it is searched. Classes therefore mean what Unicode 16 and Oniguruma say,
+ * whichever PCRE2 is installed, and matching tests a bit where it would otherwise compare hundreds
+ * of ranges. */
 #ifndef TEXT_REGEX_SYNTAX_H
 #define TEXT_REGEX_SYNTAX_H
 
@@ -29,7 +30,8 @@ enum {
   REGEX_BYTES_MAX = 1 << 16,
   REGEX_WRITTEN_MAX = 1 << 20, /* of the translation */
   REGEX_SETS_MAX = 1024,
-  REGEX_FOLDS_MAX = 200, /* what (?i) asks of letters beyond ASCII: milliseconds each */
+  /* (?i) asks this of letters beyond ASCII, and each answer takes milliseconds */
+  REGEX_FOLDS_MAX = 200,
   REGEX_DEPTH_MAX = 100,
   REGEX_KINDS_MAX = 256
 };
@@ -66,7 +68,7 @@ void regex_parser_free(RegexParser *parser);
 
 /* ---- shared by the parser's two files -------------------------------------------------------- */
 
-/* At `at`, Oniguruma would refuse (INPUT) or we do (UNSUPPORTED). */
+/* Reports what is at `at`: Oniguruma refuses it (INPUT), or this code does (UNSUPPORTED). */
 xt_status regex_refuse(const RegexParser *p, xt_status kind, size_t at, const char *what,
                        xt_error *error);
 

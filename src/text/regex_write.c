@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The second half of a translation: characters that every class treats alike become one kind, and a
- * kind one byte. */
+/* The second half of a translation: characters that every class treats alike become one kind, and
+ * each kind becomes one byte. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +53,7 @@ static xt_status find_borders(const RegexParser *p, uint32_t **out, size_t *coun
   return XT_STATUS_OK;
 }
 
-/* Which sets a kind belongs to: a bit each. */
+/* The sets that a kind belongs to, one bit per set. */
 typedef struct Kinds {
   uint64_t (*bits)[REGEX_SETS_MAX / 64];
   size_t count;

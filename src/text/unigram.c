@@ -26,7 +26,7 @@ xt_status unigram_add(Unigram *u, const char *text, size_t length, double score,
 }
 
 static void offer(UnigramNode *node, double score, size_t start, int32_t id) {
-  if (node->id != NO_ID && !(score > node->score)) return; /* the first of equals stays */
+  if (node->id != NO_ID && !(score > node->score)) return; /* of equal ones, the first stays */
   *node = (UnigramNode){score, (uint32_t)start, id};
 }
 
@@ -49,8 +49,8 @@ static void find_best(const Unigram *u, UnigramNode *nodes, const char *text, si
   }
 }
 
-/* A stretch that no token covers: a token all the same if there is one of that text, its bytes'
- * tokens, or the unknown one. */
+/* A stretch that no token covers becomes the token of that text if there is one, or the tokens of
+ * its bytes, or the unknown token. */
 static xt_status add_unknown(const Unigram *u, const Bpe *bpe, const char *text, size_t length,
                              IdList *out, xt_error *error) {
   const int32_t id = vocab_find(&bpe->vocab, text, length);
@@ -66,8 +66,9 @@ static xt_status add_unknown(const Unigram *u, const Bpe *bpe, const char *text,
       "the text has characters that no token covers, and the vocabulary no unknown token");
 }
 
-/* The ids are found from the end: a place keeps where the token that ends there begins; turned
- * round, where the next one ends. */
+/* The ids are found from the end, because each place has the beginning of the token that ends
+ * there. The links are then reversed, so that each place has the end of the token that begins
+ * there. */
 static xt_status add_path(const Unigram *u, const Bpe *bpe, UnigramNode *nodes, const char *text,
                           size_t length, IdList *out, xt_error *error) {
   size_t end = length, next = length;

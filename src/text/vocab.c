@@ -7,8 +7,8 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
-/* The seed is drawn anew for each table: nobody can write a vocabulary whose tokens all meet in one
- * slot. */
+/* The seed is random for each table, so that nobody can write a vocabulary whose tokens all fall
+ * into one slot. */
 static uint32_t hash_text(uint64_t seed, const char *text, size_t length) {
   uint64_t h = (seed ^ length) * 0x9E3779B97F4A7C15u;
   while (length >= 8) {

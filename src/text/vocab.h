@@ -31,10 +31,11 @@ typedef struct Vocab {
 
 typedef enum VocabAdded { VOCAB_NEW, VOCAB_TEXT_TAKEN, VOCAB_ID_TAKEN } VocabAdded;
 
-/* Makes room for `count` tokens, so that adding them does not move the tables about. */
+/* Makes room for `count` tokens, so that adding them does not move the tables. */
 xt_status vocab_reserve(Vocab *vocab, size_t count, xt_error *error);
 
-/* Adds unless the text or the id is there already; *added says. `id` in [0, VOCAB_IDS_MAX). */
+/* Adds a token unless its text or its id is present; *added says whether it did. `id` in [0,
+ * VOCAB_IDS_MAX). */
 xt_status vocab_add(Vocab *vocab, const char *text, size_t length, int32_t id, VocabAdded *added,
                     xt_error *error);
 

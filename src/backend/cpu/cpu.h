@@ -13,7 +13,8 @@
 /* Panels of a weight that a thread takes at once: with those rows and their sums they fit in its
  * L2. */
 #define CPU_GROUP_PANELS 32
-/* Rows in a block of K that a product packs at most at once; products of more rows go in pieces. */
+/* The most rows that a product packs at once in a block of K. Products with more rows are computed
+ * in pieces. */
 #define CPU_PACKED_ROWS ((size_t)5632)
 /* Floats between packed rows: not a power of two, so that rows spread over the cache's sets and
  * banks. */
@@ -45,7 +46,7 @@ static inline Dev cpu_dev(const void *at) { return (Dev){.buffer = (void *)(uint
 static inline float *cpu_scratch(const CpuBackend *b, int thread) {
   return b->scratch + (size_t)thread * b->scratch_floats;
 }
-/* Makes room for `floats` a thread. The old room stays when there is no memory. */
+/* Makes room for `floats` floats per thread. If memory runs out, the old room is kept. */
 xt_status cpu_scratch_reserve(CpuBackend *b, size_t floats, xt_error *error);
 
 /* 64-byte aligned, zeroed; large blocks in huge pages where the system has them. */
@@ -87,8 +88,8 @@ void cpu_choose(Backend *, const ChooseArgs *);
 /* cpu_seen.c */
 xt_status cpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt_error *error);
 void cpu_seen_release(Backend *, SeenIds *);
-void cpu_penalize(const ChooseArgs *args, int row); /* the newest id listed, and the penalty;
-                                                       nothing without lists */
+/* Adds the newest id to the row's list and applies the penalty; nothing without lists. */
+void cpu_penalize(const ChooseArgs *args, int row);
 
 /* cpu_attend.c */
 xt_status cpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);

@@ -16,7 +16,8 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-/* Stacked rows of one part of the work, and the scores they may have together (they live in L2). */
+/* Stacked rows of one part of the work, and the scores they may have together, which stay in the L2
+ * cache. */
 #define ATTEND_ROWS 48
 #define ATTEND_SCORES 65536
 
@@ -183,7 +184,7 @@ void cpu_tail_release(Backend *backend, KvTail *t) {
 void cpu_tail_store(Backend *backend, KvTail *t, int layer, Dev k, Dev v, int ld, int m,
                     IndexList list) {
   const int32_t *slots = cpu_ints(list);
-  (void)backend; /* a few kilobytes a row: not worth waking threads */
+  (void)backend; /* a few kilobytes per row: not worth waking threads */
   const size_t width = t->slot_stride / 2;
   for (int r = 0; r < m; r++) {
     float *to = t->data + t->layer_at[layer] + (size_t)slots[r] * t->slot_stride;
@@ -322,7 +323,7 @@ static void attend_shared(const Part *p) {
   }
 }
 
-/* The stacked rows i.. of one row: its private positions. */
+/* The private positions of one row, for its stacked rows from i on. */
 static void attend_own(const Part *p, int i, int heads) {
   const Attend *all = p->all;
   const AttendArgs *a = all->args;

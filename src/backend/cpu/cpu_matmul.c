@@ -54,7 +54,7 @@ static void onednn_product(const CpuBackend *b, float *y, const float *x, const 
   for (int row = 0; row < m; row += (int)most, a.x += most * a.k, a.y += most * a.n) {
     const int rows = m - row < (int)most ? m - row : (int)most;
     parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, narrow_activations, &a);
-    /* oneDNN had no memory: NaN, so that nobody takes the row for a result */
+    /* oneDNN had no memory: the result is NaN, so that the row is not taken for a result */
     if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows))
       for (size_t i = 0; i < (size_t)rows * a.n; i++) a.y[i] = NAN;
     if (bias) parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, add_bias, &a);
@@ -126,8 +126,8 @@ static void pack_row(void *context, size_t row, int thread) {
   }
 }
 
-/* Few rows: the weights' speed from memory decides. Panels are read from end to end; so few rows as
- * four need no packing. */
+/* With few rows, reading the weights from memory takes the time. Panels are read from end to end,
+ * and up to four rows are not packed. */
 static void stream_group(void *context, size_t group, int thread) {
   const Product *p = context;
   const int end = p->first_panel[group + 1], together = p->m == 1 ? 3 : p->m == 2 ? 2 : 1;
@@ -171,8 +171,8 @@ static void multiply_group(void *context, size_t item, int thread) {
     }
 }
 
-/* Few rows by quantised weights: they are expanded in registers, two panels of one type at a
- * time. */
+/* The product of few rows and quantised weights, which are expanded in registers, two panels of one
+ * type at a time. */
 #define STREAMED_ROWS 8
 
 static const char *quantised_at(const Product *p, int panel, int block) {
@@ -182,7 +182,8 @@ static const char *quantised_at(const Product *p, int panel, int block) {
                      quantised_block_bytes(f, p->b->kernels->tile_columns);
 }
 
-/* Sums of a block of K to those before, and the bias to the last. */
+/* Adds the sums of a block of K to those of the blocks before, and the bias after the last block.
+ */
 static void add_sums(const Product *p, const QuantisedPanel *panel, int block, const float *sums,
                      size_t ld) {
   const float *bias = block == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL;
@@ -217,8 +218,8 @@ static void stream_quantised(void *context, size_t group, int thread) {
   }
 }
 
-/* Many rows: a panel's block of K is expanded into the scratch memory, from where all rows of a
- * block of them read it. Sums go from block to block of K in y itself. */
+/* With many rows, a panel's block of K is expanded into the scratch memory, and all rows of a block
+ * of rows read it from there. Between blocks of K, the sums are in y itself. */
 static void quantised_group(void *context, size_t item, int thread) {
   const Product *p = context;
   const Weight *w = p->w;
@@ -238,7 +239,7 @@ static void quantised_group(void *context, size_t item, int thread) {
         p->b->kernels->expand(panel->type, wide, quantised_at(p, q, i), depth);
         if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(wide, wide, values);
         float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
-        const void *next = q + 1 < end ? quantised_at(p, q + 1, i) : NULL; /* asked for meanwhile */
+        const void *next = q + 1 < end ? quantised_at(p, q + 1, i) : NULL; /* prefetched */
         const GemmArgs g = {.a = packed ? packed_at(p, i, row)
                                         : p->x + (size_t)row * (size_t)w->k +
                                               (size_t)i * BACKEND_K_BLOCK,

@@ -35,12 +35,12 @@ xt_status cpu_block_create(size_t bytes, void *out, xt_error *error) {
     memset(header, 0, whole);
     header->base = header;
   } else {
-    /* ends in small pages */
+    /* the last part is in small pages */
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (whole + page - 1) / page * page;
     void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED) return err_memory(error, bytes);
 #ifdef MADV_HUGEPAGE
-    (void)madvise(base, size, MADV_HUGEPAGE); /* a wish; nothing depends on it */
+    (void)madvise(base, size, MADV_HUGEPAGE); /* only a hint */
 #endif
     header = base;
     header->base = base;
@@ -61,7 +61,7 @@ void cpu_block_free(void *block) {
 }
 
 xt_status cpu_scratch_reserve(CpuBackend *b, size_t floats, xt_error *error) {
-  floats = (floats + 15) / 16 * 16 + 16; /* a line between threads */
+  floats = (floats + 15) / 16 * 16 + 16; /* a cache line between the threads' parts */
   if (floats <= b->scratch_floats) return XT_STATUS_OK;
   if (floats > SIZE_MAX / 8 / (size_t)b->base.threads) return err_memory(error, SIZE_MAX);
   float *scratch;
@@ -94,7 +94,7 @@ void cpu_download(Backend *b, void *to, Dev from, size_t bytes) {
 }
 
 xt_status cpu_status(Backend *b, xt_error *error) {
-  (void)b, (void)error; /* nothing fails once memory is there */
+  (void)b, (void)error; /* no op fails once its memory was allocated */
   return XT_STATUS_OK;
 }
 

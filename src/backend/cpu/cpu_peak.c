@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What this machine can do, measured: the yardstick of the benchmarks. */
+/* Measures the speed of this machine, with which benchmarks compare their results. */
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
@@ -12,7 +12,7 @@
 #define PEAK_BYTES ((size_t)512 << 20)
 #define PEAK_PIECE ((size_t)1 << 20)
 
-/* One thread is timed by its processor time: on a busy machine that is what it got. */
+/* One thread is timed by processor time, because on a busy machine it does not run all the time. */
 static double now(int threads) {
   struct timespec t;
   clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
@@ -22,8 +22,9 @@ static double now(int threads) {
 typedef struct Peak {
   const Kernels *kernels;
   const uint64_t *buffer;
-  float (*sinks)[16]; /* [threads] what each computes: someone could look at it */
-  double operations;  /* of one thread */
+  float (*sinks)
+      [16]; /* [threads] each thread's result, kept so that the compiler does not remove the loop */
+  double operations; /* of one thread */
   atomic_uint_least64_t sum;
 } Peak;
 
@@ -46,12 +47,12 @@ static void read_piece(void *context, size_t item, int thread) {
   const size_t quarter = PEAK_PIECE / 32;
   for (size_t i = 0; i < quarter; i += 8)
     for (size_t s = 0; s < 4; s++) sum ^= at[s * quarter + i];
-  /* never: the buffer is zero */
+  /* never true: the buffer is zero */
   if (sum == 1) atomic_store_explicit(&p->sum, sum, memory_order_relaxed);
 }
 
-/* A large product: what the processor's bfloat16 instructions reach has no simple loop of its own
- * here. */
+/* A large product, because no simple loop here reaches the speed of the processor's bfloat16
+ * instructions. */
 static xt_status measure_onednn(Backend *b, int times, double *flops, xt_error *error) {
   enum { SIDE = 2048 };
   const size_t count = (size_t)SIDE * SIDE;
@@ -83,7 +84,7 @@ static xt_status measure_bytes(Peak *p, ThreadPool *pool, int threads, double *b
   uint64_t *buffer;
   *bytes = 0;
   TRY(cpu_block_create(PEAK_BYTES, &buffer, error));
-  /* its own pages, not the zero page */
+  /* written, so that it has pages of its own and not the zero page */
   for (size_t i = 0; i < PEAK_BYTES / 8; i += 512) buffer[i] = 0;
   p->buffer = buffer;
   for (int i = 0; i < 5; i++) {

@@ -148,7 +148,7 @@ void cpu_product(const CpuBackend *b, const ProductRoom *room, const ProductArgs
   for (p.first = 0; p.first < args->n; p.first += step) {
     p.columns = args->n - p.first < step ? args->n - p.first : step;
     p.panel_count = (p.columns + tile - 1) / tile;
-    /* few groups: each packs the rows anew */
+    /* there are few groups, and each packs the rows again */
     const int wanted = threads == 1 ? 1 : (4 * threads + p.row_blocks - 1) / p.row_blocks;
     p.group = (p.panel_count + wanted - 1) / wanted;
     if (p.group < 3) p.group = 3;

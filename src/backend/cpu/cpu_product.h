@@ -2,14 +2,14 @@
 /* Products of matrices that change with every step, in any orientation: what training needs. The
  * inner loops are those of the engine's product; both operands are packed on the way.
  *
- * The order of sums is the engine's: one chain of fused multiply-adds a block of BACKEND_K_BLOCK
+ * The order of sums is the engine's: one chain of fused multiply-adds per block of BACKEND_K_BLOCK
  * along K, block sums added in order, whatever the number of rows and threads. */
 #ifndef CPU_CPU_PRODUCT_H
 #define CPU_CPU_PRODUCT_H
 
 #include "backend/cpu/cpu.h"
 
-/* A row-major matrix, rows ld floats apart; transposed: its transpose is meant. */
+/* A row-major matrix whose rows are ld floats apart; with `transposed`, its transpose. */
 typedef struct Operand {
   const float *at;
   size_t ld;
@@ -31,7 +31,7 @@ typedef struct ProductRoom {
   size_t floats;
 } ProductRoom;
 
-/* Room for a depth of up to `depth`; larger products of that depth go in pieces. */
+/* Room for a depth of up to `depth`; larger products of that depth are computed in pieces. */
 xt_status cpu_product_room(const CpuBackend *b, int depth, ProductRoom *out, xt_error *error);
 void cpu_product_room_free(ProductRoom *room);
 

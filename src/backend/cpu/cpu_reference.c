@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The op table in plain loops: no blocking, no threads, sums in double. The oracle of the
- * others. */
+/* The op table in plain loops: no blocking, no threads, sums in double. The other kernels are
+ * tested against it. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/parallel.h"
 
-/* Floats that pay for waking a thread. */
+/* The number of floats from which on another thread is worth waking. */
 #define CPU_PARALLEL_FLOATS 16384
 
 typedef struct RowLoop {

@@ -21,8 +21,8 @@ typedef struct GemmArgs {
   int rows, columns, depth;
   const void *b;       /* first panel, at the block's first k */
   size_t panel_stride; /* bytes between panels */
-  /* What is read after this product, asked for while it runs: the block of the panel after the
-   * last, and rows. NULL: nothing. */
+  /* What is read after this product and is prefetched while it runs: the block of the panel after
+   * the last, and rows. NULL: nothing. */
   const void *next_panel, *next_rows;
   size_t next_rows_bytes;
   Dtype type; /* F32, F16 or BF16 */
@@ -35,8 +35,8 @@ typedef struct GemmArgs {
 
 #define STREAM_PANELS 2
 
-/* A few rows by quantised panels (quantised.h) without expanding them first: gemm's sums of the
- * expanded values, to the bit. */
+/* The product of a few rows and quantised panels (quantised.h), which are not expanded first. The
+ * sums have the same bits as gemm's sums of the expanded values. */
 typedef struct StreamArgs {
   Dtype type;
   const float *x;                    /* [rows, values] */
@@ -133,7 +133,7 @@ typedef struct Kernels {
   void (*adamw)(const AdamArgs *);
   void (*transpose)(float *to, size_t ld_to, const float *from, size_t ld_from, int rows,
                     int columns);
-  /* A register-resident loop of `rounds` * returned-value floating point operations. */
+  /* A loop in registers, of `rounds` times the returned number of floating-point operations. */
   double (*spin)(long rounds, float *sink);
 } Kernels;
 

@@ -41,8 +41,8 @@ struct OnednnCache {
   size_t count, capacity;
   char *scratch; /* [threads][scratch_bytes] */
   size_t scratch_bytes;
-  float *results; /* [threads][ONEDNN_MOST_ROWS][STRIP_MOST] a strip's, before they get to their
-                     place */
+  /* [threads][ONEDNN_MOST_ROWS][STRIP_MOST] of a strip, before they are copied to their place */
+  float *results;
 };
 
 /* Columns [first, first + n) of a weight. */
@@ -71,8 +71,8 @@ static xt_status failed(xt_error *error, dnnl_status_t status, const char *doing
                  doing, (int)status);
 }
 
-/* oneDNN takes its number of threads from the calling thread's OpenMP setting: one, around a call;
- * then it is put back. */
+/* oneDNN takes its number of threads from the calling thread's OpenMP setting, which is set to one
+ * around a call and then restored. */
 static int single_enter(void) {
   const int before = omp_get_max_threads();
   if (before != 1) omp_set_num_threads(1);
@@ -269,8 +269,8 @@ static int strip_columns(const OnednnCache *c, int n) {
   return each < STRIP_MOST ? each : STRIP_MOST;
 }
 
-/* Sets the strips and finds their layout: the one preferred for many rows; fewer rows are then
- * bound to it. */
+/* Sets the strips and finds their layout: the one that oneDNN prefers for many rows, which products
+ * with fewer rows then have to use, too. */
 static xt_status lay_out_strips(OnednnCache *c, OnednnWeight *w, xt_error *error) {
   const int columns = strip_columns(c, w->n);
   TRY(MEM_ALLOC(&w->strips, (size_t)((w->n + columns - 1) / columns), error));
@@ -412,7 +412,7 @@ static void multiply_strip(void *context, size_t item, int thread) {
   while (row < end) {
     int rows = piece(end - row);
     const Entry *e = entry_find(work->cache, w->type, strip->n, w->k, rows);
-    if (!e) { /* there was no memory for another primitive: one row at a time, slowly but surely */
+    if (!e) { /* no memory for another primitive: one row at a time, which is slow but works */
       rows = 1;
       e = entry_find(work->cache, w->type, strip->n, w->k, 1);
     }

@@ -4,10 +4,10 @@
  * a primitive costs 0.2 ms and its run-time-sized one is slow. A build without the library has
  * onednn_absent.c in its place.
  *
- * Threads. A weight is packed as strips of columns, and the strips of a product are dealt to the
- * backend's own pool; oneDNN works with one thread inside each. So its OpenMP never starts a team:
- * none that fights our workers or those of a host program for the processors, and none that a child
- * process made by fork() would wait for in vain. */
+ * Threads: a weight is packed as strips of columns, and the threads of the backend's own pool each
+ * take some strips of a product; oneDNN uses one thread in each. Its OpenMP therefore never starts
+ * a team, which would compete for the processors with our threads and a host program's, and for
+ * which a child process made by fork() would wait forever. */
 #ifndef CPU_ONEDNN_MATMUL_H
 #define CPU_ONEDNN_MATMUL_H
 
@@ -34,9 +34,9 @@ void onednn_cache_free(OnednnCache *cache); /* accepts NULL */
 /* Whether oneDNN has more than its plain reference for products of this type (F32 or BF16) here. */
 bool onednn_has(OnednnCache *cache, Dtype type);
 
-/* Whether a row's bits stay the same whatever rows stand beside it and however many threads work:
- * tried on a sample, since oneDNN does not promise it (with AVX-512's bfloat16 it holds; its AVX2
- * product breaks it). */
+/* Whether a row's bits are the same whatever other rows are in the product and however many threads
+ * work. This is tried on a sample, because oneDNN does not promise it: it holds with AVX-512's
+ * bfloat16, and does not hold for its AVX2 product. */
 xt_status onednn_keeps_order(ThreadPool *pool, Dtype type, bool *keeps, xt_error *error);
 
 /* Packs [n,k] of `type`, row-major, 4-byte aligned. Makes the primitive for one row, so that a

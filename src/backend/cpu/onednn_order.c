@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Does oneDNN's product keep a row's bits, whatever rows stand beside it? */
+/* Whether oneDNN's product gives a row the same bits, whatever other rows are in it. */
 #include <stdlib.h>
 #include <string.h>
 

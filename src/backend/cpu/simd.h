@@ -158,9 +158,9 @@ INLINE vf vf_load_f16(const uint16_t *p) {
 #define SIMD_NAME "portable"
 #define TILE_ROWS 4
 #define TILE_VECTORS 2
-#define STREAM_SUMS 4 /* one row: unrolled calls of the C library would be all that there is */
-/* One rounding, as every other set has it, also where that means a call of the C library for each
- * element: results must not depend on the processor. */
+#define STREAM_SUMS 4 /* one row: more would unroll into a long series of calls of the C library */
+/* One rounding, as in every other set, even where that is a call of the C library for each element,
+ * because results must not depend on the processor. */
 INLINE vf vf_fma(vf a, vf b, vf c) {
   return (vf){__builtin_fmaf(a[0], b[0], c[0]), __builtin_fmaf(a[1], b[1], c[1]),
               __builtin_fmaf(a[2], b[2], c[2]), __builtin_fmaf(a[3], b[3], c[3])};

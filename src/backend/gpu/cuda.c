@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seam on the CUDA driver. Kernels are compiled by NVRTC when they are first used on a kind of
- * card, and kept. */
+/* GpuDriver (gpu.h) by the CUDA driver. Kernels are compiled by NVRTC when they are first used on a
+ * kind of card, and kept. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -116,7 +116,7 @@ static void close_device(GpuDevice *base) {
   free(d);
 }
 
-/* The compiled kernels of this kind of card: kept, or compiled now. */
+/* The compiled kernels for this kind of card: from the cache, or compiled now. */
 static xt_status load_module(CudaDevice *d, const GpuOptions *options, xt_error *error) {
   char *source, *image = NULL, target[32];
   size_t size = 0;
@@ -173,7 +173,8 @@ done:
   return status;
 }
 
-/* Each call may come from another thread than the last: the context is the thread's first. */
+/* Each call may come from another thread than the one before, so the context is first made the
+ * thread's current one. */
 static CudaDevice *enter(GpuDevice *base, CudaResult *code) {
   CudaDevice *d = (CudaDevice *)base;
   *code = cuda.cuCtxSetCurrent(d->context);

@@ -74,8 +74,8 @@ xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out,
 GpuDevice *gpu_share(GpuDevice *device);
 void gpu_close(GpuDevice *device); /* accepts NULL */
 const GpuInfo *gpu_info(const GpuDevice *device);
-/* Bytes that can still be had, as far as the driver tells; what this process has taken is
- * counted. */
+/* Bytes that can still be allocated, as far as the driver says. What this process has allocated is
+ * taken into account. */
 uint64_t gpu_free_memory(GpuDevice *device);
 
 /* Zeroed. Too large for the device is an XT_STATUS_MEMORY error. */

@@ -231,7 +231,7 @@ static void attend_shared(GpuBackend *b, const Call *c, const KvPrefix *p, int f
                NULL);
 }
 
-/* As many rows at a time as the room for scores has. */
+/* Works on as many rows at a time as the room for scores holds. */
 static void attend_span(GpuBackend *b, const Call *c, const AttendSpan *span) {
   const size_t row = (size_t)c->args->heads * (size_t)span->prefix->capacity * sizeof(float),
                fit = b->score_bytes / row;

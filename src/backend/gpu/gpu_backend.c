@@ -151,11 +151,12 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
                       .compute = XT_COMPUTE_F32,
                       .threads = options->threads};
   if (b->base.threads == 0) b->base.threads = b->base.options.threads = system_processors();
-  /* An eighth of what is free is for what no plan counts: attention's scores and shared part, the
-   * choice's sums. */
+  /* An eighth of the free memory is left for what no plan counts: attention's scores and shared
+   * part, and the choice's sums. */
   const uint64_t left = gpu_free_memory(device);
   b->score_bytes = left / 16 < (1u << 30) ? (size_t)(left / 16) : 1u << 30;
-  /* Rows enough for the products; a processor likes fewer, which stay in its cache. */
+  /* Enough rows for the products. On a processor fewer rows are faster, because they stay in its
+   * cache. */
   b->base.limits = (BackendLimits){.work_rows = info->processor ? 512 : 4096,
                                    .logit_rows = info->processor ? 256 : 1024,
                                    .memory = left - left / 8,

@@ -12,8 +12,8 @@ typedef struct GpuRoom {
   size_t bytes;
 } GpuRoom;
 
-/* A choice whose entropy and log-probabilities the host has still to finish, where it lies and what
- * its weights' sums are. */
+/* A choice whose entropy and log-probabilities the host still has to compute: where it is, and the
+ * sums of its weights. */
 typedef struct GpuPending {
   GpuBuffer *out;
   size_t first, rows; /* Choices of `out`, from its byte `first` on */

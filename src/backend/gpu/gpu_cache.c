@@ -44,7 +44,7 @@ void gpu_cache_keep(const GpuCache *cache, const void *data, size_t size) {
   hash_raw(&hash, data, size);
   hash_finish(&hash, bytes);
   out_private_folders(cache->path);
-  /* without it the next run builds them anew */
+  /* if it cannot be written, the next run builds the kernels again */
   (void)out_file_save(cache->path, bytes, size + HASH_BYTES, NULL);
   free(bytes);
 }

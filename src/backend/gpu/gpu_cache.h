@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compiled kernels kept between runs: a file in a folder of the user's, named by the hash of all
- * that they depend on. What cannot be read or written, or is not what was written, counts as not
- * there: the kernels are then built anew. */
+ * that they depend on. What cannot be read or written, or is not what was written, counts as
+ * absent: the kernels are then built again. */
 #ifndef GPU_GPU_CACHE_H
 #define GPU_GPU_CACHE_H
 

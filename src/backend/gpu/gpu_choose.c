@@ -72,14 +72,15 @@ void gpu_pending_free(GpuBackend *b) {
   free(b->pending);
 }
 
-/* A place to note a choice in; those that were read are forgotten first, their memory is used
- * again. NULL: no memory. */
+/* A place to record a choice in. Choices that were read are removed first, and their memory is used
+ * again. NULL: memory ran out. */
 static GpuPending *note_choice(GpuBackend *b, const ChooseArgs *a, size_t blocks) {
   const size_t rows = (size_t)a->rows, before = b->pending_capacity, floats = rows * blocks * 2;
   xt_error error;
   if (b->pending_read) b->pending_count = 0;
   b->pending_read = false;
-  for (size_t i = 0; i < b->pending_count; i++) /* what it overwrites is no longer asked for */
+  for (size_t i = 0; i < b->pending_count;
+       i++) /* a choice that this one overwrites is no longer needed */
     if (b->pending[i].out == a->out.buffer && b->pending[i].first == a->out.offset)
       b->pending[i].out = NULL;
   xt_status status = MEM_GROW(&b->pending, &b->pending_capacity, b->pending_count + 1, &error);

@@ -103,7 +103,8 @@ size_t gpu_weight_bytes(const Weight *w) {
   return bytes;
 }
 
-/* Rows of whole quadruples at aligned places; quantised ones always are. */
+/* Whether rows are multiples of four elements at aligned places; rows of quantised weights always
+ * are. */
 static bool in_quadruples(GpuType type, const GpuProduct *a) {
   gpu_size bits = a->x | a->x_z | (gpu_size)a->ldx | (gpu_size)a->ldx_in | (gpu_size)a->k;
   if (type != GPU_QUANTISED) bits |= a->w | a->w_z | (gpu_size)a->ldw;

@@ -10,7 +10,8 @@ const char *const gpu_kernel_names[GPU_KERNEL_COUNT] = {GPU_KERNELS(NAME)};
 
 #define ADD(text, asset) text_buffer_add(text, asset_##asset, asset_##asset##_size)
 
-/* `together`: so many items share a multiprocessor's registers, as far as the compiler can bring it about. */
+/* `together`: the number of items that share a multiprocessor's registers, as far as the compiler
+ * achieves it. */
 static void add_products(TextBuffer *t, const char *type, const char *capital, const char *stored,
                          int together) {
   static const struct {

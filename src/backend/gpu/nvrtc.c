@@ -46,7 +46,7 @@ bool nvrtc_version(int *version) {
   return true;
 }
 
-/* The compiler's words, NULL where there are none. */
+/* The compiler's messages, NULL if there are none. */
 static char *program_log(NvrtcProgram program) {
   size_t size = 0;
   char *log = NULL;

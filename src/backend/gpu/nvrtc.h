@@ -10,8 +10,8 @@
 
 /* Whether libnvrtc is on this machine; its version (12.4 is 1204). */
 bool nvrtc_version(int *version);
-/* The kernels for an architecture (90: sm_90) as a cubin. `log`, where it is not NULL, gets the
- * compiler's words, with registers and spills of each kernel when `verbose`. The caller frees
+/* The kernels for an architecture (90: sm_90) as a cubin. `log`, if it is not NULL, gets the
+ * compiler's messages, with registers and spills of each kernel if `verbose`. The caller frees
  * *image and *log. */
 xt_status nvrtc_compile(const char *source, int architecture, bool verbose, char **image,
                         size_t *size, char **log, xt_error *error);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The seam on OpenCL 1.2. */
+/* GpuDriver (gpu.h) by OpenCL 1.2. */
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -89,7 +89,7 @@ enum {
 
 #define OPENCL_FIELD(result, name, parameters) result(*name) parameters;
 typedef struct OpenCl {
-  void *library; /* stays open: drivers do not like to be unloaded */
+  void *library; /* never closed, because some drivers fail when they are unloaded */
   OPENCL_CALLS(OPENCL_FIELD)
 } OpenCl;
 #undef OPENCL_FIELD
