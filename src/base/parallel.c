@@ -198,6 +198,10 @@ void pool_free(ThreadPool *p) {
 
 int pool_threads(const ThreadPool *p) { return p ? p->threads : 1; }
 
+/* Signals that a thread sends to itself by what it does. A mapped file that is cut short gives
+ * SIGBUS to whoever reads it; where that is blocked, the process ends without a word. */
+static const int own_faults[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL};
+
 /* Starts the workers; also in a child process, which does not have its parent's. */
 static void start_workers(ThreadPool *p) {
   sigset_t all, before;
@@ -207,6 +211,8 @@ static void start_workers(ThreadPool *p) {
   atomic_store(&p->spin, SPIN_LONGEST);
   atomic_store(&p->born, atomic_load(&fork_count) + 1);
   sigfillset(&all);
+  for (size_t i = 0; i < sizeof own_faults / sizeof *own_faults; i++)
+    sigdelset(&all, own_faults[i]);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   for (p->workers = 0; p->workers < p->threads - 1; p->workers++) {
     Worker *w = &p->worker[p->workers];

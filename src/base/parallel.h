@@ -7,7 +7,8 @@
  * worker that has not taken part in it: if another process uses the processors, the caller does the
  * work itself.
  *
- * Workers block all signals. A child process made by fork() has no workers; its copy of a pool
+ * Workers block all signals but those of their own faults (SIGBUS of a mapped file that is cut short,
+ * for one). A child process made by fork() has no workers; its copy of a pool
  * starts new ones. */
 #ifndef BASE_PARALLEL_H
 #define BASE_PARALLEL_H

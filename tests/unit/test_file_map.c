@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file_map.h"
+#include "base/parallel.h"
 #include "base/out_folder.h"
 #include "files_support.h"
 #include "xtransplant/file.h"
@@ -96,6 +97,30 @@ static void on_bus_error(int number, siginfo_t *about, void *context) {
             : 4);
 }
 
+/* The calling thread leaves the reading to the worker. */
+static void read_in_worker(void *context, size_t item, int thread) {
+  (void)item;
+  if (thread == 0) sleep(1);
+  if (thread != 0) _exit(((const volatile uint8_t *)context)[20000]);
+}
+
+/* In a process of its own, by the calling thread or by a worker of a pool: how it ends. */
+static int end_of_reading(const uint8_t *data, bool in_worker) {
+  const pid_t child = fork();
+  if (child == 0) {
+    const struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    ThreadPool *pool;
+    xt_error error;
+    sigaction(SIGBUS, &action, NULL);
+    if (in_worker && pool_create(2, &pool, &error) == XT_STATUS_OK)
+      parallel_for(pool, 30, read_in_worker, (void *)(uintptr_t)data);
+    _exit(in_worker ? 5 : ((const volatile uint8_t *)data)[20000]);
+  }
+  int code;
+  assert_int_equal(waitpid(child, &code, 0), child);
+  return WIFEXITED(code) ? WEXITSTATUS(code) : 128 + WTERMSIG(code);
+}
+
 /* Cut short while it is mapped: the check says so, and a handler is told which file it was. */
 static void test_shrinks(void **state) {
   (void)state;
@@ -118,17 +143,8 @@ static void test_shrinks(void **state) {
   assert_string_equal(error.message,
                       "the file was cut short while it was in use: it had 40000 bytes");
   assert_int_equal(error.offset, 100);
-  const pid_t child = fork();
-  if (child == 0) {
-    const struct sigaction action = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    sigaction(SIGBUS, &action, NULL);
-    const volatile uint8_t *touched = map.data + 20000;
-    _exit(*touched);
-  }
-  int code;
-  assert_int_equal(waitpid(child, &code, 0), child);
-  assert_true(WIFEXITED(code));
-  assert_int_equal(WEXITSTATUS(code), 3);
+  assert_int_equal(end_of_reading(map.data, false), 3);
+  assert_int_equal(end_of_reading(map.data, true), 3);
   const uint8_t *data = map.data;
   file_map_close(&map);
   assert_false(xt_mapped_file(data, name, sizeof name, &offset));
