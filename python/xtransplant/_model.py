@@ -312,9 +312,29 @@ def load(
     >>> load(DEMO / "facts-4m", threads=1)
     <xtransplant.Model LlamaForCausalLM, 8 layers of width 192, ...>
     """
-    return Model(
-        path, device=device, compute=compute, threads=threads, memory=memory, inexact=inexact
+    if compute not in ("f32", "bf16"):
+        raise Error(Status.ARGUMENT, f"'{compute}' is neither f32 nor bf16", field="compute")
+    cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    named = [
+        ffi.new("char[]", device.encode()),
+        ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant"))),
+    ]
+    options = ffi.new(
+        "xt_model_options *",
+        {
+            "threads": threads,
+            "memory_limit": int(memory),
+            "device": named[0],
+            "kernel_cache": named[1],
+            "inexact": inexact,
+            "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32,
+        },
     )
+    found, model = ffi.new("char **"), ffi.new("xt_model **")
+    run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
+    located = ffi.gc(found[0], lib.xt_free)
+    run(lib.xt_model_open, located, options, model)
+    return Model(model[0], options.compute)
 
 
 class Model(Handle):
@@ -322,51 +342,21 @@ class Model(Handle):
 
     _what = "model"
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        device: str = "cpu",
-        compute: str = "f32",
-        threads: int = 0,
-        memory: float = 0,
-        inexact: bool = False,
-    ) -> None:
+    def __init__(self, model: Any, compute: int) -> None:
+        """Takes over an ``xt_model`` that was opened with this compute type."""
         super().__init__()
         self._open = False
-        if compute not in ("f32", "bf16"):
-            raise Error(Status.ARGUMENT, f"'{compute}' is neither f32 nor bf16", field="compute")
-        cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        named = [
-            ffi.new("char[]", device.encode()),
-            ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant"))),
-        ]
-        options = ffi.new(
-            "xt_model_options *",
-            {
-                "threads": threads,
-                "memory_limit": int(memory),
-                "device": named[0],
-                "kernel_cache": named[1],
-                "inexact": inexact,
-                "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32,
-            },
-        )
-        found, model, session = ffi.new("char **"), ffi.new("xt_model **"), ffi.new("xt_session **")
-        run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
-        located = ffi.gc(found[0], lib.xt_free)
-        run(lib.xt_model_open, located, options, model)
-        self._model = model[0]
+        session = ffi.new("xt_session **")
         try:
-            run(lib.xt_session_create, self._model, session)
+            run(lib.xt_session_create, model, session)
         except Error:
-            lib.xt_model_close(self._model)
+            lib.xt_model_close(model)
             raise
-        self._session = session[0]
+        self._model, self._session = model, session[0]
         self._open = True
         self._tokenizer = lib.xt_model_tokenizer(self._model)
         self._hash: Optional[Any] = None
-        self._compute = options.compute
+        self._compute = compute
         facts = ffi.new("xt_model_info *")
         lib.xt_model_get_info(self._model, facts)
         self.info = to_facts(ModelInfo, facts)
