@@ -78,6 +78,7 @@ def test_all_modules_are_in_the_wheel():
         "_library",
         "_model",
         "_native",
+        "_parquet",
         "_results",
         "_sweep",
         "lm_eval",

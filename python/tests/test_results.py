@@ -177,6 +177,35 @@ def test_report(results, tmp_path):
     assert "facts" in results.text("summary").lower()
 
 
+def test_parquet(results, tmp_path, monkeypatch):
+    """The same rows and columns as responses(), in groups, whole or not at all."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr("xtransplant._results.GROUP_ROWS", 300)
+    for site, name in ((None, "all.parquet"), ("ffn", "ffn.parquet"), ("source", "none.parquet")):
+        results.to_parquet(tmp_path / name, site)
+        file = parquet.ParquetFile(tmp_path / name)
+        frame = results.responses(site)
+        assert file.metadata.num_rows == len(frame)
+        assert file.metadata.num_row_groups == -(-len(frame) // 300)
+        read = file.read().to_pandas()
+        assert list(read.columns) == list(frame.columns)
+        assert read["correct"].astype("boolean").tolist() == frame["correct"].tolist()
+        for column in ("id", "text", "source_layer", "tokens", "margin", "mean_logprob"):
+            assert read[column].tolist() == frame[column].tolist()
+    types = {str(each.type) for each in parquet.read_schema(tmp_path / "none.parquet")}
+    assert types == {"string", "int32", "double", "bool"}
+
+    def fail(*_):
+        raise OSError("full")
+
+    before = (tmp_path / "all.parquet").read_bytes()
+    monkeypatch.setattr("pyarrow.parquet.ParquetWriter.write_table", fail)
+    with pytest.raises(OSError, match="full"):
+        results.to_parquet(tmp_path / "all.parquet")
+    assert (tmp_path / "all.parquet").read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir() if "partial" in each.name] == []
+
+
 def test_report_of_several(results, tmp_path):
     """The same store twice is two rows, told apart by their files."""
     shutil.copy(results.path, tmp_path / "other.db")

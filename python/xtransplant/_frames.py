@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 import numpy as np
 import pandas
@@ -93,10 +93,23 @@ NUMBERS = (
 
 
 class ResponseColumns:
-    """Rows of a results file, gathered by column. Texts that come again are one object."""
+    """Rows of a results file, gathered by column. Texts that come again are one object.
 
-    def __init__(self, site: Optional[str], lang: Optional[str], task: Optional[str]) -> None:
+    Args:
+        site, lang, task: the rows that are wanted; None: all.
+        full: called with a DataFrame of so many rows as soon as there are so many, which are then
+            forgotten.
+    """
+
+    def __init__(
+        self,
+        site: Optional[str],
+        lang: Optional[str],
+        task: Optional[str],
+        full: Optional[tuple[int, Callable[[pandas.DataFrame], None]]] = None,
+    ) -> None:
         self._wanted = (site, lang, task)
+        self._full = full
         self._number: Any = None
         self._question: Any = None
         self._texts: dict[int, Optional[str]] = {}
@@ -139,6 +152,9 @@ class ResponseColumns:
                 *(getattr(row, name) for name in NUMBERS),
             )
         )
+        if self._full is not None and len(self._rows) == self._full[0]:
+            self._full[1](self.frame())
+            self._rows, self._texts = [], {}
 
     def frame(self) -> pandas.DataFrame:
         """All of it."""

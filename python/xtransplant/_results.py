@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Path = Union[str, "os.PathLike[str]"]
 
 SHOWN_MOST = 32 << 20  # bytes of a page in a notebook
+GROUP_ROWS = 100_000  # of a Parquet file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +113,34 @@ class Results(Handle):
         with self._use():
             Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
         return columns.frame()
+
+    def to_parquet(
+        self,
+        path: Path,
+        site: Optional[str] = None,
+        *,
+        lang: Optional[str] = None,
+        task: Optional[str] = None,
+    ) -> None:
+        """Writes `responses` as a Parquet file, for Arrow, DuckDB, polars or Spark: in groups of
+        100,000 rows, so that a file of any size takes little memory. The file is written
+        completely or not at all; one that is there is replaced.
+
+        Args:
+            path: of the file.
+            site, lang, task: as `responses` has them.
+        """
+        need("pandas", "parquet", "Results.to_parquet()")
+        need("pyarrow.parquet", "parquet", "Results.to_parquet()")
+        from ._frames import ResponseColumns
+        from ._parquet import Writer
+
+        read = lib.xt_store_read_sources if site == "source" else lib.xt_store_read
+        with Writer(path) as writer:
+            columns = ResponseColumns(site, lang, task, (GROUP_ROWS, writer.add))
+            with self._use():
+                Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
+            writer.add(columns.frame())
 
     # ---- what they say
 

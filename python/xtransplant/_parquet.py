@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Responses as a Parquet file: `Results.to_parquet`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Union
+
+import pyarrow  # type: ignore[import-untyped,import-not-found,unused-ignore]
+import pyarrow.parquet  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+if TYPE_CHECKING:
+    import pandas
+
+WHOLE = ("source_layer", "target_layer", "tokens")
+REAL = (
+    "margin",
+    "entropy",
+    "mean_entropy",
+    "mean_logprob",
+    "nll_standalone",
+    "nll_conditional",
+)
+
+
+def _type(name: str) -> Any:
+    """The same whatever a file's first rows lack."""
+    if name in WHOLE:
+        return pyarrow.int32()
+    if name in REAL:
+        return pyarrow.float64()
+    return pyarrow.bool_() if name == "correct" else pyarrow.string()
+
+
+class Writer:
+    """A Parquet file, in place when the block ends without an error."""
+
+    def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
+        self._path = os.fspath(path)
+        self._partial = f"{self._path}.{os.getpid()}.partial"
+        self._writer: Any = None
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def add(self, frame: pandas.DataFrame) -> None:
+        """Rows, as a group."""
+        if self._writer is None:
+            self._schema = pyarrow.schema([(name, _type(name)) for name in frame.columns])
+            self._writer = pyarrow.parquet.ParquetWriter(
+                self._partial, self._schema, compression="zstd"
+            )
+        if len(frame):
+            self._writer.write_table(
+                pyarrow.Table.from_pandas(frame, self._schema, preserve_index=False)
+            )
+
+    def __exit__(self, kind: Any, *_exception: object) -> None:
+        try:
+            if self._writer is not None:
+                self._writer.close()
+            if kind is None:
+                os.replace(self._partial, self._path)
+        finally:
+            if os.path.exists(self._partial):
+                os.unlink(self._partial)
