@@ -5,6 +5,7 @@ import inspect
 import pathlib
 import pkgutil
 import re
+import sys
 
 import pytest
 
@@ -95,3 +96,22 @@ def test_bars(capsys):
             bar(done, 10)
         bar.close()
         assert ("sweep" in capsys.readouterr().err) is seen
+
+
+@pytest.mark.parametrize(
+    "module, call, extra",
+    [
+        ("lm_eval", "import xtransplant.lm_eval", "lm-eval"),
+        ("pyarrow", "xtransplant.Results.to_parquet(None, 'a.parquet')", "parquet"),
+        ("pandas", "xtransplant.Results.responses(None)", "pandas"),
+    ],
+)
+def test_what_is_missing_is_asked_for_by_name(module, call, extra, monkeypatch):
+    if module == "pyarrow":
+        pytest.importorskip("pandas")
+    for name in [key for key in sys.modules if key.split(".")[0] == module]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delitem(sys.modules, "xtransplant.lm_eval", raising=False)
+    with pytest.raises(ImportError, match=re.escape(f"pip install 'xtransplant[{extra}]'")):
+        exec(call, {"xtransplant": xt})

@@ -19,14 +19,17 @@ from collections import Counter
 from typing import Any, Iterable, Optional, Sequence, Union
 
 import numpy as np
-# The harness has no types; where it is not installed, mypy does not find it either.
-from lm_eval import utils  # type: ignore
-from lm_eval.api.model import TemplateLM  # type: ignore
-from lm_eval.api.registry import register_model  # type: ignore
 
 from ._extras import need
-from ._library import Error, Status, ffi, lib, to_str
-from ._model import Array, Intervention, Model, load, parse_site
+
+need("lm_eval", "lm-eval", "xtransplant.lm_eval")
+# The harness has no types; where it is not installed, mypy does not find it either.
+from lm_eval import utils  # type: ignore  # noqa: E402
+from lm_eval.api.model import TemplateLM  # type: ignore  # noqa: E402
+from lm_eval.api.registry import register_model  # type: ignore  # noqa: E402
+
+from ._library import Error, Status, ffi, lib, to_str  # noqa: E402
+from ._model import Array, Intervention, Model, load, parse_site  # noqa: E402
 
 TOGETHER = 256  # requests of one call; the harness's progress bar goes on by so many
 
