@@ -1,0 +1,79 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Makes tests/golden/controls.json: what transformers with hooks generates when the value that a control stands for is written, with models of
+tests/golden/models. Source, target and the other question's prompt are their prompts p1, p2 and p3; the mean is over p0 and p3.
+
+    python tools/make_control_goldens.py
+"""
+
+import json
+import os
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+import torch
+from transformers import AutoModelForCausalLM
+
+from hf_taps import SITES, Edit, capture, greedy, layers_of
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+MODELS, NEW, SEED = ("qwen2", "llama2", "neox"), 12, 0xC0FFEE
+LEAST_MARGIN = 1e-3  # a step closer than this could turn on rounding
+TAPS = ("attn", "mid", "ffn", "block")
+MASK = 2**64 - 1
+
+
+def splitmix(state):
+    """The next state and number."""
+    state = (state + 0x9E3779B97F4A7C15) & MASK
+    z = state
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 & MASK
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB & MASK
+    return state, z ^ (z >> 31)
+
+
+def random_like(value, seed, tap, layer):
+    """A vector of random direction, as long as `value` (include/xtransplant/sweep.h)."""
+    for _ in range(len(TAPS) * layer + TAPS.index(tap) + 1):
+        seed, begin = splitmix(seed)
+    out = []
+    for _ in range(len(value)):
+        begin, number = splitmix(begin)
+        out.append(bin(number).count("1") - 32)
+    direction = torch.tensor(out, dtype=torch.float64)
+    return (direction * (value.double().norm() / direction.norm())).float()
+
+
+def case(model, taps, prompts, control, site, i, j):
+    read, write = SITES[site]
+    value = {"self": lambda: taps["p2"][read][i], "shuffled": lambda: taps["p3"][read][i],
+             "mean": lambda: ((taps["p0"][read][i].double() + taps["p3"][read][i].double()) / 2).float(),
+             "random": lambda: random_like(taps["p1"][read][i], SEED, read, i)}[control]()
+    out = greedy(model, prompts["p2"], [Edit(write, j, value)], count=NEW)
+    if min(out.margins) < LEAST_MARGIN:
+        return None
+    return {"site": f"{site}+{control}", "source_layer": i, "target_layer": j, "ids": out.ids, "margins": [round(m, 5) for m in out.margins]}
+
+
+def main():
+    lines = []
+    for name in MODELS:
+        folder = os.path.join(ROOT, "tests", "golden", "models", name)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        with open(os.path.join(folder, "reference.json"), encoding="utf-8") as file:
+            prompts = {p["name"]: p["ids"] for p in json.load(file)["prompts"]}
+        taps, layers = {p: capture(model, ids) for p, ids in prompts.items()}, len(layers_of(model))
+        places = [(0, layers - 1), (layers - 1, 0), (1, 1), (layers // 2, layers // 2 - 1)]
+        some = [case(model, taps, prompts, control, site, i, j)
+                for control in ("self", "shuffled", "mean", "random") for site in ("attn", "ffn", "block", "attn-released") for i, j in places]
+        kept = [x for x in some if x]
+        print(f"{name}: {len(kept)} of {len(some)}, without near-ties")
+        lines.append(json.dumps({"model": name, **{k: prompts[p] for k, p in (("source", "p1"), ("target", "p2"), ("other", "p3"), ("also", "p0"))},
+                                 "seed": SEED, "cases": kept}, separators=(",", ":")))
+    with open(os.path.join(ROOT, "tests", "golden", "controls.json"), "w", encoding="utf-8") as file:
+        file.write("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+if __name__ == "__main__":
+    main()
