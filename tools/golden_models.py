@@ -63,7 +63,8 @@ def qwen2(**changes):
 
 def like(name, **changes):
     """A small model of another class; its own keys are in `changes`."""
-    types = {"HunYuanDenseV1ForCausalLM": "hunyuan_v1_dense", "GPTNeoXForCausalLM": "gpt_neox", "Gemma3ForCausalLM": "gemma3_text", "SmolLM3ForCausalLM": "smollm3", "Glm4ForCausalLM": "glm4", "Exaone4ForCausalLM": "exaone4"}
+    types = {"HunYuanDenseV1ForCausalLM": "hunyuan_v1_dense", "GPTNeoXForCausalLM": "gpt_neox", "Gemma3ForCausalLM": "gemma3_text", "SmolLM3ForCausalLM": "smollm3", "Glm4ForCausalLM": "glm4", "Exaone4ForCausalLM": "exaone4",
+             "Qwen3MoeForCausalLM": "qwen3_moe"}
     base = dict(architectures=[name], model_type=types.get(name, name.removesuffix("ForCausalLM").lower()), hidden_act="silu", bos_token_id=1,
                 hidden_size=48, intermediate_size=100, num_hidden_layers=4, num_attention_heads=6, num_key_value_heads=2, vocab_size=301,
                 max_position_embeddings=256, rms_norm_eps=1e-6, rope_theta=10000.0, tie_word_embeddings=False, attention_dropout=0.0,
@@ -136,6 +137,12 @@ MODELS = [
     GoldenModel("qwen2-window", qwen2(use_sliding_window=True, sliding_window=6, max_window_layers=2), 1, dtype="f16"),
     # Norms of query and key heads; windows as Qwen2 has them, and a head dimension of its own.
     GoldenModel("qwen3", like("Qwen3ForCausalLM", head_dim=16, attention_bias=False, use_sliding_window=True, sliding_window=7, max_window_layers=2), 2),
+    # Mixtures of experts: the chosen ones' weights divided by their sum; and left as they are, with norms of heads.
+    GoldenModel("mixtral", like("MixtralForCausalLM", num_hidden_layers=3, intermediate_size=40, num_local_experts=5, num_experts_per_tok=2), 1),
+    GoldenModel("qwen3-moe", like("Qwen3MoeForCausalLM", num_hidden_layers=3, head_dim=16, moe_intermediate_size=24, num_experts=8, num_experts_per_tok=3, norm_topk_prob=False,
+                                  attention_bias=False, mlp_only_layers=[], decoder_sparse_step=1, use_sliding_window=False, sliding_window=4), 1),
+    GoldenModel("qwen3-moe-shares", like("Qwen3MoeForCausalLM", num_hidden_layers=3, head_dim=16, moe_intermediate_size=24, num_experts=6, num_experts_per_tok=2,
+                                         norm_topk_prob=True, attention_bias=False), 1, layout="safetensors-sharded"),
     # Norms before and after both modules, capped scores and logits, a window in every other layer.
     GoldenModel("gemma2", gemma("Gemma2ForCausalLM", attn_logit_softcapping=5.0, final_logit_softcapping=30.0), 1),
     # As Gemma 2 without caps; norms of heads; sliding layers turn by other angles than full ones.
@@ -200,10 +207,10 @@ def weights(model, spec, seed):
     embedding_scale = spec.config.get("embedding_multiplier", math.sqrt(scaled))
     gains = {"q_proj": 1.4, "k_proj": 1.4, "v_proj": 1.3, "o_proj": 1.8, "gate_proj": 1.4, "up_proj": 1.4,
              "down_proj": 1.6, "lm_head": 5.0, "qkv_proj": 1.4, "gate_up_proj": 1.4,
-             "query_key_value": 1.4, "dense": 1.8, "dense_h_to_4h": 1.6, "dense_4h_to_h": 1.8, "out_proj": 1.8, "fc1": 1.6, "fc2": 1.8, "embed_out": 5.0}
+             "query_key_value": 1.4, "dense": 1.8, "dense_h_to_4h": 1.6, "dense_4h_to_h": 1.8, "out_proj": 1.8, "fc1": 1.6, "fc2": 1.8, "embed_out": 5.0, "gate": 3.0}
     for name, parameter in sorted(model.named_parameters()):
         noise = torch.randn(parameter.shape, generator=generator)
-        part = name.split(".")[-2]
+        part = name.split(".")[-1 if parameter.dim() == 3 else -2]  # all experts' matrices are one parameter
         if name.endswith(".bias"):
             value = 0.3 * noise
         elif part == "act_fn":
@@ -213,9 +220,19 @@ def weights(model, spec, seed):
         elif part in ("embed_tokens", "embed_in", "word_embeddings"):
             value = noise * (0.6 if tied else 1.0) / embedding_scale
         else:
-            value = noise * (gains[part] / math.sqrt(parameter.shape[1]))
+            value = noise * (gains[part] / math.sqrt(parameter.shape[-1]))
         with torch.no_grad():
             parameter.copy_(value)
+
+
+def by_expert(name, parameter):
+    """The names that hub files have of the matrices of all experts."""
+    stem, _, part = name.rpartition(".")
+    old = {"gate_proj": "w1", "up_proj": "w3", "down_proj": "w2"}
+    for expert, matrix in enumerate(parameter):
+        parts = zip(("gate_proj", "up_proj"), matrix.chunk(2)) if part == "gate_up_proj" else [(part, matrix)]
+        for kind, values in parts:
+            yield f"{stem}.{expert}.{kind}.weight", f"{stem.replace('.mlp.', '.block_sparse_moe.')}.{expert}.{old[kind]}.weight", values
 
 
 def stored_tensors(model, spec):
@@ -226,6 +243,12 @@ def stored_tensors(model, spec):
         name = name.removeprefix(prefix)
         if spec.name == "neox":  # as hub files have it; transformers 5 writes lm_head
             name = name.replace("lm_head.", "embed_out.")
+        if parameter.dim() == 3:
+            for new, old, values in by_expert(name, parameter):
+                tensors[old if spec.name == "mixtral" else new] = values.detach().to(DTYPES[spec.dtype]).contiguous().clone()
+            continue
+        if spec.name == "mixtral":
+            name = name.replace(".mlp.gate.", ".block_sparse_moe.gate.")
         keep = spec.mixed_norms and "norm" in name
         tensors[name] = parameter.detach().to(torch.float32 if keep else DTYPES[spec.dtype]).contiguous()
     return tensors
@@ -316,9 +339,10 @@ def create(directory, spec, seed):
 
 
 def load(directory):
-    """The reference: transformers, eager attention, float32 after an exact upcast."""
+    """The reference: transformers, eager attention and experts, float32 after an exact upcast."""
     model, info = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager",
                                                        output_loading_info=True)
     if info["missing_keys"] or info["mismatched_keys"]:
         raise RuntimeError(f"{directory}: {info}")
+    model.set_experts_implementation("eager")  # one expert after the other, as the class is written
     return model.eval()

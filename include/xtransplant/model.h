@@ -63,9 +63,11 @@ typedef struct xt_model_info {
   const char *kernels;       /* in use: those of the CPU ("avx2", ...), or the GPU ("opencl:0");
                                 "" before weights are loaded */
   int layers, width, heads, kv_heads, head_dim, feed_forward, vocab;
-  int max_positions;     /* that can be run; a huge number if positions are not limited */
-  int trained_positions; /* max_position_embeddings */
-  int sliding_window;    /* 0: none */
+  int experts, experts_used; /* of a mixture, each feed_forward wide, and of them each token's; 0:
+                                none */
+  int max_positions;         /* that can be run; a huge number if positions are not limited */
+  int trained_positions;     /* max_position_embeddings */
+  int sliding_window;        /* 0: none */
   double rope_theta, norm_eps;
   const char *rope_scaling; /* "none", "linear", "llama3", ... */
   bool tied_embeddings, qkv_bias;

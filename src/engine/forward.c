@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/experts.h"
 #include "model/arch.h"
 #include "model/rope.h"
 
@@ -80,6 +81,7 @@ xt_status forward_reserve(Forward *f, int rows, int positions, xt_error *error) 
   f->rows = 0;
   f->sizes = sizes_activations(&f->model->config, &f->backend->limits, rows);
   if (!f->spans) TRY(MEM_ALLOC(&f->spans, (size_t)f->backend->limits.work_rows, error));
+  if (f->model->config.experts && !f->routes) TRY(routes_create(f, error));
   TRY(f->backend->ops->alloc(f->backend, f->sizes.total * sizeof(float), &f->block, error));
   f->rows = rows;
   return XT_STATUS_OK;
@@ -91,6 +93,7 @@ void forward_release(Forward *f) {
     release_angles(f);
   }
   free(f->spans);
+  routes_free(f->routes);
 }
 
 /* Row `row`, of `width` floats, of the activation buffer `at`. */
@@ -324,26 +327,37 @@ void forward_attention(Forward *f, const Batch *b, int layer) {
     }
 }
 
+/* A module without a mixture. */
+static void feed_forward(Forward *f, const LayerWeights *w, Dev branch, Dev in, int rows) {
+  const ModelConfig *c = &f->model->config;
+  Backend *be = f->backend;
+  const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
+  be->ops->matmul(be, gate_up, in, w->gate_up, w->gate_up_bias, rows);
+  be->ops->activate(be, &(ActivateArgs){.kind = c->activation,
+                                        .gated = !c->no_gate,
+                                        .y = act,
+                                        .x = gate_up,
+                                        .rows = rows,
+                                        .width = c->feed_forward,
+                                        .xielu = w->xielu});
+  be->ops->matmul(be, branch, act, w->down, w->down_bias, rows);
+}
+
 void forward_ffn(Forward *f, const Batch *b, int layer) {
   const ModelConfig *c = &f->model->config;
   const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
   const Dev norm = dev_at(f->block, f->sizes.norm), branch = dev_at(f->block, f->sizes.branch);
-  const Dev gate_up = dev_at(f->block, f->sizes.gate_up), act = dev_at(f->block, f->sizes.act);
   for
     EACH_SLICE (s, f, b) {
       const Dev x = slice_x(f, b, s), from = c->parallel ? slice_input(f, b, s) : x;
       if (c->pre_norm)
         norm_rows(f, norm, from, c->shared_norm ? w->norm_attn : w->norm_mlp, s.rows);
-      be->ops->matmul(be, gate_up, c->pre_norm ? norm : from, w->gate_up, w->gate_up_bias, s.rows);
-      be->ops->activate(be, &(ActivateArgs){.kind = c->activation,
-                                            .gated = !c->no_gate,
-                                            .y = act,
-                                            .x = gate_up,
-                                            .rows = s.rows,
-                                            .width = c->feed_forward,
-                                            .xielu = w->xielu});
-      be->ops->matmul(be, branch, act, w->down, w->down_bias, s.rows);
+      const Dev in = c->pre_norm ? norm : from;
+      if (c->experts)
+        experts_run(f, w, branch, in, s.rows);
+      else
+        feed_forward(f, w, branch, in, s.rows);
       finish_branch(f, branch, w->post_mlp, s.rows);
       tap_dispatch(f, b, s, layer, XT_TAP_FFN, branch);
       be->ops->add(be, x, branch, (size_t)s.rows * (size_t)c->width);

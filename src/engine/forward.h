@@ -26,7 +26,8 @@ typedef struct Forward {
   int prompt_class;                   /* 0: they are the same; else rope_class's */
   Dev sinusoids; /* [positions, C] of the same positions, if the architecture has them */
   int positions;
-  AttendSpan *spans; /* [work_rows] of the rows that a layer's half works on */
+  AttendSpan *spans;     /* [work_rows] of the rows that a layer's half works on */
+  struct Routes *routes; /* of a mixture's experts; NULL: there are none */
 } Forward;
 
 typedef struct Batch {

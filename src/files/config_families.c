@@ -49,6 +49,15 @@ const Family config_families[FAMILY_COUNT] = {
                       .bias = BIAS_ALL_BY_KEY, .window = WINDOW_FROM, .layer_types = true,
                       .odd_heads = true, .kv_heads = 32, .head_dim = 128, .max_positions = 32768,
                       .sliding_window = 4096, .bos = -1, .eos = {-1}},
+    [FAMILY_MIXTRAL] = {"MixtralForCausalLM", "mixtral", LLAMA_LIKE(1000000), .window = WINDOW_ALL,
+                        .odd_heads = true, .experts = 8, .experts_used = 2, .kv_heads = 8,
+                        .max_positions = 131072, .bos = 1, .eos = {2}},
+    [FAMILY_QWEN3_MOE] = {"Qwen3MoeForCausalLM", "qwen3_moe", LLAMA_LIKE(10000),
+                          .qk_norm = QK_NORM_HEAD, .bias = BIAS_ALL_BY_KEY,
+                          .window = WINDOW_SWITCHED, .odd_heads = true, .experts = 128,
+                          .experts_used = 8, .expert_feed_key = "moe_intermediate_size",
+                          .shares_by_key = true, .kv_heads = 4, .max_positions = 32768,
+                          .sliding_window = 4096, .bos = -1, .eos = {-1}},
     [FAMILY_GEMMA2] = {"Gemma2ForCausalLM", "gemma2", GEMMA_LIKE, .scales = GEMMA_SCALES(50, 30),
                        .max_positions = 8192, .sliding_pattern = 2, .rope_theta = 10000},
     [FAMILY_GEMMA3] = {"Gemma3ForCausalLM", "gemma3_text", GEMMA_LIKE, .scales = GEMMA_SCALES(0, 0),
@@ -145,6 +154,7 @@ const Family config_families[FAMILY_COUNT] = {
 
 const char *config_family_names(void) {
   return "LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM, Qwen3ForCausalLM, "
+         "MixtralForCausalLM, Qwen3MoeForCausalLM, "
          "Gemma2ForCausalLM, Gemma3ForCausalLM, CohereForCausalLM, "
          "Cohere2ForCausalLM, Olmo2ForCausalLM, Olmo3ForCausalLM, MinistralForCausalLM, "
          "SmolLM3ForCausalLM, GraniteForCausalLM, Glm4ForCausalLM, "
@@ -152,4 +162,4 @@ const char *config_family_names(void) {
          "Ministral3ForCausalLM, GPTNeoXForCausalLM, "
          "BloomForCausalLM, XGLMForCausalLM";
 }
-_Static_assert(FAMILY_COUNT == 22, "config_family_names names every family");
+_Static_assert(FAMILY_COUNT == 24, "config_family_names names every family");

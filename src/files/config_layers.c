@@ -29,7 +29,9 @@ static xt_status read_window(const ConfigSource *s, const Family *family, ModelC
   /* An explicit null is "none"; only an absent key takes the class's default. */
   if (!json_object_get(s->root, "sliding_window")) out->sliding_window = family->sliding_window;
   TRY(config_int(s, "sliding_window", 1, MODEL_POSITIONS_MAX, &out->sliding_window));
-  if (family->window != WINDOW_FROM && family->window != WINDOW_ROTARY) return XT_STATUS_OK;
+  if (family->window != WINDOW_FROM && family->window != WINDOW_ROTARY &&
+      family->window != WINDOW_SWITCHED)
+    return XT_STATUS_OK;
   bool used = false;
   TRY(config_bool(s, "use_sliding_window", &used));
   if (!used) out->sliding_window = 0;
@@ -70,7 +72,7 @@ static xt_status apply_window_rule(const ConfigSource *s, const Family *family, 
   if (family->window == WINDOW_PATTERN)
     TRY(config_int(s, "sliding_window_pattern", 1, 100000, &pattern));
   for (int l = 0; l < out->layers && out->sliding_window; l++)
-    out->kinds[l].sliding = family->window == WINDOW_ALL ||
+    out->kinds[l].sliding = family->window == WINDOW_ALL || family->window == WINDOW_SWITCHED ||
                             (family->window == WINDOW_FROM && l >= from) ||
                             (family->window == WINDOW_PATTERN && (l + 1) % pattern != 0) ||
                             (family->window == WINDOW_ROTARY && out->kinds[l].rotary < 0);

@@ -26,10 +26,11 @@ typedef enum AttentionBias {
 typedef enum WindowRule {
   WINDOW_NONE = 0, /* the class knows no window */
   WINDOW_ALL,
-  WINDOW_FROM,    /* those from max_window_layers on, with use_sliding_window */
-  WINDOW_PATTERN, /* all but every sliding_window_pattern-th, where the file does not list
+  WINDOW_FROM,     /* those from max_window_layers on, with use_sliding_window */
+  WINDOW_PATTERN,  /* all but every sliding_window_pattern-th, where the file does not list
                        layer_types */
-  WINDOW_ROTARY   /* use_sliding_window: the layers that are not rotated */
+  WINDOW_SWITCHED, /* all, with use_sliding_window */
+  WINDOW_ROTARY    /* use_sliding_window: the layers that are not rotated */
 } WindowRule;
 
 /* Which layers are rotated. */
@@ -89,8 +90,11 @@ typedef struct Family {
   const char *layers_key, *heads_key, *width_key, *feed_key, *eps_key, *positions_key, *theta_key,
       *part_key;
   int feed_times; /* the feed-forward width, in widths, where the class has no key; else 0 */
-  int kv_heads;   /* 0: as many as heads */
-  int head_dim;   /* 0: width / heads */
+  int experts, experts_used;   /* 0: the class has no mixture */
+  const char *expert_feed_key; /* NULL: intermediate_size is the experts' too */
+  bool shares_by_key;          /* norm_topk_prob; else always */
+  int kv_heads;                /* 0: as many as heads */
+  int head_dim;                /* 0: width / heads */
   int max_positions, sliding_window, sliding_pattern;
   double norm_eps, rope_theta, sliding_theta, rotary_part;
   int bos;    /* -1: none */

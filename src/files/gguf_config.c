@@ -16,13 +16,13 @@ static const struct {
   ModelFamily family;
   bool rows_in_pairs; /* its converter has permuted q and k */
 } architectures[] = {
-    {"llama", FAMILY_LLAMA, true},      {"qwen2", FAMILY_QWEN2, false},
-    {"qwen3", FAMILY_QWEN3, false},     {"gemma2", FAMILY_GEMMA2, false},
-    {"gemma3", FAMILY_GEMMA3, false},   {"command-r", FAMILY_COHERE, false},
-    {"cohere2", FAMILY_COHERE2, false}, {"olmo2", FAMILY_OLMO2, false},
-    {"phi3", FAMILY_PHI3, false},       {"granite", FAMILY_GRANITE, true},
-    {"smollm3", FAMILY_SMOLLM3, true},  {"glm4", FAMILY_GLM4, false},
-    {"exaone4", FAMILY_EXAONE4, false},
+    {"llama", FAMILY_LLAMA, true},       {"qwen2", FAMILY_QWEN2, false},
+    {"qwen3", FAMILY_QWEN3, false},      {"qwen3moe", FAMILY_QWEN3_MOE, false},
+    {"gemma2", FAMILY_GEMMA2, false},    {"gemma3", FAMILY_GEMMA3, false},
+    {"command-r", FAMILY_COHERE, false}, {"cohere2", FAMILY_COHERE2, false},
+    {"olmo2", FAMILY_OLMO2, false},      {"phi3", FAMILY_PHI3, false},
+    {"granite", FAMILY_GRANITE, true},   {"smollm3", FAMILY_SMOLLM3, true},
+    {"glm4", FAMILY_GLM4, false},        {"exaone4", FAMILY_EXAONE4, false},
 };
 
 /* Keys after "ARCHITECTURE.", and config.json's. */
@@ -47,6 +47,9 @@ static const Key keys[] = {
     {"rope.freq_base_swa", "rope_local_base_freq", true},
     {"attn_logit_softcapping", "attn_logit_softcapping", true},
     {"final_logit_softcapping", "final_logit_softcapping", true},
+    {"expert_count", "num_local_experts", false},
+    {"expert_used_count", "num_experts_per_tok", false},
+    {"expert_feed_forward_length", "moe_intermediate_size", false},
     {"embedding_scale", "embedding_multiplier", true},
     {"residual_scale", "residual_multiplier", true},
     {"attention.scale", "attention_multiplier", true},
@@ -138,10 +141,13 @@ static xt_status find_architecture(Source *s, ModelConfig *config) {
     if (s->family == FAMILY_OLMO2 &&
         gguf_find(&s->gguf, full_key(s, "attention.sliding_window", window)))
       s->family = FAMILY_OLMO3;
+    if (s->family == FAMILY_LLAMA && gguf_find(&s->gguf, full_key(s, "expert_count", window)))
+      s->family = FAMILY_MIXTRAL;
     return XT_STATUS_OK;
   }
   return err_set(s->error, XT_STATUS_UNSUPPORTED, s->path, key, -1,
-                 "\"%.60s\" is not handled; known: llama (Mistral too), qwen2, qwen3, gemma2, "
+                 "\"%.60s\" is not handled; known: llama (Mistral and Mixtral too), qwen2, qwen3, "
+                 "qwen3moe, gemma2, "
                  "gemma3, command-r, cohere2, olmo2, phi3, granite, smollm3, glm4, exaone4",
                  s->name);
 }
@@ -239,6 +245,7 @@ static xt_status put_family(Source *s) {
   if (scale != 0)
     TRY(put(s->root, s->family == FAMILY_GRANITE ? "logits_scaling" : "logit_scale",
             json_real(scale), s->error));
+  if (s->family == FAMILY_QWEN3_MOE) TRY(put(s->root, "norm_topk_prob", json_true(), s->error));
   if (!json_object_get(s->root, "rope_theta"))
     TRY(put(s->root, "rope_theta", json_real(10000), s->error));
   if (s->family == FAMILY_EXAONE4 && !json_object_get(s->root, "sliding_window"))

@@ -168,6 +168,29 @@ static xt_status read_scales(const ConfigSource *s, const Family *family, ModelC
   return XT_STATUS_OK;
 }
 
+/* Layers without experts between those with them are not handled. */
+static xt_status read_experts(const ConfigSource *s, const Family *family, ModelConfig *out) {
+  int step = 1;
+  if (!family->experts) return XT_STATUS_OK;
+  out->experts = family->experts;
+  out->experts_used = family->experts_used;
+  TRY(config_int(s, "num_local_experts", 1, MODEL_EXPERTS_MAX, &out->experts));
+  TRY(config_int(s, "num_experts", 1, MODEL_EXPERTS_MAX, &out->experts));
+  TRY(config_int(s, "num_experts_per_tok", 1, MODEL_EXPERTS_MAX, &out->experts_used));
+  if (out->experts_used > out->experts)
+    return CONFIG_REFUSE(s, XT_STATUS_INPUT, "num_experts_per_tok",
+                         "%d of %d experts cannot be chosen", out->experts_used, out->experts);
+  out->expert_shares = !family->shares_by_key;
+  if (family->shares_by_key) TRY(config_bool(s, "norm_topk_prob", &out->expert_shares));
+  if (!family->expert_feed_key) return XT_STATUS_OK;
+  TRY(config_need_int(s, family->expert_feed_key, 1, CONFIG_WIDTH_MAX, &out->feed_forward));
+  TRY(config_int(s, "decoder_sparse_step", 1, MODEL_LAYERS_MAX, &step));
+  const bool some = json_array_size(json_object_get(s->root, "mlp_only_layers")) > 0;
+  if (step == 1 && !some) return XT_STATUS_OK;
+  return CONFIG_REFUSE(s, XT_STATUS_UNSUPPORTED, some ? "mlp_only_layers" : "decoder_sparse_step",
+                       "layers without experts beside others are not handled");
+}
+
 /* Switches of single classes. What a class could do, and no model of it does, is refused. */
 static xt_status read_switches(const ConfigSource *s, ModelConfig *out) {
   static const struct {
@@ -209,6 +232,7 @@ static xt_status read_layer(const ConfigSource *s, const Family *family, ModelCo
   TRY(read_switches(s, out));
   if (family->qk_norm_key) TRY(config_bool(s, family->qk_norm_key, &own_norms));
   if (own_norms) out->qk_norm = QK_NORM_OWN_HEAD;
+  TRY(read_experts(s, family, out));
   TRY(read_activation(s, family, out));
   TRY(read_biases(s, family, out));
   return read_scales(s, family, out);

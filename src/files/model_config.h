@@ -15,6 +15,7 @@
 
 #define MODEL_LAYERS_MAX 1024 /* no model has a third of that */
 #define MODEL_POSITIONS_MAX (1 << 30)
+#define MODEL_EXPERTS_MAX 1024
 #define MODEL_ROTARIES 2     /* rotary bases that one model's layers can differ in */
 #define ROPE_FACTORS_MAX 256 /* one for each pair of a head */
 
@@ -23,6 +24,8 @@ typedef enum ModelFamily {
   FAMILY_MISTRAL,
   FAMILY_QWEN2,
   FAMILY_QWEN3,
+  FAMILY_MIXTRAL,
+  FAMILY_QWEN3_MOE,
   FAMILY_GEMMA2,
   FAMILY_GEMMA3,
   FAMILY_COHERE,
@@ -156,6 +159,11 @@ typedef struct ModelConfig {
   bool qk_norm_late; /* after the rotation */
   Activation activation;
   bool no_gate; /* mlp(x) = down(act(up(x))), else down(act(gate(x)) * up(x)) */
+  /* 0: no mixture. Else there are `experts` modules mlp_e, and mlp(x) is the sum of p_e mlp_e(x)
+   * over the experts_used largest p = softmax(router x), which are divided by their sum if
+   * expert_shares (Shazeer et al. 2017; Jiang et al. 2024). */
+  int experts, experts_used;
+  bool expert_shares;
   bool qkv_bias, out_bias, mlp_bias;
   bool fused_qkv, fused_gate_up; /* q, k, v are one tensor in the file; gate, up are one */
   bool qkv_by_head;              /* the one tensor has q, k, v of the first head, then of the

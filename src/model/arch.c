@@ -13,6 +13,7 @@ typedef enum Dim {
   DIM_QKV,
   DIM_FEED,
   DIM_TWO_FEED,
+  DIM_EXPERTS,
   DIM_VOCAB
 } Dim;
 
@@ -34,6 +35,7 @@ typedef enum Presence {
   IF_GATE,
   IF_SPLIT_GATE_UP,
   IF_FUSED_GATE_UP,
+  IF_EXPERTS,
   IF_XIELU,
   IF_SPLIT_QKV_BIAS,
   IF_FUSED_QKV_BIAS,
@@ -43,7 +45,7 @@ typedef enum Presence {
 } Presence;
 
 typedef struct RoleEntry {
-  const char *name, *gguf; /* %d: the layer */
+  const char *name, *gguf; /* %d: the layer; %e: the expert */
   Dim rows, cols;
   Presence presence;
 } RoleEntry;
@@ -80,6 +82,8 @@ static const RoleEntry entries[ARCH_ROLE_COUNT] = {
                   DIM_WIDTH, IF_FUSED_QKV},
     [ARCH_GATE_UP] = {"model.layers.%d.mlp.gate_up_proj.weight", "blk.%d.ffn_up.weight",
                       DIM_TWO_FEED, DIM_WIDTH, IF_FUSED_GATE_UP},
+    [ARCH_ROUTER] = {"model.layers.%d.mlp.gate.weight", "blk.%d.ffn_gate_inp.weight", DIM_EXPERTS,
+                     DIM_WIDTH, IF_EXPERTS},
     [ARCH_POST_ATTN] = {"model.layers.%d.post_attention_layernorm.weight",
                         "blk.%d.post_attention_norm.weight", DIM_WIDTH, DIM_NONE, IF_POST_NORM},
     [ARCH_POST_MLP] = {"model.layers.%d.post_feedforward_layernorm.weight",
@@ -120,6 +124,13 @@ static const struct {
   ArchRole role;
   const char *name;
 } other_names[] = {
+    {FAMILY_MIXTRAL, ARCH_ROUTER, "model.layers.%d.block_sparse_moe.gate.weight"},
+    {FAMILY_MIXTRAL, ARCH_GATE, "model.layers.%d.block_sparse_moe.experts.%e.w1.weight"},
+    {FAMILY_MIXTRAL, ARCH_UP, "model.layers.%d.block_sparse_moe.experts.%e.w3.weight"},
+    {FAMILY_MIXTRAL, ARCH_DOWN, "model.layers.%d.block_sparse_moe.experts.%e.w2.weight"},
+    {FAMILY_QWEN3_MOE, ARCH_GATE, "model.layers.%d.mlp.experts.%e.gate_proj.weight"},
+    {FAMILY_QWEN3_MOE, ARCH_UP, "model.layers.%d.mlp.experts.%e.up_proj.weight"},
+    {FAMILY_QWEN3_MOE, ARCH_DOWN, "model.layers.%d.mlp.experts.%e.down_proj.weight"},
     {FAMILY_GEMMA2, ARCH_NORM_MLP, "model.layers.%d.pre_feedforward_layernorm.weight"},
     {FAMILY_GEMMA3, ARCH_NORM_MLP, "model.layers.%d.pre_feedforward_layernorm.weight"},
     {FAMILY_GLM4, ARCH_POST_ATTN, "model.layers.%d.post_self_attn_layernorm.weight"},
@@ -191,6 +202,7 @@ bool arch_has(const ModelConfig *c, ArchRole role) {
     case IF_GATE: return !c->no_gate && !c->fused_gate_up;
     case IF_SPLIT_GATE_UP: return !c->fused_gate_up;
     case IF_FUSED_GATE_UP: return c->fused_gate_up;
+    case IF_EXPERTS: return c->experts > 0;
     case IF_XIELU: return c->activation == ACTIVATION_XIELU;
     case IF_SPLIT_QKV_BIAS: return c->qkv_bias && !c->fused_qkv;
     case IF_FUSED_QKV_BIAS: return c->qkv_bias && c->fused_qkv;
@@ -201,18 +213,44 @@ bool arch_has(const ModelConfig *c, ArchRole role) {
   return false;
 }
 
-void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[ARCH_NAME_SIZE]) {
-  const bool gguf = c->names == NAMES_GGUF;
-  const char *pattern = gguf ? entries[role].gguf : entries[role].name;
-  for (size_t i = 0; !gguf && i < sizeof other_names / sizeof *other_names; i++)
+bool arch_of_expert(const ModelConfig *c, ArchRole role) {
+  return c->experts > 0 && (role == ARCH_GATE || role == ARCH_UP || role == ARCH_DOWN);
+}
+
+bool arch_experts_stacked(const ModelConfig *c, ArchRole role) {
+  return c->names == NAMES_GGUF && arch_of_expert(c, role);
+}
+
+int arch_count(const ModelConfig *c, ArchRole role) {
+  if (!arch_has(c, role)) return 0;
+  return (arch_role_in_layer(role) ? c->layers : 1) * (arch_of_expert(c, role) ? c->experts : 1);
+}
+
+static const char *name_pattern(const ModelConfig *c, ArchRole role) {
+  if (arch_experts_stacked(c, role))
+    return role == ARCH_GATE ? "blk.%d.ffn_gate_exps.weight"
+           : role == ARCH_UP ? "blk.%d.ffn_up_exps.weight"
+                             : "blk.%d.ffn_down_exps.weight";
+  if (c->names == NAMES_GGUF) return entries[role].gguf;
+  for (size_t i = 0; i < sizeof other_names / sizeof *other_names; i++)
     if (other_names[i].family == c->family && other_names[i].role == role)
-      pattern = other_names[i].name;
-  const char *mark = strstr(pattern, "%d");
-  if (!mark) {
-    snprintf(name, ARCH_NAME_SIZE, "%s", pattern);
-    return;
-  }
-  snprintf(name, ARCH_NAME_SIZE, "%.*s%d%s", (int)(mark - pattern), pattern, layer, mark + 2);
+      return other_names[i].name;
+  return entries[role].name;
+}
+
+void arch_expert_name(const ModelConfig *c, ArchRole role, int layer, int expert,
+                      char name[ARCH_NAME_SIZE]) {
+  size_t at = 0;
+  for (const char *p = name_pattern(c, role); *p && at + 12 < ARCH_NAME_SIZE; p++)
+    if (*p == '%')
+      at += (size_t)snprintf(name + at, ARCH_NAME_SIZE - at, "%d", *++p == 'e' ? expert : layer);
+    else
+      name[at++] = *p;
+  name[at] = '\0';
+}
+
+void arch_tensor_name(const ModelConfig *c, ArchRole role, int layer, char name[ARCH_NAME_SIZE]) {
+  arch_expert_name(c, role, layer, 0, name);
 }
 
 const char *arch_other_name(ArchRole role, const char *name) {
@@ -242,6 +280,7 @@ static int64_t dim_size(const ModelConfig *c, Dim dim) {
     case DIM_QKV: return (int64_t)(c->heads + 2 * c->kv_heads) * c->head_dim;
     case DIM_FEED: return c->feed_forward;
     case DIM_TWO_FEED: return 2 * (int64_t)c->feed_forward;
+    case DIM_EXPERTS: return c->experts;
     case DIM_VOCAB: return c->vocab;
   }
   return 0;

@@ -31,6 +31,7 @@ typedef enum ArchRole {
   ARCH_DOWN,
   ARCH_QKV,
   ARCH_GATE_UP, /* instead of the three and the two */
+  ARCH_ROUTER,
   ARCH_POST_ATTN,
   ARCH_POST_MLP,
   ARCH_Q_NORM,
@@ -73,6 +74,16 @@ static inline bool arch_role_is_number(ArchRole role) {
 #define ARCH_NAME_SIZE 96
 void arch_tensor_name(const ModelConfig *config, ArchRole role, int layer,
                       char name[ARCH_NAME_SIZE]);
+
+/* The matrices of which a layer has one for each expert: gate, up and down of a mixture; `expert` is
+ * ignored for other tensors. In GGUF files they are one tensor, [experts, rows, cols]. */
+bool arch_of_expert(const ModelConfig *config, ArchRole role);
+bool arch_experts_stacked(const ModelConfig *config, ArchRole role);
+void arch_expert_name(const ModelConfig *config, ArchRole role, int layer, int expert,
+                      char name[ARCH_NAME_SIZE]);
+
+/* Tensors of a role that a model has: one a layer or one a model, each once for every expert. */
+int arch_count(const ModelConfig *config, ArchRole role);
 
 /* The other name that a tensor may have instead: files of a model without its head (BLOOM's) have
  * names without the model's prefix, and transformers 5 calls every unembedding lm_head.weight.

@@ -12,7 +12,9 @@
 static inline double flops_layer(const ModelConfig *c) {
   const double width = c->width, query = (double)c->heads * c->head_dim,
                key = (double)c->kv_heads * c->head_dim;
-  return 2 * (width * (2 * query + 2 * key) + (c->no_gate ? 2 : 3) * width * c->feed_forward);
+  const double modules = c->experts ? c->experts_used : 1;
+  return 2 * (width * (2 * query + 2 * key) + width * c->experts +
+              modules * (c->no_gate ? 2 : 3) * width * c->feed_forward);
 }
 
 /* Of one token's logits. */

@@ -19,15 +19,14 @@
 /* Embeddings stay in the file, but a device has a copy of its own, beside a tied unembedding. */
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
-  const Tensor *embed;
-  if (m->limits.memory && !model_find_tensor(m, ARCH_EMBED, 0, &embed, NULL)) bytes = embed->bytes;
+  Tensor t;
+  if (m->limits.memory && !model_find_tensor(m, ARCH_EMBED, 0, 0, &t, NULL)) bytes = t.bytes;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
-    if (!arch_has(&m->config, (ArchRole)role) || (role == ARCH_EMBED && !m->config.tied_embeddings))
-      continue;
-    const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
-    const Tensor *t;
-    for (int l = 0; l < layers; l++)
-      if (!model_find_tensor(m, (ArchRole)role, l, &t, NULL)) bytes += t->bytes;
+    if (role == ARCH_EMBED && !m->config.tied_embeddings) continue;
+    const int experts = arch_of_expert(&m->config, (ArchRole)role) ? m->config.experts : 1;
+    for (int i = 0; i < arch_count(&m->config, (ArchRole)role); i++)
+      if (!model_find_tensor(m, (ArchRole)role, i / experts, i % experts, &t, NULL))
+        bytes += t.bytes;
   }
   return bytes;
 }
@@ -121,22 +120,27 @@ xt_status xt_model_inspect(const char *path, const xt_model_options *options, xt
   return open_model(path, options, false, out, error);
 }
 
-static void release_layer(Backend *b, LayerWeights *w) {
+static void release_layer(Backend *b, LayerWeights *w, int experts) {
   const Dev vectors[] = {w->norm_attn.weight, w->norm_attn.bias,   w->norm_mlp.weight,
                          w->norm_mlp.bias,    w->post_attn.weight, w->post_mlp.weight,
                          w->q_norm,           w->k_norm,           w->qkv_bias,
                          w->out_bias,         w->gate_up_bias,     w->down_bias};
-  Weight *const matrices[] = {w->qkv, w->out, w->gate_up, w->down};
+  Weight *const matrices[] = {w->qkv, w->out, w->gate_up, w->down, w->router};
   for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) b->ops->release(b, vectors[i]);
   for (size_t i = 0; i < sizeof matrices / sizeof *matrices; i++)
     b->ops->weight_release(b, matrices[i]);
+  for (int e = 0; w->experts && e < experts; e++) {
+    b->ops->weight_release(b, w->experts[e].gate_up);
+    b->ops->weight_release(b, w->experts[e].down);
+  }
+  free(w->experts);
 }
 
 void xt_model_close(xt_model *m) {
   if (!m) return;
   if (m->backend) {
     for (int l = 0; m->layers && l < m->config.layers; l++)
-      release_layer(m->backend, &m->layers[l]);
+      release_layer(m->backend, &m->layers[l], m->config.experts);
     const Dev vectors[] = {m->embed_norm.weight, m->embed_norm.bias, m->final_norm.weight,
                            m->final_norm.bias};
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
@@ -190,8 +194,7 @@ static uint64_t count_parameters(const xt_model *m) {
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
     if (!arch_has(&m->config, (ArchRole)role)) continue;
     const ArchShape s = arch_shape(&m->config, (ArchRole)role);
-    total += (uint64_t)(s.rows * s.cols) *
-             (uint64_t)(arch_role_in_layer((ArchRole)role) ? m->config.layers : 1);
+    total += (uint64_t)(s.rows * s.cols) * (uint64_t)arch_count(&m->config, (ArchRole)role);
   }
   return total;
 }
@@ -215,6 +218,8 @@ void xt_model_get_info(const xt_model *m, xt_model_info *info) {
                           .kv_heads = c->kv_heads,
                           .head_dim = c->head_dim,
                           .feed_forward = c->feed_forward,
+                          .experts = c->experts,
+                          .experts_used = c->experts_used,
                           .vocab = c->vocab,
                           .trained_positions = c->max_positions,
                           .max_positions = c->unbounded ? MODEL_POSITIONS_MAX : c->max_positions,

@@ -12,6 +12,11 @@ typedef struct NormWeights {
   Dev weight, bias;
 } NormWeights;
 
+/* Of one expert of a mixture: [2F, C] and [C, F]. */
+typedef struct ExpertWeights {
+  Weight *gate_up, *down;
+} ExpertWeights;
+
 typedef struct LayerWeights {
   NormWeights norm_attn, norm_mlp, post_attn, post_mlp; /* [C]; none if the architecture does not
                                                            have it, as for all members below */
@@ -20,6 +25,9 @@ typedef struct LayerWeights {
   Weight *out;     /* [C, heads head_dim] */
   Weight *gate_up; /* gate, up stacked: [2F, C]; only up if there is no gate */
   Weight *down;    /* [C, F] */
+  /* of a mixture, in place of the two: [experts, C], and [experts] */
+  Weight *router;
+  ExpertWeights *experts;
   Dev qkv_bias, out_bias, gate_up_bias, down_bias;
   XieluNumbers xielu;
 } LayerWeights;

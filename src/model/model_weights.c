@@ -15,61 +15,75 @@ static const char *said_by(const xt_model *m) {
   return m->config.names == NAMES_GGUF ? "the file's header" : "config.json";
 }
 
+static xt_status wrong_shape(const xt_model *m, const Tensor *t, const ArchShape *want, int stack,
+                             xt_error *error) {
+  char got[128] = "", asked[128] = "";
+  size_t at = 0;
+  for (int d = 0; d < t->dims && at < sizeof got - 24; d++)
+    at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", d ? ", " : "",
+                           (long long)t->shape[d]);
+  at = stack ? (size_t)snprintf(asked, sizeof asked, "%d, ", stack) : 0;
+  at += (size_t)snprintf(asked + at, sizeof asked - at, "%lld", (long long)want->rows);
+  if (want->dims > 1) snprintf(asked + at, sizeof asked - at, ", %lld", (long long)want->cols);
+  return err_set(error, XT_STATUS_INPUT, t->map->path, t->name, tensor_offset(t),
+                 "has shape [%s], %s asks for [%s]", got, said_by(m), asked);
+}
+
+/* The part of an expert in the tensor of all. */
+static void take_expert(Tensor *t, int expert) {
+  t->bytes /= (size_t)t->shape[0];
+  t->data = (const uint8_t *)t->data + (size_t)expert * t->bytes;
+  t->dims--;
+  memmove(t->shape, t->shape + 1, (size_t)t->dims * sizeof *t->shape);
+}
+
 /* The tensor of a role, its shape and dtype checked. */
-xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out,
+xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, int expert, Tensor *out,
                             xt_error *error) {
   char name[ARCH_NAME_SIZE];
-  *out = NULL;
-  arch_tensor_name(&m->config, role, layer, name);
+  const int stack = arch_experts_stacked(&m->config, role) ? m->config.experts : 0;
+  arch_expert_name(&m->config, role, layer, expert, name);
   const Tensor *t = checkpoint_find(m->checkpoint, name);
   if (!t) t = checkpoint_find(m->checkpoint, arch_other_name(role, name));
   if (!t)
     return err_set(error, XT_STATUS_INPUT, m->path, name, -1,
                    "the weight files have no such tensor; %s needs it", m->config.architecture);
   const ArchShape want = arch_shape(&m->config, role);
+  const int64_t *shape = t->shape + (stack > 0);
   const bool number = arch_role_is_number(role) && t->dims == 0;
-  const bool fits = number || (t->dims == want.dims && t->shape[0] == want.rows &&
-                               (want.dims == 1 || t->shape[1] == want.cols));
-  if (!fits) {
-    char got[128] = "";
-    size_t at = 0;
-    for (int d = 0; d < t->dims && at < sizeof got - 24; d++)
-      at += (size_t)snprintf(got + at, sizeof got - at, "%s%lld", d ? ", " : "",
-                             (long long)t->shape[d]);
-    if (want.dims == 1)
-      return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
-                     "has shape [%s], %s asks for [%lld]", got, said_by(m), (long long)want.rows);
-    return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
-                   "has shape [%s], %s asks for [%lld, %lld]", got, said_by(m),
-                   (long long)want.rows, (long long)want.cols);
-  }
+  const bool fits =
+      number || (t->dims == want.dims + (stack > 0) && shape[0] == want.rows &&
+                 (want.dims == 1 || shape[1] == want.cols) && (!stack || t->shape[0] == stack));
+  if (!fits) return wrong_shape(m, t, &want, stack, error);
   if (!dtype_is_weight(t->dtype))
     return err_set(error, XT_STATUS_UNSUPPORTED, t->map->path, name, tensor_offset(t),
                    "has dtype %s; weights may be F32, F16 or BF16, or quantised as %s says",
                    dtype_name(t->dtype),
                    m->config.names == NAMES_GGUF ? "the file"
                                                  : "config.json's quantization_config");
-  *out = t;
+  *out = *t;
+  if (stack) take_expert(out, expert);
   return XT_STATUS_OK;
 }
 
 /* Checks that every tensor of the architecture exists and has the right shape. */
 xt_status model_check_tensors(const xt_model *m, xt_error *error) {
-  const Tensor *t;
+  const ModelConfig *c = &m->config;
+  Tensor found;
   for (int role = 0; role < ARCH_ROLE_COUNT; role++) {
-    if (!arch_has(&m->config, (ArchRole)role)) continue;
-    const int layers = arch_role_in_layer((ArchRole)role) ? m->config.layers : 1;
-    for (int l = 0; l < layers; l++) TRY(model_find_tensor(m, (ArchRole)role, l, &t, error));
+    const int experts = arch_of_expert(c, (ArchRole)role) ? c->experts : 1;
+    for (int i = 0; i < arch_count(c, (ArchRole)role); i++)
+      TRY(model_find_tensor(m, (ArchRole)role, i / experts, i % experts, &found, error));
   }
   char name[ARCH_NAME_SIZE];
-  arch_tensor_name(&m->config, m->config.fused_qkv ? ARCH_QKV : ARCH_Q, m->config.layers, name);
-  t = checkpoint_find(m->checkpoint, name);
+  arch_tensor_name(c, c->fused_qkv ? ARCH_QKV : ARCH_Q, c->layers, name);
+  const Tensor *t = checkpoint_find(m->checkpoint, name);
   if (t)
     return err_set(error, XT_STATUS_INPUT, t->map->path, name, tensor_offset(t),
                    "the weights have more layers than %s, %d",
-                   m->config.names == NAMES_GGUF ? "the file's block_count"
-                                                 : "config.json's num_hidden_layers",
-                   m->config.layers);
+                   c->names == NAMES_GGUF ? "the file's block_count"
+                                          : "config.json's num_hidden_layers",
+                   c->layers);
   return XT_STATUS_OK;
 }
 
@@ -103,15 +117,15 @@ static size_t shape_count(ArchShape shape) { return (size_t)(shape.rows * shape.
 /* One tensor's values, which must be finite, as float32. */
 static xt_status read_values(const xt_model *m, ArchRole role, int layer, float *out,
                              xt_error *error) {
-  const Tensor *t;
-  TRY(model_find_tensor(m, role, layer, &t, error));
-  element_values(&m->config, role, t, out);
+  Tensor t;
+  TRY(model_find_tensor(m, role, layer, 0, &t, error));
+  element_values(&m->config, role, &t, out);
   const size_t count = shape_count(arch_shape(&m->config, role));
   for (size_t k = 0; k < count; k++) {
     if (!isfinite(out[k]))
-      return err_set(error, XT_STATUS_INPUT, t->map->path, t->name,
-                     tensor_offset(t) +
-                         (long long)(k / dtype_block(t->dtype) * dtype_size(t->dtype)),
+      return err_set(error, XT_STATUS_INPUT, t.map->path, t.name,
+                     tensor_offset(&t) +
+                         (long long)(k / dtype_block(t.dtype) * dtype_size(t.dtype)),
                      "value %zu is not finite", k);
     if (m->config.norm_adds_one && arch_role_is_norm(role)) out[k] += 1.0f;
   }
@@ -210,11 +224,12 @@ static void forget_file(const Tensor *t) {
 
 /* Makes one product's matrix from a tensor with q, k, v of each head in turn. */
 static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *error) {
-  const Tensor *t;
+  Tensor found;
+  const Tensor *t = &found;
   MatrixSource *parts = NULL;
   const void *data;
   void *owned;
-  TRY(model_find_tensor(m, ARCH_QKV, layer, &t, error));
+  TRY(model_find_tensor(m, ARCH_QKV, layer, 0, &found, error));
   TRY(open_values(m, t, &data, &owned, error));
   xt_error inner = {0};
   const int count = 3 * m->config.heads;
@@ -239,17 +254,17 @@ static xt_status load_by_head(xt_model *m, int layer, Weight **out, xt_error *er
 
 /* Makes one product's matrix from `n` tensors stacked along rows; drops their file pages
  * afterwards. */
-static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int layer, Weight **out,
-                             xt_error *error) {
+static xt_status load_expert(xt_model *m, const ArchRole *roles, int n, int layer, int expert,
+                             Weight **out, xt_error *error) {
   MatrixSource parts[3];
-  const Tensor *tensors[3];
+  Tensor tensors[3];
   void *owned[3] = {0};
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i < n && !status; i++) {
-    status = model_find_tensor(m, roles[i], layer, &tensors[i], error);
+    status = model_find_tensor(m, roles[i], layer, expert, &tensors[i], error);
     if (status) break;
-    parts[i] = matrix_source(&m->config, roles[i], tensors[i]);
-    status = open_values(m, tensors[i], &parts[i].data, &owned[i], error);
+    parts[i] = matrix_source(&m->config, roles[i], &tensors[i]);
+    status = open_values(m, &tensors[i], &parts[i].data, &owned[i], error);
   }
   xt_error inner = {0};
   if (!status) {
@@ -257,7 +272,7 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
     if (status == XT_STATUS_INPUT) { /* a value that is not finite: name the tensor and the place
                                         in its file */
       const int part = atoi(inner.field);
-      const Tensor *t = tensors[part >= 0 && part < n ? part : 0];
+      const Tensor *t = &tensors[part >= 0 && part < n ? part : 0];
       status = err_set(error, status, t->map->path, t->name,
                        tensor_offset(t) + (t->packed ? 0 : inner.offset), "%s", inner.message);
     } else if (status && error) {
@@ -267,8 +282,13 @@ static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int laye
   for (int i = 0; i < n; i++) free(owned[i]);
   if (status) return status;
   m->weight_bytes += m->backend->ops->weight_bytes(*out);
-  for (int i = 0; i < n; i++) forget_file(tensors[i]);
+  for (int i = 0; i < n; i++) forget_file(&tensors[i]);
   return XT_STATUS_OK;
+}
+
+static xt_status load_matrix(xt_model *m, const ArchRole *roles, int n, int layer, Weight **out,
+                             xt_error *error) {
+  return load_expert(m, roles, n, layer, 0, out, error);
 }
 
 /* alpha_p and alpha_n are stored before softplus, and beta is added to the latter. */
@@ -301,6 +321,16 @@ static xt_status load_gate_up(xt_model *m, int l, LayerWeights *w, xt_error *err
                                                   : XT_STATUS_OK;
 }
 
+static xt_status load_mixture(xt_model *m, int l, LayerWeights *w, xt_error *error) {
+  TRY(load_matrix(m, ROLES(ARCH_ROUTER), l, &w->router, error));
+  TRY(MEM_ALLOC(&w->experts, (size_t)m->config.experts, error));
+  for (int e = 0; e < m->config.experts; e++) {
+    TRY(load_expert(m, ROLES(ARCH_GATE, ARCH_UP), l, e, &w->experts[e].gate_up, error));
+    TRY(load_expert(m, ROLES(ARCH_DOWN), l, e, &w->experts[e].down, error));
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   LayerWeights *w = &m->layers[l];
   TRY(load_vector(m, ROLES(ARCH_NORM_ATTN), l, &w->norm_attn.weight, error));
@@ -323,6 +353,7 @@ static xt_status load_layer(xt_model *m, int l, xt_error *error) {
   TRY(load_vector(m, ROLES(ARCH_POST_MLP), l, &w->post_mlp.weight, error));
   TRY(load_vector(m, ROLES(ARCH_Q_NORM), l, &w->q_norm, error));
   TRY(load_vector(m, ROLES(ARCH_K_NORM), l, &w->k_norm, error));
+  if (m->config.experts) return load_mixture(m, l, w, error);
   TRY(load_gate_up(m, l, w, error));
   TRY(load_matrix(m, ROLES(ARCH_DOWN), l, &w->down, error));
   return load_vector(m, ROLES(ARCH_DOWN_BIAS), l, &w->down_bias, error);
@@ -392,8 +423,9 @@ static xt_status make_slopes(xt_model *m, xt_error *error) {
 
 xt_status model_load_weights(xt_model *m, xt_error *error) {
   TRY(MEM_ALLOC(&m->layers, (size_t)m->config.layers, error));
-  const Tensor *embed;
-  TRY(model_find_tensor(m, ARCH_EMBED, 0, &embed, error));
+  Tensor found;
+  const Tensor *embed = &found;
+  TRY(model_find_tensor(m, ARCH_EMBED, 0, 0, &found, error));
   if (embed->packed)
     return err_set(error, XT_STATUS_UNSUPPORTED, embed->map->path, embed->packed->stored[0]->name,
                    tensor_offset(embed),

@@ -5,8 +5,9 @@
 #include "model/arch.h"
 #include "model/model.h"
 
-/* The tensor of a role; `layer` is ignored where the role is not in a layer. */
-xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, const Tensor **out,
+/* The tensor of a role, or of a stack of experts one's part; `layer` is ignored where the role is not
+ * in a layer, `expert` where it is none's. */
+xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, int expert, Tensor *out,
                             xt_error *error);
 /* Every tensor that the architecture needs is there and has its shape. */
 xt_status model_check_tensors(const xt_model *m, xt_error *error);

@@ -15,6 +15,9 @@
 typedef struct ActivationSizes {
   /* input: of parallel layers alone, [rows, C] */
   size_t x, input, norm, qkv, heads, branch, gate_up, act, logits, total;
+  /* of mixtures alone: the router's logits; the rows of one expert, and what it makes of them; for
+   * each chosen expert of a row, its place and what it is added by, 5 words; zeros */
+  size_t router, gathered, answered, routes, zeros;
   int qkv_width;
 } ActivationSizes;
 
@@ -37,6 +40,13 @@ static inline ActivationSizes sizes_activations(const ModelConfig *c, const Back
   PLACE(branch, r * width);
   PLACE(gate_up, r * (c->no_gate ? 1 : 2) * feed);
   PLACE(act, r * feed);
+  if (c->experts) {
+    PLACE(router, r * (size_t)c->experts);
+    PLACE(gathered, r * width);
+    PLACE(answered, r * width);
+    PLACE(routes, 5 * r * (size_t)c->experts_used);
+    PLACE(zeros, width > r ? width : r);
+  }
   PLACE(logits, (r < logit_rows ? r : logit_rows) * (size_t)c->vocab);
 #undef PLACE
   s.total = at;

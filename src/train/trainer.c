@@ -77,6 +77,7 @@ static xt_status check_differentiable(const Trainer *t, xt_error *error) {
   } others[] = {
       {c->norm != NORM_RMS || !(c->pre_norm || c->post_norm) || c->embed_norm, "norms"},
       {c->parallel, "parallel modules"},
+      {c->experts > 0, "experts"},
       {c->qk_norm == QK_NORM_OWN_HEAD || c->qk_norm_late, "norms of queries and keys"},
       {(c->activation != ACTIVATION_SILU && c->activation != ACTIVATION_GELU_TANH) || c->no_gate,
        "activation"},

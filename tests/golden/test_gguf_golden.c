@@ -26,20 +26,21 @@ static void mixed_other_kernels(void **state) {
 /* Its name of the architecture; NULL: GGUF has no such. */
 static const char *gguf_architecture(ModelFamily family) {
   static const char *const names[FAMILY_COUNT] = {
-      [FAMILY_LLAMA] = "llama",      [FAMILY_MISTRAL] = "llama",   [FAMILY_QWEN2] = "qwen2",
-      [FAMILY_QWEN3] = "qwen3",      [FAMILY_GEMMA2] = "gemma2",   [FAMILY_GEMMA3] = "gemma3",
-      [FAMILY_COHERE] = "command-r", [FAMILY_COHERE2] = "cohere2", [FAMILY_OLMO2] = "olmo2",
-      [FAMILY_OLMO3] = "olmo2",      [FAMILY_SMOLLM3] = "smollm3", [FAMILY_GRANITE] = "granite",
-      [FAMILY_GLM4] = "glm4",        [FAMILY_EXAONE4] = "exaone4", [FAMILY_PHI3] = "phi3"};
+      [FAMILY_LLAMA] = "llama",     [FAMILY_MISTRAL] = "llama",      [FAMILY_QWEN2] = "qwen2",
+      [FAMILY_MIXTRAL] = "llama",   [FAMILY_QWEN3_MOE] = "qwen3moe", [FAMILY_QWEN3] = "qwen3",
+      [FAMILY_GEMMA2] = "gemma2",   [FAMILY_GEMMA3] = "gemma3",      [FAMILY_COHERE] = "command-r",
+      [FAMILY_COHERE2] = "cohere2", [FAMILY_OLMO2] = "olmo2",        [FAMILY_OLMO3] = "olmo2",
+      [FAMILY_SMOLLM3] = "smollm3", [FAMILY_GRANITE] = "granite",    [FAMILY_GLM4] = "glm4",
+      [FAMILY_EXAONE4] = "exaone4", [FAMILY_PHI3] = "phi3"};
   return names[family];
 }
 
 /* What a file cannot say: windows of llama's and Qwen's, rules of Gemma's and SmolLM3's layers that
- * are not the usual, dynamic scaling. */
+ * are not the usual, dynamic scaling, experts whose weights do not add up to 1. */
 static bool can_be_said(const char *name) {
-  static const char *const not [] = {"mistral-window", "qwen2-window", "qwen3",
-                                     "gemma2",         "gemma3",       "smollm3",
-                                     "ministral",      "llama-dynamic"};
+  static const char *const not [] = {"mistral-window", "qwen2-window",  "qwen3",
+                                     "gemma2",         "gemma3",        "smollm3",
+                                     "ministral",      "llama-dynamic", "qwen3-moe"};
   for (size_t i = 0; i < sizeof not / sizeof *not ; i++)
     if (strcmp(name, not [i]) == 0) return false;
   return true;
@@ -51,6 +52,11 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
   gguf_put_int(b, "context_length", c->max_positions);
   gguf_put_int(b, "embedding_length", c->width);
   gguf_put_int(b, "feed_forward_length", c->feed_forward);
+  if (c->experts) {
+    gguf_put_int(b, "expert_count", c->experts);
+    gguf_put_int(b, "expert_used_count", c->experts_used);
+    gguf_put_int(b, "expert_feed_forward_length", c->feed_forward);
+  }
   gguf_put_int(b, "attention.head_count", c->heads);
   gguf_put_int(b, "attention.head_count_kv", c->kv_heads);
   gguf_put_int(b, "attention.key_length", c->head_dim);
@@ -100,7 +106,7 @@ static void put_values(GgufBytes *b, const ModelConfig *c) {
 static float *converted(const ModelConfig *c, ArchRole role, const Tensor *t, size_t *count) {
   const bool turns = role == ARCH_Q || role == ARCH_K || role == ARCH_Q_BIAS || role == ARCH_K_BIAS;
   const bool paired = turns && (c->family == FAMILY_LLAMA || c->family == FAMILY_MISTRAL ||
-                                c->family == FAMILY_GRANITE);
+                                c->family == FAMILY_GRANITE || c->family == FAMILY_MIXTRAL);
   const size_t cols = t->dims == 2 ? (size_t)t->shape[1] : 1, rows = (size_t)t->shape[0],
                head = (size_t)c->head_dim;
   *count = rows * cols;
@@ -141,6 +147,29 @@ static void put_factors(GgufBytes *b, const ModelConfig *c) {
   gguf_add_tensor(b, "rope_freqs.weight", 0, 1, &pairs, factors, (size_t)pairs * sizeof *factors);
 }
 
+/* The matrices of all experts as one tensor. */
+static void put_experts(GgufBytes *b, const ModelConfig *c, const ModelConfig *named,
+                        const Checkpoint *from, ArchRole role, int layer) {
+  char name[ARCH_NAME_SIZE];
+  float *all = NULL;
+  int64_t shape[3] = {c->experts};
+  size_t count = 0;
+  for (int e = 0; e < c->experts; e++) {
+    arch_expert_name(c, role, layer, e, name);
+    const Tensor *t = checkpoint_find(from, name);
+    assert_non_null(t);
+    float *values = converted(c, role, t, &count);
+    if (!all) all = malloc((size_t)c->experts * count * sizeof *all);
+    assert_non_null(all);
+    memcpy(all + (size_t)e * count, values, count * sizeof *all);
+    memcpy(shape + 1, t->shape, 2 * sizeof *shape);
+    free(values);
+  }
+  arch_tensor_name(named, role, layer, name);
+  gguf_add_tensor(b, name, 0, 3, shape, all, (size_t)c->experts * count * sizeof *all);
+  free(all);
+}
+
 static void put_tensors(GgufBytes *b, const ModelConfig *c, const Checkpoint *from) {
   ModelConfig named = *c;
   named.names = NAMES_GGUF;
@@ -150,6 +179,10 @@ static void put_tensors(GgufBytes *b, const ModelConfig *c, const Checkpoint *fr
     for (int l = 0; l < (arch_role_in_layer((ArchRole)role) ? c->layers : 1); l++) {
       char name[ARCH_NAME_SIZE];
       size_t count;
+      if (arch_of_expert(c, (ArchRole)role)) {
+        put_experts(b, c, &named, from, (ArchRole)role, l);
+        continue;
+      }
       arch_tensor_name(c, (ArchRole)role, l, name);
       const Tensor *t = checkpoint_find(from, name);
       assert_non_null(t);

@@ -186,6 +186,17 @@ static void families_differ_by_data(void **state) {
   assert_true(c.fused_qkv && c.fused_gate_up && c.sliding_window == 0);
 }
 
+#define MIXTURE "{\"model_type\":\"qwen3_moe\",\"moe_intermediate_size\":24," SIZES
+static void mixtures_of_experts(void **state) {
+  (void)state;
+  ModelConfig c = good("{\"model_type\":\"mixtral\",\"num_local_experts\":6," SIZES "}", NULL);
+  assert_true(c.experts == 6 && c.experts_used == 2 && c.expert_shares && !c.sliding_window);
+  c = good(MIXTURE "}", NULL);
+  assert_true(c.experts == 128 && c.experts_used == 8 && !c.expert_shares && c.feed_forward == 24);
+  c = good(MIXTURE ",\"num_experts\":8,\"norm_topk_prob\":true,\"use_sliding_window\":true}", NULL);
+  assert_true(c.experts == 8 && c.expert_shares && c.kinds[0].sliding);
+}
+
 static void families_with_keys_of_their_own(void **state) {
   (void)state;
   ModelConfig c = good("{\"model_type\":\"bloom\",\"n_embed\":48,\"n_layer\":3,\"n_head\":6,\"num_"
@@ -337,6 +348,8 @@ static const Bad contradictions[] = {
      "model_type", "\"llama\""},
     {"{\"model_type\":\"llama\"}", NULL, INPUT, "num_hidden_layers", "missing"},
     {"{\"model_type\":\"llama\",\"num_hidden_layers\":2}", NULL, INPUT, "hidden_size", "missing"},
+    {MIXTURE ",\"num_experts\":4}", NULL, INPUT, "num_experts_per_tok", "8 of 4"},
+    {MIXTURE ",\"mlp_only_layers\":[1]}", NULL, UNSUPPORTED, "mlp_only_layers", "not handled"},
     {"{\"model_type\":\"llama\",\"num_hidden_layers\":0}", NULL, INPUT, "num_hidden_layers",
      "1 to"},
     {"{\"model_type\":\"llama\",\"num_hidden_layers\":-2}", NULL, INPUT, "num_hidden_layers",
@@ -476,6 +489,7 @@ int main(void) {
       cmocka_unit_test(windows),
       cmocka_unit_test(families_differ_by_data),
       cmocka_unit_test(families_with_keys_of_their_own),
+      cmocka_unit_test(mixtures_of_experts),
       cmocka_unit_test(tokens_and_penalty),
       cmocka_unit_test(settings_of_generation),
       cmocka_unit_test(rules_of_generation),

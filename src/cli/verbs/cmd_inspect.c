@@ -72,6 +72,8 @@ static xt_status print_as_json(const LoadedModel *model, xt_error *error) {
       {"kv_heads", json_integer(info->kv_heads)},
       {"head_dim", json_integer(info->head_dim)},
       {"feed_forward", json_integer(info->feed_forward)},
+      {"experts", json_integer(info->experts)},
+      {"experts_used", json_integer(info->experts_used)},
       {"vocab", json_integer(info->vocab)},
       {"max_positions", json_integer(info->trained_positions)},
       {"sliding_window", info->sliding_window ? json_integer(info->sliding_window) : json_null()},
@@ -156,6 +158,9 @@ static void print_as_text(const LoadedModel *model) {
          count_text(info->parameters, size));
   printf("layers         %d (0 to %d), width %d, feed-forward %d\n", info->layers, info->layers - 1,
          info->width, info->feed_forward);
+  if (info->experts)
+    printf("experts        %d in each layer, %d of them for each token\n", info->experts,
+           info->experts_used);
   printf("attention      %d heads of %d, %d for keys and values%s\n", info->heads, info->head_dim,
          info->kv_heads, info->qkv_bias ? ", biases on q, k and v" : "");
   printf("positions      %d, ", info->trained_positions);
