@@ -9,7 +9,6 @@
 
 #include "shell/interrupt.h"
 #include "shell/output.h"
-#include "verbs/demo_control.h"
 #include "verbs/demo_tally.h"
 #include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
@@ -161,47 +160,15 @@ static xt_status make_output(const char *output, xt_error *error) {
 
 /* ---- one direction --------------------------------------------------------------------------- */
 
-/* Whether each question's source prompt gives the answer by itself. */
-static xt_status ask_sources(const Subject *subject, const SweepJob *job, Tally *tally,
-                             xt_error *error) {
-  const size_t n = job->info.questions;
-  xt_request *requests = calloc(n, sizeof *requests);
-  xt_generation *out = calloc(n, sizeof *out);
-  const xt_generate_options how = {.max_new_tokens = NEW_TOKENS};
-  xt_status status = requests && out ? XT_STATUS_OK : error_memory(error);
-  for (size_t q = 0; q < n && !status; q++) {
-    const xt_instance *in = xt_job_instance(job->job, q);
-    requests[q] = (xt_request){.ids = in->source, .count = in->source_count};
-  }
-  if (!status) status = xt_session_generate(subject->loaded.session, requests, n, &how, out, error);
-  for (size_t q = 0; q < n && !status; q++) {
-    const xt_question *question = xt_job_question(job->job, q);
-    const long at = tally_find(tally, question->id);
-    char *text;
-    size_t length;
-    status = xt_tokenizer_decode(xt_model_tokenizer(subject->loaded.model), out[q].ids,
-                                 out[q].count, true, &text, &length, error);
-    if (status) break;
-    if (at >= 0)
-      status = xt_task_score(xt_task_find(question->task), NULL, 0, text, length, question->gold,
-                             &tally->source[at], error);
-    free(text);
-  }
-  for (size_t q = 0; out && q < n; q++) xt_generation_deinit(&out[q]);
-  free(out);
-  free(requests);
-  return status;
-}
-
 /* Runs the responses to a file of questions that the store lacks. */
 static xt_status run_sweep(Demo *d, const Subject *subject, const SweepArguments *how,
-                           xt_store *store, const char *command, SweepJob *job, xt_error *error) {
+                           SweepJob *job, xt_error *error) {
   xt_job_result result = {0};
   xt_status status;
   TRY_DONE(job_read(job, how, error));
-  TRY_DONE(job_create(job, &subject->loaded, NULL, command, error));
-  TRY_DONE(job_plan(job, store, subject->hash, error));
-  if (job->info.has_work) status = job_run(job, &subject->loaded, store, &result, error);
+  TRY_DONE(job_create(job, &subject->loaded, NULL, "{\"verb\": \"demo\"}", error));
+  TRY_DONE(job_plan(job, subject->store, subject->hash, error));
+  if (job->info.has_work) status = job_run(job, &subject->loaded, subject->store, &result, error);
   if (status == XT_STATUS_CANCELLED)
     error_set(error, status, how->output, NULL, -1,
               "stopped; the same command continues from "
@@ -214,43 +181,46 @@ done:
 
 /* The first layer into the first, at the sites of one module, with the source prompts of other
  * questions. */
-static xt_status run_control(Demo *d, const Subject *subject, const Direction *direction,
-                             const SweepJob *asked, Tally *tally, xt_error *error) {
-  char path[1200], database[1200];
-  SweepArguments sweep = *asked->arguments;
+static xt_status run_control(Demo *d, const Subject *subject, const SweepArguments *asked,
+                             xt_error *error) {
+  SweepArguments sweep = *asked;
   SweepJob job = {0};
-  xt_store *store = NULL;
-  size_t count;
-  xt_status status;
-  snprintf(path, sizeof path, "%s/%s-control.jsonl", d->arguments->output, direction->name);
-  snprintf(database, sizeof database, "%s/control.db", d->arguments->output);
-  /* with other prompts */
-  if (sweep.limit)
-    snprintf(database, sizeof database, "%s/control-%d.db", d->arguments->output, sweep.limit);
-  sweep.pairs = path;
-  sweep.output = database;
+  char name[XT_SITE_NAME_SIZE];
   sweep.source_layers = sweep.target_layers = "first";
+  sweep.controls = "shuffled";
   sweep.sites.count = 0;
-  for (size_t s = 0; s < asked->info.site_count; s++)
-    if (tally_is_headline(tally, (int)s))
-      sweep.sites.at[sweep.sites.count++] = asked->info.sites[s];
-  TRY_DONE(control_write(asked, path, &count, error));
-  if (!count) goto done; /* nobody to lend a prompt */
-  TRY_DONE(xt_store_open(database, XT_STORE_WRITE, &store, error));
-  TRY_DONE(
-      run_sweep(d, subject, &sweep, store, "{\"verb\": \"demo\", \"control\": true}", &job, error));
-  TRY_DONE(tally_read_control(tally, store, direction->task, error));
-done:
-  xt_store_close(store);
+  for (int s = 0; s < asked->sites.count; s++)
+    if (tally_is_one_module(xt_site_format(asked->sites.at[s], name)))
+      sweep.sites.at[sweep.sites.count++] = asked->sites.at[s];
+  if (!sweep.sites.count) return XT_STATUS_OK;
+  const uint64_t responses = d->responses, computed = d->computed,
+                 sites = (uint64_t)sweep.sites.count;
+  const xt_status status = run_sweep(d, subject, &sweep, &job, error);
+  /* The responses to the transplants themselves are counted already; with its controls, a question's
+   * untouched response is run once more. */
+  d->responses = responses + (uint64_t)job.info.questions * sites;
+  d->computed = computed + (d->computed - computed) * sites / (1 + sites);
   job_deinit(&job);
   return status;
 }
 
+static xt_status show(const Demo *d, const Subject *subject, const Direction *direction,
+                      xt_error *error) {
+  const xt_analysis_options how = {.threads = d->arguments->model.threads};
+  xt_analysis *analysis;
+  const xt_status status = xt_analysis_create(subject->store, &how, &analysis, error);
+  if (status) return status;
+  for (size_t g = 0; g < xt_analysis_count(analysis); g++)
+    if (strcmp(xt_analysis_get(analysis, g)->task, direction->task) == 0)
+      tally_print(xt_analysis_get(analysis, g), &direction->words);
+  xt_analysis_free(analysis);
+  return XT_STATUS_OK;
+}
+
 static xt_status run_direction(Demo *d, const Subject *subject, const Direction *direction,
-                               bool show, xt_error *error) {
+                               bool shown, xt_error *error) {
   const Arguments *a = d->arguments;
-  const char *site_names[SITE_LIST_MAX];
-  char path[1200], names[SITE_LIST_MAX][XT_SITE_NAME_SIZE];
+  char path[1200];
   snprintf(path, sizeof path, "%s/%s.jsonl", d->folder, direction->name);
   const SweepArguments sweep = {.model = subject->how,
                                 .pairs = path,
@@ -262,26 +232,17 @@ static xt_status run_direction(Demo *d, const Subject *subject, const Direction 
                                 .max_new_tokens = NEW_TOKENS,
                                 .commit_seconds = 1};
   SweepJob job = {0};
-  Tally tally = {0};
-  xt_status status;
-  for (int s = 0; s < a->sites.count; s++) site_names[s] = xt_site_format(a->sites.at[s], names[s]);
-  TRY_DONE(run_sweep(d, subject, &sweep, subject->store, "{\"verb\": \"demo\"}", &job, error));
-  if (!show) goto done;
-  TRY_DONE(tally_read(&tally, subject->store, direction->task, site_names, a->sites.count,
-                      subject->loaded.info.layers, error));
-  TRY_DONE(ask_sources(subject, &job, &tally, error));
-  TRY_DONE(run_control(d, subject, direction, &job, &tally, error));
-  tally_print(&tally, &direction->words);
-done:
-  tally_deinit(&tally);
+  xt_status status = run_sweep(d, subject, &sweep, &job, error);
   job_deinit(&job);
-  return status;
+  if (status || !shown) return status;
+  status = run_control(d, subject, &sweep, error);
+  return status ? status : show(d, subject, direction, error);
 }
 
-static xt_status run_directions(Demo *d, const Subject *subject, bool show, xt_error *error) {
+static xt_status run_directions(Demo *d, const Subject *subject, bool shown, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < DIRECTION_COUNT && !status; i++)
-    status = run_direction(d, subject, &directions[i], show, error);
+    status = run_direction(d, subject, &directions[i], shown, error);
   return status;
 }
 
@@ -411,8 +372,7 @@ const Verb verb_demo = {
         "with the program, and prints the accuracies by language and by pair of layers, with "
         "their uncertainty. Also fine-tunes the model, for comparison. The responses are stored "
         "in DIR/demo.db and DIR/tuned.db, as those of a sweep are, and DIR/report.html shows "
-        "them all. DIR/control.db holds the control: transplants from the prompts of other "
-        "questions.",
+        "them all, with controls: transplants from the prompts of other questions.",
     .example = "xtransplant demo",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
