@@ -207,10 +207,10 @@ static void test_source_responses(void **state) {
 static void test_architectures(void **state) {
   (void)state;
   static const char *const names[] = {
-      "qwen3",   "gemma2",      "gemma3",  "cohere", "cohere2",       "olmo3",        "smollm3",
-      "granite", "glm4",        "exaone4", "phi3",   "apertus",       "hunyuan",      "ministral3",
-      "neox",    "neox-serial", "bloom",   "xglm",   "llama-dynamic", "phi3-longrope",
-      "mixtral", "qwen3-moe"};
+      "qwen3",         "gemma2",        "gemma3",  "cohere",      "cohere2", "olmo3",
+      "smollm3",       "granite",       "glm4",    "exaone4",     "phi3",    "apertus",
+      "hunyuan",       "ministral3",    "neox",    "neox-serial", "bloom",   "xglm",
+      "llama-dynamic", "phi3-longrope", "mixtral", "qwen3-moe"};
   const bool brief = getenv("XT_TEST_BRIEF");
   for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
     Fixture f = {0};

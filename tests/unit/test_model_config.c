@@ -7,11 +7,10 @@
 #define SIZES                                                                                      \
   "\"hidden_size\":64,\"intermediate_size\":96,\"num_hidden_layers\":4,\"num_attention_heads\":8," \
   "\"vocab_size\":320"
+#define KV_HEADS "\"num_key_value_heads\":4,"
 #define LLAMA "\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"llama\"," SIZES
 #define MISTRAL "\"architectures\":[\"MistralForCausalLM\"],\"model_type\":\"mistral\"," SIZES
-#define QWEN2                                                                                  \
-  "\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\",\"num_key_value_heads\":" \
-  "4," SIZES
+#define QWEN2 "\"architectures\":[\"Qwen2ForCausalLM\"],\"model_type\":\"qwen2\"," KV_HEADS SIZES
 
 static xt_status load(const char *config, const char *generation, ModelConfig *out,
                       xt_error *error) {
