@@ -54,15 +54,15 @@ xt_status report_bounds_table(xt_report *r, xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   TRY(table_add(&r->tables, &r->arena, "bounds", "Task, site", &t, error));
   t->title = "Upper bounds and what guessing gives";
-  t->note =
-      table_format(t,
-                   "Per cent of the questions that have all %d candidates; without such questions "
-                   "there is no bound. More candidates raise a bound even where they are "
-                   "guesses: by chance is the same bound against the gold answers of the other "
-                   "questions of the language, each in turn. Intervals (%.0f%%) are bootstrap "
-                   "over questions. Above chance still contains what the untouched model knows: "
-                   "its own row has that.",
-                   a->layers, 100 * a->options.confidence);
+  t->note = table_format(
+      t,
+      "Per cent of the questions that have all %d candidates; without such questions "
+      "there is no bound. More candidates raise a bound even if they are guesses: "
+      "a bound by chance is the same bound against the gold answers of the other questions "
+      "of the language, as a mean over these. Intervals (%.0f%%) are bootstrap "
+      "intervals over questions. The part above chance still contains what the untouched "
+      "model knows, which its own row shows.",
+      a->layers, 100 * a->options.confidence);
   static const char *const columns[][2] = {
       {"Candidates", "mean"},  {"Questions", "with all"},      {"Questions", "of"},
       {"", "vanilla"},         {"Upper bound", "bound"},       {"Upper bound", "low"},
@@ -148,10 +148,10 @@ xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *group
   TRY(table_add(&r->tables, &r->arena, "baselines", "Answers", &t, error));
   t->title = "What needs no transplant, beside the coarse strategy and the upper bounds";
   t->note = "Accuracy in per cent. The source prompt's own answer is scored as the same question "
-            "in the source's language where the store has it. Either right is the "
-            "oracle of two candidates; pass@n is the unbiased chance that one of n sampled answers "
-            "is right. A bound of N candidates says something of transplants as far "
-            "as it exceeds these.";
+            "in the source's language where the store has it. The row of either right is "
+            "the oracle of two candidates; pass@n is the unbiased estimate of the chance that one "
+            "of n sampled answers is right. A bound of N candidates says something about "
+            "transplants only as far as it exceeds these.";
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++)
     table_column(t, columns[c][0], columns[c][1]);
   for (size_t g = 0; g < count; g++) {
@@ -209,12 +209,12 @@ xt_status report_best_table(xt_report *r, xt_error *error) {
   t->title = "What the best configuration is worth";
   t->note =
       table_format(t,
-                   "The best of N² is optimistic by construction. Gain with its %.0f%% paired "
-                   "bootstrap interval over questions; p: sign-flip test by question (McNemar: "
-                   "exact test that takes instances as independent), adjusted over all "
-                   "configurations of the row, and (all) over those of every row; fresh: gain on "
-                   "questions left out of each bootstrap sample, of the configuration that was "
-                   "best within it. %s",
+                   "The best of N² is optimistic by construction. The gain has its %.0f%% paired "
+                   "bootstrap interval over questions. p is the sign-flip test by question "
+                   "(McNemar: the exact test that takes instances as independent), adjusted over "
+                   "all configurations of the row, and (all) over those of every row. The fresh "
+                   "gain is that on questions left out of each bootstrap sample, of the "
+                   "configuration that is best within the sample. %s",
                    100 * a->options.confidence, report_layers_note(r));
   for (size_t c = 0; c < sizeof columns / sizeof *columns; c++) table_column(t, "", columns[c]);
   table_column(t, "Configurations", "better (Holm)");

@@ -72,8 +72,10 @@ static xt_status share_table(xt_report *r, const char *const *sites, size_t site
   TRY(table_add(&r->tables, &r->arena, "coverage", "Language", &t, error));
   t->title = xt_coverage_is_whole(c) ? "Coverage. All that was planned is there"
                                      : "Coverage. NOT ALL THAT WAS PLANNED IS THERE";
-  t->note = "Questions: planned of the dataset's, present of those planned, scored (gold answer, "
-            "untouched response) of those present. Then responses of those planned.";
+  t->note =
+      "Questions: how many of the dataset were planned, how many of these are present, and how "
+      "many of these are scored (they have a gold answer and an untouched response). Then, of "
+      "the planned responses, those that are present.";
   static const char *const columns[] = {"planned", "present", "scored"};
   for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
     table_column(t, "questions", columns[i]);

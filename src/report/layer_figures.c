@@ -90,8 +90,8 @@ static xt_status draw_figure3(xt_report *r, const xt_group *g, const xt_site_res
   const double step = plot_round(&low, &high, 6);
   const char *note = report_format(
       r,
-      "Mean over the other layer, in points of accuracy; a thin line per language, the thick one "
-      "over all instances.%s "
+      "Mean over the other layer, in points of accuracy. Thin lines are single languages, and the "
+      "thick line is over all instances.%s "
       "%s",
       site->configuration_count < a->cells ? " Dots lead over layers that were not run." : "",
       report_layers_note(r));
@@ -234,9 +234,9 @@ static xt_status draw_figure4(xt_report *r, const char *id, const char *title, c
   const double step = plot_round(&low, &high, 6);
   const char *note = report_format(
       r,
-      "An instance counts if any of its N candidates is right; those that lack some are left out. "
-      "Bands: bootstrap intervals. Dashed: the same bound by chance, "
-      "against the gold answers of other questions. Dotted: the untouched model. %s",
+      "An instance counts if any of its N candidates is right; instances that lack a candidate are "
+      "left out. Bands: bootstrap intervals. Dashed: the same bound by chance, against the gold "
+      "answers of other questions. Dotted: the untouched model. %s",
       report_layers_note(r));
   TRY(report_figure_add(r, id, "bounds", title, note, &f, error));
   TRY(MEM_ALLOC(&values, 4 * (size_t)layers, error));

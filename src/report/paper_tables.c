@@ -105,10 +105,11 @@ static xt_status table1(xt_report *r, const AnalysisGroup *const *groups, size_t
   if (!a->has_perplexity && !a->has_language) return XT_STATUS_OK;
   TRY(table_add(&r->tables, &r->arena, "table1", "", &t, error));
   t->title = "Table 1. Perplexity and language consistency of the responses";
-  t->note = "Over the responses that were measured, of all configurations; errors are by question. "
-            "Single texts may rule the mean of e^nll: e^(mean nll) and the median stand "
-            "beside it. Consistency: per cent of responses in the language that the task asks for; "
-            "a blank one is in none.";
+  t->note =
+      "The measured responses of all configurations; errors are by question. Single texts can "
+      "dominate the mean of e^nll, so e^(mean nll) and the median are given, too. "
+      "Consistency: per cent of responses in the language that the task asks for; a blank "
+      "response is in no language.";
   table_column(t, "", "measure");
   for (size_t g = 0; g < count; g++) table_column(t, "", groups[g]->group.title);
   for (Figure f = FIGURE_MEAN; f < FIGURE_COUNT; f++)
@@ -329,8 +330,8 @@ static xt_status table4(xt_report *r, const AnalysisGroup *const *groups, size_t
   t->note =
       table_format(t,
                    "Accuracy in per cent, unweighted means over languages. An upper bound counts "
-                   "an instance if any of its N candidates is right; by chance: the same "
-                   "against the gold answers of other questions.%s",
+                   "an instance if any of its N candidates is right; a bound by chance is the "
+                   "same bound against the gold answers of other questions.%s",
                    incomplete_note(t, a, groups, count));
   for (size_t g = 0; g < count; g++)
     for (int level = 0; level < XT_LEVEL_COUNT; level++)

@@ -40,8 +40,10 @@ xt_status report_responses_table(xt_report *r, xt_error *error) {
   Table *t;
   TRY(table_add(&r->tables, &r->arena, "responses", "Site", &t, error));
   t->title = "Responses: how many, and how many the transplants changed";
-  t->note = "Changed: share of responses that differ from the untouched one. Language (share in "
-            "the one that the task asks for) and perplexity as far as metrics measured them.";
+  t->note =
+      "Changed: share of responses that differ from the untouched one. Language (the share in "
+      "the language that the task asks for) and perplexity are given as far as `metrics` "
+      "has measured them.";
   table_column(t, "", "responses");
   table_column(t, "", "changed (%)");
   if (a->has_language) table_column(t, "", "in language (%)");

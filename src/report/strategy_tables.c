@@ -118,8 +118,9 @@ static xt_status table8(xt_report *r, const AnalysisGroup *group, xt_error *erro
   TRY(table_add(&r->tables, &r->arena, report_format(r, "table8-%s", g->task), g->title, &t,
                 error));
   t->title = table_format(t, "Table 8. %s: strategies by pivot language", g->title);
-  t->note = "Accuracy in per cent; in brackets the language of the source prompts; the average is "
-            "over languages.";
+  t->note =
+      "Accuracy in per cent. The language of the source prompts is in brackets; the average is "
+      "over languages.";
   for (size_t c = 0; c < g->language_count; c++) table_column(t, "", column_language(g, c)->name);
   table_column(t, "", "Avg.");
   if (others) table_column(t, "", "model");
@@ -170,9 +171,10 @@ static xt_status table11(xt_report *r, const AnalysisGroup *group, xt_error *err
   t->title = table_format(
       t, "Table 11. %s: before and after fine-tuning, without and with the coarse strategy",
       g->title);
-  t->note = table_format(
-      t, "Accuracy in per cent with its standard error. Δ: over the model's own untouched runs. %s",
-      report_comparison_note(t, r->main.analysis));
+  t->note = table_format(t,
+                         "Accuracy in per cent with its standard error. Δ: the gain over the "
+                         "model's own untouched runs. %s",
+                         report_comparison_note(t, r->main.analysis));
   report_language_columns(t, g);
   before_after(t, "Vanilla", g);
   before_after(t, "Tuning", &tuned->group);
