@@ -120,9 +120,12 @@ Interventions = Union[Sequence[Intervention], Sequence[Sequence[Intervention]]]
 
 
 def parse_site(site: str) -> tuple[str, str]:
-    """The taps that a site reads and writes."""
+    """The taps that a site reads and writes. One with a control is refused: only sweeps have the
+    other questions that it takes."""
     parsed = ffi.new("xt_site *")
     run(lib.xt_site_parse, site.encode(), parsed)
+    if parsed.control:
+        raise ValueError(f"site: {site!r} has a control, which only sweeps take")
     return TAPS[parsed.read], TAPS[parsed.write]
 
 

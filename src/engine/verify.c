@@ -162,6 +162,8 @@ static xt_status read_transplant(Verify *v, const json_t *entry, xt_request *req
   if (!name || from < 0 || to < 0)
     return bad(v, "transplants", "an entry lacks site, source_layer or target_layer", error);
   TRY(xt_site_parse(name, &site, error));
+  if (site.control != XT_CONTROL_NONE)
+    return bad(v, "transplants", "an entry's site has a control", error);
   TRY(ARENA_ALLOC(&v->arena, &iv, 1, error));
   *iv = (xt_intervention){.write = site.write,
                           .layer = (int)to,

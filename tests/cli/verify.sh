@@ -32,6 +32,12 @@ run "$X" verify -m "$model" --reference reference --json
 same "verify --json" "$code $(field passed <out)" "0 true"
 is_json "verify --json is JSON" out
 
+mkdir control
+sed 's/"site": "ffn"/"site": "ffn+random"/' reference/reference.json >control/reference.json
+cp reference/*.safetensors control
+run "$X" verify -m "$model" --reference control
+same "verify: a site with a control" "$code $(tail -1 err)" "3 xtransplant verify: control/reference.json: transplants: an entry's site has a control"
+
 reference "[5, 5, 5]"
 run "$X" verify -m "$model" --reference reference
 expect "verify: a difference is a failure" 1
