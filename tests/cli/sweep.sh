@@ -4,40 +4,43 @@
 . "$(dirname "$0")/lib.sh"
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
-choice_pairs 10 >pairs.jsonl
+questions=10
+[ -z "${XT_TEST_BRIEF:-}" ] || questions=4
+all=$((questions * 73)) # an untouched run, and 6 x 6 layers at two sites
+choice_pairs $questions >pairs.jsonl
 pairs="--pairs pairs.jsonl --site attn,block"
 
 # ---- plan
 run "$X" sweep $small $pairs -o plan.db --dry-run
 expect "dry run" 0
-prints "dry run: responses" '^responses +730, untouched runs included; 0 are in plan.db, 730 to run$'
+prints "dry run: responses" "^responses +$all, untouched runs included; 0 are in plan.db, $all to run$"
 prints "dry run: memory" '^memory +[0-9.]+ GB at most'
 prints "dry run: time" '^time +[0-9]+:[0-9]{2}:[0-9]{2} to '
 same "dry run writes nothing" "$(ls plan.db 2>&1 | grep -c 'No such file')" 1
 run "$X" sweep $small $pairs -o plan.db --dry-run --json
-same "dry run --json" "$(field responses <out) $(field to_run <out) $(field instances <out)" "730 730 10"
+same "dry run --json" "$(field responses <out) $(field to_run <out) $(field instances <out)" "$all $all $questions"
 
 # ---- whole, again, and its export
 run "$X" sweep $small $pairs -o whole.db --json
 expect "sweep" 0
-same "sweep --json" "$(field finished <out) $(field computed <out) $(field present_before <out)" "true 730 0"
+same "sweep --json" "$(field finished <out) $(field computed <out) $(field present_before <out)" "true $all 0"
 run "$X" export whole.db
 expect "export" 0
 cp out whole.jsonl
-same "export: a line a response" "$(wc -l <whole.jsonl)" 730
+same "export: a line a response" "$(wc -l <whole.jsonl)" $all
 is_json "export is JSON" whole.jsonl
 same "export: first line" "$(head -1 whole.jsonl | sed 's/"resps.*"target"/"target"/; s/, "id".*/}/')" \
   '{"doc_id": "q0", "lang": "sw", "task": "xnli", "site": "vanilla", "source_layer": null, "target_layer": null, "target": "1", "metrics": {"acc": 0}, "source_lang": ""}'
-same "export: sites" "$(sed 's/.*"site": "\([^"]*\)".*/\1/' whole.jsonl | sort | uniq -c | tr -s ' \n' ' ')" " 360 attn 360 block 10 vanilla "
+same "export: sites" "$(sed 's/.*"site": "\([^"]*\)".*/\1/' whole.jsonl | sort | uniq -c | tr -s ' \n' ' ')" " $((36 * questions)) attn $((36 * questions)) block $questions vanilla "
 # controls: added to a finished sweep, they are sites of their own, and self is a transplant from the target prompt
 cp whole.db controls.db
 run "$X" sweep $small $pairs --control self,random2 -o controls.db --dry-run
 prints "controls: planned" '^sites +attn,block,attn\+self,block\+self,attn\+random2,block\+random2$'
-prints "controls: what is there" '^responses +2170, untouched runs included; 730 are in controls.db, 1450 to run$'
+prints "controls: what is there" "^responses +$((217 * questions)), untouched runs included; $all are in controls.db, $((145 * questions)) to run$"
 run "$X" sweep $small $pairs --control self,random2 -o controls.db
 expect "controls" 0
 same "controls: sites" "$("$X" export controls.db | sed 's/.*"site": "\([^"]*\)".*/\1/' | sort | uniq -c | tr -s ' \n' ' ')" \
-  " 360 attn 360 attn+random2 360 attn+self 360 block 360 block+random2 360 block+self 10 vanilla "
+  "$(for site in attn attn+random2 attn+self block block+random2 block+self; do printf " $((36 * questions)) %s" $site; done) $questions vanilla "
 printf 'Swali la 3:\nJibu:' >target
 "$X" run -m "$model" --threads 1 --source-file target --target-file target --site attn --source-layer 5 --target-layer 1 --json >alone
 same "controls: self is run" "$("$X" export controls.db | grep '"doc_id": "q3".*"site": "attn+self", "source_layer": 5, "target_layer": 1,' | field ids)" "$(object_field transplanted ids <alone)"
@@ -56,7 +59,7 @@ same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,sourc
 before=$(cksum <whole.db; ls -l --time-style=full-iso whole.db)
 run "$X" sweep -m "$model" $pairs -o whole.db
 expect "a finished sweep" 0
-same "a finished sweep does nothing" "$(cat err) $(cksum <whole.db; ls -l --time-style=full-iso whole.db)" "whole.db: all 730 responses are present; nothing to do $before"
+same "a finished sweep does nothing" "$(cat err) $(cksum <whole.db; ls -l --time-style=full-iso whole.db)" "whole.db: all $all responses are present; nothing to do $before"
 
 # ---- kernels: each set writes the same bytes
 for kernels in avx512 avx2 neon portable; do
@@ -85,7 +88,7 @@ refuses "merge: no store" 3 "xtransplant merge: pairs.jsonl: is not a results st
 # ---- grown: more sites and layers in the same file
 "$X" sweep $small --pairs pairs.jsonl --site attn --source-layers 0,5 --target-layers first -o grown.db
 run "$X" sweep $small --pairs pairs.jsonl --site attn --target-layers 0-2 -o grown.db --json
-same "grown: only what is missing" "$code $(field present_before <out) $(field finished <out)" "0 30 true"
+same "grown: only what is missing" "$code $(field present_before <out) $(field finished <out)" "0 $((3 * questions)) true"
 "$X" sweep $small $pairs -o grown.db
 "$X" export grown.db >grown.jsonl
 cmp -s whole.jsonl grown.jsonl && pass "a file that grew exports as one sweep" || fail "a file that grew exports as one sweep"
@@ -135,7 +138,7 @@ same "Ctrl-C: exit code" $? 130
 same "Ctrl-C: message" "$(cat stopped.err)" "xtransplant sweep: stopped"
 "$X" export busy.db >busy.jsonl
 lines=$(wc -l <busy.jsonl)
-[ "$lines" -ge 1 ] && [ "$lines" -lt 730 ] && pass "Ctrl-C: keeps what was done" || fail "Ctrl-C: keeps what was done" "$lines lines"
+[ "$lines" -ge 1 ] && [ "$lines" -lt $all ] && pass "Ctrl-C: keeps what was done" || fail "Ctrl-C: keeps what was done" "$lines lines"
 run "$X" sweep $small $pairs --max-new-tokens 200 -o busy.db --dry-run --json
 same "Ctrl-C: goes on from there" "$code $(field present <out)" "0 $lines"
 
