@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packages that some functions need, asked for by name when they are missing; and progress."""
+"""Optional packages, which an error names when they are missing; and progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional, Union
 
 Progress = Union[None, bool, Callable[[float, float], None]]
 """None: a tqdm bar where tqdm is installed and it takes long. False: nothing. True: a bar at once.
-Else what is called with how much is done, and of how much."""
+A function: it is called with the amount that is done, and the total."""
 
 BAR_AFTER = 2.0  # seconds
 
@@ -26,7 +26,7 @@ def need(module: str, extra: str, what: str) -> Any:
 
 
 class Bar:
-    """Progress as `Progress` asks for it."""
+    """Shows progress in the form that `Progress` describes."""
 
     def __init__(self, progress: Progress, what: str, unit: str) -> None:
         self._callback = progress if callable(progress) else None
@@ -45,7 +45,7 @@ class Bar:
             if self._bar is None:
                 self._bar = self._make(total)
             if self._bar is not None:
-                self._bar.update(done - self._bar.n)  # which draws twice a second at most
+                self._bar.update(done - self._bar.n)  # tqdm draws at most twice per second
 
     def _make(self, total: float) -> Optional[Any]:
         try:

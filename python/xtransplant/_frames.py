@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs pandas or matplotlib."""
+"""Functions that need pandas or matplotlib."""
 
 from __future__ import annotations
 
@@ -93,12 +93,12 @@ NUMBERS = (
 
 
 class ResponseColumns:
-    """Rows of a results file, gathered by column. Texts that come again are one object.
+    """Rows of a results file, gathered by column. Equal texts share one object.
 
     Args:
         site, lang, task: the rows that are wanted; None: all.
-        full: called with a DataFrame of so many rows as soon as there are so many, which are then
-            forgotten.
+        full: is called with a DataFrame whenever that number of rows has been gathered; the rows
+            are then dropped.
     """
 
     def __init__(
@@ -157,7 +157,7 @@ class ResponseColumns:
             self._rows, self._texts = [], {}
 
     def frame(self) -> pandas.DataFrame:
-        """All of it."""
+        """All gathered rows as a DataFrame."""
         names = [
             "id",
             "question",
@@ -198,7 +198,7 @@ class ResponseColumns:
 
 
 def layer_frame(values: Any) -> pandas.DataFrame:
-    """A DataFrame of an array [source layer, target layer]."""
+    """Makes a DataFrame from an array [source layer, target layer]."""
     frame = pandas.DataFrame(values)
     frame.index.name, frame.columns.name = "source layer", "target layer"
     return frame

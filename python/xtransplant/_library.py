@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C library: errors, what it calls back, memory that it lends."""
+"""The C library: its errors, its callbacks, and views of its memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Status(enum.Enum):
-    """What went wrong, coarsely (``xt_status``)."""
+    """The kind of an error (``xt_status``)."""
 
     ARGUMENT = lib.XT_STATUS_ARGUMENT
     """A value given by the caller is out of range or contradictory, or more memory would be needed
@@ -40,7 +40,7 @@ class Status(enum.Enum):
 
 
 class Error(Exception):
-    """What the library refuses, and why.
+    """An error of the library, with its reason.
 
     Attributes:
         status: what went wrong, coarsely.
@@ -80,14 +80,14 @@ def git_hash() -> str:
     return to_str(lib.xt_git_hash())
 
 
-# ---- what the library calls back
+# ---- callbacks
 
 
 class Call:
-    """A call of the library that calls back, on the thread that it was made on.
+    """A call of the library, with its callbacks, which run on the calling thread.
 
-    What a callback raises, KeyboardInterrupt by Ctrl-C included, stops the library after its
-    current step, and is raised when it has returned.
+    An exception in a callback, also the KeyboardInterrupt of Ctrl-C, stops the library after its
+    current step, and is raised again when the library has returned.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Call:
         self.waited = False
 
     def run(self, function: Any, *arguments: Any) -> None:
-        """Calls ``function(*arguments, error)`` and raises what went wrong."""
+        """Calls ``function(*arguments, error)``, and raises its error as an exception."""
         error = ffi.new("xt_error *")
         before = getattr(_current, "call", None)
         _current.call = self
@@ -123,7 +123,7 @@ _current = threading.local()
 
 
 def run(function: Any, *arguments: Any) -> None:
-    """A call that does not call back."""
+    """Makes a call that has no callbacks."""
     Call().run(function, *arguments)
 
 
@@ -134,7 +134,8 @@ def _keep(_kind: Any, value: BaseException, _traceback: Any) -> None:
 
 
 def _callback(**failed: Any) -> Callable[[F], F]:
-    """What follows is called by the library by its name; ``error`` is returned when it raises."""
+    """Decorates a function that the library calls by its name. If the function raises, the library
+    gets ``error`` as its result."""
     register: Callable[[F], F] = ffi.def_extern(onerror=_keep, **failed)
     return register
 
@@ -191,12 +192,12 @@ def xtpy_row(_user: Any, row: Any, _error: Any) -> int:
 
 
 def to_str(text: Any) -> str:
-    """A C string, which is UTF-8 or, of paths, whatever the system has."""
+    """A C string as a str. It is UTF-8; a path has the bytes that the file system has."""
     return "" if text == ffi.NULL else ffi.string(text).decode("utf-8", "surrogateescape")
 
 
 def to_facts(kind: type[T], struct: Any) -> T:
-    """A dataclass of the fields of a C struct that have its fields' names."""
+    """Makes a dataclass from the fields of a C struct that have the same names."""
     names = [each.name for each in dataclasses.fields(kind)]  # type: ignore[arg-type]
     given = {name: getattr(struct, name) for name in names}
     texts = {name: to_str(value) for name, value in given.items() if isinstance(value, ffi.CData)}
@@ -204,7 +205,7 @@ def to_facts(kind: type[T], struct: Any) -> T:
 
 
 def to_path(path: Any) -> bytes:
-    """A path as the C library takes it."""
+    """Encodes a path for the C library."""
     encoded = os.fsencode(path)
     if b"\0" in encoded:
         raise ValueError("a path cannot have a NUL in it")
@@ -212,8 +213,8 @@ def to_path(path: Any) -> bytes:
 
 
 def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.NDArray[Any]:
-    """A read-only array over memory that the library lends; it keeps ``owner``, which has the
-    memory, alive."""
+    """Makes a read-only array over memory of the library. The array keeps ``owner``, to which the
+    memory belongs, alive."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     if size == 0:
@@ -228,8 +229,8 @@ def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.ND
 
 
 class Handle:
-    """What owns something of the library's: freed when it is no longer used, or by ``close()``, or
-    by ``with``."""
+    """The owner of an object of the library, which is freed when the owner is garbage collected, by
+    ``close()``, or at the end of a ``with`` block."""
 
     _what = "object"
 
@@ -243,7 +244,7 @@ class Handle:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Frees it now. Arrays that were taken from it stay as they are."""
+        """Frees the object now. Arrays that were taken from it stay valid."""
         if self._process == os.getpid():
             if self._holder == threading.get_ident():
                 raise Error(
@@ -276,7 +277,7 @@ class Handle:
 
 
 class _Use:
-    """One thread at a time uses a handle, in the process that it was opened in."""
+    """Lets one thread at a time use a handle, in the process that opened it."""
 
     def __init__(self, handle: Handle) -> None:
         self._handle = handle

@@ -130,7 +130,8 @@ def parse_site(site: str) -> tuple[str, str]:
 
 
 def _is_one(prompts: Any) -> bool:
-    """Whether it is one prompt: a text, an array of one dimension, or a sequence of numbers."""
+    """Whether the argument is one prompt: a text, an array of one dimension, or a sequence of
+    numbers."""
     return isinstance(prompts, str) or (
         len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str)
     )
@@ -186,9 +187,9 @@ class Score:
     ids: Array
     """int32 ``[tokens]``, of the response."""
     logprobs: Array
-    """float32 ``[tokens]``, natural logarithms of their probabilities, each given all before it."""
+    """float32 ``[tokens]``, the natural logarithm of each token's probability, given all before."""
     best: Array
-    """int32 ``[tokens]``, the most likely token in each place."""
+    """int32 ``[tokens]``, the most likely token at each place."""
 
     @property
     def total(self) -> float:
@@ -197,7 +198,7 @@ class Score:
 
     @property
     def greedy(self) -> bool:
-        """Whether the model says it: each token is the most likely one."""
+        """Whether greedy generation gives this response: each token is the most likely one."""
         return np.array_equal(self.ids, self.best)
 
 
@@ -237,18 +238,18 @@ class Taps:
 
 @dataclasses.dataclass(frozen=True)
 class Transplant:
-    """A transplant, and what it is compared with."""
+    """The response to a transplant, and the two responses that it is compared with."""
 
     source: Generation
-    """What the source prompt generates."""
+    """The response to the source prompt."""
     vanilla: Generation
-    """What the target prompt generates untouched."""
+    """The response to the untouched target prompt."""
     transplanted: Generation
-    """What it generates with the source's activation in place."""
+    """The response to the target prompt with the source's activation."""
 
     @property
     def changed(self) -> bool:
-        """Whether the response is another one."""
+        """Whether the transplant changed the response."""
         return not np.array_equal(self.vanilla.ids, self.transplanted.ids)
 
 
@@ -470,8 +471,8 @@ class Model(Handle):
     # ---- running
 
     def _fill(self, requests: Any, prompts: Sequence[Array], interventions: Interventions) -> Any:
-        """Gives C requests their ids and interventions. Returns what has to be kept while they are
-        used."""
+        """Gives C requests their ids and interventions. Returns the objects that have to be
+        kept while the requests are used."""
         keep: list[Any] = []
         own = bool(interventions) and not isinstance(interventions[0], Intervention)
         if own and len(interventions) != len(prompts):
@@ -752,9 +753,9 @@ class Model(Handle):
         output.
 
         Returns:
-            A DataFrame of tokens, a row a layer (the last on top), a column a generated token; in a
-            notebook it is shown coloured by probability. Its ``probabilities`` is a DataFrame of
-            the same shape.
+            A DataFrame of tokens, with a row per layer (the last on top) and a column per
+            generated token; a notebook shows it coloured by probability. Its ``probabilities`` is a
+            DataFrame of the same shape.
         """
         need("pandas", "pandas", "Model.lens()")
         from ._frames import LensFrame
@@ -807,12 +808,12 @@ class Model(Handle):
         replace: bool = False,
         progress: Progress = None,
     ) -> Results:
-        """Runs every transplant of every question into a results file. The same call goes on where
-        an earlier one stopped.
+        """Runs every transplant of every question into a results file. The same call resumes a
+        sweep that was stopped.
 
         Args:
             pairs: the questions: an iterable of dicts, a pandas DataFrame or a datasets.Dataset
-                with ``source`` and ``target`` (texts) and, as far as there are, ``gold``, ``id``,
+                with ``source`` and ``target`` (texts) and, where they exist, ``gold``, ``id``,
                 ``lang``, ``source_lang``, ``task``; or the path of a file of such JSON lines.
             output: the results file, made where it is not there.
             task, data: in place of ``pairs``: a benchmark, and the folder of it as released.

@@ -24,7 +24,7 @@ REAL = (
 
 
 def _type(name: str) -> Any:
-    """The same whatever a file's first rows lack."""
+    """The type of a column, which does not depend on what the first rows lack."""
     if name in WHOLE:
         return pyarrow.int32()
     if name in REAL:
@@ -33,7 +33,7 @@ def _type(name: str) -> Any:
 
 
 class Writer:
-    """A Parquet file, in place when the block ends without an error."""
+    """Writes a Parquet file, which appears under its name when the block ends without an error."""
 
     def __init__(self, path: Union[str, os.PathLike[str]]) -> None:
         self._path = os.fspath(path)
@@ -44,7 +44,7 @@ class Writer:
         return self
 
     def add(self, frame: pandas.DataFrame) -> None:
-        """Rows, as a group."""
+        """Writes rows as one row group."""
         if self._writer is None:
             self._schema = pyarrow.schema([(name, _type(name)) for name in frame.columns])
             self._writer = pyarrow.parquet.ParquetWriter(

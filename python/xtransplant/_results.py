@@ -142,7 +142,7 @@ class Results(Handle):
                 Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
             writer.add(columns.frame())
 
-    # ---- what they say
+    # ---- scores
 
     def _groups(self) -> list[Any]:
         """The tasks with scored questions, as ``xt_group``. Held by the results file."""
@@ -259,7 +259,7 @@ class Results(Handle):
         )
 
     def coverage(self) -> Any:
-        """How much is there of what was planned, as ``docs/FORMATS.md`` has it."""
+        """The share of the planned responses that is there, in the form of ``docs/FORMATS.md``."""
         out, text = ffi.new("xt_coverage **"), ffi.new("char **")
         with self._use():
             run(lib.xt_coverage_create, self._store, out)
@@ -307,8 +307,8 @@ class Results(Handle):
         return pathlib.Path(directory) / "report.html"
 
     def text(self, table: Optional[str] = None, *, others: Sequence[Path] = ()) -> str:
-        """What the report says, for a terminal: ``"summary"``, a table by its name, or all of it;
-        with ``others`` as `report` has them, ``"models"`` and ``"models-lacks"`` too."""
+        """The report as text for a terminal: ``"summary"``, a table by its name, or everything.
+        With ``others``, as in `report`, also ``"models"`` and ``"models-lacks"``."""
         named = ffi.new("char[]", table.encode()) if table is not None else ffi.NULL
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
