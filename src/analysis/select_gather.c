@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -98,12 +99,6 @@ size_t need_count(const xt_select_need *n, int layers) {
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-/* FNV-1a, which only has to distinguish the answers of one question. */
-static uint64_t hash_bytes(uint64_t hash, const char *bytes, size_t size) {
-  for (size_t i = 0; i < size; i++) hash = (hash ^ (uint8_t)bytes[i]) * 0x100000001B3u;
-  return hash;
-}
-
 /* Whether the response counts as this option, by the task's own scoring. */
 static bool is_option(const xt_task *task, const xt_question *q, const xt_store_row *row,
                       const char *label) {
@@ -140,9 +135,8 @@ static void read_answer(const xt_store_row *row, Candidate *c) {
                            : NULL;
   while (length && is_blank(text[0])) text++, length--;
   while (length && is_blank(text[length - 1])) length--;
-  c->answer =
-      option ? hash_bytes(hash_bytes(0xCBF29CE484222325u, "option ", 7), option, strlen(option))
-             : hash_bytes(0xCBF29CE484222325u, text, length);
+  c->answer = option ? hash_fnv_continue(hash_fnv("option ", 7), option, strlen(option))
+                     : hash_fnv(text, length);
   c->answered = option || ((!task || task->kind != XT_TASK_CHOICE) && length);
 }
 

@@ -31,10 +31,14 @@ void hash_hex(const uint8_t *digest, size_t bytes, char *out);
 void hash_library_version(char *out, size_t size);
 
 /* FNV-1a, for tables in memory: fast, and no protection against texts made to collide. */
-static inline uint64_t hash_fnv(const void *bytes, size_t size) {
-  uint64_t h = 0xcbf29ce484222325u;
+#define HASH_FNV_START 0xcbf29ce484222325u
+/* Continues the hash h of the bytes before these. */
+static inline uint64_t hash_fnv_continue(uint64_t h, const void *bytes, size_t size) {
   for (size_t i = 0; i < size; i++) h = (h ^ ((const unsigned char *)bytes)[i]) * 0x100000001b3u;
   return h;
+}
+static inline uint64_t hash_fnv(const void *bytes, size_t size) {
+  return hash_fnv_continue(HASH_FNV_START, bytes, size);
 }
 
 #endif
