@@ -113,7 +113,7 @@ static void test_blank(void **state) {
   assert_true(fabs(g->vanilla.overall.value - 0.25) < 1e-12);
   assert_int_equal(g->sites[0].configurations[0].correct, 1);
   char *text = table_text(report, "table1");
-  assert_holds(text, "a blank one is in none", true);
+  assert_holds(text, "a blank response is in no", true);
   assert_int_equal(count_of(text, " 25.0 "), 2); /* consistency, untouched and transplanted */
   xt_free(text);
   xt_report_free(report);
