@@ -333,7 +333,7 @@ static void test_bad_options(void **state) {
   refused((xt_job_options){.shards = 2}, "shard");
   refused((xt_job_options){.deal = 7}, "deal");
   refused((xt_job_options){.sites = same, .site_count = 2}, "sites");
-  refused((xt_job_options){.sites = same, .site_count = 17}, "sites");
+  refused((xt_job_options){.sites = same, .site_count = 33}, "sites");
   refused((xt_job_options){.max_new_tokens = -1}, "max_new_tokens");
   refused((xt_job_options){.samples = -1}, "samples");
   refused((xt_job_options){.samples = 1, .sampling = {.temperature = -1}}, "sampling");
