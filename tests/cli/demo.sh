@@ -19,11 +19,13 @@ run "$X" demo $small --no-tuning -o out1
 prints "nothing is done twice" '^2112 responses, 0 of them computed now,'
 
 # The columns are of attn and ffn; what moves the whole residual stream is told apart.
-run "$X" demo --limit 2 --site block,ffn --threads 1 --no-tuning -o out3
-prints "block is not in the columns" '^Not in these columns: block\. They move the whole residual stream'
-prints "the upper bound leaves it out" '^The upper bound counts a question as right if any of its 8 responses with ffn'
-run "$X" demo --limit 2 --site block --threads 1 --no-tuning -o out4
-same "unless nothing else was run" "$code $(grep -c 'Not in these columns' out) $(grep -c '^Fixed: block from the first layer into the first' out)" "0 0 2"
+if [ -z "${XT_TEST_BRIEF:-}" ]; then # counts are the same in every build
+  run "$X" demo --limit 2 --site block,ffn --threads 1 --no-tuning -o out3
+  prints "block is not in the columns" '^Not in these columns: block\. They move the whole residual stream'
+  prints "the upper bound leaves it out" '^The upper bound counts a question as right if any of its 8 responses with ffn'
+  run "$X" demo --limit 2 --site block --threads 1 --no-tuning -o out4
+  same "unless nothing else was run" "$code $(grep -c 'Not in these columns' out) $(grep -c '^Fixed: block from the first layer into the first' out)" "0 0 2"
+fi
 
 # The effect that the demo is for: of the questions that the target prompt alone gets wrong, first into first makes many right.
 awk 'NR % 4 == 1' "$data/to-language.jsonl" >some.jsonl

@@ -2,6 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # report, and export's summary, on a tiny model's sweep. What needs Python, numpy or Chromium is skipped where they are not.
 . "$(dirname "$0")/lib.sh"
+# The page is the same in every build, and a browser takes long to start: only the first build's is opened.
+has_browser() {
+  [ -z "${XT_TEST_BRIEF:-}" ] && "$python" -c '' 2>/dev/null &&
+    { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
+}
+no_browser() { [ -n "${XT_TEST_BRIEF:-}" ] || skip "$1" "needs Chromium and Python"; }
 tools=$here/../../tools
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
@@ -65,13 +71,13 @@ if "$python" -c 'import numpy' 2>/dev/null; then
 else skip "recomputed figures are the report's" "needs numpy"; fi
 
 # ---- the page in a browser
-if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+if has_browser; then
   "$python" "$tools/check_page.py" rep/report.html --program "$X" >page.tap
   code=$?
   cat page.tap
   failures=$((failures + $(grep -c '^not ok' page.tap)))
   [ $code -eq 0 ] && pass "page in a browser" || fail "page in a browser" "exit code $code"
-else skip "page in a browser" "needs Chromium and Python"; fi
+else no_browser "page in a browser"; fi
 
 # ---- other stores beside
 sed 's/"id": "\([^"]*\)"/"id": "\1-cot"/' pairs.jsonl >cot.jsonl
@@ -224,14 +230,14 @@ if "$python" -c 'import sqlite3' 2>/dev/null; then
   "$python" -c 'import sqlite3, sys; d = sqlite3.connect("hostile.db"); d.execute("UPDATE runs SET started = ?", (sys.argv[1],)); d.commit()' "$html"
   "$X" report hostile.db -o hostile --bootstrap 10 --permutations 8 --quiet >/dev/null
 fi
-if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+if has_browser; then
   for file in hostile/*.svg; do "$python" -c 'import sys, xml.dom.minidom as m; m.parse(sys.argv[1])' "$file" || echo "$file"; done >bad.svg 2>&1
   same "hostile: drawings are XML" "$(cat bad.svg)" ""
   "$python" "$tools/check_page.py" hostile/report.html >page.tap
   code=$?
   grep -v '^ok' page.tap
   same "hostile: page in a browser" "$code $(grep -c '^ok - page: no script but ours runs' page.tap)" "0 1"
-else skip "hostile: page in a browser" "no Chromium or no Python"; fi
+else no_browser "hostile: page in a browser"; fi
 
 # ---- questions without gold answers: a page of what changed
 sed 's/, "gold": "[^"]*"//' pairs.jsonl >unscored.jsonl
@@ -239,12 +245,12 @@ sed 's/, "gold": "[^"]*"//' pairs.jsonl >unscored.jsonl
 run "$X" report unscored.db -o unscored --quiet
 expect "unscored" 0
 prints "unscored: what changed, in words" '^attn: [0-9.]+% of 216 responses differ from the untouched model.s\.$'
-if "$python" -c '' 2>/dev/null && { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then
+if has_browser; then
   "$python" "$tools/check_page.py" unscored/report.html >page.tap
   code=$?
   grep -v '^ok' page.tap
   same "unscored: page in a browser" "$code" 0
-else skip "unscored: page in a browser" "no Chromium or no Python"; fi
+else no_browser "unscored: page in a browser"; fi
 
 # ---- files appear together; those of an earlier report go
 mkdir -p keep/.report-partial-dead00 && : >keep/.report-partial-dead00/x.csv && echo mine >keep/notes.csv

@@ -27,8 +27,8 @@ tokens=100
 [ -n "${XT_TEST_BRIEF:-}" ] && tokens=40
 long="$pairs --max-new-tokens $tokens"
 slow="$long --max-rows 12 --commit-seconds 0.01"
-signals="TERM:143 USR1:138"
-[ -z "${XT_TEST_BRIEF:-}" ] && signals="$signals INT:130 HUP:129"
+signals=TERM:143
+[ -z "${XT_TEST_BRIEF:-}" ] && signals="$signals USR1:138 INT:130 HUP:129"
 lines=0
 for signal in $signals; do
   name=${signal%:*}
