@@ -186,6 +186,9 @@ xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *
 xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
                                xt_error *error);
 
+/* The site of that name; NULL: the group does not have it. */
+const AnalysisSite *analysis_find_site(const AnalysisGroup *g, const char *name);
+
 /* Sites against the untouched model over all configurations, and against their controls. */
 xt_status analysis_controls(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 

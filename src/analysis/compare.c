@@ -203,7 +203,7 @@ static System coarse_of(const xt_analysis *a, const AnalysisGroup *g, const Anal
   return (System){s->present + at, s->correct + at};
 }
 
-static const AnalysisSite *find_site(const AnalysisGroup *g, const char *name) {
+const AnalysisSite *analysis_find_site(const AnalysisGroup *g, const char *name) {
   for (size_t s = 0; s < g->site_count; s++)
     if (strcmp(g->sites[s].name, name) == 0) return &g->sites[s];
   return NULL;
@@ -213,7 +213,7 @@ static const AnalysisSite *find_site(const AnalysisGroup *g, const char *name) {
 static xt_status coarse_at(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, const char *site,
                            uint64_t *none, xt_scores *scores, xt_comparison *gain,
                            xt_error *error) {
-  System coarse = site ? coarse_of(a, g, find_site(g, site)) : (System){NULL, NULL};
+  System coarse = site ? coarse_of(a, g, analysis_find_site(g, site)) : (System){NULL, NULL};
   if (!coarse.present) coarse = (System){none, none};
   TRY(scores_of_bits(a, g, coarse.right, coarse.present, scores, error));
   return compare_systems(a, g, b, coarse.present, coarse.right, g->vanilla, gain, error);

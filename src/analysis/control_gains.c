@@ -17,9 +17,7 @@ static const AnalysisSite *transplant_of(const AnalysisGroup *g, const char *nam
   site.control = XT_CONTROL_NONE;
   site.seed = 0;
   xt_site_format(site, base);
-  for (size_t s = 0; s < g->site_count; s++)
-    if (strcmp(g->sites[s].name, base) == 0) return &g->sites[s];
-  return NULL;
+  return analysis_find_site(g, base);
 }
 
 /* Which responses of a cell are right and present, [words]; of the untouched model if `s` is

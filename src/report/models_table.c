@@ -43,12 +43,6 @@ static const xt_group *group_of(const ReportStore *store, const xt_group *like) 
   return NULL;
 }
 
-static const xt_site_result *site_of(const xt_group *g, const char *name) {
-  for (size_t s = 0; s < g->site_count; s++)
-    if (strcmp(g->sites[s].site, name) == 0) return &g->sites[s];
-  return NULL;
-}
-
 static bool is_same_model(const ReportStore *a, const ReportStore *b) {
   static const char *const keys[] = {"model_hash", "compute", "max_new_tokens",
                                      "repetition_penalty", "ignore_eos"};
@@ -65,7 +59,7 @@ static bool overlap(const ReportStore *a, const ReportStore *b) {
     if (!theirs) continue;
     if (mine->site_count == 0 && theirs->site_count == 0) return true;
     for (size_t s = 0; s < mine->site_count; s++)
-      if (site_of(theirs, mine->sites[s].site)) return true;
+      if (report_find_site(theirs, mine->sites[s].site)) return true;
   }
   return false;
 }
@@ -142,7 +136,7 @@ static const xt_group *find(const ModelRow *row, const ModelColumn *column, cons
   for (size_t k = 0; k < row->store_count; k++) {
     const xt_group *g = group_of(row->stores[k], &column->group->group);
     if (!g) continue;
-    const xt_site_result *found = column->site ? site_of(g, column->site) : NULL;
+    const xt_site_result *found = column->site ? report_find_site(g, column->site) : NULL;
     if (first && !found) continue;
     *in = row->stores[k];
     *site = found;

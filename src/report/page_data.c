@@ -203,9 +203,9 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
   json_string_add(out, site->site);
   text_buffer_add_text(out, ",\"title\":");
   json_string_add(out, report_site_title(site->site));
-  for (size_t s = 0; s < g->site_count && site->transplant; s++)
-    if (strcmp(g->sites[s].site, site->transplant) == 0)
-      text_buffer_format(out, ",\"transplant\":%zu", s);
+  if (site->transplant)
+    text_buffer_format(out, ",\"transplant\":%zu",
+                       (size_t)(report_find_site(g, site->transplant) - g->sites));
   for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
     text_buffer_format(out, ",\"%s\":[", names[f]);
     for (int c = 0; c < g->layers * g->layers; c++) {

@@ -97,11 +97,16 @@ size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *ou
   return count;
 }
 
+const xt_site_result *report_find_site(const xt_group *g, const char *name) {
+  for (size_t s = 0; s < g->site_count; s++)
+    if (strcmp(g->sites[s].site, name) == 0) return &g->sites[s];
+  return NULL;
+}
+
 const xt_site_result *report_site(const xt_group *g) {
   const char *site = "";
   int source, target;
   if (g->benchmark) xt_coarse(g->benchmark, g->layers, &site, &source, &target);
-  for (size_t s = 0; s < g->site_count; s++)
-    if (strcmp(g->sites[s].site, site) == 0) return &g->sites[s];
-  return g->site_count ? &g->sites[0] : NULL;
+  const xt_site_result *own = report_find_site(g, site);
+  return own || !g->site_count ? own : &g->sites[0];
 }

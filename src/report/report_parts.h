@@ -50,6 +50,8 @@ size_t report_groups(const ReportStore *store, bool cot, const AnalysisGroup *ou
 /* The store's group of the same task; NULL: it has none. */
 const AnalysisGroup *report_same_task(const ReportStore *store, bool cot,
                                       const AnalysisGroup *group);
+/* The site of that name; NULL: the group does not have it. */
+const xt_site_result *report_find_site(const xt_group *group, const char *name);
 /* The site that the paper uses for the task, else the first; NULL: there is none. */
 const xt_site_result *report_site(const xt_group *group);
 

@@ -17,12 +17,6 @@ typedef struct Coarse {
   size_t cell;
 } Coarse;
 
-static const AnalysisSite *find_site(const AnalysisGroup *g, const char *name) {
-  for (size_t s = 0; s < g->site_count; s++)
-    if (strcmp(g->sites[s].name, name) == 0) return &g->sites[s];
-  return NULL;
-}
-
 /* The paper's site; else attn-released, if the store has it instead of attn. */
 static Coarse find_coarse(const AnalysisGroup *g) {
   const char *site;
@@ -30,9 +24,9 @@ static Coarse find_coarse(const AnalysisGroup *g) {
   xt_coarse(g->group.benchmark, g->group.layers, &site, &source, &target);
   const size_t cell = (size_t)(source * g->group.layers + target);
   if (g->group.coarse.overall.count)
-    return (Coarse){find_site(g, site), &g->group.coarse_gain, cell};
+    return (Coarse){analysis_find_site(g, site), &g->group.coarse_gain, cell};
   if (g->group.coarse_released.overall.count)
-    return (Coarse){find_site(g, "attn-released"), &g->group.coarse_released_gain, cell};
+    return (Coarse){analysis_find_site(g, "attn-released"), &g->group.coarse_released_gain, cell};
   return (Coarse){NULL, NULL, 0};
 }
 
