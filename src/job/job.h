@@ -72,7 +72,10 @@ typedef struct Wanted {
 xt_status job_want(Wanted *wanted, const xt_job *job, size_t at, size_t count, xt_error *error);
 /* The number of questions from `at` on that need the same responses. */
 size_t job_alike(const xt_job *job, size_t at);
-/* The ids of those of a question's prompts that *in does not have yet (job_tokens.c). The caller
+/* A prompt's ids (job_tokens.c). The caller frees them; an error sets none. */
+xt_status job_tokenize_text(const xt_job *job, const xt_tokenizer *tokenizer, const char *text,
+                            const int32_t **ids, size_t *count, xt_error *error);
+/* The ids of those of a question's prompts that *in does not have yet. The caller
  * frees them with job_free_tokens, also after an error. */
 xt_status job_tokenize(const xt_job *job, const xt_tokenizer *tokenizer,
                        const xt_question *question, xt_instance *in, xt_error *error);

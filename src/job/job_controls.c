@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cursor.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -37,12 +38,12 @@ typedef struct Finder {
 
 /* ---- the questions that there are ------------------------------------------------------------ */
 
+/* The first eight bytes. */
 static uint64_t digest_of(Hash *hash) {
   uint8_t digest[HASH_BYTES];
-  uint64_t out = 0;
   hash_finish(hash, digest);
-  for (int i = 0; i < 8; i++) out |= (uint64_t)digest[i] << (8 * i);
-  return out;
+  Cursor c = cursor_make(digest, sizeof digest);
+  return cursor_u64(&c);
 }
 
 static uint64_t source_hash(const xt_question *q) {
@@ -126,12 +127,6 @@ static xt_status find_part(Finder *f, const xt_question *q, const char *control,
 
 /* ---- another question ------------------------------------------------------------------------ */
 
-static xt_status encode_source(const Finder *f, const xt_question *q, int32_t **ids, size_t *count,
-                               xt_error *error) {
-  return xt_tokenizer_encode(f->tokenizer, q->source, strlen(q->source), !f->job->dataset->chat,
-                             ids, count, error);
-}
-
 /* The question with the lowest score above `above` (NULL: any); NULL: there is none. */
 static const Other *next_other(const Finder *f, const xt_question *q, uint32_t seed,
                                const uint64_t *above, uint64_t *score) {
@@ -153,11 +148,10 @@ static xt_status find_shuffled(Finder *f, const xt_question *q, uint32_t seed,
   TRY(find_part(f, q, "shuffled", error));
   const Other *other = next_other(f, q, seed, NULL, &score);
   for (; other; above = score, other = next_other(f, q, seed, &above, &score)) {
-    int32_t *ids;
-    TRY(encode_source(f, other->question, &ids, &out->count, error));
-    out->ids = ids;
+    TRY(job_tokenize_text(f->job, f->tokenizer, other->question->source, &out->ids, &out->count,
+                          error));
     if (out->count && out->count <= (size_t)f->job->positions) return XT_STATUS_OK;
-    free(ids);
+    free((void *)(uintptr_t)out->ids);
     *out = (xt_control_input){0};
   }
   return err_set(error, XT_STATUS_INPUT, f->job->options.name, "control", -1,
@@ -191,10 +185,10 @@ static xt_status find_mean(Finder *f, const xt_question *q, uint32_t seed, xt_er
   for (const Other *o = f->pool + f->first; o < f->pool + f->end; o++) {
     const uint64_t score = score_of(0, o->hash, seed);
     if (mean->count == JOB_MEAN_MOST && score >= scores[JOB_MEAN_MOST - 1]) continue;
-    int32_t *ids;
+    const int32_t *ids;
     size_t count;
-    TRY(encode_source(f, o->question, &ids, &count, error));
-    free(ids);
+    TRY(job_tokenize_text(job, f->tokenizer, o->question->source, &ids, &count, error));
+    free((void *)(uintptr_t)ids);
     if (count && count <= (size_t)job->positions) take_member(mean, scores, o, score);
   }
   if (mean->count > 1) return XT_STATUS_OK;
@@ -219,17 +213,15 @@ static void fill_means(const JobMean *mean, float *values, double *sum, size_t s
 
 static xt_status capture_member(const xt_job *job, xt_session *session, JobMean *mean, size_t k,
                                 size_t size, xt_error *error) {
-  const Finder f = {.job = (xt_job *)(uintptr_t)job, .tokenizer = session->model->tokenizer};
   const xt_job_options *o = &job->options;
-  int32_t *ids;
   xt_request request = {0};
   xt_taps *taps;
   if (o->cancel && o->cancel(o->user))
     return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
-  TRY(encode_source(&f, mean->members[k].question, &ids, &request.count, error));
-  request.ids = ids;
+  TRY(job_tokenize_text(job, session->model->tokenizer, mean->members[k].question->source,
+                        &request.ids, &request.count, error));
   const xt_status status = xt_session_capture(session, &request, &taps, error);
-  free(ids);
+  free((void *)(uintptr_t)request.ids);
   TRY(status);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     if (mean->values[tap])
