@@ -48,7 +48,7 @@ typedef struct xt_job_options {
   size_t size;              /* sizeof this, or 0: see api.h */
   const xt_site *sites;     /* none: the site that the paper uses for the task of the first
                                question, or attn if it uses none */
-  size_t site_count;        /* 32 at most, with those that `controls` adds */
+  size_t site_count;        /* XT_SWEEP_SITES_MOST at most, with those that `controls` adds */
   const int *source_layers; /* NULL: all; else distinct ones, in any order */
   size_t source_layer_count;
   const int *target_layers; /* the same */

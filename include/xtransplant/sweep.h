@@ -52,7 +52,9 @@ typedef struct xt_sweep_progress {
   double row_flops;    /* for everything else */
 } xt_sweep_progress;
 
-/* Zero-initialise for the defaults; at least one site is needed, at most 32. */
+#define XT_SWEEP_SITES_MOST 32 /* of one sweep, job or plan of a store */
+
+/* Zero-initialise for the defaults; at least one site is needed, at most XT_SWEEP_SITES_MOST. */
 typedef struct xt_sweep_options {
   size_t size; /* sizeof this, or 0: see api.h */
   const xt_site *sites;

@@ -52,10 +52,10 @@ static xt_status choose_sites(xt_job *job, xt_error *error) {
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
   const size_t given = o->site_count ? o->site_count : 1;
-  if (given > JOB_SITES_MOST || given * (1 + o->control_count) > JOB_SITES_MOST)
+  if (given > XT_SWEEP_SITES_MOST || given * (1 + o->control_count) > XT_SWEEP_SITES_MOST)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "names %zu sites with controls; at most %d are allowed",
-                   given * (1 + o->control_count), JOB_SITES_MOST);
+                   given * (1 + o->control_count), XT_SWEEP_SITES_MOST);
   if (o->site_count)
     memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
   else
@@ -146,7 +146,7 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
   if (!model->tokenizer)
     return err_set(error, XT_STATUS_INPUT, model->path, NULL, -1,
                    "has no tokenizer: put tokenizer.json or tokenizer.model beside the weights");
-  job->all.sites = UINT32_MAX >> (JOB_SITES_MOST - o->site_count);
+  job->all.sites = UINT32_MAX >> (32 - o->site_count);
   job->all.source = 1;
   job->vocab = info.vocab;
   job->positions = info.max_positions;

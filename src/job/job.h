@@ -6,8 +6,6 @@
 #include "base/arena.h"
 #include "xtransplant/job.h"
 
-#define JOB_SITES_MOST 32
-
 typedef struct LayerSet {
   bool has[XT_STORE_LAYERS_MOST];
 } LayerSet;
@@ -21,10 +19,12 @@ typedef struct Todo {
 
 typedef struct JobMean JobMean;
 
+_Static_assert(XT_SWEEP_SITES_MOST <= 32, "Todo.sites has a bit for each site");
+
 struct xt_job {
   Arena arena;            /* of the options' copies */
   xt_job_options options; /* with the defaults filled in, but for layers */
-  xt_site sites[JOB_SITES_MOST];
+  xt_site sites[XT_SWEEP_SITES_MOST];
   const xt_dataset *dataset;
   xt_store_identity identity; /* hash and name only once they are known; no provenance */
   char hash[XT_MODEL_HASH_SIZE];
@@ -63,7 +63,7 @@ static inline int job_site_count(const Todo *todo) {
 
 /* The options of a sweep that runs a Todo, with their lists. */
 typedef struct Wanted {
-  xt_site sites[JOB_SITES_MOST];
+  xt_site sites[XT_SWEEP_SITES_MOST];
   int sources[XT_STORE_LAYERS_MOST], targets[XT_STORE_LAYERS_MOST];
   xt_control_input *controls; /* owned */
   xt_sweep_options options;

@@ -11,6 +11,7 @@
 #include "base/text_buffer.h"
 #include "store/store_metrics.h"
 #include "xtransplant/metrics.h"
+#include "xtransplant/sweep.h"
 
 /* ---- adding ---------------------------------------------------------------------------------- */
 
@@ -102,12 +103,11 @@ xt_status xt_store_add_plan(xt_store *s, const xt_store_plan *plan, xt_error *er
 
 /* ---- reading plans --------------------------------------------------------------------------- */
 
-#define PLAN_SITES_MOST 32 /* as many as a job takes */
 #define PLAN_LAYERS_MOST 1000
 
 typedef struct PlanLists {
-  char sites[PLAN_SITES_MOST * XT_SITE_NAME_SIZE];
-  const char *names[PLAN_SITES_MOST];
+  char sites[XT_SWEEP_SITES_MOST * XT_SITE_NAME_SIZE];
+  const char *names[XT_SWEEP_SITES_MOST];
   int sources[PLAN_LAYERS_MOST], targets[PLAN_LAYERS_MOST];
 } PlanLists;
 
@@ -142,7 +142,8 @@ static bool parse_sites(const char *text, PlanLists *lists, size_t *count) {
   char *save = NULL;
   for (char *name = strtok_r(lists->sites, ",", &save); name; name = strtok_r(NULL, ",", &save)) {
     xt_site site;
-    if (*count >= PLAN_SITES_MOST || xt_site_parse(name, &site, NULL) != XT_STATUS_OK) return false;
+    if (*count >= XT_SWEEP_SITES_MOST || xt_site_parse(name, &site, NULL) != XT_STATUS_OK)
+      return false;
     lists->names[(*count)++] = name;
   }
   return true;

@@ -38,9 +38,9 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
                      .max_new = o->max_new_tokens > 0 ? o->max_new_tokens : 20,
                      .pass_seconds = o->pass_seconds > 0 ? o->pass_seconds : SWEEP_PASS_SECONDS,
                      .speed = o->flops_per_second};
-  if (o->site_count == 0 || o->site_count > SWEEP_SITES_MOST)
+  if (o->site_count == 0 || o->site_count > XT_SWEEP_SITES_MOST)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "names %zu sites; 1 to %d are allowed", o->site_count, SWEEP_SITES_MOST);
+                   "names %zu sites; 1 to %d are allowed", o->site_count, XT_SWEEP_SITES_MOST);
   for (size_t i = 0; i < o->site_count; i++) {
     c->controls.prompts += o->sites[i].control == XT_CONTROL_SHUFFLED;
     c->controls.made += sweep_is_made(o->sites[i].control);

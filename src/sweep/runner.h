@@ -13,7 +13,6 @@
 #include "engine/rows.h"
 #include "xtransplant/sweep.h"
 
-#define SWEEP_SITES_MOST 32
 #define SWEEP_DEFAULT_ROWS 4096
 #define SWEEP_LEAST_ROWS \
   256 /* below which a batch is not made smaller to save time, because it would be inefficient */
