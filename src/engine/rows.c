@@ -62,16 +62,11 @@ void rows_release(RowTable *t) {
 
 /* ---- the repetition penalty ------------------------------------------------------------------ */
 
-static int compare_ids(const void *a, const void *b) {
-  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-  return x < y ? -1 : x > y;
-}
-
 /* Writes the distinct ids among `ids` (at most count) and returns their number. */
 static int32_t distinct_ids(int32_t *out, const RowPrompt *prompt) {
   int32_t distinct = 0;
   memcpy(out, prompt->ids, prompt->count * sizeof *out);
-  qsort(out, prompt->count, sizeof *out, compare_ids);
+  qsort(out, prompt->count, sizeof *out, token_id_compare);
   for (size_t i = 0; i < prompt->count; i++)
     if (i == 0 || out[i] != out[distinct - 1]) out[distinct++] = out[i];
   return distinct;

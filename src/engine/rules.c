@@ -44,11 +44,6 @@ static void ban_words(Banned *b, const RowText *t, const int32_t *words, int cou
     if (ends_with(t, words + at + 1, words[at] - 1)) ban(b, words + at + words[at], 1);
 }
 
-static int compare_ids(const void *a, const void *b) {
-  const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-  return x < y ? -1 : x > y;
-}
-
 /* Adds ids that ascend, as those in *b do. */
 static void merge(Banned *b, const int32_t *ids, int count) {
   int from = b->count - 1, to = b->count + count - 1;
@@ -67,7 +62,7 @@ static void make_distinct(Banned *b) {
 static Allowed force(const int32_t *ids, int count, const Banned *b) {
   Allowed a = {.id = INT32_MAX};
   for (int i = 0; i < count; i++) {
-    if (bsearch(&ids[i], b->ids, (size_t)b->count, sizeof *b->ids, compare_ids)) continue;
+    if (bsearch(&ids[i], b->ids, (size_t)b->count, sizeof *b->ids, token_id_compare)) continue;
     bool again = false;
     for (int k = 0; k < i; k++) again |= ids[k] == ids[i];
     a.forced += !again;
@@ -92,7 +87,7 @@ Allowed rules_apply(const ModelConfig *c, const RowText *t, int32_t *banned) {
     if (length < r->min_length || t->generated_count < r->min_new_tokens)
       ban(&b, c->eos, c->eos_count);
   }
-  if (b.count > 1) qsort(b.ids, (size_t)b.count, sizeof *b.ids, compare_ids);
+  if (b.count > 1) qsort(b.ids, (size_t)b.count, sizeof *b.ids, token_id_compare);
   merge(&b, r->ids + r->suppressed.start, r->suppressed.count);
   if (t->generated_count == (t->prompt_count == 1 && r->forced_bos >= 0))
     merge(&b, r->ids + r->begin_suppressed.start, r->begin_suppressed.count);

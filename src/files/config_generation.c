@@ -62,7 +62,7 @@ static xt_status open_list(const ConfigSource *s, const char *key, const json_t 
   return XT_STATUS_OK;
 }
 
-static int compare_ids(const void *a, const void *b) {
+int token_id_compare(const void *a, const void *b) {
   const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
   return x < y ? -1 : x > y;
 }
@@ -80,7 +80,7 @@ static xt_status read_suppressed(const ConfigSource *s, const char *key, int voc
     if (id < 0 || id >= vocab) rules->id_count--;
   }
   out->count = rules->id_count - out->start;
-  qsort(rules->ids + out->start, (size_t)out->count, sizeof *rules->ids, compare_ids);
+  qsort(rules->ids + out->start, (size_t)out->count, sizeof *rules->ids, token_id_compare);
   return XT_STATUS_OK;
 }
 

@@ -196,6 +196,9 @@ typedef struct ModelConfig {
   GenerationRules rules;
 } ModelConfig;
 
+/* The order of token ids, int32_t, for qsort and bsearch. */
+int token_id_compare(const void *a, const void *b);
+
 /* Of a Hugging Face directory, or of a GGUF file. */
 xt_status model_config_load(const char *path, ModelConfig *out, xt_error *error);
 
