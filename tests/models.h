@@ -45,6 +45,20 @@ static inline void models_open(const char *shape, const char *dtype,
   if (session) ASSERT_OK(xt_session_create(*model, session, &error));
 }
 
+static inline void *models_copy_bytes(const void *from, size_t bytes) {
+  return memcpy(malloc(bytes), from, bytes);
+}
+
+/* What xt_generation_deinit frees; without lenses. */
+static inline xt_generation models_copy(const xt_generation *g) {
+  return (xt_generation){.count = g->count,
+                         .stopped = g->stopped,
+                         .ids = models_copy_bytes(g->ids, g->count * sizeof *g->ids),
+                         .margins = models_copy_bytes(g->margins, g->count * sizeof(float)),
+                         .entropies = models_copy_bytes(g->entropies, g->count * sizeof(float)),
+                         .logprobs = models_copy_bytes(g->logprobs, g->count * sizeof(float))};
+}
+
 static inline void models_same(const xt_generation *a, const xt_generation *b) {
   assert_int_equal(a->count, b->count);
   assert_int_equal(a->stopped, b->stopped);

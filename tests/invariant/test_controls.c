@@ -79,21 +79,13 @@ typedef struct Results {
   int count;
 } Results;
 
-static void *copy(const void *from, size_t bytes) { return memcpy(malloc(bytes), from, bytes); }
-
 static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
   (void)error;
   Results *results = user;
   const xt_generation *g = r->generation;
   results->count++;
   if (r->site < 0) return XT_STATUS_OK;
-  results->cells[r->instance][r->site][r->source_layer][r->target_layer] =
-      (xt_generation){.count = g->count,
-                      .stopped = g->stopped,
-                      .ids = copy(g->ids, g->count * sizeof *g->ids),
-                      .margins = copy(g->margins, g->count * sizeof(float)),
-                      .entropies = copy(g->entropies, g->count * sizeof(float)),
-                      .logprobs = copy(g->logprobs, g->count * sizeof(float))};
+  results->cells[r->instance][r->site][r->source_layer][r->target_layer] = models_copy(g);
   return XT_STATUS_OK;
 }
 

@@ -61,8 +61,6 @@ typedef struct Results {
   int count;
 } Results;
 
-static void *copy(const void *from, size_t bytes) { return memcpy(malloc(bytes), from, bytes); }
-
 static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
   (void)error;
   Results *results = user;
@@ -72,12 +70,7 @@ static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
                           ? &results->vanilla[r->instance]
                           : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
   assert_null(to->ids); /* each once */
-  *to = (xt_generation){.count = g->count,
-                        .stopped = g->stopped,
-                        .ids = copy(g->ids, g->count * sizeof *g->ids),
-                        .margins = copy(g->margins, g->count * sizeof(float)),
-                        .entropies = copy(g->entropies, g->count * sizeof(float)),
-                        .logprobs = copy(g->logprobs, g->count * sizeof(float))};
+  *to = models_copy(g);
   results->count++;
   return XT_STATUS_OK;
 }

@@ -10,8 +10,8 @@ bool tally_is_one_module(const char *site) {
          strncmp(site, "f:", 2) == 0;
 }
 
-/* Controls are sites whose name is that of the transplant, "+", and what is written instead. */
-static bool is_control(const xt_site_result *site) { return strchr(site->site, '+') != NULL; }
+/* The demo runs every control beside the site that it is a control of. */
+static bool is_control(const xt_site_result *site) { return site->transplant != NULL; }
 
 static bool is_headline(const xt_group *g, const xt_site_result *site) {
   bool any = false;
