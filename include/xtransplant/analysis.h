@@ -225,8 +225,8 @@ typedef struct xt_site_result {
   xt_comparison mean_gain;
   const char *transplant; /* the site that this one is a control of (xt_site.control); NULL: it is
                              no control, or the group does not have that site */
-  xt_comparison over_control; /* of a control: the gain of `transplant` over it, configuration
-                                        by configuration */
+  xt_comparison over_control; /* of a control: the gain of `transplant` over it, configuration by
+                                 configuration */
   xt_comparison coarse_over_control; /* the same of xt_coarse's layers alone */
   int best;          /* the configuration with the largest gain, the first of several; -1: there
                         is none */

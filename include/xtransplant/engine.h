@@ -29,8 +29,9 @@ typedef struct xt_taps xt_taps;
 typedef enum xt_tap { XT_TAP_ATTN = 0, XT_TAP_MID, XT_TAP_FFN, XT_TAP_BLOCK } xt_tap;
 #define XT_TAP_COUNT 4
 
-/* What a control writes where the transplant would write the source prompt's value: it shows whether
- * an effect is due to the source's content, to its language, or to the disturbance alone. */
+/* What a control writes where the transplant would write the source prompt's value. It shows
+ * whether an effect is due to the source's content, to its language, or to the disturbance
+ * alone. */
 typedef enum xt_control {
   XT_CONTROL_NONE = 0, /* no control: the source prompt's value */
   XT_CONTROL_SELF,     /* the target prompt's own value at the source layer */
@@ -51,8 +52,8 @@ typedef struct xt_site {
 #define XT_SITE_NAME_SIZE 48
 
 /* Parses "attn", "ffn", "block", "attn-released" (reads m, writes a) or "READ:WRITE" with each of
- * a, m, f, o. Behind it there may be a control: "+self", "+shuffled", "+random" or "+mean", the last
- * three with a seed that is not 0 ("+random7"). */
+ * a, m, f, o. A control may follow: "+self", "+shuffled", "+random" or "+mean", the last three with
+ * a seed that is not 0 ("+random7"). */
 XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
 /* The shortest name that xt_site_parse reads back; written into `buffer`, of XT_SITE_NAME_SIZE
  * bytes. */

@@ -283,8 +283,9 @@ XT_API xt_status xt_store_merge(const char *path, const char *const *inputs, siz
 /* Zero-initialise for xt_store_merge's behaviour. */
 typedef struct xt_store_merge_options {
   size_t size; /* sizeof this, or 0: see api.h */
-  /* Told of a store that is missing, is none, or is damaged, if only by one value; with true the others are joined
-   * without it, and nothing of it is kept. NULL: it is an error. At least one has to be left */
+  /* Told of a store that is missing, is none, or is damaged, if only by one value; with true the
+   * others are joined without it, and nothing of it is kept. NULL: it is an error. At least one has
+   * to be left */
   bool (*leave_out)(void *user, const char *input, const xt_error *why);
   /* Told after each store, of so many. May be NULL */
   void (*progress)(void *user, size_t done, size_t count);
