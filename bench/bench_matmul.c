@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Matrix products of TinyLlama's shapes: GFLOP/s beside the peak measured in the same run, rounds
- * of all cases interleaved, best of them. usage: bench_matmul [KERNELS|best [THREADS [ROUNDS [TYPE]]]]
- */
+ * of all cases interleaved, best of them.
+ * usage: bench_matmul [KERNELS|best [THREADS [ROUNDS [TYPE|all [f32|bf16]]]]]; TYPE is the weights',
+ * and the last argument what products are computed in. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +106,11 @@ int main(int argc, char **argv) {
   xt_error error;
   char line[1400];
   const int rounds = argc > 3 ? atoi(argv[3]) : 7;
-  const char *only = argc > 4 ? argv[4] : NULL;
-  const BackendOptions options = {.kernels = argc > 1 && strcmp(argv[1], "best") ? argv[1] : NULL,
-                                  .threads = argc > 2 ? atoi(argv[2]) : 0};
+  const char *only = argc > 4 && strcmp(argv[4], "all") ? argv[4] : NULL;
+  const BackendOptions options = {
+      .kernels = argc > 1 && strcmp(argv[1], "best") ? argv[1] : NULL,
+      .threads = argc > 2 ? atoi(argv[2]) : 0,
+      .compute = argc > 5 && strcmp(argv[5], "bf16") == 0 ? XT_COMPUTE_BF16 : XT_COMPUTE_F32};
   if (backend_create("cpu", &options, &b, &error)) {
     fprintf(stderr, "%s\n", xt_error_format(&error, line, sizeof line));
     return 1;

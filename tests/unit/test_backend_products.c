@@ -62,6 +62,7 @@ static void test_matmul_bf16(void **state) {
     matmul_case(b, (Dtype)type, 1, 40, 700, true);
     matmul_case(b, (Dtype)type, 9, 65, 513, false);
     matmul_case(b, (Dtype)type, 70, 30, 64, true);
+    matmul_case(b, (Dtype)type, 110, 700, 1030, false);
   }
 }
 

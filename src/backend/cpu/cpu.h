@@ -23,11 +23,12 @@
 typedef struct CpuBackend {
   Backend base; /* first: a Backend* is a CpuBackend* */
   const Kernels *kernels;
-  float *scratch;        /* threads * scratch_floats; nothing is allocated while an op runs */
-  size_t scratch_floats; /* of one thread */
-  OnednnCache *onednn;   /* bfloat16 products, where oneDNN has instructions for them; else NULL */
-  float *packed;         /* CPU_PACKED_ROWS * CPU_PACKED_LD: a product's activations */
-  uint16_t *narrow;      /* with onednn: CPU_NARROW activations as bfloat16 */
+  const PairKernels *pairs; /* bfloat16 products, where the processor has instructions; else NULL */
+  float *scratch;           /* threads * scratch_floats; nothing is allocated while an op runs */
+  size_t scratch_floats;    /* of one thread */
+  OnednnCache *onednn;      /* bfloat16 products by oneDNN, instead of `pairs`; else NULL */
+  float *packed;            /* CPU_PACKED_ROWS * CPU_PACKED_LD: a product's activations */
+  uint16_t *narrow;         /* with onednn: CPU_NARROW activations as bfloat16 */
 } CpuBackend;
 
 #define CPU_NARROW ((size_t)4 << 20)

@@ -38,6 +38,7 @@ typedef struct KernelSet {
 /* Best first. */
 static const KernelSet choices[] = {
 #if defined(__x86_64__)
+    {"onednn", &kernels_avx512, OPS("onednn")},
     {"avx512", &kernels_avx512, OPS("avx512")},
     {"avx2", &kernels_avx2, OPS("avx2")},
 #elif defined(__aarch64__)
@@ -55,8 +56,20 @@ static bool has_f16c(void) {
 }
 #endif
 
+#if defined(__x86_64__)
+/* Tiles of bfloat16 (AMX), which only oneDNN uses. */
+static bool has_amx(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
+}
+#endif
+
 static bool processor_has(const char *name) {
 #if defined(__x86_64__)
+  int version[3];
+  if (strcmp(name, "onednn") == 0)
+    return onednn_version(version) && __builtin_cpu_supports("avx512bf16") &&
+           processor_has("avx512");
   if (strcmp(name, "avx512") == 0)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
@@ -80,12 +93,8 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
                  name, have);
 }
 
-/* bfloat16 products go to oneDNN where it is faster than our own kernels, that is with the
- * processor's bfloat16 instructions, and where it gives the same bits for any number of rows. A
- * caller who names other kernels than the best gets those instead. */
+/* Products by oneDNN, unless their bits would depend on the number of rows or threads. */
 static xt_status use_onednn(CpuBackend *b, xt_error *error) {
-  int version[3];
-  if (!onednn_version(version)) return XT_STATUS_OK;
   TRY(onednn_cache_create(b->base.pool, &b->onednn, error));
   bool keeps = false;
   if (onednn_has(b->onednn, DTYPE_BF16))
@@ -95,12 +104,26 @@ static xt_status use_onednn(CpuBackend *b, xt_error *error) {
   b->onednn = NULL;
   return XT_STATUS_OK;
 }
-static bool processor_has_bf16(void) {
+
+/* What multiplies bfloat16: oneDNN where it was chosen, else the processor's instruction, else the
+ * float kernels. */
+static xt_status choose_products(CpuBackend *b, xt_error *error) {
+  if (b->base.compute != XT_COMPUTE_BF16 || !b->kernels) return XT_STATUS_OK;
+  if (strcmp(b->base.ops->name, "cpu:onednn") == 0) TRY(use_onednn(b, error));
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
+  if (!b->onednn && b->kernels == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
+    b->pairs = &kernels_avx512bf16;
 #endif
+  return XT_STATUS_OK;
+}
+
+/* Whether a caller who names no kernels gets these. */
+static bool is_default(const char *name, xt_compute compute) {
+#if defined(__x86_64__)
+  if (strcmp(name, "onednn") == 0) return compute == XT_COMPUTE_BF16 && has_amx();
+#endif
+  (void)name, (void)compute;
+  return true;
 }
 
 xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error) {
@@ -112,7 +135,8 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
   const Kernels *table = NULL;
   if (kernels && strcmp(kernels, "reference") == 0) ops = &cpu_reference_ops;
   for (size_t i = 0; !ops && i < CHOICE_COUNT; i++)
-    if ((!kernels || strcmp(kernels, choices[i].name) == 0) && processor_has(choices[i].name)) {
+    if ((kernels ? strcmp(kernels, choices[i].name) == 0 : is_default(choices[i].name, compute)) &&
+        processor_has(choices[i].name)) {
       ops = &choices[i].ops;
       table = choices[i].kernels;
     }
@@ -139,9 +163,7 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
   if (!status)
     status =
         cpu_block_create(CPU_PACKED_ROWS * CPU_PACKED_LD * sizeof *b->packed, &b->packed, error);
-  if (!status && compute == XT_COMPUTE_BF16 && table && strcmp(table->name, "avx512") == 0 &&
-      processor_has_bf16())
-    status = use_onednn(b, error);
+  if (!status) status = choose_products(b, error);
   if (status != XT_STATUS_OK) {
     cpu_destroy(&b->base);
     return status;

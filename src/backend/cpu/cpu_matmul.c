@@ -6,8 +6,8 @@
  * takes a group of panels and a block of rows, and goes through the blocks of K; the sums lie
  * beside the packed rows in its L2 until the last one, which writes them into y. The sums of a
  * block of K are added to those before, so neither rows nor groups nor threads change an element's
- * order. With bfloat16 products and a processor that has instructions for them, oneDNN does the
- * product instead. */
+ * order. bfloat16 products on a processor that has instructions for them are the same with pairs of
+ * values (PairKernels) in the place of floats, or oneDNN does them. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -73,16 +73,30 @@ typedef struct Product {
   int parts;                 /* of the row blocks, where there are few panels for the
                                        threads */
   int groups;
+  int depth; /* of a block of K, whose packed rows are CPU_PACKED_LD words of 32 bits apart */
   int first_panel[CPU_MOST_GROUPS + 1]; /* [groups + 1] */
 } Product;
 
-static int block_depth(const Weight *w, int block) {
-  const int left = w->k - block * BACKEND_K_BLOCK;
-  return left < BACKEND_K_BLOCK ? left : BACKEND_K_BLOCK;
+/* Values of a row in block `block`. */
+static int block_depth(const Product *p, int block) {
+  const int left = p->w->k - block * p->depth;
+  return left < p->depth ? left : p->depth;
 }
-static const char *panel_at(const Weight *w, int columns, int panel, int block) {
+/* 32-bit words of a packed row. */
+static int block_words(const Product *p, int block) {
+  const int depth = block_depth(p, block);
+  return p->b->pairs ? (depth + 1) / 2 : depth;
+}
+static void tiles(const Product *p, const GemmArgs *g) {
+  if (p->b->pairs)
+    p->b->pairs->gemm(g);
+  else
+    p->b->kernels->gemm(g);
+}
+static const char *panel_at(const Product *p, int panel, int block) {
+  const Weight *w = p->w;
   return w->data + (size_t)panel * w->panel_stride +
-         (size_t)block * BACKEND_K_BLOCK * (size_t)columns * dtype_size(w->type);
+         (size_t)block * (size_t)(p->depth * p->b->kernels->tile_columns) * dtype_size(w->type);
 }
 
 /* Rows [row, row + rows), lda apart, against panels [panel, panel + panels) in one block of K. Sums
@@ -95,10 +109,10 @@ static GemmArgs part_of(const Product *p, const float *a, size_t lda, int row, i
   return (GemmArgs){.a = a,
                     .lda = lda,
                     .rows = rows,
-                    .depth = block_depth(w, block),
-                    .type = w->type,
+                    .depth = block_words(p, block),
+                    .type = p->b->pairs ? DTYPE_F32 : w->type,
                     .columns = w->n - first < panels * columns ? w->n - first : panels * columns,
-                    .b = panel_at(w, columns, panel, block),
+                    .b = panel_at(p, panel, block),
                     .panel_stride = w->panel_stride,
                     .c = last ? p->y + (size_t)row * (size_t)w->n + first : sums,
                     .ldc = last ? (size_t)w->n : ld,
@@ -116,10 +130,14 @@ static void pack_row(void *context, size_t row, int thread) {
   const Product *p = context;
   (void)thread;
   const float *from = p->x + row * (size_t)p->w->k;
-  for (int i = 0; i < p->blocks; i++, from += BACKEND_K_BLOCK) {
+  for (int i = 0; i < p->blocks; i++, from += p->depth) {
     float *to = packed_at(p, i, (int)row);
-    const size_t depth = (size_t)block_depth(p->w, i);
-    if (p->b->base.compute == XT_COMPUTE_BF16)
+    const size_t depth = (size_t)block_depth(p, i);
+    if (p->b->pairs) {
+      uint16_t *words = (uint16_t *)(void *)to;
+      p->b->kernels->narrow(words, from, depth);
+      if (depth % 2) words[depth] = 0;
+    } else if (p->b->base.compute == XT_COMPUTE_BF16)
       p->b->kernels->round_bf16(to, from, depth);
     else
       memcpy(to, from, depth * sizeof *to);
@@ -135,11 +153,11 @@ static void stream_group(void *context, size_t group, int thread) {
   for (int q = p->first_panel[group]; q < end; q += together)
     for (int i = 0; i < p->blocks; i++) {
       const GemmArgs g =
-          part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * BACKEND_K_BLOCK,
+          part_of(p, packed ? packed_at(p, i, 0) : p->x + (size_t)i * (size_t)p->depth,
                   packed ? CPU_PACKED_LD : (size_t)p->w->k, 0, p->m, q,
                   end - q < together ? end - q : together, i, cpu_scratch(p->b, thread),
                   3 * (size_t)p->b->kernels->tile_columns);
-      p->b->kernels->gemm(&g);
+      tiles(p, &g);
     }
 }
 
@@ -163,11 +181,10 @@ static void multiply_group(void *context, size_t item, int thread) {
                        : end < stop ? end
                                     : begin,
                 next_end = next + p->row_block < stop ? next + p->row_block : stop;
-      g.next_panel =
-          panel_at(p->w, columns, last && end == stop ? first + panels : first, last ? 0 : i + 1);
+      g.next_panel = panel_at(p, last && end == stop ? first + panels : first, last ? 0 : i + 1);
       g.next_rows = packed_at(p, last ? 0 : i + 1, next);
       g.next_rows_bytes = (size_t)(next_end - next) * CPU_PACKED_LD * sizeof(float);
-      p->b->kernels->gemm(&g);
+      tiles(p, &g);
     }
 }
 
@@ -178,7 +195,7 @@ static void multiply_group(void *context, size_t item, int thread) {
 static const char *quantised_at(const Product *p, int panel, int block) {
   const QuantisedPanel *q = &p->w->quantised[panel];
   const QuantisedFormat *f = quantised_format(q->type);
-  return q->at + (size_t)(block * BACKEND_K_BLOCK / f->block) *
+  return q->at + (size_t)(block * p->depth / f->block) *
                      quantised_block_bytes(f, p->b->kernels->tile_columns);
 }
 
@@ -205,10 +222,10 @@ static void stream_quantised(void *context, size_t group, int thread) {
     next = q + 1 + two;
     for (int i = 0; i < p->blocks; i++) {
       const StreamArgs g = {.type = panels[q].type,
-                            .x = packed ? packed_at(p, i, 0) : p->x + (size_t)i * BACKEND_K_BLOCK,
+                            .x = packed ? packed_at(p, i, 0) : p->x + (size_t)i * (size_t)p->depth,
                             .ldx = packed ? CPU_PACKED_LD : (size_t)p->w->k,
                             .rows = p->m,
-                            .values = block_depth(p->w, i),
+                            .values = block_depth(p, i),
                             .panels = {quantised_at(p, q, i), quantised_at(p, next - 1, i)},
                             .sums = sums};
       p->b->kernels->stream(&g);
@@ -216,6 +233,15 @@ static void stream_quantised(void *context, size_t group, int thread) {
       if (two) add_sums(p, &panels[q + 1], i, sums + columns, ld);
     }
   }
+}
+
+static void expand_panel(const Product *p, float *wide, Dtype type, const void *panel, int depth) {
+  const int columns = p->b->kernels->tile_columns;
+  p->b->kernels->expand(type, wide, panel, depth);
+  if (p->b->pairs)
+    p->b->pairs->pair(wide, wide, depth / 2, columns); /* whole blocks: depth is even */
+  else if (p->b->base.compute == XT_COMPUTE_BF16)
+    p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
 }
 
 /* With many rows, a panel's block of K is expanded into the scratch memory, and all rows of a block
@@ -233,20 +259,19 @@ static void quantised_group(void *context, size_t item, int thread) {
     for (int i = 0; i < p->blocks; i++)
       for (int q = p->first_panel[group]; q < end; q++) {
         const QuantisedPanel *panel = &w->quantised[q];
-        const int depth = block_depth(w, i),
+        const int depth = block_depth(p, i),
                   rows = stop - row < p->row_block ? stop - row : p->row_block;
         const size_t values = (size_t)depth * (size_t)columns;
-        p->b->kernels->expand(panel->type, wide, quantised_at(p, q, i), depth);
-        if (p->b->base.compute == XT_COMPUTE_BF16) p->b->kernels->round_bf16(wide, wide, values);
+        expand_panel(p, wide, panel->type, quantised_at(p, q, i), depth);
         float *y = p->y + (size_t)row * (size_t)w->n + panel->first;
         const void *next = q + 1 < end ? quantised_at(p, q + 1, i) : NULL; /* prefetched */
         const GemmArgs g = {.a = packed ? packed_at(p, i, row)
                                         : p->x + (size_t)row * (size_t)w->k +
-                                              (size_t)i * BACKEND_K_BLOCK,
+                                              (size_t)i * (size_t)p->depth,
                             .lda = packed ? CPU_PACKED_LD : (size_t)w->k,
                             .rows = rows,
                             .columns = panel->columns,
-                            .depth = depth,
+                            .depth = block_words(p, i),
                             .type = DTYPE_F32,
                             .b = wide,
                             .c = y,
@@ -256,7 +281,7 @@ static void quantised_group(void *context, size_t item, int thread) {
                             .next_rows = next,
                             .next_rows_bytes = next ? dtype_bytes(panel[1].type, values) : 0,
                             .bias = i == p->blocks - 1 && p->bias ? p->bias + panel->first : NULL};
-        p->b->kernels->gemm(&g);
+        tiles(p, &g);
       }
 }
 
@@ -286,7 +311,8 @@ void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
   Product p = {.b = b,
                .w = w,
                .bias = cpu_floats(bias),
-               .blocks = (w->k + BACKEND_K_BLOCK - 1) / BACKEND_K_BLOCK};
+               .depth = b->pairs ? 2 * BACKEND_K_BLOCK : BACKEND_K_BLOCK};
+  p.blocks = (w->k + p.depth - 1) / p.depth;
   const int tile = b->kernels->tile_rows, most = (int)(CPU_PACKED_ROWS / (size_t)p.blocks),
             threads = backend->threads;
   const bool streams = (m < most ? m : most) * p.blocks <= CPU_ROW_BLOCK;

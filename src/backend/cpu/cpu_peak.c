@@ -20,7 +20,7 @@ static double now(int threads) {
 }
 
 typedef struct Peak {
-  const Kernels *kernels;
+  double (*spin)(long rounds, float *sink);
   const uint64_t *buffer;
   float (*sinks)
       [16]; /* [threads] each thread's result, kept so that the compiler does not remove the loop */
@@ -34,7 +34,7 @@ static void spin(void *context, size_t item, int thread) {
   float *sink = p->sinks[item];
   sink[0] = 1.0f;
   sink[1] = 0.0f;
-  const double each = p->kernels->spin(PEAK_ROUNDS, sink);
+  const double each = p->spin(PEAK_ROUNDS, sink);
   if (item == 0) p->operations = each * (double)PEAK_ROUNDS;
 }
 
@@ -104,14 +104,15 @@ xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *err
   *flops = 0;
   TRY(MEM_ALLOC(&p, 1, error));
   TRY_DONE(MEM_ALLOC(&p->sinks, (size_t)threads, error));
-  p->kernels = cpu_of(backend)->kernels ? cpu_of(backend)->kernels : &kernels_portable;
+  const CpuBackend *b = cpu_of(backend);
+  p->spin = b->pairs ? b->pairs->spin : b->kernels ? b->kernels->spin : kernels_portable.spin;
   for (int i = 0; i < times; i++) {
     const double from = now(threads);
     parallel_for(backend->pool, (size_t)threads, spin, p);
     const double rate = p->operations * threads / (now(threads) - from);
     if (rate > *flops) *flops = rate;
   }
-  if (cpu_of(backend)->onednn) status = measure_onednn(backend, times, flops, error);
+  if (b->onednn) status = measure_onednn(backend, times, flops, error);
   if (!status && bytes) status = measure_bytes(p, backend->pool, threads, bytes, error);
 done:
   free(p->sinks);

@@ -19,6 +19,7 @@ typedef struct Pack {
   int n_parts;
   const Weight *w;
   int columns, lanes;       /* of a panel */
+  int pairs;                /* 1: a panel holds pairs (PairKernels), 0: single values */
   _Atomic int first_broken; /* lowest panel with a value that is not finite */
 } Pack;
 
@@ -36,15 +37,16 @@ static StackedRow stacked_row(const Pack *p, int n) {
                       s->dtype};
 }
 
-/* Copies `count` values of a row into every `step`-th place of the panel. False: one is not
- * finite. */
-static bool pack_words(uint16_t *to, int step, const char *from, int count, uint16_t exponent) {
+/* Copies `count` values of a row into every `step`-th place of the panel; with pairs 1, two side by
+ * side. False: one is not finite. */
+static bool pack_words(uint16_t *to, int step, int pairs, const char *from, int count,
+                       uint16_t exponent) {
   unsigned broken = 0;
   for (int i = 0; i < count; i++) {
     uint16_t h;
     memcpy(&h, from + 2 * i, sizeof h);
     broken |= (h & exponent) == exponent;
-    to[i * step] = h;
+    to[(i >> pairs) * step + (i & pairs)] = h;
   }
   return !broken;
 }
@@ -58,29 +60,36 @@ static bool pack_floats(uint32_t *to, int step, const char *from, int count) {
   }
   return !broken;
 }
-static bool pack_rounded(uint16_t *to, int step, const char *from, Dtype type, int count) {
+static bool pack_rounded(uint16_t *to, int step, int pairs, const char *from, Dtype type,
+                         int count) {
   unsigned broken = 0;
   for (int i = 0; i < count; i++) {
     const uint16_t h = dtype_to_bf16(dtype_load(from, type, (size_t)i));
     broken |= (h & 0x7f80) == 0x7f80;
-    to[i * step] = h;
+    to[(i >> pairs) * step + (i & pairs)] = h;
   }
   return !broken;
 }
 
-/* Values [k, k + depth) of a row into every `columns`-th place; quantised ones are whole blocks. */
-static bool pack_strip(char *out, Dtype type, int columns, StackedRow row, int k, int depth) {
+/* Values [k, k + depth) of a row, k even, into a panel's column; quantised ones are whole blocks. */
+static bool pack_strip(char *out, Dtype type, int columns, int pairs, StackedRow row, int k,
+                       int depth) {
   const char *at = row.at + dtype_bytes(row.type, (size_t)k);
   float wide[PACK_STRIP];
   uint16_t *words = (uint16_t *)(void *)out;
+  const int step = columns << pairs;
   if (row.type != type && (type == DTYPE_F32 || dtype_is_quantised(row.type))) {
     dtype_widen(row.type, at, (size_t)depth, wide);
     at = (const char *)wide;
     row.type = DTYPE_F32;
   }
   if (type == DTYPE_F32) return pack_floats((uint32_t *)(void *)out, columns, at, depth);
-  if (type != row.type) return pack_rounded(words, columns, at, row.type, depth);
-  return pack_words(words, columns, at, depth, type == DTYPE_F16 ? 0x7c00 : 0x7f80);
+  if (type != row.type) return pack_rounded(words, step, pairs, at, row.type, depth);
+  return pack_words(words, step, pairs, at, depth, type == DTYPE_F16 ? 0x7c00 : 0x7f80);
+}
+
+static int panel_slot(const Pack *p, int column) {
+  return p->pairs ? 2 * column : kernels_panel_slot(column, p->lanes, p->w->type);
 }
 
 /* One panel, in strips of K that stay in L1 while its rows fill them. */
@@ -97,9 +106,8 @@ static void pack_panel(void *context, size_t item, int thread) {
     const int depth = w->k - k < PACK_STRIP ? w->k - k : PACK_STRIP;
     char *out = w->data + item * w->panel_stride + (size_t)(k * p->columns) * dtype_size(w->type);
     for (int j = 0; j < count; j++)
-      fine &=
-          pack_strip(out + (size_t)kernels_panel_slot(j, p->lanes, w->type) * dtype_size(w->type),
-                     w->type, p->columns, rows[j], k, depth);
+      fine &= pack_strip(out + (size_t)panel_slot(p, j) * dtype_size(w->type), w->type, p->columns,
+                         p->pairs, rows[j], k, depth);
   }
   if (fine) return;
   int known = atomic_load(&p->first_broken);
@@ -122,11 +130,16 @@ static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int
   const int columns = b->kernels->tile_columns;
   w->panels = (w->n + columns - 1) / columns;
   TRY(check_product(b, w, error));
-  w->panel_stride = (size_t)w->k * (size_t)columns * dtype_size(w->type);
+  const int depth = b->pairs ? (w->k + 1) / 2 * 2 : w->k;
+  w->panel_stride = (size_t)depth * (size_t)columns * dtype_size(w->type);
   w->bytes = w->panel_stride * (size_t)w->panels;
   TRY(cpu_block_create(w->bytes, &w->data, error));
-  Pack p = {
-      .parts = parts, .n_parts = n_parts, .w = w, .columns = columns, .lanes = b->kernels->lanes};
+  Pack p = {.parts = parts,
+            .n_parts = n_parts,
+            .w = w,
+            .columns = columns,
+            .lanes = b->kernels->lanes,
+            .pairs = b->pairs != NULL};
   atomic_init(&p.first_broken, w->panels);
   parallel_for(b->base.pool, (size_t)w->panels, pack_panel, &p);
   const int broken = atomic_load(&p.first_broken);
@@ -191,7 +204,7 @@ static void narrow_row(void *context, size_t item, int thread) {
   const StackedRow row = stacked_row(p->pack, (int)item);
   bool fine = true;
   for (int at = 0; at < k; at += PACK_STRIP)
-    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, row, at,
+    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, 0, row, at,
                        k - at < PACK_STRIP ? k - at : PACK_STRIP);
   if (fine) return;
   int known = atomic_load(&p->first_broken);

@@ -137,9 +137,23 @@ typedef struct Kernels {
   double (*spin)(long rounds, float *sink);
 } Kernels;
 
+/* Products of bfloat16 operands by an instruction that adds two products to a float32. A pair is
+ * the values of k and k + 1, k even, in the low and the high half of 32 bits; after an odd depth
+ * comes a zero. */
+typedef struct PairKernels {
+  /* As Kernels.gemm, of rows and panels of pairs: type is F32, and lda, depth and the panels'
+   * columns count pairs. */
+  void (*gemm)(const GemmArgs *);
+  /* [2 pairs][columns] values, rounded to bfloat16, as [pairs][columns] pairs; `to` may be `from`.
+   * columns is a multiple of the lanes. */
+  void (*pair)(void *to, const float *from, int pairs, int columns);
+  double (*spin)(long rounds, float *sink); /* as Kernels.spin */
+} PairKernels;
+
 extern const Kernels kernels_portable;
 #if defined(__x86_64__)
 extern const Kernels kernels_avx2, kernels_avx512;
+extern const PairKernels kernels_avx512bf16; /* beside kernels_avx512 */
 #elif defined(__aarch64__)
 extern const Kernels kernels_neon;
 #endif
