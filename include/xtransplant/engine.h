@@ -92,6 +92,12 @@ typedef struct xt_request {
   const xt_intervention *interventions;
   size_t intervention_count;
   uint64_t sample; /* number of the sample, when several are drawn for this prompt */
+  /* With `untouched` and `source`, both 1 + the index of a request of the same call, the response
+   * has xt_generation.effects, with the log-probabilities of these `tracked` ids. Requests of which
+   * some have effects run together, and are refused where memory does not allow that. */
+  int untouched, source;
+  const int32_t *tracked;
+  size_t tracked_count;
 } xt_request;
 
 /* Zero-initialise for the defaults. */
@@ -119,6 +125,15 @@ typedef struct xt_generate_options {
   bool (*stop)(void *user, size_t request, const int32_t *ids, size_t count);
 } xt_generate_options;
 
+/* Numbers of the distribution P that a response's first token was chosen from, in nats: the
+ * Kullback-Leibler divergences D(Q || P) = sum of Q(v) ln(Q(v) / P(v)), where Q is that of the
+ * untouched run of the target prompt, and that of the source prompt; then ln P of each tracked
+ * token. P and Q are those of the entropies: at temperature 1, after the repetition penalty. */
+#define XT_EFFECT_KL_UNTOUCHED 0
+#define XT_EFFECT_KL_SOURCE 1
+#define XT_EFFECT_TRACKED 2 /* the first tracked token's */
+#define XT_TRACKED_MOST 256 /* tracked tokens of a prompt */
+
 /* What one request generated. Arrays are owned by the object: xt_generation_deinit frees them. */
 typedef struct xt_generation {
   size_t count;
@@ -131,6 +146,8 @@ typedef struct xt_generation {
   int layers;           /* of lens_*, 0 without a lens */
   int32_t *lens_ids;    /* [count][layers] most likely token after final norm + unembedding of o */
   float *lens_logprobs; /* [count][layers] its log-probability */
+  size_t effect_count;  /* 0: none were asked for, or settings force the first token */
+  float *effects;       /* [effect_count] as XT_EFFECT_* says */
 } xt_generation;
 XT_API void xt_generation_deinit(xt_generation *generation);
 

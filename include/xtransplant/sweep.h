@@ -20,6 +20,9 @@ typedef struct xt_instance {
   size_t source_count, target_count;
   bool run_source; /* also give the untouched response to the source prompt. It costs one row of
                       the batch; instances with equal source prompts that run together share it */
+  const int32_t
+      *tracked; /* tokens whose log-probabilities are asked for (xt_sweep_options.effects) */
+  size_t tracked_count;
 } xt_instance;
 
 /* What a site with a control writes for one instance, borrowed for the call. Members that the
@@ -88,6 +91,9 @@ typedef struct xt_sweep_options {
   void *user;
   const xt_control_input *controls; /* [instances][sites]; may be NULL if no site has a control but
                                        XT_CONTROL_SELF */
+  bool effects; /* every response has xt_generation.effects. They cost a look-up for each tracked
+                   token and, for the divergences, one more pass over the logits of a response's
+                   first token */
 } xt_sweep_options;
 
 /* Values of xt_sweep_response.site for responses into which nothing was transplanted. */
@@ -101,6 +107,8 @@ typedef struct xt_sweep_response {
                                      XT_SWEEP_SOURCE */
   int source_layer, target_layer; /* -1: untouched */
   const xt_generation *generation;
+  const float *source_effects; /* with an untouched response: the numbers of the source prompt's
+                                  first token, as many as the response has; NULL: none */
 } xt_sweep_response;
 
 /* What a sweep did. */

@@ -208,6 +208,32 @@ typedef struct ChooseArgs {
   Dev out;          /* [rows] Choice */
 } ChooseArgs;
 
+/* What rows of logits are compared with: distributions in one matrix with two rows of `vocab`
+ * floats for each, its probabilities q and then its logits minus the largest, s. With x a row's
+ * logits and x* the logit of its choice, the largest, a row of `out` has
+ *     for each of its two distributions, and each block of BACKEND_COMPARE_BLOCK ids, the sum of
+ *     q[v] (s[v] - (x[v] - x*)): added up, and with the difference of the two log-probabilities of
+ *     the best, that is the Kullback-Leibler divergence of the row from the distribution;
+ *     for each id asked about, x[id] - x*. */
+#define BACKEND_COMPARE_BLOCK 1024
+#define BACKEND_COMPARED 2
+typedef struct CompareArgs {
+  int rows, vocab, asked;
+  Dev logits;        /* [rows, vocab] as `choose` left them */
+  Dev chosen;        /* [rows] Choice, of which `best` is read */
+  IndexList ids;     /* [rows, asked] */
+  IndexList against; /* [rows, BACKEND_COMPARED] distributions; below 0: none, and sums of 0 */
+  Dev distributions; /* [.., 2, vocab] */
+  Dev out;           /* [rows, BACKEND_COMPARED * blocks + asked] */
+} CompareArgs;
+
+static inline int compare_blocks(int vocab) {
+  return (vocab + BACKEND_COMPARE_BLOCK - 1) / BACKEND_COMPARE_BLOCK;
+}
+static inline int compare_width(int vocab, int asked) {
+  return BACKEND_COMPARED * compare_blocks(vocab) + asked;
+}
+
 typedef struct BackendOps {
   const char *name; /* "cpu:avx2", ... */
   void (*destroy)(Backend *);
@@ -266,6 +292,7 @@ typedef struct BackendOps {
   xt_status (*seen_create)(Backend *, const SeenSource *, SeenIds **out, xt_error *);
   void (*seen_release)(Backend *, SeenIds *);
   void (*choose)(Backend *, const ChooseArgs *);
+  void (*compare)(Backend *, const CompareArgs *);
 
   /* What the machine gives with this backend's threads and compute type: operations a second of
    * multiply-adds that wait for nothing (of a large product, where a library does the products),

@@ -6,6 +6,7 @@
  * of step 0 is the last token of each prompt, and that of step k the k-th generated token; rows
  * leave at EOS. A wave is as many requests as memory allows at a time; the response to a request
  * does not depend on its wave. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ typedef struct Row {
   int32_t first_value; /* of its interventions' values */
   bool edits_later;    /* some intervention names a generated token */
   uint64_t key;        /* where tokens are drawn */
+  int reference;       /* others are compared with it; below 0: none are */
+  RowQuestion question;
 } Row;
 
 typedef struct Wave {
@@ -44,6 +47,7 @@ typedef struct Wave {
   Row *rows;
   int row_count;
   PrefixPool prefixes;
+  References references;
   RowTable table;  /* row r's keys and values of generated tokens are in slots r*max_new ... */
   Dev values;      /* interventions' of all rows, [.., C] */
   Dev lens;        /* [layers, rows, C] or none */
@@ -152,6 +156,38 @@ static xt_status wave_penalty(Wave *w, float penalty, xt_error *error) {
                        error);
 }
 
+/* The row of the request with this index plus 1 becomes a reference; returns which. */
+static int add_reference(Wave *w, int request) {
+  for (int r = 0; r < w->row_count; r++)
+    if (w->rows[r].index + 1 == (size_t)request) {
+      if (w->rows[r].reference < 0) w->rows[r].reference = w->references.count++;
+      return w->rows[r].reference;
+    }
+  return -1;
+}
+
+/* Finds what is compared with what, and makes room for it. */
+static xt_status wave_comparison(Wave *w, xt_error *error) {
+  size_t asked = 0;
+  bool any = false;
+  for (int r = 0; r < w->row_count; r++) w->rows[r].reference = -1;
+  for (int r = 0; r < w->row_count; r++) {
+    const xt_request *q = w->rows[r].request;
+    RowQuestion *question = &w->rows[r].question;
+    *question = (RowQuestion){.against = {-1, -1}};
+    if (!request_has_effects(q)) continue;
+    *question =
+        (RowQuestion){.ids = q->tracked,
+                      .count = (int)q->tracked_count,
+                      .against = {add_reference(w, q->untouched), add_reference(w, q->source)}};
+    any = true;
+    asked = q->tracked_count > asked ? q->tracked_count : asked;
+  }
+  if (!any) return XT_STATUS_OK;
+  TRY(references_create(&w->references, w->session, w->references.count, error));
+  return rows_compare(&w->table, &w->references, w->row_count, (int)asked, error);
+}
+
 static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty,
                            xt_generation *out, xt_error *error) {
   const ModelConfig *c = &w->session->model->config;
@@ -178,6 +214,7 @@ static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty
                   error));
   w->table.edit_values = w->values;
   TRY(wave_penalty(w, penalty, error));
+  TRY(wave_comparison(w, error));
   TRY(rows_restrict(&w->table, longest, error));
   if (lens_layers)
     TRY(be->ops->alloc(be, n * lens_layers * (size_t)c->width * sizeof(float), &w->lens, error));
@@ -188,6 +225,7 @@ static void wave_deinit(Wave *w) {
   Backend *be = w->session->backend;
   prefixes_release(&w->prefixes);
   rows_release(&w->table);
+  references_release(&w->references);
   be->ops->release(be, w->values);
   be->ops->release(be, w->lens);
   arena_free(&w->arena);
@@ -218,6 +256,7 @@ static void place_rows(Wave *w, int step) {
     for (size_t i = 0; (step == 0 || row->edits_later) && i < q->intervention_count; i++)
       if (intervention_is_at(q, &q->interventions[i], (size_t)t->column[ROW_POSITION][a]))
         rows_edit(t, a, &q->interventions[i], row->first_value + (int32_t)i);
+    if (step == 0 && w->references.count) rows_ask(t, a, &row->question);
   }
   rows_upload(t);
 }
@@ -243,6 +282,38 @@ static void choose_tokens(Wave *w) {
     const Dev logits = rows_choose_piece(&w->table, forward_x(&w->session->forward, first), first,
                                          rows, (size_t)first, false);
     if (w->sampling) draw_rows(w, logits, first, rows);
+  }
+}
+
+/* Sets the references, whose tokens are chosen for that once more. */
+static xt_status set_references(Wave *w, xt_error *error) {
+  const int most = w->session->backend->limits.logit_rows, n = w->active_count;
+  w->table.comparison.on = false;
+  for (int first = 0; first < n; first += most) {
+    const int rows = n - first < most ? n - first : most;
+    const Dev logits = rows_choose_piece(&w->table, forward_x(&w->session->forward, first), first,
+                                         rows, (size_t)first, false);
+    for (int r = first; r < first + rows; r++)
+      if (w->rows[r].reference >= 0)
+        references_set(
+            &w->references, w->rows[r].reference,
+            dev_at(logits, (size_t)(r - first) * (size_t)w->session->model->config.vocab));
+  }
+  TRY(rows_read(&w->table, 0, (size_t)n, error));
+  for (int r = 0; r < n; r++)
+    if (w->rows[r].reference >= 0)
+      w->references.logprob[w->rows[r].reference] =
+          rows_forced(&w->table, r) ? NAN : w->table.chosen[r].logprob;
+  w->table.comparison.on = true;
+  return XT_STATUS_OK;
+}
+
+static void record_effects(Wave *w) {
+  for (int r = 0; r < w->active_count; r++) {
+    xt_generation *out = w->rows[r].out;
+    if (request_has_effects(w->rows[r].request) &&
+        rows_numbers(&w->table, r, &w->rows[r].question, out->effects))
+      out->effect_count = XT_EFFECT_TRACKED + w->rows[r].request->tracked_count;
   }
 }
 
@@ -305,11 +376,13 @@ static xt_status wave_run(Wave *w, xt_error *error) {
     forward_embed(f, rows_column(&w->table, ROW_TOKEN, 0), rows_column(&w->table, ROW_POSITION, 0),
                   batch.rows);
     forward_layers(f, &batch);
+    if (step == 0 && w->references.count) TRY(set_references(w, error));
     choose_tokens(w);
     if (o->lens) choose_lens(w);
     TRY(rows_read(&w->table, 0,
                   (size_t)batch.rows * (o->lens ? 1 + (size_t)w->session->model->config.layers : 1),
                   error));
+    if (step == 0 && w->references.count) record_effects(w);
     record_rows(w);
     const double ended = (double)(w->row_count - w->active_count),
                  grown = (double)(step + 1) / w->max_new;
@@ -328,16 +401,20 @@ void xt_generation_deinit(xt_generation *g) {
   free(g->logprobs);
   free(g->lens_ids);
   free(g->lens_logprobs);
+  free(g->effects);
   *g = (xt_generation){0};
 }
 
-static xt_status generation_init(xt_generation *g, int max_new, int lens_layers, xt_error *error) {
+static xt_status generation_init(xt_generation *g, const xt_request *r, int max_new,
+                                 int lens_layers, xt_error *error) {
   const size_t n = (size_t)max_new, cells = n * (size_t)lens_layers;
   g->layers = lens_layers;
   TRY(MEM_ALLOC(&g->ids, n, error));
   TRY(MEM_ALLOC(&g->margins, n, error));
   TRY(MEM_ALLOC(&g->entropies, n, error));
   TRY(MEM_ALLOC(&g->logprobs, n, error));
+  if (request_has_effects(r))
+    TRY(MEM_ALLOC(&g->effects, XT_EFFECT_TRACKED + r->tracked_count, error));
   if (lens_layers == 0) return XT_STATUS_OK;
   TRY(MEM_ALLOC(&g->lens_ids, cells, error));
   return MEM_ALLOC(&g->lens_logprobs, cells, error);
@@ -351,6 +428,11 @@ static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
       o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
   for (size_t from = 0, count; from < n; from += count) {
     TRY(wave_plan(s, keys, from, n, max_new, o->lens, &count, error));
+    for (size_t i = 0; i < n && count < n; i++)
+      if (request_has_effects(keys[i].prefix.request))
+        return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
+                       "%zu requests cannot run together, as the effects of some need; %zu can", n,
+                       count);
     Wave wave = {
         .session = s, .options = o, .max_new = max_new, .done = from, .sampling = sampling};
     xt_status status = wave_init(&wave, keys + from, count, (float)penalty, out, error);
@@ -381,14 +463,18 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
   if (!(o->top_p >= 0 && o->top_p <= 1))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "top_p", -1, "is %g; it must be from 0 to 1",
                    o->top_p);
-  for (size_t i = 0; i < n; i++) TRY(request_check(s->model, &requests[i], i, max_new, error));
+  for (size_t i = 0; i < n; i++) {
+    TRY(request_check(s->model, &requests[i], i, max_new, error));
+    TRY(effects_check(s->model, &requests[i], i, n, error));
+  }
   TRY(MEM_ALLOC(&keys, n, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < n && !status; i++) {
     keys[i] = (SortKey){
         .prefix = {.ids = requests[i].ids, .count = requests[i].count - 1, .request = &requests[i]},
         .index = i};
-    status = generation_init(&out[i], max_new, o->lens ? s->model->config.layers : 0, error);
+    status = generation_init(&out[i], &requests[i], max_new, o->lens ? s->model->config.layers : 0,
+                             error);
   }
   qsort(keys, n, sizeof *keys, compare_keys);
   s->cancel = o->cancel, s->cancel_user = o->user;

@@ -45,6 +45,10 @@ void rows_release(RowTable *t) {
   be->ops->seen_release(be, t->seen);
   be->ops->release(be, t->device);
   be->ops->release(be, t->chosen_dev);
+  be->ops->release(be, t->comparison.lists_dev);
+  be->ops->release(be, t->comparison.out_dev);
+  free(t->comparison.lists);
+  free(t->comparison.out);
   be->ops->release(be, t->rules.places_dev);
   be->ops->release(be, t->rules.impossible);
   free(t->rules.texts);
@@ -157,12 +161,85 @@ static Choice forced_choice(const Allowed *a) {
                   .logprob = -choices};
 }
 
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+static size_t compared_ints(uint64_t rows, uint64_t asked) {
+  return (size_t)(rows * (asked + BACKEND_COMPARED));
+}
+
+uint64_t rows_compare_bytes(const xt_model *m, uint64_t rows, uint64_t asked) {
+  const uint64_t width = (uint64_t)compare_width(m->config.vocab, (int)asked);
+  return 2 * (compared_ints(rows, asked) * sizeof(int32_t) + rows * width * sizeof(float));
+}
+
+xt_status rows_compare(RowTable *t, const References *references, int rows, int asked,
+                       xt_error *error) {
+  Backend *be = t->session->backend;
+  RowComparison *c = &t->comparison;
+  const size_t floats =
+      (size_t)rows * (size_t)compare_width(t->session->model->config.vocab, asked);
+  const size_t ints = compared_ints((uint64_t)rows, (uint64_t)asked);
+  *c = (RowComparison){.references = references, .rows = rows, .asked = asked};
+  if (rows == 0) return XT_STATUS_OK;
+  TRY(MEM_ALLOC(&c->lists, ints, error));
+  TRY(MEM_ALLOC(&c->out, floats, error));
+  TRY(be->ops->alloc(be, ints * sizeof *c->lists, &c->lists_dev, error));
+  return be->ops->alloc(be, floats * sizeof *c->out, &c->out_dev, error);
+}
+
+static int32_t *compared_with(const RowComparison *c, int row) {
+  return c->lists + (size_t)c->rows * (size_t)c->asked + (size_t)row * BACKEND_COMPARED;
+}
+
+void rows_ask(RowTable *t, int row, const RowQuestion *q) {
+  RowComparison *c = &t->comparison;
+  int32_t *ids = c->lists + (size_t)row * (size_t)c->asked, *against = compared_with(c, row);
+  for (int k = 0; k < c->asked; k++) ids[k] = k < q->count ? q->ids[k] : 0;
+  for (int k = 0; k < BACKEND_COMPARED; k++) against[k] = q->against[k];
+  c->on = true;
+}
+
+/* Rows [first, first + count), whose logits and choices are given. */
+static void compare_piece(const RowTable *t, const ChooseArgs *chosen, int first, int count) {
+  const RowComparison *c = &t->comparison;
+  Backend *be = t->session->backend;
+  const IndexList lists = {c->lists_dev};
+  const size_t at = (size_t)first;
+  const size_t width = (size_t)compare_width(chosen->vocab, c->asked);
+  be->ops->compare(be,
+                   &(CompareArgs){.rows = count,
+                                  .vocab = chosen->vocab,
+                                  .asked = c->asked,
+                                  .logits = chosen->logits,
+                                  .chosen = chosen->out,
+                                  .ids = index_at(lists, at * (size_t)c->asked),
+                                  .against = index_at(lists, (size_t)c->rows * (size_t)c->asked +
+                                                                 at * BACKEND_COMPARED),
+                                  .distributions = c->references->distributions,
+                                  .out = dev_at(c->out_dev, at * width)});
+}
+
+bool rows_numbers(const RowTable *t, int row, const RowQuestion *q, float *out) {
+  const RowComparison *c = &t->comparison;
+  const int vocab = t->session->model->config.vocab, blocks = compare_blocks(vocab);
+  const float *sums = c->out + (size_t)row * (size_t)compare_width(vocab, c->asked);
+  const float own = t->chosen[row].logprob;
+  if (rows_forced(t, row)) return false;
+  for (int k = 0; k < BACKEND_COMPARED; k++, sums += blocks)
+    *out++ = q->against[k] < 0
+                 ? NAN
+                 : references_divergence(sums, blocks, c->references->logprob[q->against[k]], own);
+  for (int k = 0; k < q->count; k++) *out++ = sums[k] + own;
+  return true;
+}
+
 /* ---- laying out a step ----------------------------------------------------------------------- */
 
 void rows_begin(RowTable *t, int rows, int tail_ld) {
   t->rows = rows;
   t->tail_ld = tail_ld;
   t->edit_count = 0;
+  t->comparison.on = false;
   for (int c = 0; c < ROW_COLUMNS; c++) t->column[c] = t->host + (size_t)c * (size_t)rows;
   memset(t->host, 0, (size_t)rows * ROW_COLUMNS * sizeof *t->host);
   t->tail_slots = t->host + (size_t)rows * ROW_COLUMNS;
@@ -222,6 +299,10 @@ void rows_upload(RowTable *t) {
   if (window) place_windows(t, window);
   if (t->edit_count) lay_out_edits(t);
   be->ops->upload(be, t->device, t->host, (t->ints + t->edit_count * EDIT_INTS) * sizeof *t->host);
+  const RowComparison *c = &t->comparison;
+  if (c->on)
+    be->ops->upload(be, c->lists_dev, c->lists,
+                    compared_ints((uint64_t)c->rows, (uint64_t)c->asked) * sizeof *c->lists);
 }
 
 /* ---- using it -------------------------------------------------------------------------------- */
@@ -275,6 +356,7 @@ Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool 
     args.newest = rows_column(t, ROW_TOKEN, first);
   }
   s->backend->ops->choose(s->backend, &args);
+  if (!plain && t->comparison.on) compare_piece(t, &args, first, count);
   return args.logits;
 }
 
@@ -291,6 +373,12 @@ xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error) {
   Backend *be = t->session->backend;
   be->ops->download(be, t->chosen + first, dev_at(t->chosen_dev, first * CHOICE_WORDS),
                     count * sizeof *t->chosen);
+  const RowComparison *c = &t->comparison;
+  const size_t width = (size_t)compare_width(t->session->model->config.vocab, c->asked);
+  if (c->on && first < (size_t)t->rows)
+    be->ops->download(be, c->out + first * width, dev_at(c->out_dev, first * width),
+                      (first + count < (size_t)t->rows ? count : (size_t)t->rows - first) * width *
+                          sizeof *c->out);
   for (size_t r = first; r < first + count && r < (size_t)t->rows; r++)
     if (rows_forced(t, (int)r)) t->chosen[r] = forced_choice(&t->rules.allowed[r]);
   return be->ops->status(be, error);

@@ -8,8 +8,8 @@
 #ifndef ENGINE_ROWS_H
 #define ENGINE_ROWS_H
 
+#include "engine/references.h"
 #include "engine/rules.h"
-#include "engine/session.h"
 
 typedef enum RowColumn {
   ROW_TOKEN = 0,  /* the row's newest token */
@@ -42,6 +42,16 @@ typedef struct RowRules {
   Dev places_dev, impossible; /* [RULES_PLACES] both */
 } RowRules;
 
+/* The comparison of rows with references. */
+typedef struct RowComparison {
+  const References *references; /* NULL: nothing is compared */
+  bool on;                      /* in the step that is laid out */
+  int rows, asked;              /* of a step; ids of a row; at most */
+  int32_t *lists;               /* [rows][asked] ids, then [rows][BACKEND_COMPARED] references */
+  Dev lists_dev, out_dev;
+  float *out; /* [rows][compare_width] what was read */
+} RowComparison;
+
 #define RULES_PLACES 16384
 #define RULES_IMPOSSIBLE \
   (-1e30f) /* far from all logits, and a number still when it is weighed or penalised */
@@ -54,6 +64,7 @@ typedef struct RowTable {
   SeenIds *seen; /* NULL: no repetition penalty */
   float penalty;
   RowRules rules;
+  RowComparison comparison;
   /* the step that is laid out */
   int rows, tail_ld;            /* tail_ld: the largest number of private positions of a row */
   int32_t *column[ROW_COLUMNS]; /* [rows] each */
@@ -102,6 +113,12 @@ static inline bool rows_forced(const RowTable *t, int row) {
   return t->rules.texts && t->rules.allowed[row].forced;
 }
 
+/* Rows of a step, at most `rows`, can be compared with the references; at most `asked` ids of each
+ * are asked about. */
+xt_status rows_compare(RowTable *t, const References *references, int rows, int asked,
+                       xt_error *error);
+uint64_t rows_compare_bytes(const xt_model *model, uint64_t rows, uint64_t asked);
+
 void rows_begin(RowTable *t, int rows, int tail_ld);
 /* Row `row` has a prefix of `inner` positions and is at private position `step`, whose key and
  * value go to `slot`; the caller sets its slots before that one. */
@@ -112,6 +129,8 @@ static inline int32_t *rows_slots(const RowTable *t, int row) {
 }
 /* `value` is a row of t->edit_values. */
 void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value);
+/* The rows of the step are compared; each must have its question. */
+void rows_ask(RowTable *t, int row, const RowQuestion *question);
 void rows_upload(RowTable *t);
 
 /* The batch of rows [first, first + count), which are the same rows of the residual stream. If
@@ -128,6 +147,9 @@ Dev rows_choose_piece(RowTable *t, Dev x, int first, int count, size_t at, bool 
 void rows_choose(RowTable *t, int first, int count);
 /* Reads choices [first, first + count), and the backend's status. */
 xt_status rows_read(RowTable *t, size_t first, size_t count, xt_error *error);
+/* The numbers of a row that was read, for the ids that its question asks about: [2 + count]. False:
+ * there are none, because settings force its token. */
+bool rows_numbers(const RowTable *t, int row, const RowQuestion *question, float *out);
 
 /* Appends a choice to a response whose arrays have room, with or without its further numbers. */
 void rows_append(xt_generation *out, const Choice *choice);

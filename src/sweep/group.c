@@ -89,6 +89,7 @@ static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
     status = be->ops->alloc(be, (sweep_tap_rows(g) + made) * (size_t)c->width * sizeof(float),
                             &g->taps, error);
   if (!status) status = group_prefixes(g, error);
+  if (!status && g->config->options->effects) status = sweep_reserve_references(g, error);
   for (int t = 0; !status && t < g->config->target_count; t += plan->targets_per_pass) {
     const int end = t + plan->targets_per_pass < g->config->target_count
                         ? t + plan->targets_per_pass
@@ -96,6 +97,7 @@ static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
     status = sweep_run_pass(g, t, end, t == 0, error);
   }
   prefixes_release(&g->prefixes);
+  references_release(&g->references);
   be->ops->release(be, g->taps);
   arena_free(&g->arena);
   return status;
@@ -125,6 +127,7 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
     if (!status) status = request_check(s->model, &target, i, config.max_new, error);
   }
   if (!status) status = sweep_check_controls(s->model, options, count, true, error);
+  if (!status) status = sweep_check_tracked(s->model, options, instances, count, error);
   s->cancel = options->cancel;
   s->cancel_user = options->user;
   double prompt_flops = 0;

@@ -70,7 +70,7 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
  * token that it generates, at every layer: its own above its target layer, and those of its node
  * below. */
 static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances,
-                            uint64_t untouched, uint64_t positions, int targets) {
+                            uint64_t untouched, uint64_t positions, uint64_t tracked, int targets) {
   const ModelConfig *mc = &m->config;
   const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new,
                  n = (uint64_t)instances, prompts = (2 + (uint64_t)c->controls.prompts) * n;
@@ -86,6 +86,9 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instanc
     bytes += (uint64_t)mc->layers * (((uint64_t)c->controls.made + 1) * n + prompts) * width;
   /* responses, nodes, tables */
   bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32;
+  if (c->options->effects)
+    bytes += references_bytes(m, 2 * n) + rows_compare_bytes(m, rows, tracked) +
+             rows * (tracked + XT_EFFECT_TRACKED) * sizeof(float);
   bytes += c->penalty != 1.0f ? (positions + rows * max_new) * sizeof(int32_t) : 0;
   return bytes;
 }
@@ -114,20 +117,23 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
                            size_t count, size_t first, SweepGroup *group, xt_error *error) {
   const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
   const int rows = sweep_rows_per_target(c) * c->target_count;
-  uint64_t positions = 0, untouched = 0;
+  uint64_t positions = 0, untouched = 0, tracked = 0;
   *group = (SweepGroup){.first = first, .targets_per_pass = c->target_count};
   while (first + (size_t)group->instances < count) {
     const xt_instance *in = &instances[first + (size_t)group->instances];
     const uint64_t more = positions + in->source_count + in->target_count +
                           sweep_control_tokens(c, first + (size_t)group->instances);
     const uint64_t alone = untouched + 1 + in->run_source;
-    const uint64_t bytes = group_bytes(m, c, group->instances + 1, alone, more, c->target_count);
+    const uint64_t asked = in->tracked_count > tracked ? in->tracked_count : tracked;
+    const uint64_t bytes =
+        group_bytes(m, c, group->instances + 1, alone, more, asked, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
     if (group->instances > 0 &&
         (bytes > m->memory_limit || all > limit || !in_time(m, c, more, all)))
       break;
     positions = more;
     untouched = alone;
+    tracked = asked;
     group->instances++;
     group->bytes = bytes;
   }
@@ -135,7 +141,7 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
          (group->bytes > m->memory_limit ||
           group->targets_per_pass * sweep_rows_per_target(c) > limit ||
           !in_time(m, c, 0, group->targets_per_pass * (int64_t)sweep_rows_per_target(c))))
-    group->bytes = group_bytes(m, c, 1, untouched, positions, --group->targets_per_pass);
+    group->bytes = group_bytes(m, c, 1, untouched, positions, tracked, --group->targets_per_pass);
   if (group->bytes > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "one target layer of instance %zu needs %.2f GiB, weights included; the memory "

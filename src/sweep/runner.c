@@ -72,7 +72,8 @@ static xt_status finish_row(Pass *p, const SweepRow *row, xt_error *error) {
                                       .site = row->site,
                                       .source_layer = row->source,
                                       .target_layer = untouched ? -1 : row->target,
-                                      .generation = &row->out};
+                                      .generation = &row->out,
+                                      .source_effects = row->source_effects};
   g->stats->responses += row->site != XT_SWEEP_SOURCE;
   g->stats->tokens += row->out.count;
   g->stats->row_layers_alone += (row->out.count - 1) * (uint64_t)g->session->model->config.layers;
@@ -89,6 +90,7 @@ static xt_status record_rows(Pass *p, bool first, xt_error *error) {
     SweepRow *row = &p->rows[p->active[a]];
     const Choice *choice =
         &p->table.chosen[!first && row->target >= top ? p->nodes[row->node].place : row->place];
+    if (first && g->config->options->effects) TRY(sweep_take_effects(p, row, error));
     rows_append(&row->out, choice);
     row->out.stopped =
         !g->config->options->ignore_eos && engine_is_eos(&g->session->model->config, choice->best);
@@ -110,10 +112,10 @@ static void run_last_tokens(Pass *p) {
   const ModelConfig *c = &g->session->model->config;
   const int last = g->prompt_count;
   rows_begin(&p->table, last, 1);
-  for (int e = 0; e < last; e++)
+  for (int e = 0; e < last; e++) { /* the prompts' lists follow those of the rows */
     place_entry(p, e, e, 0, g->prompts[e].ids[g->prompts[e].count - 1], e, 0);
-  for (int r = p->row_count - p->untouched; r < p->row_count; r++)
-    p->table.column[ROW_LIST][p->rows[r].prompt] = r;
+    p->table.column[ROW_LIST][e] = p->row_count + e;
+  }
   rows_upload(&p->table);
   Batch batch = rows_batch(&p->table, 0, last);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
@@ -216,6 +218,7 @@ static xt_status start_rows(Pass *p, int rows, xt_error *error) {
     place_entry(p, r, row->prompt, 0, prompt->ids[prompt->count - 1], pass_tail_slot(p, r, 0), r);
     list_taps(p, r);
     p->rows[r].place = p->active[r] = r;
+    if (g->config->options->effects) sweep_ask(p, r);
   }
   rows_upload(&p->table);
   for (int l = 0; l < pass_layers(p); l++) {
@@ -237,6 +240,7 @@ static xt_status start_pass(Pass *p, xt_error *error) {
   const int rows = p->row_count - p->untouched;
   run_last_tokens(p);
   if (p->untouched) TRY(sweep_make_values(p->group, error)); /* the group's first pass */
+  if (p->untouched && p->group->config->options->effects) TRY(sweep_set_references(p, error));
   if (p->untouched)
     TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the buffers */
   const int waiting = p->active_count;    /* untouched rows come last among the active ones */

@@ -83,6 +83,8 @@ typedef struct Group {
   int *value_prompt; /* [count][sites] of the prompt from which a site's value is read; below 0:
                         the value is made (controls.c) */
   PrefixPool prefixes;
+  int *reference;        /* [prompt_count] of `references`; below 0: none */
+  References references; /* with effects: of the targets and sources */
   Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
                embeddings [prompts, C], then what is made for controls [sites, layers, count, C]
              */
@@ -113,6 +115,16 @@ void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
 /* Between two prompts or tokens: reports the progress, and asks whether to continue. `growing`:
  * unfinished responses, each counted as the share of its tokens that exist. */
 xt_status sweep_pause(const Group *g, double growing, xt_error *error);
+
+/* ---- effects.c: numbers of first tokens ------------------------------------------------------ */
+
+/* Makes room for the references of the group's prompts, which are set in its first pass. */
+xt_status sweep_reserve_references(Group *g, xt_error *error);
+/* The most tracked tokens of an instance. */
+size_t sweep_most_tracked(const xt_instance *instances, size_t count);
+/* Checks the tracked tokens of all instances. */
+xt_status sweep_check_tracked(const xt_model *model, const xt_sweep_options *options,
+                              const xt_instance *instances, size_t count, xt_error *error);
 
 static inline int sweep_rows_per_target(const SweepConfig *c) {
   return c->source_count * c->site_count;

@@ -80,12 +80,14 @@ static xt_status pass_penalty(Pass *p, xt_error *error) {
   RowPrompt *prompts;
   int32_t *prompt_of_row;
   TRY(ARENA_ALLOC(&p->arena, &prompts, (size_t)g->prompt_count, error));
-  TRY(ARENA_ALLOC(&p->arena, &prompt_of_row, (size_t)p->row_count, error));
+  const int lists = p->row_count + g->prompt_count; /* of the rows, then of the prompts */
+  TRY(ARENA_ALLOC(&p->arena, &prompt_of_row, (size_t)lists, error));
   for (int k = 0; k < g->prompt_count; k++)
     prompts[k] = (RowPrompt){.ids = g->prompts[k].ids, .count = g->prompts[k].count};
   for (int r = 0; r < p->row_count; r++) prompt_of_row[r] = p->rows[r].prompt;
+  for (int k = 0; k < g->prompt_count; k++) prompt_of_row[p->row_count + k] = k;
   return rows_penalize(&p->table, g->config->penalty, prompts, g->prompt_count, prompt_of_row,
-                       p->row_count, g->config->max_new, error);
+                       lists, g->config->max_new, error);
 }
 
 xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
@@ -106,6 +108,9 @@ xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *e
                              .choices = (size_t)entries};
   TRY(rows_create(&p->table, g->session, &size, error));
   TRY(pass_penalty(p, error));
+  if (g->config->options->effects)
+    TRY(rows_compare(&p->table, &g->references, p->row_count - p->untouched,
+                     (int)sweep_most_tracked(g->instances, (size_t)g->count), error));
   TRY(rows_restrict(&p->table, longest, error));
   return forward_reserve(&g->session->forward, entries, 0, error);
 }

@@ -7,15 +7,16 @@
 #include "sweep/runner.h"
 
 typedef struct SweepRow {
-  int instance;       /* of the group */
-  int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
-  int source, target; /* layers; an untouched row's target is the number of layers: it never
+  int instance;          /* of the group */
+  int site;              /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
+  int source, target;    /* layers; an untouched row's target is the number of layers: it never
                          parts */
-  bool late;          /* it joins after its target layer's feed-forward module */
-  int prompt;         /* its response continues this prompt */
-  int node;           /* of its tokens so far */
-  int place;          /* its entry in the step's batch */
-  xt_generation out;  /* arrays in the pass's arena */
+  bool late;             /* it joins after its target layer's feed-forward module */
+  int prompt;            /* its response continues this prompt */
+  int node;              /* of its tokens so far */
+  int place;             /* its entry in the step's batch */
+  xt_generation out;     /* arrays in the pass's arena */
+  float *source_effects; /* of the target prompt's untouched run, with effects; NULL: none */
 } SweepRow;
 
 typedef struct Node {
@@ -59,5 +60,13 @@ static inline int pass_tail_slot(const Pass *p, int r, int k) {
  * caller releases it with sweep_pass_deinit, after an error too. */
 xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *error);
 void sweep_pass_deinit(Pass *p);
+
+/* ---- effects.c ------------------------------------------------------------------------------- */
+
+/* In a group's first pass, once its prompts have run: sets the references. */
+xt_status sweep_set_references(Pass *p, xt_error *error);
+/* Row r's question, in the step of its first token; once that is read, its numbers. */
+void sweep_ask(Pass *p, int r);
+xt_status sweep_take_effects(Pass *p, SweepRow *row, xt_error *error);
 
 #endif

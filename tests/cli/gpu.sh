@@ -54,7 +54,7 @@ else
   OCL_ICD_VENDORS=$work/drivers OCLGRIND_DATA_RACES=1 XT_TEST_TINY=1 XT_TEST_GPU=opencl:0
   export OCL_ICD_VENDORS OCLGRIND_DATA_RACES XT_TEST_TINY XT_TEST_GPU
   code=0
-  for ops in test_gpu_ops test_gpu_attend; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
+  for ops in test_gpu_ops test_gpu_attend test_gpu_compare; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
   same "Oclgrind: exit code" $code 0
   same "Oclgrind: complaints" "$(grep -cE 'data race|Invalid|FATAL|ERROR|^not ok.*Fail' grind)" 0
 fi

@@ -306,13 +306,50 @@ static void test_choose(void **state) {
   free(x);
 }
 
+/* Rows compared with two distributions, which are rows of other data. */
+static float *compare_rows(Backend *b, const void *data, int m, int first) {
+  const RowData *d = data;
+  const int width = compare_width(WIDTH, 1);
+  Choice *chosen = calloc((size_t)m, sizeof *chosen);
+  int32_t *ids = calloc((size_t)m, 4), *against = calloc(2 * (size_t)m, 4);
+  for (int r = 0; r < m; r++) {
+    chosen[r].best = (first + r) % WIDTH, ids[r] = (3 * (first + r)) % WIDTH;
+    against[2 * r] = (first + r) % 2, against[2 * r + 1] = 1;
+  }
+  Dev x = to_device(b, d->x + (size_t)first * WIDTH, (size_t)m * WIDTH),
+      c = to_device(b, (float *)chosen, (size_t)m * CHOICE_WORDS),
+      with = to_device(b, d->other, 4 * WIDTH), out = to_device(b, NULL, (size_t)(m * width));
+  const IndexList l = to_indices(b, ids, (size_t)m), a = to_indices(b, against, 2 * (size_t)m);
+  b->ops->compare(b, &(CompareArgs){.rows = m,
+                                    .vocab = WIDTH,
+                                    .asked = 1,
+                                    .logits = x,
+                                    .chosen = c,
+                                    .ids = l,
+                                    .against = a,
+                                    .distributions = with,
+                                    .out = out});
+  float *got = to_host(b, out, (size_t)(m * width));
+  free(chosen), free(ids), free(against);
+  b->ops->release(b, x), b->ops->release(b, c), b->ops->release(b, with), b->ops->release(b, out);
+  b->ops->release(b, l.at), b->ops->release(b, a.at);
+  return got;
+}
+static void test_compare(void **state) {
+  (void)state;
+  float *x = random_floats(MOST * WIDTH, 4), *other = random_floats(11 * WIDTH, 2);
+  const RowData d = {x, other};
+  rows_and_threads("compare", compare_rows, &d, (size_t)compare_width(WIDTH, 1), XT_COMPUTE_F32);
+  free(x), free(other);
+}
+
 /* ---- kernel sets ----------------------------------------------------------------------------- */
 
 /* Lanes, chains and e^x are the same on every instruction set. */
 static void test_sets_agree(void **state) {
   (void)state;
   static const char *const sets_of_kernels[] = {"avx512", "avx2", "neon", "portable"};
-  float *x = random_floats(MOST * WIDTH, 1), *other = random_floats(11 * WIDTH, 2), *want[4] = {0};
+  float *x = random_floats(MOST * WIDTH, 1), *other = random_floats(11 * WIDTH, 2), *want[5] = {0};
   const RowData d = {x, other};
   const Attention seen = {.heads = 4,
                           .kv_heads = 2,
@@ -328,10 +365,10 @@ static void test_sets_agree(void **state) {
   for (size_t s = 0; s < 4; s++) {
     Backend *b = backend_or_null(sets_of_kernels[s], 2, XT_COMPUTE_F32);
     if (!b) continue;
-    float *got[4] = {row_ops(b, &d, 50, 0), choose_rows(b, &d, 50, 0), product_rows(b, &p, 50, 0),
-                     attend_rows(b, &seen, 50, 0)};
-    const size_t n[4] = {50 * WIDTH, 200, 5000, 50 * 80};
-    for (int i = 0; i < 4; i++) {
+    float *got[5] = {row_ops(b, &d, 50, 0), choose_rows(b, &d, 50, 0), product_rows(b, &p, 50, 0),
+                     attend_rows(b, &seen, 50, 0), compare_rows(b, &d, 50, 0)};
+    const size_t n[5] = {50 * WIDTH, 200, 5000, 50 * 80, 50 * (size_t)compare_width(WIDTH, 1)};
+    for (int i = 0; i < 5; i++) {
       if (want[i])
         assert_same("sets", sets_of_kernels[s], 50, 2, got[i], want[i], n[i]), free(got[i]);
       else
@@ -341,16 +378,16 @@ static void test_sets_agree(void **state) {
     b->ops->destroy(b);
   }
   free(x), free(other), free((void *)(uintptr_t)p.w.data);
-  for (int i = 0; i < 4; i++) free(want[i]);
+  for (int i = 0; i < 5; i++) free(want[i]);
   if (sets < 2) skip();
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_matmul),     cmocka_unit_test(test_matmul_bf16),
-      cmocka_unit_test(test_attend),     cmocka_unit_test(test_attend_hidden_positions),
-      cmocka_unit_test(test_row_ops),    cmocka_unit_test(test_choose),
-      cmocka_unit_test(test_sets_agree),
+      cmocka_unit_test(test_matmul),  cmocka_unit_test(test_matmul_bf16),
+      cmocka_unit_test(test_attend),  cmocka_unit_test(test_attend_hidden_positions),
+      cmocka_unit_test(test_row_ops), cmocka_unit_test(test_choose),
+      cmocka_unit_test(test_compare), cmocka_unit_test(test_sets_agree),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -404,11 +404,85 @@ static void test_choose(void **state) {
   }
 }
 
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+enum { COMPARED_ROWS = 5, ASKED = 3, DISTRIBUTIONS = 3 };
+
+/* Distributions as CompareArgs has them: probabilities, then logits minus the largest. */
+static float *random_distributions(int v) {
+  float *x = random_floats((size_t)(2 * DISTRIBUTIONS * v), 5);
+  for (int d = 0; d < DISTRIBUTIONS; d++) {
+    float *q = x + 2 * d * v, *s = q + v;
+    double mass = 0, most = -1e9;
+    for (int i = 0; i < v; i++) most = fmax(most, s[i] *= 9);
+    for (int i = 0; i < v; i++) mass += exp((double)(s[i] = (float)((double)s[i] - most)));
+    for (int i = 0; i < v; i++) q[i] = (float)(exp((double)s[i]) / mass);
+  }
+  return x;
+}
+
+static void compare_case(Backend *b, int v) {
+  const int blocks = compare_blocks(v), width = compare_width(v, ASKED);
+  const int32_t ids[COMPARED_ROWS * ASKED] = {0, v - 1, v / 2, v / 3, 0, 0, v - 1};
+  const int32_t against[COMPARED_ROWS * 2] = {0, 1, -1, 2, 1, -1, 2, 2, 0, 2};
+  float *x = random_floats((size_t)(COMPARED_ROWS * v), 12), *of = random_distributions(v);
+  Choice chosen[COMPARED_ROWS] = {{0}};
+  for (int i = 0; i < COMPARED_ROWS * v; i++) x[i] *= 12;
+  memcpy(x + 4 * v, of + v, (size_t)v * sizeof *x); /* the row is distribution 0 */
+  for (int r = 0; r < COMPARED_ROWS; r++)
+    for (int i = 0; i < v; i++)
+      if (x[r * v + i] > x[r * v + chosen[r].best]) chosen[r].best = i;
+  Dev logits = to_device(b, x, (size_t)(COMPARED_ROWS * v)),
+      choices = to_device(b, (float *)chosen, COMPARED_ROWS * CHOICE_WORDS),
+      with = to_device(b, of, (size_t)(2 * DISTRIBUTIONS * v)),
+      out = to_device(b, NULL, (size_t)(COMPARED_ROWS * width));
+  const IndexList asked = to_indices(b, ids, COMPARED_ROWS * ASKED),
+                  list = to_indices(b, against, COMPARED_ROWS * 2);
+  b->ops->compare(b, &(CompareArgs){.rows = COMPARED_ROWS,
+                                    .vocab = v,
+                                    .asked = ASKED,
+                                    .logits = logits,
+                                    .chosen = choices,
+                                    .ids = asked,
+                                    .against = list,
+                                    .distributions = with,
+                                    .out = out});
+  float *got = to_host(b, out, (size_t)(COMPARED_ROWS * width));
+  for (int r = 0; r < COMPARED_ROWS; r++) {
+    const float *row = x + r * v, *mine = got + r * width, best = row[chosen[r].best];
+    for (int k = 0; k < 2; k++) {
+      const int d = against[2 * r + k];
+      double sum = 0, want = 0;
+      for (int i = 0; i < blocks; i++) sum += (double)mine[k * blocks + i];
+      for (int i = 0; i < v && d >= 0; i++)
+        want += (double)of[2 * d * v + i] *
+                ((double)of[(2 * d + 1) * v + i] - ((double)row[i] - (double)best));
+      /* terms of at most 24 times a probability: the sum's are at most 24 */
+      check("compare", b, (size_t)r, (float)sum, want, 24 * 4e-6);
+      if (r == 4 && d == 0) assert_true(sum == 0);
+    }
+    for (int k = 0; k < ASKED; k++)
+      assert_true(mine[2 * blocks + k] == row[ids[r * ASKED + k]] - best);
+  }
+  free(x), free(of), free(got), b->ops->release(b, logits), b->ops->release(b, choices);
+  b->ops->release(b, with), b->ops->release(b, out), b->ops->release(b, asked.at),
+      b->ops->release(b, list.at);
+}
+
+static void test_compare(void **state) {
+  (void)state;
+  static const int vocabs[] = {1, 2, 15, 17, 1000, 1024, 1025, 32003};
+  EACH_BACKEND(b, 2, XT_COMPUTE_F32) {
+    for (size_t s = 0; s < sizeof vocabs / sizeof *vocabs; s++) compare_case(b, vocabs[s]);
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_embed), cmocka_unit_test(test_norm),
-                                     cmocka_unit_test(test_rope),  cmocka_unit_test(test_activate),
-                                     cmocka_unit_test(test_scale), cmocka_unit_test(test_add),
-                                     cmocka_unit_test(test_mix),   cmocka_unit_test(test_copy_rows),
-                                     cmocka_unit_test(test_choose)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_embed),  cmocka_unit_test(test_norm),
+      cmocka_unit_test(test_rope),   cmocka_unit_test(test_activate),
+      cmocka_unit_test(test_scale),  cmocka_unit_test(test_add),
+      cmocka_unit_test(test_mix),    cmocka_unit_test(test_copy_rows),
+      cmocka_unit_test(test_choose), cmocka_unit_test(test_compare)};
   return cmocka_run_group_tests_name("ops", tests, NULL, NULL);
 }

@@ -85,6 +85,7 @@ void cpu_scale(Backend *, Dev x, size_t floats, float factor, float cap);
 void cpu_add(Backend *, Dev x, Dev y, size_t floats);
 void cpu_mix(Backend *, const MixArgs *);
 void cpu_choose(Backend *, const ChooseArgs *);
+void cpu_compare(Backend *, const CompareArgs *);
 
 /* cpu_seen.c */
 xt_status cpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt_error *error);

@@ -26,7 +26,7 @@
     .prefix_copy = cpu_prefix_copy, .tail_create = cpu_tail_create,                               \
     .tail_release = cpu_tail_release, .tail_store = cpu_tail_store, .attend = cpu_attend,         \
     .seen_create = cpu_seen_create, .seen_release = cpu_seen_release, .choose = cpu_choose,       \
-    .peak = cpu_peak,                                                                             \
+    .compare = cpu_compare, .peak = cpu_peak,                                                     \
   }
 
 typedef struct KernelSet {

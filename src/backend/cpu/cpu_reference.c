@@ -393,5 +393,6 @@ const BackendOps cpu_reference_ops = {
     .seen_create = cpu_seen_create,
     .seen_release = cpu_seen_release,
     .choose = choose,
+    .compare = cpu_compare,
     .peak = cpu_peak,
 };

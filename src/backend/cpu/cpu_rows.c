@@ -200,3 +200,47 @@ void cpu_choose(Backend *b, const ChooseArgs *args) {
   Choose c = {cpu_of(b)->kernels, args};
   parallel_for(b->pool, (size_t)args->rows, choose_row, &c);
 }
+
+typedef struct Compare {
+  const Kernels *kernels; /* NULL: plain sums in double */
+  const CompareArgs *args;
+} Compare;
+
+static float plain_divergence(const float *q, const float *s, const float *x, float best,
+                              size_t n) {
+  double sum = 0;
+  for (size_t i = 0; i < n; i++)
+    sum += (double)q[i] * ((double)s[i] - ((double)x[i] - (double)best));
+  return (float)sum;
+}
+
+static void compare_row(void *context, size_t item, int thread) {
+  const Compare *c = context;
+  const CompareArgs *a = c->args;
+  const int blocks = compare_blocks(a->vocab);
+  const size_t vocab = (size_t)a->vocab;
+  const float *x = cpu_floats(a->logits) + item * vocab;
+  const float best = x[((const Choice *)cpu_floats(a->chosen))[item].best];
+  const int32_t *against = cpu_ints(a->against) + item * BACKEND_COMPARED;
+  float *out = cpu_floats(a->out) + item * (size_t)compare_width(a->vocab, a->asked);
+  (void)thread;
+  for (int k = 0; k < BACKEND_COMPARED; k++) {
+    const float *q =
+        against[k] < 0 ? NULL : cpu_floats(a->distributions) + 2 * (size_t)against[k] * vocab;
+    for (int b = 0; b < blocks; b++) {
+      const size_t at = (size_t)b * BACKEND_COMPARE_BLOCK,
+                   n = vocab - at < BACKEND_COMPARE_BLOCK ? vocab - at : BACKEND_COMPARE_BLOCK;
+      *out++ = !q ? 0
+                  : (c->kernels ? c->kernels->diverge : plain_divergence)(q + at, q + vocab + at,
+                                                                          x + at, best, n);
+    }
+  }
+  for (int k = 0; k < a->asked; k++)
+    *out++ = x[cpu_ints(a->ids)[item * (size_t)a->asked + (size_t)k]] - best;
+}
+
+void cpu_compare(Backend *b, const CompareArgs *args) {
+  if (args->rows <= 0 || args->vocab <= 0) return;
+  Compare c = {cpu_of(b)->kernels, args};
+  parallel_for(b->pool, (size_t)args->rows, compare_row, &c);
+}

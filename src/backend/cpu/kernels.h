@@ -114,6 +114,8 @@ typedef struct Kernels {
                 size_t n);
   /* Best, second best, entropy and log-probability of a row of logits. */
   void (*choose)(const float *logits, int32_t vocab, bool entropy, ChosenToken *out);
+  /* The sum of q[i] (s[i] - (x[i] - best)), in 16 lanes. */
+  float (*diverge)(const float *q, const float *s, const float *x, float best, size_t n);
 
   /* ---- training ------------------------------------------------------------------------------ */
   float (*dot)(const float *x, const float *y, size_t n);

@@ -51,7 +51,7 @@ typedef struct GpuOptions {
 #define GPU_KERNELS(X) \
   GPU_PRODUCTS(X, f32) GPU_PRODUCTS(X, f16) GPU_PRODUCTS(X, bf16) GPU_PRODUCTS(X, quantised) \
   X(norm_rms) X(norm_layer) X(rope) X(activate) X(scale) X(add) X(mix_rows) X(copy_rows) X(embed) X(prefix_store) X(prefix_copy) X(tail_store) \
-  X(softmax) X(finish) X(penalize) X(two_largest) X(weigh) X(spin)
+  X(softmax) X(finish) X(penalize) X(two_largest) X(weigh) X(compare) X(spin)
 /* clang-format on */
 #define GPU_KERNEL_NAME(name) KERNEL_##name,
 typedef enum GpuKernel { GPU_KERNELS(GPU_KERNEL_NAME) GPU_KERNEL_COUNT } GpuKernel;

@@ -129,6 +129,7 @@ static const BackendOps table = {
     .seen_create = gpu_seen_create,
     .seen_release = gpu_seen_release,
     .choose = gpu_choose,
+    .compare = gpu_compare,
     .peak = peak,
 };
 

@@ -117,6 +117,7 @@ void gpu_attend(Backend *, const AttendArgs *);
 xt_status gpu_seen_create(Backend *, const SeenSource *source, SeenIds **out, xt_error *error);
 void gpu_seen_release(Backend *, SeenIds *);
 void gpu_choose(Backend *, const ChooseArgs *);
+void gpu_compare(Backend *, const CompareArgs *);
 /* Finishes the choices among `bytes` of the buffer from `offset` on, which were read into `to`. */
 void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, void *to,
                         size_t bytes);

@@ -157,3 +157,30 @@ void gpu_finish_choices(GpuBackend *b, const GpuBuffer *buffer, size_t offset, v
     }
   }
 }
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+_Static_assert(BACKEND_COMPARE_BLOCK == GPU_MASS_BLOCK && BACKEND_COMPARED == 2 &&
+                   CHOICE_WORDS == 5,
+               "as the kernel has them");
+
+void gpu_compare(Backend *backend, const CompareArgs *a) {
+  GpuBackend *b = gpu_of(backend);
+  if (a->rows <= 0 || a->vocab <= 0) return;
+  const GpuPlace logits = gpu_place(a->logits), chosen = gpu_place(a->chosen),
+                 ids = gpu_place(a->ids.at), against = gpu_place(a->against.at),
+                 distributions = gpu_place(a->distributions), out = gpu_place(a->out);
+  const GpuCompare args = {.logits = logits.at,
+                           .chosen = chosen.at,
+                           .ids = ids.at,
+                           .against = against.at,
+                           .distributions = distributions.at,
+                           .out = out.at,
+                           .vocab = a->vocab,
+                           .blocks = compare_blocks(a->vocab),
+                           .asked = a->asked,
+                           .width = compare_width(a->vocab, a->asked)};
+  GPU_LAUNCH(b, compare, (uint32_t)((args.blocks + 3) / 4), 2 * (uint32_t)a->rows, 1, 64, args,
+             logits.buffer, chosen.buffer, ids.buffer, against.buffer, distributions.buffer,
+             out.buffer);
+}

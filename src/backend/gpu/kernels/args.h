@@ -131,6 +131,12 @@ typedef struct GpuChoose {
   int rows, vocab, blocks, has_wanted;
 } GpuChoose;
 
+/* width: of a row of out, [rows][2 blocks + asked]. */
+typedef struct GpuCompare {
+  gpu_size logits, chosen, ids, against, distributions, out;
+  int vocab, blocks, asked, width;
+} GpuCompare;
+
 #define GPU_SPIN_CHAINS 16
 typedef struct GpuSpin {
   int rounds, pad;

@@ -106,3 +106,32 @@ weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass,
   mass[0] = sum;
   mass[1] = moment;
 }
+
+/* The sums of q (s - (x - best)) of blocks of 1024 ids in 16 lanes; a work-group has four blocks of
+ * a row and one of its two distributions. The first groups look up, too. */
+KERNEL(64)
+compare(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL const int *ids,
+        GLOBAL const int *against, GLOBAL const float *distributions, GLOBAL float *out,
+        GpuCompare a) {
+  LOCAL float lanes[64];
+  const int item = ITEM, lane = item % GPU_LANES, block = (int)GROUP_X * 4 + item / GPU_LANES,
+            row = (int)GROUP_Y / 2, which = (int)GROUP_Y % 2;
+  const int from = block * GPU_MASS_BLOCK,
+            end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
+  const int other = against[a.against + (gpu_size)row * 2 + which];
+  float sum = 0.0f;
+  logits += a.logits + (gpu_size)row * a.vocab;
+  out += a.out + (gpu_size)row * a.width;
+  const float best = logits[chosen[a.chosen + (gpu_size)row * 5]];
+  if (other >= 0) {
+    GLOBAL const float *q = distributions + a.distributions + (gpu_size)other * 2 * a.vocab,
+                       *s = q + a.vocab;
+    for (int i = from + lane; i < end; i += GPU_LANES)
+      sum = fma(q[i], s[i] - (logits[i] - best), sum);
+  }
+  sum = sum_of(lanes, sum, item);
+  if (lane == 0 && block < a.blocks) out[which * a.blocks + block] = sum;
+  if (GROUP_X > 0 || which > 0) return;
+  for (int k = item; k < a.asked; k += 64)
+    out[2 * a.blocks + k] = logits[ids[a.ids + (gpu_size)row * a.asked + k]] - best;
+}

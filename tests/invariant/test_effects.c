@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The numbers of first tokens: those of a sweep have the bits of a response generated alone,
+ * however the sweep is cut up, and are what the logits give. */
+#include <math.h>
+
+#include "models.h"
+
+#define INSTANCES 3
+#define SITES 2
+#define LAYERS 6
+#define TRACKED 4
+#define NUMBERS (XT_EFFECT_TRACKED + TRACKED)
+
+static const int32_t prompts[2 * INSTANCES][8] = {{1, 75, 107, 104, 35, 102},
+                                                  {1, 75, 107, 104, 35, 102},
+                                                  {9, 9, 61, 130, 17}, /* sources */
+                                                  {1, 80, 109, 108, 35, 112, 110},
+                                                  {200, 7, 31, 5},
+                                                  {77}}; /* targets */
+static const size_t counts[2 * INSTANCES] = {6, 6, 5, 7, 4, 1};
+static const int32_t tracked[INSTANCES][TRACKED] = {{3, 200, 17, 17}, {5, 0, 255, 9}, {61, 60}};
+static const size_t tracked_counts[INSTANCES] = {4, 4, 2};
+
+typedef struct Fixture {
+  xt_model *model;
+  xt_session *session;
+  xt_instance instances[INSTANCES];
+  xt_site sites[SITES];
+  xt_sweep_options options;
+  int layers;
+} Fixture;
+
+static void fixture_open(Fixture *f, int threads, double penalty) {
+  xt_error error;
+  xt_model_info info;
+  char made[128];
+  *f = (Fixture){0};
+  ASSERT_OK(xt_model_open(models_make("tiny-llama", "bf16", made),
+                          &(xt_model_options){.threads = threads}, &f->model, &error));
+  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
+  xt_model_get_info(f->model, &info);
+  f->layers = info.layers;
+  for (int i = 0; i < INSTANCES; i++)
+    f->instances[i] = (xt_instance){.source = prompts[i],
+                                    .source_count = counts[i],
+                                    .target = prompts[INSTANCES + i],
+                                    .target_count = counts[INSTANCES + i],
+                                    .run_source = i != 1,
+                                    .tracked = tracked[i],
+                                    .tracked_count = tracked_counts[i]};
+  ASSERT_OK(xt_site_parse("attn", &f->sites[0], &error));
+  ASSERT_OK(xt_site_parse("o:o+self", &f->sites[1], &error));
+  f->options = (xt_sweep_options){.sites = f->sites,
+                                  .site_count = SITES,
+                                  .max_new_tokens = 3,
+                                  .repetition_penalty = penalty,
+                                  .effects = true};
+}
+
+static void fixture_close(Fixture *f) {
+  xt_session_free(f->session);
+  xt_model_close(f->model);
+}
+
+typedef struct Results {
+  float cells[INSTANCES][SITES][LAYERS][LAYERS][NUMBERS];
+  float untouched[INSTANCES][NUMBERS], source[INSTANCES][NUMBERS];
+  int count;
+} Results;
+
+static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
+  (void)error;
+  Results *results = user;
+  const xt_generation *g = r->generation;
+  const size_t n = XT_EFFECT_TRACKED + tracked_counts[r->instance];
+  if (r->site == XT_SWEEP_SOURCE) {
+    assert_int_equal(g->effect_count, 0);
+    return XT_STATUS_OK;
+  }
+  results->count++;
+  assert_int_equal(g->effect_count, n);
+  assert_int_equal(r->source_effects != NULL, r->site == XT_SWEEP_VANILLA);
+  memcpy(r->site < 0 ? results->untouched[r->instance]
+                     : results->cells[r->instance][r->site][r->source_layer][r->target_layer],
+         g->effects, n * sizeof(float));
+  if (r->source_effects) memcpy(results->source[r->instance], r->source_effects, n * sizeof(float));
+  return XT_STATUS_OK;
+}
+
+static Results *sweep(Fixture *f, const xt_sweep_options *options) {
+  xt_error error;
+  Results *r = calloc(1, sizeof *r);
+  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, options, keep, r, NULL, &error));
+  assert_int_equal(r->count, INSTANCES * (1 + SITES * f->layers * f->layers));
+  return r;
+}
+
+static xt_taps *taps_of(const Fixture *f, const xt_request *request) {
+  xt_taps *taps;
+  xt_error error;
+  ASSERT_OK(xt_session_capture(f->session, request, &taps, &error));
+  return taps;
+}
+
+/* ln softmax(logits), in double. */
+static void log_softmax(const float *logits, double *out, int vocab) {
+  double most = -1e30, mass = 0;
+  for (int v = 0; v < vocab; v++) most = fmax(most, (double)logits[v]);
+  for (int v = 0; v < vocab; v++) mass += exp((double)logits[v] - most);
+  for (int v = 0; v < vocab; v++) out[v] = (double)logits[v] - most - log(mass);
+}
+
+static void check_number(float got, double want) {
+  if (fabs((double)got - want) > 1e-5 * (1 + fabs(want)))
+    fail_msg("%.9g is not %.9g", (double)got, want);
+}
+
+/* What the logits of a run, without a penalty, and of its references give. */
+static void check_numbers(const float *got, const float *logits, const float *references[2],
+                          const int32_t *ids, size_t count, int vocab) {
+  double *p = calloc(2 * (size_t)vocab, sizeof *p), *q = p + vocab;
+  log_softmax(logits, p, vocab);
+  for (int k = 0; k < 2; k++) {
+    double sum = 0;
+    log_softmax(references[k], q, vocab);
+    for (int v = 0; v < vocab; v++) sum += exp(q[v]) * (q[v] - p[v]);
+    check_number(got[k], sum);
+    if (references[k] == logits) assert_true(got[k] == 0);
+  }
+  for (size_t i = 0; i < count; i++) check_number(got[XT_EFFECT_TRACKED + i], p[ids[i]]);
+  free(p);
+}
+
+/* Requests 0 and 1 of each call are the source and the untouched run. */
+static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
+  xt_error error;
+  xt_model_info info;
+  xt_model_get_info(f->model, &info);
+  const size_t count = XT_EFFECT_TRACKED + tracked_counts[n], bytes = count * sizeof(float);
+  xt_request three[3] = {{.ids = prompts[n], .count = counts[n]},
+                         {.ids = prompts[INSTANCES + n], .count = counts[INSTANCES + n]}};
+  xt_taps *source = taps_of(f, &three[0]), *target = taps_of(f, &three[1]);
+  for (int s = 0; s < SITES; s++)
+    for (int i = 0; i < f->layers; i++)
+      for (int j = 0; j < f->layers; j += f->layers - 1) {
+        const xt_intervention iv = {.write = f->sites[s].write,
+                                    .layer = j,
+                                    .position = XT_POSITION_LAST,
+                                    .value = xt_taps_get(s ? target : source, f->sites[s].read, i)};
+        three[2] = three[1];
+        three[2].interventions = &iv;
+        three[2].intervention_count = 1;
+        for (int k = 0; k < 3; k++)
+          three[k].untouched = 2, three[k].source = 1, three[k].tracked = tracked[n],
+          three[k].tracked_count = tracked_counts[n];
+        const xt_generate_options o = {.max_new_tokens = 2, .repetition_penalty = penalty};
+        xt_generation out[3];
+        ASSERT_OK(xt_session_generate(f->session, three, 3, &o, out, &error));
+        const float *got = r->cells[n][s][i][j];
+        assert_int_equal(out[2].effect_count, count);
+        assert_memory_equal(out[0].effects, r->source[n], bytes);
+        assert_memory_equal(out[1].effects, r->untouched[n], bytes);
+        assert_memory_equal(out[2].effects, got, bytes);
+        if (s == 1 && i == j) assert_true(got[XT_EFFECT_KL_UNTOUCHED] == 0);
+        for (int k = 0; k < 3; k++) xt_generation_deinit(&out[k]);
+        three[2].untouched = three[2].source = 0;
+        xt_taps *changed = taps_of(f, &three[2]);
+        const float *of[2] = {xt_taps_logits(target), xt_taps_logits(source)};
+        if (penalty == 1) {
+          check_numbers(got, xt_taps_logits(changed), of, tracked[n], tracked_counts[n],
+                        info.vocab);
+          check_numbers(r->untouched[n], of[0], of, tracked[n], tracked_counts[n], info.vocab);
+          check_numbers(r->source[n], of[1], of, tracked[n], tracked_counts[n], info.vocab);
+        }
+        xt_taps_free(changed);
+      }
+  xt_taps_free(source);
+  xt_taps_free(target);
+}
+
+static void test_equals_run_alone(void **state) {
+  (void)state;
+  static const double penalties[] = {1, 1.3};
+  for (int k = 0; k < 2; k++) {
+    Fixture f;
+    fixture_open(&f, 1, penalties[k]);
+    Results *r = sweep(&f, &f.options);
+    for (int n = 0; n < INSTANCES; n++) check_alone(&f, r, n, penalties[k]);
+    free(r);
+    fixture_close(&f);
+  }
+}
+
+/* The tracked tokens of another call change nothing but themselves, and batches nothing at all. */
+static void test_cutting_does_not_matter(void **state) {
+  (void)state;
+  static const int rows[] = {1, 31, 60};
+  Fixture f;
+  fixture_open(&f, 2, 1.3);
+  Results *whole = sweep(&f, &f.options);
+  fixture_close(&f);
+  fixture_open(&f, 1, 1.3);
+  for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+    f.options.max_rows = rows[k];
+    f.options.no_sharing = k == 1;
+    Results *r = sweep(&f, &f.options);
+    assert_memory_equal(whole, r, sizeof *r);
+    free(r);
+  }
+  free(whole);
+  fixture_close(&f);
+}
+
+static xt_status keep_first(void *user, const xt_sweep_response *r, xt_error *error) {
+  (void)error;
+  int *none = user;
+  *none += r->generation->effect_count == 0 && !r->source_effects;
+  return XT_STATUS_OK;
+}
+
+/* A plan counts what comparing takes; tokens that the model lacks are refused before any work. */
+static void test_inputs(void **state) {
+  (void)state;
+  Fixture f;
+  xt_error error;
+  xt_sweep_plan plan, more;
+  int none = 0;
+  fixture_open(&f, 1, 1);
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &more, &error));
+  f.options.effects = false;
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
+  assert_true(more.bytes > plan.bytes);
+  ASSERT_OK(
+      xt_session_sweep(f.session, f.instances, 1, &f.options, keep_first, &none, NULL, &error));
+  assert_int_equal(none, 2 + SITES * f.layers * f.layers);
+  f.options.effects = true;
+  const int32_t wrong[] = {3, 100000};
+  f.instances[2].tracked = wrong;
+  assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep_first,
+                                    &none, NULL, &error),
+                   XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "token 100000 for prompt 2"));
+  const xt_request lost = {.ids = prompts[0], .count = 6, .untouched = 1, .source = 2};
+  xt_generation out;
+  assert_int_equal(xt_session_generate(f.session, &lost, 1, NULL, &out, &error),
+                   XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "compared with prompts 0 and 1 of 1"));
+  fixture_close(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_run_alone),
+                                     cmocka_unit_test(test_cutting_does_not_matter),
+                                     cmocka_unit_test(test_inputs)};
+  return cmocka_run_group_tests_name("effects", tests, NULL, NULL);
+}
