@@ -91,6 +91,13 @@ typedef struct xt_job_options {
    * out. */
   const xt_site *controls;
   size_t control_count;
+  /* Numbers of every response's first token (xt_sweep_options.effects) are stored, with the
+   * log-probabilities of the answers that are tracked: each option's label and the first token of
+   * its text, of questions without options the first tokens of the gold answers, and those of these
+   * words. */
+  bool no_effects; /* nothing of the kind */
+  const char *const *words;
+  size_t word_count;
 } xt_job_options;
 
 /* Chooses the questions and converts their prompts to ids, so that errors are reported before any

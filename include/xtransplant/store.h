@@ -112,6 +112,30 @@ XT_API xt_status xt_store_add_response(xt_store *store, int64_t question, const 
                                        int source_layer, int target_layer,
                                        const xt_generation *generation, xt_error *error);
 
+/* An answer whose first token's log-probability is kept for every run of a question. */
+typedef struct xt_tracked {
+  int32_t id;         /* of the token */
+  const char *kind;   /* "label" or "text" of an option, "gold", "word" (one that was asked for) */
+  const char *answer; /* the label of the option, the gold answer, the word */
+  const char *spelling; /* the text of which the token is the first: with a space before it or
+                           without */
+} xt_tracked;
+
+/* Records what is tracked of a question, at most XT_TRACKED_MOST answers, before its responses are
+ * added: xt_generation.effects has their numbers in this order. Other answers than those recorded
+ * before are an XT_STATUS_ARGUMENT error. */
+XT_API xt_status xt_store_track(xt_store *store, int64_t question, const xt_tracked *list,
+                                size_t count, xt_error *error);
+/* *have: whether something is recorded; *same: whether it is this. */
+XT_API xt_status xt_store_find_tracked(xt_store *store, int64_t question, const xt_tracked *list,
+                                       size_t count, bool *have, bool *same, xt_error *error);
+/* Adds the numbers of the question's source prompt (xt_sweep_response.source_effects); existing
+ * ones are not changed. */
+XT_API xt_status xt_store_add_source_effects(xt_store *store, int64_t question,
+                                             const float *numbers, size_t count, xt_error *error);
+/* A number as a store gives it back: rounded to float16. */
+XT_API float xt_effect_stored(float number);
+
 /* Adds the untouched model's response to the question's source prompt; an existing one is not
  * changed. */
 XT_API xt_status xt_store_add_source(xt_store *store, int64_t question,
@@ -230,6 +254,10 @@ typedef struct xt_store_row {
                                            selected the response, and the site among whose
                                            transplants it chose; else NULL */
   xt_store_sample sample;               /* xt_store_read_samples only */
+  const xt_tracked *tracked;            /* [tracked_count] of the question; NULL: nothing */
+  size_t tracked_count;
+  const float *effects; /* [XT_EFFECT_TRACKED + tracked_count] as xt_generation.effects; NULL:
+                           there are none */
 } xt_store_row;
 
 /* Calls `row` for every response, in an order that depends only on content: task, language, number

@@ -11,6 +11,7 @@
 #include "base/number.h"
 #include "base/options.h"
 #include "job/job_controls.h"
+#include "job/job_track.h"
 #include "model/model.h"
 #include "tasks/dataset.h"
 
@@ -125,6 +126,7 @@ static xt_status set_options(xt_job *job, const xt_job_options *options, xt_erro
         "has a temperature of %g and a top_p of %g; both must be above 0, and top_p at most 1",
         o->sampling.temperature, o->sampling.top_p);
   if (o->commit_seconds == 0) o->commit_seconds = 1;
+  TRY(job_copy_words(job, error));
   return choose_sites(job, error);
 }
 
@@ -291,6 +293,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
   if (!status) status = choose_questions(job, model->tokenizer, error);
   if (!status) status = encode_all(job, model->tokenizer, error);
   if (!status) status = job_find_controls(job, model->tokenizer, error);
+  if (!status) status = job_find_tracked(job, model->tokenizer, error);
   if (status)
     xt_job_free(job);
   else
@@ -303,6 +306,7 @@ void xt_job_free(xt_job *job) {
   for (size_t i = 0; job->instances && i < job->count; i++) job_free_tokens(&job->instances[i]);
   job_free_controls(job);
   free(job->instances);
+  free(job->tracked);
   free(job->too_long);
   free(job->samples_missing);
   free(job->questions);

@@ -19,6 +19,12 @@ typedef struct Todo {
 
 typedef struct JobMean JobMean;
 
+/* The tracked answers of a question, in the job's arena. */
+typedef struct JobTracked {
+  const xt_tracked *list;
+  size_t count;
+} JobTracked;
+
 _Static_assert(XT_SWEEP_SITES_MOST <= 32, "Todo.sites has a bit for each site");
 
 struct xt_job {
@@ -38,6 +44,7 @@ struct xt_job {
   xt_control_input *controls; /* [count][sites], with ids owned; NULL: none is needed */
   JobMean *means;
   size_t mean_count, mean_capacity;
+  JobTracked *tracked; /* [count]; NULL: nothing is tracked */
   Todo *todo;
   uint32_t *samples_missing;    /* [count] how many */
   Todo all;                     /* every site and layer asked for */

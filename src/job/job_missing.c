@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "job/job_controls.h"
 #include "job/job_samples.h"
+#include "job/job_track.h"
 #include "store/store_parts.h"
 
 int job_set_size(const LayerSet *set, int layers) {
@@ -40,17 +41,19 @@ static void ask_for_one(const xt_job *job, Todo *todo) {
   todo->sources.has[i] = todo->targets.has[j] = true;
 }
 
-static xt_status find_one(xt_job *job, xt_store *store, const xt_question *question, Todo *todo,
-                          uint32_t *samples, bool *have, xt_error *error) {
+static xt_status find_one(xt_job *job, xt_store *store, size_t index, bool *have, xt_error *error) {
+  Todo *todo = &job->todo[index];
+  uint32_t *samples = &job->samples_missing[index];
   const size_t layers = (size_t)job->identity.layers;
   int64_t number;
   bool vanilla = false, source = false;
-  TRY(xt_store_find_question(store, question, &number, error));
+  TRY(xt_store_find_question(store, job->questions[index], &number, error));
   if (number < 0) {
     *todo = job->all;
     *samples = (uint32_t)job->options.samples;
     return XT_STATUS_OK;
   }
+  TRY(job_check_tracked(job, store, index, number, error));
   if (job->options.samples) TRY(job_count_samples(job, store, number, samples, error));
   for (size_t s = 0; s < job->options.site_count; s++) {
     memset(have, 0, layers * layers * sizeof *have);
@@ -90,9 +93,7 @@ static xt_status find_missing(xt_job *job, xt_store *store, xt_error *error) {
   for (size_t i = 0; i < job->count && !status; i++) {
     job->todo[i] = store ? (Todo){0} : job->all;
     job->samples_missing[i] = store ? 0 : (uint32_t)job->options.samples;
-    if (store)
-      status = find_one(job, store, job->questions[i], &job->todo[i], &job->samples_missing[i],
-                        have, error);
+    if (store) status = find_one(job, store, i, have, error);
     if (!status) count_work(job, i);
   }
   free(have);
@@ -138,7 +139,8 @@ xt_status job_want(Wanted *w, const xt_job *job, size_t at, size_t count, xt_err
                                   .max_rows = o->max_rows,
                                   .pass_seconds = o->pass_seconds,
                                   .flops_per_second = o->flops_per_second,
-                                  .controls = w->controls};
+                                  .controls = w->controls,
+                                  .effects = !o->no_effects};
   return XT_STATUS_OK;
 }
 

@@ -122,6 +122,9 @@ static xt_status keep_response(void *user, const xt_sweep_response *r, xt_error 
   const xt_site *site = r->site < 0 ? NULL : &run->wanted->sites[r->site];
   TRY(xt_store_add_response(run->store, run->numbers[r->instance], site, r->source_layer,
                             r->target_layer, r->generation, error));
+  if (r->source_effects)
+    TRY(xt_store_add_source_effects(run->store, run->numbers[r->instance], r->source_effects,
+                                    r->generation->effect_count, error));
   run->result->responses++;
   return XT_STATUS_OK;
 }
@@ -133,9 +136,13 @@ static xt_status begin_together(void *user, size_t first, size_t count, xt_error
   const xt_job *job = run->job;
   const size_t at = run->at + first;
   count_done(run);
-  for (size_t k = 0; k < count; k++)
+  for (size_t k = 0; k < count; k++) {
     TRY(xt_store_add_question(run->store, job->questions[at + k], &job->instances[at + k],
                               &run->numbers[first + k], error));
+    if (job->tracked)
+      TRY(xt_store_track(run->store, run->numbers[first + k], job->tracked[at + k].list,
+                         job->tracked[at + k].count, error));
+  }
   run->first = at;
   run->together = count;
   return source_runs_store_known(&run->sources, run->store, at, count, run->numbers + first, error);

@@ -128,6 +128,25 @@ static const char add_since_2[] =
     " SELECT key, task, lang, source_lang, cot, dataset, too_long, sites, source_layers, "
     "target_layers, questions FROM part.plans WHERE 1 ORDER BY id ON CONFLICT(key) DO NOTHING;";
 
+/* The tables since schema 3. */
+static const char add_since_3[] =
+    "INSERT INTO main.tracked(instance, answers) SELECT q.new, answers FROM part.tracked p JOIN "
+    "question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance) DO NOTHING;"
+    "INSERT INTO main.effects(instance, site, source_layer, target_layer, numbers)"
+    " SELECT q.new, site, source_layer, target_layer, numbers FROM part.effects p JOIN "
+    "question_map q ON q.old = p.instance WHERE 1 ORDER BY q.new, site, source_layer, target_layer"
+    " ON CONFLICT(instance, site, source_layer, target_layer) DO NOTHING;";
+
+static const char other_answers[] =
+    "SELECT i.task, i.lang, i.doc_id FROM part.tracked p JOIN question_map q ON q.old = p.instance "
+    "JOIN main.tracked m ON m.instance = q.new JOIN main.instances i ON i.id = q.new"
+    " WHERE m.answers != p.answers LIMIT 1";
+static const char other_numbers[] =
+    "SELECT i.task, i.lang, i.doc_id, p.site, p.source_layer, p.target_layer FROM part.effects p "
+    "JOIN question_map q ON q.old = p.instance JOIN main.effects m ON m.instance = q.new AND "
+    "m.site = p.site AND m.source_layer = p.source_layer AND m.target_layer = p.target_layer"
+    " JOIN main.instances i ON i.id = q.new WHERE m.numbers != p.numbers LIMIT 1";
+
 /* Measurements of texts, and selections, if the attached store has any. */
 static const char add_measured[] =
     "INSERT INTO main.text_metrics(text, name, value) SELECT t.new, name, value FROM "
@@ -195,6 +214,20 @@ static xt_status refuse_conflicts(xt_store *s, const char *input, const char *qu
   return status;
 }
 
+static xt_status refuse_other_answers(xt_store *s, const char *input, xt_error *error) {
+  sqlite3_stmt *statement;
+  bool row;
+  TRY(db_prepare(&s->db, other_answers, &statement, error));
+  xt_status status = db_step(&s->db, statement, &row, "cannot read", error);
+  if (!status && row)
+    status = err_set(error, XT_STATUS_INPUT, input, "tracked", -1,
+                     "other answers are tracked than in an earlier file for %.40s %.40s, question "
+                     "%.60s",
+                     db_text(statement, 0), db_text(statement, 1), db_text(statement, 2));
+  sqlite3_finalize(statement);
+  return status;
+}
+
 static xt_status attach(xt_store *s, const char *input, xt_error *error) {
   sqlite3_stmt *statement;
   char *name;
@@ -224,6 +257,10 @@ static xt_status add_store(xt_store *s, const char *input, const Schema *part, x
   TRY(db_run(&s->db, add_and_map, "cannot write", error));
   TRY(refuse_conflicts(s, input, conflicts, error));
   if (part->version >= 2) TRY(refuse_conflicts(s, input, source_conflicts, error));
+  if (part->version >= 3) {
+    TRY(refuse_other_answers(s, input, error));
+    TRY(refuse_conflicts(s, input, other_numbers, error));
+  }
   TRY(add_metrics(s, input, part, error));
   snprintf(sql, sizeof sql, add_responses, (long long)runs, (long long)runs, (long long)runs);
   TRY(db_run(&s->db, sql, "cannot write", error));
@@ -231,6 +268,7 @@ static xt_status add_store(xt_store *s, const char *input, const Schema *part, x
     snprintf(sql, sizeof sql, add_since_2, (long long)runs, (long long)runs);
     TRY(db_run(&s->db, sql, "cannot write", error));
   }
+  if (part->version >= 3) TRY(db_run(&s->db, add_since_3, "cannot write", error));
   TRY(db_run(&s->db, "DROP TABLE question_map; DROP TABLE text_map", "cannot write", error));
   TRY(db_run(&s->db, "COMMIT", "cannot write", error));
   s->in_transaction = false;

@@ -75,6 +75,15 @@ static const TableText tables[STORE_TABLE_COUNT] = {
                        "mean_logprob REAL, run INTEGER NOT NULL REFERENCES runs,"
                        " PRIMARY KEY(instance, temperature, top_p, seed, number)) WITHOUT ROWID",
                        2, false},
+    [TABLE_TRACKED] = {"tracked",
+                       "(instance INTEGER PRIMARY KEY REFERENCES instances, answers TEXT NOT NULL)",
+                       3, false},
+    [TABLE_EFFECTS] = {"effects",
+                       "(instance INTEGER NOT NULL REFERENCES instances, site TEXT NOT NULL, "
+                       "source_layer INTEGER NOT NULL,"
+                       " target_layer INTEGER NOT NULL, numbers BLOB NOT NULL, PRIMARY "
+                       "KEY(instance, site, source_layer, target_layer)) WITHOUT ROWID",
+                       3, false},
 };
 
 /* Checks that an object of the file is a table exactly as this program makes it, or the index of

@@ -6,7 +6,7 @@
 #include "store/db.h"
 
 #define STORE_APPLICATION_ID 0x58545253 /* "XTRS" */
-#define STORE_SCHEMA 2                  /* `user_version`; 1 has no sources, plans and samples */
+#define STORE_SCHEMA 3 /* `user_version`; 1 has no sources, plans and samples, 2 no effects */
 
 typedef enum StoreTable {
   TABLE_SETTINGS = 0,
@@ -21,6 +21,8 @@ typedef enum StoreTable {
   TABLE_SOURCES,
   TABLE_PLANS,
   TABLE_SAMPLES,
+  TABLE_TRACKED,
+  TABLE_EFFECTS,
   STORE_TABLE_COUNT
 } StoreTable;
 

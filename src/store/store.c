@@ -309,6 +309,10 @@ xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out,
           "INSERT INTO plans(key, task, lang, source_lang, cot, dataset, too_long, sites, "
           "source_layers, target_layers, questions)"
           " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT(key) DO NOTHING",
+      [STORE_FIND_TRACKED] = "SELECT answers FROM tracked WHERE instance = ?1",
+      [STORE_ADD_TRACKED] = "INSERT INTO tracked(instance, answers) VALUES(?1, ?2)",
+      [STORE_ADD_EFFECTS] = "INSERT INTO effects(instance, site, source_layer, target_layer, "
+                            "numbers) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
       [STORE_ADD_TEXT_METRIC] =
           "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
       [STORE_ADD_PAIR_METRIC] =

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "store/store_effects.h"
 #include "store/store_metrics.h"
 #include "store/store_plans.h"
 #include "store/store_selections.h"
@@ -19,11 +20,15 @@ typedef enum ColumnKind {
   COLUMN_INTEGER, /* any */
   COLUMN_SMALL,   /* of 31 bits */
   COLUMN_LAYER,
+  COLUMN_ANY_LAYER, /* -1: none */
   COLUMN_TEXT,
   COLUMN_TEXT_OR_NULL,
   COLUMN_WORDS, /* any characters, or null */
   COLUMN_KEY,
   COLUMN_SITE,
+  COLUMN_RUN_SITE, /* "vanilla" and "source", too */
+  COLUMN_ANSWERS,
+  COLUMN_NUMBERS,
   COLUMN_CHOICES,
   COLUMN_IDS,
   COLUMN_REAL,
@@ -115,6 +120,16 @@ static const TableColumns checked[] = {
       {"text", COLUMN_ID},
       {"name", COLUMN_TEXT},
       {"value", COLUMN_METRIC}}},
+    {TABLE_TRACKED, "tracked", 1, false, {{"instance", COLUMN_ID}, {"answers", COLUMN_ANSWERS}}},
+    {TABLE_EFFECTS,
+     "effects",
+     4,
+     false,
+     {{"instance", COLUMN_ID},
+      {"site", COLUMN_RUN_SITE},
+      {"source_layer", COLUMN_ANY_LAYER},
+      {"target_layer", COLUMN_ANY_LAYER},
+      {"numbers", COLUMN_NUMBERS}}},
 };
 
 static int column_count(const TableColumns *t) {
@@ -141,6 +156,10 @@ static void check_choices(Columns *c, int at, const char *name) {
   json_decref(json);
 }
 
+static void check_run_site(Columns *c, const char *site) {
+  if (strcmp(site, "vanilla") != 0 && strcmp(site, "source") != 0) store_check_site(c, site);
+}
+
 static void check_value(Columns *c, const TableColumns *t, int at, int layers) {
   const char *name = t->columns[at].name;
   size_t size;
@@ -151,11 +170,15 @@ static void check_value(Columns *c, const TableColumns *t, int at, int layers) {
     case COLUMN_INTEGER: column_integer(c, at, name, INT64_MIN, INT64_MAX); break;
     case COLUMN_SMALL: column_integer(c, at, name, 0, INT32_MAX); break;
     case COLUMN_LAYER: column_integer(c, at, name, 0, layers - 1); break;
+    case COLUMN_ANY_LAYER: column_integer(c, at, name, -1, layers - 1); break;
     case COLUMN_TEXT: column_text(c, at, name); break;
     case COLUMN_TEXT_OR_NULL: column_text_or_null(c, at, name); break;
     case COLUMN_WORDS: column_any_text(c, at, name, &size); break;
     case COLUMN_KEY: check_key(c, at, name); break;
     case COLUMN_SITE: store_check_site(c, column_text(c, at, name)); break;
+    case COLUMN_RUN_SITE: check_run_site(c, column_text(c, at, name)); break;
+    case COLUMN_ANSWERS: effects_check_answers(c, at, name); break;
+    case COLUMN_NUMBERS: effects_check_numbers(c, at, name); break;
     case COLUMN_CHOICES: check_choices(c, at, name); break;
     case COLUMN_IDS: column_id_count(c, at, name); break;
     case COLUMN_REAL: column_real(c, at, name); break;

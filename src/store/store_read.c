@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "store/store_effects.h"
 #include "store/store_metrics.h"
 #include "store/store_selections.h"
 
@@ -68,6 +69,8 @@ typedef struct Reader {
                            none */
   size_t slot_count;    /* a power of two; 0: none yet */
   uint64_t found_bytes; /* of their texts and ids */
+  EffectsReader effects;
+  Tracked tracked; /* of the question */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
 } Reader;
@@ -228,6 +231,17 @@ static xt_status copy_text(Reader *r, Columns *c, const char *text, xt_store_row
   return c->status;
 }
 
+/* The numbers of the row's first token, if the store has them. */
+static xt_status copy_effects(Reader *r, xt_store_row *row, xt_error *error) {
+  row->tracked = r->tracked.list;
+  row->tracked_count = r->tracked.count;
+  if (r->kind == ROWS_SAMPLES) return XT_STATUS_OK;
+  TRY(effects_read_numbers(&r->effects, &r->store->db, r->number, row->site, row->source_layer,
+                           row->target_layer, &r->tracked, &r->arena, &row->effects, error));
+  if (row->effects) r->found_bytes += (XT_EFFECT_TRACKED + row->tracked_count) * sizeof(float);
+  return XT_STATUS_OK;
+}
+
 /* Columns: ids, text, margin, entropy, mean_entropy, mean_logprob, site, source_layer,
  * target_layer, strategy, those of `measured`, the text's number, the strategy's site; of a sample
  * its temperature, top_p, seed and number. */
@@ -268,6 +282,7 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
   row.count = column_id_count(&c, 0, "ids");
   TRY(c.status);
   TRY(keep(r, site, strlen(site), &row.site, error));
+  TRY(copy_effects(r, &row, error));
   TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
   TRY(keep(r, strategy_site, strategy_site ? strlen(strategy_site) : 0, &row.strategy_site, error));
   TRY(keep(r, language, language ? strlen(language) : 0, &row.language, error));
@@ -359,6 +374,8 @@ static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
   xt_status status = db_step(db, r->questions, there, "cannot read", error);
   if (!status && *there) status = read_question(r, error);
   sqlite3_reset(r->questions);
+  if (!status && *there)
+    status = effects_read_tracked(&r->effects, db, r->number, &r->arena, &r->tracked, error);
   for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i] && !status && *there; i++)
     status = copy_rows(r, r->rows[i], error);
   return status;
@@ -415,6 +432,7 @@ static xt_status read_all(Reader *r, xt_error *error) {
 
 static void reader_deinit(Reader *r) {
   sqlite3_finalize(r->questions);
+  effects_reader_deinit(&r->effects);
   for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows[i]);
   forget_question(r);
   arena_free(&r->arena);
@@ -432,7 +450,7 @@ static xt_status read_rows(xt_store *s, RowKind kind,
       [ROWS_SAMPLES] = {sampled},
       [ROWS_SELECTIONS] = {selected}};
   Reader r = {.store = s, .kind = kind, .row = row, .user = user};
-  xt_status status = XT_STATUS_OK;
+  xt_status status = effects_reader_init(&r.effects, s, error);
   for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++)
     status = prepare_rows(&r, i, formats[kind][i], metrics_exist(s), error);
   if (!status) status = read_all(&r, error);

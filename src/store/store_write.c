@@ -8,7 +8,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/number.h"
-#include "store/store_parts.h"
+#include "store/store_effects.h"
 
 void store_question_key(const xt_question *q, char out[STORE_KEY_SIZE]) {
   Hash hash;
@@ -184,6 +184,9 @@ xt_status xt_store_add_response(xt_store *s, int64_t question, const xt_site *si
     db_bind_integer(&s->db, statement, 9, source_layer);
     db_bind_integer(&s->db, statement, 10, target_layer);
   }
+  if (g->effect_count)
+    TRY(effects_add(s, question, site ? name : "vanilla", site ? source_layer : -1,
+                    site ? target_layer : -1, g->effects, g->effect_count, error));
   return finish_adding(s, statement, error);
 }
 

@@ -132,6 +132,24 @@ static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *e
   return XT_STATUS_OK;
 }
 
+/* {"kl_untouched", "kl_source", "tracked": [[answer's kind, answer, spelling, log-probability]]} */
+static json_t *effects_json(const xt_store_row *row) {
+  if (!row->effects) return json_null();
+  json_t *object = json_object(), *list = json_array();
+  bool ok =
+      json_add(object, "kl_untouched", json_number((double)row->effects[XT_EFFECT_KL_UNTOUCHED]));
+  ok = json_add(object, "kl_source", json_number((double)row->effects[XT_EFFECT_KL_SOURCE])) && ok;
+  for (size_t i = 0; i < row->tracked_count && list; i++)
+    ok = json_array_append_new(
+             list, json_pack("[s, s, s, o]", row->tracked[i].kind, row->tracked[i].answer,
+                             row->tracked[i].spelling,
+                             json_number((double)row->effects[XT_EFFECT_TRACKED + i]))) == 0 &&
+         ok;
+  if (json_add(object, "tracked", list) && ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
 static xt_status print_line(void *user, const xt_store_row *row, xt_error *error) {
   Exporter *e = user;
   const xt_question *q = row->question;
@@ -154,6 +172,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
     ok = json_add(object, perplexity_names[i], json_number(perplexity(row, i))) && ok;
   ok = json_add(object, "language", row->language ? json_string(row->language) : json_null()) && ok;
   ok = json_add(object, "language_probability", json_number(row->language_probability)) && ok;
+  ok = json_add(object, "effects", effects_json(row)) && ok;
   ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
@@ -197,7 +216,7 @@ static void print_cell(const char *text, size_t length, char end) {
     putchar(text[i]);
   }
   if (quoted) putchar('"');
-  putchar(end);
+  if (end) putchar(end);
 }
 
 static void print_text(const char *text) { print_cell(text, strlen(text), ','); }
@@ -217,6 +236,20 @@ static void print_gold(const char *gold) {
 static void print_number(double value) {
   if (isfinite(value)) printf("%.9g", value);
   putchar(',');
+}
+
+/* Both divergences, and the log-probabilities as "label 1 ' Entail'=-0.5", separated by " | ". */
+static void print_effects(const xt_store_row *row) {
+  char *text = NULL;
+  size_t size;
+  print_number(row->effects ? (double)row->effects[XT_EFFECT_KL_UNTOUCHED] : (double)NAN);
+  print_number(row->effects ? (double)row->effects[XT_EFFECT_KL_SOURCE] : (double)NAN);
+  FILE *out = row->effects ? open_memstream(&text, &size) : NULL;
+  for (size_t i = 0; out && i < row->tracked_count; i++)
+    fprintf(out, "%s%s %s '%s'=%.9g", i ? " | " : "", row->tracked[i].kind, row->tracked[i].answer,
+            row->tracked[i].spelling, (double)row->effects[XT_EFFECT_TRACKED + i]);
+  if (out && fclose(out) == 0) print_cell(text, size, 0);
+  free(text);
 }
 
 static xt_status print_values(void *user, const xt_store_row *row, xt_error *error) {
@@ -244,7 +277,8 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   print_text(row->id);
   for (int i = 0; i < PERPLEXITIES; i++) print_number(perplexity(row, i));
   print_text(row->language ? row->language : "");
-  if (isfinite(row->language_probability)) printf("%.9g", row->language_probability);
+  print_number(row->language_probability);
+  print_effects(row);
   putchar(row->strategy ? ',' : '\n');
   if (row->strategy) print_cell(row->strategy, strlen(row->strategy), '\n');
   return output_status(error);
@@ -269,7 +303,7 @@ static int run(const Cli *cli, void *opaque) {
     printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_"
            "entropy,mean_logprob,target,acc,source_lang,id,"
            "perplexity_standalone,perplexity_conditional,perplexity_self,language,language_"
-           "probability%s\n",
+           "probability,kl_untouched,kl_source,tracked%s\n",
            arguments->selections ? ",strategy" : "");
   TRY_DONE((arguments->selections ? xt_store_read_selections
             : arguments->sources  ? xt_store_read_sources
@@ -291,7 +325,9 @@ const Verb verb_export = {
              "entropy (of the first token, in nats), mean_entropy and mean_logprob over the "
              "tokens, what the verb metrics measured (perplexity_standalone, "
              "perplexity_conditional, language, language_probability; null where nothing was "
-             "measured), perplexity_self, target (the gold answer), metrics.acc by the task's "
+             "measured), perplexity_self, effects (of the first token, as the sweep stored them: "
+             "kl_untouched, kl_source, and the log-probabilities of the tracked answers), target "
+             "(the gold answer), metrics.acc by the task's "
              "own scoring, id (equal everywhere for the same model, settings, question and "
              "transplant), and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, "
              "prompt_hash and target_hash.",

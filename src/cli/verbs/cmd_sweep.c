@@ -59,6 +59,14 @@ static const Option options[] = {
              "value), shuffled (that of another question's source prompt), random (a vector of "
              "random direction, as long as the value), mean (that of other questions' source "
              "prompts); a number behind one of the last three is a seed: random2"},
+    {.name = "track",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, track),
+     .value = "LIST|FILE",
+     .preset = "answers",
+     .help = "words whose log-probability as the first token is stored for every response, "
+             "separated by commas or on the lines of a file, besides the answers: each option's "
+             "label and text, or the gold answer; none stores nothing of first tokens"},
     {.name = "source-layers",
      .letter = 'i',
      .type = OPTION_LAYERS,
@@ -185,11 +193,11 @@ static char *command_text(const SweepArguments *a, const Shard *shard) {
   snprintf(part, sizeof part, "%d/%d", shard->k, shard->n);
   json_t *object = json_object();
   bool ok = json_add(object, "verb", json_string("sweep"));
-  const char *const names[] = {"model", "data",          "pairs",         "lang",   "pivot",
-                               "shard", "source-layers", "target-layers", "control"};
-  const char *const values[] = {a->model.model,   a->data,          a->pairs,
-                                a->languages,     a->pivot,         a->shard ? part : NULL,
-                                a->source_layers, a->target_layers, a->controls};
+  const char *const names[] = {"model", "data",          "pairs",         "lang",    "pivot",
+                               "shard", "source-layers", "target-layers", "control", "track"};
+  const char *const values[] = {
+      a->model.model,         a->data,          a->pairs,         a->languages, a->pivot,
+      a->shard ? part : NULL, a->source_layers, a->target_layers, a->controls,  a->track};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
   if (a->cot) ok = json_add(object, "cot", json_true()) && ok;

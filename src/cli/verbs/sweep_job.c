@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "inputs/lines.h"
+#include "inputs/words.h"
 #include "results/store_model.h"
 #include "shell/interrupt.h"
 #include "shell/layers.h"
@@ -155,10 +156,15 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
       .cancel = wants_stop,
       .user = job};
   xt_site controls[SITE_LIST_MAX];
+  WordList words = {0};
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
   TRY_DONE(list_controls(a->controls, controls, &o.control_count, error));
   o.controls = controls;
+  TRY_DONE(words_read(a->track, &words, error));
+  o.no_effects = words.none;
+  o.words = words.at;
+  o.word_count = words.count;
   if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
   TRY_DONE(list_layers(a->source_layers, layers, "--source-layers", sources, &o.source_layer_count,
                        error));
@@ -167,6 +173,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
   TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));
   xt_job_get_info(job->job, &job->info);
 done:
+  words_free(&words);
   free(sources);
   free(targets);
   return status;

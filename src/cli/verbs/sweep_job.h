@@ -12,7 +12,7 @@ typedef struct SweepArguments {
   int task; /* index in xt_task_names(); meaningful with `has_task` */
   bool has_task;
   const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers,
-      *controls;
+      *controls, *track;
   SiteList sites;
   int limit, max_new_tokens, max_rows, samples;
   double temperature, top_p;
