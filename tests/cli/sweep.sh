@@ -55,7 +55,18 @@ for at in "attn 4 1" "block 0 5"; do
   same "sweep is run, $at" "$(echo "$line" | field ids)" "$(object_field transplanted ids <alone)"
 done
 run "$X" export whole.db --format csv
-same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability"
+same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability,kl_untouched,kl_source,tracked"
+# ---- numbers of first tokens
+same "effects are stored" "$(grep -c '"effects": {"kl_untouched": [0-9.e-]*, "kl_source": [0-9.e-]*, "tracked": \[\["label", "1", "1", -' whole.jsonl)" $all
+same "untouched runs do not differ from themselves" "$(grep '"site": "vanilla"' whole.jsonl | grep -c '"effects": {"kl_untouched": 0.0, ')" $questions
+run "$X" sweep $small $pairs --track yes -o whole.db
+[ "$code" -ne 0 ] && grep -q "q0 (xnli sw) is tracked with other answers than are asked for now" err && pass "other words are refused" || fail "other words are refused" "$(cat err)"
+run "$X" sweep $small $pairs --limit 1 --source-layers 0 --target-layers 0 --track none -o none.db
+same "--track none" "$("$X" export none.db | grep -c '"effects": null')" 3
+printf 'yes\n no way\n' >words
+run "$X" sweep $small $pairs --limit 1 --source-layers 0 --target-layers 0 --track words -o words.db
+same "--track FILE" "$("$X" export words.db | grep -c '\["word", "yes", "yes", .*\["word", " no way", ')" 3
+
 before=$(cksum <whole.db; ls -l --time-style=full-iso whole.db)
 run "$X" sweep -m "$model" $pairs -o whole.db
 expect "a finished sweep" 0

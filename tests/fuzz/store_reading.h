@@ -44,6 +44,8 @@ static xt_status touch_row(void *user, const xt_store_row *row, xt_error *error)
   touched += strlen(row->site) + strlen(row->question->id) + row->question->choice_count +
              (row->text ? strlen(row->text) : 0) + (row->language ? strlen(row->language) : 0) +
              (row->strategy ? strlen(row->strategy) : 0);
+  for (size_t k = 0; row->effects && k < XT_EFFECT_TRACKED + row->tracked_count; k++)
+    touched += row->effects[k] > 0;
   return XT_STATUS_OK;
 }
 
@@ -165,6 +167,9 @@ static inline unsigned char *right_store(sqlite3_int64 *size) {
                                   "VALUES('coarse','ffn',1,0,0),('entropy:ends','ffn',1,1,0),('"
                                   "logistic:ends','ffn',2,-1,-1);"
                                   "INSERT INTO samples VALUES(1,0.7,0.9,1,0,2,-0.5,1);"
+                                  "INSERT INTO tracked VALUES(1,'[[5,\"gold\",\"A\",\"A\"]]');"
+                                  "INSERT INTO effects VALUES(1,'vanilla',-1,-1,x'0000003c00bc'),"
+                                  "(1,'source',-1,-1,x'003c000000bc'),(1,'ffn',0,0,x'003c003c00bc');"
                                   "INSERT INTO plans "
                                   "VALUES(1,'p','facts','de','en',0,10,0,'ffn','0,1','0,1',x'"
                                   "0123456789abcdef0123456789abcde1');";

@@ -96,7 +96,11 @@ static const char *const changes[] = {
     "CREATE TRIGGER t AFTER INSERT ON texts BEGIN SELECT 1; END",
     "DROP TABLE responses; CREATE VIEW responses AS SELECT random()",
     "DROP TABLE vanilla",
-    "PRAGMA user_version = 3"};
+    "UPDATE tracked SET answers = '[[1]]'",
+    "UPDATE tracked SET answers = x'00'",
+    "UPDATE effects SET numbers = x'0000' WHERE site = 'ffn'",
+    "UPDATE effects SET numbers = x'00000000007c' WHERE site = 'vanilla'",
+    "PRAGMA user_version = 4"};
 
 /* Each is refused by a message that names the table. */
 static void test_values_are_refused(void **state) {
