@@ -149,6 +149,10 @@ def variants(gptq_module, awq_module):
     yield "fp8", {"quant_method": "fp8", "activation_scheme": "static", "weight_block_size": None}, lambda w, seed: (fp8(w, None), None)
     yield "compressed-words", *tensors(GROUP4, "pack-quantized", torch.bfloat16)
     yield "compressed-int8", *tensors(CHANNEL8, "int-quantized", torch.float32)
+    # Whole groups of 32, which stay packed:
+    yield "awq-32", {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}, lambda w, seed: awq(awq_module, w, 32, seed)
+    yield "compressed-words-32", *tensors({**GROUP4, "group_size": 32}, "pack-quantized", torch.bfloat16)
+    yield "compressed-int8-bf16", *tensors(CHANNEL8, "int-quantized", torch.bfloat16)
     yield "compressed-fp8", *tensors(FLOAT8, "float-quantized", torch.bfloat16)
 
 

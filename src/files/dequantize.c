@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* ggml's blocks of quantised values as float32. Products and sums are rounded one by one in the
+/* Blocks of quantised values as float32. Products and sums are rounded one by one in the
  * order of the Python package gguf (gguf/quants.py), so that the values are its values to the bit.
  * f16 numbers are little-endian. */
+#include <math.h>
+
 #include "files/dtype.h"
 
 /* Levels of the IQ4 types. */
@@ -11,7 +13,9 @@ static const int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 static uint32_t load_u32(const uint8_t *b) {
   return (uint32_t)b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;
 }
-static float load_f16(const uint8_t *b) { return dtype_from_f16((uint16_t)(b[0] | b[1] << 8)); }
+static uint16_t load_u16(const uint8_t *b) { return (uint16_t)(b[0] | b[1] << 8); }
+static float load_f16(const uint8_t *b) { return dtype_from_f16(load_u16(b)); }
+static float load_bf16(const uint8_t *b) { return dtype_from_bf16(load_u16(b)); }
 
 /* ---- blocks of 32: a scale, perhaps a minimum; value i is in the low half of byte i, value 16 + i
  * in its high half */
@@ -153,6 +157,51 @@ static void widen_iq4_xs(const uint8_t *b, float *y) {
   }
 }
 
+/* ---- of safetensors' quantised matrices (packed.h) ------------------------------------------- */
+
+float dtype_from_fp8(uint8_t bits) {
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  const float size = exponent == 15 && mantissa == 7 ? NAN
+                     : exponent                      ? ldexpf((float)(8 + mantissa), exponent - 10)
+                                                     : ldexpf((float)mantissa, -9);
+  return bits & 0x80 ? -size : size;
+}
+
+static float as_f16(float x) { return dtype_from_f16(dtype_to_f16(x)); }
+static float as_bf16(float x) { return dtype_from_bf16(dtype_to_bf16(x)); }
+
+static void widen_g4_f16(const uint8_t *b, float *y) {
+  const float d = load_f16(b), zero = load_f16(b + 2);
+  for (int i = 0; i < 32; i++)
+    y[i] = as_f16(d * ((float)(b[4 + i % 16] >> (i / 16 * 4) & 15) - zero));
+}
+
+static void widen_g4_bf16(const uint8_t *b, float *y) {
+  const float d = load_bf16(b), zero = load_f16(b + 2);
+  for (int i = 0; i < 32; i++)
+    y[i] = as_bf16(d * ((float)(b[4 + i % 16] >> (i / 16 * 4) & 15) - zero));
+}
+
+static void widen_g8_f16(const uint8_t *b, float *y) {
+  const float d = load_f16(b), zero = load_f16(b + 2);
+  for (int i = 0; i < 32; i++) y[i] = as_f16(d * ((float)b[4 + i] - zero));
+}
+
+static void widen_g8_bf16(const uint8_t *b, float *y) {
+  const float d = load_bf16(b), zero = load_f16(b + 2);
+  for (int i = 0; i < 32; i++) y[i] = as_bf16(d * ((float)b[4 + i] - zero));
+}
+
+static void widen_f8_f32(const uint8_t *b, float *y) {
+  const float d = float_of_bits(load_u32(b));
+  for (int i = 0; i < 32; i++) y[i] = d * dtype_from_fp8(b[4 + i]);
+}
+
+static void widen_f8_bf16(const uint8_t *b, float *y) {
+  const float d = load_bf16(b);
+  for (int i = 0; i < 32; i++) y[i] = as_bf16(d * dtype_from_fp8(b[2 + i]));
+}
+
 typedef void (*WidenBlock)(const uint8_t *block, float *to);
 
 static const WidenBlock block_widens[DTYPE_COUNT - DTYPE_Q4_0] = {
@@ -162,6 +211,9 @@ static const WidenBlock block_widens[DTYPE_COUNT - DTYPE_Q4_0] = {
     [DTYPE_Q3_K - DTYPE_Q4_0] = widen_q3_k,     [DTYPE_Q4_K - DTYPE_Q4_0] = widen_q4_k,
     [DTYPE_Q5_K - DTYPE_Q4_0] = widen_q5_k,     [DTYPE_Q6_K - DTYPE_Q4_0] = widen_q6_k,
     [DTYPE_IQ4_NL - DTYPE_Q4_0] = widen_iq4_nl, [DTYPE_IQ4_XS - DTYPE_Q4_0] = widen_iq4_xs,
+    [DTYPE_G4_F16 - DTYPE_Q4_0] = widen_g4_f16, [DTYPE_G4_BF16 - DTYPE_Q4_0] = widen_g4_bf16,
+    [DTYPE_G8_F16 - DTYPE_Q4_0] = widen_g8_f16, [DTYPE_G8_BF16 - DTYPE_Q4_0] = widen_g8_bf16,
+    [DTYPE_F8_F32 - DTYPE_Q4_0] = widen_f8_f32, [DTYPE_F8_BF16 - DTYPE_Q4_0] = widen_f8_bf16,
 };
 
 void dtype_widen(Dtype dtype, const void *from, size_t values, float *to) {

@@ -22,10 +22,13 @@ static const DtypeEntry dtype_table[] = {
     [DTYPE_Q3_K] = {"Q3_K", 110, 256},   [DTYPE_Q4_K] = {"Q4_K", 144, 256},
     [DTYPE_Q5_K] = {"Q5_K", 176, 256},   [DTYPE_Q6_K] = {"Q6_K", 210, 256},
     [DTYPE_IQ4_NL] = {"IQ4_NL", 18, 32}, [DTYPE_IQ4_XS] = {"IQ4_XS", 136, 256},
+    [DTYPE_G4_F16] = {"G4_F16", 20, 32}, [DTYPE_G4_BF16] = {"G4_BF16", 20, 32},
+    [DTYPE_G8_F16] = {"G8_F16", 36, 32}, [DTYPE_G8_BF16] = {"G8_BF16", 36, 32},
+    [DTYPE_F8_F32] = {"F8_F32", 36, 32}, [DTYPE_F8_BF16] = {"F8_BF16", 34, 32},
 };
 _Static_assert(sizeof dtype_table / sizeof *dtype_table == DTYPE_COUNT,
                "one entry for every dtype");
-_Static_assert(DTYPE_COUNT == 26, "a new dtype needs its sizes in dtype_table");
+_Static_assert(DTYPE_COUNT == 32, "a new dtype needs its sizes in dtype_table");
 _Static_assert(sizeof(float) == 4 && sizeof(double) == 8,
                "F32 and F64 are this machine's float and double");
 

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Element types of stored tensors. One table; sizes are asserted beside it. Values come in blocks
- * of equal size: of one value, or, where they are quantised (ggml's types), of 32 or 256 that share
- * their scales. */
+ * of equal size: of one value, or, where they are quantised, of 32 or 256 that share their scales:
+ * ggml's types, and
+ *
+ *   G4_, G8_  d, the zero as f16, 32 codes of 4 or 8 bits: d (code - zero), rounded to d's type
+ *   F8_       d, 32 E4M3 numbers: d code, rounded to d's type
+ *
+ * d is a number of the type that the name ends in; codes of 4 bits lie as Q4_1's do. */
 #ifndef FILES_DTYPE_H
 #define FILES_DTYPE_H
 
@@ -37,6 +42,12 @@ typedef enum Dtype {
   DTYPE_Q6_K,
   DTYPE_IQ4_NL,
   DTYPE_IQ4_XS, /* these may be weights, too */
+  DTYPE_G4_F16, /* and these, which packed_blocks makes: no file has them */
+  DTYPE_G4_BF16,
+  DTYPE_G8_F16,
+  DTYPE_G8_BF16,
+  DTYPE_F8_F32,
+  DTYPE_F8_BF16,
   DTYPE_COUNT
 } Dtype;
 
@@ -60,8 +71,10 @@ static inline size_t dtype_bytes(Dtype dtype, size_t values) {
 }
 
 /* Stored weights, whole blocks of them, as float32: bit for bit what the Python package gguf makes
- * of them (dequantize.c). */
+ * of them, and what packed_expand does (dequantize.c). */
 void dtype_widen(Dtype dtype, const void *from, size_t values, float *to);
+/* E4M3 without infinities (OCP 8-bit floating point, 2023); 0x7f and 0xff are NaN. */
+float dtype_from_fp8(uint8_t bits);
 
 static inline uint32_t float_bits(float x) {
   uint32_t bits;

@@ -65,13 +65,18 @@ typedef struct PackedMatrix {
   Dtype scale_dtype;
   size_t scale_row, scale_group; /* steps between scales of rows (of blocks), and of groups */
   int rows, cols, groups, group, block_rows;
+  Dtype block_type; /* packed_block_type's */
 } PackedMatrix;
 
 /* Values of packed matrices for [first, first + count) rows, as float32 or 16-bit floats of
  * `dtype`: [count, cols]. */
 void packed_expand(const PackedMatrix *m, Dtype dtype, int first, int count, void *to);
 
-float packed_fp8(uint8_t bits); /* E4M3 without infinities (OCP 8-bit floating point, 2023); 0x7f
-                                   and 0xff are NaN */
+/* The type of blocks that hold a matrix whose values are of `dtype`; DTYPE_COUNT: there is none,
+ * because the columns of a block belong to several groups (GPTQ's order of activations), or nobody's
+ * files are so. */
+Dtype packed_block_type(const PackedMatrix *m, Dtype dtype);
+/* The same rows as blocks of that type, which stand for the values of packed_expand. */
+void packed_blocks(const PackedMatrix *m, Dtype type, int first, int count, void *to);
 
 #endif

@@ -233,9 +233,10 @@ static xt_status find_one(Finder *f, Tensor *out, PackedMatrix *matrix) {
   TRY(kind == PACKING_GPTQ || kind == PACKING_AWQ ? find_qweight(f)
       : kind == PACKING_WORDS                     ? find_words(f)
                                                   : find_bytes(f));
-  *matrix = f->m;
   *out = *f->codes;
   out->dtype = kind == PACKING_FP8 ? DTYPE_F32 : f->m.scale_dtype;
+  f->m.block_type = packed_block_type(&f->m, out->dtype);
+  *matrix = f->m;
   out->dims = 2;
   out->shape[0] = f->m.rows;
   out->shape[1] = f->m.cols;

@@ -37,7 +37,8 @@ static void take_expert(Tensor *t, int expert) {
   memmove(t->shape, t->shape + 1, (size_t)t->dims * sizeof *t->shape);
 }
 
-/* The tensor of a role, its shape and dtype checked. */
+/* The tensor of a role, its shape and dtype checked: of quantised matrices of several tensors, the
+ * type that the backend gets. */
 xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, int expert, Tensor *out,
                             xt_error *error) {
   char name[ARCH_NAME_SIZE];
@@ -63,6 +64,10 @@ xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, int exp
                                                  : "config.json's quantization_config");
   *out = *t;
   if (stack) take_expert(out, expert);
+  if (t->packed && m->limits.packed && t->packed->block_type != DTYPE_COUNT) {
+    out->dtype = t->packed->block_type;
+    out->bytes = dtype_bytes(out->dtype, (size_t)(want.rows * want.cols));
+  }
   return XT_STATUS_OK;
 }
 
@@ -195,12 +200,13 @@ static void expand_some(void *context, size_t item, int thread) {
   const Expansion *e = context;
   const int first = (int)item * EXPANDED_ROWS, left = e->matrix->rows - first;
   (void)thread;
-  packed_expand(e->matrix, e->dtype, first, left < EXPANDED_ROWS ? left : EXPANDED_ROWS,
-                e->to + dtype_bytes(e->dtype, (size_t)first * (size_t)e->matrix->cols));
+  (dtype_is_quantised(e->dtype) ? packed_blocks : packed_expand)(
+      e->matrix, e->dtype, first, left < EXPANDED_ROWS ? left : EXPANDED_ROWS,
+      e->to + dtype_bytes(e->dtype, (size_t)first * (size_t)e->matrix->cols));
 }
 
 /* A tensor's values as they are in the file or, in memory that the caller frees, made from its
- * codes. */
+ * codes: blocks or floats, as its dtype says. */
 static xt_status open_values(const xt_model *m, const Tensor *t, const void **data, void **owned,
                              xt_error *error) {
   *data = t->data;
@@ -447,6 +453,3 @@ xt_status model_load_weights(xt_model *m, xt_error *error) {
   TRY(load_vector(m, ROLES(ARCH_FINAL_NORM_BIAS), 0, &m->final_norm.bias, error));
   return m->config.alibi ? make_slopes(m, error) : XT_STATUS_OK;
 }
-
-/* Bytes that the prepared weights will take: every tensor about as stored, but for embeddings that
- * are only looked up, which stay in the file. */

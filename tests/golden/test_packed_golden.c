@@ -11,10 +11,27 @@
 
 #define GOLDEN XT_SOURCE_DIR "/tests/golden/packed/"
 
-static const char *const names[] = {"gptq4-order",     "gptq4-v2",      "gptq3",
-                                    "gptq2",           "gptq8",         "awq",
-                                    "fp8-blocks",      "fp8",           "compressed-words",
-                                    "compressed-int8", "compressed-fp8"};
+#define NONE DTYPE_COUNT
+
+/* Each with the type of the blocks that its matrices stay in. */
+static const struct {
+  const char *name;
+  Dtype blocks;
+} models[] = {{"gptq4-order", NONE},
+              {"gptq4-v2", DTYPE_G4_F16},
+              {"gptq3", DTYPE_G4_F16},
+              {"gptq2", NONE},
+              {"gptq8", DTYPE_G8_F16},
+              {"awq", NONE},
+              {"awq-32", DTYPE_G4_F16},
+              {"fp8-blocks", NONE},
+              {"fp8", DTYPE_F8_F32},
+              {"compressed-words", NONE},
+              {"compressed-words-32", DTYPE_G4_BF16},
+              {"compressed-int8", NONE},
+              {"compressed-int8-bf16", DTYPE_G8_BF16},
+              {"compressed-fp8", DTYPE_F8_BF16}};
+#define MODELS (sizeof models / sizeof *models)
 
 static const char *golden_path(const char *name, const char *file, char path[300]) {
   snprintf(path, 300, GOLDEN "%s%s%s", name, file ? "/" : "", file ? file : "");
@@ -39,6 +56,28 @@ static void expand(const Tensor *t, uint8_t *to) {
   }
 }
 
+/* Blocks, if the matrix can have them, stand for the same values. */
+static void check_blocks(const char *folder, const Tensor *t, const uint8_t *bytes) {
+  const Dtype type = t->packed->block_type;
+  const size_t cols = (size_t)t->shape[1], rows = (size_t)t->shape[0];
+  if (type == DTYPE_COUNT) return;
+  const size_t stride = dtype_bytes(type, cols);
+  uint8_t *blocks = malloc(rows * stride);
+  float *got = malloc(cols * sizeof *got), *want = malloc(cols * sizeof *want);
+  assert_true(blocks && got && want);
+  packed_blocks(t->packed, type, 0, 5, blocks);
+  packed_blocks(t->packed, type, 5, (int)rows - 5, blocks + 5 * stride);
+  for (size_t r = 0; r < rows; r++) {
+    dtype_widen(type, blocks + r * stride, cols, got);
+    dtype_widen(t->dtype, bytes + dtype_bytes(t->dtype, r * cols), cols, want);
+    if (memcmp(got, want, cols * sizeof *got) != 0)
+      fail_msg("%s: %s: row %zu has other values in blocks", folder, t->name, r);
+  }
+  free(blocks);
+  free(got);
+  free(want);
+}
+
 static void check_tensor(const char *folder, const Tensor *t, const char *wanted) {
   uint8_t *bytes = malloc(t->bytes), digest[HASH_BYTES];
   char text[HASH_TEXT_SIZE];
@@ -50,6 +89,7 @@ static void check_tensor(const char *folder, const Tensor *t, const char *wanted
   hash_finish(&hash, digest);
   hash_hex(digest, HASH_BYTES, text);
   if (strcmp(text, wanted) != 0) fail_msg("%s: %s has other values", folder, t->name);
+  check_blocks(folder, t, bytes);
   free(bytes);
 }
 
@@ -59,8 +99,8 @@ static void test_values(void **state) {
     const char *name;
     Dtype dtype;
   } types[] = {{"float16", DTYPE_F16}, {"bfloat16", DTYPE_BF16}, {"float32", DTYPE_F32}};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    json_t *root = read_reference(names[i]), *wanted;
+  for (size_t i = 0; i < MODELS; i++) {
+    json_t *root = read_reference(models[i].name), *wanted;
     const char *type = json_string_value(json_object_get(root, "dtype")), *tensor;
     char path[300];
     xt_error error;
@@ -69,7 +109,7 @@ static void test_values(void **state) {
     Dtype dtype = DTYPE_COUNT;
     for (int k = 0; k < 3; k++)
       if (strcmp(types[k].name, type) == 0) dtype = types[k].dtype;
-    ASSERT_OK(model_config_load(golden_path(names[i], NULL, path), &config, &error));
+    ASSERT_OK(model_config_load(golden_path(models[i].name, NULL, path), &config, &error));
     ASSERT_OK(checkpoint_open(path, &checkpoint, &error));
     const size_t stored = checkpoint_count(checkpoint);
     ASSERT_OK(checkpoint_unpack(checkpoint, &config.packing, &error));
@@ -78,7 +118,8 @@ static void test_values(void **state) {
     json_object_foreach(json_object_get(root, "sha256"), tensor, wanted) {
       const Tensor *t = checkpoint_find(checkpoint, tensor);
       assert_true(t && t->packed && t->dtype == dtype);
-      check_tensor(names[i], t, json_string_value(wanted));
+      assert_int_equal(t->packed->block_type, models[i].blocks);
+      check_tensor(models[i].name, t, json_string_value(wanted));
     }
     assert_null(checkpoint_find(checkpoint, "model.norm.weight")->packed);
     checkpoint_close(checkpoint);
@@ -91,8 +132,8 @@ static void test_tokens(void **state) {
   (void)state;
   const xt_model_options options[] = {
       {.threads = 2}, {.threads = 1}, {.threads = 1, .cpu_kernels = "reference"}};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    json_t *root = read_reference(names[i]);
+  for (size_t i = 0; i < MODELS; i++) {
+    json_t *root = read_reference(models[i].name);
     const json_t *prompt = json_object_get(root, "prompt"), *ids = json_object_get(root, "ids");
     int32_t tokens[16];
     char path[300];
@@ -106,7 +147,8 @@ static void test_tokens(void **state) {
       xt_session *session;
       xt_generation out;
       xt_model_info info;
-      ASSERT_OK(xt_model_open(golden_path(names[i], NULL, path), &options[o], &model, &error));
+      ASSERT_OK(
+          xt_model_open(golden_path(models[i].name, NULL, path), &options[o], &model, &error));
       ASSERT_OK(xt_session_create(model, &session, &error));
       ASSERT_OK(xt_session_generate(session, &request, 1, &how, &out, &error));
       assert_int_equal(out.count, json_array_size(ids));
@@ -114,6 +156,11 @@ static void test_tokens(void **state) {
         assert_int_equal(out.ids[k], json_integer_value(json_array_get(ids, k)));
       xt_model_get_info(model, &info);
       assert_true(info.quantisation[0] != 0);
+      if (o == 0 && models[i].blocks != NONE) { /* 8192 values in matrices; the rest is float32 */
+        const double values = 8192, rest = (double)info.weight_bytes -
+                                           (double)dtype_bytes(models[i].blocks, (size_t)values);
+        assert_true(rest >= 0 && rest < 9000);
+      }
       xt_generation_deinit(&out);
       xt_session_free(session);
       xt_model_close(model);
@@ -126,7 +173,7 @@ static void test_tokens(void **state) {
 static void test_fp8(void **state) {
   (void)state;
   for (int bits = 0; bits < 256; bits++) {
-    const float value = packed_fp8((uint8_t)bits);
+    const float value = dtype_from_fp8((uint8_t)bits);
     const int exponent = bits >> 3 & 15, mantissa = bits & 7;
     if ((bits & 0x7f) == 0x7f) {
       assert_true(value != value);
@@ -136,7 +183,7 @@ static void test_fp8(void **state) {
     for (int k = exponent ? exponent - 7 : -6; k != 0; k += k > 0 ? -1 : 1) size *= k > 0 ? 2 : 0.5;
     assert_true(value == (float)(bits & 0x80 ? -size : size));
   }
-  assert_true(packed_fp8(0x7e) == 448 && packed_fp8(0x01) == 0.001953125f);
+  assert_true(dtype_from_fp8(0x7e) == 448 && dtype_from_fp8(0x01) == 0.001953125f);
 }
 
 /* ---- damage ---------------------------------------------------------------------------------- */

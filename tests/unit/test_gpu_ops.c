@@ -120,7 +120,7 @@ static void test_quantised(void **state) {
   GpuBackend *b = gpu_of(gpu);
   const bool before = b->small_tiles;
   const int k = tiny ? 256 : 1280;
-  for (size_t t = 0; t < (tiny ? 2 : QUANTISED_TYPES); t++) {
+  for (size_t t = 0; t < (tiny ? 2 : GGML_TYPES); t++) {
     const Dtype type = tiny ? (t ? DTYPE_Q6_K : DTYPE_Q5_1) : quantised_types[t];
     embed_case(random_blocks(type, 6, k, 3), 6);
     product_case(type, 3, 37, k, true, false);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "backend/cpu/quantised.h"
 
-#define FORMAT(type, block, low, high, group, offset, scales, plus, minus) \
-  [DTYPE_##type - DTYPE_Q4_0] = {block, low, high, group, offset, scales, plus, minus},
+#define FORMAT(type, block, low, high, group, offset, scales, plus, minus, values) \
+  [DTYPE_##type - DTYPE_Q4_0] = {block, low, high, group, offset, scales, plus, minus, values},
 static const QuantisedFormat formats[DTYPE_COUNT - DTYPE_Q4_0] = {QUANTISED_FORMATS(FORMAT)};
 
 const QuantisedFormat *quantised_format(Dtype type) { return &formats[type - DTYPE_Q4_0]; }
@@ -109,7 +109,23 @@ static void read_iq4_xs(const uint8_t *b, Codes *c) {
   }
 }
 
+/* Blocks of packed.h. */
+static void read_packed(const QuantisedFormat *f, const uint8_t *b, Codes *c) {
+  c->d = load_u16(b);
+  if (f->plus) c->m = load_u16(b + 2);
+  b += 2 + 2 * f->plus;
+  if (f->low == 4)
+    read_nibbles(b, c->q);
+  else
+    memcpy(c->q, b, 32);
+}
+
 static void read_codes(Dtype type, const uint8_t *b, Codes *c) {
+  const QuantisedFormat *f = quantised_format(type);
+  if (f->values) {
+    read_packed(f, b, c);
+    return;
+  }
   switch (type) {
     case DTYPE_Q2_K: read_q2_k(b, c); return;
     case DTYPE_Q3_K: read_q3_k(b, c); return;
@@ -142,6 +158,18 @@ static void put_codes(char *at, const uint8_t *q, const QuantisedFormat *f, int 
   }
 }
 
+/* Values made of finite d and m are finite; only those that are rounded or are numbers themselves
+ * may not be. */
+static bool block_is_finite(Dtype type, const uint8_t *block, const Codes *c) {
+  const QuantisedFormat *f = quantised_format(type);
+  float values[DTYPE_BLOCK_MAX];
+  bool finite = true;
+  if (f->values == VALUES_SUM) return (c->d & 0x7c00) != 0x7c00 && (c->m & 0x7c00) != 0x7c00;
+  dtype_widen(type, block, (size_t)f->block, values);
+  for (int i = 0; i < f->block; i++) finite &= (float_bits(values[i]) & 0x7f800000u) != 0x7f800000u;
+  return finite;
+}
+
 bool quantised_pack(Dtype type, const void *row, int values, char *panel, int columns, int column) {
   const QuantisedFormat *f = quantised_format(type);
   const uint8_t *from = row;
@@ -151,7 +179,7 @@ bool quantised_pack(Dtype type, const void *row, int values, char *panel, int co
     Codes c = {0};
     char *at = panel;
     read_codes(type, from, &c);
-    finite &= (c.d & 0x7c00) != 0x7c00 && (c.m & 0x7c00) != 0x7c00;
+    finite &= block_is_finite(type, from, &c);
     memcpy(at + 2 * column, &c.d, 2);
     at += 2 * columns;
     if (f->plus || f->minus) {

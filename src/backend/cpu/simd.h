@@ -63,6 +63,9 @@ INLINE vf vf_round_bf16(vf x) { /* nearest, ties to even; x is finite */
   const __m512i up = _mm512_add_epi32(_mm512_add_epi32(bits, odd), _mm512_set1_epi32(0x7fff));
   return _mm512_castsi512_ps(_mm512_and_si512(up, _mm512_set1_epi32((int)0xffff0000u)));
 }
+INLINE vf vf_round_f16(vf x) { /* nearest, ties to even */
+  return _mm512_cvtph_ps(_mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
 typedef uint32_t vn __attribute__((vector_size(64)));
 INLINE vn vn_pick(vn x, uint32_t mask, vn with) { /* (x & mask) | with */
   return (vn)_mm512_ternarylogic_epi32((__m512i)x, _mm512_set1_epi32((int)mask), (__m512i)with,
@@ -127,6 +130,9 @@ INLINE vf vf_round_bf16(vf x) {
   const __m256i up = _mm256_add_epi32(_mm256_add_epi32(bits, odd), _mm256_set1_epi32(0x7fff));
   return _mm256_castsi256_ps(_mm256_and_si256(up, _mm256_set1_epi32((int)0xffff0000u)));
 }
+INLINE vf vf_round_f16(vf x) {
+  return _mm256_cvtph_ps(_mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
 INLINE vf vf_load_i8(const char *p) {
   return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
@@ -154,6 +160,7 @@ INLINE vf vf_fma(vf a, vf b, vf c) {
 INLINE vf vf_load_f16(const uint16_t *p) {
   return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 }
+INLINE vf vf_round_f16(vf x) { return (vf)vcvt_f32_f16(vcvt_f16_f32((float32x4_t)x)); }
 #else
 #define SIMD_NAME "portable"
 #define TILE_ROWS 4
@@ -171,6 +178,10 @@ INLINE vf vf_load_f16(const uint16_t *p) {
   const vu bits = {p[0], p[1], p[2], p[3]};
   const vf magnitude = (vf)((bits & 0x7fff) << 13) * (vf){0x1p112f, 0x1p112f, 0x1p112f, 0x1p112f};
   return (vf)((vu)magnitude | (bits & 0x8000) << 16);
+}
+INLINE vf vf_round_f16(vf x) {
+  return (vf){dtype_from_f16(dtype_to_f16(x[0])), dtype_from_f16(dtype_to_f16(x[1])),
+              dtype_from_f16(dtype_to_f16(x[2])), dtype_from_f16(dtype_to_f16(x[3]))};
 }
 #endif
 INLINE vf vf_set(float x) { return (vf){x, x, x, x}; }

@@ -171,8 +171,7 @@ static void print_as_text(const LoadedModel *model) {
   printf("weights        %s in %d %s file%s, %d tensors, %s\n", info->weight_dtype, info->files,
          info->weight_format, info->files == 1 ? "" : "s", info->tensors,
          size_text(info->file_bytes, size));
-  if (info->quantisation[0])
-    printf("quantisation   %s; made floats when it is loaded\n", info->quantisation);
+  if (info->quantisation[0]) printf("quantisation   %s\n", info->quantisation);
   print_types(model->model);
   print_tokens(model);
   const uint64_t session =
