@@ -95,7 +95,18 @@ NORMALIZERS = [
     (sequence("normalizers", PREPEND, {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}), " a b"),
 ]
 
+# What Oniguruma has of its own, and Unicode 16's classes: regular expressions that real vocabularies have, or that people write.
+REGEXES = [
+    (r"\p{S}+", "so 🩷🫨+🛜 a⃀"), (r"\p{L}+", "a𮯰b 𐵊𞓐 c"),
+    (r"\w+", "हिन्दी ไทยที่ a‍b‿c"), (r"\b", "का, ตี่x"), (r"[[:alpha:]]+", "हिन्दी, x́"),
+    (r"[\p{Han}]+", "日、本。々〇「漢」·字"), (r"[\p{Hiragana}\p{Katakana}]+", "カー・ひ゛ー漢"),
+    (r" ?[^(\s|[.,!?…。，、।۔،])]+", "Hello, (नमस्ते। a|b] 你好，世界。 x"),
+    (r"[\p{L}&&[^\p{Han}]]+", "ab漢cd字é"), (r"[a-z&&[^aeiou]]+", "abcdei"), (r"\h+|\H", "ffxy0"),
+    (r"\R", "a\r\nb\u2028c\n"), (r"(?:ab){1,2}+", "abababx"),
+]
+
 PRE_TOKENIZERS = [
+    *(({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}, text) for regex, text in REGEXES),
     *(({"type": "Split", "pattern": {"String": "-"}, "behavior": behavior, "invert": invert}, "-a--bc-d--")
       for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous")
       for invert in (False, True)),
