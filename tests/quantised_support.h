@@ -22,7 +22,7 @@ static inline void halves(Dtype type, int at[2]) {
               : -1;
 }
 
-/* Numbers of a block of packed.h: d, and the zero as a whole number; E4M3 numbers that are no NaN. */
+/* Numbers of a block of packed.h: d, and the zero as a whole number; no E4M3 number is a NaN. */
 static inline void packed_numbers(Dtype type, uint8_t *block, Rng *rng) {
   const float scale = (1 + (float)(rng_next(rng) >> 40) * 0x1p-24f) * 0x1p-7f;
   const bool f16 = type == DTYPE_G4_F16 || type == DTYPE_G8_F16;

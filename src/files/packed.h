@@ -73,8 +73,8 @@ typedef struct PackedMatrix {
 void packed_expand(const PackedMatrix *m, Dtype dtype, int first, int count, void *to);
 
 /* The type of blocks that hold a matrix whose values are of `dtype`; DTYPE_COUNT: there is none,
- * because the columns of a block belong to several groups (GPTQ's order of activations), or nobody's
- * files are so. */
+ * because the columns of a block belong to several groups (GPTQ's order of activations), or because
+ * nobody's files are so. */
 Dtype packed_block_type(const PackedMatrix *m, Dtype dtype);
 /* The same rows as blocks of that type, which stand for the values of packed_expand. */
 void packed_blocks(const PackedMatrix *m, Dtype type, int first, int count, void *to);
