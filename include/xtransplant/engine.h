@@ -58,6 +58,8 @@ XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
 /* The shortest name that xt_site_parse reads back; written into `buffer`, of XT_SITE_NAME_SIZE
  * bytes. */
 XT_API const char *xt_site_format(xt_site site, char *buffer);
+/* Parses a control alone: "self", "shuffled", "random7". The taps of *out are 0. */
+XT_API xt_status xt_control_parse(const char *text, xt_site *out, xt_error *error);
 /* "self", "shuffled", "random", "mean"; NULL for XT_CONTROL_NONE and what is none. */
 XT_API const char *xt_control_name(xt_control control);
 

@@ -37,6 +37,18 @@ XT_API void xt_report_free(xt_report *report);
 /* The analysis of the first store; borrowed. */
 XT_API const xt_analysis *xt_report_analysis(const xt_report *report);
 
+/* A store of a report; borrowed. Both texts are valid UTF-8, whatever the bytes of the names. */
+typedef struct xt_report_store {
+  const char *file; /* the path as it was given */
+  const char *model;
+  const xt_analysis *analysis;
+} xt_report_store;
+
+/* The first store, then those of `more`, in their order. */
+XT_API size_t xt_report_store_count(const xt_report *report);
+/* All members are NULL if there is no store of that index. */
+XT_API xt_report_store xt_report_store_get(const xt_report *report, size_t index);
+
 /* Zero-initialise for the defaults. */
 typedef struct xt_report_write_options {
   size_t size;   /* sizeof this, or 0: see api.h */

@@ -58,6 +58,38 @@ def test_responses_are_those_of_single_transplants(model, results, pairs):
         assert (row["source"], row["target"]) == (pair["source"], pair["target"])
 
 
+def test_controls(model, pairs, tmp_path):
+    """A control by itself is the transplant of what it says, at a site of its own."""
+    how = {"source_layers": [1], "target_layers": [2], "max_new_tokens": 5}
+    with model.sweep(
+        pairs, sites="ffn", controls=["self", "random7"], output=tmp_path / "a.db", **how
+    ) as made:
+        assert made.info.responses == 6 * 3
+        rows = made.responses(site="ffn+self").set_index("question")
+        assert len(made.responses(site="ffn+random7")) == 6
+        assert "ffn+self" in made.text("controls")
+    for pair in pairs[:2]:
+        own = model.transplant(
+            pair["target"],
+            pair["target"],
+            site="ffn",
+            source_layer=1,
+            target_layer=2,
+            max_new_tokens=5,
+        )
+        row = rows.loc[pair["id"]]
+        assert row["text"] == own.transplanted.text
+        assert row["margin"] == own.transplanted.margins.min()
+    # another question is looked for among all of the language, whatever the limit
+    with model.sweep(
+        pairs, sites="ffn", controls="shuffled", output=tmp_path / "b.db", limit=1, **how
+    ) as made:
+        assert len(made.responses(site="ffn+shuffled")) == 2
+    with pytest.raises(xt.Error, match="'selves' is not a control") as caught:
+        model.sweep(pairs, sites="ffn", controls="selves", output=tmp_path / "c.db", **how)
+    assert caught.value.field == "control" and not (tmp_path / "c.db").exists()
+
+
 def test_the_same_sweep_again_does_nothing(model, results, pairs):
     before = results.path.stat().st_mtime_ns
     with model.sweep(pairs, sites=["ffn", "attn"], output=results.path, max_new_tokens=5) as again:

@@ -787,7 +787,8 @@ class Model(Handle):
         output: Path,
         task: Optional[str] = None,
         data: Optional[Path] = None,
-        sites: Optional[Sequence[str]] = None,
+        sites: Union[None, str, Sequence[str]] = None,
+        controls: Union[str, Sequence[str]] = (),
         languages: Optional[Sequence[str]] = None,
         pivot: Optional[str] = None,
         source_layers: Optional[Sequence[int]] = None,
@@ -819,6 +820,11 @@ class Model(Handle):
             task, data: in place of ``pairs``: a benchmark, and the folder of it as released.
             sites: as `transplant` has them; None: the paper's for the task, ``"attn"`` where it has
                 none.
+            controls: also run each site with what is written exchanged: ``"self"`` (the target
+                prompt's own value), ``"shuffled"`` (that of another question's source prompt),
+                ``"random"`` (a vector of random direction, as long as the value), ``"mean"``
+                (that of other questions' source prompts); the last three with a seed if a number
+                follows, ``"random2"``. They are sites of their own: ``"attn+shuffled"``.
             languages: None: all.
             pivot: language of the source prompts of a task that goes to a language; None: ``"en"``.
             source_layers, target_layers: None: all.
@@ -851,6 +857,7 @@ class Model(Handle):
             chat=chat,
             system=system,
             sites=sites,
+            controls=controls,
             layers=(source_layers, target_layers),
             shard=shard,
             job={

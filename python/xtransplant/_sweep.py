@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence, Union
 
 from ._extras import Bar, Progress
 from ._library import Call, Error, Status, ffi, lib, run, to_path
@@ -67,6 +67,7 @@ def _open_dataset(
             "pivot": names.text(settings["pivot"]),
             "limit": settings["limit"],
             "cot": settings["cot"],
+            "others": settings["others"],
         },
     )
     if languages is not None:
@@ -99,9 +100,22 @@ def _open_dataset(
     return ffi.gc(out[0], lib.xt_dataset_close)
 
 
+def _sites(names: _Names, given: Sequence[str], parse: Any) -> Any:
+    """An array of ``xt_site``."""
+    parsed = names.keep("xt_site[]", len(given))
+    for k, name in enumerate(given):
+        run(parse, name.encode(), ffi.addressof(parsed, k))
+    return parsed
+
+
+def _listed(given: Union[str, Sequence[str]]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
 def _job_options(
     names: _Names,
-    sites: Optional[Sequence[str]],
+    sites: Optional[list[str]],
+    controls: list[str],
     layers: tuple[Any, Any],
     shard: Optional[tuple[int, int]],
     job: Mapping[str, Any],
@@ -116,13 +130,10 @@ def _job_options(
             "cancel": lib.xtpy_cancel,
         },
     )
-    if isinstance(sites, str):
-        sites = [sites]
     if sites is not None:
-        options.sites = parsed = names.keep("xt_site[]", len(sites))
-        options.site_count = len(sites)
-        for k, site in enumerate(sites):
-            run(lib.xt_site_parse, site.encode(), ffi.addressof(parsed, k))
+        options.sites, options.site_count = _sites(names, sites, lib.xt_site_parse), len(sites)
+    options.controls = _sites(names, controls, lib.xt_control_parse)
+    options.control_count = len(controls)
     for name, chosen in zip(("source_layers", "target_layers"), layers):
         if chosen is not None:
             setattr(options, name, names.keep("int[]", list(chosen)))
@@ -142,20 +153,28 @@ def sweep(
     benchmark: tuple[Any, Any],
     chat: bool,
     system: Optional[str],
-    sites: Optional[Sequence[str]],
+    sites: Union[None, str, Sequence[str]],
+    controls: Union[str, Sequence[str]],
     layers: tuple[Any, Any],
     shard: Optional[tuple[int, int]],
     replace: bool,
     job: Mapping[str, Any],
 ) -> None:
     """What `Model.sweep` says."""
-    names = _Names()
-    questions = _open_dataset(names, pairs, benchmark, dataset)
+    names, controlled = _Names(), _listed(controls)
+    questions = _open_dataset(names, pairs, benchmark, {**dataset, "others": bool(controlled)})
     if chat:
         run(lib.xt_dataset_chat, questions, model._tokenizer, names.text(system), int(time.time()))
     elif system is not None:
         raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
-    options = _job_options(names, sites, layers, shard, {**job, "replace": replace})
+    options = _job_options(
+        names,
+        None if sites is None else _listed(sites),
+        controlled,
+        layers,
+        shard,
+        {**job, "replace": replace},
+    )
     bar = Bar(progress, "sweep", "response")
     call = Call(progress=lambda now: bar(now.share * now.responses_in_all, now.responses_in_all))
     made, store = ffi.new("xt_job **"), ffi.new("xt_store **")

@@ -50,6 +50,7 @@ static bool parse_seed(const char *text, uint32_t *out) {
   return !*text && seed <= UINT32_MAX;
 }
 
+/* Sets `control` and `seed` of *out. */
 static bool parse_control(const char *text, xt_site *out) {
   for (int control = XT_CONTROL_SELF; control < XT_CONTROL_COUNT; control++) {
     const char *name = xt_control_name((xt_control)control);
@@ -73,6 +74,17 @@ xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error) {
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "site", -1,
                    "'%s' is not a control of a site; controls are +self, +shuffled, +random and "
                    "+mean, the last three with a seed from 1 on if they have one",
+                   text);
+  *out = site;
+  return XT_STATUS_OK;
+}
+
+xt_status xt_control_parse(const char *text, xt_site *out, xt_error *error) {
+  xt_site site = {0};
+  if (!parse_control(text, &site))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "control", -1,
+                   "'%s' is not a control; controls are self, shuffled, random and mean, the last "
+                   "three with a seed from 1 on if they have one (random7)",
                    text);
   *out = site;
   return XT_STATUS_OK;

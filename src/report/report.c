@@ -60,12 +60,13 @@ static xt_status open_store(xt_report *r, const char *path, const xt_report_opti
              *compute = report_utf8(r, info.compute, &status);
   if (status) TRY_DONE(err_memory(error, 0));
   out->runs = json_array();
-  out->about = json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "model",
-                         out->model, "model_hash", hash, "compute", compute, "layers", info.layers,
-                         "max_new_tokens", info.max_new_tokens, "repetition_penalty",
-                         info.repetition_penalty, "ignore_eos", info.ignore_eos, "questions",
-                         (json_int_t)info.questions, "responses", (json_int_t)info.responses,
-                         "vanilla", (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
+  out->about =
+      json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:b, s:I, s:I, s:I, s:I}", "file", out->file,
+                "model", out->model, "model_hash", hash, "compute", compute, "layers", info.layers,
+                "max_new_tokens", info.max_new_tokens, "repetition_penalty",
+                info.repetition_penalty, "ignore_eos", info.ignore_eos, "questions",
+                (json_int_t)info.questions, "responses", (json_int_t)info.responses, "vanilla",
+                (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
   if (!out->runs || !out->about) TRY_DONE(err_memory(error, 0));
   TRY_DONE(xt_store_read_runs(store, add_run, &(RunList){r, out->runs}, error));
   TRY_DONE(xt_analysis_create(store, options->analysis, &out->analysis, error));
@@ -138,6 +139,14 @@ void xt_report_free(xt_report *r) {
 }
 
 const xt_analysis *xt_report_analysis(const xt_report *r) { return r->main.analysis; }
+
+size_t xt_report_store_count(const xt_report *r) { return 1 + r->more_count; }
+
+xt_report_store xt_report_store_get(const xt_report *r, size_t index) {
+  if (index > r->more_count) return (xt_report_store){0};
+  const ReportStore *store = index ? &r->more[index - 1] : &r->main;
+  return (xt_report_store){store->file, store->model, store->analysis};
+}
 
 /* What is missing, before anything else: bold and red if there are colours. */
 static void report_missing(xt_report *r, const xt_coverage *coverage,

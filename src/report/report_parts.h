@@ -10,7 +10,7 @@
 /* A store with its analysis. */
 typedef struct ReportStore {
   xt_analysis *analysis;    /* NULL: not given */
-  json_t *about;            /* path, model, settings, counts */
+  json_t *about;            /* file, model, settings, counts */
   json_t *runs;             /* [{"started", "provenance"}] */
   const char *model, *file; /* in the arena; file: the path as it was given */
 } ReportStore;

@@ -101,6 +101,10 @@ same "two models: what the second lacks" "$(grep -c '^tuned,tuned.db,XNLI,attn-r
 same "two models: on the page, in LaTeX and JSON" "$(grep -c '<figure class="table" id="models' models/report.html) $(grep -c '^\\label{tab:models' models/models.tex models/models-lacks.tex | cut -d: -f2 | tr '\n' ' ')$(grep -c '"id": "models' models/report.json)" "2 1 1 2"
 prints "baselines: the source prompt's own answer" "^Source prompt's own answer "
 prints "baselines: the oracle of two" '^Either right: target alone, source alone '
+same "two models: report.json has both" "$(grep -o '"file": "[a-z]*.db"' models/report.json | tr '\n' ' ')" '"file": "results.db" "file": "tuned.db" '
+run "$X" report results.db tuned.db --bootstrap 10 --json
+same "two models: --json has both, with their groups" "$(sed 's/"coverage": {"whole[^}]*"rows": \[[^]]*\]//g' out | grep -o '"\(file\|model\|task\)": "[a-z-]*' | sed 's/.*"//' | tr '\n' ' ')" \
+  "results tiny-llama xnli xquad globalopinionqa tuned tuned xnli xquad globalopinionqa "
 mkdir -p folder/none
 cp results.db folder/a.db
 cp tuned.db folder/b.db
@@ -275,6 +279,8 @@ same "part: its one configuration" "$(wc -l <part/configurations-xnli-attn.csv)"
 run "$X" report uneven.db -o uneven --bootstrap 50 --permutations 8
 expect "report of an uneven store" 0
 same "uneven: said" "$(grep -c 'not every question has every configuration' err)" 3
+"$X" report results.db uneven.db --bootstrap 10 --permutations 8 --json >/dev/null 2>err
+same "uneven beside another: said of which" "$(grep -c '^uneven.db: .*not every question has every configuration' err) $(grep -c '^results.db: ' err)" "3 0"
 if "$python" -c 'import numpy' 2>/dev/null; then
   "$X" export uneven.db >uneven.jsonl
   run "$python" "$tools/recompute_tables.py" uneven.jsonl uneven/report.json

@@ -186,6 +186,12 @@ static void test_defaults(void **state) {
       "attn-",     "a:x"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
     assert_int_equal(xt_site_parse(wrong[i], &site, &error), XT_STATUS_ARGUMENT);
+  ASSERT_OK(xt_control_parse("random7", &site, &error));
+  assert_int_equal(site.control, XT_CONTROL_RANDOM);
+  assert_int_equal(site.seed, 7);
+  static const char *const none[] = {"", "none", "selves", "+self", "self2", "attn+self"};
+  for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+    assert_int_equal(xt_control_parse(none[i], &site, &error), XT_STATUS_ARGUMENT);
 }
 
 static xt_status check_id(void *user, const xt_store_row *row, xt_error *error) {

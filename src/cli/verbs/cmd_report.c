@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* report: a results file's tables and figures. */
+#include <stdio.h>
 #include <string.h>
 
 #include "inputs/file_list.h"
@@ -108,12 +109,13 @@ static const Option options[] = {
     OPTION_JSON(Arguments, json),
 };
 
-static xt_status print_json(const Arguments *a, const xt_report *report, xt_error *error) {
-  const xt_analysis *analysis = xt_report_analysis(report);
-  json_t *object = json_object(), *groups = json_array();
-  bool ok = json_add(object, "output", a->output ? json_string(a->output) : json_null());
-  for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
-    const xt_group *g = xt_analysis_get(analysis, i);
+/* A results file of the report, added to `object`. */
+static bool add_store(json_t *object, const xt_report_store *store) {
+  json_t *groups = json_array();
+  bool ok = json_add(object, "file", json_string(store->file));
+  ok = json_add(object, "model", json_string(store->model)) && ok;
+  for (size_t i = 0; i < xt_analysis_count(store->analysis); i++) {
+    const xt_group *g = xt_analysis_get(store->analysis, i);
     json_t *group = json_object();
     ok = json_add(group, "task", json_string(g->task)) && ok;
     ok = json_add(group, "pivot", json_string(g->pivot)) && ok;
@@ -123,7 +125,20 @@ static xt_status print_json(const Arguments *a, const xt_report *report, xt_erro
     ok = json_array_append_new(groups, group) == 0 && ok;
   }
   ok = json_add(object, "groups", groups) && ok;
-  ok = json_add(object, "coverage", coverage_value(xt_analysis_coverage(analysis))) && ok;
+  return json_add(object, "coverage", coverage_value(xt_analysis_coverage(store->analysis))) && ok;
+}
+
+/* The first file's members are the object's own; those of the others are in `more`. */
+static xt_status print_json(const Arguments *a, const xt_report *report, xt_error *error) {
+  json_t *object = json_object(), *more = json_array();
+  bool ok = json_add(object, "output", a->output ? json_string(a->output) : json_null());
+  for (size_t i = 0; i < xt_report_store_count(report); i++) {
+    const xt_report_store store = xt_report_store_get(report, i);
+    json_t *into = i ? json_object() : object;
+    ok = add_store(into, &store) && ok;
+    if (i) ok = json_array_append_new(more, into) == 0 && ok;
+  }
+  ok = json_add(object, "more", more) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -142,29 +157,41 @@ static xt_status print_tables(xt_report *report, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* Warnings that a reader should know before trusting the figures. */
-static void print_notes(const Arguments *a, const xt_report *report) {
-  const xt_analysis *analysis = xt_report_analysis(report);
-  if (a->json) cli_coverage(a->quiet, xt_analysis_coverage(analysis)); /* tables begin with it */
+/* `file`: what a note begins with, where there are several; else "". */
+static void note_store(const Arguments *a, const char *file, const xt_analysis *analysis) {
+  const xt_coverage *coverage = xt_analysis_coverage(analysis);
+  for (size_t i = 0; a->json && i < xt_coverage_note_count(coverage); i++)
+    cli_note(a->quiet, "%s%s", file, xt_coverage_note(coverage, i)); /* tables begin with it */
   if (xt_analysis_unscored(analysis))
     cli_note(a->quiet,
-             "%zu task%s without scored questions: shown by changed responses, not by accuracy",
-             xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
+             "%s%zu task%s without scored questions: shown by changed responses, not by accuracy",
+             file, xt_analysis_unscored(analysis), xt_analysis_unscored(analysis) == 1 ? "" : "s");
   for (size_t i = 0; i < xt_analysis_count(analysis); i++) {
     const xt_group *g = xt_analysis_get(analysis, i);
     if (g->scored < g->instances)
-      cli_note(
-          a->quiet,
-          "%s: %zu of %zu questions left out of the figures: no gold answer or no untouched run",
-          g->title, g->instances - g->scored, g->instances);
+      cli_note(a->quiet,
+               "%s%s: %zu of %zu questions left out of the figures: no gold answer or no untouched "
+               "run",
+               file, g->title, g->instances - g->scored, g->instances);
     for (size_t s = 0; s < g->site_count; s++) {
       const size_t all = g->instances * (size_t)g->sites[s].configuration_count;
       if (g->sites[s].responses < all)
         cli_note(a->quiet,
-                 "%s, %s: not every question has every configuration (%zu of %zu responses); "
+                 "%s%s, %s: not every question has every configuration (%zu of %zu responses); "
                  "each configuration is compared on the questions that have it",
-                 g->title, g->sites[s].site, g->sites[s].responses, all);
+                 file, g->title, g->sites[s].site, g->sites[s].responses, all);
     }
+  }
+}
+
+/* Warnings that a reader should know before trusting the figures. */
+static void print_notes(const Arguments *a, const xt_report *report) {
+  const size_t count = xt_report_store_count(report);
+  for (size_t i = 0; i < count; i++) {
+    char file[512] = "";
+    const xt_report_store store = xt_report_store_get(report, i);
+    if (count > 1) snprintf(file, sizeof file, "%s: ", store.file);
+    note_store(a, file, store.analysis);
   }
 }
 

@@ -102,7 +102,7 @@ static xt_status list_layers(const char *text, int layers, const char *option, i
   return status;
 }
 
-/* "shuffled,random7": behind a site's name they are parsed as the library names them. */
+/* "shuffled,random7" */
 static xt_status list_controls(const char *text, xt_site out[SITE_LIST_MAX], size_t *count,
                                xt_error *error) {
   *count = 0;
@@ -112,12 +112,12 @@ static xt_status list_controls(const char *text, xt_site out[SITE_LIST_MAX], siz
     if (*count == SITE_LIST_MAX)
       return error_set(error, XT_STATUS_ARGUMENT, NULL, "--control", -1, "names more than %d",
                        SITE_LIST_MAX);
-    snprintf(name, sizeof name, "attn+%.*s", length, text);
-    if (xt_site_parse(name, &out[*count], NULL) != XT_STATUS_OK)
-      return error_set(error, XT_STATUS_ARGUMENT, NULL, "--control", -1,
-                       "'%.*s' is not a control; controls are self, shuffled, random and mean, the "
-                       "last three with a seed from 1 on if they have one (random7)",
-                       length, text);
+    snprintf(name, sizeof name, "%.*s", length, text);
+    const xt_status status = xt_control_parse(name, &out[*count], error);
+    if (status) {
+      snprintf(error->field, sizeof error->field, "--control");
+      return status;
+    }
     ++*count;
     text = text[length] ? text + length + 1 : NULL;
   }
