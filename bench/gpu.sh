@@ -24,7 +24,7 @@ pack() {
   cp "$here/gpu.sh" "$here/hf_bench.py" "$to/bench/"
   cp -r "$root/tests/golden/models" "$to/tests/golden/"
   cp "$build/xtransplant" "$to/bin/" || exit 1
-  for file in test_gpu_ops test_gpu_attend test_gpu_nvrtc; do [ ! -e "$build/tests/$file" ] || cp "$build/tests/$file" "$to/bin/"; done
+  for file in test_gpu_ops test_gpu_attend test_gpu_tensor test_gpu_nvrtc; do [ ! -e "$build/tests/$file" ] || cp "$build/tests/$file" "$to/bin/"; done
   for file in "$to"/bin/*; do
     ldd "$file" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p'
   done | sort -u | while read -r file; do cp -L "$file" "$to/lib/"; done
@@ -185,7 +185,7 @@ step_bits_ops() {
   [ -x "$XT_TESTS/test_gpu_ops" ] || skipped "the test program is not built: cmocka is not there"
   local code=0 part
   : >"$work/ops"
-  for part in test_gpu_ops test_gpu_attend; do
+  for part in test_gpu_ops test_gpu_attend test_gpu_tensor; do
     CMOCKA_MESSAGE_OUTPUT=TAP XT_TEST_GPU=$device tests $part >>"$work/ops" 2>&1 || code=$?
   done
   cat "$work/ops"
@@ -228,6 +228,24 @@ step_bits_sweep() {
   done
   figure differ "$(text "$bad")"
   figure rows "$(wc -l <"$work/export-cpu" | tr -d ' ')"
+  [ -z "$bad" ]
+}
+
+# Products on tensor cores: a sweep in one batch and in small ones exports the same; a second process takes the pinned algorithms.
+step_bits_tensor() {
+  local compute bad="" memory
+  case $device in cuda*) ;; *) skipped "$device has no tensor cores" ;; esac
+  for compute in bf16 f16 tf32; do
+    rm -f "$work"/tensor-*.db
+    for memory in 64 2; do
+      xt sweep -m "$work/tiny-llama" --pairs "$work/pairs.jsonl" --site attn,ffn,block,attn-released -n 6 --device "$device" --compute $compute \
+        --memory ${memory}G --quiet -o "$work/tensor-$memory.db" && xt export "$work/tensor-$memory.db" >"$work/tensor-$memory" || return 1
+    done
+    xt generate -m "$work/tiny-llama" --prompt "Hello there" -n 12 --device "$device" --compute $compute --quiet >"$work/alone" || return 1
+    cmp "$work/tensor-64" "$work/tensor-2" || bad="$bad $compute"
+  done
+  figure differ "$(text "$bad")"
+  figure kept "$(find "$XDG_CACHE_HOME/xtransplant" -size -2k -name 'kernels-*' | wc -l)"
   [ -z "$bad" ]
 }
 
@@ -334,6 +352,7 @@ if step build 240; then
   step bits_ops 60
   step bits_goldens 60
   step bits_sweep 60
+  step bits_tensor 40
   step sanitizer 90
   step model 90
   step speed_f32 90

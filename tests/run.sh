@@ -42,6 +42,8 @@ if [ -n "${XT_TEST_DATA:-}" ]; then
   XT_TEST_DATA=$(cd "$XT_TEST_DATA" && pwd) || exit 1
   export XT_TEST_DATA
 fi
+# Kernels that PoCL compiled, shared by all builds.
+export POCL_CACHE_DIR="${POCL_CACHE_DIR:-$(cd "$1" && pwd)/tests/pocl}"
 results=$(mktemp -d)
 trap 'rm -rf "$results"' EXIT
 index=0

@@ -18,8 +18,13 @@ typedef struct xt_model xt_model;
 
 typedef enum xt_compute {
   XT_COMPUTE_F32 = 0, /* products in float32, weights converted exactly: the reference */
-  XT_COMPUTE_BF16     /* operands of products rounded to bfloat16, float32 sums: the fast mode */
+  XT_COMPUTE_BF16,    /* operands of products rounded to bfloat16, float32 sums: the fast mode */
+  XT_COMPUTE_F16,     /* operands rounded to float16: CUDA devices alone */
+  XT_COMPUTE_TF32     /* operands rounded to 10 bits after the point, with float32's exponents: CUDA
+                         devices alone */
 } xt_compute;
+/* "f32", "bf16", "f16", "tf32", as the program's --compute and results files have them; static. */
+XT_API const char *xt_compute_name(xt_compute compute);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_model_options {
@@ -31,7 +36,7 @@ typedef struct xt_model_options {
   const char *cpu_kernels;  /* NULL: the best for this processor; or "avx512", "avx2", "neon",
                                "portable", "reference" */
   const char *device;       /* NULL or "cpu"; "opencl", "opencl:K", "cuda", "cuda:K": a GPU as
-                               xt_devices lists it, for float32 only */
+                               xt_devices lists it; OpenCL's compute in float32 only */
   const char *kernel_cache; /* folder in which a GPU's compiled kernels are kept between runs; it
                                is made if it does not exist. NULL: they are not kept */
   bool inexact;             /* also accept a GPU that does not promise the same bits as the CPU

@@ -308,7 +308,8 @@ def load(
         path: a directory as downloaded, a .gguf file, or a name in the Hugging Face cache
             ("org/name"). Nothing is downloaded.
         device: ``"cpu"``, or a GPU: ``"opencl"``, ``"opencl:1"``, ``"cuda"``.
-        compute: ``"f32"``, the reference, or ``"bf16"``, the fast mode.
+        compute: ``"f32"``, the reference, or ``"bf16"``, the fast mode; on CUDA devices
+            ``"f16"`` and ``"tf32"``, too.
         threads: 0: one per processor that the process may use.
         memory: bytes that weights and runs may take; 0: what the machine has free.
         inexact: take a GPU, too, that does not promise the CPU's bits.
@@ -316,8 +317,16 @@ def load(
     >>> load(DEMO / "facts-4m", threads=1)
     <xtransplant.Model LlamaForCausalLM, 8 layers of width 192, ...>
     """
-    if compute not in ("f32", "bf16"):
-        raise Error(Status.ARGUMENT, f"'{compute}' is neither f32 nor bf16", field="compute")
+    computes = {
+        "f32": lib.XT_COMPUTE_F32,
+        "bf16": lib.XT_COMPUTE_BF16,
+        "f16": lib.XT_COMPUTE_F16,
+        "tf32": lib.XT_COMPUTE_TF32,
+    }
+    if compute not in computes:
+        raise Error(
+            Status.ARGUMENT, f"'{compute}' is none of {', '.join(computes)}", field="compute"
+        )
     cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     named = [
         ffi.new("char[]", device.encode()),
@@ -331,7 +340,7 @@ def load(
             "device": named[0],
             "kernel_cache": named[1],
             "inexact": inexact,
-            "compute": lib.XT_COMPUTE_BF16 if compute == "bf16" else lib.XT_COMPUTE_F32,
+            "compute": computes[compute],
         },
     )
     found, model = ffi.new("char **"), ffi.new("xt_model **")

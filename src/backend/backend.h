@@ -303,13 +303,14 @@ typedef struct BackendOps {
 
 /* What a device can do, and how much of it an engine should ask for at a time. */
 typedef struct BackendLimits {
-  int work_rows;   /* rows that a layer's half works on at a time: enough for the products, few
+  int work_rows;    /* rows that a layer's half works on at a time: enough for the products, few
                        enough that what lies between two of them stays in the cache */
-  int logit_rows;  /* rows of logits held at once, at most work_rows */
-  uint64_t memory; /* bytes of the device's own memory that were free when the backend was made;
+  int logit_rows;   /* rows of logits held at once, at most work_rows */
+  uint64_t memory;  /* bytes of the device's own memory that were free when the backend was made;
                        0: it uses the host's */
-  bool exact;      /* in float32 it gives the CPU's bits */
-  bool packed;     /* weight_create takes the blocks of files/packed.h, not only ggml's */
+  bool exact;       /* in float32 it gives the CPU's bits */
+  bool packed;      /* weight_create takes the blocks of files/packed.h, not only ggml's */
+  int weight_bytes; /* of an element of a weight there; 0: as it is stored */
 } BackendLimits;
 
 #define BACKEND_CPU_LIMITS \

@@ -16,6 +16,19 @@
 #include "model/model_weights.h"
 #include "model/sizes.h"
 
+const char *xt_compute_name(xt_compute compute) {
+  static const char *const names[] = {[XT_COMPUTE_F32] = "f32",
+                                      [XT_COMPUTE_BF16] = "bf16",
+                                      [XT_COMPUTE_F16] = "f16",
+                                      [XT_COMPUTE_TF32] = "tf32"};
+  return (size_t)compute < sizeof names / sizeof *names ? names[compute] : "?";
+}
+
+static uint64_t weight_bytes(const xt_model *m, const Tensor *t) {
+  const uint64_t each = (uint64_t)m->limits.weight_bytes;
+  return each ? t->bytes / dtype_size(t->dtype) * dtype_block(t->dtype) * each : t->bytes;
+}
+
 /* Embeddings stay in the file, but a device has a copy of its own, beside a tied unembedding. */
 static uint64_t resident_estimate(const xt_model *m) {
   uint64_t bytes = 0;
@@ -26,7 +39,7 @@ static uint64_t resident_estimate(const xt_model *m) {
     const int experts = arch_of_expert(&m->config, (ArchRole)role) ? m->config.experts : 1;
     for (int i = 0; i < arch_count(&m->config, (ArchRole)role); i++)
       if (!model_find_tensor(m, (ArchRole)role, i / experts, i % experts, &t, NULL))
-        bytes += t.bytes;
+        bytes += weight_bytes(m, &t);
   }
   return bytes;
 }

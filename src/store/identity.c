@@ -60,8 +60,7 @@ static void settings_text(const xt_store_identity *identity, StoreTexts *texts) 
   const xt_store_settings *settings = &identity->settings;
   snprintf(texts->of[STORE_MODEL_HASH], STORE_VALUE_SIZE, "%s", identity->hash);
   snprintf(texts->of[STORE_LAYERS], STORE_VALUE_SIZE, "%d", identity->layers);
-  snprintf(texts->of[STORE_COMPUTE], STORE_VALUE_SIZE, "%s",
-           settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
+  snprintf(texts->of[STORE_COMPUTE], STORE_VALUE_SIZE, "%s", xt_compute_name(settings->compute));
   snprintf(texts->of[STORE_MAX_NEW_TOKENS], STORE_VALUE_SIZE, "%d", settings->max_new_tokens);
   number_print(texts->of[STORE_PENALTY], STORE_VALUE_SIZE, "%.9g", settings->repetition_penalty);
   snprintf(texts->of[STORE_IGNORE_EOS], STORE_VALUE_SIZE, "%d", settings->ignore_eos);

@@ -154,7 +154,7 @@ xt_status store_provenance(const xt_model *model, const char *hash,
   put(&about, "parameters", json_integer((json_int_t)info.parameters));
   put(&about, "weight_files", weight_files(model));
   put(&about, "sha256", small_files(model));
-  put_text(&how, "compute", "%s", settings->compute == XT_COMPUTE_BF16 ? "bf16" : "f32");
+  put_text(&how, "compute", "%s", xt_compute_name(settings->compute));
   put(&how, "max_new_tokens", json_integer(settings->max_new_tokens));
   put(&how, "repetition_penalty",
       json_real(settings->repetition_penalty > 0 ? settings->repetition_penalty

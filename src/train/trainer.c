@@ -68,7 +68,8 @@ static xt_status check_options(const xt_train_options *o, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-/* The backward pass is that of a Llama layer, with norms before the modules, after them, or both. */
+/* The backward pass is that of a Llama layer, with norms before the modules, after them, or
+ * both. */
 static xt_status check_differentiable(const Trainer *t, xt_error *error) {
   const ModelConfig *c = &t->config;
   const struct {
@@ -190,8 +191,8 @@ static xt_status describe(Trainer *t, xt_error *error) {
   text_buffer_format(s,
                      "model %s\ncompute %s\nsteps %" PRIu64
                      "\nbatch %d\nmicro-batch %d\nlength %d\npack %d\nseed %" PRIu64 "\n",
-                     text, o->compute == XT_COMPUTE_BF16 ? "bf16" : "f32", t->optimizer.total,
-                     o->batch, t->micro_batch, t->length, o->pack, o->seed);
+                     text, xt_compute_name(o->compute), t->optimizer.total, o->batch,
+                     t->micro_batch, t->length, o->pack, o->seed);
   text_buffer_format(
       s,
       "learning-rate %.17g\nwarmup %" PRIu64

@@ -21,6 +21,8 @@ choice_pairs 4 >pairs.jsonl
 pairs="--pairs pairs.jsonl --site attn,ffn,block,attn-released"
 refuses_like "no such device" 3 'there is no device "opencl:31"; there are cpu,' "$X" generate $small --prompt Hello --device opencl:31
 refuses_like "bfloat16" 3 'computes in float32' "$X" generate $small --prompt Hello --device opencl --compute bf16
+refuses_like "tf32" 3 'computes in float32' "$X" generate $small --prompt Hello --device opencl --compute tf32
+refuses_like "float16 on the cpu" 3 'f16 and tf32 are of CUDA devices' "$X" generate $small --prompt Hello --compute f16
 refuses_like "kernels of the cpu" 3 'are the cpu' "$X" generate $small --prompt Hello --device opencl --kernels avx2
 refuses_like "not a device" 2 "'opencl:x' is not a device" "$X" generate $small --prompt Hello --device opencl:x
 
@@ -54,7 +56,7 @@ else
   OCL_ICD_VENDORS=$work/drivers OCLGRIND_DATA_RACES=1 XT_TEST_TINY=1 XT_TEST_GPU=opencl:0
   export OCL_ICD_VENDORS OCLGRIND_DATA_RACES XT_TEST_TINY XT_TEST_GPU
   code=0
-  for ops in test_gpu_ops test_gpu_attend test_gpu_compare; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
+  for ops in test_gpu_ops test_gpu_attend test_gpu_compare test_gpu_tensor; do "$XT_BUILD/tests/$ops" >>grind 2>&1 || code=$?; done
   same "Oclgrind: exit code" $code 0
   same "Oclgrind: complaints" "$(grep -cE 'data race|Invalid|FATAL|ERROR|^not ok.*Fail' grind)" 0
 fi

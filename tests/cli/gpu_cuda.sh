@@ -42,6 +42,32 @@ same "a sweep: all is released" "$(left_over)" ""
 shimmed -- "$X" bench -m "$model" --threads 1 --quiet --rows 1,40 --prompt-tokens 40 -n 2 --repeats 1 --device cuda
 expect "bench" 0
 
+# ---- products on tensor cores, by a pretended cuBLASLt (tests/fault/cublaslt_shim.c)
+rm -r cache
+for compute in bf16 f16 tf32; do
+  shimmed -- $generate --device cuda:0 --compute $compute
+  expect "--compute $compute" 0
+  same "--compute $compute: all is released" "$(left_over)" ""
+  same "--compute $compute: algorithms are asked for" "$([ "$(count_of cublasLtMatmulAlgoGetHeuristic)" -gt 0 ]; echo $?)" 0
+done
+shimmed -- $generate --device cuda:0 --compute tf32
+same "kept algorithms are used: asked for, products" "$(count_of cublasLtMatmulAlgoGetHeuristic)/$([ "$(count_of cublasLtMatmul)" -gt 0 ]; echo $?)" 0/0
+shimmed -- "$X" sweep -m "$model" --threads 1 --quiet --pairs pairs.jsonl --site ffn -n 3 --device cuda --compute bf16 -o bf16.db
+expect "a sweep in bf16" 0
+refuses_like "its results say so" 3 'bf16, not f32' "$X" sweep -m "$model" --threads 1 --quiet --pairs pairs.jsonl --site ffn -n 3 -o bf16.db
+rm -r cache
+shimmed XT_LT_OFFERS=2 -- $generate --device cuda:0 --compute bf16
+expect "no algorithm that keeps rows' bits" 3
+same "no algorithm that keeps rows' bits: what is said" "$(grep -c 'cuda:0, cuBLASLt 13.1.0 has no algorithm for products of .* (of 0 that were tried)' err)/$(wc -l <err)" 1/1
+for fault in cublasLtCreate:1:3:1:"ran out of memory" cublasLtCreate:1:1:3:failed cublasLtMatmulAlgoGetHeuristic:1:15:3:failed cublasLtMatmul:1:13:3:failed \
+  cublasLtMatmul:20:13:3:failed cublasLtMatmulDescCreate:9:3:1:"ran out of memory" cublasLtMatrixLayoutCreate:30:7:3:failed; do
+  call=$(echo "$fault" | cut -d: -f1-3)
+  shimmed XT_CUDA_FAULT="$call" -- $generate --device cuda:0 --compute bf16
+  expect "$call" "$(echo "$fault" | cut -d: -f4)"
+  same "$call: what is said" "$(grep -c "cuda:0 (.*) ${fault##*:} (.*, cuBLAS status" err)/$(wc -l <err)" 1/1
+  same "$call: all is released" "$(left_over)" ""
+done
+
 bad= tried=0
 for fault in cuMemAlloc_v2:2 cuMemsetD8Async:700 cuMemcpyHtoDAsync_v2:719:lost cuMemcpyDtoHAsync_v2:719:lost cuLaunchKernel:701 \
   cuLaunchKernel:719:lost cuStreamSynchronize:700:lost cuModuleGetFunction:500 cuCtxSetCurrent:709:lost cuDevicePrimaryCtxRetain:2 cuStreamCreate:2; do

@@ -13,8 +13,6 @@ fi
 make_model tiny-llama
 choice_pairs 8 >pairs.jsonl
 sweep="$X sweep -m $model --threads 1 --site ffn -n 3 --quiet --pairs pairs.jsonl"
-POCL_CACHE_DIR=${POCL_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/pocl/kcache} # PoCL's own is used again, this program's is not
-export POCL_CACHE_DIR XDG_CACHE_HOME="$work/cache"
 memory=5200000 # too little for all questions in one pass: some are done when a later one fails
 
 # shimmed SETTING... -- COMMAND...: the command on the shim
@@ -66,9 +64,17 @@ for call in clCreateContext clCreateCommandQueue; do try $call 1 -6; done
 [ $kept -ge 5 ] && pass "responses that were done are kept" || fail "responses that were done are kept" "after $kept faults"
 
 # Kernels that were kept and are no longer taken are built anew; a compiler that fails is told.
-shimmed XT_CL_LACKS=binaries -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+# A driver of the processor's keeps its own: another kind of device is pretended, whose compiled kernels are their source.
+shimmed XT_CL_TYPE=gpu -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+expect "kernels are compiled" 0
+same "and kept" "$(count_of clCreateProgramWithSource)/$(count_of clCreateProgramWithBinary)/$(ls "$XDG_CACHE_HOME"/xtransplant/kernels-* | wc -l)" 1/0/1
+shimmed XT_CL_TYPE=gpu -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+expect "kept kernels" 0
+same "are used" "$(count_of clCreateProgramWithSource)/$(count_of clCreateProgramWithBinary)" 0/1
+shimmed XT_CL_TYPE=gpu XT_CL_LACKS=binaries -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
 expect "compiled kernels that the driver refuses" 0
-shimmed XT_CL_LACKS=binaries XT_CL_FAULT=clBuildProgram:1:-11 -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
+same "are compiled again" "$(count_of clCreateProgramWithSource)" 1
+shimmed XT_CL_TYPE=gpu XT_CL_LACKS=binaries XT_CL_FAULT=clBuildProgram:1:-11 -- "$X" generate -m "$model" --prompt Hello -n 2 --threads 1 --device opencl --quiet
 expect "a compiler that fails" 3
 same "a compiler that fails: lines" "$(grep -c 'its compiler does not build the kernels (OpenCL error -11)' err)/$(wc -l <err)" "1/1"
 same "a compiler that fails: all is released" "$(left_over)" ""

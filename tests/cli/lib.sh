@@ -11,6 +11,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 cd "$work" || exit 1
 export XDG_CACHE_HOME="$work/cache" # not the user's own
+export POCL_CACHE_DIR="${POCL_CACHE_DIR:-$XT_BUILD/tests/pocl}" # which all scripts share: compiling kernels takes long
 failures=0
 # Debian's own Python has Debian's numpy; another one before it on PATH may have none.
 python=${XT_PYTHON:-python3}

@@ -17,12 +17,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/gpu/cuda_api.h"
+#include "backend/gpu/cublaslt_api.h"
+#include "cuda_shim.h"
 
 #define INDEX(result, name, parameters) CALL_##name,
-enum { CUDA_CALLS(INDEX) NVRTC_CALLS(INDEX) CALLS };
+enum { CUDA_CALLS(INDEX) NVRTC_CALLS(INDEX) CUBLASLT_CALLS(INDEX) CALLS };
 #define TEXT(result, name, parameters) #name,
-static const char *const names[CALLS] = {CUDA_CALLS(TEXT) NVRTC_CALLS(TEXT)};
+static const char *const names[CALLS] = {CUDA_CALLS(TEXT) NVRTC_CALLS(TEXT) CUBLASLT_CALLS(TEXT)};
 static long counts[CALLS];
 static int lost;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -45,20 +46,24 @@ static int thing_count, contexts[DEVICES];
 static bool begun;
 static _Thread_local CudaContext current;
 
-static void wrong(const char *call, const char *what) {
+void wrong(const char *call, const char *what) {
   fprintf(stderr, "cuda shim: %s: %s\n", call, what);
   fflush(NULL);
   abort();
 }
-#define CHECK(condition, what) \
-  if (!(condition)) wrong(__func__, what)
 
 void *dlopen(const char *name, int flags) {
   Dl_info own;
-  if (name && (strcmp(name, "libcuda.so.1") == 0 || strncmp(name, "libnvrtc.so", 11) == 0) &&
+  if (name &&
+      (strcmp(name, "libcuda.so.1") == 0 || strncmp(name, "libnvrtc.so", 11) == 0 ||
+       strncmp(name, "libcublasLt.so", 14) == 0) &&
       dladdr(&things, &own))
     name = own.dli_fname;
   return ((__typeof__(&dlopen))dlsym(RTLD_NEXT, "dlopen"))(name, flags);
+}
+
+void *shim_open_real(const char *name) {
+  return ((__typeof__(&dlopen))dlsym(RTLD_NEXT, "dlopen"))(name, RTLD_NOW);
 }
 
 __attribute__((destructor)) static void end(void) {
@@ -70,6 +75,7 @@ __attribute__((destructor)) static void end(void) {
   for (int i = 0; i < thing_count; i++) live[things[i].kind] += things[i].live;
   for (int i = 0; i < KINDS; i++)
     if (i != FUNCTION) fprintf(out, "live %s %ld\n", kinds[i], live[i]);
+  fprintf(out, "live descriptions %ld\n", shim_lt_live());
   for (int i = 0; i < DEVICES; i++) fprintf(out, "live context-of-%d %d\n", i, contexts[i]);
   fclose(out);
 }
@@ -122,6 +128,16 @@ static Thing *memory_at(CudaPointer p) {
 static bool within(CudaPointer p, size_t bytes) {
   const Thing *t = memory_at(p);
   return t && p + bytes <= (CudaPointer)(uintptr_t)t->data + t->bytes;
+}
+
+bool shim_has_context(void) { return current && contexts[(size_t)current - 1] > 0; }
+bool shim_has_stream(CudaStream stream) { return find(stream, STREAM); }
+bool shim_is_within(CudaPointer at, size_t bytes) { return within(at, bytes); }
+int shim_fault(const char *call) {
+  for (int i = 0; i < CALLS; i++)
+    if (strcmp(names[i], call) == 0) return fault(i);
+  wrong(call, "is no call of the driver");
+  return 0;
 }
 
 /* ---- devices and contexts -------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  *   XT_CL_LACKS=WORD,..             what the driver does not have: denormals, rounding, fma, division (bits of its float32), double, half
  *                                   (a kernel that names the type does not build), binaries
  *                                   (compiled kernels are not taken)
+ *   XT_CL_TYPE=gpu                  it is said to be no processor, and what it compiled to be the source
  *   XT_CL_MEMORY=BYTES              all that the device has; buffers beyond it are refused
  *   XT_CL_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live buffer
  * 0") */
@@ -119,8 +120,6 @@ CODE(clGetDeviceIDs, false,
 CODE(clGetProgramBuildInfo, false,
      (ClProgram p, ClDeviceId d, uint32_t what, size_t size, void *out, size_t *got),
      (p, d, what, size, out, got))
-CODE(clGetProgramInfo, false, (ClProgram p, uint32_t what, size_t size, void *out, size_t *got),
-     (p, what, size, out, got))
 CODE(clBuildProgram, false,
      (ClProgram p, uint32_t n, const ClDeviceId *d, const char *flags, void (*f)(ClProgram, void *),
       void *user),
@@ -146,6 +145,8 @@ CODE(clEnqueueFillBuffer, true,
 CODE(clFinish, true, (ClQueue q), (q))
 CODE(clFlush, true, (ClQueue q), (q))
 
+static bool pretends_gpu(void) { return strcmp(setting("XT_CL_TYPE"), "gpu") == 0; }
+
 ClInt clGetDeviceInfo(ClDeviceId d, uint32_t what, size_t size, void *out, size_t *got) {
   static const struct {
     const char *word;
@@ -161,6 +162,7 @@ ClInt clGetDeviceInfo(ClDeviceId d, uint32_t what, size_t size, void *out, size_
   memcpy(&value, out, sizeof value);
   for (size_t i = 0; what == CL_DEVICE_SINGLE_FP_CONFIG_ && i < sizeof bits / sizeof *bits; i++)
     if (lacks(bits[i].word)) value &= ~bits[i].bit;
+  if (what == CL_DEVICE_TYPE_ && pretends_gpu()) value = 4; /* CL_DEVICE_TYPE_GPU */
   if ((what == CL_DEVICE_GLOBAL_MEM_SIZE_ || what == CL_DEVICE_MAX_MEM_ALLOC_SIZE_) &&
       *setting("XT_CL_MEMORY"))
     value = strtoull(setting("XT_CL_MEMORY"), NULL, 10);
@@ -197,8 +199,22 @@ ClProgram clCreateProgramWithBinary(ClContext c, uint32_t n, const ClDeviceId *d
                                     ClInt *code) {
   *code = fault(CALL_clCreateProgramWithBinary, true);
   if (lacks("binaries")) *code = -42; /* CL_INVALID_BINARY */
-  return *code ? NULL
-               : made(PROGRAM, real.clCreateProgramWithBinary(c, n, d, sizes, data, each, code));
+  if (*code) return NULL;
+  if (pretends_gpu()) {
+    *each = 0;
+    return made(PROGRAM, real.clCreateProgramWithSource(c, 1, (const char **)data, sizes, code));
+  }
+  return made(PROGRAM, real.clCreateProgramWithBinary(c, n, d, sizes, data, each, code));
+}
+ClInt clGetProgramInfo(ClProgram p, uint32_t what, size_t size, void *out, size_t *got) {
+  const ClInt code = fault(CALL_clGetProgramInfo, false);
+  if (code || !pretends_gpu()) return code ? code : real.clGetProgramInfo(p, what, size, out, got);
+  enum { SOURCE = 0x1164 };
+  size_t bytes = 0;
+  if (what == CL_PROGRAM_BINARY_SIZES_) return real.clGetProgramInfo(p, SOURCE, 0, NULL, out);
+  if (what != CL_PROGRAM_BINARIES_) return -30;
+  real.clGetProgramInfo(p, SOURCE, 0, NULL, &bytes);
+  return real.clGetProgramInfo(p, SOURCE, bytes, *(void **)out, NULL);
 }
 
 ClMem clCreateBuffer(ClContext c, uint64_t flags, size_t bytes, void *host, ClInt *code) {

@@ -114,7 +114,8 @@ static void embed_case(MatrixSource source, int rows) {
   free((void *)(uintptr_t)source.data);
 }
 
-/* Every quantised type as its blocks: few rows, many, and large tiles; embedded; a type of each part. */
+/* Every quantised type as its blocks: few rows, many, and large tiles; embedded; a type of each
+ * part. */
 static void test_quantised(void **state) {
   NEEDS_GPU();
   GpuBackend *b = gpu_of(gpu);
@@ -447,6 +448,12 @@ static void test_errors(void **state) {
                        &w, &error),
                    XT_STATUS_INPUT);
   assert_int_equal(error.offset, 8);
+  /* more work-groups across than a device starts; the device has failed then: the last test */
+  GpuBackend *g = gpu_of(gpu);
+  const GpuAdd args = {0};
+  GPU_LAUNCH(g, add, 1, g->device->info.grid + 1, 1, 256, args, NULL, NULL);
+  assert_int_equal(gpu->ops->status(gpu, &error), XT_STATUS_UNSUPPORTED);
+  assert_non_null(strstr(error.message, "at most 8 by 8 work-groups of add, not 9 by 1"));
 }
 
 int main(void) {

@@ -141,6 +141,9 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
       table = choices[i].kernels;
     }
   if (!ops) return no_such_kernels(kernels, error);
+  if (compute != XT_COMPUTE_F32 && compute != XT_COMPUTE_BF16)
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "the cpu computes products in f32 or bf16; f16 and tf32 are of CUDA devices");
   if (threads < 0)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "%d threads; 0 means one per processor", threads);

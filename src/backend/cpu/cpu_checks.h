@@ -7,9 +7,9 @@
 
 xt_status cpu_check_parts(const MatrixSource *parts, int n_parts, xt_error *error);
 xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error);
-/* Finds the first value that is not finite (as bfloat16 if `bf16`) among the stacked parts' rows
- * [from, to) and reports it; OK when there is none. */
-xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16,
-                              xt_error *error);
+/* Finds the first value that is not finite as what `compute` rounds it to, among the stacked
+ * parts' rows [from, to) and reports it; OK when there is none. */
+xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to,
+                              xt_compute compute, xt_error *error);
 
 #endif

@@ -159,22 +159,32 @@ xt_status cpu_check_kv(KvShape shape, int positions, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* The types that operands of products are rounded to: names, and the sizes from which on a number
+ * rounds to infinity. */
+static const struct {
+  const char *as;
+  float infinite;
+} rounded[] = {[XT_COMPUTE_F32] = {"", INFINITY},
+               [XT_COMPUTE_BF16] = {" (as bfloat16)", 0x1.ffp127f},
+               [XT_COMPUTE_F16] = {" (as float16)", 65520.0f},
+               [XT_COMPUTE_TF32] = {" (as TF32)", 0x1.ffep127f}};
+
 /* The first value of a stored row that is not finite, or `cols`. */
-static int broken_column(const MatrixSource *s, const char *row, bool bf16, float *value) {
+static int broken_column(const MatrixSource *s, const char *row, xt_compute compute, float *value) {
   float wide[DTYPE_BLOCK_MAX];
   for (int c = 0; c < s->cols; c += DTYPE_BLOCK_MAX) {
     const int count = s->cols - c < DTYPE_BLOCK_MAX ? s->cols - c : DTYPE_BLOCK_MAX;
     dtype_widen(s->dtype, row + dtype_bytes(s->dtype, (size_t)c), (size_t)count, wide);
     for (int i = 0; i < count; i++) {
-      *value = bf16 ? dtype_from_bf16(dtype_to_bf16(wide[i])) : wide[i];
-      if (!isfinite(*value)) return c + i;
+      *value = wide[i];
+      if (!(fabsf(wide[i]) < rounded[compute].infinite)) return c + i;
     }
   }
   return s->cols;
 }
 
-xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to, bool bf16,
-                              xt_error *error) {
+xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, int to,
+                              xt_compute compute, xt_error *error) {
   int first = 0; /* stacked row of the part's first row */
   for (int p = 0; p < n_parts; first += parts[p].rows, p++) {
     const MatrixSource *s = &parts[p];
@@ -182,14 +192,14 @@ xt_status cpu_find_not_finite(const MatrixSource *parts, int n_parts, int from, 
     for (int r = from > first ? from - first : 0; r < s->rows && r + first < to; r++) {
       float x;
       const size_t place = (size_t)matrix_source_place(s, r) * stride;
-      const int c = broken_column(s, (const char *)s->data + place, bf16, &x);
+      const int c = broken_column(s, (const char *)s->data + place, compute, &x);
       if (c == s->cols) continue;
       char field[16];
       snprintf(field, sizeof field, "%d", p);
       return err_set(error, XT_STATUS_INPUT, NULL, field,
                      (long long)(place + (size_t)c / block * dtype_size(s->dtype)),
                      "row %d, column %d is %s: weights must be finite%s", r, c,
-                     isnan(x) ? "NaN" : "infinite", bf16 ? " (as bfloat16)" : "");
+                     isnan(x) ? "NaN" : "infinite", rounded[compute].as);
     }
   }
   return XT_STATUS_OK;

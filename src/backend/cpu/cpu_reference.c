@@ -28,7 +28,7 @@ static xt_status weight_create(Backend *b, const MatrixSource *parts, int n_part
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
   const bool rounded = b->compute == XT_COMPUTE_BF16;
-  TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, rounded, error));
+  TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, b->compute, error));
   Weight *w;
   TRY(MEM_ALLOC(&w, 1, error));
   for (int p = 0; p < n_parts; p++) w->n += parts[p].rows;

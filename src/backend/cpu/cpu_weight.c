@@ -145,7 +145,7 @@ static xt_status make_panels(const CpuBackend *b, const MatrixSource *parts, int
   const int broken = atomic_load(&p.first_broken);
   if (broken == w->panels) return XT_STATUS_OK;
   return cpu_find_not_finite(parts, n_parts, broken * columns, (broken + 1) * columns,
-                             b->base.compute == XT_COMPUTE_BF16, error);
+                             b->base.compute, error);
 }
 
 static void pack_quantised(void *context, size_t item, int thread) {
@@ -187,7 +187,7 @@ static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, 
   if (broken == w->panels) return XT_STATUS_OK;
   panel = &w->quantised[broken];
   return cpu_find_not_finite(parts, n_parts, panel->first, panel->first + panel->columns,
-                             b->base.compute == XT_COMPUTE_BF16, error);
+                             b->base.compute, error);
 }
 
 /* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
@@ -221,9 +221,9 @@ static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int
   atomic_init(&p.first_broken, w->n);
   parallel_for(b->base.pool, (size_t)w->n, narrow_row, &p);
   const int broken = atomic_load(&p.first_broken);
-  xt_status status = broken == w->n
-                         ? XT_STATUS_OK
-                         : cpu_find_not_finite(parts, n_parts, broken, broken + 1, true, error);
+  xt_status status = broken == w->n ? XT_STATUS_OK
+                                    : cpu_find_not_finite(parts, n_parts, broken, broken + 1,
+                                                          XT_COMPUTE_BF16, error);
   if (!status)
     status = onednn_weight_create(b->onednn, DTYPE_BF16, w->n, w->k, rows, &w->onednn, error);
   if (!status) w->bytes = onednn_weight_bytes(w->onednn);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/gpu/cublaslt.h"
 #include "backend/gpu/cuda_api.h"
 #include "backend/gpu/gpu.h"
 #include "backend/gpu/gpu_cache.h"
@@ -21,6 +22,8 @@ typedef struct CudaDevice {
   CudaStream stream;
   CudaModule module;
   CudaFunction kernels[GPU_KERNEL_COUNT];
+  Cublaslt *tensor; /* NULL until it is opened, as is its workspace */
+  CudaPointer workspace;
 } CudaDevice;
 
 #define CUDA_FIELD(result, name, parameters) result(*name) parameters;
@@ -82,6 +85,7 @@ static void describe(int device, GpuInfo *out) {
   out->memory = out->largest = bytes;
   out->local = (uint64_t)attribute(device, CUDA_SHARED_MEMORY_PER_BLOCK);
   out->units = attribute(device, CUDA_MULTIPROCESSORS);
+  out->grid = 65535; /* of every card (CUDA programming guide, compute capabilities) */
   out->items = attribute(device, CUDA_MAX_THREADS_PER_BLOCK);
 }
 
@@ -109,6 +113,8 @@ static void close_device(GpuDevice *base) {
   if (d->context) {
     cuda.cuCtxSetCurrent(d->context);
     if (d->stream) cuda.cuStreamSynchronize(d->stream);
+    cublaslt_close(d->tensor);
+    if (d->workspace) cuda.cuMemFree_v2(d->workspace);
     if (d->module) cuda.cuModuleUnload(d->module);
     if (d->stream) cuda.cuStreamDestroy_v2(d->stream);
     cuda.cuDevicePrimaryCtxRelease_v2(d->number);
@@ -257,6 +263,43 @@ static xt_status finish(GpuDevice *base, xt_error *error) {
   return code ? failed(d, code, "waiting", error) : XT_STATUS_OK;
 }
 
+/* ---- products on tensor cores ---------------------------------------------------------------- */
+
+static xt_status tensor_open(GpuDevice *base, const GpuOptions *options, char name[48],
+                             xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  if (!code && !d->workspace) code = cuda.cuMemAlloc_v2(&d->workspace, CUBLASLT_WORKSPACE);
+  if (code) return failed(d, code, "making room for products", error);
+  if (!d->tensor) TRY(cublaslt_open(&base->info, options->cache, &d->tensor, error));
+  cublaslt_name(d->tensor, name);
+  return XT_STATUS_OK;
+}
+
+static xt_status tensor_find(GpuDevice *base, GpuTensorShape shape, int *count, xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  if (code) return failed(d, code, "asking for algorithms", error);
+  return cublaslt_find(d->tensor, shape, count, error);
+}
+
+static xt_status tensor_pin(GpuDevice *base, GpuTensorShape shape, int which, bool keep,
+                            xt_error *error) {
+  return cublaslt_pin(((CudaDevice *)base)->tensor, shape, which, keep, error);
+}
+
+static bool tensor_is_pinned(GpuDevice *base, GpuTensorShape shape) {
+  return cublaslt_is_pinned(((CudaDevice *)base)->tensor, shape);
+}
+
+static xt_status tensor_multiply(GpuDevice *base, const GpuTensorProduct *p, xt_error *error) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  if (code) return failed(d, code, "multiplying", error);
+  return cublaslt_multiply(d->tensor, p, pointer_of(p->x), pointer_of(p->w), pointer_of(p->y),
+                           d->workspace, d->stream, error);
+}
+
 const GpuDriver gpu_cuda = {
     .name = "cuda",
     .list = list,
@@ -269,4 +312,9 @@ const GpuDriver gpu_cuda = {
     .read = read_buffer,
     .launch = start,
     .finish = finish,
+    .tensor_open = tensor_open,
+    .tensor_find = tensor_find,
+    .tensor_pin = tensor_pin,
+    .tensor_is_pinned = tensor_is_pinned,
+    .tensor_multiply = tensor_multiply,
 };

@@ -81,6 +81,11 @@ xt_status gpu_open(const char *name, const GpuOptions *options, GpuDevice **out,
                    "%s (%s) does not promise %s, so that its results could differ from the CPU's; "
                    "--inexact takes it all the same",
                    found[index].id, found[index].name, found[index].lacks);
+  if (options->tensor && !driver->tensor_open)
+    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+                   "%s (%s) computes in float32; products in other types are of CUDA devices and, "
+                   "in bf16, of the cpu",
+                   found[index].id, found[index].name);
   GpuState *state;
   TRY(MEM_ALLOC(&state, 1, error));
   const xt_status status = driver->open(index, options, out, error);
@@ -171,8 +176,49 @@ void gpu_read(GpuDevice *d, void *to, const GpuBuffer *from, size_t offset, size
 }
 
 void gpu_launch(GpuDevice *d, const GpuLaunch *launch) {
-  if (launch->groups[0] && launch->groups[1] && launch->groups[2])
+  const uint32_t *groups = launch->groups;
+  xt_error error;
+  if (groups[1] > d->info.grid || groups[2] > d->info.grid) {
+    err_set(&error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
+            "%s (%s) starts at most %u by %u work-groups of %s, not %u by %u", d->info.id,
+            d->info.name, d->info.grid, d->info.grid, gpu_kernel_names[launch->kernel], groups[1],
+            groups[2]);
+    gpu_fail(d, &error);
+  } else if (groups[0] && groups[1] && groups[2])
     COMMAND(d, d->driver->launch(d, launch, &error_));
+}
+
+xt_status gpu_tensor_open(GpuDevice *d, const GpuOptions *options, char name[48], xt_error *error) {
+  pthread_mutex_lock(&d->state->lock);
+  const xt_status status = d->driver->tensor_open(d, options, name, error);
+  pthread_mutex_unlock(&d->state->lock);
+  return status;
+}
+
+xt_status gpu_tensor_find(GpuDevice *d, GpuTensorShape shape, int *count, xt_error *error) {
+  pthread_mutex_lock(&d->state->lock);
+  const xt_status status = d->driver->tensor_find(d, shape, count, error);
+  pthread_mutex_unlock(&d->state->lock);
+  return status;
+}
+
+xt_status gpu_tensor_pin(GpuDevice *d, GpuTensorShape shape, int which, bool keep,
+                         xt_error *error) {
+  pthread_mutex_lock(&d->state->lock);
+  const xt_status status = d->driver->tensor_pin(d, shape, which, keep, error);
+  pthread_mutex_unlock(&d->state->lock);
+  return status;
+}
+
+bool gpu_tensor_is_pinned(GpuDevice *d, GpuTensorShape shape) {
+  pthread_mutex_lock(&d->state->lock);
+  const bool is = d->driver->tensor_is_pinned(d, shape);
+  pthread_mutex_unlock(&d->state->lock);
+  return is;
+}
+
+void gpu_tensor_multiply(GpuDevice *d, const GpuTensorProduct *product) {
+  COMMAND(d, d->driver->tensor_multiply(d, product, &error_));
 }
 
 void gpu_fail(GpuDevice *device, const xt_error *error) {

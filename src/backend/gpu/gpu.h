@@ -31,6 +31,7 @@ typedef struct GpuInfo {
   uint64_t local;   /* bytes of local memory of a work-group */
   int units;        /* compute units (streaming multiprocessors) */
   int items;        /* most work-items of a work-group */
+  uint32_t grid;    /* most work-groups of a launch in the second and in the third dimension */
   bool processor;   /* the machine's processor, driven as a device */
   char lacks[128];  /* what float32 needs to give the CPU's bits and the device does not promise;
                        "": nothing */
@@ -39,6 +40,7 @@ typedef struct GpuInfo {
 typedef struct GpuOptions {
   const char *cache; /* folder for compiled kernels, made when missing; NULL: none are kept */
   bool inexact;      /* also take a device that does not promise the CPU's bits */
+  bool tensor;       /* only one whose driver has products on tensor cores */
 } GpuOptions;
 
 /* The kernels, by function name; the program (gpu_source.c) is one for every device. */
@@ -51,7 +53,7 @@ typedef struct GpuOptions {
 #define GPU_KERNELS(X) \
   GPU_PRODUCTS(X, f32) GPU_PRODUCTS(X, f16) GPU_PRODUCTS(X, bf16) GPU_PRODUCTS(X, quantised) \
   X(norm_rms) X(norm_layer) X(rope) X(activate) X(scale) X(add) X(mix_rows) X(copy_rows) X(embed) X(prefix_store) X(prefix_copy) X(tail_store) \
-  X(softmax) X(finish) X(penalize) X(two_largest) X(weigh) X(compare) X(spin)
+  X(softmax) X(finish) X(penalize) X(two_largest) X(weigh) X(compare) X(narrow) X(settle) X(spin)
 /* clang-format on */
 #define GPU_KERNEL_NAME(name) KERNEL_##name,
 typedef enum GpuKernel { GPU_KERNELS(GPU_KERNEL_NAME) GPU_KERNEL_COUNT } GpuKernel;
@@ -88,7 +90,9 @@ void gpu_read(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset,
 #define GPU_BUFFERS_MAX 12
 typedef struct GpuLaunch {
   GpuKernel kernel;
-  uint32_t groups[3];                        /* work-groups; one that is 0 starts nothing */
+  uint32_t groups[3];                        /* work-groups; one that is 0 starts nothing. Any
+                                                number in the first dimension, GpuInfo.grid
+                                                in the others */
   uint32_t items;                            /* of a work-group, as the kernel declares it */
   const GpuBuffer *buffers[GPU_BUFFERS_MAX]; /* its first arguments; an array that is not there
                                                 may be NULL */
@@ -97,6 +101,38 @@ typedef struct GpuLaunch {
   size_t args_size;
 } GpuLaunch;
 void gpu_launch(GpuDevice *device, const GpuLaunch *launch);
+
+/* ---- products on tensor cores, by the vendor's library --------------------------------------- */
+
+#define GPU_TENSOR_ROWS 128 /* a product has a multiple of so many rows */
+/* y[rows, n] = x[rows, k] w[n, k]^T in float32, of operands that are rounded to the type already
+ * and stored in it, TF32 in four bytes. */
+typedef struct GpuTensorShape {
+  GpuNarrowKind type;
+  int n, k; /* k: a multiple of GPU_TENSOR_DEPTH */
+} GpuTensorShape;
+#define GPU_TENSOR_DEPTH 8
+typedef struct GpuTensorProduct {
+  GpuTensorShape shape;
+  int rows, ldy;     /* ldy: a multiple of 4 */
+  size_t x_at, y_at; /* bytes; multiples of 16 */
+  const GpuBuffer *x, *w, *y;
+} GpuTensorProduct;
+
+/* The library, and its version into `name`. A driver or machine that has none is an
+ * XT_STATUS_UNSUPPORTED error. */
+xt_status gpu_tensor_open(GpuDevice *device, const GpuOptions *options, char name[48],
+                          xt_error *error);
+/* Which algorithms a shape's product can be done with, best first: only those that sum over k in
+ * one sequence, and need no more than fixed room. One that an earlier run pinned is the only
+ * one. */
+xt_status gpu_tensor_find(GpuDevice *device, GpuTensorShape shape, int *count, xt_error *error);
+/* Products of this shape are done with this one from now on; `keep`: in later runs, too. */
+xt_status gpu_tensor_pin(GpuDevice *device, GpuTensorShape shape, int which, bool keep,
+                         xt_error *error);
+/* Whether one is pinned and kept. */
+bool gpu_tensor_is_pinned(GpuDevice *device, GpuTensorShape shape);
+void gpu_tensor_multiply(GpuDevice *device, const GpuTensorProduct *product);
 
 /* Waits for all commands, and gives the first failure. */
 xt_status gpu_finish(GpuDevice *device, xt_error *error);
@@ -124,6 +160,12 @@ typedef struct GpuDriver {
                     xt_error *error);
   xt_status (*launch)(GpuDevice *device, const GpuLaunch *launch, xt_error *error);
   xt_status (*finish)(GpuDevice *device, xt_error *error);
+  /* as gpu_tensor_* have them; NULL: it has no such library */
+  xt_status (*tensor_open)(GpuDevice *, const GpuOptions *, char name[48], xt_error *);
+  xt_status (*tensor_find)(GpuDevice *, GpuTensorShape, int *count, xt_error *);
+  xt_status (*tensor_pin)(GpuDevice *, GpuTensorShape, int which, bool keep, xt_error *);
+  bool (*tensor_is_pinned)(GpuDevice *, GpuTensorShape);
+  xt_status (*tensor_multiply)(GpuDevice *, const GpuTensorProduct *, xt_error *);
 } GpuDriver;
 
 struct GpuDevice {

@@ -171,8 +171,8 @@ typedef struct Call {
   gpu_size stacked, largest, sum; /* stacked rows of a kv head; places in `shared` */
 } Call;
 
-/* Some rows of a span over its prefix. Softmax over the whole capacity, since the host does not know
- * what the rows see; weights outside of it are 0. */
+/* Some rows of a span over its prefix. Softmax over the whole capacity, since the host does not
+ * know what the rows see; weights outside of it are 0. */
 static void attend_shared(GpuBackend *b, const Call *c, const KvPrefix *p, int first_row,
                           int rows) {
   const AttendArgs *a = c->args;
@@ -274,7 +274,7 @@ static void finish_rows(GpuBackend *b, const Call *c, int first_row, int rows, b
                             .has_slopes = a->slopes != NULL,
                             .scale = a->scale,
                             .cap = a->cap};
-  GPU_LAUNCH(b, finish, (uint32_t)rows, (uint32_t)a->heads, 1, 64, finish, out.buffer, q.buffer,
+  GPU_LAUNCH(b, finish, (uint32_t)rows * (uint32_t)a->heads, 1, 1, 64, finish, out.buffer, q.buffer,
              b->shared.buffer, b->shared.buffer, b->shared.buffer, a->tail ? a->tail->data : NULL,
              l->slots.buffer, l->tail_begin.buffer, l->tail_end.buffer, l->prefix_end.buffer,
              l->slopes.buffer);

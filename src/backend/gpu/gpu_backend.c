@@ -33,7 +33,9 @@ static void download(Backend *backend, void *to, Dev from, size_t bytes) {
 }
 
 static xt_status status_of(Backend *backend, xt_error *error) {
-  return gpu_finish(gpu_of(backend)->device, error);
+  GpuBackend *b = gpu_of(backend);
+  if (b->flag) gpu_tensor_check(b);
+  return gpu_finish(b->device, error);
 }
 
 /* ---- what it gives --------------------------------------------------------------------------- */
@@ -55,6 +57,7 @@ static double time_launch(GpuDevice *device, const GpuLaunch *launch) {
 static xt_status peak(Backend *backend, double *flops, double *bytes, xt_error *error) {
   GpuBackend *b = gpu_of(backend);
   GpuBuffer *buffer;
+  xt_status status = XT_STATUS_OK;
   const bool processor = b->device->info.processor;
   const size_t floats = processor ? (size_t)1 << 22 : (size_t)1 << 27;
   TRY(gpu_buffer(b->device, floats * sizeof(float), &buffer, error));
@@ -78,9 +81,12 @@ static xt_status peak(Backend *backend, double *flops, double *bytes, xt_error *
                          .buffer_count = 2,
                          .args = &halves,
                          .args_size = sizeof halves};
+  if (b->flag) TRY_DONE(gpu_tensor_peak(b, flops, error));
   if (bytes) *bytes = 1.5 * (double)(floats * sizeof(float)) / time_launch(b->device, &sum);
+  status = gpu_status(b->device, error);
+done:
   gpu_buffer_free(b->device, buffer);
-  return gpu_status(b->device, error);
+  return status;
 }
 
 /* ---- making it ------------------------------------------------------------------------------- */
@@ -92,6 +98,7 @@ static void destroy(Backend *backend) {
   for (size_t i = 0; i < sizeof rooms / sizeof *rooms; i++)
     gpu_buffer_free(b->device, rooms[i]->buffer);
   gpu_pending_free(b);
+  gpu_tensor_end(b);
   free(b->slopes_host);
   gpu_close(b->device);
   free(b);
@@ -149,7 +156,7 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
   b->base = (Backend){.ops = &b->ops,
                       .device = info->id,
                       .options = *options,
-                      .compute = XT_COMPUTE_F32,
+                      .compute = options->compute,
                       .threads = options->threads};
   if (b->base.threads == 0) b->base.threads = b->base.options.threads = system_processors();
   /* An eighth of the free memory is left for what no plan counts: attention's scores and shared
@@ -161,20 +168,25 @@ static xt_status make(GpuDevice *device, const BackendOptions *options, Backend 
   b->base.limits = (BackendLimits){.work_rows = info->processor ? 512 : 4096,
                                    .logit_rows = info->processor ? 256 : 1024,
                                    .memory = left - left / 8,
-                                   .exact = !info->lacks[0]};
+                                   .exact = !info->lacks[0] && options->compute == XT_COMPUTE_F32};
   b->small_tiles = info->processor || info->local < 40 << 10 || info->items < 256;
+  if (options->compute != XT_COMPUTE_F32) {
+    const GpuOptions wanted = {.cache = options->kernel_cache};
+    const xt_status failed = gpu_tensor_begin(b, options->compute, &wanted, error);
+    if (failed) destroy(&b->base);
+    if (failed) return failed;
+  }
   *out = &b->base;
   return XT_STATUS_OK;
 }
 
 xt_status backend_gpu_create(const char *device, const BackendOptions *options, Backend **out,
                              xt_error *error) {
-  const GpuOptions wanted = {.cache = options->kernel_cache, .inexact = options->inexact};
+  const GpuOptions wanted = {.cache = options->kernel_cache,
+                             .inexact = options->inexact,
+                             .tensor = options->compute != XT_COMPUTE_F32};
   GpuDevice *opened;
   *out = NULL;
-  if (options->compute != XT_COMPUTE_F32)
-    return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
-                   "%.40s computes in float32; products in bfloat16 are the cpu's alone", device);
   if (options->kernels)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
                    "kernels \"%.40s\" are the cpu's; %.40s has its own", options->kernels, device);

@@ -39,6 +39,11 @@ typedef struct GpuBackend {
   bool pending_read; /* a download has finished some: the next choice begins anew */
   bool small_tiles;  /* for products of any size: the device has little local memory, or is
                              a processor */
+  /* of products on tensor cores alone */
+  GpuNarrowKind narrow;
+  GpuRoom rounded, rest; /* rounded rows; the result of rows that are not whole tiles */
+  GpuBuffer *flag;       /* one int: a number was too large for the type */
+  char name[80];         /* the device's, and the library's */
 } GpuBackend;
 
 static inline GpuBackend *gpu_of(Backend *b) { return (GpuBackend *)b; }
@@ -77,10 +82,15 @@ typedef struct GpuMatrix {
   size_t row; /* elements from one row to the next; bytes of quantised ones */
   GpuBuffer *data;
 } GpuMatrix;
-/* The rows of the parts, which are of one type, one after the other. They pass through a few megabytes
- * of the host's memory. */
+/* The rows of the parts, which are of one type, one after the other. They pass through a few
+ * megabytes of the host's memory. */
 xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuMatrix *out,
                      xt_error *error);
+/* Parts of one type that follow one another are one matrix. */
+struct Weight {
+  int n, k, count;
+  GpuMatrix parts[];
+};
 xt_status gpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, Weight **out,
                             xt_error *error);
 void gpu_weight_release(Backend *, Weight *);
@@ -89,6 +99,16 @@ void gpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
 /* Which of the kernels multiplies: `few`, those for few rows. */
 void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches,
                   GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias);
+
+/* gpu_tensor.c */
+/* Makes products of `b` those of `compute`, which is not float32. */
+xt_status gpu_tensor_begin(GpuBackend *b, xt_compute compute, const GpuOptions *options,
+                           xt_error *error);
+/* Fails the device if the flag is up. */
+void gpu_tensor_check(GpuBackend *b);
+void gpu_tensor_end(GpuBackend *b);
+/* Operations a second of a large product. */
+xt_status gpu_tensor_peak(GpuBackend *b, double *flops, xt_error *error);
 
 /* gpu_rows.c */
 xt_status gpu_table_create(Backend *, const MatrixSource *source, Table **out, xt_error *error);

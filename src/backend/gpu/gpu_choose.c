@@ -122,8 +122,8 @@ void gpu_choose(Backend *backend, const ChooseArgs *a) {
                           .has_wanted = wanted.buffer != NULL};
   GPU_LAUNCH(b, two_largest, (uint32_t)a->rows, 1, 1, 256, args, logits.buffer, out.buffer,
              wanted.buffer);
-  GPU_LAUNCH(b, weigh, (uint32_t)((blocks + 3) / 4), (uint32_t)a->rows, 1, 64, args, logits.buffer,
-             out.buffer, p->mass.buffer);
+  GPU_LAUNCH(b, weigh, (uint32_t)((blocks + 3) / 4) * (uint32_t)a->rows, 1, 1, 64, args,
+             logits.buffer, out.buffer, p->mass.buffer);
 }
 
 static void finish_choice(Choice *c, const float *mass, size_t blocks, bool wanted) {

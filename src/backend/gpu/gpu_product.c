@@ -8,12 +8,6 @@
 #include "backend/gpu/gpu_backend.h"
 #include "base/mem.h"
 
-/* Parts of one type that follow one another are one matrix. */
-struct Weight {
-  int n, k, count;
-  GpuMatrix parts[];
-};
-
 static GpuType type_of(Dtype dtype) {
   return dtype == DTYPE_F32    ? GPU_F32
          : dtype == DTYPE_F16  ? GPU_F16
@@ -74,7 +68,7 @@ xt_status gpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   Weight *w;
   *out = NULL;
   TRY(cpu_check_parts(parts, n_parts, error));
-  TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, false, error));
+  TRY(cpu_find_not_finite(parts, n_parts, 0, INT32_MAX, XT_COMPUTE_F32, error));
   TRY(mem_alloc(&w, 1, sizeof *w + (size_t)n_parts * sizeof *w->parts, error));
   w->k = parts->cols;
   xt_status status = XT_STATUS_OK;
@@ -138,7 +132,22 @@ void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args,
     launch.groups[0] = (uint32_t)((args->n + GPU_FEW_COLUMNS - 1) / GPU_FEW_COLUMNS);
     launch.groups[1] = (uint32_t)((args->m + GPU_FEW_ROWS - 1) / GPU_FEW_ROWS);
   }
-  gpu_launch(b->device, &launch);
+  /* More rows than a launch has room for: as many at a time as are whole tiles and groups. */
+  const uint32_t grid = b->device->info.grid, groups = launch.groups[1];
+  if (groups <= grid) {
+    gpu_launch(b->device, &launch);
+    return;
+  }
+  const int each = (few ? GPU_FEW_ROWS : tile) * (int)grid / args->group * args->group;
+  GpuProduct piece = *args;
+  launch.args = &piece;
+  for (int done = 0; done < args->m; done += each) {
+    piece.m = args->m - done < each ? args->m - done : each;
+    piece.y = args->y + (gpu_size)done * (gpu_size)args->ldy;
+    piece.x = args->x + (gpu_size)(done / args->group) * (gpu_size)args->ldx;
+    launch.groups[1] = (uint32_t)((piece.m - 1) / (few ? GPU_FEW_ROWS : tile) + 1);
+    gpu_launch(b->device, &launch);
+  }
 }
 
 void gpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m) {

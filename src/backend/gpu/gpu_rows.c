@@ -135,7 +135,7 @@ void gpu_mix(Backend *backend, const MixArgs *a) {
                        .rows = a->rows,
                        .width = a->width,
                        .count = a->count};
-  GPU_LAUNCH(b, mix_rows, gpu_groups((uint64_t)a->width), (uint32_t)a->count, 1, 256, args,
+  GPU_LAUNCH(b, mix_rows, gpu_groups((uint64_t)a->width) * (uint32_t)a->count, 1, 1, 256, args,
              x.buffer, values.buffer, edits.buffer);
 }
 

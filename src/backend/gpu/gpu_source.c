@@ -50,6 +50,7 @@ xt_status gpu_source(char **out, xt_error *error) {
   ADD(&t, rows_cl);
   ADD(&t, attend_cl);
   ADD(&t, choose_cl);
+  ADD(&t, tensor_cl);
   *out = NULL;
   if (t.failed) {
     text_buffer_free(&t);

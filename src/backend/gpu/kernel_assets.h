@@ -15,5 +15,6 @@ GPU_ASSET(product_few_cl);
 GPU_ASSET(rows_cl);
 GPU_ASSET(attend_cl);
 GPU_ASSET(choose_cl);
+GPU_ASSET(tensor_cl);
 
 #endif

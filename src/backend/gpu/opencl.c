@@ -83,6 +83,7 @@ static void describe(ClPlatformId platform, ClDeviceId id, GpuInfo *out) {
   out->largest = device_number(id, CL_DEVICE_MAX_MEM_ALLOC_SIZE_);
   out->local = device_number(id, CL_DEVICE_LOCAL_MEM_SIZE_);
   out->units = (int)device_number(id, CL_DEVICE_MAX_COMPUTE_UNITS_);
+  out->grid = INT32_MAX;
   out->items = (int)device_number(id, CL_DEVICE_MAX_WORK_GROUP_SIZE_);
   out->processor = device_number(id, CL_DEVICE_TYPE_) & CL_DEVICE_TYPE_CPU_BIT;
   static const struct {
@@ -177,7 +178,8 @@ static bool build_binary(OpenClDevice *d, ClDeviceId id, const GpuCache *cache, 
 static void keep_binary(OpenClDevice *d, GpuCache *cache) {
   size_t size = 0;
   unsigned char *data;
-  if (cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARY_SIZES_, sizeof size, &size, NULL) ||
+  if (!cache->path ||
+      cl.clGetProgramInfo(d->program, CL_PROGRAM_BINARY_SIZES_, sizeof size, &size, NULL) ||
       size == 0)
     return;
   if (mem_alloc(&data, size, 1, NULL)) return;
@@ -195,7 +197,9 @@ static xt_status make_program(OpenClDevice *d, ClDeviceId id, const GpuOptions *
     strcat(flags, " -cl-fp32-correctly-rounded-divide-sqrt");
   const char *const key[] = {source, flags, d->base.info.name, d->base.info.driver, NULL};
   GpuCache cache;
-  gpu_cache_open(&cache, options->cache, key);
+  /* A driver for the processor (PoCL) keeps what it compiled by itself, and compiles every kernel
+   * only to give them away. */
+  gpu_cache_open(&cache, d->base.info.processor ? NULL : options->cache, key);
   xt_status status = XT_STATUS_OK;
   if (!build_binary(d, id, &cache, flags)) {
     status = build_source(d, id, source, flags, error);

@@ -55,7 +55,7 @@ extern const char *const compute_names[];
   {.name = "memory", .type = OPTION_SIZE, .field = OPTION_FIELD(Arguments, uint64_t, member.memory), .value = "SIZE", \
    .help = "the memory limit, e.g. 4G or 512M: work that would need more is refused before it begins; without it, the memory that is free"}, \
   {.name = "compute", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.compute), .value = "TYPE", \
-   .choices = compute_names, .preset = "f32", .help = "the type that products are computed in: f32 is the reference, bf16 is faster"}, \
+   .choices = compute_names, .preset = "f32", .help = "the type that products are computed in: f32 is the reference, bf16 is faster; f16 and tf32 are of CUDA devices alone"}, \
   {.name = "device", .type = OPTION_DEVICE, .field = OPTION_FIELD(Arguments, const char *, member.device), .value = "NAME", \
    .preset = "cpu", .help = "the device to compute on: cpu, opencl, opencl:K, cuda or cuda:K, as the verb devices lists them"}, \
   {.name = "inexact", .type = OPTION_FLAG, .field = OPTION_FIELD(Arguments, bool, member.inexact), \

@@ -9,7 +9,11 @@
 #include "shell/interrupt.h"
 #include "shell/output.h"
 
-const char *const compute_names[] = {[XT_COMPUTE_F32] = "f32", [XT_COMPUTE_BF16] = "bf16", NULL};
+const char *const compute_names[] = {[XT_COMPUTE_F32] = "f32",
+                                     [XT_COMPUTE_BF16] = "bf16",
+                                     [XT_COMPUTE_F16] = "f16",
+                                     [XT_COMPUTE_TF32] = "tf32",
+                                     NULL};
 
 xt_status error_set(xt_error *error, xt_status status, const char *file, const char *field,
                     long long offset, const char *format, ...) {

@@ -291,8 +291,9 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
     cli_progress(s->arguments->model.quiet, "measuring the machine's peak ...");
     status = xt_session_peak(s->model.session, &flops, &bytes, error);
   }
-  const double speed =
-      flops * (s->arguments->model.compute == XT_COMPUTE_BF16 ? 2 * 0.8 : 0.85) + 1;
+  const bool bf16 = s->arguments->model.compute == XT_COMPUTE_BF16 &&
+                    strcmp(s->arguments->model.device, "cpu") == 0;
+  const double speed = flops * (bf16 ? 2 * 0.8 : 0.85) + 1;
   if (job->has_work && !status)
     status = xt_job_get_estimate(s->job.job, s->model.model, speed, &s->estimate, error);
   if (status) return status;

@@ -22,10 +22,10 @@ typedef ulong gpu_size;
 #define GPU_FEW_BLOCKS 8   /* blocks of K side by side there */
 #define GPU_FEW_ROWS 4     /* rows of one work-item there */
 
-/* A quantised type (QUANTISED_FORMATS in backend/cpu/quantised.h) as one int: bits 0-3 its low bits, 4-5
- * its high bits, then one bit each for groups of 32 (else 16), blocks of 256 (else 32), scales, + m, - m
- * least; from bit 11 on the offset. Rows lie as a panel of one column has them: what precedes the codes of
- * a block is an even number of bytes, and so is a block. */
+/* A quantised type (QUANTISED_FORMATS in backend/cpu/quantised.h) as one int: bits 0-3 its low
+ * bits, 4-5 its high bits, then one bit each for groups of 32 (else 16), blocks of 256 (else 32),
+ * scales, + m, - m least; from bit 11 on the offset. Rows lie as a panel of one column has them:
+ * what precedes the codes of a block is an even number of bytes, and so is a block. */
 #define GPU_FORMAT(block, low, high, group, offset, scales, plus, minus)                \
   ((low) | (high) << 4 | ((group) == 32) << 6 | ((block) == 256) << 7 | (scales) << 8 | \
    (plus) << 9 | (minus) << 10 | (offset) << 11)
@@ -37,6 +37,22 @@ typedef struct GpuProduct {
   gpu_size y, x, w, bias, y_z, x_z, w_z;
   int m, n, k, chain, ldy, ldx, ldx_in, group, ldw, has_bias, from_zero, format;
 } GpuProduct;
+
+/* Types of operands of products on tensor cores. */
+typedef enum GpuNarrowKind { GPU_TO_TF32 = 0, GPU_TO_F16, GPU_TO_BF16 } GpuNarrowKind;
+/* to[all_rows][ld] = from[rows][cols] rounded, nearest, ties to even; what lies beyond is 0. `from`
+ * in elements, of quantised weights in bytes, as are its rows `row` apart; type and format as in
+ * GpuEmbed. A number that rounds to infinity and is finite raises the flag. */
+typedef struct GpuNarrow {
+  gpu_size to, from, row;
+  int rows, cols, all_rows, ld, kind, type, format, pad;
+} GpuNarrow;
+
+/* y[rows][cols] = from + bias, if there is one; from may be y. */
+typedef struct GpuSettle {
+  gpu_size y, from, bias;
+  int rows, cols, ldy, ld, has_bias, pad;
+} GpuSettle;
 
 typedef struct GpuNorm {
   gpu_size y, x, weight, bias;

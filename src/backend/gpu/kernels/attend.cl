@@ -47,23 +47,22 @@ FUNCTION float bent(float s, float factor, float cap, float slope, int position)
   return slope != 0.0f ? s + slope * (float)position : s;
 }
 
-/* The largest of each set of 16 lanes, to each of its items. */
+/* The largest of each set of 16 lanes, to each of its items, and the sum. */
 FUNCTION float largest_of(LOCAL_POINTER(float) lanes, float own, int item) {
   BARRIER();
   lanes[item] = own;
-  for (int half_way = GPU_LANES / 2; half_way > 0; half_way /= 2) {
-    BARRIER();
-    if (item % GPU_LANES < half_way)
-      lanes[item] = lanes[item] > lanes[item + half_way] ? lanes[item] : lanes[item + half_way];
-  }
   BARRIER();
-  return lanes[item / GPU_LANES * GPU_LANES];
+  LOCAL_POINTER(const float) set = lanes + item / GPU_LANES * GPU_LANES;
+  float largest = set[0];
+  UNROLL
+  for (int i = 1; i < GPU_LANES; i++) largest = largest > set[i] ? largest : set[i];
+  return largest;
 }
 FUNCTION float sum_of(LOCAL_POINTER(float) lanes, float own, int item) {
   BARRIER();
   lanes[item] = own;
-  fold(lanes, item);
-  return lanes[item / GPU_LANES * GPU_LANES];
+  BARRIER();
+  return fold(lanes + item / GPU_LANES * GPU_LANES);
 }
 
 /* Scores become e^(scale s - largest) inside of [begin, end), 0 outside. A work-group has four
@@ -110,14 +109,16 @@ softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const int *ends,
 
 /* A work-group for each row and query head: 64 items are four times 16 lanes for the dot products,
  * one item a position for the softmax of a block, and one item a number of the value. */
+#define DOT_LD (GPU_LANES + 1) /* so that items which fold side by side read from different banks */
 KERNEL(64)
 finish(GLOBAL float *out, GLOBAL const float *q, GLOBAL const float *shared,
        GLOBAL const float *largest, GLOBAL const float *sums, GLOBAL const float *tail,
        GLOBAL const int *slots, GLOBAL const int *begins, GLOBAL const int *ends,
        GLOBAL const int *prefix_ends, GLOBAL const float *slopes, GpuFinish a) {
-  LOCAL float lanes[64], weights[GPU_TAIL_BLOCK];
-  const int item = ITEM, lane = item % GPU_LANES, part = item / GPU_LANES, row = (int)GROUP_X,
-            head = (int)GROUP_Y, kv = head / a.group;
+  LOCAL float lanes[GPU_TAIL_BLOCK * DOT_LD], weights[GPU_TAIL_BLOCK];
+  const int item = ITEM, lane = item % GPU_LANES, part = item / GPU_LANES,
+            row = (int)(GROUP_X / (uint)a.heads), head = (int)(GROUP_X % (uint)a.heads),
+            kv = head / a.group;
   const int d = a.head_dim, begin = a.has_tail && a.has_begin ? begins[a.tail_begin + row] : 0,
             end = a.has_tail ? ends[a.tail_end + row] : 0;
   const int count = end > begin ? end - begin : 0,
@@ -133,15 +134,18 @@ finish(GLOBAL float *out, GLOBAL const float *q, GLOBAL const float *shared,
   for (int at = 0; at < count; at += GPU_TAIL_BLOCK) {
     const int block = count - at < GPU_TAIL_BLOCK ? count - at : GPU_TAIL_BLOCK;
     const float before = top;
-    for (int i = 0; i < block; i += 4) { /* whole rounds: every item meets the barriers */
-      const int own = i + part < block ? i + part : block - 1;
-      GLOBAL const float *key = tail + (gpu_size)slots[at + own] * 2 * a.tail_width;
+    for (int i = part; i < block; i += 4) {
+      GLOBAL const float *key = tail + (gpu_size)slots[at + i] * 2 * a.tail_width;
       float dot = 0.0f;
       for (int c = lane; c < d; c += GPU_LANES) dot = fma(q[c], key[c], dot);
       if (d % GPU_LANES != 0 && lane >= d % GPU_LANES) dot = fma(0.0f, 0.0f, dot);
-      dot = sum_of(lanes, dot, item) * a.scale;
-      if (a.cap != 0.0f || a.has_slopes) dot = bent(dot, 1.0f, a.cap, slope, position + at + own);
-      if (lane == 0 && i + part < block) weights[i + part] = dot;
+      lanes[i * DOT_LD + lane] = dot;
+    }
+    BARRIER();
+    if (item < block) {
+      float dot = fold(lanes + item * DOT_LD) * a.scale;
+      if (a.cap != 0.0f || a.has_slopes) dot = bent(dot, 1.0f, a.cap, slope, position + at + item);
+      weights[item] = dot;
     }
     BARRIER();
     for (int i = 0; i < block; i++) top = weights[i] > top ? weights[i] : top;
@@ -152,8 +156,9 @@ finish(GLOBAL float *out, GLOBAL const float *q, GLOBAL const float *shared,
     float total = 0.0f;
     if (part == 0)
       for (int i = lane; i < block; i += GPU_LANES) total = total + weights[i];
-    sum_of(lanes, total, item);
-    sum = sum * shrink + lanes[0];
+    if (part == 0) lanes[lane] = total;
+    BARRIER();
+    sum = sum * shrink + fold(lanes);
     for (int c = item; c < d; c += 64) { /* an item's numbers are its own: `out` holds them
                                             between blocks */
       float value = at ? out[c] * shrink : 0.0f;

@@ -85,8 +85,9 @@ two_largest(GLOBAL const float *logits, GLOBAL uint *chosen, GLOBAL const int *w
 KERNEL(64)
 weigh(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL float *mass, GpuChoose a) {
   LOCAL float lanes[64];
-  const int item = ITEM, lane = item % GPU_LANES, block = (int)GROUP_X * 4 + item / GPU_LANES,
-            row = (int)GROUP_Y;
+  const uint groups = (uint)(a.blocks + 3) / 4u; /* of one row */
+  const int item = ITEM, lane = item % GPU_LANES,
+            block = (int)(GROUP_X % groups) * 4 + item / GPU_LANES, row = (int)(GROUP_X / groups);
   const int from = block * GPU_MASS_BLOCK,
             end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
   const float best = as_float(chosen[a.chosen + (gpu_size)row * 5 + 2]);

@@ -17,6 +17,9 @@
 #define RESTRICT restrict
 #define ALIGNED __attribute__((aligned(16)))
 #define BARRIER() barrier(CLK_LOCAL_MEM_FENCE)
+#define RAISE(flag) atomic_or(flag, 1)
+#define AT_MOST(place, value) atomic_min(place, value)
+#define AT_LEAST(place, value) atomic_max(place, value)
 #define ITEM ((int)get_local_id(0))
 #define GROUP_X get_group_id(0)
 #define GROUP_Y get_group_id(1)
@@ -32,6 +35,9 @@
 #define RESTRICT __restrict__
 #define ALIGNED __align__(16)
 #define BARRIER() __syncthreads()
+#define RAISE(flag) atomicOr(flag, 1)
+#define AT_MOST(place, value) atomicMin(place, value)
+#define AT_LEAST(place, value) atomicMax(place, value)
 #define ITEM ((int)threadIdx.x)
 #define GROUP_X blockIdx.x
 #define GROUP_Y blockIdx.y

@@ -55,8 +55,8 @@ FUNCTION void load_halves(float *to, GLOBAL const ushort *RESTRICT from, gpu_siz
 
 FUNCTION uint half_at(GLOBAL const uchar *p) { return *(GLOBAL const ushort *)p; }
 FUNCTION float signed_byte(uint b) { return (float)((int)(b ^ 128u) - 128); }
-/* A row's bytes of quantised values (GPU_FORMAT): rows are whole blocks, and so whole quadruples. Every
- * product and sum is rounded, as the CPU's are. */
+/* A row's bytes of quantised values (GPU_FORMAT): rows are whole blocks, and so whole quadruples.
+ * Every product and sum is rounded, as the CPU's are. */
 FUNCTION int quantised_header(int format) {
   const int groups = (format & 128 ? 256 : 32) / (format & 64 ? 32 : 16);
   return (format & 0x600 ? 4 : 2) + groups * ((format >> 8 & 1) + (format >> 10 & 1));
@@ -96,4 +96,24 @@ FUNCTION void load_quantised(float *to, GLOBAL const uchar *RESTRICT from, gpu_s
     if (format & 0x400) w = w - less;
     to[i] = w;
   }
+}
+
+/* Bytes of a row of quantised values. */
+FUNCTION gpu_size quantised_row(int columns, int format) {
+  return (gpu_size)(columns / (format & 128 ? 256 : 32)) * quantised_block(format);
+}
+/* One number of a stored row that begins at `at` (elements; of quantised ones, bytes). type: 0
+ * float32, 1 float16, 2 bfloat16, 3 quantised. */
+FUNCTION float stored_number(GLOBAL const ushort *table, gpu_size at, int column, int columns,
+                             int type, int format) {
+  if (type == 3) {
+    float four[4];
+    load_quantised(four, (GLOBAL const uchar *)table, at, column / 4 * 4, columns, format);
+    return column % 4 == 0   ? four[0]
+           : column % 4 == 1 ? four[1]
+           : column % 4 == 2 ? four[2]
+                             : four[3];
+  }
+  return type == 0 ? ((GLOBAL const float *)table)[at + column]
+                   : from_half(table[at + column], type == 2);
 }

@@ -59,12 +59,12 @@ FUNCTION float error_function(float x) {
 
 FUNCTION float capped(float x, float cap) { return hyperbolic_tangent(x / cap) * cap; }
 
-/* Folds 16 lanes of each of the work-group's sets of 16 in local memory; all of its items come
- * here. The sum is in lane 0. */
-FUNCTION void fold(LOCAL_POINTER(float) lanes, int item) {
-  for (int half_way = GPU_LANES / 2; half_way > 0; half_way /= 2) {
-    BARRIER();
-    if (item % GPU_LANES < half_way) lanes[item] = lanes[item] + lanes[item + half_way];
-  }
-  BARRIER();
+/* The sum of 16 lanes, folded 8, 4, 2, 1. */
+FUNCTION float fold(LOCAL_POINTER(const float) lanes) {
+  float s[GPU_LANES / 2];
+  UNROLL
+  for (int i = 0; i < 8; i++) s[i] = lanes[i] + lanes[i + 8];
+  UNROLL
+  for (int i = 0; i < 4; i++) s[i] = s[i] + s[i + 4];
+  return (s[0] + s[2]) + (s[1] + s[3]);
 }

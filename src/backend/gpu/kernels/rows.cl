@@ -10,12 +10,8 @@ FUNCTION float sum_of_64(LOCAL_POINTER(float) lanes, float own, int item) {
   BARRIER();
   if (item < GPU_LANES)
     lanes[item] = (lanes[item] + lanes[item + 32]) + (lanes[item + 16] + lanes[item + 48]);
-  for (int half_way = GPU_LANES / 2; half_way > 0; half_way /= 2) {
-    BARRIER();
-    if (item < half_way) lanes[item] = lanes[item] + lanes[item + half_way];
-  }
   BARRIER();
-  return lanes[0];
+  return fold(lanes);
 }
 
 /* A work-group for each group of each row, which these find. */
@@ -107,23 +103,33 @@ KERNEL(256) add(GLOBAL float *x, GLOBAL const float *y, GpuAdd a) {
   if (i < a.floats) x[a.x + i] = x[a.x + i] + y[a.y + i];
 }
 
-/* The edits of one row apply in their order: the first of them does all. */
+/* The edits of one row apply in their order: the first of them does all, up to the last. A
+ * work-group looks for both together; the work-groups of one edit follow one another. */
 KERNEL(256)
 mix_rows(GLOBAL float *x, GLOBAL const float *values, GLOBAL const int *edits, GpuMix a) {
-  const gpu_size i = EACH;
-  const int edit = (int)GROUP_Y;
+  LOCAL int ends[2];
+  const int blocks = (a.width + 255) / 256, edit = (int)(GROUP_X / (uint)blocks);
+  const gpu_size i = (gpu_size)(GROUP_X % (uint)blocks) * 256 + ITEM;
   edits += a.edits;
-  const int row = edits[4 * edit];
-  if (i >= (gpu_size)a.width || row < a.first || row >= a.first + a.rows) return;
-  for (int e = 0; e < edit; e++)
-    if (edits[4 * e] == row) return;
-  x += a.x + (gpu_size)(row - a.first) * a.width + i;
-  for (int e = edit; e < a.count; e++)
-    if (edits[4 * e] == row) {
-      const float from = values[a.values + (gpu_size)edits[4 * e + 1] * a.width + i];
-      const float keep = as_float((uint)edits[4 * e + 2]), gain = as_float((uint)edits[4 * e + 3]);
-      x[0] = keep == 0.0f && gain == 1.0f ? from : keep * x[0] + gain * from;
+  const int row = edits[4 * (gpu_size)edit];
+  if (ITEM == 0) ends[0] = ends[1] = edit;
+  BARRIER();
+  for (int e = ITEM; e < a.count; e += 256)
+    if (edits[4 * (gpu_size)e] == row) {
+      AT_MOST(&ends[0], e);
+      AT_LEAST(&ends[1], e);
     }
+  BARRIER();
+  const int last = ends[1];
+  if (ends[0] < edit || row < a.first || row >= a.first + a.rows || i >= (gpu_size)a.width) return;
+  x += a.x + (gpu_size)(row - a.first) * a.width + i;
+  for (int e = edit; e <= last; e++) {
+    GLOBAL const int *each = edits + 4 * (gpu_size)e;
+    if (each[0] != row) continue;
+    const float from = values[a.values + (gpu_size)each[1] * a.width + i];
+    const float keep = as_float((uint)each[2]), gain = as_float((uint)each[3]);
+    x[0] = keep == 0.0f && gain == 1.0f ? from : keep * x[0] + gain * from;
+  }
 }
 
 KERNEL(256)
@@ -140,22 +146,10 @@ KERNEL(256) embed(GLOBAL float *y, GLOBAL const ushort *table, GLOBAL const int 
   const gpu_size each = EACH, row = each / (uint)a.width;
   if (row >= (gpu_size)a.m) return;
   const gpu_size id = (gpu_size)ids[a.ids + row];
-  const int column = (int)(each % (uint)a.width);
-  if (a.type == 3) {
-    const gpu_size bytes =
-        (gpu_size)(a.width / (a.format & 128 ? 256 : 32)) * quantised_block(a.format);
-    float four[4];
-    load_quantised(four, (GLOBAL const uchar *)table, id * bytes, column / 4 * 4, a.width,
-                   a.format);
-    y[a.y + each] = column % 4 == 0   ? four[0]
-                    : column % 4 == 1 ? four[1]
-                    : column % 4 == 2 ? four[2]
-                                      : four[3];
-    return;
-  }
-  const gpu_size at = id * a.width + column;
+  const int quantised = a.type == 3;
+  const gpu_size row_at = quantised ? id * quantised_row(a.width, a.format) : id * a.width;
   y[a.y + each] =
-      a.type == 0 ? ((GLOBAL const float *)table)[at] : from_half(table[at], a.type == 2);
+      stored_number(table, row_at, (int)(each % (uint)a.width), a.width, a.type, a.format);
 }
 
 /* Multiply-adds that wait for nothing: what the device can do at most. */
