@@ -518,15 +518,19 @@ class Store:
             self.chosen[tuple(instances[k]), site][strategy] = (i, j)
         words = dict(db.execute("SELECT id, text FROM texts"))
         self.model = db.execute("SELECT value FROM settings WHERE name = 'model_name'").fetchone()[0]
+        lengths = dict(db.execute("SELECT id, length(ids) / 4 FROM texts"))
+        self.tokens = {}  # of each response: question, site and layers
         for k, text in db.execute("SELECT instance, text FROM vanilla"):
             self.texts[tuple(instances[k]), "vanilla"].append((words[text], known[text]))
+            self.tokens[tuple(instances[k]), "vanilla", -1, -1] = lengths[text]
         self.sources, self.samples = {}, defaultdict(lambda: defaultdict(list))
         for k, text in db.execute("SELECT instance, text FROM sources") if self.has(db, "sources") else []:
             self.sources[tuple(instances[k])] = words[text]
         for k, text, *settings in db.execute("SELECT instance, text, temperature, top_p, seed FROM samples") if self.has(db, "samples") else []:
             self.samples[tuple(settings)][tuple(instances[k])].append(words[text])
-        for k, site, text in db.execute("SELECT instance, site, text FROM responses"):
+        for k, site, text, i, j in db.execute("SELECT instance, site, text, source_layer, target_layer FROM responses"):
             self.texts[tuple(instances[k]), site].append((words[text], known[text]))
+            self.tokens[tuple(instances[k]), site, i, j] = lengths[text]
 
     @staticmethod
     def has(db, table):
@@ -575,6 +579,63 @@ def chosen_right(g, site, strategy, keys, store):
     return right, there[coarse], correct[coarse]
 
 
+LEARNED = ("logistic", "stumps")  # strategies that need the untouched run
+
+
+def noise_of(g, i, texts):
+    """Of an instance that is wrong untouched: the share of the language's other gold answers, but those that its untouched response hits, that some
+    text hits. NaN: there are none."""
+    first, count = next((f, n) for _, f, n in g.languages if f <= i < f + n)
+    choices = g.docs[i].get("choices")
+    golds = [gold_of(g.docs[k]) for k in range(first, first + count) if k != i and g.scored[k]]
+    untouched = g.vanilla[i][0]
+    left = [x for x in golds if untouched is None or not score(g.task, choices, untouched, x)]
+    hit = {x: any(t is not None and score(g.task, choices, t, x) for t in texts) for x in set(left)}
+    return sum(hit[x] for x in left) / len(left) if left else math.nan
+
+
+def compare_gap(c, where, g, got, site, strategy, chosen, keys, store):
+    """What a strategy closes of the gap to its bound without noise, and its cost; chosen: 1, 0, or NaN where nothing was chosen."""
+    set_of = "ends" if strategy == "coarse" else strategy.split(":")[-1]
+    if set_of not in ("ends", "target-first", "source-last", "all"):
+        return c.same(where + " gap", got["gap"], None)
+    bound = candidates_of(g, "x:" + ("target-first" if set_of == "ends" else set_of))
+    needed = candidates_of(g, strategy)
+    site_there, correct = g.sites[site]
+    there = ~np.isnan(chosen) & site_there[bound].all(0) & g.scored
+    if not there.any():
+        return c.same(where + " gap", got["gap"], None)
+    untouched, some = g.right & there, correct[bound].any(0) & there
+    noise = np.full(len(keys), math.nan)
+    for i in np.flatnonzero(there & ~g.right):
+        noise[i] = noise_of(g, i, {g.site_rows[site][i, k][0] for k in bound})
+    known = ~np.isnan(noise)
+    above, room = np.where(known, some - noise, 0), np.where(known, 1 - noise, 0)
+    gained = np.where(there, np.nan_to_num(chosen) - g.right, 0)
+    count, weight = int(there.sum()), there.astype(float)
+    wanted = dict(count=count, questions=len(np.unique(g.question[there])), vanilla=untouched.sum() / count, selected=np.nansum(chosen[there]) / count,
+                  bound=(untouched | some).sum() / count, noise=None, corrected=None, gap=None, closed=None, closed_low=None, closed_high=None)
+    missing = 1 - wanted["vanilla"]
+    if known.any():
+        wanted["noise"] = wanted["vanilla"] + missing * noise[known].mean()
+    if room.sum() > 0:
+        wanted["gap"] = missing * above.sum() / room.sum()
+        wanted["corrected"] = wanted["vanilla"] + wanted["gap"]
+    samples = (1 - g.sampled(untouched.astype(float), weight)) * g.sampled(above, room)
+    wanted["gap_low"], wanted["gap_high"] = g.interval(samples, there)
+    if wanted["gap"] is not None and wanted["gap"] > 0:
+        wanted["closed"] = gained.sum() / count / wanted["gap"]
+    if wanted["gap_low"] is not None and wanted["gap_low"] > 0:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = np.where(samples > 0, g.sampled(gained, weight) / samples, math.nan)
+        wanted["closed_low"], wanted["closed_high"] = g.interval(shares, there)
+    runs = [(site, k // g.layers, k % g.layers) for k in needed] + ([("vanilla", -1, -1)] if strategy.split(":")[0] in LEARNED else [])
+    wanted["responses"] = float(len(runs))
+    wanted["tokens"] = sum(store.tokens[keys[i], *run] for i in np.flatnonzero(there) for run in runs) / count
+    for name, value in wanted.items():
+        c.same(f"{where} gap {name}", got["gap"][name], None if value is None else float(value))
+
+
 def compare_strategies(c, where, g, got, keys, store, family):
     site = got["site"]
     names = sorted({s for key in keys for s in store.chosen[key, site]})
@@ -582,6 +643,7 @@ def compare_strategies(c, where, g, got, keys, store, family):
     for strategy, scores in got["strategies"].items():
         right, coarse_there, coarse_right = chosen_right(g, site, strategy, keys, store)
         c.scores(f"{where} {site} {strategy}", scores, g.scores(right))
+        compare_gap(c, f"{where} {site} {strategy}", g, scores, site, strategy, right, keys, store)
         there, right = ~np.isnan(right), right == 1
         family.add(c, f"{where} {site} {strategy} against vanilla", scores["against_vanilla"], g.compare(right, g.right, there), "vanilla")
         family.add(c, f"{where} {site} {strategy} against coarse", scores["against_coarse"], g.compare(right, coarse_right, there & coarse_there), "coarse")

@@ -190,9 +190,34 @@ typedef struct xt_layer_result {
                                              with its bootstrap interval over questions */
 } xt_layer_result;
 
+/* How much of what was to be gained a strategy gained, over the scored instances for which it chose
+ * and which have every candidate of the bound: every layer into the first, or, for strategies that
+ * choose among more, the strategy's own.
+ *
+ * With V the share that is right untouched, B the share of which a candidate or the untouched run
+ * is right. Of an instance i that is wrong untouched, b_i is 1 if some candidate is right, else 0;
+ * c_i is what b_i would be on average if the candidates' answers were noise, that is, if they had
+ * nothing to do with the question: the share that some candidate hits of the gold answers of the
+ * language's other scored questions, without those that the wrong untouched response hits. Then
+ *   noise     = V + (1 - V) mean(c)
+ *   known     = sum(b - c) / sum(1 - c), as for kappa (Cohen 1960): what noise does not explain
+ *   corrected = V + (1 - V) known
+ *   closed    = (S - V) / (corrected - V), S being the share that is right as chosen.
+ * Sums and means are over the instances that are wrong untouched and have such other questions. */
+typedef struct xt_gap {
+  size_t count, questions; /* count 0: the other members say nothing */
+  double vanilla, selected, bound, noise, corrected;
+  double gap, gap_low, gap_high;          /* corrected - vanilla */
+  double closed, closed_low, closed_high; /* NaN unless gap > 0; their interval NaN unless
+                                             gap_low > 0. Bootstrap over questions, paired */
+  double responses, tokens; /* cost: the responses that the strategy needs for a question, and
+                               their generated tokens */
+} xt_gap;
+
 typedef struct xt_strategy_result {
   const char *name;
   xt_scores scores;
+  xt_gap gap;
   xt_comparison vanilla, coarse; /* against the untouched model, and against the coarse strategy
                                     of the site */
 } xt_strategy_result;

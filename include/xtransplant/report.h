@@ -25,6 +25,9 @@ typedef struct xt_report_options {
   const char *lens; /* the output of `lens --json`: figure 8 */
   bool one_based;   /* layers are counted from 1 in everything that is shown, as in the paper;
                        report.json counts from 0 */
+  bool strategies;  /* of the first store, only what strategies choose and gain: their tables
+                       (xt_report_text), in a small part of the time. Such a report cannot be
+                       written, and its analysis has only the strategies' results */
 } xt_report_options;
 
 typedef struct xt_report xt_report;

@@ -118,6 +118,7 @@ static xt_status compare_alone(xt_analysis *a, AnalysisGroup *g, xt_error *error
   g->group.sites = sites;
   g->group.site_count = g->site_count;
   TRY(analysis_questions(a, g, error));
+  TRY(scores_of_bits(a, g, g->vanilla, g->scored, &g->group.vanilla, error));
   xt_status status = bootstrap_draw(a, g, &b, error);
   if (!status) status = analysis_comparisons(a, g, &b, error);
   bootstrap_free(&b);

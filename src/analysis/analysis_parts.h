@@ -13,7 +13,7 @@
 typedef struct AnalysisText {
   int64_t number;   /* in the store */
   const char *text; /* NULL: the model had no tokenizer */
-  size_t length;
+  size_t length, tokens;
   const char *language; /* from the store's text metrics; NULL: not known */
   double nll;           /* nats per token of the text alone; NaN: not known */
 } AnalysisText;
@@ -185,6 +185,12 @@ xt_status analysis_baselines(xt_analysis *a, AnalysisGroup *g, const Bootstrap *
 /* Coarse and strategies against the untouched model. */
 xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
                                xt_error *error);
+
+/* For which scored instances a strategy's choice is present, and right; [words of instances]. */
+void strategy_bits(const AnalysisGroup *g, const AnalysisSite *site, const char *strategy,
+                   uint64_t *present, uint64_t *right);
+/* What strategies close of the gap to the bounds; after analysis_comparisons. */
+xt_status analysis_gaps(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error);
 
 /* The site of that name; NULL: the group does not have it. */
 const AnalysisSite *analysis_find_site(const AnalysisGroup *g, const char *name);

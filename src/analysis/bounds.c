@@ -12,10 +12,10 @@
 
 #include "analysis/analysis_parts.h"
 #include "analysis/bits.h"
+#include "analysis/gold_masks.h"
 #include "analysis/statistics.h"
 #include "base/mem.h"
 #include "base/parallel.h"
-#include "tasks/gold_match.h"
 
 static size_t cell_at(const xt_analysis *a, bool source, size_t layer, size_t other) {
   const size_t n = (size_t)a->layers;
@@ -28,24 +28,16 @@ static xt_layer_result *layer_results(const xt_site_result *site, bool source) {
 
 /* ---- chance: the gold answers of the other questions ----------------------------------------- */
 
-/* One language's gold answers, each once. */
-typedef struct Golds {
-  GoldMatch *matches; /* [distinct] */
-  size_t *counts;     /* [distinct]: number of scored instances that have it */
-  size_t distinct, scored;
-  size_t *own; /* [instances of the language]: which of them each scored instance has */
-} Golds;
-
 typedef struct Chance {
   xt_analysis *a;
   const AnalysisGroup *g;
   const xt_group_language *language;
-  Golds golds;
-  size_t layers, words; /* words: of bits of distinct golds */
-  double *values;       /* [sites][source or target][layers][instances], then [instances] of the
+  GoldMasks golds;
+  size_t layers;
+  double *values;   /* [sites][source or target][layers][instances], then [instances] of the
                            untouched run; NaN: none */
-  uint64_t **masks;     /* [threads][texts of an instance, and 1][words] */
-  uint32_t **seen;      /* [threads][texts of the analysis]: the text's mask, if `stamp` is the
+  uint64_t **masks; /* [threads][texts of an instance, and 1][words] */
+  uint32_t **seen;  /* [threads][texts of the analysis]: the text's mask, if `stamp` is the
                            instance */
   uint32_t **stamp;
   xt_error *errors; /* [threads] */
@@ -56,29 +48,11 @@ static double *values_of(const Chance *k, size_t site, bool source, size_t layer
   return k->values + ((site * 2 + source) * k->layers + layer) * k->g->group.instances;
 }
 
-/* The distinct gold answers for which a text is right. */
-static xt_status text_mask(const Chance *k, const AnalysisInstance *instance, uint32_t text,
-                           uint64_t *mask, xt_error *error) {
-  const AnalysisText *t = &k->a->texts[text];
-  bool *right = NULL;
-  memset(mask, 0, k->words * sizeof *mask);
-  if (!t->text) return XT_STATUS_OK;
-  TRY(MEM_ALLOC(&right, k->golds.distinct, error));
-  const xt_status status =
-      gold_match_all(k->g->group.benchmark, instance->choices, instance->choice_count, t->text,
-                     t->length, k->golds.matches, k->golds.distinct, right, error);
-  for (size_t d = 0; d < k->golds.distinct && !status; d++)
-    if (right[d]) bits_set(mask, d);
-  free(right);
-  return status;
-}
-
 /* The share of the other instances' gold answers that are in a mask. */
 static double share_of(const Chance *k, size_t own, const uint64_t *mask) {
-  size_t hits = 0;
-  for (size_t d = 0; d < k->golds.distinct; d++)
-    if (bits_get(mask, d)) hits += k->golds.counts[d] - (d == own);
-  return k->golds.scored > 1 ? (double)hits / (double)(k->golds.scored - 1) : (double)NAN;
+  return k->golds.scored > 1
+             ? (double)gold_masks_count(&k->golds, own, mask) / (double)(k->golds.scored - 1)
+             : (double)NAN;
 }
 
 /* The mask of a text, which is made once for each text of an instance. */
@@ -87,11 +61,12 @@ static xt_status find_mask(Chance *k, size_t instance, uint32_t text, int thread
   uint32_t *seen = k->seen[thread], *stamp = k->stamp[thread];
   uint64_t *masks = k->masks[thread];
   if (stamp[text] != instance + 1) {
-    TRY(text_mask(k, &k->g->instances[instance], text, masks + *made * k->words, error));
+    TRY(gold_masks_of_text(&k->golds, k->a, k->g, &k->g->instances[instance], text,
+                           masks + *made * k->golds.words, error));
     stamp[text] = (uint32_t)(instance + 1);
     seen[text] = (uint32_t)(*made)++;
   }
-  *out = masks + seen[text] * k->words;
+  *out = masks + seen[text] * k->golds.words;
   return XT_STATUS_OK;
 }
 
@@ -103,10 +78,10 @@ static xt_status layer_chance(Chance *k, size_t i, size_t own, size_t site, bool
   const uint64_t *mask;
   for (size_t other = 0; other < k->layers; other++)
     if (texts[cell_at(a, source, layer, other)] == TEXT_ABSENT) return XT_STATUS_OK;
-  memset(any, 0, k->words * sizeof *any);
+  memset(any, 0, k->golds.words * sizeof *any);
   for (size_t other = 0; other < k->layers; other++) {
     TRY(find_mask(k, i, texts[cell_at(a, source, layer, other)], thread, made, &mask, error));
-    for (size_t w = 0; w < k->words; w++) any[w] |= mask[w];
+    for (size_t w = 0; w < k->golds.words; w++) any[w] |= mask[w];
   }
   values_of(k, site, source, layer)[i] = share_of(k, own, any);
   return XT_STATUS_OK;
@@ -115,7 +90,7 @@ static xt_status layer_chance(Chance *k, size_t i, size_t own, size_t site, bool
 static xt_status instance_chance(Chance *k, size_t at, int thread, xt_error *error) {
   const size_t i = k->language->first + at, own = k->golds.own[at];
   const AnalysisInstance *instance = &k->g->instances[i];
-  uint64_t *any = k->masks[thread] + (k->g->site_count * (size_t)k->a->cells + 1) * k->words;
+  uint64_t *any = k->masks[thread] + (k->g->site_count * (size_t)k->a->cells + 1) * k->golds.words;
   const uint64_t *mask;
   size_t made = 0;
   if (!instance->scored) return XT_STATUS_OK;
@@ -134,48 +109,17 @@ static void chance_body(void *context, size_t item, int thread) {
     k->statuses[thread] = instance_chance(k, item, thread, &k->errors[thread]);
 }
 
-static void free_golds(Golds *golds) {
-  for (size_t i = 0; i < golds->distinct; i++) gold_match_deinit(&golds->matches[i]);
-  free(golds->matches);
-  free(golds->counts);
-  free(golds->own);
-  *golds = (Golds){0};
-}
-
-static xt_status find_golds(Chance *k, xt_error *error) {
-  const xt_group_language *language = k->language;
-  const AnalysisInstance *instances = k->g->instances + language->first;
-  Golds *golds = &k->golds;
-  TRY(MEM_ALLOC(&golds->matches, language->count, error));
-  TRY(MEM_ALLOC(&golds->counts, language->count, error));
-  TRY(MEM_ALLOC(&golds->own, language->count, error));
-  for (size_t i = 0; i < language->count; i++) {
-    size_t known = 0;
-    if (!instances[i].scored) continue;
-    while (known < golds->distinct && strcmp(golds->matches[known].gold, instances[i].gold) != 0)
-      known++;
-    if (known == golds->distinct)
-      TRY(gold_match_init(k->g->group.benchmark, instances[i].gold,
-                          &golds->matches[golds->distinct++], error));
-    golds->own[i] = known;
-    golds->counts[known]++;
-    golds->scored++;
-  }
-  k->words = bits_words(golds->distinct);
-  return XT_STATUS_OK;
-}
-
 /* The masks of an instance and of its untouched run, and one for unions. */
 static size_t masks_most(const Chance *k) { return k->g->site_count * (size_t)k->a->cells + 2; }
 
 static xt_status alloc_masks(Chance *k, size_t threads, xt_error *error) {
-  TRY(analysis_claim(k->a, threads * masks_most(k), k->words * sizeof **k->masks, error));
+  TRY(analysis_claim(k->a, threads * masks_most(k), k->golds.words * sizeof **k->masks, error));
   /* they are freed after the language */
-  analysis_release(k->a, threads * masks_most(k), k->words * sizeof **k->masks);
+  analysis_release(k->a, threads * masks_most(k), k->golds.words * sizeof **k->masks);
   for (size_t t = 0; t < threads; t++) {
     free(k->masks[t]);
     k->masks[t] = NULL;
-    TRY(MEM_ALLOC(&k->masks[t], masks_most(k) * k->words, error));
+    TRY(MEM_ALLOC(&k->masks[t], masks_most(k) * k->golds.words, error));
   }
   return XT_STATUS_OK;
 }
@@ -183,10 +127,10 @@ static xt_status alloc_masks(Chance *k, size_t threads, xt_error *error) {
 static xt_status chance_of_languages(Chance *k, size_t threads, xt_error *error) {
   for (size_t l = 0; l < k->g->group.language_count; l++) {
     k->language = &k->g->group.languages[l];
-    xt_status status = find_golds(k, error);
+    xt_status status = gold_masks_init(&k->golds, k->g, k->language, error);
     if (!status) status = alloc_masks(k, threads, error);
     if (!status) parallel_for_once((int)threads, k->language->count, chance_body, k);
-    free_golds(&k->golds);
+    gold_masks_deinit(&k->golds);
     if (status) return status;
     for (size_t t = 0; t < threads; t++)
       if (k->statuses[t]) {

@@ -219,8 +219,9 @@ static xt_status coarse_at(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b,
   return compare_systems(a, g, b, coarse.present, coarse.right, g->vanilla, gain, error);
 }
 
-static void selected_bits(const AnalysisGroup *g, const AnalysisSite *s, const char *strategy,
-                          size_t words, uint64_t *present, uint64_t *right) {
+void strategy_bits(const AnalysisGroup *g, const AnalysisSite *s, const char *strategy,
+                   uint64_t *present, uint64_t *right) {
+  const size_t words = bits_words(g->group.instances);
   memset(present, 0, words * sizeof *present);
   memset(right, 0, words * sizeof *right);
   for (size_t i = 0; i < s->selection_count; i++) {
@@ -246,7 +247,7 @@ static xt_status compare_strategies(xt_analysis *a, AnalysisGroup *g, const Boot
   out->strategies = results;
   for (size_t k = 0; k < a->strategy_count; k++) {
     xt_strategy_result *result = &results[out->strategy_count];
-    selected_bits(g, s, a->strategies[k], words, present, right);
+    strategy_bits(g, s, a->strategies[k], present, right);
     bool any = false;
     for (size_t w = 0; w < words; w++) any = any || present[w];
     if (!any) continue;
@@ -277,6 +278,7 @@ xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap
   for (size_t s = 0; s < g->site_count && !status; s++)
     status = compare_strategies(a, g, b, &g->sites[s], bits,
                                 (xt_site_result *)(uintptr_t)&g->group.sites[s], error);
+  if (!status) status = analysis_gaps(a, g, b, error);
   free(bits);
   return status;
 }

@@ -81,7 +81,8 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
   if (*out != TEXT_ABSENT) return XT_STATUS_OK;
   TRY(MEM_GROW(&a->texts, &a->text_capacity, a->text_count + 1, error));
   AnalysisText *text = &a->texts[a->text_count];
-  *text = (AnalysisText){.number = row->text_number, .length = row->text_length, .nll = NAN};
+  *text = (AnalysisText){
+      .number = row->text_number, .length = row->text_length, .tokens = row->count, .nll = NAN};
   if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
   if (isfinite(row->nll_standalone)) {
     text->nll = row->nll_standalone;

@@ -37,6 +37,8 @@ bool xt_strategy_learns(xt_strategy strategy) {
   return strategy == XT_STRATEGY_LOGISTIC || strategy == XT_STRATEGY_STUMPS;
 }
 
+bool strategy_reads_untouched(xt_strategy strategy) { return xt_strategy_learns(strategy); }
+
 const char *xt_strategy_format(const xt_select_options *o, char buffer[XT_STRATEGY_NAME_SIZE]) {
   if (o->strategy == XT_STRATEGY_COARSE)
     snprintf(buffer, XT_STRATEGY_NAME_SIZE, "%s", strategy_names[o->strategy]);

@@ -43,6 +43,9 @@ xt_status gather_questions(xt_store *store, const xt_select_options *options,
 bool need_has(const xt_select_need *need, int layers, int source_layer, int target_layer);
 size_t need_count(const xt_select_need *need, int layers);
 
+/* Whether the strategy needs the untouched run too. */
+bool strategy_reads_untouched(xt_strategy strategy);
+
 /* The reverse of xt_strategy_format; false: no such name. */
 bool strategy_parse(const char *name, xt_select_options *out);
 

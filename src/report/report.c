@@ -69,7 +69,8 @@ static xt_status open_store(xt_report *r, const char *path, const xt_report_opti
                 (json_int_t)info.vanilla, "texts", (json_int_t)info.texts);
   if (!out->runs || !out->about) TRY_DONE(err_memory(error, 0));
   TRY_DONE(xt_store_read_runs(store, add_run, &(RunList){r, out->runs}, error));
-  TRY_DONE(xt_analysis_create(store, options->analysis, &out->analysis, error));
+  TRY_DONE((options->strategies ? analysis_create_comparisons : xt_analysis_create)(
+      store, options->analysis, &out->analysis, error));
 done:
   xt_store_close(store);
   return status;
@@ -78,6 +79,8 @@ done:
 static xt_status build(xt_report *r, const char *store, const xt_report_options *options,
                        xt_error *error) {
   TRY(open_store(r, store, options, &r->main, error));
+  r->strategies = options->strategies;
+  if (r->strategies) return report_gap_tables(r, error);
   TRY(open_store(r, options->cot, options, &r->cot, error));
   TRY(open_store(r, options->tuned, options, &r->tuned, error));
   TRY(open_store(r, options->beside, options, &r->beside, error));
@@ -97,6 +100,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(report_no_op_table(r, error));
   TRY(report_paper_tables(r, error));
   TRY(report_control_tables(r, error));
+  TRY(report_gap_tables(r, error));
   TRY(report_strategy_tables(r, error));
   TRY(report_response_tables(r, error));
   TRY(report_figures(r, error));
@@ -169,7 +173,8 @@ xt_status xt_report_text(xt_report *r, const xt_report_text_options *options, ch
   const xt_coverage *coverage = r->main.analysis->coverage;
   if (how.width <= 0) how.width = TEXT_WIDTH;
   if (!how.table) report_missing(r, coverage, &how, &out);
-  if (!how.table || strcmp(how.table, "summary") == 0) report_summary(r, &how, &out);
+  if (!r->strategies && (!how.table || strcmp(how.table, "summary") == 0))
+    report_summary(r, &how, &out);
   for (size_t i = 0; i < r->tables.count; i++) {
     const Table *table = r->tables.tables[i];
     if (table->data || (how.table && strcmp(table->id, how.table) != 0)) continue;

@@ -295,6 +295,9 @@ xt_status xt_report_write(xt_report *r, const char *directory,
   const xt_report_write_options how = options ? *options : (xt_report_write_options){0};
   Output out;
   xt_status status;
+  if (r->strategies)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "strategies", -1,
+                   "a report of strategies alone cannot be written");
   TRY_DONE(output_open(directory, &out, error));
   TRY_DONE(write_tables(&out, &r->tables, error));
   for (size_t i = 0; i < r->figure_count; i++) TRY_DONE(write_figure(&out, &r->figures[i], error));

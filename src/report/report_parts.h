@@ -40,6 +40,7 @@ struct xt_report {
   size_t lack_count, lack_capacity;
   json_t *lens;    /* what figure 8 shows; NULL: not given */
   int first_layer; /* the number of the first layer: 0, or 1 */
+  bool strategies; /* only the tables of strategies */
 };
 
 #define GROUPS_MOST 64
@@ -83,6 +84,7 @@ xt_status report_baselines_table(xt_report *r, const AnalysisGroup *const *group
                                  xt_error *error);
 xt_status report_best_table(xt_report *r, xt_error *error);
 xt_status report_control_tables(xt_report *r, xt_error *error);
+xt_status report_gap_tables(xt_report *r, xt_error *error);
 xt_status report_strategy_tables(xt_report *r, xt_error *error);
 xt_status report_response_tables(xt_report *r, xt_error *error);
 xt_status report_figures(xt_report *r, xt_error *error);

@@ -90,6 +90,20 @@ same "without a model the same choices" "$(grep -c ' 0 choices new' err)" 2
 "$X" select $small --strategy entropy,logistic,stumps,vote --candidates target-first -o s.db --json >once
 cmp -s once again && pass "another file, two threads: the same figures" || fail "another file, two threads: the same figures" "$(diff once again | head -4)"
 
+# ---- all strategies in one table, as the report has it
+run "$X" select --quiet --compare --candidates target-first -o s.db
+expect "--compare" 0
+prints "--compare: a row for each strategy" '^ffn, vote:target-first +[0-9.]+'
+same "--compare: accuracy, gain, bound, closed, cost" "$(grep -c '^XQuAD ' out)" 3
+run "$X" select --quiet --compare --candidates target-first -o s.db --json
+is_json "--compare --json is JSON" out
+cp out compared
+run "$X" report s.db -o rep --quiet
+same "--compare: the report's figures" "$(grep '"strategy": "vote:target-first"' compared | field bound | cut -c1-11) $(grep -c '^"ffn, ' rep/strategies-xquad.csv) $(grep -c 'id="strategies-xquad"' rep/report.html)" \
+  "$(sed -n 's/^"ffn, vote:target-first",//p' rep/strategies-xquad.csv | tr , '\n' | sed -n '11p' | cut -c1-11) 8 1"
+run "$X" select --quiet --compare --strategy vote --json -o xnli.db
+refuses "neither strategies nor --compare" 2 "xtransplant select: --strategy: missing; without it, --compare compares all" "$X" select -o s.db
+
 # ---- learned on one file, applied to another
 "$X" sweep $small $pairs --site ffn --target-layers first --lang sw -o pilot.db
 "$X" sweep $small $pairs --site ffn --target-layers first --lang tr -o unseen.db

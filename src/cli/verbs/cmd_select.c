@@ -10,6 +10,7 @@
 #include "results/store_model.h"
 #include "shell/interrupt.h"
 #include "shell/output.h"
+#include "verbs/selection_compare.h"
 #include "verbs/selection_row.h"
 #include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
@@ -20,7 +21,7 @@ typedef struct Arguments {
   SweepArguments sweep;
   const char *strategies, *train;
   int candidates, folds;
-  bool by_language;
+  bool by_language, compare;
 } Arguments;
 
 static const Option options[] = {
@@ -30,9 +31,14 @@ static const Option options[] = {
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, strategies),
      .value = "LIST",
-     .required = true,
      .help = "the strategies, separated by commas: coarse, entropy, mean-entropy, logprob, vote, "
-             "logistic, stumps"},
+             "logistic, stumps; with --compare, all without it"},
+    {.name = "compare",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, compare),
+     .help = "print one table for each task, of all strategies that the results file has choices "
+             "of: accuracy by level, gain, what is closed of the gap to the upper bound without "
+             "noise, and cost"},
     {.name = "candidates",
      .letter = 'c',
      .type = OPTION_ENUM,
@@ -149,10 +155,21 @@ typedef struct Select {
   uint64_t added;                         /* responses */
 } Select;
 
+static void add_strategy(const Cli *cli, Select *s, xt_strategy strategy) {
+  xt_select_options *o = &s->strategies[s->count];
+  *o = (xt_select_options){.strategy = strategy,
+                           .candidates = xt_strategy_candidates(strategy),
+                           .folds = s->arguments->folds,
+                           .uncommitted = true};
+  if (option_is_given(cli, "candidates")) o->candidates = (xt_candidates)s->arguments->candidates;
+  if (s->arguments->sweep.sites.count) o->site = &s->arguments->sweep.sites.at[0];
+  xt_strategy_format(o, s->names[s->count++]);
+}
+
 /* EXIT_OK, or EXIT_USAGE after naming the unknown name. */
 static int read_strategies(const Cli *cli, Select *s) {
   const char *const *known = xt_strategy_names();
-  for (const char *list = s->arguments->strategies; *list;) {
+  for (const char *list = s->arguments->strategies; list && *list;) {
     char name[32];
     int which = 0;
     const size_t length = strcspn(list, ",");
@@ -167,16 +184,13 @@ static int read_strategies(const Cli *cli, Select *s) {
     }
     if (s->count == STRATEGIES_MAX)
       return cli_usage(cli, "--strategy: at most %d at a time", STRATEGIES_MAX);
-    xt_select_options *o = &s->strategies[s->count];
-    *o = (xt_select_options){.strategy = (xt_strategy)which,
-                             .candidates = xt_strategy_candidates((xt_strategy)which),
-                             .folds = s->arguments->folds,
-                             .uncommitted = true};
-    if (option_is_given(cli, "candidates")) o->candidates = (xt_candidates)s->arguments->candidates;
-    if (s->arguments->sweep.sites.count) o->site = &s->arguments->sweep.sites.at[0];
-    xt_strategy_format(o, s->names[s->count++]);
+    add_strategy(cli, s, (xt_strategy)which);
     list += length + (list[length] == ',');
   }
+  if (!s->arguments->strategies && !s->arguments->compare)
+    return cli_usage(cli, "--strategy: missing; without it, --compare compares all");
+  for (int which = 0; known[which] && !s->arguments->strategies; which++)
+    add_strategy(cli, s, (xt_strategy)which);
   return s->count ? EXIT_OK : cli_usage(cli, "--strategy: names no strategy");
 }
 
@@ -296,6 +310,8 @@ static xt_status check_answers(Select *s, xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (int i = 0; i < s->count; i++)
     learns = learns || (xt_strategy_learns(s->strategies[i].strategy) && !s->arguments->train);
+  /* what is compared without being named may be left out */
+  learns = learns && s->arguments->strategies;
   if (!learns || access(s->arguments->sweep.output, F_OK) == 0) return XT_STATUS_OK;
   TRY_DONE(job_read(&job, &s->arguments->sweep, error));
   for (size_t i = 0; i < xt_dataset_count(job.dataset); i++)
@@ -335,9 +351,15 @@ static void tell(const Select *s, int index) {
 /* The choices of all strategies, or of none; nothing is told of choices that are not kept. */
 static xt_status choose_all(Select *s, xt_error *error) {
   xt_status status = XT_STATUS_OK;
-  for (int i = 0; i < s->count && !status; i++) status = choose(s, i, error);
+  for (int i = 0; i < s->count && !status; i++) {
+    status = choose(s, i, error);
+    if (status != XT_STATUS_INPUT || s->arguments->strategies) continue;
+    cli_note(s->arguments->sweep.model.quiet, "%s left out: %s", s->names[i], error->message);
+    status = XT_STATUS_OK;
+  }
   if (!status) status = xt_store_commit(s->store, 0, error);
-  for (int i = 0; i < s->count && !status; i++) tell(s, i);
+  for (int i = 0; i < s->count && !status; i++)
+    if (s->counts[i].selected) tell(s, i);
   return status;
 }
 
@@ -358,7 +380,10 @@ static xt_status print_row(void *user, const xt_selection_row *r, xt_error *erro
 }
 
 static xt_status print_all(Select *s, xt_error *error) {
-  if (!s->arguments->sweep.model.json) selection_row_heading();
+  const ModelArguments *how = &s->arguments->sweep.model;
+  if (s->arguments->compare)
+    return selection_compare(s->arguments->sweep.output, how->threads, how->json, error);
+  if (!how->json) selection_row_heading();
   return xt_store_summarize_selections(
       s->store, &(xt_analysis_options){.threads = s->arguments->sweep.model.threads}, print_row, s,
       error);
