@@ -516,6 +516,9 @@ class Store:
             known[text][name] = value
         for strategy, site, k, i, j in db.execute("SELECT strategy, site, instance, source_layer, target_layer FROM selections") if self.has(db, "selections") else []:
             self.chosen[tuple(instances[k]), site][strategy] = (i, j)
+        self.costs = {}
+        for strategy, site, k, *cost in db.execute("SELECT strategy, site, instance, responses, tokens FROM selection_costs") if self.has(db, "selection_costs") else []:
+            self.costs[tuple(instances[k]), site, strategy] = cost
         words = dict(db.execute("SELECT id, text FROM texts"))
         self.model = db.execute("SELECT value FROM settings WHERE name = 'model_name'").fetchone()[0]
         lengths = dict(db.execute("SELECT id, length(ids) / 4 FROM texts"))
@@ -579,7 +582,7 @@ def chosen_right(g, site, strategy, keys, store):
     return right, there[coarse], correct[coarse]
 
 
-LEARNED = ("logistic", "stumps")  # strategies that need the untouched run
+UNTOUCHED = ("logistic", "stumps", "control", "weighted-vote", "controller")  # strategies that need the untouched run
 
 
 def noise_of(g, i, texts):
@@ -629,9 +632,26 @@ def compare_gap(c, where, g, got, site, strategy, chosen, keys, store):
         with np.errstate(invalid="ignore", divide="ignore"):
             shares = np.where(samples > 0, g.sampled(gained, weight) / samples, math.nan)
         wanted["closed_low"], wanted["closed_high"] = g.interval(shares, there)
-    runs = [(site, k // g.layers, k % g.layers) for k in needed] + ([("vanilla", -1, -1)] if strategy.split(":")[0] in LEARNED else [])
-    wanted["responses"] = float(len(runs))
-    wanted["tokens"] = sum(store.tokens[keys[i], *run] for i in np.flatnonzero(there) for run in runs) / count
+    name = strategy.split(":")[0]
+    wanted["responses"] = wanted["tokens"] = 0
+    for i in np.flatnonzero(there):
+        if name == "sequence":  # it is the store that knows where it ended
+            responses, tokens = store.costs[keys[i], site, strategy]
+            c.same(f"{where} runs of question {i}", 1 <= responses <= len(needed) + 1, True)
+            c.same(f"{where} choice of question {i}", store.chosen[keys[i], site][strategy],
+                   store.chosen[keys[i], site].get(strategy.replace(name, "weighted-vote"), store.chosen[keys[i], site][strategy]))
+        else:
+            runs = [(site, k // g.layers, k % g.layers) for k in needed]
+            if name in ("neighbours", "probe"):
+                at = store.chosen[keys[i], site][strategy]
+                runs = [(site if at[0] >= 0 else "vanilla", *at)]
+            if name == "control":
+                runs += [(site + "+shuffled", *run[1:]) for run in runs]
+            if name in UNTOUCHED:
+                runs.append(("vanilla", -1, -1))
+            responses, tokens = len(runs), sum(store.tokens[keys[i], *run] for run in runs)
+        wanted["responses"] += responses / count
+        wanted["tokens"] += tokens / count
     for name, value in wanted.items():
         c.same(f"{where} gap {name}", got["gap"][name], None if value is None else float(value))
 

@@ -25,7 +25,23 @@ typedef enum xt_strategy {
                                give it, the highest mean log-probability */
   XT_STRATEGY_LOGISTIC,     /* "logistic": highest probability of being right by a logistic
                                regression; may keep the untouched run */
-  XT_STRATEGY_STUMPS        /* "stumps": the same, by gradient-boosted stumps */
+  XT_STRATEGY_STUMPS,       /* "stumps": the same, by gradient-boosted stumps */
+  XT_STRATEGY_CALIBRATED,   /* "calibrated": a vote in which each configuration's answer counts the
+                             more, the less often that configuration gives it to the store's other
+                             questions in the language; it needs no gold answers */
+  XT_STRATEGY_CONTROL,      /* "control": a vote of the candidates whose answer is another one with
+                             the control "shuffled" at the same layers; the untouched run if there
+                             are none */
+  XT_STRATEGY_WEIGHTED,   /* "weighted-vote": a vote of candidates and the untouched run, each with
+                             the log-odds of its accuracy */
+  XT_STRATEGY_CONTROLLER, /* "controller": the answer of highest probability by a conditional logit
+                             over a question's answers, from who gives them and how surely */
+  XT_STRATEGY_SEQUENCE,   /* "sequence": the choice of "weighted-vote", with candidates run in order
+                             of their weight only until the rest cannot change it */
+  XT_STRATEGY_NEIGHBOURS, /* "neighbours": the layers that are most accurate for the questions whose
+                             source prompts are most alike */
+  XT_STRATEGY_PROBE       /* "probe": the layers that a ridge regression on an early layer's
+                             activation of the source prompt expects to be most accurate */
 } xt_strategy;
 
 typedef enum xt_candidates {
@@ -44,8 +60,20 @@ XT_API const char *const *xt_candidates_names(void);
 XT_API xt_candidates xt_strategy_candidates(xt_strategy strategy);
 /* Whether the strategy learns from questions with known answers. */
 XT_API bool xt_strategy_learns(xt_strategy strategy);
+/* Whether it needs xt_select_options.states: it then chooses before any candidate is run, so that a
+ * question costs one response. */
+XT_API bool xt_strategy_needs_states(xt_strategy strategy);
 
 typedef struct xt_selector xt_selector;
+
+/* What a model makes of the source prompts of a store's questions: the output of an early and of a
+ * middle layer (a quarter and half of the way up) at the last token. */
+typedef struct xt_states xt_states;
+/* Runs the source prompts once each. The caller frees *out with xt_states_free; it may outlive the
+ * model and the store. */
+XT_API xt_status xt_states_create(xt_store *store, const xt_model *model, xt_states **out,
+                                  xt_error *error);
+XT_API void xt_states_free(xt_states *states);
 
 /* Zero-initialise for the defaults. */
 typedef struct xt_select_options {
@@ -58,8 +86,9 @@ typedef struct xt_select_options {
                                   that was trained on the other folds */
   bool uncommitted;            /* xt_store_select does not commit its choices, so that those of
                                   several strategies can be committed together by xt_store_commit */
-  int folds;                   /* of the cross-validation; 0: 5. Questions with the same number
-                                  are in the same fold in every language */
+  int folds; /* of the cross-validation; 0: 5. Questions that have the same number or the same
+                source prompt are in one fold */
+  const xt_states *states; /* of the store's source prompts, for strategies that need them */
 } xt_select_options;
 
 #define XT_STRATEGY_NAME_SIZE 48
@@ -72,6 +101,7 @@ typedef struct xt_select_need {
   xt_site site;
   bool source_first, source_last, source_all; /* source layers */
   bool target_first, target_all;              /* target layers */
+  bool control;                               /* the control "shuffled" of the site, too */
 } xt_select_need;
 XT_API void xt_select_get_need(const xt_select_options *options, const char *task,
                                xt_select_need *out);

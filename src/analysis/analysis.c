@@ -121,6 +121,7 @@ static xt_status compare_alone(xt_analysis *a, AnalysisGroup *g, xt_error *error
   TRY(scores_of_bits(a, g, g->vanilla, g->scored, &g->group.vanilla, error));
   xt_status status = bootstrap_draw(a, g, &b, error);
   if (!status) status = analysis_comparisons(a, g, &b, error);
+  if (!status) status = analysis_gaps(a, g, &b, error);
   bootstrap_free(&b);
   return status;
 }

@@ -278,7 +278,6 @@ xt_status analysis_comparisons(xt_analysis *a, AnalysisGroup *g, const Bootstrap
   for (size_t s = 0; s < g->site_count && !status; s++)
     status = compare_strategies(a, g, b, &g->sites[s], bits,
                                 (xt_site_result *)(uintptr_t)&g->group.sites[s], error);
-  if (!status) status = analysis_gaps(a, g, b, error);
   free(bits);
   return status;
 }

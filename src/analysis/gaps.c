@@ -221,27 +221,62 @@ static xt_status gap_intervals(const Gaps *k, const Sums *t, double *samples, xt
   return XT_STATUS_OK;
 }
 
-/* The responses, and their tokens, that the strategy needs for a question. */
-static void find_cost(const Gaps *k, const AnalysisSite *s, const xt_select_options *o,
-                      const double *there, xt_gap *out) {
+/* The tokens of the responses of an instance that a site has among `need`; adds their number. */
+static double tokens_of(const Gaps *k, const AnalysisSite *s, const xt_select_need *need, size_t i,
+                        double *responses) {
   const int layers = k->a->layers;
-  xt_select_need need;
-  double responses = 0, tokens = 0;
-  xt_select_get_need(o, k->g->group.task, &need);
-  for (size_t i = 0; i < k->g->group.instances; i++) {
-    if (there[i] <= 0) continue;
-    const uint32_t *texts = s->texts + i * (size_t)k->a->cells;
-    for (int c = 0; c < k->a->cells; c++) {
-      if (!need_has(&need, layers, c / layers, c % layers)) continue;
-      responses++;
-      tokens += (double)k->a->texts[texts[c]].tokens;
-    }
-    if (!strategy_reads_untouched(o->strategy)) continue;
-    responses++;
-    tokens += (double)k->a->texts[k->g->instances[i].vanilla_text].tokens;
+  double tokens = 0;
+  for (int c = 0; c < k->a->cells && s; c++) {
+    const uint32_t text = s->texts[i * (size_t)k->a->cells + (size_t)c];
+    if (text == TEXT_ABSENT || !need_has(need, layers, c / layers, c % layers)) continue;
+    ++*responses;
+    tokens += (double)k->a->texts[text].tokens;
   }
-  out->responses = responses / (double)out->count;
-  out->tokens = tokens / (double)out->count;
+  return tokens;
+}
+
+/* The site of the control that strategies read. */
+static const AnalysisSite *control_of(const Gaps *k, const char *name) {
+  xt_site site;
+  char control[XT_SITE_NAME_SIZE];
+  if (xt_site_parse(name, &site, NULL) != XT_STATUS_OK) return NULL;
+  site.control = XT_CONTROL_SHUFFLED;
+  xt_site_format(site, control);
+  return analysis_find_site(k->g, control);
+}
+
+/* What the choices of a strategy whose cost differs by question took. */
+static bool stored_cost(const AnalysisSite *s, const char *strategy, const double *there,
+                        double *responses, double *tokens) {
+  bool any = false;
+  for (size_t i = 0; i < s->selection_count; i++) {
+    const AnalysisSelection *c = &s->selections[i];
+    if (strcmp(c->strategy, strategy) != 0 || there[c->instance] <= 0 || !c->responses) continue;
+    any = true;
+    *responses += (double)c->responses;
+    *tokens += (double)c->tokens;
+  }
+  return any;
+}
+
+/* The responses, and their tokens, that the strategy needs for a question. */
+static void find_cost(const Gaps *k, const AnalysisSite *s, const char *strategy,
+                      const xt_select_options *o, const double *there, xt_gap *out) {
+  const StrategyReads reads = strategy_reads(o->strategy);
+  const AnalysisSite *control = reads.control ? control_of(k, s->name) : NULL;
+  const bool stored = stored_cost(s, strategy, there, &out->responses, &out->tokens);
+  xt_select_need need;
+  xt_select_get_need(o, k->g->group.task, &need);
+  for (size_t i = 0; i < k->g->group.instances && !stored; i++) {
+    if (there[i] <= 0) continue;
+    out->tokens += tokens_of(k, s, &need, i, &out->responses);
+    if (reads.control) out->tokens += tokens_of(k, control, &need, i, &out->responses);
+    if (!reads.untouched) continue;
+    out->responses++;
+    out->tokens += (double)k->a->texts[k->g->instances[i].vanilla_text].tokens;
+  }
+  out->responses /= (double)out->count;
+  out->tokens /= (double)out->count;
 }
 
 static const xt_gap no_gap = {.vanilla = 0,
@@ -273,7 +308,7 @@ static xt_status strategy_gap(const Gaps *k, size_t site, const char *name, xt_g
   strategy_bits(k->g, s, name, bits, bits + words);
   fill_sums(k, f, bits, bits + words, &t, out);
   if (out->count == 0) goto done;
-  find_cost(k, s, &o, t.there, out);
+  find_cost(k, s, name, &o, t.there, out);
   TRY_DONE(gap_intervals(k, &t, numbers + 5 * n, out, error));
 done:
   free(bits);

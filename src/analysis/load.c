@@ -2,6 +2,7 @@
 /* Loads a store's rows into arrays: groups of instances, their responses, and whether each is
  * right. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "analysis/groups.h"
 #include "analysis/levels.h"
 #include "base/mem.h"
+#include "store/store_selections.h"
+#include "xtransplant/select.h"
 
 #define NAMES_MOST 4096 /* names that are searched one by one */
 
@@ -24,6 +27,19 @@ static int by_number(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* What a strategy's choice for a question took. */
+typedef struct Cost {
+  int64_t question, responses, tokens;
+  char strategy[XT_STRATEGY_NAME_SIZE], site[XT_SITE_NAME_SIZE];
+} Cost;
+
+static int by_choice(const void *a, const void *b) {
+  const Cost *x = a, *y = b;
+  if (x->question != y->question) return x->question < y->question ? -1 : 1;
+  const int order = strcmp(x->strategy, y->strategy);
+  return order ? order : strcmp(x->site, y->site);
+}
+
 typedef struct Loader {
   xt_analysis *a;
   int64_t question; /* of the previous row; -1: none */
@@ -32,6 +48,8 @@ typedef struct Loader {
   size_t strategy_capacity;
   Place *places; /* in order of number */
   size_t place_count;
+  Cost *costs; /* in order of question, strategy, site */
+  size_t cost_count, cost_capacity;
 } Loader;
 
 static xt_status copy_text(xt_analysis *a, const char *text, size_t length, const char **out,
@@ -244,6 +262,26 @@ static xt_status strategy_name(Loader *l, const char *name, const char **out, xt
   return XT_STATUS_OK;
 }
 
+static xt_status load_cost(void *user, const Selection *s, xt_error *error) {
+  Loader *l = user;
+  Cost cost = {.question = s->question, .responses = s->responses, .tokens = s->tokens};
+  if (s->responses == 0 || strlen(s->strategy) >= sizeof cost.strategy) return XT_STATUS_OK;
+  TRY(MEM_GROW(&l->costs, &l->cost_capacity, l->cost_count + 1, error));
+  snprintf(cost.strategy, sizeof cost.strategy, "%s", s->strategy);
+  snprintf(cost.site, sizeof cost.site, "%s", s->site);
+  l->costs[l->cost_count++] = cost;
+  return XT_STATUS_OK;
+}
+
+/* NULL: the strategy always needs the same. */
+static const Cost *find_cost(const Loader *l, const xt_store_row *row) {
+  Cost key = {.question = row->question_number};
+  if (strlen(row->strategy) >= sizeof key.strategy || l->cost_count == 0) return NULL;
+  snprintf(key.strategy, sizeof key.strategy, "%s", row->strategy);
+  snprintf(key.site, sizeof key.site, "%s", row->strategy_site);
+  return bsearch(&key, l->costs, l->cost_count, sizeof *l->costs, by_choice);
+}
+
 static xt_status load_selection(void *user, const xt_store_row *row, xt_error *error) {
   Loader *l = user;
   const char *name = NULL;
@@ -254,10 +292,12 @@ static xt_status load_selection(void *user, const xt_store_row *row, xt_error *e
     AnalysisSite *site = &place->group->sites[s];
     if (strcmp(site->name, row->strategy_site) != 0) continue;
     TRY(MEM_GROW(&site->selections, &site->selection_capacity, site->selection_count + 1, error));
+    const Cost *cost = find_cost(l, row);
     site->selections[site->selection_count++] = (AnalysisSelection){
         name, place->instance,
         row->source_layer < 0 ? ANALYSIS_VANILLA
-                              : row->source_layer * l->a->layers + row->target_layer};
+                              : row->source_layer * l->a->layers + row->target_layer,
+        cost ? cost->responses : 0, cost ? cost->tokens : 0};
   }
   return XT_STATUS_OK;
 }
@@ -382,7 +422,9 @@ xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error) {
   xt_status status = find_places(&l, error);
   if (!status) status = xt_store_read_sources(store, load_source, &l, error);
   if (!status) status = xt_store_read_samples(store, load_sample, &l, error);
+  if (!status) status = selections_read(store, load_cost, &l, error);
   if (!status) status = xt_store_read_selections(store, load_selection, &l, error);
   free(l.places);
+  free(l.costs);
   return status;
 }

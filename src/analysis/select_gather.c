@@ -10,14 +10,28 @@
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-static const char *const strategy_names[] = {[XT_STRATEGY_COARSE] = "coarse",
-                                             [XT_STRATEGY_ENTROPY] = "entropy",
-                                             [XT_STRATEGY_MEAN_ENTROPY] = "mean-entropy",
-                                             [XT_STRATEGY_LOGPROB] = "logprob",
-                                             [XT_STRATEGY_VOTE] = "vote",
-                                             [XT_STRATEGY_LOGISTIC] = "logistic",
-                                             [XT_STRATEGY_STUMPS] = "stumps",
-                                             NULL};
+static const struct {
+  const char *name;
+  bool learns;
+  StrategyReads reads;
+} strategies[] = {[XT_STRATEGY_COARSE] = {"coarse", false, {0}},
+                  [XT_STRATEGY_ENTROPY] = {"entropy", false, {0}},
+                  [XT_STRATEGY_MEAN_ENTROPY] = {"mean-entropy", false, {0}},
+                  [XT_STRATEGY_LOGPROB] = {"logprob", false, {0}},
+                  [XT_STRATEGY_VOTE] = {"vote", false, {0}},
+                  [XT_STRATEGY_LOGISTIC] = {"logistic", true, {.untouched = true}},
+                  [XT_STRATEGY_STUMPS] = {"stumps", true, {.untouched = true}},
+                  [XT_STRATEGY_CALIBRATED] = {"calibrated", false, {0}},
+                  [XT_STRATEGY_CONTROL] = {"control", false, {.untouched = true, .control = true}},
+                  [XT_STRATEGY_WEIGHTED] = {"weighted-vote", true, {.untouched = true}},
+                  [XT_STRATEGY_CONTROLLER] = {"controller", true, {.untouched = true}},
+                  [XT_STRATEGY_SEQUENCE] = {"sequence", true, {.untouched = true, .some = true}},
+                  [XT_STRATEGY_NEIGHBOURS] = {"neighbours", true, {.one = true}},
+                  [XT_STRATEGY_PROBE] = {"probe", true, {.one = true}}};
+static const char *const strategy_names[] = {
+    "coarse",     "entropy",  "mean-entropy", "logprob", "vote",
+    "logistic",   "stumps",   "calibrated",   "control", "weighted-vote",
+    "controller", "sequence", "neighbours",   "probe",   NULL};
 static const char *const candidate_names[] = {[XT_CANDIDATES_ENDS] = "ends",
                                               [XT_CANDIDATES_TARGET_FIRST] = "target-first",
                                               [XT_CANDIDATES_SOURCE_LAST] = "source-last",
@@ -33,11 +47,11 @@ xt_candidates xt_strategy_candidates(xt_strategy strategy) {
              : XT_CANDIDATES_TARGET_FIRST;
 }
 
-bool xt_strategy_learns(xt_strategy strategy) {
-  return strategy == XT_STRATEGY_LOGISTIC || strategy == XT_STRATEGY_STUMPS;
-}
+bool xt_strategy_learns(xt_strategy strategy) { return strategies[strategy].learns; }
 
-bool strategy_reads_untouched(xt_strategy strategy) { return xt_strategy_learns(strategy); }
+StrategyReads strategy_reads(xt_strategy strategy) { return strategies[strategy].reads; }
+
+bool xt_strategy_needs_states(xt_strategy strategy) { return strategies[strategy].reads.one; }
 
 const char *xt_strategy_format(const xt_select_options *o, char buffer[XT_STRATEGY_NAME_SIZE]) {
   if (o->strategy == XT_STRATEGY_COARSE)
@@ -66,7 +80,7 @@ void xt_select_get_need(const xt_select_options *o, const char *task_name, xt_se
   const xt_task *task = xt_task_find(task_name);
   const bool understanding =
       task && task->kind == XT_TASK_CHOICE && task->direction == XT_DIRECTION_TO_LANGUAGE;
-  *out = (xt_select_need){.target_first = true};
+  *out = (xt_select_need){.target_first = true, .control = strategies[o->strategy].reads.control};
   if (o->site)
     out->site = *o->site;
   else if (xt_site_parse(task ? task->site : "attn", &out->site, NULL) != XT_STATUS_OK)
@@ -149,12 +163,32 @@ typedef struct Gatherer {
   int layers;
   xt_select_need need;
   Gathered now;
-  char task[64], lang[64];
+  char task[64], lang[64], control[XT_SITE_NAME_SIZE]; /* control: the site's name */
+  struct {
+    int source_layer, target_layer;
+    uint64_t answer;
+  } * controls; /* of the question */
+  size_t control_count, control_capacity;
   xt_status (*visit)(void *user, const Gathered *question, xt_error *error);
   void *user;
 } Gatherer;
 
+/* Gives candidates the answers of their controls. */
+static void match_controls(Gatherer *g) {
+  for (size_t i = 0; i < g->now.count; i++)
+    for (size_t k = 0; k < g->control_count; k++) {
+      Candidate *c = &g->now.candidates[i];
+      if (g->controls[k].source_layer != c->source_layer ||
+          g->controls[k].target_layer != c->target_layer)
+        continue;
+      c->control = g->controls[k].answer;
+      g->now.controls++;
+      break;
+    }
+}
+
 static xt_status finish_question(Gatherer *g, xt_error *error) {
+  match_controls(g);
   return g->now.number ? g->visit(g->user, &g->now, error) : XT_STATUS_OK;
 }
 
@@ -167,11 +201,24 @@ static void begin_question(Gatherer *g, const xt_store_row *row) {
                       .place = q->number,
                       .task = g->task,
                       .lang = g->lang,
+                      .source = hash_fnv(q->source, strlen(q->source)),
                       .prompt_length = strlen(q->target),
                       .candidates = g->now.candidates,
                       .capacity = g->now.capacity,
-                      .wanted = need_count(&g->need, g->layers)};
+                      .wanted = need_count(&g->need, g->layers),
+                      .reads_control = strategy_reads(g->options->strategy).control};
   xt_site_format(g->need.site, g->now.site);
+  g->need.site.control = XT_CONTROL_SHUFFLED;
+  xt_site_format(g->need.site, g->control);
+  g->control_count = 0;
+}
+
+static xt_status keep_control(Gatherer *g, const Candidate *c, xt_error *error) {
+  TRY(MEM_GROW(&g->controls, &g->control_capacity, g->control_count + 1, error));
+  g->controls[g->control_count].source_layer = c->source_layer;
+  g->controls[g->control_count].target_layer = c->target_layer;
+  g->controls[g->control_count++].answer = c->answer;
+  return XT_STATUS_OK;
 }
 
 static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error) {
@@ -180,8 +227,9 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
     TRY(finish_question(g, error));
     begin_question(g, row);
   }
-  const bool vanilla = row->source_layer < 0;
-  if (!vanilla && (strcmp(row->site, g->now.site) != 0 ||
+  const bool vanilla = row->source_layer < 0,
+             control = g->now.reads_control && strcmp(row->site, g->control) == 0;
+  if (!vanilla && ((strcmp(row->site, g->now.site) != 0 && !control) ||
                    !need_has(&g->need, g->layers, row->source_layer, row->target_layer)))
     return XT_STATUS_OK;
   Candidate c = {.source_layer = row->source_layer,
@@ -198,6 +246,7 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
     g->now.has_vanilla = true;
     return XT_STATUS_OK;
   }
+  if (control) return keep_control(g, &c, error);
   TRY(MEM_GROW(&g->now.candidates, &g->now.capacity, g->now.count + 1, error));
   g->now.candidates[g->now.count++] = c;
   return XT_STATUS_OK;
@@ -214,5 +263,6 @@ xt_status gather_questions(xt_store *store, const xt_select_options *options,
   xt_status status = xt_store_read(store, gather_row, &g, error);
   if (!status) status = finish_question(&g, error);
   free(g.now.candidates);
+  free(g.controls);
   return status;
 }

@@ -10,15 +10,17 @@
 typedef struct Candidate {
   int source_layer, target_layer; /* -1: the untouched run */
   double entropy, mean_entropy, mean_logprob, margin;
-  size_t count;    /* tokens */
-  uint64_t answer; /* equal numbers: the same answer */
-  bool answered;   /* it names one of the options or, if there are none, is not empty */
-  int correct;     /* 1, 0, or -1: not known */
+  size_t count;     /* tokens */
+  uint64_t answer;  /* equal numbers: the same answer */
+  bool answered;    /* it names one of the options or, if there are none, is not empty */
+  int correct;      /* 1, 0, or -1: not known */
+  uint64_t control; /* the answer of the control at the same layers, where the strategy reads it */
 } Candidate;
 
 typedef struct Gathered {
-  int64_t number; /* the store's, of the question */
-  size_t place;   /* xt_question.number: the same in every language */
+  int64_t number;  /* the store's, of the question */
+  size_t place;    /* xt_question.number: the same in every language of a benchmark */
+  uint64_t source; /* a hash of the source prompt */
   const char *task, *lang;
   char site[XT_SITE_NAME_SIZE];
   size_t prompt_length; /* bytes of the target prompt */
@@ -26,11 +28,20 @@ typedef struct Gathered {
   Candidate vanilla;
   Candidate *candidates; /* by source layer, then target layer */
   size_t count, capacity;
-  size_t wanted; /* candidates of a complete question */
+  size_t wanted;   /* candidates of a complete question */
+  size_t controls; /* candidates whose control is there */
+  bool reads_control;
 } Gathered;
 
 static inline bool gathered_is_complete(const Gathered *g) {
-  return g->has_vanilla && g->count == g->wanted;
+  return g->has_vanilla && g->count == g->wanted && (!g->reads_control || g->controls == g->wanted);
+}
+
+/* How many candidates give the answer. */
+static inline size_t gathered_votes(const Gathered *q, uint64_t answer) {
+  size_t n = 0;
+  for (size_t i = 0; i < q->count; i++) n += q->candidates[i].answer == answer;
+  return n;
 }
 
 /* Calls `visit` for each question, complete or not. Borrowed for the call. */
@@ -43,8 +54,14 @@ xt_status gather_questions(xt_store *store, const xt_select_options *options,
 bool need_has(const xt_select_need *need, int layers, int source_layer, int target_layer);
 size_t need_count(const xt_select_need *need, int layers);
 
-/* Whether the strategy needs the untouched run too. */
-bool strategy_reads_untouched(xt_strategy strategy);
+/* Which responses a strategy needs for a question. */
+typedef struct StrategyReads {
+  bool untouched; /* the untouched run too */
+  bool control;   /* the control of each candidate too */
+  bool one;       /* only the response that it chooses, whose layers it chooses beforehand */
+  bool some;      /* one after another, as many as the choice needs */
+} StrategyReads;
+StrategyReads strategy_reads(xt_strategy strategy);
 
 /* The reverse of xt_strategy_format; false: no such name. */
 bool strategy_parse(const char *name, xt_select_options *out);

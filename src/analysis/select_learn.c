@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/cholesky.h"
 #include "base/arena.h"
 #include "base/mem.h"
 
@@ -131,29 +132,13 @@ static void derivatives(Fit *f) {
   }
 }
 
-/* step := hessian^-1 gradient by Cholesky; the hessian is positive definite by the penalty. */
-static void solve(Fit *f) {
-  const size_t n = f->size;
-  double *a = f->hessian;
-  for (size_t k = 0; k < n; k++)
-    for (size_t m = 0; m <= k; m++) {
-      const double s = a[k * n + m] - dot(a + k * n, a + m * n, m);
-      a[k * n + m] = k == m ? sqrt(s > 1e-12 ? s : 1e-12) : s / a[m * n + m];
-    }
-  for (size_t k = 0; k < n; k++)
-    f->step[k] = (f->gradient[k] - dot(a + k * n, f->step, k)) / a[k * n + k];
-  for (size_t k = n; k-- > 0;) {
-    double s = f->step[k];
-    for (size_t m = k + 1; m < n; m++) s -= a[m * n + k] * f->step[m];
-    f->step[k] = s / a[k * n + k];
-  }
-}
-
 static void newton(Fit *f) {
   double now = objective(f, f->weights);
   for (int step = 0; step < NEWTON_STEPS; step++) {
     derivatives(f);
-    solve(f);
+    /* the hessian is positive definite by the penalty */
+    cholesky_factor(f->hessian, f->size, 1e-12);
+    cholesky_solve(f->hessian, f->size, f->gradient, f->step);
     double next = now, length = 1;
     for (; length > 1e-6; length /= 2) {
       for (size_t k = 0; k < f->size; k++) f->trial[k] = f->weights[k] - length * f->step[k];

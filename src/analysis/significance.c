@@ -220,6 +220,7 @@ xt_status analysis_significance(xt_analysis *a, AnalysisGroup *g, xt_error *erro
     TRY_DONE(intervals(a, g, &g->sites[i], &b, left,
                        (xt_site_result *)(uintptr_t)&g->group.sites[i], error));
   TRY_DONE(analysis_comparisons(a, g, &b, error));
+  TRY_DONE(analysis_gaps(a, g, &b, error));
   TRY_DONE(analysis_controls(a, g, &b, error));
   TRY_DONE(analysis_baselines(a, g, &b, error));
 done:

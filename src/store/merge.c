@@ -161,6 +161,12 @@ static const char add_measured[] =
     "question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance, strategy, site) DO "
     "NOTHING;";
 
+static const char add_costs[] =
+    "INSERT INTO main.selection_costs(strategy, site, instance, responses, tokens)"
+    " SELECT strategy, site, q.new, responses, tokens FROM part.selection_costs p JOIN "
+    "question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance, strategy, site) DO "
+    "NOTHING;";
+
 static const char other_selections[] =
     "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN "
     "main.selections m ON m.instance = q.new"
@@ -190,7 +196,9 @@ static xt_status add_metrics(xt_store *s, const char *input, const Schema *part,
     return err_set(error, XT_STATUS_INPUT, input, NULL, -1,
                    "%lld selections differ from those of the same strategy in an earlier file",
                    (long long)differ);
-  return db_run(&s->db, add_measured, "cannot write", error);
+  TRY(db_run(&s->db, add_measured, "cannot write", error));
+  return part->has[TABLE_SELECTION_COSTS] ? db_run(&s->db, add_costs, "cannot write", error)
+                                          : XT_STATUS_OK;
 }
 
 static xt_status refuse_conflicts(xt_store *s, const char *input, const char *query,

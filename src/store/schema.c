@@ -84,6 +84,12 @@ static const TableText tables[STORE_TABLE_COUNT] = {
                        " target_layer INTEGER NOT NULL, numbers BLOB NOT NULL, PRIMARY "
                        "KEY(instance, site, source_layer, target_layer)) WITHOUT ROWID",
                        3, false},
+    [TABLE_SELECTION_COSTS] = {"selection_costs",
+                               "(strategy TEXT NOT NULL, site TEXT NOT NULL, instance INTEGER NOT "
+                               "NULL REFERENCES instances,"
+                               " responses INTEGER NOT NULL, tokens INTEGER NOT NULL, PRIMARY "
+                               "KEY(instance, strategy, site)) WITHOUT ROWID",
+                               2, true},
 };
 
 /* Checks that an object of the file is a table exactly as this program makes it, or the index of

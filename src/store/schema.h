@@ -23,6 +23,7 @@ typedef enum StoreTable {
   TABLE_SAMPLES,
   TABLE_TRACKED,
   TABLE_EFFECTS,
+  TABLE_SELECTION_COSTS,
   STORE_TABLE_COUNT
 } StoreTable;
 

@@ -317,10 +317,13 @@ xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out,
           "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
       [STORE_ADD_PAIR_METRIC] =
           "INSERT OR REPLACE INTO pair_metrics(instance, text, name, value) VALUES(?4, ?1, ?2, ?3)",
-      [STORE_FIND_SELECTION] = "SELECT source_layer, target_layer FROM selections WHERE instance = "
-                               "?1 AND strategy = ?2 AND site = ?3",
+      [STORE_FIND_SELECTION] =
+          "SELECT source_layer, target_layer, responses FROM selections LEFT JOIN selection_costs "
+          "USING(instance, strategy, site) WHERE instance = ?1 AND strategy = ?2 AND site = ?3",
       [STORE_ADD_SELECTION] = "INSERT OR REPLACE INTO selections(instance, strategy, site, "
                               "source_layer, target_layer) VALUES(?1, ?2, ?3, ?4, ?5)",
+      [STORE_ADD_SELECTION_COST] = "INSERT OR REPLACE INTO selection_costs(instance, strategy, "
+                                   "site, responses, tokens) VALUES(?1, ?2, ?3, ?4, ?5)",
   };
   if (!s->statements[which]) TRY(db_prepare(&s->db, sql[which], &s->statements[which], error));
   *out = s->statements[which];

@@ -41,6 +41,7 @@ typedef enum StoreStatement {
   STORE_ADD_PAIR_METRIC,
   STORE_FIND_SELECTION,
   STORE_ADD_SELECTION,
+  STORE_ADD_SELECTION_COST,
   STORE_FIND_SOURCE,
   STORE_ADD_SOURCE,
   STORE_FIND_SAMPLES,
@@ -123,5 +124,12 @@ xt_status store_choices_text(const xt_question *question, char **out, xt_error *
 xt_status store_provenance(const xt_model *model, const char *hash,
                            const xt_store_settings *settings, const char *command, char **out,
                            xt_error *error);
+
+/* Calls `question` for every question in order of number. `ids` are borrowed for the call. */
+xt_status store_read_source_ids(xt_store *store,
+                                xt_status (*question)(void *user, int64_t number,
+                                                      const int32_t *ids, size_t count,
+                                                      xt_error *error),
+                                void *user, xt_error *error);
 
 #endif

@@ -25,7 +25,7 @@ simulate="$python $tools/simulate_store.py --lang de,sw,en --sites attn,ffn,attn
 $simulate -o results.db --tasks xnli,xquad,globalopinionqa --pivots en,zh --layers 3 --per-language 8 --missing-gold 0.1 --extras
 $simulate -o other.db --tasks xquad,xnli --layers 3 --per-language 7 --model Qwen2-7B-simulated --seed 2 --extras
 $simulate -o third.db --tasks xquad --layers 2 --per-language 4 --model Mistral-7B-simulated --seed 3
-run "$X" select --quiet --strategy entropy,vote,coarse,stumps --candidates target-first --by-lang --json -o results.db
+run "$X" select --quiet --strategy entropy,vote,coarse,stumps,calibrated,weighted-vote,controller,sequence --candidates target-first --by-lang --json -o results.db
 expect "select" 0
 cp out chosen.jsonl
 varied select
@@ -44,7 +44,7 @@ for task in facts local-facts; do
 done >pairs.jsonl
 "$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --site attn,ffn --control self,shuffled,random,mean2 -o facts.db
 "$X" sweep -m model --threads 1 --quiet --max-new-tokens 6 --pairs pairs.jsonl --samples 4 --temperature 1.5 -o facts.db
-run "$X" select --quiet --strategy logprob,vote,coarse --candidates target-first --by-lang --json -o facts.db
+run "$X" select -m model --threads 1 --quiet --strategy logprob,vote,coarse,control,sequence,neighbours,probe --candidates target-first --by-lang --json -o facts.db
 expect "facts: select" 0
 cp out chosen.jsonl
 varied facts

@@ -100,7 +100,7 @@ is_json "--compare --json is JSON" out
 cp out compared
 run "$X" report s.db -o rep --quiet
 same "--compare: the report's figures" "$(grep '"strategy": "vote:target-first"' compared | field bound | cut -c1-11) $(grep -c '^"ffn, ' rep/strategies-xquad.csv) $(grep -c 'id="strategies-xquad"' rep/report.html)" \
-  "$(sed -n 's/^"ffn, vote:target-first",//p' rep/strategies-xquad.csv | tr , '\n' | sed -n '11p' | cut -c1-11) 8 1"
+  "$(sed -n 's/^"ffn, vote:target-first",//p' rep/strategies-xquad.csv | tr , '\n' | sed -n '11p' | cut -c1-11) 12 1"
 run "$X" select --quiet --compare --strategy vote --json -o xnli.db
 refuses "neither strategies nor --compare" 2 "xtransplant select: --strategy: missing; without it, --compare compares all" "$X" select -o s.db
 
@@ -123,7 +123,7 @@ same "--train leaves the other file alone" "$("$X" export pilot.db --selections 
 cmp -s both.jsonl ends.jsonl && pass "merged shards keep their choices" || fail "merged shards keep their choices"
 
 # ---- refusals
-refuses "no such strategy" 2 "xtransplant select: --strategy: unknown strategy 'entropi'; did you mean entropy; strategies are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps" \
+refuses "no such strategy" 2 "xtransplant select: --strategy: unknown strategy 'entropi'; did you mean entropy; strategies are coarse, entropy, mean-entropy, logprob, vote, logistic, stumps, calibrated, control, weighted-vote, controller, sequence, neighbours, probe" \
   "$X" select $small $pairs --strategy entropi -o new.db
 refuses "no model" 3 "xtransplant select: --model: missing: responses that new.db lacks may have to be run" "$X" select $pairs --strategy vote -o new.db
 refuses "no file and nothing to run" 3 "xtransplant select: new.db: cannot open: No such file or directory" "$X" select --strategy vote -o new.db

@@ -11,38 +11,33 @@
 #include "shell/interrupt.h"
 #include "shell/output.h"
 #include "verbs/selection_compare.h"
+#include "verbs/select_train.h"
 #include "verbs/selection_row.h"
-#include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
 
-#define STRATEGIES_MAX 16
-
-typedef struct Arguments {
-  SweepArguments sweep;
-  const char *strategies, *train;
-  int candidates, folds;
-  bool by_language, compare;
-} Arguments;
+#define STRATEGY_LIST                                                                     \
+  "coarse, entropy, mean-entropy, logprob, vote, logistic, stumps, calibrated, control, " \
+  "weighted-vote, controller, sequence, neighbours, probe"
 
 static const Option options[] = {
-    OPTION_MODEL_OPTIONAL(Arguments, sweep.model,
+    OPTION_MODEL_OPTIONAL(SelectArguments, sweep.model,
                           "the model, which is needed as long as responses are missing"),
     {.name = "strategy",
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, strategies),
+     .field = OPTION_FIELD(SelectArguments, const char *, strategies),
      .value = "LIST",
-     .help = "the strategies, separated by commas: coarse, entropy, mean-entropy, logprob, vote, "
-             "logistic, stumps; with --compare, all without it"},
+     .help = "the strategies, separated by commas: " STRATEGY_LIST "; with --compare, all without "
+             "it"},
     {.name = "compare",
      .type = OPTION_FLAG,
-     .field = OPTION_FIELD(Arguments, bool, compare),
+     .field = OPTION_FIELD(SelectArguments, bool, compare),
      .help = "print one table for each task, of all strategies that the results file has choices "
              "of: accuracy by level, gain, what is closed of the gap to the upper bound without "
              "noise, and cost"},
     {.name = "candidates",
      .letter = 'c',
      .type = OPTION_ENUM,
-     .field = OPTION_FIELD(Arguments, int, candidates),
+     .field = OPTION_FIELD(SelectArguments, int, candidates),
      .value = "SET",
      .choices_from = xt_candidates_names,
      .help = "what to choose among; without it, ends for entropy and mean-entropy, as published, "
@@ -50,14 +45,14 @@ static const Option options[] = {
     {.name = "output",
      .letter = 'o',
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.output),
+     .field = OPTION_FIELD(SelectArguments, const char *, sweep.output),
      .value = "FILE",
      .required = true,
      .help = "the results file, to which missing responses are added"},
     {.name = "task",
      .letter = 't',
      .type = OPTION_ENUM,
-     .field = OPTION_FIELD(Arguments, int, sweep.task),
+     .field = OPTION_FIELD(SelectArguments, int, sweep.task),
      .value = "T",
      .choices_from = xt_task_names,
      .help = "the benchmark to run; without it, the strategies choose for the questions of the "
@@ -65,28 +60,28 @@ static const Option options[] = {
     {.name = "data",
      .letter = 'd',
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.data),
+     .field = OPTION_FIELD(SelectArguments, const char *, sweep.data),
      .value = "DIR",
      .help = "the benchmark's folder as released"},
     {.name = "pairs",
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.pairs),
+     .field = OPTION_FIELD(SelectArguments, const char *, sweep.pairs),
      .value = "FILE",
      .help = "JSON lines {id, lang, source, target, gold, task}, instead of --task and --data"},
     {.name = "lang",
      .letter = 'l',
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.languages),
+     .field = OPTION_FIELD(SelectArguments, const char *, sweep.languages),
      .value = "LIST",
      .help = "the languages to run, separated by commas; without it, all languages of the task"},
     {.name = "pivot",
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, sweep.pivot),
+     .field = OPTION_FIELD(SelectArguments, const char *, sweep.pivot),
      .value = "LANG",
      .help = "the language of the source prompts of xnli, xquad, xcopa and mkqa; without it, en"},
     {.name = "limit",
      .type = OPTION_INT,
-     .field = OPTION_FIELD(Arguments, int, sweep.limit),
+     .field = OPTION_FIELD(SelectArguments, int, sweep.limit),
      .value = "N",
      .low = 1,
      .high = 1e9,
@@ -94,18 +89,18 @@ static const Option options[] = {
     {.name = "site",
      .letter = 's',
      .type = OPTION_SITES,
-     .field = OPTION_FIELD(Arguments, SiteList, sweep.sites),
+     .field = OPTION_FIELD(SelectArguments, SiteList, sweep.sites),
      .value = "SITE",
      .help = "the site (only one); without it, the site that the paper uses for the task"},
     {.name = "train",
      .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, train),
+     .field = OPTION_FIELD(SelectArguments, const char *, train),
      .value = "FILE",
-     .help = "for logistic and stumps: the results file of a PilotSet to learn from; without it, "
-             "they are cross-validated on the output file"},
+     .help = "for strategies that learn: the results file of a PilotSet, of the same task or "
+             "another, to learn from; without it, they are cross-validated on the output file"},
     {.name = "folds",
      .type = OPTION_INT,
-     .field = OPTION_FIELD(Arguments, int, folds),
+     .field = OPTION_FIELD(SelectArguments, int, folds),
      .value = "K",
      .low = 2,
      .high = 1000,
@@ -113,47 +108,32 @@ static const Option options[] = {
      .help = "the number of folds of the cross-validation"},
     {.name = "by-lang",
      .type = OPTION_FLAG,
-     .field = OPTION_FIELD(Arguments, bool, by_language),
+     .field = OPTION_FIELD(SelectArguments, bool, by_language),
      .help = "print a row for each language, besides the one for all languages together"},
     {.name = "cot",
      .type = OPTION_FLAG,
-     .field = OPTION_FIELD(Arguments, bool, sweep.cot),
+     .field = OPTION_FIELD(SelectArguments, bool, sweep.cot),
      .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens "
              "by default"},
-    OPTION_MAX_NEW_TOKENS(Arguments, sweep.max_new_tokens),
-    OPTION_PENALTY(Arguments, sweep.penalty),
+    OPTION_MAX_NEW_TOKENS(SelectArguments, sweep.max_new_tokens),
+    OPTION_PENALTY(SelectArguments, sweep.penalty),
     {.name = "max-rows",
      .type = OPTION_INT,
-     .field = OPTION_FIELD(Arguments, int, sweep.max_rows),
+     .field = OPTION_FIELD(SelectArguments, int, sweep.max_rows),
      .value = "N",
      .low = 1,
      .high = 1e6,
      .help = "expert: the largest number of configurations that run together; without it, 4096, "
              "or as many as memory allows"},
-    OPTIONS_COMPUTE(Arguments, sweep.model),
+    OPTIONS_COMPUTE(SelectArguments, sweep.model),
     {.name = "skip-long",
      .type = OPTION_FLAG,
-     .field = OPTION_FIELD(Arguments, bool, sweep.skip_long),
+     .field = OPTION_FIELD(SelectArguments, bool, sweep.skip_long),
      .help = "leave out and list the questions that are longer than the model's context"},
-    OPTION_PROGRESS(Arguments, sweep.model.progress),
-    OPTION_QUIET(Arguments, sweep.model.quiet),
-    OPTION_JSON(Arguments, sweep.model.json),
+    OPTION_PROGRESS(SelectArguments, sweep.model.progress),
+    OPTION_QUIET(SelectArguments, sweep.model.quiet),
+    OPTION_JSON(SelectArguments, sweep.model.json),
 };
-
-typedef struct Select {
-  Arguments *arguments;
-  xt_select_options strategies[STRATEGIES_MAX];
-  char names[STRATEGIES_MAX][XT_STRATEGY_NAME_SIZE];
-  xt_select_counts counts[STRATEGIES_MAX];
-  int count;
-  LoadedModel model;
-  bool loaded, begun;
-  char hash[XT_MODEL_HASH_SIZE];
-  xt_store *store, *pilot;
-  xt_selector *selectors[STRATEGIES_MAX]; /* trained on --train's file; NULL for strategies that
-                                             do not learn */
-  uint64_t added;                         /* responses */
-} Select;
 
 static void add_strategy(const Cli *cli, Select *s, xt_strategy strategy) {
   xt_select_options *o = &s->strategies[s->count];
@@ -177,9 +157,7 @@ static int read_strategies(const Cli *cli, Select *s) {
     while (known[which] && strcmp(known[which], name) != 0) which++;
     if (!known[which]) {
       const char *meant = nearest_name(name, known);
-      return cli_usage(cli,
-                       "--strategy: unknown strategy '%s'%s%s; strategies are coarse, entropy, "
-                       "mean-entropy, logprob, vote, logistic, stumps",
+      return cli_usage(cli, "--strategy: unknown strategy '%s'%s%s; strategies are " STRATEGY_LIST,
                        name, meant ? "; did you mean " : "", meant ? meant : "");
     }
     if (s->count == STRATEGIES_MAX)
@@ -189,12 +167,14 @@ static int read_strategies(const Cli *cli, Select *s) {
   }
   if (!s->arguments->strategies && !s->arguments->compare)
     return cli_usage(cli, "--strategy: missing; without it, --compare compares all");
+  /* without a model there are no activations */
   for (int which = 0; known[which] && !s->arguments->strategies; which++)
-    add_strategy(cli, s, (xt_strategy)which);
+    if (s->arguments->sweep.model.model || !xt_strategy_needs_states((xt_strategy)which))
+      add_strategy(cli, s, (xt_strategy)which);
   return s->count ? EXIT_OK : cli_usage(cli, "--strategy: names no strategy");
 }
 
-static int check_usage(const Cli *cli, const Arguments *a) {
+static int check_usage(const Cli *cli, const SelectArguments *a) {
   const SweepArguments *s = &a->sweep;
   if (s->pairs && (s->has_task || s->data))
     return cli_usage(cli, "--pairs: cannot be combined with --%s", s->has_task ? "task" : "data");
@@ -238,19 +218,14 @@ done:
   return status;
 }
 
-static xt_status describe(Select *s, xt_error *error) {
-  const ModelArguments *how = &s->arguments->sweep.model;
-  const xt_status status = model_describe(how, &s->model, error);
-  if (status) return status;
-  return model_hash(&s->model, how->quiet, s->hash, error);
-}
-
 /* Runs the responses that one strategy lacks. */
 static xt_status complete(Select *s, const xt_select_options *o, xt_error *error) {
   SweepArguments how = s->arguments->sweep;
   SweepJob job = {0};
   xt_select_need need;
   xt_status status;
+  xt_select_get_need(o, "", &need);
+  if (need.control) how.controls = "shuffled";
   TRY_DONE(job_read(&job, &how, error));
   xt_select_get_need(o, xt_dataset_get(job.dataset, 0)->task, &need);
   how.sites = (SiteList){.count = 1, .at = {need.site}};
@@ -266,40 +241,6 @@ done:
 }
 
 /* ---- checks before anything is run ----------------------------------------------------------- */
-
-/* The hash that every response must have: the model's, or that of the results file. */
-static xt_status own_hash(Select *s, const char **hash, const char **name, xt_error *error) {
-  xt_store_info own;
-  *hash = s->hash;
-  *name = s->arguments->sweep.model.model;
-  if (s->model.model) return XT_STATUS_OK;
-  const xt_status status = xt_store_get_info(s->store, &own, error);
-  *hash = own.model_hash;
-  *name = own.model_name;
-  return status;
-}
-
-/* Learns from --train's file for the strategies that learn. */
-static xt_status train(Select *s, xt_error *error) {
-  const char *hash, *name, *file = s->arguments->train;
-  xt_store_info pilot;
-  xt_status status = XT_STATUS_OK;
-  for (int i = 0; i < s->count && file; i++) {
-    xt_select_options *o = &s->strategies[i];
-    if (!xt_strategy_learns(o->strategy)) continue;
-    if (!s->pilot) TRY_DONE(xt_store_open(file, XT_STORE_READ, &s->pilot, error));
-    TRY_DONE(xt_store_get_info(s->pilot, &pilot, error));
-    TRY_DONE(own_hash(s, &hash, &name, error));
-    if (strcmp(pilot.model_hash, hash) != 0)
-      TRY_DONE(error_set(error, XT_STATUS_ARGUMENT, file, "model", -1,
-                         "has responses of another model (%s) than %s (%s)", pilot.model_name,
-                         s->arguments->sweep.output, name));
-    TRY_DONE(xt_selector_train(s->pilot, o, &s->selectors[i], error));
-    o->selector = s->selectors[i];
-  }
-done:
-  return status;
-}
 
 /* Finds now, and not after everything was run, that there are fewer questions with a gold answer
  * than learning needs. The results file may have such questions too. */
@@ -401,14 +342,15 @@ static xt_status execute(Select *s, xt_error *error) {
   if (!runs && access(a->output, F_OK) != 0)
     return xt_store_open(a->output, XT_STORE_READ, &s->store, error);
   if (runs) status = check_answers(s, error);
-  if (!status && runs) status = describe(s, error);
+  if (!status && runs) status = select_describe(s, error);
   if (!status && !runs) status = xt_store_open(a->output, XT_STORE_WRITE, &s->store, error);
-  if (!status) status = train(s, error);
+  if (!status) status = select_train(s, error);
   for (int i = 0; i < s->count && runs && !status; i++)
     status = complete(s, &s->strategies[i], error);
   if (!status) store_report_waiting(s->store, a->model.quiet);
   if (s->added)
     cli_note(a->model.quiet, "%s: %llu responses added", a->output, (unsigned long long)s->added);
+  if (!status) status = select_read_states(s, error);
   if (!status) status = choose_all(s, error);
   if (!status) status = store_note_coverage(s->store, a->model.quiet, error);
   return status ? status : print_all(s, error);
@@ -437,6 +379,8 @@ static int run(const Cli *cli, void *opaque) {
   for (int i = 0; i < s.count; i++) xt_selector_free(s.selectors[i]);
   xt_store_close(s.store);
   xt_store_close(s.pilot);
+  xt_states_free(s.states);
+  xt_states_free(s.pilot_states);
   model_deinit(&s.model);
   return code;
 }
@@ -457,14 +401,20 @@ const Verb verb_select = {
         "one. These p-values are not adjusted for the number of comparisons; those of the verb "
         "report are. Strategies: coarse uses fixed layers that depend on the kind of task; "
         "entropy, mean-entropy and logprob choose the candidate that the model is most certain "
-        "of; vote chooses the answer that most candidates give; logistic and stumps learn from "
-        "questions with known answers what a right response looks like, and may also choose the "
-        "untouched run. Candidates: ends (first or last layer into the first layer), "
+        "of; vote chooses the answer that most candidates give, calibrated counts a vote less if "
+        "its configuration gives the same answer to other questions, and control counts only "
+        "votes that are others with the control's source. The others learn from questions with "
+        "known answers and may also choose the untouched run: logistic, stumps and controller "
+        "what a right response looks like, weighted-vote and sequence which candidates are "
+        "accurate (sequence runs only as many as can change the vote), neighbours and probe, from "
+        "the source "
+        "prompt's activations, which candidate to run at all. Candidates: ends (first or last "
+        "layer into the first layer), "
         "target-first (every layer into the first), source-last (the last layer into every "
         "layer), all (every layer into every layer).",
     .example = "xtransplant select -m Llama-2-7b-chat-hf --task xnli --data XNLI/XNLI_unseen "
                "--strategy coarse,entropy,vote -o unseen.db",
     OPTION_TABLE(options),
-    .arguments_size = sizeof(Arguments),
+    .arguments_size = sizeof(SelectArguments),
     .run = run,
 };

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strategies that need no gold answers. */
+#ifndef ANALYSIS_SELECT_RULES_H
+#define ANALYSIS_SELECT_RULES_H
+
+#include "analysis/select_set.h"
+
+/* How often each run of a set gives each answer, by language. */
+typedef struct Frequencies {
+  struct {
+    uint64_t key; /* a hash of language, layers and answer */
+    size_t count;
+  } * slots;
+  size_t size; /* a power of two */
+} Frequencies;
+
+/* The caller frees what it holds with frequencies_deinit, also after a failure. */
+xt_status frequencies_of(Frequencies *frequencies, const QuestionSet *set, xt_error *error);
+void frequencies_deinit(Frequencies *frequencies);
+
+/* `frequencies` of the set that the question is of: for "calibrated", else NULL. */
+const Candidate *choose_by_rule(xt_strategy strategy, const Gathered *q,
+                                const Frequencies *frequencies);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Strategies that calibrate, learn or stop early, on stores in which the right choice is known. */
+#include <math.h>
+
+#include "analysis/select_states.h"
+#include "base/rng.h"
+#include "made_store.h"
+
+#define LAYERS 6
+#define QUESTIONS 60
+
+static const char *const names[QUESTIONS / 10] = {"amber", "birch", "cedar",
+                                                  "dune",  "elm",   "flint"};
+
+/* A word that no other question has. */
+static void word_of(int question, char out[24]) {
+  snprintf(out, 24, "%s%c%c", names[question / 10 % 6], 'a' + question % 10, 'k' + question / 10);
+}
+
+static void select_all(Made *m, xt_select_options o) {
+  xt_error error;
+  xt_select_counts counts;
+  o.candidates = XT_CANDIDATES_TARGET_FIRST;
+  ASSERT_OK(xt_store_select(m->store, &o, &counts, &error));
+  assert_int_equal(counts.incomplete, 0);
+}
+
+/* The strategy's result in the only group of a store with choices. */
+static xt_strategy_result result_of(Made *m, const char *strategy, double *vanilla) {
+  xt_error error;
+  xt_analysis *a;
+  xt_strategy_result out = {0};
+  ASSERT_OK(xt_analysis_create(m->store, &(xt_analysis_options){.bootstrap = 200, .threads = 1}, &a,
+                               &error));
+  assert_int_equal(xt_analysis_count(a), 1);
+  const xt_group *g = xt_analysis_get(a, 0);
+  for (size_t s = 0; s < g->site_count; s++)
+    for (size_t k = 0; k < g->sites[s].strategy_count; k++)
+      if (strcmp(g->sites[s].strategies[k].name, strategy) == 0) out = g->sites[s].strategies[k];
+  assert_non_null(out.name);
+  out.name = strategy;
+  if (vanilla) *vanilla = g->vanilla.overall.value;
+  xt_analysis_free(a);
+  return out;
+}
+
+static void assert_close(double got, double wanted) {
+  if (!(fabs(got - wanted) < 1e-12)) fail_msg("%.15g instead of %.15g", got, wanted);
+}
+
+/* ---- without gold answers -------------------------------------------------------------------- */
+
+/* Four configurations say the same to every question, two know: their votes count more. */
+static void test_calibrated(void **state) {
+  (void)state;
+  Made m;
+  made_open(&m, "calibrated.db", "xquad");
+  for (int i = 0; i < QUESTIONS; i++) {
+    char gold[24];
+    word_of(i, gold);
+    const int64_t q = add_question(&m, i, "sw", gold);
+    add_response(&m, q, -1, -1, "usual", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++)
+      add_response(&m, q, l, 0, l < 4 ? "usual" : gold, 1, 1, l < 4 ? -0.1f : -2);
+  }
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_VOTE});
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CALIBRATED});
+  assert_close(result_of(&m, "vote:target-first", NULL).gap.selected, 0);
+  const xt_gap gap = result_of(&m, "calibrated:target-first", NULL).gap;
+  assert_close(gap.selected, 1);
+  assert_close(gap.closed, 1);
+  assert_close(gap.responses, LAYERS);
+  made_close(&m);
+}
+
+/* Most candidates say the same with another question's source; where all do, the untouched run is
+ * kept. */
+static void test_control(void **state) {
+  (void)state;
+  Made m;
+  xt_site plain;
+  xt_error error;
+  made_open(&m, "control.db", "xquad");
+  plain = m.site;
+  for (int i = 0; i < QUESTIONS; i++) {
+    const bool moved = i % 3;
+    const int64_t q = add_question(&m, i, "sw", "gold");
+    add_response(&m, q, -1, -1, moved ? "plain" : "gold", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++)
+      add_response(&m, q, l, 0, moved && l == 2 ? "gold" : "tin", 1, 1, -1);
+    ASSERT_OK(xt_site_parse("ffn+shuffled", &m.site, &error));
+    for (int l = 0; l < LAYERS; l++) add_response(&m, q, l, 0, "tin", 1, 1, -1);
+    m.site = plain;
+  }
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CONTROL});
+  const xt_gap gap = result_of(&m, "control:target-first", NULL).gap;
+  assert_close(gap.selected, 1);
+  assert_close(gap.responses, 2 * LAYERS + 1);
+  made_close(&m);
+}
+
+/* ---- learned, each question by the others ---------------------------------------------------- */
+
+/* Layer 2 is right; the other candidates agree on something else, and so does the untouched run
+ * in three quarters of the questions. */
+static void fill_reliable(Made *m, const char *name) {
+  made_open(m, name, "xquad");
+  for (int i = 0; i < QUESTIONS; i++) {
+    char gold[24], other[24];
+    word_of(i, gold);
+    word_of((i + 7) % QUESTIONS, other);
+    const int64_t q = add_question(m, i, "sw", gold);
+    add_response(m, q, -1, -1, i % 4 ? other : gold, 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++) add_response(m, q, l, 0, l == 2 ? gold : other, 1, 1, -1);
+  }
+}
+
+static void test_learned_votes(void **state) {
+  (void)state;
+  static const xt_strategy strategies[] = {XT_STRATEGY_WEIGHTED, XT_STRATEGY_CONTROLLER};
+  static const char *const of[] = {"weighted-vote:target-first", "controller:target-first"};
+  Made m;
+  double vanilla;
+  fill_reliable(&m, "votes.db");
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_VOTE});
+  assert_close(result_of(&m, "vote:target-first", &vanilla).gap.selected, 0);
+  assert_close(vanilla, 0.25);
+  for (int s = 0; s < 2; s++) {
+    select_all(&m, (xt_select_options){.strategy = strategies[s]});
+    const xt_gap gap = result_of(&m, of[s], NULL).gap;
+    assert_close(gap.selected, 1);
+    assert_close(gap.responses, LAYERS + 1);
+  }
+  made_close(&m);
+}
+
+/* Layer 2 is right in nine tenths of the questions, the untouched run in two thirds, each other one
+ * in a tenth: the vote is decided as soon as the first two agree, and often by the first. */
+static void test_sequence(void **state) {
+  (void)state;
+  Made m;
+  made_open(&m, "sequence.db", "xquad");
+  for (int i = 0; i < QUESTIONS; i++) {
+    char gold[24], other[24];
+    word_of(i, gold);
+    const int64_t q = add_question(&m, i, "sw", gold);
+    add_response(&m, q, -1, -1, i % 3 ? gold : "plain", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++) {
+      snprintf(other, sizeof other, "tin %c", 'a' + l);
+      add_response(&m, q, l, 0,
+                   i % 10 == l             ? other
+                   : l == 2 || i % 10 == 9 ? gold
+                                           : other,
+                   1, 1, -1);
+    }
+  }
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_WEIGHTED});
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_SEQUENCE});
+  const xt_gap whole = result_of(&m, "weighted-vote:target-first", NULL).gap,
+               gap = result_of(&m, "sequence:target-first", NULL).gap;
+  assert_true(gap.selected >= 0.9);
+  assert_close(gap.selected, whole.selected);
+  assert_close(whole.responses, LAYERS + 1);
+  assert_true(gap.responses >= 1 && gap.responses <= 3);
+  assert_true(gap.tokens < whole.tokens / 2);
+  made_close(&m);
+}
+
+/* Two kinds of questions, told apart by the state of the source prompt alone: layer 1 is right in
+ * the one, layer 4 in the other. */
+static void test_states(void **state) {
+  (void)state;
+  enum { WIDTH = 3 };
+  Made m;
+  Rng rng = {3};
+  xt_states states = {.count = QUESTIONS, .width = WIDTH};
+  int64_t numbers[QUESTIONS];
+  float values[QUESTIONS * STATE_COUNT * WIDTH];
+  xt_error error;
+  states.questions = numbers;
+  states.values = values;
+  made_open(&m, "states.db", "xquad");
+  for (int i = 0; i < QUESTIONS; i++) {
+    const bool kind = i % 2;
+    const int64_t q = numbers[i] = add_question(&m, i, "sw", "gold");
+    add_response(&m, q, -1, -1, "plain", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++)
+      add_response(&m, q, l, 0, l == (kind ? 1 : 4) ? "gold" : "tin", 1, 1, -1);
+    for (int k = 0; k < STATE_COUNT; k++)
+      for (int w = 0; w < WIDTH; w++)
+        values[(i * STATE_COUNT + k) * WIDTH + w] =
+            5 + 0.2f * rng_symmetric(&rng) + (w == k ? (kind ? 1.0f : -1.0f) : 0);
+  }
+  for (int s = XT_STRATEGY_NEIGHBOURS; s <= XT_STRATEGY_PROBE; s++) {
+    const xt_select_options o = {.strategy = (xt_strategy)s, .states = &states};
+    char name[XT_STRATEGY_NAME_SIZE];
+    assert_true(xt_strategy_needs_states(o.strategy));
+    select_all(&m, o);
+    const xt_gap gap =
+        result_of(&m,
+                  xt_strategy_format(&(xt_select_options){.strategy = o.strategy,
+                                                          .candidates = XT_CANDIDATES_TARGET_FIRST},
+                                     name),
+                  NULL)
+            .gap;
+    assert_close(gap.selected, 1);
+    assert_close(gap.responses, 1);
+  }
+  assert_int_equal(xt_store_select(m.store,
+                                   &(xt_select_options){.strategy = XT_STRATEGY_PROBE,
+                                                        .candidates = XT_CANDIDATES_TARGET_FIRST},
+                                   NULL, &error),
+                   XT_STATUS_ARGUMENT);
+  states.count--; /* the last question has none */
+  const xt_select_options missing = {
+      .strategy = XT_STRATEGY_PROBE, .candidates = XT_CANDIDATES_TARGET_FIRST, .states = &states};
+  assert_int_equal(xt_store_select(m.store, &missing, NULL, &error), XT_STATUS_ARGUMENT);
+  assert_non_null(strstr(error.message, "do not have the question"));
+  made_close(&m);
+}
+
+/* Questions that share a source prompt are in one fold, also where their numbers differ, as in a
+ * file of pairs: what is right is then drawn by lot for each pair of them, and cannot be learned
+ * from the other of the pair. */
+static void test_kin_in_one_fold(void **state) {
+  (void)state;
+  enum { WIDTH = 64 };
+  Made m;
+  Rng rng = {5};
+  xt_states states = {.count = 2 * QUESTIONS, .width = WIDTH};
+  xt_error error;
+  states.questions = calloc(2 * QUESTIONS, sizeof *states.questions);
+  states.values = calloc(2 * QUESTIONS * STATE_COUNT * WIDTH, sizeof *states.values);
+  made_open(&m, "kin.db", "xquad");
+  for (int i = 0; i < QUESTIONS; i++) {
+    const int lucky = (int)(rng_next(&rng) % LAYERS);
+    float state_values[WIDTH];
+    for (int w = 0; w < WIDTH; w++) state_values[w] = rng_symmetric(&rng);
+    for (int l = 0; l < 2; l++) {
+      char id[16], source[32], target[32];
+      static const int32_t ids[] = {1, 2};
+      const int at = 2 * i + l;
+      snprintf(id, sizeof id, "%d", at);
+      snprintf(source, sizeof source, "Question %d?", i);
+      snprintf(target, sizeof target, "Swali %d?", at);
+      const xt_question q = {.id = id,
+                             .number = (size_t)at,
+                             .task = "xquad",
+                             .lang = l ? "tr" : "sw",
+                             .source_lang = "en",
+                             .source = source,
+                             .target = target,
+                             .gold = "gold"};
+      ASSERT_OK(xt_store_add_question(
+          m.store, &q,
+          &(xt_instance){.source = ids, .target = ids, .source_count = 2, .target_count = 2},
+          &states.questions[at], &error));
+      add_response(&m, states.questions[at], -1, -1, "plain", 1, 1, -1);
+      for (int s = 0; s < LAYERS; s++)
+        add_response(&m, states.questions[at], s, 0, s == lucky ? "gold" : "tin", 1, 1, -1);
+      for (int k = 0; k < STATE_COUNT; k++)
+        memcpy(states.values + (at * STATE_COUNT + k) * WIDTH, state_values, sizeof state_values);
+    }
+  }
+  for (int s = XT_STRATEGY_NEIGHBOURS; s <= XT_STRATEGY_PROBE; s++) {
+    char name[XT_STRATEGY_NAME_SIZE];
+    const xt_select_options o = {
+        .strategy = (xt_strategy)s, .candidates = XT_CANDIDATES_TARGET_FIRST, .states = &states};
+    select_all(&m, o);
+    const double right = result_of(&m, xt_strategy_format(&o, name), NULL).gap.selected;
+    if (right > 0.35) fail_msg("%s: %.3f", name, right); /* one in six by lot */
+  }
+  free(states.questions);
+  free(states.values);
+  made_close(&m);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_calibrated),    cmocka_unit_test(test_control),
+      cmocka_unit_test(test_learned_votes), cmocka_unit_test(test_sequence),
+      cmocka_unit_test(test_states),        cmocka_unit_test(test_kin_in_one_fold)};
+  return cmocka_run_group_tests_name("select strategies", tests, NULL, NULL);
+}
