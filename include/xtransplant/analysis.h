@@ -42,6 +42,12 @@ XT_API double xt_mcnemar_exact(size_t won, size_t lost);
  *   first, flips. */
 XT_API xt_status xt_sign_flip(const double *differences, size_t count, int draws,
                               unsigned long long seed, double *p, xt_error *error);
+/* The bootstrap interval of sum(sums) / sum(weights) over `count` independent questions: in each of
+ * `samples` samples, `count` draws of SplitMix64 begun with `seed`, each next % count. Expanded
+ * percentiles (xt_analysis_options). NaN: fewer than two questions. */
+XT_API xt_status xt_bootstrap_ratio(const double *sums, const double *weights, size_t count,
+                                    int samples, unsigned long long seed, double confidence,
+                                    double *low, double *high, xt_error *error);
 /* The chance that at least one of n answers is right, when `right` of `drawn` sampled ones are: 1 -
  * C(drawn - right, n) / C(drawn, n), unbiased (Chen et al. 2021, "pass@k"). NaN: fewer were
  * drawn. */

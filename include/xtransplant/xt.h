@@ -27,6 +27,7 @@
  * share. */
 #ifndef XTRANSPLANT_XT_H
 #define XTRANSPLANT_XT_H
+#include "xtransplant/align.h"
 #include "xtransplant/analysis.h"
 #include "xtransplant/api.h"
 #include "xtransplant/engine.h"

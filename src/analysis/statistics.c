@@ -82,6 +82,29 @@ double quantile_of(double *values, size_t count, double probability) {
   return values[below] + (at - (double)below) * (values[below + 1] - values[below]);
 }
 
+xt_status xt_bootstrap_ratio(const double *sums, const double *weights, size_t count, int samples,
+                             unsigned long long seed, double confidence, double *low, double *high,
+                             xt_error *error) {
+  double *ratios;
+  size_t known = 0;
+  Rng rng = {seed};
+  const double tail = interval_tail(confidence, count, 1);
+  TRY(MEM_ALLOC(&ratios, (size_t)samples, error));
+  for (int s = 0; s < samples; s++) {
+    double sum = 0, weight = 0;
+    for (size_t i = 0; i < count; i++) {
+      const size_t at = rng_below(&rng, count);
+      sum += sums[at];
+      weight += weights[at];
+    }
+    if (weight > 0) ratios[known++] = sum / weight;
+  }
+  *low = quantile_of(ratios, known, tail);
+  *high = quantile_of(ratios, known, 1 - tail);
+  free(ratios);
+  return XT_STATUS_OK;
+}
+
 double xt_mcnemar_exact(size_t won, size_t lost) {
   const size_t n = won + lost, least = won < lost ? won : lost;
   if (won == lost) return 1;

@@ -63,7 +63,8 @@ static const Verb *const verbs[] = {
     &verb_export,     &verb_merge,      &verb_score,
     &verb_pilotset,   &verb_train,      &verb_train_tokenizer,
     &verb_verify,     &verb_init_model, &verb_bench,
-    &verb_devices,    &verb_help,       &verb_version,
+    &verb_devices,    &verb_baseline,   &verb_help,
+    &verb_version,
 };
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "xtransplant/align.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/least_squares.h"
+#include "base/mem.h"
+
+struct xt_alignment {
+  size_t width;
+  float *difference; /* [width] */
+  float *map;        /* [width, width]; NULL: none */
+};
+
+static xt_status read_tap(xt_session *session, const int32_t *ids, size_t count, xt_tap tap,
+                          int layer, size_t width, float *out, xt_error *error) {
+  xt_taps *taps;
+  TRY(xt_session_capture(session, &(xt_request){.ids = ids, .count = count}, &taps, error));
+  memcpy(out, xt_taps_get(taps, tap, layer), width * sizeof *out);
+  xt_taps_free(taps);
+  return XT_STATUS_OK;
+}
+
+/* states: [2][count, width], sources first. */
+static xt_status learn(xt_alignment *a, const float *states, size_t count, bool map, double ridge,
+                       xt_error *error) {
+  const float *sources = states, *targets = states + count * a->width;
+  double square = 0;
+  for (size_t k = 0; k < a->width; k++) {
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+      const double target = (double)targets[i * a->width + k];
+      sum += (double)sources[i * a->width + k] - target;
+      square += target * target / (double)count;
+    }
+    a->difference[k] = (float)(sum / (double)count);
+  }
+  if (!map) return XT_STATUS_OK;
+  TRY(MEM_ALLOC(&a->map, a->width * a->width, error));
+  return least_squares(targets, sources, count, a->width, a->width,
+                       ridge * (square > 0 ? square : 1), a->map, error);
+}
+
+xt_status xt_alignment_create(const xt_model *model, const xt_instance *instances, size_t count,
+                              xt_tap tap, int layer, bool map, double ridge, xt_alignment **out,
+                              xt_error *error) {
+  xt_model_info info;
+  xt_alignment *a = NULL;
+  xt_session *session = NULL;
+  float *states = NULL;
+  xt_status status;
+  *out = NULL;
+  xt_model_get_info(model, &info);
+  if (count == 0 || layer < 0 || layer >= info.layers || (map && !(ridge > 0)))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, count == 0 ? "count" : "layer", -1,
+                   count == 0 ? "is 0: there is nothing to learn from"
+                              : "is none of the model, or the ridge is not above 0");
+  const size_t width = (size_t)info.width;
+  TRY_DONE(MEM_ALLOC(&a, 1, error));
+  a->width = width;
+  TRY_DONE(MEM_ALLOC(&a->difference, width, error));
+  TRY_DONE(MEM_ALLOC(&states, 2 * count * width, error));
+  TRY_DONE(xt_session_create(model, &session, error));
+  for (size_t i = 0; i < count; i++) {
+    const xt_instance *in = &instances[i];
+    TRY_DONE(read_tap(session, in->source, in->source_count, tap, layer, width, states + i * width,
+                      error));
+    TRY_DONE(read_tap(session, in->target, in->target_count, tap, layer, width,
+                      states + (count + i) * width, error));
+  }
+  TRY_DONE(learn(a, states, count, map, ridge, error));
+done:
+  xt_session_free(session);
+  free(states);
+  if (status)
+    xt_alignment_free(a);
+  else
+    *out = a;
+  return status;
+}
+
+void xt_alignment_free(xt_alignment *a) {
+  if (!a) return;
+  free(a->difference);
+  free(a->map);
+  free(a);
+}
+
+const float *xt_alignment_difference(const xt_alignment *a) { return a->difference; }
+
+void xt_alignment_map(const xt_alignment *a, const float *x, float *out) {
+  for (size_t i = 0; i < a->width; i++) {
+    double sum = 0;
+    for (size_t k = 0; k < a->width; k++) sum += (double)a->map[i * a->width + k] * (double)x[k];
+    out[i] = (float)sum;
+  }
+}

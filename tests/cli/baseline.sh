@@ -1,0 +1,47 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# baseline: what the four methods write, against run with the same intervention; figures; refusals.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama # 6 layers
+small="-m $model --threads 1 --quiet --max-new-tokens 4"
+for i in 0 1 2 3 4 5; do
+  for lang in sw tr; do
+    printf '{"id": "q%d", "lang": "%s", "source": "Question %d: what is it?\\nAnswer:", "target": "%s swali la %d:\\nJibu:", "gold": "%s", "task": "xquad"}\n' \
+      $i $lang $i $lang $i "$(echo e a t i o n | cut -d' ' -f$((i + 1)))"
+  done
+done >pairs.jsonl
+sed 's/Question/Statement/; s/swali/taarifa/' pairs.jsonl >parallel.jsonl
+
+# ---- the same layer: the diagonal of a sweep of the block
+"$X" sweep -m "$model" --threads 1 --quiet --max-new-tokens 4 --pairs pairs.jsonl --site block -o sweep.db
+"$X" export sweep.db >sweep.jsonl
+run "$X" baseline $small --method same-layer --pairs pairs.jsonl --json
+expect "same-layer" 0
+is_json "baseline --json is JSON" out
+same "same-layer: a line for each layer and language, and all" "$(wc -l <out | tr -d ' ')" 18
+right() { grep "\"site\": \"$1\"" sweep.jsonl | grep "$2" | grep -c '"acc": 1'; }
+for layer in 0 3 5; do
+  count=$(right block "\"source_layer\": $layer, \"target_layer\": $layer,")
+  same "same-layer $layer: as right as the sweep's" "$(grep "\"layer\": $layer, .*\"lang\": null" out | field accuracy | awk '{ printf "%.6f", $1 }')" "$(awk -v n=$count 'BEGIN { printf "%.6f", n / 12 }')"
+done
+same "same-layer: untouched" "$(grep '"layer": 0, .*"lang": null' out | field untouched | awk '{ printf "%.6f", $1 }')" "$(awk -v n="$(right vanilla '')" 'BEGIN { printf "%.6f", n / 12 }')"
+same "same-layer: six questions in two languages" "$(grep '"layer": 0, .*"lang": null' out | sed 's/.*"count": \([0-9]*\), "questions": \([0-9]*\),.*/\1 \2/')" "12 6"
+
+# ---- learned ones: nothing is added with alpha 0, something with 1
+for method in incline arithmetic forcing; do
+  run "$X" baseline $small --method $method --parallel parallel.jsonl --pairs pairs.jsonl --layers 2 --alpha 0 --json
+  expect "$method" 0
+  same "$method: alpha 0 changes nothing" "$(grep -c '"gain": 0.0, "low": 0.0, "high": 0.0, "p": 1.0' out)" 3
+  run "$X" baseline $small --method $method --parallel parallel.jsonl --pairs pairs.jsonl --layers 1,2 --alpha 30
+  prints "$method: table" '^    2 all  *12 +[0-9.]+ +[0-9.]+ +-?[0-9.]+ +-?[0-9.]+ +-?[0-9.]+ +- +- +- +[0-9.e-]+$'
+done
+
+# ---- refusals
+grep -v '"tr"' parallel.jsonl >sw.jsonl
+refuses "no parallel prompts" 2 "xtransplant baseline: --parallel: missing; incline learns from parallel prompts" "$X" baseline $small --method incline --pairs pairs.jsonl
+refuses "a language without parallel prompts" 3 "xtransplant baseline: sw.jsonl: lang: has no prompts in tr, in which questions are asked" \
+  "$X" baseline $small --method arithmetic --parallel sw.jsonl --pairs pairs.jsonl
+refuses "no questions" 2 "xtransplant baseline: give --task and --data, or --pairs" "$X" baseline $small --method same-layer
+refuses "no list of layers" 2 "xtransplant baseline: --layers: 'x' is not a list of layers" "$X" baseline $small --method same-layer --pairs pairs.jsonl --layers x
+refuses "a layer that the model does not have" 3 "xtransplant baseline: --layers: layer 9 is out of range: this model has layers 0 to 5" "$X" baseline $small --method same-layer --pairs pairs.jsonl --layers 9
+finish
