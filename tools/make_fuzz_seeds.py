@@ -33,6 +33,13 @@ def safetensors(header, data):
 
 
 def tensors():
+    for version in (1, 2, 3):
+        for name, text, data in (("one", "{'descr': '<f4', 'fortran_order': False, 'shape': (5,), }\n", b"\0\0\x80?" * 5),
+                                 ("rows", '{"shape": (2, 4), "fortran_order": False, "descr": "<f8"}', struct.pack("<8d", *range(8))),
+                                 ("half", "{'descr':'<f2','fortran_order':False,'shape':(1,1)}", b"\0<"),
+                                 ("order", "{'descr': '<f4', 'fortran_order': True, 'shape': (3, 5), }\n", bytes(60)),
+                                 ("large", "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }\n", b"")):
+            put("npy", f"{name}-{version}", b"\x93NUMPY" + struct.pack("<BBH" if version == 1 else "<BBI", version, 0, len(text)) + text.encode() + data)
     put("safetensors", "one", safetensors({"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\1\2\3\4"))
     put("safetensors", "several", safetensors({
         "__metadata__": {"format": "pt"}, "w": {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]},
@@ -301,6 +308,7 @@ DICTS = {
                      'ccollections\\x0aOrderedDict\\x0a', 'ctorch\\x0aFloatStorage\\x0a', 'ctorch.storage\\x0aUntypedStorage\\x0a', 'ctorch\\x0afloat32\\x0a',
                      'X\\x07\\x00\\x00\\x00storage', '\\x85', '\\x86', '\\x87', '\\x89', ')R', 'tR', 'Q', '\\x8a\\x08', 'h\\x00', 'q\\x00', '\\x94', '\\x93'],
     "torch_zip": ['PK\\x03\\x04', 'PK\\x01\\x02', 'PK\\x05\\x06', 'PK\\x06\\x06', 'PK\\x06\\x07', '\\xff\\xff\\xff\\xff', 'archive/data.pkl', 'byteorder', 'little'],
+    "npy": ["'descr'", "'fortran_order'", "'shape'", "'<f2'", "'<f4'", "'<f8'", "False", "True", "(5,)", "(2, 4)", "\\x93NUMPY"],
     "index": ['"weight_map"', '"s1.safetensors"', '"s2.safetensors"', '"../x"'],
     "config": ['"%s"' % k for k in list(LLAMA) + ["rope_scaling", "rope_type", "factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings", "yarn",
                                                "linear", "llama3", "sliding_window", "layer_types", "head_dim", "partial_rotary_factor", "repetition_penalty",

@@ -47,6 +47,7 @@
 #include "xtransplant/tasks.h"
 #include "xtransplant/tokenizer.h"
 #include "xtransplant/train.h"
+#include "xtransplant/vector.h"
 #include "xtransplant/verify.h"
 #include "xtransplant/version.h"
 #endif

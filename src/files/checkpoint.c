@@ -8,6 +8,7 @@
 #include "base/text_buffer.h"
 #include "files/checkpoint_parts.h"
 #include "files/gguf.h"
+#include "files/npy.h"
 
 typedef struct Format {
   const char *name, *single, *index;
@@ -208,14 +209,23 @@ xt_status checkpoint_open(const char *directory, Checkpoint **out, xt_error *err
   return finish_open(checkpoint, read_directory(checkpoint, directory, error), out);
 }
 
-xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error) {
+static xt_status open_one(const char *path, const char *format, TensorReader read,
+                          Checkpoint **out, xt_error *error) {
   Checkpoint *checkpoint;
   *out = NULL;
   TRY(MEM_ALLOC(&checkpoint, 1, error));
-  checkpoint->format = formats[0].name;
-  xt_status status = checkpoint_add_file(checkpoint, path, formats[0].read, error);
+  checkpoint->format = format;
+  xt_status status = checkpoint_add_file(checkpoint, path, read, error);
   if (!status) status = sort_names(checkpoint, error);
   return finish_open(checkpoint, status, out);
+}
+
+xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error) {
+  return open_one(path, formats[0].name, formats[0].read, out, error);
+}
+
+xt_status checkpoint_open_npy(const char *path, Checkpoint **out, xt_error *error) {
+  return open_one(path, "npy", npy_read, out, error);
 }
 
 void checkpoint_close(Checkpoint *checkpoint) {

@@ -13,6 +13,8 @@ typedef struct Checkpoint Checkpoint;
 xt_status checkpoint_open(const char *path, Checkpoint **out, xt_error *error);
 /* One .safetensors file alone. */
 xt_status checkpoint_open_file(const char *path, Checkpoint **out, xt_error *error);
+/* One .npy file alone: an array, as the tensor NPY_TENSOR (npy.h). */
+xt_status checkpoint_open_npy(const char *path, Checkpoint **out, xt_error *error);
 /* From here on checkpoint_find gives quantised matrices, too, by the name that they have as floats;
  * checkpoint_get gives what is stored. */
 xt_status checkpoint_unpack(Checkpoint *checkpoint, const PackedFormat *packing, xt_error *error);

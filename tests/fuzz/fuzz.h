@@ -49,7 +49,7 @@ void fuzz_check(xt_status status, const xt_error *error);
 
 /* clang-format off */
 #define FUZZ_TARGETS(X) \
-  X(safetensors) X(packed) X(gguf) X(torch_zip) X(torch_pickle) X(index) X(config) X(json) X(tokenizer_json) X(tokenizer_model) X(vocab_merges) X(regex) \
+  X(safetensors) X(packed) X(gguf) X(npy) X(torch_zip) X(torch_pickle) X(index) X(config) X(json) X(tokenizer_json) X(tokenizer_model) X(vocab_merges) X(regex) \
   X(langid) X(chat) X(raw_tasks) X(released) X(pairs) X(templates) X(csv) X(python_literal) X(score) X(train_data) X(lens) X(verify) \
   X(store_bytes) X(store_rows)
 /* clang-format on */

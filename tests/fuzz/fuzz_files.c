@@ -11,6 +11,7 @@
 #include "files/model_config.h"
 #include "fuzz.h"
 #include "xtransplant/tokenizer.h"
+#include "xtransplant/vector.h"
 
 /* Every byte that a checkpoint gives out. */
 static void touch(const Checkpoint *c) {
@@ -65,6 +66,24 @@ void fuzz_gguf(const uint8_t *data, size_t size) {
       XT_STATUS_OK)
     free(ids);
   xt_tokenizer_close(tokenizer);
+}
+
+/* An array as a vector of a model whose sizes it has, and of others. */
+void fuzz_npy(const uint8_t *data, size_t size) {
+  static const int sizes[][2] = {{3, 5}, {1, 1}, {2, 4}};
+  if (!size) return;
+  const char *path = fuzz_put("vector.npy", (FuzzPart){data, size});
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
+    xt_vector *vector;
+    xt_error error = {0};
+    const xt_status status = xt_vector_open(path, NULL, sizes[k][0], sizes[k][1], &vector, &error);
+    fuzz_check(status, &error);
+    if (!status != (vector != NULL)) abort();
+    if (status) continue;
+    for (int l = 0; l < sizes[k][0]; l++)
+      if (!xt_vector_get(vector, l)) abort();
+    xt_vector_free(vector);
+  }
 }
 
 /* The folder holds one format's files alone. */
