@@ -232,3 +232,28 @@ void dtype_widen(Dtype dtype, const void *from, size_t values, float *to) {
       block_widens[dtype - DTYPE_Q4_0](at + i * size, to + i * block);
   }
 }
+
+/* A ggml block's values are finite if its f16 numbers are, which are at these bytes; -1: there is
+ * none. */
+static const int16_t half_places[DTYPE_G4_F16 - DTYPE_Q4_0][2] = {
+    [DTYPE_Q4_0 - DTYPE_Q4_0] = {0, -1},   [DTYPE_Q4_1 - DTYPE_Q4_0] = {0, 2},
+    [DTYPE_Q5_0 - DTYPE_Q4_0] = {0, -1},   [DTYPE_Q5_1 - DTYPE_Q4_0] = {0, 2},
+    [DTYPE_Q8_0 - DTYPE_Q4_0] = {0, -1},   [DTYPE_Q2_K - DTYPE_Q4_0] = {80, 82},
+    [DTYPE_Q3_K - DTYPE_Q4_0] = {108, -1}, [DTYPE_Q4_K - DTYPE_Q4_0] = {0, 2},
+    [DTYPE_Q5_K - DTYPE_Q4_0] = {0, 2},    [DTYPE_Q6_K - DTYPE_Q4_0] = {208, -1},
+    [DTYPE_IQ4_NL - DTYPE_Q4_0] = {0, -1}, [DTYPE_IQ4_XS - DTYPE_Q4_0] = {0, -1}};
+
+bool dtype_block_is_finite(Dtype dtype, const void *block) {
+  const uint8_t *b = block;
+  float values[DTYPE_BLOCK_MAX];
+  bool finite = true;
+  for (int i = 0; dtype < DTYPE_G4_F16 && i < 2; i++) {
+    const int at = half_places[dtype - DTYPE_Q4_0][i];
+    finite &= at < 0 || (load_u16(b + at) & 0x7c00) != 0x7c00;
+  }
+  if (dtype < DTYPE_G4_F16) return finite;
+  dtype_widen(dtype, b, dtype_block(dtype), values);
+  for (size_t i = 0; i < dtype_block(dtype); i++)
+    finite &= (float_bits(values[i]) & 0x7f800000u) != 0x7f800000u;
+  return finite;
+}

@@ -73,6 +73,8 @@ static inline size_t dtype_bytes(Dtype dtype, size_t values) {
 /* Stored weights, whole blocks of them, as float32: bit for bit what the Python package gguf makes
  * of them, and what packed_expand does (dequantize.c). */
 void dtype_widen(Dtype dtype, const void *from, size_t values, float *to);
+/* Whether all values of a block of a quantised type are finite. */
+bool dtype_block_is_finite(Dtype dtype, const void *block);
 /* E4M3 without infinities (OCP 8-bit floating point, 2023); 0x7f and 0xff are NaN. */
 float dtype_from_fp8(uint8_t bits);
 

@@ -370,12 +370,8 @@ static bool row_is_finite(const Tensor *t, const uint8_t *row) {
   const size_t count = (size_t)t->shape[1];
   uint32_t bad = 0;
   if (dtype_is_quantised(t->dtype)) {
-    const size_t block = dtype_block(t->dtype);
-    float wide[DTYPE_BLOCK_MAX];
-    for (size_t i = 0; i < count; i += block, row += dtype_size(t->dtype)) {
-      dtype_widen(t->dtype, row, block, wide);
-      for (size_t k = 0; k < block; k++) bad |= isfinite(wide[k]) ? 0u : 1u;
-    }
+    for (size_t i = 0; i < count; i += dtype_block(t->dtype), row += dtype_size(t->dtype))
+      bad |= dtype_block_is_finite(t->dtype, row) ? 0u : 1u;
   } else if (t->dtype == DTYPE_F32) {
     for (size_t i = 0; i < count; i++) {
       uint32_t bits;

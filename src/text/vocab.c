@@ -25,12 +25,20 @@ static uint32_t hash_text(uint64_t seed, const char *text, size_t length) {
   return (uint32_t)(h ^ (h >> 32));
 }
 
+/* A slot has the upper bits of its text's hash, so that other texts are passed over without a look
+ * at their entries, which are seldom in the cache. */
+#define SLOT_ENTRY (2u * VOCAB_IDS_MAX - 1)
+static uint32_t slot_of(size_t entry, uint32_t hash) {
+  return ((uint32_t)entry + 1) | (hash & ~SLOT_ENTRY);
+}
+
 /* The slot that holds the text, or the empty one where it belongs. */
 static size_t find_slot(const Vocab *v, const char *text, size_t length, uint32_t hash) {
   const size_t mask = v->slot_count - 1;
   for (size_t slot = hash & mask;; slot = (slot + 1) & mask) {
     if (!v->slots[slot]) return slot;
-    const VocabEntry *e = &v->entries[v->slots[slot] - 1];
+    if ((v->slots[slot] ^ hash) & ~SLOT_ENTRY) continue;
+    const VocabEntry *e = &v->entries[(v->slots[slot] & SLOT_ENTRY) - 1];
     if (e->hash == hash && e->length == length && memcmp(v->bytes + e->at, text, length) == 0)
       return slot;
   }
@@ -43,7 +51,7 @@ static xt_status set_slots(Vocab *v, size_t count, xt_error *error) {
   for (size_t i = 0; i < v->count; i++) {
     size_t slot = v->entries[i].hash & (count - 1);
     while (slots[slot]) slot = (slot + 1) & (count - 1);
-    slots[slot] = (uint32_t)i + 1;
+    slots[slot] = slot_of(i, v->entries[i].hash);
   }
   free(v->slots);
   v->slots = slots;
@@ -84,8 +92,7 @@ xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, Vocab
   if (length) memcpy(v->bytes + v->size, text, length);
   v->entries[v->count] = (VocabEntry){(uint32_t)v->size, (uint32_t)length, hash, id};
   v->size += length;
-  v->count++;
-  v->slots[slot] = (uint32_t)v->count;
+  v->slots[slot] = slot_of(v->count++, hash);
   v->by_id[id] = (uint32_t)v->count;
   *added = VOCAB_NEW;
   return XT_STATUS_OK;
@@ -93,8 +100,8 @@ xt_status vocab_add(Vocab *v, const char *text, size_t length, int32_t id, Vocab
 
 int32_t vocab_find(const Vocab *v, const char *text, size_t length) {
   if (!v->count) return -1;
-  const uint32_t entry = v->slots[find_slot(v, text, length, hash_text(v->seed, text, length))];
-  return entry ? v->entries[entry - 1].id : -1;
+  const uint32_t slot = v->slots[find_slot(v, text, length, hash_text(v->seed, text, length))];
+  return slot ? v->entries[(slot & SLOT_ENTRY) - 1].id : -1;
 }
 
 const char *vocab_text(const Vocab *v, int32_t id, size_t *length) {

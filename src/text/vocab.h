@@ -22,7 +22,7 @@ typedef struct Vocab {
   size_t size, capacity;
   VocabEntry *entries;
   size_t count, entry_capacity;
-  uint32_t *slots; /* open addressing; entry + 1, or 0 */
+  uint32_t *slots; /* open addressing; entry + 1 and upper bits of its hash, or 0 */
   size_t slot_count;
   uint64_t seed;   /* of the hashes */
   uint32_t *by_id; /* entry + 1, or 0; id_end of them */

@@ -27,6 +27,17 @@ static void read_nibbles(const uint8_t *b, uint8_t *q) {
   }
 }
 
+/* Bit i of `fifth` becomes bit 4 of code i, eight at a time: a byte that has its own bit or none, and
+ * 0x7f more, has its highest bit or not. */
+static void add_fifth_bits(uint32_t fifth, uint8_t *q) {
+  for (int i = 0; i < 32; i += 8) {
+    uint64_t codes, own = (fifth >> i & 0xff) * 0x0101010101010101u & 0x8040201008040201u;
+    memcpy(&codes, q + i, sizeof codes);
+    codes |= (own + 0x7f7f7f7f7f7f7f7fu) >> 3 & 0x1010101010101010u;
+    memcpy(q + i, &codes, sizeof codes);
+  }
+}
+
 static void read_small(Dtype type, const uint8_t *b, Codes *c) {
   const bool least = type == DTYPE_Q4_1 || type == DTYPE_Q5_1,
              five = type == DTYPE_Q5_0 || type == DTYPE_Q5_1;
@@ -40,7 +51,7 @@ static void read_small(Dtype type, const uint8_t *b, Codes *c) {
   read_nibbles(at + 4 * five, c->q);
   if (five) {
     const uint32_t fifth = load_u16(at) | (uint32_t)load_u16(at + 2) << 16;
-    for (int i = 0; i < 32; i++) c->q[i] = (uint8_t)(c->q[i] | (fifth >> i & 1) << 4);
+    add_fifth_bits(fifth, c->q);
   }
   for (int i = 0; i < 32 && type == DTYPE_IQ4_NL; i++)
     c->q[i] = (uint8_t)(iq4_levels[c->q[i]] + 127);
@@ -137,37 +148,46 @@ static void read_codes(Dtype type, const uint8_t *b, Codes *c) {
   }
 }
 
-/* The low and then the high bits of 32 codes as words of a column, `columns` words apart. */
-static void put_codes(char *at, const uint8_t *q, const QuantisedFormat *f, int columns) {
-  const int in_word = 32 / f->low, together = f->high ? f->low / f->high : f->low;
-  const uint32_t mask = (1u << f->low) - 1;
-  char *high_at = at + (size_t)(4 * f->low * columns);
-  uint32_t high = 0;
-  for (int i = 0; i < f->low; i++, at += 4 * columns, q += in_word) {
-    uint32_t low = 0, above = 0;
-    for (int j = 0; j < in_word; j++) {
-      low |= (q[j] & mask) << (j * f->low);
-      above |= (uint32_t)(q[j] >> f->low) << (j * f->low);
+/* Of each of eight bytes the lowest `bits` bits, 2, 4 or 8, side by side; the others are 0. */
+static inline uint64_t squeeze(uint64_t bytes, const int bits) {
+  const uint64_t pairs = 0x0001000100010001u * ((1u << 2 * bits) - 1),
+                 fours = 0x0000000100000001u * ((UINT64_C(1) << 4 * bits) - 1);
+  bytes = (bytes | bytes >> (8 - bits)) & pairs;
+  bytes = (bytes | bytes >> 2 * (8 - bits)) & fours;
+  return bytes | bytes >> 4 * (8 - bits);
+}
+
+/* The low and then the high bits of 32 codes as words of a column, `columns` words apart. `low`
+ * is a constant. */
+static inline void put_codes(char *at, const uint8_t *q, const int low, int high, int columns) {
+  const int in_word = 32 / low, together = high ? low / high : low;
+  const uint64_t mask = 0x0101010101010101u * ((1u << low) - 1);
+  char *high_at = at + (size_t)(4 * low * columns);
+  uint32_t upper = 0;
+  for (int i = 0; i < low; i++, at += 4 * columns, q += in_word) {
+    uint32_t lower = 0, above = 0;
+    for (int j = 0; j < in_word; j += 8) {
+      uint64_t codes = 0;
+      memcpy(&codes, q + j, in_word < 8 ? 4 : 8);
+      lower |= (uint32_t)squeeze(codes & mask, low) << (j * low % 32);
+      if (high) above |= (uint32_t)squeeze(codes >> low & mask, low) << (j * low % 32);
     }
-    memcpy(at, &low, sizeof low);
-    high |= above << (i % together * f->high);
-    if (!f->high || i % together < together - 1) continue;
-    memcpy(high_at, &high, sizeof high);
+    memcpy(at, &lower, sizeof lower);
+    if (!high) continue;
+    upper |= above << (i % together * high);
+    if (i % together < together - 1) continue;
+    memcpy(high_at, &upper, sizeof upper);
     high_at += 4 * columns;
-    high = 0;
+    upper = 0;
   }
 }
 
-/* Values made of finite d and m are finite; only those that are rounded or are numbers themselves
- * may not be. */
-static bool block_is_finite(Dtype type, const uint8_t *block, const Codes *c) {
-  const QuantisedFormat *f = quantised_format(type);
-  float values[DTYPE_BLOCK_MAX];
-  bool finite = true;
-  if (f->values == VALUES_SUM) return (c->d & 0x7c00) != 0x7c00 && (c->m & 0x7c00) != 0x7c00;
-  dtype_widen(type, block, (size_t)f->block, values);
-  for (int i = 0; i < f->block; i++) finite &= (float_bits(values[i]) & 0x7f800000u) != 0x7f800000u;
-  return finite;
+static void put_run(char *at, const uint8_t *q, const QuantisedFormat *f, int columns) {
+  switch (f->low) {
+    case 2: put_codes(at, q, 2, f->high, columns); return;
+    case 4: put_codes(at, q, 4, f->high, columns); return;
+    default: put_codes(at, q, 8, 0, columns); return;
+  }
 }
 
 bool quantised_pack(Dtype type, const void *row, int values, char *panel, int columns, int column) {
@@ -176,10 +196,12 @@ bool quantised_pack(Dtype type, const void *row, int values, char *panel, int co
   bool finite = true;
   for (int k = 0; k < values;
        k += f->block, from += dtype_size(type), panel += quantised_block_bytes(f, columns)) {
-    Codes c = {0};
+    Codes c; /* what a type lacks is not looked at, but for m */
+    c.m = 0;
     char *at = panel;
     read_codes(type, from, &c);
-    finite &= block_is_finite(type, from, &c);
+    finite &= f->values == VALUES_SUM ? (c.d & 0x7c00) != 0x7c00 && (c.m & 0x7c00) != 0x7c00
+                                      : dtype_block_is_finite(type, from);
     memcpy(at + 2 * column, &c.d, 2);
     at += 2 * columns;
     if (f->plus || f->minus) {
@@ -191,7 +213,7 @@ bool quantised_pack(Dtype type, const void *row, int values, char *panel, int co
       if (f->minus) at[column] = (char)c.least[g], at += columns;
     }
     for (int i = 0; i < f->block; i += 32, at += 4 * (f->low + f->high) * columns)
-      put_codes(at + 4 * column, c.q + i, f, columns);
+      put_run(at + 4 * column, c.q + i, f, columns);
   }
   return finite;
 }
