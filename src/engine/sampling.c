@@ -92,7 +92,7 @@ int32_t sampling_draw(Sampling *s, uint64_t key, uint64_t step, float *logprob) 
     const double above = (double)s->logits[v] - largest;
     s->weight[v] = above <= 0 ? exp(above / s->temperature) : 0; /* a NaN is never drawn */
     total += s->weight[v];
-    plain += above <= 0 ? exp(above) : 0;
+    plain += s->temperature == 1 ? s->weight[v] : above <= 0 ? exp(above) : 0;
   }
   const size_t count = candidates(s, total, &mass);
   double left = uniform(s->seed, key, step) * mass;
