@@ -11,8 +11,8 @@ sweep     responses/s of a sweep of the ffn site over every (i, j), prompts incl
           responses agree and as if none did; llama.cpp: its best decode speed / 20, prompts free
 
 With --processor-time everything is the processor time of one thread, which other programs of a
-busy machine lengthen little, and the speed of decoding that of a run of more tokens less a run of
-fewer; xtransplant then draws its rows behind a sentence of 36 tokens.
+busy machine lengthen little; llama.cpp's decoding is that of a run of more tokens less a run of
+fewer.
 """
 
 import argparse
@@ -24,8 +24,6 @@ import tempfile
 import time
 
 NEW = 20
-TEXT = ("The tower stands in the middle of the old town, and from its top one sees the river, "
-        "the hills behind it and, on clear days, the sea. It was built")
 
 
 class Run:
@@ -80,18 +78,13 @@ def their_decode(a, model, rows, new):
 
 
 def processor_speed(a, peer, model, rows):
-    """Tokens/s of the tokens that a longer run has more than a shorter one."""
-    tokens, seconds = [], []
-    for new in (2, 2 + max(6, min(96, 192 // rows))):
-        if peer == "llama":
-            run = Run(their_decode(a, model, rows, new), True)
-            tokens.append(rows * new)
-        else:  # bench measures the machine meanwhile
-            run = Run([a.xtransplant, "generate", "-m", model, "--threads", "1", "-p", TEXT,
-                       "-n", str(new), "--samples", str(rows), "--json", "--quiet"], True)
-            tokens.append(sum(len(json.loads(line)["ids"]) for line in run.output.splitlines()))
-        seconds.append(run.seconds)
-    return (tokens[1] - tokens[0]) / (seconds[1] - seconds[0])
+    """Tokens/s of processor time."""
+    more = max(6, min(96, 192 // rows))
+    if peer == "xt":
+        run = Run(our_decode(a, model, rows, more), True)
+        return (more - 1) * rows / run.json()["decode"][0]["processor_seconds"]
+    few, many = [Run(their_decode(a, model, rows, new), True).seconds for new in (2, 2 + more)]
+    return rows * more / (many - few)
 
 
 def decode(best, a, peer, command, model, rows):

@@ -67,6 +67,7 @@ prints "bench: decode" '^decode, 4 rows +[0-9.]+ +[0-9.]+ +[0-9.]+% +[0-9.]+% +[
 prints "bench: says how it counts" '2 x parameters in matrix products x tokens'
 run "$X" bench -m "$model" --prompt-tokens 32 --rows 1,4 --new-tokens 3 --repeats 1 --json
 same "bench --json" "$code $(field prompt_tokens <out) $(grep -o '"rows": [0-9]*' out | tr -d '\n')" '0 32 "rows": 1"rows": 4'
+same "bench --json: processor time" "$(grep -o '"processor_seconds": [0-9.e-]*' out | awk '$2 > 0 && $2 < 60' | wc -l)" 3
 is_json "bench --json is JSON" out
 # a prompt takes longer than the token after it, on a machine where others run too
 run "$X" bench -m "$model" --prompt-tokens 1800 --rows 8 --new-tokens 2 --repeats 2 --json

@@ -32,6 +32,7 @@ void cli_note(bool quiet, const char *format, ...) __attribute__((format(printf,
 void cli_progress(bool quiet, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 double seconds_now(void);
+double processor_now(void); /* of all threads, in seconds */
 
 /* ---- a model, as the common options describe it ---------------------------------------------- */
 

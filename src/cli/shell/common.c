@@ -105,6 +105,12 @@ double seconds_now(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+double processor_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* ---- models ---------------------------------------------------------------------------------- */
 
 xt_status model_locate(const char *given, char **path, xt_error *error) {

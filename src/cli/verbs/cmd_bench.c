@@ -96,6 +96,7 @@ typedef struct Bench {
 typedef struct Speed {
   int rows; /* 0: prefill */
   double seconds, tokens_per_second;
+  double processor;          /* seconds of processor time, of all threads */
   double flops, bytes;       /* that the time was spent on */
   double of_flops, of_bytes; /* of the machine's peak */
   double peak_then;          /* operations per second that the machine gave meanwhile */
@@ -140,7 +141,8 @@ static xt_status make_inputs(Bench *bench, xt_error *error) {
 typedef struct StepClock {
   PeakMeter meter;
   int steps;
-  double first, spent; /* seconds_now; in measurements of the peak until then */
+  double first, spent;    /* seconds_now; in measurements of the peak until then */
+  double busy, processor; /* the same of processor_now */
 } StepClock;
 
 static void note_step(void *user, double requests) {
@@ -149,6 +151,8 @@ static void note_step(void *user, double requests) {
   if (clock->steps++ > 0) return;
   clock->first = seconds_now();
   clock->spent = clock->meter.spent;
+  clock->busy = processor_now();
+  clock->processor = clock->meter.processor;
 }
 
 /* Measures the peak now and then; never stops. */
@@ -156,10 +160,10 @@ static bool ask_meter(void *user) { return meter_ask(&((StepClock *)user)->meter
 
 /* The seconds of `rows` rows that generate n tokens each from one prompt: for the prompt and the
  * first token (n 1), or for the tokens after it, which the same run measures separately. The
- * smallest of the repeats, and the peak at that time. The first layer's output at the last token is
- * different in each row, so that rows cannot share the layers above. */
-static xt_status measure(Bench *bench, int rows, int n, bool changed, double *seconds,
-                         double *peak_then, xt_error *error) {
+ * smallest of the repeats, of processor time too, and the peak at that time. The first layer's
+ * output at the last token is different in each row, so that rows cannot share the layers above. */
+static xt_status measure(Bench *bench, int rows, int n, bool changed, Speed *speed,
+                         xt_error *error) {
   const Arguments *arguments = bench->arguments;
   const size_t count = (size_t)rows, width = (size_t)bench->model.info.width;
   xt_intervention *changes = calloc(count, sizeof *changes);
@@ -181,13 +185,16 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
                                    .cancel = ask_meter,
                                    .progress = note_step,
                                    .user = &clock};
-  *seconds = INFINITY;
+  speed->seconds = speed->processor = INFINITY;
   for (int i = 0; i < arguments->repeats; i++) {
-    const double begin = seconds_now();
+    const double begin = seconds_now(), busy = processor_now();
     clock = (StepClock){0};
     meter_start(&clock.meter, bench->model.session);
     TRY_DONE(xt_session_generate(bench->model.session, requests, count, &how, generations, error));
     const double end = seconds_now(), spent = clock.meter.spent;
+    const double worked =
+        n > 1 ? processor_now() - clock.busy - (clock.meter.processor - clock.processor)
+              : processor_now() - busy - clock.meter.processor;
     meter_read(&clock.meter);
     if (clock.meter.best > bench->peak_flops) bench->peak_flops = clock.meter.best;
     if (n > 1 && clock.steps != n) {
@@ -196,9 +203,10 @@ static xt_status measure(Bench *bench, int rows, int n, bool changed, double *se
       goto done;
     }
     const double took = n > 1 ? end - clock.first - (spent - clock.spent) : end - begin - spent;
-    if (took < *seconds) {
-      *seconds = took;
-      *peak_then = meter_mean(&clock.meter);
+    speed->processor = fmin(speed->processor, worked);
+    if (took < speed->seconds) {
+      speed->seconds = took;
+      speed->peak_then = meter_mean(&clock.meter);
     }
     for (size_t r = 0; r < count; r++) xt_generation_deinit(&generations[r]);
   }
@@ -227,7 +235,7 @@ static void relate(const Bench *bench, Speed *speed) {
 
 static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
   const double tokens = bench->arguments->prompt_tokens;
-  const xt_status status = measure(bench, 1, 1, false, &speed->seconds, &speed->peak_then, error);
+  const xt_status status = measure(bench, 1, 1, false, speed, error);
   if (status) return status;
   speed->tokens_per_second = tokens / speed->seconds;
   /* only the last token is unembedded */
@@ -236,8 +244,7 @@ static xt_status bench_prefill(Bench *bench, Speed *speed, xt_error *error) {
 }
 
 static xt_status bench_decode(Bench *bench, int rows, Speed *speed, xt_error *error) {
-  const xt_status status = measure(bench, rows, bench->arguments->new_tokens, true, &speed->seconds,
-                                   &speed->peak_then, error);
+  const xt_status status = measure(bench, rows, bench->arguments->new_tokens, true, speed, error);
   if (status) return status;
   const xt_model_info *info = &bench->model.info;
   const double steps = bench->arguments->new_tokens - 1,
@@ -257,6 +264,7 @@ static json_t *speed_json(const Speed *speed) {
   bool ok = true;
   if (speed->rows) ok = json_add(object, "rows", json_integer(speed->rows));
   ok = json_add(object, "seconds", json_number(speed->seconds)) && ok;
+  ok = json_add(object, "processor_seconds", json_number(speed->processor)) && ok;
   ok = json_add(object, "tokens_per_second", json_number(speed->tokens_per_second)) && ok;
   ok = json_add(object, "fraction_of_peak_flops", json_number(speed->of_flops)) && ok;
   ok = json_add(object, "peak_flops_per_second_then", json_number(speed->peak_then)) && ok;

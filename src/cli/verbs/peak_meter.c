@@ -10,7 +10,7 @@ void meter_start(PeakMeter *meter, xt_session *session) {
 }
 
 void meter_read(PeakMeter *meter) {
-  const double begin = seconds_now();
+  const double begin = seconds_now(), busy = processor_now();
   double flops;
   if (xt_session_peak(meter->session, &flops, NULL, NULL) == XT_STATUS_OK && flops > 0) {
     meter->inverses += 1 / flops;
@@ -19,6 +19,7 @@ void meter_read(PeakMeter *meter) {
   }
   meter->last = seconds_now();
   meter->spent += meter->last - begin;
+  meter->processor += processor_now() - busy;
 }
 
 bool meter_ask(void *opaque) {

@@ -14,6 +14,7 @@ typedef struct PeakMeter {
   double best;     /* operations per second */
   int count;
   double spent, last; /* seconds in measurements; when the last ended */
+  double processor;   /* processor time in measurements, in seconds */
 } PeakMeter;
 
 void meter_start(PeakMeter *meter, xt_session *session);
