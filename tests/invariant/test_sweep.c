@@ -195,6 +195,19 @@ static void test_source_responses(void **state) {
   fixture_close(&f);
 }
 
+static void open_golden(Fixture *f, const char *name, int threads) {
+  const xt_model_options options = {.threads = threads};
+  char path[512];
+  xt_error error;
+  *f = (Fixture){0};
+  snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, name);
+  ASSERT_OK(xt_model_open(path, &options, &f->model, &error));
+  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
+  fixture_set(f);
+  f->options.max_new_tokens = 6;
+  f->options.ignore_eos = true;
+}
+
 /* Every architecture: of each golden model, by another number of rows a pass, each response is that
  * of the configuration alone. A write at mid is refused where the modules are parallel. */
 static void test_architectures(void **state) {
@@ -206,18 +219,12 @@ static void test_architectures(void **state) {
       "llama-dynamic", "phi3-longrope", "mixtral", "qwen3-moe"};
   const bool brief = getenv("XT_TEST_BRIEF");
   for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
-    Fixture f = {0};
-    char path[512];
     xt_error error;
     const bool parallel = strncmp(names[k], "cohere", 6) == 0 || strcmp(names[k], "neox") == 0;
     if (brief && !parallel) continue;
-    snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, names[k]);
-    ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 2}, &f.model, &error));
-    ASSERT_OK(xt_session_create(f.model, &f.session, &error));
-    fixture_set(&f);
+    Fixture f;
+    open_golden(&f, names[k], 2);
     f.options.max_rows = 31;
-    f.options.max_new_tokens = 6;
-    f.options.ignore_eos = true;
     if (parallel) {
       Results none = {0};
       assert_int_equal(xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none,
@@ -231,6 +238,32 @@ static void test_architectures(void **state) {
     check_alone(&f, r);
     results_free(r);
     fixture_close(&f);
+  }
+}
+
+/* Mixtures of experts, whose products run over the rows that chose an expert: on one thread in passes
+ * of few rows, and of configurations that an earlier run left out. */
+static void test_mixtures(void **state) {
+  (void)state;
+  static const char *const names[] = {"mixtral", "qwen3-moe"};
+  static const int last = 1;
+  for (size_t k = 0; k < 2; k++) {
+    Fixture two, one;
+    open_golden(&two, names[k], 2);
+    open_golden(&one, names[k], 1);
+    Results *whole = sweep(&two, &two.options, NULL);
+    one.options.max_rows = 7;
+    Results *cut = sweep(&one, &one.options, NULL);
+    same_results(whole, cut);
+    two.options.target_layers = &last;
+    two.options.target_layer_count = 1;
+    Results *rest = sweep(&two, &two.options, NULL);
+    for (int n = 0; n < INSTANCES; n++)
+      for (int s = 0; s < SITES; s++)
+        for (int i = 0; i < two.layers; i++)
+          models_same(&whole->cells[n][s][i][last], &rest->cells[n][s][i][last]);
+    results_free(whole), results_free(cut), results_free(rest);
+    fixture_close(&two), fixture_close(&one);
   }
 }
 
@@ -455,6 +488,7 @@ int main(void) {
       cmocka_unit_test(test_equals_run_alone),
       cmocka_unit_test(test_source_responses),
       cmocka_unit_test(test_architectures),
+      cmocka_unit_test(test_mixtures),
       cmocka_unit_test(test_generation_settings),
       cmocka_unit_test(test_cutting_does_not_matter),
       cmocka_unit_test(test_memory),
