@@ -87,7 +87,7 @@ typedef struct xt_select_options {
   bool uncommitted;            /* xt_store_select does not commit its choices, so that those of
                                   several strategies can be committed together by xt_store_commit */
   int folds; /* of the cross-validation; 0: 5. Questions that have the same number or the same
-                source prompt are in one fold */
+                source prompt (once a language) are in one fold */
   const xt_states *states; /* of the store's source prompts, for strategies that need them */
 } xt_select_options;
 

@@ -53,13 +53,25 @@ static size_t root_of(size_t *kin, size_t i) {
   return i;
 }
 
-static void join_equal(QuestionSet *set, Keyed *keyed) {
+static bool once_per_language(const QuestionSet *set, const Keyed *run, size_t count) {
+  if (count > set->layout.language_count) return false;
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = 0; k < i; k++)
+      if (set->language[run[i].question] == set->language[run[k].question]) return false;
+  return true;
+}
+
+/* always: also where a language has a key twice, as several tasks have a number. */
+static void join_equal(QuestionSet *set, Keyed *keyed, bool always) {
   qsort(keyed, set->count, sizeof *keyed, by_key);
-  for (size_t i = 1; i < set->count; i++) {
-    if (keyed[i].key != keyed[i - 1].key) continue;
-    const size_t x = root_of(set->kin, keyed[i - 1].question),
-                 y = root_of(set->kin, keyed[i].question);
-    set->kin[x < y ? y : x] = x < y ? x : y;
+  for (size_t first = 0, end; first < set->count; first = end) {
+    for (end = first + 1; end < set->count && keyed[end].key == keyed[first].key;) end++;
+    if (!always && !once_per_language(set, keyed + first, end - first)) continue;
+    for (size_t i = first + 1; i < end; i++) {
+      const size_t x = root_of(set->kin, keyed[first].question),
+                   y = root_of(set->kin, keyed[i].question);
+      set->kin[x < y ? y : x] = x < y ? x : y;
+    }
   }
 }
 
@@ -71,9 +83,9 @@ static xt_status find_kin(QuestionSet *set, xt_error *error) {
     set->kin[i] = i;
     keyed[i] = (Keyed){set->questions[i].place, i};
   }
-  if (set->count) join_equal(set, keyed);
+  if (set->count) join_equal(set, keyed, true);
   for (size_t i = 0; i < set->count; i++) keyed[i] = (Keyed){set->questions[i].source, i};
-  if (set->count) join_equal(set, keyed);
+  if (set->count) join_equal(set, keyed, false);
   for (size_t i = 0; i < set->count; i++) set->kin[i] = root_of(set->kin, i);
   free(keyed);
   return XT_STATUS_OK;

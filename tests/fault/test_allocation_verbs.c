@@ -188,23 +188,34 @@ static xt_status metrics_job(xt_error *error) {
 
 static const xt_analysis_options few_samples = {.bootstrap = 5, .permutations = 5, .threads = 1};
 
-static xt_status select_job(xt_error *error) {
+static xt_status select_from(xt_strategy first, xt_strategy last, xt_error *error) {
   const xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN};
   xt_store *store;
   xt_select_counts counts;
+  xt_states *states = NULL;
   copy_base();
   xt_status status = xt_store_open(work, XT_STORE_WRITE, &store, error);
-  for (int s = XT_STRATEGY_COARSE; s <= XT_STRATEGY_STUMPS && !status; s++)
+  if (!status && last == XT_STRATEGY_PROBE) status = xt_states_create(store, model, &states, error);
+  for (int s = (int)first; s <= (int)last && !status; s++)
     status = xt_store_select(store,
                              &(xt_select_options){.strategy = (xt_strategy)s,
                                                   .candidates = XT_CANDIDATES_TARGET_FIRST,
                                                   .site = &site,
+                                                  .states = states,
                                                   .folds = 2},
                              &counts, error);
   if (!status)
     status = xt_store_summarize_selections(store, &few_samples, ignore_selection, NULL, error);
+  xt_states_free(states);
   xt_store_close(store);
   return status;
+}
+
+static xt_status select_job(xt_error *error) {
+  return select_from(XT_STRATEGY_COARSE, XT_STRATEGY_STUMPS, error);
+}
+static xt_status select_more_job(xt_error *error) {
+  return select_from(XT_STRATEGY_CALIBRATED, XT_STRATEGY_PROBE, error);
 }
 
 static xt_status merge_job(xt_error *error) {
@@ -354,6 +365,7 @@ static void test_stores(void **state) {
   fails_well("export", export_job, 100);
   fails_well("metrics", metrics_job, 60);
   fails_well("select", select_job, 100);
+  fails_well("select more", select_more_job, 15);
   fails_well("merge", merge_job, 60);
   fails_well("sweep --replace", remove_job, 60);
 }
