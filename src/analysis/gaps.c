@@ -316,8 +316,15 @@ done:
   return status;
 }
 
+static bool has_strategies(const AnalysisGroup *g) {
+  for (size_t s = 0; s < g->site_count; s++)
+    if (g->group.sites[s].strategy_count > 0) return true;
+  return false;
+}
+
 xt_status analysis_gaps(xt_analysis *a, AnalysisGroup *g, const Bootstrap *b, xt_error *error) {
   const size_t number = g->site_count * REFERENCE_COUNT;
+  if (!has_strategies(g)) return XT_STATUS_OK;
   Gaps k = {.a = a, .g = g, .b = b};
   xt_status status;
   TRY_DONE(MEM_ALLOC(&k.found, number, error));
