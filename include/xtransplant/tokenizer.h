@@ -31,6 +31,11 @@ XT_API xt_status xt_tokenizer_encode(const xt_tokenizer *tokenizer, const char *
                                      bool add_special, int32_t **ids, size_t *count,
                                      xt_error *error);
 
+/* The first token of a text in a line of its own, and of the same after a space. -1: there is none,
+ * because the text is empty or its beginning belongs to the token of the line's. */
+XT_API xt_status xt_tokenizer_first_tokens(const xt_tokenizer *tokenizer, const char *text,
+                                           int32_t out[2], xt_error *error);
+
 /* Whether the model has a chat template. */
 XT_API bool xt_tokenizer_has_chat(const xt_tokenizer *tokenizer);
 

@@ -15,27 +15,11 @@
 typedef struct Finder {
   xt_job *job;
   const xt_tokenizer *tokenizer;
-  int32_t *line; /* the tokens of a new line, which spellings are tokenised after */
-  size_t line_count;
   xt_tracked list[XT_TRACKED_MOST]; /* of the question at hand */
   size_t count;
   xt_status status;
   xt_error *error;
 } Finder;
-
-/* The first token of the text in a line of its own, or -1 where the line's beginning is not
- * separate. */
-static int32_t first_token(Finder *f, const char *text) {
-  int32_t *ids, first = -1;
-  size_t count;
-  if (f->status) return -1;
-  f->status = xt_tokenizer_encode(f->tokenizer, text, strlen(text), false, &ids, &count, f->error);
-  if (f->status) return -1;
-  if (count > f->line_count && memcmp(ids, f->line, f->line_count * sizeof *ids) == 0)
-    first = ids[f->line_count];
-  xt_free(ids);
-  return first;
-}
 
 static const char *keep(Finder *f, const char *text, size_t length) {
   char *copy;
@@ -43,35 +27,34 @@ static const char *keep(Finder *f, const char *text, size_t length) {
   return f->status ? NULL : memcpy(copy, text, length);
 }
 
-/* `answer` is what the entry is called, `text` (of `length` bytes) what is tracked. */
-static void add(Finder *f, const char *kind, const char *answer, const char *text, size_t length) {
-  char *spelling;
-  int32_t before = -1;
-  if (length == 0) return;
-  if (!f->status) f->status = MEM_ALLOC(&spelling, length + 3, f->error);
+/* One spelling of an answer, whose first token it is. */
+static void add_spelling(Finder *f, const char *kind, const char *answer, const char *spelling,
+                         int32_t id) {
+  if (f->count == XT_TRACKED_MOST)
+    f->status = err_set(f->error, XT_STATUS_ARGUMENT, NULL, "words", -1,
+                        "are too many: with the answers of a question, at most %d tokens can be "
+                        "tracked",
+                        XT_TRACKED_MOST);
   if (f->status) return;
-  for (int space = 0; space < 2; space++) {
-    spelling[0] = '\n';
-    spelling[1] = ' ';
-    memcpy(spelling + 1 + (size_t)space, text, length);
-    spelling[1 + (size_t)space + length] = 0;
-    const int32_t id = first_token(f, spelling);
-    if (id < 0 || id == before) continue;
-    before = id;
-    if (f->count == XT_TRACKED_MOST) {
-      f->status = err_set(f->error, XT_STATUS_ARGUMENT, NULL, "words", -1,
-                          "are too many: with the answers of a question, at most %d tokens can be "
-                          "tracked",
-                          XT_TRACKED_MOST);
-      break;
-    }
-    f->list[f->count] = (xt_tracked){.id = id,
-                                     .kind = kind,
-                                     .answer = answer ? answer : keep(f, text, length),
-                                     .spelling = keep(f, spelling + 1, length + (size_t)space)};
-    if (!f->status) f->count++;
-  }
-  free(spelling);
+  f->list[f->count] = (xt_tracked){
+      .id = id, .kind = kind, .answer = answer, .spelling = keep(f, spelling, strlen(spelling))};
+  f->count++;
+}
+
+/* `answer` is what the entry is called (NULL: the text), `text` (of `length` bytes) what is
+ * tracked. */
+static void add(Finder *f, const char *kind, const char *answer, const char *text, size_t length) {
+  int32_t ids[2] = {-1, -1};
+  char *spaced;
+  if (length == 0) return;
+  if (!f->status) f->status = ARENA_ALLOC(&f->job->arena, &spaced, length + 2, f->error);
+  if (f->status) return;
+  spaced[0] = ' ';
+  memcpy(spaced + 1, text, length);
+  f->status = xt_tokenizer_first_tokens(f->tokenizer, spaced + 1, ids, f->error);
+  if (!answer) answer = spaced + 1;
+  if (ids[0] >= 0) add_spelling(f, kind, answer, spaced + 1, ids[0]);
+  if (ids[1] >= 0 && ids[1] != ids[0]) add_spelling(f, kind, answer, spaced, ids[1]);
 }
 
 static void add_options(Finder *f, const xt_question *q) {
@@ -147,10 +130,8 @@ xt_status job_find_tracked(xt_job *job, const xt_tokenizer *tokenizer, xt_error 
   TRY(MEM_ALLOC(&job->tracked, job->count, error));
   TRY(MEM_ALLOC(&f, 1, error));
   *f = (Finder){.job = job, .tokenizer = tokenizer, .error = error};
-  xt_status status =
-      xt_tokenizer_encode(tokenizer, "\n", 1, false, &f->line, &f->line_count, error);
+  xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < job->count && !status; i++) status = track_question(f, i);
-  xt_free(f->line);
   free(f);
   return status;
 }

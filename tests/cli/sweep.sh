@@ -62,10 +62,12 @@ same "untouched runs do not differ from themselves" "$(grep '"site": "vanilla"' 
 run "$X" sweep $small $pairs --track yes -o whole.db
 [ "$code" -ne 0 ] && grep -q "q0 (xnli sw) is tracked with other answers than are asked for now" err && pass "other words are refused" || fail "other words are refused" "$(cat err)"
 run "$X" sweep $small $pairs --limit 1 --source-layers 0 --target-layers 0 --track none -o none.db
-same "--track none" "$("$X" export none.db | grep -c '"effects": null')" 3
+same "--track none" "$("$X" export none.db --quiet | grep -c '"effects": null')" 6
 printf 'yes\n no way\n' >words
 run "$X" sweep $small $pairs --limit 1 --source-layers 0 --target-layers 0 --track words -o words.db
-same "--track FILE" "$("$X" export words.db | grep -c '\["word", "yes", "yes", .*\["word", " no way", ')" 3
+same "--track FILE" "$("$X" export words.db --quiet | grep -c '\["word", "yes", "yes", .*\["word", " no way", ')" 6
+"$X" run -m "$model" --threads 1 --source "a b" --target "c d" --site attn --source-layer 0 --target-layer 0 --json --track yes >alone
+same "run --track" "$(grep -c '"effects": {"kl_untouched": .*\["yes", "yes", ' alone)" 1
 
 before=$(cksum <whole.db; ls -l --time-style=full-iso whole.db)
 run "$X" sweep -m "$model" $pairs -o whole.db

@@ -10,17 +10,55 @@ typedef struct Arguments {
 } Arguments;
 
 static const Option options[] = {
-    OPTION_MODEL(Arguments, model),     OPTIONS_TRANSPLANT(Arguments, transplant, true),
-    OPTIONS_COMPUTE(Arguments, model),  OPTION_QUIET(Arguments, model.quiet),
+    OPTION_MODEL(Arguments, model),
+    OPTIONS_TRANSPLANT(Arguments, transplant, true),
+    {.name = "track",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, transplant.track),
+     .value = "LIST|FILE",
+     .help = "words whose log-probability as the first token is printed with --json, separated "
+             "by commas or on the lines of a file"},
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
 };
+
+/* {"kl_untouched", "kl_source", "tracked": [[word, spelling, log-probability], ..]} */
+static json_t *effects_json(const Transplant *transplant, const xt_generation *g) {
+  if (!g->effect_count) return json_null();
+  json_t *object = json_object(), *list = json_array();
+  const float *next = g->effects + XT_EFFECT_TRACKED;
+  bool ok =
+      json_add(object, "kl_untouched", json_number((double)g->effects[XT_EFFECT_KL_UNTOUCHED]));
+  ok = json_add(object, "kl_source", json_number((double)g->effects[XT_EFFECT_KL_SOURCE])) && ok;
+  for (size_t k = 0; k < 2 * transplant->words.count && list; k++) {
+    const char *word = transplant->words.at[k / 2];
+    if (transplant->word_ids[k] < 0) continue;
+    ok = json_array_append_new(list, json_pack("[s, s+, o]", word, k % 2 ? " " : "", word,
+                                               json_number((double)*next))) == 0 &&
+         ok;
+    next++;
+  }
+  if (json_add(object, "tracked", list) && ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
+/* A response with the numbers of its first token. */
+static json_t *with_effects(const Transplant *transplant, const Response *response) {
+  json_t *object = response_json(response);
+  if (object && json_add(object, "effects", effects_json(transplant, &response->generation)))
+    return object;
+  json_decref(object);
+  return NULL;
+}
 
 static xt_status print_as_json(const TransplantArguments *arguments, const Transplant *transplant,
                                xt_error *error) {
   json_t *object = json_object();
-  bool ok = json_add(object, "source", response_json(&transplant->source));
-  ok = json_add(object, "vanilla", response_json(&transplant->vanilla)) && ok;
-  ok = json_add(object, "transplanted", response_json(&transplant->transplanted)) && ok;
+  bool ok = json_add(object, "source", with_effects(transplant, &transplant->source));
+  ok = json_add(object, "vanilla", with_effects(transplant, &transplant->vanilla)) && ok;
+  ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted)) && ok;
   ok = transplant_json(arguments, transplant, object) && ok;
   if (ok) return json_print(object, error);
   json_decref(object);
@@ -78,7 +116,9 @@ const Verb verb_run = {
              "last token. The tokens that follow are generated without further change. Prints "
              "the responses to the source prompt alone, to the untouched target prompt and to "
              "the transplanted one, each with its smallest margin (best minus second-best "
-             "logit), and the last token of each prompt on stderr.",
+             "logit), and the last token of each prompt on stderr. With --json also the numbers of "
+             "each run's first token: the Kullback-Leibler divergences from the untouched run "
+             "and from the source prompt's, and the log-probabilities of the words of --track.",
     .example = "xtransplant run -m Llama-2-7b-chat-hf --source-file en.txt --target-file sw.txt "
                "--site ffn --source-layer first --target-layer first",
     OPTION_TABLE(options),

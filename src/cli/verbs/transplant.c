@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "verbs/transplant.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "shell/layers.h"
@@ -35,7 +36,8 @@ xt_status transplant_read(const TransplantArguments *arguments, Transplant *out,
   if (!source.line) source.line = arguments->line;
   if (!target.line) target.line = arguments->line;
   *out = (Transplant){0};
-  const xt_status status = prompt_read(&source, &out->source_prompt, error);
+  xt_status status = words_read(arguments->track, &out->words, error);
+  if (!status) status = prompt_read(&source, &out->source_prompt, error);
   return status ? status : prompt_read(&target, &out->target_prompt, error);
 }
 
@@ -54,6 +56,28 @@ xt_status transplant_check(const TransplantArguments *arguments, const LoadedMod
   return status;
 }
 
+/* The tokens of the words, and those of them that exist as one list. */
+static xt_status find_words(const LoadedModel *model, Transplant *transplant, int32_t **ids,
+                            size_t *count, xt_error *error) {
+  const xt_tokenizer *tokenizer = xt_model_tokenizer(model->model);
+  const size_t words = transplant->words.count;
+  *count = 0;
+  *ids = calloc(2 * words + 1, sizeof **ids);
+  transplant->word_ids = calloc(2 * words + 1, sizeof *transplant->word_ids);
+  if (!*ids || !transplant->word_ids) return error_memory(error);
+  if (words && !tokenizer)
+    return error_set(error, XT_STATUS_ARGUMENT, NULL, "--track", -1,
+                     "needs a tokenizer, which the model does not have");
+  for (size_t w = 0; w < words; w++) {
+    const xt_status status = xt_tokenizer_first_tokens(tokenizer, transplant->words.at[w],
+                                                       transplant->word_ids + 2 * w, error);
+    if (status) return status;
+    for (size_t k = 2 * w; k < 2 * w + 2; k++)
+      if (transplant->word_ids[k] >= 0) (*ids)[(*count)++] = transplant->word_ids[k];
+  }
+  return XT_STATUS_OK;
+}
+
 xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel *model, bool lens,
                          Transplant *transplant, xt_error *error) {
   const Prompt *from = &transplant->source_prompt, *to = &transplant->target_prompt;
@@ -62,8 +86,11 @@ xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel
   const Prompt *const prompts[3] = {from, to, to};
   xt_generation generations[3] = {{0}};
   xt_taps *taps = NULL;
+  int32_t *tracked = NULL;
+  size_t tracked_count;
   const xt_request source = {.ids = from->ids, .count = from->count};
   xt_status status;
+  TRY_DONE(find_words(model, transplant, &tracked, &tracked_count, error));
   TRY_DONE(xt_session_capture(model->session, &source, &taps, error));
   const xt_intervention put = {
       .write = arguments->site.write,
@@ -72,10 +99,16 @@ xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel
       .rule = (xt_rule)arguments->rule,
       .alpha = (float)arguments->alpha,
       .value = xt_taps_get(taps, arguments->site.read, transplant->source_layer)};
-  const xt_request requests[3] = {
+  xt_request requests[3] = {
       source,
       {.ids = to->ids, .count = to->count},
       {.ids = to->ids, .count = to->count, .interventions = &put, .intervention_count = 1}};
+  for (int i = 0; i < 3; i++) {
+    requests[i].source = 1;
+    requests[i].untouched = 2;
+    requests[i].tracked = tracked;
+    requests[i].tracked_count = tracked_count;
+  }
   const xt_generate_options how = {.max_new_tokens = arguments->max_new_tokens,
                                    .repetition_penalty = arguments->penalty,
                                    .lens = lens};
@@ -85,6 +118,7 @@ xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel
 done:
   for (int i = 0; i < 3; i++) xt_generation_deinit(&generations[i]);
   xt_taps_free(taps);
+  free(tracked);
   return status;
 }
 
@@ -94,6 +128,8 @@ void transplant_deinit(Transplant *transplant) {
   response_deinit(&transplant->transplanted);
   prompt_deinit(&transplant->source_prompt);
   prompt_deinit(&transplant->target_prompt);
+  words_free(&transplant->words);
+  free(transplant->word_ids);
 }
 
 long transplant_first_change(const Transplant *transplant) {

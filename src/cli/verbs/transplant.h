@@ -3,6 +3,7 @@
 #ifndef CLI_VERBS_TRANSPLANT_H
 #define CLI_VERBS_TRANSPLANT_H
 
+#include "inputs/words.h"
 #include "results/response.h"
 
 extern const char *const rule_names[];
@@ -19,6 +20,7 @@ typedef struct TransplantArguments {
   double alpha;
   int max_new_tokens;
   double penalty;
+  const char *track;
 } TransplantArguments;
 
 /* clang-format off */
@@ -57,6 +59,10 @@ typedef struct Transplant {
   Prompt source_prompt, target_prompt;
   int source_layer, target_layer;
   Response source, vanilla, transplanted; /* source: what the source prompt alone gives */
+  /* words whose first tokens are tracked, and these tokens: [2 * words.count], with a space and
+   * without; -1: none. Their numbers are those of the tokens in order */
+  WordList words;
+  int32_t *word_ids;
 } Transplant;
 
 /* EXIT_OK, or EXIT_USAGE after saying which options contradict each other. */
