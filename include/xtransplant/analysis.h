@@ -238,6 +238,30 @@ typedef struct xt_text_summary {
                               in none */
 } xt_text_summary;
 
+/* Means over responses' first tokens, of scored instances (xt_generation.effects). NaN: the store
+ * does not have it.
+ *
+ * The score of an answer is ln of the probability that the first token is one of the answer's
+ * tracked ones, without tokens that another answer has too; answers are the question's options, or
+ * the gold answer and the words of --track. A logit difference is the score of the gold answer
+ * minus that of the best other one: the same as the difference of their logits, if each has one
+ * token. `normalised` is (D - D_untouched) / (D_source - D_untouched), with D each time the mean
+ * logit difference over the instances that have all three: 0 is the untouched run, 1 the source
+ * prompt (Wang et al. 2022, 2211.00593; Zhang and Nanda 2024, 2309.16042; Heimersheim and Nanda
+ * 2024, 2404.15255, there from the corrupted to the clean run).
+ *
+ * `choice` is the share of questions whose likeliest option is right. Of `calibrated` it is the
+ * option with the largest p(option | question) / mean of p(option) over the questions of the
+ * language under the same configuration, p being normalised over the question's options: batch
+ * calibration (Zhou et al. 2024, 2309.17249); no gold answer is used. */
+typedef struct xt_effect_result {
+  size_t count; /* responses */
+  double logit_difference, normalised;
+  double gold; /* probability that the first token is one of the gold answer's */
+  double kl_untouched, kl_source;
+  double choice, calibrated; /* NaN: questions without options */
+} xt_effect_result;
+
 typedef struct xt_site_result {
   const char *site;
   size_t responses;                       /* that are present; at most instances * layers *
@@ -270,6 +294,8 @@ typedef struct xt_site_result {
   xt_text_summary texts;                /* over all responses */
   xt_estimate changed;                  /* share of responses that differ from the untouched one,
                                            over questions that have one */
+  const xt_effect_result *effects;      /* [layers * layers] like `configurations`; NULL: none */
+  xt_effect_result mean_effects;        /* over the responses of all configurations */
 } xt_site_result;
 
 /* The chance that at least one of n sampled responses is right (xt_pass_at), as a mean over the
@@ -318,7 +344,9 @@ typedef struct xt_group {
   xt_scores vanilla_chance_scores; /* like those of xt_layer_result, for the single response of
                                       the untouched run */
   double vanilla_chance, vanilla_above, vanilla_above_low, vanilla_above_high; /* likewise */
-  xt_text_summary texts; /* of the untouched runs */
+  xt_text_summary texts;                              /* of the untouched runs */
+  xt_effect_result untouched_effects, source_effects; /* of the two runs that the others are
+                                                         compared with */
   size_t site_count;
   const xt_site_result *sites;
 } xt_group;

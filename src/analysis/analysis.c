@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/analysis_parts.h"
+#include "analysis/effect_means.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "base/system.h"
@@ -14,6 +14,7 @@ static void free_group(AnalysisGroup *g) {
     free(g->sites[s].texts);
     free(g->sites[s].margins);
     free(g->sites[s].entropies);
+    free(g->sites[s].effects);
     free(g->sites[s].right);
     free(g->sites[s].correct);
     free(g->sites[s].present);
@@ -106,6 +107,7 @@ static xt_status fill(xt_analysis *a, xt_error *error) {
     TRY(analysis_scores(a, g, error));
     TRY(analysis_significance(a, g, error));
     TRY(analysis_bounds(a, g, error));
+    TRY(analysis_effects(a, g, error));
   }
   return analysis_adjust(a, error);
 }

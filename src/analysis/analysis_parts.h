@@ -26,6 +26,10 @@ typedef struct AnalysisInstance {
   uint32_t vanilla_text;                 /* TEXT_ABSENT: no untouched run */
   float vanilla_margin, vanilla_entropy; /* as in xt_store_row */
   uint32_t source_text; /* the response to the source prompt; TEXT_ABSENT: the store has none */
+  const xt_tracked *tracked; /* [tracked_count] answers whose first tokens are tracked */
+  size_t tracked_count;
+  const float *vanilla_effects, *source_effects; /* numbers of the untouched run and of the source
+                                                    prompt (xt_generation.effects); NULL: none */
   bool vanilla_correct;
   bool scored;       /* has a gold answer and an untouched run */
   uint32_t question; /* in [0, the group's questions): instances that ask the same question have
@@ -47,6 +51,9 @@ typedef struct AnalysisSite {
   uint32_t *texts;            /* [instances][cells]: index of the response's text, or TEXT_ABSENT */
   float *margins, *entropies; /* [instances][cells]: of each response that is present, as in
                                  xt_store_row */
+  float **effects;            /* [effect_capacity] of an instance: [cells][XT_EFFECT_TRACKED +
+                                 tracked], in the arena (effect_means.h); NULL: none */
+  size_t effect_capacity;
   uint64_t *right;            /* [instances][words of cells]: is right */
   uint64_t *correct, *present; /* [cells][words of instances]: of scored instances: is right, is
                                   present */

@@ -8,6 +8,7 @@
 
 #include "analysis/analysis_parts.h"
 #include "analysis/bits.h"
+#include "analysis/effect_means.h"
 #include "analysis/groups.h"
 #include "analysis/levels.h"
 #include "base/mem.h"
@@ -175,6 +176,7 @@ static xt_status add_instance(Loader *l, const xt_store_row *row, xt_error *erro
   else
     TRY(analysis_text_copy(a, q->source_lang, &instance->source_lang, error));
   TRY(copy_choices(a, q, instance, error));
+  TRY(effects_add_instance(a, row, instance, error));
   g->group.instances++;
   l->question = row->question_number;
   l->site = 0;
@@ -230,7 +232,7 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
     instance->vanilla_entropy = (float)row->entropy;
     instance->vanilla_correct = row->correct == 1;
     instance->scored = row->correct >= 0;
-    return XT_STATUS_OK;
+    return effects_copy(a, row, &instance->vanilla_effects, error);
   }
   TRY(find_site(l, row->site, error));
   AnalysisSite *s = &g->sites[l->site];
@@ -241,7 +243,7 @@ static xt_status load_row(void *user, const xt_store_row *row, xt_error *error) 
   s->margins[at * cells + cell] = (float)row->margin;
   s->entropies[at * cells + cell] = (float)row->entropy;
   if (row->correct == 1) bits_set(s->right + at * bits_words(cells), cell);
-  return XT_STATUS_OK;
+  return effects_add_response(a, s, at, cell, row, error);
 }
 
 /* ---- after the last row ---------------------------------------------------------------------- */
@@ -306,8 +308,10 @@ static xt_status load_source(void *user, const xt_store_row *row, xt_error *erro
   Loader *l = user;
   const Place *place = bsearch(&(Place){.number = row->question_number}, l->places, l->place_count,
                                sizeof *l->places, by_number);
-  return place ? text_of(l->a, row, &place->group->instances[place->instance].source_text, error)
-               : XT_STATUS_OK;
+  if (!place) return XT_STATUS_OK;
+  AnalysisInstance *instance = &place->group->instances[place->instance];
+  TRY(effects_copy(l->a, row, &instance->source_effects, error));
+  return text_of(l->a, row, &instance->source_text, error);
 }
 
 static xt_status find_samples(xt_analysis *a, AnalysisGroup *g, const xt_sample_settings *settings,

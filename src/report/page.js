@@ -74,7 +74,7 @@
   // What the map shows, by the colouring chosen.
   async function measure() {
     const how = colouring(), n = meta.layers * meta.layers, name = `${state.group}-${state.site}-${state.language}-${how.id}`;
-    const own = need => /[-+]$/.test(need) ? `${need.slice(0, -1)}${state.group}-${need.endsWith('-') ? state.site : site().transplant}` : need;
+    const own = need => need.endsWith('.') ? need.slice(0, -1) + state.group : /[-+]$/.test(need) ? `${need.slice(0, -1)}${state.group}-${need.endsWith('-') ? state.site : site().transplant}` : need;
     const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
     if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
     shown = new Float64Array(n).fill(NaN);
@@ -82,17 +82,18 @@
       for (let c = 0; c < n; c++) if (totals.there[c]) shown[c] = how.scored({ there: totals.there[c], right: totals.right[c], vanilla: totals.vanilla[c] });
       return true;
     }
-    const sums = new Float64Array(n), counts = new Int32Array(n);
+    const sums = new Float64Array(n), counts = new Float64Array(n);
     for (const [, , first, count, wanted] of languagesChosen())
       for (let i = first; i < first + count; i++)
         for (let c = 0; c < n; c++) {
           const text = current.texts[i * n + c];
           if (text === ABSENT) continue;
           const bit = right => right[i * current.words + (c >> 5)] >>> (c & 31) & 1;
-          const value = how.each({ text, plain: plain[i], wanted, at: i * n + c, scored: group().instances[i][2] !== 2, bit }, ...data);
+          const response = { text, plain: plain[i], wanted, instance: i, at: i * n + c, scored: group().instances[i][2] !== 2, bit };
+          const value = how.each(response, ...data);
           if (Number.isNaN(value)) continue;
           sums[c] += value;
-          counts[c]++;
+          counts[c] += how.over ? how.over(response, ...data) : 1; // a mean, or a ratio of means
         }
     for (let c = 0; c < n; c++) if (counts[c]) shown[c] = sums[c] / counts[c];
     return true;

@@ -28,6 +28,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "report/escape.h"
+#include "analysis/effect_means.h"
 #include "report/report_parts.h"
 #include "xtransplant/langid.h"
 
@@ -197,6 +198,11 @@ static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner
   return XT_STATUS_OK;
 }
 
+/* 0: no numbers of first tokens; 1: with them; 2: with logit differences. */
+static int effects_meta(const xt_site_result *site) {
+  return !site->effects ? 0 : isfinite(site->mean_effects.logit_difference) ? 2 : 1;
+}
+
 static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *site) {
   static const char *const names[] = {"p", "holm", "bh", "low", "high"};
   text_buffer_add_text(out, "{\"site\":");
@@ -206,6 +212,7 @@ static void site_meta(TextBuffer *out, const xt_group *g, const xt_site_result *
   if (site->transplant)
     text_buffer_format(out, ",\"transplant\":%zu",
                        (size_t)(report_find_site(g, site->transplant) - g->sites));
+  text_buffer_format(out, ",\"effects\":%d", effects_meta(site));
   for (size_t f = 0; f < sizeof names / sizeof *names; f++) {
     text_buffer_format(out, ",\"%s\":[", names[f]);
     for (int c = 0; c < g->layers * g->layers; c++) {
@@ -299,12 +306,23 @@ static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g
   return status;
 }
 
+static xt_status add_floats(TextBuffer *out, const char *name, const float *values, size_t count,
+                            xt_error *error) {
+  uint32_t *bits;
+  TRY(MEM_ALLOC(&bits, count, error));
+  memcpy(bits, values, count * sizeof *bits);
+  const xt_status status = add_numbers(out, name, bits, 4, count, error);
+  free(bits);
+  return status;
+}
+
 static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *error) {
   char name[48];
   for (size_t g = 0; g < a->count + a->unscored; g++) { /* groups that cannot be scored come last */
     const AnalysisGroup *group = &a->groups[g];
     const size_t n = group->group.instances, cells = (size_t)a->cells;
     TRY(add_plain(out, group, g, error));
+    TRY(report_page_effects(a, g, out, add_floats, error));
     for (size_t s = 0; s < group->site_count; s++) {
       snprintf(name, sizeof name, "t%zu-%zu", g, s);
       TRY(add_numbers(out, name, group->sites[s].texts, 4, n * cells, error));

@@ -47,17 +47,25 @@ const measures = (() => {
   const points = x => (x >= 0.0005 ? '+' : x > -0.0005 ? '' : '−') + Math.abs(100 * x).toFixed(1);
   const chance = p => p === null ? '–' : p < 0.0001 ? p.toExponential(1) : p.toFixed(4);
 
+  const signed = x => (x < 0 ? '−' : '+') + Math.abs(x).toFixed(2);
   const number = x => x < 1000 ? x.toFixed(2) : x.toPrecision(3);
   const hundredths = (r, values) => values[r.at] === 0xffff ? NaN : values[r.at] / 100;
 
   // Colourings of the map. `scored`: from the counts of a cell {there, right, vanilla}. `each`: the mean over responses of what it gives, NaN
   // to leave one out; `needs` are packed data, given to it in order after the response {text, plain, wanted, at}; a name that ends in "-" is that of the
-  // site's own, with a value a response, at `at`, or a bit a response, read by `bit`; one that ends in "+" is that of the site whose control it is. Another colouring is another entry.
+  // site's own, with a value a response, at `at`, or a bit a response, read by `bit`; one that ends in "+" is that of the site whose control it is, and one that ends in "." the group's, with a value an instance, at `instance`. Another colouring is another entry.
   const colourings = [
     { id: 'gain', title: 'Gain over the untouched model', unit: 'points', diverging: true, show: points, scored: t => (t.right - t.vanilla) / t.there },
     { id: 'accuracy', title: 'Accuracy', unit: '%', show: percent, scored: t => t.right / t.there },
     { id: 'control', title: 'Gain of the transplant over this control', unit: 'points', diverging: true, show: points, has: (meta, site) => site && site.transplant !== undefined,
       needs: ['r-', 'r+', 't+'], each: (r, right, other, there) => !r.scored || there[r.at] === 0xffffffff ? NaN : r.bit(other) - r.bit(right) },
+    { id: 'difference', title: 'Logit difference, gold minus the best other answer', unit: 'nats', diverging: true, show: signed, has: (meta, site) => site && site.effects > 1,
+      needs: ['d-'], kind: 'floats', each: (r, d) => d[r.at] },
+    { id: 'normalised', title: 'Logit difference, 0: untouched, 1: source prompt', unit: '', diverging: true, show: signed, has: (meta, site) => site && site.effects > 1,
+      needs: ['d-', 'x.', 'y.'], kind: 'floats', each: (r, d, x, y) => d[r.at] - x[r.instance] + 0 * y[r.instance], over: (r, d, x, y) => y[r.instance] - x[r.instance] },
+    { id: 'gold', title: 'Probability of the gold answer', unit: '%', show: percent, has: (meta, site) => site && site.effects, needs: ['g-'], kind: 'floats', each: (r, g) => g[r.at] },
+    { id: 'kl-untouched', title: 'KL divergence from the untouched run', unit: 'nats', show: number, has: (meta, site) => site && site.effects, needs: ['k-'], kind: 'floats', each: (r, k) => k[r.at] },
+    { id: 'kl-source', title: 'KL divergence from the source prompt', unit: 'nats', show: number, has: (meta, site) => site && site.effects, needs: ['l-'], kind: 'floats', each: (r, l) => l[r.at] },
     { id: 'changed', title: 'Share of responses that changed', unit: '%', show: percent, each: r => r.text === r.plain ? 0 : 1 },
     { id: 'language', title: 'Share in the language asked for', unit: '%', show: percent, has: meta => meta.language, needs: ['w'],
       each: (r, spoken) => spoken[r.text] === 0xffffffff ? NaN : r.wanted.includes(spoken[r.text]) ? 1 : 0 },

@@ -42,6 +42,19 @@ static json_t *estimate(const xt_estimate *e) {
   return object;
 }
 
+static json_t *effects(const xt_effect_result *e) {
+  json_t *object = json_object();
+  put(&object, "count", json_integer((json_int_t)e->count));
+  put(&object, "logit_difference", real(e->logit_difference));
+  put(&object, "normalised", real(e->normalised));
+  put(&object, "gold", real(e->gold));
+  put(&object, "kl_untouched", real(e->kl_untouched));
+  put(&object, "kl_source", real(e->kl_source));
+  put(&object, "choice", real(e->choice));
+  put(&object, "calibrated", real(e->calibrated));
+  return object;
+}
+
 static json_t *scores(const xt_group *g, const xt_scores *s) {
   json_t *object = json_object(), *levels = json_object(), *languages = json_object();
   for (int level = 0; level < XT_LEVEL_COUNT; level++)
@@ -202,6 +215,12 @@ static json_t *site_json(const xt_group *g, const xt_site_result *site) {
   put(&object, "language_tallies", tallies);
   put(&object, "mean", scores(g, &site->mean));
   put(&object, "mean_gain", comparison(g, &site->mean_gain));
+  if (site->effects) {
+    json_t *cells = json_array();
+    for (int c = 0; c < g->layers * g->layers; c++) append(&cells, effects(&site->effects[c]));
+    put(&object, "mean_effects", effects(&site->mean_effects));
+    put(&object, "effects", cells);
+  }
   if (site->transplant) {
     put(&object, "control_of", json_string(site->transplant));
     put(&object, "over_control", comparison(g, &site->over_control));

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the numbers of first tokens say about a question's answers. */
+#ifndef ANALYSIS_EFFECT_MEANS_H
+#define ANALYSIS_EFFECT_MEANS_H
+
+#include "analysis/analysis_parts.h"
+
+/* The answers of a question among its tracked tokens: its options, or, of a question without
+ * options, the gold answer (all accepted ones together) and the words that were asked for. A token
+ * with which two answers begin says nothing about either, and is left out. */
+typedef struct Answers {
+  int count, gold; /* gold: its index; below 0: none */
+  bool options;
+  const char **names; /* [count] */
+  int *of;            /* of each tracked token: the answer; below 0: none */
+} Answers;
+/* Arrays are in the arena. */
+xt_status effects_answers(const AnalysisInstance *instance, Arena *arena, Answers *out,
+                          xt_error *error);
+
+/* The log-probability that the first token is one of an answer's, [count]; -INFINITY: none is
+ * tracked. `numbers`: xt_generation.effects. */
+void effects_scores(const AnalysisInstance *instance, const Answers *answers, const float *numbers,
+                    double *out);
+/* Gold minus the best other answer; NaN: there are no two. */
+double effects_difference(const Answers *answers, const double *scores);
+double effects_gold(const Answers *answers, const double *scores); /* its probability, or NaN */
+
+/* ---- while a store is read ------------------------------------------------------------------- */
+
+/* Copies what is tracked of a question. */
+xt_status effects_add_instance(xt_analysis *a, const xt_store_row *row, AnalysisInstance *instance,
+                               xt_error *error);
+/* Copies the numbers of a run; *out NULL: it has none. */
+xt_status effects_copy(xt_analysis *a, const xt_store_row *row, const float **out, xt_error *error);
+/* Keeps the numbers of instance `at`'s response in a cell. */
+xt_status effects_add_response(xt_analysis *a, AnalysisSite *site, size_t at, size_t cell,
+                               const xt_store_row *row, xt_error *error);
+/* The numbers of a response; NULL: none. */
+static inline const float *effects_of(const AnalysisGroup *g, const AnalysisSite *s, size_t at,
+                                      size_t cell) {
+  const size_t width = XT_EFFECT_TRACKED + g->instances[at].tracked_count;
+  const float *all = at < s->effect_capacity ? s->effects[at] : NULL;
+  return all && all[cell * width] >= 0 ? all + cell * width : NULL; /* a divergence; -1: absent */
+}
+
+/* Fills the members of the group and its sites. */
+xt_status analysis_effects(xt_analysis *a, AnalysisGroup *g, xt_error *error);
+
+#endif

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Means of first tokens' numbers against sums by hand: logit differences, normalised; gold's
+ * probability; divergences; the likeliest option and the calibrated one. */
+#include <math.h>
+
+#include "analysis/effect_means.h"
+#include "made_store.h"
+
+enum { QUESTIONS = 4 };
+static const char *const golds[QUESTIONS] = {"1", "2", "1", "2"};
+static const xt_tracked answers[] = {
+    {10, "label", "1", "1"}, {11, "label", "2", "2"}, {12, "label", "3", "3"}};
+/* A bias for option 1, which hides what the model knows. */
+static const double shares[QUESTIONS][3] = {
+    {0.8, 0.15, 0.05}, {0.6, 0.35, 0.05}, {0.8, 0.15, 0.05}, {0.6, 0.35, 0.05}};
+
+static xt_generation generation(float *effects) {
+  static int32_t id = 60;
+  static float number = 1;
+  return (xt_generation){.count = 1,
+                         .ids = &id,
+                         .margins = &number,
+                         .entropies = &number,
+                         .logprobs = &number,
+                         .effect_count = 5,
+                         .effects = effects};
+}
+
+static void add_questions(Made *m) {
+  static const xt_choice choices[] = {{"1", "Yes"}, {"2", "Maybe"}, {"3", "No"}};
+  static const int32_t ids[] = {1, 2};
+  xt_error error;
+  for (int i = 0; i < QUESTIONS; i++) {
+    char id[8];
+    int64_t number;
+    snprintf(id, sizeof id, "%d", i);
+    const xt_question q = {.id = id,
+                           .number = (size_t)i,
+                           .task = "xnli",
+                           .lang = "sw",
+                           .source_lang = "en",
+                           .source = id,
+                           .target = id,
+                           .gold = golds[i],
+                           .choices = choices,
+                           .choice_count = 3};
+    ASSERT_OK(xt_store_add_question(
+        m->store, &q,
+        &(xt_instance){.source = ids, .target = ids, .source_count = 2, .target_count = 2}, &number,
+        &error));
+    ASSERT_OK(xt_store_track(m->store, number, answers, 3, &error));
+    const int gold = golds[i][0] - '1';
+    float plain[5] = {0, 2, logf(0.4f), logf(0.4f), logf(0.2f)}, source[5] = {3, 0}, moved[5];
+    for (int o = 0; o < 3; o++) source[2 + o] = logf(o == gold ? 0.9f : 0.05f);
+    moved[0] = 0.5f + (float)i;
+    moved[1] = 1;
+    for (int o = 0; o < 3; o++) moved[2 + o] = (float)log(shares[i][o]);
+    xt_generation g = generation(plain);
+    ASSERT_OK(xt_store_add_response(m->store, number, NULL, -1, -1, &g, &error));
+    g = generation(moved);
+    ASSERT_OK(xt_store_add_response(m->store, number, &m->site, 3, 2, &g, &error));
+    g = generation(source);
+    g.effect_count = 0;
+    ASSERT_OK(xt_store_add_source(m->store, number, &g, &error));
+    ASSERT_OK(xt_store_add_source_effects(m->store, number, source, 5, &error));
+  }
+  ASSERT_OK(xt_store_commit(m->store, 0, &error));
+}
+
+/* Halves have 11 bits. */
+static void near(double got, double want) {
+  if (!(fabs(got - want) <= 2e-3 * (1 + fabs(want)))) fail_msg("%.9g is not %.9g", got, want);
+}
+
+static void test_means(void **state) {
+  (void)state;
+  Made m;
+  xt_error error;
+  xt_analysis *a;
+  made_open(&m, "means.db", "xnli");
+  add_questions(&m);
+  ASSERT_OK(xt_analysis_create(m.store, NULL, &a, &error));
+  const xt_group *g = xt_analysis_get(a, 0);
+  const xt_site_result *site = &g->sites[0];
+  const xt_effect_result *cell = &site->effects[3 * g->layers + 2];
+  const double difference = (log(0.8 / 0.15) + log(0.35 / 0.6)) / 2;
+  near(g->untouched_effects.logit_difference, 0);
+  near(g->untouched_effects.normalised, 0);
+  near(g->source_effects.normalised, 1);
+  near(g->source_effects.logit_difference, log(0.9 / 0.05));
+  near(g->source_effects.choice, 1);
+  near(cell->logit_difference, difference);
+  near(cell->normalised, difference / log(0.9 / 0.05));
+  near(cell->gold, (0.8 + 0.35) / 2);
+  near(cell->kl_untouched, 2);
+  near(cell->kl_source, 1);
+  near(cell->choice, 0.5);
+  near(cell->calibrated, 1);
+  assert_int_equal(cell->count, QUESTIONS);
+  assert_int_equal(site->effects[0].count, 0);
+  near(site->mean_effects.gold, cell->gold);
+  xt_analysis_free(a);
+  made_close(&m);
+}
+
+/* Tokens that two options share say nothing; a question without options has its gold answers and
+ * the words. */
+static void test_answers(void **state) {
+  (void)state;
+  static const xt_tracked options[] = {{10, "label", "1", "1"},  {20, "text", "1", "Yes"},
+                                       {11, "label", "2", "2"},  {20, "text", "2", "Yeah"},
+                                       {11, "text", "2", "2nd"}, {30, "word", "no", "no"}};
+  static const xt_tracked plain[] = {
+      {5, "gold", "086", "086"}, {6, "gold", "eighty", "eighty"}, {7, "word", "566", "566"}};
+  const float numbers[] = {0, 0, -1, -2, -3, -4, -5, -6};
+  AnalysisInstance k = {.tracked = options, .tracked_count = 6, .gold = "2"};
+  Arena arena = {0};
+  Answers m;
+  xt_error error;
+  double scores[8];
+  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  assert_int_equal(m.count, 2);
+  assert_int_equal(m.gold, 1);
+  effects_scores(&k, &m, numbers, scores);
+  near(scores[0], -1);
+  near(scores[1], -3);
+  near(effects_difference(&m, scores), -2);
+  k = (AnalysisInstance){.tracked = plain,
+                         .tracked_count = 3,
+                         .gold = "086\x1e"
+                                 "eighty"};
+  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  assert_int_equal(m.count, 2);
+  assert_true(!m.options);
+  effects_scores(&k, &m, numbers, scores);
+  near(effects_gold(&m, scores), exp(-1) + exp(-2));
+  near(effects_difference(&m, scores), log(exp(-1) + exp(-2)) + 3);
+  k.tracked_count = 2;
+  ASSERT_OK(effects_answers(&k, &arena, &m, &error));
+  effects_scores(&k, &m, numbers, scores);
+  assert_true(isnan(effects_difference(&m, scores)));
+  arena_free(&arena);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_means), cmocka_unit_test(test_answers)};
+  return cmocka_run_group_tests_name("means of effects", tests, NULL, NULL);
+}
