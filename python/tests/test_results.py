@@ -90,6 +90,16 @@ def test_controls(model, pairs, tmp_path):
     assert caught.value.field == "control" and not (tmp_path / "c.db").exists()
 
 
+def test_effects_of_first_tokens(results):
+    """Divergences, and the log-probabilities of tracked answers as JSON."""
+    for site in ("ffn", "vanilla"):
+        frame = results.responses(site)
+        assert (frame["kl_untouched"] >= 0).all() and (frame["kl_source"] >= 0).all()
+        assert (frame["kl_untouched"] == 0).all() == (site == "vanilla")
+        for tracked in frame["tracked"]:
+            assert all(len(entry) == 4 and entry[3] <= 0 for entry in json.loads(tracked))
+
+
 def test_the_same_sweep_again_does_nothing(model, results, pairs):
     before = results.path.stat().st_mtime_ns
     with model.sweep(pairs, sites=["ffn", "attn"], output=results.path, max_new_tokens=5) as again:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
@@ -90,6 +91,24 @@ NUMBERS = (
     "nll_standalone",
     "nll_conditional",
 )
+EFFECTS = ("kl_untouched", "kl_source", "tracked")
+
+
+def effects_of(row: Any) -> tuple[float, float, Optional[str]]:
+    """The numbers of an ``xt_store_row``'s first token: both divergences, and the tracked answers'
+    as JSON ``[[kind, answer, spelling, log-probability], ..]``."""
+    if not row.effects:
+        return math.nan, math.nan, None
+    tracked = [
+        [
+            to_str(row.tracked[k].kind),
+            to_str(row.tracked[k].answer),
+            to_str(row.tracked[k].spelling),
+            float(row.effects[2 + k]),
+        ]
+        for k in range(row.tracked_count)
+    ]
+    return row.effects[0], row.effects[1], json.dumps(tracked, ensure_ascii=False)
 
 
 class ResponseColumns:
@@ -150,6 +169,7 @@ class ResponseColumns:
                 row.correct,
                 to_str(row.language) if row.language else None,
                 *(getattr(row, name) for name in NUMBERS),
+                *effects_of(row),
             )
         )
         if self._full is not None and len(self._rows) == self._full[0]:
@@ -168,6 +188,7 @@ class ResponseColumns:
             "correct",
             "language",
             *NUMBERS,
+            *EFFECTS,
         ]
         frame = pandas.DataFrame.from_records(self._rows, columns=names)
         frame["correct"] = frame["correct"].map({0: False, 1: True}).astype("boolean")
@@ -193,6 +214,7 @@ class ResponseColumns:
             "nll_standalone",
             "nll_conditional",
             "language",
+            *EFFECTS,
         ]
         return frame[order]
 

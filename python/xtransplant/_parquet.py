@@ -20,6 +20,8 @@ REAL = (
     "mean_logprob",
     "nll_standalone",
     "nll_conditional",
+    "kl_untouched",
+    "kl_source",
 )
 
 

@@ -103,7 +103,9 @@ class Results(Handle):
             no transplant), ``text``, ``correct`` (missing where there is no gold), ``tokens``,
             ``margin`` (the smallest of the response), ``entropy`` (nats, of the first token's
             distribution), ``mean_entropy``, ``mean_logprob``, and where they were measured
-            ``nll_standalone``, ``nll_conditional`` (nats per token) and ``language``.
+            ``nll_standalone``, ``nll_conditional`` (nats per token) and ``language``; of the first
+            token, where the sweep stored it, ``kl_untouched`` and ``kl_source`` (divergences, nats)
+            and ``tracked`` (JSON: kind, answer, spelling and log-probability of each answer).
         """
         need("pandas", "pandas", "Results.responses()")
         from ._frames import ResponseColumns
