@@ -180,7 +180,7 @@ void gpu_compare(Backend *backend, const CompareArgs *a) {
                            .blocks = compare_blocks(a->vocab),
                            .asked = a->asked,
                            .width = compare_width(a->vocab, a->asked)};
-  GPU_LAUNCH(b, compare, (uint32_t)((args.blocks + 3) / 4), 2 * (uint32_t)a->rows, 1, 64, args,
+  GPU_LAUNCH(b, compare, (uint32_t)((args.blocks + 3) / 4) * 2 * (uint32_t)a->rows, 1, 1, 64, args,
              logits.buffer, chosen.buffer, ids.buffer, against.buffer, distributions.buffer,
              out.buffer);
 }

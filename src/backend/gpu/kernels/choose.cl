@@ -115,8 +115,9 @@ compare(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL const int 
         GLOBAL const int *against, GLOBAL const float *distributions, GLOBAL float *out,
         GpuCompare a) {
   LOCAL float lanes[64];
-  const int item = ITEM, lane = item % GPU_LANES, block = (int)GROUP_X * 4 + item / GPU_LANES,
-            row = (int)GROUP_Y / 2, which = (int)GROUP_Y % 2;
+  const uint groups = (uint)(a.blocks + 3) / 4u, group = GROUP_X % groups;
+  const int item = ITEM, lane = item % GPU_LANES, block = (int)group * 4 + item / GPU_LANES,
+            row = (int)(GROUP_X / groups / 2u), which = (int)(GROUP_X / groups % 2u);
   const int from = block * GPU_MASS_BLOCK,
             end = from + GPU_MASS_BLOCK < a.vocab ? from + GPU_MASS_BLOCK : a.vocab;
   const int other = against[a.against + (gpu_size)row * 2 + which];
@@ -132,7 +133,7 @@ compare(GLOBAL const float *logits, GLOBAL const uint *chosen, GLOBAL const int 
   }
   sum = sum_of(lanes, sum, item);
   if (lane == 0 && block < a.blocks) out[which * a.blocks + block] = sum;
-  if (GROUP_X > 0 || which > 0) return;
+  if (group > 0 || which > 0) return;
   for (int k = item; k < a.asked; k += 64)
     out[2 * a.blocks + k] = logits[ids[a.ids + (gpu_size)row * a.asked + k]] - best;
 }
