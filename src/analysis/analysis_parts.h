@@ -40,7 +40,7 @@ typedef struct AnalysisInstance {
 typedef struct AnalysisSelection {
   const char *strategy; /* one object a name */
   size_t instance;
-  int cell; /* ANALYSIS_VANILLA: the untouched run */
+  int cell;                  /* ANALYSIS_VANILLA: the untouched run */
   int64_t responses, tokens; /* as in the store's Selection */
 } AnalysisSelection;
 #define ANALYSIS_VANILLA (-1)

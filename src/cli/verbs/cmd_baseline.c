@@ -99,7 +99,8 @@ static const Option options[] = {
      .low = 1e-9,
      .high = 1e9,
      .preset = "0.001",
-     .help = "the penalty of incline's least squares, times the mean square of an activation's length"},
+     .help =
+         "the penalty of incline's least squares, times the mean square of an activation's length"},
     {.name = "lid",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, lid),
