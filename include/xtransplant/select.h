@@ -28,7 +28,9 @@ typedef enum xt_strategy {
   XT_STRATEGY_STUMPS,       /* "stumps": the same, by gradient-boosted stumps */
   XT_STRATEGY_CALIBRATED,   /* "calibrated": a vote in which each configuration's answer counts the
                              more, the less often that configuration gives it to the store's other
-                             questions in the language; it needs no gold answers */
+                             questions in the language; of options whose log-probabilities are
+                             stored, the highest sum of these less their means over those questions.
+                             It needs no gold answers */
   XT_STRATEGY_CONTROL,      /* "control": a vote of the candidates whose answer is another one with
                              the control "shuffled" at the same layers; the untouched run if there
                              are none */

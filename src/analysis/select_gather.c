@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "analysis/select_gather.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,30 @@ static const char *named_option(const xt_task *task, const xt_question *q, const
 
 static bool is_blank(char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; }
 
+static uint64_t option_answer(const char *label) {
+  return hash_fnv_continue(hash_fnv("option ", 7), label, strlen(label));
+}
+
+/* The log-probabilities of the options' labels, of several spellings the largest. Returns their
+ * number. */
+static size_t read_options(const xt_store_row *row, uint64_t *options, float *values) {
+  size_t count = 0;
+  for (size_t t = 0; row->effects && t < row->tracked_count; t++) {
+    const float value = row->effects[XT_EFFECT_TRACKED + t];
+    const uint64_t option = option_answer(row->tracked[t].answer);
+    size_t at = 0;
+    if (strcmp(row->tracked[t].kind, "label") != 0) continue;
+    while (at < count && options[at] != option) at++;
+    if (at == OPTIONS_MOST || !isfinite(value)) return 0;
+    if (at == count) {
+      options[count++] = option;
+      values[at] = value;
+    }
+    values[at] = value > values[at] ? value : values[at];
+  }
+  return count;
+}
+
 static void read_answer(const xt_store_row *row, Candidate *c) {
   const xt_task *task = xt_task_find(row->question->task);
   const char *text = row->text ? row->text : "";
@@ -151,8 +176,7 @@ static void read_answer(const xt_store_row *row, Candidate *c) {
                            : NULL;
   while (length && is_blank(text[0])) text++, length--;
   while (length && is_blank(text[length - 1])) length--;
-  c->answer = option ? hash_fnv_continue(hash_fnv("option ", 7), option, strlen(option))
-                     : hash_fnv(text, length);
+  c->answer = option ? option_answer(option) : hash_fnv(text, length);
   c->answered = option || ((!task || task->kind != XT_TASK_CHOICE) && length);
 }
 
@@ -241,6 +265,9 @@ static xt_status gather_row(void *user, const xt_store_row *row, xt_error *error
                  .count = row->count,
                  .correct = row->correct};
   read_answer(row, &c);
+  const size_t options = read_options(row, g->now.options, c.options);
+  if (!control && g->now.count == 0 && !vanilla) g->now.option_count = options;
+  if (!control && !vanilla && options != g->now.option_count) g->now.option_count = 0;
   if (vanilla) {
     g->now.vanilla = c;
     g->now.has_vanilla = true;

@@ -7,6 +7,8 @@
 #include "xtransplant/select.h"
 
 /* One response, as a strategy may see it, and whether it is right, which a strategy may not see. */
+#define OPTIONS_MOST 8 /* whose log-probabilities are compared */
+
 typedef struct Candidate {
   int source_layer, target_layer; /* -1: the untouched run */
   double entropy, mean_entropy, mean_logprob, margin;
@@ -15,6 +17,7 @@ typedef struct Candidate {
   bool answered;    /* it names one of the options or, if there are none, is not empty */
   int correct;      /* 1, 0, or -1: not known */
   uint64_t control; /* the answer of the control at the same layers, where the strategy reads it */
+  float options[OPTIONS_MOST]; /* of Gathered.options: log-probability of the label's token */
 } Candidate;
 
 typedef struct Gathered {
@@ -31,6 +34,10 @@ typedef struct Gathered {
   size_t wanted;   /* candidates of a complete question */
   size_t controls; /* candidates whose control is there */
   bool reads_control;
+  /* The options whose labels are tracked, as Candidate.answer has them; 0 if any run lacks their
+   * log-probabilities */
+  uint64_t options[OPTIONS_MOST];
+  size_t option_count;
 } Gathered;
 
 static inline bool gathered_is_complete(const Gathered *g) {

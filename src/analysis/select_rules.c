@@ -10,31 +10,43 @@
 
 /* ---- how often each answer is given ---------------------------------------------------------- */
 
-static uint64_t answer_key(const Gathered *q, const Candidate *c) {
-  const uint64_t numbers[] = {(uint64_t)c->source_layer, (uint64_t)c->target_layer, c->answer};
+static uint64_t answer_key(const Gathered *q, const Candidate *c, uint64_t answer) {
+  const uint64_t numbers[] = {(uint64_t)c->source_layer, (uint64_t)c->target_layer, answer};
   return hash_fnv_continue(hash_fnv(q->lang, strlen(q->lang) + 1), numbers, sizeof numbers);
 }
 
 /* The slot of a key, or the free one for it. */
 static size_t find_slot(const Frequencies *f, uint64_t key) {
   size_t at = (size_t)(key ^ (key >> 32)) & (f->size - 1);
-  while (f->slots[at].count && f->slots[at].key != key) at = (at + 1) & (f->size - 1);
+  while ((f->slots[at].count || f->slots[at].seen) && f->slots[at].key != key)
+    at = (at + 1) & (f->size - 1);
   return at;
+}
+
+static void add_candidate(Frequencies *f, const Gathered *q, const Candidate *c) {
+  uint64_t key = answer_key(q, c, c->answer);
+  size_t at = find_slot(f, key);
+  f->slots[at].key = key;
+  f->slots[at].count++;
+  for (size_t o = 0; o < q->option_count; o++) {
+    key = answer_key(q, c, q->options[o]);
+    at = find_slot(f, key);
+    f->slots[at].key = key;
+    f->slots[at].seen++;
+    f->slots[at].sum += (double)c->options[o];
+  }
 }
 
 xt_status frequencies_of(Frequencies *f, const QuestionSet *set, xt_error *error) {
   size_t most = 1;
   *f = (Frequencies){.size = 1};
-  for (size_t i = 0; i < set->count; i++) most += set->questions[i].count + 1;
+  for (size_t i = 0; i < set->count; i++)
+    most += set->questions[i].count * (1 + set->questions[i].option_count);
   while (f->size < 2 * most) f->size *= 2;
   TRY(MEM_ALLOC(&f->slots, f->size, error));
   for (size_t i = 0; i < set->count; i++)
-    for (size_t k = 0; k < set->questions[i].count; k++) {
-      const uint64_t key = answer_key(&set->questions[i], &set->questions[i].candidates[k]);
-      const size_t at = find_slot(f, key);
-      f->slots[at].key = key;
-      f->slots[at].count++;
-    }
+    for (size_t k = 0; k < set->questions[i].count; k++)
+      add_candidate(f, &set->questions[i], &set->questions[i].candidates[k]);
   return XT_STATUS_OK;
 }
 
@@ -64,8 +76,41 @@ static double calibrated_votes(const Gathered *q, uint64_t answer, const Frequen
   double sum = 0;
   for (size_t i = 0; i < q->count; i++)
     if (q->candidates[i].answer == answer)
-      sum += 1 / (double)f->slots[find_slot(f, answer_key(q, &q->candidates[i]))].count;
+      sum += 1 / (double)f->slots[find_slot(f, answer_key(q, &q->candidates[i], answer))].count;
   return sum;
+}
+
+/* The log-probability of an option less the configuration's mean over the other questions of the
+ * language, as a sum over candidates. */
+static double calibrated_logprob(const Gathered *q, size_t option, const Frequencies *f) {
+  double sum = 0;
+  for (size_t i = 0; i < q->count; i++) {
+    const Candidate *c = &q->candidates[i];
+    const size_t at = find_slot(f, answer_key(q, c, q->options[option]));
+    const double own = (double)c->options[option], others = (double)f->slots[at].seen - 1;
+    if (others > 0) sum += own - (f->slots[at].sum - own) / others;
+  }
+  return sum;
+}
+
+/* The option of the highest calibrated log-probability that some candidate gives; NULL: the question
+ * has no log-probabilities, or no candidate gives an option. */
+static const Candidate *choose_option(const Gathered *q, const Frequencies *f) {
+  const Candidate *best = NULL;
+  double highest = -INFINITY;
+  for (size_t o = 0; o < q->option_count; o++) {
+    const double value = calibrated_logprob(q, o, f);
+    if (value <= highest) continue;
+    const Candidate *given = NULL;
+    for (size_t i = 0; i < q->count; i++)
+      if (q->candidates[i].answer == q->options[o] &&
+          (!given || q->candidates[i].mean_logprob > given->mean_logprob))
+        given = &q->candidates[i];
+    if (!given) continue;
+    highest = value;
+    best = given;
+  }
+  return best;
 }
 
 /* Larger is better; ties go to the earlier candidate. */
@@ -87,6 +132,9 @@ static double rule_score(xt_strategy strategy, const Gathered *q, const Candidat
 
 const Candidate *choose_by_rule(xt_strategy strategy, const Gathered *q,
                                 const Frequencies *frequencies) {
+  const Candidate *option =
+      strategy == XT_STRATEGY_CALIBRATED ? choose_option(q, frequencies) : NULL;
+  if (option) return option;
   const Candidate *best = strategy == XT_STRATEGY_CONTROL ? &q->vanilla : &q->candidates[0];
   double highest = strategy == XT_STRATEGY_CONTROL ? 0 : rule_score(strategy, q, best, frequencies);
   for (size_t i = 0; i < q->count; i++) {

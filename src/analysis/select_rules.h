@@ -5,11 +5,13 @@
 
 #include "analysis/select_set.h"
 
-/* How often each run of a set gives each answer, by language. */
+/* What each candidate of a set says of each answer, by language: how often it gives it and, of
+ * options, the sum of its log-probabilities. */
 typedef struct Frequencies {
   struct {
-    uint64_t key; /* a hash of language, layers and answer */
-    size_t count;
+    uint64_t key;       /* a hash of language, layers and answer */
+    size_t count, seen; /* seen: questions with a log-probability */
+    double sum;
   } * slots;
   size_t size; /* a power of two */
 } Frequencies;

@@ -73,6 +73,46 @@ static void test_calibrated(void **state) {
   made_close(&m);
 }
 
+/* Every candidate finds A likelier than B, whatever the question, and says what it always says; but
+ * B is less unlikely where it is right. */
+static void test_calibrated_options(void **state) {
+  (void)state;
+  static const xt_tracked tracked[] = {{1, "label", "A", "A"}, {2, "label", "B", " B"}};
+  Made m;
+  xt_error error;
+  made_open(&m, "options.db", "globalopinionqa");
+  for (int i = 0; i < QUESTIONS; i++) {
+    const bool b = i % 2;
+    float effects[XT_EFFECT_TRACKED + 2] = {0, 0, b ? -0.4f : -0.2f, b ? -1.1f : -1.7f};
+    const int64_t q = add_question(&m, i, "sw", b ? "B" : "A");
+    ASSERT_OK(xt_store_track(m.store, q, tracked, 2, &error));
+    add_response(&m, q, -1, -1, "(A)", 1, 1, -1);
+    for (int l = 0; l < LAYERS; l++) {
+      int32_t *ids;
+      size_t count;
+      float *numbers;
+      ASSERT_OK(xt_tokenizer_encode(xt_model_tokenizer(m.model), l == 4 ? "(B)" : "(A)", 3, false,
+                                    &ids, &count, &error));
+      numbers = calloc(count, sizeof *numbers);
+      const xt_generation g = {.count = count,
+                               .ids = ids,
+                               .margins = numbers,
+                               .entropies = numbers,
+                               .logprobs = numbers,
+                               .effects = effects,
+                               .effect_count = XT_EFFECT_TRACKED + 2};
+      ASSERT_OK(xt_store_add_response(m.store, q, &m.site, l, 0, &g, &error));
+      free(numbers);
+      free(ids);
+    }
+  }
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_VOTE});
+  select_all(&m, (xt_select_options){.strategy = XT_STRATEGY_CALIBRATED});
+  assert_close(result_of(&m, "vote:target-first", NULL).gap.selected, 0.5);
+  assert_close(result_of(&m, "calibrated:target-first", NULL).gap.selected, 1);
+  made_close(&m);
+}
+
 /* "tin" is said by more candidates, but all but one of them say it with another question's source,
  * too; where all do, the untouched run is kept. */
 static void test_control(void **state) {
@@ -277,8 +317,9 @@ static void test_kin_in_one_fold(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_calibrated),    cmocka_unit_test(test_control),
-      cmocka_unit_test(test_learned_votes), cmocka_unit_test(test_sequence),
-      cmocka_unit_test(test_states),        cmocka_unit_test(test_kin_in_one_fold)};
+      cmocka_unit_test(test_calibrated),     cmocka_unit_test(test_calibrated_options),
+      cmocka_unit_test(test_control),        cmocka_unit_test(test_learned_votes),
+      cmocka_unit_test(test_sequence),       cmocka_unit_test(test_states),
+      cmocka_unit_test(test_kin_in_one_fold)};
   return cmocka_run_group_tests_name("select strategies", tests, NULL, NULL);
 }
