@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
+import signal
 
 import pytest
 
 import xtransplant as xt
 
 FACTS = xt.DEMO / "facts-4m"
+
+# A shell starts what runs in its background without Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
