@@ -21,22 +21,34 @@ SITES = {"attn": ("attn", "attn"), "ffn": ("ffn", "ffn"), "block": ("block", "bl
 
 @dataclass
 class Edit:
-    """One change to the prefill, at `position` of the prompt (-1: the last)."""
+    """One change, at `position` of the prompt (-1: the last), or, where `positions` is "all" or "generated", at each of these tokens."""
     write: str
     layer: int
     value: torch.Tensor
     position: int = -1
     rule: str = "replace"
     alpha: float = 1.0
+    positions: str = "one"
+    heads: tuple = None  # of the tap "heads": those whose slices change; `value` is [heads, head_dim]
+
+    def is_in(self, step):
+        """Whether it changes step `step` of a generation, 0 being the prefill."""
+        return {"one": step == 0, "all": True, "generated": step > 0}[self.positions]
 
     def apply(self, hidden):
-        place = hidden[:, self.position]
+        place = hidden[:, self.position] if self.positions == "one" else hidden
+        if self.heads is None:
+            self.change(place, self.value)
+        for head in self.heads or ():
+            self.change(place.unflatten(-1, self.value.shape)[..., head, :], self.value[head])
+
+    def change(self, place, value):
         if self.rule == "replace":
-            place.copy_(self.value)
+            place.copy_(value.expand_as(place))
         elif self.rule == "add":
-            place.add_(self.alpha * self.value)
+            place.add_(self.alpha * value)
         elif self.rule == "blend":
-            place.copy_((1.0 - self.alpha) * place + self.alpha * self.value)
+            place.copy_((1.0 - self.alpha) * place + self.alpha * value)
         else:
             raise ValueError(self.rule)
 
@@ -57,6 +69,7 @@ PLACES = {
     "xglm": ("self_attn", "final_layer_norm", "fc2"),
 }
 USUAL = ("self_attn", "post_attention_layernorm", "mlp")
+PROJECTIONS = {"gpt_neox": "attention.dense"}  # modules whose input is what the heads give, where they are not self_attn.o_proj
 
 
 def places(model):
@@ -100,7 +113,10 @@ def on_tap(model, tap, layer, call):
         call(hidden)
         hidden.div_(scale)
 
-    if tap == "mid":
+    if tap == "heads":
+        handle = module.get_submodule(PROJECTIONS.get(model.config.model_type, "self_attn.o_proj")).register_forward_pre_hook(
+            lambda _, args: call(args[0]))
+    elif tap == "mid":
         def before(_, args, keywords):
             call(args[0] if args else keywords["x"])
         handle = module.get_submodule(mid).register_forward_pre_hook(before, with_kwargs=True)
@@ -166,7 +182,7 @@ class Generated:
 
 @torch.no_grad()
 def greedy(model, ids, edits=(), penalty=1.0, count=20):
-    """Greedy decoding with a KV cache; the edits touch the prefill only. Does not stop at EOS."""
+    """Greedy decoding with a KV cache. Does not stop at EOS."""
     forget_lengths(model)
     cache = DynamicCache(config=model.config)
     processor = RepetitionPenaltyLogitsProcessor(float(penalty)) if penalty != 1.0 else None
@@ -174,7 +190,7 @@ def greedy(model, ids, edits=(), penalty=1.0, count=20):
     result = Generated([], [], [])
     step = sequence
     for number in range(count):
-        with edited(model, edits if number == 0 else ()):
+        with edited(model, [edit for edit in edits if edit.is_in(number)]):
             logits = model(step, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
         if processor is not None:
             logits = processor(sequence, logits)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Makes tests/golden/controls.json: what transformers with hooks generates when the value that a control stands for is written, with models of
-tests/golden/models. Source, target and the other question's prompt are their prompts p1, p2 and p3; the mean is over p0 and p3.
+"""Makes tests/golden/controls.json: what transformers with hooks generates when the value that a control stands for is written, and when the
+source's value is written by other rules, over several layers or at other positions, with models of tests/golden/models. Source, target and the other question's prompt are their prompts p1, p2 and p3; the mean is over p0 and p3.
 
     python tools/make_control_goldens.py
 """
@@ -15,7 +15,7 @@ os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 import torch
 from transformers import AutoModelForCausalLM
 
-from hf_taps import SITES, Edit, capture, greedy, layers_of
+from hf_taps import SITES, Edit, capture, greedy, layers_of, on_tap
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS, NEW, SEED = ("qwen2", "llama2", "neox"), 12, 0xC0FFEE
@@ -56,6 +56,51 @@ def case(model, taps, prompts, control, site, i, j):
     return {"site": f"{site}+{control}", "source_layer": i, "target_layer": j, "ids": out.ids, "margins": [round(m, 5) for m in out.margins]}
 
 
+# rule, alpha, span, positions
+WAYS = (("add", 0.5, 1, "last"), ("blend", 0.75, 1, "last"), ("replace", 0, 3, "last"), ("add", -2, 2, "last"), ("replace", 0, 1, "generated"),
+        ("blend", 0.5, 2, "generated"), ("replace", 0, 1, "all"), ("add", 0.25, 2, "all"))
+
+
+def way(model, taps, prompts, how, site, i, j):
+    rule, alpha, span, positions = how
+    read, write = SITES[site]
+    layers = len(layers_of(model))
+    edits = [Edit(write, j + k, taps["p1"][read][i + k], rule=rule, alpha=alpha, positions={"last": "one"}.get(positions, positions))
+             for k in range(span) if i + k < layers and j + k < layers]
+    out = greedy(model, prompts["p2"], edits, count=NEW)
+    if min(out.margins) < LEAST_MARGIN:
+        return None
+    name = site + (f"+{rule}{alpha:g}" if rule != "replace" else "") + (f"+span{span}" if span > 1 else "") + (f"+{positions}" if positions != "last" else "")
+    return {"site": name, "source_layer": i, "target_layer": j, "ids": out.ids, "margins": [round(m, 5) for m in out.margins]}
+
+
+HEADS = (((0, 2), "replace", 0, 1, "last"), ((1,), "add", 2, 2, "last"), ((0, 1, 2, 3), "replace", 0, 1, "generated"), ((3,), "blend", 0.5, 2, "all"))
+
+
+@torch.no_grad()
+def capture_heads(model, ids):
+    """What the heads give for the last token at each layer, [heads, head_dim]."""
+    kept = []
+    for layer in range(len(layers_of(model))):
+        with on_tap(model, "heads", layer, lambda hidden: kept.append(hidden[0, -1].clone())):
+            model(torch.tensor([ids]), use_cache=False)
+    return [one.view(model.config.num_attention_heads, -1) for one in kept]
+
+
+def of_heads(model, values, prompts, how, i, j):
+    heads, rule, alpha, span, positions = how
+    layers = len(layers_of(model))
+    edits = [Edit("heads", j + k, values[i + k], rule=rule, alpha=alpha, positions={"last": "one"}.get(positions, positions), heads=heads)
+             for k in range(span) if i + k < layers and j + k < layers]
+    out = greedy(model, prompts["p2"], edits, count=NEW)
+    if min(out.margins) < LEAST_MARGIN:
+        return None
+    runs = "0-3" if len(heads) == 4 else ".".join(map(str, heads))
+    name = f"attn+heads{runs}" + (f"+{rule}{alpha:g}" if rule != "replace" else "") + (f"+span{span}" if span > 1 else "") + \
+        (f"+{positions}" if positions != "last" else "")
+    return {"site": name, "source_layer": i, "target_layer": j, "ids": out.ids, "margins": [round(m, 5) for m in out.margins]}
+
+
 def main():
     lines = []
     for name in MODELS:
@@ -67,6 +112,10 @@ def main():
         places = [(0, layers - 1), (layers - 1, 0), (1, 1), (layers // 2, layers // 2 - 1)]
         some = [case(model, taps, prompts, control, site, i, j)
                 for control in ("self", "shuffled", "mean", "random") for site in ("attn", "ffn", "block", "attn-released") for i, j in places]
+        some += [way(model, taps, prompts, how, site, i, j)
+                 for n, how in enumerate(WAYS) for k, site in enumerate(("attn", "ffn", "block", "attn-released")) if (n + k) % 2 == 0 for i, j in places]
+        values = capture_heads(model, prompts["p1"])
+        some += [of_heads(model, values, prompts, how, i, j) for how in HEADS for i, j in places]
         kept = [x for x in some if x]
         print(f"{name}: {len(kept)} of {len(some)}, without near-ties")
         lines.append(json.dumps({"model": name, **{k: prompts[p] for k, p in (("source", "p1"), ("target", "p2"), ("other", "p3"), ("also", "p0"))},

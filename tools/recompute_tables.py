@@ -18,6 +18,7 @@ import argparse
 import functools
 import json
 import math
+import re
 import sqlite3
 import sys
 from collections import defaultdict
@@ -838,7 +839,7 @@ def compare_site(c, name, g, got, chance, family):
     cells = list(range(g.layers**2))
     c.scores(name + " mean", got["mean"], g.scores(g.mean(site, cells, False), False))
     family.add(c, name + " mean gain", got["mean_gain"], g.compare_sites(site, None, cells), "all, vanilla")
-    base = site.split("+")[0]
+    base = re.sub(r"\+(self|(shuffled|random|mean)\d*)$", "", site)
     c.same(name + " control of", got.get("control_of"), base if base != site and base in g.sites else None)
     if "control_of" in got:
         family.add(c, name + " over control", got["over_control"], g.compare_sites(base, site, cells), "controls")

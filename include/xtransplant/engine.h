@@ -26,8 +26,15 @@ extern "C" {
 typedef struct xt_session xt_session;
 typedef struct xt_taps xt_taps;
 
-typedef enum xt_tap { XT_TAP_ATTN = 0, XT_TAP_MID, XT_TAP_FFN, XT_TAP_BLOCK } xt_tap;
-#define XT_TAP_COUNT 4
+typedef enum xt_tap {
+  XT_TAP_ATTN = 0,
+  XT_TAP_MID,
+  XT_TAP_FFN,
+  XT_TAP_BLOCK,
+  XT_TAP_HEADS /* inside the attention module: what each query head gives, before the output
+                  projection makes a of it: [heads][head_dim] */
+} xt_tap;
+#define XT_TAP_COUNT 4 /* those as wide as the residual stream: all but XT_TAP_HEADS */
 
 /* What a control writes where the transplant would write the source prompt's value. It shows
  * whether an effect is due to the source's content, to its language, or to the disturbance
@@ -41,19 +48,63 @@ typedef enum xt_control {
 } xt_control;
 #define XT_CONTROL_COUNT 5
 
-/* The taps that a transplant reads and writes, and what a control writes instead. Zero-initialise
- * what is not needed. */
+/* How a value changes the activation x at the place where it is written. */
+typedef enum xt_rule {
+  XT_RULE_REPLACE = 0, /* x := value */
+  XT_RULE_ADD,         /* x := x + alpha * value */
+  XT_RULE_BLEND        /* x := (1 - alpha) * x + alpha * value */
+} xt_rule;
+#define XT_RULE_COUNT 3
+
+/* The tokens of the target's run at which a value is written. */
+typedef enum xt_positions {
+  XT_POSITIONS_LAST = 0, /* the prompt's last token */
+  XT_POSITIONS_ALL,      /* every token: those of the prompt and the generated ones */
+  XT_POSITIONS_GENERATED /* the generated tokens alone */
+} xt_positions;
+#define XT_POSITIONS_COUNT 3
+
+/* What is written, if no control takes its place. */
+typedef enum xt_from {
+  XT_FROM_SOURCE = 0, /* the source prompt's value */
+  XT_FROM_LANGS,      /* the mean of the values of the same question in several languages */
+  XT_FROM_VECTOR      /* a given vector for each layer, such as a steering vector */
+} xt_from;
+#define XT_FROM_COUNT 3
+#define XT_LABEL_SIZE 49
+
+#define XT_SITE_HEAD_WORDS 4
+#define XT_SITE_HEADS (64 * XT_SITE_HEAD_WORDS) /* query heads that a site can name */
+#define XT_SPAN_MOST 256                        /* layers of a span */
+#define XT_ALPHA_MOST 1e6 /* the largest factor of a rule, and its negative the smallest */
+
+/* The taps that a transplant reads and writes, how and where it writes, and what a control writes
+ * instead. Zero-initialise what is not needed. */
 typedef struct xt_site {
   xt_tap read, write;
   xt_control control;
   uint32_t seed; /* of what a control draws; 0 for XT_CONTROL_NONE and XT_CONTROL_SELF */
+  xt_rule rule;
+  float alpha; /* of the rule; 0 for XT_RULE_REPLACE */
+  int span;    /* from 2 on: layer i + k is read and written at layer j + k, for each k below this
+                  for which the model has both layers; 0: one layer */
+  xt_positions positions;
+  /* Bit h % 64 of element h / 64: only the slice of query head h of XT_TAP_HEADS is read and written;
+   * `read` and `write` are then XT_TAP_ATTN. None: all of the tap */
+  uint64_t heads[XT_SITE_HEAD_WORDS];
+  xt_from from;
+  char label[XT_LABEL_SIZE]; /* of XT_FROM_LANGS the languages, "de.fr.en"; of XT_FROM_VECTOR a name
+                                of the vector; of letters, digits, '.', '_' and '-' */
 } xt_site;
 
-#define XT_SITE_NAME_SIZE 48
+#define XT_SITE_NAME_SIZE 128
 
 /* Parses "attn", "ffn", "block", "attn-released" (reads m, writes a) or "READ:WRITE" with each of
- * a, m, f, o. A control may follow: "+self", "+shuffled", "+random" or "+mean", the last three with
- * a seed that is not 0 ("+random7"). */
+ * a, m, f, o. What is not the default follows, in this order: "+langs.de.fr.en" or "+vector.NAME",
+ * what is written; "+heads0.3.8-11", the attention heads; "+add2" or "+blend0.5", a rule with
+ * its alpha; "+span3"; "+all" or "+generated", the positions; a control, "+self", "+shuffled",
+ * "+random" or "+mean", the last three with a seed that is not 0 ("+random7"). A number is written
+ * as xt_site_format does. */
 XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
 /* The shortest name that xt_site_parse reads back; written into `buffer`, of XT_SITE_NAME_SIZE
  * bytes. */
@@ -62,15 +113,14 @@ XT_API const char *xt_site_format(xt_site site, char *buffer);
 XT_API xt_status xt_control_parse(const char *text, xt_site *out, xt_error *error);
 /* "self", "shuffled", "random", "mean"; NULL for XT_CONTROL_NONE and what is none. */
 XT_API const char *xt_control_name(xt_control control);
+/* "replace", "add", "blend"; NULL for what is none. */
+XT_API const char *xt_rule_name(xt_rule rule);
+/* "last", "all", "generated"; NULL for what is none. */
+XT_API const char *xt_positions_name(xt_positions positions);
 
-typedef enum xt_rule {
-  XT_RULE_REPLACE = 0, /* x := value */
-  XT_RULE_ADD,         /* x := x + alpha * value */
-  XT_RULE_BLEND        /* x := (1 - alpha) * x + alpha * value */
-} xt_rule;
-
-#define XT_POSITION_LAST (-1) /* the prompt's last token */
-#define XT_POSITION_ALL (-2)  /* every token, including generated ones */
+#define XT_POSITION_LAST (-1)      /* the prompt's last token */
+#define XT_POSITION_ALL (-2)       /* every token, including generated ones */
+#define XT_POSITION_GENERATED (-3) /* every generated token */
 
 /* One change to the forward pass: at `write` of `layer`, for the token at `position` (0-based in
  * the prompt; generated tokens follow it; or one of the above). Several that name the same place
@@ -82,7 +132,8 @@ typedef struct xt_intervention {
   int position;
   xt_rule rule;
   float alpha;        /* unused by XT_RULE_REPLACE */
-  const float *value; /* [width], borrowed for the call */
+  const float *value; /* [width], of XT_TAP_HEADS [head_dim]; borrowed for the call */
+  int head;           /* of XT_TAP_HEADS: the query head whose slice is written; else 0 */
 } xt_intervention;
 
 /* One prompt to run. Ids and interventions are borrowed for the call. Requests of one call whose
@@ -172,8 +223,8 @@ XT_API xt_status xt_session_capture(xt_session *session, const xt_request *reque
                                     xt_error *error);
 XT_API void xt_taps_free(xt_taps *taps);
 
-/* [width], borrowed; NULL when layer or tap is out of range. The layers of a tap follow one
- * another: that of layer 0 is the beginning of [layers, width]. */
+/* [width], of XT_TAP_HEADS [heads][head_dim]; borrowed; NULL when layer or tap is out of range. The
+ * layers of a tap follow one another: that of layer 0 is the beginning of [layers, width]. */
 XT_API const float *xt_taps_get(const xt_taps *taps, xt_tap tap, int layer);
 XT_API const float *xt_taps_embed(const xt_taps *taps);  /* [width] input of layer 0 */
 XT_API const float *xt_taps_logits(const xt_taps *taps); /* [vocab] */

@@ -48,7 +48,8 @@ typedef struct xt_job_options {
   size_t size;              /* sizeof this, or 0: see api.h */
   const xt_site *sites;     /* none: the site that the paper uses for the task of the first
                                question, or attn if it uses none */
-  size_t site_count;        /* XT_SWEEP_SITES_MOST at most, with those that `controls` adds */
+  size_t site_count;        /* XT_SWEEP_SITES_MOST at most, with those that `variants` and
+                               `controls` add */
   const int *source_layers; /* NULL: all; else distinct ones, in any order */
   size_t source_layer_count;
   const int *target_layers; /* the same */
@@ -98,6 +99,14 @@ typedef struct xt_job_options {
   bool no_effects; /* nothing of the kind */
   const char *const *words;
   size_t word_count;
+  /* Each site is run in each of these ways, instead of as it is: of the elements everything but
+   * taps, control and seed is used. Sites then have none of it of their own. Controls are written in
+   * the same ways. */
+  const xt_site *variants;
+  size_t variant_count;
+  /* What sites with XT_FROM_VECTOR write: [layers][width], borrowed until the job is freed. Values of
+   * layers that are not read are not used. */
+  const float *vector;
 } xt_job_options;
 
 /* Chooses the questions and converts their prompts to ids, so that errors are reported before any

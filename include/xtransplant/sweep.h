@@ -25,16 +25,26 @@ typedef struct xt_instance {
   size_t tracked_count;
 } xt_instance;
 
-/* What a site with a control writes for one instance, borrowed for the call. Members that the
- * control does not need are 0. */
+/* A prompt, borrowed. */
+typedef struct xt_prompt_ids {
+  const int32_t *ids;
+  size_t count;
+} xt_prompt_ids;
+
+/* What a site with a control, or with values that are not the source prompt's, writes for one
+ * instance, borrowed for the call. Members that the site does not need are 0. */
 typedef struct xt_control_input {
   const int32_t *ids; /* XT_CONTROL_SHUFFLED: the other question's source prompt */
   size_t count;
-  const float *values; /* XT_CONTROL_MEAN: [layers][width], of the tap that the site reads */
+  const float *values; /* XT_CONTROL_MEAN: [layers][width], of the tap that the site reads;
+                          XT_FROM_VECTOR: the vectors, which are written as they are */
   uint64_t seed;       /* XT_CONTROL_RANDOM: of the directions, together with the tap and layer that
                           are read. Component c of a direction is the number of bits that are set in
                           the c-th number of SplitMix64, minus 32: to the fourth moment a normal
                           distribution, so that all directions are as likely */
+  const xt_prompt_ids *sources; /* XT_FROM_LANGS: the prompts, as many as the site's label has
+                                   languages. Their mean is summed in float64, in this order */
+  size_t source_count;
 } xt_control_input;
 
 /* One decoding step of a batch: the number of unfinished responses, and of distinct rows that each
@@ -90,8 +100,9 @@ typedef struct xt_sweep_options {
                                                           NULL */
   void *user;
   const xt_control_input *controls; /* [instances][sites]; may be NULL if no site has a control but
-                                       XT_CONTROL_SELF */
-  bool effects; /* every response has xt_generation.effects. They cost a look-up for each tracked
+                                       XT_CONTROL_SELF, and all are XT_FROM_SOURCE */
+  bool effects; /* every response has xt_generation.effects, but for those of sites with
+                   XT_POSITIONS_ALL, which run by themselves. They cost a look-up for each tracked
                    token and, for the divergences, one more pass over the logits of a response's
                    first token */
 } xt_sweep_options;
@@ -129,6 +140,8 @@ typedef struct xt_sweep_plan {
   int passes;             /* batches in all */
   uint64_t responses;     /* in all, including vanilla ones */
   uint64_t bytes;         /* at most, including weights */
+  uint64_t alone; /* of the responses, those that change their prompt's inner tokens, and are
+                             therefore computed without sharing (XT_POSITIONS_ALL) */
 } xt_sweep_plan;
 
 /* Refuses what cannot fit, and the message gives the memory that is needed. */

@@ -96,6 +96,8 @@ typedef struct xt_question {
                                XT_GOLD_SEPARATOR; NULL: not known */
   const xt_choice *choices; /* if the task's scoring needs them */
   size_t choice_count;
+  const char *const *sources; /* the source prompt in each of xt_dataset_options.source_langs, in that
+                                 order; NULL without them */
 } xt_question;
 
 typedef struct xt_dataset xt_dataset;
@@ -111,7 +113,14 @@ typedef struct xt_dataset_options {
                         "-cot" */
   bool others;       /* also keep the source prompts of the questions beyond `limit`, so that what a
                         job's controls take from other questions does not depend on it */
+  /* Also read each question's source prompt in these languages, for sites that write the mean of
+   * their values (XT_FROM_LANGS). Of a benchmark that goes to a language, the same line of each
+   * language's file; of pairs, the members of "sources". */
+  const char *const *source_langs;
+  size_t source_lang_count; /* XT_SOURCE_LANGS_MOST at most */
 } xt_dataset_options;
+
+#define XT_SOURCE_LANGS_MOST 16
 
 /* Opens a benchmark in the layout of its release: DIR/split, DIR/ans, DIR/ans_lang, DIR/translated,
  * DIR/en, with a file per language, whose lines are matched by their numbers (docs/FORMATS.md). A

@@ -122,6 +122,10 @@ def test_interventions(model):
     everywhere = model.generate(
         el, interventions=[xt.Add("block", 2, vector, position="all")], ignore_eos=True
     )
+    later = model.generate(
+        el, interventions=[xt.Add("block", 2, vector, position="generated")], ignore_eos=True
+    )
+    assert later.ids[0] == vanilla.ids[0] and not np.array_equal(later.margins, vanilla.margins)
     listed = model.generate(
         el,
         ignore_eos=True,

@@ -30,6 +30,11 @@ DEMO = pathlib.Path(__file__).parent / "demo"
 
 TAPS = ("attn", "mid", "ffn", "block")  # in the order of xt_tap
 RULES = ("replace", "add", "blend")  # in the order of xt_rule
+POSITIONS = {
+    "last": lib.XT_POSITION_LAST,
+    "all": lib.XT_POSITION_ALL,
+    "generated": lib.XT_POSITION_GENERATED,
+}
 
 
 # ---- interventions
@@ -44,7 +49,7 @@ class Intervention:
         layer: from 0.
         value: array of float32 ``[width]``, in the units of the tap.
         position: ``"last"`` (the prompt's last token), ``"all"`` (every token, generated ones too),
-            or from 0: the prompt's tokens, then those that are generated.
+            ``"generated"`` (the generated tokens alone), or from 0: the prompt's tokens, then those that are generated.
         rule: ``"replace"``, x becomes value; ``"add"``, x + alpha * value; ``"blend"``, (1 - alpha)
             * x + alpha * value.
         alpha: strength; unused by ``"replace"``.
@@ -65,13 +70,13 @@ class Intervention:
             if value not in known:
                 raise Error(Status.ARGUMENT, f"'{value}' is none of {', '.join(known)}", field=name)
         if isinstance(self.position, str):
-            if self.position not in ("last", "all"):
+            if self.position not in POSITIONS:
                 raise Error(
                     Status.ARGUMENT,
-                    f'\'{self.position}\' is neither a number nor "last" or "all"',
+                    f'\'{self.position}\' is neither a number nor "last", "all" or "generated"',
                     field="position",
                 )
-            out.position = lib.XT_POSITION_LAST if self.position == "last" else lib.XT_POSITION_ALL
+            out.position = POSITIONS[self.position]
         elif self.position < 0:
             raise Error(
                 Status.ARGUMENT,

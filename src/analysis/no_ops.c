@@ -12,10 +12,16 @@ static bool one_language(const AnalysisGroup *g, const AnalysisInstance *i) {
   return i->source_lang[0] && strcmp(i->source_lang, from ? "en" : i->lang) == 0;
 }
 
+/* Whether a prompt's value, read and written at the same layer of the same prompt, stays as it is. */
+static bool writes_back(const xt_site *site) {
+  return site->read == site->write && site->rule == XT_RULE_REPLACE &&
+         site->positions == XT_POSITIONS_LAST && site->control <= XT_CONTROL_SELF && site->from == XT_FROM_SOURCE;
+}
+
 NoOps analysis_no_ops(const xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s) {
   NoOps out = {0};
   xt_site site;
-  if (xt_site_parse(s->name, &site, NULL) != XT_STATUS_OK || site.read != site.write) return out;
+  if (xt_site_parse(s->name, &site, NULL) != XT_STATUS_OK || !writes_back(&site)) return out;
   for (size_t i = 0; i < g->group.instances; i++) {
     const AnalysisInstance *instance = &g->instances[i];
     if (strcmp(instance->source, instance->target) != 0) {

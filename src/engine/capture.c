@@ -11,6 +11,8 @@
 struct xt_taps {
   int layers, width, vocab;
   float *values; /* [XT_TAP_COUNT, layers, width] */
+  float *heads;  /* [layers, head_width] */
+  int head_width;
   float *embed;  /* [width] */
   float *logits; /* [vocab] */
   int32_t *ids;
@@ -22,6 +24,7 @@ const char *const engine_tap_names[XT_TAP_COUNT] = {"attn", "mid", "ffn", "block
 void xt_taps_free(xt_taps *t) {
   if (!t) return;
   free(t->values);
+  free(t->heads);
   free(t->embed);
   free(t->logits);
   free(t->ids);
@@ -29,7 +32,8 @@ void xt_taps_free(xt_taps *t) {
 }
 
 const float *xt_taps_get(const xt_taps *t, xt_tap tap, int layer) {
-  if ((unsigned)tap >= XT_TAP_COUNT || layer < 0 || layer >= t->layers) return NULL;
+  if ((unsigned)tap > XT_TAP_HEADS || layer < 0 || layer >= t->layers) return NULL;
+  if (tap == XT_TAP_HEADS) return t->heads + (size_t)layer * (size_t)t->head_width;
   return t->values + ((size_t)tap * (size_t)t->layers + (size_t)layer) * (size_t)t->width;
 }
 const float *xt_taps_embed(const xt_taps *t) { return t->embed; }
@@ -39,9 +43,14 @@ static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps 
                              xt_error *error) {
   xt_taps *t;
   TRY(MEM_ALLOC(&t, 1, error));
-  *t = (xt_taps){.layers = c->layers, .width = c->width, .vocab = c->vocab, .count = r->count};
+  *t = (xt_taps){.layers = c->layers,
+                 .width = c->width,
+                 .head_width = c->heads * c->head_dim,
+                 .vocab = c->vocab,
+                 .count = r->count};
   xt_status status =
       MEM_ALLOC(&t->values, XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width, error);
+  if (!status) status = MEM_ALLOC(&t->heads, (size_t)c->layers * (size_t)t->head_width, error);
   if (!status) status = MEM_ALLOC(&t->embed, (size_t)c->width, error);
   if (!status) status = MEM_ALLOC(&t->logits, (size_t)c->vocab, error);
   if (!status) status = MEM_ALLOC(&t->ids, r->count, error);
@@ -53,10 +62,10 @@ static xt_status taps_create(const ModelConfig *c, const xt_request *r, xt_taps 
   return status;
 }
 
-/* The last token as a batch of one row, every tap captured into `store` [XT_TAP_COUNT, layers,
- * C]. */
+/* The last token as a batch of one row, every tap captured into `store` [XT_TAP_COUNT, layers, C],
+ * and the heads into `heads`. */
 static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix *prefix,
-                              RowTable *t, Dev store, xt_taps *taps, xt_error *error) {
+                              RowTable *t, Dev store, Dev heads, xt_taps *taps, xt_error *error) {
   const ModelConfig *c = &s->model->config;
   const BackendOps *ops = s->backend->ops;
   Forward *f = &s->forward;
@@ -70,6 +79,7 @@ static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix
   Batch batch = rows_batch(t, 0, 1);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     batch.capture[tap] = dev_at(store, (size_t)tap * (size_t)c->layers * (size_t)c->width);
+  batch.capture_heads = heads;
   forward_embed(f, rows_column(t, ROW_TOKEN, 0), rows_column(t, ROW_POSITION, 0), 1);
   ops->download(s->backend, taps->embed, forward_x(f, 0), (size_t)c->width * sizeof(float));
   forward_layers(f, &batch);
@@ -77,6 +87,8 @@ static xt_status capture_last(xt_session *s, const xt_request *r, const KvPrefix
                 (size_t)c->vocab * sizeof(float));
   ops->download(s->backend, taps->values, store,
                 XT_TAP_COUNT * (size_t)c->layers * (size_t)c->width * sizeof(float));
+  ops->download(s->backend, taps->heads, heads,
+                (size_t)c->layers * (size_t)taps->head_width * sizeof(float));
   return ops->status(s->backend, error);
 }
 
@@ -86,17 +98,21 @@ xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, 
   const size_t row = (size_t)c->width * sizeof(float);
   PrefixPool prefixes = {0};
   RowTable table = {0};
-  Dev store = {0};
-  Dev values = {0};
+  Dev store = {0}, heads = {0};
+  EditValues values = {0};
   xt_taps *taps = NULL;
   *out = NULL;
   TRY(request_check(s->model, r, 0, 1, error));
   xt_status status;
   TRY_DONE(taps_create(c, r, &taps, error));
   TRY_DONE(be->ops->alloc(be, XT_TAP_COUNT * (size_t)c->layers * row, &store, error));
-  TRY_DONE(be->ops->alloc(be, (r->intervention_count + 1) * row, &values, error));
+  TRY_DONE(be->ops->alloc(be, (size_t)c->layers * (size_t)taps->head_width * sizeof(float), &heads,
+                          error));
+  TRY_DONE(edit_values_create(s, r->intervention_count,
+                              request_has_heads(r->interventions, r->intervention_count), &values,
+                              error));
   for (size_t i = 0; i < r->intervention_count; i++)
-    be->ops->upload(be, dev_at(values, i * (size_t)c->width), r->interventions[i].value, row);
+    edit_values_set(s, &values, i, &r->interventions[i]);
   TRY_DONE(rows_create(
       &table, s, &(RowTableSize){.rows = 1, .tail = 1, .slots = 1, .edits = r->intervention_count},
       error));
@@ -105,14 +121,15 @@ xt_status xt_session_capture(xt_session *s, const xt_request *r, xt_taps **out, 
   prefixes_add(&prefixes, &(PrefixKey){.ids = r->ids, .count = r->count - 1, .request = r});
   TRY_DONE(prefixes_run(&prefixes, values, NULL, NULL, error));
   TRY_DONE(forward_reserve(&s->forward, 1, (int)r->count, error));
-  TRY_DONE(capture_last(s, r, prefixes.list[0].kv, &table, store, taps, error));
+  TRY_DONE(capture_last(s, r, prefixes.list[0].kv, &table, store, heads, taps, error));
   *out = taps;
   taps = NULL;
 done:
   prefixes_release(&prefixes);
   rows_release(&table);
   be->ops->release(be, store);
-  be->ops->release(be, values);
+  be->ops->release(be, heads);
+  edit_values_release(s, &values);
   xt_taps_free(taps);
   return status;
 }

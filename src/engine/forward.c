@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "engine/experts.h"
+#include "engine/session.h"
 #include "model/arch.h"
 #include "model/rope.h"
 
@@ -126,26 +127,35 @@ static Dev slice_input(const Forward *f, const Batch *b, Slice s) {
   return buffer_row(f, f->sizes.input, b->first + s.first, f->model->config.width);
 }
 
+void forward_edit(Forward *f, const Batch *b, int layer, xt_tap tap, Dev x, int first, int rows) {
+  const ModelConfig *c = &f->model->config;
+  const int32_t *edits = b->edit_start ? b->edit_start + layer * EDIT_TAPS + (int)tap : NULL;
+  const bool heads = tap == XT_TAP_HEADS;
+  const int each = heads ? c->heads : 1; /* rows of the op for one */
+  if (!edits || edits[1] == edits[0]) return;
+  f->backend->ops->mix(
+      f->backend,
+      &(MixArgs){.x = x,
+                 .first = first * each,
+                 .rows = rows * each,
+                 .width = heads ? c->head_dim : c->width,
+                 .values = heads ? b->edit_values.heads : b->edit_values.wide,
+                 .edits = index_at(b->edits, sizeof(MixEdit) / sizeof(int32_t) * (size_t)edits[0]),
+                 .count = edits[1] - edits[0]});
+}
+
 /* The one place where activations are changed and recorded: interventions first, then captures,
  * which therefore see what the rest of the pass sees. values: [s.rows, C]. */
 static void tap_dispatch(Forward *f, const Batch *b, Slice s, int layer, xt_tap tap, Dev values) {
-  const BackendOps *ops = f->backend->ops;
-  const int width = f->model->config.width;
-  const int32_t *edits = b->edit_start ? b->edit_start + layer * XT_TAP_COUNT + (int)tap : NULL;
-  if (edits && edits[1] > edits[0])
-    ops->mix(f->backend, &(MixArgs){.x = values,
-                                    .first = s.first,
-                                    .rows = s.rows,
-                                    .width = width,
-                                    .values = b->edit_values,
-                                    .edits = index_at(b->edits, sizeof(MixEdit) / sizeof(int32_t) *
-                                                                    (size_t)edits[0]),
-                                    .count = edits[1] - edits[0]});
-  if (!dev_is_none(b->capture[tap])) {
-    const size_t row = (size_t)layer * (size_t)b->rows + (size_t)s.first;
-    ops->copy_rows(f->backend, dev_at(b->capture[tap], row * (size_t)width), (IndexList){0}, values,
-                   (IndexList){0}, s.rows, width);
-  }
+  const ModelConfig *c = &f->model->config;
+  const bool heads = tap == XT_TAP_HEADS;
+  const Dev to = heads ? b->capture_heads : b->capture[tap];
+  const int width = heads ? c->heads * c->head_dim : c->width;
+  forward_edit(f, b, layer, tap, values, b->first + s.first, s.rows);
+  if (dev_is_none(to)) return;
+  const size_t row = (size_t)layer * (size_t)b->rows + (size_t)s.first;
+  f->backend->ops->copy_rows(f->backend, dev_at(to, row * (size_t)width), (IndexList){0}, values,
+                             (IndexList){0}, s.rows, width);
 }
 
 static IndexList from_row(IndexList list, int row) {
@@ -306,18 +316,26 @@ static void finish_branch(Forward *f, Dev branch, NormWeights post_norm, int row
                            0);
 }
 
+Dev forward_heads(const Forward *f) { return dev_at(f->block, f->sizes.heads); }
+
+void forward_project(Forward *f, int layer, int rows) {
+  const LayerWeights *w = &f->model->layers[layer];
+  const Dev branch = dev_at(f->block, f->sizes.branch);
+  f->backend->ops->matmul(f->backend, branch, forward_heads(f), w->out, w->out_bias, rows);
+  finish_branch(f, branch, w->post_attn, rows);
+}
+
 void forward_attention(Forward *f, const Batch *b, int layer) {
   const ModelConfig *c = &f->model->config;
-  const LayerWeights *w = &f->model->layers[layer];
   Backend *be = f->backend;
-  const Dev heads = dev_at(f->block, f->sizes.heads), branch = dev_at(f->block, f->sizes.branch);
+  const Dev branch = dev_at(f->block, f->sizes.branch);
   for
     EACH_SLICE (s, f, b) {
       const Dev x = slice_x(f, b, s);
       project_slice(f, b, s, layer);
       attend_slice(f, b, s, layer);
-      be->ops->matmul(be, branch, heads, w->out, w->out_bias, s.rows);
-      finish_branch(f, branch, w->post_attn, s.rows);
+      tap_dispatch(f, b, s, layer, XT_TAP_HEADS, forward_heads(f));
+      forward_project(f, layer, s.rows);
       tap_dispatch(f, b, s, layer, XT_TAP_ATTN, branch);
       if (c->parallel)
         be->ops->copy_rows(be, slice_input(f, b, s), (IndexList){0}, x, (IndexList){0}, s.rows,

@@ -30,6 +30,11 @@ typedef struct Forward {
   struct Routes *routes; /* of a mixture's experts; NULL: there are none */
 } Forward;
 
+/* What edits put in: `wide` [.., C], and of XT_TAP_HEADS `heads` [.., head_dim]. */
+typedef struct EditValues {
+  Dev wide, heads;
+} EditValues;
+
 typedef struct Batch {
   int first, rows;         /* rows first..first+rows-1 of the residual stream's buffer, changed
                               in place */
@@ -50,11 +55,12 @@ typedef struct Batch {
   IndexList tail_begin, tail_end; /* [rows] the range of them that it sees; the begin is for
                                      layers with a sliding window */
 
-  IndexList edits;           /* MixEdit, sorted by layer, then tap; rows are counted from the
-                                batch's first */
-  const int32_t *edit_start; /* [layers * XT_TAP_COUNT + 1], on the host; NULL: there are none */
-  Dev edit_values;           /* [.., C] what the edits put in */
+  IndexList edits;           /* MixEdit, sorted by layer, then tap; rows are counted like
+                                `first` */
+  const int32_t *edit_start; /* [layers * EDIT_TAPS + 1], on the host; NULL: there are none */
+  EditValues edit_values;    /* what the edits put in */
   Dev capture[XT_TAP_COUNT]; /* each none or [layers, rows, C]: records that tap of every row */
+  Dev capture_heads;         /* the same of XT_TAP_HEADS: [layers, rows, heads, head_dim] */
 } Batch;
 
 /* `f` must be zeroed before the first call. Growing discards the contents of the buffers. */
@@ -67,10 +73,19 @@ void forward_release(Forward *f);
 /* Row `row` of the pass's own residual stream buffer, [rows, C]. */
 Dev forward_x(const Forward *f, int row);
 
+/* Applies the edits of a place to rows [first, first + rows) of the residual stream's buffer, whose
+ * values at this tap are `x` [rows, C], of XT_TAP_HEADS [rows, heads, head_dim]. Edits of heads count
+ * rows of [head_dim]: row * heads + head. */
+void forward_edit(Forward *f, const Batch *b, int layer, xt_tap tap, Dev x, int first, int rows);
+
 /* Sets rows 0.. of the residual stream to the embeddings of ids at positions, [rows] each. */
 void forward_embed(Forward *f, IndexList ids, IndexList positions, int rows);
 /* a := what the attention module adds to the stream; x += a: taps attn and mid. */
 void forward_attention(Forward *f, const Batch *b, int layer);
+/* Rows of the buffer of heads, [work_rows, heads, head_dim], from which forward_project makes what
+ * attention adds to the stream, in the buffer `branch`: the end of forward_attention. */
+Dev forward_heads(const Forward *f);
+void forward_project(Forward *f, int layer, int rows);
 /* Only stores the keys and values of the layer, which is all that is needed of a prompt's inner
  * positions in the last layer. */
 void forward_keys(Forward *f, const Batch *b, int layer);

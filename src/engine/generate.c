@@ -48,10 +48,10 @@ typedef struct Wave {
   int row_count;
   PrefixPool prefixes;
   References references;
-  RowTable table;  /* row r's keys and values of generated tokens are in slots r*max_new ... */
-  Dev values;      /* interventions' of all rows, [.., C] */
-  Dev lens;        /* [layers, rows, C] or none */
-  int32_t *active; /* rows that still run */
+  RowTable table;    /* row r's keys and values of generated tokens are in slots r*max_new ... */
+  EditValues values; /* interventions' of all rows */
+  Dev lens;          /* [layers, rows, C] or none */
+  int32_t *active;   /* rows that still run */
   int active_count;
   int32_t *drawn; /* [rows] tokens of the step, where they are drawn */
   float *drawn_logprob;
@@ -69,7 +69,8 @@ static uint64_t wave_bytes(const xt_model *m, size_t rows, uint64_t prefix_posit
                            size_t interventions, bool lens) {
   const uint64_t width_bytes = (uint64_t)m->config.width * sizeof(float);
   return xt_model_session_bytes(m, (int)prefix_positions, (int)rows, max_new) +
-         interventions * width_bytes + (lens ? rows * (uint64_t)m->config.layers * width_bytes : 0);
+         interventions * (width_bytes + (uint64_t)m->config.head_dim * sizeof(float)) +
+         (lens ? rows * (uint64_t)m->config.layers * width_bytes : 0);
 }
 
 /* How many requests of keys[from..n) make the next wave. */
@@ -105,15 +106,15 @@ static xt_status wave_plan(const xt_session *s, const SortKey *keys, size_t from
 
 /* Uploads every row's intervention values. */
 static xt_status wave_values(Wave *w, size_t total, xt_error *error) {
-  Backend *be = w->session->backend;
-  const size_t width = (size_t)w->session->model->config.width;
+  bool heads = false;
   size_t at = 0;
-  if (total == 0) return XT_STATUS_OK;
-  TRY(be->ops->alloc(be, total * width * sizeof(float), &w->values, error));
+  for (int r = 0; r < w->row_count && !heads; r++)
+    heads = request_has_heads(w->rows[r].request->interventions,
+                              w->rows[r].request->intervention_count);
+  TRY(edit_values_create(w->session, total, heads, &w->values, error));
   for (int r = 0; r < w->row_count; r++)
     for (size_t i = 0; i < w->rows[r].request->intervention_count; i++, at++)
-      be->ops->upload(be, dev_at(w->values, at * width), w->rows[r].request->interventions[i].value,
-                      width * sizeof(float));
+      edit_values_set(w->session, &w->values, at, &w->rows[r].request->interventions[i]);
   return XT_STATUS_OK;
 }
 
@@ -133,7 +134,7 @@ static xt_status wave_rows(Wave *w, const SortKey *keys, xt_generation *out, siz
     row->prefix = prefixes_add(&w->prefixes, &key);
     for (size_t i = 0; i < request->intervention_count; i++) {
       const xt_intervention *iv = &request->interventions[i];
-      if (iv->position == XT_POSITION_ALL || intervention_first(request, iv) >= request->count)
+      if (intervention_is_many(iv) || intervention_first(request, iv) >= request->count)
         row->edits_later = true;
     }
     if (w->sampling) row->key = sampling_key(request->ids, request->count, request->sample);
@@ -226,7 +227,7 @@ static void wave_deinit(Wave *w) {
   prefixes_release(&w->prefixes);
   rows_release(&w->table);
   references_release(&w->references);
-  be->ops->release(be, w->values);
+  edit_values_release(w->session, &w->values);
   be->ops->release(be, w->lens);
   arena_free(&w->arena);
 }

@@ -24,6 +24,7 @@ static int compare_interventions(const xt_intervention *a, const xt_intervention
   if (a->position != b->position) return a->position - b->position;
   if (a->layer != b->layer) return a->layer - b->layer;
   if (a->write != b->write) return (int)a->write - (int)b->write;
+  if (a->head != b->head) return a->head - b->head;
   if (a->rule != b->rule) return (int)a->rule - (int)b->rule;
   if (a->value != b->value) return (uintptr_t)a->value < (uintptr_t)b->value ? -1 : 1;
   return a->rule == XT_RULE_REPLACE ? 0 : memcmp(&a->alpha, &b->alpha, sizeof a->alpha);
@@ -156,7 +157,7 @@ static size_t inner_edits(const PrefixKey *k, size_t positions) {
   return edits;
 }
 
-xt_status prefixes_run(PrefixPool *pool, Dev values,
+xt_status prefixes_run(PrefixPool *pool, EditValues values,
                        xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user,
                        xt_error *error) {
   xt_session *s = pool->session;

@@ -34,10 +34,10 @@ xt_status prefixes_create(PrefixPool *pool, xt_session *session, size_t most, xt
 void prefixes_release(PrefixPool *pool);
 /* Returns the key's index. Keys must come in prefix_compare's order. */
 int prefixes_add(PrefixPool *pool, const PrefixKey *key);
-/* Runs all of them. `values`: of interventions, [.., C]. `ran` (may be NULL) is called after each
+/* Runs all of them. `values`: of interventions. `ran` (may be NULL) is called after each
  * with the number of positions that were computed. The session's cancel is called between
  * pieces. */
-xt_status prefixes_run(PrefixPool *pool, Dev values,
+xt_status prefixes_run(PrefixPool *pool, EditValues values,
                        xt_status (*ran)(void *user, size_t positions, xt_error *error), void *user,
                        xt_error *error);
 

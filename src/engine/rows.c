@@ -24,7 +24,7 @@ xt_status rows_create(RowTable *t, xt_session *s, const RowTableSize *size, xt_e
   TRY(MEM_ALLOC(&t->spans, rows, error));
   TRY(MEM_ALLOC(&t->chosen, size->choices, error));
   TRY(MEM_ALLOC(&t->edits, size->edits, error));
-  TRY(MEM_ALLOC(&t->edit_start, (size_t)c->layers * XT_TAP_COUNT + 1, error));
+  TRY(MEM_ALLOC(&t->edit_start, (size_t)c->layers * EDIT_TAPS + 1, error));
   TRY(ops->alloc(s->backend, t->most_ints * sizeof *t->host, &t->device, error));
   if (size->choices)
     TRY(ops->alloc(s->backend, size->choices * sizeof *t->chosen, &t->chosen_dev, error));
@@ -233,6 +233,39 @@ bool rows_numbers(const RowTable *t, int row, const RowQuestion *q, float *out) 
   return true;
 }
 
+/* ---- values of interventions ----------------------------------------------------------------- */
+
+bool request_has_heads(const xt_intervention *list, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (list[i].write == XT_TAP_HEADS) return true;
+  return false;
+}
+
+xt_status edit_values_create(xt_session *s, size_t count, bool heads, EditValues *out,
+                             xt_error *error) {
+  const ModelConfig *c = &s->model->config;
+  Backend *be = s->backend;
+  *out = (EditValues){0};
+  if (!count) return XT_STATUS_OK;
+  TRY(be->ops->alloc(be, count * (size_t)c->width * sizeof(float), &out->wide, error));
+  if (!heads) return XT_STATUS_OK;
+  return be->ops->alloc(be, count * (size_t)c->head_dim * sizeof(float), &out->heads, error);
+}
+
+void edit_values_set(xt_session *s, EditValues *values, size_t at, const xt_intervention *iv) {
+  const ModelConfig *c = &s->model->config;
+  const bool heads = iv->write == XT_TAP_HEADS;
+  const size_t width = (size_t)(heads ? c->head_dim : c->width);
+  s->backend->ops->upload(s->backend, dev_at(heads ? values->heads : values->wide, at * width),
+                          iv->value, width * sizeof *iv->value);
+}
+
+void edit_values_release(xt_session *s, EditValues *values) {
+  s->backend->ops->release(s->backend, values->wide);
+  s->backend->ops->release(s->backend, values->heads);
+  *values = (EditValues){0};
+}
+
 /* ---- laying out a step ----------------------------------------------------------------------- */
 
 void rows_begin(RowTable *t, int rows, int tail_ld) {
@@ -258,9 +291,11 @@ void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int ste
 }
 
 void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value) {
-  const bool add = iv->rule == XT_RULE_ADD, blend = iv->rule == XT_RULE_BLEND;
-  t->edits[t->edit_count++] = (PlacedEdit){.place = iv->layer * XT_TAP_COUNT + (int)iv->write,
-                                           .edit = {.row = row,
+  const bool add = iv->rule == XT_RULE_ADD, blend = iv->rule == XT_RULE_BLEND,
+             heads = iv->write == XT_TAP_HEADS;
+  const int32_t of_head = row * t->session->model->config.heads + iv->head;
+  t->edits[t->edit_count++] = (PlacedEdit){.place = iv->layer * EDIT_TAPS + (int)iv->write,
+                                           .edit = {.row = heads ? of_head : row,
                                                     .value = value,
                                                     .keep = add     ? 1.0f
                                                             : blend ? 1.0f - iv->alpha
@@ -270,7 +305,7 @@ void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value) {
 
 /* Sorts the edits by place, and keeps the order of edits at the same place. */
 static void lay_out_edits(RowTable *t) {
-  const int places = t->session->model->config.layers * XT_TAP_COUNT;
+  const int places = t->session->model->config.layers * EDIT_TAPS;
   int32_t *start = t->edit_start, *to = t->host + t->ints;
   memset(start, 0, ((size_t)places + 1) * sizeof *start);
   for (size_t e = 0; e < t->edit_count; e++) start[t->edits[e].place + 1]++;

@@ -28,7 +28,7 @@ typedef enum RowColumn {
 } RowColumn;
 
 typedef struct PlacedEdit {
-  int place; /* layer * XT_TAP_COUNT + tap */
+  int place; /* layer * EDIT_TAPS + tap */
   MixEdit edit;
 } PlacedEdit;
 
@@ -73,8 +73,8 @@ typedef struct RowTable {
   size_t ints;                  /* of everything */
   PlacedEdit *edits;            /* in the order in which they came */
   size_t edit_count;
-  Dev edit_values;     /* [.., C] for the caller to set */
-  int32_t *edit_start; /* [layers * XT_TAP_COUNT + 1] */
+  EditValues edit_values; /* for the caller to set */
+  int32_t *edit_start;    /* [layers * EDIT_TAPS + 1] */
   Choice *chosen;      /* [choices] what was read */
   /* storage */
   int32_t *host;
@@ -127,17 +127,26 @@ void rows_place(RowTable *t, int row, const KvPrefix *prefix, int inner, int ste
 static inline int32_t *rows_slots(const RowTable *t, int row) {
   return t->tail_slots + (size_t)row * (size_t)t->tail_ld;
 }
-/* `value` is a row of t->edit_values. */
+/* `value` is a row of t->edit_values, as the tap has them. */
 void rows_edit(RowTable *t, int row, const xt_intervention *iv, int32_t value);
 /* The rows of the step are compared; each must have its question. */
 void rows_ask(RowTable *t, int row, const RowQuestion *question);
 void rows_upload(RowTable *t);
 
-/* The batch of rows [first, first + count), which are the same rows of the residual stream. If
- * there are edits, it must contain all rows. Valid until the next call, because its spans are in
- * the table. */
+/* The batch of rows [first, first + count), which are the same rows of the residual stream.
+ * Valid until the next call, because its spans are in the table. */
 Batch rows_batch(RowTable *t, int first, int count);
 IndexList rows_column(const RowTable *t, RowColumn column, int first);
+
+/* The values of `count` interventions on the device, whose numbers are then those of rows_edit.
+ * Released with edit_values_release, after an error too. */
+xt_status edit_values_create(xt_session *session, size_t count, bool heads, EditValues *out,
+                             xt_error *error);
+void edit_values_set(xt_session *session, EditValues *values, size_t at,
+                     const xt_intervention *iv);
+void edit_values_release(xt_session *session, EditValues *values);
+/* Whether some intervention of a request is of heads. */
+bool request_has_heads(const xt_intervention *interventions, size_t count);
 
 /* Chooses from the logits of rows [first, first + count) of the table, whose layers' output is `x`
  * [count, C], into choices [at, at + count); count is at most the backend's logit_rows. With

@@ -40,8 +40,7 @@ static size_t edit_count(const xt_score_request *r) {
   size_t n = 0;
   for (size_t i = 0; i < r->intervention_count; i++) {
     const xt_intervention *iv = &r->interventions[i];
-    n += iv->position == XT_POSITION_ALL ? row_count(r)
-                                         : intervention_first(&prompt, iv) >= r->first - 1;
+    n += intervention_is_many(iv) ? row_count(r) : intervention_first(&prompt, iv) >= r->first - 1;
   }
   return n;
 }
@@ -102,21 +101,21 @@ typedef struct Wave {
   const Key *keys;
   Size size;
   PrefixPool prefixes;
-  Dev values;     /* interventions' of all sequences, [.., C] */
-  RowTable table; /* a row and a slot for each token that is read */
+  EditValues values; /* interventions' of all sequences */
+  RowTable table;    /* a row and a slot for each token that is read */
 } Wave;
 
 /* Uploads the values of every sequence's interventions. */
 static xt_status wave_values(Wave *w, xt_error *error) {
-  Backend *be = w->session->backend;
-  const size_t width = (size_t)w->session->model->config.width;
+  bool heads = false;
   size_t at = 0;
-  if (w->size.interventions == 0) return XT_STATUS_OK;
-  TRY(be->ops->alloc(be, w->size.interventions * width * sizeof(float), &w->values, error));
+  for (size_t s = 0; s < w->size.sequences && !heads; s++)
+    heads = request_has_heads(w->keys[s].request->interventions,
+                              w->keys[s].request->intervention_count);
+  TRY(edit_values_create(w->session, w->size.interventions, heads, &w->values, error));
   for (size_t s = 0; s < w->size.sequences; s++)
     for (size_t i = 0; i < w->keys[s].request->intervention_count; i++, at++)
-      be->ops->upload(be, dev_at(w->values, at * width), w->keys[s].request->interventions[i].value,
-                      width * sizeof(float));
+      edit_values_set(w->session, &w->values, at, &w->keys[s].request->interventions[i]);
   return XT_STATUS_OK;
 }
 
@@ -197,10 +196,9 @@ static xt_status wave_run(Wave *w, xt_error *error) {
 }
 
 static void wave_deinit(Wave *w) {
-  Backend *be = w->session->backend;
   prefixes_release(&w->prefixes);
   rows_release(&w->table);
-  be->ops->release(be, w->values);
+  edit_values_release(w->session, &w->values);
 }
 
 /* ---- the public call ------------------------------------------------------------------------- */

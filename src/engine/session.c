@@ -35,6 +35,14 @@ void xt_session_free(xt_session *s) {
   free(s);
 }
 
+xt_status site_check_heads(const xt_site *site, const ModelConfig *c, xt_error *error) {
+  for (int h = c->heads; h < XT_SITE_HEADS; h++)
+    if (site_has_head(site, h))
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "heads", -1,
+                     "head %d is out of range; the model has heads 0 to %d", h, c->heads - 1);
+  return XT_STATUS_OK;
+}
+
 static xt_status check_intervention(const xt_model *model, const xt_request *request,
                                     const xt_intervention *iv, const char *field,
                                     int max_new_tokens, xt_error *error) {
@@ -43,8 +51,14 @@ static xt_status check_intervention(const xt_model *model, const xt_request *req
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
                    "layer %d is out of range; the model has layers 0 to %d", iv->layer,
                    c->layers - 1);
-  if ((unsigned)iv->write >= XT_TAP_COUNT)
+  if ((unsigned)iv->write > XT_TAP_HEADS)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "%d is no tap", (int)iv->write);
+  const bool heads = iv->write == XT_TAP_HEADS;
+  if (iv->head < 0 || iv->head >= (heads ? c->heads : 1))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
+                   heads ? "head %d is out of range; the model has heads 0 to %d"
+                         : "names head %d, and its tap is not of heads; only %d is allowed",
+                   iv->head, heads ? c->heads - 1 : 0);
   if (iv->write == XT_TAP_MID && c->parallel)
     return err_set(
         error, XT_STATUS_ARGUMENT, NULL, field, -1,
@@ -54,12 +68,12 @@ static xt_status check_intervention(const xt_model *model, const xt_request *req
   if ((unsigned)iv->rule > XT_RULE_BLEND)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "%d is no rule", (int)iv->rule);
   const size_t reach = request->count + (size_t)(max_new_tokens > 0 ? max_new_tokens - 1 : 0);
-  if (iv->position < XT_POSITION_ALL || (iv->position >= 0 && (size_t)iv->position >= reach))
+  if (iv->position < XT_POSITION_GENERATED || (iv->position >= 0 && (size_t)iv->position >= reach))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
                    "position %d is never reached; the run has positions 0 to %zu", iv->position,
                    reach - 1);
   if (!iv->value) return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1, "has no value");
-  for (int k = 0; k < c->width; k++)
+  for (int k = 0; k < (heads ? c->head_dim : c->width); k++)
     if (!isfinite(iv->value[k]))
       return err_set(error, XT_STATUS_ARGUMENT, NULL, field, -1,
                      "element %d of the value is not finite", k);

@@ -21,16 +21,34 @@ struct xt_session {
 xt_status request_check(const xt_model *model, const xt_request *request, size_t index,
                         int max_new_tokens, xt_error *error);
 
+/* Checks that the members of a site are in their ranges, and those that nothing uses 0. */
+xt_status site_check(const xt_site *site, xt_error *error);
+/* The number of heads that a site names; whether it names this one. */
+int site_heads(const xt_site *site);
+bool site_has_head(const xt_site *site, int head);
+/* Checks that a model has the heads. */
+xt_status site_check_heads(const xt_site *site, const ModelConfig *config, xt_error *error);
+
+/* Taps that edits name: those of xt_tap. */
+#define EDIT_TAPS (XT_TAP_HEADS + 1)
+
 /* The first absolute position that an intervention changes. */
 static inline size_t intervention_first(const xt_request *request, const xt_intervention *iv) {
   if (iv->position == XT_POSITION_ALL) return 0;
+  if (iv->position == XT_POSITION_GENERATED) return request->count;
   return iv->position == XT_POSITION_LAST ? request->count - 1 : (size_t)iv->position;
+}
+
+/* Whether it changes all tokens from the first one on. */
+static inline bool intervention_is_many(const xt_intervention *iv) {
+  return iv->position == XT_POSITION_ALL || iv->position == XT_POSITION_GENERATED;
 }
 
 /* Whether it changes the token at this absolute position. */
 static inline bool intervention_is_at(const xt_request *request, const xt_intervention *iv,
                                       size_t position) {
-  return iv->position == XT_POSITION_ALL || intervention_first(request, iv) == position;
+  const size_t first = intervention_first(request, iv);
+  return intervention_is_many(iv) ? position >= first : position == first;
 }
 
 /* The keys and values of this model's layers. */

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* strnlen */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
-#include "xtransplant/engine.h"
+#include "base/number.h"
+#include "engine/session.h"
+
+#define HEADS_SIZE 64 /* of the part of a name that lists heads */
 
 static const char tap_letters[XT_TAP_COUNT + 1] = "amfo";
 
@@ -26,6 +30,19 @@ const char *xt_control_name(xt_control control) {
   return (unsigned)control < XT_CONTROL_COUNT ? names[control] : NULL;
 }
 
+const char *xt_rule_name(xt_rule rule) {
+  static const char *const names[] = {
+      [XT_RULE_REPLACE] = "replace", [XT_RULE_ADD] = "add", [XT_RULE_BLEND] = "blend"};
+  return (unsigned)rule < sizeof names / sizeof *names ? names[rule] : NULL;
+}
+
+const char *xt_positions_name(xt_positions positions) {
+  static const char *const names[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = "last",
+                                                        [XT_POSITIONS_ALL] = "all",
+                                                        [XT_POSITIONS_GENERATED] = "generated"};
+  return (unsigned)positions < XT_POSITIONS_COUNT ? names[positions] : NULL;
+}
+
 static bool parse_taps(const char *text, size_t length, xt_site *out) {
   for (size_t i = 0; i < sizeof named / sizeof *named; i++)
     if (strlen(named[i].name) == length && memcmp(text, named[i].name, length) == 0) {
@@ -40,48 +57,194 @@ static bool parse_taps(const char *text, size_t length, xt_site *out) {
   return true;
 }
 
-/* A seed as xt_site_format writes it: decimal, without leading zeros, and not 0. */
-static bool parse_seed(const char *text, uint32_t *out) {
-  uint64_t seed = 0;
-  if (*text == '0') return false;
-  for (; *text >= '0' && *text <= '9' && seed <= UINT32_MAX; text++)
-    seed = 10 * seed + (uint64_t)(*text - '0');
-  *out = (uint32_t)seed;
-  return !*text && seed <= UINT32_MAX;
+/* ---- what follows the taps ------------------------------------------------------------------- */
+
+/* The rest of `text` behind `word`; NULL: it does not begin with it. */
+static const char *after(const char *text, const char *word) {
+  const size_t length = strlen(word);
+  return strncmp(text, word, length) == 0 ? text + length : NULL;
 }
 
-/* Sets `control` and `seed` of *out. */
-static bool parse_control(const char *text, xt_site *out) {
-  for (int control = XT_CONTROL_SELF; control < XT_CONTROL_COUNT; control++) {
-    const char *name = xt_control_name((xt_control)control);
-    const size_t length = strlen(name);
-    if (strncmp(text, name, length) != 0) continue;
-    out->control = (xt_control)control;
-    return !text[length] || (control != XT_CONTROL_SELF && parse_seed(text + length, &out->seed));
-  }
-  return false;
+/* A number as xt_site_format writes it: decimal, without leading zeros, and not 0; up to the next
+ * modifier. Returns what follows it. */
+static const char *parse_number(const char *text, uint32_t *out) {
+  uint64_t number = 0;
+  if (*text < '1' || *text > '9') return NULL;
+  for (; *text >= '0' && *text <= '9' && number <= UINT32_MAX; text++)
+    number = 10 * number + (uint64_t)(*text - '0');
+  *out = (uint32_t)number;
+  return number <= UINT32_MAX ? text : NULL;
 }
+
+/* The fewest digits that read back as this factor. */
+static void format_alpha(float alpha, char out[32]) {
+  for (int digits = 1; digits <= 9; digits++) {
+    number_print(out, 32, "%.*g", digits, (double)alpha);
+    if ((float)number_read(out, NULL) == alpha && !strchr(out, '+')) return;
+  }
+}
+
+static const char *parse_alpha(const char *text, float *out) {
+  char *end, own[32];
+  if (*text != '-' && (*text < '0' || *text > '9')) return NULL;
+  const double alpha = number_read(text, &end);
+  if (!(alpha >= -XT_ALPHA_MOST && alpha <= XT_ALPHA_MOST)) return NULL;
+  *out = (float)alpha + 0.0f; /* no negative zero */
+  format_alpha(*out, own);
+  return strlen(own) == (size_t)(end - text) && memcmp(own, text, strlen(own)) == 0 ? end : NULL;
+}
+
+/* Each takes one modifier, behind its plus sign, into the site, and returns what follows it;
+ * NULL: it is none of its kind. */
+static const char *parse_rule(const char *text, xt_site *out) {
+  for (xt_rule rule = XT_RULE_ADD; rule <= XT_RULE_BLEND; rule++) {
+    const char *number = after(text, xt_rule_name(rule));
+    if (!number) continue;
+    out->rule = rule;
+    return parse_alpha(number, &out->alpha);
+  }
+  return NULL;
+}
+
+static const char *const from_names[XT_FROM_COUNT] = {
+    [XT_FROM_LANGS] = "langs.", [XT_FROM_VECTOR] = "vector."};
+
+static size_t label_length(const char *text) {
+  return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
+}
+
+static const char *parse_from(const char *text, xt_site *out) {
+  for (xt_from from = XT_FROM_LANGS; from < XT_FROM_COUNT; from++) {
+    const char *label = after(text, from_names[from]);
+    const size_t length = label ? label_length(label) : 0;
+    if (length == 0 || length >= sizeof out->label) continue;
+    out->from = from;
+    memcpy(out->label, label, length);
+    return label + length;
+  }
+  return NULL;
+}
+
+bool site_has_head(const xt_site *site, int head) {
+  return head >= 0 && head < XT_SITE_HEADS && site->heads[head / 64] >> head % 64 & 1;
+}
+
+int site_heads(const xt_site *site) {
+  int n = 0;
+  for (int h = 0; h < XT_SITE_HEADS; h++) n += site_has_head(site, h);
+  return n;
+}
+
+/* The heads as runs, "0.3.8-11", into `out`; false: it is too short. */
+static bool format_heads(const xt_site *site, char *out, size_t size) {
+  size_t at = 0;
+  out[0] = 0;
+  for (int h = 0, end; h < XT_SITE_HEADS; h = end) {
+    for (end = h + 1; site_has_head(site, h) && site_has_head(site, end);) end++;
+    if (!site_has_head(site, h)) continue;
+    const int n = end - h == 1 ? snprintf(out + at, size - at, at ? ".%d" : "%d", h)
+                               : snprintf(out + at, size - at, at ? ".%d-%d" : "%d-%d", h, end - 1);
+    at += (size_t)n;
+    if (at >= size) return false;
+  }
+  return true;
+}
+
+/* A head's number, without leading zeros. */
+static const char *parse_head(const char *text, int *out) {
+  *out = 0;
+  if (*text == '0') return text + 1;
+  if (*text < '1' || *text > '9') return NULL;
+  for (; *text >= '0' && *text <= '9' && *out < XT_SITE_HEADS; text++)
+    *out = 10 * *out + (*text - '0');
+  return *out < XT_SITE_HEADS ? text : NULL;
+}
+
+static const char *parse_heads(const char *text, xt_site *out) {
+  char own[HEADS_SIZE];
+  const char *at = after(text, "heads"), *const begin = at;
+  for (bool more = at != NULL; more && at;) {
+    int from, to;
+    at = parse_head(at, &from);
+    to = from;
+    if (at && *at == '-') at = parse_head(at + 1, &to);
+    for (int h = from; at && h <= to; h++) out->heads[h / 64] |= UINT64_C(1) << h % 64;
+    more = at && *at == '.';
+    at += more;
+  }
+  if (!at || !format_heads(out, own, sizeof own)) return NULL;
+  /* only as it would be written */
+  return strlen(own) == (size_t)(at - begin) && memcmp(own, begin, strlen(own)) == 0 ? at : NULL;
+}
+
+static const char *parse_span(const char *text, xt_site *out) {
+  uint32_t span = 0;
+  const char *number = after(text, "span"), *end = number ? parse_number(number, &span) : NULL;
+  if (span < 2 || span > XT_SPAN_MOST) return NULL;
+  out->span = (int)span;
+  return end;
+}
+
+static const char *parse_positions(const char *text, xt_site *out) {
+  for (int p = XT_POSITIONS_ALL; p < XT_POSITIONS_COUNT; p++) {
+    const char *end = after(text, xt_positions_name((xt_positions)p));
+    if (end) out->positions = (xt_positions)p;
+    if (end) return end;
+  }
+  return NULL;
+}
+
+static const char *parse_control(const char *text, xt_site *out) {
+  for (int control = XT_CONTROL_SELF; control < XT_CONTROL_COUNT; control++) {
+    const char *end = after(text, xt_control_name((xt_control)control));
+    if (!end) continue;
+    out->control = (xt_control)control;
+    return control != XT_CONTROL_SELF && *end ? parse_number(end, &out->seed) : end;
+  }
+  return NULL;
+}
+
+static const struct {
+  const char *(*parse)(const char *text, xt_site *out);
+} modifiers[] = {{parse_from}, {parse_heads},     {parse_rule},
+                 {parse_span}, {parse_positions}, {parse_control}};
+
+/* "+add2+span3": in the order of the table, each at most once. */
+static bool parse_modifiers(const char *text, xt_site *out) {
+  for (size_t i = 0; *text && i < sizeof modifiers / sizeof *modifiers; i++) {
+    const char *end = *text == '+' ? modifiers[i].parse(text + 1, out) : NULL;
+    if (end) text = end;
+  }
+  return !*text;
+}
+
+/* ---- names ----------------------------------------------------------------------------------- */
 
 xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error) {
   const size_t length = strcspn(text, "+");
   xt_site site;
-  if (!parse_taps(text, length, &site))
+  if (strlen(text) >= XT_SITE_NAME_SIZE || !parse_taps(text, length, &site))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "site", -1,
-                   "'%s' is not a site; sites are attn, ffn, block, attn-released, or READ:WRITE "
-                   "with each of a, m, f, o",
+                   "'%.128s' is not a site; sites are attn, ffn, block, attn-released, or "
+                   "READ:WRITE with each of a, m, f, o",
                    text);
-  if (text[length] && !parse_control(text + length + 1, &site))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "site", -1,
-                   "'%s' is not a control of a site; controls are +self, +shuffled, +random and "
-                   "+mean, the last three with a seed from 1 on if they have one",
-                   text);
+  if (!parse_modifiers(text + length, &site))
+    return err_set(
+        error, XT_STATUS_ARGUMENT, NULL, "site", -1,
+        "'%s' is not a way to write at a site; what may follow its taps is, in this "
+        "order, +langs.L.L or +vector.NAME, +headsH.H-H, +addALPHA or +blendALPHA, +spanW, +all or "
+        "+generated, and a control: "
+        "+self, +shuffled, +random or +mean, the last three with a seed from 1 on if "
+        "they have one",
+        text);
   *out = site;
   return XT_STATUS_OK;
 }
 
 xt_status xt_control_parse(const char *text, xt_site *out, xt_error *error) {
   xt_site site = {0};
-  if (!parse_control(text, &site))
+  const char *end = parse_control(text, &site);
+  if (!end || *end)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "control", -1,
                    "'%s' is not a control; controls are self, shuffled, random and mean, the last "
                    "three with a seed from 1 on if they have one (random7)",
@@ -99,11 +262,71 @@ static size_t format_taps(xt_site site, char *buffer) {
 }
 
 const char *xt_site_format(xt_site site, char *buffer) {
-  const size_t length = format_taps(site, buffer), room = XT_SITE_NAME_SIZE - length;
+  char alpha[32] = "", heads[HEADS_SIZE];
+  char *at = buffer + format_taps(site, buffer);
   const char *control = xt_control_name(site.control);
+  if (site.from != XT_FROM_SOURCE && (unsigned)site.from < XT_FROM_COUNT)
+    at += sprintf(at, "+%s%.*s", from_names[site.from], XT_LABEL_SIZE - 1, site.label);
+  if (site_heads(&site) && format_heads(&site, heads, sizeof heads))
+    at += sprintf(at, "+heads%s", heads);
+  if (site.rule != XT_RULE_REPLACE && xt_rule_name(site.rule)) {
+    format_alpha(site.alpha, alpha);
+    at += sprintf(at, "+%s%s", xt_rule_name(site.rule), alpha);
+  }
+  if (site.span > 1) at += sprintf(at, "+span%d", site.span);
+  if (site.positions != XT_POSITIONS_LAST && xt_positions_name(site.positions))
+    at += sprintf(at, "+%s", xt_positions_name(site.positions));
   if (control && site.seed)
-    snprintf(buffer + length, room, "+%s%lu", control, (unsigned long)site.seed);
+    sprintf(at, "+%s%lu", control, (unsigned long)site.seed);
   else if (control)
-    snprintf(buffer + length, room, "+%s", control);
+    sprintf(at, "+%s", control);
   return buffer;
+}
+
+static bool label_is_right(const xt_site *s) {
+  const size_t length = strnlen(s->label, sizeof s->label);
+  if (s->from == XT_FROM_SOURCE) return length == 0;
+  return (unsigned)s->from < XT_FROM_COUNT && length > 0 && length < sizeof s->label &&
+         label_length(s->label) == length;
+}
+
+static bool way_is_right(const xt_site *s) {
+  const bool alpha = s->alpha >= (float)-XT_ALPHA_MOST && s->alpha <= (float)XT_ALPHA_MOST;
+  return xt_rule_name(s->rule) && (s->rule == XT_RULE_REPLACE ? s->alpha == 0 : alpha) &&
+         (s->span == 0 || (s->span >= 2 && s->span <= XT_SPAN_MOST)) &&
+         xt_positions_name(s->positions);
+}
+
+static xt_status check_heads(const xt_site *s, xt_error *error) {
+  char text[HEADS_SIZE];
+  if (s->read != XT_TAP_ATTN || s->write != XT_TAP_ATTN)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have attention heads at taps other than attn, which alone is made of heads");
+  if (s->from != XT_FROM_SOURCE || s->control > XT_CONTROL_SHUFFLED)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have attention heads and a vector, a mean or a random vector, which have none");
+  if (!format_heads(s, text, sizeof text))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have more heads than a name of %d letters can list", HEADS_SIZE - 1);
+  return XT_STATUS_OK;
+}
+
+xt_status site_check(const xt_site *s, xt_error *error) {
+  char name[XT_SITE_NAME_SIZE];
+  if ((unsigned)s->control >= XT_CONTROL_COUNT || (s->control <= XT_CONTROL_SELF && s->seed))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have no such control, or a seed with a control that draws nothing");
+  if ((unsigned)s->read >= XT_TAP_COUNT || (unsigned)s->write >= XT_TAP_COUNT || !way_is_right(s) ||
+      !label_is_right(s))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have one whose taps, rule, alpha, span, positions or label are not among those "
+                   "of engine.h, or an alpha or label where nothing uses it");
+  if (site_heads(s)) return check_heads(s, error);
+  if (s->from == XT_FROM_SOURCE || s->control == XT_CONTROL_NONE || s->control == XT_CONTROL_SELF ||
+      s->control == XT_CONTROL_RANDOM)
+    return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                 "have %s, but a site that writes no source prompt's value has only the controls "
+                 "self and random",
+                 xt_site_format(*s, name));
 }

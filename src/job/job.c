@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/options.h"
+#include "engine/session.h"
 #include "job/job_controls.h"
 #include "job/job_track.h"
 #include "model/model.h"
@@ -35,6 +36,22 @@ static xt_status copy_text(xt_job *job, const char **text, const char *preset, x
   return XT_STATUS_OK;
 }
 
+/* Makes each of `given` sites, which come first, one in each of these ways; returns the number of
+ * all. */
+static size_t add_variants(xt_site *sites, size_t given, const xt_site *variants, size_t count) {
+  for (size_t v = count; v-- > 0;) /* the first, in place of the given ones, last */
+    for (size_t s = 0; s < given; s++) {
+      xt_site *one = &sites[v * given + s];
+      const xt_site site = sites[s];
+      *one = variants[v];
+      one->read = site.read;
+      one->write = site.write;
+      one->control = site.control;
+      one->seed = site.seed;
+    }
+  return given * (count ? count : 1);
+}
+
 /* Adds each site with each control; returns the number of all. */
 static size_t add_controls(xt_site *sites, size_t given, const xt_site *controls, size_t count) {
   size_t all = given;
@@ -47,32 +64,56 @@ static size_t add_controls(xt_site *sites, size_t given, const xt_site *controls
   return all;
 }
 
+static xt_status check_sites(const xt_job *job, const xt_model *model, xt_error *error) {
+  char name[XT_SITE_NAME_SIZE], other[XT_SITE_NAME_SIZE];
+  for (size_t i = 0; i < job->options.site_count; i++) {
+    TRY(site_check(&job->sites[i], error));
+    TRY(site_check_heads(&job->sites[i], &model->config, error));
+    xt_site_format(job->sites[i], name);
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(name, xt_site_format(job->sites[k], other)) == 0)
+        return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names a site twice, %s",
+                       name);
+  }
+  return XT_STATUS_OK;
+}
+
+/* Variants take the place of what a site itself says about how it is written. */
+static xt_status check_plain(const xt_job *job, size_t given, xt_error *error) {
+  char name[XT_SITE_NAME_SIZE], plain[XT_SITE_NAME_SIZE];
+  for (size_t i = 0; i < given && job->options.variant_count; i++) {
+    const xt_site *s = &job->sites[i];
+    const xt_site bare = {
+        .read = s->read, .write = s->write, .control = s->control, .seed = s->seed};
+    if (strcmp(xt_site_format(*s, name), xt_site_format(bare, plain)) != 0)
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                     "%s says itself how it is written, and other ways are given for all sites",
+                     name);
+  }
+  return XT_STATUS_OK;
+}
+
 /* The given sites, else the one that the paper uses for the task. */
 static xt_status choose_sites(xt_job *job, xt_error *error) {
   xt_job_options *o = &job->options;
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
-  const size_t given = o->site_count ? o->site_count : 1;
-  if (given > XT_SWEEP_SITES_MOST || given * (1 + o->control_count) > XT_SWEEP_SITES_MOST)
+  const size_t most = XT_SWEEP_SITES_MOST, given = o->site_count ? o->site_count : 1,
+               ways = o->variant_count ? o->variant_count : 1;
+  if (given > most || ways > most || o->control_count > most ||
+      given * ways * (1 + o->control_count) > most)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                   "names %zu sites with controls; at most %d are allowed",
-                   given * (1 + o->control_count), XT_SWEEP_SITES_MOST);
+                   "names %zu sites, with their rules and controls; at most %d are allowed",
+                   given * ways * (1 + o->control_count), XT_SWEEP_SITES_MOST);
   if (o->site_count)
     memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
   else
     TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
-  o->site_count = add_controls(job->sites, given, o->controls, o->control_count);
+  TRY(check_plain(job, given, error));
+  const size_t written = add_variants(job->sites, given, o->variants, o->variant_count);
+  o->site_count = add_controls(job->sites, written, o->controls, o->control_count);
   o->sites = job->sites;
-  o->controls = NULL; /* the caller's */
-  for (size_t i = 0; i < o->site_count; i++)
-    if ((unsigned)job->sites[i].control >= XT_CONTROL_COUNT ||
-        (job->sites[i].control <= XT_CONTROL_SELF && job->sites[i].seed))
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
-                     "have no such control, or a seed with a control that draws nothing");
-  for (size_t i = 0; i < o->site_count; i++)
-    for (size_t k = 0; k < i; k++)
-      if (memcmp(&job->sites[i], &job->sites[k], sizeof *job->sites) == 0)
-        return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "names a site twice");
+  o->controls = o->variants = NULL; /* the caller's */
   return XT_STATUS_OK;
 }
 
@@ -137,6 +178,7 @@ static xt_status take_model(xt_job *job, const xt_model *model, xt_error *error)
   const int layers = model->config.layers;
   xt_model_info info;
   xt_model_get_info(model, &info);
+  TRY(check_sites(job, model, error));
   if (layers > XT_STORE_LAYERS_MOST)
     return err_set(error, XT_STATUS_UNSUPPORTED, model->path, NULL, -1,
                    "has %d layers; a sweep takes at most %d", layers, XT_STORE_LAYERS_MOST);

@@ -42,6 +42,8 @@ struct xt_job {
   const xt_question **questions;
   xt_instance *instances;     /* their prompts' ids, owned */
   xt_control_input *controls; /* [count][sites], with ids owned; NULL: none is needed */
+  xt_prompt_ids *sources;     /* [count][languages of the dataset], with ids owned; NULL: no site
+                                 needs them */
   JobMean *means;
   size_t mean_count, mean_capacity;
   JobTracked *tracked; /* [count]; NULL: nothing is tracked */

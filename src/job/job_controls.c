@@ -290,11 +290,50 @@ xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error) {
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
+/* A site names the dataset's languages, in their order. */
+static xt_status check_langs(const xt_job *job, const xt_site *site, xt_error *error) {
+  const char *at = site->label;
+  bool same = job->dataset->source_lang_count > 0;
+  for (size_t k = 0; same && k < job->dataset->source_lang_count; k++) {
+    const size_t length = strlen(job->dataset->source_langs[k]);
+    same = (k == 0 || *at++ == '.') && strncmp(at, job->dataset->source_langs[k], length) == 0;
+    at += same ? length : 0;
+  }
+  if (same && !*at) return XT_STATUS_OK;
+  return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                 "have one that writes the mean over %s, and the dataset was not read with these "
+                 "source languages",
+                 site->label);
+}
+
+/* The ids of the questions' source prompts in several languages. */
+static xt_status find_sources(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error) {
+  const size_t langs = job->dataset->source_lang_count;
+  TRY(MEM_ALLOC(&job->sources, job->count * langs, error));
+  for (size_t k = 0; k < job->count * langs; k++) {
+    const xt_question *q = job->questions[k / langs];
+    xt_prompt_ids *out = &job->sources[k];
+    TRY(job_tokenize_text(job, tokenizer, q->sources[k % langs], &out->ids, &out->count, error));
+    if (out->count == 0 || out->count > (size_t)job->positions)
+      return err_set(
+          error, XT_STATUS_INPUT, job->options.name, "source_langs", -1,
+          "question %.60s (%.20s) has a source prompt in %s of %zu tokens; the model has "
+          "%d positions",
+          q->id, q->lang, job->dataset->source_langs[k % langs], out->count, job->positions);
+  }
+  return XT_STATUS_OK;
+}
+
 static xt_status find_input(Finder *f, size_t question, size_t s, xt_error *error) {
   const xt_job *job = f->job;
   const xt_question *q = job->questions[question];
   const xt_site *site = &job->sites[s];
   xt_control_input *out = &job->controls[question * job->options.site_count + s];
+  if (site->from == XT_FROM_VECTOR) out->values = job->options.vector;
+  if (site->from == XT_FROM_LANGS) {
+    out->source_count = job->dataset->source_lang_count;
+    out->sources = job->sources + question * out->source_count;
+  }
   switch (site->control) {
     case XT_CONTROL_SHUFFLED: return find_shuffled(f, q, site->seed, out, error);
     case XT_CONTROL_MEAN: return find_mean(f, q, site->seed, error);
@@ -307,11 +346,19 @@ static xt_status find_input(Finder *f, size_t question, size_t s, xt_error *erro
 xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error) {
   const size_t sites = job->options.site_count;
   Finder f = {.job = job, .tokenizer = tokenizer};
-  bool any = false;
-  for (size_t s = 0; s < sites; s++) any = any || job->sites[s].control > XT_CONTROL_SELF;
+  bool any = false, langs = false;
+  for (size_t s = 0; s < sites; s++) {
+    any = any || job->sites[s].control > XT_CONTROL_SELF || job->sites[s].from != XT_FROM_SOURCE;
+    if (job->sites[s].from == XT_FROM_VECTOR && !job->options.vector)
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "vector", -1,
+                     "is missing, and a site writes one");
+    if (job->sites[s].from == XT_FROM_LANGS) TRY(check_langs(job, &job->sites[s], error));
+    langs = langs || job->sites[s].from == XT_FROM_LANGS;
+  }
   if (!any) return XT_STATUS_OK;
   xt_status status = MEM_ALLOC(&job->controls, job->count * sites, error);
   if (!status) status = find_pool(&f, error);
+  if (!status && langs) status = find_sources(job, tokenizer, error);
   for (size_t i = 0; i < job->count && !status; i++)
     for (size_t s = 0; s < sites && !status; s++) status = find_input(&f, i, s, error);
   free(f.pool);
@@ -322,6 +369,9 @@ void job_free_controls(xt_job *job) {
   for (size_t i = 0; job->controls && i < job->count * job->options.site_count; i++)
     free((void *)(uintptr_t)job->controls[i].ids);
   free(job->controls);
+  for (size_t k = 0; job->sources && k < job->count * job->dataset->source_lang_count; k++)
+    free((void *)(uintptr_t)job->sources[k].ids);
+  free(job->sources);
   for (size_t m = 0; m < job->mean_count; m++) forget(&job->means[m]);
   free(job->means);
 }

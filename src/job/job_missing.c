@@ -151,27 +151,54 @@ size_t job_alike(const xt_job *job, size_t at) {
   return n;
 }
 
+/* The sites of a question's Todo that are run without sharing (sweep.h: XT_POSITIONS_ALL). */
+static int count_alone(const xt_job *job, const Todo *todo) {
+  int n = 0;
+  for (size_t s = 0; s < job->options.site_count; s++)
+    n += (todo->sites >> s & 1) && job->sites[s].positions == XT_POSITIONS_ALL;
+  return n;
+}
+
+/* Tokens of the prompts that a site needs besides the question's own. */
+static size_t control_tokens(const xt_job *job, size_t question, size_t site) {
+  const xt_control_input *in = &job->controls[question * job->options.site_count + site];
+  size_t tokens = in->count;
+  for (size_t k = 0; k < in->source_count; k++) tokens += in->sources[k].count;
+  return tokens;
+}
+
+/* The responses of one question. */
+static void question_work(const xt_job *job, size_t n, xt_job_estimate *out) {
+  const Todo *todo = &job->todo[n];
+  const int layers = job->identity.layers, alone = count_alone(job, todo);
+  const double layer = job->layer_flops, unembed = job->unembed_flops,
+               steps = job->options.max_new_tokens - 1;
+  const double sources = job_set_size(&todo->sources, layers),
+               rows = sources * (job_site_count(todo) - alone);
+  size_t tokens = job->instances[n].source_count + job->instances[n].target_count;
+  for (size_t s = 0; s < job->options.site_count && job->controls; s++)
+    if (todo->sites >> s & 1) tokens += control_tokens(job, n, s);
+  out->prompt_flops += layer * layers * (double)tokens;
+  for (int j = 0; j < layers; j++) {
+    if (!todo->targets.has[j]) continue;
+    const double above = layers - 1 - j, first = rows * (layer * above + unembed);
+    const double whole =
+        sources * alone *
+        (layer * layers * ((double)job->instances[n].target_count + steps) + unembed * (steps + 1));
+    out->least_flops += first + steps * rows * (layer * above + (above > 0 ? unembed : 0)) + whole;
+    out->most_flops += first + steps * rows * (layer * layers + unembed) + whole;
+  }
+}
+
 void job_work(const xt_job *job, xt_job_estimate *out) {
   const int layers = job->identity.layers;
   const double layer = job->layer_flops, unembed = job->unembed_flops,
                steps = job->options.max_new_tokens - 1;
   out->sample_flops = (double)job->samples_to_run * (steps + 1) * (layer * layers + unembed);
   for (size_t n = 0; n < job->count; n++) {
-    const Todo *todo = &job->todo[n];
     if (job->samples_missing[n])
       out->sample_flops += layer * layers * (double)job->instances[n].target_count;
-    if (!todo->sites) continue;
-    const double rows = (double)job_site_count(todo) * job_set_size(&todo->sources, layers);
-    size_t tokens = job->instances[n].source_count + job->instances[n].target_count;
-    for (size_t s = 0; s < job->options.site_count && job->controls; s++)
-      if (todo->sites >> s & 1) tokens += job->controls[n * job->options.site_count + s].count;
-    out->prompt_flops += layer * layers * (double)tokens;
-    for (int j = 0; j < layers; j++) {
-      if (!todo->targets.has[j]) continue;
-      const double above = layers - 1 - j, first = rows * (layer * above + unembed);
-      out->least_flops += first + steps * rows * (layer * above + (above > 0 ? unembed : 0));
-      out->most_flops += first + steps * rows * (layer * layers + unembed);
-    }
+    if (job->todo[n].sites) question_work(job, n, out);
   }
 }
 
@@ -195,6 +222,7 @@ xt_status xt_job_get_estimate(const xt_job *job, const xt_model *model, double f
     if (part.rows_together > out->plan.rows_together) out->plan.rows_together = part.rows_together;
     if (part.bytes > out->plan.bytes) out->plan.bytes = part.bytes;
     out->plan.passes += part.passes;
+    out->plan.alone += part.alone;
     out->plan.responses += part.responses;
   }
   return XT_STATUS_OK;

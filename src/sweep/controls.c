@@ -8,27 +8,64 @@
 #include "base/mem.h"
 #include "base/rng.h"
 
+/* Languages of a label. */
+static int label_parts(const char *label) {
+  int n = 1;
+  for (; *label; label++) n += *label == '.';
+  return n;
+}
+
+int sweep_more_prompts(const xt_site *s) {
+  if (s->control == XT_CONTROL_SHUFFLED) return 1;
+  const bool own = s->control == XT_CONTROL_NONE || s->control == XT_CONTROL_RANDOM;
+  return own && s->from == XT_FROM_LANGS ? label_parts(s->label) : 0;
+}
+
+static xt_prompt_ids more_of_site(const xt_site *site, const xt_control_input *in, int k) {
+  if (site->control != XT_CONTROL_SHUFFLED) return in->sources[k];
+  return (xt_prompt_ids){in->ids, in->count};
+}
+
+xt_prompt_ids sweep_more_prompt(const SweepConfig *c, size_t instance, int k) {
+  int s = 0;
+  for (int n; k >= (n = sweep_more_prompts(&c->options->sites[s])); s++) k -= n;
+  return more_of_site(&c->options->sites[s], sweep_control_input(c, instance, s), k);
+}
+
+/* Whether a site needs an xt_control_input. */
+static bool needs_input(const xt_site *site) {
+  return site->control > XT_CONTROL_SELF ||
+         (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE);
+}
+
 static xt_status check_input(const xt_model *m, const xt_site *site, const xt_control_input *in,
                              size_t instance, bool values, xt_error *error) {
-  const xt_request other = {.ids = in->ids, .count = in->count};
-  if (site->control == XT_CONTROL_SHUFFLED) return request_check(m, &other, instance, 1, error);
-  if (site->control == XT_CONTROL_MEAN && values && !in->values)
+  const int more = sweep_more_prompts(site);
+  const bool vector = site->from == XT_FROM_VECTOR;
+  if (site->control != XT_CONTROL_SHUFFLED && more && in->source_count != (size_t)more)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
-                   "have no values for the mean of instance %zu", instance);
+                   "have %zu source prompts for instance %zu, and the site names %d languages",
+                   in->source_count, instance, more);
+  for (int k = 0; k < more; k++) {
+    const xt_prompt_ids one = more_of_site(site, in, k);
+    const xt_request other = {.ids = one.ids, .count = one.count};
+    TRY(request_check(m, &other, instance, 1, error));
+  }
+  if ((site->control == XT_CONTROL_MEAN || vector) && values && !in->values)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
+                   "have no values for the %s of instance %zu", vector ? "vector" : "mean",
+                   instance);
   return XT_STATUS_OK;
 }
 
 xt_status sweep_check_controls(const xt_model *m, const xt_sweep_options *o, size_t count,
                                bool values, xt_error *error) {
+  char name[XT_SITE_NAME_SIZE];
   for (size_t s = 0; s < o->site_count; s++) {
-    const xt_control control = o->sites[s].control;
-    if ((unsigned)control >= XT_CONTROL_COUNT)
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1, "have no control %d",
-                     (int)control);
-    if (control == XT_CONTROL_NONE || control == XT_CONTROL_SELF) continue;
+    if (!needs_input(&o->sites[s])) continue;
     if (!o->controls)
-      return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
-                     "are missing, and a site has the control %s", xt_control_name(control));
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1, "are missing for %s",
+                     xt_site_format(o->sites[s], name));
     for (size_t i = 0; i < count; i++)
       TRY(check_input(m, &o->sites[s], &o->controls[i * o->site_count + s], i, values, error));
   }
@@ -37,9 +74,7 @@ xt_status sweep_check_controls(const xt_model *m, const xt_sweep_options *o, siz
 
 uint64_t sweep_control_tokens(const SweepConfig *c, size_t instance) {
   uint64_t tokens = 0;
-  for (int s = 0; s < c->site_count; s++)
-    if (c->options->sites[s].control == XT_CONTROL_SHUFFLED)
-      tokens += sweep_control_input(c, instance, s)->count;
+  for (int k = 0; k < c->controls.prompts; k++) tokens += sweep_more_prompt(c, instance, k).count;
   return tokens;
 }
 
@@ -48,16 +83,15 @@ uint64_t sweep_control_tokens(const SweepConfig *c, size_t instance) {
 void sweep_value_prompts(Group *g) {
   const int sites = g->config->site_count;
   for (int w = 0; w < g->count; w++) {
+    const int *more = g->more_prompts + w * g->config->controls.prompts;
     int made = 0;
     for (int s = 0; s < sites; s++) {
-      const xt_control control = g->config->options->sites[s].control;
-      int *prompt = &g->value_prompt[w * sites + s];
-      if (sweep_is_made(control))
-        *prompt = -++made;
-      else if (control == XT_CONTROL_SELF)
-        *prompt = g->target_prompt[w];
-      else if (control == XT_CONTROL_NONE)
-        *prompt = g->source_prompt[w];
+      const xt_site *site = &g->config->options->sites[s];
+      g->value_prompt[w * sites + s] = sweep_is_made(site)                    ? -++made
+                                       : site->control == XT_CONTROL_SELF     ? g->target_prompt[w]
+                                       : site->control == XT_CONTROL_SHUFFLED ? *more
+                                                                              : g->source_prompt[w];
+      more += sweep_more_prompts(site);
     }
   }
 }
@@ -90,20 +124,34 @@ static void random_value(uint64_t seed, uint64_t place, double norm, float *out,
     out[c] = (float)((double)out[c] * (norm / length));
 }
 
-/* Values of one site: [layers][instances][width]. `taps` [layers][prompts][width]: of its tap. */
-static void make_site(const Group *g, int s, const float *taps, float *out) {
+/* The mean of rows of `taps` [prompts][width]. */
+static void mean_value(const float *taps, const int *prompts, int count, float *out, size_t width) {
+  for (size_t c = 0; c < width; c++) {
+    double sum = 0;
+    for (int k = 0; k < count; k++) sum += (double)taps[(size_t)prompts[k] * width + c];
+    out[c] = (float)(sum / count);
+  }
+}
+
+/* Values of one site: [layers][instances][width]. `taps` [layers][prompts][width]: of its tap.
+ * `more`: where an instance's prompts for the site begin among its others. */
+static void make_site(const Group *g, int s, int more, const float *taps, float *out) {
   const ModelConfig *c = &g->session->model->config;
   const xt_site *site = &g->config->options->sites[s];
   const size_t width = (size_t)c->width, prompts = (size_t)g->prompt_count;
-  for (size_t l = 0; l < (size_t)c->layers; l++)
+  for (size_t l = 0; l < (size_t)c->layers; l++, taps += prompts * width)
     for (int w = 0; w < g->count; w++, out += width) {
       const xt_control_input *in = sweep_control_input(g->config, g->first + (size_t)w, s);
-      const size_t from = l * prompts + (size_t)g->source_prompt[w];
-      if (site->control == XT_CONTROL_MEAN)
+      if (site->from == XT_FROM_VECTOR || site->control == XT_CONTROL_MEAN)
         memcpy(out, in->values + l * width, width * sizeof *out);
+      else if (site->from == XT_FROM_LANGS)
+        mean_value(taps, g->more_prompts + w * g->config->controls.prompts + more,
+                   sweep_more_prompts(site), out, width);
       else
-        random_value(in->seed, XT_TAP_COUNT * l + (size_t)site->read,
-                     norm_of(taps + from * width, width), out, width);
+        memcpy(out, taps + (size_t)g->source_prompt[w] * width, width * sizeof *out);
+      if (site->control == XT_CONTROL_RANDOM)
+        random_value(in->seed, XT_TAP_COUNT * l + (size_t)site->read, norm_of(out, width), out,
+                     width);
     }
 }
 
@@ -118,14 +166,17 @@ xt_status sweep_make_values(Group *g, xt_error *error) {
   if (!g->config->controls.made) return XT_STATUS_OK;
   TRY_DONE(MEM_ALLOC(&values, all, error));
   TRY_DONE(MEM_ALLOC(&taps, read, error));
-  for (int s = 0, made = 0; s < g->config->site_count; s++) {
+  for (int s = 0, made = 0, more = 0; s < g->config->site_count; s++) {
     const xt_site *site = &g->config->options->sites[s];
-    if (!sweep_is_made(site->control)) continue;
-    const Dev from = dev_at(g->taps, (size_t)sweep_tap_index(g, site->read, 0, 0) * width);
-    if (site->control == XT_CONTROL_RANDOM) be->ops->download(be, taps, from, read * sizeof *taps);
-    make_site(g, s, taps, values);
-    be->ops->upload(be, dev_at(g->taps, (size_t)made_index(g, made++, 0, 0) * width), values,
-                    all * sizeof *values);
+    if (sweep_is_made(site)) {
+      be->ops->download(be, taps,
+                        dev_at(g->taps, (size_t)sweep_tap_index(g, site->read, 0, 0) * width),
+                        read * sizeof *taps);
+      make_site(g, s, more, taps, values);
+      be->ops->upload(be, dev_at(g->taps, (size_t)made_index(g, made++, 0, 0) * width), values,
+                      all * sizeof *values);
+    }
+    more += sweep_more_prompts(site);
   }
 done:
   free(values);

@@ -14,11 +14,13 @@ static inline const xt_control_input *sweep_control_input(const SweepConfig *c, 
   return &c->options->controls[instance * (size_t)c->site_count + (size_t)site];
 }
 
+/* The k-th of the prompts besides an instance's own, in order of the sites that need them. */
+xt_prompt_ids sweep_more_prompt(const SweepConfig *config, size_t instance, int k);
+
 /* Tokens of the prompts that controls add to an instance's own. */
 uint64_t sweep_control_tokens(const SweepConfig *config, size_t instance);
 
-/* Fills g->value_prompt, once the prompts have their indices; those of shuffled controls are there
- * already. */
+/* Fills g->value_prompt, once the prompts have their indices. */
 void sweep_value_prompts(Group *g);
 
 /* The row of g->taps with the value that a site reads at a layer for an instance. */

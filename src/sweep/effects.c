@@ -65,9 +65,9 @@ static RowQuestion question_of(const Group *g, int instance) {
                                    g->reference[g->source_prompt[instance]]}};
 }
 
-void sweep_ask(Pass *p, int r) {
-  const RowQuestion question = question_of(p->group, p->rows[r].instance);
-  rows_ask(&p->table, r, &question);
+void sweep_ask(Pass *p, int e, const SweepRow *row) {
+  const RowQuestion question = question_of(p->group, row->instance);
+  rows_ask(&p->table, e, &question);
 }
 
 xt_status sweep_take_effects(Pass *p, SweepRow *row, xt_error *error) {
@@ -77,16 +77,17 @@ xt_status sweep_take_effects(Pass *p, SweepRow *row, xt_error *error) {
   const int *references = question.against;
   if (row->site == XT_SWEEP_SOURCE) return XT_STATUS_OK; /* shared by questions */
   TRY(ARENA_ALLOC(&p->arena, &row->out.effects, count, error));
-  if (row->site >= 0) {
+  if (pass_joins(p, row)) {
     if (rows_numbers(&p->table, row->place, &question, row->out.effects))
       row->out.effect_count = count;
     return XT_STATUS_OK;
   }
   for (int k = 0; k < BACKEND_COMPARED; k++)
     if (isnan(g->references.logprob[references[k]])) return XT_STATUS_OK;
-  TRY(ARENA_ALLOC(&p->arena, &row->source_effects, count, error));
   references_numbers(&g->references, references[0], &question, row->out.effects);
-  references_numbers(&g->references, references[1], &question, row->source_effects);
   row->out.effect_count = count;
+  if (row->site >= 0) return XT_STATUS_OK; /* its first token is the untouched run's */
+  TRY(ARENA_ALLOC(&p->arena, &row->source_effects, count, error));
+  references_numbers(&g->references, references[1], &question, row->source_effects);
   return XT_STATUS_OK;
 }

@@ -30,11 +30,12 @@ static PromptKey prompt_key(const int32_t *ids, size_t count, int *index) {
 
 static xt_status group_prompts(Group *g, xt_error *error) {
   const size_t count = (size_t)g->count, sites = (size_t)g->config->site_count,
-               most = (2 + (size_t)g->config->controls.prompts) * count;
+               more = (size_t)g->config->controls.prompts, most = (2 + more) * count;
   PromptKey *keys, *last;
   TRY(ARENA_ALLOC(&g->arena, &keys, most, error));
   TRY(ARENA_ALLOC(&g->arena, &g->prompts, most, error));
   TRY(ARENA_ALLOC(&g->arena, &g->value_prompt, sites * count, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->more_prompts, more * count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->target_prompt, count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->source_prompt, count, error));
   last = keys;
@@ -42,10 +43,9 @@ static xt_status group_prompts(Group *g, xt_error *error) {
     const xt_instance *in = &g->instances[w];
     *last++ = prompt_key(in->target, in->target_count, &g->target_prompt[w]);
     *last++ = prompt_key(in->source, in->source_count, &g->source_prompt[w]);
-    for (size_t s = 0; s < sites; s++) {
-      if (g->config->options->sites[s].control != XT_CONTROL_SHUFFLED) continue;
-      const xt_control_input *other = sweep_control_input(g->config, g->first + w, (int)s);
-      *last++ = prompt_key(other->ids, other->count, &g->value_prompt[w * sites + s]);
+    for (size_t k = 0; k < more; k++) {
+      const xt_prompt_ids other = sweep_more_prompt(g->config, g->first + w, (int)k);
+      *last++ = prompt_key(other.ids, other.count, &g->more_prompts[w * more + k]);
     }
   }
   qsort(keys, most, sizeof *keys, compare_prompts);
@@ -74,31 +74,57 @@ static xt_status group_prefixes(Group *g, xt_error *error) {
   size_t longest = 0;
   for (int k = 0; k < g->prompt_count; k++)
     if (g->prompts[k].count > longest) longest = g->prompts[k].count;
-  TRY(prefixes_run(&g->prefixes, (Dev){0}, count_prefix, g, error));
+  TRY(prefixes_run(&g->prefixes, (EditValues){0}, count_prefix, g, error));
   return forward_reserve(&g->session->forward, 1, (int)longest + g->config->max_new, error);
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
+/* Gives back what the passes needed, but for the taps, which move to the host, and runs the rest. */
+static xt_status run_alone(Group *g, size_t floats, xt_error *error) {
+  Backend *be = g->session->backend;
+  const size_t head_floats = g->config->heads ? sweep_head_floats(g) : 0;
+  float *taps = NULL, *heads = NULL;
+  xt_status status;
+  TRY_DONE(MEM_ALLOC(&taps, floats, error));
+  TRY_DONE(MEM_ALLOC(&heads, head_floats, error));
+  be->ops->download(be, taps, g->taps, floats * sizeof *taps);
+  if (head_floats) be->ops->download(be, heads, g->heads, head_floats * sizeof *heads);
+  TRY_DONE(be->ops->status(be, error));
+  prefixes_release(&g->prefixes);
+  be->ops->release(be, g->taps);
+  be->ops->release(be, g->heads);
+  g->taps = g->heads = (Dev){0};
+  status = sweep_run_alone(g, taps, heads, error);
+done:
+  free(taps);
+  free(heads);
+  return status;
+}
+
 static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   Backend *be = g->session->backend;
   const ModelConfig *c = &g->session->model->config;
   xt_status status = group_prompts(g, error);
-  const size_t made = (size_t)g->config->controls.made * (size_t)c->layers * (size_t)g->count;
-  if (!status)
-    status = be->ops->alloc(be, (sweep_tap_rows(g) + made) * (size_t)c->width * sizeof(float),
-                            &g->taps, error);
+  const size_t made = (size_t)g->config->controls.made * (size_t)c->layers * (size_t)g->count,
+               floats = (sweep_tap_rows(g) + made) * (size_t)c->width;
+  if (!status) status = be->ops->alloc(be, floats * sizeof(float), &g->taps, error);
+  if (!status && g->config->heads)
+    status = be->ops->alloc(be, sweep_head_floats(g) * sizeof(float), &g->heads, error);
   if (!status) status = group_prefixes(g, error);
   if (!status && g->config->options->effects) status = sweep_reserve_references(g, error);
-  for (int t = 0; !status && t < g->config->target_count; t += plan->targets_per_pass) {
+  const int targets = sweep_rows_per_target(g->config) ? g->config->target_count : 1;
+  for (int t = 0; !status && t < targets; t += plan->targets_per_pass) {
     const int end = t + plan->targets_per_pass < g->config->target_count
                         ? t + plan->targets_per_pass
                         : g->config->target_count;
     status = sweep_run_pass(g, t, end, t == 0, error);
   }
+  if (!status && g->config->alone_count) status = run_alone(g, floats, error);
   prefixes_release(&g->prefixes);
   references_release(&g->references);
   be->ops->release(be, g->taps);
+  be->ops->release(be, g->heads);
   arena_free(&g->arena);
   return status;
 }

@@ -42,8 +42,15 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "names %zu sites; 1 to %d are allowed", o->site_count, XT_SWEEP_SITES_MOST);
   for (size_t i = 0; i < o->site_count; i++) {
-    c->controls.prompts += o->sites[i].control == XT_CONTROL_SHUFFLED;
-    c->controls.made += sweep_is_made(o->sites[i].control);
+    TRY(site_check(&o->sites[i], error));
+    TRY(site_check_heads(&o->sites[i], &model->config, error));
+    const int heads = site_heads(&o->sites[i]),
+              edits = (o->sites[i].span > 1 ? o->sites[i].span : 1) * (heads ? heads : 1);
+    c->heads = c->heads || heads;
+    c->alone_count += sweep_is_alone(&o->sites[i]);
+    if (edits > c->edits_most) c->edits_most = edits;
+    c->controls.prompts += sweep_more_prompts(&o->sites[i]);
+    c->controls.made += sweep_is_made(&o->sites[i]);
     if (o->sites[i].write == XT_TAP_MID && model->config.parallel)
       return err_set(
           error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
@@ -84,7 +91,15 @@ static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instanc
   bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * prompts * width; /* captured taps */
   if (c->controls.made) /* values made from them, and on their way */
     bytes += (uint64_t)mc->layers * (((uint64_t)c->controls.made + 1) * n + prompts) * width;
+  if (c->heads)
+    bytes += (uint64_t)mc->layers * prompts * (uint64_t)mc->heads * (uint64_t)mc->head_dim *
+             (c->alone_count ? 2 : 1) * sizeof(float);
+  if (c->alone_count) /* on the host */
+    bytes += (((uint64_t)mc->layers * XT_TAP_COUNT + 1) * prompts +
+              (uint64_t)mc->layers * (uint64_t)c->controls.made * n) *
+             width;
   /* responses, nodes, tables */
+  bytes += rows * (uint64_t)c->edits_most * 8 * sizeof(int32_t);
   bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32;
   if (c->options->effects)
     bytes += references_bytes(m, 2 * n) + rows_compare_bytes(m, rows, tracked) +
@@ -168,7 +183,10 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
     plan->passes += (c.target_count + group.targets_per_pass - 1) / group.targets_per_pass;
     if (group.bytes > plan->bytes) plan->bytes = group.bytes;
   }
-  plan->responses = count * (1 + (uint64_t)c.target_count * (uint64_t)sweep_rows_per_target(&c));
+  plan->alone =
+      count * (uint64_t)c.alone_count * (uint64_t)c.source_count * (uint64_t)c.target_count;
+  plan->responses =
+      plan->alone + count * (1 + (uint64_t)c.target_count * (uint64_t)sweep_rows_per_target(&c));
   arena_free(&arena);
   return status;
 }

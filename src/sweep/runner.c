@@ -26,6 +26,9 @@
  *     layer 2   [   y  |  A0 F0 A1 F1 ]
  *     choice    [   y  |  A0 F0 A1 F1 ]   y's choice is that of A2, F2 and V, too
  *
+ * A row whose value is written at generated tokens starts like V, since its prompt is not changed,
+ * and parts below its target layer, where the value is then written at each step.
+ *
  * Rows of several instances share the batch in the same way; nodes and rows know their prompt,
  * whose prefix they see. */
 #include <stdlib.h>
@@ -89,7 +92,7 @@ static xt_status record_rows(Pass *p, bool first, xt_error *error) {
   for (int a = 0; a < p->active_count; a++) {
     SweepRow *row = &p->rows[p->active[a]];
     const Choice *choice =
-        &p->table.chosen[!first && row->target >= top ? p->nodes[row->node].place : row->place];
+        &p->table.chosen[!first && row->parts >= top ? p->nodes[row->node].place : row->place];
     if (first && g->config->options->effects) TRY(sweep_take_effects(p, row, error));
     rows_append(&row->out, choice);
     row->out.stopped =
@@ -121,6 +124,7 @@ static void run_last_tokens(Pass *p) {
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     batch.capture[tap] =
         dev_at(g->taps, (size_t)sweep_tap_index(g, (xt_tap)tap, 0, 0) * (size_t)c->width);
+  batch.capture_heads = g->heads;
   forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0),
                 last);
   g->session->backend->ops->copy_rows(
@@ -130,70 +134,123 @@ static void run_last_tokens(Pass *p) {
   sweep_count_flops(g, (uint64_t)last, c->layers, false);
 }
 
-/* The taps from which row r starts when it joins: the value; the residual stream to which the value
- * is added, if the write adds; and, if the layer is parallel, what the untouched run's feed-forward
- * module adds. */
-static void list_taps(Pass *p, int r) {
+/* Adds what the row writes in this step as edits of entry `e`, from the `first`-th layer of its span
+ * on. */
+static void edit_entry(Pass *p, int e, const SweepRow *row, int first) {
   const Group *g = p->group;
-  const SweepRow *row = &p->rows[r];
-  const xt_site *site = &g->config->options->sites[row->site];
-  p->table.column[ROW_FROM][r] = sweep_value_index(g, row->instance, row->site, row->source);
-  p->table.column[ROW_TO][r] = site->write == XT_TAP_ATTN
-                                   ? input_index(g, row->target, row->prompt)
-                                   : sweep_tap_index(g, XT_TAP_MID, row->target, row->prompt);
-  p->table.column[ROW_ADD][r] = sweep_tap_index(g, XT_TAP_FFN, row->target, row->prompt);
+  const xt_site *site = pass_site(p, row);
+  const int span = site->span > 1 ? site->span : 1, layers = pass_layers(p),
+            heads = site_heads(site) ? g->session->model->config.heads : 1,
+            prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
+  for (int k = first; k < span && row->source + k < layers && row->target + k < layers; k++)
+    for (int h = 0; h < heads; h++) {
+      const xt_intervention put = {.write = sweep_tap(site),
+                                   .layer = row->target + k,
+                                   .rule = site->rule,
+                                   .alpha = site->alpha,
+                                   .head = h};
+      if (put.write != XT_TAP_HEADS)
+        rows_edit(&p->table, e, &put,
+                  sweep_value_index(g, row->instance, row->site, row->source + k));
+      else if (site_has_head(site, h))
+        rows_edit(&p->table, e, &put, sweep_head_index(g, row->source + k, prompt, h));
+    }
 }
 
-/* Sets rows [first, first+count) of the residual stream to the start of rows with the same write
- * tap. The sums are those of a plain pass: the residual stream there plus the value, or the value
- * itself. */
-static void place_values(Pass *p, int first, int count, xt_tap write) {
+/* The taps from which a row starts when it joins as entry e: what is put at the tap, which is the
+ * value, or the tap's own value if edits then change it, or a part of it; the residual stream to
+ * which that is added, if the write adds; and, if the layer is parallel, what the untouched run's
+ * feed-forward module adds. The further layers of a span are edited as they are computed. */
+static void list_taps(Pass *p, int e, const SweepRow *row) {
+  const Group *g = p->group;
+  const xt_site *site = pass_site(p, row);
+  const bool heads = site_heads(site) > 0, edits = heads || site->rule != XT_RULE_REPLACE;
+  p->table.column[ROW_FROM][e] = heads ? row->target * g->prompt_count + row->prompt
+                                 : edits
+                                     ? sweep_tap_index(g, site->write, row->target, row->prompt)
+                                     : sweep_value_index(g, row->instance, row->site, row->source);
+  p->table.column[ROW_TO][e] = site->write == XT_TAP_ATTN
+                                   ? input_index(g, row->target, row->prompt)
+                                   : sweep_tap_index(g, XT_TAP_MID, row->target, row->prompt);
+  p->table.column[ROW_ADD][e] = sweep_tap_index(g, XT_TAP_FFN, row->target, row->prompt);
+  edit_entry(p, e, row, !edits);
+}
+
+/* Puts what rows [first, first + count) write, with the same target layer and tap, into the residual
+ * stream if that is what the tap is, else into the buffer of what a module adds. */
+static void place_taps(Pass *p, int first, int count, int layer, xt_tap tap) {
+  const Group *g = p->group;
+  const ModelConfig *c = &g->session->model->config;
+  Backend *be = g->session->backend;
+  Forward *f = &g->session->forward;
+  const bool heads = tap == XT_TAP_HEADS, adds = tap == XT_TAP_ATTN || tap == XT_TAP_FFN;
+  const Dev to = heads  ? forward_heads(f)
+                 : adds ? dev_at(f->block, f->sizes.branch)
+                        : forward_x(f, first);
+  const Batch batch = rows_batch(&p->table, first, count);
+  be->ops->copy_rows(be, to, (IndexList){0}, heads ? g->heads : g->taps,
+                     rows_column(&p->table, ROW_FROM, first), count,
+                     heads ? c->heads * c->head_dim : c->width);
+  forward_edit(f, &batch, layer, tap, to, first, count);
+  if (heads) forward_project(f, layer, count);
+}
+
+/* Sets rows [first, first+count) of the residual stream to the start of rows with the same target
+ * layer and write tap. The sums are those of a plain pass: the residual stream there plus the value,
+ * or the value itself. */
+static void place_values(Pass *p, int first, int count, int layer, xt_tap tap) {
   const Group *g = p->group;
   Backend *be = g->session->backend;
   const int width = g->session->model->config.width;
   const size_t floats = (size_t)count * (size_t)width;
-  const Forward *f = &g->session->forward;
+  Forward *f = &g->session->forward;
   const Dev x = forward_x(f, first), branch = dev_at(f->block, f->sizes.branch);
-  const bool adds = write == XT_TAP_ATTN || write == XT_TAP_FFN;
-  be->ops->copy_rows(be, adds ? branch : x, (IndexList){0}, g->taps,
-                     rows_column(&p->table, ROW_FROM, first), count, width);
-  if (!adds) return;
+  place_taps(p, first, count, layer, tap);
+  if (tap == XT_TAP_MID || tap == XT_TAP_BLOCK) return;
   be->ops->copy_rows(be, x, (IndexList){0}, g->taps, rows_column(&p->table, ROW_TO, first), count,
                      width);
   be->ops->add(be, x, branch, floats);
-  if (write != XT_TAP_ATTN || !g->session->model->config.parallel) return;
+  if (tap == XT_TAP_FFN || !g->session->model->config.parallel) return;
   be->ops->copy_rows(be, branch, (IndexList){0}, g->taps, rows_column(&p->table, ROW_ADD, first),
                      count, width);
   be->ops->add(be, x, branch, floats);
 }
 
+/* The first entry from `from` on that does not join at this place, before (late false) or after the
+ * layer's feed-forward module, with the write tap of entry `from`. */
+static int same_place(const Pass *p, int from, int layer, bool late) {
+  int end = from;
+  for (xt_tap tap = XT_TAP_ATTN; end < p->join_count; end++) {
+    const SweepRow *row = &p->rows[p->joining[end]];
+    if (end == from) tap = sweep_tap(pass_site(p, row));
+    if (row->target != layer || row->late != late || sweep_tap(pass_site(p, row)) != tap) break;
+  }
+  return end;
+}
+
 /* Rows whose value is written at `layer`, before (late false) or after its feed-forward module,
  * follow the `joined` ones; returns the new number of joined rows. */
 static int join_rows(Pass *p, int layer, bool late, int joined) {
-  const SweepConfig *c = p->group->config;
   /* as many as the branch buffer has */
   const int most = p->group->session->backend->limits.work_rows;
-  while (joined < p->row_count && p->rows[joined].target == layer && p->rows[joined].late == late) {
-    const xt_tap write = c->options->sites[p->rows[joined].site].write;
-    int end = joined;
-    while (end < p->row_count && p->rows[end].target == layer && p->rows[end].late == late &&
-           c->options->sites[p->rows[end].site].write == write)
-      end++;
-    for (; joined < end; joined += most)
-      place_values(p, joined, end - joined < most ? end - joined : most, write);
-    joined = end;
+  for (int end; (end = same_place(p, joined, layer, late)) > joined; joined = end) {
+    const xt_tap tap = sweep_tap(pass_site(p, &p->rows[p->joining[joined]]));
+    for (int from = joined; from < end; from += most)
+      place_values(p, from, end - from < most ? end - from : most, layer, tap);
   }
   return joined;
 }
 
-/* Chooses the first tokens of the untouched rows from the prompts' entries that run_last_tokens has
- * computed, for each range of adjacent prompts that rows need at once. */
-static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
+/* Chooses the first tokens of the rows whose prompts are not changed from the prompts' entries that
+ * run_last_tokens has computed, for each range of adjacent prompts that rows need at once. The rows
+ * that do not end there become the active ones. */
+static xt_status start_untouched(Pass *p, xt_error *error) {
   const int prompts = p->group->prompt_count;
   bool *asked;
   TRY(ARENA_ALLOC(&p->arena, &asked, (size_t)prompts, error));
   p->active_count = 0;
-  for (int r = rows; r < p->row_count; r++) {
+  for (int r = 0; r < p->row_count; r++) {
+    if (pass_joins(p, &p->rows[r])) continue;
     p->rows[r].place = p->rows[r].prompt;
     p->active[p->active_count++] = r;
     asked[p->rows[r].prompt] = true;
@@ -206,19 +263,22 @@ static xt_status start_untouched(Pass *p, int rows, xt_error *error) {
   return record_rows(p, true, error);
 }
 
-/* Runs the rows with a transplant, each from its target layer on. */
-static xt_status start_rows(Pass *p, int rows, xt_error *error) {
+/* Runs the rows whose prompt's last token is changed, each from its target layer on. Those that do
+ * not end there become the active ones. */
+static xt_status start_joining(Pass *p, xt_error *error) {
   Group *g = p->group;
   Forward *f = &g->session->forward;
   int joined = 0;
-  rows_begin(&p->table, rows, 1);
-  for (int r = 0; r < rows; r++) {
-    const SweepRow *row = &p->rows[r];
-    const SweepPrompt *prompt = &g->prompts[row->prompt];
-    place_entry(p, r, row->prompt, 0, prompt->ids[prompt->count - 1], pass_tail_slot(p, r, 0), r);
-    list_taps(p, r);
-    p->rows[r].place = p->active[r] = r;
-    if (g->config->options->effects) sweep_ask(p, r);
+  rows_begin(&p->table, p->join_count, 1);
+  for (int e = 0; e < p->join_count; e++) {
+    const int r = p->joining[e];
+    const SweepPrompt *prompt = &g->prompts[p->rows[r].prompt];
+    place_entry(p, e, p->rows[r].prompt, 0, prompt->ids[prompt->count - 1], pass_tail_slot(p, r, 0),
+                r);
+    list_taps(p, e, &p->rows[r]);
+    p->rows[r].place = e;
+    p->active[e] = r;
+    if (g->config->options->effects) sweep_ask(p, e, &p->rows[r]);
   }
   rows_upload(&p->table);
   for (int l = 0; l < pass_layers(p); l++) {
@@ -230,25 +290,30 @@ static xt_status start_rows(Pass *p, int rows, xt_error *error) {
     sweep_count_flops(g, (uint64_t)joined, 1, false);
     joined = join_rows(p, l, true, joined);
   }
-  choose_entries(p, 0, rows);
-  p->active_count = rows;
-  TRY(rows_read(&p->table, 0, (size_t)rows, error));
+  choose_entries(p, 0, p->join_count);
+  p->active_count = p->join_count;
+  TRY(rows_read(&p->table, 0, (size_t)p->join_count, error));
   return record_rows(p, true, error);
 }
 
-static xt_status start_pass(Pass *p, xt_error *error) {
-  const int rows = p->row_count - p->untouched;
+static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
+
+static xt_status start_pass(Pass *p, bool first, xt_error *error) {
+  for (int r = 0; r < p->row_count; r++)
+    if (pass_joins(p, &p->rows[r])) p->joining[p->join_count++] = r;
   run_last_tokens(p);
-  if (p->untouched) TRY(sweep_make_values(p->group, error)); /* the group's first pass */
-  if (p->untouched && p->group->config->options->effects) TRY(sweep_set_references(p, error));
-  if (p->untouched)
-    TRY(start_untouched(p, rows, error)); /* before the rows' batch takes the buffers */
-  const int waiting = p->active_count;    /* untouched rows come last among the active ones */
-  memmove(p->active + rows, p->active, (size_t)waiting * sizeof *p->active);
+  if (first) TRY(sweep_make_values(p->group, error));
+  if (first && p->group->config->options->effects) TRY(sweep_set_references(p, error));
+  if (p->join_count < p->row_count)
+    TRY(start_untouched(p, error)); /* before the others' batch takes the buffers */
+  const int waiting = p->active_count;
+  int *behind = p->active + p->join_count;
+  memmove(behind, p->active, (size_t)waiting * sizeof *behind);
   p->active_count = 0;
-  if (rows) TRY(start_rows(p, rows, error));
-  memmove(p->active + p->active_count, p->active + rows, (size_t)waiting * sizeof *p->active);
+  if (p->join_count) TRY(start_joining(p, error));
+  memmove(p->active + p->active_count, behind, (size_t)waiting * sizeof *behind);
   p->active_count += waiting;
+  qsort(p->active, (size_t)p->active_count, sizeof *p->active, compare_ints);
   return XT_STATUS_OK;
 }
 
@@ -271,8 +336,8 @@ static int child_node(Pass *p, int parent, int32_t token) {
   }
 }
 
-/* Gives every active row the node of its tokens. Rows are in order of their target layers, so that
- * the last row of a node determines up to which layer the node is needed. Returns the first of the
+/* Gives every active row the node of its tokens. Rows are in order of the layers at which they part,
+ * so that the last row of a node determines up to which layer the node is needed. Returns the first of the
  * step's nodes. */
 static int group_rows(Pass *p, int step) {
   const int first = p->node_count;
@@ -280,7 +345,7 @@ static int group_rows(Pass *p, int step) {
   for (int a = 0; a < p->active_count; a++) {
     SweepRow *row = &p->rows[p->active[a]];
     row->node = child_node(p, row->node, row->out.ids[row->out.count - 1]);
-    p->nodes[row->node].top = row->target;
+    p->nodes[row->node].top = row->parts;
     p->nodes[row->node].member = p->active[a];
   }
   for (int n = first; n < p->node_count; n++)
@@ -302,6 +367,10 @@ static void place_row(Pass *p, int e, int a, int step) {
   SweepRow *row = &p->rows[r];
   place_entry(p, e, row->prompt, step, row->out.ids[row->out.count - 1], base + step, r);
   for (int k = 0; k < step; k++) rows_slots(&p->table, e)[k] = base + k;
+  if (!pass_joins(p, row)) { /* the prompt's last token is the untouched run's */
+    rows_slots(&p->table, e)[0] = row->prompt;
+    edit_entry(p, e, row, 0);
+  }
   row->place = e;
   p->table.column[ROW_FROM][a] = p->nodes[row->node].place;
   p->table.column[ROW_TO][a] = e;
@@ -314,28 +383,28 @@ static void lay_out(Pass *p, int first_node, int step) {
   int parting = 0; /* untouched rows come last, and never part */
   while (parting < p->active_count && p->rows[p->active[parting]].site >= 0) parting++;
   rows_begin(&p->table, nodes + parting, step + 1);
-  memset(p->nodes_below, 0, ((size_t)layers + 2) * sizeof *p->nodes_below);
-  memset(p->rows_below, 0, ((size_t)layers + 2) * sizeof *p->rows_below);
-  for (int n = first_node; n < p->node_count; n++) p->nodes_below[p->nodes[n].top + 1]++;
-  for (int l = 0; l <= layers; l++) p->nodes_below[l + 1] += p->nodes_below[l];
+  memset(p->nodes_below, 0, ((size_t)layers + 3) * sizeof *p->nodes_below);
+  memset(p->rows_below, 0, ((size_t)layers + 3) * sizeof *p->rows_below);
+  for (int n = first_node; n < p->node_count; n++) p->nodes_below[p->nodes[n].top + 2]++;
+  for (int l = 0; l <= layers + 1; l++) p->nodes_below[l + 1] += p->nodes_below[l];
   p->node_entries = nodes;
   for (int n = first_node; n < p->node_count; n++)
-    place_node(p, p->nodes_below[p->nodes[n].top]++, n, step);
+    place_node(p, p->nodes_below[p->nodes[n].top + 1]++, n, step);
   /* placing advanced each by one */
-  for (int l = layers + 1; l > 0; l--) p->nodes_below[l] = p->nodes_below[l - 1];
+  for (int l = layers + 2; l > 0; l--) p->nodes_below[l] = p->nodes_below[l - 1];
   p->nodes_below[0] = 0;
   for (int a = 0; a < parting; a++) {
     place_row(p, nodes + a, a, step);
-    p->rows_below[p->rows[p->active[a]].target + 1]++;
+    p->rows_below[p->rows[p->active[a]].parts + 2]++;
   }
-  for (int l = 0; l <= layers; l++) p->rows_below[l + 1] += p->rows_below[l];
+  for (int l = 0; l <= layers + 1; l++) p->rows_below[l + 1] += p->rows_below[l];
   rows_upload(&p->table);
 }
 
-/* Rows that part after `layer` copy their node's state. */
+/* Rows that part after `layer`, -1 being the embedding, copy their node's state. */
 static void part_rows(Pass *p, int layer) {
   const xt_session *s = p->group->session;
-  const int first = p->rows_below[layer], count = p->rows_below[layer + 1] - first;
+  const int first = p->rows_below[layer + 1], count = p->rows_below[layer + 2] - first;
   const Dev x = forward_x(&s->forward, 0);
   if (count)
     s->backend->ops->copy_rows(s->backend, x, rows_column(&p->table, ROW_TO, first), x,
@@ -350,8 +419,9 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
   lay_out(p, group_rows(p, step), step);
   forward_embed(f, rows_column(&p->table, ROW_TOKEN, 0), rows_column(&p->table, ROW_POSITION, 0),
                 p->node_entries);
+  part_rows(p, -1);
   for (int l = 0; l < layers; l++) {
-    const int from = p->nodes_below[l], to = p->node_entries + p->rows_below[l];
+    const int from = p->nodes_below[l + 1], to = p->node_entries + p->rows_below[l + 1];
     const Batch batch = rows_batch(&p->table, from, to - from);
     forward_attention(f, &batch, l);
     forward_ffn(f, &batch, l);
@@ -360,7 +430,7 @@ static xt_status run_step(Pass *p, int step, xt_error *error) {
     sweep_count_flops(g, (uint64_t)(to - from), 1, false);
     if (l < layers - 1) part_rows(p, l);
   }
-  const int from = p->nodes_below[layers - 1], to = p->node_entries + p->rows_below[layers - 1];
+  const int from = p->nodes_below[layers], to = p->node_entries + p->rows_below[layers];
   choose_entries(p, from, to);
   const xt_sweep_options *o = g->config->options;
   if (o->step)
@@ -392,7 +462,7 @@ xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *e
   Pass p = {.group = g};
   const double begin = system_seconds();
   xt_status status = sweep_pass_init(&p, from, to, untouched, error);
-  if (!status) status = start_pass(&p, error);
+  if (!status) status = start_pass(&p, untouched, error);
   for (int step = 1; !status && p.active_count > 0; step++) {
     status = sweep_pause(
         g, (double)(p.active_count - active_sources(&p)) * step / g->config->max_new, error);

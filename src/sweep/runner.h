@@ -26,8 +26,18 @@ typedef struct SweepControls {
   int made;    /* values that are no prompt's taps */
 } SweepControls;
 
-static inline bool sweep_is_made(xt_control control) {
-  return control == XT_CONTROL_RANDOM || control == XT_CONTROL_MEAN;
+static inline bool sweep_is_made(const xt_site *site) {
+  return site->control == XT_CONTROL_RANDOM || site->control == XT_CONTROL_MEAN ||
+         (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE);
+}
+
+/* The number of prompts that a site needs for each instance besides its own. */
+int sweep_more_prompts(const xt_site *site);
+
+/* Whether the site's rows change their prompt's inner tokens. They cannot share its prefix, and are
+ * run by themselves (alone.c). */
+static inline bool sweep_is_alone(const xt_site *site) {
+  return site->positions == XT_POSITIONS_ALL;
 }
 
 /* Options with the defaults filled in and the layer lists made explicit. */
@@ -35,6 +45,9 @@ typedef struct SweepConfig {
   const xt_sweep_options *options;
   int *sources, *targets; /* sorted ascending */
   int source_count, target_count, site_count;
+  int alone_count; /* of the sites, those that are run by themselves */
+  int edits_most;  /* of one row in a step */
+  bool heads;      /* some site names attention heads */
   SweepControls controls;
   int max_new;
   float penalty;
@@ -82,12 +95,15 @@ typedef struct Group {
   int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
   int *value_prompt; /* [count][sites] of the prompt from which a site's value is read; below 0:
                         the value is made (controls.c) */
+  int *more_prompts; /* [count][controls.prompts] those besides the instances' own, by site */
   PrefixPool prefixes;
   int *reference;        /* [prompt_count] of `references`; below 0: none */
   References references; /* with effects: of the targets and sources */
   Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
                embeddings [prompts, C], then what is made for controls [sites, layers, count, C]
              */
+  Dev heads; /* the same of XT_TAP_HEADS, [layers, prompts, heads, head_dim]; none: no site names heads
+              */
   Arena arena;
   xt_status (*done)(void *user, const xt_sweep_response *, xt_error *);
   void *user;
@@ -111,6 +127,26 @@ static inline size_t sweep_tap_rows(const Group *g) {
  * untouched runs too. */
 xt_status sweep_run_pass(Group *g, int from, int to, bool untouched, xt_error *error);
 
+/* Runs the rows of the sites that share nothing, once the group's taps are on the host, [rows of
+ * g->taps][width], and its prefixes are released (alone.c). */
+xt_status sweep_run_alone(Group *g, const float *taps, const float *heads, xt_error *error);
+/* What a site writes at the tap. */
+static inline xt_tap sweep_tap(const xt_site *site) {
+  return site_heads(site) ? XT_TAP_HEADS : site->write;
+}
+/* The value of a head in g->heads, in rows of [head_dim]. */
+static inline int32_t sweep_head_index(const Group *g, int layer, int prompt, int head) {
+  return (layer * g->prompt_count + prompt) * g->session->model->config.heads + head;
+}
+/* Floats of g->heads. */
+static inline size_t sweep_head_floats(const Group *g) {
+  const ModelConfig *c = &g->session->model->config;
+  return (size_t)c->layers * (size_t)g->prompt_count * (size_t)c->heads * (size_t)c->head_dim;
+}
+/* Operations of such a row of an instance, its prompt included. */
+double sweep_alone_flops(const xt_model *model, const SweepConfig *config,
+                         const xt_instance *instance);
+
 void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
 /* Between two prompts or tokens: reports the progress, and asks whether to continue. `growing`:
  * unfinished responses, each counted as the share of its tokens that exist. */
@@ -127,7 +163,7 @@ xt_status sweep_check_tracked(const xt_model *model, const xt_sweep_options *opt
                               const xt_instance *instances, size_t count, xt_error *error);
 
 static inline int sweep_rows_per_target(const SweepConfig *c) {
-  return c->source_count * c->site_count;
+  return c->source_count * (c->site_count - c->alone_count);
 }
 
 /* Whether a write at this tap comes after the layer's feed-forward module has read its input; the

@@ -7,6 +7,7 @@
 
 static int compare_rows(const void *a, const void *b) {
   const SweepRow *x = a, *y = b;
+  if (x->parts != y->parts) return x->parts - y->parts;
   if (x->target != y->target) return x->target - y->target;
   if (x->late != y->late) return x->late - y->late;
   /* vanilla before those of source prompts */
@@ -26,6 +27,16 @@ static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
   return ARENA_ALLOC(&p->arena, &row->out.logprobs, n, error);
 }
 
+static SweepRow row_of(const Pass *p, int instance, int site, int source, int target) {
+  SweepRow row = {
+      .instance = instance, .site = site, .source = source, .target = target, .parts = target};
+  if (site < 0) return row;
+  const xt_site *s = pass_site(p, &row);
+  row.late = sweep_joins_late(&p->group->session->model->config, s->write);
+  row.parts -= s->positions == XT_POSITIONS_GENERATED;
+  return row;
+}
+
 /* The configurations whose target is one of targets[from..to), of every instance; with `untouched`,
  * the untouched runs too. */
 static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
@@ -37,20 +48,12 @@ static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *
   for (int w = 0; w < p->group->count; w++) {
     for (int t = from; t < to; t++)
       for (int s = 0; s < c->site_count; s++)
-        for (int i = 0; i < c->source_count; i++)
-          p->rows[p->row_count++] =
-              (SweepRow){.instance = w,
-                         .site = s,
-                         .source = c->sources[i],
-                         .target = c->targets[t],
-                         .late = sweep_joins_late(&p->group->session->model->config,
-                                                  c->options->sites[s].write)};
+        for (int i = 0; i < c->source_count && !sweep_is_alone(&c->options->sites[s]); i++)
+          p->rows[p->row_count++] = row_of(p, w, s, c->sources[i], c->targets[t]);
     if (!untouched) continue;
-    p->rows[p->row_count++] =
-        (SweepRow){.instance = w, .site = XT_SWEEP_VANILLA, .source = -1, .target = layers};
+    p->rows[p->row_count++] = row_of(p, w, XT_SWEEP_VANILLA, -1, layers);
     if (p->group->instances[w].run_source)
-      p->rows[p->row_count++] =
-          (SweepRow){.instance = w, .site = XT_SWEEP_SOURCE, .source = -1, .target = layers};
+      p->rows[p->row_count++] = row_of(p, w, XT_SWEEP_SOURCE, -1, layers);
   }
   qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
   for (int r = 0; r < p->row_count; r++) {
@@ -66,9 +69,10 @@ static xt_status pass_arrays(Pass *p, xt_error *error) {
   const size_t layers = (size_t)pass_layers(p), rows = (size_t)p->row_count,
                prompts = (size_t)p->group->prompt_count;
   TRY(ARENA_ALLOC(&p->arena, &p->layer_rows, layers, error));
-  TRY(ARENA_ALLOC(&p->arena, &p->nodes_below, layers + 2, error));
-  TRY(ARENA_ALLOC(&p->arena, &p->rows_below, layers + 2, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->nodes_below, layers + 3, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->rows_below, layers + 3, error));
   TRY(ARENA_ALLOC(&p->arena, &p->active, rows, error));
+  TRY(ARENA_ALLOC(&p->arena, &p->joining, rows, error));
   TRY(ARENA_ALLOC(&p->arena, &p->nodes, sweep_nodes(prompts, rows, p->group->config->max_new),
                   error));
   for (p->hash_size = 64; p->hash_size < 4 * rows;) p->hash_size *= 2;
@@ -105,8 +109,10 @@ xt_status sweep_pass_init(Pass *p, int from, int to, bool untouched, xt_error *e
   const RowTableSize size = {.rows = entries,
                              .tail = g->config->max_new,
                              .slots = pass_tail_slot(p, p->row_count, 0),
+                             .edits = (size_t)p->row_count * (size_t)g->config->edits_most,
                              .choices = (size_t)entries};
   TRY(rows_create(&p->table, g->session, &size, error));
+  p->table.edit_values = (EditValues){.wide = g->taps, .heads = g->heads};
   TRY(pass_penalty(p, error));
   if (g->config->options->effects)
     TRY(rows_compare(&p->table, &g->references, p->row_count - p->untouched,

@@ -7,22 +7,25 @@
 #include "sweep/runner.h"
 
 typedef struct SweepRow {
-  int instance;          /* of the group */
-  int site;              /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
-  int source, target;    /* layers; an untouched row's target is the number of layers: it never
+  int instance;       /* of the group */
+  int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
+  int source, target; /* layers; an untouched row's target is the number of layers: it never
                          parts */
-  bool late;             /* it joins after its target layer's feed-forward module */
-  int prompt;            /* its response continues this prompt */
-  int node;              /* of its tokens so far */
-  int place;             /* its entry in the step's batch */
-  xt_generation out;     /* arrays in the pass's arena */
+  bool late;          /* it joins after its target layer's feed-forward module */
+  int parts;          /* the last layer in which a generated token shares its node's row: `target`;
+                         or the layer below, -1 being the embedding, where the value is written at
+                         generated tokens */
+  int prompt;         /* its response continues this prompt */
+  int node;           /* of its tokens so far */
+  int place;          /* its entry in the step's batch */
+  xt_generation out;  /* arrays in the pass's arena */
   float *source_effects; /* of the target prompt's untouched run, with effects; NULL: none */
 } SweepRow;
 
 typedef struct Node {
   int parent, prompt;
   int32_t token;
-  int top;    /* the highest target layer among its rows: it is needed up to there */
+  int top;    /* the highest layer at which one of its rows parts: it is needed up to there */
   int member; /* the row among them that is needed up to the highest layer; its slot is used, see
                  pass_tail_slot */
   int slot;
@@ -32,9 +35,10 @@ typedef struct Node {
 typedef struct Pass {
   Group *group;
   Arena arena;
-  SweepRow *rows;            /* sorted by target, then late; the untouched ones last */
-  int row_count, untouched;  /* all rows, and those without a transplant */
+  SweepRow *rows;            /* sorted by parts, target, late; those of untouched runs last */
+  int row_count, untouched;  /* all rows, and those of untouched runs */
   int *active, active_count; /* unfinished rows, in that order */
+  int *joining, join_count;  /* the rows whose prompt's last token is changed, in that order */
   RowTable table;            /* the step's batch, by entry: nodes first, then rows */
   int node_entries;
   Node *nodes; /* the prompts' last tokens, then generated ones */
@@ -42,10 +46,17 @@ typedef struct Pass {
   int32_t *hash; /* (parent, token) -> node; -1: free */
   size_t hash_size;
   int *layer_rows;  /* [layers] what the step computed */
-  int *nodes_below; /* [layers + 2] nodes needed only below layer l */
-  int *rows_below;  /* [layers + 2] active rows that part below layer l */
+  int *nodes_below; /* [layers + 3], at l + 1: nodes needed only below layer l */
+  int *rows_below;  /* [layers + 3], at l + 1: active rows that part below layer l */
 } Pass;
 
+static inline const xt_site *pass_site(const Pass *p, const SweepRow *row) {
+  return &p->group->config->options->sites[row->site];
+}
+/* Whether the value is written at the prompt's last token. */
+static inline bool pass_joins(const Pass *p, const SweepRow *row) {
+  return row->site >= 0 && pass_site(p, row)->positions == XT_POSITIONS_LAST;
+}
 static inline int pass_layers(const Pass *p) { return p->group->session->model->config.layers; }
 
 /* Where keys and values of token k (0: the prompt's last) of row r are kept: the row's own above
@@ -66,7 +77,7 @@ void sweep_pass_deinit(Pass *p);
 /* In a group's first pass, once its prompts have run: sets the references. */
 xt_status sweep_set_references(Pass *p, xt_error *error);
 /* Row r's question, in the step of its first token; once that is read, its numbers. */
-void sweep_ask(Pass *p, int r);
+void sweep_ask(Pass *p, int e, const SweepRow *row);
 xt_status sweep_take_effects(Pass *p, SweepRow *row, xt_error *error);
 
 #endif

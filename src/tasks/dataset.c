@@ -101,6 +101,23 @@ static xt_status join(xt_dataset *d, const char *text, const char *end, const ch
   return XT_STATUS_OK;
 }
 
+/* Adds the request for reasoning to the source prompts in other languages. */
+static xt_status ask_sources(xt_dataset *d, xt_question *q, xt_error *error) {
+  const char **list;
+  if (!q->sources) return XT_STATUS_OK;
+  TRY(ARENA_ALLOC(&d->arena, &list, d->source_lang_count, error));
+  for (size_t k = 0; k < d->source_lang_count; k++) {
+    const char *cot = xt_language_cot(d->source_langs[k]);
+    if (!cot)
+      return err_set(error, XT_STATUS_INPUT, NULL, "source_langs", -1,
+                     "'%.40s' is not a language in which the program can ask for reasoning",
+                     d->source_langs[k]);
+    TRY(join(d, q->sources[k], cot, &list[k], error));
+  }
+  q->sources = list;
+  return XT_STATUS_OK;
+}
+
 xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *error) {
   const xt_task *task = xt_task_find(q->task);
   const char *target_lang =
@@ -112,7 +129,33 @@ xt_status dataset_ask_reasoning(xt_dataset *dataset, xt_question *q, xt_error *e
                    source ? target_lang : q->source_lang);
   TRY(join(dataset, q->id, "-cot", &q->id, error));
   TRY(join(dataset, q->source, source, &q->source, error));
+  TRY(ask_sources(dataset, q, error));
   return join(dataset, q->target, target, &q->target, error);
+}
+
+xt_status dataset_set_source_langs(xt_dataset *d, const xt_dataset_options *o, xt_error *error) {
+  const char **list;
+  if (o->source_lang_count > XT_SOURCE_LANGS_MOST)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "source_langs", -1,
+                   "names %zu languages; at most %d are allowed", o->source_lang_count,
+                   XT_SOURCE_LANGS_MOST);
+  if (!o->source_lang_count) return XT_STATUS_OK;
+  TRY(ARENA_ALLOC(&d->arena, &list, o->source_lang_count, error));
+  for (size_t i = 0; i < o->source_lang_count; i++) {
+    const char *lang = o->source_langs[i];
+    if (!lang[0] ||
+        lang[strspn(lang, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                          "_-")])
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "source_langs", -1,
+                     "'%.40s' is no name of a language", lang);
+    for (size_t k = 0; k < i; k++)
+      if (strcmp(lang, list[k]) == 0)
+        return err_set(error, XT_STATUS_ARGUMENT, NULL, "source_langs", -1, "names %s twice", lang);
+    TRY(dataset_copy(d, lang, &list[i], error));
+  }
+  d->source_langs = list;
+  d->source_lang_count = o->source_lang_count;
+  return XT_STATUS_OK;
 }
 
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error) {

@@ -14,6 +14,8 @@ struct xt_dataset {
   xt_question *others; /* those beyond the limit, if they are kept: without a gold answer, and not
                           to be run */
   size_t other_count, other_capacity;
+  const char *const *source_langs; /* of xt_question.sources */
+  size_t source_lang_count;
   bool cot;      /* prompts ask for reasoning */
   bool chat;     /* prompts are in a chat template, special tokens included */
   json_t *whole; /* the number of questions of each task and languages, before the limit; NULL:
@@ -49,6 +51,11 @@ xt_status dataset_count_whole(xt_dataset *dataset, const xt_question *of, size_t
                               xt_error *error);
 /* How many were counted. */
 size_t dataset_whole(const xt_dataset *dataset, const xt_question *of);
+
+/* Keeps the languages of xt_question.sources, each of them once; labels are made of them, so that they
+ * have letters, digits, '_' and '-' only. */
+xt_status dataset_set_source_langs(xt_dataset *dataset, const xt_dataset_options *options,
+                                   xt_error *error);
 
 /* Appends a copy of *question. */
 xt_status dataset_add(xt_dataset *dataset, const xt_question *question, xt_error *error);

@@ -32,6 +32,9 @@ xt_status xt_dataset_chat(xt_dataset *d, const xt_tokenizer *tokenizer, const ch
   for (size_t i = 0; i < d->count; i++) {
     TRY(render(d, tokenizer, system, now, &d->questions[i].source, error));
     TRY(render(d, tokenizer, system, now, &d->questions[i].target, error));
+    for (size_t k = 0; d->questions[i].sources && k < d->source_lang_count; k++)
+      TRY(render(d, tokenizer, system, now, (const char **)(uintptr_t)&d->questions[i].sources[k],
+                 error));
   }
   for (size_t i = 0; i < d->other_count; i++)
     TRY(render(d, tokenizer, system, now, &d->others[i].source, error));

@@ -137,7 +137,7 @@ static xt_status find_repeat(Reader *r, size_t i, const xt_question *q, bool *re
     const json_t *earlier = json_array_get(r->lines.values, at);
     if (d->repeats++ == 0) d->repeat_line = number, d->repeat_of = first;
     if (!same_member(line, earlier, "source") || !same_member(line, earlier, "target") ||
-        !same_member(line, earlier, "gold"))
+        !same_member(line, earlier, "gold") || !same_member(line, earlier, "sources"))
       status = text_line_error(
           error, r->path, number,
           "\"id\": '%.60s' is line %zu's too, which asks another question; give each its own id",
@@ -154,6 +154,32 @@ static xt_status count_language(Reader *r, const char *lang, bool *enough, xt_er
   if (*enough || json_object_set_new(r->taken, lang, json_integer(before + 1)) == 0)
     return XT_STATUS_OK;
   return err_memory(error, 0);
+}
+
+/* The source prompts of the languages that are asked for: members of "sources", and the line's own
+ * source prompt where that is in the language. */
+static xt_status get_sources(xt_dataset *d, const json_t *line, const char *path, size_t number,
+                             xt_question *q, xt_error *error) {
+  const json_t *sources = json_object_get(line, "sources");
+  const char **list;
+  if (!d->source_lang_count) return XT_STATUS_OK;
+  if (sources && !json_is_object(sources))
+    return text_line_error(error, path, number,
+                           "\"sources\" is %s, expected an object, language to prompt",
+                           json_type_name(sources));
+  TRY(ARENA_ALLOC(&d->arena, &list, d->source_lang_count, error));
+  for (size_t k = 0; k < d->source_lang_count; k++) {
+    const char *lang = d->source_langs[k];
+    const json_t *text = json_object_get(sources, lang);
+    if (text)
+      TRY(dataset_copy_text(d, text, path, number, "a prompt", &list[k], error));
+    else if (strcmp(lang, q->source_lang) == 0)
+      list[k] = q->source;
+    else
+      return text_line_error(error, path, number, "\"sources\" has no prompt in %.40s", lang);
+  }
+  q->sources = list;
+  return XT_STATUS_OK;
 }
 
 static xt_status add_line(Reader *r, size_t i, xt_error *error) {
@@ -186,6 +212,7 @@ static xt_status add_line(Reader *r, size_t i, xt_error *error) {
   bool enough = false;
   if (o->limit) TRY(count_language(r, q.lang, &enough, error));
   if (enough) return o->others ? dataset_add_other(d, &q, error) : XT_STATUS_OK;
+  TRY(get_sources(d, line, path, number, &q, error));
   TRY(check_gold(d, &q, path, number, error));
   if (o->cot) TRY(ask_reasoning(d, &q, path, number, error));
   return dataset_add(d, &q, error);
@@ -197,6 +224,7 @@ static xt_status add_all(Reader *r, xt_error *error) {
   if (!r->seen || !r->taken) return err_memory(error, 0);
   TRY(MEM_ALLOC(&r->dataset, 1, error));
   r->dataset->cot = r->options->cot;
+  TRY(dataset_set_source_langs(r->dataset, r->options, error));
   for (size_t i = 0; i < json_array_size(r->lines.values); i++) TRY(add_line(r, i, error));
   if (r->dataset->count) return XT_STATUS_OK;
   if (r->options->languages) return refuse_languages(r->lines.values, r->path, error);

@@ -18,6 +18,8 @@
 typedef struct Files {
   char *source_path, *target_path, *gold_path;
   JsonLines source, target, gold; /* gold: none where the target's lines hold it */
+  char *more_path[XT_SOURCE_LANGS_MOST];
+  JsonLines more[XT_SOURCE_LANGS_MOST]; /* source prompts in further languages */
 } Files;
 
 static void files_close(Files *f) {
@@ -27,6 +29,10 @@ static void files_close(Files *f) {
   free(f->source_path);
   free(f->target_path);
   free(f->gold_path);
+  for (size_t k = 0; k < XT_SOURCE_LANGS_MOST; k++) {
+    json_lines_free(&f->more[k]);
+    free(f->more_path[k]);
+  }
 }
 
 static xt_status read_file(const TaskEntry *entry, const char *directory, const char *folder,
@@ -84,6 +90,17 @@ static xt_status files_read(Files *f, const TaskEntry *entry, const char *direct
              : err_set(error, XT_STATUS_INPUT, f->target_path, NULL, -1, "has no lines");
 }
 
+/* The files of source prompts in further languages. */
+static xt_status more_read(Files *f, const xt_dataset *d, const TaskEntry *entry,
+                           const char *directory, xt_error *error) {
+  for (size_t k = 0; k < d->source_lang_count; k++) {
+    TRY(read_file(entry, directory, entry->source_folder, d->source_langs[k], &f->more_path[k],
+                  &f->more[k], error));
+    TRY(same_count(&f->target, f->target_path, &f->more[k], f->more_path[k], error));
+  }
+  return XT_STATUS_OK;
+}
+
 /* A line is the prompt itself or an object that has it as input_text. */
 static const json_t *prompt_of(const json_t *line) {
   return json_is_object(line) ? json_object_get(line, "input_text") : line;
@@ -131,6 +148,19 @@ static xt_status read_gold(xt_dataset *d, const TaskEntry *entry, const Files *f
   return status;
 }
 
+/* The i-th question's source prompts in further languages. */
+static xt_status copy_sources(xt_dataset *d, const Files *f, size_t i, xt_question *q,
+                              xt_error *error) {
+  const char **list;
+  if (!d->source_lang_count) return XT_STATUS_OK;
+  TRY(ARENA_ALLOC(&d->arena, &list, d->source_lang_count, error));
+  for (size_t k = 0; k < d->source_lang_count; k++)
+    TRY(dataset_copy_text(d, prompt_of(json_array_get(f->more[k].values, i)), f->more_path[k],
+                          f->more[k].number[i], "a prompt", &list[k], error));
+  q->sources = list;
+  return XT_STATUS_OK;
+}
+
 /* Questions [from, lines), of which only the source prompt is needed: what is no prompt is passed
  * over, as it is without a need for others. */
 static xt_status add_others(xt_dataset *d, const Files *f, xt_question q, size_t from,
@@ -139,6 +169,7 @@ static xt_status add_others(xt_dataset *d, const Files *f, xt_question q, size_t
     const char *text = json_string_value(prompt_of(json_array_get(f->source.values, i)));
     if (!text || !text[0]) continue;
     q.id = "";
+    q.sources = NULL;
     TRY(dataset_copy(d, text, &q.source, error));
     TRY(dataset_add_other(d, &q, error));
   }
@@ -157,6 +188,7 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
   TRY_DONE(
       dataset_copy_choices(d, &entry->task, directory, lang, &q.choices, &q.choice_count, error));
   TRY_DONE(files_read(&f, entry, directory, q.source_lang, lang, error));
+  TRY_DONE(more_read(&f, d, entry, directory, error));
   const size_t lines = json_array_size(f.target.values);
   TRY_DONE(dataset_count_whole(d, &q, lines, error));
   for (size_t i = 0; i < lines && (o->limit == 0 || i < o->limit); i++) {
@@ -168,6 +200,7 @@ static xt_status add_language(xt_dataset *d, const TaskEntry *entry, const char 
                                f.source.number[i], "a prompt", &q.source, error));
     TRY_DONE(dataset_copy_text(d, prompt_of(json_array_get(f.target.values, i)), f.target_path,
                                f.target.number[i], "a prompt", &q.target, error));
+    TRY_DONE(copy_sources(d, &f, i, &q, error));
     TRY_DONE(read_gold(d, entry, &f, i, &q, error));
     if (o->cot) TRY_DONE(dataset_ask_reasoning(d, &q, error));
     TRY_DONE(dataset_add(d, &q, error));
@@ -259,6 +292,12 @@ static xt_status check_options(const xt_task *task, const char *directory,
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "pivot", -1,
                    "%s goes from each language into English; its pivot is %s", task->title,
                    TASK_PIVOT);
+  if (task->direction == XT_DIRECTION_FROM_LANGUAGE && o->source_lang_count)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "source_langs", -1,
+                   "%s asks about a language in that language; it has no source prompts in others",
+                   task->title);
+  for (size_t i = 0; i < o->source_lang_count; i++)
+    TRY(check_language(task, o->source_langs[i], "source_langs", error));
   TRY(check_language(task, pivot, "pivot", error));
   TRY(task_check_languages(task, o->languages, o->languages ? o->language_count : 0, error));
   return check_folder(task, directory, error);
@@ -274,7 +313,7 @@ xt_status xt_dataset_open(const xt_task *task, const char *directory,
   TRY(check_options(task, directory, o, error));
   TRY(MEM_ALLOC(&d, 1, error));
   d->cot = o->cot;
-  xt_status status = XT_STATUS_OK;
+  xt_status status = dataset_set_source_langs(d, o, error);
   for (size_t i = 0; !status && (o->languages ? i < o->language_count : task->languages[i] != NULL);
        i++)
     status = add_language(d, task_entry(task), directory,

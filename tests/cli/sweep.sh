@@ -44,6 +44,42 @@ same "controls: sites" "$("$X" export controls.db | sed 's/.*"site": "\([^"]*\)"
 printf 'Swali la 3:\nJibu:' >target
 "$X" run -m "$model" --threads 1 --source-file target --target-file target --site attn --source-layer 5 --target-layer 1 --json >alone
 same "controls: self is run" "$("$X" export controls.db | grep '"doc_id": "q3".*"site": "attn+self", "source_layer": 5, "target_layer": 1,' | field ids)" "$(object_field transplanted ids <alone)"
+# rules, spans and positions: variants of each site, beside what is there, and what run gives
+cp whole.db ways.db
+run "$X" sweep $small $pairs --rule add,blend --alpha 2,-0.5 --span 2 -o ways.db --dry-run
+prints "ways: planned" '^sites +attn\+add2\+span2,block\+add2\+span2,attn\+add-0.5\+span2,block\+add-0.5\+span2,attn\+blend2\+span2,block\+blend2\+span2,attn\+blend-0.5\+span2,block\+blend-0.5\+span2$'
+run "$X" sweep $small $pairs --positions generated,all --limit 1 -o ways.db --dry-run
+prints "ways: alone" '^alone +144 responses change the whole prompt'
+run "$X" sweep $small $pairs --rule add --alpha 2 --span 2 --positions last,generated -o ways.db
+expect "ways" 0
+printf 'Question 3: (1) yes (2) no (3) maybe\nAnswer:' >source.q3
+"$X" run -m "$model" --threads 1 --source-file source.q3 --target-file target --site attn --source-layer 4 --target-layer 1 --rule add --alpha 2 --span 2 --positions last,generated --json >alone
+for way in attn+add2+span2 attn+add2+span2+generated; do
+  same "$way is run" "$("$X" export ways.db | grep "\"doc_id\": \"q3\".*\"site\": \"$way\", \"source_layer\": 4, \"target_layer\": 1," | field ids)" \
+    "$(sed "s/.*\"site\": \"$way\"//" alone | object_field transplanted ids)"
+done
+run "$X" sweep $small $pairs --rule add --alpha 2 --span 2 --positions last,generated -o ways.db --dry-run
+prints "ways: nothing is left" ", 0 to run$"
+run "$X" sweep $small $pairs --rule replace,add --alpha 1,2,3,4,5,6,7,8 --positions last,all -o ways.db
+expect "ways: too many" 3
+# means over languages: of one language, they are that language's transplants
+sed 's/"source": \("[^"]*"\)/"source": \1, "source_lang": "en", "sources": {"de": "Frage:", "sw": \1}/' pairs.jsonl | head -2 >langs.jsonl
+sed 's/"source": "[^"]*"/"source": "Frage:"/' langs.jsonl >de.jsonl
+few="--site ffn --source-layers 1,4 --target-layers 0,2,5"
+run "$X" sweep $small --pairs langs.jsonl $few --source-langs de -o langs.db
+expect "langs" 0
+run "$X" sweep $small --pairs de.jsonl $few -o de.db
+expect "langs: one" 0
+responses() { "$X" export "$1" | grep '"site": "ffn' | sed 's/"site": "ffn[^"]*"/"site": "ffn"/; s/"id": "[^"]*"//; s/"acc": [^}]*//'; }
+same "langs: one language is a transplant" "$(responses langs.db)" "$(responses de.db)"
+run "$X" sweep $small --pairs langs.jsonl $few --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db
+expect "langs: several" 0
+same "langs: sites" "$("$X" export langs.db | grep -o '"site": "[^"]*"' | sort -u | tr '\n' ' ')" \
+  '"site": "ffn+langs.de" "site": "ffn+langs.en.sw.de+add2" "site": "ffn+langs.en.sw.de+add2+random" "site": "ffn+langs.en.sw.de+add2+self" "site": "vanilla" '
+run "$X" sweep $small --pairs langs.jsonl $few --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db --dry-run
+prints "langs: resumed" ', 0 to run$'
+refuses "langs: not there" 3 'xtransplant sweep: langs.jsonl: line 1: "sources" has no prompt in fr' "$X" sweep $small --pairs langs.jsonl $few --source-langs de,fr -o new.db
+refuses "langs: twice" 3 "xtransplant sweep: source_langs: names de twice" "$X" sweep $small --pairs langs.jsonl $few --source-langs de,de -o new.db
 # what the file says is what the transplant alone gives
 printf 'Question 3: (1) yes (2) no (3) maybe\nAnswer:' >source
 printf 'Swali la 3:\nJibu:' >target

@@ -47,6 +47,23 @@ run "$X" run $pair --site block --source-layer 1 --target-layer 2 --rule add --a
 same "run: adding nothing changes nothing" "$(field changed <out) $(field rule <out) $(field alpha <out)" 'false "add" 0.0'
 run "$X" run $pair --site block --source-layer 1 --target-layer 2 --rule blend --alpha 0.5 --json
 expect "run --rule blend" 0
+# several ways at once are what each gives alone
+run "$X" run $pair --site block --source-layer 1 --target-layer 2 --rule add,blend --alpha 0.5,-2 --span 2 --positions last,generated --json
+expect "run: ways" 0
+same "run: ways" "$(grep -o '"site": "block[^"]*"' out | tr '\n' ' ')" '"site": "block" "site": "block+add0.5+span2" "site": "block+add0.5+span2+generated" "site": "block+add-2+span2" "site": "block+add-2+span2+generated" "site": "block+blend0.5+span2" "site": "block+blend0.5+span2+generated" "site": "block+blend-2+span2" "site": "block+blend-2+span2+generated" '
+cp out ways
+run "$X" run $pair --site block --source-layer 1 --target-layer 2 --rule blend --alpha -2 --span 2 --positions generated --json
+same "run: a way alone" "$(object_field transplanted ids <out)" "$(sed 's/.*"site": "block+blend-2+span2+generated"//' ways | object_field transplanted ids)"
+# all heads of a layer, through its own projection, are what attention gives
+run "$X" run $pair --site attn --source-layer 2 --target-layer 2 --json
+cp out attn
+run "$X" run $pair --site attn --source-layer 2 --target-layer 2 --heads 0-3 --json
+same "run: all heads" "$(object_field transplanted ids <out)" "$(object_field transplanted ids <attn)"
+run "$X" run $pair --site attn --source-layer 3 --target-layer 2 --heads 0,2 --rule add --alpha 3
+prints "run: some heads" '^attn: layer 3 of the source into layer 2 of the target, add with alpha 3 in heads 0,2$'
+refuses "run: no such head" 3 "xtransplant run: --heads: head 7 is out of range: this model has heads 0 to 3" "$X" run $pair --site attn --source-layer 3 --target-layer 2 --heads 0,7
+run "$X" run $pair --site block --source-layer 1 --target-layer 2 --positions all
+prints "run --positions all" '^block: layer 1 of the source into layer 2 of the target, replace at every token$'
 
 printf '"first"\n"What is the capital of France?\\nAnswer:"\n' >a.jsonl
 printf '"Mji mkuu wa Ufaransa ni upi?\\nJibu:"\n"second"\n' >b.jsonl
@@ -60,6 +77,11 @@ refuses "run: source layer out of range" 3 "xtransplant run: --source-layer: lay
 refuses "run: target layer out of range" 3 "xtransplant run: --target-layer: layer 99 is out of range: this model has layers 0 to 5" $r --source-layer 0 --target-layer 99
 refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: the target layer, which is written: 0 to N-1, first or last (required)" $r --source-layer 0
 refuses "run: alpha without its rule" 2 "xtransplant run: --alpha: has no effect with --rule replace; give --rule add or --rule blend" $r --source-layer 0 --target-layer 0 --alpha 0.5
+refuses "run: rules" 2 "xtransplant run: --rule: 'add,add' is not a list of different rules: replace, add, blend" $r --source-layer 0 --target-layer 0 --rule add,add
+refuses "run: alphas" 2 "xtransplant run: --alpha: '1,,2' is not a list of numbers from -1000000 to 1000000" $r --source-layer 0 --target-layer 0 --rule add --alpha 1,,2
+refuses "run: positions" 2 "xtransplant run: --positions: 'first' is not a list of different positions: last, all, generated" $r --source-layer 0 --target-layer 0 --positions first
+refuses "run: heads of ffn" 2 "xtransplant run: --heads: needs the site attn and a source prompt" $r --source-layer 0 --target-layer 0 --heads 0
+refuses "run: heads" 2 "xtransplant run: --heads: '3-1' is not a list of heads below 256, such as 0,3,8-11" $r --source-layer 0 --target-layer 0 --heads 3-1
 refuses "run: stdin twice" 2 "xtransplant run: --target-file: stdin is the source prompt already" \
   "$X" run -m "$model" --source-file - --target-file - --site ffn --source-layer 0 --target-layer 0
 refuses "run: no such target" 3 "xtransplant run: nowhere: cannot open: No such file or directory" \

@@ -90,7 +90,7 @@ done
 refuses_like "--compute f64" 2 "'f64' is not one of the choices; --compute TYPE: .*\\(f32, bf16; default f32\\)" "$X" inspect -m x --compute f64
 refuses_like "--device tpu" 2 "'tpu' is not a device" "$X" inspect -m x --device tpu
 refuses_like "--device cuda:" 2 "'cuda:' is not a device" "$X" inspect -m x --device cuda:
-refuses_like "--alpha inf" 2 "'inf' is not a number in range" "$X" run -m x --alpha inf
+refuses_like "--alpha inf" 2 "'inf' is not a list of numbers" "$X" run -m x --source a --target b --site ffn --source-layer 0 --target-layer 0 --rule add --alpha inf
 refuses_like "--seed -1" 2 "'-1' is not a whole number from 0" "$X" init-model --seed -1
 run "$X" init-model --like nothing -o x
 expect "unknown shape" 2

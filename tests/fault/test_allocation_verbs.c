@@ -305,7 +305,7 @@ static xt_status score_job(xt_error *error) {
   xt_taps *taps = NULL;
   float logprobs[4];
   static const float value[512];
-  const xt_intervention change = {XT_TAP_FFN, 0, XT_POSITION_ALL, XT_RULE_REPLACE, 0, value};
+  const xt_intervention change = {XT_TAP_FFN, 0, XT_POSITION_ALL, XT_RULE_REPLACE, 0, value, 0};
   const xt_request request = {.ids = source_ids, .count = 5};
   char path[200];
   snprintf(path, sizeof path, "%s/taps", models_folder);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Controls in a sweep against transformers with hooks, which writes the same values
+/* Controls and ways to write in a sweep against transformers with hooks, which writes the same values
  * (tools/make_control_goldens.py). */
 #include <jansson.h>
 #include <math.h>
@@ -7,7 +7,7 @@
 #include "support.h"
 #include "xtransplant/xt.h"
 
-#define SITES 16
+#define SITES 48
 #define IDS 64
 
 typedef struct Golden {
@@ -126,7 +126,7 @@ static void check_model(const json_t *entry) {
                               .controls = controls};
   ASSERT_OK(xt_session_sweep(session, &instance, 1, &o, compare, &g, NULL, &error));
   assert_int_equal(g.compared, cases);
-  assert_true(cases > 40);
+  assert_true(cases > 90);
   for (int tap = 0; tap < XT_TAP_COUNT; tap++) free(means[tap]);
   xt_session_free(session);
   xt_model_close(model);

@@ -166,10 +166,10 @@ static void test_interventions(void **state) {
     const float *block = xt_taps_get(taps, XT_TAP_BLOCK, 2),
                 *ffn = xt_taps_get(taps, XT_TAP_FFN, 1);
     const xt_intervention changes[] = {
-        {XT_TAP_BLOCK, 1, XT_POSITION_LAST, XT_RULE_REPLACE, 0, block},
-        {XT_TAP_FFN, 2, 3, XT_RULE_ADD, 8, ffn},
-        {XT_TAP_ATTN, 0, XT_POSITION_ALL, XT_RULE_BLEND, 0.4f, ffn},
-        {XT_TAP_BLOCK, 2, GIVEN + 4, XT_RULE_REPLACE, 0, block}};
+        {XT_TAP_BLOCK, 1, XT_POSITION_LAST, XT_RULE_REPLACE, 0, block, 0},
+        {XT_TAP_FFN, 2, 3, XT_RULE_ADD, 8, ffn, 0},
+        {XT_TAP_ATTN, 0, XT_POSITION_ALL, XT_RULE_BLEND, 0.4f, ffn, 0},
+        {XT_TAP_BLOCK, 2, GIVEN + 4, XT_RULE_REPLACE, 0, block, 0}};
     /* none, each alone, all */
     const struct {
       size_t first, count;
@@ -250,7 +250,7 @@ static void test_bad_requests(void **state) {
       .ids = prompt,
       .count = 5,
       .first = 2,
-      .interventions = &(xt_intervention){XT_TAP_FFN, 0, 4, XT_RULE_REPLACE, 0, value},
+      .interventions = &(xt_intervention){XT_TAP_FFN, 0, 4, XT_RULE_REPLACE, 0, value, 0},
       .intervention_count = 1,
       .logprobs = out};
   assert_int_equal(xt_session_score(session, &beyond, 1, NULL, NULL, &error), XT_STATUS_ARGUMENT);

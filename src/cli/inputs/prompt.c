@@ -64,6 +64,22 @@ static xt_status read_json_text(Prompt *prompt, const char *line, size_t length,
   return status;
 }
 
+/* The prompt of the reader's line. */
+static xt_status take_line(const LineReader *reader, bool ids, Prompt *out, xt_error *error) {
+  char field[32];
+  line_field(reader->number, field);
+  return ids ? ids_parse(reader->text, reader->length, out->name, field, &out->ids, &out->count,
+                         error)
+             : read_json_text(out, reader->text, reader->length, field, error);
+}
+
+xt_status prompt_read_next(LineReader *reader, const PromptInput *input, Prompt *out, bool *more,
+                           xt_error *error) {
+  *out = (Prompt){.name = reader->name, .chat = input->chat};
+  const xt_status status = lines_next(reader, more, error);
+  return status || !*more ? status : take_line(reader, input->ids, out, error);
+}
+
 static xt_status read_line(const char *path, int line, bool ids, Prompt *out, xt_error *error) {
   LineReader reader;
   xt_status status = lines_open(path, &reader, error);
@@ -71,17 +87,13 @@ static xt_status read_line(const char *path, int line, bool ids, Prompt *out, xt
   bool more = true;
   while (!status && more && reader.number < (size_t)line)
     status = lines_next(&reader, &more, error);
-  char field[32];
   if (!status && !more) {
     status = error_set(error, XT_STATUS_INPUT, out->name, NULL, -1,
                        "has no line %d; it has %zu "
                        "lines",
                        line, reader.number);
   } else if (!status) {
-    line_field(reader.number, field);
-    status =
-        ids ? ids_parse(reader.text, reader.length, out->name, field, &out->ids, &out->count, error)
-            : read_json_text(out, reader.text, reader.length, field, error);
+    status = take_line(&reader, ids, out, error);
   }
   lines_close(&reader);
   return status;

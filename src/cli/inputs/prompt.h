@@ -5,6 +5,7 @@
 #define CLI_INPUTS_PROMPT_H
 
 #include "inputs/chat.h"
+#include "inputs/lines.h"
 
 /* Where a prompt is, as the options say it. */
 typedef struct PromptInput {
@@ -61,6 +62,11 @@ int prompt_usage(const Cli *cli, const PromptInput *input, const char *option);
  * "input_text". With `ids`: the text, file or line is a JSON array of ids. The caller frees with
  * prompt_deinit. */
 xt_status prompt_read(const PromptInput *input, Prompt *out, xt_error *error);
+
+/* The next line of a file of JSON lines, read like `line` of prompt_read; *more is false at the end,
+ * and *out empty. `input`: ids and chat. */
+xt_status prompt_read_next(LineReader *reader, const PromptInput *input, Prompt *out, bool *more,
+                           xt_error *error);
 
 /* Fills in the ids, and checks that they are the model's and leave room for what may be
  * generated. */

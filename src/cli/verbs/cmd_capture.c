@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* capture: the taps of one prompt's last token, into a safetensors file. */
+/* capture: the taps of one prompt's last token, into a safetensors file; or a steering vector, the
+ * mean of a tap over prompts, into a file of vectors. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "inputs/prompt.h"
 #include "shell/output.h"
@@ -9,8 +11,12 @@
 typedef struct Arguments {
   ModelArguments model;
   PromptInput prompt;
-  const char *output;
+  const char *output, *mean, *minus;
+  int tap;
 } Arguments;
+
+static const char *const tap_names[] = {"attn", "mid", "ffn", "block",
+                                        NULL}; /* as xt_tap has them */
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
@@ -22,7 +28,27 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, output),
      .value = "FILE",
      .required = true,
-     .help = "the safetensors file to write; an existing file is replaced"},
+     .help = "the safetensors file to write (of --mean, by the end of its name, .safetensors, .npy "
+             "or, a control vector, .gguf); an existing file is replaced"},
+    {.name = "mean",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, mean),
+     .value = "FILE",
+     .help =
+         "instead of one prompt's values, write the mean of a tap at each layer over the prompts "
+         "of FILE, JSON lines as for --line: a steering vector for --vector"},
+    {.name = "minus",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, minus),
+     .value = "FILE",
+     .help = "subtract the mean over the prompts of this file from that of --mean"},
+    {.name = "tap",
+     .type = OPTION_ENUM,
+     .field = OPTION_FIELD(Arguments, int, tap),
+     .value = "TAP",
+     .choices = tap_names,
+     .preset = "block",
+     .help = "the tap of --mean"},
     OPTION_LINE(Arguments, prompt.line, "line", LINE_HELP),
     OPTION_KEEP_NEWLINE(Arguments, prompt.keep_newline),
     OPTION_IDS(Arguments, prompt.ids),
@@ -59,6 +85,94 @@ static xt_status print_summary(const Arguments *arguments, const LoadedModel *mo
   return error_memory(error);
 }
 
+/* ---- a mean over prompts --------------------------------------------------------------------- */
+
+/* Adds the tap's values of every prompt of a file to sums [layers][width]. */
+static xt_status add_values(const Arguments *arguments, const LoadedModel *model, const char *path,
+                            double *sums, size_t *count, xt_error *error) {
+  const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
+  LineReader reader;
+  bool more = true;
+  xt_status status = lines_open(path, &reader, error);
+  if (status) return status;
+  for (*count = 0; !status; ++*count) {
+    Prompt prompt;
+    xt_taps *taps = NULL;
+    status = prompt_read_next(&reader, &arguments->prompt, &prompt, &more, error);
+    if (!status && more) status = prompt_encode(&prompt, model, 0, error);
+    const xt_request request = {.ids = prompt.ids, .count = prompt.count};
+    if (!status && more) status = xt_session_capture(model->session, &request, &taps, error);
+    for (size_t k = 0; taps && k < size; k++)
+      sums[k] += (double)xt_taps_get(taps, (xt_tap)arguments->tap, 0)[k];
+    xt_taps_free(taps);
+    prompt_deinit(&prompt);
+    if (!more) break;
+  }
+  if (!status && *count == 0)
+    status = error_set(error, XT_STATUS_INPUT, reader.name, NULL, -1, "has no prompts");
+  lines_close(&reader);
+  return status;
+}
+
+/* The mean over one file, minus that over the other, as float32. */
+static xt_status measure(const Arguments *arguments, const LoadedModel *model, float *out,
+                         size_t counts[2], xt_error *error) {
+  const size_t size = (size_t)model->info.layers * (size_t)model->info.width;
+  double *sums = calloc(2 * size, sizeof *sums);
+  xt_status status = sums ? XT_STATUS_OK : error_memory(error);
+  if (!status) status = add_values(arguments, model, arguments->mean, sums, &counts[0], error);
+  if (!status && arguments->minus)
+    status = add_values(arguments, model, arguments->minus, sums + size, &counts[1], error);
+  for (size_t k = 0; !status && k < size; k++)
+    out[k] = (float)(sums[k] / (double)counts[0] -
+                     (arguments->minus ? sums[size + k] / (double)counts[1] : 0));
+  free(sums);
+  return status;
+}
+
+static xt_status capture_mean(const Arguments *arguments, const LoadedModel *model,
+                              xt_error *error) {
+  const xt_model_info *info = &model->info;
+  size_t counts[2] = {0};
+  float *values = calloc((size_t)info->layers * (size_t)info->width, sizeof *values);
+  xt_status status = values ? XT_STATUS_OK : error_memory(error);
+  if (!status) status = measure(arguments, model, values, counts, error);
+  if (!status)
+    status = xt_vector_save(arguments->output, values, info->layers, info->width,
+                            info->architecture, error);
+  free(values);
+  if (status) return status;
+  if (!arguments->model.json) {
+    cli_note(arguments->model.quiet, "wrote %s: %s [%d, %d], the mean over %zu prompts%s",
+             arguments->output, tap_names[arguments->tap], info->layers, info->width, counts[0],
+             arguments->minus ? " minus that over the others" : "");
+    return XT_STATUS_OK;
+  }
+  json_t *object = json_object();
+  bool ok = json_add(object, "output", json_string(arguments->output));
+  ok = json_add(object, "tap", json_string(tap_names[arguments->tap])) && ok;
+  ok = json_add(object, "layers", json_integer(info->layers)) && ok;
+  ok = json_add(object, "width", json_integer(info->width)) && ok;
+  ok = json_add(object, "prompts", json_integer((json_int_t)counts[0])) && ok;
+  ok = json_add(object, "prompts_minus", json_integer((json_int_t)counts[1])) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static int check_usage(const Cli *cli, const Arguments *arguments) {
+  if (!arguments->mean && arguments->minus)
+    return cli_usage(cli, "--minus: needs --mean, from which it is subtracted");
+  if (!arguments->mean && option_is_given(cli, "tap"))
+    return cli_usage(cli, "--tap: chooses what --mean is of; without that, every tap is written");
+  if (!arguments->mean) return prompt_usage(cli, &arguments->prompt, "prompt");
+  if (arguments->prompt.text || arguments->prompt.file || arguments->prompt.line)
+    return cli_usage(cli, "--mean: takes the place of --prompt, --prompt-file and --line");
+  if (arguments->minus && strcmp(arguments->mean, "-") == 0 && strcmp(arguments->minus, "-") == 0)
+    return cli_usage(cli, "--minus: stdin is the prompts of --mean already");
+  return chat_usage(cli, &arguments->prompt.chat);
+}
+
 static int run(const Cli *cli, void *opaque) {
   const Arguments *arguments = opaque;
   LoadedModel model = {0};
@@ -66,12 +180,16 @@ static int run(const Cli *cli, void *opaque) {
   xt_taps *taps = NULL;
   xt_error error;
   xt_status status;
-  const int wrong = prompt_usage(cli, &arguments->prompt, "prompt");
+  const int wrong = check_usage(cli, arguments);
   if (wrong) return wrong;
-  TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
+  if (!arguments->mean) TRY_DONE(prompt_read(&arguments->prompt, &prompt, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
-  TRY_DONE(prompt_encode(&prompt, &model, 0, &error));
+  if (!arguments->mean) TRY_DONE(prompt_encode(&prompt, &model, 0, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
+  if (arguments->mean) {
+    status = capture_mean(arguments, &model, &error);
+    goto done;
+  }
   const xt_request request = {.ids = prompt.ids, .count = prompt.count};
   TRY_DONE(xt_session_capture(model.session, &request, &taps, &error));
   TRY_DONE(xt_taps_save(taps, arguments->output, &error));
@@ -85,13 +203,15 @@ done:
 
 const Verb verb_capture = {
     .name = "capture",
-    .summary = "write a prompt's last-token activations into a safetensors file",
+    .summary = "write a prompt's last-token activations, or a steering vector, into a file",
     .about =
         "Runs one prompt and writes the values at its last token as float32 tensors: embed [C], "
         "the input of layer 0; attn (attention output), mid (residual stream between the "
         "modules), ffn (feed-forward output) and block (layer output), each [N, C]; and logits "
         "[V]. The file's metadata holds the prompt's ids under the name ids. The file is written "
-        "completely or not at all.",
+        "completely or not at all. With --mean it writes the mean of one tap over many prompts, "
+        "or, with --minus, the difference of two such means: a steering vector for each "
+        "layer, for --vector of run and sweep, llama.cpp or repeng.",
     .example = "xtransplant capture -m Qwen2-7B-Instruct --prompt-file en.txt -o taps.safetensors",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),

@@ -159,7 +159,7 @@ static json_t *lens_json(const LensView *view, const Response *response) {
 
 static xt_status draw_transplant(const Arguments *arguments, const LensView *view,
                                  const Transplant *t, xt_error *error) {
-  char site[XT_SITE_NAME_SIZE], title[160], taken[80], put[120];
+  char site[XT_SITE_NAME_SIZE], title[240], taken[80], put[120];
   xt_site_format(arguments->transplant.site, site);
   snprintf(title, sizeof title, "%s: layer %d of the source into layer %d of the target", site,
            t->source_layer, t->target_layer);
@@ -167,14 +167,14 @@ static xt_status draw_transplant(const Arguments *arguments, const LensView *vie
            t->source_layer);
   snprintf(put, sizeof put,
            "layer %d: the source's activation is put here, at the last prompt token (%s)",
-           t->target_layer, rule_names[arguments->transplant.rule]);
+           t->target_layer, xt_rule_name(arguments->transplant.ways.at[0].rule));
   const LensRun runs[] = {
       {.title = "Source", .mark = taken, .marked_layer = t->source_layer, .response = &t->source},
       {.title = "Target, untouched", .response = &t->vanilla},
       {.title = "Target, transplanted",
        .mark = put,
        .marked_layer = t->target_layer,
-       .response = &t->transplanted}};
+       .response = &t->transplanted[0]}};
   return lens_write_html(arguments->html, view, title, runs, 3, error);
 }
 
@@ -188,7 +188,7 @@ static xt_status show_transplant(const Arguments *arguments, const LensView *vie
     json_t *object = json_object();
     bool ok = json_add(object, "source", lens_json(view, &transplant->source));
     ok = json_add(object, "vanilla", lens_json(view, &transplant->vanilla)) && ok;
-    ok = json_add(object, "transplanted", lens_json(view, &transplant->transplanted)) && ok;
+    ok = json_add(object, "transplanted", lens_json(view, &transplant->transplanted[0])) && ok;
     ok = transplant_json(&arguments->transplant, transplant, object) && ok;
     if (ok) return json_print(object, error);
     json_decref(object);
@@ -197,7 +197,7 @@ static xt_status show_transplant(const Arguments *arguments, const LensView *vie
   transplant_print_head(&arguments->transplant, transplant);
   xt_status status = print_table(view, "source", &transplant->source, error);
   if (!status) status = print_table(view, "untouched", &transplant->vanilla, error);
-  if (!status) status = print_table(view, "transplanted", &transplant->transplanted, error);
+  if (!status) status = print_table(view, "transplanted", &transplant->transplanted[0], error);
   if (!status) transplant_print_verdict(transplant);
   return status;
 }
@@ -231,7 +231,7 @@ static xt_status run_prompt(const Arguments *arguments, const LoadedModel *model
 }
 
 /* Either one prompt or a whole transplant; 0, or an exit code after saying what is missing. */
-static int check_arguments(const Cli *cli, const Arguments *arguments) {
+static int check_arguments(const Cli *cli, Arguments *arguments) {
   static const char *const needed[] = {"site", "source-layer", "target-layer"};
   static const char *const prompts[] = {"source", "source-file", "target", "target-file"};
   const char *missing = NULL, *given = NULL;
@@ -257,11 +257,15 @@ static int check_arguments(const Cli *cli, const Arguments *arguments) {
                           "--site, --source-layer and --target-layer");
   if (missing)
     return cli_usage(cli, "--%s: missing; a transplant needs it beside --%s", missing, given);
-  return transplant_usage(cli, &arguments->transplant);
+  const int wrong = transplant_usage(cli, &arguments->transplant);
+  if (!wrong && arguments->transplant.ways.count > 1)
+    return cli_usage(cli,
+                     "--rule, --alpha, --positions: lens shows one transplant; give one of each");
+  return wrong;
 }
 
 static int run(const Cli *cli, void *opaque) {
-  const Arguments *arguments = opaque;
+  Arguments *arguments = opaque;
   const TransplantArguments *how = &arguments->transplant;
   const int wrong = check_arguments(cli, arguments);
   if (wrong) return wrong;
@@ -290,7 +294,7 @@ static int run(const Cli *cli, void *opaque) {
   if (single)
     TRY_DONE(prompt_encode(&prompt, &model, how->max_new_tokens, &error));
   else
-    TRY_DONE(transplant_check(how, &model, &transplant, &error));
+    TRY_DONE(transplant_check(cli, how, &model, &transplant, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
   view.tokenizer = xt_model_tokenizer(model.model);
   if (single) {

@@ -12,12 +12,20 @@ typedef struct Arguments {
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
     OPTIONS_TRANSPLANT(Arguments, transplant, true),
+    {.name = "sources",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, transplant.sources),
+     .value = "FILE",
+     .help =
+         "in place of a source prompt: the prompts of FILE, JSON lines as for --line, such as one "
+         "question in several languages; the mean of their values is written"},
     {.name = "track",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, transplant.track),
      .value = "LIST|FILE",
      .help = "words whose log-probability as the first token is printed with --json, separated "
              "by commas or on the lines of a file"},
+    OPTION_VECTOR(Arguments, transplant.vector),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -53,13 +61,37 @@ static json_t *with_effects(const Transplant *transplant, const Response *respon
   return NULL;
 }
 
+/* One of several. NULL: memory ran out. */
+static json_t *way_json(const TransplantArguments *arguments, const Transplant *transplant,
+                        size_t k) {
+  char name[XT_SITE_NAME_SIZE];
+  json_t *object = json_object();
+  bool ok = json_add(object, "site", json_string(transplant_name(arguments, transplant, k, name)));
+  ok = transplant_way_json(arguments, transplant, k, object) && ok;
+  ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted[k])) &&
+       ok;
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
 static xt_status print_as_json(const TransplantArguments *arguments, const Transplant *transplant,
                                xt_error *error) {
   json_t *object = json_object();
-  bool ok = json_add(object, "source", with_effects(transplant, &transplant->source));
+  bool ok = json_add(object, "source",
+                     arguments->vector || arguments->sources
+                         ? json_null()
+                         : with_effects(transplant, &transplant->source));
   ok = json_add(object, "vanilla", with_effects(transplant, &transplant->vanilla)) && ok;
-  ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted)) && ok;
+  ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted[0])) &&
+       ok;
   ok = transplant_json(arguments, transplant, object) && ok;
+  if (transplant->count > 1) {
+    json_t *ways = json_array();
+    for (size_t k = 0; k < transplant->count; k++)
+      ok = json_array_append_new(ways, way_json(arguments, transplant, k)) == 0 && ok;
+    ok = json_add(object, "ways", ways) && ok;
+  }
   if (ok) return json_print(object, error);
   json_decref(object);
   return error_memory(error);
@@ -73,18 +105,22 @@ static void print_row(const char *label, const Response *response) {
 }
 
 static void print_as_text(const TransplantArguments *arguments, const Transplant *transplant) {
+  char name[XT_SITE_NAME_SIZE];
   transplant_print_head(arguments, transplant);
   printf("%-13s %6s %10s  %s\n", "run", "tokens", "margin", "response");
-  print_row("source", &transplant->source);
+  if (!arguments->vector && !arguments->sources) print_row("source", &transplant->source);
   print_row("untouched", &transplant->vanilla);
-  print_row("transplanted", &transplant->transplanted);
+  for (size_t k = 0; k < transplant->count; k++)
+    print_row(transplant->count == 1 ? "transplanted"
+                                     : transplant_name(arguments, transplant, k, name),
+              &transplant->transplanted[k]);
   putchar('\n');
   transplant_print_verdict(transplant);
 }
 
 static int run(const Cli *cli, void *opaque) {
-  const Arguments *arguments = opaque;
-  const TransplantArguments *how = &arguments->transplant;
+  Arguments *arguments = opaque;
+  TransplantArguments *how = &arguments->transplant;
   LoadedModel model = {0};
   Transplant transplant = {0};
   xt_error error;
@@ -93,7 +129,7 @@ static int run(const Cli *cli, void *opaque) {
   if (wrong) return wrong;
   TRY_DONE(transplant_read(how, &transplant, &error));
   TRY_DONE(model_describe(&arguments->model, &model, &error));
-  TRY_DONE(transplant_check(how, &model, &transplant, &error));
+  TRY_DONE(transplant_check(cli, how, &model, &transplant, &error));
   TRY_DONE(model_load(&arguments->model, &model, &error));
   TRY_DONE(transplant_run(how, &model, false, &transplant, &error));
   if (arguments->model.json) {

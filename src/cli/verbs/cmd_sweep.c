@@ -67,6 +67,15 @@ static const Option options[] = {
      .help = "words whose log-probability as the first token is stored for every response, "
              "separated by commas or on the lines of a file, besides the answers: each option's "
              "label and text, or the gold answer; none stores nothing of first tokens"},
+    {.name = "source-langs",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(SweepArguments, const char *, source_langs),
+     .value = "LIST",
+     .help =
+         "write the mean of the source prompt's values in these languages, separated by commas; "
+         "of --pairs, lines have them as \"sources\", an object, language to prompt"},
+    OPTION_VECTOR(SweepArguments, vector),
+    OPTIONS_WAYS(SweepArguments, ways),
     {.name = "source-layers",
      .letter = 'i',
      .type = OPTION_LAYERS,
@@ -193,13 +202,21 @@ static char *command_text(const SweepArguments *a, const Shard *shard) {
   snprintf(part, sizeof part, "%d/%d", shard->k, shard->n);
   json_t *object = json_object();
   bool ok = json_add(object, "verb", json_string("sweep"));
-  const char *const names[] = {"model", "data",          "pairs",         "lang",    "pivot",
-                               "shard", "source-layers", "target-layers", "control", "track"};
-  const char *const values[] = {
-      a->model.model,         a->data,          a->pairs,         a->languages, a->pivot,
-      a->shard ? part : NULL, a->source_layers, a->target_layers, a->controls,  a->track};
+  const char *const names[] = {"model",   "data",   "pairs",         "lang",
+                               "pivot",   "shard",  "source-layers", "target-layers",
+                               "control", "vector", "track",         "source-langs"};
+  const char *const values[] = {a->model.model,   a->data,          a->pairs,
+                                a->languages,     a->pivot,         a->shard ? part : NULL,
+                                a->source_layers, a->target_layers, a->controls,
+                                a->vector,        a->track,         a->source_langs};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
+  if (!ways_are_default(&a->ways)) {
+    ok = json_add(object, "rule", json_string(a->ways.rules)) && ok;
+    ok = json_add(object, "alpha", json_string(a->ways.alphas)) && ok;
+    ok = json_add(object, "span", json_integer(a->ways.span)) && ok;
+    ok = json_add(object, "positions", json_string(a->ways.positions)) && ok;
+  }
   if (a->cot) ok = json_add(object, "cot", json_true()) && ok;
   if (a->shard && shard->deal == XT_DEAL_LENGTHS)
     ok = json_add(object, "deal", json_string("lengths")) && ok;
@@ -271,6 +288,7 @@ static xt_status plan_json(const Sweep *s, const char *sites, int languages, dou
   ok = json_add(object, "rows_together", json_integer(plan->rows_together)) && ok;
   ok = json_add(object, "instances_together", json_integer(plan->instances_together)) && ok;
   ok = json_add(object, "passes", json_integer(plan->passes)) && ok;
+  ok = json_add(object, "alone", json_integer((json_int_t)plan->alone)) && ok;
   ok = json_add(object, "memory_bytes", json_integer((json_int_t)plan->bytes)) && ok;
   ok = json_add(object, "seconds_least", json_number(least)) && ok;
   ok = json_add(object, "seconds_most", json_number(most)) && ok;
@@ -317,6 +335,9 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
   if (job->to_run)
     printf("together    %d instance%s, %d rows; %d passes in all\n", plan->instances_together,
            plan->instances_together == 1 ? "" : "s", plan->rows_together, plan->passes);
+  if (plan->alone)
+    printf("alone       %llu responses change the whole prompt, and share nothing with others\n",
+           (unsigned long long)plan->alone);
   if (job->to_run)
     printf("memory      %.2f GB at most, %.2f GB of it weights\n", (double)plan->bytes / 1e9,
            (double)s->model.info.weight_bytes / 1e9);
@@ -383,6 +404,8 @@ static int check_usage(const Cli *cli, const SweepArguments *a, Shard *shard) {
     return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
   if (!a->pairs && !a->data)
     return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
+  if (a->vector && a->source_langs)
+    return cli_usage(cli, "--vector: cannot be combined with --source-langs");
   const int idle = sampling_usage(cli, a->samples);
   if (idle) return idle;
   return shard_read(cli, a->shard, shard);
@@ -413,7 +436,8 @@ static int run(const Cli *cli, void *opaque) {
   arguments->has_task = option_is_given(cli, "task");
   if (arguments->cot && !option_is_given(cli, "max-new-tokens"))
     arguments->max_new_tokens = XT_JOB_COT_TOKENS;
-  code = check_usage(cli, arguments, &s.shard);
+  code = ways_read(cli, &arguments->ways);
+  if (!code) code = check_usage(cli, arguments, &s.shard);
   if (code != EXIT_OK) return code;
   if (arguments->shard) {
     output = shard_name(arguments->output, &s.shard);

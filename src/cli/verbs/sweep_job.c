@@ -32,17 +32,24 @@ static xt_status read_stdin(const xt_dataset_options *options, xt_dataset **out,
 }
 
 xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
-  const char *languages[64];
-  char *copy = a->languages ? strdup(a->languages) : NULL;
+  const char *languages[64], *sources[64];
+  char *copy = a->languages ? strdup(a->languages) : NULL,
+       *source_copy = a->source_langs ? strdup(a->source_langs) : NULL;
   job->arguments = a;
-  if (a->languages && !copy) return error_memory(error);
-  const xt_dataset_options options = {.languages = copy ? languages : NULL,
-                                      .language_count =
-                                          copy ? split_languages(copy, languages, 64) : 0,
-                                      .pivot = a->pivot,
-                                      .limit = (size_t)a->limit,
-                                      .cot = a->cot,
-                                      .others = a->controls != NULL};
+  if ((a->languages && !copy) || (a->source_langs && !source_copy)) {
+    free(copy);
+    free(source_copy);
+    return error_memory(error);
+  }
+  const xt_dataset_options options = {
+      .languages = copy ? languages : NULL,
+      .language_count = copy ? split_languages(copy, languages, 64) : 0,
+      .pivot = a->pivot,
+      .limit = (size_t)a->limit,
+      .cot = a->cot,
+      .others = a->controls != NULL,
+      .source_langs = sources,
+      .source_lang_count = source_copy ? split_languages(source_copy, sources, 64) : 0};
   xt_status status;
   if (a->pairs && strcmp(a->pairs, "-") == 0)
     status = read_stdin(&options, &job->dataset, error);
@@ -51,6 +58,7 @@ xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
   else
     status = xt_dataset_open(xt_task_get((size_t)a->task), a->data, &options, &job->dataset, error);
   free(copy);
+  free(source_copy);
   return status;
 }
 
@@ -124,6 +132,47 @@ static xt_status list_controls(const char *text, xt_site out[SITE_LIST_MAX], siz
   return XT_STATUS_OK;
 }
 
+/* "de,fr" as the label "de.fr". */
+static xt_status label_langs(const char *langs, size_t count, xt_site *out, xt_error *error) {
+  if (strlen(langs) >= XT_LABEL_SIZE)
+    return error_set(error, XT_STATUS_ARGUMENT, NULL, "--source-langs", -1,
+                     "is longer than %d letters", XT_LABEL_SIZE - 1);
+  for (size_t k = 0; k < count; k++) {
+    out[k].from = XT_FROM_LANGS;
+    strcpy(out[k].label, langs);
+    for (char *c = out[k].label; *c; c++)
+      if (*c == ',') *c = '.';
+  }
+  return XT_STATUS_OK;
+}
+
+/* The ways in which sites write, into `out`; with a vector, they write that. */
+static xt_status list_ways(SweepJob *job, const LoadedModel *model, int *sources, xt_job_options *o,
+                           xt_site out[SITE_LIST_MAX], xt_error *error) {
+  const SweepArguments *a = job->arguments;
+  const float *value;
+  o->variant_count = ways_are_default(&a->ways) ? 0 : a->ways.count;
+  memcpy(out, a->ways.at, sizeof a->ways.at);
+  o->variants = out;
+  if (!a->vector && !a->source_langs) return XT_STATUS_OK;
+  if (!o->variant_count) out[o->variant_count++] = (xt_site){0};
+  if (a->source_langs) return label_langs(a->source_langs, o->variant_count, out, error);
+  xt_status status = vector_input_read(a->vector, &model->info, &job->vector, error);
+  if (status) return status;
+  for (size_t k = 0; k < o->variant_count; k++) {
+    out[k].from = XT_FROM_VECTOR;
+    strcpy(out[k].label, job->vector.label);
+  }
+  o->vector = job->vector.values;
+  if (xt_vector_is_single(job->vector.vector) && strcmp(a->source_layers, "all") == 0) {
+    sources[0] = 0; /* all are the same */
+    o->source_layer_count = 1;
+  }
+  for (size_t i = 0; i < o->source_layer_count && !status; i++)
+    status = vector_input_at(&job->vector, a->vector, sources[i], &value, error);
+  return status;
+}
+
 xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error) {
   const SweepArguments *a = job->arguments;
@@ -155,7 +204,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
       .progress = show_progress,
       .cancel = wants_stop,
       .user = job};
-  xt_site controls[SITE_LIST_MAX];
+  xt_site controls[SITE_LIST_MAX], ways[SITE_LIST_MAX];
   WordList words = {0};
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
@@ -170,6 +219,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
                        error));
   TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count,
                        error));
+  TRY_DONE(list_ways(job, model, sources, &o, ways, error));
   TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));
   xt_job_get_info(job->job, &job->info);
 done:
@@ -197,6 +247,7 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_j
 
 void job_deinit(SweepJob *job) {
   xt_job_free(job->job);
+  vector_input_deinit(&job->vector);
   xt_dataset_close(job->dataset);
   *job = (SweepJob){0};
 }

@@ -6,13 +6,15 @@
 #include "inputs/chat.h"
 #include "shell/progress.h"
 #include "inputs/shard.h"
+#include "inputs/vector_input.h"
+#include "inputs/ways.h"
 
 typedef struct SweepArguments {
   ModelArguments model;
   int task; /* index in xt_task_names(); meaningful with `has_task` */
   bool has_task;
   const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers,
-      *controls, *track;
+      *controls, *track, *vector, *source_langs;
   SiteList sites;
   int limit, max_new_tokens, max_rows, samples;
   double temperature, top_p;
@@ -20,13 +22,15 @@ typedef struct SweepArguments {
   double penalty, commit_seconds, pass_seconds;
   bool dry_run, cot, skip_long, replace;
   ChatArguments chat;
+  Ways ways;
 } SweepArguments;
 
 typedef struct SweepJob {
   const SweepArguments *arguments; /* borrowed until job_deinit */
   xt_dataset *dataset;
-  xt_job *job;      /* once created */
-  xt_job_info info; /* of it; what is missing once it is planned */
+  VectorInput vector; /* if there is one */
+  xt_job *job;        /* once created */
+  xt_job_info info;   /* of it; what is missing once it is planned */
   Progress line;
   bool stop_reported; /* that it stops */
 } SweepJob;

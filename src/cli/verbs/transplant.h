@@ -4,9 +4,9 @@
 #define CLI_VERBS_TRANSPLANT_H
 
 #include "inputs/words.h"
+#include "inputs/vector_input.h"
+#include "inputs/ways.h"
 #include "results/response.h"
-
-extern const char *const rule_names[];
 
 typedef struct TransplantArguments {
   PromptInput source, target; /* ids and keep_newline, and a line where they have none, come from
@@ -16,8 +16,9 @@ typedef struct TransplantArguments {
   ChatArguments chat;
   xt_site site;
   int source_layer, target_layer; /* as parsed: may be LAYER_FIRST, LAYER_LAST */
-  int rule;
-  double alpha;
+  Ways ways;                      /* each is a transplant */
+  const char *vector;             /* in place of a source prompt; NULL: none */
+  const char *sources;            /* the same: prompts whose values' mean is written */
   int max_new_tokens;
   double penalty;
   const char *track;
@@ -36,13 +37,10 @@ typedef struct TransplantArguments {
   {.name = "site", .letter = 's', .type = OPTION_SITE, .field = OPTION_FIELD(Arguments, xt_site, member.site), \
    .value = "SITE", .required = needed, .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o"}, \
   {.name = "source-layer", .letter = 'i', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.source_layer), \
-   .value = "I", .required = needed, .help = "the source layer, which is read: 0 to N-1, first or last"}, \
+   .value = "I", .help = "the source layer, which is read: 0 to N-1, first or last"}, \
   {.name = "target-layer", .letter = 'j', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.target_layer), \
    .value = "J", .required = needed, .help = "the target layer, which is written: 0 to N-1, first or last"}, \
-  {.name = "rule", .type = OPTION_ENUM, .field = OPTION_FIELD(Arguments, int, member.rule), .value = "RULE", \
-   .choices = rule_names, .preset = "replace", .help = "how the source's value v changes the target's value x: to v, to x + A v, or to (1 - A) x + A v"}, \
-  {.name = "alpha", .type = OPTION_REAL, .field = OPTION_FIELD(Arguments, double, member.alpha), .value = "A", \
-   .low = -1e6, .high = 1e6, .preset = "1", .help = "the factor A of the rules add and blend"}, \
+  OPTIONS_WAYS(Arguments, member.ways), \
   OPTION_LINE(Arguments, member.line, "line", LINE_HELP), \
   OPTION_LINE(Arguments, member.source.line, "source-line", "like --line, for the source file only"), \
   OPTION_LINE(Arguments, member.target.line, "target-line", "like --line, for the target file only"), \
@@ -58,31 +56,41 @@ typedef struct TransplantArguments {
 typedef struct Transplant {
   Prompt source_prompt, target_prompt;
   int source_layer, target_layer;
-  Response source, vanilla, transplanted; /* source: what the source prompt alone gives */
   /* words whose first tokens are tracked, and these tokens: [2 * words.count], with a space and
    * without; -1: none. Their numbers are those of the tokens in order */
   WordList words;
   int32_t *word_ids;
+  VectorInput vector;                   /* if there is one; then there is no source */
+  float *mean;                          /* the same, of several sources: [layers][width] */
+  Response source, vanilla;             /* source: what the source prompt alone gives */
+  Response transplanted[SITE_LIST_MAX]; /* one for each way */
+  size_t count;                         /* of these */
 } Transplant;
 
-/* EXIT_OK, or EXIT_USAGE after saying which options contradict each other. */
-int transplant_usage(const Cli *cli, const TransplantArguments *arguments);
+/* Reads the ways. EXIT_OK, or EXIT_USAGE after saying which options contradict each other. */
+int transplant_usage(const Cli *cli, TransplantArguments *arguments);
 /* Reads both prompts. */
 xt_status transplant_read(const TransplantArguments *arguments, Transplant *out, xt_error *error);
 /* Encodes and checks them, and the layers, against a described model. */
-xt_status transplant_check(const TransplantArguments *arguments, const LoadedModel *model,
-                           Transplant *transplant, xt_error *error);
-/* Fills in the three responses. */
+xt_status transplant_check(const Cli *cli, const TransplantArguments *arguments,
+                           const LoadedModel *model, Transplant *transplant, xt_error *error);
+/* Fills in the responses: two, or one without a source prompt, and one for each way. */
 xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel *model, bool lens,
                          Transplant *transplant, xt_error *error);
 void transplant_deinit(Transplant *transplant);
 
-/* Adds "site", "source_layer", "target_layer", "rule", "alpha" and "changed". */
+/* The site's name with the k-th way, as sweeps have it. */
+const char *transplant_name(const TransplantArguments *arguments, const Transplant *transplant,
+                            size_t k, char name[XT_SITE_NAME_SIZE]);
+/* Adds "rule", "alpha", "span", "positions" and "changed" of the k-th way. */
+bool transplant_way_json(const TransplantArguments *arguments, const Transplant *transplant,
+                         size_t k, json_t *object);
+/* Adds "site", "source_layer", "target_layer", and what transplant_way_json adds of the first way. */
 bool transplant_json(const TransplantArguments *arguments, const Transplant *transplant,
                      json_t *object);
-/* First generated token in which the transplanted response differs from the untouched one, or
+/* First generated token in which the k-th transplanted response differs from the untouched one, or
  * -1. */
-long transplant_first_change(const Transplant *transplant);
+long transplant_first_change(const Transplant *transplant, size_t k);
 /* What each prompt's last token is, a line each on stderr. */
 xt_status transplant_note_last(bool quiet, const Transplant *transplant, xt_error *error);
 /* Two lines that show the prompts, one that names the transplant. */

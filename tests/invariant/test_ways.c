@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rules, spans and positions in a sweep: each response is that of the same values written alone, bit
+ * for bit, however the sweep is cut up. */
+#include "models.h"
+
+#define INSTANCES 2
+#define SITES 20
+#define LAYERS 6
+
+static const int32_t prompts[2 * INSTANCES][12] = {{1, 75, 107, 104, 35, 102},
+                                                   {9, 9, 61, 130, 17}, /* sources */
+                                                   {1, 80, 109, 108, 35, 112, 110},
+                                                   {77}}; /* targets */
+static const size_t counts[2 * INSTANCES] = {6, 5, 7, 1};
+static const char *const names[SITES] = {"attn+add2",
+                                         "ffn+blend0.25",
+                                         "block+add-0.5+span3",
+                                         "a:m+span2",
+                                         "attn+generated",
+                                         "ffn+add1.5+span2+generated",
+                                         "block+blend0.5+all",
+                                         "attn-released+span6+all",
+                                         "o:o+blend0.9+generated",
+                                         "block",
+                                         "m:m+add0.5+self",
+                                         "ffn+all+self",
+                                         "o:o+vector.x+add0.5",
+                                         "ffn+langs.a.b+span2",
+                                         "block+langs.b.c+all",
+                                         "attn+heads0.2",
+                                         "attn+heads1+add2+span2+generated",
+                                         "attn+heads0-3+span2",
+                                         "attn+heads3+blend0.5+self",
+                                         "attn+heads1-2+all"};
+
+typedef struct Fixture {
+  xt_model *model;
+  xt_session *session;
+  xt_instance instances[INSTANCES];
+  xt_site sites[SITES];
+  xt_control_input controls[INSTANCES][SITES];
+  xt_sweep_options options;
+  float *vector; /* [layers][width] */
+  size_t width, head_dim;
+  int layers, heads;
+} Fixture;
+
+static const xt_prompt_ids sources[] = {{prompts[1], 5}, {prompts[3], 1}};
+
+typedef struct Results {
+  xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
+  int count;
+} Results;
+
+static void fixture_open(Fixture *f, const char *path, int threads) {
+  xt_error error;
+  xt_model_info info;
+  char made[128];
+  *f = (Fixture){0};
+  if (!path) path = models_make("tiny-llama", "bf16", made);
+  ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = threads}, &f->model, &error));
+  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
+  xt_model_get_info(f->model, &info);
+  f->layers = info.layers;
+  for (int i = 0; i < INSTANCES; i++)
+    f->instances[i] = (xt_instance){.source = prompts[i],
+                                    .source_count = counts[i],
+                                    .target = prompts[INSTANCES + i],
+                                    .target_count = counts[INSTANCES + i]};
+  for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(names[s], &f->sites[s], &error));
+  f->width = (size_t)info.width;
+  f->head_dim = (size_t)info.head_dim;
+  f->heads = info.heads;
+  f->vector = calloc((size_t)f->layers * f->width, sizeof *f->vector);
+  for (size_t k = 0; k < (size_t)f->layers * f->width; k++)
+    f->vector[k] = 0.01f * (float)((k * 7919) % 201) - 1;
+  for (int i = 0; i < INSTANCES; i++)
+    for (int s = 0; s < SITES; s++)
+      f->controls[i][s] =
+          (xt_control_input){.values = f->vector, .sources = sources, .source_count = 2};
+  f->options = (xt_sweep_options){
+      .sites = f->sites, .site_count = SITES, .max_new_tokens = 6, .controls = f->controls[0]};
+}
+
+static void fixture_close(Fixture *f) {
+  free(f->vector);
+  xt_session_free(f->session);
+  xt_model_close(f->model);
+}
+
+static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
+  (void)error;
+  Results *results = user;
+  results->count++;
+  if (r->site >= 0)
+    results->cells[r->instance][r->site][r->source_layer][r->target_layer] =
+        models_copy(r->generation);
+  return XT_STATUS_OK;
+}
+
+static Results *sweep(Fixture *f) {
+  xt_error error;
+  xt_sweep_stats stats;
+  Results *r = calloc(1, sizeof *r);
+  ASSERT_OK(
+      xt_session_sweep(f->session, f->instances, INSTANCES, &f->options, keep, r, &stats, &error));
+  assert_int_equal(r->count, INSTANCES * (1 + SITES * f->layers * f->layers));
+  assert_int_equal(stats.responses, r->count);
+  return r;
+}
+
+static void results_free(Results *r) {
+  xt_generation *all = &r->cells[0][0][0][0];
+  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
+  free(r);
+}
+
+/* What a site reads at a layer. `taps`: of the source, the target and the two further prompts. */
+static const float *value_of(const Fixture *f, const xt_site *site, xt_taps *const taps[4],
+                             int layer, float *made) {
+  const float *one = xt_taps_get(taps[2], site->read, layer),
+              *two = xt_taps_get(taps[3], site->read, layer);
+  if (site->from == XT_FROM_VECTOR) return f->vector + (size_t)layer * f->width;
+  if (site->from == XT_FROM_SOURCE)
+    return xt_taps_get(taps[site->control == XT_CONTROL_SELF], site->read, layer);
+  for (size_t c = 0; c < f->width; c++) made[c] = (float)(((double)one[c] + (double)two[c]) / 2);
+  return made;
+}
+
+/* Interventions of single heads. */
+static size_t heads_of(const Fixture *f, const xt_site *site, xt_taps *const taps[4], int i, int j,
+                       int position, xt_intervention *out) {
+  size_t n = 0;
+  for (int k = 0; k < (site->span ? site->span : 1) && i + k < f->layers && j + k < f->layers; k++)
+    for (int h = 0; h < f->heads; h++) {
+      const float *values =
+          xt_taps_get(taps[site->control == XT_CONTROL_SELF], XT_TAP_HEADS, i + k);
+      if (!(site->heads[0] >> h & 1)) continue;
+      out[n++] = (xt_intervention){.write = XT_TAP_HEADS,
+                                   .layer = j + k,
+                                   .position = position,
+                                   .rule = site->rule,
+                                   .alpha = site->alpha,
+                                   .value = values + (size_t)h * f->head_dim,
+                                   .head = h};
+    }
+  return n;
+}
+
+/* One configuration as a request. Returns the number of interventions. `made`: [layers][width]. */
+static size_t writes_of(const Fixture *f, const xt_site *site, xt_taps *const taps[4], int i, int j,
+                        xt_intervention *out, float *made) {
+  const int layers = f->layers;
+  static const int positions[] = {XT_POSITION_LAST, XT_POSITION_ALL, XT_POSITION_GENERATED};
+  size_t n = 0;
+  if (site->heads[0]) return heads_of(f, site, taps, i, j, positions[site->positions], out);
+  for (int k = 0; k < (site->span ? site->span : 1) && i + k < layers && j + k < layers; k++)
+    out[n++] =
+        (xt_intervention){.write = site->write,
+                          .layer = j + k,
+                          .position = positions[site->positions],
+                          .rule = site->rule,
+                          .alpha = site->alpha,
+                          .value = value_of(f, site, taps, i + k, made + (size_t)k * f->width)};
+  return n;
+}
+
+static xt_taps *taps_of(Fixture *f, const int32_t *ids, size_t count) {
+  xt_taps *taps;
+  xt_error error;
+  const xt_request request = {.ids = ids, .count = count};
+  ASSERT_OK(xt_session_capture(f->session, &request, &taps, &error));
+  return taps;
+}
+
+static void check_alone(Fixture *f, const Results *r) {
+  xt_error error;
+  xt_intervention writes[LAYERS * 8];
+  size_t changed = 0;
+  float *made = calloc((size_t)f->layers * f->width, sizeof *made);
+  for (int n = 0; n < INSTANCES; n++) {
+    xt_taps *taps[4] = {taps_of(f, prompts[n], counts[n]),
+                        taps_of(f, prompts[INSTANCES + n], counts[INSTANCES + n]),
+                        taps_of(f, sources[0].ids, sources[0].count),
+                        taps_of(f, sources[1].ids, sources[1].count)};
+    const xt_generate_options o = {.max_new_tokens = f->options.max_new_tokens};
+    xt_request target = {.ids = prompts[INSTANCES + n], .count = counts[INSTANCES + n]};
+    xt_generation untouched, alone;
+    ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &untouched, &error));
+    target.interventions = writes;
+    for (int s = 0; s < SITES; s++)
+      for (int i = 0; i < f->layers; i++)
+        for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
+          target.intervention_count = writes_of(f, &f->sites[s], taps, i, j, writes, made);
+          ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
+          models_same(&alone, &r->cells[n][s][i][j]);
+          changed += memcmp(alone.ids, untouched.ids, alone.count * sizeof *alone.ids) != 0;
+          xt_generation_deinit(&alone);
+        }
+    xt_generation_deinit(&untouched);
+    for (int k = 0; k < 4; k++) xt_taps_free(taps[k]);
+  }
+  free(made);
+  assert_true(changed > 100);
+}
+
+static void test_equals_run_alone(void **state) {
+  (void)state;
+  static const char *const paths[] = {NULL, XT_SOURCE_DIR "/tests/golden/models/neox"};
+  xt_error error;
+  for (size_t k = 0; k < 2; k++) {
+    Fixture f;
+    fixture_open(&f, paths[k], 1);
+    /* no writes at mid where modules are parallel */
+    if (paths[k]) ASSERT_OK(xt_site_parse("m:a+span2", &f.sites[3], &error));
+    if (paths[k]) ASSERT_OK(xt_site_parse("m:f+add0.5+self", &f.sites[10], &error));
+    Results *r = sweep(&f);
+    check_alone(&f, r);
+    results_free(r);
+    fixture_close(&f);
+  }
+}
+
+static void test_cutting_does_not_matter(void **state) {
+  (void)state;
+  static const int rows[] = {1, 17, 60};
+  Fixture f;
+  fixture_open(&f, NULL, 2);
+  Results *whole = sweep(&f);
+  fixture_close(&f);
+  fixture_open(&f, NULL, 1);
+  for (size_t k = getenv("XT_TEST_BRIEF") ? 1 : 0; k < sizeof rows / sizeof *rows; k++) {
+    f.options.max_rows = rows[k];
+    f.options.no_sharing = k == 1;
+    Results *r = sweep(&f);
+    for (int c = 0; c < INSTANCES * SITES * LAYERS * LAYERS; c++)
+      if ((&whole->cells[0][0][0][0])[c].ids)
+        models_same(&(&whole->cells[0][0][0][0])[c], &(&r->cells[0][0][0][0])[c]);
+    results_free(r);
+  }
+  results_free(whole);
+  fixture_close(&f);
+}
+
+/* A plan says which responses share nothing; a site that is none is refused before any work. */
+static void test_plan(void **state) {
+  (void)state;
+  Fixture f;
+  xt_error error;
+  xt_sweep_plan plan;
+  fixture_open(&f, NULL, 1);
+  ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
+  assert_int_equal(plan.alone, INSTANCES * 5 * f.layers * f.layers);
+  assert_int_equal(plan.responses, INSTANCES * (1 + SITES * f.layers * f.layers));
+  const xt_site wrong[] = {{.rule = XT_RULE_COUNT},
+                           {.alpha = 1},
+                           {.rule = XT_RULE_ADD, .alpha = 2e6f},
+                           {.span = 1},
+                           {.span = -2},
+                           {.positions = XT_POSITIONS_COUNT},
+                           {.seed = 1},
+                           {.label = "x"},
+                           {.from = XT_FROM_VECTOR},
+                           {.from = XT_FROM_VECTOR, .label = "a+b"},
+                           {.heads = {1 << 4}}, /* the model has 4 */
+                           {.heads = {1}, .write = XT_TAP_FFN},
+                           {.heads = {1}, .control = XT_CONTROL_RANDOM},
+                           {.from = XT_FROM_LANGS, .label = "a.b", .control = XT_CONTROL_MEAN}};
+  for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
+    f.sites[1] = wrong[k];
+    assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
+                     XT_STATUS_ARGUMENT);
+    assert_true(strcmp(error.field, "sites") == 0 || strcmp(error.field, "heads") == 0);
+  }
+  fixture_close(&f);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_run_alone),
+                                     cmocka_unit_test(test_cutting_does_not_matter),
+                                     cmocka_unit_test(test_plan)};
+  return cmocka_run_group_tests_name("ways", tests, NULL, NULL);
+}
