@@ -65,21 +65,21 @@ expect "ways: too many" 3
 # means over languages: of one language, they are that language's transplants
 sed 's/"source": \("[^"]*"\)/"source": \1, "source_lang": "en", "sources": {"de": "Frage:", "sw": \1}/' pairs.jsonl | head -2 >langs.jsonl
 sed 's/"source": "[^"]*"/"source": "Frage:"/' langs.jsonl >de.jsonl
-few="--site ffn --source-layers 1,4 --target-layers 0,2,5"
-run "$X" sweep $small --pairs langs.jsonl $few --source-langs de -o langs.db
+cells="--site ffn --source-layers 1,4 --target-layers 0,2,5"
+run "$X" sweep $small --pairs langs.jsonl $cells --source-langs de -o langs.db
 expect "langs" 0
-run "$X" sweep $small --pairs de.jsonl $few -o de.db
+run "$X" sweep $small --pairs de.jsonl $cells -o de.db
 expect "langs: one" 0
-responses() { "$X" export "$1" | grep '"site": "ffn' | sed 's/"site": "ffn[^"]*"/"site": "ffn"/; s/"id": "[^"]*"//; s/"acc": [^}]*//'; }
+responses() { "$X" export "$1" | grep '"site": "ffn' | grep -o '"doc_id": "[^"]*"\|"source_layer": [0-9]*, "target_layer": [0-9]*\|"ids": [^]]*]'; }
 same "langs: one language is a transplant" "$(responses langs.db)" "$(responses de.db)"
-run "$X" sweep $small --pairs langs.jsonl $few --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db
+run "$X" sweep $small --pairs langs.jsonl $cells --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db
 expect "langs: several" 0
 same "langs: sites" "$("$X" export langs.db | grep -o '"site": "[^"]*"' | sort -u | tr '\n' ' ')" \
   '"site": "ffn+langs.de" "site": "ffn+langs.en.sw.de+add2" "site": "ffn+langs.en.sw.de+add2+random" "site": "ffn+langs.en.sw.de+add2+self" "site": "vanilla" '
-run "$X" sweep $small --pairs langs.jsonl $few --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db --dry-run
+run "$X" sweep $small --pairs langs.jsonl $cells --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db --dry-run
 prints "langs: resumed" ', 0 to run$'
-refuses "langs: not there" 3 'xtransplant sweep: langs.jsonl: line 1: "sources" has no prompt in fr' "$X" sweep $small --pairs langs.jsonl $few --source-langs de,fr -o new.db
-refuses "langs: twice" 3 "xtransplant sweep: source_langs: names de twice" "$X" sweep $small --pairs langs.jsonl $few --source-langs de,de -o new.db
+refuses "langs: not there" 3 'xtransplant sweep: langs.jsonl: line 1: "sources" has no prompt in fr' "$X" sweep $small --pairs langs.jsonl $cells --source-langs de,fr -o new.db
+refuses "langs: twice" 3 "xtransplant sweep: source_langs: names de twice" "$X" sweep $small --pairs langs.jsonl $cells --source-langs de,de -o new.db
 # what the file says is what the transplant alone gives
 printf 'Question 3: (1) yes (2) no (3) maybe\nAnswer:' >source
 printf 'Swali la 3:\nJibu:' >target

@@ -170,80 +170,37 @@ static void test_defaults(void **state) {
   assert_int_equal(train.schedule, XT_TRAIN_COSINE);
   assert_int_equal(train.compute, XT_COMPUTE_BF16);
   assert_string_equal(xt_version(), XT_VERSION);
+}
+
+/* clang-format off */
+static const char *const site_names[] = {
+    "attn", "ffn", "block", "a:o", "attn+self", "attn-released+random4294967295", "ffn+mean",
+    "f:a+shuffled7", "attn-released", "attn+add2", "ffn+blend0.5", "a:m+add-1.5", "attn+add0",
+    "attn+span2", "ffn+add0.10000001+span256+all+self", "block+generated",
+    "f:o+blend1000000+span12+generated+random9", "attn+add1e-06", "attn+heads0",
+    "attn+heads0.3.8-11+add2+generated+self", "attn+heads255", "ffn+langs.de.fr-x+add2",
+    "f:o+vector.a_b.1f+random3", "attn+all"};
+static const char *const no_sites[] = {
+    "", "attn+", "attn+none", "+self", "attn+self2", "ffn+mean0", "ffn+mean01", "ffn+random-1",
+    "ffn+self+mean", "ffn+random4294967296", "attn-", "a:x", "attn+add", "attn+add+2",
+    "attn+add2.0", "attn+add02", "attn+addinf", "attn+add2000000", "attn+replace1", "attn+span1",
+    "attn+span", "attn+span257", "attn+last", "attn+all+all", "attn+span2+add2", "attn+self+all",
+    "attn+add2+", "attn+add-0", "attn+add1e+06", "attn+blend2+add2", "attn+heads",
+    "attn+heads3.0", "attn+heads256", "attn+heads0-0", "attn+heads00", "attn+heads1.2",
+    "attn+heads1..3", "attn+heads2-1", "attn+langs.", "attn+vector.a b", "attn+add2+heads1"};
+/* clang-format on */
+
+static void test_site_names(void **state) {
+  (void)state;
   char buffer[XT_SITE_NAME_SIZE];
   xt_error error;
   xt_site site;
-  static const char *const names[] = {"attn",
-                                      "ffn",
-                                      "block",
-                                      "a:o",
-                                      "attn+self",
-                                      "attn-released+random4294967295",
-                                      "ffn+mean",
-                                      "f:a+shuffled7",
-                                      "attn-released",
-                                      "attn+add2",
-                                      "ffn+blend0.5",
-                                      "a:m+add-1.5",
-                                      "attn+add0",
-                                      "attn+span2",
-                                      "ffn+add0.10000001+span256+all+self",
-                                      "block+generated",
-                                      "f:o+blend1000000+span12+generated+random9",
-                                      "attn+add1e-06",
-                                      "attn+heads0",
-                                      "attn+heads0.3.8-11+add2+generated+self",
-                                      "attn+heads255",
-                                      "ffn+langs.de.fr-x+add2",
-                                      "f:o+vector.a_b.1f+random3",
-                                      "attn+all"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    ASSERT_OK(xt_site_parse(names[i], &site, &error));
-    assert_string_equal(xt_site_format(site, buffer), names[i]);
+  for (size_t i = 0; i < sizeof site_names / sizeof *site_names; i++) {
+    ASSERT_OK(xt_site_parse(site_names[i], &site, &error));
+    assert_string_equal(xt_site_format(site, buffer), site_names[i]);
   }
-  static const char *const wrong[] = {"",
-                                      "attn+",
-                                      "attn+none",
-                                      "+self",
-                                      "attn+self2",
-                                      "ffn+mean0",
-                                      "ffn+mean01",
-                                      "ffn+random-1",
-                                      "ffn+self+mean",
-                                      "ffn+random4294967296",
-                                      "attn-",
-                                      "a:x",
-                                      "attn+add",
-                                      "attn+add+2",
-                                      "attn+add2.0",
-                                      "attn+add02",
-                                      "attn+addinf",
-                                      "attn+add2000000",
-                                      "attn+replace1",
-                                      "attn+span1",
-                                      "attn+span",
-                                      "attn+span257",
-                                      "attn+last",
-                                      "attn+all+all",
-                                      "attn+span2+add2",
-                                      "attn+self+all",
-                                      "attn+add2+",
-                                      "attn+add-0",
-                                      "attn+add1e+06",
-                                      "attn+blend2+add2",
-                                      "attn+heads",
-                                      "attn+heads3.0",
-                                      "attn+heads256",
-                                      "attn+heads0-0",
-                                      "attn+heads00",
-                                      "attn+heads1.2",
-                                      "attn+heads1..3",
-                                      "attn+heads2-1",
-                                      "attn+langs.",
-                                      "attn+vector.a b",
-                                      "attn+add2+heads1"};
-  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-    assert_int_equal(xt_site_parse(wrong[i], &site, &error), XT_STATUS_ARGUMENT);
+  for (size_t i = 0; i < sizeof no_sites / sizeof *no_sites; i++)
+    assert_int_equal(xt_site_parse(no_sites[i], &site, &error), XT_STATUS_ARGUMENT);
   ASSERT_OK(xt_control_parse("random7", &site, &error));
   assert_int_equal(site.control, XT_CONTROL_RANDOM);
   assert_int_equal(site.seed, 7);
@@ -338,6 +295,7 @@ int main(void) {
                                      cmocka_unit_test(test_errors_may_be_null),
                                      cmocka_unit_test(test_success_leaves_errors_alone),
                                      cmocka_unit_test(test_defaults),
+                                     cmocka_unit_test(test_site_names),
                                      cmocka_unit_test(test_ids_stay),
                                      cmocka_unit_test(test_options_grow)};
   return cmocka_run_group_tests_name("api", tests, NULL, NULL);
