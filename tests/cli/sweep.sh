@@ -53,10 +53,10 @@ prints "ways: alone" '^alone +144 responses change the whole prompt'
 run "$X" sweep $small $pairs --rule add --alpha 2 --span 2 --positions last,generated -o ways.db
 expect "ways" 0
 printf 'Question 3: (1) yes (2) no (3) maybe\nAnswer:' >source.q3
-"$X" run -m "$model" --threads 1 --source-file source.q3 --target-file target --site attn --source-layer 4 --target-layer 1 --rule add --alpha 2 --span 2 --positions last,generated --json >alone
-for way in attn+add2+span2 attn+add2+span2+generated; do
-  same "$way is run" "$("$X" export ways.db | grep "\"doc_id\": \"q3\".*\"site\": \"$way\", \"source_layer\": 4, \"target_layer\": 1," | field ids)" \
-    "$(sed "s/.*\"site\": \"$way\"//" alone | object_field transplanted ids)"
+for way in "last attn+add2+span2" "generated attn+add2+span2+generated"; do
+  set -- $way
+  "$X" run -m "$model" --threads 1 --source-file source.q3 --target-file target --site attn --source-layer 4 --target-layer 1 --rule add --alpha 2 --span 2 --positions $1 --json >alone
+  same "$2 is run" "$("$X" export ways.db | grep "\"doc_id\": \"q3\".*\"site\": \"$2\", \"source_layer\": 4, \"target_layer\": 1," | field ids)" "$(object_field transplanted ids <alone)"
 done
 run "$X" sweep $small $pairs --rule add --alpha 2 --span 2 --positions last,generated -o ways.db --dry-run
 prints "ways: nothing is left" ", 0 to run$"
