@@ -179,11 +179,11 @@ static void add_response(Sums *s, const AnalysisInstance *k, const Known *known,
 static double ratio(double sum, size_t count) { return count ? sum / (double)count : (double)NAN; }
 
 static xt_effect_result result_of(const Sums *s) {
-  const double span = s->source - s->untouched;
+  const double span = s->source - s->untouched, moved = s->difference - s->untouched;
   return (xt_effect_result){.count = s->count,
                             .logit_difference = ratio(s->own, s->owns),
                             .normalised = s->differences && span != 0
-                                              ? (s->difference - s->untouched) / span
+                                              ? moved / span + 0.0 /* no minus zero */
                                               : (double)NAN,
                             .gold = ratio(s->gold, s->golds),
                             .kl_untouched = ratio(s->kl[0], s->count),

@@ -86,6 +86,7 @@ static void test_means(void **state) {
   const double difference = (log(0.8 / 0.15) + log(0.35 / 0.6)) / 2;
   near(g->untouched_effects.logit_difference, 0);
   near(g->untouched_effects.normalised, 0);
+  assert_false(signbit(g->untouched_effects.normalised));
   near(g->source_effects.normalised, 1);
   near(g->source_effects.logit_difference, log(0.9 / 0.05));
   near(g->source_effects.choice, 1);
