@@ -197,7 +197,13 @@ static void gemma3(void **state) {
   (void)state;
   check_pairs("gemma-3-270m-q4_k_m");
 }
+static void qwen2_coder(void **state) {
+  (void)state;
+  check_pairs("qwen2.5-coder-0.5b-instruct-q4_k_m");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(smollm2), cmocka_unit_test(gemma3)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(smollm2), cmocka_unit_test(gemma3),
+                                     cmocka_unit_test(qwen2_coder)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
