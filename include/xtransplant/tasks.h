@@ -96,7 +96,8 @@ typedef struct xt_question {
                                XT_GOLD_SEPARATOR; NULL: not known */
   const xt_choice *choices; /* if the task's scoring needs them */
   size_t choice_count;
-  const char *const *sources; /* the source prompt in each of xt_dataset_options.source_langs, in that
+  const char *const
+      *sources; /* the source prompt in each of xt_dataset_options.source_langs, in that
                                  order; NULL without them */
 } xt_question;
 

@@ -54,7 +54,7 @@ typedef struct AnalysisSite {
   float **effects;            /* [effect_capacity] of an instance: [cells][XT_EFFECT_TRACKED +
                                  tracked], in the arena (effect_means.h); NULL: none */
   size_t effect_capacity;
-  uint64_t *right;            /* [instances][words of cells]: is right */
+  uint64_t *right;             /* [instances][words of cells]: is right */
   uint64_t *correct, *present; /* [cells][words of instances]: of scored instances: is right, is
                                   present */
   AnalysisSelection *selections;
@@ -109,6 +109,9 @@ struct xt_analysis {
 xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *error);
 void analysis_release(xt_analysis *a, size_t count, size_t size);
 
+/* Copies into the arena: of `length` bytes, to which a zero is added, and of a text. */
+xt_status analysis_bytes_copy(xt_analysis *a, const char *text, size_t length, const char **out,
+                              xt_error *error);
 xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error);
 
 /* Reads questions, responses, selections and metrics; stores in bits which responses are right. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The memory that an analysis's tables may take. */
+/* The memory of an analysis: what its tables may take, and copies of texts. */
+#include <string.h>
+
 #include "analysis/analysis_parts.h"
+#include "base/mem.h"
 
 xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *error) {
   const uint64_t most = a->options.memory, left = a->claimed < most ? most - a->claimed : 0;
@@ -21,4 +24,17 @@ xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *er
 
 void analysis_release(xt_analysis *a, size_t count, size_t size) {
   a->claimed -= (uint64_t)count * size;
+}
+
+xt_status analysis_bytes_copy(xt_analysis *a, const char *text, size_t length, const char **out,
+                              xt_error *error) {
+  char *copy;
+  TRY(ARENA_ALLOC(&a->arena, &copy, length + 1, error));
+  memcpy(copy, text, length);
+  *out = copy;
+  return XT_STATUS_OK;
+}
+
+xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error) {
+  return analysis_bytes_copy(a, text, strlen(text), out, error);
 }

@@ -53,19 +53,6 @@ typedef struct Loader {
   size_t cost_count, cost_capacity;
 } Loader;
 
-static xt_status copy_text(xt_analysis *a, const char *text, size_t length, const char **out,
-                           xt_error *error) {
-  char *copy;
-  TRY(ARENA_ALLOC(&a->arena, &copy, length + 1, error));
-  memcpy(copy, text, length);
-  *out = copy;
-  return XT_STATUS_OK;
-}
-
-xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error) {
-  return copy_text(a, text, strlen(text), out, error);
-}
-
 /* ---- texts ----------------------------------------------------------------------------------- */
 
 /* The slot of a text with this number, or the free slot for it. Numbers come from the file, so that
@@ -102,7 +89,7 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
   AnalysisText *text = &a->texts[a->text_count];
   *text = (AnalysisText){
       .number = row->text_number, .length = row->text_length, .tokens = row->count, .nll = NAN};
-  if (row->text) TRY(copy_text(a, row->text, row->text_length, &text->text, error));
+  if (row->text) TRY(analysis_bytes_copy(a, row->text, row->text_length, &text->text, error));
   if (isfinite(row->nll_standalone)) {
     text->nll = row->nll_standalone;
     a->has_perplexity = true;

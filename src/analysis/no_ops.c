@@ -15,7 +15,8 @@ static bool one_language(const AnalysisGroup *g, const AnalysisInstance *i) {
 /* Whether a prompt's value, read and written at the same layer of the same prompt, stays as it is. */
 static bool writes_back(const xt_site *site) {
   return site->read == site->write && site->rule == XT_RULE_REPLACE &&
-         site->positions == XT_POSITIONS_LAST && site->control <= XT_CONTROL_SELF && site->from == XT_FROM_SOURCE;
+         site->positions == XT_POSITIONS_LAST && site->control <= XT_CONTROL_SELF &&
+         site->from == XT_FROM_SOURCE;
 }
 
 NoOps analysis_no_ops(const xt_analysis *a, const AnalysisGroup *g, const AnalysisSite *s) {

@@ -75,7 +75,7 @@ typedef struct RowTable {
   size_t edit_count;
   EditValues edit_values; /* for the caller to set */
   int32_t *edit_start;    /* [layers * EDIT_TAPS + 1] */
-  Choice *chosen;      /* [choices] what was read */
+  Choice *chosen;         /* [choices] what was read */
   /* storage */
   int32_t *host;
   Dev device, chosen_dev;
@@ -142,8 +142,7 @@ IndexList rows_column(const RowTable *t, RowColumn column, int first);
  * Released with edit_values_release, after an error too. */
 xt_status edit_values_create(xt_session *session, size_t count, bool heads, EditValues *out,
                              xt_error *error);
-void edit_values_set(xt_session *session, EditValues *values, size_t at,
-                     const xt_intervention *iv);
+void edit_values_set(xt_session *session, EditValues *values, size_t at, const xt_intervention *iv);
 void edit_values_release(xt_session *session, EditValues *values);
 /* Whether some intervention of a request is of heads. */
 bool request_has_heads(const xt_intervention *interventions, size_t count);

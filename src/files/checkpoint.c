@@ -209,8 +209,8 @@ xt_status checkpoint_open(const char *directory, Checkpoint **out, xt_error *err
   return finish_open(checkpoint, read_directory(checkpoint, directory, error), out);
 }
 
-static xt_status open_one(const char *path, const char *format, TensorReader read,
-                          Checkpoint **out, xt_error *error) {
+static xt_status open_one(const char *path, const char *format, TensorReader read, Checkpoint **out,
+                          xt_error *error) {
   Checkpoint *checkpoint;
   *out = NULL;
   TRY(MEM_ALLOC(&checkpoint, 1, error));

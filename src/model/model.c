@@ -16,14 +16,6 @@
 #include "model/model_weights.h"
 #include "model/sizes.h"
 
-const char *xt_compute_name(xt_compute compute) {
-  static const char *const names[] = {[XT_COMPUTE_F32] = "f32",
-                                      [XT_COMPUTE_BF16] = "bf16",
-                                      [XT_COMPUTE_F16] = "f16",
-                                      [XT_COMPUTE_TF32] = "tf32"};
-  return (size_t)compute < sizeof names / sizeof *names ? names[compute] : "?";
-}
-
 static uint64_t weight_bytes(const xt_model *m, const Tensor *t) {
   const uint64_t each = (uint64_t)m->limits.weight_bytes;
   return each ? t->bytes / dtype_size(t->dtype) * dtype_block(t->dtype) * each : t->bytes;

@@ -169,7 +169,8 @@ static inline unsigned char *right_store(sqlite3_int64 *size) {
                                   "INSERT INTO samples VALUES(1,0.7,0.9,1,0,2,-0.5,1);"
                                   "INSERT INTO tracked VALUES(1,'[[5,\"gold\",\"A\",\"A\"]]');"
                                   "INSERT INTO effects VALUES(1,'vanilla',-1,-1,x'0000003c00bc'),"
-                                  "(1,'source',-1,-1,x'003c000000bc'),(1,'ffn',0,0,x'003c003c00bc');"
+                                  "(1,'source',-1,-1,x'003c000000bc'),(1,'ffn',0,0,x'003c003c00bc')"
+                                  ";"
                                   "INSERT INTO plans "
                                   "VALUES(1,'p','facts','de','en',0,10,0,'ffn','0,1','0,1',x'"
                                   "0123456789abcdef0123456789abcde1');";

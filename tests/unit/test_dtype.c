@@ -79,9 +79,9 @@ static void every_bf16_is_exact_and_rounds_to_nearest_even(void **state) {
 
 static void names_and_sizes(void **state) {
   (void)state;
-  static const size_t sizes[DTYPE_COUNT] = {4, 2,  2,  8,  8,  4,  2,  1,   8,   4,   2,   1,  1,
-                                            1, 18, 20, 22, 24, 34, 84, 110, 144, 176, 210, 18, 136,
-                                            20, 20, 36, 36, 36, 34};
+  static const size_t sizes[DTYPE_COUNT] = {4,   2,   2,  8,   8,  4,  2,  1,  8,  4,   2,
+                                            1,   1,   1,  18,  20, 22, 24, 34, 84, 110, 144,
+                                            176, 210, 18, 136, 20, 20, 36, 36, 36, 34};
   for (int i = 0; i < DTYPE_COUNT; i++) {
     assert_int_equal(dtype_find(dtype_name((Dtype)i)), i < DTYPE_Q4_0 ? i : DTYPE_COUNT);
     assert_int_equal(dtype_size((Dtype)i), sizes[i]);

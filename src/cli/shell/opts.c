@@ -299,8 +299,7 @@ static bool store(const Option *option, const char *text, void *arguments) {
     case OPTION_REAL: return parse_real(text, option->low, option->high, field);
     case OPTION_SIZE: return parse_size(text, field);
     case OPTION_ENUM: return parse_choice(text, option_choices(option), field);
-    case OPTION_SITE:
-      return !strchr(text, '+') && parse_site(text, strlen(text), field);
+    case OPTION_SITE: return !strchr(text, '+') && parse_site(text, strlen(text), field);
     case OPTION_SITES: return parse_sites(text, field);
     case OPTION_LAYER: return layer_parse(text, field);
     case OPTION_LAYERS: *(const char **)field = text; return layers_check(text);
