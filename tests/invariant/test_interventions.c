@@ -292,7 +292,7 @@ static void test_bad_requests(void **state) {
   iv.layer = 5;
   iv.position = 24 + 19;
   expect_refused(&f, &request, NULL, "never reached");
-  iv.position = -3;
+  iv.position = -4;
   expect_refused(&f, &request, NULL, "never reached");
   iv.position = 3;
   iv.value = NULL;
