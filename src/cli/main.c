@@ -56,11 +56,31 @@ static const Verb verb_version = {
 };
 
 static const Verb *const verbs[] = {
-    &verb_demo,     &verb_inspect, &verb_tokenize,        &verb_detokenize, &verb_generate,
-    &verb_run,      &verb_lens,    &verb_capture,         &verb_sweep,      &verb_metrics,
-    &verb_select,   &verb_report,  &verb_export,          &verb_merge,      &verb_score,
-    &verb_pilotset, &verb_train,   &verb_train_tokenizer, &verb_verify,     &verb_init_model,
-    &verb_bench,    &verb_devices, &verb_baseline,        &verb_help,       &verb_version,
+    &verb_demo,
+    &verb_inspect,
+    &verb_tokenize,
+    &verb_detokenize,
+    &verb_generate,
+    &verb_run,
+    &verb_lens,
+    &verb_capture,
+    &verb_sweep,
+    &verb_metrics,
+    &verb_select,
+    &verb_baseline,
+    &verb_report,
+    &verb_export,
+    &verb_merge,
+    &verb_score,
+    &verb_pilotset,
+    &verb_train,
+    &verb_train_tokenizer,
+    &verb_verify,
+    &verb_init_model,
+    &verb_bench,
+    &verb_devices,
+    &verb_help,
+    &verb_version,
 };
 #define VERB_COUNT (sizeof verbs / sizeof *verbs)
 

@@ -430,7 +430,7 @@ static int run(const Cli *cli, void *opaque) {
 
 const Verb verb_baseline = {
     .name = "baseline",
-    .summary = "other published interventions on the same questions",
+    .summary = "run interventions that others have published on the same questions",
     .about =
         "Runs an intervention that others have published on the questions of a task, at each layer "
         "by itself, and prints accuracy beside the untouched model's, by language: the gain with "
