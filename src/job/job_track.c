@@ -67,8 +67,8 @@ static void add_options(Finder *f, const xt_question *q) {
 
 /* The options of a prompt that lists them as "(A)", "(B)" and so on. */
 static void add_letters(Finder *f, const xt_question *q) {
-  for (char letter = 'A'; letter < 'A' + TASK_LETTERS; letter++) {
-    const char option[] = {'(', letter, ')', 0}, label[] = {letter, 0};
+  for (int i = 0; i < TASK_LETTERS; i++) {
+    const char letter = (char)('A' + i), option[] = {'(', letter, ')', 0}, label[] = {letter, 0};
     if (!strstr(q->target, option)) return;
     add(f, "label", NULL, label, 1);
   }

@@ -127,6 +127,7 @@ for verb in $("$X" help --names); do
     report | export) cp xnli.db "$folder" ;;
     merge) for k in 1 2 3 4; do cp xnli.db "$folder/shard$k.db"; done ;;
     pilotset) rm "$folder/XQuAD" ;;
+    baseline) for name in questions parallel; do ln -s pairs.jsonl "$folder/$name.jsonl"; done ;;
     train-tokenizer) for k in 1 2 3; do cat "$root/README.md"; done >"$folder/texts.txt" ;;
   esac
   (cd "$folder" && printf '%s\n' "$example" | timeout 120 sh -e) >log 2>err </dev/null

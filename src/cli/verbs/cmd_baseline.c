@@ -443,7 +443,7 @@ const Verb verb_baseline = {
         "the mean of the targets; forcing adds alpha times the opposite, at every token. "
         "docs/BASELINES.md has the formulas and their sources.",
     .example = "xtransplant baseline -m Llama-2-7b-chat-hf --method incline --parallel "
-               "parallel.jsonl --pairs questions.jsonl --layers 8-16 --alpha 0.5",
+               "parallel.jsonl --pairs questions.jsonl --layers last --alpha 0.5",
     OPTION_TABLE(options),
     .arguments_size = sizeof(Arguments),
     .run = run,
