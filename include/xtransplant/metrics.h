@@ -76,6 +76,64 @@ XT_API xt_status xt_store_summarize_metrics(xt_store *store,
 /* The language in which a question should be answered: that of its target prompt. */
 XT_API const char *xt_question_answer_language(const xt_question *question);
 
+/* ---- options by likelihood ------------------------------------------------------------------- */
+
+/* Of questions with options, the log-probability of each option's text after the target prompt is
+ * the sum over its tokens, under the run of each stored response: the untouched one, or one
+ * configuration's with its interventions. As in lm-evaluation-harness 0.4, the text follows a space
+ * (nothing after a prompt that ends with white space), its tokens are those of prompt and text
+ * together behind the prompt's, `acc` chooses the option with the largest sum, and `acc_norm` that
+ * with the largest sum divided by the UTF-8 bytes of its text; the first of equal ones. Calibrated,
+ * each option's mean over the questions of the same configuration and language is subtracted first
+ * (Zhou et al., 2024, arXiv:2309.17249). */
+
+/* Which runs. Zero-initialise for all. Borrowed for the call. */
+typedef struct xt_option_scoring {
+  size_t size;                               /* sizeof this, or 0: see api.h */
+  bool untouched;                            /* only untouched runs */
+  const bool *source_layers, *target_layers; /* [layers of the store] transplants of these layers;
+                                                NULL: of all */
+  const xt_site *sites;                      /* [site_count] of these sites; NULL: of all */
+  size_t site_count;
+  bool (*tick)(void *user, uint64_t done); /* as in xt_measure_options; counts runs. May be NULL */
+  void *user;
+} xt_option_scoring;
+
+typedef struct xt_option_work {
+  uint64_t runs;    /* that have no scores yet */
+  uint64_t options; /* texts to be scored, over all runs */
+  uint64_t prompts; /* questions with such a run: their prompts are run again */
+  uint64_t
+      skipped; /* runs of sites that write anything but their own source prompt's values (or the
+                       target's, as the control self does): they are not scored */
+} xt_option_work;
+
+/* What xt_store_score_options would do. */
+XT_API xt_status xt_store_count_unscored(xt_store *store, const xt_option_scoring *scoring,
+                                         xt_option_work *work, xt_error *error);
+/* Scores the options of the runs that are not scored yet, by a session of the store's model. The
+ * store must be open for writing; everything is committed at the end. A run's numbers depend neither
+ * on the other runs nor on the order. `scoring` may be NULL. */
+XT_API xt_status xt_store_score_options(xt_store *store, xt_session *session,
+                                        const xt_option_scoring *scoring, xt_error *error);
+
+/* How many of the questions that have a gold answer are right, as shares; NaN: there are none. */
+typedef struct xt_option_row {
+  const char *task, *lang, *site;
+  int source_layer, target_layer; /* -1: of untouched runs, or over all scored configurations */
+  uint64_t runs;                  /* scored ones */
+  double generated;               /* of the same runs, by their generated text */
+  double acc, acc_norm, calibrated, calibrated_norm;
+} xt_option_row;
+
+/* Calls `row` for each task, language and site of the scored runs, languages before their sum (lang
+ * NULL): for the untouched runs, then for each site over all configurations and for each of them.
+ * Strings are borrowed for the call. */
+XT_API xt_status xt_store_summarize_options(xt_store *store,
+                                            xt_status (*row)(void *user, const xt_option_row *row,
+                                                             xt_error *error),
+                                            void *user, xt_error *error);
+
 #ifdef __cplusplus
 }
 #endif

@@ -256,8 +256,13 @@ typedef struct xt_store_row {
   xt_store_sample sample;               /* xt_store_read_samples only */
   const xt_tracked *tracked;            /* [tracked_count] of the question; NULL: nothing */
   size_t tracked_count;
-  const float *effects; /* [XT_EFFECT_TRACKED + tracked_count] as xt_generation.effects; NULL:
+  const float *effects;     /* [XT_EFFECT_TRACKED + tracked_count] as xt_generation.effects; NULL:
                            there are none */
+  const xt_choice *options; /* [option_count] of the question, with the texts that are scored;
+                               NULL: it has none */
+  size_t option_count;
+  const double *option_sums; /* [option_count] log-probabilities of their texts after the target
+                                prompt (metrics.h); NULL: not scored */
 } xt_store_row;
 
 /* Calls `row` for every response, in an order that depends only on content: task, language, number

@@ -66,6 +66,7 @@ static const Verb *const verbs[] = {
     &verb_capture,
     &verb_sweep,
     &verb_metrics,
+    &verb_options,
     &verb_select,
     &verb_baseline,
     &verb_report,

@@ -167,6 +167,19 @@ static const char add_costs[] =
     "question_map q ON q.old = p.instance WHERE 1 ON CONFLICT(instance, strategy, site) DO "
     "NOTHING;";
 
+static const char add_options[] =
+    "INSERT INTO main.option_scores(instance, site, source_layer, target_layer, sums)"
+    " SELECT q.new, site, source_layer, target_layer, sums FROM part.option_scores p JOIN "
+    "question_map q ON q.old = p.instance WHERE 1 ORDER BY q.new, site, source_layer, target_layer"
+    " ON CONFLICT(instance, site, source_layer, target_layer) DO NOTHING;";
+
+static const char other_options[] =
+    "SELECT i.task, i.lang, i.doc_id, p.site, p.source_layer, p.target_layer FROM "
+    "part.option_scores p JOIN question_map q ON q.old = p.instance JOIN main.option_scores m ON "
+    "m.instance = q.new AND m.site = p.site AND m.source_layer = p.source_layer AND "
+    "m.target_layer = p.target_layer"
+    " JOIN main.instances i ON i.id = q.new WHERE m.sums != p.sums LIMIT 1";
+
 static const char other_selections[] =
     "SELECT count(*) FROM part.selections p JOIN question_map q ON q.old = p.instance JOIN "
     "main.selections m ON m.instance = q.new"
@@ -269,6 +282,7 @@ static xt_status add_store(xt_store *s, const char *input, const Schema *part, x
     TRY(refuse_other_answers(s, input, error));
     TRY(refuse_conflicts(s, input, other_numbers, error));
   }
+  if (part->has[TABLE_OPTION_SCORES]) TRY(refuse_conflicts(s, input, other_options, error));
   TRY(add_metrics(s, input, part, error));
   snprintf(sql, sizeof sql, add_responses, (long long)runs, (long long)runs, (long long)runs);
   TRY(db_run(&s->db, sql, "cannot write", error));
@@ -277,6 +291,7 @@ static xt_status add_store(xt_store *s, const char *input, const Schema *part, x
     TRY(db_run(&s->db, sql, "cannot write", error));
   }
   if (part->version >= 3) TRY(db_run(&s->db, add_since_3, "cannot write", error));
+  if (part->has[TABLE_OPTION_SCORES]) TRY(db_run(&s->db, add_options, "cannot write", error));
   TRY(db_run(&s->db, "DROP TABLE question_map; DROP TABLE text_map", "cannot write", error));
   TRY(db_run(&s->db, "COMMIT", "cannot write", error));
   s->in_transaction = false;

@@ -90,6 +90,12 @@ static const TableText tables[STORE_TABLE_COUNT] = {
                                " responses INTEGER NOT NULL, tokens INTEGER NOT NULL, PRIMARY "
                                "KEY(instance, strategy, site)) WITHOUT ROWID",
                                2, true},
+    [TABLE_OPTION_SCORES] = {"option_scores",
+                             "(instance INTEGER NOT NULL REFERENCES instances, site TEXT NOT NULL, "
+                             "source_layer INTEGER NOT NULL,"
+                             " target_layer INTEGER NOT NULL, sums BLOB NOT NULL, PRIMARY "
+                             "KEY(instance, site, source_layer, target_layer)) WITHOUT ROWID",
+                             3, true},
 };
 
 /* Checks that an object of the file is a table exactly as this program makes it, or the index of

@@ -313,6 +313,8 @@ xt_status store_statement(xt_store *s, StoreStatement which, sqlite3_stmt **out,
       [STORE_ADD_TRACKED] = "INSERT INTO tracked(instance, answers) VALUES(?1, ?2)",
       [STORE_ADD_EFFECTS] = "INSERT INTO effects(instance, site, source_layer, target_layer, "
                             "numbers) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+      [STORE_ADD_OPTIONS] = "INSERT INTO option_scores(instance, site, source_layer, target_layer, "
+                            "sums) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
       [STORE_ADD_TEXT_METRIC] =
           "INSERT OR REPLACE INTO text_metrics(text, name, value) VALUES(?1, ?2, ?3)",
       [STORE_ADD_PAIR_METRIC] =

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "store/store_effects.h"
 #include "store/store_metrics.h"
+#include "store/store_options.h"
 #include "store/store_plans.h"
 #include "store/store_selections.h"
 
@@ -29,6 +30,7 @@ typedef enum ColumnKind {
   COLUMN_RUN_SITE, /* "vanilla" and "source", too */
   COLUMN_ANSWERS,
   COLUMN_NUMBERS,
+  COLUMN_SUMS,
   COLUMN_CHOICES,
   COLUMN_IDS,
   COLUMN_REAL,
@@ -130,6 +132,15 @@ static const TableColumns checked[] = {
       {"source_layer", COLUMN_ANY_LAYER},
       {"target_layer", COLUMN_ANY_LAYER},
       {"numbers", COLUMN_NUMBERS}}},
+    {TABLE_OPTION_SCORES,
+     "option_scores",
+     4,
+     false,
+     {{"instance", COLUMN_ID},
+      {"site", COLUMN_RUN_SITE},
+      {"source_layer", COLUMN_ANY_LAYER},
+      {"target_layer", COLUMN_ANY_LAYER},
+      {"sums", COLUMN_SUMS}}},
 };
 
 static int column_count(const TableColumns *t) {
@@ -179,6 +190,7 @@ static void check_value(Columns *c, const TableColumns *t, int at, int layers) {
     case COLUMN_RUN_SITE: check_run_site(c, column_text(c, at, name)); break;
     case COLUMN_ANSWERS: effects_check_answers(c, at, name); break;
     case COLUMN_NUMBERS: effects_check_numbers(c, at, name); break;
+    case COLUMN_SUMS: options_check_sums(c, at, name); break;
     case COLUMN_CHOICES: check_choices(c, at, name); break;
     case COLUMN_IDS: column_id_count(c, at, name); break;
     case COLUMN_REAL: column_real(c, at, name); break;

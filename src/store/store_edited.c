@@ -75,11 +75,10 @@ xt_status xt_store_find_edited(xt_store *s, const xt_question *const *questions,
 
 static xt_status remove_one(xt_store *s, int64_t number, xt_error *error) {
   static const char *const tables[][2] = {
-      {"responses", "instance"},       {"vanilla", "instance"},
-      {"sources", "instance"},         {"samples", "instance"},
-      {"pair_metrics", "instance"},    {"selections", "instance"},
-      {"selection_costs", "instance"}, {"effects", "instance"},
-      {"tracked", "instance"},         {"instances", "id"}};
+      {"responses", "instance"},       {"vanilla", "instance"},      {"sources", "instance"},
+      {"samples", "instance"},         {"pair_metrics", "instance"}, {"selections", "instance"},
+      {"selection_costs", "instance"}, {"effects", "instance"},      {"tracked", "instance"},
+      {"option_scores", "instance"},   {"instances", "id"}};
   char sql[120];
   for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {
     snprintf(sql, sizeof sql, "DELETE FROM %s WHERE %s = %lld", tables[t][0], tables[t][1],

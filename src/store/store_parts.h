@@ -50,6 +50,7 @@ typedef enum StoreStatement {
   STORE_FIND_TRACKED,
   STORE_ADD_TRACKED,
   STORE_ADD_EFFECTS,
+  STORE_ADD_OPTIONS,
   STORE_STATEMENT_COUNT
 } StoreStatement;
 

@@ -16,7 +16,9 @@
 #include "base/number.h"
 #include "store/store_effects.h"
 #include "store/store_metrics.h"
+#include "store/store_options.h"
 #include "store/store_selections.h"
+#include "tasks/question_options.h"
 
 xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   static const char *const counts[] = {
@@ -71,6 +73,7 @@ typedef struct Reader {
   uint64_t found_bytes; /* of their texts and ids */
   EffectsReader effects;
   Tracked tracked; /* of the question */
+  OptionsReader options;
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
   void *user;
 } Reader;
@@ -283,6 +286,7 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
   TRY(c.status);
   TRY(keep(r, site, strlen(site), &row.site, error));
   TRY(copy_effects(r, &row, error));
+  TRY(options_read_row(&r->options, &r->store->db, &r->arena, &row, error));
   TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
   TRY(keep(r, strategy_site, strategy_site ? strlen(strategy_site) : 0, &row.strategy_site, error));
   TRY(keep(r, language, language ? strlen(language) : 0, &row.language, error));
@@ -376,6 +380,9 @@ static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
   sqlite3_reset(r->questions);
   if (!status && *there)
     status = effects_read_tracked(&r->effects, db, r->number, &r->arena, &r->tracked, error);
+  if (!status && *there)
+    status =
+        question_options(&r->question, &r->arena, &r->options.options, &r->options.count, error);
   for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i] && !status && *there; i++)
     status = copy_rows(r, r->rows[i], error);
   return status;
@@ -433,6 +440,7 @@ static xt_status read_all(Reader *r, xt_error *error) {
 static void reader_deinit(Reader *r) {
   sqlite3_finalize(r->questions);
   effects_reader_deinit(&r->effects);
+  options_reader_deinit(&r->options);
   for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows[i]);
   forget_question(r);
   arena_free(&r->arena);
@@ -451,6 +459,7 @@ static xt_status read_rows(xt_store *s, RowKind kind,
       [ROWS_SELECTIONS] = {selected}};
   Reader r = {.store = s, .kind = kind, .row = row, .user = user};
   xt_status status = effects_reader_init(&r.effects, s, error);
+  if (!status) status = options_reader_init(&r.options, s, error);
   for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++)
     status = prepare_rows(&r, i, formats[kind][i], metrics_exist(s), error);
   if (!status) status = read_all(&r, error);

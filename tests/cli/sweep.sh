@@ -91,7 +91,7 @@ for at in "attn 4 1" "block 0 5"; do
   same "sweep is run, $at" "$(echo "$line" | field ids)" "$(object_field transplanted ids <alone)"
 done
 run "$X" export whole.db --format csv
-same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability,kl_untouched,kl_source,tracked"
+same "export --format csv: header" "$(head -1 out)" "doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_entropy,mean_logprob,target,acc,source_lang,id,perplexity_standalone,perplexity_conditional,perplexity_self,language,language_probability,kl_untouched,kl_source,tracked,options"
 # ---- numbers of first tokens
 same "effects are stored" "$(grep -c '"effects": {"kl_untouched": [0-9.e-]*, "kl_source": [0-9.e-]*, "tracked": \[\["label", "1", "1", -' whole.jsonl)" $all
 same "untouched runs do not differ from themselves" "$(grep '"site": "vanilla"' whole.jsonl | grep -c '"effects": {"kl_untouched": 0.0, ')" $questions

@@ -132,6 +132,18 @@ static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *e
   return XT_STATUS_OK;
 }
 
+/* {"label": log-probability}; null: not scored. */
+static json_t *options_json(const xt_store_row *row) {
+  if (!row->option_sums) return json_null();
+  json_t *object = json_object();
+  bool ok = object != NULL;
+  for (size_t i = 0; i < row->option_count && ok; i++)
+    ok = json_add(object, row->options[i].label, json_number(row->option_sums[i]));
+  if (ok) return object;
+  json_decref(object);
+  return NULL;
+}
+
 /* {"kl_untouched", "kl_source", "tracked": [[answer's kind, answer, spelling, log-probability]]} */
 static json_t *effects_json(const xt_store_row *row) {
   if (!row->effects) return json_null();
@@ -173,6 +185,7 @@ static xt_status print_line(void *user, const xt_store_row *row, xt_error *error
   ok = json_add(object, "language", row->language ? json_string(row->language) : json_null()) && ok;
   ok = json_add(object, "language_probability", json_number(row->language_probability)) && ok;
   ok = json_add(object, "effects", effects_json(row)) && ok;
+  ok = json_add(object, "options", options_json(row)) && ok;
   ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
   ok = json_add(object, "metrics", metrics_json(row)) && ok;
   ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
@@ -238,6 +251,17 @@ static void print_number(double value) {
   putchar(',');
 }
 
+/* The options' log-probabilities as "1=-0.5", separated by " | ". */
+static void print_options(const xt_store_row *row) {
+  char *text = NULL;
+  size_t size;
+  FILE *out = row->option_sums ? open_memstream(&text, &size) : NULL;
+  for (size_t i = 0; out && i < row->option_count; i++)
+    fprintf(out, "%s%s=%.9g", i ? " | " : "", row->options[i].label, row->option_sums[i]);
+  if (out && fclose(out) == 0) print_cell(text, size, 0);
+  free(text);
+}
+
 /* Both divergences, and the log-probabilities as "label 1 ' Entail'=-0.5", separated by " | ". */
 static void print_effects(const xt_store_row *row) {
   char *text = NULL;
@@ -279,6 +303,8 @@ static xt_status print_values(void *user, const xt_store_row *row, xt_error *err
   print_text(row->language ? row->language : "");
   print_number(row->language_probability);
   print_effects(row);
+  putchar(',');
+  print_options(row);
   putchar(row->strategy ? ',' : '\n');
   if (row->strategy) print_cell(row->strategy, strlen(row->strategy), '\n');
   return output_status(error);
@@ -303,7 +329,7 @@ static int run(const Cli *cli, void *opaque) {
     printf("doc_id,lang,task,site,source_layer,target_layer,response,ids,margin,entropy,mean_"
            "entropy,mean_logprob,target,acc,source_lang,id,"
            "perplexity_standalone,perplexity_conditional,perplexity_self,language,language_"
-           "probability,kl_untouched,kl_source,tracked%s\n",
+           "probability,kl_untouched,kl_source,tracked,options%s\n",
            arguments->selections ? ",strategy" : "");
   TRY_DONE((arguments->selections ? xt_store_read_selections
             : arguments->sources  ? xt_store_read_sources
@@ -326,7 +352,9 @@ const Verb verb_export = {
              "tokens, what the verb metrics measured (perplexity_standalone, "
              "perplexity_conditional, language, language_probability; null where nothing was "
              "measured), perplexity_self, effects (of the first token, as the sweep stored them: "
-             "kl_untouched, kl_source, and the log-probabilities of the tracked answers), target "
+             "kl_untouched, kl_source, and the log-probabilities of the tracked answers), options "
+             "(the log-probability of each option's text, once the verb options has scored it), "
+             "target "
              "(the gold answer), metrics.acc by the task's "
              "own scoring, id (equal everywhere for the same model, settings, question and "
              "transplant), and lm-evaluation-harness' filtered_resps, doc, arguments, doc_hash, "

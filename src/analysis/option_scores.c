@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options scored by likelihood, under the runs whose responses a store has: one teacher-forced pass
+ * for each run and option. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "engine/session.h"
+#include "store/store_metrics.h"
+#include "store/store_options.h"
+#include "xtransplant/score.h"
+
+/* Runs of one question that are scored between two checks whether to stop. */
+#define RUNS_TOGETHER 256
+
+typedef struct Run {
+  xt_site site;
+  bool untouched;
+  int source, target;
+} Run;
+
+/* The runs of one question that are to be scored. */
+typedef struct Question {
+  int64_t number;
+  const char *target;
+  const xt_choice *options;
+  size_t option_count, first, count; /* its runs are [first, first + count) */
+} Question;
+
+typedef struct Plan {
+  const xt_option_scoring *scoring;
+  Arena arena; /* of texts */
+  Question *questions;
+  size_t question_count, question_capacity;
+  Run *runs;
+  size_t run_count, run_capacity;
+  uint64_t skipped;
+} Plan;
+
+/* ---- what is missing ------------------------------------------------------------------------- */
+
+static bool is_supported(const xt_site *s) {
+  return s->from == XT_FROM_SOURCE &&
+         (s->control == XT_CONTROL_NONE || s->control == XT_CONTROL_SELF);
+}
+
+static bool same_site(const xt_site *a, const xt_site *b) {
+  char x[XT_SITE_NAME_SIZE], y[XT_SITE_NAME_SIZE];
+  return strcmp(xt_site_format(*a, x), xt_site_format(*b, y)) == 0;
+}
+
+static bool is_wanted(const xt_option_scoring *o, const Run *run) {
+  bool listed = o->site_count == 0;
+  if (run->untouched) return true;
+  if (o->untouched) return false;
+  for (size_t i = 0; i < o->site_count && !listed; i++)
+    listed = same_site(&o->sites[i], &run->site);
+  return listed && (!o->source_layers || o->source_layers[run->source]) &&
+         (!o->target_layers || o->target_layers[run->target]);
+}
+
+static xt_status copy_text(Plan *p, const char *text, const char **out, xt_error *error) {
+  char *copy;
+  TRY(ARENA_ALLOC(&p->arena, &copy, strlen(text) + 1, error));
+  *out = strcpy(copy, text);
+  return XT_STATUS_OK;
+}
+
+static xt_status begin_question(Plan *p, const xt_store_row *row, xt_error *error) {
+  xt_choice *options;
+  TRY(MEM_GROW(&p->questions, &p->question_capacity, p->question_count + 1, error));
+  TRY(ARENA_ALLOC(&p->arena, &options, row->option_count, error));
+  for (size_t i = 0; i < row->option_count; i++) {
+    options[i].label = NULL;
+    TRY(copy_text(p, row->options[i].text, &options[i].text, error));
+  }
+  Question *q = &p->questions[p->question_count];
+  *q = (Question){.number = row->question_number,
+                  .options = options,
+                  .option_count = row->option_count,
+                  .first = p->run_count};
+  TRY(copy_text(p, row->question->target, &q->target, error));
+  p->question_count++;
+  return XT_STATUS_OK;
+}
+
+static xt_status look(void *user, const xt_store_row *row, xt_error *error) {
+  Plan *p = user;
+  Run run = {.source = row->source_layer, .target = row->target_layer};
+  if (!row->option_count || row->option_sums) return XT_STATUS_OK;
+  run.untouched = run.source < 0;
+  if (!run.untouched) TRY(xt_site_parse(row->site, &run.site, error));
+  if (!is_wanted(p->scoring, &run)) return XT_STATUS_OK;
+  if (!run.untouched && !is_supported(&run.site)) {
+    p->skipped++;
+    return XT_STATUS_OK;
+  }
+  if (!p->question_count || p->questions[p->question_count - 1].number != row->question_number)
+    TRY(begin_question(p, row, error));
+  TRY(MEM_GROW(&p->runs, &p->run_capacity, p->run_count + 1, error));
+  p->runs[p->run_count++] = run;
+  p->questions[p->question_count - 1].count++;
+  return XT_STATUS_OK;
+}
+
+static xt_status make_plan(xt_store *store, const xt_option_scoring *scoring, Plan *out,
+                           xt_error *error) {
+  static const xt_option_scoring all = {0};
+  TRY(OPTIONS_CHECK(scoring, error));
+  *out = (Plan){.scoring = scoring ? scoring : &all};
+  return xt_store_read(store, look, out, error);
+}
+
+static void free_plan(Plan *p) {
+  arena_free(&p->arena);
+  free(p->questions);
+  free(p->runs);
+}
+
+xt_status xt_store_count_unscored(xt_store *store, const xt_option_scoring *scoring,
+                                  xt_option_work *work, xt_error *error) {
+  Plan plan = {0};
+  *work = (xt_option_work){0};
+  const xt_status status = make_plan(store, scoring, &plan, error);
+  *work = (xt_option_work){
+      .runs = plan.run_count, .prompts = plan.question_count, .skipped = plan.skipped};
+  for (size_t q = 0; q < plan.question_count; q++)
+    work->options += (uint64_t)plan.questions[q].count * plan.questions[q].option_count;
+  free_plan(&plan);
+  return status;
+}
+
+/* ---- one question ---------------------------------------------------------------------------- */
+
+typedef struct Ids {
+  int32_t *ids;
+  size_t count;
+} Ids;
+
+typedef struct Scorer {
+  xt_store *store;
+  xt_session *session;
+  const Plan *plan;
+  const Question *question;
+  Ids source, target;         /* the prompts */
+  Ids *texts;                 /* [option_count] the prompt and an option */
+  xt_taps *taps, *own;        /* of the source prompt, and of the target; NULL: not needed yet */
+  xt_score_request *requests; /* [RUNS_TOGETHER * option_count] */
+  float *logprobs;
+  xt_intervention *interventions;
+  uint64_t done;
+} Scorer;
+
+static bool stopped(void *user) {
+  const Scorer *s = user;
+  const xt_option_scoring *o = s->plan->scoring;
+  return o->tick && o->tick(o->user, s->done);
+}
+
+static xt_status read_ids(Columns *c, int column, const char *name, Ids *out, xt_error *error) {
+  out->count = column_id_count(c, column, name);
+  TRY(c->status);
+  TRY(MEM_ALLOC(&out->ids, out->count + 1, error));
+  column_ids(c, column, name, out->ids, out->count);
+  return c->status;
+}
+
+static xt_status read_prompts(Scorer *s, xt_error *error) {
+  sqlite3_stmt *statement;
+  Db *db = &s->store->db;
+  bool row;
+  TRY(db_prepare(db, "SELECT source_ids, target_ids FROM instances WHERE id = ?1", &statement,
+                 error));
+  db_bind_integer(db, statement, 1, s->question->number);
+  xt_status status = db_step(db, statement, &row, "cannot read", error);
+  Columns c = columns_of(db, statement, "instances", error);
+  if (!status && row) status = read_ids(&c, 0, "source_ids", &s->source, error);
+  if (!status && row) status = read_ids(&c, 1, "target_ids", &s->target, error);
+  sqlite3_finalize(statement);
+  return status;
+}
+
+static bool are_same(const Ids *text, const Ids *prompt) {
+  return text->count == prompt->count &&
+         memcmp(text->ids, prompt->ids, prompt->count * sizeof *prompt->ids) == 0;
+}
+
+/* Whether the prompt was encoded with the tokenizer's special tokens: one in a chat template has
+ * its own. */
+static xt_status find_special(const Scorer *s, bool *special, xt_error *error) {
+  const xt_tokenizer *tokenizer = xt_model_tokenizer(s->session->model);
+  const char *target = s->question->target;
+  for (int with = 1; with >= 0; with--) {
+    Ids ids = {0};
+    *special = with;
+    TRY(xt_tokenizer_encode(tokenizer, target, strlen(target), *special, &ids.ids, &ids.count,
+                            error));
+    const bool same = are_same(&ids, &s->target);
+    free(ids.ids);
+    if (same) return XT_STATUS_OK;
+  }
+  return err_set(error, XT_STATUS_INPUT, s->store->db.path, "target_ids", -1,
+                 "the tokens of question %lld's target prompt are not those that the model's "
+                 "tokenizer makes of its text; its options cannot be scored",
+                 (long long)s->question->number);
+}
+
+/* The prompt's ids, and behind them those that its text and an option's have beyond its own. */
+static xt_status encode_option(const Scorer *s, bool special, const char *option, Ids *out,
+                               xt_error *error) {
+  const char *target = s->question->target;
+  const size_t n = strlen(target), more = strlen(option), prompt = s->target.count;
+  const bool space = n && !strchr(" \t\r\n", target[n - 1]);
+  char *text;
+  TRY(MEM_ALLOC(&text, n + more + 2, error));
+  memcpy(text, target, n);
+  if (space) text[n] = ' ';
+  memcpy(text + n + space, option, more);
+  const xt_status status =
+      xt_tokenizer_encode(xt_model_tokenizer(s->session->model), text, n + space + more, special,
+                          &out->ids, &out->count, error);
+  free(text);
+  TRY(status);
+  if (out->count < prompt) { /* the option melts into the prompt: nothing is left to score */
+    int32_t *ids;
+    TRY(MEM_ALLOC(&ids, prompt, error));
+    free(out->ids);
+    *out = (Ids){ids, prompt};
+  }
+  memcpy(out->ids, s->target.ids, prompt * sizeof *out->ids);
+  return XT_STATUS_OK;
+}
+
+static xt_status prepare_question(Scorer *s, xt_error *error) {
+  const Question *q = s->question;
+  size_t tokens = 0;
+  bool special;
+  TRY(read_prompts(s, error));
+  TRY(find_special(s, &special, error));
+  TRY(MEM_ALLOC(&s->texts, q->option_count, error));
+  for (size_t o = 0; o < q->option_count; o++) {
+    TRY(encode_option(s, special, q->options[o].text, &s->texts[o], error));
+    tokens += s->texts[o].count - s->target.count;
+  }
+  const size_t together = q->count < RUNS_TOGETHER ? q->count : RUNS_TOGETHER;
+  TRY(MEM_ALLOC(&s->requests, together * q->option_count, error));
+  return MEM_ALLOC(&s->logprobs, together * tokens + 1, error);
+}
+
+static void free_question(Scorer *s) {
+  for (size_t o = 0; s->texts && o < s->question->option_count; o++) free(s->texts[o].ids);
+  free(s->texts);
+  free(s->source.ids);
+  free(s->target.ids);
+  xt_taps_free(s->taps);
+  xt_taps_free(s->own);
+  free(s->requests);
+  free(s->logprobs);
+  free(s->interventions);
+}
+
+/* ---- interventions --------------------------------------------------------------------------- */
+
+static xt_status capture(const Scorer *s, const Ids *prompt, xt_taps **taps, xt_error *error) {
+  if (*taps) return XT_STATUS_OK;
+  return xt_session_capture(s->session, &(xt_request){.ids = prompt->ids, .count = prompt->count},
+                            taps, error);
+}
+
+/* The interventions of a run into `list`; returns how many. list NULL: counts only. */
+static size_t list_interventions(const Scorer *s, const Run *run, xt_intervention *list) {
+  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
+                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
+                                                    [XT_POSITIONS_GENERATED] =
+                                                        XT_POSITION_GENERATED};
+  const ModelConfig *c = &s->session->model->config;
+  const xt_site *site = &run->site;
+  const xt_taps *taps = site->control == XT_CONTROL_SELF ? s->own : s->taps;
+  const int span = site->span > 1 ? site->span : 1, heads = site_heads(site) ? c->heads : 1;
+  size_t n = 0;
+  if (run->untouched) return 0;
+  for (int k = 0; k < span && run->source + k < c->layers && run->target + k < c->layers; k++)
+    for (int h = 0; h < heads; h++) {
+      if (site_heads(site) && !site_has_head(site, h)) continue;
+      if (list)
+        list[n] = (xt_intervention){
+            .write = site_heads(site) ? XT_TAP_HEADS : site->write,
+            .layer = run->target + k,
+            .position = positions[site->positions],
+            .rule = site->rule,
+            .alpha = site->alpha,
+            .head = h,
+            .value = site_heads(site) ? xt_taps_get(taps, XT_TAP_HEADS, run->source + k) +
+                                            (size_t)h * (size_t)c->head_dim
+                                      : xt_taps_get(taps, site->read, run->source + k)};
+      n++;
+    }
+  return n;
+}
+
+static xt_status make_interventions(Scorer *s, const Run *runs, size_t count, xt_error *error) {
+  size_t all = 0, at = 0;
+  for (size_t r = 0; r < count; r++) {
+    if (runs[r].untouched) continue;
+    TRY(runs[r].site.control == XT_CONTROL_SELF ? capture(s, &s->target, &s->own, error)
+                                                : capture(s, &s->source, &s->taps, error));
+    all += list_interventions(s, &runs[r], NULL);
+  }
+  free(s->interventions);
+  s->interventions = NULL;
+  TRY(MEM_ALLOC(&s->interventions, all + 1, error));
+  for (size_t r = 0; r < count; r++) {
+    const size_t n = list_interventions(s, &runs[r], s->interventions + at);
+    for (size_t o = 0; o < s->question->option_count; o++) {
+      xt_score_request *request = &s->requests[r * s->question->option_count + o];
+      request->interventions = n ? s->interventions + at : NULL;
+      request->intervention_count = n;
+    }
+    at += n;
+  }
+  return XT_STATUS_OK;
+}
+
+/* ---- scoring --------------------------------------------------------------------------------- */
+
+static double sum_of(const xt_score_request *r) {
+  double sum = 0;
+  for (size_t k = 0; k < r->count - r->first; k++) sum += (double)r->logprobs[k];
+  return fmin(sum, 0); /* a rounded logarithm of 1 may be above 0 */
+}
+
+static xt_status store_run(Scorer *s, const Run *run, const xt_score_request *requests,
+                           xt_error *error) {
+  char name[XT_SITE_NAME_SIZE] = "vanilla";
+  const size_t count = s->question->option_count;
+  double *sums;
+  if (!run->untouched) xt_site_format(run->site, name);
+  TRY(MEM_ALLOC(&sums, count, error));
+  for (size_t o = 0; o < count; o++) sums[o] = sum_of(&requests[o]);
+  const xt_status status = options_add(s->store, s->question->number, name, run->source,
+                                       run->target, sums, count, error);
+  free(sums);
+  return status ? status : xt_store_commit(s->store, STORE_COMMIT_SECONDS, error);
+}
+
+static xt_status score_runs(Scorer *s, const Run *runs, size_t count, xt_error *error) {
+  const size_t options = s->question->option_count;
+  float *next = s->logprobs;
+  for (size_t k = 0; k < count * options; k++) {
+    const Ids *text = &s->texts[k % options];
+    s->requests[k] = (xt_score_request){
+        .ids = text->ids, .count = text->count, .first = s->target.count, .logprobs = next};
+    next += text->count - s->target.count;
+  }
+  TRY(make_interventions(s, runs, count, error));
+  TRY(xt_session_score(s->session, s->requests, count * options, stopped, s, error));
+  for (size_t r = 0; r < count; r++) TRY(store_run(s, &runs[r], s->requests + r * options, error));
+  s->done += count;
+  return XT_STATUS_OK;
+}
+
+static xt_status score_question(Scorer *s, xt_error *error) {
+  const Question *q = s->question;
+  xt_status status = prepare_question(s, error);
+  for (size_t at = 0; at < q->count && !status; at += RUNS_TOGETHER) {
+    const size_t left = q->count - at;
+    status = score_runs(s, s->plan->runs + q->first + at,
+                        left < RUNS_TOGETHER ? left : RUNS_TOGETHER, error);
+  }
+  free_question(s);
+  return status;
+}
+
+static xt_status score_all(xt_store *store, xt_session *session, const Plan *plan,
+                           xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  uint64_t done = 0;
+  for (size_t q = 0; q < plan->question_count && !status; q++) {
+    Scorer s = {.store = store,
+                .session = session,
+                .plan = plan,
+                .question = &plan->questions[q],
+                .done = done};
+    status = score_question(&s, error);
+    done = s.done;
+  }
+  return status;
+}
+
+xt_status xt_store_score_options(xt_store *store, xt_session *session,
+                                 const xt_option_scoring *scoring, xt_error *error) {
+  Plan plan = {0};
+  if (!xt_model_tokenizer(session->model))
+    return err_set(error, XT_STATUS_ARGUMENT, session->model->path, NULL, -1,
+                   "has no tokenizer, which scoring the texts of options needs");
+  TRY(metrics_make_tables(store, error));
+  xt_status status = make_plan(store, scoring, &plan, error);
+  if (!status) status = score_all(store, session, &plan, error);
+  free_plan(&plan);
+  const xt_status committed = xt_store_commit(store, 0, status ? NULL : error);
+  return status ? status : committed;
+}

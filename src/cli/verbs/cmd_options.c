@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options: score the options of stored questions by likelihood. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "results/store_model.h"
+#include "shell/interrupt.h"
+#include "shell/layers.h"
+#include "shell/output.h"
+#include "shell/progress.h"
+#include "verbs/verbs.h"
+
+typedef struct Arguments {
+  ModelArguments model;
+  SiteList sites;
+  const char *source_layers, *target_layers;
+  bool untouched, dry_run, by_language, by_configuration;
+} Arguments;
+
+static const Option options[] = {
+    OPTION_MODEL_OPTIONAL(
+        Arguments, model,
+        "the model that made the responses, which is needed as long as runs are not scored"),
+    {.name = "site",
+     .letter = 's',
+     .type = OPTION_SITES,
+     .field = OPTION_FIELD(Arguments, SiteList, sites),
+     .value = "SITES",
+     .help = "score only the stored configurations of these sites, separated by commas"},
+    {.name = "source-layers",
+     .letter = 'i',
+     .type = OPTION_LAYERS,
+     .field = OPTION_FIELD(Arguments, const char *, source_layers),
+     .value = "LIST",
+     .preset = "all",
+     .help = "and of these source layers: all, first, last, 3, 0-7 or 0,5,31"},
+    {.name = "target-layers",
+     .letter = 'j',
+     .type = OPTION_LAYERS,
+     .field = OPTION_FIELD(Arguments, const char *, target_layers),
+     .value = "LIST",
+     .preset = "all",
+     .help = "and of these target layers"},
+    {.name = "untouched",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, untouched),
+     .help = "score only untouched runs, which are always scored"},
+    {.name = "by-lang",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, by_language),
+     .help = "print a row for each language, besides the one for all languages together"},
+    {.name = "by-config",
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, by_configuration),
+     .help = "print a row for each configuration, besides the one for all of a site together"},
+    {.name = "dry-run",
+     .letter = 'n',
+     .type = OPTION_FLAG,
+     .field = OPTION_FIELD(Arguments, bool, dry_run),
+     .help = "say how much there is to do, and do nothing"},
+    OPTIONS_COMPUTE(Arguments, model),
+    OPTION_PROGRESS(Arguments, model.progress),
+    OPTION_QUIET(Arguments, model.quiet),
+    OPTION_JSON(Arguments, model.json),
+};
+
+typedef struct Work {
+  const Arguments *arguments;
+  xt_option_scoring scoring;
+  xt_option_work todo;
+  xt_store *store;
+  LoadedModel model;
+  char hash[XT_MODEL_HASH_SIZE];
+  bool *layers; /* [2 * layers of the store] source, then target; owned */
+  Progress progress;
+} Work;
+
+static bool tick(void *user, uint64_t done) {
+  Work *w = user;
+  const double all = (double)w->todo.runs;
+  if (progress_due(&w->progress))
+    progress_print(&w->progress, (double)done / all, "%llu/%llu runs  %.1f/s  %.2f GB",
+                   (unsigned long long)done, (unsigned long long)w->todo.runs,
+                   (double)done / (seconds_now() - w->progress.began + 1e-9),
+                   (double)resident_bytes() / 1e9);
+  return interrupt_asked();
+}
+
+static xt_status choose_runs(Work *w, xt_error *error) {
+  const Arguments *a = w->arguments;
+  xt_store_info info;
+  xt_status status;
+  TRY_DONE(xt_store_get_info(w->store, &info, error));
+  const size_t layers = (size_t)info.layers;
+  w->layers = calloc(2 * layers + 1, sizeof *w->layers);
+  if (!w->layers) return error_memory(error);
+  w->scoring = (xt_option_scoring){.untouched = a->untouched,
+                                   .sites = a->sites.at,
+                                   .site_count = (size_t)a->sites.count,
+                                   .tick = tick,
+                                   .user = w};
+  if (!layers) return XT_STATUS_OK; /* an empty store */
+  TRY_DONE(layers_resolve(a->source_layers, info.layers, "--source-layers", w->layers, error));
+  TRY_DONE(
+      layers_resolve(a->target_layers, info.layers, "--target-layers", w->layers + layers, error));
+  w->scoring.source_layers = w->layers;
+  w->scoring.target_layers = w->layers + layers;
+done:
+  return status;
+}
+
+/* Finds what there is to do, and reports errors before the weights are read. */
+static xt_status prepare(Work *w, const char *path, xt_error *error) {
+  const ModelArguments *m = &w->arguments->model;
+  xt_status status;
+  TRY_DONE(xt_store_open(path, XT_STORE_READ, &w->store, error));
+  TRY_DONE(choose_runs(w, error));
+  TRY_DONE(xt_store_count_unscored(w->store, &w->scoring, &w->todo, error));
+  if (w->todo.runs && !m->model && !w->arguments->dry_run)
+    return error_set(
+        error, XT_STATUS_ARGUMENT, path, "--model", -1,
+        "missing: the options of %llu runs must be scored; give the model that made the responses",
+        (unsigned long long)w->todo.runs);
+  if (m->model) {
+    TRY_DONE(model_describe(m, &w->model, error));
+    TRY_DONE(store_check_model(w->store, m, &w->model, w->hash, error));
+  }
+done:
+  return status;
+}
+
+static xt_status score(Work *w, const char *path, xt_error *error) {
+  const ModelArguments *m = &w->arguments->model;
+  xt_status status;
+  xt_store_close(w->store);
+  w->store = NULL;
+  TRY_DONE(xt_store_open(path, XT_STORE_WRITE, &w->store, error));
+  interrupt_watch();
+  store_report_waiting(w->store, m->quiet);
+  TRY_DONE(model_load(m, &w->model, error));
+  TRY_DONE(store_begin_model(w->store, m, &w->model, w->hash, "options", error));
+  progress_begin(&w->progress, m->progress, m->quiet);
+  status = xt_store_score_options(w->store, w->model.session, &w->scoring, error);
+  progress_end(&w->progress);
+done:
+  return status;
+}
+
+/* ---- what is printed ------------------------------------------------------------------------- */
+
+static xt_status row_json(const xt_option_row *r, xt_error *error) {
+  json_t *object = json_object();
+  bool ok = json_add(object, "task", json_string(r->task));
+  ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
+  ok = json_add(object, "site", json_string(r->site)) && ok;
+  ok = json_add(object, "source_layer",
+                r->source_layer < 0 ? json_null() : json_integer(r->source_layer)) &&
+       ok;
+  ok = json_add(object, "target_layer",
+                r->target_layer < 0 ? json_null() : json_integer(r->target_layer)) &&
+       ok;
+  ok = json_add(object, "runs", json_integer((json_int_t)r->runs)) && ok;
+  ok = json_add(object, "generated", json_number(r->generated)) && ok;
+  ok = json_add(object, "acc", json_number(r->acc)) && ok;
+  ok = json_add(object, "acc_norm", json_number(r->acc_norm)) && ok;
+  ok = json_add(object, "calibrated", json_number(r->calibrated)) && ok;
+  ok = json_add(object, "calibrated_norm", json_number(r->calibrated_norm)) && ok;
+  if (ok) return json_print(object, error);
+  json_decref(object);
+  return error_memory(error);
+}
+
+static xt_status print_row(void *user, const xt_option_row *r, xt_error *error) {
+  const Arguments *a = user;
+  char layers[40] = "";
+  if (r->lang && !a->by_language) return XT_STATUS_OK;
+  if (r->source_layer >= 0 && !a->by_configuration) return XT_STATUS_OK;
+  if (a->model.json) return row_json(r, error);
+  if (r->source_layer >= 0)
+    snprintf(layers, sizeof layers, "%d->%d", r->source_layer, r->target_layer);
+  print_name(r->task, 16);
+  print_name(r->lang ? r->lang : "all", 6);
+  print_name(r->site, 14);
+  printf("%-8s %8llu %9.2f %9.2f %9.2f %9.2f %9.2f\n", layers, (unsigned long long)r->runs,
+         100 * r->generated, 100 * r->acc, 100 * r->acc_norm, 100 * r->calibrated,
+         100 * r->calibrated_norm);
+  return XT_STATUS_OK;
+}
+
+static xt_status print_all(const Work *w, xt_error *error) {
+  const ModelArguments *m = &w->arguments->model;
+  if (!m->json)
+    printf("%-16s %-6s %-14s %-8s %8s %9s %9s %9s %9s %9s\n", "task", "lang", "site", "layers",
+           "runs", "generated", "acc", "acc_norm", "cal", "cal_norm");
+  const xt_status status =
+      xt_store_summarize_options(w->store, print_row, (void *)(uintptr_t)w->arguments, error);
+  return status ? status : store_note_coverage(w->store, m->quiet, error);
+}
+
+static void print_price(const Work *w) {
+  printf("runs     %llu, of %llu questions, whose prompts are run again\noptions  %llu texts to "
+         "score\n",
+         (unsigned long long)w->todo.runs, (unsigned long long)w->todo.prompts,
+         (unsigned long long)w->todo.options);
+}
+
+static int run(const Cli *cli, void *opaque) {
+  const Arguments *arguments = opaque;
+  const bool quiet = arguments->model.quiet;
+  Work w = {.arguments = arguments};
+  xt_error error;
+  xt_status status;
+  bool began = false;
+  if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  TRY_DONE(prepare(&w, cli->rest[0], &error));
+  if (w.todo.skipped)
+    cli_note(quiet, "%llu runs of controls, means and vectors are not scored",
+             (unsigned long long)w.todo.skipped);
+  if (arguments->dry_run) {
+    print_price(&w);
+    goto done;
+  }
+  if (w.todo.runs) {
+    began = true;
+    TRY_DONE(score(&w, cli->rest[0], &error));
+    cli_note(quiet, "%s: options of %llu runs scored", cli->rest[0],
+             (unsigned long long)w.todo.runs);
+  }
+  TRY_DONE(print_all(&w, &error));
+done:
+  if (began && status == XT_STATUS_CANCELLED) {
+    fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
+    cli_note(quiet, "%s keeps the finished work; the same command continues from there",
+             cli->rest[0]);
+  }
+  const int code = began && status == XT_STATUS_CANCELLED ? interrupt_exit_code()
+                                                          : cli_exit(cli, status, &error);
+  xt_store_close(w.store);
+  model_deinit(&w.model);
+  free(w.layers);
+  return code;
+}
+
+const Verb verb_options = {
+    .name = "options",
+    .summary = "score the options of stored questions by likelihood",
+    .about =
+        "Scores the text of every option after each question's target prompt, under the untouched "
+        "run and under the stored configurations, stores the log-probabilities in the results "
+        "file, and prints accuracies as lm-evaluation-harness has them, beside that of the "
+        "generated text: acc chooses the option with the largest log-probability, acc_norm that "
+        "with the largest one divided by its bytes; cal and cal_norm first subtract each option's "
+        "mean over the questions of the same configuration and language. An option's text is its "
+        "word, or where it has none its label; of a prompt that lists options as \"(A) text\", "
+        "that text. It costs one pass for each run and option: --dry-run says how many. A command "
+        "that was stopped continues when it is given again.",
+    .example = "xtransplant options xnli.db -m Llama-2-7b-chat-hf --source-layers 0-31 "
+               "--target-layers 14",
+    .rest_name = "RESULTS.db",
+    .rest_max = 1,
+    OPTION_TABLE(options),
+    .arguments_size = sizeof(Arguments),
+    .run = run,
+};

@@ -1,0 +1,52 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# options: what is left to do, scoring in steps and after being killed, what is printed and exported.
+. "$(dirname "$0")/lib.sh"
+make_model tiny-llama
+small="-m $model --threads 1 --quiet"
+choice_pairs 4 >pairs.jsonl
+"$X" sweep $small --pairs pairs.jsonl --site attn -o plain.db || fail "sweep"
+cp plain.db r.db
+
+# ---- what is there to do
+run "$X" options r.db --dry-run
+expect "dry run" 0
+same "dry run: price" "$(tr -s ' \n' ' ' <out)" "runs 148, of 4 questions, whose prompts are run again options 444 texts to score "
+same "dry run: of one source layer" "$("$X" options r.db --dry-run --source-layers last | head -1 | tr -s ' ')" "runs 28, of 4 questions, whose prompts are run again"
+refuses "no model" 3 "xtransplant options: r.db: --model: missing: the options of 148 runs must be scored; give the model that made the responses" "$X" options r.db
+cmp -s r.db plain.db && pass "nothing is written" || fail "nothing is written"
+
+# ---- scoring
+run "$X" options r.db -m "$model" --threads 1 --by-lang --by-config --json
+expect "scoring" 0
+same "message" "$(cat err)" "r.db: options of 148 runs scored"
+cp out rows
+is_json "options --json is JSON" rows
+same "rows: languages and their sum, of the untouched runs, of the site and of its configurations" "$(sed 's/.*"lang": \([^,]*\), "site": "\([^"]*\)", .*"runs": \([0-9]*\),.*/\1 \2 \3/' rows | LC_ALL=C sort | uniq -c | tr -s ' \n' ' ')" \
+  ' 36 "sw" attn 2 1 "sw" attn 72 1 "sw" vanilla 2 36 "tr" attn 2 1 "tr" attn 72 1 "tr" vanilla 2 1 null attn 144 36 null attn 4 1 null vanilla 4 '
+run "$X" options r.db
+expect "a finished one needs no model" 0
+prints "table" '^xnli +all +attn +144 +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+ +[0-9.]+$'
+same "export" "$("$X" export r.db | grep -c '"options": {"1": -[0-9.]*, "2": -[0-9.]*, "3": -[0-9.]*}, "target"')" 148
+same "export of what is not scored" "$("$X" export plain.db | grep -c '"options": null')" 148
+same "export --format csv" "$("$X" export r.db --format csv | grep -c ',1=-[0-9.]* | 2=-[0-9.]* | 3=-[0-9.]*$')" 148
+
+# ---- in steps, by other threads, killed in the middle: the same
+cp plain.db steps.db
+"$X" options steps.db -m "$model" --threads 2 --quiet --untouched >/dev/null
+for wait in 0.02 0.05; do
+  "$X" options steps.db $small --target-layers 2,3 >/dev/null 2>&1 &
+  pid=$!
+  sleep $wait
+  kill -9 $pid 2>/dev/null
+  wait $pid 2>/dev/null
+done
+"$X" options steps.db $small --by-lang --by-config --json >steps
+cmp -s rows steps && pass "in steps the same" || fail "in steps the same" "$(diff rows steps | head -4)"
+"$X" export r.db >whole.jsonl
+"$X" export steps.db >steps.jsonl
+cmp -s whole.jsonl steps.jsonl && pass "in steps the same numbers" || fail "in steps the same numbers"
+"$X" merge joined.db plain.db r.db --quiet || fail "merge"
+"$X" export joined.db >joined.jsonl
+cmp -s whole.jsonl joined.jsonl && pass "joined" || fail "joined"
+finish
