@@ -87,7 +87,7 @@ done
 for bad in 0 x 4X -4G 4GG 1e30 0x10 99999999999T; do
   refuses_like "--memory $bad" 2 "^xtransplant inspect: --memory: '$bad' is not a size such as 4G" "$X" inspect -m x --memory "$bad"
 done
-refuses_like "--compute f64" 2 "'f64' is not one of the choices; --compute TYPE: .*\\(f32, bf16; default f32\\)" "$X" inspect -m x --compute f64
+refuses_like "--compute f64" 2 "'f64' is not one of the choices; --compute TYPE: .*\\(f32, bf16, f16, tf32; default f32\\)" "$X" inspect -m x --compute f64
 refuses_like "--device tpu" 2 "'tpu' is not a device" "$X" inspect -m x --device tpu
 refuses_like "--device cuda:" 2 "'cuda:' is not a device" "$X" inspect -m x --device cuda:
 refuses_like "--alpha inf" 2 "'inf' is not a list of numbers" "$X" run -m x --source a --target b --site ffn --source-layer 0 --target-layer 0 --rule add --alpha inf
