@@ -75,7 +75,7 @@ same "run --line, one side overridden" "$(cat out)" "$(cat json)"
 r="$X run $pair --site ffn"
 refuses "run: source layer out of range" 3 "xtransplant run: --source-layer: layer 6 is out of range: this model has layers 0 to 5" $r --source-layer 6 --target-layer 0
 refuses "run: target layer out of range" 3 "xtransplant run: --target-layer: layer 99 is out of range: this model has layers 0 to 5" $r --source-layer 0 --target-layer 99
-refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; -j, --target-layer J: the target layer, which is written: 0 to N-1, first or last (required)" $r --source-layer 0
+refuses "run: no target layer" 2 "xtransplant run: --target-layer: missing; it is the layer that is written" $r --source-layer 0
 refuses "run: alpha without its rule" 2 "xtransplant run: --alpha: has no effect with --rule replace; give --rule add or --rule blend" $r --source-layer 0 --target-layer 0 --alpha 0.5
 refuses "run: rules" 2 "xtransplant run: --rule: 'add,add' is not a list of different rules: replace, add, blend" $r --source-layer 0 --target-layer 0 --rule add,add
 refuses "run: alphas" 2 "xtransplant run: --alpha: '1,,2' is not a list of numbers from -1000000 to 1000000" $r --source-layer 0 --target-layer 0 --rule add --alpha 1,,2
@@ -87,6 +87,81 @@ refuses "run: stdin twice" 2 "xtransplant run: --target-file: stdin is the sourc
 refuses "run: no such target" 3 "xtransplant run: nowhere: cannot open: No such file or directory" \
   "$X" run -m "$model" --source-file en --target-file nowhere --site ffn --source-layer 0 --target-layer 0
 refuses_like "run: unknown site" 2 "^xtransplant run: --site: 'mlp' is not a site; " $r --source-layer 0 --target-layer 0 --site mlp
+
+# ---- plans: several transplants at once
+"$X" capture -m "$model" --mean a.jsonl --tap block -o mean.npy >captured 2>&1
+cat >plan.json <<'EOF'
+[{"name": "one", "writes": [{"site": "block+add0.5+generated", "source_layer": 1, "target_layer": 2}]},
+ {"name": "two", "writes": [{"site": "attn+blend0.5", "source_layer": 3, "target_layer": 1},
+                            {"site": "attn+blend0.5", "source_layer": 4, "target_layer": 2}]},
+ {"name": "heads", "writes": [{"site": "attn+heads0.2+add3", "source_layer": 3, "target_layer": 2}]},
+ {"name": "vector", "writes": [{"site": "block+add2+all", "target_layer": 3, "vector": "mean.npy"}]},
+ {"name": "undone", "writes": [{"site": "ffn", "source_layer": 4, "target_layer": 1},
+                               {"site": "ffn+self", "source_layer": 1, "target_layer": 1}]},
+ {"name": "redone", "writes": [{"site": "ffn+self", "source_layer": 1, "target_layer": 1},
+                               {"site": "ffn", "source_layer": 4, "target_layer": 1}]},
+ {"name": "mixed", "writes": [{"site": "attn", "source_layer": 4, "target_layer": 1},
+                              {"site": "block+add2", "target_layer": 3, "vector": "mean.npy"}]}]
+EOF
+run "$X" run $pair --plan plan.json --json
+expect "run --plan" 0
+is_json "run --plan --json is JSON" out
+cp out plan
+# what an intervention gives: ids and margins
+given() { sed "s/.*\"name\": \"$1\"//; s/\"name\": .*//" plan | object_field transplanted "$2"; }
+# like NAME OPTIONS: the intervention is what the options give
+like() {
+  name=$1
+  shift
+  run "$X" run "$@" -m "$model" --target-file sw --json
+  same "run --plan: $name is what options give" "$(given "$name" ids) $(given "$name" margins)" "$(object_field transplanted ids <out) $(object_field transplanted margins <out)"
+}
+like one --source-file en --site block --source-layer 1 --target-layer 2 --rule add --alpha 0.5 --positions generated
+like two --source-file en --site attn --source-layer 3 --target-layer 1 --rule blend --alpha 0.5 --span 2
+like heads --source-file en --site attn --source-layer 3 --target-layer 2 --heads 0,2 --rule add --alpha 3
+like vector --vector mean.npy --site block --target-layer 3 --rule add --alpha 2 --positions all
+like redone --source-file en --site ffn --source-layer 4 --target-layer 1
+same "run --plan: the later write of a place counts" "$(given undone ids) $(given undone margins)" "$(field ids <sw.json) $(field margins <sw.json)"
+run "$X" run $pair --plan plan.json
+prints "run --plan: what is written" '^two: attn\+blend0.5: layer 3 of the source into layer 1 of the target; attn\+blend0.5: layer 4 of the source into layer 2 of the target$'
+prints "run --plan: a row for each" '^mixed +[0-9]+ '
+same "run --plan: no row is the transplant" "$(grep -c '^transplanted' out)" 0
+
+# with_plan TEXT: writes it into bad.json
+with_plan() { printf '%s' "$1" >bad.json; }
+# bad LABEL PLACE-AND-MESSAGE TEXT
+bad() {
+  with_plan "$3"
+  refuses "run --plan: $1" 3 "xtransplant run: bad.json: $2" "$X" run $pair --plan bad.json
+}
+layer='"source_layer": 3, "target_layer": 1'
+bad "no list" "is not a list of 1 to 32 interventions" '{}'
+bad "nothing" "is not a list of 1 to 32 interventions" '[]'
+bad "no object" "intervention 1: is not an object with name and writes" '[3]'
+bad "an unknown key" "intervention 1: label: is no key of it; it has name and writes" '[{"label": "x"}]'
+bad "no name" "intervention 1: name: is missing, or not a name of 1 to 63 letters, digits, '.', '_' and '-'" '[{"name": "a b", "writes": []}]'
+bad "no writes" "x: writes: is not a list of 1 to 256 transplants" '[{"name": "x", "writes": []}]'
+bad "a name twice" "intervention 2: name: 'x' is that of intervention 1, too" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn\", $layer}]}, {\"name\": \"x\"}]"
+bad "an unknown key of a write" "x: write 1: rule: is no key of it; it has site, source_layer, target_layer and perhaps vector" '[{"name": "x", "writes": [{"rule": "add"}]}]'
+bad "no site" "x: write 1: site: is missing, or not the name of a site such as attn+add2" '[{"name": "x", "writes": [{}]}]'
+bad "a control" "x: write 1: site: has a control other than self, which only sweeps draw" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn+random\", $layer}]}]"
+bad "a vector in a name" "x: write 1: site: names what is written; a vector has the key vector" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn+vector.v\", $layer}]}]"
+bad "heads of ffn" "x: write 1: site: has attention heads, which only attn is made of" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn+heads0\", $layer}]}]"
+bad "no such head" "x: write 1: site: head 7 is out of range: this model has heads 0 to 3" "[{\"name\": \"x\", \"writes\": [{\"site\": \"attn+heads0.7\", $layer}]}]"
+bad "no source layer" "x: write 2: source_layer: is missing" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn\", $layer}, {\"site\": \"ffn\", \"target_layer\": 1}]}]"
+bad "a layer that is none" "x: write 1: target_layer: is not the number of a layer, from 0 on" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": -1}]}]'
+bad "a layer out of range" "x: write 1: target_layer: layer 6 is out of range: this model has layers 0 to 5" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": 6}]}]'
+bad "a vector of heads" "x: write 1: vector: cannot be with attention heads or +self" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn+self\", $layer, \"vector\": \"mean.npy\"}]}]"
+with_plan '[{"name": '
+refuses_like "run --plan: no JSON" 3 '^xtransplant run: bad.json: at byte [0-9]+: is not JSON: ' "$X" run $pair --plan bad.json
+with_plan '[{"name": "x", "name": "x"}]'
+refuses_like "run --plan: a key twice" 3 '^xtransplant run: bad.json: at byte [0-9]+: is not JSON: duplicate object key' "$X" run $pair --plan bad.json
+with_plan "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn\", $layer}]}]"
+refuses "run --plan: no source prompt" 3 "xtransplant run: bad.json: x: write 1: reads a source prompt; give --source or --source-file" "$X" run -m "$model" --target-file sw --plan bad.json
+refuses "run --plan and --rule" 2 "xtransplant run: --rule: cannot be combined with --plan, whose file says it" "$X" run $pair --plan plan.json --rule add
+with_plan '[{"name": "steer", "writes": [{"site": "block+add2+all", "target_layer": 3, "vector": "mean.npy"}]}]'
+run "$X" run -m "$model" --target-file sw --plan bad.json --json
+same "run --plan: without a source prompt" "$code $(field source <out) $(object_field transplanted ids <out)" "0 null $(given vector ids)"
 
 # ---- lens
 run "$X" lens -m "$model" --prompt-file en -n 4 --json

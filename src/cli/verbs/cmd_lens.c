@@ -27,7 +27,7 @@ static const Option options[] = {
      .value = "TEXT",
      .help = "a single prompt, which is run without a transplant"},
     OPTION_PROMPT_FILE(Arguments, prompt, "the file with that prompt; - is stdin"),
-    OPTIONS_TRANSPLANT(Arguments, transplant, false),
+    OPTIONS_TRANSPLANT(Arguments, transplant),
     {.name = "layers",
      .type = OPTION_LAYERS,
      .field = OPTION_FIELD(Arguments, const char *, layers),

@@ -11,7 +11,7 @@ typedef struct Arguments {
 
 static const Option options[] = {
     OPTION_MODEL(Arguments, model),
-    OPTIONS_TRANSPLANT(Arguments, transplant, true),
+    OPTIONS_TRANSPLANT(Arguments, transplant),
     {.name = "sources",
      .type = OPTION_TEXT,
      .field = OPTION_FIELD(Arguments, const char *, transplant.sources),
@@ -26,6 +26,13 @@ static const Option options[] = {
      .help = "words whose log-probability as the first token is printed with --json, separated "
              "by commas or on the lines of a file"},
     OPTION_VECTOR(Arguments, transplant.vector),
+    {.name = "plan",
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, transplant.plan),
+     .value = "FILE",
+     .help = "in place of --site, its layers and how it writes: a JSON list of interventions by "
+             "name, each of several transplants at once, {name, writes: [{site, source_layer, "
+             "target_layer, vector}]}; each intervention is run"},
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),
@@ -61,12 +68,14 @@ static json_t *with_effects(const Transplant *transplant, const Response *respon
   return NULL;
 }
 
-/* One of several. NULL: memory ran out. */
+/* One of several: of the options, with its "site", or of a plan, with its "name". NULL: memory ran
+ * out. */
 static json_t *way_json(const TransplantArguments *arguments, const Transplant *transplant,
                         size_t k) {
   char name[XT_SITE_NAME_SIZE];
   json_t *object = json_object();
-  bool ok = json_add(object, "site", json_string(transplant_name(arguments, transplant, k, name)));
+  bool ok = json_add(object, arguments->plan ? "name" : "site",
+                     json_string(transplant_name(arguments, transplant, k, name)));
   ok = transplant_way_json(arguments, transplant, k, object) && ok;
   ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted[k])) &&
        ok;
@@ -78,19 +87,22 @@ static json_t *way_json(const TransplantArguments *arguments, const Transplant *
 static xt_status print_as_json(const TransplantArguments *arguments, const Transplant *transplant,
                                xt_error *error) {
   json_t *object = json_object();
+  const bool source = transplant_has_source(arguments);
   bool ok = json_add(object, "source",
-                     arguments->vector || arguments->sources
-                         ? json_null()
-                         : with_effects(transplant, &transplant->source));
+                     source ? with_effects(transplant, &transplant->source) : json_null());
   ok = json_add(object, "vanilla", with_effects(transplant, &transplant->vanilla)) && ok;
-  ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted[0])) &&
-       ok;
-  ok = transplant_json(arguments, transplant, object) && ok;
-  if (transplant->count > 1) {
+  if (arguments->plan) {
+    ok = json_add(object, "plan", json_string(arguments->plan)) && ok;
+  } else {
+    ok = json_add(object, "transplanted", with_effects(transplant, &transplant->transplanted[0])) &&
+         ok;
+    ok = transplant_json(arguments, transplant, object) && ok;
+  }
+  if (arguments->plan || transplant->count > 1) {
     json_t *ways = json_array();
     for (size_t k = 0; k < transplant->count; k++)
       ok = json_array_append_new(ways, way_json(arguments, transplant, k)) == 0 && ok;
-    ok = json_add(object, "ways", ways) && ok;
+    ok = json_add(object, arguments->plan ? "interventions" : "ways", ways) && ok;
   }
   if (ok) return json_print(object, error);
   json_decref(object);
@@ -108,11 +120,12 @@ static void print_as_text(const TransplantArguments *arguments, const Transplant
   char name[XT_SITE_NAME_SIZE];
   transplant_print_head(arguments, transplant);
   printf("%-13s %6s %10s  %s\n", "run", "tokens", "margin", "response");
-  if (!arguments->vector && !arguments->sources) print_row("source", &transplant->source);
+  if (transplant_has_source(arguments)) print_row("source", &transplant->source);
   print_row("untouched", &transplant->vanilla);
   for (size_t k = 0; k < transplant->count; k++)
-    print_row(transplant->count == 1 ? "transplanted"
-                                     : transplant_name(arguments, transplant, k, name),
+    print_row(transplant->count == 1 && !arguments->plan
+                  ? "transplanted"
+                  : transplant_name(arguments, transplant, k, name),
               &transplant->transplanted[k]);
   putchar('\n');
   transplant_print_verdict(transplant);

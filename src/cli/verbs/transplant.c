@@ -9,28 +9,61 @@
 
 #define TAIL_COLUMNS 80
 
-/* Whether one prompt is the source. */
-static bool has_source(const TransplantArguments *arguments) {
+bool transplant_has_source(const TransplantArguments *arguments) {
+  if (arguments->plan) return arguments->source.text || arguments->source.file;
   return !arguments->vector && !arguments->sources;
 }
 
+/* The number of transplants. */
+static size_t count_of(const TransplantArguments *arguments, const Transplant *transplant) {
+  return arguments->plan ? transplant->plan.count : arguments->ways.count;
+}
+
+/* The k-th way with its taps. */
+static xt_site site_of(const TransplantArguments *arguments, size_t k) {
+  xt_site site = arguments->ways.at[k];
+  site.read = arguments->site.read;
+  site.write = arguments->site.write;
+  return site;
+}
+
+/* Which options are needed, and which --plan takes the place of. */
+static int check_plan(const Cli *cli, const TransplantArguments *arguments) {
+  static const char *const replaced[] = {"site",   "source-layer", "target-layer", "rule",
+                                         "alpha",  "span",         "positions",    "heads",
+                                         "vector", "sources"};
+  for (size_t k = 0; arguments->plan && k < sizeof replaced / sizeof *replaced; k++)
+    if (option_is_given(cli, replaced[k]))
+      return cli_usage(cli, "--%s: cannot be combined with --plan, whose file says it",
+                       replaced[k]);
+  if (!arguments->plan && !option_is_given(cli, "site"))
+    return cli_usage(cli, "--site: missing; it is what is read and written");
+  if (!arguments->plan && !option_is_given(cli, "target-layer"))
+    return cli_usage(cli, "--target-layer: missing; it is the layer that is written");
+  return EXIT_OK;
+}
+
 int transplant_usage(const Cli *cli, TransplantArguments *arguments) {
-  int wrong = ways_read(cli, &arguments->ways);
+  int wrong = check_plan(cli, arguments);
+  if (!wrong) wrong = ways_read(cli, &arguments->ways);
   if (wrong) return wrong;
   PromptInput source = arguments->source; /* the rows below are of both */
   source.ids = arguments->ids;
   source.chat = arguments->chat;
-  if (arguments->ways.heads && (!has_source(arguments) || arguments->site.read != XT_TAP_ATTN ||
-                                arguments->site.write != XT_TAP_ATTN))
+  if (arguments->ways.heads &&
+      (!transplant_has_source(arguments) || arguments->site.read != XT_TAP_ATTN ||
+       arguments->site.write != XT_TAP_ATTN))
     return cli_usage(cli, "--heads: needs the site attn and a source prompt");
-  if (!has_source(arguments)) {
+  if (arguments->plan && !transplant_has_source(arguments)) {
+    /* a plan may read no source prompt, which plan_check sees */
+  } else if (!transplant_has_source(arguments)) {
     if (source.text || source.file || (arguments->vector && arguments->sources))
       return cli_usage(cli, "--%s: takes the place of --source and --source-file%s",
                        arguments->vector ? "vector" : "sources",
                        arguments->sources && arguments->vector ? ", and of --sources" : "");
   } else {
     wrong = prompt_usage(cli, &source, "source");
-    if (!wrong && !option_is_given(cli, "source-layer"))
+    if (!wrong && !arguments->plan && !option_is_given(cli, "source-layer"))
       return cli_usage(cli, "--source-layer: missing; it is the layer that is read");
   }
   if (!wrong) wrong = prompt_usage(cli, &arguments->target, "target");
@@ -50,28 +83,34 @@ xt_status transplant_read(const TransplantArguments *arguments, Transplant *out,
   if (!target.line) target.line = arguments->line;
   *out = (Transplant){0};
   xt_status status = words_read(arguments->track, &out->words, error);
-  if (!status && has_source(arguments)) status = prompt_read(&source, &out->source_prompt, error);
+  if (!status && arguments->plan) status = plan_read(arguments->plan, &out->plan, error);
+  if (!status && transplant_has_source(arguments))
+    status = prompt_read(&source, &out->source_prompt, error);
   return status ? status : prompt_read(&target, &out->target_prompt, error);
+}
+
+/* The layers and heads of the options. */
+static xt_status check_layers(const Cli *cli, const TransplantArguments *arguments,
+                              const xt_model_info *info, Transplant *transplant, xt_error *error) {
+  const int source =
+      option_is_given(cli, "source-layer") ? arguments->source_layer : arguments->target_layer;
+  xt_status status =
+      layer_resolve(source, info->layers, "--source-layer", &transplant->source_layer, error);
+  if (!status)
+    status = layer_resolve(arguments->target_layer, info->layers, "--target-layer",
+                           &transplant->target_layer, error);
+  return status ? status : writes_check_heads(&arguments->ways.at[0], info, "--heads", error);
 }
 
 xt_status transplant_check(const Cli *cli, const TransplantArguments *arguments,
                            const LoadedModel *model, Transplant *transplant, xt_error *error) {
-  const int layers = model->info.layers;
-  const int source =
-      option_is_given(cli, "source-layer") ? arguments->source_layer : arguments->target_layer;
-  xt_status status =
-      layer_resolve(source, layers, "--source-layer", &transplant->source_layer, error);
-  if (!status)
-    status = layer_resolve(arguments->target_layer, layers, "--target-layer",
-                           &transplant->target_layer, error);
-  for (int h = model->info.heads; h < XT_SITE_HEADS && !status; h++)
-    if (arguments->ways.at[0].heads[h / 64] >> h % 64 & 1)
-      status = error_set(error, XT_STATUS_ARGUMENT, NULL, "--heads", -1,
-                         "head %d is out of range: this model has heads 0 to %d", h,
-                         model->info.heads - 1);
+  const bool source = transplant_has_source(arguments);
+  xt_status status = arguments->plan
+                         ? plan_check(&transplant->plan, &model->info, source, error)
+                         : check_layers(cli, arguments, &model->info, transplant, error);
   if (!status && arguments->vector)
     status = vector_input_read(arguments->vector, &model->info, &transplant->vector, error);
-  else if (!status && has_source(arguments))
+  else if (!status && source)
     status = prompt_encode(&transplant->source_prompt, model, arguments->max_new_tokens, error);
   if (!status)
     status = prompt_encode(&transplant->target_prompt, model, arguments->max_new_tokens, error);
@@ -138,48 +177,33 @@ static xt_status measure_mean(const TransplantArguments *arguments, const Loaded
   return status;
 }
 
-/* One intervention like `put` for each head. values: [heads][head_dim]. */
-static void add_heads(const xt_model_info *info, const xt_site *way, const float *values,
-                      xt_intervention put, xt_intervention *out, size_t *count) {
-  put.write = XT_TAP_HEADS;
-  for (put.head = 0; put.head < info->heads; put.head++) {
-    put.value = values + (size_t)put.head * (size_t)info->head_dim;
-    if (put.head < XT_SITE_HEADS && way->heads[put.head / 64] >> put.head % 64 & 1)
-      out[(*count)++] = put;
+/* The most interventions of a transplant. */
+static size_t most_writes(const TransplantArguments *arguments, const LoadedModel *model,
+                          const Transplant *transplant) {
+  size_t most = 1;
+  for (size_t k = 0; k < count_of(arguments, transplant); k++) {
+    const size_t own = arguments->plan ? plan_most(&transplant->plan.entries[k], &model->info)
+                                       : writes_most(&arguments->ways.at[k], &model->info);
+    if (own > most) most = own;
   }
+  return most;
 }
 
-/* The interventions of one way, at most the model's layers, into `out`. `taps`: of the source. */
+/* The interventions of the k-th transplant. source, target: what the prompts have. */
 static xt_status list_writes(const TransplantArguments *arguments, const LoadedModel *model,
-                             const Transplant *transplant, const xt_taps *taps, const xt_site *way,
-                             xt_intervention *out, size_t *count, xt_error *error) {
-  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
-                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
-                                                    [XT_POSITIONS_GENERATED] =
-                                                        XT_POSITION_GENERATED};
-  const int from = transplant->source_layer, to = transplant->target_layer,
-            layers = model->info.layers, span = way->span > 1 ? way->span : 1;
-  xt_status status = XT_STATUS_OK;
+                             const Transplant *transplant, const xt_taps *source,
+                             const xt_taps *target, size_t k, xt_intervention *out, size_t *count,
+                             xt_error *error) {
+  const xt_site site = site_of(arguments, k);
+  const WriteValues values = {.mean = transplant->mean,
+                              .vector = arguments->vector ? &transplant->vector : NULL,
+                              .vector_name = arguments->vector,
+                              .taps = source};
   *count = 0;
-  for (int k = 0; !status && k < span && from + k < layers && to + k < layers; k++) {
-    xt_intervention put = {.write = arguments->site.write,
-                           .layer = to + k,
-                           .position = positions[way->positions],
-                           .rule = way->rule,
-                           .alpha = way->alpha};
-    if (arguments->ways.heads) {
-      add_heads(&model->info, way, xt_taps_get(taps, XT_TAP_HEADS, from + k), put, out, count);
-      continue;
-    }
-    if (transplant->mean)
-      put.value = transplant->mean + (size_t)(from + k) * (size_t)model->info.width;
-    else if (taps)
-      put.value = xt_taps_get(taps, arguments->site.read, from + k);
-    else
-      status = vector_input_at(&transplant->vector, arguments->vector, from + k, &put.value, error);
-    out[(*count)++] = put;
-  }
-  return status;
+  if (arguments->plan)
+    return plan_list(&transplant->plan.entries[k], &model->info, source, target, out, count, error);
+  return writes_list(&site, &model->info, &values, transplant->source_layer,
+                     transplant->target_layer, out, count, error);
 }
 
 #define RUNS_MOST (2 + SITE_LIST_MAX) /* source, untouched, transplanted */
@@ -188,7 +212,8 @@ static xt_status list_writes(const TransplantArguments *arguments, const LoadedM
 static xt_status run_all(const TransplantArguments *arguments, const LoadedModel *model, bool lens,
                          Transplant *transplant, const xt_request *requests, xt_error *error) {
   const Prompt *to = &transplant->target_prompt;
-  const size_t first = has_source(arguments), count = first + 1 + arguments->ways.count;
+  const size_t first = transplant_has_source(arguments), made = count_of(arguments, transplant),
+               count = first + 1 + made;
   xt_generation generations[RUNS_MOST] = {{0}};
   const xt_generate_options how = {.max_new_tokens = arguments->max_new_tokens,
                                    .repetition_penalty = arguments->penalty,
@@ -199,7 +224,7 @@ static xt_status run_all(const TransplantArguments *arguments, const LoadedModel
     TRY_DONE(response_init(&transplant->source, model, &transplant->source_prompt, &generations[0],
                            error));
   TRY_DONE(response_init(&transplant->vanilla, model, to, &generations[first], error));
-  for (; transplant->count < arguments->ways.count; transplant->count++)
+  for (; transplant->count < made; transplant->count++)
     TRY_DONE(response_init(&transplant->transplanted[transplant->count], model, to,
                            &generations[first + 1 + transplant->count], error));
 done:
@@ -210,31 +235,33 @@ done:
 xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel *model, bool lens,
                          Transplant *transplant, xt_error *error) {
   const Prompt *from = &transplant->source_prompt, *to = &transplant->target_prompt;
-  const Ways *ways = &arguments->ways;
-  const size_t most = (size_t)model->info.layers * (size_t)(ways->heads ? model->info.heads : 1);
+  const size_t most = most_writes(arguments, model, transplant),
+               count = count_of(arguments, transplant);
   const xt_request source = {.ids = from->ids, .count = from->count},
                    target = {.ids = to->ids, .count = to->count};
   xt_request requests[RUNS_MOST], *next = requests;
-  xt_intervention *writes = calloc(ways->count * most, sizeof *writes);
-  xt_taps *taps = NULL;
+  xt_intervention *writes = calloc(count * most, sizeof *writes);
+  xt_taps *taps = NULL, *own = NULL;
   int32_t *tracked = NULL;
   size_t tracked_count;
   xt_status status = XT_STATUS_OK;
   if (!writes) return error_memory(error);
   TRY_DONE(find_words(model, transplant, &tracked, &tracked_count, error));
   if (arguments->sources) TRY_DONE(measure_mean(arguments, model, transplant, error));
-  if (has_source(arguments)) {
+  if (transplant_has_source(arguments)) {
     *next++ = source;
     TRY_DONE(xt_session_capture(model->session, &source, &taps, error));
   }
+  if (plan_reads_target(&transplant->plan))
+    TRY_DONE(xt_session_capture(model->session, &target, &own, error));
   *next++ = target;
-  for (size_t k = 0; k < ways->count; k++, next++) {
+  for (size_t k = 0; k < count; k++, next++) {
     *next = target;
     next->interventions = writes + k * most;
-    TRY_DONE(list_writes(arguments, model, transplant, taps, &ways->at[k], writes + k * most,
+    TRY_DONE(list_writes(arguments, model, transplant, taps, own, k, writes + k * most,
                          &next->intervention_count, error));
   }
-  if (has_source(arguments))
+  if (transplant_has_source(arguments))
     for (xt_request *r = requests; r < next; r++) {
       r->source = 1;
       r->untouched = 2;
@@ -244,12 +271,14 @@ xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel
   status = run_all(arguments, model, lens, transplant, requests, error);
 done:
   xt_taps_free(taps);
+  xt_taps_free(own);
   free(tracked);
   free(writes);
   return status;
 }
 
 void transplant_deinit(Transplant *transplant) {
+  plan_deinit(&transplant->plan);
   vector_input_deinit(&transplant->vector);
   free(transplant->mean);
   response_deinit(&transplant->source);
@@ -271,9 +300,8 @@ long transplant_first_change(const Transplant *transplant, size_t k) {
 
 const char *transplant_name(const TransplantArguments *arguments, const Transplant *transplant,
                             size_t k, char name[XT_SITE_NAME_SIZE]) {
-  xt_site site = arguments->ways.at[k];
-  site.read = arguments->site.read;
-  site.write = arguments->site.write;
+  if (arguments->plan) return transplant->plan.entries[k].name;
+  xt_site site = site_of(arguments, k);
   if (arguments->vector) {
     site.from = XT_FROM_VECTOR;
     strcpy(site.label, transplant->vector.label);
@@ -284,7 +312,10 @@ const char *transplant_name(const TransplantArguments *arguments, const Transpla
 bool transplant_way_json(const TransplantArguments *arguments, const Transplant *transplant,
                          size_t k, json_t *object) {
   const xt_site *way = &arguments->ways.at[k];
-  bool ok = json_add(object, "rule", json_string(xt_rule_name(way->rule)));
+  bool ok = true;
+  if (arguments->plan)
+    return json_add(object, "changed", json_boolean(transplant_first_change(transplant, k) >= 0));
+  ok = json_add(object, "rule", json_string(xt_rule_name(way->rule)));
   ok = json_add(object, "alpha",
                 way->rule == XT_RULE_REPLACE ? json_null() : json_number((double)way->alpha)) &&
        ok;
@@ -306,7 +337,7 @@ bool transplant_json(const TransplantArguments *arguments, const Transplant *tra
 }
 
 xt_status transplant_note_last(bool quiet, const Transplant *transplant, xt_error *error) {
-  const bool source = !transplant->vector.vector && !transplant->mean;
+  const bool source = transplant->source_prompt.count > 0;
   const xt_status status =
       !source ? XT_STATUS_OK : prompt_note_last(quiet, "source", &transplant->source_prompt, error);
   return status ? status : prompt_note_last(quiet, "target", &transplant->target_prompt, error);
@@ -331,10 +362,24 @@ static void print_way(const TransplantArguments *arguments, size_t k) {
   if (way->positions == XT_POSITIONS_GENERATED) fputs(" at every generated token", stdout);
 }
 
+static void print_entry(const PlanEntry *entry) {
+  char write[256];
+  for (size_t k = 0; k < entry->count; k++) {
+    plan_describe(&entry->writes[k], write, sizeof write);
+    printf("%s%s%s", k ? "; " : entry->name, k ? "" : ": ", write);
+  }
+  putchar('\n');
+}
+
 void transplant_print_head(const TransplantArguments *arguments, const Transplant *transplant) {
   char site[XT_SITE_NAME_SIZE];
-  if (has_source(arguments)) print_prompt("source", &transplant->source_prompt);
+  if (transplant_has_source(arguments)) print_prompt("source", &transplant->source_prompt);
   print_prompt("target", &transplant->target_prompt);
+  for (size_t e = 0; e < transplant->plan.count; e++) print_entry(&transplant->plan.entries[e]);
+  if (arguments->plan) {
+    putchar('\n');
+    return;
+  }
   printf("%s: layer %d of the %s into layer %d of the target, ",
          xt_site_format(arguments->site, site), transplant->source_layer,
          arguments->vector    ? "vector"

@@ -4,7 +4,7 @@
 #define CLI_VERBS_TRANSPLANT_H
 
 #include "inputs/words.h"
-#include "inputs/vector_input.h"
+#include "inputs/plan_input.h"
 #include "inputs/ways.h"
 #include "results/response.h"
 
@@ -19,13 +19,14 @@ typedef struct TransplantArguments {
   Ways ways;                      /* each is a transplant */
   const char *vector;             /* in place of a source prompt; NULL: none */
   const char *sources;            /* the same: prompts whose values' mean is written */
+  const char *plan;               /* in place of site, layers, ways and vector; NULL: none */
   int max_new_tokens;
   double penalty;
   const char *track;
 } TransplantArguments;
 
 /* clang-format off */
-#define OPTIONS_TRANSPLANT(Arguments, member, needed) \
+#define OPTIONS_TRANSPLANT(Arguments, member) \
   {.name = "source", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source.text), \
    .value = "TEXT", .help = "the prompt that the activation is read from"}, \
   {.name = "source-file", .letter = 'a', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.source.file), \
@@ -35,11 +36,11 @@ typedef struct TransplantArguments {
   {.name = "target-file", .letter = 'b', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.target.file), \
    .value = "FILE", .help = "the file with that prompt; - is stdin"}, \
   {.name = "site", .letter = 's', .type = OPTION_SITE, .field = OPTION_FIELD(Arguments, xt_site, member.site), \
-   .value = "SITE", .required = needed, .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o"}, \
+   .value = "SITE", .help = "attn, ffn, block, attn-released, or READ:WRITE with each of a, m, f, o"}, \
   {.name = "source-layer", .letter = 'i', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.source_layer), \
    .value = "I", .help = "the source layer, which is read: 0 to N-1, first or last"}, \
   {.name = "target-layer", .letter = 'j', .type = OPTION_LAYER, .field = OPTION_FIELD(Arguments, int, member.target_layer), \
-   .value = "J", .required = needed, .help = "the target layer, which is written: 0 to N-1, first or last"}, \
+   .value = "J", .help = "the target layer, which is written: 0 to N-1, first or last"}, \
   OPTIONS_WAYS(Arguments, member.ways), \
   OPTION_LINE(Arguments, member.line, "line", LINE_HELP), \
   OPTION_LINE(Arguments, member.source.line, "source-line", "like --line, for the source file only"), \
@@ -61,28 +62,32 @@ typedef struct Transplant {
   WordList words;
   int32_t *word_ids;
   VectorInput vector;                   /* if there is one; then there is no source */
-  float *mean;                          /* the same, of several sources: [layers][width] */
+  Plan plan;                            /* if there is one; each intervention is a transplant */
+  float *mean;                          /* like a vector, of several sources: [layers][width] */
   Response source, vanilla;             /* source: what the source prompt alone gives */
-  Response transplanted[SITE_LIST_MAX]; /* one for each way */
+  Response transplanted[SITE_LIST_MAX]; /* one for each transplant */
   size_t count;                         /* of these */
 } Transplant;
 
 /* Reads the ways. EXIT_OK, or EXIT_USAGE after saying which options contradict each other. */
 int transplant_usage(const Cli *cli, TransplantArguments *arguments);
-/* Reads both prompts. */
+/* Whether there is a source prompt. */
+bool transplant_has_source(const TransplantArguments *arguments);
+/* Reads the prompts that there are, and the plan. */
 xt_status transplant_read(const TransplantArguments *arguments, Transplant *out, xt_error *error);
 /* Encodes and checks them, and the layers, against a described model. */
 xt_status transplant_check(const Cli *cli, const TransplantArguments *arguments,
                            const LoadedModel *model, Transplant *transplant, xt_error *error);
-/* Fills in the responses: two, or one without a source prompt, and one for each way. */
+/* Fills in the responses: two, or one without a source prompt, and one for each
+ * transplant. */
 xt_status transplant_run(const TransplantArguments *arguments, const LoadedModel *model, bool lens,
                          Transplant *transplant, xt_error *error);
 void transplant_deinit(Transplant *transplant);
 
-/* The site's name with the k-th way, as sweeps have it. */
+/* The site's name with the k-th way, as sweeps have it; with a plan, the intervention's. */
 const char *transplant_name(const TransplantArguments *arguments, const Transplant *transplant,
                             size_t k, char name[XT_SITE_NAME_SIZE]);
-/* Adds "rule", "alpha", "span", "positions" and "changed" of the k-th way. */
+/* Adds "rule", "alpha", "span", "positions" and "changed" of the k-th way; with a plan, "changed". */
 bool transplant_way_json(const TransplantArguments *arguments, const Transplant *transplant,
                          size_t k, json_t *object);
 /* Adds "site", "source_layer", "target_layer", and what transplant_way_json adds of the first way. */
