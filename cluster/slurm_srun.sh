@@ -22,6 +22,11 @@ srun --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=0 \
   xtransplant sweep --threads "${SLURM_CPUS_PER_TASK:-1}" "$@" --shard auto -o "$results/shard-%k-of-%n.db"
 code=$?
 if [ "$code" -eq 138 ]; then # 128 + SIGUSR1: some were stopped before the limit
-  scontrol requeue "$SLURM_JOB_ID" && code=0
+  for pause in 2 5 10 0; do                  # a busy controller may not answer at once
+    scontrol requeue "$SLURM_JOB_ID" && code=0 && break
+    sleep $pause
+  done
+  # Slurm ends this script then; one that ended by itself before would not be queued again.
+  [ "$code" -ne 0 ] || sleep 100
 fi
 exit "$code"

@@ -6,9 +6,11 @@
 source_folder=$(cd "$here/../.." && pwd)
 stop_slurm() {
   for name in slurmd slurmctld munge; do
-    [ -s "$work/slurm/$name.pid" ] && kill "$(cat "$work/slurm/$name.pid")" 2>/dev/null
+    [ -s "$work/slurm/$name.pid" ] || continue
+    daemon=$(cat "$work/slurm/$name.pid") tries=0
+    kill "$daemon" 2>/dev/null # it writes files until it has ended
+    while kill -0 "$daemon" 2>/dev/null && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
   done
-  sleep 0.3
 }
 trap 'stop_slurm; rm -rf "$work"' EXIT
 for name in $(env | sed -n 's/^\(SLURM_[A-Z_]*\|OMPI_[A-Z_]*\|PMI_[A-Z_]*\|JOB_COMPLETION[A-Z_]*\)=.*/\1/p'); do unset "$name"; done
@@ -132,27 +134,62 @@ start_slurm() {
   done
 }
 
-# Until no job is left, for a minute; Slurm starts a job that queued again two minutes later, unless it is told to now.
+# Until COUNT jobs have come to a good end, for a minute; prints the states if they have not. (That squeue lists none says less: so
+# does a controller that is too busy to answer.) Slurm starts a job that queued again two minutes later, unless it is told to now.
 wait_for_jobs() {
   tries=0
-  while [ -n "$(squeue -h)" ] && [ $tries -lt 300 ]; do
-    for job in $(squeue -h -t PD -o %A); do scontrol update JobId="$job" StartTime=now; done
-    sleep 0.2
+  until [ "$(scontrol show job -o 2>/dev/null | grep -c 'JobState=COMPLETED')" -eq "$1" ]; do
     tries=$((tries + 1))
+    [ $tries -lt 300 ] || { scontrol show job -o; return; }
+    for job in $(squeue -h -t PD -o %i); do scontrol update JobId="$job" StartTime=now; done
+    sleep 0.2
   done
-  squeue -h
+}
+
+# What the scripts run: the program; but the first time that a task to be stopped begins, the program is let go
+# by moments until it has a response, and then stands still, however fast or slow the machine is. held/TASK then has its pid.
+# It is looked at while it runs, for a program that stands still may lock its file.
+write_held_program() {
+  mkdir held
+  cat >held/xtransplant <<PROGRAM
+#!/bin/sh
+hold() {
+  until [ "\$("$X" export results/shard-\$((\$2 - 4))-of-3.db 2>/dev/null | wc -l)" -gt 0 ]; do
+    kill -STOP \$1 || return
+    sleep 0.1
+    kill -CONT \$1
+    sleep 0.02
+  done
+  kill -STOP \$1 && echo \$1 >held/new-\$2 && mv held/new-\$2 held/\$2
+}
+case \${SLURM_RESTART_COUNT:-0}.\${SLURM_ARRAY_TASK_ID:-0} in 0.6 | 0.7) hold \$\$ \$SLURM_ARRAY_TASK_ID >/dev/null 2>&1 & ;; esac
+exec "$X" "\$@"
+PROGRAM
+  chmod 755 held/xtransplant
+}
+
+# until COMMAND...: tries it for a minute
+until_true() {
+  tries=0
+  until "$@" || [ $tries -ge 600 ]; do sleep 0.1; tries=$((tries + 1)); done
+}
+waits_for_it() { # whether a program that stands still has a SIGUSR1 to come (the tenth bit)
+  [ "$(sed -n 's/^S[a-z]*Pnd:.*\(.\)..$/\1/p' "/proc/$1/status" | tr -d '014589cd\n')" != "" ]
 }
 
 slurm_array() {
+  write_held_program
   "$X" sweep -m "$model" --quiet --pairs pairs.jsonl --site attn,block -o long.db && "$X" export long.db >long.jsonl
   array=$(sbatch --parsable --array=5-7 --cpus-per-task=1 --output="$work/array-%a.log" "$source_folder/cluster/slurm_array.sh" \
     -m "$model" --pairs "$work/pairs.jsonl" --site attn,block --max-rows 2 --commit-seconds 0) || fail "sbatch"
   # what Slurm does before the limit, to one task; what an administrator does, to another
-  wait_for results/shard-2-of-3.db
+  until_true test -s held/6
   scancel --signal=USR1 --batch "$(squeue -h -j "${array}_6" -o %A)"
-  wait_for results/shard-3-of-3.db
+  until_true waits_for_it "$(cat held/6)"
+  kill -CONT "$(cat held/6)"
+  until_true test -s held/7
   scontrol requeue "${array}_7"
-  same "Slurm: all tasks end" "$(wait_for_jobs)" ""
+  same "Slurm: all tasks end" "$(wait_for_jobs 3)" ""
   same "Slurm: both tasks began twice" "$(grep -c 'shard . of 3, by SLURM_ARRAY_TASK_ID' array-5.log array-6.log array-7.log | tr '\n' ' ')" \
     "array-5.log:1 array-6.log:2 array-7.log:2 "
   grep -q 'sweep: stopped' array-6.log && pass "Slurm: a signal before the limit stops a task" || fail "Slurm: a signal before the limit stops a task" "$(cat array-6.log)"
@@ -164,12 +201,12 @@ slurm_array() {
 slurm_srun() {
   XT_RESULTS=$work/tasks sbatch --quiet --ntasks=3 --cpus-per-task=1 --output="$work/srun.log" "$source_folder/cluster/slurm_srun.sh" \
     -m "$model" --pairs "$work/pairs.jsonl" --site attn --max-new-tokens 4
-  same "srun: the job ends" "$(wait_for_jobs)" ""
+  same "srun: the job ends" "$(wait_for_jobs 4)" ""
   "$X" merge tasks.db tasks/shard-?-of-3.db --quiet
   "$X" export tasks.db | cmp -s - whole.jsonl && pass "srun: tasks are shards" || fail "srun: tasks are shards" "$(cat srun.log)"
 }
 
-PATH=$XT_BUILD:$PATH:/usr/sbin
+PATH=$work/held:$XT_BUILD:$PATH:/usr/sbin
 if [ "$(id -u)" -ne 0 ]; then skip "an array of a real Slurm" "root"
 elif ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
   skip "an array of a real Slurm" "slurmctld, slurmd and munged (Debian: slurm-wlm, munge)"
