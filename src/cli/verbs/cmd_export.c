@@ -8,6 +8,7 @@
 #include "inputs/gold.h"
 #include "results/results_json.h"
 #include "results/store_model.h"
+#include "shell/json_print.h"
 #include "shell/output.h"
 #include "verbs/verbs.h"
 
@@ -53,13 +54,13 @@ static const Option options[] = {
     OPTION_QUIET(Arguments, quiet),
 };
 
-/* What is the same for all responses of a question. */
 typedef struct Exporter {
   const Arguments *arguments;
   int max_new_tokens;
-  int64_t question; /* the question of the other members; -1: none */
-  json_t *doc;
-  char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
+  /* The members of a line that are the same for all responses of a question, as text that begins
+   * with a member's name: doc_id to task; target; and doc_hash to the last of the line. */
+  int64_t question; /* -1: none */
+  char *head, *target, *tail;
 } Exporter;
 
 /* ---- what was measured ----------------------------------------------------------------------- */
@@ -77,133 +78,203 @@ static double perplexity(const xt_store_row *row, int which) {
 
 /* ---- JSON lines ------------------------------------------------------------------------------ */
 
-static json_t *layer_json(int layer) { return layer < 0 ? json_null() : json_integer(layer); }
-
-/* [["response"]] */
-static json_t *responses_json(const xt_store_row *row) {
-  json_t *outer = json_array(), *inner = json_array();
-  bool ok = inner && json_array_append_new(inner, json_text(row->text, row->text_length)) == 0;
-  ok = outer && inner && json_array_append_new(outer, inner) == 0 && ok;
-  if (ok) return outer;
-  json_decref(outer);
-  return NULL;
-}
-
-static json_t *metrics_json(const xt_store_row *row) {
-  json_t *object = json_object();
-  if (json_add(object, "acc", row->correct < 0 ? json_null() : json_integer(row->correct)))
-    return object;
-  json_decref(object);
-  return NULL;
-}
-
 /* [[prompt, settings]] */
 static json_t *arguments_json(const Exporter *e, const xt_question *q) {
   return json_pack("[[s, {s:b, s:i}]]", e->arguments->sources ? q->source : q->target, "do_sample",
                    0, "max_gen_toks", e->max_new_tokens);
 }
 
-/* The hashes are those of lm-evaluation-harness: of the doc as JSON with an indent of two spaces,
- * the prompt, and the answer. */
-static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *error) {
-  const xt_question *q = row->question;
-  if (e->question == row->question_number) return XT_STATUS_OK;
-  json_decref(e->doc);
-  e->doc = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o?}", "id", q->id, "lang", q->lang, "source_lang",
-                     q->source_lang, "source_prompt", q->source, "target_prompt", q->target, "gold",
-                     q->gold ? gold_to_json(q->gold) : json_null());
-  if (e->doc && q->choice_count) {
-    json_t *choices = json_object();
-    bool ok = true;
-    for (size_t i = 0; i < q->choice_count; i++)
-      ok = json_add(choices, q->choices[i].label,
-                    q->choices[i].text ? json_string(q->choices[i].text) : json_null()) &&
-           ok;
-    if (!json_add(e->doc, "choices", choices) || !ok) return error_memory(error);
-  }
-  char *text = e->doc ? json_dumps(e->doc, JSON_INDENT(2)) : NULL;
-  if (!text) return error_memory(error);
-  xt_text_hash(text, strlen(text), e->doc_hash);
-  const char *prompt = e->arguments->sources ? q->source : q->target;
-  xt_text_hash(prompt, strlen(prompt), e->prompt_hash);
-  xt_text_hash(q->gold ? q->gold : "", q->gold ? strlen(q->gold) : 0, e->target_hash);
-  free(text);
-  e->question = row->question_number;
+static json_t *doc_json(const xt_question *q) {
+  json_t *doc =
+      json_pack("{s:s, s:s, s:s, s:s, s:s, s:o?}", "id", q->id, "lang", q->lang, "source_lang",
+                q->source_lang, "source_prompt", q->source, "target_prompt", q->target, "gold",
+                q->gold ? gold_to_json(q->gold) : json_null());
+  if (!doc || !q->choice_count) return doc;
+  json_t *choices = json_object();
+  bool ok = true;
+  for (size_t i = 0; i < q->choice_count; i++)
+    ok = json_add(choices, q->choices[i].label,
+                  q->choices[i].text ? json_string(q->choices[i].text) : json_null()) &&
+         ok;
+  if (json_add(doc, "choices", choices) && ok) return doc;
+  json_decref(doc);
+  return NULL;
+}
+
+/* Replaces a text by an object's members, without its braces; frees the object. */
+static xt_status keep_members(char **out, json_t *object, bool whole, xt_error *error) {
+  free(*out);
+  *out = object && whole ? json_dumps(object, JSON_REAL_PRECISION(9)) : NULL;
+  json_decref(object);
+  if (!*out) return error_memory(error);
+  const size_t length = strlen(*out) - 2;
+  memmove(*out, *out + 1, length);
+  (*out)[length] = 0;
   return XT_STATUS_OK;
 }
 
-/* {"label": log-probability}; null: not scored. */
-static json_t *options_json(const xt_store_row *row) {
-  if (!row->option_sums) return json_null();
-  json_t *object = json_object();
-  bool ok = object != NULL;
-  for (size_t i = 0; i < row->option_count && ok; i++)
-    ok = json_add(object, row->options[i].label, json_number(row->option_sums[i]));
-  if (ok) return object;
-  json_decref(object);
-  return NULL;
+/* The hashes are those of lm-evaluation-harness: of the doc as JSON with an indent of two spaces,
+ * the prompt, and the answer. Takes `doc` over. */
+static xt_status keep_tail(Exporter *e, const xt_question *q, json_t *doc, xt_error *error) {
+  const char *prompt = e->arguments->sources ? q->source : q->target,
+             *gold = q->gold ? q->gold : "";
+  char doc_hash[XT_TEXT_HASH_SIZE], prompt_hash[XT_TEXT_HASH_SIZE], target_hash[XT_TEXT_HASH_SIZE];
+  char *text = doc ? json_dumps(doc, JSON_INDENT(2)) : NULL;
+  xt_text_hash(text ? text : "", text ? strlen(text) : 0, doc_hash);
+  xt_text_hash(prompt, strlen(prompt), prompt_hash);
+  xt_text_hash(gold, strlen(gold), target_hash);
+  json_t *tail = json_object();
+  bool ok = text && json_add(tail, "doc_hash", json_string(doc_hash));
+  ok = json_add(tail, "prompt_hash", json_string(prompt_hash)) && ok;
+  ok = json_add(tail, "target_hash", json_string(target_hash)) && ok;
+  if (!e->arguments->no_docs) {
+    ok = json_add(tail, "doc", json_incref(doc)) && ok;
+    ok = json_add(tail, "arguments", arguments_json(e, q)) && ok;
+  }
+  free(text);
+  json_decref(doc);
+  return keep_members(&e->tail, tail, ok, error);
+}
+
+static xt_status next_question(Exporter *e, const xt_store_row *row, xt_error *error) {
+  const xt_question *q = row->question;
+  if (e->question == row->question_number) return XT_STATUS_OK;
+  e->question = -1;
+  xt_status status = keep_members(
+      &e->head, json_pack("{s:s, s:s, s:s}", "doc_id", q->id, "lang", q->lang, "task", q->task),
+      true, error);
+  if (!status)
+    status = keep_members(
+        &e->target, json_pack("{s:o}", "target", q->gold ? gold_to_json(q->gold) : json_null()),
+        true, error);
+  if (!status) status = keep_tail(e, q, doc_json(q), error);
+  if (!status) e->question = row->question_number;
+  return status;
+}
+
+/* , "name": */
+static void print_member_name(const char *name) {
+  fputs(", \"", stdout);
+  fputs(name, stdout);
+  fputs("\": ", stdout);
+}
+
+static void print_text_member(const char *name, const char *text) {
+  print_member_name(name);
+  print_json_text(text, text ? strlen(text) : 0);
+}
+
+static void print_real_member(const char *name, double value) {
+  print_member_name(name);
+  print_json_real(value);
+}
+
+/* null: below 0 */
+static void print_count_member(const char *name, int value) {
+  print_member_name(name);
+  if (value < 0)
+    fputs("null", stdout);
+  else
+    print_json_int(value);
 }
 
 /* {"kl_untouched", "kl_source", "tracked": [[answer's kind, answer, spelling, log-probability]]} */
-static json_t *effects_json(const xt_store_row *row) {
-  if (!row->effects) return json_null();
-  json_t *object = json_object(), *list = json_array();
-  bool ok =
-      json_add(object, "kl_untouched", json_number((double)row->effects[XT_EFFECT_KL_UNTOUCHED]));
-  ok = json_add(object, "kl_source", json_number((double)row->effects[XT_EFFECT_KL_SOURCE])) && ok;
-  for (size_t i = 0; i < row->tracked_count && list; i++)
-    ok = json_array_append_new(
-             list, json_pack("[s, s, s, o]", row->tracked[i].kind, row->tracked[i].answer,
-                             row->tracked[i].spelling,
-                             json_number((double)row->effects[XT_EFFECT_TRACKED + i]))) == 0 &&
-         ok;
-  if (json_add(object, "tracked", list) && ok) return object;
-  json_decref(object);
-  return NULL;
+static void print_effects_member(const xt_store_row *row) {
+  print_member_name("effects");
+  if (!row->effects) {
+    fputs("null", stdout);
+    return;
+  }
+  fputs("{\"kl_untouched\": ", stdout);
+  print_json_real((double)row->effects[XT_EFFECT_KL_UNTOUCHED]);
+  print_real_member("kl_source", (double)row->effects[XT_EFFECT_KL_SOURCE]);
+  print_member_name("tracked");
+  fputs("[", stdout);
+  for (size_t i = 0; i < row->tracked_count; i++) {
+    const char *texts[] = {row->tracked[i].kind, row->tracked[i].answer, row->tracked[i].spelling};
+    fputs(i ? ", [" : "[", stdout);
+    for (int t = 0; t < 3; t++) {
+      print_json_text(texts[t], strlen(texts[t]));
+      fputs(", ", stdout);
+    }
+    print_json_real((double)row->effects[XT_EFFECT_TRACKED + i]);
+    fputs("]", stdout);
+  }
+  fputs("]}", stdout);
+}
+
+/* {"label": log-probability}; null: not scored. */
+static void print_options_member(const xt_store_row *row) {
+  print_member_name("options");
+  if (!row->option_sums) {
+    fputs("null", stdout);
+    return;
+  }
+  fputs("{", stdout);
+  for (size_t i = 0; i < row->option_count; i++) {
+    if (i) fputs(", ", stdout);
+    print_json_text(row->options[i].label, strlen(row->options[i].label));
+    fputs(": ", stdout);
+    print_json_real(row->option_sums[i]);
+  }
+  fputs("}", stdout);
+}
+
+static void print_response(const xt_store_row *row) {
+  print_member_name("resps");
+  fputs("[[", stdout);
+  print_json_text(row->text, row->text_length);
+  fputs("]]", stdout);
+  print_member_name("ids");
+  fputs("[", stdout);
+  for (size_t i = 0; i < row->count; i++) {
+    if (i) fputs(", ", stdout);
+    print_json_int(row->ids[i]);
+  }
+  fputs("]", stdout);
+}
+
+static void print_measures(const xt_store_row *row) {
+  print_real_member("margin", row->margin);
+  print_real_member("entropy", row->entropy);
+  print_real_member("mean_entropy", row->mean_entropy);
+  print_real_member("mean_logprob", row->mean_logprob);
+  for (int i = 0; i < PERPLEXITIES; i++) print_real_member(perplexity_names[i], perplexity(row, i));
+  print_text_member("language", row->language);
+  print_real_member("language_probability", row->language_probability);
+  print_effects_member(row);
+  print_options_member(row);
 }
 
 static xt_status print_line(void *user, const xt_store_row *row, xt_error *error) {
   Exporter *e = user;
-  const xt_question *q = row->question;
   const xt_status status = next_question(e, row, error);
   if (status) return status;
-  json_t *object = json_object();
-  bool ok = json_add(object, "doc_id", json_string(q->id));
-  ok = json_add(object, "lang", json_string(q->lang)) && ok;
-  ok = json_add(object, "task", json_string(q->task)) && ok;
-  ok = json_add(object, "site", json_string(row->site)) && ok;
-  ok = json_add(object, "source_layer", layer_json(row->source_layer)) && ok;
-  ok = json_add(object, "target_layer", layer_json(row->target_layer)) && ok;
-  ok = json_add(object, "resps", responses_json(row)) && ok;
-  ok = json_add(object, "ids", json_ids(row->ids, row->count)) && ok;
-  ok = json_add(object, "margin", json_number(row->margin)) && ok;
-  ok = json_add(object, "entropy", json_number(row->entropy)) && ok;
-  ok = json_add(object, "mean_entropy", json_number(row->mean_entropy)) && ok;
-  ok = json_add(object, "mean_logprob", json_number(row->mean_logprob)) && ok;
-  for (int i = 0; i < PERPLEXITIES; i++)
-    ok = json_add(object, perplexity_names[i], json_number(perplexity(row, i))) && ok;
-  ok = json_add(object, "language", row->language ? json_string(row->language) : json_null()) && ok;
-  ok = json_add(object, "language_probability", json_number(row->language_probability)) && ok;
-  ok = json_add(object, "effects", effects_json(row)) && ok;
-  ok = json_add(object, "options", options_json(row)) && ok;
-  ok = json_add(object, "target", q->gold ? gold_to_json(q->gold) : json_null()) && ok;
-  ok = json_add(object, "metrics", metrics_json(row)) && ok;
-  ok = json_add(object, "source_lang", json_string(q->source_lang)) && ok;
-  ok = json_add(object, "id", json_string(row->id)) && ok;
-  ok = json_add(object, "filtered_resps",
-                json_pack("[o]", json_text(row->text, row->text_length))) &&
-       ok;
-  ok = json_add(object, "doc_hash", json_string(e->doc_hash)) && ok;
-  ok = json_add(object, "prompt_hash", json_string(e->prompt_hash)) && ok;
-  ok = json_add(object, "target_hash", json_string(e->target_hash)) && ok;
-  if (!e->arguments->no_docs) {
-    ok = json_add(object, "doc", json_incref(e->doc)) && ok;
-    ok = json_add(object, "arguments", arguments_json(e, q)) && ok;
-  }
-  if (row->strategy) ok = json_add(object, "strategy", json_string(row->strategy)) && ok;
-  if (ok) return json_print(object, error);
-  json_decref(object);
-  return error_memory(error);
+  fputs("{", stdout);
+  fputs(e->head, stdout);
+  print_text_member("site", row->site);
+  print_count_member("source_layer", row->source_layer);
+  print_count_member("target_layer", row->target_layer);
+  print_response(row);
+  print_measures(row);
+  fputs(", ", stdout);
+  fputs(e->target, stdout);
+  fputs(", \"metrics\": {\"acc\": ", stdout);
+  if (row->correct < 0)
+    fputs("null", stdout);
+  else
+    print_json_int(row->correct);
+  fputs("}", stdout);
+  print_text_member("source_lang", row->question->source_lang);
+  print_text_member("id", row->id);
+  print_member_name("filtered_resps");
+  fputs("[", stdout);
+  print_json_text(row->text, row->text_length);
+  fputs("], ", stdout);
+  fputs(e->tail, stdout);
+  if (row->strategy) print_text_member("strategy", row->strategy);
+  fputs("}\n", stdout);
+  return output_status(error);
 }
 
 /* ---- comma-separated values (RFC 4180) ------------------------------------------------------- */
@@ -336,7 +407,10 @@ static int run(const Cli *cli, void *opaque) {
                                   : xt_store_read)(
       store, arguments->format == FORMAT_CSV ? print_values : print_line, &exporter, &error));
 done:
-  json_decref(exporter.doc);
+  free(exporter.head);
+  free(exporter.target);
+  free(exporter.tail);
+
   xt_store_close(store);
   return cli_exit(cli, status, &error);
 }
