@@ -410,7 +410,6 @@ done:
   free(exporter.head);
   free(exporter.target);
   free(exporter.tail);
-
   xt_store_close(store);
   return cli_exit(cli, status, &error);
 }
