@@ -34,6 +34,7 @@ void xt_analysis_free(xt_analysis *a) {
   free(a->groups);
   free(a->texts);
   free(a->text_slots);
+  free(a->options_scored);
   free((void *)(uintptr_t)a->strategies);
   xt_coverage_free(a->coverage);
   arena_free(&a->arena);
@@ -94,6 +95,7 @@ static xt_status load(xt_analysis *a, xt_store *store, xt_error *error) {
     return status;
   }
   TRY(xt_coverage_create(store, &a->coverage, error));
+  TRY(analysis_options_scored(a, store, error));
   count_unscored(a);
   TRY(check(a, &info, error));
   set_unscored_apart(a);

@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "xtransplant/analysis.h"
+#include "xtransplant/metrics.h"
 
 #define TEXT_ABSENT UINT32_MAX
 
@@ -100,6 +101,8 @@ struct xt_analysis {
   xt_analysis_options options; /* with the defaults filled in */
   uint64_t claimed;            /* bytes of tables that are in memory or will be next */
   bool has_perplexity, has_language;
+  xt_option_row *options_scored; /* what report's table of options shows */
+  size_t option_count, option_capacity;
   xt_coverage *coverage;
 };
 
@@ -116,6 +119,9 @@ xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out,
 
 /* Reads questions, responses, selections and metrics; stores in bits which responses are right. */
 xt_status analysis_load(xt_analysis *a, xt_store *store, xt_error *error);
+
+/* Reads the accuracies by the options' likelihoods. */
+xt_status analysis_options_scored(xt_analysis *a, xt_store *store, xt_error *error);
 
 /* Finds which instances ask the same question (analysis.h), and the strata. */
 xt_status analysis_questions(xt_analysis *a, AnalysisGroup *g, xt_error *error);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "store/store_parts.h"
 #include "xtransplant/metrics.h"
 
 typedef struct Names {
@@ -243,6 +244,7 @@ xt_status xt_store_summarize_options(xt_store *store,
                                      void *user, xt_error *error) {
   Gather g = {0};
   Rows rows = {.from = &g, .row = row, .user = user};
+  if (!store->schema.has[TABLE_OPTION_SCORES]) return XT_STATUS_OK;
   xt_status status = xt_store_read(store, gather, &g, error);
   if (!status && g.count) {
     qsort(g.runs, g.count, sizeof *g.runs, compare_runs);

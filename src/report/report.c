@@ -102,6 +102,7 @@ static xt_status build(xt_report *r, const char *store, const xt_report_options 
   TRY(report_control_tables(r, error));
   TRY(report_gap_tables(r, error));
   TRY(report_effect_tables(r, error));
+  TRY(report_option_table(r, error));
   TRY(report_strategy_tables(r, error));
   TRY(report_response_tables(r, error));
   TRY(report_figures(r, error));

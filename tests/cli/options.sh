@@ -49,4 +49,14 @@ cmp -s whole.jsonl steps.jsonl && pass "in steps the same numbers" || fail "in s
 "$X" merge joined.db plain.db r.db --quiet || fail "merge"
 "$X" export joined.db >joined.jsonl
 cmp -s whole.jsonl joined.jsonl && pass "joined" || fail "joined"
+
+# ---- report
+"$X" report r.db -o report --quiet >/dev/null 2>&1 || fail "report"
+same "report: rows" "$(sed 's/^"//; s/".*//; s/layer [0-5] into [0-5]/best/' report/options.csv | tr '\n' ';') $(ls report/options.tex)" \
+  "Task, run;XNLI, untouched;XNLI, attn;XNLI, attn, best; report/options.tex"
+mean=$(grep '"lang": null, "site": "attn", "source_layer": null' rows)
+for name in runs generated acc acc_norm calibrated calibrated_norm; do echo "$mean" | sed "s/.*\"$name\": \([0-9.]*\).*/\1/"; done | awk '{ printf "%.6f ", $1 }' >wanted
+same "report: the verb's figures" "$(sed -n 's/^"XNLI, attn",//p' report/options.csv | tr ',' '\n' | awk '{ printf "%.6f ", $1 }')" "$(cat wanted)"
+"$X" report plain.db -o without --quiet >/dev/null 2>&1
+same "report of a store without scores" "$(ls without/options.csv 2>&1 | grep -c 'No such file')" 1
 finish
