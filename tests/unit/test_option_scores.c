@@ -10,8 +10,8 @@
   "{\"id\": \"" id "\", \"lang\": \"" lang "\", \"source_lang\": \"en\", \"source\": \"" source \
   "\", \"target\": \"" target "\", \"gold\": \"" gold "\", \"task\": \"" task "\"}\n"
 
-static const char questions[] = QUESTION("a", "sw", "Two: (1) (2) (3)", "Swali", "1", "xnli")
-    QUESTION("b", "sw", "Three: (1) (2) (3)", "Swali mbili:\\n", "2", "xnli")
+static const char questions[] = QUESTION("a", "sw", "Two: (1) (2) (3)", "Swali", "3", "xnli")
+    QUESTION("b", "sw", "Three: (1) (2) (3)", "Swali mbili:\\n", "1", "xnli")
         QUESTION("c", "sw", "Paris", "Mji", "p", "xquad")
             QUESTION("d", "Germany", "Waehle:\\n(A) Ja\\n(B) Nein\\nAntwort:",
                      "Chagua:\\n(A) Yes\\n(B) No way \\n(C) Maybe\\nJibu:", "B", "globalopinionqa");
@@ -214,22 +214,27 @@ static xt_status count_untouched(void *user, const xt_option_row *row, xt_error 
   (void)error;
   if (strcmp(row->task, "xnli") != 0 || strcmp(row->site, "vanilla") != 0) return XT_STATUS_OK;
   ++*rows;
-  const int golds[] = {0, 1};
-  double right = 0, calibrated = 0;
+  const int golds[] = {2, 0};
+  /* "Inajumuisha", "Kuegemea upande wowote", "Kupingana" */
+  const double bytes[] = {11, 22, 9};
+  double right = 0, normalised = 0, calibrated = 0;
   for (int q = 0; q < 2; q++) {
     const double *mine = expected + 3 * (size_t)(1 + q) * (1 + 4 * SITES),
                  *other = expected + 3 * (size_t)(2 - q) * (1 + 4 * SITES);
-    int best = 0, of_rest = 0;
+    int best = 0, of_rest = 0, of_byte = 0;
     for (int o = 1; o < 3; o++) {
       if (mine[o] > mine[best]) best = o;
+      if (mine[o] / bytes[o] > mine[of_byte] / bytes[of_byte]) of_byte = o;
       if (mine[o] - (mine[o] + other[o]) / 2 > mine[of_rest] - (mine[of_rest] + other[of_rest]) / 2)
         of_rest = o;
     }
     right += best == golds[q];
+    normalised += of_byte == golds[q];
     calibrated += of_rest == golds[q];
   }
   assert_int_equal(row->runs, 2);
   assert_true(row->acc == right / 2);
+  assert_true(row->acc_norm == normalised / 2);
   assert_true(row->calibrated == calibrated / 2);
   return XT_STATUS_OK;
 }
