@@ -68,9 +68,10 @@ typedef enum xt_positions {
 typedef enum xt_from {
   XT_FROM_SOURCE = 0, /* the source prompt's value */
   XT_FROM_LANGS,      /* the mean of the values of the same question in several languages */
-  XT_FROM_VECTOR      /* a given vector for each layer, such as a steering vector */
+  XT_FROM_VECTOR,     /* a given vector for each layer, such as a steering vector */
+  XT_FROM_PLAN        /* several writes at once, which a sweep is given (xt_plan_write) */
 } xt_from;
-#define XT_FROM_COUNT 3
+#define XT_FROM_COUNT 4
 #define XT_LABEL_SIZE 49
 
 #define XT_SITE_HEAD_WORDS 4
@@ -94,7 +95,8 @@ typedef struct xt_site {
   uint64_t heads[XT_SITE_HEAD_WORDS];
   xt_from from;
   char label[XT_LABEL_SIZE]; /* of XT_FROM_LANGS the languages, "de.fr.en"; of XT_FROM_VECTOR a name
-                                of the vector; of letters, digits, '.', '_' and '-' */
+                                of the vector, of XT_FROM_PLAN one of the plan, with nothing else in
+                                the site but XT_POSITIONS_ALL; of letters, digits, '.', '_', '-' */
 } xt_site;
 
 #define XT_SITE_NAME_SIZE 128
@@ -104,7 +106,7 @@ typedef struct xt_site {
  * what is written; "+heads0.3.8-11", the attention heads; "+add2" or "+blend0.5", a rule with
  * its alpha; "+span3"; "+all" or "+generated", the positions; a control, "+self", "+shuffled",
  * "+random" or "+mean", the last three with a seed that is not 0 ("+random7"). A number is written
- * as xt_site_format does. */
+ * as xt_site_format does. A plan is "plan.NAME" alone. */
 XT_API xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error);
 /* The shortest name that xt_site_parse reads back; written into `buffer`, of XT_SITE_NAME_SIZE
  * bytes. */

@@ -41,6 +41,13 @@ typedef enum xt_deal {
   XT_DEAL_TURNS    /* every shards-th question, from the shard-th on */
 } xt_deal;
 
+/* A site that makes several transplants at once. */
+typedef struct xt_job_plan_site {
+  const char *name; /* the site's label; a part of a digest of `writes` in it keeps results apart */
+  const xt_plan_write *writes;
+  size_t write_count;
+} xt_job_plan_site;
+
 /* Zero-initialise for the defaults. Everything is copied except what `user` points to. The dataset
  * determines how many questions there are of each language, and whether their prompts ask for
  * reasoning (xt_dataset_options.limit, cot). */
@@ -107,6 +114,10 @@ typedef struct xt_job_options {
   /* What sites with XT_FROM_VECTOR write: [layers][width], borrowed until the job is freed. Values of
    * layers that are not read are not used. */
   const float *vector;
+  /* More sites, with XT_FROM_PLAN, and what they write; names and writes are borrowed until the job is freed. Without
+   * `sites` they are the only ones. They have none of the variants and controls. */
+  const xt_job_plan_site *plans;
+  size_t plan_count;
 } xt_job_options;
 
 /* Chooses the questions and converts their prompts to ids, so that errors are reported before any

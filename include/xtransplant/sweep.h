@@ -31,6 +31,26 @@ typedef struct xt_prompt_ids {
   size_t count;
 } xt_prompt_ids;
 
+/* What a layer of a plan's write is counted from. */
+typedef enum xt_layer_base {
+  XT_LAYER_FIXED = 0, /* the model's first layer */
+  XT_LAYER_SOURCE,    /* the response's source layer, i */
+  XT_LAYER_TARGET     /* the response's target layer, j */
+} xt_layer_base;
+
+/* One of the transplants that a site with XT_FROM_PLAN makes at once. `site` is of XT_FROM_SOURCE or
+ * XT_FROM_VECTOR, without a control or with XT_CONTROL_SELF. It reads layer `source` from its base
+ * on and writes layer `target` from its base on; where the model does not have one of them, nothing is
+ * written. */
+typedef struct xt_plan_write {
+  xt_site site;
+  xt_layer_base source_base, target_base;
+  int source, target;  /* of a fixed layer its number, else what is added to the base */
+  const float *vector; /* of XT_FROM_VECTOR: [layers][width], borrowed */
+} xt_plan_write;
+
+#define XT_PLAN_WRITES_MOST 256
+
 /* What a site with a control, or with values that are not the source prompt's, writes for one
  * instance, borrowed for the call. Members that the site does not need are 0. */
 typedef struct xt_control_input {
@@ -45,6 +65,10 @@ typedef struct xt_control_input {
   const xt_prompt_ids *sources; /* XT_FROM_LANGS: the prompts, as many as the site's label has
                                    languages. Their mean is summed in float64, in this order */
   size_t source_count;
+  const xt_plan_write
+      *writes; /* XT_FROM_PLAN: 1 to XT_PLAN_WRITES_MOST, applied in this order where
+                                  they change the same tap of the same layer */
+  size_t write_count;
 } xt_control_input;
 
 /* One decoding step of a batch: the number of unfinished responses, and of distinct rows that each

@@ -107,14 +107,14 @@ static const char *parse_rule(const char *text, xt_site *out) {
 }
 
 static const char *const from_names[XT_FROM_COUNT] = {
-    [XT_FROM_LANGS] = "langs.", [XT_FROM_VECTOR] = "vector."};
+    [XT_FROM_LANGS] = "langs.", [XT_FROM_VECTOR] = "vector.", [XT_FROM_PLAN] = "plan."};
 
 static size_t label_length(const char *text) {
   return strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-");
 }
 
 static const char *parse_from(const char *text, xt_site *out) {
-  for (xt_from from = XT_FROM_LANGS; from < XT_FROM_COUNT; from++) {
+  for (xt_from from = XT_FROM_LANGS; from < XT_FROM_PLAN; from++) {
     const char *label = after(text, from_names[from]);
     const size_t length = label ? label_length(label) : 0;
     if (length == 0 || length >= sizeof out->label) continue;
@@ -220,9 +220,20 @@ static bool parse_modifiers(const char *text, xt_site *out) {
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
+/* "plan.NAME" */
+static bool parse_plan(const char *text, xt_site *out) {
+  const char *label = after(text, from_names[XT_FROM_PLAN]);
+  const size_t length = label ? label_length(label) : 0;
+  if (!length || length >= sizeof out->label || label[length]) return false;
+  *out = (xt_site){.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL};
+  strcpy(out->label, label);
+  return true;
+}
+
 xt_status xt_site_parse(const char *text, xt_site *out, xt_error *error) {
   const size_t length = strcspn(text, "+");
   xt_site site;
+  if (parse_plan(text, out)) return XT_STATUS_OK;
   if (strlen(text) >= XT_SITE_NAME_SIZE || !parse_taps(text, length, &site))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "site", -1,
                    "'%.128s' is not a site; sites are attn, ffn, block, attn-released, or "
@@ -263,6 +274,11 @@ static size_t format_taps(xt_site site, char *buffer) {
 
 const char *xt_site_format(xt_site site, char *buffer) {
   char alpha[32] = "", heads[HEADS_SIZE];
+  if (site.from == XT_FROM_PLAN) {
+    snprintf(buffer, XT_SITE_NAME_SIZE, "%s%.*s", from_names[XT_FROM_PLAN], XT_LABEL_SIZE - 1,
+             site.label);
+    return buffer;
+  }
   char *at = buffer + format_taps(site, buffer);
   const char *control = xt_control_name(site.control);
   if (site.from != XT_FROM_SOURCE && (unsigned)site.from < XT_FROM_COUNT)
@@ -321,6 +337,10 @@ xt_status site_check(const xt_site *s, xt_error *error) {
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "have one whose taps, rule, alpha, span, positions or label are not among those "
                    "of engine.h, or an alpha or label where nothing uses it");
+  if (s->from == XT_FROM_PLAN && (s->read || s->write || s->control || s->rule || s->span ||
+                                  site_heads(s) || s->positions != XT_POSITIONS_ALL))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
+                   "have a plan with more than its label and all positions");
   if (site_heads(s)) return check_heads(s, error);
   if (s->from == XT_FROM_SOURCE || s->control == XT_CONTROL_NONE || s->control == XT_CONTROL_SELF ||
       s->control == XT_CONTROL_RANDOM)

@@ -93,25 +93,45 @@ static xt_status check_plain(const xt_job *job, size_t given, xt_error *error) {
   return XT_STATUS_OK;
 }
 
+/* Adds a site for each plan. */
+static xt_status add_plans(xt_job *job, xt_error *error) {
+  xt_job_options *o = &job->options;
+  for (size_t k = 0; k < o->plan_count; k++) {
+    xt_site *site = &job->sites[o->site_count++];
+    *site = (xt_site){.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL};
+    if (strlen(o->plans[k].name) >= sizeof site->label)
+      return err_set(error, XT_STATUS_ARGUMENT, NULL, "plans", -1,
+                     "have a name of more than %d letters", XT_LABEL_SIZE - 1);
+    strcpy(site->label, o->plans[k].name);
+  }
+  xt_job_plan_site *own;
+  TRY(ARENA_ALLOC(&job->arena, &own, o->plan_count, error));
+  for (size_t k = 0; k < o->plan_count; k++) own[k] = o->plans[k];
+  o->plans = own;
+  return XT_STATUS_OK;
+}
+
 /* The given sites, else the one that the paper uses for the task. */
 static xt_status choose_sites(xt_job *job, xt_error *error) {
   xt_job_options *o = &job->options;
   const xt_question *first = xt_dataset_get(job->dataset, 0);
   const xt_task *task = first ? xt_task_find(first->task) : NULL;
-  const size_t most = XT_SWEEP_SITES_MOST, given = o->site_count ? o->site_count : 1,
+  const size_t most = XT_SWEEP_SITES_MOST,
+               given = o->site_count || o->plan_count ? o->site_count : 1,
                ways = o->variant_count ? o->variant_count : 1;
-  if (given > most || ways > most || o->control_count > most ||
-      given * ways * (1 + o->control_count) > most)
+  if (given > most || ways > most || o->control_count > most || o->plan_count > most ||
+      given * ways * (1 + o->control_count) + o->plan_count > most)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "sites", -1,
                    "names %zu sites, with their rules and controls; at most %d are allowed",
-                   given * ways * (1 + o->control_count), XT_SWEEP_SITES_MOST);
-  if (o->site_count)
-    memcpy(job->sites, o->sites, o->site_count * sizeof *o->sites);
+                   given * ways * (1 + o->control_count) + o->plan_count, XT_SWEEP_SITES_MOST);
+  if (o->site_count || o->plan_count) /* sites may be none */
+    for (size_t k = 0; k < given; k++) job->sites[k] = o->sites[k];
   else
     TRY(xt_site_parse(task ? task->site : "attn", &job->sites[0], error));
   TRY(check_plain(job, given, error));
   const size_t written = add_variants(job->sites, given, o->variants, o->variant_count);
   o->site_count = add_controls(job->sites, written, o->controls, o->control_count);
+  TRY(add_plans(job, error));
   o->sites = job->sites;
   o->controls = o->variants = NULL; /* the caller's */
   return XT_STATUS_OK;

@@ -330,6 +330,14 @@ static xt_status find_input(Finder *f, size_t question, size_t s, xt_error *erro
   const xt_site *site = &job->sites[s];
   xt_control_input *out = &job->controls[question * job->options.site_count + s];
   if (site->from == XT_FROM_VECTOR) out->values = job->options.vector;
+  for (size_t k = 0; site->from == XT_FROM_PLAN && k < job->options.plan_count; k++)
+    if (strcmp(job->options.plans[k].name, site->label) == 0) {
+      out->writes = job->options.plans[k].writes;
+      out->write_count = job->options.plans[k].write_count;
+    }
+  if (site->from == XT_FROM_PLAN && !out->writes)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "plans", -1, "do not have plan.%s",
+                   site->label);
   if (site->from == XT_FROM_LANGS) {
     out->source_count = job->dataset->source_lang_count;
     out->sources = job->sources + question * out->source_count;

@@ -39,35 +39,93 @@ static bool pause(void *user) {
 
 static void grow(void *user, double requests) { ((Chunk *)user)->growing = requests; }
 
+/* Where a site's values are: one prompt's, or, where it is below 0, `made`, [layers][width]. */
+typedef struct Values {
+  int prompt;
+  const float *made;
+  size_t stride; /* floats from one layer of `made` to the next */
+} Values;
+
+/* Appends what a site writes from layer `source` into layer `target`. */
+static void add_writes(const Chunk *k, xt_request *request, const xt_site *site, Values values,
+                       int position, int source, int target) {
+  const Group *g = k->group;
+  const ModelConfig *c = &g->session->model->config;
+  xt_intervention *list = (xt_intervention *)(uintptr_t)request->interventions;
+  const int span = site->span > 1 ? site->span : 1;
+  for (int s = 0; s < span && source + s < c->layers && target + s < c->layers; s++)
+    for (int h = 0; h < (site_heads(site) ? c->heads : 1); h++) {
+      xt_intervention put = {.write = sweep_tap(site),
+                             .layer = target + s,
+                             .position = position,
+                             .rule = site->rule,
+                             .alpha = site->alpha,
+                             .head = h};
+      if (put.write == XT_TAP_HEADS && !site_has_head(site, h)) continue;
+      if (put.write == XT_TAP_HEADS)
+        put.value = k->heads +
+                    (size_t)sweep_head_index(g, source + s, values.prompt, h) * (size_t)c->head_dim;
+      else if (values.made)
+        put.value = values.made + (size_t)(source + s) * values.stride;
+      else
+        put.value = k->taps + (size_t)sweep_tap_index(g, site->read, source + s, values.prompt) *
+                                  (size_t)c->width;
+      list[request->intervention_count++] = put;
+    }
+}
+
+static int layer_of(xt_layer_base base, int layer, const Alone *row) {
+  return layer + (base == XT_LAYER_SOURCE   ? row->source
+                  : base == XT_LAYER_TARGET ? row->target
+                                            : 0);
+}
+
+/* The writes of a plan, those whose layers the model has. */
+static void add_plan(const Chunk *k, xt_request *request, const Alone *row) {
+  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
+                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
+                                                    [XT_POSITIONS_GENERATED] =
+                                                        XT_POSITION_GENERATED};
+  const Group *g = k->group;
+  const ModelConfig *c = &g->session->model->config;
+  const xt_control_input *in =
+      sweep_control_input(g->config, g->first + (size_t)row->instance, row->site);
+  for (size_t w = 0; w < in->write_count; w++) {
+    const xt_plan_write *write = &in->writes[w];
+    const int source = layer_of(write->source_base, write->source, row),
+              target = layer_of(write->target_base, write->target, row);
+    const bool own = write->site.control == XT_CONTROL_SELF;
+    const Values values = {.prompt = (own ? g->target_prompt : g->source_prompt)[row->instance],
+                           .made = own ? NULL : write->vector,
+                           .stride = (size_t)c->width};
+    if (source >= 0 && target >= 0)
+      add_writes(k, request, &write->site, values, positions[write->site.positions], source,
+                 target);
+  }
+}
+
 /* Makes the request of row n. */
 static void make_request(Chunk *k, int n) {
   const Group *g = k->group;
   const Alone *row = &k->rows[n];
   const xt_instance *in = &g->instances[row->instance];
   const xt_site *site = &g->config->options->sites[row->site];
-  const ModelConfig *c = &g->session->model->config;
-  const int span = site->span > 1 ? site->span : 1,
-            prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
-  xt_intervention *list = k->interventions + (size_t)n * (size_t)g->config->edits_most;
+  const size_t width = (size_t)g->session->model->config.width;
+  const int prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
+  Values values = {.prompt = prompt};
   k->requests[n] =
-      (xt_request){.ids = in->target, .count = in->target_count, .interventions = list};
-  for (int s = 0; s < span && row->source + s < c->layers && row->target + s < c->layers; s++)
-    for (int h = 0; h < (site_heads(site) ? c->heads : 1); h++) {
-      xt_intervention put = {.write = sweep_tap(site),
-                             .layer = row->target + s,
-                             .position = XT_POSITION_ALL,
-                             .rule = site->rule,
-                             .alpha = site->alpha,
-                             .head = h};
-      if (put.write == XT_TAP_HEADS && !site_has_head(site, h)) continue;
-      put.value =
-          put.write == XT_TAP_HEADS
-              ? k->heads +
-                    (size_t)sweep_head_index(g, row->source + s, prompt, h) * (size_t)c->head_dim
-              : k->taps + (size_t)sweep_value_index(g, row->instance, row->site, row->source + s) *
-                              (size_t)c->width;
-      list[k->requests[n].intervention_count++] = put;
-    }
+      (xt_request){.ids = in->target,
+                   .count = in->target_count,
+                   .interventions = k->interventions + (size_t)n * (size_t)g->config->edits_most};
+  if (site->from == XT_FROM_PLAN) {
+    add_plan(k, &k->requests[n], row);
+    return;
+  }
+  if (prompt < 0) {
+    values.made = k->taps + (size_t)sweep_value_index(g, row->instance, row->site, 0) * width;
+    values.stride = (size_t)g->count * width;
+  }
+  add_writes(k, &k->requests[n], site, values, XT_POSITION_ALL, row->source, row->target);
 }
 
 static xt_status hand_out(Chunk *k, xt_error *error) {

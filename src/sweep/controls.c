@@ -38,10 +38,42 @@ static bool needs_input(const xt_site *site) {
          (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE);
 }
 
+static xt_status check_write(const xt_model *m, const xt_plan_write *w, xt_error *error) {
+  const int layers = m->config.layers;
+  const bool fixed = (w->source_base || (w->source >= 0 && w->source < layers)) &&
+                     (w->target_base || (w->target >= 0 && w->target < layers));
+  TRY(site_check(&w->site, error));
+  TRY(site_check_heads(&w->site, &m->config, error));
+  if (w->site.from == XT_FROM_LANGS || w->site.from == XT_FROM_PLAN ||
+      w->site.control > XT_CONTROL_SELF || (w->site.from == XT_FROM_VECTOR) != (w->vector != NULL))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "plans", -1,
+                   "write something other than the source's or target's value or a vector");
+  if ((unsigned)w->source_base > XT_LAYER_TARGET || (unsigned)w->target_base > XT_LAYER_TARGET ||
+      !fixed || w->source < -layers || w->source > layers || w->target < -layers ||
+      w->target > layers)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "plans", -1,
+                   "have a layer that is out of range: the model has layers 0 to %d", layers - 1);
+  if (w->site.write == XT_TAP_MID && m->config.parallel)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "plans", -1,
+                   "write at mid, which %s does not have", m->config.architecture);
+  return XT_STATUS_OK;
+}
+
+static xt_status check_writes(const xt_model *m, const xt_control_input *in, size_t instance,
+                              xt_error *error) {
+  if (!in->writes || !in->write_count || in->write_count > XT_PLAN_WRITES_MOST)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
+                   "have no writes for the plan of instance %zu, or more than %d", instance,
+                   XT_PLAN_WRITES_MOST);
+  for (size_t k = 0; k < in->write_count; k++) TRY(check_write(m, &in->writes[k], error));
+  return XT_STATUS_OK;
+}
+
 static xt_status check_input(const xt_model *m, const xt_site *site, const xt_control_input *in,
                              size_t instance, bool values, xt_error *error) {
   const int more = sweep_more_prompts(site);
   const bool vector = site->from == XT_FROM_VECTOR;
+  if (site->from == XT_FROM_PLAN) return check_writes(m, in, instance, error);
   if (site->control != XT_CONTROL_SHUFFLED && more && in->source_count != (size_t)more)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "controls", -1,
                    "have %zu source prompts for instance %zu, and the site names %d languages",
@@ -56,6 +88,21 @@ static xt_status check_input(const xt_model *m, const xt_site *site, const xt_co
                    "have no values for the %s of instance %zu", vector ? "vector" : "mean",
                    instance);
   return XT_STATUS_OK;
+}
+
+void sweep_measure_plans(SweepConfig *c, size_t count) {
+  const xt_sweep_options *o = c->options;
+  for (size_t k = 0; o->controls && k < count * o->site_count; k++) {
+    const xt_control_input *in = &o->controls[k];
+    int edits = 0;
+    if (o->sites[k % o->site_count].from != XT_FROM_PLAN) continue;
+    for (size_t w = 0; w < in->write_count; w++) {
+      const int heads = site_heads(&in->writes[w].site);
+      c->heads = c->heads || heads;
+      edits += (in->writes[w].site.span > 1 ? in->writes[w].site.span : 1) * (heads ? heads : 1);
+    }
+    if (edits > c->edits_most) c->edits_most = edits;
+  }
 }
 
 xt_status sweep_check_controls(const xt_model *m, const xt_sweep_options *o, size_t count,

@@ -20,6 +20,9 @@ xt_prompt_ids sweep_more_prompt(const SweepConfig *config, size_t instance, int 
 /* Tokens of the prompts that controls add to an instance's own. */
 uint64_t sweep_control_tokens(const SweepConfig *config, size_t instance);
 
+/* Counts the edits of plans, which sweep_check_controls has checked, into the configuration. */
+void sweep_measure_plans(SweepConfig *config, size_t instances);
+
 /* Fills g->value_prompt, once the prompts have their indices. */
 void sweep_value_prompts(Group *g);
 

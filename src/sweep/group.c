@@ -153,6 +153,7 @@ xt_status xt_session_sweep(xt_session *s, const xt_instance *instances, size_t c
     if (!status) status = request_check(s->model, &target, i, config.max_new, error);
   }
   if (!status) status = sweep_check_controls(s->model, options, count, true, error);
+  if (!status) sweep_measure_plans(&config, count);
   if (!status) status = sweep_check_tracked(s->model, options, instances, count, error);
   s->cancel = options->cancel;
   s->cancel_user = options->user;

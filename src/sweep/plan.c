@@ -174,6 +174,7 @@ xt_status xt_sweep_make_plan(const xt_model *m, const xt_instance *instances, si
   TRY(OPTIONS_CHECK(o, error));
   xt_status status = sweep_config_init(&c, &arena, m, o, error);
   if (!status) status = sweep_check_controls(m, o, count, false, error);
+  if (!status) sweep_measure_plans(&c, count);
   for (size_t first = 0; first < count && !status; first += (size_t)group.instances) {
     status = sweep_plan_group(m, &c, instances, count, first, &group, error);
     if (status) break;

@@ -28,7 +28,8 @@ typedef struct SweepControls {
 
 static inline bool sweep_is_made(const xt_site *site) {
   return site->control == XT_CONTROL_RANDOM || site->control == XT_CONTROL_MEAN ||
-         (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE);
+         (site->control == XT_CONTROL_NONE && site->from != XT_FROM_SOURCE &&
+          site->from != XT_FROM_PLAN);
 }
 
 /* The number of prompts that a site needs for each instance besides its own. */

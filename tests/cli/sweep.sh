@@ -62,6 +62,37 @@ run "$X" sweep $small $pairs --rule add --alpha 2 --span 2 --positions last,gene
 prints "ways: nothing is left" ", 0 to run$"
 run "$X" sweep $small $pairs --rule replace,add --alpha 1,2,3,4,5,6,7,8 --positions last,all -o ways.db
 expect "ways: too many" 3
+# plans: several transplants at once, at layers that are counted from a response's pair, beside what is there
+cp whole.db plan.db
+cat >plan.json <<'EOF'
+[{"name": "both", "writes": [{"site": "attn+add2", "source_layer": "i", "target_layer": "j"},
+                             {"site": "attn+add2", "source_layer": "i+1", "target_layer": "j+1"}]},
+ {"name": "mixed", "writes": [{"site": "ffn+generated", "source_layer": 2, "target_layer": "j-1"},
+                              {"site": "block+self", "source_layer": "i", "target_layer": 5}]}]
+EOF
+run "$X" sweep $small $pairs --plan plan.json --limit 1 -o plan.db --dry-run
+prints "plan: sites" '^sites +attn,block,plan\.both\.[0-9a-f]{8},plan\.mixed\.[0-9a-f]{8}$'
+prints "plan: what is written" '^plan +mixed: ffn\+generated: layer 2 of the source into layer j-1 of the target$'
+prints "plan: nothing is shared" '^alone +144 responses change the whole prompt'
+run "$X" sweep $small $pairs --plan plan.json -o plan.db
+expect "plan" 0
+for name in both mixed; do
+  "$X" run -m "$model" --threads 1 --source-file source.q3 --target-file target --plan plan.json --source-layer 4 --target-layer 1 --json | sed "s/.*\"name\": \"$name\"//; s/\"name\": .*//" >alone
+  same "plan: $name is run" "$("$X" export plan.db | grep "\"doc_id\": \"q3\".*\"site\": \"plan.$name.[0-9a-f]*\", \"source_layer\": 4, \"target_layer\": 1," | field ids)" "$(object_field transplanted ids <alone)"
+done
+both=$("$X" export plan.db | grep '"doc_id": "q3".*"site": "plan.both.[0-9a-f]*", "source_layer": 4, "target_layer": 1,' | field ids)
+same "plan: what options give" "$both" "$("$X" export ways.db | grep '"doc_id": "q3".*"site": "attn+add2+span2", "source_layer": 4, "target_layer": 1,' | field ids)"
+run "$X" sweep $small $pairs --plan plan.json -o plan.db --dry-run
+prints "plan: nothing is left" ", 0 to run$"
+# another content under the same name is another site
+sed 's/attn+add2/attn+add3/' plan.json >other.json
+run "$X" sweep $small $pairs --plan other.json -o plan.db --dry-run
+prints "plan: the same name, other writes" ", $((37 * questions)) to run$"
+echo '[{"name": "fixed", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": "j"}]}]' >fixed.json
+refuses "plan: the same for each source layer" 3 "xtransplant sweep: fixed.json: fixed: counts no layer from the source layer, so that each gives the same; give one with --source-layers, or layers such as \"i+1\"" "$X" sweep $small $pairs --plan fixed.json -o fixed.db
+run "$X" sweep $small --pairs pairs.jsonl --plan fixed.json --source-layers 0 --limit 1 -o fixed.db
+same "plan: fixed layers, and no other site" "$code $("$X" export fixed.db | grep -c plan.fixed) $("$X" export fixed.db | wc -l)" "0 12 14"
+refuses "plan: rules without a site" 2 "xtransplant sweep: --rule: has no effect on --plan; give --site too" "$X" sweep $small --pairs pairs.jsonl --plan fixed.json --rule add -o fixed.db
 # means over languages: of one language, they are that language's transplants
 sed 's/"source": \("[^"]*"\)/"source": \1, "source_lang": "en", "sources": {"de": "Frage:", "sw": \1}/' pairs.jsonl | head -2 >langs.jsonl
 sed 's/"source": "[^"]*"/"source": "Frage:"/' langs.jsonl >de.jsonl

@@ -139,7 +139,7 @@ bad "no list" "is not a list of 1 to 32 interventions" '{}'
 bad "nothing" "is not a list of 1 to 32 interventions" '[]'
 bad "no object" "intervention 1: is not an object with name and writes" '[3]'
 bad "an unknown key" "intervention 1: label: is no key of it; it has name and writes" '[{"label": "x"}]'
-bad "no name" "intervention 1: name: is missing, or not a name of 1 to 63 letters, digits, '.', '_' and '-'" '[{"name": "a b", "writes": []}]'
+bad "no name" "intervention 1: name: is missing, or not a name of 1 to 39 letters, digits, '.', '_' and '-'" '[{"name": "a b", "writes": []}]'
 bad "no writes" "x: writes: is not a list of 1 to 256 transplants" '[{"name": "x", "writes": []}]'
 bad "a name twice" "intervention 2: name: 'x' is that of intervention 1, too" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn\", $layer}]}, {\"name\": \"x\"}]"
 bad "an unknown key of a write" "x: write 1: rule: is no key of it; it has site, source_layer, target_layer and perhaps vector" '[{"name": "x", "writes": [{"rule": "add"}]}]'
@@ -149,8 +149,10 @@ bad "a vector in a name" "x: write 1: site: names what is written; a vector has 
 bad "heads of ffn" "x: write 1: site: has attention heads, which only attn is made of" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn+heads0\", $layer}]}]"
 bad "no such head" "x: write 1: site: head 7 is out of range: this model has heads 0 to 3" "[{\"name\": \"x\", \"writes\": [{\"site\": \"attn+heads0.7\", $layer}]}]"
 bad "no source layer" "x: write 2: source_layer: is missing" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn\", $layer}, {\"site\": \"ffn\", \"target_layer\": 1}]}]"
-bad "a layer that is none" "x: write 1: target_layer: is not the number of a layer, from 0 on" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": -1}]}]'
+bad "a layer that is none" "x: write 1: target_layer: is neither the number of a layer, from 0 on, nor like \"i+2\"" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": -1}]}]'
 bad "a layer out of range" "x: write 1: target_layer: layer 6 is out of range: this model has layers 0 to 5" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": 6}]}]'
+bad "a layer that no pair gives" "x: write 1: source_layer: is never a layer of this model, which has layers 0 to 5" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": "i+6", "target_layer": 1}]}]'
+bad "a layer from nothing" "x: has layers that are counted from --target-layer, which is missing" '[{"name": "x", "writes": [{"site": "ffn", "source_layer": 1, "target_layer": "j-1"}]}]'
 bad "a vector of heads" "x: write 1: vector: cannot be with attention heads or +self" "[{\"name\": \"x\", \"writes\": [{\"site\": \"ffn+self\", $layer, \"vector\": \"mean.npy\"}]}]"
 with_plan '[{"name": '
 refuses_like "run --plan: no JSON" 3 '^xtransplant run: bad.json: at byte [0-9]+: is not JSON: ' "$X" run $pair --plan bad.json

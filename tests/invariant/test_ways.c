@@ -4,7 +4,7 @@
 #include "models.h"
 
 #define INSTANCES 2
-#define SITES 20
+#define SITES 22
 #define LAYERS 6
 
 static const int32_t prompts[2 * INSTANCES][12] = {{1, 75, 107, 104, 35, 102},
@@ -31,7 +31,13 @@ static const char *const names[SITES] = {"attn+add2",
                                          "attn+heads1+add2+span2+generated",
                                          "attn+heads0-3+span2",
                                          "attn+heads3+blend0.5+self",
-                                         "attn+heads1-2+all"};
+                                         "attn+heads1-2+all",
+                                         "plan.same",
+                                         "plan.several"};
+
+#define SAME 20 /* the plan that says what site SPAN does */
+#define SPAN 17
+#define WRITES 5
 
 typedef struct Fixture {
   xt_model *model;
@@ -41,6 +47,7 @@ typedef struct Fixture {
   xt_control_input controls[INSTANCES][SITES];
   xt_sweep_options options;
   float *vector; /* [layers][width] */
+  xt_plan_write writes[2][WRITES];
   size_t width, head_dim;
   int layers, heads;
 } Fixture;
@@ -51,6 +58,42 @@ typedef struct Results {
   xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
   int count;
 } Results;
+
+/* Two plans: heads of two layers, one after the other, and one of everything. */
+static void plans_init(Fixture *f) {
+  xt_error error;
+  static const char *const names_of[2][WRITES] = {
+      {"attn+heads0-3", "attn+heads0-3"},
+      {"attn+add2+span3", "ffn+self", "block+blend0.5+all", "attn+heads1+generated", "ffn+add0.5"}};
+  static const struct {
+    xt_layer_base source_base, target_base;
+    int source, target;
+  } layers[2][WRITES] = {
+      {{XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 0}, {XT_LAYER_SOURCE, XT_LAYER_TARGET, 1, 1}},
+      {{XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 0},
+       {XT_LAYER_TARGET, XT_LAYER_TARGET, -1, -1},
+       {XT_LAYER_FIXED, XT_LAYER_FIXED, 3, 1},
+       {XT_LAYER_TARGET, XT_LAYER_SOURCE, 2, 0},
+       {XT_LAYER_SOURCE, XT_LAYER_FIXED, -1, 4}}};
+  for (int p = 0; p < 2; p++)
+    for (int w = 0; w < (p ? WRITES : 2); w++) {
+      f->writes[p][w] = (xt_plan_write){.source_base = layers[p][w].source_base,
+                                        .target_base = layers[p][w].target_base,
+                                        .source = layers[p][w].source,
+                                        .target = layers[p][w].target};
+      ASSERT_OK(xt_site_parse(names_of[p][w], &f->writes[p][w].site, &error));
+    }
+  f->writes[1][2].site.from = XT_FROM_VECTOR;
+  strcpy(f->writes[1][2].site.label, "v");
+  f->writes[1][2].vector = f->vector;
+  if (f->layers < 5) f->writes[1][4].target = 1;
+  if (f->layers < 5) f->writes[1][2].source = 1;
+  for (int i = 0; i < INSTANCES; i++)
+    for (int p = 0; p < 2; p++) {
+      f->controls[i][SAME + p].writes = f->writes[p];
+      f->controls[i][SAME + p].write_count = p ? WRITES : 2;
+    }
+}
 
 static void fixture_open(Fixture *f, const char *path, int threads) {
   xt_error error;
@@ -78,6 +121,7 @@ static void fixture_open(Fixture *f, const char *path, int threads) {
     for (int s = 0; s < SITES; s++)
       f->controls[i][s] =
           (xt_control_input){.values = f->vector, .sources = sources, .source_count = 2};
+  plans_init(f);
   f->options = (xt_sweep_options){
       .sites = f->sites, .site_count = SITES, .max_new_tokens = 6, .controls = f->controls[0]};
 }
@@ -155,13 +199,27 @@ static size_t writes_of(const Fixture *f, const xt_site *site, xt_taps *const ta
   size_t n = 0;
   if (site->heads[0]) return heads_of(f, site, taps, i, j, positions[site->positions], out);
   for (int k = 0; k < (site->span ? site->span : 1) && i + k < layers && j + k < layers; k++)
-    out[n++] =
-        (xt_intervention){.write = site->write,
-                          .layer = j + k,
-                          .position = positions[site->positions],
-                          .rule = site->rule,
-                          .alpha = site->alpha,
-                          .value = value_of(f, site, taps, i + k, made + (size_t)k * f->width)};
+    out[n++] = (xt_intervention){
+        .write = site->write,
+        .layer = j + k,
+        .position = positions[site->positions],
+        .rule = site->rule,
+        .alpha = site->alpha,
+        .value = value_of(f, site, taps, i + k, made ? made + (size_t)k * f->width : NULL)};
+  return n;
+}
+
+/* The same of a plan. */
+static size_t plan_of(const Fixture *f, int plan, xt_taps *const taps[4], int i, int j,
+                      xt_intervention *out) {
+  const int bases[] = {0, i, j};
+  size_t n = 0;
+  for (int w = 0; w < (plan ? WRITES : 2); w++) {
+    const xt_plan_write *write = &f->writes[plan][w];
+    const int from = bases[write->source_base] + write->source,
+              to = bases[write->target_base] + write->target;
+    if (from >= 0 && to >= 0) n += writes_of(f, &write->site, taps, from, to, out + n, NULL);
+  }
   return n;
 }
 
@@ -191,7 +249,9 @@ static void check_alone(Fixture *f, const Results *r) {
     for (int s = 0; s < SITES; s++)
       for (int i = 0; i < f->layers; i++)
         for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
-          target.intervention_count = writes_of(f, &f->sites[s], taps, i, j, writes, made);
+          target.intervention_count = s >= SAME
+                                          ? plan_of(f, s - SAME, taps, i, j, writes)
+                                          : writes_of(f, &f->sites[s], taps, i, j, writes, made);
           ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
           models_same(&alone, &r->cells[n][s][i][j]);
           changed += memcmp(alone.ids, untouched.ids, alone.count * sizeof *alone.ids) != 0;
@@ -202,6 +262,14 @@ static void check_alone(Fixture *f, const Results *r) {
   }
   free(made);
   assert_true(changed > 100);
+}
+
+/* A plan that says what a site says gives what it gives. */
+static void check_same(const Results *r, const Fixture *f) {
+  for (int n = 0; n < INSTANCES; n++)
+    for (int i = 0; i < f->layers; i++)
+      for (int j = 0; j < f->layers; j++)
+        models_same(&r->cells[n][SAME][i][j], &r->cells[n][SPAN][i][j]);
 }
 
 static void test_equals_run_alone(void **state) {
@@ -216,6 +284,7 @@ static void test_equals_run_alone(void **state) {
     if (paths[k]) ASSERT_OK(xt_site_parse("m:f+add0.5+self", &f.sites[10], &error));
     Results *r = sweep(&f);
     check_alone(&f, r);
+    check_same(r, &f);
     results_free(r);
     fixture_close(&f);
   }
@@ -250,28 +319,42 @@ static void test_plan(void **state) {
   xt_sweep_plan plan;
   fixture_open(&f, NULL, 1);
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
-  assert_int_equal(plan.alone, INSTANCES * 5 * f.layers * f.layers);
+  assert_int_equal(plan.alone, INSTANCES * 7 * f.layers * f.layers);
   assert_int_equal(plan.responses, INSTANCES * (1 + SITES * f.layers * f.layers));
-  const xt_site wrong[] = {{.rule = XT_RULE_COUNT},
-                           {.alpha = 1},
-                           {.rule = XT_RULE_ADD, .alpha = 2e6f},
-                           {.span = 1},
-                           {.span = -2},
-                           {.positions = XT_POSITIONS_COUNT},
-                           {.seed = 1},
-                           {.label = "x"},
-                           {.from = XT_FROM_VECTOR},
-                           {.from = XT_FROM_VECTOR, .label = "a+b"},
-                           {.heads = {1 << 4}}, /* the model has 4 */
-                           {.heads = {1}, .write = XT_TAP_FFN},
-                           {.heads = {1}, .control = XT_CONTROL_RANDOM},
-                           {.from = XT_FROM_LANGS, .label = "a.b", .control = XT_CONTROL_MEAN}};
+  const xt_site wrong[] = {
+      {.rule = XT_RULE_COUNT},
+      {.alpha = 1},
+      {.rule = XT_RULE_ADD, .alpha = 2e6f},
+      {.span = 1},
+      {.span = -2},
+      {.positions = XT_POSITIONS_COUNT},
+      {.seed = 1},
+      {.label = "x"},
+      {.from = XT_FROM_VECTOR},
+      {.from = XT_FROM_VECTOR, .label = "a+b"},
+      {.heads = {1 << 4}}, /* the model has 4 */
+      {.heads = {1}, .write = XT_TAP_FFN},
+      {.heads = {1}, .control = XT_CONTROL_RANDOM},
+      {.from = XT_FROM_LANGS, .label = "a.b", .control = XT_CONTROL_MEAN},
+      {.from = XT_FROM_PLAN, .label = "x"},
+      {.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL},
+      {.from = XT_FROM_PLAN, .positions = XT_POSITIONS_ALL, .label = "x", .span = 2}};
   for (size_t k = 0; k < sizeof wrong / sizeof *wrong; k++) {
     f.sites[1] = wrong[k];
     assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
                      XT_STATUS_ARGUMENT);
     assert_true(strcmp(error.field, "sites") == 0 || strcmp(error.field, "heads") == 0);
   }
+  ASSERT_OK(xt_site_parse("attn", &f.sites[1], &error));
+  f.writes[0][1].source = f.layers + 1;
+  assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
+                   XT_STATUS_ARGUMENT);
+  assert_string_equal(error.field, "plans");
+  f.controls[1][SAME].writes = NULL;
+  f.writes[0][1].source = 1;
+  assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
+                   XT_STATUS_ARGUMENT);
+  assert_string_equal(error.field, "controls");
   fixture_close(&f);
 }
 

@@ -49,15 +49,31 @@ static xt_status check_keys(const Place *at, json_t *object, const char *const *
 
 /* ---- writes ---------------------------------------------------------------------------------- */
 
+/* "i", "i+2", "j-1"; false: it is none. */
+static bool parse_relative(const char *text, xt_layer_base *base, int *out) {
+  char *end;
+  if (*text != 'i' && *text != 'j') return false;
+  *base = *text == 'i' ? XT_LAYER_SOURCE : XT_LAYER_TARGET;
+  *out = 0;
+  if (!text[1]) return true;
+  if ((text[1] != '+' && text[1] != '-') || text[2] < '0' || text[2] > '9') return false;
+  const long offset = strtol(text + 1, &end, 10);
+  *out = offset > 10000 ? 10000 : offset < -10000 ? -10000 : (int)offset;
+  return !*end;
+}
+
 /* Without `needed`, an absent one is left as it is. */
-static xt_status read_layer(const Place *at, json_t *object, const char *key, bool needed, int *out,
-                            xt_error *error) {
+static xt_status read_layer(const Place *at, json_t *object, const char *key, bool needed,
+                            xt_layer_base *base, int *out, xt_error *error) {
   const json_t *value = json_object_get(object, key);
   const json_int_t layer = json_integer_value(value);
   if (!value && !needed) return XT_STATUS_OK;
   if (!value) return wrong(at, key, error, "is missing");
+  *base = XT_LAYER_FIXED;
+  if (json_is_string(value) && parse_relative(json_string_value(value), base, out))
+    return XT_STATUS_OK;
   if (!json_is_integer(value) || layer < 0 || layer > INT_MAX)
-    return wrong(at, key, error, "is not the number of a layer, from 0 on");
+    return wrong(at, key, error, "is neither the number of a layer, from 0 on, nor like \"i+2\"");
   *out = (int)layer;
   return XT_STATUS_OK;
 }
@@ -78,23 +94,25 @@ static xt_status read_site(const Place *at, json_t *object, xt_site *out, xt_err
   return XT_STATUS_OK;
 }
 
-static xt_status read_write(const Place *at, json_t *object, PlanWrite *out, xt_error *error) {
+static xt_status read_write(const Place *at, json_t *object, xt_plan_write *out, PlanVector *v,
+                            xt_error *error) {
   static const char *const keys[] = {"site", "source_layer", "target_layer", "vector", NULL};
   const json_t *vector = json_object_get(object, "vector");
   xt_status status;
   TRY_DONE(
       check_keys(at, object, keys, "site, source_layer, target_layer and perhaps vector", error));
   TRY_DONE(read_site(at, object, &out->site, error));
-  TRY_DONE(read_layer(at, object, "target_layer", true, &out->target_layer, error));
-  out->source_layer = out->target_layer;
-  TRY_DONE(read_layer(at, object, "source_layer", !vector, &out->source_layer, error));
+  TRY_DONE(read_layer(at, object, "target_layer", true, &out->target_base, &out->target, error));
+  out->source_base = out->target_base;
+  out->source = out->target;
+  TRY_DONE(read_layer(at, object, "source_layer", !vector, &out->source_base, &out->source, error));
   if (!vector) return XT_STATUS_OK;
   if (!json_is_string(vector))
     return wrong(at, "vector", error, "is not the name of a file, FILE or FILE:NAME");
   if (out->site.control || writes_heads(&out->site))
     return wrong(at, "vector", error, "cannot be with attention heads or +self");
-  out->file = strdup(json_string_value(vector));
-  if (!out->file) return error_memory(error);
+  v->file = strdup(json_string_value(vector));
+  if (!v->file) return error_memory(error);
 done:
   return status;
 }
@@ -129,14 +147,15 @@ static xt_status read_entry(Plan *plan, json_t *object, xt_error *error) {
   at.name = entry->name;
   json_t *writes = json_object_get(object, "writes");
   const size_t count = json_array_size(writes); /* 0 of what is no list */
-  if (!count || count > PLAN_WRITES_MOST)
-    return wrong(&at, "writes", error, "is not a list of 1 to %d transplants", PLAN_WRITES_MOST);
+  if (!count || count > XT_PLAN_WRITES_MOST)
+    return wrong(&at, "writes", error, "is not a list of 1 to %d transplants", XT_PLAN_WRITES_MOST);
   entry->writes = calloc(count, sizeof *entry->writes);
-  if (!entry->writes) return error_memory(error);
+  entry->vectors = calloc(count, sizeof *entry->vectors);
+  if (!entry->writes || !entry->vectors) return error_memory(error);
   for (; entry->count < count && !status; entry->count++) {
     at.write = entry->count + 1;
-    status =
-        read_write(&at, json_array_get(writes, entry->count), &entry->writes[entry->count], error);
+    status = read_write(&at, json_array_get(writes, entry->count), &entry->writes[entry->count],
+                        &entry->vectors[entry->count], error);
   }
 done:
   return status;
@@ -179,9 +198,10 @@ done:
 void plan_deinit(Plan *plan) {
   for (size_t e = 0; e < plan->count; e++) {
     for (size_t k = 0; k < plan->entries[e].count; k++) {
-      free(plan->entries[e].writes[k].file);
-      vector_input_deinit(&plan->entries[e].writes[k].vector);
+      free(plan->entries[e].vectors[k].file);
+      vector_input_deinit(&plan->entries[e].vectors[k].vector);
     }
+    free(plan->entries[e].vectors);
     free(plan->entries[e].writes);
   }
   *plan = (Plan){0};
@@ -189,44 +209,79 @@ void plan_deinit(Plan *plan) {
 
 /* ---- with a model ---------------------------------------------------------------------------- */
 
-static xt_status check_layer(const Place *at, const char *key, int layer, int layers,
-                             xt_error *error) {
+static xt_status check_layer(const Place *at, const char *key, xt_layer_base base, int layer,
+                             int layers, xt_error *error) {
+  if (base != XT_LAYER_FIXED) {
+    if (layer > -layers && layer < layers) return XT_STATUS_OK;
+    return wrong(at, key, error, "is never a layer of this model, which has layers 0 to %d",
+                 layers - 1);
+  }
   if (layer < layers) return XT_STATUS_OK;
   return wrong(at, key, error, "layer %d is out of range: this model has layers 0 to %d", layer,
                layers - 1);
 }
 
-static xt_status check_write(const Place *at, PlanWrite *w, const xt_model_info *info, bool source,
-                             xt_error *error) {
-  xt_error why;
+static xt_status read_vector(const Place *at, xt_plan_write *w, PlanVector *v,
+                             const xt_model_info *info, xt_error *error) {
   const float *value;
+  xt_error why;
+  const xt_status status = vector_input_read(v->file, info, &v->vector, error);
+  if (status) return status;
+  for (int k = 0; k < (w->site.span ? w->site.span : 1) && !w->source_base &&
+                  w->source + k < info->layers && (w->target_base || w->target + k < info->layers);
+       k++)
+    if (vector_input_at(&v->vector, v->file, w->source + k, &value, &why))
+      return wrong(at, "source_layer", error, "%.200s has no vector for layer %d", v->file,
+                   w->source + k);
+  for (int l = 0; l < info->layers && w->source_base; l++)
+    if (vector_input_at(&v->vector, v->file, l, &value, &why))
+      return wrong(at, "source_layer", error, "%.200s has no vector for layer %d", v->file, l);
+  w->site.from = XT_FROM_VECTOR;
+  w->vector = v->vector.values;
+  strcpy(w->site.label, v->vector.label);
+  return XT_STATUS_OK;
+}
+
+static xt_status check_write(const Place *at, xt_plan_write *w, PlanVector *v,
+                             const xt_model_info *info, bool source, xt_error *error) {
+  xt_error why;
   xt_status status;
-  TRY_DONE(check_layer(at, "source_layer", w->source_layer, info->layers, error));
-  TRY_DONE(check_layer(at, "target_layer", w->target_layer, info->layers, error));
+  TRY_DONE(check_layer(at, "source_layer", w->source_base, w->source, info->layers, error));
+  TRY_DONE(check_layer(at, "target_layer", w->target_base, w->target, info->layers, error));
   if (writes_check_heads(&w->site, info, NULL, &why))
     return wrong(at, "site", error, "%.300s", why.message);
-  if (!w->file && !w->site.control && !source)
+  if (!v->file && !w->site.control && !source)
     return wrong(at, NULL, error, "reads a source prompt; give --source or --source-file");
-  if (!w->file) return XT_STATUS_OK;
-  TRY_DONE(vector_input_read(w->file, info, &w->vector, error));
-  for (int k = 0; k < (w->site.span ? w->site.span : 1) && w->source_layer + k < info->layers &&
-                  w->target_layer + k < info->layers;
-       k++)
-    if (vector_input_at(&w->vector, w->file, w->source_layer + k, &value, &why))
-      return wrong(at, "source_layer", error, "%.200s has no vector for layer %d", w->file,
-                   w->source_layer + k);
-  w->site.from = XT_FROM_VECTOR;
-  strcpy(w->site.label, w->vector.label);
+  if (v->file) return read_vector(at, w, v, info, error);
 done:
   return status;
 }
 
+/* The entry's label: its name and a part of the digest of what it says. */
+static xt_status make_label(PlanEntry *entry, xt_error *error) {
+  const size_t most = 256;
+  char digest[XT_TEXT_HASH_SIZE], *text = malloc(entry->count * most), *at = text;
+  if (!text) return error_memory(error);
+  for (size_t k = 0; k < entry->count; k++) {
+    plan_describe(entry, k, at, most - 1);
+    at += strlen(at);
+    *at++ = '\n';
+  }
+  xt_text_hash(text, (size_t)(at - text), digest);
+  free(text);
+  snprintf(entry->label, sizeof entry->label, "%s.%.8s", entry->name, digest);
+  return XT_STATUS_OK;
+}
+
 xt_status plan_check(Plan *plan, const xt_model_info *info, bool source, xt_error *error) {
   xt_status status = XT_STATUS_OK;
-  for (size_t e = 0; e < plan->count; e++)
-    for (size_t k = 0; k < plan->entries[e].count && !status; k++)
-      status = check_write(&(Place){plan->file, plan->entries[e].name, e + 1, k + 1},
-                           &plan->entries[e].writes[k], info, source, error);
+  for (size_t e = 0; e < plan->count && !status; e++) {
+    PlanEntry *entry = &plan->entries[e];
+    for (size_t k = 0; k < entry->count && !status; k++)
+      status = check_write(&(Place){plan->file, entry->name, e + 1, k + 1}, &entry->writes[k],
+                           &entry->vectors[k], info, source, error);
+    if (!status) status = make_label(entry, error);
+  }
   return status;
 }
 
@@ -238,29 +293,56 @@ bool plan_reads_target(const Plan *plan) {
   return any;
 }
 
+bool plan_names(const PlanEntry *entry, xt_layer_base base) {
+  bool any = false;
+  for (size_t k = 0; k < entry->count; k++)
+    any = any || entry->writes[k].source_base == base || entry->writes[k].target_base == base;
+  return any;
+}
+
 size_t plan_most(const PlanEntry *entry, const xt_model_info *info) {
   size_t most = 0;
   for (size_t k = 0; k < entry->count; k++) most += writes_most(&entry->writes[k].site, info);
   return most;
 }
 
+static int layer_of(xt_layer_base base, int layer, int i, int j) {
+  return layer + (base == XT_LAYER_SOURCE ? i : base == XT_LAYER_TARGET ? j : 0);
+}
+
 xt_status plan_list(const PlanEntry *entry, const xt_model_info *info, const xt_taps *source,
-                    const xt_taps *target, xt_intervention *out, size_t *count, xt_error *error) {
+                    const xt_taps *target, int i, int j, xt_intervention *out, size_t *count,
+                    xt_error *error) {
   xt_status status = XT_STATUS_OK;
   for (size_t k = 0; k < entry->count && !status; k++) {
-    const PlanWrite *w = &entry->writes[k];
-    const WriteValues values = {.vector = w->file ? &w->vector : NULL,
-                                .vector_name = w->file,
+    const xt_plan_write *w = &entry->writes[k];
+    const WriteValues values = {.vector = w->vector ? &entry->vectors[k].vector : NULL,
+                                .vector_name = entry->vectors[k].file,
                                 .taps = w->site.control == XT_CONTROL_SELF ? target : source};
-    status =
-        writes_list(&w->site, info, &values, w->source_layer, w->target_layer, out, count, error);
+    const int from = layer_of(w->source_base, w->source, i, j),
+              to = layer_of(w->target_base, w->target, i, j);
+    if (from >= 0 && to >= 0)
+      status = writes_list(&w->site, info, &values, from, to, out, count, error);
   }
   return status;
 }
 
-void plan_describe(const PlanWrite *w, char *out, size_t size) {
-  char site[XT_SITE_NAME_SIZE];
-  const char *from = w->file ? "vector" : w->site.control ? "target itself" : "source";
-  snprintf(out, size, "%s: layer %d of the %s into layer %d of the target",
-           xt_site_format(w->site, site), w->source_layer, from, w->target_layer);
+static void print_layer(xt_layer_base base, int layer, char out[16]) {
+  if (base == XT_LAYER_FIXED)
+    snprintf(out, 16, "%d", layer);
+  else
+    snprintf(out, 16, layer ? "%c%+d" : "%c", base == XT_LAYER_SOURCE ? 'i' : 'j', layer);
+}
+
+void plan_describe(const PlanEntry *entry, size_t write, char *out, size_t size) {
+  const xt_plan_write *w = &entry->writes[write];
+  char site[XT_SITE_NAME_SIZE], from[16], to[16];
+  print_layer(w->source_base, w->source, from);
+  print_layer(w->target_base, w->target, to);
+  snprintf(out, size, "%s: layer %s of the %s into layer %s of the target",
+           xt_site_format(w->site, site), from,
+           entry->vectors[write].file ? "vector"
+           : w->site.control          ? "target itself"
+                                      : "source",
+           to);
 }

@@ -5,21 +5,20 @@
 
 #include "inputs/writes.h"
 
-#define PLAN_WRITES_MOST 256 /* of an intervention */
-#define PLAN_NAME_SIZE 64
+#define PLAN_NAME_SIZE 40 /* with it and a part of the digest a site's label is full */
 
-/* One transplant. */
-typedef struct PlanWrite {
-  xt_site site; /* of XT_FROM_SOURCE, with or without XT_CONTROL_SELF; or of XT_FROM_VECTOR */
-  int source_layer, target_layer;
-  char *file; /* of the vector, as given; NULL: a prompt is read */
+/* What the library does not know of a write. */
+typedef struct PlanVector {
+  char *file; /* as given; NULL: a prompt is read */
   VectorInput vector;
-} PlanWrite;
+} PlanVector;
 
 typedef struct PlanEntry {
   char name[PLAN_NAME_SIZE];
-  PlanWrite *writes;
+  xt_plan_write *writes;
+  PlanVector *vectors; /* of the writes */
   size_t count;
+  char label[XT_LABEL_SIZE]; /* NAME.DIGEST, of a sweep's site */
 } PlanEntry;
 
 typedef struct Plan {
@@ -28,6 +27,11 @@ typedef struct Plan {
   size_t count;
 } Plan;
 
+/* clang-format off */
+#define OPTION_PLAN(Arguments, member, text) \
+  {.name = "plan", .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member), .value = "FILE", .help = text}
+/* clang-format on */
+
 /* Reads it; an error names the file, and the intervention's and the key's place. */
 xt_status plan_read(const char *path, Plan *out, xt_error *error);
 /* Checks layers and heads against a described model, and reads the vectors. `source`: whether there
@@ -35,14 +39,18 @@ xt_status plan_read(const char *path, Plan *out, xt_error *error);
 xt_status plan_check(Plan *plan, const xt_model_info *info, bool source, xt_error *error);
 /* Whether some write is of the target prompt's own value. */
 bool plan_reads_target(const Plan *plan);
+/* Whether an entry has a layer that is counted from this one. */
+bool plan_names(const PlanEntry *entry, xt_layer_base base);
 /* The most interventions of an entry. */
 size_t plan_most(const PlanEntry *entry, const xt_model_info *info);
-/* The interventions of an entry, in the order of its writes. source, target: what these prompts
- * have; NULL where plan_check and plan_reads_target say that it is not read. */
+/* The interventions of an entry at source layer i and target layer j, in the order of its writes.
+ * source, target: what these prompts have; NULL where plan_check and plan_reads_target say that it is
+ * not read. */
 xt_status plan_list(const PlanEntry *entry, const xt_model_info *info, const xt_taps *source,
-                    const xt_taps *target, xt_intervention *out, size_t *count, xt_error *error);
-/* "attn+add2: layer 3 of the source into layer 1 of the target" */
-void plan_describe(const PlanWrite *write, char *out, size_t size);
+                    const xt_taps *target, int i, int j, xt_intervention *out, size_t *count,
+                    xt_error *error);
+/* "attn+add2: layer 3 of the source into layer j+1 of the target" */
+void plan_describe(const PlanEntry *entry, size_t write, char *out, size_t size);
 void plan_deinit(Plan *plan);
 
 #endif

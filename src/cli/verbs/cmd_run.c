@@ -26,13 +26,9 @@ static const Option options[] = {
      .help = "words whose log-probability as the first token is printed with --json, separated "
              "by commas or on the lines of a file"},
     OPTION_VECTOR(Arguments, transplant.vector),
-    {.name = "plan",
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(Arguments, const char *, transplant.plan),
-     .value = "FILE",
-     .help = "in place of --site, its layers and how it writes: a JSON list of interventions by "
-             "name, each of several transplants at once, {name, writes: [{site, source_layer, "
-             "target_layer, vector}]}; each intervention is run"},
+    OPTION_PLAN(Arguments, transplant.plan,
+                "in place of --site and how it writes: a JSON list of interventions by name, each "
+                "of several transplants at once; each is run"),
     OPTIONS_COMPUTE(Arguments, model),
     OPTION_QUIET(Arguments, model.quiet),
     OPTION_JSON(Arguments, model.json),

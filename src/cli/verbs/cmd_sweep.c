@@ -76,6 +76,8 @@ static const Option options[] = {
          "of --pairs, lines have them as \"sources\", an object, language to prompt"},
     OPTION_VECTOR(SweepArguments, vector),
     OPTIONS_WAYS(SweepArguments, ways),
+    OPTION_PLAN(SweepArguments, plan,
+                "more sites, or without --site the only ones: a JSON list of several transplants"),
     {.name = "source-layers",
      .letter = 'i',
      .type = OPTION_LAYERS,
@@ -202,13 +204,14 @@ static char *command_text(const SweepArguments *a, const Shard *shard) {
   snprintf(part, sizeof part, "%d/%d", shard->k, shard->n);
   json_t *object = json_object();
   bool ok = json_add(object, "verb", json_string("sweep"));
-  const char *const names[] = {"model",   "data",   "pairs",         "lang",
-                               "pivot",   "shard",  "source-layers", "target-layers",
-                               "control", "vector", "track",         "source-langs"};
+  const char *const names[] = {"model", "data",          "pairs",         "lang",    "pivot",
+                               "shard", "source-layers", "target-layers", "control", "vector",
+                               "track", "source-langs",  "plan"};
   const char *const values[] = {a->model.model,   a->data,          a->pairs,
                                 a->languages,     a->pivot,         a->shard ? part : NULL,
                                 a->source_layers, a->target_layers, a->controls,
-                                a->vector,        a->track,         a->source_langs};
+                                a->vector,        a->track,         a->source_langs,
+                                a->plan};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (values[i]) ok = json_add(object, names[i], json_string(values[i])) && ok;
   if (!ways_are_default(&a->ways)) {
@@ -326,6 +329,7 @@ static xt_status print_plan(Sweep *s, xt_error *error) {
   printf("instances   %zu in %d language%s\n", job->questions, languages,
          languages == 1 ? "" : "s");
   printf("sites       %s\n", names);
+  job_print_plan(&s->job);
   printf("responses   %llu, untouched runs included; %llu are in %s, %llu to run\n",
          (unsigned long long)job->responses, (unsigned long long)job->present, s->arguments->output,
          (unsigned long long)job->to_run);
@@ -406,6 +410,11 @@ static int check_usage(const Cli *cli, const SweepArguments *a, Shard *shard) {
     return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
   if (a->vector && a->source_langs)
     return cli_usage(cli, "--vector: cannot be combined with --source-langs");
+  static const char *const of_sites[] = {"control", "rule",      "alpha",  "span",
+                                         "heads",   "positions", "vector", "source-langs"};
+  for (size_t k = 0; k < sizeof of_sites / sizeof *of_sites; k++)
+    if (a->plan && !a->sites.count && option_is_given(cli, of_sites[k]))
+      return cli_usage(cli, "--%s: has no effect on --plan; give --site too", of_sites[k]);
   const int idle = sampling_usage(cli, a->samples);
   if (idle) return idle;
   return shard_read(cli, a->shard, shard);

@@ -173,6 +173,31 @@ static xt_status list_ways(SweepJob *job, const LoadedModel *model, int *sources
   return status;
 }
 
+/* The plan's interventions as sites. One that names no layer of a response's pair would be computed
+ * again for each of them. */
+static xt_status list_plans(SweepJob *job, const LoadedModel *model, xt_job_plan_site *out,
+                            xt_job_options *o, xt_error *error) {
+  static const char *const options[] = {[XT_LAYER_SOURCE] = "source", [XT_LAYER_TARGET] = "target"};
+  if (!job->arguments->plan) return XT_STATUS_OK;
+  xt_status status = plan_read(job->arguments->plan, &job->plan, error);
+  if (!status) status = plan_check(&job->plan, &model->info, true, error);
+  if (status) return status;
+  for (size_t e = 0; e < job->plan.count; e++) {
+    const PlanEntry *entry = &job->plan.entries[e];
+    out[e] = (xt_job_plan_site){entry->label, entry->writes, entry->count};
+    for (int base = XT_LAYER_SOURCE; base <= XT_LAYER_TARGET; base++)
+      if (!plan_names(entry, (xt_layer_base)base) &&
+          (base == XT_LAYER_SOURCE ? o->source_layer_count : o->target_layer_count) > 1)
+        return error_set(error, XT_STATUS_ARGUMENT, job->plan.file, entry->name, -1,
+                         "counts no layer from the %s layer, so that each gives the same; give one "
+                         "with --%s-layers, or layers such as \"%c+1\"",
+                         options[base], options[base], base == XT_LAYER_SOURCE ? 'i' : 'j');
+  }
+  o->plans = out;
+  o->plan_count = job->plan.count;
+  return XT_STATUS_OK;
+}
+
 xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error) {
   const SweepArguments *a = job->arguments;
@@ -205,6 +230,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
       .cancel = wants_stop,
       .user = job};
   xt_site controls[SITE_LIST_MAX], ways[SITE_LIST_MAX];
+  xt_job_plan_site plans[SITE_LIST_MAX];
   WordList words = {0};
   xt_status status;
   if (!sources || !targets) TRY_DONE(error_memory(error));
@@ -220,6 +246,7 @@ xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard
   TRY_DONE(list_layers(a->target_layers, layers, "--target-layers", targets, &o.target_layer_count,
                        error));
   TRY_DONE(list_ways(job, model, sources, &o, ways, error));
+  TRY_DONE(list_plans(job, model, plans, &o, error));
   TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));
   xt_job_get_info(job->job, &job->info);
 done:
@@ -245,9 +272,21 @@ xt_status job_run(SweepJob *job, const LoadedModel *model, xt_store *store, xt_j
   return status;
 }
 
+void job_print_plan(const SweepJob *job) {
+  char write[256];
+  for (size_t e = 0; e < job->plan.count; e++) {
+    const PlanEntry *entry = &job->plan.entries[e];
+    for (size_t k = 0; k < entry->count; k++) {
+      plan_describe(entry, k, write, sizeof write);
+      printf("%-11s %s%s%s\n", k ? "" : "plan", k ? "" : entry->name, k ? "  " : ": ", write);
+    }
+  }
+}
+
 void job_deinit(SweepJob *job) {
   xt_job_free(job->job);
   vector_input_deinit(&job->vector);
+  plan_deinit(&job->plan);
   xt_dataset_close(job->dataset);
   *job = (SweepJob){0};
 }

@@ -6,7 +6,7 @@
 #include "inputs/chat.h"
 #include "shell/progress.h"
 #include "inputs/shard.h"
-#include "inputs/vector_input.h"
+#include "inputs/plan_input.h"
 #include "inputs/ways.h"
 
 typedef struct SweepArguments {
@@ -14,7 +14,7 @@ typedef struct SweepArguments {
   int task; /* index in xt_task_names(); meaningful with `has_task` */
   bool has_task;
   const char *data, *pairs, *languages, *pivot, *shard, *output, *source_layers, *target_layers,
-      *controls, *track, *vector, *source_langs;
+      *controls, *track, *vector, *source_langs, *plan;
   SiteList sites;
   int limit, max_new_tokens, max_rows, samples;
   double temperature, top_p;
@@ -29,6 +29,7 @@ typedef struct SweepJob {
   const SweepArguments *arguments; /* borrowed until job_deinit */
   xt_dataset *dataset;
   VectorInput vector; /* if there is one */
+  Plan plan;          /* the same */
   xt_job *job;        /* once created */
   xt_job_info info;   /* of it; what is missing once it is planned */
   Progress line;
@@ -41,6 +42,8 @@ xt_status job_read(SweepJob *job, const SweepArguments *arguments, xt_error *err
  * `command` is recorded with the run. */
 xt_status job_create(SweepJob *job, const LoadedModel *model, const Shard *shard,
                      const char *command, xt_error *error);
+/* Prints what the interventions of --plan write. */
+void job_print_plan(const SweepJob *job);
 /* xt_job_plan; fills `info`. */
 xt_status job_plan(SweepJob *job, xt_store *store, const char *hash, xt_error *error);
 /* xt_job_run, stopped by signals, with progress. */

@@ -29,9 +29,8 @@ static xt_site site_of(const TransplantArguments *arguments, size_t k) {
 
 /* Which options are needed, and which --plan takes the place of. */
 static int check_plan(const Cli *cli, const TransplantArguments *arguments) {
-  static const char *const replaced[] = {"site",   "source-layer", "target-layer", "rule",
-                                         "alpha",  "span",         "positions",    "heads",
-                                         "vector", "sources"};
+  static const char *const replaced[] = {"site",      "rule",  "alpha",  "span",
+                                         "positions", "heads", "vector", "sources"};
   for (size_t k = 0; arguments->plan && k < sizeof replaced / sizeof *replaced; k++)
     if (option_is_given(cli, replaced[k]))
       return cli_usage(cli, "--%s: cannot be combined with --plan, whose file says it",
@@ -89,6 +88,19 @@ xt_status transplant_read(const TransplantArguments *arguments, Transplant *out,
   return status ? status : prompt_read(&target, &out->target_prompt, error);
 }
 
+/* The layers from which a plan counts are needed where it does. */
+static xt_status check_bases(const Cli *cli, const Plan *plan, xt_error *error) {
+  static const char *const options[] = {
+      [XT_LAYER_SOURCE] = "source-layer", [XT_LAYER_TARGET] = "target-layer"};
+  for (size_t e = 0; e < plan->count; e++)
+    for (int base = XT_LAYER_SOURCE; base <= XT_LAYER_TARGET; base++)
+      if (plan_names(&plan->entries[e], (xt_layer_base)base) &&
+          !option_is_given(cli, options[base]))
+        return error_set(error, XT_STATUS_ARGUMENT, plan->file, plan->entries[e].name, -1,
+                         "has layers that are counted from --%s, which is missing", options[base]);
+  return XT_STATUS_OK;
+}
+
 /* The layers and heads of the options. */
 static xt_status check_layers(const Cli *cli, const TransplantArguments *arguments,
                               const xt_model_info *info, Transplant *transplant, xt_error *error) {
@@ -105,9 +117,9 @@ static xt_status check_layers(const Cli *cli, const TransplantArguments *argumen
 xt_status transplant_check(const Cli *cli, const TransplantArguments *arguments,
                            const LoadedModel *model, Transplant *transplant, xt_error *error) {
   const bool source = transplant_has_source(arguments);
-  xt_status status = arguments->plan
-                         ? plan_check(&transplant->plan, &model->info, source, error)
-                         : check_layers(cli, arguments, &model->info, transplant, error);
+  xt_status status = check_layers(cli, arguments, &model->info, transplant, error);
+  if (!status) status = plan_check(&transplant->plan, &model->info, source, error);
+  if (!status) status = check_bases(cli, &transplant->plan, error);
   if (!status && arguments->vector)
     status = vector_input_read(arguments->vector, &model->info, &transplant->vector, error);
   else if (!status && source)
@@ -201,7 +213,8 @@ static xt_status list_writes(const TransplantArguments *arguments, const LoadedM
                               .taps = source};
   *count = 0;
   if (arguments->plan)
-    return plan_list(&transplant->plan.entries[k], &model->info, source, target, out, count, error);
+    return plan_list(&transplant->plan.entries[k], &model->info, source, target,
+                     transplant->source_layer, transplant->target_layer, out, count, error);
   return writes_list(&site, &model->info, &values, transplant->source_layer,
                      transplant->target_layer, out, count, error);
 }
@@ -365,7 +378,7 @@ static void print_way(const TransplantArguments *arguments, size_t k) {
 static void print_entry(const PlanEntry *entry) {
   char write[256];
   for (size_t k = 0; k < entry->count; k++) {
-    plan_describe(&entry->writes[k], write, sizeof write);
+    plan_describe(entry, k, write, sizeof write);
     printf("%s%s%s", k ? "; " : entry->name, k ? "" : ": ", write);
   }
   putchar('\n');
