@@ -2,6 +2,7 @@
 /* Options scored by likelihood: the numbers are plain sums of xt_session_score of one text at a
  * time, whatever was scored before, also in joined stores; choices are counted by hand. */
 #include <math.h>
+#include <sqlite3.h>
 
 #include "job_fixture.h"
 
@@ -250,8 +251,47 @@ static void are_counted(void **state) {
   assert_int_equal(rows, 2); /* of the language, and of all */
 }
 
+/* "Yes", "No way", "Maybe": the first has the largest sum, the second, which is right, the largest
+ * one by its bytes. */
+static xt_status count_made_up(void *user, const xt_option_row *row, xt_error *error) {
+  int *rows = user;
+  (void)error;
+  if (strcmp(row->task, "globalopinionqa") != 0) return XT_STATUS_OK;
+  ++*rows;
+  assert_true(row->acc == 0);
+  assert_true(row->acc_norm == 1);
+  return XT_STATUS_OK;
+}
+
+static void sums_are_divided_by_bytes(void **state) {
+  (void)state;
+  static const double sums[] = {-1, -1.5, -1.4}; /* as stored: the least significant byte first */
+  xt_error error;
+  xt_store *store;
+  sqlite3 *db;
+  sqlite3_stmt *change;
+  int rows = 0;
+  sweep("bytes.db");
+  score("bytes.db", NULL);
+  assert_int_equal(sqlite3_open(path_of("bytes.db"), &db), SQLITE_OK);
+  assert_int_equal(sqlite3_prepare_v2(db,
+                                      "UPDATE option_scores SET sums = ?1 WHERE instance IN "
+                                      "(SELECT id FROM instances WHERE task = 'globalopinionqa')",
+                                      -1, &change, NULL),
+                   SQLITE_OK);
+  assert_int_equal(sqlite3_bind_blob(change, 1, sums, sizeof sums, SQLITE_STATIC), SQLITE_OK);
+  assert_int_equal(sqlite3_step(change), SQLITE_DONE);
+  sqlite3_finalize(change);
+  sqlite3_close(db);
+  ASSERT_OK(xt_store_open(path_of("bytes.db"), XT_STORE_READ, &store, &error));
+  ASSERT_OK(xt_store_summarize_options(store, count_made_up, &rows, &error));
+  xt_store_close(store);
+  assert_true(rows > 2);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(are_plain_sums), cmocka_unit_test(in_steps),
-                                     cmocka_unit_test(are_counted)};
+                                     cmocka_unit_test(are_counted),
+                                     cmocka_unit_test(sums_are_divided_by_bytes)};
   return cmocka_run_group_tests(tests, start, tear_down);
 }
