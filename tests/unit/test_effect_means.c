@@ -31,7 +31,7 @@ static void add_questions(Made *m) {
   static const int32_t ids[] = {1, 2};
   xt_error error;
   for (int i = 0; i < QUESTIONS; i++) {
-    char id[8];
+    char id[12];
     int64_t number;
     snprintf(id, sizeof id, "%d", i);
     const xt_question q = {.id = id,
