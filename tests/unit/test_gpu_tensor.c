@@ -142,7 +142,7 @@ static void test_rounding(void **state) {
     GpuBackend *g = gpu_of(b);
     Dev from = to_device(b, x, N), to = to_device(b, NULL, N);
     const GpuNarrow args = {
-        .row = N, .rows = 1, .cols = N, .all_rows = 1, .ld = N, .kind = g->narrow};
+        .row = N, .rows = 1, .cols = N, .all_rows = 1, .ld = N, .kind = (int)g->narrow};
     GPU_LAUNCH(g, narrow, gpu_groups(N), 1, 1, 256, args, to.buffer, from.buffer, g->flag);
     float got[N], *values = to_host(b, to, N);
     for (int i = 0; i < N; i++) got[i] = element(values, g->narrow, (size_t)i);
