@@ -40,7 +40,8 @@ static xt_status add_run(void *user, const char *started, const char *provenance
   const char *begun = report_utf8(list->report, started, &status),
              *text = report_utf8(list->report, provenance, &status);
   if (status) return err_memory(error, 0);
-  json_parse(text, strlen(text), NULL, &about, NULL); /* broken: null */
+  if (json_parse(text, strlen(text), NULL, &about, NULL) == XT_STATUS_MEMORY)
+    return err_memory(error, 0); /* one that is broken is null */
   json_t *run =
       json_pack("{s:s, s:o}", "started", begun, "provenance", about ? about : json_null());
   return json_array_append_new(list->runs, run) == 0 ? XT_STATUS_OK : err_memory(error, 0);

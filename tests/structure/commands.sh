@@ -124,7 +124,7 @@ for verb in $("$X" help --names); do
   for item in "$work"/models/* "$work"/data/*; do ln -s "$item" "$folder/"; done
   ln -sfn "$work/models/MODEL" "$folder/Llama-2-7b-chat-hf" # two layers: examples sweep with it
   case $verb in
-    report | export) cp xnli.db "$folder" ;;
+    report | export | options) cp xnli.db "$folder" ;;
     merge) for k in 1 2 3 4; do cp xnli.db "$folder/shard$k.db"; done ;;
     pilotset) rm "$folder/XQuAD" ;;
     baseline) for name in questions parallel; do ln -s pairs.jsonl "$folder/$name.jsonl"; done ;;

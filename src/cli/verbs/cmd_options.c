@@ -254,8 +254,9 @@ const Verb verb_options = {
         "word, or where it has none its label; of a prompt that lists options as \"(A) text\", "
         "that text. It costs one pass for each run and option: --dry-run says how many. A command "
         "that was stopped continues when it is given again.",
-    .example = "xtransplant options xnli.db -m Llama-2-7b-chat-hf --source-layers 0-31 "
-               "--target-layers 14",
+    .example =
+        "xtransplant options xnli.db -m Llama-2-7b-chat-hf --source-layers all --target-layers "
+        "last",
     .rest_name = "RESULTS.db",
     .rest_max = 1,
     OPTION_TABLE(options),
