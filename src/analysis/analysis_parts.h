@@ -112,9 +112,7 @@ struct xt_analysis {
 xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *error);
 void analysis_release(xt_analysis *a, size_t count, size_t size);
 
-/* Copies into the arena: of `length` bytes, to which a zero is added, and of a text. */
-xt_status analysis_bytes_copy(xt_analysis *a, const char *text, size_t length, const char **out,
-                              xt_error *error);
+/* A copy of a text in the arena. */
 xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error);
 
 /* Reads questions, responses, selections and metrics; stores in bits which responses are right. */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "analysis/analysis_parts.h"
-#include "base/mem.h"
+#include "base/arena_text.h"
 
 xt_status analysis_claim(xt_analysis *a, size_t count, size_t size, xt_error *error) {
   const uint64_t most = a->options.memory, left = a->claimed < most ? most - a->claimed : 0;
@@ -26,15 +26,6 @@ void analysis_release(xt_analysis *a, size_t count, size_t size) {
   a->claimed -= (uint64_t)count * size;
 }
 
-xt_status analysis_bytes_copy(xt_analysis *a, const char *text, size_t length, const char **out,
-                              xt_error *error) {
-  char *copy;
-  TRY(ARENA_ALLOC(&a->arena, &copy, length + 1, error));
-  memcpy(copy, text, length);
-  *out = copy;
-  return XT_STATUS_OK;
-}
-
 xt_status analysis_text_copy(xt_analysis *a, const char *text, const char **out, xt_error *error) {
-  return analysis_bytes_copy(a, text, strlen(text), out, error);
+  return arena_copy_text(&a->arena, text, strlen(text), out, error);
 }

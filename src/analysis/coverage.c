@@ -9,6 +9,7 @@
 
 #include "analysis/coverage.h"
 #include "analysis/groups.h"
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "store/store_plans.h"
 
@@ -16,12 +17,7 @@
 
 static xt_status copy_text(CoverageBuilder *b, const char *text, const char **out,
                            xt_error *error) {
-  const size_t length = strlen(text);
-  char *copy;
-  TRY(ARENA_ALLOC(&b->out->arena, &copy, length + 1, error));
-  memcpy(copy, text, length);
-  *out = copy;
-  return XT_STATUS_OK;
+  return arena_copy_text(&b->out->arena, text, strlen(text), out, error);
 }
 
 static xt_status find_site(CoverageBuilder *b, CoverageRow *row, const char *name,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analysis/coverage.h"
+#include "base/arena_text.h"
 #include "base/mem.h"
 
 /* ---- plans ----------------------------------------------------------------------------------- */
@@ -19,12 +20,11 @@ void coverage_plan_deinit(CoveragePlan *plan) {
 static xt_status site_index(CoverageBuilder *b, size_t row_index, const char *name, size_t *out,
                             xt_error *error) {
   CoverageRow *row = &b->rows[row_index];
-  char *copy;
+  const char *copy;
   for (*out = 0; *out < row->site_count; (*out)++)
     if (strcmp(row->sites[*out].out.site, name) == 0) return XT_STATUS_OK;
   TRY(MEM_GROW(&row->sites, &row->site_capacity, row->site_count + 1, error));
-  TRY(ARENA_ALLOC(&b->out->arena, &copy, strlen(name) + 1, error));
-  strcpy(copy, name);
+  TRY(arena_copy_text(&b->out->arena, name, strlen(name), &copy, error));
   row->sites[row->site_count++] = (CoverageSite){.out = {.site = copy}};
   return XT_STATUS_OK;
 }

@@ -11,6 +11,7 @@
 #include "analysis/effect_means.h"
 #include "analysis/groups.h"
 #include "analysis/levels.h"
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "store/store_selections.h"
 #include "xtransplant/select.h"
@@ -89,7 +90,7 @@ static xt_status text_of(xt_analysis *a, const xt_store_row *row, uint32_t *out,
   AnalysisText *text = &a->texts[a->text_count];
   *text = (AnalysisText){
       .number = row->text_number, .length = row->text_length, .tokens = row->count, .nll = NAN};
-  if (row->text) TRY(analysis_bytes_copy(a, row->text, row->text_length, &text->text, error));
+  if (row->text) TRY(arena_copy_text(&a->arena, row->text, row->text_length, &text->text, error));
   if (isfinite(row->nll_standalone)) {
     text->nll = row->nll_standalone;
     a->has_perplexity = true;

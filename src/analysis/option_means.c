@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "store/store_parts.h"
 #include "xtransplant/metrics.h"
@@ -36,12 +36,11 @@ typedef struct Gather {
 
 static xt_status find_name(Gather *g, Names *names, const char *text, size_t *out,
                            xt_error *error) {
-  char *copy;
   for (*out = 0; *out < names->count; ++*out)
     if (strcmp(names->list[*out], text) == 0) return XT_STATUS_OK;
   TRY(MEM_GROW(&names->list, &names->capacity, names->count + 1, error));
-  TRY(ARENA_ALLOC(&g->arena, &copy, strlen(text) + 1, error));
-  names->list[names->count++] = strcpy(copy, text);
+  TRY(arena_copy_text(&g->arena, text, strlen(text), &names->list[names->count], error));
+  names->count++;
   return XT_STATUS_OK;
 }
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "base/options.h"
 #include "engine/session.h"
@@ -63,10 +63,7 @@ static bool is_wanted(const xt_option_scoring *o, const Run *run) {
 }
 
 static xt_status copy_text(Plan *p, const char *text, const char **out, xt_error *error) {
-  char *copy;
-  TRY(ARENA_ALLOC(&p->arena, &copy, strlen(text) + 1, error));
-  *out = strcpy(copy, text);
-  return XT_STATUS_OK;
+  return arena_copy_text(&p->arena, text, strlen(text), out, error);
 }
 
 static xt_status begin_question(Plan *p, const xt_store_row *row, xt_error *error) {

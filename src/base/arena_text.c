@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/arena_text.h"
 
+#include <string.h>
+
 #include "base/number.h"
 
 const char *arena_vformat(Arena *arena, const char *format, va_list args) {
@@ -14,4 +16,13 @@ const char *arena_vformat(Arena *arena, const char *format, va_list args) {
     text = NULL;
   va_end(again);
   return text;
+}
+
+xt_status arena_copy_text(Arena *arena, const char *text, size_t length, const char **out,
+                          xt_error *error) {
+  char *copy;
+  TRY(ARENA_ALLOC(arena, &copy, length + 1, error));
+  memcpy(copy, text, length);
+  *out = copy;
+  return XT_STATUS_OK;
 }

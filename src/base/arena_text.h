@@ -10,5 +10,8 @@
  * NULL: memory ran out. */
 const char *arena_vformat(Arena *arena, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
+/* A copy of `length` bytes, and a zero behind them. */
+xt_status arena_copy_text(Arena *arena, const char *text, size_t length, const char **out,
+                          xt_error *error);
 
 #endif

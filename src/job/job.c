@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "base/options.h"
@@ -30,10 +31,7 @@ void job_warn(const xt_job *job, const char *format, ...) {
 
 static xt_status copy_text(xt_job *job, const char **text, const char *preset, xt_error *error) {
   const char *from = *text ? *text : preset;
-  char *copy;
-  TRY(ARENA_ALLOC(&job->arena, &copy, strlen(from) + 1, error));
-  *text = strcpy(copy, from);
-  return XT_STATUS_OK;
+  return arena_copy_text(&job->arena, from, strlen(from), text, error);
 }
 
 /* Makes each of `given` sites, which come first, one in each of these ways; returns the number of

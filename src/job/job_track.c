@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "tasks/task_table.h"
 
@@ -22,9 +23,9 @@ typedef struct Finder {
 } Finder;
 
 static const char *keep(Finder *f, const char *text, size_t length) {
-  char *copy;
-  if (!f->status) f->status = ARENA_ALLOC(&f->job->arena, &copy, length + 1, f->error);
-  return f->status ? NULL : memcpy(copy, text, length);
+  const char *copy = NULL;
+  if (!f->status) f->status = arena_copy_text(&f->job->arena, text, length, &copy, f->error);
+  return copy;
 }
 
 /* One spelling of an answer, whose first token it is. */
@@ -115,11 +116,8 @@ xt_status job_copy_words(xt_job *job, xt_error *error) {
   xt_job_options *o = &job->options;
   const char **words;
   TRY(ARENA_ALLOC(&job->arena, &words, o->word_count, error));
-  for (size_t w = 0; w < o->word_count; w++) {
-    char *copy;
-    TRY(ARENA_ALLOC(&job->arena, &copy, strlen(o->words[w]) + 1, error));
-    words[w] = strcpy(copy, o->words[w]);
-  }
+  for (size_t w = 0; w < o->word_count; w++)
+    TRY(arena_copy_text(&job->arena, o->words[w], strlen(o->words[w]), &words[w], error));
   o->words = words;
   return XT_STATUS_OK;
 }

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/arena_text.h"
 #include "base/mem.h"
 #include "base/number.h"
 #include "files/dtype.h"
@@ -26,11 +27,7 @@ static xt_status answers_text(const xt_tracked *list, size_t count, char **out, 
 }
 
 static xt_status copy_string(const json_t *from, Arena *arena, const char **out, xt_error *error) {
-  const char *text = json_string_value(from);
-  char *copy;
-  TRY(ARENA_ALLOC(arena, &copy, strlen(text) + 1, error));
-  *out = strcpy(copy, text);
-  return XT_STATUS_OK;
+  return arena_copy_text(arena, json_string_value(from), json_string_length(from), out, error);
 }
 
 static bool is_answer(const json_t *entry) {

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
+#include "base/arena_text.h"
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -82,13 +82,8 @@ typedef struct Reader {
 
 static xt_status keep(Reader *r, const char *text, size_t length, const char **out,
                       xt_error *error) {
-  char *copy;
   *out = NULL;
-  if (!text) return XT_STATUS_OK;
-  TRY(ARENA_ALLOC(&r->arena, &copy, length + 1, error));
-  memcpy(copy, text, length);
-  *out = copy;
-  return XT_STATUS_OK;
+  return text ? arena_copy_text(&r->arena, text, length, out, error) : XT_STATUS_OK;
 }
 
 static void forget_question(Reader *r) {

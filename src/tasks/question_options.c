@@ -4,16 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/err.h"
-
-static xt_status copy_part(Arena *arena, const char *text, size_t length, const char **out,
-                           xt_error *error) {
-  char *copy;
-  TRY(ARENA_ALLOC(arena, &copy, length + 1, error));
-  memcpy(copy, text, length);
-  *out = copy;
-  return XT_STATUS_OK;
-}
+#include "base/arena_text.h"
 
 /* The options of a prompt that lists them as "(A) text", "(B) text" and so on. */
 static xt_status read_letters(const char *prompt, Arena *arena, xt_choice *out, size_t *count,
@@ -27,9 +18,9 @@ static xt_status read_letters(const char *prompt, Arena *arena, xt_choice *out, 
     size_t length = strcspn(at, "\r\n");
     while (length && at[length - 1] == ' ') length--;
     xt_choice *option = &out[(*count)++];
-    TRY(copy_part(arena, &letter, 1, &option->label, error));
+    TRY(arena_copy_text(arena, &letter, 1, &option->label, error));
     option->text = option->label;
-    if (length) TRY(copy_part(arena, at, length, &option->text, error));
+    if (length) TRY(arena_copy_text(arena, at, length, &option->text, error));
   }
   return XT_STATUS_OK;
 }
