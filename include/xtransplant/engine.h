@@ -138,6 +138,16 @@ typedef struct xt_intervention {
   int head;           /* of XT_TAP_HEADS: the query head whose slice is written; else 0 */
 } xt_intervention;
 
+/* Calls `write` for each intervention of a site from layer `source` into layer `target` of a model
+ * of so many layers and query heads: for the layers of its span, and in each for the heads that it
+ * names, in order. `put` lacks its value, which is what the site reads at `source_layer` (of
+ * XT_TAP_HEADS the slice of `put->head`), or what is written in its place; it is borrowed for the
+ * call. */
+XT_API void xt_site_each_write(const xt_site *site, int layers, int heads, int source, int target,
+                               void (*write)(void *user, const xt_intervention *put,
+                                             int source_layer),
+                               void *user);
+
 /* One prompt to run. Ids and interventions are borrowed for the call. Requests of one call whose
  * prompts begin with the same tokens share the work for these tokens, unless interventions change
  * them. */

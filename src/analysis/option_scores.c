@@ -267,35 +267,37 @@ static xt_status capture(const Scorer *s, const Ids *prompt, xt_taps **taps, xt_
                             taps, error);
 }
 
-/* The interventions of a run into `list`; returns how many. list NULL: counts only. */
+/* Where the interventions of a run are listed; list NULL: they are counted. */
+typedef struct Listing {
+  const ModelConfig *config;
+  const xt_taps *taps;
+  xt_tap read;
+  xt_intervention *list;
+  size_t count;
+} Listing;
+
+static void add_write(void *user, const xt_intervention *put, int source_layer) {
+  Listing *w = user;
+  const bool head = put->write == XT_TAP_HEADS;
+  if (w->list) {
+    xt_intervention *one = &w->list[w->count];
+    *one = *put;
+    one->value = xt_taps_get(w->taps, head ? XT_TAP_HEADS : w->read, source_layer) +
+                 (head ? (size_t)put->head * (size_t)w->config->head_dim : 0);
+  }
+  w->count++;
+}
+
+/* The interventions of a run into `list`; returns how many. */
 static size_t list_interventions(const Scorer *s, const Run *run, xt_intervention *list) {
-  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
-                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
-                                                    [XT_POSITIONS_GENERATED] =
-                                                        XT_POSITION_GENERATED};
   const ModelConfig *c = &s->session->model->config;
-  const xt_site *site = &run->site;
-  const xt_taps *taps = site->control == XT_CONTROL_SELF ? s->own : s->taps;
-  const int span = site->span > 1 ? site->span : 1, heads = site_heads(site) ? c->heads : 1;
-  size_t n = 0;
+  Listing w = {.config = c,
+               .taps = run->site.control == XT_CONTROL_SELF ? s->own : s->taps,
+               .read = run->site.read,
+               .list = list};
   if (run->untouched) return 0;
-  for (int k = 0; k < span && run->source + k < c->layers && run->target + k < c->layers; k++)
-    for (int h = 0; h < heads; h++) {
-      if (site_heads(site) && !site_has_head(site, h)) continue;
-      if (list)
-        list[n] = (xt_intervention){
-            .write = site_heads(site) ? XT_TAP_HEADS : site->write,
-            .layer = run->target + k,
-            .position = positions[site->positions],
-            .rule = site->rule,
-            .alpha = site->alpha,
-            .head = h,
-            .value = site_heads(site) ? xt_taps_get(taps, XT_TAP_HEADS, run->source + k) +
-                                            (size_t)h * (size_t)c->head_dim
-                                      : xt_taps_get(taps, site->read, run->source + k)};
-      n++;
-    }
-  return n;
+  xt_site_each_write(&run->site, c->layers, c->heads, run->source, run->target, add_write, &w);
+  return w.count;
 }
 
 static xt_status make_interventions(Scorer *s, const Run *runs, size_t count, xt_error *error) {

@@ -131,8 +131,27 @@ bool site_has_head(const xt_site *site, int head) {
 
 int site_heads(const xt_site *site) {
   int n = 0;
-  for (int h = 0; h < XT_SITE_HEADS; h++) n += site_has_head(site, h);
+  for (int word = 0; word < XT_SITE_HEAD_WORDS; word++)
+    n += __builtin_popcountll(site->heads[word]);
   return n;
+}
+
+void xt_site_each_write(const xt_site *site, int layers, int heads, int source, int target,
+                        void (*write)(void *user, const xt_intervention *put, int source_layer),
+                        void *user) {
+  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
+                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
+                                                    [XT_POSITIONS_GENERATED] =
+                                                        XT_POSITION_GENERATED};
+  const bool by_head = site_heads(site) > 0;
+  const int span = site->span > 1 ? site->span : 1, last = by_head ? heads : 1;
+  xt_intervention put = {.write = by_head ? XT_TAP_HEADS : site->write,
+                         .position = positions[site->positions],
+                         .rule = site->rule,
+                         .alpha = site->alpha};
+  for (int k = 0; k < span && source + k < layers && target + k < layers; k++)
+    for (put.layer = target + k, put.head = 0; put.head < last; put.head++)
+      if (!by_head || site_has_head(site, put.head)) write(user, &put, source + k);
 }
 
 /* The heads as runs, "0.3.8-11", into `out`; false: it is too short. */

@@ -46,32 +46,38 @@ typedef struct Values {
   size_t stride; /* floats from one layer of `made` to the next */
 } Values;
 
+/* Where the writes of a site are appended, and their values are. */
+typedef struct Writing {
+  const Chunk *chunk;
+  xt_request *request;
+  const xt_site *site;
+  Values values;
+} Writing;
+
+static void add_write(void *user, const xt_intervention *put, int source_layer) {
+  const Writing *w = user;
+  const Chunk *k = w->chunk;
+  const ModelConfig *c = &k->group->session->model->config;
+  xt_intervention *list = (xt_intervention *)(uintptr_t)w->request->interventions,
+                  *one = &list[w->request->intervention_count++];
+  const int prompt = w->values.prompt;
+  *one = *put;
+  if (put->write == XT_TAP_HEADS)
+    one->value = k->heads + (size_t)sweep_head_index(k->group, source_layer, prompt, put->head) *
+                                (size_t)c->head_dim;
+  else if (w->values.made)
+    one->value = w->values.made + (size_t)source_layer * w->values.stride;
+  else
+    one->value = k->taps + (size_t)sweep_tap_index(k->group, w->site->read, source_layer, prompt) *
+                               (size_t)c->width;
+}
+
 /* Appends what a site writes from layer `source` into layer `target`. */
 static void add_writes(const Chunk *k, xt_request *request, const xt_site *site, Values values,
-                       int position, int source, int target) {
-  const Group *g = k->group;
-  const ModelConfig *c = &g->session->model->config;
-  xt_intervention *list = (xt_intervention *)(uintptr_t)request->interventions;
-  const int span = site->span > 1 ? site->span : 1;
-  for (int s = 0; s < span && source + s < c->layers && target + s < c->layers; s++)
-    for (int h = 0; h < (site_heads(site) ? c->heads : 1); h++) {
-      xt_intervention put = {.write = sweep_tap(site),
-                             .layer = target + s,
-                             .position = position,
-                             .rule = site->rule,
-                             .alpha = site->alpha,
-                             .head = h};
-      if (put.write == XT_TAP_HEADS && !site_has_head(site, h)) continue;
-      if (put.write == XT_TAP_HEADS)
-        put.value = k->heads +
-                    (size_t)sweep_head_index(g, source + s, values.prompt, h) * (size_t)c->head_dim;
-      else if (values.made)
-        put.value = values.made + (size_t)(source + s) * values.stride;
-      else
-        put.value = k->taps + (size_t)sweep_tap_index(g, site->read, source + s, values.prompt) *
-                                  (size_t)c->width;
-      list[request->intervention_count++] = put;
-    }
+                       int source, int target) {
+  const ModelConfig *c = &k->group->session->model->config;
+  Writing w = {k, request, site, values};
+  xt_site_each_write(site, c->layers, c->heads, source, target, add_write, &w);
 }
 
 static int layer_of(xt_layer_base base, int layer, const Alone *row) {
@@ -82,10 +88,6 @@ static int layer_of(xt_layer_base base, int layer, const Alone *row) {
 
 /* The writes of a plan, those whose layers the model has. */
 static void add_plan(const Chunk *k, xt_request *request, const Alone *row) {
-  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
-                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
-                                                    [XT_POSITIONS_GENERATED] =
-                                                        XT_POSITION_GENERATED};
   const Group *g = k->group;
   const ModelConfig *c = &g->session->model->config;
   const xt_control_input *in =
@@ -98,9 +100,7 @@ static void add_plan(const Chunk *k, xt_request *request, const Alone *row) {
     const Values values = {.prompt = (own ? g->target_prompt : g->source_prompt)[row->instance],
                            .made = own ? NULL : write->vector,
                            .stride = (size_t)c->width};
-    if (source >= 0 && target >= 0)
-      add_writes(k, request, &write->site, values, positions[write->site.positions], source,
-                 target);
+    if (source >= 0 && target >= 0) add_writes(k, request, &write->site, values, source, target);
   }
 }
 
@@ -125,7 +125,7 @@ static void make_request(Chunk *k, int n) {
     values.made = k->taps + (size_t)sweep_value_index(g, row->instance, row->site, 0) * width;
     values.stride = (size_t)g->count * width;
   }
-  add_writes(k, &k->requests[n], site, values, XT_POSITION_ALL, row->source, row->target);
+  add_writes(k, &k->requests[n], site, values, row->source, row->target);
 }
 
 static xt_status hand_out(Chunk *k, xt_error *error) {

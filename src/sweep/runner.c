@@ -134,27 +134,31 @@ static void run_last_tokens(Pass *p) {
   sweep_count_flops(g, (uint64_t)last, c->layers, false);
 }
 
+/* The edits of entry `e`, from layer `from` on. */
+typedef struct Editing {
+  Pass *pass;
+  const SweepRow *row;
+  int e, from;
+} Editing;
+
+static void add_edit(void *user, const xt_intervention *put, int source_layer) {
+  const Editing *w = user;
+  const SweepRow *row = w->row;
+  const Group *g = w->pass->group;
+  const int prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
+  if (put->layer < w->from) return;
+  rows_edit(&w->pass->table, w->e, put,
+            put->write == XT_TAP_HEADS
+                ? sweep_head_index(g, source_layer, prompt, put->head)
+                : sweep_value_index(g, row->instance, row->site, source_layer));
+}
+
 /* Adds what the row writes in this step as edits of entry `e`, from the `first`-th layer of its span
  * on. */
 static void edit_entry(Pass *p, int e, const SweepRow *row, int first) {
-  const Group *g = p->group;
-  const xt_site *site = pass_site(p, row);
-  const int span = site->span > 1 ? site->span : 1, layers = pass_layers(p),
-            heads = site_heads(site) ? g->session->model->config.heads : 1,
-            prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
-  for (int k = first; k < span && row->source + k < layers && row->target + k < layers; k++)
-    for (int h = 0; h < heads; h++) {
-      const xt_intervention put = {.write = sweep_tap(site),
-                                   .layer = row->target + k,
-                                   .rule = site->rule,
-                                   .alpha = site->alpha,
-                                   .head = h};
-      if (put.write != XT_TAP_HEADS)
-        rows_edit(&p->table, e, &put,
-                  sweep_value_index(g, row->instance, row->site, row->source + k));
-      else if (site_has_head(site, h))
-        rows_edit(&p->table, e, &put, sweep_head_index(g, row->source + k, prompt, h));
-    }
+  Editing w = {p, row, e, row->target + first};
+  xt_site_each_write(pass_site(p, row), pass_layers(p), p->group->session->model->config.heads,
+                     row->source, row->target, add_edit, &w);
 }
 
 /* The taps from which a row starts when it joins as entry e: what is put at the tap, which is the

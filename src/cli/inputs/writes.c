@@ -25,41 +25,38 @@ size_t writes_most(const xt_site *site, const xt_model_info *info) {
   return (span < layers ? span : layers) * (writes_heads(site) ? (size_t)info->heads : 1);
 }
 
-/* One intervention like `put` for each head. values: [heads][head_dim]. */
-static void add_heads(const xt_model_info *info, const xt_site *site, const float *values,
-                      xt_intervention put, xt_intervention *out, size_t *count) {
-  put.write = XT_TAP_HEADS;
-  for (put.head = 0; put.head < info->heads; put.head++) {
-    put.value = values + (size_t)put.head * (size_t)info->head_dim;
-    if (has_head(site, put.head)) out[(*count)++] = put;
-  }
+typedef struct Listing {
+  const xt_site *site;
+  const xt_model_info *info;
+  const WriteValues *values;
+  xt_intervention *out;
+  size_t *count;
+  xt_status status; /* the first failure's */
+  xt_error *error;
+} Listing;
+
+static void add_write(void *user, const xt_intervention *put, int source_layer) {
+  Listing *w = user;
+  const WriteValues *from = w->values;
+  xt_intervention *one = &w->out[*w->count];
+  if (w->status) return;
+  *one = *put;
+  if (put->write == XT_TAP_HEADS)
+    one->value = xt_taps_get(from->taps, XT_TAP_HEADS, source_layer) +
+                 (size_t)put->head * (size_t)w->info->head_dim;
+  else if (from->mean)
+    one->value = from->mean + (size_t)source_layer * (size_t)w->info->width;
+  else if (from->vector)
+    w->status =
+        vector_input_at(from->vector, from->vector_name, source_layer, &one->value, w->error);
+  else
+    one->value = xt_taps_get(from->taps, w->site->read, source_layer);
+  ++*w->count;
 }
 
 xt_status writes_list(const xt_site *site, const xt_model_info *info, const WriteValues *values,
                       int from, int to, xt_intervention *out, size_t *count, xt_error *error) {
-  static const int positions[XT_POSITIONS_COUNT] = {[XT_POSITIONS_LAST] = XT_POSITION_LAST,
-                                                    [XT_POSITIONS_ALL] = XT_POSITION_ALL,
-                                                    [XT_POSITIONS_GENERATED] =
-                                                        XT_POSITION_GENERATED};
-  const int layers = info->layers, span = site->span > 1 ? site->span : 1;
-  xt_status status = XT_STATUS_OK;
-  for (int k = 0; !status && k < span && from + k < layers && to + k < layers; k++) {
-    xt_intervention put = {.write = site->write,
-                           .layer = to + k,
-                           .position = positions[site->positions],
-                           .rule = site->rule,
-                           .alpha = site->alpha};
-    if (writes_heads(site)) {
-      add_heads(info, site, xt_taps_get(values->taps, XT_TAP_HEADS, from + k), put, out, count);
-      continue;
-    }
-    if (values->mean)
-      put.value = values->mean + (size_t)(from + k) * (size_t)info->width;
-    else if (values->vector)
-      status = vector_input_at(values->vector, values->vector_name, from + k, &put.value, error);
-    else
-      put.value = xt_taps_get(values->taps, site->read, from + k);
-    out[(*count)++] = put;
-  }
-  return status;
+  Listing w = {site, info, values, out, count, XT_STATUS_OK, error};
+  xt_site_each_write(site, info->layers, info->heads, from, to, add_write, &w);
+  return w.status;
 }
