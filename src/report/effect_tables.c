@@ -56,14 +56,11 @@ static xt_status add_table(xt_report *r, Table **out, xt_error *error) {
       t,
       "Means over scored questions, of a site over all its configurations, then of the one with "
       "the largest P(gold), which is chosen on the same questions. Logit difference: "
-      "log-probability "
-      "of the gold answer's first token minus that of the best other answer, in nats. Normalised: "
-      "0 "
-      "is the untouched run, 1 the source prompt. KL: divergence of the untouched run's or the "
-      "source prompt's distribution from the run's, in nats. Likeliest: accuracy of the option "
-      "whose "
-      "first token is likeliest; calibrated: after division by the option's mean probability over "
-      "the questions of the language.%s",
+      "log-probability of the gold answer's first token minus that of the best other answer, in "
+      "nats. Normalised: 0 is the untouched run, 1 the source prompt. KL: divergence of the "
+      "untouched run's or the source prompt's distribution from the run's, in nats. Likeliest: "
+      "accuracy of the option whose first token is likeliest; calibrated: after division by the "
+      "option's mean probability over the questions of the language.%s",
       report_layers_note(r));
   for (size_t c = 0; c < sizeof names / sizeof *names; c++) table_column(t, "", names[c]);
   *out = t;

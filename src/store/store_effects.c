@@ -12,6 +12,11 @@
 #define LARGEST_HALF 65504.0f
 #define NUMBERS_MOST (XT_EFFECT_TRACKED + XT_TRACKED_MOST)
 
+/* A number as it is stored. */
+static uint16_t half_of(float number) {
+  return dtype_to_f16(fmaxf(fminf(number, LARGEST_HALF), -LARGEST_HALF));
+}
+
 /* ---- the answers ----------------------------------------------------------------------------- */
 
 /* [[id, kind, answer, spelling], ...] */
@@ -129,7 +134,7 @@ xt_status effects_add(xt_store *s, int64_t question, const char *site, int sourc
     return err_set(error, XT_STATUS_ARGUMENT, s->db.path, "effects", -1,
                    "are %zu numbers; at most %d are kept", count, NUMBERS_MOST);
   for (size_t i = 0; i < count; i++) {
-    const uint16_t half = dtype_to_f16(fmaxf(fminf(numbers[i], LARGEST_HALF), -LARGEST_HALF));
+    const uint16_t half = half_of(numbers[i]);
     halves[2 * i] = (uint8_t)half;
     halves[2 * i + 1] = (uint8_t)(half >> 8);
   }
@@ -152,9 +157,7 @@ xt_status xt_store_add_source_effects(xt_store *s, int64_t question, const float
   return effects_add(s, question, "source", -1, -1, numbers, count, error);
 }
 
-float xt_effect_stored(float number) {
-  return dtype_from_f16(dtype_to_f16(fmaxf(fminf(number, LARGEST_HALF), -LARGEST_HALF)));
-}
+float xt_effect_stored(float number) { return dtype_from_f16(half_of(number)); }
 
 static float half_at(const uint8_t *bytes, size_t i) {
   return dtype_from_f16((uint16_t)(bytes[2 * i] | bytes[2 * i + 1] << 8));

@@ -50,6 +50,12 @@ extern const char *const compute_names[];
 #define OPTION_MODEL(Arguments, member) \
   {.name = "model", .letter = 'm', .type = OPTION_TEXT, .field = OPTION_FIELD(Arguments, const char *, member.model), \
    .value = "PATH", .required = true, .help = "the model: a downloaded Hugging Face directory, a GGUF file, a folder of Hugging Face's cache, or the name of a model in that cache"}
+/* Lists of layers: members source_layers and target_layers. */
+#define OPTIONS_LAYER_LISTS(Arguments, source_help, target_help) \
+  {.name = "source-layers", .letter = 'i', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, source_layers), .value = "LIST", \
+   .preset = "all", .help = source_help}, \
+  {.name = "target-layers", .letter = 'j', .type = OPTION_LAYERS, .field = OPTION_FIELD(Arguments, const char *, target_layers), .value = "LIST", \
+   .preset = "all", .help = target_help}
 #define OPTIONS_COMPUTE(Arguments, member) \
   {.name = "threads", .type = OPTION_INT, .field = OPTION_FIELD(Arguments, int, member.threads), .value = "N", \
    .low = 1, .high = 1024, .help = "the number of threads to compute with; without it, as many as processors may be used (affinity, CPU quota)"}, \
