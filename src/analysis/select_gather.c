@@ -107,7 +107,7 @@ bool need_has(const xt_select_need *n, int layers, int source_layer, int target_
          source_layer < layers && target_layer >= 0 && target_layer < layers;
 }
 
-size_t need_count(const xt_select_need *n, int layers) {
+static size_t need_count(const xt_select_need *n, int layers) {
   size_t count = 0;
   for (int i = 0; i < layers; i++)
     for (int j = 0; j < layers; j++) count += need_has(n, layers, i, j);

@@ -59,7 +59,6 @@ xt_status gather_questions(xt_store *store, const xt_select_options *options,
 
 /* Whether the strategy may choose these layers for a question. */
 bool need_has(const xt_select_need *need, int layers, int source_layer, int target_layer);
-size_t need_count(const xt_select_need *need, int layers);
 
 /* Which responses a strategy needs for a question. */
 typedef struct StrategyReads {

@@ -72,7 +72,8 @@ static int by_number(const void *key, const void *item) {
   return (x > y) - (x < y);
 }
 
-const float *states_find(const xt_states *s, int64_t question, int which) {
+/* [width]; NULL: they do not have the question. */
+static const float *states_find(const xt_states *s, int64_t question, int which) {
   const int64_t *found =
       s && s->count ? bsearch(&question, s->questions, s->count, sizeof *s->questions, by_number)
                     : NULL;

@@ -13,7 +13,4 @@ struct xt_states {
   float *values;      /* [count, STATE_COUNT, width] */
 };
 
-/* [width]; NULL: they do not have the question. */
-const float *states_find(const xt_states *states, int64_t question, int which);
-
 #endif

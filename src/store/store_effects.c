@@ -63,8 +63,9 @@ static xt_status copy_answers(const Db *db, const json_t *json, Arena *arena, Tr
   return XT_STATUS_OK;
 }
 
-xt_status effects_parse(const Db *db, const char *text, Arena *arena, Tracked *out,
-                        xt_error *error) {
+/* Parses the column `answers`. */
+static xt_status effects_parse(const Db *db, const char *text, Arena *arena, Tracked *out,
+                               xt_error *error) {
   json_t *json;
   *out = (Tracked){0};
   TRY(json_parse(text, strlen(text), db->path, &json, error));

@@ -14,10 +14,6 @@ typedef struct Tracked {
   size_t count;
 } Tracked;
 
-/* Parses the column `answers`. */
-xt_status effects_parse(const Db *db, const char *text, Arena *arena, Tracked *out,
-                        xt_error *error);
-
 /* Adds the numbers of a run: a site's name with its layers; or "vanilla" or "source" and -1. */
 xt_status effects_add(xt_store *store, int64_t question, const char *site, int source_layer,
                       int target_layer, const float *numbers, size_t count, xt_error *error);

@@ -25,7 +25,8 @@ typedef struct Chunk {
   xt_error why;
 } Chunk;
 
-double sweep_alone_flops(const xt_model *m, const SweepConfig *c, const xt_instance *instance) {
+/* Operations of a row of an instance, its prompt included. */
+static double alone_flops(const xt_model *m, const SweepConfig *c, const xt_instance *instance) {
   return flops_layer(&m->config) * m->config.layers * (double)(instance->target_count - 1) +
          sweep_row_flops(m, c);
 }
@@ -144,8 +145,7 @@ static xt_status hand_out(Chunk *k, xt_error *error) {
     g->stats->tokens += out->count;
     g->stats->row_layers += row_layers;
     g->stats->row_layers_alone += row_layers;
-    g->stats->flops +=
-        sweep_alone_flops(g->session->model, g->config, &g->instances[row->instance]);
+    g->stats->flops += alone_flops(g->session->model, g->config, &g->instances[row->instance]);
     TRY(g->done(g->user, &response, error));
   }
   return XT_STATUS_OK;
@@ -180,7 +180,7 @@ static int chunk_rows(const Group *g) {
   const SweepConfig *c = g->config;
   double longest = 0;
   for (int w = 0; w < g->count; w++) {
-    const double flops = sweep_alone_flops(g->session->model, c, &g->instances[w]);
+    const double flops = alone_flops(g->session->model, c, &g->instances[w]);
     if (flops > longest) longest = flops;
   }
   const double rows = c->speed > 0 ? c->pass_seconds * c->speed / longest : SWEEP_LEAST_ROWS;

@@ -144,9 +144,6 @@ static inline size_t sweep_head_floats(const Group *g) {
   const ModelConfig *c = &g->session->model->config;
   return (size_t)c->layers * (size_t)g->prompt_count * (size_t)c->heads * (size_t)c->head_dim;
 }
-/* Operations of such a row of an instance, its prompt included. */
-double sweep_alone_flops(const xt_model *model, const SweepConfig *config,
-                         const xt_instance *instance);
 
 void sweep_count_flops(const Group *g, uint64_t rows, int layers, bool unembed);
 /* Between two prompts or tokens: reports the progress, and asks whether to continue. `growing`:

@@ -119,6 +119,7 @@ typedef struct Baseline {
   xt_langid *langid;
   Questions questions, parallel;
   SweepArguments parallel_arguments;
+  float *states; /* [questions, layers, width] of what same-layer and incline read */
   float *values; /* [questions, width] what is written */
 } Baseline;
 
@@ -145,35 +146,36 @@ static xt_status align(const Baseline *b, const char *lang, int layer, xt_alignm
   return status;
 }
 
-/* The tap of a prompt's last token, into out [width]. */
-static xt_status read_tap(const Baseline *b, const int32_t *ids, size_t count, int layer,
-                          float *out, xt_error *error) {
-  xt_taps *read;
-  const xt_status status =
-      xt_session_capture(b->model.session, &(xt_request){.ids = ids, .count = count}, &read, error);
-  if (status) return status;
-  memcpy(out, xt_taps_get(read, (xt_tap)b->arguments->tap, layer), width_of(b) * sizeof *out);
-  xt_taps_free(read);
-  return XT_STATUS_OK;
+/* Runs each question's prompt that the method reads once, and keeps its tap of all layers. */
+static xt_status read_states(Baseline *b, xt_error *error) {
+  const size_t all = (size_t)b->model.info.layers * width_of(b);
+  b->states = calloc(b->questions.count * all + 1, sizeof *b->states);
+  xt_status status = b->states ? XT_STATUS_OK : error_memory(error);
+  for (size_t i = 0; i < b->questions.count && !status; i++) {
+    const xt_instance *ids = &b->questions.asked[i].ids;
+    const xt_request source = {.ids = ids->source, .count = ids->source_count},
+                     target = {.ids = ids->target, .count = ids->target_count};
+    xt_taps *read;
+    status = xt_session_capture(
+        b->model.session, b->arguments->method == SAME_LAYER ? &source : &target, &read, error);
+    if (status) break;
+    memcpy(b->states + i * all, xt_taps_get(read, (xt_tap)b->arguments->tap, 0),
+           all * sizeof *b->states);
+    xt_taps_free(read);
+  }
+  return status;
 }
 
-static xt_status value_of(const Baseline *b, const Asked *a, const xt_alignment *alignment,
-                          int layer, float *out, xt_error *error) {
-  const size_t width = width_of(b);
-  if (b->arguments->method == SAME_LAYER)
-    return read_tap(b, a->ids.source, a->ids.source_count, layer, out, error);
-  if (b->arguments->method == INCLINE) {
-    float *own = calloc(width, sizeof *own);
-    xt_status status = own ? read_tap(b, a->ids.target, a->ids.target_count, layer, own, error)
-                           : error_memory(error);
-    if (!status) xt_alignment_map(alignment, own, out);
-    free(own);
-    return status;
-  }
+/* What is written for question i. */
+static void find_value(const Baseline *b, size_t i, const xt_alignment *alignment, int layer,
+                       float *out) {
+  const size_t width = width_of(b), at = (i * (size_t)b->model.info.layers + (size_t)layer) * width;
+  const Method method = (Method)b->arguments->method;
+  if (method == SAME_LAYER) memcpy(out, b->states + at, width * sizeof *out);
+  if (method == INCLINE) xt_alignment_map(alignment, b->states + at, out);
+  if (method == SAME_LAYER || method == INCLINE) return;
   const float *difference = xt_alignment_difference(alignment);
-  for (size_t k = 0; k < width; k++)
-    out[k] = b->arguments->method == FORCING ? -difference[k] : difference[k];
-  return XT_STATUS_OK;
+  for (size_t k = 0; k < width; k++) out[k] = method == FORCING ? -difference[k] : difference[k];
 }
 
 /* Of all questions of a language at one layer. */
@@ -182,9 +184,8 @@ static xt_status language_values(Baseline *b, const char *lang, int layer, xt_er
   xt_status status = XT_STATUS_OK;
   if (b->arguments->method != SAME_LAYER) TRY_DONE(align(b, lang, layer, &alignment, error));
   for (size_t i = 0; i < b->questions.count; i++) {
-    const Asked *a = &b->questions.asked[i];
-    if (strcmp(a->question->lang, lang) != 0) continue;
-    TRY_DONE(value_of(b, a, alignment, layer, b->values + i * width_of(b), error));
+    if (strcmp(b->questions.asked[i].question->lang, lang) != 0) continue;
+    find_value(b, i, alignment, layer, b->values + i * width_of(b));
   }
 done:
   xt_alignment_free(alignment);
@@ -380,6 +381,7 @@ static xt_status prepare(Baseline *b, xt_error *error) {
   if (a->lid) TRY_DONE(xt_langid_open(a->lid, &b->langid, error));
   b->values = calloc(b->questions.count * width_of(b) + 1, sizeof *b->values);
   if (!b->values) TRY_DONE(error_memory(error));
+  if (a->method == SAME_LAYER || a->method == INCLINE) TRY_DONE(read_states(b, error));
 done:
   return status;
 }
@@ -423,6 +425,7 @@ static int run(const Cli *cli, void *opaque) {
   questions_deinit(&b.questions);
   questions_deinit(&b.parallel);
   xt_langid_close(b.langid);
+  free(b.states);
   free(b.values);
   model_deinit(&b.model);
   return cli_exit(cli, status, &error);
