@@ -4,7 +4,8 @@ include(CheckCCompilerFlag)
 include(CheckPIESupported)
 
 # No -ffast-math; contraction is off so that a product and a sum fuse only where the code says so.
-add_compile_options(-Wall -Wextra -Wshadow -Wconversion -g -ffp-contract=off -fno-math-errno -fvisibility=hidden
+# Names of functions and lines are what a backtrace needs; a Debug build has variables too.
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion $<IF:$<CONFIG:Debug>,-g,-g1> -ffp-contract=off -fno-math-errno -fvisibility=hidden
                     $<$<COMPILE_LANGUAGE:C>:-Werror=implicit-function-declaration>)
 if(XT_WERROR)
   add_compile_options(-Werror)
