@@ -23,7 +23,9 @@ struct JobMean {
   uint32_t seed;
   Other members[JOB_MEAN_MOST];
   size_t count;
-  /* by tap: [count + 1][layers][width], of all but member k, and then of all; NULL: not measured */
+  unsigned taps; /* bit t: of tap t */
+  /* by tap: [count + 1][layers][width], of all but member k, and then of all (before fill_means, of
+   * member k); NULL: not measured */
   float *values[XT_TAP_COUNT];
 };
 
@@ -211,11 +213,27 @@ static void fill_means(const JobMean *mean, float *values, double *sum, size_t s
           (float)((sum[c] - (double)values[k * size + c]) / (double)(mean->count - 1));
 }
 
+/* Copies member k's values from an earlier mean that has the same source prompt: datasets ask the
+ * same questions in many languages. False: none has. */
+static bool copy_member(const xt_job *job, JobMean *mean, size_t k, size_t size) {
+  for (const JobMean *from = job->means; from < mean; from++)
+    for (size_t at = 0; at < from->count && !(mean->taps & ~from->taps); at++) {
+      if (from->members[at].hash != mean->members[k].hash) continue;
+      for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+        if (mean->values[tap])
+          memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
+                 size * sizeof **mean->values);
+      return true;
+    }
+  return false;
+}
+
 static xt_status capture_member(const xt_job *job, xt_session *session, JobMean *mean, size_t k,
                                 size_t size, xt_error *error) {
   const xt_job_options *o = &job->options;
   xt_request request = {0};
   xt_taps *taps;
+  if (copy_member(job, mean, k, size)) return XT_STATUS_OK;
   if (o->cancel && o->cancel(o->user))
     return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
   TRY(job_tokenize_text(job, session->model->tokenizer, mean->members[k].question->source,
@@ -231,24 +249,18 @@ static xt_status capture_member(const xt_job *job, xt_session *session, JobMean 
   return XT_STATUS_OK;
 }
 
-/* taps: bit t: of tap t. */
-static xt_status measure(const xt_job *job, xt_session *session, JobMean *mean, unsigned taps,
-                         xt_error *error) {
-  const ModelConfig *c = &session->model->config;
-  const size_t size = (size_t)c->layers * (size_t)c->width;
-  double *sum;
+static xt_status capture_members(const xt_job *job, xt_session *session, JobMean *mean, size_t size,
+                                 xt_error *error) {
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    if (taps >> tap & 1)
+    if (mean->taps >> tap & 1)
       TRY(mem_alloc(&mean->values[tap], (mean->count + 1) * size, sizeof **mean->values, error));
-  for (size_t k = 0; k < mean->count; k++) TRY(capture_member(job, session, mean, k, size, error));
-  TRY(MEM_ALLOC(&sum, size, error));
-  for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-    if (mean->values[tap]) fill_means(mean, mean->values[tap], sum, size);
-  free(sum);
+  for (size_t k = 0; k < mean->count && mean->taps; k++)
+    TRY(capture_member(job, session, mean, k, size, error));
   return XT_STATUS_OK;
 }
 
 static void forget(JobMean *mean) {
+  mean->taps = 0;
   for (int tap = 0; tap < XT_TAP_COUNT; tap++) {
     free(mean->values[tap]);
     mean->values[tap] = NULL;
@@ -263,28 +275,45 @@ static const float *mean_without(const JobMean *mean, const xt_question *q, xt_t
   return mean->values[tap] + k * size;
 }
 
+/* Whether site `site` of question `question`, which is to be run, is of this mean. */
+static bool takes_mean(const xt_job *job, const JobMean *mean, size_t question, size_t site) {
+  const xt_site *s = &job->sites[site];
+  return s->control == XT_CONTROL_MEAN && s->seed == mean->seed &&
+         job->todo[question].sites >> site & 1 &&
+         compare_parts(mean->of, job->questions[question]) == 0;
+}
+
+/* The taps that questions take of a mean, or, once it is measured, their values. */
+static void give_mean(xt_job *job, JobMean *mean, bool measured, size_t size) {
+  const size_t sites = job->options.site_count;
+  for (size_t i = 0; i < job->count; i++)
+    for (size_t s = 0; s < sites; s++) {
+      if (!takes_mean(job, mean, i, s)) continue;
+      const xt_tap tap = job->sites[s].read;
+      mean->taps |= 1u << tap;
+      if (measured)
+        job->controls[i * sites + s].values = mean_without(mean, job->questions[i], tap, size);
+    }
+}
+
 xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error) {
   const ModelConfig *c = &session->model->config;
-  const size_t sites = job->options.site_count, size = (size_t)c->layers * (size_t)c->width;
+  const size_t size = (size_t)c->layers * (size_t)c->width;
+  double *sum;
+  for (size_t m = 0; m < job->mean_count; m++) {
+    forget(&job->means[m]);
+    give_mean(job, &job->means[m], false, size);
+  }
+  for (size_t m = 0; m < job->mean_count; m++)
+    TRY(capture_members(job, session, &job->means[m], size, error));
+  TRY(MEM_ALLOC(&sum, size, error));
   for (size_t m = 0; m < job->mean_count; m++) {
     JobMean *mean = &job->means[m];
-    unsigned taps = 0;
-    forget(mean);
-    for (int measured = 0; measured < 2; measured++) {
-      if (measured && taps) TRY(measure(job, session, mean, taps, error));
-      for (size_t i = 0; i < job->count; i++)
-        for (size_t s = 0; s < sites; s++) {
-          const xt_site *site = &job->sites[s];
-          if (site->control != XT_CONTROL_MEAN || site->seed != mean->seed ||
-              !(job->todo[i].sites >> s & 1) || compare_parts(mean->of, job->questions[i]) != 0)
-            continue;
-          taps |= 1u << site->read;
-          if (measured)
-            job->controls[i * sites + s].values =
-                mean_without(mean, job->questions[i], site->read, size);
-        }
-    }
+    for (int tap = 0; tap < XT_TAP_COUNT; tap++)
+      if (mean->values[tap]) fill_means(mean, mean->values[tap], sum, size);
+    give_mean(job, mean, true, size);
   }
+  free(sum);
   return XT_STATUS_OK;
 }
 

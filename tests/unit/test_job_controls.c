@@ -113,15 +113,14 @@ static Kept *run(const char *name, size_t limit, int shard, int shards, bool wit
 }
 
 /* The response to a target with a value at layer j, as `keep` writes it. */
-static void response(int target, const float *value, int j, char *out) {
+static void response(const char *target, const float *value, int j, char *out) {
   xt_error error;
   xt_generation g;
   int32_t *ids;
   char *decoded;
   size_t count, length;
   const xt_tokenizer *t = xt_model_tokenizer(model);
-  ASSERT_OK(
-      xt_tokenizer_encode(t, targets[target], strlen(targets[target]), true, &ids, &count, &error));
+  ASSERT_OK(xt_tokenizer_encode(t, target, strlen(target), true, &ids, &count, &error));
   const xt_intervention iv = {
       .write = XT_TAP_FFN, .layer = j, .position = XT_POSITION_LAST, .value = value};
   const xt_request request = {
@@ -168,12 +167,12 @@ static void test_values(void **state) {
   for (int q = 0; q < QUESTIONS; q++) {
     int other = -1;
     for (int o = 0; o < QUESTIONS; o++) {
-      response(q, xt_taps_get(taps[o], XT_TAP_FFN, 5), 0, out);
+      response(targets[q], xt_taps_get(taps[o], XT_TAP_FFN, 5), 0, out);
       if (strcmp(out, kept->text[q][1][5][0]) == 0) other = o;
     }
     assert_true(other >= 0 && other != q);
     for (int i = 0; i < LAYERS; i++) {
-      response(q, xt_taps_get(taps[other], XT_TAP_FFN, i), 2, out);
+      response(targets[q], xt_taps_get(taps[other], XT_TAP_FFN, i), 2, out);
       assert_string_equal(out, kept->text[q][1][i][2]);
       for (size_t c = 0; c < width; c++) {
         double sum = 0; /* the order of these sums is another: float64 makes up for it */
@@ -181,10 +180,17 @@ static void test_values(void **state) {
           sum += o == q ? 0 : (double)xt_taps_get(taps[o], XT_TAP_FFN, i)[c];
         mean[c] = (float)(sum / (QUESTIONS - 1));
       }
-      response(q, mean, 1, out);
+      response(targets[q], mean, 1, out);
       assert_string_equal(out, kept->text[q][2][i][1]);
     }
     assert_string_not_equal(kept->text[q][0][5][0], kept->text[q][3][5][0]);
+  }
+  /* The two in Swahili have source prompts of the Turkish ones: the mean of the others is the other. */
+  for (int i = 0; i < LAYERS; i++) {
+    response("Swali 0", xt_taps_get(taps[1], XT_TAP_FFN, i), 1, out);
+    assert_string_equal(out, kept->text[QUESTIONS][2][i][1]);
+    response("Swali 1", xt_taps_get(taps[0], XT_TAP_FFN, i), 1, out);
+    assert_string_equal(out, kept->text[QUESTIONS + 1][2][i][1]);
   }
   for (int q = 0; q < QUESTIONS; q++) xt_taps_free(taps[q]);
   free(mean);
