@@ -41,7 +41,8 @@ typedef enum xt_layer_base {
 /* One of the transplants that a site with XT_FROM_PLAN makes at once. `site` is of XT_FROM_SOURCE or
  * XT_FROM_VECTOR, without a control or with XT_CONTROL_SELF. It reads layer `source` from its base
  * on and writes layer `target` from its base on; where the model does not have one of them, nothing is
- * written. */
+ * written. Unless some write of a plan has XT_POSITIONS_ALL, responses share the prompt's computation, and
+ * that of generated tokens up to the lowest layer that is written. */
 typedef struct xt_plan_write {
   xt_site site;
   xt_layer_base source_base, target_base;
@@ -125,8 +126,7 @@ typedef struct xt_sweep_options {
   void *user;
   const xt_control_input *controls; /* [instances][sites]; may be NULL if no site has a control but
                                        XT_CONTROL_SELF, and all are XT_FROM_SOURCE */
-  bool effects; /* every response has xt_generation.effects, but for those of sites with
-                   XT_POSITIONS_ALL, which run by themselves. They cost a look-up for each tracked
+  bool effects; /* every response has xt_generation.effects. They cost a look-up for each tracked
                    token and, for the divergences, one more pass over the logits of a response's
                    first token */
 } xt_sweep_options;
@@ -165,7 +165,8 @@ typedef struct xt_sweep_plan {
   uint64_t responses;     /* in all, including vanilla ones */
   uint64_t bytes;         /* at most, including weights */
   uint64_t alone; /* of the responses, those that change their prompt's inner tokens, and are
-                             therefore computed without sharing (XT_POSITIONS_ALL) */
+                             therefore computed without sharing (XT_POSITIONS_ALL, and plans of
+                             which some write has them) */
 } xt_sweep_plan;
 
 /* Refuses what cannot fit, and the message gives the memory that is needed. */

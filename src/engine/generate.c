@@ -6,6 +6,8 @@
  * of step 0 is the last token of each prompt, and that of step k the k-th generated token; rows
  * leave at EOS. A wave is as many requests as memory allows at a time; the response to a request
  * does not depend on its wave. */
+#include "engine/generate.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +49,8 @@ typedef struct Wave {
   Row *rows;
   int row_count;
   PrefixPool prefixes;
-  References references;
+  const Compared *compared; /* of the caller; NULL: */
+  References references;    /* rows of the wave that others are compared with */
   RowTable table;    /* row r's keys and values of generated tokens are in slots r*max_new ... */
   EditValues values; /* interventions' of all rows */
   Dev lens;          /* [layers, rows, C] or none */
@@ -167,26 +170,32 @@ static int add_reference(Wave *w, int request) {
   return -1;
 }
 
+static bool row_has_effects(const Row *row) { return row->question.against[0] >= 0; }
+
+static RowQuestion question_of(Wave *w, const Row *row) {
+  const xt_request *q = row->request;
+  if (w->compared) return w->compared->questions[row->index];
+  if (!request_has_effects(q)) return (RowQuestion){.against = {-1, -1}};
+  return (RowQuestion){.ids = q->tracked,
+                       .count = (int)q->tracked_count,
+                       .against = {add_reference(w, q->untouched), add_reference(w, q->source)}};
+}
+
 /* Finds what is compared with what, and makes room for it. */
 static xt_status wave_comparison(Wave *w, xt_error *error) {
-  size_t asked = 0;
+  int asked = 0;
   bool any = false;
   for (int r = 0; r < w->row_count; r++) w->rows[r].reference = -1;
   for (int r = 0; r < w->row_count; r++) {
-    const xt_request *q = w->rows[r].request;
     RowQuestion *question = &w->rows[r].question;
-    *question = (RowQuestion){.against = {-1, -1}};
-    if (!request_has_effects(q)) continue;
-    *question =
-        (RowQuestion){.ids = q->tracked,
-                      .count = (int)q->tracked_count,
-                      .against = {add_reference(w, q->untouched), add_reference(w, q->source)}};
-    any = true;
-    asked = q->tracked_count > asked ? q->tracked_count : asked;
+    *question = question_of(w, &w->rows[r]);
+    any = any || row_has_effects(&w->rows[r]);
+    asked = question->count > asked ? question->count : asked;
   }
   if (!any) return XT_STATUS_OK;
-  TRY(references_create(&w->references, w->session, w->references.count, error));
-  return rows_compare(&w->table, &w->references, w->row_count, (int)asked, error);
+  if (!w->compared) TRY(references_create(&w->references, w->session, w->references.count, error));
+  return rows_compare(&w->table, w->compared ? w->compared->references : &w->references,
+                      w->row_count, asked, error);
 }
 
 static xt_status wave_init(Wave *w, const SortKey *keys, size_t n, float penalty,
@@ -257,7 +266,7 @@ static void place_rows(Wave *w, int step) {
     for (size_t i = 0; (step == 0 || row->edits_later) && i < q->intervention_count; i++)
       if (intervention_is_at(q, &q->interventions[i], (size_t)t->column[ROW_POSITION][a]))
         rows_edit(t, a, &q->interventions[i], row->first_value + (int32_t)i);
-    if (step == 0 && w->references.count) rows_ask(t, a, &row->question);
+    if (step == 0 && t->comparison.references) rows_ask(t, a, &row->question);
   }
   rows_upload(t);
 }
@@ -312,9 +321,9 @@ static xt_status set_references(Wave *w, xt_error *error) {
 static void record_effects(Wave *w) {
   for (int r = 0; r < w->active_count; r++) {
     xt_generation *out = w->rows[r].out;
-    if (request_has_effects(w->rows[r].request) &&
+    if (row_has_effects(&w->rows[r]) &&
         rows_numbers(&w->table, r, &w->rows[r].question, out->effects))
-      out->effect_count = XT_EFFECT_TRACKED + w->rows[r].request->tracked_count;
+      out->effect_count = XT_EFFECT_TRACKED + (size_t)w->rows[r].question.count;
   }
 }
 
@@ -383,7 +392,7 @@ static xt_status wave_run(Wave *w, xt_error *error) {
     TRY(rows_read(&w->table, 0,
                   (size_t)batch.rows * (o->lens ? 1 + (size_t)w->session->model->config.layers : 1),
                   error));
-    if (step == 0 && w->references.count) record_effects(w);
+    if (step == 0 && w->table.comparison.references) record_effects(w);
     record_rows(w);
     const double ended = (double)(w->row_count - w->active_count),
                  grown = (double)(step + 1) / w->max_new;
@@ -394,36 +403,9 @@ static xt_status wave_run(Wave *w, xt_error *error) {
 
 /* ---- the public call ------------------------------------------------------------------------- */
 
-void xt_generation_deinit(xt_generation *g) {
-  if (!g) return;
-  free(g->ids);
-  free(g->margins);
-  free(g->entropies);
-  free(g->logprobs);
-  free(g->lens_ids);
-  free(g->lens_logprobs);
-  free(g->effects);
-  *g = (xt_generation){0};
-}
-
-static xt_status generation_init(xt_generation *g, const xt_request *r, int max_new,
-                                 int lens_layers, xt_error *error) {
-  const size_t n = (size_t)max_new, cells = n * (size_t)lens_layers;
-  g->layers = lens_layers;
-  TRY(MEM_ALLOC(&g->ids, n, error));
-  TRY(MEM_ALLOC(&g->margins, n, error));
-  TRY(MEM_ALLOC(&g->entropies, n, error));
-  TRY(MEM_ALLOC(&g->logprobs, n, error));
-  if (request_has_effects(r))
-    TRY(MEM_ALLOC(&g->effects, XT_EFFECT_TRACKED + r->tracked_count, error));
-  if (lens_layers == 0) return XT_STATUS_OK;
-  TRY(MEM_ALLOC(&g->lens_ids, cells, error));
-  return MEM_ALLOC(&g->lens_logprobs, cells, error);
-}
-
 static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
                                 const xt_generate_options *o, Sampling *sampling,
-                                xt_generation *out, xt_error *error) {
+                                const Compared *compared, xt_generation *out, xt_error *error) {
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
   const double penalty =
       o->repetition_penalty > 0 ? o->repetition_penalty : s->model->config.repetition_penalty;
@@ -434,8 +416,12 @@ static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
         return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                        "%zu requests cannot run together, as the effects of some need; %zu can", n,
                        count);
-    Wave wave = {
-        .session = s, .options = o, .max_new = max_new, .done = from, .sampling = sampling};
+    Wave wave = {.session = s,
+                 .options = o,
+                 .max_new = max_new,
+                 .done = from,
+                 .sampling = sampling,
+                 .compared = compared};
     xt_status status = wave_init(&wave, keys + from, count, (float)penalty, out, error);
     if (!status) status = wave_run(&wave, error);
     wave_deinit(&wave);
@@ -444,38 +430,29 @@ static xt_status generate_waves(xt_session *s, const SortKey *keys, size_t n,
   return XT_STATUS_OK;
 }
 
-xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t n,
-                              const xt_generate_options *options, xt_generation *out,
-                              xt_error *error) {
+/* Numbers of a request's effects; 0: it has none. */
+static size_t effects_of(const xt_request *request, const Compared *compared, size_t index) {
+  if (compared) return XT_EFFECT_TRACKED + (size_t)compared->questions[index].count;
+  return request_has_effects(request) ? XT_EFFECT_TRACKED + request->tracked_count : 0;
+}
+
+xt_status generate_compared(xt_session *s, const xt_request *requests, size_t n,
+                            const xt_generate_options *options, const Compared *compared,
+                            xt_generation *out, xt_error *error) {
   const xt_generate_options defaults = {0}, *o = options ? options : &defaults;
   const int max_new = o->max_new_tokens > 0 ? o->max_new_tokens : DEFAULT_NEW_TOKENS;
   SortKey *keys;
   for (size_t i = 0; i < n; i++) out[i] = (xt_generation){0};
   TRY(OPTIONS_CHECK(options, error));
-  if (o->max_new_tokens < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
-                   "is %d; it must not be negative", o->max_new_tokens);
-  if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1,
-                   "is %g; it must be positive", o->repetition_penalty);
-  if (!(o->temperature >= 0 && o->temperature <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "temperature", -1,
-                   "is %g; it must be 0 (greedy) or above", o->temperature);
-  if (!(o->top_p >= 0 && o->top_p <= 1))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "top_p", -1, "is %g; it must be from 0 to 1",
-                   o->top_p);
-  for (size_t i = 0; i < n; i++) {
-    TRY(request_check(s->model, &requests[i], i, max_new, error));
-    TRY(effects_check(s->model, &requests[i], i, n, error));
-  }
+  TRY(generate_check(s, requests, n, o, max_new, error));
   TRY(MEM_ALLOC(&keys, n, error));
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < n && !status; i++) {
     keys[i] = (SortKey){
         .prefix = {.ids = requests[i].ids, .count = requests[i].count - 1, .request = &requests[i]},
         .index = i};
-    status = generation_init(&out[i], &requests[i], max_new, o->lens ? s->model->config.layers : 0,
-                             error);
+    status = generation_init(&out[i], effects_of(&requests[i], compared, i), max_new,
+                             o->lens ? s->model->config.layers : 0, error);
   }
   qsort(keys, n, sizeof *keys, compare_keys);
   s->cancel = o->cancel, s->cancel_user = o->user;
@@ -484,10 +461,17 @@ xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t 
     status =
         sampling_init(&sampling, o->temperature, o->top_p, o->seed, s->model->config.vocab, error);
   if (!status)
-    status = generate_waves(s, keys, n, o, o->temperature > 0 ? &sampling : NULL, out, error);
+    status =
+        generate_waves(s, keys, n, o, o->temperature > 0 ? &sampling : NULL, compared, out, error);
   s->cancel = NULL;
   sampling_deinit(&sampling);
   free(keys);
   for (size_t i = 0; i < n && status; i++) xt_generation_deinit(&out[i]);
   return status;
+}
+
+xt_status xt_session_generate(xt_session *s, const xt_request *requests, size_t n,
+                              const xt_generate_options *options, xt_generation *out,
+                              xt_error *error) {
+  return generate_compared(s, requests, n, options, NULL, out, error);
 }

@@ -8,6 +8,7 @@
 #include "job/job_samples.h"
 #include "job/job_track.h"
 #include "store/store_parts.h"
+#include "sweep/row_writes.h"
 
 int job_set_size(const LayerSet *set, int layers) {
   int n = 0;
@@ -151,43 +152,55 @@ size_t job_alike(const xt_job *job, size_t at) {
   return n;
 }
 
-/* The sites of a question's Todo that are run without sharing (sweep.h: XT_POSITIONS_ALL). */
-static int count_alone(const xt_job *job, const Todo *todo) {
-  int n = 0;
-  for (size_t s = 0; s < job->options.site_count; s++)
-    n += (todo->sites >> s & 1) && job->sites[s].positions == XT_POSITIONS_ALL;
-  return n;
-}
-
 /* Tokens of the prompts that a site needs besides the question's own. */
-static size_t control_tokens(const xt_job *job, size_t question, size_t site) {
-  const xt_control_input *in = &job->controls[question * job->options.site_count + site];
+static size_t control_tokens(const xt_control_input *in) {
   size_t tokens = in->count;
   for (size_t k = 0; k < in->source_count; k++) tokens += in->sources[k].count;
   return tokens;
 }
 
+/* The response of a site that shares what is below the lowest layer that it changes. */
+static void shared_work(const xt_job *job, int lowest, xt_job_estimate *out) {
+  const int layers = job->identity.layers;
+  const double layer = job->layer_flops, unembed = job->unembed_flops,
+               steps = job->options.max_new_tokens - 1, above = layers - 1 - lowest,
+               first = layer * above + unembed;
+  if (above < 0) return; /* it changes nothing */
+  out->least_flops += first + steps * (layer * above + (above > 0 ? unembed : 0));
+  out->most_flops += first + steps * (layer * layers + unembed);
+}
+
+/* One that shares nothing. */
+static void alone_work(const xt_job *job, size_t question, xt_job_estimate *out) {
+  const double steps = job->options.max_new_tokens - 1,
+               tokens = (double)job->instances[question].target_count + steps,
+               whole = job->layer_flops * job->identity.layers * tokens +
+                       job->unembed_flops * (steps + 1);
+  out->least_flops += whole;
+  out->most_flops += whole;
+}
+
 /* The responses of one question. */
 static void question_work(const xt_job *job, size_t n, xt_job_estimate *out) {
   const Todo *todo = &job->todo[n];
-  const int layers = job->identity.layers, alone = count_alone(job, todo);
-  const double layer = job->layer_flops, unembed = job->unembed_flops,
-               steps = job->options.max_new_tokens - 1;
-  const double sources = job_set_size(&todo->sources, layers),
-               rows = sources * (job_site_count(todo) - alone);
+  const int layers = job->identity.layers;
   size_t tokens = job->instances[n].source_count + job->instances[n].target_count;
-  for (size_t s = 0; s < job->options.site_count && job->controls; s++)
-    if (todo->sites >> s & 1) tokens += control_tokens(job, n, s);
-  out->prompt_flops += layer * layers * (double)tokens;
-  for (int j = 0; j < layers; j++) {
-    if (!todo->targets.has[j]) continue;
-    const double above = layers - 1 - j, first = rows * (layer * above + unembed);
-    const double whole =
-        sources * alone *
-        (layer * layers * ((double)job->instances[n].target_count + steps) + unembed * (steps + 1));
-    out->least_flops += first + steps * rows * (layer * above + (above > 0 ? unembed : 0)) + whole;
-    out->most_flops += first + steps * rows * (layer * layers + unembed) + whole;
+  for (size_t s = 0; s < job->options.site_count; s++) {
+    const xt_site *site = &job->sites[s];
+    const xt_control_input *in =
+        job->controls ? &job->controls[n * job->options.site_count + s] : NULL;
+    if (!(todo->sites >> s & 1)) continue;
+    if (in) tokens += control_tokens(in);
+    for (int cell = 0; cell < layers * layers; cell++) {
+      const int i = cell / layers, j = cell % layers;
+      if (!todo->sources.has[i] || !todo->targets.has[j]) continue;
+      if (sweep_is_alone(site, in))
+        alone_work(job, n, out);
+      else
+        shared_work(job, sweep_lowest_layer(site, in, layers, i, j), out);
+    }
   }
+  out->prompt_flops += job->layer_flops * layers * (double)tokens;
 }
 
 void job_work(const xt_job *job, xt_job_estimate *out) {

@@ -4,8 +4,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "engine/generate.h"
 #include "model/flops.h"
-#include "sweep/controls.h"
+#include "sweep/row_writes.h"
 
 typedef struct Alone {
   int instance, site, source, target;
@@ -19,6 +20,7 @@ typedef struct Chunk {
   xt_request *requests;
   xt_intervention *interventions; /* [rows][edits_most] */
   xt_generation *generations;
+  RowQuestion *questions; /* with effects */
   int count, most;
   double growing; /* unfinished responses, as sweep_pause counts them */
   xt_status paused;
@@ -40,69 +42,21 @@ static bool pause(void *user) {
 
 static void grow(void *user, double requests) { ((Chunk *)user)->growing = requests; }
 
-/* Where a site's values are: one prompt's, or, where it is below 0, `made`, [layers][width]. */
-typedef struct Values {
-  int prompt;
-  const float *made;
-  size_t stride; /* floats from one layer of `made` to the next */
-} Values;
-
-/* Where the writes of a site are appended, and their values are. */
+/* Where the writes of a row are appended. */
 typedef struct Writing {
   const Chunk *chunk;
-  xt_request *request;
-  const xt_site *site;
-  Values values;
+  xt_intervention *list;
+  size_t count;
 } Writing;
 
-static void add_write(void *user, const xt_intervention *put, int source_layer) {
-  const Writing *w = user;
+static void add_write(void *user, const xt_intervention *put, int32_t value) {
+  Writing *w = user;
   const Chunk *k = w->chunk;
   const ModelConfig *c = &k->group->session->model->config;
-  xt_intervention *list = (xt_intervention *)(uintptr_t)w->request->interventions,
-                  *one = &list[w->request->intervention_count++];
-  const int prompt = w->values.prompt;
+  xt_intervention *one = &w->list[w->count++];
   *one = *put;
-  if (put->write == XT_TAP_HEADS)
-    one->value = k->heads + (size_t)sweep_head_index(k->group, source_layer, prompt, put->head) *
-                                (size_t)c->head_dim;
-  else if (w->values.made)
-    one->value = w->values.made + (size_t)source_layer * w->values.stride;
-  else
-    one->value = k->taps + (size_t)sweep_tap_index(k->group, w->site->read, source_layer, prompt) *
-                               (size_t)c->width;
-}
-
-/* Appends what a site writes from layer `source` into layer `target`. */
-static void add_writes(const Chunk *k, xt_request *request, const xt_site *site, Values values,
-                       int source, int target) {
-  const ModelConfig *c = &k->group->session->model->config;
-  Writing w = {k, request, site, values};
-  xt_site_each_write(site, c->layers, c->heads, source, target, add_write, &w);
-}
-
-static int layer_of(xt_layer_base base, int layer, const Alone *row) {
-  return layer + (base == XT_LAYER_SOURCE   ? row->source
-                  : base == XT_LAYER_TARGET ? row->target
-                                            : 0);
-}
-
-/* The writes of a plan, those whose layers the model has. */
-static void add_plan(const Chunk *k, xt_request *request, const Alone *row) {
-  const Group *g = k->group;
-  const ModelConfig *c = &g->session->model->config;
-  const xt_control_input *in =
-      sweep_control_input(g->config, g->first + (size_t)row->instance, row->site);
-  for (size_t w = 0; w < in->write_count; w++) {
-    const xt_plan_write *write = &in->writes[w];
-    const int source = layer_of(write->source_base, write->source, row),
-              target = layer_of(write->target_base, write->target, row);
-    const bool own = write->site.control == XT_CONTROL_SELF;
-    const Values values = {.prompt = (own ? g->target_prompt : g->source_prompt)[row->instance],
-                           .made = own ? NULL : write->vector,
-                           .stride = (size_t)c->width};
-    if (source >= 0 && target >= 0) add_writes(k, request, &write->site, values, source, target);
-  }
+  one->value = put->write == XT_TAP_HEADS ? k->heads + (size_t)value * (size_t)c->head_dim
+                                          : k->taps + (size_t)value * (size_t)c->width;
 }
 
 /* Makes the request of row n. */
@@ -110,23 +64,13 @@ static void make_request(Chunk *k, int n) {
   const Group *g = k->group;
   const Alone *row = &k->rows[n];
   const xt_instance *in = &g->instances[row->instance];
-  const xt_site *site = &g->config->options->sites[row->site];
-  const size_t width = (size_t)g->session->model->config.width;
-  const int prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
-  Values values = {.prompt = prompt};
-  k->requests[n] =
-      (xt_request){.ids = in->target,
-                   .count = in->target_count,
-                   .interventions = k->interventions + (size_t)n * (size_t)g->config->edits_most};
-  if (site->from == XT_FROM_PLAN) {
-    add_plan(k, &k->requests[n], row);
-    return;
-  }
-  if (prompt < 0) {
-    values.made = k->taps + (size_t)sweep_value_index(g, row->instance, row->site, 0) * width;
-    values.stride = (size_t)g->count * width;
-  }
-  add_writes(k, &k->requests[n], site, values, row->source, row->target);
+  Writing w = {.chunk = k, .list = k->interventions + (size_t)n * (size_t)g->config->edits_most};
+  sweep_each_write(g, row->instance, row->site, row->source, row->target, add_write, &w);
+  k->requests[n] = (xt_request){.ids = in->target,
+                                .count = in->target_count,
+                                .interventions = w.list,
+                                .intervention_count = w.count};
+  if (g->config->options->effects) k->questions[n] = sweep_question(g, row->instance);
 }
 
 static xt_status hand_out(Chunk *k, xt_error *error) {
@@ -160,11 +104,12 @@ static xt_status run_chunk(Chunk *k, xt_error *error) {
                                        .cancel = pause,
                                        .progress = grow,
                                        .user = k};
+  const Compared compared = {.references = &g->references, .questions = k->questions};
   if (!k->count) return XT_STATUS_OK;
   xt_status status = sweep_pause(g, 0, error);
   if (!status)
-    status = xt_session_generate(g->session, k->requests, (size_t)k->count, &options,
-                                 k->generations, error);
+    status = generate_compared(g->session, k->requests, (size_t)k->count, &options,
+                               o->effects ? &compared : NULL, k->generations, error);
   g->session->cancel = o->cancel; /* which generating has set */
   g->session->cancel_user = o->user;
   if (k->paused && error) *error = k->why;
@@ -191,7 +136,7 @@ static int chunk_rows(const Group *g) {
 static xt_status run_instance(Chunk *k, int instance, xt_error *error) {
   const SweepConfig *c = k->group->config;
   for (int s = 0; s < c->site_count; s++)
-    for (int t = 0; t < c->target_count && sweep_is_alone(&c->options->sites[s]); t++)
+    for (int t = 0; t < c->target_count && c->alone[s]; t++)
       for (int i = 0; i < c->source_count; i++) {
         k->rows[k->count] = (Alone){instance, s, c->sources[i], c->targets[t]};
         make_request(k, k->count++);
@@ -207,6 +152,7 @@ xt_status sweep_run_alone(Group *g, const float *taps, const float *heads, xt_er
   TRY_DONE(ARENA_ALLOC(&g->arena, &k.rows, most, error));
   TRY_DONE(ARENA_ALLOC(&g->arena, &k.requests, most, error));
   TRY_DONE(ARENA_ALLOC(&g->arena, &k.generations, most, error));
+  TRY_DONE(ARENA_ALLOC(&g->arena, &k.questions, most, error));
   TRY_DONE(ARENA_ALLOC(&g->arena, &k.interventions, most * (size_t)g->config->edits_most, error));
   for (int w = 0; w < g->count && !status; w++) status = run_instance(&k, w, error);
   if (!status) status = run_chunk(&k, error);

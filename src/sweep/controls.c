@@ -90,21 +90,6 @@ static xt_status check_input(const xt_model *m, const xt_site *site, const xt_co
   return XT_STATUS_OK;
 }
 
-void sweep_measure_plans(SweepConfig *c, size_t count) {
-  const xt_sweep_options *o = c->options;
-  for (size_t k = 0; o->controls && k < count * o->site_count; k++) {
-    const xt_control_input *in = &o->controls[k];
-    int edits = 0;
-    if (o->sites[k % o->site_count].from != XT_FROM_PLAN) continue;
-    for (size_t w = 0; w < in->write_count; w++) {
-      const int heads = site_heads(&in->writes[w].site);
-      c->heads = c->heads || heads;
-      edits += (in->writes[w].site.span > 1 ? in->writes[w].site.span : 1) * (heads ? heads : 1);
-    }
-    if (edits > c->edits_most) c->edits_most = edits;
-  }
-}
-
 xt_status sweep_check_controls(const xt_model *m, const xt_sweep_options *o, size_t count,
                                bool values, xt_error *error) {
   char name[XT_SITE_NAME_SIZE];

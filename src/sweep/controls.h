@@ -9,8 +9,10 @@
 xt_status sweep_check_controls(const xt_model *model, const xt_sweep_options *options, size_t count,
                                bool values, xt_error *error);
 
+/* What a site has for an instance; NULL: no site needs anything. */
 static inline const xt_control_input *sweep_control_input(const SweepConfig *c, size_t instance,
                                                           int site) {
+  if (!c->options->controls) return NULL;
   return &c->options->controls[instance * (size_t)c->site_count + (size_t)site];
 }
 
@@ -20,13 +22,17 @@ xt_prompt_ids sweep_more_prompt(const SweepConfig *config, size_t instance, int 
 /* Tokens of the prompts that controls add to an instance's own. */
 uint64_t sweep_control_tokens(const SweepConfig *config, size_t instance);
 
-/* Counts the edits of plans, which sweep_check_controls has checked, into the configuration. */
-void sweep_measure_plans(SweepConfig *config, size_t instances);
-
 /* Fills g->value_prompt, once the prompts have their indices. */
 void sweep_value_prompts(Group *g);
 
-/* The row of g->taps with the value that a site reads at a layer for an instance. */
+/* Rows of g->taps with what is made. */
+static inline size_t sweep_made_rows(const Group *g) {
+  return (size_t)g->config->controls.made * (size_t)g->session->model->config.layers *
+         (size_t)g->count;
+}
+
+/* The row of g->taps with the value that a site, which is no plan, reads at a layer for an
+ * instance. */
 int32_t sweep_value_index(const Group *g, int instance, int site, int layer);
 
 /* Puts the values that are made into g->taps, behind the taps, which have been recorded. */

@@ -57,7 +57,7 @@ xt_status sweep_set_references(Pass *p, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-static RowQuestion question_of(const Group *g, int instance) {
+RowQuestion sweep_question(const Group *g, int instance) {
   const xt_instance *in = &g->instances[instance];
   return (RowQuestion){.ids = in->tracked,
                        .count = (int)in->tracked_count,
@@ -66,18 +66,18 @@ static RowQuestion question_of(const Group *g, int instance) {
 }
 
 void sweep_ask(Pass *p, int e, const SweepRow *row) {
-  const RowQuestion question = question_of(p->group, row->instance);
+  const RowQuestion question = sweep_question(p->group, row->instance);
   rows_ask(&p->table, e, &question);
 }
 
 xt_status sweep_take_effects(Pass *p, SweepRow *row, xt_error *error) {
   const Group *g = p->group;
-  const RowQuestion question = question_of(g, row->instance);
+  const RowQuestion question = sweep_question(g, row->instance);
   const size_t count = XT_EFFECT_TRACKED + (size_t)question.count;
   const int *references = question.against;
   if (row->site == XT_SWEEP_SOURCE) return XT_STATUS_OK; /* shared by questions */
   TRY(ARENA_ALLOC(&p->arena, &row->out.effects, count, error));
-  if (pass_joins(p, row)) {
+  if (row->join != SWEEP_JOIN_NEVER) {
     if (rows_numbers(&p->table, row->place, &question, row->out.effects))
       row->out.effect_count = count;
     return XT_STATUS_OK;

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/options.h"
-#include "sweep/controls.h"
+#include "sweep/row_writes.h"
 
 /* ---- prompts --------------------------------------------------------------------------------- */
 
@@ -35,6 +35,7 @@ static xt_status group_prompts(Group *g, xt_error *error) {
   TRY(ARENA_ALLOC(&g->arena, &keys, most, error));
   TRY(ARENA_ALLOC(&g->arena, &g->prompts, most, error));
   TRY(ARENA_ALLOC(&g->arena, &g->value_prompt, sites * count, error));
+  TRY(ARENA_ALLOC(&g->arena, &g->plan_vectors, sites * count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->more_prompts, more * count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->target_prompt, count, error));
   TRY(ARENA_ALLOC(&g->arena, &g->source_prompt, count, error));
@@ -58,6 +59,7 @@ static xt_status group_prompts(Group *g, xt_error *error) {
     *keys[k].index = g->prompt_count - 1;
   }
   sweep_value_prompts(g);
+  sweep_place_vectors(g);
   return XT_STATUS_OK;
 }
 
@@ -106,8 +108,8 @@ static xt_status run_group(Group *g, const SweepGroup *plan, xt_error *error) {
   Backend *be = g->session->backend;
   const ModelConfig *c = &g->session->model->config;
   xt_status status = group_prompts(g, error);
-  const size_t made = (size_t)g->config->controls.made * (size_t)c->layers * (size_t)g->count,
-               floats = (sweep_tap_rows(g) + made) * (size_t)c->width;
+  const size_t floats =
+      (sweep_tap_rows(g) + sweep_made_rows(g) + g->vector_rows) * (size_t)c->width;
   if (!status) status = be->ops->alloc(be, floats * sizeof(float), &g->taps, error);
   if (!status && g->config->heads)
     status = be->ops->alloc(be, sweep_head_floats(g) * sizeof(float), &g->heads, error);

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/options.h"
 #include "model/flops.h"
-#include "sweep/controls.h"
+#include "sweep/row_writes.h"
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
@@ -47,7 +47,8 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
     const int heads = site_heads(&o->sites[i]),
               edits = (o->sites[i].span > 1 ? o->sites[i].span : 1) * (heads ? heads : 1);
     c->heads = c->heads || heads;
-    c->alone_count += sweep_is_alone(&o->sites[i]);
+    c->alone[i] = o->sites[i].from != XT_FROM_PLAN && sweep_is_alone(&o->sites[i], NULL);
+    c->alone_count += c->alone[i];
     if (edits > c->edits_most) c->edits_most = edits;
     c->controls.prompts += sweep_more_prompts(&o->sites[i]);
     c->controls.made += sweep_is_made(&o->sites[i]);
@@ -72,39 +73,59 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
                      o->target_layer_count, "target layers", error);
 }
 
-/* The largest memory, in bytes, of a group of instances with `positions` prompt tokens in all and
- * `untouched` rows, if `targets` target layers run at a time. Each row has keys and values for each
- * token that it generates, at every layer: its own above its target layer, and those of its node
- * below. */
-static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, int instances,
-                            uint64_t untouched, uint64_t positions, uint64_t tracked, int targets) {
+/* What the instances of a group have. */
+typedef struct Load {
+  int instances;
+  uint64_t positions; /* prompt tokens in all */
+  uint64_t untouched; /* rows */
+  uint64_t tracked;   /* tokens of one instance, at most */
+  uint64_t vectors;   /* rows of the vectors of plans */
+} Load;
+
+/* The same with instance `at` too; the group's first is instance `first`. */
+static Load load_add(Load load, const xt_model *m, const SweepConfig *c,
+                     const xt_instance *instances, size_t first, size_t at) {
+  const xt_instance *in = &instances[at];
+  load.instances++;
+  load.positions += in->source_count + in->target_count + sweep_control_tokens(c, at);
+  load.untouched += 1 + in->run_source;
+  load.vectors += sweep_vector_rows(c, m->config.layers, first, at);
+  if (in->tracked_count > load.tracked) load.tracked = in->tracked_count;
+  return load;
+}
+
+/* The largest memory, in bytes, of a group of instances, if `targets` target layers run at a time.
+ * Each row has keys and values for each token that it generates, at every layer: its own above its
+ * target layer, and those of its node below. */
+static uint64_t group_bytes(const xt_model *m, const SweepConfig *c, Load load, int targets) {
   const ModelConfig *mc = &m->config;
   const uint64_t width = (uint64_t)mc->width * sizeof(float), max_new = (uint64_t)c->max_new,
-                 n = (uint64_t)instances, prompts = (2 + (uint64_t)c->controls.prompts) * n;
-  const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_per_target(c) + untouched;
+                 n = (uint64_t)load.instances, prompts = (2 + (uint64_t)c->controls.prompts) * n;
+  const uint64_t rows = n * (uint64_t)targets * (uint64_t)sweep_rows_per_target(c) + load.untouched;
   const uint64_t entries = 2 * rows + prompts;
   const uint64_t least = (uint64_t)m->limits.work_rows, batch = entries > least ? entries : least;
   uint64_t bytes = m->weight_bytes;
   bytes += sizes_activations(mc, &m->limits, (int)(batch < INT32_MAX ? batch : INT32_MAX)).total *
            sizeof(float);
-  bytes += (positions + rows * max_new + prompts) * sizes_position_bytes(mc);
+  bytes += (load.positions + rows * max_new + prompts) * sizes_position_bytes(mc);
   bytes += ((uint64_t)mc->layers * XT_TAP_COUNT + 1) * prompts * width; /* captured taps */
   if (c->controls.made) /* values made from them, and on their way */
     bytes += (uint64_t)mc->layers * (((uint64_t)c->controls.made + 1) * n + prompts) * width;
+  bytes += load.vectors * width;
   if (c->heads)
     bytes += (uint64_t)mc->layers * prompts * (uint64_t)mc->heads * (uint64_t)mc->head_dim *
              (c->alone_count ? 2 : 1) * sizeof(float);
   if (c->alone_count) /* on the host */
     bytes += (((uint64_t)mc->layers * XT_TAP_COUNT + 1) * prompts +
-              (uint64_t)mc->layers * (uint64_t)c->controls.made * n) *
+              (uint64_t)mc->layers * (uint64_t)c->controls.made * n + load.vectors) *
              width;
   /* responses, nodes, tables */
   bytes += rows * (uint64_t)c->edits_most * 8 * sizeof(int32_t);
   bytes += entries * (max_new * 4 * sizeof(int32_t) + 128) + rows * max_new * 32;
   if (c->options->effects)
-    bytes += references_bytes(m, 2 * n) + rows_compare_bytes(m, rows, tracked) +
-             rows * (tracked + XT_EFFECT_TRACKED) * sizeof(float);
-  bytes += c->penalty != 1.0f ? (positions + rows * max_new) * sizeof(int32_t) : 0;
+    bytes += references_bytes(m, 2 * n) + rows_compare_bytes(m, rows, load.tracked) +
+             rows * (load.tracked + XT_EFFECT_TRACKED) * sizeof(float);
+  bytes += c->penalty != 1.0f ? (load.positions + rows * max_new) * sizeof(int32_t) : 0;
   return bytes;
 }
 
@@ -132,23 +153,16 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
                            size_t count, size_t first, SweepGroup *group, xt_error *error) {
   const int limit = c->options->max_rows > 0 ? c->options->max_rows : SWEEP_DEFAULT_ROWS;
   const int rows = sweep_rows_per_target(c) * c->target_count;
-  uint64_t positions = 0, untouched = 0, tracked = 0;
+  Load load = {0};
   *group = (SweepGroup){.first = first, .targets_per_pass = c->target_count};
   while (first + (size_t)group->instances < count) {
-    const xt_instance *in = &instances[first + (size_t)group->instances];
-    const uint64_t more = positions + in->source_count + in->target_count +
-                          sweep_control_tokens(c, first + (size_t)group->instances);
-    const uint64_t alone = untouched + 1 + in->run_source;
-    const uint64_t asked = in->tracked_count > tracked ? in->tracked_count : tracked;
-    const uint64_t bytes =
-        group_bytes(m, c, group->instances + 1, alone, more, asked, c->target_count);
+    const Load more = load_add(load, m, c, instances, first, first + (size_t)group->instances);
+    const uint64_t bytes = group_bytes(m, c, more, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
     if (group->instances > 0 &&
-        (bytes > m->memory_limit || all > limit || !in_time(m, c, more, all)))
+        (bytes > m->memory_limit || all > limit || !in_time(m, c, more.positions, all)))
       break;
-    positions = more;
-    untouched = alone;
-    tracked = asked;
+    load = more;
     group->instances++;
     group->bytes = bytes;
   }
@@ -156,7 +170,7 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
          (group->bytes > m->memory_limit ||
           group->targets_per_pass * sweep_rows_per_target(c) > limit ||
           !in_time(m, c, 0, group->targets_per_pass * (int64_t)sweep_rows_per_target(c))))
-    group->bytes = group_bytes(m, c, 1, untouched, positions, tracked, --group->targets_per_pass);
+    group->bytes = group_bytes(m, c, load, --group->targets_per_pass);
   if (group->bytes > m->memory_limit)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, NULL, -1,
                    "one target layer of instance %zu needs %.2f GiB, weights included; the memory "

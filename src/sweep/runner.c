@@ -37,7 +37,7 @@
 #include "base/mem.h"
 #include "base/system.h"
 #include "model/flops.h"
-#include "sweep/controls.h"
+#include "sweep/row_writes.h"
 #include "sweep/sweep_pass.h"
 
 /* The input of a layer: the output of the one below, or the embedding. */
@@ -70,11 +70,10 @@ static void choose_entries(Pass *p, int from, int to) {
 
 static xt_status finish_row(Pass *p, const SweepRow *row, xt_error *error) {
   Group *g = p->group;
-  const bool untouched = row->site < 0;
   const xt_sweep_response response = {.instance = g->first + (size_t)row->instance,
                                       .site = row->site,
                                       .source_layer = row->source,
-                                      .target_layer = untouched ? -1 : row->target,
+                                      .target_layer = row->target,
                                       .generation = &row->out,
                                       .source_effects = row->source_effects};
   g->stats->responses += row->site != XT_SWEEP_SOURCE;
@@ -134,39 +133,36 @@ static void run_last_tokens(Pass *p) {
   sweep_count_flops(g, (uint64_t)last, c->layers, false);
 }
 
-/* The edits of entry `e`, from layer `from` on. */
+/* The edits of entry `e`, from layer `from` on, at a position. */
 typedef struct Editing {
   Pass *pass;
-  const SweepRow *row;
-  int e, from;
+  int e, from, position;
 } Editing;
 
-static void add_edit(void *user, const xt_intervention *put, int source_layer) {
+static void add_edit(void *user, const xt_intervention *put, int32_t value) {
   const Editing *w = user;
-  const SweepRow *row = w->row;
-  const Group *g = w->pass->group;
-  const int prompt = g->value_prompt[row->instance * g->config->site_count + row->site];
-  if (put->layer < w->from) return;
-  rows_edit(&w->pass->table, w->e, put,
-            put->write == XT_TAP_HEADS
-                ? sweep_head_index(g, source_layer, prompt, put->head)
-                : sweep_value_index(g, row->instance, row->site, source_layer));
+  if (put->layer >= w->from && put->position == w->position)
+    rows_edit(&w->pass->table, w->e, put, value);
 }
 
-/* Adds what the row writes in this step as edits of entry `e`, from the `first`-th layer of its span
- * on. */
-static void edit_entry(Pass *p, int e, const SweepRow *row, int first) {
-  Editing w = {p, row, e, row->target + first};
-  xt_site_each_write(pass_site(p, row), pass_layers(p), p->group->session->model->config.heads,
-                     row->source, row->target, add_edit, &w);
+/* Adds what the row writes at this position as edits of entry `e`, from layer `from` on. */
+static void edit_entry(Pass *p, int e, const SweepRow *row, int from, int position) {
+  Editing w = {p, e, from, position};
+  sweep_each_write(p->group, row->instance, row->site, row->source, row->target, add_edit, &w);
 }
 
 /* The taps from which a row starts when it joins as entry e: what is put at the tap, which is the
  * value, or the tap's own value if edits then change it, or a part of it; the residual stream to
  * which that is added, if the write adds; and, if the layer is parallel, what the untouched run's
- * feed-forward module adds. The further layers of a span are edited as they are computed. */
+ * feed-forward module adds. The further layers of a span are edited as they are computed. A row that
+ * joins before the layer starts from the layer's input, and edits are all that it writes. */
 static void list_taps(Pass *p, int e, const SweepRow *row) {
   const Group *g = p->group;
+  if (row->join == SWEEP_JOIN_INPUT) {
+    p->table.column[ROW_FROM][e] = input_index(g, row->layer, row->prompt);
+    edit_entry(p, e, row, row->layer, XT_POSITION_LAST);
+    return;
+  }
   const xt_site *site = pass_site(p, row);
   const bool heads = site_heads(site) > 0, edits = heads || site->rule != XT_RULE_REPLACE;
   p->table.column[ROW_FROM][e] = heads ? row->target * g->prompt_count + row->prompt
@@ -177,7 +173,7 @@ static void list_taps(Pass *p, int e, const SweepRow *row) {
                                    ? input_index(g, row->target, row->prompt)
                                    : sweep_tap_index(g, XT_TAP_MID, row->target, row->prompt);
   p->table.column[ROW_ADD][e] = sweep_tap_index(g, XT_TAP_FFN, row->target, row->prompt);
-  edit_entry(p, e, row, !edits);
+  edit_entry(p, e, row, row->target + !edits, XT_POSITION_LAST);
 }
 
 /* Puts what rows [first, first + count) write, with the same target layer and tap, into the residual
@@ -199,16 +195,21 @@ static void place_taps(Pass *p, int first, int count, int layer, xt_tap tap) {
   if (heads) forward_project(f, layer, count);
 }
 
-/* Sets rows [first, first+count) of the residual stream to the start of rows with the same target
- * layer and write tap. The sums are those of a plain pass: the residual stream there plus the value,
- * or the value itself. */
-static void place_values(Pass *p, int first, int count, int layer, xt_tap tap) {
+/* Sets rows [first, first+count) of the residual stream to the start of rows that join at the same
+ * place, and write the same tap there. The sums are those of a plain pass: the residual stream there plus
+ * the value, or the value itself. */
+static void place_values(Pass *p, int first, int count, int layer, SweepJoin join, xt_tap tap) {
   const Group *g = p->group;
   Backend *be = g->session->backend;
   const int width = g->session->model->config.width;
   const size_t floats = (size_t)count * (size_t)width;
   Forward *f = &g->session->forward;
   const Dev x = forward_x(f, first), branch = dev_at(f->block, f->sizes.branch);
+  if (join == SWEEP_JOIN_INPUT) {
+    be->ops->copy_rows(be, x, (IndexList){0}, g->taps, rows_column(&p->table, ROW_FROM, first),
+                       count, width);
+    return;
+  }
   place_taps(p, first, count, layer, tap);
   if (tap == XT_TAP_MID || tap == XT_TAP_BLOCK) return;
   be->ops->copy_rows(be, x, (IndexList){0}, g->taps, rows_column(&p->table, ROW_TO, first), count,
@@ -220,27 +221,27 @@ static void place_values(Pass *p, int first, int count, int layer, xt_tap tap) {
   be->ops->add(be, x, branch, floats);
 }
 
-/* The first entry from `from` on that does not join at this place, before (late false) or after the
- * layer's feed-forward module, with the write tap of entry `from`. */
-static int same_place(const Pass *p, int from, int layer, bool late) {
+/* The first entry from `from` on that does not join at this place with the write tap of entry
+ * `from`. */
+static int same_place(const Pass *p, int from, int layer, SweepJoin join) {
   int end = from;
   for (xt_tap tap = XT_TAP_ATTN; end < p->join_count; end++) {
     const SweepRow *row = &p->rows[p->joining[end]];
     if (end == from) tap = sweep_tap(pass_site(p, row));
-    if (row->target != layer || row->late != late || sweep_tap(pass_site(p, row)) != tap) break;
+    if (row->layer != layer || row->join != join || sweep_tap(pass_site(p, row)) != tap) break;
   }
   return end;
 }
 
-/* Rows whose value is written at `layer`, before (late false) or after its feed-forward module,
- * follow the `joined` ones; returns the new number of joined rows. */
-static int join_rows(Pass *p, int layer, bool late, int joined) {
+/* Rows that join at this place of `layer` follow the `joined` ones; returns the new number of joined
+ * rows. */
+static int join_rows(Pass *p, int layer, SweepJoin join, int joined) {
   /* as many as the branch buffer has */
   const int most = p->group->session->backend->limits.work_rows;
-  for (int end; (end = same_place(p, joined, layer, late)) > joined; joined = end) {
+  for (int end; (end = same_place(p, joined, layer, join)) > joined; joined = end) {
     const xt_tap tap = sweep_tap(pass_site(p, &p->rows[p->joining[joined]]));
     for (int from = joined; from < end; from += most)
-      place_values(p, from, end - from < most ? end - from : most, layer, tap);
+      place_values(p, from, end - from < most ? end - from : most, layer, join, tap);
   }
   return joined;
 }
@@ -254,7 +255,7 @@ static xt_status start_untouched(Pass *p, xt_error *error) {
   TRY(ARENA_ALLOC(&p->arena, &asked, (size_t)prompts, error));
   p->active_count = 0;
   for (int r = 0; r < p->row_count; r++) {
-    if (pass_joins(p, &p->rows[r])) continue;
+    if (p->rows[r].join != SWEEP_JOIN_NEVER) continue;
     p->rows[r].place = p->rows[r].prompt;
     p->active[p->active_count++] = r;
     asked[p->rows[r].prompt] = true;
@@ -267,7 +268,7 @@ static xt_status start_untouched(Pass *p, xt_error *error) {
   return record_rows(p, true, error);
 }
 
-/* Runs the rows whose prompt's last token is changed, each from its target layer on. Those that do
+/* Runs the rows whose prompt's last token is changed, each from where it joins. Those that do
  * not end there become the active ones. */
 static xt_status start_joining(Pass *p, xt_error *error) {
   Group *g = p->group;
@@ -286,13 +287,14 @@ static xt_status start_joining(Pass *p, xt_error *error) {
   }
   rows_upload(&p->table);
   for (int l = 0; l < pass_layers(p); l++) {
+    joined = join_rows(p, l, SWEEP_JOIN_INPUT, joined);
     Batch batch = rows_batch(&p->table, 0, joined);
     if (joined) forward_attention(f, &batch, l);
-    joined = join_rows(p, l, false, joined);
+    joined = join_rows(p, l, SWEEP_JOIN_MIDDLE, joined);
     batch = rows_batch(&p->table, 0, joined);
     if (joined) forward_ffn(f, &batch, l);
     sweep_count_flops(g, (uint64_t)joined, 1, false);
-    joined = join_rows(p, l, true, joined);
+    joined = join_rows(p, l, SWEEP_JOIN_OUTPUT, joined);
   }
   choose_entries(p, 0, p->join_count);
   p->active_count = p->join_count;
@@ -304,9 +306,10 @@ static int compare_ints(const void *a, const void *b) { return *(const int *)a -
 
 static xt_status start_pass(Pass *p, bool first, xt_error *error) {
   for (int r = 0; r < p->row_count; r++)
-    if (pass_joins(p, &p->rows[r])) p->joining[p->join_count++] = r;
+    if (p->rows[r].join != SWEEP_JOIN_NEVER) p->joining[p->join_count++] = r;
   run_last_tokens(p);
   if (first) TRY(sweep_make_values(p->group, error));
+  if (first) sweep_upload_vectors(p->group);
   if (first && p->group->config->options->effects) TRY(sweep_set_references(p, error));
   if (p->join_count < p->row_count)
     TRY(start_untouched(p, error)); /* before the others' batch takes the buffers */
@@ -371,10 +374,9 @@ static void place_row(Pass *p, int e, int a, int step) {
   SweepRow *row = &p->rows[r];
   place_entry(p, e, row->prompt, step, row->out.ids[row->out.count - 1], base + step, r);
   for (int k = 0; k < step; k++) rows_slots(&p->table, e)[k] = base + k;
-  if (!pass_joins(p, row)) { /* the prompt's last token is the untouched run's */
+  if (row->join == SWEEP_JOIN_NEVER) /* the prompt's last token is the untouched run's */
     rows_slots(&p->table, e)[0] = row->prompt;
-    edit_entry(p, e, row, 0);
-  }
+  if (row->parts < row->layer) edit_entry(p, e, row, 0, XT_POSITION_GENERATED);
   row->place = e;
   p->table.column[ROW_FROM][a] = p->nodes[row->node].place;
   p->table.column[ROW_TO][a] = e;
@@ -384,8 +386,8 @@ static void place_row(Pass *p, int e, int a, int step) {
  * order of the layer at which they part. Counts both below each layer. */
 static void lay_out(Pass *p, int first_node, int step) {
   const int layers = pass_layers(p), nodes = p->node_count - first_node;
-  int parting = 0; /* untouched rows come last, and never part */
-  while (parting < p->active_count && p->rows[p->active[parting]].site >= 0) parting++;
+  int parting = 0; /* rows that never part come last */
+  while (parting < p->active_count && p->rows[p->active[parting]].parts < layers) parting++;
   rows_begin(&p->table, nodes + parting, step + 1);
   memset(p->nodes_below, 0, ((size_t)layers + 3) * sizeof *p->nodes_below);
   memset(p->rows_below, 0, ((size_t)layers + 3) * sizeof *p->rows_below);

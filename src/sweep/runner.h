@@ -35,20 +35,15 @@ static inline bool sweep_is_made(const xt_site *site) {
 /* The number of prompts that a site needs for each instance besides its own. */
 int sweep_more_prompts(const xt_site *site);
 
-/* Whether the site's rows change their prompt's inner tokens. They cannot share its prefix, and are
- * run by themselves (alone.c). */
-static inline bool sweep_is_alone(const xt_site *site) {
-  return site->positions == XT_POSITIONS_ALL;
-}
-
 /* Options with the defaults filled in and the layer lists made explicit. */
 typedef struct SweepConfig {
   const xt_sweep_options *options;
   int *sources, *targets; /* sorted ascending */
   int source_count, target_count, site_count;
-  int alone_count; /* of the sites, those that are run by themselves */
-  int edits_most;  /* of one row in a step */
-  bool heads;      /* some site names attention heads */
+  bool alone[XT_SWEEP_SITES_MOST]; /* the sites whose rows run by themselves (alone.c) */
+  int alone_count;                 /* how many those are */
+  int edits_most;                  /* of one row in a step */
+  bool heads;                      /* some site names attention heads */
   SweepControls controls;
   int max_new;
   float penalty;
@@ -94,15 +89,17 @@ typedef struct Group {
   SweepPrompt *prompts; /* [prompt_count] distinct ones, of targets and sources */
   int prompt_count;
   int *target_prompt, *source_prompt; /* [count] indices of an instance's prompts */
-  int *value_prompt; /* [count][sites] of the prompt from which a site's value is read; below 0:
+  int *value_prompt;     /* [count][sites] of the prompt from which a site's value is read; below 0:
                         the value is made (controls.c) */
-  int *more_prompts; /* [count][controls.prompts] those besides the instances' own, by site */
+  int *more_prompts;     /* [count][controls.prompts] those besides the instances' own, by site */
+  int32_t *plan_vectors; /* [count][sites] of a plan: the row of `taps` where its vectors begin */
+  size_t vector_rows;    /* of all plans */
   PrefixPool prefixes;
   int *reference;        /* [prompt_count] of `references`; below 0: none */
   References references; /* with effects: of the targets and sources */
   Dev taps; /* of the prompts' last tokens: the four taps [layers, prompts, C], then the
-               embeddings [prompts, C], then what is made for controls [sites, layers, count, C]
-             */
+               embeddings [prompts, C], then what is made for controls [sites, layers, count, C], then
+              the vectors of plans [vector_rows, C] */
   Dev heads; /* the same of XT_TAP_HEADS, [layers, prompts, heads, head_dim]; none: no site names heads
               */
   Arena arena;
@@ -159,6 +156,9 @@ size_t sweep_most_tracked(const xt_instance *instances, size_t count);
 /* Checks the tracked tokens of all instances. */
 xt_status sweep_check_tracked(const xt_model *model, const xt_sweep_options *options,
                               const xt_instance *instances, size_t count, xt_error *error);
+
+/* What the first tokens of an instance's responses are compared with. */
+RowQuestion sweep_question(const Group *g, int instance);
 
 static inline int sweep_rows_per_target(const SweepConfig *c) {
   return c->source_count * (c->site_count - c->alone_count);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdlib.h>
 
+#include "sweep/row_writes.h"
 #include "sweep/sweep_pass.h"
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -8,13 +9,14 @@
 static int compare_rows(const void *a, const void *b) {
   const SweepRow *x = a, *y = b;
   if (x->parts != y->parts) return x->parts - y->parts;
-  if (x->target != y->target) return x->target - y->target;
-  if (x->late != y->late) return x->late - y->late;
-  /* vanilla before those of source prompts */
-  if (x->site < 0 && x->site != y->site) return y->site - x->site;
+  if (x->layer != y->layer) return x->layer - y->layer;
+  if (x->join != y->join) return (int)x->join - (int)y->join;
+  /* vanilla behind plans that write nothing, before those of source prompts */
+  if ((x->site < 0 || y->site < 0) && x->site != y->site) return y->site - x->site;
   if (x->instance != y->instance) return x->instance - y->instance;
   if (x->site != y->site) return x->site - y->site;
-  return x->source - y->source;
+  if (x->source != y->source) return x->source - y->source;
+  return x->target - y->target;
 }
 
 static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
@@ -27,13 +29,41 @@ static xt_status row_init(Pass *p, SweepRow *row, xt_error *error) {
   return ARENA_ALLOC(&p->arena, &row->out.logprobs, n, error);
 }
 
+/* The tokens that a row writes. */
+typedef struct Written {
+  bool last, generated;
+} Written;
+
+static void note_write(void *user, const xt_intervention *put, int32_t value) {
+  Written *w = user;
+  (void)value;
+  w->last = w->last || put->position == XT_POSITION_LAST;
+  w->generated = w->generated || put->position == XT_POSITION_GENERATED;
+}
+
+/* Where the row leaves the untouched run. */
+static void row_parting(const Pass *p, SweepRow *row) {
+  const Group *g = p->group;
+  const ModelConfig *c = &g->session->model->config;
+  Written w = {0};
+  row->join = SWEEP_JOIN_NEVER;
+  row->layer = row->parts = c->layers;
+  if (row->site < 0) return;
+  const xt_site *site = pass_site(p, row);
+  sweep_each_write(g, row->instance, row->site, row->source, row->target, note_write, &w);
+  row->layer = sweep_lowest_layer(
+      site, sweep_control_input(g->config, g->first + (size_t)row->instance, row->site), c->layers,
+      row->source, row->target);
+  row->parts = row->layer - w.generated;
+  if (!w.last) return;
+  row->join = site->from == XT_FROM_PLAN         ? SWEEP_JOIN_INPUT
+              : sweep_joins_late(c, site->write) ? SWEEP_JOIN_OUTPUT
+                                                 : SWEEP_JOIN_MIDDLE;
+}
+
 static SweepRow row_of(const Pass *p, int instance, int site, int source, int target) {
-  SweepRow row = {
-      .instance = instance, .site = site, .source = source, .target = target, .parts = target};
-  if (site < 0) return row;
-  const xt_site *s = pass_site(p, &row);
-  row.late = sweep_joins_late(&p->group->session->model->config, s->write);
-  row.parts -= s->positions == XT_POSITIONS_GENERATED;
+  SweepRow row = {.instance = instance, .site = site, .source = source, .target = target};
+  row_parting(p, &row);
   return row;
 }
 
@@ -41,19 +71,18 @@ static SweepRow row_of(const Pass *p, int instance, int site, int source, int ta
  * the untouched runs too. */
 static xt_status rows_init(Pass *p, int from, int to, bool untouched, xt_error *error) {
   const SweepConfig *c = p->group->config;
-  const int layers = p->group->session->model->config.layers;
   const size_t most =
       (size_t)p->group->count * ((size_t)(to - from) * (size_t)sweep_rows_per_target(c) + 2);
   TRY(ARENA_ALLOC(&p->arena, &p->rows, most, error));
   for (int w = 0; w < p->group->count; w++) {
     for (int t = from; t < to; t++)
       for (int s = 0; s < c->site_count; s++)
-        for (int i = 0; i < c->source_count && !sweep_is_alone(&c->options->sites[s]); i++)
+        for (int i = 0; i < c->source_count && !c->alone[s]; i++)
           p->rows[p->row_count++] = row_of(p, w, s, c->sources[i], c->targets[t]);
     if (!untouched) continue;
-    p->rows[p->row_count++] = row_of(p, w, XT_SWEEP_VANILLA, -1, layers);
+    p->rows[p->row_count++] = row_of(p, w, XT_SWEEP_VANILLA, -1, -1);
     if (p->group->instances[w].run_source)
-      p->rows[p->row_count++] = row_of(p, w, XT_SWEEP_SOURCE, -1, layers);
+      p->rows[p->row_count++] = row_of(p, w, XT_SWEEP_SOURCE, -1, -1);
   }
   qsort(p->rows, (size_t)p->row_count, sizeof *p->rows, compare_rows);
   for (int r = 0; r < p->row_count; r++) {

@@ -6,19 +6,28 @@
 #include "engine/rows.h"
 #include "sweep/runner.h"
 
+/* Where in the lowest layer that a row changes its prompt's last token leaves the untouched run. */
+typedef enum SweepJoin {
+  SWEEP_JOIN_INPUT = 0, /* before the layer: rows that write several values there */
+  SWEEP_JOIN_MIDDLE,    /* before its feed-forward module */
+  SWEEP_JOIN_OUTPUT,    /* after it */
+  SWEEP_JOIN_NEVER      /* only generated tokens are changed, or nothing is */
+} SweepJoin;
+
 typedef struct SweepRow {
   int instance;       /* of the group */
   int site;           /* or XT_SWEEP_VANILLA, XT_SWEEP_SOURCE: a prompt's untouched run */
-  int source, target; /* layers; an untouched row's target is the number of layers: it never
-                         parts */
-  bool late;          /* it joins after its target layer's feed-forward module */
-  int parts;          /* the last layer in which a generated token shares its node's row: `target`;
-                         or the layer below, -1 being the embedding, where the value is written at
+  int source, target; /* layers of the response */
+  int layer;          /* the lowest that the row changes, which is the target but for plans; of an
+                         untouched row the number of layers: it never parts */
+  SweepJoin join;
+  int parts;         /* the last layer in which a generated token shares its node's row: `layer`;
+                         or the layer below, -1 being the embedding, where a value is written at
                          generated tokens */
-  int prompt;         /* its response continues this prompt */
-  int node;           /* of its tokens so far */
-  int place;          /* its entry in the step's batch */
-  xt_generation out;  /* arrays in the pass's arena */
+  int prompt;        /* its response continues this prompt */
+  int node;          /* of its tokens so far */
+  int place;         /* its entry in the step's batch */
+  xt_generation out; /* arrays in the pass's arena */
   float *source_effects; /* of the target prompt's untouched run, with effects; NULL: none */
 } SweepRow;
 
@@ -35,7 +44,7 @@ typedef struct Node {
 typedef struct Pass {
   Group *group;
   Arena arena;
-  SweepRow *rows;            /* sorted by parts, target, late; those of untouched runs last */
+  SweepRow *rows;            /* sorted by parts, layer, join; those of untouched runs last */
   int row_count, untouched;  /* all rows, and those of untouched runs */
   int *active, active_count; /* unfinished rows, in that order */
   int *joining, join_count;  /* the rows whose prompt's last token is changed, in that order */
@@ -52,10 +61,6 @@ typedef struct Pass {
 
 static inline const xt_site *pass_site(const Pass *p, const SweepRow *row) {
   return &p->group->config->options->sites[row->site];
-}
-/* Whether the value is written at the prompt's last token. */
-static inline bool pass_joins(const Pass *p, const SweepRow *row) {
-  return row->site >= 0 && pass_site(p, row)->positions == XT_POSITIONS_LAST;
 }
 static inline int pass_layers(const Pass *p) { return p->group->session->model->config.layers; }
 

@@ -68,20 +68,25 @@ cat >plan.json <<'EOF'
 [{"name": "both", "writes": [{"site": "attn+add2", "source_layer": "i", "target_layer": "j"},
                              {"site": "attn+add2", "source_layer": "i+1", "target_layer": "j+1"}]},
  {"name": "mixed", "writes": [{"site": "ffn+generated", "source_layer": 2, "target_layer": "j-1"},
-                              {"site": "block+self", "source_layer": "i", "target_layer": 5}]}]
+                              {"site": "block+self", "source_layer": "i", "target_layer": 5}]},
+ {"name": "whole", "writes": [{"site": "block+blend0.5+all", "source_layer": "i", "target_layer": "j"}]}]
 EOF
 run "$X" sweep $small $pairs --plan plan.json --limit 1 -o plan.db --dry-run
-prints "plan: sites" '^sites +attn,block,plan\.both\.[0-9a-f]{8},plan\.mixed\.[0-9a-f]{8}$'
+prints "plan: sites" '^sites +attn,block,plan\.both\.[0-9a-f]{8},plan\.mixed\.[0-9a-f]{8},plan\.whole\.[0-9a-f]{8}$'
 prints "plan: what is written" '^plan +mixed: ffn\+generated: layer 2 of the source into layer j-1 of the target$'
-prints "plan: nothing is shared" '^alone +144 responses change the whole prompt'
+same "plan: what is shared" "$(grep -c '^ *shares the prompt, and generated tokens below the lowest layer that is written$' out) $(grep -c '^ *changes the whole prompt: nothing is shared with other responses$' out)" "2 1"
+prints "plan: nothing is shared" '^alone +72 responses change the whole prompt'
 run "$X" sweep $small $pairs --plan plan.json -o plan.db
 expect "plan" 0
-for name in both mixed; do
+for name in both mixed whole; do
   "$X" run -m "$model" --threads 1 --source-file source.q3 --target-file target --plan plan.json --source-layer 4 --target-layer 1 --json | sed "s/.*\"name\": \"$name\"//; s/\"name\": .*//" >alone
   same "plan: $name is run" "$("$X" export plan.db | grep "\"doc_id\": \"q3\".*\"site\": \"plan.$name.[0-9a-f]*\", \"source_layer\": 4, \"target_layer\": 1," | field ids)" "$(object_field transplanted ids <alone)"
 done
+same "plan: effects are stored" "$("$X" export plan.db | grep '"site": "plan\.' | grep -c '"effects": {"kl_untouched": [0-9.e-]*, "kl_source": [0-9.e-]*, "tracked": \[\["label", "1", "1", -')" $((108 * questions))
 both=$("$X" export plan.db | grep '"doc_id": "q3".*"site": "plan.both.[0-9a-f]*", "source_layer": 4, "target_layer": 1,' | field ids)
 same "plan: what options give" "$both" "$("$X" export ways.db | grep '"doc_id": "q3".*"site": "attn+add2+span2", "source_layer": 4, "target_layer": 1,' | field ids)"
+effects_of() { "$X" export "$1" | grep "\"doc_id\": \"q3\".*\"site\": \"$2\", \"source_layer\": 4, \"target_layer\": 1," | sed 's/.*"effects": //; s/, "options".*//'; }
+same "plan: effects that options give" "$(effects_of plan.db 'plan.both.[0-9a-f]*')" "$(effects_of ways.db 'attn+add2+span2')"
 run "$X" sweep $small $pairs --plan plan.json -o plan.db --dry-run
 prints "plan: nothing is left" ", 0 to run$"
 # another content under the same name is another site

@@ -6,7 +6,8 @@
 #include "models.h"
 
 #define INSTANCES 3
-#define SITES 2
+#define SITES 5
+#define PLAN 4 /* the site that is a plan */
 #define LAYERS 6
 #define TRACKED 4
 #define NUMBERS (XT_EFFECT_TRACKED + TRACKED)
@@ -26,9 +27,14 @@ typedef struct Fixture {
   xt_session *session;
   xt_instance instances[INSTANCES];
   xt_site sites[SITES];
+  xt_plan_write writes[2];
+  xt_control_input controls[INSTANCES][SITES];
   xt_sweep_options options;
   int layers;
 } Fixture;
+
+static const char *const names[SITES] = {"attn", "o:o+self", "block+add0.5+all", "ffn+generated",
+                                         "plan.two"};
 
 static void fixture_open(Fixture *f, int threads, double penalty) {
   xt_error error;
@@ -48,13 +54,17 @@ static void fixture_open(Fixture *f, int threads, double penalty) {
                                     .run_source = i != 1,
                                     .tracked = tracked[i],
                                     .tracked_count = tracked_counts[i]};
-  ASSERT_OK(xt_site_parse("attn", &f->sites[0], &error));
-  ASSERT_OK(xt_site_parse("o:o+self", &f->sites[1], &error));
+  for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(names[s], &f->sites[s], &error));
+  f->writes[0] = (xt_plan_write){f->sites[0], XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 1, NULL};
+  f->writes[1] = (xt_plan_write){f->sites[1], XT_LAYER_TARGET, XT_LAYER_TARGET, -1, 0, NULL};
+  for (int i = 0; i < INSTANCES; i++)
+    f->controls[i][PLAN] = (xt_control_input){.writes = f->writes, .write_count = 2};
   f->options = (xt_sweep_options){.sites = f->sites,
                                   .site_count = SITES,
                                   .max_new_tokens = 3,
                                   .repetition_penalty = penalty,
-                                  .effects = true};
+                                  .effects = true,
+                                  .controls = f->controls[0]};
 }
 
 static void fixture_close(Fixture *f) {
@@ -131,6 +141,27 @@ static void check_numbers(const float *got, const float *logits, const float *re
   free(p);
 }
 
+/* What a site writes at a pair of layers, as far as the model has them; the number of interventions.
+ * taps: of the source and of the target. */
+static size_t put_site(const Fixture *f, int s, xt_taps *const taps[2], int i, int j,
+                       xt_intervention *out) {
+  static const int positions[] = {XT_POSITION_LAST, XT_POSITION_ALL, XT_POSITION_GENERATED};
+  const xt_site *site = &f->sites[s];
+  if (i < 0 || i >= f->layers || j >= f->layers) return 0;
+  if (s == PLAN) {
+    const size_t first = put_site(f, 0, taps, i, j + 1, out);
+    return first + put_site(f, 1, taps, j - 1, j, out + first);
+  }
+  *out = (xt_intervention){.write = site->write,
+                           .layer = j,
+                           .position = positions[site->positions],
+                           .rule = site->rule,
+                           .alpha = site->alpha,
+                           .value =
+                               xt_taps_get(taps[site->control == XT_CONTROL_SELF], site->read, i)};
+  return 1;
+}
+
 /* Requests 0 and 1 of each call are the source and the untouched run. */
 static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
   xt_error error;
@@ -139,17 +170,14 @@ static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
   const size_t count = XT_EFFECT_TRACKED + tracked_counts[n], bytes = count * sizeof(float);
   xt_request three[3] = {{.ids = prompts[n], .count = counts[n]},
                          {.ids = prompts[INSTANCES + n], .count = counts[INSTANCES + n]}};
-  xt_taps *source = taps_of(f, &three[0]), *target = taps_of(f, &three[1]);
+  xt_taps *const taps[2] = {taps_of(f, &three[0]), taps_of(f, &three[1])};
   for (int s = 0; s < SITES; s++)
     for (int i = 0; i < f->layers; i++)
       for (int j = 0; j < f->layers; j += f->layers - 1) {
-        const xt_intervention iv = {.write = f->sites[s].write,
-                                    .layer = j,
-                                    .position = XT_POSITION_LAST,
-                                    .value = xt_taps_get(s ? target : source, f->sites[s].read, i)};
+        xt_intervention writes[2];
         three[2] = three[1];
-        three[2].interventions = &iv;
-        three[2].intervention_count = 1;
+        three[2].interventions = writes;
+        three[2].intervention_count = put_site(f, s, taps, i, j, writes);
         for (int k = 0; k < 3; k++)
           three[k].untouched = 2, three[k].source = 1, three[k].tracked = tracked[n],
           three[k].tracked_count = tracked_counts[n];
@@ -161,11 +189,11 @@ static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
         assert_memory_equal(out[0].effects, r->source[n], bytes);
         assert_memory_equal(out[1].effects, r->untouched[n], bytes);
         assert_memory_equal(out[2].effects, got, bytes);
-        if (s == 1 && i == j) assert_true(got[XT_EFFECT_KL_UNTOUCHED] == 0);
+        if ((s == 1 && i == j) || s == 3) assert_true(got[XT_EFFECT_KL_UNTOUCHED] == 0);
         for (int k = 0; k < 3; k++) xt_generation_deinit(&out[k]);
         three[2].untouched = three[2].source = 0;
         xt_taps *changed = taps_of(f, &three[2]);
-        const float *of[2] = {xt_taps_logits(target), xt_taps_logits(source)};
+        const float *of[2] = {xt_taps_logits(taps[1]), xt_taps_logits(taps[0])};
         if (penalty == 1) {
           check_numbers(got, xt_taps_logits(changed), of, tracked[n], tracked_counts[n],
                         info.vocab);
@@ -174,8 +202,7 @@ static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
         }
         xt_taps_free(changed);
       }
-  xt_taps_free(source);
-  xt_taps_free(target);
+  for (int k = 0; k < 2; k++) xt_taps_free(taps[k]);
 }
 
 static void test_equals_run_alone(void **state) {

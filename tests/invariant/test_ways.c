@@ -4,7 +4,7 @@
 #include "models.h"
 
 #define INSTANCES 2
-#define SITES 22
+#define SITES 24
 #define LAYERS 6
 
 static const int32_t prompts[2 * INSTANCES][12] = {{1, 75, 107, 104, 35, 102},
@@ -33,11 +33,14 @@ static const char *const names[SITES] = {"attn+add2",
                                          "attn+heads3+blend0.5+self",
                                          "attn+heads1-2+all",
                                          "plan.same",
-                                         "plan.several"};
+                                         "plan.several",
+                                         "plan.last",
+                                         "plan.later"};
 
 #define SAME 20 /* the plan that says what site SPAN does */
 #define SPAN 17
-#define WRITES 5
+#define PLANS 4
+#define WRITES 6
 
 typedef struct Fixture {
   xt_model *model;
@@ -46,8 +49,9 @@ typedef struct Fixture {
   xt_site sites[SITES];
   xt_control_input controls[INSTANCES][SITES];
   xt_sweep_options options;
-  float *vector; /* [layers][width] */
-  xt_plan_write writes[2][WRITES];
+  float *vector; /* [INSTANCES][layers][width]; only plans have one of each instance */
+  xt_plan_write writes[INSTANCES][PLANS]
+                      [WRITES]; /* of instance 0, but for those with own vectors */
   size_t width, head_dim;
   int layers, heads;
 } Fixture;
@@ -59,39 +63,69 @@ typedef struct Results {
   int count;
 } Results;
 
-/* Two plans: heads of two layers, one after the other, and one of everything. */
-static void plans_init(Fixture *f) {
+/* A write of a plan: its layers, counted from those of a response, and whether it is a vector's. */
+typedef struct PlanLine {
+  const char *site;
+  xt_layer_base source_base;
+  int source;
+  xt_layer_base target_base;
+  int target;
+  bool vector;
+} PlanLine;
+
+#define I XT_LAYER_SOURCE
+#define J XT_LAYER_TARGET
+#define L XT_LAYER_FIXED
+/* Heads of two layers, one after the other; everything; the prompt's last token alone, at all taps of a
+ * layer, below and above the target, and at no layer for some pairs; generated tokens too, or, where
+ * layers are out of range, alone. */
+static const PlanLine plans[PLANS][WRITES] = {
+    {{"attn+heads0-3", I, 0, J, 0, false}, {"attn+heads0-3", I, 1, J, 1, false}},
+    {{"attn+add2+span3", I, 0, J, 0, false},
+     {"ffn+self", J, -1, J, -1, false},
+     {"block+blend0.5+all", L, 1, L, 1, true},
+     {"attn+heads1+generated", J, 2, I, 0, false},
+     {"ffn+add0.5", I, -1, L, 1, false}},
+    {{"block+add0.5", I, -1, J, -2, true},
+     {"m:f+blend0.5", I, 0, J, -2, false},
+     {"attn+heads0.2", I, 0, J, -2, false},
+     {"attn+add2", J, 0, J, -2, false},
+     {"attn+add0.5+span2+self", J, 1, J, 0, false},
+     {"ffn+add0.25+span2", L, 0, I, 1, true}},
+    {{"block+add0.5+generated", L, 1, J, 1, true},
+     {"ffn+blend0.5+span2", I, 1, J, -1, false},
+     {"attn+heads1+generated", J, 1, I, 1, false}}};
+#undef I
+#undef J
+#undef L
+
+static void plan_init(Fixture *f, int instance, int plan) {
   xt_error error;
-  static const char *const names_of[2][WRITES] = {
-      {"attn+heads0-3", "attn+heads0-3"},
-      {"attn+add2+span3", "ffn+self", "block+blend0.5+all", "attn+heads1+generated", "ffn+add0.5"}};
-  static const struct {
-    xt_layer_base source_base, target_base;
-    int source, target;
-  } layers[2][WRITES] = {
-      {{XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 0}, {XT_LAYER_SOURCE, XT_LAYER_TARGET, 1, 1}},
-      {{XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 0},
-       {XT_LAYER_TARGET, XT_LAYER_TARGET, -1, -1},
-       {XT_LAYER_FIXED, XT_LAYER_FIXED, 3, 1},
-       {XT_LAYER_TARGET, XT_LAYER_SOURCE, 2, 0},
-       {XT_LAYER_SOURCE, XT_LAYER_FIXED, -1, 4}}};
-  for (int p = 0; p < 2; p++)
-    for (int w = 0; w < (p ? WRITES : 2); w++) {
-      f->writes[p][w] = (xt_plan_write){.source_base = layers[p][w].source_base,
-                                        .target_base = layers[p][w].target_base,
-                                        .source = layers[p][w].source,
-                                        .target = layers[p][w].target};
-      ASSERT_OK(xt_site_parse(names_of[p][w], &f->writes[p][w].site, &error));
-    }
-  f->writes[1][2].site.from = XT_FROM_VECTOR;
-  strcpy(f->writes[1][2].site.label, "v");
-  f->writes[1][2].vector = f->vector;
-  if (f->layers < 5) f->writes[1][4].target = 1;
-  if (f->layers < 5) f->writes[1][2].source = 1;
-  for (int i = 0; i < INSTANCES; i++)
-    for (int p = 0; p < 2; p++) {
-      f->controls[i][SAME + p].writes = f->writes[p];
-      f->controls[i][SAME + p].write_count = p ? WRITES : 2;
+  size_t count = 0;
+  for (const PlanLine *line = plans[plan]; count < WRITES && line->site; line++) {
+    xt_plan_write *w = &f->writes[instance][plan][count++];
+    *w = (xt_plan_write){.source_base = line->source_base,
+                         .target_base = line->target_base,
+                         .source = line->source,
+                         .target = line->target};
+    ASSERT_OK(xt_site_parse(line->site, &w->site, &error));
+    if (!line->vector) continue;
+    w->site.from = XT_FROM_VECTOR;
+    strcpy(w->site.label, "v");
+    w->vector = f->vector + (size_t)instance * (size_t)f->layers * f->width;
+  }
+  f->controls[instance][SAME + plan].writes = f->writes[instance][plan];
+  f->controls[instance][SAME + plan].write_count = count;
+}
+
+/* The last plan has vectors of each instance, the others are the same for all. */
+static void plans_init(Fixture *f) {
+  for (int p = 0; p < PLANS; p++)
+    for (int i = 0; i < INSTANCES; i++) {
+      if (i == 0 || p == PLANS - 1)
+        plan_init(f, i, p);
+      else
+        f->controls[i][SAME + p] = f->controls[0][SAME + p];
     }
 }
 
@@ -114,8 +148,8 @@ static void fixture_open(Fixture *f, const char *path, int threads) {
   f->width = (size_t)info.width;
   f->head_dim = (size_t)info.head_dim;
   f->heads = info.heads;
-  f->vector = calloc((size_t)f->layers * f->width, sizeof *f->vector);
-  for (size_t k = 0; k < (size_t)f->layers * f->width; k++)
+  f->vector = calloc(INSTANCES * (size_t)f->layers * f->width, sizeof *f->vector);
+  for (size_t k = 0; k < INSTANCES * (size_t)f->layers * f->width; k++)
     f->vector[k] = 0.01f * (float)((k * 7919) % 201) - 1;
   for (int i = 0; i < INSTANCES; i++)
     for (int s = 0; s < SITES; s++)
@@ -160,11 +194,11 @@ static void results_free(Results *r) {
 }
 
 /* What a site reads at a layer. `taps`: of the source, the target and the two further prompts. */
-static const float *value_of(const Fixture *f, const xt_site *site, xt_taps *const taps[4],
-                             int layer, float *made) {
+static const float *value_of(const Fixture *f, const xt_site *site, const float *vector,
+                             xt_taps *const taps[4], int layer, float *made) {
   const float *one = xt_taps_get(taps[2], site->read, layer),
               *two = xt_taps_get(taps[3], site->read, layer);
-  if (site->from == XT_FROM_VECTOR) return f->vector + (size_t)layer * f->width;
+  if (site->from == XT_FROM_VECTOR) return vector + (size_t)layer * f->width;
   if (site->from == XT_FROM_SOURCE)
     return xt_taps_get(taps[site->control == XT_CONTROL_SELF], site->read, layer);
   for (size_t c = 0; c < f->width; c++) made[c] = (float)(((double)one[c] + (double)two[c]) / 2);
@@ -192,8 +226,8 @@ static size_t heads_of(const Fixture *f, const xt_site *site, xt_taps *const tap
 }
 
 /* One configuration as a request. Returns the number of interventions. `made`: [layers][width]. */
-static size_t writes_of(const Fixture *f, const xt_site *site, xt_taps *const taps[4], int i, int j,
-                        xt_intervention *out, float *made) {
+static size_t writes_of(const Fixture *f, const xt_site *site, const float *vector,
+                        xt_taps *const taps[4], int i, int j, xt_intervention *out, float *made) {
   const int layers = f->layers;
   static const int positions[] = {XT_POSITION_LAST, XT_POSITION_ALL, XT_POSITION_GENERATED};
   size_t n = 0;
@@ -205,20 +239,21 @@ static size_t writes_of(const Fixture *f, const xt_site *site, xt_taps *const ta
         .position = positions[site->positions],
         .rule = site->rule,
         .alpha = site->alpha,
-        .value = value_of(f, site, taps, i + k, made ? made + (size_t)k * f->width : NULL)};
+        .value = value_of(f, site, vector, taps, i + k, made ? made + (size_t)k * f->width : NULL)};
   return n;
 }
 
 /* The same of a plan. */
-static size_t plan_of(const Fixture *f, int plan, xt_taps *const taps[4], int i, int j,
-                      xt_intervention *out) {
+static size_t plan_of(const Fixture *f, const xt_control_input *plan, xt_taps *const taps[4], int i,
+                      int j, xt_intervention *out) {
   const int bases[] = {0, i, j};
   size_t n = 0;
-  for (int w = 0; w < (plan ? WRITES : 2); w++) {
-    const xt_plan_write *write = &f->writes[plan][w];
+  for (size_t w = 0; w < plan->write_count; w++) {
+    const xt_plan_write *write = &plan->writes[w];
     const int from = bases[write->source_base] + write->source,
               to = bases[write->target_base] + write->target;
-    if (from >= 0 && to >= 0) n += writes_of(f, &write->site, taps, from, to, out + n, NULL);
+    if (from >= 0 && to >= 0)
+      n += writes_of(f, &write->site, write->vector, taps, from, to, out + n, NULL);
   }
   return n;
 }
@@ -249,9 +284,9 @@ static void check_alone(Fixture *f, const Results *r) {
     for (int s = 0; s < SITES; s++)
       for (int i = 0; i < f->layers; i++)
         for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
-          target.intervention_count = s >= SAME
-                                          ? plan_of(f, s - SAME, taps, i, j, writes)
-                                          : writes_of(f, &f->sites[s], taps, i, j, writes, made);
+          target.intervention_count =
+              s >= SAME ? plan_of(f, &f->controls[n][s], taps, i, j, writes)
+                        : writes_of(f, &f->sites[s], f->vector, taps, i, j, writes, made);
           ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
           models_same(&alone, &r->cells[n][s][i][j]);
           changed += memcmp(alone.ids, untouched.ids, alone.count * sizeof *alone.ids) != 0;
@@ -311,6 +346,45 @@ static void test_cutting_does_not_matter(void **state) {
   fixture_close(&f);
 }
 
+static xt_status ignore(void *user, const xt_sweep_response *r, xt_error *error) {
+  (void)user, (void)r, (void)error;
+  return XT_STATUS_OK;
+}
+
+/* What a site alone costs. */
+static xt_sweep_stats cost_of(const Fixture *f, int site) {
+  xt_error error;
+  xt_sweep_plan plan;
+  xt_sweep_stats stats;
+  xt_sweep_options options = f->options;
+  const xt_control_input *in = f->controls[0];
+  const xt_control_input controls[INSTANCES] = {in[site], in[SITES + site]};
+  options.sites = &f->sites[site];
+  options.site_count = 1;
+  options.controls = controls;
+  ASSERT_OK(xt_sweep_make_plan(f->model, f->instances, INSTANCES, &options, &plan, &error));
+  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, &options, ignore, NULL, &stats,
+                             &error));
+  assert_int_equal(plan.alone > 0, stats.row_layers == stats.row_layers_alone);
+  return stats;
+}
+
+/* Plans that leave the prompt's inner tokens alone share its prefix, and generated tokens up to the
+ * lowest layer that is written: as much as a site that says the same. */
+static void test_plans_share(void **state) {
+  (void)state;
+  Fixture f;
+  fixture_open(&f, NULL, 1);
+  const xt_sweep_stats site = cost_of(&f, SPAN), same = cost_of(&f, SAME);
+  assert_int_equal(same.row_layers, site.row_layers);
+  for (int p = 1; p < PLANS; p++) {
+    const xt_sweep_stats stats = cost_of(&f, SAME + p);
+    assert_int_equal(p > 1, stats.row_layers < stats.row_layers_alone);
+    assert_int_equal(p > 1, stats.flops < 2 * site.flops);
+  }
+  fixture_close(&f);
+}
+
 /* A plan says which responses share nothing; a site that is none is refused before any work. */
 static void test_plan(void **state) {
   (void)state;
@@ -319,7 +393,7 @@ static void test_plan(void **state) {
   xt_sweep_plan plan;
   fixture_open(&f, NULL, 1);
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
-  assert_int_equal(plan.alone, INSTANCES * 7 * f.layers * f.layers);
+  assert_int_equal(plan.alone, INSTANCES * 6 * f.layers * f.layers);
   assert_int_equal(plan.responses, INSTANCES * (1 + SITES * f.layers * f.layers));
   const xt_site wrong[] = {
       {.rule = XT_RULE_COUNT},
@@ -346,12 +420,12 @@ static void test_plan(void **state) {
     assert_true(strcmp(error.field, "sites") == 0 || strcmp(error.field, "heads") == 0);
   }
   ASSERT_OK(xt_site_parse("attn", &f.sites[1], &error));
-  f.writes[0][1].source = f.layers + 1;
+  f.writes[0][0][1].source = f.layers + 1;
   assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
                    XT_STATUS_ARGUMENT);
   assert_string_equal(error.field, "plans");
   f.controls[1][SAME].writes = NULL;
-  f.writes[0][1].source = 1;
+  f.writes[0][0][1].source = 1;
   assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
                    XT_STATUS_ARGUMENT);
   assert_string_equal(error.field, "controls");
@@ -359,8 +433,8 @@ static void test_plan(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_equals_run_alone),
-                                     cmocka_unit_test(test_cutting_does_not_matter),
-                                     cmocka_unit_test(test_plan)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_equals_run_alone), cmocka_unit_test(test_cutting_does_not_matter),
+      cmocka_unit_test(test_plans_share), cmocka_unit_test(test_plan)};
   return cmocka_run_group_tests_name("ways", tests, NULL, NULL);
 }

@@ -293,6 +293,13 @@ bool plan_reads_target(const Plan *plan) {
   return any;
 }
 
+bool plan_is_alone(const PlanEntry *entry) {
+  bool any = false;
+  for (size_t k = 0; k < entry->count; k++)
+    any = any || entry->writes[k].site.positions == XT_POSITIONS_ALL;
+  return any;
+}
+
 bool plan_names(const PlanEntry *entry, xt_layer_base base) {
   bool any = false;
   for (size_t k = 0; k < entry->count; k++)

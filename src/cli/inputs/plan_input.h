@@ -39,6 +39,8 @@ xt_status plan_read(const char *path, Plan *out, xt_error *error);
 xt_status plan_check(Plan *plan, const xt_model_info *info, bool source, xt_error *error);
 /* Whether some write is of the target prompt's own value. */
 bool plan_reads_target(const Plan *plan);
+/* Whether some transplant changes every token of the prompt, so that responses share nothing. */
+bool plan_is_alone(const PlanEntry *entry);
 /* Whether an entry has a layer that is counted from this one. */
 bool plan_names(const PlanEntry *entry, xt_layer_base base);
 /* The most interventions of an entry. */

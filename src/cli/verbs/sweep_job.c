@@ -280,6 +280,10 @@ void job_print_plan(const SweepJob *job) {
       plan_describe(entry, k, write, sizeof write);
       printf("%-11s %s%s%s\n", k ? "" : "plan", k ? "" : entry->name, k ? "  " : ": ", write);
     }
+    printf("%-11s   %s\n", "",
+           plan_is_alone(entry)
+               ? "changes the whole prompt: nothing is shared with other responses"
+               : "shares the prompt, and generated tokens below the lowest layer that is written");
   }
 }
 
