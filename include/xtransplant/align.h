@@ -4,7 +4,7 @@
 #ifndef XTRANSPLANT_ALIGN_H
 #define XTRANSPLANT_ALIGN_H
 
-#include "xtransplant/sweep.h"
+#include "xtransplant/error.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -12,12 +12,14 @@ extern "C" {
 
 typedef struct xt_alignment xt_alignment;
 
-/* Runs the source and target prompts of `count` instances once each, and learns from what `tap` of
- * `layer` has at their last tokens: the mean difference and, with `map`, the linear map from target
- * to source that minimises the sum of |W t - s|^2 + ridge * m |W|^2, m being the mean
- * of |t|^2. The caller frees *out with xt_alignment_free; it may outlive the model. */
-XT_API xt_status xt_alignment_create(const xt_model *model, const xt_instance *instances,
-                                     size_t count, xt_tap tap, int layer, bool map, double ridge,
+/* Learns from `count` pairs of activations, s = sources[i] and t = targets[i], [width] each, such as
+ * one layer's at the last tokens of parallel prompts (xt_session_capture): the mean difference and,
+ * with `map`, the linear map from target to source that minimises the sum of
+ * |W t - s|^2 + ridge * m |W|^2, m being the mean of |t|^2; `ridge` is then above 0. Nothing of them
+ * is kept. The caller frees *out with xt_alignment_free. XT_STATUS_ARGUMENT: there are no pairs, or
+ * no ridge. */
+XT_API xt_status xt_alignment_create(const float *const *sources, const float *const *targets,
+                                     size_t count, size_t width, bool map, double ridge,
                                      xt_alignment **out, xt_error *error);
 XT_API void xt_alignment_free(xt_alignment *alignment); /* accepts NULL */
 

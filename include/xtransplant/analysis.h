@@ -220,6 +220,10 @@ typedef struct xt_gap {
                                their generated tokens */
 } xt_gap;
 
+/* The name that JSON has for the field-th of the numbers behind the counts, in their order, and its
+ * value; NULL: there is none. */
+XT_API const char *xt_gap_field(const xt_gap *gap, size_t field, double *value);
+
 typedef struct xt_strategy_result {
   const char *name;
   xt_scores scores;

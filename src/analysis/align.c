@@ -13,15 +13,6 @@ struct xt_alignment {
   float *map;        /* [width, width]; NULL: none */
 };
 
-static xt_status read_tap(xt_session *session, const int32_t *ids, size_t count, xt_tap tap,
-                          int layer, size_t width, float *out, xt_error *error) {
-  xt_taps *taps;
-  TRY(xt_session_capture(session, &(xt_request){.ids = ids, .count = count}, &taps, error));
-  memcpy(out, xt_taps_get(taps, tap, layer), width * sizeof *out);
-  xt_taps_free(taps);
-  return XT_STATUS_OK;
-}
-
 /* states: [2][count, width], sources first. */
 static xt_status learn(xt_alignment *a, const float *states, size_t count, bool map, double ridge,
                        xt_error *error) {
@@ -42,36 +33,29 @@ static xt_status learn(xt_alignment *a, const float *states, size_t count, bool 
                        ridge * (square > 0 ? square : 1), a->map, error);
 }
 
-xt_status xt_alignment_create(const xt_model *model, const xt_instance *instances, size_t count,
-                              xt_tap tap, int layer, bool map, double ridge, xt_alignment **out,
-                              xt_error *error) {
-  xt_model_info info;
+xt_status xt_alignment_create(const float *const *sources, const float *const *targets,
+                              size_t count, size_t width, bool map, double ridge,
+                              xt_alignment **out, xt_error *error) {
   xt_alignment *a = NULL;
-  xt_session *session = NULL;
   float *states = NULL;
   xt_status status;
   *out = NULL;
-  xt_model_get_info(model, &info);
-  if (count == 0 || layer < 0 || layer >= info.layers || (map && !(ridge > 0)))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, count == 0 ? "count" : "layer", -1,
-                   count == 0 ? "is 0: there is nothing to learn from"
-                              : "is none of the model, or the ridge is not above 0");
-  const size_t width = (size_t)info.width;
+  if (count == 0 || width == 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "count", -1,
+                   "is 0: there is nothing to learn from");
+  if (map && !(ridge > 0))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "ridge", -1, "is %g; it must be above 0",
+                   ridge);
   TRY_DONE(MEM_ALLOC(&a, 1, error));
   a->width = width;
   TRY_DONE(MEM_ALLOC(&a->difference, width, error));
   TRY_DONE(MEM_ALLOC(&states, 2 * count * width, error));
-  TRY_DONE(xt_session_create(model, &session, error));
   for (size_t i = 0; i < count; i++) {
-    const xt_instance *in = &instances[i];
-    TRY_DONE(read_tap(session, in->source, in->source_count, tap, layer, width, states + i * width,
-                      error));
-    TRY_DONE(read_tap(session, in->target, in->target_count, tap, layer, width,
-                      states + (count + i) * width, error));
+    memcpy(states + i * width, sources[i], width * sizeof *states);
+    memcpy(states + (count + i) * width, targets[i], width * sizeof *states);
   }
   TRY_DONE(learn(a, states, count, map, ridge, error));
 done:
-  xt_session_free(session);
   free(states);
   if (status)
     xt_alignment_free(a);

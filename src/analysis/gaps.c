@@ -2,6 +2,7 @@
 /* What strategies close of the gap between the untouched runs and the upper bound, once what noise
  * would explain of the bound is taken away (xt_gap). */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -345,4 +346,20 @@ done:
   free(k.found);
   free(k.stamp);
   return status;
+}
+
+const char *xt_gap_field(const xt_gap *gap, size_t field, double *value) {
+#define FIELD(name) \
+  { #name, offsetof(xt_gap, name) }
+  static const struct {
+    const char *name;
+    size_t offset;
+  } fields[] = {FIELD(vanilla),   FIELD(selected),   FIELD(bound),       FIELD(noise),
+                FIELD(corrected), FIELD(gap),        FIELD(gap_low),     FIELD(gap_high),
+                FIELD(closed),    FIELD(closed_low), FIELD(closed_high), FIELD(responses),
+                FIELD(tokens)};
+#undef FIELD
+  if (field >= sizeof fields / sizeof *fields) return NULL;
+  *value = *(const double *)(const void *)((const char *)gap + fields[field].offset);
+  return fields[field].name;
 }

@@ -169,27 +169,12 @@ static json_t *configurations(const xt_group *g, const xt_site_result *site) {
 }
 
 static json_t *gap_json(const xt_gap *gap) {
-  const struct {
-    const char *name;
-    double value;
-  } reals[] = {{"vanilla", gap->vanilla},
-               {"selected", gap->selected},
-               {"bound", gap->bound},
-               {"noise", gap->noise},
-               {"corrected", gap->corrected},
-               {"gap", gap->gap},
-               {"gap_low", gap->gap_low},
-               {"gap_high", gap->gap_high},
-               {"closed", gap->closed},
-               {"closed_low", gap->closed_low},
-               {"closed_high", gap->closed_high},
-               {"responses", gap->responses},
-               {"tokens", gap->tokens}};
+  const char *name;
+  double value;
   if (gap->count == 0) return json_null();
   json_t *object = json_pack("{s:I, s:I}", "count", (json_int_t)gap->count, "questions",
                              (json_int_t)gap->questions);
-  for (size_t i = 0; i < sizeof reals / sizeof *reals; i++)
-    put(&object, reals[i].name, real(reals[i].value));
+  for (size_t i = 0; (name = xt_gap_field(gap, i, &value)); i++) put(&object, name, real(value));
   return object;
 }
 

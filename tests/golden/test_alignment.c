@@ -52,7 +52,8 @@ static void test_alignment(void **state) {
   (void)state;
   enum { COUNT = 5, LAYER = 2 };
   static const int32_t ids[COUNT + 1][2] = {{5, 9}, {12, 31}, {7, 44}, {3, 21}, {40, 8}, {17, 2}};
-  xt_instance instances[COUNT];
+  const float *sources[COUNT], *targets[COUNT];
+  xt_taps *taps[COUNT + 1];
   xt_model *model;
   xt_session *session;
   xt_alignment *a;
@@ -60,22 +61,19 @@ static void test_alignment(void **state) {
   xt_error error;
   models_open("tiny-llama", "f32", NULL, &model, &session);
   xt_model_get_info(model, &info);
-  for (int i = 0; i < COUNT; i++)
-    instances[i] =
-        (xt_instance){.source = ids[i], .target = ids[i + 1], .source_count = 2, .target_count = 2};
-  ASSERT_OK(
-      xt_alignment_create(model, instances, COUNT, XT_TAP_BLOCK, LAYER, true, 1e-9, &a, &error));
+  for (int i = 0; i <= COUNT; i++)
+    ASSERT_OK(
+        xt_session_capture(session, &(xt_request){.ids = ids[i], .count = 2}, &taps[i], &error));
+  for (int i = 0; i < COUNT; i++) {
+    sources[i] = xt_taps_get(taps[i], XT_TAP_BLOCK, LAYER);
+    targets[i] = xt_taps_get(taps[i + 1], XT_TAP_BLOCK, LAYER);
+  }
   const size_t width = (size_t)info.width;
+  ASSERT_OK(xt_alignment_create(sources, targets, COUNT, width, true, 1e-9, &a, &error));
   double *mean = calloc(width, sizeof *mean);
   float *mapped = calloc(width, sizeof *mapped);
   for (int i = 0; i < COUNT; i++) {
-    xt_taps *source, *target;
-    ASSERT_OK(
-        xt_session_capture(session, &(xt_request){.ids = ids[i], .count = 2}, &source, &error));
-    ASSERT_OK(
-        xt_session_capture(session, &(xt_request){.ids = ids[i + 1], .count = 2}, &target, &error));
-    const float *s = xt_taps_get(source, XT_TAP_BLOCK, LAYER),
-                *t = xt_taps_get(target, XT_TAP_BLOCK, LAYER);
+    const float *s = sources[i], *t = targets[i];
     double scale = 0;
     xt_alignment_map(a, t, mapped);
     for (size_t k = 0; k < width; k++) scale = fmax(scale, fabs((double)s[k]));
@@ -83,18 +81,18 @@ static void test_alignment(void **state) {
       mean[k] += ((double)s[k] - (double)t[k]) / COUNT;
       assert_true(fabs((double)mapped[k] - (double)s[k]) < 1e-3 * scale);
     }
-    xt_taps_free(source);
-    xt_taps_free(target);
   }
   for (size_t k = 0; k < width; k++)
     assert_true(fabs(mean[k] - (double)xt_alignment_difference(a)[k]) < 1e-6);
   free(mean);
   free(mapped);
   xt_alignment_free(a);
-  assert_int_equal(xt_alignment_create(model, instances, 0, XT_TAP_BLOCK, 0, false, 0, &a, &error),
+  assert_int_equal(xt_alignment_create(sources, targets, 0, width, false, 0, &a, &error),
                    XT_STATUS_ARGUMENT);
-  assert_int_equal(xt_alignment_create(model, instances, 1, XT_TAP_BLOCK, 99, false, 0, &a, &error),
+  assert_int_equal(xt_alignment_create(sources, targets, 1, width, true, 0, &a, &error),
                    XT_STATUS_ARGUMENT);
+  assert_string_equal(error.field, "ridge");
+  for (int i = 0; i <= COUNT; i++) xt_taps_free(taps[i]);
   xt_session_free(session);
   xt_model_close(model);
 }

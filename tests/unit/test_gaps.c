@@ -76,8 +76,36 @@ static void test_gap_of_noise(void **state) {
   }
 }
 
+/* Every number has a name once, and the value of the member with that name. */
+static void test_gap_fields(void **state) {
+  (void)state;
+  const xt_gap gap = {.vanilla = 1,
+                      .selected = 2,
+                      .bound = 3,
+                      .noise = 4,
+                      .corrected = 5,
+                      .gap = 6,
+                      .gap_low = 7,
+                      .gap_high = 8,
+                      .closed = 9,
+                      .closed_low = 10,
+                      .closed_high = 11,
+                      .responses = 12,
+                      .tokens = 13};
+  static const char *const names[] = {
+      "vanilla",  "selected", "bound",      "noise",       "corrected", "gap",    "gap_low",
+      "gap_high", "closed",   "closed_low", "closed_high", "responses", "tokens", NULL};
+  double value;
+  size_t n = 0;
+  for (const char *name; (name = xt_gap_field(&gap, n, &value)); n++) {
+    assert_string_equal(name, names[n]);
+    assert_close(value, (double)n + 1);
+  }
+  assert_null(names[n]);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gap),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_gap), cmocka_unit_test(test_gap_fields),
                                      cmocka_unit_test(test_gap_of_noise)};
   return cmocka_run_group_tests_name("gaps", tests, NULL, NULL);
 }

@@ -119,48 +119,57 @@ typedef struct Baseline {
   xt_langid *langid;
   Questions questions, parallel;
   SweepArguments parallel_arguments;
-  float *states; /* [questions, layers, width] of what same-layer and incline read */
-  float *values; /* [questions, width] what is written */
+  /* The tap at all layers, [prompts, layers, width], at the last tokens of: */
+  float *states;            /* what same-layer and incline read of each question */
+  float *sources, *targets; /* the parallel prompts; NULL: nothing is learned */
+  float *values;            /* [questions, width] what is written */
 } Baseline;
 
 /* ---- what is written ------------------------------------------------------------------------- */
 
 static size_t width_of(const Baseline *b) { return (size_t)b->model.info.width; }
 
+/* Where prompt i's state of a layer is. */
+static size_t state_at(const Baseline *b, size_t i, int layer) {
+  return (i * (size_t)b->model.info.layers + (size_t)layer) * width_of(b);
+}
+
 /* The alignment of one language; the caller frees *out. */
 static xt_status align(const Baseline *b, const char *lang, int layer, xt_alignment **out,
                        xt_error *error) {
-  xt_instance *some = calloc(b->parallel.count + 1, sizeof *some);
+  const float **some = calloc(2 * b->parallel.count + 1, sizeof *some),
+              **targets = some + b->parallel.count;
   size_t n = 0;
   xt_status status = some ? XT_STATUS_OK : error_memory(error);
-  for (size_t i = 0; i < b->parallel.count && !status; i++)
-    if (strcmp(b->parallel.asked[i].question->lang, lang) == 0)
-      some[n++] = b->parallel.asked[i].ids;
+  for (size_t i = 0; i < b->parallel.count && !status; i++) {
+    if (strcmp(b->parallel.asked[i].question->lang, lang) != 0) continue;
+    some[n] = b->sources + state_at(b, i, layer);
+    targets[n++] = b->targets + state_at(b, i, layer);
+  }
   if (!status && n == 0)
     status = error_set(error, XT_STATUS_INPUT, b->arguments->parallel, "lang", -1,
                        "has no prompts in %s, in which questions are asked", lang);
   if (!status)
-    status = xt_alignment_create(b->model.model, some, n, (xt_tap)b->arguments->tap, layer,
-                                 b->arguments->method == INCLINE, b->arguments->ridge, out, error);
+    status = xt_alignment_create(some, targets, n, width_of(b), b->arguments->method == INCLINE,
+                                 b->arguments->ridge, out, error);
   free(some);
   return status;
 }
 
-/* Runs each question's prompt that the method reads once, and keeps its tap of all layers. */
-static xt_status read_states(Baseline *b, xt_error *error) {
-  const size_t all = (size_t)b->model.info.layers * width_of(b);
-  b->states = calloc(b->questions.count * all + 1, sizeof *b->states);
-  xt_status status = b->states ? XT_STATUS_OK : error_memory(error);
-  for (size_t i = 0; i < b->questions.count && !status; i++) {
-    const xt_instance *ids = &b->questions.asked[i].ids;
-    const xt_request source = {.ids = ids->source, .count = ids->source_count},
-                     target = {.ids = ids->target, .count = ids->target_count};
+/* Runs each source or target prompt once, and keeps its tap of all layers in *out. */
+static xt_status read_states(const Baseline *b, const Questions *questions, bool sources,
+                             float **out, xt_error *error) {
+  const size_t all = state_at(b, 1, 0);
+  *out = calloc(questions->count * all + 1, sizeof **out);
+  xt_status status = *out ? XT_STATUS_OK : error_memory(error);
+  for (size_t i = 0; i < questions->count && !status; i++) {
+    const xt_instance *ids = &questions->asked[i].ids;
+    const xt_request request = {.ids = sources ? ids->source : ids->target,
+                                .count = sources ? ids->source_count : ids->target_count};
     xt_taps *read;
-    status = xt_session_capture(
-        b->model.session, b->arguments->method == SAME_LAYER ? &source : &target, &read, error);
+    status = xt_session_capture(b->model.session, &request, &read, error);
     if (status) break;
-    memcpy(b->states + i * all, xt_taps_get(read, (xt_tap)b->arguments->tap, 0),
-           all * sizeof *b->states);
+    memcpy(*out + i * all, xt_taps_get(read, (xt_tap)b->arguments->tap, 0), all * sizeof **out);
     xt_taps_free(read);
   }
   return status;
@@ -169,7 +178,7 @@ static xt_status read_states(Baseline *b, xt_error *error) {
 /* What is written for question i. */
 static void find_value(const Baseline *b, size_t i, const xt_alignment *alignment, int layer,
                        float *out) {
-  const size_t width = width_of(b), at = (i * (size_t)b->model.info.layers + (size_t)layer) * width;
+  const size_t width = width_of(b), at = state_at(b, i, layer);
   const Method method = (Method)b->arguments->method;
   if (method == SAME_LAYER) memcpy(out, b->states + at, width * sizeof *out);
   if (method == INCLINE) xt_alignment_map(alignment, b->states + at, out);
@@ -376,12 +385,16 @@ static xt_status prepare(Baseline *b, xt_error *error) {
   TRY_DONE(questions_read(&b->questions, &a->sweep, b->tokenizer, error));
   b->parallel_arguments =
       (SweepArguments){.model = a->sweep.model, .pairs = a->parallel, .languages = NULL};
-  if (a->parallel)
+  if (a->parallel && a->method != SAME_LAYER) {
     TRY_DONE(questions_read(&b->parallel, &b->parallel_arguments, b->tokenizer, error));
+    TRY_DONE(read_states(b, &b->parallel, true, &b->sources, error));
+    TRY_DONE(read_states(b, &b->parallel, false, &b->targets, error));
+  }
   if (a->lid) TRY_DONE(xt_langid_open(a->lid, &b->langid, error));
   b->values = calloc(b->questions.count * width_of(b) + 1, sizeof *b->values);
   if (!b->values) TRY_DONE(error_memory(error));
-  if (a->method == SAME_LAYER || a->method == INCLINE) TRY_DONE(read_states(b, error));
+  if (a->method == SAME_LAYER || a->method == INCLINE)
+    TRY_DONE(read_states(b, &b->questions, a->method == SAME_LAYER, &b->states, error));
 done:
   return status;
 }
@@ -426,6 +439,8 @@ static int run(const Cli *cli, void *opaque) {
   questions_deinit(&b.parallel);
   xt_langid_close(b.langid);
   free(b.states);
+  free(b.sources);
+  free(b.targets);
   free(b.values);
   model_deinit(&b.model);
   return cli_exit(cli, status, &error);

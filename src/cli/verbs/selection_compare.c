@@ -23,26 +23,15 @@ static bool add_numbers(json_t *object, const xt_difference *gain, const xt_gap 
   const struct {
     const char *name;
     double value;
-  } numbers[] = {{"gain", gain->gain},
-                 {"gain_low", gain->low},
-                 {"gain_high", gain->high},
-                 {"p", gain->p},
-                 {"bound", gap->bound},
-                 {"noise", gap->noise},
-                 {"corrected", gap->corrected},
-                 {"gap", gap->gap},
-                 {"gap_low", gap->gap_low},
-                 {"gap_high", gap->gap_high},
-                 {"closed", gap->closed},
-                 {"closed_low", gap->closed_low},
-                 {"closed_high", gap->closed_high},
-                 {"responses", gap->responses},
-                 {"tokens", gap->tokens}};
+  } gains[] = {
+      {"gain", gain->gain}, {"gain_low", gain->low}, {"gain_high", gain->high}, {"p", gain->p}};
+  const char *name;
+  double value;
   bool ok = true;
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    ok = json_add(object, numbers[i].name,
-                  i < 4 || gap->count ? json_number(numbers[i].value) : json_null()) &&
-         ok;
+  for (size_t i = 0; i < sizeof gains / sizeof *gains; i++)
+    ok = json_add(object, gains[i].name, json_number(gains[i].value)) && ok;
+  for (size_t i = 0; (name = xt_gap_field(gap, i, &value)); i++)
+    ok = json_add(object, name, gap->count ? json_number(value) : json_null()) && ok;
   return ok;
 }
 
