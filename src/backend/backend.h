@@ -277,7 +277,10 @@ typedef struct BackendOps {
   void (*add)(Backend *, Dev x, Dev y, size_t floats); /* x += y */
   void (*mix)(Backend *, const MixArgs *);
 
-  xt_status (*prefix_create)(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *);
+  /* One for each of the capacities, of which none is 0; `attend` reads those that were made together
+   * at once where it can. An error leaves none. */
+  xt_status (*prefix_create)(Backend *, KvShape, const int *capacities, int count, KvPrefix **out,
+                             xt_error *);
   void (*prefix_release)(Backend *, KvPrefix *);
   /* Keys and values [m, kv_heads*head_dim], rows ld floats apart, at positions first..first+m-1. */
   void (*prefix_store)(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);

@@ -125,13 +125,30 @@ static bool same_angles(const xt_session *s, const PrefixKey *a, const PrefixKey
          rope_class(&s->model->config, (int)b->count + 1);
 }
 
+/* Makes all that have positions at once, so that the backend can read them together. */
+static xt_status make_prefixes(PrefixPool *pool, xt_error *error) {
+  Backend *be = pool->session->backend;
+  int *counts, made = 0;
+  KvPrefix **kv = NULL;
+  TRY(MEM_ALLOC(&counts, (size_t)pool->count, error));
+  xt_status status = MEM_ALLOC(&kv, (size_t)pool->count, error);
+  for (int p = 0; p < pool->count; p++)
+    if (pool->list[p].key.count > 0) counts[made++] = (int)pool->list[p].key.count;
+  if (!status)
+    status = be->ops->prefix_create(be, session_kv_shape(pool->session), counts, made, kv, error);
+  for (int p = pool->count - 1; p >= 0 && !status; p--)
+    if (pool->list[p].key.count > 0) pool->list[p].kv = kv[--made];
+  free(kv);
+  free(counts);
+  return status;
+}
+
 static xt_status run_prefix(PrefixPool *pool, RowTable *t, int index, size_t *computed,
                             xt_error *error) {
   xt_session *s = pool->session;
   const BackendOps *ops = s->backend->ops;
   Prefix *p = &pool->list[index];
   size_t done = 0;
-  TRY(ops->prefix_create(s->backend, session_kv_shape(s), (int)p->key.count, &p->kv, error));
   TRY(forward_prompt(&s->forward, (int)p->key.count + 1, error));
   if (index > 0 && pool->list[index - 1].kv && same_angles(s, &pool->list[index - 1].key, &p->key))
     done = shared_positions(&pool->list[index - 1].key, &p->key);
@@ -175,6 +192,7 @@ xt_status prefixes_run(PrefixPool *pool, EditValues values,
   xt_status status = forward_reserve(&s->forward, most, (int)longest, error);
   if (!status)
     status = rows_create(&table, s, &(RowTableSize){.rows = most, .edits = most_edits}, error);
+  if (!status) status = make_prefixes(pool, error);
   table.edit_values = values;
   for (int p = 0; p < pool->count && !status; p++) {
     size_t computed;

@@ -21,7 +21,7 @@ int prefix_compare(const PrefixKey *a, const PrefixKey *b);
 
 typedef struct Prefix {
   PrefixKey key;
-  KvPrefix *kv; /* NULL: no positions, or not run yet */
+  KvPrefix *kv; /* NULL: no positions, or not made yet */
 } Prefix;
 
 typedef struct PrefixPool {

@@ -101,7 +101,8 @@ static float *attend_rows(Backend *b, const void *data, int m, int first) {
   KvPrefix *prefix;
   KvTail *tail = NULL;
   const int32_t slots_of_layers[1] = {SLOTS};
-  assert_int_equal(b->ops->prefix_create(b, shape, a->prefix, &prefix, NULL), XT_STATUS_OK);
+  assert_int_equal(b->ops->prefix_create(b, shape, &(int){a->prefix}, 1, &prefix, NULL),
+                   XT_STATUS_OK);
   Dev kv = to_device(b, a->kv, (size_t)a->prefix * 2 * kvw),
       q = to_device(b, a->q + (size_t)first * qw, (size_t)m * qw);
   Dev out = to_device(b, NULL, (size_t)m * qw), own = to_device(b, a->own, SLOTS * 2 * kvw);
@@ -181,7 +182,7 @@ static void test_attend_hidden_positions(void **state) {
     for (int pass = 0; pass < 3; pass++) {
       const KvShape shape = {1, 1, D};
       KvPrefix *p;
-      assert_int_equal(b->ops->prefix_create(b, shape, pass == 2 ? 3 * P : P, &p, NULL),
+      assert_int_equal(b->ops->prefix_create(b, shape, &(int){pass == 2 ? 3 * P : P}, 1, &p, NULL),
                        XT_STATUS_OK);
       for (int i = 0; pass && i < P; i++)
         for (int c = 0; (i < BEGIN || i >= END) && c < 2 * D; c++)

@@ -68,7 +68,7 @@ static float *run(Backend *b, const Setup *s) {
   xt_error error;
   Dev q = to_device(b, s->q, q_floats), out = to_device(b, NULL, rows * s->q_width);
   if (c.prefix) {
-    ASSERT_OK(b->ops->prefix_create(b, shape, c.prefix, &prefix, &error));
+    ASSERT_OK(b->ops->prefix_create(b, shape, &(int){c.prefix}, 1, &prefix, &error));
     Dev k = to_device(b, s->k, (size_t)c.prefix * s->kv_width),
         v = to_device(b, s->v, (size_t)c.prefix * s->kv_width);
     const int half = c.prefix / 2; /* in two pieces */
@@ -281,7 +281,8 @@ static void test_spans(void **state) {
       for (int r = 0; r < spans[s].rows; r++) ends[row + r] = s == 7 ? 0 : length;
       row += spans[s].rows;
       if (s == 7) continue;
-      assert_int_equal(b->ops->prefix_create(b, shape, length, &prefixes[s], NULL), XT_STATUS_OK);
+      assert_int_equal(b->ops->prefix_create(b, shape, &(int){length}, 1, &prefixes[s], NULL),
+                       XT_STATUS_OK);
       b->ops->prefix_store(b, prefixes[s], 0, dev_at(kv, (size_t)s * 2 * D),
                            dev_at(kv, (size_t)s * 2 * D + 90), 4 * D, length, 0);
       spans[s].prefix = prefixes[s];
@@ -337,8 +338,9 @@ static void test_prefix_copy(void **state) {
                              that is copied to */
       float *got[2];
       for (int k = 0; k < 3; k++)
-        assert_int_equal(b->ops->prefix_create(b, shape, k == 1 ? P + 70 : P, &kinds[k], NULL),
-                         XT_STATUS_OK);
+        assert_int_equal(
+            b->ops->prefix_create(b, shape, &(int){k == 1 ? P + 70 : P}, 1, &kinds[k], NULL),
+            XT_STATUS_OK);
       for (int l = 0; l < 2; l++) {
         b->ops->prefix_store(b, kinds[0], l, kv, dev_at(kv, 2 * D), 4 * D, P, 0);
         b->ops->prefix_store(b, kinds[1], l, kv, dev_at(kv, 2 * D), 4 * D, n, 0);
@@ -380,15 +382,16 @@ static void test_cache_arguments(void **state) {
     if (!b) continue;
     KvPrefix *p;
     KvTail *t;
-    assert_int_equal(b->ops->prefix_create(b, (KvShape){2, 2, 0}, 5, &p, NULL), XT_STATUS_ARGUMENT);
+    assert_int_equal(b->ops->prefix_create(b, (KvShape){2, 2, 0}, &(int){5}, 1, &p, NULL),
+                     XT_STATUS_ARGUMENT);
     const int32_t below[2] = {3, -1}, none[2] = {0, 0}, huge[2] = {INT32_MAX, INT32_MAX};
     assert_int_equal(b->ops->tail_create(b, (KvShape){2, 2, 4}, below, &t, NULL),
                      XT_STATUS_ARGUMENT);
     assert_int_equal(b->ops->tail_create(b, (KvShape){2, 2, 4}, none, &t, NULL), XT_STATUS_OK);
     b->ops->tail_release(b, t);
-    assert_int_equal(
-        b->ops->prefix_create(b, (KvShape){1 << 30, 1 << 30, 1 << 20}, 1 << 30, &p, NULL),
-        XT_STATUS_MEMORY);
+    assert_int_equal(b->ops->prefix_create(b, (KvShape){1 << 30, 1 << 30, 1 << 20}, &(int){1 << 30},
+                                           1, &p, NULL),
+                     XT_STATUS_MEMORY);
     assert_int_equal(b->ops->tail_create(b, (KvShape){2, 1 << 20, 1 << 20}, huge, &t, NULL),
                      XT_STATUS_MEMORY);
     b->ops->prefix_release(b, NULL), b->ops->tail_release(b, NULL), b->ops->weight_release(b, NULL);

@@ -94,7 +94,13 @@ void cpu_seen_release(Backend *, SeenIds *);
 void cpu_penalize(const ChooseArgs *args, int row);
 
 /* cpu_attend.c */
-xt_status cpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);
+/* Makes a prefix of each capacity by `make`; where one fails, releases those that were made. */
+xt_status cpu_each_prefix(Backend *, KvShape, const int *capacities, int count,
+                          xt_status (*make)(Backend *, KvShape, int capacity, KvPrefix **out,
+                                            xt_error *),
+                          KvPrefix **out, xt_error *error);
+xt_status cpu_prefix_create(Backend *, KvShape, const int *capacities, int count, KvPrefix **out,
+                            xt_error *error);
 void cpu_prefix_release(Backend *, KvPrefix *);
 void cpu_prefix_store(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
 void cpu_prefix_copy(Backend *, KvPrefix *to, const KvPrefix *from, int count);

@@ -43,8 +43,22 @@ static size_t scratch_floats(int head_dim, int rows, int span) {
 
 /* ---- shared prefix --------------------------------------------------------------------------- */
 
-xt_status cpu_prefix_create(Backend *backend, KvShape shape, int capacity, KvPrefix **out,
-                            xt_error *error) {
+xt_status cpu_each_prefix(Backend *b, KvShape shape, const int *capacities, int count,
+                          xt_status (*make)(Backend *, KvShape, int capacity, KvPrefix **out,
+                                            xt_error *),
+                          KvPrefix **out, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < count; i++) out[i] = NULL;
+  for (int i = 0; i < count && !status; i++) status = make(b, shape, capacities[i], &out[i], error);
+  for (int i = 0; i < count && status; i++) {
+    b->ops->prefix_release(b, out[i]);
+    out[i] = NULL;
+  }
+  return status;
+}
+
+static xt_status make_prefix(Backend *backend, KvShape shape, int capacity, KvPrefix **out,
+                             xt_error *error) {
   CpuBackend *b = cpu_of(backend);
   *out = NULL;
   TRY(cpu_check_kv(shape, capacity, error));
@@ -71,6 +85,11 @@ xt_status cpu_prefix_create(Backend *backend, KvShape shape, int capacity, KvPre
 done:
   cpu_prefix_release(backend, p);
   return status;
+}
+
+xt_status cpu_prefix_create(Backend *b, KvShape shape, const int *capacities, int count,
+                            KvPrefix **out, xt_error *error) {
+  return cpu_each_prefix(b, shape, capacities, count, make_prefix, out, error);
 }
 
 void cpu_prefix_release(Backend *backend, KvPrefix *p) {

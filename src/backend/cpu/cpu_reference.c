@@ -214,8 +214,8 @@ static void prefix_release(Backend *b, KvPrefix *p) {
   cpu_block_free(p->data);
   free(p);
 }
-static xt_status prefix_create(Backend *b, KvShape shape, int capacity, KvPrefix **out,
-                               xt_error *error) {
+static xt_status make_prefix(Backend *b, KvShape shape, int capacity, KvPrefix **out,
+                             xt_error *error) {
   *out = NULL;
   KvPrefix *p;
   TRY(MEM_ALLOC(&p, 1, error));
@@ -225,6 +225,10 @@ static xt_status prefix_create(Backend *b, KvShape shape, int capacity, KvPrefix
   else
     *out = p;
   return status;
+}
+static xt_status prefix_create(Backend *b, KvShape shape, const int *capacities, int count,
+                               KvPrefix **out, xt_error *error) {
+  return cpu_each_prefix(b, shape, capacities, count, make_prefix, out, error);
 }
 static void prefix_store(Backend *b, KvPrefix *p, int layer, Dev k, Dev v, int ld, int m,
                          int first) {
@@ -248,7 +252,7 @@ static xt_status tail_create(Backend *b, KvShape shape, const int32_t *slots, Kv
     if (slots[l] > most) most = slots[l];
   }
   KvPrefix *p;
-  TRY(prefix_create(b, shape, most, &p, error));
+  TRY(make_prefix(b, shape, most, &p, error));
   *out = (KvTail *)p;
   return XT_STATUS_OK;
 }

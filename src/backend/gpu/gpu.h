@@ -44,14 +44,13 @@ typedef struct GpuOptions {
 } GpuOptions;
 
 /* The kernels, by function name; the program (gpu_source.c) is one for every device. */
-#define GPU_PRODUCTS(X, type)      \
-  X(product_##type##_large_vector) \
-  X(product_##type##_large_single) \
-  X(product_##type##_small_vector) \
-  X(product_##type##_small_single) X(few_##type##_vector) X(few_##type##_single)
+#define GPU_TILES(X, type, kind) X(product_##type##_large_##kind) X(product_##type##_small_##kind)
+#define GPU_PRODUCTS(X, type, kind) GPU_TILES(X, type, kind) X(few_##type##_##kind)
+#define GPU_WEIGHTS(X, type) GPU_PRODUCTS(X, type, vector) GPU_PRODUCTS(X, type, single)
 /* clang-format off */
 #define GPU_KERNELS(X) \
-  GPU_PRODUCTS(X, f32) GPU_PRODUCTS(X, f16) GPU_PRODUCTS(X, bf16) GPU_PRODUCTS(X, quantised) \
+  GPU_WEIGHTS(X, f32) GPU_WEIGHTS(X, f16) GPU_WEIGHTS(X, bf16) GPU_WEIGHTS(X, quantised) \
+  GPU_TILES(X, scores, vector) GPU_TILES(X, scores, single) GPU_TILES(X, values, vector) \
   X(norm_rms) X(norm_layer) X(rope) X(activate) X(scale) X(add) X(mix_rows) X(copy_rows) X(embed) X(prefix_store) X(prefix_copy) X(tail_store) \
   X(softmax) X(finish) X(penalize) X(two_largest) X(weigh) X(compare) X(narrow) X(settle) X(spin)
 /* clang-format on */

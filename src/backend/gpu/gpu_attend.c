@@ -9,10 +9,17 @@
 #include "backend/gpu/gpu_backend.h"
 #include "base/mem.h"
 
+/* The memory of prefixes that were made together, which one launch can read. */
+typedef struct PrefixMemory {
+  GpuBuffer *data;
+  int users;
+} PrefixMemory;
+
 struct KvPrefix {
   KvShape shape;
   int capacity; /* a multiple of 4 */
-  GpuBuffer *data;
+  gpu_size at;  /* its first number */
+  PrefixMemory *memory;
 };
 
 struct KvTail {
@@ -21,36 +28,74 @@ struct KvTail {
   gpu_size layer_at[]; /* [layers] first float of each */
 };
 
-xt_status gpu_prefix_create(Backend *backend, KvShape shape, int capacity, KvPrefix **out,
-                            xt_error *error) {
-  KvPrefix *p;
-  *out = NULL;
+static gpu_size prefix_floats(const KvPrefix *p) {
+  return (gpu_size)p->shape.layers * (gpu_size)p->shape.kv_heads * 2 * (gpu_size)p->capacity *
+         (gpu_size)p->shape.head_dim;
+}
+
+static xt_status new_prefix(KvShape shape, int capacity, KvPrefix **out, xt_error *error) {
   TRY(cpu_check_kv(shape, capacity, error));
   if (capacity > INT32_MAX - 4) return err_memory(error, SIZE_MAX);
-  TRY(MEM_ALLOC(&p, 1, error));
-  p->shape = shape;
-  p->capacity = (capacity + 3) / 4 * 4;
+  TRY(MEM_ALLOC(out, 1, error));
+  (*out)->shape = shape;
+  (*out)->capacity = (capacity + 3) / 4 * 4;
   const size_t heads = (size_t)shape.layers * (size_t)shape.kv_heads,
-               floats = (size_t)p->capacity * 2 * (size_t)shape.head_dim;
-  xt_status status = floats > SIZE_MAX / 8 / heads ? err_memory(error, SIZE_MAX) : XT_STATUS_OK;
-  if (!status)
-    status = gpu_buffer(gpu_of(backend)->device, heads * floats * sizeof(float), &p->data, error);
-  if (status)
-    free(p);
-  else
-    *out = p;
+               floats = (size_t)(*out)->capacity * 2 * (size_t)shape.head_dim;
+  return floats > SIZE_MAX / 8 / heads ? err_memory(error, SIZE_MAX) : XT_STATUS_OK;
+}
+
+/* Memory for the first of these prefixes, and for as many of those after it as one buffer can hold;
+ * returns their number in *together. */
+static xt_status place_prefixes(GpuBackend *b, KvPrefix *const *list, int count, int *together,
+                                xt_error *error) {
+  const gpu_size most = b->device->info.largest / sizeof(float);
+  PrefixMemory *memory;
+  gpu_size floats = prefix_floats(list[0]);
+  int n = 1;
+  for (; n < count; floats += prefix_floats(list[n++]))
+    if (floats > most || prefix_floats(list[n]) > most - floats) break;
+  TRY(MEM_ALLOC(&memory, 1, error));
+  const xt_status status =
+      gpu_buffer(b->device, (size_t)floats * sizeof(float), &memory->data, error);
+  if (status) {
+    free(memory);
+    return status;
+  }
+  floats = 0;
+  for (int i = 0; i < n; floats += prefix_floats(list[i++])) {
+    list[i]->at = floats;
+    list[i]->memory = memory;
+  }
+  memory->users = *together = n;
+  return XT_STATUS_OK;
+}
+
+xt_status gpu_prefix_create(Backend *backend, KvShape shape, const int *capacities, int count,
+                            KvPrefix **out, xt_error *error) {
+  xt_status status = XT_STATUS_OK;
+  for (int i = 0; i < count; i++) out[i] = NULL;
+  for (int i = 0; i < count && !status; i++)
+    status = new_prefix(shape, capacities[i], &out[i], error);
+  for (int i = 0, together = 0; i < count && !status; i += together)
+    status = place_prefixes(gpu_of(backend), out + i, count - i, &together, error);
+  for (int i = 0; i < count && status; i++) {
+    gpu_prefix_release(backend, out[i]);
+    out[i] = NULL;
+  }
   return status;
 }
 
 void gpu_prefix_release(Backend *backend, KvPrefix *p) {
   if (!p) return;
-  gpu_buffer_free(gpu_of(backend)->device, p->data);
+  if (p->memory && --p->memory->users == 0) {
+    gpu_buffer_free(gpu_of(backend)->device, p->memory->data);
+    free(p->memory);
+  }
   free(p);
 }
 
 static gpu_size prefix_layer(const KvPrefix *p, int layer) {
-  return (gpu_size)layer * (gpu_size)p->shape.kv_heads * 2 * (gpu_size)p->capacity *
-         (gpu_size)p->shape.head_dim;
+  return p->at + prefix_floats(p) / (gpu_size)p->shape.layers * (gpu_size)layer;
 }
 
 void gpu_prefix_store(Backend *backend, KvPrefix *p, int layer, Dev k, Dev v, int ld, int m,
@@ -68,20 +113,23 @@ void gpu_prefix_store(Backend *backend, KvPrefix *p, int layer, Dev k, Dev v, in
                                .head_dim = p->shape.head_dim,
                                .capacity = p->capacity};
   const uint64_t floats = (uint64_t)m * (uint64_t)p->shape.kv_heads * (uint64_t)p->shape.head_dim;
-  GPU_LAUNCH(b, prefix_store, gpu_groups(floats), 1, 1, 256, args, p->data, key.buffer,
+  GPU_LAUNCH(b, prefix_store, gpu_groups(floats), 1, 1, 256, args, p->memory->data, key.buffer,
              value.buffer);
 }
 
 void gpu_prefix_copy(Backend *backend, KvPrefix *to, const KvPrefix *from, int count) {
   GpuBackend *b = gpu_of(backend);
   if (count <= 0) return;
-  const GpuPrefixCopy args = {.heads = to->shape.layers * to->shape.kv_heads,
+  const GpuPrefixCopy args = {.to = to->at,
+                              .from = from->at,
+                              .heads = to->shape.layers * to->shape.kv_heads,
                               .head_dim = to->shape.head_dim,
                               .to_capacity = to->capacity,
                               .from_capacity = from->capacity,
                               .count = count};
   const uint64_t floats = (uint64_t)args.heads * (uint64_t)args.head_dim * (uint64_t)count;
-  GPU_LAUNCH(b, prefix_copy, gpu_groups(floats), 1, 1, 256, args, to->data, from->data);
+  GPU_LAUNCH(b, prefix_copy, gpu_groups(floats), 1, 1, 256, args, to->memory->data,
+             from->memory->data);
 }
 
 xt_status gpu_tail_create(Backend *backend, KvShape shape, const int32_t *slots, KvTail **out,
@@ -162,111 +210,99 @@ typedef struct Lists {
   GpuPlace prefix_begin, prefix_end, slots, tail_begin, tail_end, slopes;
 } Lists;
 
-/* A call, and where its largest scores and sums lie in the shared room, which is laid out as
- * [kv_heads][rows * group] of all its rows, so that what follows the products is one launch. */
+/* A call. The largest scores and sums of all its rows, and their weighted values, are laid out as
+ * [kv_heads][rows * group] in the shared room, so that what follows the products is one launch. */
 typedef struct Call {
   const AttendArgs *args;
   Lists lists;
-  int heads, group, d;
-  gpu_size stacked, largest, sum; /* stacked rows of a kv head; places in `shared` */
+  GpuAttend launch; /* of the spans that were gathered for the next launches: */
+  int spans, most_rows, most_capacity;
+  size_t scores;              /* floats of the room for scores that they take */
+  const PrefixMemory *memory; /* NULL: none of their rows sees a prefix */
 } Call;
 
-/* Some rows of a span over its prefix. Softmax over the whole capacity, since the host does not
- * know what the rows see; weights outside of it are 0. */
-static void attend_shared(GpuBackend *b, const Call *c, const KvPrefix *p, int first_row,
-                          int rows) {
-  const AttendArgs *a = c->args;
-  const Lists *l = &c->lists;
-  const int stacked = rows * c->group;
-  const gpu_size head = 2 * (gpu_size)p->capacity * (gpu_size)c->d,
-                 layer = prefix_layer(p, a->layer), first = (gpu_size)first_row,
-                 place = first * (gpu_size)c->group;
-  const GpuPlace q = gpu_place(a->q);
-  const GpuProduct scores = {.x = q.at + first * (gpu_size)a->ld_q,
-                             .w = layer,
-                             .y_z = (gpu_size)stacked * (gpu_size)p->capacity,
-                             .x_z = (gpu_size)c->group * (gpu_size)c->d,
-                             .w_z = head,
-                             .m = stacked,
-                             .n = p->capacity,
-                             .k = c->d,
-                             .chain = 1 << 30,
-                             .ldy = p->capacity,
-                             .ldx = a->ld_q,
-                             .ldx_in = c->d,
-                             .group = c->group,
-                             .ldw = c->d};
-  gpu_multiply(b, GPU_F32, false, &scores, c->heads, b->scores.buffer, q.buffer, p->data, NULL);
-  const GpuSoftmax softmax = {.begin = l->prefix_begin.at + first,
-                              .end = l->prefix_end.at + first,
-                              .slopes = l->slopes.at,
-                              .largest = c->largest + place,
-                              .sum = c->sum + place,
-                              .stacked = stacked,
-                              .all = (int)c->stacked,
-                              .group = c->group,
-                              .ld = p->capacity,
-                              .has_begin = l->prefix_begin.buffer != NULL,
-                              .has_slopes = a->slopes != NULL,
-                              .scale = a->scale,
-                              .cap = a->cap};
-  GPU_LAUNCH(b, softmax, (uint32_t)((stacked + 3) / 4), (uint32_t)c->heads, 1, 64, softmax,
-             b->scores.buffer, l->prefix_begin.buffer, l->prefix_end.buffer, l->slopes.buffer,
-             b->shared.buffer, b->shared.buffer);
-  const GpuProduct values = {.y = place * (gpu_size)c->d,
-                             .w = layer + (gpu_size)p->capacity * (gpu_size)c->d,
-                             .y_z = c->stacked * (gpu_size)c->d,
-                             .x_z = (gpu_size)stacked * (gpu_size)p->capacity,
-                             .w_z = head,
-                             .m = stacked,
-                             .n = c->d,
-                             .k = p->capacity,
-                             .chain = GPU_K_BLOCK,
-                             .ldy = c->d,
-                             .ldx = p->capacity,
-                             .group = 1,
-                             .ldw = p->capacity,
-                             .from_zero = 1};
-  gpu_multiply(b, GPU_F32, false, &values, c->heads, b->shared.buffer, b->scores.buffer, p->data,
-               NULL);
+/* The scores or the weighted values of all spans that were gathered. */
+static void multiply_spans(GpuBackend *b, const Call *c, GpuBuffer *y, GpuBuffer *x, bool values) {
+  const GpuAttend *a = &c->launch;
+  const int m = c->most_rows * a->group, n = values ? a->head_dim : c->most_capacity;
+  const bool quadruples = values || (a->q | (gpu_size)a->ldq | (gpu_size)a->head_dim) % 4 == 0;
+  const GpuTiles tiles = gpu_tiles(b, values ? GPU_VALUES : GPU_SCORES, false, quadruples, m, n);
+  gpu_launch(b->device,
+             &(GpuLaunch){.kernel = tiles.kernel,
+                          .items = tiles.items,
+                          .groups = {gpu_parts(n, tiles.columns), gpu_parts(m, tiles.rows),
+                                     (uint32_t)(c->spans * a->heads)},
+                          .buffers = {y, x, c->memory->data, NULL},
+                          .buffer_count = 4,
+                          .args = a,
+                          .args_size = sizeof *a});
 }
 
-/* Works on as many rows at a time as the room for scores holds. */
-static void attend_span(GpuBackend *b, const Call *c, const AttendSpan *span) {
-  const size_t row = (size_t)c->args->heads * (size_t)span->prefix->capacity * sizeof(float),
-               fit = b->score_bytes / row;
-  const int most = fit < 1 ? 1 : fit < (size_t)span->rows ? (int)fit : span->rows;
-  if (!gpu_room(b, &b->scores, (size_t)most * row)) return;
+/* Three launches; one where no row sees a prefix, which says so. */
+static void run_spans(GpuBackend *b, Call *c) {
+  const Lists *l = &c->lists;
+  if (c->spans == 0 || !gpu_room(b, &b->scores, c->scores * sizeof(float))) return;
+  if (c->memory) multiply_spans(b, c, b->scores.buffer, gpu_place(c->args->q).buffer, false);
+  GPU_LAUNCH(b, softmax, gpu_parts(c->most_rows * c->launch.group, 4), (uint32_t)c->launch.heads,
+             (uint32_t)c->spans, 64, c->launch, b->scores.buffer, l->prefix_begin.buffer,
+             l->prefix_end.buffer, l->slopes.buffer, b->shared.buffer, b->shared.buffer);
+  if (c->memory) multiply_spans(b, c, b->shared.buffer, b->scores.buffer, true);
+  c->spans = c->most_rows = c->most_capacity = 0;
+  c->scores = 0;
+  c->memory = NULL;
+}
+
+static int at_most(size_t n, int most) { return n < (size_t)most ? (int)n : most; }
+
+/* Gathers a span, in pieces where the room for scores or the device's grid asks for them. */
+static void add_span(GpuBackend *b, Call *c, const AttendSpan *span) {
+  const KvPrefix *p = span->prefix;
+  const size_t capacity = p ? (size_t)p->capacity : 0, row = (size_t)c->args->heads * capacity,
+               grid = b->device->info.grid, room = b->score_bytes / sizeof(float);
+  const int most_spans = at_most(grid / (size_t)c->launch.heads, GPU_SPANS),
+            most_rows = at_most(grid * GPU_SMALL_TILE / (size_t)c->launch.group, INT32_MAX);
   for (int done = 0, rows; done < span->rows; done += rows) {
-    rows = span->rows - done < most ? span->rows - done : most;
-    attend_shared(b, c, span->prefix, span->first + done, rows);
+    const bool apart = p && c->memory && c->memory != p->memory;
+    if (apart || c->spans >= most_spans || (row && c->scores && c->scores + row > room))
+      run_spans(b, c);
+    rows = at_most(row ? (room - c->scores) / row : INT32_MAX, span->rows - done);
+    rows = at_most((size_t)rows, most_rows);
+    if (rows < 1) rows = 1; /* makes room beyond what is planned */
+    c->launch.spans[c->spans++] = (GpuSpan){.keys = p ? prefix_layer(p, c->args->layer) : 0,
+                                            .scores = (int)c->scores,
+                                            .first = span->first + done,
+                                            .rows = rows,
+                                            .capacity = (int)capacity};
+    c->scores += (size_t)rows * row;
+    if (p) c->memory = p->memory;
+    if (c->most_rows < rows) c->most_rows = rows;
+    if (c->most_capacity < (int)capacity) c->most_capacity = (int)capacity;
   }
 }
 
-/* The private positions of rows [first_row, first_row + rows), merged with what they share. */
-static void finish_rows(GpuBackend *b, const Call *c, int first_row, int rows, bool has_prefix) {
+/* The private positions of all rows, merged with what they share. */
+static void finish_rows(GpuBackend *b, const Call *c, bool has_prefix) {
   const AttendArgs *a = c->args;
   const Lists *l = &c->lists;
-  const gpu_size first = (gpu_size)first_row, place = first * (gpu_size)c->group;
+  const GpuAttend *shared = &c->launch;
   const GpuPlace out = gpu_place(a->out), q = gpu_place(a->q);
-  const GpuFinish finish = {.out = out.at + first * (gpu_size)a->heads * (gpu_size)c->d,
-                            .q = q.at + first * (gpu_size)a->ld_q,
-                            .shared = place * (gpu_size)c->d,
-                            .largest = c->largest + place,
-                            .sum = c->sum + place,
+  const GpuFinish finish = {.out = out.at,
+                            .q = q.at,
+                            .largest = shared->largest,
+                            .sum = shared->sum,
                             .tail = a->tail ? a->tail->layer_at[a->layer] : 0,
-                            .slots = l->slots.at + first * (gpu_size)a->tail_ld,
-                            .tail_begin = l->tail_begin.at + first,
-                            .tail_end = l->tail_end.at + first,
-                            .prefix_end = l->prefix_end.at + first,
+                            .slots = l->slots.at,
+                            .tail_begin = l->tail_begin.at,
+                            .tail_end = l->tail_end.at,
+                            .prefix_end = l->prefix_end.at,
                             .slopes = l->slopes.at,
                             .rows = a->rows,
                             .heads = a->heads,
-                            .group = c->group,
-                            .head_dim = c->d,
+                            .group = shared->group,
+                            .head_dim = shared->head_dim,
                             .ldq = a->ld_q,
                             .slots_ld = a->tail_ld,
-                            .tail_width = c->heads * c->d,
+                            .tail_width = shared->heads * shared->head_dim,
                             .has_prefix = has_prefix,
                             .has_tail = a->tail != NULL,
                             .has_begin = l->tail_begin.buffer != NULL,
@@ -274,40 +310,54 @@ static void finish_rows(GpuBackend *b, const Call *c, int first_row, int rows, b
                             .has_slopes = a->slopes != NULL,
                             .scale = a->scale,
                             .cap = a->cap};
-  GPU_LAUNCH(b, finish, (uint32_t)rows * (uint32_t)a->heads, 1, 1, 64, finish, out.buffer, q.buffer,
-             b->shared.buffer, b->shared.buffer, b->shared.buffer, a->tail ? a->tail->data : NULL,
-             l->slots.buffer, l->tail_begin.buffer, l->tail_end.buffer, l->prefix_end.buffer,
-             l->slopes.buffer);
+  GPU_LAUNCH(b, finish, (uint32_t)a->rows * (uint32_t)a->heads, 1, 1, 64, finish, out.buffer,
+             q.buffer, b->shared.buffer, b->shared.buffer, b->shared.buffer,
+             a->tail ? a->tail->data : NULL, l->slots.buffer, l->tail_begin.buffer,
+             l->tail_end.buffer, l->prefix_end.buffer, l->slopes.buffer);
 }
 
-/* Three launches for each prefix, and one for all rows that lie side by side and have one. */
+/* What the launches are told of all spans. */
+static GpuAttend attend_launch(const AttendArgs *a, const Lists *l, KvShape shape) {
+  const gpu_size all = (gpu_size)a->rows * (gpu_size)a->heads,
+                 largest = all * (gpu_size)shape.head_dim;
+  const int group = a->heads / shape.kv_heads;
+  return (GpuAttend){.q = gpu_place(a->q).at,
+                     .begin = l->prefix_begin.at,
+                     .end = l->prefix_end.at,
+                     .slopes = l->slopes.at,
+                     .largest = largest,
+                     .sum = largest + all,
+                     .stacked = (gpu_size)a->rows * (gpu_size)group,
+                     .heads = shape.kv_heads,
+                     .group = group,
+                     .head_dim = shape.head_dim,
+                     .ldq = a->ld_q,
+                     .has_begin = l->prefix_begin.buffer != NULL,
+                     .has_slopes = a->slopes != NULL,
+                     .scale = a->scale,
+                     .cap = a->cap};
+}
+
+/* Three launches for the prefixes of all rows, and one for the rows, unless the prefixes lie in
+ * several pieces of memory, are more than GPU_SPANS, or their scores need more room. */
 void gpu_attend(Backend *backend, const AttendArgs *a) {
   GpuBackend *b = gpu_of(backend);
   const KvPrefix *any = NULL;
   for (int i = 0; i < a->span_count && !any; i++) any = a->spans[i].prefix;
-  if (!any && !a->tail) return;
-  const KvShape shape = any ? any->shape : a->tail->shape;
-  Call c = {
-      .args = a, .heads = shape.kv_heads, .group = a->heads / shape.kv_heads, .d = shape.head_dim};
-  c.lists = (Lists){.prefix_begin = gpu_place(a->prefix_begin.at),
-                    .prefix_end = gpu_place(a->prefix_end.at),
-                    .slots = gpu_place(a->tail_slots.at),
-                    .tail_begin = gpu_place(a->tail_begin.at),
-                    .tail_end = gpu_place(a->tail_end.at),
-                    .slopes = place_slopes(b, a->slopes, a->heads)};
-  const gpu_size all = (gpu_size)a->rows * (gpu_size)a->heads;
-  c.stacked = (gpu_size)a->rows * (gpu_size)c.group;
-  c.largest = all * (gpu_size)c.d;
-  c.sum = c.largest + all;
-  if (any && !gpu_room(b, &b->shared, (size_t)(c.sum + all) * sizeof(float))) return;
-  for (int i = 0, next; i < a->span_count; i = next) {
-    const bool has_prefix = a->spans[i].prefix != NULL;
-    int rows = 0;
-    for (next = i; next < a->span_count && (a->spans[next].prefix != NULL) == has_prefix; next++) {
-      if (has_prefix && a->spans[next].rows > 0) attend_span(b, &c, &a->spans[next]);
-      rows += a->spans[next].rows;
-    }
-    if (rows > 0 && (has_prefix || a->tail))
-      finish_rows(b, &c, a->spans[i].first, rows, has_prefix);
+  if (a->rows <= 0 || (!any && !a->tail)) return;
+  Call c = {.args = a,
+            .lists = {.prefix_begin = gpu_place(a->prefix_begin.at),
+                      .prefix_end = gpu_place(a->prefix_end.at),
+                      .slots = gpu_place(a->tail_slots.at),
+                      .tail_begin = gpu_place(a->tail_begin.at),
+                      .tail_end = gpu_place(a->tail_end.at),
+                      .slopes = place_slopes(b, a->slopes, a->heads)}};
+  c.launch = attend_launch(a, &c.lists, any ? any->shape : a->tail->shape);
+  if (any) {
+    const gpu_size floats = c.launch.sum + (c.launch.sum - c.launch.largest);
+    if (!gpu_room(b, &b->shared, (size_t)floats * sizeof(float))) return;
+    for (int i = 0; i < a->span_count; i++) add_span(b, &c, &a->spans[i]);
+    run_spans(b, &c);
   }
+  finish_rows(b, &c, any != NULL);
 }

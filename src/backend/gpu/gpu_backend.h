@@ -29,7 +29,7 @@ typedef struct GpuBackend {
   Backend base; /* first: a Backend* is a GpuBackend* */
   BackendOps ops;
   GpuDevice *device;
-  GpuRoom scores, shared; /* attention's scores of one span, and the shared part of a call */
+  GpuRoom scores, shared; /* attention's scores of a launch, and the shared part of a call */
   size_t score_bytes;     /* what attention's scores may take; more rows are worked on in parts */
   GpuRoom slopes;
   float *slopes_host; /* what `slopes` holds */
@@ -61,6 +61,10 @@ bool gpu_room(GpuBackend *b, GpuRoom *room, size_t bytes);
 
 /* Work-groups of 256 with an item for each of `count`. */
 static inline uint32_t gpu_groups(uint64_t count) { return (uint32_t)((count + 255) / 256); }
+/* So many parts of `each` cover `count`. */
+static inline uint32_t gpu_parts(int count, int each) {
+  return (uint32_t)(count / each + (count % each != 0));
+}
 
 #define GPU_LAUNCH(b, name, gx, gy, gz, item_count, arguments, ...)                          \
   gpu_launch((b)->device,                                                                    \
@@ -74,7 +78,14 @@ static inline uint32_t gpu_groups(uint64_t count) { return (uint32_t)((count + 2
                           .args_size = sizeof(arguments)})
 
 /* gpu_product.c */
-typedef enum GpuType { GPU_F32 = 0, GPU_F16, GPU_BF16, GPU_QUANTISED } GpuType;
+typedef enum GpuType {
+  GPU_F32 = 0,
+  GPU_F16,
+  GPU_BF16,
+  GPU_QUANTISED,
+  GPU_SCORES,
+  GPU_VALUES
+} GpuType;
 /* Rows of one stored type in the device's memory: quantised ones as their blocks (GPU_FORMAT). */
 typedef struct GpuMatrix {
   GpuType type;
@@ -96,9 +107,16 @@ xt_status gpu_weight_create(Backend *, const MatrixSource *parts, int n_parts, W
 void gpu_weight_release(Backend *, Weight *);
 size_t gpu_weight_bytes(const Weight *);
 void gpu_matmul(Backend *, Dev y, Dev x, const Weight *, Dev bias, int m);
-/* Which of the kernels multiplies: `few`, those for few rows. */
-void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches,
-                  GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias);
+/* A kernel that multiplies, its work-items, and the rows and columns that a work-group of it has. */
+typedef struct GpuTiles {
+  GpuKernel kernel;
+  uint32_t items;
+  int rows, columns;
+} GpuTiles;
+/* For the product of m rows and n columns. `few`: the kernel for few rows, of which attention's
+ * products have none. `quadruples`: rows are multiples of four elements at aligned places; those of
+ * GPU_VALUES are. */
+GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples, int m, int n);
 
 /* gpu_tensor.c */
 /* Makes products of `b` those of `compute`, which is not float32. */
@@ -124,7 +142,8 @@ void gpu_copy_rows(Backend *, Dev to, IndexList to_rows, Dev from, IndexList fro
                    int width);
 
 /* gpu_attend.c */
-xt_status gpu_prefix_create(Backend *, KvShape, int capacity, KvPrefix **out, xt_error *error);
+xt_status gpu_prefix_create(Backend *, KvShape, const int *capacities, int count, KvPrefix **out,
+                            xt_error *error);
 void gpu_prefix_release(Backend *, KvPrefix *);
 void gpu_prefix_store(Backend *, KvPrefix *, int layer, Dev k, Dev v, int ld, int m, int first);
 void gpu_prefix_copy(Backend *, KvPrefix *to, const KvPrefix *from, int count);

@@ -100,53 +100,54 @@ size_t gpu_weight_bytes(const Weight *w) {
 /* Whether rows are multiples of four elements at aligned places; rows of quantised weights always
  * are. */
 static bool in_quadruples(GpuType type, const GpuProduct *a) {
-  gpu_size bits = a->x | a->x_z | (gpu_size)a->ldx | (gpu_size)a->ldx_in | (gpu_size)a->k;
-  if (type != GPU_QUANTISED) bits |= a->w | a->w_z | (gpu_size)a->ldw;
+  gpu_size bits = a->x | (gpu_size)a->ldx | (gpu_size)a->k;
+  if (type != GPU_QUANTISED) bits |= a->w | (gpu_size)a->ldw;
   return bits % 4 == 0;
 }
 
-void gpu_multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, int batches,
-                  GpuBuffer *y, GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias) {
-  static const GpuKernel kernels[4][3][2] = {/* type; large, small, few; single, vector */
-#define KINDS(type)                                                                     \
-  {                                                                                     \
-    {KERNEL_product_##type##_large_single, KERNEL_product_##type##_large_vector},       \
-        {KERNEL_product_##type##_small_single, KERNEL_product_##type##_small_vector}, { \
-      KERNEL_few_##type##_single, KERNEL_few_##type##_vector                            \
-    }                                                                                   \
+GpuTiles gpu_tiles(const GpuBackend *b, GpuType type, bool few, bool quadruples, int m, int n) {
+#define TILES(type, kind) KERNEL_product_##type##_large_##kind, KERNEL_product_##type##_small_##kind
+#define WEIGHTS(type)                                    \
+  {                                                      \
+    {TILES(type, single), KERNEL_few_##type##_single}, { \
+      TILES(type, vector), KERNEL_few_##type##_vector    \
+    }                                                    \
   }
-                                             KINDS(f32), KINDS(f16), KINDS(bf16), KINDS(quantised)};
-  const bool small = b->small_tiles || args->m <= 48 || args->n <= 48;
-  const int tile = small ? 32 : 128;
-  GpuLaunch launch = {.kernel = kernels[type][few ? 2 : small][in_quadruples(type, args)],
-                      .items = few     ? GPU_FEW_COLUMNS * GPU_FEW_BLOCKS
-                               : small ? 64
-                                       : 256,
-                      .groups = {(uint32_t)((args->n + tile - 1) / tile),
-                                 (uint32_t)((args->m + tile - 1) / tile), (uint32_t)batches},
-                      .buffers = {y, x, w, bias},
-                      .buffer_count = 4,
-                      .args = args,
-                      .args_size = sizeof *args};
-  if (few) {
-    launch.groups[0] = (uint32_t)((args->n + GPU_FEW_COLUMNS - 1) / GPU_FEW_COLUMNS);
-    launch.groups[1] = (uint32_t)((args->m + GPU_FEW_ROWS - 1) / GPU_FEW_ROWS);
-  }
-  /* More rows than a launch has room for: as many at a time as are whole tiles and groups. */
-  const uint32_t grid = b->device->info.grid, groups = launch.groups[1];
-  if (groups <= grid) {
-    gpu_launch(b->device, &launch);
-    return;
-  }
-  const int each = (few ? GPU_FEW_ROWS : tile) * (int)grid / args->group * args->group;
+  static const GpuKernel kernels[][2][3] = {/* GpuType; single, vector; large, small, few */
+                                            WEIGHTS(f32),
+                                            WEIGHTS(f16),
+                                            WEIGHTS(bf16),
+                                            WEIGHTS(quantised),
+                                            {{TILES(scores, single)}, {TILES(scores, vector)}},
+                                            {{0}, {TILES(values, vector)}}};
+  static const GpuTiles sizes[] = {
+      {0, 256, 128, 128},
+      {0, 64, GPU_SMALL_TILE, GPU_SMALL_TILE},
+      {0, GPU_FEW_COLUMNS * GPU_FEW_BLOCKS, GPU_FEW_ROWS, GPU_FEW_COLUMNS}};
+  const int size = few ? 2 : b->small_tiles || m <= 48 || n <= 48;
+  GpuTiles tiles = sizes[size];
+  tiles.kernel = kernels[type][quadruples][size];
+  return tiles;
+}
+
+/* As many rows at a time as a launch has room for. `few`: by the kernels for few rows. */
+static void multiply(GpuBackend *b, GpuType type, bool few, const GpuProduct *args, GpuBuffer *y,
+                     GpuBuffer *x, GpuBuffer *w, GpuBuffer *bias) {
+  const GpuTiles tiles = gpu_tiles(b, type, few, in_quadruples(type, args), args->m, args->n);
+  const int64_t most = (int64_t)tiles.rows * b->device->info.grid;
   GpuProduct piece = *args;
-  launch.args = &piece;
-  for (int done = 0; done < args->m; done += each) {
-    piece.m = args->m - done < each ? args->m - done : each;
+  for (int done = 0; done < args->m; done += piece.m) {
+    piece.m = args->m - done < most ? args->m - done : (int)most;
     piece.y = args->y + (gpu_size)done * (gpu_size)args->ldy;
-    piece.x = args->x + (gpu_size)(done / args->group) * (gpu_size)args->ldx;
-    launch.groups[1] = (uint32_t)((piece.m - 1) / (few ? GPU_FEW_ROWS : tile) + 1);
-    gpu_launch(b->device, &launch);
+    piece.x = args->x + (gpu_size)done * (gpu_size)args->ldx;
+    gpu_launch(b->device, &(GpuLaunch){.kernel = tiles.kernel,
+                                       .items = tiles.items,
+                                       .groups = {gpu_parts(args->n, tiles.columns),
+                                                  gpu_parts(piece.m, tiles.rows), 1},
+                                       .buffers = {y, x, w, bias},
+                                       .buffer_count = 4,
+                                       .args = &piece,
+                                       .args_size = sizeof piece});
   }
 }
 
@@ -170,7 +171,7 @@ void gpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m
                              .ldw = (int)part->row,
                              .has_bias = plus.buffer != NULL,
                              .format = part->format};
-    gpu_multiply(b, part->type, m <= 2 * GPU_FEW_ROWS, &args, 1, to.buffer, from.buffer, part->data,
-                 plus.buffer);
+    multiply(b, part->type, m <= 2 * GPU_FEW_ROWS, &args, to.buffer, from.buffer, part->data,
+             plus.buffer);
   }
 }

@@ -10,34 +10,51 @@ const char *const gpu_kernel_names[GPU_KERNEL_COUNT] = {GPU_KERNELS(NAME)};
 
 #define ADD(text, asset) text_buffer_add(text, asset_##asset, asset_##asset##_size)
 
-/* `together`: the number of items that share a multiprocessor's registers, as far as the compiler
- * achieves it. */
-static void add_products(TextBuffer *t, const char *type, const char *capital, const char *stored,
-                         int together) {
+/* One kind of product. `together`: the number of items that share a multiprocessor's registers, as
+ * far as the compiler achieves it. The others: as product.cl has them. */
+typedef struct Products {
+  const char *type, *capital, *stored, *args, *of;
+  int together, beyond;
+} Products;
+
+/* `vector`: of rows of whole quadruples. */
+static void add_tiles(TextBuffer *t, const Products *p, bool vector) {
   static const struct {
     const char *name;
     int side, quads;
   } sizes[] = {{"large", 16, 2}, {"small", 8, 1}};
+  const char *kind = vector ? "VECTOR" : "SINGLE";
+  for (int i = 0; i < 2; i++) {
+    text_buffer_format(t,
+                       "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define "
+                       "LOAD_X LOAD_X_%s\n#define WEIGHT %s\n#define ARGS %s\n#define OF "
+                       "%s\n#define MAY_LIE_BEYOND %d\n"
+                       "#define SIDE %d\n#define QUADS %d\n#define TOGETHER %d\n",
+                       p->type, sizes[i].name, vector ? "vector" : "single", p->capital, kind, kind,
+                       p->stored, p->args, p->of, p->beyond, sizes[i].side, sizes[i].quads,
+                       p->together);
+    ADD(t, product_cl);
+  }
+}
+
+/* Of weights of one type: tiles, and the product for few rows. */
+static void add_products(TextBuffer *t, const char *type, const char *capital, const char *stored,
+                         int together) {
+  const Products p = {type, capital, stored, "GpuProduct", "AS_GIVEN", together, 0};
   for (int vector = 0; vector < 2; vector++) {
-    const char *kind = vector ? "VECTOR" : "SINGLE", *suffix = vector ? "vector" : "single";
-    for (int i = 0; i < 2; i++) {
-      text_buffer_format(t,
-                         "#define PRODUCT product_%s_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define "
-                         "LOAD_X LOAD_X_%s\n#define WEIGHT %s\n"
-                         "#define SIDE %d\n#define QUADS %d\n#define TOGETHER %d\n",
-                         type, sizes[i].name, suffix, capital, kind, kind, stored, sizes[i].side,
-                         sizes[i].quads, together);
-      ADD(t, product_cl);
-    }
+    const char *kind = vector ? "VECTOR" : "SINGLE";
+    add_tiles(t, &p, vector);
     text_buffer_format(t,
                        "#define FEW few_%s_%s\n#define LOAD_W LOAD_W_%s_%s\n#define LOAD_X "
                        "LOAD_X_%s\n#define WEIGHT %s\n",
-                       type, suffix, capital, kind, kind, stored);
+                       type, vector ? "vector" : "single", capital, kind, kind, stored);
     ADD(t, product_few_cl);
   }
 }
 
 xt_status gpu_source(char **out, xt_error *error) {
+  static const Products scores = {"scores", "F32", "float", "GpuAttend", "OF_SCORES", 512, 1},
+                        values = {"values", "F32", "float", "GpuAttend", "OF_VALUES", 512, 1};
   TextBuffer t = {0};
   ADD(&t, dialect_cl);
   ADD(&t, args_h);
@@ -49,6 +66,9 @@ xt_status gpu_source(char **out, xt_error *error) {
   add_products(&t, "quantised", "QUANTISED", "uchar", 256);
   ADD(&t, rows_cl);
   ADD(&t, attend_cl);
+  add_tiles(&t, &scores, false);
+  add_tiles(&t, &scores, true);
+  add_tiles(&t, &values, true);
   ADD(&t, choose_cl);
   ADD(&t, tensor_cl);
   *out = NULL;

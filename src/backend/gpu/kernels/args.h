@@ -18,6 +18,7 @@ typedef ulong gpu_size;
   1024                     /* logits whose weights are added in float32 before they are added in
                                double */
 #define GPU_TAIL_BLOCK 64  /* private positions that are reduced together */
+#define GPU_SMALL_TILE 32  /* rows, and columns, of the small tiles of a product */
 #define GPU_FEW_COLUMNS 32 /* of a work-group in the product for few rows */
 #define GPU_FEW_BLOCKS 8   /* blocks of K side by side there */
 #define GPU_FEW_ROWS 4     /* rows of one work-item there */
@@ -30,11 +31,11 @@ typedef ulong gpu_size;
   ((low) | (high) << 4 | ((group) == 32) << 6 | ((block) == 256) << 7 | (scales) << 8 | \
    (plus) << 9 | (minus) << 10 | (offset) << 11)
 
-/* y[m,n] = x[m,k] w[n,k]^T, in `batch`es y_z, x_z, w_z apart. Row r of x begins at (r / group) ldx
- * + (r % group) ldx_in. Sums of `chain` products at a time, added in order; from_zero: the first of
- * them to +0. Quantised w: w and ldw count bytes. */
+/* y[m,n] = x[m,k] w[n,k]^T. Row r of x begins at (r / group) ldx + (r % group) ldx_in. Sums of
+ * `chain` products at a time, added in order; from_zero: the first of them to +0. Quantised w: w and
+ * ldw count bytes. */
 typedef struct GpuProduct {
-  gpu_size y, x, w, bias, y_z, x_z, w_z;
+  gpu_size y, x, w, bias;
   int m, n, k, chain, ldy, ldx, ldx_in, group, ldw, has_bias, from_zero, format;
 } GpuProduct;
 
@@ -103,6 +104,7 @@ typedef struct GpuPrefixStore {
 } GpuPrefixStore;
 
 typedef struct GpuPrefixCopy {
+  gpu_size to, from;                                           /* the first head of each */
   int heads, head_dim, to_capacity, from_capacity, count, pad; /* heads: of all layers */
 } GpuPrefixCopy;
 
@@ -111,18 +113,26 @@ typedef struct GpuTailStore {
   int ld, m, width, pad;
 } GpuTailStore;
 
-/* scores [kv_heads][stacked][ld]: stacked row s is query head s % group of row s / group. Positions
- * [0, ld) are written. */
-typedef struct GpuSoftmax {
-  gpu_size begin, end, slopes, largest, sum;
-  int stacked, group, ld, has_begin, has_slopes,
-      all; /* all: stacked rows of the call, which largest and
-                                                         sum are laid out for */
-  float scale, cap;
-} GpuSoftmax;
+/* Rows [first, first + rows) of a call, which see one prefix. */
+typedef struct GpuSpan {
+  gpu_size keys;             /* the first number of the prefix's first head in the layer */
+  int scores;                /* the first of theirs, [kv_heads][rows * group][capacity] */
+  int first, rows, capacity; /* capacity 0: they see no prefix */
+} GpuSpan;
 
-/* The private positions of each row of a span, merged with the shared part
- * [kv_heads][stacked][head_dim]. */
+/* Attention over prefixes, so many spans in a launch: as many as a kernel's arguments have room for
+ * on every device, 1024 bytes (OpenCL 3.0, CL_DEVICE_MAX_PARAMETER_SIZE). Stacked row s of a span is
+ * query head s % group of its row s / group; `stacked` are those of the call, for which largest, sum
+ * and the weighted values, [kv_heads][stacked][head_dim], are laid out. */
+#define GPU_SPANS 32
+typedef struct GpuAttend {
+  gpu_size q, begin, end, slopes, largest, sum, stacked;
+  int heads /* of keys */, group, head_dim, ldq, has_begin, has_slopes;
+  float scale, cap;
+  GpuSpan spans[GPU_SPANS];
+} GpuAttend;
+
+/* The private positions of each row, merged with the shared part [kv_heads][stacked][head_dim]. */
 typedef struct GpuFinish {
   gpu_size out, q, shared, largest, sum, tail, slots, tail_begin, tail_end, prefix_end, slopes;
   /* tail_width: floats of a slot's key, then of its value */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Keys, values and attention. Attention over a shared prefix is two products (product.cl) with
- * `softmax` between; `finish` reduces each row's private positions and merges the two by
+/* Keys, values and attention. Attention over shared prefixes, as many as GPU_SPANS in a launch, is
+ * two products (product.cl) with `softmax` between; `finish` reduces each row's private positions and merges the two by
  * log-sum-exp. */
 
 KERNEL(256)
@@ -23,8 +23,8 @@ KERNEL(256) prefix_copy(GLOBAL float *to, GLOBAL const float *from, GpuPrefixCop
   if (head >= (gpu_size)a.heads) return;
   const gpu_size to_keys = (gpu_size)a.to_capacity * a.head_dim,
                  from_keys = (gpu_size)a.from_capacity * a.head_dim;
-  to += head * 2 * to_keys;
-  from += head * 2 * from_keys;
+  to += a.to + head * 2 * to_keys;
+  from += a.from + head * 2 * from_keys;
   to[at] = from[at];
   const gpu_size i = at / (uint)a.count, position = at % (uint)a.count;
   to[to_keys + i * a.to_capacity + position] = from[from_keys + i * a.from_capacity + position];
@@ -65,30 +65,62 @@ FUNCTION float sum_of(LOCAL_POINTER(float) lanes, float own, int item) {
   return fold(lanes + item / GPU_LANES * GPU_LANES);
 }
 
+/* The product of one head and one span: scores of queries and keys, or weighted values of scores and
+ * values. */
+FUNCTION GpuProduct product_of_span(GpuSpan s, int head, gpu_size q, gpu_size stacked, int group,
+                                    int d, int ldq, int values) {
+  const int own = s.rows * group;
+  const gpu_size keys = (gpu_size)s.capacity * d, first = (gpu_size)s.first,
+                 scores = (gpu_size)s.scores + (gpu_size)head * own * s.capacity,
+                 data = s.keys + (gpu_size)head * 2 * keys;
+  GpuProduct p;
+  p.y = values ? ((gpu_size)head * stacked + first * group) * d : scores;
+  p.x = values ? scores : q + first * ldq + (gpu_size)head * group * d;
+  p.w = values ? data + keys : data;
+  p.bias = 0;
+  p.m = s.capacity ? own : 0;
+  p.n = p.ldy = values ? d : s.capacity;
+  p.k = p.ldw = values ? s.capacity : d;
+  p.chain = values ? GPU_K_BLOCK : 1 << 30;
+  p.ldx = values ? s.capacity : ldq;
+  p.ldx_in = values ? 0 : d;
+  p.group = values ? 1 : group;
+  p.has_bias = p.format = 0;
+  p.from_zero = values;
+  return p;
+}
+#define OF_SPAN(a, batch, values)                                                          \
+  product_of_span((a).spans[(batch) / (a).heads], (batch) % (a).heads, (a).q, (a).stacked, \
+                  (a).group, (a).head_dim, (a).ldq, values)
+#define OF_SCORES(a, batch) OF_SPAN(a, batch, 0)
+#define OF_VALUES(a, batch) OF_SPAN(a, batch, 1)
+
 /* Scores become e^(scale s - largest) inside of [begin, end), 0 outside. A work-group has four
- * stacked rows of a kv head; position p is lane p % 16. */
+ * stacked rows of a span and kv head; position p is lane p % 16. All of the capacity is written,
+ * since the host does not know what the rows see. */
 KERNEL(64)
 softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const int *ends,
-        GLOBAL const float *slopes, GLOBAL float *largest, GLOBAL float *sums, GpuSoftmax a) {
+        GLOBAL const float *slopes, GLOBAL float *largest, GLOBAL float *sums, GpuAttend a) {
   LOCAL float lanes[64];
+  const GpuSpan s = a.spans[GROUP_Z];
   const int item = ITEM, lane = item % GPU_LANES, stacked = (int)GROUP_X * 4 + item / GPU_LANES,
-            head = (int)GROUP_Y;
-  const int exists = stacked < a.stacked, row = exists ? stacked / a.group : 0;
-  const int end = exists ? ends[a.end + row] : 0,
+            head = (int)GROUP_Y, own = s.rows * a.group;
+  const int exists = stacked < own, row = s.first + (exists ? stacked / a.group : 0);
+  const int end = exists && s.capacity ? ends[a.end + row] : 0,
             begin = a.has_begin && exists ? begins[a.begin + row] : 0;
-  const gpu_size at = (gpu_size)head * a.stacked + (exists ? stacked : 0);
+  const gpu_size at = (gpu_size)head * own + (exists ? stacked : 0);
   const int bends = a.cap != 0.0f || a.has_slopes;
   const float slope = a.has_slopes ? slopes[a.slopes + head * a.group + stacked % a.group] : 0.0f,
               factor = bends ? 1.0f : a.scale;
   const int first = begin / GPU_LANES * GPU_LANES + lane; /* this lane's first position that may
                                                              be seen */
   float top = -INFINITY, total = 0.0f;
-  scores += at * a.ld;
+  scores += (gpu_size)s.scores + at * s.capacity;
   for (int p = first; p < end; p += GPU_LANES)
     if (p >= begin) {
-      float s = scores[p];
-      if (bends) scores[p] = s = bent(s, a.scale, a.cap, slope, p);
-      top = s > top ? s : top;
+      float score = scores[p];
+      if (bends) scores[p] = score = bent(score, a.scale, a.cap, slope, p);
+      top = score > top ? score : top;
     }
   top = largest_of(lanes, top, item) * factor;
   for (int p = first; p < end; p += GPU_LANES)
@@ -98,11 +130,11 @@ softmax(GLOBAL float *scores, GLOBAL const int *begins, GLOBAL const int *ends,
       total = total + e;
     }
   if (exists)
-    for (int p = lane; p < a.ld; p += GPU_LANES)
+    for (int p = lane; p < s.capacity; p += GPU_LANES)
       if (p < begin || p >= end) scores[p] = 0.0f;
   total = sum_of(lanes, total, item);
   if (!exists || lane > 0) return;
-  const gpu_size place = (gpu_size)head * a.all + stacked;
+  const gpu_size place = (gpu_size)head * a.stacked + (gpu_size)s.first * a.group + stacked;
   largest[a.largest + place] = top;
   sums[a.sum + place] = begin < end ? total : 0.0f;
 }

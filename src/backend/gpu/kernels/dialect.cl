@@ -20,6 +20,7 @@
 #define RAISE(flag) atomic_or(flag, 1)
 #define AT_MOST(place, value) atomic_min(place, value)
 #define AT_LEAST(place, value) atomic_max(place, value)
+#define AGAIN(number) (number)
 #define ITEM ((int)get_local_id(0))
 #define GROUP_X get_group_id(0)
 #define GROUP_Y get_group_id(1)
@@ -38,6 +39,12 @@
 #define RAISE(flag) atomicOr(flag, 1)
 #define AT_MOST(place, value) atomicMin(place, value)
 #define AT_LEAST(place, value) atomicMax(place, value)
+/* The same number, of which the compiler does not know that: it computes again what is made of it. */
+FUNCTION int again(int number) {
+  asm volatile("" : "+r"(number));
+  return number;
+}
+#define AGAIN(number) again(number)
 #define ITEM ((int)threadIdx.x)
 #define GROUP_X blockIdx.x
 #define GROUP_Y blockIdx.y

@@ -11,6 +11,7 @@
 #define LOAD_W_BF16_SINGLE(to, from, at, k, end) load_half_single(to, from, at, k, end, true)
 #define LOAD_W_QUANTISED_VECTOR(to, from, at, k, end) load_quantised(to, from, at, k, end, a.format)
 #define LOAD_W_QUANTISED_SINGLE(to, from, at, k, end) load_quantised(to, from, at, k, end, a.format)
+#define AS_GIVEN(args, batch) args
 #define MULTIPLY4(sums, j, factor, four)                      \
   do {                                                        \
     (sums)[(j)] = fma(factor, (four).x, (sums)[(j)]);         \

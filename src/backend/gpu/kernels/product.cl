@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One product of matrices, read once for each type of the second operand and each size of tile:
- * PRODUCT its name, LOAD4 reads four numbers of w, WEIGHT their stored type, SIDE x SIDE
- * work-items, QUADS^2 times 4 x 4 sums in each one's registers, VECTOR where rows are whole
- * quadruples at aligned places.
+ * PRODUCT its name, LOAD_X and LOAD_W read four numbers of x and w, WEIGHT the type of w as it is
+ * stored, ARGS what the kernel is given, OF the GpuProduct that a work-group of a batch makes of it,
+ * MAY_LIE_BEYOND whether some have none of its tiles, SIDE x SIDE work-items, QUADS^2 times 4 x 4 sums in each one's registers.
  *
  * Both operands go through local memory, STEP of k at a time, the next step's being read while this
  * one's is multiplied. Every sum is one work-item's own chain over k; after each `chain` of them it
@@ -18,24 +18,24 @@
 
 KERNEL_OF(ITEMS, TOGETHER / ITEMS)
 PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RESTRICT w,
-        GLOBAL const float *RESTRICT bias, GpuProduct a) {
+        GLOBAL const float *RESTRICT bias, ARGS given) {
   LOCAL float rows[2][STEP * LD] ALIGNED, columns[2][STEP * LD] ALIGNED;
   const int item = ITEM, down = item / SIDE * 4, across = item % SIDE * 4;
-  const int row0 = (int)GROUP_Y * TILE, column0 = (int)GROUP_X * TILE, batch = (int)GROUP_Z;
+  const int row0 = (int)GROUP_Y * TILE, column0 = (int)GROUP_X * TILE;
+  const GpuProduct a = OF(given, (int)GROUP_Z);
+  if (MAY_LIE_BEYOND && (row0 >= a.m || column0 >= a.n)) return;
   float sums[4 * QUADS][4 * QUADS], read_x[READS][4], read_w[READS][4];
   gpu_size at_x[READS], at_w[READS];
   UNROLL
   for (int i = 0; i < READS; i++) {
     const int place = (item + i * ITEMS) / (STEP / 4), r = min(row0 + place, a.m - 1),
               c = min(column0 + place, a.n - 1);
-    at_x[i] =
-        a.x + batch * a.x_z + (gpu_size)(r / a.group) * a.ldx + (gpu_size)(r % a.group) * a.ldx_in;
-    at_w[i] = a.w + batch * a.w_z + (gpu_size)c * a.ldw;
+    at_x[i] = a.x + (gpu_size)(r / a.group) * a.ldx + (gpu_size)(r % a.group) * a.ldx_in;
+    at_w[i] = a.w + (gpu_size)c * a.ldw;
   }
   UNROLL
   for (int i = 0; i < 4 * QUADS; i++) UNROLL
   for (int j = 0; j < 4 * QUADS; j++) sums[i][j] = 0.0f;
-  y += a.y + batch * a.y_z;
   const int depth = item % (STEP / 4) * 4; /* the same in all of its reads */
   for (int k0 = -STEP, turn = 1; k0 < a.k; k0 += STEP, turn ^= 1) {
     const int next = k0 + STEP;
@@ -80,17 +80,19 @@ PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RE
       }
     }
     if (k0 >= 0 && (next % a.chain == 0 || next >= a.k)) {
-      const int mode = next <= a.chain ? a.from_zero : 2; /* 0: the first sums; 1: to +0; 2: to
+      /* made anew, so that none of it takes a register until now */
+      const GpuProduct p = OF(given, AGAIN((int)GROUP_Z));
+      const int mode = next <= p.chain ? p.from_zero : 2; /* 0: the first sums; 1: to +0; 2: to
                                                              those before */
-      GLOBAL const float *plus = a.has_bias && next >= a.k ? bias + a.bias : 0;
+      GLOBAL const float *plus = p.has_bias && next >= p.k ? bias + p.bias : 0;
       UNROLL
       for (int i = 0; i < 4 * QUADS; i++) {
         const int r = row0 + i / 4 * SIDE * 4 + down + i % 4;
-        GLOBAL float *to = y + (gpu_size)r * a.ldy;
+        GLOBAL float *to = y + p.y + (gpu_size)r * p.ldy;
         UNROLL
         for (int j = 0; j < 4 * QUADS; j++) {
           const int c = column0 + j / 4 * SIDE * 4 + across + j % 4;
-          if (r < a.m && c < a.n) {
+          if (r < p.m && c < p.n) {
             float sum = sums[i][j];
             if (mode > 0) sum = (mode == 2 ? to[c] : 0.0f) + sum;
             if (plus) sum = sum + plus[c];
@@ -108,6 +110,9 @@ PRODUCT(GLOBAL float *y, GLOBAL const float *RESTRICT x, GLOBAL const WEIGHT *RE
 #undef LOAD_W
 #undef LOAD_X
 #undef WEIGHT
+#undef ARGS
+#undef OF
+#undef MAY_LIE_BEYOND
 #undef SIDE
 #undef TOGETHER
 #undef QUADS
