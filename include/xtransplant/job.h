@@ -46,6 +46,10 @@ typedef struct xt_job_plan_site {
   const char *name; /* the site's label; a part of a digest of `writes` in it keeps results apart */
   const xt_plan_write *writes;
   size_t write_count;
+  /* Where the vectors differ by question: called once for each, and returns what its writes with
+   * XT_FROM_VECTOR write, [layers][width], borrowed until the job is freed. NULL: `writes` has them */
+  const float *(*vector)(void *user, const xt_question *question);
+  void *user;
 } xt_job_plan_site;
 
 /* Zero-initialise for the defaults. Everything is copied except what `user` points to. The dataset

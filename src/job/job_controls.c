@@ -353,17 +353,32 @@ static xt_status find_sources(xt_job *job, const xt_tokenizer *tokenizer, xt_err
   return XT_STATUS_OK;
 }
 
+/* What a plan writes for a question. */
+static xt_status find_writes(xt_job *job, const xt_job_plan_site *plan, const xt_question *q,
+                             xt_control_input *out, xt_error *error) {
+  xt_plan_write *own;
+  out->writes = plan->writes;
+  out->write_count = plan->write_count;
+  if (!plan->vector) return XT_STATUS_OK;
+  TRY(ARENA_ALLOC(&job->arena, &own, plan->write_count, error));
+  const float *vector = plan->vector(plan->user, q);
+  for (size_t k = 0; k < plan->write_count; k++) {
+    own[k] = plan->writes[k];
+    if (own[k].site.from == XT_FROM_VECTOR) own[k].vector = vector;
+  }
+  out->writes = own;
+  return XT_STATUS_OK;
+}
+
 static xt_status find_input(Finder *f, size_t question, size_t s, xt_error *error) {
-  const xt_job *job = f->job;
+  xt_job *job = f->job;
   const xt_question *q = job->questions[question];
   const xt_site *site = &job->sites[s];
   xt_control_input *out = &job->controls[question * job->options.site_count + s];
   if (site->from == XT_FROM_VECTOR) out->values = job->options.vector;
   for (size_t k = 0; site->from == XT_FROM_PLAN && k < job->options.plan_count; k++)
-    if (strcmp(job->options.plans[k].name, site->label) == 0) {
-      out->writes = job->options.plans[k].writes;
-      out->write_count = job->options.plans[k].write_count;
-    }
+    if (strcmp(job->options.plans[k].name, site->label) == 0)
+      TRY(find_writes(job, &job->options.plans[k], q, out, error));
   if (site->from == XT_FROM_PLAN && !out->writes)
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "plans", -1, "do not have plan.%s",
                    site->label);

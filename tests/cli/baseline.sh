@@ -36,6 +36,36 @@ for method in incline arithmetic forcing; do
   prints "$method: table" '^    2 all  *12 +[0-9.]+ +[0-9.]+ +-?[0-9.]+ +-?[0-9.]+ +-?[0-9.]+ +- +- +- +[0-9.e-]+$'
 done
 
+# ---- stored: sites of a results file, with the responses that the figures are of
+cp sweep.db stored.db
+run "$X" baseline $small --method same-layer --pairs pairs.jsonl -o stored.db --json
+same "stored: same-layer" "$code $(field computed <out) $(field present_before <out)" "0 84 12"
+run "$X" baseline $small --method same-layer --pairs pairs.jsonl -o stored.db --json
+same "stored: again" "$code $(field computed <out) $(field present_before <out)" "0 0 84"
+"$X" export stored.db >stored.jsonl
+cells() { grep "$1" stored.jsonl | awk -F'"target_layer": ' '{ split($2, j, ","); split($1, i, "\"source_layer\": "); if ('"$2"') print }' | sed 's/.*"doc_id": \("[^"]*"\), "lang": \("[^"]*"\).*"target_layer": \([0-9]*\).*"ids": \(\[[^]]*\]\).*"effects": \(.*\), "options".*/\1 \2 \3 \4 \5/' | sort; }
+same "stored: same-layer is the diagonal, effects and all" "$(cells '"site": "plan.same-layer-block\.' 1)" "$(cells '"site": "block"' 'i[2] + 0 == j[1]')"
+for method in incline arithmetic forcing; do
+  learn="--method $method --parallel parallel.jsonl --pairs pairs.jsonl --layers 1,4 --alpha 3"
+  "$X" baseline $small $learn --json >figures
+  run "$X" baseline $small $learn -o stored.db
+  expect "stored: $method" 0
+  site=$(sed -n 's/^site  *//p' out)
+  "$X" export stored.db >stored.jsonl
+  for layer in 1 4; do
+    for lang in sw tr; do
+      at="\"lang\": \"$lang\".*\"site\": \"$site\", \"source_layer\": 0, \"target_layer\": $layer,"
+      same "stored: $method, layer $layer, $lang: the figure" "$(grep "$at" stored.jsonl | wc -l | tr -d ' ') $(awk -v n="$(grep "$at" stored.jsonl | grep -c '"acc": 1')" 'BEGIN { printf "%.6f", n / 6 }')" \
+        "6 $(grep "\"layer\": $layer, .*\"lang\": \"$lang\"" figures | field accuracy | awk '{ printf "%.6f", $1 }')"
+    done
+  done
+done
+run "$X" baseline $small --method arithmetic --parallel pairs.jsonl --pairs pairs.jsonl --layers 1,4 --alpha 3 -o stored.db
+same "stored: learned from other prompts, another site" "$code $("$X" export stored.db | grep -o '"site": "plan.arithmetic-[^"]*"' | sort -u | wc -l | tr -d ' ')" "0 2"
+run "$X" report stored.db --quiet -o stored-report
+same "stored: report has them beside the sweep's site" "$code $(for s in block plan.same-layer-block plan.incline-block-add3 plan.arithmetic-block-add3 plan.forcing-block-add3-all; do grep -l "$s" stored-report/best.csv; done | wc -l)" "0 5"
+refuses "stored: no language identification" 2 "xtransplant baseline: --lid: has no effect with --output; the metrics verb then measures" "$X" baseline $small --method same-layer --pairs pairs.jsonl --lid x -o stored.db
+
 # ---- refusals
 grep -v '"tr"' parallel.jsonl >sw.jsonl
 refuses "no parallel prompts" 2 "xtransplant baseline: --parallel: missing; incline learns from parallel prompts" "$X" baseline $small --method incline --pairs pairs.jsonl

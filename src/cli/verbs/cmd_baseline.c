@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* baseline: other published interventions on the same questions as a sweep. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "results/response.h"
+#include "shell/interrupt.h"
 #include "shell/layers.h"
 #include "shell/output.h"
-#include "verbs/baseline_questions.h"
+#include "verbs/baseline_rows.h"
+#include "verbs/baseline_store.h"
 #include "verbs/verbs.h"
 #include "xtransplant/align.h"
-#include "xtransplant/analysis.h"
 
 typedef enum Method { SAME_LAYER = 0, INCLINE, ARITHMETIC, FORCING } Method;
 static const char *const methods[] = {"same-layer", "incline", "arithmetic", "forcing", NULL};
@@ -106,6 +106,14 @@ static const Option options[] = {
      .field = OPTION_FIELD(Arguments, const char *, lid),
      .value = "FILE",
      .help = "fastText's lid.176.bin or lid.176.ftz, to identify the languages of the responses"},
+    {.name = "output",
+     .letter = 'o',
+     .type = OPTION_TEXT,
+     .field = OPTION_FIELD(Arguments, const char *, sweep.output),
+     .value = "FILE",
+     .help =
+         "store the responses in this results file, beside those of sweeps, instead of printing "
+         "figures; report then has them as a site of its own. What is there is not run again"},
     OPTION_MAX_NEW_TOKENS(Arguments, sweep.max_new_tokens),
     OPTIONS_COMPUTE(Arguments, sweep.model),
     OPTION_QUIET(Arguments, sweep.model.quiet),
@@ -122,7 +130,8 @@ typedef struct Baseline {
   /* The tap at all layers, [prompts, layers, width], at the last tokens of: */
   float *states;            /* what same-layer and incline read of each question */
   float *sources, *targets; /* the parallel prompts; NULL: nothing is learned */
-  float *values;            /* [questions, width] what is written */
+  bool stopped;             /* by a signal, with what was stored */
+  float *values;            /* [questions, layers, width] what is written at each; NULL: `states` */
 } Baseline;
 
 /* ---- what is written ------------------------------------------------------------------------- */
@@ -176,27 +185,21 @@ static xt_status read_states(const Baseline *b, const Questions *questions, bool
 }
 
 /* What is written for question i. */
-static void find_value(const Baseline *b, size_t i, const xt_alignment *alignment, int layer,
-                       float *out) {
-  const size_t width = width_of(b), at = state_at(b, i, layer);
+static void find_value(Baseline *b, size_t i, const xt_alignment *alignment, int layer) {
   const Method method = (Method)b->arguments->method;
-  if (method == SAME_LAYER) memcpy(out, b->states + at, width * sizeof *out);
-  if (method == INCLINE) xt_alignment_map(alignment, b->states + at, out);
-  if (method == SAME_LAYER || method == INCLINE) return;
+  const size_t at = state_at(b, i, layer);
   const float *difference = xt_alignment_difference(alignment);
-  for (size_t k = 0; k < width; k++) out[k] = method == FORCING ? -difference[k] : difference[k];
+  if (method == INCLINE) xt_alignment_map(alignment, b->states + at, b->values + at);
+  for (size_t k = 0; k < width_of(b) && method != INCLINE; k++)
+    b->values[at + k] = method == FORCING ? -difference[k] : difference[k];
 }
 
 /* Of all questions of a language at one layer. */
 static xt_status language_values(Baseline *b, const char *lang, int layer, xt_error *error) {
   xt_alignment *alignment = NULL;
-  xt_status status = XT_STATUS_OK;
-  if (b->arguments->method != SAME_LAYER) TRY_DONE(align(b, lang, layer, &alignment, error));
-  for (size_t i = 0; i < b->questions.count; i++) {
-    if (strcmp(b->questions.asked[i].question->lang, lang) != 0) continue;
-    find_value(b, i, alignment, layer, b->values + i * width_of(b));
-  }
-done:
+  const xt_status status = align(b, lang, layer, &alignment, error);
+  for (size_t i = 0; i < b->questions.count && !status; i++)
+    if (strcmp(b->questions.asked[i].question->lang, lang) == 0) find_value(b, i, alignment, layer);
   xt_alignment_free(alignment);
   return status;
 }
@@ -211,10 +214,21 @@ static bool is_first(const Baseline *b, size_t question) {
 
 static xt_status find_values(Baseline *b, int layer, xt_error *error) {
   xt_status status = XT_STATUS_OK;
-  for (size_t i = 0; i < b->questions.count && !status; i++)
+  for (size_t i = 0; i < b->questions.count && b->values && !status; i++)
     if (is_first(b, i))
       status = language_values(b, b->questions.asked[i].question->lang, layer, error);
   return status;
+}
+
+/* How the method writes. */
+static xt_site method_site(const Arguments *a) {
+  const xt_tap tap = (xt_tap)a->tap;
+  if (a->method == SAME_LAYER) return (xt_site){.read = tap, .write = tap};
+  return (xt_site){.read = tap,
+                   .write = tap,
+                   .rule = XT_RULE_ADD,
+                   .alpha = (float)a->alpha,
+                   .positions = a->method == FORCING ? XT_POSITIONS_ALL : XT_POSITIONS_LAST};
 }
 
 /* ---- running --------------------------------------------------------------------------------- */
@@ -222,20 +236,21 @@ static xt_status find_values(Baseline *b, int layer, xt_error *error) {
 /* layer < 0: untouched. */
 static xt_status run_all(Baseline *b, int layer, xt_error *error) {
   const size_t n = b->questions.count;
-  const Method method = (Method)b->arguments->method;
+  const xt_site site = method_site(b->arguments);
+  const float *values = b->values ? b->values : b->states;
   xt_request *requests = calloc(n + 1, sizeof *requests);
   xt_intervention *changes = calloc(n + 1, sizeof *changes);
   xt_generation *out = calloc(n + 1, sizeof *out);
   xt_status status = requests && changes && out ? XT_STATUS_OK : error_memory(error);
   for (size_t i = 0; i < n && !status; i++) {
     const Asked *a = &b->questions.asked[i];
-    changes[i] =
-        (xt_intervention){.write = (xt_tap)b->arguments->tap,
-                          .layer = layer,
-                          .position = method == FORCING ? XT_POSITION_ALL : XT_POSITION_LAST,
-                          .rule = method == SAME_LAYER ? XT_RULE_REPLACE : XT_RULE_ADD,
-                          .alpha = (float)b->arguments->alpha,
-                          .value = b->values + i * width_of(b)};
+    changes[i] = (xt_intervention){
+        .write = site.write,
+        .layer = layer,
+        .position = site.positions == XT_POSITIONS_ALL ? XT_POSITION_ALL : XT_POSITION_LAST,
+        .rule = site.rule,
+        .alpha = site.alpha,
+        .value = values + (layer < 0 ? 0 : state_at(b, i, layer))};
     requests[i] = (xt_request){.ids = a->ids.target,
                                .count = a->ids.target_count,
                                .interventions = layer < 0 ? NULL : &changes[i],
@@ -259,115 +274,17 @@ static xt_status run_all(Baseline *b, int layer, xt_error *error) {
 
 /* ---- what is printed ------------------------------------------------------------------------- */
 
-typedef struct Row {
-  const char *lang; /* NULL: all */
-  int layer;
-  size_t count, questions, looked;
-  double untouched, changed, gain, low, high, p; /* accuracies */
-  double untouched_language, language, forced;   /* shares in the language asked for; and the
-                                                    harmonic mean of the latter and accuracy */
-} Row;
-
-static double ratio(double sum, size_t count) { return count ? sum / (double)count : (double)NAN; }
-
-static xt_status fill_row(const Baseline *b, Row *r, xt_error *error) {
-  const size_t n = b->questions.count;
-  double *sums = calloc(2 * n + 1, sizeof *sums), *weights = sums + n;
-  if (!sums) return error_memory(error);
-  for (size_t i = 0; i < n; i++) {
-    const Asked *a = &b->questions.asked[i];
-    if (r->lang && strcmp(r->lang, a->question->lang) != 0) continue;
-    if (a->changed.in_language >= 0) {
-      r->looked++;
-      r->untouched_language += a->untouched.in_language;
-      r->language += a->changed.in_language;
-    }
-    if (a->changed.right < 0) continue;
-    r->count++;
-    r->untouched += a->untouched.right;
-    r->changed += a->changed.right;
-    sums[a->kin] += a->changed.right - a->untouched.right;
-    weights[a->kin]++;
-  }
-  for (size_t i = 0; i < n; i++) { /* the questions that are there come first */
-    if (weights[i] <= 0) continue;
-    sums[r->questions] = sums[i];
-    weights[r->questions++] = weights[i];
-  }
-  r->untouched = ratio(r->untouched, r->count);
-  r->changed = ratio(r->changed, r->count);
-  r->gain = r->changed - r->untouched;
-  r->untouched_language = ratio(r->untouched_language, r->looked);
-  r->language = ratio(r->language, r->looked);
-  r->forced = r->language + r->changed > 0
-                  ? 2 * r->language * r->changed / (r->language + r->changed)
-                  : r->language + r->changed;
-  xt_status status =
-      xt_bootstrap_ratio(sums, weights, r->questions, 2000, 1, 0.95, &r->low, &r->high, error);
-  if (!status) status = xt_sign_flip(sums, r->questions, 9999, 1, &r->p, error);
-  free(sums);
-  return status;
-}
-
-static xt_status print_json(const Baseline *b, const Row *r, xt_error *error) {
-  const struct {
-    const char *name;
-    double value;
-  } numbers[] = {{"untouched", r->untouched},
-                 {"accuracy", r->changed},
-                 {"gain", r->gain},
-                 {"low", r->low},
-                 {"high", r->high},
-                 {"p", r->count ? r->p : (double)NAN},
-                 {"untouched_language", r->untouched_language},
-                 {"language", r->language},
-                 {"forced", r->forced}};
-  json_t *object = json_object();
-  bool ok = json_add(object, "method", json_string(methods[b->arguments->method]));
-  ok = json_add(object, "layer", json_integer(r->layer)) && ok;
-  ok = json_add(object, "alpha", json_number(b->arguments->alpha)) && ok;
-  ok = json_add(object, "lang", r->lang ? json_string(r->lang) : json_null()) && ok;
-  ok = json_add(object, "count", json_integer((json_int_t)r->count)) && ok;
-  ok = json_add(object, "questions", json_integer((json_int_t)r->questions)) && ok;
-  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    ok = json_add(object, numbers[i].name, json_number(numbers[i].value)) && ok;
-  if (ok) return json_print(object, error);
-  json_decref(object);
-  return error_memory(error);
-}
-
-static void print_share(double value) {
-  if (isnan(value))
-    printf(" %9s", "-");
-  else
-    printf(" %9.2f", 100 * value);
-}
-
-static xt_status print_row(const Baseline *b, const char *lang, int layer, xt_error *error) {
-  Row r = {.lang = lang, .layer = layer};
-  const xt_status status = fill_row(b, &r, error);
-  if (status) return status;
-  if (b->arguments->sweep.model.json) return print_json(b, &r, error);
-  const double shares[] = {r.untouched,          r.changed,  r.gain,  r.low, r.high,
-                           r.untouched_language, r.language, r.forced};
-  printf("%5d ", layer);
-  print_name(lang ? lang : "all", 8);
-  printf(" %9zu", r.count);
-  for (size_t i = 0; i < sizeof shares / sizeof *shares; i++) print_share(shares[i]);
-  printf(" %9.3g\n", r.p);
-  return XT_STATUS_OK;
-}
-
-static void print_heading(void) {
-  printf("%5s %-8s %9s %9s %9s %9s %9s %9s %9s %9s %9s %9s\n", "layer", "lang", "questions",
-         "untouched", "changed", "gain", "low", "high", "in lang", "changed", "forced", "p");
-}
-
 static xt_status print_layer(const Baseline *b, int layer, xt_error *error) {
+  const BaselineRow row = {.questions = &b->questions,
+                           .method = methods[b->arguments->method],
+                           .alpha = b->arguments->alpha,
+                           .layer = layer,
+                           .json = b->arguments->sweep.model.json};
   xt_status status = XT_STATUS_OK;
   for (size_t i = 0; i < b->questions.count && !status; i++)
-    if (is_first(b, i)) status = print_row(b, b->questions.asked[i].question->lang, layer, error);
-  return status ? status : print_row(b, NULL, layer, error);
+    if (is_first(b, i))
+      status = baseline_print_row(&row, b->questions.asked[i].question->lang, error);
+  return status ? status : baseline_print_row(&row, NULL, error);
 }
 
 /* ---- the verb -------------------------------------------------------------------------------- */
@@ -391,30 +308,53 @@ static xt_status prepare(Baseline *b, xt_error *error) {
     TRY_DONE(read_states(b, &b->parallel, false, &b->targets, error));
   }
   if (a->lid) TRY_DONE(xt_langid_open(a->lid, &b->langid, error));
-  b->values = calloc(b->questions.count * width_of(b) + 1, sizeof *b->values);
-  if (!b->values) TRY_DONE(error_memory(error));
+  if (a->method != SAME_LAYER) {
+    b->values = calloc(state_at(b, b->questions.count, 0) + 1, sizeof *b->values);
+    if (!b->values) TRY_DONE(error_memory(error));
+  }
   if (a->method == SAME_LAYER || a->method == INCLINE)
     TRY_DONE(read_states(b, &b->questions, a->method == SAME_LAYER, &b->states, error));
 done:
   return status;
 }
 
+/* Stores the responses of all layers. */
+static xt_status store(Baseline *b, xt_error *error) {
+  const Arguments *a = b->arguments;
+  const BaselineSite what = {.method = methods[a->method],
+                             .site = method_site(a),
+                             .values = b->values,
+                             .ridge = a->method == INCLINE ? a->ridge : 0,
+                             .questions = &b->questions,
+                             .parallel = &b->parallel};
+  return baseline_store(&what, &b->questions.job, &b->model, &b->stopped, error);
+}
+
+/* Runs all kept layers, and prints each. */
+static xt_status print_all(Baseline *b, const bool *keep, xt_error *error) {
+  bool begun = false;
+  xt_status status = run_all(b, -1, error);
+  for (int layer = 0; layer < b->model.info.layers && !status; layer++) {
+    if (!keep[layer]) continue;
+    TRY_DONE(run_all(b, layer, error));
+    if (!b->arguments->sweep.model.json && !begun) baseline_print_heading();
+    begun = true;
+    TRY_DONE(print_layer(b, layer, error));
+  }
+done:
+  return status;
+}
+
 static xt_status execute(Baseline *b, xt_error *error) {
-  bool *keep = NULL, begun = false;
+  bool *keep = NULL;
   xt_status status;
   TRY_DONE(prepare(b, error));
   keep = calloc((size_t)b->model.info.layers, sizeof *keep);
   if (!keep) TRY_DONE(error_memory(error));
   TRY_DONE(layers_resolve(b->arguments->layers, b->model.info.layers, "--layers", keep, error));
-  TRY_DONE(run_all(b, -1, error));
-  for (int layer = 0; layer < b->model.info.layers; layer++) {
-    if (!keep[layer]) continue;
-    TRY_DONE(find_values(b, layer, error));
-    TRY_DONE(run_all(b, layer, error));
-    if (!b->arguments->sweep.model.json && !begun) print_heading();
-    begun = true;
-    TRY_DONE(print_layer(b, layer, error));
-  }
+  for (int layer = 0; layer < b->model.info.layers; layer++)
+    if (keep[layer]) TRY_DONE(find_values(b, layer, error));
+  status = b->arguments->sweep.output ? store(b, error) : print_all(b, keep, error);
 done:
   free(keep);
   return status;
@@ -434,6 +374,10 @@ static int run(const Cli *cli, void *opaque) {
                      methods[a->method]);
   if (!layers_check(a->layers))
     return cli_usage(cli, "--layers: '%s' is not a list of layers", a->layers);
+  if (a->sweep.output && a->lid)
+    return cli_usage(cli, "--lid: has no effect with --output; the metrics verb then measures");
+  a->sweep.source_layers = "first"; /* what is read is counted from the target layer */
+  a->sweep.target_layers = a->layers;
   const xt_status status = execute(&b, &error);
   questions_deinit(&b.questions);
   questions_deinit(&b.parallel);
@@ -443,7 +387,9 @@ static int run(const Cli *cli, void *opaque) {
   free(b.targets);
   free(b.values);
   model_deinit(&b.model);
-  return cli_exit(cli, status, &error);
+  if (!b.stopped) return cli_exit(cli, status, &error);
+  fprintf(stderr, "xtransplant %s: stopped\n", cli->verb->name);
+  return interrupt_exit_code();
 }
 
 const Verb verb_baseline = {
@@ -459,6 +405,8 @@ const Verb verb_baseline = {
         "linear map of the target prompt's own activation, learned by least squares from targets "
         "to sources of parallel prompts. arithmetic adds alpha times the mean of the sources less "
         "the mean of the targets; forcing adds alpha times the opposite, at every token. "
+        "With -o, nothing is judged: the responses are stored in a results file, as a site of its "
+        "own, and report has them beside those of sweeps. "
         "docs/BASELINES.md has the formulas and their sources.",
     .example = "xtransplant baseline -m Llama-2-7b-chat-hf --method incline --parallel "
                "parallel.jsonl --pairs questions.jsonl --layers last --alpha 0.5",

@@ -178,13 +178,18 @@ static xt_status list_ways(SweepJob *job, const LoadedModel *model, int *sources
 static xt_status list_plans(SweepJob *job, const LoadedModel *model, xt_job_plan_site *out,
                             xt_job_options *o, xt_error *error) {
   static const char *const options[] = {[XT_LAYER_SOURCE] = "source", [XT_LAYER_TARGET] = "target"};
+  if (job->own_site) {
+    o->plans = job->own_site;
+    o->plan_count = 1;
+  }
   if (!job->arguments->plan) return XT_STATUS_OK;
   xt_status status = plan_read(job->arguments->plan, &job->plan, error);
   if (!status) status = plan_check(&job->plan, &model->info, true, error);
   if (status) return status;
   for (size_t e = 0; e < job->plan.count; e++) {
     const PlanEntry *entry = &job->plan.entries[e];
-    out[e] = (xt_job_plan_site){entry->label, entry->writes, entry->count};
+    out[e] = (xt_job_plan_site){
+        .name = entry->label, .writes = entry->writes, .write_count = entry->count};
     for (int base = XT_LAYER_SOURCE; base <= XT_LAYER_TARGET; base++)
       if (!plan_names(entry, (xt_layer_base)base) &&
           (base == XT_LAYER_SOURCE ? o->source_layer_count : o->target_layer_count) > 1)
