@@ -51,12 +51,16 @@ static inline void *models_copy_bytes(const void *from, size_t bytes) {
 
 /* What xt_generation_deinit frees; without lenses. */
 static inline xt_generation models_copy(const xt_generation *g) {
-  return (xt_generation){.count = g->count,
-                         .stopped = g->stopped,
-                         .ids = models_copy_bytes(g->ids, g->count * sizeof *g->ids),
-                         .margins = models_copy_bytes(g->margins, g->count * sizeof(float)),
-                         .entropies = models_copy_bytes(g->entropies, g->count * sizeof(float)),
-                         .logprobs = models_copy_bytes(g->logprobs, g->count * sizeof(float))};
+  return (xt_generation){
+      .count = g->count,
+      .stopped = g->stopped,
+      .ids = models_copy_bytes(g->ids, g->count * sizeof *g->ids),
+      .margins = models_copy_bytes(g->margins, g->count * sizeof(float)),
+      .entropies = models_copy_bytes(g->entropies, g->count * sizeof(float)),
+      .logprobs = models_copy_bytes(g->logprobs, g->count * sizeof(float)),
+      .effect_count = g->effect_count,
+      .effects =
+          g->effect_count ? models_copy_bytes(g->effects, g->effect_count * sizeof(float)) : NULL};
 }
 
 static inline void models_same(const xt_generation *a, const xt_generation *b) {
@@ -66,6 +70,9 @@ static inline void models_same(const xt_generation *a, const xt_generation *b) {
   assert_memory_equal(a->margins, b->margins, a->count * sizeof *a->margins);
   assert_memory_equal(a->entropies, b->entropies, a->count * sizeof *a->entropies);
   assert_memory_equal(a->logprobs, b->logprobs, a->count * sizeof *a->logprobs);
+  assert_int_equal(a->effect_count, b->effect_count);
+  if (a->effect_count)
+    assert_memory_equal(a->effects, b->effects, a->effect_count * sizeof *a->effects);
 }
 
 #endif

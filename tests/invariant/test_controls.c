@@ -7,7 +7,6 @@
 
 #define INSTANCES 3
 #define SITES 8
-#define LAYERS 6
 #define PROMPTS 7
 
 static const int32_t prompts[PROMPTS][12] = {
@@ -25,89 +24,26 @@ static const char *const names[SITES] = {"attn",          "ffn+self",    "block+
                                          "a:m+shuffled7", "ffn+random3", "o:o+mean",
                                          "attn+random",   "ffn"};
 
-typedef struct Fixture {
-  xt_model *model;
-  xt_session *session;
-  xt_instance instances[INSTANCES];
-  xt_site sites[SITES];
-  xt_control_input controls[INSTANCES][SITES];
-  xt_sweep_options options;
-  float *mean; /* [layers, width] */
-  size_t width;
-  int layers;
-} Fixture;
+#include "sweep_fixture.h"
 
-static void fixture_open(Fixture *f, const char *path, int threads) {
-  xt_error error;
-  xt_model_info info;
-  char made[128];
-  *f = (Fixture){0};
-  if (!path) path = models_make("tiny-llama", "bf16", made);
-  ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = threads}, &f->model, &error));
-  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
-  xt_model_get_info(f->model, &info);
-  f->layers = info.layers;
-  f->width = (size_t)info.width;
-  f->mean = calloc((size_t)f->layers * f->width, sizeof *f->mean);
-  for (size_t k = 0; k < (size_t)f->layers * f->width; k++)
-    f->mean[k] = 0.01f * (float)((k * 7919) % 201) - 1;
-  for (int i = 0; i < INSTANCES; i++)
-    f->instances[i] = (xt_instance){.source = prompts[i],
-                                    .source_count = counts[i],
-                                    .target = prompts[INSTANCES + i],
-                                    .target_count = counts[INSTANCES + i]};
-  for (int s = 0; s < SITES; s++) {
-    ASSERT_OK(xt_site_parse(names[s], &f->sites[s], &error));
+/* NULL: of a small random model. */
+static void controls_open(Fixture *f, const char *path, int threads) {
+  const xt_model_options options = {.threads = threads};
+  if (path)
+    fixture_open_path(f, path, &options);
+  else
+    fixture_open(f, "tiny-llama", "bf16", &options);
+  f->options.max_new_tokens = 6;
+  for (int s = 0; s < SITES; s++)
     for (int i = 0; i < INSTANCES; i++)
       f->controls[i][s] = (xt_control_input){.ids = prompts[others[i]],
                                              .count = counts[others[i]],
-                                             .values = f->mean,
+                                             .values = f->values,
                                              .seed = UINT64_C(0x123456789) * (unsigned)(s + i)};
-  }
-  f->options = (xt_sweep_options){
-      .sites = f->sites, .site_count = SITES, .max_new_tokens = 6, .controls = f->controls[0]};
 }
 
-static void fixture_close(Fixture *f) {
-  free(f->mean);
-  xt_session_free(f->session);
-  xt_model_close(f->model);
-}
-
-typedef struct Results {
-  xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
-  int count;
-} Results;
-
-static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
-  (void)error;
-  Results *results = user;
-  const xt_generation *g = r->generation;
-  results->count++;
-  if (r->site < 0) return XT_STATUS_OK;
-  results->cells[r->instance][r->site][r->source_layer][r->target_layer] = models_copy(g);
-  return XT_STATUS_OK;
-}
-
-static Results *sweep(Fixture *f, const xt_sweep_options *options) {
-  xt_error error;
-  Results *r = calloc(1, sizeof *r);
-  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, options, keep, r, NULL, &error));
-  return r;
-}
-
-static void results_free(Results *r) {
-  xt_generation *all = &r->cells[0][0][0][0];
-  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
-  free(r);
-}
-
-static xt_taps *taps_of(Fixture *f, int prompt) {
-  xt_taps *taps;
-  xt_error error;
-  const xt_request request = {.ids = prompts[prompt], .count = counts[prompt]};
-  ASSERT_OK(xt_session_capture(f->session, &request, &taps, &error));
-  return taps;
+static xt_taps *prompt_taps(const Fixture *f, int prompt) {
+  return taps_of(f, &(xt_request){.ids = prompts[prompt], .count = counts[prompt]});
 }
 
 static uint64_t next(uint64_t *state) {
@@ -135,7 +71,8 @@ static void check_alone(Fixture *f, const Results *r) {
   xt_error error;
   float *made = calloc(f->width, sizeof *made);
   for (int n = 0; n < INSTANCES; n++) {
-    xt_taps *taps[3] = {taps_of(f, n), taps_of(f, INSTANCES + n), taps_of(f, others[n])};
+    xt_taps *taps[3] = {prompt_taps(f, n), prompt_taps(f, INSTANCES + n),
+                        prompt_taps(f, others[n])};
     for (int s = 0; s < (int)f->options.site_count; s++)
       for (int i = 0; i < f->layers; i++) {
         const xt_site *site = &f->sites[s];
@@ -143,7 +80,7 @@ static void check_alone(Fixture *f, const Results *r) {
                                               : site->control == XT_CONTROL_SHUFFLED ? 2
                                                                                      : 0],
                                          site->read, i);
-        if (site->control == XT_CONTROL_MEAN) value = f->mean + (size_t)i * f->width;
+        if (site->control == XT_CONTROL_MEAN) value = f->values + (size_t)i * f->width;
         if (site->control == XT_CONTROL_RANDOM) {
           random_like(f->controls[n][s].seed, site->read, i, value, f->width, made);
           value = made;
@@ -173,10 +110,10 @@ static void test_equals_run_alone(void **state) {
   xt_error error;
   for (size_t k = 0; k < 2; k++) {
     Fixture f;
-    fixture_open(&f, paths[k], 1);
+    controls_open(&f, paths[k], 1);
     /* no writes at mid where modules are parallel */
     if (paths[k]) ASSERT_OK(xt_site_parse("m:a+shuffled7", &f.sites[3], &error));
-    Results *r = sweep(&f, &f.options);
+    Results *r = sweep(&f, &f.options, NULL);
     assert_int_equal(r->count, INSTANCES * (1 + SITES * f.layers * f.layers));
     check_alone(&f, r);
     results_free(r);
@@ -188,17 +125,14 @@ static void test_cutting_does_not_matter(void **state) {
   (void)state;
   static const int rows[] = {1, 31, 60};
   Fixture f;
-  fixture_open(&f, NULL, 2);
-  Results *whole = sweep(&f, &f.options);
+  controls_open(&f, NULL, 2);
+  Results *whole = sweep(&f, &f.options, NULL);
   fixture_close(&f);
-  fixture_open(&f, NULL, 1);
+  controls_open(&f, NULL, 1);
   for (size_t k = getenv("XT_TEST_BRIEF") ? 1 : 0; k < sizeof rows / sizeof *rows; k++) {
     f.options.max_rows = rows[k];
-    Results *r = sweep(&f, &f.options);
-    for (int c = 0; c < INSTANCES * SITES * LAYERS * LAYERS; c++)
-      if ((&whole->cells[0][0][0][0])[c].ids)
-        models_same(&(&whole->cells[0][0][0][0])[c], &(&r->cells[0][0][0][0])[c]);
-    assert_int_equal(whole->count, r->count);
+    Results *r = sweep(&f, &f.options, NULL);
+    same_results(whole, r);
     results_free(r);
   }
   results_free(whole);
@@ -212,7 +146,7 @@ static void test_inputs(void **state) {
   xt_error error;
   xt_sweep_plan plan, more;
   Results none = {0};
-  fixture_open(&f, NULL, 1);
+  controls_open(&f, NULL, 1);
   f.controls[1][5].values = NULL;
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &more, &error));
   f.options.site_count = 1;
@@ -225,10 +159,10 @@ static void test_inputs(void **state) {
     xt_control_input input;
     const char *message;
   } wrong[] = {{1, 5, {.ids = prompts[0], .count = 1}, "mean of instance 1"},
-               {2, 2, {.values = f.mean}, ""}};
+               {2, 2, {.values = f.values}, ""}};
   for (size_t k = 0; k < 2; k++) {
     const xt_control_input before = f.controls[wrong[k].instance][wrong[k].site];
-    f.controls[1][5].values = f.mean;
+    f.controls[1][5].values = f.values;
     f.controls[wrong[k].instance][wrong[k].site] = wrong[k].input;
     assert_int_equal(
         xt_session_sweep(f.session, f.instances, INSTANCES, &f.options, keep, &none, NULL, &error),

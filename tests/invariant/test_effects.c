@@ -8,9 +8,7 @@
 #define INSTANCES 3
 #define SITES 5
 #define PLAN 4 /* the site that is a plan */
-#define LAYERS 6
 #define TRACKED 4
-#define NUMBERS (XT_EFFECT_TRACKED + TRACKED)
 
 static const int32_t prompts[2 * INSTANCES][8] = {{1, 75, 107, 104, 35, 102},
                                                   {1, 75, 107, 104, 35, 102},
@@ -22,94 +20,41 @@ static const size_t counts[2 * INSTANCES] = {6, 6, 5, 7, 4, 1};
 static const int32_t tracked[INSTANCES][TRACKED] = {{3, 200, 17, 17}, {5, 0, 255, 9}, {61, 60}};
 static const size_t tracked_counts[INSTANCES] = {4, 4, 2};
 
-typedef struct Fixture {
-  xt_model *model;
-  xt_session *session;
-  xt_instance instances[INSTANCES];
-  xt_site sites[SITES];
-  xt_plan_write writes[2];
-  xt_control_input controls[INSTANCES][SITES];
-  xt_sweep_options options;
-  int layers;
-} Fixture;
-
 static const char *const names[SITES] = {"attn", "o:o+self", "block+add0.5+all", "ffn+generated",
                                          "plan.two"};
 
-static void fixture_open(Fixture *f, int threads, double penalty) {
-  xt_error error;
-  xt_model_info info;
-  char made[128];
-  *f = (Fixture){0};
-  ASSERT_OK(xt_model_open(models_make("tiny-llama", "bf16", made),
-                          &(xt_model_options){.threads = threads}, &f->model, &error));
-  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
-  xt_model_get_info(f->model, &info);
-  f->layers = info.layers;
-  for (int i = 0; i < INSTANCES; i++)
-    f->instances[i] = (xt_instance){.source = prompts[i],
-                                    .source_count = counts[i],
-                                    .target = prompts[INSTANCES + i],
-                                    .target_count = counts[INSTANCES + i],
-                                    .run_source = i != 1,
-                                    .tracked = tracked[i],
-                                    .tracked_count = tracked_counts[i]};
-  for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(names[s], &f->sites[s], &error));
-  f->writes[0] = (xt_plan_write){f->sites[0], XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 1, NULL};
-  f->writes[1] = (xt_plan_write){f->sites[1], XT_LAYER_TARGET, XT_LAYER_TARGET, -1, 0, NULL};
-  for (int i = 0; i < INSTANCES; i++)
-    f->controls[i][PLAN] = (xt_control_input){.writes = f->writes, .write_count = 2};
-  f->options = (xt_sweep_options){.sites = f->sites,
-                                  .site_count = SITES,
-                                  .max_new_tokens = 3,
-                                  .repetition_penalty = penalty,
-                                  .effects = true,
-                                  .controls = f->controls[0]};
-}
+#include "sweep_fixture.h"
 
-static void fixture_close(Fixture *f) {
-  xt_session_free(f->session);
-  xt_model_close(f->model);
-}
+static xt_plan_write writes[2];
 
-typedef struct Results {
-  float cells[INSTANCES][SITES][LAYERS][LAYERS][NUMBERS];
-  float untouched[INSTANCES][NUMBERS], source[INSTANCES][NUMBERS];
-  int count;
-} Results;
-
-static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
-  (void)error;
-  Results *results = user;
-  const xt_generation *g = r->generation;
-  const size_t n = XT_EFFECT_TRACKED + tracked_counts[r->instance];
-  if (r->site == XT_SWEEP_SOURCE) {
-    assert_int_equal(g->effect_count, 0);
-    return XT_STATUS_OK;
+static void effects_open(Fixture *f, int threads, double penalty) {
+  fixture_open(f, "tiny-llama", "bf16", &(xt_model_options){.threads = threads});
+  for (int i = 0; i < INSTANCES; i++) {
+    f->instances[i].run_source = i != 1;
+    f->instances[i].tracked = tracked[i];
+    f->instances[i].tracked_count = tracked_counts[i];
+    f->controls[i][PLAN] = (xt_control_input){.writes = writes, .write_count = 2};
   }
-  results->count++;
-  assert_int_equal(g->effect_count, n);
-  assert_int_equal(r->source_effects != NULL, r->site == XT_SWEEP_VANILLA);
-  memcpy(r->site < 0 ? results->untouched[r->instance]
-                     : results->cells[r->instance][r->site][r->source_layer][r->target_layer],
-         g->effects, n * sizeof(float));
-  if (r->source_effects) memcpy(results->source[r->instance], r->source_effects, n * sizeof(float));
-  return XT_STATUS_OK;
+  writes[0] = (xt_plan_write){f->sites[0], XT_LAYER_SOURCE, XT_LAYER_TARGET, 0, 1, NULL};
+  writes[1] = (xt_plan_write){f->sites[1], XT_LAYER_TARGET, XT_LAYER_TARGET, -1, 0, NULL};
+  f->options.max_new_tokens = 3;
+  f->options.repetition_penalty = penalty;
+  f->options.effects = true;
 }
 
-static Results *sweep(Fixture *f, const xt_sweep_options *options) {
-  xt_error error;
-  Results *r = calloc(1, sizeof *r);
-  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, options, keep, r, NULL, &error));
-  assert_int_equal(r->count, INSTANCES * (1 + SITES * f->layers * f->layers));
+/* Every response has the numbers of its instance, but for those to sources, which questions share. */
+static Results *sweep_all(Fixture *f) {
+  Results *r = sweep(f, &f->options, NULL);
+  assert_int_equal(r->count, INSTANCES * (1 + SITES * f->layers * f->layers) + 2);
+  for (int n = 0; n < INSTANCES; n++) {
+    const size_t count = XT_EFFECT_TRACKED + tracked_counts[n];
+    const xt_generation *cells = &r->cells[n][0][0][0];
+    assert_int_equal(r->source[n].effect_count, 0);
+    assert_int_equal(r->vanilla[n].effect_count, count);
+    for (int c = 0; c < SITES * LAYERS * LAYERS; c++)
+      assert_int_equal(cells[c].effect_count, count);
+  }
   return r;
-}
-
-static xt_taps *taps_of(const Fixture *f, const xt_request *request) {
-  xt_taps *taps;
-  xt_error error;
-  ASSERT_OK(xt_session_capture(f->session, request, &taps, &error));
-  return taps;
 }
 
 /* ln softmax(logits), in double. */
@@ -174,20 +119,20 @@ static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
   for (int s = 0; s < SITES; s++)
     for (int i = 0; i < f->layers; i++)
       for (int j = 0; j < f->layers; j += f->layers - 1) {
-        xt_intervention writes[2];
+        xt_intervention put[2];
         three[2] = three[1];
-        three[2].interventions = writes;
-        three[2].intervention_count = put_site(f, s, taps, i, j, writes);
+        three[2].interventions = put;
+        three[2].intervention_count = put_site(f, s, taps, i, j, put);
         for (int k = 0; k < 3; k++)
           three[k].untouched = 2, three[k].source = 1, three[k].tracked = tracked[n],
           three[k].tracked_count = tracked_counts[n];
         const xt_generate_options o = {.max_new_tokens = 2, .repetition_penalty = penalty};
         xt_generation out[3];
         ASSERT_OK(xt_session_generate(f->session, three, 3, &o, out, &error));
-        const float *got = r->cells[n][s][i][j];
+        const float *got = r->cells[n][s][i][j].effects;
         assert_int_equal(out[2].effect_count, count);
-        assert_memory_equal(out[0].effects, r->source[n], bytes);
-        assert_memory_equal(out[1].effects, r->untouched[n], bytes);
+        assert_memory_equal(out[0].effects, r->source_effects[n], bytes);
+        assert_memory_equal(out[1].effects, r->vanilla[n].effects, bytes);
         assert_memory_equal(out[2].effects, got, bytes);
         if ((s == 1 && i == j) || s == 3) assert_true(got[XT_EFFECT_KL_UNTOUCHED] == 0);
         for (int k = 0; k < 3; k++) xt_generation_deinit(&out[k]);
@@ -197,8 +142,9 @@ static void check_alone(Fixture *f, const Results *r, int n, double penalty) {
         if (penalty == 1) {
           check_numbers(got, xt_taps_logits(changed), of, tracked[n], tracked_counts[n],
                         info.vocab);
-          check_numbers(r->untouched[n], of[0], of, tracked[n], tracked_counts[n], info.vocab);
-          check_numbers(r->source[n], of[1], of, tracked[n], tracked_counts[n], info.vocab);
+          check_numbers(r->vanilla[n].effects, of[0], of, tracked[n], tracked_counts[n],
+                        info.vocab);
+          check_numbers(r->source_effects[n], of[1], of, tracked[n], tracked_counts[n], info.vocab);
         }
         xt_taps_free(changed);
       }
@@ -210,10 +156,10 @@ static void test_equals_run_alone(void **state) {
   static const double penalties[] = {1, 1.3};
   for (int k = 0; k < 2; k++) {
     Fixture f;
-    fixture_open(&f, 1, penalties[k]);
-    Results *r = sweep(&f, &f.options);
+    effects_open(&f, 1, penalties[k]);
+    Results *r = sweep_all(&f);
     for (int n = 0; n < INSTANCES; n++) check_alone(&f, r, n, penalties[k]);
-    free(r);
+    results_free(r);
     fixture_close(&f);
   }
 }
@@ -223,18 +169,18 @@ static void test_cutting_does_not_matter(void **state) {
   (void)state;
   static const int rows[] = {1, 31, 60};
   Fixture f;
-  fixture_open(&f, 2, 1.3);
-  Results *whole = sweep(&f, &f.options);
+  effects_open(&f, 2, 1.3);
+  Results *whole = sweep_all(&f);
   fixture_close(&f);
-  fixture_open(&f, 1, 1.3);
+  effects_open(&f, 1, 1.3);
   for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
     f.options.max_rows = rows[k];
     f.options.no_sharing = k == 1;
-    Results *r = sweep(&f, &f.options);
-    assert_memory_equal(whole, r, sizeof *r);
-    free(r);
+    Results *r = sweep_all(&f);
+    same_results(whole, r);
+    results_free(r);
   }
-  free(whole);
+  results_free(whole);
   fixture_close(&f);
 }
 
@@ -252,7 +198,7 @@ static void test_inputs(void **state) {
   xt_error error;
   xt_sweep_plan plan, more;
   int none = 0;
-  fixture_open(&f, 1, 1);
+  effects_open(&f, 1, 1);
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &more, &error));
   f.options.effects = false;
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));

@@ -5,105 +5,27 @@
 
 #define INSTANCES 3
 #define SITES 5
-#define LAYERS 6
-static const int32_t sources[INSTANCES][30] = {{1,   75,  107, 104, 35,  102, 100, 115,
-                                                108, 119, 100, 111, 35,  114, 105, 35,
-                                                78,  104, 113, 124, 100, 35,  108, 118},
-                                               {40},
-                                               {9, 9, 61, 130, 17}};
-static const int32_t targets[INSTANCES][40] = {
+static const int32_t prompts[2 * INSTANCES][40] = {
+    {1,  75,  107, 104, 35, 102, 100, 115, 108, 119, 100, 111,
+     35, 114, 105, 35,  78, 104, 113, 124, 100, 35,  108, 118},
+    {40},
+    {9, 9, 61, 130, 17}, /* sources */
     {1,   80,  109, 108, 35,  112, 110, 120, 120, 35, 122, 100, 35,  78, 104, 113,
      124, 100, 35,  113, 108, 9,   55,  201, 33,  77, 140, 31,  254, 60, 61},
     {200, 7, 31, 5},
-    {77}};
-static const size_t source_counts[INSTANCES] = {24, 1, 5}, target_counts[INSTANCES] = {31, 4, 1};
-static const char *const site_names[SITES] = {"attn", "ffn", "block", "attn-released", "a:m"};
+    {77}}; /* targets */
+static const size_t counts[2 * INSTANCES] = {24, 1, 5, 31, 4, 1};
+static const char *const names[SITES] = {"attn", "ffn", "block", "attn-released", "a:m"};
 
-typedef struct Fixture {
-  xt_model *model;
-  xt_session *session;
-  xt_instance instances[INSTANCES];
-  xt_site sites[SITES];
-  xt_sweep_options options;
-  int layers;
-} Fixture;
-
-static void fixture_set(Fixture *f) {
-  xt_error error;
-  xt_model_info info;
-  xt_model_get_info(f->model, &info);
-  f->layers = info.layers;
-  for (int i = 0; i < INSTANCES; i++)
-    f->instances[i] = (xt_instance){.source = sources[i],
-                                    .source_count = source_counts[i],
-                                    .target = targets[i],
-                                    .target_count = target_counts[i]};
-  for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(site_names[s], &f->sites[s], &error));
-  f->options = (xt_sweep_options){.sites = f->sites, .site_count = SITES};
-}
-
-static void fixture_open(Fixture *f, const char *shape, const char *dtype,
-                         const xt_model_options *options) {
-  *f = (Fixture){0};
-  models_open(shape, dtype, options, &f->model, &f->session);
-  fixture_set(f);
-}
-
-static void fixture_close(Fixture *f) {
-  xt_session_free(f->session);
-  xt_model_close(f->model);
-}
-
-/* All responses of a sweep, by configuration. */
-typedef struct Results {
-  xt_generation vanilla[INSTANCES], source[INSTANCES];
-  xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
-  int count;
-} Results;
-
-static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
-  (void)error;
-  Results *results = user;
-  const xt_generation *g = r->generation;
-  xt_generation *to = r->site == XT_SWEEP_SOURCE ? &results->source[r->instance]
-                      : r->site < 0
-                          ? &results->vanilla[r->instance]
-                          : &results->cells[r->instance][r->site][r->source_layer][r->target_layer];
-  assert_null(to->ids); /* each once */
-  *to = models_copy(g);
-  results->count++;
-  return XT_STATUS_OK;
-}
-
-static Results *sweep(Fixture *f, const xt_sweep_options *options, xt_sweep_stats *stats) {
-  xt_error error;
-  Results *r = calloc(1, sizeof *r);
-  ASSERT_OK(xt_session_sweep(f->session, f->instances, INSTANCES, options, keep, r, stats, &error));
-  return r;
-}
-
-static void results_free(Results *r) {
-  xt_generation *all = &r->cells[0][0][0][0];
-  for (int i = 0; i < INSTANCES; i++)
-    xt_generation_deinit(&r->vanilla[i]), xt_generation_deinit(&r->source[i]);
-  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
-  free(r);
-}
-
-static void same_results(const Results *a, const Results *b) {
-  const xt_generation *x = &a->cells[0][0][0][0], *y = &b->cells[0][0][0][0];
-  assert_int_equal(a->count, b->count);
-  for (int i = 0; i < INSTANCES; i++) models_same(&a->vanilla[i], &b->vanilla[i]);
-  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) models_same(&x[k], &y[k]);
-}
+#include "sweep_fixture.h"
 
 static void check_alone(Fixture *f, const Results *r) {
   xt_error error;
   const xt_generate_options o = {.ignore_eos = f->options.ignore_eos,
                                  .max_new_tokens = f->options.max_new_tokens};
   for (int n = 0; n < INSTANCES; n++) {
-    const xt_request source = {.ids = sources[n], .count = source_counts[n]};
-    xt_request target = {.ids = targets[n], .count = target_counts[n]};
+    const xt_request source = {.ids = prompts[n], .count = counts[n]};
+    xt_request target = {.ids = prompts[INSTANCES + n], .count = counts[INSTANCES + n]};
     xt_generation alone;
     xt_taps *taps;
     ASSERT_OK(xt_session_capture(f->session, &source, &taps, &error));
@@ -174,7 +96,7 @@ static void test_source_responses(void **state) {
     assert_int_equal(r->count, INSTANCES * (1 + SITES * LAYERS * LAYERS) + 2);
     assert_int_equal(stats.responses, r->count - 2);
     for (int n = 0; n < INSTANCES; n += 2) {
-      const xt_request request = {.ids = sources[n], .count = source_counts[n]};
+      const xt_request request = {.ids = prompts[n], .count = counts[n]};
       xt_generation alone;
       ASSERT_OK(xt_session_generate(f.session, &request, 1, &o, &alone, &error));
       models_same(&alone, &r->source[n]);
@@ -184,7 +106,7 @@ static void test_source_responses(void **state) {
   }
   f.options.max_rows = 0;
   for (int n = 0; n < INSTANCES; n++)
-    f.instances[n].source = sources[0], f.instances[n].source_count = source_counts[0],
+    f.instances[n].source = prompts[0], f.instances[n].source_count = counts[0],
     f.instances[n].run_source = false;
   const uint64_t without = layers_of(&f);
   f.instances[1].run_source = true;
@@ -196,14 +118,9 @@ static void test_source_responses(void **state) {
 }
 
 static void open_golden(Fixture *f, const char *name, int threads) {
-  const xt_model_options options = {.threads = threads};
   char path[512];
-  xt_error error;
-  *f = (Fixture){0};
   snprintf(path, sizeof path, "%s/tests/golden/models/%s", XT_SOURCE_DIR, name);
-  ASSERT_OK(xt_model_open(path, &options, &f->model, &error));
-  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
-  fixture_set(f);
+  fixture_open_path(f, path, &(xt_model_options){.threads = threads});
   f->options.max_new_tokens = 6;
   f->options.ignore_eos = true;
 }
@@ -212,18 +129,18 @@ static void open_golden(Fixture *f, const char *name, int threads) {
  * of the configuration alone. A write at mid is refused where the modules are parallel. */
 static void test_architectures(void **state) {
   (void)state;
-  static const char *const names[] = {
+  static const char *const models[] = {
       "qwen3",         "gemma2",        "gemma3",  "cohere",      "cohere2", "olmo3",
       "smollm3",       "granite",       "glm4",    "exaone4",     "phi3",    "apertus",
       "hunyuan",       "ministral3",    "neox",    "neox-serial", "bloom",   "xglm",
       "llama-dynamic", "phi3-longrope", "mixtral", "qwen3-moe"};
   const bool brief = getenv("XT_TEST_BRIEF");
-  for (size_t k = 0; k < sizeof names / sizeof *names; k++) {
+  for (size_t k = 0; k < sizeof models / sizeof *models; k++) {
     xt_error error;
-    const bool parallel = strncmp(names[k], "cohere", 6) == 0 || strcmp(names[k], "neox") == 0;
+    const bool parallel = strncmp(models[k], "cohere", 6) == 0 || strcmp(models[k], "neox") == 0;
     if (brief && !parallel) continue;
     Fixture f;
-    open_golden(&f, names[k], 2);
+    open_golden(&f, models[k], 2);
     f.options.max_rows = 31;
     if (parallel) {
       Results none = {0};
@@ -245,12 +162,12 @@ static void test_architectures(void **state) {
  * of few rows, and of configurations that an earlier run left out. */
 static void test_mixtures(void **state) {
   (void)state;
-  static const char *const names[] = {"mixtral", "qwen3-moe"};
+  static const char *const models[] = {"mixtral", "qwen3-moe"};
   static const int last = 1;
   for (size_t k = 0; k < 2; k++) {
     Fixture two, one;
-    open_golden(&two, names[k], 2);
-    open_golden(&one, names[k], 1);
+    open_golden(&two, models[k], 2);
+    open_golden(&one, models[k], 1);
     Results *whole = sweep(&two, &two.options, NULL);
     one.options.max_rows = 7;
     Results *cut = sweep(&one, &one.options, NULL);
@@ -275,7 +192,7 @@ static void test_generation_settings(void **state) {
                                  "\"no_repeat_ngram_size\": 2, \"min_new_tokens\": 4, "
                                  "\"bad_words_ids\": [[61], [5, 7]], \"begin_suppress_tokens\": "
                                  "[9], \"forced_eos_token_id\": 3}";
-  Fixture f = {0};
+  Fixture f;
   char path[128], file[160];
   xt_error error;
   xt_sweep_stats stats;
@@ -287,9 +204,7 @@ static void test_generation_settings(void **state) {
   FILE *out = fopen(file, "wb");
   assert_true(out && fwrite(settings, 1, sizeof settings - 1, out) == sizeof settings - 1 &&
               fclose(out) == 0);
-  ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = 2}, &f.model, &error));
-  ASSERT_OK(xt_session_create(f.model, &f.session, &error));
-  fixture_set(&f);
+  fixture_open_path(&f, path, &(xt_model_options){.threads = 2});
   f.options.max_new_tokens = 8;
   Results *whole = sweep(&f, &f.options, &stats);
   assert_true(stats.row_layers < stats.row_layers_alone);
@@ -376,7 +291,7 @@ typedef struct Groups {
 static xt_status note_group(void *user, size_t first, size_t count, xt_error *error) {
   Groups *g = user;
   xt_generation out;
-  const xt_request request = {.ids = sources[0], .count = source_counts[0]};
+  const xt_request request = {.ids = prompts[0], .count = counts[0]};
   assert_int_equal(first, g->next);
   g->next += count;
   if (first + count > g->most) {
@@ -446,9 +361,9 @@ static void test_flops(void **state) {
   ASSERT_OK(xt_session_sweep(f.session, f.instances, 1, &o, keep, r, &stats, &error));
   /* both prompts through all layers, the token that they both begin with once; the untouched
    * logits, and those of an output that replaces the last layer's */
-  assert_int_equal(sources[0][0], targets[0][0]);
+  assert_int_equal(prompts[0][0], prompts[INSTANCES][0]);
   assert_true(stats.flops ==
-              (double)(source_counts[0] + target_counts[0] - 1) * info.layers * info.layer_flops +
+              (double)(counts[0] + counts[INSTANCES] - 1) * info.layers * info.layer_flops +
                   2 * info.unembed_flops);
   results_free(r);
   fixture_close(&f);

@@ -5,7 +5,6 @@
 
 #define INSTANCES 2
 #define SITES 24
-#define LAYERS 6
 
 static const int32_t prompts[2 * INSTANCES][12] = {{1, 75, 107, 104, 35, 102},
                                                    {9, 9, 61, 130, 17}, /* sources */
@@ -42,26 +41,11 @@ static const char *const names[SITES] = {"attn+add2",
 #define PLANS 4
 #define WRITES 6
 
-typedef struct Fixture {
-  xt_model *model;
-  xt_session *session;
-  xt_instance instances[INSTANCES];
-  xt_site sites[SITES];
-  xt_control_input controls[INSTANCES][SITES];
-  xt_sweep_options options;
-  float *vector; /* [INSTANCES][layers][width]; only plans have one of each instance */
-  xt_plan_write writes[INSTANCES][PLANS]
-                      [WRITES]; /* of instance 0, but for those with own vectors */
-  size_t width, head_dim;
-  int layers, heads;
-} Fixture;
+#include "sweep_fixture.h"
 
 static const xt_prompt_ids sources[] = {{prompts[1], 5}, {prompts[3], 1}};
-
-typedef struct Results {
-  xt_generation cells[INSTANCES][SITES][LAYERS][LAYERS];
-  int count;
-} Results;
+/* Of instance 0, but for those with vectors of their own. */
+static xt_plan_write writes_of_plans[INSTANCES][PLANS][WRITES];
 
 /* A write of a plan: its layers, counted from those of a response, and whether it is a vector's. */
 typedef struct PlanLine {
@@ -103,7 +87,7 @@ static void plan_init(Fixture *f, int instance, int plan) {
   xt_error error;
   size_t count = 0;
   for (const PlanLine *line = plans[plan]; count < WRITES && line->site; line++) {
-    xt_plan_write *w = &f->writes[instance][plan][count++];
+    xt_plan_write *w = &writes_of_plans[instance][plan][count++];
     *w = (xt_plan_write){.source_base = line->source_base,
                          .target_base = line->target_base,
                          .source = line->source,
@@ -112,9 +96,9 @@ static void plan_init(Fixture *f, int instance, int plan) {
     if (!line->vector) continue;
     w->site.from = XT_FROM_VECTOR;
     strcpy(w->site.label, "v");
-    w->vector = f->vector + (size_t)instance * (size_t)f->layers * f->width;
+    w->vector = f->values + (size_t)instance * (size_t)f->layers * f->width;
   }
-  f->controls[instance][SAME + plan].writes = f->writes[instance][plan];
+  f->controls[instance][SAME + plan].writes = writes_of_plans[instance][plan];
   f->controls[instance][SAME + plan].write_count = count;
 }
 
@@ -129,68 +113,28 @@ static void plans_init(Fixture *f) {
     }
 }
 
-static void fixture_open(Fixture *f, const char *path, int threads) {
-  xt_error error;
-  xt_model_info info;
-  char made[128];
-  *f = (Fixture){0};
-  if (!path) path = models_make("tiny-llama", "bf16", made);
-  ASSERT_OK(xt_model_open(path, &(xt_model_options){.threads = threads}, &f->model, &error));
-  ASSERT_OK(xt_session_create(f->model, &f->session, &error));
-  xt_model_get_info(f->model, &info);
-  f->layers = info.layers;
-  for (int i = 0; i < INSTANCES; i++)
-    f->instances[i] = (xt_instance){.source = prompts[i],
-                                    .source_count = counts[i],
-                                    .target = prompts[INSTANCES + i],
-                                    .target_count = counts[INSTANCES + i]};
-  for (int s = 0; s < SITES; s++) ASSERT_OK(xt_site_parse(names[s], &f->sites[s], &error));
-  f->width = (size_t)info.width;
-  f->head_dim = (size_t)info.head_dim;
-  f->heads = info.heads;
-  f->vector = calloc(INSTANCES * (size_t)f->layers * f->width, sizeof *f->vector);
-  for (size_t k = 0; k < INSTANCES * (size_t)f->layers * f->width; k++)
-    f->vector[k] = 0.01f * (float)((k * 7919) % 201) - 1;
+/* NULL: of a small random model. */
+static void ways_open(Fixture *f, const char *path, int threads) {
+  const xt_model_options options = {.threads = threads};
+  if (path)
+    fixture_open_path(f, path, &options);
+  else
+    fixture_open(f, "tiny-llama", "bf16", &options);
+  f->options.max_new_tokens = 6;
   for (int i = 0; i < INSTANCES; i++)
     for (int s = 0; s < SITES; s++)
       f->controls[i][s] =
-          (xt_control_input){.values = f->vector, .sources = sources, .source_count = 2};
+          (xt_control_input){.values = f->values, .sources = sources, .source_count = 2};
   plans_init(f);
-  f->options = (xt_sweep_options){
-      .sites = f->sites, .site_count = SITES, .max_new_tokens = 6, .controls = f->controls[0]};
 }
 
-static void fixture_close(Fixture *f) {
-  free(f->vector);
-  xt_session_free(f->session);
-  xt_model_close(f->model);
-}
-
-static xt_status keep(void *user, const xt_sweep_response *r, xt_error *error) {
-  (void)error;
-  Results *results = user;
-  results->count++;
-  if (r->site >= 0)
-    results->cells[r->instance][r->site][r->source_layer][r->target_layer] =
-        models_copy(r->generation);
-  return XT_STATUS_OK;
-}
-
-static Results *sweep(Fixture *f) {
-  xt_error error;
+/* With every response there. */
+static Results *sweep_all(Fixture *f) {
   xt_sweep_stats stats;
-  Results *r = calloc(1, sizeof *r);
-  ASSERT_OK(
-      xt_session_sweep(f->session, f->instances, INSTANCES, &f->options, keep, r, &stats, &error));
+  Results *r = sweep(f, &f->options, &stats);
   assert_int_equal(r->count, INSTANCES * (1 + SITES * f->layers * f->layers));
   assert_int_equal(stats.responses, r->count);
   return r;
-}
-
-static void results_free(Results *r) {
-  xt_generation *all = &r->cells[0][0][0][0];
-  for (int k = 0; k < INSTANCES * SITES * LAYERS * LAYERS; k++) xt_generation_deinit(&all[k]);
-  free(r);
 }
 
 /* What a site reads at a layer. `taps`: of the source, the target and the two further prompts. */
@@ -210,7 +154,7 @@ static size_t heads_of(const Fixture *f, const xt_site *site, xt_taps *const tap
                        int position, xt_intervention *out) {
   size_t n = 0;
   for (int k = 0; k < (site->span ? site->span : 1) && i + k < f->layers && j + k < f->layers; k++)
-    for (int h = 0; h < f->heads; h++) {
+    for (int h = 0; h < f->info.heads; h++) {
       const float *values =
           xt_taps_get(taps[site->control == XT_CONTROL_SELF], XT_TAP_HEADS, i + k);
       if (!(site->heads[0] >> h & 1)) continue;
@@ -219,7 +163,7 @@ static size_t heads_of(const Fixture *f, const xt_site *site, xt_taps *const tap
                                    .position = position,
                                    .rule = site->rule,
                                    .alpha = site->alpha,
-                                   .value = values + (size_t)h * f->head_dim,
+                                   .value = values + (size_t)h * (size_t)f->info.head_dim,
                                    .head = h};
     }
   return n;
@@ -258,12 +202,8 @@ static size_t plan_of(const Fixture *f, const xt_control_input *plan, xt_taps *c
   return n;
 }
 
-static xt_taps *taps_of(Fixture *f, const int32_t *ids, size_t count) {
-  xt_taps *taps;
-  xt_error error;
-  const xt_request request = {.ids = ids, .count = count};
-  ASSERT_OK(xt_session_capture(f->session, &request, &taps, &error));
-  return taps;
+static xt_taps *prompt_taps(const Fixture *f, const int32_t *ids, size_t count) {
+  return taps_of(f, &(xt_request){.ids = ids, .count = count});
 }
 
 static void check_alone(Fixture *f, const Results *r) {
@@ -272,10 +212,10 @@ static void check_alone(Fixture *f, const Results *r) {
   size_t changed = 0;
   float *made = calloc((size_t)f->layers * f->width, sizeof *made);
   for (int n = 0; n < INSTANCES; n++) {
-    xt_taps *taps[4] = {taps_of(f, prompts[n], counts[n]),
-                        taps_of(f, prompts[INSTANCES + n], counts[INSTANCES + n]),
-                        taps_of(f, sources[0].ids, sources[0].count),
-                        taps_of(f, sources[1].ids, sources[1].count)};
+    xt_taps *taps[4] = {prompt_taps(f, prompts[n], counts[n]),
+                        prompt_taps(f, prompts[INSTANCES + n], counts[INSTANCES + n]),
+                        prompt_taps(f, sources[0].ids, sources[0].count),
+                        prompt_taps(f, sources[1].ids, sources[1].count)};
     const xt_generate_options o = {.max_new_tokens = f->options.max_new_tokens};
     xt_request target = {.ids = prompts[INSTANCES + n], .count = counts[INSTANCES + n]};
     xt_generation untouched, alone;
@@ -286,7 +226,7 @@ static void check_alone(Fixture *f, const Results *r) {
         for (int j = 0; j < f->layers; j += getenv("XT_TEST_BRIEF") ? f->layers - 1 : 1) {
           target.intervention_count =
               s >= SAME ? plan_of(f, &f->controls[n][s], taps, i, j, writes)
-                        : writes_of(f, &f->sites[s], f->vector, taps, i, j, writes, made);
+                        : writes_of(f, &f->sites[s], f->values, taps, i, j, writes, made);
           ASSERT_OK(xt_session_generate(f->session, &target, 1, &o, &alone, &error));
           models_same(&alone, &r->cells[n][s][i][j]);
           changed += memcmp(alone.ids, untouched.ids, alone.count * sizeof *alone.ids) != 0;
@@ -313,11 +253,11 @@ static void test_equals_run_alone(void **state) {
   xt_error error;
   for (size_t k = 0; k < 2; k++) {
     Fixture f;
-    fixture_open(&f, paths[k], 1);
+    ways_open(&f, paths[k], 1);
     /* no writes at mid where modules are parallel */
     if (paths[k]) ASSERT_OK(xt_site_parse("m:a+span2", &f.sites[3], &error));
     if (paths[k]) ASSERT_OK(xt_site_parse("m:f+add0.5+self", &f.sites[10], &error));
-    Results *r = sweep(&f);
+    Results *r = sweep_all(&f);
     check_alone(&f, r);
     check_same(r, &f);
     results_free(r);
@@ -329,17 +269,15 @@ static void test_cutting_does_not_matter(void **state) {
   (void)state;
   static const int rows[] = {1, 17, 60};
   Fixture f;
-  fixture_open(&f, NULL, 2);
-  Results *whole = sweep(&f);
+  ways_open(&f, NULL, 2);
+  Results *whole = sweep_all(&f);
   fixture_close(&f);
-  fixture_open(&f, NULL, 1);
+  ways_open(&f, NULL, 1);
   for (size_t k = getenv("XT_TEST_BRIEF") ? 1 : 0; k < sizeof rows / sizeof *rows; k++) {
     f.options.max_rows = rows[k];
     f.options.no_sharing = k == 1;
-    Results *r = sweep(&f);
-    for (int c = 0; c < INSTANCES * SITES * LAYERS * LAYERS; c++)
-      if ((&whole->cells[0][0][0][0])[c].ids)
-        models_same(&(&whole->cells[0][0][0][0])[c], &(&r->cells[0][0][0][0])[c]);
+    Results *r = sweep_all(&f);
+    same_results(whole, r);
     results_free(r);
   }
   results_free(whole);
@@ -374,7 +312,7 @@ static xt_sweep_stats cost_of(const Fixture *f, int site) {
 static void test_plans_share(void **state) {
   (void)state;
   Fixture f;
-  fixture_open(&f, NULL, 1);
+  ways_open(&f, NULL, 1);
   const xt_sweep_stats site = cost_of(&f, SPAN), same = cost_of(&f, SAME);
   assert_int_equal(same.row_layers, site.row_layers);
   for (int p = 1; p < PLANS; p++) {
@@ -391,7 +329,7 @@ static void test_plan(void **state) {
   Fixture f;
   xt_error error;
   xt_sweep_plan plan;
-  fixture_open(&f, NULL, 1);
+  ways_open(&f, NULL, 1);
   ASSERT_OK(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error));
   assert_int_equal(plan.alone, INSTANCES * 6 * f.layers * f.layers);
   assert_int_equal(plan.responses, INSTANCES * (1 + SITES * f.layers * f.layers));
@@ -420,12 +358,12 @@ static void test_plan(void **state) {
     assert_true(strcmp(error.field, "sites") == 0 || strcmp(error.field, "heads") == 0);
   }
   ASSERT_OK(xt_site_parse("attn", &f.sites[1], &error));
-  f.writes[0][0][1].source = f.layers + 1;
+  writes_of_plans[0][0][1].source = f.layers + 1;
   assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
                    XT_STATUS_ARGUMENT);
   assert_string_equal(error.field, "plans");
   f.controls[1][SAME].writes = NULL;
-  f.writes[0][0][1].source = 1;
+  writes_of_plans[0][0][1].source = 1;
   assert_int_equal(xt_sweep_make_plan(f.model, f.instances, INSTANCES, &f.options, &plan, &error),
                    XT_STATUS_ARGUMENT);
   assert_string_equal(error.field, "controls");
