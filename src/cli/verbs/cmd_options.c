@@ -202,7 +202,7 @@ static int run(const Cli *cli, void *opaque) {
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
   TRY_DONE(prepare(&w, cli->rest[0], &error));
   if (w.todo.skipped)
-    cli_note(quiet, "%llu runs of controls, means and vectors are not scored",
+    cli_note(quiet, "%llu runs of controls, means, vectors and plans are not scored",
              (unsigned long long)w.todo.skipped);
   if (arguments->dry_run) {
     print_price(&w);
