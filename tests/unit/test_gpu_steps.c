@@ -134,6 +134,7 @@ static void check_steps(void (*run)(xt_session *, int)) {
       print_message("%d prompts: %d launches, %d writes, %d reads\n", prompts[k], found[k].launches,
                     found[k].writes, found[k].reads);
     assert_true(found[k].writes >= 1 && found[k].writes <= 4);
+    /* the choices, and the sums from which the host finishes their entropies */
     assert_int_equal(found[k].reads, 2);
     assert_int_equal(found[k].launches, found[0].launches);
   }
