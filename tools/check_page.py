@@ -174,6 +174,18 @@ def more(browser, layers, shoot):
     check("colours the map by each measure", len(names) >= 3 and len(seen) == len(names) - (0 if scored else 2), (names, seen))
     pick("gain")
     time.sleep(0.2)
+    languages = browser.js("document.querySelectorAll('#language option[value^=\"l:\"]').length")
+    browser.js("document.getElementById('each').open = true")
+    drawn = "[...document.querySelectorAll('#maps button')].map(b => b.querySelectorAll('i').length)"
+    check("has a map of each language", languages < 2 or browser.wait(f"{drawn}.length === {languages} && {drawn}.every(n => n === {layers * layers})", 5), browser.js(drawn))
+    shoot("6-maps")
+    if languages > 1:
+        alone = browser.js("[...document.querySelector('#maps button:last-child .cells').children].map(e => e.className)")
+        browser.js("document.querySelector('#maps button:last-child').click()")
+        chosen = "document.getElementById('language').value"
+        check("a map chooses its language, which the large map then shows", browser.wait(f"{chosen}.startsWith('l:')", 5) and browser.wait(f"[...document.querySelectorAll('#heat [role=gridcell]')].map(e => e.className.split(' ')[0]).join() === {json.dumps(','.join(alone))}", 5), alone[:8])
+        browser.js("(() => { const s = document.getElementById('language'); s.value = 'all'; s.dispatchEvent(new Event('change')); })()")
+        time.sleep(0.2)
     browser.js("document.querySelectorAll('.languages, .commands').forEach(e => { e.open = true; })")
     rows = browser.js("document.querySelectorAll('.languages tbody tr').length")
     scored = browser.js("document.querySelectorAll('.item .pair .right, .item .pair .wrong').length") > 0
@@ -266,7 +278,7 @@ def use(browser, page, shots, first, program):
     errors = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded") and e["params"].get("entry", {}).get("level", "error") == "error"]
     check("no errors in the console", not errors, errors[:2])
     scripts = browser.js("[...document.scripts].filter(s => !s.type).length")
-    handlers = browser.js("[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name === 'style' && e.id === '' && !e.closest('#heat') || a.name.startsWith('on'))).length")
+    handlers = browser.js("[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name === 'style' && e.id === '' && !e.closest('#heat, #maps') || a.name.startsWith('on'))).length")
     title = browser.js("document.title")
     browser.js("(() => { for (const text of ['document.title = `XSS-late`']) { const s = document.createElement('script'); s.textContent = text; document.body.append(s); }"
                " const i = document.createElement('div'); i.innerHTML = '<img src=x onerror=\"document.title=`XSS-late`\">'; document.body.append(i); })()")

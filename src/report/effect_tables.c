@@ -60,7 +60,7 @@ static xt_status add_table(xt_report *r, Table **out, xt_error *error) {
       "nats. Normalised: 0 is the untouched run, 1 the source prompt. KL: divergence of the "
       "untouched run's or the source prompt's distribution from the run's, in nats. Likeliest: "
       "accuracy of the option whose first token is likeliest; calibrated: after division by the "
-      "option's mean probability over the questions of the language.%s",
+      "option's mean probability over the questions of the language. %s",
       report_layers_note(r));
   for (size_t c = 0; c < sizeof names / sizeof *names; c++) table_column(t, "", names[c]);
   *out = t;

@@ -16,7 +16,7 @@
   const floats = once(async name => new Float32Array(await unpack(name)));
   const shorts = once(async name => new Uint16Array(await unpack(name)));
   const kinds = { numbers, floats, shorts };
-  const { mcnemar, adjust, interval, percent, points, chance, colourings, download, quote } = measures;
+  const { mcnemar, adjust, interval, percent, points, chance, colourings, colours, download, quote } = measures;
   const json = once(async name => JSON.parse(new TextDecoder().decode(await unpack(name))));
 
   const element = (tag, attributes = {}, ...children) => {
@@ -41,6 +41,7 @@
   let current = null; // {texts, right, vanilla, words} of the site shown
   let totals = null;  // per cell: {there, right, vanilla, won, lost}, and p-values
   let shown = null;   // per cell: what the map is coloured by; NaN: nothing is there
+  let read = null;    // {plain, data}: what the colouring reads of the site's responses
   // The colouring chosen; of questions that cannot be scored another one than of scores.
   const colouring = () => {
     const wanted = colourings.find(k => k.id === state.colour && (!k.has || k.has(meta, site()))) || colourings[0];
@@ -48,22 +49,27 @@
   };
   function isRight(i, c) { return current.right[i * current.words + (c >> 5)] >>> (c & 31) & 1; }
 
-  function count() {
-    const n = meta.layers * meta.layers;
-    totals = { there: new Int32Array(n), right: new Int32Array(n), vanilla: new Int32Array(n), won: new Int32Array(n), lost: new Int32Array(n) };
-    for (const i of chosen()) {
-      const untouched = group().instances[i][2];
-      if (untouched === 2) continue;
-      for (let c = 0; c < n; c++) {
-        if (current.texts[i * n + c] === ABSENT) continue;
-        const right = isRight(i, c);
-        totals.there[c]++;
-        totals.right[c] += right;
-        totals.vanilla[c] += untouched;
-        if (right && !untouched) totals.won[c]++;
-        if (!right && untouched) totals.lost[c]++;
+  // Scored responses of languages, per cell.
+  function tally(languages) {
+    const n = meta.layers * meta.layers, t = { there: new Int32Array(n), right: new Int32Array(n), vanilla: new Int32Array(n), won: new Int32Array(n), lost: new Int32Array(n) };
+    for (const [, , first, count] of languages)
+      for (let i = first; i < first + count; i++) {
+        const untouched = group().instances[i][2];
+        if (untouched === 2) continue;
+        for (let c = 0; c < n; c++) {
+          if (current.texts[i * n + c] === ABSENT) continue;
+          const right = isRight(i, c);
+          t.there[c]++;
+          t.right[c] += right;
+          t.vanilla[c] += untouched;
+          if (right && !untouched) t.won[c]++;
+          if (!right && untouched) t.lost[c]++;
+        }
       }
-    }
+    return t;
+  }
+  function count() {
+    totals = tally(languagesChosen());
     const all = state.language === 'all';
     totals.p = all ? site().p : Array.from(totals.there, (there, c) => there ? mcnemar(totals.won[c], totals.lost[c]) : null);
     totals.holm = all ? site().holm : adjust(totals.p, true);
@@ -71,31 +77,38 @@
   }
   const gain = c => (totals.right[c] - totals.vanilla[c]) / totals.there[c];
 
-  // What the map shows, by the colouring chosen.
-  async function measure() {
-    const how = colouring(), n = meta.layers * meta.layers, name = `${state.group}-${state.site}-${state.language}-${how.id}`;
-    const own = need => need.endsWith('.') ? need.slice(0, -1) + state.group : /[-+]$/.test(need) ? `${need.slice(0, -1)}${state.group}-${need.endsWith('-') ? state.site : site().transplant}` : need;
-    const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
-    if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
-    shown = new Float64Array(n).fill(NaN);
+  // What a colouring gives in some languages, per cell; `t` is their tally.
+  function values(how, languages, t) {
+    const n = meta.layers * meta.layers, out = new Float64Array(n).fill(NaN);
     if (how.scored) {
-      for (let c = 0; c < n; c++) if (totals.there[c]) shown[c] = how.scored({ there: totals.there[c], right: totals.right[c], vanilla: totals.vanilla[c] });
-      return true;
+      for (let c = 0; c < n; c++) if (t.there[c]) out[c] = how.scored({ there: t.there[c], right: t.right[c], vanilla: t.vanilla[c] });
+      return out;
     }
     const sums = new Float64Array(n), counts = new Float64Array(n);
-    for (const [, , first, count, wanted] of languagesChosen())
+    for (const [, , first, count, wanted] of languages)
       for (let i = first; i < first + count; i++)
         for (let c = 0; c < n; c++) {
           const text = current.texts[i * n + c];
           if (text === ABSENT) continue;
           const bit = right => right[i * current.words + (c >> 5)] >>> (c & 31) & 1;
-          const response = { text, plain: plain[i], wanted, instance: i, at: i * n + c, scored: group().instances[i][2] !== 2, bit };
-          const value = how.each(response, ...data);
+          const response = { text, plain: read.plain[i], wanted, instance: i, at: i * n + c, scored: group().instances[i][2] !== 2, bit };
+          const value = how.each(response, ...read.data);
           if (Number.isNaN(value)) continue;
           sums[c] += value;
-          counts[c] += how.over ? how.over(response, ...data) : 1; // a mean, or a ratio of means
+          counts[c] += how.over ? how.over(response, ...read.data) : 1; // a mean, or a ratio of means
         }
-    for (let c = 0; c < n; c++) if (counts[c]) shown[c] = sums[c] / counts[c];
+    for (let c = 0; c < n; c++) if (counts[c]) out[c] = sums[c] / counts[c];
+    return out;
+  }
+
+  // What the map shows, by the colouring chosen.
+  async function measure() {
+    const how = colouring(), name = `${state.group}-${state.site}-${state.language}-${how.id}`;
+    const own = need => need.endsWith('.') ? need.slice(0, -1) + state.group : /[-+]$/.test(need) ? `${need.slice(0, -1)}${state.group}-${need.endsWith('-') ? state.site : site().transplant}` : need;
+    const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
+    if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
+    read = { plain, data };
+    shown = values(how, languagesChosen(), totals);
     return true;
   }
 
@@ -127,25 +140,39 @@
   }
 
   function paint() {
-    const how = colouring(), there = Array.from(shown).filter(v => !Number.isNaN(v)), scale = how.logarithmic ? Math.log : x => x;
-    const high = Math.max(...there.map(scale)), low = Math.min(...there.map(scale)), most = Math.max(Math.abs(low), Math.abs(high));
+    const how = colouring(), { ends, kind, part } = colours(how, [shown]);
     cells.forEach((cell, c) => {
-      const value = shown[c], part = Number.isNaN(value) ? 0 : how.diverging ? (most ? Math.abs(value) / most : 0) : high > low ? (scale(value) - low) / (high - low) : 0;
-      const kind = Number.isNaN(value) ? 'none' : !how.diverging ? 'q' : value > 0 ? 'p' : value < 0 ? 'n' : '';
       const mark = !totals.there[c] || totals.p[c] === null ? '' : totals.holm[c] < 0.05 ? ' holm' : totals.bh[c] < 0.05 ? ' bh' : '';
-      cell.className = kind + mark;
-      cell.style.setProperty('--g', part);
+      cell.className = kind(shown[c]) + mark;
+      cell.style.setProperty('--g', part(shown[c]));
       cell.setAttribute('aria-label', say(c));
       cell.setAttribute('aria-selected', c === selected());
       cell.tabIndex = c === Math.max(selected(), 0) ? 0 : -1;
     });
-    const ends = !there.length ? ['', ''] : how.diverging ? [-most, most] : [Math.min(...there), Math.max(...there)];
-    $('least').textContent = there.length ? how.show(ends[0]) : '';
-    $('most').textContent = there.length ? `${how.show(ends[1])} ${how.unit}` : '';
+    $('least').textContent = ends ? how.show(ends[0]) : '';
+    $('most').textContent = ends ? `${how.show(ends[1])} ${how.unit}` : '';
     $('legend').className = how.diverging ? 'legend' : 'legend sequential';
     $('colour').value = how.id;
     $('heat').setAttribute('aria-label', how.title + ' by source and target layer');
     readout(-1);
+    paintMaps();
+  }
+
+  // A small map of each language, all on one scale; to choose one is to choose the language.
+  function paintMaps() {
+    const languages = group().languages, how = colouring();
+    $('each').hidden = languages.length < 2;
+    if (!$('each').open || languages.length < 2) return;
+    const maps = languages.map(l => values(how, [l], how.scored && tally([l]))), { ends, kind, part } = colours(how, maps);
+    $('scale').textContent = ends ? `${how.title}, from ${how.show(ends[0])} to ${how.show(ends[1])} ${how.unit}`.trim() : '';
+    $('maps').replaceChildren(...languages.map(([name], k) => {
+      const map = element('span', { class: 'cells' }), button = element('button', { type: 'button', 'aria-label': `Show ${name || 'not given'}` }, map, name || 'not given');
+      map.style.gridTemplateColumns = `repeat(${meta.layers}, 1fr)`;
+      map.append(...Array.from(maps[k], value => element('i', { class: kind(value) })));
+      maps[k].forEach((value, c) => map.children[c].style.setProperty('--g', part(value)));
+      button.addEventListener('click', () => { $('language').value = 'l:' + name; $('language').dispatchEvent(new Event('change')); });
+      return button;
+    }));
   }
   const selected = () => state.source < 0 ? -1 : state.source * meta.layers + state.target;
 
@@ -401,6 +428,7 @@
     });
     $('language').addEventListener('change', async e => { state.language = e.target.value; state.limit = PAGE; count(); if (await measure()) paint(); remember(); showDetail(); });
     $('colour').addEventListener('change', async e => { state.colour = e.target.value; if (await measure()) paint(); });
+    $('each').addEventListener('toggle', paintMaps);
     for (const kind of ['svg', 'csv']) $('map-' + kind).addEventListener('click', () => saveMap(kind));
     for (const id of ['groups', 'sites']) $(id).addEventListener('click', remember);
   }

@@ -75,6 +75,18 @@ const measures = (() => {
     { id: 'entropy', title: 'Entropy of the first token', unit: 'nats', show: number, needs: ['e-'], kind: 'shorts', each: hundredths },
   ];
 
+  // How values are drawn: the ends of the scale, and of each value a class and the share of its colour.
+  function colours(how, maps) {
+    const there = maps.flatMap(map => Array.from(map).filter(v => !Number.isNaN(v))), scale = how.logarithmic ? Math.log : x => x;
+    const least = there.reduce((a, b) => Math.min(a, b), Infinity), largest = there.reduce((a, b) => Math.max(a, b), -Infinity);
+    const low = scale(least), high = scale(largest), most = Math.max(Math.abs(low), Math.abs(high));
+    return {
+      ends: !there.length ? null : how.diverging ? [-most, most] : [least, largest],
+      kind: value => Number.isNaN(value) ? 'none' : !how.diverging ? 'q' : value > 0 ? 'p' : value < 0 ? 'n' : '',
+      part: value => Number.isNaN(value) ? 0 : how.diverging ? (most ? Math.abs(value) / most : 0) : high > low ? (scale(value) - low) / (high - low) : 0,
+    };
+  }
+
   // ---- files ---------------------------------------------------------------------------------------
   function download(name, type, text) {
     const link = document.createElement('a');
@@ -91,5 +103,5 @@ const measures = (() => {
     return "$'" + [...text].map(c => c === "'" || c === '\\' ? '\\' + c : c < ' ' || c === '\x7f' ? '\\x' + c.charCodeAt(0).toString(16).padStart(2, '0') : c).join('') + "'";
   }
 
-  return { mcnemar, adjust, interval, percent, points, chance, colourings, download, quote };
+  return { mcnemar, adjust, interval, percent, points, chance, colourings, colours, download, quote };
 })();
