@@ -24,7 +24,7 @@ same "passes are cut by time, down to 256 rows" "$whole_passes of $whole_rows, c
 
 # ---- signals. A sweep that takes long enough is begun, and is stopped once it has committed something.
 tokens=100
-[ -n "${XT_TEST_BRIEF:-}" ] && tokens=40
+[ -n "${XT_TEST_BRIEF:-}" ] && tokens=16
 long="$pairs --max-new-tokens $tokens"
 slow="$long --max-rows 12 --commit-seconds 0.01"
 signals=TERM:143

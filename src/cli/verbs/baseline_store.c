@@ -88,20 +88,19 @@ xt_status baseline_store(const BaselineSite *what, SweepJob *job, const LoadedMo
   Values values = {what, (size_t)model->info.layers * (size_t)model->info.width};
   xt_plan_write write = {
       .site = what->site, .source_base = XT_LAYER_TARGET, .target_base = XT_LAYER_TARGET};
-  xt_job_plan_site site = {.name = label, .writes = &write, .write_count = 1};
   xt_job_result result = {0};
   xt_store *store = NULL;
   xt_status status;
+  job->own_site = (xt_job_plan_site){.name = label, .writes = &write, .write_count = 1};
   if (what->values) {
     write.site.from = XT_FROM_VECTOR;
     strcpy(write.site.label, "learned");
-    site.vector = values_of;
-    site.user = &values;
+    job->own_site.vector = values_of;
+    job->own_site.user = &values;
   }
   TRY_DONE(make_label(what, label, error));
   command = command_text(what, job->arguments);
   if (!command) TRY_DONE(error_memory(error));
-  job->own_site = &site;
   TRY_DONE(model_hash(model, job->arguments->model.quiet, hash, error));
   TRY_DONE(job_create(job, model, NULL, command, error));
   if (access(output, F_OK) == 0) TRY_DONE(xt_store_open(output, XT_STORE_WRITE, &store, error));

@@ -178,8 +178,8 @@ static xt_status list_ways(SweepJob *job, const LoadedModel *model, int *sources
 static xt_status list_plans(SweepJob *job, const LoadedModel *model, xt_job_plan_site *out,
                             xt_job_options *o, xt_error *error) {
   static const char *const options[] = {[XT_LAYER_SOURCE] = "source", [XT_LAYER_TARGET] = "target"};
-  if (job->own_site) {
-    o->plans = job->own_site;
+  if (job->own_site.write_count) {
+    o->plans = &job->own_site;
     o->plan_count = 1;
   }
   if (!job->arguments->plan) return XT_STATUS_OK;

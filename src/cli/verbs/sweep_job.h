@@ -28,11 +28,12 @@ typedef struct SweepArguments {
 typedef struct SweepJob {
   const SweepArguments *arguments; /* borrowed until job_deinit */
   xt_dataset *dataset;
-  VectorInput vector;               /* if there is one */
-  Plan plan;                        /* the same */
-  const xt_job_plan_site *own_site; /* of a verb, in place of --plan; NULL: none. Borrowed */
-  xt_job *job;                      /* once created */
-  xt_job_info info;                 /* of it; what is missing once it is planned */
+  VectorInput vector;        /* if there is one */
+  Plan plan;                 /* the same */
+  xt_job_plan_site own_site; /* of a verb, in place of --plan; without writes: none. What it points
+                                to is read by job_create alone, but for what `vector` returns */
+  xt_job *job;               /* once created */
+  xt_job_info info;          /* of it; what is missing once it is planned */
   Progress line;
   bool stop_reported; /* that it stops */
 } SweepJob;
