@@ -17,6 +17,9 @@ xt_status generate_compared(xt_session *session, const xt_request *requests, siz
                             const xt_generate_options *options, const Compared *compared,
                             xt_generation *out, xt_error *error);
 
+/* Checks how long responses may be and the penalty on repeated tokens, of any call that generates;
+ * 0 of either stands for the default. */
+xt_status generation_check(int max_new_tokens, double repetition_penalty, xt_error *error);
 /* Checks what a call is given; `max_new`: tokens of each response. */
 xt_status generate_check(const xt_session *session, const xt_request *requests, size_t n,
                          const xt_generate_options *options, int max_new, xt_error *error);

@@ -31,14 +31,19 @@ xt_status generation_init(xt_generation *g, size_t effects, int max_new, int len
   return MEM_ALLOC(&g->lens_logprobs, cells, error);
 }
 
+xt_status generation_check(int max_new_tokens, double repetition_penalty, xt_error *error) {
+  if (max_new_tokens < 0)
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
+                   "is %d; it must not be negative", max_new_tokens);
+  if (!(repetition_penalty >= 0 && repetition_penalty <= 1e6))
+    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1,
+                   "is %g; it must be positive", repetition_penalty);
+  return XT_STATUS_OK;
+}
+
 xt_status generate_check(const xt_session *s, const xt_request *requests, size_t n,
                          const xt_generate_options *o, int max_new, xt_error *error) {
-  if (o->max_new_tokens < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
-                   "is %d; it must not be negative", o->max_new_tokens);
-  if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1,
-                   "is %g; it must be positive", o->repetition_penalty);
+  TRY(generation_check(o->max_new_tokens, o->repetition_penalty, error));
   if (!(o->temperature >= 0 && o->temperature <= 1e6))
     return err_set(error, XT_STATUS_ARGUMENT, NULL, "temperature", -1,
                    "is %g; it must be 0 (greedy) or above", o->temperature);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "base/options.h"
+#include "engine/generate.h"
 #include "model/flops.h"
 #include "sweep/row_writes.h"
 
@@ -59,12 +60,7 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
           "layer's input",
           model->config.architecture);
   }
-  if (o->max_new_tokens < 0)
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "max_new_tokens", -1,
-                   "is %d; it must not be negative", o->max_new_tokens);
-  if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
-    return err_set(error, XT_STATUS_ARGUMENT, NULL, "repetition_penalty", -1,
-                   "is %g; it must be positive", o->repetition_penalty);
+  TRY(generation_check(o->max_new_tokens, o->repetition_penalty, error));
   c->penalty =
       (float)(o->repetition_penalty > 0 ? o->repetition_penalty : model->config.repetition_penalty);
   TRY(copy_layers(&c->sources, &c->source_count, arena, model, o->source_layers,

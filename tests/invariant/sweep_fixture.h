@@ -48,10 +48,14 @@ static inline void fixture_open(Fixture *f, const char *shape, const char *dtype
   fixture_set(f);
 }
 
-/* Of a folder. */
+/* Of a folder; NULL: of a small random model. */
 static inline void fixture_open_path(Fixture *f, const char *path,
                                      const xt_model_options *options) {
   xt_error error;
+  if (!path) {
+    fixture_open(f, "tiny-llama", "bf16", options);
+    return;
+  }
   *f = (Fixture){0};
   ASSERT_OK(xt_model_open(path, options, &f->model, &error));
   ASSERT_OK(xt_session_create(f->model, &f->session, &error));

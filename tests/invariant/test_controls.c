@@ -28,11 +28,7 @@ static const char *const names[SITES] = {"attn",          "ffn+self",    "block+
 
 /* NULL: of a small random model. */
 static void controls_open(Fixture *f, const char *path, int threads) {
-  const xt_model_options options = {.threads = threads};
-  if (path)
-    fixture_open_path(f, path, &options);
-  else
-    fixture_open(f, "tiny-llama", "bf16", &options);
+  fixture_open_path(f, path, &(xt_model_options){.threads = threads});
   f->options.max_new_tokens = 6;
   for (int s = 0; s < SITES; s++)
     for (int i = 0; i < INSTANCES; i++)
