@@ -111,6 +111,7 @@ AccountingStorageType=accounting_storage/none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
 SlurmdParameters=config_overrides
+SchedulerParameters=sched_interval=1,bf_interval=1
 ReturnToService=2
 MpiDefault=none
 NodeName=$node NodeAddr=127.0.0.1 CPUs=3 RealMemory=65536 State=UNKNOWN
@@ -134,15 +135,25 @@ start_slurm() {
   done
 }
 
-# Until COUNT jobs have come to a good end, for a minute; prints the states if they have not. (That squeue lists none says less: so
-# does a controller that is too busy to answer.) Slurm starts a job that queued again two minutes later, unless it is told to start
-# it sooner: every four seconds it is told to in two, for a job that begins in the second in which it was ended is never launched.
+# The pending jobs that are to begin more than ten seconds from now, as squeue names them: the job id of an array's last task is that
+# of the whole array. Times are written so that they sort as text.
+begin_late() {
+  scontrol show job -o 2>/dev/null | awk -v soon="$(date -d '10 seconds' +%FT%T)" '{
+    split("", value)
+    for (i = 1; i <= NF; i++) { at = index($i, "="); value[substr($i, 1, at - 1)] = substr($i, at + 1) }
+    if (value["JobState"] == "PENDING" && value["EligibleTime"] ~ /^[0-9]/ && value["EligibleTime"] > soon)
+      print ("ArrayTaskId" in value) ? value["ArrayJobId"] "_" value["ArrayTaskId"] : value["JobId"] }'
+}
+
+# Until COUNT jobs have come to a good end, for three minutes; prints the states and the controller's log if they have not. (That
+# squeue lists none says less: so does a controller that is too busy to answer.) Slurm starts a job that queued again two minutes
+# later, unless it is told to start it sooner: it is told to in two seconds, for a job that begins in the second in which it was
+# ended is never launched, and once, for the scheduler passes over a job that is always about to begin.
 wait_for_jobs() {
-  tries=0
+  end=$(($(date +%s) + 180))
   until [ "$(scontrol show job -o 2>/dev/null | grep -c 'JobState=COMPLETED')" -eq "$1" ]; do
-    tries=$((tries + 1))
-    [ $tries -lt 300 ] || { scontrol show job -o; return; }
-    [ $((tries % 20)) -ne 1 ] || for job in $(squeue -h -t PD -o %i); do scontrol update JobId="$job" StartTime=now+2; done
+    [ "$(date +%s)" -lt $end ] || { scontrol show job -o; tail -n 100 slurm/slurmctld.log; return; }
+    for job in $(begin_late); do scontrol update JobId="$job" StartTime=now+2; done
     sleep 0.2
   done
 }
