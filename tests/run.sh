@@ -7,7 +7,9 @@
 # As many run at once as there are processors; one that takes longer than XT_TEST_LIMIT seconds (900) is stopped, and has failed.
 # Nothing outside the repository is read, but for the tests of tests/released: they need the folder that XT_TEST_DATA names,
 # and are skipped without it. --released runs them alone.
-# Ends with what each skipped test needs and "N passed, N failed, N skipped"; fails when one failed or none ran.
+# Prints the seconds that each took and, behind them, those of the processors.
+# Ends with the processors' seconds of each build, what each skipped test needs and "N passed, N failed, N skipped"; fails when one
+# failed or none ran.
 # --list prints what would run, and runs nothing.
 # usage: tests/run.sh [--released] [--list] BUILD...
 set -u
@@ -27,8 +29,11 @@ if [ "$1" = --one ]; then # RESULTS INDEX BUILD BRIEF PROGRAM: one program, star
   [ $code -ne 124 ] || echo "not ok - $name took longer than ${XT_TEST_LIMIT:-900} s and was stopped" >>"$results/$index.out"
   # A program that failed without saying which test did counts as one failure.
   if [ $code -ne 0 ] && ! grep -q '^not ok' "$results/$index.out"; then echo "not ok - $name exited with $code" >>"$results/$index.out"; fi
+  times >"$results/$index.times" # a pipe would have times of its own
+  used=$(awk 'NR == 2 {for (i = 1; i <= 2; i++) {split($i, t, "m"); sum += 60 * t[1] + t[2]}; printf "%.0f", sum}' "$results/$index.times")
+  echo "$(basename "$build") $used" >"$results/$index.used"
   {
-    printf '# %-12s %-34s %4d s  %d ok\n' "$build" "$name" $(($(date +%s) - began)) "$(grep '^ok' "$results/$index.out" | grep -vc '# SKIP')"
+    printf '# %-12s %-34s %4d s, %4d s of the processors  %d ok\n' "$build" "$name" $(($(date +%s) - began)) "$used" "$(grep '^ok' "$results/$index.out" | grep -vc '# SKIP')"
     [ $code -eq 0 ] || cat "$results/$index.out"
   } >"$results/$index.text"
   cat "$results/$index.text"
@@ -73,6 +78,7 @@ if [ $listed -eq 1 ]; then
 fi
 sort -s -k1,1 "$results/list" | cut -d' ' -f2- | xargs -P "$(nproc)" -L 1 "$0" --one "$results"
 cat "$results"/*.out >"$results/all"
+cat "$results"/*.used | awk '{sum[$1] += $2; all += $2} END {for (build in sum) printf "# %s: %d s of the processors\n", build, sum[build]; printf "# together: %d s of the processors\n", all}'
 sed -n 's/^ok.*# [Ss][Kk][Ii][Pp] *//p' "$results/all" | sort | uniq -c | sed 's/^ *\([0-9]*\) /# skipped: \1 x /'
 awk '/^ok.*# [Ss][Kk][Ii][Pp]/ {s++; next} /^not ok/ {f++; next} /^ok/ {p++}
      END {printf "%d passed, %d failed, %d skipped\n", p, f, s; exit (f || !p)}' "$results/all"
