@@ -16,9 +16,8 @@
 /* The most rows that a product packs at once in a block of K. Products with more rows are computed
  * in pieces. */
 #define CPU_PACKED_ROWS ((size_t)5632)
-/* Floats between packed rows: not a power of two, so that rows spread over the cache's sets and
- * banks. */
-#define CPU_PACKED_LD (BACKEND_K_BLOCK + 16)
+#define CPU_PACKED_LD KERNELS_PACKED_LD
+_Static_assert(CPU_PACKED_LD >= BACKEND_K_BLOCK, "a packed row holds a block of K");
 
 typedef struct CpuBackend {
   Backend base; /* first: a Backend* is a CpuBackend* */

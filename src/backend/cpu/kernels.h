@@ -33,6 +33,10 @@ typedef struct GemmArgs {
   const float *bias; /* [columns] or NULL */
 } GemmArgs;
 
+/* Floats between rows that are packed for a product: not a power of two, so that rows spread over the
+ * cache's sets and banks. */
+#define KERNELS_PACKED_LD 528
+
 #define STREAM_PANELS 2
 
 /* The product of a few rows and quantised panels (quantised.h), which are not expanded first. The
