@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 typedef char Path[PATH_MAX];
 
@@ -271,4 +273,16 @@ double system_seconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+bool system_allows_tiles(void) {
+#if defined(__x86_64__) && defined(SYS_arch_prctl)
+  enum {
+    REQUEST_PERMISSION = 0x1023,
+    TILE_DATA = 18
+  }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
+  return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
+#else
+  return false;
+#endif
 }

@@ -3,6 +3,7 @@
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,10 @@ uint64_t system_cpu_quota_at(const char *root);
 
 /* The value of the first line "key : value" of /proc/cpuinfo; "" if there is none. */
 void system_processor_line(const char *key, char *out, size_t size);
+
+/* Asks the operating system to keep the tile registers of AMX for this process, which it does from
+ * then on. False: it does not, or the processor has none. */
+bool system_allows_tiles(void);
 
 /* Seconds of a clock that nobody sets; only differences mean something. */
 double system_seconds(void);

@@ -31,6 +31,54 @@ static void matmul_case(Backend *b, Dtype type, int m, int n, int k, bool with_b
   b->ops->weight_release(b, weight);
 }
 
+/* One element as the processor's tiles compute it (kernels_amx.c): steps of 32 values, in each of
+ * which the even places make one chain and the odd ones another. */
+static float by_tiles(const float *x, const float *w, int k) {
+  float sum = 0;
+  for (int from = 0; from < k; from += 32) {
+    float chains[2] = {0, 0};
+    for (int i = from; i < k && i < from + 32; i++)
+      chains[i % 2] = fmaf((float)rounded(x[i], true), (float)rounded(w[i], true), chains[i % 2]);
+    sum += chains[0] + chains[1];
+  }
+  return sum;
+}
+
+/* Every bit, at all remainders of rows and of depth, and beyond a block of K. */
+static void test_amx_bits(void **state) {
+  (void)state;
+  Backend *b = backend_or_null("amx", 2, XT_COMPUTE_BF16);
+  if (!b) {
+    print_message("# needs a processor with AMX\n");
+    skip();
+  }
+  static const int depths[] = {1, 2, 31, 32, 33, 256, 300, 1024, 1061, 2500};
+  xt_error error;
+  for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
+    for (int m = 1; m <= 130; m += m < 34 ? 1 : 19) {
+      const int k = depths[d], n = 30 + m;
+      float *w, *x = random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8);
+      const MatrixSource source = random_matrix(DTYPE_F32, n, k, 9, &w);
+      Weight *weight;
+      ASSERT_OK(b->ops->weight_create(b, &source, 1, &weight, &error));
+      Dev dx = to_device(b, x, (size_t)m * (size_t)k),
+          dy = to_device(b, NULL, (size_t)m * (size_t)n), db = to_device(b, bias, (size_t)n);
+      b->ops->matmul(b, dy, dx, weight, db, m);
+      float *y = to_host(b, dy, (size_t)m * (size_t)n);
+      for (int r = 0; r < m; r++)
+        for (int c = 0; c < n; c += n / 7) {
+          const float want = by_tiles(x + r * k, w + c * k, k) + bias[c];
+          if (memcmp(&want, &y[r * n + c], sizeof want) != 0)
+            fail_msg("%d x %d x %d: element %d, %d is %.9g, not %.9g", m, n, k, r, c,
+                     (double)y[r * n + c], (double)want);
+        }
+      free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
+      b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db);
+      b->ops->weight_release(b, weight);
+    }
+  b->ops->destroy(b);
+}
+
 static void test_matmul(void **state) {
   (void)state;
   static const int shapes[][3] = {{1, 1, 1},
@@ -158,9 +206,11 @@ static void test_weight_arguments(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_matmul), cmocka_unit_test(test_matmul_bf16),
-      cmocka_unit_test(test_weight_parts), cmocka_unit_test(test_weight_not_finite),
-      cmocka_unit_test(test_weight_arguments)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_matmul),
+                                     cmocka_unit_test(test_matmul_bf16),
+                                     cmocka_unit_test(test_amx_bits),
+                                     cmocka_unit_test(test_weight_parts),
+                                     cmocka_unit_test(test_weight_not_finite),
+                                     cmocka_unit_test(test_weight_arguments)};
   return cmocka_run_group_tests_name("products", tests, NULL, NULL);
 }

@@ -38,6 +38,7 @@ typedef struct KernelSet {
 /* Best first. */
 static const KernelSet choices[] = {
 #if defined(__x86_64__)
+    {"amx", &kernels_avx512, OPS("amx")},
     {"onednn", &kernels_avx512, OPS("onednn")},
     {"avx512", &kernels_avx512, OPS("avx512")},
     {"avx2", &kernels_avx2, OPS("avx2")},
@@ -57,16 +58,18 @@ static bool has_f16c(void) {
 #endif
 
 #if defined(__x86_64__)
-/* Tiles of bfloat16 (AMX), which only oneDNN uses. */
+/* Tiles of bfloat16 (AMX), and the operating system's leave to use them, which holds for the whole process. */
 static bool has_amx(void) {
   unsigned a, b, c, d;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1);
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1) &&
+         system_allows_tiles();
 }
 #endif
 
 static bool processor_has(const char *name) {
 #if defined(__x86_64__)
   int version[3];
+  if (strcmp(name, "amx") == 0) return has_amx() && processor_has("avx512");
   if (strcmp(name, "onednn") == 0)
     return onednn_version(version) && __builtin_cpu_supports("avx512bf16") &&
            processor_has("avx512");
@@ -111,7 +114,9 @@ static xt_status choose_products(CpuBackend *b, xt_error *error) {
   if (b->base.compute != XT_COMPUTE_BF16 || !b->kernels) return XT_STATUS_OK;
   if (strcmp(b->base.ops->name, "cpu:onednn") == 0) TRY(use_onednn(b, error));
 #if defined(__x86_64__)
-  if (!b->onednn && b->kernels == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
+  if (strcmp(b->base.ops->name, "cpu:amx") == 0)
+    b->pairs = &kernels_amx;
+  else if (!b->onednn && b->kernels == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
     b->pairs = &kernels_avx512bf16;
 #endif
   return XT_STATUS_OK;
@@ -120,7 +125,8 @@ static xt_status choose_products(CpuBackend *b, xt_error *error) {
 /* Whether a caller who names no kernels gets these. */
 static bool is_default(const char *name, xt_compute compute) {
 #if defined(__x86_64__)
-  if (strcmp(name, "onednn") == 0) return compute == XT_COMPUTE_BF16 && has_amx();
+  if (strcmp(name, "onednn") == 0) return false;
+  if (strcmp(name, "amx") == 0) return compute == XT_COMPUTE_BF16;
 #endif
   (void)name, (void)compute;
   return true;

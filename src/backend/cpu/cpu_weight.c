@@ -257,7 +257,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   xt_status status;
   if (b->onednn)
     status = make_onednn(b, parts, n_parts, w, error);
-  else if (all_quantised(parts, n_parts))
+  else if (all_quantised(parts, n_parts) && !(b->pairs && !b->pairs->pair))
     status = make_quantised(b, parts, n_parts, w, error);
   else
     status = make_panels(b, parts, n_parts, w, error);

@@ -151,7 +151,8 @@ typedef struct PairKernels {
    * columns count pairs. */
   void (*gemm)(const GemmArgs *);
   /* [2 pairs][columns] values, rounded to bfloat16, as [pairs][columns] pairs; `to` may be `from`.
-   * columns is a multiple of the lanes. */
+   * columns is a multiple of the lanes. NULL: quantised weights are rounded when they are loaded, because
+   * the products are so fast that to expand them each time would take longer. */
   void (*pair)(void *to, const float *from, int pairs, int columns);
   double (*spin)(long rounds, float *sink); /* as Kernels.spin */
 } PairKernels;
@@ -159,7 +160,7 @@ typedef struct PairKernels {
 extern const Kernels kernels_portable;
 #if defined(__x86_64__)
 extern const Kernels kernels_avx2, kernels_avx512;
-extern const PairKernels kernels_avx512bf16; /* beside kernels_avx512 */
+extern const PairKernels kernels_avx512bf16, kernels_amx; /* beside kernels_avx512 */
 #elif defined(__aarch64__)
 extern const Kernels kernels_neon;
 #endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Products of bfloat16 pairs by the processor's tiles (AMX). A tile has 16 rows of 64 bytes; two
+ * tiles of activations and two of weights make four of sums, 32 rows by 32 columns.
+ *
+ * What the instruction computes (Intel's Instruction Set Extensions Programming Reference,
+ * TDPBF16PS): over the 16 pairs of a step, the products of the first values make one chain of fused
+ * multiply-adds and those of the second values another; both begin at zero, and their sum is added
+ * to the element. Denormal operands and results count as zero. An element is therefore one chain
+ * over all of K in steps of 32 values, whatever rows are beside it: other than in the other
+ * products, what the blocks of K before have summed is where the next one begins.
+ * CMakeLists.txt sets the compiler's flags for this file. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <string.h>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/simd.h"
+
+#define SIDE 16          /* rows of a tile, and words of 32 bits of one */
+#define BLOCK (2 * SIDE) /* rows and columns of the sums that tiles hold at once */
+/* Words of K after which the next rows take their turn: those of a panel and of 32 rows stay in L1. */
+#define DEPTH 128
+#define ROWS_MOST 96 /* whose sums are kept in between */
+
+_Static_assert(TILE_COLUMNS == BLOCK, "a panel is as wide as two tiles");
+
+/* The operand of LDTILECFG. */
+typedef struct TileConfig {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+} TileConfig;
+
+/* Tiles 0 to 3 are sums, 4 and 5 activations, 6 and 7 weights. */
+static void configure(int rows, int words) {
+  const int first = rows < SIDE ? rows : SIDE, second = rows - first;
+  TileConfig c = {.palette = 1};
+  for (int t = 0; t < 6; t++) {
+    c.rows[t] = (uint8_t)(t == 2 || t == 3 || t == 5 ? second : first);
+    c.row_bytes[t] = (uint16_t)(c.rows[t] == 0 ? 0 : t < 4 ? 4 * SIDE : 4 * words);
+  }
+  for (int t = 6; t < 8; t++) c.rows[t] = (uint8_t)words, c.row_bytes[t] = 4 * SIDE;
+  _tile_loadconfig(&c);
+}
+
+/* The compiler does not know that tiles are read from and written to memory. */
+#define MEMORY_BARRIER() __asm__ volatile("" ::: "memory")
+
+/* Sums in memory: floats, `ld` of them between rows. */
+typedef struct Sums {
+  float *at;
+  size_t ld;
+} Sums;
+
+INLINE void load_sums(const int tall, Sums s) {
+  const long row = (long)(s.ld * sizeof(float));
+  _tile_loadd(0, s.at, row);
+  _tile_loadd(1, s.at + SIDE, row);
+  if (tall) {
+    _tile_loadd(2, s.at + SIDE * s.ld, row);
+    _tile_loadd(3, s.at + SIDE * s.ld + SIDE, row);
+  }
+}
+INLINE void store_sums(const int tall, Sums s) {
+  const long row = (long)(s.ld * sizeof(float));
+  _tile_stored(0, s.at, row);
+  _tile_stored(1, s.at + SIDE, row);
+  if (tall) {
+    _tile_stored(2, s.at + SIDE * s.ld, row);
+    _tile_stored(3, s.at + SIDE * s.ld + SIDE, row);
+  }
+}
+INLINE void zero_sums(const int tall) {
+  _tile_zero(0);
+  _tile_zero(1);
+  if (tall) {
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+}
+
+INLINE void add_steps(const int tall, const float *a, size_t lda, const float *b, int steps) {
+  const long a_row = (long)(lda * sizeof(float)), b_row = BLOCK * sizeof(float);
+  for (int s = 0; s < steps; s++, a += SIDE, b += SIDE * BLOCK) {
+    _tile_loadd(6, b, b_row);
+    _tile_loadd(4, a, a_row);
+    if (tall) _tile_loadd(5, a + SIDE * lda, a_row);
+    _tile_loadd(7, b + SIDE, b_row);
+    _tile_dpbf16ps(0, 4, 6);
+    if (tall) _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    if (tall) _tile_dpbf16ps(3, 5, 7);
+  }
+}
+
+/* The sums `from`, or zeros where it is NULL, with the products over `words` words added, go to
+ * `to`. Tiles are configured for the rows and whole steps. */
+INLINE void block(const int tall, int rows, const float *a, size_t lda, const float *b, int words,
+                  const Sums *from, Sums to) {
+  const int steps = words / SIDE, left = words % SIDE;
+  MEMORY_BARRIER();
+  if (from)
+    load_sums(tall, *from);
+  else
+    zero_sums(tall);
+  add_steps(tall, a, lda, b, steps);
+  store_sums(tall, to);
+  if (left) { /* to configure tiles clears them */
+    configure(rows, left);
+    load_sums(tall, to);
+    add_steps(tall, a + steps * SIDE, lda, b + (size_t)steps * SIDE * BLOCK, 1);
+    store_sums(tall, to);
+    configure(rows, SIDE);
+  }
+  MEMORY_BARRIER();
+}
+
+/* Brings the lines that sums will be written to into the cache meanwhile. */
+INLINE void prefetch_sums(Sums s, int rows) {
+  for (int r = 0; r < rows; r++, s.at += s.ld) {
+    __builtin_prefetch(s.at, 1, 3);
+    __builtin_prefetch(s.at + SIDE, 1, 3);
+  }
+}
+
+/* One panel of all columns and up to ROWS_MOST rows: c = add + a * panel. */
+static void panel_times_rows(const GemmArgs *g, const float *b, int row, int rows, Sums add, Sums c,
+                             int *configured) {
+  float kept[ROWS_MOST * BLOCK];
+  for (int k = 0; k < g->depth; k += DEPTH) {
+    const int words = g->depth - k < DEPTH ? g->depth - k : DEPTH;
+    const bool last = k + words == g->depth;
+    for (int r = 0; r < rows; r += BLOCK) {
+      const int some = rows - r < BLOCK ? rows - r : BLOCK;
+      const Sums between = {kept + r * BLOCK, BLOCK},
+                 before = {add.at + (size_t)r * add.ld, add.ld},
+                 after = {c.at + (size_t)r * c.ld, c.ld};
+      const float *a = g->a + (size_t)(row + r) * g->lda + k, *w = b + (size_t)k * BLOCK;
+      const Sums *from = k > 0 ? &between : add.at ? &before : NULL;
+      const Sums to = last ? after : between;
+      if (k == 0) prefetch_sums(after, some);
+      if (*configured != some) configure(*configured = some, SIDE);
+      if (some > SIDE)
+        block(1, some, a, g->lda, w, words, from, to);
+      else
+        block(0, some, a, g->lda, w, words, from, to);
+    }
+  }
+}
+
+static void copy_columns(Sums to, Sums from, int rows, int columns) {
+  for (int r = 0; r < rows; r++)
+    memcpy(to.at + (size_t)r * to.ld, from.at + (size_t)r * from.ld,
+           (size_t)columns * sizeof(float));
+}
+
+/* The last panel, of which c has not all columns. */
+static void edge_times_rows(const GemmArgs *g, const float *b, int row, int rows, int columns,
+                            Sums add, Sums c, int *configured) {
+  float whole[ROWS_MOST * BLOCK] = {0};
+  const Sums sums = {whole, BLOCK};
+  if (add.at) copy_columns(sums, add, rows, columns);
+  panel_times_rows(g, b, row, rows, add.at ? sums : add, sums, configured);
+  copy_columns(c, sums, rows, columns);
+}
+
+static void add_bias(Sums c, const float *bias, int rows, int columns) {
+  for (int r = 0; r < rows; r++)
+    for (int j = 0; j < columns; j++) c.at[(size_t)r * c.ld + (size_t)j] += bias[j];
+}
+
+static void gemm(const GemmArgs *g) {
+  int configured = 0;
+  const char *panel = g->b;
+  for (int column = 0; column < g->columns; column += BLOCK, panel += g->panel_stride) {
+    const int columns = g->columns - column < BLOCK ? g->columns - column : BLOCK;
+    const float *b = (const float *)(const void *)panel;
+    for (int row = 0; row < g->rows; row += ROWS_MOST) {
+      const int rows = g->rows - row < ROWS_MOST ? g->rows - row : ROWS_MOST;
+      const Sums c = {g->c + (size_t)row * g->ldc + column, g->ldc},
+                 add = {g->add ? (float *)g->add + (size_t)row * g->ld_add + column : NULL,
+                        g->ld_add};
+      if (columns == BLOCK)
+        panel_times_rows(g, b, row, rows, add, c, &configured);
+      else
+        edge_times_rows(g, b, row, rows, columns, add, c, &configured);
+      if (g->bias) add_bias(c, g->bias + column, rows, columns);
+    }
+  }
+  _tile_release();
+}
+
+static double spin(long rounds, float *sink) {
+  float zero[SIDE * SIDE] = {0};
+  configure(BLOCK, SIDE);
+  MEMORY_BARRIER();
+  _tile_loadd(4, zero, 64);
+  _tile_loadd(5, zero, 64);
+  _tile_loadd(6, zero, 64);
+  _tile_loadd(7, zero, 64);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  for (long n = 0; n < rounds; n++) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  _tile_stored(0, zero, 64);
+  MEMORY_BARRIER();
+  _tile_release();
+  sink[0] = zero[0];
+  return 2.0 * 4 * SIDE * SIDE * BLOCK;
+}
+
+const PairKernels kernels_amx = {.gemm = gemm, .spin = spin};
+#else
+typedef int kernels_amx_absent; /* a file may not be empty */
+#endif
