@@ -10,8 +10,7 @@
 #include "backend/backend.h"
 #include "base/rng.h"
 
-static const char *const kernel_sets[] = {"avx512", "amx",      "onednn",   "avx2",
-                                          "neon",   "portable", "reference"};
+static const char *const kernel_sets[] = {"avx512", "amx", "avx2", "neon", "portable", "reference"};
 #define KERNEL_SETS (sizeof kernel_sets / sizeof *kernel_sets)
 
 /* NULL when this processor or build lacks the kernels. */

@@ -34,8 +34,8 @@ typedef struct xt_model_options {
   uint64_t memory_limit;    /* bytes that weights and sessions may take; 0: the machine's free
                                memory when the model is opened. Checked before loading */
   const char *cpu_kernels;  /* NULL: the best for this processor; or "avx512", "avx2", "neon",
-                               "portable", "reference"; "onednn": avx512, and oneDNN for
-                               bfloat16 products */
+                               "portable", "reference"; "amx": avx512, and the
+                               processor's tiles for bfloat16 products */
   const char *device;       /* NULL or "cpu"; "opencl", "opencl:K", "cuda", "cuda:K": a GPU as
                                xt_devices lists it; OpenCL's compute in float32 only */
   const char *kernel_cache; /* folder in which a GPU's compiled kernels are kept between runs; it

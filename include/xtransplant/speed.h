@@ -12,7 +12,7 @@ extern "C" {
 /* Measures the machine's peak speed with the session's threads and compute type: operations per
  * second (a multiplication and an addition are two) and bytes per second read from memory, each the
  * best of several measurements. The operations are multiply-adds from registers, which no matrix
- * product can exceed, or a large matrix product if oneDNN computes bf16 products. Takes about a
+ * product can exceed. Takes about a
  * second and 512 MiB. If bytes_per_second is NULL, only the operations are measured, once, in a few
  * milliseconds; this can be called between the steps of a run (in `cancel` or `step`) to measure
  * the speed at that time. */

@@ -2,10 +2,7 @@
 /* Which backend a device's name stands for. */
 #include "backend/backend.h"
 
-#include <stdio.h>
 #include <string.h>
-
-#include "backend/cpu/onednn_matmul.h"
 
 xt_status backend_create(const char *device, const BackendOptions *options, Backend **out,
                          xt_error *error) {
@@ -17,10 +14,4 @@ xt_status backend_create(const char *device, const BackendOptions *options, Back
 xt_status backend_create_alike(const Backend *like, Backend **out, xt_error *error) {
   if (strcmp(like->device, "cpu") != 0) return backend_gpu_share(like, out, error);
   return backend_cpu_create(&like->options, out, error);
-}
-
-void backend_onednn_version(char *out, size_t size) {
-  int version[3];
-  out[0] = 0;
-  if (onednn_version(version)) snprintf(out, size, "%d.%d.%d", version[0], version[1], version[2]);
 }

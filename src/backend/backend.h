@@ -351,9 +351,6 @@ xt_status backend_create(const char *device, const BackendOptions *options, Back
 /* Another one of the same device and options. */
 xt_status backend_create_alike(const Backend *like, Backend **out, xt_error *error);
 
-/* The version of the oneDNN in use, "" if this build has none. */
-void backend_onednn_version(char *out, size_t size);
-
 /* The GPU's, backend/gpu/: its limits.exact says whether the device promises the CPU's bits. */
 xt_status backend_gpu_create(const char *device, const BackendOptions *options, Backend **out,
                              xt_error *error);

@@ -70,14 +70,12 @@ static json_t *processor(const xt_model *model) {
 
 static json_t *libraries(void) {
   json_t *object = json_object();
-  char nettle[32], onednn[48];
+  char nettle[32];
   hash_library_version(nettle, sizeof nettle);
-  backend_onednn_version(onednn, sizeof onednn);
   put_text(&object, "sqlite", "%s", sqlite3_libversion());
   put_text(&object, "jansson", "%s", JANSSON_VERSION);
   put_text(&object, "icu", "%s", utf8_icu_version());
   put_text(&object, "nettle", "%s", nettle);
-  if (onednn[0]) put_text(&object, "onednn", "%s", onednn);
   return object;
 }
 

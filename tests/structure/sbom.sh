@@ -14,10 +14,10 @@ say() { # NAME PROBLEM
 # SONAME's part -> the name in the bill; what comes with the compiler is not listed.
 for library in $(readelf -d "$build/libxtransplant.so" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'); do
   case $library in
-    libc.so* | libm.so* | libpthread.so* | libgomp.so* | libomp.so* | libgcc_s.so* | libstdc++.so* | ld-linux*) continue ;;
+    libc.so* | libm.so* | libpthread.so* | libgcc_s.so* | libstdc++.so* | ld-linux*) continue ;;
     libasan.so* | libubsan.so* | libtsan.so*) continue ;;
     libjansson.so*) name=jansson ;; libpcre2-8.so*) name=libpcre2-8 ;; libsqlite3.so*) name=sqlite3 ;; libnettle.so*) name=nettle ;;
-    libz.so*) name=zlib ;; libicuuc.so* | libicudata.so*) name=icu-uc ;; libdnnl.so*) name=oneDNN ;; libfasttext.so*) name=fastText ;;
+    libz.so*) name=zlib ;; libicuuc.so* | libicudata.so*) name=icu-uc ;; libfasttext.so*) name=fastText ;;
     *) name=$library ;;
   esac
   say "$library is in the bill, with a version and a licence" \

@@ -6,7 +6,6 @@
 #include "backend/backend.h"
 #include "backend/cpu/cpu_checks.h"
 #include "backend/cpu/kernels.h"
-#include "backend/cpu/onednn_matmul.h"
 
 /* Packed rows of activations that a thread works on in a block of K: they live in its L2 cache. */
 #define CPU_ROW_BLOCK 96
@@ -25,12 +24,8 @@ typedef struct CpuBackend {
   const PairKernels *pairs; /* bfloat16 products, where the processor has instructions; else NULL */
   float *scratch;           /* threads * scratch_floats; nothing is allocated while an op runs */
   size_t scratch_floats;    /* of one thread */
-  OnednnCache *onednn;      /* bfloat16 products by oneDNN, instead of `pairs`; else NULL */
   float *packed;            /* CPU_PACKED_ROWS * CPU_PACKED_LD: a product's activations */
-  uint16_t *narrow;         /* with onednn: CPU_NARROW activations as bfloat16 */
 } CpuBackend;
-
-#define CPU_NARROW ((size_t)4 << 20)
 
 static inline CpuBackend *cpu_of(Backend *b) { return (CpuBackend *)b; }
 /* A Dev is an address here: `buffer` points to memory. */

@@ -39,7 +39,6 @@ typedef struct KernelSet {
 static const KernelSet choices[] = {
 #if defined(__x86_64__)
     {"amx", &kernels_avx512, OPS("amx")},
-    {"onednn", &kernels_avx512, OPS("onednn")},
     {"avx512", &kernels_avx512, OPS("avx512")},
     {"avx2", &kernels_avx2, OPS("avx2")},
 #elif defined(__aarch64__)
@@ -68,11 +67,7 @@ static bool has_amx(void) {
 
 static bool processor_has(const char *name) {
 #if defined(__x86_64__)
-  int version[3];
   if (strcmp(name, "amx") == 0) return has_amx() && processor_has("avx512");
-  if (strcmp(name, "onednn") == 0)
-    return onednn_version(version) && __builtin_cpu_supports("avx512bf16") &&
-           processor_has("avx512");
   if (strcmp(name, "avx512") == 0)
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
@@ -96,36 +91,20 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
                  name, have);
 }
 
-/* Products by oneDNN, unless their bits would depend on the number of rows or threads. */
-static xt_status use_onednn(CpuBackend *b, xt_error *error) {
-  TRY(onednn_cache_create(b->base.pool, &b->onednn, error));
-  bool keeps = false;
-  if (onednn_has(b->onednn, DTYPE_BF16))
-    TRY(onednn_keeps_order(b->base.pool, DTYPE_BF16, &keeps, error));
-  if (keeps) return cpu_block_create(CPU_NARROW * sizeof *b->narrow, &b->narrow, error);
-  onednn_cache_free(b->onednn);
-  b->onednn = NULL;
-  return XT_STATUS_OK;
-}
-
-/* What multiplies bfloat16: oneDNN where it was chosen, else the processor's instruction, else the
- * float kernels. */
-static xt_status choose_products(CpuBackend *b, xt_error *error) {
-  if (b->base.compute != XT_COMPUTE_BF16 || !b->kernels) return XT_STATUS_OK;
-  if (strcmp(b->base.ops->name, "cpu:onednn") == 0) TRY(use_onednn(b, error));
+/* What multiplies bfloat16: the processor's tiles or its instruction; NULL: the float kernels. */
+static const PairKernels *bf16_products(const CpuBackend *b) {
+  if (b->base.compute != XT_COMPUTE_BF16 || !b->kernels) return NULL;
 #if defined(__x86_64__)
-  if (strcmp(b->base.ops->name, "cpu:amx") == 0)
-    b->pairs = &kernels_amx;
-  else if (!b->onednn && b->kernels == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
-    b->pairs = &kernels_avx512bf16;
+  if (strcmp(b->base.ops->name, "cpu:amx") == 0) return &kernels_amx;
+  if (b->kernels == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
+    return &kernels_avx512bf16;
 #endif
-  return XT_STATUS_OK;
+  return NULL;
 }
 
 /* Whether a caller who names no kernels gets these. */
 static bool is_default(const char *name, xt_compute compute) {
 #if defined(__x86_64__)
-  if (strcmp(name, "onednn") == 0) return false;
   if (strcmp(name, "amx") == 0) return compute == XT_COMPUTE_BF16;
 #endif
   (void)name, (void)compute;
@@ -164,6 +143,7 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
   b->base.limits = BACKEND_CPU_LIMITS;
   b->base.limits.exact = compute == XT_COMPUTE_F32 && table;
   b->kernels = table;
+  b->pairs = bf16_products(b);
   const size_t sums = CPU_GROUP_PANELS * (size_t)(table ? table->tile_columns : 0) + 16;
   xt_status status = pool_create(b->base.threads, &b->base.pool, error);
   if (!status)
@@ -172,7 +152,6 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
   if (!status)
     status =
         cpu_block_create(CPU_PACKED_ROWS * CPU_PACKED_LD * sizeof *b->packed, &b->packed, error);
-  if (!status) status = choose_products(b, error);
   if (status != XT_STATUS_OK) {
     cpu_destroy(&b->base);
     return status;

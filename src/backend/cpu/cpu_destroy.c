@@ -2,14 +2,11 @@
 #include <stdlib.h>
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/onednn_matmul.h"
 
 void cpu_destroy(Backend *backend) {
   if (!backend) return;
   cpu_block_free(cpu_of(backend)->scratch);
   cpu_block_free(cpu_of(backend)->packed);
-  cpu_block_free(cpu_of(backend)->narrow);
-  onednn_cache_free(cpu_of(backend)->onednn);
   pool_free(backend->pool);
   free(backend);
 }

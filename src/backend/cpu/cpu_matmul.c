@@ -7,7 +7,7 @@
  * beside the packed rows in its L2 until the last one, which writes them into y. The sums of a
  * block of K are added to those before, so neither rows nor groups nor threads change an element's
  * order. bfloat16 products on a processor that has instructions for them are the same with pairs of
- * values (PairKernels) in the place of floats, or oneDNN does them. */
+ * values (PairKernels) in the place of floats. */
 #include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -25,41 +25,6 @@
 #define LEAST_SHARE \
   16 /* panels for each thread; else rows are
                                                             divided too */
-
-/* ---- the product by oneDNN ------------------------------------------------------------------- */
-
-typedef struct Around {
-  const CpuBackend *b;
-  const float *x, *bias;
-  float *y;
-  size_t n, k;
-} Around;
-
-static void narrow_activations(void *context, size_t row, int thread) {
-  const Around *a = context;
-  (void)thread;
-  a->b->kernels->narrow(a->b->narrow + row * a->k, a->x + row * a->k, a->k);
-}
-static void add_bias(void *context, size_t row, int thread) {
-  const Around *a = context;
-  (void)thread;
-  a->b->kernels->add(a->y + row * a->n, a->bias, a->n);
-}
-
-static void onednn_product(const CpuBackend *b, float *y, const float *x, const Weight *w,
-                           const float *bias, int m) {
-  Around a = {b, x, bias, y, (size_t)w->n, (size_t)w->k};
-  size_t most = CPU_NARROW / a.k;
-  most = most >= ONEDNN_MOST_ROWS ? ONEDNN_MOST_ROWS : most >= 16 ? most / 16 * 16 : most;
-  for (int row = 0; row < m; row += (int)most, a.x += most * a.k, a.y += most * a.n) {
-    const int rows = m - row < (int)most ? m - row : (int)most;
-    parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, narrow_activations, &a);
-    /* oneDNN had no memory: the result is NaN, so that the row is not taken for a result */
-    if (!onednn_multiply(b->onednn, w->onednn, b->narrow, a.y, rows))
-      for (size_t i = 0; i < (size_t)rows * a.n; i++) a.y[i] = NAN;
-    if (bias) parallel_for(rows < 8 ? NULL : b->base.pool, (size_t)rows, add_bias, &a);
-  }
-}
 
 /* ---- the product ----------------------------------------------------------------------------- */
 
@@ -304,10 +269,6 @@ static void divide_panels(Product *p, int threads) {
 void cpu_matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, int m) {
   const CpuBackend *b = cpu_of(backend);
   if (m <= 0) return;
-  if (w->onednn) {
-    onednn_product(b, cpu_floats(y), cpu_floats(x), w, cpu_floats(bias), m);
-    return;
-  }
   Product p = {.b = b,
                .w = w,
                .bias = cpu_floats(bias),

@@ -51,34 +51,6 @@ static void read_piece(void *context, size_t item, int thread) {
   if (sum == 1) atomic_store_explicit(&p->sum, sum, memory_order_relaxed);
 }
 
-/* A large product, because no simple loop here reaches the speed of the processor's bfloat16
- * instructions. */
-static xt_status measure_onednn(Backend *b, int times, double *flops, xt_error *error) {
-  enum { SIDE = 2048 };
-  const size_t count = (size_t)SIDE * SIDE;
-  uint16_t *values;
-  Weight *w = NULL;
-  Dev x = {0}, y = {0};
-  xt_status status;
-  TRY(MEM_ALLOC(&values, count, error));
-  const MatrixSource source = {.dtype = DTYPE_BF16, .rows = SIDE, .cols = SIDE, .data = values};
-  TRY_DONE(b->ops->weight_create(b, &source, 1, &w, error));
-  TRY_DONE(b->ops->alloc(b, count * sizeof(float), &x, error));
-  TRY_DONE(b->ops->alloc(b, count * sizeof(float), &y, error));
-  for (int i = 0; i < times; i++) {
-    const double from = now(0);
-    b->ops->matmul(b, y, x, w, (Dev){0}, SIDE);
-    const double rate = 2.0 * SIDE * (double)count / (now(0) - from);
-    if (rate > *flops) *flops = rate;
-  }
-done:
-  b->ops->release(b, x);
-  b->ops->release(b, y);
-  b->ops->weight_release(b, w);
-  free(values);
-  return status;
-}
-
 static xt_status measure_bytes(Peak *p, ThreadPool *pool, int threads, double *bytes,
                                xt_error *error) {
   uint64_t *buffer;
@@ -112,8 +84,7 @@ xt_status cpu_peak(Backend *backend, double *flops, double *bytes, xt_error *err
     const double rate = p->operations * threads / (now(threads) - from);
     if (rate > *flops) *flops = rate;
   }
-  if (b->onednn) status = measure_onednn(backend, times, flops, error);
-  if (!status && bytes) status = measure_bytes(p, backend->pool, threads, bytes, error);
+  if (bytes) status = measure_bytes(p, backend->pool, threads, bytes, error);
 done:
   free(p->sinks);
   free(p);

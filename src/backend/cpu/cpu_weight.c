@@ -190,47 +190,6 @@ static xt_status make_quantised(const CpuBackend *b, const MatrixSource *parts, 
                              b->base.compute, error);
 }
 
-/* The stacked rows as bfloat16, row-major, for oneDNN to pack; finite values only. */
-typedef struct Narrow {
-  const Pack *pack;
-  uint16_t *to;
-  _Atomic int first_broken; /* lowest row */
-} Narrow;
-
-static void narrow_row(void *context, size_t item, int thread) {
-  Narrow *p = context;
-  (void)thread;
-  const int k = p->pack->w->k;
-  const StackedRow row = stacked_row(p->pack, (int)item);
-  bool fine = true;
-  for (int at = 0; at < k; at += PACK_STRIP)
-    fine &= pack_strip((char *)(p->to + item * (size_t)k + at), DTYPE_BF16, 1, 0, row, at,
-                       k - at < PACK_STRIP ? k - at : PACK_STRIP);
-  if (fine) return;
-  int known = atomic_load(&p->first_broken);
-  while ((int)item < known && !atomic_compare_exchange_weak(&p->first_broken, &known, (int)item)) {
-  }
-}
-
-static xt_status make_onednn(const CpuBackend *b, const MatrixSource *parts, int n_parts, Weight *w,
-                             xt_error *error) {
-  const Pack pack = {.parts = parts, .n_parts = n_parts, .w = w};
-  uint16_t *rows;
-  TRY(cpu_block_create((size_t)w->n * (size_t)w->k * sizeof *rows, &rows, error));
-  Narrow p = {.pack = &pack, .to = rows};
-  atomic_init(&p.first_broken, w->n);
-  parallel_for(b->base.pool, (size_t)w->n, narrow_row, &p);
-  const int broken = atomic_load(&p.first_broken);
-  xt_status status = broken == w->n ? XT_STATUS_OK
-                                    : cpu_find_not_finite(parts, n_parts, broken, broken + 1,
-                                                          XT_COMPUTE_BF16, error);
-  if (!status)
-    status = onednn_weight_create(b->onednn, DTYPE_BF16, w->n, w->k, rows, &w->onednn, error);
-  if (!status) w->bytes = onednn_weight_bytes(w->onednn);
-  cpu_block_free(rows);
-  return status;
-}
-
 static bool all_quantised(const MatrixSource *parts, int n_parts) {
   for (int p = 0; p < n_parts; p++)
     if (!dtype_is_quantised(parts[p].dtype)) return false;
@@ -255,9 +214,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
   xt_status status;
-  if (b->onednn)
-    status = make_onednn(b, parts, n_parts, w, error);
-  else if (all_quantised(parts, n_parts) && !(b->pairs && !b->pairs->pair))
+  if (all_quantised(parts, n_parts) && !(b->pairs && !b->pairs->pair))
     status = make_quantised(b, parts, n_parts, w, error);
   else
     status = make_panels(b, parts, n_parts, w, error);
@@ -272,7 +229,6 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
 void cpu_weight_release(Backend *backend, Weight *w) {
   (void)backend;
   if (!w) return;
-  onednn_weight_free(w->onednn);
   cpu_block_free(w->data);
   free(w->quantised);
   free(w);

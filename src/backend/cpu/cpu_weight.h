@@ -24,7 +24,6 @@ struct Weight {
   char *data;
   QuantisedPanel *quantised; /* [panels], in `data`; NULL: panels follow one another,
                                 panel_stride apart */
-  OnednnWeight *onednn;      /* instead of panels */
 };
 
 #endif
