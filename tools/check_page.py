@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -109,9 +110,10 @@ class Browser:
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.mouse(kind, selector)
 
-    def key(self, key, code):
-        for kind in ("rawKeyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def key(self, key, code, text=None):
+        for kind in ("rawKeyDown", "char", "keyUp"):
+            if kind != "char" or text:
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **({"text": text} if kind == "char" else {}))
 
     def screenshot(self, path, whole=False):
         clip = {}
@@ -211,7 +213,75 @@ def more(browser, layers, shoot):
     browser.js("document.querySelectorAll('.languages, .commands').forEach(e => { e.open = false; })")
 
 
-def use(browser, page, shots, first, program):
+def compare(browser, page, first, shoot):
+    """Two maps side by side and their difference, by keyboard, and from the address."""
+    drawn = "document.getElementById('compare-maps').dataset.drawn"
+    cells = lambda k: browser.js(f"[...document.querySelectorAll('.beside .map')[{k}].querySelectorAll('[role=gridcell]')].map(e => [e.className.replace(/ ?here/, ''), +e.style.getPropertyValue('--g'), e.getAttribute('aria-label')])")
+    ends = lambda k: browser.js(f"document.querySelectorAll('.beside .legend')[{k}].textContent")
+    options = lambda side, name: browser.js(f"[...document.querySelector('[aria-label=\"{side}: {name}\"]').options].map(o => o.value)")
+    chosen = lambda side, name: browser.js(f"document.querySelector('[aria-label=\"{side}: {name}\"]').value")
+
+    def choose(selector, value):
+        before = browser.js(drawn)
+        browser.js(f"(() => {{ const s = document.querySelector({json.dumps(selector)}); s.value = {json.dumps(value)}; s.dispatchEvent(new Event('change')); }})()")
+        return browser.wait(f"{drawn} !== {json.dumps(before)}", 10)
+
+    browser.js("document.querySelector('#compare summary').focus()")
+    browser.key("Enter", 13, "\r")
+    check("opens the comparison by key", browser.wait(drawn, 10), browser.js("document.getElementById('compare-open').open"))
+    browser.js("document.getElementById('compare').scrollIntoView({behavior: 'instant'})")
+    shoot("12-compare")
+    check("compares two maps that differ in site, task or model, if there are any", options("Left", "model") + options("Left", "task") + options("Left", "site") == ["0"] * 3
+          or any(chosen("Left", name) != chosen("Right", name) for name in ("model", "task", "site")))
+    check("has one scale for both maps", ends(0) == ends(1) and ends(0) != "", (ends(0), ends(1)))
+    value = lambda label: float(re.search(r": ([+\u2212]?[0-9.]+)", label)[1].replace("\u2212", "-"))
+    names = browser.js("[...document.querySelectorAll('#compare-colour option')].map(o => o.value)")
+    wrong = []
+    for name in names:
+        if name not in ("gain", "accuracy", "changed", "kl-untouched") or not choose("#compare-colour", name):
+            continue
+        if browser.js("document.getElementById('compare-colour').value") != name:
+            continue  # nothing is scored
+        left, right, gap = cells(0), cells(1), cells(2)
+        if len(gap) == len(left) == len(right):
+            there = [k for k in range(len(gap)) if "nothing" not in left[k][2] + right[k][2]]
+            wrong += [(name, left[k], right[k], gap[k]) for k in there if abs(value(left[k][2]) - value(right[k][2]) - value(gap[k][2])) > 0.1501]
+            wrong += [] if there else [(name, "nothing is compared")]
+    check("the third map is the difference of the two", not wrong, wrong[:3])
+    choose("#compare-colour", names[0])
+    left, right = cells(0), cells(1)
+    before = browser.js(drawn)
+    browser.click("#compare-swap")
+    browser.wait(f"{drawn} !== {json.dumps(before)}", 10)
+    check("swaps the sides", (cells(1), cells(0)) == (left, right), (left[:2], cells(1)[:2]))
+    browser.js("document.querySelector('.beside [role=gridcell]').focus()")
+    browser.key("ArrowRight", 39)
+    browser.key("ArrowDown", 40)
+    said = browser.js("document.getElementById('compare-readout').textContent")
+    marked = browser.js("document.querySelectorAll('.beside .here').length")
+    check("moves in all maps by arrow keys", said.startswith(f"source {1 + first} \u2192 target {1 + first}: left ") and ", right " in said and marked >= 2, (said, marked))
+    languages = [v for v in options("Left", "language") if v.startswith("l:")]
+    choose('[aria-label="Left: language"]', languages[-1])
+    address, before = browser.js("location.hash"), [cells(k) for k in range(3)]
+    colour = browser.js("document.getElementById('compare-colour').value")
+    check("keeps the comparison in the address", f"&compare/{colour}/{1 + first}/{1 + first}/" in address, address)
+    browser.call("Page.navigate", url="about:blank")
+    browser.wait("location.href === 'about:blank'", 5)
+    browser.call("Page.navigate", url=page.resolve().as_uri() + address)
+    ready = browser.wait(f"document.documentElement && document.documentElement.dataset.ready === 'yes' && {drawn}", 30)
+    check("shows it again from the address", ready and [cells(k) for k in range(3)] == before and browser.js("document.getElementById('compare-readout').textContent").startswith(f"source {1 + first} \u2192 target {1 + first}: "), browser.js("location.hash"))
+    models = options("Left", "model")
+    if len(models) > 1:
+        for side in ("Left", "Right"):
+            choose(f'[aria-label="{side}: language"]', "all")
+            choose(f'[aria-label="{side}: model"]', models[-1])
+        choose('[aria-label="Left: model"]', "0")
+        check("compares two models", chosen("Left", "model") == "0" and chosen("Right", "model") == models[-1] and len(cells(1)) > 0 and cells(0) != cells(1), cells(1)[:2])
+        browser.js("document.getElementById('compare').scrollIntoView({behavior: 'instant'})")
+        shoot("13-models")
+
+
+def use(browser, page, shots, first, program, only_compare):
     shoot = lambda name, whole=False: shots and browser.screenshot(shots / f"{name}.png", whole)
     began = time.time()
     browser.call("Page.navigate", url=page.resolve().as_uri())
@@ -220,6 +290,8 @@ def use(browser, page, shots, first, program):
     check("unpacks its data", ready, browser.js("document.getElementById('loading').textContent"))
     if not ready:
         return
+    if only_compare:
+        return compare(browser, page, first, shoot)
     layers = browser.js("document.querySelectorAll('#heat [role=row]').length")
     check("has a cell for each configuration", browser.js("document.querySelectorAll('#heat [role=gridcell]').length") == layers * layers)
     shoot("1-open")
@@ -258,6 +330,7 @@ def use(browser, page, shots, first, program):
     more(browser, layers, shoot)
     if program:
         run_command(browser, program)
+    compare(browser, page, first, shoot)
     before = browser.js("document.querySelector('#heat [role=gridcell]').getAttribute('aria-label')")
     sites = browser.js("document.querySelectorAll('#sites button').length")
     if sites > 1:
@@ -278,7 +351,7 @@ def use(browser, page, shots, first, program):
     errors = [e for e in browser.events if e.get("method") in ("Runtime.exceptionThrown", "Log.entryAdded") and e["params"].get("entry", {}).get("level", "error") == "error"]
     check("no errors in the console", not errors, errors[:2])
     scripts = browser.js("[...document.scripts].filter(s => !s.type).length")
-    handlers = browser.js("[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name === 'style' && e.id === '' && !e.closest('#heat, #maps') || a.name.startsWith('on'))).length")
+    handlers = browser.js("[...document.querySelectorAll('*')].filter(e => [...e.attributes].some(a => a.name === 'style' && e.id === '' && !e.closest('#heat, #maps, #compare-maps') || a.name.startsWith('on'))).length")
     title = browser.js("document.title")
     browser.js("(() => { for (const text of ['document.title = `XSS-late`']) { const s = document.createElement('script'); s.textContent = text; document.body.append(s); }"
                " const i = document.createElement('div'); i.innerHTML = '<img src=x onerror=\"document.title=`XSS-late`\">'; document.body.append(i); })()")
@@ -297,13 +370,14 @@ def main():
     parser.add_argument("--height", type=int, default=1000)
     parser.add_argument("--program", type=pathlib.Path, help="xtransplant: runs the command of a question, in the current folder")
     parser.add_argument("--one-based", action="store_true", help="the report was made with --one-based")
+    parser.add_argument("--compare", action="store_true", help="only the comparison of two maps")
     parser.add_argument("--dark", action="store_true")
     args = parser.parse_args()
     if args.screenshots:
         args.screenshots.mkdir(parents=True, exist_ok=True)
     browser = Browser(args.width, args.height, args.dark)
     try:
-        use(browser, args.page, args.screenshots, int(args.one_based), args.program)
+        use(browser, args.page, args.screenshots, int(args.one_based), args.program, args.compare)
     finally:
         browser.close()
     sys.exit(failures > 0)

@@ -128,6 +128,8 @@ static void add_provenance(const xt_report *r, TextBuffer *out) {
 static void add_asset(TextBuffer *out, bool script) {
   if (script) {
     text_buffer_add(out, asset_page_measures_js, asset_page_measures_js_size);
+    text_buffer_add(out, asset_page_maps_js, asset_page_maps_js_size);
+    text_buffer_add(out, asset_page_compare_js, asset_page_compare_js_size);
     text_buffer_add(out, asset_page_js, asset_page_js_size);
   } else
     text_buffer_add(out, asset_page_css, asset_page_css_size);

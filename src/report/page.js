@@ -1,44 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 'use strict';
-// The interactive part of the page. What the packed data are is said at the top of page_data.c.
+// The interactive part of the page.
 (() => {
-  const ABSENT = 0xffffffff, PAGE = 40;
+  const { ABSENT } = maps, PAGE = 40;
   const $ = id => document.getElementById(id);
-  const LEVELS = ['High', 'Mid', 'Low'];
 
-  async function unpack(name) {
-    const text = $('x-' + name).textContent;
-    const bytes = Uint8Array.fromBase64 ? Uint8Array.fromBase64(text) : Uint8Array.from(atob(text), c => c.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream('deflate'))).arrayBuffer();
-  }
-  const once = load => { const kept = new Map(); return name => { if (!kept.has(name)) kept.set(name, load(name)); return kept.get(name); }; };
-  const numbers = once(async name => new Uint32Array(await unpack(name)));
-  const floats = once(async name => new Float32Array(await unpack(name)));
-  const shorts = once(async name => new Uint16Array(await unpack(name)));
-  const kinds = { numbers, floats, shorts };
-  const { mcnemar, adjust, interval, percent, points, chance, colourings, colours, download, quote } = measures;
-  const json = once(async name => JSON.parse(new TextDecoder().decode(await unpack(name))));
+  const { numbers, floats, shorts, json } = maps.store('');
+  const { mcnemar, adjust, interval, percent, points, chance, colourings, colours, download, quote, element } = measures;
 
-  const element = (tag, attributes = {}, ...children) => {
-    const e = document.createElement(tag);
-    for (const [key, value] of Object.entries(attributes)) if (value !== null) e.setAttribute(key, value);
-    e.append(...children);
-    return e;
-  };
   let meta, cells = [];
   const state = { group: 0, site: 0, language: 'all', source: -1, target: -1, show: 'all', search: '', limit: PAGE, colour: 'gain', open: {} };
   const group = () => meta.groups[state.group];
   const site = () => group().sites[state.site];
 
   // ---- which instances, and what the cells say of them ------------------------------------------
-  const languagesChosen = () => group().languages.filter(([name, level]) => state.language === 'all' || state.language === 'l:' + name || state.language === 'v:' + level);
+  const languagesChosen = () => maps.languagesOf(group(), state.language);
   function chosen() {
     const out = [];
     for (const [, , first, count] of languagesChosen()) for (let i = first; i < first + count; i++) out.push(i);
     return out;
   }
 
-  let current = null; // {texts, right, vanilla, words} of the site shown
+  let current = null; // the responses of the site shown, as maps.open gives them
   let totals = null;  // per cell: {there, right, vanilla, won, lost}, and p-values
   let shown = null;   // per cell: what the map is coloured by; NaN: nothing is there
   let read = null;    // {plain, data}: what the colouring reads of the site's responses
@@ -47,29 +30,10 @@
     const wanted = colourings.find(k => k.id === state.colour && (!k.has || k.has(meta, site()))) || colourings[0];
     return wanted.scored && totals && !totals.there.some(n => n) ? colourings.find(k => k.each && !k.has) : wanted;
   };
-  function isRight(i, c) { return current.right[i * current.words + (c >> 5)] >>> (c & 31) & 1; }
+  const isRight = (i, c) => maps.isRight(current, i, c);
 
-  // Scored responses of languages, per cell.
-  function tally(languages) {
-    const n = meta.layers * meta.layers, t = { there: new Int32Array(n), right: new Int32Array(n), vanilla: new Int32Array(n), won: new Int32Array(n), lost: new Int32Array(n) };
-    for (const [, , first, count] of languages)
-      for (let i = first; i < first + count; i++) {
-        const untouched = group().instances[i][2];
-        if (untouched === 2) continue;
-        for (let c = 0; c < n; c++) {
-          if (current.texts[i * n + c] === ABSENT) continue;
-          const right = isRight(i, c);
-          t.there[c]++;
-          t.right[c] += right;
-          t.vanilla[c] += untouched;
-          if (right && !untouched) t.won[c]++;
-          if (!right && untouched) t.lost[c]++;
-        }
-      }
-    return t;
-  }
   function count() {
-    totals = tally(languagesChosen());
+    totals = maps.tally(current, languagesChosen());
     const all = state.language === 'all';
     totals.p = all ? site().p : Array.from(totals.there, (there, c) => there ? mcnemar(totals.won[c], totals.lost[c]) : null);
     totals.holm = all ? site().holm : adjust(totals.p, true);
@@ -77,38 +41,13 @@
   }
   const gain = c => (totals.right[c] - totals.vanilla[c]) / totals.there[c];
 
-  // What a colouring gives in some languages, per cell; `t` is their tally.
-  function values(how, languages, t) {
-    const n = meta.layers * meta.layers, out = new Float64Array(n).fill(NaN);
-    if (how.scored) {
-      for (let c = 0; c < n; c++) if (t.there[c]) out[c] = how.scored({ there: t.there[c], right: t.right[c], vanilla: t.vanilla[c] });
-      return out;
-    }
-    const sums = new Float64Array(n), counts = new Float64Array(n);
-    for (const [, , first, count, wanted] of languages)
-      for (let i = first; i < first + count; i++)
-        for (let c = 0; c < n; c++) {
-          const text = current.texts[i * n + c];
-          if (text === ABSENT) continue;
-          const bit = right => right[i * current.words + (c >> 5)] >>> (c & 31) & 1;
-          const response = { text, plain: read.plain[i], wanted, instance: i, at: i * n + c, scored: group().instances[i][2] !== 2, bit };
-          const value = how.each(response, ...read.data);
-          if (Number.isNaN(value)) continue;
-          sums[c] += value;
-          counts[c] += how.over ? how.over(response, ...read.data) : 1; // a mean, or a ratio of means
-        }
-    for (let c = 0; c < n; c++) if (counts[c]) out[c] = sums[c] / counts[c];
-    return out;
-  }
-
   // What the map shows, by the colouring chosen.
   async function measure() {
     const how = colouring(), name = `${state.group}-${state.site}-${state.language}-${how.id}`;
-    const own = need => need.endsWith('.') ? need.slice(0, -1) + state.group : /[-+]$/.test(need) ? `${need.slice(0, -1)}${state.group}-${need.endsWith('-') ? state.site : site().transplant}` : need;
-    const [plain, ...data] = await Promise.all([numbers('v' + state.group), ...(how.needs || []).map(need => kinds[how.kind || 'numbers'](own(need)))]);
+    const reading = await maps.read(current, how);
     if (name !== `${state.group}-${state.site}-${state.language}-${colouring().id}`) return false;
-    read = { plain, data };
-    shown = values(how, languagesChosen(), totals);
+    read = reading;
+    shown = maps.values(current, how, languagesChosen(), totals, read).out;
     return true;
   }
 
@@ -163,13 +102,13 @@
     const languages = group().languages, how = colouring();
     $('each').hidden = languages.length < 2;
     if (!$('each').open || languages.length < 2) return;
-    const maps = languages.map(l => values(how, [l], how.scored && tally([l]))), { ends, kind, part } = colours(how, maps);
+    const each = languages.map(l => maps.values(current, how, [l], how.scored && maps.tally(current, [l]), read).out), { ends, kind, part } = colours(how, each);
     $('scale').textContent = ends ? `${how.title}, from ${how.show(ends[0])} to ${how.show(ends[1])} ${how.unit}`.trim() : '';
     $('maps').replaceChildren(...languages.map(([name], k) => {
       const map = element('span', { class: 'cells' }), button = element('button', { type: 'button', 'aria-label': `Show ${name || 'not given'}` }, map, name || 'not given');
       map.style.gridTemplateColumns = `repeat(${meta.layers}, 1fr)`;
-      map.append(...Array.from(maps[k], value => element('i', { class: kind(value) })));
-      maps[k].forEach((value, c) => map.children[c].style.setProperty('--g', part(value)));
+      map.append(...Array.from(each[k], value => element('i', { class: kind(value) })));
+      each[k].forEach((value, c) => map.children[c].style.setProperty('--g', part(value)));
       button.addEventListener('click', () => { $('language').value = 'l:' + name; $('language').dispatchEvent(new Event('change')); });
       return button;
     }));
@@ -348,15 +287,7 @@
     })));
     $('sites').replaceChildren(...group().sites.map((s, k) => radio(s.title, k === state.site, () => { state.site = k; refresh(); })));
     const select = $('language');
-    select.replaceChildren(element('option', { value: 'all' }, group().from ? 'all cultures' : 'all languages'));
-    LEVELS.forEach((name, level) => {
-      const some = group().languages.filter(l => l[1] === level);
-      if (!some.length) return;
-      const part = element('optgroup', { label: name + '-resource' }, element('option', { value: 'v:' + level }, `all ${name}`));
-      for (const l of some) part.append(element('option', { value: 'l:' + l[0] }, l[0]));
-      select.append(part);
-    });
-    for (const l of group().languages) if (l[1] < 0) select.append(element('option', { value: 'l:' + l[0] }, l[0] || 'not given'));
+    select.replaceChildren(...comparison.languageOptions(group()));
     select.value = state.language;
     $('colour').replaceChildren(...colourings.filter(k => !k.has || k.has(meta, site())).map(k => element('option', { value: k.id }, k.title)));
     $('colour').value = colouring().id;
@@ -371,14 +302,15 @@
     showDetail();
   }
 
-  // The address keeps what is shown: #task/site/language/source/target, layers as they are shown.
+  // The address keeps what is shown: #task/site/language/source/target, layers as they are shown, and after "&" what is compared.
   function remember() {
     const parts = [group().slug, site().site, state.language];
     if (state.source >= 0) parts.push(state.source + meta.first, state.target + meta.first);
-    history.replaceState(null, '', '#' + parts.map(encodeURIComponent).join('/'));
+    const beside = comparison.address();
+    history.replaceState(null, '', '#' + parts.map(encodeURIComponent).join('/') + (beside ? '&' + beside : ''));
   }
   function recall() {
-    const parts = location.hash.slice(1).split('/').map(decodeURIComponent);
+    const [own] = location.hash.slice(1).split('&'), parts = own.split('/').map(decodeURIComponent);
     const g = meta.groups.findIndex(k => k.slug === parts[0]);
     if (g < 0 || parts.length < 3) return;
     state.group = g;
@@ -391,9 +323,9 @@
   async function refresh() {
     buildControls();
     const name = `${state.group}-${state.site}`;
-    const [texts, right] = await Promise.all([numbers('t' + name), numbers('r' + name)]);
+    const view = await maps.open('', state.group, state.site);
     if (name !== `${state.group}-${state.site}`) return;
-    current = { texts, right, words: 2 * Math.ceil(meta.layers * meta.layers / 64) };
+    current = view;
     count();
     if (!await measure()) return;
     const first = best() >= 0 ? best() : shown.findIndex(v => v === Math.max(...Array.from(shown).filter(x => !Number.isNaN(x))));
@@ -487,11 +419,13 @@
     const some = meta.groups.findIndex(g => g.sites.length);
     if (some < 0) { $('loading').textContent = 'The store has no transplant.'; return; }
     Object.assign(state, { group: some, site: meta.groups[some].main });
+    const [, beside = ''] = location.hash.slice(1).split('&'); // before it is written anew
     recall();
     buildGrid();
     listen();
     $('controls').hidden = $('panel').hidden = false;
     await refresh();
+    await comparison.begin(meta, beside, { group: state.group, site: state.site }, remember);
     await addButtons();
     $('loading').hidden = true;
     document.documentElement.dataset.ready = 'yes';

@@ -12,12 +12,15 @@
  *   v<g>     [instances] uint32: text of the untouched run, 2^32 - 1: none
  *   o<g>     [instances] uint32: text of the source prompt's own response; left out where the
  *            store has none
- *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none m<g>-<s>
- *   [instances][layers * layers] uint16: smallest margin of each response in
+ *   t<g>-<s> [instances][layers * layers] uint32: text of each response, 2^32 - 1: none
+ *   m<g>-<s> [instances][layers * layers] uint16: smallest margin of each response in
  *            hundredths, 65534 at most; 65535: none
  *   e<g>-<s> [instances][layers * layers] uint16: entropy of its first token in hundredths of a
  *            nat; 65535: none
- *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right */
+ *   r<g>-<s> [instances][words] uint64: bit c is set where configuration c is right
+ *
+ * Of the other stores of the report, which the page compares maps with (page_compare.c), there is
+ * the same without texts, prompts, files and o<g>, each name after "<k>." */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,13 +32,15 @@
 #include "base/mem.h"
 #include "report/escape.h"
 #include "analysis/effect_means.h"
+#include "report/page_parts.h"
 #include "report/report_parts.h"
 #include "xtransplant/langid.h"
 
 /* ---- packing --------------------------------------------------------------------------------- */
 
-static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes, size_t size,
+static xt_status add_packed(const PagePack *pack, const char *name, const void *bytes, size_t size,
                             xt_error *error) {
+  TextBuffer *out = pack->out;
   uLongf packed_size = compressBound((uLong)size);
   unsigned char *packed;
   TRY(MEM_ALLOC(&packed, packed_size, error));
@@ -44,7 +49,8 @@ static xt_status add_packed(TextBuffer *out, const char *name, const void *bytes
     free(packed);
     return err_memory(error, packed_size);
   }
-  text_buffer_format(out, "<script type=\"application/octet-stream\" id=\"x-%s\">", name);
+  text_buffer_format(out, "<script type=\"application/octet-stream\" id=\"x-%s%s\">", pack->prefix,
+                     name);
   escape_base64(out, packed, packed_size);
   text_buffer_add_text(out, "</script>\n");
   free(packed);
@@ -56,8 +62,8 @@ static void put_le(unsigned char *out, uint64_t value, size_t bytes) {
 }
 
 /* uint32_t (width 4) or uint64_t (8) values, packed with the lowest byte first. */
-static xt_status add_numbers(TextBuffer *out, const char *name, const void *values, size_t width,
-                             size_t count, xt_error *error) {
+static xt_status add_numbers(const PagePack *out, const char *name, const void *values,
+                             size_t width, size_t count, xt_error *error) {
   unsigned char *bytes;
   TRY(mem_alloc(&bytes, count, width, error));
   for (size_t i = 0; i < count; i++)
@@ -69,7 +75,7 @@ static xt_status add_numbers(TextBuffer *out, const char *name, const void *valu
 }
 
 /* Values from 0 on in hundredths; missing values, and those that are not numbers, are 65535. */
-static xt_status add_hundredths(TextBuffer *out, const char *name, const float *values,
+static xt_status add_hundredths(const PagePack *out, const char *name, const float *values,
                                 const uint32_t *texts, size_t count, xt_error *error) {
   enum { MOST = 65534, NONE = 65535 };
   unsigned char *bytes;
@@ -173,12 +179,18 @@ static void wanted_meta(TextBuffer *out, const Spoken *s, const char *asked) {
 
 /* ---- meta ------------------------------------------------------------------------------------ */
 
+/* `prompts` NULL: of a store that is only compared, what scores are made of alone. */
 static xt_status instance_meta(TextBuffer *out, const AnalysisGroup *g, Interner *prompts,
                                xt_error *error) {
   text_buffer_add_text(out, ",\"instances\":[");
   for (size_t i = 0; i < g->group.instances; i++) {
     const AnalysisInstance *k = &g->instances[i];
     size_t source, target;
+    if (!prompts) {
+      text_buffer_format(out, i ? ",[null,null,%d]" : "[null,null,%d]",
+                         !k->scored ? 2 : k->vanilla_correct);
+      continue;
+    }
     TRY(intern(prompts, k->source, &source, error));
     TRY(intern(prompts, k->target, &target, error));
     text_buffer_add_text(out, i ? ",[" : "[");
@@ -269,7 +281,7 @@ static xt_status group_meta(xt_report *r, TextBuffer *out, const AnalysisGroup *
 
 /* ---- the data -------------------------------------------------------------------------------- */
 
-static xt_status add_texts(TextBuffer *out, const xt_analysis *a, xt_error *error) {
+static xt_status add_texts(const PagePack *out, const xt_analysis *a, xt_error *error) {
   TextBuffer json = {0};
   text_buffer_add_text(&json, "[");
   for (size_t i = 0; i < a->text_count; i++) {
@@ -287,7 +299,8 @@ static xt_status add_texts(TextBuffer *out, const xt_analysis *a, xt_error *erro
 }
 
 /* Responses without a transplant: to the untouched target prompt and to the source prompt. */
-static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g, xt_error *error) {
+static xt_status add_plain(const PagePack *out, const AnalysisGroup *group, size_t g, bool whole,
+                           xt_error *error) {
   const size_t n = group->group.instances;
   char name[48];
   uint32_t *texts;
@@ -301,13 +314,13 @@ static xt_status add_plain(TextBuffer *out, const AnalysisGroup *group, size_t g
     any = any || texts[i] != TEXT_ABSENT;
   }
   snprintf(name, sizeof name, "o%zu", g);
-  if (!status && any) status = add_numbers(out, name, texts, 4, n, error);
+  if (!status && any && whole) status = add_numbers(out, name, texts, 4, n, error);
   free(texts);
   return status;
 }
 
-static xt_status add_floats(TextBuffer *out, const char *name, const float *values, size_t count,
-                            xt_error *error) {
+static xt_status add_floats(const PagePack *out, const char *name, const float *values,
+                            size_t count, xt_error *error) {
   uint32_t *bits;
   TRY(MEM_ALLOC(&bits, count, error));
   memcpy(bits, values, count * sizeof *bits);
@@ -316,12 +329,14 @@ static xt_status add_floats(TextBuffer *out, const char *name, const float *valu
   return status;
 }
 
-static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *error) {
+/* `whole`: the source prompts' own responses too, which no map shows. */
+static xt_status add_responses(const PagePack *out, const xt_analysis *a, bool whole,
+                               xt_error *error) {
   char name[48];
   for (size_t g = 0; g < a->count + a->unscored; g++) { /* groups that cannot be scored come last */
     const AnalysisGroup *group = &a->groups[g];
     const size_t n = group->group.instances, cells = (size_t)a->cells;
-    TRY(add_plain(out, group, g, error));
+    TRY(add_plain(out, group, g, whole, error));
     TRY(report_page_effects(a, g, out, add_floats, error));
     for (size_t s = 0; s < group->site_count; s++) {
       snprintf(name, sizeof name, "t%zu-%zu", g, s);
@@ -340,7 +355,7 @@ static xt_status add_responses(TextBuffer *out, const xt_analysis *a, xt_error *
 }
 
 /* Perplexities and languages of the texts, if any were measured. */
-static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoken *spoken,
+static xt_status add_measures(const PagePack *out, const xt_analysis *a, const Spoken *spoken,
                               xt_error *error) {
   uint32_t *values;
   TRY(MEM_ALLOC(&values, a->text_count, error));
@@ -357,7 +372,7 @@ static xt_status add_measures(TextBuffer *out, const xt_analysis *a, const Spoke
 }
 
 /* Every .csv of the report, for the page's buttons. */
-static xt_status add_files(const xt_report *r, TextBuffer *out, xt_error *error) {
+static xt_status add_files(const xt_report *r, const PagePack *out, xt_error *error) {
   TextBuffer json = {0};
   for (size_t i = 0; i < r->tables.count; i++) {
     TextBuffer csv = {0};
@@ -376,32 +391,51 @@ static xt_status add_files(const xt_report *r, TextBuffer *out, xt_error *error)
   return status;
 }
 
-static void meta_head(const xt_report *r, const Spoken *spoken, TextBuffer *out) {
-  const xt_analysis *a = r->main.analysis;
-  text_buffer_format(
-      out,
-      "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,\"perplexity\":%s,"
-      "\"language\":%s,\"compute\":",
-      a->layers, r->first_layer, a->options.confidence,
-      (long long)json_integer_value(json_object_get(r->main.about, "max_new_tokens")),
-      a->has_perplexity ? "true" : "false", a->has_language ? "true" : "false");
-  json_string_add(out, json_string_value(json_object_get(r->main.about, "compute")));
+static void meta_head(const ReportStore *store, int first_layer, const Spoken *spoken,
+                      TextBuffer *out) {
+  const xt_analysis *a = store->analysis;
+  text_buffer_format(out,
+                     "{\"layers\":%d,\"first\":%d,\"confidence\":%g,\"tokens\":%lld,"
+                     "\"perplexity\":%s,\"language\":%s,\"compute\":",
+                     a->layers, first_layer, a->options.confidence,
+                     (long long)json_integer_value(json_object_get(store->about, "max_new_tokens")),
+                     a->has_perplexity ? "true" : "false", a->has_language ? "true" : "false");
+  json_string_add(out, json_string_value(json_object_get(store->about, "compute")));
   text_buffer_add_text(out, ",\"model\":");
-  json_string_add(out, r->main.model);
+  json_string_add(out, store->model);
   text_buffer_add_text(out, ",\"spoken\":[");
   for (size_t k = 0; k < spoken->count; k++) {
     if (k) text_buffer_add_text(out, ",");
     json_string_add(out, spoken->names[k]);
   }
-  text_buffer_add_text(out, "],\"groups\":[");
+  text_buffer_add_text(out, "],");
 }
 
-static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, Interner *prompts,
+/* What the page can compare with: each store's name, and the beginning of its data's names. */
+static void stores_meta(const Compared *c, TextBuffer *out) {
+  text_buffer_add_text(out, "\"stores\":[");
+  for (size_t k = 0; k < c->count; k++) {
+    text_buffer_format(out, "%s[\"%s\",", k ? "," : "", c->prefixes[k]);
+    json_string_add(out, c->labels[k]);
+    text_buffer_add_text(out, "]");
+  }
+  text_buffer_add_text(out, "],\"large\":[");
+  for (size_t k = 0; k < c->large_count; k++) {
+    if (k) text_buffer_add_text(out, ",");
+    json_string_add(out, c->large[k]);
+  }
+  text_buffer_add_text(out, "],");
+}
+
+static xt_status add_meta(xt_report *r, const ReportStore *store, const Compared *compared,
+                          const PagePack *out, const Spoken *spoken, Interner *prompts,
                           xt_error *error) {
-  const xt_analysis *a = r->main.analysis;
+  const xt_analysis *a = store->analysis;
   TextBuffer meta = {0};
   xt_status status = XT_STATUS_OK;
-  meta_head(r, spoken, &meta);
+  meta_head(store, r->first_layer, spoken, &meta);
+  if (compared) stores_meta(compared, &meta);
+  text_buffer_add_text(&meta, "\"groups\":[");
   for (size_t g = 0; g < a->count + a->unscored && !status; g++) {
     if (g) text_buffer_add_text(&meta, ",");
     status = group_meta(r, &meta, &a->groups[g], spoken, prompts, error);
@@ -414,7 +448,22 @@ static xt_status add_meta(xt_report *r, TextBuffer *out, const Spoken *spoken, I
   return status;
 }
 
-xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
+/* A store that is only compared: what its maps are made of. */
+static xt_status add_compared(xt_report *r, const ReportStore *store, const PagePack *out,
+                              xt_error *error) {
+  Spoken spoken = {0};
+  xt_status status;
+  TRY_DONE(spoken_fill(&spoken, store->analysis, error));
+  TRY_DONE(add_meta(r, store, NULL, out, &spoken, NULL, error));
+  TRY_DONE(add_measures(out, store->analysis, &spoken, error));
+  TRY_DONE(add_responses(out, store->analysis, false, error));
+done:
+  free(spoken.texts);
+  return status;
+}
+
+static xt_status add_main(xt_report *r, const Compared *compared, const PagePack *out,
+                          xt_error *error) {
   const xt_analysis *a = r->main.analysis;
   Interner prompts = {0};
   Spoken spoken = {0};
@@ -424,18 +473,27 @@ xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
   prompts.slot_count += 1;
   TRY_DONE(MEM_ALLOC(&prompts.slots, prompts.slot_count, error));
   TRY_DONE(spoken_fill(&spoken, a, error));
-  TRY_DONE(add_meta(r, out, &spoken, &prompts, error));
+  TRY_DONE(add_meta(r, &r->main, compared, out, &spoken, &prompts, error));
   text_buffer_add_text(&prompts.json, prompts.count ? "]" : "[]");
   if (prompts.json.failed) TRY_DONE(err_memory(error, 0));
   TRY_DONE(add_packed(out, "prompts", prompts.json.data, prompts.json.size, error));
   TRY_DONE(add_texts(out, a, error));
   TRY_DONE(add_measures(out, a, &spoken, error));
   TRY_DONE(add_files(r, out, error));
-  TRY_DONE(add_responses(out, a, error));
+  TRY_DONE(add_responses(out, a, true, error));
 done:
   text_buffer_free(&prompts.json);
   free(spoken.texts);
   free(prompts.slots);
   free(prompts.texts);
   return status;
+}
+
+xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error) {
+  Compared compared;
+  report_page_compared(r, &compared);
+  TRY(add_main(r, &compared, &(PagePack){out, compared.prefixes[0]}, error));
+  for (size_t k = 1; k < compared.count; k++)
+    TRY(add_compared(r, compared.stores[k], &(PagePack){out, compared.prefixes[k]}, error));
+  return XT_STATUS_OK;
 }

@@ -8,6 +8,7 @@
 
 #include "analysis/effect_means.h"
 #include "base/mem.h"
+#include "report/page_parts.h"
 #include "report/report_parts.h"
 
 enum { KINDS = 4, DIFFERENCE = 0, GOLD, KL_UNTOUCHED, KL_SOURCE };
@@ -16,7 +17,7 @@ typedef struct Numbers {
   const AnalysisGroup *group;
   const Answers *answers; /* [instances] */
   float *of[KINDS];       /* [instances][cells] */
-  xt_status (*add)(TextBuffer *out, const char *name, const float *values, size_t count,
+  xt_status (*add)(const PagePack *out, const char *name, const float *values, size_t count,
                    xt_error *error);
 } Numbers;
 
@@ -32,7 +33,7 @@ static void set_numbers(const Numbers *p, size_t i, const float *from, size_t at
 }
 
 static xt_status add_site(const Numbers *p, const xt_analysis *a, size_t index, size_t site,
-                          TextBuffer *out, xt_error *error) {
+                          const PagePack *out, xt_error *error) {
   const AnalysisSite *s = &p->group->sites[site];
   const size_t n = p->group->group.instances, cells = (size_t)a->cells;
   char name[48];
@@ -46,7 +47,7 @@ static xt_status add_site(const Numbers *p, const xt_analysis *a, size_t index, 
   return XT_STATUS_OK;
 }
 
-static xt_status add_all(const Numbers *p, const xt_analysis *a, size_t index, TextBuffer *out,
+static xt_status add_all(const Numbers *p, const xt_analysis *a, size_t index, const PagePack *out,
                          xt_error *error) {
   const size_t n = p->group->group.instances;
   char name[48];
@@ -64,8 +65,8 @@ static xt_status add_all(const Numbers *p, const xt_analysis *a, size_t index, T
   return XT_STATUS_OK;
 }
 
-xt_status report_page_effects(const xt_analysis *a, size_t index, TextBuffer *out,
-                              xt_status (*add)(TextBuffer *out, const char *name,
+xt_status report_page_effects(const xt_analysis *a, size_t index, const PagePack *out,
+                              xt_status (*add)(const PagePack *out, const char *name,
                                                const float *values, size_t count, xt_error *error),
                               xt_error *error) {
   const AnalysisGroup *g = &a->groups[index];

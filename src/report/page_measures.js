@@ -87,6 +87,16 @@ const measures = (() => {
     };
   }
 
+  // A map of the differences of two: of shares in points, of other values with their sign.
+  const difference = how => ({ unit: how.unit === '%' ? 'points' : how.unit, diverging: true, show: how.show === percent ? points : how.diverging ? how.show : x => (x > 0 ? '+' : x < 0 ? '−' : '') + how.show(Math.abs(x)) });
+
+  const element = (tag, attributes = {}, ...children) => {
+    const e = document.createElement(tag);
+    for (const [key, value] of Object.entries(attributes)) if (value !== null) e.setAttribute(key, value);
+    e.append(...children);
+    return e;
+  };
+
   // ---- files ---------------------------------------------------------------------------------------
   function download(name, type, text) {
     const link = document.createElement('a');
@@ -103,5 +113,5 @@ const measures = (() => {
     return "$'" + [...text].map(c => c === "'" || c === '\\' ? '\\' + c : c < ' ' || c === '\x7f' ? '\\x' + c.charCodeAt(0).toString(16).padStart(2, '0') : c).join('') + "'";
   }
 
-  return { mcnemar, adjust, interval, percent, points, chance, colourings, colours, download, quote };
+  return { mcnemar, adjust, interval, percent, points, chance, colourings, colours, difference, element, download, quote };
 })();

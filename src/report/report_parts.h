@@ -102,12 +102,6 @@ void report_summary(xt_report *r, const xt_report_text_options *how, TextBuffer 
 xt_status report_to_json(const xt_report *r, const json_t *files, TextBuffer *out, xt_error *error);
 /* The packed data of the page. */
 xt_status report_page_data(xt_report *r, TextBuffer *out, xt_error *error);
-/* The numbers of first tokens of group `index` (page_effects.c), packed by `add`: floats, NaN where
- * there is none. */
-xt_status report_page_effects(const xt_analysis *a, size_t index, TextBuffer *out,
-                              xt_status (*add)(TextBuffer *out, const char *name,
-                                               const float *values, size_t count, xt_error *error),
-                              xt_error *error);
 xt_status report_to_page(xt_report *r, TextBuffer *out, xt_error *error);
 
 /* A column for each language under its level, then an average; and the cells of a row for

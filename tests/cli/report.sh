@@ -80,6 +80,13 @@ if has_browser; then
 else no_browser "page in a browser"; fi
 
 # ---- other stores beside
+compare_page() { # REPORT NAME: the comparison of two maps, in a browser
+  has_browser || { no_browser "$2"; return; }
+  "$python" "$tools/check_page.py" "$1/report.html" --compare >page.tap
+  code=$?
+  grep -v '^ok' page.tap
+  same "$2" "$code $(grep -c '^ok' page.tap)" "$3"
+}
 sed 's/"id": "\([^"]*\)"/"id": "\1-cot"/' pairs.jsonl >cot.jsonl
 "$X" sweep $small --pairs cot.jsonl --site attn --source-layers first --target-layers first --max-new-tokens 30 -o cot.db
 "$X" init-model --like tiny-llama --seed 2 --quiet -o tuned
@@ -92,6 +99,7 @@ prints "table 11" '^Table 11\. XNLI'
 prints "table 8: the other model" '^tuned$'
 run "$X" report results.db tuned.db --bootstrap 50 --quiet -o models
 expect "report of two models" 0
+compare_page models "two models: compared on the page" "0 10"
 same "two models: figure 2 has both" "$(sed 1d models/figure2.csv | cut -d, -f2 | sort -u | tr '\n' ' ')" "tiny-llama tuned "
 same "two models: a figure 4 a task" "$(grep -o 'bounds by fixed layer, by model' models/figure4-models-xquad.svg | sort -u) $(grep -c '>tuned (ffn)<' models/figure4-models-xquad.svg)" "bounds by fixed layer, by model 1"
 same "two models: the other's numbers" "$(sed -n 2,3p models/figure4-model2-xnli-attn.csv)" "$("$X" report tuned.db --bootstrap 50 --quiet -o tunedonly >/dev/null; sed -n 2,3p tunedonly/figure4-xnli-attn.csv)"
