@@ -31,6 +31,9 @@ typedef struct xt_job_progress {
   double responses; /* finished; an unfinished one counts as the share of its tokens that exist */
   uint64_t responses_in_all, questions, questions_in_all; /* of this run */
   uint64_t samples, samples_in_all;
+  uint64_t prompts, prompts_in_all; /* source prompts that are run before the first response, for
+                                       what XT_CONTROL_MEAN writes. Until all are, nothing else is
+                                       known: share and responses are 0 */
 } xt_job_progress;
 
 /* How questions are dealt to shards. Both depend on the questions and the tokenizer alone, so that

@@ -97,6 +97,11 @@ typedef struct xt_option_scoring {
   size_t site_count;
   bool (*tick)(void *user, uint64_t done); /* as in xt_measure_options; counts runs. May be NULL */
   void *user;
+  /* A job (job.h) that has the store's questions and sites: it gives what is not the value of a
+   * question's own prompts, that is controls other than self, the mean of several languages,
+   * vectors and plans. What it has not is skipped, and without it all of these. It is used from
+   * this thread alone, as in a run of it. */
+  struct xt_job *job;
 } xt_option_scoring;
 
 typedef struct xt_option_work {
@@ -105,7 +110,8 @@ typedef struct xt_option_work {
   uint64_t prompts; /* questions with such a run: their prompts are run again */
   uint64_t
       skipped; /* runs of sites that write anything but their own source prompt's values (or the
-                       target's, as the control self does): they are not scored */
+                       target's, as the control self does), and that the job does not have: they are
+                       not scored */
 } xt_option_work;
 
 /* What xt_store_score_options would do. */

@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/option_values.h"
 #include "base/arena_text.h"
 #include "base/mem.h"
 #include "base/options.h"
-#include "engine/session.h"
+#include "job/job_controls.h"
 #include "store/store_metrics.h"
 #include "store/store_options.h"
 #include "xtransplant/score.h"
@@ -16,18 +17,13 @@
 /* Runs of one question that are scored between two checks whether to stop. */
 #define RUNS_TOGETHER 256
 
-typedef struct Run {
-  xt_site site;
-  bool untouched;
-  int source, target;
-} Run;
-
 /* The runs of one question that are to be scored. */
 typedef struct Question {
   int64_t number;
   const char *target;
   const xt_choice *options;
   size_t option_count, first, count; /* its runs are [first, first + count) */
+  size_t of_job;                     /* its number in the job, if a run's site is the job's */
 } Question;
 
 typedef struct Plan {
@@ -35,16 +31,28 @@ typedef struct Plan {
   Arena arena; /* of texts */
   Question *questions;
   size_t question_count, question_capacity;
-  Run *runs;
+  OptionRun *runs;
   size_t run_count, run_capacity;
   uint64_t skipped;
+  int64_t looked_up; /* the question that was looked for in the job; 0: none */
+  bool is_of_job;
+  size_t of_job;
 } Plan;
 
 /* ---- what is missing ------------------------------------------------------------------------- */
 
-static bool is_supported(const xt_site *s) {
-  return s->from == XT_FROM_SOURCE &&
-         (s->control == XT_CONTROL_NONE || s->control == XT_CONTROL_SELF);
+/* Whether the values of a run are to be had; those of some sites only from a job. */
+static bool find_values(Plan *p, const xt_store_row *row, OptionRun *run) {
+  char key[STORE_KEY_SIZE];
+  if (run->untouched || option_site_is_plain(&run->site)) return true;
+  if (!p->scoring->job) return false;
+  if (p->looked_up != row->question_number) {
+    store_question_key(row->question, key);
+    p->looked_up = row->question_number;
+    p->is_of_job = job_find_question(p->scoring->job, key, &p->of_job);
+  }
+  run->of_job = p->is_of_job && job_find_site(p->scoring->job, &run->site, &run->job_site);
+  return run->of_job;
 }
 
 static bool same_site(const xt_site *a, const xt_site *b) {
@@ -52,7 +60,7 @@ static bool same_site(const xt_site *a, const xt_site *b) {
   return strcmp(xt_site_format(*a, x), xt_site_format(*b, y)) == 0;
 }
 
-static bool is_wanted(const xt_option_scoring *o, const Run *run) {
+static bool is_wanted(const xt_option_scoring *o, const OptionRun *run) {
   bool listed = o->site_count == 0;
   if (run->untouched) return true;
   if (o->untouched) return false;
@@ -86,12 +94,12 @@ static xt_status begin_question(Plan *p, const xt_store_row *row, xt_error *erro
 
 static xt_status look(void *user, const xt_store_row *row, xt_error *error) {
   Plan *p = user;
-  Run run = {.source = row->source_layer, .target = row->target_layer};
+  OptionRun run = {.source = row->source_layer, .target = row->target_layer};
   if (!row->option_count || row->option_sums) return XT_STATUS_OK;
   run.untouched = run.source < 0;
   if (!run.untouched) TRY(xt_site_parse(row->site, &run.site, error));
   if (!is_wanted(p->scoring, &run)) return XT_STATUS_OK;
-  if (!run.untouched && !is_supported(&run.site)) {
+  if (!find_values(p, row, &run)) {
     p->skipped++;
     return XT_STATUS_OK;
   }
@@ -100,6 +108,7 @@ static xt_status look(void *user, const xt_store_row *row, xt_error *error) {
   TRY(MEM_GROW(&p->runs, &p->run_capacity, p->run_count + 1, error));
   p->runs[p->run_count++] = run;
   p->questions[p->question_count - 1].count++;
+  if (run.of_job) p->questions[p->question_count - 1].of_job = p->of_job;
   return XT_STATUS_OK;
 }
 
@@ -132,19 +141,13 @@ xt_status xt_store_count_unscored(xt_store *store, const xt_option_scoring *scor
 
 /* ---- one question ---------------------------------------------------------------------------- */
 
-typedef struct Ids {
-  int32_t *ids;
-  size_t count;
-} Ids;
-
 typedef struct Scorer {
   xt_store *store;
   xt_session *session;
   const Plan *plan;
   const Question *question;
-  Ids source, target;         /* the prompts */
-  Ids *texts;                 /* [option_count] the prompt and an option */
-  xt_taps *taps, *own;        /* of the source prompt, and of the target; NULL: not needed yet */
+  OptionValues values;        /* with the prompts */
+  OptionIds *texts;           /* [option_count] the prompt and an option */
   xt_score_request *requests; /* [RUNS_TOGETHER * option_count] */
   float *logprobs;
   xt_intervention *interventions;
@@ -157,7 +160,8 @@ static bool stopped(void *user) {
   return o->tick && o->tick(o->user, s->done);
 }
 
-static xt_status read_ids(Columns *c, int column, const char *name, Ids *out, xt_error *error) {
+static xt_status read_ids(Columns *c, int column, const char *name, OptionIds *out,
+                          xt_error *error) {
   out->count = column_id_count(c, column, name);
   TRY(c->status);
   TRY(MEM_ALLOC(&out->ids, out->count + 1, error));
@@ -174,13 +178,13 @@ static xt_status read_prompts(Scorer *s, xt_error *error) {
   db_bind_integer(db, statement, 1, s->question->number);
   xt_status status = db_step(db, statement, &row, "cannot read", error);
   Columns c = columns_of(db, statement, "instances", error);
-  if (!status && row) status = read_ids(&c, 0, "source_ids", &s->source, error);
-  if (!status && row) status = read_ids(&c, 1, "target_ids", &s->target, error);
+  if (!status && row) status = read_ids(&c, 0, "source_ids", &s->values.source, error);
+  if (!status && row) status = read_ids(&c, 1, "target_ids", &s->values.target, error);
   sqlite3_finalize(statement);
   return status;
 }
 
-static bool are_same(const Ids *text, const Ids *prompt) {
+static bool are_same(const OptionIds *text, const OptionIds *prompt) {
   return text->count == prompt->count &&
          memcmp(text->ids, prompt->ids, prompt->count * sizeof *prompt->ids) == 0;
 }
@@ -191,11 +195,11 @@ static xt_status find_special(const Scorer *s, bool *special, xt_error *error) {
   const xt_tokenizer *tokenizer = xt_model_tokenizer(s->session->model);
   const char *target = s->question->target;
   for (int with = 1; with >= 0; with--) {
-    Ids ids = {0};
+    OptionIds ids = {0};
     *special = with;
     TRY(xt_tokenizer_encode(tokenizer, target, strlen(target), *special, &ids.ids, &ids.count,
                             error));
-    const bool same = are_same(&ids, &s->target);
+    const bool same = are_same(&ids, &s->values.target);
     free(ids.ids);
     if (same) return XT_STATUS_OK;
   }
@@ -206,10 +210,10 @@ static xt_status find_special(const Scorer *s, bool *special, xt_error *error) {
 }
 
 /* The prompt's ids, and behind them those that its text and an option's have beyond its own. */
-static xt_status encode_option(const Scorer *s, bool special, const char *option, Ids *out,
+static xt_status encode_option(const Scorer *s, bool special, const char *option, OptionIds *out,
                                xt_error *error) {
   const char *target = s->question->target;
-  const size_t n = strlen(target), more = strlen(option), prompt = s->target.count;
+  const size_t n = strlen(target), more = strlen(option), prompt = s->values.target.count;
   const bool space = n && !strchr(" \t\r\n", target[n - 1]);
   char *text;
   TRY(MEM_ALLOC(&text, n + more + 2, error));
@@ -225,9 +229,9 @@ static xt_status encode_option(const Scorer *s, bool special, const char *option
     int32_t *ids;
     TRY(MEM_ALLOC(&ids, prompt, error));
     free(out->ids);
-    *out = (Ids){ids, prompt};
+    *out = (OptionIds){ids, prompt};
   }
-  memcpy(out->ids, s->target.ids, prompt * sizeof *out->ids);
+  memcpy(out->ids, s->values.target.ids, prompt * sizeof *out->ids);
   return XT_STATUS_OK;
 }
 
@@ -240,7 +244,7 @@ static xt_status prepare_question(Scorer *s, xt_error *error) {
   TRY(MEM_ALLOC(&s->texts, q->option_count, error));
   for (size_t o = 0; o < q->option_count; o++) {
     TRY(encode_option(s, special, q->options[o].text, &s->texts[o], error));
-    tokens += s->texts[o].count - s->target.count;
+    tokens += s->texts[o].count - s->values.target.count;
   }
   const size_t together = q->count < RUNS_TOGETHER ? q->count : RUNS_TOGETHER;
   TRY(MEM_ALLOC(&s->requests, together * q->option_count, error));
@@ -250,10 +254,7 @@ static xt_status prepare_question(Scorer *s, xt_error *error) {
 static void free_question(Scorer *s) {
   for (size_t o = 0; s->texts && o < s->question->option_count; o++) free(s->texts[o].ids);
   free(s->texts);
-  free(s->source.ids);
-  free(s->target.ids);
-  xt_taps_free(s->taps);
-  xt_taps_free(s->own);
+  option_values_deinit(&s->values);
   free(s->requests);
   free(s->logprobs);
   free(s->interventions);
@@ -261,58 +262,18 @@ static void free_question(Scorer *s) {
 
 /* ---- interventions --------------------------------------------------------------------------- */
 
-static xt_status capture(const Scorer *s, const Ids *prompt, xt_taps **taps, xt_error *error) {
-  if (*taps) return XT_STATUS_OK;
-  return xt_session_capture(s->session, &(xt_request){.ids = prompt->ids, .count = prompt->count},
-                            taps, error);
-}
-
-/* Where the interventions of a run are listed; list NULL: they are counted. */
-typedef struct Listing {
-  const ModelConfig *config;
-  const xt_taps *taps;
-  xt_tap read;
-  xt_intervention *list;
-  size_t count;
-} Listing;
-
-static void add_write(void *user, const xt_intervention *put, int source_layer) {
-  Listing *w = user;
-  const bool head = put->write == XT_TAP_HEADS;
-  if (w->list) {
-    xt_intervention *one = &w->list[w->count];
-    *one = *put;
-    one->value = xt_taps_get(w->taps, head ? XT_TAP_HEADS : w->read, source_layer) +
-                 (head ? (size_t)put->head * (size_t)w->config->head_dim : 0);
-  }
-  w->count++;
-}
-
-/* The interventions of a run into `list`; returns how many. */
-static size_t list_interventions(const Scorer *s, const Run *run, xt_intervention *list) {
-  const ModelConfig *c = &s->session->model->config;
-  Listing w = {.config = c,
-               .taps = run->site.control == XT_CONTROL_SELF ? s->own : s->taps,
-               .read = run->site.read,
-               .list = list};
-  if (run->untouched) return 0;
-  xt_site_each_write(&run->site, c->layers, c->heads, run->source, run->target, add_write, &w);
-  return w.count;
-}
-
-static xt_status make_interventions(Scorer *s, const Run *runs, size_t count, xt_error *error) {
+static xt_status make_interventions(Scorer *s, const OptionRun *runs, size_t count,
+                                    xt_error *error) {
   size_t all = 0, at = 0;
   for (size_t r = 0; r < count; r++) {
-    if (runs[r].untouched) continue;
-    TRY(runs[r].site.control == XT_CONTROL_SELF ? capture(s, &s->target, &s->own, error)
-                                                : capture(s, &s->source, &s->taps, error));
-    all += list_interventions(s, &runs[r], NULL);
+    TRY(option_values_prepare(&s->values, &runs[r], error));
+    all += option_values_list(&s->values, &runs[r], NULL);
   }
   free(s->interventions);
   s->interventions = NULL;
   TRY(MEM_ALLOC(&s->interventions, all + 1, error));
   for (size_t r = 0; r < count; r++) {
-    const size_t n = list_interventions(s, &runs[r], s->interventions + at);
+    const size_t n = option_values_list(&s->values, &runs[r], s->interventions + at);
     for (size_t o = 0; o < s->question->option_count; o++) {
       xt_score_request *request = &s->requests[r * s->question->option_count + o];
       request->interventions = n ? s->interventions + at : NULL;
@@ -331,7 +292,7 @@ static double sum_of(const xt_score_request *r) {
   return fmin(sum, 0); /* a rounded logarithm of 1 may be above 0 */
 }
 
-static xt_status store_run(Scorer *s, const Run *run, const xt_score_request *requests,
+static xt_status store_run(Scorer *s, const OptionRun *run, const xt_score_request *requests,
                            xt_error *error) {
   char name[XT_SITE_NAME_SIZE] = "vanilla";
   const size_t count = s->question->option_count;
@@ -345,14 +306,14 @@ static xt_status store_run(Scorer *s, const Run *run, const xt_score_request *re
   return status ? status : xt_store_commit(s->store, STORE_COMMIT_SECONDS, error);
 }
 
-static xt_status score_runs(Scorer *s, const Run *runs, size_t count, xt_error *error) {
+static xt_status score_runs(Scorer *s, const OptionRun *runs, size_t count, xt_error *error) {
   const size_t options = s->question->option_count;
   float *next = s->logprobs;
   for (size_t k = 0; k < count * options; k++) {
-    const Ids *text = &s->texts[k % options];
+    const OptionIds *text = &s->texts[k % options];
     s->requests[k] = (xt_score_request){
-        .ids = text->ids, .count = text->count, .first = s->target.count, .logprobs = next};
-    next += text->count - s->target.count;
+        .ids = text->ids, .count = text->count, .first = s->values.target.count, .logprobs = next};
+    next += text->count - s->values.target.count;
   }
   TRY(make_interventions(s, runs, count, error));
   TRY(xt_session_score(s->session, s->requests, count * options, stopped, s, error));
@@ -382,11 +343,27 @@ static xt_status score_all(xt_store *store, xt_session *session, const Plan *pla
                 .session = session,
                 .plan = plan,
                 .question = &plan->questions[q],
+                .values = {.session = session,
+                           .job = plan->scoring->job,
+                           .question = plan->questions[q].of_job},
                 .done = done};
     status = score_question(&s, error);
     done = s.done;
   }
   return status;
+}
+
+/* Means over other questions are measured for all runs before the first one. */
+static xt_status measure_means(xt_session *session, const Plan *plan, xt_error *error) {
+  xt_job *job = plan->scoring->job;
+  if (!job) return XT_STATUS_OK;
+  job_ask_nothing(job);
+  for (size_t q = 0; q < plan->question_count; q++)
+    for (size_t k = 0; k < plan->questions[q].count; k++) {
+      const OptionRun *run = &plan->runs[plan->questions[q].first + k];
+      if (run->of_job) job_ask(job, plan->questions[q].of_job, run->job_site);
+    }
+  return job_measure_means(job, session, error);
 }
 
 xt_status xt_store_score_options(xt_store *store, xt_session *session,
@@ -397,6 +374,7 @@ xt_status xt_store_score_options(xt_store *store, xt_session *session,
                    "has no tokenizer, which scoring the texts of options needs");
   TRY(metrics_make_tables(store, error));
   xt_status status = make_plan(store, scoring, &plan, error);
+  if (!status) status = measure_means(session, &plan, error);
   if (!status) status = score_all(store, session, &plan, error);
   free_plan(&plan);
   const xt_status committed = xt_store_commit(store, 0, status ? NULL : error);

@@ -46,7 +46,8 @@ struct xt_job {
                                  needs them */
   JobMean *means;
   size_t mean_count, mean_capacity;
-  JobTracked *tracked; /* [count]; NULL: nothing is tracked */
+  uint64_t prompts, prompts_in_all; /* as xt_job_progress has them */
+  JobTracked *tracked;              /* [count]; NULL: nothing is tracked */
   Todo *todo;
   uint32_t *samples_missing;    /* [count] how many */
   Todo all;                     /* every site and layer asked for */

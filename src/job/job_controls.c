@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "engine/session.h"
+#include "store/store_parts.h"
 #include "tasks/dataset.h"
 
 /* A question that another one's control may take. */
@@ -213,27 +214,39 @@ static void fill_means(const JobMean *mean, float *values, double *sum, size_t s
           (float)((sum[c] - (double)values[k * size + c]) / (double)(mean->count - 1));
 }
 
-/* Copies member k's values from an earlier mean that has the same source prompt: datasets ask the
- * same questions in many languages. False: none has. */
-static bool copy_member(const xt_job *job, JobMean *mean, size_t k, size_t size) {
+/* The earlier mean that has member k's source prompt too: datasets ask the same questions in many
+ * languages. *at: which of its members. NULL: none has it. */
+static const JobMean *earlier_with(const xt_job *job, const JobMean *mean, size_t k, size_t *at) {
   for (const JobMean *from = job->means; from < mean; from++)
-    for (size_t at = 0; at < from->count && !(mean->taps & ~from->taps); at++) {
-      if (from->members[at].hash != mean->members[k].hash) continue;
-      for (int tap = 0; tap < XT_TAP_COUNT; tap++)
-        if (mean->values[tap])
-          memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
-                 size * sizeof **mean->values);
-      return true;
-    }
-  return false;
+    for (*at = 0; *at < from->count && !(mean->taps & ~from->taps); ++*at)
+      if (from->members[*at].hash == mean->members[k].hash) return from;
+  return NULL;
 }
 
-static xt_status capture_member(const xt_job *job, xt_session *session, JobMean *mean, size_t k,
+/* A source prompt is run, or `more` 0: will be. */
+static void count_prompts(xt_job *job, uint64_t more) {
+  const xt_job_options *o = &job->options;
+  job->prompts += more;
+  const xt_job_progress progress = {.responses_in_all = job->to_run,
+                                    .questions_in_all = job->questions_to_run,
+                                    .samples_in_all = job->samples_to_run,
+                                    .prompts = job->prompts,
+                                    .prompts_in_all = job->prompts_in_all};
+  if (o->progress && job->prompts_in_all) o->progress(o->user, &progress);
+}
+
+static xt_status capture_member(xt_job *job, xt_session *session, JobMean *mean, size_t k,
                                 size_t size, xt_error *error) {
   const xt_job_options *o = &job->options;
+  size_t at;
+  const JobMean *from = earlier_with(job, mean, k, &at);
   xt_request request = {0};
   xt_taps *taps;
-  if (copy_member(job, mean, k, size)) return XT_STATUS_OK;
+  for (int tap = 0; from && tap < XT_TAP_COUNT; tap++)
+    if (mean->values[tap])
+      memcpy(mean->values[tap] + k * size, from->values[tap] + at * size,
+             size * sizeof **mean->values);
+  if (from) return XT_STATUS_OK;
   if (o->cancel && o->cancel(o->user))
     return err_set(error, XT_STATUS_CANCELLED, NULL, NULL, -1, "stopped");
   TRY(job_tokenize_text(job, session->model->tokenizer, mean->members[k].question->source,
@@ -246,10 +259,11 @@ static xt_status capture_member(const xt_job *job, xt_session *session, JobMean 
       memcpy(mean->values[tap] + k * size, xt_taps_get(taps, (xt_tap)tap, 0),
              size * sizeof **mean->values);
   xt_taps_free(taps);
+  count_prompts(job, 1);
   return XT_STATUS_OK;
 }
 
-static xt_status capture_members(const xt_job *job, xt_session *session, JobMean *mean, size_t size,
+static xt_status capture_members(xt_job *job, xt_session *session, JobMean *mean, size_t size,
                                  xt_error *error) {
   for (int tap = 0; tap < XT_TAP_COUNT; tap++)
     if (mean->taps >> tap & 1)
@@ -304,6 +318,11 @@ xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error) {
     forget(&job->means[m]);
     give_mean(job, &job->means[m], false, size);
   }
+  job->prompts = job->prompts_in_all = 0;
+  for (size_t m = 0; m < job->mean_count; m++)
+    for (size_t k = 0, at; k < job->means[m].count && job->means[m].taps; k++)
+      job->prompts_in_all += !earlier_with(job, &job->means[m], k, &at);
+  count_prompts(job, 0);
   for (size_t m = 0; m < job->mean_count; m++)
     TRY(capture_members(job, session, &job->means[m], size, error));
   TRY(MEM_ALLOC(&sum, size, error));
@@ -416,6 +435,32 @@ xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error
   free(f.pool);
   return status;
 }
+
+/* ---- for others ------------------------------------------------------------------------------ */
+
+bool job_find_question(const xt_job *job, const char *key, size_t *index) {
+  char own[STORE_KEY_SIZE];
+  for (*index = 0; *index < job->count; ++*index) {
+    store_question_key(job->questions[*index], own);
+    if (strcmp(own, key) == 0) return true;
+  }
+  return false;
+}
+
+bool job_find_site(const xt_job *job, const xt_site *site, size_t *index) {
+  char name[XT_SITE_NAME_SIZE], own[XT_SITE_NAME_SIZE];
+  xt_site_format(*site, name);
+  for (*index = 0; job->controls && *index < job->options.site_count; ++*index)
+    if (strcmp(xt_site_format(job->sites[*index], own), name) == 0) return true;
+  return false;
+}
+
+void job_ask_nothing(xt_job *job) {
+  job->planned = NULL;
+  memset(job->todo, 0, job->count * sizeof *job->todo);
+}
+
+void job_ask(xt_job *job, size_t question, size_t site) { job->todo[question].sites |= 1u << site; }
 
 void job_free_controls(xt_job *job) {
   for (size_t i = 0; job->controls && i < job->count * job->options.site_count; i++)

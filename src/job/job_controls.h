@@ -16,6 +16,14 @@ xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error
 xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error);
 void job_free_controls(xt_job *job);
 
+/* For what is not a sweep, but writes what a job's sites write: the question that has this key of a
+ * store (STORE_KEY_SIZE), and the site of this name. False: the job does not have it. */
+bool job_find_question(const xt_job *job, const char *key, size_t *index);
+bool job_find_site(const xt_job *job, const xt_site *site, size_t *index);
+/* Forgets what is missing, so that job_measure_means measures only what job_ask asks for. */
+void job_ask_nothing(xt_job *job);
+void job_ask(xt_job *job, size_t question, size_t site);
+
 /* The inputs of questions [at, at + count) for the sites of a Todo, for a sweep of them. The caller
  * frees *out with free(); NULL: none is needed. */
 xt_status job_list_controls(const xt_job *job, const Todo *todo, size_t at, size_t count,

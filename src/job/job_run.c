@@ -59,7 +59,9 @@ static void report_progress(const Run *run) {
                                     .questions = run->result->questions,
                                     .questions_in_all = job->questions_to_run,
                                     .samples = run->result->samples,
-                                    .samples_in_all = job->samples_to_run};
+                                    .samples_in_all = job->samples_to_run,
+                                    .prompts = job->prompts,
+                                    .prompts_in_all = job->prompts_in_all};
   job->options.progress(job->options.user, &progress);
 }
 

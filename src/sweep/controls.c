@@ -145,24 +145,32 @@ static double norm_of(const float *value, size_t width) {
   return sqrt(sum);
 }
 
-/* A vector of random direction, `norm` long (sweep.h: xt_control_input.seed). `place`: of the tap
- * and layer, whose stream begins with number `place`, from 0, of the seed's. */
-static void random_value(uint64_t seed, uint64_t place, double norm, float *out, size_t width) {
+void sweep_random_value(uint64_t seed, xt_tap read, size_t layer, float *value, size_t width) {
+  /* the stream of the tap and layer begins with number `place`, from 0, of the seed's */
+  const uint64_t place = XT_TAP_COUNT * layer + (size_t)read;
+  const double norm = norm_of(value, width);
   Rng rng = {seed + place * RNG_STEP};
   rng.state = rng_next(&rng);
-  for (size_t c = 0; c < width; c++) out[c] = (float)(__builtin_popcountll(rng_next(&rng)) - 32);
-  const double length = norm_of(out, width);
+  for (size_t c = 0; c < width; c++) value[c] = (float)(__builtin_popcountll(rng_next(&rng)) - 32);
+  const double length = norm_of(value, width);
   for (size_t c = 0; c < width && length > 0; c++)
-    out[c] = (float)((double)out[c] * (norm / length));
+    value[c] = (float)((double)value[c] * (norm / length));
 }
 
-/* The mean of rows of `taps` [prompts][width]. */
-static void mean_value(const float *taps, const int *prompts, int count, float *out, size_t width) {
+void sweep_mean_value(const float *const *values, size_t count, float *out, size_t width) {
   for (size_t c = 0; c < width; c++) {
     double sum = 0;
-    for (int k = 0; k < count; k++) sum += (double)taps[(size_t)prompts[k] * width + c];
-    out[c] = (float)(sum / count);
+    for (size_t k = 0; k < count; k++) sum += (double)values[k][c];
+    out[c] = (float)(sum / (double)count);
   }
+}
+
+/* The mean of rows of `taps` [prompts][width] of an instance, for a site with several languages. */
+static void mean_of_prompts(const float *taps, const int *prompts, int count, float *out,
+                            size_t width) {
+  const float *values[XT_LABEL_SIZE]; /* a label has fewer languages than letters */
+  for (int k = 0; k < count; k++) values[k] = taps + (size_t)prompts[k] * width;
+  sweep_mean_value(values, (size_t)count, out, width);
 }
 
 /* Values of one site: [layers][instances][width]. `taps` [layers][prompts][width]: of its tap.
@@ -177,13 +185,12 @@ static void make_site(const Group *g, int s, int more, const float *taps, float 
       if (site->from == XT_FROM_VECTOR || site->control == XT_CONTROL_MEAN)
         memcpy(out, in->values + l * width, width * sizeof *out);
       else if (site->from == XT_FROM_LANGS)
-        mean_value(taps, g->more_prompts + w * g->config->controls.prompts + more,
-                   sweep_more_prompts(site), out, width);
+        mean_of_prompts(taps, g->more_prompts + w * g->config->controls.prompts + more,
+                        sweep_more_prompts(site), out, width);
       else
         memcpy(out, taps + (size_t)g->source_prompt[w] * width, width * sizeof *out);
       if (site->control == XT_CONTROL_RANDOM)
-        random_value(in->seed, XT_TAP_COUNT * l + (size_t)site->read, norm_of(out, width), out,
-                     width);
+        sweep_random_value(in->seed, site->read, l, out, width);
     }
 }
 

@@ -35,6 +35,16 @@ static inline size_t sweep_made_rows(const Group *g) {
  * instance. */
 int32_t sweep_value_index(const Group *g, int instance, int site, int layer);
 
+/* Makes of `value` a vector of random direction that is as long as it (sweep.h:
+ * xt_control_input.seed), for the tap and layer it was read at. */
+void sweep_random_value(uint64_t seed, xt_tap read, size_t layer, float *value, size_t width);
+/* The mean of vectors, summed in this order. */
+void sweep_mean_value(const float *const *values, size_t count, float *out, size_t width);
+/* The layer that a layer of a plan's write stands for. */
+static inline int sweep_plan_layer(xt_layer_base base, int layer, int source, int target) {
+  return layer + (base == XT_LAYER_SOURCE ? source : base == XT_LAYER_TARGET ? target : 0);
+}
+
 /* Puts the values that are made into g->taps, behind the taps, which have been recorded. */
 xt_status sweep_make_values(Group *g, xt_error *error);
 

@@ -28,18 +28,14 @@ void sweep_measure_plans(SweepConfig *c, size_t count) {
   }
 }
 
-static int plan_layer(xt_layer_base base, int layer, int source, int target) {
-  return layer + (base == XT_LAYER_SOURCE ? source : base == XT_LAYER_TARGET ? target : 0);
-}
-
 int sweep_lowest_layer(const xt_site *site, const xt_control_input *in, int layers, int source,
                        int target) {
   int lowest = layers;
   if (site->from != XT_FROM_PLAN) return target;
   for (size_t k = 0; k < in->write_count; k++) {
     const xt_plan_write *w = &in->writes[k];
-    const int from = plan_layer(w->source_base, w->source, source, target),
-              to = plan_layer(w->target_base, w->target, source, target);
+    const int from = sweep_plan_layer(w->source_base, w->source, source, target),
+              to = sweep_plan_layer(w->target_base, w->target, source, target);
     if (from >= 0 && from < layers && to >= 0 && to < lowest) lowest = to;
   }
   return lowest;
@@ -150,8 +146,8 @@ static void each_of_plan(Writing *w, int instance, int site, int source, int tar
   int32_t at = g->plan_vectors[instance * g->config->site_count + site];
   for (size_t k = 0; k < plan->write_count; k++) {
     const xt_plan_write *write = &plan->writes[k];
-    const int from = plan_layer(write->source_base, write->source, source, target),
-              to = plan_layer(write->target_base, write->target, source, target),
+    const int from = sweep_plan_layer(write->source_base, write->source, source, target),
+              to = sweep_plan_layer(write->target_base, write->target, source, target),
               rows = vector_rows(write, c->layers);
     w->site = &write->site;
     w->prompt = rows                                     ? -1

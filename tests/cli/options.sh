@@ -50,6 +50,35 @@ cmp -s whole.jsonl steps.jsonl && pass "in steps the same numbers" || fail "in s
 "$X" export joined.db >joined.jsonl
 cmp -s whole.jsonl joined.jsonl && pass "joined" || fail "joined"
 
+# ---- what is not in the file: controls, several languages, a vector, a plan
+sed 's/"source": \("[^"]*"\)/"source": \1, "sources": {"de": \1, "fr": "Oui?"}/' pairs.jsonl >langs.jsonl
+printf '"What a lovely day."\n"I am glad."\n' >happy.jsonl
+"$X" capture -m "$model" --threads 1 --quiet --mean happy.jsonl --tap block -o happy.npy || fail "capture"
+echo '[{"name": "two", "writes": [{"site": "attn", "source_layer": "i", "target_layer": "j"}, {"site": "block+add2", "source_layer": 1, "target_layer": 4, "vector": "happy.npy"}]}]' >plan.json
+one="--source-layers 1 --target-layers 2"
+"$X" sweep $small --pairs langs.jsonl --site attn --control shuffled,mean,random $one -o made.db || fail "sweep of controls"
+"$X" sweep $small --pairs langs.jsonl --site attn --source-langs de,fr $one -o made.db || fail "sweep of languages"
+"$X" sweep $small --pairs langs.jsonl --site block --vector happy.npy --rule add --alpha 2 --plan plan.json $one -o made.db || fail "sweep of a vector"
+run "$X" options made.db -m "$model" --threads 1 --json
+expect "without the questions" 0
+same "without the questions: what is left out" "$(sed -n 1p err)" "24 runs of controls, means, vectors and plans are not scored: give the questions as the sweep had them (--pairs, or --task and --data), and its --source-langs, --vector or --plan"
+run "$X" options made.db $small --dry-run --pairs langs.jsonl
+same "with the questions: controls" "$(head -1 out)" "runs     12, of 4 questions, whose prompts are run again"
+run "$X" options made.db -m "$model" --threads 1 --pairs langs.jsonl --source-langs de,fr --plan plan.json
+expect "with the questions, languages and a plan" 0
+same "with the questions, languages and a plan: what is left" "$(sed -n 1p err)" "4 runs of controls, means, vectors and plans are not scored: the questions given, --source-langs, --vector and --plan do not say what they write"
+same "with the questions, languages and a plan: scored" "$(grep 'scored$' err)" "made.db: options of 20 runs scored"
+"$X" options made.db $small --pairs langs.jsonl --vector happy.npy >/dev/null || fail "with the vector"
+same "everything is scored" "$("$X" export made.db | grep -c '"options": {"1"')$("$X" export made.db | grep -c '"options": null')" 320
+run "$X" options made.db $small --pairs langs.jsonl --vector happy.npy --dry-run
+same "nothing is left" "$(head -1 out)$(wc -c <err)" "runs     0, of 0 questions, whose prompts are run again0"
+run "$X" options made.db --vector happy.npy
+expect "a vector without the questions" 2
+same "a vector without the questions: message" "$(cat err)" "xtransplant options: --vector: needs the questions: give --pairs, or --task and --data"
+run "$X" options made.db --pairs langs.jsonl
+expect "questions without a model" 2
+refuses_like "a plan that is none" 3 "xtransplant options: happy.jsonl: at byte 20: is not JSON: " "$X" options made.db $small --pairs langs.jsonl --plan happy.jsonl
+
 # ---- report
 "$X" report r.db -o report --quiet >/dev/null 2>&1 || fail "report"
 same "report: rows" "$(sed 's/^"//; s/".*//; s/layer [0-5] into [0-5]/best/' report/options.csv | tr '\n' ';') $(ls report/options.tex)" \

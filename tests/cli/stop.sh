@@ -94,6 +94,10 @@ wait $pid 2>/dev/null
 "$X" sweep -m "$model" --threads 2 $pairs --progress plain -o plain.db 2>err
 head -1 err | grep -Eq '^[0-9.]+%  [0-9]+/876 responses  0/12 instances  [0-9.]+/s  [0-9.]+ GB  ETA [0-9]+:[0-9]{2}:[0-9]{2}$' &&
   pass "--progress plain: a line with an ETA from the first prompt on" || fail "--progress plain: a line with an ETA from the first prompt on" "$(head -2 err)"
+"$X" sweep -m "$model" --threads 2 $pairs --control mean,shuffled --progress plain -o mean.db 2>err
+same "--progress plain, a control: what is read before the first response" "$(head -1 err | sed 's/[0-9.]* GB/N GB/')" "reading source prompts for controls: 0/12  N GB  ETA -"
+sed -n 2p err | grep -Eq '^[0-9.]+%  [0-9]+/2604 responses  0/12 instances  [0-9.]+/s  [0-9.]+ GB  ETA [0-9]+:[0-9]{2}:[0-9]{2}$' &&
+  pass "--progress plain, a control: then the responses, with an ETA from the first on" || fail "--progress plain, a control: then the responses, with an ETA from the first on" "$(head -3 err)"
 for how in auto none; do
   "$X" sweep -m "$model" --threads 2 $pairs --progress $how -o $how.db 2>err
   same "--progress $how, stderr in a file, a short run: the summary alone" "$(grep -c . err) $(grep -c ETA err)" "1 0"

@@ -197,6 +197,54 @@ static void test_values(void **state) {
   kept_free(kept);
 }
 
+/* How far a run says that it is. */
+typedef struct Told {
+  uint64_t prompts;
+  int calls, reading;
+  bool responses;
+} Told;
+
+static void listen(void *user, const xt_job_progress *now) {
+  Told *told = user;
+  told->calls++;
+  assert_int_equal(now->prompts_in_all, 5); /* the two in Swahili have those of the Turkish ones */
+  assert_true(now->prompts >= told->prompts && now->prompts <= told->prompts + 1);
+  told->prompts = now->prompts;
+  assert_int_equal(now->responses_in_all, 7 * (1 + LAYERS * LAYERS));
+  if (now->prompts == now->prompts_in_all) {
+    told->responses = told->responses || now->responses > 0;
+    return;
+  }
+  told->reading++;
+  assert_true(now->share == 0 && now->responses == 0 && !told->responses);
+}
+
+/* The prompts of a mean are counted, each once, before the first response. */
+static void test_progress(void **state) {
+  (void)state;
+  static const xt_site site = {.read = XT_TAP_FFN, .write = XT_TAP_FFN, .control = XT_CONTROL_MEAN};
+  xt_error error;
+  xt_store *store;
+  xt_dataset *dataset;
+  xt_job *job;
+  char path[200];
+  Told told = {0};
+  const xt_dataset_options d = {.others = true};
+  const xt_job_options o = {
+      .sites = &site, .site_count = 1, .max_new_tokens = 3, .progress = listen, .user = &told};
+  snprintf(path, sizeof path, "%s/progress.db", models_folder);
+  remove(path);
+  ASSERT_OK(xt_dataset_parse_pairs(text, strlen(text), "pairs", &d, &dataset, &error));
+  ASSERT_OK(xt_store_open(path, XT_STORE_WRITE, &store, &error));
+  ASSERT_OK(xt_job_create(model, dataset, &o, &job, &error));
+  ASSERT_OK(xt_job_run(job, session, store, NULL, &error));
+  assert_int_equal(told.reading, 5); /* with none, and with one to four */
+  assert_true(told.calls > told.reading && told.responses);
+  xt_job_free(job);
+  xt_store_close(store);
+  xt_dataset_close(dataset);
+}
+
 static void same(const Kept *a, const Kept *b, int sites_from) {
   int compared = 0;
   for (int q = 0; q < QUESTIONS + 2; q++)
@@ -254,7 +302,7 @@ static void test_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_progress),
                                      cmocka_unit_test(test_limit_and_shards),
                                      cmocka_unit_test(test_refused)};
   return cmocka_run_group_tests_name("job_controls", tests, set_up, tear_down);

@@ -56,6 +56,11 @@ void progress_print(Progress *progress, double share, const char *format, ...) {
   progress->next = now + (progress->plain ? PLAIN_SECONDS : TERMINAL_SECONDS);
 }
 
+void progress_next(Progress *progress) {
+  progress->began = seconds_now();
+  if (progress->printed > 0) progress->next = progress->began;
+}
+
 void progress_bytes(Progress *progress, uint64_t done, uint64_t total) {
   if (!progress_due(progress)) return;
   const double rate = (double)done / (seconds_now() - progress->began + 1e-9);

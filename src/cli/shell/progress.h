@@ -35,6 +35,9 @@ bool progress_due(const Progress *progress);
  * yet. */
 void progress_print(Progress *progress, double share, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* Another part of the run begins, whose time says nothing about the one before. Where there was a
+ * line, there is one at once. */
+void progress_next(Progress *progress);
 /* A file that is written, in bytes. */
 void progress_bytes(Progress *progress, uint64_t done, uint64_t total);
 /* Takes the line that changes away. */

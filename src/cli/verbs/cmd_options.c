@@ -2,29 +2,30 @@
 /* options: score the options of stored questions by likelihood. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "results/store_model.h"
 #include "shell/interrupt.h"
 #include "shell/layers.h"
 #include "shell/output.h"
 #include "shell/progress.h"
+#include "verbs/sweep_job.h"
 #include "verbs/verbs.h"
 
 typedef struct Arguments {
-  ModelArguments model;
-  SiteList sites;
+  SweepArguments sweep; /* the model; the questions, and what sites write, as the sweep had them */
   const char *source_layers, *target_layers;
-  bool untouched, dry_run, by_language, by_configuration;
+  bool untouched, by_language, by_configuration;
 } Arguments;
 
 static const Option options[] = {
     OPTION_MODEL_OPTIONAL(
-        Arguments, model,
+        Arguments, sweep.model,
         "the model that made the responses, which is needed as long as runs are not scored"),
     {.name = "site",
      .letter = 's',
      .type = OPTION_SITES,
-     .field = OPTION_FIELD(Arguments, SiteList, sites),
+     .field = OPTION_FIELD(Arguments, SiteList, sweep.sites),
      .value = "SITES",
      .help = "score only the stored configurations of these sites, separated by commas"},
     OPTIONS_LAYER_LISTS(Arguments, "and of these source layers: all, first, last, 3, 0-7 or 0,5,31",
@@ -44,12 +45,19 @@ static const Option options[] = {
     {.name = "dry-run",
      .letter = 'n',
      .type = OPTION_FLAG,
-     .field = OPTION_FIELD(Arguments, bool, dry_run),
+     .field = OPTION_FIELD(Arguments, bool, sweep.dry_run),
      .help = "say how much there is to do, and do nothing"},
-    OPTIONS_COMPUTE(Arguments, model),
-    OPTION_PROGRESS(Arguments, model.progress),
-    OPTION_QUIET(Arguments, model.quiet),
-    OPTION_JSON(Arguments, model.json),
+    OPTIONS_QUESTIONS(Arguments, sweep.task, sweep.data, sweep.pairs, sweep.languages, sweep.pivot),
+    OPTION_SOURCE_LANGS(Arguments, sweep.source_langs),
+    OPTION_VECTOR(Arguments, sweep.vector),
+    OPTION_PLAN(Arguments, sweep.plan,
+                "what the interventions write whose results the file has: a JSON list"),
+    OPTION_COT(Arguments, sweep.cot),
+    OPTIONS_CHAT(Arguments, sweep.chat),
+    OPTIONS_COMPUTE(Arguments, sweep.model),
+    OPTION_PROGRESS(Arguments, sweep.model.progress),
+    OPTION_QUIET(Arguments, sweep.model.quiet),
+    OPTION_JSON(Arguments, sweep.model.json),
 };
 
 typedef struct Work {
@@ -58,14 +66,23 @@ typedef struct Work {
   xt_option_work todo;
   xt_store *store;
   LoadedModel model;
+  SweepJob job;  /* that has what sites write, if the questions are given */
+  SiteList made; /* those of the store that need it */
   char hash[XT_MODEL_HASH_SIZE];
   bool *layers; /* [2 * layers of the store] source, then target; owned */
   Progress progress;
+  bool scoring_began;
 } Work;
 
 static bool tick(void *user, uint64_t done) {
   Work *w = user;
   const double all = (double)w->todo.runs;
+  if (!w->scoring_began) { /* until then, prompts were read */
+    progress_end(&w->job.line);
+    progress_begin(&w->progress, w->arguments->sweep.model.progress,
+                   w->arguments->sweep.model.quiet);
+  }
+  w->scoring_began = true;
   if (progress_due(&w->progress))
     progress_print(&w->progress, (double)done / all, "%llu/%llu runs  %.1f/s  %.2f GB",
                    (unsigned long long)done, (unsigned long long)w->todo.runs,
@@ -83,8 +100,8 @@ static xt_status choose_runs(Work *w, xt_error *error) {
   w->layers = calloc(2 * layers + 1, sizeof *w->layers);
   if (!w->layers) return error_memory(error);
   w->scoring = (xt_option_scoring){.untouched = a->untouched,
-                                   .sites = a->sites.at,
-                                   .site_count = (size_t)a->sites.count,
+                                   .sites = a->sweep.sites.at,
+                                   .site_count = (size_t)a->sweep.sites.count,
                                    .tick = tick,
                                    .user = w};
   if (!layers) return XT_STATUS_OK; /* an empty store */
@@ -97,28 +114,68 @@ done:
   return status;
 }
 
+static bool is_chosen(const SiteList *sites, const xt_site *site) {
+  char name[XT_SITE_NAME_SIZE], other[XT_SITE_NAME_SIZE];
+  xt_site_format(*site, name);
+  for (int i = 0; i < sites->count; i++)
+    if (strcmp(xt_site_format(sites->at[i], other), name) == 0) return true;
+  return false;
+}
+
+/* Sites that write something other than values of a question's own prompts. */
+static xt_status note_site(void *user, const xt_store_row *row, xt_error *error) {
+  Work *w = user;
+  const SiteList *chosen = &w->arguments->sweep.sites;
+  xt_site site;
+  if (row->source_layer < 0) return XT_STATUS_OK;
+  const xt_status status = xt_site_parse(row->site, &site, error);
+  if (status || (chosen->count && !is_chosen(chosen, &site))) return status;
+  if ((site.from == XT_FROM_SOURCE && site.control <= XT_CONTROL_SELF) ||
+      is_chosen(&w->made, &site))
+    return XT_STATUS_OK;
+  if (w->made.count == SITE_LIST_MAX)
+    return error_set(error, XT_STATUS_ARGUMENT, NULL, "--site", -1,
+                     "more than %d sites write values that must be made: name some", SITE_LIST_MAX);
+  w->made.at[w->made.count++] = site;
+  return XT_STATUS_OK;
+}
+
+static bool has_questions(const SweepArguments *a) { return a->pairs || a->has_task; }
+
+/* What the sites write that need more than a question's own prompts. */
+static xt_status prepare_values(Work *w, xt_error *error) {
+  const SweepArguments *a = &w->arguments->sweep;
+  xt_status status = XT_STATUS_OK;
+  if (!has_questions(a)) return status;
+  TRY_DONE(xt_store_read(w->store, note_site, w, error));
+  TRY_DONE(job_read(&w->job, a, error));
+  TRY_DONE(job_create_values(&w->job, &w->model, w->made.at, (size_t)w->made.count, error));
+  w->scoring.job = w->job.job;
+done:
+  return status;
+}
+
 /* Finds what there is to do, and reports errors before the weights are read. */
 static xt_status prepare(Work *w, const char *path, xt_error *error) {
-  const ModelArguments *m = &w->arguments->model;
+  const ModelArguments *m = &w->arguments->sweep.model;
   xt_status status;
   TRY_DONE(xt_store_open(path, XT_STORE_READ, &w->store, error));
   TRY_DONE(choose_runs(w, error));
+  if (m->model) TRY_DONE(model_describe(m, &w->model, error));
+  if (m->model) TRY_DONE(prepare_values(w, error));
   TRY_DONE(xt_store_count_unscored(w->store, &w->scoring, &w->todo, error));
-  if (w->todo.runs && !m->model && !w->arguments->dry_run)
+  if (w->todo.runs && !m->model && !w->arguments->sweep.dry_run)
     return error_set(
         error, XT_STATUS_ARGUMENT, path, "--model", -1,
         "missing: the options of %llu runs must be scored; give the model that made the responses",
         (unsigned long long)w->todo.runs);
-  if (m->model) {
-    TRY_DONE(model_describe(m, &w->model, error));
-    TRY_DONE(store_check_model(w->store, m, &w->model, w->hash, error));
-  }
+  if (m->model) TRY_DONE(store_check_model(w->store, m, &w->model, w->hash, error));
 done:
   return status;
 }
 
 static xt_status score(Work *w, const char *path, xt_error *error) {
-  const ModelArguments *m = &w->arguments->model;
+  const ModelArguments *m = &w->arguments->sweep.model;
   xt_status status;
   xt_store_close(w->store);
   w->store = NULL;
@@ -127,9 +184,9 @@ static xt_status score(Work *w, const char *path, xt_error *error) {
   store_report_waiting(w->store, m->quiet);
   TRY_DONE(model_load(m, &w->model, error));
   TRY_DONE(store_begin_model(w->store, m, &w->model, w->hash, "options", error));
-  progress_begin(&w->progress, m->progress, m->quiet);
+  progress_begin(&w->job.line, m->progress, m->quiet);
   status = xt_store_score_options(w->store, w->model.session, &w->scoring, error);
-  progress_end(&w->progress);
+  progress_end(w->scoring_began ? &w->progress : &w->job.line);
 done:
   return status;
 }
@@ -163,7 +220,7 @@ static xt_status print_row(void *user, const xt_option_row *r, xt_error *error) 
   char layers[40] = "";
   if (r->lang && !a->by_language) return XT_STATUS_OK;
   if (r->source_layer >= 0 && !a->by_configuration) return XT_STATUS_OK;
-  if (a->model.json) return row_json(r, error);
+  if (a->sweep.model.json) return row_json(r, error);
   if (r->source_layer >= 0)
     snprintf(layers, sizeof layers, "%d->%d", r->source_layer, r->target_layer);
   print_name(r->task, 16);
@@ -176,7 +233,7 @@ static xt_status print_row(void *user, const xt_option_row *r, xt_error *error) 
 }
 
 static xt_status print_all(const Work *w, xt_error *error) {
-  const ModelArguments *m = &w->arguments->model;
+  const ModelArguments *m = &w->arguments->sweep.model;
   if (!m->json)
     printf("%-16s %-6s %-14s %-8s %8s %9s %9s %9s %9s %9s\n", "task", "lang", "site", "layers",
            "runs", "generated", "acc", "acc_norm", "cal", "cal_norm");
@@ -192,19 +249,51 @@ static void print_price(const Work *w) {
          (unsigned long long)w->todo.options);
 }
 
+/* The questions are needed for what some sites write, and for nothing else. */
+static int check_usage(const Cli *cli, const SweepArguments *a) {
+  static const char *const of_questions[] = {"data",         "lang",   "pivot", "cot",
+                                             "source-langs", "vector", "plan",  "chat"};
+  if (has_questions(a)) {
+    if (!a->model.model)
+      return cli_usage(cli, "--model: missing; with --%s it is needed",
+                       a->pairs ? "pairs" : "task");
+    return job_usage(cli, a);
+  }
+  for (size_t k = 0; k < sizeof of_questions / sizeof *of_questions; k++)
+    if (option_is_given(cli, of_questions[k]))
+      return cli_usage(cli, "--%s: needs the questions: give --pairs, or --task and --data",
+                       of_questions[k]);
+  return EXIT_OK;
+}
+
+static void note_skipped(const Work *w) {
+  const bool given = has_questions(&w->arguments->sweep);
+  if (!w->todo.skipped) return;
+  cli_note(w->arguments->sweep.model.quiet,
+           "%llu runs of controls, means, vectors and plans are "
+           "not scored: %s",
+           (unsigned long long)w->todo.skipped,
+           given ? "the questions given, --source-langs, --vector and --plan do not say what they "
+                   "write"
+                 : "give the questions as the sweep had them (--pairs, or --task and --data), and "
+                   "its --source-langs, --vector or --plan");
+}
+
 static int run(const Cli *cli, void *opaque) {
-  const Arguments *arguments = opaque;
-  const bool quiet = arguments->model.quiet;
+  Arguments *arguments = opaque;
+  const bool quiet = arguments->sweep.model.quiet;
   Work w = {.arguments = arguments};
   xt_error error;
   xt_status status;
   bool began = false;
   if (cli->rest_count != 1) return cli_usage(cli, "give one results file");
+  arguments->sweep.has_task = option_is_given(cli, "task");
+  arguments->sweep.others = true;
+  const int wrong = check_usage(cli, &arguments->sweep);
+  if (wrong) return wrong;
   TRY_DONE(prepare(&w, cli->rest[0], &error));
-  if (w.todo.skipped)
-    cli_note(quiet, "%llu runs of controls, means, vectors and plans are not scored",
-             (unsigned long long)w.todo.skipped);
-  if (arguments->dry_run) {
+  note_skipped(&w);
+  if (arguments->sweep.dry_run) {
     print_price(&w);
     goto done;
   }
@@ -224,6 +313,7 @@ done:
   const int code = began && status == XT_STATUS_CANCELLED ? interrupt_exit_code()
                                                           : cli_exit(cli, status, &error);
   xt_store_close(w.store);
+  job_deinit(&w.job);
   model_deinit(&w.model);
   free(w.layers);
   return code;
@@ -240,7 +330,10 @@ const Verb verb_options = {
         "with the largest one divided by its bytes; cal and cal_norm first subtract each option's "
         "mean over the questions of the same configuration and language. An option's text is its "
         "word, or where it has none its label; of a prompt that lists options as \"(A) text\", "
-        "that text. It costs one pass for each run and option: --dry-run says how many. A command "
+        "that text. What controls other than self, means of languages, vectors and plans write is "
+        "not in the file: such runs are scored when the questions are given as the sweep had them, "
+        "with its --source-langs, --vector or --plan. It costs one pass for each run and option: "
+        "--dry-run says how many. A command "
         "that was stopped continues when it is given again.",
     .example =
         "xtransplant options xnli.db -m Llama-2-7b-chat-hf --source-layers all --target-layers "

@@ -14,36 +14,7 @@
 
 static const Option options[] = {
     OPTION_MODEL(SweepArguments, model),
-    {.name = "task",
-     .letter = 't',
-     .type = OPTION_ENUM,
-     .field = OPTION_FIELD(SweepArguments, int, task),
-     .value = "T",
-     .choices_from = xt_task_names,
-     .help = "the benchmark to run; its prompts are in the folder of --data"},
-    {.name = "data",
-     .letter = 'd',
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(SweepArguments, const char *, data),
-     .value = "DIR",
-     .help = "the benchmark's folder as released, which contains split, and ans or translated"},
-    {.name = "pairs",
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(SweepArguments, const char *, pairs),
-     .value = "FILE",
-     .help = "JSON lines {id, lang, source, target, gold, task}, instead of --task and --data; - "
-             "reads standard input"},
-    {.name = "lang",
-     .letter = 'l',
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(SweepArguments, const char *, languages),
-     .value = "LIST",
-     .help = "the languages, separated by commas; without it, all languages of the task"},
-    {.name = "pivot",
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(SweepArguments, const char *, pivot),
-     .value = "LANG",
-     .help = "the language of the source prompts of xnli, xquad, xcopa and mkqa; without it, en"},
+    OPTIONS_QUESTIONS(SweepArguments, task, data, pairs, languages, pivot),
     {.name = "site",
      .letter = 's',
      .type = OPTION_SITES,
@@ -67,13 +38,7 @@ static const Option options[] = {
      .help = "words whose log-probability as the first token is stored for every response, "
              "separated by commas or on the lines of a file, besides the answers: each option's "
              "label and text, or the gold answer; none stores nothing of first tokens"},
-    {.name = "source-langs",
-     .type = OPTION_TEXT,
-     .field = OPTION_FIELD(SweepArguments, const char *, source_langs),
-     .value = "LIST",
-     .help =
-         "write the mean of the source prompt's values in these languages, separated by commas; "
-         "of --pairs, lines have them as \"sources\", an object, language to prompt"},
+    OPTION_SOURCE_LANGS(SweepArguments, source_langs),
     OPTION_VECTOR(SweepArguments, vector),
     OPTIONS_WAYS(SweepArguments, ways),
     OPTION_PLAN(SweepArguments, plan,
@@ -95,11 +60,7 @@ static const Option options[] = {
      .help = "only the K-th (from 1) of N parts that take about as long as one another; merge "
              "joins the files. auto: as Slurm, mpirun or Kubernetes numbers this process; %k and "
              "%n in --output are the two numbers"},
-    {.name = "cot",
-     .type = OPTION_FLAG,
-     .field = OPTION_FIELD(SweepArguments, bool, cot),
-     .help = "end each prompt with \"Let's think step by step.\" in its language; 200 new tokens "
-             "by default"},
+    OPTION_COT(SweepArguments, cot),
     OPTIONS_CHAT(SweepArguments, chat),
     OPTION_MAX_NEW_TOKENS(SweepArguments, max_new_tokens),
     OPTION_PENALTY(SweepArguments, penalty),
@@ -388,17 +349,8 @@ static xt_status print_summary(const Sweep *s, bool finished, xt_error *error) {
 static int check_usage(const Cli *cli, const SweepArguments *a, Shard *shard) {
   const int wrong_chat = chat_usage(cli, &a->chat);
   if (wrong_chat) return wrong_chat;
-  if (a->pairs && (a->has_task || a->data))
-    return cli_usage(cli, "--pairs: cannot be combined with --%s", a->has_task ? "task" : "data");
-  if (a->pairs && a->pivot)
-    return cli_usage(cli, "--pivot: cannot be combined with --pairs, whose lines have their own "
-                          "source prompts");
-  if (!a->pairs && !a->has_task)
-    return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
-  if (!a->pairs && !a->data)
-    return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
-  if (a->vector && a->source_langs)
-    return cli_usage(cli, "--vector: cannot be combined with --source-langs");
+  const int wrong_questions = job_usage(cli, a);
+  if (wrong_questions) return wrong_questions;
   static const char *const of_sites[] = {"control", "rule",      "alpha",  "span",
                                          "heads",   "positions", "vector", "source-langs"};
   for (size_t k = 0; k < sizeof of_sites / sizeof *of_sites; k++)

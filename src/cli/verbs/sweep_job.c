@@ -12,6 +12,21 @@
 
 /* ---- questions ------------------------------------------------------------------------------- */
 
+int job_usage(const Cli *cli, const SweepArguments *a) {
+  if (a->pairs && (a->has_task || a->data))
+    return cli_usage(cli, "--pairs: cannot be combined with --%s", a->has_task ? "task" : "data");
+  if (a->pairs && a->pivot)
+    return cli_usage(cli, "--pivot: cannot be combined with --pairs, whose lines have their own "
+                          "source prompts");
+  if (!a->pairs && !a->has_task)
+    return cli_usage(cli, "--task: missing; give --task and --data, or --pairs");
+  if (!a->pairs && !a->data)
+    return cli_usage(cli, "--data: missing; --task needs the folder with the benchmark's prompts");
+  if (a->vector && a->source_langs)
+    return cli_usage(cli, "--vector: cannot be combined with --source-langs");
+  return EXIT_OK;
+}
+
 /* The languages of a list with commas, as pointers into `copy`. */
 static size_t split_languages(char *copy, const char **out, size_t most) {
   size_t n = 0;
@@ -47,7 +62,7 @@ xt_status job_read(SweepJob *job, const SweepArguments *a, xt_error *error) {
       .pivot = a->pivot,
       .limit = (size_t)a->limit,
       .cot = a->cot,
-      .others = a->controls != NULL,
+      .others = a->controls || a->others,
       .source_langs = sources,
       .source_lang_count = source_copy ? split_languages(source_copy, sources, 64) : 0};
   xt_status status;
@@ -82,18 +97,33 @@ static bool wants_stop(void *user) {
   return interrupt_asked();
 }
 
+#define PLAIN_WAIT_SECONDS 10.0
+
 static void show_progress(void *user, const xt_job_progress *now) {
   SweepJob *job = user;
   char samples[64] = "";
+  const bool reading = now->prompts < now->prompts_in_all;
+  if (job->reading && !reading) progress_next(&job->line); /* responses have a time of their own */
+  job->reading = reading;
   if (!progress_due(&job->line)) return;
+  if (reading) {
+    progress_print(&job->line, 0, "reading source prompts for controls: %llu/%llu  %.2f GB",
+                   (unsigned long long)now->prompts, (unsigned long long)now->prompts_in_all,
+                   (double)resident_bytes() / 1e9);
+    return;
+  }
+  /* How long prompts take says little about responses: a whole line waits for one, if not long. */
+  const bool any = now->responses > 0 || now->samples;
+  if (!any && job->line.plain && seconds_now() - job->line.began < PLAIN_WAIT_SECONDS) return;
   if (now->samples_in_all)
     snprintf(samples, sizeof samples, "  %llu/%llu samples", (unsigned long long)now->samples,
              (unsigned long long)now->samples_in_all);
-  progress_print(
-      &job->line, now->share, "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB",
-      100 * now->share, now->responses, (unsigned long long)now->responses_in_all,
-      (unsigned long long)now->questions, (unsigned long long)now->questions_in_all, samples,
-      now->responses / (seconds_now() - job->line.began + 1e-9), (double)resident_bytes() / 1e9);
+  progress_print(&job->line, any ? now->share : 0,
+                 "%.1f%%  %.0f/%llu responses  %llu/%llu instances%s  %.1f/s  %.2f GB",
+                 100 * now->share, now->responses, (unsigned long long)now->responses_in_all,
+                 (unsigned long long)now->questions, (unsigned long long)now->questions_in_all,
+                 samples, now->responses / (seconds_now() - job->line.began + 1e-9),
+                 (double)resident_bytes() / 1e9);
 }
 
 /* ---- the job --------------------------------------------------------------------------------- */
@@ -258,6 +288,68 @@ done:
   words_free(&words);
   free(sources);
   free(targets);
+  return status;
+}
+
+/* Whether the arguments say what a site of a results file writes. Plans are looked for one by one. */
+static bool is_said(const SweepJob *job, const xt_site *site, const char *langs) {
+  switch (site->from) {
+    case XT_FROM_VECTOR: return job->vector.vector && strcmp(site->label, job->vector.label) == 0;
+    case XT_FROM_LANGS: return strcmp(site->label, langs) == 0;
+    case XT_FROM_PLAN: return false;
+    default: return site->control > XT_CONTROL_SELF;
+  }
+}
+
+/* Those of --plan whose results are among the sites. */
+static size_t find_plans(const SweepJob *job, const xt_site *sites, size_t count,
+                         xt_job_plan_site *out) {
+  size_t found = 0;
+  for (size_t e = 0; e < job->plan.count; e++) {
+    const PlanEntry *entry = &job->plan.entries[e];
+    bool has = false;
+    for (size_t s = 0; s < count; s++)
+      has = has || (sites[s].from == XT_FROM_PLAN && strcmp(sites[s].label, entry->label) == 0);
+    if (has)
+      out[found++] = (xt_job_plan_site){
+          .name = entry->label, .writes = entry->writes, .write_count = entry->count};
+  }
+  return found;
+}
+
+xt_status job_create_values(SweepJob *job, const LoadedModel *model, const xt_site *sites,
+                            size_t count, xt_error *error) {
+  const SweepArguments *a = job->arguments;
+  xt_site langs = {0}, own[SITE_LIST_MAX];
+  xt_job_plan_site plans[SITE_LIST_MAX];
+  xt_status status;
+  xt_job_options o = {.sites = own,
+                      .plans = plans,
+                      .skip_long = true, /* their options are not scored */
+                      .max_new_tokens = 1,
+                      .no_effects = true,
+                      .name = job_input(a),
+                      .cancel = wants_stop,
+                      .progress = show_progress,
+                      .user = job};
+  if (a->chat.chat) TRY_DONE(chat_dataset(job->dataset, &a->chat, model, error));
+  if (a->vector) TRY_DONE(vector_input_read(a->vector, &model->info, &job->vector, error));
+  if (a->source_langs) TRY_DONE(label_langs(a->source_langs, 1, &langs, error));
+  if (a->plan) TRY_DONE(plan_read(a->plan, &job->plan, error));
+  if (a->plan) TRY_DONE(plan_check(&job->plan, &model->info, true, error));
+  for (size_t s = 0; s < count; s++) {
+    if (!is_said(job, &sites[s], langs.label)) continue;
+    if (o.site_count == SITE_LIST_MAX)
+      return error_set(error, XT_STATUS_ARGUMENT, NULL, "--site", -1,
+                       "there are more than %d sites whose values must be made; name some",
+                       SITE_LIST_MAX);
+    own[o.site_count++] = sites[s];
+  }
+  o.vector = job->vector.values;
+  o.plan_count = find_plans(job, sites, count, plans);
+  if (o.site_count + o.plan_count)
+    TRY_DONE(xt_job_create(model->model, job->dataset, &o, &job->job, error));
+done:
   return status;
 }
 
