@@ -276,6 +276,7 @@ def compare(browser, page, first, shoot):
             choose(f'[aria-label="{side}: language"]', "all")
             choose(f'[aria-label="{side}: model"]', models[-1])
         choose('[aria-label="Left: model"]', "0")
+        choose("#compare-colour", "changed")
         check("compares two models", chosen("Left", "model") == "0" and chosen("Right", "model") == models[-1] and len(cells(1)) > 0 and cells(0) != cells(1), cells(1)[:2])
         browser.js("document.getElementById('compare').scrollIntoView({behavior: 'instant'})")
         shoot("13-models")

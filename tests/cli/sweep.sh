@@ -138,6 +138,13 @@ same "--track none" "$("$X" export none.db --quiet | grep -c '"effects": null')"
 printf 'yes\n no way\n' >words
 run "$X" sweep $small $pairs --limit 1 --source-layers 0 --target-layers 0 --track words -o words.db
 same "--track FILE" "$("$X" export words.db --quiet | grep -c '\["word", "yes", "yes", .*\["word", " no way", ')" 6
+# 14 words of two tokens, and the gold answer's two
+printf '%s\n' a b c d e f g h i j k l m n >words
+sed 's/"task": "xnli"/"task": "xquad"/' pairs.jsonl >plain.jsonl
+for track in none words; do "$X" sweep $small --pairs plain.jsonl --site attn,ffn,block -n 2 --track $track -o bytes-$track.db; done
+same "30 tracked tokens are stored" "$("$X" export bytes-words.db --quiet | sed -n '$s/.*"tracked": //p' | sed 's/\]\].*//' | tr '[' '\n' | grep -c '", -')" 30
+bytes=$((($(wc -c <bytes-words.db) - $(wc -c <bytes-none.db)) / $("$X" export bytes-words.db --quiet | wc -l)))
+[ $bytes -gt 60 ] && [ $bytes -lt 117 ] && pass "30 tracked tokens take less than 117 bytes a response" || fail "30 tracked tokens take less than 117 bytes a response" "$bytes"
 "$X" run -m "$model" --threads 1 --source "a b" --target "c d" --site attn --source-layer 0 --target-layer 0 --json --track yes >alone
 same "run --track" "$(grep -c '"effects": {"kl_untouched": .*\["yes", "yes", ' alone)" 1
 

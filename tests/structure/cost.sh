@@ -39,6 +39,8 @@ wait
 cost generate "$X" generate $small -p "The quick brown fox jumps over the lazy dog." -n 24 &
 cost tokenize "$X" tokenize -t "$model" <pairs.jsonl &
 wait
+for track in answers none; do cost tracks-$track "$X" sweep $small --pairs pairs.jsonl --site attn -n 20 --track $track -o $track.db & done
+wait
 for run in sweep report generate tokenize; do cat "$work/$run.cost"; done >now
 if [ -n "$record" ]; then
   { sed -n '/^# compiler/!{/^#/p;}' "$figures"; echo "# compiler: $version"; cat now; } >new && cp new "$figures"
@@ -50,4 +52,8 @@ for run in sweep report generate tokenize; do
   # shellcheck disable=SC2181
   if [ $? -eq 0 ] && [ -n "$line" ]; then pass "$run: $line"; else fail "$run costs what cost.txt says" "$line"; fi
 done
+# Each option's label and text are tracked, of a sweep with as many new tokens as is usual.
+more=$(cat "$work/tracks-answers.cost" "$work/tracks-none.cost" | awk 'NR == 1 {with = $2} NR == 2 {printf "%.2f", 100 * (with / $2 - 1)}')
+if awk -v more="$more" 'BEGIN {exit !(more != "" && more < 2)}'; then pass "tracked answers cost less than 2 % of a sweep: $more %"
+else fail "tracked answers cost less than 2 % of a sweep" "$more %"; fi
 finish
