@@ -233,20 +233,21 @@ def compare(browser, page, first, shoot):
     shoot("12-compare")
     check("compares two maps that differ in site, task or model, if there are any", options("Left", "model") + options("Left", "task") + options("Left", "site") == ["0"] * 3
           or any(chosen("Left", name) != chosen("Right", name) for name in ("model", "task", "site")))
-    check("has one scale for both maps", ends(0) == ends(1) and ends(0) != "", (ends(0), ends(1)))
     value = lambda label: float(re.search(r": ([+\u2212]?[0-9.]+)", label)[1].replace("\u2212", "-"))
     names = browser.js("[...document.querySelectorAll('#compare-colour option')].map(o => o.value)")
-    wrong = []
+    wrong, scales = [], [(names[0], ends(0), ends(1))]
     for name in names:
         if name not in ("gain", "accuracy", "changed", "kl-untouched") or not choose("#compare-colour", name):
             continue
         if browser.js("document.getElementById('compare-colour').value") != name:
             continue  # nothing is scored
+        scales.append((name, ends(0), ends(1)))
         left, right, gap = cells(0), cells(1), cells(2)
         if len(gap) == len(left) == len(right):
             there = [k for k in range(len(gap)) if "nothing" not in left[k][2] + right[k][2]]
             wrong += [(name, left[k], right[k], gap[k]) for k in there if abs(value(left[k][2]) - value(right[k][2]) - value(gap[k][2])) > 0.1501]
             wrong += [] if there else [(name, "nothing is compared")]
+    check("has one scale for both maps, by each measure", all(a == b != "" for _, a, b in scales), scales)
     check("the third map is the difference of the two", not wrong, wrong[:3])
     choose("#compare-colour", names[0])
     left, right = cells(0), cells(1)
