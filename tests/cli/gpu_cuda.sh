@@ -33,6 +33,25 @@ shimmed -- $generate --device cuda:0 --repetition-penalty 1.2
 expect "and again" 0
 same "kept kernels are used" "$(count_of nvrtcCompileProgram)/$(count_of cuModuleLoadData)" 0/1
 cp counts clean
+# ---- weights go up from two halves of pinned memory; where there is none, from any
+same "pinned memory: pieces, events" "$(count_of cuMemHostAlloc)/$(count_of cuEventCreate)" 2/2
+same "each write from it is marked" "$([ "$(count_of cuEventRecord)" -gt 20 ] && [ "$(count_of cuEventRecord)" -lt "$(count_of cuMemcpyHtoDAsync_v2)" ]; echo $?)" 0
+same "a half is waited for before it is filled" "$(count_of cuEventSynchronize)" "$(count_of cuEventRecord)"
+for fault in cuMemHostAlloc:1:2 cuMemHostAlloc:2:2 cuEventCreate:1:2 cuEventCreate:2:801; do
+  shimmed XT_CUDA_FAULT=$fault -- $generate --device cuda:0
+  expect "$fault: weights go up all the same" 0
+  same "$fault: from memory that is not pinned" "$(count_of cuEventRecord)" 0
+  same "$fault: all is released" "$(left_over)" ""
+done
+# ---- kept kernels are those of one kind of card, driver and compiler
+for setting in XT_CUDA_DRIVER=12080 XT_CUDA_NVRTC=1208 XT_CUDA_CAPABILITY=86; do
+  shimmed $setting -- $generate --device cuda:0
+  same "$setting: kernels are compiled" "$code/$(count_of nvrtcCompileProgram)" 0/1
+  shimmed $setting -- $generate --device cuda:0
+  same "$setting: and kept" "$code/$(count_of nvrtcCompileProgram)" 0/0
+done
+shimmed -- $generate --device cuda:0
+same "the first ones are kept beside them" "$(count_of nvrtcCompileProgram)" 0
 for name in gemma2 neox mistral-window cohere2; do
   golden=$here/../golden/models/$name
   shimmed -- "$X" capture -m "$golden" --threads 1 --ids --prompt "[3, 4, 5]" --device cuda --quiet -o "taps-$name"
@@ -72,7 +91,7 @@ done
 
 bad= tried=0
 for fault in cuMemAlloc_v2:2 cuMemsetD8Async:700 cuMemcpyHtoDAsync_v2:719:lost cuMemcpyDtoHAsync_v2:719:lost cuLaunchKernel:701 \
-  cuLaunchKernel:719:lost cuStreamSynchronize:700:lost cuModuleGetFunction:500 cuCtxSetCurrent:709:lost cuDevicePrimaryCtxRetain:2 cuStreamCreate:2; do
+  cuLaunchKernel:719:lost cuStreamSynchronize:700:lost cuModuleGetFunction:500 cuEventRecord:700 cuEventSynchronize:719:lost cuCtxSetCurrent:709:lost cuDevicePrimaryCtxRetain:2 cuStreamCreate:2; do
   call=${fault%%:*}
   n=$(sed -n "s/^$call //p" clean)
   for at in 1 $(((n + 1) / 2)) $((n - 2)); do

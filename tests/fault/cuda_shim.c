@@ -3,12 +3,15 @@
  * host's, kernels are looked at and not run. It stops the program with one line where a call is out
  * of order: before cuInit, without a context, with a stream, module, function or pointer that is
  * not there or no longer, beyond an allocation, with a grid that no card takes, or with other
- * arguments than the kernel declares. It cannot show that a kernel computes what it should, nor
+ * arguments than the kernel declares; or where pinned memory changes, or is given back, before a
+ * copy from it is waited for: such copies are done as late as may be. It cannot show that a kernel computes what it should, nor
  * that a real driver agrees. In the environment:
  *   XT_CUDA_FAULT=CALL:N:CODE[:lost]  the N-th call of that name gives CODE; lost: so does every
  *   later one
  *   XT_CUDA_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live memory
- * 0") */
+ * 0")
+ *   XT_CUDA_DRIVER=N, XT_CUDA_NVRTC=N, XT_CUDA_CAPABILITY=N  versions (13000, 1300) and kind of card
+ *   (90) */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -28,8 +31,9 @@ static long counts[CALLS];
 static int lost;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-enum { MEMORY, STREAM, MODULE, FUNCTION, PROGRAM, KINDS };
-static const char *const kinds[KINDS] = {"memory", "stream", "module", "function", "program"};
+enum { MEMORY, STREAM, MODULE, FUNCTION, PROGRAM, PINNED, EVENT, KINDS };
+static const char *const kinds[KINDS] = {"memory",  "stream", "module", "function",
+                                         "program", "pinned", "event"};
 
 /* All that was made. A function is not released: it goes with its module. */
 typedef struct Thing {
@@ -39,6 +43,7 @@ typedef struct Thing {
   size_t bytes;
   char *text;       /* of a program and a module: the source; of a function: its name */
   struct Thing *of; /* a function's module */
+  long after;       /* an event: so many copies were under way, or done, when it was recorded */
 } Thing;
 enum { THINGS = 8192, DEVICES = 2 };
 static Thing things[THINGS];
@@ -94,7 +99,10 @@ static int fault(int call) {
       strtol(wanted + length + 1, &rest, 10) != number)
     return 0;
   const int code = (int)strtol(rest + 1, &rest, 10);
-  if (*rest == ':') lost = code;
+  if (*rest == ':') {
+    lost = code;
+    shim_copies_lose();
+  }
   return code;
 }
 #define BEGIN(name)                    \
@@ -118,13 +126,14 @@ static Thing *find(void *name, int kind) {
     if (&things[i] == name && things[i].kind == kind && things[i].live) return &things[i];
   return NULL;
 }
-static Thing *memory_at(CudaPointer p) {
+static Thing *thing_at(CudaPointer p, int kind) {
   for (int i = 0; i < thing_count; i++)
-    if (things[i].kind == MEMORY && things[i].live && p >= (CudaPointer)(uintptr_t)things[i].data &&
+    if (things[i].kind == kind && things[i].live && p >= (CudaPointer)(uintptr_t)things[i].data &&
         p < (CudaPointer)(uintptr_t)things[i].data + things[i].bytes)
       return &things[i];
   return NULL;
 }
+static Thing *memory_at(CudaPointer p) { return thing_at(p, MEMORY); }
 static bool within(CudaPointer p, size_t bytes) {
   const Thing *t = memory_at(p);
   return t && p + bytes <= (CudaPointer)(uintptr_t)t->data + t->bytes;
@@ -140,6 +149,11 @@ int shim_fault(const char *call) {
   return 0;
 }
 
+static int setting(const char *name, int otherwise) {
+  const char *text = getenv(name);
+  return text ? atoi(text) : otherwise;
+}
+
 /* ---- devices and contexts -------------------------------------------------------------------- */
 
 CudaResult cuInit(unsigned flags) {
@@ -149,7 +163,7 @@ CudaResult cuInit(unsigned flags) {
   return code;
 }
 CudaResult cuDriverGetVersion(int *version) {
-  return *version = 13000, fault(CALL_cuDriverGetVersion);
+  return *version = setting("XT_CUDA_DRIVER", 13000), fault(CALL_cuDriverGetVersion);
 }
 CudaResult cuDeviceGetCount(int *count) {
   BEGIN(cuDeviceGetCount);
@@ -170,7 +184,8 @@ CudaResult cuDeviceGetAttribute(int *value, int which, int device) {
   *value = which == CUDA_MAX_THREADS_PER_BLOCK     ? 1024
            : which == CUDA_SHARED_MEMORY_PER_BLOCK ? 48 << 10
            : which == CUDA_MULTIPROCESSORS         ? 132
-           : which == CUDA_CAPABILITY_MAJOR        ? 9
+           : which == CUDA_CAPABILITY_MAJOR        ? setting("XT_CUDA_CAPABILITY", 90) / 10
+           : which == CUDA_CAPABILITY_MINOR        ? setting("XT_CUDA_CAPABILITY", 90) % 10
                                                    : 0;
   return 0;
 }
@@ -205,6 +220,50 @@ CudaResult cuGetErrorName(CudaResult code, const char **name) {
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
+CudaResult cuMemHostAlloc(void **out, size_t bytes, unsigned flags) {
+  BEGIN_HERE(cuMemHostAlloc);
+  CHECK(bytes > 0 && flags == 0, "arguments");
+  Thing *t = make(PINNED, bytes);
+  t->data = malloc(bytes);
+  CHECK(t->data, "the host's memory is full");
+  return *out = t->data, 0;
+}
+CudaResult cuMemFreeHost(void *p) {
+  BEGIN_HERE(cuMemFreeHost);
+  Thing *t = thing_at((CudaPointer)(uintptr_t)p, PINNED);
+  CHECK(t && t->data == p, "no such memory");
+  CHECK(!shim_copies_read(t->data, t->bytes), "a copy from it is under way");
+  free(t->data);
+  t->live = false;
+  return 0;
+}
+CudaResult cuEventCreate(CudaEvent *out, unsigned flags) {
+  BEGIN_HERE(cuEventCreate);
+  CHECK(flags == CUDA_EVENT_WITHOUT_TIME, "flags");
+  return *out = (CudaEvent)(void *)make(EVENT, 0), 0;
+}
+CudaResult cuEventRecord(CudaEvent event, CudaStream stream) {
+  BEGIN_HERE(cuEventRecord);
+  Thing *t = find(event, EVENT);
+  CHECK(t && find(stream, STREAM), "no such event or stream");
+  t->after = shim_copies_begun();
+  return 0;
+}
+CudaResult cuEventSynchronize(CudaEvent event) {
+  BEGIN_HERE(cuEventSynchronize);
+  const Thing *t = find(event, EVENT);
+  CHECK(t, "no such event");
+  shim_copies_finish(t->after);
+  return 0;
+}
+CudaResult cuEventDestroy_v2(CudaEvent event) {
+  BEGIN_HERE(cuEventDestroy_v2);
+  Thing *t = find(event, EVENT);
+  CHECK(t, "no such event");
+  t->live = false;
+  return 0;
+}
+
 CudaResult cuMemAlloc_v2(CudaPointer *out, size_t bytes) {
   BEGIN_HERE(cuMemAlloc_v2);
   CHECK(bytes > 0, "of no bytes");
@@ -218,6 +277,7 @@ CudaResult cuMemFree_v2(CudaPointer p) {
   BEGIN_HERE(cuMemFree_v2);
   Thing *t = memory_at(p);
   CHECK(t && (CudaPointer)(uintptr_t)t->data == p, "no such memory");
+  shim_copies_finish(shim_copies_begun());
   free(t->data);
   t->live = false;
   return 0;
@@ -233,6 +293,7 @@ CudaResult cuMemsetD8Async(CudaPointer p, unsigned char value, size_t bytes, Cud
   BEGIN_HERE(cuMemsetD8Async);
   CHECK(find(stream, STREAM), "no such stream");
   CHECK(within(p, bytes), "beyond the memory");
+  shim_copies_finish(shim_copies_begun());
   memset((void *)(uintptr_t)p, value, bytes);
   return 0;
 }
@@ -240,6 +301,11 @@ CudaResult cuMemcpyHtoDAsync_v2(CudaPointer to, const void *from, size_t bytes, 
   BEGIN_HERE(cuMemcpyHtoDAsync_v2);
   CHECK(find(stream, STREAM), "no such stream");
   CHECK(within(to, bytes), "beyond the memory");
+  if (thing_at((CudaPointer)(uintptr_t)from, PINNED)) {
+    shim_copy_begin((char *)(uintptr_t)to, from, bytes);
+    return 0;
+  }
+  shim_copies_finish(shim_copies_begun());
   memcpy((void *)(uintptr_t)to, from, bytes);
   return 0;
 }
@@ -247,6 +313,7 @@ CudaResult cuMemcpyDtoHAsync_v2(void *to, CudaPointer from, size_t bytes, CudaSt
   BEGIN_HERE(cuMemcpyDtoHAsync_v2);
   CHECK(find(stream, STREAM), "no such stream");
   CHECK(within(from, bytes), "beyond the memory");
+  shim_copies_finish(shim_copies_begun());
   memcpy(to, (void *)(uintptr_t)from, bytes);
   return 0;
 }
@@ -261,6 +328,7 @@ CudaResult cuStreamCreate(CudaStream *out, unsigned flags) {
 CudaResult cuStreamSynchronize(CudaStream stream) {
   BEGIN_HERE(cuStreamSynchronize);
   CHECK(find(stream, STREAM), "no such stream");
+  shim_copies_finish(shim_copies_begun());
   return 0;
 }
 CudaResult cuStreamDestroy_v2(CudaStream stream) {
@@ -354,7 +422,8 @@ CudaResult cuLaunchKernel(CudaFunction function, unsigned gx, unsigned gy, unsig
 /* ---- NVRTC ----------------------------------------------------------------------------------- */
 
 int nvrtcVersion(int *major, int *minor) {
-  return *major = 13, *minor = 0, fault(CALL_nvrtcVersion);
+  const int version = setting("XT_CUDA_NVRTC", 1300);
+  return *major = version / 100, *minor = version % 100, fault(CALL_nvrtcVersion);
 }
 int nvrtcCreateProgram(NvrtcProgram *out, const char *source, const char *name, int headers,
                        const char *const *texts, const char *const *includes) {
@@ -367,8 +436,10 @@ int nvrtcCreateProgram(NvrtcProgram *out, const char *source, const char *name, 
   return *out = (NvrtcProgram)(void *)t, 0;
 }
 int nvrtcCompileProgram(NvrtcProgram program, int count, const char *const *flags) {
-  static const char *const needed[] = {"--fmad=false", "--ftz=false", "--prec-div=true",
-                                       "--prec-sqrt=true", "--gpu-architecture=sm_90"};
+  char card[40];
+  snprintf(card, sizeof card, "--gpu-architecture=sm_%d", setting("XT_CUDA_CAPABILITY", 90));
+  const char *const needed[] = {"--fmad=false", "--ftz=false", "--prec-div=true",
+                                "--prec-sqrt=true", card};
   CHECK(find(program, PROGRAM), "no such program");
   for (size_t n = 0; n < sizeof needed / sizeof *needed; n++) {
     bool there = false;

@@ -22,6 +22,9 @@ typedef struct CudaDevice {
   CudaStream stream;
   CudaModule module;
   CudaFunction kernels[GPU_KERNEL_COUNT];
+  void *halves[2]; /* of the stage, in memory that is pinned */
+  CudaEvent written[2];
+  bool stage_tried;
   Cublaslt *tensor; /* NULL until it is opened, as is its workspace */
   CudaPointer workspace;
 } CudaDevice;
@@ -108,11 +111,21 @@ static int list(GpuInfo *out, int most, char why[256]) {
   return count;
 }
 
+static void free_stage(CudaDevice *d) {
+  for (int i = 0; i < 2; i++) {
+    if (d->halves[i]) cuda.cuMemFreeHost(d->halves[i]);
+    if (d->written[i]) cuda.cuEventDestroy_v2(d->written[i]);
+    d->halves[i] = NULL;
+    d->written[i] = NULL;
+  }
+}
+
 static void close_device(GpuDevice *base) {
   CudaDevice *d = (CudaDevice *)base;
   if (d->context) {
     cuda.cuCtxSetCurrent(d->context);
     if (d->stream) cuda.cuStreamSynchronize(d->stream);
+    free_stage(d);
     cublaslt_close(d->tensor);
     if (d->workspace) cuda.cuMemFree_v2(d->workspace);
     if (d->module) cuda.cuModuleUnload(d->module);
@@ -122,14 +135,15 @@ static void close_device(GpuDevice *base) {
   free(d);
 }
 
-/* The compiled kernels for this kind of card: from the cache, or compiled now. */
+/* The compiled kernels for this kind of card, as this driver and this compiler make them: from the
+ * cache, or compiled now. */
 static xt_status load_module(CudaDevice *d, const GpuOptions *options, xt_error *error) {
-  char *source, *image = NULL, target[32];
+  char *source, *image = NULL, target[32 + sizeof d->base.info.driver];
   size_t size = 0;
   int version = 0;
   TRY(gpu_source(&source, error));
   nvrtc_version(&version);
-  snprintf(target, sizeof target, "sm_%d, NVRTC %d", d->capability, version);
+  snprintf(target, sizeof target, "%s, NVRTC %d", d->base.info.driver, version);
   const char *key[16] = {"cuda", source, target};
   for (int i = 0; nvrtc_flags[i] && i < 12; i++) key[i + 3] = nvrtc_flags[i];
   GpuCache cache;
@@ -218,12 +232,37 @@ static void free_buffer(GpuDevice *base, GpuBuffer *buffer) {
   cuda.cuMemFree_v2(pointer_of(buffer)); /* waits for the commands that use it */
 }
 
+static bool make_stage(GpuDevice *base, void *halves[2]) {
+  CudaResult code;
+  CudaDevice *d = enter(base, &code);
+  const bool tried = d->stage_tried;
+  d->stage_tried = true;
+  for (int i = 0; i < 2 && !code && !tried; i++) {
+    code = cuda.cuMemHostAlloc(&d->halves[i], GPU_STAGE_BYTES, 0);
+    if (code) d->halves[i] = NULL;
+    if (!code) code = cuda.cuEventCreate(&d->written[i], CUDA_EVENT_WITHOUT_TIME);
+  }
+  if (code) free_stage(d); /* the driver copies from other memory, too */
+  memcpy(halves, d->halves, sizeof d->halves);
+  return d->halves[1];
+}
+
+/* An event that was not recorded yet is one that has come. */
+static xt_status wait_for_stage(GpuDevice *base, int half, xt_error *error) {
+  CudaResult code;
+  const CudaDevice *d = enter(base, &code);
+  if (!code) code = cuda.cuEventSynchronize(d->written[half]);
+  return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
+}
+
 static xt_status write_buffer(GpuDevice *base, GpuBuffer *to, size_t offset, const void *from,
                               size_t bytes, xt_error *error) {
   CudaResult code;
   CudaDevice *d = enter(base, &code);
   /* Host memory that is not pinned is copied aside before the call returns. */
   if (!code) code = cuda.cuMemcpyHtoDAsync_v2(pointer_of(to) + offset, from, bytes, d->stream);
+  for (int i = 0; i < 2 && !code; i++)
+    if (from == d->halves[i]) code = cuda.cuEventRecord(d->written[i], d->stream);
   return code ? failed(d, code, "writing", error) : XT_STATUS_OK;
 }
 
@@ -309,6 +348,8 @@ const GpuDriver gpu_cuda = {
     .buffer = make_buffer,
     .buffer_free = free_buffer,
     .write = write_buffer,
+    .stage = make_stage,
+    .stage_wait = wait_for_stage,
     .read = read_buffer,
     .launch = start,
     .finish = finish,

@@ -13,11 +13,13 @@ typedef struct CudaContext_ *CudaContext;
 typedef struct CudaModule_ *CudaModule;
 typedef struct CudaFunction_ *CudaFunction;
 typedef struct CudaStream_ *CudaStream;
+typedef struct CudaEvent_ *CudaEvent;
 typedef unsigned long long CudaPointer;
 typedef struct NvrtcProgram_ *NvrtcProgram;
 
 enum {
   CUDA_OUT_OF_MEMORY = 2,
+  CUDA_EVENT_WITHOUT_TIME = 2,
   CUDA_MAX_THREADS_PER_BLOCK = 1,
   CUDA_SHARED_MEMORY_PER_BLOCK = 8,
   CUDA_MULTIPROCESSORS = 16,
@@ -45,9 +47,15 @@ enum {
   X(CudaResult, cuMemAlloc_v2, (CudaPointer *, size_t))                                  \
   X(CudaResult, cuMemFree_v2, (CudaPointer))                                             \
   X(CudaResult, cuMemGetInfo_v2, (size_t *, size_t *))                                   \
+  X(CudaResult, cuMemHostAlloc, (void **, size_t, unsigned))                             \
+  X(CudaResult, cuMemFreeHost, (void *))                                                 \
   X(CudaResult, cuMemsetD8Async, (CudaPointer, unsigned char, size_t, CudaStream))       \
   X(CudaResult, cuMemcpyHtoDAsync_v2, (CudaPointer, const void *, size_t, CudaStream))   \
   X(CudaResult, cuMemcpyDtoHAsync_v2, (void *, CudaPointer, size_t, CudaStream))         \
+  X(CudaResult, cuEventCreate, (CudaEvent *, unsigned))                                  \
+  X(CudaResult, cuEventRecord, (CudaEvent, CudaStream))                                  \
+  X(CudaResult, cuEventSynchronize, (CudaEvent))                                         \
+  X(CudaResult, cuEventDestroy_v2, (CudaEvent))                                          \
   X(CudaResult, cuStreamCreate, (CudaStream *, unsigned))                                \
   X(CudaResult, cuStreamSynchronize, (CudaStream))                                       \
   X(CudaResult, cuStreamDestroy_v2, (CudaStream))                                        \

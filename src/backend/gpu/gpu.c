@@ -16,6 +16,9 @@ typedef struct GpuState {
   pthread_mutex_t lock;
   int users;
   xt_error failure; /* status OK: none */
+  void *halves[2];  /* of the stage */
+  int half;         /* the last one that was asked for */
+  bool staging;     /* somebody uses it */
 } GpuState;
 
 int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
@@ -169,6 +172,27 @@ void gpu_buffer_free(GpuDevice *device, GpuBuffer *buffer) {
 
 void gpu_write(GpuDevice *d, GpuBuffer *to, size_t offset, const void *from, size_t bytes) {
   if (bytes) COMMAND(d, d->driver->write(d, to, offset, from, bytes, &error_));
+}
+
+bool gpu_stage_begin(GpuDevice *d) {
+  GpuState *state = d->state;
+  pthread_mutex_lock(&state->lock);
+  const bool is = d->driver->stage && !state->staging && d->driver->stage(d, state->halves);
+  state->staging |= is;
+  pthread_mutex_unlock(&state->lock);
+  return is;
+}
+
+void *gpu_stage_next(GpuDevice *d) {
+  const int half = d->state->half ^= 1;
+  COMMAND(d, d->driver->stage_wait(d, half, &error_));
+  return gpu_status(d, NULL) ? NULL : d->state->halves[half];
+}
+
+void gpu_stage_end(GpuDevice *d) {
+  pthread_mutex_lock(&d->state->lock);
+  d->state->staging = false;
+  pthread_mutex_unlock(&d->state->lock);
 }
 
 void gpu_read(GpuDevice *d, void *to, const GpuBuffer *from, size_t offset, size_t bytes) {

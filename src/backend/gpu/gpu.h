@@ -82,9 +82,20 @@ uint64_t gpu_free_memory(GpuDevice *device);
 /* Zeroed. Too large for the device is an XT_STATUS_MEMORY error. */
 xt_status gpu_buffer(GpuDevice *device, size_t bytes, GpuBuffer **out, xt_error *error);
 void gpu_buffer_free(GpuDevice *device, GpuBuffer *buffer); /* accepts NULL */
-/* Host memory may change when the call returns. Offsets in bytes. */
+/* Host memory may change when the call returns, unless it is that of gpu_stage_next. Offsets in
+ * bytes. */
 void gpu_write(GpuDevice *device, GpuBuffer *to, size_t offset, const void *from, size_t bytes);
 void gpu_read(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset, size_t bytes);
+
+/* Host memory that the device reads by itself, in two halves: while one is written to the device
+ * the caller fills the other. False: there is none, or another thread uses it; gpu_write takes any
+ * memory. */
+#define GPU_STAGE_BYTES ((size_t)4 << 20) /* of a half */
+bool gpu_stage_begin(GpuDevice *device);
+/* The half that was not the last one, once all that was written from it has arrived; NULL: the
+ * device has failed. */
+void *gpu_stage_next(GpuDevice *device);
+void gpu_stage_end(GpuDevice *device);
 
 #define GPU_BUFFERS_MAX 12
 typedef struct GpuLaunch {
@@ -155,6 +166,10 @@ typedef struct GpuDriver {
   /* These give what went wrong, or OK. */
   xt_status (*write)(GpuDevice *device, GpuBuffer *to, size_t offset, const void *from,
                      size_t bytes, xt_error *error);
+  /* The halves of gpu_stage_begin, false: it cannot have them; and waits until one of them may
+   * change. NULL: it has none. */
+  bool (*stage)(GpuDevice *device, void *halves[2]);
+  xt_status (*stage_wait)(GpuDevice *device, int half, xt_error *error);
   xt_status (*read)(GpuDevice *device, void *to, const GpuBuffer *from, size_t offset, size_t bytes,
                     xt_error *error);
   xt_status (*launch)(GpuDevice *device, const GpuLaunch *launch, xt_error *error);
@@ -170,7 +185,7 @@ typedef struct GpuDriver {
 struct GpuDevice {
   const GpuDriver *driver; /* the driver's own fields follow in its structure */
   GpuInfo info;
-  struct GpuState *state; /* gpu.c's: users, lock, first failure */
+  struct GpuState *state; /* gpu.c's: users, lock, first failure, halves of the stage */
 };
 
 extern const GpuDriver gpu_opencl, gpu_cuda;

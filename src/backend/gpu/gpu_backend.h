@@ -94,7 +94,7 @@ typedef struct GpuMatrix {
   GpuBuffer *data;
 } GpuMatrix;
 /* The rows of the parts, which are of one type, one after the other. They pass through a few
- * megabytes of the host's memory. */
+ * megabytes of the host's memory: the device's stage, where it has one. */
 xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuMatrix *out,
                      xt_error *error);
 /* Parts of one type that follow one another are one matrix. */

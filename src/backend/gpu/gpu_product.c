@@ -21,8 +21,6 @@ static int format_of(Dtype dtype) {
   return GPU_FORMAT(f->block, f->low, f->high, f->group, f->offset, f->scales, f->plus, f->minus);
 }
 
-#define STAGE_BYTES ((size_t)4 << 20)
-
 /* Rows [first, first + count), in order, as they are in the device's memory. */
 static void stage_rows(char *to, const MatrixSource *s, int first, int count, size_t row) {
   const size_t stored = dtype_bytes(s->dtype, (size_t)s->cols);
@@ -40,21 +38,25 @@ xt_status gpu_matrix(GpuBackend *b, const MatrixSource *parts, int n_parts, GpuM
   const Dtype dtype = parts->dtype;
   const size_t cols = (size_t)parts->cols;
   size_t row = dtype_bytes(dtype, cols), at = 0;
-  char *stage;
+  char *own = NULL;
   *out = (GpuMatrix){.type = type_of(dtype), .format = format_of(dtype), .row = cols};
   if (out->type == GPU_QUANTISED)
     out->row = row = cols / dtype_block(dtype) * quantised_block_bytes(quantised_format(dtype), 1);
-  const size_t most = STAGE_BYTES / row + 1;
   for (int p = 0; p < n_parts; p++) out->rows += parts[p].rows;
-  TRY(mem_alloc(&stage, most, row, error));
-  xt_status status = gpu_buffer(b->device, (size_t)out->rows * row, &out->data, error);
+  const bool staged = row <= GPU_STAGE_BYTES && gpu_stage_begin(b->device);
+  const size_t most = staged ? GPU_STAGE_BYTES / row : GPU_STAGE_BYTES / row + 1;
+  xt_status status = staged ? XT_STATUS_OK : mem_alloc(&own, most, row, error);
+  if (!status) status = gpu_buffer(b->device, (size_t)out->rows * row, &out->data, error);
   for (int p = 0; p < n_parts && !status; p++)
     for (int first = 0, count; first < parts[p].rows; first += count, at += (size_t)count * row) {
       count = (size_t)(parts[p].rows - first) < most ? parts[p].rows - first : (int)most;
+      char *stage = staged ? gpu_stage_next(b->device) : own;
+      if (!stage) break;
       stage_rows(stage, &parts[p], first, count, row);
       gpu_write(b->device, out->data, at, stage, (size_t)count * row);
     }
-  free(stage);
+  if (staged) gpu_stage_end(b->device);
+  free(own);
   if (!status) status = gpu_status(b->device, error);
   if (status) {
     gpu_buffer_free(b->device, out->data);
