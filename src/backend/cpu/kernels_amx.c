@@ -215,7 +215,14 @@ static double spin(long rounds, float *sink) {
   return 2.0 * 4 * SIDE * SIDE * BLOCK;
 }
 
-const PairKernels kernels_amx = {.gemm = gemm, .spin = spin};
+/* Bytes of one word of K in a panel. */
+INLINE size_t k_bytes(Dtype type) {
+  (void)type;
+  return BLOCK * sizeof(float);
+}
+#include "backend/cpu/kernels_operands.inc"
+
+const PairKernels kernels_amx = {.gemm = CHECKED(gemm), .spin = CHECKED(spin)};
 #else
 typedef int kernels_amx_absent; /* a file may not be empty */
 #endif

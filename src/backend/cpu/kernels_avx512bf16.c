@@ -12,6 +12,7 @@ INLINE vf vf_dot_pairs(vf x, vf w, vf sum) { /* sum + x.high * w.high + x.low * 
 #define TILE_STEP vf_dot_pairs
 #define TILE_VALUES 2
 #include "backend/cpu/kernels_gemm.inc"
+#include "backend/cpu/kernels_operands.inc"
 
 static void pair(void *to, const float *from, int pairs, int columns) {
   char *out = to;
@@ -23,7 +24,17 @@ static void pair(void *to, const float *from, int pairs, int columns) {
     }
 }
 
-const PairKernels kernels_avx512bf16 = {.gemm = gemm, .pair = pair, .spin = spin};
+#ifdef OPERAND_READ
+static void checked_pair(void *to, const float *from, int pairs, int columns) {
+  const size_t values = (size_t)pairs * (size_t)columns;
+  reads_floats(from, 2 * values);
+  writes_floats(to, values);
+  pair(to, from, pairs, columns);
+}
+#endif
+
+const PairKernels kernels_avx512bf16 = {
+    .gemm = CHECKED(gemm), .pair = CHECKED(pair), .spin = CHECKED(spin)};
 #else
 typedef int kernels_avx512bf16_absent; /* a file may not be empty */
 #endif
