@@ -312,12 +312,10 @@ typedef struct BackendLimits {
   uint64_t memory;  /* bytes of the device's own memory that were free when the backend was made;
                        0: it uses the host's */
   bool exact;       /* in float32 it gives the CPU's bits */
-  bool packed;      /* weight_create takes the blocks of files/packed.h, not only ggml's */
   int weight_bytes; /* of an element of a weight there; 0: as it is stored */
 } BackendLimits;
 
-#define BACKEND_CPU_LIMITS \
-  ((BackendLimits){.work_rows = 512, .logit_rows = 256, .exact = true, .packed = true})
+#define BACKEND_CPU_LIMITS ((BackendLimits){.work_rows = 512, .logit_rows = 256, .exact = true})
 
 /* Zero-initialise for the defaults. */
 typedef struct BackendOptions {

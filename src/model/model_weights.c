@@ -64,7 +64,7 @@ xt_status model_find_tensor(const xt_model *m, ArchRole role, int layer, int exp
                                                  : "config.json's quantization_config");
   *out = *t;
   if (stack) take_expert(out, expert);
-  if (t->packed && m->limits.packed && t->packed->block_type != DTYPE_COUNT) {
+  if (t->packed && t->packed->block_type != DTYPE_COUNT) {
     out->dtype = t->packed->block_type;
     out->bytes = dtype_bytes(out->dtype, (size_t)(want.rows * want.cols));
   }

@@ -41,6 +41,16 @@ static inline int tear_down(void **state) {
   (void)state;      \
   if (!gpu) skip()
 
+/* Products take the large tiles, which a processor does not take by itself; skips where there is no
+ * room for them. Gives what `small_tiles` was. */
+static inline bool take_large_tiles(void) {
+  GpuBackend *b = gpu_of(gpu);
+  const bool before = b->small_tiles;
+  if (gpu_info(b->device)->local < 40 << 10 || gpu_info(b->device)->items < 256) skip();
+  b->small_tiles = false;
+  return before;
+}
+
 static inline Backend *each(int side) { return side ? gpu : cpu; }
 
 /* What an op left in both memories, compared; frees both. */

@@ -3,37 +3,7 @@
  * there is nothing to test; PoCL (Debian's pocl-opencl-icd) is a device on any machine. XT_TEST_GPU
  * names one device to take; XT_TEST_TINY keeps to shapes that an interpreter of kernels is done
  * with in seconds. */
-#include "gpu_sides.h"
-
-/* Numbers of every size, subnormal ones and both zeros among them. */
-static float *wild_floats(size_t n, uint64_t seed) {
-  float *x = random_floats(n, seed);
-  for (size_t i = 0; i < n; i += 7) x[i] *= i % 3 == 0 ? 0x1p-135f : i % 3 == 1 ? 0x1p12f : -0.0f;
-  return x;
-}
-
-static void product_case(Dtype type, int m, int n, int k, bool with_bias, bool wild) {
-  const MatrixSource source =
-      dtype_is_quantised(type) ? random_blocks(type, n, k, 9) : random_matrix(type, n, k, 9, NULL);
-  float *x = wild ? wild_floats((size_t)m * (size_t)k, 7) : random_floats((size_t)m * (size_t)k, 7),
-        *bias = random_floats((size_t)n, 8), *got[2];
-  xt_error error;
-  char what[80];
-  for (int side = 0; side < 2; side++) {
-    Backend *b = each(side);
-    Weight *w;
-    ASSERT_OK(b->ops->weight_create(b, &source, 1, &w, &error));
-    Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n),
-        db = to_device(b, bias, (size_t)n);
-    b->ops->matmul(b, dy, dx, w, with_bias ? db : (Dev){0}, m);
-    got[side] = to_host(b, dy, (size_t)m * (size_t)n);
-    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db),
-        b->ops->weight_release(b, w);
-  }
-  snprintf(what, sizeof what, "product of %d rows, %d x %d, %s", m, n, k, dtype_name(type));
-  same(what, got, (size_t)m * (size_t)n);
-  free(x), free(bias), free((void *)(uintptr_t)source.data);
-}
+#include "gpu_matrices.h"
 
 static void test_products(void **state) {
   NEEDS_GPU();
@@ -48,18 +18,14 @@ static void test_products(void **state) {
   if (tiny) product_case(DTYPE_BF16, 34, 36, 24, true, false);
 }
 
-/* The large tiles, which a processor does not take by itself. */
 static void test_large_tiles(void **state) {
   NEEDS_GPU();
-  GpuBackend *b = gpu_of(gpu);
-  const bool before = b->small_tiles;
-  if (b->device->info.local < 40 << 10 || b->device->info.items < 256) skip();
-  b->small_tiles = false;
+  const bool before = take_large_tiles();
   for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
     product_case((Dtype)type, tiny ? 49 : 131, tiny ? 50 : 140, tiny ? 20 : 1030, true, false);
     if (!tiny) product_case((Dtype)type, 150, 129, 71, false, true);
   }
-  b->small_tiles = before;
+  gpu_of(gpu)->small_tiles = before;
 }
 
 /* Quantised weights, rows that are stored in pairs, and parts of several types. */
@@ -91,72 +57,6 @@ static void test_other_weights(void **state) {
     same("other weights", got, M * (size_t)n);
   }
   free(x), free((void *)(uintptr_t)parts[0].data);
-}
-
-/* Rows of a table, in an order of their own; frees the table's data. */
-static void embed_case(MatrixSource source, int rows) {
-  const size_t cols = (size_t)source.cols;
-  int32_t ids[1024];
-  float *got[2];
-  xt_error error;
-  for (int i = 0; i < rows; i++) ids[i] = (i * 37 + 5) % rows;
-  for (int side = 0; side < 2; side++) {
-    Backend *b = each(side);
-    Table *t;
-    ASSERT_OK(b->ops->table_create(b, &source, &t, &error));
-    Dev dy = to_device(b, NULL, (size_t)rows * cols);
-    const IndexList list = to_indices(b, ids, (size_t)rows);
-    b->ops->embed(b, dy, t, list, rows);
-    got[side] = to_host(b, dy, (size_t)rows * cols);
-    b->ops->release(b, dy), b->ops->release(b, list.at), b->ops->table_release(b, t);
-  }
-  same("embedding", got, (size_t)rows * cols);
-  free((void *)(uintptr_t)source.data);
-}
-
-/* Every quantised type as its blocks: few rows, many, and large tiles; embedded; a type of each
- * part. */
-static void test_quantised(void **state) {
-  NEEDS_GPU();
-  GpuBackend *b = gpu_of(gpu);
-  const bool before = b->small_tiles;
-  const int k = tiny ? 256 : 1280;
-  for (size_t t = 0; t < (tiny ? 2 : GGML_TYPES); t++) {
-    const Dtype type = tiny ? (t ? DTYPE_Q6_K : DTYPE_Q5_1) : quantised_types[t];
-    embed_case(random_blocks(type, 6, k, 3), 6);
-    product_case(type, 3, 37, k, true, false);
-    product_case(type, tiny ? 9 : 50, 33, k, false, false);
-    b->small_tiles = before && !(b->device->info.local >= 40 << 10 && b->device->info.items >= 256);
-    if (!tiny) product_case(type, 131, 130, k, true, true);
-    b->small_tiles = before;
-    embed_case(random_blocks(type, 6, k, 3), 6);
-  }
-}
-
-/* What lies on the device is about as large as what is stored. */
-static void test_quantised_bytes(void **state) {
-  NEEDS_GPU();
-  MatrixSource parts[] = {random_blocks(DTYPE_Q4_K, 64, 512, 1),
-                          random_blocks(DTYPE_Q6_K, 32, 512, 2),
-                          random_blocks(DTYPE_Q6_K, 32, 512, 3)};
-  const size_t stored = dtype_bytes(DTYPE_Q4_K, 64 * 512) + 2 * dtype_bytes(DTYPE_Q6_K, 32 * 512);
-  float *x = random_floats(5 * 512, 5), *bias = random_floats(128, 6), *got[2];
-  for (int side = 0; side < 2; side++) {
-    Backend *b = each(side);
-    xt_error error;
-    Weight *w;
-    ASSERT_OK(b->ops->weight_create(b, parts, 3, &w, &error));
-    if (side) assert_in_range(b->ops->weight_bytes(w), stored, stored * 103 / 100);
-    Dev dx = to_device(b, x, 5 * 512), dy = to_device(b, NULL, 5 * 128),
-        db = to_device(b, bias, 128);
-    b->ops->matmul(b, dy, dx, w, db, 5);
-    got[side] = to_host(b, dy, 5 * 128);
-    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db);
-    b->ops->weight_release(b, w);
-  }
-  same("parts of two types", got, 5 * 128);
-  for (int p = 0; p < 3; p++) free((void *)(uintptr_t)parts[p].data);
-  free(x), free(bias);
 }
 
 static void norm_case(NormKind kind, int rows, int groups, int width, bool own, bool with_bias) {
@@ -457,19 +357,12 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_products),
-                                     cmocka_unit_test(test_large_tiles),
-                                     cmocka_unit_test(test_other_weights),
-                                     cmocka_unit_test(test_quantised),
-                                     cmocka_unit_test(test_quantised_bytes),
-                                     cmocka_unit_test(test_norms),
-                                     cmocka_unit_test(test_rope),
-                                     cmocka_unit_test(test_activations),
-                                     cmocka_unit_test(test_elementwise),
-                                     cmocka_unit_test(test_edits),
-                                     cmocka_unit_test(test_rows),
-                                     cmocka_unit_test(test_embeddings),
-                                     cmocka_unit_test(test_choice),
-                                     cmocka_unit_test(test_errors)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_products),      cmocka_unit_test(test_large_tiles),
+      cmocka_unit_test(test_other_weights), cmocka_unit_test(test_norms),
+      cmocka_unit_test(test_rope),          cmocka_unit_test(test_activations),
+      cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_edits),
+      cmocka_unit_test(test_rows),          cmocka_unit_test(test_embeddings),
+      cmocka_unit_test(test_choice),        cmocka_unit_test(test_errors)};
   return cmocka_run_group_tests_name("gpu ops", tests, set_up, tear_down);
 }

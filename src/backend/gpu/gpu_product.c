@@ -15,10 +15,15 @@ static GpuType type_of(Dtype dtype) {
                                : GPU_QUANTISED;
 }
 
+_Static_assert(VALUES_SUM == 0 && VALUES_F16 == GPU_VALUES_F16 && VALUES_BF16 == GPU_VALUES_BF16 &&
+                   VALUES_F8 == GPU_VALUES_F8 && VALUES_F8_BF16 == GPU_VALUES_F8_BF16,
+               "as the kernels have them");
+
 static int format_of(Dtype dtype) {
   if (!dtype_is_quantised(dtype)) return 0;
   const QuantisedFormat *f = quantised_format(dtype);
-  return GPU_FORMAT(f->block, f->low, f->high, f->group, f->offset, f->scales, f->plus, f->minus);
+  return GPU_FORMAT(f->block, f->low, f->high, f->group, f->offset, f->scales, f->plus, f->minus,
+                    (int)f->values);
 }
 
 /* Rows [first, first + count), in order, as they are in the device's memory. */

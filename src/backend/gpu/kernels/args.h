@@ -25,11 +25,16 @@ typedef ulong gpu_size;
 
 /* A quantised type (QUANTISED_FORMATS in backend/cpu/quantised.h) as one int: bits 0-3 its low
  * bits, 4-5 its high bits, then one bit each for groups of 32 (else 16), blocks of 256 (else 32),
- * scales, + m, - m least; from bit 11 on the offset. Rows lie as a panel of one column has them:
- * what precedes the codes of a block is an even number of bytes, and so is a block. */
-#define GPU_FORMAT(block, low, high, group, offset, scales, plus, minus)                \
+ * scales, + m, - m least; 11-18 the offset; from bit 19 on which values. Rows lie as a panel of one
+ * column has them: what precedes the codes of a block is an even number of bytes, and so is a
+ * block. */
+#define GPU_FORMAT(block, low, high, group, offset, scales, plus, minus, values)        \
   ((low) | (high) << 4 | ((group) == 32) << 6 | ((block) == 256) << 7 | (scales) << 8 | \
-   (plus) << 9 | (minus) << 10 | (offset) << 11)
+   (plus) << 9 | (minus) << 10 | (offset) << 11 | (values) << 19)
+#define GPU_VALUES_F16 1 /* d (q - m), rounded to float16 */
+#define GPU_VALUES_BF16 2
+#define GPU_VALUES_F8 3 /* d q of E4M3; d is a float32, its upper half in m's place */
+#define GPU_VALUES_F8_BF16 4
 
 /* y[m,n] = x[m,k] w[n,k]^T. Row r of x begins at (r / group) ldx + (r % group) ldx_in. Sums of
  * `chain` products at a time, added in order; from_zero: the first of them to +0. Quantised w: w and

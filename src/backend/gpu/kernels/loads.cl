@@ -76,10 +76,17 @@ FUNCTION void load_quantised(float *to, GLOBAL const uchar *RESTRICT from, gpu_s
       first + (format & 0x600 ? 4 : 2) +
       inside / (format & 64 ? 32 : 16) * ((format >> 8 & 1) + (format >> 10 & 1));
   GLOBAL const uchar *codes = first + quantised_header(format) + inside / 32 * 4 * (low + high);
-  float by = from_f16(half_at(first)), less = 0.0f;
+  const uint d = half_at(first), m = format & 0x600 ? half_at(first + 2) : 0u;
+  const int values = format >> 19;
+  const float number = from_f16(m);
+  float by =
+      values == GPU_VALUES_F8 ? as_float(d | m << 16) : from_half(d, values >= GPU_VALUES_BF16);
   if (format & 0x100) by = by * signed_byte(group[0]);
-  if (format & 0x600) less = from_f16(half_at(first + 2));
-  if (format & 0x400) less = less * signed_byte(group[1]);
+  /* what is taken from a code, and from the product, which +0 leaves as it is */
+  const float middle = values ? number : (float)(format >> 11 & 255);
+  const float less = format & 0x400              ? number * signed_byte(group[1])
+                     : format & 0x200 && !values ? -number
+                                                 : 0.0f;
   /* the half of a word that holds the four, or the word */
   uint q = half_at(codes + j * low / 16 * 2) >> (j * low % 16), h = 0u;
   if (low == 8) q |= half_at(codes + j + 2) << 16;
@@ -92,10 +99,14 @@ FUNCTION void load_quantised(float *to, GLOBAL const uchar *RESTRICT from, gpu_s
   for (int i = 0; i < 4; i++) {
     const uint code = (q >> (i * low) & ((1u << low) - 1u)) | (h >> (i * low) & ((1u << high) - 1u))
                                                                   << low;
-    float w = by * (float)((int)code - (format >> 11));
-    if (format & 0x200) w = w + less;
-    if (format & 0x400) w = w - less;
-    to[i] = w;
+    to[i] = by * (values >= GPU_VALUES_F8 ? from_fp8(code) : (float)code - middle) - less;
+  }
+  if (values == GPU_VALUES_F16) {
+    UNROLL
+    for (int i = 0; i < 4; i++) to[i] = from_f16(to_f16(to[i]));
+  } else if (values == GPU_VALUES_BF16 || values == GPU_VALUES_F8_BF16) {
+    UNROLL
+    for (int i = 0; i < 4; i++) to[i] = from_bf16(to_bf16(to[i]));
   }
 }
 

@@ -7,6 +7,25 @@ FUNCTION float from_f16(uint h) {
   return as_float(as_uint(as_float((h & 0x7fffu) << 13) * 0x1p112f) | (h & 0x8000u) << 16);
 }
 FUNCTION float from_bf16(uint h) { return as_float(h << 16); }
+/* E4M3, in the same way. */
+FUNCTION float from_fp8(uint b) {
+  return as_float(as_uint(as_float((b & 0x7fu) << 20) * 0x1p120f) | (b & 0x80u) << 24);
+}
+
+/* Nearest, ties to even. */
+FUNCTION uint to_f16(float x) {
+  const uint bits = as_uint(x), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
+  if (size > 0x7f800000u) return sign | 0x7e00u;
+  if (size >= 0x477ff000u) return sign | 0x7c00u; /* 65520 and more */
+  if (size < 0x38800000u) /* subnormal: 1/2 is 2^24 times as large as their steps */
+    return sign | (as_uint(as_float(size) + 0.5f) - 0x3f000000u);
+  return sign | (size + 0xfffu + (size >> 13 & 1u) - 0x38000000u) >> 13;
+}
+FUNCTION uint to_bf16(float x) {
+  const uint bits = as_uint(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return bits >> 16 | 0x40u;
+  return (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
+}
 
 FUNCTION float exponential(float x) {
   const float bounded = 88.37f < x ? 88.37f : x;

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A product and an embedding on the processor and on a GPU. */
+#ifndef TESTS_GPU_MATRICES_H
+#define TESTS_GPU_MATRICES_H
+
+#include "gpu_sides.h"
+
+/* Numbers of every size, subnormal ones and both zeros among them. */
+static inline float *wild_floats(size_t n, uint64_t seed) {
+  float *x = random_floats(n, seed);
+  for (size_t i = 0; i < n; i += 7) x[i] *= i % 3 == 0 ? 0x1p-135f : i % 3 == 1 ? 0x1p12f : -0.0f;
+  return x;
+}
+
+static inline void product_case(Dtype type, int m, int n, int k, bool with_bias, bool wild) {
+  const MatrixSource source =
+      dtype_is_quantised(type) ? random_blocks(type, n, k, 9) : random_matrix(type, n, k, 9, NULL);
+  float *x = wild ? wild_floats((size_t)m * (size_t)k, 7) : random_floats((size_t)m * (size_t)k, 7),
+        *bias = random_floats((size_t)n, 8), *got[2];
+  xt_error error;
+  char what[80];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Weight *w;
+    ASSERT_OK(b->ops->weight_create(b, &source, 1, &w, &error));
+    Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n),
+        db = to_device(b, bias, (size_t)n);
+    b->ops->matmul(b, dy, dx, w, with_bias ? db : (Dev){0}, m);
+    got[side] = to_host(b, dy, (size_t)m * (size_t)n);
+    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db),
+        b->ops->weight_release(b, w);
+  }
+  snprintf(what, sizeof what, "product of %d rows, %d x %d, %s", m, n, k, dtype_name(type));
+  same(what, got, (size_t)m * (size_t)n);
+  free(x), free(bias), free((void *)(uintptr_t)source.data);
+}
+
+/* Rows of a table, in an order of their own; frees the table's data. */
+static inline void embed_case(MatrixSource source, int rows) {
+  const size_t cols = (size_t)source.cols;
+  int32_t ids[1024];
+  float *got[2];
+  xt_error error;
+  for (int i = 0; i < rows; i++) ids[i] = (i * 37 + 5) % rows;
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Table *t;
+    ASSERT_OK(b->ops->table_create(b, &source, &t, &error));
+    Dev dy = to_device(b, NULL, (size_t)rows * cols);
+    const IndexList list = to_indices(b, ids, (size_t)rows);
+    b->ops->embed(b, dy, t, list, rows);
+    got[side] = to_host(b, dy, (size_t)rows * cols);
+    b->ops->release(b, dy), b->ops->release(b, list.at), b->ops->table_release(b, t);
+  }
+  same("embedding", got, (size_t)rows * cols);
+  free((void *)(uintptr_t)source.data);
+}
+
+#endif
