@@ -109,6 +109,16 @@ static float *attend(Backend *b, Case c, const Lists *l) {
   return got;
 }
 
+static void attention_case(Case c) {
+  Lists l = make_lists(c);
+  char what[100];
+  float *got[2] = {attend(cpu, c, &l), attend(gpu, c, &l)};
+  snprintf(what, sizeof what, "attention of %d rows, %d heads of %d, over %d and %d positions",
+           c.rows, c.heads, c.head_dim, c.prefix, c.tail);
+  same(what, got, (size_t)(c.rows * c.heads * c.head_dim));
+  free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
+}
+
 static void test_attention(void **state) {
   NEEDS_GPU();
   static const Case cases[] = {
@@ -123,14 +133,19 @@ static void test_attention(void **state) {
       {33, 4, 2, 24, 600, 70, false, 40, 0, false}, {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
       {33, 4, 2, 24, 600, 70, false, 40, 0, true},  {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false},
       {1500, 2, 2, 16, 40, 3, false, 0, 0, false}};
-  for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) {
-    Lists l = make_lists(cases[i]);
-    char what[40];
-    float *got[2] = {attend(cpu, cases[i], &l), attend(gpu, cases[i], &l)};
-    snprintf(what, sizeof what, "attention, case %zu", i);
-    same(what, got, (size_t)(cases[i].rows * cases[i].heads * cases[i].head_dim));
-    free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
-  }
+  for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
+}
+
+/* More than 48 rows of heads that share keys, positions, and numbers of a head. */
+static void test_large_tiles(void **state) {
+  NEEDS_GPU();
+  static const Case cases[] = {{51, 3, 1, 52, 50, 0, false, 0, 0, false},
+                               {228, 4, 2, 144, 150, 3, false, 0, 0.7f, false},
+                               {150, 8, 2, 50, 300, 0, true, 90, 0, false},
+                               {75, 2, 1, 65, 600, 20, false, 40, 0, false}};
+  const bool before = take_large_tiles();
+  for (size_t i = 0; i < (tiny ? 1 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
+  gpu_of(gpu)->small_tiles = before;
 }
 
 static GpuDriver counting;
@@ -169,6 +184,7 @@ static void test_attention_launches(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention),
+                                     cmocka_unit_test(test_large_tiles),
                                      cmocka_unit_test(test_attention_launches)};
   return cmocka_run_group_tests_name("gpu attention", tests, set_up, tear_down);
 }
