@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The kernels as NVIDIA's compiler sees them: they compile for cards that are in use, and no
- * register is spilled to memory. Nothing but libnvrtc is needed; XT_TEST_VERBOSE prints the table
- * that docs/GPU.md has. */
-#include "support.h"
+ * register is spilled to memory, and docs/GPU.md says what they use. Nothing but libnvrtc is needed;
+ * XT_TEST_VERBOSE prints each kernel's figures. */
+#include <fnmatch.h>
+
+#include "files_support.h"
 
 #include "backend/gpu/gpu.h"
 #include "backend/gpu/nvrtc.h"
 
+#define TABLE_VERSION 1300 /* NVRTC's that docs/GPU.md's table is of */
+
 static char *source;
+/* Registers and bytes of local memory of each kernel, for sm_80 and sm_90. */
+typedef struct Use {
+  int registers, local;
+} Use;
+static Use uses[2][GPU_KERNEL_COUNT];
+static bool compiled[2];
 
 static int set_up(void **state) {
   (void)state;
@@ -49,10 +59,11 @@ static void check_architecture(int architecture) {
     const char *used = strstr(at, "Used"), *shared = strstr(used, "bytes smem"),
                *line = strchr(used, '\n');
     const int registers = number_before(used, "registers");
+    const int local = shared && (!line || shared < line) ? number_before(used, "bytes smem") : 0;
+    uses[architecture == 90][k] = (Use){registers, local};
     if (getenv("XT_TEST_VERBOSE"))
-      print_message("sm_%d %s: %d registers, %d bytes of shared memory\n", architecture,
-                    gpu_kernel_names[k], registers,
-                    shared && (!line || shared < line) ? number_before(used, "bytes smem") : 0);
+      print_message("sm_%d %s: %d registers, %d bytes of local memory\n", architecture,
+                    gpu_kernel_names[k], registers, local);
     if (spilled) fail_msg("sm_%d: %s spills %d bytes", architecture, gpu_kernel_names[k], spilled);
     /* Two work-groups of 256 share 65536 registers; of those that expand quantised weights, one. */
     if (strstr(gpu_kernel_names[k], "_large_") && !strstr(gpu_kernel_names[k], "quantised") &&
@@ -61,6 +72,7 @@ static void check_architecture(int architecture) {
                gpu_kernel_names[k], registers);
   }
   free(image), free(log);
+  compiled[architecture == 90] = true;
 }
 
 static void test_sm_80(void **state) {
@@ -70,6 +82,109 @@ static void test_sm_80(void **state) {
 static void test_sm_90(void **state) {
   (void)state;
   check_architecture(90);
+}
+
+/* The table's rows: what they are called, work-items of a group, and the kernels. */
+static const struct {
+  const char *label;
+  int items;
+  const char *kernels[20];
+} rows[] = {
+    {"`product_{f32,f16,bf16}_large_*` (128 x 128)", 256, {"product_*f[13]*_large_*"}},
+    {"`product_quantised_large_*`", 256, {"product_quantised_large_*"}},
+    {"`product_{scores,values}_large_*` (attention over prefixes)",
+     256,
+     {"product_scores_large_*", "product_values_large_*"}},
+    {"`product_{f32,f16,bf16}_small_*` (32 x 32)", 64, {"product_*f[13]*_small_*"}},
+    {"`product_quantised_small_*`", 64, {"product_quantised_small_*"}},
+    {"`product_{scores,values}_small_*`", 64, {"product_scores_small_*", "product_values_small_*"}},
+    {"`few_*` (at most 8 rows)", 256, {"few_*"}},
+    {"`finish` (private positions, merge)", 64, {"finish"}},
+    {"`softmax`, `weigh`, `compare`, `norm_rms`, `norm_layer`",
+     64,
+     {"softmax", "weigh", "compare", "norm_*"}},
+    {"`two_largest`", 256, {"two_largest"}},
+    {"`penalize`", 64, {"penalize"}},
+    {"`mix_rows`", 256, {"mix_rows"}},
+    {"one item a number (`rope`, `activate`, `embed`, `narrow`, ..)",
+     256,
+     {"rope", "activate", "scale", "add", "copy_rows", "embed", "prefix_store", "prefix_copy",
+      "tail_store", "narrow", "settle", "spin"}}};
+
+static bool is_of(size_t row, const char *kernel) {
+  for (int i = 0; rows[row].kernels[i]; i++)
+    if (fnmatch(rows[row].kernels[i], kernel, 0) == 0) return true;
+  return false;
+}
+
+/* Of the 64 warps of a multiprocessor: registers are given to warps 256 at a time, 65536 in all. */
+static double occupancy(int registers, int items) {
+  const int warp = (registers * 32 + 255) / 256 * 256, warps = items / 32;
+  int groups = 65536 / (warp * warps);
+  if (groups > 64 / warps) groups = 64 / warps;
+  if (groups > 32) groups = 32;
+  return 100.0 * groups * warps / 64;
+}
+
+static void add_range(char *line, size_t size, double low, double high, const char *unit) {
+  const size_t at = strlen(line);
+  if (low < high)
+    snprintf(line + at, size - at, " %.0f-%.0f%s |", low, high, unit);
+  else
+    snprintf(line + at, size - at, " %.0f%s |", low, unit);
+}
+
+/* A row as the document should have it. */
+static void table_line(size_t row, char *line, size_t size) {
+  int least[2] = {1000, 1000}, most[2] = {0, 0}, local = -1;
+  for (int k = 0; k < GPU_KERNEL_COUNT; k++)
+    for (int of = 0; of < 2 && is_of(row, gpu_kernel_names[k]); of++) {
+      const Use use = uses[of][k];
+      if (use.registers < least[of]) least[of] = use.registers;
+      if (use.registers > most[of]) most[of] = use.registers;
+      if (local >= 0 && use.local != local)
+        fail_msg("%s takes %d bytes, others %d", gpu_kernel_names[k], use.local, local);
+      local = use.local;
+    }
+  snprintf(line, size, "| %s | %d |", rows[row].label, rows[row].items);
+  for (int of = 0; of < 2; of++) add_range(line, size, least[of], most[of], "");
+  add_range(line, size, local, local, "");
+  for (int of = 0; of < 2; of++)
+    add_range(line, size, occupancy(most[of], rows[row].items),
+              occupancy(least[of], rows[row].items), " %");
+}
+
+static void test_table(void **state) {
+  (void)state;
+  int version = 0, wrong = 0;
+  if (!nvrtc_version(&version) || version != TABLE_VERSION) {
+    print_message("# docs/GPU.md's table of registers is of NVRTC %d.%d, here is %d.%d\n",
+                  TABLE_VERSION / 100, TABLE_VERSION % 100, version / 100, version % 100);
+    skip();
+  }
+  if (access(XT_SOURCE_DIR "/docs/GPU.md", R_OK) != 0) {
+    print_message("# docs/GPU.md is not here\n");
+    skip();
+  }
+  assert_true(compiled[0] && compiled[1]);
+  for (int k = 0; k < GPU_KERNEL_COUNT; k++) {
+    int found = 0;
+    for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) found += is_of(r, gpu_kernel_names[k]);
+    if (found != 1) fail_msg("%s is in %d rows", gpu_kernel_names[k], found);
+  }
+  size_t size;
+  char *text = (char *)read_whole(XT_SOURCE_DIR "/docs/GPU.md", &size);
+  text = realloc(text, size + 1);
+  assert_non_null(text);
+  text[size] = 0;
+  for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
+    char line[300];
+    table_line(r, line, sizeof line);
+    if (!strstr(text, line)) wrong++, print_error("docs/GPU.md should have %s\n", line);
+  }
+  assert_non_null(strstr(text, "(NVRTC 13.0)"));
+  assert_int_equal(wrong, 0);
+  free(text);
 }
 
 /* What is wrong with a program is told. */
@@ -88,6 +203,6 @@ static void test_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_sm_80), cmocka_unit_test(test_sm_90),
-                                     cmocka_unit_test(test_error)};
+                                     cmocka_unit_test(test_table), cmocka_unit_test(test_error)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
