@@ -43,8 +43,8 @@ both "a published intervention" "$X" baseline -m "$model" $settings --pairs pair
 scored() { cp responses.db made.db && "$X" options made.db -m "$model" $settings --json "$@"; }
 both "options' likelihoods" scored
 
-# A model of each way to pack: formats whose blocks the cpu multiplies by, and those that are expanded.
-for name in awq awq-32 compressed-int8-bf16 compressed-words fp8 fp8-blocks gptq3 gptq4-order; do
+# A model of each way to pack: formats whose blocks are multiplied by, and those that are expanded.
+for name in $(ls "$here/../golden/packed"); do
   rm -rf packed
   cp -r "$here/../golden/packed/$name" packed
   cp "$model"/tokenizer*.json packed
