@@ -114,6 +114,11 @@ same "langs: sites" "$("$X" export langs.db | grep -o '"site": "[^"]*"' | sort -
   '"site": "ffn+langs.de" "site": "ffn+langs.en.sw.de+add2" "site": "ffn+langs.en.sw.de+add2+random" "site": "ffn+langs.en.sw.de+add2+self" "site": "vanilla" '
 run "$X" sweep $small --pairs langs.jsonl $cells --source-langs en,sw,de --rule add --alpha 2 --control self,random -o langs.db --dry-run
 prints "langs: resumed" ', 0 to run$'
+sed -n 2p langs.jsonl | sed 's/.*"source": \("[^"]*"\).*/\1/' >three.jsonl # en and sw are the same
+{ cat three.jsonl three.jsonl; echo '"Frage:"'; } >three
+sed -n 2p langs.jsonl | sed 's/.*"target": "\([^"]*\)".*/\1/' | sed 's/\\n/\n/g' >asked
+"$X" run -m "$model" --threads 1 --quiet --sources three --target-file asked --site ffn --source-layer 4 --target-layer 2 --rule add --alpha 2 --json >alone
+same "langs: several are run --sources" "$("$X" export langs.db | grep '"doc_id": "q1".*"site": "ffn+langs.en.sw.de+add2", "source_layer": 4, "target_layer": 2,' | field ids)" "$(object_field transplanted ids <alone)"
 refuses "langs: not there" 3 'xtransplant sweep: langs.jsonl: line 1: "sources" has no prompt in fr' "$X" sweep $small --pairs langs.jsonl $cells --source-langs de,fr -o new.db
 refuses "langs: twice" 3 "xtransplant sweep: source_langs: names de twice" "$X" sweep $small --pairs langs.jsonl $cells --source-langs de,de -o new.db
 # what the file says is what the transplant alone gives
