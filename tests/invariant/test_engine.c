@@ -5,6 +5,7 @@
 /* The same prompt at the same layer and tap: nothing changes. */
 static void test_identity(void **state) {
   (void)state;
+  ON_ONE_THREAD();
   for (size_t kind = 0; kind < KINDS; kind++) {
     Fixture f = fixture_open(kind, NULL);
     for (int p = 0; p < PROMPTS; p++) {
@@ -27,6 +28,7 @@ static void test_identity(void **state) {
 /* What is written is what the tap then holds; and most transplants do change the response. */
 static void test_transplant_takes_effect(void **state) {
   (void)state;
+  ON_ONE_THREAD();
   for (size_t kind = 0; kind < KINDS; kind++) {
     Fixture f = fixture_open(kind, NULL);
     xt_error error;
@@ -56,6 +58,7 @@ static void test_transplant_takes_effect(void **state) {
 /* block at the last layer: the first token is the logit lens of the source at layer i. */
 static void test_block_at_last_layer_is_lens(void **state) {
   (void)state;
+  ON_ONE_THREAD();
   const xt_generate_options lens = {.lens = true, .repetition_penalty = 1};
   for (size_t kind = 0; kind < KINDS; kind++) {
     Fixture f = fixture_open(kind, NULL);
@@ -76,6 +79,7 @@ static void test_block_at_last_layer_is_lens(void **state) {
 /* Below the target layer every tap is the untouched one; above it, not. */
 static void test_taps_below_are_unchanged(void **state) {
   (void)state;
+  ON_ONE_THREAD();
   xt_error error;
   for (size_t kind = 0; kind < KINDS; kind++) {
     Fixture f = fixture_open(kind, NULL);
@@ -132,6 +136,7 @@ static void run_mixed(const Fixture *f, size_t n, const xt_generate_options *o,
 /* Alone, or among 1, 36 or 1023 others: the same bits. */
 static void test_rows_do_not_matter(void **state) {
   (void)state;
+  ON_ONE_THREAD();
   static const size_t sizes[] = {1, 2, 37, MANY};
   static xt_generation many[MANY], some[MANY];
   const xt_generate_options o = {.max_new_tokens = 12};
