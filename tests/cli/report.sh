@@ -8,6 +8,9 @@ has_browser() {
     { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null
 }
 no_browser() { [ -n "${XT_TEST_BRIEF:-}" ] || skip "$1" "needs Chromium and Python"; }
+# So are the figures, which Python takes long to compute anew.
+has_numpy() { [ -z "${XT_TEST_BRIEF:-}" ] && "$python" -c 'import numpy' 2>/dev/null; }
+no_numpy() { [ -n "${XT_TEST_BRIEF:-}" ] || skip "$1" "needs numpy"; }
 tools=$here/../../tools
 make_model tiny-llama
 small="-m $model --threads 1 --quiet"
@@ -59,7 +62,7 @@ same "export --results: prompt_hash is sha256" "$(printf 'Swali 0:\nJibu:' | sha
 for key in '"results"' '"xnli/attn/sw"' '"acc_stderr,none"' '"n-samples"' '"config"' '"versions"' '"git_hash"'; do
   grep -q "$key" results.json && pass "export --results: $key" || fail "export --results: $key"
 done
-if "$python" -c 'import numpy' 2>/dev/null; then
+if has_numpy; then
   run "$python" "$tools/recompute_tables.py" lines.jsonl rep/report.json
   expect "recomputed figures are the report's" 0
   prints "recomputed: many" '^[0-9]{4,} figures compared, 0 differ$'
@@ -68,7 +71,7 @@ if "$python" -c 'import numpy' 2>/dev/null; then
   sed '0,/"gain": {/{/"won": \[/{n;s/[0-9]/9/}}' rep/report.json >broken.json
   run "$python" "$tools/recompute_tables.py" lines.jsonl broken.json
   expect "recomputed: a wrong figure is found" 1
-else skip "recomputed figures are the report's" "needs numpy"; fi
+else no_numpy "recomputed figures are the report's"; fi
 
 # ---- the page in a browser
 if has_browser; then
@@ -122,7 +125,7 @@ prints "report of a folder: the models" '^Models\. Accuracies'
 same "report of a folder: as of its files" "$(sed 's/folder.a.db/results.db/;s/folder.b.db/tuned.db/' of-folder/models-lacks.csv | cksum)" "$(cksum <models/models-lacks.csv)"
 same "report of one file has no such table" "$(ls rep | grep -c '^models')" 0
 refuses_like "report of a folder without results files" 3 '^xtransplant report: folder/none: has no files named \*\.db' "$X" report folder/none -o new
-if "$python" -c 'import numpy, sqlite3' 2>/dev/null; then
+if "$python" -c 'import sqlite3' 2>/dev/null; then
   cp results.db samples.db
   "$python" - <<'EOF'
 import sqlite3
@@ -136,9 +139,11 @@ EOF
   prints "pass@n" '^pass@4 of sampled answers \(temperature 0.75, top-p 0.5\) '
   same "pass@n: 1, 2, 4 and all" "$(grep -c 'pass@[1245] ' samples/baselines.csv) $(grep -c 'pass@' samples/baselines.csv)" "12 12"
   "$X" export samples.db >samples.jsonl
-  run "$python" "$tools/recompute_tables.py" samples.jsonl samples/report.json samples.db
-  expect "recomputed: pass@n" 0
-else skip "pass@n" "no numpy"; fi
+  if has_numpy; then
+    run "$python" "$tools/recompute_tables.py" samples.jsonl samples/report.json samples.db
+    expect "recomputed: pass@n" 0
+  else no_numpy "recomputed: pass@n"; fi
+else skip "pass@n" "no sqlite3 in Python"; fi
 run "$X" report results.db tuned.db --bootstrap 50 --quiet
 prints "figure 7" '^Figure 7\. XNLI, (de|hi|sw): responses before and after the coarse strategy \(attn\)'
 same "figure 7: all responses" "$(sed 1d models/responses-xnli.csv | wc -l)" 6
@@ -289,11 +294,11 @@ expect "report of an uneven store" 0
 same "uneven: said" "$(grep -c 'not every question has every configuration' err)" 3
 "$X" report results.db uneven.db --bootstrap 10 --permutations 8 --json >/dev/null 2>err
 same "uneven beside another: said of which" "$(grep -c '^uneven.db: .*not every question has every configuration' err) $(grep -c '^results.db: ' err)" "3 0"
-if "$python" -c 'import numpy' 2>/dev/null; then
+if has_numpy; then
   "$X" export uneven.db >uneven.jsonl
   run "$python" "$tools/recompute_tables.py" uneven.jsonl uneven/report.json
   expect "uneven: recomputed figures are the report's" 0
-else skip "uneven: recomputed figures are the report's" "needs numpy"; fi
+else no_numpy "uneven: recomputed figures are the report's"; fi
 
 # ---- refusals
 r="$X report"
