@@ -17,6 +17,9 @@ set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/.." && pwd)
+# The test programs that compare a device with the processor, and count what is asked of its driver.
+bit_tests="test_gpu_ops test_gpu_quantised test_gpu_attend test_gpu_compare test_gpu_tensor test_gpu_steps"
+export bit_tests
 
 pack() {
   local to=$1 build=${XT_BUILD:-$root/build} file
@@ -24,7 +27,7 @@ pack() {
   cp "$here/gpu.sh" "$here/hf_bench.py" "$to/bench/"
   cp -r "$root/tests/golden/models" "$to/tests/golden/"
   cp "$build/xtransplant" "$to/bin/" || exit 1
-  for file in test_gpu_ops test_gpu_attend test_gpu_tensor test_gpu_nvrtc; do [ ! -e "$build/tests/$file" ] || cp "$build/tests/$file" "$to/bin/"; done
+  for file in $bit_tests test_gpu_nvrtc; do [ ! -e "$build/tests/$file" ] || cp "$build/tests/$file" "$to/bin/"; done
   for file in "$to"/bin/*; do
     ldd "$file" | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p; s/^[[:space:]]*\(\/[^ ]*\) (.*/\1/p'
   done | sort -u | while read -r file; do cp -L "$file" "$to/lib/"; done
@@ -185,12 +188,13 @@ step_bits_ops() {
   [ -x "$XT_TESTS/test_gpu_ops" ] || skipped "the test program is not built: cmocka is not there"
   local code=0 part
   : >"$work/ops"
-  for part in test_gpu_ops test_gpu_attend test_gpu_tensor; do
+  for part in $bit_tests; do
     CMOCKA_MESSAGE_OUTPUT=TAP XT_TEST_GPU=$device tests $part >>"$work/ops" 2>&1 || code=$?
   done
   cat "$work/ops"
   figure passed "$(grep -c '^ok' "$work/ops")"
   figure failed "$(grep -c '^not ok.* - ' "$work/ops")"
+  figure programs "$(text "$(for part in $bit_tests; do [ ! -x "$XT_TESTS/$part" ] || printf '%s ' "$part"; done)")"
   return $code
 }
 
@@ -349,7 +353,7 @@ if step build 240; then
   fi
   export device
   step devices 120
-  step bits_ops 60
+  step bits_ops 150 # each program compiles the kernels anew
   step bits_goldens 60
   step bits_sweep 60
   step bits_tensor 40
