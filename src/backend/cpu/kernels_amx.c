@@ -40,6 +40,8 @@ static void configure(int rows, int words) {
     c.row_bytes[t] = (uint16_t)(c.rows[t] == 0 ? 0 : t < 4 ? 4 * SIDE : 4 * words);
   }
   for (int t = 6; t < 8; t++) c.rows[t] = (uint8_t)words, c.row_bytes[t] = 4 * SIDE;
+  /* To the compiler, the instruction reads the first eight bytes: all others have to be written, too. */
+  __asm__ volatile("" : : "r"(&c) : "memory");
   _tile_loadconfig(&c);
 }
 
