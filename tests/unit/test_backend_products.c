@@ -2,17 +2,27 @@
 /* Matrix products and weights of every set of kernels against sums in double. */
 #include "op_sums.h"
 
+/* y [m][n] of a weight and x [m][k], for the caller to free. bias may be NULL. */
+static float *product_of(Backend *b, const MatrixSource *w, const float *x, const float *bias,
+                         int m) {
+  const size_t in = (size_t)m * (size_t)w->cols, out = (size_t)m * (size_t)w->rows;
+  Weight *weight;
+  xt_error error;
+  ASSERT_OK(b->ops->weight_create(b, w, 1, &weight, &error));
+  Dev dx = to_device(b, x, in), dy = to_device(b, NULL, out);
+  Dev db = bias ? to_device(b, bias, (size_t)w->rows) : (Dev){0};
+  b->ops->matmul(b, dy, dx, weight, db, m);
+  float *y = to_host(b, dy, out);
+  b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db);
+  b->ops->weight_release(b, weight);
+  return y;
+}
+
 static void matmul_case(Backend *b, Dtype type, int m, int n, int k, bool with_bias) {
   const bool bf16 = b->compute == XT_COMPUTE_BF16;
   float *w, *x = random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8);
   const MatrixSource source = random_matrix(type, n, k, 9, &w);
-  Weight *weight;
-  xt_error error;
-  ASSERT_OK(b->ops->weight_create(b, &source, 1, &weight, &error));
-  Dev dx = to_device(b, x, (size_t)m * (size_t)k), dy = to_device(b, NULL, (size_t)m * (size_t)n);
-  Dev db = with_bias ? to_device(b, bias, (size_t)n) : (Dev){0};
-  b->ops->matmul(b, dy, dx, weight, db, m);
-  float *y = to_host(b, dy, (size_t)m * (size_t)n);
+  float *y = product_of(b, &source, x, with_bias ? bias : NULL, m);
   for (int r = 0; r < m; r++)
     for (int c = 0; c < n; c++) {
       double sum = with_bias ? (double)bias[c] : 0, size = fabs(sum);
@@ -27,8 +37,6 @@ static void matmul_case(Backend *b, Dtype type, int m, int n, int k, bool with_b
       check("matmul", b, (size_t)(r * n + c), y[r * n + c], sum, roundings * U * size);
     }
   free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
-  b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db);
-  b->ops->weight_release(b, weight);
 }
 
 /* One element as the processor's tiles compute it (kernels_amx.c): steps of 32 values, in each of
@@ -53,18 +61,12 @@ static void test_amx_bits(void **state) {
     skip();
   }
   static const int depths[] = {1, 2, 31, 32, 33, 256, 300, 1024, 1061, 2500};
-  xt_error error;
   for (size_t d = 0; d < sizeof depths / sizeof *depths; d++)
     for (int m = 1; m <= 130; m += m < 34 ? 1 : 19) {
       const int k = depths[d], n = 30 + m;
       float *w, *x = random_floats((size_t)m * (size_t)k, 7), *bias = random_floats((size_t)n, 8);
       const MatrixSource source = random_matrix(DTYPE_F32, n, k, 9, &w);
-      Weight *weight;
-      ASSERT_OK(b->ops->weight_create(b, &source, 1, &weight, &error));
-      Dev dx = to_device(b, x, (size_t)m * (size_t)k),
-          dy = to_device(b, NULL, (size_t)m * (size_t)n), db = to_device(b, bias, (size_t)n);
-      b->ops->matmul(b, dy, dx, weight, db, m);
-      float *y = to_host(b, dy, (size_t)m * (size_t)n);
+      float *y = product_of(b, &source, x, bias, m);
       for (int r = 0; r < m; r++)
         for (int c = 0; c < n; c += n / 7) {
           const float want = by_tiles(x + r * k, w + c * k, k) + bias[c];
@@ -73,8 +75,6 @@ static void test_amx_bits(void **state) {
                      (double)y[r * n + c], (double)want);
         }
       free(y), free(x), free(w), free(bias), free((void *)(uintptr_t)source.data);
-      b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, db);
-      b->ops->weight_release(b, weight);
     }
   b->ops->destroy(b);
 }

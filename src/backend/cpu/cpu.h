@@ -7,15 +7,12 @@
 #include "backend/cpu/cpu_checks.h"
 #include "backend/cpu/kernels.h"
 
-/* Packed rows of activations that a thread works on in a block of K: they live in its L2 cache. */
-#define CPU_ROW_BLOCK 96
-/* Panels of a weight that a thread takes at once: with those rows and their sums they fit in its
+/* Panels of a weight that a thread takes at once: with the rows of a block and their sums they fit in its
  * L2. */
 #define CPU_GROUP_PANELS 32
 /* The most rows that a product packs at once in a block of K. Products with more rows are computed
  * in pieces. */
 #define CPU_PACKED_ROWS ((size_t)5632)
-#define CPU_PACKED_LD KERNELS_PACKED_LD
 _Static_assert(CPU_PACKED_LD >= BACKEND_K_BLOCK, "a packed row holds a block of K");
 
 typedef struct CpuBackend {

@@ -8,9 +8,6 @@
  * block of K are added to those before, so neither rows nor groups nor threads change an element's
  * order. bfloat16 products on a processor that has instructions for them are the same with pairs of
  * values (PairKernels) in the place of floats. */
-#include <math.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "backend/cpu/cpu_weight.h"

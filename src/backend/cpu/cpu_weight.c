@@ -214,7 +214,7 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
   xt_status status;
-  if (all_quantised(parts, n_parts) && !(b->pairs && !b->pairs->pair))
+  if (all_quantised(parts, n_parts) && (!b->pairs || b->pairs->pair))
     status = make_quantised(b, parts, n_parts, w, error);
   else
     status = make_panels(b, parts, n_parts, w, error);

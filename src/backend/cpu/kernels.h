@@ -35,7 +35,9 @@ typedef struct GemmArgs {
 
 /* Floats between rows that are packed for a product: not a power of two, so that rows spread over the
  * cache's sets and banks. */
-#define KERNELS_PACKED_LD 528
+#define CPU_PACKED_LD 528
+/* Packed rows of activations that a thread works on in a block of K: they live in its L2 cache. */
+#define CPU_ROW_BLOCK 96
 
 #define STREAM_PANELS 2
 

@@ -20,7 +20,6 @@
 #define BLOCK (2 * SIDE) /* rows and columns of the sums that tiles hold at once */
 /* Words of K after which the next rows take their turn: those of a panel and of 32 rows stay in L1. */
 #define DEPTH 128
-#define ROWS_MOST 96 /* whose sums are kept in between */
 
 _Static_assert(TILE_COLUMNS == BLOCK, "a panel is as wide as two tiles");
 
@@ -125,10 +124,10 @@ INLINE void prefetch_sums(Sums s, int rows) {
   }
 }
 
-/* One panel of all columns and up to ROWS_MOST rows: c = add + a * panel. */
+/* One panel of all columns and up to CPU_ROW_BLOCK rows: c = add + a * panel. */
 static void panel_times_rows(const GemmArgs *g, const float *b, int row, int rows, Sums add, Sums c,
                              int *configured) {
-  float kept[ROWS_MOST * BLOCK];
+  float kept[CPU_ROW_BLOCK * BLOCK];
   for (int k = 0; k < g->depth; k += DEPTH) {
     const int words = g->depth - k < DEPTH ? g->depth - k : DEPTH;
     const bool last = k + words == g->depth;
@@ -159,7 +158,7 @@ static void copy_columns(Sums to, Sums from, int rows, int columns) {
 /* The last panel, of which c has not all columns. */
 static void edge_times_rows(const GemmArgs *g, const float *b, int row, int rows, int columns,
                             Sums add, Sums c, int *configured) {
-  float whole[ROWS_MOST * BLOCK] = {0};
+  float whole[CPU_ROW_BLOCK * BLOCK] = {0};
   const Sums sums = {whole, BLOCK};
   if (add.at) copy_columns(sums, add, rows, columns);
   panel_times_rows(g, b, row, rows, add.at ? sums : add, sums, configured);
@@ -177,8 +176,8 @@ static void gemm(const GemmArgs *g) {
   for (int column = 0; column < g->columns; column += BLOCK, panel += g->panel_stride) {
     const int columns = g->columns - column < BLOCK ? g->columns - column : BLOCK;
     const float *b = (const float *)(const void *)panel;
-    for (int row = 0; row < g->rows; row += ROWS_MOST) {
-      const int rows = g->rows - row < ROWS_MOST ? g->rows - row : ROWS_MOST;
+    for (int row = 0; row < g->rows; row += CPU_ROW_BLOCK) {
+      const int rows = g->rows - row < CPU_ROW_BLOCK ? g->rows - row : CPU_ROW_BLOCK;
       const Sums c = {g->c + (size_t)row * g->ldc + column, g->ldc},
                  add = {g->add ? (float *)g->add + (size_t)row * g->ld_add + column : NULL,
                         g->ld_add};
