@@ -440,9 +440,12 @@ xt_status job_find_controls(xt_job *job, const xt_tokenizer *tokenizer, xt_error
 
 bool job_find_question(const xt_job *job, const char *key, size_t *index) {
   char own[STORE_KEY_SIZE];
-  for (*index = 0; *index < job->count; ++*index) {
-    store_question_key(job->questions[*index], own);
-    if (strcmp(own, key) == 0) return true;
+  for (size_t n = 0; n < job->count; n++) {
+    const size_t at = (*index + n) % job->count;
+    store_question_key(job->questions[at], own);
+    if (strcmp(own, key) != 0) continue;
+    *index = at;
+    return true;
   }
   return false;
 }

@@ -17,7 +17,9 @@ xt_status job_measure_means(xt_job *job, xt_session *session, xt_error *error);
 void job_free_controls(xt_job *job);
 
 /* For what is not a sweep, but writes what a job's sites write: the question that has this key of a
- * store (STORE_KEY_SIZE), and the site of this name. False: the job does not have it. */
+ * store (STORE_KEY_SIZE), looked for from *index on and then from the first on, because a key is a hash of
+ * all texts and both have their questions in one order; and the site of this name. False: the job
+ * does not have it. */
 bool job_find_question(const xt_job *job, const char *key, size_t *index);
 bool job_find_site(const xt_job *job, const xt_site *site, size_t *index);
 /* Forgets what is missing, so that job_measure_means measures only what job_ask asks for. */

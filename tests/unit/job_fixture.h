@@ -93,4 +93,18 @@ static inline xt_status run_once(const char *name, const xt_job_options *options
   return status;
 }
 
+/* A text as the model reads it; ids are the caller's to free. */
+typedef struct Encoded {
+  int32_t *ids;
+  size_t count;
+} Encoded;
+
+static inline Encoded encode(const char *text) {
+  xt_error error;
+  Encoded out;
+  ASSERT_OK(xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true, &out.ids,
+                                &out.count, &error));
+  return out;
+}
+
 #endif

@@ -57,19 +57,6 @@ static void score(const char *name, const xt_option_scoring *scoring) {
 
 /* ---- the same by hand ------------------------------------------------------------------------ */
 
-typedef struct Encoded {
-  int32_t *ids;
-  size_t count;
-} Encoded;
-
-static Encoded encode(const char *text) {
-  xt_error error;
-  Encoded out;
-  ASSERT_OK(xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true, &out.ids,
-                                &out.count, &error));
-  return out;
-}
-
 /* The interventions of a row's configuration. */
 static size_t writes(const xt_store_row *row, const xt_site *site, const xt_taps *taps,
                      xt_intervention *out) {

@@ -97,19 +97,6 @@ static int finish(void **state) {
 
 /* ---- by hand --------------------------------------------------------------------------------- */
 
-typedef struct Encoded {
-  int32_t *ids;
-  size_t count;
-} Encoded;
-
-static Encoded encode(const char *text) {
-  xt_error error;
-  Encoded out;
-  ASSERT_OK(xt_tokenizer_encode(xt_model_tokenizer(model), text, strlen(text), true, &out.ids,
-                                &out.count, &error));
-  return out;
-}
-
 static void value_of(const char *prompt, xt_tap tap, int layer, float *out) {
   xt_error error;
   xt_taps *taps;
