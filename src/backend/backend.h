@@ -312,7 +312,7 @@ typedef struct BackendLimits {
   uint64_t memory;  /* bytes of the device's own memory that were free when the backend was made;
                        0: it uses the host's */
   bool exact;       /* in float32 it gives the CPU's bits */
-  int weight_bytes; /* of an element of a weight there; 0: as it is stored */
+  int weight_bytes; /* of an element of a weight there; 0: as it is stored in the file */
 } BackendLimits;
 
 #define BACKEND_CPU_LIMITS ((BackendLimits){.work_rows = 512, .logit_rows = 256, .exact = true})
@@ -346,6 +346,10 @@ struct Backend {
  * of another Backend made alike: those are immutable and may be shared. */
 xt_status backend_create(const char *device, const BackendOptions *options, Backend **out,
                          xt_error *error);
+/* The limits that such a backend has, without making one; of a GPU, which would have to be opened to
+ * know them, the CPU's in float32. */
+xt_status backend_limits(const char *device, const BackendOptions *options, BackendLimits *out,
+                         xt_error *error);
 /* Another one of the same device and options. */
 xt_status backend_create_alike(const Backend *like, Backend **out, xt_error *error);
 
@@ -357,5 +361,6 @@ xt_status backend_gpu_create(const char *device, const BackendOptions *options, 
 xt_status backend_gpu_share(const Backend *like, Backend **out, xt_error *error);
 /* The CPU's, backend/cpu/. */
 xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error);
+xt_status backend_cpu_limits(const BackendOptions *options, BackendLimits *out, xt_error *error);
 
 #endif

@@ -83,9 +83,13 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   *out = NULL;
   TRY(OPTIONS_CHECK(options, error));
   TRY(MEM_ALLOC(&m, 1, error));
-  m->limits = BACKEND_CPU_LIMITS;
   xt_status status = XT_STATUS_OK;
   m->compute = options->compute;
+  const BackendOptions backend = {.kernels = options->cpu_kernels,
+                                  .threads = options->threads,
+                                  .compute = options->compute,
+                                  .kernel_cache = options->kernel_cache,
+                                  .inexact = options->inexact};
   TRY_DONE(mem_copy_text(&m->path, path, strlen(path), error));
   TRY_DONE(hub_folder_refuse_adapter(path, error));
   TRY_DONE(model_config_load(path, &m->config, error));
@@ -96,18 +100,14 @@ static xt_status open_model(const char *path, const xt_model_options *options, b
   TRY_DONE(model_check_tensors(m, error));
   TRY_DONE(open_tokenizer(m, error));
   if (weights) {
-    const BackendOptions backend = {.kernels = options->cpu_kernels,
-                                    .threads = options->threads,
-                                    .compute = options->compute,
-                                    .kernel_cache = options->kernel_cache,
-                                    .inexact = options->inexact};
     TRY_DONE(backend_create(options->device, &backend, &m->backend, error));
     m->limits = m->backend->limits;
     TRY_DONE(check_memory(m, options, error));
     TRY_DONE(model_load_weights(m, error));
     TRY_DONE(m->backend->ops->status(m->backend, error));
     TRY_DONE(checkpoint_check(m->checkpoint, error));
-  }
+  } else
+    TRY_DONE(backend_limits(options->device, &backend, &m->limits, error));
   *out = m;
   return XT_STATUS_OK;
 done:

@@ -173,6 +173,32 @@ static void test_tokens(void **state) {
   }
 }
 
+static uint64_t weight_bytes(xt_status (*open)(const char *, const xt_model_options *, xt_model **,
+                                               xt_error *),
+                             const char *path, xt_compute compute) {
+  xt_model *model;
+  xt_model_info info;
+  xt_error error;
+  ASSERT_OK(open(path, &(xt_model_options){.compute = compute}, &model, &error));
+  xt_model_get_info(model, &info);
+  xt_model_close(model);
+  return info.weight_bytes;
+}
+
+/* What `inspect` says, and what is refused before loading where memory is short, is what the loaded
+ * weights take, whether they stay packed or are rounded. */
+static void test_memory_is_foreseen(void **state) {
+  (void)state;
+  for (size_t i = 0; i < MODELS; i++)
+    for (int compute = XT_COMPUTE_F32; compute <= XT_COMPUTE_BF16; compute++) {
+      char path[300];
+      golden_path(models[i].name, NULL, path);
+      const uint64_t foreseen = weight_bytes(xt_model_inspect, path, (xt_compute)compute),
+                     loaded = weight_bytes(xt_model_open, path, (xt_compute)compute);
+      assert_in_range(loaded, compute == XT_COMPUTE_F32 ? foreseen : 0, foreseen + 300);
+    }
+}
+
 static void test_tokens_on_a_gpu(void **state) {
   (void)state;
   GpuInfo found[GPU_DEVICES_MAX];
@@ -344,10 +370,13 @@ static void test_bad_numbers(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_values),          cmocka_unit_test(test_tokens),
-      cmocka_unit_test(test_tokens_on_a_gpu), cmocka_unit_test(test_fp8),
-      cmocka_unit_test(test_damage),          cmocka_unit_test(test_bad_numbers),
-      cmocka_unit_test(test_equal_schemes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
+                                     cmocka_unit_test(test_tokens),
+                                     cmocka_unit_test(test_memory_is_foreseen),
+                                     cmocka_unit_test(test_tokens_on_a_gpu),
+                                     cmocka_unit_test(test_fp8),
+                                     cmocka_unit_test(test_damage),
+                                     cmocka_unit_test(test_bad_numbers),
+                                     cmocka_unit_test(test_equal_schemes)};
   return cmocka_run_group_tests_name("packed weights", tests, NULL, NULL);
 }

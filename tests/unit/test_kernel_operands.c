@@ -101,11 +101,6 @@ static void run_gemm_bf16(const Set *s, size_t n) { run_product(s, s->k->gemm, D
 static void run_gemm_pairs(const Set *s, size_t n) {
   if (s->pairs) run_product(s, s->pairs->gemm, DTYPE_F32, n);
 }
-static void run_pair(const Set *s, size_t n) {
-  const size_t columns = (size_t)s->k->lanes * (1 + n % 2);
-  if (s->pairs && s->pairs->pair)
-    s->pairs->pair(floats(n * columns), floats(2 * n * columns), (int)n, (int)columns);
-}
 static void run_spin(const Set *s, size_t n) {
   (void)n;
   s->k->spin(1, floats((size_t)s->k->lanes));
@@ -243,16 +238,16 @@ static void run_transpose(const Set *s, size_t n) {
 static const struct {
   const char *name;
   void (*run)(const Set *, size_t n);
-} cases[] = {CASE(gemm_f32),      CASE(gemm_f16),     CASE(gemm_bf16),  CASE(gemm_pairs),
-             CASE(pair),          CASE(gemm_deep),    CASE(pairs_deep), CASE(spin),
-             CASE(expand),        CASE(stream),       CASE(round),      CASE(narrow),
-             CASE(widen),         CASE(norm),         CASE(layer_norm), CASE(rope),
-             CASE(rope_pairs),    CASE(silu),         CASE(tanh),       CASE(gelu),
-             CASE(xielu),         CASE(scale),        CASE(add),        CASE(mix),
-             CASE(bend),          CASE(softmax),      CASE(tail),       CASE(merge),
-             CASE(choose),        CASE(diverge),      CASE(dot),        CASE(norm_back),
-             CASE(activate_back), CASE(softmax_back), CASE(scale_by),   CASE(add_scaled),
-             CASE(cross_entropy), CASE(sum_squares),  CASE(adamw),      CASE(transpose)};
+} cases[] = {CASE(gemm_f32),     CASE(gemm_f16),   CASE(gemm_bf16),  CASE(gemm_pairs),
+             CASE(gemm_deep),    CASE(pairs_deep), CASE(spin),       CASE(expand),
+             CASE(stream),       CASE(round),      CASE(narrow),     CASE(widen),
+             CASE(norm),         CASE(layer_norm), CASE(rope),       CASE(rope_pairs),
+             CASE(silu),         CASE(tanh),       CASE(gelu),       CASE(xielu),
+             CASE(scale),        CASE(add),        CASE(mix),        CASE(bend),
+             CASE(softmax),      CASE(tail),       CASE(merge),      CASE(choose),
+             CASE(diverge),      CASE(dot),        CASE(norm_back),  CASE(activate_back),
+             CASE(softmax_back), CASE(scale_by),   CASE(add_scaled), CASE(cross_entropy),
+             CASE(sum_squares),  CASE(adamw),      CASE(transpose)};
 #define CASES (sizeof cases / sizeof *cases)
 
 /* ---- the tests ------------------------------------------------------------------------------- */

@@ -91,17 +91,6 @@ static xt_status no_such_kernels(const char *name, xt_error *error) {
                  name, have);
 }
 
-/* What multiplies bfloat16: the processor's tiles or its instruction; NULL: the float kernels. */
-static const PairKernels *bf16_products(const CpuBackend *b) {
-  if (b->base.compute != XT_COMPUTE_BF16 || !b->kernels) return NULL;
-#if defined(__x86_64__)
-  if (strcmp(b->base.ops->name, "cpu:amx") == 0) return &kernels_amx;
-  if (b->kernels == &kernels_avx512 && __builtin_cpu_supports("avx512bf16"))
-    return &kernels_avx512bf16;
-#endif
-  return NULL;
-}
-
 /* Whether a caller who names no kernels gets these. */
 static bool is_default(const char *name, xt_compute compute) {
 #if defined(__x86_64__)
@@ -111,21 +100,54 @@ static bool is_default(const char *name, xt_compute compute) {
   return true;
 }
 
-xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error) {
+typedef struct Chosen {
+  const BackendOps *ops;
+  const Kernels *table;     /* NULL: the reference */
+  const PairKernels *pairs; /* what multiplies bfloat16: the processor's tiles or its instruction;
+                               NULL: the float kernels */
+} Chosen;
+
+static xt_status choose(const BackendOptions *options, Chosen *c, xt_error *error) {
   const char *kernels = options->kernels;
+  *c = (Chosen){0};
+  if (kernels && strcmp(kernels, "reference") == 0) c->ops = &cpu_reference_ops;
+  for (size_t i = 0; !c->ops && i < CHOICE_COUNT; i++)
+    if ((kernels ? strcmp(kernels, choices[i].name) == 0
+                 : is_default(choices[i].name, options->compute)) &&
+        processor_has(choices[i].name)) {
+      c->ops = &choices[i].ops;
+      c->table = choices[i].kernels;
+    }
+  if (!c->ops) return no_such_kernels(kernels, error);
+#if defined(__x86_64__)
+  if (options->compute == XT_COMPUTE_BF16 && c->table == &kernels_avx512)
+    c->pairs = strcmp(c->ops->name, "cpu:amx") == 0   ? &kernels_amx
+               : __builtin_cpu_supports("avx512bf16") ? &kernels_avx512bf16
+                                                      : NULL;
+#endif
+  return XT_STATUS_OK;
+}
+
+static BackendLimits limits_of(const Chosen *c, xt_compute compute) {
+  BackendLimits limits = BACKEND_CPU_LIMITS;
+  limits.exact = compute == XT_COMPUTE_F32 && c->table;
+  if (c->pairs) limits.weight_bytes = sizeof(uint16_t);
+  return limits;
+}
+
+xt_status backend_cpu_limits(const BackendOptions *options, BackendLimits *out, xt_error *error) {
+  Chosen chosen;
+  TRY(choose(options, &chosen, error));
+  *out = limits_of(&chosen, options->compute);
+  return XT_STATUS_OK;
+}
+
+xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_error *error) {
   const int threads = options->threads;
   const xt_compute compute = options->compute;
   *out = NULL;
-  const BackendOps *ops = NULL;
-  const Kernels *table = NULL;
-  if (kernels && strcmp(kernels, "reference") == 0) ops = &cpu_reference_ops;
-  for (size_t i = 0; !ops && i < CHOICE_COUNT; i++)
-    if ((kernels ? strcmp(kernels, choices[i].name) == 0 : is_default(choices[i].name, compute)) &&
-        processor_has(choices[i].name)) {
-      ops = &choices[i].ops;
-      table = choices[i].kernels;
-    }
-  if (!ops) return no_such_kernels(kernels, error);
+  Chosen chosen;
+  TRY(choose(options, &chosen, error));
   if (compute != XT_COMPUTE_F32 && compute != XT_COMPUTE_BF16)
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
                    "the cpu computes products in f32 or bf16; f16 and tf32 are of CUDA devices");
@@ -134,17 +156,16 @@ xt_status backend_cpu_create(const BackendOptions *options, Backend **out, xt_er
                    "%d threads; 0 means one per processor", threads);
   CpuBackend *b;
   TRY(MEM_ALLOC(&b, 1, error));
-  b->base.ops = ops;
+  b->base.ops = chosen.ops;
   b->base.threads = threads > 0 ? threads : system_processors();
   b->base.compute = compute;
   b->base.device = "cpu";
   b->base.options = (BackendOptions){
-      .kernels = strchr(ops->name, ':') + 1, .threads = b->base.threads, .compute = compute};
-  b->base.limits = BACKEND_CPU_LIMITS;
-  b->base.limits.exact = compute == XT_COMPUTE_F32 && table;
-  b->kernels = table;
-  b->pairs = bf16_products(b);
-  const size_t sums = CPU_GROUP_PANELS * (size_t)(table ? table->tile_columns : 0) + 16;
+      .kernels = strchr(chosen.ops->name, ':') + 1, .threads = b->base.threads, .compute = compute};
+  b->base.limits = limits_of(&chosen, compute);
+  b->kernels = chosen.table;
+  b->pairs = chosen.pairs;
+  const size_t sums = CPU_GROUP_PANELS * (size_t)(b->kernels ? b->kernels->tile_columns : 0) + 16;
   xt_status status = pool_create(b->base.threads, &b->base.pool, error);
   if (!status)
     status = cpu_scratch_reserve(b, CPU_ROW_BLOCK * (sums > CPU_PACKED_LD ? sums : CPU_PACKED_LD),

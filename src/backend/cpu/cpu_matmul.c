@@ -200,9 +200,7 @@ static void stream_quantised(void *context, size_t group, int thread) {
 static void expand_panel(const Product *p, float *wide, Dtype type, const void *panel, int depth) {
   const int columns = p->b->kernels->tile_columns;
   p->b->kernels->expand(type, wide, panel, depth);
-  if (p->b->pairs)
-    p->b->pairs->pair(wide, wide, depth / 2, columns); /* whole blocks: depth is even */
-  else if (p->b->base.compute == XT_COMPUTE_BF16)
+  if (p->b->base.compute == XT_COMPUTE_BF16)
     p->b->kernels->round_bf16(wide, wide, (size_t)depth * (size_t)columns);
 }
 

@@ -214,7 +214,9 @@ xt_status cpu_weight_create(Backend *backend, const MatrixSource *parts, int n_p
   w->k = parts->cols;
   w->type = backend->compute == XT_COMPUTE_BF16 ? DTYPE_BF16 : common_type(parts, n_parts);
   xt_status status;
-  if (all_quantised(parts, n_parts) && (!b->pairs || b->pairs->pair))
+  /* Products of pairs are so fast that to expand and to round a panel each time takes longer than
+   * to read it rounded. */
+  if (all_quantised(parts, n_parts) && !b->pairs)
     status = make_quantised(b, parts, n_parts, w, error);
   else
     status = make_panels(b, parts, n_parts, w, error);

@@ -152,10 +152,6 @@ typedef struct PairKernels {
   /* As Kernels.gemm, of rows and panels of pairs: type is F32, and lda, depth and the panels'
    * columns count pairs. */
   void (*gemm)(const GemmArgs *);
-  /* [2 pairs][columns] values, rounded to bfloat16, as [pairs][columns] pairs; `to` may be `from`.
-   * columns is a multiple of the lanes. NULL: quantised weights are rounded when they are loaded, because
-   * the products are so fast that to expand them each time would take longer. */
-  void (*pair)(void *to, const float *from, int pairs, int columns);
   double (*spin)(long rounds, float *sink); /* as Kernels.spin */
 } PairKernels;
 
