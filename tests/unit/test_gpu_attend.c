@@ -10,7 +10,7 @@ typedef struct Case {
   bool slopes;
 } Case;
 
-enum { LAYERS = 2, LAYER = 1, SLOTS = 97, LD_EXTRA = 3 };
+enum { LAYERS = 2, LAYER = 1, SLOTS = 97 };
 static const float SLOPES[] = {0.25f, -0.5f, 0.0f, 0.003f};
 
 typedef struct Lists {
@@ -52,17 +52,17 @@ static void make_prefixes(Backend *b, KvShape shape, int length, Dev keys, KvPre
 }
 
 /* The rows in spans: of the prefix, of a copy of it that is longer, and, where the rows have
- * private positions, of none. */
-static float *attend(Backend *b, Case c, const Lists *l) {
+ * private positions, of none. Between one row of queries and the next lie `apart` floats. */
+static float *attend(Backend *b, Case c, size_t apart, const Lists *l) {
   const KvShape shape = {LAYERS, c.kv_heads, c.head_dim};
   const size_t rows = (size_t)c.rows, kv = (size_t)c.kv_heads * (size_t)c.head_dim,
                width = (size_t)c.heads * (size_t)c.head_dim;
-  float *q = random_floats(rows * (width + LD_EXTRA), 1),
+  float *q = random_floats(rows * (width + apart), 1),
         *k = random_floats(((size_t)c.prefix + SLOTS) * (kv + 2), 2);
   KvPrefix *prefix = NULL, *copy = NULL;
   KvTail *tail = NULL;
   xt_error error;
-  Dev dq = to_device(b, q, rows * (width + LD_EXTRA)), out = to_device(b, NULL, rows * width);
+  Dev dq = to_device(b, q, rows * (width + apart)), out = to_device(b, NULL, rows * width);
   Dev dk = to_device(b, k, ((size_t)c.prefix + SLOTS) * (kv + 2));
   const IndexList none = {{0}}, begin = to_indices(b, l->begin, rows),
                   end = to_indices(b, l->end, rows), tail_end = to_indices(b, l->tail_end, rows);
@@ -89,7 +89,7 @@ static float *attend(Backend *b, Case c, const Lists *l) {
                                   .cap = c.cap,
                                   .slopes = c.slopes ? SLOPES : NULL,
                                   .q = dq,
-                                  .ld_q = (int)width + LD_EXTRA,
+                                  .ld_q = (int)(width + apart),
                                   .out = out,
                                   .spans = spans,
                                   .span_count = 3,
@@ -111,11 +111,15 @@ static float *attend(Backend *b, Case c, const Lists *l) {
 
 static void attention_case(Case c) {
   Lists l = make_lists(c);
-  char what[100];
-  float *got[2] = {attend(cpu, c, &l), attend(gpu, c, &l)};
-  snprintf(what, sizeof what, "attention of %d rows, %d heads of %d, over %d and %d positions",
-           c.rows, c.heads, c.head_dim, c.prefix, c.tail);
-  same(what, got, (size_t)(c.rows * c.heads * c.head_dim));
+  char what[120];
+  /* scores are made by four numbers where all distances are multiples of four */
+  for (size_t apart = 3; apart <= 4; apart++) {
+    float *got[2] = {attend(cpu, c, apart, &l), attend(gpu, c, apart, &l)};
+    snprintf(what, sizeof what,
+             "attention of %d rows %zu apart, %d heads of %d, over %d and %d positions", c.rows,
+             apart, c.heads, c.head_dim, c.prefix, c.tail);
+    same(what, got, (size_t)(c.rows * c.heads * c.head_dim));
+  }
   free(l.begin), free(l.end), free(l.slots), free(l.tail_begin), free(l.tail_end);
 }
 
@@ -171,7 +175,7 @@ static void test_attention_launches(void **state) {
   for (int small = 0; small < 2; small++) {
     b->score_bytes = small ? 1 : before;
     launches = 0;
-    float *got[2] = {attend(cpu, c, &l), attend(gpu, c, &l)};
+    float *got[2] = {attend(cpu, c, 3, &l), attend(gpu, c, 3, &l)};
     /* 4 for keys and values; the eight rows that see two prefixes, one at a time or together; one
      * for all twelve */
     assert_int_equal(launches, 4 + 3 * (small ? 8 : 1) + 1);

@@ -15,7 +15,12 @@ static void test_products(void **state) {
   for (size_t i = 0; i < count; i++)
     for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
       product_case((Dtype)type, shapes[i][0], shapes[i][1], shapes[i][2], i % 2 == 0, i % 3 == 1);
-  if (tiny) product_case(DTYPE_BF16, 34, 36, 24, true, false);
+  /* the kernels for few rows and the small tiles, by single numbers and by four */
+  for (int type = DTYPE_F32; type <= DTYPE_BF16; type++)
+    for (int k = 23; k <= 24; k++) {
+      product_case((Dtype)type, 3, 9, k, true, false);
+      product_case((Dtype)type, 34, 36, k, true, false);
+    }
 }
 
 static void test_large_tiles(void **state) {
@@ -23,7 +28,7 @@ static void test_large_tiles(void **state) {
   const bool before = take_large_tiles();
   for (int type = DTYPE_F32; type <= DTYPE_BF16; type++) {
     product_case((Dtype)type, tiny ? 49 : 131, tiny ? 50 : 140, tiny ? 20 : 1030, true, false);
-    if (!tiny) product_case((Dtype)type, 150, 129, 71, false, true);
+    product_case((Dtype)type, tiny ? 50 : 150, tiny ? 49 : 129, tiny ? 19 : 71, false, true);
   }
   gpu_of(gpu)->small_tiles = before;
 }
@@ -327,6 +332,26 @@ static void test_choice(void **state) {
   choose_case(300, 5000, 1, false);
 }
 
+/* The loop that measures a device's rate computes what it should: in one work-item of 256, chosen by y, the chains
+ * add up to the number that is written down. */
+static void test_spin(void **state) {
+  NEEDS_GPU();
+  enum { ITEM = 6, ROUNDS = 3, STARTS = GPU_SPIN_CHAINS * (GPU_SPIN_CHAINS - 1) / 2 };
+  for (int hit = 0; hit < 2; hit++) {
+    const float found = 12345.0f, /* ITEM + chain + 3 y, over all chains */
+        y = (found - GPU_SPIN_CHAINS * ITEM - STARTS) / (GPU_SPIN_CHAINS * ROUNDS),
+                x[3] = {1, hit ? y : 0, 7};
+    const Dev d = to_device(gpu, x, 3);
+    GpuBackend *b = gpu_of(gpu);
+    const GpuSpin args = {.rounds = ROUNDS};
+    GPU_LAUNCH(b, spin, 1, 1, 1, 256, args, d.buffer);
+    float *got = to_host(gpu, d, 3);
+    assert_true(got[2] == (hit ? found : 7));
+    gpu->ops->release(gpu, d);
+    free(got);
+  }
+}
+
 /* ---- errors ---------------------------------------------------------------------------------- */
 
 static void test_errors(void **state) {
@@ -357,12 +382,15 @@ static void test_errors(void **state) {
 }
 
 int main(void) {
+  /* for a script that asks which of them ran */
+  for (int i = 0; i < GPU_KERNEL_COUNT; i++) printf("# kernel: %s\n", gpu_kernel_names[i]);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_products),      cmocka_unit_test(test_large_tiles),
       cmocka_unit_test(test_other_weights), cmocka_unit_test(test_norms),
       cmocka_unit_test(test_rope),          cmocka_unit_test(test_activations),
       cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_edits),
       cmocka_unit_test(test_rows),          cmocka_unit_test(test_embeddings),
-      cmocka_unit_test(test_choice),        cmocka_unit_test(test_errors)};
+      cmocka_unit_test(test_choice),        cmocka_unit_test(test_spin),
+      cmocka_unit_test(test_errors)};
   return cmocka_run_group_tests_name("gpu ops", tests, set_up, tear_down);
 }

@@ -13,6 +13,8 @@ static void test_quantised(void **state) {
     embed_case(random_blocks(type, 6, k, 3), 6);
     product_case(type, 3, 37, k, true, false);
     product_case(type, tiny ? 9 : 50, 33, k, false, false);
+    product_at(1, type, 3, 5, k, true, false);
+    product_at(1, type, 34, 5, k, false, false);
   }
 }
 
@@ -21,10 +23,11 @@ static void test_large_tiles(void **state) {
   const bool before = take_large_tiles();
   if (tiny) {
     product_case(DTYPE_Q5_1, 49, 50, 32, true, false);
+    product_at(3, DTYPE_Q5_1, 49, 50, 32, true, false);
     product_case(DTYPE_G4_BF16, 49, 50, 32, true, false);
   }
   for (size_t t = 0; t < QUANTISED_TYPES && !tiny; t++)
-    product_case(quantised_types[t], 131, 130, 1280, true, true);
+    product_at(t % 2, quantised_types[t], 131, 130, 1280, true, true);
   gpu_of(gpu)->small_tiles = before;
 }
 
