@@ -71,7 +71,7 @@ typedef struct xt_selector xt_selector;
 /* What a model makes of the source prompts of a store's questions: the output of an early and of a
  * middle layer (a quarter and half of the way up) at the last token. */
 typedef struct xt_states xt_states;
-/* Runs the source prompts once each. The caller frees *out with xt_states_free; it may outlive the
+/* Runs each different source prompt once. The caller frees *out with xt_states_free; it may outlive the
  * model and the store. */
 XT_API xt_status xt_states_create(xt_store *store, const xt_model *model, xt_states **out,
                                   xt_error *error);

@@ -17,25 +17,53 @@
 
 /* ---- activations ----------------------------------------------------------------------------- */
 
+typedef struct Prompt {
+  const int32_t *ids;
+  size_t count;
+} Prompt;
+
 typedef struct Reader {
   xt_states *states;
   xt_session *session;
   int layers[STATE_COUNT];
   size_t capacity, value_capacity;
+  Arena arena;
+  Prompt *prompts; /* [states->count] */
+  size_t prompt_capacity;
 } Reader;
+
+/* The activations of the newest question: those of an earlier one with the same source prompt, as a
+ * question has in each language, or what the prompt gives. */
+static xt_status read_activations(Reader *r, Prompt p, float *out, xt_error *error) {
+  const xt_states *s = r->states;
+  const size_t numbers = STATE_COUNT * s->width;
+  for (size_t i = 0; i < s->count; i++) {
+    const Prompt *q = &r->prompts[i];
+    if (q->count != p.count || memcmp(q->ids, p.ids, p.count * sizeof *p.ids) != 0) continue;
+    memcpy(out, s->values + i * numbers, numbers * sizeof *out);
+    return XT_STATUS_OK;
+  }
+  xt_taps *taps;
+  TRY(xt_session_capture(r->session, &(xt_request){.ids = p.ids, .count = p.count}, &taps, error));
+  for (int k = 0; k < STATE_COUNT; k++, out += s->width)
+    memcpy(out, xt_taps_get(taps, XT_TAP_BLOCK, r->layers[k]), s->width * sizeof *out);
+  xt_taps_free(taps);
+  return XT_STATUS_OK;
+}
 
 static xt_status read_question(void *user, int64_t number, const int32_t *ids, size_t count,
                                xt_error *error) {
   Reader *r = user;
   xt_states *s = r->states;
-  xt_taps *taps;
+  int32_t *copy;
   TRY(MEM_GROW(&s->questions, &r->capacity, s->count + 1, error));
   TRY(MEM_GROW(&s->values, &r->value_capacity, (s->count + 1) * STATE_COUNT * s->width, error));
-  TRY(xt_session_capture(r->session, &(xt_request){.ids = ids, .count = count}, &taps, error));
-  float *out = s->values + s->count * STATE_COUNT * s->width;
-  for (int k = 0; k < STATE_COUNT; k++, out += s->width)
-    memcpy(out, xt_taps_get(taps, XT_TAP_BLOCK, r->layers[k]), s->width * sizeof *out);
-  xt_taps_free(taps);
+  TRY(MEM_GROW(&r->prompts, &r->prompt_capacity, s->count + 1, error));
+  TRY(ARENA_ALLOC(&r->arena, &copy, count, error));
+  memcpy(copy, ids, count * sizeof *ids);
+  r->prompts[s->count] = (Prompt){copy, count};
+  TRY(read_activations(r, r->prompts[s->count], s->values + s->count * STATE_COUNT * s->width,
+                       error));
   s->questions[s->count++] = number;
   return XT_STATUS_OK;
 }
@@ -53,6 +81,8 @@ xt_status xt_states_create(xt_store *store, const xt_model *model, xt_states **o
   xt_status status = xt_session_create(model, &r.session, error);
   if (!status) status = store_read_source_ids(store, read_question, &r, error);
   xt_session_free(r.session);
+  arena_free(&r.arena);
+  free(r.prompts);
   if (status)
     xt_states_free(r.states);
   else
