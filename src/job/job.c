@@ -352,6 +352,7 @@ xt_status xt_job_create(const xt_model *model, const xt_dataset *dataset,
   if (!status) status = take_model(job, model, error);
   if (!status) status = choose_questions(job, model->tokenizer, error);
   if (!status) status = encode_all(job, model->tokenizer, error);
+  if (!status) status = job_order(job, error);
   if (!status) status = job_find_controls(job, model->tokenizer, error);
   if (!status) status = job_find_tracked(job, model->tokenizer, error);
   if (status)

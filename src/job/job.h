@@ -93,6 +93,8 @@ void job_free_tokens(xt_instance *in); /* zeroes *in */
 /* Puts the shard's questions into job->questions, which has room for all, in the dataset's order
  * (job_deal.c), and into job->instances the ids of those prompts that it had to tokenise. */
 xt_status job_deal(xt_job *job, const xt_tokenizer *tokenizer, xt_error *error);
+/* Puts job->questions and their ids into the order in which they are run (job_order.c). */
+xt_status job_order(xt_job *job, xt_error *error);
 /* The remaining work, in operations. */
 void job_work(const xt_job *job, xt_job_estimate *out);
 

@@ -8,6 +8,7 @@
 #include "job/job_samples.h"
 #include "job/job_track.h"
 #include "store/store_parts.h"
+#include "sweep/prompt_tokens.h"
 #include "sweep/row_writes.h"
 
 int job_set_size(const LayerSet *set, int layers) {
@@ -184,7 +185,8 @@ static void alone_work(const xt_job *job, size_t question, xt_job_estimate *out)
 static void question_work(const xt_job *job, size_t n, xt_job_estimate *out) {
   const Todo *todo = &job->todo[n];
   const int layers = job->identity.layers;
-  size_t tokens = job->instances[n].source_count + job->instances[n].target_count;
+  const bool follows = n > 0 && job->todo[n - 1].sites;
+  size_t tokens = more_prompt_tokens(follows ? &job->instances[n - 1] : NULL, &job->instances[n]);
   for (size_t s = 0; s < job->options.site_count; s++) {
     const xt_site *site = &job->sites[s];
     const xt_control_input *in =

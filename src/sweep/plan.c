@@ -6,6 +6,7 @@
 #include "base/options.h"
 #include "engine/generate.h"
 #include "model/flops.h"
+#include "sweep/prompt_tokens.h"
 #include "sweep/row_writes.h"
 
 static int compare_ints(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
@@ -73,6 +74,7 @@ xt_status sweep_config_init(SweepConfig *c, Arena *arena, const xt_model *model,
 typedef struct Load {
   int instances;
   uint64_t positions; /* prompt tokens in all */
+  uint64_t computed;  /* those of them that are run, by what neighbours share */
   uint64_t untouched; /* rows */
   uint64_t tracked;   /* tokens of one instance, at most */
   uint64_t vectors;   /* rows of the vectors of plans */
@@ -84,6 +86,7 @@ static Load load_add(Load load, const xt_model *m, const SweepConfig *c,
   const xt_instance *in = &instances[at];
   load.instances++;
   load.positions += in->source_count + in->target_count + sweep_control_tokens(c, at);
+  load.computed += more_prompt_tokens(at > first ? in - 1 : NULL, in) + sweep_control_tokens(c, at);
   load.untouched += 1 + in->run_source;
   load.vectors += sweep_vector_rows(c, m->config.layers, first, at);
   if (in->tracked_count > load.tracked) load.tracked = in->tracked_count;
@@ -156,7 +159,7 @@ xt_status sweep_plan_group(const xt_model *m, const SweepConfig *c, const xt_ins
     const uint64_t bytes = group_bytes(m, c, more, c->target_count);
     const int64_t all = (group->instances + 1) * (int64_t)rows;
     if (group->instances > 0 &&
-        (bytes > m->memory_limit || all > limit || !in_time(m, c, more.positions, all)))
+        (bytes > m->memory_limit || all > limit || !in_time(m, c, more.computed, all)))
       break;
     load = more;
     group->instances++;

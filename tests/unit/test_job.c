@@ -95,6 +95,48 @@ static void test_shards(void **state) {
   same_export("whole.db", "merged.db");
 }
 
+/* The ids of the questions in the order in which they are run, one letter each. */
+static void order_of(const char *text, char *out) {
+  xt_dataset *of = parse(text, NULL);
+  xt_error error;
+  xt_job *job;
+  ASSERT_OK(xt_job_create(model, of, &(xt_job_options){0}, &job, &error));
+  for (size_t i = 0; xt_job_question(job, i); i++) *out++ = xt_job_question(job, i)->id[0];
+  *out = 0;
+  xt_job_free(job);
+  xt_dataset_close(of);
+}
+#define ASKED(id, lang, source, target)                                                            \
+  "{\"id\": \"" id "\", \"lang\": \"" lang "\", \"source\": \"" source "\", \"target\": \"" target \
+  "\"}\n"
+
+/* A question's languages follow one another where they have a prompt in common; questions of a
+ * language stay together where their prompts begin with the same text, which is more. */
+static void test_order(void **state) {
+  (void)state;
+  char ids[8];
+  order_of(ASKED("a", "sw", "The first question", "Swali la kwanza")
+               ASKED("b", "sw", "Another one", "Jingine")
+                   ASKED("c", "tr", "The first question", "Ilk soru")
+                       ASKED("d", "tr", "Another one", "Baska biri"),
+           ids);
+  assert_string_equal(ids, "acbd");
+  order_of(ASKED("a", "sw", "Swali la kwanza", "The first question")
+               ASKED("b", "sw", "Jingine", "Another one")
+                   ASKED("c", "tr", "Ilk soru", "The first question")
+                       ASKED("d", "tr", "Baska biri", "Another one"),
+           ids);
+  assert_string_equal(ids, "acbd");
+#define TEXT "A long text about the rivers of the north and of the south. "
+  order_of(
+      ASKED("a", "sw", TEXT "Where?", "Maandishi marefu kuhusu mito ya kaskazini. Wapi?")
+          ASKED("b", "sw", TEXT "When?", "Maandishi marefu kuhusu mito ya kaskazini. Lini?")
+              ASKED("c", "tr", TEXT "Where?", "Kuzeyin nehirleri uzerine uzun metin. Nerede?")
+                  ASKED("d", "tr", TEXT "When?", "Kuzeyin nehirleri uzerine uzun metin. Ne zaman?"),
+      ids);
+  assert_string_equal(ids, "abcd");
+}
+
 #define DEALT 41
 
 /* Marks the questions of a shard in `seen`, counts them, and sums their prompts' tokens. */
@@ -366,10 +408,10 @@ static void test_others(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_stopped), cmocka_unit_test(test_shards),
-      cmocka_unit_test(test_deal),    cmocka_unit_test(test_nothing_to_do),
-      cmocka_unit_test(test_plan),    cmocka_unit_test(test_told),
-      cmocka_unit_test(test_edited),  cmocka_unit_test(test_bad_options),
-      cmocka_unit_test(test_others)};
+      cmocka_unit_test(test_stopped),       cmocka_unit_test(test_shards),
+      cmocka_unit_test(test_order),         cmocka_unit_test(test_deal),
+      cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_plan),
+      cmocka_unit_test(test_told),          cmocka_unit_test(test_edited),
+      cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_others)};
   return cmocka_run_group_tests_name("job", tests, set_up, tear_down);
 }
