@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import inspect
 import json
 import signal
 
@@ -10,6 +11,19 @@ FACTS = xt.DEMO / "facts-4m"
 
 # A shell starts what runs in its background without Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+
+
+def public(kind):
+    """The names of a class's public methods and properties but ``close``."""
+    return sorted(
+        name
+        for name, value in vars(kind).items()
+        if (inspect.isfunction(value) or isinstance(value, property))
+        and not name.startswith("_")
+        and name != "close"
+    )
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import xtransplant as xt
-from conftest import FACTS
+from conftest import FACTS, public
 
 GREECE = "Greece, country number ="
 
@@ -87,11 +87,58 @@ def test_handles_free_themselves():
     del model
     gc.collect()
     assert gone() is None
+
+
+CALLS = {
+    "encode": lambda m: m.encode(GREECE),
+    "chat": lambda m: m.chat(GREECE),
+    "decode": lambda m: m.decode([5, 6]),
+    "generate": lambda m: m.generate([GREECE, GREECE]),
+    "score": lambda m: m.score([5, 6], [7]),
+    "capture": lambda m: m.capture([5, 6]),
+    "transplant": lambda m: m.transplant([5], [6], site="ffn", source_layer=0, target_layer=0),
+    "lens": lambda m: m.lens(GREECE),
+    "hash": lambda m: m.hash(),
+    "sweep": lambda m: m.sweep([{"source": "a", "target": "b"}], output="closed.db"),
+}
+
+
+@pytest.mark.parametrize("name", public(xt.Model))
+def test_a_closed_model_is_refused(name, tmp_path, monkeypatch):
+    if name == "lens":
+        pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
     with xt.load(FACTS, threads=1) as model:
-        pass
+        model.hash()
     model.close()
-    with pytest.raises(xt.Error, match="closed"):
-        model.generate(GREECE)
+    with pytest.raises(xt.Error, match="this model is closed") as caught:
+        CALLS[name](model)
+    assert caught.value.status is xt.Status.ARGUMENT and list(tmp_path.iterdir()) == []
+    assert model.info.layers == 8 and model.has_tokenizer and "Llama" in repr(model)
+
+
+def test_texts_while_the_model_is_closed():
+    """A thread that encodes keeps what it uses; the next call is refused."""
+    model = xt.load(FACTS, threads=1)
+    said, text = [], GREECE * 200
+
+    def work():
+        try:
+            while True:
+                said.append(len(model.encode(text)))
+        except xt.Error as error:
+            said.append(str(error))
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while len(said) < 6:
+        time.sleep(0.001)
+    model.close()
+    for thread in threads:
+        thread.join()
+    assert sum("closed" in each for each in said if isinstance(each, str)) == 3
+    assert len(set(each for each in said if isinstance(each, int))) == 1
 
 
 def test_memory_is_given_back(model):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import xtransplant as xt
+from conftest import public
 
 pandas = pytest.importorskip("pandas")
 
@@ -271,8 +272,29 @@ def test_what_is_no_results_file_is_refused(tmp_path, model, pairs, results):
     assert caught.value.status is xt.Status.INPUT
     with pytest.raises(xt.Error, match="max_new_tokens|new tokens"):
         model.sweep(pairs, sites=["ffn"], output=results.path, max_new_tokens=6)
-    other = xt.open(results.path)
-    other.close()
+
+
+CALLS = {
+    "info": lambda r: r.info,
+    "responses": lambda r: r.responses(),
+    "to_parquet": lambda r: r.to_parquet("a.parquet"),
+    "gain": lambda r: r.gain("ffn"),
+    "heatmap": lambda r: r.heatmap("ffn"),
+    "coverage": lambda r: r.coverage(),
+    "report": lambda r: r.report("out"),
+    "text": lambda r: r.text("summary"),
+}
+
+
+@pytest.mark.parametrize("name", public(xt.Results))
+def test_a_closed_results_file_is_refused(results, name, tmp_path, monkeypatch):
+    for module in {"to_parquet": ["pyarrow"], "heatmap": ["matplotlib"]}.get(name, []):
+        pytest.importorskip(module)
+    path = results.path.resolve()
+    monkeypatch.chdir(tmp_path)
+    with xt.open(path) as other:
+        other.gain("ffn")
     assert "closed" in repr(other)
-    with pytest.raises(xt.Error, match="closed"):
-        other.responses()
+    with pytest.raises(xt.Error, match="this results file is closed"):
+        CALLS[name](other)
+    assert list(tmp_path.iterdir()) == []

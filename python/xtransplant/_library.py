@@ -19,6 +19,7 @@ ffi: Any = _native.ffi
 lib: Any = _native.lib
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
+H = TypeVar("H", bound="Handle")
 
 
 class Status(enum.Enum):
@@ -228,6 +229,17 @@ def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.ND
 # ---- handles
 
 
+def owned(pointer: Any, free: Callable[[Any], None], owner: Any = None) -> Any:
+    """A pointer to what is freed when nothing refers to the pointer any more, in the process that
+    made it. It keeps ``owner``, which has to be freed later, alive."""
+
+    def release(of: Any, _owner: Any = owner, pid: Any = os.getpid, made: int = os.getpid()) -> None:
+        if pid() == made:
+            free(of)
+
+    return ffi.gc(pointer, release)
+
+
 class Handle:
     """The owner of an object of the library, which is freed when the owner is garbage collected, by
     ``close()``, or at the end of a ``with`` block."""
@@ -260,7 +272,14 @@ class Handle:
             self._open = False
             self._free()
 
-    def __enter__(self) -> Any:
+    def _need_open(self) -> None:
+        if not self._open:
+            raise Error(
+                Status.ARGUMENT,
+                f"this {self._what} is closed: close(), or the end of its with block, freed it",
+            )
+
+    def __enter__(self: H) -> H:
         return self
 
     def __exit__(self, *_exception: object) -> None:
@@ -296,9 +315,11 @@ class _Use:
             )
         handle._lock.acquire()
         handle._holder = threading.get_ident()
-        if not handle._open:
+        try:
+            handle._need_open()
+        except Error:
             self.__exit__()
-            raise Error(Status.ARGUMENT, f"this {handle._what} is closed")
+            raise
 
     def __exit__(self, *_exception: object) -> None:
         self._handle._holder = 0

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._extras import Bar, Progress, need
-from ._library import Call, Error, Handle, Status, ffi, lib, run, to_facts, to_path, to_str, view
+from ._library import Call, Error, Handle, Status, ffi, lib, owned, run, to_facts, to_path, to_str, view
 
 if TYPE_CHECKING:
     import pandas
@@ -363,16 +363,15 @@ class Model(Handle):
     def __init__(self, model: Any, compute: int) -> None:
         """Takes over an ``xt_model`` that was opened with this compute type."""
         super().__init__()
-        self._open = False
-        session = ffi.new("xt_session **")
-        try:
-            run(lib.xt_session_create, model, session)
-        except Error:
-            lib.xt_model_close(model)
-            raise
-        self._model, self._session = model, session[0]
-        self._open = True
-        self._tokenizer = lib.xt_model_tokenizer(self._model)
+        session, self._model = ffi.new("xt_session **"), owned(model, lib.xt_model_close)
+        run(lib.xt_session_create, model, session)
+        self._session = owned(session[0], lib.xt_session_free, self._model)
+        tokenizer = lib.xt_model_tokenizer(model)
+        self.has_tokenizer: bool = tokenizer != ffi.NULL
+        """Whether prompts may be text; else they are ids."""
+        self._tokenizer = (
+            owned(tokenizer, lambda _: None, self._model) if self.has_tokenizer else tokenizer
+        )
         self._hash: Optional[Any] = None
         self._compute = compute
         facts = ffi.new("xt_model_info *")
@@ -380,13 +379,13 @@ class Model(Handle):
         self.info = to_facts(ModelInfo, facts)
         self.eos_ids: tuple[int, ...] = tuple(facts.eos[0 : facts.eos_count])
         """Ids that end a text."""
-        bos = lib.xt_tokenizer_bos(self._tokenizer) if self.has_tokenizer else -1
+        bos = lib.xt_tokenizer_bos(tokenizer) if self.has_tokenizer else -1
         self.bos_id: Optional[int] = bos if bos >= 0 else None
         """The id that `encode` begins with; None: it adds none."""
 
     def _free(self) -> None:
-        lib.xt_session_free(self._session)
-        lib.xt_model_close(self._model)
+        # A thread that is within encode() or decode() keeps the tokenizer, and with it the model.
+        self._session = self._tokenizer = self._model = None
 
     def __repr__(self) -> str:
         return (
@@ -395,11 +394,6 @@ class Model(Handle):
         )
 
     # ---- text
-
-    @property
-    def has_tokenizer(self) -> bool:
-        """Whether prompts may be text; else they are ids."""
-        return bool(self._tokenizer != ffi.NULL)
 
     def encode(
         self,
@@ -421,12 +415,11 @@ class Model(Handle):
             raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
         if chat:
             text = self.chat(text, system=system)
-        self._need_tokenizer()
-        encoded = text.encode()
+        tokenizer, encoded = self._text(), text.encode()
         ids, count = ffi.new("int32_t **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_encode,
-            self._tokenizer,
+            tokenizer,
             encoded,
             len(encoded),
             add_special and not chat,
@@ -439,11 +432,11 @@ class Model(Handle):
     def chat(self, text: str, *, system: Optional[str] = None) -> str:
         """A text as the user's message in the model's chat template, after a system message if
         there is one, up to where the assistant begins. It contains its special tokens."""
-        self._need_tokenizer()
-        out, length, encoded = ffi.new("char **"), ffi.new("size_t *"), text.encode()
+        tokenizer, encoded = self._text(), text.encode()
+        out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_chat,
-            self._tokenizer,
+            tokenizer,
             ffi.NULL if system is None else system.encode(),
             encoded,
             len(encoded),
@@ -453,20 +446,23 @@ class Model(Handle):
         )
         return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
 
-    def _need_tokenizer(self) -> None:
+    def _text(self) -> Any:
+        """The tokenizer. Several threads may use it, also while the model runs."""
+        tokenizer = self._tokenizer
+        self._need_open()
         if not self.has_tokenizer:
             raise Error(
                 Status.ARGUMENT, "the model has no tokenizer; give token ids", file=self.info.path
             )
+        return tokenizer
 
     def decode(self, ids: Union[Sequence[int], Array], *, skip_special: bool = True) -> str:
         """Text of token ids."""
-        self._need_tokenizer()
-        array = np.ascontiguousarray(ids, np.int32)
+        tokenizer, array = self._text(), np.ascontiguousarray(ids, np.int32)
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_decode,
-            self._tokenizer,
+            tokenizer,
             ffi.from_buffer("int32_t[]", array),
             array.size,
             skip_special,
@@ -521,7 +517,7 @@ class Model(Handle):
         for k in range(len(prompts)):
             requests[k].sample = sample
         if stop:
-            self._need_tokenizer()
+            self._text()
         how = ffi.new(
             "xt_generate_options *",
             {**options, "cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress},
@@ -536,9 +532,9 @@ class Model(Handle):
         try:
             with self._use():
                 call.run(lib.xt_session_generate, self._session, requests, len(prompts), how, out)
+                return [Generation(self, out[k], stop) for k in range(len(prompts))]
         finally:
             bar.close()
-        return [Generation(self, out[k], stop) for k in range(len(prompts))]
 
     @overload
     def generate(self, prompts: str, **options: Any) -> Generation: ...
@@ -787,12 +783,16 @@ class Model(Handle):
     def hash(self) -> str:
         """SHA-256 of the model's content, by which results know their model. Reads all weight files
         once."""
+        with self._use():
+            return to_str(self._find_hash())
+
+    def _find_hash(self) -> Any:
+        """The hash as a C string, while the model is in use."""
         if self._hash is None:
             out = ffi.new("char[]", lib.XT_MODEL_HASH_SIZE)
-            with self._use():
-                run(lib.xt_model_hash, self._model, out)
+            run(lib.xt_model_hash, self._model, out)
             self._hash = out
-        return to_str(self._hash)
+        return self._hash
 
     def sweep(
         self,

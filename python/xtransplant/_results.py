@@ -147,16 +147,16 @@ class Results(Handle):
     # ---- scores
 
     def _groups(self) -> list[Any]:
-        """The tasks with scored questions, as ``xt_group``. Held by the results file."""
-        with self._use():
-            if self._analysis is None:
-                out = ffi.new("xt_analysis **")
-                run(lib.xt_analysis_create, self._store, ffi.NULL, out)
-                self._analysis = out[0]
-            return [
-                lib.xt_analysis_get(self._analysis, k)
-                for k in range(lib.xt_analysis_count(self._analysis))
-            ]
+        """The tasks with scored questions, as ``xt_group``, while the results file, which holds
+        them, is in use."""
+        if self._analysis is None:
+            out = ffi.new("xt_analysis **")
+            run(lib.xt_analysis_create, self._store, ffi.NULL, out)
+            self._analysis = out[0]
+        return [
+            lib.xt_analysis_get(self._analysis, k)
+            for k in range(lib.xt_analysis_count(self._analysis))
+        ]
 
     def _site(self, site: str, task: Optional[str], pivot: Optional[str]) -> tuple[Any, Any]:
         """The one group of a task and pivot that has the site, and the site in it."""
@@ -213,13 +213,14 @@ class Results(Handle):
         need("pandas", "pandas", "Results.gain()")
         from ._frames import layer_frame
 
-        group, found = self._site(site, task, pivot)
-        layers = group.layers
-        if lang is None:
-            cells = [found.configurations[k] for k in range(layers * layers)]
-            values = np.array([cell.gain if cell.count else math.nan for cell in cells])
-        else:
-            values = self._language_gain(group, found, lang)
+        with self._use():
+            group, found = self._site(site, task, pivot)
+            layers = group.layers
+            if lang is None:
+                cells = [found.configurations[k] for k in range(layers * layers)]
+                values = np.array([cell.gain if cell.count else math.nan for cell in cells])
+            else:
+                values = self._language_gain(group, found, lang)
         return layer_frame(values.reshape(layers, layers))
 
     def _language_gain(self, group: Any, found: Any, lang: str) -> Any:

@@ -161,11 +161,10 @@ def sweep(
     job: Mapping[str, Any],
 ) -> None:
     """What `Model.sweep` says."""
+    model._need_open()
     names, controlled = _Names(), _listed(controls)
     questions = _open_dataset(names, pairs, benchmark, {**dataset, "others": bool(controlled)})
-    if chat:
-        run(lib.xt_dataset_chat, questions, model._tokenizer, names.text(system), int(time.time()))
-    elif system is not None:
+    if system is not None and not chat:
         raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
     options = _job_options(
         names,
@@ -178,15 +177,19 @@ def sweep(
     bar = Bar(progress, "sweep", "response")
     call = Call(progress=lambda now: bar(now.share * now.responses_in_all, now.responses_in_all))
     made, store = ffi.new("xt_job **"), ffi.new("xt_store **")
-    call.run(lib.xt_job_create, model._model, questions, options, made)
-    owned = ffi.gc(made[0], lib.xt_job_free)
-    model.hash()
-    run(lib.xt_store_open, to_path(output), lib.XT_STORE_WRITE, store)
     try:
-        lib.xt_store_on_wait(store[0], lib.xtpy_store_wait, ffi.NULL)
         with model._use():
-            call.run(lib.xt_job_plan, owned, store[0], model._hash)
-            call.run(lib.xt_job_run, owned, model._session, store[0], ffi.NULL)
+            if chat:
+                said = names.text(system)
+                run(lib.xt_dataset_chat, questions, model._tokenizer, said, int(time.time()))
+            call.run(lib.xt_job_create, model._model, questions, options, made)
+            planned, content = ffi.gc(made[0], lib.xt_job_free), model._find_hash()
+            run(lib.xt_store_open, to_path(output), lib.XT_STORE_WRITE, store)
+            try:
+                lib.xt_store_on_wait(store[0], lib.xtpy_store_wait, ffi.NULL)
+                call.run(lib.xt_job_plan, planned, store[0], content)
+                call.run(lib.xt_job_run, planned, model._session, store[0], ffi.NULL)
+            finally:
+                lib.xt_store_close(store[0])
     finally:
-        lib.xt_store_close(store[0])
         bar.close()
