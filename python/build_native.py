@@ -32,7 +32,7 @@ HEADERS = (
     "report",
 )
 
-# What the library calls back. `user` is a handle of the Python object that the call belongs to.
+# What the library calls back.
 CALLBACKS = """
 extern "Python" {
 bool xtpy_cancel(void *user);
@@ -41,6 +41,7 @@ void xtpy_generate_progress(void *user, double requests);
 void xtpy_job_progress(void *user, const xt_job_progress *progress);
 void xtpy_warn(void *user, const char *message);
 bool xtpy_store_wait(void *user, const xt_store_wait *wait);
+void xtpy_write(void *user, const xt_intervention *put, int source_layer);
 xt_status xtpy_row(void *user, const xt_store_row *row, xt_error *error);
 }
 """

@@ -76,6 +76,7 @@ def test_all_modules_are_in_the_wheel():
     assert {module.name for module in pkgutil.iter_modules(xt.__path__)} >= {
         "_extras",
         "_frames",
+        "_interventions",
         "_library",
         "_model",
         "_native",

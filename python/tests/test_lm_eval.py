@@ -120,6 +120,21 @@ def plain():
     return XTransplantLM(FACTS)
 
 
+def test_sites_that_say_more_than_taps(model, lines):
+    """A span of heads at every token is written as Model.transplant writes it."""
+    where = {"site": "attn+heads0.2+add3+span2+all", "source_layer": 1, "target_layer": 2}
+    settings = {"until": ["\n"], "max_gen_toks": 8}
+    asked = requests("generate_until", lines, [(line["target"], settings) for line in lines])
+    runs = [
+        model.transplant(line["source"], line["target"], max_new_tokens=8, **where)
+        for line in lines
+    ]
+    answers = XTransplantLM(model, source="{{source}}", **where).generate_until(asked)
+    assert answers == [run.transplanted.text.split("\n")[0] for run in runs]
+    where["site"] = "attn"
+    assert answers != XTransplantLM(model, source="{{source}}", **where).generate_until(asked)
+
+
 @pytest.fixture(scope="module")
 def theirs():
     pytest.importorskip("torch")
@@ -239,6 +254,27 @@ def test_what_is_refused(model):
         XTransplantLM(model, source="a", source_layer=99).generate_until(
             [Instance("generate_until", {}, ("a", {"max_gen_toks": 4}), 0)]
         )
+    for name, value, owner in (
+        ("site", "ffn", "source"),
+        ("source_layer", 3, "source"),
+        ("target_layer", 3, "source"),
+        ("tap", "ffn", "vector"),
+        ("layer", 0, "vector"),
+        ("position", "last", "vector"),
+        ("alpha", 2, "source or vector"),
+        ("rule", "add", "source or vector"),
+    ):
+        others = [{}, {"interventions": xt.Add("ffn", 0, np.zeros(192))}]
+        others += [{"vector": np.zeros(192)}] if owner == "source" else []
+        others += [{"source": "a"}] if owner == "vector" else []
+        for other in others:
+            with pytest.raises(xt.Error, match=f"^{name}: is only with {owner}$") as caught:
+                XTransplantLM(model, **{name: value}, **other)
+            assert caught.value.field == name
+    for site, message in (("ffn+self", "control"), ("ffn+vector.v", "a vector"), ("x", "not a")):
+        with pytest.raises(xt.Error, match=message) as caught:
+            XTransplantLM(model, source="a", site=site)
+        assert caught.value.field == "site"
     with pytest.raises(xt.Error, match="give a model"):
         XTransplantLM()
     with pytest.raises(xt.Error, match="one user's message"):

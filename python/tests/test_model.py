@@ -194,6 +194,54 @@ def test_interventions(model):
     )
 
 
+def test_heads(model):
+    """The slices of all query heads are the module's output; those of one change it in part."""
+    el = "Ελλάδα, αριθμός χώρας ="
+    info, taps, own = model.info, model.capture(GREECE), model.capture(el)
+    assert taps.heads.shape == (info.layers, info.heads, info.head_dim)
+
+    def put(heads):
+        changes = [
+            xt.Intervention("heads", 2, taps.heads[2, head], head=head) for head in range(heads)
+        ]
+        return model.capture(el, interventions=changes)
+
+    assert np.array_equal(put(0).attn, own.attn)
+    assert np.array_equal(put(1).heads[2, 0], taps.heads[2, 0])
+    assert np.array_equal(put(1).heads[2, 1:], own.heads[2, 1:])
+    assert not np.array_equal(put(1).attn[2], own.attn[2])
+    assert np.array_equal(put(info.heads).attn[2], taps.attn[2])
+
+
+@pytest.mark.parametrize(
+    "how, field, message",
+    [
+        ({"site": "ffn+shuffled"}, "site", "has a control"),
+        ({"site": "ffn+self"}, "site", "has a control"),
+        ({"site": "ffn+langs.de.fr"}, "site", "several source prompts"),
+        ({"site": "ffn+vector.v"}, "site", "writes a vector"),
+        ({"site": "plan.p"}, "site", "is a plan"),
+        ({"site": "ffn+heads0"}, "site", "only attn is made of"),
+        ({"site": "attn+heads0-12"}, "site", "has head 12; the model has heads 0 to"),
+        ({"site": "ffn+more"}, "site", "not a way to write"),
+        ({"site": 3}, "site", "is no text"),
+        ({"site": "ffn\0+add2"}, "site", "NUL"),
+        ({"site": "ffn+add2", "rule": "add"}, "rule", "the site 'ffn.add2' says it"),
+        ({"site": "ffn+add2", "alpha": 3}, "alpha", "the site 'ffn.add2' says it"),
+        ({"site": "ffn", "alpha": 3}, "alpha", 'rule="add" or "blend"'),
+        ({"site": "ffn", "rule": "mix"}, "rule", "none of replace, add, blend"),
+        ({"site": "ffn", "rule": "add", "alpha": "x"}, "alpha", "not a number"),
+        ({"site": "ffn", "source_layer": 8}, "source_layer", "layers 0 to 7"),
+        ({"site": "ffn", "target_layer": 8}, "target_layer", "layers 0 to 7"),
+        ({"site": "ffn", "target_layer": -1}, "target_layer", "layers 0 to 7"),
+    ],
+)
+def test_what_a_transplant_cannot_be(model, how, field, message):
+    with pytest.raises(xt.Error, match=message) as caught:
+        model.transplant(GREECE, GREECE, **{"source_layer": 0, "target_layer": 0, **how})
+    assert caught.value.status is xt.Status.ARGUMENT and caught.value.field == field
+
+
 def test_drawn_tokens_follow_the_seed(model):
     drawn = [
         model.generate(GREECE, temperature=2.0, seed=seed, ignore_eos=True).text
@@ -254,7 +302,7 @@ def test_drawn_tokens_follow_the_seed(model):
         (
             lambda m: m.transplant(GREECE, GREECE, site="nowhere", source_layer=0, target_layer=0),
             xt.Status.ARGUMENT,
-            "",
+            "site",
             "nowhere",
         ),
         (lambda m: m.generate(GREECE, temperature=-1), xt.Status.ARGUMENT, "temperature", "greedy"),

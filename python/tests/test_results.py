@@ -59,6 +59,45 @@ def test_responses_are_those_of_single_transplants(model, results, pairs):
         assert (row["source"], row["target"]) == (pair["source"], pair["target"])
 
 
+SITES = [
+    "ffn",
+    "attn-released",
+    "ffn+add2",
+    "block+blend0.3",
+    "block+span2",
+    "block+all",
+    "ffn+generated",
+    "attn+heads0.2-3",
+    "attn+heads1+add1.5+span3+all",
+]
+
+
+def test_a_site_is_what_it_is_in_a_sweep(model, pairs, tmp_path):
+    """With all that its name says: a transplant has the bits of the sweep's response."""
+    layers = {"source_layers": [2, 6], "target_layers": [3, 7]}
+    how = {"sites": SITES, "output": tmp_path / "a.db", "max_new_tokens": 5, **layers}
+    with model.sweep(pairs[:2], **how) as made:
+        frame = made.responses().set_index(["question", "site", "source_layer", "target_layer"])
+    margins = {}
+    for pair in pairs[:2]:
+        for site in SITES:
+            for i, j in ((2, 3), (6, 7), (2, 7)):
+                run = model.transplant(
+                    pair["source"],
+                    pair["target"],
+                    site=site,
+                    source_layer=i,
+                    target_layer=j,
+                    max_new_tokens=5,
+                ).transplanted
+                row = frame.loc[(pair["id"], site, i, j)]
+                assert (row["text"], row["tokens"]) == (run.text, len(run.ids))
+                assert row["margin"] == run.margins.min() and row["entropy"] == run.entropies[0]
+                margins.setdefault((i, j), set()).add(row["margin"])
+    assert len(frame) == 2 * (1 + 4 * len(SITES))
+    assert len(margins[2, 3]) > len(SITES)  # no two sites do the same
+
+
 def test_controls(model, pairs, tmp_path):
     """A control by itself is the transplant of what it says, at a site of its own."""
     how = {"source_layers": [1], "target_layers": [2], "max_new_tokens": 5}

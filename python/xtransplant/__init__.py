@@ -13,16 +13,13 @@ layer pairs at once.
 results file of a sweep.
 """
 
+from ._interventions import Add, Blend, Intervention, Replace
 from ._library import Error, Status, git_hash, version
 from ._model import (
     DEMO,
-    Add,
-    Blend,
     Generation,
-    Intervention,
     Model,
     ModelInfo,
-    Replace,
     Score,
     Taps,
     Transplant,

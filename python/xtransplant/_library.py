@@ -8,7 +8,7 @@ import enum
 import os
 import threading
 import warnings
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Callable, Mapping, Optional, TypeVar, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -183,6 +183,11 @@ def xtpy_store_wait(_user: Any, wait: Any) -> bool:
     return bool(call.raised is not None)
 
 
+@_callback()
+def xtpy_write(user: Any, put: Any, source_layer: int) -> None:
+    ffi.from_handle(user).append((ffi.new("xt_intervention *", put[0]), source_layer))
+
+
 @_callback(error=lib.XT_STATUS_CANCELLED)
 def xtpy_row(_user: Any, row: Any, _error: Any) -> int:
     _current.call.row(row)
@@ -195,6 +200,28 @@ def xtpy_row(_user: Any, row: Any, _error: Any) -> int:
 def to_str(text: Any) -> str:
     """A C string as a str. It is UTF-8; a path has the bytes that the file system has."""
     return "" if text == ffi.NULL else ffi.string(text).decode("utf-8", "surrogateescape")
+
+
+def to_c(text: Any, field: str) -> bytes:
+    """Encodes an argument that the C library reads up to its NUL."""
+    if not isinstance(text, str) or "\0" in text:
+        raise Error(Status.ARGUMENT, f"{text!r} is no text, or has a NUL in it", field=field)
+    return text.encode()
+
+
+def fill(struct: Any, given: Mapping[str, Any]) -> None:
+    """Sets members of a C struct, which have the names of the arguments that give them."""
+    kind = ffi.typeof(struct)
+    kinds = dict((kind.item if kind.kind == "pointer" else kind).fields)
+    for name, value in given.items():
+        try:
+            setattr(struct, name, value)
+        except OverflowError:
+            raise Error(Status.ARGUMENT, f"{value!r} is out of range", field=name) from None
+        except TypeError:
+            wanted = {"_Bool": "True or False", "float": "a number", "double": "a number"}
+            what = wanted.get(kinds[name].type.cname, "a whole number")
+            raise Error(Status.ARGUMENT, f"{value!r} is not {what}", field=name) from None
 
 
 def to_facts(kind: type[T], struct: Any) -> T:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._extras import Bar, Progress, need
+from ._interventions import TAPS, Intervention, Interventions, Site, for_each
 from ._library import Call, Error, Handle, Status, ffi, lib, owned, run, to_facts, to_path, to_str, view
 
 if TYPE_CHECKING:
@@ -27,111 +28,6 @@ Path = Union[str, "os.PathLike[str]"]
 DEMO = pathlib.Path(__file__).parent / "demo"
 """Folder of the small model that ships with the package, ``facts-4m``, and its questions,
 ``to-language.jsonl`` and ``from-language.jsonl``."""
-
-TAPS = ("attn", "mid", "ffn", "block")  # in the order of xt_tap
-RULES = ("replace", "add", "blend")  # in the order of xt_rule
-POSITIONS = {
-    "last": lib.XT_POSITION_LAST,
-    "all": lib.XT_POSITION_ALL,
-    "generated": lib.XT_POSITION_GENERATED,
-}
-
-
-# ---- interventions
-
-
-@dataclasses.dataclass(frozen=True)
-class Intervention:
-    """One change to the forward pass: at ``tap`` of ``layer``, for the token at ``position``.
-
-    Attributes:
-        tap: ``"attn"``, ``"mid"``, ``"ffn"`` or ``"block"``.
-        layer: from 0.
-        value: array of float32 ``[width]``, in the units of the tap.
-        position: ``"last"`` (the prompt's last token), ``"all"`` (every token, generated ones too),
-            ``"generated"`` (the generated tokens alone), or from 0: the prompt's tokens, then those that are generated.
-        rule: ``"replace"``, x becomes value; ``"add"``, x + alpha * value; ``"blend"``, (1 - alpha)
-            * x + alpha * value.
-        alpha: strength; unused by ``"replace"``.
-
-    Several at one place apply in their order.
-    """
-
-    tap: str
-    layer: int
-    value: Any
-    position: Union[int, str] = "last"
-    rule: str = "replace"
-    alpha: float = 1.0
-
-    def _fill(self, out: Any, width: int) -> Array:
-        """Writes the C struct, and returns the array that it points to."""
-        for name, value, known in (("tap", self.tap, TAPS), ("rule", self.rule, RULES)):
-            if value not in known:
-                raise Error(Status.ARGUMENT, f"'{value}' is none of {', '.join(known)}", field=name)
-        if isinstance(self.position, str):
-            if self.position not in POSITIONS:
-                raise Error(
-                    Status.ARGUMENT,
-                    f'\'{self.position}\' is neither a number nor "last", "all" or "generated"',
-                    field="position",
-                )
-            out.position = POSITIONS[self.position]
-        elif self.position < 0:
-            raise Error(
-                Status.ARGUMENT,
-                f'position {self.position} is below 0; "last" is the prompt\'s last token',
-                field="position",
-            )
-        else:
-            out.position = self.position
-        vector: Array = np.ascontiguousarray(self.value, np.float32)
-        if vector.shape != (width,):
-            raise Error(
-                Status.ARGUMENT,
-                f"has the shape {list(vector.shape)}; the model's width is {width}",
-                field="value",
-            )
-        out.write, out.rule, out.layer, out.alpha = (
-            TAPS.index(self.tap),
-            RULES.index(self.rule),
-            self.layer,
-            self.alpha,
-        )
-        out.value = ffi.from_buffer("float[]", vector)
-        return vector
-
-
-def Replace(tap: str, layer: int, value: Any, position: Union[int, str] = "last") -> Intervention:
-    """x becomes ``value``, float32 ``[width]``."""
-    return Intervention(tap, layer, value, position)
-
-
-def Add(
-    tap: str, layer: int, value: Any, alpha: float = 1.0, position: Union[int, str] = "last"
-) -> Intervention:
-    """x becomes x + ``alpha`` * ``value``: a steering vector, float32 ``[width]``."""
-    return Intervention(tap, layer, value, position, "add", alpha)
-
-
-def Blend(
-    tap: str, layer: int, value: Any, alpha: float, position: Union[int, str] = "last"
-) -> Intervention:
-    """x becomes (1 - ``alpha``) * x + ``alpha`` * ``value``, float32 ``[width]``."""
-    return Intervention(tap, layer, value, position, "blend", alpha)
-
-
-Interventions = Union[Sequence[Intervention], Sequence[Sequence[Intervention]]]
-
-
-def parse_site(site: str) -> tuple[str, str]:
-    """The taps that a site reads and writes. One with a control is refused: only sweeps have the
-    other questions that it takes."""
-    parsed = ffi.new("xt_site *")
-    run(lib.xt_site_parse, site.encode(), parsed)
-    if parsed.control:
-        raise ValueError(f"site: {site!r} has a control, which only sweeps take")
-    return TAPS[parsed.read], TAPS[parsed.write]
 
 
 def _is_one(prompts: Any) -> bool:
@@ -215,16 +111,18 @@ class Taps:
         mid: float32 ``[layers, width]``, the residual stream between the modules.
         ffn: float32 ``[layers, width]``, what the feed-forward module adds to the residual stream.
         block: float32 ``[layers, width]``, the layer's output.
+        heads: float32 ``[layers, heads, head_dim]``, what each query head gives, before the output
+            projection makes ``attn`` of it.
         embed: float32 ``[width]``, the input of layer 0.
         logits: float32 ``[vocab]``, of the next token.
     """
 
     def __init__(self, taps: Any, info: ModelInfo) -> None:
         self._taps = owner = ffi.gc(taps, lib.xt_taps_free)
-        shape = (info.layers, info.width)
-        self.attn, self.mid, self.ffn, self.block = (
+        shapes = [(info.layers, info.width)] * 4 + [(info.layers, info.heads, info.head_dim)]
+        self.attn, self.mid, self.ffn, self.block, self.heads = (
             view(lib.xt_taps_get(owner, tap, 0), shape, np.float32, owner)
-            for tap in range(len(TAPS))
+            for tap, shape in enumerate(shapes)
         )
         self.embed = view(lib.xt_taps_embed(owner), (info.width,), np.float32, owner)
         self.logits = view(lib.xt_taps_logits(owner), (info.vocab,), np.float32, owner)
@@ -484,21 +382,13 @@ class Model(Handle):
         """Gives C requests their ids and interventions. Returns the objects that have to be
         kept while the requests are used."""
         keep: list[Any] = []
-        own = bool(interventions) and not isinstance(interventions[0], Intervention)
-        if own and len(interventions) != len(prompts):
-            raise Error(
-                Status.ARGUMENT,
-                f"there are {len(interventions)} lists of them for {len(prompts)} prompts",
-                field="interventions",
-            )
         lists: list[Any] = []
-        given: Any = interventions if own else [interventions]
-        for each in given:
+        for each in for_each(interventions, len(prompts)):
             filled = ffi.new("xt_intervention[]", len(each))
-            keep.extend(change._fill(filled[k], self.info.width) for k, change in enumerate(each))
+            keep.extend(change._fill(filled[k], self.info) for k, change in enumerate(each))
             lists.append((filled, len(each)))
         for k, ids in enumerate(prompts):
-            filled, count = lists[k if own else 0]
+            filled, count = lists[k if len(lists) > 1 else 0]
             requests[k].ids, requests[k].count = ffi.from_buffer("int32_t[]", ids), ids.size
             requests[k].interventions, requests[k].intervention_count = filled, count
         return [keep, lists, prompts]
@@ -711,8 +601,8 @@ class Model(Handle):
         site: str,
         source_layer: int,
         target_layer: int,
-        rule: str = "replace",
-        alpha: float = 1,
+        rule: Optional[str] = None,
+        alpha: Optional[float] = None,
         max_new_tokens: int = 20,
         chat: bool = False,
         system: Optional[str] = None,
@@ -720,13 +610,16 @@ class Model(Handle):
         repetition_penalty: float = 0,
     ) -> Transplant:
         """Takes the site's activation of the source's last token at ``source_layer``, and puts it
-        at the target's last token at ``target_layer``.
+        at the target's last token at ``target_layer``: what `sweep` does at the same site.
 
         Args:
             site: ``"attn"``, ``"ffn"``, ``"block"``, ``"attn-released"``, or ``"READ:WRITE"`` with
-                each of a, m, f, o.
+                each of a, m, f, o; what is not the default follows, in this order: ``"+heads0.3"``
+                (of ``"attn"``, these query heads alone), ``"+add2"`` or ``"+blend0.5"`` (the rule
+                and its alpha), ``"+span3"`` (layers i + k into j + k, for k below 3), ``"+all"`` or
+                ``"+generated"`` (the tokens at which it is written).
             source_layer, target_layer: from 0.
-            rule, alpha: as `Intervention` has them.
+            rule, alpha: as `Intervention` has them, where the site does not say it.
 
         >>> model = load(DEMO / "facts-4m")
         >>> source, target = "Nigeria, country number =", "نيجيريا, رقم البلد ="
@@ -734,20 +627,12 @@ class Model(Handle):
         >>> run.source.text, run.changed
         (' 566', False)
         """
-        read, write = parse_site(site)
         how = {"chat": chat, "system": system, "add_special": add_special}
+        where = Site(self.info, site, source_layer, target_layer, rule, alpha)
         taken, ids = self._ids(source, how), self._ids(target, how)
-        if not 0 <= source_layer < self.info.layers:
-            raise Error(
-                Status.ARGUMENT,
-                f"layer {source_layer} is out of range; the model has layers 0 to "
-                f"{self.info.layers - 1}",
-                field="source_layer",
-            )
-        value = self.capture(taken)[read][source_layer]
-        change = Intervention(write, target_layer, value, rule=rule, alpha=alpha)
+        changes = where.writes(self.capture(taken))
         options = {"max_new_tokens": max_new_tokens, "repetition_penalty": repetition_penalty}
-        return Transplant(*self._generate([taken, ids, ids], [[], [], [change]], options))
+        return Transplant(*self._generate([taken, ids, ids], [[], [], changes], options))
 
     def lens(
         self,

@@ -13,6 +13,7 @@ an object of `XTransplantLM` too.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -28,9 +29,15 @@ from lm_eval import utils  # type: ignore  # noqa: E402
 from lm_eval.api.model import TemplateLM  # type: ignore  # noqa: E402
 from lm_eval.api.registry import register_model  # type: ignore  # noqa: E402
 
+from ._interventions import Intervention, Interventions, Site, for_each  # noqa: E402
 from ._library import Error, Status, ffi, lib, to_str  # noqa: E402
-from ._model import Array, Intervention, Model, load, parse_site  # noqa: E402
+from ._model import Array, Model, load  # noqa: E402
 
+# How each of the two is written, where nothing else is said.
+TAKES: dict[str, dict[str, Any]] = {
+    "source": {"site": "attn", "source_layer": 0, "target_layer": 0, "rule": None, "alpha": None},
+    "vector": {"tap": "block", "layer": 0, "position": "all", "rule": "add", "alpha": 1.0},
+}
 TOGETHER = 256  # requests of one call; the harness's progress bar goes on by so many
 
 
@@ -87,12 +94,14 @@ class XTransplantLM(TemplateLM):  # type: ignore[misc]
         source: with ``site``: the source prompt of a transplant, a Jinja template over the
             document as the harness's own ``doc_to_text``: ``{{question_en}}`` takes each document's
             own field, and a text without braces is the same for all.
-        site: as `Model.transplant` has it. The activation goes to the last token of each context.
-        source_layer, target_layer: from 0.
+        site: with ``source``, as `Model.transplant` has it; None: ``"attn"``. The activation goes
+            to the last token of each context, unless the site says otherwise.
+        source_layer, target_layer: with ``source``, from 0; None: 0.
         vector: in place of ``source``: what `read_vector` takes, or an array ``[width]``.
-        tap, layer, position: where the vector goes, as `Intervention` has them.
-        rule, alpha: of the transplant (``"replace"``) or the vector (``"add"``).
-        interventions: in place of both: a list of `Intervention`, for every request.
+        tap, layer, position: with ``vector``, where it goes, as `Intervention` has them; None:
+            ``"block"``, 0, ``"all"``.
+        rule, alpha: of the transplant (None: as its site says) or the vector (None: ``"add"``, 1).
+        interventions: in place of both: what `Intervention` makes, for every request.
         max_length: most tokens of context and response; None: the model's positions. Longer
             contexts lose their beginning.
         max_gen_toks: most new tokens, where a task says nothing.
@@ -113,16 +122,16 @@ class XTransplantLM(TemplateLM):  # type: ignore[misc]
         threads: int = 0,
         memory: float = 0,
         source: Optional[str] = None,
-        site: str = "attn",
-        source_layer: int = 0,
-        target_layer: int = 0,
+        site: Optional[str] = None,
+        source_layer: Optional[int] = None,
+        target_layer: Optional[int] = None,
         vector: Any = None,
-        tap: str = "block",
-        layer: int = 0,
-        position: Union[int, str] = "all",
+        tap: Optional[str] = None,
+        layer: Optional[int] = None,
+        position: Union[int, str, None] = None,
         rule: Optional[str] = None,
-        alpha: float = 1,
-        interventions: Sequence[Intervention] = (),
+        alpha: Optional[float] = None,
+        interventions: Interventions = (),
         max_length: Optional[int] = None,
         max_gen_toks: int = 256,
         prefix_token_id: Optional[int] = None,
@@ -143,23 +152,37 @@ class XTransplantLM(TemplateLM):  # type: ignore[misc]
             )
         if not self.model.has_tokenizer:
             raise Error(Status.INPUT, "has no tokenizer", file=self.model.info.path)
-        if (source is not None) + (vector is not None) + bool(interventions) > 1:
+        self._changes = for_each(interventions, 1)[0]
+        if (source is not None) + (vector is not None) + bool(self._changes) > 1:
             raise Error(
                 Status.ARGUMENT, "give one of source, vector and interventions", field="source"
             )
+        written = {"source": source, "vector": vector}
+        how = {
+            "site": site,
+            "source_layer": source_layer,
+            "target_layer": target_layer,
+            "tap": tap,
+            "layer": layer,
+            "position": position,
+            "rule": rule,
+            "alpha": alpha,
+        }
+        how = {name: value for name, value in how.items() if value is not None}
+        for name in how:
+            owners = [kind for kind, takes in TAKES.items() if name in takes]
+            if all(written[kind] is None for kind in owners):
+                raise Error(Status.ARGUMENT, f"is only with {' or '.join(owners)}", field=name)
         self.max_length = int(max_length or self.model.info.max_positions)
         self.max_gen_toks = max_gen_toks
         self._prefix, self._seed = prefix_token_id, seed
         self._source, self._taken = source, dict[str, list[Intervention]]()
-        self._changes = list(interventions)
         if source is not None:
-            self._read, self._write = parse_site(site)
-            self._layers = source_layer, target_layer
-            self._rule, self._alpha = rule or "replace", alpha
+            self._site = Site(self.model.info, **{**TAKES["source"], **how})
         elif vector is not None:
-            value = read_vector(vector, layer) if isinstance(vector, str) else vector
-            change = Intervention(tap, layer, value, position, rule or "add", alpha)
-            self._changes = [change]
+            change = {**TAKES["vector"], **how}
+            value = read_vector(vector, change["layer"]) if isinstance(vector, str) else vector
+            self._changes = [Intervention(value=value, **change)]
 
     # ---- what the harness asks about a model
 
@@ -215,18 +238,9 @@ class XTransplantLM(TemplateLM):  # type: ignore[misc]
             return self._changes
         text = utils.apply_template(self._source, doc)
         if text not in self._taken:
-            read, write = self._layers
-            taps = self.model.capture(text)[self._read]
-            if not 0 <= read < len(taps):
-                raise Error(
-                    Status.ARGUMENT,
-                    f"layer {read} is out of range; the model has layers 0 to {len(taps) - 1}",
-                    field="source_layer",
-                )
+            changes = self._site.writes(self.model.capture(text))
             self._taken[text] = [
-                Intervention(
-                    self._write, write, taps[read].copy(), rule=self._rule, alpha=self._alpha
-                )
+                dataclasses.replace(each, value=each.value.copy()) for each in changes
             ]
         return self._taken[text]
 
