@@ -259,6 +259,42 @@ def test_report(results, tmp_path):
     assert "facts" in results.text("summary").lower()
 
 
+def test_several_gold_answers(model, pairs, tmp_path):
+    """Are a list, of which each is right; one is a text, and none is missing."""
+    golds = ["300", ["299", "300"], None]
+    questions = [
+        {
+            "source": pairs[0]["source"],
+            "target": f"{pairs[0]['source']}{' ' * k}",
+            "task": "mkqa",
+            "lang": "en",
+            "gold": gold,
+        }
+        for k, gold in enumerate(golds)
+    ]
+    layers = {"source_layers": [0], "target_layers": [0]}
+    with model.sweep(questions, sites="ffn", output=tmp_path / "a.db", **layers) as made:
+        frame = made.responses("ffn")
+        assert [None if pandas.isna(each) is True else each for each in frame["gold"]] == golds
+        again = frame[["source", "target", "task", "lang", "gold"]]
+        with model.sweep(again, sites="ffn", output=tmp_path / "b.db", **layers) as same:
+            assert same.responses("ffn")["gold"].tolist()[:2] == golds[:2]
+        parquet = pytest.importorskip("pyarrow.parquet")
+        made.to_parquet(tmp_path / "a.parquet", "ffn")
+    read = parquet.read_table(tmp_path / "a.parquet")["gold"].to_pylist()
+    assert read == [["300"], ["299", "300"], None]
+
+
+def test_what_a_file_does_not_have(results):
+    with pytest.raises(xt.Error, match="no responses at site 'nope'; it has attn, ffn") as caught:
+        results.responses("nope")
+    assert caught.value.field == "site" and caught.value.file == str(results.path)
+    assert len(results.responses("attn", lang="xx")) == 0
+    with pytest.raises(xt.Error, match="no table 'nope'") as caught:
+        results.text("nope")
+    assert caught.value.field == "table" and caught.value.file == str(results.path)
+
+
 def test_parquet(results, tmp_path, monkeypatch):
     """The same rows and columns as responses(), in groups, whole or not at all."""
     parquet = pytest.importorskip("pyarrow.parquet")
@@ -275,7 +311,10 @@ def test_parquet(results, tmp_path, monkeypatch):
         for column in ("id", "text", "source_layer", "tokens", "margin", "mean_logprob"):
             assert read[column].tolist() == frame[column].tolist()
     types = {str(each.type) for each in parquet.read_schema(tmp_path / "none.parquet")}
-    assert types == {"string", "int32", "double", "bool"}
+    assert types == {"string", "int32", "double", "bool", "list<element: string>"}
+    with pytest.raises(xt.Error, match="no responses at site 'nope'"):
+        results.to_parquet(tmp_path / "nope.parquet", "nope")
+    assert not (tmp_path / "nope.parquet").exists()
 
     def fail(*_):
         raise OSError("full")
@@ -298,7 +337,8 @@ def test_report_of_several(results, tmp_path):
         f"facts-4m ({path})" for path in (results.path, tmp_path / "other.db")
     ]
     assert results.text("models", others=[tmp_path / "other.db"]).startswith("Models.")
-    assert results.text("models") == ""
+    with pytest.raises(xt.Error, match="no table 'models'"):
+        results.text("models")
 
 
 def test_what_is_no_results_file_is_refused(tmp_path, model, pairs, results):

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import numpy as np
 import pandas
@@ -94,6 +94,17 @@ NUMBERS = (
 EFFECTS = ("kl_untouched", "kl_source", "tracked")
 
 
+SEPARATOR = "\x1e"  # XT_GOLD_SEPARATOR
+
+
+def gold_of(question: Any) -> Union[None, str, list[str]]:
+    """The gold answer of an ``xt_question``, or a list of those that are right."""
+    if not question.gold:
+        return None
+    answers = to_str(question.gold).split(SEPARATOR)
+    return answers if len(answers) > 1 else answers[0]
+
+
 def effects_of(row: Any) -> tuple[float, float, Optional[str]]:
     """The numbers of an ``xt_store_row``'s first token: both divergences, and the tracked answers'
     as JSON ``[[kind, answer, spelling, log-probability], ..]``."""
@@ -132,7 +143,7 @@ class ResponseColumns:
         self._number: Any = None
         self._question: Any = None
         self._texts: dict[int, Optional[str]] = {}
-        self._sites: dict[Any, str] = {}
+        self.sites: dict[str, str] = {}  # that were seen, whether wanted or not
         self._rows: list[tuple[Any, ...]] = []
 
     def _read_question(self, question: Any) -> Optional[tuple[Any, ...]]:
@@ -141,20 +152,17 @@ class ResponseColumns:
             return None
         return (
             to_str(question.id),
-            *(
-                to_str(getattr(question, name)) if name != "gold" or question.gold else None
-                for name in QUESTION
-            ),
+            *(to_str(getattr(question, name)) for name in QUESTION if name != "gold"),
+            gold_of(question),
         )
 
     def add(self, row: Any) -> None:
         """One ``xt_store_row``."""
         if row.question_number != self._number:
             self._number, self._question = row.question_number, self._read_question(row.question)
-        if self._question is None:
-            return
         site = to_str(row.site)
-        if self._wanted[0] not in (None, site):
+        site = self.sites.setdefault(site, site)
+        if self._question is None or self._wanted[0] not in (None, site):
             return
         text = self._texts.get(row.text_number)
         if text is None and row.text:
@@ -163,7 +171,7 @@ class ResponseColumns:
             (
                 to_str(row.id),
                 *self._question,
-                self._sites.setdefault(site, site),
+                site,
                 text,
                 row.count,
                 row.correct,

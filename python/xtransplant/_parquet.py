@@ -31,6 +31,8 @@ def _type(name: str) -> Any:
         return pyarrow.int32()
     if name in REAL:
         return pyarrow.float64()
+    if name == "gold":
+        return pyarrow.list_(pyarrow.string())
     return pyarrow.bool_() if name == "correct" else pyarrow.string()
 
 
@@ -53,6 +55,8 @@ class Writer:
                 self._partial, self._schema, compression="zstd"
             )
         if len(frame):
+            gold = frame["gold"].map(lambda answer: [answer] if isinstance(answer, str) else answer)
+            frame = frame.assign(gold=gold.astype(object))
             self._writer.write_table(
                 pyarrow.Table.from_pandas(frame, self._schema, preserve_index=False)
             )

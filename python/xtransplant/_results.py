@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Optional, Sequence, Union
 import numpy as np
 
 from ._extras import need
-from ._library import Call, Error, Handle, Status, ffi, lib, run, to_facts, to_path, to_str
+from ._library import Call, Error, Handle, Status, ffi, lib, run, to_c, to_facts, to_path, to_str
 
 if TYPE_CHECKING:
     import pandas
+
+    from ._frames import ResponseColumns
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -94,12 +96,12 @@ class Results(Handle):
 
         Args:
             site: ``"vanilla"`` are the untouched runs, ``"source"`` the source prompts' own
-                responses; None: all but the latter.
+                responses; None: all but the latter. One that the file does not have is refused.
             lang, task: None: all.
 
         Returns:
             A DataFrame with the columns ``id``, ``task``, ``lang``, ``source_lang``, ``question``,
-            ``source``, ``target``, ``gold``, ``site``, ``source_layer`` and ``target_layer`` (-1:
+            ``source``, ``target``, ``gold`` (a list where several answers are right), ``site``, ``source_layer`` and ``target_layer`` (-1:
             no transplant), ``text``, ``correct`` (missing where there is no gold), ``tokens``,
             ``margin`` (the smallest of the response), ``entropy`` (nats, of the first token's
             distribution), ``mean_entropy``, ``mean_logprob``, and where they were measured
@@ -111,10 +113,21 @@ class Results(Handle):
         from ._frames import ResponseColumns
 
         columns = ResponseColumns(site, lang, task)
+        self._read(columns, site)
+        return columns.frame()
+
+    def _read(self, columns: ResponseColumns, site: Optional[str]) -> None:
+        """Gives the columns every row. A site that the file does not have is refused."""
         read = lib.xt_store_read_sources if site == "source" else lib.xt_store_read
         with self._use():
             Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
-        return columns.frame()
+        if site not in (None, "vanilla", "source", *columns.sites):
+            raise Error(
+                Status.ARGUMENT,
+                f"has no responses at site '{site}'; it has {', '.join(sorted(columns.sites))}",
+                file=str(self.path),
+                field="site",
+            )
 
     def to_parquet(
         self,
@@ -129,7 +142,7 @@ class Results(Handle):
         completely or not at all; one that is there is replaced.
 
         Args:
-            path: of the file.
+            path: of the file. In it ``gold`` is always a list.
             site, lang, task: as `responses` has them.
         """
         need("pandas", "parquet", "Results.to_parquet()")
@@ -137,11 +150,9 @@ class Results(Handle):
         from ._frames import ResponseColumns
         from ._parquet import Writer
 
-        read = lib.xt_store_read_sources if site == "source" else lib.xt_store_read
         with Writer(path) as writer:
             columns = ResponseColumns(site, lang, task, (GROUP_ROWS, writer.add))
-            with self._use():
-                Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
+            self._read(columns, site)
             writer.add(columns.frame())
 
     # ---- scores
@@ -310,9 +321,11 @@ class Results(Handle):
         return pathlib.Path(directory) / "report.html"
 
     def text(self, table: Optional[str] = None, *, others: Sequence[Path] = ()) -> str:
-        """The report as text for a terminal: ``"summary"``, a table by its name, or everything.
-        With ``others``, as in `report`, also ``"models"`` and ``"models-lacks"``."""
-        named = ffi.new("char[]", table.encode()) if table is not None else ffi.NULL
+        """The report as text for a terminal: ``"summary"``, a table by its name, which is that of
+        its .csv file in `report`'s folder (``"table4"``), or everything. With ``others``, as in
+        `report`, also ``"models"`` and ``"models-lacks"``. A table that the report does not have
+        is refused."""
+        named = ffi.new("char[]", to_c(table, "table")) if table is not None else ffi.NULL
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
             lib.xt_report_text,
@@ -321,7 +334,16 @@ class Results(Handle):
             out,
             length,
         )
-        return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
+        text = bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
+        if table is not None and not text:
+            raise Error(
+                Status.ARGUMENT,
+                f"its report has no table '{table}'; their names are those of the .csv files that "
+                "report() writes",
+                file=str(self.path),
+                field="table",
+            )
+        return text
 
     def _repr_html_(self) -> str:
         import html
