@@ -323,6 +323,125 @@ def test_errors_say_what_is_wrong(model, use, status, field, message):
     assert model.generate(GREECE).text == " 300"
 
 
+WRONG = {
+    "prompts": [
+        (lambda m: m.generate([5.0, 6.0]), "no list of token ids"),
+        (lambda m: m.generate([True, False]), "no list of token ids"),
+        (lambda m: m.generate([[5], ["6"]]), "no list of token ids"),
+        (lambda m: m.generate([[5], [[6], [7, 8]]]), "no list of token ids"),
+        (lambda m: m.generate([5, 1 << 32]), "more than 32 bits"),
+        (lambda m: m.generate([5, 1 << 70]), "whole numbers"),
+        (lambda m: m.generate(np.array([1 << 33])), "more than 32 bits"),
+        (lambda m: m.generate({"prompt": GREECE}), "no text, nor token ids"),
+        (lambda m: m.generate(GREECE.encode()), "no text, nor token ids"),
+        (lambda m: m.generate(7), "no text, nor token ids"),
+        (lambda m: m.generate(None), "no text, nor token ids"),
+        (lambda m: m.generate([GREECE, None]), "no list of token ids"),
+    ],
+    "responses": [
+        (lambda m: m.score(GREECE, [" 300", " 301"]), "2 of them for one prompt"),
+        (lambda m: m.score([GREECE] * 3, "abc"), "one is given for 3 prompts"),
+        (lambda m: m.score([GREECE] * 3, [5, 6, 7]), "one is given for 3 prompts"),
+        (lambda m: m.score(GREECE, [5.5]), "no list of token ids"),
+        (lambda m: m.score([GREECE], [["300"]]), "no list of token ids"),
+        (lambda m: m.score(GREECE, 300), "no text, nor token ids"),
+    ],
+    "prompt": [
+        (lambda m: m.capture([GREECE]), "no list of token ids"),
+        (lambda m: m.lens([GREECE]), "no list of token ids"),
+    ],
+    "source": [(lambda m: transplant(m, [GREECE], GREECE), "no list of token ids")],
+    "target": [(lambda m: transplant(m, GREECE, [0.5]), "no list of token ids")],
+    "ids": [
+        (lambda m: m.decode(["5"]), "no list of token ids"),
+        (lambda m: m.decode(5), "no list of token ids"),
+    ],
+    "text": [(lambda m: m.encode(5), "5 is no text"), (lambda m: m.chat([5]), "is no text")],
+    "interventions": [
+        (lambda m: m.generate(GREECE, interventions=[np.zeros(192)]), "xt.Add or xt.Blend"),
+        (lambda m: m.generate(GREECE, interventions=5), "5 is none"),
+        (lambda m: m.capture(GREECE, interventions="ffn"), "'f' is none"),
+    ],
+    "value": [(lambda m: generate_with(m, value=["x"] * 192), "no array of numbers")],
+    "layer": [(lambda m: generate_with(m, layer="2"), "'2' is not a whole number")],
+    "position": [(lambda m: generate_with(m, position=1.5), "neither a whole number")],
+    "alpha": [(lambda m: generate_with(m, alpha="x"), "'x' is not a number")],
+    "max_new_tokens": [
+        (lambda m: m.generate(GREECE, max_new_tokens=2.5), "2.5 is not a whole number"),
+        (lambda m: m.generate(GREECE, max_new_tokens=1 << 40), "out of range"),
+        (lambda m: sweep(m, max_new_tokens="5"), "'5' is not a whole number"),
+    ],
+    "seed": [(lambda m: m.generate(GREECE, seed=-1), "out of range")],
+    "temperature": [(lambda m: sweep(m, samples=1, temperature="hot"), "'hot' is not a number")],
+    "ignore_eos": [(lambda m: m.generate(GREECE, ignore_eos="no"), "not True or False")],
+    "stop": [(lambda m: m.generate(GREECE, stop=[5]), "5 is no text")],
+    "progress": [(lambda m: m.generate(GREECE, progress="x"), "neither None, True, False nor")],
+    "memory": [
+        (lambda m: xt.load(FACTS, memory="4 gigabytes"), "such as '4G'"),
+        (lambda m: xt.load(FACTS, memory=-1), "neither a number of bytes"),
+    ],
+    "threads": [(lambda m: xt.load(FACTS, threads="2"), "'2' is not a whole number")],
+    "device": [(lambda m: xt.load(FACTS, device=0), "0 is no text")],
+    "shard": [
+        (lambda m: sweep(m, shard="auto"), "'auto' is not .k, n., the k-th part"),
+        (lambda m: sweep(m, shard=3), "3 is not .k, n."),
+        (lambda m: sweep(m, shard=("1", 2)), "'1' is not a whole number"),
+    ],
+    "source_layers": [(lambda m: sweep(m, source_layers="first"), 'neither "all", a layer')],
+    "target_layers": [(lambda m: sweep(m, target_layers=[0.5]), 'neither "all", a layer')],
+    "sites": [(lambda m: sweep(m, sites=[3]), "3 is no text")],
+    "languages": [(lambda m: sweep(m, languages="el"), "give a list of languages")],
+    "limit": [(lambda m: sweep(m, limit="2"), "'2' is not a whole number")],
+    "pairs": [
+        (lambda m: sweep(m, {"source": "a", "target": "b"}), "type dict; give a list of dicts"),
+        (lambda m: sweep(m, ["a"]), "question 0 is 'a', and no dict"),
+        (lambda m: sweep(m, 5), "type int; give a list"),
+    ],
+}
+
+
+def transplant(model, source, target):
+    return model.transplant(source, target, site="ffn", source_layer=0, target_layer=0)
+
+
+def generate_with(model, **how):
+    change = xt.Intervention(**{"tap": "ffn", "layer": 0, "value": np.zeros(192), **how})
+    return model.generate(GREECE, interventions=[change])
+
+
+def sweep(model, pairs=({"source": "a", "target": "b"},), **how):
+    return model.sweep(pairs, output="wrong.db", **how)
+
+
+@pytest.mark.parametrize("field", WRONG)
+def test_wrong_arguments_are_named(model, field, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for use, message in WRONG[field]:
+        with pytest.raises(xt.Error, match=message) as caught:
+            use(model)
+        assert (caught.value.status, caught.value.field) == (xt.Status.ARGUMENT, field)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arguments_with_one_meaning(model, tmp_path):
+    """One intervention without a list, one layer, all by name, a memory as the program has it."""
+    change = xt.Add("block", 3, model.capture(GREECE).block[3], alpha=3)
+    made = model.generate([GREECE] * 2, interventions=change)
+    assert [each.text for each in made] == [model.generate(GREECE, interventions=[change]).text] * 2
+    both = model.generate([GREECE] * 2, interventions=[change, [change]])
+    assert np.array_equal(both[1].margins, made[1].margins)
+    assert model.generate(GREECE, interventions=None).text == " 300"
+    assert [each.text for each in model.generate(each for each in (GREECE,))] == [" 300"]
+    pairs = [{"source": GREECE, "target": GREECE}]
+    how = {"sites": "ffn", "max_new_tokens": 2, "output": tmp_path / "a.db"}
+    with model.sweep(pairs, source_layers=2, target_layers="all", **how) as swept:
+        assert swept.info.responses == model.info.layers
+    with pytest.raises(xt.Error, match="memory"):
+        xt.load(FACTS, memory="2.5M")
+    with xt.load(FACTS, memory="4GiB", threads=1) as loaded:
+        assert loaded.generate(GREECE).text == " 300"
+
+
 def test_errors_name_file_field_and_offset(tmp_path):
     with pytest.raises(xt.Error) as caught:
         xt.load(tmp_path / "nothing")

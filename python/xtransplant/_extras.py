@@ -8,6 +8,8 @@ import time
 import warnings
 from typing import Any, Callable, Optional, Union
 
+from ._library import Error, Status
+
 Progress = Union[None, bool, Callable[[float, float], None]]
 """None: a tqdm bar where tqdm is installed and it takes long. False: nothing. True: a bar at once.
 A function: it is called with the amount that is done, and the total."""
@@ -29,6 +31,12 @@ class Bar:
     """Shows progress in the form that `Progress` describes."""
 
     def __init__(self, progress: Progress, what: str, unit: str) -> None:
+        if not (progress is None or isinstance(progress, bool) or callable(progress)):
+            raise Error(
+                Status.ARGUMENT,
+                f"{progress!r} is neither None, True, False nor a function of done and total",
+                field="progress",
+            )
         self._callback = progress if callable(progress) else None
         self._wanted = progress is None or progress is True
         self._began = time.monotonic()

@@ -87,7 +87,10 @@ class Intervention:
                 "head": self.head,
             },
         )
-        vector: Array = np.ascontiguousarray(self.value, np.float32)
+        try:
+            vector: Array = np.ascontiguousarray(self.value, np.float32)
+        except (TypeError, ValueError):
+            raise Error(Status.ARGUMENT, "is no array of numbers", field="value") from None
         if vector.shape != (size,):
             what = "head_dim" if self.tap == "heads" else "width"
             raise Error(

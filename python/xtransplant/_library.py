@@ -202,11 +202,51 @@ def to_str(text: Any) -> str:
     return "" if text == ffi.NULL else ffi.string(text).decode("utf-8", "surrogateescape")
 
 
+def to_bytes(text: Any, field: str) -> bytes:
+    """Encodes an argument that has to be a text."""
+    if not isinstance(text, str):
+        raise Error(Status.ARGUMENT, f"{text!r} is no text", field=field)
+    return text.encode()
+
+
 def to_c(text: Any, field: str) -> bytes:
     """Encodes an argument that the C library reads up to its NUL."""
-    if not isinstance(text, str) or "\0" in text:
-        raise Error(Status.ARGUMENT, f"{text!r} is no text, or has a NUL in it", field=field)
-    return text.encode()
+    encoded = to_bytes(text, field)
+    if b"\0" in encoded:
+        raise Error(Status.ARGUMENT, f"{text!r} has a NUL in it", field=field)
+    return encoded
+
+
+def to_texts(given: Any, field: str) -> list[str]:
+    """A list of texts, of one or several."""
+    listed = [given] if isinstance(given, str) or not hasattr(given, "__iter__") else list(given)
+    for each in listed:
+        to_c(each, field)
+    return listed
+
+
+def to_ids(ids: Any, field: str) -> npt.NDArray[Any]:
+    """Token ids as the C library has them, int32 ``[tokens]``."""
+    try:
+        array = np.asarray(ids)
+    except (ValueError, TypeError):  # a list of lists of different lengths
+        array = np.asarray(None)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise Error(
+            Status.ARGUMENT,
+            f"{_short(ids)} is no list of token ids, which are whole numbers",
+            field=field,
+        )
+    if array.size and not -(2**31) <= array.min() <= array.max() < 2**31:
+        raise Error(
+            Status.ARGUMENT, f"{_short(ids)} has ids that need more than 32 bits", field=field
+        )
+    return np.ascontiguousarray(array, np.int32)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}.."
 
 
 def fill(struct: Any, given: Mapping[str, Any]) -> None:

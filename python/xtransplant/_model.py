@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import pathlib
+import re
 import time
 from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence, Union, overload
 
@@ -14,7 +16,25 @@ import numpy.typing as npt
 
 from ._extras import Bar, Progress, need
 from ._interventions import TAPS, Intervention, Interventions, Site, for_each
-from ._library import Call, Error, Handle, Status, ffi, lib, owned, run, to_facts, to_path, to_str, view
+from ._library import (
+    Call,
+    Error,
+    Handle,
+    Status,
+    ffi,
+    fill,
+    lib,
+    owned,
+    run,
+    to_bytes,
+    to_c,
+    to_facts,
+    to_ids,
+    to_path,
+    to_str,
+    to_texts,
+    view,
+)
 
 if TYPE_CHECKING:
     import pandas
@@ -24,18 +44,26 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 Prompt = Union[str, Sequence[int], Array]
 Path = Union[str, "os.PathLike[str]"]
+Layers = Union[None, str, int, Sequence[int]]
 
 DEMO = pathlib.Path(__file__).parent / "demo"
 """Folder of the small model that ships with the package, ``facts-4m``, and its questions,
 ``to-language.jsonl`` and ``from-language.jsonl``."""
 
 
-def _is_one(prompts: Any) -> bool:
-    """Whether the argument is one prompt: a text, an array of one dimension, or a sequence of
-    numbers."""
-    return isinstance(prompts, str) or (
-        len(prompts) > 0 and np.ndim(prompts[0]) == 0 and not isinstance(prompts[0], str)
-    )
+def _one_or_many(prompts: Any, field: str) -> tuple[bool, list[Any]]:
+    """Whether the argument is one prompt, a text or a sequence of ids; and a list of all."""
+    if isinstance(prompts, str):
+        return True, [prompts]
+    if isinstance(prompts, (bytes, Mapping)) or not hasattr(prompts, "__iter__"):
+        raise Error(
+            Status.ARGUMENT,
+            f"{prompts!r} is no text, nor token ids, nor a list of those",
+            field=field,
+        )
+    listed = list(prompts)
+    one = bool(listed) and np.ndim(listed[0]) == 0 and not isinstance(listed[0], str)
+    return one, [prompts] if one else listed
 
 
 # ---- what a model gives
@@ -196,13 +224,28 @@ def _cache() -> Optional[bytes]:
     return None
 
 
+def _memory(given: Union[float, str]) -> int:
+    """Bytes, of a number or of a text as the program's ``--memory`` has it."""
+    if isinstance(given, str):
+        found = re.fullmatch(r"(\d+(?:\.\d*)?)(?:([KMGT])i?B?)?", given)
+        if found:
+            return int(float(found[1]) * 1024 ** " KMGT".index(found[2] or " "))
+    elif isinstance(given, (int, float)) and 0 <= given < math.inf:
+        return int(given)
+    raise Error(
+        Status.ARGUMENT,
+        f"{given!r} is neither a number of bytes nor a text such as '4G', in powers of 1024",
+        field="memory",
+    )
+
+
 def load(
     path: Path,
     *,
     device: str = "cpu",
     compute: str = "f32",
     threads: int = 0,
-    memory: float = 0,
+    memory: Union[float, str] = 0,
     inexact: bool = False,
 ) -> Model:
     """Loads a model.
@@ -214,7 +257,8 @@ def load(
         compute: ``"f32"``, the reference, or ``"bf16"``, the fast mode; on CUDA devices
             ``"f16"`` and ``"tf32"``, too.
         threads: 0: one per processor that the process may use.
-        memory: bytes that weights and runs may take; 0: what the machine has free.
+        memory: bytes that weights and runs may take, or a text such as ``"4G"``; 0: what the
+            machine has free.
         inexact: take a GPU, too, that does not promise the CPU's bits.
 
     >>> load(DEMO / "facts-4m", threads=1)
@@ -232,20 +276,19 @@ def load(
         )
     cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     named = [
-        ffi.new("char[]", device.encode()),
+        ffi.new("char[]", to_c(device, "device")),
         ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant"))),
     ]
     options = ffi.new(
         "xt_model_options *",
         {
-            "threads": threads,
-            "memory_limit": int(memory),
+            "memory_limit": _memory(memory),
             "device": named[0],
             "kernel_cache": named[1],
-            "inexact": inexact,
             "compute": computes[compute],
         },
     )
+    fill(options, {"threads": threads, "inexact": inexact})
     found, model = ffi.new("char **"), ffi.new("xt_model **")
     run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
     located = ffi.gc(found[0], lib.xt_free)
@@ -313,7 +356,7 @@ class Model(Handle):
             raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
         if chat:
             text = self.chat(text, system=system)
-        tokenizer, encoded = self._text(), text.encode()
+        tokenizer, encoded = self._text(), to_bytes(text, "text")
         ids, count = ffi.new("int32_t **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_encode,
@@ -330,12 +373,12 @@ class Model(Handle):
     def chat(self, text: str, *, system: Optional[str] = None) -> str:
         """A text as the user's message in the model's chat template, after a system message if
         there is one, up to where the assistant begins. It contains its special tokens."""
-        tokenizer, encoded = self._text(), text.encode()
+        tokenizer, encoded = self._text(), to_bytes(text, "text")
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_chat,
             tokenizer,
-            ffi.NULL if system is None else system.encode(),
+            ffi.NULL if system is None else to_c(system, "system"),
             encoded,
             len(encoded),
             int(time.time()),
@@ -356,7 +399,7 @@ class Model(Handle):
 
     def decode(self, ids: Union[Sequence[int], Array], *, skip_special: bool = True) -> str:
         """Text of token ids."""
-        tokenizer, array = self._text(), np.ascontiguousarray(ids, np.int32)
+        tokenizer, array = self._text(), to_ids(ids, "ids")
         out, length = ffi.new("char **"), ffi.new("size_t *")
         run(
             lib.xt_tokenizer_decode,
@@ -369,12 +412,8 @@ class Model(Handle):
         )
         return bytes(ffi.buffer(ffi.gc(out[0], lib.xt_free), length[0])).decode()
 
-    def _ids(self, prompt: Prompt, how: Mapping[str, Any]) -> Array:
-        return (
-            self.encode(prompt, **how)
-            if isinstance(prompt, str)
-            else np.ascontiguousarray(prompt, np.int32)
-        )
+    def _ids(self, prompt: Prompt, how: Mapping[str, Any], field: str) -> Array:
+        return self.encode(prompt, **how) if isinstance(prompt, str) else to_ids(prompt, field)
 
     # ---- running
 
@@ -405,13 +444,12 @@ class Model(Handle):
         requests = ffi.new("xt_request[]", len(prompts))
         _keep = self._fill(requests, prompts, interventions)
         for k in range(len(prompts)):
-            requests[k].sample = sample
+            fill(requests[k], {"sample": sample})
         if stop:
             self._text()
-        how = ffi.new(
-            "xt_generate_options *",
-            {**options, "cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress},
-        )
+        callbacks = {"cancel": lib.xtpy_cancel, "progress": lib.xtpy_generate_progress}
+        how = ffi.new("xt_generate_options *", callbacks)
+        fill(how, options)
         how.stop = lib.xtpy_stop if stop else ffi.NULL
         out = ffi.new("xt_generation[]", max(len(prompts), 1))
         bar = Bar(progress, "generating", "prompt")
@@ -488,9 +526,9 @@ class Model(Handle):
         >>> [made.text for made in model.generate(prompts)]
         [' 300', ' 566']
         """
-        one = _is_one(prompts)
+        one, given = _one_or_many(prompts, "prompts")
         how = {"chat": chat, "system": system, "add_special": add_special}
-        ids = [self._ids(prompt, how) for prompt in ([prompts] if one else prompts)]
+        ids = [self._ids(prompt, how, "prompts") for prompt in given]
         options = {
             "max_new_tokens": max_new_tokens,
             "ignore_eos": ignore_eos,
@@ -500,7 +538,7 @@ class Model(Handle):
             "top_p": top_p,
             "seed": seed,
         }
-        ends = [each for each in ([stop] if isinstance(stop, str) else stop) if each]
+        ends = [each for each in to_texts(stop, "stop") if each]
         made = self._generate(ids, interventions, options, sample, ends, progress)
         return made[0] if one else made
 
@@ -531,22 +569,27 @@ class Model(Handle):
         >>> [score.greedy for score in scores], scores[0].total > scores[1].total
         ([True, False], True)
         """
-        one = _is_one(prompts)
-        given = [(prompts, responses)] if one else list(zip(prompts, responses))
-        if not one and len(prompts) != len(responses):
+        one, before = _one_or_many(prompts, "prompts")
+        alone, after = _one_or_many(responses, "responses")
+        if one and not after:  # a response without tokens
+            alone, after = True, [responses]
+        if one != alone or len(before) != len(after):
+            found = "one is given" if alone else f"there are {len(after)} of them"
+            wanted = "one prompt" if one else f"{len(before)} prompts"
             raise Error(
                 Status.ARGUMENT,
-                f"there are {len(responses)} of them for {len(prompts)} prompts",
+                f"{found} for {wanted}; for a list of prompts give a list of as many",
                 field="responses",
             )
         how = {"add_special": add_special}
         whole, firsts = [], []
-        for prompt, response in given:
-            ids = self._ids(prompt, how)
+        for prompt, response in zip(before, after):
+            ids = self._ids(prompt, how, "prompts")
             if isinstance(prompt, str) and isinstance(response, str):
                 both = self.encode(prompt + response, add_special=add_special)
             else:
-                both = np.concatenate([ids, self._ids(response, {"add_special": False})])
+                bare = {"add_special": False}
+                both = np.concatenate([ids, self._ids(response, bare, "responses")])
             whole.append(both)
             firsts.append(min(ids.size, both.size))
         made = self._score(whole, firsts, interventions)
@@ -585,7 +628,8 @@ class Model(Handle):
         >>> load(DEMO / "facts-4m").capture("Greece, country number =").ffn.shape
         (8, 192)
         """
-        ids = self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})
+        how = {"chat": chat, "system": system, "add_special": add_special}
+        ids = self._ids(prompt, how, "prompt")
         requests = ffi.new("xt_request[1]")
         _keep = self._fill(requests, [ids], interventions)
         out = ffi.new("xt_taps **")
@@ -629,7 +673,7 @@ class Model(Handle):
         """
         how = {"chat": chat, "system": system, "add_special": add_special}
         where = Site(self.info, site, source_layer, target_layer, rule, alpha)
-        taken, ids = self._ids(source, how), self._ids(target, how)
+        taken, ids = self._ids(source, how, "source"), self._ids(target, how, "target")
         changes = where.writes(self.capture(taken))
         options = {"max_new_tokens": max_new_tokens, "repetition_penalty": repetition_penalty}
         return Transplant(*self._generate([taken, ids, ids], [[], [], changes], options))
@@ -655,8 +699,9 @@ class Model(Handle):
         need("pandas", "pandas", "Model.lens()")
         from ._frames import LensFrame
 
+        how = {"chat": chat, "system": system, "add_special": add_special}
         made = self.generate(
-            [self._ids(prompt, {"chat": chat, "system": system, "add_special": add_special})],
+            [self._ids(prompt, how, "prompt")],
             lens=True,
             max_new_tokens=max_new_tokens,
             interventions=interventions,
@@ -690,8 +735,8 @@ class Model(Handle):
         controls: Union[str, Sequence[str]] = (),
         languages: Optional[Sequence[str]] = None,
         pivot: Optional[str] = None,
-        source_layers: Optional[Sequence[int]] = None,
-        target_layers: Optional[Sequence[int]] = None,
+        source_layers: Layers = None,
+        target_layers: Layers = None,
         limit: int = 0,
         shard: Optional[tuple[int, int]] = None,
         cot: bool = False,
@@ -726,7 +771,7 @@ class Model(Handle):
                 follows, ``"random2"``. They are sites of their own: ``"attn+shuffled"``.
             languages: None: all.
             pivot: language of the source prompts of a task that goes to a language; None: ``"en"``.
-            source_layers, target_layers: None: all.
+            source_layers, target_layers: layers from 0, or one; None or ``"all"``: all.
             limit: the first so many questions of each language; 0: all.
             shard: (k, n): the k-th, from 1, of n parts that take about as long as one another.
             cot: end each prompt with "Let's think step by step." in its language.
@@ -750,22 +795,22 @@ class Model(Handle):
             pairs,
             output,
             progress,
-            replace=replace,
             dataset={"languages": languages, "pivot": pivot, "limit": limit, "cot": cot},
             benchmark=(task, data),
             chat=chat,
             system=system,
             sites=sites,
             controls=controls,
-            layers=(source_layers, target_layers),
+            layers={"source_layers": source_layers, "target_layers": target_layers},
             shard=shard,
+            sampling={"temperature": temperature, "top_p": top_p, "seed": seed},
             job={
                 "max_new_tokens": max_new_tokens,
                 "ignore_eos": ignore_eos,
                 "repetition_penalty": repetition_penalty,
                 "samples": samples,
-                "sampling": {"temperature": temperature, "top_p": top_p, "seed": seed},
                 "skip_long": skip_long,
+                "replace": replace,
             },
         )
         return open_results(output)

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence, Union
 
 from ._extras import Bar, Progress
-from ._library import Call, Error, Status, ffi, lib, run, to_path
+from ._library import Call, Error, Status, ffi, fill, lib, run, to_c, to_path, to_texts
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -19,8 +19,21 @@ if TYPE_CHECKING:
 def _records(pairs: Any) -> Iterable[Mapping[str, Any]]:
     """Dicts of a DataFrame, a datasets.Dataset, or any iterable of dicts."""
     frame = hasattr(pairs, "to_dict") and hasattr(pairs, "columns")
-    records: Iterable[Mapping[str, Any]] = pairs.to_dict("records") if frame else pairs
-    return records
+    if isinstance(pairs, Mapping) or not hasattr(pairs, "__iter__"):
+        raise Error(
+            Status.ARGUMENT,
+            f"is of the type {type(pairs).__name__}; give a list of dicts with source and target, a "
+            "DataFrame, a datasets.Dataset, or the path of a file of JSON lines",
+            field="pairs",
+        )
+    for number, record in enumerate(pairs.to_dict("records") if frame else pairs):
+        if not isinstance(record, Mapping):
+            raise Error(
+                Status.ARGUMENT,
+                f"question {number} is {record!r}, and no dict with source and target",
+                field="pairs",
+            )
+        yield record
 
 
 def _plain(value: Any) -> Any:
@@ -51,8 +64,8 @@ class _Names:
         self._kept.append(ffi.new(kind, value))
         return self._kept[-1]
 
-    def text(self, value: Optional[str]) -> Any:
-        return ffi.NULL if value is None else self.keep("char[]", value.encode())
+    def text(self, value: Optional[str], field: str) -> Any:
+        return ffi.NULL if value is None else self.keep("char[]", to_c(value, field))
 
 
 def _open_dataset(
@@ -61,26 +74,19 @@ def _open_dataset(
     languages = settings["languages"]
     if isinstance(languages, str):
         raise Error(Status.ARGUMENT, "is one text; give a list of languages", field="languages")
-    options = ffi.new(
-        "xt_dataset_options *",
-        {
-            "pivot": names.text(settings["pivot"]),
-            "limit": settings["limit"],
-            "cot": settings["cot"],
-            "others": settings["others"],
-        },
-    )
+    options = ffi.new("xt_dataset_options *")
+    options.pivot = names.text(settings["pivot"], "pivot")
+    fill(options, {name: settings[name] for name in ("limit", "cot", "others")})
     if languages is not None:
-        options.languages = names.keep(
-            "const char *[]", [names.text(each) for each in languages] + [ffi.NULL]
-        )
-        options.language_count = len(languages)
+        listed = [names.text(each, "languages") for each in to_texts(languages, "languages")]
+        options.languages = names.keep("const char *[]", listed + [ffi.NULL])
+        options.language_count = len(listed)
     task, data = benchmark
     out = ffi.new("xt_dataset **")
     if (pairs is None) == (task is None):
         raise Error(Status.ARGUMENT, "give either pairs, or task and data")
     if task is not None:
-        found = lib.xt_task_find(task.encode())
+        found = lib.xt_task_find(to_c(task, "task"))
         if found == ffi.NULL or data is None:
             raise Error(
                 Status.ARGUMENT,
@@ -108,38 +114,56 @@ def _sites(names: _Names, given: Sequence[str], parse: Any) -> Any:
     return parsed
 
 
-def _listed(given: Union[str, Sequence[str]]) -> list[str]:
-    return [given] if isinstance(given, str) else list(given)
+def _layers(names: _Names, given: Any, field: str) -> tuple[Any, int]:
+    """An array of layers and their number; of all layers none."""
+    if given is None or (isinstance(given, str) and given == "all"):
+        return ffi.NULL, 0
+    try:
+        listed = list(given) if hasattr(given, "__iter__") else [given]
+        return names.keep("int[]", listed), len(listed)
+    except (TypeError, OverflowError):
+        wrong = f'{given!r} is neither "all", a layer from 0 nor a list of layers'
+        raise Error(Status.ARGUMENT, wrong, field=field) from None
 
 
 def _job_options(
     names: _Names,
     sites: Optional[list[str]],
     controls: list[str],
-    layers: tuple[Any, Any],
-    shard: Optional[tuple[int, int]],
+    layers: Mapping[str, Any],
+    shard: Any,
+    sampling: Mapping[str, Any],
     job: Mapping[str, Any],
 ) -> Any:
     options = ffi.new(
         "xt_job_options *",
         {
-            **job,
-            "command": names.text(json.dumps({"verb": "sweep", "from": "python"})),
+            "command": names.text(json.dumps({"verb": "sweep", "from": "python"}), "command"),
             "warn": lib.xtpy_warn,
             "progress": lib.xtpy_job_progress,
             "cancel": lib.xtpy_cancel,
         },
     )
+    fill(options, job)
+    fill(options.sampling, sampling)
     if sites is not None:
         options.sites, options.site_count = _sites(names, sites, lib.xt_site_parse), len(sites)
     options.controls = _sites(names, controls, lib.xt_control_parse)
     options.control_count = len(controls)
-    for name, chosen in zip(("source_layers", "target_layers"), layers):
-        if chosen is not None:
-            setattr(options, name, names.keep("int[]", list(chosen)))
-            setattr(options, name[:-1] + "_count", len(chosen))
+    options.source_layers, options.source_layer_count = _layers(
+        names, layers["source_layers"], "source_layers"
+    )
+    options.target_layers, options.target_layer_count = _layers(
+        names, layers["target_layers"], "target_layers"
+    )
     if shard is not None:
-        options.shard, options.shards = shard
+        if not isinstance(shard, (tuple, list)) or len(shard) != 2:
+            raise Error(
+                Status.ARGUMENT,
+                f"{shard!r} is not (k, n), the k-th part, from 1, of n; (2, 8) is such",
+                field="shard",
+            )
+        fill(options, {"shard": shard[0], "shards": shard[1]})
     return options
 
 
@@ -155,24 +179,25 @@ def sweep(
     system: Optional[str],
     sites: Union[None, str, Sequence[str]],
     controls: Union[str, Sequence[str]],
-    layers: tuple[Any, Any],
-    shard: Optional[tuple[int, int]],
-    replace: bool,
+    layers: Mapping[str, Any],
+    shard: Any,
+    sampling: Mapping[str, Any],
     job: Mapping[str, Any],
 ) -> None:
     """What `Model.sweep` says."""
     model._need_open()
-    names, controlled = _Names(), _listed(controls)
+    names, controlled = _Names(), to_texts(controls, "controls")
     questions = _open_dataset(names, pairs, benchmark, {**dataset, "others": bool(controlled)})
     if system is not None and not chat:
         raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
     options = _job_options(
         names,
-        None if sites is None else _listed(sites),
+        None if sites is None else to_texts(sites, "sites"),
         controlled,
         layers,
         shard,
-        {**job, "replace": replace},
+        sampling,
+        job,
     )
     bar = Bar(progress, "sweep", "response")
     call = Call(progress=lambda now: bar(now.share * now.responses_in_all, now.responses_in_all))
@@ -180,7 +205,7 @@ def sweep(
     try:
         with model._use():
             if chat:
-                said = names.text(system)
+                said = names.text(system, "system")
                 run(lib.xt_dataset_chat, questions, model._tokenizer, said, int(time.time()))
             call.run(lib.xt_job_create, model._model, questions, options, made)
             planned, content = ffi.gc(made[0], lib.xt_job_free), model._find_hash()

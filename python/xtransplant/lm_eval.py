@@ -120,7 +120,7 @@ class XTransplantLM(TemplateLM):  # type: ignore[misc]
         device: Optional[str] = None,
         compute: str = "f32",
         threads: int = 0,
-        memory: float = 0,
+        memory: Union[float, str] = 0,
         source: Optional[str] = None,
         site: Optional[str] = None,
         source_layer: Optional[int] = None,
