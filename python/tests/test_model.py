@@ -581,6 +581,29 @@ def test_import_is_light():
     )
 
 
+@pytest.fixture
+def settled(tmp_path, monkeypatch):
+    """A model whose files are old enough for their hash to be kept, and an empty cache folder."""
+    latest = max(file.stat().st_ctime for file in FACTS.iterdir())
+    while time.time() < latest + 4:
+        time.sleep(0.1)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "xtransplant"
+
+
+def test_a_hash_is_read_once(settled, model):
+    """By whatever asks first; what is kept is taken, and it is the program's."""
+    pairs = [{"source": GREECE, "target": GREECE}]
+    how = {"source_layers": 0, "target_layers": 0, "max_new_tokens": 1}
+    with xt.load(FACTS, threads=1) as swept:
+        swept.sweep(pairs, output=settled.parents[1] / "a.db", **how).close()
+    (kept,) = settled.glob("hash-*")
+    assert kept.read_text() == model.hash()
+    kept.write_text("ab" * 32)
+    with xt.load(FACTS, threads=1) as again:
+        assert again.hash() == "ab" * 32
+
+
 def test_lens(model):
     pytest.importorskip("pandas")
     lens = model.lens(GREECE, max_new_tokens=3)

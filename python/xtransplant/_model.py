@@ -275,10 +275,8 @@ def load(
             Status.ARGUMENT, f"'{compute}' is none of {', '.join(computes)}", field="compute"
         )
     cache_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    named = [
-        ffi.new("char[]", to_c(device, "device")),
-        ffi.new("char[]", to_path(os.path.join(cache_home, "xtransplant"))),
-    ]
+    cache = to_path(os.path.join(cache_home, "xtransplant"))
+    named = [ffi.new("char[]", to_c(device, "device")), ffi.new("char[]", cache)]
     options = ffi.new(
         "xt_model_options *",
         {
@@ -293,7 +291,7 @@ def load(
     run(lib.xt_model_locate, to_path(path), _cache() or ffi.NULL, found)
     located = ffi.gc(found[0], lib.xt_free)
     run(lib.xt_model_open, located, options, model)
-    return Model(model[0], options.compute)
+    return Model(model[0], cache)
 
 
 class Model(Handle):
@@ -301,8 +299,8 @@ class Model(Handle):
 
     _what = "model"
 
-    def __init__(self, model: Any, compute: int) -> None:
-        """Takes over an ``xt_model`` that was opened with this compute type."""
+    def __init__(self, model: Any, cache: bytes) -> None:
+        """Takes over an ``xt_model``, whose hash is kept in a folder."""
         super().__init__()
         session, self._model = ffi.new("xt_session **"), owned(model, lib.xt_model_close)
         run(lib.xt_session_create, model, session)
@@ -314,7 +312,7 @@ class Model(Handle):
             owned(tokenizer, lambda _: None, self._model) if self.has_tokenizer else tokenizer
         )
         self._hash: Optional[Any] = None
-        self._compute = compute
+        self._cache = cache
         facts = ffi.new("xt_model_info *")
         lib.xt_model_get_info(self._model, facts)
         self.info = to_facts(ModelInfo, facts)
@@ -711,8 +709,9 @@ class Model(Handle):
     # ---- sweeps
 
     def hash(self) -> str:
-        """SHA-256 of the model's content, by which results know their model. Reads all weight files
-        once."""
+        """SHA-256 of the model's content, by which results know their model. It is kept in the
+        user's cache folder, where the program keeps it too: only the first call for these files
+        reads all of them."""
         with self._use():
             return to_str(self._find_hash())
 
@@ -720,7 +719,7 @@ class Model(Handle):
         """The hash as a C string, while the model is in use."""
         if self._hash is None:
             out = ffi.new("char[]", lib.XT_MODEL_HASH_SIZE)
-            run(lib.xt_model_hash, self._model, out)
+            run(lib.xt_model_hash_kept, self._model, self._cache, out)
             self._hash = out
         return self._hash
 

@@ -22,8 +22,8 @@ def _records(pairs: Any) -> Iterable[Mapping[str, Any]]:
     if isinstance(pairs, Mapping) or not hasattr(pairs, "__iter__"):
         raise Error(
             Status.ARGUMENT,
-            f"is of the type {type(pairs).__name__}; give a list of dicts with source and target, a "
-            "DataFrame, a datasets.Dataset, or the path of a file of JSON lines",
+            f"is of the type {type(pairs).__name__}; give a list of dicts with source and target, "
+            "a DataFrame, a datasets.Dataset, or the path of a file of JSON lines",
             field="pairs",
         )
     for number, record in enumerate(pairs.to_dict("records") if frame else pairs):
