@@ -65,11 +65,63 @@ def test_everything_public_is_documented_and_typed():
     assert bare == []
 
 
-def test_types(tmp_path):
-    """What mypy says of the package in its strict mode."""
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory):
+    """What mypy says in its strict mode, and its exit code."""
     api = pytest.importorskip("mypy.api")
-    said, errors, code = api.run(["--strict", "--cache-dir", str(tmp_path), "-p", "xtransplant"])
-    assert (code, errors) == (0, ""), said
+    cache = str(tmp_path_factory.mktemp("mypy"))
+
+    def check(*what):
+        said, errors, code = api.run(["--strict", "--cache-dir", cache, *what])
+        assert errors == ""
+        return said, code
+
+    return check
+
+
+def test_types(mypy):
+    said, code = mypy("-p", "xtransplant")
+    assert code == 0, said
+
+
+USED = """
+import numpy as np
+import xtransplant as xt
+
+with xt.load("m", memory="4G") as model, xt.open("r.db") as results:
+    reveal_type(model)
+    reveal_type(results)
+reveal_type(model.generate("a", max_new_tokens=5, stop="b"))
+reveal_type(model.generate([5, 6]))
+reveal_type(model.generate(("a", "b"), interventions=xt.Add("ffn", 1, [0.5])))
+reveal_type(model.generate([np.zeros(2, np.int32)]))
+reveal_type(model.score("a", [5]))
+reveal_type(model.score(["a"], ["b"], add_special=False))
+model.generate("a", max_tokens=5)
+model.generate("a", max_new_tokens="5")
+model.score("a", "b", chat=True)
+model.score(["a", "b"], "c")
+"""
+
+
+def test_types_of_calls(mypy, tmp_path):
+    """What a user's type checker knows: each result, and arguments that are wrong."""
+    (tmp_path / "used.py").write_text(USED)
+    said, _ = mypy(str(tmp_path / "used.py"))
+    kinds = re.findall(r'Revealed type is "(.*)"', said)
+    assert [re.sub(r"builtins\.|xtransplant\._\w+\.", "", kind) for kind in kinds] == [
+        "Model",
+        "Results",
+        "Generation",
+        "Generation",
+        "list[Generation]",
+        "list[Generation]",
+        "Score",
+        "list[Score]",
+    ], said
+    wrong = {int(number) for number in re.findall(r"used\.py:(\d+): error", said)}
+    lines = enumerate(USED.splitlines(), 1)
+    assert wrong == {number for number, line in lines if line.startswith("model.")}, said
 
 
 def test_all_modules_are_in_the_wheel():

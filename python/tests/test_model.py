@@ -70,6 +70,21 @@ def test_arrays_are_the_library_s_memory(model):
         taps.ffn[0, 0] = 1
 
 
+def test_arrays_are_read_only(model):
+    el = "Ελλάδα, αριθμός χώρας ="
+    scores = [model.score(GREECE, " 300"), model.score(np.array([5, 6]), np.array([7, 8]))]
+    made = [*model.generate([GREECE, el], lens=True), *scores, model.capture(GREECE)]
+    arrays = [each for one in made for each in vars(one).values() if isinstance(each, np.ndarray)]
+    assert len(arrays) == 2 * 6 + 2 * 3 + 7
+    for array in [*arrays, model.encode(GREECE), model.generate(GREECE).lens_ids]:
+        assert not array.flags.writeable
+        with pytest.raises(ValueError):
+            array[...] = 0
+    given = np.array([5, 6], np.int32)
+    model.generate(given), model.score(given, given)
+    given[0] = 7  # what is given stays as it is
+
+
 def test_arrays_outlive_what_gave_them():
     with xt.load(FACTS, threads=1) as model:
         taps = model.capture(GREECE)

@@ -212,7 +212,7 @@ class Site:
             return
         if self._site.rule:
             raise Error(Status.ARGUMENT, f"the site '{self._name}' says it", field=field)
-        self._site.rule = _choose(rule or "replace", RULES, "rule")
+        self._site.rule = 0 if rule is None else _choose(rule, RULES, "rule")
         if self._site.rule:
             fill(self._site, {"alpha": 1.0 if alpha is None else alpha})
         elif alpha is not None:

@@ -286,9 +286,13 @@ def view(pointer: Any, shape: tuple[int, ...], dtype: Any, owner: Any) -> npt.ND
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
     if size == 0:
-        return np.zeros(shape, kind)
+        return locked(np.zeros(shape, kind))
     held = ffi.gc(pointer, lambda _pointer, _owner=owner: None)
-    array = np.frombuffer(ffi.buffer(held, size), kind).reshape(shape)
+    return locked(np.frombuffer(ffi.buffer(held, size), kind).reshape(shape))
+
+
+def locked(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The array, read-only from now on."""
     array.flags.writeable = False
     return array
 

@@ -24,6 +24,7 @@ from ._library import (
     ffi,
     fill,
     lib,
+    locked,
     owned,
     run,
     to_bytes,
@@ -38,11 +39,37 @@ from ._library import (
 
 if TYPE_CHECKING:
     import pandas
+    from typing_extensions import TypedDict, Unpack
 
     from ._results import Results
 
+    class GenerateOptions(TypedDict, total=False):
+        """The keywords of `Model.generate`."""
+
+        max_new_tokens: int
+        interventions: Interventions
+        chat: bool
+        system: Optional[str]
+        add_special: bool
+        ignore_eos: bool
+        repetition_penalty: float
+        temperature: float
+        top_p: float
+        seed: int
+        sample: int
+        stop: Union[str, Sequence[str]]
+        lens: bool
+        progress: Progress
+
+    class ScoreOptions(TypedDict, total=False):
+        """The keywords of `Model.score`."""
+
+        interventions: Interventions
+        add_special: bool
+
 Array = npt.NDArray[Any]
 Prompt = Union[str, Sequence[int], Array]
+Prompts = Union[list[str], tuple[str, ...], Sequence[Union[Sequence[int], Array]]]
 Path = Union[str, "os.PathLike[str]"]
 Layers = Union[None, str, int, Sequence[int]]
 
@@ -111,7 +138,7 @@ class Generation:
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """How probable a response is."""
+    """How probable a response is. Arrays are read-only."""
 
     ids: Array
     """int32 ``[tokens]``, of the response."""
@@ -463,20 +490,14 @@ class Model(Handle):
             bar.close()
 
     @overload
-    def generate(self, prompts: str, **options: Any) -> Generation: ...
-
-    @overload
-    def generate(self, prompts: list[str], **options: Any) -> list[Generation]: ...
-
-    @overload
-    def generate(self, prompts: Union[Sequence[int], Array], **options: Any) -> Generation: ...
+    def generate(self, prompts: Prompt, **options: Unpack[GenerateOptions]) -> Generation: ...
 
     @overload
     def generate(
-        self, prompts: Sequence[Union[Sequence[int], Array]], **options: Any
+        self, prompts: Prompts, **options: Unpack[GenerateOptions]
     ) -> list[Generation]: ...
 
-    def generate(  # type: ignore[misc]
+    def generate(
         self,
         prompts: Any,
         *,
@@ -540,6 +561,16 @@ class Model(Handle):
         made = self._generate(ids, interventions, options, sample, ends, progress)
         return made[0] if one else made
 
+    @overload
+    def score(
+        self, prompts: Prompt, responses: Prompt, **options: Unpack[ScoreOptions]
+    ) -> Score: ...
+
+    @overload
+    def score(
+        self, prompts: Prompts, responses: Prompts, **options: Unpack[ScoreOptions]
+    ) -> list[Score]: ...
+
     def score(
         self,
         prompts: Any,
@@ -598,19 +629,23 @@ class Model(Handle):
     ) -> list[Score]:
         requests = ffi.new("xt_score_request[]", max(len(whole), 1))
         _keep = self._fill(requests, whole, interventions)
-        out = [
-            Score(ids[first:], np.zeros(ids.size - first, np.float32), np.zeros_like(ids[first:]))
-            for ids, first in zip(whole, firsts)
-        ]
-        for k, score in enumerate(out):
-            requests[k].first = firsts[k]
-            requests[k].logprobs = ffi.from_buffer("float[]", score.logprobs)
-            requests[k].best = ffi.from_buffer("int32_t[]", score.best)
+        sizes = [ids.size - first for ids, first in zip(whole, firsts)]
+        logprobs = [ffi.new("float[]", size) for size in sizes]
+        best = [ffi.new("int32_t[]", size) for size in sizes]
+        for k, first in enumerate(firsts):
+            requests[k].first, requests[k].logprobs, requests[k].best = first, logprobs[k], best[k]
         with self._use():
             Call().run(
                 lib.xt_session_score, self._session, requests, len(whole), lib.xtpy_cancel, ffi.NULL
             )
-        return out
+        return [
+            Score(
+                locked(ids[first:]),
+                view(logprobs[k], (sizes[k],), np.float32, logprobs[k]),
+                view(best[k], (sizes[k],), np.int32, best[k]),
+            )
+            for k, (ids, first) in enumerate(zip(whole, firsts))
+        ]
 
     def capture(
         self,

@@ -110,6 +110,8 @@ class XTransplantLM(TemplateLM):  # type: ignore[misc]
         seed: of tasks that draw.
         batch_size, max_batch_size: not used; batches are made as memory allows, and no result
             depends on them.
+
+    What is given and would not be used, such as ``site`` without ``source``, is refused.
     """
 
     def __init__(
