@@ -165,17 +165,38 @@ static xt_status align(const Baseline *b, const char *lang, int layer, xt_alignm
   return status;
 }
 
-/* Runs each source or target prompt once, and keeps its tap of all layers in *out. */
+static xt_request prompt_of(const Questions *questions, size_t i, bool source) {
+  const xt_instance *ids = &questions->asked[i].ids;
+  return (xt_request){.ids = source ? ids->source : ids->target,
+                      .count = source ? ids->source_count : ids->target_count};
+}
+
+/* The first question with the prompt of question i: one in several languages has the same source. */
+static size_t first_with_prompt(const Questions *questions, size_t i, bool source) {
+  const xt_request prompt = prompt_of(questions, i, source);
+  for (size_t k = 0; k < i; k++) {
+    const xt_request earlier = prompt_of(questions, k, source);
+    if (earlier.count == prompt.count &&
+        memcmp(earlier.ids, prompt.ids, prompt.count * sizeof *prompt.ids) == 0)
+      return k;
+  }
+  return i;
+}
+
+/* Runs each different source or target prompt once, and keeps its tap of all layers in *out. */
 static xt_status read_states(const Baseline *b, const Questions *questions, bool sources,
                              float **out, xt_error *error) {
   const size_t all = state_at(b, 1, 0);
   *out = calloc(questions->count * all + 1, sizeof **out);
   xt_status status = *out ? XT_STATUS_OK : error_memory(error);
   for (size_t i = 0; i < questions->count && !status; i++) {
-    const xt_instance *ids = &questions->asked[i].ids;
-    const xt_request request = {.ids = sources ? ids->source : ids->target,
-                                .count = sources ? ids->source_count : ids->target_count};
+    const xt_request request = prompt_of(questions, i, sources);
+    const size_t first = first_with_prompt(questions, i, sources);
     xt_taps *read;
+    if (first < i) {
+      memcpy(*out + i * all, *out + first * all, all * sizeof **out);
+      continue;
+    }
     status = xt_session_capture(b->model.session, &request, &read, error);
     if (status) break;
     memcpy(*out + i * all, xt_taps_get(read, (xt_tap)b->arguments->tap, 0), all * sizeof **out);
