@@ -85,6 +85,25 @@ done
 same "kubernetes.yaml: the count is said twice alike" "$(sed -n 's/^  completions: //p' "$source_folder/cluster/kubernetes.yaml")" \
   "$(sed -n 's/.*JOB_COMPLETIONS, value: "\([0-9]*\)".*/\1/p' "$source_folder/cluster/kubernetes.yaml")"
 
+# ---- GNU parallel, with this machine as its only host: a first try in which the second shard fails, and a second one
+gnu_parallel() {
+  mkdir machines && echo : >machines/hosts && cd machines || return
+  cp ../pairs.jsonl "two words.jsonl"
+  printf '#!/bin/sh\ncase "$*" in *2/3*) [ -e tried ] || { touch tried; exit 1; } ;; esac\nexec "%s" "$@"\n' "$X" >xtransplant
+  chmod 755 xtransplant
+  set -- -m "$model" --threads 1 --pairs "two words.jsonl" --site attn --max-new-tokens 4 --quiet
+  run env PATH="$PWD:$PATH" N=3 HOSTS=hosts sh "$source_folder/cluster/parallel.sh" "$@"
+  same "parallel: a shard that failed is a failure, and nothing is merged" "$code $(ls ./*.db)" "1 ./shard-1-of-3.db
+./shard-3-of-3.db"
+  run env PATH="$PWD:$PATH" N=3 HOSTS=hosts sh "$source_folder/cluster/parallel.sh" "$@"
+  expect "parallel: the same command goes on" 0
+  "$X" export results.db | cmp -s - ../whole.jsonl && pass "parallel: the merged export is that of one sweep" ||
+    fail "parallel: the merged export is that of one sweep" "$(cat "$work/err")"
+  cd "$work" || exit 1
+}
+if parallel --version 2>/dev/null | grep -q '^GNU parallel'; then gnu_parallel
+else skip "a sweep by GNU parallel" "GNU parallel (Debian: parallel)"; fi
+
 # ---- a Slurm of one machine, with its own configuration and ports
 write_slurm_conf() {
   port=$((20000 + $$ % 20000))
@@ -159,14 +178,15 @@ wait_for_jobs() {
 }
 
 # What the scripts run: the program; but the first time that a task to be stopped begins, the program is let go
-# by moments until it has a response, and then stands still, however fast or slow the machine is. held/TASK then has its pid.
+# by moments until it has a response, and then stands still, however fast or slow the machine is. held/TASK then has its pid: 6 and 7
+# of the array, 1 of srun.
 # It is looked at while it runs, for a program that stands still may lock its file.
 write_held_program() {
   mkdir held
   cat >held/xtransplant <<PROGRAM
 #!/bin/sh
 hold() {
-  until [ "\$("$X" export results/shard-\$((\$2 - 4))-of-3.db 2>/dev/null | wc -l)" -gt 0 ]; do
+  until [ "\$("$X" export \$3 2>/dev/null | wc -l)" -gt 0 ]; do
     kill -STOP \$1 || return
     sleep 0.1
     kill -CONT \$1
@@ -174,7 +194,11 @@ hold() {
   done
   kill -STOP \$1 && echo \$1 >held/new-\$2 && mv held/new-\$2 held/\$2
 }
-case \${SLURM_RESTART_COUNT:-0}.\${SLURM_ARRAY_TASK_ID:-0} in 0.6 | 0.7) hold \$\$ \$SLURM_ARRAY_TASK_ID >/dev/null 2>&1 & ;; esac
+task=\${SLURM_ARRAY_TASK_ID:-\$SLURM_PROCID}
+case \${SLURM_RESTART_COUNT:-0}.\$task in
+  0.6 | 0.7) hold \$\$ \$task results/shard-\$((task - 4))-of-3.db >/dev/null 2>&1 & ;;
+  0.1) hold \$\$ \$task tasks/shard-2-of-3.db >/dev/null 2>&1 & ;;
+esac
 exec "$X" "\$@"
 PROGRAM
   chmod 755 held/xtransplant
@@ -210,12 +234,18 @@ slurm_array() {
     fail "Slurm: the merged export is that of one sweep" "$(cat array-*.log)"
 }
 
+# The tasks of one job, of which Slurm signals all before the limit: one is still at work then.
 slurm_srun() {
-  XT_RESULTS=$work/tasks sbatch --quiet --ntasks=3 --cpus-per-task=1 --output="$work/srun.log" "$source_folder/cluster/slurm_srun.sh" \
-    -m "$model" --pairs "$work/pairs.jsonl" --site attn --max-new-tokens 4
+  job=$(XT_RESULTS=$work/tasks sbatch --parsable --ntasks=3 --cpus-per-task=1 --output="$work/srun.log" "$source_folder/cluster/slurm_srun.sh" \
+    -m "$model" --pairs "$work/pairs.jsonl" --site attn,block --max-rows 2 --commit-seconds 0) || fail "sbatch"
+  until_true test -s held/1
+  scancel --signal=USR1 "$job"
+  until_true waits_for_it "$(cat held/1)"
+  kill -CONT "$(cat held/1)"
   same "srun: the job ends" "$(wait_for_jobs 4)" ""
+  same "srun: it began twice" "$(grep -c 'shard 2 of 3, by SLURM_PROCID' srun.log)" 2
   "$X" merge tasks.db tasks/shard-?-of-3.db --quiet
-  "$X" export tasks.db | cmp -s - whole.jsonl && pass "srun: tasks are shards" || fail "srun: tasks are shards" "$(cat srun.log)"
+  "$X" export tasks.db | cmp -s - long.jsonl && pass "srun: tasks are shards" || fail "srun: tasks are shards" "$(cat srun.log)"
 }
 
 PATH=$work/held:$XT_BUILD:$PATH:/usr/sbin
