@@ -19,6 +19,35 @@ expect "a pattern" 0
 "$X" export pattern.db | cmp -s - whole.jsonl && pass "a pattern's files are joined" || fail "a pattern's files are joined"
 run "$X" merge told.db parts
 same "how many files" "$(cat err)" "told.db: 432 responses and 12 untouched runs of 12 questions, from 4 files"
+# ---- shards that are missing are named
+lacks() { run "$X" merge "$@" --json; sed -n 's/^A PART: //p' err | tr '\n' ';'; sed -n 's/.*"missing_shards": \(\[.*\]\).*/\1/p' out; }
+same "nothing is missing" "$(lacks a1.db parts)" "[]"
+same "a shard is missing" "$(lacks a2.db parts/shard-1.db parts/shard-2.db parts/shard-4.db)" \
+  'pairs.jsonl: shard 3 of 4 is missing;[{"questions": "pairs.jsonl", "of": 4, "shards": "3"}]'
+expect "a shard is missing: that is no failure" 0
+same "several are" "$(lacks a3.db parts/shard-3.db)" 'pairs.jsonl: shards 1-2,4 of 4 are missing;[{"questions": "pairs.jsonl", "of": 4, "shards": "1-2,4"}]'
+same "of files that were joined before" "$(lacks a4.db a2.db a3.db | cut -d';' -f1)" "[]"
+run "$X" merge a5.db parts/shard-2.db nowhere.db --skip-damaged
+same "of damaged ones, too" "$code $(sed -n 's/^A PART: //p' err)" "1 pairs.jsonl: shards 1,3-4 of 4 are missing"
+run "$X" merge a6.db parts/shard-2.db --quiet
+same "--quiet" "$(cat err)" ""
+refuses "merged again: under a new name" 3 "xtransplant merge: a6.db: exists already; the joined store has to be a new file" "$X" merge a6.db parts
+# a sweep in shards of which one is missing, beside a whole one of other questions; then that one in other shards, which are all there
+head -8 pairs.jsonl >fewer.jsonl
+"$X" $sweep --pairs fewer.jsonl --shard 2/3 -o fewer-2.db || fail "a shard of fewer"
+same "of each sweep by itself" "$(lacks a7.db parts fewer-2.db | cut -d';' -f1-2)" 'fewer.jsonl: shards 1,3 of 3 are missing;[{"questions": "fewer.jsonl", "of": 3, "shards": "1,3"}]'
+"$X" $sweep --pairs fewer.jsonl --limit 2 -o limited.db || fail "a limited sweep"
+same "a sweep of some questions lacks the others" "$(lacks a8.db fewer-2.db limited.db | cut -d';' -f1)" 'fewer.jsonl: shards 1,3 of 3 are missing'
+mkdir elsewhere && cp fewer.jsonl elsewhere
+for k in 1 2; do "$X" $sweep --pairs elsewhere/fewer.jsonl --shard $k/2 -o fewer-$k-of-2.db || fail "shard $k of 2"; done
+same "all shards of another cut" "$(lacks a9.db fewer-2.db fewer-1-of-2.db fewer-2-of-2.db)" "[]"
+"$X" $sweep --pairs fewer.jsonl -o fewer.db || fail "all of fewer"
+same "the whole sweep" "$(lacks a10.db fewer-2.db fewer.db)" "[]"
+head -2 pairs.jsonl >two.jsonl
+for k in 1 2 3; do "$X" $sweep --pairs two.jsonl --shard $k/3 -o two-$k.db || fail "shard $k of two questions"; done
+same "a shard without questions is not missing" "$(ls two-3.db 2>/dev/null) $(lacks a11.db two-1.db two-2.db)" " []"
+same "but one with a question is" "$(lacks a12.db two-2.db | cut -d';' -f1)" "two.jsonl: shard 1 of 3 is missing"
+
 refuses "an empty folder" 3 "xtransplant merge: empty: has no files named *.db" "$X" merge new.db empty
 refuses "a pattern of nothing" 3 "xtransplant merge: parts/x*.db: no file has such a name" "$X" merge new.db 'parts/x*.db'
 

@@ -129,18 +129,30 @@ char *shard_name(const char *name, const Shard *shard) {
 
 /* ---- earlier stores -------------------------------------------------------------------------- */
 
-/* The run's command has a shard, and does not say how it was dealt. */
-static xt_status look_at_run(void *user, const char *started, const char *provenance,
-                             xt_error *error) {
-  (void)started;
-  (void)error;
+json_t *shard_command(const char *provenance) {
   json_t *about = json_loads(provenance, 0, NULL);
   const char *text = json_string_value(json_object_get(about, "command"));
   json_t *command = text ? json_loads(text, 0, NULL) : NULL;
-  if (json_object_get(command, "shard") && !json_object_get(command, "deal"))
+  json_decref(about);
+  return command;
+}
+
+bool shard_of_command(const json_t *command, Shard *out) {
+  const char *text = json_string_value(json_object_get(command, "shard"));
+  *out = (Shard){.k = 1, .n = 1};
+  if (text && !json_object_get(command, "deal")) out->deal = XT_DEAL_TURNS;
+  return !text || parse(text, out);
+}
+
+static xt_status look_at_run(void *user, const char *started, const char *provenance,
+                             xt_error *error) {
+  Shard begun;
+  (void)started;
+  (void)error;
+  json_t *command = shard_command(provenance);
+  if (shard_of_command(command, &begun) && begun.deal == XT_DEAL_TURNS)
     ((Shard *)user)->deal = XT_DEAL_TURNS;
   json_decref(command);
-  json_decref(about);
   return XT_STATUS_OK;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* merge: join the results files of shards into one. */
 #include "inputs/file_list.h"
+#include "inputs/missing_shards.h"
 #include "shell/output.h"
 #include "shell/progress.h"
 #include "verbs/verbs.h"
@@ -25,13 +26,17 @@ static xt_status print_summary(const Arguments *arguments, const char *path, siz
                                xt_error *error) {
   xt_store *store;
   xt_store_info info;
+  json_t *missing = NULL;
   xt_status status = xt_store_open(path, XT_STORE_READ, &store, error);
   if (status) return status;
   status = xt_store_get_info(store, &info, error);
-  if (!status)
+  if (!status) status = missing_shards_find(store, info.questions, &missing, error);
+  if (!status) {
     cli_note(arguments->quiet,
              "%s: %lld responses and %lld untouched runs of %lld questions, from %zu files", path,
              (long long)info.responses, (long long)info.vanilla, (long long)info.questions, inputs);
+    missing_shards_note(arguments->quiet, missing);
+  }
   if (!status && arguments->json) {
     json_t *object = json_object();
     bool ok = json_add(object, "output", json_string(path));
@@ -39,9 +44,11 @@ static xt_status print_summary(const Arguments *arguments, const char *path, siz
     ok = json_add(object, "questions", json_integer(info.questions)) && ok;
     ok = json_add(object, "responses", json_integer(info.responses)) && ok;
     ok = json_add(object, "vanilla", json_integer(info.vanilla)) && ok;
+    ok = json_add(object, "missing_shards", json_incref(missing)) && ok;
     status = json_print(ok ? object : NULL, error);
     if (!ok) json_decref(object);
   }
+  json_decref(missing);
   xt_store_close(store);
   return status;
 }
@@ -99,7 +106,7 @@ const Verb verb_merge = {
     .about = "Joins results files, such as those of sweep --shard, into a new one. Files of "
              "different models or settings are refused, and so are files that have different "
              "responses for the same transplant. A folder stands for its *.db files. The new file "
-             "appears whole or not at all.",
+             "appears whole or not at all. Shards of a sweep that none of the files has are named.",
     .example = "xtransplant merge xnli.db shard1.db shard2.db shard3.db shard4.db",
     .rest_name = "OUT.db A.db B.db ...",
     .rest_max = 10000,

@@ -171,6 +171,7 @@ static char *command_text(const SweepArguments *a, const Shard *shard) {
     ok = json_add(object, "positions", json_string(a->ways.positions)) && ok;
   }
   if (a->cot) ok = json_add(object, "cot", json_true()) && ok;
+  if (a->limit > 0) ok = json_add(object, "limit", json_integer(a->limit)) && ok;
   if (a->shard && shard->deal == XT_DEAL_LENGTHS)
     ok = json_add(object, "deal", json_string("lengths")) && ok;
   char *text = ok ? json_dumps(object, JSON_COMPACT) : NULL;
