@@ -28,7 +28,7 @@ test:
 
 .PHONY: builds
 builds:
-	@$(CMAKE) -B build -DXT_TESTS=ON && cmake --build build -j $(JOBS)
+	@$(CMAKE) -B build -DXT_TESTS=ON -DXT_PYTHON=AUTO && cmake --build build -j $(JOBS)
 	@$(CMAKE) -B build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=address -DXT_BENCH=OFF -DXT_TESTS=ON -DXT_WERROR=ON && cmake --build build-asan -j $(JOBS)
 	@$(CLANG) $(CMAKE) -B build-clang -DXT_TESTS=ON -DXT_WERROR=ON && cmake --build build-clang -j $(JOBS)
 	@$(CMAKE) -B build-tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DXT_SANITIZE=thread -DXT_BENCH=OFF -DXT_TESTS=ON && cmake --build build-tsan -j $(JOBS) --target threaded_tests

@@ -126,6 +126,24 @@ def _layers(names: _Names, given: Any, field: str) -> tuple[Any, int]:
         raise Error(Status.ARGUMENT, wrong, field=field) from None
 
 
+def _command(
+    pairs: Any, benchmark: tuple[Any, Any], settings: Mapping[str, Any], options: Any
+) -> bytes:
+    """For the record of the run, as the program's own: `merge` reads which shard it was."""
+    said: dict[str, Any] = {"verb": "sweep", "from": "python"}
+    name, given = ("pairs", pairs) if benchmark[1] is None else ("data", benchmark[1])
+    if isinstance(given, (str, os.PathLike)):
+        said[name] = os.fsdecode(given)
+    if settings["languages"] is not None:
+        said["lang"] = ",".join(settings["languages"])
+    for name in ("pivot", "limit"):
+        if settings[name]:
+            said[name] = settings[name]
+    if options.shards > 1:
+        said.update(shard=f"{options.shard}/{options.shards}", deal="lengths")
+    return json.dumps(said).encode()
+
+
 def _job_options(
     names: _Names,
     sites: Optional[list[str]],
@@ -138,7 +156,6 @@ def _job_options(
     options = ffi.new(
         "xt_job_options *",
         {
-            "command": names.text(json.dumps({"verb": "sweep", "from": "python"}), "command"),
             "warn": lib.xtpy_warn,
             "progress": lib.xtpy_job_progress,
             "cancel": lib.xtpy_cancel,
@@ -199,6 +216,7 @@ def sweep(
         sampling,
         job,
     )
+    options.command = names.keep("char[]", _command(pairs, benchmark, dataset, options))
     bar = Bar(progress, "sweep", "response")
     call = Call(progress=lambda now: bar(now.share * now.responses_in_all, now.responses_in_all))
     made, store = ffi.new("xt_job **"), ffi.new("xt_store **")

@@ -18,6 +18,7 @@ check() { # NAME COMMAND...
   fi
 }
 check "install" cmake --install "$build" --prefix "$work/inst"
+check "the Python package is no part of it" test ! -e "$work/inst/xtransplant"
 PKG_CONFIG_PATH=$(dirname "$(find "$work/inst" -name xtransplant.pc)")
 export PKG_CONFIG_PATH
 # The file tells the prefix it was configured for; this is another.
