@@ -63,6 +63,13 @@ same "a sweep: all is released" "$(left_over)" ""
 shimmed -- "$X" bench -m "$model" --threads 1 --quiet --rows 1,40 --prompt-tokens 40 -n 2 --repeats 1 --device cuda
 expect "bench" 0
 
+# ---- a machine that has CUDA alone: nothing is computed there, but what is refused is told
+if [ -x "$XT_BUILD/tests/test_gpu_ops" ]; then
+  mkdir no-opencl
+  shimmed OCL_ICD_VENDORS="$work/no-opencl" XT_TEST_GPU=cuda:0 XT_TEST_TINY=1 CMOCKA_MESSAGE_OUTPUT=TAP -- "$XT_BUILD/tests/test_gpu_ops"
+  prints "what ops refuse, without OpenCL" '^ok [0-9]* - test_errors$'
+fi
+
 # ---- products on tensor cores, by a pretended cuBLASLt (tests/fault/cublaslt_shim.c)
 rm -r cache
 for compute in bf16 f16 tf32; do
