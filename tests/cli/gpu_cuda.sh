@@ -88,7 +88,7 @@ shimmed XT_LT_OFFERS=2 -- $generate --device cuda:0 --compute bf16
 expect "no algorithm that keeps rows' bits" 3
 same "no algorithm that keeps rows' bits: what is said" "$(grep -c 'cuda:0, cuBLASLt 13.1.0 has no algorithm for products of .* (of 0 that were tried)' err)/$(wc -l <err)" 1/1
 for fault in cublasLtCreate:1:3:1:"ran out of memory" cublasLtCreate:1:1:3:failed cublasLtMatmulAlgoGetHeuristic:1:15:3:failed cublasLtMatmul:1:13:3:failed \
-  cublasLtMatmul:20:13:3:failed cublasLtMatmulDescCreate:9:3:1:"ran out of memory" cublasLtMatrixLayoutCreate:30:7:3:failed; do
+  cublasLtMatmul:20:13:3:failed cublasLtMatmulDescCreate:170:3:1:"ran out of memory" cublasLtMatrixLayoutCreate:500:7:3:failed; do
   call=$(echo "$fault" | cut -d: -f1-3)
   shimmed XT_CUDA_FAULT="$call" -- $generate --device cuda:0 --compute bf16
   expect "$call" "$(echo "$fault" | cut -d: -f4)"

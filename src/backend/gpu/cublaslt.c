@@ -139,10 +139,9 @@ static void forget(LtCall *call) {
 
 static int aligned_ld(GpuTensorShape shape) { return (shape.n + 3) / 4 * 4; }
 
-/* Whether the algorithm does products of this shape of few and of many rows, in one sequence over k
+/* Whether the algorithm does products of this shape with each number of rows, in one sequence over k
  * and within the workspace. */
 static bool fits(const Cublaslt *lt, GpuTensorShape shape, const LtAlgorithm *algorithm) {
-  static const int rows[] = {GPU_TENSOR_ROWS, 32 * GPU_TENSOR_ROWS};
   int32_t split = 0, reduction = 0;
   size_t written;
   if (lib.cublasLtMatmulAlgoConfigGetAttribute(algorithm, LT_CONFIG_SPLITK_NUM, &split,
@@ -152,10 +151,10 @@ static bool fits(const Cublaslt *lt, GpuTensorShape shape, const LtAlgorithm *al
       split > 1 || reduction != LT_REDUCTION_SCHEME_NONE)
     return false;
   bool fine = true;
-  for (size_t i = 0; i < sizeof rows / sizeof *rows && fine; i++) {
+  for (int rows = GPU_TENSOR_ROWS; rows <= GPU_TENSOR_MOST && fine; rows += GPU_TENSOR_ROWS) {
     LtCall call;
     LtHeuristic checked = {0};
-    fine = !describe(&call, shape, rows[i], aligned_ld(shape)) &&
+    fine = !describe(&call, shape, rows, aligned_ld(shape)) &&
            !lib.cublasLtMatmulAlgoCheck(lt->handle, call.desc, call.a, call.b, call.d, call.d,
                                         algorithm, &checked) &&
            checked.workspace <= CUBLASLT_WORKSPACE;

@@ -114,7 +114,8 @@ void gpu_launch(GpuDevice *device, const GpuLaunch *launch);
 
 /* ---- products on tensor cores, by the vendor's library --------------------------------------- */
 
-#define GPU_TENSOR_ROWS 128 /* a product has a multiple of so many rows */
+#define GPU_TENSOR_ROWS 128  /* a product has a multiple of so many rows, */
+#define GPU_TENSOR_MOST 4096 /* and at most so many */
 /* y[rows, n] = x[rows, k] w[n, k]^T in float32, of operands that are rounded to the type already
  * and stored in it, TF32 in four bytes. */
 typedef struct GpuTensorShape {

@@ -5,7 +5,7 @@
  * A row's bits depend neither on the other rows nor on their number: a shape's products are all
  * done with one algorithm, which sums over k in one sequence, on whole tiles of GPU_TENSOR_ROWS
  * rows. A library promises less than that for rows of different products, so each algorithm is
- * tried on the weight before it is pinned. */
+ * tried on the weight, with each number of tiles that a product may have, before it is pinned. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,60 +34,73 @@ static void narrow(GpuBackend *b, GpuBuffer *to, gpu_size at, GpuBuffer *from, G
 
 /* ---- which algorithm ------------------------------------------------------------------------- */
 
-enum { TRIED_ROWS = 4 * GPU_TENSOR_ROWS };
+/* A product has at most GPU_TENSOR_MOST rows, and fewer where its operand and result would take more
+ * than TRIED_BYTES, so that each number of tiles can be tried. */
+enum { TRIED_BYTES = 256 << 20 };
+
+static int most_tiles(GpuTensorShape shape) {
+  const size_t row = (size_t)shape.k * bytes_of(shape.type) + (size_t)whole(shape.n, 4) * 4,
+               rows = TRIED_BYTES / row;
+  if (rows >= GPU_TENSOR_MOST) return GPU_TENSOR_MOST / GPU_TENSOR_ROWS;
+  return rows < REST_ROWS ? REST_ROWS / GPU_TENSOR_ROWS : (int)rows / GPU_TENSOR_ROWS;
+}
 
 typedef struct Trial {
   GpuTensorProduct product;
-  uint16_t *values; /* of [GPU_TENSOR_ROWS] rows, then of as many others */
-  size_t row;       /* bytes of a row of them */
+  uint16_t *values; /* rows of one tile, twice */
+  size_t row;       /* bytes of one of them */
+  int tiles;        /* most of a product */
   float *first, *again;
 } Trial;
 
-/* Rows 0.. of the trial are the values in order or, turned, from the last one on; those after them
- * are other ones. */
-static void trial_rows(GpuBackend *b, const Trial *t, GpuBuffer *x, int rows, bool turned) {
-  for (int r = 0; r < rows; r++) {
-    const int from = r >= GPU_TENSOR_ROWS ? GPU_TENSOR_ROWS + r % GPU_TENSOR_ROWS
-                     : turned             ? GPU_TENSOR_ROWS - 1 - r
-                                          : r;
-    gpu_write(b->device, x, (size_t)r * t->row, (const char *)t->values + (size_t)from * t->row,
-              t->row);
-  }
+/* Tile t has the rows of tile 0, from row t on. */
+static void trial_rows(GpuBackend *b, const Trial *t, GpuBuffer *x) {
+  const size_t tile = GPU_TENSOR_ROWS * t->row;
+  for (int i = 0; i < t->tiles; i++)
+    gpu_write(b->device, x, (size_t)i * tile,
+              (const char *)t->values + (size_t)(i % GPU_TENSOR_ROWS) * t->row, tile);
 }
 
-static void trial_product(GpuBackend *b, Trial *t, int rows, float *result) {
-  t->product.rows = rows;
-  gpu_tensor_multiply(b->device, &t->product);
-  gpu_read(b->device, result, t->product.y, 0,
-           (size_t)GPU_TENSOR_ROWS * (size_t)t->product.ldy * sizeof(float));
+static void read_tile(GpuBackend *b, const Trial *t, int tile, float *result) {
+  const size_t bytes = (size_t)GPU_TENSOR_ROWS * (size_t)t->product.ldy * sizeof(float);
+  gpu_read(b->device, result, t->product.y, (size_t)tile * bytes, bytes);
 }
 
-/* Whether rows get the same bits in another place and among more rows. */
-static xt_status keeps_bits(GpuBackend *b, Trial *t, GpuBuffer *x, bool *keeps, xt_error *error) {
+static bool is_same_tile(GpuBackend *b, Trial *t, int tile) {
   const size_t floats = (size_t)t->product.ldy, n = (size_t)t->product.shape.n;
-  trial_rows(b, t, x, TRIED_ROWS, false);
-  trial_product(b, t, GPU_TENSOR_ROWS, t->first);
-  trial_product(b, t, TRIED_ROWS, t->again);
-  TRY(gpu_status(b->device, error));
+  read_tile(b, t, tile, t->again);
+  for (size_t r = 0; r < GPU_TENSOR_ROWS; r++)
+    if (memcmp(t->first + (r + (size_t)tile) % GPU_TENSOR_ROWS * floats, t->again + r * floats,
+               n * sizeof(float)) != 0)
+      return false;
+  return true;
+}
+
+/* Whether rows get the same bits in every place of a tile and among any number of rows: looks at the
+ * first and the last tile of each number of tiles, and at all of the largest. */
+static xt_status keeps_bits(GpuBackend *b, Trial *t, bool *keeps, xt_error *error) {
   *keeps = true;
-  for (size_t r = 0; r < GPU_TENSOR_ROWS; r++)
-    *keeps &= memcmp(t->first + r * floats, t->again + r * floats, n * sizeof(float)) == 0;
-  trial_rows(b, t, x, GPU_TENSOR_ROWS, true);
-  trial_product(b, t, GPU_TENSOR_ROWS, t->again);
-  for (size_t r = 0; r < GPU_TENSOR_ROWS; r++)
-    *keeps &= memcmp(t->first + r * floats, t->again + (GPU_TENSOR_ROWS - 1 - r) * floats,
-                     n * sizeof(float)) == 0;
+  for (int tiles = 1; tiles <= t->tiles && *keeps; tiles++) {
+    t->product.rows = tiles * GPU_TENSOR_ROWS;
+    gpu_tensor_multiply(b->device, &t->product);
+    if (tiles == 1)
+      read_tile(b, t, 0, t->first);
+    else
+      *keeps = is_same_tile(b, t, tiles - 1) && is_same_tile(b, t, 0);
+    TRY(gpu_status(b->device, error));
+  }
+  for (int i = 1; i < t->tiles - 1 && *keeps; i++) *keeps = is_same_tile(b, t, i);
   return gpu_status(b->device, error);
 }
 
-static xt_status try_all(GpuBackend *b, Trial *t, GpuBuffer *x, xt_error *error) {
+static xt_status try_all(GpuBackend *b, Trial *t, xt_error *error) {
   const GpuTensorShape shape = t->product.shape;
   int count = 0;
   TRY(gpu_tensor_find(b->device, shape, &count, error));
   for (int i = 0; i < count; i++) {
     bool keeps = false;
     TRY(gpu_tensor_pin(b->device, shape, i, false, error));
-    TRY(keeps_bits(b, t, x, &keeps, error));
+    TRY(keeps_bits(b, t, &keeps, error));
     if (keeps) return gpu_tensor_pin(b->device, shape, i, true, error);
   }
   return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
@@ -118,17 +131,20 @@ static xt_status pin(GpuBackend *b, const Weight *w, xt_error *error) {
   const size_t row = (size_t)shape.k * bytes_of(shape.type),
                floats = (size_t)GPU_TENSOR_ROWS * (size_t)ld;
   GpuBuffer *x = NULL, *y = NULL;
-  Trial t = {.row = row};
+  Trial t = {.row = row, .tiles = most_tiles(shape)};
+  const size_t rows = (size_t)t.tiles * GPU_TENSOR_ROWS;
   xt_status status = mem_alloc(&t.values, 2 * GPU_TENSOR_ROWS, row, error);
   if (!status) status = MEM_ALLOC(&t.first, 2 * floats, error);
-  if (!status) status = gpu_buffer(b->device, TRIED_ROWS * row, &x, error);
-  if (!status) status = gpu_buffer(b->device, TRIED_ROWS * (size_t)ld * sizeof(float), &y, error);
+  if (!status) status = gpu_buffer(b->device, rows * row, &x, error);
+  if (!status) status = gpu_buffer(b->device, rows * (size_t)ld * sizeof(float), &y, error);
   if (!status) {
     t.again = t.first + floats;
-    fill_trial(&t, shape.type, 2 * GPU_TENSOR_ROWS * (size_t)shape.k);
+    fill_trial(&t, shape.type, GPU_TENSOR_ROWS * (size_t)shape.k);
+    memcpy((char *)t.values + GPU_TENSOR_ROWS * row, t.values, GPU_TENSOR_ROWS * row);
     t.product =
         (GpuTensorProduct){.shape = shape, .ldy = ld, .x = x, .w = w->parts[0].data, .y = y};
-    status = try_all(b, &t, x, error);
+    trial_rows(b, &t, x);
+    status = try_all(b, &t, error);
   }
   gpu_buffer_free(b->device, x);
   gpu_buffer_free(b->device, y);
@@ -209,7 +225,8 @@ static void matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, in
   if (m <= 0) return;
   const GpuTensorShape shape = shape_of(b, w);
   const size_t row = (size_t)shape.k * bytes_of(shape.type);
-  const int all = whole(m, GPU_TENSOR_ROWS), ld = whole(w->n, 4);
+  const int all = whole(m, GPU_TENSOR_ROWS), ld = whole(w->n, 4),
+            most = most_tiles(shape) * GPU_TENSOR_ROWS;
   const GpuPlace from = gpu_place(x), plus = gpu_place(bias);
   if (!gpu_room(b, &b->rounded, (size_t)all * row)) return;
   narrow(b, b->rounded.buffer, 0, from.buffer,
@@ -225,7 +242,7 @@ static void matmul(Backend *backend, Dev y, Dev x, const Weight *w, Dev bias, in
   for (int done = 0, rows; done < m; done += rows) {
     const GpuPlace to = gpu_place(dev_at(y, (size_t)done * (size_t)w->n));
     const bool direct = ld == w->n && to.at % 4 == 0 && m - done >= GPU_TENSOR_ROWS;
-    rows = direct                 ? (m - done) / GPU_TENSOR_ROWS * GPU_TENSOR_ROWS
+    rows = direct ? (m - done < most ? m - done : most) / GPU_TENSOR_ROWS * GPU_TENSOR_ROWS
            : m - done < REST_ROWS ? m - done
                                   : REST_ROWS;
     product.rows = whole(rows, GPU_TENSOR_ROWS);
