@@ -149,6 +149,7 @@ xt_status xt_store_begin_as(xt_store *s, const xt_store_identity *identity, xt_e
                    "the store was opened for reading");
   TRY(check_values(s, identity, error));
   TRY(store_check_identity(s, identity, error));
+  TRY(store_check_kind(s, identity->provenance, error));
   s->begun = false;
   TRY(store_make_tables(s, error));
   if (!s->settings.of[STORE_MODEL_HASH][0]) {

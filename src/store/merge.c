@@ -25,6 +25,7 @@
 typedef struct Part {
   const char *path;
   Schema schema;
+  char kind[STORE_KIND_SIZE];
   bool left_out;
 } Part;
 
@@ -32,6 +33,18 @@ typedef struct Part {
 static bool leave_out(const xt_store_merge_options *options, Part *part, const xt_error *why) {
   part->left_out = options->leave_out && options->leave_out(options->user, part->path, why);
   return part->left_out;
+}
+
+/* Those of another kind of device, or library, than one before them. */
+static xt_status same_kind(const Part *parts, size_t which, xt_error *error) {
+  for (size_t i = 0; i < which; i++)
+    if (!parts[i].left_out && parts[i].kind[0] && parts[which].kind[0] &&
+        strcmp(parts[i].kind, parts[which].kind) != 0)
+      return err_set(
+          error, XT_STATUS_INPUT, parts[which].path, "kernels", -1,
+          "is by %s, and %.200s by %s; only results of one can be joined in other types than f32",
+          parts[which].kind, parts[i].path, parts[i].kind);
+  return XT_STATUS_OK;
 }
 
 /* Takes the settings of the first input, and checks those of the others against them. */
@@ -58,6 +71,7 @@ static xt_status same_settings(xt_store *out, const char **first, Part *part,
                        "is %.64s, and %.200s has %.64s; only results of one model under the same "
                        "settings can be joined",
                        in->settings.of[i], *first, out->settings.of[i]);
+  if (!status) status = store_kind(in, part->kind, error);
   xt_store_close(in);
   return status;
 }
@@ -320,7 +334,10 @@ static xt_status merge_parts(xt_store *s, Part *parts, size_t count,
                              const xt_store_merge_options *options, xt_error *error) {
   const char *first = NULL;
   size_t joined = 0;
-  for (size_t i = 0; i < count; i++) TRY(same_settings(s, &first, &parts[i], options, error));
+  for (size_t i = 0; i < count; i++) {
+    TRY(same_settings(s, &first, &parts[i], options, error));
+    TRY(same_kind(parts, i, error));
+  }
   TRY(store_make_tables(s, error));
   TRY(store_write_settings(s, error));
   for (size_t i = 0; i < count; i++) {

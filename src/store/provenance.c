@@ -42,6 +42,14 @@ static void put_text(json_t **object, const char *key, const char *format, ...) 
   put(object, key, value);
 }
 
+/* The GPU's name, for what is only promised on one kind of them. */
+static void put_device(json_t **object, const char *id) {
+  xt_device found[32];
+  const int most = (int)(sizeof found / sizeof *found), all = xt_devices(found, most, NULL, 0);
+  for (int i = 0; i < all && i < most; i++)
+    if (strcmp(found[i].id, id) == 0) put_text(object, "device", "%s", found[i].name);
+}
+
 static json_t *processor(const xt_model *model) {
   static const char *const features[] = {
       "sse4_2",   "avx",      "avx2",        "fma",         "f16c",        "avx512f",  "avx512bw",
@@ -61,6 +69,8 @@ static json_t *processor(const xt_model *model) {
   put_text(&object, "name", "%s", name);
   put(&object, "features", have);
   if (model->backend) put_text(&object, "kernels", "%s", model->backend->ops->name);
+  if (model->backend && strcmp(model->backend->device, "cpu") != 0)
+    put_device(&object, model->backend->device);
   if (model->backend && model->backend->compute == XT_COMPUTE_F32 &&
       !model->backend->limits.exact && strcmp(model->backend->device, "cpu") != 0)
     put_text(&object, "inexact", "%s", "the device does not promise the cpu's bits");

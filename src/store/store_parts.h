@@ -120,6 +120,13 @@ void store_question_key(const xt_question *question, char out[STORE_KEY_SIZE]);
  * free(). */
 xt_status store_choices_text(const xt_question *question, char **out, xt_error *error);
 
+#define STORE_KIND_SIZE 200
+/* Of a store whose responses are not of float32 products: the kind of device, and the library, that
+ * made them; "": not known, or of float32. */
+xt_status store_kind(xt_store *s, char kind[STORE_KIND_SIZE], xt_error *error);
+/* Refuses responses of that provenance where the store's are of another kind. */
+xt_status store_check_kind(xt_store *s, const char *provenance, xt_error *error);
+
 /* The provenance of responses as JSON; it contains kernels and threads only for a loaded model. The
  * caller frees *out with free(). */
 xt_status store_provenance(const xt_model *model, const char *hash,

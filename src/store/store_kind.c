@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What computed a store's responses, as far as their bits depend on it. In float32 every device
+ * gives the same; in other types only one kind of device with one library does, so that responses
+ * of another are refused. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/store_parts.h"
+
+/* "cpu", or "cuda (NVIDIA H100), cuBLASLt 13.1.0": the kernels without the device's number. */
+static void kind_of(const char *provenance, char kind[STORE_KIND_SIZE]) {
+  json_t *root = json_loads(provenance, 0, NULL);
+  const json_t *processor = json_object_get(root, "processor");
+  const char *kernels = json_string_value(json_object_get(processor, "kernels")),
+             *device = json_string_value(json_object_get(processor, "device"));
+  kind[0] = 0;
+  if (kernels && strncmp(kernels, "cpu", 3) == 0)
+    snprintf(kind, STORE_KIND_SIZE, "cpu");
+  else if (kernels)
+    snprintf(kind, STORE_KIND_SIZE, "%.*s%s%.100s%s%.60s", (int)strcspn(kernels, ":,"), kernels,
+             device ? " (" : "", device ? device : "", device ? ")" : "",
+             kernels + strcspn(kernels, ","));
+  json_decref(root);
+}
+
+xt_status store_kind(xt_store *s, char kind[STORE_KIND_SIZE], xt_error *error) {
+  sqlite3_stmt *statement;
+  kind[0] = 0;
+  if (!s->settings.of[STORE_MODEL_HASH][0] ||
+      strcmp(s->settings.of[STORE_COMPUTE], xt_compute_name(XT_COMPUTE_F32)) == 0)
+    return XT_STATUS_OK;
+  TRY(db_prepare(&s->db, "SELECT provenance FROM runs ORDER BY id", &statement, error));
+  while (!kind[0] && sqlite3_step(statement) == SQLITE_ROW) {
+    const char *provenance = db_text(statement, 0);
+    if (provenance) kind_of(provenance, kind);
+  }
+  sqlite3_finalize(statement);
+  return XT_STATUS_OK; /* a file that cannot be read says so where its responses are */
+}
+
+xt_status store_check_kind(xt_store *s, const char *provenance, xt_error *error) {
+  char made[STORE_KIND_SIZE], now[STORE_KIND_SIZE];
+  TRY(store_kind(s, made, error));
+  kind_of(provenance ? provenance : "{}", now);
+  if (!made[0] || !now[0] || strcmp(made, now) == 0) return XT_STATUS_OK;
+  return err_set(
+      error, XT_STATUS_ARGUMENT, s->db.path, "kernels", -1,
+      "the store's results were made in %s by %s, not by %s, which gives other bits in this type. "
+      "Take the same, or another results file",
+      s->settings.of[STORE_COMPUTE], made, now);
+}
