@@ -2,10 +2,12 @@
 /* The kernels as NVIDIA's compiler sees them: they compile for cards that are in use, and no
  * register is spilled to memory, and docs/GPU.md says what they use. Nothing but libnvrtc is needed;
  * XT_TEST_VERBOSE prints each kernel's figures. */
+#include <dlfcn.h>
 #include <fnmatch.h>
 
 #include "files_support.h"
 
+#include "backend/gpu/cuda_api.h"
 #include "backend/gpu/gpu.h"
 #include "backend/gpu/nvrtc.h"
 
@@ -44,7 +46,7 @@ static void check_architecture(int architecture) {
   char *image, *log;
   size_t size;
   if (!nvrtc_version(&version)) {
-    print_message("# libnvrtc is not installed\n");
+    print_message("# needs libnvrtc\n");
     skip();
   }
   ASSERT_OK(nvrtc_compile(source, architecture, true, &image, &size, &log, &error));
@@ -187,6 +189,101 @@ static void test_table(void **state) {
   free(text);
 }
 
+/* ---- rounding -------------------------------------------------------------------------------- */
+
+/* The kernels as PTX, with the flags that they are built with; NULL: libnvrtc is not here. The caller
+ * frees it. */
+static char *ptx_of(const char *program_text) {
+  static const char *const names[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11.2",
+                                      "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"};
+  void *library = NULL;
+  for (size_t i = 0; !library && i < sizeof names / sizeof *names; i++)
+    library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
+  if (!library) return NULL;
+  int (*create)(NvrtcProgram *, const char *, const char *, int, const char *const *,
+                const char *const *) = NULL,
+                                  (*compile)(NvrtcProgram, int, const char *const *) = NULL,
+                                  (*get_size)(NvrtcProgram, size_t *) = NULL,
+                                  (*get)(NvrtcProgram, char *) = NULL,
+                                  (*destroy)(NvrtcProgram *) = NULL;
+  const struct {
+    const char *name;
+    void *call;
+  } calls[] = {{"nvrtcCreateProgram", &create},
+               {"nvrtcCompileProgram", &compile},
+               {"nvrtcGetPTXSize", &get_size},
+               {"nvrtcGetPTX", &get},
+               {"nvrtcDestroyProgram", &destroy}};
+  for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+    void *address = dlsym(library, calls[i].name);
+    assert_non_null(address);
+    memcpy(calls[i].call, &address, sizeof address);
+  }
+  const char *flags[16];
+  int count = 0;
+  for (; nvrtc_flags[count]; count++) flags[count] = nvrtc_flags[count];
+  flags[count++] = "--gpu-architecture=compute_90";
+  NvrtcProgram program;
+  size_t size = 0;
+  assert_int_equal(create(&program, program_text, "xtransplant.cu", 0, NULL, NULL), 0);
+  assert_int_equal(compile(program, count, flags), 0);
+  assert_int_equal(get_size(program, &size), 0);
+  char *ptx = calloc(size + 1, 1);
+  assert_non_null(ptx);
+  assert_int_equal(get(program, ptx), 0);
+  destroy(&program);
+  return ptx;
+}
+
+/* Whether one of the words, separated by spaces, is the first part of an instruction's name. */
+static bool is_one_of(const char *name, const char *words) {
+  const size_t length = strcspn(name, ".");
+  for (const char *at = words; *at; at += strcspn(at, " "), at += *at == ' ')
+    if (strcspn(at, " ") == length && strncmp(at, name, length) == 0) return true;
+  return false;
+}
+
+/* What is wrong with an instruction in a kernel; NULL: nothing. */
+static const char *fault_of(const char *name, const char *kernel) {
+  if (strstr(name, ".f64")) return "is of double";
+  if (!strstr(name, ".f32")) return NULL;
+  if (strstr(name, ".ftz")) return "takes subnormal numbers for zeros";
+  if (strstr(name, ".approx") || strstr(name, ".full")) return "is not correctly rounded";
+  if (is_one_of(name, "ld st mov setp set selp neg abs min max cvt")) return NULL;
+  if (!is_one_of(name, "add sub mul fma div sqrt rcp")) return "is not known to be exact";
+  if (!strstr(name, ".rn.f32")) return "does not say that it rounds to nearest";
+  if (is_one_of(name, "fma") && (strcmp(kernel, "rope") == 0 || strcmp(kernel, "add") == 0))
+    return "contracts what the CPU does in two steps";
+  return NULL;
+}
+
+/* Every float operation rounds as the CPU's: what the flags ask for is what the compiler does. */
+static void test_rounding(void **state) {
+  (void)state;
+  int wrong = 0, seen = 0, kernels = 0;
+  char kernel[80] = "", name[80];
+  char *ptx = ptx_of(source);
+  if (!ptx) {
+    print_message("# needs libnvrtc\n");
+    skip();
+  }
+  for (const char *line = ptx; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+    const char *entry = strstr(line, ".entry "), *end = strchr(line, '\n');
+    if (entry && end && entry < end)
+      kernels += sscanf(entry, ".entry %79[A-Za-z0-9_]", kernel) == 1;
+    const char *at = line + strspn(line, " \t");
+    if (*at == '@') at += strcspn(at, " \n"), at += strspn(at, " ");
+    if (sscanf(at, "%79[a-z0-9_.]", name) != 1) continue;
+    seen += is_one_of(name, "add sub mul fma div sqrt rcp") && strstr(name, ".rn.f32") != NULL;
+    const char *what = fault_of(name, kernel);
+    if (what) wrong++, print_error("%s: %s %s\n", kernel, name, what);
+  }
+  free(ptx);
+  assert_int_equal(wrong, 0);
+  assert_int_equal(kernels, GPU_KERNEL_COUNT);
+  assert_true(seen > 1000);
+}
+
 /* What is wrong with a program is told. */
 static void test_error(void **state) {
   (void)state;
@@ -203,6 +300,7 @@ static void test_error(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_sm_80), cmocka_unit_test(test_sm_90),
-                                     cmocka_unit_test(test_table), cmocka_unit_test(test_error)};
+                                     cmocka_unit_test(test_table), cmocka_unit_test(test_rounding),
+                                     cmocka_unit_test(test_error)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
