@@ -55,7 +55,7 @@ typedef struct xt_device {
 
 /* Writes up to `most` devices of this machine's drivers, and returns how many there are in all. It
  * is no error when there are none: `why` (may be NULL), of `why_size` bytes, then says what is
- * missing. */
+ * missing, as it does of a library that a device needs. */
 XT_API int xt_devices(xt_device *out, int most, char *why, size_t why_size);
 
 #define XT_EOS_MAX 16

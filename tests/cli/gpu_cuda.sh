@@ -25,6 +25,27 @@ generate="$X generate -m $model --threads 1 --quiet --prompt Hello -n 3"
 
 shimmed -- "$X" devices
 prints "cards are listed" '^cuda:1 .*Pretended card 1: 1.1 GB, 132 compute units, CUDA 13.0, sm_90'
+same "no library is missing" "$(grep -c 'cuda devices' out)" 0
+# ---- what is missing
+shimmed XT_CUDA_LACKS=libnvrtc -- "$X" devices
+prints "no libnvrtc" 'cuda devices need libnvrtc, which is not installed$'
+shimmed XT_CUDA_LACKS=libnvrtc -- $generate --device cuda
+expect "no libnvrtc: a card is refused" 3
+same "no libnvrtc: what is said" "$(grep -c 'run-time compiler, and libnvrtc is not installed' err)/$(wc -l <err)" 1/1
+shimmed XT_CUDA_LACKS=libnvrtc,libcublasLt -- "$X" devices
+prints "no libcublasLt" 'libnvrtc, which is not installed; cuda devices compute in float32 alone: libcublasLt is not installed$'
+shimmed XT_CUDA_LACKS=libcublasLt -- $generate --device cuda --compute bf16
+expect "no libcublasLt: bf16 is refused" 3
+same "no libcublasLt: what is said" "$(grep -c "need NVIDIA's cuBLASLt on cuda:0, and libcublasLt is not installed" err)/$(wc -l <err)" 1/1
+shimmed XT_CUDA_LACKS=libcuda -- "$X" devices
+prints "no libcuda" 'no CUDA .libcuda.so.1, which NVIDIA.s driver brings, is not installed.'
+shimmed XT_CUDA_LACKS=libcuda -- $generate --device cuda
+expect "no libcuda: cuda is refused" 3
+shimmed XT_CUDA_LACKS=old -- "$X" devices
+prints "an old libcuda" 'libcuda.so.1 is too old: it lacks cu'
+shimmed XT_CUDA_DEVICES=0 -- "$X" devices
+prints "no card" 'CUDA has no device'
+rm -r cache
 shimmed -- $generate --device cuda:1
 expect "tokens are generated" 0
 same "all that was made is released" "$(left_over)" ""

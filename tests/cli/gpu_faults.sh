@@ -106,6 +106,15 @@ for lack in denormals:"subnormal numbers" rounding:"rounding to nearest" fma:"fu
   grep -q "${lack#*:}" out || bad="$bad ${lack%%:*}: not listed;"
 done
 [ -z "$bad" ] && pass "what a driver lacks is named" || fail "what a driver lacks is named" "$bad"
+shimmed XT_CL_LACKS=library -- "$X" devices
+prints "no libOpenCL" 'no OpenCL .libOpenCL.so.1 is not installed.'
+shimmed XT_CL_LACKS=library -- "$X" generate -m "$model" --prompt Hello --device opencl
+expect "no libOpenCL: opencl is refused" 3
+shimmed XT_CL_LACKS=functions -- "$X" devices
+prints "an old libOpenCL" 'libOpenCL.so.1 is too old: it lacks cl'
+mkdir none
+shimmed OCL_ICD_VENDORS="$work/none" -- "$X" devices
+prints "no driver of OpenCL" 'OpenCL has no device .no driver is installed'
 shimmed XT_CL_LACKS=denormals -- $sweep --device opencl --inexact -o inexact.db
 expect "--inexact takes it" 0
 shimmed XT_CL_MEMORY=100000 -- $sweep --device opencl -o small.db

@@ -11,7 +11,8 @@
  *   XT_CUDA_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live memory
  * 0")
  *   XT_CUDA_DRIVER=N, XT_CUDA_NVRTC=N, XT_CUDA_CAPABILITY=N  versions (13000, 1300) and kind of card
- *   (90) */
+ *   (90); XT_CUDA_DEVICES=N cards (2)
+ *   XT_CUDA_LACKS=WORD,..             libraries that are not there: libcuda, libnvrtc, libcublasLt; old: libcuda has another library's functions */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>
@@ -58,12 +59,20 @@ void wrong(const char *call, const char *what) {
 }
 
 void *dlopen(const char *name, int flags) {
+  static const char *const ours[] = {"libcuda.so", "libnvrtc.so", "libcublasLt.so"};
+  const char *lacks = getenv("XT_CUDA_LACKS");
   Dl_info own;
-  if (name &&
-      (strcmp(name, "libcuda.so.1") == 0 || strncmp(name, "libnvrtc.so", 11) == 0 ||
-       strncmp(name, "libcublasLt.so", 14) == 0) &&
-      dladdr(&things, &own))
-    name = own.dli_fname;
+  for (size_t i = 0; name && i < sizeof ours / sizeof *ours; i++) {
+    char library[16];
+    if (!strstr(name, ours[i])) continue;
+    snprintf(library, sizeof library, "%.*s", (int)strcspn(ours[i], "."), ours[i]);
+    if (lacks && strstr(lacks, library)) return NULL;
+    if (lacks && i == 0 && strstr(lacks, "old"))
+      name = "libm.so.6";
+    else if (name[0] != '/' && dladdr(&things, &own))
+      name = own.dli_fname;
+    break;
+  }
   return ((__typeof__(&dlopen))dlsym(RTLD_NEXT, "dlopen"))(name, flags);
 }
 
@@ -167,7 +176,7 @@ CudaResult cuDriverGetVersion(int *version) {
 }
 CudaResult cuDeviceGetCount(int *count) {
   BEGIN(cuDeviceGetCount);
-  return *count = DEVICES, 0;
+  return *count = setting("XT_CUDA_DEVICES", DEVICES), 0;
 }
 CudaResult cuDeviceGet(int *device, int index) {
   BEGIN(cuDeviceGet);

@@ -5,7 +5,7 @@
  *   later call that touches the device
  *   XT_CL_LACKS=WORD,..             what the driver does not have: denormals, rounding, fma, division (bits of its float32), double, half
  *                                   (a kernel that names the type does not build), binaries
- *                                   (compiled kernels are not taken)
+ *                                   (compiled kernels are not taken); library (there is no libOpenCL), functions (it has another library's)
  *   XT_CL_TYPE=gpu                  it is said to be no processor, and what it compiled to be the source
  *   XT_CL_MEMORY=BYTES              all that the device has; buffers beyond it are refused
  *   XT_CL_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live buffer
@@ -58,7 +58,13 @@ static void *real_dlopen(const char *name, int flags) {
 
 void *dlopen(const char *name, int flags) {
   Dl_info own;
-  if (name && strcmp(name, "libOpenCL.so.1") == 0 && dladdr(&real, &own)) name = own.dli_fname;
+  if (name && strcmp(name, "libOpenCL.so.1") == 0) {
+    if (lacks("library")) return NULL;
+    if (lacks("functions"))
+      name = "libm.so.6";
+    else if (dladdr(&real, &own))
+      name = own.dli_fname;
+  }
   return real_dlopen(name, flags);
 }
 

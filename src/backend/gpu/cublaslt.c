@@ -71,11 +71,15 @@ static xt_status failed(const Cublaslt *lt, LtStatus code, const char *doing, xt
                  memory ? "" : ": the device or its driver may have been lost");
 }
 
+const char *cublaslt_missing(void) {
+  pthread_once(&once, open_library);
+  return lib.there ? NULL : missing;
+}
+
 xt_status cublaslt_open(const GpuInfo *info, const char *cache, Cublaslt **out, xt_error *error) {
   Cublaslt *lt;
   *out = NULL;
-  pthread_once(&once, open_library);
-  if (!lib.there)
+  if (cublaslt_missing())
     return err_set(error, XT_STATUS_UNSUPPORTED, NULL, NULL, -1,
                    "products in other types than f32 need NVIDIA's cuBLASLt on %s, and %s",
                    info->id, missing);

@@ -13,6 +13,8 @@ typedef struct Cublaslt Cublaslt;
 
 /* `cache`: the folder in which pinned algorithms are kept, or NULL; copied. `info` outlives it. */
 xt_status cublaslt_open(const GpuInfo *info, const char *cache, Cublaslt **out, xt_error *error);
+/* Why it cannot be opened: "libcublasLt is not installed"; NULL: it can. */
+const char *cublaslt_missing(void);
 void cublaslt_close(Cublaslt *lt); /* accepts NULL */
 /* "cuBLASLt 13.1.0" */
 void cublaslt_name(const Cublaslt *lt, char name[48]);

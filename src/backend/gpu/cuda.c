@@ -111,6 +111,17 @@ static int list(GpuInfo *out, int most, char why[256]) {
   return count;
 }
 
+static void missing(char why[256]) {
+  int version;
+  const char *library = cublaslt_missing();
+  if (!nvrtc_version(&version))
+    snprintf(why, 256, "cuda devices need libnvrtc, which is not installed");
+  const size_t used = strlen(why);
+  if (library)
+    snprintf(why + used, 256 - used, "%scuda devices compute in float32 alone: %s",
+             used ? "; " : "", library);
+}
+
 static void free_stage(CudaDevice *d) {
   for (int i = 0; i < 2; i++) {
     if (d->halves[i]) cuda.cuMemFreeHost(d->halves[i]);
@@ -342,6 +353,7 @@ static xt_status tensor_multiply(GpuDevice *base, const GpuTensorProduct *p, xt_
 const GpuDriver gpu_cuda = {
     .name = "cuda",
     .list = list,
+    .missing = missing,
     .open = open_device,
     .close = close_device,
     .free_memory = free_memory,

@@ -34,6 +34,16 @@ int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]) {
   return count;
 }
 
+void gpu_missing(char why[256]) {
+  why[0] = 0;
+  for (size_t d = 0; d < DRIVERS; d++) {
+    GpuInfo found[GPU_DEVICES_MAX];
+    char reason[256];
+    if (drivers[d]->missing && drivers[d]->list(found, GPU_DEVICES_MAX, reason) > 0)
+      drivers[d]->missing(why);
+  }
+}
+
 /* "opencl:1" as a driver and an index. */
 static const GpuDriver *find_driver(const char *name, int *index) {
   for (size_t d = 0; d < DRIVERS; d++) {

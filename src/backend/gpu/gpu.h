@@ -67,6 +67,9 @@ xt_status gpu_source(char **out, xt_error *error);
  * so. */
 int gpu_devices(GpuInfo out[GPU_DEVICES_MAX], char why[256]);
 
+/* Libraries that the devices of some driver need, and that are not here, into `why`; "": none. */
+void gpu_missing(char why[256]);
+
 /* `name`: "opencl", "opencl:K", "cuda" or "cuda:K". A device that is not there is an
  * XT_STATUS_ARGUMENT error that lists those that are; one that lacks what exact float32 needs is
  * refused with XT_STATUS_UNSUPPORTED unless options allow it. */
@@ -158,6 +161,8 @@ void gpu_fail(GpuDevice *device, const xt_error *error);
 typedef struct GpuDriver {
   const char *name; /* "opencl" */
   int (*list)(GpuInfo *out, int most, char why[256]);
+  /* libraries that devices need besides, and that are not here; NULL: they need none */
+  void (*missing)(char why[256]);
   /* fills info, too */
   xt_status (*open)(int index, const GpuOptions *options, GpuDevice **out, xt_error *error);
   void (*close)(GpuDevice *device);
