@@ -37,6 +37,7 @@ expect "on a device of $memory bytes" 0
 same "it gives the cpu's bytes" "$(exported s.db | cksum)" "$(cksum <wanted)"
 same "all that was made is released" "$(left_over)" ""
 cp counts clean
+same "kernels are built with" "$(count_of flags)" "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
 
 bad= tried=0 kept=0
 # try CALL N CODE: the sweep with that fault, then again without it, on the other device than last time
@@ -117,6 +118,23 @@ shimmed OCL_ICD_VENDORS="$work/none" -- "$X" devices
 prints "no driver of OpenCL" 'OpenCL has no device .no driver is installed'
 shimmed XT_CL_LACKS=denormals -- $sweep --device opencl --inexact -o inexact.db
 expect "--inexact takes it" 0
+# provenance NAME FILE RUNS: so many runs of the results file name the device, and that its bits are not promised
+provenance() {
+  if "$python" -c 'import json, sqlite3, sys
+for row in sqlite3.connect(sys.argv[1]).execute("SELECT provenance FROM runs"):
+    p = json.loads(row[0])["processor"]
+    print(p["kernels"], "named" if p.get("device") else "not named", p.get("inexact", "exact"))' "$2" >runs 2>err; then
+    same "$1" "$(grep -c "^opencl:0 named the device does not promise the cpu's bits$" runs)" "$3"
+  else
+    skip "$1" "Python with SQLite"
+  fi
+}
+provenance "--inexact: the results file says so" inexact.db 1
+rm inexact.db
+shimmed XT_CL_LACKS=denormals -- $sweep --target-layers 0 --device opencl --inexact -o inexact.db
+shimmed XT_CL_LACKS=division -- $sweep --device opencl --inexact -o inexact.db
+provenance "--inexact: so do the runs that go on" inexact.db 2
+same "--inexact: no division is asked for that is not there" "$(count_of flags)" "-cl-std=CL1.2"
 shimmed XT_CL_MEMORY=100000 -- $sweep --device opencl -o small.db
 expect "a device that is too small" 3
 same "a device that is too small: lines" "$(grep -c "the device's free memory" err)/$(wc -l <err)" "1/1"

@@ -9,7 +9,7 @@
  *   XT_CL_TYPE=gpu                  it is said to be no processor, and what it compiled to be the source
  *   XT_CL_MEMORY=BYTES              all that the device has; buffers beyond it are refused
  *   XT_CL_COUNT=FILE                at exit: each call and how often it came, and what was made and not released ("live buffer
- * 0") */
+ * 0"), and the flags that kernels were built with last */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdatomic.h>
@@ -44,6 +44,8 @@ static const char *setting(const char *name) {
   const char *value = getenv(name);
   return value ? value : "";
 }
+
+static char built_with[200]; /* flags of the last program */
 
 static bool lacks(const char *word) {
   const size_t length = strlen(word);
@@ -87,6 +89,7 @@ __attribute__((destructor)) static void end(void) {
   if (!out) return;
   for (int i = 0; i < CALLS; i++) fprintf(out, "%s %ld\n", names[i], atomic_load(&counts[i]));
   for (int i = 0; i < KINDS; i++) fprintf(out, "live %s %ld\n", kinds[i], atomic_load(&live[i]));
+  fprintf(out, "flags %s\n", built_with);
   fclose(out);
 }
 
@@ -126,10 +129,12 @@ CODE(clGetDeviceIDs, false,
 CODE(clGetProgramBuildInfo, false,
      (ClProgram p, ClDeviceId d, uint32_t what, size_t size, void *out, size_t *got),
      (p, d, what, size, out, got))
-CODE(clBuildProgram, false,
-     (ClProgram p, uint32_t n, const ClDeviceId *d, const char *flags, void (*f)(ClProgram, void *),
-      void *user),
-     (p, n, d, flags, f, user))
+ClInt clBuildProgram(ClProgram p, uint32_t n, const ClDeviceId *d, const char *flags,
+                     void (*f)(ClProgram, void *), void *user) {
+  const ClInt code = fault(CALL_clBuildProgram, false);
+  snprintf(built_with, sizeof built_with, "%s", flags);
+  return code ? code : real.clBuildProgram(p, n, d, flags, f, user);
+}
 CODE(clSetKernelArg, false, (ClKernel k, uint32_t i, size_t size, const void *from),
      (k, i, size, from))
 CODE(clEnqueueNDRangeKernel, true,
