@@ -363,7 +363,8 @@ static void test_errors(void **state) {
   const float broken[4] = {1, 2, INFINITY, 4};
   Weight *w;
   assert_int_equal(backend_create("opencl:31", &options, &b, &error), XT_STATUS_ARGUMENT);
-  assert_non_null(strstr(error.message, gpu_of(gpu)->device->info.id)); /* among those that are there */
+  assert_non_null(
+      strstr(error.message, gpu_of(gpu)->device->info.id)); /* among those that are there */
   assert_int_equal(backend_create("opencl:x", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(backend_create("vulkan", &options, &b, &error), XT_STATUS_ARGUMENT);
   assert_int_equal(gpu->ops->alloc(gpu, (size_t)1 << 60, &d, &error), XT_STATUS_MEMORY);
