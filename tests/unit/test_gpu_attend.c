@@ -136,7 +136,7 @@ static void test_attention(void **state) {
       {64, 8, 2, 64, 130, 20, false, 0, 0, false},  {33, 4, 4, 24, 17, 70, false, 0, 0, false},
       {33, 4, 2, 24, 600, 70, false, 40, 0, false}, {70, 4, 1, 33, 70, 0, true, 13, 0.7f, true},
       {33, 4, 2, 24, 600, 70, false, 40, 0, true},  {64, 4, 4, 64, 130, 20, false, 0, 0.7f, false},
-      {1500, 2, 2, 16, 40, 3, false, 0, 0, false}};
+      {1500, 2, 2, 16, 40, 3, false, 0, 0, false},  {4096, 2, 1, 8, 20, 2, false, 0, 0, false}};
   for (size_t i = 0; i < (tiny ? 4 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
 }
 
@@ -150,6 +150,54 @@ static void test_large_tiles(void **state) {
   const bool before = take_large_tiles();
   for (size_t i = 0; i < (tiny ? 1 : sizeof cases / sizeof *cases); i++) attention_case(cases[i]);
   gpu_of(gpu)->small_tiles = before;
+}
+
+/* More prefixes than one launch lists, each of its own length and with rows of its own. */
+static void test_many_prefixes(void **state) {
+  NEEDS_GPU();
+  enum { PROMPTS = 40, HEADS = 2, DIM = 8, WIDTH = HEADS * DIM, LONGEST = PROMPTS + 3 };
+  AttendSpan spans[PROMPTS];
+  int lengths[PROMPTS], rows = 0;
+  int32_t ends[3 * PROMPTS];
+  if (tiny) skip();
+  for (int s = 0; s < PROMPTS; s++) {
+    lengths[s] = 3 + s * 7 % PROMPTS;
+    spans[s] = (AttendSpan){.first = rows, .rows = 1 + s % 3};
+    for (int r = 0; r < spans[s].rows; r++) ends[rows++] = lengths[s] - r;
+  }
+  float *k = random_floats((LONGEST + PROMPTS) * WIDTH, 1),
+        *q = random_floats((size_t)rows * WIDTH, 2), *got[2];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    xt_error error;
+    KvPrefix *prefixes[PROMPTS];
+    Dev dk = to_device(b, k, (LONGEST + PROMPTS) * WIDTH),
+        dq = to_device(b, q, (size_t)rows * WIDTH), out = to_device(b, NULL, (size_t)rows * WIDTH);
+    const IndexList end = to_indices(b, ends, (size_t)rows);
+    ASSERT_OK(b->ops->prefix_create(b, (KvShape){LAYERS, HEADS, DIM}, lengths, PROMPTS, prefixes,
+                                    &error));
+    for (int s = 0; s < PROMPTS; s++) {
+      const Dev at = dev_at(dk, (size_t)s * WIDTH);
+      b->ops->prefix_store(b, prefixes[s], LAYER, at, at, WIDTH, lengths[s], 0);
+      spans[s].prefix = prefixes[s];
+    }
+    b->ops->attend(b, &(AttendArgs){.layer = LAYER,
+                                    .rows = rows,
+                                    .heads = HEADS,
+                                    .scale = 0.37f,
+                                    .q = dq,
+                                    .ld_q = WIDTH,
+                                    .out = out,
+                                    .spans = spans,
+                                    .span_count = PROMPTS,
+                                    .prefix_end = end});
+    got[side] = to_host(b, out, (size_t)rows * WIDTH);
+    for (int s = 0; s < PROMPTS; s++) b->ops->prefix_release(b, prefixes[s]);
+    b->ops->release(b, dk), b->ops->release(b, dq), b->ops->release(b, out),
+        b->ops->release(b, end.at);
+  }
+  same("attention over 40 prefixes", got, (size_t)rows * WIDTH);
+  free(k), free(q);
 }
 
 static GpuDriver counting;
@@ -187,8 +235,8 @@ static void test_attention_launches(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_attention),
-                                     cmocka_unit_test(test_large_tiles),
-                                     cmocka_unit_test(test_attention_launches)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_attention), cmocka_unit_test(test_large_tiles),
+      cmocka_unit_test(test_many_prefixes), cmocka_unit_test(test_attention_launches)};
   return cmocka_run_group_tests_name("gpu attention", tests, set_up, tear_down);
 }

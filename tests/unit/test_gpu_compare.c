@@ -46,6 +46,7 @@ static void test_compare(void **state) {
   if (tiny) return;
   compare_case(70, 5000, 5);
   compare_case(5, 32001, 30);
+  compare_case(4096, 50, 3);
 }
 
 int main(void) {

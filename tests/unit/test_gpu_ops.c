@@ -5,6 +5,8 @@
  * with in seconds. */
 #include "gpu_matrices.h"
 
+enum { MOST = 4096 }; /* rows that an engine gives an op */
+
 static void test_products(void **state) {
   NEEDS_GPU();
   static const int shapes[][3] = {{1, 1, 1},     {1, 100, 37},    {2, 33, 513},   {3, 7, 1030},
@@ -64,17 +66,20 @@ static void test_other_weights(void **state) {
   free(x), free((void *)(uintptr_t)parts[0].data);
 }
 
-static void norm_case(NormKind kind, int rows, int groups, int width, bool own, bool with_bias) {
-  const int ld = groups * width + 5;
-  const size_t n = (size_t)rows * (size_t)ld, weights = (size_t)(own ? groups : 1) * (size_t)width;
+/* `apart`: the result lies elsewhere than the rows, and its rows further apart. */
+static void norm_case(NormKind kind, int rows, int groups, int width, bool own, bool with_bias,
+                      int apart) {
+  const int ld = groups * width + 5, ld_y = ld + apart;
+  const size_t n = (size_t)rows * (size_t)ld, n_y = (size_t)rows * (size_t)ld_y,
+               weights = (size_t)(own ? groups : 1) * (size_t)width;
   float *x = wild_floats(n, 3), *weight = random_floats(weights, 4),
         *bias = random_floats(weights, 5), *got[2];
   for (int side = 0; side < 2; side++) {
     Backend *b = each(side);
-    Dev dx = to_device(b, x, n), dw = to_device(b, weight, weights),
-        db = to_device(b, bias, weights);
+    Dev dx = to_device(b, x, n), dy = apart ? to_device(b, NULL, n_y) : dx,
+        dw = to_device(b, weight, weights), db = to_device(b, bias, weights);
     b->ops->norm(b, &(NormArgs){.kind = kind,
-                                .y = dx,
+                                .y = dy,
                                 .x = dx,
                                 .weight = dw,
                                 .bias = with_bias ? db : (Dev){0},
@@ -82,13 +87,14 @@ static void norm_case(NormKind kind, int rows, int groups, int width, bool own, 
                                 .rows = rows,
                                 .groups = groups,
                                 .width = width,
-                                .ld_y = ld,
+                                .ld_y = ld_y,
                                 .ld_x = ld,
                                 .eps = 1e-5f});
-    got[side] = to_host(b, dx, n);
+    got[side] = to_host(b, dy, n_y);
+    if (apart) b->ops->release(b, dy);
     b->ops->release(b, dx), b->ops->release(b, dw), b->ops->release(b, db);
   }
-  same(kind == NORM_RMS ? "norm" : "layer norm", got, n);
+  same(kind == NORM_RMS ? "norm" : "layer norm", got, n_y);
   free(x), free(weight), free(bias);
 }
 
@@ -97,29 +103,30 @@ static void test_norms(void **state) {
   static const int widths[] = {1, 15, 16, 17, 64, 100, 130, 513, 1500};
   for (size_t i = 0; i < (tiny ? 5 : sizeof widths / sizeof *widths); i++)
     for (int kind = 0; kind < 2; kind++) {
-      norm_case((NormKind)kind, 3, 1, widths[i], false, true);
-      norm_case((NormKind)kind, 2, 3, widths[i], i % 2, false);
+      norm_case((NormKind)kind, 3, 1, widths[i], false, true, 0);
+      norm_case((NormKind)kind, 2, 3, widths[i], i % 2, false, 7);
     }
-  if (!tiny) norm_case(NORM_RMS, 4096, 1, 64, false, false);
+  for (int kind = 0; kind < (tiny ? 0 : 2); kind++)
+    norm_case((NormKind)kind, 4096, 1, 64, false, false, 3);
 }
 
 static void test_rope(void **state) {
   NEEDS_GPU();
   /* rows, heads, head_dim, width */
-  static const int shapes[][4] = {
-      {1, 1, 2, 2}, {5, 3, 8, 8}, {7, 2, 20, 12}, {33, 4, 64, 64}, {9, 5, 80, 32}};
-  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+  static const int shapes[][4] = {{1, 1, 2, 2},    {5, 3, 8, 8},   {7, 2, 20, 12},
+                                  {33, 4, 64, 64}, {9, 5, 80, 32}, {MOST, 3, 16, 8}};
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes - tiny; i++)
     for (int style = 0; style < 2; style++) {
       const int rows = shapes[i][0], heads = shapes[i][1], d = shapes[i][2], width = shapes[i][3],
                 ld = heads * d + 3;
       const size_t n = (size_t)rows * (size_t)ld;
       float *x = random_floats(n, 1), *angles = random_floats(50 * (size_t)width, 2), *got[2];
-      int32_t positions[64] = {0};
+      int32_t positions[MOST] = {0};
       for (int r = 0; r < rows; r++) positions[r] = r * 7 % 50;
       for (int side = 0; side < 2; side++) {
         Backend *b = each(side);
         Dev dx = to_device(b, x, n), da = to_device(b, angles, 50 * (size_t)width);
-        const IndexList list = to_indices(b, positions, 64);
+        const IndexList list = to_indices(b, positions, MOST);
         b->ops->rope(b, &(RopeArgs){.style = (RopeStyle)style,
                                     .x = dx,
                                     .ld = ld,
@@ -153,7 +160,7 @@ static void test_activations(void **state) {
   NEEDS_GPU();
   for (int act = 0; act < ACTIVATION_COUNT; act++)
     for (int gated = 0; gated < 2; gated++) {
-      const int m = 3, f = tiny ? 37 : 2501;
+      const int m = tiny || act % 2 ? 3 : MOST, f = tiny ? 37 : act % 2 ? 2501 : 33;
       const size_t n = (size_t)m * (size_t)f * (gated ? 2 : 1);
       float *x = range_floats(n, 5), *got[2];
       for (int side = 0; side < 2; side++) {
@@ -219,6 +226,54 @@ static void test_edits(void **state) {
   }
   same("edits", got, ROWS * (size_t)width);
   free(x), free(v);
+}
+
+/* An edit of every second row of many, which are not the first ones. */
+static void test_many_edits(void **state) {
+  NEEDS_GPU();
+  enum { FIRST = 5, WIDTH = 9, VALUES = 6 };
+  if (tiny) skip();
+  MixEdit edits[MOST / 2];
+  for (int i = 0; i < MOST / 2; i++)
+    edits[i] = (MixEdit){FIRST + 2 * i, i % VALUES, (float)(i % 3) * 0.5f, 1.0f - (float)(i % 2)};
+  float *x = wild_floats(MOST * WIDTH, 1), *v = wild_floats(VALUES * WIDTH, 2), *got[2];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Dev dx = to_device(b, x, MOST * WIDTH), dv = to_device(b, v, VALUES * WIDTH);
+    const IndexList list = to_indices(b, (const int32_t *)(const void *)edits, 2 * MOST);
+    b->ops->mix(b, &(MixArgs){.x = dx,
+                              .first = FIRST,
+                              .rows = MOST,
+                              .width = WIDTH,
+                              .values = dv,
+                              .edits = list,
+                              .count = MOST / 2});
+    got[side] = to_host(b, dx, MOST * WIDTH);
+    b->ops->release(b, dx), b->ops->release(b, dv), b->ops->release(b, list.at);
+  }
+  same("many edits", got, MOST * WIDTH);
+  free(x), free(v);
+}
+
+static void test_many_rows(void **state) {
+  NEEDS_GPU();
+  enum { WIDTH = 21 };
+  if (tiny) skip();
+  int32_t to[MOST], from[MOST];
+  for (int i = 0; i < MOST; i++) to[i] = i * 5 % MOST, from[i] = i * i % MOST;
+  float *x = random_floats(MOST * WIDTH, 1), *got[2];
+  for (int side = 0; side < 2; side++) {
+    Backend *b = each(side);
+    Dev dx = to_device(b, x, MOST * WIDTH), dy = to_device(b, NULL, MOST * WIDTH);
+    const IndexList to_list = to_indices(b, to, MOST), from_list = to_indices(b, from, MOST);
+    b->ops->copy_rows(b, dy, to_list, dx, from_list, MOST, WIDTH);
+    got[side] = to_host(b, dy, MOST * WIDTH);
+    b->ops->release(b, dx), b->ops->release(b, dy), b->ops->release(b, to_list.at),
+        b->ops->release(b, from_list.at);
+  }
+  same("copy of many rows", got, MOST * WIDTH);
+  free(x);
+  embed_case(random_matrix(DTYPE_BF16, 300, 24, 3, NULL), MOST);
 }
 
 static void test_rows(void **state) {
@@ -330,6 +385,7 @@ static void test_choice(void **state) {
   choose_case(70, 300, 1, true);
   choose_case(5, 32001, 1.2f, false);
   choose_case(300, 5000, 1, false);
+  choose_case(MOST, 41, 1.2f, true);
 }
 
 /* The loop that measures a device's rate computes what it should: in one work-item of 256, chosen by y, the chains
@@ -391,6 +447,7 @@ int main(void) {
       cmocka_unit_test(test_rope),          cmocka_unit_test(test_activations),
       cmocka_unit_test(test_elementwise),   cmocka_unit_test(test_edits),
       cmocka_unit_test(test_rows),          cmocka_unit_test(test_embeddings),
+      cmocka_unit_test(test_many_edits),    cmocka_unit_test(test_many_rows),
       cmocka_unit_test(test_choice),        cmocka_unit_test(test_spin),
       cmocka_unit_test(test_errors)};
   return cmocka_run_group_tests_name("gpu ops", tests, set_up, tear_down);
