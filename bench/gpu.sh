@@ -268,6 +268,44 @@ step_sanitizer() {
   [ -z "$bad" ]
 }
 
+# Memory and races of every kernel: the programs that compare ops, on small shapes. They ask for what is refused, which is no error here.
+step_sanitizer_ops() {
+  local tool part bad="" code options
+  command -v compute-sanitizer >/dev/null || skipped "compute-sanitizer is not there"
+  case $device in cuda*) ;; *) skipped "$device is none of its devices" ;; esac
+  [ -x "$XT_TESTS/test_gpu_ops" ] || skipped "the test programs are not built: cmocka is not there"
+  for part in test_gpu_ops test_gpu_attend test_gpu_quantised test_gpu_compare; do
+    for tool in memcheck racecheck; do
+      options="--tool $tool --error-exitcode 9"
+      [ $tool = racecheck ] || options="$options --report-api-errors no"
+      XT_TEST_GPU=$device XT_TEST_TINY=1 eval "$XT_RUN timeout -k 5 60 compute-sanitizer $options \"\$XT_TESTS/$part\"" >"$work/$tool-$part" 2>&1
+      code=$?
+      tail -n 1 "$work/$tool-$part"
+      figure "${tool}_$part" $code
+      [ $code -eq 0 ] || bad="$bad $tool:$part"
+    done
+  done
+  figure wrong "$(text "$bad")"
+  [ -z "$bad" ]
+}
+
+# How far logits are from those of transformers in float32, as a share of the largest one, in each type of products.
+step_accuracy() {
+  local compute model largest all=""
+  case $device in cuda*) all="bf16 f16 tf32" ;; esac
+  for compute in f32 $all; do
+    : >"$work/ratios"
+    for model in llama2 gemma2 qwen3; do # a type of fewer bits is beyond verify's tolerance: it fails, and has said how far
+      xt verify -m "$root/tests/golden/models/$model" --reference "$root/tests/golden/models/$model" --device "$device" --compute "$compute" --json --quiet |
+        tr '{' '\n' | sed -n 's/^"name": "[^"]* logits".*"ratio": \([-+0-9.eE]*\),.*/\1/p' >>"$work/ratios"
+    done
+    largest=$(sort -g "$work/ratios" | tail -1)
+    figure "logits_$compute" "$largest"
+    echo "$compute: $largest"
+    [ -n "$largest" ] || return 1
+  done
+}
+
 # The model of the targets; fewer layers where there is no room for all.
 step_model() {
   local shape=llama-2-7b layers=32 room
@@ -357,6 +395,7 @@ if step build 240; then
   step bits_goldens 60
   step bits_sweep 60
   step bits_tensor 40
+  step accuracy 40
   step sanitizer 90
   step model 90
   step speed_f32 90
@@ -365,6 +404,7 @@ if step build 240; then
   step hf_bf16 60
   step two_cards 60
   step registers 60
+  step sanitizer_ops 150
 fi
 write_json
 echo "$output" >&2

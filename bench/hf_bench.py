@@ -134,6 +134,7 @@ def main():
     if arguments.transplants:
         rng = random.Random(0)
         source = random_ids(vocab, arguments.prompt, seed=1)
+        transplant(model, source, prompt, 0, 0, count)  # warm up: one row a step
         seconds = sum(transplant(model, source, prompt, rng.randrange(layers), rng.randrange(layers), count)
                       for _ in range(arguments.transplants))
         emit("transplant", sample=arguments.transplants, seconds=seconds, responses_per_second=arguments.transplants / seconds)

@@ -16,8 +16,9 @@ whole() { tr -d '\n' <gpu.json >one; is_json "$1: the JSON" one; }
 run bash "$script" -s -d opencl:0 -w "$work/scratch" -p no-python -o gpu.json
 expect "a small run" 0
 whole "a small run"
-for name in machine build devices bits_ops bits_goldens bits_sweep model speed_f32; do same "$name" "$(status_of $name)" ok; done
-for name in bits_tensor hf_f32 speed_bf16 two_cards; do same "$name" "$(status_of $name)" skipped; done
+for name in machine build devices bits_ops bits_goldens bits_sweep accuracy model speed_f32; do same "$name" "$(status_of $name)" ok; done
+for name in bits_tensor hf_f32 speed_bf16 two_cards sanitizer_ops; do same "$name" "$(status_of $name)" skipped; done
+same "float32's distance from transformers" "$(grep -c '"logits_f32": [0-9.]*e-0*[67][,}]' gpu.json)" 1
 same "what was measured" "$(grep -c '"instance_seconds_none_agreeing": [0-9]' gpu.json)" 1
 
 run bash "$script" -s -d opencl:7 -w "$work/scratch" -p no-python -o gpu.json
