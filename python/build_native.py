@@ -42,7 +42,7 @@ void xtpy_job_progress(void *user, const xt_job_progress *progress);
 void xtpy_warn(void *user, const char *message);
 bool xtpy_store_wait(void *user, const xt_store_wait *wait);
 void xtpy_write(void *user, const xt_intervention *put, int source_layer);
-xt_status xtpy_row(void *user, const xt_store_row *row, xt_error *error);
+xt_status xtpy_rows(void *user, const xt_store_row *rows, size_t count, xt_error *error);
 }
 """
 

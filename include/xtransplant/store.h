@@ -285,6 +285,22 @@ XT_API xt_status xt_store_read_samples(xt_store *store,
                                                         xt_error *error),
                                        void *user, xt_error *error);
 
+/* Which responses xt_store_read_questions gives. Zero-initialise for all that xt_store_read gives. */
+typedef struct xt_store_read_options {
+  size_t size;             /* sizeof this, or 0: see api.h */
+  const char *task, *lang; /* only of questions with these; NULL: all */
+  const char *site;        /* only at this site; "vanilla": the untouched runs; "source": what
+                              xt_store_read_sources gives; NULL: all but the latter */
+} xt_store_read_options;
+
+/* Calls `rows` once for each question that has any, with its responses in xt_store_read's order. What
+ * is not wanted is not read. `options` may be NULL. Rows with the same text_number share one `text`, and
+ * neighbours at the same site one `site`. */
+XT_API xt_status xt_store_read_questions(xt_store *store, const xt_store_read_options *options,
+                                         xt_status (*rows)(void *user, const xt_store_row *rows,
+                                                           size_t count, xt_error *error),
+                                         void *user, xt_error *error);
+
 /* SHA-256 of a text in hexadecimal, as in lm-evaluation-harness' doc_hash, prompt_hash and
  * target_hash. */
 #define XT_TEXT_HASH_SIZE 65

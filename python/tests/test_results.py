@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 import json
 import os
+import pathlib
 import shutil
 import signal
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ import xtransplant as xt
 from conftest import public
 
 pandas = pytest.importorskip("pandas")
+import xtransplant._responses  # noqa: E402
 
 
 def test_a_sweep_has_every_response(model, results, pairs):
@@ -177,7 +182,10 @@ def test_pairs_come_in_many_forms(model, results, pairs, tmp_path, given):
         & (wanted["target_layer"] == 0)
         & wanted["question"].isin([p["id"] for p in pairs[3:5]])
     ]
-    assert len(frame) == 4 and frame.equals(wanted.reset_index(drop=True))
+    assert len(frame) == 4
+    pandas.testing.assert_frame_equal(
+        frame, wanted.reset_index(drop=True), check_categorical=False
+    )
 
 
 def test_ctrl_c_keeps_what_is_done(model, pairs, tmp_path):
@@ -293,6 +301,75 @@ def test_what_a_file_does_not_have(results):
     with pytest.raises(xt.Error, match="no table 'nope'") as caught:
         results.text("nope")
     assert caught.value.field == "table" and caught.value.file == str(results.path)
+
+
+TEXTS = ["task", "lang", "source_lang", "question", "source", "target", "site", "text", "language"]
+STRING = "str" if int(pandas.__version__.partition(".")[0]) >= 3 else "object"
+
+
+def test_dtypes(results):
+    """Those that the documentation has, however few rows there are."""
+    for frame in (results.responses(), results.responses("ffn", lang="xx")):
+        types = {name: str(kind) for name, kind in frame.dtypes.items()}
+        assert types == {
+            **dict.fromkeys(TEXTS, "category"),
+            **dict.fromkeys(("id", "tracked"), STRING),
+            "gold": "object",
+            "correct": "boolean",
+            **dict.fromkeys(("source_layer", "target_layer", "tokens"), "int32"),
+            **{name: "float64" for name in types if name.endswith(("entropy", "margin"))},
+            **dict.fromkeys(("mean_logprob", "nll_standalone", "nll_conditional"), "float64"),
+            **dict.fromkeys(("kl_untouched", "kl_source"), "float64"),
+        }
+        for name in TEXTS:
+            assert list(frame[name].cat.categories) == sorted(set(frame[name].dropna()))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A results file of 29,440 responses to questions with long prompts."""
+    path = tmp_path_factory.mktemp("large") / "large.db"
+    tool = pathlib.Path(__file__).parents[2] / "tools" / "simulate_store.py"
+    size = ["--layers", "48", "--per-language", "2", "--tasks", "xnli", "--lang", "sw,de,zh,tr,el,bg"]
+    subprocess.run([sys.executable, tool, "-o", path, *size], check=True)
+    with xt.open(path) as made:
+        yield made
+
+
+def test_responses_take_little_memory(large, tmp_path):
+    """The peak is a few times what the columns have; a file takes what a group of rows does."""
+    large.responses("vanilla")  # imports
+    rows = large.info.responses + large.info.vanilla
+    assert rows > 25_000
+    tracemalloc.start()
+    try:
+        frame = large.responses()
+        peak = tracemalloc.get_traced_memory()[1]
+        assert len(frame) == rows and peak < 400 * rows
+    finally:
+        tracemalloc.stop()
+    assert frame.memory_usage(deep=True).sum() < 250 * rows
+
+
+def test_only_what_is_wanted_is_read(large, monkeypatch):
+    """The rows of other languages, tasks and sites do not come to Python."""
+    seen = []
+    add = xtransplant._responses.ResponseColumns.add
+
+    def count(self, rows, number):
+        seen.append(number)
+        add(self, rows, number)
+
+    monkeypatch.setattr("xtransplant._responses.ResponseColumns.add", count)
+    for how, wanted in (
+        ({"lang": "sw"}, 2 * (1 + 48 * 48)),
+        ({"lang": "sw", "site": "attn"}, 2 * 48 * 48),
+        ({"site": "vanilla"}, 12),
+        ({"task": "xquad"}, 0),
+    ):
+        seen.clear()
+        assert len(large.responses(**how)) == sum(seen) == wanted
+        assert not wanted or len(seen) == (2 if "lang" in how else 12)  # a call a question
 
 
 def test_parquet(results, tmp_path, monkeypatch):

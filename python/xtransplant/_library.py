@@ -94,11 +94,11 @@ class Call:
     def __init__(
         self,
         progress: Optional[Callable[..., None]] = None,
-        row: Optional[Callable[[Any], None]] = None,
+        rows: Optional[Callable[[Any, int], None]] = None,
         stop: Optional[Callable[[Any], bool]] = None,
     ) -> None:
         self.progress = progress
-        self.row = row
+        self.rows = rows
         self.stop = stop
         self.raised: Optional[BaseException] = None
         self.waited = False
@@ -189,8 +189,8 @@ def xtpy_write(user: Any, put: Any, source_layer: int) -> None:
 
 
 @_callback(error=lib.XT_STATUS_CANCELLED)
-def xtpy_row(_user: Any, row: Any, _error: Any) -> int:
-    _current.call.row(row)
+def xtpy_rows(_user: Any, rows: Any, count: int, _error: Any) -> int:
+    _current.call.rows(rows, count)
     return int(lib.XT_STATUS_OK)
 
 

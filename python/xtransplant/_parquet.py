@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Union
 
+import numpy as np
 import pyarrow  # type: ignore[import-untyped,import-not-found,unused-ignore]
 import pyarrow.parquet  # type: ignore[import-untyped,import-not-found,unused-ignore]
 
@@ -23,6 +24,8 @@ REAL = (
     "kl_untouched",
     "kl_source",
 )
+UNIQUE = ("id", "tracked")
+TEXTS = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())  # that repeat: written once a group
 
 
 def _type(name: str) -> Any:
@@ -33,7 +36,20 @@ def _type(name: str) -> Any:
         return pyarrow.float64()
     if name == "gold":
         return pyarrow.list_(pyarrow.string())
-    return pyarrow.bool_() if name == "correct" else pyarrow.string()
+    if name in UNIQUE:
+        return pyarrow.string()
+    return pyarrow.bool_() if name == "correct" else TEXTS
+
+
+def _column(name: str, values: Any) -> Any:
+    """A column of a DataFrame as an array of Arrow."""
+    if _type(name) == TEXTS:
+        codes = values.cat.codes.to_numpy().astype(np.int32)
+        texts = pyarrow.array(list(values.cat.categories), pyarrow.string())
+        return pyarrow.DictionaryArray.from_arrays(pyarrow.array(codes, mask=codes < 0), texts)
+    if name == "gold":
+        values = [[answer] if isinstance(answer, str) else answer for answer in values]
+    return pyarrow.array(values, _type(name), from_pandas=True)
 
 
 class Writer:
@@ -51,15 +67,13 @@ class Writer:
         """Writes rows as one row group."""
         if self._writer is None:
             self._schema = pyarrow.schema([(name, _type(name)) for name in frame.columns])
+            # Readers then get texts, not their dictionaries.
             self._writer = pyarrow.parquet.ParquetWriter(
-                self._partial, self._schema, compression="zstd"
+                self._partial, self._schema, compression="zstd", store_schema=False
             )
         if len(frame):
-            gold = frame["gold"].map(lambda answer: [answer] if isinstance(answer, str) else answer)
-            frame = frame.assign(gold=gold.astype(object))
-            self._writer.write_table(
-                pyarrow.Table.from_pandas(frame, self._schema, preserve_index=False)
-            )
+            columns = [_column(name, frame[name]) for name in frame.columns]
+            self._writer.write_table(pyarrow.Table.from_arrays(columns, schema=self._schema))
 
     def __exit__(self, kind: Any, *_exception: object) -> None:
         try:

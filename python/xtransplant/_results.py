@@ -18,7 +18,7 @@ from ._library import Call, Error, Handle, Status, ffi, lib, run, to_c, to_facts
 if TYPE_CHECKING:
     import pandas
 
-    from ._frames import ResponseColumns
+    from ._responses import ResponseColumns
 
 Path = Union[str, "os.PathLike[str]"]
 
@@ -110,21 +110,36 @@ class Results(Handle):
             and ``tracked`` (JSON: kind, answer, spelling and log-probability of each answer).
         """
         need("pandas", "pandas", "Results.responses()")
-        from ._frames import ResponseColumns
+        from ._responses import ResponseColumns
 
-        columns = ResponseColumns(site, lang, task)
-        self._read(columns, site)
+        columns = ResponseColumns()
+        self._read(columns, site, lang, task)
         return columns.frame()
 
-    def _read(self, columns: ResponseColumns, site: Optional[str]) -> None:
-        """Gives the columns every row. A site that the file does not have is refused."""
-        read = lib.xt_store_read_sources if site == "source" else lib.xt_store_read
+    def _read(
+        self,
+        columns: ResponseColumns,
+        site: Optional[str],
+        lang: Optional[str],
+        task: Optional[str],
+    ) -> None:
+        """Gives the columns the rows that are wanted; the library reads no others. A site that the
+        file does not have is refused."""
+        from ._responses import Sites
+
+        wanted = {"site": site, "lang": lang, "task": task}
+        kept = {k: ffi.new("char[]", to_c(v, k)) for k, v in wanted.items() if v is not None}
+        read, only = lib.xt_store_read_questions, ffi.new("xt_store_read_options *", kept)
         with self._use():
-            Call(row=columns.add).run(read, self._store, lib.xtpy_row, ffi.NULL)
-        if site not in (None, "vanilla", "source", *columns.sites):
+            Call(rows=columns.add).run(read, self._store, only, lib.xtpy_rows, ffi.NULL)
+            if columns.any or site in (None, "vanilla", "source"):
+                return
+            has = Sites()  # nothing was found; does the file have such a site at all?
+            Call(rows=has.add).run(read, self._store, ffi.NULL, lib.xtpy_rows, ffi.NULL)
+        if site not in has.names:
             raise Error(
                 Status.ARGUMENT,
-                f"has no responses at site '{site}'; it has {', '.join(sorted(columns.sites))}",
+                f"has no responses at site '{site}'; it has {', '.join(sorted(has.names))}",
                 file=str(self.path),
                 field="site",
             )
@@ -147,12 +162,12 @@ class Results(Handle):
         """
         need("pandas", "parquet", "Results.to_parquet()")
         need("pyarrow.parquet", "parquet", "Results.to_parquet()")
-        from ._frames import ResponseColumns
         from ._parquet import Writer
+        from ._responses import ResponseColumns
 
         with Writer(path) as writer:
-            columns = ResponseColumns(site, lang, task, (GROUP_ROWS, writer.add))
-            self._read(columns, site)
+            columns = ResponseColumns((GROUP_ROWS, writer.add))
+            self._read(columns, site, lang, task)
             writer.add(columns.frame())
 
     # ---- scores

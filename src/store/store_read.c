@@ -14,9 +14,11 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/number.h"
+#include "base/options.h"
 #include "store/store_effects.h"
 #include "store/store_metrics.h"
 #include "store/store_options.h"
+#include "store/store_row_queries.h"
 #include "store/store_selections.h"
 #include "tasks/question_options.h"
 
@@ -40,8 +42,6 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
   return XT_STATUS_OK;
 }
 
-#define ROW_STATEMENTS 2 /* at most */
-
 /* The largest memory that the rows of a question may take, by the file's size: a row has at least
  * twenty bytes in the file, and is an xt_store_row in memory. Equal responses share a text in
  * both. */
@@ -50,14 +50,12 @@ xt_status xt_store_get_info(xt_store *s, xt_store_info *info, xt_error *error) {
 #define SLOTS_KEPT 4096
 #define QUESTION_BYTES 48 /* smallest size of a question in the file: its key has 32 */
 
-/* The kinds of rows that a Reader gives. */
-typedef enum RowKind { ROWS_RESPONSES = 0, ROWS_SOURCES, ROWS_SAMPLES, ROWS_SELECTIONS } RowKind;
-
 typedef struct Reader {
   xt_store *store;
   RowKind kind;
-  sqlite3_stmt *questions, *rows[ROW_STATEMENTS]; /* of one question, ?1 */
-  int64_t *numbers;                               /* of all questions, in their order */
+  xt_store_read_options only;
+  sqlite3_stmt *questions, *rows_of[ROW_STATEMENTS]; /* of one question, ?1 */
+  int64_t *numbers;                                  /* of all questions, in their order */
   size_t count, capacity;
   Arena arena; /* of what follows */
   int64_t number;
@@ -74,7 +72,9 @@ typedef struct Reader {
   EffectsReader effects;
   Tracked tracked; /* of the question */
   OptionsReader options;
+  /* One of the two: a row, or all rows of a question. */
   xt_status (*row)(void *user, const xt_store_row *row, xt_error *error);
+  xt_status (*rows)(void *user, const xt_store_row *rows, size_t count, xt_error *error);
   void *user;
 } Reader;
 
@@ -279,7 +279,11 @@ static xt_status copy_row(Reader *r, sqlite3_stmt *s, xt_error *error) {
          (unsigned long long)column_integer(&c, 18, "seed", INT64_MIN, INT64_MAX)}};
   row.count = column_id_count(&c, 0, "ids");
   TRY(c.status);
-  TRY(keep(r, site, strlen(site), &row.site, error));
+  const char *before = r->found_count ? r->found[r->found_count - 1].site : "";
+  if (strcmp(site, before) == 0) /* rows of a site follow one another */
+    row.site = before;
+  else
+    TRY(keep(r, site, strlen(site), &row.site, error));
   TRY(copy_effects(r, &row, error));
   TRY(options_read_row(&r->options, &r->store->db, &r->arena, &row, error));
   TRY(keep(r, strategy, strategy ? strlen(strategy) : 0, &row.strategy, error));
@@ -295,6 +299,7 @@ static xt_status copy_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) 
   bool more;
   xt_status status;
   db_bind_integer(&r->store->db, statement, 1, r->number);
+  if (r->kind == ROWS_SITE) db_bind_text(&r->store->db, statement, 2, r->only.site);
   do {
     status = db_step(&r->store->db, statement, &more, "cannot read", error);
     if (!status && more) status = copy_row(r, statement, error);
@@ -304,7 +309,7 @@ static xt_status copy_rows(Reader *r, sqlite3_stmt *statement, xt_error *error) 
 }
 
 /* A gold answer belongs to the target prompt. */
-static xt_status hand_out_row(Reader *r, xt_store_row *row, xt_error *error) {
+static xt_status finish_row(Reader *r, xt_store_row *row, xt_error *error) {
   response_id(r, row, row->id);
   if (r->task && r->question.gold && row->text && r->kind != ROWS_SOURCES) {
     bool correct;
@@ -312,57 +317,17 @@ static xt_status hand_out_row(Reader *r, xt_store_row *row, xt_error *error) {
                       row->text_length, r->question.gold, &correct, error));
     row->correct = correct;
   }
-  return r->row(r->user, row, error);
+  return XT_STATUS_OK;
 }
 
-/* Values of texts (store_metrics.c), or nulls in a store without them. 'none': measured, but there
- * was nothing to measure. */
-static const char measured[] =
-    "(SELECT ifnull(value, 'none') FROM text_metrics m WHERE m.text = t.id AND m.name = "
-    "'nll_standalone'),"
-    " (SELECT ifnull(value, 'none') FROM pair_metrics m WHERE m.instance = ?1 AND m.text = t.id "
-    "AND m.name = 'nll_conditional'),"
-    " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang'),"
-    " (SELECT value FROM text_metrics m WHERE m.text = t.id AND m.name = 'lang_probability')";
-static const char unmeasured[] = "NULL, NULL, NULL, NULL";
-
-#define OF_RESPONSE "SELECT t.ids, t.text, r.margin, r.entropy, r.mean_entropy, r.mean_logprob, "
-static const char untouched[] = OF_RESPONSE "'vanilla', -1, -1, NULL, %s, t.id, NULL FROM vanilla "
-                                            "r JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
-static const char of_source[] = OF_RESPONSE "'source', -1, -1, NULL, %s, t.id, NULL FROM sources r "
-                                            "JOIN texts t ON t.id = r.text WHERE r.instance = ?1";
-static const char transplanted[] =
-    OF_RESPONSE "r.site, r.source_layer, r.target_layer, NULL, %s, t.id, NULL FROM responses r "
-                "JOIN texts t ON t.id = r.text"
-                " WHERE r.instance = ?1 ORDER BY r.site, r.source_layer, r.target_layer";
-static const char selected[] =
-    OF_RESPONSE "s.site AS site, s.source_layer, s.target_layer, s.strategy AS strategy, %s, t.id, "
-                "s.site FROM selections s"
-                " JOIN responses r ON r.instance = s.instance AND r.site = s.site AND "
-                "r.source_layer = s.source_layer AND r.target_layer = s.target_layer"
-                " JOIN texts t ON t.id = r.text WHERE s.instance = ?1 UNION ALL " OF_RESPONSE
-                "'vanilla', -1, -1, s.strategy, %s, t.id, s.site FROM selections s JOIN vanilla r "
-                "ON r.instance = s.instance JOIN texts t ON t.id = r.text"
-                " WHERE s.instance = ?1 AND s.source_layer < 0 ORDER BY strategy, site";
-
-/* Samples have no margins and entropies. */
-static const char sampled[] =
-    "SELECT t.ids, t.text, NULL, NULL, NULL, r.mean_logprob, 'sample', -1, -1, NULL, %s, t.id, "
-    "NULL, r.temperature, r.top_p, r.seed, r.number FROM samples r"
-    " JOIN texts t ON t.id = r.text WHERE r.instance = ?1 ORDER BY r.temperature, r.top_p, r.seed, "
-    "r.number";
-
-static xt_status prepare_rows(Reader *r, size_t index, const char *format, bool have_metrics,
-                              xt_error *error) {
-  char sql[4 * sizeof measured + sizeof selected];
-  const char *columns = have_metrics ? measured : unmeasured;
-  const char *first = strstr(format, "%s"), *second = strstr(first + 2, "%s");
-  if (second)
-    snprintf(sql, sizeof sql, "%.*s%s%.*s%s%s", (int)(first - format), format, columns,
-             (int)(second - first - 2), first + 2, columns, second + 2);
-  else
-    snprintf(sql, sizeof sql, "%.*s%s%s", (int)(first - format), format, columns, first + 2);
-  return db_prepare(&r->store->db, sql, &r->rows[index], error);
+/* Gives the question's rows to the caller. */
+static xt_status hand_out(Reader *r, xt_error *error) {
+  for (size_t k = 0; k < r->found_count; k++) {
+    TRY(finish_row(r, &r->found[k], error));
+    if (r->row) TRY(r->row(r->user, &r->found[k], error));
+  }
+  return r->rows && r->found_count ? r->rows(r->user, r->found, r->found_count, error)
+                                   : XT_STATUS_OK;
 }
 
 /* Reads the question r->number and its rows. *there: whether it still exists. */
@@ -378,8 +343,8 @@ static xt_status copy_question(Reader *r, bool *there, xt_error *error) {
   if (!status && *there)
     status =
         question_options(&r->question, &r->arena, &r->options.options, &r->options.count, error);
-  for (size_t i = 0; i < ROW_STATEMENTS && r->rows[i] && !status && *there; i++)
-    status = copy_rows(r, r->rows[i], error);
+  for (size_t i = 0; i < ROW_STATEMENTS && r->rows_of[i] && !status && *there; i++)
+    status = copy_rows(r, r->rows_of[i], error);
   return status;
 }
 
@@ -399,8 +364,11 @@ static xt_status list_questions(Reader *r, xt_error *error) {
   bool more;
   xt_status status;
   TRY(db_prepare(&r->store->db,
-                 "SELECT id FROM instances ORDER BY task, lang, source_lang, number, doc_id, key",
+                 "SELECT id FROM instances WHERE (?1 IS NULL OR task = ?1) AND (?2 IS NULL OR lang "
+                 "= ?2) ORDER BY task, lang, source_lang, number, doc_id, key",
                  &statement, error));
+  db_bind_text(&r->store->db, statement, 1, r->only.task);
+  db_bind_text(&r->store->db, statement, 2, r->only.lang);
   for (;;) {
     Columns c = columns_of(&r->store->db, statement, "instances", error);
     TRY_DONE(db_step(&r->store->db, statement, &more, "cannot read", error));
@@ -427,7 +395,7 @@ static xt_status read_all(Reader *r, xt_error *error) {
     bool there;
     r->number = r->numbers[i];
     TRY(copy_in_transaction(r, &there, error));
-    for (size_t k = 0; k < r->found_count && there; k++) TRY(hand_out_row(r, &r->found[k], error));
+    if (there) TRY(hand_out(r, error));
   }
   return XT_STATUS_OK;
 }
@@ -436,7 +404,7 @@ static void reader_deinit(Reader *r) {
   sqlite3_finalize(r->questions);
   effects_reader_deinit(&r->effects);
   options_reader_deinit(&r->options);
-  for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows[i]);
+  for (size_t i = 0; i < ROW_STATEMENTS; i++) sqlite3_finalize(r->rows_of[i]);
   forget_question(r);
   arena_free(&r->arena);
   free(r->numbers);
@@ -444,22 +412,34 @@ static void reader_deinit(Reader *r) {
   free(r->slots);
 }
 
+static xt_status read_with(Reader *r, xt_error *error) {
+  xt_status status = effects_reader_init(&r->effects, r->store, error);
+  if (!status) status = options_reader_init(&r->options, r->store, error);
+  if (!status) status = row_queries_prepare(r->store, r->kind, r->rows_of, error);
+  if (!status) status = read_all(r, error);
+  reader_deinit(r);
+  return status;
+}
+
 static xt_status read_rows(xt_store *s, RowKind kind,
                            xt_status (*row)(void *user, const xt_store_row *row, xt_error *error),
                            void *user, xt_error *error) {
-  static const char *const formats[][ROW_STATEMENTS] = {
-      [ROWS_RESPONSES] = {untouched, transplanted},
-      [ROWS_SOURCES] = {of_source},
-      [ROWS_SAMPLES] = {sampled},
-      [ROWS_SELECTIONS] = {selected}};
-  Reader r = {.store = s, .kind = kind, .row = row, .user = user};
-  xt_status status = effects_reader_init(&r.effects, s, error);
-  if (!status) status = options_reader_init(&r.options, s, error);
-  for (size_t i = 0; i < ROW_STATEMENTS && formats[kind][i] && !status; i++)
-    status = prepare_rows(&r, i, formats[kind][i], metrics_exist(s), error);
-  if (!status) status = read_all(&r, error);
-  reader_deinit(&r);
-  return status;
+  return read_with(&(Reader){.store = s, .kind = kind, .row = row, .user = user}, error);
+}
+
+xt_status xt_store_read_questions(xt_store *s, const xt_store_read_options *options,
+                                  xt_status (*rows)(void *user, const xt_store_row *rows,
+                                                    size_t count, xt_error *error),
+                                  void *user, xt_error *error) {
+  TRY(OPTIONS_CHECK(options, error));
+  Reader r = {.store = s, .kind = ROWS_RESPONSES, .rows = rows, .user = user};
+  if (options) r.only = *options;
+  if (r.only.site)
+    r.kind = strcmp(r.only.site, "vanilla") == 0  ? ROWS_UNTOUCHED
+             : strcmp(r.only.site, "source") == 0 ? ROWS_SOURCES
+                                                  : ROWS_SITE;
+  const bool any = r.kind == ROWS_SOURCES ? s->schema.has[TABLE_SOURCES] : !s->schema.empty;
+  return any ? read_with(&r, error) : XT_STATUS_OK;
 }
 
 xt_status xt_store_read(xt_store *s,

@@ -129,6 +129,10 @@ static xt_status ignore_row(void *user, const xt_store_row *row, xt_error *error
   (void)user, (void)row, (void)error;
   return XT_STATUS_OK;
 }
+static xt_status ignore_rows(void *user, const xt_store_row *rows, size_t count, xt_error *error) {
+  (void)user, (void)rows, (void)count, (void)error;
+  return XT_STATUS_OK;
+}
 static xt_status ignore_run(void *user, const char *started, const char *provenance,
                             xt_error *error) {
   (void)user, (void)started, (void)provenance, (void)error;
@@ -156,6 +160,7 @@ static xt_status export_job(xt_error *error) {
   xt_status status = xt_store_open(base, XT_STORE_READ, &store, error);
   if (!status) status = xt_store_get_info(store, &info, error);
   if (!status) status = xt_store_read(store, ignore_row, NULL, error);
+  if (!status) status = xt_store_read_questions(store, NULL, ignore_rows, NULL, error);
   if (!status) status = xt_store_read_sources(store, ignore_row, NULL, error);
   if (!status) status = xt_store_read_samples(store, ignore_row, NULL, error);
   if (!status) status = xt_store_read_selections(store, ignore_row, NULL, error);

@@ -406,12 +406,79 @@ static void test_others(void **state) {
   xt_model_close(other);
 }
 
+static xt_status add_question(void *user, const xt_store_row *rows, size_t count, xt_error *error) {
+  for (size_t k = 0; k < count; k++) {
+    assert_ptr_equal(rows[k].question, rows->question);
+    if (k && strcmp(rows[k].site, rows[k - 1].site) == 0)
+      assert_ptr_equal(rows[k].site, rows[k - 1].site);
+    for (size_t i = 0; i < k; i++)
+      if (rows[i].text_number == rows[k].text_number) assert_ptr_equal(rows[i].text, rows[k].text);
+    assert_int_equal(add_row(user, &rows[k], error), XT_STATUS_OK);
+  }
+  return XT_STATUS_OK;
+}
+
+typedef struct Wanted {
+  const xt_store_read_options *only;
+  Text text;
+  size_t rows;
+} Wanted;
+
+static xt_status add_wanted(void *user, const xt_store_row *r, xt_error *error) {
+  Wanted *w = user;
+  const bool wanted = (!w->only->site || strcmp(w->only->site, r->site) == 0) &&
+                      (!w->only->lang || strcmp(w->only->lang, r->question->lang) == 0) &&
+                      (!w->only->task || strcmp(w->only->task, r->question->task) == 0);
+  w->rows += wanted;
+  return wanted ? add_row(&w->text, r, error) : XT_STATUS_OK;
+}
+
+/* By questions, and what is not wanted left out, the rows are those of the whole reading. */
+static void test_read_questions(void **state) {
+  (void)state;
+  static const xt_store_read_options cases[] = {{0},
+                                                {.lang = "sw"},
+                                                {.task = "xquad", .lang = "tr", .site = "block"},
+                                                {.site = "attn"},
+                                                {.site = "vanilla", .lang = "tr"},
+                                                {.site = "source"},
+                                                {.site = "source", .lang = "sw"},
+                                                {.task = "xnli"},
+                                                {.lang = "xx"},
+                                                {.site = "ffn"}};
+  static const size_t rows[] = {292, 146, 72, 144, 2, 4, 2, 0, 0, 0};
+  xt_error error;
+  xt_store *store;
+  whole();
+  ASSERT_OK(xt_store_open(path_of("whole.db"), XT_STORE_READ, &store, &error));
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    Wanted wanted = {&cases[k], {calloc(1, 1), 0}, 0};
+    Text text = {calloc(1, 1), 0};
+    const bool sources = cases[k].site && strcmp(cases[k].site, "source") == 0;
+    ASSERT_OK(
+        (sources ? xt_store_read_sources : xt_store_read)(store, add_wanted, &wanted, &error));
+    ASSERT_OK(xt_store_read_questions(store, &cases[k], add_question, &text, &error));
+    assert_string_equal(text.data, wanted.text.data);
+    assert_int_equal(wanted.rows, rows[k]);
+    free(text.data);
+    free(wanted.text.data);
+  }
+  const struct {
+    xt_store_read_options known;
+    int more;
+  } later = {{.size = sizeof later}, 1};
+  assert_int_equal(xt_store_read_questions(store, &later.known, add_question, NULL, &error),
+                   XT_STATUS_UNSUPPORTED);
+  xt_store_close(store);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_stopped),       cmocka_unit_test(test_shards),
       cmocka_unit_test(test_order),         cmocka_unit_test(test_deal),
       cmocka_unit_test(test_nothing_to_do), cmocka_unit_test(test_plan),
       cmocka_unit_test(test_told),          cmocka_unit_test(test_edited),
-      cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_others)};
+      cmocka_unit_test(test_bad_options),   cmocka_unit_test(test_others),
+      cmocka_unit_test(test_read_questions)};
   return cmocka_run_group_tests_name("job", tests, set_up, tear_down);
 }
