@@ -22,6 +22,7 @@ HEADERS = (
     "engine",
     "score",
     "sweep",
+    "vector",
     "tasks",
     "langid",
     "store",

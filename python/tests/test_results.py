@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import xtransplant as xt
-from conftest import public
+from conftest import FACTS, public
 
 pandas = pytest.importorskip("pandas")
 import xtransplant._responses  # noqa: E402
@@ -133,6 +133,73 @@ def test_controls(model, pairs, tmp_path):
     with pytest.raises(xt.Error, match="'selves' is not a control") as caught:
         model.sweep(pairs, sites="ffn", controls="selves", output=tmp_path / "c.db", **how)
     assert caught.value.field == "control" and not (tmp_path / "c.db").exists()
+
+
+def program():
+    """The program: XT_PROGRAM, or what PATH has."""
+    found = os.environ.get("XT_PROGRAM") or shutil.which("xtransplant")
+    if not found:
+        pytest.skip("needs the program: XT_PROGRAM or PATH")
+    return found
+
+
+def test_a_sweep_is_the_program_s(model, pairs, tmp_path):
+    """With a vector, means of languages and tracked words: the export, byte for byte."""
+    xtransplant_program = program()
+    generator = np.random.default_rng(1)
+    own = generator.normal(size=(model.info.layers, model.info.width)).astype(np.float32)
+    np.save(tmp_path / "vector.npy", own)
+    np.save(tmp_path / "One Vector.npy", own[0])
+    questions = [{**p, "sources": {"de": p["source"] + " ", "fr": "a"}} for p in pairs[:2]]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("\n".join(map(json.dumps, questions)))
+    cases = [
+        ({"vector": own, "sites": "block"}, ["--vector", tmp_path / "vector.npy", "--site", "block"]),
+        (
+            {"vector": tmp_path / "One Vector.npy", "sites": ["ffn+add2", "attn+add2"]},
+            ["--vector", tmp_path / "One Vector.npy", "--site", "ffn,attn", "--rule", "add", "--alpha", "2"],
+        ),
+        ({"vector": own}, ["--vector", tmp_path / "vector.npy"]),
+        ({"source_langs": ["de", "fr"], "sites": "ffn"}, ["--source-langs", "de,fr", "--site", "ffn"]),
+        ({"track": ["yes", "no"], "sites": "ffn"}, ["--track", "yes,no", "--site", "ffn"]),
+        ({"track": "none", "sites": "ffn"}, ["--track", "none", "--site", "ffn"]),
+    ]
+    seen = set()
+    for k, (how, options) in enumerate(cases):
+        mine, its = tmp_path / f"mine{k}.db", tmp_path / f"its{k}.db"
+        layers = {"source_layers": [1, 5], "target_layers": [2]}
+        if k == 1:  # one vector for all layers has one source layer
+            layers = {"target_layers": [2]}
+        model.sweep(questions, output=mine, max_new_tokens=3, **layers, **how).close()
+        run = ["sweep", "-m", FACTS, "--pairs", file, "-o", its, "--max-new-tokens", "3"]
+        run += ["--target-layers", "2", *([] if k == 1 else ["--source-layers", "1,5"]), *options]
+        subprocess.run([xtransplant_program, *run], check=True, capture_output=True)
+        exports = [
+            subprocess.run(
+                [xtransplant_program, "export", path], check=True, capture_output=True
+            ).stdout
+            for path in (mine, its)
+        ]
+        assert exports[0] == exports[1] and exports[0]
+        seen.add(exports[0])
+    assert len(seen) == len(cases)  # each does something else
+
+
+def test_vectors_that_are_none(model, pairs, tmp_path):
+    for vector, message in (
+        (np.zeros(3), r"has the shape \[3\]"),
+        ("abc.npy", "abc.npy"),
+        ([["x"]], "no array of numbers"),
+        (np.full(model.info.width, np.nan), "not finite"),
+    ):
+        with pytest.raises(xt.Error, match=message):
+            model.sweep(pairs, sites="ffn", output=tmp_path / "a.db", vector=vector)
+    one = np.ones(model.info.width)
+    with pytest.raises(xt.Error, match="combined with source_langs"):
+        model.sweep(pairs, output=tmp_path / "a.db", vector=one, source_langs="de")
+    with pytest.raises(xt.Error, match="says what it writes itself"):
+        model.sweep(pairs, sites="ffn+langs.de", output=tmp_path / "a.db", vector=one)
+    assert not (tmp_path / "a.db").exists()
 
 
 def test_effects_of_first_tokens(results):

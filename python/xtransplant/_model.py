@@ -767,6 +767,9 @@ class Model(Handle):
         data: Optional[Path] = None,
         sites: Union[None, str, Sequence[str]] = None,
         controls: Union[str, Sequence[str]] = (),
+        vector: Any = None,
+        source_langs: Union[str, Sequence[str]] = (),
+        track: Union[str, Sequence[str]] = "answers",
         languages: Optional[Sequence[str]] = None,
         pivot: Optional[str] = None,
         source_layers: Layers = None,
@@ -803,6 +806,13 @@ class Model(Handle):
                 ``"random"`` (a vector of random direction, as long as the value), ``"mean"``
                 (that of other questions' source prompts); the last three with a seed if a number
                 follows, ``"random2"``. They are sites of their own: ``"attn+shuffled"``.
+            vector: sites write this steering vector in place of the source prompt's value: an
+                array ``[width]`` or ``[layers, width]``, or a file, ``"FILE"`` or ``"FILE:NAME"``,
+                as ``--vector`` has it. A source layer is then the layer whose vector is written.
+            source_langs: sites write the mean of the values that the question's source prompts
+                have in these languages; pairs have them as ``sources``, a dict.
+            track: words whose log-probability as the first token is stored for every response,
+                besides the answers'; ``"none"``: not even those are, nor divergences.
             languages: None: all.
             pivot: language of the source prompts of a task that goes to a language; None: ``"en"``.
             source_layers, target_layers: layers from 0, or one; None or ``"all"``: all.
@@ -846,5 +856,7 @@ class Model(Handle):
                 "skip_long": skip_long,
                 "replace": replace,
             },
+            written={"vector": vector, "source_langs": source_langs},
+            track=track,
         )
         return open_results(output)

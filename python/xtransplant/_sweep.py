@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Optional, Sequence, Un
 
 from ._extras import Bar, Progress
 from ._library import Call, Error, Status, ffi, fill, lib, run, to_c, to_path, to_texts
+from ._vectors import Vector
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -64,6 +65,10 @@ class _Names:
         self._kept.append(ffi.new(kind, value))
         return self._kept[-1]
 
+    def hold(self, value: Any) -> Any:
+        self._kept.append(value)
+        return value
+
     def text(self, value: Optional[str], field: str) -> Any:
         return ffi.NULL if value is None else self.keep("char[]", to_c(value, field))
 
@@ -81,6 +86,11 @@ def _open_dataset(
         listed = [names.text(each, "languages") for each in to_texts(languages, "languages")]
         options.languages = names.keep("const char *[]", listed + [ffi.NULL])
         options.language_count = len(listed)
+    langs = to_texts(settings["source_langs"], "source_langs")
+    options.source_langs = names.keep(
+        "const char *[]", [names.text(each, "source_langs") for each in langs] + [ffi.NULL]
+    )
+    options.source_lang_count = len(langs)
     task, data = benchmark
     out = ffi.new("xt_dataset **")
     if (pairs is None) == (task is None):
@@ -144,6 +154,48 @@ def _command(
     return json.dumps(said).encode()
 
 
+def _track(names: _Names, options: Any, given: Any) -> None:
+    """The words whose log-probabilities are stored besides the answers'."""
+    if isinstance(given, str) and given in ("answers", "none"):
+        options.no_effects = given == "none"
+        return
+    words = [names.text(each, "track") for each in to_texts(given, "track")]
+    options.words, options.word_count = names.keep("const char *[]", words), len(words)
+
+
+def _write(names: _Names, options: Any, written: int, label: str, field: str) -> None:
+    """Makes all sites write something else than the source prompt's value."""
+    if len(label.encode()) >= lib.XT_LABEL_SIZE:
+        raise Error(
+            Status.ARGUMENT, f"is longer than {lib.XT_LABEL_SIZE - 1} letters", field=field
+        )
+    if options.sites == ffi.NULL:  # the task's, in this way
+        options.variants, options.variant_count = names.keep("xt_site[]", 1), 1
+    sites = options.sites if options.site_count else options.variants
+    for k in range(options.site_count or 1):
+        site = sites[k]
+        if getattr(site, "from"):
+            raise Error(Status.ARGUMENT, "a site says what it writes itself", field=field)
+        setattr(site, "from", written)
+        site.label = label.encode()
+
+
+def _write_vector(names: _Names, options: Any, vector: Vector) -> None:
+    _write(names, options, lib.XT_FROM_VECTOR, vector.label, "vector")
+    options.vector = ffi.from_buffer("float[]", names.hold(vector.values))
+    if vector.single and not options.source_layer_count:
+        options.source_layers, options.source_layer_count = names.keep("int[]", [0]), 1
+    every = range(vector.values.shape[0])
+    listed = [options.source_layers[k] for k in range(options.source_layer_count)] or every
+    for layer in listed:
+        if layer in vector.lacks:
+            raise Error(
+                Status.ARGUMENT,
+                f"has no vector for layer {layer}; choose others with source_layers",
+                field="vector",
+            )
+
+
 def _job_options(
     names: _Names,
     sites: Optional[list[str]],
@@ -200,11 +252,18 @@ def sweep(
     shard: Any,
     sampling: Mapping[str, Any],
     job: Mapping[str, Any],
+    written: Mapping[str, Any],
+    track: Union[str, Sequence[str]],
 ) -> None:
     """What `Model.sweep` says."""
     model._need_open()
+    vector, langs = written["vector"], to_texts(written["source_langs"], "source_langs")
+    if vector is not None and langs:
+        raise Error(Status.ARGUMENT, "cannot be combined with source_langs", field="vector")
     names, controlled = _Names(), to_texts(controls, "controls")
-    questions = _open_dataset(names, pairs, benchmark, {**dataset, "others": bool(controlled)})
+    questions = _open_dataset(
+        names, pairs, benchmark, {**dataset, "others": bool(controlled), "source_langs": langs}
+    )
     if system is not None and not chat:
         raise Error(Status.ARGUMENT, "is only with chat=True", field="system")
     options = _job_options(
@@ -217,6 +276,11 @@ def sweep(
         job,
     )
     options.command = names.keep("char[]", _command(pairs, benchmark, dataset, options))
+    _track(names, options, track)
+    if langs:
+        _write(names, options, lib.XT_FROM_LANGS, ".".join(langs), "source_langs")
+    if vector is not None:
+        _write_vector(names, options, Vector.of(vector, model.info))
     bar = Bar(progress, "sweep", "response")
     call = Call(progress=lambda now: bar(now.share * now.responses_in_all, now.responses_in_all))
     made, store = ffi.new("xt_job **"), ffi.new("xt_store **")
